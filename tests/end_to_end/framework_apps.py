@@ -1,4 +1,4 @@
-"""The examples of receivers in each framework, each under its real server."""
+"""The example receivers in each framework, each under its real server."""
 
 import os
 import socket
@@ -15,7 +15,7 @@ from tests.ports import free_port
 
 EXAMPLES: Final = Path(__file__).parents[2] / "examples" / "frameworks"
 GATEWAY: Final = Path(__file__).with_name("lambda_gateway.py")
-# Two parameters, written in a way in which nobody would write them who had read and rebuilt them.
+# Two parameters, spelled so that code which parses and rebuilds the query would change them.
 QUERY: Final = "?site=M%c3%bcnchen+1&a=~%7e"
 DJANGO_UNDER_ASGI: Final = """
 import os, uvicorn, django_app
@@ -37,13 +37,13 @@ COMMANDS: Final[dict[str, tuple[str, ...]]] = {
     "django under asgi": ("-c", DJANGO_UNDER_ASGI),
     **{f"lambda, {kind}": lambda_behind(kind) for kind in ("http", "rest", "alb", "alb-lists")},
 }
-# These lose the order of query parameters, and with it what a GET's signature is for.
+# These lose the order of query parameters, so a GET's signature can't be verified.
 WITHOUT_GET: Final = ("lambda, rest", "lambda, alb", "lambda, alb-lists")
 
 
 @dataclass
 class App:
-    """An example that runs."""
+    """A running example."""
 
     port: int
     folder: Path
@@ -57,12 +57,12 @@ class App:
         return f"http://127.0.0.1:{self.port}/callbacks{QUERY}"
 
     def lines(self) -> list[str]:
-        """Return what its work has said so far."""
+        """Return the lines that its work has printed up to now."""
         text = (self.folder / "output").read_text("utf-8")
         return [line for line in text.splitlines() if line.startswith(("SIM ", "SMS ", "not "))]
 
     def start(self) -> None:
-        """Start it; what it says goes to a file, after what it has said before."""
+        """Start it; its output is appended to a file."""
         variables = {
             "CALLBACK_URL": self.url,
             "TWILIO_AUTH_TOKEN": self.auth_token,

@@ -1,8 +1,8 @@
-"""What stands in front of a function of AWS Lambda, of each kind that hands it other events.
+"""A gateway in front of an AWS Lambda function, of each kind with its own form of events.
 
     PORT=8000 python tests/end_to_end/lambda_gateway.py rest examples/frameworks/lambda_app.py
 
-Of query parameters that it gives as a mapping it loses the order, which AWS promises nobody.
+If the kind passes query parameters as a mapping, their order is lost: AWS doesn't promise it.
 """
 
 import os
@@ -18,7 +18,7 @@ Event = dict[str, Any]
 
 
 class Incoming:
-    """A request, in the pieces of which events are made."""
+    """A request, in the parts of which events are made."""
 
     def __init__(self, handler: BaseHTTPRequestHandler) -> None:
         self.method = handler.command
@@ -27,7 +27,7 @@ class Incoming:
         self.body = handler.rfile.read(int(handler.headers.get("Content-Length") or 0))
 
     def parameters(self) -> list[tuple[str, str]]:
-        """Return the query's parameters as they came."""
+        """Return the query's parameters in their original order."""
         pairs = (pair.partition("=") for pair in self.query.split("&") if pair)
         return sorted((name, value) for name, _, value in pairs)
 
@@ -43,7 +43,7 @@ def lists_of(pairs: list[tuple[str, str]]) -> dict[str, list[str]] | None:
 
 
 def of_rest(request: Incoming) -> Event:
-    """Payload 1.0, with the body as text and the path without the stage."""
+    """Return an event of payload 1.0, with the body as text and the path without the stage."""
     return {
         "resource": "/callbacks",
         "path": request.path,
@@ -59,7 +59,7 @@ def of_rest(request: Incoming) -> Event:
 
 
 def of_http(request: Incoming) -> Event:
-    """Payload 2.0, of an HTTP API or a function URL; a form counts as binary."""
+    """Return an event of payload 2.0, of an HTTP API or a function URL; a form counts as binary."""
     event: Event = {
         "version": "2.0",
         "routeKey": "$default",
@@ -88,7 +88,7 @@ def of_balancer(request: Incoming) -> Event:
 
 
 def of_balancer_with_lists(request: Incoming) -> Event:
-    """What a target group hands over that is set to give several values."""
+    """Return an event of a target group that is set to multi-value headers."""
     lowered = [(name.lower(), value) for name, value in request.headers]
     event = of_balancer(request)
     del event["headers"], event["queryStringParameters"]
@@ -107,7 +107,7 @@ KINDS: dict[str, Callable[[Incoming], Event]] = {
 
 
 def headers_in(response: dict[str, Any], kind: str) -> list[tuple[str, str]]:
-    """Return a response's headers, which have to be where this kind looks for them."""
+    """Return a response's headers from the place where this kind of gateway expects them."""
     if kind.startswith("alb") and not response["statusDescription"].startswith(
         str(response["statusCode"])
     ):

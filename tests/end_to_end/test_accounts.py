@@ -1,4 +1,4 @@
-"""`ringback accounts` beside a running `ringback serve`, which goes by what was changed."""
+"""`ringback accounts` beside a running `ringback serve`, which applies the changes at once."""
 
 import asyncio
 import json
@@ -28,7 +28,7 @@ class Office:
     folder: Path
 
     async def run(self, *words: str) -> str:
-        """Run `ringback accounts`, and return what it says."""
+        """Run `ringback accounts`, and return its output."""
         arguments = ["accounts", *words, "--data", str(self.folder)]
         ended = await asyncio.to_thread(CliRunner().invoke, main, arguments)
         assert ended.exit_code == 0, ended.output
@@ -38,7 +38,7 @@ class Office:
         return json.loads(await self.run(*words, "--json"))
 
     async def ask(self, username: str, password: str, path: str = "/v1/Sims") -> Answered:
-        """Have somebody ask for a list."""
+        """Read a list with these credentials."""
         pair = b64encode(f"{username}:{password}".encode()).decode()
         return await self.server.call("GET", path, headers={"Authorization": f"Basic {pair}"})
 
@@ -46,7 +46,7 @@ class Office:
         return (await self.ask(username, password)).status
 
     async def soon(self, status: int, username: str, password: str) -> Answered:
-        """Return the first answer with this status, which has to come within a second."""
+        """Return the first answer with this status, which has to arrive within a second."""
         async with asyncio.timeout(1.5):  # the rest is for a slow machine
             while (answered := await self.ask(username, password)).status != status:
                 pass
@@ -67,7 +67,7 @@ async def made(office: Office) -> dict[str, Any]:
     return await office.record("create", "Acme")
 
 
-async def test_whoever_is_made_can_sign_in_at_once(office: Office, made: dict[str, Any]) -> None:
+async def test_a_new_account_can_sign_in_at_once(office: Office, made: dict[str, Any]) -> None:
     assert await office.status_for(made["account_sid"], made["auth_token"]) == 200
     assert await office.status_for(made["api_key_sid"], made["api_key_secret"]) == 200
     shown = await office.record("show", made["kore_id"])
@@ -79,7 +79,7 @@ async def test_a_bare_account_signs_in_with_its_auth_token(office: Office) -> No
     assert await office.status_for(bare["account_sid"], bare["auth_token"]) == 200
 
 
-async def test_nobody_signs_in_to_a_suspended_account_until_it_is_resumed(
+async def test_a_suspended_account_cannot_sign_in_until_it_is_resumed(
     office: Office, made: dict[str, Any]
 ) -> None:
     key = made["api_key_sid"], made["api_key_secret"]
@@ -96,7 +96,7 @@ async def test_nobody_signs_in_to_a_suspended_account_until_it_is_resumed(
     assert await office.status_for(*key) == 200
 
 
-async def test_a_key_is_good_until_it_is_taken_back(office: Office, made: dict[str, Any]) -> None:
+async def test_a_key_is_valid_until_it_is_revoked(office: Office, made: dict[str, Any]) -> None:
     key = await office.record("keys", "create", "--account", made["account_sid"])
     assert await office.status_for(key["sid"], key["secret"]) == 200
     await office.run("keys", "delete", key["sid"])
@@ -121,7 +121,7 @@ async def test_both_auth_tokens_sign_in_and_the_promoted_one_replaces_the_old(
     assert await office.status_for(sid, second) == 200
 
 
-async def test_a_second_auth_token_that_is_taken_back_is_good_no_longer(
+async def test_a_revoked_second_auth_token_is_no_longer_valid(
     office: Office, made: dict[str, Any]
 ) -> None:
     sid = made["account_sid"]
@@ -132,7 +132,7 @@ async def test_a_second_auth_token_that_is_taken_back_is_good_no_longer(
     assert await office.status_for(sid, made["auth_token"]) == 200
 
 
-async def test_a_client_is_seen_until_it_is_taken_back(
+async def test_an_api_client_is_listed_until_it_is_revoked(
     office: Office, made: dict[str, Any]
 ) -> None:
     client = await office.record("clients", "create", made["account_sid"], "ci")

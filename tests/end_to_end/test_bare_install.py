@@ -1,4 +1,4 @@
-"""Who only receives callbacks installs Ringback and nothing else."""
+"""Users who only receive callbacks install Ringback without any other package."""
 
 import re
 import subprocess
@@ -9,7 +9,7 @@ import pytest
 
 from tests.installed import build, empty_environment, offline, pip_install, run, wheels_of
 
-# KORE's published vector V3, and what a store of tokens and a typed event need beside it.
+# KORE's published vector V3, and what a token store and a typed event need in addition.
 PROGRAM: Final = """
 import sys
 from ringback.receiver import Accepted, Duplicate, Receiver, Rejected, SqliteDedupe
@@ -36,13 +36,13 @@ print(sorted({name.partition(".")[0] for name in outside}))
 
 @pytest.fixture(scope="module")
 def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the commands of an environment that holds the built wheel and nothing else."""
+    """Return the commands' folder of an environment that has only the built wheel."""
     return _environment(tmp_path_factory.mktemp("bare"))
 
 
 @pytest.fixture(scope="module")
 def bare_with_pytest(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the commands of an environment that holds the wheel, pytest and click, as Flask's."""
+    """Return the commands' folder of an environment with the wheel, pytest, and Flask's click."""
     return _environment(tmp_path_factory.mktemp("tests"), "pytest", "click")
 
 
@@ -59,7 +59,7 @@ def _refusal(*command: str | Path, cwd: Path) -> str:
     return done.stderr
 
 
-def test_a_callback_is_checked_and_remembered(bare: Path, tmp_path: Path) -> None:
+def test_a_callback_is_verified_and_remembered(bare: Path, tmp_path: Path) -> None:
     shown = run(bare / "python", "-I", "-c", PROGRAM, cwd=tmp_path)
     assert shown.strip() == "['ringback']"
 

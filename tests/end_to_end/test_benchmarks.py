@@ -1,6 +1,6 @@
-"""The benchmarks have figures: what they build by hand still fits the server.
+"""The benchmarks produce figures: the parts that they build by hand still fit the server.
 
-Whether a commit is slower than another is decided by ratios; here the two sides are made up.
+Ratios decide if a commit is slower than another; the two sides in these tests are made up.
 """
 
 import asyncio
@@ -44,7 +44,7 @@ def test_the_figures_of_a_commit_that_prints_no_json_are_read_off_its_table() ->
 
 
 class Side:
-    """Measures what it is told, and notes what it was asked for."""
+    """Returns given figures, and records the ids it was asked for."""
 
     def __init__(self, cpu: Iterator[float], *more: Figure) -> None:
         self._cpu = cpu
@@ -58,11 +58,11 @@ class Side:
 
 
 @pytest.mark.parametrize(("ours", "is_slower"), [(102.0, False), (104.0, True)])
-def test_more_than_three_percent_of_cpu_are_slower(ours: float, *, is_slower: bool) -> None:
+def test_three_percent_more_cpu_is_slower(ours: float, *, is_slower: bool) -> None:
     assert compare_sides(Side(repeat(ours)), Side(repeat(100.0)), ["T2"]) is is_slower
 
 
-def test_more_pairs_are_run_where_the_ratios_lie_on_both_sides_of_the_bound(
+def test_more_pairs_run_if_the_ratios_are_on_both_sides_of_the_bound(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     wavering = Side(iter([100.0, 110.0] * MOST_PAIRS))
@@ -71,11 +71,11 @@ def test_more_pairs_are_run_where_the_ratios_lie_on_both_sides_of_the_bound(
 
     assert len(wavering.asked) == MOST_PAIRS
     told, *rest = capsys.readouterr().out.split("\n median")[1:]
-    assert f"pair {PAIRS + 1}" in told, "what is known by then is told before it goes on"
+    assert f"pair {PAIRS + 1}" in told, "prints the comparison before the additional pairs"
     assert len(rest) == 1
 
 
-def test_what_is_decided_is_not_run_again() -> None:
+def test_decided_benchmarks_are_not_run_again() -> None:
     wavering = Side(iter([100.0, 110.0] * MOST_PAIRS), Figure("T7", "idle: memory", 60.0, "MB"))
     steady = Side(repeat(100.0), Figure("T7", "idle: memory", 60.0, "MB"))
 
@@ -100,7 +100,7 @@ def test_a_figure_whose_workload_changed_is_named_and_left_out(
     assert "left out: T7 idle: memory: its workload is 'a million' here" in said
 
 
-def test_a_figure_that_one_commit_alone_has_is_named_and_left_out(
+def test_a_figure_that_only_one_commit_has_is_named_and_left_out(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     only = Figure("T4", "accept to received: p50", 1.0, "ms")

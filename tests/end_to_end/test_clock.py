@@ -1,4 +1,4 @@
-"""`ringback clock` against a served process: time passes, is remembered, and stops nobody."""
+"""`ringback clock` with a running server: time passes, is remembered, and blocks nobody."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ async def clock_of(data: Path) -> dict[str, Any]:
     return json.loads(await ringback("clock", "show", "--json", data=data))
 
 
-async def test_what_waits_is_done_at_its_time_when_the_advance_returns(tmp_path: Path) -> None:
+async def test_waiting_work_is_done_at_its_time_when_the_advance_returns(tmp_path: Path) -> None:
     async with RecordingReceiver() as receiver, served(tmp_path) as dev:
         words = ("send", receiver.url("/"), "--deliver-at", "2h", "--json")
         asked = json.loads(await ringback(*words, data=tmp_path))
@@ -36,7 +36,7 @@ async def test_what_waits_is_done_at_its_time_when_the_advance_returns(tmp_path:
         assert words_said.split(maxsplit=1)[1] == "3d ahead of the machine\n"
 
 
-async def test_a_clock_that_was_never_advanced_is_the_machines(tmp_path: Path) -> None:
+async def test_a_clock_that_was_never_advanced_shows_the_machines_time(tmp_path: Path) -> None:
     async with served(tmp_path):
         said = await ringback("clock", "show", data=tmp_path)
         answer = await clock_of(tmp_path)
@@ -45,7 +45,7 @@ async def test_a_clock_that_was_never_advanced_is_the_machines(tmp_path: Path) -
     assert not (tmp_path / "clock.json").exists()
 
 
-async def test_how_far_ahead_it_is_outlives_the_process_however_that_ends(tmp_path: Path) -> None:
+async def test_the_offset_outlives_the_process_however_that_ends(tmp_path: Path) -> None:
     async with served(tmp_path) as dev:
         answer = json.loads(await ringback("clock", "advance", "3d", "--json", data=tmp_path))
         assert await dev.stop() == 0
@@ -61,7 +61,7 @@ async def test_how_far_ahead_it_is_outlives_the_process_however_that_ends(tmp_pa
     assert stat.S_IMODE((tmp_path / "clock.json").stat().st_mode) == 0o600
 
 
-async def test_the_banner_says_how_far_ahead_it_is(tmp_path: Path) -> None:
+async def test_the_banner_says_how_far_ahead_the_clock_is(tmp_path: Path) -> None:
     (tmp_path / "clock.json").write_text('{"ahead_seconds": 93600}')
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "ringback", "dev", "--port", "0", "--data", str(tmp_path)),
@@ -75,20 +75,20 @@ async def test_the_banner_says_how_far_ahead_it_is(tmp_path: Path) -> None:
     assert "\n  Clock                1d 2h ahead of the machine\n" in banner
 
 
-async def test_a_broken_clock_file_keeps_it_from_starting(tmp_path: Path) -> None:
+async def test_a_broken_clock_file_prevents_the_start(tmp_path: Path) -> None:
     (tmp_path / "clock.json").write_text("tomorrow")
     said = await ringback("dev", "--port", "0", data=tmp_path, fails=True)
     assert said.startswith(f"ringback: {tmp_path}/clock.json does not say how far ahead")
     assert not (tmp_path / "ringback.db").exists()
 
 
-async def test_what_lets_no_time_pass_is_told(tmp_path: Path) -> None:
+async def test_an_advance_that_lets_no_time_pass_is_refused(tmp_path: Path) -> None:
     async with served(tmp_path):
         said = await ringback("clock", "advance", "soon", data=tmp_path, fails=True)
     assert said.startswith("ringback: Advance: 'soon' is not a valid duration; write it like")
 
 
-async def test_a_stop_does_not_wait_for_an_advance_that_waits(tmp_path: Path) -> None:
+async def test_a_stop_does_not_wait_for_a_waiting_advance(tmp_path: Path) -> None:
     async with RecordingReceiver(Hang()) as receiver, served(tmp_path) as dev:
         await ringback("send", receiver.url("/"), "--deliver-at", "2h", data=tmp_path)
         advancing = asyncio.create_task(dev.post(CLOCK, Advance="3d"))
@@ -101,7 +101,7 @@ async def test_a_stop_does_not_wait_for_an_advance_that_waits(tmp_path: Path) ->
         assert 7000 < (await clock_of(tmp_path))["ahead_seconds"] <= 7200
 
 
-async def test_in_production_time_is_the_machines(tmp_path: Path) -> None:
+async def test_in_production_the_clock_shows_the_machines_time(tmp_path: Path) -> None:
     async with in_production(tmp_path, await create_account(tmp_path)) as server:
         for answer in (await server.get(CLOCK), await server.post(CLOCK, Advance="3d")):
             assert (answer.status, answer.body["code"]) == (404, 20404)

@@ -33,7 +33,7 @@ shells = pytest.mark.parametrize(
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    """The environment of a user whose home is empty, and who has `ringback` on the PATH."""
+    """The environment of a user with an empty home folder, and `ringback` on the PATH."""
     return {
         "HOME": str(tmp_path),
         "PATH": f"{COMMANDS}:{os.environ['PATH']}",
@@ -49,7 +49,7 @@ def ringback(*words: str, environment: dict[str, str]) -> subprocess.CompletedPr
 
 @contextmanager
 def terminal(shell: str, environment: dict[str, str]) -> Iterator[int]:
-    """Run an interactive shell; yield what reads and writes its terminal."""
+    """Run an interactive shell; yield the file descriptor of its terminal."""
     ours, its = pty.openpty()
     process = subprocess.Popen(
         INTERACTIVE[shell],
@@ -126,7 +126,7 @@ def test_the_tab_key_does_nothing_before_the_installation(
         wait_for("ringback callb-as-typed", screen)
 
 
-def test_the_startup_file_keeps_its_text_and_gets_the_line_once(
+def test_the_startup_file_keeps_its_text_and_gets_the_line_only_once(
     tmp_path: Path, environment: dict[str, str]
 ) -> None:
     startup = tmp_path / ".bashrc"

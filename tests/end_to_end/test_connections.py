@@ -20,7 +20,7 @@ STRANGER, OTHER = "127.0.0.1", "127.0.0.2"
 
 
 def under(soft: int, hard: int) -> tuple[str, ...]:
-    """Return how `ringback` is run under these limits on open files."""
+    """Return the command that runs `ringback` under these limits on open files."""
     limits = f"resource.setrlimit(resource.RLIMIT_NOFILE, ({soft}, {hard}))"
     return ("-c", f"import resource; {limits}; from ringback.__main__ import main; main()")
 
@@ -29,7 +29,7 @@ def under(soft: int, hard: int) -> tuple[str, ...]:
 async def opened(
     server: Production, number: int, sends: bytes = b"", source: str = STRANGER
 ) -> AsyncGenerator[list[Connection]]:
-    """Have so many connections open that have sent this, from one address."""
+    """Keep `number` connections open that have sent these bytes, from one address."""
     connections = list[Connection]()
     try:
         for _ in range(number):
@@ -43,13 +43,13 @@ async def opened(
 
 
 async def status(server: Production, source: str) -> int:
-    """Return what a client at another address is answered."""
+    """Return the status that a client at another address gets."""
     async with opened(server, 1, WHOLE, source) as ((reader, _),):
         return int((await asyncio.wait_for(reader.readline(), 10)).split()[1])
 
 
 def memory(server: Production) -> int:
-    """Return how much memory the server has, in bytes."""
+    """Return the server's memory use, in bytes."""
     text = Path(f"/proc/{server.process.pid}/status").read_text()
     line = next(line for line in text.splitlines() if line.startswith("VmRSS:"))
     return int(line.split()[1]) * 1024
@@ -70,7 +70,7 @@ async def test_the_soft_limit_is_raised_and_what_each_side_gets_is_logged(tmp_pa
     assert [line["level"] for line in server.log.lines] == ["info"] * len(server.log.lines)
 
 
-async def test_a_limit_that_is_too_low_is_said(tmp_path: Path) -> None:
+async def test_a_limit_that_is_too_low_is_logged(tmp_path: Path) -> None:
     credentials = await create_account(tmp_path)
     async with in_production(tmp_path, credentials, command=under(256, 1024)) as server:
         await server.log.says("the limit of 1024 open files leaves 192 connections for clients and")
@@ -110,19 +110,17 @@ async def test_a_thousand_connections_are_within_the_share_of_one_address(tmp_pa
 
 
 def next_descriptor_of(pid: int) -> int:
-    """Return the number behind all those of a process's open files."""
+    """Return the number after the highest file descriptor of a process."""
     return max(int(file.name) for file in Path(f"/proc/{pid}/fd").iterdir()) + 1
 
 
-async def test_where_no_file_can_be_opened_clients_wait_and_are_answered_afterwards(
-    tmp_path: Path,
-) -> None:
+async def test_without_free_descriptors_clients_wait_and_are_answered_later(tmp_path: Path) -> None:
     credentials = await create_account(tmp_path)
     async with in_production(tmp_path, credentials) as server:
         assert await status(server, OTHER) == 200
         pid = server.process.pid
         before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-        # All numbers below are taken, so that the next one is refused.
+        # All lower numbers are taken, so the next descriptor is refused.
         taken = next_descriptor_of(pid)
         resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, before[1]))
         assert taken > 3
@@ -164,7 +162,7 @@ ENDLESS: Sequence[tuple[bytes, bytes]] = [
 
 
 @pytest.mark.parametrize(("start", "more"), ENDLESS)
-async def test_heads_without_end_take_none(start: bytes, more: bytes, tmp_path: Path) -> None:
+async def test_endless_heads_take_no_memory(start: bytes, more: bytes, tmp_path: Path) -> None:
     credentials = await create_account(tmp_path)
     async with in_production(tmp_path, credentials) as server:
 

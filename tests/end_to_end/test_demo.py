@@ -1,4 +1,4 @@
-"""`ringback demo`: what it prints for programs, how it ends, and that it leaves nothing behind."""
+"""`ringback demo`: its output for programs, its ends, and that it leaves nothing behind."""
 
 import asyncio
 import json
@@ -70,7 +70,7 @@ def ports_in(text: str) -> set[int]:
 
 
 def only_folder_in(folder: Path) -> Path | None:
-    """Return the only folder in a folder, or None for an empty one."""
+    """Return the only entry of a folder, or None if the folder is empty."""
     return next(folder.iterdir(), None)
 
 
@@ -84,7 +84,7 @@ def assert_nothing_is_left(folder: Path, printed: str) -> None:
 # ---- to its end ----------------------------------------------------------------------------------
 
 
-async def test_programs_get_all_of_it_as_one_json_object(tmp_path: Path) -> None:
+async def test_programs_get_the_whole_output_as_one_json_object(tmp_path: Path) -> None:
     async with started(tmp_path, "--json") as process:
         code, out, err = await ended(process)
     assert (code, err) == (0, "")
@@ -107,7 +107,7 @@ async def test_programs_get_all_of_it_as_one_json_object(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-async def test_with_keep_both_run_until_a_signal(tmp_path: Path, how: signal.Signals) -> None:
+async def test_keep_leaves_both_running_until_a_signal(tmp_path: Path, how: signal.Signals) -> None:
     async with started(tmp_path, "--keep", "--json") as process:
         first = await line_of(process)
         running: dict[str, Any] = json.loads(first)["running"]
@@ -124,7 +124,7 @@ async def test_with_keep_both_run_until_a_signal(tmp_path: Path, how: signal.Sig
     assert_nothing_is_left(tmp_path, first)
 
 
-async def test_with_keep_the_next_commands_are_printed_and_work(tmp_path: Path) -> None:
+async def test_keep_prints_next_commands_that_work(tmp_path: Path) -> None:
     async with started(tmp_path, "--keep") as process:
         printed = list[str]()
         while not printed or "ringback trigger" not in printed[-1]:
@@ -149,7 +149,7 @@ async def test_with_keep_the_next_commands_are_printed_and_work(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-async def test_a_signal_ends_it_early_and_a_second_one_does_not_disturb_that(
+async def test_a_signal_ends_it_early_and_a_second_one_does_not_interrupt_the_clean_up(
     tmp_path: Path, how: signal.Signals
 ) -> None:
     async with started(tmp_path, patch=NO_CALLBACK_ARRIVES) as process:
@@ -165,7 +165,7 @@ async def test_a_signal_ends_it_early_and_a_second_one_does_not_disturb_that(
     assert_nothing_is_left(tmp_path, printed)
 
 
-async def test_what_goes_wrong_is_said_and_leaves_nothing_behind(tmp_path: Path) -> None:
+async def test_an_error_is_reported_and_leaves_nothing_behind(tmp_path: Path) -> None:
     async with started(tmp_path, patch=CALLBACKS_ARE_REFUSED) as process:
         code, out, err = await ended(process)
     assert code == 1
@@ -188,7 +188,9 @@ async def test_a_reader_that_goes_away_leaves_nothing_behind(tmp_path: Path) -> 
     assert only_folder_in(tmp_path) is None
 
 
-def test_a_wrong_signature_is_said_and_is_the_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_signature_is_reported_and_is_the_exit_code(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     wrong = ReceiverSecrets(("no token",), ("no secret",))
     monkeypatch.setattr(demo, "ReceiverSecrets", lambda *_: wrong)
     ran = CliRunner().invoke(main, ["demo"])
@@ -197,7 +199,7 @@ def test_a_wrong_signature_is_said_and_is_the_exit_code(monkeypatch: pytest.Monk
     assert "Its signature is right" not in ran.output
 
 
-def test_without_a_temporary_folder_it_says_where_to_name_one(
+def test_without_a_temporary_folder_it_says_how_to_name_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def refuse(**_: str) -> str:

@@ -1,4 +1,4 @@
-"""Starting, stopping and finding things again."""
+"""`ringback dev`: starting, stopping and starting again on the same data."""
 
 import asyncio
 import json
@@ -37,7 +37,7 @@ def run_dev(*flags: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
 
 
-async def test_dev_json_holds_what_is_printed_and_only_its_owner_can_read_it(
+async def test_dev_json_holds_the_printed_values_and_only_its_owner_can_read_it(
     tmp_path: Path,
 ) -> None:
     async with served(tmp_path) as dev:
@@ -48,7 +48,7 @@ async def test_dev_json_holds_what_is_printed_and_only_its_owner_can_read_it(
         assert stat.S_IMODE((tmp_path / "ringback.db").stat().st_mode) == 0o600
 
 
-def test_whoever_can_connect_can_read_the_dev_json_of_this_start(tmp_path: Path) -> None:
+def test_a_client_that_can_connect_finds_the_dev_json_of_this_start(tmp_path: Path) -> None:
     port = free_port()
     (tmp_path / "dev.json").write_text('{"base_url": "of the last start"}', "utf-8")
     command = (sys.executable, "-m", "ringback", "dev", "--port", str(port), "--gateway", "none")
@@ -68,13 +68,13 @@ def can_connect(port: int) -> bool:
         return client.connect_ex(("127.0.0.1", port)) == 0
 
 
-async def test_who_opens_it_to_the_network_is_told(tmp_path: Path) -> None:
+async def test_a_server_open_to_the_network_says_so(tmp_path: Path) -> None:
     async with served(tmp_path, "--host", "0.0.0.0") as dev:
         assert dev.dev["reachable_from"] == "network"
         assert json.loads((tmp_path / "dev.json").read_text()) == dev.dev
 
 
-async def test_the_seed_is_the_notices_own(tmp_path: Path) -> None:
+async def test_the_seed_data_is_from_the_notice(tmp_path: Path) -> None:
     async with served(tmp_path) as dev:
         sim = (await dev.get(dev.sim_path)).body
     assert dev.dev["account_sid"] == sim["account_sid"] == "AC3ba717b1d236e6c4a835e46130267eb4"

@@ -33,7 +33,7 @@ def reading_in(parameters: dict[str, str]) -> str:
 
 
 class Application:
-    """Acknowledges each reading by an IP Command to where it came from."""
+    """Acknowledges each reading with an IP Command to its origin."""
 
     def __init__(self) -> None:
         self.dev: Served | None = None
@@ -83,7 +83,7 @@ async def test_a_thousand_commands_each_way_give_one_callback_each(tmp_path: Pat
         await asyncio.gather(*application.acknowledging)
         received = await commands(dev, Direction="from_sim")
         sent = await commands(dev, Direction="to_sim")
-        # Whatever would still be sent is drained before it has stopped.
+        # The rest is sent before the server has stopped.
         assert await dev.stop() == 0
 
     lines = said.decode().splitlines()
@@ -129,7 +129,7 @@ async def test_it_answers_commands(tmp_path: Path) -> None:
     ]
 
 
-def test_what_nobody_acknowledges_is_sent_again_and_then_given_up() -> None:
+def test_a_reading_without_an_acknowledgement_is_sent_again_and_then_given_up() -> None:
     names = runpy.run_path(str(PROGRAM))
     with (
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as gateway,

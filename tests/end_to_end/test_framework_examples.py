@@ -1,4 +1,4 @@
-"""Each example of a receiver, under its real server, gets real callbacks of both sources."""
+"""Each example receiver, under its real server, gets real callbacks from both sources."""
 
 import socket
 from base64 import b64encode
@@ -39,7 +39,7 @@ def ringback() -> Iterator[Emulator]:
 
 @pytest.fixture(scope="module")
 def apps(ringback: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, App]]:
-    """All examples, which start at the same time."""
+    """All examples, started at the same time."""
     folder = tmp_path_factory.mktemp("examples")
     with ExitStack() as stack:
         yield {
@@ -59,7 +59,7 @@ def apps(ringback: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 def failing_apps(
     ringback: Emulator, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, App]]:
-    """The examples again, with work that raises as soon as it says what it does."""
+    """The examples again, with work that raises an error as soon as it has printed its line."""
     folder = tmp_path_factory.mktemp("failing")
     with ExitStack() as stack:
         yield {
@@ -82,7 +82,7 @@ def app(request: pytest.FixtureRequest, apps: dict[str, App]) -> App:
     return app
 
 
-# ---- asking --------------------------------------------------------------------------------------
+# ---- making callbacks ----------------------------------------------------------------------------
 
 STATUSES: Final = cycle(["inactive", "active"])
 NUMBERS: Final = count()
@@ -91,7 +91,7 @@ NUMBERS: Final = count()
 def told_by(
     ringback: Emulator, url: str, method: HttpMethod, *, status: str = "delivered"
 ) -> SentCallback:
-    """Update a SIM, and return the callback that tells of it once it has this status."""
+    """Update a SIM, and return the callback that reports this status of it."""
     pair = b64encode(f"{ringback.account_sid}:{ringback.auth_token}".encode()).decode()
     form = {"Status": next(STATUSES), "CallbackUrl": url, "CallbackMethod": str(method)}
     request = Request(  # noqa: S310 (of the emulator)
@@ -105,7 +105,7 @@ def told_by(
 
 
 def made_for(app: App, ringback: Emulator, source: Source) -> OutgoingRequest:
-    """Return a callback that nobody has seen yet."""
+    """Return a callback that no receiver has seen yet."""
     number = f"{next(NUMBERS):032x}"
     tokens = {
         Source.TWILIO: f"{number[:8]}-{number[8:12]}-{number[12:16]}-{number[16:20]}-{number[20:]}",
@@ -128,7 +128,7 @@ class Answered:
 
 
 def send(app: App, request: bytes) -> Answered:
-    """Send these bytes, and return what is answered."""
+    """Send these bytes, and return the answer."""
     with socket.create_connection(("127.0.0.1", app.port), timeout=10) as connection:
         connection.sendall(request)
         with HTTPResponse(connection) as response:
@@ -137,7 +137,7 @@ def send(app: App, request: bytes) -> Answered:
             return Answered(response.status, text, response.getheader("Retry-After"))
 
 
-# ---- what all of them do -------------------------------------------------------------------------
+# ---- common behaviour ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,9 @@ def test_a_changed_body_is_refused(app: App, ringback: Emulator, source: Source)
 
 
 @pytest.mark.parametrize("source", Source)
-def test_what_has_no_signature_is_no_callback(app: App, ringback: Emulator, source: Source) -> None:
+def test_a_request_without_a_signature_is_refused(
+    app: App, ringback: Emulator, source: Source
+) -> None:
     before = app.lines()
     head, _, body = made_for(app, ringback, source).to_bytes().partition(b"\r\n\r\n")
     lines = [line for line in head.split(b"\r\n") if b"-Signature:" not in line]
@@ -187,7 +189,7 @@ def test_what_has_no_signature_is_no_callback(app: App, ringback: Emulator, sour
 
 
 @pytest.mark.parametrize("source", Source)
-def test_what_another_process_works_on_is_to_come_again_later(
+def test_a_callback_in_progress_in_another_process_is_refused_for_now(
     app: App, ringback: Emulator, source: Source
 ) -> None:
     before = app.lines()
@@ -214,18 +216,18 @@ def test_other_methods_are_not_allowed(app: App, ringback: Emulator) -> None:
 
 
 @pytest.mark.parametrize("name", SERVERS)
-def test_work_that_fails_is_tried_again(
+def test_failed_work_is_tried_again(
     name: str, failing_apps: dict[str, App], ringback: Emulator
 ) -> None:
     app = failing_apps[name]
     app.wait()
     request = made_for(app, ringback, Source.KORE).to_bytes()
-    # It was given back the first time: what is under way, or done, is answered otherwise.
+    # The first failure released the callback: in progress or done, it would get another status.
     assert [send(app, request).status for _ in range(2)] == [500, 500], app.log()
 
 
 @pytest.mark.parametrize("name", WITHOUT_GET)
-def test_a_get_whose_query_was_taken_apart_is_refused(
+def test_a_get_whose_query_was_parsed_is_refused(
     name: str, apps: dict[str, App], ringback: Emulator
 ) -> None:
     app = apps[name]

@@ -1,4 +1,4 @@
-"""Bad input to the served API: its error form, the right code, no 500, and nothing lost."""
+"""Bad input to the served API: its error format, the right code, no 500, and nothing lost."""
 
 import asyncio
 import json
@@ -29,7 +29,7 @@ BODIES = [
 
 
 @pytest.mark.parametrize(("body", "status", "code"), BODIES, ids=[b[0][:40].hex() for b in BODIES])
-async def test_a_body_that_makes_no_sense_is_refused_and_changes_nothing(
+async def test_a_body_without_sense_is_refused_and_changes_nothing(
     tmp_path: Path, body: bytes, status: int, code: int
 ) -> None:
     async with served(tmp_path) as dev:
@@ -68,7 +68,7 @@ async def test_odd_paths_are_not_found(tmp_path: Path) -> None:
             assert set(answered.body) == FORM
 
 
-async def test_what_is_no_http_gets_the_error_form_as_well(tmp_path: Path) -> None:
+async def test_bytes_that_are_not_http_get_an_error_in_the_same_format(tmp_path: Path) -> None:
     async with served(tmp_path) as dev:
         host, port = dev.dev["base_url"].removeprefix("http://").split(":")
         reader, writer = await asyncio.open_connection(host, int(port))

@@ -1,4 +1,4 @@
-"""`ringback serve` as the outside sees it: behind a proxy, and with a certificate of its own."""
+"""`ringback serve` as seen from outside: behind a proxy, and with its own certificate."""
 
 import asyncio
 import json
@@ -23,7 +23,7 @@ CA.configure_trust(CLIENT)
 
 
 def guess(server: Production, sid: str, forwarded_for: str) -> int:
-    """Try a wrong password in the name of another client, and return the status."""
+    """Try a wrong password for another client, and return the status."""
     host, port = server.address
     connection = HTTPConnection(host, port, timeout=20)
     basic = b64encode(f"{sid}:wrong".encode()).decode()
@@ -40,7 +40,7 @@ async def guesses(server: Production, sid: str) -> list[int]:
     ]
 
 
-async def test_a_rotating_header_does_not_make_a_stranger_many(tmp_path: Path) -> None:
+async def test_a_changing_header_does_not_make_one_stranger_many(tmp_path: Path) -> None:
     credentials = await create_account(tmp_path)
     async with in_production(tmp_path, credentials) as server:
         statuses = await guesses(server, credentials["account_sid"])
@@ -51,7 +51,7 @@ async def test_a_rotating_header_does_not_make_a_stranger_many(tmp_path: Path) -
     assert len(told) == 1
 
 
-async def test_the_clients_of_a_trusted_proxy_are_many(tmp_path: Path) -> None:
+async def test_the_clients_of_a_trusted_proxy_count_separately(tmp_path: Path) -> None:
     credentials = await create_account(tmp_path)
     flags = ("--trusted-proxies", "127.0.0.1")
     async with in_production(tmp_path, credentials, *flags) as server:
@@ -74,7 +74,7 @@ def write_certificate(folder: Path) -> tuple[str, ...]:
 
 
 def shown_by(server: Production) -> tuple[bytes | None, int]:
-    """Return the certificate that is shown, and what `/healthz` is answered."""
+    """Return the certificate that the server shows, and the status of `/healthz`."""
     host, _, port = server.dev["base_url"].removeprefix("https://").rpartition(":")
     connection = HTTPSConnection(host, int(port), context=CLIENT, timeout=20)
     connection.request("GET", "/healthz")

@@ -1,4 +1,4 @@
-"""The wheel and the sdist: what is in them, and that they work in empty environments."""
+"""The wheel and the sdist: their content, and that they work in empty environments."""
 
 import re
 import shutil
@@ -46,7 +46,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return offline(wheels_of(tmp_path_factory.mktemp("wheels"), *names))
 
 
-# ---- what is in them -----------------------------------------------------------------------------
+# ---- content -------------------------------------------------------------------------------------
 
 
 def test_the_wheel_has_what_the_package_needs_and_nothing_else(built: dict[str, Path]) -> None:
@@ -72,7 +72,7 @@ def test_the_sdist_has_the_documents_and_the_examples(built: dict[str, Path]) ->
     assert not [name for name in names if name.endswith(".pyc")]
 
 
-def test_a_site_that_was_built_is_in_the_wheel(tmp_path: Path) -> None:
+def test_a_built_site_is_in_the_wheel(tmp_path: Path) -> None:
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     shutil.copy(ROOT / "README.md", tmp_path)
     shutil.copy(ROOT / "LICENSE", tmp_path)
@@ -95,11 +95,11 @@ def test_the_metadata_is_complete(built: dict[str, Path]) -> None:
     assert metadata["Keywords"]
 
 
-# ---- the README alone ----------------------------------------------------------------------------
+# ---- the README by itself ------------------------------------------------------------------------
 
 
 class _Targets(HTMLParser):
-    """Collects where links and images of a page lead."""
+    """Collects the targets of a page's links and images."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -111,7 +111,7 @@ class _Targets(HTMLParser):
 
 
 def relative_targets(text: str) -> list[str]:
-    """Return the links and images of a Markdown text that lead to nothing if it is shown alone."""
+    """Return the links and images of a Markdown text that break if it is shown by itself."""
     page = markdown.render(text)
     assert page is not None
     return [target for target in _Targets(page).found if not re.match(r"https?://|#", target)]
@@ -122,7 +122,7 @@ def test_relative_links_and_images_are_found() -> None:
     assert relative_targets(text) == ["docs/a.md", "b.png", "d.svg"]
 
 
-def test_the_readme_can_be_shown_alone() -> None:
+def test_the_readme_has_no_relative_links() -> None:
     assert relative_targets((ROOT / "README.md").read_text()) == []
 
 
@@ -182,7 +182,7 @@ def test_the_first_commands_work_however_it_is_installed(
     installed(install, built[kind], tmp_path, alone).try_first_commands()
 
 
-def test_a_python_that_does_not_start_is_passed_over(tmp_path: Path) -> None:
+def test_a_python_that_does_not_start_is_skipped(tmp_path: Path) -> None:
     shim, real = tmp_path / "shims", tmp_path / "real"
     for folder, code in ((shim, 1), (real, 0)):
         folder.mkdir()

@@ -1,4 +1,4 @@
-"""`ringback migrate apply` and `revert`, killed at random beside nothing but their files."""
+"""`ringback migrate apply` and `revert`, killed at random; only their files survive."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ from tests.fakes import FakeClock, SeededRandomness, a_fleet, a_profile, an_acco
 FLEETS = 300
 URLS = 2 * FLEETS
 _START = 0.35
-"""About how long the command takes until it has read its plan, in seconds."""
+"""About how many seconds the command takes until it has read its plan."""
 
 
 def migrate(folder: Path, *words: str) -> "subprocess.Popen[bytes]":
@@ -35,7 +35,7 @@ def said(folder: Path, *words: str) -> str:
 
 
 def fill(folder: Path) -> None:
-    """Make a data folder with 600 URLs."""
+    """Create a data folder with 600 URLs."""
     random_source = SeededRandomness(3)
 
     def configure(tx: Transaction) -> None:
@@ -78,7 +78,7 @@ def statuses(folder: Path) -> dict[str, str]:
 
 
 def killed_until_done(folder: Path, random: Random, *words: str, old: dict[str, str]) -> int:
-    """Run a command and kill it until it ends by itself; return how often it was killed."""
+    """Run a command, killing it until it ends by itself; return how often it was killed."""
     new = {place: f"{url}&cbs=kore" for place, url in old.items()}
     for deaths in range(40):
         process = migrate(folder, *words)
@@ -95,7 +95,7 @@ def killed_until_done(folder: Path, random: Random, *words: str, old: dict[str, 
     raise AssertionError("it never ended")
 
 
-def test_whatever_dies_each_url_is_old_or_new_and_status_says_which(tmp_path: Path) -> None:
+def test_after_any_kill_each_url_is_old_or_new_and_status_says_which(tmp_path: Path) -> None:
     random = Random(5)
     fill(tmp_path / "data")
     old = urls_in(tmp_path / "data")

@@ -1,7 +1,7 @@
-"""A database that is away for a while: locked, full or read-only. The server says so and goes on.
+"""A database that is unavailable for a while: locked, full or read-only. The server recovers.
 
-A full disk is a small one where the machine lets us mount it, and a limit of what the process may
-write where it doesn't.
+A full disk is a small mounted one if the machine allows that, or else a limit on the size of files
+that the process writes.
 """
 
 import asyncio
@@ -38,14 +38,14 @@ if sys.platform != "linux":
 READ_ONLY_DISK = ("-m", "tests.crash.read_only_disk")
 BOUND_BY_MODES = ("-m", "tests.crash.bound_by_modes")
 
-# ---- how a database goes away --------------------------------------------------------------------
+# ---- kinds of outage -----------------------------------------------------------------------------
 
 Outage = Callable[[Path, Production], AbstractAsyncContextManager[None]]
 
 
 @asynccontextmanager
 async def locked(data: Path, server: Production) -> AsyncGenerator[None]:
-    """Somebody else writes, for longer than one waits for that."""
+    """Another process holds the write lock, longer than the server waits for it."""
     with closing(sqlite3.connect(data / "ringback.db", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         yield
@@ -62,7 +62,7 @@ async def limited(data: Path, server: Production) -> AsyncGenerator[None]:
 
 @asynccontextmanager
 async def read_only(data: Path, server: Production) -> AsyncGenerator[None]:
-    """The disk takes no writes; only the process that looks at the sign knows it."""
+    """The disk is read-only; only the process that looks for the marker file notices."""
     (data / SIGN).touch()
     yield
     (data / SIGN).unlink()
@@ -70,7 +70,7 @@ async def read_only(data: Path, server: Production) -> AsyncGenerator[None]:
 
 @asynccontextmanager
 async def full(data: Path, server: Production) -> AsyncGenerator[None]:
-    """Somebody else has taken all that was free."""
+    """Another process has filled the disk."""
     filler = data / "filler"
     fill(filler)
     yield
@@ -97,7 +97,7 @@ def small_disk(tmp_path: Path) -> Any:
     subprocess.run(["umount", "--lazy", str(tmp_path)], check=True)
 
 
-# What happens, the server that it happens to, and what that says.
+# The kind of outage, the server that it hits, and the error that this server reports.
 OUTAGES: list[tuple[Outage, tuple[str, ...], str]] = [
     (locked, RINGBACK, "database is locked"),
     (limited, RINGBACK, "disk I/O error"),
@@ -109,18 +109,18 @@ OUTAGES: list[tuple[Outage, tuple[str, ...], str]] = [
 
 
 @pytest.mark.parametrize(("outage", "command", "why"), OUTAGES)
-async def test_a_server_says_503_and_goes_on_by_itself(
+async def test_a_server_answers_503_and_recovers_by_itself(
     outage: Outage, command: tuple[str, ...], why: str, tmp_path: Path
 ) -> None:
     await outlasts(outage, command, why, tmp_path)
 
 
-async def test_a_server_goes_on_when_a_full_disk_has_room_again(small_disk: Path) -> None:
+async def test_a_server_recovers_when_a_full_disk_has_room_again(small_disk: Path) -> None:
     await outlasts(full, RINGBACK, "database or disk is full", small_disk)
 
 
 async def outlasts(outage: Outage, command: tuple[str, ...], why: str, data: Path) -> None:
-    """See a server through an outage: what it knows of is delivered, by one request each."""
+    """Take a server through an outage: it delivers stored callbacks with one request each."""
     hang, credentials = Hang(), await create_account(data)
     make_fleet(data, credentials["account_sid"])
 
@@ -129,7 +129,7 @@ async def outlasts(outage: Outage, command: tuple[str, ...], why: str, data: Pat
 
     async with RecordingReceiver(answer=answer) as receiver:
         url = receiver.url("/hook")
-        # That what goes on by itself tries again is said for who wants to know.
+        # Retries are only logged at debug level.
         flags = ("--update-takes", "300ms", "--log-level", "debug")
         async with in_production(data, credentials, *flags, command=command) as server:
             before = await send(server, {"callbacks": [event(url, "before")] * 3})
@@ -144,7 +144,8 @@ async def outlasts(outage: Outage, command: tuple[str, ...], why: str, data: Pat
                 assert_unavailable(unready.status, unready.body["reason"], why)
                 assert (await server.get("/healthz")).status == 200
                 hang.release()
-                # Once for what can't be settled, and once for the SIM, which is due by then.
+                # Once for the attempt that can't be settled, and once for the SIM, which is due by
+                # then.
                 await server.log.says(f"{AWAY}{why}; trying again", times=2)
             await is_ready_again(server)
             await server.log.says("the database is back after")
@@ -163,9 +164,7 @@ async def outlasts(outage: Outage, command: tuple[str, ...], why: str, data: Pat
     assert received.total() == 5
 
 
-async def test_a_disk_with_room_for_a_page_is_not_ready_where_no_request_can_be_kept(
-    small_disk: Path,
-) -> None:
+async def test_a_disk_with_room_for_a_page_but_no_request_is_not_ready(small_disk: Path) -> None:
     credentials = await create_account(small_disk)
     big = [event("http://127.0.0.1:9/", "e" * 30_000)] * 10
     async with in_production(small_disk, credentials) as server:
@@ -177,7 +176,7 @@ async def test_a_disk_with_room_for_a_page_is_not_ready_where_no_request_can_be_
             assert (await server.get("/readyz")).status == 503
         assert await store_up(server) == "0.0"
         (small_disk / "filler").unlink()
-        # Nobody asks, and it finds out.
+        # It notices without any request.
         await server.log.says("the database is back after")
         assert await store_up(server) == "1.0"
         assert (await server.send({"callbacks": big[:5]})).status == 201
@@ -192,7 +191,7 @@ def leave_room(filler: Path, size: int) -> None:
 
 
 async def store_up(server: Production) -> str:
-    """Return what the metric says of the database."""
+    """Return the value of the database metric."""
 
     def ask() -> str:
         with urlopen(f"{server.dev['base_url']}/metrics") as answer:  # noqa: S310 (it is ours)
@@ -203,7 +202,7 @@ async def store_up(server: Production) -> str:
 
 
 @pytest.mark.parametrize(("outage", "command", "why"), OUTAGES[1:])
-async def test_what_could_not_be_settled_before_the_process_died_is_sent_again(
+async def test_attempts_unsettled_at_the_death_of_a_process_are_sent_again(
     outage: Outage, command: tuple[str, ...], why: str, tmp_path: Path
 ) -> None:
     hang, credentials = Hang(), await create_account(tmp_path)
@@ -222,7 +221,7 @@ async def test_what_could_not_be_settled_before_the_process_died_is_sent_again(
 
 
 @pytest.mark.parametrize(("outage", "command", "why"), OUTAGES[1:])
-async def test_a_stop_ends_in_time_although_the_database_is_away(
+async def test_a_stop_ends_in_time_although_the_database_is_unavailable(
     outage: Outage, command: tuple[str, ...], why: str, tmp_path: Path
 ) -> None:
     hang, credentials = Hang(), await create_account(tmp_path)
@@ -236,7 +235,7 @@ async def test_a_stop_ends_in_time_although_the_database_is_away(
                 assert await server.stop() == 0
         async with in_production(tmp_path, credentials) as server:
             assert {(await server.ended(sid))["status"] for sid in sids} == {"delivered"}
-            # Nothing could be put back, so each counts as one that may have left.
+            # Nothing could be put back, so each counts as possibly sent.
             rows = [await server.results(sid) for sid in sids]
     assert rows == [["unknown", "delivered"]] * 3
     assert len(receiver.requests) == 4
@@ -253,7 +252,7 @@ async def send(server: Production, document: dict[str, Any]) -> list[str]:
 
 
 def make_fleet(data: Path, account_sid: str) -> None:
-    """Put a fleet into the file: SIMs need one, and there is no route yet that makes one."""
+    """Insert a fleet into the file: SIMs need one, and no route creates one yet."""
     with sqlite3.connect(data / "ringback.db") as connection:
         connection.execute(
             "INSERT INTO fleets (sid, account_sid, unique_name, created_us, updated_us)"
@@ -264,7 +263,7 @@ def make_fleet(data: Path, account_sid: str) -> None:
 
 
 async def update_sim(server: Production, url: str) -> str:
-    """Have a new SIM activated, and return its SID; it calls back when that is done."""
+    """Activate a new SIM, and return its SID; it calls back when that is done."""
     form = {"Iccid": "8988307000000000001", "RegistrationCode": "H3LL0W0RLD"}
     sid: str = (await server.post("/v1/Sims", **form)).body["sid"]
     asked = await server.post(
@@ -276,12 +275,12 @@ async def update_sim(server: Production, url: str) -> str:
 
 def assert_unavailable(status: int, told: str, why: str) -> None:
     assert status == 503
-    # Where it has waited for others for as long as one waits for an answer, that is all it knows.
+    # If it waited for others up to the timeout, it knows nothing more than that.
     assert why in told or told == "the database did not commit within 2 s"
 
 
 def assert_said_once(server: Production, why: str) -> None:
-    """See that the log has one line for the outage's beginning, and one for its end."""
+    """Check that the log has one line for the outage's start, and one for its end."""
     said = [line for line in server.log.lines if line["level"] in ("warning", "error")]
     began, ended = [line["message"] for line in said]
     assert began.startswith(f"{AWAY}{why}")
@@ -305,7 +304,7 @@ async def is_ready_again(server: Production) -> None:
         ("ringback.lock", 0o400, "Permission denied; choose another folder with --data"),
     ],
 )
-async def test_a_folder_that_can_not_be_written_to_is_refused_until_it_can(
+async def test_a_folder_without_write_access_is_refused_until_it_is_writable(
     name: str, mode: int, why: str, tmp_path: Path
 ) -> None:
     data = tmp_path / "data"
@@ -340,7 +339,7 @@ async def test_on_a_full_disk_a_server_starts_and_goes_on_when_there_is_room(
             (sid,) = await send(server, event(receiver.url("/hook"), "before"))
             await receiver.wait_for(1)
             await (server.kill() if is_killed else server.stop())
-        # What SQLite had beside the file is gone as well, so not even that can be made.
+        # The files that SQLite had beside the database are gone too, and can't even be created.
         fill(small_disk / "filler")
         hang.release()
         async with in_production(small_disk, credentials) as server:

@@ -1,4 +1,4 @@
-"""Windows, as far as another system can play it: modules, signals and `sys.platform` of Windows."""
+"""Windows, as far as another system can simulate it: its modules, signals and `sys.platform`."""
 
 import signal
 import subprocess
@@ -10,8 +10,8 @@ import pytest
 
 from tests.end_to_end.test_bare_install import PROGRAM as RECEIVER
 
-# What adapts itself to the system is imported first: the standard library, click and anyio would
-# ask for modules that only Windows has.
+# Modules that adapt to the system are imported first: the standard library, click and anyio would
+# import modules that only Windows has.
 PREAMBLE: Final = """
 import asyncio, concurrent.futures, http.server, importlib.abc, multiprocessing, shutil, signal
 import sqlite3, ssl, subprocess, sys, tempfile, uuid

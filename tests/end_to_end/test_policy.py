@@ -17,13 +17,13 @@ def write(file: Path, text: str) -> None:
 
 
 async def why(server: Served) -> tuple[str, str]:
-    """Have a callback made, and return its source and why it is that one."""
+    """Create a callback, and return its source and the reason for it."""
     await send(server, NOWHERE)
     newest = (await server.callbacks())[0]
     return newest["source"], newest["source_reason"]
 
 
-async def test_a_server_takes_over_the_policy_of_a_changed_file(tmp_path: Path) -> None:
+async def test_a_server_applies_the_policy_of_a_changed_file(tmp_path: Path) -> None:
     file = tmp_path / "ringback.toml"
     write(file, "log_level = 'info'\n")
     credentials = await create(tmp_path)
@@ -71,7 +71,7 @@ async def test_a_server_takes_over_the_policy_of_a_changed_file(tmp_path: Path) 
     assert f"{file}: the changes of backlog need a restart" in warnings
 
 
-async def test_dev_goes_on_in_its_phase_or_from_its_date(tmp_path: Path) -> None:
+async def test_dev_continues_in_its_phase_or_from_its_date(tmp_path: Path) -> None:
     file, log = tmp_path / "ringback.toml", tmp_path / "log"
     write(file, "")
     flags = ("--settings", str(file), "--at", "2024-10-15T12:00:00Z")

@@ -1,4 +1,4 @@
-"""`ringback probe` as a command, towards an example of a receiver that runs as a process."""
+"""`ringback probe` as a command, with an example receiver that runs as a process."""
 
 import json
 import os
@@ -20,7 +20,7 @@ from tests.fakes import AUTH_TOKEN, KORE_SECRET
 from tests.ports import free_port
 
 EXAMPLE: Final = Path(__file__).parents[2] / "examples/frameworks/wsgi_app.py"
-# Starts the example anew, in place of the one that runs.
+# Restarts the example in place of the running one.
 START: Final = """
 import os, pathlib, signal, subprocess, sys
 pid = pathlib.Path("pid")
@@ -109,7 +109,7 @@ def test_a_receiver_with_the_toolkit_is_ready_in_every_form_of_report(app: App) 
         assert all(secret not in text for text in (run.stdout, page))
 
 
-def test_who_is_not_ready_is_told_why_and_who_was_not_asked_all_is_told_that(app: App) -> None:
+def test_unready_receivers_get_reasons_and_incomplete_probes_say_so(app: App) -> None:
     wrong = app.probe("--kore-secret=another-one", "--auth-token=another-one", app.url)
     assert wrong.returncode == 1
     assert "refuses-twilio: " in wrong.stdout

@@ -1,4 +1,4 @@
-"""The probe finds the fault of each example of a receiver, and finds none where there is none."""
+"""The probe finds the fault of each example receiver, and none if there is none."""
 
 import asyncio
 import json
@@ -41,8 +41,8 @@ ROWS: Final = {
 NAMED: Final[Mapping[str, set[str]]] = {
     name: set(re.findall(r"`([a-z0-9-]+)`", faults)) for name, (_, faults) in ROWS.items()
 }
-"""What the probe is to say of each receiver: the README says so, too."""
-# These make the probe wait, so they go first: the others are probed meanwhile.
+"""The faults that the probe must report for each receiver: the README lists them, too."""
+# The probe waits for these, so they start first: the others are probed meanwhile.
 LASTING: Final = (
     "marks_before_it_works",
     "marks_after_the_answer",
@@ -53,12 +53,12 @@ IN_ORDER: Final = sorted(NAMED, key=lambda name: name not in LASTING)
 RESTARTED: Final = ("right", "forgets_all", "forgets_on_restart")
 AT_ONCE: Final = 18
 PATIENT: Final = replace(TIMES, quiet=0.1)
-# Who is never to be answered, or late, needn't wait for as long as a sender does.
+# For callbacks that are never answered, or late, the probe waits less than a sender does.
 IMPATIENT: Final = {
     "never_answers": replace(PATIENT, request=1.0),
     "is_slow": replace(PATIENT, answer=0.7),
 }
-# Ends the process whose number is in a file, and runs what follows in its place.
+# Ends the process whose number is in a file, and runs the rest in its place.
 RESTART: Final = """
 import os, pathlib, signal, subprocess, sys
 pid = pathlib.Path(sys.argv[1])
@@ -66,12 +66,12 @@ os.kill(int(pid.read_text()), signal.SIGKILL)
 pid.write_text(str(subprocess.Popen(sys.argv[2:], stdout=subprocess.DEVNULL).pid))
 """
 
-pytestmark = pytest.mark.timeout(180)  # seconds, for all of them; with nothing else to do it is 20
+pytestmark = pytest.mark.timeout(180)  # seconds for all of them; 20 on an idle machine
 
 
 @dataclass
 class Receiver:
-    """An example that runs."""
+    """A running example."""
 
     name: str
     folder: Path
@@ -101,7 +101,7 @@ class Receiver:
         self.start()
 
     async def effects(self) -> int:
-        """Return what it answers under /effects; this is cheaper."""
+        """Return its number of effects, as /effects does, but more cheaply."""
         return (self.folder / "effects.txt").read_bytes().count(b"\n")
 
 
@@ -125,7 +125,7 @@ async def served(name: str, folder: Path) -> AsyncGenerator[Receiver]:
 async def side_by_side(
     names: Iterable[str], report_on: Callable[[str], Awaitable[ProbeReport]]
 ) -> dict[str, ProbeReport]:
-    """Return the reports on all of these, not too many of which are made at the same time."""
+    """Return the reports on all of these, with a limit on how many run at once."""
     room = asyncio.Semaphore(AT_ONCE)
 
     async def one(name: str) -> tuple[str, ProbeReport]:
@@ -141,7 +141,7 @@ def by_verdict(report: ProbeReport, *verdicts: CaseVerdict) -> list[str]:
 
 @pytest.fixture(scope="module")
 def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, ProbeReport]:
-    """What the probe says of each example, which all are probed at the same time."""
+    """The probe's report on each example; all are probed at the same time."""
     folder = tmp_path_factory.mktemp("probed")
 
     async def report_on(name: str) -> ProbeReport:
@@ -187,18 +187,18 @@ def cases_for(name: str) -> tuple[ProbeCase, ...]:
 
 
 @pytest.mark.parametrize("name", NAMED)
-def test_the_faults_of_a_receiver_are_named_and_no_others(
+def test_exactly_the_faults_of_a_receiver_are_reported(
     name: str, reports: dict[str, ProbeReport]
 ) -> None:
     assert named(reports[name]) == NAMED[name], reports[name].faults
 
 
-def test_the_right_one_passes_everything(reports: dict[str, ProbeReport]) -> None:
+def test_the_correct_receiver_passes_everything(reports: dict[str, ProbeReport]) -> None:
     report = reports["right"]
     assert by_verdict(report, CaseVerdict.PASSED, CaseVerdict.NOT_FOR_IT) == [
         case.name for case in CASES
     ]
-    # It is at one URL, as it may be, and that one has no query.
+    # It has one URL, without a query.
     assert by_verdict(report, CaseVerdict.NOT_FOR_IT) == ["twilio-post-query", "kore-post-query"]
 
 
@@ -206,7 +206,7 @@ def test_there_is_a_receiver_for_each_fault() -> None:
     assert set[str]().union(*NAMED.values()) == {fault.label for fault in ReceiverFaultKind}
 
 
-def test_the_table_lists_each_receiver_by_what_it_says_of_itself() -> None:
+def test_the_table_describes_each_receiver_as_its_docstring_does() -> None:
     told = {
         path.stem: path.read_text("utf-8").split('"""')[1].partition("\n\n")[0].rstrip(".")
         for path in RECEIVERS.glob("*.py")
@@ -215,7 +215,7 @@ def test_the_table_lists_each_receiver_by_what_it_says_of_itself() -> None:
     assert {name: what for name, (what, _) in ROWS.items()} == told
 
 
-async def test_what_nobody_observed_does_not_pass(tmp_path: Path) -> None:
+async def test_an_unobserved_check_does_not_pass(tmp_path: Path) -> None:
     async with served("right", tmp_path / "right") as receiver:
         report = await probed(receiver.url)
     needing = [case.name for case in CASES if "effect" in case.expects]
@@ -227,7 +227,7 @@ async def test_what_nobody_observed_does_not_pass(tmp_path: Path) -> None:
 # ---- the command ---------------------------------------------------------------------------------
 
 
-async def test_the_command_passes_the_right_one(tmp_path: Path) -> None:
+async def test_the_command_passes_the_correct_receiver(tmp_path: Path) -> None:
     async with served("right", tmp_path / "right") as receiver:
         report = await said_of(receiver, exit_code=0)
     assert report["complete"]
@@ -241,7 +241,7 @@ async def test_the_command_names_the_fault(tmp_path: Path) -> None:
 
 
 async def said_of(receiver: Receiver, *, exit_code: int) -> dict[str, Any]:
-    """Return what the command says, which reads the counter and restarts the receiver itself."""
+    """Return the command's report; it reads the counter and restarts the receiver itself."""
     pid = receiver.folder / "pid"
     pid.write_text(str(receiver.process.pid))
     run = await asyncio.create_subprocess_exec(
@@ -273,7 +273,7 @@ def test_the_toolkit_passes_everything_in_each_framework(
 
 
 @pytest.mark.parametrize("name", WITHOUT_GET)
-def test_only_an_added_query_is_not_noticed_where_the_query_is_not_handed_over(
+def test_an_added_query_goes_unnoticed_only_where_the_framework_does_not_pass_it(
     name: str, reports: dict[str, ProbeReport]
 ) -> None:
     report, unnoticed = reports[name], ["twilio-post-added-query", "forgeries-without-effect"]

@@ -1,6 +1,6 @@
-"""No secret is in what a server and its shell say, keep or are started with, but where it's shown.
+"""No server or shell logs, stores or starts with a secret, except where it is shown on purpose.
 
-What is looked for is found where it has to be: in what shows it once, as it is made.
+The search itself is checked: it must find each secret in the output that shows it when it is made.
 """
 
 import asyncio
@@ -21,24 +21,24 @@ from tests.served import Answered, Served, served_alone
 
 SERVE: Final = ("ringback", "serve", "--log-level", "debug", "--allow", "loopback")
 OPEN: Final = ("/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/client/v1/ping")
-"""What answers without credentials."""
+"""Routes that answer without credentials."""
 JSON: Final = {"Content-Type": "application/json"}
 PASSWORD: Final = "made-up-url-password"
 
 
 @dataclass
 class Traces:
-    """What may be known afterwards, and what may not."""
+    """The places that are searched, and the secrets that must not be in them."""
 
     secrets: dict[str, str] = field(default_factory=dict[str, str])
-    """By what they are."""
+    """The secrets by a description."""
     said: dict[str, bytes] = field(default_factory=dict[str, bytes])
-    """What processes, records and answers said."""
+    """What processes, records and answers said, by a description."""
     showed: list[bytes] = field(default_factory=list[bytes])
-    """What showed a secret as it was made."""
+    """The output that showed each secret when it was made."""
 
     def leaks(self) -> set[tuple[str, str]]:
-        """Return which secret stands where."""
+        """Return pairs of a secret and the place where it was found."""
         return {
             (name, place)
             for (name, secret), (place, said) in product(self.secrets.items(), self.said.items())
@@ -47,7 +47,7 @@ class Traces:
 
 
 def is_in(secret: str, said: bytes) -> bool:
-    """Whether a secret stands there, in the clear or somewhere in what is Base64."""
+    """Return True if the text has a secret, in the clear or anywhere in Base64."""
     encoded = (b64encode(bytes(offset) + secret.encode())[4:-4] for offset in range(3))
     return secret.encode() in said or any(each in said for each in encoded)
 
@@ -61,7 +61,7 @@ class Office:
     traces: Traces
 
     async def shell(self, *words: str, **secrets: str) -> dict[str, Any]:
-        """Run `ringback accounts`; the secrets are those that it shows, by their names there."""
+        """Run `ringback accounts`; the names in `**secrets` pick the secrets from its output."""
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "ringback", "accounts", *words, "--data", str(self.folder)),
             stdout=asyncio.subprocess.PIPE,
@@ -76,7 +76,7 @@ class Office:
         return self.learn(out, **secrets)
 
     def learn(self, shown: bytes, **secrets: str) -> dict[str, Any]:
-        """Keep the secrets in what was shown, by what each is to be called."""
+        """Record the secrets in this output, under these descriptions."""
         document = json.loads(shown)
         self.traces.showed.append(shown)
         for name, called in secrets.items():
@@ -91,7 +91,7 @@ class Office:
         return self.learn(json.dumps(answer.body).encode(), **secrets)
 
     async def ask(self, path: str, authorization: str) -> Answered:
-        """Ask for something as somebody else, and keep what is answered."""
+        """Send a request with these credentials, and record the answer."""
         answer = await self.server.call("GET", path, headers={"Authorization": authorization})
         self.keep(f"{path} as another", answer)
         return answer
@@ -106,7 +106,7 @@ def basic(name: str, password: str) -> str:
 
 
 async def furnish(office: Office) -> dict[str, Any]:
-    """Make an account, whoever signs in to it, and all secrets that it can have."""
+    """Create an account with all credentials and secrets that it can have."""
     made = await office.shell(
         *("create", "Acme", "--json"), auth_token="first Auth Token", api_key_secret="first key"
     )
@@ -124,7 +124,7 @@ async def furnish(office: Office) -> dict[str, Any]:
 
 
 async def sign_in(office: Office, made: dict[str, Any]) -> None:
-    """Use all of it, and each of the secrets under a name that is not its own."""
+    """Use all credentials, and each of the secrets under a wrong name."""
     form = {
         "grant_type": "client_credentials",
         "client_id": made["client_id"],
@@ -137,7 +137,7 @@ async def sign_in(office: Office, made: dict[str, Any]) -> None:
     good = made["second_key_sid"], office.traces.secrets["second key"]
     assert (await office.ask("/v1/Sims", basic(*good))).status == 200
     for called, secret in office.traces.secrets.items():
-        # With nobody's name, as a name, and as a token that was cut.
+        # With an empty name, as a name, and as a truncated token.
         tries = [basic(f"nobody {called}", secret), basic(secret, ""), f"Bearer {secret[:-1]}.x"]
         for authorization in tries:
             assert (await office.ask("/v1/Sims", authorization)).status == 401
@@ -149,7 +149,7 @@ async def sign_in(office: Office, made: dict[str, Any]) -> None:
 
 
 async def call_back(office: Office, receiver: RecordingReceiver) -> None:
-    """Send callbacks from both sources, a test event and a rehearsal, some of them in vain."""
+    """Send callbacks from both sources, a test event and a rehearsal; some of them fail."""
     urls = [
         receiver.url(f"/{source}#cbs={source}").replace("://", f"://us:{PASSWORD}@")
         for source in ("twilio", "kore")
@@ -175,7 +175,7 @@ async def call_back(office: Office, receiver: RecordingReceiver) -> None:
 
 
 async def look(office: Office) -> None:
-    """Keep what all records say."""
+    """Record the content of all records."""
     listed = await office.server.get("/portal/v1/callbacks")
     office.keep("the callbacks", listed)
     assert len(listed.body["callbacks"]) == 5
@@ -187,7 +187,7 @@ async def look(office: Office) -> None:
 
 
 def look_without_credentials(office: Office) -> None:
-    """Keep what is said to whoever asks."""
+    """Record the answers to requests without credentials."""
     for path in OPEN:
         connection = HTTPConnection(office.server.dev["base_url"].removeprefix("http://"))
         connection.request("GET", path)
@@ -198,21 +198,21 @@ def look_without_credentials(office: Office) -> None:
 
 
 def keep_process(office: Office) -> None:
-    """Keep how the server was started, for as long as it can be seen."""
+    """Record the server's command line and environment, while they can be seen."""
     for name in ("cmdline", "environ"):
         file = Path(f"/proc/{office.server.process.pid}/{name}")
         office.traces.said[name] = file.read_bytes()
 
 
 def keep_files(office: Office) -> None:
-    """Keep all that is in the data folder, but the key that opens it."""
+    """Record all files in the data folder, except the key that opens it."""
     for file in sorted(office.folder.rglob("*")):
         if file.is_file() and file.name != KEY_FILE:
             office.traces.said[file.name] = file.read_bytes()
 
 
 @pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="looks at processes in /proc")
-async def test_no_secret_is_to_be_found_afterwards(tmp_path: Path) -> None:
+async def test_no_secret_can_be_found_afterwards(tmp_path: Path) -> None:
     folder, log, traces = tmp_path / "data", tmp_path / "log", Traces()
     with log.open("wb") as lines:
         async with (
@@ -244,7 +244,7 @@ async def test_no_secret_is_to_be_found_afterwards(tmp_path: Path) -> None:
     keep_files(office)
     traces.secrets["seal key"] = (folder / KEY_FILE).read_text().strip()
     in_files = {file.name for file in folder.iterdir()}
-    # It goes to the receiver in the clear, and is not sealed in the data file either.
+    # It goes to the receiver in the clear, and is not encrypted in the data file either.
     unsealed = {("URL's password", name) for name in in_files}
     assert traces.leaks() - unsealed == set()
     for path, known in product(OPEN, ("account_sid", "kore_id", "api_key_sid")):
@@ -253,7 +253,7 @@ async def test_no_secret_is_to_be_found_afterwards(tmp_path: Path) -> None:
 
 
 def check_that_it_is_looked_for(traces: Traces, made: dict[str, Any]) -> None:
-    """Check that what may be found is found, and each secret where it was shown."""
+    """Check that the search finds each secret where it was shown."""
     showed = b"".join(traces.showed)
     shown = {name for name, secret in traces.secrets.items() if is_in(secret, showed)}
     assert shown == traces.secrets.keys() - {"URL's password", "seal key"}

@@ -1,4 +1,4 @@
-"""Callbacks as a service, replays and the shell that asks for them, against a served process."""
+"""Sending callbacks, replays and the commands for them, with a running server."""
 
 import asyncio
 import json
@@ -23,7 +23,7 @@ async def send(server: Served, document: Any) -> Answered:
 
 
 async def ringback(*words: str, data: Path | None, fails: bool = False, **variables: str) -> str:
-    """Run a command of the shell, and return what it says: where it fails, about that."""
+    """Run a command, and return its output, or its error if it fails."""
     given = words if data is None else (*words, "--data", str(data))
     ended = await in_this_process(*given, **variables)
     assert (ended.exit_code != 0) is fails, ended.output
@@ -31,7 +31,7 @@ async def ringback(*words: str, data: Path | None, fails: bool = False, **variab
 
 
 async def settled(server: Served, sid: str) -> dict[str, Any]:
-    """Return a callback's record once nothing more is due of it by itself."""
+    """Return a callback's record once it is settled."""
     async with asyncio.timeout(10):
         while (record := await fetch(server, sid))["status"] == "scheduled":
             pass
@@ -50,7 +50,7 @@ def token_of(request: ReceivedRequest) -> str:
 # ---- sending -------------------------------------------------------------------------------------
 
 
-async def test_an_event_of_ones_own_is_sent_signed_and_recorded(tmp_path: Path) -> None:
+async def test_a_custom_event_is_sent_signed_and_recorded(tmp_path: Path) -> None:
     async with RecordingReceiver() as receiver, served(tmp_path) as dev:
         url = receiver.url("/hook?x=1#cbs=kore")
         answer = await send(dev, {"url": url, "parameters": {"Order": 7, "Who": "A & B"}})
@@ -63,7 +63,7 @@ async def test_an_event_of_ones_own_is_sent_signed_and_recorded(tmp_path: Path) 
     assert (record["status"], record["attempt_count"]) == ("delivered", 1)
 
 
-async def test_a_thousand_are_sent_and_each_once(tmp_path: Path) -> None:
+async def test_a_thousand_are_sent_each_exactly_once(tmp_path: Path) -> None:
     async with RecordingReceiver() as receiver, served(tmp_path) as dev:
         url = receiver.url("/")
         items = [{"url": url, "parameters": {"n": number}} for number in range(1000)]
@@ -77,7 +77,7 @@ async def test_a_thousand_are_sent_and_each_once(tmp_path: Path) -> None:
     assert len(requests) == 1000
 
 
-async def test_what_was_answered_is_there_after_the_process_was_killed(tmp_path: Path) -> None:
+async def test_acknowledged_callbacks_exist_after_the_process_was_killed(tmp_path: Path) -> None:
     async with served(tmp_path) as dev:
         document = {"url": "http://127.0.0.1:9/", "parameters": {}}
         answer = await send(dev, document | {"deliver_at": "2026-12-24T10:00:00+01:00"})
@@ -86,7 +86,7 @@ async def test_what_was_answered_is_there_after_the_process_was_killed(tmp_path:
         assert await fetch(dev, answer.body["sid"]) == answer.body
 
 
-async def test_the_guard_of_ports_speaks_when_the_callback_is_asked_for(tmp_path: Path) -> None:
+async def test_the_guard_refuses_ports_when_the_callback_is_created(tmp_path: Path) -> None:
     async with served(tmp_path, "--callback-ports", "443") as dev:
         answer = await send(dev, {"url": "http://127.0.0.1:9/", "parameters": {}})
     assert (answer.status, answer.body["code"]) == (400, 11100)
@@ -110,7 +110,7 @@ async def test_send_prints_the_sid_the_source_and_why(tmp_path: Path) -> None:
     ]
 
 
-async def test_send_with_a_key_sends_once(tmp_path: Path) -> None:
+async def test_send_with_a_key_sends_only_once(tmp_path: Path) -> None:
     async with RecordingReceiver() as receiver, served(tmp_path) as dev:
         words = ("send", receiver.url("/"), "--key", "order 7", "--json")
         first, second = [json.loads(await ringback(*words, data=tmp_path)) for _ in range(2)]
@@ -119,7 +119,7 @@ async def test_send_with_a_key_sends_once(tmp_path: Path) -> None:
         assert len(await dev.callbacks()) == len(receiver.requests) == 1
 
 
-async def test_send_takes_a_file_and_says_what_is_wrong_in_it(tmp_path: Path) -> None:
+async def test_send_accepts_a_file_and_reports_errors_in_it(tmp_path: Path) -> None:
     file = tmp_path / "batch.json"
     async with RecordingReceiver() as receiver, served(tmp_path) as dev:
         good = {"url": receiver.url("/"), "parameters": {"n": 1}}
@@ -136,7 +136,7 @@ async def test_send_takes_a_file_and_says_what_is_wrong_in_it(tmp_path: Path) ->
     assert failed == "ringback: callbacks[1].method: 'PUT'; it must be POST or GET\n"
 
 
-async def test_send_needs_one_thing_to_send(tmp_path: Path) -> None:
+async def test_send_needs_exactly_one_input(tmp_path: Path) -> None:
     file = tmp_path / "batch.json"
     file.write_text("{}")
 
@@ -163,7 +163,7 @@ async def test_a_callback_for_later_waits_until_it_is_replayed(tmp_path: Path) -
     assert said == "1 of 1 replayed\n"
 
 
-async def test_what_failed_is_found_looked_at_and_replayed_with_the_same_token(
+async def test_failed_callbacks_are_found_shown_and_replayed_with_the_same_token(
     tmp_path: Path,
 ) -> None:
     async with RecordingReceiver(UNAVAILABLE) as receiver, served(tmp_path) as dev:
@@ -192,7 +192,7 @@ async def test_what_failed_is_found_looked_at_and_replayed_with_the_same_token(
     assert first.body == second.body == b"a=1"
 
 
-async def test_a_replay_as_the_other_source_has_a_token_of_its_own(tmp_path: Path) -> None:
+async def test_a_replay_from_the_other_source_has_a_token_of_its_own(tmp_path: Path) -> None:
     async with RecordingReceiver(UNAVAILABLE) as receiver, served(tmp_path) as dev:
         url = receiver.url("/#cbs=kore&rc=0")
         sid = (await send(dev, {"url": url, "parameters": {"a": 1}})).body["sid"]
@@ -246,7 +246,7 @@ async def test_another_server_is_asked_with_credentials_from_the_environment(
     assert "wrong credentials" in refused
 
 
-async def test_credentials_are_given_whole_or_not_at_all(tmp_path: Path) -> None:
+async def test_credentials_are_given_completely_or_not_at_all(tmp_path: Path) -> None:
     words = ("callbacks", "list", "--server", "http://127.0.0.1:9")
     assert await ringback(*words, data=tmp_path, fails=True) == (
         "ringback: to ask another server than `ringback dev`, give --account-sid and --auth-token"
@@ -258,7 +258,7 @@ async def test_credentials_are_given_whole_or_not_at_all(tmp_path: Path) -> None
     )
 
 
-async def test_credentials_follow_no_redirect(tmp_path: Path) -> None:
+async def test_credentials_are_not_sent_to_a_redirect(tmp_path: Path) -> None:
     async with RecordingReceiver() as elsewhere:
         away = f"HTTP/1.1 302 Found\r\nLocation: {elsewhere.url('/')}\r\nContent-Length: 0\r\n\r\n"
         async with RecordingReceiver(away.encode()) as server:

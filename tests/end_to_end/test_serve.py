@@ -1,4 +1,4 @@
-"""`ringback serve` and `ringback accounts`: as an operator has them, from the outside."""
+"""`ringback serve` and `ringback accounts` as an operator uses them."""
 
 import asyncio
 import json
@@ -31,7 +31,7 @@ def ringback(*words: str) -> subprocess.CompletedProcess[str]:
 
 
 async def create(data: Path, name: str = "Acme", *flags: str) -> dict[str, str]:
-    """Make an account, and return its credentials."""
+    """Create an account, and return its credentials."""
     words = ("accounts", "create", name, "--json", "--data", str(data), *flags)
     made = await in_this_process(*words)
     assert (made.exit_code, made.stderr) == (0, "")
@@ -40,19 +40,19 @@ async def create(data: Path, name: str = "Acme", *flags: str) -> dict[str, str]:
 
 @dataclass
 class Serving(Served):
-    """A `ringback serve` that runs, and what its log has said so far."""
+    """A running `ringback serve`, and its log up to now."""
 
     log: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
 
     async def wait_for_log(self, message: str) -> None:
-        """Return as soon as the log says something that begins like this."""
+        """Wait until the log has a message that begins like this."""
         assert self.process.stderr is not None
         async with asyncio.timeout(10):
             while not self.log or not self.log[-1]["message"].startswith(message):
                 self.log.append(json.loads(await self.process.stderr.readline()))
 
     async def whole_log(self) -> list[dict[str, Any]]:
-        """Return all that the log says, once the process has ended."""
+        """Return the whole log, once the process has ended."""
         assert self.process.stderr is not None
         rest = await self.process.stderr.read()
         return [*self.log, *map(json.loads, rest.splitlines())]
@@ -78,7 +78,7 @@ async def serving(data: Path, *flags: str) -> AsyncGenerator[Serving]:
 
 
 async def send(server: Served, url: str) -> None:
-    """Have the server call this URL."""
+    """Make the server call this URL."""
     answered = await server.call(
         "POST",
         "/portal/v1/callbacks",
@@ -91,7 +91,7 @@ async def send(server: Served, url: str) -> None:
 # ---- starting ------------------------------------------------------------------------------------
 
 
-async def test_it_says_where_it_is_and_nothing_secret(tmp_path: Path) -> None:
+async def test_it_logs_its_addresses_and_no_secret(tmp_path: Path) -> None:
     async with serving(tmp_path) as server:
         base_url = server.dev["base_url"]
         assert server.dev == {
@@ -107,7 +107,7 @@ async def test_it_says_where_it_is_and_nothing_secret(tmp_path: Path) -> None:
     assert (first["phase"], first["schedule"]) == ("after", "persistent")
 
 
-async def test_it_begins_with_no_account_and_no_secret(tmp_path: Path) -> None:
+async def test_it_starts_with_no_account_and_no_secret(tmp_path: Path) -> None:
     async with serving(tmp_path) as server:
         notices = {"api_key_sid": "AC3ba717b1d236e6c4a835e46130267eb4", "api_key_secret": ""}
         server.dev |= notices
@@ -128,15 +128,13 @@ async def test_the_date_decides_the_phase(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("flag", ["--phase", "--at", "--static-proxy"])
-def test_what_is_for_dev_alone_is_no_flag_of_it(flag: str) -> None:
+def test_settings_only_for_dev_are_not_flags_of_serve(flag: str) -> None:
     ended = ringback("serve", flag, "x")
     assert ended.returncode == 2
     assert "No such option" in ended.stderr
 
 
-def test_a_wrong_setting_is_a_line_of_the_log_that_names_the_line_of_the_file(
-    tmp_path: Path,
-) -> None:
+def test_a_wrong_setting_is_logged_with_the_line_of_the_file(tmp_path: Path) -> None:
     file = tmp_path / "ringback.toml"
     file.write_text("# ours\nport = 70000\n")
     ended = ringback("serve", "--settings", str(file))
@@ -147,13 +145,13 @@ def test_a_wrong_setting_is_a_line_of_the_log_that_names_the_line_of_the_file(
     assert told["message"].startswith(f"{file}:2: port = 70000: '70000' is not a port")
 
 
-def test_a_wrong_setting_is_told_in_text_where_text_is_asked_for(tmp_path: Path) -> None:
+def test_a_wrong_setting_is_logged_as_text_if_text_is_chosen(tmp_path: Path) -> None:
     ended = ringback("serve", "--port", "x", "--log-format", "text")
     assert ended.returncode == 1
     assert " ERROR ringback.cli.serve: --port: 'x' is not a port" in ended.stderr
 
 
-def test_a_refused_proxy_keeps_its_password(tmp_path: Path) -> None:
+def test_a_refused_proxy_setting_keeps_its_password_secret(tmp_path: Path) -> None:
     ended = ringback("serve", "--kore-egress", "http://user:secret@proxy")
     assert ended.returncode == 1
     assert "--kore-egress: " in ended.stderr
@@ -205,7 +203,7 @@ async def test_accounts_see_nothing_of_each_other(tmp_path: Path) -> None:
         assert (await server.get("/v1/Sims")).body["sims"] == []
 
 
-def test_credentials_are_printed_once_and_it_says_so(tmp_path: Path) -> None:
+def test_credentials_are_printed_only_once_with_a_note_about_that(tmp_path: Path) -> None:
     data = ("--data", str(tmp_path / "new"))
     made = ringback("accounts", "create", "Acme Ltd", *data)
     assert made.returncode == 0
@@ -246,7 +244,7 @@ async def test_a_subaccount_is_listed_with_its_parent(tmp_path: Path) -> None:
         ((), 2, "Missing argument 'NAME'"),
     ],
 )
-def test_an_account_that_can_not_be_is_refused(
+def test_an_invalid_account_is_refused(
     words: tuple[str, ...], code: int, why: str, tmp_path: Path
 ) -> None:
     ended = ringback("accounts", "create", *words, "--data", str(tmp_path))
@@ -254,14 +252,14 @@ def test_an_account_that_can_not_be_is_refused(
     assert why in ended.stderr
 
 
-def test_a_folder_that_can_not_be_made_is_refused(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     ended = ringback("accounts", "list", "--data", str(tmp_path / "file" / "folder"))
     assert ended.returncode == 1
     assert "choose another with --data" in ended.stderr
 
 
-# ---- what it is for ------------------------------------------------------------------------------
+# ---- its purpose ---------------------------------------------------------------------------------
 
 
 async def test_a_callback_goes_out_signed_and_is_counted(tmp_path: Path) -> None:
@@ -272,7 +270,7 @@ async def test_a_callback_goes_out_signed_and_is_counted(tmp_path: Path) -> None
         assert "User-Agent: KoreProxy/1.1" in request.headers
         assert (await server.settled())["status"] == "delivered"
         told = await metrics(server)
-        # It is counted once the commit is known in which it can be read already.
+        # The counter follows the commit, after which the callback can already be read.
         while not told['ringback_callbacks_ended_total{source="kore",status="delivered"}']:
             told = await metrics(server)
     assert told['ringback_callbacks_accepted_total{source="kore"}'] == 1
@@ -286,7 +284,7 @@ async def test_a_callback_goes_out_signed_and_is_counted(tmp_path: Path) -> None
 
 
 async def metrics(server: Served) -> dict[str, float]:
-    """Return what each line says."""
+    """Return the value of each line."""
 
     def read() -> str:
         connection = HTTPConnection(server.dev["base_url"].removeprefix("http://"), timeout=20)
@@ -300,9 +298,7 @@ async def metrics(server: Served) -> dict[str, float]:
     return {series: float(value) for series, value in pairs}
 
 
-async def test_an_account_that_asks_for_more_than_its_rate_has_to_wait_and_is_counted(
-    tmp_path: Path,
-) -> None:
+async def test_an_account_above_its_rate_has_to_wait_and_is_counted(tmp_path: Path) -> None:
     async with serving(tmp_path, "--rate-limit", "1") as server:
         server.dev |= await create(tmp_path)
         tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat()
@@ -324,7 +320,7 @@ async def test_a_supervisor_needs_no_account(tmp_path: Path) -> None:
     assert (ready.status, ready.body) == (200, {"status": "ready"})
 
 
-async def test_a_callback_that_failed_is_a_warning_without_secrets(tmp_path: Path) -> None:
+async def test_a_failed_callback_is_logged_as_a_warning_without_secrets(tmp_path: Path) -> None:
     async with (
         RecordingReceiver(answer=lambda _: UNAVAILABLE) as receiver,
         serving(tmp_path, "--schedule", "faithful") as server,
@@ -345,7 +341,7 @@ async def test_a_callback_that_failed_is_a_warning_without_secrets(tmp_path: Pat
 # ---- stopping ------------------------------------------------------------------------------------
 
 
-async def test_a_stop_waits_for_what_is_under_way(tmp_path: Path) -> None:
+async def test_a_stop_waits_for_requests_in_flight(tmp_path: Path) -> None:
     hang = Hang()
     async with RecordingReceiver(hang) as receiver:
         async with serving(tmp_path) as server:
@@ -366,7 +362,7 @@ async def test_a_stop_waits_for_what_is_under_way(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])
-async def test_a_second_signal_stops_at_once_and_the_next_start_makes_up_for_it(
+async def test_a_second_signal_stops_at_once_and_the_next_start_recovers(
     tmp_path: Path, sign: signal.Signals
 ) -> None:
     async with RecordingReceiver(Hang()) as receiver:
@@ -396,7 +392,7 @@ async def test_after_the_drain_it_stops_although_a_receiver_hangs(tmp_path: Path
             assert await server.stop() == 0
 
 
-async def test_data_that_is_missing_is_refused_until_its_loss_is_accepted(tmp_path: Path) -> None:
+async def test_missing_data_is_refused_until_its_loss_is_accepted(tmp_path: Path) -> None:
     credentials = await create_account(tmp_path)
     (tmp_path / "ringback.db").unlink()
     process = await spawn(tmp_path)

@@ -1,4 +1,4 @@
-"""Copies of callbacks, from the settings file to the report, against a served process."""
+"""Copies of callbacks, from the settings file to the report, with a running server."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ UNAUTHORIZED = b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 13\r\n\r\nbad sign
 
 
 def of_twilio_alone(request: ReceivedRequest) -> Reply:
-    """Answer as a receiver does that knows no other source."""
+    """Answer as a receiver that only accepts Twilio's requests."""
     return OK if is_from_twilio(request) else UNAUTHORIZED
 
 
@@ -24,7 +24,7 @@ def is_from_twilio(request: ReceivedRequest) -> bool:
 
 
 def settings(folder: Path, url: str, mark: str, *more: str) -> tuple[str, str]:
-    """Return the flags that have callbacks to these URLs be copied from KORE's source."""
+    """Return the flags that make the server copy callbacks to these URLs, with source kore."""
     path = folder / "ringback.toml"
     lines = ["[[shadows]]", 'source = "kore"', f'url_prefix = "{url}"', mark, *more]
     path.write_text("\n".join(lines))
@@ -36,7 +36,7 @@ def of_slow(receiver: RecordingReceiver) -> int:
 
 
 async def tell(server: Served, *urls: str, events: list[str] | None = None) -> list[str]:
-    """Send an event to each of these URLs; return the SIDs once nothing more is due of them."""
+    """Send an event to each of these URLs; return the SIDs once all are settled."""
     told = zip(urls, events or ["a"] * len(urls), strict=True)
     wanted = [{"url": url, "parameters": {"Event": name}} for url, name in told]
     answered = await send(server, {"callbacks": wanted})
@@ -47,12 +47,12 @@ async def tell(server: Served, *urls: str, events: list[str] | None = None) -> l
 
 
 async def copies(server: Served) -> list[dict[str, Any]]:
-    """Return all copies on record once none is under way; virtual time waits for that."""
+    """Return all stored copies once none is in progress; virtual time waits for that."""
     assert (await server.post("/portal/v1/clock", Advance="1s")).status == 200
     return (await server.get("/portal/v1/shadows", PageSize="1000")).body["shadows"]
 
 
-async def test_a_receiver_that_is_not_ready_for_kore_is_found_out_by_copies(tmp_path: Path) -> None:
+async def test_copies_reveal_a_receiver_that_is_not_ready_for_kore(tmp_path: Path) -> None:
     async with RecordingReceiver(answer=of_twilio_alone) as receiver:
         flags = settings(tmp_path, receiver.url("/"), 'parameter = "shadow=1"')
         async with served(tmp_path, *flags) as dev:
@@ -120,7 +120,7 @@ async def test_a_receiver_of_copies_that_hangs_or_refuses_changes_nothing_about_
             sids = await tell(dev, *(receiver.url("/a#cbs=twilio") for _ in events), events=events)
             while of_slow(shadowed) < 2:
                 await shadowed.wait_for(len(shadowed.requests) + 1)
-            # The two that hang are all that their destination gets at once.
+            # The two hanging copies use up the limit of their destination.
             assert of_slow(shadowed) == 2
             callbacks = {one["sid"]: one for one in await dev.callbacks()}
             assert [callbacks[sid]["status"] for sid in sids] == ["delivered"] * 20

@@ -1,4 +1,4 @@
-"""Stopping and starting `ringback serve`: what is under way is ended, put back, or sent again."""
+"""Stopping and starting `ringback serve`: work in progress is finished, requeued, or sent again."""
 
 import asyncio
 import signal
@@ -16,7 +16,7 @@ from tests.receivers import Hang, ReceivedRequest, RecordingReceiver
 UNAVAILABLE = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
 ONE_AT_A_TIME = ("--per-destination", "1")
 NAMES = ("a", "b", "c", "d")
-# What is left of a request that hung until the process ended, and of what came after it.
+# The attempts of a request that hung until the process ended, and of its successor.
 CUT_OFF, PUT_BACK = ["unknown", "delivered"], ["delivered"]
 
 
@@ -33,14 +33,14 @@ def event(receiver: RecordingReceiver) -> dict[str, Any]:
 
 
 async def send(server: Production, document: dict[str, Any]) -> list[str]:
-    """Have events sent, and return their SIDs."""
+    """Create callbacks, and return their SIDs."""
     answered = await server.send(document)
     assert answered.status == 201
     return [one["sid"] for one in answered.body.get("callbacks", [answered.body])]
 
 
 def on_file(data: Path, question: str) -> list[tuple[Any, ...]]:
-    """Ask the file of a server that has stopped."""
+    """Query the file of a server that has stopped."""
     with closing(sqlite3.connect(data / "ringback.db")) as connection:
         return connection.execute(question).fetchall()
 
@@ -53,9 +53,7 @@ def tokens_of(requests: list[ReceivedRequest]) -> list[str]:
 # ---- stopping ------------------------------------------------------------------------------------
 
 
-async def test_what_is_answered_within_the_drain_is_delivered_by_one_request(
-    tmp_path: Path,
-) -> None:
+async def test_a_request_answered_within_the_drain_is_not_repeated(tmp_path: Path) -> None:
     hang, credentials = Hang(), await create_account(tmp_path)
     async with RecordingReceiver(hang) as receiver:
         async with in_production(tmp_path, credentials) as server:
@@ -72,7 +70,7 @@ async def test_what_is_answered_within_the_drain_is_delivered_by_one_request(
     assert len(receiver.requests) == 1
 
 
-async def test_what_is_not_answered_by_then_is_sent_again_with_the_same_token(
+async def test_a_request_not_answered_within_the_drain_is_sent_again_with_the_same_token(
     tmp_path: Path,
 ) -> None:
     credentials = await create_account(tmp_path)
@@ -118,7 +116,7 @@ async def test_a_refused_attempt_is_recorded_and_its_round_goes_on_after_the_sta
 @pytest.mark.parametrize(
     ("is_answered", "drain", "first"), [(True, "20s", PUT_BACK), (False, "10ms", CUT_OFF)]
 )
-async def test_what_had_not_left_is_put_back_without_a_row(
+async def test_unsent_callbacks_are_requeued_without_a_row(
     is_answered: bool, drain: str, first: list[str], tmp_path: Path
 ) -> None:
     hang, credentials = Hang(), await create_account(tmp_path)
@@ -149,7 +147,7 @@ async def test_what_had_not_left_is_put_back_without_a_row(
     assert len(receiver.requests) == sum(map(len, rows))
 
 
-async def test_a_second_signal_ends_it_at_once_and_the_next_start_makes_up_for_all(
+async def test_a_second_signal_ends_it_at_once_and_the_next_start_recovers_everything(
     tmp_path: Path,
 ) -> None:
     credentials = await create_account(tmp_path)
@@ -171,7 +169,7 @@ async def test_a_second_signal_ends_it_at_once_and_the_next_start_makes_up_for_a
     assert len(set(tokens_of(receiver.requests))) == len(NAMES)
 
 
-async def test_a_connection_that_was_open_is_closed_while_it_drains(tmp_path: Path) -> None:
+async def test_an_open_connection_is_closed_while_the_server_drains(tmp_path: Path) -> None:
     flags = ("--drain", "1h")
     credentials = await create_account(tmp_path)
     async with (
@@ -191,8 +189,8 @@ async def test_a_connection_that_was_open_is_closed_while_it_drains(tmp_path: Pa
         assert server.process.returncode is None
 
 
-async def test_what_is_acknowledged_while_it_stops_is_kept(tmp_path: Path) -> None:
-    """Requests come without a pause until nobody takes them: each is answered, or never came."""
+async def test_callbacks_acknowledged_during_a_stop_are_stored(tmp_path: Path) -> None:
+    """Requests are sent without a pause until refused: each one answered must be stored."""
     credentials = await create_account(tmp_path)
     acknowledged = list[str]()
     async with RecordingReceiver() as receiver:
@@ -220,7 +218,7 @@ async def test_what_is_acknowledged_while_it_stops_is_kept(tmp_path: Path) -> No
 
 
 async def refused(data: Path, command: str) -> str:
-    """Start a second process, and return what it says of why it can't."""
+    """Start a second process, and return the error by which it is refused."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "ringback", command, "--port", "0", "--data", str(data)),
         stdout=asyncio.subprocess.PIPE,
@@ -233,19 +231,19 @@ async def refused(data: Path, command: str) -> str:
 
 
 @pytest.mark.parametrize("command", ["serve", "dev"])
-async def test_a_second_process_on_the_same_folder_is_refused_by_name_and_harms_nobody(
+async def test_a_second_process_on_the_same_folder_is_refused_by_name_and_disturbs_nobody(
     command: str, tmp_path: Path
 ) -> None:
     credentials = await create_account(tmp_path)
     async with RecordingReceiver() as receiver, in_production(tmp_path, credentials) as server:
-        for _ in range(2):  # the second time, too, it names the right one
+        for _ in range(2):  # the second time, too, the error names the right process
             told = await refused(tmp_path, command)
             assert f"is in use by process {server.process.pid}; stop it" in told
         (sid,) = await send(server, event(receiver))
         assert (await server.ended(sid))["status"] == "delivered"
 
 
-async def test_the_folder_of_a_process_that_was_killed_is_free(tmp_path: Path) -> None:
+async def test_the_folder_of_a_killed_process_is_free(tmp_path: Path) -> None:
     credentials = await create_account(tmp_path)
     async with in_production(tmp_path, credentials) as server:
         await server.kill()

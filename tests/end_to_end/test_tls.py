@@ -1,4 +1,4 @@
-"""`ringback dev --tls`: the vendors' own URLs, led here as a hosts file does it."""
+"""`ringback dev --tls`: the vendors' own URLs, redirected here as by a hosts file."""
 
 import asyncio
 import socket
@@ -25,7 +25,7 @@ HOSTS = ("supersim.twilio.com", "wireless.twilio.com", *KORES)
 
 @pytest.fixture
 def lead(monkeypatch: pytest.MonkeyPatch) -> Lead:
-    """Return what leads all that this process sends to the vendors' hosts to a server."""
+    """Return a function that redirects this process's requests to the vendors to a server."""
     looked_up = socket.getaddrinfo
 
     def lead(dev: Served) -> None:
@@ -60,7 +60,7 @@ async def test_each_product_answers_at_its_vendors_host_names(tmp_path: Path, le
         answers = [await asyncio.to_thread(sims_at, dev, host) for host in HOSTS]
     super_sim, wireless = dev.dev["sim_sid"], dev.dev["wireless_sim_sid"]
     assert [sim["sid"] for answer in answers for sim in answer["sims"]] == [super_sim, wireless] * 2
-    # Which is how KORE's API has it.
+    # KORE's API has it like this.
     assert "eid" in answers[-1]["sims"][0]
     for host, answer in zip(HOSTS, answers, strict=True):
         assert answer["meta"]["url"] == f"https://{host}/v1/Sims?PageSize=1&Page=0"
@@ -71,14 +71,14 @@ async def test_the_official_client_needs_no_setting_but_the_ca(tmp_path: Path, l
     async with served(tmp_path, *FLAGS) as dev:
         lead(dev)
         client = Client(dev.dev["account_sid"], dev.dev["auth_token"])
-        # A page for each, so that the URLs in the answers are followed too.
+        # One record a page, so that the URLs of next pages are followed too.
         super_sims = await asyncio.to_thread(client.supersim.v1.sims.list, page_size=1)
         wireless_sims = await asyncio.to_thread(client.wireless.v1.sims.list, page_size=1)
     assert [sim.sid for sim in super_sims] == [dev.dev["sim_sid"]]
     assert [sim.sid for sim in wireless_sims] == [dev.dev["wireless_sim_sid"]]
 
 
-async def test_the_ca_stays_the_same_and_who_does_not_trust_it_is_not_served(
+async def test_the_ca_stays_the_same_and_a_client_that_does_not_trust_it_is_not_served(
     tmp_path: Path, lead: Lead
 ) -> None:
     async with served(tmp_path, *FLAGS) as dev:
@@ -94,7 +94,7 @@ async def test_the_ca_stays_the_same_and_who_does_not_trust_it_is_not_served(
             await asyncio.to_thread(connection.connect)
 
 
-async def test_stopping_waits_for_no_client_that_keeps_its_connection(
+async def test_stopping_does_not_wait_for_a_client_that_keeps_its_connection(
     tmp_path: Path, lead: Lead, capfd: pytest.CaptureFixture[str]
 ) -> None:
     async with RecordingReceiver(Hang()) as receiver, served(tmp_path, *FLAGS) as dev:

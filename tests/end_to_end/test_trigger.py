@@ -1,4 +1,4 @@
-"""`ringback trigger` against a served process: what arrives is the real thing; no setting stays."""
+"""`ringback trigger` with a running server: real callbacks arrive; no setting stays changed."""
 
 import asyncio
 import json
@@ -27,7 +27,7 @@ NOBODY = "http://127.0.0.1:9/"
 
 
 async def trigger(*words: str, data: Path) -> dict[str, Any]:
-    """Pull a trigger, and return what it says for programs."""
+    """Run a trigger, and return its output for programs."""
     return json.loads(await ringback("trigger", *words, "--json", data=data))
 
 
@@ -49,11 +49,11 @@ async def chosen(dev: Served, **whose: str) -> str | None:
     return (await dev.get("/portal/v1/scenarios", **whose)).body["chosen"]
 
 
-# ---- what arrives --------------------------------------------------------------------------------
+# ---- callbacks -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("pulled", TRIGGERS.values(), ids=TRIGGERS)
-async def test_each_trigger_has_the_callbacks_arrive_that_it_promises(
+async def test_each_trigger_causes_the_promised_callbacks(
     pulled: TriggerDefinition, tmp_path: Path
 ) -> None:
     async with RecordingReceiver() as receiver, served(tmp_path, *FAST) as dev:
@@ -71,9 +71,7 @@ async def test_each_trigger_has_the_callbacks_arrive_that_it_promises(
     assert sim["commands_callback_url"] is None
 
 
-async def test_the_source_is_asked_for_beside_what_the_fragment_asks_for_already(
-    tmp_path: Path,
-) -> None:
+async def test_the_source_is_set_without_losing_the_rest_of_the_fragment(tmp_path: Path) -> None:
     async with RecordingReceiver() as receiver, served(tmp_path, *FAST):
         url = receiver.url("/hook?x=1#rc=2&cbs=twilio")
         words = ("sim.unchanged", "--to", url, "--cbs", "kore", "--method", "GET")
@@ -85,7 +83,7 @@ async def test_the_source_is_asked_for_beside_what_the_fragment_asks_for_already
     assert "User-Agent: KoreProxy/1.1" in request.headers
 
 
-async def test_it_is_done_with_the_sim_and_the_payload_that_are_named(tmp_path: Path) -> None:
+async def test_it_uses_the_given_sim_and_payload(tmp_path: Path) -> None:
     async with RecordingReceiver() as receiver, served(tmp_path, *FAST) as dev:
         card = {"Iccid": "89883070000000000001", "RegistrationCode": "H3LL0W0RLD"}
         sim = (await dev.post("/v1/Sims", **card)).body["sid"]
@@ -97,7 +95,7 @@ async def test_it_is_done_with_the_sim_and_the_payload_that_are_named(tmp_path: 
     assert (told["SimSid"], told["SimUniqueName"], told["Payload"]) == (sim, "my meter", "wake up")
 
 
-async def test_a_sim_that_is_new_becomes_ready_itself(tmp_path: Path) -> None:
+async def test_a_new_sim_is_made_ready_itself(tmp_path: Path) -> None:
     async with RecordingReceiver() as receiver, served(tmp_path, *FAST) as dev:
         card = {"Iccid": "89883070000000000001", "RegistrationCode": "H3LL0W0RLD"}
         sim = (await dev.post("/v1/Sims", **card)).body["sid"]
@@ -106,8 +104,8 @@ async def test_a_sim_that_is_new_becomes_ready_itself(tmp_path: Path) -> None:
     assert told_by(request)["SimSid"] == sim
 
 
-async def test_an_sms_that_is_to_stay_unconfirmed_is_never_delivered(tmp_path: Path) -> None:
-    # Slow enough for its scenario to be taken back too early, if it were.
+async def test_an_sms_that_should_stay_unconfirmed_is_never_delivered(tmp_path: Path) -> None:
+    # Slow enough that restoring its scenario too early would show.
     slow = ("--update-takes", "300ms")
     async with RecordingReceiver() as receiver, served(tmp_path, *slow) as dev:
         to = ("--to", receiver.url("/"))
@@ -119,7 +117,7 @@ async def test_an_sms_that_is_to_stay_unconfirmed_is_never_delivered(tmp_path: P
     assert [told["Status"] for told in arrived if told["CommandSid"] == sid] == ["sent"]
 
 
-async def test_a_command_is_sent_to_the_wireless_sim_that_is_named(tmp_path: Path) -> None:
+async def test_a_command_is_sent_to_the_given_wireless_sim(tmp_path: Path) -> None:
     async with RecordingReceiver() as receiver, served(tmp_path, *FAST) as dev:
         sim = await a_connected_sim(dev)
         words = ("--sim", "my meter", "--payload", "wake up", "--to", receiver.url("/"))
@@ -141,7 +139,7 @@ async def a_connected_sim(dev: Served) -> str:
     return sim
 
 
-async def test_a_wireless_sim_that_is_new_becomes_ready_itself(tmp_path: Path) -> None:
+async def test_a_new_wireless_sim_is_made_ready_itself(tmp_path: Path) -> None:
     async with RecordingReceiver() as receiver, served(tmp_path, *FAST) as dev:
         sim = (await dev.post("/portal/v1/wireless_sims")).body["sid"]
         await dev.post(f"/wireless/v1/Sims/{sim}", RatePlan="my_rate_plan")
@@ -160,7 +158,7 @@ async def test_the_second_callback_of_a_sim_comes_after_the_first(tmp_path: Path
     assert (first["SimStatus"], second["SimStatus"]) == ("ready", "active")
 
 
-async def test_a_command_that_is_cut_off_arrives_with_what_is_left_of_it(tmp_path: Path) -> None:
+async def test_a_truncated_command_arrives_without_its_end(tmp_path: Path) -> None:
     async with RecordingReceiver() as receiver, served(tmp_path, *FAST):
         words = ("command.cut-off", "--payload", "abc", "--to", receiver.url("/"))
         await trigger(*words, data=tmp_path)
@@ -168,17 +166,17 @@ async def test_a_command_that_is_cut_off_arrives_with_what_is_left_of_it(tmp_pat
     assert told_by(request)["Command"] == ("abc" * 160)[:160]
 
 
-async def test_a_sim_that_was_suspended_is_activated_first(tmp_path: Path) -> None:
+async def test_a_suspended_sim_is_activated_first(tmp_path: Path) -> None:
     async with RecordingReceiver() as receiver, served(tmp_path, *FAST) as dev:
         await dev.post(dev.wireless_sim_path, Status="suspended")
         await trigger("command.sent", "--to", receiver.url("/"), data=tmp_path)
         assert (await wireless_sim_of(dev))["status"] == "active"
 
 
-# ---- what is put back ----------------------------------------------------------------------------
+# ---- restored settings ---------------------------------------------------------------------------
 
 
-async def test_scenarios_that_were_chosen_before_are_chosen_again(tmp_path: Path) -> None:
+async def test_the_scenarios_chosen_before_are_restored(tmp_path: Path) -> None:
     async with RecordingReceiver() as receiver, served(tmp_path, *FAST) as dev:
         await dev.post("/portal/v1/scenarios", Scenario="unattached", Sim=SIM_SID)
         await dev.post("/portal/v1/scenarios", Scenario="settings-fail")
@@ -189,7 +187,7 @@ async def test_scenarios_that_were_chosen_before_are_chosen_again(tmp_path: Path
 
 
 @pytest.mark.parametrize("name", ["wireless.failed", "wireless.reset-failed", "command.failed"])
-async def test_the_scenario_of_a_wireless_sim_is_chosen_again(name: str, tmp_path: Path) -> None:
+async def test_the_scenario_of_a_wireless_sim_is_restored(name: str, tmp_path: Path) -> None:
     async with RecordingReceiver() as receiver, served(tmp_path, *FAST) as dev:
         await dev.post("/portal/v1/scenarios", Scenario="asleep", Sim=WIRELESS_SIM_SID)
         await trigger(name, "--to", receiver.url("/"), data=tmp_path)
@@ -198,7 +196,7 @@ async def test_the_scenario_of_a_wireless_sim_is_chosen_again(name: str, tmp_pat
 
 
 @pytest.mark.parametrize("name", ["command.received", "command.cut-off"])
-async def test_a_wireless_sim_tells_whom_it_told_before(name: str, tmp_path: Path) -> None:
+async def test_the_callback_url_of_a_wireless_sim_is_restored(name: str, tmp_path: Path) -> None:
     before = {
         "CommandsCallbackUrl": "http://127.0.0.1:9/mine#cbs=kore",
         "CommandsCallbackMethod": "GET",
@@ -212,7 +210,7 @@ async def test_a_wireless_sim_tells_whom_it_told_before(name: str, tmp_path: Pat
 
 
 @pytest.mark.parametrize("prefix", ["Sms", "Ip"])
-async def test_a_fleet_tells_whom_it_told_before(prefix: str, tmp_path: Path) -> None:
+async def test_the_callback_urls_of_a_fleet_are_restored(prefix: str, tmp_path: Path) -> None:
     before = {f"{prefix}CommandsUrl": "http://127.0.0.1:9/mine", f"{prefix}CommandsMethod": "GET"}
     async with RecordingReceiver() as receiver, served(tmp_path, *FAST) as dev:
         path = f"/v1/Fleets/{(await fleet_of(dev))['sid']}"
@@ -224,7 +222,7 @@ async def test_a_fleet_tells_whom_it_told_before(prefix: str, tmp_path: Path) ->
     assert fleet[f"{prefix.lower()}_commands_method"] == "GET"
 
 
-async def test_what_was_set_is_put_back_where_the_rest_is_refused(tmp_path: Path) -> None:
+async def test_settings_are_restored_if_the_rest_is_refused(tmp_path: Path) -> None:
     async with served(tmp_path, *FAST) as dev:
         words = ("trigger", "ip.failed", "--payload", "x" * 1301)
         said = await ringback(*words, data=tmp_path, fails=True)
@@ -233,7 +231,7 @@ async def test_what_was_set_is_put_back_where_the_rest_is_refused(tmp_path: Path
     assert now is None
 
 
-async def test_what_was_set_is_put_back_where_a_person_stops_it(tmp_path: Path) -> None:
+async def test_settings_are_restored_if_a_person_stops_it(tmp_path: Path) -> None:
     async with served(tmp_path, "--update-takes", "1h") as dev:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "ringback", "trigger", "ip.failed", "--data", str(tmp_path)),
@@ -249,10 +247,10 @@ async def test_what_was_set_is_put_back_where_a_person_stops_it(tmp_path: Path) 
     assert (process.returncode, said.decode().strip()) == (1, "ringback: aborted")
 
 
-# ---- what people are told ------------------------------------------------------------------------
+# ---- output for people ---------------------------------------------------------------------------
 
 
-async def test_people_are_told_each_step_and_why_the_callback_came_from_its_source(
+async def test_people_see_each_step_and_why_the_callback_came_from_its_source(
     tmp_path: Path,
 ) -> None:
     async with RecordingReceiver() as receiver, served(tmp_path, *FAST) as dev:
@@ -267,7 +265,7 @@ async def test_people_are_told_each_step_and_why_the_callback_came_from_its_sour
     ]
 
 
-async def test_that_nothing_listens_is_said_plainly(tmp_path: Path) -> None:
+async def test_a_url_where_nothing_listens_is_reported_plainly(tmp_path: Path) -> None:
     async with served(tmp_path, *FAST):
         words = ("trigger", "sim.unchanged", "--to", NOBODY)
         said = await ringback(*words, data=tmp_path, fails=True)
@@ -277,7 +275,7 @@ async def test_that_nothing_listens_is_said_plainly(tmp_path: Path) -> None:
     )
 
 
-async def test_a_receiver_that_refuses_is_told_of(tmp_path: Path) -> None:
+async def test_a_receiver_that_refuses_is_reported(tmp_path: Path) -> None:
     refusal = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
     async with RecordingReceiver(refusal) as receiver, served(tmp_path, *FAST) as dev:
         words = ("trigger", "sim.unchanged", "--to", receiver.url("/"))
@@ -287,7 +285,7 @@ async def test_a_receiver_that_refuses_is_told_of(tmp_path: Path) -> None:
     assert "404" in said
 
 
-async def test_an_outcome_that_the_sim_does_not_allow_is_told_with_its_reason(
+async def test_an_outcome_that_the_sim_does_not_allow_is_reported_with_its_reason(
     tmp_path: Path,
 ) -> None:
     async with RecordingReceiver() as receiver, served(tmp_path, *FAST) as dev:
@@ -300,7 +298,7 @@ async def test_an_outcome_that_the_sim_does_not_allow_is_told_with_its_reason(
     )
 
 
-async def test_a_wireless_sim_that_has_ended_is_not_taken(tmp_path: Path) -> None:
+async def test_a_canceled_wireless_sim_is_not_used(tmp_path: Path) -> None:
     async with served(tmp_path, *FAST) as dev:
         await dev.post(dev.wireless_sim_path, Status="deactivated")
         said = await ringback("trigger", "command.sent", data=tmp_path, fails=True)
@@ -310,7 +308,7 @@ async def test_a_wireless_sim_that_has_ended_is_not_taken(tmp_path: Path) -> Non
     )
 
 
-async def test_a_sim_whose_changes_fail_is_not_waited_for_without_end(tmp_path: Path) -> None:
+async def test_it_does_not_wait_forever_for_a_sim_whose_changes_fail(tmp_path: Path) -> None:
     async with served(tmp_path, *FAST) as dev:
         await dev.post("/portal/v1/scenarios", Scenario="update-fails", Sim=SIM_SID)
         said = await ringback("trigger", "sim.active", data=tmp_path, fails=True)
@@ -319,7 +317,7 @@ async def test_a_sim_whose_changes_fail_is_not_waited_for_without_end(tmp_path: 
     )
 
 
-async def test_a_network_that_takes_too_long_is_told_of(tmp_path: Path) -> None:
+async def test_a_network_that_takes_too_long_is_reported(tmp_path: Path) -> None:
     async with served(tmp_path, "--update-takes", "1h"):
 
         def pull() -> None:

@@ -1,4 +1,4 @@
-"""A week with three outages, within moments: all arrives, at its own time and in order."""
+"""A week with three outages, within moments: all callbacks arrive, on time and in order."""
 
 import json
 from collections import Counter
@@ -29,18 +29,18 @@ OUTAGES: list[tuple[int, int, Reply]] = [
     (60, 65, close_without_answer),
     (110, 118, OVERLOADED),
 ]
-"""From which hour on, until which, and what the receiver does meanwhile."""
+"""The hours at which an outage begins and ends, and what the receiver does meanwhile."""
 
 
 class Customer:
-    """Asks for callbacks, and receives them, in a time that stands still between the calls."""
+    """Creates and receives callbacks, in virtual time that stands still between the calls."""
 
     def __init__(self, clock: VirtualClock) -> None:
         self.clock = clock
         self.arrivals = list[tuple[datetime, str]]()
-        """When each request came, and its token, in the order of arrival."""
+        """When each request arrived, and its token, in the order of arrival."""
         self.expected = dict[str, datetime]()
-        """When the first request of each callback has to come, by its token."""
+        """When the first request of each callback must arrive, by its token."""
 
     def answer(self, request: ReceivedRequest) -> Reply:
         now = self.clock.now()
@@ -58,7 +58,7 @@ class Customer:
         return replies[0] if replies else OK
 
     async def ask_for_a_day(self, caller: Caller, url: str) -> None:
-        """Ask for a callback every 20 minutes or so, from a while ahead on."""
+        """Create a callback for every 20 minutes or so, starting somewhat later than now."""
         now = self.clock.now()
         times = [now + number * timedelta(minutes=19, seconds=47) for number in range(1, 73)]
         asked = [
@@ -136,7 +136,7 @@ async def test_a_week_with_three_outages_ends_with_all_delivered_in_order(tmp_pa
         CallbackStatus.DELIVERED: len(found)
     }
 
-    # Requests that came are attempts on record, and each was made when its row says.
+    # Each request is an attempt on record, at the time in its row.
     rows = [
         (attempt.date_started, callback.idempotency_token)
         for callback, attempts in found
@@ -147,13 +147,13 @@ async def test_a_week_with_three_outages_ends_with_all_delivered_in_order(tmp_pa
     times = [at for at, _ in customer.arrivals]
     assert times == sorted(times)
 
-    # Each came for the first time when it was due, although hours passed at once.
+    # Each arrived for the first time when it was due, although hours passed at once.
     of_sims = [callback for callback, _ in found if callback.url.path == "/sim"]
     assert [(_status_in(one), one.date_created) for one in of_sims] == updates
     first = {token: at for at, token in reversed(customer.arrivals)}
     assert first == customer.expected | {one.idempotency_token: one.date_created for one in of_sims}
 
-    # The cut-over fell into that week.
+    # The cut-over was in that week.
     for one in of_sims:
         assert one.source is (Source.TWILIO if one.date_created < CUT_OVER else Source.KORE)
 

@@ -1,4 +1,4 @@
-"""The notice's own walkthrough, against the command that its reader starts."""
+"""The notice's own walkthrough, with the command that its readers start."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ def names_of(headers: tuple[str, ...]) -> list[str]:
 
 
 async def as_curl_sends_it(dev: Served, url: str, status: str) -> Answered:
-    # curl's -d sends its text as it is: the URL's own ?, = and # are not escaped.
+    # curl's -d sends its text unchanged: the URL's own ?, = and # are not escaped.
     body = f"CallbackUrl={url}&CallbackMethod=POST&Status={status}"
     return await dev.call("POST", f"/v1/Sims/{SIM}", body=body.encode())
 
@@ -79,7 +79,7 @@ async def test_the_record_says_which_source_sent_what_and_why(tmp_path: Path) ->
     assert attempt["duration_ms"] > 0
 
 
-async def test_in_phase_between_kore_is_the_default_and_twilio_can_be_asked_for(
+async def test_in_phase_between_kore_is_the_default_and_twilio_can_be_chosen(
     tmp_path: Path,
 ) -> None:
     async with RecordingReceiver() as receiver, served(tmp_path, "--phase", "between") as dev:
@@ -92,7 +92,7 @@ async def test_in_phase_between_kore_is_the_default_and_twilio_can_be_asked_for(
     assert "User-Agent: TwilioProxy/1.1" in second.headers
 
 
-async def test_in_phase_after_twilio_can_be_asked_for_but_has_ended(tmp_path: Path) -> None:
+async def test_in_phase_after_twilio_can_be_chosen_but_has_ended(tmp_path: Path) -> None:
     async with RecordingReceiver() as receiver, served(tmp_path, "--phase", "after") as dev:
         answered = await dev.post(
             dev.sim_path, Status="active", CallbackUrl=receiver.url("/a#cbs=twilio")
@@ -133,7 +133,7 @@ async def test_a_receiver_that_says_503_once_gets_the_same_token_again(tmp_path:
     assert [attempt["error_code"] for attempt in attempts] == [11217, None]
 
 
-async def test_credentials_of_a_url_reach_its_receiver_and_no_record(tmp_path: Path) -> None:
+async def test_credentials_of_a_url_reach_its_receiver_but_no_record(tmp_path: Path) -> None:
     async with RecordingReceiver() as receiver, served(tmp_path) as dev:
         url = receiver.url("/a").replace("//", "//user:pa%20ss@")
         await dev.post(dev.sim_path, Status="active", CallbackUrl=url)
@@ -158,7 +158,7 @@ async def test_a_callback_to_a_private_address_is_refused_by_the_guard(tmp_path:
     assert "127.0.0.1 is not a public address" in attempt["reason"]
 
 
-async def test_the_static_proxy_is_named_where_the_account_has_one(tmp_path: Path) -> None:
+async def test_the_static_proxy_header_is_sent_if_the_account_has_one(tmp_path: Path) -> None:
     async with RecordingReceiver() as receiver, served(tmp_path, "--static-proxy", "yes") as dev:
         await dev.post(dev.sim_path, Status="active", CallbackUrl=receiver.url("/a"))
         (request,) = await receiver.wait_for(1)
