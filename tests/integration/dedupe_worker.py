@@ -1,6 +1,6 @@
-"""A receiver's process, reduced to its deliveries: each order on its stdin is one.
+"""A receiver's process that only makes deliveries: each order on its stdin is one.
 
-What is worked on is written to a file that all share, a line for each time that work began.
+Work is recorded in a file that all processes share, with a line each time that work began.
 """
 
 import json
@@ -34,14 +34,14 @@ class Order(NamedTuple):
     token: str
     owner: str
     evidence: str
-    """The path of the file for what was begun."""
+    """The path of the file that records work."""
     at: float
-    """When, by the monotonic clock of the machine."""
+    """The time of the delivery, by the machine's monotonic clock."""
     source: str = Source.KORE.value
     content: str | None = None
     lease: float = 60.0
     lasts: float = 0.01
-    """How long the work takes; this and the lease in seconds."""
+    """Seconds that the work takes; the lease is in seconds, too."""
 
 
 def opened(store: str, address: str) -> AbstractContextManager[DedupeStore]:
@@ -62,7 +62,7 @@ def opened(store: str, address: str) -> AbstractContextManager[DedupeStore]:
 
 
 def deliver(seen: DedupeStore, order: Order) -> None:
-    """Do the work of a callback unless another does; return once it is done."""
+    """Do the work of a callback unless another process does; return once it is done."""
     time.sleep(max(0.0, order.at - time.monotonic()))
     visit = DedupeClaimRequest(
         source=Source(order.source),

@@ -1,4 +1,4 @@
-"""Many deliver the same callback at once, and some are killed: its work is done once."""
+"""Many processes deliver the same callback at once, and some are killed: its work is done once."""
 
 import json
 import os
@@ -21,7 +21,7 @@ from tests.integration.dedupe_worker import DONE, READY, Order, deliver, opened
 
 _ROOT = Path(__file__).parents[2]
 _PROCESSES = 8
-_SOON = 0.03  # seconds; for an order to get to all who are to carry it out at one instant
+_SOON = 0.03  # seconds for an order to reach all workers before the common instant of delivery
 
 _numbers = count()
 
@@ -30,7 +30,7 @@ Address = Callable[[str], str]
 
 @pytest.fixture
 def address(request: pytest.FixtureRequest, tmp_path: Path) -> Address:
-    """Return where the data of a store is, whose server is started for that."""
+    """Return the address of a store's data, after starting its server."""
 
     def find(store: str) -> str:
         match store:
@@ -45,7 +45,7 @@ def address(request: pytest.FixtureRequest, tmp_path: Path) -> Address:
 
 
 class Worker:
-    """A process that delivers what it is told to."""
+    """A process that carries out orders to deliver."""
 
     def __init__(self, process: "subprocess.Popen[str]") -> None:
         assert process.stdin is not None
@@ -117,7 +117,7 @@ def same_event(evidence: Path, how_many: int) -> list[Order]:
 
 
 def begun(evidence: Path) -> list[str]:
-    """Return how each piece of work began: first or again."""
+    """Return how each piece of work began: `first` or `again`."""
     return [line.split()[1] for line in evidence.read_text().splitlines()]
 
 
@@ -145,7 +145,7 @@ def test_16_threads_do_the_event_of_two_tokens_once(
 
 @process_stores
 def test_8_processes_do_it_once(store: str, address: Address, tmp_path: Path) -> None:
-    """They find neither file nor table at first, so that all of them try to make it."""
+    """Neither file nor table exists at first, so all of them try to create it."""
     rounds = 6
     with workers(_PROCESSES, store, address(store)) as processes:
         for make in [same_token, same_event] * rounds:
@@ -154,7 +154,7 @@ def test_8_processes_do_it_once(store: str, address: Address, tmp_path: Path) ->
 
 
 @process_stores
-def test_what_a_killed_process_had_begun_is_done_once_more(
+def test_work_begun_by_a_killed_process_is_done_once_more(
     store: str, address: Address, tmp_path: Path
 ) -> None:
     evidence = tmp_path / "evidence"

@@ -1,4 +1,4 @@
-"""By which way requests leave: which address of ours, and whose turn it is."""
+"""How requests leave: from which local address, and in which turn."""
 
 from collections.abc import AsyncIterator
 
@@ -88,7 +88,7 @@ class TestANameInTheUrl:
             await sender.send(request, limits=LIMITS, turn=turn)
         assert receiver.clients == ["127.0.0.4", "127.0.0.5"]
 
-    async def test_that_nobody_defined_leaves_by_the_sources_own_way(
+    async def test_that_is_not_defined_leaves_by_the_sources_own_way(
         self, sender: HttpTransport, receiver: RecordingReceiver
     ) -> None:
         request = from_source(Source.TWILIO, receiver.url("/#e=unheard-of"))
@@ -109,7 +109,9 @@ class TestALocalAddress:
             network=network,
         )
 
-    async def test_that_is_not_this_machines_is_egress(self, receiver: RecordingReceiver) -> None:
+    async def test_that_this_machine_does_not_have_is_egress(
+        self, receiver: RecordingReceiver
+    ) -> None:
         sender = self.sender_from("192.0.2.77")
         exchange = await sender.send(post(receiver.url(host="hooks.example")), limits=LIMITS)
         assert failure_of(exchange) is AttemptFailure.EGRESS
@@ -120,7 +122,7 @@ class TestALocalAddress:
         assert receiver.connections == 0
         assert sender.open_connections == 0
 
-    async def test_does_not_lead_to_the_other_family(self) -> None:
+    async def test_is_not_used_for_the_other_family(self) -> None:
         network = WatchedNetwork()
         sender = self.sender_from("127.0.0.2", to=("2001:db8::1",), network=network)
         exchange = await sender.send(post("http://hooks.example/"), limits=LIMITS)
@@ -130,7 +132,7 @@ class TestALocalAddress:
         )
         assert network.connected == []
 
-    async def test_leads_to_the_next_address_of_its_family(
+    async def test_is_used_with_the_next_address_of_its_family(
         self, receiver: RecordingReceiver
     ) -> None:
         sender = self.sender_from("127.0.0.2", to=("2001:db8::1", "127.0.0.1"))
@@ -138,7 +140,7 @@ class TestALocalAddress:
         assert exchange.outcome == DeliveredOutcome(200)
         await sender.close()
 
-    async def test_of_each_family_is_taken_for_its_own(self) -> None:
+    async def test_of_each_family_is_used_for_its_own(self) -> None:
         network = WatchedNetwork()
         to = ("2001:db8::1", "198.51.100.1")
         sender = self.sender_from("192.0.2.1", "2001:db8::9", to=to, network=network)

@@ -50,7 +50,7 @@ def test_a_change_of_a_sim_is_called_back(emulator: Emulator) -> None:
     assert len(callback.attempts) == 1
 
 
-def test_each_test_begins_with_nothing_done(emulator: Emulator) -> None:
+def test_each_test_begins_with_a_new_state(emulator: Emulator) -> None:
     assert emulator.callbacks() == []
     assert emulator.receiver.requests == []
     _, sim = call(emulator, "GET", f"/v1/Sims/{emulator.sim_sid}")
@@ -96,7 +96,7 @@ def test_a_callback_is_expected_once(emulator: Emulator) -> None:
         emulator.expect_callback(SimStatus="active", within=0)
 
 
-def test_one_that_is_missed_is_told_with_all_that_there_are(emulator: Emulator) -> None:
+def test_a_missing_callback_is_reported_with_the_list_of_all(emulator: Emulator) -> None:
     update(emulator, Status="active", CallbackUrl=emulator.receiver.url("/hook", cbs="kore"))
     emulator.callbacks()
     with pytest.raises(AssertionError) as missed:
@@ -107,7 +107,7 @@ def test_one_that_is_missed_is_told_with_all_that_there_are(emulator: Emulator) 
     )
 
 
-def test_what_nobody_expected_is_told(emulator: Emulator) -> None:
+def test_an_unexpected_callback_is_reported(emulator: Emulator) -> None:
     emulator.expect_no_callback()
     update(emulator, Status="active", CallbackUrl=emulator.receiver.url())
     with pytest.raises(AssertionError, match="callbacks that nobody expected:\n  delivered"):
@@ -158,7 +158,7 @@ def test_the_phases_of_the_transition_pass() -> None:
             emulator.advance("3d")
 
 
-def test_a_device_sends_what_its_fleet_is_told_of(emulator: Emulator) -> None:
+def test_a_device_sends_messages_to_its_fleets_callback_url(emulator: Emulator) -> None:
     urls = {name: emulator.receiver.url(f"/{name}") for name in ("sms", "ip")}
     form = {"SmsCommandsUrl": urls["sms"], "IpCommandsUrl": urls["ip"]}
     call(emulator, "POST", "/v1/Fleets/my_fleet", **form)
@@ -182,18 +182,18 @@ def test_a_device_program_sends_real_datagrams_to_the_gateway() -> None:
         assert b64decode(emulator.expect_callback(url=url).parameters["Payload"]) == b"reading"
 
 
-def test_there_is_no_gateway_unless_it_is_asked_for(emulator: Emulator) -> None:
+def test_there_is_no_gateway_by_default(emulator: Emulator) -> None:
     assert emulator.gateway is None
 
 
-def test_what_a_device_can_not_do_is_refused(emulator: Emulator) -> None:
+def test_an_impossible_action_of_a_device_is_refused(emulator: Emulator) -> None:
     update(emulator, Status="inactive")
     emulator.callbacks()
     with pytest.raises(InvalidParameter, match="can send while it is ready or active"):
         emulator.device().send_sms("hello")
 
 
-def test_what_comes_to_a_device_can_be_read_newest_first(emulator: Emulator) -> None:
+def test_the_messages_of_a_device_are_listed_newest_first(emulator: Emulator) -> None:
     for text in ("first", "second"):
         call(emulator, "POST", "/v1/SmsCommands", Sim=emulator.sim_sid, Payload=text)
         call(
@@ -209,7 +209,7 @@ def test_what_comes_to_a_device_can_be_read_newest_first(emulator: Emulator) -> 
     assert device.messages() == [b"second command", b"first command"]
 
 
-def test_a_device_has_no_messages_before_any_has_come(emulator: Emulator) -> None:
+def test_a_device_has_no_messages_at_first(emulator: Emulator) -> None:
     assert emulator.device().messages() == []
     assert emulator.device("my_wireless_sim").messages() == []
     emulator.scenario("sms-fails", sim=emulator.wireless_sim_sid)
@@ -218,7 +218,7 @@ def test_a_device_has_no_messages_before_any_has_come(emulator: Emulator) -> Non
     assert emulator.device("my_wireless_sim").messages() == []
 
 
-def test_a_wireless_device_sends_what_its_sim_tells_of(emulator: Emulator) -> None:
+def test_a_wireless_device_sends_messages_to_its_sims_callback_url(emulator: Emulator) -> None:
     url = emulator.receiver.url("/commands")
     path = f"/wireless/v1/Sims/{emulator.wireless_sim_sid}"
     call(emulator, "POST", path, CommandsCallbackUrl=url)
@@ -230,7 +230,7 @@ def test_a_wireless_device_sends_what_its_sim_tells_of(emulator: Emulator) -> No
     assert (b64decode(binary["Command"]), binary["CommandMode"]) == (b"\x00\xff", "binary")
 
 
-def test_a_device_can_not_do_what_the_other_product_has(emulator: Emulator) -> None:
+def test_a_device_cannot_use_features_of_the_other_product(emulator: Emulator) -> None:
     with pytest.raises(
         InvalidParameter, match="is a Super SIM, whose devices send only SMS and IP Commands"
     ):
@@ -267,7 +267,7 @@ def test_a_wireless_sim_can_be_registered(emulator: Emulator) -> None:
         assert command["transport"] == transport
 
 
-def test_a_card_that_is_registered_already_is_refused(emulator: Emulator) -> None:
+def test_a_sim_card_that_is_already_registered_is_refused(emulator: Emulator) -> None:
     emulator.register_wireless_sim(iccid="8901340852295524703")
     with pytest.raises(InvalidParameter, match="8901340852295524703 is registered already"):
         emulator.register_wireless_sim(iccid="8901340852295524703")
@@ -300,7 +300,7 @@ def test_a_scenario_can_be_for_a_wireless_sim(emulator: Emulator) -> None:
     emulator.expect_callback(SimStatus="inactive")
 
 
-def test_a_scenario_that_there_is_not_is_told(emulator: Emulator) -> None:
+def test_an_unknown_scenario_is_refused(emulator: Emulator) -> None:
     with pytest.raises(ValueError, match="there is no scenario 'rain'; there are normal, "):
         emulator.scenario("rain")
 
@@ -334,12 +334,12 @@ def test_two_emulators_know_nothing_of_each_other() -> None:
         assert other.callbacks() == []
 
 
-def test_settings_that_can_not_be_used_are_told() -> None:
+def test_unusable_settings_are_refused() -> None:
     with pytest.raises(ConfigurationError, match="--phase: there is no phase 'never'"):
         Emulator(settings={"phase": "never"}).start()
 
 
-def test_one_that_is_not_started_says_so() -> None:
+def test_an_emulator_that_is_not_started_says_so() -> None:
     with pytest.raises(RuntimeError, match="not started"):
         _ = Emulator().base_url
 

@@ -1,4 +1,4 @@
-"""Many clients do everything at the same time: each move is called back, and each once."""
+"""Many clients do everything at the same time: each change is called back exactly once."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -17,7 +17,7 @@ STATUSES = ("ready", "active", "inactive")
 
 
 class Clients:
-    """What they do; each kind of callback goes to a path of its own."""
+    """The clients' actions; each kind of callback goes to a path of its own."""
 
     def __init__(self, emulator: Emulator, sims: list[str]) -> None:
         self.emulator = emulator
@@ -27,7 +27,7 @@ class Clients:
         return self.emulator.receiver.url(f"/{kind}")
 
     def work(self, seed: int) -> Counter[str]:
-        """Make calls drawn by lot; return the callbacks that their answers promise."""
+        """Make randomly chosen calls; return the callbacks that their answers promise."""
         lot, promised = Random(seed), Counter[str]()
         doings: list[Callable[[Random], str | None]] = [
             self.update,
@@ -85,7 +85,7 @@ def listed(emulator: Emulator, path: str, key: str) -> list[dict[str, Any]]:
 
 
 def prepare(emulator: Emulator) -> Clients:
-    """Register some SIMs to the first fleet, which is told of what their devices send."""
+    """Register some SIMs to the first fleet, which is called back about their devices' messages."""
     sims = [emulator.sim_sid]
     for number in range(4):
         card = {"Iccid": f"8988307000000000{number:04}", "RegistrationCode": "H3LL0W0RLD"}
@@ -98,7 +98,7 @@ def prepare(emulator: Emulator) -> Clients:
 
 
 @pytest.mark.parametrize("takes", ["0s", "5ms", "30m"])
-def test_each_move_is_called_back_once_and_nothing_is_left_under_way(takes: str) -> None:
+def test_each_change_is_called_back_once_and_nothing_is_left_in_progress(takes: str) -> None:
     with Emulator(settings={"update_takes": takes}) as emulator:
         clients = prepare(emulator)
         with ThreadPoolExecutor(CLIENTS) as pool:
@@ -110,7 +110,7 @@ def test_each_move_is_called_back_once_and_nothing_is_left_under_way(takes: str)
             for command in listed(emulator, "/v1/SmsCommands", "sms_commands")
             if command["direction"] == "to_sim"
         ]
-        # An SMS is told of at each move: one that was delivered was sent before.
+        # An SMS is called back at each change: one that was delivered was sent before.
         promised["sms"] = len(sent) + sent.count("delivered")
         assert got == promised
         assert "queued" not in sent

@@ -1,4 +1,4 @@
-"""The gateway in its place: what devices send is kept and told, what is for them leaves."""
+"""The gateway in a server: it stores datagrams from devices, and sends datagrams to them."""
 
 import logging
 import socket
@@ -45,12 +45,12 @@ class Running:
         return answer.json
 
     async def commands(self, **which: str) -> list[dict[str, Any]]:
-        """Return the IP Commands there are, newest first."""
+        """Return all IP Commands, newest first."""
         query = "&".join(f"{name}={value}" for name, value in which.items())
         return (await self.caller.get(f"{IP_COMMANDS}?{query}")).json["ip_commands"]
 
     async def tell(self, url: str) -> None:
-        """Have this URL told of what the SIM's device sends."""
+        """Set this URL for callbacks about the SIM's IP Commands."""
         await self.post("/v1/Fleets/my_fleet", IpCommandsUrl=url)
 
 
@@ -94,7 +94,7 @@ def port_of(device: socket.socket) -> int:
 
 
 @pytest.mark.parametrize("source", list(Source))
-async def test_a_datagram_becomes_an_ip_command_and_is_told_once(
+async def test_a_datagram_becomes_an_ip_command_and_is_called_back_once(
     tmp_path: Path, device: socket.socket, source: Source
 ) -> None:
     async with RecordingReceiver() as receiver, running(tmp_path) as server:
@@ -118,7 +118,7 @@ async def test_a_datagram_becomes_an_ip_command_and_is_told_once(
     assert (told["CommandSid"], told["SimUniqueName"]) == (command["sid"], SIM_NAME)
 
 
-async def test_an_empty_one_counts_and_a_long_one_is_cut_off(
+async def test_an_empty_datagram_counts_and_a_long_one_is_truncated(
     tmp_path: Path, device: socket.socket
 ) -> None:
     sent = [b"", b"x" * 1300, b"y" * 1301, b"z" * 9000]
@@ -183,7 +183,7 @@ async def test_the_portal_shows_where_the_gateway_really_is(tmp_path: Path) -> N
     assert shown["gateway"] == f"{host}:{port}"
 
 
-async def test_one_whose_sim_is_inactive_is_refused_and_the_log_says_why(
+async def test_a_datagram_of_an_inactive_sim_is_refused_and_the_log_says_why(
     tmp_path: Path, device: socket.socket, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING)
@@ -193,14 +193,14 @@ async def test_one_whose_sim_is_inactive_is_refused_and_the_log_says_why(
         await server.post(f"/v1/Sims/{SIM_SID}", **form)
         await receiver.wait_for(1)
         device.sendto(b"too late", server.gateway.address)
-    # What had come was taken in, or refused, before it had stopped.
+    # Each datagram had been accepted, or refused, before the server stopped.
     assert caplog.messages == [
         f"a datagram from {HOST}:{port_of(device)} was refused: SIM {SIM_SID} is inactive; its"
         " device can send while it is ready or active"
     ]
 
 
-async def test_where_the_database_is_away_it_is_taken_in_later(
+async def test_while_the_database_is_unavailable_datagrams_are_kept_for_later(
     tmp_path: Path, device: socket.socket, caplog: pytest.LogCaptureFixture
 ) -> None:
     clock, sign = VirtualClock.stopped(SystemClock().now()), tmp_path / "away"
@@ -221,7 +221,7 @@ async def test_where_the_database_is_away_it_is_taken_in_later(
     assert [b64decode(command["payload"]) for command in reversed(commands)] == [b"1", b"2", b"3"]
 
 
-async def test_a_port_that_is_taken_is_refused_and_nothing_stays_behind(tmp_path: Path) -> None:
+async def test_a_taken_port_is_refused_and_leaves_nothing_behind(tmp_path: Path) -> None:
     async with running(tmp_path / "one") as server:
         host, port = server.gateway.address
         with pytest.raises(ConfigurationError, match=r"choose another address with --gateway"):
@@ -231,7 +231,7 @@ async def test_a_port_that_is_taken_is_refused_and_nothing_stays_behind(tmp_path
         assert server.gateway.address == (host, port)
 
 
-async def test_a_port_that_is_taken_is_passed_over_where_any_will_do(
+async def test_a_taken_port_is_skipped_if_any_port_will_do(
     tmp_path: Path, device: socket.socket
 ) -> None:
     taken = port_of(device)
@@ -241,7 +241,7 @@ async def test_a_port_that_is_taken_is_passed_over_where_any_will_do(
         assert port != taken
 
 
-async def test_where_the_data_file_is_taken_the_address_is_let_go(
+async def test_the_address_is_released_if_the_data_file_is_taken(
     tmp_path: Path, device: socket.socket
 ) -> None:
     free = port_of(device)
@@ -257,8 +257,10 @@ async def test_where_the_data_file_is_taken_the_address_is_let_go(
         other.close()
 
 
-async def test_what_came_before_the_stop_is_kept(tmp_path: Path, device: socket.socket) -> None:
-    # More than are read, or handed on, at a time; as many as any system's buffer has room for.
+async def test_datagrams_received_before_the_stop_are_stored(
+    tmp_path: Path, device: socket.socket
+) -> None:
+    # More than are read, or passed on, at a time; as many as any system's buffer has room for.
     async with running(tmp_path) as server:
         for number in range(250):
             device.sendto(b"%d" % number, server.gateway.address)

@@ -1,4 +1,4 @@
-"""No URL, however it is written, makes the sender connect to where it may not."""
+"""No URL, however it is written, makes the sender connect to a forbidden address."""
 
 import asyncio
 import socket
@@ -19,7 +19,7 @@ from tests.networks import WatchedNetwork
 from tests.receivers import RecordingReceiver
 from tests.sending import LIMITS, failure_of, post, resolve_to, why_of
 
-# Names, and what a name server that is not on our side says that they are.
+# Names, and the addresses that an attacker's name server gives for them.
 NAMES = {
     "localhost": ["127.0.0.1", "::1"],
     "LocalHost": ["127.0.0.1"],
@@ -58,7 +58,7 @@ HOSTILE_HOSTS = [
     "0.0",
     "0.0.0.0",
     "0.0.0.0.",
-    # Private, shared and link-local networks, and what clouds keep there.
+    # Private, shared and link-local networks, and metadata services of clouds.
     "10.0.0.1",
     "10.1",
     "167772161",
@@ -78,7 +78,7 @@ HOSTILE_HOSTS = [
     "0251.0376.0251.0376",
     "168.63.129.16",
     "192.0.0.192",
-    # For nobody in particular.
+    # Reserved addresses.
     "224.0.0.1",
     "239.255.255.255",
     "240.0.0.1",
@@ -118,7 +118,7 @@ HOSTILE_HOSTS = [
     "[2002:7f00:1::]",
     "[2002:a00:1::1]",
     "[2001:0:4136:e378:8000:63bf:80ff:fffe]",
-    # Names that lead there.
+    # Names of those addresses.
     *NAMES,
     "localhost.",
 ]
@@ -170,7 +170,7 @@ MANGLED_URLS = [
 
 
 async def believe(host: str) -> list[str]:
-    """Look a host up as the worst of machines would: what can be an address is one."""
+    """Look up a host as the most lenient machine would: any text that can be an address is one."""
     host = host.removesuffix(".")
     if host in NAMES:
         return NAMES[host]
@@ -192,7 +192,7 @@ async def sender(network: WatchedNetwork) -> AsyncIterator[HttpTransport]:
 
 class TestAUrl:
     @pytest.mark.parametrize("url", HOSTILE_URLS)
-    async def test_that_leads_inside_is_refused_before_anything_is_connected(
+    async def test_of_a_private_address_is_refused_before_any_connection(
         self, sender: HttpTransport, network: WatchedNetwork, url: str
     ) -> None:
         async with RecordingReceiver() as receiver:
@@ -203,12 +203,12 @@ class TestAUrl:
             assert receiver.connections == 0
 
     @pytest.mark.parametrize("url", MANGLED_URLS)
-    def test_that_is_mangled_is_refused_when_it_is_given(self, url: str) -> None:
+    def test_that_is_malformed_is_refused_when_it_is_given(self, url: str) -> None:
         with pytest.raises(InvalidCallbackUrl):
             CallbackUrl.parse(url.format(port=8080))
 
     @pytest.mark.parametrize("host", ["8.8.8.8", "hooks.example", "[2606:4700::1111]", "134744072"])
-    async def test_that_leads_outside_is_connected_to(self, host: str) -> None:
+    async def test_of_a_public_address_is_connected_to(self, host: str) -> None:
         network = WatchedNetwork()
         sender = HttpTransport(stopwatch=stopwatch, network=network, resolve=resolve_to("8.8.8.8"))
         exchange = await sender.send(post(f"http://{host}/"), limits=LIMITS)
@@ -228,11 +228,11 @@ class TestAUrl:
             ),
         ],
     )
-    async def test_of_another_scheme_or_port_than_is_permitted_is_not_even_looked_up(
+    async def test_of_a_forbidden_scheme_or_port_is_not_even_looked_up(
         self, guard: SsrfGuard, why: str
     ) -> None:
         async with RecordingReceiver() as receiver:
-            # Without a look-up to fail, this can only be refused by its text.
+            # There is no lookup that could fail, so only its text can be the reason.
             sender = HttpTransport(stopwatch=stopwatch, guard=guard, resolve=believe)
             exchange = await sender.send(post(receiver.url(host="unheard.example")), limits=LIMITS)
             assert failure_of(exchange) is AttemptFailure.GUARD
@@ -241,7 +241,7 @@ class TestAUrl:
 
 
 class TestAName:
-    async def test_of_private_addresses_is_refused_and_only_the_log_has_them(
+    async def test_of_private_addresses_is_refused_and_only_the_log_shows_them(
         self, sender: HttpTransport, caplog: pytest.LogCaptureFixture
     ) -> None:
         caplog.set_level("INFO", "ringback")
@@ -255,11 +255,13 @@ class TestAName:
         ]
 
     @pytest.mark.parametrize("name", NAMES)
-    async def test_is_never_said_with_its_addresses(self, sender: HttpTransport, name: str) -> None:
+    async def test_is_never_reported_with_its_addresses(
+        self, sender: HttpTransport, name: str
+    ) -> None:
         why = why_of(await sender.send(post(f"http://{name}/"), limits=LIMITS))
         assert [address for address in NAMES[name] if address in why.replace(name, "")] == []
 
-    async def test_that_may_lead_inside_is_not_said_with_its_address_where_nobody_answers(
+    async def test_that_may_be_private_is_reported_without_its_address_if_nothing_listens(
         self, network: WatchedNetwork, unused_tcp_port: int
     ) -> None:
         sender = HttpTransport(
@@ -273,7 +275,7 @@ class TestAName:
         assert "127.0.0.9" not in why_of(exchange)
 
     @pytest.mark.parametrize("answers", [("10.0.0.7", "127.0.0.1"), ("127.0.0.1", "10.0.0.7")])
-    async def test_of_mixed_addresses_leads_to_the_permitted_ones_alone(
+    async def test_of_mixed_addresses_is_connected_to_only_at_the_permitted_ones(
         self, network: WatchedNetwork, answers: tuple[str, str]
     ) -> None:
         sender = HttpTransport(
@@ -290,7 +292,7 @@ class TestAName:
             assert network.connected == [("127.0.0.1", receiver.port)]
             await sender.close()
 
-    async def test_of_mixed_addresses_does_not_fall_back_on_a_refused_one(
+    async def test_of_mixed_addresses_does_not_fall_back_to_a_refused_one(
         self, network: WatchedNetwork
     ) -> None:
         # 127.0.0.9 is permitted and nobody listens there; 127.0.0.1 is a receiver, and refused.
@@ -306,11 +308,11 @@ class TestAName:
             assert failure_of(exchange) is AttemptFailure.CONNECT
             assert network.connected == [("127.0.0.9", receiver.port)]
 
-    async def test_that_changes_its_mind_between_look_ups_gains_nothing(
+    async def test_that_changes_between_lookups_gains_nothing(
         self, network: WatchedNetwork
     ) -> None:
-        # The first answer is legal here and the second is not; a sender that looked up again to
-        # connect would meet the second.
+        # The first answer is permitted here and the second is not; a sender that looked up again to
+        # connect would get the second.
         answers = [["127.0.0.1"], ["127.0.0.2"]]
 
         async def resolve(host: str) -> list[str]:
@@ -333,7 +335,7 @@ class TestAName:
             assert network.connected == [("127.0.0.1", receiver.port)]
             await sender.close()
 
-    async def test_is_not_led_inside_by_what_is_remembered_of_it(
+    async def test_in_the_cache_does_not_lead_to_a_private_address(
         self, network: WatchedNetwork
     ) -> None:
         answers = [["127.0.0.1"], ["10.0.0.7"]]
@@ -369,7 +371,7 @@ class TestAName:
             await sender.close()
 
 
-async def test_the_machines_own_look_up_is_guarded_too() -> None:
+async def test_looked_up_by_the_machine_is_guarded_too() -> None:
     network = WatchedNetwork(SystemNetwork())
     sender = HttpTransport(stopwatch=stopwatch, network=network)
     hosts = ["localhost", "0x7f.1", "2130706433", "[::1]"]

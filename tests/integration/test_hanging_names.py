@@ -1,4 +1,4 @@
-"""Names whose server never answers: nobody else waits for them, and they take no turn twice."""
+"""Names whose name server never answers: other accounts don't wait, and no turn is used twice."""
 
 import asyncio
 import threading
@@ -28,7 +28,7 @@ HOSTILE, QUIET = "AC" + "a" * 32, "AC" + "b" * 32
 
 
 class HangingMachine:
-    """A resolver of which the names that begin like this hang until they are let go."""
+    """A resolver that hangs for names with this prefix until they are released."""
 
     def __init__(self) -> None:
         self.asked = list[str]()
@@ -41,13 +41,13 @@ class HangingMachine:
         return ["127.0.0.1"]
 
     async def has_asked(self, count: int) -> None:
-        """Return once so many names were asked for."""
+        """Wait until `count` lookups were requested."""
         async with asyncio.timeout(10):
             while len(self.asked) < count:  # noqa: ASYNC110 (threads call nobody)
                 await asyncio.sleep(0.001)
 
     async def is_over(self) -> None:
-        """Return once no look-up is under way in any thread, and the loop knows."""
+        """Wait until no lookup is in progress in any thread, and the loop knows it."""
         async with asyncio.timeout(10):
             while any(  # noqa: ASYNC110 (threads call nobody)
                 one.name.startswith("look-up") for one in threading.enumerate()
@@ -96,7 +96,7 @@ async def test_hanging_names_of_one_account_leave_the_others_half_of_the_turns()
         await sender.close()
 
 
-async def test_threads_that_hang_hold_their_turns_until_they_end() -> None:
+async def test_hanging_threads_hold_their_turns_until_they_end() -> None:
     machine = HangingMachine()
     sender = HttpTransport(
         stopwatch=stopwatch,
@@ -119,7 +119,9 @@ async def test_threads_that_hang_hold_their_turns_until_they_end() -> None:
         await sender.close()
 
 
-async def test_a_name_that_another_account_waits_for_is_asked_in_the_first_turn_of_either() -> None:
+async def test_a_name_that_another_account_waits_for_is_looked_up_in_the_first_turn_of_either() -> (
+    None
+):
     machine = HangingMachine()
     sender = HttpTransport(
         stopwatch=stopwatch,
@@ -141,7 +143,7 @@ async def test_a_name_that_another_account_waits_for_is_asked_in_the_first_turn_
         await sender.close()
 
 
-async def test_no_callback_to_a_healthy_receiver_fails_for_a_turn_of_ours() -> None:
+async def test_no_callback_to_a_healthy_receiver_fails_for_lack_of_a_turn() -> None:
     machine, store = HangingMachine(), MemoryStore()
     sender = HttpTransport(
         stopwatch=stopwatch,
@@ -190,7 +192,7 @@ def a_sender(
     return HttpTransport(stopwatch=loop.time, network=network, resolve=resolve, **how)
 
 
-def test_waiting_for_a_turn_is_no_part_of_the_callbacks_time() -> None:
+def test_waiting_for_a_turn_does_not_count_as_the_callbacks_time() -> None:
     async def slowly(host: str) -> list[str]:
         await asyncio.sleep(4)
         return ["198.0.0.1"]
@@ -213,7 +215,7 @@ def test_waiting_for_a_turn_is_no_part_of_the_callbacks_time() -> None:
     in_made_up_time(story)
 
 
-def test_a_name_that_hung_is_not_asked_again_for_ten_seconds() -> None:
+def test_a_name_that_hung_is_not_looked_up_again_for_ten_seconds() -> None:
     asked = list[float]()
 
     async def story(loop: MadeUpTime) -> None:
@@ -235,8 +237,8 @@ def test_a_name_that_hung_is_not_asked_again_for_ten_seconds() -> None:
     in_made_up_time(story)
 
 
-async def test_who_asks_for_a_name_that_hangs_still_joins_its_look_up() -> None:
-    # As where a datagram was lost: the machine's resolver asks again just when our limit is over.
+async def test_another_request_for_a_hanging_name_joins_its_lookup() -> None:
+    # As with a lost datagram: the machine's resolver tries again just when our limit is over.
     machine = HangingMachine()
     sender = HttpTransport(
         stopwatch=stopwatch,
@@ -256,7 +258,7 @@ async def test_who_asks_for_a_name_that_hangs_still_joins_its_look_up() -> None:
         await sender.close()
 
 
-async def test_a_name_that_hung_and_has_no_answer_in_the_end_is_remembered_from_then_on() -> None:
+async def test_a_name_that_hung_and_has_no_answer_is_remembered_from_then_on() -> None:
     machine, asked = threading.Event(), list[str]()
 
     def ask(host: str) -> list[str]:
@@ -274,7 +276,7 @@ async def test_a_name_that_hung_and_has_no_answer_in_the_end_is_remembered_from_
     await sender.close()
 
 
-async def test_a_name_that_answers_late_is_asked_again_at_once() -> None:
+async def test_a_name_that_answers_late_is_looked_up_again_at_once() -> None:
     machine = HangingMachine()
     sender = HttpTransport(
         stopwatch=stopwatch,
@@ -293,7 +295,7 @@ async def test_a_name_that_answers_late_is_asked_again_at_once() -> None:
         await sender.close()
 
 
-async def test_places_for_connections_go_to_the_accounts_that_wait_in_turn() -> None:
+async def test_slots_for_connections_go_to_the_waiting_accounts_in_turn() -> None:
     sender = HttpTransport(
         stopwatch=stopwatch, guard=SsrfGuard(LOOPBACK), resolve=resolve_to("127.0.0.1"), most_open=1
     )

@@ -1,7 +1,7 @@
-"""Nothing of an account is seen, changed or given away by another's credentials, on any route.
+"""No route lets one account see, change or give away another account's data.
 
-The same calls are made of two servers: one has the other account, and one never had it. Whatever
-an intruder asks, both have to answer the same; so that not even a difference tells what there is.
+The same calls are made to two servers: one has the other account, and one never had it. Both must
+give an intruder the same answers, so that not even a difference reveals what exists.
 """
 
 import json
@@ -55,7 +55,7 @@ NUMBER: Final = NUMBERS[THEIRS]
 
 
 def account(sid: str) -> Account:
-    """An account with a webhook secret that is active, and one that is pending."""
+    """Return an account with an active and a pending webhook secret."""
     whose = WHOSE[sid]
     made = an_account(
         sid=sid, name=whose, auth_token=f"{whose}-token", kore_secret=f"{whose}-secret"
@@ -133,7 +133,7 @@ def furnish_wireless(tx: Transaction, sid: str) -> None:
 
 
 def furnish_callbacks(tx: Transaction, sid: str) -> None:
-    """Add a callback whose only attempt was refused, at length."""
+    """Add a callback whose only attempt was refused, with a long response."""
     host = f"http://{WHOSE[sid]}.example"
     added = records.callback(NUMBERS[sid], sid, url=f"{host}/hook", key=f"{sid}-key")
     tx.callbacks.add(added)
@@ -151,7 +151,7 @@ def furnish_callbacks(tx: Transaction, sid: str) -> None:
 
 
 def everything_of(tx: Transaction, sid: str) -> list[Any]:
-    """Return all that is kept of an account."""
+    """Return everything that is stored for an account."""
     callbacks = tx.callbacks.page(sid, CallbackFilter(), PageWindow(99))
     tables: list[Any] = [
         *(tx.supersim.access_profiles, tx.supersim.fleets, tx.supersim.sims),
@@ -173,7 +173,7 @@ def everything_of(tx: Transaction, sid: str) -> list[Any]:
     ]
 
 
-# ---- what is asked -------------------------------------------------------------------------------
+# ---- requests ------------------------------------------------------------------------------------
 
 SIM, FLEET = records.SIMS[THEIRS].sid, records.FLEETS[THEIRS].sid
 PROFILE, PLAN = records.PROFILES[THEIRS].sid, records.RATE_PLANS[THEIRS].sid
@@ -200,14 +200,14 @@ NAMES: Final[dict[str, list[str]]] = {
     "/wireless/v1/Commands/{sid}": [COMMAND],
     "/wireless/v1/RatePlans/{sid}": [PLAN, "theirs-plan"],
 }
-"""What stands for each parameter of a path, by the path up to it."""
+"""The values for each parameter of a path, by the path up to it."""
 
 NOBODYS: Final = {
     *("/openapi.json", "/wireless/openapi.json", "/docs", "/wireless/docs", "/docs/start.js"),
     *("/docs/{name}", "/client/v1/ping", "/api-services/v1/auth/token"),
     *("/supersim/v1/Networks", "/supersim/v1/Networks/{sid}"),
 }
-"""What shows nothing of any account."""
+"""Routes that show nothing of any account."""
 
 A_URL: Final = "http://ours.example/new"
 FORMS: Final[dict[str, list[dict[str, str]]]] = {
@@ -251,7 +251,7 @@ FORMS: Final[dict[str, list[dict[str, str]]]] = {
     "/wireless/v1/RatePlans": [{"UniqueName": "theirs-plan"}],
     "/wireless/v1/RatePlans/{sid}": [{"UniqueName": "mine"}],
 }
-"""The forms that are sent to each path; what makes something names something of theirs."""
+"""The forms to send to each path; forms that create something refer to the other's records."""
 
 DOCUMENTS: Final[dict[str, list[dict[str, Any]]]] = {
     "/portal/v1/callbacks": [
@@ -270,14 +270,14 @@ DOCUMENTS: Final[dict[str, list[dict[str, Any]]]] = {
     ],
     "/iam/v1/accounts": [{"friendly_name": "mine", "account_id": account(THEIRS).kore_id}],
 }
-"""The same where the body is JSON."""
+"""The same for paths with a JSON body."""
 
 MINE_WITH_THEIRS: Final = {
     f"{CALLBACKS}/{{sid}}/comparison": (
         f"{CALLBACKS}/{records.callback(NUMBERS[OURS]).sid}/comparison?Other={CALLBACK}"
     )
 }
-"""Requests about a record of the intruder, with something of theirs in the query."""
+"""Requests about a record of the intruder, with the other's records in the query."""
 
 BESIDE: Final = {
     "Sim": SIM,
@@ -293,12 +293,12 @@ BESIDE: Final = {
     "IdempotencyToken": f"token {NUMBER}",
     "Destination": "http://theirs.example",
 }
-"""Parameters that name something of theirs."""
+"""Parameters that name records of the other account."""
 TOKENS: Final = [
     *(SIM, METER, CALLBACK, SMS, DATAGRAM, ESIM, COMMAND, FLEET, PROFILE, PLAN),
     records.shadow(NUMBER, THEIRS).sid,
 ]
-"""Whose page tokens are tried in every list."""
+"""The accounts whose page tokens are tried in every list."""
 
 
 WRITING: Final = ("POST", "PATCH")
@@ -310,7 +310,7 @@ class Ask:
 
     verb: str
     path: str
-    """With its parameters unfilled."""
+    """The path with its parameters not filled in."""
     target: str
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -318,7 +318,7 @@ class Ask:
 
 
 def targets_of(path: str) -> list[str]:
-    """Return a path with each of their names in it; raises KeyError for an unknown place."""
+    """Return a path with each of the names filled in; raises KeyError for an unknown parameter."""
     at = path.rfind("{")
     if at < 0:
         return [path]
@@ -361,12 +361,12 @@ def _writes(verb: str, path: str, target: str) -> Iterator[Ask]:
         yield Ask(verb, path, target, body, headers | {"ringback-account": THEIRS})
 
 
-# ---- who asks ------------------------------------------------------------------------------------
+# ---- servers -------------------------------------------------------------------------------------
 
 
 @dataclass
 class Server:
-    """A server, and how the intruder signs in to it."""
+    """A server, and the intruder's credentials for it."""
 
     store: SqliteStore
     caller: Caller
@@ -432,7 +432,7 @@ MARKS: Final = [
     *(CLIENT, *SECRETS, *TOKENS, records.SIMS[THEIRS].iccid, records.WIRELESS_SIMS[THEIRS].iccid),
     *(f"token {NUMBER}", f"text {NUMBER}", f"datagram {NUMBER}", f"command {NUMBER}"),
 ]
-"""What shows something of theirs."""
+"""Texts that would reveal records of the other account."""
 
 
 def marks_in(answer: Answer) -> list[str]:
@@ -449,7 +449,7 @@ async def test_an_intruder_is_answered_as_if_the_other_account_did_not_exist(
 ) -> None:
     kept = await with_them.store.transact(lambda tx: everything_of(tx, THEIRS))
     asks = [ask for route in routes_of_somebody(with_them) for ask in asks_of(route)]
-    # What the intruder makes may have the names of theirs, and comes last.
+    # Requests that create records come last, because these may have the same names as the other's.
     for ask in sorted(asks, key=lambda ask: (ask.verb in WRITING, "{" not in ask.path)):
         for one, other in zip(with_them.credentials, without_them.credentials, strict=True):
             answer = await with_them.ask(ask, one)
@@ -481,7 +481,7 @@ async def test_the_operator_sees_both_accounts_in_every_list(with_them: Server) 
 
 
 @pytest.mark.parametrize("path", sorted(NOBODYS))
-async def test_what_is_nobodys_shows_nothing_of_anybody(with_them: Server, path: str) -> None:
+async def test_routes_without_account_data_reveal_nothing(with_them: Server, path: str) -> None:
     assert path in [route.path for route in with_them.routes]
     for authorization in with_them.credentials:
         answer = await with_them.ask(Ask("GET", path, path), authorization)

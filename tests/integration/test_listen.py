@@ -29,7 +29,7 @@ both_methods = pytest.mark.parametrize("method", list(HttpMethod))
 
 @dataclass
 class Listening:
-    """A listener that runs; without `--json` its lines are text."""
+    """A running listener; without `--json` its lines are text."""
 
     process: asyncio.subprocess.Process
     port: int
@@ -49,7 +49,7 @@ class Listening:
         return lines
 
     async def hear(self, request: OutgoingRequest | bytes) -> dict[str, Any]:
-        """Send a request and return the lines that are printed about it."""
+        """Send a request, and return the lines that are printed about it."""
         raw = request if isinstance(request, bytes) else request.to_bytes()
         status = await self.answer(raw)
         printed = json.loads(await self.line())
@@ -106,7 +106,7 @@ async def listening(*flags: str, folder: Path) -> AsyncIterator[Listening]:
     finally:
         if process.returncode is None:
             assert await listener.stop() == 0
-        # Whatever pipes are left open would be warned about.
+        # Pipes left open would cause warnings.
         await process.communicate()
 
 
@@ -135,12 +135,12 @@ def portal_with(
     return RecordingReceiver(answer=lambda _: cast("Reply", head + body))
 
 
-# ---- what is genuine ----------------------------------------------------------------------------
+# ---- genuine callbacks --------------------------------------------------------------------------
 
 
 @both_sources
 @both_methods
-async def test_what_a_sender_sends_is_right(
+async def test_a_genuine_callback_is_reported_as_genuine(
     source: Source, method: HttpMethod, tmp_path: Path
 ) -> None:
     async with listening("--json", *SECRETS, folder=tmp_path) as listener:
@@ -157,14 +157,16 @@ async def test_what_a_sender_sends_is_right(
 
 
 @both_sources
-async def test_the_second_time_a_callback_was_seen_before(source: Source, tmp_path: Path) -> None:
+async def test_a_repeated_callback_is_reported_as_seen_before(
+    source: Source, tmp_path: Path
+) -> None:
     async with listening("--json", *SECRETS, folder=tmp_path) as listener:
         request = rendered(source, url=listener.url())
         heard = [await listener.hear(request), await listener.hear(request)]
     assert [(each["seen_before"], each["times_seen"]) for each in heard] == [(False, 1), (True, 2)]
 
 
-async def test_a_dev_file_that_is_written_later_brings_the_secrets(tmp_path: Path) -> None:
+async def test_a_dev_file_that_is_written_later_supplies_the_secrets(tmp_path: Path) -> None:
     async with listening("--json", folder=tmp_path) as listener:
         request = rendered(Source.KORE, url=listener.url())
         before = await listener.hear(request)
@@ -174,7 +176,7 @@ async def test_a_dev_file_that_is_written_later_brings_the_secrets(tmp_path: Pat
     assert after["signature"]["ok"]
 
 
-async def test_a_public_url_is_what_signatures_are_checked_for(tmp_path: Path) -> None:
+async def test_signatures_are_checked_for_a_given_public_url(tmp_path: Path) -> None:
     public = "https://public.example/path?foo=bar"
     async with listening("--json", *SECRETS, "--url", public, folder=tmp_path) as listener:
         request = rendered(Source.TWILIO, url=public)
@@ -182,7 +184,7 @@ async def test_a_public_url_is_what_signatures_are_checked_for(tmp_path: Path) -
     assert heard["signature"]["ok"]
 
 
-# ---- why it is not right ------------------------------------------------------------------------
+# ---- reasons of wrong signatures ----------------------------------------------------------------
 
 
 @both_sources
@@ -199,9 +201,7 @@ async def test_a_url_that_was_rebuilt_differently_is_named(source: Source, tmp_p
 
 
 @both_sources
-async def test_a_wrong_secret_is_certain_by_the_senders_record(
-    source: Source, tmp_path: Path
-) -> None:
+async def test_the_senders_record_proves_a_wrong_secret(source: Source, tmp_path: Path) -> None:
     async with listening("--json", folder=tmp_path) as listener:
         request = rendered(source, url=listener.url(), auth_token="other", kore_secret="other")
         async with portal_with(request) as portal:
@@ -213,9 +213,7 @@ async def test_a_wrong_secret_is_certain_by_the_senders_record(
 
 
 @both_sources
-async def test_a_changed_body_is_named_by_the_senders_record(
-    source: Source, tmp_path: Path
-) -> None:
+async def test_the_senders_record_reveals_a_changed_body(source: Source, tmp_path: Path) -> None:
     async with listening("--json", folder=tmp_path) as listener:
         request = rendered(source, url=listener.url())
         forged = request.to_bytes().replace(b"SimStatus=inactive", b"SimStatus=NOactive")
@@ -229,7 +227,7 @@ async def test_a_changed_body_is_named_by_the_senders_record(
     }
 
 
-async def test_without_an_answer_of_the_sender_a_wrong_secret_is_a_guess(tmp_path: Path) -> None:
+async def test_without_an_answer_from_the_sender_a_wrong_secret_is_a_guess(tmp_path: Path) -> None:
     write_dev_file(tmp_path)
     async with listening("--json", folder=tmp_path) as listener:
         request = rendered(Source.KORE, url=listener.url(), kore_secret="other")
@@ -237,7 +235,7 @@ async def test_without_an_answer_of_the_sender_a_wrong_secret_is_a_guess(tmp_pat
     assert heard["signature"]["reason"] == "not_explained"
 
 
-async def test_the_api_keys_secret_in_place_of_the_auth_token_is_named(tmp_path: Path) -> None:
+async def test_an_api_keys_secret_used_as_auth_token_is_named(tmp_path: Path) -> None:
     write_dev_file(tmp_path)
     async with listening("--json", folder=tmp_path) as listener:
         request = rendered(Source.TWILIO, url=listener.url(), auth_token="made-up-api-key")
@@ -246,13 +244,13 @@ async def test_the_api_keys_secret_in_place_of_the_auth_token_is_named(tmp_path:
     assert "the API key's secret" in heard["signature"]["explanation"]
 
 
-async def test_an_empty_signature_is_told_from_a_wrong_one(tmp_path: Path) -> None:
+async def test_an_empty_signature_is_distinguished_from_a_wrong_one(tmp_path: Path) -> None:
     async with listening("--json", *SECRETS, folder=tmp_path) as listener:
         heard = await listener.hear(rendered(Source.KORE, url=listener.url(), kore_secret=""))
     assert heard["signature"]["reason"] == "empty_signature"
 
 
-# ---- misbehaving --------------------------------------------------------------------------------
+# ---- failing on purpose -------------------------------------------------------------------------
 
 
 async def test_fail_answers_every_request_with_this_status(tmp_path: Path) -> None:
@@ -262,7 +260,7 @@ async def test_fail_answers_every_request_with_this_status(tmp_path: Path) -> No
     assert answers == [410, 410, 410]
 
 
-async def test_fail_first_lets_the_retry_through(tmp_path: Path) -> None:
+async def test_fail_first_accepts_the_retry(tmp_path: Path) -> None:
     async with listening("--json", *SECRETS, "--fail-first", "1", folder=tmp_path) as listener:
         request = rendered(Source.KORE, url=listener.url())
         heard = [await listener.hear(request), await listener.hear(request)]
@@ -270,11 +268,11 @@ async def test_fail_first_lets_the_retry_through(tmp_path: Path) -> None:
     assert [each["on_purpose"] for each in heard] == [True, False]
 
 
-# ---- passing on ---------------------------------------------------------------------------------
+# ---- forwarding ---------------------------------------------------------------------------------
 
 
 @both_methods
-async def test_a_request_is_passed_on_as_it_came_and_answered_with_what_comes_back(
+async def test_a_request_is_forwarded_unchanged_and_answered_with_the_applications_answer(
     method: HttpMethod, tmp_path: Path
 ) -> None:
     created = b"HTTP/1.1 201 Created\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok"
@@ -295,7 +293,7 @@ async def test_a_request_is_passed_on_as_it_came_and_answered_with_what_comes_ba
     assert f"  forwarded  {app.url(request.url.target)} answered 201" in report
 
 
-async def test_an_application_that_is_not_there_makes_a_502(tmp_path: Path) -> None:
+async def test_an_unreachable_application_causes_a_502(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         gone = f"http://127.0.0.1:{taken.getsockname()[1]}/hook"
     async with listening("--json", *SECRETS, "--forward-to", gone, folder=tmp_path) as listener:
@@ -304,7 +302,7 @@ async def test_an_application_that_is_not_there_makes_a_502(tmp_path: Path) -> N
     assert "Connection refused" in heard["forwarded"]["why_not"]
 
 
-async def test_a_request_that_fails_on_purpose_is_passed_on_all_the_same(tmp_path: Path) -> None:
+async def test_a_request_that_fails_on_purpose_is_forwarded_all_the_same(tmp_path: Path) -> None:
     async with (
         RecordingReceiver() as app,
         listening(
@@ -316,7 +314,7 @@ async def test_a_request_that_fails_on_purpose_is_passed_on_all_the_same(tmp_pat
     assert heard["forwarded"]["answered"] == 200
 
 
-# ---- what people see ----------------------------------------------------------------------------
+# ---- output for people --------------------------------------------------------------------------
 
 
 async def test_people_read_that_a_retry_is_the_same_callback(tmp_path: Path) -> None:
@@ -352,7 +350,7 @@ async def test_without_secrets_it_says_how_to_get_some(tmp_path: Path) -> None:
 # ---- connections --------------------------------------------------------------------------------
 
 
-async def test_a_connection_is_kept_for_further_requests(tmp_path: Path) -> None:
+async def test_a_connection_is_kept_open_for_further_requests(tmp_path: Path) -> None:
     async with listening("--json", *SECRETS, folder=tmp_path) as listener:
         raw = rendered(Source.KORE, url=listener.url()).to_bytes()
         async with connected(listener) as (reader, writer):
@@ -369,7 +367,7 @@ async def test_a_connection_is_kept_for_further_requests(tmp_path: Path) -> None
         (b"GET / HTTP/1.1\r\nX: " + b"x" * 65536 + b"\r\n\r\n", 431),
     ],
 )
-async def test_what_can_not_be_read_is_refused_and_the_connection_closed(
+async def test_an_unreadable_request_is_refused_and_the_connection_closed(
     raw: bytes, status: int, tmp_path: Path
 ) -> None:
     async with listening("--json", *SECRETS, folder=tmp_path) as listener:
@@ -380,7 +378,7 @@ async def test_what_can_not_be_read_is_refused_and_the_connection_closed(
         assert (await listener.hear(rendered(Source.KORE, url=listener.url())))["source"] == "kore"
 
 
-async def test_a_sender_that_waits_with_its_body_is_told_to_go_on(tmp_path: Path) -> None:
+async def test_a_sender_that_expects_100_continue_gets_it(tmp_path: Path) -> None:
     async with listening("--json", folder=tmp_path) as listener:
         async with connected(listener) as (reader, writer):
             writer.write(b"POST / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n")
@@ -406,7 +404,7 @@ async def test_a_signal_stops_it_at_once_even_while_an_answer_is_delayed(
         assert await listener.stop(how) == 0
 
 
-async def test_a_port_that_is_taken_is_named_with_its_flag(tmp_path: Path) -> None:
+async def test_a_taken_port_is_reported_with_its_flag(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         process = await start("--port", str(port), folder=tmp_path)
@@ -427,7 +425,7 @@ async def test_a_port_that_is_taken_is_named_with_its_flag(tmp_path: Path) -> No
         (("--port", "65536"), "0<=x<=65535"),
     ],
 )
-async def test_a_flag_that_can_not_be_used_says_what_would_be_right(
+async def test_an_invalid_flag_says_what_would_be_right(
     flags: tuple[str, str], right: str, tmp_path: Path
 ) -> None:
     process = await start(*flags, folder=tmp_path)

@@ -1,4 +1,4 @@
-"""The sender in a network and a time that are made up: nothing else is asked for either."""
+"""The sender in a simulated network and simulated time, with no other input."""
 
 import asyncio
 
@@ -54,7 +54,7 @@ def test_limits_are_kept_by_the_time_of_the_loop() -> None:
     assert loop.elapsed == pytest.approx(7201)
 
 
-def test_a_connection_too_slow_is_given_up() -> None:
+def test_a_connection_that_is_too_slow_is_given_up() -> None:
     loop = MadeUpTime()
     network = MadeUpNetwork(lambda _: OK, after=86400)
     limits = Timeouts(connect=3600, read=7200, total=86400)
@@ -66,7 +66,7 @@ def test_a_connection_too_slow_is_given_up() -> None:
     assert loop.elapsed == pytest.approx(3600)
 
 
-def test_a_shorter_limit_than_the_request_before_had_is_kept_too() -> None:
+def test_a_shorter_limit_than_the_previous_requests_is_kept_too() -> None:
     answers = iter([OK, None])
 
     async def story(loop: MadeUpTime) -> tuple[AttemptResult, float]:
@@ -100,7 +100,7 @@ def test_a_shorter_limit_than_the_request_before_had_is_kept_too() -> None:
         ),
     ],
 )
-def test_no_connection_is_left_where_tls_is_not_agreed_on(
+def test_a_failed_tls_handshake_leaves_no_connection(
     network: MadeUpNetwork, failure: AttemptFailure
 ) -> None:
     (exchange,) = send_in(MadeUpTime(), network, "https://hooks.example/")
@@ -111,7 +111,7 @@ def test_no_connection_is_left_where_tls_is_not_agreed_on(
 @pytest.mark.parametrize(
     ("scheme", "failure"), [("http", AttemptFailure.PROTOCOL), ("https", AttemptFailure.TLS)]
 )
-def test_a_receiver_that_speaks_first_is_sent_nothing(scheme: str, failure: AttemptFailure) -> None:
+def test_a_receiver_that_sends_first_gets_no_request(scheme: str, failure: AttemptFailure) -> None:
     requests = list[bytes]()
     network = MadeUpNetwork(requests.append, after=1, greeting=b"220 mail.example ESMTP\r\n")
     (exchange,) = send_in(MadeUpTime(), network, f"{scheme}://hooks.example/")
@@ -121,7 +121,7 @@ def test_a_receiver_that_speaks_first_is_sent_nothing(scheme: str, failure: Atte
     assert [transport.is_closing() for transport in network.transports] == [True]
 
 
-def test_a_connection_that_is_kept_for_long_is_still_good() -> None:
+def test_a_connection_kept_for_a_long_time_can_be_reused() -> None:
     async def story(loop: MadeUpTime) -> list[object]:
         network = MadeUpNetwork(lambda _: OK, after=1)
         sender = HttpTransport(

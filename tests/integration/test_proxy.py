@@ -1,4 +1,4 @@
-"""Through an HTTP proxy: what it is asked for, and whose fault it is when it says no."""
+"""Sending through an HTTP proxy: the requests to it, and how its failures are classified."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -58,7 +58,7 @@ async def never_answer(_: asyncio.StreamWriter) -> None:
 
 
 class TestARequest:
-    async def test_goes_to_the_address_that_we_looked_up_and_not_to_a_name(
+    async def test_goes_to_the_looked_up_address_and_not_to_a_name(
         self, receiver: RecordingReceiver
     ) -> None:
         async with RecordingProxy() as proxy:
@@ -85,7 +85,7 @@ class TestARequest:
             assert receiver.connections == 1
             await sender.close()
 
-    async def test_does_not_share_a_connection_with_one_that_goes_straight(
+    async def test_does_not_share_a_connection_with_a_direct_request(
         self, receiver: RecordingReceiver
     ) -> None:
         async with RecordingProxy() as proxy:
@@ -99,7 +99,7 @@ class TestARequest:
             assert receiver.connections == 2
             await sender.close()
 
-    async def test_is_on_the_record_with_its_proxy_and_the_steps(
+    async def test_is_recorded_with_its_proxy_and_the_steps(
         self, receiver: RecordingReceiver
     ) -> None:
         async with RecordingProxy() as proxy:
@@ -111,9 +111,7 @@ class TestARequest:
             assert exchange.timings.connect is not None
             await sender.close()
 
-    async def test_signs_in_to_the_proxy_and_tells_nobody_else(
-        self, receiver: RecordingReceiver
-    ) -> None:
+    async def test_authenticates_to_the_proxy_only(self, receiver: RecordingReceiver) -> None:
         async with RecordingProxy() as proxy:
             sender = sender_through(f"http://user:hunter2@127.0.0.1:{proxy.port}")
             exchange = await sender.send(post(receiver.url()), limits=LIMITS)
@@ -130,7 +128,7 @@ class TestARequest:
             b"HTTP/1.1 299 Odd\nX: y\n\n",
         ],
     )
-    async def test_follows_any_answer_of_success(
+    async def test_accepts_any_success_status(
         self, receiver: RecordingReceiver, established: bytes
     ) -> None:
         async with RecordingProxy(established=established) as proxy:
@@ -142,7 +140,7 @@ class TestARequest:
 
 class TestTheGuard:
     @pytest.mark.parametrize("host", ["private.example", "10.0.0.7"])
-    async def test_looks_at_the_receiver_before_the_proxy_hears_of_it(self, host: str) -> None:
+    async def test_checks_the_receiver_before_the_proxy_gets_its_address(self, host: str) -> None:
         async with RecordingProxy() as proxy:
             sender = HttpTransport(
                 stopwatch=stopwatch,
@@ -173,7 +171,7 @@ async def _just(address: str) -> list[str]:
 
 
 class TestAProxyThatFails:
-    async def test_to_be_there_is_proxy(
+    async def test_to_connect_is_proxy(
         self, receiver: RecordingReceiver, unused_tcp_port: int
     ) -> None:
         sender = sender_through(f"http://u:hunter2@127.0.0.1:{unused_tcp_port}")
@@ -185,7 +183,7 @@ class TestAProxyThatFails:
         )
         assert exchange.proxy == f"http://127.0.0.1:{unused_tcp_port}"
 
-    async def test_to_have_an_address_is_proxy(self, receiver: RecordingReceiver) -> None:
+    async def test_to_resolve_is_proxy(self, receiver: RecordingReceiver) -> None:
         async def resolve(host: str) -> list[str]:
             return [] if host == "proxy.example" else ["127.0.0.1"]
 
@@ -247,7 +245,7 @@ class TestAProxyThatFails:
             assert receiver.connections == 0
 
     @pytest.mark.parametrize("end", [b"", b"HTTP/1.1 200 OK\r\n", reset])
-    async def test_to_answer_before_it_closes_is_proxy(
+    async def test_to_answer_before_closing_is_proxy(
         self, receiver: RecordingReceiver, end: Refusal
     ) -> None:
         async with RecordingProxy(end) as proxy:
@@ -267,7 +265,7 @@ class TestAProxyThatFails:
             )
             assert sender.open_connections == 0
 
-    async def test_to_reach_one_address_is_asked_for_the_next(
+    async def test_to_reach_one_address_gets_the_next_one(
         self, receiver: RecordingReceiver
     ) -> None:
         async with RecordingProxy(b"HTTP/1.1 502 No\r\n\r\n") as proxy:
@@ -290,7 +288,7 @@ class TestTls:
         authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
         return ClientTls(ca_files=[tmp_path / "ca.pem"])
 
-    async def test_is_with_the_host_although_the_proxy_hears_only_its_address(
+    async def test_is_with_the_host_although_the_proxy_gets_only_its_address(
         self, authority: trustme.CA, tls: ClientTls
     ) -> None:
         certificate = server_side(authority.issue_cert("hooks.example"))
@@ -319,7 +317,7 @@ class TestTls:
     async def test_that_does_not_begin_is_connect_timeout(
         self, receiver: RecordingReceiver
     ) -> None:
-        # The receiver waits for a request, and speaks no TLS.
+        # The receiver waits for a request, and does not use TLS.
         async with RecordingProxy() as proxy:
             sender = through(proxy)
             url = receiver.url().replace("http:", "https:")

@@ -1,7 +1,8 @@
-"""Rotations of webhook secrets under load: each request is signed by what is good as it leaves.
+"""Rotations of webhook secrets under load: a secret valid at that moment signs each request.
 
 The engine, its store and its sender are the real ones, over real sockets; connections take their
-time, and each write to one is noted with its instant, to compare it with those of the activations.
+time. Each write to a connection is recorded with its instant, to compare it with the instants of
+the activations.
 """
 
 import asyncio
@@ -49,14 +50,14 @@ FOREVER: Final = float("inf")
 
 
 class Written(NamedTuple):
-    """A request, and when it was handed to its connection."""
+    """A request, and when it was passed to its connection."""
 
     at: float
     data: bytes
 
 
 class NotingTransport:
-    """Hands everything on to a connection's transport, and notes what is written when."""
+    """Wraps a connection's transport, and records the time of each write."""
 
     def __init__(self, transport: asyncio.Transport, written: list[Written]) -> None:
         self._transport = transport
@@ -95,7 +96,7 @@ class SlowNetwork(SystemNetwork):
 
 @dataclass(eq=False)
 class Engine:
-    """What sends, as a server has it, and what was asked of it."""
+    """The sending part of a server, and the calls made to it."""
 
     store: SqliteStore
     delivery: DeliveryService
@@ -103,7 +104,7 @@ class Engine:
     good_from: dict[str, float] = field(default_factory=dict[str, float])
     """When the activation of each secret began."""
     good_until: dict[str, float] = field(default_factory=dict[str, float])
-    """When the answer was there that another one is active."""
+    """When the activation of the next secret was confirmed."""
 
     def context(self) -> OperationContext:
         return OperationContext(
@@ -129,7 +130,7 @@ class Engine:
         await self.store.transact(lambda tx: send_callbacks(tx, callbacks, context.queue))
 
     async def rotate(self) -> None:
-        """Make a secret and activate it; note when it may sign, and its predecessor no more."""
+        """Create and activate a secret; record when it may sign, and its predecessor may not."""
         loop, before = asyncio.get_running_loop(), await self._active()
         pending = await self.store.transact(self._create)
         self.good_from[pending.value] = loop.time()
@@ -156,7 +157,7 @@ class Engine:
         )
 
     def good_at(self, instant: float) -> tuple[str, ...]:
-        """Return the secrets that may sign what leaves at this instant."""
+        """Return the secrets that may sign a request that leaves at this instant."""
         return tuple(
             value
             for value, begin in self.good_from.items()
@@ -197,7 +198,7 @@ async def running(data: Path) -> AsyncIterator[Engine]:
 
 
 def fickle() -> Callable[[ReceivedRequest], Reply]:
-    """Refuse now and then, and close connections, so that others have to be opened."""
+    """Return a receiver that refuses some requests and closes connections, so that others open."""
     lot = Random(2)
     return lambda _: lot.choice(REPLIES)
 
@@ -211,7 +212,7 @@ def as_received(data: bytes) -> Received:
 
 
 def is_genuine(engine: Engine, written: Written, port: int) -> bool:
-    """Whether a receiver that has just the secrets of this instant takes a request."""
+    """Return True if a receiver with only the secrets of this instant accepts a request."""
     request = as_received(written.data)
     secrets = ReceiverSecrets(kore_secrets=engine.good_at(written.at))
     url = f"http://{request.values('Host')[0]}{request.target}"
@@ -219,7 +220,7 @@ def is_genuine(engine: Engine, written: Written, port: int) -> bool:
 
 
 async def under_load(engine: Engine, port: int, work: Callable[[], Awaitable[None]]) -> None:
-    """Do this while callbacks to all hosts come in, and return when all of them have ended."""
+    """Run `work` while callbacks to all hosts are created; return when all of them have ended."""
 
     async def load() -> None:
         for number in range(BATCHES):
@@ -229,13 +230,11 @@ async def under_load(engine: Engine, port: int, work: Callable[[], Awaitable[Non
 
     await asyncio.gather(load(), work())
     async with asyncio.timeout(20):
-        while engine.delivery.unfinished:  # noqa: ASYNC110 (nothing tells of the last one)
+        while engine.delivery.unfinished:  # noqa: ASYNC110 (no event signals the end)
             await asyncio.sleep(0.01)
 
 
-async def test_nothing_leaves_unsigned_or_signed_by_a_secret_that_was_replaced(
-    tmp_path: Path,
-) -> None:
+async def test_no_request_is_unsigned_or_signed_with_a_replaced_secret(tmp_path: Path) -> None:
     async with RecordingReceiver(answer=fickle()) as receiver, running(tmp_path) as engine:
 
         async def rotate() -> None:

@@ -1,4 +1,4 @@
-"""Storage, workers and API, each where the others do not run, as in processes of their own."""
+"""Storage, workers and API, each without the others, as in separate processes."""
 
 import asyncio
 import json
@@ -37,11 +37,11 @@ from tests.unit.api.caller import Caller
 CALLBACKS = "/portal/v1/callbacks"
 SIM = "/v1/Sims/my_super_sim"
 BATCH = 65
-"""One more than are kept as single callbacks are."""
+"""One more than are stored as single callbacks."""
 
 
 def a_process(data: Path) -> ProcessDependencies:
-    """Return a process of its own, in which it is always the same instant."""
+    """Return the dependencies of a separate process, in which time stands still."""
     flags = {"data": str(data), "allow": "loopback", "update_takes": "0s"}
     settings = load(flags, {}, command=ServerCommand.SERVE)
     return ProcessDependencies(settings, VirtualClock.stopped(NOW))
@@ -94,13 +94,13 @@ async def post(caller: Caller, document: Any) -> Any:
 
 
 async def status_of(storage: OpenStorage, sid: str) -> tuple[str, int]:
-    """Return the status of a callback, and how many attempts it has had."""
+    """Return the status of a callback, and the number of its attempts."""
     callback = await storage.store.read(lambda tx: tx.callbacks.find(sid))
     assert callback is not None
     return callback.status, callback.progress.attempt_count
 
 
-async def test_storage_alone_keeps_data(tmp_path: Path) -> None:
+async def test_storage_alone_stores_data(tmp_path: Path) -> None:
     async with a_storage(a_process(tmp_path)) as storage:
         await storage.store.transact(plant)
     async with a_storage(a_process(tmp_path)) as storage:
@@ -108,7 +108,7 @@ async def test_storage_alone_keeps_data(tmp_path: Path) -> None:
     assert account == an_account()
 
 
-async def test_storage_alone_finds_out_when_the_database_is_back(tmp_path: Path) -> None:
+async def test_storage_alone_notices_when_the_database_is_available_again(tmp_path: Path) -> None:
     process, sign = a_process(tmp_path), tmp_path / "away"
     assert isinstance(process.clock, VirtualClock)
     with writing_nothing_while(sign):
@@ -125,7 +125,7 @@ async def test_storage_alone_finds_out_when_the_database_is_back(tmp_path: Path)
             watching.cancel()
 
 
-async def test_workers_alone_send_what_is_in_the_store(tmp_path: Path) -> None:
+async def test_workers_alone_send_the_callbacks_in_the_store(tmp_path: Path) -> None:
     async with RecordingReceiver() as receiver:
         async with a_storage(a_process(tmp_path)) as storage:
             await storage.store.transact(plant)
@@ -138,7 +138,7 @@ async def test_workers_alone_send_what_is_in_the_store(tmp_path: Path) -> None:
     assert request.line == "POST /by-hand HTTP/1.1"
 
 
-async def test_an_api_alone_keeps_callbacks_that_workers_send_later(tmp_path: Path) -> None:
+async def test_an_api_alone_stores_callbacks_that_workers_send_later(tmp_path: Path) -> None:
     async with RecordingReceiver() as receiver:
         new = {"url": receiver.url("/hook"), "parameters": {"a": "b"}}
         async with an_api(tmp_path) as caller:
@@ -154,7 +154,7 @@ async def test_an_api_alone_keeps_callbacks_that_workers_send_later(tmp_path: Pa
             assert {await status_of(storage, sid) for sid in sids} == {("delivered", 1)}
 
 
-async def test_an_api_alone_keeps_tasks_that_workers_carry_out_later(tmp_path: Path) -> None:
+async def test_an_api_alone_stores_tasks_that_workers_carry_out_later(tmp_path: Path) -> None:
     async with RecordingReceiver() as receiver:
         async with an_api(tmp_path) as caller:
             form = {"Status": "inactive", "CallbackUrl": receiver.url("/sim")}
@@ -164,7 +164,7 @@ async def test_an_api_alone_keeps_tasks_that_workers_carry_out_later(tmp_path: P
     assert b"SimStatus=inactive" in request.body
 
 
-async def test_what_is_discarded_by_an_api_alone_is_not_sent(tmp_path: Path) -> None:
+async def test_a_callback_discarded_by_an_api_alone_is_not_sent(tmp_path: Path) -> None:
     async with RecordingReceiver() as receiver:
         async with an_api(tmp_path) as caller:
             urls = (receiver.url(path) for path in ("/discarded", "/sent"))

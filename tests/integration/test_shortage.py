@@ -1,4 +1,4 @@
-"""A machine that has nothing left to send by: callbacks wait, and none is the worse for it."""
+"""A machine that has run out of something it needs to send: callbacks wait, and none fails."""
 
 import asyncio
 import errno
@@ -19,7 +19,7 @@ from tests.sending import LIMITS, failure_of, post, resolve_to
 
 COUNT = 150
 
-# Delivers so many callbacks with fewer descriptors than the receiver's answers take at once.
+# Delivers these callbacks with fewer descriptors than the receiver's answers need at once.
 DELIVERING = """
 import asyncio, logging, resource, sys
 from ringback.core.http.allowed_addresses import LOOPBACK
@@ -63,7 +63,7 @@ async def slowly(writer: asyncio.StreamWriter) -> None:
     await writer.drain()
 
 
-async def test_no_callback_fails_for_want_of_descriptors_and_none_is_attempted() -> None:
+async def test_no_callback_fails_for_lack_of_descriptors_and_none_is_attempted() -> None:
     async with RecordingReceiver(answer=lambda _: slowly) as receiver:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-c", DELIVERING, receiver.url("/#rc=0", host="localhost")),
@@ -89,7 +89,7 @@ async def test_no_callback_fails_for_want_of_descriptors_and_none_is_attempted()
 
 
 class ShortNetwork(SystemNetwork):
-    """Raises this for every connection, after the first few."""
+    """Raises this error for every connection, after the first few."""
 
     def __init__(self, number: int, *, after: int = 0) -> None:
         super().__init__()
@@ -121,7 +121,7 @@ class ShortNetwork(SystemNetwork):
         (errno.ECONNREFUSED, AttemptFailure.CONNECT),
     ],
 )
-async def test_what_this_machine_lacks_is_told_apart_from_what_a_receiver_does(
+async def test_shortages_of_this_machine_are_distinguished_from_failures_of_a_receiver(
     number: int, failure: AttemptFailure
 ) -> None:
     network = ShortNetwork(number)
@@ -137,7 +137,7 @@ async def test_what_this_machine_lacks_is_told_apart_from_what_a_receiver_does(
     assert sender.open_connections == 0
 
 
-async def test_idle_connections_are_closed_for_what_they_hold() -> None:
+async def test_idle_connections_are_closed_to_free_descriptors() -> None:
     async with RecordingReceiver() as one, RecordingReceiver() as other:
         sender = HttpTransport(
             stopwatch=stopwatch,
@@ -152,7 +152,7 @@ async def test_idle_connections_are_closed_for_what_they_hold() -> None:
         await sender.close()
 
 
-async def test_a_look_up_without_descriptors_is_no_failure_of_the_name() -> None:
+async def test_a_lookup_without_descriptors_is_not_a_failure_of_the_name() -> None:
     def ask(host: str) -> list[str]:
         raise OSError(errno.EMFILE, "Too many open files")
 
@@ -161,7 +161,7 @@ async def test_a_look_up_without_descriptors_is_no_failure_of_the_name() -> None
     assert exchange.outcome == NoAnswerOutcome(AttemptFailure.SHORTAGE, "Too many open files")
 
 
-async def test_a_look_up_without_a_thread_is_no_failure_of_the_name(
+async def test_a_lookup_without_a_thread_is_not_a_failure_of_the_name(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def start(self: object) -> None:
@@ -173,10 +173,10 @@ async def test_a_look_up_without_a_thread_is_no_failure_of_the_name(
     assert failure_of(exchange) is AttemptFailure.SHORTAGE
 
 
-async def test_an_address_to_which_no_way_leads_is_the_receivers(
+async def test_an_unroutable_address_is_a_failure_of_the_receiver(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # Linux has one number for no port and for no address to leave from.
+    # Linux has one error number for no free port and for no local address.
     async def connect(self: object, sock: socket.socket, address: object) -> None:
         raise OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address")
 

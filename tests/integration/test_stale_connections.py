@@ -1,4 +1,4 @@
-"""Receivers that close silently after an answer: the engine's own way, over real sockets."""
+"""Receivers that close silently after an answer: the engine's own code, over real sockets."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -33,7 +33,7 @@ async def sender() -> AsyncIterator[HttpTransport]:
 
 
 async def deliver_all(folder: Path) -> tuple[list[str], int, int]:
-    """Return how the callbacks ended, and how many attempts and requests there were."""
+    """Return how the callbacks ended, and the numbers of attempts and requests."""
     store = SqliteStore.open(folder / "ringback.db", VAULT)
     sender = HttpTransport(stopwatch=stopwatch, guard=SsrfGuard(LOOPBACK))
     delivery = DeliveryService(
@@ -74,8 +74,8 @@ def test_none_of_many_callbacks_fails_even_without_retries(
 async def test_a_connection_that_was_closed_before_the_request_is_not_used(
     sender: HttpTransport,
 ) -> None:
-    # The next request follows in the very step in which the answer is there, as a worker's does:
-    # the loop had no chance yet to read the end that came right behind the answer.
+    # The next request follows in the very step in which the answer is read, as with a worker: the
+    # loop could not yet read the end of the connection that followed the answer.
     async with RecordingReceiver(answer=lambda _: answer_and_close(OK)) as receiver:
         await sender.send(post(receiver.url()), limits=LIMITS)
         while not sender._pool._closers:  # noqa: ASYNC110 (it shows itself as one that closes)
@@ -83,7 +83,8 @@ async def test_a_connection_that_was_closed_before_the_request_is_not_used(
         for _ in range(20):
             first = await sender.send(post(receiver.url()), limits=LIMITS)
             assert first.outcome == DeliveredOutcome(200)
-            # The end is in the socket, and nothing has read it: no step of the loop is taken.
+            # The end of the connection is in the socket, but not read yet: no step of the loop
+            # runs.
             end_of_the_wait = asyncio.get_running_loop().time() + 0.005
             while asyncio.get_running_loop().time() < end_of_the_wait:
                 pass
@@ -91,7 +92,7 @@ async def test_a_connection_that_was_closed_before_the_request_is_not_used(
         assert receiver.connections == 21
 
 
-async def test_a_fresh_request_leaves_by_a_new_connection_though_one_is_kept(
+async def test_a_fresh_request_uses_a_new_connection_although_one_is_kept(
     sender: HttpTransport,
 ) -> None:
     async with RecordingReceiver() as receiver:
@@ -101,7 +102,7 @@ async def test_a_fresh_request_leaves_by_a_new_connection_though_one_is_kept(
         assert receiver.connections == 2
 
 
-async def test_what_was_sent_over_a_connection_that_is_closed_meanwhile_is_still_stale(
+async def test_a_request_on_a_connection_that_is_closed_meanwhile_still_counts_as_stale(
     sender: HttpTransport,
 ) -> None:
     async def close(writer: asyncio.StreamWriter) -> None:

@@ -1,4 +1,4 @@
-"""A process that is stopped and goes on: answers that came meanwhile count."""
+"""A process that is stopped and continues: answers that arrived meanwhile count."""
 
 import asyncio
 import signal
@@ -11,7 +11,7 @@ from tests.receivers import Hang, RecordingReceiver
 COUNT = 50
 READ_LIMIT = 0.5
 
-# Sends so many requests at once, and says how each ended.
+# Sends this many requests at once, and prints how each ended.
 SENDING = """
 import asyncio, sys
 from ringback.core.http.allowed_addresses import LOOPBACK
@@ -40,7 +40,9 @@ else:
 
 
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
-async def test_what_came_while_it_was_stopped_is_read_before_time_is_up(loop: str) -> None:
+async def test_answers_that_arrived_while_it_was_stopped_are_read_before_timeouts(
+    loop: str,
+) -> None:
     hangs = [Hang() for _ in range(COUNT)]
     async with RecordingReceiver(*hangs) as receiver:
         process = await asyncio.create_subprocess_exec(

@@ -1,4 +1,4 @@
-"""TLS: who is believed, what is said to whom, and which files can't be used."""
+"""TLS: which certificates are trusted, what each side sends, and which files are invalid."""
 
 import asyncio
 import socket
@@ -106,21 +106,21 @@ class TestAConnection:
         assert why_of(exchange).endswith("certificate has expired")
 
     @pytest.mark.parametrize("fragment", ["", "#sni=n"])
-    async def test_with_a_certificate_of_a_stranger_is_certificate_untrusted(
+    async def test_with_an_unknown_authority_is_certificate_untrusted(
         self, trusting: HttpTransport, fragment: str
     ) -> None:
         tls = server_side(trustme.CA().issue_cert("hooks.example"))
         exchange = await self.refused(trusting, tls, "hooks.example", fragment)
         assert failure_of(exchange) is AttemptFailure.CERTIFICATE_UNTRUSTED
 
-    async def test_with_somebody_who_speaks_none_is_tls(self, trusting: HttpTransport) -> None:
+    async def test_with_a_server_without_tls_is_tls(self, trusting: HttpTransport) -> None:
         async def speak_plainly(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
             writer.close()
 
         assert await failure_of_handshake(trusting, speak_plainly) is AttemptFailure.TLS
 
-    async def test_with_somebody_who_hangs_up_is_tls(self, trusting: HttpTransport) -> None:
+    async def test_with_a_server_that_hangs_up_is_tls(self, trusting: HttpTransport) -> None:
         async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             writer.close()
 
@@ -138,13 +138,13 @@ class TestAConnection:
 
 
 class TestTheNameOfTheHost:
-    """What TLS says before anything is encrypted: SNI."""
+    """The host name that TLS sends before anything is encrypted: SNI."""
 
     @pytest.mark.parametrize(
         ("fragment", "said"), [("", "hooks.example"), ("#sni=y", "hooks.example"), ("#sni=n", None)]
     )
     @pytest.mark.parametrize("new_loop", LOOPS)
-    def test_is_said_unless_the_url_says_otherwise(
+    def test_is_sent_unless_the_url_says_otherwise(
         self,
         authority: trustme.CA,
         ca_file: Path,
@@ -170,7 +170,7 @@ class TestTheNameOfTheHost:
             runner.run(story())
         assert names == [said]
 
-    async def test_said_and_unsaid_are_different_connections(
+    async def test_sent_and_not_sent_use_different_connections(
         self, trusting: HttpTransport, authority: trustme.CA
     ) -> None:
         tls = server_side(authority.issue_cert("hooks.example"))
@@ -182,7 +182,7 @@ class TestTheNameOfTheHost:
 
 
 class TestTheClientCertificate:
-    """For receivers that want to know who calls them."""
+    """For receivers that authenticate their clients."""
 
     @pytest.fixture
     def asking(self, authority: trustme.CA) -> ssl.SSLContext:
@@ -199,7 +199,7 @@ class TestTheClientCertificate:
         return tmp_path / "client.pem"
 
     @pytest.mark.parametrize("fragment", ["", "#sni=n"])
-    async def test_is_shown_to_those_who_ask(
+    async def test_is_sent_to_receivers_that_request_it(
         self, asking: ssl.SSLContext, ca_file: Path, certificate: Path, fragment: str
     ) -> None:
         tls = ClientTls(
@@ -222,7 +222,7 @@ class TestTheClientCertificate:
     ) -> None:
         is_over = threading.Event()
 
-        # asyncio's servers hang up without a word where they don't like a certificate.
+        # asyncio's servers hang up without an alert if they reject a certificate.
         def serve(server: socket.socket) -> None:
             plain = server.accept()[0]
             with asking.wrap_socket(plain, server_side=True, do_handshake_on_connect=False) as it:

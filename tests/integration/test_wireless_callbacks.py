@@ -1,6 +1,6 @@
 """The callbacks of Programmable Wireless, above all those that come twice.
 
-The clock is the emulator's, the sockets are real, and each request is checked as receivers do it.
+The clock is the emulator's, the sockets are real, and each request is verified as receivers do.
 """
 
 from collections.abc import Iterator
@@ -22,14 +22,14 @@ PLAN: Final = "my_rate_plan"
 
 
 class Way(NamedTuple):
-    """From which infrastructure callbacks are asked to come, and how."""
+    """The source that callbacks should come from, and how that is chosen."""
 
     source: str
     method: str
 
 
 class Bench:
-    """An emulator with a SIM that is new, whose updates are told in one way."""
+    """An emulator with a new SIM, whose updates are called back from one source."""
 
     def __init__(self, emulator: Emulator, way: Way) -> None:
         self.emulator = emulator
@@ -51,7 +51,7 @@ class Bench:
         return self.emulator.receiver.url(request.target)
 
     def becomes(self, status: str) -> None:
-        """Have the SIM become this, with a plan; nobody is told."""
+        """Set the SIM's status, with a rate plan, without a callback."""
         self.sim.update(status=status, rate_plan=PLAN)
         self.emulator.callbacks()
         assert self.status() == status
@@ -69,7 +69,7 @@ class Bench:
         return str(self.sim.fetch().status)
 
     def arrived(self) -> list[str]:
-        """Return the statuses of the SIM that have been told since anybody asked."""
+        """Return the statuses called back since the last call of this method."""
         told = self.told()
         for one in told:
             assert list(one) == ["ApiVersion", "SimSid", "SimStatus", "AccountSid"]
@@ -77,7 +77,7 @@ class Bench:
         return [one["SimStatus"] for one in told]
 
     def told(self) -> list[dict[str, str]]:
-        """Return what has been told since anybody asked, by requests that are all genuine."""
+        """Return the callbacks since the last call of this method, after verifying them."""
         callbacks = self.emulator.callbacks()[self._seen :]
         requests = self.emulator.receiver.requests[self._seen :]
         self._seen += len(callbacks)
@@ -111,7 +111,7 @@ def bench(running: Emulator, request: pytest.FixtureRequest) -> Bench:
 # ---- new, ready, active --------------------------------------------------------------------------
 
 
-def test_a_sim_is_told_to_be_ready_and_after_250_kb_to_be_active(bench: Bench) -> None:
+def test_a_sim_is_called_back_as_ready_and_after_250_kb_as_active(bench: Bench) -> None:
     bench.is_asked_to_become("ready")
     assert bench.arrived() == ["ready"]
     device = bench.emulator.device(bench.sid)
@@ -123,7 +123,7 @@ def test_a_sim_is_told_to_be_ready_and_after_250_kb_to_be_active(bench: Bench) -
     assert bench.status() == "active"
 
 
-def test_a_sim_is_told_to_be_ready_and_after_five_commands_to_be_active(bench: Bench) -> None:
+def test_a_sim_is_called_back_as_ready_and_after_five_commands_as_active(bench: Bench) -> None:
     bench.is_asked_to_become("ready")
     assert bench.arrived() == ["ready"]
     for _ in range(4):
@@ -135,7 +135,7 @@ def test_a_sim_is_told_to_be_ready_and_after_five_commands_to_be_active(bench: B
     assert bench.status() == "active"
 
 
-def test_a_sim_is_told_to_be_ready_and_after_three_months_to_be_active(bench: Bench) -> None:
+def test_a_sim_is_called_back_as_ready_and_after_three_months_as_active(bench: Bench) -> None:
     bench.is_asked_to_become("ready")
     assert bench.arrived() == ["ready"]
     bench.emulator.advance(IN_THREE_MONTHS - START - SECOND)
@@ -149,7 +149,7 @@ def test_a_sim_is_told_to_be_ready_and_after_three_months_to_be_active(bench: Be
 
 
 @pytest.mark.parametrize("before", ["new", "ready", "active", "suspended"])
-def test_a_sim_is_told_to_be_deactivated_and_after_72_hours_to_be_canceled(
+def test_a_sim_is_called_back_as_deactivated_and_after_72_hours_as_canceled(
     bench: Bench, before: str
 ) -> None:
     for status in {"new": [], "suspended": ["active", "suspended"]}.get(before, [before]):
@@ -181,10 +181,10 @@ def test_the_72_hours_begin_when_the_network_has_deactivated_the_sim(bench: Benc
     assert bench.arrived() == ["canceled"]
 
 
-# ---- whom, and what else there is to tell --------------------------------------------------------
+# ---- receivers, and other callbacks --------------------------------------------------------------
 
 
-def test_both_are_told_to_the_same_receiver_with_tokens_of_their_own(bench: Bench) -> None:
+def test_both_callbacks_go_to_the_same_receiver_with_tokens_of_their_own(bench: Bench) -> None:
     bench.is_asked_to_become("deactivated", "/first?tenant=8")
     bench.emulator.advance("72h")
     assert bench.arrived() == ["deactivated", "canceled"]
@@ -193,7 +193,7 @@ def test_both_are_told_to_the_same_receiver_with_tokens_of_their_own(bench: Benc
     assert first.idempotency_token != second.idempotency_token
 
 
-def test_the_second_is_told_to_whoever_asked_for_the_first(bench: Bench) -> None:
+def test_the_second_callback_goes_to_the_receiver_of_the_first(bench: Bench) -> None:
     bench.is_asked_to_become("ready", "/first")
     bench.sim.update(
         rate_plan=another_plan(bench),
@@ -214,7 +214,7 @@ def another_plan(bench: Bench) -> str:
     return str(bench.client.wireless.v1.rate_plans.create(unique_name="another").unique_name)
 
 
-def test_a_sim_that_is_called_back_is_told_so_and_is_never_canceled(bench: Bench) -> None:
+def test_a_reactivated_sim_is_called_back_and_never_canceled(bench: Bench) -> None:
     bench.is_asked_to_become("deactivated")
     bench.emulator.advance("71h")
     bench.is_asked_to_become("active")
@@ -235,7 +235,7 @@ def test_a_sim_that_is_deactivated_again_has_72_hours_again(bench: Bench) -> Non
     assert bench.arrived() == ["canceled"]
 
 
-def test_a_sim_that_is_suspended_while_it_is_ready_is_never_told_to_be_active(bench: Bench) -> None:
+def test_a_sim_suspended_while_ready_is_never_called_back_as_active(bench: Bench) -> None:
     bench.is_asked_to_become("ready")
     bench.is_asked_to_become("suspended")
     bench.emulator.advance("100d")
@@ -243,14 +243,16 @@ def test_a_sim_that_is_suspended_while_it_is_ready_is_never_told_to_be_active(be
     assert bench.status() == "suspended"
 
 
-def test_a_sim_that_is_asked_to_be_active_at_once_is_told_so_once(bench: Bench) -> None:
+def test_a_sim_set_to_active_directly_is_called_back_once(bench: Bench) -> None:
     bench.is_asked_to_become("active")
     bench.emulator.device(bench.sid).use_data(upload=250_000)
     bench.emulator.advance("100d")
     assert bench.arrived() == ["active"]
 
 
-def test_a_change_that_fails_is_told_once_with_its_reason_and_nothing_follows(bench: Bench) -> None:
+def test_a_failed_change_is_called_back_once_with_its_reason_and_nothing_follows(
+    bench: Bench,
+) -> None:
     bench.emulator.scenario("update-fails", sim=bench.sid)
     bench.is_asked_to_become("ready")
     (callback,) = bench.emulator.callbacks()
@@ -261,7 +263,7 @@ def test_a_change_that_fails_is_told_once_with_its_reason_and_nothing_follows(be
     assert bench.status() == "new"
 
 
-def test_without_a_callback_url_nobody_is_told(bench: Bench) -> None:
+def test_without_a_callback_url_there_is_no_callback(bench: Bench) -> None:
     bench.becomes("ready")
     bench.emulator.advance("100d")
     bench.becomes("deactivated")
@@ -270,7 +272,7 @@ def test_without_a_callback_url_nobody_is_told(bench: Bench) -> None:
     assert bench.arrived() == []
 
 
-def test_a_deleted_sim_is_told_of_no_more(bench: Bench) -> None:
+def test_a_deleted_sim_has_no_more_callbacks(bench: Bench) -> None:
     bench.is_asked_to_become("deactivated")
     assert bench.arrived() == ["deactivated"]
     assert bench.sim.delete()
@@ -278,7 +280,7 @@ def test_a_deleted_sim_is_told_of_no_more(bench: Bench) -> None:
     assert bench.arrived() == []
 
 
-# ---- resets and Commands, which are told of once -------------------------------------------------
+# ---- resets and Commands, which are called back once ---------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -291,7 +293,9 @@ def test_a_deleted_sim_is_told_of_no_more(bench: Bench) -> None:
         ),
     ],
 )
-def test_the_end_of_a_reset_is_told(bench: Bench, scenario: str, failure: dict[str, str]) -> None:
+def test_the_end_of_a_reset_is_called_back(
+    bench: Bench, scenario: str, failure: dict[str, str]
+) -> None:
     bench.becomes("active")
     bench.emulator.scenario(scenario, sim=bench.sid)
     bench.sim.update(
@@ -322,7 +326,7 @@ def test_the_end_of_a_reset_is_told(bench: Bench, scenario: str, failure: dict[s
         ),
     ],
 )
-def test_the_end_of_sending_a_command_is_told(
+def test_the_end_of_sending_a_command_is_called_back(
     bench: Bench, scenario: str, status: str, failure: dict[str, str], *, wants_receipt: bool
 ) -> None:
     bench.becomes("active")
@@ -349,7 +353,7 @@ def test_the_end_of_sending_a_command_is_told(
     assert bench.told() == []
 
 
-def test_a_command_that_a_device_sends_is_told(bench: Bench) -> None:
+def test_a_command_that_a_device_sends_is_called_back(bench: Bench) -> None:
     bench.becomes("active")
     bench.sim.update(
         unique_name="my meter",

@@ -1,4 +1,4 @@
-"""Each test here runs on both loops: `ringback` serves on the one, an Emulator on the other."""
+"""Each test here runs on both event loops: that of `ringback`, and that of an Emulator."""
 
 import asyncio
 from collections.abc import Callable, Mapping

@@ -26,7 +26,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 FORM = {"code", "message", "more_info", "status"}
 NEVER = ServerTimeouts()
 HELD_BY_THE_SYSTEMS = 32 * 1024 * 1024
-"""More than what the systems at both ends hold of a connection."""
+"""More bytes than the systems at both ends buffer for a connection."""
 SOON = ServerTimeouts(handshake=0, head=0, body=0, idle=0, answer=0, closing=0)
 
 
@@ -47,7 +47,7 @@ async def answer(send: Send, body: bytes = b"", status: int = 200) -> None:
 
 @dataclass
 class Echo:
-    """Answers each request with its own path and body, and remembers it."""
+    """Answers each request with its own path and body, and records it."""
 
     scopes: list[Scope] = field(default_factory=list)
 
@@ -59,7 +59,7 @@ class Echo:
 
 @dataclass
 class Serving:
-    """A server that runs."""
+    """A running server."""
 
     address: tuple[str, int]
     connections: OpenConnections
@@ -69,7 +69,7 @@ class Serving:
         return await asyncio.open_connection(*self.address, local_addr=(source, 0))
 
     async def tell(self, *parts: bytes, source: str = "127.0.0.1") -> bytes:
-        """Send these over one connection, and return all that comes until it is closed."""
+        """Send these bytes over one connection, and return all that arrives until it is closed."""
         reader, writer = await self.open(source)
         for part in parts:
             writer.write(part)
@@ -98,7 +98,7 @@ async def serving(
 
 
 async def pour(writer: asyncio.StreamWriter, part: bytes) -> int:
-    """Send this again and again, until that fails or nothing moves any more; return how much."""
+    """Send these bytes repeatedly until that fails or blocks; return the number of bytes sent."""
     sent = 0
     with suppress(ConnectionError, TimeoutError):
         while sent < 256 * 1024 * 1024:
@@ -109,7 +109,7 @@ async def pour(writer: asyncio.StreamWriter, part: bytes) -> int:
 
 
 def of_ours(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
-    """Return what Ringback said; what an earlier test left behind may say something meanwhile."""
+    """Return only Ringback's log records: an object of an earlier test may log something too."""
     return [record for record in caplog.records if record.name.startswith("ringback.")]
 
 
@@ -124,9 +124,7 @@ REFUSED = REFUSED_HEADS | REFUSED_BODIES
 
 
 @pytest.mark.parametrize("bytes_", REFUSED.values(), ids=REFUSED)
-async def test_what_may_be_read_in_two_ways_gets_one_400_and_its_connection_ends(
-    bytes_: bytes,
-) -> None:
+async def test_ambiguous_requests_get_one_400_and_their_connection_ends(bytes_: bytes) -> None:
     echo = Echo()
     async with serving(echo) as served:
         said = await served.tell(bytes_ + SECOND)
@@ -138,7 +136,7 @@ async def test_what_may_be_read_in_two_ways_gets_one_400_and_its_connection_ends
 
 
 @pytest.mark.parametrize("bytes_", REFUSED_BODIES.values(), ids=REFUSED_BODIES)
-async def test_a_body_that_nobody_read_gets_no_answer_of_its_own(bytes_: bytes) -> None:
+async def test_a_body_that_the_application_ignores_is_not_read_as_a_request(bytes_: bytes) -> None:
     async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
         await answer(send, status=401)
 
@@ -147,7 +145,7 @@ async def test_a_body_that_nobody_read_gets_no_answer_of_its_own(bytes_: bytes) 
 
 
 @pytest.mark.parametrize(("bytes_", "body"), READ.values(), ids=READ)
-async def test_what_is_read_ends_where_the_next_request_begins(bytes_: bytes, body: bytes) -> None:
+async def test_a_body_ends_where_the_next_request_begins(bytes_: bytes, body: bytes) -> None:
     last = SECOND[:-2] + b"Connection: close\r\n\r\n"
     async with serving(Echo()) as served:
         said = await served.tell(bytes_ + last)
@@ -159,7 +157,7 @@ async def test_what_is_read_ends_where_the_next_request_begins(bytes_: bytes, bo
 # ---- the rules of HTTP ---------------------------------------------------------------------------
 
 
-async def test_requests_are_answered_in_their_order_however_they_come() -> None:
+async def test_requests_are_answered_in_order_however_they_are_split() -> None:
     requests = b"".join(b"GET /%d HTTP/1.1\r\nHost: a\r\n\r\n" % number for number in range(500))
     last = b"GET /last HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
     async with serving(Echo()) as served:
@@ -168,7 +166,7 @@ async def test_requests_are_answered_in_their_order_however_they_come() -> None:
     assert answered == [b"/%d " % number for number in range(500)] + [b"/last "]
 
 
-async def test_a_head_that_comes_byte_by_byte_is_read() -> None:
+async def test_a_head_that_arrives_byte_by_byte_is_read() -> None:
     request = FIRST + HOST + b"Connection: close\r\nContent-Length: 2\r\n\r\nab"
     async with serving(Echo()) as served:
         said = await served.tell(*(request[at : at + 1] for at in range(len(request))))
@@ -195,7 +193,7 @@ async def test_http_1_0_keeps_a_connection_that_it_asks_to_keep(
     assert (b"connection: keep-alive" in said) is is_kept
 
 
-async def test_a_body_is_asked_for_where_its_sender_waits_to_be_told() -> None:
+async def test_a_sender_that_expects_100_continue_gets_it() -> None:
     async with serving(Echo()) as served:
         reader, writer = await served.open()
         writer.write(FIRST + HOST + b"Content-Length: 5\r\nExpect: 100-continue\r\n\r\n")
@@ -216,7 +214,7 @@ async def test_a_body_that_was_never_asked_for_ends_the_connection() -> None:
     assert b"connection: close\r\n" in said
 
 
-async def test_a_body_that_nobody_read_is_passed_over() -> None:
+async def test_a_body_that_the_application_ignores_is_skipped() -> None:
     async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
         await answer(send, scope["raw_path"], status=401)
 
@@ -231,7 +229,7 @@ async def test_a_body_that_nobody_read_is_passed_over() -> None:
         writer.close()
 
 
-async def test_a_body_that_nobody_reads_is_not_read_without_end() -> None:
+async def test_an_ignored_body_is_not_read_endlessly() -> None:
     async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
         await answer(send, status=401)
 
@@ -242,7 +240,7 @@ async def test_a_body_that_nobody_reads_is_not_read_without_end() -> None:
         assert await pour(writer, b"a" * 65536) < MAX_DISCARDED + HELD_BY_THE_SYSTEMS
 
 
-async def test_an_answer_of_unknown_length_comes_in_chunks_or_ends_with_the_connection() -> None:
+async def test_an_answer_of_unknown_length_is_chunked_or_ends_with_the_connection() -> None:
     async def stream(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         for part in (b"ab", b"", b"c"):
@@ -258,7 +256,7 @@ async def test_an_answer_of_unknown_length_comes_in_chunks_or_ends_with_the_conn
     assert until_the_end.endswith(b"\r\n\r\nabc")
 
 
-async def test_answers_without_a_body_say_no_length() -> None:
+async def test_answers_without_a_body_have_no_content_length() -> None:
     async def nothing(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 204, "headers": []})
         await send({"type": "http.response.body"})
@@ -271,7 +269,7 @@ async def test_answers_without_a_body_say_no_length() -> None:
     assert b"\r\ndate: " in said
 
 
-async def test_a_client_that_closes_its_side_is_answered() -> None:
+async def test_a_client_that_half_closes_is_answered() -> None:
     may_answer = asyncio.Event()
 
     async def later(scope: Scope, receive: Receive, send: Send) -> None:
@@ -288,7 +286,7 @@ async def test_a_client_that_closes_its_side_is_answered() -> None:
         writer.close()
 
 
-async def test_whoever_waits_for_more_hears_that_the_client_has_gone() -> None:
+async def test_an_application_that_waits_for_more_sees_that_the_client_has_gone() -> None:
     heard = asyncio.get_running_loop().create_future()
 
     async def wait(scope: Scope, receive: Receive, send: Send) -> None:
@@ -323,7 +321,7 @@ async def test_an_application_that_fails_is_answered_500_and_logged(
 
 
 @pytest.mark.parametrize("raises", [True, False])
-async def test_an_answer_that_breaks_off_looks_broken_off(
+async def test_a_truncated_answer_looks_truncated(
     raises: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def fail(scope: Scope, receive: Receive, send: Send) -> None:
@@ -364,7 +362,7 @@ async def test_a_header_that_would_end_the_head_is_never_sent(
         (FIRST + HOST + b"X: ", b"a" * 1024, 431),
     ],
 )
-async def test_a_head_without_end_is_refused_and_not_read_on(
+async def test_an_endless_head_is_refused_and_not_read_on(
     start: bytes, more: bytes, status: int
 ) -> None:
     async with serving(Echo()) as served:
@@ -375,7 +373,7 @@ async def test_a_head_without_end_is_refused_and_not_read_on(
         assert statuses(await served.tell(start + more * 70)) == [status]
 
 
-async def test_a_body_is_read_only_as_fast_as_it_is_taken() -> None:
+async def test_a_body_is_read_only_as_fast_as_the_application_reads() -> None:
     may_read = asyncio.Event()
     lengths = list[int]()
 
@@ -400,7 +398,7 @@ async def test_a_body_is_read_only_as_fast_as_it_is_taken() -> None:
     assert max(lengths) <= 128 * 1024
 
 
-async def test_an_answer_is_sent_only_as_fast_as_it_is_taken() -> None:
+async def test_an_answer_is_sent_only_as_fast_as_the_client_reads() -> None:
     sent = 0
 
     async def flood(scope: Scope, receive: Receive, send: Send) -> None:
@@ -429,7 +427,7 @@ LATE: dict[str, tuple[bytes, list[int]]] = {
 
 
 @pytest.mark.parametrize(("bytes_", "expected"), LATE.values(), ids=LATE)
-async def test_what_does_not_come_in_time_ends_the_connection(
+async def test_a_request_that_does_not_arrive_in_time_ends_the_connection(
     bytes_: bytes, expected: list[int]
 ) -> None:
     async with serving(Echo(), timeouts=SOON) as served:
@@ -437,7 +435,7 @@ async def test_what_does_not_come_in_time_ends_the_connection(
         assert statuses(said) == expected
 
 
-async def test_what_is_being_answered_may_take_its_time() -> None:
+async def test_the_application_may_take_its_time_to_answer() -> None:
     async def wait(scope: Scope, receive: Receive, send: Send) -> None:
         await body_of(receive)
         await asyncio.sleep(2.5)
@@ -447,8 +445,8 @@ async def test_what_is_being_answered_may_take_its_time() -> None:
         assert statuses(await served.tell(SECOND)) == [200]
 
 
-async def test_a_slow_body_that_comes_on_is_read_to_its_end() -> None:
-    """It takes three times as long as there is for 4 KiB."""
+async def test_a_slow_but_steady_body_is_read_to_its_end() -> None:
+    """It takes three times as long as the timeout allows for 4 KiB."""
     timeouts = ServerTimeouts(body=1.5)
     async with serving(Echo(), timeouts=timeouts) as served:
         reader, writer = await served.open()
@@ -460,7 +458,7 @@ async def test_a_slow_body_that_comes_on_is_read_to_its_end() -> None:
         writer.close()
 
 
-async def test_a_client_that_takes_nothing_of_its_answer_is_let_go() -> None:
+async def test_a_client_that_does_not_read_its_answer_is_disconnected() -> None:
     ended = asyncio.Event()
 
     async def flood(scope: Scope, receive: Receive, send: Send) -> None:
@@ -493,7 +491,7 @@ async def test_a_stop_closes_idle_and_half_sent_connections_at_once() -> None:
             await served.open()
 
 
-async def test_a_stop_lets_a_request_end_and_closes_then() -> None:
+async def test_a_stop_lets_a_request_end_and_then_closes() -> None:
     began, may_end = asyncio.Event(), asyncio.Event()
 
     async def wait(scope: Scope, receive: Receive, send: Send) -> None:
@@ -515,7 +513,7 @@ async def test_a_stop_lets_a_request_end_and_closes_then() -> None:
     assert said.endswith(b"done")
 
 
-async def test_a_stop_cuts_off_what_does_not_end_within_a_second() -> None:
+async def test_a_stop_interrupts_requests_after_a_second() -> None:
     ended = asyncio.Event()
 
     async def hang(scope: Scope, receive: Receive, send: Send) -> None:
@@ -534,7 +532,7 @@ async def test_a_stop_cuts_off_what_does_not_end_within_a_second() -> None:
         writer.close()
 
 
-# ---- whom it is from -----------------------------------------------------------------------------
+# ---- client addresses ----------------------------------------------------------------------------
 
 
 async def clients_seen(trusted: Sequence[Network], *headers: bytes) -> list[tuple[str, str]]:
@@ -549,7 +547,7 @@ async def clients_seen(trusted: Sequence[Network], *headers: bytes) -> list[tupl
 FORWARDED = (b"X-Forwarded-For: 203.0.113.9\r\n", b"X-Forwarded-Proto: https\r\n")
 
 
-async def test_what_a_trusted_proxy_says_of_its_client_is_believed() -> None:
+async def test_the_client_address_from_a_trusted_proxy_is_believed() -> None:
     trusted = [ip_network("127.0.0.0/8")]
     assert await clients_seen(trusted, *FORWARDED) == [("203.0.113.9", "https")]
     several = (b"X-Forwarded-For: 8.8.8.8\r\n", b"X-Forwarded-For: 203.0.113.9, 127.0.0.2\r\n")
@@ -559,7 +557,7 @@ async def test_what_a_trusted_proxy_says_of_its_client_is_believed() -> None:
     assert await clients_seen(trusted) == [("127.0.0.1", "http")]
 
 
-async def test_what_anybody_else_says_is_ignored_and_reported_once(
+async def test_the_client_address_from_others_is_ignored_and_reported_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     echo = Echo()

@@ -1,4 +1,4 @@
-"""The same server over TLS: what isn't TLS, what never becomes it, and a certificate renewed."""
+"""The same server over TLS: plain bytes, hanging handshakes, and a renewed certificate."""
 
 import asyncio
 import socket
@@ -29,7 +29,7 @@ async def say_scheme(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 class Shown:
-    """The certificate that is shown now."""
+    """The certificate that the server shows now."""
 
     def __init__(self) -> None:
         self.renew()
@@ -73,7 +73,7 @@ async def open_tls(
     return reader, writer, shown
 
 
-async def test_it_is_https_and_the_next_connection_sees_a_renewed_certificate() -> None:
+async def test_it_serves_https_and_the_next_connection_sees_a_renewed_certificate() -> None:
     shown = Shown()
     async with serving(shown) as (address, _, _):
         first, writer, old = await open_tls(address)
@@ -86,7 +86,7 @@ async def test_it_is_https_and_the_next_connection_sees_a_renewed_certificate() 
             one.transport.abort()
 
 
-async def test_a_request_that_is_none_is_refused_here_too() -> None:
+async def test_an_invalid_request_is_refused_here_too() -> None:
     async with serving(Shown()) as (address, _, _):
         reader, writer, _ = await open_tls(address)
         writer.write(b"GET / HTTP/1.1\r\n\r\n" + SECOND)
@@ -97,7 +97,7 @@ async def test_a_request_that_is_none_is_refused_here_too() -> None:
 
 
 @pytest.mark.parametrize("sends", [b"", b"\x16\x03\x01", SECOND])
-async def test_what_never_becomes_tls_is_let_go(
+async def test_a_connection_that_never_becomes_tls_is_closed(
     sends: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with serving(Shown(), timeouts=ServerTimeouts(handshake=0)) as (address, connections, _):
@@ -109,7 +109,7 @@ async def test_what_never_becomes_tls_is_let_go(
     assert caplog.messages == []
 
 
-async def test_handshakes_that_hang_make_room_for_others() -> None:
+async def test_hanging_handshakes_make_room_for_others() -> None:
     async with serving(Shown(), most=5) as (address, connections, _):
         clients = [socket.create_connection(address) for _ in range(5)]
         await asyncio.sleep(0.1)
@@ -123,7 +123,7 @@ async def test_handshakes_that_hang_make_room_for_others() -> None:
             client.close()
 
 
-async def test_a_stop_waits_for_no_client_that_does_not_close() -> None:
+async def test_a_stop_does_not_wait_for_a_client_that_does_not_close() -> None:
     async with serving(Shown()) as (address, connections, server):
         reader, writer, _ = await open_tls(address)
         writer.write(SECOND)
