@@ -1,4 +1,4 @@
-"""Work that tests run in a store."""
+"""Pieces of work that tests run in a store."""
 
 import tempfile
 from collections.abc import AsyncIterator

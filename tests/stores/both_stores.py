@@ -43,7 +43,7 @@ ACCOUNTS = st.sampled_from([OURS, THEIRS])
 NUMBERS = st.integers(0, 11)
 LIMITS = st.sampled_from([0, 1, 2, 3, 9])
 BUDGET = ResponseStorageBudget(in_all=12 << 10, per_account=8 << 10)
-"""A budget so small that answers of a few KiB use it up."""
+"""A budget that responses of a few KiB use up."""
 AHEAD = st.sampled_from([0, 0, 0, 1, 2, 5]).map(lambda seconds: seconds * SECOND)
 
 
@@ -140,7 +140,7 @@ class BothStores(RuleBasedStateMachine):
     # ---- jobs and commits
 
     def add(self, part: Part) -> None:
-        """Add this to the last job, to be run in both stores."""
+        """Add this to the last job, so that it runs in both stores."""
         if not self.asks:
             self.next_job()
         self.asks[-1].parts.append(part)

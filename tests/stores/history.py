@@ -1,6 +1,6 @@
 """Large databases, made by SQL, and the number of steps that SQLite takes for some work.
 
-What is counted are the steps of SQLite's virtual machine: the same on every machine, at any load.
+The counted steps are those of SQLite's virtual machine: the same on every machine, at any load.
 """
 
 from collections.abc import Callable

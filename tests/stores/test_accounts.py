@@ -15,7 +15,7 @@ from tests.stores.asking import claim, keep
 from tests.stores.records import ODD_INSTANT, OURS, THEIRS, account, api_key, callback, sid
 
 
-async def test_an_account_comes_back_as_it_was(empty: Store) -> None:
+async def test_an_account_is_read_back_unchanged(empty: Store) -> None:
     odd = replace(
         account(),
         name="Zoë's",
@@ -47,7 +47,7 @@ async def test_a_subaccount_knows_its_parent(store: Store) -> None:
     assert await store.transact(lambda tx: tx.accounts.all()) == [account(), account(THEIRS), moved]
 
 
-async def test_all_accounts_come_oldest_first(empty: Store) -> None:
+async def test_all_accounts_are_listed_oldest_first(empty: Store) -> None:
     for account_sid in (THEIRS, OURS):
         added = account(account_sid)
         await empty.transact(lambda tx, added=added: tx.accounts.add(added, []))
@@ -106,7 +106,7 @@ async def test_the_subaccounts_of_an_account_are_its_own_oldest_first(store: Sto
     assert await store.transact(lambda tx: tx.accounts.children_of(children[0].sid)) == []
 
 
-async def test_webhook_secrets_change_with_their_account_and_no_other(store: Store) -> None:
+async def test_webhook_secrets_change_only_in_their_account(store: Store) -> None:
     secrets = AccountWebhookSecrets(a_secret("one", account_sid=OURS))
     for changed in (
         secrets.with_new(a_secret("two", name="next")),
@@ -119,7 +119,7 @@ async def test_webhook_secrets_change_with_their_account_and_no_other(store: Sto
         assert await store.transact(lambda tx: tx.accounts.get(THEIRS)) == account(THEIRS)
 
 
-async def test_a_claim_brings_the_account_with_its_secrets_of_now(store: Store) -> None:
+async def test_a_claim_has_the_account_with_its_current_secrets(store: Store) -> None:
     await keep(store, callback(1))
     rotated = replace(
         account(), webhook_secrets=AccountWebhookSecrets(a_secret("new", name="next")), revision=1
@@ -129,7 +129,7 @@ async def test_a_claim_brings_the_account_with_its_secrets_of_now(store: Store) 
     assert claimed.account == rotated
 
 
-async def test_an_operators_key_is_nobodys(store: Store) -> None:
+async def test_an_operators_key_belongs_to_no_account(store: Store) -> None:
     operators = an_api_key(sid(SidKind.API_KEY, 7), None)
     for key in (operators, api_key(1)):
         await store.transact(lambda tx, key=key: tx.accounts.keys.add(key))
@@ -146,7 +146,7 @@ async def test_a_removed_key_is_gone_and_the_others_stay(store: Store) -> None:
     assert await store.transact(lambda tx: tx.accounts.keys.of(OURS)) == [api_key(2)]
 
 
-async def test_what_a_transaction_saved_it_reads_again(store: Store) -> None:
+async def test_a_transaction_reads_what_it_saved(store: Store) -> None:
     changed = replace(account(), auth_token="changed", revision=1)
 
     def work(tx: Transaction) -> list[Account | None]:

@@ -29,7 +29,7 @@ async def keep_clients(store: Store, *clients: ClientCredentials) -> None:
 
 @pytest.mark.parametrize("locked", [None, False, True])
 @pytest.mark.parametrize("products", [(), (ApiScope.WIRELESS,), PRODUCTS])
-async def test_a_client_comes_back_as_it_was(
+async def test_a_client_is_read_back_unchanged(
     store: Store, products: tuple[ApiScope, ...], locked: bool | None
 ) -> None:
     odd = an_api_client(
@@ -57,7 +57,7 @@ async def test_a_removed_client_is_gone_and_the_others_stay(store: Store) -> Non
     assert await store.transact(lambda tx: tx.api_clients.of(OURS)) == [client(2)]
 
 
-async def test_there_is_one_key_for_tokens_the_last_one_that_was_kept(store: Store) -> None:
+async def test_there_is_one_key_for_tokens_the_last_one_stored(store: Store) -> None:
     assert await store.transact(lambda tx: tx.api_clients.token_key()) is None
     for key in (TokenSigningKey("1", "one"), TokenSigningKey("2", "two")):
         await store.transact(lambda tx, key=key: tx.api_clients.keep_token_key(key))

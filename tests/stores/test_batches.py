@@ -13,7 +13,7 @@ def texts(tx: Transaction) -> list[str]:
     return list(tx.batches.all().values())
 
 
-async def test_a_batch_is_there_by_its_numbers_until_it_is_removed(store: Store) -> None:
+async def test_a_batch_is_stored_by_its_numbers_until_it_is_removed(store: Store) -> None:
     one = await store.transact(lambda tx: tx.batches.add(["a", "b", "c"]))
     other = await store.transact(lambda tx: tx.batches.add(["d"]))
     together = dict(zip([*one, *other], "abcd", strict=True))
@@ -23,7 +23,7 @@ async def test_a_batch_is_there_by_its_numbers_until_it_is_removed(store: Store)
     assert await store.transact(lambda tx: tx.batches.all()) == {other[0]: "d"}
 
 
-async def test_numbers_grow_also_where_nothing_is_left(store: Store) -> None:
+async def test_numbers_increase_even_if_no_batch_is_left(store: Store) -> None:
     one = await store.transact(lambda tx: tx.batches.add(["a", "b"]))
     await store.transact(lambda tx: tx.batches.remove(one))
     other = await store.transact(lambda tx: tx.batches.add(["c"]))
@@ -31,7 +31,7 @@ async def test_numbers_grow_also_where_nothing_is_left(store: Store) -> None:
     assert one[-1] < other[0] < third[0]
 
 
-async def test_a_large_batch_is_kept_and_removed_as_a_whole(store: Store) -> None:
+async def test_a_large_batch_is_stored_and_removed_as_a_whole(store: Store) -> None:
     large = [f"{number} " + "é" * 300 for number in range(1000)]
     numbers = await store.transact(lambda tx: tx.batches.add(large))
     assert await store.transact(texts) == large
@@ -39,7 +39,7 @@ async def test_a_large_batch_is_kept_and_removed_as_a_whole(store: Store) -> Non
     assert await store.transact(texts) == []
 
 
-async def test_within_one_transaction_a_batch_is_there_at_once(store: Store) -> None:
+async def test_within_one_transaction_a_batch_is_visible_at_once(store: Store) -> None:
     def add_and_remove(tx: Transaction) -> list[list[str]]:
         numbers = tx.batches.add(["a", "b", "c"])
         before = texts(tx)
@@ -50,7 +50,7 @@ async def test_within_one_transaction_a_batch_is_there_at_once(store: Store) -> 
     assert await store.transact(texts) == ["c"]
 
 
-async def test_what_is_undone_is_neither_added_nor_removed(store: Store) -> None:
+async def test_undone_work_neither_adds_nor_removes_a_batch(store: Store) -> None:
     numbers = await store.transact(lambda tx: tx.batches.add(["a"]))
 
     def fail(tx: Transaction) -> None:
@@ -68,7 +68,7 @@ async def test_what_is_undone_is_neither_added_nor_removed(store: Store) -> None
 
 
 @pytest.mark.parametrize(("removed", "left"), [(0, "abc"), (2, "c"), (3, "")])
-async def test_a_reopened_file_has_what_is_left_of_a_batch(
+async def test_a_reopened_file_has_the_rest_of_a_batch(
     tmp_path: Path, removed: int, left: str
 ) -> None:
     path = tmp_path / "ringback.db"

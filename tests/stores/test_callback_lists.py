@@ -57,7 +57,7 @@ async def keep_different_callbacks(store: Store) -> None:
 
 
 @pytest.mark.parametrize(("which", "numbers"), FILTERS)
-async def test_a_page_of_callbacks_has_those_that_the_filter_wants(
+async def test_a_page_has_the_callbacks_that_match_the_filter(
     store: Store, which: CallbackFilter, numbers: list[int]
 ) -> None:
     await keep_different_callbacks(store)
@@ -65,7 +65,7 @@ async def test_a_page_of_callbacks_has_those_that_the_filter_wants(
 
 
 @pytest.mark.parametrize(("which", "numbers"), FILTERS)
-async def test_the_oldest_callbacks_are_those_that_the_filter_wants_the_other_way_round(
+async def test_the_oldest_callbacks_are_those_that_match_the_filter_in_reverse_order(
     store: Store, which: CallbackFilter, numbers: list[int]
 ) -> None:
     await keep_different_callbacks(store)
@@ -84,7 +84,7 @@ async def test_the_next_oldest_are_those_after_the_last_one(store: Store) -> Non
     assert await oldest_of(store, after=callback(2).sid) == []
 
 
-async def test_what_left_the_filter_still_marks_the_place(store: Store) -> None:
+async def test_a_callback_that_left_the_filter_still_marks_the_place(store: Store) -> None:
     failed = DeliveryProgress(NOW, FAILED)
     await keep(store, *(callback(number).having(failed) for number in range(4)))
     which = CallbackFilter(UNDELIVERED)
@@ -96,7 +96,7 @@ async def test_what_left_the_filter_still_marks_the_place(store: Store) -> None:
 
 
 @pytest.mark.parametrize("after", [callback(9).sid, callback(1).sid, ""])
-async def test_a_mark_that_is_none_of_ones_own_begins_with_the_oldest(
+async def test_a_mark_that_is_not_the_accounts_own_begins_with_the_oldest(
     store: Store, after: str
 ) -> None:
     await keep(store, callback(0), callback(1, THEIRS), callback(2))

@@ -86,7 +86,7 @@ def with_url(parameter: str, url: CallbackUrl = WARNED, method: HttpMethod = Htt
 PARAMETERS = ("SmsCommandsUrl", "IpCommandsUrl", "CommandsCallbackUrl", "CallbackUrl")
 
 
-async def test_where_nothing_is_configured_nothing_is_found(furnished: Store) -> None:
+async def test_without_configured_urls_none_is_found(furnished: Store) -> None:
     assert await all_urls(furnished) == []
 
 
@@ -102,14 +102,14 @@ async def test_a_url_is_found_where_it_is_configured(furnished: Store, parameter
     assert found.warnings == ("the request also had the parameter 'y'",)
 
 
-async def test_what_a_urls_text_tells_is_not_said_of_its_request(furnished: Store) -> None:
+async def test_a_urls_own_warnings_are_not_repeated_for_its_request(furnished: Store) -> None:
     await keep(furnished, with_url("CallbackUrl", CallbackUrl.parse("http://a.example/#odd=1")))
     (found,) = await all_urls(furnished)
     assert found.url.warnings
     assert found.warnings == ()
 
 
-async def test_urls_of_what_is_under_way_are_not_configured(furnished: Store) -> None:
+async def test_urls_of_callbacks_in_progress_are_not_configured_urls(furnished: Store) -> None:
     await keep(furnished, sim(1), replace(wireless_sim(1), is_resetting=True, reset_to=a_target()))
     assert await all_urls(furnished) == []
 
@@ -131,7 +131,7 @@ async def test_pages_of_any_size_have_each_url_once(furnished: Store, size: int)
     ]
 
 
-async def test_a_page_is_no_longer_than_it_may_be(furnished: Store) -> None:
+async def test_a_page_is_no_longer_than_its_limit(furnished: Store) -> None:
     to = a_target(OLD)
     await keep(furnished, *(replace(fleet(n), ip_commands=to) for n in range(1, 4)))
     page = await furnished.transact(lambda tx: configured_urls(tx, size=2))
@@ -148,7 +148,7 @@ async def test_an_accounts_urls_are_its_own(furnished: Store) -> None:
 
 
 @pytest.mark.parametrize("parameter", PARAMETERS)
-async def test_a_url_is_replaced_and_nothing_else_is(furnished: Store, parameter: str) -> None:
+async def test_replacing_a_url_changes_nothing_else(furnished: Store, parameter: str) -> None:
     record = with_url(parameter)
     await keep(furnished, record)
     assert await replaced(furnished, CallbackUrlSetting(record.sid, parameter)) == "done"
@@ -157,7 +157,7 @@ async def test_a_url_is_replaced_and_nothing_else_is(furnished: Store, parameter
     assert await saved(furnished, record) == wanted
 
 
-async def test_a_warning_that_the_new_url_has_too_is_given_once(furnished: Store) -> None:
+async def test_a_warning_that_the_new_url_also_has_is_given_once(furnished: Store) -> None:
     record = with_url("SmsCommandsUrl")
     await keep(furnished, record)
 
@@ -171,7 +171,7 @@ async def test_a_warning_that_the_new_url_has_too_is_given_once(furnished: Store
     assert (await saved(furnished, record)).sms_commands.url.warnings == WARNED.warnings
 
 
-async def test_a_url_that_is_the_new_one_already_stays_untouched(furnished: Store) -> None:
+async def test_a_url_that_is_already_the_new_one_is_not_changed(furnished: Store) -> None:
     record = with_url("SmsCommandsUrl", CallbackUrl.parse(NEW))
     await keep(furnished, record)
     assert await replaced(furnished, CallbackUrlSetting(record.sid, "SmsCommandsUrl")) == "done"
@@ -181,7 +181,7 @@ async def test_a_url_that_is_the_new_one_already_stays_untouched(furnished: Stor
 @pytest.mark.parametrize(
     "now_there", [OLD.replace("user:pass@", ""), OLD.replace("rc=2", "rc=3"), "https://b.example"]
 )
-async def test_a_url_that_somebody_else_changed_is_left_as_it_is(
+async def test_a_url_that_somebody_else_changed_is_left_unchanged(
     furnished: Store, now_there: str
 ) -> None:
     record = with_url("SmsCommandsUrl", CallbackUrl.parse(now_there))
@@ -202,21 +202,21 @@ async def test_a_url_that_somebody_else_changed_is_left_as_it_is(
     ],
     ids=["unset", "no such parameter", "no such fleet", "no such SIM", "no such kind", "nothing"],
 )
-async def test_where_there_is_no_url_it_is_gone(
+async def test_a_url_of_a_missing_place_is_reported_as_gone(
     furnished: Store, place: CallbackUrlSetting
 ) -> None:
     await keep(furnished, with_url("SmsCommandsUrl"))
     assert await replaced(furnished, place) == "gone"
 
 
-async def test_what_is_another_accounts_is_gone(furnished: Store) -> None:
+async def test_a_place_in_another_account_is_reported_as_gone(furnished: Store) -> None:
     await keep(furnished, with_url("SmsCommandsUrl"))
     place = CallbackUrlSetting(fleet(1).sid, "SmsCommandsUrl")
     assert await replaced(furnished, place, account_sid=THEIRS) == "gone"
     assert await replaced(furnished, place, account_sid=OURS) == "done"
 
 
-async def test_a_new_url_that_cant_be_called_is_refused(furnished: Store) -> None:
+async def test_a_new_url_that_cannot_be_called_is_refused(furnished: Store) -> None:
     record = with_url("SmsCommandsUrl")
     await keep(furnished, record)
     with pytest.raises(InvalidCallbackUrl):

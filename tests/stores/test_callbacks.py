@@ -19,7 +19,7 @@ from tests.stores.asking import callbacks_on, found, keep, oldest_of
 from tests.stores.records import ODD_INSTANT, ODD_URL, OUR_LANE, OURS, THEIRS, callback, sid
 
 
-async def test_a_callback_comes_back_as_it_was(store: Store) -> None:
+async def test_a_callback_is_read_back_unchanged(store: Store) -> None:
     odd = CallbackRecord(
         sid=callback(1).sid,
         account_sid=OURS,
@@ -50,7 +50,7 @@ async def test_a_callback_comes_back_as_it_was(store: Store) -> None:
     assert await found(store, 1) == odd
 
 
-async def test_the_credentials_and_the_warnings_of_a_url_come_back(store: Store) -> None:
+async def test_the_credentials_and_the_warnings_of_a_url_are_read_back(store: Store) -> None:
     await keep(store, callback(1)._replace(url=ODD_URL))
     kept = await found(store, 1)
     assert kept.url.credentials == "us%40er:p%C3%A4ss"
@@ -61,13 +61,13 @@ async def test_the_credentials_and_the_warnings_of_a_url_come_back(store: Store)
 
 
 @pytest.mark.parametrize("status", CallbackStatus)
-async def test_every_status_comes_back(store: Store, status: CallbackStatus) -> None:
+async def test_every_status_is_read_back(store: Store, status: CallbackStatus) -> None:
     given = callback(1).having(DeliveryProgress(NOW, status, due=NOW))
     await keep(store, given)
     assert await found(store, 1) == given
 
 
-async def test_a_callback_of_another_account_is_none(store: Store) -> None:
+async def test_a_callback_of_another_account_is_not_found(store: Store) -> None:
     await keep(store, callback(1, THEIRS))
     assert await store.transact(lambda tx: tx.callbacks.get(OURS, callback(1).sid)) is None
 
@@ -85,7 +85,7 @@ async def test_two_callbacks_to_one_url_keep_their_own_credentials_and_warnings(
     assert await callbacks_on(store, PageWindow(9)) == given[::-1]
 
 
-async def test_many_callbacks_at_once_come_back_in_their_order(store: Store) -> None:
+async def test_many_callbacks_at_once_are_read_back_in_their_order(store: Store) -> None:
     given = [callback(number) for number in range(343)]
     await keep(store, *given)
     assert await oldest_of(store, limit=999) == given
@@ -98,14 +98,14 @@ async def test_a_callback_is_found_by_the_key_of_its_creator(store: Store) -> No
     assert await store.transact(lambda tx: tx.callbacks.with_key(OURS, "order 9")) is None
 
 
-async def test_a_key_is_its_accounts_own(store: Store) -> None:
+async def test_a_key_is_valid_only_in_its_account(store: Store) -> None:
     ours, theirs = callback(1, key="x"), callback(2, THEIRS, key="x")
     await keep(store, ours, theirs)
     assert await store.transact(lambda tx: tx.callbacks.with_key(OURS, "x")) == ours
     assert await store.transact(lambda tx: tx.callbacks.with_key(THEIRS, "x")) == theirs
 
 
-async def test_a_key_is_seen_by_the_work_that_gave_it(store: Store) -> None:
+async def test_a_key_is_visible_to_the_work_that_used_it(store: Store) -> None:
     def work(tx: Transaction) -> CallbackRecord | None:
         tx.callbacks.add(callback(1, key="x"))
         return tx.callbacks.with_key(OURS, "x")
@@ -113,7 +113,7 @@ async def test_a_key_is_seen_by_the_work_that_gave_it(store: Store) -> None:
     assert await store.transact(work) == callback(1, key="x")
 
 
-async def test_what_was_changed_is_found_by_its_key_as_it_is_now(store: Store) -> None:
+async def test_a_changed_callback_is_found_by_its_key_in_its_new_state(store: Store) -> None:
     changed = callback(1, key="x").having(DeliveryProgress(NOW, CallbackStatus.DISCARDED, "enough"))
     await keep(store, callback(1, key="x"))
 
@@ -124,7 +124,7 @@ async def test_what_was_changed_is_found_by_its_key_as_it_is_now(store: Store) -
     assert await store.transact(work) == changed
 
 
-async def test_what_was_kept_and_changed_at_once_is_found_by_its_key_as_it_is_now(
+async def test_a_callback_stored_and_changed_at_once_is_found_by_its_key_in_its_new_state(
     store: Store,
 ) -> None:
     changed = callback(1, key="x").having(DeliveryProgress(NOW, CallbackStatus.DISCARDED, "enough"))
@@ -137,7 +137,7 @@ async def test_what_was_kept_and_changed_at_once_is_found_by_its_key_as_it_is_no
     assert await store.transact(work) == changed
 
 
-async def test_what_was_kept_and_claimed_at_once_is_found_by_its_key_as_it_is_now(
+async def test_a_callback_stored_and_claimed_at_once_is_found_by_its_key_in_its_new_state(
     store: Store,
 ) -> None:
     def work(tx: Transaction) -> CallbackRecord | None:
@@ -150,7 +150,7 @@ async def test_what_was_kept_and_claimed_at_once_is_found_by_its_key_as_it_is_no
     assert kept.progress.is_under_way
 
 
-async def test_a_changed_callback_has_its_new_progress_and_all_else_as_it_was(store: Store) -> None:
+async def test_changing_a_callback_changes_only_its_progress(store: Store) -> None:
     await keep(store, callback(1), callback(2))
     changed = callback(1).having(discard(callback(1).progress, "a person said so", ODD_INSTANT))
     await store.transact(lambda tx: tx.callbacks.change(changed))

@@ -32,7 +32,7 @@ from tests.stores.records import (
 )
 
 
-async def test_a_claim_takes_what_is_due_and_leaves_what_is_not(store: Store) -> None:
+async def test_a_claim_takes_due_callbacks_only(store: Store) -> None:
     later = callback(2, due=NOW + timedelta(microseconds=1))
     await keep(
         store, callback(1), later, callback(3).having(DeliveryProgress(NOW, CallbackStatus.FAILED))
@@ -40,7 +40,7 @@ async def test_a_claim_takes_what_is_due_and_leaves_what_is_not(store: Store) ->
     assert numbers_of(await claim(store)) == [1]
 
 
-async def test_a_claim_takes_from_its_own_lane_alone(store: Store) -> None:
+async def test_a_claim_takes_only_from_its_own_lane(store: Store) -> None:
     await keep(
         store,
         callback(0, url=f"{HOST}/another/path"),
@@ -63,7 +63,7 @@ async def test_a_claim_takes_from_its_own_lane_alone(store: Store) -> None:
         ("http://[::1]/", "http://[::1]:80"),
     ],
 )
-async def test_a_lane_is_one_however_its_urls_are_spelled(
+async def test_a_lane_is_the_same_however_its_urls_are_spelled(
     store: Store, url: str, destination: str
 ) -> None:
     await keep(store, callback(1, url=url))
@@ -89,7 +89,7 @@ async def test_a_claim_opens_an_attempt_and_takes_the_callback_out_of_the_queue(
     assert await attempts_of(store, 1) == [opened]
 
 
-async def test_a_claim_brings_the_account_as_it_is_now(store: Store) -> None:
+async def test_a_claim_has_the_account_in_its_current_state(store: Store) -> None:
     await keep(store, callback(1, THEIRS))
     rotated = replace(account(THEIRS), auth_token="new", schedule=PERSISTENT)
     await store.transact(lambda tx: tx.accounts.save(rotated))
@@ -97,14 +97,14 @@ async def test_a_claim_brings_the_account_as_it_is_now(store: Store) -> None:
     assert taken.account == rotated
 
 
-async def test_what_is_under_way_is_never_claimed_again(store: Store) -> None:
+async def test_a_callback_in_progress_is_never_claimed_again(store: Store) -> None:
     await keep(store, callback(1))
     await claim(store)
     assert await claim(store, NOW + timedelta(days=365)) == []
 
 
 @pytest.mark.parametrize("decision", [NoRetryNeeded(), GiveUp("enough")])
-async def test_what_has_ended_is_never_claimed_again(store: Store, decision: Decision) -> None:
+async def test_an_ended_callback_is_never_claimed_again(store: Store, decision: Decision) -> None:
     await keep(store, callback(1))
     (taken,) = await claim(store)
     await settle(store, ended(taken, decision))
@@ -126,26 +126,26 @@ async def test_a_claim_of_none_takes_none(store: Store) -> None:
     assert len(await claim(store)) == 1
 
 
-async def test_a_claim_in_a_lane_that_nobody_knows_takes_none(store: Store) -> None:
+async def test_a_claim_in_an_unknown_lane_takes_none(store: Store) -> None:
     await keep(store, callback(1))
     assert await claim(store, lane=Lane(OURS, "http://nobody.example:80")) == []
 
 
-async def test_a_fresh_round_begins_with_its_first_claim(store: Store) -> None:
+async def test_a_new_round_begins_with_its_first_claim(store: Store) -> None:
     await keep(store, a_callback(sid=callback(1).sid, account_sid=OURS, attempt_count=2))
     (taken,) = await claim(store, ODD_INSTANT)
     assert (taken.attempt.number, taken.progress.round_attempts) == (3, 1)
     assert taken.progress.round_began == ODD_INSTANT
 
 
-async def test_what_is_kept_under_way_has_its_first_attempt_open_with_it(store: Store) -> None:
+async def test_a_callback_stored_as_in_progress_has_its_first_attempt_open(store: Store) -> None:
     under_way = begin(callback(1).progress, NOW, total_timeout=15 * SECOND)
     await keep(store, callback(1).having(under_way))
     assert await attempts_of(store, 1) == [Attempt(callback(1).sid, OURS, 1, NOW)]
     assert await claim(store, NOW + timedelta(days=365)) == []
 
 
-async def test_what_is_kept_to_wait_has_no_attempt(store: Store) -> None:
+async def test_a_callback_stored_to_wait_has_no_attempt(store: Store) -> None:
     await keep(store, callback(1))
     assert await attempts_of(store, 1) == []
 
@@ -153,7 +153,7 @@ async def test_what_is_kept_to_wait_has_no_attempt(store: Store) -> None:
 # ---- claims put back
 
 
-async def test_what_is_put_back_was_never_attempted_and_is_due(store: Store) -> None:
+async def test_a_requeued_callback_was_never_attempted_and_is_due(store: Store) -> None:
     await keep(store, callback(1), callback(2))
     (first, _) = await claim(store)
     await store.transact(lambda tx: tx.callbacks.put_back([first], ODD_INSTANT))
@@ -164,9 +164,7 @@ async def test_what_is_put_back_was_never_attempted_and_is_due(store: Store) -> 
     assert len(await attempts_of(store, 2)) == 1
 
 
-async def test_a_retry_that_is_put_back_keeps_its_round_and_the_attempts_before_it(
-    store: Store,
-) -> None:
+async def test_a_requeued_retry_keeps_its_round_and_the_attempts_before_it(store: Store) -> None:
     await keep(store, callback(1))
     (taken,) = await claim(store)
     again = begin(taken.progress, NOW + SECOND, total_timeout=15 * SECOND)
@@ -184,7 +182,7 @@ async def test_a_retry_that_is_put_back_keeps_its_round_and_the_attempts_before_
     assert await attempts_of(store, 1) == [first]
 
 
-async def test_what_was_put_back_is_claimed_with_the_same_number(store: Store) -> None:
+async def test_a_requeued_callback_is_claimed_with_the_same_number(store: Store) -> None:
     await keep(store, callback(1))
     claims = await claim(store)
     await store.transact(lambda tx: tx.callbacks.put_back(claims, NOW))
@@ -192,7 +190,7 @@ async def test_what_was_put_back_is_claimed_with_the_same_number(store: Store) -
     assert (again.attempt.number, again.attempt.date_started) == (1, NOW + SECOND)
 
 
-async def test_what_did_not_leave_is_settled_without_a_row_and_may_be_due_later(
+async def test_an_attempt_that_did_not_leave_is_settled_without_a_row_and_may_be_due_later(
     store: Store,
 ) -> None:
     await keep(store, callback(1), callback(2))
@@ -207,7 +205,7 @@ async def test_what_did_not_leave_is_settled_without_a_row_and_may_be_due_later(
     assert (again.callback.sid, again.attempt.number) == (first.callback.sid, 1)
 
 
-async def test_putting_nothing_back_changes_nothing(store: Store) -> None:
+async def test_requeuing_nothing_changes_nothing(store: Store) -> None:
     await keep(store, callback(1))
     await store.transact(lambda tx: tx.callbacks.put_back([], NOW))
     assert await found(store, 1) == callback(1)

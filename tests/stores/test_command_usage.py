@@ -41,11 +41,11 @@ def slots_of(counts: Iterable[CommandCount]) -> list[tuple[int, int]]:
     return [(one.slot, one.messages) for one in counts]
 
 
-async def test_nothing_that_was_used_is_not_counted(furnished: Store) -> None:
+async def test_without_commands_the_counts_are_empty(furnished: Store) -> None:
     assert await counted(furnished, hours(24)) == []
 
 
-async def test_commands_are_counted_by_period_network_and_way(furnished: Store) -> None:
+async def test_commands_are_counted_by_period_network_and_direction(furnished: Store) -> None:
     later = NOW + HOUR
     await keep(
         furnished,
@@ -74,7 +74,7 @@ async def test_commands_are_counted_by_period_network_and_way(furnished: Store) 
         (NOW + 2 * HOUR, []),
     ],
 )
-async def test_a_command_counts_in_the_period_that_it_is_in(
+async def test_a_command_counts_in_its_period(
     furnished: Store, at: datetime, slots: list[int]
 ) -> None:
     await keep(furnished, command_use(at=at))
@@ -86,7 +86,7 @@ async def test_a_command_counts_in_the_period_that_it_is_in(
     [(HOUR, [(0, 1), (1, 1), (25, 1)]), (timedelta(days=1), [(0, 2), (1, 1)]), (None, [(0, 3)])],
     ids=["hours", "days", "all"],
 )
-async def test_a_question_says_how_long_a_period_is(
+async def test_a_query_sets_the_length_of_a_period(
     furnished: Store, span: timedelta | None, expected: list[tuple[int, int]]
 ) -> None:
     await keep(furnished, *(command_use(at=NOW + number * HOUR) for number in (0, 1, 25)))
@@ -94,19 +94,19 @@ async def test_a_question_says_how_long_a_period_is(
     assert slots_of(await counted(furnished, question)) == expected
 
 
-async def test_a_question_for_all_can_be_of_one_instant(furnished: Store) -> None:
+async def test_a_query_for_everything_can_cover_a_single_instant(furnished: Store) -> None:
     await keep(furnished, command_use(at=NOW), command_use(at=NOW + INSTANT))
     assert slots_of(await counted(furnished, WirelessUsageQuery(NOW, NOW + INSTANT, None))) == [
         (0, 1)
     ]
 
 
-async def test_a_question_for_no_time_has_no_answer(furnished: Store) -> None:
+async def test_a_query_for_an_empty_time_has_no_result(furnished: Store) -> None:
     await keep(furnished, command_use(at=NOW))
     assert await counted(furnished, WirelessUsageQuery(NOW, NOW, None)) == []
 
 
-async def test_the_commands_of_one_sim_are_counted_alone(furnished: Store) -> None:
+async def test_the_commands_of_one_sim_can_be_counted_separately(furnished: Store) -> None:
     await keep(
         furnished,
         wireless_sim(9),
@@ -117,18 +117,18 @@ async def test_the_commands_of_one_sim_are_counted_alone(furnished: Store) -> No
         assert told == ([(0, count)] if count else [])
 
 
-async def test_an_account_has_its_own_commands_alone(furnished: Store) -> None:
+async def test_an_account_has_only_its_own_commands(furnished: Store) -> None:
     await keep(furnished, command_use(), command_use(THEIRS), command_use(THEIRS))
     assert slots_of(await counted(furnished, hours(1))) == [(0, 1)]
     assert slots_of(await counted(furnished, hours(1), account_sid=THEIRS)) == [(0, 2)]
 
 
-async def test_what_a_sim_used_in_another_account_is_not_counted(furnished: Store) -> None:
+async def test_commands_of_a_sim_in_another_account_are_not_counted(furnished: Store) -> None:
     await keep(furnished, command_use(THEIRS, sim_sid=SIM_SID), command_use(sim_sid=SIM_SID))
     assert slots_of(await counted(furnished, hours(1), sim_sid=SIM_SID)) == [(0, 1)]
 
 
-async def test_what_a_sim_used_is_counted_when_it_is_gone(furnished: Store) -> None:
+async def test_commands_of_a_sim_are_counted_after_its_removal(furnished: Store) -> None:
     await keep(furnished, command_use())
     await furnished.transact(lambda tx: tx.wireless.sims.remove(SIM_SID))
     assert slots_of(await counted(furnished, hours(1), sim_sid=SIM_SID)) == [(0, 1)]

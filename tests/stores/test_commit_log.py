@@ -36,7 +36,7 @@ async def until(is_so: Callable[[], bool]) -> None:
     raise AssertionError("it is not so after a long time")
 
 
-async def test_the_log_that_grew_under_a_reader_shrinks_when_the_reader_goes(
+async def test_the_log_that_grew_under_a_reader_shrinks_when_the_reader_ends(
     sqlite: SqliteStore, tmp_path: Path
 ) -> None:
     await sqlite.transact(lambda tx: tx.accounts.add(account(), []))
@@ -51,7 +51,7 @@ async def test_the_log_that_grew_under_a_reader_shrinks_when_the_reader_goes(
     reader.close()
 
 
-async def test_the_log_stays_short_while_somebody_always_reads(
+async def test_the_log_stays_short_while_there_is_always_a_reader(
     sqlite: SqliteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(wal_checkpointer, "_LARGE", 2 * SMALL)
@@ -82,7 +82,7 @@ async def test_the_log_stays_short_while_somebody_always_reads(
     assert SMALL < largest < 80 * MIB
 
 
-async def test_it_is_not_looked_at_again_while_nothing_happens(sqlite: SqliteStore) -> None:
+async def test_the_log_is_not_checked_again_while_nothing_happens(sqlite: SqliteStore) -> None:
     await sqlite.transact(lambda tx: tx.accounts.add(account(), []))
     assert sqlite._log.patience is not None
     await until(lambda: sqlite._log.patience is None)

@@ -77,7 +77,7 @@ def test_a_command_leaves_an_older_file_as_it_is(words: tuple[str, ...], folder:
     assert names_in(folder) == before
 
 
-def test_beside_a_server_it_names_the_process_to_stop(held: Path) -> None:
+def test_a_command_beside_a_server_names_the_process_to_stop(held: Path) -> None:
     code, said = run("accounts", "list", folder=held)
     assert code == 1
     pid = (held / "ringback.lock").read_text().strip()
@@ -125,7 +125,7 @@ async def test_the_start_of_a_server_does_the_same(
     assert schema_of(folder / COPY) == OLD
 
 
-def test_what_is_up_to_date_is_not_copied(folder: Path) -> None:
+def test_an_up_to_date_file_is_not_copied(folder: Path) -> None:
     run("db", "upgrade", folder=folder)
     before = names_in(folder)
     code, said = run("db", "upgrade", folder=folder)
@@ -133,14 +133,14 @@ def test_what_is_up_to_date_is_not_copied(folder: Path) -> None:
     assert names_in(folder) == before
 
 
-def test_there_has_to_be_data_to_upgrade(tmp_path: Path) -> None:
+def test_an_upgrade_without_data_is_refused(tmp_path: Path) -> None:
     code, said = run("db", "upgrade", folder=tmp_path)
     assert code == 1
     assert "there is no data in" in said
     assert names_in(tmp_path) == []
 
 
-def test_what_is_in_the_wal_alone_is_in_the_copy(folder: Path) -> None:
+def test_data_that_is_only_in_the_wal_is_in_the_copy(folder: Path) -> None:
     with closing(sqlite3.connect(folder / DATA_FILE)) as connection:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("UPDATE accounts SET name = 'renamed'")
@@ -151,7 +151,7 @@ def test_what_is_in_the_wal_alone_is_in_the_copy(folder: Path) -> None:
         assert connection.execute("SELECT name FROM accounts").fetchall() == [("renamed",)]
 
 
-def test_the_way_back_is_the_copy(folder: Path) -> None:
+def test_the_copy_is_the_way_back_to_the_older_version(folder: Path) -> None:
     before = rows_of(folder / DATA_FILE)
     DataFolder(folder).upgrade()
     asyncio.run(opened(folder).close())
@@ -165,7 +165,7 @@ def test_the_way_back_is_the_copy(folder: Path) -> None:
     assert rows_of(folder / COPY) == before
 
 
-def test_a_copy_that_is_there_stays(folder: Path) -> None:
+def test_an_existing_copy_stays(folder: Path) -> None:
     (folder / COPY).write_text("precious")
     assert DataFolder(folder).upgrade().copy == folder / f"{COPY}-2"
     assert (folder / COPY).read_text() == "precious"
@@ -193,7 +193,7 @@ def test_without_room_for_the_copy_nothing_is_changed(
     assert_nothing_was_changed(folder, str(refused.value))
 
 
-def test_room_that_ends_meanwhile_leaves_no_half_copy(
+def test_running_out_of_room_leaves_no_partial_copy(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(path: Path) -> None:
@@ -206,7 +206,7 @@ def test_room_that_ends_meanwhile_leaves_no_half_copy(
     assert_nothing_was_changed(folder, str(refused.value))
 
 
-def test_a_copy_that_a_crash_left_half_done_is_made_anew(folder: Path) -> None:
+def test_a_partial_copy_left_by_a_crash_is_made_anew(folder: Path) -> None:
     (folder / f"{COPY}.part").write_text("half of it")
     DataFolder(folder).upgrade()
     assert schema_of(folder / COPY) == OLD

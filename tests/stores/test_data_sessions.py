@@ -131,7 +131,7 @@ def product(request: pytest.FixtureRequest) -> Product:
     return request.param
 
 
-async def test_every_field_comes_back(furnished: Store, product: Product) -> None:
+async def test_every_field_is_read_back(furnished: Store, product: Product) -> None:
     await keep(furnished, product.odd, product.session(2))
     assert await product.kept(furnished, 1) == product.odd
     assert await product.kept(furnished, 2) == product.session(2)
@@ -139,7 +139,7 @@ async def test_every_field_comes_back(furnished: Store, product: Product) -> Non
 
 
 @pytest.mark.parametrize("at", [NOW, ODD_INSTANT, None], ids=["now", "in the future", "open"])
-async def test_a_session_ends_when_it_is_said_to(
+async def test_a_session_ends_at_the_given_time(
     furnished: Store, product: Product, at: datetime | None
 ) -> None:
     await keep(furnished, product.session(1, ends=NOW + SECOND), product.session(2))
@@ -151,7 +151,7 @@ async def test_a_session_ends_when_it_is_said_to(
 # ---- of a SIM
 
 
-async def test_the_sessions_of_a_sim_are_the_oldest_first(
+async def test_the_sessions_of_a_sim_are_listed_oldest_first(
     furnished: Store, product: Product
 ) -> None:
     other = product.sim(9)
@@ -162,7 +162,7 @@ async def test_the_sessions_of_a_sim_are_the_oldest_first(
     assert await product.of_sim(furnished, NOW, product.sims[THEIRS].sid) == [2]
 
 
-async def test_a_session_goes_on_until_its_end_which_is_no_longer_its_own(
+async def test_a_session_continues_until_its_end_and_does_not_include_it(
     furnished: Store, product: Product
 ) -> None:
     await keep(furnished, product.session(1, ends=NOW + SECOND), product.session(2))
@@ -170,7 +170,7 @@ async def test_a_session_goes_on_until_its_end_which_is_no_longer_its_own(
     assert await product.of_sim(furnished, NOW + SECOND) == [2]
 
 
-async def test_a_session_that_has_yet_to_end_goes_on(furnished: Store, product: Product) -> None:
+async def test_a_session_without_an_end_continues(furnished: Store, product: Product) -> None:
     await keep(furnished, product.session(1))
     await product.end(furnished, 1, NOW + 2 * HOUR)
     assert await product.of_sim(furnished, NOW + HOUR) == [1]
@@ -202,7 +202,7 @@ async def test_a_period_has_the_sessions_that_overlap_it(
     assert await product.between(furnished) == ([1] if is_in else [])
 
 
-async def test_a_period_has_the_accounts_own_sessions_newest_first(
+async def test_a_period_has_only_the_accounts_own_sessions_newest_first(
     furnished: Store, product: Product
 ) -> None:
     await keep(
@@ -212,9 +212,7 @@ async def test_a_period_has_the_accounts_own_sessions_newest_first(
     assert await product.between(furnished, account_sid=THEIRS) == [2]
 
 
-async def test_a_period_can_be_of_those_whose_fields_are_these(
-    furnished: Store, product: Product
-) -> None:
+async def test_a_period_can_be_filtered_by_fields(furnished: Store, product: Product) -> None:
     await keep(furnished, fleet(9), sim(9), rate_plan(9), wireless_sim(9))
     usual, others = product.session(0), product.others
     special = [
@@ -258,7 +256,7 @@ async def test_a_session_outside_the_period_still_marks_its_page(
 
 
 @pytest.mark.parametrize("number", [1, 2], ids=["theirs", "unknown"])
-async def test_a_page_at_a_session_that_is_none_of_ones_own_is_refused(
+async def test_a_page_at_a_session_of_another_account_is_refused(
     furnished: Store, product: Product, number: int
 ) -> None:
     await keep(furnished, product.session(0), product.session(1, THEIRS))

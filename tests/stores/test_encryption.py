@@ -22,20 +22,20 @@ def key_file(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("secret", ["hunter2", "", "tökén", "two\nlines\n", "x" * 9999])
-def test_what_was_sealed_opens_and_shows_nothing_before(secret: str) -> None:
+def test_an_encrypted_secret_can_be_decrypted_and_is_not_visible(secret: str) -> None:
     cipher = SecretCipher([new_key()])
     sealed = cipher.seal(secret, PLACE)
     assert cipher.open(sealed, PLACE) == secret
     assert not secret or secret not in sealed
 
 
-def test_the_same_secret_is_sealed_differently_each_time() -> None:
+def test_the_same_secret_is_encrypted_differently_each_time() -> None:
     cipher = SecretCipher([new_key()])
     assert cipher.seal("hunter2", PLACE) != cipher.seal("hunter2", PLACE)
 
 
 @pytest.mark.parametrize("place", ["accounts.auth_token of AC2", "", f"{PLACE}1"])
-def test_a_secret_that_was_moved_to_another_place_opens_nothing(place: str) -> None:
+def test_a_secret_moved_to_another_place_cannot_be_decrypted(place: str) -> None:
     cipher = SecretCipher([new_key()])
     sealed = cipher.seal("hunter2", PLACE)
     cipher.open(sealed, PLACE)
@@ -46,7 +46,7 @@ def test_a_secret_that_was_moved_to_another_place_opens_nothing(place: str) -> N
     assert "hunter2" not in str(refused.value)
 
 
-def test_another_key_opens_nothing() -> None:
+def test_another_key_cannot_decrypt() -> None:
     sealed = SecretCipher([new_key()]).seal("hunter2", PLACE)
     with pytest.raises(
         ConfigurationError, match=f"the secret of {PLACE} was sealed with another key"
@@ -59,13 +59,13 @@ def test_another_key_opens_nothing() -> None:
     [lambda sealed: sealed[:-4], lambda _: "", str.swapcase],
     ids=["cut off", "empty", "changed"],
 )
-def test_what_was_damaged_opens_nothing(damage: Callable[[str], str]) -> None:
+def test_a_damaged_secret_cannot_be_decrypted(damage: Callable[[str], str]) -> None:
     cipher = SecretCipher([new_key()])
     with pytest.raises(ConfigurationError):
         cipher.open(damage(cipher.seal("hunter2", PLACE)), PLACE)
 
 
-def test_the_first_of_several_keys_seals_and_the_others_still_open() -> None:
+def test_the_first_of_several_keys_encrypts_and_the_others_still_decrypt() -> None:
     old, new = new_key(), new_key()
     sealed_before = SecretCipher([old]).seal("hunter2", PLACE)
     cipher = SecretCipher([new, old])
@@ -73,7 +73,7 @@ def test_the_first_of_several_keys_seals_and_the_others_still_open() -> None:
     assert SecretCipher([new]).open(cipher.seal("hunter2", PLACE), PLACE) == "hunter2"
 
 
-def test_a_key_is_told_by_an_id_that_tells_nothing_of_it() -> None:
+def test_a_keys_id_reveals_nothing_about_the_key() -> None:
     key = new_key()
     (key_id,) = SecretCipher([key]).key_ids
     assert SecretCipher([new_key(), key]).key_ids[1] == key_id
@@ -82,7 +82,7 @@ def test_a_key_is_told_by_an_id_that_tells_nothing_of_it() -> None:
 
 
 @pytest.mark.parametrize("key", ["", "abc", "ä" * 44, "x" * 40, f"{'x' * 42}="])
-def test_what_is_no_key_is_refused_without_showing_it(key: str) -> None:
+def test_an_invalid_key_is_refused_without_showing_it(key: str) -> None:
     with pytest.raises(
         ConfigurationError, match="a key must be 32 bytes in URL-safe Base64"
     ) as refused:
@@ -98,7 +98,7 @@ def test_without_any_key_there_is_no_cipher() -> None:
 # ---- key files -----------------------------------------------------------------------------------
 
 
-def test_a_key_file_is_made_once_for_its_owner_alone(key_file: Path) -> None:
+def test_a_key_file_is_created_once_and_only_its_owner_can_read_it(key_file: Path) -> None:
     make_key_file(key_file)
     sealed = SecretCipher.in_file(key_file).seal("hunter2", PLACE)
     assert key_file.stat().st_mode & 0o777 == 0o600
@@ -113,7 +113,7 @@ def test_a_key_file_can_have_several_keys_one_a_line(key_file: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", b"\xff\xfe\0", b"hunter2\n", b"key: hunter2\n"])
-def test_a_file_with_something_else_is_refused_and_left_as_it_is(
+def test_a_file_with_other_content_is_refused_and_left_unchanged(
     key_file: Path, content: bytes
 ) -> None:
     key_file.write_bytes(content)
@@ -123,7 +123,7 @@ def test_a_file_with_something_else_is_refused_and_left_as_it_is(
     assert key_file.read_bytes() == content
 
 
-def test_a_file_that_cant_be_used_is_refused_with_its_name(tmp_path: Path) -> None:
+def test_an_unusable_file_is_refused_with_its_name(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=f"the key file {tmp_path} can't be used: "):
         SecretCipher.in_file(tmp_path)
 

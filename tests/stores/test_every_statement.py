@@ -1,9 +1,9 @@
 """The plan of every SQL statement: which index finds its rows, and in which order.
 
-A walk runs all methods of all tables, with every combination of filters, and each place in the code
-that runs a statement has to be among what it came by. So a statement that is new is examined too,
-or the walk fails. SQLite is asked about the statements as they are run: with their values bound,
-not written out, since it knows more about a value that it can see.
+A walk runs all methods of all tables, with every combination of filters, and must reach every place
+in the code that runs a statement. So a new statement is examined too, or the test fails. SQLite
+explains the statements as they are run: with their values bound, not written out, since it plans
+differently if it sees a value.
 """
 
 import ast
@@ -68,16 +68,24 @@ Place = tuple[str, int]
 STORE: Final = Path(callbacks_module.__file__).parent
 
 ALLOWED: Final = (
-    # what the statement is, the step of its plan, and why it may be so
+    # a pattern of the statement, a pattern of the plan's step, and why the step is allowed
     (r"", r"SCAN (new|\d+-ROW VALUES CLAUSE|\d+ CONSTANT ROWS?|CONSTANT ROW)", "its own values"),
-    (r"FROM open_attempts|count", r"SCAN open_attempts", "no more than are under way at once"),
-    (r"FROM batched_callbacks", r"SCAN batched_callbacks", "all that is left, once, at the start"),
-    (r"FROM shadows WHERE result = 'open'", r"SCAN shadows USING INDEX shadows_open", "those"),
+    (r"FROM open_attempts|count", r"SCAN open_attempts", "at most as many as attempts in progress"),
+    (
+        r"FROM batched_callbacks",
+        r"SCAN batched_callbacks",
+        "all remaining ones, once, at the start",
+    ),
+    (
+        r"FROM shadows WHERE result = 'open'",
+        r"SCAN shadows USING INDEX shadows_open",
+        "only open ones",
+    ),
     (r"SELECT account_sid, count", r"SCAN .* INDEX callbacks_scheduled", "once, at the start"),
     (r"SELECT total\(due_us", r"SCAN .* INDEX callbacks_due", "now and then, beside the commits"),
-    (r"FROM accounts WHERE true", r"SCAN accounts", "all that there are are asked for"),
+    (r"FROM accounts WHERE true", r"SCAN accounts", "the query is for all accounts"),
     (r"token_keys", r"SCAN token_keys", "has one row"),
-    (r"GROUP BY account_sid, url", r"USE TEMP B-TREE FOR GROUP BY", "of one piece of a time"),
+    (r"GROUP BY account_sid, url", r"USE TEMP B-TREE FOR GROUP BY", "of one part of a period"),
     (r"FROM command_uses", r"USE TEMP B-TREE", "of the time that is asked for"),
     (r"_sessions_ending WHERE sim_sid", r"USE TEMP B-TREE FOR ORDER BY", "few that have not ended"),
     (
@@ -401,7 +409,7 @@ def all_places() -> set[tuple[str, int, int]]:
 
 @pytest.fixture(scope="module")
 def walked() -> tuple[Walk, set[Place]]:
-    """Walk once; return what was run, and from where."""
+    """Walk once; return the recorded statements, and the lines of code that ran them."""
     passed = set[Place]()
 
     def noting(method: Any) -> Any:
@@ -453,9 +461,7 @@ def _index_in(step: str) -> str:
     return "" if found is None else found[1]
 
 
-def test_the_walk_comes_by_each_place_that_runs_a_statement(
-    walked: tuple[Walk, set[Place]],
-) -> None:
+def test_the_walk_reaches_each_place_that_runs_a_statement(walked: tuple[Walk, set[Place]]) -> None:
     passed = walked[1]
     missed = [
         (name, first)
@@ -497,9 +503,7 @@ def mutant(module: ModuleType, old: str, new: str) -> dict[str, Any]:
     ],
     ids=["when a lane is due, as it was", "a token without its index"],
 )
-def test_a_statement_that_looks_through_the_history_is_found_out(
-    old: str, new: str, step: Work
-) -> None:
+def test_a_statement_that_scans_the_history_is_detected(old: str, new: str, step: Work) -> None:
     walk = Walk()
     assert walk.recorded.faults() == []
     names = mutant(callbacks_module, old, new)

@@ -113,9 +113,7 @@ BEFORE_IT_FAILS = [
 
 
 @pytest.mark.parametrize("steps", BEFORE_IT_FAILS)
-def test_work_that_fails_takes_nothing_of_the_others_with_it(
-    bench: Bench, steps: list[Work]
-) -> None:
+def test_failing_work_does_not_undo_the_others(bench: Bench, steps: list[Work]) -> None:
     failures = bench.failures(add(1), add(2, 3), then(*steps, break_off), add(4), look, add(5))
     assert failures == [None, None, Broken, None, None, None]
     assert bench.numbers() == [1, 2, 3, 4, 5]
@@ -124,18 +122,18 @@ def test_work_that_fails_takes_nothing_of_the_others_with_it(
 
 
 @pytest.mark.parametrize("steps", BEFORE_IT_FAILS)
-def test_work_of_which_each_piece_fails_leaves_nothing(bench: Bench, steps: list[Work]) -> None:
+def test_if_each_piece_of_work_fails_nothing_is_left(bench: Bench, steps: list[Work]) -> None:
     failing = then(*steps, break_off)
     assert bench.failures(failing, failing, failing) == [Broken, Broken, Broken]
     assert bench.numbers() == []
 
 
-def test_work_sees_what_the_work_before_it_did(bench: Bench) -> None:
+def test_work_sees_the_changes_of_the_work_before_it(bench: Bench) -> None:
     *_, counted = bench.do(add(1), add(2), lambda tx: tx.callbacks.unfinished())
     assert counted.result == {OURS: 2}
 
 
-def test_looking_at_other_records_leaves_callbacks_to_be_written_together(bench: Bench) -> None:
+def test_reading_other_records_does_not_split_the_writes_of_callbacks(bench: Bench) -> None:
     statements = list[str]()
     bench.connection.set_trace_callback(statements.append)
     bench.do(then(add(1), lambda tx: tx.supersim.sims.page(OURS, {}, PageWindow(9)), add(2, 3, 4)))
@@ -144,14 +142,14 @@ def test_looking_at_other_records_leaves_callbacks_to_be_written_together(bench:
     assert bench.numbers() == [1, 2, 3, 4]
 
 
-def test_work_does_not_see_what_failed_before_it(bench: Bench) -> None:
+def test_work_does_not_see_changes_that_failed_before_it(bench: Bench) -> None:
     *_, counted = bench.do(
         add(1), then(add(2), look, break_off), lambda tx: tx.callbacks.unfinished()
     )
     assert counted.result == {OURS: 1}
 
 
-def test_a_key_that_failing_work_gave_is_free(bench: Bench) -> None:
+def test_a_key_that_failing_work_used_is_free(bench: Bench) -> None:
     *_, looking, _ = bench.do(
         then(add(1, key="x"), break_off),
         lambda tx: tx.callbacks.with_key(OURS, "x"),
@@ -161,19 +159,19 @@ def test_a_key_that_failing_work_gave_is_free(bench: Bench) -> None:
     assert bench.numbers() == [2]
 
 
-def test_a_key_that_other_work_gave_is_still_taken_after_some_failed(bench: Bench) -> None:
+def test_a_key_that_other_work_used_is_still_taken_after_a_failure(bench: Bench) -> None:
     *_, looking = bench.do(
         add(1, key="x"), then(add(2), break_off), lambda tx: tx.callbacks.with_key(OURS, "x")
     )
     assert looking.result == callback(1, key="x")
 
 
-def test_what_failing_work_had_claimed_can_be_claimed(bench: Bench) -> None:
+def test_callbacks_that_failing_work_had_claimed_can_be_claimed(bench: Bench) -> None:
     *_, claiming = bench.do(add(1, 2), then(claim, break_off), claim)
     assert [one.callback.sid for one in claiming.result] == [callback(1).sid, callback(2).sid]
 
 
-def test_an_account_that_was_not_saved_after_all_is_not_seen(bench: Bench) -> None:
+def test_an_account_whose_save_was_undone_is_not_seen(bench: Bench) -> None:
     def save_look_and_break(tx: Transaction) -> None:
         tx.accounts.save(replace(account(), auth_token="undone"))
         tx.accounts.get(OURS)
@@ -189,20 +187,20 @@ def test_an_account_that_was_not_saved_after_all_is_not_seen(bench: Bench) -> No
 @pytest.mark.parametrize(
     "refused",
     [
-        pytest.param(add(1), id="a callback that there is already"),
+        pytest.param(add(1), id="an existing callback"),
         pytest.param(add(9, key="taken"), id="a key that is taken"),
         pytest.param(then(add(9, key="taken"), look), id="a key that is taken, seen at once"),
-        pytest.param(lambda tx: tx.supersim.sims.add(sim(1)), id="a SIM that there is already"),
+        pytest.param(lambda tx: tx.supersim.sims.add(sim(1)), id="an existing SIM"),
     ],
 )
-def test_what_the_database_refuses_fails_alone(bench: Bench, refused: Work) -> None:
+def test_only_the_work_that_the_database_refuses_fails(bench: Bench, refused: Work) -> None:
     bench.do(add(1), add(2, key="taken"), lambda tx: tx.supersim.sims.add(sim(1)))
     failures = bench.failures(add(3), refused, add(4), look)
     assert failures == [None, sqlite3.IntegrityError, None, None]
     assert bench.numbers() == [1, 2, 3, 4]
 
 
-def test_a_claim_that_is_done_anew_claims_the_same(bench: Bench) -> None:
+def test_a_repeated_claim_claims_the_same(bench: Bench) -> None:
     bench.do(add(1, 2))
     claiming, refused, claiming_more = bench.do(
         lambda tx: tx.callbacks.claim(OUR_LANE, NOW, limit=1), add(1), claim
@@ -212,7 +210,7 @@ def test_a_claim_that_is_done_anew_claims_the_same(bench: Bench) -> None:
     assert [one.callback.sid for one in claiming_more.result] == [callback(2).sid]
 
 
-def test_of_two_with_one_key_the_first_one_is_kept(bench: Bench) -> None:
+def test_the_first_of_two_with_one_key_is_stored(bench: Bench) -> None:
     failures = bench.failures(add(1, key="x"), add(2, key="x"), add(3, key="y"))
     assert failures == [None, sqlite3.IntegrityError, None]
     assert bench.numbers() == [1, 3]
@@ -229,9 +227,7 @@ UNWRITABLE = [
 
 
 @pytest.mark.parametrize("unwritable", UNWRITABLE)
-def test_a_value_that_cant_be_kept_is_the_fault_of_whoever_gave_it(
-    bench: Bench, unwritable: Any
-) -> None:
+def test_only_the_work_that_used_an_unstorable_value_fails(bench: Bench, unwritable: Any) -> None:
     failures = bench.failures(
         add(1), lambda tx: tx.callbacks.add(unwritable), look, then(add(2), look), add(3)
     )
@@ -239,7 +235,7 @@ def test_a_value_that_cant_be_kept_is_the_fault_of_whoever_gave_it(
     assert bench.numbers() == [1, 2, 3]
 
 
-def test_work_that_the_database_refuses_alone_is_done_once(bench: Bench) -> None:
+def test_work_that_the_database_refuses_alone_runs_once(bench: Bench) -> None:
     bench.do(add(1))
     done = list[str]()
     bench.failures(then(lambda tx: done.append("done"), add(1)))
@@ -258,7 +254,7 @@ def telling(told: list[str], name: str) -> Work:
     return work
 
 
-def test_who_asks_is_told_how_its_own_work_ended(bench: Bench) -> None:
+def test_each_job_is_notified_of_its_own_result(bench: Bench) -> None:
     told = list[str]()
     bench.do(
         telling(told, "first"), then(telling(told, "second"), break_off), telling(told, "third")
@@ -266,7 +262,7 @@ def test_who_asks_is_told_how_its_own_work_ended(bench: Bench) -> None:
     assert told == ["first durable", "second undone", "third durable"]
 
 
-def test_work_that_is_done_anew_tells_of_each_time_by_itself(bench: Bench) -> None:
+def test_repeated_work_reports_each_run_separately(bench: Bench) -> None:
     told = list[str]()
     bench.do(add(1))
     times = iter("abcdef")
@@ -286,7 +282,7 @@ def test_work_that_is_done_anew_tells_of_each_time_by_itself(bench: Bench) -> No
     ]
 
 
-def test_where_the_database_is_away_all_are_told_that_nothing_is_durable(bench: Bench) -> None:
+def test_if_the_database_is_unavailable_all_learn_that_nothing_is_durable(bench: Bench) -> None:
     told = list[str]()
     bench.connection.set_authorizer(
         lambda action, table, *_: (
@@ -302,7 +298,7 @@ def test_where_the_database_is_away_all_are_told_that_nothing_is_durable(bench: 
     assert told == ["first undone", "second undone"]
 
 
-def test_on_a_full_disk_who_only_reads_does_not_suffer_for_who_writes(bench: Bench) -> None:
+def test_on_a_full_disk_reads_do_not_suffer_from_writes(bench: Bench) -> None:
     told = list[str]()
     bench.connection.execute("PRAGMA max_page_count = 1")
     failures = bench.failures(
@@ -327,7 +323,7 @@ def settled(claim: DeliveryClaim) -> Settlement:
     )
 
 
-def test_work_may_settle_what_other_work_of_the_same_commit_claimed(bench: Bench) -> None:
+def test_work_may_settle_claims_of_other_work_in_the_same_commit(bench: Bench) -> None:
     bench.do(add(1, 2, 3))
     claims = list[DeliveryClaim]()
     bench.do(
@@ -370,7 +366,9 @@ def test_rows_of_many_pieces_of_work_are_written_together(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("body", [None, b"", b"x" * 1024], ids=["no answer", "empty", "1 KiB"])
-def test_an_ordinary_answer_takes_no_statement_more(bench: Bench, body: bytes | None) -> None:
+def test_an_ordinary_response_needs_no_additional_statement(
+    bench: Bench, body: bytes | None
+) -> None:
     bench.do(add(1))
     (claimed,) = bench.result(claim)
     ending = settled(claimed)
@@ -388,7 +386,7 @@ def test_an_ordinary_answer_takes_no_statement_more(bench: Bench, body: bytes | 
     ]
 
 
-def test_looking_for_keys_writes_no_rows_apart(bench: Bench) -> None:
+def test_looking_for_keys_does_not_split_the_writes(bench: Bench) -> None:
     statements = list[str]()
     bench.connection.set_trace_callback(statements.append)
 

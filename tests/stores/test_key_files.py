@@ -40,7 +40,7 @@ def refusal_of(folder: Path, *, key: str | None = None, file: Path | None = None
     return str(refused.value)
 
 
-# ---- made, and found again -----------------------------------------------------------------------
+# ---- created, and found again --------------------------------------------------------------------
 
 
 async def test_a_new_data_file_gets_a_key_that_only_its_owner_can_read(sealed: Path) -> None:
@@ -48,7 +48,7 @@ async def test_a_new_data_file_gets_a_key_that_only_its_owner_can_read(sealed: P
     assert await token_in(sealed) == account().auth_token
 
 
-async def test_the_key_can_be_given_by_itself_or_in_a_file_elsewhere(
+async def test_the_key_can_be_given_directly_or_in_a_file_elsewhere(
     sealed: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     elsewhere = (sealed / KEY_FILE).rename(tmp_path_factory.mktemp("safe") / "key")
@@ -57,7 +57,7 @@ async def test_the_key_can_be_given_by_itself_or_in_a_file_elsewhere(
     assert not (sealed / KEY_FILE).exists()
 
 
-def test_a_key_that_is_there_stays(tmp_path: Path) -> None:
+def test_an_existing_key_stays(tmp_path: Path) -> None:
     path = tmp_path / KEY_FILE
     make_key_file(path)
     before = path.read_text()
@@ -69,7 +69,7 @@ def test_a_key_that_is_there_stays(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "why"), [("none/key", "No such file or directory"), ("k" * 300, "File name too long")]
 )
-def test_a_key_file_that_can_not_be_made_is_refused_by_its_name(
+def test_a_key_file_that_cannot_be_created_is_refused_by_its_name(
     name: str, why: str, tmp_path: Path
 ) -> None:
     path = tmp_path / name
@@ -78,7 +78,9 @@ def test_a_key_file_that_can_not_be_made_is_refused_by_its_name(
     )
 
 
-async def test_a_key_is_replaced_by_one_in_front_of_it_and_can_go_then(sealed: Path) -> None:
+async def test_a_new_key_in_front_replaces_the_old_one_which_can_then_be_removed(
+    sealed: Path,
+) -> None:
     file, newer = sealed / KEY_FILE, new_key()
     file.write_text(f"{newer}\n{file.read_text()}")
     assert await token_in(sealed) == account().auth_token
@@ -87,7 +89,7 @@ async def test_a_key_is_replaced_by_one_in_front_of_it_and_can_go_then(sealed: P
 
 
 @pytest.mark.parametrize("text", ["", "letter", "\udc80"])
-def test_what_is_no_key_is_refused_without_being_shown(text: str, tmp_path: Path) -> None:
+def test_an_invalid_key_is_refused_without_being_shown(text: str, tmp_path: Path) -> None:
     path = tmp_path / "our.key"
     path.write_bytes(text.encode(errors="surrogateescape"))
     refusal = refusal_of(tmp_path, file=path)
@@ -98,7 +100,7 @@ def test_what_is_no_key_is_refused_without_being_shown(text: str, tmp_path: Path
 # ---- lost ----------------------------------------------------------------------------------------
 
 
-def test_no_other_key_is_made_beside_a_sealed_data_file(sealed: Path) -> None:
+def test_no_other_key_is_created_beside_an_encrypted_data_file(sealed: Path) -> None:
     (sealed / KEY_FILE).unlink()
     assert refusal_of(sealed) == (
         f"the key file {sealed / KEY_FILE} is gone, and without it nobody can decrypt the"
@@ -108,13 +110,13 @@ def test_no_other_key_is_made_beside_a_sealed_data_file(sealed: Path) -> None:
     assert not (sealed / KEY_FILE).exists()
 
 
-def test_a_key_file_that_is_named_is_not_made_beside_it_either(sealed: Path) -> None:
+def test_a_named_key_file_is_not_created_beside_it_either(sealed: Path) -> None:
     path = sealed / "other.key"
     assert refusal_of(sealed, file=path).startswith(f"the key file {path} is gone")
     assert not path.exists()
 
 
-async def test_a_copy_that_is_put_back_opens_it_again(sealed: Path) -> None:
+async def test_a_restored_key_opens_the_data_again(sealed: Path) -> None:
     text = (sealed / KEY_FILE).read_text()
     (sealed / KEY_FILE).unlink()
     refusal_of(sealed)
@@ -133,7 +135,7 @@ def test_another_key_is_refused_and_neither_is_shown(sealed: Path) -> None:
 # ---- sealed or not -------------------------------------------------------------------------------
 
 
-def test_a_file_that_is_not_there_or_has_nothing_yet_is_not_sealed(tmp_path: Path) -> None:
+def test_a_missing_or_empty_file_is_not_encrypted(tmp_path: Path) -> None:
     path = tmp_path / DATA_FILE
     assert not is_sealed(path)
     assert not path.exists()
@@ -141,9 +143,7 @@ def test_a_file_that_is_not_there_or_has_nothing_yet_is_not_sealed(tmp_path: Pat
     assert not is_sealed(path)
 
 
-async def test_a_file_is_sealed_from_its_first_opening_on_though_it_is_in_use(
-    tmp_path: Path,
-) -> None:
+async def test_a_file_is_encrypted_from_its_first_opening_even_if_in_use(tmp_path: Path) -> None:
     path = tmp_path / DATA_FILE
     store = SqliteStore.open(path, SecretCipher([new_key()]))
     assert is_sealed(path)
@@ -151,7 +151,7 @@ async def test_a_file_is_sealed_from_its_first_opening_on_though_it_is_in_use(
     assert is_sealed(path)
 
 
-async def test_a_file_of_before_there_were_seals_gets_a_key(sealed: Path) -> None:
+async def test_a_file_from_before_encryption_gets_a_key(sealed: Path) -> None:
     (sealed / KEY_FILE).unlink()
     with closing(sqlite3.connect(sealed / DATA_FILE, isolation_level=None)) as connection:
         connection.execute("DELETE FROM sealed_with")
@@ -161,7 +161,7 @@ async def test_a_file_of_before_there_were_seals_gets_a_key(sealed: Path) -> Non
     assert (sealed / KEY_FILE).exists()
 
 
-def test_a_letter_gets_no_key_file(tmp_path: Path) -> None:
+def test_a_backup_letter_gets_no_key_file(tmp_path: Path) -> None:
     (tmp_path / DATA_FILE).write_bytes(b"This is not a database, it is a poem. " * 100)
     assert refusal_of(tmp_path).endswith("file is not a database")
     assert not (tmp_path / KEY_FILE).exists()

@@ -41,7 +41,7 @@ async def keep_callbacks(store: Store) -> None:
 
 @pytest.mark.parametrize(("edge", "numbers"), WINDOWS)
 @pytest.mark.parametrize("make", KINDS, ids=lambda make: make.__name__)
-async def test_a_list_has_everybodys_records_newest_first(
+async def test_a_list_has_the_records_of_all_accounts_newest_first(
     furnished: Store, make: Any, edge: dict[str, int], numbers: list[int]
 ) -> None:
     made = {number: make(number, owner) for number, owner in OWNERS.items()}
@@ -53,7 +53,7 @@ async def test_a_list_has_everybodys_records_newest_first(
 
 
 @pytest.mark.parametrize(("edge", "numbers"), WINDOWS)
-async def test_so_has_the_list_of_callbacks(
+async def test_the_list_of_callbacks_has_all_accounts_too(
     store: Store, edge: dict[str, int], numbers: list[int]
 ) -> None:
     await keep_callbacks(store)
@@ -64,7 +64,7 @@ async def test_so_has_the_list_of_callbacks(
     assert page == [callback(number, OWNERS[number]) for number in numbers]
 
 
-async def test_a_filter_holds_for_everybody(furnished: Store) -> None:
+async def test_a_filter_applies_to_all_accounts(furnished: Store) -> None:
     await keep_callbacks(furnished)
     failed = DeliveryProgress(NOW, CallbackStatus.FAILED)
     for number in (1, 2):
@@ -79,7 +79,7 @@ async def test_a_filter_holds_for_everybody(furnished: Store) -> None:
 
 
 @pytest.mark.parametrize("owner", [OURS, THEIRS])
-async def test_a_removed_record_marks_its_page_for_everybody(furnished: Store, owner: str) -> None:
+async def test_a_removed_record_of_any_account_marks_its_page(furnished: Store, owner: str) -> None:
     made = [command(1), command(2, owner), command(3, THEIRS)]
     await keep(furnished, *made)
     await furnished.transact(lambda tx: tx.wireless.commands.remove(command(2).sid))
@@ -98,12 +98,12 @@ async def test_an_accounts_own_list_still_has_no_page_at_anothers_record(furnish
         await furnished.transact(lambda tx: tx.callbacks.page(OURS, CallbackFilter(), window))
 
 
-async def test_a_record_that_nobody_has_marks_no_page(furnished: Store) -> None:
+async def test_an_unknown_record_marks_no_page(furnished: Store) -> None:
     with pytest.raises(PageNotFound):
         await page_of(furnished, type(sim(1)), PageWindow(9, after=sim(9).sid), account_sid=EVERY)
 
 
-async def test_a_callback_is_found_whoever_has_it(store: Store) -> None:
+async def test_a_callback_of_any_account_is_found(store: Store) -> None:
     await keep_callbacks(store)
     for number, owner in OWNERS.items():
         sid = callback(number).sid

@@ -73,12 +73,12 @@ async def accept(folder: Path) -> SqliteStore:
 # ---- whole ---------------------------------------------------------------------------------------
 
 
-async def test_what_a_killed_server_left_is_whole(base: Killed, killed: Path) -> None:
+async def test_data_left_by_a_killed_server_is_complete(base: Killed, killed: Path) -> None:
     assert faults_of(killed) == []
     assert await read_all(killed) == base[1]
 
 
-async def test_nothing_is_missed_after_a_stop_in_order(killed: Path) -> None:
+async def test_nothing_is_missing_after_an_orderly_stop(killed: Path) -> None:
     await opened(killed).close()
     assert not (killed / WAL).exists()
     assert faults_of(killed) == []
@@ -89,9 +89,7 @@ async def test_nothing_is_missed_after_a_stop_in_order(killed: Path) -> None:
 
 
 @pytest.mark.parametrize("is_empty", [False, True])
-async def test_a_data_file_that_is_missing_beside_its_key_is_refused(
-    is_empty: bool, killed: Path
-) -> None:
+async def test_a_missing_data_file_beside_its_key_is_refused(is_empty: bool, killed: Path) -> None:
     delete(killed, DATA_FILE, WAL, INDEX, "ringback.watermark")
     if is_empty:
         (killed / DATA_FILE).touch()
@@ -102,13 +100,13 @@ async def test_a_data_file_that_is_missing_beside_its_key_is_refused(
     assert faults_of(killed) == ["file"]
 
 
-async def test_it_is_refused_without_its_key_too_and_no_other_key_is_made(killed: Path) -> None:
+async def test_it_is_refused_without_its_key_too_and_no_other_key_is_created(killed: Path) -> None:
     delete(killed, DATA_FILE, WAL, INDEX, KEY_FILE)
     assert "is not there" in refusal_of(lambda: opened(killed))
     assert not (killed / KEY_FILE).exists()
 
 
-async def test_that_it_is_missing_can_be_accepted_once(killed: Path) -> None:
+async def test_the_loss_can_be_accepted_once(killed: Path) -> None:
     delete(killed, DATA_FILE, WAL, INDEX)
     store = await accept(killed)
     assert await store.transact(lambda tx: tx.accounts.all()) == []
@@ -117,7 +115,7 @@ async def test_that_it_is_missing_can_be_accepted_once(killed: Path) -> None:
     assert "is not there" in refusal_of(lambda: opened(killed))
 
 
-async def test_a_command_makes_new_data_which_can_be_missed_from_then_on(tmp_path: Path) -> None:
+async def test_new_data_created_by_a_command_is_missed_if_lost_later(tmp_path: Path) -> None:
     store = DataFolder(tmp_path).open_beside()
     await store.transact(lambda tx: tx.accounts.add(account(), []))
     await store.close()
@@ -126,9 +124,7 @@ async def test_a_command_makes_new_data_which_can_be_missed_from_then_on(tmp_pat
 
 
 @pytest.mark.parametrize("step", ["mark", "key", "touch"])
-def test_a_start_that_died_while_it_made_new_data_has_lost_nothing(
-    step: str, tmp_path: Path
-) -> None:
+def test_a_start_that_died_while_creating_data_has_lost_nothing(step: str, tmp_path: Path) -> None:
     write_mark(tmp_path / DATA_FILE, DurableCommitMark(0))
     if step != "mark":
         shutil.copy(_a_key(tmp_path), tmp_path / KEY_FILE)
@@ -146,13 +142,13 @@ def _a_key(folder: Path) -> Path:
 # ---- the WAL -------------------------------------------------------------------------------------
 
 
-async def test_a_wal_that_was_deleted_is_missed(killed: Path) -> None:
+async def test_a_deleted_wal_is_noticed(killed: Path) -> None:
     delete(killed, WAL)
     assert_refused(killed, "ringback.db-wal is gone, and with it")
     assert faults_of(killed) == ["wal"]
 
 
-async def test_a_wal_that_was_deleted_with_its_index_is_missed(killed: Path) -> None:
+async def test_a_wal_deleted_with_its_index_is_noticed(killed: Path) -> None:
     delete(killed, WAL, INDEX)
     assert_refused(killed, "is older than the data that was here")
     assert faults_of(killed) == ["age"]
@@ -166,13 +162,13 @@ async def test_an_old_copy_in_place_of_the_data_is_noticed(base: Killed, killed:
 
 
 @pytest.mark.parametrize("length", [0, 32, 32 + FRAME, 32 + 5 * FRAME + 100])
-async def test_a_wal_that_was_cut_is_noticed(length: int, killed: Path) -> None:
+async def test_a_truncated_wal_is_noticed(length: int, killed: Path) -> None:
     with (killed / WAL).open("r+b") as file:
         file.truncate(length)
     assert_refused(killed, "ringback.db-wal is ")
 
 
-async def test_the_loss_can_be_accepted_and_what_is_left_is_served(killed: Path) -> None:
+async def test_the_loss_can_be_accepted_and_the_rest_is_served(killed: Path) -> None:
     delete(killed, WAL, INDEX)
     store = await accept(killed)
     assert await store.transact(lambda tx: tx.callbacks.get(OURS, callback(0).sid)) is not None
@@ -187,7 +183,7 @@ def flip(path: Path, place: int) -> None:
 
 
 @pytest.mark.parametrize("place", [16, 32 + 8, 32 + 16, 32 + 100, 32 + 3 * FRAME + 24])
-async def test_after_a_power_cut_a_damaged_wal_is_known_by_the_commits_behind(
+async def test_after_a_power_cut_a_damaged_wal_is_recognised_by_later_commits(
     place: int, killed: Path
 ) -> None:
     # After a power cut, the index in shared memory is gone.
@@ -196,7 +192,7 @@ async def test_after_a_power_cut_a_damaged_wal_is_known_by_the_commits_behind(
     assert_refused(killed, "ringback.db-wal is damaged")
 
 
-async def test_after_a_power_cut_a_torn_end_is_none(killed: Path) -> None:
+async def test_after_a_power_cut_an_incomplete_end_is_no_damage(killed: Path) -> None:
     (killed / INDEX).write_bytes(b"")
     whole = (killed / WAL).read_bytes()
     (killed / WAL).write_bytes(whole + whole[32 : 32 + FRAME] + whole[:100])
@@ -216,7 +212,7 @@ async def test_an_index_from_before_a_power_cut_proves_nothing(
     await opened(killed).close()
 
 
-async def test_a_wal_that_another_process_deletes_meanwhile_as_it_closes_is_not_missed(
+async def test_a_wal_that_another_process_deletes_when_closing_is_not_missed(
     killed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read = wal_integrity._Index.read
@@ -233,7 +229,7 @@ async def test_a_wal_that_another_process_deletes_meanwhile_as_it_closes_is_not_
     assert not (killed / WAL).exists()
 
 
-async def test_a_wal_that_begins_anew_is_not_missed(killed: Path) -> None:
+async def test_a_restarted_wal_is_not_missed(killed: Path) -> None:
     old = (killed / INDEX).read_bytes()
     store = opened(killed)
     with closing(sqlite3.connect(killed / DATA_FILE)) as connection:
@@ -271,7 +267,7 @@ asyncio.run(commit())
 """
 
 
-def test_no_kill_makes_a_start_be_refused_and_no_commit_is_lost(tmp_path: Path) -> None:
+def test_no_kill_prevents_a_start_or_loses_a_commit(tmp_path: Path) -> None:
     known = -1
     for turn in range(8):
         command = [sys.executable, "-c", COMMIT, str(tmp_path)]
@@ -298,7 +294,7 @@ async def _count(folder: Path) -> int:
 # ---- the watermark -------------------------------------------------------------------------------
 
 
-async def test_commits_get_a_number_once_a_second_at_most_and_reads_none(
+async def test_commits_update_the_watermark_at_most_once_a_second_and_reads_never(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [0.0]
@@ -326,7 +322,7 @@ async def test_commits_get_a_number_once_a_second_at_most_and_reads_none(
     assert numbers == [2, 2, 2, 3]
 
 
-async def test_a_commit_that_is_undone_moves_no_mark(tmp_path: Path) -> None:
+async def test_an_undone_commit_does_not_move_the_watermark(tmp_path: Path) -> None:
     store = opened(tmp_path)
     await store.transact(lambda tx: tx.accounts.add(account(), []))
     before = read_mark(tmp_path / DATA_FILE)
@@ -341,7 +337,7 @@ async def test_a_commit_that_is_undone_moves_no_mark(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", [b"", b"\xff", b"letter", b"0000000001"])
-async def test_a_watermark_that_says_nothing_is_in_nobodys_way(text: bytes, killed: Path) -> None:
+async def test_an_empty_watermark_prevents_nothing(text: bytes, killed: Path) -> None:
     mark_path(killed / DATA_FILE).write_bytes(text)
     await opened(killed).close()
     assert read_mark(killed / DATA_FILE) is not None

@@ -42,7 +42,7 @@ async def test_it_is_found_by_its_sid_and_by_its_name(store: Store, make: Make) 
 
 
 @pytest.mark.parametrize("name", ["zoë's", "Zoë", "", "None", "%"])
-async def test_another_name_finds_none(store: Store, make: Make, name: str) -> None:
+async def test_another_name_finds_nothing(store: Store, make: Make, name: str) -> None:
     await keep(store, replace(make(1), unique_name="Zoë's"), replace(make(2), unique_name=None))
     assert await found(store, make, name) is None
 
@@ -70,7 +70,7 @@ async def test_many_may_have_no_name(store: Store, make: Make) -> None:
     assert await found(store, make, nameless[1].sid) == nameless[1]
 
 
-async def test_its_sid_goes_before_the_same_name_of_another(store: Store, make: Make) -> None:
+async def test_its_sid_takes_precedence_over_anothers_equal_name(store: Store, make: Make) -> None:
     await keep(store, replace(make(1), unique_name=make(2).sid), make(2))
     assert await found(store, make, make(2).sid) == make(2)
 
@@ -82,7 +82,7 @@ async def test_a_sid_of_another_account_is_a_name_like_any_other(store: Store, m
     assert await found(store, make, theirs.sid) == odd
 
 
-async def test_it_is_found_by_its_new_name_alone(store: Store, make: Make) -> None:
+async def test_it_is_found_only_by_its_new_name(store: Store, make: Make) -> None:
     await keep(store, replace(make(1), unique_name="old"))
     renamed = replace(make(1), unique_name="new")
     await store.transact(lambda tx: table_of(tx, type(renamed)).save(renamed))
@@ -90,7 +90,7 @@ async def test_it_is_found_by_its_new_name_alone(store: Store, make: Make) -> No
     assert await found(store, make, "old") is None
 
 
-async def test_a_name_that_was_taken_away_is_free(store: Store, make: Make) -> None:
+async def test_a_removed_name_is_free(store: Store, make: Make) -> None:
     await keep(store, replace(make(1), unique_name="x"))
     nameless = replace(make(1), unique_name=None)
     await store.transact(lambda tx: table_of(tx, type(nameless)).save(nameless))
@@ -99,9 +99,7 @@ async def test_a_name_that_was_taken_away_is_free(store: Store, make: Make) -> N
     assert await found(store, make, "x") == again
 
 
-async def test_a_record_that_was_removed_is_found_no_more_and_its_name_is_free(
-    store: Store, make: Make
-) -> None:
+async def test_a_removed_record_is_not_found_and_its_name_is_free(store: Store, make: Make) -> None:
     gone = replace(make(1), unique_name="x")
     await keep(store, gone)
     await store.transact(lambda tx: table_of(tx, KINDS[make]).remove(gone.sid))

@@ -38,7 +38,7 @@ async def urls_of(store: Store) -> dict[str, str]:
     return {entry.place.name: entry.url for entry in await record_of(store).entries()}
 
 
-async def test_its_entries_name_places_as_the_api_names_parameters(furnished: Store) -> None:
+async def test_entries_name_places_like_the_apis_parameters(furnished: Store) -> None:
     odd = CallbackUrl.parse(OLD).with_warnings("the request was odd")
     both = replace(with_sms_url(1), ip_commands=CallbackTarget(odd, HttpMethod.GET))
     sim = replace(
@@ -55,14 +55,14 @@ async def test_its_entries_name_places_as_the_api_names_parameters(furnished: St
     ]
 
 
-async def test_it_reads_more_than_a_page(furnished: Store) -> None:
+async def test_it_reads_more_than_one_page(furnished: Store) -> None:
     await keep(furnished, *(with_sms_url(number) for number in range(2001, PAGE_SIZE + 2002)))
     names = {entry.place.name for entry in await record_of(furnished, account_sid=OURS).entries()}
     assert len(names) == PAGE_SIZE + 1
 
 
 @pytest.mark.parametrize(("account_sid", "owners"), [(None, [THEIRS, OURS]), (OURS, [OURS])])
-async def test_it_is_of_all_accounts_or_of_one(
+async def test_it_covers_all_accounts_or_one(
     furnished: Store, account_sid: str | None, owners: list[str]
 ) -> None:
     await keep(furnished, with_sms_url(1), with_sms_url(2, THEIRS))
@@ -70,12 +70,12 @@ async def test_it_is_of_all_accounts_or_of_one(
     assert [entry.place.account_sid for entry in entries] == owners
 
 
-async def test_its_source_says_where_it_is_found_again(furnished: Store) -> None:
+async def test_its_source_text_says_how_to_find_it_again(furnished: Store) -> None:
     source: Mapping[str, Any] = record_of(furnished, account_sid=OURS).spec
     assert source == {"kind": "store", "data": "data", "account": OURS}
 
 
-async def test_edits_are_made_where_nobody_was_faster(furnished: Store) -> None:
+async def test_an_edit_is_made_only_if_the_url_has_not_changed(furnished: Store) -> None:
     await keep(furnished, *(with_sms_url(number) for number in (1, 2)), with_sms_url(3, url=NEW))
     edits = [
         UrlEdit(place(1), OLD, NEW),
@@ -98,7 +98,7 @@ async def test_edits_are_made_where_nobody_was_faster(furnished: Store) -> None:
     assert changed.date_updated == LATER
 
 
-async def test_an_edit_is_undone_by_the_one_that_leads_back(furnished: Store) -> None:
+async def test_an_edit_is_undone_by_the_opposite_one(furnished: Store) -> None:
     await keep(furnished, with_sms_url(1))
     edit = UrlEdit(place(1), OLD, NEW)
     record = record_of(furnished)
@@ -107,7 +107,7 @@ async def test_an_edit_is_undone_by_the_one_that_leads_back(furnished: Store) ->
     assert list((await urls_of(furnished)).values()) == [OLD]
 
 
-async def test_more_edits_than_a_transaction_has_end_in_their_order(furnished: Store) -> None:
+async def test_more_edits_than_a_transaction_holds_finish_in_order(furnished: Store) -> None:
     numbers = range(1, 204)
     await keep(furnished, *(with_sms_url(number) for number in numbers if number % 2))
     edits = [UrlEdit(place(number), OLD, NEW) for number in numbers]
@@ -116,7 +116,7 @@ async def test_more_edits_than_a_transaction_has_end_in_their_order(furnished: S
     ]
 
 
-async def test_the_record_of_one_account_changes_no_other(furnished: Store) -> None:
+async def test_the_source_of_one_account_changes_no_other(furnished: Store) -> None:
     await keep(furnished, with_sms_url(1, THEIRS))
     record = record_of(furnished, account_sid=OURS)
     edits = [UrlEdit(place(1, owner), OLD, NEW) for owner in (None, OURS, THEIRS)]
@@ -124,7 +124,7 @@ async def test_the_record_of_one_account_changes_no_other(furnished: Store) -> N
     assert list((await urls_of(furnished)).values()) == [OLD]
 
 
-async def test_a_new_url_that_cant_be_called_changes_nothing_at_all(furnished: Store) -> None:
+async def test_a_new_url_that_cannot_be_called_changes_nothing(furnished: Store) -> None:
     await keep(furnished, with_sms_url(1), with_sms_url(2))
     edits = [UrlEdit(place(1), OLD, NEW), UrlEdit(place(2), OLD, "https://u:pass@a.example/#rc=9")]
     with pytest.raises(ConfigurationError, match=f"{place(2).name}: .*rc must be") as refused:
@@ -134,7 +134,7 @@ async def test_a_new_url_that_cant_be_called_changes_nothing_at_all(furnished: S
 
 
 @pytest.mark.parametrize(("account_sid", "owners"), [(None, [OURS, THEIRS]), (THEIRS, [THEIRS])])
-async def test_it_knows_how_the_callbacks_of_its_accounts_went(
+async def test_it_reports_the_results_of_its_accounts_callbacks(
     store: Store, account_sid: str | None, owners: list[str]
 ) -> None:
     await keep(store, callback(1), callback(2, THEIRS), callback(3, created=LATER))
@@ -142,7 +142,7 @@ async def test_it_knows_how_the_callbacks_of_its_accounts_went(
     assert [(each.account_sid, each.waiting) for each in totals] == [(own, 1) for own in owners]
 
 
-async def test_it_finds_accounts_with_what_signs_their_callbacks(store: Store) -> None:
+async def test_it_finds_accounts_with_the_secrets_that_sign_their_callbacks(store: Store) -> None:
     record = record_of(store)
     assert await record.account(OURS) == account(OURS)
     assert await record.account("AC" + "9" * 32) is None

@@ -33,7 +33,7 @@ async def test_the_next_page_follows_the_last_record_of_this_one(store: Store) -
     assert await sims_on(store, PageWindow(2, after=sim(3).sid)) == [sim(2), sim(1)]
 
 
-async def test_the_previous_page_leads_up_to_the_first_record_of_this_one(store: Store) -> None:
+async def test_the_previous_page_ends_at_the_first_record_of_this_one(store: Store) -> None:
     await keep(store, *map(sim, range(5)))
     assert await sims_on(store, PageWindow(2, before=sim(1).sid)) == [sim(3), sim(2)]
 
@@ -43,7 +43,7 @@ async def test_nothing_follows_the_oldest_record(store: Store) -> None:
     assert await sims_on(store, PageWindow(2, after=sim(0).sid)) == []
 
 
-async def test_nothing_leads_up_to_the_newest_record(store: Store) -> None:
+async def test_nothing_precedes_the_newest_record(store: Store) -> None:
     await keep(store, sim(0), sim(1))
     assert await sims_on(store, PageWindow(2, before=sim(1).sid)) == []
 
@@ -57,7 +57,7 @@ async def test_records_added_meanwhile_neither_repeat_nor_hide_one(store: Store)
     assert seen == [sim(number) for number in reversed(range(10))]
 
 
-async def test_going_back_meets_the_records_that_were_added_meanwhile(store: Store) -> None:
+async def test_going_back_shows_records_added_meanwhile(store: Store) -> None:
     await keep(store, *map(sim, range(6)))
     page = await sims_on(store, PageWindow(3, after=sim(3).sid))
     await keep(store, sim(6), sim(7))
@@ -175,7 +175,7 @@ async def keep_some(store: Store) -> None:
 @pytest.mark.parametrize("whose", [OURS, EVERY])
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("size", [1, 2, 50])
-async def test_pages_that_look_at_few_records_are_the_list_together(
+async def test_pages_that_examine_few_records_add_up_to_the_list(
     furnished: Store, kind: str, whose: str, size: int
 ) -> None:
     await keep_some(furnished)
@@ -215,21 +215,21 @@ async def _walked(
     raise AssertionError("there is no end of it")
 
 
-async def test_a_page_that_is_full_has_not_stopped_anywhere(furnished: Store) -> None:
+async def test_a_full_page_has_not_stopped_anywhere(furnished: Store) -> None:
     await keep_some(furnished)
     which, window = CallbackFilter(source=Source.KORE), PageWindow(3, examining=4)
     page = await furnished.transact(lambda tx: tx.callbacks.page(OURS, which, window))
     assert (numbers_of(page), page.stopped_at) == ([29, 28, 27], None)
 
 
-async def test_a_page_says_where_it_stopped(furnished: Store) -> None:
+async def test_a_page_says_where_it_stopped_examining(furnished: Store) -> None:
     await keep_some(furnished)
     which, window = CallbackFilter(source=Source.TWILIO), PageWindow(9, examining=8)
     page = await furnished.transact(lambda tx: tx.callbacks.page(OURS, which, window))
     assert (numbers_of(page), page.stopped_at) == ([22], callback(22).sid)
 
 
-async def test_what_an_index_leads_to_needs_no_looking_at(furnished: Store) -> None:
+async def test_records_found_by_an_index_need_no_examining(furnished: Store) -> None:
     await keep_some(furnished)
     if isinstance(furnished, MemoryStore):
         return
@@ -240,7 +240,7 @@ async def test_what_an_index_leads_to_needs_no_looking_at(furnished: Store) -> N
         assert (len(page) > 0, page.stopped_at) == (True, None)
 
 
-async def test_the_oldest_are_looked_for_among_so_many(furnished: Store) -> None:
+async def test_the_search_for_the_oldest_examines_a_limited_number(furnished: Store) -> None:
     await keep_some(furnished)
     which, after, found = CallbackFilter(source=Source.TWILIO), None, list[int]()
     for _ in range(9):

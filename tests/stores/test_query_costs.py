@@ -80,7 +80,7 @@ class _Undone(Exception):
 
 
 @pytest.mark.parametrize("work", WORK.values(), ids=WORK)
-def test_what_the_engine_asks_costs_the_same_after_any_history(
+def test_the_engines_queries_cost_the_same_after_any_history(
     stores: tuple[CountedStore, CountedStore], work: Callable[[Transaction], Any]
 ) -> None:
     def undone(tx: Transaction) -> None:
@@ -98,7 +98,7 @@ def test_what_the_engine_asks_costs_the_same_after_any_history(
     assert 0 < much <= little + 10
 
 
-def test_a_sweep_costs_so_much_for_each_lane(stores: tuple[CountedStore, CountedStore]) -> None:
+def test_a_sweep_has_a_fixed_cost_for_each_lane(stores: tuple[CountedStore, CountedStore]) -> None:
     store = stores[1]
     half = store.steps_of(lambda tx: tx.callbacks.waiting(limit=LANES // 2))
     assert store.steps_of(lambda tx: tx.callbacks.waiting()) < 2.5 * half
@@ -131,7 +131,7 @@ COMBINATIONS = [
 
 @pytest.mark.parametrize("edge", ["newest", "after", "before"])
 @pytest.mark.parametrize("account_sid", [OURS, EVERY])
-def test_a_page_costs_the_same_after_any_history_whatever_it_is_filtered_by(
+def test_a_page_costs_the_same_after_any_history_with_any_filter(
     stores: tuple[CountedStore, CountedStore], account_sid: str, edge: str
 ) -> None:
     def steps_of(store: CountedStore, which: CallbackFilter) -> int:
@@ -146,7 +146,7 @@ def test_a_page_costs_the_same_after_any_history_whatever_it_is_filtered_by(
 
 
 @pytest.mark.parametrize("account_sid", [OURS, EVERY])
-def test_what_is_replayed_is_looked_for_at_the_same_cost(
+def test_the_search_for_callbacks_to_replay_costs_the_same(
     stores: tuple[CountedStore, CountedStore], account_sid: str
 ) -> None:
     def steps_of(store: CountedStore, which: CallbackFilter) -> int:

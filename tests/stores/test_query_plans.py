@@ -1,7 +1,7 @@
 """No SQLite query reads a whole table or sorts its result: an index has the rows in order.
 
-The statements are those that the store really runs; SQLite itself says how it will. That there are
-no others is in `test_every_statement.py`.
+The statements are those that the store really runs; SQLite itself explains its plan.
+`test_every_statement.py` makes sure that there are no others.
 """
 
 import re
@@ -170,12 +170,12 @@ def check(steps: list[str]) -> None:
     assert [step for step in steps if "SCAN" in step or "TEMP B-TREE" in step] == []
 
 
-def test_a_step_that_reads_a_whole_table_is_found_out(plans: Plans) -> None:
+def test_a_step_that_reads_a_whole_table_is_detected(plans: Plans) -> None:
     with pytest.raises(AssertionError):
         check(plans.of(lambda tx: tx.supersim.sims.first({"sms_while_ready": 3})))
 
 
-def test_a_step_that_sorts_is_found_out(plans: Plans) -> None:
+def test_a_step_that_sorts_is_detected(plans: Plans) -> None:
     with pytest.raises(AssertionError):
         check(plans._steps("SELECT * FROM sims WHERE account_sid = '' ORDER BY updated_us"))
 
@@ -226,7 +226,7 @@ FLEET_SID = FLEETS[OURS].sid
         (WirelessCommand, FILTERS[WirelessCommand], "sim_sid, status"),
     ],
 )
-def test_a_list_goes_by_the_filter_that_leaves_the_fewest_rows(
+def test_a_list_uses_the_filter_that_leaves_the_fewest_rows(
     plans: Plans, kind: type, which: FieldFilter, columns: str
 ) -> None:
     (step,) = plans.of(lambda tx: table_of(tx, kind).page(OURS, which, PageWindow(50)))
@@ -235,7 +235,7 @@ def test_a_list_goes_by_the_filter_that_leaves_the_fewest_rows(
 
 
 @pytest.mark.parametrize("kind", [SuperSim, WirelessSim])
-def test_a_list_goes_by_an_iccid_rather_than_by_anything_else(plans: Plans, kind: type) -> None:
+def test_a_list_prefers_an_iccid_to_any_other_filter(plans: Plans, kind: type) -> None:
     (step,) = plans.of(lambda tx: table_of(tx, kind).page(OURS, FILTERS[kind], PageWindow(50)))
     assert step.endswith("(iccid=?)")
 
@@ -254,12 +254,12 @@ def test_a_page_at_a_removed_record_is_found_by_an_index(plans: Plans, edge: str
 @pytest.mark.parametrize(
     "record", [rate_plan(1), wireless_sim(1), command(1)], ids=lambda one: type(one).__name__
 )
-def test_removing_finds_one_row_and_looks_at_no_other(plans: Plans, record: Any) -> None:
+def test_removing_finds_one_row_and_examines_no_other(plans: Plans, record: Any) -> None:
     check(plans.of(lambda tx: table_of(tx, type(record)).remove(record.sid)))
 
 
 @pytest.mark.parametrize("record", RECORDS, ids=[type(one).__name__ for one in RECORDS])
-def test_getting_and_saving_find_one_row_and_look_at_no_other(plans: Plans, record: Any) -> None:
+def test_getting_and_saving_find_one_row_and_examine_no_other(plans: Plans, record: Any) -> None:
     table = type(record)
     check(plans.of(lambda tx: table_of(tx, table).get(record.sid)))
     changed = replace(record, date_updated=NOW)
@@ -293,11 +293,11 @@ OTHER: dict[str, Callable[[Transaction], Any]] = {
     "an API key": lambda tx: tx.accounts.keys.get(api_key(1).sid),
     "the API keys of an account": lambda tx: tx.accounts.keys.of(OURS),
     "the operator's API keys": lambda tx: tx.accounts.keys.of(None),
-    "an API key that is taken back": lambda tx: tx.accounts.keys.remove(api_key(1).sid),
+    "a revoked API key": lambda tx: tx.accounts.keys.remove(api_key(1).sid),
     "an API client": lambda tx: tx.api_clients.get("apiclient_1"),
     "the API clients of an account": lambda tx: tx.api_clients.of(OURS),
-    "an API client that is taken back": lambda tx: tx.api_clients.remove("apiclient_1"),
-    "what was changed by a clock ahead": lambda tx: tx.callbacks.changed_after(NOW, limit=9),
+    "a revoked API client": lambda tx: tx.api_clients.remove("apiclient_1"),
+    "changes made by a clock ahead": lambda tx: tx.callbacks.changed_after(NOW, limit=9),
     "a callback": lambda tx: tx.callbacks.find("CB1"),
     "an ICCID": lambda tx: tx.supersim.sims.first({"iccid": ICCID}),
     "an address": lambda tx: tx.supersim.sims.first({"device_ip": "127.64.0.1"}),
@@ -330,9 +330,7 @@ OTHER: dict[str, Callable[[Transaction], Any]] = {
 
 
 @pytest.mark.parametrize("work", OTHER.values(), ids=OTHER)
-def test_whatever_else_is_looked_for_is_found_by_an_index(
-    plans: Plans, work: Callable[[Transaction], Any]
-) -> None:
+def test_all_other_lookups_use_an_index(plans: Plans, work: Callable[[Transaction], Any]) -> None:
     check(plans.of(work))
 
 
@@ -361,7 +359,7 @@ def test_sessions_in_a_period_are_found_among_those_of_a_sim_or_a_fleet(
         (ShadowCallbackFilter(callback_sid="CB1"), "(callback_sid=?)"),
     ],
 )
-def test_copies_and_what_they_are_compared_with_are_found_by_indexes(
+def test_copies_and_their_first_attempts_are_found_by_indexes(
     plans: Plans, which: ShadowCallbackFilter, terms: str
 ) -> None:
     steps = plans.of(lambda tx: tx.shadows.page(OURS, which, PageWindow(9)))
@@ -369,28 +367,30 @@ def test_copies_and_what_they_are_compared_with_are_found_by_indexes(
     assert steps[0].endswith(terms)
 
 
-def test_copies_that_were_left_open_are_found_without_the_others(plans: Plans) -> None:
+def test_copies_left_open_are_found_without_the_others(plans: Plans) -> None:
     (step,) = plans.of(lambda tx: tx.shadows.left_open())
     assert step == "SCAN shadows USING INDEX shadows_open"
 
 
-def test_what_a_clock_ahead_has_changed_is_read_off_the_end_of_an_index(plans: Plans) -> None:
+def test_changes_of_a_clock_ahead_are_read_from_the_end_of_an_index(plans: Plans) -> None:
     step, _ = plans.of(lambda tx: tx.callbacks.changed_after(NOW, limit=9))
     assert step == "SEARCH callbacks USING INDEX callbacks_changed (updated_us>?)"
 
 
-def test_the_next_due_task_is_read_off_the_end_of_an_index(plans: Plans) -> None:
+def test_the_next_due_task_is_read_from_the_end_of_an_index(plans: Plans) -> None:
     (step,) = plans.of(lambda tx: tx.tasks.next_due())
     assert step == "SEARCH tasks USING COVERING INDEX tasks_due"
 
 
-def test_the_end_of_a_piece_is_found_by_the_index_of_sids(plans: Plans) -> None:
+def test_the_end_of_a_part_is_found_by_the_index_of_sids(plans: Plans) -> None:
     (step,) = plans.of(lambda tx: tx.callbacks.date_of(10_000, since=NOW))
     assert step.startswith("SEARCH callbacks USING INDEX")
     assert step.endswith("(sid>?)")
 
 
-def test_what_is_kept_of_long_answers_is_found_counted_and_dropped_by_indexes(plans: Plans) -> None:
+def test_stored_rests_of_long_responses_are_found_counted_and_dropped_by_indexes(
+    plans: Plans,
+) -> None:
     plans._do(lambda tx: tx.callbacks.add(callback(1)))
     plans.committer = GroupCommitter(plans.connection, VAULT, budget=ResponseStorageBudget(0, 0))
 
@@ -431,7 +431,7 @@ def test_totals_are_found_by_the_time_in_the_sids(plans: Plans, account_sid: str
     ],
     ids=["an account", "a SIM"],
 )
-def test_commands_are_counted_by_the_time_in_which_they_were_used(
+def test_commands_are_counted_by_the_time_of_their_use(
     plans: Plans, sim_sid: str | None, terms: str
 ) -> None:
     question = WirelessUsageQuery(NOW, NOW + SECOND, SECOND)

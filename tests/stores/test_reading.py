@@ -32,14 +32,14 @@ async def test_a_read_sees_what_was_durable_before_it(store: Store) -> None:
         assert await store.read(how_many) == number + 1
 
 
-async def test_a_read_sees_an_account_as_it_is_now(store: Store) -> None:
+async def test_a_read_sees_an_account_in_its_current_state(store: Store) -> None:
     assert await store.read(lambda tx: tx.accounts.get(OURS)) == account()
     renamed = replace(account(), name="renamed")
     await store.transact(lambda tx: tx.accounts.save(renamed))
     assert await store.read(lambda tx: tx.accounts.get(OURS)) == renamed
 
 
-async def test_what_a_read_raises_is_raised(store: Store) -> None:
+async def test_an_error_in_a_read_is_raised_to_the_caller(store: Store) -> None:
     def work(tx: Transaction) -> None:
         raise NotFound(f"nothing among {how_many(tx)}")
 
@@ -123,7 +123,7 @@ async def under_way(held: Held, *reads: Any) -> AsyncIterator[list[asyncio.Task[
     await asyncio.gather(*tasks)
 
 
-async def test_no_commit_waits_for_a_read_which_sees_all_as_it_was_when_it_began(
+async def test_no_commit_waits_for_a_read_which_sees_the_state_at_its_start(
     sqlite: SqliteStore, held: Held
 ) -> None:
     await sqlite.transact(lambda tx: tx.accounts.add(account(), []))
@@ -134,7 +134,7 @@ async def test_no_commit_waits_for_a_read_which_sees_all_as_it_was_when_it_began
     assert reading.result() == 0
 
 
-async def test_whoever_asks_for_much_leaves_others_a_thread(
+async def test_an_account_with_many_reads_leaves_others_a_thread(
     sqlite: SqliteStore, held: Held
 ) -> None:
     def read(asked_by: str) -> Any:
@@ -147,7 +147,7 @@ async def test_whoever_asks_for_much_leaves_others_a_thread(
     assert len(held.begun) == 24
 
 
-async def test_those_who_wait_take_turns(sqlite: SqliteStore, held: Held) -> None:
+async def test_waiting_accounts_take_turns(sqlite: SqliteStore, held: Held) -> None:
     ended = list[str]()
 
     async def read(asked_by: str) -> None:
@@ -174,7 +174,7 @@ def _read_without_end(tx: Transaction) -> object:
     return vars(tx.tasks)["_session"].read(ENDLESS).fetchone()
 
 
-async def test_a_read_that_takes_too_long_is_broken_off_and_says_what_to_do(
+async def test_a_read_that_takes_too_long_is_interrupted_and_says_what_to_do(
     sqlite: SqliteStore, tmp_path: Path
 ) -> None:
     readers = ReadConnectionPool(tmp_path / "ringback.db", VAULT, longest=0.05)
@@ -184,7 +184,7 @@ async def test_a_read_that_takes_too_long_is_broken_off_and_says_what_to_do(
     readers.close()
 
 
-async def test_threads_are_started_as_they_are_needed(sqlite: SqliteStore, held: Held) -> None:
+async def test_threads_are_started_when_needed(sqlite: SqliteStore, held: Held) -> None:
     def count() -> int:
         return len(sqlite._readers._threads)
 
@@ -197,7 +197,7 @@ async def test_threads_are_started_as_they_are_needed(sqlite: SqliteStore, held:
         assert count() == 4
 
 
-async def test_a_file_that_cant_be_read_is_told_and_tried_again(
+async def test_a_file_that_cannot_be_read_is_reported_and_tried_again(
     sqlite: SqliteStore, tmp_path: Path
 ) -> None:
     readers = ReadConnectionPool(tmp_path / "gone" / "ringback.db", VAULT)
@@ -216,7 +216,7 @@ async def test_a_closed_store_reads_nothing(tmp_path: Path) -> None:
         await store.read(how_many)
 
 
-async def test_where_no_thread_can_be_started_that_is_told_or_the_others_read(
+async def test_if_no_thread_can_be_started_that_is_reported_or_the_others_read(
     sqlite: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(_: threading.Thread) -> None:

@@ -245,7 +245,7 @@ async def save(store: Store, record: Any) -> None:
     await store.transact(lambda tx: table_of(tx, type(record)).save(record))
 
 
-def test_the_odd_records_leave_no_field_as_it_usually_is(odd: Any, make: Any) -> None:
+def test_the_odd_records_leave_no_field_at_its_default(odd: Any, make: Any) -> None:
     usual = make(2)
     same = {one.name for one in fields(odd) if getattr(odd, one.name) == getattr(usual, one.name)}
     assert same <= {"account_sid", "sim_sid", "sim_iccid", "network_access_profile_sid"} | (
@@ -253,13 +253,13 @@ def test_the_odd_records_leave_no_field_as_it_usually_is(odd: Any, make: Any) ->
     )
 
 
-async def test_every_field_comes_back(furnished: Store, odd: Any, kind: type) -> None:
+async def test_every_field_is_read_back(furnished: Store, odd: Any, kind: type) -> None:
     await keep(furnished, odd)
     assert await kept(furnished, odd) == odd
     assert await page_of(furnished, kind, PageWindow(1)) == [odd]
 
 
-async def test_what_a_new_record_does_not_have_comes_back_as_nothing(
+async def test_missing_values_of_a_new_record_are_read_back_as_none(
     furnished: Store, make: Any
 ) -> None:
     await keep(furnished, make(1))
@@ -275,7 +275,7 @@ async def test_a_saved_record_has_its_new_state_in_every_field(
     assert await kept(furnished, make(2)) == make(2)
 
 
-async def test_a_saved_record_can_lose_all_that_it_had(
+async def test_a_saved_record_can_lose_all_optional_values(
     furnished: Store, odd: Any, make: Any
 ) -> None:
     await keep(furnished, odd)
@@ -291,12 +291,12 @@ async def test_a_saved_record_keeps_its_place(
     assert await page_of(furnished, kind, PageWindow(2)) == [make(2), odd]
 
 
-async def test_an_unknown_sid_is_none(furnished: Store, make: Any) -> None:
+async def test_an_unknown_sid_is_not_found(furnished: Store, make: Any) -> None:
     await keep(furnished, make(1))
     assert await kept(furnished, make(2)) is None
 
 
-async def test_a_record_is_got_whoever_has_it(furnished: Store, make: Any) -> None:
+async def test_a_record_of_any_account_is_found(furnished: Store, make: Any) -> None:
     await keep(furnished, make(1, THEIRS))
     assert await kept(furnished, make(1)) == make(1, THEIRS)
 
@@ -325,13 +325,15 @@ async def test_the_first_is_the_oldest_of_any_account(furnished: Store, kind: ty
     assert await furnished.transact(lambda tx: table_of(tx, kind).first(of_ours)) == ours
 
 
-async def test_the_first_with_fields_that_none_has_is_none(furnished: Store, kind: type) -> None:
+async def test_the_first_with_unmatched_fields_is_none(furnished: Store, kind: type) -> None:
     await keep(furnished, MAKERS[kind](1))
     which = {"account_sid": OURS, "date_created": ODD_INSTANT}
     assert await furnished.transact(lambda tx: table_of(tx, kind).first(which)) is None
 
 
-async def test_a_field_without_a_value_is_open(furnished: Store, make: Any, kind: type) -> None:
+async def test_a_field_without_a_value_matches_everything(
+    furnished: Store, make: Any, kind: type
+) -> None:
     await keep(furnished, make(1))
     which = {"sid": make(1).sid, "date_updated": None}
     assert await furnished.transact(lambda tx: table_of(tx, kind).first(which)) == make(1)
@@ -364,7 +366,7 @@ VALUES = [
     VALUES,
     ids=[f"{type(record).__name__}.{field}={value}" for record, field, value in VALUES],
 )
-async def test_every_value_of_an_enumeration_comes_back(
+async def test_every_value_of_an_enumeration_is_read_back(
     furnished: Store, record: Any, field: str, value: Any
 ) -> None:
     given = replace(record, **{field: value})
@@ -409,7 +411,7 @@ async def test_a_profile_keeps_its_networks_in_their_order(store: Store) -> None
 
 
 @pytest.mark.parametrize("roaming", [(), ("voice",), ("messaging", "data"), ("data", "messaging")])
-async def test_a_plan_keeps_where_its_sims_roam_in_its_order(
+async def test_a_plan_keeps_the_order_of_its_roaming_options(
     store: Store, roaming: tuple[str, ...]
 ) -> None:
     await keep(store, replace(rate_plan(1), international_roaming=roaming))
@@ -417,7 +419,7 @@ async def test_a_plan_keeps_where_its_sims_roam_in_its_order(
 
 
 @pytest.mark.parametrize("whom", ["commands_to", "reset_to", "final_to"])
-async def test_a_sim_can_tell_one_and_no_other(store: Store, whom: str) -> None:
+async def test_a_sim_can_have_a_single_callback_url(store: Store, whom: str) -> None:
     given = replace(wireless_sim(1), **{whom: CallbackTarget(ODD_URL, HttpMethod.GET)})
     await keep(store, given)
     back = await kept(store, given)
@@ -426,13 +428,13 @@ async def test_a_sim_can_tell_one_and_no_other(store: Store, whom: str) -> None:
     assert getattr(back, whom).url.warnings == ODD_URL.warnings
 
 
-async def test_a_listener_without_a_url_keeps_its_method(store: Store) -> None:
+async def test_a_target_without_a_url_keeps_its_method(store: Store) -> None:
     given = replace(wireless_sim(1), commands_to=CallbackTarget(None, HttpMethod.GET))
     await keep(store, given)
     assert await kept(store, given) == given
 
 
-async def test_a_sim_that_is_moved_is_its_new_accounts(store: Store) -> None:
+async def test_a_moved_sim_belongs_to_its_new_account(store: Store) -> None:
     await keep(store, sim(1), sim(2, THEIRS))
     moved = replace(sim(1), account_sid=THEIRS, date_updated=NOW + timedelta(days=1))
     await save(store, moved)

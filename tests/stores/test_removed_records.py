@@ -57,7 +57,7 @@ def before(number: int, size: int = 2) -> PageWindow:
 # ---- the removed records
 
 
-async def test_a_removed_record_is_gone_and_no_other_is(store: Store, kind: type) -> None:
+async def test_only_the_removed_record_is_gone(store: Store, kind: type) -> None:
     first, gone, last = make(kind, 1, 2, 3)
     await keep(store, first, gone, last)
     await remove(store, gone)
@@ -77,7 +77,7 @@ async def test_the_first_record_can_be_removed(store: Store, kind: type) -> None
     assert found == second
 
 
-async def test_a_card_that_was_removed_can_be_taken_in_again(store: Store) -> None:
+async def test_a_removed_sim_card_can_be_registered_again(store: Store) -> None:
     await keep(store, wireless_sim(1))
     await remove(store, wireless_sim(1))
     again = replace(wireless_sim(2), iccid=wireless_sim(1).iccid)
@@ -93,7 +93,7 @@ async def test_removing_leaves_the_records_of_other_accounts(store: Store, kind:
     assert await page_of(store, kind, PageWindow(9), account_sid=THEIRS) == [theirs]
 
 
-async def test_what_was_removed_by_work_that_fails_is_there(store: Store, kind: type) -> None:
+async def test_a_removal_by_work_that_fails_is_undone(store: Store, kind: type) -> None:
     first, second = make(kind, 1, 2)
     await keep(store, first, second)
 
@@ -110,7 +110,7 @@ async def test_what_was_removed_by_work_that_fails_is_there(store: Store, kind: 
 # ---- pages that begin at a removed record
 
 
-async def test_a_page_can_follow_a_removed_record_and_lead_up_to_it(
+async def test_a_page_can_begin_after_a_removed_record_or_end_before_it(
     store: Store, kind: type
 ) -> None:
     first, gone, last = make(kind, 5, 1, 3)
@@ -121,10 +121,10 @@ async def test_a_page_can_follow_a_removed_record_and_lead_up_to_it(
 
 
 @pytest.mark.parametrize("gone", [(5,), (4,), (5, 4), (4, 5), (9, 6, 5, 4, 3, 0)])
-async def test_whatever_is_removed_the_pages_beside_it_have_what_is_left(
+async def test_whatever_is_removed_the_neighbouring_pages_have_the_rest(
     store: Store, gone: tuple[int, ...]
 ) -> None:
-    """The page that was seen last had the records 5 and 4."""
+    """The page shown last had the records 5 and 4."""
     await keep(store, *map(command, range(10)))
     await remove(store, *map(command, gone))
     left = [number for number in reversed(range(10)) if number not in gone]
@@ -132,7 +132,7 @@ async def test_whatever_is_removed_the_pages_beside_it_have_what_is_left(
     assert await commands_on(store, before(5)) == [n for n in left if n > 5][-2:]
 
 
-async def test_nothing_follows_the_oldest_or_leads_up_to_the_newest(store: Store) -> None:
+async def test_nothing_follows_the_oldest_or_precedes_the_newest(store: Store) -> None:
     await keep(store, *map(command, range(3)))
     await remove(store, command(0), command(2))
     assert await commands_on(store, after(0)) == []
@@ -141,7 +141,7 @@ async def test_nothing_follows_the_oldest_or_leads_up_to_the_newest(store: Store
     assert await commands_on(store, before(0)) == [1]
 
 
-async def test_a_list_of_which_nothing_is_left_has_empty_pages(store: Store) -> None:
+async def test_a_list_whose_records_are_all_removed_has_empty_pages(store: Store) -> None:
     await keep(store, *map(command, range(3)))
     await remove(store, *map(command, range(3)))
     assert await commands_on(store, PageWindow(2)) == []
@@ -150,7 +150,7 @@ async def test_a_list_of_which_nothing_is_left_has_empty_pages(store: Store) -> 
         assert await commands_on(store, before(number)) == []
 
 
-async def test_each_page_is_removed_once_read_and_none_is_missed(store: Store) -> None:
+async def test_if_each_page_is_removed_after_reading_none_is_missed(store: Store) -> None:
     await keep(store, *map(command, range(9)))
     seen, window = list[int](), PageWindow(2)
     while page := await commands_on(store, window):
@@ -160,7 +160,7 @@ async def test_each_page_is_removed_once_read_and_none_is_missed(store: Store) -
     assert seen == list(reversed(range(9)))
 
 
-async def test_going_back_meets_the_records_that_were_added_since(store: Store) -> None:
+async def test_going_back_shows_records_added_since(store: Store) -> None:
     await keep(store, *map(command, range(4)))
     await remove(store, command(3), command(1))
     await keep(store, command(7), command(6))
@@ -177,7 +177,7 @@ async def test_a_filtered_list_can_begin_at_a_removed_record(store: Store) -> No
     assert await commands_on(store, before(3, size=1), **heard) == [5]
 
 
-async def test_pages_are_of_one_accounts_records_alone(store: Store) -> None:
+async def test_pages_have_only_one_accounts_records(store: Store) -> None:
     await keep(store, command(1, THEIRS), command(2), command(3), command(4), command(5, THEIRS))
     await remove(store, command(3))
     assert await commands_on(store, after(3)) == [2]
@@ -188,7 +188,7 @@ async def test_pages_are_of_one_accounts_records_alone(store: Store) -> None:
 
 
 @pytest.mark.parametrize("window", [after, before])
-async def test_a_page_at_what_another_account_removed_is_refused_like_an_unknown_one(
+async def test_a_page_at_another_accounts_removed_record_is_refused_like_an_unknown_one(
     store: Store, window: Callable[[int], PageWindow]
 ) -> None:
     await keep(store, command(1), command(2, THEIRS))
@@ -221,7 +221,7 @@ async def test_pages_begin_at_removed_records_after_a_restart(tmp_path: Path) ->
         assert await commands_on(store, before(1)) == [2]
 
 
-async def test_a_record_that_follows_the_newest_which_was_removed_is_newer(tmp_path: Path) -> None:
+async def test_a_record_added_after_the_newest_was_removed_is_newer(tmp_path: Path) -> None:
     path = tmp_path / "ringback.db"
     async with opened(path) as store:
         await with_three_commands(store)
@@ -233,7 +233,7 @@ async def test_a_record_that_follows_the_newest_which_was_removed_is_newer(tmp_p
 
 
 @pytest.mark.parametrize(("gone_since", "is_kept"), [(99_999, True), (100_000, False)])
-async def test_the_places_of_the_last_hundred_thousand_are_kept(
+async def test_the_places_of_the_last_hundred_thousand_removed_records_are_kept(
     tmp_path: Path, gone_since: int, *, is_kept: bool
 ) -> None:
     path = tmp_path / "ringback.db"
@@ -241,7 +241,7 @@ async def test_the_places_of_the_last_hundred_thousand_are_kept(
         await with_three_commands(store)
         await remove(store, command(0))
     others = {"table_name": "commands", "account_sid": OURS, "seq": 99}
-    # One row is enough to stand for all the others: removed records are counted by their numbers.
+    # One row can represent all the others: removed records are counted by their numbers.
     insert(path, "removed", number=gone_since, sid="DC of another", **others)
     async with opened(path) as store:
         await remove(store, command(2))

@@ -108,7 +108,7 @@ async def bytes_of(store: Store, account_sid: str = OURS) -> int:
 
 
 async def whole_ones(store: Store, numbers: Sequence[int]) -> list[int]:
-    """Return the callbacks among these whose last answers are stored whole."""
+    """Return those of these callbacks whose last responses are stored whole."""
     found = [(number, (await responses_of(store, number))[-1]) for number in numbers]
     return [number for number, last in found if last is not None and is_whole(last)]
 
@@ -120,7 +120,7 @@ def is_whole(response: ReceiverResponseRecord) -> bool:
 # ---- answers to one callback ---------------------------------------------------------------------
 
 
-async def test_the_last_answer_comes_back_whole_and_earlier_ones_say_what_is_left_out(
+async def test_the_last_response_is_stored_whole_and_earlier_ones_report_their_missing_rest(
     store: Store,
 ) -> None:
     answers = [long(5, b"a"), long(6, b"b"), long(7, b"c")]
@@ -133,22 +133,18 @@ async def test_the_last_answer_comes_back_whole_and_earlier_ones_say_what_is_lef
     assert await bytes_of(store) == KIB
 
 
-async def test_an_answer_that_has_no_more_than_the_first_part_replaces_the_last_one(
-    store: Store,
-) -> None:
+async def test_a_short_response_replaces_the_last_one(store: Store) -> None:
     await answer(store, 1, long(), SHORT)
     assert await responses_of(store, 1) == [shortened(long()), SHORT]
     assert await bytes_of(store) == 0
 
 
-async def test_an_attempt_without_an_answer_leaves_the_last_one_whole(store: Store) -> None:
+async def test_an_attempt_without_a_response_leaves_the_last_one_whole(store: Store) -> None:
     await answer(store, 1, long(), None)
     assert await responses_of(store, 1) == [long(), None]
 
 
-async def test_headers_are_kept_as_far_as_whole_lines_fit_and_the_others_with_the_body(
-    store: Store,
-) -> None:
+async def test_headers_are_stored_as_whole_lines_and_the_others_with_the_body(store: Store) -> None:
     headers = (("A", "a" * 1000), ("B", "b" * 1000), ("C", "c" * 100), ("D", "\xe4: d\r"))
     many = ReceiverResponseRecord(200, headers, b"ok")
     await answer(store, 1, many, many)
@@ -159,7 +155,7 @@ async def test_headers_are_kept_as_far_as_whole_lines_fit_and_the_others_with_th
 
 
 @pytest.mark.parametrize("more", [0, 1])
-async def test_what_fits_exactly_is_in_the_row(store: Store, more: int) -> None:
+async def test_a_response_that_fits_exactly_is_in_the_row(store: Store, more: int) -> None:
     size = MOST_HEAD - len("200\nX: ") + more
     response = ReceiverResponseRecord(200, (("X", "x" * size),), b"x" * (MOST_BODY + more))
     await answer(store, 1, response, response)
@@ -170,9 +166,7 @@ async def test_what_fits_exactly_is_in_the_row(store: Store, more: int) -> None:
     assert await bytes_of(store) == 2 * KIB * more
 
 
-async def test_an_answer_after_which_the_round_goes_on_at_once_is_not_the_last(
-    store: Store,
-) -> None:
+async def test_a_response_after_which_the_round_continues_is_not_the_last(store: Store) -> None:
     await answer(store, 1, long(1, b"a"))
     await keep(store, callback(2))
     (taken,) = await claim(store)
@@ -183,7 +177,7 @@ async def test_an_answer_after_which_the_round_goes_on_at_once_is_not_the_last(
     assert await bytes_of(store) == KIB
 
 
-async def test_a_copys_answer_comes_back_whole(store: Store) -> None:
+async def test_a_copys_response_is_read_back_whole(store: Store) -> None:
     await keep_first(store, 1)
     await open_(store, shadow(1))
     copy = settled(shadow(1), RefusedOutcome(500), long(6 * KIB))
@@ -192,7 +186,7 @@ async def test_a_copys_answer_comes_back_whole(store: Store) -> None:
     assert await bytes_of(store) == 6 * KIB
 
 
-async def test_a_copys_answer_makes_room_by_its_age_as_others_do(store: Store) -> None:
+async def test_a_copys_response_makes_room_by_age_like_others(store: Store) -> None:
     await keep_first(store, 1)
     await open_(store, shadow(1))
     copy = settled(shadow(1), DeliveredOutcome(200), long(6 * KIB))
@@ -203,7 +197,7 @@ async def test_a_copys_answer_makes_room_by_its_age_as_others_do(store: Store) -
 
 
 @pytest.mark.parametrize(("last_byte", "is_same"), [(b"x", True), (b"y", False)])
-async def test_a_copy_is_compared_as_far_as_answers_were_read_also_where_nothing_is_kept(
+async def test_a_copy_is_compared_as_far_as_responses_were_read_even_if_not_stored(
     store: Store, last_byte: bytes, is_same: bool
 ) -> None:
     first = long(9 * KIB)
@@ -218,7 +212,7 @@ async def test_a_copy_is_compared_as_far_as_answers_were_read_also_where_nothing
 # ---- budgets -------------------------------------------------------------------------------------
 
 
-async def test_where_an_accounts_budget_is_used_up_its_oldest_go_and_no_callback(
+async def test_an_accounts_full_budget_drops_its_oldest_responses_but_no_callback(
     store: Store,
 ) -> None:
     await answer(store, 9, long(4 * KIB), of=THEIRS)
@@ -231,7 +225,7 @@ async def test_where_an_accounts_budget_is_used_up_its_oldest_go_and_no_callback
     assert await responses_of(store, 1) == [shortened(long(3 * KIB))]
 
 
-async def test_one_that_is_answered_again_is_among_the_newest(store: Store) -> None:
+async def test_a_callback_answered_again_is_among_the_newest(store: Store) -> None:
     await answer(store, 1, long(3 * KIB))
     await answer(store, 2, long(3 * KIB))
     await again(store, 1, long(3 * KIB))
@@ -239,28 +233,26 @@ async def test_one_that_is_answered_again_is_among_the_newest(store: Store) -> N
     assert await whole_ones(store, [1, 2, 3]) == [1, 3]
 
 
-async def test_one_that_is_longer_than_the_budget_is_not_kept(store: Store) -> None:
+async def test_a_response_longer_than_the_budget_is_not_stored(store: Store) -> None:
     await answer(store, 1, long(KIB))
     await answer(store, 2, long(9 * KIB))
     assert await whole_ones(store, [1, 2]) == []
     assert await bytes_of(store, EVERY) == 0
 
 
-async def test_the_budget_in_all_takes_from_whoever_has_most(store: Store) -> None:
+async def test_the_total_budget_takes_from_the_account_with_the_most(store: Store) -> None:
     await answer(store, 1, long(2 * KIB))
     await answer(store, 2, long(2 * KIB))
     await answer(store, 3, long(2 * KIB))
     await answer(store, 4, long(3 * KIB), of=THEIRS)
     await answer(store, 5, long(3 * KIB), of=THIRDS)
     await answer(store, 6, long(KIB), of=THIRDS)
-    # 13 KiB would be one too many; a third of what may be is 4.
+    # 13 KiB would be one too many; a third of the budget is 4.
     assert await whole_ones(store, range(1, 7)) == [2, 3, 4, 5, 6]
     assert await bytes_of(store, EVERY) == 11 * KIB
 
 
-async def test_the_budget_in_all_takes_nothing_from_an_account_below_its_share(
-    store: Store,
-) -> None:
+async def test_the_total_budget_takes_nothing_from_an_account_below_its_share(store: Store) -> None:
     await answer(store, 1, long(3 * KIB))
     await answer(store, 2, long(4 * KIB), of=THEIRS)
     for number in range(3, 30):
@@ -269,7 +261,7 @@ async def test_the_budget_in_all_takes_nothing_from_an_account_below_its_share(
     assert await whole_ones(store, range(3, 30)) == [25, 26, 27, 28, 29]
 
 
-async def test_what_is_kept_is_counted_in_whole_kib_for_each_account_and_in_all(
+async def test_stored_responses_are_counted_in_whole_kib_for_each_account_and_in_total(
     store: Store,
 ) -> None:
     assert await bytes_of(store, EVERY) == await bytes_of(store) == 0
@@ -288,7 +280,7 @@ class Broken(Exception):
     """The error that makes some work fail, so that it is undone."""
 
 
-async def test_what_is_undone_is_not_counted(store: Store) -> None:
+async def test_undone_work_is_not_counted(store: Store) -> None:
     await answer(store, 1, long(7 * KIB))
     await keep(store, callback(2))
     (taken,) = await claim(store)
@@ -316,7 +308,7 @@ async def test_many_short_rests_make_room_for_a_long_one(store: Store) -> None:
 # ---- the file ------------------------------------------------------------------------------------
 
 
-async def test_counts_are_right_after_a_start_and_a_smaller_budget_holds(path: Path) -> None:
+async def test_counts_are_right_after_a_start_and_a_smaller_budget_applies(path: Path) -> None:
     roomy = SqliteStore.open(
         path, VAULT, options=StoreOptions(budget=ResponseStorageBudget(100 * KIB, 50 * KIB))
     )
@@ -336,7 +328,7 @@ async def test_counts_are_right_after_a_start_and_a_smaller_budget_holds(path: P
     assert kept == (4, 8 * KIB)
 
 
-async def test_a_much_smaller_budget_takes_effect_bit_by_bit(path: Path) -> None:
+async def test_a_much_smaller_budget_takes_effect_gradually(path: Path) -> None:
     roomy = SqliteStore.open(path, VAULT)
     await roomy.transact(lambda tx: tx.accounts.add(account(), []))
     await keep(roomy, *map(callback, range(1, 201)))

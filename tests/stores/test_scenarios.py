@@ -12,7 +12,7 @@ async def chosen(store: Store, subject_sid: str) -> str | None:
     return await store.transact(lambda tx: tx.scenarios.get(subject_sid))
 
 
-async def test_what_was_chosen_is_chosen_for_its_subject_alone(store: Store) -> None:
+async def test_a_choice_applies_only_to_its_subject(store: Store) -> None:
     await choose(store, OURS, "slow")
     await choose(store, sim(1).sid, "unattached")
     assert await chosen(store, OURS) == "slow"
@@ -26,7 +26,7 @@ async def test_the_last_choice_counts(store: Store) -> None:
     assert await chosen(store, OURS) == "no-stock"
 
 
-async def test_a_choice_can_be_taken_back(store: Store) -> None:
+async def test_a_choice_can_be_removed(store: Store) -> None:
     await choose(store, OURS, "slow")
     await choose(store, THEIRS, "slow")
     await choose(store, OURS, None)
@@ -34,6 +34,6 @@ async def test_a_choice_can_be_taken_back(store: Store) -> None:
     assert await chosen(store, THEIRS) == "slow"
 
 
-async def test_taking_back_what_was_not_chosen_changes_nothing(store: Store) -> None:
+async def test_removing_a_missing_choice_changes_nothing(store: Store) -> None:
     await choose(store, OURS, None)
     assert await chosen(store, OURS) is None

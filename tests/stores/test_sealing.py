@@ -30,7 +30,7 @@ def many(number: int) -> str:
 def bytes_of(folder: Path) -> bytes:
     """Return the bytes of the data file and the files beside it, except for the backup.
 
-    That one is for who goes back to the version that didn't seal.
+    The backup allows a return to the version that did not encrypt.
     """
     files = [path for path in folder.iterdir() if ".before-" not in path.name]
     return b"".join(path.read_bytes() for path in files)
@@ -78,14 +78,14 @@ async def keep_secrets(path: Path) -> None:
         )
 
 
-async def test_after_an_upgrade_nothing_stands_in_the_clear_in_any_file(path: Path) -> None:
+async def test_after_an_upgrade_no_file_has_secrets_in_plain_text(path: Path) -> None:
     async with opened(path) as store:
         assert found_in(path.parent) == []
         assert await store.transact(lambda tx: tx.accounts.get(OURS)) == upgraded()
     assert found_in(path.parent) == []
 
 
-async def test_what_is_kept_later_never_stands_in_the_clear(sealed: Path) -> None:
+async def test_new_secrets_are_never_in_plain_text(sealed: Path) -> None:
     await keep_secrets(sealed)
     async with opened(sealed) as store:
         assert await store.transact(lambda tx: tx.accounts.get(OURS)) == account()
@@ -95,7 +95,7 @@ async def test_what_is_kept_later_never_stands_in_the_clear(sealed: Path) -> Non
     assert key == TokenSigningKey("1", "PRIVATE")
 
 
-async def test_a_file_is_not_sealed_twice(sealed: Path) -> None:
+async def test_a_file_is_not_encrypted_twice(sealed: Path) -> None:
     await keep_secrets(sealed)
     before = values_in(sealed)
     async with opened(sealed):
@@ -114,7 +114,7 @@ def values_in(path: Path) -> list[tuple[str, ...]]:
 # ---- keys that are replaced ----------------------------------------------------------------------
 
 
-async def test_a_new_key_seals_everything_anew_and_then_does_alone(tmp_path: Path) -> None:
+async def test_a_new_key_reencrypts_everything_and_then_suffices(tmp_path: Path) -> None:
     path = tmp_path / "ringback.db"
     old, new = new_key(), new_key()
     store = SqliteStore.open(path, SecretCipher([old]))
@@ -149,7 +149,7 @@ async def test_without_its_key_a_file_is_refused_by_the_keys_id(sealed: Path) ->
 # ---- crashes, and others -------------------------------------------------------------------------
 
 
-async def test_a_crash_between_the_migration_and_the_sealing_is_made_good(
+async def test_a_crash_between_migration_and_encryption_is_repaired(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def crash(*_: object) -> None:
@@ -174,7 +174,7 @@ def break_at(connection: sqlite3.Connection, wanted: str) -> None:
     connection.set_authorizer(see)
 
 
-async def test_a_crash_between_the_sealing_and_the_wiping_is_made_good(
+async def test_a_crash_between_encryption_and_wiping_is_repaired(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as crashing:
@@ -185,9 +185,7 @@ async def test_a_crash_between_the_sealing_and_the_wiping_is_made_good(
         assert found_in(path.parent) == []
 
 
-async def test_where_another_process_uses_the_file_the_next_one_to_open_it_wipes_it(
-    path: Path,
-) -> None:
+async def test_a_file_in_use_is_wiped_by_the_next_process_that_opens_it(path: Path) -> None:
     with closing(connect(path, VAULT)) as one, closing(sqlite3.connect(path)) as reading:
         one.execute("UPDATE sealed_with SET is_wiped = false")
         one.execute("PRAGMA busy_timeout = 0")
@@ -205,7 +203,9 @@ def is_wiped(connection: sqlite3.Connection) -> bool:
     return bool(is_it)
 
 
-def test_two_that_seal_at_once_seal_once(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_processes_encrypting_at_once_encrypt_once(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with monkeypatch.context() as unsealed:
         unsealed.setattr(data_file_opener, "seal_all", lambda *_: None)
         one, other = connect(path, VAULT), connect(path, VAULT)
@@ -222,7 +222,7 @@ def test_two_that_seal_at_once_seal_once(path: Path, monkeypatch: pytest.MonkeyP
     assert VAULT.open(value, f"accounts.auth_token of {OURS}") == AUTH_TOKEN
 
 
-def test_what_breaks_off_while_it_seals_leaves_all_as_it_was(
+def test_interrupted_encryption_leaves_everything_unchanged(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as unsealed:

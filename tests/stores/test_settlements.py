@@ -50,7 +50,7 @@ RESPONSES = [
 
 
 @pytest.mark.parametrize("response", RESPONSES)
-async def test_what_a_receiver_answered_comes_back(
+async def test_a_receivers_response_is_read_back(
     store: Store, response: ReceiverResponseRecord | None
 ) -> None:
     await keep(store, callback(1))
@@ -75,7 +75,7 @@ def rendered(claim: DeliveryClaim) -> OutgoingRequest:
         "http://user:secret@127.0.0.1:9000/p",
     ],
 )
-async def test_what_was_sent_comes_back(
+async def test_a_sent_request_is_read_back(
     store: Store, url: str, method: HttpMethod, source: Source
 ) -> None:
     await keep(store, callback(1, url=url)._replace(method=method, source=source))
@@ -90,7 +90,7 @@ async def test_what_was_sent_comes_back(
 @pytest.mark.parametrize(
     "url", ["http://127.0.0.1:9000", f"http://127.0.0.1:9000/{'p' * 4000}?x=1"]
 )
-async def test_what_was_sent_comes_back_however_long_it_is(
+async def test_a_sent_request_is_read_back_however_long_it_is(
     store: Store, method: HttpMethod, url: str
 ) -> None:
     body = "Note=" + "n" * 60_000
@@ -101,7 +101,7 @@ async def test_what_was_sent_comes_back_however_long_it_is(
     assert await attempts_of(store, 1) == [settled]
 
 
-async def test_what_a_get_tells_stands_in_the_file_once_however_many_attempts_there_are(
+async def test_a_gets_parameters_are_stored_once_however_many_attempts_there_are(
     tmp_path: Path,
 ) -> None:
     body, path = "Note=" + "n" * 60_000, tmp_path / "ringback.db"
@@ -119,7 +119,7 @@ async def test_what_a_get_tells_stands_in_the_file_once_however_many_attempts_th
 
 
 @pytest.mark.parametrize("method", HttpMethod)
-async def test_what_was_sent_of_a_test_event_comes_back(store: Store, method: HttpMethod) -> None:
+async def test_a_sent_test_event_is_read_back(store: Store, method: HttpMethod) -> None:
     event = callback(1, url="http://127.0.0.1:9000/p?x=1")._replace(is_test=True, body="[{}]")
     await keep(store, event._replace(method=method, source=Source.KORE))
     (taken,) = await claim(store)
@@ -128,7 +128,7 @@ async def test_what_was_sent_of_a_test_event_comes_back(store: Store, method: Ht
     assert await attempts_of(store, 1) == [settled]
 
 
-async def test_the_record_of_what_was_sent_hides_credentials(store: Store) -> None:
+async def test_the_record_of_a_sent_request_hides_credentials(store: Store) -> None:
     await keep(store, callback(1, url="http://user:secret@127.0.0.1:9000/p"))
     (taken,) = await claim(store)
     request = rendered(taken).recorded()
@@ -140,7 +140,7 @@ async def test_the_record_of_what_was_sent_hides_credentials(store: Store) -> No
     assert attempt.request.url == "http://127.0.0.1:9000/p"
 
 
-async def test_everything_else_of_a_settled_attempt_comes_back(store: Store) -> None:
+async def test_everything_else_of_a_settled_attempt_is_read_back(store: Store) -> None:
     await keep(store, callback(1))
     (taken,) = await claim(store)
     settled = Attempt(
@@ -172,7 +172,7 @@ async def test_everything_else_of_a_settled_attempt_comes_back(store: Store) -> 
         RetryLater(ODD_INSTANT, 4),
     ],
 )
-async def test_settling_says_what_becomes_of_the_callback(store: Store, decision: Decision) -> None:
+async def test_settling_sets_the_callbacks_progress(store: Store, decision: Decision) -> None:
     await keep(store, callback(1), callback(2))
     (taken, other) = await claim(store)
     settlement = ended(taken, decision, ODD_INSTANT)
@@ -227,7 +227,7 @@ async def test_a_claim_and_its_settlement_may_share_a_transaction(store: Store) 
     assert await store.transact(lambda tx: tx.callbacks.left_open()) == []
 
 
-async def test_a_claim_may_be_put_back_by_its_own_transaction(store: Store) -> None:
+async def test_a_claim_may_be_requeued_by_its_own_transaction(store: Store) -> None:
     await keep(store, callback(1))
 
     def do_both(tx: Transaction) -> None:

@@ -119,7 +119,7 @@ async def test_a_row_is_open_until_it_is_settled(store: Store) -> None:
 
 
 @pytest.mark.parametrize("response", RESPONSES)
-async def test_what_a_receiver_answered_comes_back(
+async def test_a_receivers_response_is_read_back(
     store: Store, response: ReceiverResponseRecord | None
 ) -> None:
     await keep_first(store, 1)
@@ -129,7 +129,7 @@ async def test_what_a_receiver_answered_comes_back(
     assert await rows(store) == [ended]
 
 
-async def test_everything_else_of_a_copy_comes_back_its_credentials_too(store: Store) -> None:
+async def test_everything_else_of_a_copy_is_read_back_including_credentials(store: Store) -> None:
     await keep_first(store, 1)
     opened = shadow(1)._replace(
         url=replace(ODD_URL, warnings=()),
@@ -150,7 +150,7 @@ async def test_everything_else_of_a_copy_comes_back_its_credentials_too(store: S
 
 
 @pytest.mark.parametrize("length", [1, 4000], ids=["short", "long"])
-async def test_the_request_of_a_get_comes_back_with_all_that_it_tells(
+async def test_the_request_of_a_get_is_read_back_with_all_parameters(
     store: Store, length: int
 ) -> None:
     told = callback(1)._replace(method=HttpMethod.GET, body=f"A={'x' * length}")
@@ -184,7 +184,7 @@ async def test_opening_and_settling_may_share_a_transaction(store: Store) -> Non
     assert await rows(store) == [shadow(2), ended]
 
 
-async def test_copies_are_looked_for_among_so_many(store: Store) -> None:
+async def test_the_search_for_copies_examines_a_limited_number(store: Store) -> None:
     await keep_first(store, *range(1, 10))
     for number in range(1, 10):
         await open_(
@@ -231,7 +231,7 @@ async def test_a_copy_changes_nothing_about_its_callback(store: Store) -> None:
 # ---- lists ---------------------------------------------------------------------------------------
 
 
-async def test_a_list_can_be_of_one_source_one_callback_or_since_an_instant(store: Store) -> None:
+async def test_a_list_can_be_filtered_by_source_callback_or_time(store: Store) -> None:
     await keep_first(store, 1, 2, 3)
     from_kore = shadow(2, source=Source.KORE)
     await open_(store, shadow(1), from_kore, shadow(3))
@@ -241,7 +241,7 @@ async def test_a_list_can_be_of_one_source_one_callback_or_since_an_instant(stor
     assert await rows(store, since) == [shadow(3), from_kore]
 
 
-async def test_a_list_goes_page_by_page(store: Store) -> None:
+async def test_a_list_is_paged(store: Store) -> None:
     await keep_first(store, *range(5))
     await open_(store, *map(shadow, range(5)))
     middle = shadow(2).sid
@@ -309,7 +309,7 @@ async def test_later_attempts_are_not_compared(store: Store) -> None:
         (None, b"ok", None),
     ],
 )
-async def test_bodies_are_compared_where_there_are_two(
+async def test_bodies_are_compared_if_there_are_two(
     store: Store, first: bytes | None, copy: bytes | None, is_same: bool | None
 ) -> None:
     await keep_first(store, 1, ending=GOOD._replace(response=_answering(first)))

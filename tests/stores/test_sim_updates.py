@@ -1,4 +1,4 @@
-"""Changes of SIMs that are under way, in both products: at most one of each SIM."""
+"""Pending changes of SIMs, in both products: at most one for each SIM."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -88,7 +88,7 @@ async def end(store: Store, product: Product, number: int) -> None:
 
 
 @pytest.mark.parametrize("which", ["odd", "quiet"])
-async def test_a_change_comes_back_as_it_was(
+async def test_a_change_is_read_back_unchanged(
     furnished: Store, product: Product, which: str
 ) -> None:
     update = getattr(product, which)
@@ -97,15 +97,13 @@ async def test_a_change_comes_back_as_it_was(
     assert await furnished.transact(lambda tx: table_of(tx, table).get(update.sim_sid)) == update
 
 
-async def test_a_sim_that_is_not_being_changed_has_no_change(
-    store: Store, product: Product
-) -> None:
+async def test_a_sim_without_a_pending_change_has_none(store: Store, product: Product) -> None:
     sims = [product.sim(number) for number in (1, 2)]
     await keep(store, *sims, product.update_of(sims[0]))
     assert await change_of(store, product, 2) is None
 
 
-async def test_looking_at_a_change_leaves_it(store: Store, product: Product) -> None:
+async def test_reading_a_change_leaves_it(store: Store, product: Product) -> None:
     update = product.update_of(product.sim(1))
     await keep(store, product.sim(1), update)
     for _ in range(2):
@@ -113,7 +111,7 @@ async def test_looking_at_a_change_leaves_it(store: Store, product: Product) -> 
         assert await first(store, product, {"account_sid": OURS}) == update
 
 
-async def test_a_change_that_ended_is_gone_and_no_other_is(store: Store, product: Product) -> None:
+async def test_only_the_ended_change_is_gone(store: Store, product: Product) -> None:
     sims = [product.sim(number) for number in (1, 2)]
     await keep(store, *sims, *map(product.update_of, sims))
     await end(store, product, 1)
@@ -121,7 +119,7 @@ async def test_a_change_that_ended_is_gone_and_no_other_is(store: Store, product
     assert await change_of(store, product, 2) == product.update_of(sims[1])
 
 
-async def test_ending_what_is_not_there_changes_nothing(store: Store, product: Product) -> None:
+async def test_ending_a_missing_change_changes_nothing(store: Store, product: Product) -> None:
     update = product.update_of(product.sim(1))
     await keep(store, product.sim(1), update)
     await end(store, product, 2)
@@ -137,7 +135,7 @@ async def test_a_sim_may_change_again_after_its_change(store: Store, product: Pr
     assert await change_of(store, product, 1) == again
 
 
-async def test_a_change_is_found_by_what_its_fields_are(furnished: Store, product: Product) -> None:
+async def test_a_change_is_found_by_its_fields(furnished: Store, product: Product) -> None:
     theirs = product.update_of(product.sim(1, THEIRS))
     await keep(furnished, product.sim(1, THEIRS), theirs, product.odd)
     assert await first(furnished, product, {"account_sid": THEIRS}) == theirs
@@ -146,7 +144,7 @@ async def test_a_change_is_found_by_what_its_fields_are(furnished: Store, produc
     assert await first(furnished, product, both) is None
 
 
-async def test_a_change_is_found_by_the_plan_that_it_leads_to(furnished: Store) -> None:
+async def test_a_change_is_found_by_its_target_plan(furnished: Store) -> None:
     other = replace(WIRELESS.odd, sim_sid=wireless_sim(1).sid, to_rate_plan_sid=None)
     await keep(furnished, wireless_sim(1), other, WIRELESS.odd)
     to_ours = {"to_rate_plan_sid": RATE_PLANS[OURS].sid}
@@ -155,7 +153,7 @@ async def test_a_change_is_found_by_the_plan_that_it_leads_to(furnished: Store) 
     assert await first(furnished, WIRELESS, to_theirs) is None
 
 
-async def test_a_change_that_ended_is_found_no_more(furnished: Store, product: Product) -> None:
+async def test_an_ended_change_is_not_found(furnished: Store, product: Product) -> None:
     await keep(furnished, product.odd)
     await end(furnished, product, 1001)
     assert await first(furnished, product, {"account_sid": OURS}) is None

@@ -46,7 +46,7 @@ async def busy(store: SqliteStore) -> AsyncIterator[None]:
     working = asyncio.create_task(store.transact(work))
     await asyncio.to_thread(begun.wait, 10)
     yield
-    await asyncio.sleep(0)  # so that the tasks made meanwhile have asked
+    await asyncio.sleep(0)  # so that the tasks created meanwhile have called the store
     may_end.set()
     await working
 
@@ -62,7 +62,7 @@ def statements_of(store: SqliteStore) -> list[str]:
     return statements
 
 
-async def test_work_that_queued_up_shares_one_commit(store: SqliteStore) -> None:
+async def test_queued_work_shares_one_commit(store: SqliteStore) -> None:
     async with busy(store):
         statements = statements_of(store)
         adding = [
@@ -74,7 +74,7 @@ async def test_work_that_queued_up_shares_one_commit(store: SqliteStore) -> None
     assert statements.count("COMMIT") == 2
 
 
-async def test_it_is_told_how_long_each_commit_took(path: Path) -> None:
+async def test_the_duration_of_each_commit_is_reported(path: Path) -> None:
     took = list[float]()
     store = SqliteStore.open(path, VAULT, options=StoreOptions(committed=took.append))
     await store.transact(lambda tx: tx.accounts.add(account(), []))
@@ -84,7 +84,7 @@ async def test_it_is_told_how_long_each_commit_took(path: Path) -> None:
     assert min(took) > 0
 
 
-async def test_a_commit_is_never_of_more_than_500(store: SqliteStore) -> None:
+async def test_a_commit_has_at_most_500_jobs(store: SqliteStore) -> None:
     async with busy(store):
         statements = statements_of(store)
         asking = [
@@ -95,7 +95,7 @@ async def test_a_commit_is_never_of_more_than_500(store: SqliteStore) -> None:
     assert statements.count("COMMIT") == 3
 
 
-async def test_who_gives_up_before_its_turn_has_nothing_done(store: SqliteStore) -> None:
+async def test_work_cancelled_before_its_turn_is_not_done(store: SqliteStore) -> None:
     async with busy(store):
         given_up = asyncio.create_task(store.transact(lambda tx: tx.supersim.sims.add(sim(1))))
         await asyncio.sleep(0)
@@ -123,7 +123,7 @@ async def refusal_to_add(store: SqliteStore, number: int = 1) -> str:
     return str(refused.value)
 
 
-async def test_a_file_that_others_lock_is_unavailable_until_they_let_go(
+async def test_a_file_locked_by_others_is_unavailable_until_they_release_it(
     store: SqliteStore, path: Path
 ) -> None:
     connection_of(store).execute("PRAGMA busy_timeout = 1")
@@ -146,9 +146,7 @@ def add_much(tx: Transaction) -> None:
         tx.callbacks.add(callback(number))
 
 
-async def test_a_full_disk_keeps_what_it_has_room_for_and_refuses_the_rest(
-    store: SqliteStore,
-) -> None:
+async def test_a_full_disk_stores_what_fits_and_refuses_the_rest(store: SqliteStore) -> None:
     fill_the_disk(connection_of(store))
     async with busy(store):
         asked = [
@@ -166,7 +164,7 @@ async def test_a_full_disk_keeps_what_it_has_room_for_and_refuses_the_rest(
     assert await sims_in(store) == [sim(2), sim(1)]
 
 
-async def test_a_refused_commit_is_reported_also_when_another_that_shared_it_went_well(
+async def test_a_refused_commit_is_reported_even_if_another_that_shared_it_succeeded(
     path: Path,
 ) -> None:
     reported = list[str]()
@@ -183,7 +181,7 @@ async def test_a_refused_commit_is_reported_also_when_another_that_shared_it_wen
     assert reported == ["the database can't be used just now: database or disk is full"]
 
 
-async def test_a_disk_that_has_room_again_is_used_again(store: SqliteStore) -> None:
+async def test_a_disk_with_room_again_is_used_again(store: SqliteStore) -> None:
     fill_the_disk(connection_of(store))
     with pytest.raises(StoreUnavailable):
         await store.transact(add_much)
@@ -200,7 +198,9 @@ async def test_a_full_disk_can_still_be_read(store: SqliteStore) -> None:
     assert await sims_in(store) == [sim(1)]
 
 
-async def test_a_file_that_cant_be_written_is_unavailable_until_it_can(store: SqliteStore) -> None:
+async def test_a_file_that_cannot_be_written_is_unavailable_until_it_can(
+    store: SqliteStore,
+) -> None:
     connection_of(store).execute("PRAGMA query_only = ON")
     assert await refusal_to_add(store) == (
         "the database can't be used just now: attempt to write a readonly database"
@@ -210,14 +210,14 @@ async def test_a_file_that_cant_be_written_is_unavailable_until_it_can(store: Sq
     assert await sims_in(store) == [sim(1)]
 
 
-async def test_writing_nothing_shows_that_a_file_cant_be_written(store: SqliteStore) -> None:
+async def test_writing_nothing_shows_that_a_file_cannot_be_written(store: SqliteStore) -> None:
     await store.transact(lambda tx: tx.write_nothing())
     connection_of(store).execute("PRAGMA query_only = ON")
     with pytest.raises(StoreUnavailable):
         await store.transact(lambda tx: tx.write_nothing())
 
 
-async def test_writing_nothing_leaves_the_schema_as_it_is(store: SqliteStore, path: Path) -> None:
+async def test_writing_nothing_leaves_the_schema_unchanged(store: SqliteStore, path: Path) -> None:
     def schema() -> list[tuple[int]]:
         return connection_of(store).execute("PRAGMA user_version").fetchall()
 
@@ -226,7 +226,7 @@ async def test_writing_nothing_leaves_the_schema_as_it_is(store: SqliteStore, pa
     assert [tuple(row) for row in schema()] == [tuple(row) for row in before]
 
 
-async def test_who_asks_afterwards_is_told_that_a_commit_was_undone(store: SqliteStore) -> None:
+async def test_callers_are_notified_that_a_commit_was_undone(store: SqliteStore) -> None:
     told = list[str]()
 
     def work(tx: Transaction) -> None:
@@ -239,7 +239,7 @@ async def test_who_asks_afterwards_is_told_that_a_commit_was_undone(store: Sqlit
     assert told == ["undone"]
 
 
-async def test_who_has_given_up_meanwhile_is_still_told_that_it_is_durable(
+async def test_a_cancelled_caller_is_still_notified_that_its_work_is_durable(
     store: SqliteStore,
 ) -> None:
     told = list[str]()
@@ -260,7 +260,7 @@ async def test_who_has_given_up_meanwhile_is_still_told_that_it_is_durable(
     assert asking.cancelled()
 
 
-def test_who_waits_in_a_loop_that_is_gone_keeps_no_one_from_closing(path: Path) -> None:
+def test_a_caller_in_a_closed_loop_does_not_prevent_closing(path: Path) -> None:
     async def ask_and_leave() -> SqliteStore:
         store = SqliteStore.open(path, VAULT)
         may_end = threading.Event()

@@ -98,7 +98,7 @@ async def test_a_reopened_file_has_everything(path: Path) -> None:
         assert await store.transact(everything) == before
 
 
-async def test_what_was_committed_is_in_the_file_though_nobody_closed_it(
+async def test_committed_work_is_in_the_file_even_if_it_was_never_closed(
     store: SqliteStore, path: Path
 ) -> None:
     await store.transact(lambda tx: tx.supersim.sims.add(sim(1)))
@@ -106,7 +106,7 @@ async def test_what_was_committed_is_in_the_file_though_nobody_closed_it(
         assert other.execute("SELECT sid FROM sims").fetchall() == [(sim(1).sid,)]
 
 
-async def test_closing_finishes_what_is_queued(path: Path) -> None:
+async def test_closing_finishes_queued_work(path: Path) -> None:
     store = SqliteStore.open(path, VAULT)
     adding = asyncio.create_task(store.transact(lambda tx: tx.accounts.add(account(), [])))
     await asyncio.sleep(0)
@@ -120,16 +120,14 @@ async def test_only_its_owner_may_read_the_file(store: SqliteStore, path: Path) 
     assert mode_of(path) == 0o600
 
 
-async def test_a_file_that_others_could_read_becomes_its_owners_alone(path: Path) -> None:
+async def test_a_file_that_others_could_read_becomes_readable_only_by_its_owner(path: Path) -> None:
     sqlite3.connect(path).close()
     assert mode_of(path) != 0o600
     async with opened(path):
         assert mode_of(path) == 0o600
 
 
-async def test_only_its_owner_may_read_what_was_not_moved_into_the_file_yet(
-    store: SqliteStore, path: Path
-) -> None:
+async def test_only_its_owner_may_read_the_wal(store: SqliteStore, path: Path) -> None:
     assert mode_of(path.with_name("ringback.db-wal")) == 0o600
 
 
@@ -141,7 +139,7 @@ def test_a_newer_schema_is_refused(path: Path) -> None:
     assert refusal.endswith("; use the newer Ringback that wrote it")
 
 
-def test_a_file_that_is_no_database_is_refused_and_left_alone(path: Path) -> None:
+def test_a_file_that_is_not_a_database_is_refused_and_left_unchanged(path: Path) -> None:
     write_no_database(path)
     assert refusal_of(path) == (
         f"{path} can't be used as Ringback's data file: file is not a database"
@@ -154,11 +152,11 @@ def test_a_folder_in_place_of_the_file_is_refused(path: Path) -> None:
     assert refusal_of(path).startswith(f"{path} can't be used as Ringback's data file: ")
 
 
-def test_a_folder_that_nothing_can_be_written_to_is_refused(path: Path) -> None:
+def test_a_folder_without_write_access_is_refused(path: Path) -> None:
     assert str(path.parent) in refusal_of(path.parent / "none" / "ringback.db")
 
 
-async def test_a_refused_file_can_be_opened_once_it_is_in_order(path: Path) -> None:
+async def test_a_refused_file_can_be_opened_once_it_is_repaired(path: Path) -> None:
     write_no_database(path)
     refusal_of(path)
     await asyncio.to_thread(path.unlink)
@@ -222,7 +220,9 @@ async def test_a_file_in_use_can_be_opened_beside_its_owner(store: SqliteStore, 
         assert await other.transact(lambda tx: tx.accounts.get(OURS)) == account()
 
 
-async def test_both_see_what_the_other_has_made_durable(store: SqliteStore, path: Path) -> None:
+async def test_both_processes_see_each_others_durable_changes(
+    store: SqliteStore, path: Path
+) -> None:
     async with opened_beside(path) as other:
         await other.transact(lambda tx: tx.callbacks.add(callback(1)))
         assert await store.transact(lambda tx: tx.callbacks.get(OURS, callback(1).sid))
@@ -231,7 +231,7 @@ async def test_both_see_what_the_other_has_made_durable(store: SqliteStore, path
         assert await store.transact(lambda tx: tx.accounts.get(OURS)) == rotated
 
 
-async def test_who_works_beside_the_owner_neither_takes_nor_gives_back_its_lock(
+async def test_a_process_beside_the_owner_neither_takes_nor_releases_its_lock(
     store: SqliteStore, path: Path
 ) -> None:
     async with opened_beside(path):
@@ -239,13 +239,13 @@ async def test_who_works_beside_the_owner_neither_takes_nor_gives_back_its_lock(
     assert f"in use by process {os.getpid()};" in refusal_of(path)
 
 
-async def test_who_works_beside_keeps_no_owner_out(path: Path) -> None:
+async def test_a_process_beside_does_not_prevent_an_owner(path: Path) -> None:
     async with opened_beside(path) as beside, opened(path) as owner:
         await owner.transact(lambda tx: tx.accounts.add(account(), []))
         assert await beside.transact(lambda tx: tx.accounts.get(OURS)) == account()
 
 
-def test_a_letter_cant_be_opened_beside_anybody(path: Path) -> None:
+def test_a_backup_letter_cannot_be_opened_beside_another_process(path: Path) -> None:
     write_no_database(path)
     with pytest.raises(ConfigurationError, match="file is not a database"):
         SqliteStore.beside(path, VAULT)

@@ -33,7 +33,7 @@ async def drop(store: Store, number: int, step: TaskKind = TaskKind.UPDATE_SIM) 
 
 
 @pytest.mark.parametrize("step", TaskKind)
-async def test_a_task_comes_back_as_it_was(store: Store, step: TaskKind) -> None:
+async def test_a_task_is_read_back_unchanged(store: Store, step: TaskKind) -> None:
     odd = ScheduledTask(step, sid(SidKind.ESIM_PROFILE, 1), THEIRS, ODD_INSTANT)
     await keep(store, odd)
     assert await due(store) == [odd]
@@ -55,20 +55,20 @@ async def test_the_task_that_is_longest_due_comes_first(store: Store) -> None:
     assert await due(store) == [tasks[1], tasks[2], tasks[3]]
 
 
-async def test_of_the_same_instant_the_first_that_was_put_comes_first(store: Store) -> None:
+async def test_of_tasks_due_at_the_same_instant_the_first_added_comes_first(store: Store) -> None:
     tasks = [task(number) for number in (5, 1, 9, 3)]
     await keep(store, *tasks)
     assert await due(store) == tasks
 
 
-async def test_no_more_are_due_than_are_asked_for(store: Store) -> None:
+async def test_no_more_due_tasks_are_returned_than_requested(store: Store) -> None:
     tasks = [task(number) for number in range(5)]
     await keep(store, *tasks)
     assert await due(store, limit=2) == tasks[:2]
     assert await due(store, limit=0) == []
 
 
-async def test_looking_at_what_is_due_takes_none_away(store: Store) -> None:
+async def test_reading_due_tasks_takes_none(store: Store) -> None:
     await keep(store, task(1))
     assert await due(store) == await due(store) == [task(1)]
 
@@ -81,7 +81,7 @@ async def test_the_next_is_due_at_the_earliest_instant(store: Store) -> None:
     assert await next_due(store) == ODD_INSTANT
 
 
-# ---- one of each step
+# ---- one for each step
 
 
 async def test_a_resource_has_a_task_for_each_of_several_steps(store: Store) -> None:
@@ -101,7 +101,7 @@ async def test_a_task_replaces_the_one_for_the_same_step(store: Store, ahead: ti
     assert await next_due(store) == NOW + ahead
 
 
-async def test_a_task_that_is_put_again_goes_behind_those_of_its_instant(store: Store) -> None:
+async def test_a_task_added_again_follows_the_others_of_its_instant(store: Store) -> None:
     await keep(store, task(1), task(2), task(3), task(1))
     assert await due(store) == [task(2), task(3), task(1)]
 
@@ -123,9 +123,7 @@ async def test_a_task_is_taken_once(store: Store) -> None:
 
 
 @pytest.mark.parametrize("ahead", [INSTANT, -INSTANT], ids=["put off", "brought forward"])
-async def test_a_task_that_was_put_anew_meanwhile_is_not_taken(
-    store: Store, ahead: timedelta
-) -> None:
+async def test_a_task_added_anew_meanwhile_is_not_taken(store: Store, ahead: timedelta) -> None:
     await keep(store, task(1))
     (seen,) = await due(store)
     again = task(1, due=NOW + ahead)
@@ -140,7 +138,7 @@ async def test_taking_one_step_leaves_the_others(store: Store) -> None:
     assert await due(store) == [task(1, TaskKind.RENEW_PERIOD)]
 
 
-async def test_a_task_that_never_was_is_not_taken(store: Store) -> None:
+async def test_a_task_that_never_existed_is_not_taken(store: Store) -> None:
     await keep(store, task(1))
     assert await take(store, task(2)) is False
     assert await take(store, task(1, TaskKind.RENEW_PERIOD)) is False
@@ -155,14 +153,14 @@ async def test_a_dropped_task_is_gone_whenever_it_was_due(store: Store) -> None:
     assert await due(store) == [task(1, TaskKind.RENEW_PERIOD), task(2)]
 
 
-async def test_dropping_what_is_not_there_changes_nothing(store: Store) -> None:
+async def test_dropping_a_missing_task_changes_nothing(store: Store) -> None:
     await keep(store, task(1))
     await drop(store, 2)
     await drop(store, 1, TaskKind.RENEW_PERIOD)
     assert await due(store) == [task(1)]
 
 
-async def test_what_was_dropped_or_taken_may_be_put_again(store: Store) -> None:
+async def test_a_dropped_or_taken_task_may_be_added_again(store: Store) -> None:
     await keep(store, task(1), task(2))
     await drop(store, 1)
     assert await take(store, task(2))
@@ -170,7 +168,7 @@ async def test_what_was_dropped_or_taken_may_be_put_again(store: Store) -> None:
     assert await due(store) == [task(2), task(1)]
 
 
-async def test_when_a_step_of_a_resource_is_due_can_be_asked(store: Store) -> None:
+async def test_the_due_time_of_a_resources_step_can_be_read(store: Store) -> None:
     known = task(1)
     await keep(store, known, task(2, due=LATE))
 

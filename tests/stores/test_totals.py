@@ -66,7 +66,7 @@ async def settle_first(store: Store, decision: Decision) -> None:
     await settle(store, Settlement(taken.callback, row_of(taken, outcome), after))
 
 
-async def test_where_nothing_was_created_there_are_no_totals(store: Store) -> None:
+async def test_without_callbacks_there_are_no_totals(store: Store) -> None:
     assert await totals_of(store) == []
 
 
@@ -79,7 +79,7 @@ async def test_where_nothing_was_created_there_are_no_totals(store: Store) -> No
         (RetryLater(NOW + SECOND, 1), totals(retried=1)),
     ],
 )
-async def test_a_callback_counts_for_what_became_of_it(
+async def test_a_callback_counts_by_its_result(
     store: Store, decision: Decision, counted: UrlDeliveryTotals
 ) -> None:
     await keep(store, callback(1))
@@ -101,7 +101,7 @@ async def test_a_callback_waits_until_its_first_attempt_has_ended(store: Store) 
     assert await totals_of(store) == [totals(waiting=3)]
 
 
-async def test_a_second_attempt_that_is_claimed_comes_after_one_that_failed(store: Store) -> None:
+async def test_a_callback_claimed_for_its_second_attempt_counts_as_retried(store: Store) -> None:
     await keep(store, callback(1))
     await settle_first(store, RetryLater(NOW, 1))
     assert len(await claim(store)) == 1
@@ -116,7 +116,7 @@ async def test_an_attempt_that_never_left_has_not_failed(store: Store) -> None:
     assert await totals_of(store) == [totals(waiting=1)]
 
 
-async def test_totals_are_told_apart_by_account_url_and_sources(store: Store) -> None:
+async def test_totals_are_separate_by_account_url_and_sources(store: Store) -> None:
     plain, other = callback(3, url=HOST), callback(5, url=f"{HOST}/q")
     twilio = callback(6)._replace(source=Source.TWILIO)
     await keep(store, callback(1), callback(2), callback(4, THEIRS), plain, other, twilio)
@@ -129,7 +129,7 @@ async def test_totals_are_told_apart_by_account_url_and_sources(store: Store) ->
     ]
 
 
-async def test_who_asks_for_no_source_comes_before_who_asks_for_one(store: Store) -> None:
+async def test_callbacks_without_a_chosen_source_come_before_those_with_one(store: Store) -> None:
     asking = callback(1)
     await keep(store, asking, callback(2)._replace(source_asked=None))
     assert await totals_of(store) == [totals(asked=None, waiting=1), totals(waiting=1)]
@@ -151,13 +151,13 @@ async def test_test_events_and_replays_from_the_other_source_do_not_count(store:
     assert await totals_of(store) == [totals(waiting=1)]
 
 
-async def test_a_time_has_its_first_instant_and_not_its_last(store: Store) -> None:
+async def test_a_period_includes_its_first_instant_and_not_its_last(store: Store) -> None:
     instants = (NOW - MICROSECOND, NOW, NOW + SECOND - MICROSECOND, NOW + SECOND)
     await keep(store, *(callback(n, created=instant) for n, instant in enumerate(instants)))
     assert await totals_of(store) == [totals(waiting=2)]
 
 
-async def test_a_time_may_end_within_a_millisecond(store: Store) -> None:
+async def test_a_period_may_end_within_a_millisecond(store: Store) -> None:
     given = callback(1, created=NOW + MICROSECOND)
     # The highest SID of this millisecond.
     await keep(store, given._replace(sid=f"{given.sid[:14]}{'f' * 20}"))
@@ -166,13 +166,13 @@ async def test_a_time_may_end_within_a_millisecond(store: Store) -> None:
     assert await totals_of(store, since=until, until=until + SECOND) == []
 
 
-async def test_a_time_may_be_any_time(store: Store) -> None:
+async def test_a_period_may_be_of_any_length(store: Store) -> None:
     await keep(store, callback(1, created=NOW.replace(year=1970)))
     first, last = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
     assert await totals_of(store, since=first, until=last) == [totals(waiting=1)]
 
 
-async def test_many_outcomes_of_one_url_are_added_up(store: Store) -> None:
+async def test_many_results_of_one_url_are_added_up(store: Store) -> None:
     ended = [(CallbackStatus.DELIVERED, 3), (CallbackStatus.FAILED, 2)]
     statuses = [status for status, count in ended for _ in range(count)]
     for number, status in enumerate(statuses):
@@ -180,7 +180,7 @@ async def test_many_outcomes_of_one_url_are_added_up(store: Store) -> None:
     assert await totals_of(store) == [totals(delivered=3, undelivered=2)]
 
 
-async def test_read_in_pieces_they_are_what_they_are_as_a_whole(store: Store) -> None:
+async def test_totals_read_in_parts_equal_those_read_as_a_whole(store: Store) -> None:
     days = [NOW + timedelta(minutes=minute) for minute in range(0, 36 * 60, 131)]
     statuses = [CallbackStatus.DELIVERED, CallbackStatus.FAILED, CallbackStatus.SCHEDULED]
     for number, created in enumerate(days):
@@ -201,14 +201,16 @@ async def test_read_in_pieces_they_are_what_they_are_as_a_whole(store: Store) ->
         assert await in_pieces(store, since=since, until=until, account_sid=OURS) == own
 
 
-async def test_a_long_time_is_read_in_pieces_that_are_not_too_many(store: Store) -> None:
+async def test_a_long_period_is_read_in_a_limited_number_of_parts(store: Store) -> None:
     await keep(store, callback(1), callback(2, created=NOW.replace(year=1971)))
     first, last = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
     assert await in_pieces(store, since=first, until=last) == [totals(waiting=2)]
 
 
 @pytest.mark.parametrize(("piece", "pieces"), [(1, 40), (7, 6), (39, 2), (40, 1), (10_000, 1)])
-async def test_a_piece_is_of_so_many_callbacks(piece: int, pieces: int, store: Store) -> None:
+async def test_a_part_has_a_given_number_of_callbacks(
+    piece: int, pieces: int, store: Store
+) -> None:
     minute = timedelta(minutes=1)
     await keep(store, *(callback(n, created=NOW + n * n * minute) for n in range(40)))
     counting = CountingStore(store)
@@ -217,14 +219,14 @@ async def test_a_piece_is_of_so_many_callbacks(piece: int, pieces: int, store: S
     assert counting.asked == pieces
 
 
-async def test_many_of_one_instant_are_one_piece(store: Store) -> None:
+async def test_many_callbacks_of_one_instant_are_one_part(store: Store) -> None:
     await keep(store, *(callback(n) for n in range(20)), callback(20, created=NOW + MICROSECOND))
     counting = CountingStore(store)
     found = await in_pieces(counting, since=NOW - HOUR, until=NOW + HOUR, piece=3)
     assert (found, counting.asked) == ([totals(waiting=21)], 3)
 
 
-async def test_the_callback_that_follows_so_many_others_has_a_date(store: Store) -> None:
+async def test_the_callback_after_a_given_number_of_others_has_a_date(store: Store) -> None:
     instants = [NOW + n * SECOND for n in range(3)]
     await keep(store, *(callback(n, created=instant) for n, instant in enumerate(instants)))
 
@@ -239,7 +241,7 @@ async def test_the_callback_that_follows_so_many_others_has_a_date(store: Store)
     assert await dates(datetime(1, 1, 1, tzinfo=UTC)) == [*instants, None]
 
 
-async def test_the_callbacks_of_the_last_week_are_counted_whatever_became_of_them(
+async def test_the_callbacks_of_the_last_week_are_counted_whatever_their_result(
     store: Store,
 ) -> None:
     week = timedelta(days=7)

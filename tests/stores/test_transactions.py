@@ -93,7 +93,7 @@ def everything(tx: Transaction) -> tuple[object, ...]:
     )
 
 
-async def test_work_that_fails_has_done_nothing(furnished: Store) -> None:
+async def test_failing_work_has_no_effect(furnished: Store) -> None:
     await keep(furnished, sim(1), update_of(sim(1)), session(1), *map(task, (1, 2, 3)), callback(1))
     await keep(furnished, wireless_update_of(WIRELESS_SIMS[OURS]), command(1))
     before = await furnished.transact(everything)
@@ -102,7 +102,7 @@ async def test_work_that_fails_has_done_nothing(furnished: Store) -> None:
     assert await furnished.transact(everything) == before
 
 
-async def test_work_that_fails_leaves_the_work_beside_it(furnished: Store) -> None:
+async def test_failing_work_does_not_affect_the_work_beside_it(furnished: Store) -> None:
     await keep(furnished, sim(1), session(1), command(1))
     endings = await asyncio.gather(
         keep(furnished, sim(2)),
@@ -114,7 +114,7 @@ async def test_work_that_fails_leaves_the_work_beside_it(furnished: Store) -> No
     assert await sims_on(furnished, PageWindow(9)) == [sim(3), sim(2), sim(1), SIMS[OURS]]
 
 
-async def test_what_the_work_raises_is_raised_as_it_is(store: Store) -> None:
+async def test_an_error_in_the_work_is_raised_unchanged(store: Store) -> None:
     refusal = InvalidParameter("no", code=83010)
 
     def refuse(tx: Transaction) -> None:
@@ -125,7 +125,7 @@ async def test_what_the_work_raises_is_raised_as_it_is(store: Store) -> None:
     assert raised.value is refusal
 
 
-async def test_work_is_done_in_the_order_in_which_it_was_asked_for(store: Store) -> None:
+async def test_work_is_done_in_the_order_of_the_calls(store: Store) -> None:
     done = list[int]()
     await asyncio.gather(
         *(store.transact(lambda tx, n=number: done.append(n)) for number in range(50))
@@ -140,7 +140,7 @@ async def test_each_caller_gets_the_result_of_its_own_work(store: Store) -> None
     assert results == [number * number for number in range(50)]
 
 
-async def test_work_sees_what_it_has_done_so_far(store: Store) -> None:
+async def test_work_sees_its_own_changes(store: Store) -> None:
     def work(tx: Transaction) -> list[SuperSim]:
         tx.supersim.sims.add(sim(1))
         tx.supersim.sims.save(replace(sim(1), unique_name="x"))
@@ -149,7 +149,7 @@ async def test_work_sees_what_it_has_done_so_far(store: Store) -> None:
     assert await store.transact(work) == [replace(sim(1), unique_name="x")]
 
 
-async def test_work_sees_the_callbacks_it_has_kept_so_far(store: Store) -> None:
+async def test_work_sees_the_callbacks_it_has_stored(store: Store) -> None:
     def work(tx: Transaction) -> tuple[object, ...]:
         tx.callbacks.add(callback(1, key="x"))
         return (
@@ -185,20 +185,20 @@ def telling(told: list[str], name: str, *, breaks: bool = False) -> Callable[[Tr
     return work
 
 
-async def test_who_asks_is_called_when_all_is_durable(store: Store) -> None:
+async def test_a_function_is_called_when_everything_is_durable(store: Store) -> None:
     told = list[str]()
     await store.transact(telling(told, "it"))
     assert told == ["it durable"]
 
 
-async def test_who_asks_is_called_when_all_is_undone(store: Store) -> None:
+async def test_a_function_is_called_when_everything_is_undone(store: Store) -> None:
     told = list[str]()
     with pytest.raises(Broken):
         await store.transact(telling(told, "it", breaks=True))
     assert told == ["it undone"]
 
 
-async def test_who_asks_for_nothing_in_case_of_undoing_is_not_called(store: Store) -> None:
+async def test_without_a_function_for_undoing_nothing_is_called(store: Store) -> None:
     told = list[str]()
 
     def work(tx: Transaction) -> None:
@@ -210,7 +210,7 @@ async def test_who_asks_for_nothing_in_case_of_undoing_is_not_called(store: Stor
     assert told == []
 
 
-async def test_all_are_called_in_the_order_in_which_they_asked(store: Store) -> None:
+async def test_functions_are_called_in_the_order_of_their_registration(store: Store) -> None:
     told = list[str]()
 
     def work(tx: Transaction) -> None:
@@ -221,7 +221,7 @@ async def test_all_are_called_in_the_order_in_which_they_asked(store: Store) -> 
     assert told == ["first durable", "second durable", "third durable"]
 
 
-async def test_all_are_called_in_the_order_of_the_work(store: Store) -> None:
+async def test_functions_are_called_in_the_order_of_the_work(store: Store) -> None:
     told = list[str]()
     await asyncio.gather(
         store.transact(telling(told, "first")),
@@ -232,7 +232,9 @@ async def test_all_are_called_in_the_order_of_the_work(store: Store) -> None:
     assert told == ["first durable", "second undone", "third durable"]
 
 
-async def test_who_asks_is_called_in_the_event_loop_before_the_caller_goes_on(store: Store) -> None:
+async def test_functions_are_called_in_the_event_loop_before_the_caller_continues(
+    store: Store,
+) -> None:
     told = list[object]()
 
     def work(tx: Transaction) -> None:

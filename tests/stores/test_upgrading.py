@@ -78,7 +78,7 @@ async def test_an_account_has_the_schedule_of_the_server(path: Path) -> None:
         assert await store.transact(lambda tx: tx.accounts.all()) == [upgraded()]
 
 
-async def test_keys_are_as_they_were(path: Path) -> None:
+async def test_keys_are_unchanged(path: Path) -> None:
     insert(path, "api_keys", sid=api_key(1).sid, account_sid=OURS, secret="secret 1")
     async with opened(path) as store:
         assert await store.transact(lambda tx: tx.accounts.keys.of(OURS)) == [api_key(1)]
@@ -87,12 +87,12 @@ async def test_keys_are_as_they_were(path: Path) -> None:
 # ---- callbacks
 
 
-async def test_a_callback_that_waited_is_as_it_was(path: Path) -> None:
+async def test_a_waiting_callback_is_unchanged(path: Path) -> None:
     insert_callback(path, 1)
     assert await callback_in(path) == callback(1)
 
 
-async def test_every_field_of_a_callback_is_as_it_was(path: Path) -> None:
+async def test_every_field_of_a_callback_is_unchanged(path: Path) -> None:
     insert_callback(
         path,
         1,
@@ -140,7 +140,7 @@ async def test_every_field_of_a_callback_is_as_it_was(path: Path) -> None:
     )
 
 
-async def test_a_callback_to_a_url_that_would_be_refused_by_now_is_still_there(path: Path) -> None:
+async def test_a_callback_to_a_url_that_would_be_refused_now_still_exists(path: Path) -> None:
     insert_callback(path, 1, url="http://a.example/#ct=1")
     kept = await callback_in(path)
     assert kept is not None
@@ -157,7 +157,7 @@ async def test_callbacks_keep_their_order(path: Path) -> None:
     assert [one.sid for one in page] == [callback(number).sid for number in (3, 1, 5)]
 
 
-async def test_what_was_due_waits_in_the_lane_of_its_url(path: Path) -> None:
+async def test_a_due_callback_waits_in_the_lane_of_its_url(path: Path) -> None:
     insert_callback(path, 1, due_us=NOW_US + 1_000_000)
     insert_callback(path, 2, url="HTTPS://B.Example/p")
     insert_callback(path, 3, url="https://b.example:443", due_us=BEFORE)
@@ -173,7 +173,7 @@ async def test_what_was_due_waits_in_the_lane_of_its_url(path: Path) -> None:
 # ---- attempts
 
 
-async def test_an_attempt_that_was_open_is_left_open(path: Path) -> None:
+async def test_an_open_attempt_stays_open(path: Path) -> None:
     insert_callback(
         path,
         1,
@@ -192,7 +192,7 @@ async def test_an_attempt_that_was_open_is_left_open(path: Path) -> None:
     assert attempts == [opened_row]
 
 
-async def test_attempts_that_had_ended_are_in_front_of_an_open_one(path: Path) -> None:
+async def test_ended_attempts_come_before_an_open_one(path: Path) -> None:
     insert_callback(path, 1, attempt_count=3, due_us=None)
     insert_attempt(path, 3, result="open")
     insert_attempt(path, 1, result="refused")
@@ -204,7 +204,7 @@ async def test_attempts_that_had_ended_are_in_front_of_an_open_one(path: Path) -
 HEADERS = [["Host", "127.0.0.1:9000"], ["Kore-Signature", ""], ["Date", "2024-07-03T14:40:58Z"]]
 
 
-async def test_every_field_of_an_attempt_is_as_it_was(path: Path) -> None:
+async def test_every_field_of_an_attempt_is_unchanged(path: Path) -> None:
     insert_callback(path, 1)
     url = "http://127.0.0.1:9000/path?foo=bar"
     insert_attempt(
@@ -254,7 +254,7 @@ async def test_every_field_of_an_attempt_is_as_it_was(path: Path) -> None:
         ("http://a.example:80/p?x=1", "http://a.example:80/p?x=1&A=1", "GET /p?x=1&A=1 HTTP/1.1"),
     ],
 )
-async def test_the_line_of_a_request_is_made_from_its_url(
+async def test_the_request_line_is_made_from_the_url(
     path: Path, url: str, request_url: str, line: str
 ) -> None:
     insert_callback(path, 1, url=url, method="GET", body="A=1")
@@ -265,13 +265,13 @@ async def test_the_line_of_a_request_is_made_from_its_url(
     )
 
 
-async def test_what_was_not_known_of_an_attempt_is_not_known(path: Path) -> None:
+async def test_unknown_values_of_an_attempt_stay_unknown(path: Path) -> None:
     insert_callback(path, 1)
     insert_attempt(path, 1, result="unknown")
     assert await attempts_in(path) == [Attempt(callback(1).sid, OURS, 1, EARLIER, result="unknown")]
 
 
-async def test_an_answer_that_was_whole_is_whole(path: Path) -> None:
+async def test_a_complete_response_stays_complete(path: Path) -> None:
     insert_callback(path, 1)
     insert_attempt(path, 1, response=json.dumps([204, [], False]), response_body=b"")
     (attempt,) = await attempts_in(path)
@@ -281,7 +281,7 @@ async def test_an_answer_that_was_whole_is_whole(path: Path) -> None:
 # ---- the file
 
 
-async def test_a_file_is_brought_up_to_date_once(path: Path) -> None:
+async def test_a_file_is_upgraded_once(path: Path) -> None:
     assert schema_of(path) == 1
     async with opened(path):
         pass
@@ -289,7 +289,7 @@ async def test_a_file_is_brought_up_to_date_once(path: Path) -> None:
     assert await callback_in(path) is None
 
 
-def test_a_file_that_cant_be_brought_up_to_date_is_left_as_it_was(path: Path) -> None:
+def test_a_file_that_cannot_be_upgraded_is_left_unchanged(path: Path) -> None:
     insert_callback(path, 1, url="this was never a URL")
     insert_attempt(path, 1, result="open")
     with pytest.raises(ConfigurationError, match="can't be used as Ringback's data file"):

@@ -133,7 +133,7 @@ async def test_an_account_without_fleets_gets_no_profile(path: Path) -> None:
         assert await profiles_in(store) == []
 
 
-async def test_a_fleet_has_the_defaults_of_a_new_one_and_all_that_it_had(path: Path) -> None:
+async def test_a_fleet_has_the_defaults_of_a_new_one_and_its_old_values(path: Path) -> None:
     insert_fleet(path, 1)
     async with opened(path) as store:
         (profile,) = await profiles_in(store)
@@ -150,7 +150,7 @@ async def test_a_fleet_has_the_defaults_of_a_new_one_and_all_that_it_had(path: P
 # ---- SIMs
 
 
-async def test_a_sim_has_an_address_and_all_that_it_had(path: Path) -> None:
+async def test_a_sim_has_an_address_and_its_old_values(path: Path) -> None:
     insert_fleet(path, 1)
     insert_sim(path, 1, "inactive", unique_name="x", fleet_sid=fleet(1).sid)
     async with opened(path) as store:
@@ -180,7 +180,7 @@ async def test_ten_thousand_sims_have_ten_thousand_addresses(path: Path) -> None
     assert all(address in DEVICES for address in addresses)
 
 
-async def test_a_sim_that_is_ready_is_so_since_it_was_last_changed(path: Path) -> None:
+async def test_a_ready_sim_is_ready_since_its_last_change(path: Path) -> None:
     insert_sim(path, 1, "ready")
     insert_sim(path, 2, "active")
     async with opened(path) as store:
@@ -212,10 +212,10 @@ async def test_a_sim_that_is_not_connected_has_nothing_due(path: Path, status: s
         assert await tasks_in(store) == []
 
 
-# ---- changes that were under way
+# ---- pending changes -----------------------------------------------------------------------------
 
 
-async def test_a_change_is_as_it_was_and_still_due_at_its_time(path: Path) -> None:
+async def test_a_change_is_unchanged_and_still_due_at_its_time(path: Path) -> None:
     insert_sim(path, 1, "scheduled")
     insert_update(path, 1, "new", due=NOW_US + 1)
     async with opened(path) as store:
@@ -238,7 +238,7 @@ async def test_changes_come_due_in_their_order(path: Path) -> None:
 
 
 @pytest.mark.parametrize("before", ["ready", "active"])
-async def test_a_sim_that_may_go_back_to_being_connected_is_billed_after_its_change(
+async def test_a_sim_that_may_be_connected_again_is_billed_after_its_change(
     path: Path, before: str
 ) -> None:
     insert_sim(path, 1, "scheduled")
@@ -260,7 +260,7 @@ async def test_a_sim_that_may_go_back_to_being_connected_is_billed_after_its_cha
     ],
     ids=["carried out", "failed"],
 )
-async def test_a_sim_lives_on_after_its_change(
+async def test_a_sim_continues_after_its_change(
     path: Path, ending: CarrierResult, status: SimStatus, period: BillingPeriodType
 ) -> None:
     insert_fleet(path, 1)
@@ -288,7 +288,7 @@ async def test_a_sim_lives_on_after_its_change(
 # ---- all else
 
 
-async def test_callbacks_are_as_they_were(path: Path) -> None:
+async def test_callbacks_are_unchanged(path: Path) -> None:
     insert_callback(path, 1, destination=callback(1).url.destination)
     async with opened(path) as store:
         page = await store.transact(
@@ -297,7 +297,7 @@ async def test_callbacks_are_as_they_were(path: Path) -> None:
     assert page == [callback(1)]
 
 
-async def test_a_file_is_brought_up_to_date_once(path: Path) -> None:
+async def test_a_file_is_upgraded_once(path: Path) -> None:
     insert_fleet(path, 1)
     insert_sim(path, 1, "ready")
     async with opened(path) as store:
@@ -308,7 +308,7 @@ async def test_a_file_is_brought_up_to_date_once(path: Path) -> None:
     assert after == before
 
 
-async def test_what_was_brought_up_to_date_takes_new_records(path: Path) -> None:
+async def test_an_upgraded_file_accepts_new_records(path: Path) -> None:
     insert_fleet(path, 1)
     insert_sim(path, 1, "ready")
     async with opened(path) as store:

@@ -87,7 +87,7 @@ def path(tmp_path: Path) -> Path:
     return path
 
 
-async def test_what_there_was_is_as_it_was(path: Path) -> None:
+async def test_existing_records_are_unchanged(path: Path) -> None:
     async with opened(path) as store:
         assert await store.transact(lambda tx: tx.accounts.all()) == [upgraded()]
         for record in (PROFILE, FLEET, SIM, SMS):
@@ -99,7 +99,7 @@ async def test_what_there_was_is_as_it_was(path: Path) -> None:
 @pytest.mark.parametrize(
     "kind", [RatePlan, WirelessSim, WirelessCommand], ids=lambda kind: kind.__name__
 )
-async def test_there_is_nothing_of_the_new_product(path: Path, kind: type) -> None:
+async def test_there_are_no_records_of_the_new_product(path: Path, kind: type) -> None:
     async with opened(path) as store:
         assert await page_of(store, kind, PageWindow(9)) == []
 
@@ -110,7 +110,7 @@ async def keep_one_of_each(store: Store) -> None:
     await store.transact(lambda tx: tx.wireless.commands.remove(command(1).sid))
 
 
-async def test_it_takes_records_of_the_new_product(path: Path) -> None:
+async def test_it_accepts_records_of_the_new_product(path: Path) -> None:
     async with opened(path) as store:
         await keep_one_of_each(store)
     async with opened(path) as store:
@@ -140,7 +140,7 @@ async def test_a_record_of_super_sim_can_be_removed_and_marks_its_page(path: Pat
     assert [one.sid for one in newer] == [sms_command(2).sid]
 
 
-async def test_a_file_is_brought_up_to_date_once(path: Path) -> None:
+async def test_a_file_is_upgraded_once(path: Path) -> None:
     assert schema_of(path) == 3
     async with opened(path) as store:
         await keep_one_of_each(store)

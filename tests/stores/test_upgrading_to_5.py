@@ -39,7 +39,7 @@ def path(tmp_path: Path) -> Path:
     return path
 
 
-async def test_accounts_are_as_they_were(path: Path) -> None:
+async def test_accounts_are_unchanged(path: Path) -> None:
     async with opened(path) as store:
         found = await store.transact(lambda tx: tx.accounts.all())
     assert found == [upgraded(), upgraded(THEIRS)]
@@ -47,7 +47,7 @@ async def test_accounts_are_as_they_were(path: Path) -> None:
     assert [one.kore_secret for one in found] == [KORE_SECRET] * 2
 
 
-async def test_they_are_found_by_the_ids_that_they_have_got_at_kore(path: Path) -> None:
+async def test_accounts_are_found_by_their_new_kore_ids(path: Path) -> None:
     async with opened(path) as store:
         for account_sid in (OURS, THEIRS):
             one = upgraded(account_sid)
@@ -56,7 +56,7 @@ async def test_they_are_found_by_the_ids_that_they_have_got_at_kore(path: Path) 
             assert found == one
 
 
-async def test_whoever_signed_in_goes_on_with_the_same_secrets(path: Path) -> None:
+async def test_clients_continue_with_the_same_secrets(path: Path) -> None:
     async with opened(path) as store:
         for number, account_sid in ((9, OURS), (1, OURS), (5, THEIRS)):
             pair = (api_key(number).sid, f"secret {number}")
@@ -111,7 +111,7 @@ async def test_an_account_without_a_webhook_secret_has_none(path: Path) -> None:
     assert found.webhook_secrets.all == []
 
 
-async def test_callbacks_are_as_they_were_and_new_ones_follow_them(path: Path) -> None:
+async def test_callbacks_are_unchanged_and_new_ones_follow_them(path: Path) -> None:
     async with opened(path) as store:
         await keep(store, callback(2))
         page = await store.transact(
@@ -120,7 +120,7 @@ async def test_callbacks_are_as_they_were_and_new_ones_follow_them(path: Path) -
     assert page == [callback(2), callback(1)]
 
 
-async def test_a_file_is_brought_up_to_date_once(path: Path) -> None:
+async def test_a_file_is_upgraded_once(path: Path) -> None:
     assert schema_of(path) == 4
     for _ in range(2):
         async with opened(path) as store:

@@ -21,7 +21,7 @@ def path(tmp_path: Path) -> Path:
     return path
 
 
-async def test_accounts_and_callbacks_are_as_they_were(path: Path) -> None:
+async def test_accounts_and_callbacks_are_unchanged(path: Path) -> None:
     async with opened(path) as store:
         assert await store.transact(lambda tx: tx.accounts.all()) == [upgraded()]
         found = await store.transact(
@@ -48,7 +48,7 @@ async def test_its_callbacks_can_be_copied_beside_new_ones(path: Path) -> None:
         assert len(await attempts_of(store, 1)) == 1
 
 
-async def test_a_file_is_brought_up_to_date_once(path: Path) -> None:
+async def test_a_file_is_upgraded_once(path: Path) -> None:
     assert schema_of(path) == 5
     for _ in range(2):
         async with opened(path) as store:

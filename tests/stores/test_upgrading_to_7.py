@@ -52,7 +52,7 @@ def path(tmp_path: Path) -> Path:
     return path
 
 
-async def test_accounts_and_callbacks_are_as_they_were(path: Path) -> None:
+async def test_accounts_and_callbacks_are_unchanged(path: Path) -> None:
     async with opened(path) as store:
         assert await store.transact(lambda tx: tx.accounts.all()) == [upgraded()]
         (found,) = await store.transact(
@@ -61,7 +61,7 @@ async def test_accounts_and_callbacks_are_as_they_were(path: Path) -> None:
     assert found.having(callback(1).progress) == callback(1)
 
 
-async def test_long_answers_are_whole_and_compared_as_before(path: Path) -> None:
+async def test_long_responses_are_whole_and_compared_as_before(path: Path) -> None:
     async with opened(path) as store:
         assert await attempts_of(store, 1) == [
             Attempt(callback(1).sid, OURS, 1, NOW, "refused", 500, response=WHOLE)
@@ -71,7 +71,7 @@ async def test_long_answers_are_whole_and_compared_as_before(path: Path) -> None
         assert await store.transact(lambda tx: tx.kept_responses.bytes_of(EVERY)) == 0
 
 
-async def test_no_row_is_written_again(path: Path) -> None:
+async def test_no_row_is_rewritten(path: Path) -> None:
     before = pages_of(path)
     async with opened(path):
         pass
@@ -85,7 +85,7 @@ def pages_of(path: Path) -> int:
     return pages
 
 
-async def test_the_next_answer_leaves_the_one_that_was_there_whole(path: Path) -> None:
+async def test_the_next_response_leaves_the_existing_one_whole(path: Path) -> None:
     async with opened(path) as store:
         (taken,) = await claim(store)
         plain = ended(taken, RetryLater(NOW, 1))
@@ -97,7 +97,7 @@ async def test_the_next_answer_leaves_the_one_that_was_there_whole(path: Path) -
         assert [size for (size,) in found] == [len(LONG), MOST_BODY]
 
 
-async def test_a_file_is_brought_up_to_date_once(path: Path) -> None:
+async def test_a_file_is_upgraded_once(path: Path) -> None:
     assert schema_of(path) == 6
     for _ in range(2):
         async with opened(path) as store:

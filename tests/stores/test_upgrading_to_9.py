@@ -12,7 +12,7 @@ from tests.stores.records import callback
 CENTURY = timedelta(days=36525)
 
 
-async def test_a_retry_that_a_clock_ahead_has_planned_is_found(tmp_path: Path) -> None:
+async def test_a_retry_planned_by_a_clock_ahead_is_found(tmp_path: Path) -> None:
     path = write_old_file(tmp_path / "ringback.db", schema=6)
     here = callback(1).url.destination
     ahead = to_us(NOW + CENTURY)

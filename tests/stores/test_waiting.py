@@ -29,7 +29,7 @@ from tests.stores.records import (
 HERE, ELSEWHERE = "https://here.example/", "https://else.example/"
 
 
-async def test_what_is_under_way_is_left_open_until_it_is_settled(store: Store) -> None:
+async def test_an_attempt_in_progress_is_open_until_it_is_settled(store: Store) -> None:
     await keep(store, callback(1), callback(2, THEIRS), callback(3))
     (first, third) = await claim(store)
     (second,) = await claim(store, lane=THEIR_LANE)
@@ -44,14 +44,14 @@ async def test_what_is_under_way_is_left_open_until_it_is_settled(store: Store) 
     }
 
 
-async def test_what_is_left_open_has_its_progress(store: Store) -> None:
+async def test_an_open_attempt_has_its_callbacks_progress(store: Store) -> None:
     await keep(store, callback(1))
     (taken,) = await claim(store, ODD_INSTANT)
     (left_open,) = await store.transact(lambda tx: tx.callbacks.left_open())
     assert left_open.progress == taken.progress
 
 
-async def test_nothing_is_left_open_where_nothing_is_under_way(store: Store) -> None:
+async def test_without_attempts_in_progress_nothing_is_open(store: Store) -> None:
     await keep(store, callback(1))
     assert await store.transact(lambda tx: tx.callbacks.left_open()) == []
 
@@ -62,15 +62,13 @@ async def test_the_next_of_a_lane_is_due_at_the_earliest_instant(store: Store) -
     assert await store.transact(lambda tx: tx.callbacks.next_due(OUR_LANE)) == NOW + SECOND
 
 
-async def test_where_nothing_waits_nothing_is_due_next(store: Store) -> None:
+async def test_without_waiting_callbacks_nothing_is_due_next(store: Store) -> None:
     await keep(store, callback(1), callback(2, THEIRS))
     await claim(store)
     assert await store.transact(lambda tx: tx.callbacks.next_due(OUR_LANE)) is None
 
 
-async def test_what_waits_is_told_once_for_each_lane_with_its_earliest_instant(
-    store: Store,
-) -> None:
+async def test_waiting_lanes_are_listed_once_with_their_earliest_instant(store: Store) -> None:
     await keep(
         store,
         callback(1, due=NOW + 2 * SECOND),
@@ -89,7 +87,7 @@ async def test_what_waits_is_told_once_for_each_lane_with_its_earliest_instant(
     ]
 
 
-async def test_what_waits_is_told_bit_by_bit(store: Store) -> None:
+async def test_waiting_lanes_are_listed_in_parts(store: Store) -> None:
     await keep(
         store, callback(1), callback(2, url=ELSEWHERE), callback(3, THEIRS), callback(4, THEIRS)
     )
@@ -104,19 +102,19 @@ async def test_nothing_waits_in_an_empty_store(empty: Store) -> None:
     assert await empty.transact(lambda tx: tx.callbacks.waiting()) == []
 
 
-async def test_what_waits_and_what_is_under_way_is_unfinished(store: Store) -> None:
+async def test_waiting_callbacks_and_those_in_progress_are_unfinished(store: Store) -> None:
     await keep(store, *map(callback, range(3)), callback(3, THEIRS))
     (taken, _) = await claim(store, limit=2)
     await settle(store, ended(taken, NoRetryNeeded()))
     assert await store.transact(lambda tx: tx.callbacks.unfinished()) == {OURS: 2, THEIRS: 1}
 
 
-async def test_an_account_without_anything_unfinished_is_not_named(store: Store) -> None:
+async def test_an_account_without_unfinished_callbacks_is_not_listed(store: Store) -> None:
     await keep(store, callback(1).having(DeliveryProgress(NOW, CallbackStatus.FAILED)))
     assert await store.transact(lambda tx: tx.callbacks.unfinished()) == {}
 
 
-async def test_what_was_changed_after_an_instant_is_told_in_that_order(store: Store) -> None:
+async def test_callbacks_changed_after_an_instant_are_listed_in_that_order(store: Store) -> None:
     def changed(number: int, at: datetime, *, url: str = HERE) -> CallbackRecord:
         return callback(number, url=url).having(DeliveryProgress(at, due=NOW, attempt_count=1))
 
@@ -141,7 +139,7 @@ async def test_what_was_changed_after_an_instant_is_told_in_that_order(store: St
     assert await store.transact(after(NOW + 4 * SECOND)) == []
 
 
-async def test_how_many_wait_is_told_for_each_instant(store: Store) -> None:
+async def test_the_number_of_waiting_callbacks_is_counted_for_each_instant(store: Store) -> None:
     await keep(
         store,
         callback(1),
