@@ -1,4 +1,4 @@
-"""The pages of the APIs in a real browser, with nothing to reach but the server itself."""
+"""The pages of the APIs in a real browser, which can reach only the server itself."""
 
 import asyncio
 import re
@@ -15,10 +15,10 @@ pytestmark = pytest.mark.skipif(BROWSER is None, reason="there is no Chromium on
 
 
 async def dom_of(url: str, profile: Path) -> tuple[str, str]:
-    """Return what the page has become once its scripts have run, and the browser's own log."""
+    """Return the page after its scripts have run, and the browser's log."""
     flags = (
         "--headless=new",
-        "--no-sandbox",  # which a container's root can't have
+        "--no-sandbox",  # needs permissions that a container's root lacks
         "--disable-gpu",
         "--enable-logging=stderr",
         "--virtual-time-budget=20000",

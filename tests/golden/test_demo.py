@@ -1,6 +1,6 @@
-"""All that `ringback demo` prints, but for what is random or depends on the time.
+"""All output of `ringback demo`, except random values and values that depend on the time.
 
-`pytest tests/golden --update-golden` writes it anew; then read the diff.
+`pytest tests/golden --update-golden` rewrites it; then read the diff.
 """
 
 import re
@@ -13,7 +13,7 @@ import pytest
 
 PRINTED: Final = Path(__file__).parent / "demo.txt"
 
-# Each takes as many characters as what it replaces, so that the columns stay where they are.
+# Each replacement has as many characters as the original, so that the columns stay aligned.
 REPLACED: Final = (
     (r"(?<=127\.0\.0\.1:)\d{5}", "PORT"),
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "TIME"),
@@ -32,7 +32,7 @@ def without_randomness(printed: str) -> str:
     return printed
 
 
-def test_the_demo_prints_both_requests_and_all_that_follows_from_them(
+def test_the_demo_prints_both_requests_and_all_their_consequences(
     pytestconfig: pytest.Config, tmp_path: Path
 ) -> None:
     ran = subprocess.run(

@@ -1,6 +1,6 @@
 """The exact bytes of every callback, as captures to compare with.
 
-`pytest tests/golden --update-golden` writes them anew; then read the diff.
+`pytest tests/golden --update-golden` rewrites them; then read the diff.
 """
 
 from collections.abc import Mapping
@@ -35,14 +35,14 @@ CAPTURES: Final = Path(__file__).parent / "captures"
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What is told, to which URL, for which account; each by default as in the notice."""
+    """A callback's event, URL and account; each is the notice's by default."""
 
     event: Event = an_event()
     url: str = "http://your-callback-url.com/path?foo=bar#cbs=kore"
     account: Account = an_account()
 
 
-# Values as in the vendors' published samples, or of their form.
+# Values from the vendors' published samples, or of the same form.
 EID: Final = "89049032005008882600033489aaaaaa"
 SMS: Final = SmsCommandChanged(
     account_sid=ACCOUNT_SID,
@@ -223,7 +223,7 @@ TEST_EVENTS: Final = {f"kore-{method.lower()}-test-event": method for method in 
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_a_callback_goes_out_as_captured(name: str, pytestconfig: pytest.Config) -> None:
+def test_a_callback_is_sent_as_captured(name: str, pytestconfig: pytest.Config) -> None:
     source, method, told = ALL[name]
     body = encode(parameters_of(told.event))
     callback = a_callback(url=told.url, method=method, source=source, body=body)
@@ -235,7 +235,7 @@ def test_a_callback_goes_out_as_captured(name: str, pytestconfig: pytest.Config)
 
 
 @pytest.mark.parametrize("name", TEST_EVENTS)
-def test_a_test_event_goes_out_as_captured(name: str, pytestconfig: pytest.Config) -> None:
+def test_a_test_event_is_sent_as_captured(name: str, pytestconfig: pytest.Config) -> None:
     url = "http://your-callback-url.com/path?foo=bar"
     callback = a_callback(url=url, method=TEST_EVENTS[name], body=TEST_EVENT, is_test=True)
     sent = render(callback, account=an_account(), at=NOW).to_bytes()
@@ -246,13 +246,13 @@ def test_a_test_event_goes_out_as_captured(name: str, pytestconfig: pytest.Confi
 
 
 @pytest.mark.parametrize("kind", PARAMETERS, ids=lambda kind: kind.__name__)
-def test_each_parameter_of_each_kind_of_callback_stands_in_a_capture(kind: type[Event]) -> None:
+def test_each_parameter_of_each_kind_of_callback_is_in_a_capture(kind: type[Event]) -> None:
     told = [told.event for told in CASES.values() if isinstance(told.event, kind)]
     captured = {name for event in told for name, _ in parameters_of(event)}
     assert captured == {name for name, _ in PARAMETERS[kind]}
 
 
-def test_there_is_no_capture_of_anything_else(pytestconfig: pytest.Config) -> None:
+def test_there_are_no_other_captures(pytestconfig: pytest.Config) -> None:
     captured = {f"{name}.http" for name in [*ALL, *TEST_EVENTS]}
     strays = [path for path in CAPTURES.iterdir() if path.name not in captured]
     if pytestconfig.getoption("--update-golden"):

@@ -1,7 +1,7 @@
 """The two callbacks that the notice prints, typed off by hand.
 
-X-Forwarded-* and Cookie are left out of both: the reader's tunnel and proxy added them. The Host
-of the second is that tunnel's.
+Both leave out X-Forwarded-* and Cookie: the reader's tunnel and proxy added them. The Host of the
+second is that tunnel's.
 """
 
 import pytest
@@ -99,8 +99,8 @@ def test_the_body_is_the_notice_s_to_the_byte(
     assert request_.to_bytes().endswith(b"\r\n\r\n" + body)
 
 
-# The secrets behind the printed signatures are not known. The lengths are not those of the bodies
-# beside them: these have 147 and 145 bytes.
+# The secrets behind the printed signatures are not known. The printed lengths don't match the
+# printed bodies, which have 147 and 145 bytes.
 @pytest.mark.parametrize(
     ("request_", "headers", "differing"),
     [
@@ -144,6 +144,6 @@ def test_the_length_is_that_of_the_body(request_: OutgoingRequest, length: str) 
     assert len(request_.body) == int(length)
 
 
-def test_both_callbacks_differ_in_the_status_alone() -> None:
+def test_both_callbacks_differ_only_in_the_status() -> None:
     assert DEACTIVATED.body.replace(b"=inactive", b"=active") == ACTIVATED.body
     assert DEACTIVATED.url.target == ACTIVATED.url.target

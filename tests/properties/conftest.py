@@ -1,4 +1,4 @@
-"""How hypothesis runs here: without a time limit for each example, since machines differ."""
+"""Settings of hypothesis: no time limit for an example, since machines differ in speed."""
 
 from hypothesis import settings
 

@@ -1,4 +1,4 @@
-"""What a customer may give us, and all that can come of it, as hypothesis strategies."""
+"""Hypothesis strategies for customers' input: URLs, callbacks and accounts."""
 
 from datetime import UTC, timedelta
 from email.utils import format_datetime
@@ -23,7 +23,7 @@ from ringback.core.policy.source_policy import Source
 from ringback.core.retry_schedule import RetrySchedule
 from tests.fakes import a_callback, an_account
 
-# All that a URL may hold, less what ends the part.
+# All characters that a URL may have, except those that end the part.
 _VISIBLE: Final = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) != "\\")
 
 

@@ -7,7 +7,7 @@ from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.errors import InvalidCallbackUrl
 from tests.properties.strategies import any_text, urls
 
-# Text that is nearly a URL finds more than text at large.
+# Text that is nearly a URL finds more errors than arbitrary text.
 nearly_urls = st.lists(
     st.one_of(
         st.sampled_from(
@@ -22,7 +22,7 @@ nearly_urls = st.lists(
 
 @given(st.one_of(any_text, nearly_urls, nearly_urls.map("http://{}".format)))
 @example("http://[::1]:80/?#")
-def test_any_text_is_refused_or_read_for_good(text: str) -> None:
+def test_any_text_is_refused_or_parsed(text: str) -> None:
     with suppress(InvalidCallbackUrl):
         url = CallbackUrl.parse(text)
         assert CallbackUrl.parse(url.shown).with_credentials(url.credentials) == url
@@ -30,25 +30,25 @@ def test_any_text_is_refused_or_read_for_good(text: str) -> None:
 
 
 @given(urls())
-def test_a_valid_url_is_read_and_its_record_reads_the_same(text: str) -> None:
+def test_a_valid_url_is_parsed_and_its_record_parses_to_the_same(text: str) -> None:
     url = CallbackUrl.parse(text)
     assert CallbackUrl.parse(url.shown).with_credentials(url.credentials) == url
 
 
 @given(urls())
-def test_a_valid_url_is_kept_letter_by_letter(text: str) -> None:
+def test_a_valid_url_is_stored_unchanged(text: str) -> None:
     assert CallbackUrl.parse(text).configured == text
 
 
 @given(urls())
-def test_what_is_called_ends_before_the_fragment(text: str) -> None:
+def test_the_called_url_ends_before_the_fragment(text: str) -> None:
     url = CallbackUrl.parse(text)
     assert not {"#"} & set(url.wire + url.resource + url.authority)
     assert url.shown.partition("#")[0] == url.wire
 
 
 @given(st.one_of(any_text, nearly_urls, urls()))
-def test_a_host_and_a_port_are_always_such_that_one_can_connect(text: str) -> None:
+def test_a_host_and_a_port_can_always_be_connected_to(text: str) -> None:
     with suppress(InvalidCallbackUrl):
         url = CallbackUrl.parse(text)
         assert url.hostname

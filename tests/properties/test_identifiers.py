@@ -24,7 +24,7 @@ def test_a_sid_has_the_shape_of_its_kind_and_of_no_other(
 
 
 @given(sources, sixteen_bytes)
-def test_a_receiver_takes_the_token_of_each_source(source: Source, random_bytes: bytes) -> None:
+def test_a_receiver_accepts_the_token_of_each_source(source: Source, random_bytes: bytes) -> None:
     assert is_token(BUILT_IN[source].token.make(random_bytes))
 
 
@@ -42,13 +42,13 @@ def test_other_bytes_make_another_kore_token_and_another_sid(one: bytes, other: 
 
 
 @given(st.binary(min_size=8, max_size=8), st.binary(min_size=13, max_size=13))
-def test_any_chance_makes_an_iccid_and_a_matching_id(eight: bytes, thirteen: bytes) -> None:
+def test_any_random_bytes_make_an_iccid_and_a_matching_id(eight: bytes, thirteen: bytes) -> None:
     assert re.fullmatch("8988307[0-9]{13}", make_iccid(eight))
     assert re.fullmatch("[0-9A-F]{5}(-[0-9A-F]{5}){4}", make_matching_id(thirteen))
 
 
 @given(any_text, st.integers(0, 2**32 - 1), st.integers(0, 32), st.integers(0, 2**33))
-def test_a_device_has_an_address_that_a_host_of_its_network_can_have(
+def test_a_device_has_a_valid_host_address_of_its_network(
     iccid: str, number: int, prefix: int, turn: int
 ) -> None:
     network = IPv4Network((number, prefix), strict=False)
@@ -58,5 +58,5 @@ def test_a_device_has_an_address_that_a_host_of_its_network_can_have(
 
 
 @given(any_text)
-def test_any_text_is_judged_and_never_breaks_the_judge(text: str) -> None:
+def test_any_text_is_classified_without_an_error(text: str) -> None:
     assert is_token(text) in (True, False)

@@ -19,7 +19,7 @@ from tests.properties.strategies import accounts, callbacks, methods, parameters
 
 @dataclass
 class Received:
-    """A request as a parser of other people's making reads it."""
+    """A request as an independent parser reads it."""
 
     target: bytes = b""
     headers: list[tuple[bytes, bytes]] = field(default_factory=list[tuple[bytes, bytes]])
@@ -77,7 +77,7 @@ def test_the_fragment_is_never_on_the_wire(callback: CallbackRecord, account: Ac
     st.from_regex("[a-z]{3}:secret[0-9a-f]{16}", fullmatch=True), urls(credentials=st.just("")),
     accounts(), sources, methods
 )  # fmt: skip
-def test_credentials_are_in_no_record(
+def test_no_record_has_credentials(
     credentials: str, url: str, account: Account, source: Source, method: HttpMethod
 ) -> None:
     with_credentials = url.replace("://", f"://{credentials}@", 1)
@@ -106,7 +106,7 @@ def test_both_sources_send_the_same_body_to_the_same_target(
 
 
 @given(callbacks(), accounts())
-def test_the_parameters_follow_all_that_the_url_says_itself(
+def test_the_parameters_follow_the_urls_own_query(
     callback: CallbackRecord, account: Account
 ) -> None:
     request = render(callback, account=account, at=NOW)
@@ -117,11 +117,11 @@ def test_the_parameters_follow_all_that_the_url_says_itself(
 
 
 @given(parameters)
-def test_what_is_encoded_decodes_to_the_same(parameters: list[tuple[str, str]]) -> None:
+def test_encoded_text_decodes_to_the_same(parameters: list[tuple[str, str]]) -> None:
     assert parse_qsl(encode(parameters), keep_blank_values=True) == parameters
     assert a_callback(body=encode(parameters)).parameters == parameters
 
 
 @given(parameters)
-def test_an_encoded_form_has_only_what_a_query_may_hold(parameters: list[tuple[str, str]]) -> None:
+def test_an_encoded_form_has_only_characters_of_a_query(parameters: list[tuple[str, str]]) -> None:
     assert re.fullmatch("[A-Za-z0-9_.~+%&=-]*", encode(parameters))

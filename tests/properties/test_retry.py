@@ -45,7 +45,7 @@ waits = st.integers(0, 20_000).map(lambda ms: timedelta(milliseconds=ms))
 
 @dataclass
 class Attempt:
-    """One attempt of a callback: where it was, how it ended, and what followed."""
+    """One attempt of a callback: its round, how it ended, and the decision that followed."""
 
     begun: DeliveryProgress
     outcome: Outcome
@@ -62,10 +62,10 @@ def rules(draw: st.DrawFn) -> RetryRules:
 
 @st.composite
 def histories(draw: st.DrawFn, rules: RetryRules) -> list[Attempt]:
-    """Draw all that happens to a callback, up to its end or up to 30 attempts."""
+    """Draw all events of a callback, up to its end or up to 30 attempts."""
     attempts, progress, now = list[Attempt](), DeliveryProgress(NOW, due=NOW), NOW
     while progress.due is not None and len(attempts) < 30:
-        # A schedule of several times ten years leaves the calendar.
+        # A schedule of several ten-year waits exceeds the calendar.
         assume(progress.due.year < 5000)
         now = max(now, progress.due) + draw(waits)
         begun = begin(progress, now, total_timeout=rules.connection.total_timeout)
@@ -81,7 +81,7 @@ rules_and_attempts = rules().flatmap(lambda given: st.tuples(st.just(given), his
 
 
 @given(rules_and_attempts)
-def test_a_round_never_has_more_than_rc_and_one_attempts_but_for_unknown_and_stale_ones(
+def test_a_round_never_has_more_than_rc_and_one_attempts_except_unknown_and_stale_ones(
     given: tuple[RetryRules, list[Attempt]],
 ) -> None:
     rules, attempts = given
@@ -95,7 +95,7 @@ def test_a_round_never_has_more_than_rc_and_one_attempts_but_for_unknown_and_sta
             isinstance(one.outcome, NoAnswerOutcome) and one.outcome.failure is AttemptFailure.STALE
         )
         if isinstance(one.outcome, UnknownOutcome):
-            # Its round begins anew.
+            # A new round begins.
             rounds.pop(one.begun.round_number, None)
     assert all(count <= most + 1 for count in rounds.values())
 
@@ -130,7 +130,7 @@ def test_a_callback_is_due_exactly_while_it_is_scheduled(
 
 
 @given(rules_and_attempts)
-def test_what_ends_a_callback_ends_it_whatever_the_rules_are(
+def test_a_result_that_ends_a_callback_ends_it_under_all_rules(
     given: tuple[RetryRules, list[Attempt]],
 ) -> None:
     _, attempts = given
@@ -149,7 +149,7 @@ def test_what_ends_a_callback_ends_it_whatever_the_rules_are(
 
 
 @given(rules_and_attempts)
-def test_the_next_round_comes_after_its_wait_or_what_was_asked_for(
+def test_the_next_round_comes_after_its_wait_or_the_requested_one(
     given: tuple[RetryRules, list[Attempt]],
 ) -> None:
     rules, attempts = given
@@ -164,9 +164,7 @@ def test_the_next_round_comes_after_its_wait_or_what_was_asked_for(
 
 
 @given(rules_and_attempts)
-def test_an_attempt_that_is_made_again_at_once_has_time_left(
-    given: tuple[RetryRules, list[Attempt]],
-) -> None:
+def test_an_immediate_retry_has_time_left(given: tuple[RetryRules, list[Attempt]]) -> None:
     rules, attempts = given
     for one in attempts:
         if isinstance(one.decision, RetryNow):
@@ -176,16 +174,14 @@ def test_an_attempt_that_is_made_again_at_once_has_time_left(
 
 
 @given(urls(), sources)
-def test_what_changes_of_a_callback_is_its_progress_alone(url: str, source: Source) -> None:
+def test_a_decision_changes_only_the_callbacks_progress(url: str, source: Source) -> None:
     callback = a_callback(url=url, source=source)
     changed = callback.having(DeliveryProgress(NOW, CallbackStatus.FAILED))
     assert changed._replace(progress=callback.progress) == callback
 
 
 @given(rules_and_attempts)
-def test_an_attempt_that_is_put_back_leaves_no_trace(
-    given: tuple[RetryRules, list[Attempt]],
-) -> None:
+def test_a_requeued_attempt_leaves_no_trace(given: tuple[RetryRules, list[Attempt]]) -> None:
     rules, attempts = given
     for one in attempts:
         back = put_back(one.begun, one.ended)
@@ -197,7 +193,7 @@ def test_an_attempt_that_is_put_back_leaves_no_trace(
 
 
 @given(any_text)
-def test_whatever_a_receiver_says_can_be_read(text: str) -> None:
+def test_any_retry_after_of_a_receiver_can_be_parsed(text: str) -> None:
     assert isinstance(read_retry_after(text, NOW), timedelta)
 
 
@@ -214,5 +210,5 @@ def test_a_wait_is_within_a_fifth_of_the_one_in_the_schedule(
 
 
 @given(schedules)
-def test_a_schedule_is_read_as_it_was_written(schedule: RetrySchedule) -> None:
+def test_a_schedule_parses_to_what_was_written(schedule: RetrySchedule) -> None:
     assert RetrySchedule.parse(str(schedule)) == schedule

@@ -10,7 +10,7 @@ from tests.properties.strategies import any_text, parameters, urls
 
 
 class Form:
-    """A form as web frameworks hand it to Twilio's validator: names, each with its values."""
+    """A form as web frameworks pass it to Twilio's validator: names, each with its values."""
 
     def __init__(self, parameters: list[tuple[str, str]]) -> None:
         self._parameters = parameters
@@ -26,7 +26,7 @@ class Form:
 
 
 @given(urls().map(CallbackUrl.parse), parameters, any_text)
-def test_twilio_is_signed_for_as_its_own_validator_computes(
+def test_twilios_signature_matches_its_own_validator(
     url: CallbackUrl, form: list[tuple[str, str]], auth_token: str
 ) -> None:
     expected = RequestValidator(auth_token).compute_signature(url.wire, Form(form))
@@ -34,7 +34,7 @@ def test_twilio_is_signed_for_as_its_own_validator_computes(
 
 
 @given(parameters, st.randoms(use_true_random=False))
-def test_the_order_of_the_parameters_does_not_matter_to_twilio(
+def test_the_order_of_the_parameters_does_not_matter_for_twilio(
     form: list[tuple[str, str]], random: Random
 ) -> None:
     shuffled = random.sample(form, len(form))
@@ -51,7 +51,7 @@ def test_the_order_of_the_parameters_does_not_matter_to_twilio(
     st.binary(),
     any_text,
 )
-def test_neither_query_nor_fragment_changes_what_kore_signs(
+def test_neither_query_nor_fragment_changes_kores_signature(
     plain: str, query: str, fragment: str, body: bytes, secret: str
 ) -> None:
     signatures = {

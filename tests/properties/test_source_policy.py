@@ -18,7 +18,7 @@ account_sids = st.sampled_from(["AC1", "AC2", "AC3"])
 
 @st.composite
 def policies(draw: st.DrawFn) -> Policy:
-    """Draw a policy of one to five phases, in each of which the default may also be asked for."""
+    """Draw a policy of one to five phases; in each, the URL may also choose the default source."""
     dates = sorted(draw(st.sets(instants, max_size=4)))
     phases = []
     for number, since in enumerate([None, *dates]):
@@ -35,7 +35,7 @@ def policies(draw: st.DrawFn) -> Policy:
 
 
 @given(policies(), asked, instants, account_sids, st.one_of(urls(), any_text))
-def test_every_callback_gets_a_source_that_its_phase_has(
+def test_every_callback_gets_a_source_that_its_phase_allows(
     policy: Policy, asked: Source | None, at: datetime, account_sid: str, url: str
 ) -> None:
     choice = policy.choose(asked, at=at, account_sid=account_sid, url=url)
@@ -46,7 +46,7 @@ def test_every_callback_gets_a_source_that_its_phase_has(
 
 
 @given(policies(), asked, instants, account_sids, urls())
-def test_what_is_asked_for_is_had_or_the_default_is(
+def test_a_chosen_source_is_used_if_allowed_or_else_the_default(
     policy: Policy, asked: Source | None, at: datetime, account_sid: str, url: str
 ) -> None:
     choice = policy.choose(asked, at=at, account_sid=account_sid, url=url)
@@ -63,7 +63,7 @@ def test_the_phase_of_an_instant_is_the_last_to_have_begun(policy: Policy, at: d
 
 
 @given(policies(), asked, instants, account_sids, urls())
-def test_without_holds_only_the_date_and_the_url_s_wish_count(
+def test_without_holds_only_the_date_and_the_urls_choice_count(
     policy: Policy, asked: Source | None, at: datetime, account_sid: str, url: str
 ) -> None:
     unheld = replace(policy, holds=())

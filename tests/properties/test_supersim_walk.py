@@ -1,7 +1,7 @@
 """Random walks through the life cycles of Super SIM, over the real operations and the real loop.
 
-After each step the walk compares what has become of every resource with the tables of moves, and
-the callbacks with a model of its own, which knows the URLs that were given and the statuses that it
+After each step the walk compares the states of all resources with the tables of allowed moves, and
+the callbacks with a model of its own. The model knows the configured URLs and the statuses that it
 has seen, and nothing of how the operations make callbacks.
 """
 
@@ -75,7 +75,7 @@ REPORTED: Final = {
     "esim": {"available", "downloaded", "failed"},
     "settings": set[str](),
 }
-"""The statuses that callbacks report, of each kind of resource but SIMs."""
+"""The statuses that callbacks report, for each kind of resource except SIMs."""
 
 TABLES: Final[Mapping[str, Mapping[Any, frozenset[Any]]]] = {
     "sms": MESSAGE_MOVES,
@@ -90,11 +90,11 @@ FIRST: Final[Mapping[str, set[Any]]] = {
     "esim": {EsimStatus.NEW},
     "settings": {OtaSettingsUpdateStatus.SCHEDULED},
 }
-"""In which statuses a resource may begin."""
+"""The statuses in which a resource may begin."""
 
 
 class ExpectedCallback(NamedTuple):
-    """One callback, as far as the model expects it."""
+    """One callback that the model expects."""
 
     sid: str
     status: str
@@ -115,7 +115,7 @@ class Asked:
 
 @dataclass
 class Readiness:
-    """What a SIM has done since it became ready."""
+    """Progress of a SIM since it became ready."""
 
     since: datetime
     sms: int = 0
@@ -130,14 +130,14 @@ fleets = st.sampled_from([FLEETS[0], *FLEETS])
 
 
 class SuperSimWalk(Walk):
-    """An account with fleets and a subaccount, whose SIMs, commands and profiles live."""
+    """An account with fleets and a subaccount, in which SIMs, commands and profiles change."""
 
     def __init__(self) -> None:
         self.cards = 0
         self.seen = dict[str, tuple[str, Any]]()
-        """Of each resource its kind and its status, as seen last."""
+        """The kind of each resource, and its last seen status."""
         self.urls = dict[str, CallbackUrl | None]()
-        """The URL that the sender of a command, or who ordered a profile, wants called."""
+        """The callback URL that was given with each command or profile."""
         self.asked = dict[str, Asked]()
         self.ready = dict[str, Readiness]()
         self.expected = list[ExpectedCallback]()
@@ -149,10 +149,10 @@ class SuperSimWalk(Walk):
         for fleet in FLEETS:
             tx.supersim.fleets.add(fleet)
 
-    # What is seen.
+    # Observation.
 
     def observe(self, tx: Transaction, task: ScheduledTask | None = None) -> None:
-        """Compare what is there with what was, and expect the callbacks about it."""
+        """Compare the present state with the last one, and expect callbacks about the changes."""
         assert isinstance(tx, MemoryTransaction)
         now = dict(_statuses(tx))
         assert self.seen.keys() <= now.keys(), "a resource is gone"
@@ -207,7 +207,7 @@ class SuperSimWalk(Walk):
             self.ready[sim_sid].sms += sms
             self.ready[sim_sid].used += used
 
-    # What is done.
+    # Actions.
 
     def sim(self, pick: int) -> SuperSim:
         sims = list(self.tables.supersim.sims.records.values())
@@ -224,7 +224,7 @@ class SuperSimWalk(Walk):
 
     @initialize(status=st.sampled_from([None, SimStatus.READY, SimStatus.ACTIVE]), fleet=fleets)
     def begin(self, status: SimStatus | None, fleet: Fleet) -> None:
-        """Let there be a SIM that is ready, and another one, which may be connected."""
+        """Begin with a SIM that is ready, and another one, which may be connected."""
         self.register()
         self.register()
         self.update(0, SimStatus.READY, FLEETS[0], None)
@@ -431,7 +431,7 @@ class SuperSimWalk(Walk):
         assert (refused is None) is (profile.status is EsimStatus.AVAILABLE)
 
     def all_is_done(self) -> None:
-        """Nothing is left undone that is due: a SIM is as ready, and as billed, as it should be."""
+        """Check that no due work is left: each SIM is as ready and billed as it should be."""
         now = self.clock.now()
         periods = list(self.tables.supersim.billing_periods.records.values())
         for sim in self.tables.supersim.sims.records.values():

@@ -32,7 +32,7 @@ def sessions(draw: st.DrawFn) -> SuperSimDataSession:
 
 
 @given(sessions(), st.lists(near_instants, min_size=3, max_size=6).map(sorted))
-def test_adjoining_spans_add_up_exactly_to_the_whole(
+def test_adjoining_periods_add_up_exactly_to_the_whole(
     session: SuperSimDataSession, bounds: list[datetime]
 ) -> None:
     parts = [session.bytes_between(start, end) for start, end in pairwise(bounds)]
@@ -52,7 +52,7 @@ def test_nothing_is_used_outside_of_a_session(
 
 
 @given(sessions(), counts, near_instants)
-def test_at_this_instant_so_much_is_used_and_a_microsecond_before_it_is_not(
+def test_usage_grows_at_the_computed_instant_and_not_a_microsecond_before(
     session: SuperSimDataSession, count: int, since: datetime
 ) -> None:
     reached = when_used(count, session, since=since)
@@ -73,7 +73,7 @@ def test_at_this_instant_so_much_is_used_and_a_microsecond_before_it_is_not(
     granularity=st.sampled_from(UsageGranularity),
     group=st.none() | st.sampled_from(UsageGrouping),
 )
-def test_any_period_is_taken_or_refused_with_a_code_of_its_own(
+def test_any_period_is_accepted_or_refused_with_a_code_of_its_own(
     start: datetime | None,
     end: datetime | None,
     granularity: UsageGranularity,
@@ -92,7 +92,7 @@ def test_any_period_is_taken_or_refused_with_a_code_of_its_own(
 
 
 @given(instants, st.integers(-30, 30))
-def test_months_keep_the_day_or_come_to_the_last_one(instant: datetime, months: int) -> None:
+def test_months_keep_the_day_or_end_on_their_last_one(instant: datetime, months: int) -> None:
     later = months_after(instant, months=months)
     if later not in (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)):
         assert (later.year - instant.year) * 12 + later.month - instant.month == months

@@ -17,7 +17,7 @@ STATUSES = st.sampled_from([None, ACTIVE, PENDING])
 
 
 class Secrets(RuleBasedStateMachine):
-    """Makes secrets, and changes any that there ever was."""
+    """Creates secrets, and changes any secret that ever existed."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,8 +1,8 @@
 """Random walks through the life cycles of Programmable Wireless.
 
-The model knows what was asked for and the rules as the documentation has them, in figures of its
-own. Of each change that it sees it knows whether and when it may come, and its callback; of
-whatever is yet to come it knows when it has to.
+The model knows the accepted changes, and the documentation's rules with their numbers. For each
+change that it sees, it knows if and when it was allowed, and the callback; for each pending change
+it knows when it must come.
 """
 
 from collections.abc import Mapping
@@ -66,7 +66,7 @@ CONNECTED: Final = (READY, ACTIVE)
 FINAL: Final = {READY: ACTIVE, DEACTIVATED: CANCELED}
 LIVELIEST: Final = (READY, ACTIVE, UPDATING, SCHEDULED, DEACTIVATED, SUSPENDED, NEW, CANCELED)
 UNCONFIRMED: Final = ("sms-unconfirmed", "unattached")
-"""The scenarios in which no receipt ever comes."""
+"""The scenarios in which no receipt ever arrives."""
 
 BEHAVIOURS: Final = (
     "update-fails",
@@ -78,7 +78,7 @@ BEHAVIOURS: Final = (
     "asleep",
     "slow",
 )
-"""The scenarios that mean anything to these SIMs."""
+"""The scenarios that have an effect on these SIMs."""
 
 WHOLE, SMALL, ROAMING, SILENT, OFFLINE, SPARE = PLANS = (
     a_rate_plan(sid="WP" + "1" * 32, unique_name="whole"),
@@ -94,7 +94,7 @@ WHOLE, SMALL, ROAMING, SILENT, OFFLINE, SPARE = PLANS = (
     a_rate_plan(sid="WP" + "6" * 32, unique_name="spare"),
 )
 NEVER_CALLED: Final = CallbackTarget(CallbackUrl.parse("http://never.example"))
-"""Who asks for what nobody is called back of."""
+"""Calls that cause no callback."""
 BY_SID: Final = {plan.sid: plan for plan in PLANS}
 
 targets = st.builds(CallbackTarget, urls, st.sampled_from(HttpMethod))
@@ -103,7 +103,7 @@ plans = st.sampled_from([WHOLE.sid, WHOLE.sid, *BY_SID])
 
 
 class ExpectedCallback(NamedTuple):
-    """One callback, as far as the model expects it."""
+    """One callback that the model expects."""
 
     sid: str
     name: str | None
@@ -116,10 +116,10 @@ class ExpectedCallback(NamedTuple):
 
 @dataclass
 class Change:
-    """A change of a SIM that was accepted, and is not over."""
+    """A change of a SIM that was accepted and is pending."""
 
     before: tuple[WirelessStatus, str | None]
-    """The status and the plan that the SIM had."""
+    """The status and the plan that the SIM had before."""
     wanted: tuple[WirelessStatus, str | None]
     told: CallbackTarget
     due: datetime = NOW
@@ -127,7 +127,7 @@ class Change:
 
 @dataclass
 class Reset:
-    """A reset of a SIM's connectivity that is not over."""
+    """A pending reset of a SIM's connectivity."""
 
     told: CallbackTarget
     due: datetime
@@ -142,15 +142,15 @@ class Seen:
     since: datetime = NOW
     """When it became ready or deactivated."""
     commands: int = 0
-    """Sent to it while it is ready."""
+    """The number of Commands sent to it while it is ready."""
     used: int = 0
-    """Bytes, likewise."""
+    """The number of bytes used while it is ready."""
     final_to: CallbackTarget | None = None
     change: Change | None = None
     reset: Reset | None = None
 
     def is_finished(self, now: datetime) -> bool:
-        """Whether it is time for its final status."""
+        """Return True if it is time for the SIM's final status."""
         if self.status is READY:
             is_late = now >= months_after(self.since, months=3)
             return self.commands >= 5 or self.used >= 250_000 or is_late
@@ -166,20 +166,20 @@ class Message:
     told: CallbackTarget
     wants_receipt: bool = False
     due: datetime | None = None
-    """When it is sent, then when it is confirmed; None once that is over."""
+    """When it is due to be sent, then to be confirmed; None afterwards."""
 
 
 class WirelessWalk(Walk):
-    """An account with rate plans and a subaccount, whose SIMs and Commands live."""
+    """An account with rate plans and a subaccount, in which SIMs and Commands change."""
 
     def __init__(self) -> None:
         self.cards = 0
         self.sims = dict[str, Seen]()
         self.messages = dict[str, Message]()
         self.chosen = dict[str, str]()
-        """The scenarios that were chosen, by SIM and account."""
+        """The chosen scenarios, by SIM and account."""
         self.uses = 0
-        """So many Commands have gone to devices and come from them."""
+        """How many Commands have gone to devices and come from them."""
         self.expected = list[ExpectedCallback]()
         super().__init__()
 
@@ -188,7 +188,7 @@ class WirelessWalk(Walk):
         for plan in PLANS:
             tx.wireless.rate_plans.add(plan)
 
-    # What is seen.
+    # Observation.
 
     def observe(self, tx: Transaction, task: ScheduledTask | None = None) -> None:
         assert isinstance(tx, MemoryTransaction)
@@ -302,7 +302,7 @@ class WirelessWalk(Walk):
         message.due = None
 
     def why_not(self, sim: WirelessSim | None) -> int | None:
-        """Return why a Command fails when it is to be sent, or None."""
+        """Return the error with which a Command fails at the time of sending, or None."""
         if sim is None:
             return 33107
         if sim.status not in CONNECTED:
@@ -331,10 +331,10 @@ class WirelessWalk(Walk):
             seen.commands += commands
             seen.used += used
 
-    # What the model knows.
+    # The model's knowledge.
 
     def in_force(self, sim: WirelessSim | None) -> str:
-        """Return the name of a SIM's scenario; of the account's where the SIM is gone."""
+        """Return the name of a SIM's scenario, or its account's if the SIM is gone."""
         if sim is None:
             return self.chosen.get(ACCOUNT_SID, "normal")
         named = "update-fails" if (sim.unique_name or "").endswith("+update-fails") else None
@@ -353,7 +353,7 @@ class WirelessWalk(Walk):
         )
 
     def faults_in(self, sim: WirelessSim, asked: WirelessUpdateRequest) -> set[int]:
-        """Return why an update can be refused."""
+        """Return the errors with which an update may be refused."""
         seen = self.sims[sim.sid]
         wanted, plan = self.wanted_by(sim, asked)
         given = BY_SID.get(asked.rate_plan or "")
@@ -375,15 +375,15 @@ class WirelessWalk(Walk):
     def wanted_by(
         self, sim: WirelessSim, asked: WirelessUpdateRequest
     ) -> tuple[WirelessStatus, str | None]:
-        """Return the status and the plan that a SIM is to have."""
+        """Return the status and the plan that a SIM should get."""
         seen = self.sims[sim.sid]
         plan = seen.plan if asked.rate_plan is None else asked.rate_plan or None
         return asked.status or seen.status, plan
 
-    # What is done.
+    # Actions.
 
     def in_order(self) -> list[WirelessSim]:
-        """Return the SIMs, those first that can do the most."""
+        """Return the SIMs, starting with those that allow the most actions."""
         sims = self.tables.wireless.sims.records.values()
         return sorted(sims, key=lambda sim: LIVELIEST.index(sim.status))
 
@@ -405,7 +405,7 @@ class WirelessWalk(Walk):
 
     @initialize(told=targets, scenario=behaviours)
     def begin(self, told: CallbackTarget, scenario: NetworkScenario | None) -> None:
-        """Let there be a SIM that is ready, and another one that is new."""
+        """Begin with a SIM that is ready, and another one that is new."""
         for status in (READY, None):
             self.register(status, WHOLE.sid, told, is_narrowband=False)
         self.choose(0, scenario, is_for_all=False)
@@ -420,7 +420,7 @@ class WirelessWalk(Walk):
     def register(
         self, status: WirelessStatus | None, plan: str, told: CallbackTarget, *, is_narrowband: bool
     ) -> None:
-        """Take in a card, whose device may be connected soon, and say who hears of its Commands."""
+        """Register a SIM card, set the target of its Commands' callbacks, and update its SIM."""
         self.cards += 1
         card = SimCardRegistration(f"890134{self.cards:013}", is_narrowband=is_narrowband)
         refused = self.do(lambda tx, context: register_sim(tx, ACCOUNT_SID, card, context))
@@ -619,7 +619,7 @@ class WirelessWalk(Walk):
         assert (refused and refused.code) == self.why_not_taken(sim)
 
     def why_not_taken(self, sim: WirelessSim) -> int | None:
-        """Return why a Command to a SIM, or from it, is refused at once, or None."""
+        """Return the error with which a Command to or from a SIM is refused at once, or None."""
         if sim.status not in CONNECTED:
             return 33104
         return None if self.has_messages(sim) else 33203
@@ -637,7 +637,7 @@ class WirelessWalk(Walk):
         assert (refused is None) is may or (may and plan is SMALL)
         self.pause(then)
 
-    # What goes.
+    # Removals.
 
     @precondition(has_many_sims)
     @rule(pick=picks)
@@ -679,7 +679,7 @@ class WirelessWalk(Walk):
         assert (refused is not None) is is_used
 
     def all_is_done(self) -> None:
-        """Nothing is left undone that is due."""
+        """Check that no due work is left."""
         now = self.clock.now()
         for seen in self.sims.values():
             assert seen.change is None or seen.change.due > now, "its change should be over"

@@ -1,7 +1,7 @@
-"""What random walks through the life cycles of either product share.
+"""Common parts of the random walks through the life cycles of both products.
 
-A walk is over the real operations and the real loop, with a store in memory and a clock that it
-sets. After each step it compares what has become of every resource with what its model knows.
+A walk uses the real operations and the real loop, with a store in memory and a clock that it sets.
+After each step it compares the states of all resources with its model.
 """
 
 import asyncio
@@ -38,12 +38,12 @@ urls = st.sampled_from(
 )
 picks = st.sampled_from([0, 0, 1, 2, 3])
 pauses = st.none() | st.sampled_from([TAKES, 2 * TAKES, HOUR, DAY, 3 * DAY, 40 * DAY])
-"""How long a walk waits after a step, for hypothesis leaves some rules out of each walk."""
+"""How long a walk waits after a step, because hypothesis leaves some rules out of each walk."""
 scenarios = st.none() | st.sampled_from(list(SCENARIOS.values()))
 
 
 class WatchedHandlers:
-    """Hand on to the handlers of tasks; each result is looked at within its transaction."""
+    """Passes tasks on to their handlers, and observes each result within its transaction."""
 
     def __init__(self, observe: Callable[[Transaction, ScheduledTask], None]) -> None:
         self._observe = observe
@@ -74,7 +74,7 @@ class WatchedHandlers:
 
 
 class Walk(RuleBasedStateMachine):
-    """An account and a subaccount, and how time passes; what lives in them, each product adds."""
+    """An account and a subaccount, and the passing of time; each product adds its resources."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -93,16 +93,16 @@ class Walk(RuleBasedStateMachine):
         self.run(self.store.transact(self.set_up))
 
     def set_up(self, tx: Transaction) -> None:
-        """Let there be what the walk begins with."""
+        """Add the records that the walk begins with."""
         tx.accounts.add(an_account(), [])
         tx.accounts.add(replace(an_account(sid=CHILD), parent_sid=ACCOUNT_SID), [])
 
     def observe(self, tx: Transaction, task: ScheduledTask | None = None) -> None:
-        """Compare what is there with what was; the task is the one that has just ended."""
+        """Compare the present state with the last one; `task` is the one that has just ended."""
         raise NotImplementedError
 
     def all_is_done(self) -> None:
-        """See that nothing is left undone that is due."""
+        """Check that no due work is left."""
         raise NotImplementedError
 
     def teardown(self) -> None:
@@ -123,7 +123,7 @@ class Walk(RuleBasedStateMachine):
         operation: Callable[[Transaction, OperationContext], T],
         learn: Callable[[T], None] = lambda result: None,
     ) -> ApiError | None:
-        """Do an operation; return why it was refused, which it has to be without a trace."""
+        """Do an operation; if it is refused, check that it left no trace, and return the error."""
 
         def work(tx: Transaction) -> None:
             assert isinstance(tx, MemoryTransaction)
@@ -142,11 +142,11 @@ class Walk(RuleBasedStateMachine):
             return refused
         return None
 
-    # How time passes.
+    # The passing of time.
 
     @rule(by=st.sampled_from([timedelta(0), TAKES, 2 * TAKES, HOUR, DAY, 3 * DAY, 40 * DAY]))
     def time_passes(self, by: timedelta) -> None:
-        """Let all that is due be done in its time."""
+        """Do all due work, each at its time."""
         until = self.clock.now() + by
         while (due := self.tables.tasks.next_due()) is not None and due <= until:
             self.clock.set(max(due, self.clock.now()))
@@ -161,7 +161,7 @@ class Walk(RuleBasedStateMachine):
 
     @rule(by=st.sampled_from([TAKES, HOUR, 40 * DAY, 100 * DAY]))
     def nobody_is_there(self, by: timedelta) -> None:
-        """Let all that has become due be done together, as after a restart."""
+        """Do all work that became due at once, as after a restart."""
         self.clock.advance(by)
         while (due := self.tables.tasks.next_due()) is not None and due <= self.clock.now():
             self.step()
