@@ -1,4 +1,4 @@
-"""What the APIs have to be like: one contract for each vendor's version of each product."""
+"""The contracts of the APIs: one for each vendor's version of each product."""
 
 from collections.abc import Callable
 from typing import Final, NamedTuple
@@ -21,30 +21,30 @@ class Contract(NamedTuple):
 
     name: str
     file: str
-    """What the vendor publishes of it."""
+    """The file with the vendor's published description of it."""
     host: str
-    """Where a bare `/v1/…` is this version's."""
+    """The host at which a bare `/v1/…` path is this version's."""
     table: tuple[Row, ...]
-    """The same in our own words."""
+    """The same API in our own words."""
     world: World
     prefix: str
     operations_on: Callable[[ApiDependencies], list[ApiOperation]]
     has_samples: bool = True
-    """Whether the file has any; one without has operations by names of its own, and errors."""
+    """True if the file has samples; a file without any has other operation names and errors."""
     is_in_order: bool = True
-    """Whether our fields stand in the order of the file."""
+    """True if our fields are in the order of the file."""
 
     async def caller_for(self, asked: str = "", name: str = "") -> Caller:
-        """Return a caller for whom everything is there that this request names."""
+        """Return a caller whose account has everything that this request names."""
         return await self.world.caller_for(self.host, asked, name)
 
     def operations(self) -> list[ApiOperation]:
-        """Return our own."""
+        """Return our operations."""
         return self.operations_on(dependencies_on(MemoryStore()))
 
     @property
     def published(self) -> Description:
-        """What the file says."""
+        """Return the content of the file."""
         return description(self.file)
 
 
@@ -80,9 +80,9 @@ CONTRACTS: Final = (
     ),
 )
 PUBLISHED: Final = [contract for contract in CONTRACTS if is_there(contract.file)]
-"""Those whose files lie beside the checkout."""
+"""The contracts whose files are beside the checkout."""
 
 
 def name_of(contract: Contract) -> str:
-    """Return how tests call a contract."""
+    """Return the name of a contract in tests."""
     return contract.name

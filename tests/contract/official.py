@@ -1,4 +1,4 @@
-"""The official client: what operations it has, which of them were called, and how it is used."""
+"""The official client: its operations, the ones that were called, and how stories use it."""
 
 import asyncio
 import re
@@ -15,17 +15,17 @@ from tests.served import Served
 T = TypeVar("T")
 
 
-# ---- what the client has, and what of it was called ----------------------------------------------
+# ---- the client's operations, and the calls made ------------------------------------------------
 
 
 class NotingHttpClient(TwilioHttpClient):
-    """Notes verb and path of each request, with `SID` for whatever one was called."""
+    """Records the method and the path of each request, with `SID` for any SID."""
 
     def __init__(self) -> None:
         super().__init__()
         self.called = set[tuple[str, str]]()
         self.bases = set[str]()
-        """What the URLs of all requests began with."""
+        """The first part of the URLs of all requests."""
 
     def request(self, method: str, url: str, *args: Any, **kwargs: Any) -> Any:
         base, _, path = urlsplit(url)._replace(query="").geturl().partition("/v1/")
@@ -35,7 +35,7 @@ class NotingHttpClient(TwilioHttpClient):
 
 
 def operations_of(version: Any) -> set[tuple[str, str]]:
-    """Return verb and path of all that a version of an API can do."""
+    """Return the method and the path of each operation in a version of an API."""
     return {one for resources in parts_of(version) for one in operations_on(resources)}
 
 
@@ -58,12 +58,12 @@ def parts_of(holder: Any) -> list[Any]:
     return [part for part in (getattr(holder, name) for name in properties) if part is not None]
 
 
-# ---- how it is used ------------------------------------------------------------------------------
+# ---- using the client ----------------------------------------------------------------------------
 
 
 @dataclass
 class Story:
-    """The client, the server that it talks to, and the receiver that hears of it."""
+    """The client, the server that it calls, and the receiver of its callbacks."""
 
     api: Any
     http: NotingHttpClient
@@ -71,14 +71,14 @@ class Story:
     receiver: RecordingReceiver
 
     async def told(self, number: int) -> dict[str, str]:
-        """Return the newest of so many callbacks, as soon as there are so many."""
+        """Wait until there are `number` callbacks, and return the newest."""
         requests = await self.receiver.wait_for(number)
         assert len(requests) == number
         return dict(parse_qsl(requests[-1].body.decode()))
 
 
 async def on(work: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-    """Call the client, which blocks."""
+    """Call the client in a thread, because it blocks."""
     return await asyncio.to_thread(work, *args, **kwargs)
 
 
@@ -89,7 +89,7 @@ async def sids_in(resources: Any, **filters: Any) -> list[str]:
 async def pages_of(
     resources: Any, page_size: int, between: Callable[[list[str]], Awaitable[None]]
 ) -> AsyncIterator[list[str]]:
-    """Yield the SIDs on each page; this happens after each, before the next is asked for."""
+    """Yield the SIDs on each page; call `between` after each, before the next is requested."""
     page = await on(resources.page, page_size=page_size)
     while page is not None:
         sids = [record.sid for record in page]

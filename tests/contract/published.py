@@ -1,4 +1,4 @@
-"""The vendors' published descriptions of their APIs, where they lie beside the checkout."""
+"""The vendors' published descriptions of their APIs, if they are beside the checkout."""
 
 import json
 from collections.abc import Iterator
@@ -12,27 +12,27 @@ VERBS: Final = ("get", "post", "delete")
 
 
 class Sample(NamedTuple):
-    """A published example: what is sent, and what is answered to it."""
+    """A published example: a request, and the answer to it."""
 
     name: str
     operation: str
     verb: str
     path: str
-    """With its placeholders."""
+    """The path with its placeholders."""
     form: dict[str, Any]
     status: int
     answer: dict[str, Any]
     schema: dict[str, Any]
-    """Of the answer."""
+    """The status of the answer."""
 
     @property
     def asked(self) -> str:
-        """Verb and path."""
+        """Return the method and the path."""
         return f"{self.verb} {self.path}"
 
 
 class Published(NamedTuple):
-    """What is published of one status of an operation that has a body."""
+    """The published description of one status of an operation that has a body."""
 
     verb: str
     path: str
@@ -48,11 +48,11 @@ class Description:
 
     @property
     def host(self) -> str:
-        """The host name at which the vendor serves the API."""
+        """Return the host name at which the vendor serves the API."""
         return urlsplit(self._whole["servers"][0]["url"]).netloc
 
     def operations(self) -> Iterator[tuple[str, str, dict[str, Any]]]:
-        """Yield verb, path and description of each operation."""
+        """Yield the method, path and description of each operation."""
         for path, item in self._whole["paths"].items():
             for verb in VERBS:
                 if verb in item:
@@ -76,7 +76,7 @@ class Description:
                     )
 
     def answers(self) -> Iterator[Published]:
-        """Yield what each operation answers where it succeeds."""
+        """Yield the successful answers of each operation."""
         for verb, path, operation in self.operations():
             for status in successes_of(operation):
                 schema = _media_of(operation["responses"][str(status)]).get("schema")
@@ -103,12 +103,12 @@ class Description:
 
 @cache
 def description(name: str) -> Description:
-    """Return what a file says; it is read once."""
+    """Return the content of a file; it is read once."""
     return Description(name)
 
 
 def is_there(name: str) -> bool:
-    """Whether a file lies beside the checkout."""
+    """Return True if the file is beside the checkout."""
     return (FOLDER / name).exists()
 
 
@@ -118,7 +118,7 @@ def successes_of(operation: dict[str, Any]) -> list[int]:
 
 
 def record_schema(schema: dict[str, Any]) -> dict[str, Any]:
-    """Return the schema of the record in an answer: of the whole, or of what a list has."""
+    """Return the schema of the record in an answer: of the answer itself, or of a list's items."""
     lists = [one["items"] for one in schema["properties"].values() if one.get("type") == "array"]
     return lists[0] if "meta" in schema["properties"] else schema
 

@@ -1,4 +1,4 @@
-"""The Super SIM API in our own words; `tables` says how to read them."""
+"""The Super SIM API in our own words; `tables` explains the notation."""
 
 from typing import Final
 
@@ -120,7 +120,7 @@ BILLING_PERIOD: Final = {
     "date_updated": "time",
 }
 IP_ADDRESS: Final = {"ip_address": "text", "ip_address_version": "IPv4|IPv6"}
-# What is billed is declared to be a number, and a text in every published sample.
+# The billed amount is declared as a number, but is a text in every published sample.
 USAGE_RECORD: Final = {
     "account_sid": "AC",
     "sim_sid": "HS?",

@@ -1,6 +1,6 @@
 """An account that has one of everything of Super SIM.
 
-Only networks have SIDs of ours, which stand for those of samples.
+Only networks have SIDs of ours, which replace those in samples.
 """
 
 from dataclasses import replace

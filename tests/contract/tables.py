@@ -1,11 +1,11 @@
-"""What a table of an API says: every path, verb, parameter and field, and what each can be.
+"""The notation of an API's table: every path, method, parameter and field, with their kinds.
 
 A kind is the two letters of a SID; `text`, `flag`, `number`, `amount`, `time`, `url`, `list`; the
-options with `|` between them; or the names in an object with `,` between them, and a `,` behind a
-single one. `?` behind it stands for null, `~` for the empty text.
+options with `|` between them; or the names in an object with `,` between them, and a `,` after a
+single one. A `?` after it means that null is possible, a `~` that the empty text is.
 
-Behind a parameter, `*` stands for required, `+` for one that no file declares, and `+*` for one
-that is required though no file says so.
+After a parameter, `*` means required, `+` that no file declares it, and `+*` that it is required
+though no file says so.
 """
 
 from collections.abc import Mapping
@@ -25,22 +25,22 @@ TOLD: Final = ("CallbackUrl", "CallbackMethod")
 
 
 class Row(NamedTuple):
-    """A verb on a path."""
+    """A method on a path."""
 
     verb: str
     path: str
     statuses: tuple[int, ...]
     fields: dict[str, str]
-    """Of the record that is answered, or of each in the list."""
+    """Fields of the record in the answer, or of each record in the list."""
     key: str | None = None
-    """Of the list; None where one record is answered."""
+    """The key of the list in the answer; None if the answer is one record."""
     parameters: tuple[str, ...] = ()
     meta: Mapping[str, str] = META
-    """Of the list."""
+    """The fields of the list's `meta`."""
 
     @property
     def asked(self) -> str:
-        """Verb and path."""
+        """Return the method and the path."""
         return f"{self.verb} {self.path}"
 
 

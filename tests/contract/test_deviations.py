@@ -1,4 +1,4 @@
-"""The table of what differs from the vendors' documents: each row is so, and there is no other."""
+"""The table of deviations from the vendors' documents: each row is true, and none is missing."""
 
 import re
 from collections.abc import Awaitable, Callable
@@ -42,7 +42,7 @@ async def get(contract: Contract, path: str, query: str = "") -> Answer:
 
 
 async def post(contract: Contract, path: str, **changed: str | None) -> Answer:
-    """Send the form that has a thing made, with some of it changed, or left out."""
+    """Send the form that creates a record, with some of its fields changed or left out."""
     caller = await contract.caller_for(f"POST {path}")
     of = {row.path: row.statuses[0] for row in contract.table if row.verb == "POST"}
     form = {**contract.world.forms[path, of[path]], **changed}
@@ -186,18 +186,18 @@ CASES = [
 ]
 
 
-def test_the_table_has_each_row_once_and_each_is_asked_for() -> None:
+def test_the_table_has_each_row_once_and_each_is_tested() -> None:
     listed = [(row.document, row.of) for row in ROWS]
     assert listed == list(CHECKS)
 
 
 @pytest.mark.parametrize(("check", "contract"), CASES)
-async def test_each_row_of_the_table_is_so(check: Check, contract: Contract) -> None:
+async def test_each_row_of_the_table_is_true(check: Check, contract: Contract) -> None:
     await check(contract)
 
 
 def listed_for(file: str) -> str:
-    """Return what the rows of the table about a vendor's file are of."""
+    """Return the subjects of the table's rows about a vendor's file."""
     (contract,) = [one for one in CONTRACTS if one.file == file]
     product, _, vendor = contract.name.partition(" by ")
     return " ".join(
@@ -207,8 +207,8 @@ def listed_for(file: str) -> str:
     )
 
 
-def test_no_exception_is_made_that_the_table_does_not_have() -> None:
-    """Look at all that the tests of answers and of tables leave out or correct."""
+def test_there_is_no_exception_that_the_table_does_not_have() -> None:
+    """Check all that the tests of answers and of tables leave out or correct."""
     for part, name in CORRECTIONS:
         for contract in CONTRACTS:
             assert part not in contract.file or f"`{name}`" in listed_for(contract.file)
@@ -219,5 +219,5 @@ def test_no_exception_is_made_that_the_table_does_not_have() -> None:
     for contract in CONTRACTS:
         for row in contract.table:
             for name in row.parameters:
-                # A plus marks what no file declares, or requires.
+                # A plus marks a parameter that no file declares, or requires.
                 assert "+" not in name or f"`{name.strip('+*')}`" in listed_for(contract.file)

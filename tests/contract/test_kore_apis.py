@@ -1,4 +1,4 @@
-"""KORE's own APIs: walked by KORE's OpenAPI files where they lie beside the checkout."""
+"""KORE's own APIs, checked against KORE's OpenAPI files if they are beside the checkout."""
 
 import json
 from dataclasses import dataclass, field
@@ -37,7 +37,7 @@ class Kore:
 
     app: ASGIApp
     made: dict[str, str] = field(default_factory=dict[str, str])
-    """What was made before, by the name that paths have for it."""
+    """The values created before, by their names in paths."""
 
     async def call(
         self,
@@ -73,7 +73,7 @@ async def kore() -> Kore:
 
 @dataclass(frozen=True)
 class Call:
-    """One call of an operation, and what has to come of it."""
+    """One call of an operation, and its expected result."""
 
     verb: str
     host: str
@@ -83,7 +83,7 @@ class Call:
     query: dict[str, str] = field(default_factory=dict[str, str])
     is_signed_in: bool = True
     path_id: str | None = None
-    """What the path names, where that is nothing that was made."""
+    """The value of the path's parameters, unless it is one that was created before."""
 
     @property
     def name(self) -> str:
@@ -141,7 +141,7 @@ CALLS: Final = [
     Call("GET", IAM, "/v1/platform_account_mappings", 401, is_signed_in=False),
 ]
 UNDOCUMENTED: Final = {("DELETE", "/v1/secrets", 405)}
-"""What the files don't have, and is answered all the same."""
+"""Answers that the files don't have."""
 
 
 async def answer_to(kore: Kore, call: Call, *, host: str, prefix: str = "") -> Answer:
@@ -156,10 +156,10 @@ async def answer_to(kore: Kore, call: Call, *, host: str, prefix: str = "") -> A
 
 
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: call.name)
-async def test_each_call_is_answered_as_it_should_be(kore: Kore, call: Call) -> None:
+async def test_each_call_gets_the_expected_answer(kore: Kore, call: Call) -> None:
     answer = await answer_to(kore, call, host=call.host)
     assert answer.status == call.status
-    # The files name the header, and not what it says: what makes secrets stays closed.
+    # The files name this header without a value; other origins' scripts must not create secrets.
     assert "access-control-allow-origin" not in answer.headers
     if answer.status >= 400:
         told = answer.json
@@ -169,20 +169,18 @@ async def test_each_call_is_answered_as_it_should_be(kore: Kore, call: Call) -> 
 
 
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: call.name)
-async def test_by_a_prefix_it_is_the_same(kore: Kore, call: Call) -> None:
+async def test_by_a_prefix_the_answers_are_the_same(kore: Kore, call: Call) -> None:
     prefix = f"/{call.host.partition('.')[0]}"
     answer = await answer_to(kore, call, host="127.0.0.1:8080", prefix=prefix)
     assert answer.status == call.status
 
 
 SECRETS: Final = {"secret", "client_secret", "access_token", "auth_token", "api_key_secret"}
-"""The fields that would show a secret, in whatever answer they stood."""
+"""The fields that would show a secret, in any answer."""
 
 
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: call.name)
-async def test_what_shows_a_secret_and_nothing_else_may_be_kept_by_nobody(
-    kore: Kore, call: Call
-) -> None:
+async def test_only_answers_with_a_secret_forbid_caching(kore: Kore, call: Call) -> None:
     answer = await answer_to(kore, call, host=call.host)
     is_shown = not SECRETS.isdisjoint(answer.json)
     assert is_shown == (call.verb == "POST" and answer.status == 201)
@@ -215,7 +213,7 @@ def test_each_published_operation_parameter_and_property_is_called() -> None:
     for host, name in FILES.items():
         document = json.loads((FOLDER / name).read_text("utf-8"))
         if name == TOKEN_FILE:
-            continue  # its one exchange is a form, and has tests of its own
+            continue  # its only exchange is a form, and has tests of its own
         for path, item in document["paths"].items():
             for verb in item.keys() & {"get", "post", "patch", "put", "delete"}:
                 assert (host, verb, path) in called
@@ -229,7 +227,7 @@ def test_each_published_operation_parameter_and_property_is_called() -> None:
 # ---- the exchange of credentials for a token -----------------------------------------------------
 
 
-async def test_a_client_gets_a_token_and_is_let_in_with_it(kore: Kore) -> None:
+async def test_a_client_gets_a_token_and_can_authenticate_with_it(kore: Kore) -> None:
     exchanged = await kore.token(
         grant_type="client_credentials",
         client_id=kore.made["client_id"],
@@ -252,7 +250,7 @@ async def test_a_client_gets_a_token_and_is_let_in_with_it(kore: Kore) -> None:
     assert (refused.status, refused.json["code"]) == (403, 20006)
 
 
-async def test_wrong_credentials_are_refused_in_oauths_form(kore: Kore) -> None:
+async def test_wrong_credentials_are_refused_in_the_form_of_oauth(kore: Kore) -> None:
     answer = await kore.token(
         grant_type="client_credentials", client_id=kore.made["client_id"], client_secret="wrong"
     )
@@ -266,7 +264,7 @@ async def test_wrong_credentials_are_refused_in_oauths_form(kore: Kore) -> None:
 @pytest.mark.parametrize(
     "form", [{}, {"grant_type": "password"}, {"grant_type": "client_credentials"}]
 )
-async def test_what_is_no_exchange_is_refused(kore: Kore, form: dict[str, str]) -> None:
+async def test_an_invalid_exchange_is_refused(kore: Kore, form: dict[str, str]) -> None:
     answer = await kore.token(**form)
     assert answer.status == 400
     assert answer.json.keys() >= {"code", "message"}
@@ -282,13 +280,13 @@ async def test_after_too_many_wrong_secrets_a_client_has_to_wait(kore: Kore) -> 
 
 
 @pytest.mark.parametrize("host", ["supersim.api.korewireless.com", WEBHOOK])
-async def test_at_kore_a_token_that_is_not_good_is_forbidden(kore: Kore, host: str) -> None:
+async def test_at_kore_an_invalid_token_is_forbidden(kore: Kore, host: str) -> None:
     target = "/v1/secrets" if host == WEBHOOK else "/v1/Sims"
     answer = await kore.call("GET", host, target, credentials=None, authorization="Bearer no")
     assert (answer.status, answer.json["error"]) == (403, "Invalid or expired token")
 
 
-async def test_elsewhere_a_token_that_is_not_good_is_no_sign_in(kore: Kore) -> None:
+async def test_elsewhere_an_invalid_token_is_unauthorized(kore: Kore) -> None:
     answer = await kore.call(
         "GET", "127.0.0.1:8080", "/v1/Sims", credentials=None, authorization="Bearer no"
     )
@@ -314,7 +312,7 @@ async def test_each_exchange_is_answered_in_the_published_form(
     assert documented["properties"].keys() <= answer.json.keys()
 
 
-# ---- the rules -----------------------------------------------------------------------------------
+# ---- rules ---------------------------------------------------------------------------------------
 
 
 async def test_the_life_of_a_secret(kore: Kore) -> None:
@@ -334,7 +332,7 @@ async def test_the_life_of_a_secret(kore: Kore) -> None:
     assert (await kore.call("PATCH", WEBHOOK, gone, {"Status": "active"})).status == 404
 
 
-async def test_pages_lead_to_the_ones_beside_them(kore: Kore) -> None:
+async def test_pages_link_to_their_neighbours(kore: Kore) -> None:
     for _ in range(2):
         await kore.call("POST", CLIENTS, "/v1/clients", CLIENT)
     target = "/v1/clients?page_size=1&page_number=2&client_type=standard"
@@ -356,13 +354,13 @@ async def test_a_subaccount_is_mapped_and_can_have_clients(kore: Kore) -> None:
     assert answer.json["account_id"] == child
 
 
-async def test_a_property_that_nobody_knows_is_warned_of(kore: Kore) -> None:
+async def test_an_unknown_property_causes_a_warning(kore: Kore) -> None:
     answer = await kore.call("POST", WEBHOOK, "/v1/secrets", {**NAMED, "Colour": "red"})
     assert answer.status == 201
     assert "'Colour'" in answer.headers["ringback-warning"]
 
 
-async def test_a_document_that_is_too_deep_or_says_something_twice_is_refused(kore: Kore) -> None:
+async def test_a_document_that_is_too_deep_or_has_a_property_twice_is_refused(kore: Kore) -> None:
     caller = Caller(kore.app, credentials=(ACCOUNT_SID, AUTH_TOKEN), host=WEBHOOK)
     json_type = {"content-type": "application/json"}
     deep = [b'{"Name":' + b"[" * levels + b"]" * levels + b"}" for levels in (9, 99, 900, 9000)]

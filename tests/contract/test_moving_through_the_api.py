@@ -1,4 +1,4 @@
-"""An account's API as a URL source: the official client, and a real server."""
+"""An account's API as the URL source of a migration: the official client, and a real server."""
 
 import subprocess
 import sys
@@ -42,7 +42,7 @@ async def fleet_sid_of(dev: Served) -> str:
     return (await dev.get("/v1/Fleets")).body["fleets"][0]["sid"]
 
 
-async def test_all_urls_that_the_api_shows_are_read_page_by_page(
+async def test_all_urls_in_the_api_are_read_page_by_page(
     dev: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(twilio_client, "_PAGE_SIZE", 2)
@@ -67,7 +67,7 @@ async def test_all_urls_that_the_api_shows_are_read_page_by_page(
     assert entries[-1] == UrlEntry(at(wireless), "http://a.example")
 
 
-async def test_edits_are_made_where_nobody_was_faster_and_undone(dev: Served) -> None:
+async def test_edits_are_made_only_if_the_url_has_not_changed_and_undone(dev: Served) -> None:
     fleet, own = await fleet_sid_of(dev), dev.dev["account_sid"]
     await dev.post(f"/v1/Fleets/{fleet}", SmsCommandsUrl=OLD, SmsCommandsMethod="GET")
     await dev.post(dev.wireless_sim_path, CommandsCallbackUrl=OLD)
@@ -96,7 +96,7 @@ async def test_edits_are_made_where_nobody_was_faster_and_undone(dev: Served) ->
     assert {entry.url for entry in await url_source.entries()} == {OLD}
 
 
-async def test_what_the_api_refuses_is_told_without_secrets(dev: Served) -> None:
+async def test_a_refusal_by_the_api_is_reported_without_secrets(dev: Served) -> None:
     fleet = await fleet_sid_of(dev)
     await dev.post(f"/v1/Fleets/{fleet}", SmsCommandsUrl=OLD)
     place = UrlLocation(f"fleet {fleet} SmsCommandsUrl")
@@ -111,7 +111,7 @@ async def test_what_the_api_refuses_is_told_without_secrets(dev: Served) -> None
     assert "made-up" not in str(refused.value)
 
 
-async def test_a_ringback_tells_how_the_callbacks_went(dev: Served) -> None:
+async def test_ringback_reports_the_results_of_the_callbacks(dev: Served) -> None:
     deliveries = url_source_at(dev).deliveries
     assert deliveries is not None
     since = datetime.now(UTC) - timedelta(hours=1)
@@ -134,7 +134,7 @@ def opened(**given: Any) -> ApiUrlSource:
 
 
 def answering(monkeypatch: pytest.MonkeyPatch, status: int, text: str) -> list[str]:
-    """Have every request answered like this, and return the list of what is asked."""
+    """Answer every request like this, and return the list of requests."""
     asked = list[str]()
 
     def request(self: Any, method: str, url: str, *args: Any, **kwargs: Any) -> Response:
@@ -145,9 +145,7 @@ def answering(monkeypatch: pytest.MonkeyPatch, status: int, text: str) -> list[s
     return asked
 
 
-def test_without_a_server_it_is_twilios_hosts_that_are_asked(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_without_a_server_requests_go_to_twilios_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TWILIO_EDGE", "sydney")
     asked = answering(monkeypatch, 200, '{"meta": {"key": "fleets"}, "fleets": [], "sims": []}')
     url_source = opened()
@@ -157,14 +155,14 @@ def test_without_a_server_it_is_twilios_hosts_that_are_asked(
 
 
 @pytest.mark.parametrize("server", [None, "http://127.0.0.1:8080"])
-def test_its_source_says_where_it_is_found_again(server: str | None) -> None:
+def test_its_source_text_says_how_to_find_it_again(server: str | None) -> None:
     url_source = opened(server=server)
     assert url_source.spec == {"kind": "api", "account": "AC1", "server": server}
     assert "made-up" not in repr(url_source)
 
 
 @pytest.mark.parametrize(("status", "text"), [(200, "<html>"), (200, "{}"), (502, "<html>")])
-async def test_an_answer_that_is_none_of_the_apis_is_told(
+async def test_an_answer_that_is_not_the_apis_is_reported(
     monkeypatch: pytest.MonkeyPatch, status: int, text: str
 ) -> None:
     answering(monkeypatch, status, text)
@@ -182,7 +180,7 @@ async def test_an_answer_that_is_none_of_the_apis_is_told(
         await url_source.entries()
 
 
-async def test_what_the_api_quotes_is_told_without_its_credentials(
+async def test_text_quoted_by_the_api_is_reported_without_its_credentials(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     answering(monkeypatch, 400, f'{{"message": "{OLD} is odd", "code": 21502}}')
@@ -191,7 +189,7 @@ async def test_what_the_api_quotes_is_told_without_its_credentials(
     assert "pass" not in str(refused.value)
 
 
-async def test_a_server_that_cant_be_reached_is_told() -> None:
+async def test_an_unreachable_server_is_reported() -> None:
     with pytest.raises(ConfigurationError, match="can't be reached"):
         await opened(server="http://127.0.0.1:1").entries()
 
@@ -206,7 +204,7 @@ async def test_a_server_that_cant_be_reached_is_told() -> None:
         "http://[:",
     ],
 )
-def test_what_is_no_server_is_refused(server: str) -> None:
+def test_an_invalid_server_is_refused(server: str) -> None:
     with pytest.raises(ConfigurationError) as refused:
         opened(server=server)
     assert "secret" not in str(refused.value)

@@ -1,7 +1,7 @@
-"""Every published example is sent as it stands, and answered with its status and its shape.
+"""Every published example is sent unchanged, and answered with its status and its shape.
 
-Those of both vendors are walked where their files lie beside the checkout; what holds without them
-is in test_tables.py.
+The examples of both vendors are checked if their files are beside the checkout; test_tables.py has
+the checks that need no files.
 """
 
 import re
@@ -27,11 +27,11 @@ def label(one: Contract | Sample) -> str:
     return one.name if isinstance(one, Contract) else f"{one.operation} {one.name}"
 
 
-# ---- sending a sample as it stands ---------------------------------------------------------------
+# ---- sending an example unchanged ----------------------------------------------------------------
 
 
 def target_of(contract: Contract, one: Sample) -> str:
-    """Return path and query; a list's own URL in its `meta` says which query it answers."""
+    """Return path and query; a list's own URL in its `meta` shows the query that it answers."""
     path = contract.world.target_of(one.path)
     if "meta" not in one.answer:
         return path
@@ -49,9 +49,9 @@ async def ask(contract: Contract, one: Sample) -> Answer:
 
 
 def differences(value: Any, example: Any, schema: dict[str, Any], at: str) -> Iterator[str]:
-    """Say where a value has another shape than an example of it."""
+    """Yield each difference between a value's shape and an example's."""
     if isinstance(example, dict) and isinstance(value, dict):
-        # An object that a sample leaves empty says nothing of what one has.
+        # An object that is empty in a sample says nothing about its fields.
         if example and set(value) != set(example):
             yield f"{at} has {sorted(value)}, not {sorted(example)}"
             return
@@ -61,7 +61,7 @@ def differences(value: Any, example: Any, schema: dict[str, Any], at: str) -> It
     elif isinstance(example, list) and isinstance(value, list):
         if example and not value:
             yield f"{at} is empty"
-        # Some lists have a second example of nothing at all; the first one is whole.
+        # Some lists have a second example that is empty; the first one is complete.
         for index, one in enumerate(value if example else ()):
             yield from differences(one, example[0], schema.get("items", {}), f"{at}[{index}]")
     elif (why := wrong(value, example, schema, at)) is not None:
@@ -69,7 +69,7 @@ def differences(value: Any, example: Any, schema: dict[str, Any], at: str) -> It
 
 
 def wrong(value: Any, example: Any, schema: dict[str, Any], at: str) -> str | None:
-    """Say why a value can't stand where this example does, by its type and its schema."""
+    """Return why a value can't replace this example, by its type and its schema."""
     if value is None:
         is_allowed = example is None or schema.get("nullable", False)
         return None if is_allowed else "it can't be null"
@@ -86,7 +86,7 @@ def wrong(value: Any, example: Any, schema: dict[str, Any], at: str) -> str | No
 
 
 def like(example: Any, at: str) -> set[type]:
-    """Return the types of what can stand where an example does."""
+    """Return the types of values that can replace an example."""
     is_amount = at.endswith(".billed") and not isinstance(example, str)
     return {int, float} if is_amount else {type(example)}
 
@@ -103,10 +103,10 @@ def is_of(name: str | None, value: Any) -> bool:
     return name is None or isinstance(value, TYPES[name])
 
 
-# ---- the walk ------------------------------------------------------------------------------------
+# ---- the checks ----------------------------------------------------------------------------------
 
 
-def test_each_file_has_samples_that_is_said_to_have_them() -> None:
+def test_each_file_that_should_have_samples_has_some() -> None:
     with_samples = {contract.file for contract, _ in SAMPLES}
     assert with_samples == {contract.file for contract in PUBLISHED if contract.has_samples}
 
@@ -131,13 +131,13 @@ async def test_the_urls_of_each_list_echo_the_filters_as_published(
         url, alike = urlsplit(told[name]), urlsplit(contract.world.ours(expected[name]))
         query = contract.world.query_of(alike.query)
         assert url.path == alike.path
-        # A list of usage adds the period that it is about.
+        # A list of usage adds its period.
         assert set(parse_qsl(query)) <= set(parse_qsl(url.query))
         assert one.operation == "ListUsageRecord" or url.query == query
 
 
 @pytest.mark.parametrize("contract", PUBLISHED, ids=name_of)
-async def test_what_is_deleted_is_answered_with_204_and_nothing(contract: Contract) -> None:
+async def test_a_deletion_is_answered_with_204_and_no_body(contract: Contract) -> None:
     deletes = [path for verb, path, _ in contract.published.operations() if verb == "DELETE"]
     assert deletes
     for path in deletes:
@@ -161,7 +161,7 @@ FILTERS = [
     FILTERS,
     ids=lambda one: one["name"] if isinstance(one, dict) else getattr(one, "name", one),
 )
-async def test_each_parameter_of_each_list_is_taken(
+async def test_each_parameter_of_each_list_is_accepted(
     contract: Contract, path: str, parameter: dict[str, Any]
 ) -> None:
     caller, name = await contract.caller_for(), parameter["name"]
@@ -176,7 +176,7 @@ async def test_each_parameter_of_each_list_is_taken(
 
 
 async def a_token(caller: Caller, target: str) -> str:
-    """Return where the second page of a list begins; empty where it has one page."""
+    """Return the page token of a list's second page; empty if it has only one page."""
     url = (await caller.get(f"{target}?PageSize=1")).json["meta"]["next_page_url"]
     return dict(parse_qsl(urlsplit(url or "").query)).get("PageToken", "")
 

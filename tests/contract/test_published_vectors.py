@@ -1,4 +1,4 @@
-"""Signatures that the vendors published, and forms that must not come out."""
+"""Signatures that the vendors published, and signatures that must not occur."""
 
 import pytest
 
@@ -38,12 +38,14 @@ def signed_by_kore(secret: str, body: bytes, url: str = "https://testendpoint.co
         pytest.param("secret12345", FORM, V1, id="V1"),
         pytest.param("a35974bdf1c769b8bb", JSON, V2, id="V2"),
         pytest.param("12345", FORM, V3, id="V3"),
-        # Its body and digest are cut in our copy of the page: the body was completed from the
+        # Our copy of the page has its body and digest truncated: the body was completed from the
         # published test event, and of the digest the first four digits are KORE's.
         pytest.param("f4d430d03cff6f03e1", b"[" + EVENT + b"]", V4, id="V4"),
     ],
 )
-def test_kore_s_vectors_come_out_digit_for_digit(secret: str, body: bytes, digest: str) -> None:
+def test_kores_vectors_are_reproduced_digit_for_digit(
+    secret: str, body: bytes, digest: str
+) -> None:
     assert signed_by_kore(secret, body) == digest
 
 
@@ -56,11 +58,11 @@ def test_kore_s_vectors_come_out_digit_for_digit(secret: str, body: bytes, diges
         "https://user:password@testendpoint.com",
     ],
 )
-def test_query_fragment_and_credentials_leave_kore_s_vector_as_it_is(url: str) -> None:
+def test_query_fragment_and_credentials_do_not_change_kores_vector(url: str) -> None:
     assert signed_by_kore("12345", FORM, url) == V3
 
 
-def test_a_rendered_callback_carries_kore_s_vector() -> None:
+def test_a_rendered_callback_has_kores_vector() -> None:
     callback = a_callback(
         url="https://testendpoint.com?foo1=bar1&foo2=bar2#cbs=kore",
         source=Source.KORE,
@@ -70,7 +72,7 @@ def test_a_rendered_callback_carries_kore_s_vector() -> None:
     assert ("Kore-Signature", V3) in request.headers
 
 
-# What a slightly different reading of the rule gives; the digests show that it is another one.
+# Results of slightly different readings of the rule; the digests show that these are wrong.
 @pytest.mark.parametrize(
     ("resource", "secret", "body", "digest", "right"),
     [
@@ -116,7 +118,7 @@ def test_a_rendered_callback_carries_kore_s_vector() -> None:
         ),
     ],
 )
-def test_another_input_is_another_signature(
+def test_another_input_has_another_signature(
     resource: str, secret: str, body: bytes, digest: str, right: str
 ) -> None:
     assert sign_as_kore("POST", resource, body, secret=secret) == digest != right
@@ -140,7 +142,7 @@ def test_another_input_is_another_signature(
         ),
     ],
 )
-def test_a_wrong_reading_of_the_rule_is_never_sent(url: str, digest: str) -> None:
+def test_a_signature_by_a_wrong_reading_of_the_rule_is_never_sent(url: str, digest: str) -> None:
     account = an_account(kore_secret="12345")
     callback = a_callback(url=url, source=Source.KORE, body=FORM.decode())
     sent = dict(render(callback, account=account, at=NOW).headers)["Kore-Signature"]
@@ -171,14 +173,14 @@ def test_a_wrong_reading_of_the_rule_is_never_sent(url: str, digest: str) -> Non
         ),
     ],
 )
-def test_what_follows_from_kore_s_rule_comes_out(
+def test_vectors_that_follow_from_kores_rule_are_reproduced(
     method: str, url: str, body: bytes, digest: str
 ) -> None:
     resource = CallbackUrl.parse(url).resource
     assert sign_as_kore(method, resource, body, secret="12345") == digest
 
 
-def test_a_get_from_kore_is_signed_without_the_parameters_that_it_adds() -> None:
+def test_a_get_from_kore_is_signed_without_its_additional_parameters() -> None:
     callback = a_callback(
         url="https://testendpoint.com#cbs=kore", method=HttpMethod.GET, body=FORM.decode()
     )
@@ -210,12 +212,12 @@ CALL = [
         ("http://mycompany.com:1234", "Zmvh+3yNM1Phv2jhDCwEM3q5ebU="),
     ],
 )
-def test_twilio_s_vectors_come_out_letter_for_letter(origin: str, signature: str) -> None:
+def test_twilios_vectors_are_reproduced_letter_for_letter(origin: str, signature: str) -> None:
     url = CallbackUrl.parse(f"{origin}/myapp.php?foo=1&bar=2#cbs=twilio").wire
     assert sign_as_twilio(url, CALL, auth_token="12345") == signature
 
 
-def test_twilio_s_vector_of_repeated_parameters_comes_out() -> None:
+def test_twilios_vector_of_repeated_parameters_is_reproduced() -> None:
     form = [
         ("Sid", "CA123"),
         ("SidAccount", "AC123"),
@@ -229,7 +231,7 @@ def test_twilio_s_vector_of_repeated_parameters_comes_out() -> None:
     assert signature == "IK+Dwps556ElfBT0I3Rgjkr1wJU="
 
 
-def test_twilio_s_vector_of_a_url_that_holds_everything_comes_out() -> None:
+def test_twilios_vector_of_a_url_with_all_parts_is_reproduced() -> None:
     url = (
         "https://mycompany.com/myapp.php?foo=1&bar=2"
         "&bodySHA256=0a1ff7634d9ab3b95db5c9a2dfe9416e41502b283a80c7cf19632632f96e6620"
@@ -237,7 +239,7 @@ def test_twilio_s_vector_of_a_url_that_holds_everything_comes_out() -> None:
     assert sign_as_twilio(url, auth_token="12345") == "a9nBmqA0ju/hNViExpshrM61xv4="
 
 
-def test_the_vector_of_a_captured_super_sim_callback_comes_out() -> None:
+def test_the_vector_of_a_captured_super_sim_callback_is_reproduced() -> None:
     form = [
         ("Status", "received"),
         ("ApiVersion", "v1"),
@@ -254,7 +256,7 @@ def test_the_vector_of_a_captured_super_sim_callback_comes_out() -> None:
     assert signature == "dEL/EOzw0/KHq06Dmy6J8Yw5iLA="
 
 
-def test_a_rendered_callback_carries_twilio_s_vector() -> None:
+def test_a_rendered_callback_has_twilios_vector() -> None:
     callback = a_callback(
         url="https://mycompany.com/myapp.php?foo=1&bar=2",
         source=Source.TWILIO,

@@ -1,7 +1,7 @@
-"""The receiver and Twilio's own RequestValidator agree, but where the latter is wrong.
+"""The receiver agrees with Twilio's own RequestValidator, except where that is wrong.
 
-Each gets a request as it has it in practice: the receiver what came in, and the validator the URL
-that a framework rebuilds, with a form as the framework has parsed it.
+Each gets a request as it does in practice: the receiver gets the bytes that arrived, and the
+validator the URL that a framework rebuilds, with a form as the framework has parsed it.
 """
 
 import base64
@@ -32,10 +32,10 @@ A_FORM: Final = "application/x-www-form-urlencoded"
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request as it reaches the one and the other."""
+    """A request as it reaches the receiver and the validator."""
 
     configured: str
-    """The URL as the receiver is configured."""
+    """The URL with which the receiver is configured."""
     signature: str | None
     body: bytes = b""
     target: str = "/p"
@@ -43,7 +43,7 @@ class Request:
     content_type: str | None = A_FORM
     settings: str | None = None
     url: str = "https://a.example/p"
-    """What the validator is given: the URL, and the parameters or the body."""
+    """The input of the validator: the URL, and the parameters or the body."""
     given: Any = field(default_factory=dict[str, str])
 
 
@@ -71,7 +71,7 @@ def ours(request: Request) -> Verdict:
 
 
 def theirs(request: Request) -> Any:
-    """Ask the validator, with the secret and the algorithm that the headers name."""
+    """Return the validator's result, with the secret and the algorithm that the headers name."""
     validator = RequestValidator(TOKEN if request.settings is None else KEY)
     algorithm = get_signature_algorithm(request.settings)
     return validator.validate(request.url, request.given, request.signature, algorithm)
@@ -135,7 +135,7 @@ class Url:
 
 
 def a_url(random: Random) -> Url:
-    """Return a URL; now and then it is of a sort with which the validator has difficulties."""
+    """Return a random URL, sometimes of a kind that the validator handles wrongly."""
     odd = random.random() < 0.2
     return Url(
         scheme=random.choice(["HTTPS", "Http", "https"] if odd else ["https", "http"]),
@@ -154,13 +154,13 @@ def some_pairs(random: Random) -> list[tuple[str, str]]:
 
 
 def encoded(pairs: list[tuple[str, str]], random: Random) -> str:
-    """Write a form, with spaces as + or %20, and now and then more escapes than there need be."""
+    """Encode a form, with spaces as + or %20, and sometimes more escapes than needed."""
     escape = random.choice([quote_plus, quote, lambda text: quote(text, safe="!@$*()',/:;")])
     return "&".join(f"{escape(name)}={escape(value)}" for name, value in pairs)
 
 
 def as_framework(text: str, random: Random) -> Any:
-    """Return a form as Werkzeug or Starlette hands it over, or as a plain dict where that does."""
+    """Return a form as Werkzeug or Starlette passes it on, or as a plain dict if that works."""
     pairs = pairs_of(text)
     if len(dict(pairs)) == len(pairs) and random.random() < 0.3:
         return dict(pairs)
@@ -168,11 +168,11 @@ def as_framework(text: str, random: Random) -> Any:
 
 
 class Starlettes(ImmutableMultiDict[str, str]):
-    """What Starlette has parsed."""
+    """A form as Starlette has parsed it."""
 
 
 def a_genuine_one(random: Random) -> tuple[Url, Request]:
-    """Return a request that both have to take, and the URL as it was called."""
+    """Return a request that both have to accept, and the URL that was called."""
     url = a_url(random)
     kind = random.choice(["form", "form", "form", "get", "json"])
     text = encoded(some_pairs(random), random)
@@ -208,7 +208,7 @@ def a_genuine_one(random: Random) -> tuple[Url, Request]:
 
 
 def _as_signed(called: Url, random: Random) -> Url:
-    """Leave a port out, or put the default one in, as Twilio's senders may."""
+    """Remove the port, or add the default one, as Twilio's senders may."""
     if random.random() < 0.7:
         return called
     default = ":443" if called.scheme.lower() == "https" else ":80"
@@ -267,7 +267,7 @@ def body_gone(random: Random, called: Url, request: Request) -> Request:
 
 
 def sent_elsewhere(random: Random, called: Url, request: Request) -> Request:
-    """Let it come in at a receiver that another URL leads to."""
+    """Send the request to a receiver at another URL."""
     if random.random() < 0.5:
         moved = (text.replace(called.host, "b.example", 1) for text in _urls_of(request))
     else:
@@ -299,7 +299,7 @@ FORGERIES: Final[tuple[Callable[[Random, Url, Request], Request], ...]] = (
 
 
 def where_it_is_wrong(called: Url) -> list[str]:
-    """Name the rows of the table below by which it refuses a genuine request to this URL."""
+    """Return the rows of the table below by which the validator refuses a genuine request here."""
     rows = {
         "an empty query": called.query == "",
         "an empty parameter of the path": called.path.endswith(";"),
@@ -310,7 +310,7 @@ def where_it_is_wrong(called: Url) -> list[str]:
     return [name for name, is_so in rows.items() if is_so]
 
 
-def test_both_agree_on_ten_thousand_requests_but_where_the_validator_is_wrong() -> None:
+def test_both_agree_on_ten_thousand_requests_except_where_the_validator_is_wrong() -> None:
     random, seen = Random(7), Counter[str]()
     for _ in range(REQUESTS):
         called, request = a_genuine_one(random)
@@ -345,16 +345,16 @@ ACCEPTS: Final = "accepts a forged one"
 
 @dataclass(frozen=True, slots=True)
 class Wrong:
-    """A request of which the validator says the wrong thing, and the receiver the right one."""
+    """A request on which the validator is wrong, and the receiver right."""
 
     name: str
     why: str
     request: Request
     does: str | type[Exception]
-    """What the validator does: one of the two above, or what it raises."""
+    """The validator's result: one of the two above, or the error that it raises."""
     is_genuine: bool = True
     reason: Reason | None = None
-    """Why the receiver rejects it, where it has to."""
+    """The reason for which the receiver rejects it, or None if it accepts."""
 
 
 HERE: Final = "https://a.example/p"
@@ -367,7 +367,7 @@ NOBODYS: Final = "A" * 27 + "="
 
 
 def a_form(signed_for: str = HERE, body: bytes = BODY, **more: Any) -> Request:
-    """Return a genuine form, to a receiver of the URL that it was signed for."""
+    """Return a genuine form, for a receiver at the URL that it was signed for."""
     path = signed_for.partition("://")[2].partition("/")[2]
     ready: dict[str, Any] = {
         "configured": signed_for,
@@ -455,7 +455,7 @@ WRONG: Final = (
         REFUSES,
     ),
     Wrong(
-        "a port that is no number",
+        "a port that is not a number",
         "the Host header is anybody's, and a URL with this port raises when it is read",
         replace(a_form(HERE), signature=NOBODYS, url="https://a.example:x/p"),
         ValueError,
@@ -530,7 +530,7 @@ WRONG: Final = (
     ),
     Wrong(
         "JSON with bodySHA256, as bytes",
-        "bytes are no text, so they are taken for a form",
+        "bytes are not a string, so they are taken for a form",
         a_json(DOCUMENT),
         IndexError,
     ),
@@ -586,7 +586,7 @@ WRONG: Final = (
 
 
 @pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: wrong.name)
-def test_the_validator_is_wrong_there_and_the_receiver_right(wrong: Wrong) -> None:
+def test_in_each_row_the_validator_is_wrong_and_the_receiver_right(wrong: Wrong) -> None:
     match wrong.does:
         case str(does):
             assert theirs(wrong.request) is (does == ACCEPTS)
@@ -598,12 +598,12 @@ def test_the_validator_is_wrong_there_and_the_receiver_right(wrong: Wrong) -> No
     assert getattr(verdict, "reason", None) is wrong.reason
 
 
-def test_a_row_that_says_refuses_is_of_a_genuine_one_and_one_that_says_accepts_is_not() -> None:
+def test_rows_with_refuses_are_genuine_and_rows_with_accepts_are_not() -> None:
     for wrong in WRONG:
         assert isinstance(wrong.does, type) or wrong.is_genuine is (wrong.does == REFUSES)
 
 
-def test_the_validator_knows_one_secret_and_the_receiver_both_of_a_rotation() -> None:
+def test_the_validator_has_one_secret_and_the_receiver_both_of_a_rotation() -> None:
     request = a_form(HERE, signature=sign(HERE, BODY, secret="the new one"))
     assert theirs(request) is False
     receiver = Receiver(HERE, twilio_auth_tokens=[TOKEN, "the new one"])

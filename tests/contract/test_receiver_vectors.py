@@ -1,4 +1,4 @@
-"""The receiver takes what the vendors published, and every capture of what is sent."""
+"""The receiver accepts the vendors' published vectors, and every capture of a sent request."""
 
 import base64
 import hashlib
@@ -34,7 +34,7 @@ TEST_EVENT_URL: Final = "http://your-callback-url.com/path?foo=bar"
 
 
 def read(name: str) -> ReceivedRequest:
-    """Return a capture as a server would take it in, from its bytes alone."""
+    """Return a capture as a server would receive it, from its bytes alone."""
     head, _, body = (CAPTURES / name).read_bytes().partition(b"\r\n\r\n")
     request_line, *lines = head.decode("latin-1").split("\r\n")
     method, target, _ = request_line.split(" ")
@@ -51,7 +51,7 @@ def told(name: str) -> tuple[str, Account]:
 
 
 def receiver_of(name: str, **more: Any) -> Receiver:
-    """Set up a receiver with what the sender of a capture was configured with."""
+    """Return a receiver with the secrets and the URL of a capture's sender."""
     url, account = told(name)
     secrets = [account.kore_secret] if account.kore_secret else []
     return Receiver(url, twilio_auth_tokens=[account.auth_token], kore_secrets=secrets, **more)
@@ -82,7 +82,7 @@ def test_every_capture_is_accepted_once_and_read(name: str) -> None:
 
 
 @every_capture
-def test_every_capture_but_a_test_event_by_get_is_of_a_known_kind(name: str) -> None:
+def test_every_capture_except_a_test_event_by_get_is_of_a_known_kind(name: str) -> None:
     result = receive(receiver_of(name, accept_unsigned_kore=True), read(name))
     assert isinstance(result, Accepted)
     is_unknown = isinstance(result.callback.event, UnknownEvent)
@@ -90,7 +90,7 @@ def test_every_capture_but_a_test_event_by_get_is_of_a_known_kind(name: str) -> 
 
 
 @pytest.mark.parametrize("name", unsigned)
-def test_what_kore_sends_without_a_secret_is_rejected_unless_it_is_asked_for(name: str) -> None:
+def test_kores_unsigned_requests_are_rejected_unless_allowed(name: str) -> None:
     strict = receiver_of(name, accept_unsigned_kore=False)
     result = receive(strict, read(name))
     assert isinstance(result, Rejected)
@@ -145,7 +145,7 @@ def from_kore(
     method: str = "POST",
     target: str = "",
 ) -> Verdict:
-    """Check a signature that is published for this body."""
+    """Verify a signature that is published for this body."""
     headers = [("Kore-Signature", signature), ("Content-Type", kind)]
     return Receiver(url, kore_secrets=[secret]).check(method, headers, body, target=target)
 
@@ -211,7 +211,7 @@ def test_kores_vectors_are_genuine(
         ),
     ],
 )
-def test_what_follows_from_kores_rule_is_genuine(
+def test_vectors_that_follow_from_kores_rule_are_genuine(
     method: str, url: str, target: str, body: bytes, signature: str
 ) -> None:
     verdict = from_kore(signature, body, secret="12345", url=url, method=method, target=target)
@@ -271,7 +271,7 @@ def test_what_follows_from_kores_rule_is_genuine(
         pytest.param("12345", A_FORM, FORM, "", Reason.EMPTY_SIGNATURE, id="nothing"),
     ],
 )
-def test_what_is_not_kores_vector_is_rejected_and_the_reason_is_right(
+def test_a_changed_vector_of_kores_is_rejected_with_the_right_reason(
     secret: str, kind: str, body: bytes, signature: str, reason: Reason
 ) -> None:
     url = f"{HERE}?foo1=bar1&foo2=bar2#cbs=kore"
@@ -301,8 +301,8 @@ BY_ORIGIN: Final = {
     "http://mycompany.com:80": "0ZXoZLH/DfblKGATFgpif+LLRf4=",
     "http://mycompany.com:1234": "Zmvh+3yNM1Phv2jhDCwEM3q5ebU=",
 }
-# Signed for, and called at: as the package has it, any port may have been left out when it was
-# signed, and the default one put in.
+# The signed origin and the called one: according to the package, any port may have been left out
+# when it was signed, and the default one added.
 SAME: Final = [
     *((origin, origin) for origin in BY_ORIGIN),
     ("https://mycompany.com", "https://mycompany.com:443"),
@@ -332,7 +332,7 @@ def from_twilio(
     settings: str | None = None,
     keys: Sequence[str] = (),
 ) -> Verdict:
-    """Check a signature that is published for this body."""
+    """Verify a signature that is published for this body."""
     headers = [("X-Twilio-Signature", signature), ("Content-Type", kind)]
     if settings is not None:
         headers.append(("X-Twilio-Webhooks-Signature-Settings", settings))
@@ -347,7 +347,7 @@ def reason_of(verdict: Verdict) -> Reason:
 
 
 @pytest.mark.parametrize(("signed_for", "called_at"), SAME)
-def test_twilios_vectors_are_genuine_whatever_was_done_to_the_port(
+def test_twilios_vectors_are_genuine_with_or_without_the_port(
     signed_for: str, called_at: str
 ) -> None:
     verdict = from_twilio(BY_ORIGIN[signed_for], CALL_BODY, origin=called_at)
@@ -362,7 +362,7 @@ def test_twilios_vectors_are_not_genuine_at_another_scheme_or_port(
     assert reason_of(verdict) in (Reason.URL_DIFFERS, Reason.NOT_EXPLAINED)
 
 
-def test_a_shared_key_signs_by_sha_256_where_the_header_says_so() -> None:
+def test_a_shared_key_signs_by_sha_256_if_the_header_says_so() -> None:
     verdict = from_twilio(SHARED, CALL_BODY, settings=SETTINGS, keys=["12345"])
     assert verdict == Verified(Source.TWILIO, None)
 
@@ -377,7 +377,7 @@ def test_a_shared_key_signs_by_sha_256_where_the_header_says_so() -> None:
         (BY_ORIGIN["https://mycompany.com"], SETTINGS, ["12345"], Reason.MALFORMED_SIGNATURE),
     ],
 )
-def test_a_shared_key_and_the_auth_token_are_not_taken_for_each_other(
+def test_a_shared_key_and_the_auth_token_are_not_confused(
     signature: str, settings: str | None, keys: list[str], reason: Reason
 ) -> None:
     verdict = from_twilio(signature, CALL_BODY, settings=settings, keys=keys)
@@ -411,7 +411,7 @@ def test_twilios_vector_of_repeated_parameters_is_genuine_in_any_order(body: byt
 
 
 @pytest.mark.parametrize("target", ["", f"{CALLED}&bodySHA256={JSON_HASH}"])
-def test_twilios_vector_of_json_is_genuine_whether_its_target_is_told_or_not(target: str) -> None:
+def test_twilios_vector_of_json_is_genuine_with_or_without_its_target(target: str) -> None:
     verdict = from_twilio(BY_JSON, JSON_BODY, target=target, kind=A_JSON)
     assert verdict == Verified(Source.TWILIO, None)
 
@@ -488,7 +488,7 @@ HASHED: Final = f"{CALLED}&bodySHA256={JSON_HASH}"
         ),
     ],
 )
-def test_what_is_not_twilios_vector_is_rejected_and_the_reason_is_right(
+def test_a_changed_vector_of_twilios_is_rejected_with_the_right_reason(
     signature: str, body: bytes, target: str, kind: str, reason: Reason
 ) -> None:
     assert reason_of(from_twilio(signature, body, target=target, kind=kind)) is reason
@@ -507,7 +507,7 @@ def test_the_vector_of_a_captured_super_sim_callback_is_genuine() -> None:
     assert receiver.check("POST", headers, body) == Verified(Source.TWILIO, None)
 
 
-def test_the_body_of_the_published_call_is_that_of_its_parameters() -> None:
+def test_the_body_of_the_published_call_has_its_parameters() -> None:
     callback = Receiver(f"https://mycompany.com{CALLED}", twilio_auth_tokens=["12345"]).receive(
         "POST", [("X-Twilio-Signature", BY_ORIGIN["https://mycompany.com"])], CALL_BODY
     )

@@ -1,4 +1,4 @@
-"""Twilio's own RequestValidator checks what we send, by the URL as a receiver rebuilds it."""
+"""Twilio's own RequestValidator verifies our requests, with the URL as a receiver rebuilds it."""
 
 from urllib.parse import parse_qsl, urlparse
 
@@ -32,7 +32,7 @@ def rendered(url: str, method: HttpMethod, event: SimUpdated | None = None) -> O
 
 
 def is_valid(request: OutgoingRequest, url: str, validator: RequestValidator = VALIDATOR) -> bool:
-    """Whether the validator accepts the request as one to this URL, with the form of its body."""
+    """Return True if the validator accepts the request for this URL, with the body's form."""
     form = dict(parse_qsl(request.body.decode(), keep_blank_values=True))
     return validator.validate(url, form, dict(request.headers)["X-Twilio-Signature"])
 
@@ -78,7 +78,7 @@ def test_the_validator_accepts_each_callback_from_twilio(
         ("http://a.example/path", "http://a.example:8080/path"),
     ],
 )
-def test_the_validator_does_not_mind_a_port_that_a_receiver_adds_or_a_default_one_it_drops(
+def test_the_validator_accepts_an_added_port_or_a_removed_default_one(
     configured: str, rebuilt: str
 ) -> None:
     assert is_valid(rendered(configured, HttpMethod.POST), rebuilt)
@@ -96,31 +96,31 @@ def test_the_validator_does_not_mind_a_port_that_a_receiver_adds_or_a_default_on
         "http://a.example/path?foo=bar#cbs=twilio",
     ],
 )
-def test_the_validator_refuses_it_for_another_url(wrong: str) -> None:
+def test_the_validator_refuses_another_url(wrong: str) -> None:
     request = rendered("http://a.example/path?foo=bar#cbs=twilio", HttpMethod.POST)
     assert is_valid(request, "http://a.example/path?foo=bar")
     assert not is_valid(request, wrong)
 
 
-def test_the_validator_misses_an_odd_port_that_a_receiver_drops() -> None:
+def test_the_validator_refuses_a_url_from_which_a_receiver_removed_an_unusual_port() -> None:
     request = rendered("http://a.example:8080/path", HttpMethod.POST)
     assert not is_valid(request, "http://a.example/path")
 
 
-def test_the_validator_refuses_it_for_another_auth_token() -> None:
+def test_the_validator_refuses_another_auth_token() -> None:
     request = rendered("http://a.example/path", HttpMethod.POST)
     assert not is_valid(request, "http://a.example/path", RequestValidator("another-token"))
 
 
 @given(callbacks(sources=st.just(Source.TWILIO)))
 @settings(max_examples=300)
-def test_the_validator_accepts_any_url_that_it_leaves_as_it_is(callback: CallbackRecord) -> None:
+def test_the_validator_accepts_any_url_that_it_does_not_change(callback: CallbackRecord) -> None:
     request = render(callback, account=an_account(), at=NOW)
     url = request.url.wire
-    # It takes URLs apart and puts them together again, which loses an empty query and parameter
-    # (`/path?`, `/path;`) and the capitals of a scheme.
+    # It parses and rebuilds URLs, which loses an empty query and parameter (`/path?`, `/path;`) and
+    # the capitals of a scheme.
     assume(urlparse(url).geturl() == url)
-    # A repeated name needs a framework's form; that is tests/properties/test_signature.py.
+    # A repeated name needs a framework's form; see tests/properties/test_signature.py.
     form = callback.parameters if callback.method is HttpMethod.POST else []
     assume(len(dict(form)) == len(form))
     assert is_valid(request, url)

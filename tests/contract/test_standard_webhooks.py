@@ -1,4 +1,4 @@
-"""A move to a third source by settings alone; what it sends is checked with `standardwebhooks`."""
+"""A migration to a third source by settings alone; `standardwebhooks` verifies its requests."""
 
 from base64 import b64encode
 from pathlib import Path
@@ -13,7 +13,7 @@ from tests.served import served
 SETTINGS = Path(__file__).parents[2] / "examples/sources/standard-webhooks.toml"
 
 
-async def test_a_platform_moves_to_standard_webhooks_with_no_code(tmp_path: Path) -> None:
+async def test_a_platform_migrates_to_standard_webhooks_without_code(tmp_path: Path) -> None:
     async with (
         RecordingReceiver() as receiver,
         served(tmp_path, "--settings", str(SETTINGS), "--update-takes", "0") as server,
@@ -35,14 +35,13 @@ async def test_a_platform_moves_to_standard_webhooks_with_no_code(tmp_path: Path
     with pytest.raises(WebhookVerificationError):
         Webhook(secret).verify(first.body + b"x", headers, json_parse=False)
     assert parse_qs(first.body.decode())["SimStatus"] == ["inactive"]
-    # What the policy has no room for any more is told, and comes from where it does.
+    # A choice that the policy no longer allows is reported, and the callback comes from the default
+    # source.
     assert any(line.startswith("Kore-Signature: ") for line in second.headers)
     assert asked_for["source_reason"].startswith("twilio is not available in phase 'before'")
 
 
-async def test_a_source_that_there_is_not_is_refused_with_those_that_there_are(
-    tmp_path: Path,
-) -> None:
+async def test_an_unknown_source_is_refused_with_the_list_of_sources(tmp_path: Path) -> None:
     async with served(tmp_path, "--settings", str(SETTINGS)) as server:
         url = "http://127.0.0.1:9/#cbs=standard"
         refused = await server.post(server.sim_path, Status="inactive", CallbackUrl=url)

@@ -1,6 +1,6 @@
-"""Each row of our own tables of the APIs is asked for; they are held against published files.
+"""Each row of our own tables of the APIs is requested, and compared with the published files.
 
-The walk needs no file of anybody's, so it runs everywhere.
+The requests need no files, so they run everywhere.
 """
 
 import re
@@ -52,7 +52,7 @@ async def ask(case: Case) -> Answer:
 
 
 def is_right(value: Any, kind: str) -> bool:
-    """Whether a value is of a kind of the table."""
+    """Return True if a value is of a kind of the table."""
     if kind.endswith("?"):
         return value is None or is_right(value, kind[:-1])
     if kind.endswith("~"):
@@ -71,7 +71,7 @@ def is_right(value: Any, kind: str) -> bool:
 
 
 def wrong_in(record: dict[str, Any], fields: Mapping[str, str]) -> dict[str, Any]:
-    """Return the fields of a record that are not as the table has them, which is in their order."""
+    """Return the fields of a record that differ from the table's, and check their order."""
     assert list(record) == list(fields)
     return {name: record[name] for name, kind in fields.items() if not is_right(record[name], kind)}
 
@@ -104,7 +104,9 @@ EACH_ROW = pytest.mark.parametrize(
 
 
 @EACH_ROW
-async def test_each_verb_that_is_not_in_the_table_is_refused(contract: Contract, row: Row) -> None:
+async def test_each_method_that_is_not_in_the_table_is_refused(
+    contract: Contract, row: Row
+) -> None:
     caller = await contract.caller_for()
     verbs = {one.verb for one in contract.table if one.path == row.path}
     for verb in {"GET", "POST", "PUT", "PATCH", "DELETE"} - verbs:
@@ -128,26 +130,26 @@ def test_our_operations_are_those_of_the_table(contract: Contract) -> None:
         assert set(row.statuses) <= set(ours[key].answers)
 
 
-# ---- held against what is published --------------------------------------------------------------
+# ---- comparison with the published files ---------------------------------------------------------
 
 needs_files = pytest.mark.skipif(
     not PUBLISHED, reason="the published descriptions are not part of this repository"
 )
 EACH_FILE = pytest.mark.parametrize("contract", PUBLISHED, ids=name_of)
 
-# What KORE's file has beside the status that we answer with.
+# Statuses in KORE's file besides the one that we answer with.
 OTHER_SUCCESSES = {
     ("kore-programmable-wireless-v1.json", "POST /v1/RatePlans"): {202},
     ("kore-programmable-wireless-v1.json", "POST /v1/Commands"): {202},
     ("kore-programmable-wireless-v1.json", "DELETE /v1/Commands/{Sid}"): {202},
 }
-# A status of SIMs that KORE's file has in answers alone; no text says when a SIM would have it.
+# A SIM status that KORE's file has only in answers; no text says when a SIM would have it.
 NEVER = {"deleted"}
-# By the types of published schemas: the kinds that they describe. Most objects have no type.
+# The kinds for the types of published schemas. Most objects have no type.
 TYPES = {
     "string": {"text", "url", "time"},
     "integer": {"number"},
-    # The one number of Super SIM is a text in every sample.
+    # The only number of Super SIM is a text in every sample.
     "number": {"text"},
     "boolean": {"flag"},
     "array": {"list"},
@@ -155,7 +157,7 @@ TYPES = {
 
 
 def fits(kind: str, schema: dict[str, Any]) -> bool:
-    """Whether a published schema describes what is of this kind of the table."""
+    """Return True if a published schema describes values of this kind of the table."""
     if "enum" in schema:
         return set(kind.split("|")) == set(schema["enum"]) - NEVER
     if "pattern" in schema:
@@ -163,7 +165,7 @@ def fits(kind: str, schema: dict[str, Any]) -> bool:
     if schema.get("format") == "date-time":
         return kind == "time"
     if schema.get("type") == "string":
-        # What its text alone says is a SID, or one of a few.
+        # Only the description says that it is a SID, or one of a few.
         return kind in TYPES["string"] or re.fullmatch("[A-Z]{2}|.+[|].+", kind) is not None
     if schema.get("type") in TYPES:
         return kind in TYPES[schema["type"]]
@@ -172,7 +174,7 @@ def fits(kind: str, schema: dict[str, Any]) -> bool:
 
 @needs_files
 @EACH_FILE
-def test_the_file_is_that_of_the_contracts_host(contract: Contract) -> None:
+def test_the_file_has_the_contracts_host(contract: Contract) -> None:
     assert contract.published.host == contract.host
 
 
@@ -229,9 +231,9 @@ def test_the_table_has_the_published_fields_of_meta(contract: Contract) -> None:
             assert set(rows[f"{one.verb} {one.path}"].meta) == told
 
 
-# ---- what is answered, by the published schemas themselves ---------------------------------------
+# ---- answers, checked with the published schemas themselves --------------------------------------
 
-# By a part of a file's name: what it says of a field, and no sample bears out.
+# By a part of a file's name and a field: replacements for published schemas that no sample follows.
 CORRECTIONS: dict[tuple[str, str], dict[str, Any]] = {
     ("supersim", "data_total_billed"): {"type": "string"},
     ("supersim", "smdp_plus_address"): {"type": ["string", "null"]},
@@ -240,9 +242,9 @@ CORRECTIONS: dict[tuple[str, str], dict[str, Any]] = {
 
 
 def json_schema_of(schema: dict[str, Any], right: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Return a schema of OpenAPI 3.0 as JSON Schema, whose objects have their fields and no more.
+    """Convert an OpenAPI 3.0 schema to JSON Schema, in which objects have exactly their fields.
 
-    Some fields have a right schema instead of the published one.
+    Some fields have a correct schema instead of the published one.
     """
     made = {name: schema[name] for name in ("type", "enum", "pattern", "format") if name in schema}
     if schema.get("nullable"):
@@ -263,7 +265,7 @@ def json_schema_of(schema: dict[str, Any], right: dict[str, dict[str, Any]]) -> 
     [case for case in CASES if case.contract in PUBLISHED and case.row.fields],
     ids=lambda case: case.name,
 )
-async def test_each_record_is_one_by_the_published_schema(case: Case) -> None:
+async def test_each_record_matches_the_published_schema(case: Case) -> None:
     (schema,) = [
         record_schema(one.schema)
         for one in case.contract.published.answers()
@@ -279,8 +281,10 @@ async def test_each_record_is_one_by_the_published_schema(case: Case) -> None:
 
 @needs_files
 @EACH_FILE
-async def test_whatever_an_account_has_its_lists_are_as_published(contract: Contract) -> None:
-    """Look at what has no name, no plan and no address too, and at what a list says of itself."""
+async def test_whatever_an_account_has_its_lists_match_the_published_schema(
+    contract: Contract,
+) -> None:
+    """Include records without a name, plan or address, and the lists' own metadata."""
     store = MemoryStore()
     await store.transact(fill_with_plenty)
     credentials = (ACCOUNT_SID, AUTH_TOKEN)
@@ -308,7 +312,7 @@ NOBODY = {"authorization": "Basic bm9ib2R5Og=="}
 @pytest.mark.parametrize(
     "contract", [contract for contract in PUBLISHED if not contract.has_samples], ids=name_of
 )
-async def test_what_is_refused_is_refused_with_a_published_status(contract: Contract) -> None:
+async def test_each_refusal_has_a_published_status(contract: Contract) -> None:
     caller = await contract.caller_for()
     for verb, path, operation in contract.published.operations():
         target = contract.world.target_of(path)

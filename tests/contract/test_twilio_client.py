@@ -1,4 +1,4 @@
-"""The official client drives SIMs, with its base URL set and nothing else."""
+"""The official client manages SIMs, with no setting except its base URL."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -42,7 +42,7 @@ async def test_it_registers_a_sim(dev: Served) -> None:
     assert sim.status == "new"
     assert sim.iccid == "89883070000000000001"
     assert sim.account_sid == dev.dev["account_sid"]
-    # It parses only the very form that the vendors send, and leaves any other as text.
+    # It parses only exactly the vendors' format, and leaves any other as text.
     assert sim.date_created.tzinfo is not None
 
 
@@ -61,8 +61,8 @@ async def test_it_fetches_a_sim_by_any_name(dev: Served, name: str) -> None:
     assert (await asyncio.to_thread(sims(name).fetch)).sid == dev.dev["sim_sid"]
 
 
-async def test_a_name_with_a_slash_is_found_where_a_client_escapes_it(dev: Served) -> None:
-    # The official client does not, so there the slash parts the path.
+async def test_a_name_with_a_slash_is_found_if_the_client_escapes_it(dev: Served) -> None:
+    # The official client does not, so its slash separates the path.
     await dev.post(dev.sim_path, UniqueName="a/b")
     assert (await dev.get("/v1/Sims/a%2Fb")).body["sid"] == dev.dev["sim_sid"]
     with pytest.raises(TwilioRestException) as raised:
@@ -101,7 +101,7 @@ async def test_it_pages_through_all_sims_and_back(dev: Served) -> None:
     assert last_but_one == seen[20:24]
 
 
-async def test_it_updates_a_sim_and_is_told_when_that_is_done(dev: Served) -> None:
+async def test_it_updates_a_sim_and_gets_the_callback(dev: Served) -> None:
     async with RecordingReceiver() as receiver:
         sim = sims_of(dev)("my_super_sim")
         updated = await asyncio.to_thread(

@@ -1,4 +1,4 @@
-"""The official client drives every operation of Super SIM that it has, in one story."""
+"""The official client uses every operation of Super SIM that it has, in one story."""
 
 import asyncio
 from base64 import b64decode
@@ -25,7 +25,7 @@ async def story(tmp_path: Path) -> AsyncGenerator[Story]:
         yield Story(client.supersim.v1, http, dev, receiver)
 
 
-async def test_it_drives_every_operation_from_a_profile_to_usage(story: Story) -> None:
+async def test_it_uses_every_operation_from_a_profile_to_usage(story: Story) -> None:
     profile_sid = await make_a_profile(story.api)
     fleet_sid = await make_a_fleet(story, profile_sid)
     sim_sid = await order_an_esim(story)
@@ -163,7 +163,7 @@ async def register(dev: Served, number: int) -> str:
 
 
 async def register_on_and_on(dev: Served, another: asyncio.Event) -> None:
-    """Register one SIM after another, until cancelled; say each time that there is another."""
+    """Register one SIM after another, until cancelled; call `another` after each."""
     for number in count(MANY):
         await register(dev, number)
         another.set()

@@ -1,4 +1,4 @@
-"""The official client drives every operation of Programmable Wireless that it has, in one story."""
+"""The official client uses every operation of Programmable Wireless that it has, in one story."""
 
 import asyncio
 from base64 import b64decode
@@ -26,7 +26,7 @@ async def story(tmp_path: Path) -> AsyncGenerator[Story]:
         yield Story(client.wireless.v1, http, dev, receiver)
 
 
-async def test_it_drives_every_operation_from_a_plan_to_the_end_of_a_sim(story: Story) -> None:
+async def test_it_uses_every_operation_from_a_plan_to_the_end_of_a_sim(story: Story) -> None:
     sim_sid = await register(story.dev, Iccid="8901340000000000777", RegistrationCode="H3LL0W0RLD")
     plan_sid = await make_a_plan(story.api)
     await activate(story, sim_sid, plan_sid)
@@ -39,7 +39,7 @@ async def test_it_drives_every_operation_from_a_plan_to_the_end_of_a_sim(story: 
 
 
 async def register(dev: Served, **form: str) -> str:
-    """Register a card, which only the portal can."""
+    """Register a SIM card, which only the portal can do."""
     return (await dev.post("/portal/v1/wireless_sims", **form)).body["sid"]
 
 
@@ -67,7 +67,7 @@ async def make_a_plan(api: Any) -> str:
 
 
 async def activate(story: Story, sim_sid: str, plan_sid: str) -> None:
-    """Have a SIM become ready, and by its use active: whoever asked is told of both."""
+    """Make a SIM ready and then, by usage, active; check that both are called back."""
     sims = story.api.sims
     new = await on(sims(sim_sid).update, unique_name="tracker 1", rate_plan="trackers")
     assert (new.status, new.rate_plan_sid) == ("new", plan_sid)
@@ -122,7 +122,7 @@ async def send_commands_both_ways(story: Story, sim_sid: str) -> None:
 async def look_at_what_was_used(api: Any, sim_sid: str) -> None:
     (record,) = await on(api.sims(sim_sid).usage_records.list)
     assert (record.sim_sid, record.data["upload"] >= 300_000) == (sim_sid, True)
-    # That of the Command which has been deleted since, too.
+    # Including the Command that was deleted meanwhile.
     assert (record.commands["to_sim"], record.commands["from_sim"]) == (1, 1)
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     days = await on(
@@ -148,7 +148,7 @@ async def reset(story: Story, sim_sid: str) -> None:
 
 
 async def end(story: Story, sim_sid: str, plan_sid: str) -> None:
-    """Have a SIM be deactivated, and after three days canceled; then delete it and its plan."""
+    """Deactivate a SIM, let it be canceled after three days, and delete it and its plan."""
     sim, plan = story.api.sims(sim_sid), story.api.rate_plans(plan_sid)
     url = story.receiver.url("/end")
     await on(sim.update, status="deactivated", callback_url=url, callback_method="POST")
@@ -186,7 +186,7 @@ async def test_it_pages_through_330_sims_while_some_are_deleted(
     deleted = set[str]()
 
     async def delete_some(page: list[str]) -> None:
-        """Delete the whole page that was just seen, and some that are yet to be."""
+        """Delete all SIMs of the page shown last, and some that are not shown yet."""
         left = [sid for sid in new if sid not in deleted and sid not in page]
         gone = [sid for sid in page if sid in new] + left[:: len(left) // 3 or 1][:3]
         deleted.update(gone)

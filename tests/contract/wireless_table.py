@@ -1,6 +1,6 @@
 """The Programmable Wireless API in our own words, at the host names of either vendor.
 
-`tables` says how to read them. Where KORE's file differs from Twilio's, it is its own.
+`tables` explains the notation. Where KORE's file differs from Twilio's, there is a separate value.
 """
 
 from collections.abc import Mapping
@@ -102,7 +102,7 @@ _KORES_RATE_PLAN: Final = {
     "usage_notification_method": _METHOD,
     "data_limit_strategy": "block|throttle",
 }
-# Of usage alone. The file requires the last two, and describes neither.
+# Only for usage. The file requires the last two, and describes neither.
 _KORES_META_OF_USAGE: Final = {
     **META,
     "next_page_url": "url~",
@@ -112,7 +112,7 @@ _KORES_META_OF_USAGE: Final = {
 }
 
 _NAMES: Final = ("UniqueName", "FriendlyName")
-# They stand in a published sample of Twilio's, and in KORE's answers.
+# They are in a published sample of Twilio's, and in KORE's answers.
 _NOTIFICATION: Final = ("UsageNotificationUrl+", "UsageNotificationMethod+")
 _ALLOWED: Final = (
     *("DataEnabled", "DataLimit", "DataMetering", "MessagingEnabled", "VoiceEnabled"),
@@ -136,7 +136,7 @@ def _table(
     strategy: str,
     usage_meta: Mapping[str, str] = META,
 ) -> tuple[Row, ...]:
-    """Return the table of one vendor; `parent` is what it calls the SIM that a list is of."""
+    """Return the table of one vendor; `parent` is its name for the SIM that a list belongs to."""
     under = f"/v1/Sims/{{{parent}}}"
     asked = ("Start", "End", "Granularity")
     filters = ("Status", "Iccid", "RatePlan", "EId", "SimRegistrationCode")
@@ -153,7 +153,7 @@ def _table(
             *asked,
             meta=usage_meta,
         ),
-        # No Command goes anywhere without a SIM.
+        # Sending a Command needs a SIM.
         made("/v1/Commands", COMMAND, "Command*", "Sim+*", *TOLD, *_SETTINGS_OF_COMMAND),
         listed("/v1/Commands", COMMAND, "commands", "Sim", "Status", "Direction", "Transport"),
         fetched("/v1/Commands/{Sid}", COMMAND),

@@ -45,7 +45,7 @@ def _fill(tx: Transaction, asked: str, name: str) -> None:
 
 
 def _fill_sims(tx: Transaction, *, is_active: bool) -> None:
-    """One with the SID of samples, one named as in samples, and one whose number is theirs."""
+    """Add a SIM with the samples' SID, one with the samples' name, and one with their number."""
     new, active = WirelessStatus.NEW, WirelessStatus.ACTIVE
     tx.wireless.sims.add(
         a_wireless_sim(
@@ -80,7 +80,7 @@ def _fill_sims(tx: Transaction, *, is_active: bool) -> None:
 
 
 def _fill_commands(tx: Transaction) -> None:
-    """Two queued ones, as samples have them: one from the device by SMS, one to it by IP."""
+    """Add two queued Commands like the samples': one from the device by SMS, one to it by IP."""
     tx.wireless.commands.add(
         a_command(
             sid=COMMAND,
@@ -124,7 +124,7 @@ WORLD: Final = World(
     fill=_fill,
     sids={
         "/v1/Sims/{Sid}": SIM,
-        # KORE calls the SIM so there, too.
+        # KORE uses the same name for the SIM there.
         "/v1/Sims/{Sid}/UsageRecords": SIM,
         "/v1/Sims/{Sid}/DataSessions": SIM,
         "/v1/Commands/{Sid}": COMMAND,
@@ -150,7 +150,7 @@ WORLD: Final = World(
     placeholders={
         ("CallbackMethod", "callback_method"): "POST",
         ("IncludeSid", "include_sid"): "end",
-        # No Base64, which one of the samples says that it is.
+        # Not Base64, although one of the samples says so.
         ("Command", "command"): "commands",
         # A plan has no status, here or in any answer.
         ("Status", "status"): None,

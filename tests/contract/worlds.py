@@ -1,6 +1,6 @@
-"""Accounts that have one of everything, under the SIDs that published samples use.
+"""Accounts that have one of everything, with the SIDs of published samples.
 
-So a sample's request can be sent as it stands.
+So a sample's request can be sent unchanged.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,7 +16,7 @@ from tests.unit.api.world import app_on
 
 
 def sample(prefix: str, letter: str = "a") -> str:
-    """Return a SID as samples have them."""
+    """Return a SID like those in samples."""
     return prefix + letter * 32
 
 
@@ -26,27 +26,27 @@ SUBACCOUNT: Final = sample("AC", "b")
 
 @dataclass(frozen=True)
 class World:
-    """What an account of one product has, and what stands there for the words of samples."""
+    """An account of one product with its records, and the replacements for values in samples."""
 
     fill: Callable[[Transaction, str, str], None]
-    """Gives the account what it needs to be asked this, by verb and path, as in this sample."""
+    """Adds what the account needs for a request to this path, as in this sample."""
     sids: Mapping[str, str]
-    """By the paths that end with `{Sid}`."""
+    """SIDs by the paths that end with `{Sid}`."""
     parents: Mapping[str, str]
-    """By what else stands in paths."""
+    """Values for other placeholders in paths."""
     forms: Mapping[tuple[str, int], Mapping[str, str]]
-    """What is sent to each path that takes a form, once for each status that it can have."""
+    """The forms to send to each path, one for each status that it can have."""
     values: Mapping[str, str]
-    """What each filter of a list can be; those without have the empty text."""
+    """The values of each filter of a list; other filters have the empty text."""
     replaced: Mapping[str, str] = field(default_factory=dict[str, str])
-    """What stands for some texts of samples, wherever they are."""
+    """Replacements for some texts of samples, wherever they occur."""
     placeholders: Mapping[tuple[str, str], str | None] = field(
         default_factory=dict[tuple[str, str], str | None]
     )
-    """What is sent for a parameter of this value that is no legal one; None for nothing."""
+    """Replacements for a parameter's invalid value in a sample; None to leave it out."""
 
     async def caller_for(self, host: str, asked: str = "", name: str = "") -> Caller:
-        """Return a caller signed in to such an account; nothing stands in this request's way."""
+        """Return a caller that is authenticated as such an account, ready for this request."""
         store = MemoryStore()
         await store.transact(lambda tx: self._fill(tx, asked, name))
         return Caller(app_on(store), credentials=(ACCOUNT, AUTH_TOKEN), host=host)
@@ -57,20 +57,20 @@ class World:
         self.fill(tx, asked, name)
 
     def ours(self, text: str) -> str:
-        """Return a text of a sample with what stands for it here."""
+        """Return a text of a sample with its replacements."""
         for theirs, our in self.replaced.items():
             text = text.replace(theirs, our)
         return text
 
     def target_of(self, path: str) -> str:
-        """Fill a path in with the SIDs that samples use."""
+        """Fill in a path with the SIDs that samples use."""
         target = path
         for place, sid in self.parents.items():
             target = target.replace(f"{{{place}}}", sid)
         return target.replace("{Sid}", self.sids.get(path, ""))
 
     def pairs_of(self, fields: Mapping[str, object]) -> list[tuple[str, str]]:
-        """Return a form as the clients write it: one pair for each of a list."""
+        """Return a form as clients write it: a list has one pair for each item."""
         pairs = list[tuple[str, str]]()
         for name, value in fields.items():
             for one in value if isinstance(value, list) else [value]:
@@ -81,5 +81,5 @@ class World:
         return pairs
 
     def query_of(self, query: str) -> str:
-        """Return the query of a list with what stands here for the words of samples."""
+        """Return the query of a list with the replacements for values in samples."""
         return urlencode(self.pairs_of(dict(parse_qsl(query))))
