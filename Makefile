@@ -1,4 +1,4 @@
-# `make` lists what there is to do. Needs GNU make, a POSIX shell and Python 3.11 or newer.
+# `make` lists the targets. Needs GNU make, a POSIX shell and Python 3.11 or newer.
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -13,24 +13,24 @@ PIP_INSTALL := $(BIN)/python -m pip --disable-pip-version-check --quiet \
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-install: .venv/.run ## Make .venv with the pinned runtime dependencies and the project, editable
+install: .venv/.run ## Create .venv with the pinned runtime dependencies and the editable project
 
-install-dev: .venv/.dev ## The same .venv with the pinned tools as well
+install-dev: .venv/.dev ## Create .venv as install does, and add the pinned development tools
 
 run: install ## Start ringback on this machine (ARGS="--help" shows its options)
 	@exec $(BIN)/ringback dev $(ARGS)
 
-# ARGS="-n 0" is one test after the other, with all that a debugger needs. What is compiled is kept,
-# since hundreds of tests start a process that would compile all of it again.
+# ARGS="-n 0" runs one test after the other, so that a debugger works. Bytecode is kept, because
+# hundreds of tests start a process that would compile everything again.
 PYTEST = PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 test: install-dev ## Run the tests (ARGS="-k name -x" goes to pytest)
 	@$(PYTEST) $(ARGS)
 
-test-long: install-dev ## Run at length what `make test` has a short form of
+test-long: install-dev ## Run the long versions of tests that `make test` shortens
 	@$(PYTEST) -m long $(ARGS)
 
-check: install-dev ## Run every check that is not a test; all of them, then say which failed
+check: install-dev ## Run all checks except the tests, and list those that failed
 	@failed=; \
 	run() { printf '%s\n' "--- $$*"; "$(BIN)/$$@" || failed="$$failed $$1"; }; \
 	run ruff format --check --quiet .; \
@@ -42,7 +42,7 @@ check: install-dev ## Run every check that is not a test; all of them, then say 
 	if [ -n "$$failed" ]; then echo "--- failed:$$failed"; exit 1; fi; \
 	echo "--- all checks passed"
 
-counterparts: install-dev ## See that each module of core is covered by its own test file alone
+counterparts: install-dev ## Check that each module of core is covered by its own test file
 	@$(BIN)/python -m tests.counterparts
 
 format: install-dev ## Format the code and fix what ruff can fix by itself
@@ -52,26 +52,26 @@ format: install-dev ## Format the code and fix what ruff can fix by itself
 bench: install-dev ## Run the benchmarks (ARGS="--quick --only T1,T4"; "--against COMMIT" compares)
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-simulate: install-dev ## Run the engine through made-up histories (ARGS="--seeds 100000", "--seed 7")
+simulate: install-dev ## Simulate the engine, time and faults (ARGS="--seeds 100000", "--seed 7")
 	@$(BIN)/python -m tests.simulation $(ARGS)
 
-fuzz: install-dev ## Throw inputs at the receiver (ARGS="--inputs 1000000", "--seed 7")
+fuzz: install-dev ## Send random inputs to the receiver (ARGS="--inputs 1000000", "--seed 7")
 	@$(BIN)/python -m tests.fuzz $(ARGS)
 
-damage: install-dev ## Damage data files, and use them (ARGS="--seeds 10000", "--seed 7")
+damage: install-dev ## Damage data files, and try to use them (ARGS="--seeds 10000", "--seed 7")
 	@$(BIN)/python -m tests.damage $(ARGS)
 
-soak: install-dev ## Kill a server again and again, and count (ARGS="--kills 500")
+soak: install-dev ## Kill a server repeatedly, and check that nothing is lost (ARGS="--kills 500")
 	@$(BIN)/python -m tests.crash.soak $(ARGS)
 
 reference: install-dev ## Write the tables of docs/reference: options, settings, triggers
 	@$(BIN)/python -m docs_build.reference --write
 
-smoke: install-dev ## Install the wheel on each other Python here, and run the first commands
+smoke: install-dev ## Test an installed wheel on each other Python here, with the first commands
 	@$(BIN)/python -m tests.installed
 
-# The wheel is built from the sdist, so that both are known to be complete. Both hold the site, which
-# `ringback docs` opens.
+# The wheel is built from the sdist, which shows that both are complete. Both contain the
+# documentation site, which `ringback docs` opens.
 dist: install-dev ## Build the sdist and the wheel into dist/, with the documentation inside
 	@rm -rf dist
 	@$(BIN)/python -m docs_build.site src/ringback/_site
@@ -80,23 +80,24 @@ dist: install-dev ## Build the sdist and the wheel into dist/, with the document
 
 SITE ?= build/site
 
-docs: install-dev ## Build the documents as a site (SITE=build/site is where)
+docs: install-dev ## Build the documentation website (into SITE=build/site)
 	@$(BIN)/python -m docs_build.site "$(SITE)"
 
-# A release gets a week to be withdrawn before it is pinned here. uv keeps the pins there are;
-# ARGS=--upgrade looks for newer ones. No registry address is written: anyone's own will do.
+# Releases are pinned only when they are a week old, since a bad one is often withdrawn by then. uv
+# keeps existing pins; ARGS=--upgrade looks for newer releases. The pins have no registry address,
+# so that any registry can be used.
 LOCK = $(BIN)/uv --quiet --system-certs pip compile --universal --python-version 3.11 \
        --generate-hashes --exclude-newer '7 days' --no-emit-index-url \
        --custom-compile-command 'make lock' $(ARGS)
 
-lock: install-dev ## Pin what pyproject.toml and requirements/*.in ask for (ARGS=--upgrade: anew)
+lock: install-dev ## Pin the dependencies in pyproject.toml and requirements/*.in (ARGS=--upgrade: newest)
 	@$(LOCK) --extra server --extra migrate pyproject.toml requirements/run.in \
 	        -o requirements/run.txt >/dev/null
 	@$(LOCK) requirements/dev.in -o requirements/dev.txt >/dev/null
 
 SWAGGER_UI := src/ringback/api/openapi/swagger_ui
 swagger-ui: ## Replace the Swagger UI files by those of VERSION=… (needs npm)
-	@: $${VERSION:?names the release of the npm package swagger-ui-dist, such as 5.32.8}
+	@: $${VERSION:?set VERSION to a release of the npm package swagger-ui-dist, such as 5.32.8}
 	@fresh=$$(mktemp -d) && trap 'rm -rf "$$fresh"' EXIT && \
 	npm pack --silent --pack-destination "$$fresh" "swagger-ui-dist@$$VERSION" >/dev/null && \
 	tar -xzf "$$fresh/swagger-ui-dist-$$VERSION.tgz" -C "$$fresh" && \
@@ -112,11 +113,11 @@ clean: ## Remove .venv, caches and reports; never ringback-data
 	@find src tests benchmarks -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || :
 
 
-# The stamps .venv/.run and .venv/.dev say what .venv holds. An install takes .run away while it
-# works, so one that was cut short leaves none, and the next make starts over with a new .venv.
+# The stamp files .venv/.run and .venv/.dev mark what .venv contains. An install removes .run while
+# it works, so an interrupted install leaves no stamp, and the next make creates a new .venv.
 
 .venv/.run: $(BIN)/python requirements/run.txt pyproject.toml
-	@[ -e $@ ] || { $(find_python); echo "making .venv with $$python"; \
+	@[ -e $@ ] || { $(find_python); echo "creating .venv with $$python"; \
 	                rm -rf .venv && "$$python" -m venv .venv; }
 	@rm -f $@
 	@echo "installing ringback and its pinned dependencies"
@@ -130,11 +131,11 @@ clean: ## Remove .venv, caches and reports; never ringback-data
 	@$(PIP_INSTALL) --require-hashes -r requirements/dev.txt
 	@touch .venv/.run $@
 
-# Runs only when there is no interpreter there: a first install, or the system's Python has gone.
+# Runs only if .venv has no working interpreter: at the first install, or without the old Python.
 $(BIN)/python:
 	@rm -f .venv/.run
 
-# The first Python that will do becomes $$python.
+# Sets $$python to the first suitable Python.
 define find_python
 looked=; python=; \
 for name in $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -150,7 +151,7 @@ for name in $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11; do \
   looked="$$looked\n  $$name: $$why"; \
 done; \
 if [ -z "$$python" ]; then \
-  printf "ringback needs Python 3.11 or newer, with venv and ensurepip. Looked at:$$looked\n" >&2; \
+  printf "ringback needs Python 3.11 or newer, with venv and ensurepip. Tried:$$looked\n" >&2; \
   echo "Install one (Debian and Ubuntu: python3 and python3-venv), or name one:" >&2; \
   echo "  make install PYTHON=/path/to/python3" >&2; \
   exit 1; \
