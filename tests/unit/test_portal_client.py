@@ -9,20 +9,20 @@ from ringback.testing import Emulator
 from tests.ports import free_port
 
 
-def test_where_nobody_listens_it_says_where_and_why() -> None:
+def test_an_unreachable_server_is_reported_with_its_url_and_the_reason() -> None:
     url = f"http://127.0.0.1:{free_port()}"
     with pytest.raises(PortalClientError, match=rf"^no Ringback answers at {url} \(.*refused"):
         PortalClient(url, "AC1", "made-up").get("clock")
 
 
-def test_a_refusal_has_the_words_of_the_server() -> None:
+def test_a_refusal_has_the_servers_message() -> None:
     with Emulator() as emulator:
         portal = PortalClient(emulator.base_url, emulator.account_sid, emulator.auth_token)
         with pytest.raises(PortalClientError, match="CB1"):
             portal.get("callbacks", "CB1")
 
 
-def test_another_api_of_the_server_is_asked_by_the_same_client() -> None:
+def test_the_same_client_can_call_another_api_of_the_server() -> None:
     with Emulator() as emulator:
         portal = PortalClient(emulator.base_url, emulator.account_sid, emulator.auth_token)
         assert portal.for_api("supersim/v1").get("Sims")["meta"]["key"] == "sims"
@@ -36,6 +36,6 @@ def test_polling_ends_with_the_first_answer_that_is_done() -> None:
     assert next(answers) == 3
 
 
-def test_polling_ends_with_the_last_answer_where_none_is_done_in_time() -> None:
+def test_polling_without_success_returns_the_last_answer() -> None:
     answers = iter(range(10))
     assert poll(lambda: next(answers), lambda _: False, until=time.monotonic()) == 0

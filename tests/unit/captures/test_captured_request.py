@@ -12,7 +12,7 @@ def capture(
     return CapturedRequest(CaptureFormat.RAW, ReceivedRequest("POST", target, headers), url)
 
 
-def test_a_public_host_is_first_taken_for_one_of_https() -> None:
+def test_a_public_host_is_first_assumed_to_use_https() -> None:
     assert capture(("Host", "a.example")).urls() == [
         "https://a.example/p?x=1",
         "http://a.example/p?x=1",
@@ -20,11 +20,11 @@ def test_a_public_host_is_first_taken_for_one_of_https() -> None:
 
 
 @pytest.mark.parametrize("host", ["localhost:9000", "127.0.0.1:9000", "127.8.8.8", "[::1]:9000"])
-def test_a_loopback_host_is_first_taken_for_one_of_http(host: str) -> None:
+def test_a_loopback_host_is_first_assumed_to_use_http(host: str) -> None:
     assert capture(("host", host)).urls()[0] == f"http://{host}/p?x=1"
 
 
-def test_what_a_proxy_says_of_scheme_and_host_is_tried_too() -> None:
+def test_scheme_and_host_from_a_proxys_headers_are_tried_too() -> None:
     forwarded = (("X-Forwarded-Proto", "http, https"), ("X-Forwarded-Host", "a.example, b"))
     assert capture(("Host", "tunnel.example"), *forwarded).urls() == [
         "http://tunnel.example/p?x=1",
@@ -48,21 +48,21 @@ def test_without_target_or_host_there_is_no_url() -> None:
     assert capture(("Accept", "*/*")).urls() == []
 
 
-def test_line_breaks_beyond_the_content_length_are_left_out() -> None:
+def test_line_breaks_after_the_content_length_are_removed() -> None:
     body, notes = fitted(b"x=1\r\n\n", (("content-length", "3"),))
     assert body == b"x=1"
     assert notes == ("the line break after the body was left out, as its Content-Length says",)
 
 
 @pytest.mark.parametrize("body", [b"x=1\n", b"x=1"])
-def test_a_line_break_that_is_counted_or_not_there_stays_so(body: bytes) -> None:
+def test_counted_line_breaks_stay_and_missing_ones_are_not_added(body: bytes) -> None:
     assert fitted(body, (("Content-Length", str(len(body))),)) == (body, ())
 
 
 @pytest.mark.parametrize(
     ("length", "how"), [("9", "cut off"), ("2", "more than one request"), ("0", "more than one")]
 )
-def test_a_length_that_does_not_fit_is_told_and_not_believed(length: str, how: str) -> None:
+def test_a_wrong_length_is_reported_and_ignored(length: str, how: str) -> None:
     body, [note] = fitted(b"x=1", (("Content-Length", length),))
     assert body == b"x=1"
     assert note.startswith(f"the Content-Length is {length}, but the body has 3 bytes")
@@ -70,6 +70,6 @@ def test_a_length_that_does_not_fit_is_told_and_not_believed(length: str, how: s
 
 
 @pytest.mark.parametrize("given", [(), ("3", "4"), ("x",), ("-1",), ("٣",), ("9" * 5000,)])
-def test_a_length_that_is_none_is_passed_over(given: tuple[str, ...]) -> None:
+def test_an_invalid_length_is_ignored(given: tuple[str, ...]) -> None:
     headers = tuple(("Content-Length", value) for value in given)
     assert fitted(b"x=1\n", headers) == (b"x=1\n", ())

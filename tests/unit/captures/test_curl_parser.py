@@ -40,11 +40,11 @@ def body_of(options: str) -> bytes:
         ("curl a^b", ["curl", "a^b"]),
     ],
 )
-def test_a_command_is_cut_into_words_as_by_its_shell(text: str, words: list[str]) -> None:
+def test_a_command_is_split_into_words_as_by_its_shell(text: str, words: list[str]) -> None:
     assert shell_words(text) == words
 
 
-def test_bytes_that_are_written_one_by_one_make_characters_again() -> None:
+def test_bytes_that_are_written_one_by_one_are_joined_to_characters() -> None:
     assert body_of(r"--data-raw $'\xc3\xa9\377'") == b"\xc3\xa9\xff"
 
 
@@ -63,22 +63,22 @@ def test_a_command_without_options_is_a_get() -> None:
     assert capture.request.headers == (("Host", "a.example:81"),)
 
 
-def test_a_url_without_scheme_is_http_as_it_is_for_curl() -> None:
+def test_a_url_without_a_scheme_is_http_as_for_curl() -> None:
     assert read("curl a.example").url == "http://a.example"
 
 
 @pytest.mark.parametrize("data", ["-d x=1", "-dx=1", "--data x=1", "--data-raw x=1", "-sSdx=1"])
-def test_data_makes_it_a_post_of_a_form(data: str) -> None:
+def test_data_makes_the_request_a_post_of_a_form(data: str) -> None:
     request = read(f"curl https://a.example/p {data}").request
     assert (request.method, request.body) == ("POST", b"x=1")
     assert request.values("Content-Type") == ["application/x-www-form-urlencoded"]
 
 
-def test_data_that_is_given_in_pieces_is_joined() -> None:
+def test_several_data_options_are_joined() -> None:
     assert body_of("-d x=1 --data-binary y=2 --data-raw @z") == b"x=1&y=2&@z"
 
 
-def test_data_is_encoded_where_that_is_asked_for() -> None:
+def test_data_is_encoded_if_the_option_says_so() -> None:
     options = "--data-urlencode 'a=b c&' --data-urlencode '=d e' --data-urlencode 'f g'"
     assert body_of(options) == b"a=b%20c%26&d%20e&f%20g"
 
@@ -90,14 +90,14 @@ def test_data_may_go_into_the_query() -> None:
     assert read("curl --get https://a.example/p -d y=2").request.target == "/p?y=2"
 
 
-def test_json_says_what_it_is() -> None:
+def test_json_sets_its_content_type() -> None:
     request = read("""curl --json '[{"a":' --json '1}]' --url https://a.example/p""").request
     assert (request.method, request.body) == ("POST", b'[{"a":1}]')
     assert request.is_json
 
 
 @pytest.mark.parametrize("option", ["-XPUT", "-X PUT", "--request PUT"])
-def test_a_method_that_is_given_is_taken(option: str) -> None:
+def test_a_given_method_is_used(option: str) -> None:
     assert read(f"curl {option} a.example -d x=1").request.method == "PUT"
 
 
@@ -106,7 +106,7 @@ def test_head_and_empty_data_have_methods_of_their_own() -> None:
     assert read("curl -d '' a.example").request.method == "POST"
 
 
-def test_headers_are_those_given_and_an_empty_one_stays_empty() -> None:
+def test_headers_are_the_given_ones_and_an_empty_one_stays_empty() -> None:
     words = "-H 'A: b' -H 'Kore-Signature;' -H 'C:' -A agent -e from -b 'x=1' -H 'host: h'"
     assert read(f"curl a.example {words}").request.headers == (
         ("A", "b"),
@@ -119,7 +119,7 @@ def test_headers_are_those_given_and_an_empty_one_stays_empty() -> None:
     )
 
 
-def test_options_that_are_not_of_the_request_are_passed_over() -> None:
+def test_options_that_do_not_affect_the_request_are_ignored() -> None:
     capture = read(
         "curl -sSL --compressed -u me:secret -o out -m 3 --retry 2 --no-buffer a.example"
     )
@@ -150,10 +150,10 @@ def test_an_unknown_option_is_named() -> None:
         ("--frobnicate x a.example", "has 2 URLs; expected one command with one URL ('--frob"),
     ],
 )
-def test_a_command_that_can_t_be_followed_is_refused(words: str, why: str) -> None:
+def test_an_unsupported_command_is_refused(words: str, why: str) -> None:
     assert why in refusal_of(f"curl {words}")
 
 
-def test_credentials_are_in_no_message() -> None:
+def test_no_message_has_credentials() -> None:
     capture: CapturedRequest = read("curl -u me:secret --foo https://me:secret@a.example/")
     assert "secret" not in repr(capture)

@@ -39,7 +39,7 @@ def read_one(given: bytes) -> CapturedRequest:
 @pytest.mark.parametrize("write", writers.WRITERS, ids=lambda write: write.__name__)
 @given(callbacks(), accounts())
 @settings(max_examples=30)
-def test_a_request_comes_out_as_it_was_written_down(
+def test_a_request_is_read_back_as_it_was_written(
     write: Callable[[OutgoingRequest], bytes], callback: CallbackRecord, account: Account
 ) -> None:
     sent = render(callback, account=account, at=NOW)
@@ -69,7 +69,7 @@ def test_each_golden_capture_is_genuine(name: str) -> None:
 @example(b"[" * 100_000)
 @example(b'{"log": ' + b"[" * 100_000)
 @example(b'{"log": {"entries": [' + b"1" * 5000 + b"]}}")
-def test_whatever_is_given_is_read_or_refused(given: bytes) -> None:
+def test_any_input_is_read_or_refused(given: bytes) -> None:
     with suppress(UnreadableCapture):
         assert read_captures(given)
 
@@ -85,7 +85,7 @@ STARTS = [
 
 
 @given(st.sampled_from(STARTS), st.text())
-def test_whatever_follows_a_good_start_is_read_or_refused(start: str, rest: str) -> None:
+def test_any_text_after_a_valid_start_is_read_or_refused(start: str, rest: str) -> None:
     with suppress(UnreadableCapture):
         assert read_captures((start + rest).encode())
 
@@ -106,9 +106,7 @@ _JSON = st.recursive(
 @example([], "\ud800", None)
 @example([], {"text": "a", "encoding": "base64"}, None)
 @example([], {"params": [{"name": "\ud800", "value": ""}]}, None)
-def test_whatever_an_entry_holds_is_read_or_refused(
-    headers: object, data: object, url: object
-) -> None:
+def test_any_har_entry_is_read_or_refused(headers: object, data: object, url: object) -> None:
     request = {"method": "POST", "url": url or "https://a", "headers": headers, "postData": data}
     line = {"signature": 1, "method": "POST", "path": "/", "headers": headers, "body": data}
     for document in ({"log": {"entries": [{"request": request}]}}, line):
@@ -132,16 +130,16 @@ def test_whatever_an_entry_holds_is_read_or_refused(
         ),
     ],
 )
-def test_the_content_says_which_form_it_is(given: str, form: str) -> None:
+def test_the_format_is_detected_from_the_content(given: str, form: str) -> None:
     assert read_one(given.encode()).form == form
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
-def test_the_marks_that_windows_puts_before_a_text_are_passed_over(encoding: str) -> None:
+def test_byte_order_marks_of_windows_are_ignored(encoding: str) -> None:
     assert read_one("POST /p HTTP/1.1\r\n\r\nx=1".encode(encoding)).request.body == b"x=1"
 
 
-def test_the_lines_of_a_listener_are_so_many_captures() -> None:
+def test_each_line_of_a_listener_is_a_capture() -> None:
     lines = [writers.listen_line(one.request) for one in map(read_one, (b"GET /1", b"GET /2"))]
     given = "\n".join(['{"listening": "http://127.0.0.1:9000"}', *lines])
     assert [capture.request.target for capture in read_captures(given.encode())] == ["/1", "/2"]
@@ -167,13 +165,13 @@ def test_the_lines_of_a_listener_are_so_many_captures() -> None:
         ('{"log": {"entries": [{}]}}', "entry 1 of the HAR file has no request with method"),
     ],
 )
-def test_what_is_none_of_them_is_told_from_what_was_looked_for(given: str, found: str) -> None:
+def test_an_unknown_format_is_refused_with_the_list_of_formats(given: str, found: str) -> None:
     with pytest.raises(UnreadableCapture) as refused:
         read_captures(given.encode())
     assert found in str(refused.value)
 
 
-def test_a_secret_that_is_pasted_by_mistake_is_not_shown() -> None:
+def test_a_secret_pasted_by_mistake_is_not_shown() -> None:
     for pasted in (KORE_SECRET, json.dumps({"kore_secret": KORE_SECRET})):
         with pytest.raises(UnreadableCapture) as refused:
             read_captures(pasted.encode())
@@ -190,11 +188,11 @@ def entries(*signed: bool) -> tuple[CapturedRequest, ...]:
     )
 
 
-def test_the_only_entry_that_is_signed_is_meant() -> None:
+def test_the_only_signed_entry_is_chosen() -> None:
     assert choose(entries(False, True, False), None).request.target == "/2"
 
 
-def test_an_only_entry_is_meant_whether_it_is_signed_or_not() -> None:
+def test_a_single_entry_is_chosen_whether_signed_or_not() -> None:
     assert choose(entries(False), None).request.target == "/1"
 
 
@@ -210,7 +208,7 @@ def test_an_entry_is_chosen_by_its_number() -> None:
         ((True, False), 3, "there is no entry 3"),
     ],
 )
-def test_where_it_is_unclear_which_is_meant_all_are_listed(
+def test_several_possible_entries_are_all_listed(
     signed: tuple[bool, ...], entry: int | None, why: str
 ) -> None:
     with pytest.raises(UnreadableCapture) as refused:
@@ -223,7 +221,7 @@ def test_where_it_is_unclear_which_is_meant_all_are_listed(
     ]
 
 
-def test_a_long_list_is_cut_off_and_can_t_steer_a_terminal() -> None:
+def test_a_long_list_is_truncated_and_without_control_characters() -> None:
     request = {"method": "GET\x1b[2J", "url": f"https://a/{'x' * 100}", "headers": []}
     document = {"log": {"entries": [{"request": request}] * 50}}
     with pytest.raises(UnreadableCapture) as refused:

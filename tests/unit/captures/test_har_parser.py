@@ -32,7 +32,7 @@ def test_host_and_target_come_from_the_url() -> None:
     assert capture.request.values("Host") == ["a.example"]
 
 
-def test_the_pseudo_headers_of_http2_are_no_headers() -> None:
+def test_the_pseudo_headers_of_http2_are_not_headers() -> None:
     headers: Json = [{"name": ":path", "value": "/p"}, {"name": "host", "value": "h"}]
     assert read_one(har(headers=headers)).request.headers == (("host", "h"),)
 
@@ -51,7 +51,7 @@ def test_the_text_is_the_body(data: Json, body: bytes) -> None:
     assert read_one(har(data)).request.body == body
 
 
-def test_without_a_text_the_parameters_are_written_anew_and_that_is_told() -> None:
+def test_without_a_text_the_body_is_rebuilt_from_parameters_with_a_note() -> None:
     data: Json = {"text": "", "params": [{"name": "x", "value": "a b"}, {"name": "y", "value": ""}]}
     capture = read_one(har(data, headers=[]))
     assert capture.request.body == b"x=a+b&y="
@@ -60,7 +60,7 @@ def test_without_a_text_the_parameters_are_written_anew_and_that_is_told() -> No
     )
 
 
-def test_a_length_that_does_not_fit_is_told() -> None:
+def test_a_wrong_length_is_reported() -> None:
     assert "has 4 bytes" in read_one(har({"text": "x=12"})).notes[0]
 
 
@@ -74,5 +74,5 @@ def test_a_length_that_does_not_fit_is_told() -> None:
         (har(headers=[{"name": "x"}]), "a header without name, value"),
     ],
 )
-def test_an_entry_that_can_t_be_read_is_named(document: Json, why: str) -> None:
+def test_an_unreadable_entry_is_named(document: Json, why: str) -> None:
     assert why in refusal_of(document)

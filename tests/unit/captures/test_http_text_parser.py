@@ -22,7 +22,7 @@ def test_a_request_line_may_lack_its_version() -> None:
     assert (request.method, request.target, request.headers) == ("GET", "/p?x=1", (("Host", "a"),))
 
 
-def test_header_names_and_values_stay_as_they_are_but_for_white_space_around() -> None:
+def test_header_names_and_values_stay_unchanged_except_surrounding_white_space() -> None:
     headers = read("GET / HTTP/1.1\nkore-Signature:\nX:  a: b \t\nX: c\n").request.headers
     assert headers == (("kore-Signature", ""), ("X", "a: b"), ("X", "c"))
 
@@ -34,11 +34,11 @@ def test_a_target_with_a_host_is_a_url() -> None:
     assert capture.request.headers == (("Host", "a.example:81"),)
 
 
-def test_a_url_within_a_query_is_none_of_the_request() -> None:
+def test_a_url_within_a_query_is_not_the_requests_url() -> None:
     assert read("GET /p?to=http://b/ HTTP/1.1\nHost: a").url is None
 
 
-def test_pseudo_headers_stand_for_the_request_line() -> None:
+def test_pseudo_headers_replace_the_request_line() -> None:
     capture = read(":authority: a.example\n:method: POST\n:path: /p\n:scheme: https\nx: y\n\nz=2")
     assert capture.url == "https://a.example/p"
     assert (capture.request.method, capture.request.target) == ("POST", "/p")
@@ -50,29 +50,29 @@ def test_an_empty_line_within_the_body_is_part_of_it() -> None:
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
-def test_without_a_length_one_line_break_at_the_end_is_an_editor_s(end: str) -> None:
+def test_without_a_length_one_line_break_at_the_end_is_removed(end: str) -> None:
     capture = read(f"POST / HTTP/1.1\nA: b\n\nx=1{end}")
     assert capture.request.body == b"x=1"
     assert noted(capture) == ["the line break at the end of the body was left out"]
 
 
-def test_empty_lines_behind_a_get_are_no_body_and_not_worth_a_note() -> None:
+def test_empty_lines_after_a_get_are_ignored_without_a_note() -> None:
     capture = read("GET / HTTP/1.1\r\nA: b\r\n\r\n\r\n")
     assert (capture.request.body, capture.notes) == (b"", ())
 
 
-def test_what_is_no_utf_8_comes_back_as_it_was() -> None:
+def test_bytes_that_are_not_utf_8_are_read_back_unchanged() -> None:
     text = b"POST / HTTP/1.1\n\nx=\xff\xc3\xa9".decode("utf-8", "surrogateescape")
     assert read(text).request.body == b"x=\xff\xc3\xa9"
 
 
-def test_headers_and_body_alone_are_a_post_to_an_unknown_target() -> None:
+def test_headers_and_a_body_without_a_request_line_are_a_post_to_an_unknown_target() -> None:
     capture = read("Host: a\n\nx=1")
     assert (capture.request.method, capture.request.target) == ("POST", "")
     assert noted(capture) == ["there is no request line"]
 
 
-def test_headers_alone_are_too_little() -> None:
+def test_headers_alone_are_refused() -> None:
     assert "no request line and no body" in refusal_of("Host: a\n")
 
 
@@ -84,20 +84,20 @@ def test_headers_alone_are_too_little() -> None:
         (f"Host: a\n{'x' * 50}", f"line 2 of the request is '{'x' * 40}'…, which is not a header"),
     ],
 )
-def test_a_line_that_is_no_header_is_named(text: str, line: str) -> None:
+def test_an_invalid_header_line_is_named(text: str, line: str) -> None:
     assert line in refusal_of(text)
 
 
-def test_a_body_in_chunks_is_refused_and_one_that_was_put_together_is_not() -> None:
+def test_a_chunked_body_is_refused_unless_it_was_joined() -> None:
     head = "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
     assert "is chunked" in refusal_of(f"{head}3\r\nx=1\r\n0\r\n\r\n")
     assert read(f"{head}x=1").request.body == b"x=1"
 
 
-# ---- what curl -v shows ------------------------------------------------------------------------
+# ---- output of curl -v -------------------------------------------------------------------------
 
 
-def test_a_body_that_curl_does_not_show_is_missed() -> None:
+def test_a_body_that_curl_does_not_show_is_reported_as_missing() -> None:
     shown = (
         "> POST /p HTTP/1.1\r\n> Content-Length: 3\r\n> \r\n* upload sent\n< HTTP/1.1 200 OK\n<\nok"
     )
@@ -124,7 +124,7 @@ HEADERS:
 
 @pytest.mark.parametrize("end", ["", "\n\n"])
 @pytest.mark.parametrize("line_break", ["\n", "\r\n"])
-def test_the_notice_s_own_sample_is_read(line_break: str, end: str) -> None:
+def test_the_notices_own_sample_is_read(line_break: str, end: str) -> None:
     capture = read((TITLED + end).replace("\n", line_break))
     assert f"{capture.request.method} {capture.request.target}" == ACTIVATED_LINE
     assert capture.request.body == ACTIVATED_BODY
@@ -133,12 +133,12 @@ def test_the_notice_s_own_sample_is_read(line_break: str, end: str) -> None:
     assert noted(capture) == ["the Content-Length is 161"]
 
 
-def test_what_follows_the_notice_s_headers_is_left_out() -> None:
+def test_text_after_the_notices_headers_is_ignored() -> None:
     capture = read(f"{TITLED}\nAs you can see: both are alike.\n")
     assert list(capture.request.headers) == headers_of(ACTIVATED_HEADERS)
     assert noted(capture)[0] == "the text after the headers was left out"
 
 
-def test_titles_may_come_without_a_request_line_or_the_other_way_round() -> None:
+def test_titles_and_the_request_line_are_each_optional() -> None:
     assert read("HEADERS:\nA: b\n\nREQUEST CONTENT:\nx=1\n").request.body == b"x=1"
     assert read("GET /p?x=1\n\nHEADERS:\nA: b\n").request.headers == (("A", "b"),)

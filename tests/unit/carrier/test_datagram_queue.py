@@ -34,7 +34,7 @@ class Taker:
         self._gates[address].set()
 
 
-async def test_those_of_one_sender_keep_their_order() -> None:
+async def test_datagrams_of_one_sender_keep_their_order() -> None:
     inbox = DatagramQueue(taker := Taker())
     payloads = [b"%d" % number for number in range(1200)]
     for payload in payloads:
@@ -43,7 +43,7 @@ async def test_those_of_one_sender_keep_their_order() -> None:
     assert taker.done == payloads
 
 
-async def test_one_that_comes_later_waits_for_those_that_are_being_handed_on() -> None:
+async def test_a_later_datagram_waits_for_those_in_progress() -> None:
     inbox = DatagramQueue(taker := Taker("127.0.0.1"))
     inbox.put(of("127.0.0.1", b"1"))
     await asyncio.sleep(0)
@@ -68,7 +68,7 @@ async def test_a_sender_does_not_wait_for_another() -> None:
     assert taker.done == [b"free", b"held"]
 
 
-async def test_no_more_are_taken_than_may_wait() -> None:
+async def test_no_more_datagrams_are_accepted_than_may_wait() -> None:
     inbox = DatagramQueue(taker := Taker("127.0.0.1"), most=2)
     taken = [inbox.put(of(f"127.0.0.{last}", b"")) for last in (1, 1, 2)]
     assert (taken, inbox.waiting) == ([True, True, False], 2)
@@ -80,7 +80,7 @@ async def test_no_more_are_taken_than_may_wait() -> None:
     assert taker.done[-1] == b"again"
 
 
-async def test_what_takes_too_long_at_the_end_is_given_up_and_counted() -> None:
+async def test_a_datagram_that_takes_too_long_at_the_end_is_given_up_and_counted() -> None:
     inbox = DatagramQueue(taker := Taker("127.0.0.1"))
     for payload in (b"1", b"2"):
         inbox.put(of("127.0.0.1", payload))

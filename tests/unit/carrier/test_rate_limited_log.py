@@ -27,7 +27,7 @@ def log(watch: Watch) -> RateLimitedLog:
     return RateLimitedLog(logging.getLogger("tests.sparing"), stopwatch=watch)
 
 
-def test_the_same_warning_is_logged_once_in_a_while(
+def test_equal_warnings_are_logged_once_in_a_while(
     log: RateLimitedLog, watch: Watch, caplog: pytest.LogCaptureFixture
 ) -> None:
     for _ in range(1000):
@@ -38,7 +38,7 @@ def test_the_same_warning_is_logged_once_in_a_while(
     assert caplog.messages[1:] == ["999 more such warnings were left out", "a stranger"]
 
 
-def test_different_ones_are_logged_until_they_are_too_many(
+def test_different_warnings_are_logged_until_there_are_too_many(
     log: RateLimitedLog, caplog: pytest.LogCaptureFixture
 ) -> None:
     for number in range(MOST + 5):
@@ -48,7 +48,7 @@ def test_different_ones_are_logged_until_they_are_too_many(
     assert caplog.messages[MOST:] == ["5 more such warnings were left out"]
 
 
-def test_at_the_end_nothing_is_said_where_nothing_was_left_out(
+def test_at_the_end_nothing_is_logged_if_nothing_was_suppressed(
     log: RateLimitedLog, caplog: pytest.LogCaptureFixture
 ) -> None:
     log.warn("a stranger")

@@ -132,7 +132,7 @@ def port_of(device: socket.socket) -> int:
     [b"", b"hello", bytes(range(256)), b"\xff" * 1300],
     ids=["none", "text", "all", "max"],
 )
-async def test_binary_payloads_arrive_as_they_are(
+async def test_binary_payloads_arrive_unchanged(
     gateway: UdpGateway, device: socket.socket, payload: bytes
 ) -> None:
     encoded = b64encode(payload).decode()
@@ -150,7 +150,7 @@ async def test_text_is_sent_as_utf_8(
 
 
 @pytest.mark.parametrize(("scenario", "code"), [("unattached", 83401), ("ip-fails", 83400)])
-async def test_what_the_scenario_has_fail_is_not_sent(
+async def test_a_failure_in_the_scenario_prevents_sending(
     gateway: UdpGateway, device: socket.socket, scenario: str, code: int
 ) -> None:
     failing = sending(a_command("lost", port_of(device)), scenario=scenario)
@@ -161,7 +161,7 @@ async def test_what_the_scenario_has_fail_is_not_sent(
     assert device.recv(2000) == b"next"
 
 
-async def test_all_else_is_done_by_the_carrier_behind_it(gateway: UdpGateway) -> None:
+async def test_the_carrier_behind_it_does_everything_else(gateway: UdpGateway) -> None:
     failing = CarrierRequest(TaskKind.UPDATE_SIM, SCENARIOS["update-fails"], an_update(), a_sim())
     assert await gateway.carry_out(failing) == SCENARIOS["update-fails"].result_of(
         TaskKind.UPDATE_SIM
@@ -175,7 +175,7 @@ def told(result: CarrierResult) -> tuple[int, str]:
     return result.code, result.message
 
 
-async def test_what_the_system_does_not_send_is_a_failure(gateway: UdpGateway) -> None:
+async def test_a_system_error_when_sending_is_a_failure(gateway: UdpGateway) -> None:
     result = await gateway.carry_out(sending(a_command("x", 4000), to="255.255.255.255"))
     code, message = told(result)
     assert code == 83400
@@ -193,7 +193,7 @@ async def test_nothing_is_sent_to_the_gateway_itself(gateway: UdpGateway) -> Non
     assert "is the gateway itself; DevicePort has to be" in message
 
 
-async def test_a_port_where_nobody_listens_is_no_failure(device: socket.socket) -> None:
+async def test_a_port_where_nobody_listens_is_not_a_failure(device: socket.socket) -> None:
     nobody = device_at(HOST)
     port = port_of(nobody)
     nobody.close()
@@ -216,7 +216,7 @@ class Reluctant(socket.socket):
         return super().sendto(*given)
 
 
-async def test_where_the_system_has_no_room_it_is_waited_for(
+async def test_a_full_socket_buffer_is_waited_for(
     device: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patched:
@@ -234,7 +234,7 @@ async def test_where_the_system_has_no_room_it_is_waited_for(
 
 
 @pytest.mark.parametrize("payload", [b"", b"hello", bytes(range(256)), b"\xff" * 1300])
-async def test_a_datagram_is_handed_on_with_its_sender(
+async def test_a_datagram_is_passed_on_with_its_sender(
     device: socket.socket, payload: bytes
 ) -> None:
     async with receiving(recorder := Recorder()) as gateway:
@@ -242,7 +242,7 @@ async def test_a_datagram_is_handed_on_with_its_sender(
         assert await recorder.wait_for(1) == [(HOST, port_of(device), payload)]
 
 
-async def test_of_one_that_is_too_long_so_much_is_handed_on_that_it_shows(
+async def test_a_datagram_that_is_too_long_is_passed_on_far_enough_to_show_it(
     device: socket.socket, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with receiving(recorder := Recorder()) as gateway:
@@ -254,7 +254,7 @@ async def test_of_one_that_is_too_long_so_much_is_handed_on_that_it_shows(
     ]
 
 
-async def test_what_comes_before_the_start_waits_for_it(device: socket.socket) -> None:
+async def test_datagrams_before_the_start_wait_for_it(device: socket.socket) -> None:
     gateway = bind()
     device.sendto(b"early", gateway.address)
     gateway.start(recorder := Recorder())
@@ -264,7 +264,7 @@ async def test_what_comes_before_the_start_waits_for_it(device: socket.socket) -
     assert recorder.payloads == [b"early"]
 
 
-async def test_a_burst_comes_in_whole_and_in_order(device: socket.socket) -> None:
+async def test_a_burst_arrives_completely_and_in_order(device: socket.socket) -> None:
     # This many fit into the buffer that every system has by default.
     payloads = [b"%d" % number for number in range(100)]
     async with receiving(recorder := Recorder()) as gateway:
@@ -276,7 +276,7 @@ async def test_a_burst_comes_in_whole_and_in_order(device: socket.socket) -> Non
 
 
 @IS_LINUX
-async def test_a_sender_whose_datagram_is_held_up_holds_up_no_other(device: socket.socket) -> None:
+async def test_a_delayed_datagram_of_one_sender_delays_no_other(device: socket.socket) -> None:
     release, recorder = asyncio.Event(), Recorder()
 
     async def received(address: str, port: int, payload: bytes) -> None:
@@ -294,7 +294,7 @@ async def test_a_sender_whose_datagram_is_held_up_holds_up_no_other(device: sock
     assert recorder.payloads == [b"free", b"held"]
 
 
-async def test_what_is_too_much_is_dropped_counted_and_said(
+async def test_excess_datagrams_are_dropped_counted_and_logged(
     device: socket.socket, caplog: pytest.LogCaptureFixture
 ) -> None:
     release, recorder = asyncio.Event(), Recorder()
@@ -318,7 +318,7 @@ async def test_what_is_too_much_is_dropped_counted_and_said(
     ]
 
 
-async def test_what_is_refused_is_said_with_the_reason_and_no_flood_of_it(
+async def test_refused_datagrams_are_logged_with_the_reason_and_a_rate_limit(
     device: socket.socket, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def received(address: str, port: int, payload: bytes) -> None:
@@ -334,7 +334,7 @@ async def test_what_is_refused_is_said_with_the_reason_and_no_flood_of_it(
     ]
 
 
-async def test_a_failure_of_ours_loses_one_datagram_and_is_said(
+async def test_an_error_of_ringback_loses_one_datagram_and_is_logged(
     device: socket.socket, caplog: pytest.LogCaptureFixture
 ) -> None:
     recorder = Recorder()
@@ -357,13 +357,13 @@ async def test_a_failure_of_ours_loses_one_datagram_and_is_said(
 # ---- starting and stopping -----------------------------------------------------------------------
 
 
-async def test_an_address_that_is_taken_is_refused_and_the_flag_named(gateway: UdpGateway) -> None:
+async def test_a_taken_address_is_refused_with_the_name_of_the_flag(gateway: UdpGateway) -> None:
     host, port = gateway.address
     with pytest.raises(ConfigurationError, match=rf"can't have {host}:{port}: .* with --gateway"):
         bind(host, port)
 
 
-async def test_at_a_stop_what_was_read_is_taken_in_and_nothing_more_is_read(
+async def test_at_a_stop_read_datagrams_are_handled_and_no_more_are_read(
     device: socket.socket,
 ) -> None:
     release, recorder, begun = asyncio.Event(), Recorder(), asyncio.Event()
@@ -383,12 +383,12 @@ async def test_at_a_stop_what_was_read_is_taken_in_and_nothing_more_is_read(
     release.set()
     await stopping
     assert recorder.payloads == [b"read"]
-    # It can still send: commands that are under way end first.
+    # It can still send: commands in progress end first.
     assert await gateway.carry_out(sending(a_command("x", port_of(device)))) is CARRIED_OUT
     gateway.close()
 
 
-async def test_what_is_given_up_at_a_stop_is_counted_and_said(
+async def test_datagrams_given_up_at_a_stop_are_counted_and_logged(
     device: socket.socket, caplog: pytest.LogCaptureFixture
 ) -> None:
     begun = asyncio.Event()
@@ -407,7 +407,7 @@ async def test_what_is_given_up_at_a_stop_is_counted_and_said(
     assert caplog.messages == ["1 of the devices' datagrams were not handled before the stop"]
 
 
-async def test_one_that_was_never_started_can_be_stopped() -> None:
+async def test_a_gateway_that_was_never_started_can_be_stopped() -> None:
     gateway = bind()
     await gateway.stop_receiving(within=A_WHILE)
     gateway.close()

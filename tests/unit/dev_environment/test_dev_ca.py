@@ -46,10 +46,10 @@ def trusting(path: Path) -> ssl.SSLContext:
     return context
 
 
-# ---- where it is kept ----------------------------------------------------------------------------
+# ---- storage -------------------------------------------------------------------------------------
 
 
-def test_it_is_made_where_there_is_none_and_only_its_owner_can_read_its_key(tmp_path: Path) -> None:
+def test_it_is_created_if_missing_and_only_its_owner_can_read_its_key(tmp_path: Path) -> None:
     ca = find_or_make_ca(tmp_path / "new" / "data", now=NOW)
     file = ca_file_in(tmp_path / "new" / "data")
     assert file.read_bytes() == ca.cert_pem.bytes()
@@ -59,7 +59,7 @@ def test_it_is_made_where_there_is_none_and_only_its_owner_can_read_its_key(tmp_
     }
 
 
-def test_the_next_start_finds_it_again(tmp_path: Path) -> None:
+def test_the_next_start_uses_it_again(tmp_path: Path) -> None:
     made, found = (find_or_make_ca(tmp_path, now=NOW + timedelta(days=day)) for day in (0, 400))
     assert found.cert_pem.bytes() == made.cert_pem.bytes()
     assert found.private_key_pem.bytes() == made.private_key_pem.bytes()
@@ -75,14 +75,12 @@ def test_its_name_says_what_it_is_and_it_signs_no_other_ca(tmp_path: Path) -> No
     assert (constraints.ca, constraints.path_length) == (True, 0)
 
 
-# ---- what can't be used --------------------------------------------------------------------------
+# ---- unusable files ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["ca.pem", "ca-key.pem"])
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"-----BEGIN CERTIFICATE-----\n"])
-def test_a_broken_file_is_refused_and_it_is_said_what_to_do(
-    tmp_path: Path, name: str, content: bytes
-) -> None:
+def test_a_broken_file_is_refused_with_advice(tmp_path: Path, name: str, content: bytes) -> None:
     find_or_make_ca(tmp_path, now=NOW)
     folder = tmp_path / "tls"
     (folder / name).write_bytes(content)
@@ -109,15 +107,15 @@ def test_a_ca_without_its_key_is_refused(tmp_path: Path) -> None:
     )
 
 
-def test_where_it_cant_be_written_that_is_said(tmp_path: Path) -> None:
+def test_a_failure_to_write_is_reported(tmp_path: Path) -> None:
     (tmp_path / "tls").write_text("not a folder")
     assert "tls: File exists; delete that folder, or choose another" in refusal_of(tmp_path)
 
 
-# ---- what it is for ------------------------------------------------------------------------------
+# ---- use -----------------------------------------------------------------------------------------
 
 
-def test_a_server_is_believed_by_whom_trusts_it_for_its_names_alone(tmp_path: Path) -> None:
+def test_clients_that_trust_it_accept_a_server_only_for_its_names(tmp_path: Path) -> None:
     server = server_side(
         find_or_make_ca(tmp_path, now=NOW), ["sims.example", "127.0.0.1"], now=datetime.now(UTC)
     )
@@ -131,9 +129,7 @@ def test_a_server_is_believed_by_whom_trusts_it_for_its_names_alone(tmp_path: Pa
         shown_by(server, ssl.create_default_context(), "sims.example")
 
 
-def test_each_start_shows_a_certificate_of_its_own_for_no_longer_than_apple_allows(
-    tmp_path: Path,
-) -> None:
+def test_each_start_has_a_new_certificate_valid_no_longer_than_apple_allows(tmp_path: Path) -> None:
     ca, now = find_or_make_ca(tmp_path, now=NOW), datetime.now(UTC)
     client = trusting(ca_file_in(tmp_path))
     one, other = (
@@ -145,12 +141,14 @@ def test_each_start_shows_a_certificate_of_its_own_for_no_longer_than_apple_allo
     assert one.not_valid_after_utc - one.not_valid_before_utc < timedelta(days=825)
 
 
-def test_nothing_older_than_tls_1_2_is_spoken(tmp_path: Path) -> None:
+def test_nothing_older_than_tls_1_2_is_accepted(tmp_path: Path) -> None:
     server = server_side(find_or_make_ca(tmp_path, now=NOW), ["sims.example"], now=NOW)
     assert server.minimum_version is ssl.TLSVersion.TLSv1_2
 
 
-def test_the_servers_key_is_in_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_servers_key_is_not_in_any_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ca = find_or_make_ca(tmp_path / "data", now=NOW)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     server_side(ca, ["sims.example"], now=NOW)

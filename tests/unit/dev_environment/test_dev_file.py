@@ -19,14 +19,14 @@ from ringback.dev_environment.dev_file import (
 FILE = DevServerDetails(*(f"text {number}" for number in range(10)))
 
 
-def test_what_is_written_is_read_and_only_its_owner_can_read_it(tmp_path: Path) -> None:
+def test_a_written_file_is_read_and_only_its_owner_can_read_it(tmp_path: Path) -> None:
     FILE.write(tmp_path)
     assert DevServerDetails.read(tmp_path) == FILE
     assert stat.S_IMODE((tmp_path / "dev.json").stat().st_mode) == 0o600
     assert [file.name for file in tmp_path.iterdir()] == ["dev.json"]
 
 
-def test_a_file_of_before_has_the_usual_for_what_is_new_and_keeps_its_key(tmp_path: Path) -> None:
+def test_an_older_file_has_defaults_for_new_fields_and_keeps_its_key(tmp_path: Path) -> None:
     before = asdict(FILE)
     del before["reachable_from"]
     (tmp_path / "dev.json").write_text(json.dumps(before), "utf-8")
@@ -35,7 +35,7 @@ def test_a_file_of_before_has_the_usual_for_what_is_new_and_keeps_its_key(tmp_pa
 
 
 @pytest.mark.parametrize("text", ["", "[]", "7", "{}", '{"base_url": "http://127.0.0.1:1"}'])
-def test_what_is_no_file_of_ours_is_refused(tmp_path: Path, text: str) -> None:
+def test_a_file_of_another_kind_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "dev.json").write_text(text, "utf-8")
     with pytest.raises(ConfigurationError, match=r"is not a valid dev\.json"):
         DevServerDetails.read(tmp_path)
@@ -53,5 +53,7 @@ def test_what_is_no_file_of_ours_is_refused(tmp_path: Path, text: str) -> None:
         ("http://[fe80::1%eth0]:8080", False),
     ],
 )
-def test_an_address_is_this_machines_alone_or_the_networks(base_url: str, *, is_so: bool) -> None:
+def test_an_address_is_reachable_from_this_machine_or_the_network(
+    base_url: str, *, is_so: bool
+) -> None:
     assert who_reaches(base_url) == (THIS_MACHINE if is_so else NETWORK)

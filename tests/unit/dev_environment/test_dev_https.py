@@ -19,7 +19,7 @@ def port_of(listener: socket.socket) -> int:
     return listener.getsockname()[1]
 
 
-def test_the_first_port_that_can_be_had_is_taken() -> None:
+def test_the_first_free_port_is_used() -> None:
     with bind(HOST, 0) as holder, reserve_first(HOST, (port_of(holder), 0)) as listener:
         assert port_of(listener) != port_of(holder)
     with reserve_first(HOST, (port_of_a_free(),)) as listener:
@@ -31,7 +31,7 @@ def port_of_a_free() -> int:
         return port_of(free)
 
 
-def test_where_no_port_can_be_had_the_refusal_names_the_flag() -> None:
+def test_without_a_free_port_the_error_names_the_flag() -> None:
     with bind(HOST, 0) as holder:
         port = port_of(holder)
         with pytest.raises(ConfigurationError) as refused:
@@ -42,7 +42,7 @@ def test_where_no_port_can_be_had_the_refusal_names_the_flag() -> None:
     )
 
 
-def test_a_port_that_was_chosen_has_no_other_in_its_place(tmp_path: Path) -> None:
+def test_a_chosen_port_is_not_replaced_by_another(tmp_path: Path) -> None:
     settings = load({"data": str(tmp_path), "tls": "yes"}, {})
     with bind(HOST, 0) as holder:
         taken = port_of(holder)
@@ -56,7 +56,7 @@ def test_a_port_that_was_chosen_has_no_other_in_its_place(tmp_path: Path) -> Non
             assert port_of(https.listener) != taken
 
 
-def test_where_it_is_not_asked_for_there_is_none_and_no_ca(tmp_path: Path) -> None:
+def test_without_the_flag_there_is_no_listener_and_no_ca(tmp_path: Path) -> None:
     with https_of(load({"data": str(tmp_path)}, {})) as https:
         assert https is None
     assert list(tmp_path.iterdir()) == []
@@ -71,7 +71,7 @@ def test_it_is_reached_at_an_address_of_this_machine(host: str, address: str) ->
         assert address_of(listener) == address
 
 
-def test_it_is_believed_by_the_vendors_names_and_by_those_of_this_machine() -> None:
+def test_its_certificate_is_valid_for_the_vendors_names_and_this_machines() -> None:
     assert names_for("127.0.0.1") == [
         "supersim.twilio.com",
         "wireless.twilio.com",
@@ -95,5 +95,5 @@ def test_it_is_believed_by_the_vendors_names_and_by_those_of_this_machine() -> N
     ]
 
 
-def test_it_is_believed_by_another_address_that_it_listens_on() -> None:
+def test_its_certificate_is_valid_for_another_address_that_it_listens_on() -> None:
     assert names_for("192.0.2.7")[-1] == "192.0.2.7"

@@ -43,7 +43,7 @@ def line_of(what: CheckedRequest, label: str) -> str:
     return text.removeprefix(f"  {label}").strip()
 
 
-def test_a_callback_is_shown_with_all_that_is_known_of_it() -> None:
+def test_a_callback_is_shown_with_all_known_details() -> None:
     assert (
         shown(checked())
         == """\
@@ -75,7 +75,7 @@ def test_the_query_of_a_get_is_shown_as_parameters() -> None:
     assert text.startswith("14:40:58Z  kore  GET /path\n      foo            bar\n")
 
 
-def test_a_request_that_is_no_callback_is_called_none() -> None:
+def test_a_request_that_is_not_a_callback_is_reported_as_such() -> None:
     verdict = Rejected(Reason.NO_SIGNATURE, "there is no signature")
     what = checked(request=ReceivedRequest("GET", "/", ()), verdict=verdict, seen=None)
     assert (
@@ -100,16 +100,16 @@ def a_datagram(form: str) -> CheckedRequest:
         ("", "0 bytes:"),
     ],
 )
-def test_what_a_datagram_says_is_shown_beside_its_base64(form: str, line: str) -> None:
+def test_the_text_of_a_datagram_is_shown_beside_its_base64(form: str, line: str) -> None:
     assert line_of(a_datagram(form), "payload") == line
 
 
 @pytest.mark.parametrize("form", ["&Payload=no+base64", "&Payload=%C3%A9"])
-def test_a_payload_that_is_no_base64_is_shown_as_it_came_alone(form: str) -> None:
+def test_a_payload_that_is_not_base64_is_shown_only_as_it_arrived(form: str) -> None:
     assert "  payload" not in shown(a_datagram(form))
 
 
-def test_a_retry_says_to_do_the_work_only_once() -> None:
+def test_a_retry_comes_with_advice_to_do_the_work_only_once() -> None:
     assert line_of(checked(seen=RETRY), "delivery") == (
         "seen before, 2nd time since 14:40:58Z: a retry of the same callback,"
         " so do the work only once"
@@ -125,9 +125,7 @@ def test_nothing_is_advised_about_the_retry_of_a_forgery() -> None:
     ("reason", "words"),
     [(Reason.NO_SECRET, "no secret"), (Reason.EMPTY_SIGNATURE, "empty signature")],
 )
-def test_a_signature_that_can_not_be_checked_is_not_called_wrong(
-    reason: Reason, words: str
-) -> None:
+def test_an_unverifiable_signature_is_not_called_wrong(reason: Reason, words: str) -> None:
     line = line_of(checked(verdict=refusal(reason)), "signature")
     assert line == f"not checked ({words}): the explanation"
 
@@ -137,14 +135,14 @@ def test_a_wrong_signature_is_named_by_its_reason_first() -> None:
     assert line == "not right (wrong secret): the explanation"
 
 
-def test_a_url_that_differs_comes_with_what_to_do_about_it() -> None:
+def test_a_differing_url_comes_with_advice() -> None:
     lines = as_lines(checked(verdict=refusal(Reason.URL_DIFFERS)), verbose=False)
     assert [line.text.strip() for line in lines if line.style is TerminalLineStyle.HINT] == [
         "behind a tunnel or a proxy, give the configured URL with --url"
     ]
 
 
-def test_a_failure_on_purpose_names_the_flags_that_asked_for_it() -> None:
+def test_a_failure_on_purpose_names_the_flags_that_caused_it() -> None:
     what = checked(answered=503, on_purpose=FailureMode(count=1), after=timedelta(seconds=3))
     assert line_of(what, "answered") == "503 after 3 s on purpose (--fail-first 1)"
 
@@ -169,7 +167,7 @@ def test_a_failure_on_purpose_names_the_flags_that_asked_for_it() -> None:
         ),
     ],
 )
-def test_a_failure_that_is_not_tried_again_by_default_says_how_it_would_be(
+def test_a_failure_that_is_not_retried_by_default_says_how_to_get_a_retry(
     source: Source, status: int, hint: str
 ) -> None:
     lines = as_lines(checked(source, answered=status), verbose=False)
@@ -178,7 +176,7 @@ def test_a_failure_that_is_not_tried_again_by_default_says_how_it_would_be(
     )
 
 
-def test_what_an_application_answered_is_shown() -> None:
+def test_an_applications_answer_is_shown() -> None:
     forwarded = ForwardingResult("http://app.example/path", ListenerResponse(201))
     assert (
         line_of(checked(forwarded=forwarded), "forwarded") == "http://app.example/path answered 201"
@@ -194,26 +192,26 @@ def test_an_application_that_did_not_answer_is_shown_with_the_reason() -> None:
     )
 
 
-def test_nothing_in_a_request_can_steer_the_terminal() -> None:
+def test_no_request_can_control_the_terminal() -> None:
     body = b"a=%1b%5b2J&%0d%0asignature=right&b=%e2%80%ae"
     request = ReceivedRequest("POST", "/\x1b[2J", (("X", "\x9b2J"),), body)
     assert shown(checked(request=request), verbose=True).replace("\n", "").isprintable()
 
 
-def test_no_parameter_can_pass_for_a_finding() -> None:
+def test_no_parameter_can_imitate_a_finding() -> None:
     request = ReceivedRequest("POST", "/", (), b"signature=right")
     what = checked(request=request, verdict=refusal(Reason.WRONG_SECRET))
     assert line_of(what, "signature").startswith("not right")
 
 
-def test_a_long_request_is_not_shown_at_any_length() -> None:
+def test_a_long_request_is_truncated() -> None:
     request = ReceivedRequest("POST", "/", (), b"a=" + b"x" * 10_000 + b"&b=1" * 100)
     text = shown(checked(request=request))
     assert "… (10000 characters)" in text
     assert "and 51 more" in text
 
 
-def test_programs_get_everything() -> None:
+def test_json_output_has_everything() -> None:
     record = as_record(checked(seen=RETRY, answered=503, on_purpose=FailureMode(count=1)))
     assert json.loads(json.dumps(record)) == {
         "at": "2024-07-03T14:40:58Z",
@@ -239,7 +237,7 @@ def test_programs_get_everything() -> None:
     }
 
 
-def test_programs_get_the_reason_and_what_the_application_said() -> None:
+def test_json_output_has_the_reason_and_the_applications_answer() -> None:
     forwarded = ForwardingResult(
         "http://app.example/", ListenerResponse(502), why_not="nothing listens"
     )

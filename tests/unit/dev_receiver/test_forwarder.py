@@ -15,14 +15,14 @@ from ringback.receiver.verification import ReceivedRequest
         ("http://app.example?x=1", "/path?x=1&foo=bar"),
     ],
 )
-def test_a_url_without_a_path_gets_the_requests_own_and_the_query_always_goes_along(
+def test_a_url_without_a_path_gets_the_requests_path_and_the_query_is_always_added(
     to: str, target: str
 ) -> None:
     request = ReceivedRequest("GET", "/path?foo=bar", ())
     assert forwarded_url(request, to=CallbackUrl.parse(to)).wire == f"http://app.example{target}"
 
 
-def test_headers_stay_as_they_came_but_for_those_of_the_connection() -> None:
+def test_headers_stay_unchanged_except_those_of_the_connection() -> None:
     headers = (("Host", "a"), ("CONNECTION", "close"), ("kore-Signature", ""), ("Accept", "*/*"))
     assert forwarded_headers(ReceivedRequest("GET", "/", headers)) == (
         ("Host", "a"),
@@ -31,6 +31,6 @@ def test_headers_stay_as_they_came_but_for_those_of_the_connection() -> None:
     )
 
 
-def test_a_body_that_came_in_chunks_goes_on_with_its_length() -> None:
+def test_a_chunked_body_is_forwarded_with_its_length() -> None:
     request = ReceivedRequest("POST", "/", (("Transfer-Encoding", "chunked"),), b"a=1")
     assert forwarded_headers(request) == (("Content-Length", "3"),)

@@ -53,7 +53,7 @@ async def test_a_retry_is_recognised_by_its_token() -> None:
     assert [each.seen and each.seen.times for each in checked] == [1, 2]
 
 
-async def test_the_first_requests_fail_as_asked_and_the_later_ones_do_not() -> None:
+async def test_the_first_requests_fail_as_configured_and_the_later_ones_do_not() -> None:
     listener = Listener(ListenOptions(SECRETS, failure_mode=FailureMode(500, 1)))
     request = received(rendered(Source.KORE))
     checked = [await listener.hear(request), await listener.hear(request)]

@@ -13,13 +13,13 @@ def test_a_token_is_seen_before_from_its_second_time_on() -> None:
     assert seen.note(Source.KORE, "a", at=LATER) == SeenTokenCount(times=2, since=NOW)
 
 
-def test_a_token_of_one_source_says_nothing_about_the_others() -> None:
+def test_tokens_of_one_source_do_not_affect_the_others() -> None:
     seen = SeenTokens()
     seen.note(Source.KORE, "a", at=NOW)
     assert not seen.note(Source.TWILIO, "a", at=NOW).before
 
 
-def test_the_token_that_has_not_come_for_longest_is_forgotten_first() -> None:
+def test_the_token_not_seen_for_longest_is_forgotten_first() -> None:
     seen = SeenTokens(limit=2)
     for token in ("a", "b", "a", "c"):
         seen.note(Source.KORE, token, at=NOW)

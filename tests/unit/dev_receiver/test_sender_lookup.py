@@ -18,22 +18,22 @@ ACCOUNT = ListenAccount(
 )
 
 
-def test_without_an_account_only_what_is_given_counts() -> None:
+def test_without_an_account_only_given_secrets_count() -> None:
     given = ReceiverSecrets(("given",))
     assert secrets_of(None, given=given) is given
 
 
-def test_the_accounts_secrets_are_used_where_none_is_given() -> None:
+def test_the_accounts_secrets_are_used_if_none_is_given() -> None:
     secrets = secrets_of(ACCOUNT, given=ReceiverSecrets())
     assert (secrets.twilio_auth_tokens, secrets.kore_secrets) == (("auth",), ("kore",))
 
 
-def test_a_given_secret_replaces_the_accounts_of_its_kind_alone() -> None:
+def test_a_given_secret_replaces_only_the_accounts_secret_of_its_kind() -> None:
     secrets = secrets_of(ACCOUNT, given=ReceiverSecrets(kore_secrets=("given",)))
     assert (secrets.twilio_auth_tokens, secrets.kore_secrets) == (("auth",), ("given",))
 
 
-def test_what_is_not_accepted_can_still_explain() -> None:
+def test_secrets_that_are_not_accepted_can_still_explain_a_failure() -> None:
     secrets = secrets_of(ACCOUNT, given=ReceiverSecrets(("given",), ("given",)))
     assert {value for _, value in secrets.not_accepted} == {"auth", "kore", "key"}
 
@@ -64,7 +64,7 @@ def test_a_record_of_a_test_event_by_get_has_nothing_in_the_url() -> None:
         {"code": 20003},
     ],
 )
-def test_anything_else_is_no_record(listed: object) -> None:
+def test_any_other_answer_is_not_a_record(listed: object) -> None:
     assert sent_of(listed) is None
 
 
@@ -74,7 +74,7 @@ def portal_that_answers(body: bytes) -> RecordingTransport:
     )
 
 
-async def test_what_was_sent_is_looked_up_by_its_token_and_as_the_account() -> None:
+async def test_a_sent_request_is_looked_up_by_its_token_with_the_accounts_credentials() -> None:
     listed = {"callbacks": [{"url": "http://a.example", "method": "POST", "body": "a=1"}]}
     portal = portal_that_answers(json.dumps(listed).encode())
     found = await look_up("a token", of=ACCOUNT, transport=portal)
@@ -87,7 +87,5 @@ async def test_what_was_sent_is_looked_up_by_its_token_and_as_the_account() -> N
 
 
 @pytest.mark.parametrize("transport", [portal_that_answers(b"<html>"), RecordingTransport()])
-async def test_a_sender_that_does_not_say_what_it_sent_is_no_error(
-    transport: RecordingTransport,
-) -> None:
+async def test_a_sender_without_a_record_causes_no_error(transport: RecordingTransport) -> None:
     assert await look_up("a token", of=ACCOUNT, transport=transport) is None

@@ -1,4 +1,4 @@
-"""Whether moved URLs deliver at least as well as before."""
+"""Evaluating a canary: do moved URLs deliver at least as well as before?"""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ from ringback.ports import UrlDeliveryTotals
 OURS, THEIRS = "AC1", "AC2"
 A, B = "https://a.example/p?x=1", "https://b.example/"
 Figures = tuple[int, int, int]
-"""Delivered, undelivered, retried."""
+"""Numbers of delivered, undelivered and retried callbacks."""
 
 
 def edit(url: str = A, *, name: str = "", account_sid: str | None = OURS) -> UrlEdit:
@@ -54,30 +54,30 @@ def look(before: Figures, after: Figures) -> CanaryResult:
         ((9, 0, 0), (9, 0, 0), False),
         ((0, 0, 0), (1, 0, 0), False),
         ((9, 1, 0), (90, 5, 5), False),
-        # Nothing gets through any more.
+        # Nothing is delivered any more.
         ((9, 0, 0), (0, 0, 1), True),
         ((0, 0, 0), (0, 1, 0), True),
         ((99, 1, 0), (0, 1, 0), True),
-        # It was so before.
+        # It was like this before.
         ((0, 9, 0), (0, 1, 0), False),
         ((0, 9, 0), (0, 0, 99), False),
-        # A little more fails, which may be a coincidence.
+        # A little more fails, which may be random.
         ((9, 0, 0), (999, 1, 0), False),
         ((990, 10, 0), (1970, 15, 15), False),
         ((100, 0, 0), (96, 0, 4), False),
-        # So much more fails that it can't be a coincidence.
+        # More fails than randomness explains.
         ((100, 0, 0), (93, 3, 4), True),
         ((9900, 100, 0), (9800, 100, 100), True),
         ((90, 10, 0), (70, 20, 10), True),
     ],
 )
-def test_a_url_is_worse_where_more_fails_than_chance_brings_about(
+def test_a_url_is_worse_if_more_fails_than_randomness_explains(
     before: Figures, after: Figures, is_worse: bool
 ) -> None:
     assert (look(before, after).worse.keys() == {UrlLocation(A, OURS)}) == is_worse
 
 
-def test_what_waits_does_not_count() -> None:
+def test_waiting_callbacks_do_not_count() -> None:
     found = compare_deliveries(
         [edit()], [totals((9, 1, 0), waiting=90)], [moved((0, 0, 0), waiting=900)]
     )
@@ -90,7 +90,7 @@ def why_of(
     return compare_deliveries([given], before, after).worse[given.place]
 
 
-def test_before_a_url_counts_in_whatever_form() -> None:
+def test_before_the_move_a_url_counts_in_any_form() -> None:
     before = [
         totals((1, 0, 0)),
         totals((2, 1, 0), fragment=""),
@@ -100,13 +100,13 @@ def test_before_a_url_counts_in_whatever_form() -> None:
     assert why_of(before, [moved((0, 1, 0))], edit()) == why
 
 
-def test_an_earlier_move_that_went_back_is_no_measure() -> None:
+def test_an_earlier_move_that_was_rolled_back_does_not_count() -> None:
     before = [totals((9, 0, 0)), moved((0, 9, 0))]
     why = "2 of 2 fail (100.0 %); before: 0 of 9 fail (0.0 %)"
     assert why_of(before, [moved((0, 1, 1))], edit()) == why
 
 
-def test_after_the_move_only_what_has_moved_counts() -> None:
+def test_after_the_move_only_moved_urls_count() -> None:
     after = [moved((9, 0, 0)), totals((0, 9, 0)), totals((0, 9, 0), fragment="")]
     assert compare_deliveries([edit()], [totals((9, 0, 0))], after) == CanaryResult({}, called=1)
 
@@ -120,7 +120,7 @@ def test_after_the_move_only_what_has_moved_counts() -> None:
     ],
     ids=["of another account", "of another URL", "of another query"],
 )
-def test_what_has_not_moved_is_no_matter(strange: UrlDeliveryTotals) -> None:
+def test_urls_that_have_not_moved_are_ignored(strange: UrlDeliveryTotals) -> None:
     assert compare_deliveries([edit()], [totals((9, 0, 0))], [strange]) == CanaryResult(
         {}, called=0
     )
@@ -134,7 +134,7 @@ def test_a_url_with_credentials_is_found_without_them() -> None:
     assert compare_deliveries([given], [totals((2, 0, 0), url=B, fragment="")], [after]).called == 1
 
 
-def test_the_edits_of_no_known_account_have_no_deliveries() -> None:
+def test_edits_of_an_unknown_account_have_no_deliveries() -> None:
     given = edit(account_sid=None)
     found = compare_deliveries([given, edit(B)], [], [moved((0, 1, 0)), moved((0, 1, 0), url=B)])
     assert (found.worse.keys(), found.called) == ({UrlLocation(B, OURS)}, 1)
@@ -143,14 +143,14 @@ def test_the_edits_of_no_known_account_have_no_deliveries() -> None:
 # ---- several URLs --------------------------------------------------------------------------------
 
 
-def test_each_url_is_held_to_its_own_share_before() -> None:
+def test_each_url_is_compared_with_its_own_earlier_rate() -> None:
     edits = [edit(A), edit(B)]
-    # One was down before, and gets more of the traffic now.
+    # One receiver was down before, and gets more of the traffic now.
     before = [totals((9, 0, 0)), totals((0, 1, 0), url=B)]
     assert (
         compare_deliveries(edits, before, [moved((9, 0, 0)), moved((0, 99, 0), url=B)]).worse == {}
     )
-    # One makes up for the other.
+    # One compensates for the other.
     before = [totals((99, 0, 0)), totals((0, 99, 0), url=B)]
     found = compare_deliveries(edits, before, [moved((0, 99, 0)), moved((99, 0, 0), url=B)])
     assert found.worse.keys() == {UrlLocation(A, OURS)}
@@ -163,7 +163,7 @@ def test_a_url_of_two_accounts_is_two() -> None:
     assert compare_deliveries(edits, before, after).worse.keys() == {UrlLocation(A, THEIRS)}
 
 
-def test_a_url_that_a_fleet_and_a_sim_have_is_named_for_both() -> None:
+def test_a_url_of_a_fleet_and_a_sim_is_named_for_both() -> None:
     edits = [edit(name="fleet HF1 SmsCommandsUrl"), edit(name="SIM DE1 CommandsCallbackUrl")]
     why = "4 of 4 fail (100.0 %); before: 0 of 8 fail (0.0 %)"
     found = compare_deliveries(edits, [totals((8, 0, 0))], [moved((0, 3, 1))])
@@ -179,7 +179,7 @@ def test_a_url_without_callbacks_before_says_so() -> None:
     ("worse", "called", "is_general"),
     [(0, 0, False), (1, 1, False), (1, 9, False), (2, 2, True), (2, 19, True), (2, 20, False)],
 )
-def test_it_is_general_where_more_than_a_tenth_got_worse_and_more_than_one(
+def test_more_than_one_and_more_than_a_tenth_of_worse_urls_is_a_general_problem(
     worse: int, called: int, is_general: bool
 ) -> None:
     places = {UrlLocation(str(each), OURS): "" for each in range(worse)}

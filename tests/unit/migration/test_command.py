@@ -76,7 +76,7 @@ class Shell:
         return asyncio.run(run())
 
     def urls(self) -> list[str]:
-        """All URLs that are configured in the data folder."""
+        """Return all URLs that are configured in the data folder."""
 
         async def read(store: Store) -> Sequence[UrlEntry]:
             return await OwnDataUrlSource(store, folder="", clock=FakeClock()).entries()
@@ -123,7 +123,7 @@ def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shell:
 # ---- a data folder -------------------------------------------------------------------------------
 
 
-def test_urls_in_a_data_folder_move_and_go_back(shell: Shell) -> None:
+def test_urls_in_a_data_folder_are_moved_and_rolled_back(shell: Shell) -> None:
     old = ["https://b.example/#cbs=twilio", "https://user:secret@a.example/#rc=2"]
     shell.fill(*old)
     header, *edits = shell.planned("--data", "data")
@@ -142,7 +142,7 @@ def test_urls_in_a_data_folder_move_and_go_back(shell: Shell) -> None:
         assert "secret" not in file.read_text()
 
 
-def test_one_account_is_meant_where_it_is_named(shell: Shell) -> None:
+def test_a_named_account_limits_the_move_to_it(shell: Shell) -> None:
     shell.fill("https://a.example/")
     shell.fill("https://b.example/", account_sid=OTHER, number=100)
     _, edit = shell.planned("--data", "data", "--account", OTHER)
@@ -152,7 +152,7 @@ def test_one_account_is_meant_where_it_is_named(shell: Shell) -> None:
     assert "there is no account 'AC999" in nobody.stderr
 
 
-def test_an_inventory_says_where_each_url_is_sent_from(shell: Shell) -> None:
+def test_an_inventory_shows_the_source_of_each_url(shell: Shell) -> None:
     shell.fill("http://user:secret@a.example/?x=1&y=2#cbs=twilio&foo")
     said = shell.said("inventory", "--data", "data")
     assert "POST http://a.example/?x=1&y=2#cbs=twilio&foo" in said
@@ -162,7 +162,7 @@ def test_an_inventory_says_where_each_url_is_sent_from(shell: Shell) -> None:
     assert "secret" not in said
 
 
-def test_an_inventory_goes_by_the_policy_of_a_settings_file(shell: Shell) -> None:
+def test_an_inventory_uses_the_policy_of_a_settings_file(shell: Shell) -> None:
     shell.fill("https://a.example/")
     Path("ringback.toml").write_text(
         '[[holds]]\nphase = "before"\nurl_prefix = "https://a.example"\n'
@@ -180,7 +180,7 @@ def test_an_inventory_is_written_as_a_table(shell: Shell) -> None:
     assert rows["https://b.example/"]["account_sid"] == ACCOUNT_SID
 
 
-def test_a_plan_selects_and_says_what_it_left_out(shell: Shell) -> None:
+def test_a_plan_selects_urls_and_reports_what_it_left_out(shell: Shell) -> None:
     shell.fill("https://a.example/", "https://b.example/", "https://c.example/#cbs=kore")
     said = shell.said(
         *("plan", "--data", "data", "--to", "kore", "--out", "move.plan"),
@@ -193,7 +193,7 @@ def test_a_plan_selects_and_says_what_it_left_out(shell: Shell) -> None:
     assert '"url": "https://a.example/"' in edit
 
 
-def test_a_plan_that_comes_too_late_says_so(shell: Shell) -> None:
+def test_a_plan_that_is_too_late_says_so(shell: Shell) -> None:
     shell.fill("https://a.example/")
     words = ("plan", "--data", "data", "--to", "twilio")
     said = shell.said(*words, "--out", "late.plan", "--at", "2024-11-02")
@@ -201,7 +201,7 @@ def test_a_plan_that_comes_too_late_says_so(shell: Shell) -> None:
     assert "would not" not in shell.said(*words, "--out", "early.plan", "--at", "2024-11-01")
 
 
-def test_what_somebody_else_changed_is_told_by_exit_code_4(shell: Shell) -> None:
+def test_urls_changed_by_others_cause_exit_code_4(shell: Shell) -> None:
     shell.fill("https://a.example/", "https://b.example/")
     shell.planned("--data", "data")
     shell.change("https://a.example/", "https://other.example/")
@@ -210,7 +210,7 @@ def test_what_somebody_else_changed_is_told_by_exit_code_4(shell: Shell) -> None
     assert "changed by somebody else: the URL is https://other.example/ now" in said
 
 
-def test_a_revert_says_what_it_is_worth_and_asks(shell: Shell) -> None:
+def test_a_revert_says_what_it_will_do_and_asks(shell: Shell) -> None:
     shell.fill("https://a.example/", "https://b.example/#cbs=twilio")
     shell.planned("--data", "data")
     shell.said("apply", "move.plan", "--no-probe")
@@ -221,7 +221,7 @@ def test_a_revert_says_what_it_is_worth_and_asks(shell: Shell) -> None:
     assert set(shell.statuses().values()) == {"moved"}
 
 
-def test_a_revert_of_nothing_says_so(shell: Shell) -> None:
+def test_reverting_nothing_says_so(shell: Shell) -> None:
     shell.fill("https://a.example/")
     shell.planned("--data", "data")
     assert "nothing is to go back" in shell.said("revert", "move.plan")
@@ -269,7 +269,7 @@ def applied_while_failing(shell: Shell, count: int, *words: str, exit_code: int)
     return said
 
 
-def test_a_step_in_which_many_deliver_worse_goes_back_with_exit_code_3(
+def test_a_step_in_which_many_deliver_worse_is_rolled_back_with_exit_code_3(
     shell: Shell, four: list[str]
 ) -> None:
     said = applied_while_failing(shell, 2, "--canary", "50", "--soak", "20s", exit_code=3)
@@ -279,13 +279,15 @@ def test_a_step_in_which_many_deliver_worse_goes_back_with_exit_code_3(
     assert "stopped: a step went back" in said
     assert shell.urls() == four
     assert sorted(shell.statuses().values()) == ["pending"] * 2 + ["stays behind"] * 2
-    # The next one goes on in the same shares, without those that stay behind.
+    # The next one continues in the same shares, without those that stay behind.
     said = shell.said("apply", "move.plan", "--no-probe", "--soak", "0", exit_code=4)
     assert "100 %: watching 2 until" in said
     assert sorted(shell.statuses().values()) == ["moved"] * 2 + ["stays behind"] * 2
 
 
-def test_a_single_one_that_delivers_worse_goes_back_alone(shell: Shell, four: list[str]) -> None:
+def test_a_single_url_that_delivers_worse_is_rolled_back_alone(
+    shell: Shell, four: list[str]
+) -> None:
     said = applied_while_failing(shell, 1, "--canary", "50", "--soak", "1.5s", exit_code=4)
     assert "50 %: 1 of 2 deliver worse than before, and go back" in said
     assert "went back: 1 of 1" in said
@@ -302,9 +304,7 @@ def test_a_single_one_that_delivers_worse_goes_back_alone(shell: Shell, four: li
         (("--canary", "10", "--soak", "long"), "'long' is not a valid duration"),
     ],
 )
-def test_a_canary_that_makes_no_sense_is_refused(
-    shell: Shell, words: tuple[str, ...], why: str
-) -> None:
+def test_an_invalid_canary_is_refused(shell: Shell, words: tuple[str, ...], why: str) -> None:
     shell.fill("https://a.example/")
     shell.planned("--data", "data")
     assert why in shell.said("apply", "move.plan", "--no-probe", *words, exit_code=2)
@@ -358,7 +358,9 @@ def receivers() -> Iterator[tuple[str, str]]:
                 thread.join()
 
 
-def test_a_receiver_that_is_not_ready_stays(shell: Shell, receivers: tuple[str, str]) -> None:
+def test_a_receiver_that_is_not_ready_is_not_moved(
+    shell: Shell, receivers: tuple[str, str]
+) -> None:
     right, careless = receivers
     shell.fill(right, careless)
     shell.planned("--data", "data")
@@ -367,7 +369,7 @@ def test_a_receiver_that_is_not_ready_stays(shell: Shell, receivers: tuple[str, 
     assert shell.statuses() == {right: "moved", careless: "skipped"}
 
 
-def test_the_secret_of_files_is_given(shell: Shell, receivers: tuple[str, str]) -> None:
+def test_the_secret_for_files_is_an_option(shell: Shell, receivers: tuple[str, str]) -> None:
     right, careless = receivers
     Path("urls.csv").write_text(f"url\n{right}\n{careless}\n")
     shell.planned("--csv", "urls.csv")
@@ -377,7 +379,7 @@ def test_the_secret_of_files_is_given(shell: Shell, receivers: tuple[str, str]) 
     assert KORE_SECRET not in Path("move.plan.journal").read_text()
 
 
-def test_nobody_is_probed_in_ones_own_network_unasked(
+def test_receivers_in_the_own_network_are_not_probed_by_default(
     shell: Shell, receivers: tuple[str, str]
 ) -> None:
     shell.fill(receivers[0])
@@ -404,7 +406,7 @@ def app(shell: Shell) -> Path:
     return path
 
 
-def test_files_are_changed_where_that_is_asked_for(shell: Shell, app: Path) -> None:
+def test_files_are_changed_only_when_applied(shell: Shell, app: Path) -> None:
     before = app.read_text()
     shell.planned(".")
     said = shell.said("apply", "move.plan", "--no-probe")
@@ -429,7 +431,9 @@ def test_a_plan_of_files_works_from_any_folder(
     assert "cbs=kore" in (shell.folder / "app.py").read_text()
 
 
-def test_files_know_no_deliveries_for_a_canary(shell: Shell, app: Path) -> None:
+def test_a_canary_is_refused_for_files_since_they_have_no_delivery_results(
+    shell: Shell, app: Path
+) -> None:
     shell.planned(".")
     said = shell.said("apply", "move.plan", "--no-probe", "--write", "--canary", "10", exit_code=1)
     assert "--canary needs a record that knows how its callbacks go" in said
@@ -437,7 +441,7 @@ def test_files_know_no_deliveries_for_a_canary(shell: Shell, app: Path) -> None:
     assert "cbs" not in app.read_text()
 
 
-def test_what_is_skipped_is_counted(shell: Shell, app: Path) -> None:
+def test_skipped_files_are_counted(shell: Shell, app: Path) -> None:
     Path("binary").write_bytes(b"\0")
     assert "skipped 1: binary file" in shell.run("inventory", ".").stderr
 
@@ -449,7 +453,7 @@ def test_urls_of_a_table_are_moved_in_place(shell: Shell) -> None:
     assert Path("urls.csv").read_text() == "name;url\nA;https://a.example/#cbs=kore\n"
 
 
-# ---- what is refused -----------------------------------------------------------------------------
+# ---- refusals ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -460,16 +464,18 @@ def test_urls_of_a_table_are_moved_in_place(shell: Shell) -> None:
         (("--api", "--data", "data"), "--api needs the account"),
     ],
 )
-def test_one_record_has_to_be_named(shell: Shell, words: tuple[str, ...], why: str) -> None:
+def test_exactly_one_url_source_has_to_be_given(
+    shell: Shell, words: tuple[str, ...], why: str
+) -> None:
     assert why in shell.said("inventory", *words, exit_code=2)
 
 
-def test_a_folder_without_data_is_refused_and_not_made(shell: Shell) -> None:
+def test_a_folder_without_data_is_refused_and_not_created(shell: Shell) -> None:
     assert "there is no data in" in shell.said("inventory", "--data", "data", exit_code=1)
     assert not shell.data.exists()
 
 
-def test_a_data_folder_of_the_environment_gives_way_to_what_is_named(
+def test_a_url_source_on_the_command_line_overrides_the_environments_data_folder(
     shell: Shell, app: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(os.environ, "RINGBACK_DATA", "data")
@@ -477,7 +483,7 @@ def test_a_data_folder_of_the_environment_gives_way_to_what_is_named(
     assert "there is no data in" in shell.said("inventory", exit_code=1)
 
 
-def test_the_api_is_not_asked_without_a_token(shell: Shell) -> None:
+def test_the_api_is_not_called_without_a_token(shell: Shell) -> None:
     said = shell.said("inventory", "--api", "--account-sid", ACCOUNT_SID, exit_code=1)
     assert "give its Auth Token: RINGBACK_AUTH_TOKEN" in said
 
@@ -540,7 +546,7 @@ def plan_of_api(shell: Shell, *, server: str | None, altered_to: str | None) -> 
         (HERE, "http://A.example:8080@evil.example", HERE, "not the URL of a server"),
     ],
 )
-def test_credentials_go_to_no_server_that_a_plan_alone_names(
+def test_credentials_are_not_sent_to_a_server_that_only_a_plan_names(
     shell: Shell,
     asked: list[str],
     *,
@@ -560,7 +566,7 @@ def test_credentials_go_to_no_server_that_a_plan_alone_names(
 
 @pytest.mark.parametrize("command", [("apply", "--no-probe"), ("status",), ("revert", "--yes")])
 @pytest.mark.parametrize("server", [HERE, AT, None])
-def test_credentials_go_to_the_server_that_plan_and_command_line_name(
+def test_credentials_are_sent_to_the_server_that_plan_and_command_line_name(
     shell: Shell, asked: list[str], command: tuple[str, ...], server: str | None
 ) -> None:
     plan_of_api(shell, server=server, altered_to=server)
@@ -571,12 +577,12 @@ def test_credentials_go_to_the_server_that_plan_and_command_line_name(
     assert asked[0] == f"{at}/v1/Fleets"
 
 
-def test_a_source_that_is_none_is_refused(shell: Shell, app: Path) -> None:
+def test_an_invalid_url_source_is_refused(shell: Shell, app: Path) -> None:
     said = shell.said("plan", ".", "--to", "kor", "--out", "a.plan", exit_code=2)
     assert "'kor' is no source" in said
 
 
-def test_a_plan_of_an_unknown_record_is_refused(shell: Shell, app: Path) -> None:
+def test_a_plan_of_an_unknown_url_source_is_refused(shell: Shell, app: Path) -> None:
     shell.planned(".")
     Path("move.plan").write_text(Path("move.plan").read_text().replace('"files"', '"tapes"'))
     assert "has an unknown kind of URL source" in shell.said("status", "move.plan", exit_code=1)

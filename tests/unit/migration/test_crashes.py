@@ -1,4 +1,4 @@
-"""A move is killed anywhere, and goes on: each URL is in its old or its new form all the time."""
+"""A move is killed anywhere, and continued: each URL is always in its old or its new form."""
 
 import os
 import random
@@ -62,7 +62,7 @@ def world(tmp_path: Path) -> World:
 
 
 def check(world: World, old: dict[str, str]) -> None:
-    """Each URL is in its old or its new form, and the status says which."""
+    """Check that each URL is in its old or its new form, and that the status says which."""
     new, now, states = moved(old), world.url_source.urls(), world.states()
     for name, url in now.items():
         assert url in (old[name], new[name])
@@ -70,7 +70,7 @@ def check(world: World, old: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("nth", range(1, 8))
-def test_apply_that_dies_at_a_checkpoint_is_gone_on_with(world: World, nth: int) -> None:
+def test_an_apply_that_dies_at_a_checkpoint_is_continued(world: World, nth: int) -> None:
     old = urls(120)  # three batches
     world.url_source.fill(old)
     world.make_plan()
@@ -117,7 +117,7 @@ def test_a_canary_that_dies_at_any_checkpoint_ends_as_if_it_had_not(world: World
     assert {news.share for news in world.news if isinstance(news, CanaryStarted)} == {50, 100}
 
 
-def test_a_soak_that_was_cut_off_ends_when_it_would_have(world: World) -> None:
+def test_an_interrupted_soak_ends_when_it_would_have(world: World) -> None:
     world.url_source.fill(urls(10))
     world.make_plan()
     with pytest.raises(Killed):
@@ -133,7 +133,7 @@ GOING_BACK = ["worse", "stopped", "returning", "replaced", "returned", "went bac
 
 
 @pytest.mark.parametrize("nth", range(1, len(GOING_BACK) + 1))
-def test_going_back_that_dies_is_finished_before_anything_else(world: World, nth: int) -> None:
+def test_a_rollback_that_dies_is_finished_first(world: World, nth: int) -> None:
     old = urls(10)
     world.url_source.fill(old)
     world.make_plan()
@@ -145,14 +145,14 @@ def test_going_back_that_dies_is_finished_before_anything_else(world: World, nth
     assert executioner.died_at == GOING_BACK[nth - 1]
     check(world, old)
     if executioner.died_at != "went back":
-        # Once it is decided, nobody looks again.
+        # Once it is decided, the results are not read again.
         again = watched if executioner.died_at == "worse" else Watched()
         assert world.apply(canary=again.canary(50)) is ApplyOutcome.WENT_BACK
     assert world.url_source.urls() == old
     assert list(world.states().values()).count(EditState.BEHIND) == 5
 
 
-def test_a_single_one_goes_back_wherever_a_canary_dies(world: World) -> None:
+def test_a_single_url_is_rolled_back_wherever_a_canary_dies(world: World) -> None:
     old = urls(10)
 
     def prepare() -> None:
@@ -172,7 +172,7 @@ def test_a_single_one_goes_back_wherever_a_canary_dies(world: World) -> None:
     assert every_death(prepare, work) >= {"worse", "returning", "replaced", "returned", "passed"}
 
 
-def test_revert_that_dies_at_any_checkpoint_is_gone_on_with(world: World) -> None:
+def test_a_revert_that_dies_at_any_checkpoint_is_continued(world: World) -> None:
     old = urls(60)  # two batches
 
     def prepare() -> None:
@@ -189,7 +189,7 @@ def test_revert_that_dies_at_any_checkpoint_is_gone_on_with(world: World) -> Non
     assert every_death(prepare, work) == {"reverting", "returning", "replaced", "returned"}
 
 
-def test_a_line_that_was_cut_off_anywhere_is_gone_on_from(world: World) -> None:
+def test_a_journal_with_an_incomplete_line_is_continued(world: World) -> None:
     old = urls(2)
     world.url_source.fill(old)
     world.make_plan()
@@ -197,7 +197,7 @@ def test_a_line_that_was_cut_off_anywhere_is_gone_on_from(world: World) -> None:
     whole = journal_of(world.path).read_bytes()
     for end in range(0, len(whole), 23):
         journal_of(world.path).write_bytes(whole[:end])
-        # A "moving" that is not on the disk has never been acted on.
+        # If "moving" did not reach the disk, nothing has moved yet.
         world.url_source.fill(
             moved(old) if b'"moving"' in whole[: whole.rfind(b"\n", 0, end) + 1] else old
         )
@@ -206,7 +206,7 @@ def test_a_line_that_was_cut_off_anywhere_is_gone_on_from(world: World) -> None:
         assert set(world.states().values()) == {EditState.MOVED}
 
 
-def test_a_process_that_is_killed_at_random_is_gone_on_with(world: World) -> None:
+def test_a_process_that_is_killed_at_random_is_continued(world: World) -> None:
     old = urls(120)
     world.url_source.fill(old)
     world.make_plan()

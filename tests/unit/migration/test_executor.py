@@ -42,14 +42,14 @@ def planned(world: World, count: int = 3) -> dict[str, str]:
 # ---- apply
 
 
-def test_what_is_planned_is_moved(world: World) -> None:
+def test_the_planned_urls_are_moved(world: World) -> None:
     old = planned(world)
     assert world.apply() is ApplyOutcome.DONE
     assert world.url_source.urls() == moved(old)
     assert set(world.states().values()) == {EditState.MOVED}
 
 
-def test_credentials_stay_what_they_are_where_the_url_is_configured(world: World) -> None:
+def test_credentials_of_a_configured_url_stay_unchanged(world: World) -> None:
     world.url_source.fill({"a": "https://user:first@a.example/"})
     world.make_plan()
     world.url_source.fill({"a": "https://user:second@a.example/"})
@@ -62,7 +62,7 @@ def test_credentials_stay_what_they_are_where_the_url_is_configured(world: World
         assert "second" not in file.read_text()
 
 
-def test_what_somebody_changed_meanwhile_stays_as_it_is(world: World) -> None:
+def test_urls_that_somebody_changed_meanwhile_are_not_moved(world: World) -> None:
     old = planned(world)
     now = {**old, "fleet 1": "https://other.example/"}
     del now["fleet 2"]
@@ -76,7 +76,7 @@ def test_what_somebody_changed_meanwhile_stays_as_it_is(world: World) -> None:
     }
 
 
-def test_what_moves_by_other_hands_stays_when_the_plan_is_reverted(world: World) -> None:
+def test_urls_moved_by_somebody_else_stay_when_the_plan_is_reverted(world: World) -> None:
     old = planned(world, 2)
     there = {**old, "fleet 0": f"{old['fleet 0']}&cbs=kore"}
     world.url_source.fill(there)
@@ -94,7 +94,7 @@ def test_a_line_that_was_deleted_from_the_plan_is_not_moved(world: World) -> Non
     assert world.url_source.urls() == {**moved(old), "fleet 1": old["fleet 1"]}
 
 
-def test_what_somebody_put_back_is_not_moved_again(world: World) -> None:
+def test_urls_that_somebody_rolled_back_are_not_moved_again(world: World) -> None:
     old = planned(world, 2)
     world.apply()
     world.url_source.fill({**moved(old), "fleet 0": old["fleet 0"]})
@@ -117,7 +117,7 @@ class InMemory(FileOfUrls):
 
 
 @pytest.mark.parametrize(("count", "pieces"), [(50, 1), (51, 2), (5001, 99)])
-def test_many_move_in_a_hundred_pieces_at_the_most(count: int, pieces: int, world: World) -> None:
+def test_many_urls_move_in_at_most_a_hundred_batches(count: int, pieces: int, world: World) -> None:
     world.url_source = InMemory()
     old = planned(world, count)
     world.apply()
@@ -141,7 +141,7 @@ class Unready:
         return "it answers 200 to everything" if host in self.hosts else None
 
 
-def test_a_receiver_that_is_not_ready_is_skipped_and_told(world: World) -> None:
+def test_a_receiver_that_is_not_ready_is_skipped_and_reported(world: World) -> None:
     old = planned(world)
     world.apply(readiness=Unready({"r1.example"}))
     assert world.url_source.urls() == {**moved(old), "fleet 1": old["fleet 1"]}
@@ -151,14 +151,14 @@ def test_a_receiver_that_is_not_ready_is_skipped_and_told(world: World) -> None:
     assert world.states()["fleet 1"] is EditState.SKIPPED
 
 
-def test_what_was_skipped_moves_once_its_receiver_is_ready(world: World) -> None:
+def test_a_skipped_url_moves_once_its_receiver_is_ready(world: World) -> None:
     old = planned(world)
     world.apply(readiness=Unready({"r1.example"}))
     world.apply(readiness=Unready(set()))
     assert world.url_source.urls() == moved(old)
 
 
-def test_a_receiver_is_asked_once_for_all_its_places(world: World) -> None:
+def test_a_receiver_is_checked_once_for_all_its_places(world: World) -> None:
     world.url_source.fill({name: f"https://a.example/#rc={n}" for n, name in enumerate("abc")})
     world.make_plan()
     readiness = Unready({"a.example"})
@@ -166,14 +166,14 @@ def test_a_receiver_is_asked_once_for_all_its_places(world: World) -> None:
     assert readiness.asked == ["a.example"]
 
 
-def test_a_receiver_that_is_not_ready_is_asked_once_in_all_steps(world: World) -> None:
+def test_a_receiver_that_is_not_ready_is_checked_once_in_all_steps(world: World) -> None:
     planned(world, 4)
     readiness = Unready({f"r{n}.example" for n in range(4)})
     world.apply(readiness=readiness, canary=Watched().canary(25, 50))
     assert sorted(readiness.asked) == [f"r{n}.example" for n in range(4)]
 
 
-def test_a_step_in_which_nothing_moved_is_not_watched(world: World) -> None:
+def test_a_step_in_which_nothing_moved_has_no_soak(world: World) -> None:
     planned(world, 2)
     world.apply(readiness=Unready({"r0.example", "r1.example"}), canary=Watched().canary(50))
     assert world.clock.now() == NOW
@@ -211,7 +211,7 @@ def _one_callback(url: str, *, delivered: bool) -> UrlDeliveryTotals:
     return UrlDeliveryTotals(ACCOUNT, url, kore, kore, int(delivered), int(not delivered), 0, 0)
 
 
-def test_a_canary_moves_its_share_and_watches_it_before_the_next(world: World) -> None:
+def test_a_canary_moves_its_share_and_soaks_before_the_next_step(world: World) -> None:
     old = planned(world, 40)
     watched = Watched()
     assert world.apply(canary=watched.canary(10, 50)) is ApplyOutcome.DONE
@@ -223,11 +223,11 @@ def test_a_canary_moves_its_share_and_watches_it_before_the_next(world: World) -
     before, first, second, *_ = watched.asked
     assert before == (NOW - timedelta(days=1), NOW)
     assert first == (NOW, NOW)
-    # What failed in the last ten seconds may yet be tried again.
+    # Failures of the last ten seconds may still be retried.
     assert second == (NOW, NOW + timedelta(seconds=50))
 
 
-def test_a_step_that_delivers_worse_goes_back_and_leaves_behind_who_got_worse(world: World) -> None:
+def test_a_step_that_delivers_worse_is_rolled_back_and_worse_urls_stay_behind(world: World) -> None:
     old = planned(world, 40)
     watched = Watched(old, after_looks=5)
     assert world.apply(canary=watched.canary(10)) is ApplyOutcome.WENT_BACK
@@ -238,7 +238,9 @@ def test_a_step_that_delivers_worse_goes_back_and_leaves_behind_who_got_worse(wo
     assert (states.count(EditState.BEHIND), states.count(EditState.PENDING)) == (4, 36)
 
 
-def test_a_single_one_that_delivers_worse_goes_back_and_the_move_goes_on(world: World) -> None:
+def test_a_single_url_that_delivers_worse_is_rolled_back_and_the_move_continues(
+    world: World,
+) -> None:
     old = planned(world, 40)
     first = sorted(name for name in old if UrlLocation(name, ACCOUNT) in _first(world, 10))[0]
     watched = Watched({first}, after_looks=5)
@@ -250,7 +252,7 @@ def test_a_single_one_that_delivers_worse_goes_back_and_the_move_goes_on(world: 
     assert (worse.share, list(worse.behind.values())) == (10, [why])
 
 
-def test_the_next_apply_goes_on_without_those_that_stayed_behind(world: World) -> None:
+def test_the_next_apply_continues_without_those_that_stayed_behind(world: World) -> None:
     old = planned(world, 40)
     two = sorted(name for name in old if UrlLocation(name, ACCOUNT) in _first(world, 10))[:2]
     watched = Watched(two)
@@ -266,7 +268,7 @@ def _first(world: World, share: int) -> set[UrlLocation]:
 
 
 @pytest.mark.parametrize(("soak", "pause"), [(1, 1), (100, 5), (3600, 60)])
-def test_a_soak_has_twenty_looks_within_reason(soak: int, pause: int) -> None:
+def test_a_soak_reads_the_results_about_twenty_times(soak: int, pause: int) -> None:
     canary = Watched().canary(10, soak=timedelta(seconds=soak))
     assert canary.pause == timedelta(seconds=pause)
 
@@ -279,7 +281,7 @@ def test_all_places_of_a_receiver_move_in_the_same_step(world: World) -> None:
     assert steps == [(10, 10), (100, 30)]
 
 
-def test_what_could_not_be_moved_is_not_watched(
+def test_urls_that_could_not_be_moved_are_not_monitored(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     planned(world, 4)
@@ -292,9 +294,9 @@ def test_what_could_not_be_moved_is_not_watched(
     assert [news.count for news in world.news if isinstance(news, CanaryStarted)] == [1, 2]
 
 
-def test_the_last_step_is_watched_too(world: World) -> None:
+def test_the_last_step_has_a_soak_too(world: World) -> None:
     old = planned(world, 10)
-    watched = Watched(old, after_looks=70)  # the first soak has 61 looks
+    watched = Watched(old, after_looks=70)  # the first soak has 61 reads
     assert world.apply(canary=watched.canary(10)) is ApplyOutcome.WENT_BACK
     assert len([name for name, url in world.url_source.urls().items() if url == old[name]]) == 9
 
@@ -302,7 +304,7 @@ def test_the_last_step_is_watched_too(world: World) -> None:
 # ---- revert
 
 
-def test_revert_gives_all_that_moved_its_exact_old_form(world: World) -> None:
+def test_revert_restores_the_exact_old_form_of_all_moved_urls(world: World) -> None:
     old = {"a": "https://a.example/#", "b": "HTTP://B.example/#cbs=twilio&x", "c": "http://c/"}
     world.url_source.fill(old)
     world.make_plan()
@@ -312,7 +314,7 @@ def test_revert_gives_all_that_moved_its_exact_old_form(world: World) -> None:
     assert set(world.states().values()) == {EditState.RETURNED}
 
 
-def test_revert_leaves_what_somebody_changed_meanwhile(world: World) -> None:
+def test_revert_leaves_urls_that_somebody_changed_meanwhile(world: World) -> None:
     old = planned(world)
     world.apply()
     world.url_source.fill({**moved(old), "fleet 0": "https://other.example/"})
@@ -320,7 +322,7 @@ def test_revert_leaves_what_somebody_changed_meanwhile(world: World) -> None:
     assert world.url_source.urls() == {**old, "fleet 0": "https://other.example/"}
 
 
-def test_what_went_back_can_be_moved_again(world: World) -> None:
+def test_reverted_urls_can_be_moved_again(world: World) -> None:
     old = planned(world)
     world.apply()
     world.revert()
@@ -328,7 +330,7 @@ def test_what_went_back_can_be_moved_again(world: World) -> None:
     assert world.url_source.urls() == moved(old)
 
 
-def test_what_was_not_moved_before_apply_died_is_not_taken_back_once_others_moved_it(
+def test_urls_not_moved_before_apply_died_are_not_reverted_if_others_moved_them(
     world: World,
 ) -> None:
     old = planned(world, 1)
@@ -341,7 +343,7 @@ def test_what_was_not_moved_before_apply_died_is_not_taken_back_once_others_move
     assert world.states() == {"fleet 0": EditState.THERE}
 
 
-def test_what_is_applied_after_a_revert_begins_anew(world: World) -> None:
+def test_an_apply_after_a_revert_begins_anew(world: World) -> None:
     planned(world, 4)
     with pytest.raises(KeyboardInterrupt):
         world.apply(canary=Watched().canary(50), checkpoint=_interrupt_at("looked"))
@@ -359,7 +361,7 @@ def _interrupt_at(checkpoint: str) -> Callable[[str], None]:
     return pass_
 
 
-def test_what_was_skipped_does_not_join_a_step_that_is_watched(world: World) -> None:
+def test_skipped_urls_do_not_join_a_step_during_its_soak(world: World) -> None:
     planned(world, 10)
     hosts = {edit.old.split("/")[2] for edit in world.plan.edits if edit.place in _first(world, 50)}
     with pytest.raises(KeyboardInterrupt):
@@ -373,7 +375,7 @@ def test_what_was_skipped_does_not_join_a_step_that_is_watched(world: World) -> 
     assert steps == [(50, 4), (50, 4), (100, 6)]
 
 
-def test_a_line_deleted_after_it_moved_still_goes_back(world: World) -> None:
+def test_a_line_deleted_after_its_url_moved_is_still_reverted(world: World) -> None:
     old = planned(world)
     world.apply()
     world.path.write_text(world.path.read_text().splitlines(keepends=True)[0])
@@ -402,7 +404,7 @@ def test_the_journal_of_another_plan_is_refused(world: World) -> None:
         world.apply()
 
 
-def test_a_line_that_is_none_is_refused_by_its_number(world: World) -> None:
+def test_an_invalid_line_is_refused_by_its_number(world: World) -> None:
     planned(world)
     world.apply()
     path = journal_of(world.path)
@@ -414,7 +416,7 @@ def test_a_line_that_is_none_is_refused_by_its_number(world: World) -> None:
         world.apply()
 
 
-def test_the_journal_says_what_was_done_and_when(world: World) -> None:
+def test_the_journal_records_what_was_done_and_when(world: World) -> None:
     planned(world, 1)
     world.apply()
     lines = [json.loads(line) for line in journal_of(world.path).read_text().splitlines()]

@@ -45,7 +45,7 @@ def put(files: FileUrlSource, content: str | bytes, name: str = "app.py") -> Pat
     return path
 
 
-# ---- what is found in code -----------------------------------------------------------------------
+# ---- URLs in code --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -115,9 +115,7 @@ def test_a_callback_url_is_found_and_changed(code: FileUrlSource, name: str, lin
         ("export CALLBACK_URL=https://a.example/p#rc=2\n", "https://a.example/p#rc=2\\&cbs=kore\n"),
     ],
 )
-def test_a_url_is_changed_in_the_way_in_which_it_is_written(
-    code: FileUrlSource, before: str, after: str
-) -> None:
+def test_a_url_is_changed_in_its_own_notation(code: FileUrlSource, before: str, after: str) -> None:
     path = put(code, before, "notes.txt")
     (edit,) = edits(code)
     assert edit.old in ("https://a.example/p", "https://a.example/p#rc=2")
@@ -128,13 +126,13 @@ def test_a_url_is_changed_in_the_way_in_which_it_is_written(
     assert path.read_text() == before
 
 
-def test_markup_has_its_own_way_with_an_ampersand(code: FileUrlSource) -> None:
+def test_markup_escapes_an_ampersand(code: FileUrlSource) -> None:
     path = put(code, f"<callback_url>{URL}</callback_url>\n", "a.xml")
     replace(code, *edits(code))
     assert path.read_text() == f"<callback_url>{URL}&amp;cbs=kore</callback_url>\n"
 
 
-def test_a_url_that_asks_for_a_source_is_found_whatever_it_is_called(code: FileUrlSource) -> None:
+def test_a_url_that_chooses_a_source_is_found_whatever_its_name(code: FileUrlSource) -> None:
     put(code, "see (https://a.example/p#rc=2&cbs=twilio).\nTO = 'https://b.example/#cbs=kore'\n")
     assert [(entry.place.name, entry.url) for entry in entries(code)] == [
         ("app.py:1", "https://a.example/p#rc=2&cbs=twilio"),
@@ -163,7 +161,7 @@ def test_a_url_that_asks_for_a_source_is_found_whatever_it_is_called(code: FileU
         ("export CALLBACK_URL=https://a.example/p?x=1&y=2", "put it in quotes"),
     ],
 )
-def test_what_is_not_whole_is_listed_and_never_changed(
+def test_incomplete_urls_are_listed_and_never_changed(
     code: FileUrlSource, line: str, why: str
 ) -> None:
     path = put(code, f"{line}\n")
@@ -188,7 +186,7 @@ def test_what_is_not_whole_is_listed_and_never_changed(
         "callback_urls = []",
     ],
 )
-def test_what_names_no_url_is_not_listed(code: FileUrlSource, line: str) -> None:
+def test_names_without_a_url_are_not_listed(code: FileUrlSource, line: str) -> None:
     put(code, f"{line}\n")
     assert not entries(code)
 
@@ -203,10 +201,10 @@ def test_several_urls_on_a_line_have_places_of_their_own(code: FileUrlSource) ->
     )
 
 
-# ---- which files ---------------------------------------------------------------------------------
+# ---- selecting files -----------------------------------------------------------------------------
 
 
-def test_endless_lines_take_no_time(code: FileUrlSource) -> None:
+def test_very_long_lines_are_read_quickly(code: FileUrlSource) -> None:
     for number, piece in enumerate(
         ("-", "a.", "http://a/", "callbackUrl=", "x=&", "'callbackUrl=")
     ):
@@ -214,7 +212,9 @@ def test_endless_lines_take_no_time(code: FileUrlSource) -> None:
     assert not entries(code)
 
 
-def test_what_is_no_text_or_other_peoples_is_skipped_and_counted(code: FileUrlSource) -> None:
+def test_files_that_are_not_text_or_not_the_users_are_skipped_and_counted(
+    code: FileUrlSource,
+) -> None:
     line = f"callback_url='{URL}'\n"
     put(code, line, "src/app.py")
     for folder in ("node_modules", ".git", "src/.venv"):
@@ -233,15 +233,15 @@ def test_what_is_no_text_or_other_peoples_is_skipped_and_counted(code: FileUrlSo
     }
 
 
-def test_a_path_that_is_not_there_is_refused(tmp_path: Path) -> None:
+def test_a_missing_path_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"nowhere\.py can't be read: No such file"):
         entries(FileUrlSource(tmp_path, ("nowhere.py",), "files"))
 
 
-# ---- how they are written ------------------------------------------------------------------------
+# ---- writing files -------------------------------------------------------------------------------
 
 
-def test_all_bytes_but_those_of_the_edit_stay(code: FileUrlSource) -> None:
+def test_all_bytes_except_those_of_the_edit_stay(code: FileUrlSource) -> None:
     before = b"\xef\xbb\xbf# \xe9t\xe9 \xff\r\ncallback_url = '%b'\r\n\tlast\x0c" % URL.encode()
     path = put(code, before)
     path.chmod(0o751)
@@ -251,7 +251,7 @@ def test_all_bytes_but_those_of_the_edit_stay(code: FileUrlSource) -> None:
     assert list(code.root.iterdir()) == [path]
 
 
-def test_a_link_that_is_named_itself_still_is_one_after(tmp_path: Path) -> None:
+def test_a_named_symbolic_link_stays_one(tmp_path: Path) -> None:
     (tmp_path / "real.py").write_text(f"callback_url='{URL}'")
     link = tmp_path / "link.py"
     link.symlink_to("real.py")
@@ -261,7 +261,7 @@ def test_a_link_that_is_named_itself_still_is_one_after(tmp_path: Path) -> None:
     assert MOVED in (tmp_path / "real.py").read_text()
 
 
-def test_what_is_not_there_as_planned_is_left_alone(code: FileUrlSource) -> None:
+def test_places_that_differ_from_the_plan_are_left_unchanged(code: FileUrlSource) -> None:
     path = put(code, f"callback_url='{URL}'\n")
     (edit,) = edits(code)
     path.write_text("callback_url='https://other.example/'\n")
@@ -272,7 +272,7 @@ def test_what_is_not_there_as_planned_is_left_alone(code: FileUrlSource) -> None
     assert replace(code, edit) == [EditOutcome.GONE]
 
 
-def test_an_edit_that_is_made_already_is_done(code: FileUrlSource) -> None:
+def test_an_edit_that_was_already_made_counts_as_done(code: FileUrlSource) -> None:
     path = put(code, f"callback_url='{URL}'\n")
     (edit,) = edits(code)
     assert [replace(code, edit), replace(code, edit)] == [[EditOutcome.DONE], [EditOutcome.DONE]]
@@ -300,7 +300,7 @@ def table(tmp_path: Path, text: str) -> FileUrlSource:
     return FileUrlSource(tmp_path, ("urls.csv",), "csv")
 
 
-def test_a_table_says_whose_urls_they_are_and_what_they_are_called(tmp_path: Path) -> None:
+def test_a_table_shows_the_accounts_and_names_of_its_urls(tmp_path: Path) -> None:
     files = table(
         tmp_path,
         f'Name,callback_url,Method,account_sid,note\r\n"Fleet, A",{URL},get,AC1,x\r\n,,,,\r\nB,http://b/,,,\r\n',
@@ -324,7 +324,7 @@ def test_a_table_says_whose_urls_they_are_and_what_they_are_called(tmp_path: Pat
         'note,url\n  spaces ,"{}"',
     ],
 )
-def test_a_table_is_written_back_as_it_was_but_for_its_urls(tmp_path: Path, text: str) -> None:
+def test_a_table_is_written_back_unchanged_except_for_its_urls(tmp_path: Path, text: str) -> None:
     files = table(tmp_path, text.format(URL))
     assert replace(files, *edits(files)) == [EditOutcome.DONE]
     assert (tmp_path / "urls.csv").read_bytes() == text.format(MOVED).encode()
@@ -337,6 +337,6 @@ def test_a_table_without_urls_is_refused(tmp_path: Path) -> None:
         entries(table(tmp_path, "a,b\n1,2\n"))
 
 
-def test_a_method_that_no_callback_has_is_told(tmp_path: Path) -> None:
+def test_a_method_that_no_callback_has_is_reported(tmp_path: Path) -> None:
     (entry,) = entries(table(tmp_path, "url,method\nhttp://a/,PUT\n"))
     assert entry.warnings == ("its method is 'PUT'; callbacks are sent by POST or GET",)

@@ -21,9 +21,7 @@ def line(url: str, *, policy: Policy = NOTICE, fixed: str | None = None) -> Inve
         ("https://a.example/#cbs=twilio", [T, T, K]),
     ],
 )
-def test_a_line_says_where_a_url_is_sent_from_in_each_phase(
-    url: str, sources: list[Source]
-) -> None:
+def test_a_line_shows_the_source_of_a_url_in_each_phase(url: str, sources: list[Source]) -> None:
     found = line(url).sources
     assert list(found) == ["before", "between", "after"]
     assert list(found.values()) == sources
@@ -34,7 +32,7 @@ def test_a_held_url_is_sent_from_the_same_source_in_every_phase() -> None:
     assert set(line("https://a.example/p", policy=policy).sources.values()) == {T}
 
 
-def test_what_is_shown_has_no_credentials() -> None:
+def test_shown_urls_have_no_credentials() -> None:
     for url in ("https://user:secret@a.example/p#rc=2", "https:/user:secret@a.example/p"):
         assert "secret" not in str(line(url).record)
         assert "a.example/p" in line(url).url
@@ -57,15 +55,15 @@ def test_what_is_shown_has_no_credentials() -> None:
         ("https://a.example/?x=1&amp;y=2", "its & is written &amp;"),
     ],
 )
-def test_what_is_odd_about_a_url_is_said(url: str, warning: str) -> None:
+def test_unusual_features_of_a_url_are_reported(url: str, warning: str) -> None:
     assert warning in " ".join(line(url).warnings)
 
 
-def test_nothing_is_said_of_a_url_in_good_order() -> None:
+def test_nothing_is_reported_about_an_ordinary_url() -> None:
     assert line("https://a.example/p?x=1#rc=2&cbs=kore").warnings == ()
 
 
-def test_why_a_url_cannot_be_changed_is_said_instead_of_why_it_is_none() -> None:
+def test_the_reason_why_a_url_cannot_be_changed_replaces_the_reason_why_it_is_invalid() -> None:
     assert line("https://{host}/", fixed="it has a placeholder").warnings == (
         "it has a placeholder",
     )

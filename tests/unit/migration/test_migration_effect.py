@@ -36,32 +36,32 @@ OLD = edits("https://a.example/", "https://b.example/#rc=2", "https://c.example/
         ),
     ],
 )
-def test_how_many_really_go_back_depends_on_the_date(
+def test_how_many_are_really_rolled_back_depends_on_the_date(
     at: datetime, returning: int, staying: dict[str, int], until: datetime | None
 ) -> None:
     found = preview_rollback(OLD, Source.KORE, NOTICE, at=at)
     assert (found.returning, dict(found.staying), found.open_until) == (returning, staying, until)
 
 
-def test_asking_for_a_source_that_has_ended_is_in_vain() -> None:
+def test_choosing_an_ended_source_has_no_effect() -> None:
     to_twilio = [edit.back() for edit in edits("https://a.example/#cbs=twilio")]
     assert in_vain(to_twilio, Source.TWILIO, NOTICE, at=BETWEEN) == {}
     assert in_vain(to_twilio, Source.TWILIO, NOTICE, at=AFTER) == {"twilio ended 2024-11-02": 1}
 
 
-def test_asking_for_a_source_is_in_vain_only_for_whom_no_hold_has_it() -> None:
+def test_choosing_a_source_has_no_effect_only_without_a_hold_that_allows_it() -> None:
     to_twilio = [edit.back() for edit in edits("https://a.example/#cbs=twilio")]
     policy = Policy(NOTICE.phases, (PhaseHold("before", account_sid="AC1"),))
     assert in_vain(to_twilio, Source.TWILIO, policy, at=AFTER) == {}
 
 
-def test_the_way_back_of_a_held_url_stays_open() -> None:
+def test_a_held_url_can_still_be_rolled_back() -> None:
     policy = Policy(NOTICE.phases, (PhaseHold("before", account_sid="AC1"),))
     found = preview_rollback(OLD, Source.KORE, policy, at=AFTER)
     assert (found.returning, found.open_until) == (3, None)
 
 
-def test_the_way_back_of_a_url_ends_with_its_hold() -> None:
+def test_rolling_back_a_url_is_possible_until_its_hold_ends() -> None:
     until = AFTER + timedelta(days=9)
     policy = Policy(NOTICE.phases, (PhaseHold("before", account_sid="AC1", until=until),))
     found = preview_rollback(OLD, Source.KORE, policy, at=AFTER)

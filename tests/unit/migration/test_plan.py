@@ -77,19 +77,19 @@ def test_a_plan_can_lead_to_twilio() -> None:
         (("source!=twilio",), 1),
     ],
 )
-def test_all_conditions_have_to_hold(selected: tuple[str, ...], chosen: int) -> None:
+def test_all_conditions_must_hold(selected: tuple[str, ...], chosen: int) -> None:
     assert len(plan(*selected).edits) == chosen
 
 
 @pytest.mark.parametrize("text", ["", "account", "host=a", "url=", "url~x", "Account=AC1"])
-def test_a_condition_that_says_nothing_is_refused(text: str) -> None:
+def test_an_empty_condition_is_refused(text: str) -> None:
     with pytest.raises(
         ConfigurationError, match="is not a condition; write account=…, place=…, url=…"
     ):
         UrlFilter.parse(text)
 
 
-def test_a_share_grows_by_others_and_loses_none() -> None:
+def test_a_larger_share_contains_the_smaller_one() -> None:
     entries = [UrlEntry(UrlLocation(name), url) for name, url in urls(300).items()]
     chosen = [set(names(plan(entries=entries, percent=percent))) for percent in (10, 30, 100)]
     assert chosen[0] < chosen[1] < chosen[2]
@@ -131,7 +131,7 @@ def test_a_plan_has_one_edit_on_each_line_and_no_credentials(path: Path) -> None
     assert "secret" not in path.read_text()
 
 
-def test_a_plan_never_takes_the_place_of_another_file(path: Path) -> None:
+def test_a_plan_never_overwrites_another_file(path: Path) -> None:
     with pytest.raises(ConfigurationError, match="exists, and a move may need it for its rollback"):
         plan().write(path)
 
@@ -162,9 +162,7 @@ def test_lines_may_be_deleted_by_hand(path: Path) -> None:
         ),
     ],
 )
-def test_an_edit_that_is_something_else_is_refused_by_its_line(
-    path: Path, old: str, new: str, why: str
-) -> None:
+def test_an_invalid_edit_is_refused_by_its_line(path: Path, old: str, new: str, why: str) -> None:
     path.write_text(path.read_text().replace(old, new))
     with pytest.raises(ConfigurationError, match=rf"a\.plan:3: .*{why}") as refused:
         MigrationPlan.read(path)
@@ -172,7 +170,7 @@ def test_an_edit_that_is_something_else_is_refused_by_its_line(
 
 
 @pytest.mark.parametrize("text", ["", "{}\n", "[]\n", "no JSON\n", '{"ringback_plan": 1}\n'])
-def test_a_file_that_is_no_plan_is_refused(path: Path, text: str) -> None:
+def test_a_file_that_is_not_a_plan_is_refused(path: Path, text: str) -> None:
     path.write_text(text)
     with pytest.raises(
         ConfigurationError, match=r"a\.plan:1: (this is not a plan|a line of a plan must be)"
@@ -180,7 +178,7 @@ def test_a_file_that_is_no_plan_is_refused(path: Path, text: str) -> None:
         MigrationPlan.read(path)
 
 
-def test_a_plan_whose_goal_was_altered_is_refused(path: Path) -> None:
+def test_a_plan_whose_target_was_altered_is_refused(path: Path) -> None:
     path.write_text(path.read_text().replace('"to": "kore"', '"to": "twilio"'))
     with pytest.raises(ConfigurationError, match=r"a\.plan:2: this edit was altered"):
         MigrationPlan.read(path)

@@ -7,14 +7,14 @@ from ringback.policy.active_policy import ActivePolicy
 HELD = Policy(NOTICE.phases, (PhaseHold("before", "AC1"),))
 
 
-def test_another_policy_takes_the_place_of_the_one_in_force_on_the_same_calendar() -> None:
+def test_another_policy_replaces_the_active_one_with_the_same_calendar() -> None:
     ahead = timedelta(days=3)
     active = ActivePolicy(replace(NOTICE, ahead=ahead))
     assert active.activate(HELD)
     assert active.policy == replace(HELD, ahead=ahead)
 
 
-def test_who_listens_is_called_when_the_policy_is_another() -> None:
+def test_listeners_are_called_when_the_policy_changes() -> None:
     active, called = ActivePolicy(NOTICE), list[Policy]()
     active.listen(lambda: called.append(active.policy))
     assert not active.activate(Policy(NOTICE.phases))
@@ -23,7 +23,7 @@ def test_who_listens_is_called_when_the_policy_is_another() -> None:
     assert called == [HELD]
 
 
-def test_what_is_refused_leaves_the_policy_and_says_why_until_one_is_taken() -> None:
+def test_a_refused_policy_leaves_the_active_one_and_is_reported_until_one_is_accepted() -> None:
     active = ActivePolicy(NOTICE)
     active.refuse("ringback.toml:3: what is this")
     assert (active.policy, active.refusals) == (NOTICE, 1)

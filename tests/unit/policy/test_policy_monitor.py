@@ -77,7 +77,7 @@ def warned(caplog: pytest.LogCaptureFixture) -> list[str]:
 # ---- warning
 
 
-async def test_each_time_before_a_change_is_warned_of_once(
+async def test_each_warning_before_a_change_is_logged_once(
     monitor: PolicyMonitor, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     said = list[str]()
@@ -99,7 +99,7 @@ async def test_each_time_before_a_change_is_warned_of_once(
     ]
 
 
-async def test_a_warning_comes_at_the_very_instant_and_not_with_the_next_count(
+async def test_a_warning_comes_exactly_on_time_and_not_with_the_next_count(
     monitor: PolicyMonitor, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     clock.set(BETWEEN - DAY - timedelta(minutes=1))
@@ -111,7 +111,7 @@ async def test_a_warning_comes_at_the_very_instant_and_not_with_the_next_count(
         await until(lambda: warned(caplog))
 
 
-async def test_a_start_near_a_change_warns_at_once_and_says_whom_it_concerns(
+async def test_a_start_near_a_change_warns_at_once_and_names_affected_accounts(
     monitor: PolicyMonitor, store: MemoryStore, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     clock.set(BETWEEN - 3 * DAY)
@@ -134,7 +134,7 @@ async def test_a_start_near_a_change_warns_at_once_and_says_whom_it_concerns(
     }
 
 
-async def test_a_calendar_that_is_ahead_warns_earlier(
+async def test_a_virtual_clock_ahead_warns_earlier(
     store: MemoryStore, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     half_an_hour = HOUR / 2
@@ -148,7 +148,7 @@ async def test_a_calendar_that_is_ahead_warns_earlier(
     assert "now, at 2024-10-16" in warned(caplog)[0]
 
 
-async def test_another_policy_is_looked_at_as_soon_as_it_is_in_force(
+async def test_a_new_policy_is_checked_as_soon_as_it_is_active(
     monitor: PolicyMonitor,
     active: ActivePolicy,
     store: MemoryStore,
@@ -172,7 +172,7 @@ async def test_another_policy_is_looked_at_as_soon_as_it_is_in_force(
 # ---- counting
 
 
-async def test_who_depends_on_a_source_is_counted_by_account(
+async def test_accounts_that_depend_on_a_source_are_counted(
     monitor: PolicyMonitor, store: MemoryStore, clock: FakeClock
 ) -> None:
     await keep(store, clock.now() - HOUR, *["https://a.example/"] * 2, "https://b.example/")
@@ -219,7 +219,7 @@ async def test_it_rests_a_thousand_times_as_long_as_it_counts(
         await counted(monitor, began + 1000 * took)
 
 
-async def test_where_nobody_depends_on_a_date_or_a_hold_nothing_is_counted_until_somebody_does(
+async def test_without_dependents_nothing_is_counted_until_there_are_some(
     monitor: PolicyMonitor,
     active: ActivePolicy,
     away: CountingStore,
@@ -239,7 +239,7 @@ async def test_where_nobody_depends_on_a_date_or_a_hold_nothing_is_counted_until
         assert monitor.figures().dependents == {TWILIO: 1}
 
 
-async def test_whom_the_last_change_concerned_is_still_known_when_it_is_reached(
+async def test_accounts_affected_by_the_last_change_are_still_known_when_it_takes_effect(
     monitor: PolicyMonitor, store: MemoryStore, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     end = datetime(2024, 11, 2, tzinfo=UTC)
@@ -256,7 +256,7 @@ async def test_whom_the_last_change_concerned_is_still_known_when_it_is_reached(
     ]
 
 
-async def test_once_all_is_settled_it_sleeps(monitor: PolicyMonitor, clock: FakeClock) -> None:
+async def test_without_future_changes_it_sleeps(monitor: PolicyMonitor, clock: FakeClock) -> None:
     end = datetime(2024, 11, 2, tzinfo=UTC)
     clock.set(end - HOUR / 2)
     async with running(monitor):
@@ -269,7 +269,7 @@ async def test_once_all_is_settled_it_sleeps(monitor: PolicyMonitor, clock: Fake
         assert monitor.dependents is seen
 
 
-async def test_a_database_that_is_away_is_asked_again_later(
+async def test_an_unavailable_database_is_queried_again_later(
     monitor: PolicyMonitor, away: CountingStore, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     clock.set(BETWEEN - 3 * DAY)
@@ -287,7 +287,7 @@ async def test_a_database_that_is_away_is_asked_again_later(
         await counted(monitor, clock.now())
 
 
-# ---- what there is to measure
+# ---- metrics -------------------------------------------------------------------------------------
 
 
 def test_the_time_to_the_next_change_is_known_for_each_kind_of_change(

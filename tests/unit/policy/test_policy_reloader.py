@@ -67,7 +67,7 @@ def logged(caplog: pytest.LogCaptureFixture, level: int) -> list[str]:
     return [line.getMessage() for line in caplog.records if line.levelno == level]
 
 
-async def test_a_file_that_changes_puts_its_policy_in_force(
+async def test_a_changed_file_activates_its_policy(
     file: Path, active: ActivePolicy, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -78,9 +78,7 @@ async def test_a_file_that_changes_puts_its_policy_in_force(
     assert logged(caplog, logging.WARNING) == []
 
 
-async def test_a_file_that_another_takes_the_place_of_is_noticed(
-    file: Path, active: ActivePolicy
-) -> None:
+async def test_a_file_that_was_replaced_is_noticed(file: Path, active: ActivePolicy) -> None:
     other = file.with_name("other.toml")
     write(file, "#" * (len(HOLD) - 1) + "\n")
     write(other, HOLD)
@@ -91,13 +89,13 @@ async def test_a_file_that_another_takes_the_place_of_is_noticed(
         await until(lambda: active.policy == HELD)
 
 
-async def test_a_file_that_is_being_written_is_left_alone(
+async def test_a_file_that_is_being_written_is_not_read(
     file: Path, active: ActivePolicy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looks = 0
 
     def state(_: Path) -> tuple[int, int, int]:
-        """Make the file look longer at each of twenty looks."""
+        """Make the file grow at each of twenty checks."""
         nonlocal looks
         looks += 1
         write(file, HOLD if looks >= 20 else "[[hol")
@@ -109,7 +107,7 @@ async def test_a_file_that_is_being_written_is_left_alone(
     assert (active.refusals, looks > 20) == (0, True)
 
 
-async def test_a_change_takes_two_looks_which_are_less_than_a_second(
+async def test_a_change_takes_two_checks_which_need_less_than_a_second(
     file: Path, active: ActivePolicy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looks, looks_when_taken = list[None](), list[int]()
@@ -120,11 +118,11 @@ async def test_a_change_takes_two_looks_which_are_less_than_a_second(
         looks.clear()
         write(file, HOLD)
         await until(lambda: looks_when_taken)
-    # The third look makes sure that nobody wrote to the file while it was read.
+    # The third check makes sure that nobody wrote to the file while it was read.
     assert (looks_when_taken, 2 * LOOK_EVERY < 1) == ([3], True)
 
 
-async def test_what_changes_while_it_is_read_is_read_again(
+async def test_a_file_that_changes_while_it_is_read_is_read_again(
     file: Path, active: ActivePolicy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     taken = list[Policy]()
@@ -155,7 +153,7 @@ async def test_what_changes_while_it_is_read_is_read_again(
         (None, "can't be read: No such file or directory"),
     ],
 )
-async def test_a_file_that_can_not_be_used_changes_nothing_and_is_told_of_once(
+async def test_an_unusable_file_changes_nothing_and_is_reported_once(
     text: str | None,
     problem: str,
     file: Path,
@@ -179,7 +177,7 @@ async def test_a_file_that_can_not_be_used_changes_nothing_and_is_told_of_once(
     assert logged(caplog, logging.INFO) == [f"the policy of {file} is active now"]
 
 
-async def test_what_else_changed_needs_a_restart_and_is_named_once(
+async def test_other_changed_settings_need_a_restart_and_are_named_once(
     file: Path, active: ActivePolicy, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with reloading(file, active):
@@ -192,7 +190,7 @@ async def test_what_else_changed_needs_a_restart_and_is_named_once(
     ]
 
 
-async def test_a_source_that_is_new_needs_a_restart_before_a_policy_can_have_it(
+async def test_a_new_source_needs_a_restart_before_a_policy_can_use_it(
     file: Path, active: ActivePolicy
 ) -> None:
     async with reloading(file, active):
@@ -207,7 +205,7 @@ async def test_a_source_that_is_new_needs_a_restart_before_a_policy_can_have_it(
     assert active.policy == NOTICE
 
 
-async def test_it_looks_at_once_when_it_is_told_to(
+async def test_a_request_to_reload_checks_at_once(
     file: Path, active: ActivePolicy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_LOOK_EVERY_SECONDS", 3600)
@@ -223,7 +221,7 @@ async def test_it_looks_at_once_when_it_is_told_to(
         assert reads == []
 
 
-async def test_a_phase_that_dev_is_held_in_stays(file: Path, active: ActivePolicy) -> None:
+async def test_a_phase_fixed_by_dev_stays(file: Path, active: ActivePolicy) -> None:
     async with reloading(file, active, ServerCommand.DEV, phase="between"):
         write(file, HOLD)
         await until(lambda: active.policy == HELD.held_in("between"))

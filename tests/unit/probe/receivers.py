@@ -51,7 +51,7 @@ class Counter:
 
 
 def right(url: str, counter: Counter) -> Handle:
-    """Return a receiver that does everything as it should."""
+    """Return a receiver that does everything correctly."""
     receiver = Receiver(
         url, twilio_auth_tokens=[AUTH_TOKEN], kore_secrets=[KORE_SECRET], seen=counter.seen
     )
@@ -66,7 +66,7 @@ def right(url: str, counter: Counter) -> Handle:
 
 @asynccontextmanager
 async def served(make: Callable[[str], Handle], path: str = "/hook") -> AsyncGenerator[str]:
-    """Serve what is made for the URL, and yield that."""
+    """Serve the receiver that `make` returns for the URL, and yield the URL."""
     handles = list[Handle]()
 
     async def answer(request: ReceivedRequest) -> ListenerResponse:
@@ -130,5 +130,5 @@ def case_called(name: str) -> ProbeCase:
 
 
 def answered(status: int) -> ProbeResponse:
-    """Return what came where a receiver answered with this status."""
+    """Return the response of a receiver that answered with this status."""
     return ProbeResponse(status, None, f"answered {status}", 0.1)

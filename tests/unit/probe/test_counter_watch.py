@@ -22,7 +22,7 @@ def test_a_counter_is_one_integer(text: str, count: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "many", "1 2", '{"a": 1, "b": 2}', "{}", "[" * 100_000])
-def test_what_has_no_integer_or_several_is_refused(text: str) -> None:
+def test_text_with_no_integer_or_several_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="the counter must be one integer"):
         read_count(text)
 
@@ -44,7 +44,7 @@ async def test_a_counter_is_read_over_http() -> None:
     assert "Authorization: Basic dTpw" in receiver.requests[0].headers
 
 
-async def test_a_counter_is_what_a_command_prints() -> None:
+async def test_a_counter_is_the_output_of_a_command() -> None:
     assert await counter_of("echo 7", RecordingTransport())() == 7
 
 
@@ -56,13 +56,13 @@ async def test_a_counter_is_what_a_command_prints() -> None:
         ("echo s3cret", "must be one integer"),
     ],
 )
-async def test_a_command_that_fails_is_told_without_what_it_said(command: str, why: str) -> None:
+async def test_a_failing_command_is_reported_without_its_output(command: str, why: str) -> None:
     with pytest.raises(ConfigurationError, match=why) as refusal:
         await counter_of(command, RecordingTransport())()
     assert "s3cret" not in str(refusal.value)
 
 
-async def test_a_command_that_counts_none_may_fail() -> None:
+async def test_a_command_that_prints_zero_may_fail() -> None:
     assert await counter_of("grep -c -e x /dev/null", RecordingTransport())() == 0
 
 
@@ -72,7 +72,7 @@ async def test_a_command_that_has_to_work_may_not_fail() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "'open", "http://"])
-def test_what_is_neither_url_nor_command_is_refused(text: str) -> None:
+def test_a_counter_that_is_neither_a_url_nor_a_command_is_refused(text: str) -> None:
     with pytest.raises((ValueError, InvalidCallbackUrl)):
         counter_of(text, RecordingTransport())
 
@@ -91,23 +91,23 @@ def watch(*values: int) -> CounterWatch:
     return CounterWatch(Counts(*values).read, quiet=0.02, stopwatch=stopwatch)
 
 
-async def test_an_effect_that_comes_late_is_awaited() -> None:
+async def test_a_late_effect_is_awaited() -> None:
     assert await watch(3, 3, 3, 3, 4).rise(since=3, expected=1) == 1
 
 
-async def test_an_effect_too_many_is_seen() -> None:
+async def test_an_additional_effect_is_noticed() -> None:
     assert await watch(3, 4, 5).rise(since=3, expected=1) == 2
 
 
-async def test_an_effect_that_does_not_come_is_not_awaited_for_ever() -> None:
+async def test_a_missing_effect_is_not_awaited_forever() -> None:
     assert await watch(3).rise(since=3, expected=1) == 0
 
 
-async def test_a_counter_that_never_rests_is_of_no_use() -> None:
+async def test_a_counter_that_never_rests_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="the counter keeps changing"):
         await watch(*range(100_000)).at_rest()
 
 
-async def test_a_command_that_hangs_is_ended() -> None:
+async def test_a_command_that_hangs_is_killed() -> None:
     with pytest.raises(ConfigurationError, match=r"took longer than 0\.1 s"):
         await carry_out((sys.executable, "-c", "import time; time.sleep(30)"), within=0.1)

@@ -29,7 +29,7 @@ def counts_of(counter: Counter) -> EffectCounter:
     return EffectCounter(CounterWatch(counter.read, quiet=0.01, stopwatch=stopwatch))
 
 
-async def test_what_is_sent_is_counted() -> None:
+async def test_effects_of_a_request_are_counted() -> None:
     counter = Counter()
     counts = counts_of(counter)
     await counts.try_out([1], counter.add)
@@ -37,7 +37,7 @@ async def test_what_is_sent_is_counted() -> None:
     assert await counts.during(0, lambda: counter.add(0)) == (0, True)
 
 
-async def test_without_a_counter_what_is_sent_is_sent_all_the_same() -> None:
+async def test_without_a_counter_requests_are_sent_all_the_same() -> None:
     counter = Counter()
     effect, came = await EffectCounter(None).during(1, counter.add)
     assert isinstance(effect, str)
@@ -54,7 +54,7 @@ async def test_a_counter_that_counts_more_is_not_trusted() -> None:
     assert "go up by 3" in effect
 
 
-async def test_what_is_refused_tries_nothing_out() -> None:
+async def test_a_refused_request_does_not_test_the_counter() -> None:
     counter = Counter()
     counts = counts_of(counter)
 
@@ -66,7 +66,7 @@ async def test_what_is_refused_tries_nothing_out() -> None:
     assert effect == "no genuine callback was accepted, so the counter couldn't be tested"
 
 
-async def test_a_counter_that_breaks_costs_no_answer_and_is_not_asked_again() -> None:
+async def test_a_counter_that_breaks_loses_no_answer_and_is_not_read_again() -> None:
     counter = Counter()
     counts = counts_of(counter)
     await counts.try_out([1], counter.add)

@@ -83,14 +83,14 @@ def test_a_forgery_has_to_be_refused(
         ([200, 301], "nobody looked", CaseVerdict.FAILED, ReceiverFaultKind.REDIRECTS),
     ],
 )
-def test_a_callback_that_comes_again_is_accepted_in_the_end_and_has_one_effect(
+def test_a_repeated_callback_is_accepted_in_the_end_and_has_one_effect(
     statuses: list[int], effect: Effect, verdict: CaseVerdict, fault: ReceiverFaultKind | None
 ) -> None:
     result = judge_repeat(AGAIN, [answered(status) for status in statuses], effect)
     assert (result.verdict, result.fault) == (verdict, fault)
 
 
-def test_what_came_is_told_in_order_and_alike_answers_once() -> None:
+def test_responses_are_listed_in_order_and_equal_ones_once() -> None:
     answers = [answered(status) for status in (200, 503, 503, 200)]
     assert judge_repeat(AGAIN, answers, 1).came == (
         "answered 200, then 2 times answered 503, then answered 200; one effect"
@@ -101,7 +101,7 @@ def test_what_came_is_told_in_order_and_alike_answers_once() -> None:
     ("effect", "fault"),
     [(2, None), (1, ReceiverFaultKind.MIXES_TOKENS), (0, ReceiverFaultKind.MIXES_TOKENS)],
 )
-def test_one_token_of_both_sources_stands_for_two_callbacks(
+def test_equal_tokens_of_both_sources_are_two_callbacks(
     effect: int, fault: ReceiverFaultKind | None
 ) -> None:
     case = case_called("same-token-of-both")
@@ -134,7 +134,7 @@ def test_forgeries_have_no_effect(effect: Effect, verdict: CaseVerdict) -> None:
     assert judge_effects(case_called("forgeries-without-effect"), effect).verdict is verdict
 
 
-def test_the_slowest_answer_decides_whether_a_receiver_is_slow() -> None:
+def test_the_slowest_answer_decides_if_a_receiver_is_slow() -> None:
     case = case_called("answers-in-time")
     assert judge_times(case, [0.1, 4.9], within=5).verdict is CaseVerdict.PASSED
     assert judge_times(case, [0.1, 5.1], within=5).fault is ReceiverFaultKind.TOO_SLOW

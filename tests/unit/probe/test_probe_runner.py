@@ -1,4 +1,4 @@
-"""A run towards a receiver in this process: what is sent, and which fault is found."""
+"""A run against a receiver in this process: the requests sent, and the fault found."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -40,11 +40,11 @@ FEW = tuple(
 
 
 async def nothing(_: float) -> None:
-    """Restart what needs no restart."""
+    """Do nothing, as the restart of a receiver that needs none."""
 
 
 @pytest.mark.parametrize("path", ["/hook", "/hook?site=M%c3%bcnchen+1&a=~%7e"])
-async def test_a_right_receiver_passes_everything(path: str) -> None:
+async def test_a_correct_receiver_passes_everything(path: str) -> None:
     counter = Counter()
     async with served(lambda url: right(url, counter), path) as url:
         report = await probed(url, read_counter=counter.read, restart=nothing)
@@ -90,7 +90,7 @@ async def test_a_receiver_that_answers_200_to_everything_has_one_fault() -> None
 
 
 def checking(*, ignored: Source) -> Callable[[str], Handle]:
-    """Return what makes a receiver that checks one source alone."""
+    """Return a function that makes a receiver which verifies only one source."""
 
     def make(url: str) -> Handle:
         receiver = Receiver(url, twilio_auth_tokens=[AUTH_TOKEN], kore_secrets=[KORE_SECRET])
@@ -107,13 +107,15 @@ def checking(*, ignored: Source) -> Callable[[str], Handle]:
 
 
 @pytest.mark.parametrize("source", [Source.TWILIO, Source.KORE])
-async def test_a_receiver_that_ignores_one_signature_is_told_which(source: Source) -> None:
+async def test_a_receiver_that_ignores_one_signature_is_reported_with_its_source(
+    source: Source,
+) -> None:
     async with served(checking(ignored=source)) as url:
         report = await probed(url)
     assert named(report) == {f"ignores-{source}-signature", "accepts-both-families"}
 
 
-async def test_a_receiver_that_knows_one_source_alone_is_told_which() -> None:
+async def test_a_receiver_that_accepts_only_one_source_is_reported_with_the_other() -> None:
     def make(url: str) -> Handle:
         receiver = Receiver(url, twilio_auth_tokens=[AUTH_TOKEN], kore_secrets=["another"])
 
@@ -129,7 +131,7 @@ async def test_a_receiver_that_knows_one_source_alone_is_told_which() -> None:
     assert again.verdict is CaseVerdict.NOT_RUN
 
 
-async def test_a_receiver_without_memory_is_told_each_way_in_which_that_shows() -> None:
+async def test_a_receiver_without_deduplication_is_reported_in_each_case_that_shows_it() -> None:
     counter = Counter()
 
     def make(url: str) -> Handle:
@@ -151,7 +153,7 @@ async def test_a_receiver_without_memory_is_told_each_way_in_which_that_shows() 
     }
 
 
-async def test_a_receiver_that_remembers_in_its_process_alone_forgets_on_restart() -> None:
+async def test_a_receiver_with_tokens_only_in_memory_forgets_them_on_restart() -> None:
     counter = Counter()
     inner = list[Handle]()
 
@@ -174,7 +176,7 @@ async def test_a_receiver_that_remembers_in_its_process_alone_forgets_on_restart
 
 
 def working_later(counter: Counter, *, checks: bool) -> Callable[[str], Handle]:
-    """Return what makes a receiver without memory that works once it has answered."""
+    """Return a function that makes a receiver without deduplication that works after answering."""
 
     async def work() -> None:
         await asyncio.sleep(0.06)
@@ -195,7 +197,7 @@ def working_later(counter: Counter, *, checks: bool) -> Callable[[str], Handle]:
 
 
 @pytest.mark.parametrize("checks", [True, False])
-async def test_effects_that_come_after_the_answer_are_waited_for(checks: bool) -> None:
+async def test_effects_after_the_answer_are_awaited(checks: bool) -> None:
     counter = Counter()
     names = ("twilio-post-sim-update", "kore-post-sim-update", "kore-post-hmac")
     names += ("twilio-repeat-in-series", "forgeries-without-effect")
@@ -207,7 +209,7 @@ async def test_effects_that_come_after_the_answer_are_waited_for(checks: bool) -
     assert named(report) == (expected if checks else expected | {"acts-on-forgeries"})
 
 
-async def test_a_receiver_that_keeps_no_tokens_apart_mixes_them() -> None:
+async def test_a_receiver_that_confuses_tokens_is_found() -> None:
     counter = Counter()
 
     def make(url: str) -> Handle:
@@ -230,7 +232,7 @@ async def test_a_receiver_that_keeps_no_tokens_apart_mixes_them() -> None:
     assert named(report) == {"mixes-tokens"}
 
 
-async def test_a_receiver_that_wants_callbacks_in_order_is_told_so() -> None:
+async def test_a_receiver_that_needs_callbacks_in_order_is_reported() -> None:
     def make(url: str) -> Handle:
         handle = right(url, Counter())
         delivered = set[str]()
@@ -268,7 +270,7 @@ async def test_a_receiver_that_refuses_commands_is_not_blamed_for_their_order() 
     assert swapped.verdict is CaseVerdict.NOT_RUN
 
 
-async def test_a_receiver_that_goes_by_what_is_told_drops_what_is_told_twice() -> None:
+async def test_a_receiver_that_deduplicates_by_content_loses_equal_callbacks() -> None:
     counter = Counter()
 
     def make(url: str) -> Handle:
@@ -291,7 +293,7 @@ async def test_a_receiver_that_goes_by_what_is_told_drops_what_is_told_twice() -
     assert named(report) == {"drops-equal-events"}
 
 
-async def test_a_counter_that_counts_something_else_shows_nothing() -> None:
+async def test_a_counter_that_counts_something_else_is_not_used() -> None:
     async def handle(_: ReceivedRequest) -> ListenerResponse:
         return OK
 
@@ -309,7 +311,7 @@ async def test_a_counter_that_counts_something_else_shows_nothing() -> None:
     assert "go up by 0" in report.results[1].came
 
 
-async def test_a_counter_that_cannot_be_read_is_refused_at_the_start() -> None:
+async def test_an_unreadable_counter_is_refused_at_the_start() -> None:
     async def read() -> int:
         raise ConfigurationError("the counter is gone")
 
@@ -319,7 +321,7 @@ async def test_a_counter_that_cannot_be_read_is_refused_at_the_start() -> None:
         assert receiver.requests == []
 
 
-async def test_a_callback_that_is_answered_and_never_done_is_lost() -> None:
+async def test_a_callback_that_is_acknowledged_but_not_processed_is_lost() -> None:
     counter = Counter()
 
     async def do_the_first(_: ReceivedRequest) -> ListenerResponse:
@@ -345,7 +347,7 @@ async def test_a_receiver_that_hangs_is_given_up_soon() -> None:
     assert {result.verdict for result in given_up} == {CaseVerdict.NOT_RUN}
 
 
-async def test_a_run_has_an_end_whatever_the_receiver_does() -> None:
+async def test_a_run_ends_whatever_the_receiver_does() -> None:
     async def slow(_: ReceivedRequest) -> ListenerResponse:
         await asyncio.sleep(0.05)
         return OK
@@ -357,7 +359,7 @@ async def test_a_run_has_an_end_whatever_the_receiver_does() -> None:
     assert "does-not-answer" not in named(report)
 
 
-async def test_a_slow_receiver_is_told_so() -> None:
+async def test_a_slow_receiver_is_reported() -> None:
     counter = Counter()
 
     def make(url: str) -> Handle:
@@ -387,7 +389,7 @@ async def test_a_slow_receiver_is_told_so() -> None:
     ],
     ids=["redirect", "500", "close", "no HTTP"],
 )
-async def test_what_is_neither_yes_nor_no_has_a_name(
+async def test_an_unclear_verdict_has_a_name(
     reply: bytes | Callable[[asyncio.StreamWriter], Awaitable[None]], fault: set[str]
 ) -> None:
     async with RecordingReceiver(answer=lambda _: reply) as receiver:
@@ -395,7 +397,7 @@ async def test_what_is_neither_yes_nor_no_has_a_name(
     assert named(report) == fault
 
 
-async def test_nobody_at_the_url_ends_the_run_at_once() -> None:
+async def test_an_unreachable_url_ends_the_run_at_once() -> None:
     async with RecordingReceiver() as receiver:
         url = receiver.url("/hook")
     with pytest.raises(ReceiverUnreachable, match="check that the receiver runs"):
@@ -419,7 +421,7 @@ async def test_certificates_are_verified(tmp_path: Path) -> None:
     assert len(receiver.requests) == 1 + 2 + 4 + 2
 
 
-async def test_a_restart_that_fails_leaves_its_cases_out() -> None:
+async def test_a_failing_restart_leaves_its_cases_out() -> None:
     async def restart(_: float) -> None:
         raise ConfigurationError("the command docker can't be run")
 
@@ -430,7 +432,7 @@ async def test_a_restart_that_fails_leaves_its_cases_out() -> None:
     assert restarts[0].came == "the command docker can't be run"
 
 
-async def test_what_a_receiver_repeats_of_the_secrets_is_hidden() -> None:
+async def test_secrets_in_a_receivers_responses_are_hidden() -> None:
     async def tell(_: ReceivedRequest) -> ListenerResponse:
         text = f"no: {AUTH_TOKEN} {KORE_SECRET}"
         return ListenerResponse(403, (("Content-Type", "text/plain"),), text.encode())
@@ -443,7 +445,7 @@ async def test_what_a_receiver_repeats_of_the_secrets_is_hidden() -> None:
     assert report.results[0].came == "the receiver answered 403 Forbidden: no: (hidden) (hidden)"
 
 
-async def test_copies_at_the_same_moment_come_by_connections_of_their_own() -> None:
+async def test_simultaneous_copies_use_connections_of_their_own() -> None:
     async with RecordingReceiver() as receiver:
         cases = (case_called("kore-post-sim-update"), case_called("kore-repeat-at-once"))
         await probed(receiver.url(), cases=cases, timeouts=TIMES)

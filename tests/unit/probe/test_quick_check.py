@@ -1,4 +1,4 @@
-"""The quick look before a URL is moved: three requests say whether its receiver is ready."""
+"""The quick check before a URL is moved: three requests show if its receiver is ready."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -65,7 +65,7 @@ async def checked(
 
 @pytest.mark.parametrize("source", BOTH_SOURCES)
 @pytest.mark.parametrize("method", [HttpMethod.POST, HttpMethod.GET])
-async def test_a_right_receiver_is_let_through(
+async def test_a_correct_receiver_passes(
     sender: HttpTransport, source: Source, method: HttpMethod
 ) -> None:
     async with served(lambda url: right(url, Counter()), "/hook?tenant=7") as url:
@@ -73,7 +73,7 @@ async def test_a_right_receiver_is_let_through(
 
 
 @pytest.mark.parametrize("source", BOTH_SOURCES)
-async def test_three_requests_are_enough_and_no_two_have_a_token_in_common(source: Source) -> None:
+async def test_three_requests_are_enough_and_all_have_different_tokens(source: Source) -> None:
     transport = RecordingTransport()
     await checked("http://a.example/", transport, source=source)
     assert len(transport.requests) == 3
@@ -110,14 +110,14 @@ def always(status: int) -> Handle:
         (always(200), "it accepts a request signed with another secret"),
     ],
 )
-async def test_a_receiver_that_is_not_ready_is_told_why(
+async def test_a_receiver_that_is_not_ready_is_reported_with_the_reason(
     handle: Handle, why: str, sender: HttpTransport
 ) -> None:
     async with served(lambda _: handle) as url:
         assert await checked(url, sender) == why
 
 
-async def test_a_forgery_that_is_answered_with_a_5xx_is_not_refused(sender: HttpTransport) -> None:
+async def test_a_forgery_answered_with_5xx_does_not_count_as_refused(sender: HttpTransport) -> None:
     def make(url: str) -> Handle:
         handle = right(url, Counter())
 
@@ -134,7 +134,7 @@ async def test_a_forgery_that_is_answered_with_a_5xx_is_not_refused(sender: Http
         )
 
 
-async def test_an_account_without_a_secret_signs_nothing_that_could_be_forged() -> None:
+async def test_an_account_without_a_secret_needs_no_forgery_check() -> None:
     transport = RecordingTransport()
     assert await checked("http://a.example/", transport, kore_secret="") is None
     assert len(transport.requests) == 1
@@ -143,7 +143,7 @@ async def test_an_account_without_a_secret_signs_nothing_that_could_be_forged() 
 @pytest.mark.parametrize(
     ("takes_unsigned", "why"), [(False, None), (True, "it accepts a request without a signature")]
 )
-async def test_a_source_of_the_settings_is_looked_at_in_its_own_way(
+async def test_a_custom_source_is_checked_by_its_own_signature(
     takes_unsigned: bool, why: str | None, sender: HttpTransport
 ) -> None:
     headers = ("Host: {host}", "Content-Length: {length}", "webhook-id: {token}")
@@ -170,7 +170,7 @@ async def test_a_source_of_the_settings_is_looked_at_in_its_own_way(
         assert await checked(url, sender, source=name, sources={name: third}) == why
 
 
-async def test_many_are_looked_at_side_by_side(sender: HttpTransport) -> None:
+async def test_many_receivers_are_checked_at_once(sender: HttpTransport) -> None:
     random_source = SeededRandomness()
     async with served(lambda url: right(url, Counter())) as url:
         found = await asyncio.gather(

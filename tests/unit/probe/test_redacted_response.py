@@ -22,21 +22,21 @@ def answer_to(body: bytes, headers: tuple[tuple[str, str], ...] = PLAIN) -> Prob
     return ProbeResponse.of(AttemptResult(RefusedOutcome(403), None, response), hide=HIDE)
 
 
-def test_what_a_receiver_says_in_plain_text_is_told() -> None:
+def test_plain_text_of_a_receiver_is_shown() -> None:
     assert answer_to(b"url_differs").words == "the receiver answered 403 Forbidden: url_differs"
 
 
-def test_a_page_is_not_told() -> None:
+def test_a_page_is_not_shown() -> None:
     page = answer_to(b"<h1>no</h1>", (("content-type", "text/html"),))
     assert page.words == "the receiver answered 403 Forbidden"
 
 
-def test_secrets_are_hidden_before_a_text_is_cut() -> None:
+def test_secrets_are_hidden_before_a_text_is_truncated() -> None:
     words = answer_to(b"x" * 95 + b"s3cret/ s3cret%2F").words
     assert "s3c" not in words
 
 
-def test_what_is_said_cannot_steer_a_terminal() -> None:
+def test_a_response_cannot_control_a_terminal() -> None:
     assert "\x1b" not in answer_to(b"\x1b[2J").words
 
 
@@ -45,7 +45,7 @@ def test_the_time_to_connect_does_not_count() -> None:
     assert ProbeResponse.of(exchange, hide=HIDE).seconds == 0.4
 
 
-def test_only_silence_is_silence() -> None:
+def test_only_a_missing_answer_counts_as_silence() -> None:
     def ended(failure: AttemptFailure) -> ProbeResponse:
         return ProbeResponse.of(AttemptResult(NoAnswerOutcome(failure, "why")), hide=HIDE)
 
@@ -54,7 +54,7 @@ def test_only_silence_is_silence() -> None:
     assert ended(AttemptFailure.CLOSED).asks_for_another_try
 
 
-def test_a_request_is_shown_without_what_is_nobodys_business() -> None:
+def test_a_request_is_shown_without_confidential_parts() -> None:
     url = CallbackUrl.parse("http://user:pass-word@a.example/p?x=s3cret/")
     headers = (
         ("Host", "a.example"),

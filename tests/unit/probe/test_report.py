@@ -45,7 +45,7 @@ REPORT = report_of(
 )
 
 
-def test_the_lines_begin_with_the_fault_and_tell_of_each_case() -> None:
+def test_the_text_begins_with_the_fault_and_lists_each_case() -> None:
     lines = [line.text for line in as_lines(REPORT)]
     assert lines[0] == (
         "https://receiver.example/<b>: not ready, 1 fault (1 passed, 1 failed, 1 not observed,"
@@ -65,7 +65,7 @@ def test_the_lines_begin_with_the_fault_and_tell_of_each_case() -> None:
         assert result.case.name in text
 
 
-def test_few_lines_are_about_what_is_wrong_or_open() -> None:
+def test_the_short_text_lists_only_wrong_and_open_cases() -> None:
     lines = [line.text for line in as_few_lines(REPORT)]
     assert len(lines) == 4
     assert lines[1].startswith("fault accepts-hmac: ")
@@ -73,7 +73,7 @@ def test_few_lines_are_about_what_is_wrong_or_open() -> None:
     assert lines[3] == "not observed kore-repeat-in-series: nobody looked"
 
 
-def test_a_report_without_faults_says_whether_that_is_all() -> None:
+def test_a_report_without_faults_says_if_it_is_complete() -> None:
     def first_line(*results: CaseResult) -> str:
         report = report_of("http://a.example/", REPORT.started, 1.0, results)
         return next(as_few_lines(report)).text
@@ -86,7 +86,7 @@ def test_a_report_without_faults_says_whether_that_is_all() -> None:
     )
 
 
-def test_the_table_tells_of_each_case_and_each_fault() -> None:
+def test_the_table_lists_each_case_and_each_fault() -> None:
     text = "\n".join(line.text for line in as_table(CASES))
     assert all(case.name in text and case.sends in text for case in CASES)
     assert all(fault.what in text for fault in ReceiverFaultKind)
@@ -113,7 +113,7 @@ def test_json_has_everything() -> None:
     assert case["request"] == "POST / HTTP/1.1\n<i>"
 
 
-def test_junit_counts_what_failed_and_what_was_left_open() -> None:
+def test_junit_counts_failed_and_skipped_cases() -> None:
     root = ElementTree.fromstring(as_junit(REPORT))  # noqa: S314 (it is our own)
     assert (root.get("tests"), root.get("failures"), root.get("skipped")) == ("4", "1", "2")
     assert len(root.findall("testsuite")) == 3
@@ -130,7 +130,7 @@ def test_junit_counts_what_failed_and_what_was_left_open() -> None:
 
 
 class Page(HTMLParser):
-    """What a browser would make of a page."""
+    """The elements that a browser would make of a page."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -148,7 +148,7 @@ class Page(HTMLParser):
                 self.ids.append(value or "")
 
 
-def test_the_page_needs_nothing_else_and_lets_nothing_through() -> None:
+def test_the_page_is_self_contained_and_escapes_everything() -> None:
     text = as_html(REPORT)
     page = Page(text)
     assert not {"script", "b", "i", "img", "link", "iframe"} & set(page.tags)

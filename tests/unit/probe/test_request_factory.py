@@ -46,7 +46,7 @@ REASONS = {
 
 @pytest.mark.parametrize("case", GOOD, ids=lambda case: case.name)
 @pytest.mark.parametrize("url", [URL, "http://receiver.example:8080", "http://u:p@a.example/x"])
-def test_what_is_called_genuine_is(case: ProbeCase, url: str) -> None:
+def test_genuine_requests_are_genuine(case: ProbeCase, url: str) -> None:
     assert isinstance(case.plan, GenuineCase)
     request = requests_to(url).genuine(case.plan)
     receiver = Receiver(
@@ -61,7 +61,7 @@ def test_what_is_called_genuine_is(case: ProbeCase, url: str) -> None:
 
 
 @pytest.mark.parametrize("case", FORGED, ids=lambda case: case.name)
-def test_each_forgery_is_rejected_for_what_is_wrong_with_it(case: ProbeCase) -> None:
+def test_each_forgery_is_rejected_for_its_error(case: ProbeCase) -> None:
     assert isinstance(case.plan, ForgedCase)
     plan = case.plan
     request = forge(requests_to(URL), plan.forgery, plan.source, plan.method)
@@ -70,7 +70,7 @@ def test_each_forgery_is_rejected_for_what_is_wrong_with_it(case: ProbeCase) -> 
     assert verdict.reason is REASONS[plan.forgery]
 
 
-def test_a_forgery_with_both_families_has_two_right_signatures() -> None:
+def test_a_forgery_with_both_families_has_two_correct_signatures() -> None:
     make = requests_to(URL)
     request = forge(make, Forgery.BOTH_FAMILIES, Source.KORE, HttpMethod.POST)
     for family in ("Kore-", "X-Twilio-"), ("X-Twilio-", "Kore-"):
@@ -84,7 +84,7 @@ def test_a_forgery_with_both_families_has_two_right_signatures() -> None:
         assert isinstance(RECEIVER.check_request(request_alone), Verified)
 
 
-def test_twilios_token_stands_in_kores_header() -> None:
+def test_twilios_token_is_in_kores_header() -> None:
     request = forge(requests_to(URL), Forgery.TWILIO_SIGNATURE, Source.KORE, HttpMethod.POST)
     headers = dict(request.headers)
     assert len(headers["Kore-Idempotency-Token"]) == 36
@@ -92,7 +92,7 @@ def test_twilios_token_stands_in_kores_header() -> None:
     assert not [name for name in headers if "Twilio" in name]
 
 
-def test_a_changed_body_is_as_long_as_before() -> None:
+def test_a_changed_body_has_the_same_length() -> None:
     request = forge(requests_to(URL), Forgery.CHANGED_BODY, Source.KORE, HttpMethod.POST)
     assert dict(request.headers)["Content-Length"] == str(len(request.body))
     assert b"SimStatus=hacked" in request.body
@@ -108,13 +108,13 @@ def test_each_kind_of_event_is_sent() -> None:
 
 
 @pytest.mark.parametrize("payload", [*KINDS, *UNUSUAL])
-def test_no_two_callbacks_tell_the_same(payload: ProbeCallbackKind) -> None:
+def test_no_two_callbacks_are_equal(payload: ProbeCallbackKind) -> None:
     make = requests_to(URL)
     bodies = {make.callback(Source.KORE, payload=payload).body for _ in range(3)}
     assert len(bodies) == 3
 
 
-def test_unusual_values_are_what_their_names_say() -> None:
+def test_unusual_values_match_their_names() -> None:
     about = CallbackSubject("AC1", "HS1", "00")
     values = {
         payload: [
@@ -147,7 +147,7 @@ def test_two_callbacks_in_the_wrong_order_are_about_one_command() -> None:
     assert another["CommandSid"] != later["CommandSid"]
 
 
-def test_a_repeat_is_of_one_case_and_one_name() -> None:
+def test_a_repeat_depends_on_its_case_and_name() -> None:
     assert len({case.name for case in CASES}) == len(CASES)
     assert case_called("kore-post-hmac").plan == ForgedCase(
         Source.KORE, HttpMethod.POST, Forgery.HMAC

@@ -55,21 +55,21 @@ def request_to(url: str) -> OutgoingRequest:
     return requests_to(url).request(Source.KORE)
 
 
-async def test_a_request_is_sent_again_as_long_as_that_is_asked_for(sender: HttpTransport) -> None:
+async def test_a_request_is_repeated_while_the_receiver_asks_for_it(sender: HttpTransport) -> None:
     async with RecordingReceiver(UNAVAILABLE, close_without_answer) as receiver:
         answers = await session(sender).until_accepted(request_to(receiver.url()))
         assert [answer.status for answer in answers] == [503, None, 200]
         assert len({request.raw for request in receiver.requests}) == 1
 
 
-async def test_a_refusal_is_not_asked_for_twice(sender: HttpTransport) -> None:
+async def test_a_refused_request_is_not_repeated(sender: HttpTransport) -> None:
     refusal = b"HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n"
     async with RecordingReceiver(refusal) as receiver:
         answers = await session(sender).until_accepted(request_to(receiver.url()))
         assert [answer.status for answer in answers] == [403]
 
 
-async def test_who_hangs_up_leaves_before_the_answer(sender: HttpTransport) -> None:
+async def test_a_sender_that_hangs_up_leaves_before_the_answer(sender: HttpTransport) -> None:
     async with RecordingReceiver(hang := Hang()) as receiver:
         await session(sender).hang_up(request_to(receiver.url()))
         [request] = await receiver.wait_for(1)
@@ -92,7 +92,7 @@ async def test_a_connection_drops_at_the_first_byte_of_the_answer(sender: HttpTr
         await receiver.wait_for_ended(1)
 
 
-async def test_an_answer_that_does_not_come_is_no_reason_to_stay(sender: HttpTransport) -> None:
+async def test_a_missing_answer_does_not_keep_the_connection(sender: HttpTransport) -> None:
     async with RecordingReceiver(hang := Hang(), reset) as receiver:
         url = receiver.url()
         for _ in range(2):
@@ -117,7 +117,7 @@ async def test_an_answer_that_does_not_come_is_no_reason_to_stay(sender: HttpTra
         (Hang(), None, AttemptFailure.READ_TIMEOUT),
     ],
 )
-async def test_each_copy_that_is_sent_at_once_has_an_ending_of_its_own(
+async def test_each_of_several_simultaneous_copies_has_its_own_result(
     reply: bytes, status: int | None, failure: AttemptFailure | None, sender: HttpTransport
 ) -> None:
     async with RecordingReceiver(reply) as receiver:
@@ -128,7 +128,7 @@ async def test_each_copy_that_is_sent_at_once_has_an_ending_of_its_own(
     assert endings == {(200, None), (status, failure)}
 
 
-async def test_nobody_to_send_copies_to_is_an_ending(sender: HttpTransport) -> None:
+async def test_an_unreachable_receiver_is_a_result_for_copies_too(sender: HttpTransport) -> None:
     async with RecordingReceiver() as receiver:
         url = receiver.url()
     answers = await session(sender).send_at_once(request_to(url), copies=2)
@@ -136,20 +136,22 @@ async def test_nobody_to_send_copies_to_is_an_ending(sender: HttpTransport) -> N
     assert answers[0].words == "no connection: Connection refused"
 
 
-async def test_who_starts_anew_is_waited_for(sender: HttpTransport) -> None:
+async def test_a_restarting_receiver_is_awaited(sender: HttpTransport) -> None:
     async with RecordingReceiver(close_without_answer, BAD_GATEWAY) as receiver:
         await session(sender).until_it_is_up(lambda: request_to(receiver.url()))
         assert len(receiver.requests) == 3
 
 
-async def test_who_never_comes_back_is_not_waited_for_beyond_the_end(sender: HttpTransport) -> None:
+async def test_a_receiver_that_never_comes_back_is_awaited_only_until_the_end(
+    sender: HttpTransport,
+) -> None:
     async with RecordingReceiver() as receiver:
         url = receiver.url()
     with pytest.raises(ProbeStopped, match=r"the probe ended after 0\.2 s"):
         await session(sender, whole=0.2).until_it_is_up(lambda: request_to(url))
 
 
-async def test_four_silences_in_a_row_end_a_run_and_an_answer_between_does_not(
+async def test_four_missing_answers_in_a_row_end_a_run_unless_an_answer_comes_between(
     sender: HttpTransport,
 ) -> None:
     replies = [Hang(), Hang(), Hang(), OK, Hang(), Hang(), Hang(), Hang()]

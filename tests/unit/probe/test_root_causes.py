@@ -11,7 +11,7 @@ from tests.unit.probe.receivers import answered
 
 
 def answered_so(good: int, forged: int, **others: int) -> ProbeReport:
-    """Return a report in which cases are answered so, but for those whose names are given."""
+    """Return a report in which cases were answered like this, except those named."""
     results = list[CaseResult]()
     for case in CASES:
         status = others.get(case.name.replace("-", "_"))
@@ -29,7 +29,7 @@ def faults(report: ProbeReport) -> list[str]:
     return [fault.label for fault in report.faults]
 
 
-def test_a_right_receiver_has_no_fault() -> None:
+def test_a_correct_receiver_has_no_fault() -> None:
     report = answered_so(200, 403)
     assert report.is_ready
     assert report.is_complete
@@ -45,14 +45,14 @@ def test_a_200_to_everything_is_one_fault() -> None:
     }
 
 
-def test_one_forgery_that_is_refused_leaves_the_others_by_their_own_names() -> None:
+def test_one_refused_forgery_leaves_the_others_with_their_own_names() -> None:
     found = faults(answered_so(200, 200, twilio_post_wrong_secret=403, kore_post_wrong_secret=403))
     assert "answers-200-to-everything" not in found
     assert "ignores-twilio-signature" not in found
     assert {"accepts-changed-body", "accepts-unsigned", "accepts-hmac"} <= set(found)
 
 
-def test_a_family_that_is_not_checked_is_one_fault() -> None:
+def test_a_family_that_is_not_verified_is_one_fault() -> None:
     of_kore = {
         case.name.replace("-", "_"): 200
         for case in CASES
@@ -91,20 +91,20 @@ def test_a_method_that_is_always_refused_is_one_fault() -> None:
     assert faults(answered_so(200, 403, **by_get)) == ["refuses-get"]
 
 
-def test_one_value_that_is_refused_has_its_own_name() -> None:
+def test_one_refused_value_has_its_own_name() -> None:
     report = answered_so(200, 403, kore_get_long_values=414, twilio_post_empty_values=403)
     assert faults(report) == ["refuses-empty-values", "refuses-long-values"]
     assert report.faults[ReceiverFaultKind.REFUSES_LONG_VALUES] == ["kore-get-long-values"]
 
 
-def test_a_receiver_may_know_one_url_alone() -> None:
+def test_a_receiver_may_have_a_single_url() -> None:
     report = answered_so(200, 403, twilio_post_query=403, kore_post_query=403)
     assert report.is_ready
     assert report.is_complete
     assert report.count(CaseVerdict.NOT_FOR_IT) == 2
 
 
-def test_a_receiver_that_leaves_the_query_out_of_what_is_signed_is_told_from_that() -> None:
+def test_a_receiver_that_leaves_the_query_out_of_the_signed_url_is_recognised() -> None:
     report = answered_so(200, 403, twilio_post_query=403, twilio_post_added_query=200)
     assert faults(report) == ["refuses-query", "accepts-changed-query"]
 
@@ -120,7 +120,7 @@ def test_the_cases_of_a_report_are_in_the_order_of_the_table() -> None:
     assert [result.case for result in report.results] == [*CASES[:5]]
 
 
-def test_each_fault_has_a_name_and_words_of_its_own() -> None:
+def test_each_fault_has_a_name_and_a_text_of_its_own() -> None:
     assert len({fault.label for fault in ReceiverFaultKind}) == len(ReceiverFaultKind)
     for fault in ReceiverFaultKind:
         assert fault.what.endswith(".")

@@ -42,7 +42,7 @@ def test_a_single_turn_is_for_anybody() -> None:
     assert bench.given == ["A", "A"], "who asked first, as nobody had more"
 
 
-def test_accounts_that_wait_take_turns_however_many_each_waits_for() -> None:
+def test_waiting_accounts_take_turns_however_many_requests_each_has() -> None:
     bench = Turns(1)
     bench.ask("A", 50)
     bench.ask("B", 2)
@@ -52,7 +52,7 @@ def test_accounts_that_wait_take_turns_however_many_each_waits_for() -> None:
     assert "".join(bench.given) == "AABCAB"
 
 
-def test_where_turns_are_not_shared_out_one_account_may_hold_all() -> None:
+def test_if_turns_are_not_shared_one_account_may_hold_all() -> None:
     bench = Turns(4, shared=False)
     bench.ask("A", 10)
     assert bench.given == ["A"] * 4
@@ -62,7 +62,7 @@ def test_where_turns_are_not_shared_out_one_account_may_hold_all() -> None:
     assert bench.given[4:] == ["A", "B"]
 
 
-def test_who_waits_no_longer_gets_none() -> None:
+def test_a_caller_that_stopped_waiting_gets_no_turn() -> None:
     turns, given = FairSemaphore(1), list[str]()
     assert turns.try_take("A")
     one = turns.ask("B", lambda: given.append("one"))
@@ -76,7 +76,7 @@ def test_who_waits_no_longer_gets_none() -> None:
     assert not turns.are_waited_for
 
 
-def test_nobody_overtakes_the_others_of_the_same_account() -> None:
+def test_callers_of_the_same_account_do_not_overtake_each_other() -> None:
     bench = Turns(2)
     bench.ask("A", 2)
     assert bench.given == ["A"]
@@ -84,7 +84,7 @@ def test_nobody_overtakes_the_others_of_the_same_account() -> None:
     assert bench.turns.try_take("B")
 
 
-async def test_who_waits_gets_the_turn_that_comes_free_and_who_gives_up_does_not() -> None:
+async def test_a_waiting_caller_gets_the_free_turn_and_a_cancelled_one_does_not() -> None:
     turns = FairSemaphore(1)
     await turns.take("A")
     given_up, waiting = (asyncio.create_task(turns.take("A")) for _ in range(2))
@@ -97,7 +97,7 @@ async def test_who_waits_gets_the_turn_that_comes_free_and_who_gives_up_does_not
     assert (turns.taken, turns.are_waited_for) == (1, False)
 
 
-async def test_a_turn_that_comes_as_somebody_gives_up_is_the_next_ones() -> None:
+async def test_a_turn_that_comes_free_at_a_cancellation_goes_to_the_next_caller() -> None:
     turns = FairSemaphore(1)
     await turns.take("A")
     given_up, waiting = (asyncio.create_task(turns.take("A")) for _ in range(2))

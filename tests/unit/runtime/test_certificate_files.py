@@ -30,7 +30,7 @@ def a_server() -> ssl.SSLContext:
     return ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 
 
-def test_what_is_loaded_is_shown(authority: trustme.CA, files: tuple[Path, Path]) -> None:
+def test_a_loaded_certificate_is_used(authority: trustme.CA, files: tuple[Path, Path]) -> None:
     serving, calling = a_server(), ssl.create_default_context()
     load_certificate(serving, *files, "certificate")
     authority.configure_trust(calling)
@@ -80,7 +80,7 @@ def _with_an_encrypted_key(certificate: Path, key: Path) -> None:
         (_with_an_encrypted_key, r"the key \S+own\.key is encrypted; give one that needs no"),
     ],
 )
-def test_what_cant_be_used_is_named(
+def test_unusable_files_are_named(
     files: tuple[Path, Path], spoil: Callable[[Path, Path], None], why: str
 ) -> None:
     spoil(*files)
@@ -88,6 +88,6 @@ def test_what_cant_be_used_is_named(
         load_certificate(a_server(), *files, "badge")
 
 
-def test_a_folder_is_no_file(tmp_path: Path) -> None:
+def test_a_folder_is_not_a_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="can't be read: Is a directory"):
         require_readable(tmp_path)

@@ -49,7 +49,7 @@ async def pass_seconds(bench: Bench, count: int) -> None:
         await all_has_run()
 
 
-async def test_an_outage_is_said_once_at_its_beginning_and_once_at_its_end(
+async def test_an_outage_is_logged_once_at_its_start_and_once_at_its_end(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
     bench.is_away = True
@@ -64,7 +64,7 @@ async def test_an_outage_is_said_once_at_its_beginning_and_once_at_its_end(
     assert {record.levelname for record in caplog.records} == {"ERROR", "WARNING"}
 
 
-async def test_it_is_over_when_the_database_is_back_though_nobody_asks(bench: Bench) -> None:
+async def test_it_ends_when_the_database_is_back_even_without_requests(bench: Bench) -> None:
     bench.is_away = True
     bench.outage.failed(FULL)
     await pass_seconds(bench, 2)
@@ -74,12 +74,12 @@ async def test_it_is_over_when_the_database_is_back_though_nobody_asks(bench: Be
     assert bench.outage.is_over
 
 
-async def test_while_there_is_none_the_database_is_not_asked(bench: Bench) -> None:
+async def test_without_an_outage_the_database_is_not_queried(bench: Bench) -> None:
     await pass_seconds(bench, 5)
     assert bench.commits == 0
 
 
-async def test_who_asks_whether_it_is_ready_begins_and_ends_it_too(
+async def test_a_readiness_check_begins_and_ends_it_too(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
     bench.is_away = True
@@ -93,7 +93,7 @@ async def test_who_asks_whether_it_is_ready_begins_and_ends_it_too(
     assert len(caplog.messages) == 2
 
 
-async def test_each_outage_counts_what_it_refused_itself(
+async def test_each_outage_counts_its_own_refusals(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
     for refused in (2, 1):
@@ -108,7 +108,7 @@ async def test_each_outage_counts_what_it_refused_itself(
     ]
 
 
-async def test_loops_that_try_again_fill_no_log(
+async def test_retrying_loops_do_not_fill_the_log(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
     bench.is_away = True

@@ -27,6 +27,6 @@ def test_it_is_synced_and_closed(
         os.fstat(descriptor)
 
 
-def test_what_is_not_there_cant_be_synced(tmp_path: Path) -> None:
+def test_a_missing_file_cannot_be_synced(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         sync(tmp_path / "gone")

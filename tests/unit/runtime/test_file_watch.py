@@ -18,7 +18,7 @@ def files(tmp_path: Path) -> tuple[Path, Path]:
     return paths
 
 
-async def test_a_change_of_any_of_them_is_noticed(files: tuple[Path, Path]) -> None:
+async def test_a_change_of_any_file_is_noticed(files: tuple[Path, Path]) -> None:
     for path in files:
         watch = FileWatch(*files, look_every=OFTEN)
         path.write_text("something else")
@@ -26,7 +26,7 @@ async def test_a_change_of_any_of_them_is_noticed(files: tuple[Path, Path]) -> N
         assert await asyncio.wait_for(watch.changed(), 5) == watch.state()
 
 
-async def test_a_file_that_is_gone_has_changed_once(files: tuple[Path, Path]) -> None:
+async def test_a_deleted_file_counts_as_one_change(files: tuple[Path, Path]) -> None:
     watch = FileWatch(*files, look_every=OFTEN)
     files[0].unlink()
 
@@ -35,7 +35,7 @@ async def test_a_file_that_is_gone_has_changed_once(files: tuple[Path, Path]) ->
         await asyncio.wait_for(watch.changed(), 10 * OFTEN)
 
 
-async def test_who_asks_for_a_look_waits_for_no_change(files: tuple[Path, Path]) -> None:
+async def test_a_requested_check_does_not_wait_for_a_change(files: tuple[Path, Path]) -> None:
     watch = FileWatch(*files, look_every=60)
     watch.look_now()
 

@@ -39,7 +39,7 @@ class Limits:
         (4096, 4096, 5000, 4096),
     ],
 )
-def test_it_is_raised_to_what_is_enough_or_may_be(
+def test_it_is_raised_to_the_needed_number_or_the_maximum(
     soft: int, hard: int, needed: int, then: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limits = Limits(soft, hard)
@@ -49,14 +49,14 @@ def test_it_is_raised_to_what_is_enough_or_may_be(
     assert limits.now == (then, hard)
 
 
-def test_where_it_can_not_be_raised_it_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_limit_that_cannot_be_raised_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     limits = Limits(256, 1024, may_raise=False)
     monkeypatch.setattr(open_files.resource, "getrlimit", limits.getrlimit)
     monkeypatch.setattr(open_files.resource, "setrlimit", limits.setrlimit)
     assert raise_limit(5000) == 256
 
 
-def test_no_limit_is_counted_as_much(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_limit_counts_as_a_high_one(monkeypatch: pytest.MonkeyPatch) -> None:
     limits = Limits(UNLIMITED, UNLIMITED)
     monkeypatch.setattr(open_files.resource, "getrlimit", limits.getrlimit)
     assert open_files_limit() == raise_limit(5000) == 65_536

@@ -41,7 +41,7 @@ def a_certificate_error(message: str) -> ssl.SSLCertVerificationError:
         (a_certificate_error("certificate has expired"), "certificate has expired"),
     ],
 )
-def test_an_error_is_told_in_plain_words(error: OSError, text: str) -> None:
+def test_an_error_is_reported_in_plain_words(error: OSError, text: str) -> None:
     assert error_text(error) == text
 
 
@@ -63,7 +63,7 @@ def test_an_error_is_told_in_plain_words(error: OSError, text: str) -> None:
         (socket.gaierror(errno.EMFILE, "a number of the system's, by chance"), None),
     ],
 )
-def test_what_this_machine_lacks_is_told_by_the_number(
+def test_shortages_of_this_machine_are_recognised_by_the_error_number(
     error: OSError, shortage: AttemptFailure | None
 ) -> None:
     assert shortage_of(error) is shortage
@@ -79,7 +79,7 @@ def test_a_refusal_says_what_failed_and_why(tmp_path: Path) -> None:
         (tmp_path / "plan").read_bytes()
 
 
-def test_a_refusal_may_say_what_to_do(tmp_path: Path) -> None:
+def test_a_refusal_may_include_advice(tmp_path: Path) -> None:
     with (
         pytest.raises(ConfigurationError, match=r": No such file or directory; make one$"),
         refusing("the plan can't be read", "make one"),

@@ -48,7 +48,7 @@ def test_both_are_needed(tmp_path: Path) -> None:
     assert "tls_key is given, so give tls_cert, too" in refusal_of(None, key)
 
 
-def test_files_that_can_not_be_used_are_named(tmp_path: Path) -> None:
+def test_unusable_files_are_named(tmp_path: Path) -> None:
     certificate, key = write(tmp_path)
     missing = tmp_path / "none.pem"
     assert f"the file {missing} can't be read" in refusal_of(missing, key)
@@ -59,7 +59,7 @@ def test_files_that_can_not_be_used_are_named(tmp_path: Path) -> None:
     assert "belong together" in refusal_of(certificate, key)
 
 
-def test_a_certificate_outside_of_its_time_is_named(tmp_path: Path) -> None:
+def test_a_certificate_outside_of_its_validity_is_named(tmp_path: Path) -> None:
     certificate, key = write(tmp_path, since=-30, until=-1)
     expired = f"the certificate {certificate} has expired at 2026-10-31 12:00 UTC; renew it"
     assert refusal_of(certificate, key) == expired
@@ -69,7 +69,7 @@ def test_a_certificate_outside_of_its_time_is_named(tmp_path: Path) -> None:
     assert server_context(certificate, key)
 
 
-def test_no_old_version_of_tls_is_spoken(tmp_path: Path) -> None:
+def test_no_old_version_of_tls_is_accepted(tmp_path: Path) -> None:
     context = server_context(*write(tmp_path), now=NOW)
     assert context.minimum_version == ssl.TLSVersion.TLSv1_2
 
@@ -90,7 +90,7 @@ async def until_said(caplog: pytest.LogCaptureFixture, said: str) -> None:
     await until(lambda: any(said in message for message in caplog.messages))
 
 
-async def test_a_renewed_one_is_taken_over(
+async def test_a_renewed_certificate_is_loaded(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -101,7 +101,7 @@ async def test_a_renewed_one_is_taken_over(
         assert shown.context() is not before
 
 
-async def test_a_broken_one_is_not_and_is_reported_once(
+async def test_a_broken_certificate_is_not_loaded_and_reported_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with watching(tmp_path) as shown:
@@ -122,7 +122,7 @@ async def test_a_broken_one_is_not_and_is_reported_once(
         assert shown.context() is not before
 
 
-async def test_it_is_read_again_when_somebody_asks_for_that(
+async def test_it_is_read_again_on_request(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)

@@ -48,7 +48,7 @@ async def nothing(clock: SetClock) -> None:
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.5, 59.0, 61.0, 7200.0])
-def test_a_sleep_takes_as_long_as_it_is_until_its_instant(seconds: float) -> None:
+def test_a_sleep_lasts_until_its_instant(seconds: float) -> None:
     assert slept(timedelta(seconds=seconds), nothing) == pytest.approx(seconds)
 
 
@@ -56,9 +56,9 @@ def test_a_sleep_into_the_past_takes_no_time() -> None:
     assert slept(-HOUR, nothing) == 0
 
 
-def test_a_clock_that_is_put_forward_is_noticed_within_a_minute() -> None:
+def test_a_clock_set_forward_is_noticed_within_a_minute() -> None:
     assert slept(10 * HOUR, lambda clock: clock.jump(20 * HOUR, after=90)) == pytest.approx(120)
 
 
-def test_a_clock_that_is_set_back_prolongs_no_sleep() -> None:
+def test_a_clock_set_back_does_not_prolong_a_sleep() -> None:
     assert slept(HOUR, lambda clock: clock.jump(-20 * HOUR, after=90)) == pytest.approx(3600)

@@ -7,7 +7,7 @@ import pytest
 from ringback.runtime.undo import on_failure
 
 
-def test_what_ends_well_is_not_undone() -> None:
+def test_successful_work_is_not_undone() -> None:
     undone = list[str]()
     with on_failure(lambda: undone.append("undone")):
         pass
@@ -15,7 +15,7 @@ def test_what_ends_well_is_not_undone() -> None:
 
 
 @pytest.mark.parametrize("failure", [ValueError, KeyboardInterrupt, asyncio.CancelledError])
-def test_any_failure_undoes_it_and_goes_on(failure: type[BaseException]) -> None:
+def test_any_failure_undoes_it_and_is_raised(failure: type[BaseException]) -> None:
     undone = list[str]()
     with pytest.raises(failure), on_failure(lambda: undone.append("undone")):
         raise failure

@@ -37,14 +37,14 @@ class Sleepers:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
-def test_it_goes_as_its_base_goes() -> None:
+def test_it_runs_like_its_base() -> None:
     base = FakeClock()
     clock = VirtualClock(base)
     base.advance(SECOND)
     assert (clock.now(), clock.ahead) == (NOW + SECOND, timedelta(0))
 
 
-async def test_an_advance_comes_on_top_of_what_the_base_has_gone() -> None:
+async def test_an_advance_is_added_to_the_time_of_the_base() -> None:
     base = FakeClock()
     clock = VirtualClock(base)
     clock.advance(DAY)
@@ -68,13 +68,13 @@ async def test_a_stopped_clock_stands_still_until_it_is_advanced() -> None:
 
 
 @pytest.mark.parametrize("until", [NOW, NOW - SECOND], ids=["now", "past"])
-async def test_an_instant_that_has_come_is_not_slept_for(until: datetime) -> None:
+async def test_a_sleep_until_a_past_instant_returns_at_once(until: datetime) -> None:
     sleepers = Sleepers(VirtualClock.stopped(at=NOW))
     await sleepers.add("at once", until)
     assert sleepers.woken == ["at once"]
 
 
-async def test_a_sleeper_wakes_when_the_base_gets_there() -> None:
+async def test_a_sleeper_wakes_when_the_base_reaches_the_instant() -> None:
     base = FakeClock()
     sleepers = Sleepers(VirtualClock(base, ahead=DAY))
     await sleepers.add("a second", NOW + DAY + SECOND)
@@ -110,9 +110,7 @@ async def test_sleepers_wake_in_the_order_of_their_instants() -> None:
     await sleepers.end()
 
 
-async def test_those_who_sleep_until_the_same_instant_wake_in_the_order_in_which_they_came() -> (
-    None
-):
+async def test_sleepers_until_the_same_instant_wake_in_the_order_of_their_calls() -> None:
     clock = VirtualClock(FakeClock())
     sleepers = Sleepers(clock)
     for name in ("first", "second", "third"):
@@ -122,7 +120,7 @@ async def test_those_who_sleep_until_the_same_instant_wake_in_the_order_in_which
     assert sleepers.woken == ["first", "second", "third"]
 
 
-async def test_who_does_not_sleep_any_more_is_not_woken() -> None:
+async def test_a_cancelled_sleeper_is_not_woken() -> None:
     clock = VirtualClock(FakeClock())
     sleepers = Sleepers(clock)
     given_up = await sleepers.add("given up", NOW + SECOND)
@@ -134,7 +132,7 @@ async def test_who_does_not_sleep_any_more_is_not_woken() -> None:
     assert sleepers.woken == ["patient"]
 
 
-async def test_who_is_cut_short_while_waking_is_no_harm_to_the_others() -> None:
+async def test_a_sleeper_cancelled_while_waking_does_not_harm_the_others() -> None:
     clock = VirtualClock(FakeClock())
     sleepers = Sleepers(clock)
     cut_short = await sleepers.add("cut short", NOW + SECOND)
@@ -146,7 +144,7 @@ async def test_who_is_cut_short_while_waking_is_no_harm_to_the_others() -> None:
     assert sleepers.woken == ["later"]
 
 
-async def test_what_keeps_it_is_told_before_it_is_later() -> None:
+async def test_the_new_time_is_saved_before_the_clock_advances() -> None:
     told = list[tuple[timedelta, datetime]]()
     clock = VirtualClock(FakeClock(), ahead=DAY, keep=lambda ahead: told.append((ahead, now())))
     now = clock.now
@@ -154,7 +152,7 @@ async def test_what_keeps_it_is_told_before_it_is_later() -> None:
     assert told == [(DAY + SECOND, NOW + DAY)]
 
 
-async def test_where_it_cant_be_kept_it_is_not_made_later() -> None:
+async def test_if_saving_fails_the_clock_does_not_advance() -> None:
     def fail(ahead: timedelta) -> None:
         raise OSError("the disk is full")
 

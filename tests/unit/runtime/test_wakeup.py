@@ -34,7 +34,7 @@ async def waiting(wakeup: Wakeup, until: datetime | None) -> AsyncIterator[async
 
 
 @pytest.mark.parametrize("until", [None, NOW + SECOND], ids=["for ever", "until an instant"])
-async def test_who_waits_returns_when_it_is_woken(wakeup: Wakeup, until: datetime | None) -> None:
+async def test_a_wait_returns_when_it_is_woken(wakeup: Wakeup, until: datetime | None) -> None:
     async with waiting(wakeup, until) as task:
         assert not task.done()
         wakeup.wake()
@@ -43,7 +43,7 @@ async def test_who_waits_returns_when_it_is_woken(wakeup: Wakeup, until: datetim
 
 
 @pytest.mark.parametrize("until", [None, NOW + SECOND], ids=["for ever", "until an instant"])
-async def test_woken_while_busy_the_next_wait_returns_at_once(
+async def test_if_woken_while_busy_the_next_wait_returns_at_once(
     wakeup: Wakeup, until: datetime | None
 ) -> None:
     wakeup.wake()
@@ -51,7 +51,7 @@ async def test_woken_while_busy_the_next_wait_returns_at_once(
         assert task.done()
 
 
-async def test_woken_often_while_busy_only_one_wait_returns_at_once(wakeup: Wakeup) -> None:
+async def test_if_woken_often_while_busy_only_one_wait_returns_at_once(wakeup: Wakeup) -> None:
     for _ in range(3):
         wakeup.wake()
     await wakeup.wait(None)
@@ -59,9 +59,7 @@ async def test_woken_often_while_busy_only_one_wait_returns_at_once(wakeup: Wake
         assert not task.done()
 
 
-async def test_who_waits_wakes_at_the_instant_and_not_before(
-    wakeup: Wakeup, clock: FakeClock
-) -> None:
+async def test_a_wait_ends_at_the_instant_and_not_before(wakeup: Wakeup, clock: FakeClock) -> None:
     async with waiting(wakeup, NOW + SECOND) as task:
         clock.advance(SECOND - timedelta(microseconds=1))
         await all_has_run()
@@ -72,9 +70,7 @@ async def test_who_waits_wakes_at_the_instant_and_not_before(
 
 
 @pytest.mark.parametrize("until", [NOW, NOW - SECOND], ids=["now", "past"])
-async def test_an_instant_that_has_come_lets_the_wait_return_at_once(
-    wakeup: Wakeup, until: datetime
-) -> None:
+async def test_a_past_instant_lets_the_wait_return_at_once(wakeup: Wakeup, until: datetime) -> None:
     async with waiting(wakeup, until) as task:
         assert task.done()
 
@@ -91,9 +87,7 @@ async def test_the_instant_of_an_earlier_wait_wakes_nobody(
         assert not task.done()
 
 
-async def test_a_wait_that_was_cut_short_leaves_nothing_behind(
-    wakeup: Wakeup, clock: FakeClock
-) -> None:
+async def test_a_cancelled_wait_leaves_nothing_behind(wakeup: Wakeup, clock: FakeClock) -> None:
     async with waiting(wakeup, NOW + SECOND):
         pass
     clock.advance(2 * SECOND)
@@ -101,10 +95,10 @@ async def test_a_wait_that_was_cut_short_leaves_nothing_behind(
         assert not task.done()
 
 
-# ---- whether it is quiet -------------------------------------------------------------------------
+# ---- being quiet ---------------------------------------------------------------------------------
 
 
-async def test_it_is_quiet_while_somebody_waits(wakeup: Wakeup) -> None:
+async def test_it_is_quiet_while_a_wait_is_in_progress(wakeup: Wakeup) -> None:
     assert not wakeup.is_quiet
     async with waiting(wakeup, NOW + SECOND):
         assert wakeup.is_quiet
@@ -119,7 +113,7 @@ async def test_it_is_not_quiet_once_it_is_woken(wakeup: Wakeup) -> None:
         assert not wakeup.is_quiet
 
 
-async def test_it_is_not_quiet_from_the_instant_on_although_nobody_has_woken_yet(
+async def test_it_is_not_quiet_after_the_instant_even_if_the_wait_has_not_returned_yet(
     wakeup: Wakeup, clock: FakeClock
 ) -> None:
     async with waiting(wakeup, NOW + SECOND):
@@ -127,7 +121,7 @@ async def test_it_is_not_quiet_from_the_instant_on_although_nobody_has_woken_yet
         assert not wakeup.is_quiet
 
 
-async def test_the_instant_of_an_earlier_wait_says_nothing_of_the_next_one(
+async def test_the_instant_of_an_earlier_wait_does_not_affect_the_next_one(
     wakeup: Wakeup, clock: FakeClock
 ) -> None:
     async with waiting(wakeup, NOW + SECOND):

@@ -33,12 +33,12 @@ def refusal_of(tmp_path: Path, text: str) -> str:
     return str(refused.value).removeprefix(str(tmp_path / "ringback.toml"))
 
 
-def test_without_any_there_are_the_two_of_the_notice(tmp_path: Path) -> None:
+def test_without_custom_sources_there_are_the_two_of_the_notice(tmp_path: Path) -> None:
     assert loaded(tmp_path, "").sources == BUILT_IN
     assert list(BUILT_IN) == [Source.TWILIO, Source.KORE]
 
 
-def test_a_source_is_its_headers_its_signature_and_its_tokens(tmp_path: Path) -> None:
+def test_a_source_consists_of_headers_a_signature_and_tokens(tmp_path: Path) -> None:
     sources = loaded(tmp_path, ACME).sources
     acme = sources["acme"]
     assert list(sources) == ["twilio", "kore", "acme"]
@@ -56,7 +56,7 @@ def test_a_source_is_its_headers_its_signature_and_its_tokens(tmp_path: Path) ->
     assert acme.content_type == BUILT_IN[Source.KORE].content_type
 
 
-def test_a_header_that_it_names_itself_keeps_its_place(tmp_path: Path) -> None:
+def test_a_header_that_the_source_lists_itself_keeps_its_place(tmp_path: Path) -> None:
     text = ACME.replace('"User-Agent: Acme/1.0"', '"content-type: {content_type}", "HOST: {host}"')
     names = [header.name for header in loaded(tmp_path, text).sources["acme"].headers]
     assert names == [
@@ -69,20 +69,20 @@ def test_a_header_that_it_names_itself_keeps_its_place(tmp_path: Path) -> None:
     ]
 
 
-def test_it_has_its_own_content_type_and_way_out_where_it_says_so(tmp_path: Path) -> None:
+def test_a_source_may_have_its_own_content_type_and_egress(tmp_path: Path) -> None:
     text = ACME + 'content_type = "application/x-form"\negress = "192.0.2.7"\n'
     settings = loaded(tmp_path, text)
     assert settings.sources["acme"].content_type == "application/x-form"
     assert settings.egresses.by_source["acme"] == Direct(("192.0.2.7",))
 
 
-def test_the_policy_knows_it(tmp_path: Path) -> None:
+def test_the_policy_may_use_a_custom_source(tmp_path: Path) -> None:
     phase = '[[phases]]\nname = "only"\ndefault = "acme"\nmay_ask = ["acme", "kore"]\n'
     (only,) = loaded(tmp_path, ACME + phase).policy.phases
     assert (only.default, only.may_ask) == ("acme", {"acme", "kore"})
 
 
-def test_a_source_that_nobody_adds_is_refused_in_a_phase(tmp_path: Path) -> None:
+def test_an_undefined_source_is_refused_in_a_phase(tmp_path: Path) -> None:
     phase = '[[phases]]\nname = "only"\ndefault = "emca"\nmay_ask = ["acme"]\n'
     assert refusal_of(tmp_path, ACME + phase).startswith(
         ":7: default: 'emca' is not a source; it must be twilio, kore or acme"
@@ -112,7 +112,7 @@ def test_a_source_that_nobody_adds_is_refused_in_a_phase(tmp_path: Path) -> None
         ("User-Agent: Acme/1.0", "x-id: 7", ":4: the header x-id is given twice"),
     ],
 )
-def test_what_can_not_be_used_is_refused_by_its_line(
+def test_an_unusable_source_is_refused_by_its_line(
     tmp_path: Path, right: str, wrong: str, why: str
 ) -> None:
     assert refusal_of(tmp_path, ACME.replace(right, wrong, 1)).startswith(why)
@@ -128,7 +128,7 @@ def test_what_can_not_be_used_is_refused_by_its_line(
         ("egress", "'http://user:hush@x'", ":5: 'http://***@x' can't be used as an egress"),
     ],
 )
-def test_a_value_that_can_not_be_is_refused_without_secrets(
+def test_an_impossible_value_is_refused_without_showing_secrets(
     tmp_path: Path, key: str, value: str, why: str
 ) -> None:
     given = f"{key} = {value}\n"

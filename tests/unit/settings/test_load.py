@@ -41,7 +41,7 @@ def refusal_of(
     return str(refused.value)
 
 
-# ---- where a value comes from --------------------------------------------------------------------
+# ---- sources of a value --------------------------------------------------------------------------
 
 
 DEFAULTS_OF_DEV = Settings(
@@ -94,11 +94,11 @@ DEFAULTS_OF_DEV = Settings(
 )
 
 
-def test_without_anything_said_the_defaults_of_dev_hold() -> None:
+def test_without_settings_dev_has_its_defaults() -> None:
     assert load({}, {}) == DEFAULTS_OF_DEV
 
 
-def test_serve_trusts_nobody_persists_drains_longer_simulates_less_and_goes_by_the_date() -> None:
+def test_serve_has_stricter_defaults_than_dev_and_follows_the_date() -> None:
     assert load({}, {}, command=ServerCommand.SERVE) == replace(
         DEFAULTS_OF_DEV,
         phase=None,
@@ -127,7 +127,7 @@ def test_a_flag_beats_the_environment_and_the_file(write_file: WriteFile) -> Non
     assert load(flags, {"RINGBACK_PORT": "2222"}).port == 3333
 
 
-def test_each_setting_is_taken_from_the_highest_place_that_has_it(write_file: WriteFile) -> None:
+def test_each_setting_is_taken_from_the_highest_source_that_has_it(write_file: WriteFile) -> None:
     flags = {"settings": write_file('host = "::1"\nport = 1111'), "host": None}
     settings = load(flags, {"RINGBACK_PORT": "2222"})
     assert (settings.host, settings.port) == ("::1", 2222)
@@ -196,7 +196,7 @@ def test_the_flag_for_the_file_beats_the_environment(write_file: WriteFile) -> N
         ("warn_before", "2d, 12h", (timedelta(days=2), timedelta(hours=12))),
     ],
 )
-def test_a_setting_is_read_alike_from_the_flag_and_the_environment(
+def test_a_setting_is_parsed_alike_from_the_flag_and_the_environment(
     name: str, text: str, value: object
 ) -> None:
     variable = f"RINGBACK_{name.upper()}"
@@ -247,13 +247,13 @@ def test_a_setting_is_read_alike_from_the_flag_and_the_environment(
         ('egress.away = "any"', "egress", {"away": ANY}),
     ],
 )
-def test_a_file_says_it_in_the_words_of_toml(
+def test_a_file_uses_the_types_of_toml(
     line: str, name: str, value: object, write_file: WriteFile
 ) -> None:
     assert getattr(load({"settings": write_file(line)}, {}), name) == value
 
 
-# ---- what can't be used is refused, naming its place --------------------------------------------
+# ---- invalid values are refused, with the source that they come from -----------------------------
 
 BAD_VALUES = [
     ("port", "http", "'http' is not a port"),
@@ -351,21 +351,21 @@ def test_a_bad_value_in_the_file_is_refused_by_its_line(
         ('allow = [["loopback"]]', "text in quotes or a list of them"),
     ],
 )
-def test_a_value_of_another_kind_is_refused_with_the_kinds_that_will_do(
+def test_a_value_of_the_wrong_type_is_refused_with_the_valid_types(
     line: str, what: str, write_file: WriteFile
 ) -> None:
     path = write_file(line)
     assert refusal_of({"settings": path}) == f"{path}:1: {line}: this must be {what}"
 
 
-def test_a_table_in_the_place_of_a_value_is_refused(write_file: WriteFile) -> None:
+def test_a_table_instead_of_a_value_is_refused(write_file: WriteFile) -> None:
     path = write_file("[port]\nhttp = 80")
     assert refusal_of({"settings": path}) == (
         f"{path}:1: port = {{'http': 80}}: this must be text in quotes or a number"
     )
 
 
-def test_a_long_value_is_not_shown_whole(write_file: WriteFile) -> None:
+def test_a_long_value_is_truncated_in_the_error(write_file: WriteFile) -> None:
     path = write_file(f'allow = ["{"x" * 200}", 1.5]')
     assert len(refusal_of({"settings": path})) < len(path) + 160
 
@@ -382,11 +382,11 @@ def test_an_empty_host_would_be_all_addresses_and_is_refused() -> None:
     )
 
 
-def test_an_empty_folder_would_be_the_one_that_we_are_in_and_is_refused() -> None:
+def test_an_empty_folder_would_be_the_current_one_and_is_refused() -> None:
     assert refusal_of({"data": ""}) == "--data is empty; leave it out, or say ringback-data"
 
 
-def test_a_duration_that_no_calendar_holds_is_refused() -> None:
+def test_a_duration_beyond_the_calendar_is_refused() -> None:
     assert "the maximum is 3650d" in refusal_of({"update_takes": "999999999d"})
 
 
@@ -395,7 +395,7 @@ def test_a_date_near_the_end_of_the_calendar_is_refused() -> None:
 
 
 @pytest.mark.parametrize("name", ["phase", "at"])
-def test_an_empty_value_stands_for_none_where_there_is_none_by_default(name: str) -> None:
+def test_an_empty_value_means_none_if_the_default_is_none(name: str) -> None:
     assert load({name: ""}, {}) == load({}, {})
 
 
@@ -403,7 +403,7 @@ def test_an_instant_before_the_calendar_begins_is_refused() -> None:
     assert refusal_of({"at": "0001-01-01T00:00:00+14:00"}).startswith("--at")
 
 
-def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "none.toml"
     assert refusal_of({"settings": str(path)}) == (
         f"the settings file {path} can't be read: No such file or directory"
@@ -428,12 +428,10 @@ def test_a_file_that_is_not_utf8_is_refused_by_its_line(tmp_path: Path) -> None:
     assert refusal_of({"settings": str(path)}) == f"{path}:3: this is not TOML: it is not UTF-8"
 
 
-# ---- names that nobody knows, or not here --------------------------------------------------------
+# ---- names that are unknown, or invalid for a command --------------------------------------------
 
 
-def test_a_mistyped_name_in_the_file_is_refused_with_the_one_that_was_meant(
-    write_file: WriteFile,
-) -> None:
+def test_a_mistyped_name_in_the_file_is_refused_with_a_suggestion(write_file: WriteFile) -> None:
     path = write_file("host = '::1'\nprot = 8080")
     assert refusal_of({"settings": path}) == (
         f"{path}:2: there is no setting prot; did you mean port?"
@@ -448,13 +446,13 @@ def test_an_unknown_name_in_the_file_is_refused_with_the_known_ones(write_file: 
     assert "log_format" not in refusal
 
 
-def test_a_mistyped_variable_is_refused_with_the_one_that_was_meant() -> None:
+def test_a_mistyped_variable_is_refused_with_a_suggestion() -> None:
     assert refusal_of({}, {"RINGBACK_PROT": "1"}) == (
         "the environment: there is no setting RINGBACK_PROT; did you mean RINGBACK_PORT?"
     )
 
 
-def test_the_variables_of_others_are_none_of_our_business() -> None:
+def test_variables_of_other_programs_are_ignored() -> None:
     assert load({}, {"PORT": "1", "MY_RINGBACK_PROT": "1"}) == load({}, {})
 
 
@@ -463,7 +461,7 @@ SETTINGS_OF_SERVE = ["log_format", "log_level"]
 
 
 @pytest.mark.parametrize("name", SETTINGS_OF_DEV)
-def test_serve_refuses_a_variable_that_is_for_dev(name: str) -> None:
+def test_serve_refuses_a_variable_for_dev(name: str) -> None:
     variable = f"RINGBACK_{name.upper()}"
     assert refusal_of({}, {variable: "x"}, command=ServerCommand.SERVE) == (
         f"the environment: {variable} is a setting of `ringback dev`, and this is"
@@ -472,7 +470,7 @@ def test_serve_refuses_a_variable_that_is_for_dev(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SETTINGS_OF_DEV)
-def test_serve_refuses_a_line_that_is_for_dev(name: str, write_file: WriteFile) -> None:
+def test_serve_refuses_a_line_for_dev(name: str, write_file: WriteFile) -> None:
     path = write_file(f'port = 0\n{name} = "x"')
     assert refusal_of({"settings": path}, command=ServerCommand.SERVE) == (
         f"{path}:2: {name} is a setting of `ringback dev`, and this is `ringback serve`; remove it"
@@ -480,7 +478,7 @@ def test_serve_refuses_a_line_that_is_for_dev(name: str, write_file: WriteFile) 
 
 
 @pytest.mark.parametrize("name", SETTINGS_OF_SERVE)
-def test_dev_refuses_what_is_for_serve(name: str) -> None:
+def test_dev_refuses_settings_for_serve(name: str) -> None:
     variable = f"RINGBACK_{name.upper()}"
     assert f"{variable} is a setting of `ringback serve`" in refusal_of({}, {variable: "x"})
 
@@ -495,18 +493,18 @@ def test_all_other_settings_are_for_both(name: str, write_file: WriteFile) -> No
 @pytest.mark.parametrize(
     ("name", "text"), [("log_format", "xml"), ("log_level", "loud"), ("log_level", "INFO")]
 )
-def test_how_serve_logs_is_one_of_few_words(name: str, text: str) -> None:
+def test_the_log_format_of_serve_is_one_of_a_few_words(name: str, text: str) -> None:
     refusal = refusal_of({name: text}, command=ServerCommand.SERVE)
     assert refusal.startswith(f"--{name.replace('_', '-')}: '{text}' must be ")
 
 
-# ---- the ways out, and their secrets -------------------------------------------------------------
+# ---- egress, and its secrets ---------------------------------------------------------------------
 
 SECRET = "http://user:se/cret@proxy.example:3128"
 
 
 @pytest.mark.parametrize("name", ["twilio_egress", "kore_egress"])
-def test_no_refusal_of_a_proxy_tells_its_password(name: str, write_file: WriteFile) -> None:
+def test_no_refusal_of_a_proxy_shows_its_password(name: str, write_file: WriteFile) -> None:
     for text in (SECRET, SECRET.removeprefix("http://"), f"{SECRET},127.0.0.1", f"x{SECRET}"):
         told = [
             refusal_of({name: text}),
@@ -518,14 +516,14 @@ def test_no_refusal_of_a_proxy_tells_its_password(name: str, write_file: WriteFi
         assert not [refusal for refusal in told if "se/cret" in refusal or "user" in refusal]
 
 
-def test_a_refused_proxy_is_told_by_its_host(write_file: WriteFile) -> None:
+def test_a_refused_proxy_is_reported_by_its_host(write_file: WriteFile) -> None:
     path = write_file(f'kore_egress = "{SECRET}"')
     assert refusal_of({"settings": path}).startswith(
         f'{path}:1: kore_egress = "http://***@proxy.example:3128": '
     )
 
 
-def test_a_message_that_would_tell_the_password_is_not_passed_on() -> None:
+def test_a_message_with_the_password_is_not_passed_on() -> None:
     def tell(text: str) -> None:
         raise ValueError(f"I can't read {text}")
 
@@ -540,7 +538,7 @@ def test_an_at_sign_in_a_setting_without_secrets_hides_nothing() -> None:
     assert "'a@5s' is not a valid duration" in refusal_of({"schedule": "a@5s"})
 
 
-def test_each_source_has_its_way_out_and_urls_may_name_others(write_file: WriteFile) -> None:
+def test_each_source_has_its_egress_and_urls_may_name_others(write_file: WriteFile) -> None:
     path = write_file(
         'twilio_egress = "127.0.0.2"\n[egress]\ndublin-1 = ["127.0.0.3", "127.0.0.4"]'
     )
@@ -561,7 +559,7 @@ def test_each_source_has_its_way_out_and_urls_may_name_others(write_file: WriteF
         ('"" = "any"', " = \"any\": the name '' can't be used in a URL"),
     ],
 )
-def test_a_named_way_out_that_is_none_is_refused_by_its_line(
+def test_an_invalid_named_egress_is_refused_by_its_line(
     line: str, why: str, write_file: WriteFile
 ) -> None:
     path = write_file(f"\n[egress]\n{line}")
@@ -575,7 +573,7 @@ def test_egress_in_the_file_is_a_table(write_file: WriteFile) -> None:
     )
 
 
-def test_what_callbacks_may_go_to_is_one_guard() -> None:
+def test_the_permitted_addresses_and_ports_make_one_guard() -> None:
     settings = load(
         {"allow": "10.0.0.0/8", "callback_ports": "443", "callback_schemes": "https"}, {}
     )
@@ -597,7 +595,7 @@ def certificates(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_files_of_certificates_are_taken_by_their_paths(certificates: Path) -> None:
+def test_certificate_files_are_loaded_by_their_paths(certificates: Path) -> None:
     flags = {
         "extra_ca_file": str(certificates / "ca.pem"),
         "client_cert_file": str(certificates / "cert.pem"),
@@ -627,7 +625,7 @@ def test_files_of_certificates_are_taken_by_their_paths(certificates: Path) -> N
         ({"tls_cert": "cert.pem", "tls_key": "other.pem"}, "--tls-cert", "belong together"),
     ],
 )
-def test_a_file_that_can_not_be_used_is_refused_at_once(
+def test_an_unusable_file_is_refused_at_once(
     flags: dict[str, str], blamed: str, why: str, certificates: Path
 ) -> None:
     refusal = refusal_of({name: str(certificates / file) for name, file in flags.items()})
@@ -635,7 +633,7 @@ def test_a_file_that_can_not_be_used_is_refused_at_once(
     assert why in refusal
 
 
-def test_such_a_file_is_refused_by_the_line_that_names_it(write_file: WriteFile) -> None:
+def test_an_unusable_file_is_refused_by_the_line_that_names_it(write_file: WriteFile) -> None:
     path = write_file('port = 0\nextra_ca_file = "/none.pem"')
     assert refusal_of({"settings": path}).startswith(f'{path}:2: extra_ca_file = "/none.pem": ')
 
@@ -649,7 +647,7 @@ def test_phase_and_at_exclude_each_other() -> None:
     )
 
 
-def test_phase_and_at_exclude_each_other_wherever_they_stand(write_file: WriteFile) -> None:
+def test_phase_and_at_exclude_each_other_in_any_source(write_file: WriteFile) -> None:
     flags = {"settings": write_file("at = 2024-10-20")}
     assert "exclude each other" in refusal_of(flags, {"RINGBACK_PHASE": "after"})
 
@@ -664,17 +662,17 @@ def test_an_unknown_phase_is_refused_with_the_known_ones() -> None:
     )
 
 
-def test_an_unknown_phase_is_refused_by_the_place_that_it_came_from() -> None:
+def test_an_unknown_phase_is_refused_by_its_source() -> None:
     assert refusal_of({}, {"RINGBACK_PHASE": "later"}).startswith("RINGBACK_PHASE")
 
 
-def test_serve_takes_the_phases_of_the_file_and_their_dates(write_file: WriteFile) -> None:
+def test_serve_uses_the_phases_of_the_file_and_their_dates(write_file: WriteFile) -> None:
     settings = load({"settings": write_file(POLICY)}, {}, command=ServerCommand.SERVE)
     assert settings.phase is None
     assert [phase.name for phase in settings.policy.phases] == ["old", "new"]
 
 
-# ---- a policy of one's own -----------------------------------------------------------------------
+# ---- custom policies -----------------------------------------------------------------------------
 
 POLICY = """
 [[phases]]
@@ -717,7 +715,7 @@ def test_the_file_holds_an_account_and_a_url_prefix(write_file: WriteFile) -> No
 @pytest.mark.parametrize(
     "until", ["2027-06-01", '"2027-06-01"', "2027-06-01T00:00:00Z", "2027-06-01 02:00:00+02:00"]
 )
-def test_a_hold_of_the_file_may_have_an_end(until: str, write_file: WriteFile) -> None:
+def test_a_hold_in_the_file_may_have_an_end(until: str, write_file: WriteFile) -> None:
     path = write_file(f'[[holds]]\nphase = "before"\naccount_sid = "AC1"\nuntil = {until}')
     (hold,) = load({"settings": path}, {}).policy.holds
     assert hold == PhaseHold("before", account_sid="AC1", until=datetime(2027, 6, 1, tzinfo=UTC))
@@ -858,7 +856,7 @@ HOLD_FORM = "a hold has phase, account_sid or url_prefix or both, and may have u
         ),
     ],
 )
-def test_a_policy_that_leaves_something_undefined_is_refused_by_its_line(
+def test_an_incomplete_policy_is_refused_by_its_line(
     right: str, wrong: str, line: int, why: str, write_file: WriteFile
 ) -> None:
     path = write_file(POLICY.replace(right, wrong, 1))
@@ -876,7 +874,7 @@ def test_a_policy_that_leaves_something_undefined_is_refused_by_its_line(
         ("holds = [3]", HOLD_FORM),
     ],
 )
-def test_a_policy_that_is_no_table_is_refused_by_its_line(
+def test_a_policy_that_is_not_a_table_is_refused_by_its_line(
     text: str, form: str, write_file: WriteFile
 ) -> None:
     path = write_file(f"port = 0\n{text}")
@@ -890,7 +888,7 @@ def test_a_policy_that_is_no_table_is_refused_by_its_line(
 
 
 def uncommented(text: str) -> str:
-    """The example file with all settings of `serve` in its comments, and its tables."""
+    """Return the example file with the settings of `serve` from its comments, and its tables."""
     names = [setting.name for setting in SETTINGS if setting.is_for(ServerCommand.SERVE)]
     head, mark, tables = text.partition("# ---- tables")
     setting = re.compile(rf"^# (?=({'|'.join(names)}) = )", re.MULTILINE)
@@ -901,7 +899,7 @@ def uncommented(text: str) -> str:
     )
 
 
-def test_the_example_as_it_stands_is_what_serve_does_anyway() -> None:
+def test_the_unchanged_example_has_the_defaults_of_serve() -> None:
     example = load({"settings": str(ROOT / "docs/ringback.toml")}, {}, command=ServerCommand.SERVE)
     assert example == load({}, {}, command=ServerCommand.SERVE)
 
@@ -912,9 +910,7 @@ def test_the_example_has_each_setting_once(setting: Setting) -> None:
     assert len(re.findall(rf"^# {setting.name} = ", example, re.MULTILINE)) == 1
 
 
-def test_all_that_the_example_offers_can_be_taken_in(
-    write_file: WriteFile, certificates: Path
-) -> None:
+def test_all_settings_of_the_example_are_valid(write_file: WriteFile, certificates: Path) -> None:
     example = (ROOT / "docs/ringback.toml").read_text("utf-8")
     in_place = re.sub(r'"(?=(ca|cert|key)\.pem")', f'"{certificates}/', uncommented(example))
     settings = load({"settings": write_file(in_place)}, {}, command=ServerCommand.SERVE)

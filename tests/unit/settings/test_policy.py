@@ -42,7 +42,7 @@ def test_ten_times_as_many_holds_take_ten_times_as_many_steps() -> None:
     assert steps_of(lambda: policy_in(many)) < 11 * steps_of(lambda: policy_in(few))
 
 
-def test_the_line_of_the_hold_that_can_not_be_used_is_found_in_as_many() -> None:
+def test_the_line_of_an_unusable_hold_is_found_in_as_many_steps() -> None:
     wrong = '[[holds]]\nphase = "later"\n'
 
     def refuse(file: SettingsFile) -> None:

@@ -87,7 +87,7 @@ def test_without_phases_those_of_the_notice_are_written_out() -> None:
     assert [phase.since for phase in phases] == [None, NOTICE.phases[1].since, END]
 
 
-def test_a_phase_that_there_is_not_is_refused() -> None:
+def test_an_unknown_phase_is_refused() -> None:
     with pytest.raises(
         ConfigurationError, match="there is no phase 'later'; the policy has before, after"
     ):
@@ -104,20 +104,20 @@ def test_a_hold_gets_an_end_after_its_last_word() -> None:
     )
 
 
-def test_a_hold_is_changed_where_it_stands() -> None:
+def test_a_hold_is_changed_in_its_place() -> None:
     slow = PhaseHold("after", url_prefix="https://slow.example/#1")
     edited = put_hold(file_of(FILE), slow)
     assert changed(FILE, edited) == (["phase = 'before'"], ['phase = "after"'])
 
 
-def test_an_end_is_moved_or_taken_out() -> None:
+def test_an_end_is_changed_or_removed() -> None:
     text = put_hold(file_of(FILE), PhaseHold("before", "AC1", until=END))
     later = put_hold(file_of(text), PhaseHold("before", "AC1", until=END.replace(month=7)))
     assert changed(text, later) == (["until = 2027-06-01"], ["until = 2027-07-01"])
     assert put_hold(file_of(text), PhaseHold("before", "AC1")) == FILE
 
 
-def test_what_is_there_already_changes_nothing() -> None:
+def test_an_edit_without_effect_changes_nothing() -> None:
     assert put_hold(file_of(FILE), PhaseHold("before", "AC1")) == FILE
 
 
@@ -129,7 +129,7 @@ def test_a_new_hold_comes_last() -> None:
     )
 
 
-def test_a_new_hold_stands_before_one_that_would_decide_in_its_place() -> None:
+def test_a_new_hold_comes_before_one_that_would_take_precedence() -> None:
     edited = put_hold(file_of(FILE), PhaseHold("after", "AC1", "https://b.example/"))
     assert edited == FILE.replace(
         "# Another.\n",
@@ -150,12 +150,12 @@ def test_a_hold_in_no_phase_is_refused() -> None:
         put_hold(file_of(FILE), PhaseHold("later", "AC1"))
 
 
-def test_a_hold_is_found_by_just_its_account_and_prefix() -> None:
+def test_a_hold_is_found_by_its_exact_account_and_prefix() -> None:
     assert held(file_of(FILE), "AC1", None) == PhaseHold("before", "AC1")
     assert held(file_of(FILE), "AC1", "https://b.example/") is None
 
 
-def test_a_released_hold_is_gone_with_its_words_and_no_others() -> None:
+def test_releasing_a_hold_removes_exactly_its_text() -> None:
     edited = release(file_of(FILE), "AC1", None)
     gone, new = changed(FILE, edited)
     assert (gone, new) == (['phase = "before"', 'account_sid = "AC1"'], [])
@@ -165,7 +165,7 @@ def test_a_released_hold_is_gone_with_its_words_and_no_others() -> None:
     assert policy_in(file_of(edited)).holds == ()
 
 
-def test_a_hold_that_was_added_and_released_leaves_the_text_as_it_was() -> None:
+def test_adding_and_releasing_a_hold_leaves_the_text_unchanged() -> None:
     added = put_hold(file_of(FILE), PhaseHold("after", "AC2"))
     assert release(file_of(added), "AC2", None) == FILE
 
@@ -178,7 +178,7 @@ def test_a_hold_that_was_added_and_released_leaves_the_text_as_it_was() -> None:
         (None, None, "every callback"),
     ],
 )
-def test_a_hold_that_there_is_not_can_not_be_released(
+def test_an_unknown_hold_cannot_be_released(
     account_sid: str | None, url_prefix: str | None, whose: str
 ) -> None:
     with pytest.raises(ConfigurationError, match=f"there is no hold of {whose};"):
@@ -198,13 +198,13 @@ def test_line_endings_and_the_end_of_the_file_stay(ending: str, last: str) -> No
     assert policy_in(file_of(ended)).holds == (PhaseHold("before", "AC1", until=END),)
 
 
-def test_an_empty_file_takes_a_hold() -> None:
+def test_a_hold_can_be_added_to_an_empty_file() -> None:
     assert put_hold(file_of(""), PhaseHold("before", "AC1")) == (
         '[[holds]]\nphase = "before"\naccount_sid = "AC1"\n'
     )
 
 
-def test_a_text_that_would_say_something_else_is_refused() -> None:
+def test_an_edit_that_would_change_something_else_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="is written in a way that can't be edited here"):
         put_hold(file_of(FILE), PhaseHold("after", account_sid="", url_prefix="https://b.example/"))
 
@@ -222,7 +222,7 @@ def test_a_text_that_would_say_something_else_is_refused() -> None:
         ),
     ],
 )
-def test_what_can_not_be_edited_is_refused(text: str, why: str) -> None:
+def test_a_text_that_cannot_be_edited_is_refused(text: str, why: str) -> None:
     with pytest.raises(ConfigurationError, match=why):
         put_hold(file_of(text), PhaseHold("after", "AC1"))
     if "holds = " in text:

@@ -7,7 +7,7 @@ from ringback.settings.setting_definitions import ServerCommand
 from ringback.settings.settings_reloader import SettingsReloader
 
 
-def test_a_policy_of_settings_is_held_in_their_phase() -> None:
+def test_a_policy_of_settings_is_fixed_to_their_phase() -> None:
     held = SettingsReloader({"phase": "after"}, {}, ServerCommand.DEV).load()
     by_date = SettingsReloader({"at": "2024-10-20"}, {}, ServerCommand.DEV).load()
     assert held.effective_policy == NOTICE.held_in("after")
@@ -23,7 +23,7 @@ def test_a_policy_of_settings_is_held_in_their_phase() -> None:
         ({}, {}, None),
     ],
 )
-def test_the_file_is_the_one_that_was_named(
+def test_the_file_is_the_named_one(
     flags: dict[str, str | None], environment: dict[str, str], path: str | None
 ) -> None:
     assert SettingsReloader(flags, environment, ServerCommand.SERVE).path == path

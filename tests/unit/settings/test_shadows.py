@@ -132,7 +132,7 @@ def test_a_share_may_be_the_smallest_or_all(percent: int, read: Read) -> None:
         ("= 10", "= true", 6, "percent = True must be a whole number from 1 to 100"),
     ],
 )
-def test_what_cannot_be_used_is_refused_by_its_line(
+def test_an_unusable_shadow_is_refused_by_its_line(
     right: str, wrong: str, *, line: int, why: str, read: Read, path: Path
 ) -> None:
     assert right in SHADOW
@@ -141,7 +141,7 @@ def test_what_cannot_be_used_is_refused_by_its_line(
     assert str(refusal.value) == f"{path}:{line}: {why}; {FORM}"
 
 
-def test_shadows_that_are_no_tables_are_refused(read: Read, path: Path) -> None:
+def test_shadows_that_are_not_tables_are_refused(read: Read, path: Path) -> None:
     with pytest.raises(ConfigurationError) as refusal:
         read('shadows = "kore"')
     assert str(refusal.value) == (

@@ -29,7 +29,7 @@ def refusal_of(path: str) -> str:
     ("command", "devices", "data_per_day"),
     [(ServerCommand.DEV, "127.64.0.0/10", 1_000_000), (ServerCommand.SERVE, "100.64.0.0/10", 0)],
 )
-def test_without_anything_said_the_simulated_network_is_normal(
+def test_without_settings_the_simulated_network_is_normal(
     command: ServerCommand, devices: str, data_per_day: int
 ) -> None:
     assert load({}, {}, command=command).simulation == SimulationSettings(
@@ -41,7 +41,7 @@ def test_without_anything_said_the_simulated_network_is_normal(
     )
 
 
-def test_the_simulated_network_is_set_by_all_of_its_settings(write_file: WriteFile) -> None:
+def test_the_simulated_network_has_all_of_its_settings(write_file: WriteFile) -> None:
     path = write_file(f'[scenarios]\n{SIM_SID} = "slow"\n{ACCOUNT_SID} = "no-stock"')
     flags = {
         "settings": path,
@@ -64,7 +64,7 @@ def test_the_simulated_network_is_set_by_all_of_its_settings(write_file: WriteFi
     )
 
 
-def test_a_scenario_holds_for_a_sid_in_either_letter_case(write_file: WriteFile) -> None:
+def test_a_scenario_applies_to_a_sid_in_either_letter_case(write_file: WriteFile) -> None:
     path = write_file(f'[scenarios]\nHS{SIM_SID[2:].upper()} = "slow"')
     assert load({"settings": path}, {}).simulation.scenario_of(SIM_SID) is SCENARIOS["slow"]
 
@@ -99,7 +99,7 @@ def test_a_scenario_is_set_for_a_sim_of_either_product(sid: str, write_file: Wri
         (f'{SIM_SID}.is = "slow"', f"{SIM_SID} = {{'is': 'slow'}}: this must be text in quotes"),
     ],
 )
-def test_a_scenario_for_what_is_none_is_refused_by_its_line(
+def test_a_scenario_for_an_invalid_sid_is_refused_by_its_line(
     line: str, why: str, write_file: WriteFile
 ) -> None:
     path = write_file(f"port = 0\n[scenarios]\n{line}")
@@ -112,6 +112,6 @@ def test_scenarios_in_the_file_are_a_table(line: str, write_file: WriteFile) -> 
     assert refusal_of(path) == (f'{path}:1: scenarios must be a table [scenarios] of name = "text"')
 
 
-def test_the_table_of_scenarios_is_meant_by_a_name_that_is_near(write_file: WriteFile) -> None:
+def test_a_mistyped_name_of_the_table_is_refused_with_a_suggestion(write_file: WriteFile) -> None:
     path = write_file('[scenarois]\nHS0 = "slow"')
     assert refusal_of(path) == (f"{path}:1: there is no setting scenarois; did you mean scenarios?")

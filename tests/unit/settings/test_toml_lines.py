@@ -62,16 +62,16 @@ def test_each_key_has_the_line_that_it_begins_on() -> None:
     }
 
 
-def test_lines_end_as_they_may_in_toml_and_nowhere_else() -> None:
+def test_lines_end_only_as_toml_allows() -> None:
     text = 'host = "a\u2028b"\r\n\r\nport = 1\r\n'
     assert tomllib.loads(text)["port"] == 1
     assert lines_of(text) == {("host",): 1, ("port",): 3}
 
 
-def test_a_file_of_nothing_has_no_keys() -> None:
+def test_an_empty_file_has_no_keys() -> None:
     for text in ("", "\n", "# port = 1"):
         assert lines_of(text) == dict[KeyPath, int]()
 
 
-def test_the_last_line_needs_no_end() -> None:
+def test_the_last_line_needs_no_line_break() -> None:
     assert lines_of("port = 1\nhost = 2") == {("port",): 1, ("host",): 2}

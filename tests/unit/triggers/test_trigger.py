@@ -58,7 +58,9 @@ def test_there_is_a_trigger_for_each_callback_and_outcome() -> None:
 
 
 @each_trigger
-def test_what_a_trigger_promises_are_parameters_of_its_callback(pulled: TriggerDefinition) -> None:
+def test_the_promises_of_a_trigger_are_parameters_of_its_callback(
+    pulled: TriggerDefinition,
+) -> None:
     kind, _, _ = pulled.name.partition(".")
     known = {name for name, _ in PARAMETERS[KINDS[kind]]}
     assert pulled.calls_back
@@ -70,9 +72,7 @@ def a_record(**parameters: str) -> dict[str, dict[str, str]]:
 
 
 @each_trigger
-def test_a_trigger_asks_the_api_of_the_product_whose_callback_it_is(
-    pulled: TriggerDefinition,
-) -> None:
+def test_a_trigger_uses_the_api_of_its_callbacks_product(pulled: TriggerDefinition) -> None:
     kind, _, _ = pulled.name.partition(".")
     assert pulled.product == ("wireless" if kind in ("wireless", "command") else "supersim")
 
