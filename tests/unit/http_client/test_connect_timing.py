@@ -10,7 +10,7 @@ from ringback.http_client.connect_timing import ConnectStep, ConnectTimer
 from tests.networks import MadeUpTime, in_made_up_time
 
 
-def test_each_step_is_timed_and_the_last_one_begun_is_where_it_is() -> None:
+def test_each_step_is_timed_and_the_last_one_begun_is_the_present_one() -> None:
     async def story(loop: MadeUpTime) -> tuple[ConnectStep, RequestTimings]:
         timing = ConnectTimer(loop.time)
         for step, seconds in ((ConnectStep.LOOK_UP, 1), (ConnectStep.CONNECT, 2)):
@@ -23,7 +23,7 @@ def test_each_step_is_timed_and_the_last_one_begun_is_where_it_is() -> None:
     assert timings == pytest.approx((3000, 1000, 2000, None, 7))
 
 
-def test_a_step_that_fails_has_taken_its_time_too() -> None:
+def test_the_time_of_a_failing_step_counts_too() -> None:
     async def story(loop: MadeUpTime) -> RequestTimings:
         timing = ConnectTimer(loop.time)
         with suppress(ConnectionError), timing.taking(ConnectStep.TLS):
@@ -34,7 +34,7 @@ def test_a_step_that_fails_has_taken_its_time_too() -> None:
     assert in_made_up_time(story) == pytest.approx((1000, None, None, 1000, None))
 
 
-def test_waiting_for_a_turn_of_ours_is_in_no_step_and_leaves_as_much_time_as_there_was() -> None:
+def test_waiting_for_a_slot_counts_for_no_step_and_not_against_the_limit() -> None:
     async def story(loop: MadeUpTime) -> None:
         timing = ConnectTimer(lambda: loop.time() * 2)  # another clock, which runs twice as fast
         async with asyncio.timeout(5) as timing.limit:
@@ -50,7 +50,7 @@ def test_waiting_for_a_turn_of_ours_is_in_no_step_and_leaves_as_much_time_as_the
     in_made_up_time(story)
 
 
-def test_while_it_waits_nothing_is_up_and_what_is_left_afterwards_is() -> None:
+def test_the_limit_cannot_end_during_a_wait_for_a_slot() -> None:
     async def story(loop: MadeUpTime) -> float:
         timing = ConnectTimer(loop.time)
         with suppress(TimeoutError):

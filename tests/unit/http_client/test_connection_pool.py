@@ -39,7 +39,7 @@ async def kept(
     return connections
 
 
-async def test_the_one_that_was_used_last_is_used_next(receiver: RecordingReceiver) -> None:
+async def test_the_most_recently_used_connection_is_used_next(receiver: RecordingReceiver) -> None:
     pool, route = ConnectionPool(LONG), a_route(receiver.port)
     one, other = await kept(pool, receiver, 2)
     assert [pool.take(route, HERE) for _ in range(3)] == [other, one, None]
@@ -48,7 +48,7 @@ async def test_the_one_that_was_used_last_is_used_next(receiver: RecordingReceiv
     await pool.close()
 
 
-async def test_one_serves_just_its_own_way(receiver: RecordingReceiver) -> None:
+async def test_a_connection_serves_only_its_own_route(receiver: RecordingReceiver) -> None:
     pool, port = ConnectionPool(LONG), receiver.port
     (connection,) = await kept(pool, receiver, 1)
     fixed = Direct(("127.0.0.9",))
@@ -67,7 +67,7 @@ async def test_one_serves_just_its_own_way(receiver: RecordingReceiver) -> None:
     [(KeepAliveLimits(3600, per_peer=1), 1), (KeepAliveLimits(3600, in_all=1), 0)],
     ids=["the next one of a peer", "the oldest of all"],
 )
-async def test_more_than_may_be_kept_is_closed(
+async def test_connections_above_the_limit_are_closed(
     receiver: RecordingReceiver, limits: KeepAliveLimits, closed: int
 ) -> None:
     pool = ConnectionPool(limits)
@@ -77,7 +77,7 @@ async def test_more_than_may_be_kept_is_closed(
     connections[1 - closed].close()
 
 
-def test_each_is_closed_when_its_time_is_up() -> None:
+def test_each_connection_is_closed_at_the_end_of_its_time() -> None:
     async def story(loop: MadeUpTime) -> list[float]:
         pool, ends = ConnectionPool(KeepAliveLimits(seconds=4)), list[float]()
         network = MadeUpNetwork(lambda _: OK, after=0)
@@ -96,7 +96,7 @@ def test_each_is_closed_when_its_time_is_up() -> None:
     assert in_made_up_time(story) == pytest.approx([4, 5])
 
 
-async def test_those_to_a_peer_that_has_closed_one_are_looked_at_first() -> None:
+async def test_connections_to_a_peer_that_closed_one_are_checked_first() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         pool, connections, there = ConnectionPool(LONG), list[HttpConnection](), []
@@ -116,7 +116,7 @@ async def test_those_to_a_peer_that_has_closed_one_are_looked_at_first() -> None
         there[1].close()
 
 
-async def test_one_that_is_lost_is_not_kept(receiver: RecordingReceiver) -> None:
+async def test_a_lost_connection_is_not_kept(receiver: RecordingReceiver) -> None:
     pool = ConnectionPool(LONG)
     one, other = await kept(pool, receiver, 2)
     pool.lost(other)
@@ -126,9 +126,7 @@ async def test_one_that_is_lost_is_not_kept(receiver: RecordingReceiver) -> None
         connection.close()
 
 
-async def test_room_is_made_by_the_one_that_is_idle_for_longest(
-    receiver: RecordingReceiver,
-) -> None:
+async def test_the_connection_idle_for_longest_makes_room(receiver: RecordingReceiver) -> None:
     pool = ConnectionPool(LONG)
     pool.make_room()
     one, other = await kept(pool, receiver, 2)
@@ -138,7 +136,9 @@ async def test_room_is_made_by_the_one_that_is_idle_for_longest(
     other.close()
 
 
-async def test_all_are_closed_where_the_machine_needs_them(receiver: RecordingReceiver) -> None:
+async def test_all_are_closed_if_the_machine_needs_their_descriptors(
+    receiver: RecordingReceiver,
+) -> None:
     pool = ConnectionPool(LONG)
     connections = await kept(pool, receiver, 3)
     pool.clear()
@@ -146,7 +146,7 @@ async def test_all_are_closed_where_the_machine_needs_them(receiver: RecordingRe
     assert pool.take(a_route(receiver.port), HERE) is None
 
 
-async def test_closing_ends_what_is_idle_and_what_comes_later(receiver: RecordingReceiver) -> None:
+async def test_closing_ends_idle_connections_and_later_ones(receiver: RecordingReceiver) -> None:
     pool = ConnectionPool(LONG)
     later = await connected_to(receiver)
     connections = await kept(pool, receiver, 2)
@@ -156,7 +156,7 @@ async def test_closing_ends_what_is_idle_and_what_comes_later(receiver: Recordin
     await later.gone
 
 
-def test_of_so_many_it_is_known_that_their_connections_end_the_latest(
+def test_the_end_of_a_limited_number_of_connections_is_remembered(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     @dataclass(eq=False)

@@ -86,7 +86,7 @@ async def status_over(connection: HttpConnection) -> int | None:
     return response and response.status
 
 
-async def test_a_connection_takes_a_place_until_it_is_gone() -> None:
+async def test_a_connection_occupies_a_slot_until_it_is_closed() -> None:
     bench = Bench()
     async with RecordingReceiver() as receiver:
         connection = a_connected(await bench.open(receiver.port))
@@ -99,7 +99,7 @@ async def test_a_connection_takes_a_place_until_it_is_gone() -> None:
 
 
 @pytest.mark.parametrize(("fresh", "count"), [(False, 1), (True, 2)])
-async def test_one_that_is_kept_to_an_address_just_found_is_taken_unless_it_has_to_be_new(
+async def test_a_kept_connection_to_a_found_address_is_used_unless_a_new_one_is_required(
     fresh: bool, count: int
 ) -> None:
     bench = Bench()
@@ -114,7 +114,7 @@ async def test_one_that_is_kept_to_an_address_just_found_is_taken_unless_it_has_
         await bench.pool.close()
 
 
-async def test_a_name_that_is_known_is_no_step() -> None:
+async def test_a_cached_name_is_not_a_step() -> None:
     bench, timing = Bench(), ConnectTimer(asyncio.get_running_loop().time)
     await bench.resolver.look_up("a.example")
     async with RecordingReceiver() as receiver:
@@ -124,27 +124,27 @@ async def test_a_name_that_is_known_is_no_step() -> None:
     assert timings.connect is not None
 
 
-async def test_no_way_of_the_egress_is_told_without_an_address() -> None:
+async def test_an_unusable_egress_is_reported_without_an_address() -> None:
     reached = await Bench().open(80, egress=Direct(("2001:db8::1",)))
     assert reached == NoAnswerOutcome(
         AttemptFailure.EGRESS, "no local address of this egress leads to where a.example port 80 is"
     )
 
 
-async def test_what_the_look_up_says_ends_it() -> None:
+async def test_a_failed_lookup_ends_the_attempt() -> None:
     reached = await Bench(resolver=a_resolver("10.0.0.1")).open(80)
     assert isinstance(reached, NoAnswerOutcome)
     assert reached.failure is AttemptFailure.GUARD
 
 
-async def test_a_place_is_free_again_where_nobody_is_reached() -> None:
+async def test_a_slot_is_free_again_if_connecting_fails() -> None:
     bench = Bench()
     reached = await bench.open(free_port())
     assert isinstance(reached, NoAnswerOutcome)
     assert (reached.failure, bench.places.taken) == (AttemptFailure.CONNECT, 0)
 
 
-async def test_who_gives_up_leaves_neither_a_connection_nor_a_place() -> None:
+async def test_a_cancelled_caller_leaves_neither_a_connection_nor_a_slot() -> None:
     bench = Bench()
     # The receiver waits for a request, and does not answer the TLS handshake.
     async with RecordingReceiver() as receiver:
@@ -159,7 +159,7 @@ async def test_who_gives_up_leaves_neither_a_connection_nor_a_place() -> None:
         assert bench.places.taken == 0
 
 
-async def test_an_idle_connection_makes_room_for_one_to_another_place() -> None:
+async def test_an_idle_connection_makes_room_for_one_to_another_destination() -> None:
     bench = Bench(most=1)
     async with RecordingReceiver() as one, RecordingReceiver() as other:
         first = a_connected(await bench.open(one.port))
@@ -170,7 +170,7 @@ async def test_an_idle_connection_makes_room_for_one_to_another_place() -> None:
         second.close()
 
 
-def test_waiting_for_a_place_takes_none_of_the_time_to_connect() -> None:
+def test_waiting_for_a_slot_takes_none_of_the_time_to_connect() -> None:
     async def story(loop: MadeUpTime) -> tuple[float, float]:
         bench = Bench(MadeUpNetwork(lambda _: OK, after=1), most=1)
         first = a_connected(await bench.open(80))
@@ -213,7 +213,7 @@ async def _never(_: str) -> list[str]:
     ids=["look-up", "connect", "tls"],
 )
 @pytest.mark.parametrize("total", [60, 5])
-def test_what_is_too_slow_is_told_by_the_step_that_it_is_at(
+def test_a_timeout_is_reported_with_its_step(
     a_bench: Callable[[], Bench], failure: AttemptFailure, why: str, total: float
 ) -> None:
     async def story(loop: MadeUpTime) -> tuple[Any, float, int]:
@@ -269,7 +269,7 @@ async def test_tls_is_a_step_of_its_own(authority: trustme.CA, network: SystemNe
         connection.close()
 
 
-async def test_a_certificate_of_another_leaves_neither_a_connection_nor_a_place(
+async def test_a_wrong_certificate_leaves_neither_a_connection_nor_a_slot(
     authority: trustme.CA, network: SystemNetwork
 ) -> None:
     bench = Bench(network)
@@ -281,7 +281,7 @@ async def test_a_certificate_of_another_leaves_neither_a_connection_nor_a_place(
     assert bench.places.taken == 0
 
 
-def test_a_receiver_that_speaks_before_tls_is_not_spoken_to() -> None:
+def test_a_receiver_that_sends_before_tls_gets_nothing() -> None:
     async def story(loop: MadeUpTime) -> Any:
         network = MadeUpNetwork(lambda _: OK, after=1, greeting=b"220 mail.example ESMTP\r\n")
         reached = await Bench(network).open(443, tls=True)

@@ -85,7 +85,7 @@ async def exchange_over(connection: HttpConnection | NoAnswerOutcome) -> object:
     return ending[1] and ending[1].status
 
 
-async def test_the_first_address_that_lets_us_is_taken() -> None:
+async def test_the_first_address_that_accepts_is_used() -> None:
     network = WatchedNetwork(SystemNetwork())
     async with RecordingReceiver() as receiver:
         port = receiver.port
@@ -102,7 +102,7 @@ async def test_it_leaves_from_the_address_of_the_peer() -> None:
         assert receiver.clients == ["127.0.0.5"]
 
 
-async def test_where_none_lets_us_each_reason_is_told_once_and_no_address() -> None:
+async def test_if_all_fail_each_reason_is_reported_once_without_addresses() -> None:
     port = free_port()
     reached = await dial([NOBODY, "127.0.0.8"], port)
     assert reached == NoAnswerOutcome(
@@ -110,7 +110,7 @@ async def test_where_none_lets_us_each_reason_is_told_once_and_no_address() -> N
     )
 
 
-def test_each_address_keeps_the_others_waiting_for_its_share() -> None:
+def test_each_address_delays_the_others_by_its_share_of_the_time() -> None:
     async def story(loop: MadeUpTime) -> tuple[HttpConnection | NoAnswerOutcome, float]:
         silent = {f"192.0.2.{number}": 3600.0 for number in range(3)}
         reached = await dial(
@@ -136,7 +136,7 @@ def test_each_address_keeps_the_others_waiting_for_its_share() -> None:
         (errno.EADDRNOTAVAIL, AttemptFailure.NO_LOCAL_PORT, [NOBODY, "127.0.0.8"]),
     ],
 )
-async def test_what_this_machine_lacks_is_told_before_what_receivers_do(
+async def test_shortages_of_this_machine_are_reported_before_failures_of_receivers(
     number: int, failure: AttemptFailure, tried: list[str]
 ) -> None:
     network = failing({NOBODY: OSError(number, "")})
@@ -146,7 +146,7 @@ async def test_what_this_machine_lacks_is_told_before_what_receivers_do(
     assert [address for address, _ in network.connected] == tried
 
 
-async def test_an_address_of_ours_that_is_not_there_is_egress() -> None:
+async def test_a_missing_local_address_is_egress() -> None:
     port = free_port()
     reached = await dial([HERE, NOBODY], port, egress=Direct(("192.0.2.1",)))
     assert reached == NoAnswerOutcome(
@@ -159,7 +159,7 @@ async def test_an_address_of_ours_that_is_not_there_is_egress() -> None:
 # ---- through a proxy
 
 
-async def test_a_proxy_is_asked_for_each_address_until_it_lets_us() -> None:
+async def test_a_proxy_is_asked_for_each_address_until_it_accepts_one() -> None:
     async with RecordingReceiver() as receiver, RecordingProxy(b"HTTP/1.1 502 No\r\n\r\n") as it:
         timing = ConnectTimer(asyncio.get_running_loop().time)
         egress = Proxy("proxy.example", it.port)
@@ -194,7 +194,7 @@ async def test_a_proxy_with_two_addresses_is_tried_at_both() -> None:
         ),
     ],
 )
-async def test_a_proxy_that_is_not_there_is_the_operators(
+async def test_an_unreachable_proxy_is_the_operators_fault(
     proxies: Callable[[], CachingResolver], why: str
 ) -> None:
     port = free_port()
@@ -204,7 +204,7 @@ async def test_a_proxy_that_is_not_there_is_the_operators(
     )
 
 
-async def test_what_the_machine_lacks_to_reach_a_proxy_is_a_shortage() -> None:
+async def test_a_shortage_when_connecting_to_a_proxy_is_a_shortage() -> None:
     async def resolve(host: str) -> list[str]:
         raise OSError(errno.EMFILE, "")
 
@@ -244,7 +244,7 @@ async def test_a_proxy_that_refuses_leaves_no_connection(answer: bytes) -> None:
         await is_over.wait()
 
 
-async def test_who_gives_up_while_a_proxy_is_asked_leaves_no_connection() -> None:
+async def test_a_caller_cancelled_during_the_proxys_answer_leaves_no_connection() -> None:
     async with a_proxy_that_says(b"") as (port, is_asked, is_over):
         dialling = asyncio.create_task(dial([HERE], 80, egress=Proxy(HERE, port)))
         await is_asked.wait()

@@ -50,13 +50,13 @@ def failure_of(found: tuple[str, ...] | NoAnswerOutcome) -> AttemptFailure | Non
     ],
     ids=["one", "twice the same", "some that the guard refuses"],
 )
-async def test_each_address_that_the_guard_lets_pass_is_found_once(
+async def test_each_address_that_the_guard_permits_is_found_once(
     addresses: list[str], passed: tuple[str, ...]
 ) -> None:
     assert await a_resolver(*addresses).look_up("a.example") == passed
 
 
-async def test_why_a_name_is_refused_tells_not_where_it_leads_but_the_log_does(
+async def test_the_reason_for_refusing_a_name_hides_its_addresses_but_the_log_does_not(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level("INFO", "ringback")
@@ -67,7 +67,7 @@ async def test_why_a_name_is_refused_tells_not_where_it_leads_but_the_log_does(
     assert "10.0.0.1, 10.0.0.2" in caplog.text
 
 
-async def test_an_address_in_a_url_is_refused_by_itself() -> None:
+async def test_an_address_in_a_url_is_checked_itself() -> None:
     found = await a_resolver("10.0.0.1").look_up("10.0.0.1")
     assert isinstance(found, NoAnswerOutcome)
     assert found.why.startswith("10.0.0.1 is not a public address")
@@ -81,7 +81,7 @@ async def test_an_address_in_a_url_is_refused_by_itself() -> None:
         (OSError(errno.EMFILE, ""), AttemptFailure.SHORTAGE, "Too many open files"),
     ],
 )
-async def test_what_fails_is_the_names_fault_or_the_machines(
+async def test_a_failure_is_attributed_to_the_name_or_the_machine(
     error: Exception, failure: AttemptFailure, why: str
 ) -> None:
     async def fail(host: str) -> list[str]:
@@ -117,18 +117,18 @@ async def _answering(loop: MadeUpTime, addresses: list[str]) -> list[float]:
     return asked
 
 
-def test_what_was_found_is_remembered_for_a_while() -> None:
+def test_found_addresses_are_cached_for_a_while() -> None:
     asked = in_made_up_time(lambda loop: _answering(loop, ["127.0.0.1"]))
     assert asked == pytest.approx([0, 6])
 
 
 @pytest.mark.parametrize("addresses", [[], ["10.0.0.1"]], ids=["failed", "refused"])
-def test_what_failed_is_looked_up_again(addresses: list[str]) -> None:
+def test_failed_lookups_are_repeated(addresses: list[str]) -> None:
     asked = in_made_up_time(lambda loop: _answering(loop, addresses))
     assert asked == pytest.approx([0, 2, 4, 6, 8])
 
 
-def test_what_is_remembered_can_be_asked_for_without_waiting() -> None:
+def test_cached_addresses_are_available_without_waiting() -> None:
     async def story(loop: MadeUpTime) -> None:
         resolver = a_resolver("127.0.0.1", remember=5)
         assert resolver.remembered("a.example", loop.time()) == ()
@@ -139,7 +139,7 @@ def test_what_is_remembered_can_be_asked_for_without_waiting() -> None:
     in_made_up_time(story)
 
 
-async def test_no_more_than_so_many_names_are_remembered() -> None:
+async def test_the_number_of_cached_names_is_limited() -> None:
     resolver, now = a_resolver("127.0.0.1"), asyncio.get_running_loop().time()
     for number in range(1025):
         await resolver.look_up(f"{number}.example")
@@ -150,7 +150,7 @@ async def test_no_more_than_so_many_names_are_remembered() -> None:
 # ---- turns
 
 
-async def test_all_who_ask_for_a_name_share_one_look_up_and_none_ends_it_for_the_others() -> None:
+async def test_all_callers_for_a_name_share_one_lookup_and_none_ends_it_for_the_others() -> None:
     names = Names()
     resolver = a_resolver(resolve=names)
     first, hasty, last = (asyncio.create_task(resolver.look_up("a.example")) for _ in range(3))
@@ -163,7 +163,7 @@ async def test_all_who_ask_for_a_name_share_one_look_up_and_none_ends_it_for_the
     assert names.asked == ["a.example"]
 
 
-async def test_one_too_many_waits_for_a_turn_and_says_so() -> None:
+async def test_one_lookup_too_many_waits_for_a_turn_and_reports_that() -> None:
     names, waits = Names(), list[str]()
 
     @contextmanager
@@ -186,7 +186,7 @@ async def test_one_too_many_waits_for_a_turn_and_says_so() -> None:
     await second
 
 
-async def test_a_name_that_nobody_wants_any_more_takes_no_turn() -> None:
+async def test_a_name_that_nobody_waits_for_any_more_takes_no_turn() -> None:
     names = Names()
     resolver = a_resolver(resolve=names, at_once=1)
     first = asyncio.create_task(resolver.look_up("a.example"))
@@ -200,7 +200,7 @@ async def test_a_name_that_nobody_wants_any_more_takes_no_turn() -> None:
     assert names.asked == ["a.example"]
 
 
-async def test_a_name_is_asked_in_the_first_turn_of_any_account_that_wants_it() -> None:
+async def test_a_name_is_looked_up_in_the_first_turn_of_any_account_that_waits_for_it() -> None:
     names = Names()
     resolver = a_resolver(resolve=names, at_once=2)
     looking_up = [
@@ -221,7 +221,7 @@ async def test_a_name_is_asked_in_the_first_turn_of_any_account_that_wants_it() 
 # ---- names that hang
 
 
-def test_a_name_that_hangs_fails_after_the_limit_and_at_once_for_a_while() -> None:
+def test_a_hanging_name_fails_after_the_limit_and_then_at_once_for_a_while() -> None:
     async def story(loop: MadeUpTime) -> list[float]:
         resolver, ends = a_resolver(resolve=nobody, limit=4, remember_hanging=10), list[float]()
         for at in (0, 5, 13, 15):
@@ -255,7 +255,7 @@ def _with_threads(at_once: int = 2) -> tuple[CachingResolver, dict[str, Future[l
     return resolver, threads
 
 
-def test_a_turn_is_free_when_its_look_up_has_really_ended() -> None:
+def test_a_turn_is_free_when_its_lookup_has_really_ended() -> None:
     async def story(loop: MadeUpTime) -> None:
         resolver, threads = _with_threads(at_once=1)
         assert failure_of(await resolver.look_up("a.example")) is AttemptFailure.NAME
@@ -270,7 +270,7 @@ def test_a_turn_is_free_when_its_look_up_has_really_ended() -> None:
     in_made_up_time(story)
 
 
-def test_who_asks_for_a_name_that_hangs_still_joins_its_look_up() -> None:
+def test_another_caller_for_a_hanging_name_joins_its_lookup() -> None:
     async def story(loop: MadeUpTime) -> None:
         resolver, threads = _with_threads(at_once=1)
         await resolver.look_up("a.example")
@@ -283,7 +283,7 @@ def test_who_asks_for_a_name_that_hangs_still_joins_its_look_up() -> None:
 
 
 @pytest.mark.parametrize("answers", [True, False])
-def test_a_name_that_hung_is_asked_again_where_it_answers_late(answers: bool) -> None:
+def test_a_name_that_hung_is_looked_up_again_if_it_answers_late(answers: bool) -> None:
     async def story(loop: MadeUpTime) -> AttemptFailure | None:
         resolver, threads = _with_threads()
         await resolver.look_up("a.example")
@@ -303,7 +303,7 @@ def test_a_name_that_hung_is_asked_again_where_it_answers_late(answers: bool) ->
     assert in_made_up_time(story) is (None if answers else AttemptFailure.NAME)
 
 
-async def test_closing_gives_up_what_is_under_way() -> None:
+async def test_closing_cancels_lookups_in_progress() -> None:
     resolver = a_resolver(resolve=nobody)
     looking_up = asyncio.create_task(resolver.look_up("a.example"))
     await all_has_run()

@@ -52,7 +52,7 @@ async def receiver() -> AsyncIterator[RecordingReceiver]:
         yield receiver
 
 
-async def test_a_request_goes_out_as_it_is_and_another_may_follow(
+async def test_a_request_is_sent_unchanged_and_another_may_follow(
     receiver: RecordingReceiver,
 ) -> None:
     connection = await connected_to(receiver)
@@ -69,9 +69,7 @@ async def test_a_request_goes_out_as_it_is_and_another_may_follow(
     assert receiver.connections == 1
 
 
-async def test_while_an_exchange_is_under_way_no_other_may_follow(
-    receiver: RecordingReceiver,
-) -> None:
+async def test_during_an_exchange_no_other_may_begin(receiver: RecordingReceiver) -> None:
     connection = await connected_to(receiver)
     await exchange(connection)
     under_way = asyncio.create_task(exchange(connection))
@@ -93,7 +91,7 @@ async def test_while_an_exchange_is_under_way_no_other_may_follow(
         (b"500 No\r\nLocation: /x\r\nRetry-After: 1", RefusedOutcome(500)),
     ],
 )
-async def test_an_outcome_has_what_has_a_meaning_for_its_status(
+async def test_an_outcome_has_the_headers_that_matter_for_its_status(
     head: bytes, outcome: DeliveredOutcome | RefusedOutcome
 ) -> None:
     reply = b"HTTP/1.1 " + head + b"\r\nContent-Length: 0\r\n\r\n"
@@ -106,11 +104,13 @@ async def test_a_new_connection_that_ends_without_an_answer_is_closed(end: Reply
 
 
 @pytest.mark.parametrize("end", [close_without_answer, reset])
-async def test_a_kept_one_that_ends_without_an_answer_is_stale(end: Reply) -> None:
+async def test_a_reused_connection_that_ends_without_an_answer_is_stale(end: Reply) -> None:
     assert failure_of(await ending_of(OK, end)) is AttemptFailure.STALE
 
 
-async def test_an_answer_that_has_begun_and_ends_early_is_closed_even_on_a_kept_one() -> None:
+async def test_an_answer_that_has_begun_and_ends_early_is_closed_even_on_a_reused_connection() -> (
+    None
+):
     outcome, response = await ending_of(
         OK, answer_and_close(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf")
     )
@@ -137,7 +137,7 @@ async def test_an_answer_without_a_length_is_complete_at_the_end() -> None:
     ],
     ids=["told to close", "cut", "with a surplus"],
 )
-async def test_one_that_leaves_a_doubt_closes_itself(reply: bytes) -> None:
+async def test_a_connection_in_doubt_closes_itself(reply: bytes) -> None:
     async with RecordingReceiver(reply) as receiver:
         connection = await connected_to(receiver)
         assert (await exchange(connection))[0] == DeliveredOutcome(200)
@@ -158,7 +158,7 @@ async def test_an_answer_to_half_a_request_ends_the_connection() -> None:
 
 
 @pytest.mark.parametrize("unasked", [OK, b""], ids=["bytes", "half-closed"])
-async def test_what_comes_unasked_ends_an_idle_connection(unasked: bytes) -> None:
+async def test_unexpected_bytes_end_an_idle_connection(unasked: bytes) -> None:
     lost = list[HttpConnection]()
     with socket.create_server(("127.0.0.1", 0)) as server:
         connection = await connected(server.getsockname()[1], on_lost=lost.append)
@@ -180,7 +180,7 @@ async def test_what_comes_unasked_ends_an_idle_connection(unasked: bytes) -> Non
         there.close()
 
 
-async def test_an_error_of_the_machine_is_told_in_its_words() -> None:
+async def test_an_error_of_the_machine_is_reported_in_plain_words() -> None:
     async with RecordingReceiver() as receiver:
         connection = await connected_to(receiver)
         ending = asyncio.create_task(exchange(connection))
@@ -193,7 +193,7 @@ async def test_an_error_of_the_machine_is_told_in_its_words() -> None:
         connection.abort()
 
 
-async def test_who_stops_waiting_aborts_and_nothing_more_is_told() -> None:
+async def test_a_cancelled_caller_aborts_the_exchange_and_gets_no_more_calls() -> None:
     async with RecordingReceiver(answer=lambda _: b"HTTP/1.1 2") as receiver:
         connection = await connected_to(receiver)
         waiting = connection.exchange(REQUEST, read=5, until=asyncio.get_running_loop().time() + 5)
@@ -218,7 +218,7 @@ async def _silent(loop: MadeUpTime, *, read: float, total: float) -> tuple[Excha
     ("read", "total", "failure", "after"),
     [(7, 60, AttemptFailure.READ_TIMEOUT, 7), (60, 7, AttemptFailure.TOTAL_TIMEOUT, 7)],
 )
-def test_no_answer_is_waited_for_beyond_either_limit(
+def test_no_answer_is_awaited_beyond_either_limit(
     read: float, total: float, failure: AttemptFailure, after: float
 ) -> None:
     ending, took = in_made_up_time(lambda loop: _silent(loop, read=read, total=total))
@@ -253,20 +253,22 @@ def test_a_shorter_limit_than_before_is_kept_too() -> None:
     assert in_made_up_time(story) == pytest.approx(7)
 
 
-def test_an_answer_that_came_while_the_process_was_held_up_is_still_read() -> None:
+def test_an_answer_that_arrived_while_the_process_was_stopped_is_still_read() -> None:
     async def story(loop: MadeUpTime) -> ExchangeEnding:
         network = MadeUpNetwork(lambda _: None, after=0)
         connection = await connected(80, network=network)
         ending = asyncio.create_task(exchange(connection, read=5, total=5))
         await asyncio.sleep(0)
-        loop.elapsed += 60  # stopped: the alarm goes off before the loop reads what lies there
+        loop.elapsed += (
+            60  # stopped: the timer fires before the loop reads the data that has arrived
+        )
         loop.call_later(0.001, network.transports[0].deliver, OK)
         return await ending
 
     assert in_made_up_time(story)[0] == DeliveredOutcome(200)
 
 
-def test_a_process_that_was_held_up_looks_once_more_and_not_again() -> None:
+def test_a_process_that_was_stopped_reads_once_more_and_not_again() -> None:
     async def story(loop: MadeUpTime) -> tuple[ExchangeEnding, float]:
         connection = await connected(80, network=MadeUpNetwork(lambda _: None, after=0))
         ending = asyncio.create_task(exchange(connection, read=5, total=5))

@@ -103,7 +103,7 @@ class TestARequestThatIsMadeAnew:
         await sender.send(post(url, b"old"), limits=LIMITS, anew=lambda: post(url, b"new"))
         assert [request.body for request in receiver.requests] == [b"new"]
 
-    async def test_is_not_made_where_a_connection_is_at_hand(
+    async def test_is_not_made_if_a_connection_is_available(
         self, sender: HttpTransport, receiver: RecordingReceiver
     ) -> None:
         url = receiver.url()
@@ -112,7 +112,7 @@ class TestARequestThatIsMadeAnew:
         assert receiver.requests[1].body == b"old"
         assert receiver.connections == 1
 
-    async def test_is_made_when_the_connection_is_there(self, receiver: RecordingReceiver) -> None:
+    async def test_is_made_when_the_connection_is_open(self, receiver: RecordingReceiver) -> None:
         looked_up = asyncio.Event()
         current = b"old"
 
@@ -132,7 +132,7 @@ class TestARequestThatIsMadeAnew:
         await sender.close()
         assert [request.body for request in receiver.requests] == [b"new"]
 
-    async def test_and_cant_be_made_leaves_no_connection_behind(
+    async def test_and_cannot_be_made_leaves_no_connection_behind(
         self, sender: HttpTransport, receiver: RecordingReceiver
     ) -> None:
         def fail() -> OutgoingRequest:
@@ -146,7 +146,7 @@ class TestARequestThatIsMadeAnew:
 
 
 class TestTheAnswer:
-    async def test_is_recorded_as_it_came(self, sender: HttpTransport) -> None:
+    async def test_is_recorded_unchanged(self, sender: HttpTransport) -> None:
         exchange = await answer_to(
             sender,
             b"HTTP/1.1 422 No\r\nX-One: a\r\nx-one: \xe9\r\nEmpty:\r\n"
@@ -192,7 +192,7 @@ class TestTheAnswer:
         assert exchange.response.body == b"all of it"
         assert not exchange.response.is_cut
 
-    async def test_in_chunks_states_its_length_and_is_not_over_without_the_last(
+    async def test_in_chunks_states_its_length_and_needs_the_last_one(
         self, sender: HttpTransport
     ) -> None:
         begun = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"
@@ -202,7 +202,7 @@ class TestTheAnswer:
         assert exchange.response.is_cut
 
     @pytest.mark.parametrize("status", [204, 304])
-    async def test_of_a_status_that_has_no_body_is_complete_with_its_head(
+    async def test_of_a_status_without_a_body_is_complete_with_its_head(
         self, sender: HttpTransport, status: int
     ) -> None:
         bodiless = b"HTTP/1.1 %d X\r\nContent-Length: 9\r\n\r\n" % status
@@ -213,7 +213,7 @@ class TestTheAnswer:
                 assert (exchange.response.status, exchange.response.body) == (status, b"")
             assert receiver.connections == 1
 
-    async def test_comes_after_interim_answers(self, sender: HttpTransport) -> None:
+    async def test_may_follow_interim_answers(self, sender: HttpTransport) -> None:
         exchange = await answer_to(
             sender,
             b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -249,9 +249,7 @@ class TestTheAnswer:
         assert exchange.outcome == RefusedOutcome(307, location=elsewhere)
         assert receiver.requests == []
 
-    async def test_keeps_500_characters_of_where_it_redirects_to(
-        self, sender: HttpTransport
-    ) -> None:
+    async def test_keeps_500_characters_of_the_redirect_target(self, sender: HttpTransport) -> None:
         location = "https://elsewhere.example/" + "x" * 5000
         redirect = f"HTTP/1.1 302 Go\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n"
         exchange = await answer_to(sender, redirect.encode())
@@ -260,19 +258,19 @@ class TestTheAnswer:
     @pytest.mark.parametrize(
         ("status", "kept"), [(429, "120"), (503, "120"), (500, None), (302, None), (404, None)]
     )
-    async def test_says_when_to_come_back_where_that_has_a_meaning(
+    async def test_has_retry_after_if_its_status_gives_it_a_meaning(
         self, sender: HttpTransport, status: int, kept: str | None
     ) -> None:
         later = b"HTTP/1.1 %d X\r\nretry-after: 120\r\nContent-Length: 0\r\n\r\n" % status
         exchange = await answer_to(sender, later)
         assert exchange.outcome == RefusedOutcome(status, retry_after=kept)
 
-    async def test_keeps_100_characters_of_when_to_come_back(self, sender: HttpTransport) -> None:
+    async def test_keeps_100_characters_of_retry_after(self, sender: HttpTransport) -> None:
         later = b"HTTP/1.1 503 X\r\nRetry-After: %b\r\nContent-Length: 0\r\n\r\n" % (b"9" * 500)
         exchange = await answer_to(sender, later)
         assert exchange.outcome == RefusedOutcome(503, retry_after="9" * 100)
 
-    async def test_of_just_the_limit_is_whole(self, sender: HttpTransport) -> None:
+    async def test_of_exactly_the_limit_is_whole(self, sender: HttpTransport) -> None:
         body = b"x" * MAX_BODY
         exchange = await answer_to(
             sender, b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body
@@ -281,7 +279,7 @@ class TestTheAnswer:
         assert exchange.response.body == body
         assert not exchange.response.is_cut
 
-    async def test_is_cut_at_the_limit_and_still_counts(self, sender: HttpTransport) -> None:
+    async def test_is_truncated_at_the_limit_and_still_counts(self, sender: HttpTransport) -> None:
         body = b"x" * (MAX_BODY + 1)
         head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body)
         async with RecordingReceiver(head + body) as receiver:
@@ -292,9 +290,7 @@ class TestTheAnswer:
         assert exchange.response.body == body[:MAX_BODY]
         assert exchange.response.is_cut
 
-    async def test_without_end_is_read_no_further_than_the_limit(
-        self, sender: HttpTransport
-    ) -> None:
+    async def test_that_never_ends_is_read_up_to_the_limit(self, sender: HttpTransport) -> None:
         async def pour(writer: asyncio.StreamWriter) -> None:
             writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
             while not writer.is_closing():
@@ -307,7 +303,7 @@ class TestTheAnswer:
         assert len(exchange.response.body) == MAX_BODY
         assert exchange.response.is_cut
 
-    async def test_of_endless_framing_is_cut_too(self, sender: HttpTransport) -> None:
+    async def test_of_endless_framing_is_truncated_too(self, sender: HttpTransport) -> None:
         async def pour(writer: asyncio.StreamWriter) -> None:
             writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
             while not writer.is_closing():
@@ -365,7 +361,7 @@ class TestKeepingConnections:
             assert (first.outcome, second.outcome) == (DeliveredOutcome(200), DeliveredOutcome(200))
             assert receiver.connections == 2
 
-    async def test_ends_where_the_receiver_speaks_unasked(self, sender: HttpTransport) -> None:
+    async def test_ends_if_the_receiver_sends_unexpected_bytes(self, sender: HttpTransport) -> None:
         speak = asyncio.Event()
 
         async def answer_and_speak_later(writer: asyncio.StreamWriter) -> None:
@@ -475,7 +471,7 @@ class TestOpenConnections:
         await sender.close()
         assert sender.open_connections == 0
 
-    async def test_that_came_to_nothing_are_not_counted(
+    async def test_that_failed_are_not_counted(
         self, sender: HttpTransport, closed_port: int
     ) -> None:
         await sender.send(post(f"http://127.0.0.1:{closed_port}/"), limits=LIMITS)
@@ -485,7 +481,7 @@ class TestOpenConnections:
             await sender.send(post(receiver.url()), limits=LIMITS)
             assert sender.open_connections == 1
 
-    async def test_make_room_for_others_where_they_are_idle(self) -> None:
+    async def test_make_room_for_others_if_they_are_idle(self) -> None:
         sender = HttpTransport(
             stopwatch=stopwatch,
             guard=SsrfGuard(LOOPBACK),
@@ -501,7 +497,7 @@ class TestOpenConnections:
             await other.wait_for_ended(1)
             await sender.close()
 
-    async def test_let_others_wait_for_room_and_the_wait_is_not_of_their_time(self) -> None:
+    async def test_let_others_wait_for_room_and_the_wait_does_not_count(self) -> None:
         sender = HttpTransport(
             stopwatch=stopwatch,
             guard=SsrfGuard(LOOPBACK),
@@ -534,7 +530,7 @@ class TestTheTimings:
     async def test_of_a_new_connection_have_its_steps(self, receiver: RecordingReceiver) -> None:
         ticks = iter(range(1000))
         sender = HttpTransport(
-            stopwatch=lambda: next(ticks) / 1000,  # a millisecond passes with every look at it
+            stopwatch=lambda: next(ticks) / 1000,  # every look at the clock takes a millisecond
             guard=SsrfGuard(LOOPBACK),
             resolve=resolve_to("127.0.0.1"),
         )
@@ -568,7 +564,7 @@ class TestTheTimings:
 
 
 class TestAnAnswerThatDoesNotCome:
-    async def test_to_a_port_where_nobody_listens_is_connect(
+    async def test_from_a_port_where_nobody_listens_is_connect(
         self, sender: HttpTransport, closed_port: int
     ) -> None:
         exchange = await sender.send(post(f"http://127.0.0.1:{closed_port}/"), limits=LIMITS)
@@ -577,7 +573,7 @@ class TestAnAnswerThatDoesNotCome:
             f"could not connect to 127.0.0.1 port {closed_port} (Connection refused)",
         )
 
-    async def test_to_a_look_up_within_the_time_to_connect_is_name(self) -> None:
+    async def test_because_of_a_slow_lookup_is_name(self) -> None:
         async def never(host: str) -> list[str]:
             await asyncio.Event().wait()
             return []
@@ -591,7 +587,9 @@ class TestAnAnswerThatDoesNotCome:
         )
         await sender.close()
 
-    async def test_to_a_tls_handshake_is_connect_timeout(self, sender: HttpTransport) -> None:
+    async def test_because_of_a_slow_tls_handshake_is_connect_timeout(
+        self, sender: HttpTransport
+    ) -> None:
         async with RecordingReceiver() as receiver:
             url = receiver.url().replace("http:", "https:")
             limits = Timeouts(connect=0.05, read=5, total=5)
@@ -599,7 +597,7 @@ class TestAnAnswerThatDoesNotCome:
             await receiver.wait_for_ended(1)
         assert failure_of(exchange) is AttemptFailure.CONNECT_TIMEOUT
 
-    async def test_while_it_is_waited_for_is_read_timeout(self, sender: HttpTransport) -> None:
+    async def test_in_time_is_read_timeout(self, sender: HttpTransport) -> None:
         limits = Timeouts(connect=5, read=0.05, total=5)
         exchange = await answer_to(sender, Hang(), limits=limits)
         assert exchange.outcome == NoAnswerOutcome(
@@ -612,7 +610,7 @@ class TestAnAnswerThatDoesNotCome:
         assert 45 < exchange.timings.total < 5000
         assert exchange.timings.first_byte is None
 
-    async def test_beyond_its_head_is_read_timeout_and_keeps_the_head(
+    async def test_after_its_head_is_read_timeout_and_keeps_the_head(
         self, sender: HttpTransport
     ) -> None:
         stalled = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"
@@ -624,13 +622,13 @@ class TestAnAnswerThatDoesNotCome:
         assert exchange.response.body == b"half"
         assert exchange.response.is_cut
 
-    async def test_to_an_end_is_total_timeout(self, sender: HttpTransport) -> None:
+    async def test_completely_is_total_timeout(self, sender: HttpTransport) -> None:
         limits = Timeouts(connect=5, read=0.1, total=0.2)
         exchange = await answer_to(sender, drip_without_end, limits=limits)
         assert failure_of(exchange) is AttemptFailure.TOTAL_TIMEOUT
 
     @pytest.mark.parametrize("total", [0, -1])
-    async def test_for_want_of_time_is_total_timeout_without_a_request(
+    async def test_for_lack_of_time_is_total_timeout_without_a_request(
         self, sender: HttpTransport, receiver: RecordingReceiver, total: float
     ) -> None:
         limits = Timeouts(connect=5, read=5, total=total)
@@ -697,7 +695,7 @@ class TestAnAnswerThatDoesNotCome:
             await receiver.wait_for_ended(1)
         assert failure_of(exchange) is AttemptFailure.PROTOCOL
 
-    async def test_but_is_announced_without_end_is_protocol(self, sender: HttpTransport) -> None:
+    async def test_but_is_announced_endlessly_is_protocol(self, sender: HttpTransport) -> None:
         async def announce(writer: asyncio.StreamWriter) -> None:
             while not writer.is_closing():
                 writer.write(b"HTTP/1.1 100 Continue\r\n\r\n" * 100)
@@ -730,12 +728,12 @@ class TestALookUp:
             "the host hooks.example could not be looked up: Name or service not known",
         )
 
-    async def test_that_finds_nothing_is_name(self) -> None:
+    async def test_without_a_result_is_name(self) -> None:
         sender = HttpTransport(stopwatch=stopwatch, resolve=resolve_to())
         exchange = await sender.send(post("http://hooks.example/"), limits=LIMITS)
         assert failure_of(exchange) is AttemptFailure.NAME
 
-    async def test_of_what_cannot_be_a_name_is_name(self) -> None:
+    async def test_of_an_impossible_name_is_name(self) -> None:
         async def resolve(host: str) -> list[str]:
             raise UnicodeError(f"{host} can't be written as the DNS needs it")
 
@@ -743,7 +741,7 @@ class TestALookUp:
         exchange = await sender.send(post("http://hooks.example/"), limits=LIMITS)
         assert failure_of(exchange) is AttemptFailure.NAME
 
-    async def test_is_shared_by_all_who_wait_for_it(self, receiver: RecordingReceiver) -> None:
+    async def test_is_shared_by_all_waiting_requests(self, receiver: RecordingReceiver) -> None:
         asked = list[str]()
 
         async def resolve(host: str) -> list[str]:
@@ -757,7 +755,7 @@ class TestALookUp:
         assert asked == ["hooks.example"]
         await sender.close()
 
-    async def test_goes_on_for_the_others_when_one_gives_up(
+    async def test_continues_for_the_others_when_one_gives_up(
         self, receiver: RecordingReceiver
     ) -> None:
         is_asked, may_answer = asyncio.Event(), asyncio.Event()
@@ -777,7 +775,7 @@ class TestALookUp:
         assert (await patient).outcome == DeliveredOutcome(200)
         await sender.close()
 
-    async def test_is_made_again_when_its_answer_is_too_old(
+    async def test_is_repeated_when_its_answer_is_too_old(
         self, receiver: RecordingReceiver
     ) -> None:
         asked = list[str]()
@@ -809,7 +807,7 @@ class TestALookUp:
         )
         await sender.close()
 
-    async def test_that_hangs_holds_others_up_for_no_longer_than_its_limit(
+    async def test_that_hangs_delays_others_no_longer_than_its_limit(
         self, receiver: RecordingReceiver
     ) -> None:
         async def resolve(host: str) -> list[str]:
@@ -831,7 +829,7 @@ class TestALookUp:
         assert good.outcome == DeliveredOutcome(200)
         await sender.close()
 
-    async def test_is_not_made_for_nobody(self, receiver: RecordingReceiver) -> None:
+    async def test_is_not_made_if_nobody_waits(self, receiver: RecordingReceiver) -> None:
         asked, is_asked, may_answer = list[str](), asyncio.Event(), asyncio.Event()
 
         async def resolve(host: str) -> list[str]:
@@ -860,10 +858,10 @@ class TestALookUp:
         assert asked == ["first.example", "third.example"]
         await sender.close()
 
-    async def test_of_two_addresses_lets_the_second_stand_in(
+    async def test_of_two_addresses_uses_the_second_if_the_first_fails(
         self, receiver: RecordingReceiver
     ) -> None:
-        # Nobody listens on the first one.
+        # Nobody listens on the first address.
         sender = HttpTransport(
             stopwatch=stopwatch,
             guard=SsrfGuard(LOOPBACK),
@@ -909,7 +907,7 @@ class TestALookUp:
             )
         assert failure_of(exchange) is AttemptFailure.CONNECT_TIMEOUT
 
-    async def test_of_two_dead_addresses_names_neither_but_in_the_log(
+    async def test_of_two_dead_addresses_names_them_only_in_the_log(
         self, closed_port: int, caplog: pytest.LogCaptureFixture
     ) -> None:
         caplog.set_level("DEBUG", "ringback")

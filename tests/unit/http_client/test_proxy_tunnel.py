@@ -41,7 +41,7 @@ async def verdict_on(answer: Refusal) -> NoAnswerOutcome | None:
         ),
     ],
 )
-async def test_it_is_asked_for_an_address(
+async def test_the_request_names_an_address(
     address: str, credentials: str | None, asked: str
 ) -> None:
     async with RecordingProxy(ESTABLISHED) as proxy:
@@ -51,7 +51,7 @@ async def test_it_is_asked_for_an_address(
         tunnel.transport.abort()
 
 
-async def test_after_a_success_the_transport_is_the_receivers() -> None:
+async def test_after_a_success_the_transport_belongs_to_the_receiver() -> None:
     async with RecordingReceiver() as receiver, RecordingProxy() as proxy:
         tunnel = await tunnel_to(proxy)
         assert await tunnel.open("127.0.0.1", receiver.port) is None
@@ -63,7 +63,7 @@ async def test_after_a_success_the_transport_is_the_receivers() -> None:
 
 
 @pytest.mark.parametrize("part", [1, 5], ids=["byte by byte", "by five bytes"])
-async def test_its_answer_may_come_in_parts(part: int) -> None:
+async def test_the_answer_may_arrive_in_parts(part: int) -> None:
     async def slowly(writer: asyncio.StreamWriter) -> None:
         for at in range(0, len(ESTABLISHED), part):
             writer.write(ESTABLISHED[at : at + part])
@@ -82,7 +82,7 @@ async def test_its_answer_may_come_in_parts(part: int) -> None:
         (b"HTTP/1.1 199 Odd\r\n\r\n", "199"),
     ],
 )
-async def test_a_refusal_is_told_by_its_status(answer: bytes, status: str) -> None:
+async def test_a_refusal_is_reported_with_its_status(answer: bytes, status: str) -> None:
     verdict = await verdict_on(answer)
     assert verdict is not None
     assert verdict.failure is AttemptFailure.PROXY_REFUSED
@@ -98,9 +98,7 @@ async def test_a_refusal_is_told_by_its_status(answer: bytes, status: str) -> No
         (ESTABLISHED + OK, "unexpected data came after it"),
     ],
 )
-async def test_an_answer_that_cant_be_used_is_a_failure_of_the_proxy(
-    answer: bytes, what: str
-) -> None:
+async def test_an_unusable_answer_is_a_failure_of_the_proxy(answer: bytes, what: str) -> None:
     verdict = await verdict_on(answer)
     assert verdict is not None
     assert verdict.failure is AttemptFailure.PROXY
@@ -115,12 +113,12 @@ async def test_a_proxy_that_hangs_up_has_not_answered(end: Refusal) -> None:
     assert "closed the connection without an answer" in verdict.why
 
 
-async def test_what_comes_between_success_and_handing_on_spoils_it() -> None:
+async def test_bytes_between_success_and_passing_on_are_a_failure() -> None:
     async with RecordingProxy() as proxy:
         tunnel = await tunnel_to(proxy)
         opening = asyncio.create_task(tunnel.open("192.0.2.7", 443))
         await asyncio.sleep(0)
-        # Both arrive within one step of the loop, before `open` can go on.
+        # Both arrive within one step of the loop, before `open` can continue.
         for part in (ESTABLISHED, OK):
             tunnel.get_buffer(-1)[: len(part)] = part
             tunnel.buffer_updated(len(part))
@@ -130,7 +128,7 @@ async def test_what_comes_between_success_and_handing_on_spoils_it() -> None:
         assert tunnel.transport.is_closing()
 
 
-async def test_what_comes_after_it_was_given_up_changes_nothing() -> None:
+async def test_bytes_after_it_was_given_up_change_nothing() -> None:
     async with RecordingProxy() as proxy:
         tunnel = await tunnel_to(proxy)
         opening = asyncio.create_task(tunnel.open("192.0.2.7", 443))

@@ -19,7 +19,7 @@ PROXY = Proxy("proxy.example", 3128, "user:hunter2")
         ("https://a.example/#sni=n", RequestRoute("a.example", 443, True, False, ANY, 2, "AC1")),
     ],
 )
-def test_the_way_of_a_url_is_its_place_and_whether_its_name_is_said(
+def test_the_route_of_a_url_is_its_destination_and_whether_sni_is_sent(
     url: str, route: RequestRoute
 ) -> None:
     assert route_of(CallbackUrl.parse(url), ANY, 2, "AC1") == route
@@ -29,7 +29,7 @@ def test_the_way_of_a_url_is_its_place_and_whether_its_name_is_said(
     ("host", "place"),
     [("a.example", "a.example port 80"), ("2001:db8::1", "[2001:db8::1] port 80")],
 )
-def test_a_place_is_told_as_a_url_would_write_it(host: str, place: str) -> None:
+def test_a_destination_is_written_as_in_a_url(host: str, place: str) -> None:
     assert a_route(80, host=host).place == place
 
 
@@ -50,7 +50,7 @@ def test_a_peer_leaves_from_the_address_whose_turn_it_is(
     )
 
 
-def test_an_egress_of_the_other_family_leads_nowhere() -> None:
+def test_an_egress_of_the_other_family_is_unusable() -> None:
     assert a_route(80, egress=Direct(("198.51.100.1",))).peer_at("2001:db8::7") is None
 
 
@@ -63,6 +63,6 @@ def test_a_proxy_is_part_of_the_peer_and_is_shown_without_its_credentials() -> N
     assert (a_route(80).proxy, a_route(80).proxy_shown) == (None, None)
 
 
-def test_on_whose_behalf_it_is_tells_no_connections_apart() -> None:
+def test_connections_are_shared_between_accounts() -> None:
     one, other = (a_route(80)._replace(account=account) for account in ("AC1", "AC2"))
     assert one.peer_at("192.0.2.7") == other.peer_at("192.0.2.7")

@@ -21,7 +21,7 @@ HELLO = b"HTTP/1.1 422 No\r\nX: \xe9\r\nx:\r\nContent-Length: 5\r\n\r\nhello"
 
 
 @pytest.mark.parametrize("parts", [[HELLO], byte_by_byte(HELLO)], ids=["whole", "in bytes"])
-def test_an_answer_is_put_together_as_it_came(parts: list[bytes]) -> None:
+def test_an_answer_is_read_as_it_arrived(parts: list[bytes]) -> None:
     parser = fed(*parts)
     response = parser.response()
     assert parser.is_complete
@@ -30,7 +30,7 @@ def test_an_answer_is_put_together_as_it_came(parts: list[bytes]) -> None:
     assert response.headers == (("X", "é"), ("x", ""), ("Content-Length", "5"))
 
 
-def test_nothing_is_there_before_the_head_is() -> None:
+def test_nothing_is_available_before_the_head_is() -> None:
     parser = fed()
     assert not parser.has_begun
     parser.feed(memoryview(b"HTTP/1.1 200 OK\r\nX: y\r\n"))
@@ -42,7 +42,7 @@ def test_nothing_is_there_before_the_head_is() -> None:
     assert (so_far.status, so_far.body, so_far.is_cut) == (200, b"ha", True)
 
 
-def test_trailers_are_no_headers() -> None:
+def test_trailers_are_not_headers() -> None:
     parser = fed(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nT: x\r\n\r\n")
     assert parser.is_complete
     assert parser.response().headers == (("Transfer-Encoding", "chunked"),)
@@ -78,14 +78,14 @@ def test_an_end_before_the_head_completes_nothing() -> None:
     assert not parser.is_complete
 
 
-def test_a_long_body_is_cut_and_no_request_follows() -> None:
+def test_a_long_body_is_truncated_and_no_request_follows() -> None:
     length = MAX_BODY + 1
     parser = fed(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % length, b"x" * length)
     assert len(parser.response().body) == MAX_BODY
     assert (parser.is_cut, parser.keeps_alive) == (True, False)
 
 
-def test_a_body_is_cut_where_its_framing_is_far_longer_than_it_is() -> None:
+def test_a_body_is_truncated_if_its_framing_is_much_longer() -> None:
     parser = fed(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
     chunk = b"1;" + b"x" * 4096 + b"\r\n.\r\n"
     count = 0
@@ -98,12 +98,12 @@ def test_a_body_is_cut_where_its_framing_is_far_longer_than_it_is() -> None:
 
 @pytest.mark.parametrize("begun", [b"X: " + b"y" * MAX_HEAD, b"X: y\r\n" * (MAX_HEAD // 6)])
 @pytest.mark.parametrize("end", [b"", b"\r\n\r\n"])
-def test_a_head_without_bounds_is_a_fault(begun: bytes, end: bytes) -> None:
+def test_an_endless_head_is_an_error(begun: bytes, end: bytes) -> None:
     parser = fed(b"HTTP/1.1 200 OK\r\n", begun, end)
     assert parser.fault == f"the receiver's answer has headers of more than {MAX_HEAD} bytes"
 
 
-def test_a_body_that_comes_with_its_head_is_not_counted_as_one() -> None:
+def test_a_body_that_arrives_with_its_head_does_not_count_as_head() -> None:
     parser = fed(b"HTTP/1.1 200 OK\r\nContent-Length: 65536\r\n\r\n" + b"x" * MAX_BODY)
     assert parser.fault is None
 
@@ -115,21 +115,21 @@ def test_a_body_that_comes_with_its_head_is_not_counted_as_one() -> None:
         (b"HTTP/1.1 101 Go\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n\x81", "switch protocols"),
     ],
 )
-def test_what_is_no_answer_is_a_fault(data: bytes, fault: str) -> None:
+def test_an_invalid_answer_is_an_error(data: bytes, fault: str) -> None:
     parser = fed(data)
     assert parser.fault is not None
     assert fault in parser.fault
     assert not parser.keeps_alive
 
 
-def test_the_first_fault_stands() -> None:
+def test_the_first_error_stays() -> None:
     parser = fed(b"\x00", b"X: " + b"y" * MAX_HEAD)
     assert parser.fault is not None
     assert "not HTTP/1.1" in parser.fault
 
 
 @pytest.mark.parametrize("surplus", [OK, b"surplus"])
-def test_a_surplus_spoils_no_answer_but_the_connection(surplus: bytes) -> None:
+def test_additional_bytes_spoil_the_connection_but_no_answer(surplus: bytes) -> None:
     parser = fed(OK + surplus)
     assert parser.fault is None
     assert (parser.is_complete, parser.keeps_alive) == (True, False)
@@ -145,7 +145,7 @@ def test_a_surplus_spoils_no_answer_but_the_connection(surplus: bytes) -> None:
     ],
     ids=["by hand", "told to close", "old and willing"],
 )
-def test_another_request_may_follow_where_nothing_leaves_a_doubt(
+def test_another_request_may_follow_if_nothing_leaves_a_doubt(
     head: bytes, keeps_alive: bool
 ) -> None:
     parser = fed(head + b"Content-Length: 0\r\n\r\n")
@@ -153,7 +153,7 @@ def test_another_request_may_follow_where_nothing_leaves_a_doubt(
     assert parser.keeps_alive is keeps_alive
 
 
-def test_the_next_answer_has_nothing_of_the_one_before() -> None:
+def test_the_next_answer_is_independent_of_the_last() -> None:
     parser = fed(b"HTTP/1.1 500 No\r\nX: y\r\nContent-Length: 65536\r\n\r\n" + b"x" * MAX_BODY)
     parser.start_over()
     assert (parser.has_begun, parser.is_complete, parser.so_far()) == (False, False, None)

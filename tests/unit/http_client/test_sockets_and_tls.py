@@ -39,7 +39,7 @@ async def exchange(connection: HttpConnection) -> int | None:
 
 
 @pytest.mark.parametrize(("local_address", "client"), [(None, HERE), ("127.0.0.5", "127.0.0.5")])
-async def test_a_connection_leaves_from_the_address_that_is_asked_for(
+async def test_a_connection_leaves_from_the_chosen_address(
     local_address: str | None, client: str
 ) -> None:
     async with RecordingReceiver() as receiver:
@@ -63,13 +63,13 @@ async def test_a_port_where_nobody_listens_refuses() -> None:
         await connect(free_port())
 
 
-async def test_an_address_that_is_not_ours_is_told_apart() -> None:
+async def test_an_address_that_is_not_ours_is_recognised() -> None:
     with pytest.raises(EgressAddressUnavailable) as missing:
         await connect(80, local_address="192.0.2.1")
     assert missing.value.errno == errno.EADDRNOTAVAIL
 
 
-async def test_a_port_that_is_taken_is_a_shortage_and_no_missing_address(
+async def test_a_taken_port_is_a_shortage_and_not_a_missing_address(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def bind(self: socket.socket, address: object) -> None:
@@ -84,7 +84,7 @@ async def test_a_port_that_is_taken_is_a_shortage_and_no_missing_address(
 @pytest.mark.parametrize(
     ("leads_there", "number"), [(True, errno.EADDRNOTAVAIL), (False, errno.ENETUNREACH)]
 )
-async def test_no_port_is_told_apart_from_no_way(
+async def test_no_free_port_is_distinguished_from_no_route(
     leads_there: bool, number: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Linux reports both alike, and neither can be caused while other tests run on the machine.
@@ -113,7 +113,7 @@ def silent_address(port: int) -> Iterator[None]:
         yield
 
 
-async def test_who_gives_up_leaves_no_socket() -> None:
+async def test_a_cancelled_caller_leaves_no_socket() -> None:
     port = free_port()
     with silent_address(port):
         connecting = asyncio.create_task(connect(port))
@@ -122,7 +122,7 @@ async def test_who_gives_up_leaves_no_socket() -> None:
         with pytest.raises(asyncio.CancelledError):
             await connecting
         del connecting
-        gc.collect()  # a socket that nobody has closed is a warning here, and so an error
+        gc.collect()  # an unclosed socket causes a warning, and warnings are errors here
 
 
 # ---- TLS
@@ -142,7 +142,7 @@ async def secured(
 
 @pytest.mark.parametrize("host", ["a.example", "a.example."])
 @pytest.mark.parametrize(("says_name", "said"), [(True, "a.example"), (False, None)])
-async def test_a_request_goes_over_tls_and_the_name_is_said_or_not(
+async def test_a_request_is_sent_over_tls_with_or_without_sni(
     authority: trustme.CA, network: SystemNetwork, host: str, says_name: bool, said: str | None
 ) -> None:
     names = list[str | None]()
@@ -159,7 +159,7 @@ async def test_a_request_goes_over_tls_and_the_name_is_said_or_not(
 
 
 @pytest.mark.parametrize("says_name", [True, False])
-async def test_a_certificate_for_another_name_is_refused_said_or_not(
+async def test_a_certificate_for_another_name_is_refused_with_or_without_sni(
     authority: trustme.CA, network: SystemNetwork, says_name: bool
 ) -> None:
     async with RecordingReceiver(tls=server_side(authority.issue_cert("b.example"))) as receiver:
@@ -169,7 +169,7 @@ async def test_a_certificate_for_another_name_is_refused_said_or_not(
     assert failed.value.failure is AttemptFailure.CERTIFICATE_NAME
 
 
-async def test_an_authority_that_is_not_believed_is_refused(authority: trustme.CA) -> None:
+async def test_an_untrusted_authority_is_refused(authority: trustme.CA) -> None:
     async with RecordingReceiver(tls=server_side(authority.issue_cert("a.example"))) as receiver:
         with pytest.raises(TlsFailed) as failed:
             await secured(SystemNetwork(), receiver, "a.example")
@@ -177,7 +177,7 @@ async def test_an_authority_that_is_not_believed_is_refused(authority: trustme.C
 
 
 @pytest.mark.parametrize("said", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b""])
-async def test_who_speaks_none_or_hangs_up_is_a_failure_of_tls(
+async def test_a_peer_without_tls_or_that_hangs_up_is_a_failure_of_tls(
     network: SystemNetwork, said: bytes
 ) -> None:
     async def behave(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -34,7 +34,7 @@ async def test_a_name_is_looked_up_once_at_a_time() -> None:
     assert machine.asked == ["hooks.example"]
 
 
-async def test_who_stops_waiting_takes_nothing_from_who_asks_next() -> None:
+async def test_a_cancelled_caller_does_not_affect_the_next_one() -> None:
     machine = Machine()
     resolve = SystemResolver(machine)
     with pytest.raises(TimeoutError):
@@ -47,7 +47,7 @@ async def test_who_stops_waiting_takes_nothing_from_who_asks_next() -> None:
     assert machine.asked == ["hooks.example"], "the thread that hung has answered"
 
 
-async def test_a_look_up_is_under_way_until_its_thread_ends_whoever_waits() -> None:
+async def test_a_lookup_is_in_progress_until_its_thread_ends_even_if_nobody_waits() -> None:
     machine = Machine()
     resolve = SystemResolver(machine)
     with pytest.raises(TimeoutError):
@@ -61,7 +61,7 @@ async def test_a_look_up_is_under_way_until_its_thread_ends_whoever_waits() -> N
 
 
 @pytest.mark.parametrize("error", [OSError("no such name"), UnicodeError("no name"), KeyError(1)])
-async def test_whoever_asked_hears_of_an_error(error: Exception) -> None:
+async def test_all_callers_get_an_error(error: Exception) -> None:
     def fail(host: str) -> list[str]:
         raise error
 
@@ -76,7 +76,7 @@ async def test_the_machine_itself_reads_an_address_in_any_spelling() -> None:
 
 
 @pytest.mark.parametrize("address", ["192.0.2.1", "2001:db8::1"])
-async def test_an_address_is_known_without_asking(address: str) -> None:
+async def test_an_address_needs_no_lookup(address: str) -> None:
     assert await SystemResolver(_refuse)(address) == [address]
 
 
@@ -90,7 +90,7 @@ def _refuse(host: str) -> list[str]:
     raise OSError(f"asked for {host}")
 
 
-def test_a_name_that_is_none_is_told_apart_from_a_machine_without_descriptors(
+def test_an_unknown_name_is_distinguished_from_a_machine_without_descriptors(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # The C library reports both as an unknown name.
@@ -108,7 +108,7 @@ def test_a_name_that_is_none_is_told_apart_from_a_machine_without_descriptors(
         system_resolver.ask_system("a.example")
 
 
-async def test_a_machine_without_threads_lacks_memory_and_is_asked_again(
+async def test_a_machine_without_threads_lacks_memory_and_is_tried_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def start(self: object) -> None:

@@ -93,7 +93,7 @@ class TestTheClientCertificate:
         ):
             ClientTls(client_certificate=certificate, client_key=other)
 
-    def test_that_is_none_is_unusable(self, tmp_path: Path) -> None:
+    def test_that_is_invalid_is_unusable(self, tmp_path: Path) -> None:
         (tmp_path / "odd.pem").write_text("not a certificate\n")
         with pytest.raises(
             ConfigurationError, match=r"odd\.pem.*must be in PEM and belong together"
@@ -116,25 +116,25 @@ class TestTheClientCertificate:
         with pytest.raises(ConfigurationError, match=r"locked\.key is encrypted"):
             ClientTls(client_certificate=certificate, client_key=locked)
 
-    def test_that_is_a_key_alone_is_unusable(self, certificate: Path) -> None:
+    def test_that_is_only_a_key_is_unusable(self, certificate: Path) -> None:
         with pytest.raises(ConfigurationError, match="has no certificate to go with it"):
             ClientTls(client_key=certificate)
 
 
 class TestAFileOfAuthorities:
-    def test_that_is_not_there_is_unusable(self, tmp_path: Path) -> None:
+    def test_that_is_missing_is_unusable(self, tmp_path: Path) -> None:
         with pytest.raises(ConfigurationError, match=r"the file .*gone\.pem can't be read"):
             ClientTls(ca_files=[tmp_path / "gone.pem"])
 
     @pytest.mark.parametrize("content", ["", "not a certificate\n"])
-    def test_that_holds_none_is_unusable(self, tmp_path: Path, content: str) -> None:
+    def test_without_certificates_is_unusable(self, tmp_path: Path, content: str) -> None:
         (tmp_path / "odd.pem").write_text(content)
         with pytest.raises(
             ConfigurationError, match=r"the CA file .*odd\.pem can't be used: .*in PEM"
         ):
             ClientTls(ca_files=[tmp_path / "odd.pem"])
 
-    def test_is_believed_beside_those_of_the_machine(
+    def test_is_trusted_besides_those_of_the_machine(
         self, authority: trustme.CA, tmp_path: Path
     ) -> None:
         authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
@@ -145,7 +145,7 @@ class TestAFileOfAuthorities:
 
 
 @pytest.mark.parametrize("says_name", [True, False])
-def test_every_certificate_is_verified_and_the_name_by_us_where_it_is_not_said(
+def test_every_certificate_is_verified_and_the_name_by_us_if_sni_is_not_sent(
     says_name: bool,
 ) -> None:
     context = ClientTls().context(says_name=says_name)
@@ -166,7 +166,7 @@ def test_every_certificate_is_verified_and_the_name_by_us_where_it_is_not_said(
         (23, AttemptFailure.TLS),
     ],
 )
-def test_what_openssl_finds_wrong_with_a_certificate_has_a_failure_of_its_own(
+def test_each_problem_that_openssl_finds_has_a_failure_of_its_own(
     number: int, failure: AttemptFailure
 ) -> None:
     error = ssl.SSLCertVerificationError(1, "certificate verify failed")

@@ -69,7 +69,7 @@ async def answer_to(
 
 @pytest.mark.parametrize("method", HttpMethod)
 @pytest.mark.parametrize("source", Source)
-async def test_a_callback_is_worked_on_once(source: Source, method: HttpMethod) -> None:
+async def test_a_callback_is_processed_once(source: Source, method: HttpMethod) -> None:
     work = list[Callback]()
     app = an_app(work.append)
     for _ in range(2):
@@ -97,12 +97,14 @@ def fail_at_once(_: Callback) -> None:
 
 
 @pytest.mark.parametrize("work", [fail, fail_at_once])
-async def test_what_the_work_raises_is_the_servers(work: Callable[[Callback], object]) -> None:
+async def test_an_error_in_the_work_is_raised_to_the_server(
+    work: Callable[[Callback], object],
+) -> None:
     with pytest.raises(OSError, match="the database is gone"):
         await answer_to(an_app(work), rendered(Source.KORE))
 
 
-async def test_what_is_rejected_is_answered_by_its_reason() -> None:
+async def test_a_rejection_is_answered_according_to_its_reason() -> None:
     forged = rendered(Source.KORE, kore_secret="another")
     assert await answer_to(an_app(never), forged) == (403, b"not_explained")
 
@@ -118,7 +120,7 @@ async def test_an_answer_has_its_headers() -> None:
     ]
 
 
-async def test_a_body_comes_in_parts() -> None:
+async def test_a_body_may_arrive_in_parts() -> None:
     request = rendered(Source.KORE)
     parts: list[Message] = [
         {"type": "http.request", "body": request.body[:10], "more_body": True},
@@ -135,7 +137,7 @@ async def test_a_body_that_is_too_long_is_not_read_to_its_end() -> None:
     assert start["status"] == 413
 
 
-async def test_nobody_is_answered_who_has_gone() -> None:
+async def test_a_disconnected_client_gets_no_answer() -> None:
     part = {"type": "http.request", "body": b"ApiVersion", "more_body": True}
     app = an_app(never)
     assert await ask(app, scope_of(rendered(Source.KORE)), part, DISCONNECT) == []
@@ -147,7 +149,7 @@ async def test_the_server_starts_and_stops() -> None:
     assert sent == [{"type": "lifespan.startup.complete"}, {"type": "lifespan.shutdown.complete"}]
 
 
-async def test_callbacks_come_by_nothing_but_http() -> None:
+async def test_callbacks_are_accepted_only_over_http() -> None:
     with pytest.raises(ValueError, match="'websocket': callbacks come by HTTP"):
         await ask(an_app(), {"type": "websocket"})
 
@@ -164,11 +166,13 @@ async def test_callbacks_come_by_nothing_but_http() -> None:
         ({"path": "/outer", "root_path": "/outer"}, "/outer"),
     ],
 )
-def test_the_target_is_as_near_as_can_be_to_what_came(scope: dict[str, Any], target: str) -> None:
+def test_the_target_is_as_close_as_possible_to_the_received_one(
+    scope: dict[str, Any], target: str
+) -> None:
     assert request_of({"method": "GET", "headers": [], **scope}, b"").target == target
 
 
-def test_headers_keep_their_repeats() -> None:
+def test_headers_keep_their_repetitions() -> None:
     headers = [(b"kore-signature", b"a"), (b"kore-signature", b"\xe9")]
     request = request_of({"method": "GET", "path": "/", "headers": headers}, b"")
     assert request.values("Kore-Signature") == ["a", "é"]

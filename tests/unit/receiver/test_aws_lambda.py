@@ -49,7 +49,7 @@ def event_of(source: Source, method: HttpMethod = HttpMethod.POST, **more: Any) 
 
 
 @pytest.mark.parametrize("source", Source)
-def test_a_callback_is_worked_on_once(source: Source) -> None:
+def test_a_callback_is_processed_once(source: Source) -> None:
     work = list[Callback]()
     handler = lambda_handler(a_receiver(), work.append)
     for _ in range(2):
@@ -62,7 +62,7 @@ def test_a_callback_is_worked_on_once(source: Source) -> None:
     assert [callback.source for callback in work] == [source]
 
 
-def test_what_the_work_raises_is_lambdas() -> None:
+def test_an_error_in_the_work_is_raised_to_lambda() -> None:
     def fail(_: Callback) -> None:
         raise OSError("the database is gone")
 
@@ -77,7 +77,7 @@ def test_other_methods_are_not_allowed() -> None:
     assert (response["statusCode"], response["headers"]["Allow"]) == (405, "GET, POST")
 
 
-def test_a_load_balancer_is_answered_in_its_form() -> None:
+def test_a_load_balancer_gets_an_answer_in_its_form() -> None:
     handler = lambda_handler(a_receiver(), never)
     assert handler({**V1, **BALANCER, "headers": {"host": "a"}}, None) == {
         "statusCode": 400,
@@ -94,17 +94,17 @@ def test_a_load_balancer_is_answered_in_its_form() -> None:
 # ---- payload 2.0 ---------------------------------------------------------------------------------
 
 
-def test_payload_2_gives_the_query_as_it_came() -> None:
+def test_payload_2_has_the_query_unchanged() -> None:
     request = request_of({**V2, "rawQueryString": "a=%7e&b=+"})
     assert (request.method, request.target) == ("POST", "/callbacks?a=%7e&b=+")
 
 
-def test_a_path_is_quoted_where_it_was_decoded() -> None:
+def test_a_decoded_path_is_quoted_again() -> None:
     assert request_of({**V2, "rawPath": "/é x"}).target == "/%C3%A9%20x"  # by an HTTP API
     assert request_of({**V2, "rawPath": "/%c3%a9"}).target == "/%c3%a9"  # by a function URL
 
 
-def test_payload_2_has_its_cookies_apart() -> None:
+def test_payload_2_has_separate_cookies() -> None:
     request = request_of({**V2, "headers": {"date": "a,b"}, "cookies": ["c=1", "d=2"]})
     assert request.headers == (("date", "a,b"), ("cookie", "c=1; d=2"))
 
@@ -120,14 +120,14 @@ def test_payload_2_has_its_cookies_apart() -> None:
         ({}, b""),
     ],
 )
-def test_a_body_is_there_in_either_form_or_not(more: Event, body: bytes) -> None:
+def test_a_body_is_read_in_either_form_or_may_be_missing(more: Event, body: bytes) -> None:
     assert request_of({**V2, **more}).body == body
 
 
 # ---- payload 1.0 and load balancers --------------------------------------------------------------
 
 
-def test_lists_go_before_single_values() -> None:
+def test_lists_take_precedence_over_single_values() -> None:
     request = request_of(
         {
             **V1,
@@ -141,17 +141,17 @@ def test_lists_go_before_single_values() -> None:
     assert request.target == "/callbacks?x=1&x=2&y+z=~%C3%A9"
 
 
-def test_what_a_load_balancer_gives_is_encoded_already() -> None:
+def test_values_from_a_load_balancer_are_already_encoded() -> None:
     event = {**V1, **BALANCER, "queryStringParameters": {"x%20y": "%7e+"}}
     assert request_of(event).target == "/callbacks?x%20y=%7e+"
 
 
-def test_the_path_has_the_stage_that_was_called() -> None:
+def test_the_path_has_the_called_stage() -> None:
     event = {**V1, "requestContext": {"stage": "prod", "path": "/prod/callbacks"}}
     assert request_of(event).target == "/prod/callbacks"
 
 
-def test_nothing_may_be_there_in_any_form() -> None:
+def test_all_optional_parts_may_be_missing() -> None:
     nothing = dict.fromkeys(
         ("headers", "queryStringParameters", "requestContext", "body", "isBase64Encoded")
     )
@@ -163,7 +163,7 @@ def test_nothing_may_be_there_in_any_form() -> None:
 
 
 @pytest.mark.parametrize("source", Source)
-def test_a_get_is_genuine_where_the_order_was_kept(source: Source) -> None:
+def test_a_get_is_genuine_if_the_order_was_kept(source: Source) -> None:
     handler = lambda_handler(a_receiver(), id)
     assert handler(event_of(source, HttpMethod.GET), None)["statusCode"] == 200
 
@@ -190,7 +190,7 @@ def test_a_post_is_genuine_whatever_the_order(source: Source) -> None:
         ({"httpMethod": None, "path": "/"}, "httpMethod, path"),
     ],
 )
-def test_an_event_that_is_no_request_says_what_it_lacks(event: Event, keys: str) -> None:
+def test_an_event_that_is_not_a_request_says_what_is_missing(event: Event, keys: str) -> None:
     with pytest.raises(ValueError, match=rf"not an HTTP request.*, but {keys}$") as raised:
         lambda_handler(a_receiver(), never)(event, None)
     assert "secret" not in str(raised.value)

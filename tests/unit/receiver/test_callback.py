@@ -28,13 +28,13 @@ def dated(*dates: str) -> ReceivedRequest:
 # ---- parameters ---------------------------------------------------------------------------------
 
 
-def test_of_a_repeated_name_the_last_value_counts_and_all_are_there() -> None:
+def test_of_a_repeated_name_the_last_value_counts_and_all_are_available() -> None:
     told = callback(b"a=1&b=&a=2", FORM)
     assert told.pairs == (("a", "1"), ("b", ""), ("a", "2"))
     assert told.parameters == {"a": "2", "b": ""}
 
 
-def test_a_get_tells_its_query_whatever_its_content_type() -> None:
+def test_a_gets_parameters_are_its_query_whatever_its_content_type() -> None:
     told = callback(b"", JSON, method="GET", target="/p?a=1&b=x+y")
     assert told.pairs == (("a", "1"), ("b", "x y"))
 
@@ -64,7 +64,7 @@ ONE = callback(b"SimSid=HS1&SimStatus=active", FORM)
         callback(ONE.body, ("Content-Type", f"{FORM[1]}; charset=UTF-8"), target="/elsewhere"),
     ],
 )
-def test_however_it_is_written_the_same_content_is_the_same(same: Callback) -> None:
+def test_the_same_content_is_the_same_event_however_it_is_written(same: Callback) -> None:
     assert same.fingerprint == ONE.fingerprint
 
 
@@ -84,13 +84,13 @@ def test_other_content_or_another_url_is_another_event(other: Callback) -> None:
     assert other.fingerprint != ONE.fingerprint
 
 
-def test_json_is_the_same_whatever_its_white_space_and_other_json_is_not() -> None:
+def test_json_is_the_same_with_any_white_space_and_other_json_is_not() -> None:
     one = callback(b'{"a":"x y"}', JSON).fingerprint
     assert callback(b'{ "a" : "x y" }\n', JSON).fingerprint == one
     assert callback(b'{"a":"xy"}', JSON).fingerprint != one
 
 
-def test_where_twilio_has_put_the_hash_of_a_body_makes_no_difference() -> None:
+def test_the_position_of_twilios_body_hash_makes_no_difference() -> None:
     bare = callback(method="GET", target="/p?a=1").fingerprint
     assert callback(method="GET", target="/p?a=1&bodySHA256=00").fingerprint == bare
 
@@ -107,7 +107,7 @@ def test_where_twilio_has_put_the_hash_of_a_body_makes_no_difference() -> None:
         "Wed, 03 Jul 2024 14:40:58 -0000",
     ],
 )
-def test_a_date_is_read_as_kore_and_as_http_write_it(text: str) -> None:
+def test_a_date_is_read_in_the_form_of_kore_and_of_http(text: str) -> None:
     at = read_date(dated(text))
     assert at == datetime(2024, 7, 3, 14, 40, 58, tzinfo=UTC)
     assert at is not None
@@ -117,5 +117,5 @@ def test_a_date_is_read_as_kore_and_as_http_write_it(text: str) -> None:
 @pytest.mark.parametrize(
     "dates", [(), ("",), ("soon",), ("2024-07-03T14:40:58Z", "2024-07-03T14:40:58Z")]
 )
-def test_what_names_no_time_or_names_it_twice_is_none(dates: tuple[str, ...]) -> None:
+def test_a_date_without_a_time_or_repeated_is_none(dates: tuple[str, ...]) -> None:
     assert read_date(dated(*dates)) is None

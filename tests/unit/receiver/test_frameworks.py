@@ -53,15 +53,15 @@ class OfDjangoUnderAsgi(OfDjango):
     META: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
-async def test_a_request_of_starlette_is_taken_by_its_scope() -> None:
+async def test_a_request_of_starlette_is_read_from_its_scope() -> None:
     assert await starlette.request_of(OfStarlette()) == EXPECTED
 
 
-def test_a_request_of_flask_is_taken_by_its_environment() -> None:
+def test_a_request_of_flask_is_read_from_its_environment() -> None:
     assert flask.request_of(OfFlask()) == EXPECTED
 
 
-def test_a_form_that_flask_has_read_already_leaves_nothing_to_check() -> None:
+def test_a_form_that_flask_has_already_read_leaves_nothing_to_verify() -> None:
     with pytest.raises(RuntimeError, match="read before its body"):
         flask.request_of(OfFlask(data=b""))
     assert flask.request_of(OfFlask(data=b"", content_length=0)).body == b""
@@ -69,5 +69,5 @@ def test_a_form_that_flask_has_read_already_leaves_nothing_to_check() -> None:
 
 
 @pytest.mark.parametrize("request_of_django", [OfDjango(), OfDjangoUnderAsgi()])
-def test_a_request_of_django_is_taken_under_both_servers(request_of_django: OfDjango) -> None:
+def test_a_request_of_django_is_read_under_both_servers(request_of_django: OfDjango) -> None:
     assert django.request_of(request_of_django) == EXPECTED

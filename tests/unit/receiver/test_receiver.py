@@ -80,11 +80,11 @@ def rejected(callbacks: Receiver, request: ReceivedRequest) -> Rejected:
     return result
 
 
-# ---- what an application does -------------------------------------------------------------------
+# ---- use by an application -----------------------------------------------------------------------
 
 
 @both_sources
-def test_an_application_matches_what_came(source: Source) -> None:
+def test_an_application_matches_on_the_result(source: Source) -> None:
     callbacks = remembering()
     request = sent(source)
     told = list[object]()
@@ -102,7 +102,7 @@ def test_an_application_matches_what_came(source: Source) -> None:
 
 @both_sources
 @both_methods
-def test_a_callback_has_all_that_the_request_told(source: Source, method: HttpMethod) -> None:
+def test_a_callback_has_all_parts_of_the_request(source: Source, method: HttpMethod) -> None:
     callback = accepted(receiver(), sent(source, method)).callback
     assert callback.source is source
     assert callback.token == TOKENS[source]
@@ -114,7 +114,7 @@ def test_a_callback_has_all_that_the_request_told(source: Source, method: HttpMe
     assert callback.event.sim_status is SimStatus.INACTIVE
 
 
-def test_what_a_get_of_kores_tells_is_not_signed() -> None:
+def test_the_query_of_kores_get_is_not_signed() -> None:
     for source, method in ((s, m) for s in Source for m in HttpMethod):
         callback = accepted(receiver(), sent(source, method)).callback
         is_signed = (source, method) != (Source.KORE, HttpMethod.GET)
@@ -138,13 +138,13 @@ def test_headers_may_be_bytes() -> None:
     assert isinstance(receiver().check("POST", dict(pairs), request.body), Verified)
 
 
-def test_a_get_is_not_judged_without_its_target() -> None:
+def test_a_get_is_not_verified_without_its_target() -> None:
     request = replace(sent(method=HttpMethod.GET), target="")
     refusal = rejected(receiver(), request)
     assert (refusal.reason, refusal.status) == (Reason.NO_TARGET, 400)
 
 
-def test_every_reason_has_a_status_that_no_sender_takes_for_a_success() -> None:
+def test_every_reason_has_a_status_that_is_not_a_success() -> None:
     assert {reason.status for reason in Reason} == {400, 403, 404, 503}
 
 
@@ -152,7 +152,7 @@ def test_every_reason_has_a_status_that_no_sender_takes_for_a_success() -> None:
 
 
 @both_sources
-def test_old_and_new_secrets_are_good_side_by_side(source: Source) -> None:
+def test_old_and_new_secrets_are_valid_side_by_side(source: Source) -> None:
     callbacks = receiver(
         twilio_auth_tokens=["old", AUTH_TOKEN], kore_secrets=[KORE_SECRET, "new one"]
     )
@@ -162,7 +162,7 @@ def test_old_and_new_secrets_are_good_side_by_side(source: Source) -> None:
     assert rejected(callbacks, forged).reason is Reason.NOT_EXPLAINED
 
 
-def test_a_family_without_a_secret_is_rejected_so_that_the_sender_tries_again() -> None:
+def test_a_family_without_a_secret_is_rejected_so_that_the_sender_retries() -> None:
     refusal = rejected(receiver(kore_secrets=[]), sent(Source.KORE))
     assert (refusal.reason, refusal.status) == (Reason.NO_SECRET, 503)
 
@@ -174,7 +174,7 @@ def test_a_pending_secret_is_named_and_not_accepted() -> None:
     assert "pending one" not in refusal.explanation
 
 
-def test_an_unsigned_callback_of_kores_is_taken_only_where_that_was_said() -> None:
+def test_an_unsigned_callback_of_kores_is_accepted_only_if_allowed() -> None:
     unsigned = sent(kore_secret="")
     assert rejected(receiver(), unsigned).reason is Reason.EMPTY_SIGNATURE
     callback = accepted(receiver(accept_unsigned_kore=True), unsigned).callback
@@ -182,7 +182,7 @@ def test_an_unsigned_callback_of_kores_is_taken_only_where_that_was_said() -> No
     assert not callback.parameters_are_signed
 
 
-def test_an_empty_signature_of_twilios_is_never_taken() -> None:
+def test_an_empty_signature_of_twilios_is_never_accepted() -> None:
     headers = [("X-Twilio-Signature", "")]
     verdict = receiver(accept_unsigned_kore=True).check("POST", headers, b"a=1")
     assert isinstance(verdict, Rejected)
@@ -205,7 +205,7 @@ def test_an_empty_signature_of_twilios_is_never_taken() -> None:
         ({"same_event_within": timedelta(0), "seen": MemoryDedupe()}, "same_event_within is 0"),
     ],
 )
-def test_what_can_t_work_is_refused_at_once(how: dict[str, Any], why: str) -> None:
+def test_impossible_settings_are_refused_at_once(how: dict[str, Any], why: str) -> None:
     with pytest.raises(ConfigurationError, match=why):
         receiver(**how)
 
@@ -214,7 +214,7 @@ def test_what_can_t_work_is_refused_at_once(how: dict[str, Any], why: str) -> No
 
 
 @pytest.mark.parametrize("url", ["", "example.com/callbacks", "ftp://a.example", "https://a b/"])
-def test_a_url_that_can_t_be_configured_is_refused_at_once(url: str) -> None:
+def test_an_invalid_url_is_refused_at_once(url: str) -> None:
     with pytest.raises(InvalidCallbackUrl):
         receiver(url)
 
@@ -233,7 +233,7 @@ def test_another_query_than_the_configured_one_is_rejected(
 
 @both_sources
 @both_methods
-def test_a_template_tells_the_tenants_apart(source: Source, method: HttpMethod) -> None:
+def test_a_template_distinguishes_the_tenants(source: Source, method: HttpMethod) -> None:
     callbacks = receiver("https://example.com/t/{tenant}/callbacks?x=1#cbs=kore")
     request = sent(source, method, url="https://example.com/t/acme/callbacks?x=1")
     callback = accepted(callbacks, request).callback
@@ -248,7 +248,7 @@ def test_a_template_tells_the_tenants_apart(source: Source, method: HttpMethod) 
 
 
 @both_sources
-def test_a_function_may_say_which_url_it_is(source: Source) -> None:
+def test_a_function_may_return_the_url(source: Source) -> None:
     tenants = {"/hooks/1": "https://one.example/in?a=1#cbs=kore", "/hooks/2": None}
     callbacks = receiver(lambda request: tenants[request.path])
     request = replace(sent(source, url="https://one.example/in?a=1"), target="/hooks/1?a=1")
@@ -260,7 +260,7 @@ def test_a_function_may_say_which_url_it_is(source: Source) -> None:
 
 
 @both_sources
-def test_a_delivery_that_comes_while_the_work_is_under_way_is_put_off(source: Source) -> None:
+def test_a_delivery_during_the_work_is_postponed(source: Source) -> None:
     callbacks = remembering()
     first = accepted(callbacks, sent(source))
     second = callbacks.receive_request(sent(source))
@@ -272,14 +272,14 @@ def test_a_delivery_that_comes_while_the_work_is_under_way_is_put_off(source: So
     assert third.answer().status == 200
 
 
-def test_work_that_fails_is_given_back() -> None:
+def test_failed_work_is_released() -> None:
     callbacks = remembering()
     with pytest.raises(ZeroDivisionError), accepted(callbacks, sent()):
         raise ZeroDivisionError
     assert accepted(callbacks, sent()).callback.is_retry
 
 
-def test_work_whose_lease_ends_is_another_s_to_do() -> None:
+def test_work_whose_lease_has_ended_may_be_done_by_another() -> None:
     clock = Hands()
     callbacks = remembering(clock, lease=10 * SECOND)
     slow = accepted(callbacks, sent())
@@ -290,7 +290,7 @@ def test_work_whose_lease_ends_is_another_s_to_do() -> None:
     assert again.done()
 
 
-def test_a_token_is_kept_for_the_time_of_its_source() -> None:
+def test_a_token_is_stored_for_the_retention_of_its_source() -> None:
     clock = Hands()
     callbacks = remembering(clock, keep={Source.TWILIO: 60 * SECOND, Source.KORE: 600 * SECOND})
     for source in Source:
@@ -301,14 +301,16 @@ def test_a_token_is_kept_for_the_time_of_its_source() -> None:
 
 
 @both_methods
-def test_the_same_event_of_both_sources_is_two_unless_it_is_looked_for(method: HttpMethod) -> None:
+def test_the_same_event_of_both_sources_is_two_unless_events_are_compared(
+    method: HttpMethod,
+) -> None:
     for within, kind in ((None, Accepted), (60 * SECOND, Duplicate)):
         callbacks = remembering(same_event_within=within)
         accepted(callbacks, sent(Source.TWILIO, method)).done()
         assert isinstance(callbacks.receive_request(sent(Source.KORE, method)), kind)
 
 
-def test_another_event_is_another_one_whoever_sends_it() -> None:
+def test_another_event_is_different_whoever_sends_it() -> None:
     callbacks = remembering(same_event_within=60 * SECOND)
     accepted(callbacks, sent(Source.TWILIO)).done()
     accepted(callbacks, sent(Source.KORE, body=BODY.replace("inactive", "active")))
@@ -318,7 +320,7 @@ def test_another_event_is_another_one_whoever_sends_it() -> None:
 @pytest.mark.parametrize(
     "token", ["x", "x" * 33, "x" * 44, "x" * 256, f"{'x' * 33}.", f"{'x' * 33}:", "msg 1", "é" * 40]
 )
-def test_any_printable_token_is_known_again(source: Source, token: str) -> None:
+def test_any_printable_token_is_recognised_again(source: Source, token: str) -> None:
     callbacks = remembering()
     request = sent(source)
     headers = ((name, token if "Idempotency" in name else v) for name, v in request.headers)
@@ -351,7 +353,7 @@ def test_a_callback_without_a_token_is_new_each_time() -> None:
         ("", Reason.STALE),
     ],
 )
-def test_the_date_is_checked_where_that_is_asked_for(date: str, reason: Reason | None) -> None:
+def test_the_date_is_checked_if_configured(date: str, reason: Reason | None) -> None:
     request = sent()
     headers = dict(request.headers) | {"Date": date}
     verdict = receiver(max_age=300 * SECOND, clock=Hands()).check("POST", headers, request.body)
@@ -359,11 +361,11 @@ def test_the_date_is_checked_where_that_is_asked_for(date: str, reason: Reason |
     assert isinstance(receiver().check("POST", headers, request.body), Verified)
 
 
-def test_twilio_sends_no_date_and_passes() -> None:
+def test_twilios_callbacks_have_no_date_and_pass() -> None:
     assert isinstance(receiver(max_age=SECOND).check_request(sent(Source.TWILIO)), Verified)
 
 
-def test_kore_sends_a_date_and_does_not_pass_without() -> None:
+def test_kores_callbacks_need_a_date() -> None:
     request = sent(Source.KORE)
     bare = replace(request, headers=tuple(pair for pair in request.headers if pair[0] != "Date"))
     refusal = rejected(receiver(max_age=SECOND), bare)
@@ -371,15 +373,15 @@ def test_kore_sends_a_date_and_does_not_pass_without() -> None:
     assert refusal.explanation == "its Date is missing, but must be a time"
 
 
-def test_a_callback_says_when_it_was_sent() -> None:
+def test_a_callback_has_the_time_at_which_it_was_sent() -> None:
     assert accepted(receiver(), sent(Source.KORE)).callback.sent_at == NOW.astimezone(UTC)
     assert accepted(receiver(), sent(Source.TWILIO)).callback.sent_at is None
 
 
-# ---- with its work ------------------------------------------------------------------------------
+# ---- handling with a function --------------------------------------------------------------------
 
 
-def test_handling_does_the_work_and_answers(caplog: pytest.LogCaptureFixture) -> None:
+def test_handle_does_the_work_and_returns_the_answer(caplog: pytest.LogCaptureFixture) -> None:
     callbacks, worked = remembering(), list[Callback]()
     with caplog.at_level(logging.WARNING, logger="ringback.receiver"):
         answers = [
@@ -393,7 +395,7 @@ def test_handling_does_the_work_and_answers(caplog: pytest.LogCaptureFixture) ->
     ]
 
 
-async def test_handling_in_an_event_loop_takes_both_kinds_of_work() -> None:
+async def test_handle_in_an_event_loop_accepts_both_kinds_of_functions() -> None:
     callbacks, worked = remembering(), list[Callback]()
 
     async def work(callback: Callback) -> None:
@@ -417,13 +419,13 @@ class Worker:
         self.worked.append(callback)
 
 
-async def test_work_that_only_returns_a_coroutine_is_awaited_too() -> None:
+async def test_a_function_that_returns_a_coroutine_is_awaited_too() -> None:
     worker = Worker()
     assert (await remembering().handle_async(sent(), worker)).status == 200
     assert len(worker.worked) == 1
 
 
-def test_a_coroutine_that_nobody_would_await_is_refused_and_the_work_given_back() -> None:
+def test_a_coroutine_that_nobody_would_await_is_refused_and_the_work_released() -> None:
     async def work(callback: Callback) -> None:
         raise AssertionError
 
@@ -449,7 +451,7 @@ class Watched(MemoryDedupe):
         return super().done(visit)
 
 
-async def test_a_store_is_never_asked_in_the_thread_of_the_event_loop() -> None:
+async def test_a_store_is_never_called_in_the_thread_of_the_event_loop() -> None:
     store = Watched()
     assert (await receiver(seen=store).handle_async(sent(), Worker())).status == 200
     assert store.asked_in
@@ -460,7 +462,7 @@ def fail(callback: Callback) -> None:
     raise ZeroDivisionError
 
 
-async def test_what_the_work_raises_comes_out_and_the_next_delivery_may_try() -> None:
+async def test_an_error_in_the_work_is_raised_and_the_next_delivery_may_try() -> None:
     callbacks = remembering()
     with pytest.raises(ZeroDivisionError):
         callbacks.handle(sent(), fail)
@@ -484,7 +486,7 @@ class Gone:
         raise DedupeUnavailable("the store is gone")
 
 
-async def test_a_store_that_can_t_be_asked_is_a_503_and_no_work_is_done(
+async def test_an_unavailable_store_causes_a_503_and_no_work_is_done(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     callbacks = receiver(seen=Gone())
@@ -504,17 +506,17 @@ class GoneMeanwhile(Gone):
         return ClaimWon(is_retry=False)
 
 
-def test_what_the_work_raises_is_not_hidden_by_a_store_that_has_gone() -> None:
+def test_an_unavailable_store_does_not_hide_an_error_in_the_work() -> None:
     with pytest.raises(ZeroDivisionError):
         receiver(seen=GoneMeanwhile()).handle(sent(), fail)
 
 
-def test_work_that_nobody_could_write_down_as_done_is_to_be_sent_again() -> None:
+def test_work_that_could_not_be_recorded_as_done_is_requested_again() -> None:
     worked = list[Callback]()
     answer = receiver(seen=GoneMeanwhile()).handle(sent(), worked.append)
     assert (answer.status, len(worked)) == (503, 1)
 
 
-def test_a_request_is_read_from_what_a_framework_has() -> None:
+def test_a_request_is_built_from_a_frameworks_values() -> None:
     request = read_request("POST", {b"A": b"1"}, b"x", target="/p?q")
     assert request == ReceivedRequest("POST", "/p?q", (("A", "1"),), b"x")

@@ -19,14 +19,14 @@ from ringback.receiver.results import answer_to
 CALLBACK = Callback(Source.KORE, None, "https://a.example", ReceivedRequest("POST", "/", ()))
 
 
-def test_work_that_is_done_now_or_was_before_is_answered_alike() -> None:
+def test_work_done_now_and_before_gets_the_same_answer() -> None:
     assert Accepted(CALLBACK).answer() == Duplicate(CALLBACK).answer() == Answer(200, "ok")
 
 
 @pytest.mark.parametrize(
     ("microseconds", "seconds"), [(1, "1"), (1_000_000, "1"), (1_000_001, "2"), (59_500_000, "60")]
 )
-def test_who_comes_while_others_work_is_told_to_wait_until_their_lease_is_over(
+def test_a_delivery_during_the_work_of_another_is_asked_to_wait_until_the_lease_ends(
     microseconds: int, seconds: str
 ) -> None:
     answer = Duplicate(CALLBACK, timedelta(microseconds=microseconds)).answer()
@@ -34,11 +34,11 @@ def test_who_comes_while_others_work_is_told_to_wait_until_their_lease_is_over(
 
 
 @pytest.mark.parametrize("reason", list(Reason))
-def test_a_rejection_tells_its_reason_and_keeps_the_explanation_back(reason: Reason) -> None:
+def test_a_rejection_shows_its_reason_but_not_the_explanation(reason: Reason) -> None:
     assert answer_to(Rejected(reason, "explained")) == Answer(reason.status, reason.value)
 
 
-def test_without_a_store_there_is_nothing_to_be_written_down() -> None:
+def test_without_a_store_nothing_is_recorded() -> None:
     with Accepted(CALLBACK) as accepted:
         assert accepted.done()
     with pytest.raises(ZeroDivisionError), Accepted(CALLBACK):

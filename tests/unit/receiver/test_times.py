@@ -18,9 +18,7 @@ def receiver(**times: Any) -> Receiver:
 
 @pytest.mark.parametrize("name", TIMES)
 @pytest.mark.parametrize("time", [timedelta.max, CENTURY + timedelta(1)])
-def test_a_time_that_no_calendar_has_is_refused_before_a_callback_comes(
-    name: str, time: timedelta
-) -> None:
+def test_a_time_beyond_the_calendar_is_refused_at_once(name: str, time: timedelta) -> None:
     with pytest.raises(ConfigurationError, match=f"{name}.* must be at most 36500 days"):
         receiver(**{name: time})
 

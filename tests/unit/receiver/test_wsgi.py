@@ -77,7 +77,7 @@ def environ_of(request: OutgoingRequest, **more: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("method", HttpMethod)
 @pytest.mark.parametrize("source", Source)
-def test_a_callback_is_worked_on_once(source: Source, method: HttpMethod) -> None:
+def test_a_callback_is_processed_once(source: Source, method: HttpMethod) -> None:
     served = Served()
     for _ in range(2):
         status, headers, body = served.ask(environ_of(rendered(source, method)))
@@ -86,14 +86,14 @@ def test_a_callback_is_worked_on_once(source: Source, method: HttpMethod) -> Non
     assert [callback.source for callback in served.work] == [source]
 
 
-def test_what_is_rejected_is_answered_by_its_reason() -> None:
+def test_a_rejection_is_answered_according_to_its_reason() -> None:
     served = Served()
     forged = rendered(Source.TWILIO, auth_token="another")
     assert served.ask(environ_of(forged))[::2] == ("403 Forbidden", b"not_explained")
     assert served.work == []
 
 
-def test_what_the_work_raises_is_the_servers() -> None:
+def test_an_error_in_the_work_is_raised_to_the_server() -> None:
     served = Served(fails=True)
     for _ in range(2):
         with pytest.raises(OSError, match="the database is gone"):
@@ -117,7 +117,7 @@ def test_a_body_that_is_too_long_is_not_read() -> None:
 
 
 @pytest.mark.parametrize("length", ["-1", "1e3", "x", "٣", "9" * 5000])
-def test_a_length_that_is_no_number_is_refused(length: str) -> None:
+def test_an_invalid_length_is_refused(length: str) -> None:
     served = WsgiCallbackApp(Receiver(URL, kore_secrets=[KORE_SECRET]), never)
     answered: list[str] = []
     environ = environ_of(rendered(Source.KORE), CONTENT_LENGTH=length)
@@ -125,7 +125,7 @@ def test_a_length_that_is_no_number_is_refused(length: str) -> None:
     assert answered == ["400 Bad Request"]
 
 
-def test_a_body_that_breaks_off_is_no_forgery() -> None:
+def test_a_truncated_body_is_not_a_forgery() -> None:
     request = rendered(Source.KORE)
     environ = environ_of(request) | {"wsgi.input": BytesIO(request.body[:10])}
     assert Served().ask(environ)[::2] == ("400 Bad Request", b"incomplete")
@@ -140,14 +140,14 @@ def without_length(request: OutgoingRequest, **more: Any) -> dict[str, Any]:
     return environ
 
 
-def test_a_body_in_chunks_is_read_where_the_server_ends_it() -> None:
+def test_a_chunked_body_is_read_if_the_server_marks_its_end() -> None:
     environ = without_length(rendered(Source.KORE), **{"wsgi.input_terminated": True})
     assert Served().ask(environ)[0] == "200 OK"
     environ = without_length(rendered(Source.KORE), **{"wsgi.input_terminated": True})
     assert Served(max_body=100).ask(environ)[0].startswith("413 ")
 
 
-def test_a_body_in_chunks_needs_a_length_elsewhere() -> None:
+def test_a_chunked_body_needs_a_length_otherwise() -> None:
     assert Served().ask(without_length(rendered(Source.KORE)))[0] == "411 Length Required"
 
 
@@ -159,18 +159,18 @@ def asked(**environ: Any) -> ReceivedRequest:
 
 
 @pytest.mark.parametrize("name", ["REQUEST_URI", "RAW_URI"])
-def test_the_target_is_taken_as_it_came_where_the_server_tells(name: str) -> None:
+def test_the_raw_target_is_used_if_the_server_has_it(name: str) -> None:
     request = asked(**{name: "/a%2fb?x=%7e"}, PATH_INFO="/a/b", QUERY_STRING="x=~")
     assert request.target == "/a%2fb?x=%7e"
 
 
-def test_a_target_is_put_together_elsewhere() -> None:
+def test_the_target_is_rebuilt_otherwise() -> None:
     path = "/münchen 100%".encode().decode("latin-1")
     request = asked(SCRIPT_NAME="/app", PATH_INFO=path, QUERY_STRING="x=%7e&y")
     assert request.target == "/app/m%C3%BCnchen%20100%25?x=%7e&y"
 
 
-def test_a_request_has_its_headers_and_none_that_are_empty_by_custom() -> None:
+def test_a_request_has_its_headers_but_no_customary_empty_ones() -> None:
     request = asked(HTTP_KORE_SIGNATURE="a,b", CONTENT_TYPE="", CONTENT_LENGTH="", HTTP_DATE="")
     assert request.headers == (("Kore-Signature", "a,b"), ("Date", ""))
     typed = asked(CONTENT_TYPE="text/plain")

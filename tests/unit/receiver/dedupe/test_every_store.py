@@ -33,11 +33,11 @@ def kore(owner: str, token: str = "kore-1", content: str | None = "ready") -> De
 # ---- one token
 
 
-def test_a_new_token_is_given_to_who_asks(kept: Kept) -> None:
+def test_a_new_token_is_given_to_the_caller(kept: Kept) -> None:
     assert kept.seen.claim(visit("a")) == FIRST
 
 
-def test_while_the_lease_lives_others_are_told_for_how_long(kept: Kept) -> None:
+def test_during_the_lease_other_callers_get_its_remaining_time(kept: Kept) -> None:
     kept.seen.claim(visit("a", lease=30 * SECOND))
     kept.let_pass(10 * SECOND)
     answer = kept.seen.claim(visit("b"))
@@ -45,25 +45,25 @@ def test_while_the_lease_lives_others_are_told_for_how_long(kept: Kept) -> None:
     assert 15 * SECOND < answer.for_another <= 20 * SECOND
 
 
-def test_what_is_done_is_done_for_everybody(kept: Kept) -> None:
+def test_done_work_is_done_for_all_callers(kept: Kept) -> None:
     kept.seen.claim(visit("a"))
     assert kept.seen.done(visit("a"))
     assert [kept.seen.claim(visit(owner)) for owner in "abc"] == [WorkAlreadyDone()] * 3
 
 
-def test_done_may_be_said_twice(kept: Kept) -> None:
+def test_reporting_done_twice_is_allowed(kept: Kept) -> None:
     kept.seen.claim(visit("a"))
     assert [kept.seen.done(visit("a")) for _ in range(2)] == [True, True]
 
 
-def test_when_the_lease_is_over_another_tries_again(kept: Kept) -> None:
+def test_after_the_lease_another_caller_tries_again(kept: Kept) -> None:
     kept.seen.claim(visit("a", lease=30 * SECOND))
     kept.let_pass(30 * SECOND)
     assert kept.seen.claim(visit("b")) == RETRY
     assert isinstance(kept.seen.claim(visit("c")), ClaimedByOther)
 
 
-def test_who_was_relieved_changes_nothing_any_more(kept: Kept) -> None:
+def test_a_caller_whose_lease_was_taken_over_changes_nothing(kept: Kept) -> None:
     kept.seen.claim(visit("a", lease=30 * SECOND))
     kept.let_pass(31 * SECOND)
     kept.seen.claim(visit("b"))
@@ -73,27 +73,27 @@ def test_who_was_relieved_changes_nothing_any_more(kept: Kept) -> None:
     assert kept.seen.done(visit("b"))
 
 
-def test_late_work_counts_where_nobody_has_taken_over(kept: Kept) -> None:
+def test_late_work_counts_if_nobody_has_taken_over(kept: Kept) -> None:
     kept.seen.claim(visit("a", lease=30 * SECOND))
     kept.let_pass(31 * SECOND)
     assert kept.seen.done(visit("a"))
     assert kept.seen.claim(visit("b")) == WorkAlreadyDone()
 
 
-def test_what_is_given_back_may_be_tried_at_once(kept: Kept) -> None:
+def test_a_released_token_may_be_tried_at_once(kept: Kept) -> None:
     kept.seen.claim(visit("a"))
     kept.seen.release(visit("a"))
     assert kept.seen.claim(visit("b")) == RETRY
 
 
-def test_what_is_done_is_not_given_back(kept: Kept) -> None:
+def test_done_work_cannot_be_released(kept: Kept) -> None:
     kept.seen.claim(visit("a"))
     kept.seen.done(visit("a"))
     kept.seen.release(visit("a"))
     assert kept.seen.claim(visit("b")) == WorkAlreadyDone()
 
 
-def test_nobody_is_done_with_what_nobody_claimed(kept: Kept) -> None:
+def test_reporting_done_without_a_claim_has_no_effect(kept: Kept) -> None:
     assert not kept.seen.done(visit("a"))
     kept.seen.release(visit("a"))
     assert kept.seen.claim(visit("a")) == FIRST
@@ -125,11 +125,11 @@ def test_any_printable_token_is_a_key(kept: Kept, token: str) -> None:
     assert kept.seen.claim(twilio("b", token)) == WorkAlreadyDone()
     assert (
         kept.seen.claim(kore("b", token)) == WorkAlreadyDone()
-    )  # the other source's of the same event
+    )  # the other source's token of the same event
     assert kept.seen.claim(kore("b", f"{token[:-1]}-")) == FIRST
 
 
-# ---- how long it is remembered
+# ---- retention -----------------------------------------------------------------------------------
 
 
 def test_a_token_is_new_again_once_it_is_forgotten(kept: Kept) -> None:
@@ -140,7 +140,7 @@ def test_a_token_is_new_again_once_it_is_forgotten(kept: Kept) -> None:
     assert kept.seen.claim(visit("b")) == FIRST
 
 
-def test_each_claim_has_it_remembered_for_longer(kept: Kept) -> None:
+def test_each_claim_extends_the_retention(kept: Kept) -> None:
     kept.seen.claim(visit("a"))
     kept.seen.done(visit("a"))
     kept.let_pass(HOUR - SECOND)
@@ -149,7 +149,7 @@ def test_each_claim_has_it_remembered_for_longer(kept: Kept) -> None:
     assert kept.seen.claim(visit("c")) == WorkAlreadyDone()
 
 
-def test_done_has_it_remembered_for_longer(kept: Kept) -> None:
+def test_done_extends_the_retention(kept: Kept) -> None:
     kept.seen.claim(visit("a"))
     kept.let_pass(HOUR - SECOND)
     kept.seen.done(visit("a"))
@@ -157,13 +157,13 @@ def test_done_has_it_remembered_for_longer(kept: Kept) -> None:
     assert kept.seen.claim(visit("b")) == WorkAlreadyDone()
 
 
-def test_it_is_not_forgotten_while_somebody_is_at_it(kept: Kept) -> None:
+def test_a_token_is_not_forgotten_during_its_lease(kept: Kept) -> None:
     kept.seen.claim(visit("a", lease=30 * SECOND, keep=SECOND))
     kept.let_pass(20 * SECOND)
     assert isinstance(kept.seen.claim(visit("b", keep=SECOND)), ClaimedByOther)
 
 
-def test_what_is_forgotten_makes_room(kept: Kept) -> None:
+def test_forgotten_tokens_are_deleted(kept: Kept) -> None:
     for number in range(20):
         kept.seen.claim(visit("a", token=f"lasting-{number}", keep=9 * HOUR))
     for number in range(50):
@@ -174,17 +174,17 @@ def test_what_is_forgotten_makes_room(kept: Kept) -> None:
     assert kept.count() == 30
 
 
-# ---- one event, told by both sources
+# ---- one event, sent by both sources -------------------------------------------------------------
 
 
-def test_both_sources_tell_one_event(kept: Kept) -> None:
+def test_both_sources_send_one_event(kept: Kept) -> None:
     assert kept.seen.claim(twilio("a")) == FIRST
     assert isinstance(kept.seen.claim(kore("b")), ClaimedByOther)
     kept.seen.done(twilio("a"))
     assert kept.seen.claim(kore("b")) == WorkAlreadyDone()
 
 
-def test_the_other_sources_token_takes_the_work_over(kept: Kept) -> None:
+def test_the_other_sources_token_takes_over_the_work(kept: Kept) -> None:
     kept.seen.claim(kore("a"))
     kept.seen.release(kore("a"))
     assert kept.seen.claim(twilio("b")) == RETRY
@@ -193,7 +193,7 @@ def test_the_other_sources_token_takes_the_work_over(kept: Kept) -> None:
     assert kept.seen.claim(kore("c")) == WorkAlreadyDone()
 
 
-def test_one_source_may_tell_the_same_twice(kept: Kept) -> None:
+def test_one_source_may_send_equal_events_twice(kept: Kept) -> None:
     visits = [kore("a", token=f"kore-{number}") for number in range(3)]
     assert [kept.seen.claim(one) for one in visits] == [FIRST] * 3
 
@@ -217,7 +217,7 @@ def test_a_token_that_has_been_seen_is_not_paired_any_more(kept: Kept) -> None:
 
 
 @pytest.mark.parametrize("content", ["stalled", None])
-def test_what_differs_is_not_one_event(kept: Kept, content: str | None) -> None:
+def test_different_content_is_not_one_event(kept: Kept, content: str | None) -> None:
     kept.seen.claim(twilio("a"))
     assert kept.seen.claim(kore("b", content=content)) == FIRST
 
@@ -225,7 +225,7 @@ def test_what_differs_is_not_one_event(kept: Kept, content: str | None) -> None:
 @pytest.mark.parametrize(
     ("after", "answer"), [(9 * SECOND, WorkAlreadyDone()), (11 * SECOND, FIRST)]
 )
-def test_what_comes_too_late_is_not_one_event(
+def test_a_late_callback_is_not_the_same_event(
     kept: Kept, after: timedelta, answer: WorkAlreadyDone | ClaimWon
 ) -> None:
     kept.seen.claim(twilio("a"))
@@ -234,7 +234,7 @@ def test_what_comes_too_late_is_not_one_event(
     assert kept.seen.claim(kore("b")) == answer
 
 
-def test_within_no_time_nothing_is_compared(kept: Kept) -> None:
+def test_with_a_window_of_zero_nothing_is_compared(kept: Kept) -> None:
     kept.seen.claim(visit("a", source=Source.TWILIO, content="ready", within=timedelta(0)))
     assert kept.seen.claim(kore("b")) == FIRST
     other = visit("c", token="t", source=Source.TWILIO, content="ready", within=timedelta(0))
@@ -253,14 +253,14 @@ def test_both_tokens_are_forgotten_together(kept: Kept) -> None:
     assert [kept.seen.claim(kore("e")), kept.seen.claim(twilio("f", content=None))] == [FIRST] * 2
 
 
-def test_what_was_forgotten_is_not_paired(kept: Kept) -> None:
+def test_a_forgotten_event_is_not_paired(kept: Kept) -> None:
     short = visit("a", source=Source.TWILIO, content="ready", lease=SECOND, keep=SECOND)
     kept.seen.claim(short)
     kept.let_pass(2 * SECOND)
     assert kept.seen.claim(kore("b")) == FIRST
 
 
-def test_what_began_anew_is_paired_by_what_it_tells_now(kept: Kept) -> None:
+def test_a_token_that_is_new_again_is_paired_by_its_new_content(kept: Kept) -> None:
     short = visit("a", source=Source.TWILIO, content="ready", lease=SECOND, keep=SECOND)
     kept.seen.claim(short)
     kept.let_pass(2 * SECOND)
@@ -270,7 +270,7 @@ def test_what_began_anew_is_paired_by_what_it_tells_now(kept: Kept) -> None:
     assert kept.seen.claim(kore("b", token="kore-2", content="stalled")) == RETRY
 
 
-def test_a_shorter_memory_does_not_shorten_a_longer_one(kept: Kept) -> None:
+def test_a_shorter_retention_does_not_shorten_a_longer_one(kept: Kept) -> None:
     kept.seen.claim(twilio("a"))
     kept.seen.done(twilio("a"))
     brief = replace(kore("b"), keep=SECOND, lease=SECOND)

@@ -15,8 +15,8 @@ from ringback.receiver.dedupe.dedupe_store import Claimed
 from tests.unit.receiver.dedupe.kept import Kept, opener
 from tests.unit.receiver.dedupe.visits import MILLISECOND, SECOND, visit
 
-# Time passes in whole seconds, and all that ends does so after whole seconds or half ones: so the
-# little that real clocks go on meanwhile makes no difference.
+# Time passes in whole seconds, and everything ends after whole or half seconds: so the short time
+# that real clocks advance meanwhile makes no difference.
 TIMES = st.sampled_from([1, 1, 2, 5, 20]).map(lambda seconds: seconds * SECOND)
 KEPT = st.sampled_from([2, 6, 60]).map(lambda seconds: seconds * SECOND)
 LEASES = st.sampled_from([1, 3, 10]).map(lambda seconds: seconds * SECOND)
@@ -116,7 +116,7 @@ def alike(given: Claimed, expected: Claimed) -> bool:
 
 
 @pytest.mark.parametrize(("store", "examples"), [("sqlite", 80), ("postgres", 30), ("redis", 60)])
-def test_a_store_answers_as_its_model_does(
+def test_a_store_returns_what_its_model_returns(
     store: str, examples: int, request: pytest.FixtureRequest
 ) -> None:
     opened, model = opener(store, request), opener("memory", request)

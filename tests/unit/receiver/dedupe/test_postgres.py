@@ -31,7 +31,7 @@ def dsn(postgres_dsn: str) -> str:
 
 
 @pytest.mark.parametrize("autocommit", [True, False])
-def test_what_fails_half_way_changes_nothing(dsn: str, autocommit: bool) -> None:
+def test_a_failure_half_way_changes_nothing(dsn: str, autocommit: bool) -> None:
     seen = PostgresDedupe(lambda: psycopg.connect(dsn, autocommit=autocommit))
     seen.claim(visit("a", token="old"))
     with psycopg.connect(dsn) as connection:
@@ -49,7 +49,7 @@ def test_what_fails_half_way_changes_nothing(dsn: str, autocommit: bool) -> None
         assert connection.execute("SELECT token FROM ringback_seen").fetchall() == [("old",)]
 
 
-def test_who_has_waited_for_another_sees_what_that_did(dsn: str) -> None:
+def test_a_caller_that_waited_for_another_sees_its_changes(dsn: str) -> None:
     """The store works even if connections default to the isolation level SERIALIZABLE."""
     seen = PostgresDedupe(lambda: psycopg.connect(dsn, options=_SERIALIZABLE))
     seen.claim(visit("a"))
@@ -70,13 +70,13 @@ def wait_for_one_who_waits(connection: psycopg.Connection) -> None:
 
 
 @pytest.mark.parametrize("autocommit", [True, False])
-def test_a_connection_that_is_only_closed_has_committed_before(dsn: str, autocommit: bool) -> None:
+def test_closing_a_connection_without_commit_loses_nothing(dsn: str, autocommit: bool) -> None:
     seen = PostgresDedupe(lambda: closing(psycopg.connect(dsn, autocommit=autocommit)))
     seen.claim(visit("a"))
     assert isinstance(seen.claim(visit("b")), ClaimedByOther)
 
 
-def test_many_make_the_table_at_once(dsn: str) -> None:
+def test_several_processes_may_create_the_table_at_once(dsn: str) -> None:
     stores = [PostgresDedupe(lambda: psycopg.connect(dsn)) for _ in range(8)]
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(PostgresDedupe.create_table, stores))
@@ -90,7 +90,7 @@ def test_the_table_may_have_another_name_and_schema(dsn: str) -> None:
     assert found == [("token-1",)]
 
 
-def test_two_tables_know_nothing_of_each_other(dsn: str) -> None:
+def test_two_tables_are_independent(dsn: str) -> None:
     stores = [PostgresDedupe(partial(psycopg.connect, dsn), table=name) for name in ("one", "two")]
     assert [seen.claim(visit("a")) for seen in stores] == [ClaimWon(is_retry=False)] * 2
 
@@ -101,7 +101,7 @@ def test_a_name_that_needs_quotes_is_refused(name: str) -> None:
         PostgresDedupe(nullcontext, table=name)
 
 
-def test_who_may_not_make_tables_uses_the_one_that_is_there(dsn: str) -> None:
+def test_a_user_without_the_right_to_create_tables_uses_the_existing_one(dsn: str) -> None:
     PostgresDedupe(lambda: psycopg.connect(dsn)).create_table()
     with psycopg.connect(dsn) as connection:
         connection.execute("DROP ROLE IF EXISTS clerk")
@@ -112,14 +112,14 @@ def test_who_may_not_make_tables_uses_the_one_that_is_there(dsn: str) -> None:
     assert seen.claim(visit("a")) == ClaimWon(is_retry=False)
 
 
-def test_a_server_that_is_not_there_is_told_without_its_password() -> None:
+def test_an_unreachable_server_is_reported_without_its_password() -> None:
     dsn = "postgresql://app:s3cret@127.0.0.1:1/app"
     with pytest.raises(DedupeUnavailable) as raised:
         PostgresDedupe(lambda: psycopg.connect(dsn)).claim(visit("a"))
     assert str(raised.value) == "table ringback_seen of PostgreSQL can't be used: OperationalError"
 
 
-def test_a_table_that_has_gone_is_told(dsn: str) -> None:
+def test_a_dropped_table_is_reported(dsn: str) -> None:
     seen = PostgresDedupe(lambda: psycopg.connect(dsn))
     seen.claim(visit("a"))
     with psycopg.connect(dsn) as connection:
@@ -128,7 +128,7 @@ def test_a_table_that_has_gone_is_told(dsn: str) -> None:
         seen.claim(visit("a"))
 
 
-def test_a_mistake_in_the_program_is_not_taken_for_a_failure_of_the_database() -> None:
+def test_a_programming_error_is_not_taken_for_a_failure_of_the_database() -> None:
     with pytest.raises(AttributeError):
         PostgresDedupe(lambda: nullcontext(None)).claim(visit("a"))
 

@@ -29,7 +29,7 @@ def twilio(owner: str) -> DedupeClaimRequest:
     return visit(owner, source=Source.TWILIO, content="ready")
 
 
-def test_it_does_not_matter_whether_the_client_decodes(client: redis.Redis) -> None:
+def test_it_does_not_matter_if_the_client_decodes(client: redis.Redis) -> None:
     seen = RedisDedupe(client)
     assert seen.claim(visit("a")) == ClaimWon(is_retry=False)
     assert isinstance(seen.claim(visit("b")), ClaimedByOther)
@@ -37,7 +37,7 @@ def test_it_does_not_matter_whether_the_client_decodes(client: redis.Redis) -> N
     assert seen.claim(visit("c")) == WorkAlreadyDone()
 
 
-def test_all_keys_expire_and_live_on_one_node(client: redis.Redis) -> None:
+def test_all_keys_expire_and_are_on_one_node(client: redis.Redis) -> None:
     seen = RedisDedupe(client, prefix="app")
     seen.claim(visit("a", keep=HOUR, content="ready"))
     seen.claim(twilio("b"))
@@ -54,7 +54,7 @@ def test_all_keys_expire_and_live_on_one_node(client: redis.Redis) -> None:
     assert all(HOUR / MILLISECOND - 60_000 < time <= HOUR / MILLISECOND for time in left.values())
 
 
-def test_two_prefixes_know_nothing_of_each_other(client: redis.Redis) -> None:
+def test_two_prefixes_are_independent(client: redis.Redis) -> None:
     stores = [RedisDedupe(client, prefix=prefix) for prefix in ("one", "two")]
     assert [seen.claim(visit("a")) for seen in stores] == [ClaimWon(is_retry=False)] * 2
 
@@ -68,7 +68,7 @@ def test_a_token_whose_event_is_gone_is_new(client: redis.Redis) -> None:
     assert isinstance(seen.claim(twilio("d")), ClaimedByOther)
 
 
-def test_a_server_that_is_not_there_is_told_without_its_password() -> None:
+def test_an_unreachable_server_is_reported_without_its_password() -> None:
     with (
         redis.Redis.from_url("redis://:s3cret@127.0.0.1:1/0") as client,
         pytest.raises(DedupeUnavailable) as raised,

@@ -43,7 +43,7 @@ except DedupeUnavailable as failure:
     print(failure)
 """
 
-# What a child does after a fork is told through a pipe, as text.
+# A child process after a fork reports through a pipe, as text.
 _FORKED = """
 import os, sys, threading
 from datetime import timedelta
@@ -95,14 +95,14 @@ def unavailable(path: Path) -> str:
     return str(raised.value)
 
 
-def test_what_is_done_outlives_the_process(tmp_path: Path) -> None:
+def test_done_work_outlives_the_process(tmp_path: Path) -> None:
     for owner, answer in (("a", ClaimWon(is_retry=False)), ("b", WorkAlreadyDone())):
         with SqliteDedupe(tmp_path / "seen.db") as seen:
             assert seen.claim(visit(owner)) == answer
             seen.done(visit(owner))
 
 
-def test_two_stores_on_one_file_know_of_each_other(tmp_path: Path) -> None:
+def test_two_stores_on_one_file_share_their_tokens(tmp_path: Path) -> None:
     path = tmp_path / "seen.db"
     with SqliteDedupe(path) as one, SqliteDedupe(str(path)) as other:
         one.claim(visit("a"))
@@ -121,14 +121,14 @@ def test_equally_old_events_are_paired_by_their_tokens(tmp_path: Path) -> None:
         assert seen.claim(twilio) == WorkAlreadyDone()
 
 
-def test_it_may_be_asked_again_after_it_was_closed(tmp_path: Path) -> None:
+def test_it_may_be_used_again_after_it_was_closed(tmp_path: Path) -> None:
     with SqliteDedupe(tmp_path / "seen.db") as seen:
         seen.claim(visit("a"))
         seen.close()
         assert isinstance(seen.claim(visit("b")), ClaimedByOther)
 
 
-def test_a_store_that_nobody_has_any_more_leaves_no_connection_open(
+def test_a_store_without_references_leaves_no_connection_open(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = list[sqlite3.Connection]()
@@ -148,7 +148,7 @@ def test_a_store_that_nobody_has_any_more_leaves_no_connection_open(
         connection.execute("SELECT 1")
 
 
-def test_the_file_stays_where_it_was_when_the_process_moves(
+def test_the_file_stays_where_it_was_when_the_process_changes_its_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -158,7 +158,7 @@ def test_the_file_stays_where_it_was_when_the_process_moves(
     assert (tmp_path / "seen.db").is_file()
 
 
-def test_many_make_the_file_at_once(tmp_path: Path) -> None:
+def test_several_processes_may_create_the_file_at_once(tmp_path: Path) -> None:
     for number in range(20):
         path = tmp_path / f"{number}.db"
         start = threading.Barrier(8)
@@ -173,7 +173,7 @@ def test_many_make_the_file_at_once(tmp_path: Path) -> None:
         assert answers.count(ClaimWon(is_retry=False)) == 1
 
 
-def test_it_waits_for_who_writes_to_the_file_while_it_begins(tmp_path: Path) -> None:
+def test_it_waits_for_a_writer_while_it_begins(tmp_path: Path) -> None:
     path = tmp_path / "app.db"
     with (
         ThreadPoolExecutor(1) as threads,
@@ -188,7 +188,7 @@ def test_it_waits_for_who_writes_to_the_file_while_it_begins(tmp_path: Path) -> 
         assert answer.result() == ClaimWon(is_retry=False)
 
 
-def test_it_may_live_in_a_database_that_holds_other_tables(tmp_path: Path) -> None:
+def test_it_may_share_a_database_with_other_tables(tmp_path: Path) -> None:
     path = tmp_path / "app.db"
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("CREATE TABLE orders (id INTEGER)")
@@ -197,27 +197,27 @@ def test_it_may_live_in_a_database_that_holds_other_tables(tmp_path: Path) -> No
     assert count_rows(path) == 1
 
 
-# ---- what is wrong
+# ---- errors
 
 
-def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_database_is_named(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("This is a text, and longer than the header of a database would be. " * 20)
     assert unavailable(path) == f"{path}: it is not a SQLite database"
 
 
-def test_a_folder_that_is_missing_is_named(tmp_path: Path) -> None:
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     path = tmp_path / "missing" / "seen.db"
     assert unavailable(path) == f"{path}: its folder does not exist"
 
 
-def test_a_folder_in_the_files_place_is_named(tmp_path: Path) -> None:
+def test_a_folder_in_place_of_the_file_is_named(tmp_path: Path) -> None:
     assert (
         unavailable(tmp_path) == f"{tmp_path}: it is a folder; it must be a file, or not exist yet"
     )
 
 
-def test_a_file_that_is_only_to_be_read_is_named(tmp_path: Path) -> None:
+def test_a_read_only_file_is_named(tmp_path: Path) -> None:
     path = tmp_path / "seen.db"
     with SqliteDedupe(path) as seen:
         seen.claim(visit("a"))
@@ -225,7 +225,7 @@ def test_a_file_that_is_only_to_be_read_is_named(tmp_path: Path) -> None:
     assert run(_ASK, path, preexec_fn=be_bound_by_modes) == f"{path}: it can't be written to\n"
 
 
-def test_whoever_keeps_it_locked_is_not_waited_for_forever(
+def test_a_lock_that_is_never_released_is_not_waited_for_forever(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_PATIENCE", 0.05)
@@ -249,7 +249,7 @@ def test_once_the_folder_is_there_it_works(tmp_path: Path) -> None:
         assert seen.claim(visit("a")) == ClaimWon(is_retry=False)
 
 
-def test_what_fails_half_way_changes_nothing(tmp_path: Path) -> None:
+def test_a_failure_half_way_changes_nothing(tmp_path: Path) -> None:
     path, clock = tmp_path / "seen.db", Clock()
     with SqliteDedupe(path, clock=clock) as seen:
         seen.claim(visit("a", token="old"))

@@ -12,7 +12,7 @@ from ringback.core.events.kore_test_event import TEST_EVENT_BYTES, write_test_ev
 from ringback.receiver.events import CloudEvent, CloudEvents, TestEvent, UnknownEvent, event_of_json
 from tests.golden.test_golden import TEST_EVENT
 
-# As KORE's documentation has an event, with values made up.
+# An event as in KORE's documentation, with made-up values.
 EVENT: Final = {
     "data": {"sim": {"iccid": "89883070000123456789"}, "used": [1, 2.5, None, True]},
     "id": "EZ01",
@@ -69,7 +69,7 @@ def test_the_senders_test_event_is_read() -> None:
     )
 
 
-def test_a_test_event_among_others_is_one_of_them() -> None:
+def test_a_test_event_among_others_is_one_of_the_events() -> None:
     read = event_of_json(body_of(a_test_event(), EVENT))
     assert isinstance(read, CloudEvents)
     assert [event.type for event in read.events] == [a_test_event()["type"], EVENT["type"]]
@@ -86,13 +86,13 @@ def test_events_are_read_in_order() -> None:
     assert [event.id for event in read.events] == ["EZ01", "EZ02"]
 
 
-def test_what_an_event_may_lack_is_none() -> None:
+def test_missing_optional_fields_are_none() -> None:
     body = body_of(without("data", "time", "dataschema", "subject", "datacontenttype"))
     bare = CloudEvent(READ.id, READ.source, READ.type, None, None, None, None)
     assert event_of_json(body) == CloudEvents((bare,))
 
 
-def test_no_events_are_read_as_none() -> None:
+def test_an_empty_array_is_read_as_no_events() -> None:
     assert event_of_json(b" [] ") == CloudEvents(())
 
 
@@ -107,7 +107,7 @@ def test_no_events_are_read_as_none() -> None:
         ),
     ],
 )
-def test_a_time_is_read_as_rfc_3339_writes_it(given: str, instant: datetime) -> None:
+def test_a_time_is_read_in_the_form_of_rfc_3339(given: str, instant: datetime) -> None:
     read = event_of_json(body_of(EVENT | {"time": given}))
     assert isinstance(read, CloudEvents)
     time = read.events[0].time
@@ -127,7 +127,7 @@ def why(body: bytes) -> str:
 
 
 @pytest.mark.parametrize("name", ["id", "source", "type", "specversion"])
-def test_what_an_event_must_have_is_missed(name: str) -> None:
+def test_a_missing_required_field_is_reported(name: str) -> None:
     expected = f"[1].{name} is missing; expected a text"
     assert why(body_of(EVENT, without(name))) == expected
     assert why(body_of(EVENT, EVENT | {name: ""})) == expected
@@ -147,7 +147,7 @@ def test_what_an_event_must_have_is_missed(name: str) -> None:
         (a_test_event(data={"test_id": 1.5}), "[0].data.test_id is a number; expected a text"),
     ],
 )
-def test_what_is_no_event_is_unknown_and_said_why(event: object, words: str) -> None:
+def test_an_invalid_event_is_unknown_with_the_reason(event: object, words: str) -> None:
     assert why(body_of(event)) == words
 
 
@@ -166,7 +166,7 @@ def test_what_is_no_event_is_unknown_and_said_why(event: object, words: str) -> 
         "now",
     ],
 )
-def test_what_is_no_time_is_unknown(given: str) -> None:
+def test_an_invalid_time_is_unknown(given: str) -> None:
     expected = f"[0].time is {given!r}; expected a time in the format of RFC 3339"
     assert why(body_of(EVENT | {"time": given})) == expected
 
@@ -191,7 +191,9 @@ def test_what_is_no_time_is_unknown(given: str) -> None:
         (b'"x"', "the body is a text; expected an array of CloudEvents"),
     ],
 )
-def test_what_is_no_array_of_events_is_unknown_and_said_why(body: bytes, words: str) -> None:
+def test_a_body_that_is_not_an_array_of_events_is_unknown_with_the_reason(
+    body: bytes, words: str
+) -> None:
     assert why(body).startswith(words)
 
 
@@ -214,7 +216,7 @@ damaged_events = st.dictionaries(st.sampled_from(list(EVENT)), documents, max_si
     st.one_of(st.binary(), documents.map(json.dumps).map(str.encode), damaged_events),
     st.integers(0, 400),
 )
-def test_whatever_bytes_come_are_one_of_the_records(body: bytes, cut: int) -> None:
+def test_any_bytes_give_one_of_the_records(body: bytes, cut: int) -> None:
     for came in (body, body[:cut]):
         match event_of_json(came):
             case UnknownEvent(parameters=parameters, why=words):

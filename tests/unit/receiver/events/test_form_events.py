@@ -36,7 +36,7 @@ EVENTS: Final = {name: told.event for name, told in CASES.items()}
 
 
 @pytest.mark.parametrize("event", EVENTS.values(), ids=list(EVENTS))
-def test_what_is_told_is_read(event: Told) -> None:
+def test_the_senders_record_is_read(event: Told) -> None:
     assert event_of_form(decode(encode(parameters_of(event)))) == event
 
 
@@ -86,7 +86,7 @@ query = st.lists(st.tuples(st.sampled_from(["foo", "sku", "Sim"]), st.text()), m
 
 @settings(deadline=None)
 @given(any_event, query)
-def test_whatever_values_are_told_are_read_behind_the_urls_own_query(
+def test_any_values_are_read_after_the_urls_own_query(
     event: Told, query: list[tuple[str, str]]
 ) -> None:
     assert event_of_form(query + parameters_of(event)) == event
@@ -94,7 +94,7 @@ def test_whatever_values_are_told_are_read_behind_the_urls_own_query(
 
 @settings(deadline=None)
 @given(any_event)
-def test_a_value_that_is_sent_empty_is_no_value(event: Told) -> None:
+def test_an_empty_value_is_read_as_no_value(event: Told) -> None:
     told = dict(parameters_of(event))
     assert event_of_form((name, told.get(name, "")) for name, _ in PARAMETERS[type(event)]) == event
 
@@ -110,36 +110,36 @@ def test_a_status_is_one_of_the_sims_own_product(sim: SimUpdated, status: StrEnu
     assert read.sim_status is status
 
 
-def test_an_sms_is_read_without_the_older_name_of_its_text_and_without_the_newer() -> None:
+def test_an_sms_is_read_with_only_one_of_the_two_names_of_its_text() -> None:
     told = parameters_of(SMS)
     for name in ("Command", "Payload"):
         assert event_of_form(pair for pair in told if pair[0] != name) == SMS
 
 
-def test_the_newer_name_of_a_text_is_believed() -> None:
+def test_the_newer_name_of_a_text_takes_precedence() -> None:
     told = [(name, "old" if name == "Command" else value) for name, value in parameters_of(SMS)]
     assert event_of_form(told) == SMS
 
 
-def test_a_constant_that_is_not_told_is_taken_as_such() -> None:
+def test_a_missing_constant_is_assumed() -> None:
     told = [pair for pair in parameters_of(SMS) if pair[0] not in ("ApiVersion", "PayloadType")]
     assert event_of_form(told) == SMS
 
 
-# ---- names that others have put there ------------------------------------------------------------
+# ---- names that others have added ----------------------------------------------------------------
 
 
-def test_of_a_repeated_name_the_last_value_counts() -> None:
+def test_the_last_value_of_a_repeated_name_counts() -> None:
     url_has = [("SimSid", "DE00"), ("SimStatus", "lost")]
     assert event_of_form(url_has + parameters_of(an_event())) == an_event()
 
 
-def test_a_name_that_the_sender_does_not_tell_is_heard_from_the_urls_own_query() -> None:
+def test_a_name_that_the_sender_does_not_send_is_read_from_the_urls_own_query() -> None:
     read = event_of_form([("ErrorCode", "7"), *parameters_of(an_event())])
     assert read == an_event(error_code=7)
 
 
-def test_an_empty_sid_is_no_sid() -> None:
+def test_an_empty_sid_is_read_as_no_sid() -> None:
     told = parameters_of(an_event())
     assert event_of_form([*told, ("CommandSid", ""), ("EsimProfileSid", "")]) == an_event()
     read = event_of_form([*told, ("SimSid", "")])
@@ -147,7 +147,7 @@ def test_an_empty_sid_is_no_sid() -> None:
     assert read.why == "SimSid is missing; expected a SID that begins with HS or DE"
 
 
-def test_parameters_that_come_later_are_passed_over() -> None:
+def test_unknown_parameters_are_ignored() -> None:
     assert event_of_form([*parameters_of(PROFILE), ("Colour", "red")]) == PROFILE
 
 
@@ -215,24 +215,24 @@ def damaged(event: Told, **changes: str) -> UnknownEvent:
         ),
     ],
 )
-def test_what_a_record_cannot_hold_is_unknown_and_said_why(
+def test_an_impossible_value_is_unknown_with_the_reason(
     event: Told, changes: dict[str, str], why: str
 ) -> None:
     assert damaged(event, **changes).why == why
 
 
 @pytest.mark.parametrize("given", ["none", "1.5", "-1", " 1", "1_0", "\u0661", "0x1", "1" * 10])
-def test_a_number_is_ascii_digits(given: str) -> None:
+def test_a_number_has_ascii_digits(given: str) -> None:
     unknown = damaged(an_event(), ErrorCode=given)
     assert unknown.why == f"ErrorCode is {given!r}; expected {NUMBER}"
 
 
-def test_a_profiles_error_code_is_a_text_as_its_resource_has_it() -> None:
+def test_a_profiles_error_code_is_a_text_as_in_its_resource() -> None:
     read = event_of_form([*parameters_of(PROFILE), ("ErrorCode", "none")])
     assert read == replace(PROFILE, error_code="none")
 
 
-def test_nothing_tells_nothing() -> None:
+def test_a_request_without_parameters_has_no_event() -> None:
     assert event_of_form([]) == UnknownEvent(
         (),
         "there is no EsimProfileSid, CommandSid or SimStatus;"
@@ -251,7 +251,7 @@ anything = st.lists(st.tuples(st.one_of(names, st.text(st.characters())), near),
 
 @settings(max_examples=300, deadline=None)
 @given(anything)
-def test_whatever_comes_is_one_of_the_records(parameters: list[tuple[str, str]]) -> None:
+def test_any_parameters_give_one_of_the_records(parameters: list[tuple[str, str]]) -> None:
     read = event_of_form(parameters)
     if isinstance(read, UnknownEvent):
         assert read.parameters == tuple(parameters)

@@ -21,6 +21,6 @@ def test_a_change_is_named_by_its_parameters(received: bytes, words: str) -> Non
     assert describe_change(b"a=1&b=2", received) == words
 
 
-def test_many_and_long_names_are_cut() -> None:
+def test_many_and_long_names_are_truncated() -> None:
     received = b"&".join(b"n" * 50 + str(number).encode() + b"=" for number in range(8))
     assert describe_change(b"", received) == f"added: {', '.join(['n' * 40 + '…'] * 5)} and 3 more"

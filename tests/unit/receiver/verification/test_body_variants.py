@@ -30,13 +30,13 @@ from ringback.receiver.verification.body_variants import (
         (b"a\xa0\x0b\x0cb \xff", b"a\xa0\x0b\x0cb\xff"),
     ],
 )
-def test_white_space_between_tokens_goes_and_that_in_strings_stays(
+def test_white_space_between_tokens_is_removed_and_that_in_strings_stays(
     body: bytes, compact: bytes
 ) -> None:
     assert compacted(body) == compact
 
 
-def test_json_is_compacted_as_it_would_be_written_without_white_space() -> None:
+def test_json_is_compacted_to_its_form_without_white_space() -> None:
     document = [{"a b": ' "\\" \n', "é😀": [1.5, None, True, {"x": []}]}]
     compact = json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
     spaced = json.dumps(document, indent=4, ensure_ascii=False).encode()
@@ -45,12 +45,12 @@ def test_json_is_compacted_as_it_would_be_written_without_white_space() -> None:
 
 
 @pytest.mark.parametrize("body", [b"\xff", b'"\xed\xa0\x80"', b"plain"])
-def test_what_is_no_utf_8_or_has_nothing_to_escape_stays(body: bytes) -> None:
+def test_bytes_that_are_not_utf_8_or_need_no_escapes_stay(body: bytes) -> None:
     assert escaped(body) == body
 
 
-def test_a_megabyte_of_quotes_backslashes_or_letters_is_gone_through_once() -> None:
-    # Were each place looked at anew from each other, this would take longer than a test may.
+def test_a_megabyte_of_quotes_backslashes_or_letters_is_scanned_once() -> None:
+    # A scan that starts again at each place would exceed the time limit of a test.
     for unit in (b'"', b"\\", b'"\\', b" ", b'" ', "é".encode(), b'\\"'):
         body = unit * (1_000_000 // len(unit))
         assert len(escaped(compacted(body))) >= len(compacted(body))
@@ -81,14 +81,14 @@ def received(kind: str | None) -> ReceivedRequest:
         ("multipart/form-data", False, False),
     ],
 )
-def test_what_a_body_is_is_told_by_its_content_type(
+def test_the_content_type_decides_what_a_body_is(
     kind: str | None, is_form: bool, is_json: bool
 ) -> None:
     request = received(kind)
     assert (request.is_form, request.is_json) == (is_form, is_json)
 
 
-def test_the_hash_is_in_lower_case_and_found_wherever_it_stands_in_the_query() -> None:
+def test_the_hash_is_in_lower_case_and_found_anywhere_in_the_query() -> None:
     digest = hash_of(b"body")
     assert digest == hashlib.sha256(b"body").hexdigest()
     assert hashes_in(f"a=1&bodySHA256={digest}&b=2") == [digest]

@@ -43,16 +43,14 @@ def found(url: str, received: ReceivedRequest) -> tuple[str, dict[str, str]] | N
 
 @pytest.mark.parametrize("family", [TWILIO, KORE])
 @pytest.mark.parametrize("target", ["", "/p?x=1", "/elsewhere?x=1", "/p?x=%31", "/p?x=1&"])
-def test_a_post_is_checked_under_the_url_as_it_is_configured(
-    family: tuple[str, str], target: str
-) -> None:
+def test_a_post_is_verified_with_the_configured_url(family: tuple[str, str], target: str) -> None:
     url = "https://user:pass@a.example:8443/p?x=1#cbs=kore"
     assert called(url, request("POST", target, family)) == "https://a.example:8443/p?x=1"
 
 
 @pytest.mark.parametrize("family", [TWILIO, KORE])
 @pytest.mark.parametrize("target", ["/p", "/p?x=2", "/p?x=1&y=2", "/p?y=2&x=1", "/p?x=1&x=1"])
-def test_a_post_with_another_query_came_to_another_url(
+def test_a_post_with_another_query_was_sent_to_another_url(
     family: tuple[str, str], target: str
 ) -> None:
     verdict = called("https://a.example/p?x=1", request("POST", target, family))
@@ -65,7 +63,7 @@ def test_a_post_with_another_query_came_to_another_url(
 
 
 @pytest.mark.parametrize("family", [TWILIO, KORE])
-def test_a_get_brings_its_parameters_behind_the_urls_own(family: tuple[str, str]) -> None:
+def test_a_get_has_its_parameters_after_the_urls_own(family: tuple[str, str]) -> None:
     url = "https://a.example/p?x=1"
     assert called(url, request("GET", "/p?x=1&SimStatus=new", family)) == (
         "https://a.example/p?x=1&SimStatus=new"
@@ -76,7 +74,7 @@ def test_a_get_brings_its_parameters_behind_the_urls_own(family: tuple[str, str]
 
 
 @pytest.mark.parametrize("family", [TWILIO, KORE])
-def test_a_get_can_not_be_checked_without_its_target(family: tuple[str, str]) -> None:
+def test_a_get_cannot_be_verified_without_its_target(family: tuple[str, str]) -> None:
     verdict = called("https://a.example/p", request("GET", "", family))
     assert isinstance(verdict, Rejected)
     assert verdict.reason is Reason.NO_TARGET
@@ -90,7 +88,7 @@ def test_a_get_can_not_be_checked_without_its_target(family: tuple[str, str]) ->
         ("https://a.example/p?x=1", "https://a.example/p?x=1&bodySHA256="),
     ],
 )
-def test_json_from_twilio_has_its_hash_behind_the_query_told_or_not(
+def test_json_from_twilio_has_its_hash_after_the_query_configured_or_not(
     url: str, expected: str
 ) -> None:
     digest = hashlib.sha256(b"{}").hexdigest()
@@ -107,7 +105,7 @@ def test_kore_adds_no_hash_and_twilio_nothing_else() -> None:
         assert verdict.reason is Reason.URL_DIFFERS
 
 
-def test_an_untold_form_from_twilio_is_checked_without_a_hash() -> None:
+def test_a_form_from_twilio_is_verified_without_a_hash() -> None:
     received = request("POST", "", TWILIO, body=b"a=1")
     assert called("https://a.example/p", received) == "https://a.example/p"
 
@@ -115,7 +113,7 @@ def test_an_untold_form_from_twilio_is_checked_without_a_hash() -> None:
 # ---- templates ----------------------------------------------------------------------------------
 
 
-def test_what_stands_in_the_places_of_a_template_makes_the_url() -> None:
+def test_the_placeholders_values_make_the_url_of_a_template() -> None:
     url = "HTTPS://user:pass@{tenant}.a.example:8443/{kind}/hook?x=1#cbs=kore"
     received = request("POST", "/sims/hook?x=1", ("host", "acme-2.a.example"))
     assert found(url, received) == (
@@ -124,7 +122,7 @@ def test_what_stands_in_the_places_of_a_template_makes_the_url() -> None:
     )
 
 
-def test_the_host_matters_only_where_it_has_a_place() -> None:
+def test_the_host_matters_only_if_it_has_a_placeholder() -> None:
     received = request("POST", "/acme/hook", ("Host", "127.0.0.1:9000"))
     assert found("https://a.example/{tenant}/hook", received) == (
         "https://a.example/acme/hook",
@@ -132,7 +130,7 @@ def test_the_host_matters_only_where_it_has_a_place() -> None:
     )
 
 
-def test_a_template_without_a_path_leads_to_the_root() -> None:
+def test_a_template_without_a_path_is_for_the_root() -> None:
     received = request("POST", "/", ("Host", "acme.a.example:443"))
     assert found("https://{tenant}.a.example", received) == (
         "https://acme.a.example",
@@ -162,7 +160,7 @@ def test_another_path_or_host_is_another_url(target: str, host: str) -> None:
     assert found("https://{where}.a.example/{tenant}/hook", received) is None
 
 
-def test_a_place_takes_what_is_written_as_it_is_written() -> None:
+def test_a_placeholder_matches_text_as_it_is_written() -> None:
     received = request("POST", "/a%2Fb/hook")
     assert found("https://a.example/{tenant}/hook", received) == (
         "https://a.example/a%2Fb/hook",
@@ -189,7 +187,7 @@ def test_a_place_takes_what_is_written_as_it_is_written() -> None:
         ("a.example/{tenant}/", "is not a valid URL"),
     ],
 )
-def test_a_template_that_can_not_work_is_refused_when_it_is_given(url: str, why: str) -> None:
+def test_an_unusable_template_is_refused_when_it_is_given(url: str, why: str) -> None:
     with pytest.raises(InvalidCallbackUrl, match=why):
         read_urls(url)
 
@@ -204,7 +202,7 @@ def test_a_template_that_can_not_work_is_refused_when_it_is_given(url: str, why:
         ("https://a-{tenant}/", "/"),
     ],
 )
-def test_a_template_whose_end_is_certain_is_taken(url: str, target: str) -> None:
+def test_a_template_with_an_unambiguous_end_is_accepted(url: str, target: str) -> None:
     hosts = {"https://{tenant}:8443": "acme", "https://a-{tenant}/": "a-acme"}
     received = request("POST", target, ("Host", hosts.get(url, "acme.example")))
     answer = found(url, received)
@@ -213,13 +211,13 @@ def test_a_template_whose_end_is_certain_is_taken(url: str, target: str) -> None
 
 
 @pytest.mark.parametrize("url", ["", "a.example", "https://", "https://a.example:0/", "https://é/"])
-def test_a_url_that_can_not_work_is_refused_when_it_is_given(url: str) -> None:
+def test_an_unusable_url_is_refused_when_it_is_given(url: str) -> None:
     with pytest.raises(InvalidCallbackUrl):
         read_urls(url)
 
 
 @pytest.mark.parametrize("braces", ["{}", "{a-b}", "{1}", "{a", "a}"])
-def test_braces_that_name_nothing_are_letters_of_the_url(braces: str) -> None:
+def test_braces_without_a_name_are_literal(braces: str) -> None:
     url = f"https://a.example/{braces}"
     assert found(url, request("POST", "/elsewhere")) == (url, {})
 
@@ -227,7 +225,7 @@ def test_braces_that_name_nothing_are_letters_of_the_url(braces: str) -> None:
 # ---- functions ----------------------------------------------------------------------------------
 
 
-def test_a_function_gives_the_url_by_the_request() -> None:
+def test_a_function_returns_the_url_for_the_request() -> None:
     urls = {"/a": "https://a.example/a#cbs=kore", "/b": "https://b.example/"}
     find = read_urls(lambda received: urls.get(received.path))
     a, b = find(request("POST", "/a?x=1")), find(request("POST", "/b"))
@@ -240,7 +238,7 @@ def test_a_function_gives_the_url_by_the_request() -> None:
     assert again.url is a.url
 
 
-def test_a_function_that_gives_no_url_is_told_so() -> None:
+def test_a_function_that_returns_an_invalid_url_is_reported() -> None:
     find = read_urls(lambda _: "a.example")
     with pytest.raises(InvalidCallbackUrl, match="is not a valid URL"):
         find(request())

@@ -27,7 +27,7 @@ def rejected(*headers: tuple[str, str]) -> Rejected:
     return claim
 
 
-def test_each_family_is_known_by_its_headers() -> None:
+def test_each_family_is_recognised_by_its_headers() -> None:
     assert claimed(
         ("x-TWILIO-signature", SHA1), ("I-Twilio-Idempotency-Token", UUID)
     ) == UnverifiedSignature(Source.TWILIO, UUID, SHA1, BY_AUTH_TOKEN)
@@ -59,7 +59,7 @@ def test_a_shared_key_can_sign_by_sha_1_too() -> None:
 @pytest.mark.parametrize(
     "settings", ["", "key=webhooks_sharedkey_1", "algorithm=", "algorithm= ", "Algorithm=HMAC_MD5"]
 )
-def test_settings_that_name_no_algorithm_leave_it_at_the_auth_token(settings: str) -> None:
+def test_settings_without_an_algorithm_mean_the_auth_token(settings: str) -> None:
     claim = claimed(("X-Twilio-Signature", SHA1), (SETTINGS, settings))
     assert claim.scheme is BY_AUTH_TOKEN
 
@@ -72,7 +72,7 @@ def test_settings_that_name_no_algorithm_leave_it_at_the_auth_token(settings: st
         ["algorithm=HMAC_SHA1", "algorithm=HMAC_SHA1"],
     ],
 )
-def test_an_algorithm_that_is_unknown_or_named_twice_is_refused(settings: list[str]) -> None:
+def test_an_unknown_or_repeated_algorithm_is_refused(settings: list[str]) -> None:
     given = (("I-Twilio-Idempotency-Token", UUID), ("X-Twilio-Signature", SHA1))
     verdict = rejected(*given, *((SETTINGS, text) for text in settings))
     assert verdict == Rejected(
@@ -83,7 +83,7 @@ def test_an_algorithm_that_is_unknown_or_named_twice_is_refused(settings: list[s
     )
 
 
-def test_an_algorithm_of_any_length_is_shown_by_its_beginning() -> None:
+def test_a_long_algorithm_is_truncated_in_the_message() -> None:
     verdict = rejected(("X-Twilio-Signature", SHA1), (SETTINGS, "algorithm=" + "x" * 10_000))
     assert len(verdict.explanation) < 250
     assert "xxx…" in verdict.explanation
@@ -100,7 +100,7 @@ def test_a_signature_has_the_length_of_its_algorithm(algorithm: str, signature: 
     assert "it must be" in verdict.explanation
 
 
-def test_settings_alone_are_a_claim_of_twilios_without_a_signature() -> None:
+def test_settings_alone_claim_to_be_twilio_without_a_signature() -> None:
     assert rejected((SETTINGS, "key=1")) == Rejected(
         Reason.NO_SIGNATURE, "there is no X-Twilio-Signature", Source.TWILIO
     )
@@ -120,7 +120,7 @@ def test_settings_of_twilios_beside_a_signature_of_kores_are_both_families() -> 
         ([""], None),
         ([UUID[:-1]], UUID[:-1]),
         ([RQ], RQ),
-        # It comes so each time, and that is all that a key has to do.
+        # It is the same each time, and that is all that a key needs.
         ([UUID, UUID], f"{UUID}, {UUID}"),
     ],
 )

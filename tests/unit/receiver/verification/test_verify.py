@@ -64,19 +64,19 @@ def without_header(request: ReceivedRequest, name: str) -> ReceivedRequest:
 
 
 @both_methods
-def test_what_twilio_sends_is_genuine(method: HttpMethod) -> None:
+def test_twilios_request_is_genuine(method: HttpMethod) -> None:
     request = received(rendered(Source.TWILIO, method))
     assert checked(request) == Verified(Source.TWILIO, TOKENS[Source.TWILIO])
 
 
 @both_methods
-def test_what_kore_sends_is_genuine(method: HttpMethod) -> None:
+def test_kores_request_is_genuine(method: HttpMethod) -> None:
     request = received(rendered(Source.KORE, method))
     assert checked(request) == Verified(Source.KORE, TOKENS[Source.KORE])
 
 
 @both_sources
-def test_header_names_count_in_any_letter_case(source: Source) -> None:
+def test_header_names_match_in_any_letter_case(source: Source) -> None:
     request = received(rendered(source))
     shouted = tuple((name.upper(), value) for name, value in request.headers)
     assert isinstance(checked(replace(request, headers=shouted)), Verified)
@@ -116,13 +116,13 @@ def test_repeated_and_blank_parameters_are_genuine(source: Source) -> None:
 
 
 @pytest.mark.parametrize("token", ["", "0" * 257, "RQ" + "0" * 32 + "\t"])
-def test_what_is_empty_too_long_or_not_printable_is_no_token(token: str) -> None:
+def test_an_empty_long_or_unprintable_token_is_invalid(token: str) -> None:
     request = with_header(received(rendered(Source.KORE)), "Kore-Idempotency-Token", token)
     assert checked(request) == Verified(Source.KORE, None)
 
 
 @both_sources
-def test_what_the_sender_has_on_record_makes_nothing_genuine(source: Source) -> None:
+def test_the_senders_record_makes_nothing_genuine(source: Source) -> None:
     request = replace(received(rendered(source)), body=b"SimStatus=forged")
     sent = SenderCallbackRecord("POST", URL, request.body)
     assert refused(request, sent=sent).reason is Reason.WRONG_SECRET
@@ -137,7 +137,7 @@ def test_a_request_without_a_signature_claims_nothing() -> None:
     )
 
 
-def test_a_token_without_a_signature_tells_who_it_claims_to_be() -> None:
+def test_a_token_without_a_signature_shows_the_claimed_source() -> None:
     request = without_header(received(rendered(Source.KORE)), "Kore-Signature")
     assert refused(request) == Rejected(
         Reason.NO_SIGNATURE, "there is no Kore-Signature", Source.KORE, TOKENS[Source.KORE]
@@ -160,7 +160,7 @@ def test_an_empty_signature_of_kore_says_that_the_account_has_no_secret() -> Non
     )
 
 
-def test_an_empty_signature_does_not_pass_where_the_receiver_has_no_secret_either() -> None:
+def test_an_empty_signature_does_not_pass_if_the_receiver_has_no_secret_either() -> None:
     request = received(rendered(Source.KORE, kore_secret=""))
     secrets = ReceiverSecrets(kore_secrets=("",))
     assert refused(request, secrets=secrets).reason is Reason.EMPTY_SIGNATURE
@@ -191,11 +191,11 @@ def test_two_signatures_are_malformed_even_if_both_are_right(source: Source) -> 
 
 
 @both_sources
-def test_without_a_secret_nothing_is_called_wrong(source: Source) -> None:
+def test_without_a_secret_no_signature_is_called_wrong(source: Source) -> None:
     assert refused(received(rendered(source)), secrets=ReceiverSecrets()).reason is Reason.NO_SECRET
 
 
-def test_an_empty_secret_is_none_since_anybody_could_sign_with_it() -> None:
+def test_an_empty_secret_is_ignored_since_anybody_could_sign_with_it() -> None:
     request = received(rendered(Source.TWILIO, auth_token=""))
     assert refused(request, secrets=ReceiverSecrets(("",))).reason is Reason.NO_SECRET
 
@@ -218,7 +218,7 @@ def test_kores_signature_made_with_the_auth_token_is_named() -> None:
 
 
 @both_sources
-def test_another_secret_that_is_known_is_named_but_not_shown(source: Source) -> None:
+def test_another_known_secret_is_named_but_not_shown(source: Source) -> None:
     request = received(rendered(source, auth_token="api-key", kore_secret="api-key"))
     secrets = replace(SECRETS, not_accepted=(("the API key's secret", "api-key"),))
     verdict = refused(request, secrets=secrets)
@@ -227,14 +227,14 @@ def test_another_secret_that_is_known_is_named_but_not_shown(source: Source) -> 
     assert "api-key" not in verdict.explanation
 
 
-def test_nothing_is_explained_by_a_secret_that_is_empty() -> None:
+def test_an_empty_secret_explains_nothing() -> None:
     request = received(rendered(Source.TWILIO, auth_token=""))
     secrets = replace(SECRETS, not_accepted=(("the API key's secret", ""),))
     assert refused(request, secrets=secrets).reason is Reason.NOT_EXPLAINED
 
 
 @both_sources
-def test_an_unknown_secret_can_not_be_told_from_a_change_on_the_way(source: Source) -> None:
+def test_an_unknown_secret_cannot_be_distinguished_from_a_change_on_the_way(source: Source) -> None:
     request = received(rendered(source, auth_token="other", kore_secret="other"))
     assert refused(request).explanation == (
         "wrong secret, or the URL or the body was changed on the way;"
@@ -243,7 +243,7 @@ def test_an_unknown_secret_can_not_be_told_from_a_change_on_the_way(source: Sour
 
 
 @both_sources
-def test_an_unknown_secret_is_certain_once_the_sender_shows_what_it_sent(source: Source) -> None:
+def test_an_unknown_secret_is_certain_with_the_senders_record(source: Source) -> None:
     outgoing = rendered(source, auth_token="other", kore_secret="other")
     sent = SenderCallbackRecord("POST", outgoing.url.wire, outgoing.body)
     assert refused(received(outgoing), sent=sent).reason is Reason.WRONG_SECRET
@@ -266,7 +266,7 @@ OTHER_PORTS: Final = [
 
 @both_methods
 @pytest.mark.parametrize(("signed", "believed"), OTHER_PORTS, ids=str)
-def test_a_port_that_was_left_out_or_put_in_is_named_for_kore(
+def test_an_added_or_removed_port_is_named_for_kore(
     method: HttpMethod, signed: str, believed: str
 ) -> None:
     verdict = refused(received(rendered(Source.KORE, method, url=signed)), urls=[believed])
@@ -276,7 +276,7 @@ def test_a_port_that_was_left_out_or_put_in_is_named_for_kore(
 
 @both_methods
 @pytest.mark.parametrize(("signed", "believed"), OTHER_PORTS, ids=str)
-def test_a_port_that_was_left_out_or_put_in_is_the_same_url_to_twilio(
+def test_an_added_or_removed_port_is_the_same_url_to_twilio(
     method: HttpMethod, signed: str, believed: str
 ) -> None:
     request = received(rendered(Source.TWILIO, method, url=signed))
@@ -301,7 +301,7 @@ def test_another_port_is_named_for_twilio() -> None:
     ],
     ids=str,
 )
-def test_the_url_that_was_signed_is_named(
+def test_the_signed_url_is_named(
     source: Source, method: HttpMethod, signed: str, believed: str
 ) -> None:
     request = received(rendered(source, method, url=signed))
@@ -313,7 +313,7 @@ def test_the_url_that_was_signed_is_named(
 
 
 @both_sources
-def test_the_url_before_a_proxy_is_found_by_what_the_proxy_says(source: Source) -> None:
+def test_the_url_before_a_proxy_is_found_from_the_proxys_headers(source: Source) -> None:
     request = received(rendered(source, url="https://public.example/path"))
     forwarded = (
         ("Host", "127.0.0.1:9000"),
@@ -328,14 +328,14 @@ def test_the_url_before_a_proxy_is_found_by_what_the_proxy_says(source: Source) 
     )
 
 
-def test_twilios_query_that_the_sender_left_out_is_named() -> None:
+def test_a_query_removed_by_the_sender_is_named_for_twilio() -> None:
     request = received(rendered(Source.TWILIO, url=f"{LOCAL}/path"))
     verdict = refused(replace(request, target="/path?foo=bar"))
     assert verdict.reason is Reason.URL_DIFFERS
 
 
 @both_methods
-def test_twilios_query_that_the_receiver_left_out_is_named(method: HttpMethod) -> None:
+def test_a_query_removed_by_the_receiver_is_named_for_twilio(method: HttpMethod) -> None:
     request = received(rendered(Source.TWILIO, method, url=URL))
     verdict = refused(request, urls=[f"{LOCAL}/path"])
     assert verdict.explanation == (
@@ -343,7 +343,7 @@ def test_twilios_query_that_the_receiver_left_out_is_named(method: HttpMethod) -
     )
 
 
-def test_kores_query_that_was_kept_is_named() -> None:
+def test_a_kept_query_is_named_for_kore() -> None:
     digest = hashlib.sha256(f"{KORE_SECRET}POST{URL}{BODY}".encode()).hexdigest()
     request = with_header(received(rendered(Source.KORE)), "Kore-Signature", digest)
     verdict = refused(request)
@@ -353,9 +353,7 @@ def test_kores_query_that_was_kept_is_named() -> None:
 
 @both_sources
 @both_methods
-def test_any_other_url_is_named_once_the_sender_shows_what_it_called(
-    source: Source, method: HttpMethod
-) -> None:
+def test_any_other_url_is_named_with_the_senders_record(source: Source, method: HttpMethod) -> None:
     outgoing = rendered(source, method, url="https://public.example/somewhere/else")
     moved = replace(received(outgoing), target="/path", headers=outgoing.headers[1:])
     sent = SenderCallbackRecord(method, outgoing.url.wire, outgoing.body)
@@ -365,7 +363,7 @@ def test_any_other_url_is_named_once_the_sender_shows_what_it_called(
     assert "https://public.example/somewhere/else" in verdict.explanation
 
 
-def test_credentials_in_the_url_of_a_receiver_are_never_named() -> None:
+def test_credentials_in_the_receivers_url_are_never_shown() -> None:
     request = received(rendered(Source.TWILIO, url="https://a.example/path"))
     urls = ["http://user:pass@a.example/path"]
     assert "pass@" not in refused(request, urls=urls).explanation
@@ -394,7 +392,7 @@ def test_the_usual_changes_to_a_body_are_named_for_kore(arrived: str, how: str) 
     ("signed", "arrived"),
     [("a=1%202", "a=1+2"), ("a=%c3%a9+1", "a=%c3%a9%201"), ("a=1\n", "a=1"), ("", "a=1")],
 )
-def test_a_body_changed_the_other_way_round_is_named_too(signed: str, arrived: str) -> None:
+def test_the_opposite_change_to_a_body_is_named_too(signed: str, arrived: str) -> None:
     request = replace(received(rendered(Source.KORE, body=signed)), body=arrived.encode())
     assert refused(request).reason is Reason.BODY_CHANGED
 
@@ -405,14 +403,14 @@ def test_changed_parameters_are_named_for_twilio(arrived: str) -> None:
     assert refused(request).reason is Reason.BODY_CHANGED
 
 
-def test_a_form_that_was_only_written_in_another_way_is_still_genuine_for_twilio() -> None:
+def test_a_form_that_was_only_encoded_differently_is_still_genuine_for_twilio() -> None:
     request = received(rendered(Source.TWILIO))
     rewritten = "&".join(sorted(BODY.replace("+", "%20").split("&")))
     assert isinstance(checked(replace(request, body=rewritten.encode())), Verified)
 
 
 @both_sources
-def test_changed_parameters_are_named_once_the_sender_shows_what_it_sent(source: Source) -> None:
+def test_changed_parameters_are_named_with_the_senders_record(source: Source) -> None:
     outgoing = rendered(source)
     sent = SenderCallbackRecord("POST", outgoing.url.wire, outgoing.body)
     arrived = BODY.replace("inactive", "active").replace("ApiVersion=v1&", "") + "&Extra=1"
@@ -424,21 +422,21 @@ def test_changed_parameters_are_named_once_the_sender_shows_what_it_sent(source:
     )
 
 
-def test_a_long_body_is_checked_but_no_mistakes_are_looked_for() -> None:
+def test_a_long_body_is_verified_but_errors_are_not_explained() -> None:
     outgoing = rendered(Source.KORE, body="a=" + "x" * 10_000)
     assert isinstance(checked(received(outgoing)), Verified)
     changed = replace(received(outgoing), body=outgoing.body + b"\n")
     assert refused(changed).reason is Reason.NOT_EXPLAINED
 
 
-def test_a_form_of_many_parameters_is_checked_but_no_mistakes_are_looked_for() -> None:
+def test_a_form_of_many_parameters_is_verified_but_errors_are_not_explained() -> None:
     outgoing = rendered(Source.TWILIO, body="&".join(f"a{n}=" for n in range(101)))
     assert isinstance(checked(received(outgoing)), Verified)
     changed = replace(received(outgoing), body=outgoing.body + b"\n")
     assert refused(changed).reason is Reason.NOT_EXPLAINED
 
 
-# ---- what nobody signed, though the signature is right -------------------------------------------
+# ---- unsigned content with a valid signature -----------------------------------------------------
 
 JSON_BODY: Final = b'{"a":1}'
 
@@ -451,13 +449,13 @@ def signed_json(body: bytes = JSON_BODY) -> ReceivedRequest:
     return ReceivedRequest("POST", target, headers, body)
 
 
-def test_json_whose_hash_stands_in_the_signed_url_is_genuine() -> None:
+def test_json_whose_hash_is_in_the_signed_url_is_genuine() -> None:
     assert checked(signed_json()) == Verified(Source.TWILIO, None)
 
 
 @pytest.mark.parametrize("body", [b"", b"&", b"&&", b'{"a":2}'])
 @pytest.mark.parametrize("kind", ["application/json", "application/x-www-form-urlencoded", ""])
-def test_json_that_was_replaced_or_taken_away_is_not_genuine(body: bytes, kind: str) -> None:
+def test_replaced_or_removed_json_is_not_genuine(body: bytes, kind: str) -> None:
     request = with_header(signed_json(body), "Content-Type", kind)
     assert isinstance(checked(signed_json()), Verified)
     assert refused(request).reason in (Reason.BODY_CHANGED, Reason.NOT_EXPLAINED)
@@ -473,7 +471,7 @@ def lengthened(request: ReceivedRequest, more: bytes) -> ReceivedRequest:
     )
 
 
-def test_a_body_that_a_stranger_has_lengthened_is_not_genuine() -> None:
+def test_a_body_lengthened_by_a_stranger_is_not_genuine() -> None:
     forged = lengthened(received(rendered(Source.KORE)), b"&SimStatus=active")
     [signature] = forged.values("Kore-Signature")
     assert signature == sign_as_kore("POST", f"{LOCAL}/path", forged.body, secret=KORE_SECRET)
@@ -482,7 +480,7 @@ def test_a_body_that_a_stranger_has_lengthened_is_not_genuine() -> None:
     assert "NUL byte" in verdict.explanation
 
 
-def test_a_get_that_goes_on_in_a_body_is_not_genuine() -> None:
+def test_a_get_that_continues_in_a_body_is_not_genuine() -> None:
     request = received(rendered(Source.KORE, HttpMethod.GET))
     [signature] = request.values("Kore-Signature")
     assert signature == sign_as_kore("GET", f"{LOCAL}/pa", b"th", secret=KORE_SECRET)
@@ -491,8 +489,8 @@ def test_a_get_that_goes_on_in_a_body_is_not_genuine() -> None:
     assert verdict.explanation == "it is a GET with a body, but a callback by GET has no body"
 
 
-def test_a_post_of_twilios_that_was_made_a_get_is_not_genuine() -> None:
-    # The method isn't signed, and a GET tells what its query tells: nothing.
+def test_a_post_of_twilios_turned_into_a_get_is_not_genuine() -> None:
+    # The method isn't signed, and the parameters of a GET are in its query: there are none.
     request = replace(received(rendered(Source.TWILIO)), method="GET")
     assert refused(request).reason is Reason.BODY_CHANGED
 
@@ -500,14 +498,14 @@ def test_a_post_of_twilios_that_was_made_a_get_is_not_genuine() -> None:
 # ---- method and hash ----------------------------------------------------------------------------
 
 
-def test_another_method_than_the_one_signed_is_named() -> None:
+def test_another_method_than_the_signed_one_is_named() -> None:
     request = replace(received(rendered(Source.KORE)), method="PUT")
     verdict = refused(request)
     assert verdict.reason is Reason.METHOD_CHANGED
     assert verdict.explanation == "it was signed for POST, and arrived as PUT"
 
 
-def test_a_redirect_that_made_a_get_of_a_post_is_named_with_the_senders_record() -> None:
+def test_a_redirect_that_turned_a_post_into_a_get_is_named_with_the_senders_record() -> None:
     outgoing = rendered(Source.KORE, body="")
     sent = SenderCallbackRecord("POST", outgoing.url.wire, outgoing.body)
     verdict = refused(replace(received(outgoing), method="GET"), sent=sent)
@@ -521,14 +519,14 @@ def test_upper_case_hex_is_named() -> None:
     assert refused(shouted).reason is Reason.UPPER_CASE
 
 
-def test_an_hmac_in_place_of_the_plain_hash_is_named() -> None:
+def test_an_hmac_instead_of_the_plain_hash_is_named() -> None:
     request = received(rendered(Source.KORE))
     signed = f"POSThttp://127.0.0.1:9000/path{BODY}".encode()
     digest = hmac.new(KORE_SECRET.encode(), signed, hashlib.sha256).hexdigest()
     assert refused(with_header(request, "Kore-Signature", digest)).reason is Reason.HMAC
 
 
-# ---- whatever comes -----------------------------------------------------------------------------
+# ---- any input -----------------------------------------------------------------------------------
 
 anything = st.text(st.characters(), max_size=40)  # lone surrogates too
 header_names = st.sampled_from(
@@ -566,7 +564,7 @@ some_secrets = st.lists(anything, max_size=2).map(tuple)
     secrets=st.builds(ReceiverSecrets, some_secrets, some_secrets),
     sent=records,
 )
-def test_whatever_comes_gets_a_verdict(
+def test_any_request_gets_a_verdict(
     request: ReceivedRequest,
     urls: list[str],
     secrets: ReceiverSecrets,
@@ -581,7 +579,7 @@ def test_whatever_comes_gets_a_verdict(
     method=st.sampled_from(HttpMethod),
     body=st.lists(st.tuples(st.text(max_size=8), st.text(max_size=8)), max_size=5),
 )
-def test_whatever_parameters_are_sent_come_out_genuine(
+def test_any_sent_parameters_are_genuine(
     source: Source, method: HttpMethod, body: list[tuple[str, str]]
 ) -> None:
     request = received(rendered(source, method, body=encode(body)))
