@@ -72,7 +72,7 @@ async def change_token(store: CountingStore) -> None:
     await store.store.transact(lambda tx: tx.accounts.save(changed))
 
 
-async def test_a_second_sign_in_within_a_second_asks_nobody(
+async def test_a_second_request_within_a_second_does_not_query_the_store(
     authenticator: Authenticator, store: CountingStore, clock: FakeClock
 ) -> None:
     first = await account_of(authenticator, RIGHT)
@@ -82,7 +82,7 @@ async def test_a_second_sign_in_within_a_second_asks_nobody(
     assert store.asked == 1
 
 
-async def test_after_a_second_the_store_is_asked_again(
+async def test_after_a_second_the_store_is_queried_again(
     authenticator: Authenticator, store: CountingStore, clock: FakeClock
 ) -> None:
     await account_of(authenticator, RIGHT)
@@ -91,7 +91,7 @@ async def test_after_a_second_the_store_is_asked_again(
     assert store.asked == 2
 
 
-async def test_a_second_counts_from_the_asking_not_from_the_last_use(
+async def test_the_second_counts_from_the_query_not_from_the_last_use(
     authenticator: Authenticator, store: CountingStore, clock: FakeClock
 ) -> None:
     for _ in range(3):
@@ -110,7 +110,7 @@ async def test_a_changed_token_ends_the_old_one_within_a_second(
         await account_of(authenticator, RIGHT)
 
 
-async def test_a_changed_token_is_taken_at_once(
+async def test_a_changed_token_is_accepted_at_once(
     authenticator: Authenticator, store: CountingStore
 ) -> None:
     await account_of(authenticator, RIGHT)
@@ -119,7 +119,7 @@ async def test_a_changed_token_is_taken_at_once(
     assert account.auth_token == "changed"
 
 
-async def test_what_was_wrong_is_not_remembered(
+async def test_wrong_credentials_are_not_remembered(
     authenticator: Authenticator, store: CountingStore
 ) -> None:
     for _ in range(2):
@@ -129,14 +129,14 @@ async def test_what_was_wrong_is_not_remembered(
     assert (await account_of(authenticator, basic(ACCOUNT_SID, "changed"))).sid == ACCOUNT_SID
 
 
-async def test_a_right_sign_in_opens_nothing_for_a_wrong_one(authenticator: Authenticator) -> None:
+async def test_correct_credentials_do_not_let_wrong_ones_in(authenticator: Authenticator) -> None:
     await account_of(authenticator, RIGHT)
     for wrong in (basic(ACCOUNT_SID, "wrong"), basic(THEIRS, "wrong"), f"{RIGHT}x", None):
         with pytest.raises(Unauthorized):
             await account_of(authenticator, wrong)
 
 
-async def test_each_pair_signs_in_to_its_own_account(
+async def test_each_pair_authenticates_its_own_account(
     authenticator: Authenticator, store: CountingStore
 ) -> None:
     theirs = an_api_key("SK" + "b" * 32, THEIRS, "their-secret")
@@ -150,7 +150,7 @@ async def test_each_pair_signs_in_to_its_own_account(
         assert (await account_of(authenticator, others)).sid == THEIRS
 
 
-async def test_a_clock_that_is_set_back_lengthens_nothing(
+async def test_a_clock_set_back_does_not_prolong_anything(
     authenticator: Authenticator, store: CountingStore, clock: FakeClock
 ) -> None:
     await account_of(authenticator, RIGHT)
@@ -159,7 +159,9 @@ async def test_a_clock_that_is_set_back_lengthens_nothing(
     assert store.asked == 2
 
 
-async def test_it_remembers_only_so_many_the_newest(store: CountingStore, clock: FakeClock) -> None:
+async def test_the_number_of_remembered_pairs_is_limited_to_the_newest(
+    store: CountingStore, clock: FakeClock
+) -> None:
     authenticator = Authenticator(store, clock, most=2)
     headers = [RIGHT, basic(KEY.sid, KEY_SECRET), RIGHT.replace("Basic", "basic")]
     for header in headers:
@@ -171,9 +173,7 @@ async def test_it_remembers_only_so_many_the_newest(store: CountingStore, clock:
     assert store.asked == 4
 
 
-async def test_one_that_was_renewed_is_among_the_newest(
-    store: CountingStore, clock: FakeClock
-) -> None:
+async def test_a_renewed_pair_is_among_the_newest(store: CountingStore, clock: FakeClock) -> None:
     authenticator = Authenticator(store, clock, most=3)
     ours, others = RIGHT, basic(KEY.sid, KEY_SECRET)
     for header in (ours, others):
@@ -185,7 +185,7 @@ async def test_one_that_was_renewed_is_among_the_newest(
     assert (await account_of(authenticator, ours)).sid == ACCOUNT_SID
 
 
-async def test_what_it_keeps_holds_no_password(authenticator: Authenticator) -> None:
+async def test_no_password_is_in_its_memory(authenticator: Authenticator) -> None:
     await account_of(authenticator, basic(KEY.sid, KEY_SECRET))
     kept = repr(vars(authenticator)["_remembered"])
     assert KEY_SECRET not in kept
@@ -200,7 +200,7 @@ async def fail(caller: Caller, times: int) -> None:
         assert (await caller.get("/v1/Sims")).status == 401
 
 
-async def test_after_too_many_wrong_credentials_their_caller_has_to_wait(app: ASGIApp) -> None:
+async def test_after_too_many_wrong_credentials_their_client_has_to_wait(app: ASGIApp) -> None:
     await fail(Caller(app, credentials=(ACCOUNT_SID, "wrong")), 20)
     answer = await Caller(app, credentials=(ACCOUNT_SID, "wrong")).get("/v1/Sims")
     assert refusal(answer) == (429, 20429)
@@ -210,19 +210,19 @@ async def test_after_too_many_wrong_credentials_their_caller_has_to_wait(app: AS
     assert refusal(await right.get("/v1/Sims")) == (429, 20429)
 
 
-async def test_somebody_else_behind_the_same_address_doesnt_wait(app: ASGIApp) -> None:
+async def test_another_client_behind_the_same_address_does_not_wait(app: ASGIApp) -> None:
     await fail(Caller(app, credentials=(ACCOUNT_SID, "wrong")), 20)
     assert (await Caller(app, credentials=(KEY.sid, KEY_SECRET)).get("/v1/Sims")).status == 200
 
 
-async def test_whoever_is_signed_in_stays_so_while_others_guess(app: ASGIApp) -> None:
+async def test_an_authenticated_client_continues_while_others_guess(app: ASGIApp) -> None:
     right = Caller(app, credentials=(ACCOUNT_SID, AUTH_TOKEN))
     assert (await right.get("/v1/Sims")).status == 200
     await fail(Caller(app, credentials=(ACCOUNT_SID, "wrong")), 20)
     assert (await right.get("/v1/Sims")).status == 200
 
 
-async def test_after_the_wait_the_right_credentials_are_looked_at(
+async def test_after_the_wait_correct_credentials_are_checked(
     authenticator: Authenticator, clock: FakeClock
 ) -> None:
     for _ in range(20):
@@ -240,7 +240,7 @@ async def guess(authenticator: Authenticator, number: int, username: str, addres
         await authenticator.caller_of(basic(username, f"wrong {number}"), address)
 
 
-async def test_twenty_wrong_passwords_from_an_owners_own_address_dont_lock_them_out(
+async def test_twenty_wrong_passwords_from_an_owners_own_address_do_not_lock_them_out(
     authenticator: Authenticator, store: CountingStore, clock: FakeClock
 ) -> None:
     await authenticator.caller_of(RIGHT, "192.0.2.1")
@@ -252,7 +252,7 @@ async def test_twenty_wrong_passwords_from_an_owners_own_address_dont_lock_them_
 
 
 @pytest.mark.parametrize("username", [ACCOUNT_SID, "AC" + "0" * 32, KEY.sid, "made up", ""])
-async def test_guesses_at_one_sid_from_many_addresses_wait_whether_it_exists_or_not(
+async def test_guesses_at_one_sid_from_many_addresses_wait_whether_or_not_it_exists(
     authenticator: Authenticator, store: CountingStore, username: str
 ) -> None:
     for number in range(60):
@@ -268,7 +268,7 @@ async def test_guesses_at_many_sids_from_one_64_wait(
     assert store.asked == 100
 
 
-async def test_wrong_tokens_count_and_missing_credentials_dont(
+async def test_wrong_tokens_count_and_missing_credentials_do_not(
     authenticator: Authenticator,
 ) -> None:
     for _ in range(30):
@@ -281,7 +281,7 @@ async def test_wrong_tokens_count_and_missing_credentials_dont(
         await authenticator.caller_of("Bearer wrong")
 
 
-async def test_a_token_that_has_ended_holds_up_no_other_one(
+async def test_an_expired_token_does_not_delay_another(
     authenticator: Authenticator, store: CountingStore, clock: FakeClock
 ) -> None:
     client = an_api_client()
@@ -298,7 +298,7 @@ async def test_a_token_that_has_ended_holds_up_no_other_one(
     assert (await authenticator.caller_of(f"Bearer {new}")).account == an_account()
 
 
-async def test_a_token_is_remembered_no_longer_than_it_is_good(
+async def test_a_token_is_remembered_no_longer_than_it_is_valid(
     authenticator: Authenticator, store: CountingStore, clock: FakeClock
 ) -> None:
     client = an_api_client()
@@ -337,7 +337,7 @@ def app(store: CountingStore, clock: FakeClock) -> ASGIApp:
         ("/v1/Fleets", "fleets", [FLEET_SID]),
     ],
 )
-async def test_the_operators_lists_are_about_all_accounts(
+async def test_the_operators_lists_have_all_accounts(
     operator: Caller, target: str, name: str, sids: list[str]
 ) -> None:
     answer = await operator.get(target)
@@ -347,7 +347,7 @@ async def test_the_operators_lists_are_about_all_accounts(
 
 
 @pytest.mark.parametrize("target", ["/v1/Sims", "/wireless/v1/Sims", "/portal/v1/callbacks"])
-async def test_a_header_says_which_account_alone_it_is_about(operator: Caller, target: str) -> None:
+async def test_a_header_limits_a_list_to_one_account(operator: Caller, target: str) -> None:
     kind = target.rpartition("/")[2].lower()
     for named in (THEIRS, an_account(sid=THEIRS).kore_id):
         answer = await operator.get(target, **{FOR: named})
@@ -356,7 +356,7 @@ async def test_a_header_says_which_account_alone_it_is_about(operator: Caller, t
     assert refusal(await operator.get(target, **{FOR: "AC0"})) == (404, 20404)
 
 
-async def test_a_list_of_an_account_is_its_own_whatever_it_says_in_the_header(app: ASGIApp) -> None:
+async def test_an_accounts_list_is_its_own_whatever_the_header_says(app: ASGIApp) -> None:
     ours = Caller(app, credentials=(ACCOUNT_SID, AUTH_TOKEN))
     answer = await ours.get("/v1/Sims", **{FOR: THEIRS})
     assert [one["sid"] for one in answer.json["sims"]] == [SIM_SID]
@@ -371,19 +371,19 @@ async def test_a_list_of_an_account_is_its_own_whatever_it_says_in_the_header(ap
         (f"/wireless/v1/RatePlans/{THEIR_PLAN}", THEIRS),
     ],
 )
-async def test_a_sid_in_the_path_says_whose_it_is(
+async def test_a_sid_in_the_path_decides_the_account(
     operator: Caller, target: str, owner: str
 ) -> None:
     assert (await operator.get(target)).json["account_sid"] == owner
 
 
-async def test_the_operator_changes_what_an_account_could_change(operator: Caller) -> None:
+async def test_the_operator_can_change_what_an_account_can_change(operator: Caller) -> None:
     answer = await operator.post(f"/v1/Sims/{THEIR_SIM}", {"UniqueName": "renamed"})
     assert answer.status == 200
     assert (answer.json["account_sid"], answer.json["unique_name"]) == (THEIRS, "renamed")
 
 
-async def test_a_unique_name_needs_the_account_that_it_is_unique_in(operator: Caller) -> None:
+async def test_a_unique_name_needs_its_account(operator: Caller) -> None:
     answer = await operator.get(f"/v1/Sims/{UNIQUE_NAME}")
     assert refusal(answer) == (404, 20404)
     assert f"say whose it is in the header {ACT_FOR}" in answer.json["message"]
@@ -391,7 +391,7 @@ async def test_a_unique_name_needs_the_account_that_it_is_unique_in(operator: Ca
     assert answer.json["sid"] == SIM_SID
 
 
-async def test_what_is_made_needs_an_account(operator: Caller) -> None:
+async def test_creating_a_record_needs_an_account(operator: Caller) -> None:
     form = {"NetworkAccessProfile": "my_profile", "UniqueName": "new"}
     answer = await operator.post("/v1/Fleets", form)
     assert refusal(answer) == (400, 20002)
@@ -424,7 +424,7 @@ TARGETS = ("/supersim/v1/Sims", "/v1/Sims", "/wireless/v1/Sims", "/portal/v1/cal
     ],
     ids=["admin", "SuperSIM", "ProgrammableWireless", "nothing"],
 )
-async def test_a_token_is_good_for_the_products_of_its_client(
+async def test_a_token_is_valid_for_the_products_of_its_client(
     app: ASGIApp,
     store: CountingStore,
     clock: FakeClock,
@@ -440,7 +440,7 @@ async def test_a_token_is_good_for_the_products_of_its_client(
             assert "this token is valid for" in answer.json["message"]
 
 
-async def test_by_a_host_name_a_token_is_good_for_the_same(
+async def test_a_token_is_valid_for_the_same_products_by_host_name(
     app: ASGIApp, store: CountingStore, clock: FakeClock
 ) -> None:
     caller = await shower_of_a_token(app, store, clock, STANDARD)
@@ -464,7 +464,7 @@ async def shower_of_a_token(
 # ---- suspended accounts --------------------------------------------------------------------------
 
 
-async def test_a_suspended_account_is_let_in_within_a_second_no_more(
+async def test_a_suspended_account_is_refused_within_a_second(
     app: ASGIApp, store: CountingStore, clock: FakeClock
 ) -> None:
     caller = Caller(app, credentials=(ACCOUNT_SID, AUTH_TOKEN))

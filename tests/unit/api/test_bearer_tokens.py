@@ -96,9 +96,7 @@ async def refusal_of(tokens: BearerTokens, token: str) -> str:
 # ---- the claims of a token -----------------------------------------------------------------------
 
 
-async def test_a_token_of_an_admin_client_has_the_claims_that_are_documented(
-    tokens: BearerTokens,
-) -> None:
+async def test_a_token_of_an_admin_client_has_the_documented_claims(tokens: BearerTokens) -> None:
     token = await token_of(tokens)
     claims = claims_in(token)
     access = ["Read", "Write", "Modify", "Delete"]
@@ -123,7 +121,7 @@ async def test_a_token_of_an_admin_client_has_the_claims_that_are_documented(
     assert jwt.get_unverified_header(token) == {"alg": "RS256", "typ": "JWT", "kid": "key-1"}
 
 
-async def test_a_token_of_a_standard_client_names_its_products_alone(tokens: BearerTokens) -> None:
+async def test_a_token_of_a_standard_client_names_only_its_products(tokens: BearerTokens) -> None:
     claims = claims_in(await token_of(tokens, STANDARD))
     assert claims["client-type"] == "standard"
     assert claims["scopes"] == {"products": ["SuperSIM"]}
@@ -134,7 +132,7 @@ async def test_no_two_tokens_are_the_same(tokens: BearerTokens) -> None:
     assert claims_in(one)["jti"] != claims_in(other)["jti"]
 
 
-async def test_anybody_can_check_it_with_the_public_key(tokens: BearerTokens) -> None:
+async def test_anybody_can_verify_it_with_the_public_key(tokens: BearerTokens) -> None:
     options: Any = {"verify_exp": False, "verify_iat": False}
     token = await token_of(tokens)
     assert jwt.decode(token, PUBLIC, ["RS256"], audience="ringback", options=options)
@@ -143,14 +141,14 @@ async def test_anybody_can_check_it_with_the_public_key(tokens: BearerTokens) ->
 # ---- the client of a token -----------------------------------------------------------------------
 
 
-async def test_whoever_shows_one_may_do_what_its_client_may(tokens: BearerTokens) -> None:
+async def test_a_token_has_the_rights_of_its_client(tokens: BearerTokens) -> None:
     for client, areas in ((ADMIN, EVERYTHING), (STANDARD, frozenset({ApiScope.SUPER_SIM}))):
         caller = await tokens.caller_of(await token_of(tokens, client))
         assert caller == Principal(an_account(), areas, NOW + timedelta(hours=1))
 
 
 @pytest.mark.parametrize("lifetime", LIFETIMES.values(), ids=LIFETIMES)
-async def test_it_is_good_for_its_clients_lifetime_by_the_servers_clock(
+async def test_it_is_valid_for_its_clients_lifetime_by_the_servers_clock(
     tokens: BearerTokens, clock: FakeClock, lifetime: timedelta
 ) -> None:
     token = await token_of(tokens, replace(ADMIN, lifetime=lifetime))
@@ -161,15 +159,13 @@ async def test_it_is_good_for_its_clients_lifetime_by_the_servers_clock(
     assert await refusal_of(tokens, token) == ended
 
 
-async def test_without_its_client_it_is_good_no_longer(store: Store, tokens: BearerTokens) -> None:
+async def test_without_its_client_it_is_no_longer_valid(store: Store, tokens: BearerTokens) -> None:
     token = await token_of(tokens)
     await store.transact(lambda tx: tx.api_clients.remove(ADMIN.sid))
     assert await refusal_of(tokens, token) == "the API client of this token is gone"
 
 
-async def test_in_a_suspended_account_it_is_good_for_nothing(
-    store: Store, tokens: BearerTokens
-) -> None:
+async def test_in_a_suspended_account_it_is_not_valid(store: Store, tokens: BearerTokens) -> None:
     token = await token_of(tokens)
     suspended = replace(an_account(), status=AccountStatus.SUSPENDED)
     await store.transact(lambda tx: tx.accounts.save(suspended))
@@ -237,15 +233,13 @@ FORGED: dict[str, Callable[[str], str]] = {
 
 
 @pytest.mark.parametrize("forge", FORGED.values(), ids=FORGED)
-async def test_what_was_forged_is_no_token(
-    tokens: BearerTokens, forge: Callable[[str], str]
-) -> None:
+async def test_a_forged_token_is_refused(tokens: BearerTokens, forge: Callable[[str], str]) -> None:
     token = await token_of(tokens)
     assert await refusal_of(tokens, forge(token)) == NOT_OURS
     assert (await tokens.caller_of(resigned(as_they_are)(token))).account == an_account()
 
 
-async def test_where_no_token_was_ever_made_there_is_none(
+async def test_if_no_token_was_ever_issued_none_is_accepted(
     empty: MemoryStore, store: MemoryStore, clock: FakeClock
 ) -> None:
     token = await token_of(BearerTokens(store, clock))
@@ -303,14 +297,12 @@ ODD: dict[str, tuple[Claims, str]] = {
 
 
 @pytest.mark.parametrize(("claims", "why"), ODD.values(), ids=ODD)
-async def test_a_claim_that_can_not_be_is_named(
-    tokens: BearerTokens, claims: Claims, why: str
-) -> None:
+async def test_an_invalid_claim_is_named(tokens: BearerTokens, claims: Claims, why: str) -> None:
     odd = resigned(lambda held: held.update(claims))(await token_of(tokens))
     assert await refusal_of(tokens, odd) == f"the token's claim {why}; ask for another token"
 
 
-async def test_a_token_that_has_not_begun_is_refused_by_the_servers_clock(
+async def test_a_token_that_is_not_valid_yet_is_refused_by_the_servers_clock(
     tokens: BearerTokens, clock: FakeClock
 ) -> None:
     later = NOW + timedelta(minutes=1)
@@ -344,7 +336,7 @@ DEEP = "[" * 20_000 + "]" * 20_000
     ],
     ids=["deep", "deep head", "a list", "null", "no JSON", "a list of algorithms"],
 )
-async def test_what_our_key_signed_and_is_no_object_of_claims_is_no_token(
+async def test_signed_content_that_is_not_an_object_of_claims_is_refused(
     tokens: BearerTokens, payload: str, head: str
 ) -> None:
     assert await refusal_of(tokens, raw(payload, head)) == NOT_OURS
@@ -389,9 +381,7 @@ async def seen_with(odd: Claims, tokens: BearerTokens) -> Principal | InvalidBea
 
 @settings(max_examples=150, deadline=None)
 @given(odd=st.dictionaries(CLAIM, ANYTHING, min_size=1, max_size=3))
-def test_whatever_its_claims_are_a_token_is_good_or_refused(
-    server: BearerTokens, odd: Claims
-) -> None:
+def test_a_token_with_any_claims_is_accepted_or_refused(server: BearerTokens, odd: Claims) -> None:
     seen = asyncio.run(seen_with(odd, server))
     if isinstance(seen, InvalidBearerToken):
         assert seen.status == 401
@@ -403,7 +393,7 @@ def test_whatever_its_claims_are_a_token_is_good_or_refused(
 # ---- keys ----------------------------------------------------------------------------------------
 
 
-async def test_the_first_token_makes_the_key_and_all_others_have_it_too(
+async def test_the_first_token_creates_the_key_for_all_others(
     empty: MemoryStore, clock: FakeClock
 ) -> None:
     tokens = BearerTokens(empty, clock)
@@ -420,7 +410,7 @@ async def test_the_first_token_makes_the_key_and_all_others_have_it_too(
         assert (await restarted.caller_of(token)).account == an_account()
 
 
-async def test_two_servers_that_make_the_first_key_at_once_have_the_same(
+async def test_two_servers_that_create_the_key_at_once_have_the_same(
     empty: MemoryStore, clock: FakeClock
 ) -> None:
     servers = [BearerTokens(empty, clock) for _ in range(2)]

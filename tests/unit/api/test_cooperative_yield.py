@@ -52,7 +52,7 @@ async def test_a_thousand_items_are_done_in_order_and_four_at_a_time(work: Work)
     assert (max(work.between_turns), work.items) == (4, 1000)
 
 
-async def test_many_batches_at_once_hold_the_loop_no_longer_than_one(work: Work) -> None:
+async def test_many_batches_at_once_block_the_loop_no_longer_than_one(work: Work) -> None:
     slices = CooperativeYield(work.stopwatch, longest=4 / 2048)
     async with work.others():
         await asyncio.gather(*(slices.map(work.do, range(100)) for _ in range(20)))
@@ -79,7 +79,7 @@ async def test_few_items_are_one_slice(work: Work) -> None:
     assert await slices.map(work.do, []) == []
 
 
-async def test_what_the_work_raises_ends_it_and_holds_up_no_other(work: Work) -> None:
+async def test_an_error_in_the_work_ends_it_and_delays_no_other(work: Work) -> None:
     slices = CooperativeYield(work.stopwatch, longest=4 / 2048)
     with pytest.raises(ZeroDivisionError):
         await slices.map(lambda item: 1 / item, [1, 0, 1])

@@ -26,7 +26,7 @@ APIS = pytest.mark.parametrize("path", ["/v1/Sims", "/wireless/v1/Sims"])
 @pytest.mark.parametrize(
     "path", ["/v1/Sims", f"/supersim/v1/Sims/{SIM_SID}", "/wireless/v1/Sims/meter_1"]
 )
-async def test_each_answer_may_be_read_by_any_origin(caller: Caller, path: str) -> None:
+async def test_any_origin_may_read_each_answer(caller: Caller, path: str) -> None:
     answer = await caller.get(path, origin="https://app.example")
     assert answer.status == 200
     assert cross_origin_of(answer) == OPEN
@@ -34,7 +34,7 @@ async def test_each_answer_may_be_read_by_any_origin(caller: Caller, path: str) 
 
 
 @APIS
-async def test_a_refusal_may_be_read_too(app: ASGIApp, path: str) -> None:
+async def test_any_origin_may_read_a_refusal_too(app: ASGIApp, path: str) -> None:
     answer = await Caller(app, credentials=None).get(path)
     assert answer.status == 401
     assert cross_origin_of(answer) == OPEN
@@ -50,22 +50,20 @@ async def test_a_bare_path_at_a_vendors_host_is_as_open(
     assert (answer.status, cross_origin_of(answer)) == (200, OPEN)
 
 
-async def test_what_deletes_may_be_read_too(caller: Caller) -> None:
+async def test_any_origin_may_read_the_answer_to_a_deletion_too(caller: Caller) -> None:
     answer = await caller.call("DELETE", "/wireless/v1/Commands/nobody")
     assert (answer.status, cross_origin_of(answer)) == (404, OPEN)
 
 
 @APIS
-async def test_a_browser_that_asks_beforehand_is_told_without_credentials(
-    app: ASGIApp, path: str
-) -> None:
+async def test_a_preflight_request_is_answered_without_credentials(app: ASGIApp, path: str) -> None:
     headers = {"origin": "https://app.example", "access-control-request-method": "POST"}
     answer = await Caller(app, credentials=None).call("OPTIONS", path, headers=headers)
     assert (answer.status, answer.body) == (204, b"")
     assert cross_origin_of(answer) == OPEN
 
 
-async def test_what_a_browser_remembers_of_its_visitor_lets_no_origin_in(caller: Caller) -> None:
+async def test_a_browsers_stored_credentials_let_no_origin_in(caller: Caller) -> None:
     answer = await caller.get("/v1/Sims", origin="https://evil.example", cookie="a=b")
     assert answer.headers["access-control-allow-origin"] == "*"
 

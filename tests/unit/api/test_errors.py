@@ -62,11 +62,11 @@ async def test_a_wrong_auth_token_is_refused(app: ASGIApp) -> None:
     )
 
 
-async def test_an_api_key_signs_in(app: ASGIApp) -> None:
+async def test_an_api_key_is_accepted(app: ASGIApp) -> None:
     assert (await Caller(app, credentials=(KEY.sid, KEY_SECRET)).get("/v1/Sims")).status == 200
 
 
-async def test_an_api_key_with_the_auth_token_is_told_what_goes_with_what(app: ASGIApp) -> None:
+async def test_an_api_key_with_the_auth_token_gets_an_explanation(app: ASGIApp) -> None:
     answer = await Caller(app, credentials=(KEY.sid, AUTH_TOKEN)).get("/v1/Sims")
     assert answer.status == 401
     assert "the Auth Token goes with the Account SID" in answer.json["message"]
@@ -84,7 +84,7 @@ async def test_an_api_key_with_the_auth_token_is_told_what_goes_with_what(app: A
         pytest.param(basic(ACCOUNT_SID, AUTH_TOKEN)[:-2], id="without its padding"),
     ],
 )
-async def test_an_authorization_that_is_not_in_form_is_refused(caller: Caller, header: str) -> None:
+async def test_a_malformed_authorization_header_is_refused(caller: Caller, header: str) -> None:
     assert refusal(await caller.get("/v1/Sims", authorization=header)) == (401, 20003)
 
 
@@ -94,7 +94,7 @@ async def test_the_letter_case_of_the_scheme_is_free(caller: Caller, scheme: str
     assert (await caller.get("/v1/Sims", authorization=header)).status == 200
 
 
-async def test_a_nul_in_the_credentials_is_just_wrong(app: ASGIApp) -> None:
+async def test_a_nul_in_the_credentials_is_wrong(app: ASGIApp) -> None:
     answer = await Caller(app, credentials=(f"{ACCOUNT_SID}\0", AUTH_TOKEN)).get("/v1/Sims")
     assert refusal(answer) == (401, 20003)
 
@@ -121,12 +121,12 @@ async def test_a_nul_in_the_credentials_is_just_wrong(app: ASGIApp) -> None:
     ],
 )
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
-async def test_a_path_that_leads_nowhere_is_named(caller: Caller, method: str, target: str) -> None:
+async def test_an_unknown_path_is_named(caller: Caller, method: str, target: str) -> None:
     answer = await caller.call(method, target)
     assert answer.json == error(404, 20404, f"{method} {target}: there is no such resource")
 
 
-async def test_a_long_path_is_not_repeated_at_length(caller: Caller) -> None:
+async def test_a_long_path_is_truncated(caller: Caller) -> None:
     answer = await caller.get("/nowhere/" + "a" * 10_000)
     assert refusal(answer) == (404, 20404)
     assert len(answer.json["message"]) < 300
@@ -144,7 +144,7 @@ async def test_a_sim_that_the_account_does_not_have_is_not_found(caller: Caller,
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])
 @pytest.mark.parametrize("target", ["/v1/Sims", f"/v1/Sims/{SIM_SID}", "/supersim/v1/Sims"])
-async def test_a_wrong_verb_is_told_the_right_ones(
+async def test_a_wrong_method_gets_the_list_of_right_ones(
     caller: Caller, method: str, target: str
 ) -> None:
     answer = await caller.call(method, target)
@@ -153,14 +153,14 @@ async def test_a_wrong_verb_is_told_the_right_ones(
     assert answer.json["message"].startswith(f"{method} {target}: this resource takes ")
 
 
-async def test_what_can_only_be_read_says_so(caller: Caller) -> None:
+async def test_a_read_only_path_says_so(caller: Caller) -> None:
     answer = await caller.post("/portal/v1/undelivered", {})
     assert refusal(answer) == (405, 20004)
     assert set(answer.headers["allow"].split(", ")) == {"GET", "HEAD"}
 
 
 @pytest.mark.parametrize("target", ["replays", "callbacks/CB1/replay", "callbacks/CB1/discard"])
-async def test_what_can_only_be_posted_to_says_so(caller: Caller, target: str) -> None:
+async def test_a_post_only_path_says_so(caller: Caller, target: str) -> None:
     answer = await caller.get(f"/portal/v1/{target}")
     assert answer.json == error(405, 20004, f"GET /portal/v1/{target}: this resource takes POST")
 
@@ -202,7 +202,7 @@ THREE = "must be one of ready, active, inactive"
         (UPDATE, {"CallbackUrl": "http://a.example#rc=99"}, 11100, "#rc=99: rc must be a whole"),
     ],
 )
-async def test_what_is_wrong_with_a_request_has_its_code(
+async def test_each_error_in_a_request_has_its_code(
     caller: Caller, target: str, form: dict[str, str], code: int, message: str
 ) -> None:
     answer = await caller.post(target, form)
@@ -210,14 +210,14 @@ async def test_what_is_wrong_with_a_request_has_its_code(
     assert answer.json["message"].startswith(message)
 
 
-async def test_a_name_that_is_taken_has_its_code(caller: Caller) -> None:
+async def test_a_taken_name_has_its_code(caller: Caller) -> None:
     await caller.post("/v1/Sims", {"Iccid": "8988307000000000003", "RegistrationCode": "A" * 10})
     (newest, *_) = (await caller.get("/v1/Sims")).json["sims"]
     answer = await caller.post(f"/v1/Sims/{newest['sid']}", {"UniqueName": "my_super_sim"})
     assert refusal(answer) == (400, 83011)
 
 
-async def test_a_sim_without_a_fleet_cant_be_activated(caller: Caller) -> None:
+async def test_a_sim_without_a_fleet_cannot_be_activated(caller: Caller) -> None:
     form = {"Iccid": "8988307000000000003", "RegistrationCode": "A" * 10}
     sid = (await caller.post("/v1/Sims", form)).json["sid"]
     assert refusal(await caller.post(f"/v1/Sims/{sid}", {"Status": "active"})) == (400, 83007)
@@ -249,7 +249,7 @@ async def test_a_change_while_another_is_running_is_a_conflict(
         ("PageToken=PBHS" + "f" * 32, "PageToken: there is no record HSf"),
     ],
 )
-async def test_a_list_that_cant_be_had_says_why(caller: Caller, query: str, message: str) -> None:
+async def test_an_invalid_list_request_says_why(caller: Caller, query: str, message: str) -> None:
     answer = await caller.get(f"/v1/Sims?{query}")
     assert refusal(answer) == (400, 83600)
     assert answer.json["message"].startswith(message)
@@ -263,7 +263,7 @@ async def test_a_page_token_without_a_record_is_refused(caller: Caller, token: s
 @pytest.mark.parametrize(
     ("query", "name"), [("Status=x", "Status"), ("Source=x", "Source"), ("PageSize=x", "PageSize")]
 )
-async def test_a_list_of_callbacks_that_cant_be_had_says_why(
+async def test_an_invalid_request_for_callbacks_says_why(
     caller: Caller, query: str, name: str
 ) -> None:
     answer = await caller.get(f"/portal/v1/callbacks?{query}")
@@ -291,7 +291,7 @@ def on_a_store_with(failure: Exception) -> Caller:
     return Caller(app_on(BrokenStore(failure)), credentials=(ACCOUNT_SID, AUTH_TOKEN))
 
 
-async def test_a_store_that_is_away_is_told_as_503() -> None:
+async def test_an_unavailable_store_is_answered_with_503() -> None:
     caller = on_a_store_with(StoreUnavailable("the database can't be used just now: disk full"))
     assert (await caller.get("/v1/Sims")).json == error(
         503,
@@ -300,7 +300,7 @@ async def test_a_store_that_is_away_is_told_as_503() -> None:
     )
 
 
-async def test_what_is_refused_in_an_outage_is_counted_and_not_logged_one_by_one(
+async def test_requests_refused_in_an_outage_are_counted_and_not_logged_one_by_one(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     refused = list[None]()
@@ -313,7 +313,7 @@ async def test_what_is_refused_in_an_outage_is_counted_and_not_logged_one_by_one
     assert caplog.messages == []
 
 
-async def test_a_failure_of_our_own_is_told_in_the_same_form_and_goes_to_the_log() -> None:
+async def test_an_error_of_ringback_has_the_same_form_and_is_logged() -> None:
     failure = RuntimeError("a message with a secret in it")
     answer = await on_a_store_with(failure).get("/v1/Sims")
     assert answer.json == error(500, 20500, "Ringback itself failed; its log says where")

@@ -45,7 +45,7 @@ def caller(machine: Machine) -> Caller:
     return Caller(machine.app(), credentials=None)
 
 
-async def test_a_process_that_answers_is_alive_whatever_else_is_away(
+async def test_a_process_that_answers_is_alive_whatever_else_fails(
     machine: Machine, caller: Caller
 ) -> None:
     machine.is_running = False
@@ -55,13 +55,13 @@ async def test_a_process_that_answers_is_alive_whatever_else_is_away(
     assert machine.commits == 0
 
 
-async def test_what_commits_and_runs_is_ready(machine: Machine, caller: Caller) -> None:
+async def test_a_server_that_commits_and_runs_is_ready(machine: Machine, caller: Caller) -> None:
     answer = await caller.get("/readyz")
     assert (answer.status, answer.json) == (200, {"status": "ready"})
     assert machine.commits == 1
 
 
-async def test_without_the_engine_nothing_is_ready(machine: Machine, caller: Caller) -> None:
+async def test_without_the_engine_the_server_is_not_ready(machine: Machine, caller: Caller) -> None:
     machine.is_running = False
     answer = await caller.get("/readyz")
     assert answer.status == 503
@@ -71,7 +71,7 @@ async def test_without_the_engine_nothing_is_ready(machine: Machine, caller: Cal
     }
 
 
-async def test_without_the_store_nothing_is_ready(machine: Machine, caller: Caller) -> None:
+async def test_without_the_store_the_server_is_not_ready(machine: Machine, caller: Caller) -> None:
     machine.failure = StoreUnavailable("the disk is full")
     answer = await caller.get("/readyz")
     assert (answer.status, answer.json["reason"]) == (503, "the disk is full")
@@ -84,7 +84,7 @@ async def test_it_is_ready_again_when_the_store_is(machine: Machine, caller: Cal
     assert (await caller.get("/readyz")).status == 200
 
 
-async def test_a_store_that_hangs_is_not_waited_for(machine: Machine, caller: Caller) -> None:
+async def test_a_hanging_store_is_not_waited_for(machine: Machine, caller: Caller) -> None:
     machine.gate.clear()
     answer = await caller.get("/readyz")
     assert answer.status == 503
@@ -92,15 +92,15 @@ async def test_a_store_that_hangs_is_not_waited_for(machine: Machine, caller: Ca
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
-async def test_a_head_request_is_answered_alike(caller: Caller, path: str) -> None:
+async def test_a_head_request_gets_the_same_status(caller: Caller, path: str) -> None:
     assert (await caller.call("HEAD", path)).status == 200
 
 
-async def test_no_account_is_needed_and_none_gets_in_the_way(machine: Machine) -> None:
+async def test_credentials_are_not_needed_and_make_no_difference(machine: Machine) -> None:
     wrong = Caller(machine.app(), credentials=(ACCOUNT_SID, "wrong"))
     assert (await wrong.get("/readyz")).status == 200
 
 
 @pytest.mark.parametrize("host", ["supersim.twilio.com", "webhook.korewireless.com"])
-async def test_the_host_of_an_api_does_not_hide_them(machine: Machine, host: str) -> None:
+async def test_an_apis_host_name_does_not_hide_the_checks(machine: Machine, host: str) -> None:
     assert (await Caller(machine.app(), credentials=None, host=host).get("/healthz")).status == 200

@@ -33,7 +33,7 @@ WIRELESS_HOSTS = [
 
 
 @pytest.mark.parametrize("host", SUPER_SIM_HOSTS)
-async def test_a_bare_path_is_super_sims(at_host: AtHost, host: str) -> None:
+async def test_a_bare_path_belongs_to_super_sim(at_host: AtHost, host: str) -> None:
     answer = await at_host(host).get(f"/v1/Sims/{SIM_SID}")
     assert (answer.status, answer.json["sid"]) == (200, SIM_SID)
 
@@ -58,7 +58,7 @@ async def test_at_a_host_of_programmable_wireless_a_bare_path_is_its_own(
 @pytest.mark.parametrize(
     "target", ["/v1/Commands", "/v1/RatePlans", f"/v1/Sims/{WIRELESS_SIM_SID}/DataSessions"]
 )
-async def test_what_only_programmable_wireless_has_needs_its_host_or_its_prefix(
+async def test_operations_of_programmable_wireless_need_its_host_or_its_prefix(
     at_host: AtHost, host: str, target: str
 ) -> None:
     answer = await at_host(host).get(target)
@@ -69,7 +69,7 @@ async def test_what_only_programmable_wireless_has_needs_its_host_or_its_prefix(
 
 @pytest.mark.parametrize("host", WIRELESS_HOSTS)
 @pytest.mark.parametrize("target", ["/v1/Fleets", "/v1/SmsCommands"])
-async def test_at_a_host_of_programmable_wireless_there_is_nothing_that_only_super_sim_has(
+async def test_at_a_host_of_programmable_wireless_there_are_no_operations_of_super_sim(
     at_host: AtHost, host: str, target: str
 ) -> None:
     answer = await at_host(host).get(target)
@@ -112,12 +112,14 @@ def test_each_api_has_a_name_on_this_machine() -> None:
 @pytest.mark.parametrize(
     "host", ["webhook.api.korewireless.com", "client.api.korewireless.com", "iam.twilio.com"]
 )
-async def test_at_a_host_of_another_api_nothing_is_super_sims(at_host: AtHost, host: str) -> None:
+async def test_at_a_host_of_another_api_nothing_belongs_to_super_sim(
+    at_host: AtHost, host: str
+) -> None:
     assert refusal(await at_host(host).get("/v1/Sims")) == (404, 20404)
 
 
 @pytest.mark.parametrize("host", [*SUPER_SIM_HOSTS, *WIRELESS_HOSTS])
-async def test_a_prefix_names_its_api_at_any_host(at_host: AtHost, host: str) -> None:
+async def test_a_prefix_selects_its_api_at_any_host(at_host: AtHost, host: str) -> None:
     caller = at_host(host)
     assert (await caller.get(f"/supersim/v1/Sims/{SIM_SID}")).json["sid"] == SIM_SID
     sim = (await caller.get(f"/wireless/v1/Sims/{WIRELESS_SIM_SID}")).json
@@ -125,7 +127,7 @@ async def test_a_prefix_names_its_api_at_any_host(at_host: AtHost, host: str) ->
     assert (await caller.get("/portal/v1/callbacks")).status == 200
 
 
-async def test_a_name_is_each_products_own(caller: Caller) -> None:
+async def test_each_product_has_its_own_names(caller: Caller) -> None:
     for path in (f"/supersim/v1/Sims/{SIM_SID}", f"/wireless/v1/Sims/{WIRELESS_SIM_SID}"):
         assert (await caller.post(path, {"UniqueName": "same"})).status == 200
     assert (await caller.get("/v1/Sims/same")).json["sid"] == SIM_SID
@@ -136,7 +138,7 @@ async def test_a_name_is_each_products_own(caller: Caller) -> None:
     "host", ["supersim.twilio.com", "127.0.0.1:8080", "[::1]:8080", "supersim.twilio.com:8443"]
 )
 @pytest.mark.parametrize("prefix", ["", "/supersim"])
-async def test_urls_lead_back_to_the_host_and_the_prefix_that_were_asked(
+async def test_urls_have_the_host_and_the_prefix_of_the_request(
     at_host: AtHost, host: str, prefix: str
 ) -> None:
     caller = at_host(host)
@@ -162,7 +164,7 @@ async def test_urls_lead_back_to_the_host_and_the_prefix_that_were_asked(
         ("wireless.dublin.ie1.twilio.com:8443", ""),
     ],
 )
-async def test_urls_of_programmable_wireless_lead_back_likewise(
+async def test_urls_of_programmable_wireless_have_them_too(
     at_host: AtHost, host: str, prefix: str
 ) -> None:
     caller = at_host(host)
@@ -182,13 +184,13 @@ async def test_urls_of_programmable_wireless_lead_back_likewise(
         assert (await caller.get(url.removeprefix(f"http://{host}"))).status == 200
 
 
-async def test_a_sim_that_was_asked_for_by_its_name_has_the_url_of_its_sid(caller: Caller) -> None:
+async def test_a_sim_requested_by_its_name_has_the_url_of_its_sid(caller: Caller) -> None:
     sim = (await caller.get("/v1/Sims/my_super_sim")).json
     assert sim["url"] == f"http://127.0.0.1:8080/v1/Sims/{SIM_SID}"
 
 
 @pytest.mark.parametrize("prefix", ["", "/supersim"])
-async def test_the_next_page_is_where_its_url_says(at_host: AtHost, prefix: str) -> None:
+async def test_the_next_page_is_at_its_url(at_host: AtHost, prefix: str) -> None:
     caller = at_host("supersim.twilio.com")
     form = {"Iccid": "8988307000000000003", "RegistrationCode": "H3LL0W0RLD"}
     await caller.post(f"{prefix}/v1/Sims", form)
@@ -200,9 +202,7 @@ async def test_the_next_page_is_where_its_url_says(at_host: AtHost, prefix: str)
 
 
 @pytest.mark.parametrize("prefix", ["", "/supersim"])
-async def test_a_registered_sim_has_the_url_that_it_can_be_fetched_at(
-    caller: Caller, prefix: str
-) -> None:
+async def test_a_registered_sim_can_be_fetched_at_its_url(caller: Caller, prefix: str) -> None:
     form = {"Iccid": "8988307000000000003", "RegistrationCode": "H3LL0W0RLD"}
     url = (await caller.post(f"{prefix}/v1/Sims", form)).json["url"]
     assert url.startswith(f"http://127.0.0.1:8080{prefix}/v1/Sims/HS")
@@ -231,7 +231,7 @@ async def test_a_registered_sim_has_the_url_that_it_can_be_fetched_at(
         "a\tb",
     ],
 )
-async def test_a_host_that_is_none_appears_in_no_url(at_host: AtHost, host: str) -> None:
+async def test_an_invalid_host_is_in_no_url(at_host: AtHost, host: str) -> None:
     caller = at_host(host)
     sim = (await caller.get(f"/v1/Sims/{SIM_SID}")).json
     meta = (await caller.get("/v1/Sims")).json["meta"]
@@ -240,7 +240,7 @@ async def test_a_host_that_is_none_appears_in_no_url(at_host: AtHost, host: str)
 
 
 @pytest.mark.parametrize("host", ["supersim.twilio.com", "supersim.twilio.com:8443"])
-async def test_over_https_urls_lead_back_over_https(at_host: AtHost, host: str) -> None:
+async def test_over_https_urls_are_https(at_host: AtHost, host: str) -> None:
     answer = await at_host(host).call("GET", "/v1/Sims", scheme="https")
     assert answer.json["meta"]["url"] == f"https://{host}/v1/Sims?PageSize=50&Page=0"
 

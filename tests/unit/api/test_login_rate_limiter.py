@@ -77,7 +77,7 @@ def door() -> Door:
 # ---- one address ---------------------------------------------------------------------------------
 
 
-async def test_the_twentieth_of_a_name_within_a_minute_is_the_last_of_its_address(
+async def test_the_twentieth_failure_of_a_name_within_a_minute_is_the_last_of_its_address(
     door: Door,
 ) -> None:
     assert await door.fail(60) == MOST_OF_A_NAME == 20
@@ -86,7 +86,7 @@ async def test_the_twentieth_of_a_name_within_a_minute_is_the_last_of_its_addres
     assert await door.try_("right", at=NOW + MINUTE) == "right"
 
 
-async def test_it_says_when_the_next_are_looked_at(door: Door) -> None:
+async def test_it_says_when_the_next_credentials_are_checked(door: Door) -> None:
     await door.fail(20)
 
     async def never() -> None:
@@ -101,13 +101,13 @@ async def test_it_says_when_the_next_are_looked_at(door: Door) -> None:
     assert door.limiter.refused == 1
 
 
-async def test_an_owner_elsewhere_and_another_name_dont_wait(door: Door) -> None:
+async def test_an_owner_elsewhere_and_another_name_do_not_wait(door: Door) -> None:
     await door.fail(20)
     assert await door.try_("right", address=THERE) == "right"
     assert await door.try_("right", name="AC2") == "right"
 
 
-async def test_right_credentials_that_an_address_had_before_are_looked_at_there(door: Door) -> None:
+async def test_credentials_that_an_address_used_before_are_checked_there(door: Door) -> None:
     assert await door.try_("right") == "right"
     at = NOW + REMEMBERED_FOR - SECOND
     assert await door.fail(60, at=at) == 20
@@ -116,16 +116,14 @@ async def test_right_credentials_that_an_address_had_before_are_looked_at_there(
     assert await door.fail(1, at=at) == 0
 
 
-async def test_an_address_is_not_known_for_ever(door: Door) -> None:
+async def test_an_address_is_not_known_forever(door: Door) -> None:
     await door.try_("right")
     at = NOW + REMEMBERED_FOR
     await door.fail(20, at=at)
     assert await door.try_("right", at=at) == 60
 
 
-async def test_credentials_that_were_right_once_open_nothing_when_they_are_wrong(
-    door: Door,
-) -> None:
+async def test_formerly_correct_credentials_do_not_let_wrong_ones_in(door: Door) -> None:
     tried = LoginAttempt.of("AC1", "old", HERE)
 
     async def right() -> str:
@@ -161,7 +159,7 @@ async def test_many_names_from_one_address_have_to_wait_too(door: Door) -> None:
         (["2001:db8::1", "2001:db8:0:1::1"], 21),
     ],
 )
-async def test_addresses_of_one_64_are_one(
+async def test_all_addresses_of_a_64_count_as_one(
     door: Door, addresses: list[str], looked_at: int
 ) -> None:
     await door.fail(20, addresses=addresses[:1])
@@ -183,7 +181,7 @@ async def test_an_owner_with_a_new_address_passes_while_a_few_addresses_guess(do
     assert await door.try_("right", address=THERE) == "right"
 
 
-async def test_an_owner_whose_address_is_known_passes_whoever_guesses(door: Door) -> None:
+async def test_an_owner_at_a_known_address_passes_whoever_guesses(door: Door) -> None:
     await door.try_("right")
     await door.fail(2000, addresses=addresses(1000))
     assert await door.try_("right") == "right"
@@ -192,32 +190,32 @@ async def test_an_owner_whose_address_is_known_passes_whoever_guesses(door: Door
 # ---- at the same time ----------------------------------------------------------------------------
 
 
-async def test_guesses_at_the_same_moment_are_no_way_around(door: Door) -> None:
+async def test_guesses_at_the_same_moment_do_not_evade_the_limit(door: Door) -> None:
     guesses = [door.try_(f"wrong {n}", address=THERE) for n in range(60)]
     ended = await asyncio.gather(*guesses)
     assert (ended.count("wrong"), door.looks) == (20, 20)
 
 
-async def test_many_who_are_right_at_the_same_moment_pass(door: Door) -> None:
+async def test_many_correct_credentials_at_the_same_moment_pass(door: Door) -> None:
     tries = [door.try_("right", name=f"AC{n}") for n in range(500)]
     assert set(await asyncio.gather(*tries)) == {"right"}
 
 
-async def test_the_same_credentials_at_the_same_moment_are_one_look(door: Door) -> None:
+async def test_equal_credentials_at_the_same_moment_are_checked_once(door: Door) -> None:
     for password in ("right", "wrong"):
         tries = [door.try_(password) for _ in range(50)]
         assert await asyncio.gather(*tries) == [password] * 50
     assert door.looks == 2
 
 
-async def test_one_who_gives_up_ends_the_look_for_no_other(door: Door) -> None:
+async def test_a_cancelled_client_does_not_end_the_check_for_others(door: Door) -> None:
     first, second = (asyncio.create_task(door.try_("right")) for _ in range(2))
     await asyncio.sleep(0)
     first.cancel()
     assert await second == "right"
 
 
-async def test_what_can_not_be_looked_at_is_not_wrong(door: Door) -> None:
+async def test_credentials_that_cannot_be_checked_do_not_count_as_wrong(door: Door) -> None:
     async def away() -> None:
         raise StoreUnavailable("the disk is full")
 
@@ -231,9 +229,7 @@ async def test_what_can_not_be_looked_at_is_not_wrong(door: Door) -> None:
 
 
 @pytest.mark.parametrize("back", [SECOND, timedelta(hours=1)])
-async def test_a_clock_that_is_set_back_makes_nobody_wait_for_longer(
-    door: Door, back: timedelta
-) -> None:
+async def test_a_clock_set_back_prolongs_no_wait(door: Door, back: timedelta) -> None:
     await door.fail(20)
     assert await door.try_("right", at=NOW - back) == "right"
 
@@ -245,7 +241,7 @@ async def test_a_minute_begins_with_its_first_failure(door: Door) -> None:
     assert await door.fail(60, at=NOW + 60 * SECOND) == 20
 
 
-async def test_a_flood_of_made_up_names_and_addresses_keeps_so_much_and_no_more() -> None:
+async def test_a_flood_of_made_up_names_and_addresses_needs_limited_memory() -> None:
     door = Door(LoginRateLimiter(kept=100))
     await door.fail(15)
     for n, address in enumerate(addresses(1000)):
@@ -261,7 +257,7 @@ async def test_a_flood_of_made_up_names_and_addresses_keeps_so_much_and_no_more(
     assert await door.fail(60, addresses=addresses(60)) == 50 - 15 - 20
 
 
-async def test_a_flood_of_right_ones_keeps_so_much_and_no_more() -> None:
+async def test_a_flood_of_correct_credentials_needs_limited_memory() -> None:
     door = Door(LoginRateLimiter(kept=10))
     for n in range(30):
         for address in addresses(20):
@@ -270,7 +266,7 @@ async def test_a_flood_of_right_ones_keeps_so_much_and_no_more() -> None:
     assert (len(names), {len(places) for places in names.values()}) == (10, {16})
 
 
-async def test_what_it_keeps_holds_neither_names_nor_addresses_nor_passwords(door: Door) -> None:
+async def test_neither_names_nor_addresses_nor_passwords_are_in_its_memory(door: Door) -> None:
     await door.try_("wrong", name="a\udc80b")
     await door.try_("right", name="c")
     kept = repr([vars(each) for each in vars(door.limiter).values() if hasattr(each, "__dict__")])

@@ -118,7 +118,7 @@ def named(name: str, **labels: str) -> tuple[str, frozenset[tuple[str, str]]]:
     return f"ringback_{name}", frozenset(labels.items())
 
 
-async def test_what_is_ahead_of_the_policy_is_told(caller: Caller) -> None:
+async def test_future_changes_of_the_policy_are_reported(caller: Caller) -> None:
     found = await samples(caller)
     assert found[named("policy_seconds_to_next_border", change="source_ends")] == 86400
     assert found[named("policy_dependent_callbacks", source="twilio")] == 12
@@ -126,13 +126,13 @@ async def test_what_is_ahead_of_the_policy_is_told(caller: Caller) -> None:
     assert found[named("policy_current")] == 0
 
 
-async def test_the_connections_of_clients_are_told_and_how_many_had_to_go(caller: Caller) -> None:
+async def test_open_connections_of_clients_and_closed_ones_are_reported(caller: Caller) -> None:
     found = await samples(caller)
     assert found[named("client_connections_open")] == 7
     assert found[named("client_connections_evicted_total")] == 40
 
 
-async def test_what_was_counted_is_told(caller: Caller, counters: DeliveryCounters) -> None:
+async def test_counters_are_reported(caller: Caller, counters: DeliveryCounters) -> None:
     for _ in range(5):
         counters.accepted(Source.KORE)
     counters.attempts[Source.KORE, "delivered", ""] += 1
@@ -147,7 +147,7 @@ async def test_what_was_counted_is_told(caller: Caller, counters: DeliveryCounte
     assert told[named("callbacks_ended_total", source="twilio", status="failed")] == 1
 
 
-async def test_copies_are_told_by_source_and_result_and_those_that_were_skipped_by_reason(
+async def test_copies_are_reported_by_source_and_result_and_skipped_ones_by_reason(
     caller: Caller, counters: DeliveryCounters
 ) -> None:
     counters.shadows[Source.KORE, "refused"] += 3
@@ -158,15 +158,13 @@ async def test_copies_are_told_by_source_and_result_and_those_that_were_skipped_
     assert told[named("shadows_skipped_total", reason="full")] == 3
 
 
-async def test_requests_that_had_to_wait_are_told_by_reason(caller: Caller) -> None:
+async def test_requests_that_had_to_wait_are_reported_by_reason(caller: Caller) -> None:
     told = await samples(caller)
     assert told[named("requests_refused_total", reason="sign_in")] == 2
     assert told[named("requests_refused_total", reason="rate_limit")] == 3
 
 
-async def test_how_long_it_took_is_told_by_source(
-    caller: Caller, counters: DeliveryCounters
-) -> None:
+async def test_durations_are_reported_by_source(caller: Caller, counters: DeliveryCounters) -> None:
     for seconds in (0.02, 0.04):
         counters.attempt_seconds[Source.KORE].add(seconds)
     counters.ended(CallbackStatus.DELIVERED, Source.TWILIO, 0.3)
@@ -179,7 +177,7 @@ async def test_how_long_it_took_is_told_by_source(
     assert told[named("delivery_seconds_sum", source="twilio")] == pytest.approx(0.3)
 
 
-async def test_how_long_it_took_is_told_of_all_together(
+async def test_durations_are_reported_for_all_sources_together(
     caller: Caller, counters: DeliveryCounters
 ) -> None:
     counters.first_attempt_seconds.add(0.02)
@@ -191,14 +189,14 @@ async def test_how_long_it_took_is_told_of_all_together(
     assert told[named("store_commit_seconds_count")] == 1
 
 
-async def test_what_is_going_on_now_is_told(caller: Caller) -> None:
+async def test_current_activity_is_reported(caller: Caller) -> None:
     told = await samples(caller)
     assert told[named("callbacks_under_way")] == 3
     assert told[named("connections_open")] == 17
     assert told[named("info", version=__version__)] == 1
 
 
-async def test_the_backlog_is_told_by_its_age(caller: Caller, backlog: Backlog) -> None:
+async def test_the_backlog_is_reported_by_age(caller: Caller, backlog: Backlog) -> None:
     ages = [-86400 * 400, 5, 30, 5000, 100_000]
     backlog.due = tuple(NOW - timedelta(seconds=age) for age in ages)
     told = await samples(caller)
@@ -210,7 +208,7 @@ async def test_the_backlog_is_told_by_its_age(caller: Caller, backlog: Backlog) 
     assert overdue == {"0": 4, "1": 4, "10": 3, "60": 2, "600": 2, "3600": 2, "86400": 1}
 
 
-async def test_what_is_overdue_is_counted_once_for_all_who_ask_within_ten_seconds(
+async def test_overdue_callbacks_are_counted_once_in_ten_seconds_for_all_requests(
     caller: Caller, backlog: Backlog
 ) -> None:
     for _ in range(5):
@@ -223,7 +221,7 @@ async def test_what_is_overdue_is_counted_once_for_all_who_ask_within_ten_second
     assert backlog.asked == 2
 
 
-async def test_those_who_ask_at_once_get_what_was_collected_for_all_in_their_own_format(
+async def test_simultaneous_requests_share_one_collection_each_in_its_own_format(
     counters: DeliveryCounters,
 ) -> None:
     backlog = Backlog()
@@ -238,7 +236,7 @@ async def test_those_who_ask_at_once_get_what_was_collected_for_all_in_their_own
     assert in_another_format.headers["content-type"].startswith("application/openmetrics-text")
 
 
-async def test_counting_takes_a_hundredth_of_the_time_at_the_most(
+async def test_counting_takes_at_most_a_hundredth_of_the_time(
     caller: Caller, backlog: Backlog
 ) -> None:
     backlog.takes = 0.5
@@ -248,7 +246,7 @@ async def test_counting_takes_a_hundredth_of_the_time_at_the_most(
     assert backlog.asked == 6
 
 
-async def test_a_count_that_failed_is_tried_again_soon(caller: Caller, backlog: Backlog) -> None:
+async def test_a_failed_count_is_tried_again_soon(caller: Caller, backlog: Backlog) -> None:
     backlog.failure = StoreUnavailable("the disk is full")
     assert (await samples(caller))[named("store_up")] == 0
     backlog.failure = None
@@ -257,7 +255,7 @@ async def test_a_count_that_failed_is_tried_again_soon(caller: Caller, backlog: 
     assert (await samples(caller))[named("store_up")] == 1
 
 
-async def test_an_outage_of_the_store_hides_what_is_overdue_and_nothing_else(
+async def test_an_outage_of_the_store_hides_only_the_overdue_count(
     caller: Caller, backlog: Backlog, counters: DeliveryCounters
 ) -> None:
     counters.accepted(Source.KORE)
@@ -272,30 +270,30 @@ async def test_an_outage_of_the_store_hides_what_is_overdue_and_nothing_else(
     assert named("kept_response_bytes") not in told
 
 
-async def test_what_is_kept_of_long_answers_is_told(caller: Caller, backlog: Backlog) -> None:
+async def test_stored_responses_are_reported(caller: Caller, backlog: Backlog) -> None:
     backlog.kept = 7 << 20
     assert (await samples(caller))[named("kept_response_bytes")] == 7 << 20
 
 
-async def test_a_store_that_can_only_be_read_is_not_up(caller: Caller, backlog: Backlog) -> None:
+async def test_a_read_only_store_is_not_up(caller: Caller, backlog: Backlog) -> None:
     backlog.is_writable = False
     told = await samples(caller)
     assert told[named("store_up")] == 0
     assert named("callbacks_waiting") in told
 
 
-async def test_the_datagrams_of_devices_are_counted_by_their_endings(caller: Caller) -> None:
+async def test_the_datagrams_of_devices_are_counted_by_result(caller: Caller) -> None:
     told = await samples(caller)
     assert told[named("datagrams_total", ending="received")] == 5
     assert told[named("datagrams_total", ending="dropped")] == 2
 
 
-async def test_each_name_is_ours_or_the_processs(caller: Caller) -> None:
+async def test_each_name_belongs_to_ringback_or_the_process(caller: Caller) -> None:
     names = {name for name, _ in await samples(caller)}
     assert {name.partition("_")[0] for name in names} == {"ringback", "process"}
 
 
-async def test_asking_twice_counts_nothing_twice(
+async def test_reading_twice_counts_nothing_twice(
     caller: Caller, counters: DeliveryCounters
 ) -> None:
     counters.accepted(Source.KORE)
@@ -303,9 +301,7 @@ async def test_asking_twice_counts_nothing_twice(
     assert (await samples(caller))[named("callbacks_accepted_total", source="kore")] == 1
 
 
-async def test_the_text_format_is_what_is_answered_unless_another_is_asked_for(
-    caller: Caller,
-) -> None:
+async def test_the_text_format_is_the_default(caller: Caller) -> None:
     plain = await caller.get("/metrics")
     assert plain.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
     accept = "application/openmetrics-text; version=1.0.0"

@@ -92,7 +92,7 @@ def other(app: ASGIApp) -> Caller:
 
 
 @pytest.mark.parametrize("target", [*OWN, *NAMED, *FIXED, *UNDER_OWN])
-async def test_what_belongs_to_another_account_is_not_found(
+async def test_records_of_another_account_are_not_found(
     caller: Caller, other: Caller, target: str
 ) -> None:
     assert (await caller.get(target)).status == 200
@@ -107,21 +107,21 @@ async def test_what_belongs_to_another_account_is_not_found(
         (f"{WIRELESS}/RatePlans/my_plan", [RATE_PLAN_SID, THEIR_PLAN]),
     ],
 )
-async def test_a_name_that_two_accounts_gave_is_each_ones_own(
+async def test_two_accounts_may_use_the_same_name(
     caller: Caller, other: Caller, target: str, sids: list[str]
 ) -> None:
     assert [(await each.get(target)).json["sid"] for each in (caller, other)] == sids
 
 
 @pytest.mark.parametrize("target", LISTS)
-async def test_what_belongs_to_another_account_is_in_no_list(
+async def test_records_of_another_account_are_in_no_list(
     caller: Caller, other: Caller, target: str
 ) -> None:
     assert (await caller.get(target)).json[LISTS[target]] != []
     assert (await other.get(target)).json[LISTS[target]] == []
 
 
-async def test_what_another_account_used_is_in_no_record(caller: Caller, other: Caller) -> None:
+async def test_usage_of_another_account_is_in_no_record(caller: Caller, other: Caller) -> None:
     (own,) = (await caller.get(f"{WIRELESS}/UsageRecords")).json["usage_records"]
     (theirs,) = (await other.get(f"{WIRELESS}/UsageRecords")).json["usage_records"]
     assert (own["data"]["total"] > 0, own["commands"]["total"]) == (True, 3)
@@ -129,7 +129,7 @@ async def test_what_another_account_used_is_in_no_record(caller: Caller, other: 
 
 
 @pytest.mark.parametrize("target", [*OWN, *NAMED])
-async def test_what_belongs_to_another_account_is_not_changed(
+async def test_records_of_another_account_are_not_changed(
     caller: Caller, other: Caller, target: str
 ) -> None:
     before = (await caller.get(target)).json
@@ -138,7 +138,7 @@ async def test_what_belongs_to_another_account_is_not_changed(
 
 
 @pytest.mark.parametrize("target", DELETABLE)
-async def test_what_belongs_to_another_account_is_not_deleted(
+async def test_records_of_another_account_are_not_deleted(
     caller: Caller, other: Caller, target: str
 ) -> None:
     assert refusal(await other.call("DELETE", target)) == (404, 20404)
@@ -155,7 +155,7 @@ async def test_nothing_is_sent_to_a_sim_of_another_account(
 
 
 @pytest.mark.parametrize("target", FIXED)
-async def test_a_page_cant_begin_at_a_record_of_another_account(
+async def test_a_page_cannot_begin_at_a_record_of_another_account(
     caller: Caller, other: Caller, target: str
 ) -> None:
     path, _, sid = target.rpartition("/")
@@ -164,7 +164,7 @@ async def test_a_page_cant_begin_at_a_record_of_another_account(
     assert refusal(await other.get(f"{path}?PageToken=PA{sid}")) == (400, code)
 
 
-async def test_no_network_is_put_into_another_accounts_profile(
+async def test_no_network_is_added_to_another_accounts_profile(
     caller: Caller, other: Caller
 ) -> None:
     assert refusal(await other.post(NETWORKS_OF_OWN, {"Network": NETWORK_SID})) == (404, 20404)

@@ -39,7 +39,7 @@ def asked_by(url: str) -> list[str]:
 # ---- meta ----------------------------------------------------------------------------------------
 
 
-async def test_meta_has_exactly_these_seven(caller: Caller) -> None:
+async def test_meta_has_exactly_these_seven_fields(caller: Caller) -> None:
     page = (await caller.get("/v1/Sims")).json
     assert page["meta"] == {
         "first_page_url": f"{ORIGIN}/v1/Sims?PageSize=50&Page=0",
@@ -53,7 +53,7 @@ async def test_meta_has_exactly_these_seven(caller: Caller) -> None:
     assert list(page) == ["sims", "meta"]
 
 
-async def test_a_list_with_nothing_in_it_is_an_empty_page(caller: Caller) -> None:
+async def test_an_empty_list_is_an_empty_page(caller: Caller) -> None:
     answer = await caller.get("/v1/Sims?Status=new")
     assert answer.status == 200
     assert answer.json["sims"] == []
@@ -85,11 +85,11 @@ async def test_an_unknown_parameter_is_not_echoed(caller: Caller) -> None:
 
 
 @pytest.mark.parametrize(("query", "size"), [("", 50), ("PageSize=1", 1), ("PageSize=1000", 1000)])
-async def test_the_page_size_is_50_unless_told(caller: Caller, query: str, size: int) -> None:
+async def test_the_page_size_is_50_by_default(caller: Caller, query: str, size: int) -> None:
     assert (await caller.get(f"/v1/Sims?{query}")).json["meta"]["page_size"] == size
 
 
-async def test_an_empty_token_asks_for_the_first_page(caller: Caller) -> None:
+async def test_an_empty_token_selects_the_first_page(caller: Caller) -> None:
     page = (await caller.get("/v1/Sims?PageToken=")).json
     assert sids_of(page) == [SIM_SID]
 
@@ -115,7 +115,7 @@ async def test_a_last_page_that_is_full_has_no_next(caller: Caller, store: Store
     assert [len(page["sims"]) for page in pages] == [2, 2]
 
 
-async def test_going_back_meets_the_same_pages(caller: Caller, store: Store) -> None:
+async def test_going_back_shows_the_same_pages(caller: Caller, store: Store) -> None:
     await add_sims(store, *range(1, 7))
     there = [page async for page in walk(caller, "/v1/Sims?PageSize=3")]
     back = [page async for page in walk(caller, there[-1]["meta"]["url"], by="previous_page_url")]
@@ -123,9 +123,7 @@ async def test_going_back_meets_the_same_pages(caller: Caller, store: Store) -> 
     assert numbers_of(back) == [2, 1, 0]
 
 
-async def test_going_there_and_back_and_there_again_is_no_other_page(
-    caller: Caller, store: Store
-) -> None:
+async def test_going_back_and_forth_shows_the_same_pages(caller: Caller, store: Store) -> None:
     await add_sims(store, *range(1, 7))
     first = await page_at(caller, "/v1/Sims?PageSize=3")
     second = await page_at(caller, first["meta"]["next_page_url"])
@@ -173,7 +171,7 @@ async def test_the_first_page_url_leads_to_the_first_page(caller: Caller, store:
     assert await page_at(caller, second["meta"]["first_page_url"]) == first
 
 
-async def test_a_page_token_says_where_and_nothing_more(caller: Caller, store: Store) -> None:
+async def test_a_page_token_has_the_position_and_nothing_more(caller: Caller, store: Store) -> None:
     await add_sims(store, 1)
     url = (await page_at(caller, "/v1/Sims?PageSize=1"))["meta"]["next_page_url"]
     assert re.search(r"[?&]PageToken=PA" + sid(1) + "$", url)
@@ -194,7 +192,7 @@ LISTS = {
 
 @pytest.mark.parametrize(("path", "code"), LISTS.items())
 @pytest.mark.parametrize(("number", "token"), [("400", ""), ("1", "&PageToken=")])
-async def test_a_page_by_its_number_alone_is_refused_and_never_the_first_under_another(
+async def test_a_page_number_without_a_token_is_refused(
     caller: Caller, path: str, code: int, number: str, token: str
 ) -> None:
     answer = await caller.get(f"{path}?PageSize=1&Page={number}{token}")
@@ -204,7 +202,7 @@ async def test_a_page_by_its_number_alone_is_refused_and_never_the_first_under_a
     assert (first.status, first.json["meta"]["page"]) == (200, 0)
 
 
-async def test_with_a_token_the_number_is_the_clients(caller: Caller, store: Store) -> None:
+async def test_with_a_token_any_number_is_accepted(caller: Caller, store: Store) -> None:
     await add_sims(store, 1, 2)
     url = (await page_at(caller, "/v1/Sims?PageSize=1"))["meta"]["next_page_url"]
     page = await page_at(caller, url.replace("Page=1&", "Page=400&"))

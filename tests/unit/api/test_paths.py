@@ -18,7 +18,7 @@ NETWORK = NETWORKS[0].sid
 @pytest.mark.parametrize(
     "name", ["My SIM", "a/b", "/", "a//b/", "100%", "a%2Fb", "%2F", "a+b", "a?b#c", "Zoë", "."]
 )
-async def test_any_name_can_stand_in_a_path_with_escapes(
+async def test_any_name_can_be_in_a_path_with_escapes(
     caller: Caller, resource: str, name: str
 ) -> None:
     sid = NAMED[resource]
@@ -47,7 +47,7 @@ async def test_no_other_character_is_read_as_a_slash(caller: Caller, escaped: st
         assert refusal(await caller.get(f"/v1/Sims/{escaped}")) == (404, 20404)
 
 
-async def test_a_name_with_a_slash_that_nobody_has_is_repeated_as_it_is(caller: Caller) -> None:
+async def test_an_unknown_name_with_a_slash_is_shown_unchanged(caller: Caller) -> None:
     expected = error(404, 20404, "there is no SIM with the SID or unique name 'a/b'")
     assert (await caller.get("/v1/Sims/a%2Fb")).json == expected
 
@@ -82,7 +82,7 @@ async def test_the_urls_of_a_list_under_a_name_lead_back_to_it(caller: Caller, n
         "/v1/Sims/nobody",
     ],
 )
-async def test_head_answers_as_get_does_everywhere(caller: Caller, target: str) -> None:
+async def test_head_has_the_headers_of_get_everywhere(caller: Caller, target: str) -> None:
     get, head = await caller.call("GET", target), await caller.call("HEAD", target)
     assert (head.status, head.headers) == (get.status, get.headers)
 

@@ -49,7 +49,7 @@ def test_a_bucket_holds_a_whole_batch_however_low_the_rate() -> None:
     assert waits(limit, 1000, after=100) == 0
 
 
-def test_what_is_refused_costs_nothing_and_is_counted() -> None:
+def test_refused_requests_cost_nothing_and_are_counted() -> None:
     limit = AccountRateLimit(10)
     waits(limit, 999)
     assert [waits(limit, 2) for _ in range(5)] == [1] * 5
@@ -62,7 +62,7 @@ def test_each_account_has_its_own() -> None:
     assert waits(limit, 1000, account="AC2") == 0
 
 
-def test_who_owes_waits_until_that_is_made_up_and_no_longer() -> None:
+def test_an_account_in_debt_waits_until_it_is_paid_and_no_longer() -> None:
     limit = AccountRateLimit(10)
     limit.take("AC1", 1500, NOW, may_owe=True)
     with pytest.raises(TooManyRequests) as refused:
@@ -71,27 +71,27 @@ def test_who_owes_waits_until_that_is_made_up_and_no_longer() -> None:
     limit.take("AC1", 999, NOW + timedelta(seconds=50), may_owe=True)
 
 
-def test_without_a_limit_nothing_is_kept() -> None:
+def test_without_a_limit_nothing_is_stored() -> None:
     limit = AccountRateLimit()
     assert waits(limit, 10**9) == 0
     assert not vars(limit)["_buckets"]
 
 
-def test_a_clock_that_is_set_back_gives_and_takes_nothing() -> None:
+def test_a_clock_set_back_changes_nothing() -> None:
     limit = AccountRateLimit(10)
     waits(limit, 990)
     assert waits(limit, 10, after=-3600) == 0
     assert waits(limit, 1, after=-3600) == 1
 
 
-def test_only_so_many_buckets_are_kept_the_newest() -> None:
+def test_the_number_of_buckets_is_limited_to_the_newest() -> None:
     limit = AccountRateLimit(10, kept=2)
     for account in ("AC1", "AC2", "AC1", "AC3"):
         waits(limit, 500, account=account)
     assert list(vars(limit)["_buckets"]) == ["AC1", "AC3"]
 
 
-def test_the_refusal_says_what_the_limit_is() -> None:
+def test_the_refusal_names_the_limit() -> None:
     limit = AccountRateLimit(10)
     with pytest.raises(TooManyRequests) as refused:
         limit.take("AC1", 1001, NOW)
@@ -136,7 +136,7 @@ async def send(caller: Caller, count: int | None) -> Answer:
     return await caller.call("POST", CALLBACKS, json.dumps(document).encode(), headers=headers)
 
 
-async def test_callbacks_and_requests_count_alike_and_what_is_too_much_is_not_taken(
+async def test_callbacks_and_requests_count_alike_and_excess_ones_are_refused(
     world: World, store: Store
 ) -> None:
     await world.use_up(but=2)
@@ -152,7 +152,7 @@ async def test_callbacks_and_requests_count_alike_and_what_is_too_much_is_not_ta
     assert world.dependencies.authenticator.refusals == {("sign_in",): 0, ("rate_limit",): 2}
 
 
-async def test_a_batch_that_was_let_in_owes_what_is_not_there_and_the_next_ones_wait(
+async def test_an_accepted_batch_leaves_a_debt_and_the_next_requests_wait(
     world: World, store: Store
 ) -> None:
     await world.use_up(but=1)
@@ -167,7 +167,7 @@ async def test_a_batch_that_was_let_in_owes_what_is_not_there_and_the_next_ones_
     assert (await send(world.ours, 1000)).status == 201
 
 
-async def test_what_is_refused_is_refused_by_its_head_and_after_a_pause(world: World) -> None:
+async def test_excess_requests_are_refused_by_their_head_and_after_a_pause(world: World) -> None:
     await world.use_up()
     headers = {"content-type": "application/json"}
     # Reading the body would raise an error, because it is cut off.
@@ -178,7 +178,7 @@ async def test_what_is_refused_is_refused_by_its_head_and_after_a_pause(world: W
     assert world.pauses == 1
 
 
-async def test_of_batches_that_come_together_only_the_first_one_may_owe(world: World) -> None:
+async def test_of_simultaneous_batches_only_the_first_may_leave_a_debt(world: World) -> None:
     await world.use_up(but=4)
     answers = await asyncio.gather(*(send(world.ours, 1000) for _ in range(4)))
     assert sorted(answer.status for answer in answers) == [201, 429, 429, 429]
@@ -202,9 +202,7 @@ async def test_wrong_credentials_cost_the_account_nothing(world: World) -> None:
     assert (await world.ours.get("/v1/Sims")).status == 200
 
 
-async def test_an_operators_key_has_no_limit_whichever_account_it_asks_for(
-    world: World, store: Store
-) -> None:
+async def test_an_operators_key_has_no_limit_for_any_account(world: World, store: Store) -> None:
     await store.transact(lambda tx: tx.accounts.keys.add(an_api_key("SK1", None, "operator's")))
     operator = Caller(world.app, credentials=("SK1", "operator's"))
     for _ in range(2):
@@ -215,7 +213,7 @@ async def test_an_operators_key_has_no_limit_whichever_account_it_asks_for(
     assert (await send(world.ours, 1000)).status == 201
 
 
-async def test_tokens_that_are_asked_for_count_too(world: World, store: Store) -> None:
+async def test_requests_for_tokens_count_too(world: World, store: Store) -> None:
     client = an_api_client(secret="made-up")
     await store.transact(lambda tx: tx.api_clients.add(client))
     form = {"grant_type": "client_credentials", "client_id": client.sid, "client_secret": "made-up"}
@@ -225,7 +223,7 @@ async def test_tokens_that_are_asked_for_count_too(world: World, store: Store) -
     assert (await nobody.post("/api-services/v1/auth/token", form)).status == 429
 
 
-async def test_a_replay_counts_as_what_it_works_through(world: World) -> None:
+async def test_a_replay_counts_the_callbacks_that_it_processes(world: World) -> None:
     await world.use_up()
     world.clock.advance(501 * SECOND / 10)
     since = {"Since": "2024-07-01T00:00:00Z", "Status": "scheduled"}

@@ -57,7 +57,7 @@ async def store() -> CountingStore:
     [(ACCOUNT_SID, AUTH_TOKEN), (OPERATORS_KEY.sid, "an operator's secret")],
     ids=["an account", "the operator"],
 )
-async def test_what_is_only_looked_at_is_read_beside_the_commits(
+async def test_read_only_requests_do_not_use_the_committing_connection(
     store: CountingStore, credentials: tuple[str, str]
 ) -> None:
     caller = Caller(app_on(store), credentials=credentials)
@@ -71,7 +71,9 @@ async def test_what_is_only_looked_at_is_read_beside_the_commits(
     assert store.transactions == 0
 
 
-async def test_what_would_be_replayed_is_looked_up_beside_the_commits(store: CountingStore) -> None:
+async def test_a_dry_run_of_a_replay_does_not_use_the_committing_connection(
+    store: CountingStore,
+) -> None:
     caller = Caller(app_on(store), credentials=(ACCOUNT_SID, AUTH_TOKEN))
     form = {"Since": "2020-01-01T00:00:00Z", "DryRun": "yes"}
     assert (await caller.post("/portal/v1/replays", form)).status == 200
@@ -81,7 +83,7 @@ async def test_what_would_be_replayed_is_looked_up_beside_the_commits(store: Cou
 @pytest.mark.parametrize(
     "credentials", [(ACCOUNT_SID, "wrong"), ("AC" + "0" * 32, "x"), (OPERATORS_KEY.sid, "x")]
 )
-async def test_a_stranger_who_guesses_is_refused_beside_the_commits(
+async def test_wrong_credentials_are_refused_without_the_committing_connection(
     store: CountingStore, credentials: tuple[str, str]
 ) -> None:
     stranger = Caller(app_on(store), credentials=credentials)
@@ -93,7 +95,7 @@ async def test_a_stranger_who_guesses_is_refused_beside_the_commits(
     assert store.transactions == 0
 
 
-async def test_a_read_that_takes_too_long_is_told_as_503_with_what_to_do() -> None:
+async def test_a_read_that_takes_too_long_is_answered_with_503_and_advice() -> None:
     failure = QueryTimeout("what was asked for takes longer than 5 s to read: ask for less")
     caller = Caller(app_on(BrokenStore(failure)), credentials=(ACCOUNT_SID, AUTH_TOKEN))
     answer = await caller.get("/v1/Sims")

@@ -41,7 +41,7 @@ async def test_a_form_is_read_as_browsers_write_it(
     assert (answer.status, answer.json["unique_name"]) == (200, name)
 
 
-async def test_a_body_may_come_in_parts(caller: Caller) -> None:
+async def test_a_body_may_arrive_in_parts(caller: Caller) -> None:
     answer = await caller.call("POST", UPDATE, b"Unique", b"Name=ren", b"", b"amed")
     assert answer.json["unique_name"] == "renamed"
 
@@ -68,7 +68,7 @@ async def test_the_form_type_may_be_written_in_any_way(caller: Caller, content_t
         ("", NAMED),
     ],
 )
-async def test_another_type_is_refused_and_the_right_one_named(
+async def test_another_type_is_refused_with_the_right_one(
     caller: Caller, content_type: str, body: bytes
 ) -> None:
     answer = await caller.call("POST", UPDATE, body, headers={"content-type": content_type})
@@ -89,7 +89,7 @@ async def test_a_body_of_64_kib_is_read(caller: Caller) -> None:
 
 
 @pytest.mark.parametrize("length", [64 * 1024 + 1, 10_000_000])
-async def test_a_longer_body_is_refused_and_nothing_of_it_used(caller: Caller, length: int) -> None:
+async def test_a_longer_body_is_refused_without_effect(caller: Caller, length: int) -> None:
     whole = NAMED + b"&Padding=" + b"a" * (length - len(NAMED) - 9)
     parts = [whole[start : start + 65536] for start in range(0, length, 65536)]
     answer = await caller.call("POST", UPDATE, *parts)
@@ -98,7 +98,7 @@ async def test_a_longer_body_is_refused_and_nothing_of_it_used(caller: Caller, l
     assert await name_of(caller) == "my_super_sim"
 
 
-async def test_a_body_that_breaks_off_is_not_used(caller: Caller) -> None:
+async def test_an_interrupted_body_has_no_effect(caller: Caller) -> None:
     answer = await caller.call("POST", UPDATE, NAMED, breaks_off=True)
     assert refusal(answer) == (400, 83600)
     assert await name_of(caller) == "my_super_sim"
@@ -131,9 +131,7 @@ async def test_a_body_that_breaks_off_is_not_used(caller: Caller) -> None:
         "too many",
     ],
 )
-async def test_a_body_that_is_no_proper_form_is_refused(
-    caller: Caller, body: bytes, message: str
-) -> None:
+async def test_a_malformed_form_is_refused(caller: Caller, body: bytes, message: str) -> None:
     answer = await caller.call("POST", UPDATE, body)
     assert refusal(answer) == (400, 83600)
     assert answer.json["message"] == message
@@ -150,9 +148,7 @@ async def test_a_body_that_is_no_proper_form_is_refused(
     ],
     ids=["not UTF-8", "NUL", "twice", "too many"],
 )
-async def test_a_query_that_is_not_proper_is_refused(
-    caller: Caller, query: str, message: str
-) -> None:
+async def test_a_malformed_query_is_refused(caller: Caller, query: str, message: str) -> None:
     answer = await caller.get(f"/v1/Sims?{query}")
     assert refusal(answer) == (400, 83600)
     assert answer.json["message"] == message
@@ -198,7 +194,7 @@ async def test_registering_names_unknown_parameters_too(caller: Caller) -> None:
     assert answer.json["unique_name"] is None
 
 
-async def test_what_is_known_draws_no_warning(caller: Caller) -> None:
+async def test_known_parameters_cause_no_warning(caller: Caller) -> None:
     assert "ringback-warning" not in (await caller.post(UPDATE, {"UniqueName": "x"})).headers
 
 
@@ -207,7 +203,7 @@ async def test_many_unknown_parameters_make_no_endless_header(caller: Caller) ->
     assert len(answer.headers["ringback-warning"]) < 1000
 
 
-async def test_a_parameter_that_may_belong_to_the_callback_url_is_named_on_the_callback(
+async def test_a_parameter_that_may_belong_to_the_callback_url_is_reported_on_the_callback(
     caller: Caller, store: Store
 ) -> None:
     # The & of a URL in a form was not escaped, so that its second half is cut off.
@@ -222,9 +218,7 @@ async def test_a_parameter_that_may_belong_to_the_callback_url_is_named_on_the_c
     )
 
 
-async def test_the_same_warning_is_on_a_callback_that_comes_later(
-    caller: Caller, store: Store
-) -> None:
+async def test_a_later_callback_has_the_same_warning(caller: Caller, store: Store) -> None:
     body = b"Status=inactive&CallbackUrl=http://a.example/path?foo=bar&baz=1"
     await caller.call("POST", UPDATE, body)
     update = await store.transact(lambda tx: tx.supersim.sim_updates.get(SIM_SID))

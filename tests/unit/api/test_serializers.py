@@ -42,7 +42,7 @@ BOX = Serializer[Box](
 ONE = Box("B1", Size(2, 3))
 
 
-def test_fields_stand_in_their_order_wherever_their_values_come_from() -> None:
+def test_fields_are_in_their_order_whatever_the_source_of_their_values() -> None:
     shown = BOX.show_by("https://a.example{}".format)(ONE)
     assert list(shown.items()) == [
         ("label", "box B1"),
@@ -60,12 +60,12 @@ def test_each_vendor_has_its_own_fields_and_values() -> None:
     assert set(BOX.schema["properties"]) - set(BOX.schema["required"]) == {"kore_sid"}
 
 
-def test_a_record_that_is_not_there_is_null_as_its_schema_allows() -> None:
+def test_a_missing_record_is_null_as_its_schema_allows() -> None:
     assert BOX.show_by(str)(ONE._replace(size=None))["size"] is None
     assert BOX.schema["properties"]["size"]["type"] == ["object", "null"]
 
 
-def test_an_object_that_is_written_elsewhere_is_shown_as_it_is() -> None:
+def test_an_object_with_its_own_serializer_is_shown_unchanged() -> None:
     written = CustomJsonSerializer("written", {"type": "object"}, SIZE)
     assert written.show_by(str)({"any": "thing"}) == {"any": "thing"}
     assert (written.schema, written.parts) == ({"type": "object"}, (SIZE,))

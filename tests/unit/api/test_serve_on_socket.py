@@ -9,7 +9,7 @@ from ringback.api.serve_on_socket import bind, listen, reserve
 from ringback.core.errors import ConfigurationError
 
 
-async def test_short_answers_do_not_wait_for_more_to_send() -> None:
+async def test_short_answers_are_sent_without_delay() -> None:
     accepted = asyncio.get_running_loop().create_future()
 
     async def note(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -25,7 +25,7 @@ async def test_short_answers_do_not_wait_for_more_to_send() -> None:
             await writer.wait_closed()
 
 
-def test_a_reserved_address_takes_no_connection_before_it_is_told_to() -> None:
+def test_a_reserved_address_accepts_no_connection_before_it_should() -> None:
     with reserve("127.0.0.1", 0) as listener, socket.socket() as early, socket.socket() as late:
         with pytest.raises(ConnectionRefusedError):
             early.connect(listener.getsockname())

@@ -21,13 +21,13 @@ class Work:
         return len(self.began)
 
 
-async def test_all_who_wait_share_one_run() -> None:
+async def test_all_waiting_callers_share_one_run() -> None:
     work = Work()
     shared = SingleFlight(work, pause=0.05)
     assert await asyncio.gather(*(shared() for _ in range(100))) == [1] * 100
 
 
-async def test_who_comes_while_it_runs_has_the_next_run_which_begins_after_a_pause() -> None:
+async def test_a_call_during_a_run_gets_the_next_run_which_begins_after_a_pause() -> None:
     work = Work()
     shared = SingleFlight(work, pause=0.05)
     first = asyncio.create_task(shared())
@@ -37,7 +37,7 @@ async def test_who_comes_while_it_runs_has_the_next_run_which_begins_after_a_pau
     assert work.began[1] >= work.ended[0] + 0.05
 
 
-async def test_what_a_run_raises_all_who_share_it_hear_and_the_next_is_another() -> None:
+async def test_all_callers_of_a_run_get_its_error_and_the_next_run_is_independent() -> None:
     work = Work()
     shared = SingleFlight(work, pause=0)
     work.failure = OSError("away")
@@ -47,7 +47,7 @@ async def test_what_a_run_raises_all_who_share_it_hear_and_the_next_is_another()
     assert await shared() == 2
 
 
-async def test_one_who_gives_up_ends_it_for_no_other() -> None:
+async def test_a_cancelled_caller_does_not_end_the_run_for_others() -> None:
     shared = SingleFlight(Work(), pause=0)
     impatient, patient = asyncio.create_task(shared()), asyncio.create_task(shared())
     await asyncio.sleep(0)

@@ -20,7 +20,7 @@ def check(body: bytes) -> None:
 
 
 @given(document=st.dictionaries(TEXTS, VALUES | st.dictionaries(TEXTS, VALUES, max_size=3)))
-def test_names_that_differ_are_fine(document: dict[str, Any]) -> None:
+def test_different_names_are_accepted(document: dict[str, Any]) -> None:
     check(json.dumps(document).encode())
     check(json.dumps(document, ensure_ascii=False, indent=1).encode())
 
@@ -30,7 +30,7 @@ def test_names_that_differ_are_fine(document: dict[str, Any]) -> None:
     twice=st.tuples(TEXTS, VALUES, VALUES),
     data=st.data(),
 )
-def test_a_name_that_is_given_twice_is_found_wherever_it_stands(
+def test_a_repeated_name_is_found_at_any_place(
     pairs: list[tuple[str, Any]], twice: tuple[str, Any, Any], data: st.DataObject
 ) -> None:
     name, first, second = twice
@@ -49,7 +49,7 @@ def test_a_name_that_is_given_twice_is_found_wherever_it_stands(
         b'{"b": {"a": "", "a": ""}}',
     ],
 )
-def test_the_name_is_told(body: bytes) -> None:
+def test_the_repeated_name_is_reported(body: bytes) -> None:
     with pytest.raises(InvalidParameter) as refused:
         check(body)
     assert refused.value.message == (
@@ -58,7 +58,7 @@ def test_the_name_is_told(body: bytes) -> None:
     )
 
 
-def test_one_that_was_dropped_may_be_nested_as_deeply_as_the_parser_goes() -> None:
+def test_a_repeated_name_is_found_as_deeply_as_the_parser_goes() -> None:
     with pytest.raises(InvalidParameter) as refused:
         check(b'{"a": ' + b"[" * 1020 + b"]" * 1020 + b', "a": 1}')
     # The Python version limits the depth of the slower parser: it may find the name, or give up.

@@ -46,7 +46,7 @@ def test_an_instant_is_read_with_its_zone(text: str, instant: datetime) -> None:
         ("9999-12-31T23:59:59-01:00", "the calendar or the clock has no such instant"),
     ],
 )
-def test_what_is_no_instant_is_told_what_would_be_right(text: str, problem: str) -> None:
+def test_an_invalid_instant_is_refused_with_a_valid_example(text: str, problem: str) -> None:
     with pytest.raises(ValueError, match="^" + problem.replace("+", r"\+") + "$"):
         read_instant(text)
 
@@ -61,7 +61,7 @@ def test_what_is_no_instant_is_told_what_would_be_right(text: str, problem: str)
         ("2026-11-24T10:00:30Z", datetime(2026, 11, 24, 10, 0, 30, tzinfo=UTC)),
     ],
 )
-def test_what_has_no_zone_can_be_read_as_utc_and_a_date_as_its_midnight(
+def test_a_time_without_a_zone_can_be_read_as_utc_and_a_date_as_its_midnight(
     text: str, instant: datetime
 ) -> None:
     assert read_instant_or_utc(text) == instant
@@ -80,6 +80,8 @@ def test_what_has_no_zone_can_be_read_as_utc_and_a_date_as_its_midnight(
         ("0000-01-01", "the calendar or the clock has no such instant"),
     ],
 )
-def test_what_is_no_time_at_all_is_refused_with_and_without_a_zone(text: str, problem: str) -> None:
+def test_text_that_is_not_a_time_is_refused_with_and_without_a_zone(
+    text: str, problem: str
+) -> None:
     with pytest.raises(ValueError, match=problem):
         read_instant_or_utc(text)

@@ -16,12 +16,12 @@ def a_backlog(unfinished: dict[str, int], *, in_all: int = 100, per_account: int
 
 
 @pytest.mark.parametrize("count", [1, 5])
-def test_up_to_the_bound_of_an_account_there_is_room(count: int) -> None:
+def test_up_to_the_limit_of_an_account_there_is_room(count: int) -> None:
     a_backlog({OURS: 5}, per_account=10).check(OURS, count)
 
 
 @pytest.mark.parametrize("count", [6, 1000])
-def test_beyond_the_bound_of_an_account_there_is_none(count: int) -> None:
+def test_beyond_the_limit_of_an_account_there_is_none(count: int) -> None:
     backlog = a_backlog({OURS: 5}, per_account=10)
     with pytest.raises(BacklogFull) as refused:
         backlog.check(OURS, count)
@@ -31,33 +31,33 @@ def test_beyond_the_bound_of_an_account_there_is_none(count: int) -> None:
     assert (refused.value.status, refused.value.retry_after) == (429, 5)
 
 
-def test_what_one_account_has_waiting_takes_no_room_from_another() -> None:
+def test_waiting_callbacks_of_one_account_take_no_room_from_another() -> None:
     a_backlog({OURS: 10}, per_account=10).check(THEIRS, 10)
 
 
 @pytest.mark.parametrize("account", [OURS, THEIRS, "a new account"])
-def test_the_bound_of_all_counts_for_everybody(account: str) -> None:
+def test_the_total_limit_counts_for_all(account: str) -> None:
     backlog = a_backlog({OURS: 4, THEIRS: 5}, in_all=10)
     backlog.check(account, 1)
     with pytest.raises(BacklogFull, match="9 callbacks wait; the limit is 10"):
         backlog.check(account, 2)
 
 
-def test_checking_takes_nothing() -> None:
+def test_checking_takes_no_room() -> None:
     backlog = a_backlog({}, per_account=1)
     for _ in range(3):
         backlog.check(OURS, 1)
     assert backlog.in_all == 0
 
 
-def test_what_ends_makes_room() -> None:
+def test_an_ended_callback_makes_room() -> None:
     backlog = a_backlog({OURS: 10}, per_account=10, in_all=10)
     backlog.change(OURS, -1)
     backlog.check(OURS, 1)
     assert backlog.in_all == 9
 
 
-def test_what_comes_takes_room() -> None:
+def test_a_new_callback_takes_room() -> None:
     backlog = a_backlog({}, per_account=3)
     backlog.change(OURS, 2)
     backlog.check(OURS, 1)
@@ -65,7 +65,7 @@ def test_what_comes_takes_room() -> None:
         backlog.check(OURS, 2)
 
 
-def test_a_start_counts_what_is_in_the_store_and_nothing_from_before() -> None:
+def test_a_start_counts_only_the_callbacks_in_the_store() -> None:
     backlog = a_backlog({OURS: 7, THEIRS: 2}, per_account=7)
     assert backlog.in_all == 9
     backlog.start_with({OURS: 1})
@@ -74,7 +74,7 @@ def test_a_start_counts_what_is_in_the_store_and_nothing_from_before() -> None:
     backlog.check(THEIRS, 7)
 
 
-def test_a_million_may_wait_unless_told_otherwise() -> None:
+def test_a_million_may_wait_by_default() -> None:
     backlog = Backlog(BacklogLimits(), DeliveryCounters())
     backlog.check(OURS, 1_000_000)
     with pytest.raises(BacklogFull):

@@ -96,7 +96,7 @@ async def left(store: Store) -> int:
     return len(await store.transact(lambda tx: tx.batches.all()))
 
 
-async def test_all_are_kept_and_returned_in_their_order() -> None:
+async def test_all_are_stored_and_returned_in_their_order() -> None:
     bench = Bench()
     async with bench.running():
         records = await bench.keep(*range(20))
@@ -107,7 +107,7 @@ async def test_all_are_kept_and_returned_in_their_order() -> None:
 
 
 @pytest.mark.parametrize(("are_others_there", "sizes"), [(True, [4] * 5), (False, [20])])
-async def test_a_few_are_added_at_a_time_where_others_are_there(
+async def test_few_are_added_at_a_time_if_others_are_waiting(
     are_others_there: bool, sizes: list[int]
 ) -> None:
     bench = Bench(are_others_there=are_others_there)
@@ -116,7 +116,7 @@ async def test_a_few_are_added_at_a_time_where_others_are_there(
     assert bench.sizes == sizes
 
 
-async def test_it_is_durable_as_a_whole_before_any_of_it_is_added() -> None:
+async def test_a_batch_is_durable_as_a_whole_before_any_of_it_is_added() -> None:
     bench = Bench()
     bench.keep(1, 2, 3)
     await all_has_run()
@@ -125,7 +125,7 @@ async def test_it_is_durable_as_a_whole_before_any_of_it_is_added() -> None:
     assert await left(bench.store) == 3
 
 
-async def test_what_a_dead_process_left_is_added_by_the_next_before_what_comes() -> None:
+async def test_the_rest_of_a_dead_processs_batch_is_added_before_new_ones() -> None:
     dead = Bench()
     dead.keep(1, 2, 3)
     await all_has_run()
@@ -137,7 +137,7 @@ async def test_what_a_dead_process_left_is_added_by_the_next_before_what_comes()
 
 
 @pytest.mark.parametrize("added", [[1], [1, 2], [1, 2, 3]])
-async def test_what_a_dead_process_had_added_is_not_added_again(added: list[int]) -> None:
+async def test_callbacks_that_a_dead_process_added_are_not_added_again(added: list[int]) -> None:
     dead = Bench()
     dead.keep(1, 2, 3)
     await all_has_run()
@@ -151,7 +151,7 @@ async def test_what_a_dead_process_had_added_is_not_added_again(added: list[int]
     assert await left(bench.store) == 0
 
 
-async def test_what_a_dead_process_left_and_cannot_be_read_is_told_and_stays(
+async def test_an_unreadable_batch_of_a_dead_process_is_reported_and_stays(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     bench = Bench()
@@ -166,7 +166,9 @@ async def test_what_a_dead_process_left_and_cannot_be_read_is_told_and_stays(
     ]
 
 
-async def test_what_comes_while_that_is_looked_for_is_not_taken_for_it(tmp_path: Path) -> None:
+async def test_a_batch_that_arrives_during_recovery_is_not_taken_for_an_old_one(
+    tmp_path: Path,
+) -> None:
     async with opened(tmp_path / "ringback.db") as store:
         await store.transact(lambda tx: tx.accounts.add(an_account(), []))
         bench = Bench(store)
@@ -188,7 +190,7 @@ async def test_half_of_the_time_is_left_to_others() -> None:
     assert asyncio.get_running_loop().time() - began > 0.015
 
 
-async def test_what_is_known_by_its_key_is_not_kept_again() -> None:
+async def test_callbacks_with_known_keys_are_not_stored_again() -> None:
     bench = Bench()
     first, again = (a_new(number)._replace(idempotency_key="k") for number in (1, 2))
     others = [a_new(number) for number in range(3, 13)]
@@ -197,7 +199,7 @@ async def test_what_is_known_by_its_key_is_not_kept_again() -> None:
     assert numbers_of(records) == [1, *range(3, 13), 1]
 
 
-async def test_one_that_is_durable_is_added_where_nobody_waits_any_more() -> None:
+async def test_a_durable_batch_is_added_even_if_nobody_waits_for_it() -> None:
     bench = Bench()
     given_up = bench.keep(*range(20))
     await all_has_run()
@@ -208,7 +210,7 @@ async def test_one_that_is_durable_is_added_where_nobody_waits_any_more() -> Non
     assert await kept(bench.store) == [*range(20), 30]
 
 
-async def test_batches_come_one_after_the_other_and_accounts_in_turn() -> None:
+async def test_batches_follow_each_other_and_accounts_take_turns() -> None:
     bench = Bench()
     ended = list[int]()
 
@@ -224,7 +226,7 @@ async def test_batches_come_one_after_the_other_and_accounts_in_turn() -> None:
     assert ended == [1, 2, 4, 3]
 
 
-async def test_there_has_to_be_room_when_its_turn_comes() -> None:
+async def test_a_batch_needs_room_when_its_turn_comes() -> None:
     bench = Bench(queue=RecordingQueue(room=2))
     async with bench.running():
         with pytest.raises(BacklogFull):
@@ -233,7 +235,7 @@ async def test_there_has_to_be_room_when_its_turn_comes() -> None:
     assert await kept(bench.store) == [1, 2]
 
 
-async def test_a_database_that_is_away_keeps_none() -> None:
+async def test_an_unavailable_database_stores_no_batch() -> None:
     store = FailingStore(MemoryStore())
     bench = Bench(store)
     async with bench.running():
@@ -246,7 +248,7 @@ async def test_a_database_that_is_away_keeps_none() -> None:
 
 
 @pytest.mark.parametrize("added", [0, 4, 16])
-async def test_where_the_database_goes_away_in_the_middle_it_is_told_as_durable_at_once(
+async def test_if_the_database_fails_in_the_middle_the_batch_is_acknowledged_at_once(
     added: int,
 ) -> None:
     bench = Bench(added_before_outage=added)
@@ -259,7 +261,7 @@ async def test_where_the_database_goes_away_in_the_middle_it_is_told_as_durable_
     assert await left(bench.store) == 0
 
 
-async def test_those_that_come_while_the_database_is_away_are_told_as_durable_too() -> None:
+async def test_batches_that_arrive_during_an_outage_are_acknowledged_too() -> None:
     bench = Bench(added_before_outage=0)
     async with bench.running():
         await bench.keep(*range(5))
@@ -272,7 +274,7 @@ async def test_those_that_come_while_the_database_is_away_are_told_as_durable_to
         assert await kept(bench.store) == list(range(40)), "told when all is added, as ever"
 
 
-async def test_where_one_cannot_be_removed_any_more_it_is_told() -> None:
+async def test_a_batch_that_cannot_be_removed_is_reported() -> None:
     store = FailingStore(MemoryStore())
     bench = Bench(store)
     async with bench.running():
@@ -294,7 +296,7 @@ async def test_where_one_cannot_be_removed_any_more_it_is_told() -> None:
     assert await left(store) == 0
 
 
-async def test_what_is_told_at_once_is_what_keys_lead_to() -> None:
+async def test_the_acknowledged_callbacks_are_the_ones_found_by_key() -> None:
     bench = Bench(added_before_outage=0)
     before, again = (a_new(number)._replace(idempotency_key="k") for number in (1, 2))
     await bench.store.transact(lambda tx: tx.callbacks.add(before))
@@ -306,7 +308,7 @@ async def test_what_is_told_at_once_is_what_keys_lead_to() -> None:
     assert await kept(bench.store) == [1, *range(3, 8)]
 
 
-async def test_one_that_cannot_be_kept_fails_its_batch_and_no_other(
+async def test_an_unstorable_callback_fails_its_batch_and_no_other(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     bench = Bench(unkept="n=13")
@@ -323,7 +325,7 @@ async def test_one_that_cannot_be_kept_fails_its_batch_and_no_other(
     ]
 
 
-async def test_one_that_cannot_be_kept_may_be_the_last() -> None:
+async def test_an_unstorable_callback_may_be_the_last() -> None:
     bench = Bench(unkept="n=2")
     async with bench.running():
         with pytest.raises(ValueError, match="it can't be kept"):
@@ -331,5 +333,5 @@ async def test_one_that_cannot_be_kept_may_be_the_last() -> None:
         assert numbers_of(await bench.keep(3)) == [3]
 
 
-def test_few_are_fewer_than_many() -> None:
+def test_a_small_batch_is_smaller_than_a_large_one() -> None:
     assert 0 < batch_ingestion._FEW < batch_ingestion._MANY

@@ -57,13 +57,13 @@ def signed_by(request: OutgoingRequest | None, secret: str) -> bool:
     return dict(request.headers)["Kore-Signature"] == signature
 
 
-async def test_it_returns_how_sending_ended_and_the_request_that_left() -> None:
+async def test_it_returns_the_result_and_the_request_that_left() -> None:
     transport = RecordingTransport([REFUSED])
     exchange, request = await Bench(transport).send(a_callback())
     assert (exchange, [request]) == (REFUSED, transport.requests)
 
 
-async def test_a_claim_that_waited_is_signed_by_the_newest_secret() -> None:
+async def test_a_claim_that_waited_is_signed_with_the_newest_secret() -> None:
     transport = RecordingTransport()
     bench, account = Bench(transport), an_account()
     bench.signing_keys.learn(changed(account, "the newest"))
@@ -71,7 +71,7 @@ async def test_a_claim_that_waited_is_signed_by_the_newest_secret() -> None:
     assert signed_by(transport.requests[0], "the newest")
 
 
-async def test_a_secret_that_ended_while_a_connection_was_opened_does_not_sign() -> None:
+async def test_a_secret_that_ended_during_connecting_does_not_sign() -> None:
     connected = asyncio.Event()
     transport = RecordingTransport(connecting=connected)
     bench, account = Bench(transport), an_account()
@@ -83,7 +83,7 @@ async def test_a_secret_that_ended_while_a_connection_was_opened_does_not_sign()
     assert signed_by(transport.requests[0], "the newest")
 
 
-async def test_the_request_is_the_one_that_left_and_not_the_first_that_was_rendered() -> None:
+async def test_the_returned_request_is_the_sent_one_and_not_the_first_rendered() -> None:
     connected = asyncio.Event()
     transport = RecordingTransport(connecting=connected)
     bench = Bench(transport)
@@ -97,7 +97,7 @@ async def test_the_request_is_the_one_that_left_and_not_the_first_that_was_rende
     assert dict(left.headers)["Date"] == "2024-07-03T14:40:59Z"
 
 
-async def test_what_a_secret_that_is_gone_was_to_sign_does_not_leave() -> None:
+async def test_a_callback_whose_secret_is_gone_is_not_sent() -> None:
     transport = RecordingTransport()
     sent = await Bench(transport).send(a_callback(is_test=True, secret_id="whs_gone"))
     why = "the webhook secret whs_gone that was to sign it is gone"
@@ -105,7 +105,7 @@ async def test_what_a_secret_that_is_gone_was_to_sign_does_not_leave() -> None:
     assert transport.requests == []
 
 
-async def test_nor_does_it_where_the_secret_went_while_a_connection_was_opened() -> None:
+async def test_a_callback_whose_secret_disappeared_during_connecting_is_not_sent() -> None:
     connected, pending = asyncio.Event(), a_secret("pending", name="second")
     transport = RecordingTransport(connecting=connected)
     bench, account = Bench(transport), an_account()
@@ -122,7 +122,7 @@ async def test_nor_does_it_where_the_secret_went_while_a_connection_was_opened()
     assert transport.requests == []
 
 
-async def test_what_comes_from_a_source_that_is_gone_does_not_leave() -> None:
+async def test_a_callback_from_a_removed_source_is_not_sent() -> None:
     transport = RecordingTransport()
     sent = await Bench(transport).send(a_callback()._replace(source="acme"))
     why = "there is no source 'acme' in the settings any more"
@@ -130,7 +130,7 @@ async def test_what_comes_from_a_source_that_is_gone_does_not_leave() -> None:
     assert transport.requests == []
 
 
-async def test_a_transport_that_raises_is_a_failure_of_ours(
+async def test_an_error_raised_by_the_transport_is_a_failure_of_ours(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async def break_down(request: OutgoingRequest) -> AttemptResult:
@@ -143,7 +143,7 @@ async def test_a_transport_that_raises_is_a_failure_of_ours(
     assert caplog.messages == [f"an attempt of {sid(7)} failed"]
 
 
-async def test_what_cant_be_rendered_is_a_failure_of_ours_too() -> None:
+async def test_a_callback_that_cannot_be_rendered_is_a_failure_of_ours_too() -> None:
     transport = RecordingTransport()
     exchange, request = await Bench(transport).send(a_callback(body="\ud800"))
     assert (request, transport.requests) == (None, [])

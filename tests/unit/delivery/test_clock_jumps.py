@@ -36,7 +36,7 @@ async def due_of(store: Store) -> datetime:
 @pytest.mark.parametrize(
     "own", [None, RetrySchedule.parse("30d")], ids=["server's", "account's own"]
 )
-async def test_a_retry_that_was_planned_then_waits_as_long_from_now(
+async def test_a_retry_planned_by_the_wrong_clock_waits_as_long_from_now(
     own: RetrySchedule | None,
 ) -> None:
     store = await a_store(a_callback(url=URL), account=an_account(schedule=own))
@@ -58,7 +58,7 @@ async def test_a_retry_that_was_planned_then_waits_as_long_from_now(
     assert await results_in(store) == ["unreachable", "delivered"]
 
 
-async def test_it_is_found_by_the_minutes_look_of_the_same_process(
+async def test_it_is_found_by_the_minutes_sweep_of_the_same_process(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     store = await a_store(a_callback(url=URL))
@@ -78,14 +78,14 @@ async def test_it_is_found_by_the_minutes_look_of_the_same_process(
     assert "the clock was set back: the waits of 1 callbacks begin now" in caplog.text
 
 
-async def test_what_its_customer_scheduled_stays() -> None:
+async def test_a_callback_scheduled_by_its_customer_stays() -> None:
     far = NOW + CENTURY
     store = await a_store(a_callback(due=far))
     await Bench(store, RecordingTransport()).delivery.recover()
     assert (await callback_in(store)).progress.due == far
 
 
-async def test_more_than_one_look_takes_are_all_found() -> None:
+async def test_more_callbacks_than_one_sweep_reads_are_all_found() -> None:
     later = NOW + CENTURY
     store = await a_store()
     await add(
@@ -102,7 +102,7 @@ async def test_more_than_one_look_takes_are_all_found() -> None:
     assert {one and one.progress.due for one in found} == {NOW + SECOND}
 
 
-async def test_a_clock_that_only_goes_on_changes_nothing() -> None:
+async def test_a_clock_without_jumps_changes_nothing() -> None:
     waiting = a_callback(url=URL, attempt_count=1, due=NOW + 9 * SECOND, updated=NOW)
     store = await a_store(waiting)
     bench = Bench(store, RecordingTransport(), random_source=SteadyRandomness())
@@ -110,7 +110,7 @@ async def test_a_clock_that_only_goes_on_changes_nothing() -> None:
     assert await callback_in(store) == waiting
 
 
-async def test_what_was_to_go_at_once_then_goes_now() -> None:
+async def test_a_callback_that_was_due_at_once_is_due_now() -> None:
     ahead = NOW + CENTURY
     store = await a_store(a_callback(now=ahead, due=ahead))
     right = Bench(store, RecordingTransport())

@@ -28,7 +28,7 @@ def an_attempt(
     )
 
 
-def test_a_histogram_puts_a_value_under_the_first_bound_that_it_does_not_exceed() -> None:
+def test_a_histogram_counts_a_value_under_the_first_bound_that_is_not_smaller() -> None:
     histogram = Histogram((1.0, 2.0))
     for value in (0.0, 1.0, 1.5, 2.0, 2.1):
         histogram.add(value)
@@ -37,7 +37,7 @@ def test_a_histogram_puts_a_value_under_the_first_bound_that_it_does_not_exceed(
     assert histogram.total == pytest.approx(6.6)
 
 
-def test_acceptances_are_counted_by_source() -> None:
+def test_accepted_callbacks_are_counted_by_source() -> None:
     counters = DeliveryCounters()
     for _ in range(3):
         counters.accepted(Source.KORE)
@@ -63,7 +63,7 @@ def test_the_milliseconds_of_an_attempt_become_seconds_of_its_source() -> None:
     assert sum(counters.attempt_seconds[Source.TWILIO].counts) == 0
 
 
-def test_an_attempt_of_unknown_length_is_counted_and_not_timed() -> None:
+def test_an_attempt_of_unknown_duration_is_counted_and_not_timed() -> None:
     counters = DeliveryCounters()
     counters.attempt_ended(KORE, an_attempt(None, result="unknown"))
     assert counters.attempts == {("kore", "unknown", ""): 1}
@@ -78,7 +78,7 @@ def test_the_wait_for_the_first_attempt_is_timed() -> None:
     assert counters.first_attempt_seconds.up_to()[1:3] == [(0.01, 0), (0.025, 1)]
 
 
-def test_only_a_delivery_is_timed_of_all_endings() -> None:
+def test_of_all_endings_only_deliveries_are_timed() -> None:
     counters = DeliveryCounters()
     counters.ended(CallbackStatus.DELIVERED, Source.KORE, 0.2)
     counters.ended(CallbackStatus.FAILED, Source.KORE, 90_000)
@@ -87,7 +87,7 @@ def test_only_a_delivery_is_timed_of_all_endings() -> None:
     assert sum(counters.delivery_seconds[Source.KORE].counts) == 1
 
 
-def test_each_ending_is_at_nought_before_it_happens() -> None:
+def test_each_ending_has_a_zero_before_it_happens() -> None:
     endings = DeliveryCounters().endings
     assert set(endings.values()) == {0}
     assert ("twilio", "failed") in endings

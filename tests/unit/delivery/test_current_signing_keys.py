@@ -11,20 +11,20 @@ def state(revision: int, sid: str = "AC1") -> Account:
     return replace(an_account(sid=sid, auth_token=f"token {revision}"), revision=revision)
 
 
-def test_what_a_claim_brings_is_signed_by_where_nothing_newer_is_known() -> None:
+def test_a_claims_account_signs_if_no_newer_one_is_known() -> None:
     signing_keys = CurrentSigningKeys()
     assert signing_keys.newest(state(3)) == state(3)
     assert signing_keys.newest(state(4)) == state(4)
 
 
-def test_what_was_learned_holds_for_claims_from_before() -> None:
+def test_a_newer_account_also_applies_to_earlier_claims() -> None:
     signing_keys = CurrentSigningKeys()
     signing_keys.learn(state(5))
     assert signing_keys.newest(state(4)) == state(5)
     assert signing_keys.newest(state(6)) == state(6)
 
 
-def test_changes_that_are_told_in_another_order_make_no_old_state_come_back() -> None:
+def test_changes_reported_in_another_order_do_not_restore_an_old_state() -> None:
     signing_keys = CurrentSigningKeys()
     for revision in (2, 1):
         signing_keys.learn(state(revision))

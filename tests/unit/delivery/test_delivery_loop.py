@@ -156,7 +156,7 @@ async def test_the_steps_are_claim_send_settle_in_this_order() -> None:
     assert steps.passed == ["claimed", "sending, open in the store", "sent", "settled"]
 
 
-async def test_the_row_keeps_what_was_sent_and_answered() -> None:
+async def test_the_row_stores_the_request_and_the_answer() -> None:
     store = await a_store(a_callback())
     timings = RequestTimings(total=12.5)
     answer = AttemptResult(
@@ -170,7 +170,7 @@ async def test_the_row_keeps_what_was_sent_and_answered() -> None:
     assert attempt.request.body == a_callback().body
 
 
-async def test_the_limits_of_the_url_reach_the_transport() -> None:
+async def test_the_limits_in_the_url_reach_the_transport() -> None:
     store = await a_store(a_callback(url="http://a.example#ct=1000&rt=2000&tt=3000"))
     transport = RecordingTransport()
     await Bench(store, transport).settle()
@@ -186,7 +186,7 @@ async def test_an_attempt_starts_when_its_request_leaves_and_not_when_it_was_cla
     assert started == [NOW, NOW + 5 * SECOND]
 
 
-# ---- when ----------------------------------------------------------------------------------------
+# ---- due times -----------------------------------------------------------------------------------
 
 
 async def test_a_callback_that_is_not_due_waits_for_its_instant() -> None:
@@ -202,7 +202,7 @@ async def test_a_callback_that_is_not_due_waits_for_its_instant() -> None:
     assert len(transport.requests) == 1
 
 
-async def test_what_is_due_later_in_a_lane_goes_at_its_instant_too() -> None:
+async def test_a_later_callback_in_a_lane_is_sent_at_its_instant_too() -> None:
     store = await a_store(
         a_callback(sid=sid(1), url=HOST), a_callback(sid=sid(2), url=HOST, due=NOW + 30 * SECOND)
     )
@@ -215,7 +215,7 @@ async def test_what_is_due_later_in_a_lane_goes_at_its_instant_too() -> None:
     assert (await callback_in(store, sid(2))).status == "delivered"
 
 
-async def test_the_longest_due_goes_first() -> None:
+async def test_the_longest_due_callback_is_sent_first() -> None:
     store = await a_store(
         *(a_callback(sid=sid(n), url=f"{HOST}/{n}", due=NOW - n * SECOND) for n in (1, 3, 2))
     )
@@ -224,7 +224,7 @@ async def test_the_longest_due_goes_first() -> None:
     assert [request.url.path for request in transport.requests] == ["/3", "/2", "/1"]
 
 
-async def test_an_idle_loop_looks_into_the_store_once_a_minute() -> None:
+async def test_an_idle_loop_queries_the_store_once_a_minute() -> None:
     store = FailingStore(await a_store())
     bench = Bench(store, RecordingTransport())
     seen = list[int]()
@@ -236,7 +236,7 @@ async def test_an_idle_loop_looks_into_the_store_once_a_minute() -> None:
     assert seen == [1, 1, 2, 2, 3]
 
 
-async def test_what_nobody_told_of_is_found_within_a_minute() -> None:
+async def test_a_callback_without_a_wake_up_is_found_within_a_minute() -> None:
     store, transport = await a_store(), RecordingTransport()
     bench = Bench(store, transport)
     async with running(bench.delivery.run):
@@ -247,7 +247,7 @@ async def test_what_nobody_told_of_is_found_within_a_minute() -> None:
     assert len(transport.requests) == 1
 
 
-async def test_what_comes_while_its_lane_is_being_claimed_does_not_wait_for_that_minute() -> None:
+async def test_a_callback_that_arrives_during_a_claim_does_not_wait_for_the_sweep() -> None:
     later = a_callback(sid=sid(1), url=HOST, due=NOW + 3600 * SECOND)
     store = PausedStore(await a_store(a_callback(sid=sid(2), url=HOST, due=NOW + SECOND), later))
     bench = Bench(store, RecordingTransport())
@@ -307,7 +307,7 @@ async def test_what_comes_while_its_lane_is_being_claimed_does_not_wait_for_that
         ),
     ],
 )
-async def test_a_round_goes_on_as_its_policy_says(
+async def test_a_round_continues_according_to_its_policy(
     fragment: str, source: Source, endings: list[AttemptResult], status: str, why: str | None
 ) -> None:
     store = await a_store(a_callback(url=f"http://a.example/{fragment}", source=source))
@@ -352,7 +352,7 @@ async def test_a_retry_has_the_date_of_its_own_attempt() -> None:
     assert dates == ["2024-07-03T14:40:58Z", "2024-07-03T14:41:00Z"]
 
 
-async def test_a_retry_is_sent_with_the_secrets_of_its_day() -> None:
+async def test_a_retry_is_sent_with_the_current_secrets() -> None:
     store = await a_store(a_callback(source=Source.TWILIO))
     sent = list[OutgoingRequest]()
 
@@ -367,14 +367,14 @@ async def test_a_retry_is_sent_with_the_secrets_of_its_day() -> None:
     assert first != second
 
 
-async def test_the_attempts_of_a_round_are_told_apart_by_their_turns() -> None:
+async def test_the_attempts_of_a_round_have_different_turns() -> None:
     store = await a_store(a_callback(url="http://a.example#rc=5&e=one,two", source=Source.KORE))
     transport = RecordingTransport([REFUSED, REFUSED])
     await Bench(store, transport).settle(3)
     assert transport.turns == [0, 1, 2]
 
 
-async def test_the_try_after_a_stale_connection_has_a_fresh_one_and_only_that_one() -> None:
+async def test_only_the_attempt_after_a_stale_connection_uses_a_fresh_one() -> None:
     store = await a_store(a_callback(url="http://a.example#rc=1", source=Source.KORE))
     transport = RecordingTransport([REFUSED, STALE])
     await Bench(store, transport).settle(3)
@@ -393,7 +393,7 @@ async def test_a_round_ends_when_its_time_is_used_up() -> None:
     )
 
 
-async def test_a_retry_has_only_the_time_that_its_round_has_left() -> None:
+async def test_a_retry_has_only_the_remaining_time_of_its_round() -> None:
     clock = FakeClock()
     transport = SlowTransport(clock, 4 * SECOND, [REFUSED])
     store = await a_store(a_callback(source=Source.KORE))
@@ -412,7 +412,7 @@ async def test_a_round_begins_when_its_first_request_leaves_and_not_when_it_was_
     assert (await callback_in(store, sid(2))).status == "delivered"
 
 
-async def test_the_rounds_clock_does_not_run_while_a_turn_of_ours_is_waited_for() -> None:
+async def test_waiting_for_a_turn_does_not_count_as_the_rounds_time() -> None:
     waited, took = 20 * SECOND, 4 * SECOND
     clock = FakeClock()
     late = AttemptResult(RefusedOutcome(503), waited=waited.total_seconds())
@@ -426,7 +426,7 @@ async def test_the_rounds_clock_does_not_run_while_a_turn_of_ours_is_waited_for(
     assert second.date_started == NOW + waited + took + waited
 
 
-async def test_a_retry_keeps_its_slot_and_is_written_with_the_settlement() -> None:
+async def test_a_retry_keeps_its_slot_and_is_stored_with_the_settlement() -> None:
     store, gate = FailingStore(await a_store()), asyncio.Event()
     endings, sent = iter([REFUSED, DELIVERED]), list[OutgoingRequest]()
 
@@ -449,7 +449,7 @@ async def test_a_retry_keeps_its_slot_and_is_written_with_the_settlement() -> No
     assert bench.delivery.under_way == 0
 
 
-async def test_a_retry_goes_before_what_is_ready_for_its_destination() -> None:
+async def test_a_retry_comes_before_waiting_callbacks_for_its_destination() -> None:
     paths = list[str]()
 
     async def send(request: OutgoingRequest) -> AttemptResult:
@@ -506,7 +506,7 @@ PERSISTENT_WAITS = [5, 5 * 60, 30 * 60, 2 * 3600, 5 * 3600, 10 * 3600, 10 * 3600
 
 
 @pytest.mark.parametrize(("byte", "factor"), [(0x00, 0.8), (0xFF, 1.2)], ids=["least", "most"])
-async def test_persistent_goes_through_all_its_rounds_and_then_fails_with_the_reason(
+async def test_persistent_makes_all_its_rounds_and_then_fails_with_the_reason(
     byte: int, factor: float
 ) -> None:
     store = await a_store(one_attempt_a_round())
@@ -523,7 +523,7 @@ async def test_persistent_goes_through_all_its_rounds_and_then_fails_with_the_re
     assert len(transport.requests) == 8
 
 
-async def test_between_two_rounds_nothing_is_sent_and_no_slot_is_held() -> None:
+async def test_between_two_rounds_nothing_is_sent_and_no_slot_is_taken() -> None:
     store = await a_store(one_attempt_a_round())
     transport = RecordingTransport([REFUSED])
     bench = Bench(store, transport, schedule=PERSISTENT)
@@ -579,7 +579,7 @@ async def test_each_round_has_all_its_retries_and_all_its_time() -> None:
 
 
 @pytest.mark.parametrize("servers", [FAITHFUL, PERSISTENT], ids=["faithful", "persistent"])
-async def test_the_accounts_own_schedule_beats_the_servers(servers: RetrySchedule) -> None:
+async def test_the_accounts_own_schedule_overrides_the_servers(servers: RetrySchedule) -> None:
     account = an_account(schedule=RetrySchedule.parse("100s,200s"))
     store = await a_store(one_attempt_a_round(), account=account)
     bench = Bench(store, RecordingTransport([REFUSED] * 99), schedule=servers)
@@ -614,7 +614,7 @@ async def test_the_next_round_waits_as_long_as_the_receiver_asks(
     assert await rounds(Bench(store, transport, schedule=PERSISTENT), most=2) == [wait]
 
 
-async def test_no_schedule_goes_on_for_a_test_event() -> None:
+async def test_a_test_event_has_no_further_rounds() -> None:
     account = an_account(schedule=PERSISTENT)
     store = await a_store(one_attempt_a_round()._replace(is_test=True), account=account)
     bench = Bench(store, RecordingTransport([REFUSED] * 99), schedule=PERSISTENT)
@@ -623,13 +623,13 @@ async def test_no_schedule_goes_on_for_a_test_event() -> None:
 
 
 @pytest.mark.parametrize("ending", [GONE, REFUSED_BY_GUARD], ids=["410", "the guard"])
-async def test_no_schedule_goes_on_after(ending: AttemptResult) -> None:
+async def test_a_final_result_ends_the_schedule(ending: AttemptResult) -> None:
     store, transport = await a_store(one_attempt_a_round()), RecordingTransport([ending])
     assert await rounds(Bench(store, transport, schedule=PERSISTENT), most=9) == []
     assert (await callback_in(store)).status == "failed"
 
 
-async def test_a_restart_goes_on_with_the_schedule_where_it_was() -> None:
+async def test_a_restart_continues_the_schedule() -> None:
     store = await a_store(one_attempt_a_round())
     transport = RecordingTransport([REFUSED] * 99)
     first = Bench(store, transport, schedule=PERSISTENT)
@@ -642,7 +642,7 @@ async def test_a_restart_goes_on_with_the_schedule_where_it_was() -> None:
 # ---- many at once --------------------------------------------------------------------------------
 
 
-async def test_at_most_so_many_requests_go_to_one_destination_at_once() -> None:
+async def test_the_number_of_requests_to_one_destination_is_limited() -> None:
     transport = GatedTransport()
     store = await a_store(*callbacks_to(HOST, range(10)))
     bench = Bench(store, transport, limits=DeliveryLimits(per_destination=3))
@@ -654,7 +654,7 @@ async def test_at_most_so_many_requests_go_to_one_destination_at_once() -> None:
     assert transport.most == {A: 3}
 
 
-async def test_no_more_are_under_way_than_there_are_slots() -> None:
+async def test_no_more_requests_are_in_flight_than_there_are_slots() -> None:
     transport = GatedTransport()
     hosts = [f"http://host-{number}.example" for number in range(20)]
     store = await a_store(*(a_callback(sid=sid(n), url=host) for n, host in enumerate(hosts)))
@@ -685,7 +685,7 @@ NOT_FOUND = AttemptResult(RefusedOutcome(404))
         pytest.param(LATE, 8, id="no answer"),
     ],
 )
-async def test_a_destination_gets_more_with_each_answer_and_half_after_a_failure(
+async def test_a_destination_gets_more_slots_with_each_answer_and_half_after_a_failure(
     ending: AttemptResult, room: int
 ) -> None:
     endings = [ending]
@@ -702,7 +702,7 @@ async def test_a_destination_gets_more_with_each_answer_and_half_after_a_failure
     assert bench.delivery.under_way == room
 
 
-async def test_a_slow_receiver_holds_nobody_else_up() -> None:
+async def test_a_slow_receiver_delays_no_other() -> None:
     transport = GatedTransport()
     transport.open(B)
     store = await a_store(
@@ -715,7 +715,7 @@ async def test_a_slow_receiver_holds_nobody_else_up() -> None:
     assert transport.under_way[A] == 2
 
 
-async def test_an_account_whose_receivers_all_hang_holds_no_other_account_up() -> None:
+async def test_an_account_whose_receivers_all_hang_delays_no_other_account() -> None:
     transport = GatedTransport()
     hosts = [f"http://hanging-{number}.example" for number in range(30)]
     store = await a_store(*(a_callback(sid=sid(n), url=host) for n, host in enumerate(hosts)))
@@ -734,10 +734,10 @@ async def test_an_account_whose_receivers_all_hang_holds_no_other_account_up() -
     assert await store.transact(lambda tx: tx.callbacks.unfinished()) == {ACCOUNT_SID: 30}
 
 
-# ---- what a dead process left --------------------------------------------------------------------
+# ---- attempts left open by a dead process --------------------------------------------------------
 
 
-async def test_what_a_dead_worker_left_open_is_unknown_and_due_again() -> None:
+async def test_an_attempt_left_open_by_a_dead_process_is_unknown_and_due_again() -> None:
     store = await a_store(a_callback())
     await claim_of(store, a_callback())
     clock = FakeClock(NOW + 60 * SECOND)
@@ -748,7 +748,7 @@ async def test_what_a_dead_worker_left_open_is_unknown_and_due_again() -> None:
 
 
 @pytest.mark.parametrize("source", Source)
-async def test_what_a_dead_worker_left_open_is_sent_again_with_the_same_token(
+async def test_an_attempt_left_open_by_a_dead_process_is_sent_again_with_the_same_token(
     source: Source,
 ) -> None:
     callback = a_callback(source=source)
@@ -815,7 +815,7 @@ class ClaimCounts:
         pytest.param([ACCOUNT_SID, OTHER_ACCOUNT_SID], [32, 32, 32], id="beside another"),
     ],
 )
-async def test_less_is_claimed_at_once_where_another_account_may_wait_for_it(
+async def test_claims_are_smaller_while_another_account_may_wait(
     accounts: list[str], claims: list[int]
 ) -> None:
     waiting = [
@@ -832,7 +832,7 @@ async def test_less_is_claimed_at_once_where_another_account_may_wait_for_it(
     assert [count for count in counts.claims if count] == claims
 
 
-async def test_many_lanes_are_taken_up_bit_by_bit_so_that_others_have_their_turn(
+async def test_many_lanes_are_loaded_in_parts_so_that_others_have_their_turn(
     tmp_path: Path,
 ) -> None:
     sqlite = SqliteStore.open(tmp_path / "ringback.db", VAULT)
@@ -852,7 +852,7 @@ async def test_many_lanes_are_taken_up_bit_by_bit_so_that_others_have_their_turn
     await sqlite.close()
 
 
-async def test_nothing_left_open_is_nothing_to_recover() -> None:
+async def test_without_open_attempts_there_is_nothing_to_recover() -> None:
     store = await a_store(a_callback())
     bench = Bench(store, RecordingTransport())
     assert await bench.delivery.recover() == 0
@@ -860,7 +860,7 @@ async def test_nothing_left_open_is_nothing_to_recover() -> None:
     assert bench.delivery.unfinished == 1
 
 
-async def test_what_a_person_discards_while_the_engine_recovers_counts_as_ended() -> None:
+async def test_a_callback_discarded_during_recovery_counts_as_ended() -> None:
     inner = await a_store(a_callback())
     store = PausedStore(inner)
     bench = Bench(store, RecordingTransport())
@@ -882,10 +882,10 @@ async def test_what_a_person_discards_while_the_engine_recovers_counts_as_ended(
     assert bench.delivery.unfinished == 0
 
 
-# ---- what goes wrong -----------------------------------------------------------------------------
+# ---- errors --------------------------------------------------------------------------------------
 
 
-async def test_a_transport_that_raises_ends_the_attempt_as_our_own_failure(
+async def test_an_error_raised_by_the_transport_ends_the_attempt_as_our_own_failure(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async def break_down(request: OutgoingRequest) -> AttemptResult:
@@ -904,13 +904,13 @@ async def test_a_transport_that_raises_ends_the_attempt_as_our_own_failure(
     assert "RuntimeError: a message" in caplog.text
 
 
-async def test_our_own_failure_is_tried_again_as_the_schedule_says() -> None:
+async def test_our_own_failure_is_retried_according_to_the_schedule() -> None:
     store = await a_store(a_callback(body="\ud800", url=f"{HOST}#rc=5&rp=all"))
     bench = Bench(store, RecordingTransport(), schedule=PERSISTENT)
     assert await rounds(bench, most=1) == [4.0]
 
 
-async def test_a_callback_that_cant_be_rendered_ends_as_our_own_failure() -> None:
+async def test_a_callback_that_cannot_be_rendered_ends_as_our_own_failure() -> None:
     store, transport = await a_store(a_callback(body="\ud800")), RecordingTransport()
     await Bench(store, transport).settle()
     (attempt,) = await attempts_in(store)
@@ -919,14 +919,14 @@ async def test_a_callback_that_cant_be_rendered_ends_as_our_own_failure() -> Non
     assert transport.requests == []
 
 
-async def test_one_attempt_that_breaks_leaves_the_others() -> None:
+async def test_a_failing_attempt_does_not_affect_the_others() -> None:
     store = await a_store(a_callback(sid=sid(1), body="\ud800"), a_callback(sid=sid(2)))
     await Bench(store, RecordingTransport()).settle(2)
     assert (await callback_in(store, sid(1))).status == "failed"
     assert (await callback_in(store, sid(2))).status == "delivered"
 
 
-async def test_a_store_that_is_away_while_claiming_is_asked_again_every_second(
+async def test_a_store_that_is_unavailable_for_a_claim_is_tried_again_every_second(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     store, transport = FailingStore(await a_store(a_callback())), RecordingTransport()
@@ -946,7 +946,7 @@ async def test_a_store_that_is_away_while_claiming_is_asked_again_every_second(
     assert caplog.messages == []
 
 
-async def test_a_store_that_is_away_while_settling_costs_no_second_request() -> None:
+async def test_a_store_that_is_unavailable_for_settling_causes_no_second_request() -> None:
     store = FailingStore(await a_store(a_callback()))
     sent = list[OutgoingRequest]()
 
@@ -966,7 +966,7 @@ async def test_a_store_that_is_away_while_settling_costs_no_second_request() -> 
     assert await results_in(store) == ["delivered"]
 
 
-async def test_a_store_that_is_away_at_the_minutes_look_is_asked_again() -> None:
+async def test_a_store_that_is_unavailable_for_the_sweep_is_tried_again() -> None:
     store = FailingStore(await a_store(a_callback()))
     store.failures_to_come = 1
     bench = Bench(store, RecordingTransport())
@@ -993,7 +993,7 @@ class SettlesNothing:
         return await self.transact(work)
 
 
-async def test_an_attempt_that_cant_be_settled_is_told_in_the_log_at_once(
+async def test_an_attempt_that_cannot_be_settled_is_logged_at_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     store = SettlesNothing(await a_store(a_callback()))
@@ -1009,7 +1009,7 @@ async def test_an_attempt_that_cant_be_settled_is_told_in_the_log_at_once(
     assert "no such column" in caplog.text
 
 
-async def test_a_fault_in_the_store_ends_the_loop_for_all_to_see() -> None:
+async def test_an_error_in_the_store_ends_the_loop_visibly() -> None:
     store = SettlesNothing(await a_store())
     store.is_broken = True
     bench = Bench(store, RecordingTransport())
@@ -1017,10 +1017,10 @@ async def test_a_fault_in_the_store_ends_the_loop_for_all_to_see() -> None:
         await bench.delivery.run()
 
 
-# ---- what is told and counted --------------------------------------------------------------------
+# ---- logs and counters ---------------------------------------------------------------------------
 
 
-async def test_a_callback_that_failed_is_named_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_failed_callback_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     await Bench(await a_store(a_callback()), RecordingTransport([GONE])).settle()
     assert caplog.messages == [
         f"callback {CALLBACK_SID} failed:"
@@ -1028,7 +1028,7 @@ async def test_a_callback_that_failed_is_named_in_the_log(caplog: pytest.LogCapt
     ]
 
 
-async def test_the_log_does_not_name_credentials(caplog: pytest.LogCaptureFixture) -> None:
+async def test_the_log_does_not_show_credentials(caplog: pytest.LogCaptureFixture) -> None:
     async def break_down(request: OutgoingRequest) -> AttemptResult:
         raise RuntimeError
 
@@ -1071,11 +1071,11 @@ async def test_the_first_attempt_and_the_delivery_are_timed_from_the_acceptance(
     assert sum_and_count(bench.counters.delivery_seconds[Source.KORE]) == (7.0, 1)
 
 
-# ---- what this machine lacks --------------------------------------------------------------------
+# ---- shortages of this machine ------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("short", [SHORT, NO_PORT], ids=["anything", "ports"])
-async def test_a_callback_that_could_not_leave_is_put_back_without_an_attempt(
+async def test_a_callback_that_could_not_leave_is_requeued_without_an_attempt(
     short: AttemptResult, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = await a_store(a_callback(url="http://a.example#rc=0"))
@@ -1112,7 +1112,7 @@ async def test_a_retry_that_could_not_leave_keeps_its_place_in_its_round() -> No
     assert (await callback_in(store)).status == "failed"
 
 
-async def test_while_ports_are_short_for_one_destination_others_go_on() -> None:
+async def test_during_a_shortage_of_ports_for_one_destination_others_continue() -> None:
     store, sent = await a_store(), list[str]()
 
     async def send(request: OutgoingRequest) -> AttemptResult:
@@ -1129,7 +1129,7 @@ async def test_while_ports_are_short_for_one_destination_others_go_on() -> None:
     assert (await callback_in(store, sid(2))).progress == DeliveryProgress(NOW, due=NOW)
 
 
-async def test_while_descriptors_are_short_nothing_is_claimed_until_the_wait_is_over() -> None:
+async def test_during_a_shortage_of_descriptors_nothing_is_claimed_until_the_pause_ends() -> None:
     store, sent = await a_store(), list[str]()
 
     async def send(request: OutgoingRequest) -> AttemptResult:
@@ -1148,7 +1148,7 @@ async def test_while_descriptors_are_short_nothing_is_claimed_until_the_wait_is_
     assert len(sent) == 50
 
 
-async def test_a_crash_after_a_shortage_finds_nothing_open() -> None:
+async def test_a_crash_after_a_shortage_finds_no_open_attempt() -> None:
     store = await a_store(a_callback())
     bench = Bench(store, RecordingTransport([SHORT]))
     async with running(bench.delivery.run):
@@ -1157,10 +1157,10 @@ async def test_a_crash_after_a_shortage_finds_nothing_open() -> None:
     assert await second.delivery.recover() == 0
 
 
-# ---- the end -------------------------------------------------------------------------------------
+# ---- stopping ------------------------------------------------------------------------------------
 
 
-async def test_a_stop_waits_for_the_attempts_under_way() -> None:
+async def test_a_stop_waits_for_attempts_in_progress() -> None:
     transport, store = GatedTransport(), await a_store(*callbacks_to(HOST, [1]))
     bench = Bench(store, transport)
     async with running(bench.delivery.run):
@@ -1173,7 +1173,7 @@ async def test_a_stop_waits_for_the_attempts_under_way() -> None:
     assert (await callback_in(store, sid(1))).status == "delivered"
 
 
-async def test_a_stop_ends_the_loop_in_peace() -> None:
+async def test_a_stop_ends_the_loop_without_an_error() -> None:
     bench = Bench(await a_store(), RecordingTransport())
     loop = asyncio.create_task(bench.delivery.run())
     await all_has_run()
@@ -1182,7 +1182,7 @@ async def test_a_stop_ends_the_loop_in_peace() -> None:
     await loop
 
 
-async def test_a_stop_with_nothing_under_way_returns_at_once() -> None:
+async def test_a_stop_without_attempts_in_progress_returns_at_once() -> None:
     bench = Bench(await a_store(), RecordingTransport())
     stopping = asyncio.create_task(bench.delivery.stop(within=timedelta(days=1)))
     await all_has_run()
@@ -1201,7 +1201,7 @@ async def test_after_a_stop_nothing_more_is_claimed() -> None:
     assert await callback_in(store) == a_callback(due=NOW + SECOND)
 
 
-async def test_what_has_not_left_at_a_stop_is_put_back_as_if_it_had_never_been_claimed() -> None:
+async def test_unsent_callbacks_are_requeued_at_a_stop_as_if_never_claimed() -> None:
     transport, store = GatedTransport(), await a_store()
     bench = Bench(store, transport, limits=DeliveryLimits(per_destination=1))
     await bench.take(*callbacks_to(HOST, [1, 2, 3]))
@@ -1221,7 +1221,7 @@ async def test_what_has_not_left_at_a_stop_is_put_back_as_if_it_had_never_been_c
     assert len(transport.requests) == 1
 
 
-async def test_what_was_put_back_is_sent_by_the_next_start() -> None:
+async def test_requeued_callbacks_are_sent_by_the_next_start() -> None:
     transport, store = GatedTransport(), await a_store()
     first = Bench(store, transport, limits=DeliveryLimits(per_destination=1))
     await first.take(*callbacks_to(HOST, [1, 2]))
@@ -1235,7 +1235,7 @@ async def test_what_was_put_back_is_sent_by_the_next_start() -> None:
     assert len(transport.requests) == 2
 
 
-async def test_a_round_that_a_stop_interrupts_goes_on_at_the_next_start() -> None:
+async def test_a_round_interrupted_by_a_stop_continues_at_the_next_start() -> None:
     gate, store = asyncio.Event(), await a_store(a_callback(source=Source.KORE))
     transport = RecordingTransport([REFUSED], gate=gate)
     first = Bench(store, transport)
@@ -1254,7 +1254,7 @@ async def test_a_round_that_a_stop_interrupts_goes_on_at_the_next_start() -> Non
     assert transport.turns == [0, 1]
 
 
-async def test_a_retry_that_was_begun_but_has_not_left_at_a_stop_is_put_back() -> None:
+async def test_an_unsent_retry_is_requeued_at_a_stop() -> None:
     store = PausedStore(await a_store(a_callback(source=Source.KORE)))
 
     async def refuse(request: OutgoingRequest) -> AttemptResult:
@@ -1276,7 +1276,7 @@ async def test_a_retry_that_was_begun_but_has_not_left_at_a_stop_is_put_back() -
     assert await results_in(store) == ["refused"]
 
 
-async def test_a_round_that_a_stop_interrupts_opens_no_attempt_that_could_stay_open() -> None:
+async def test_a_round_interrupted_by_a_stop_opens_no_attempt_that_could_stay_open() -> None:
     memory, gate = await a_store(a_callback(source=Source.KORE)), asyncio.Event()
     store = FailingStore(memory)
 
@@ -1297,7 +1297,7 @@ async def test_a_round_that_a_stop_interrupts_opens_no_attempt_that_could_stay_o
     assert await results_in(memory) == ["refused"]
 
 
-async def test_a_stop_waits_for_what_is_answered_to_be_durable() -> None:
+async def test_a_stop_waits_until_received_answers_are_durable() -> None:
     store = FailingStore(await a_store())
     transport = GatedTransport()
     bench = Bench(store, transport)
@@ -1314,7 +1314,7 @@ async def test_a_stop_waits_for_what_is_answered_to_be_durable() -> None:
     assert await results_in(store, sid(1)) == ["delivered"]
 
 
-async def test_what_is_answered_in_time_is_settled_and_what_is_not_stays_open() -> None:
+async def test_attempts_answered_in_time_are_settled_and_others_stay_open() -> None:
     transport, store = GatedTransport(), await a_store()
     bench = Bench(store, transport)
     await bench.take(*callbacks_to(HOST, [1]), *callbacks_to(OTHER_HOST, [2]))
@@ -1326,7 +1326,7 @@ async def test_what_is_answered_in_time_is_settled_and_what_is_not_stays_open() 
     assert await results_in(store, sid(2)) == ["delivered"]
 
 
-async def test_what_stays_open_at_a_stop_is_unknown_to_the_next_start() -> None:
+async def test_an_attempt_left_open_at_a_stop_is_unknown_to_the_next_start() -> None:
     transport, store = GatedTransport(), await a_store()
     first = Bench(store, transport)
     await first.take(*callbacks_to(HOST, [1]))
@@ -1341,7 +1341,7 @@ async def test_what_stays_open_at_a_stop_is_unknown_to_the_next_start() -> None:
 
 
 @pytest.mark.parametrize("within", [10 * SECOND, timedelta(0)], ids=["in time", "too late"])
-async def test_a_stop_in_the_middle_of_a_claim_puts_back_what_was_claimed(
+async def test_a_stop_in_the_middle_of_a_claim_requeues_the_claimed_callbacks(
     within: timedelta,
 ) -> None:
     store = PausedStore(await a_store(a_callback(due=NOW + SECOND)))
@@ -1363,7 +1363,7 @@ async def test_a_stop_in_the_middle_of_a_claim_puts_back_what_was_claimed(
     assert transport.requests == []
 
 
-async def test_what_is_being_accepted_in_the_moment_of_a_stop_is_put_back(tmp_path: Path) -> None:
+async def test_callbacks_accepted_at_the_moment_of_a_stop_are_requeued(tmp_path: Path) -> None:
     store, transport = SqliteStore.open(tmp_path / "ringback.db", VAULT), RecordingTransport()
     await store.transact(lambda tx: tx.accounts.add(an_account(), []))
     bench = Bench(store, transport)
@@ -1387,7 +1387,7 @@ async def test_what_is_being_accepted_in_the_moment_of_a_stop_is_put_back(tmp_pa
     assert (transport.requests, results) == ([], [])
 
 
-async def test_a_store_that_is_away_at_the_stop_is_told_and_leaves_all_to_the_next_start(
+async def test_a_store_unavailable_at_the_stop_is_reported_and_everything_left_to_the_next_start(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     memory = await a_store()
@@ -1409,7 +1409,7 @@ async def test_a_store_that_is_away_at_the_stop_is_told_and_leaves_all_to_the_ne
     ]
 
 
-async def test_a_loop_that_waits_for_a_store_does_not_keep_a_stop_beyond_its_time(
+async def test_a_loop_that_waits_for_a_store_does_not_delay_a_stop_beyond_its_time(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     store = FailingStore(await a_store(a_callback()))
@@ -1421,7 +1421,7 @@ async def test_a_loop_that_waits_for_a_store_does_not_keep_a_stop_beyond_its_tim
     assert "the next start settles what is open" in caplog.text
 
 
-async def test_a_settlement_that_waits_for_a_store_does_not_keep_a_stop_beyond_its_time() -> None:
+async def test_a_settlement_that_waits_for_a_store_does_not_delay_a_stop_beyond_its_time() -> None:
     store = FailingStore(await a_store())
 
     async def send(request: OutgoingRequest) -> AttemptResult:

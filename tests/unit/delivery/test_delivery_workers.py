@@ -55,7 +55,7 @@ def sids(*numbers: int) -> list[str]:
 
 
 @pytest.mark.parametrize("most", [1, 2, 7])
-async def test_never_more_than_so_many_go_to_one_destination_at_once(most: int) -> None:
+async def test_the_number_of_requests_to_one_destination_is_limited(most: int) -> None:
     bench = Bench(per_destination=most)
     for claim in claims_to(HOST, range(20)):
         bench.workers.add(claim)
@@ -67,7 +67,7 @@ async def test_never_more_than_so_many_go_to_one_destination_at_once(most: int) 
     assert len(bench.ended) == 20
 
 
-async def test_retries_and_new_ones_together_are_no_more_than_that_either() -> None:
+async def test_the_limit_counts_retries_and_new_callbacks_together() -> None:
     bench = Bench(per_destination=3)
     for claim in claims_to(HOST, range(10)):
         bench.workers.add(claim)
@@ -78,7 +78,7 @@ async def test_retries_and_new_ones_together_are_no_more_than_that_either() -> N
     assert bench.most == {A: 3}
 
 
-async def test_all_paths_of_a_destination_share_what_it_may_have() -> None:
+async def test_all_paths_of_a_destination_share_its_limit() -> None:
     bench = Bench(per_destination=2)
     for number, path in enumerate(["/a", "/b#rc=2", "/c?foo=bar"]):
         bench.workers.add(claim_of(a_callback(sid=sid(number), url=HOST + path)))
@@ -87,7 +87,7 @@ async def test_all_paths_of_a_destination_share_what_it_may_have() -> None:
     await bench.workers.cancel()
 
 
-async def test_a_destination_that_hangs_holds_up_no_other() -> None:
+async def test_a_destination_that_hangs_delays_no_other() -> None:
     bench = Bench(B)
     for claim in claims_to(HOST, range(10)):
         bench.workers.add(claim)
@@ -99,7 +99,7 @@ async def test_a_destination_that_hangs_holds_up_no_other() -> None:
     await bench.workers.cancel()
 
 
-async def test_what_goes_to_one_destination_leaves_in_its_order() -> None:
+async def test_callbacks_to_one_destination_leave_in_their_order() -> None:
     bench = Bench(A, per_destination=1)
     for claim in claims_to(HOST, range(20)):
         bench.workers.add(claim)
@@ -107,7 +107,7 @@ async def test_what_goes_to_one_destination_leaves_in_its_order() -> None:
     assert bench.ended == sids(*range(20))
 
 
-async def test_a_round_that_goes_on_comes_before_what_is_ready() -> None:
+async def test_a_continuing_round_comes_before_new_callbacks() -> None:
     bench = Bench(per_destination=1)
     first, second, third = claims_to(HOST, [1, 2, 3])
     bench.workers.add(first)
@@ -119,7 +119,7 @@ async def test_a_round_that_goes_on_comes_before_what_is_ready() -> None:
     assert bench.ended == sids(1, 3, 2)
 
 
-async def test_what_comes_after_a_destination_was_idle_is_sent_as_well() -> None:
+async def test_callbacks_after_a_destination_was_idle_are_sent_too() -> None:
     bench = Bench(A)
     for claim in claims_to(HOST, range(3)):
         bench.workers.add(claim)
@@ -127,7 +127,7 @@ async def test_what_comes_after_a_destination_was_idle_is_sent_as_well() -> None
     assert bench.ended == sids(0, 1, 2)
 
 
-async def test_what_is_delivered_may_be_added_again_on_the_spot() -> None:
+async def test_a_delivered_callback_may_be_added_again_at_once() -> None:
     delivered = list[DeliveryClaim]()
 
     async def deliver(claim: DeliveryClaim) -> None:
@@ -149,7 +149,7 @@ async def test_an_idle_destination_is_forgotten() -> None:
     assert bench.workers._destinations == {}
 
 
-async def test_a_worker_without_work_is_woken_and_no_other_is_started() -> None:
+async def test_an_idle_worker_is_woken_and_no_other_is_started() -> None:
     bench, at_first = Bench(A, B), len(asyncio.all_tasks())
     for claim in (*claims_to(HOST, range(10)), *claims_to(OTHER_HOST, range(10))):
         bench.workers.add(claim)
@@ -172,10 +172,10 @@ async def test_a_worker_takes_all_that_ends_at_once_without_letting_others_run()
     assert seen == [0] * 20
 
 
-# ---- the end -------------------------------------------------------------------------------------
+# ---- closing -------------------------------------------------------------------------------------
 
 
-async def test_once_closed_nothing_more_leaves_and_what_is_unsent_can_be_taken() -> None:
+async def test_after_closing_nothing_leaves_and_unsent_callbacks_can_be_taken() -> None:
     bench = Bench()
     claims = claims_to(HOST, range(5))
     for claim in claims[:4]:
@@ -190,7 +190,7 @@ async def test_once_closed_nothing_more_leaves_and_what_is_unsent_can_be_taken()
     assert bench.workers.take_unsent() == []
 
 
-async def test_what_was_added_the_moment_before_it_is_closed_is_unsent() -> None:
+async def test_callbacks_added_just_before_closing_are_unsent() -> None:
     bench, (claim,) = Bench(A), claims_to(HOST, [1])
     bench.workers.add(claim)
     bench.workers.close()
@@ -199,7 +199,7 @@ async def test_what_was_added_the_moment_before_it_is_closed_is_unsent() -> None
     assert bench.workers.take_unsent() == [claim]
 
 
-async def test_what_is_unsent_is_taken_from_all_destinations_retries_first() -> None:
+async def test_unsent_callbacks_are_taken_from_all_destinations_retries_first() -> None:
     bench = Bench()
     bench.workers.close()
     first, retry, other = (*claims_to(HOST, [1, 2]), *claims_to(OTHER_HOST, [3]))
@@ -209,7 +209,7 @@ async def test_what_is_unsent_is_taken_from_all_destinations_retries_first() -> 
     assert bench.workers.take_unsent() == [retry, first, other]
 
 
-async def test_it_is_finished_when_the_last_one_under_way_is_answered() -> None:
+async def test_it_is_finished_when_the_last_request_is_answered() -> None:
     bench = Bench()
     for claim in (*claims_to(HOST, [1]), *claims_to(OTHER_HOST, [2])):
         bench.workers.add(claim)
@@ -223,14 +223,14 @@ async def test_it_is_finished_when_the_last_one_under_way_is_answered() -> None:
     assert bench.ended == sids(1, 2)
 
 
-async def test_with_nothing_under_way_it_is_finished_at_once() -> None:
+async def test_without_requests_in_flight_it_is_finished_at_once() -> None:
     bench = Bench()
     await bench.workers.finish()
     await bench.workers.cancel()
     assert bench.begun == []
 
 
-async def test_what_is_cancelled_does_not_end_and_nothing_else_begins() -> None:
+async def test_a_cancelled_request_does_not_end_and_nothing_else_begins() -> None:
     bench = Bench()
     for claim in claims_to(HOST, range(5)):
         bench.workers.add(claim)
@@ -242,7 +242,7 @@ async def test_what_is_cancelled_does_not_end_and_nothing_else_begins() -> None:
     assert [one.callback.sid for one in bench.workers.take_unsent()] == sids(2, 3, 4)
 
 
-async def test_once_closed_no_worker_waits_for_more() -> None:
+async def test_after_closing_no_worker_waits_for_more() -> None:
     bench, at_first = Bench(A), len(asyncio.all_tasks())
     for claim in claims_to(HOST, range(5)):
         bench.workers.add(claim)

@@ -64,7 +64,7 @@ async def change(bench: Bench, sid_: str, progress: DeliveryProgress) -> None:
 # ---- with a slot ---------------------------------------------------------------------------------
 
 
-async def test_a_new_callback_is_claimed_by_the_transaction_that_keeps_it() -> None:
+async def test_a_new_callback_is_claimed_by_the_transaction_that_stores_it() -> None:
     store = FailingStore(await a_store())
     bench = Bench(store, GatedTransport())
     await bench.take(a_callback(url=HOST))
@@ -117,7 +117,7 @@ async def test_many_in_one_transaction_leave_in_their_order() -> None:
     assert [request.url.wire for request in transport.requests] == urls
 
 
-async def test_a_new_callback_of_the_past_is_due_and_goes() -> None:
+async def test_a_new_callback_with_a_past_due_time_is_sent() -> None:
     transport = RecordingTransport()
     bench = Bench(await a_store(), transport, clock=FakeClock(NOW + 60 * SECOND))
     await bench.take(a_callback(due=NOW))
@@ -128,7 +128,7 @@ async def test_a_new_callback_of_the_past_is_due_and_goes() -> None:
 # ---- without a slot ------------------------------------------------------------------------------
 
 
-async def test_where_there_is_no_slot_it_waits_for_one() -> None:
+async def test_without_a_free_slot_it_waits_for_one() -> None:
     store, transport = await a_store(), GatedTransport()
     bench = Bench(store, transport)
     await bench.take(*callbacks_to(HOST, range(FIRST_WINDOW + 1)))
@@ -142,7 +142,7 @@ async def test_where_there_is_no_slot_it_waits_for_one() -> None:
     assert (await callback_in(store, sid(FIRST_WINDOW))).status == "delivered"
 
 
-async def test_a_new_callback_does_not_overtake_what_is_due_in_its_lane() -> None:
+async def test_a_new_callback_does_not_overtake_due_ones_in_its_lane() -> None:
     store, transport = await a_store(*callbacks_to(f"{HOST}/first", [1])), RecordingTransport()
     bench = Bench(store, transport, limits=DeliveryLimits(per_destination=1))
     await bench.delivery.recover()
@@ -153,7 +153,7 @@ async def test_a_new_callback_does_not_overtake_what_is_due_in_its_lane() -> Non
     assert [request.url.path for request in transport.requests] == ["/first", "/second"]
 
 
-async def test_what_is_due_in_one_lane_holds_up_no_other() -> None:
+async def test_due_callbacks_in_one_lane_delay_no_other() -> None:
     store, transport = await a_store(*callbacks_to(HOST, [1])), RecordingTransport()
     bench = Bench(store, transport)
     await bench.delivery.recover()
@@ -176,7 +176,7 @@ async def test_a_callback_for_later_waits_for_its_instant() -> None:
     assert len(transport.requests) == 1
 
 
-async def test_what_waits_wakes_the_loop() -> None:
+async def test_a_waiting_callback_wakes_the_loop() -> None:
     transport = RecordingTransport()
     bench = Bench(await a_store(), transport)
     async with running(bench.delivery.run):
@@ -186,10 +186,10 @@ async def test_what_waits_wakes_the_loop() -> None:
     assert len(transport.requests) == FIRST_WINDOW + 4
 
 
-# ---- undone --------------------------------------------------------------------------------------
+# ---- undone transactions -------------------------------------------------------------------------
 
 
-async def test_a_transaction_that_is_undone_sends_nothing_and_gives_its_slots_back() -> None:
+async def test_an_undone_transaction_sends_nothing_and_frees_its_slots() -> None:
     store, transport = await a_store(), RecordingTransport()
     bench = Bench(store, transport)
     held = list[int]()
@@ -209,7 +209,7 @@ async def test_a_transaction_that_is_undone_sends_nothing_and_gives_its_slots_ba
     assert await store.transact(lambda tx: tx.callbacks.unfinished()) == {}
 
 
-async def test_a_callback_that_cant_be_kept_gives_its_slot_back(
+async def test_a_callback_that_cannot_be_stored_frees_its_slot(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     store = await a_store()
@@ -227,7 +227,7 @@ async def test_a_callback_that_cant_be_kept_gives_its_slot_back(
     assert bench.delivery.under_way == 0
 
 
-async def test_a_slot_that_is_given_back_goes_at_once_to_who_waits_for_it(tmp_path: Path) -> None:
+async def test_a_freed_slot_goes_at_once_to_a_waiting_callback(tmp_path: Path) -> None:
     store = SqliteStore.open(tmp_path / "ringback.db", VAULT)
     await store.transact(lambda tx: tx.accounts.add(an_account(), []))
     bench = Bench(store, RecordingTransport())
@@ -255,7 +255,7 @@ async def test_a_slot_that_is_given_back_goes_at_once_to_who_waits_for_it(tmp_pa
     assert bench.delivery.under_way == 0
 
 
-async def test_a_commit_that_is_made_again_sends_once_and_holds_one_slot(tmp_path: Path) -> None:
+async def test_a_repeated_commit_sends_once_and_takes_one_slot(tmp_path: Path) -> None:
     store, transport = SqliteStore.open(tmp_path / "ringback.db", VAULT), GatedTransport()
     await store.transact(lambda tx: tx.accounts.add(an_account(), []))
     await add(store, *callbacks_to(HOST, [1]))
@@ -279,14 +279,14 @@ async def test_a_commit_that_is_made_again_sends_once_and_holds_one_slot(tmp_pat
     await store.close()
 
 
-# ---- how many may wait ---------------------------------------------------------------------------
+# ---- limits on waiting callbacks -----------------------------------------------------------------
 
 
 def bounded(*, in_all: int = 100, per_account: int = 100) -> DeliveryLimits:
     return DeliveryLimits(backlog=BacklogLimits(in_all=in_all, per_account=per_account))
 
 
-async def test_there_is_room_up_to_the_bound_and_none_beyond() -> None:
+async def test_there_is_room_up_to_the_limit_and_none_beyond() -> None:
     bench = Bench(await a_store(), GatedTransport(), limits=bounded(per_account=3))
     await bench.take(*callbacks_to(HOST, [1, 2]))
     bench.delivery.queue.make_room(ACCOUNT_SID, 1)
@@ -304,7 +304,7 @@ async def test_one_account_takes_no_room_from_another_until_there_is_none_at_all
         bench.delivery.queue.make_room(OTHER_ACCOUNT_SID, 2)
 
 
-async def test_what_a_dead_process_had_taken_on_counts_from_the_start() -> None:
+async def test_callbacks_accepted_by_a_dead_process_count_from_the_start() -> None:
     store = await a_store(*callbacks_to(HOST, [1, 2]), a_callback(status=CallbackStatus.FAILED))
     bench = Bench(store, GatedTransport(), limits=bounded(per_account=2))
     await bench.delivery.recover()
@@ -323,7 +323,7 @@ async def test_a_callback_that_ends_makes_room(ending: AttemptResult) -> None:
     bench.delivery.queue.make_room(ACCOUNT_SID, 1)
 
 
-async def test_a_callback_that_is_tried_again_does_not() -> None:
+async def test_a_retried_callback_does_not_make_room() -> None:
     transport = RecordingTransport([REFUSED])
     limits = bounded(per_account=1)
     bench = Bench(await a_store(), transport, limits=limits, schedule=PERSISTENT)
@@ -342,7 +342,7 @@ def a_failed_callback() -> CallbackRecord:
     )
 
 
-async def test_a_callback_that_is_replayed_is_sent_at_once() -> None:
+async def test_a_replayed_callback_is_sent_at_once() -> None:
     store, transport = await a_store(a_failed_callback()), RecordingTransport()
     bench = Bench(store, transport)
     async with running(bench.delivery.run):
@@ -356,7 +356,7 @@ async def test_a_callback_that_is_replayed_is_sent_at_once() -> None:
     assert (after.status, after.progress.attempt_count) == ("delivered", 4)
 
 
-async def test_a_callback_that_is_discarded_is_not_sent() -> None:
+async def test_a_discarded_callback_is_not_sent() -> None:
     store, transport = await a_store(), RecordingTransport()
     bench = Bench(store, transport)
     async with running(bench.delivery.run):
@@ -380,7 +380,7 @@ async def test_a_failed_callback_that_is_discarded_counts_as_ended_once() -> Non
     assert bench.delivery.unfinished == 0
 
 
-async def test_a_change_that_is_undone_changes_no_count() -> None:
+async def test_an_undone_change_changes_no_count() -> None:
     store, transport = await a_store(a_failed_callback()), RecordingTransport()
     bench = Bench(store, transport)
     callback = await callback_in(store)
@@ -396,10 +396,10 @@ async def test_a_change_that_is_undone_changes_no_count() -> None:
     assert (bench.delivery.unfinished, transport.requests) == (0, [])
 
 
-# ---- the end, and the figures --------------------------------------------------------------------
+# ---- stopping, and counters ----------------------------------------------------------------------
 
 
-async def test_after_a_stop_what_comes_is_kept_and_waits() -> None:
+async def test_after_a_stop_new_callbacks_are_stored_and_wait() -> None:
     store, transport = await a_store(), RecordingTransport()
     bench = Bench(store, transport)
     await bench.delivery.stop(within=SECOND)
@@ -409,7 +409,7 @@ async def test_after_a_stop_what_comes_is_kept_and_waits() -> None:
     assert (transport.requests, bench.delivery.under_way) == ([], 0)
 
 
-async def test_all_that_is_accepted_is_counted_by_source_once_it_is_durable() -> None:
+async def test_accepted_callbacks_are_counted_by_source_once_durable() -> None:
     store = await a_store()
     bench = Bench(store, GatedTransport())
     await bench.take(

@@ -62,7 +62,7 @@ def test_a_lane_is_of_one_account_and_one_destination() -> None:
 # ---- windows -------------------------------------------------------------------------------------
 
 
-def test_a_new_lane_may_have_16_under_way() -> None:
+def test_a_new_lane_may_have_16_in_flight() -> None:
     scheduler = many()
     assert take_all(scheduler, A1) == 16
     assert scheduler.under_way == 16
@@ -75,7 +75,7 @@ def test_each_answer_widens_the_window_by_one() -> None:
     assert take_all(scheduler, A1) == 21
 
 
-def test_the_window_is_at_most_four_times_what_a_destination_may_have_at_once() -> None:
+def test_the_window_is_at_most_four_times_the_limit_of_a_destination() -> None:
     scheduler = many(per_destination=5)
     scheduler.expect(A1, NOW + SECOND)
     widen(scheduler, A1, 100)
@@ -109,7 +109,7 @@ def test_a_failure_returns_its_slot_but_the_lane_gets_none_until_its_window_allo
     assert (scheduler.under_way, take_all(scheduler, A1)) == (7, 1)
 
 
-def test_the_window_of_one_lane_is_nothing_to_another() -> None:
+def test_the_window_of_one_lane_does_not_affect_another() -> None:
     scheduler = many()
     for lane in (A1, A2, B1):
         scheduler.expect(lane, NOW + SECOND)
@@ -120,14 +120,14 @@ def test_the_window_of_one_lane_is_nothing_to_another() -> None:
 # ---- new callbacks -------------------------------------------------------------------------------
 
 
-def test_a_new_callback_does_not_overtake_what_is_due_in_its_lane() -> None:
+def test_a_new_callback_does_not_overtake_due_ones_in_its_lane() -> None:
     scheduler = many()
     scheduler.expect(A1, NOW)
     assert not scheduler.try_take(A1, NOW)
     assert scheduler.under_way == 0
 
 
-def test_a_new_callback_goes_before_what_is_due_later() -> None:
+def test_a_new_callback_comes_before_later_ones() -> None:
     scheduler = many()
     scheduler.expect(A1, NOW + SECOND)
     assert scheduler.try_take(A1, NOW)
@@ -143,7 +143,7 @@ def test_while_a_lane_is_being_claimed_it_counts_as_empty() -> None:
     assert not scheduler.try_take(A1, NOW)
 
 
-def test_what_is_due_in_one_lane_holds_no_other_up() -> None:
+def test_due_callbacks_in_one_lane_delay_no_other() -> None:
     scheduler = many()
     scheduler.expect(A1, NOW)
     assert scheduler.try_take(A2, NOW)
@@ -153,7 +153,7 @@ def test_what_is_due_in_one_lane_holds_no_other_up() -> None:
 # ---- fair shares ---------------------------------------------------------------------------------
 
 
-def test_a_lane_takes_no_more_than_its_account_leaves_itself() -> None:
+def test_a_lane_takes_no_more_than_it_leaves_to_its_account() -> None:
     # Of 90 slots, 30 go to the lane, 30 to others of its account, and 30 to other accounts.
     scheduler = many(at_once=90)
     scheduler.expect(A1, NOW + SECOND)
@@ -180,7 +180,7 @@ def test_the_next_account_takes_a_third_and_the_one_after_it_a_quarter() -> None
 
 
 @pytest.mark.parametrize(("hogs", "share"), [(1, 60), (2, 40), (3, 30), (5, 20)])
-def test_hogs_that_flood_together_get_equal_shares_and_leave_another_one(
+def test_accounts_that_flood_together_get_equal_shares_and_leave_another_one(
     hogs: int, share: int
 ) -> None:
     scheduler, taken = many(at_once=120), dict.fromkeys(range(hogs), 0)
@@ -191,7 +191,7 @@ def test_hogs_that_flood_together_get_equal_shares_and_leave_another_one(
     assert 120 - scheduler.under_way == share
 
 
-def test_what_is_claimed_at_once_is_no_more_than_what_would_be_taken_one_by_one() -> None:
+def test_a_claim_takes_no_more_than_single_slots_would() -> None:
     one_by_one, at_once = many(at_once=90), many(at_once=90)
     for scheduler in (one_by_one, at_once):
         scheduler.expect(A1, NOW + SECOND)
@@ -202,7 +202,7 @@ def test_what_is_claimed_at_once_is_no_more_than_what_would_be_taken_one_by_one(
     )
 
 
-def test_a_flood_that_waits_leaves_half_of_the_slots_to_others() -> None:
+def test_a_waiting_flood_leaves_half_of_the_slots_to_others() -> None:
     scheduler = many(at_once=60)
     for number in range(100):
         scheduler.expect(Lane("hog", f"destination {number}"), NOW)
@@ -211,10 +211,10 @@ def test_a_flood_that_waits_leaves_half_of_the_slots_to_others() -> None:
     assert take_all(scheduler, C1) > 0
 
 
-# ---- what is due ---------------------------------------------------------------------------------
+# ---- due callbacks -------------------------------------------------------------------------------
 
 
-def test_nothing_expected_is_nothing_due() -> None:
+def test_without_expected_callbacks_nothing_is_due() -> None:
     scheduler = many()
     assert scheduler.due(NOW, limit=10) == []
     assert scheduler.next_due() is None
@@ -227,20 +227,20 @@ def test_a_lane_is_due_at_its_instant_and_not_before() -> None:
     assert scheduler.due(NOW + SECOND, limit=10) == [ClaimQuota(A1, 10)]
 
 
-def test_slots_are_taken_for_what_is_asked() -> None:
+def test_requested_callbacks_take_slots() -> None:
     scheduler = many()
     scheduler.expect(A1, NOW)
     assert scheduler.due(NOW, limit=10) == [ClaimQuota(A1, 10)]
     assert scheduler.under_way == 10
 
 
-def test_a_lane_asks_for_no_more_than_its_window() -> None:
+def test_a_lane_requests_no_more_than_its_window() -> None:
     scheduler = many()
     scheduler.expect(A1, NOW)
     assert scheduler.due(NOW, limit=1000) == [ClaimQuota(A1, 16)]
 
 
-def test_what_an_ask_did_not_yield_comes_back() -> None:
+def test_unused_slots_of_a_request_are_freed() -> None:
     scheduler = many()
     scheduler.expect(A1, NOW)
     (quota,) = scheduler.due(NOW, limit=10)
@@ -249,7 +249,7 @@ def test_what_an_ask_did_not_yield_comes_back() -> None:
     assert scheduler.due(NOW + timedelta(days=365), limit=10) == []
 
 
-def test_a_lane_that_has_more_is_due_again_when_that_is() -> None:
+def test_a_lane_with_more_callbacks_is_due_again_at_their_time() -> None:
     scheduler = many()
     scheduler.expect(A1, NOW)
     (quota,) = scheduler.due(NOW, limit=10)
@@ -279,7 +279,7 @@ def test_the_lanes_of_an_account_take_turns() -> None:
     assert order == [A1, A2, A1, A2]
 
 
-def test_whoever_did_not_get_a_turn_is_the_first_next_time() -> None:
+def test_a_lane_that_got_no_turn_is_the_first_next_time() -> None:
     scheduler = many()
     for lane in (A1, B1, C1):
         scheduler.expect(lane, NOW)
@@ -292,14 +292,14 @@ def test_whoever_did_not_get_a_turn_is_the_first_next_time() -> None:
 
 
 @pytest.mark.parametrize(("limit", "asked"), [(1, 1), (4, 4), (6, 6), (13, 12), (1000, 96)])
-def test_never_more_is_asked_for_than_the_limit(limit: int, asked: int) -> None:
+def test_requests_never_exceed_the_limit(limit: int, asked: int) -> None:
     scheduler = many()
     for lane in (A1, A2, A3, B1, B2, C1):
         scheduler.expect(lane, NOW)
     assert sum(quota.limit for quota in scheduler.due(NOW, limit=limit)) == asked
 
 
-def test_the_limit_is_shared_by_the_lanes_that_are_due() -> None:
+def test_the_limit_is_shared_by_the_due_lanes() -> None:
     scheduler = many()
     for lane in (A1, B1, C1):
         scheduler.expect(lane, NOW)
@@ -310,7 +310,7 @@ def test_the_limit_is_shared_by_the_lanes_that_are_due() -> None:
     ]
 
 
-def test_a_thousand_lanes_of_one_account_hold_no_other_account_up() -> None:
+def test_a_thousand_lanes_of_one_account_delay_no_other_account() -> None:
     scheduler = many()
     for number in range(1000):
         scheduler.expect(Lane("account A", f"destination {number}"), NOW)
@@ -318,7 +318,7 @@ def test_a_thousand_lanes_of_one_account_hold_no_other_account_up() -> None:
     assert B1 in [quota.lane for quota in scheduler.due(NOW, limit=2)]
 
 
-def test_an_account_without_room_is_passed_over_and_keeps_its_place() -> None:
+def test_an_account_without_room_is_skipped_and_keeps_its_place() -> None:
     scheduler = many(at_once=6)
     for lane in (A1, A2, A3):
         scheduler.expect(lane, NOW)
@@ -343,25 +343,25 @@ def a_full_lane() -> FairScheduler:
     return scheduler
 
 
-def test_a_lane_whose_window_is_full_asks_for_nothing() -> None:
+def test_a_lane_with_a_full_window_requests_nothing() -> None:
     scheduler = a_full_lane()
     assert scheduler.due(NOW + SECOND, limit=10) == []
     assert scheduler.next_due() is None
 
 
-def test_a_lane_whose_window_is_full_comes_back_when_a_slot_is_given_back() -> None:
+def test_a_lane_with_a_full_window_returns_when_a_slot_is_freed() -> None:
     scheduler = a_full_lane()
     scheduler.give_back(A1)
     assert scheduler.due(NOW, limit=10) == [ClaimQuota(A1, 1)]
 
 
-def test_a_lane_whose_window_is_full_comes_back_with_an_answer() -> None:
+def test_a_lane_with_a_full_window_returns_with_an_answer() -> None:
     scheduler = a_full_lane()
     scheduler.answered(A1, slots=1)
     assert scheduler.due(NOW, limit=10) == [ClaimQuota(A1, 2)]
 
 
-def test_a_lane_whose_window_was_halved_comes_back_once_it_has_room() -> None:
+def test_a_lane_with_a_halved_window_returns_once_it_has_room() -> None:
     scheduler = a_full_lane()
     scheduler.failed(A1, slots=1)
     for _ in range(7):
@@ -372,14 +372,14 @@ def test_a_lane_whose_window_was_halved_comes_back_once_it_has_room() -> None:
     assert scheduler.due(NOW, limit=10) == [ClaimQuota(A1, 1)]
 
 
-def test_a_retry_that_keeps_its_slot_brings_nothing_back() -> None:
+def test_a_retry_that_keeps_its_slot_returns_no_lane() -> None:
     scheduler = a_full_lane()
     scheduler.failed(A1, slots=0)
     assert scheduler.due(NOW, limit=10) == []
     assert scheduler.under_way == 16
 
 
-# ---- what is next --------------------------------------------------------------------------------
+# ---- the next instant ----------------------------------------------------------------------------
 
 
 def test_the_next_instant_is_that_of_the_first_lane() -> None:
@@ -389,7 +389,7 @@ def test_the_next_instant_is_that_of_the_first_lane() -> None:
     assert scheduler.next_due() == NOW + SECOND
 
 
-def test_something_due_earlier_brings_its_lane_forward() -> None:
+def test_an_earlier_due_time_moves_its_lane_forward() -> None:
     scheduler = many()
     scheduler.expect(A1, NOW + 3 * SECOND)
     scheduler.expect(A1, NOW + SECOND)
@@ -397,7 +397,7 @@ def test_something_due_earlier_brings_its_lane_forward() -> None:
     assert scheduler.due(NOW + SECOND, limit=5) == [ClaimQuota(A1, 5)]
 
 
-def test_once_claimed_a_lane_is_not_due_at_a_former_instant() -> None:
+def test_a_claimed_lane_is_not_due_at_a_former_instant() -> None:
     scheduler = many()
     scheduler.expect(A1, NOW + 3 * SECOND)
     scheduler.expect(A1, NOW + SECOND)
@@ -406,14 +406,14 @@ def test_once_claimed_a_lane_is_not_due_at_a_former_instant() -> None:
     assert scheduler.next_due() is None
 
 
-def test_something_due_later_does_not_put_its_lane_off() -> None:
+def test_a_later_due_time_does_not_postpone_its_lane() -> None:
     scheduler = many()
     scheduler.expect(A1, NOW + SECOND)
     scheduler.expect(A1, NOW + 3 * SECOND)
     assert scheduler.next_due() == NOW + SECOND
 
 
-def test_what_is_due_already_waits_for_slots_and_is_not_next() -> None:
+def test_an_already_due_lane_waits_for_slots_and_is_not_next() -> None:
     scheduler = many()
     scheduler.expect(A1, NOW)
     scheduler.expect(B1, NOW + SECOND)
@@ -421,7 +421,7 @@ def test_what_is_due_already_waits_for_slots_and_is_not_next() -> None:
     assert scheduler.next_due() == NOW + SECOND
 
 
-def test_what_comes_while_its_lane_is_being_claimed_is_not_forgotten() -> None:
+def test_a_callback_that_arrives_during_a_claim_is_not_forgotten() -> None:
     scheduler = many()
     scheduler.expect(A1, NOW)
     (quota,) = scheduler.due(NOW, limit=16)
@@ -431,7 +431,7 @@ def test_what_comes_while_its_lane_is_being_claimed_is_not_forgotten() -> None:
     assert scheduler.due(NOW, limit=16) == [ClaimQuota(A1, 15)]
 
 
-def test_what_is_due_later_does_not_pile_up_with_each_answer() -> None:
+def test_later_due_times_do_not_pile_up_with_each_answer() -> None:
     scheduler = many()
     scheduler.expect(A1, NOW + 3600 * SECOND)
     for _ in range(1000):
@@ -441,7 +441,7 @@ def test_what_is_due_later_does_not_pile_up_with_each_answer() -> None:
     assert scheduler.next_due() == NOW + 3600 * SECOND
 
 
-def test_what_is_due_later_does_not_pile_up_with_each_claim() -> None:
+def test_later_due_times_do_not_pile_up_with_each_claim() -> None:
     scheduler = many()
     scheduler.expect(B1, NOW + 7200 * SECOND)
     for _ in range(1000):
@@ -455,7 +455,7 @@ def test_what_is_due_later_does_not_pile_up_with_each_claim() -> None:
 # ---- idle lanes ----------------------------------------------------------------------------------
 
 
-def test_idle_lanes_and_accounts_are_forgotten_beyond_a_bound(
+def test_idle_lanes_and_accounts_are_forgotten_beyond_a_limit(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(scheduler_module, "_MOST_IDLE", 10)
@@ -468,7 +468,7 @@ def test_idle_lanes_and_accounts_are_forgotten_beyond_a_bound(
     assert len(scheduler._accounts) <= 12
 
 
-def test_what_is_under_way_or_waits_is_never_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lanes_in_use_are_never_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scheduler_module, "_MOST_IDLE", 10)
     scheduler = many()
     assert scheduler.try_take(A1, NOW)
@@ -550,7 +550,7 @@ def run_at_once(*jobs: Callable[[], None]) -> None:
         sys.setswitchinterval(before)
 
 
-def test_threads_that_take_and_give_back_at_once_end_with_nothing_taken() -> None:
+def test_threads_that_take_and_free_slots_at_once_end_with_none_taken() -> None:
     scheduler, highest = many(at_once=40), list[int]()
     takers = [partial(take_and_give_back, scheduler, seed, highest) for seed in range(4)]
     run_at_once(*takers, partial(claim_and_answer, scheduler, 4, highest))
@@ -573,11 +573,11 @@ def test_threads_never_take_the_same_slot() -> None:
     assert set(under_way) == {1}
 
 
-# ---- rests ---------------------------------------------------------------------------------------
+# ---- pauses --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("shortage", [NO_PORT, SHORTAGE])
-def test_a_rest_returns_the_slots_and_leaves_the_window_as_it_is(shortage: NoAnswerOutcome) -> None:
+def test_a_pause_frees_the_slots_and_keeps_the_window(shortage: NoAnswerOutcome) -> None:
     scheduler = many()
     assert take_all(scheduler, A1) == 16
     until = {scheduler.rest(A1, NOW, shortage) for _ in range(16)}
@@ -590,7 +590,7 @@ def test_a_rest_returns_the_slots_and_leaves_the_window_as_it_is(shortage: NoAns
     assert claim_all(scheduler, now=NOW + SECOND / 4) == {A1: 16}
 
 
-def test_a_lane_that_rests_keeps_no_other_waiting() -> None:
+def test_a_paused_lane_delays_no_other() -> None:
     scheduler = many()
     assert scheduler.try_take(A1, NOW)
     scheduler.rest(A1, NOW, NO_PORT)
@@ -610,11 +610,11 @@ def rests(scheduler: FairScheduler, count: int) -> list[float]:
     return lengths
 
 
-def test_rests_grow_up_to_eight_seconds() -> None:
+def test_pauses_grow_up_to_eight_seconds() -> None:
     assert rests(many(), 8) == [0.25, 0.5, 1, 2, 4, 8, 8, 8]
 
 
-def test_after_something_got_through_a_rest_is_short_again() -> None:
+def test_after_a_request_got_through_a_pause_is_short_again() -> None:
     scheduler = many()
     rests(scheduler, 5)
     later = NOW + 60 * SECOND
@@ -624,7 +624,7 @@ def test_after_something_got_through_a_rest_is_short_again() -> None:
     assert scheduler.rest(A1, later, SHORTAGE) == later + SECOND / 4
 
 
-def test_a_clock_that_is_set_back_prolongs_no_rest() -> None:
+def test_a_clock_set_back_does_not_prolong_a_pause() -> None:
     scheduler = many()
     assert scheduler.try_take(A1, NOW)
     scheduler.rest(A1, NOW, SHORTAGE)
@@ -643,7 +643,7 @@ def test_lanes_are_shared_for_a_second_after_another_account_got_a_slot() -> Non
     assert not scheduler.are_shared(NOW + SECOND)
 
 
-def test_whoever_only_waits_shares_nothing_until_its_turn_comes() -> None:
+def test_a_waiting_account_shares_nothing_until_its_turn_comes() -> None:
     scheduler = many()
     scheduler.try_take(A1, NOW)
     scheduler.expect(B1, NOW)
@@ -652,7 +652,7 @@ def test_whoever_only_waits_shares_nothing_until_its_turn_comes() -> None:
     assert scheduler.are_shared(NOW)
 
 
-def test_one_account_alone_shares_with_nobody_however_many_lanes_it_has() -> None:
+def test_a_single_account_shares_with_nobody_however_many_lanes_it_has() -> None:
     scheduler = many()
     for lane in (A1, A2, A3, A1):
         scheduler.try_take(lane, NOW)
@@ -661,7 +661,7 @@ def test_one_account_alone_shares_with_nobody_however_many_lanes_it_has() -> Non
     assert not scheduler.are_shared(NOW)
 
 
-def test_a_clock_that_is_set_back_leaves_nobody_together_for_ever() -> None:
+def test_a_clock_set_back_does_not_make_accounts_share_forever() -> None:
     scheduler = many()
     scheduler.try_take(A1, NOW)
     scheduler.try_take(B1, NOW)

@@ -15,7 +15,7 @@ LONG = ReceiverResponseRecord(500, (("Server", "long"),), bytes(range(256)) * 25
 REFUSED = AttemptResult(RefusedOutcome(500), response=LONG)
 
 
-async def test_two_hundred_callbacks_that_are_answered_64_kib_six_times_each_stay_small(
+async def test_two_hundred_callbacks_answered_with_64_kib_six_times_need_little_space(
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "ringback.db"

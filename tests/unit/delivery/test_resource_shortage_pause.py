@@ -8,7 +8,7 @@ from tests.fakes import NOW
 MS = timedelta(milliseconds=1)
 
 
-def test_each_rest_is_twice_as_long_as_the_last_up_to_a_bound() -> None:
+def test_each_pause_is_twice_as_long_as_the_last_up_to_a_limit() -> None:
     rest, now, lengths = ShortagePause(), NOW, list[int]()
     for _ in range(7):
         until = rest.take(now)
@@ -17,14 +17,14 @@ def test_each_rest_is_twice_as_long_as_the_last_up_to_a_bound() -> None:
     assert lengths == [250, 500, 1000, 2000, 4000, 8000, 8000]
 
 
-def test_all_that_fail_during_a_rest_wait_for_its_end_together() -> None:
+def test_all_that_fail_during_a_pause_wait_for_its_end_together() -> None:
     rest = ShortagePause()
     until = rest.take(NOW)
     assert rest.take(NOW + 100 * MS) == until
     assert rest.length == 250 * MS
 
 
-def test_it_is_over_when_its_time_has_come() -> None:
+def test_it_is_over_at_its_end() -> None:
     rest = ShortagePause()
     assert rest.is_over(NOW)
     until = rest.take(NOW)
@@ -33,14 +33,14 @@ def test_it_is_over_when_its_time_has_come() -> None:
     assert rest.until is None
 
 
-def test_after_something_got_through_it_begins_anew() -> None:
+def test_after_a_request_got_through_it_begins_anew() -> None:
     rest = ShortagePause()
     now = rest.take(rest.take(NOW))
     rest.length = NO_TIME
     assert rest.take(now) - now == 250 * MS
 
 
-def test_a_clock_that_was_set_back_prolongs_no_rest() -> None:
+def test_a_clock_set_back_does_not_prolong_a_pause() -> None:
     rest = ShortagePause()
     rest.take(NOW)
     yesterday = NOW - timedelta(days=1)

@@ -72,7 +72,7 @@ async def claimed(*numbers: int) -> tuple[MemoryStore, list[DeliveryClaim]]:
     return store, await claim_of(store, callbacks[0], limit=len(callbacks))
 
 
-async def test_a_settlement_is_durable_before_anybody_is_told() -> None:
+async def test_a_settlement_is_durable_before_it_is_reported() -> None:
     store, claims = await claimed(1)
     paused = PausedStore(store)
     paused.may_begin.clear()
@@ -86,7 +86,7 @@ async def test_a_settlement_is_durable_before_anybody_is_told() -> None:
     assert await results_in(store, sid(1)) == ["delivered"]
 
 
-async def test_what_ends_at_the_same_time_shares_a_transaction() -> None:
+async def test_attempts_that_end_at_the_same_time_share_a_transaction() -> None:
     store, claims = await claimed(1, 2, 3)
     counted = FailingStore(store)
     bench = Bench(counted)
@@ -96,7 +96,7 @@ async def test_what_ends_at_the_same_time_shares_a_transaction() -> None:
     assert bench.settled == sids(1, 2, 3)
 
 
-async def test_what_ends_while_a_commit_runs_shares_the_next_one() -> None:
+async def test_attempts_that_end_during_a_commit_share_the_next_one() -> None:
     store, claims = await claimed(1, 2, 3, 4)
     paused = PausedStore(store)
     bench = Bench(paused)
@@ -114,7 +114,7 @@ async def test_what_ends_while_a_commit_runs_shares_the_next_one() -> None:
     assert bench.settled == sids(1, 2, 3, 4)
 
 
-async def test_what_ends_after_the_last_commit_is_written_as_well() -> None:
+async def test_attempts_that_end_after_the_last_commit_are_written_too() -> None:
     store, claims = await claimed(1, 2)
     bench = Bench(store)
     for one in claims:
@@ -123,7 +123,7 @@ async def test_what_ends_after_the_last_commit_is_written_as_well() -> None:
     assert bench.settled == sids(1, 2)
 
 
-async def test_what_is_put_while_the_others_are_told_is_written_as_well() -> None:
+async def test_settlements_added_while_others_are_reported_are_written_too() -> None:
     store, claims = await claimed(1, 2)
     first, second = [settlement_of(one) for one in claims]
     told = list[str]()
@@ -151,7 +151,7 @@ async def test_the_order_is_kept() -> None:
     assert bench.settled == sids(*range(30, 0, -1))
 
 
-async def test_a_store_that_is_away_is_asked_again_and_nothing_is_lost_or_written_twice() -> None:
+async def test_an_unavailable_store_is_tried_again_and_nothing_is_lost_or_written_twice() -> None:
     store, claims = await claimed(1, 2)
     failing = FailingStore(store)
     failing.failures_to_come = 2
@@ -168,7 +168,7 @@ async def test_a_store_that_is_away_is_asked_again_and_nothing_is_lost_or_writte
     assert [await results_in(store, one) for one in sids(1, 2)] == [["delivered"], ["delivered"]]
 
 
-async def test_only_who_goes_on_is_told_their_account() -> None:
+async def test_only_continuing_rounds_get_their_account() -> None:
     store, claims = await claimed(1, 2)
     bench = Bench(store)
     bench.put([going_on(claims[0])])
@@ -179,7 +179,7 @@ async def test_only_who_goes_on_is_told_their_account() -> None:
     assert await results_in(store, sid(1)) == ["delivered", "open"]
 
 
-async def test_who_goes_on_has_the_account_as_it_is_by_then() -> None:
+async def test_a_continuing_round_gets_the_current_account() -> None:
     store, claims = await claimed(1)
     rotated = an_account(auth_token="another token")
     await store.transact(lambda tx: tx.accounts.save(rotated))
@@ -189,7 +189,7 @@ async def test_who_goes_on_has_the_account_as_it_is_by_then() -> None:
     assert bench.accounts == [rotated]
 
 
-async def test_with_nothing_to_write_it_is_finished_at_once() -> None:
+async def test_without_settlements_it_is_finished_at_once() -> None:
     store = FailingStore(await a_store(a_callback()))
     await Bench(store).writer.finish()
     assert store.transactions == 0
@@ -216,7 +216,7 @@ class Particular:
         return await self.transact(work)
 
 
-async def test_one_that_cant_be_kept_does_not_take_the_others_with_it(
+async def test_a_settlement_that_cannot_be_stored_does_not_affect_the_others(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     store, claims = await claimed(1, 2, 3)
@@ -229,7 +229,7 @@ async def test_one_that_cant_be_kept_does_not_take_the_others_with_it(
     assert "a value can't be kept" in caplog.text
 
 
-async def test_after_one_that_cant_be_kept_it_goes_on() -> None:
+async def test_after_a_settlement_that_cannot_be_stored_it_continues() -> None:
     store, claims = await claimed(1, 2)
     bench = Bench(Particular(store, sid(1)))
     for one in claims:

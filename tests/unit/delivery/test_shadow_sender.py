@@ -149,7 +149,7 @@ def marked(requests: list[OutgoingRequest]) -> list[OutgoingRequest]:
     return [one for one in requests if one.url.query and "shadow=1" in one.url.query]
 
 
-# ---- when, and how often -------------------------------------------------------------------------
+# ---- time and number -----------------------------------------------------------------------------
 
 
 async def test_a_copy_leaves_once_the_first_attempt_is_settled() -> None:
@@ -181,7 +181,7 @@ async def test_a_copy_leaves_once_the_first_attempt_is_settled() -> None:
         (ShadowTargetUrl(CallbackUrl.parse("http://b.example/in")), "http://b.example/in"),
     ],
 )
-async def test_a_copy_is_genuine_to_a_receiver_at_its_url_from_the_other_source_alone(
+async def test_a_copy_is_genuine_only_from_the_other_source_at_its_url(
     mark: Mark, url: str, source: Source, method: HttpMethod
 ) -> None:
     transport = RecordingTransport()
@@ -216,7 +216,7 @@ async def test_its_row_is_open_before_it_leaves() -> None:
     assert seen == [[], ["open"]]
 
 
-async def test_without_a_rule_nothing_is_done() -> None:
+async def test_without_a_rule_there_are_no_copies() -> None:
     store = FailingStore(await a_store())
     bench = Bench(store, RecordingTransport(), rules=())
     await bench.consider(*to(HOST, 1, 2, 3))
@@ -224,7 +224,7 @@ async def test_without_a_rule_nothing_is_done() -> None:
     assert bench.shadow_sender.is_still
 
 
-async def test_a_callback_that_is_tried_again_is_copied_once() -> None:
+async def test_a_retried_callback_is_copied_once() -> None:
     url = f"{HOST}/#rc=2&rp=5xx"
     store = await a_store(a_callback(url=url))
     transport = RecordingTransport([REFUSED, REFUSED])
@@ -239,9 +239,7 @@ async def test_a_callback_that_is_tried_again_is_copied_once() -> None:
 @pytest.mark.parametrize(
     "ending", [REFUSED, AttemptResult(NoAnswerOutcome(AttemptFailure.CONNECT, "no"))]
 )
-async def test_a_copy_that_fails_is_not_tried_again_and_does_not_count(
-    ending: AttemptResult,
-) -> None:
+async def test_a_failed_copy_is_not_retried_and_does_not_count(ending: AttemptResult) -> None:
     store = await a_store(a_callback(url=f"{HOST}/#rc=5&rp=all"))
     transport = RecordingTransport([AttemptResult(DeliveredOutcome(200)), ending])
     bench = Bench(store, transport)
@@ -258,7 +256,7 @@ async def test_a_copy_that_fails_is_not_tried_again_and_does_not_count(
     assert bench.delivery.unfinished == bench.delivery.under_way == 0
 
 
-async def test_a_transport_that_breaks_down_is_an_ending_too() -> None:
+async def test_an_error_raised_by_the_transport_is_a_result_too() -> None:
     async def break_down(_: OutgoingRequest) -> AttemptResult:
         raise ValueError("made up")
 
@@ -270,7 +268,7 @@ async def test_a_transport_that_breaks_down_is_an_ending_too() -> None:
     assert row.attempt.request is not None
 
 
-async def test_the_time_limits_of_the_copys_own_url_hold() -> None:
+async def test_the_time_limits_of_the_copys_own_url_apply() -> None:
     url = CallbackUrl.parse(f"{OTHER_HOST}/#ct=300&tt=400")
     other = ShadowRule(Source.TWILIO, ShadowTargetUrl(url))
     transport = RecordingTransport()
@@ -280,7 +278,7 @@ async def test_the_time_limits_of_the_copys_own_url_hold() -> None:
     assert (limits.connect, limits.total) == (0.3, 0.4)
 
 
-async def test_a_copy_is_signed_by_the_newest_secrets() -> None:
+async def test_a_copy_is_signed_with_the_newest_secrets() -> None:
     transport = RecordingTransport()
     kore = ShadowRule(Source.KORE, ShadowQueryParameter("shadow=1"))
     bench = Bench(await a_store(), transport, rules=[kore])
@@ -303,10 +301,10 @@ async def test_the_recorded_request_hides_credentials() -> None:
     assert "Authorization: (hidden)" in row.attempt.request.head
 
 
-# ---- how many ------------------------------------------------------------------------------------
+# ---- limits --------------------------------------------------------------------------------------
 
 
-async def test_so_many_are_under_way_to_one_destination_and_so_many_in_all() -> None:
+async def test_copies_in_flight_are_limited_by_destination_and_in_total() -> None:
     transport = GatedTransport()
     limits = ShadowLimits(at_once=3, per_destination=2)
     store = await a_store()
@@ -321,7 +319,7 @@ async def test_so_many_are_under_way_to_one_destination_and_so_many_in_all() -> 
     assert await results_in(store) == ["delivered"] * 18
 
 
-async def test_a_destination_that_hangs_does_not_hold_up_the_others() -> None:
+async def test_a_destination_that_hangs_does_not_delay_the_others() -> None:
     transport = GatedTransport()
     transport.open("b.example")
     bench = Bench(await a_store(), transport)
@@ -338,7 +336,7 @@ async def test_destinations_take_turns() -> None:
     assert [one.url.host for one in transport.requests] == ["a.example", "b.example"] * 3
 
 
-async def test_copies_that_hang_do_not_hold_up_the_callbacks() -> None:
+async def test_hanging_copies_do_not_delay_the_callbacks() -> None:
     transport = GatedTransport()
     transport.open("a.example")
     rule = ShadowRule(Source.TWILIO, ShadowTargetUrl(CallbackUrl.parse(OTHER_HOST)))
@@ -350,7 +348,7 @@ async def test_copies_that_hang_do_not_hold_up_the_callbacks() -> None:
     assert bench.counters.endings[Source.KORE, CallbackStatus.DELIVERED] == 30
 
 
-async def test_what_is_more_than_may_wait_is_skipped_and_counted() -> None:
+async def test_copies_beyond_the_limit_on_waiting_ones_are_skipped_and_counted() -> None:
     transport = GatedTransport()
     limits = ShadowLimits(at_once=1, per_destination=1, waiting=5, waiting_per_destination=3)
     store = await a_store()
@@ -384,7 +382,7 @@ async def test_rows_of_several_copies_share_a_transaction() -> None:
 # ---- a store that fails --------------------------------------------------------------------------
 
 
-async def test_an_outage_of_the_database_puts_copies_off() -> None:
+async def test_an_outage_of_the_database_postpones_copies() -> None:
     clock = FakeClock()
     store = FailingStore(await a_store())
     transport = RecordingTransport()
@@ -397,7 +395,7 @@ async def test_an_outage_of_the_database_puts_copies_off() -> None:
     assert len(transport.requests) == 1
 
 
-async def test_a_row_that_cannot_be_kept_takes_no_other_with_it(
+async def test_a_row_that_cannot_be_stored_does_not_affect_the_others(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     store = await a_store()
@@ -433,7 +431,7 @@ class ForgetfulStore:
         return await self.transact(work)
 
 
-async def test_an_ending_that_cannot_be_written_leaves_the_row_open(
+async def test_a_result_that_cannot_be_stored_leaves_the_row_open(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     memory = await a_store()
@@ -448,7 +446,7 @@ async def test_an_ending_that_cannot_be_written_leaves_the_row_open(
 # ---- stopping, and starting ----------------------------------------------------------------------
 
 
-async def test_a_stop_drops_what_waits_and_lets_end_what_is_under_way(
+async def test_a_stop_drops_waiting_copies_and_lets_those_in_flight_end(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     transport = GatedTransport()
@@ -466,7 +464,7 @@ async def test_a_stop_drops_what_waits_and_lets_end_what_is_under_way(
     assert caplog.messages == ["3 callbacks were not copied: Ringback stops"]
 
 
-async def test_what_is_not_answered_in_time_is_unknown_after_the_next_start() -> None:
+async def test_a_copy_not_answered_in_time_is_unknown_after_the_next_start() -> None:
     transport = GatedTransport()
     store = await a_store()
     await Bench(store, transport).shadow_sender.stop(within=SECOND)
@@ -483,7 +481,7 @@ async def test_what_is_not_answered_in_time_is_unknown_after_the_next_start() ->
     assert len(transport.requests) == 2
 
 
-async def test_a_stop_breaks_off_what_waits_for_a_database_that_is_away() -> None:
+async def test_a_stop_interrupts_waiting_for_an_unavailable_database() -> None:
     store = FailingStore(await a_store())
     bench = Bench(store, RecordingTransport())
     store.go_away()
@@ -495,7 +493,7 @@ async def test_a_stop_breaks_off_what_waits_for_a_database_that_is_away() -> Non
 # ---- virtual time --------------------------------------------------------------------------------
 
 
-async def test_time_passes_only_while_no_copy_is_under_way() -> None:
+async def test_time_passes_only_while_no_copy_is_in_flight() -> None:
     transport = GatedTransport()
     clock = VirtualClock.stopped(at=NOW)
     store = PausedStore(await a_store())

@@ -122,10 +122,10 @@ def to(path: str, number: int, due: datetime) -> CallbackRecord:
     return a_callback(sid=sid(number), url=f"{HOST}{path}", due=due)
 
 
-# ---- what comes due ------------------------------------------------------------------------------
+# ---- due work ------------------------------------------------------------------------------------
 
 
-async def test_without_anything_due_it_is_just_later() -> None:
+async def test_without_due_work_only_the_time_changes() -> None:
     bench = Bench(await a_store())
     async with bench.running():
         assert await bench.clock_advancer.advance(3 * DAY) == NOW + 3 * DAY
@@ -140,7 +140,7 @@ async def test_each_callback_is_sent_at_its_own_time_in_their_order() -> None:
     assert bench.sent == [(path, times[path]) for path in ("/a", "/b", "/c")]
 
 
-async def test_what_is_due_later_stays_and_what_is_due_at_the_end_is_done() -> None:
+async def test_later_work_stays_and_work_due_at_the_end_is_done() -> None:
     bench = Bench(await a_store(to("/end", 1, NOW + DAY), to("/later", 2, NOW + DAY + SECOND)))
     async with bench.running():
         await bench.clock_advancer.advance(DAY)
@@ -150,7 +150,7 @@ async def test_what_is_due_later_stays_and_what_is_due_at_the_end_is_done() -> N
     assert bench.sent[1:] == [("/later", NOW + DAY + SECOND)]
 
 
-async def test_the_rounds_of_a_schedule_are_made_after_its_waits() -> None:
+async def test_the_rounds_of_a_schedule_begin_after_its_waits() -> None:
     times = list[datetime]()
 
     async def refuse(request: OutgoingRequest) -> AttemptResult:
@@ -166,7 +166,7 @@ async def test_the_rounds_of_a_schedule_are_made_after_its_waits() -> None:
     assert (await callback_in(store)).status == "failed"
 
 
-async def test_loops_take_turns_by_what_is_due_first() -> None:
+async def test_loops_take_turns_by_due_time() -> None:
     bench = Bench(await a_store(to("/1h", 1, NOW + HOUR), to("/3h", 2, NOW + 3 * HOUR)))
     both = bench.jobs.done = bench.sent
     async with bench.running():
@@ -181,7 +181,7 @@ async def test_loops_take_turns_by_what_is_due_first() -> None:
     ]
 
 
-async def test_what_comes_of_something_due_is_done_on_the_way_as_well() -> None:
+async def test_work_that_results_from_due_work_is_done_on_the_way_too() -> None:
     bench = Bench(await a_store())
 
     async def announce() -> None:
@@ -204,7 +204,7 @@ async def test_the_minutes_sweep_is_no_reason_to_stop_on_the_way() -> None:
     assert told == [DAY, 7 * DAY]
 
 
-async def test_what_nobody_told_of_is_found_after_a_jump() -> None:
+async def test_due_callbacks_without_a_wake_up_are_found_after_a_jump() -> None:
     bench = Bench(await a_store())
     async with bench.running():
         await all_has_run()
@@ -213,7 +213,7 @@ async def test_what_nobody_told_of_is_found_after_a_jump() -> None:
     assert bench.sent == [("/", NOW + 2 * MINUTE)]
 
 
-# ---- what is waited for --------------------------------------------------------------------------
+# ---- waiting -------------------------------------------------------------------------------------
 
 
 @asynccontextmanager
@@ -227,7 +227,7 @@ async def advancing(bench: Bench, by: timedelta) -> AsyncIterator[asyncio.Task[d
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def test_time_stands_still_while_a_request_is_under_way() -> None:
+async def test_time_stands_still_during_a_request() -> None:
     gate = asyncio.Event()
     store = await a_store(to("/", 1, NOW + HOUR))
     bench = Bench(store, RecordingTransport(gate=gate))
@@ -239,7 +239,7 @@ async def test_time_stands_still_while_a_request_is_under_way() -> None:
     assert bench.clock.now() == NOW + DAY
 
 
-async def test_time_stands_still_until_an_ending_is_durable() -> None:
+async def test_time_stands_still_until_a_result_is_durable() -> None:
     store = PausedStore(await a_store(to("/", 1, NOW + HOUR)))
     gate = asyncio.Event()
     bench = Bench(store, RecordingTransport(gate=gate))
@@ -273,14 +273,14 @@ async def test_time_stands_still_while_another_loop_is_busy() -> None:
             gate.set()
 
 
-async def test_what_is_due_before_the_advance_is_done_before_time_passes() -> None:
+async def test_work_due_before_the_advance_is_done_before_time_passes() -> None:
     bench = Bench(await a_store(to("/", 1, NOW)))
     async with bench.running(), advancing(bench, DAY):
         await bench.steps.reach("settled")
     assert bench.sent == [("/", NOW)]
 
 
-async def test_it_returns_only_when_the_last_is_settled() -> None:
+async def test_it_returns_only_when_the_last_callback_is_settled() -> None:
     gate = asyncio.Event()
     bench = Bench(await a_store(to("/", 1, NOW + DAY)), RecordingTransport(gate=gate))
     async with bench.running(), advancing(bench, DAY) as task:
@@ -307,7 +307,7 @@ class BusyAtFirst:
         return None
 
 
-async def test_one_advance_follows_the_other() -> None:
+async def test_advances_run_one_after_the_other() -> None:
     clock_advancer = ClockAdvancer(VirtualClock.stopped(at=NOW), (BusyAtFirst(),))
     ends = await asyncio.gather(clock_advancer.advance(DAY), clock_advancer.advance(HOUR))
     assert ends == [NOW + DAY, NOW + DAY + HOUR]
@@ -325,7 +325,7 @@ class SurprisingJobs(TimedJobs):
         return await super().next_due()
 
 
-async def test_what_comes_while_it_is_asked_what_is_due_is_done_before_time_passes() -> None:
+async def test_work_that_arrives_during_the_check_is_done_before_time_passes() -> None:
     bench = Bench(await a_store())
     jobs = SurprisingJobs(bench.clock)
     clock_advancer = ClockAdvancer(bench.clock, (jobs, bench.delivery))
@@ -336,10 +336,10 @@ async def test_what_comes_while_it_is_asked_what_is_due_is_done_before_time_pass
     assert bench.sent == [("/", NOW)]
 
 
-# ---- what breaks it off --------------------------------------------------------------------------
+# ---- interruptions -------------------------------------------------------------------------------
 
 
-async def test_a_stop_breaks_it_off_where_it_is() -> None:
+async def test_a_stop_interrupts_the_advance() -> None:
     gate = asyncio.Event()
     bench = Bench(await a_store(to("/", 1, NOW + HOUR)), RecordingTransport(gate=gate))
     async with bench.running():
@@ -351,7 +351,7 @@ async def test_a_stop_breaks_it_off_where_it_is() -> None:
     assert bench.clock.ahead == HOUR
 
 
-async def test_an_engine_that_has_stopped_is_not_waited_for() -> None:
+async def test_a_stopped_engine_is_not_waited_for() -> None:
     bench = Bench(await a_store())
     bench.clock_advancer.break_off()
     with pytest.raises(AdvanceInterrupted):
@@ -359,7 +359,7 @@ async def test_an_engine_that_has_stopped_is_not_waited_for() -> None:
     assert bench.clock.now() == NOW
 
 
-async def test_one_that_was_broken_off_does_not_keep_the_next_from_being_told() -> None:
+async def test_an_interrupted_advance_does_not_affect_the_next() -> None:
     bench = Bench(await a_store())
     tasks = [asyncio.create_task(bench.clock_advancer.advance(DAY)) for _ in range(2)]
     await all_has_run()
@@ -368,10 +368,10 @@ async def test_one_that_was_broken_off_does_not_keep_the_next_from_being_told() 
     assert [type(end) for end in ends] == [AdvanceInterrupted, AdvanceInterrupted]
 
 
-# ---- a clock that goes by itself -----------------------------------------------------------------
+# ---- a running clock -----------------------------------------------------------------------------
 
 
-async def test_what_the_base_goes_meanwhile_comes_on_top() -> None:
+async def test_time_that_passes_meanwhile_is_added() -> None:
     base = FakeClock()
     times = list[datetime]()
 
@@ -388,7 +388,7 @@ async def test_what_the_base_goes_meanwhile_comes_on_top() -> None:
     assert (now, bench.clock.ahead) == (NOW + DAY + 2 * SECOND, DAY)
 
 
-async def test_what_the_base_brings_about_meanwhile_is_done_and_no_time_is_lost() -> None:
+async def test_work_due_in_the_time_that_passes_meanwhile_is_done_and_no_time_is_lost() -> None:
     base = FakeClock()
 
     async def take_two_hours(request: OutgoingRequest) -> AttemptResult:
@@ -405,7 +405,7 @@ async def test_what_the_base_brings_about_meanwhile_is_done_and_no_time_is_lost(
 
 
 @pytest.mark.parametrize("by", [timedelta(0), SECOND], ids=["nothing", "a second"])
-async def test_ahead_grows_by_exactly_what_was_asked(by: timedelta) -> None:
+async def test_the_offset_grows_by_exactly_the_requested_time(by: timedelta) -> None:
     bench = Bench(await a_store(), clock=VirtualClock(FakeClock(), ahead=HOUR))
     async with bench.running():
         await bench.clock_advancer.advance(by)

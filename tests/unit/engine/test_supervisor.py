@@ -102,7 +102,7 @@ async def begin_update(store: Store) -> None:
     await store.transact(work)
 
 
-async def test_a_change_goes_all_the_way_to_its_receiver() -> None:
+async def test_a_change_is_called_back_to_its_receiver() -> None:
     store = await a_store()
     await begin_update(store)
     bench = Bench(store)
@@ -115,7 +115,7 @@ async def test_a_change_goes_all_the_way_to_its_receiver() -> None:
     assert b"SimStatus=inactive" in bench.transport.requests[0].body
 
 
-async def test_a_start_takes_up_what_a_dead_process_left_open() -> None:
+async def test_a_start_settles_attempts_that_a_dead_process_left_open() -> None:
     store = await a_store(a_callback())
     await claim_of(store, a_callback())
     bench = Bench(store)
@@ -127,7 +127,7 @@ async def test_a_start_takes_up_what_a_dead_process_left_open() -> None:
     assert a_callback().idempotency_token in dict(request.headers).values()
 
 
-async def test_a_start_has_recovered_before_anything_is_sent() -> None:
+async def test_a_start_recovers_before_anything_is_sent() -> None:
     store = await a_store(a_callback())
     await claim_of(store, a_callback())
     bench = Bench(store)
@@ -137,7 +137,7 @@ async def test_a_start_has_recovered_before_anything_is_sent() -> None:
     await bench.supervisor.stop(within=SECOND)
 
 
-async def test_a_start_with_a_database_that_is_away_recovers_when_it_is_back() -> None:
+async def test_a_start_with_an_unavailable_database_recovers_when_it_is_back() -> None:
     there = await a_store(a_callback())
     store = FailingStore(there)
     await claim_of(there, a_callback())
@@ -172,7 +172,7 @@ async def test_a_stop_before_the_database_is_back_ends_at_once() -> None:
     assert not bench.supervisor.is_running
 
 
-async def test_a_stop_leaves_what_was_not_recovered_yet_to_the_next_start() -> None:
+async def test_a_stop_leaves_unrecovered_attempts_to_the_next_start() -> None:
     there = await a_store(a_callback())
     await claim_of(there, a_callback())
     store = FailingStore(there)
@@ -180,7 +180,7 @@ async def test_a_stop_leaves_what_was_not_recovered_yet_to_the_next_start() -> N
     store.go_away()
     await bench.supervisor.start()
     store.failures_to_come = 0
-    # The supervisor looks only after a second whether the database is back.
+    # The supervisor checks only after a second if the database is back.
     await bench.supervisor.stop(within=10 * SECOND)
     assert bench.transport.requests == []
     assert [attempt.result for attempt in await attempts_in(there)] == ["open"]
@@ -192,7 +192,7 @@ async def test_a_stop_leaves_what_was_not_recovered_yet_to_the_next_start() -> N
     assert [attempt.result for attempt in attempts] == ["unknown", "delivered"]
 
 
-async def test_a_stop_lets_the_attempts_under_way_end() -> None:
+async def test_a_stop_lets_attempts_in_progress_end() -> None:
     gate = asyncio.Event()
     store = await a_store(a_callback())
     bench = Bench(store, RecordingTransport(gate=gate))
@@ -230,7 +230,7 @@ async def test_an_engine_runs_from_its_start_to_its_stop() -> None:
     assert not bench.supervisor.is_running
 
 
-async def test_an_engine_whose_loop_has_broken_down_is_not_running() -> None:
+async def test_an_engine_with_a_failed_loop_is_not_running() -> None:
     store = BreakingStore(await a_store())
     bench = Bench(store)
     await bench.supervisor.start()
@@ -239,7 +239,7 @@ async def test_an_engine_whose_loop_has_broken_down_is_not_running() -> None:
     assert not bench.supervisor.is_running
 
 
-async def test_watching_raises_what_ended_a_loop() -> None:
+async def test_watch_raises_the_error_that_ended_a_loop() -> None:
     store = BreakingStore(await a_store())
     bench = Bench(store)
     await bench.supervisor.start()
@@ -250,7 +250,7 @@ async def test_watching_raises_what_ended_a_loop() -> None:
     await bench.supervisor.stop(within=SECOND)
 
 
-async def test_a_stop_with_a_database_that_is_away_leaves_what_is_open_to_the_next_start(
+async def test_a_stop_with_an_unavailable_database_leaves_open_attempts_to_the_next_start(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     store = FailingStore(await a_store(a_callback()))
@@ -264,7 +264,7 @@ async def test_a_stop_with_a_database_that_is_away_leaves_what_is_open_to_the_ne
     assert [attempt.result for attempt in await attempts_in(store)] == ["open"]
 
 
-async def test_a_stop_ends_a_loop_that_waits_for_a_database_that_is_away() -> None:
+async def test_a_stop_ends_a_loop_that_waits_for_an_unavailable_database() -> None:
     store = FailingStore(await a_store())
     bench = Bench(store)
     await bench.supervisor.start()
@@ -278,7 +278,7 @@ async def test_a_stop_ends_a_loop_that_waits_for_a_database_that_is_away() -> No
     assert not bench.supervisor.is_running
 
 
-async def test_watching_goes_on_while_the_loops_do() -> None:
+async def test_watch_runs_as_long_as_the_loops() -> None:
     bench = Bench(await a_store(a_callback()))
     await bench.supervisor.start()
     watching = asyncio.create_task(bench.supervisor.watch())

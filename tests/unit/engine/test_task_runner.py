@@ -130,7 +130,7 @@ async def called_back(store: Store) -> list[CallbackRecord]:
 # ---- one change ----------------------------------------------------------------------------------
 
 
-async def test_a_change_that_is_not_due_is_left_alone() -> None:
+async def test_a_change_that_is_not_due_is_left_unchanged() -> None:
     store = await a_store_with(an_update(), due=NOW + timedelta(microseconds=1))
     assert await Bench(store).task_runner.step() == 0
     assert await sim_in(store) == SCHEDULED
@@ -163,14 +163,14 @@ async def test_a_due_change_calls_back_at_once() -> None:
     assert bench.callback_queue.taken == [callback.sid]
 
 
-async def test_a_change_without_a_url_calls_nobody_back() -> None:
+async def test_a_change_without_a_url_causes_no_callback() -> None:
     store = await a_store_with(an_update(callback_url=None))
     await Bench(store).task_runner.step()
     assert (await sim_in(store)).status is SimStatus.INACTIVE
     assert await called_back(store) == []
 
 
-async def test_a_change_that_the_network_fails_gives_back_the_previous_status_and_fleet() -> None:
+async def test_a_change_that_the_network_fails_restores_status_and_fleet() -> None:
     store = await a_store_with(an_update(from_status=SimStatus.ACTIVE, to_fleet_sid=OTHER_FLEET))
     await Bench(store, FailingCarrier(FAILURE)).task_runner.step()
     assert await sim_in(store) == a_sim(status=SimStatus.ACTIVE, fleet_sid=FLEET_SID)
@@ -228,7 +228,7 @@ class WatchedStore:
         return await self.transact(work)
 
 
-async def test_nobody_sees_the_new_status_without_the_callback() -> None:
+async def test_the_new_status_is_never_visible_without_the_callback() -> None:
     store = WatchedStore(await a_store_with(an_update()))
     await Bench(store).task_runner.step()
     assert list(dict.fromkeys(store.seen)) == [
@@ -244,14 +244,14 @@ class BrokenRandomness:
         raise OSError("no entropy")
 
 
-async def test_where_the_callback_cant_be_made_the_sim_stays_as_it_was() -> None:
+async def test_if_the_callback_cannot_be_created_the_sim_is_unchanged() -> None:
     store = await a_store_with(an_update())
     await Bench(store, random_source=BrokenRandomness()).task_runner.step()
     assert await sim_in(store) == SCHEDULED
     assert await store.transact(lambda tx: tx.supersim.sim_updates.get(SIM_SID)) == an_update()
 
 
-async def test_a_change_that_somebody_else_ended_meanwhile_calls_nobody_back_again() -> None:
+async def test_a_change_that_another_process_ended_meanwhile_is_not_called_back_again() -> None:
     store = await a_store_with(an_update())
     other = Bench(store, random_source=SeededRandomness(1))
 
@@ -267,7 +267,7 @@ async def test_a_change_that_somebody_else_ended_meanwhile_calls_nobody_back_aga
 # ---- the loop ------------------------------------------------------------------------------------
 
 
-async def test_the_loop_carries_a_change_out_at_its_instant_and_not_before() -> None:
+async def test_the_loop_carries_out_a_change_at_its_instant_and_not_before() -> None:
     store = await a_store_with(an_update(), due=NOW + SECOND)
     bench = Bench(store)
     async with running(bench.task_runner.run):
@@ -292,7 +292,7 @@ async def test_the_loop_sees_a_new_change_when_it_is_woken() -> None:
     assert len(await called_back(store)) == 1
 
 
-async def test_a_restart_takes_up_what_was_open() -> None:
+async def test_a_restart_continues_open_changes() -> None:
     store = await a_store_with(an_update(), due=NOW + SECOND)
     first = Bench(store)
     async with running(first.task_runner.run):
@@ -304,7 +304,7 @@ async def test_a_restart_takes_up_what_was_open() -> None:
     assert len(await called_back(store)) == 1
 
 
-async def test_a_crash_between_the_network_and_the_store_carries_the_change_out_again() -> None:
+async def test_a_crash_between_the_network_and_the_store_repeats_the_change() -> None:
     def die(name: str) -> None:
         raise SystemExit(name)
 
@@ -316,7 +316,7 @@ async def test_a_crash_between_the_network_and_the_store_carries_the_change_out_
     assert len(await called_back(store)) == 1
 
 
-async def test_an_idle_loop_leaves_the_store_alone() -> None:
+async def test_an_idle_loop_does_not_use_the_store() -> None:
     store = FailingStore(await a_store_with())
     bench = Bench(store)
     async with running(bench.task_runner.run):
@@ -347,7 +347,7 @@ async def test_more_changes_than_one_step_takes_are_all_carried_out() -> None:
     assert await store.transact(lambda tx: tx.tasks.due(NOW, limit=1)) == []
 
 
-async def test_a_store_that_is_away_for_a_moment_is_asked_again() -> None:
+async def test_an_unavailable_store_is_tried_again() -> None:
     store = FailingStore(await a_store_with(an_update()))
     store.failures_to_come = 1
     bench = Bench(store)
@@ -365,7 +365,7 @@ class BrokenCarrier:
         raise RuntimeError("the network is made of sand")
 
 
-async def test_a_carrier_that_breaks_down_fails_the_update_and_not_the_server() -> None:
+async def test_a_carrier_that_raises_an_error_fails_the_update_and_not_the_server() -> None:
     store = await a_store_with(an_update())
     bench = Bench(store, carrier=BrokenCarrier())
     await bench.task_runner.step()
@@ -417,7 +417,7 @@ async def a_store_with_two() -> tuple[MemoryStore, SuperSim]:
 
 
 @pytest.mark.parametrize("where", ["begin", "end"])
-async def test_a_task_that_cant_go_on_is_put_off_and_stops_no_other(
+async def test_a_task_that_cannot_continue_is_postponed_and_stops_no_other(
     where: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     store, other = await a_store_with_two()
@@ -431,7 +431,7 @@ async def test_a_task_that_cant_go_on_is_put_off_and_stops_no_other(
     assert await store.transact(lambda tx: tx.tasks.due(NOW + PAUSE, limit=9)) == [task]
 
 
-async def test_a_task_that_was_put_off_goes_on_when_it_can() -> None:
+async def test_a_postponed_task_continues_when_it_can() -> None:
     store, _ = await a_store_with_two()
     updates = SoreUpdates(SIM_SID, where="end")
     sore = Bench(store, handlers=updates.table)
@@ -457,7 +457,7 @@ class CountingCarrier(SimulatedCarrier):
         return await super().carry_out(carrier_request)
 
 
-async def test_what_the_network_did_is_not_done_again_for_want_of_a_store() -> None:
+async def test_work_of_the_network_is_not_repeated_because_of_an_unavailable_store() -> None:
     store = FailingStore(await a_store_with(an_update()))
     carrier = CountingCarrier(store)
     bench = Bench(store, carrier)
@@ -470,7 +470,7 @@ async def test_what_the_network_did_is_not_done_again_for_want_of_a_store() -> N
     assert len(await called_back(store)) == 1
 
 
-async def test_a_task_that_has_to_wait_for_another_comes_behind_it_at_the_same_instant() -> None:
+async def test_a_task_that_waits_for_another_follows_it_at_the_same_instant() -> None:
     store = await a_store_with(an_update(to_status=SimStatus.INACTIVE))
     at_once = a_context(simulation=SimulationSettings(timedelta(0)))
     sms = await store.transact(

@@ -36,7 +36,7 @@ class Wire(asyncio.Transport):
 
 
 class Answering:
-    """Stands for the code that answers requests, so that the test answers them."""
+    """Acts as the code that answers requests, so that the test decides the answers."""
 
     has_begun = True
     task: asyncio.Task[None]
@@ -75,7 +75,7 @@ def connected() -> tuple[ServerConnection, Wire, list[InFlightResponse]]:
     return connection, wire, begun
 
 
-async def test_an_answer_that_is_still_being_taken_is_not_cut_off_by_the_close_behind_it() -> None:
+async def test_an_answer_being_read_is_not_truncated_by_closing() -> None:
     connection, wire, begun = connected()
     connection.write(b"a" * 1000)
     connection.end_answer(begun[0])
@@ -90,14 +90,14 @@ async def test_an_answer_that_is_still_being_taken_is_not_cut_off_by_the_close_b
     assert wire.calls == ["close", "abort"], "nothing more of it was"
 
 
-async def test_a_client_that_has_all_and_does_not_close_is_given_up_soon() -> None:
+async def test_a_client_that_has_everything_and_does_not_close_is_disconnected_soon() -> None:
     connection, wire, begun = connected()
     connection.end_answer(begun[0])
     connection.check(asyncio.get_running_loop().time() + TIMEOUTS.closing + 1)
     assert wire.calls == ["close", "abort"]
 
 
-async def test_what_is_being_answered_has_no_limit_but_what_is_not_taken() -> None:
+async def test_the_application_has_no_time_limit_but_a_client_that_does_not_read_has() -> None:
     connection, wire, _ = connected()
     now = asyncio.get_running_loop().time()
     connection.check(now + 10_000)

@@ -42,13 +42,13 @@ def evicted(connections: list[Connection]) -> list[int]:
     return [number for number, one in enumerate(connections) if one.is_evicted]
 
 
-async def test_as_long_as_there_is_room_one_address_may_have_all_of_it() -> None:
+async def test_while_there_is_room_one_address_may_use_all_of_it() -> None:
     connections = OpenConnections(100)
     opened(connections, "a", 100)
     assert (len(connections), connections.evicted) == (100, 0)
 
 
-async def test_who_has_most_makes_room_by_what_waits_longest() -> None:
+async def test_the_address_with_the_most_loses_its_longest_waiting_connection() -> None:
     connections = OpenConnections(100)
     hoarder = opened(connections, "a", 90)
     other = opened(connections, "b", 10)
@@ -62,7 +62,7 @@ async def test_who_has_most_makes_room_by_what_waits_longest() -> None:
     assert len(connections) == 100
 
 
-async def test_one_that_is_being_served_goes_last_and_only_for_who_has_much_less() -> None:
+async def test_a_served_connection_is_closed_last_and_only_for_an_address_with_far_fewer() -> None:
     connections = OpenConnections(4)
     first, *rest = opened(connections, "a", 4)
     for connection in (first, *rest):
@@ -73,7 +73,7 @@ async def test_one_that_is_being_served_goes_last_and_only_for_who_has_much_less
     assert evicted([first, *rest]) == [0, 1]
 
 
-async def test_where_all_are_being_served_and_all_have_as_much_the_newcomer_goes() -> None:
+async def test_if_all_are_served_and_equal_the_new_one_is_closed() -> None:
     connections = OpenConnections(4)
     served = [*opened(connections, "a", 2), *opened(connections, "b", 2)]
     for connection in served:
@@ -85,7 +85,7 @@ async def test_where_all_are_being_served_and_all_have_as_much_the_newcomer_goes
     assert len(connections) == 4
 
 
-async def test_an_address_that_has_a_quarter_gets_more_only_from_its_own() -> None:
+async def test_an_address_with_a_quarter_gets_more_only_from_its_own() -> None:
     connections = OpenConnections(100)
     proxy = opened(connections, "proxy", 60, is_trusted=True)
     stranger = opened(connections, "stranger", 40)
@@ -94,7 +94,7 @@ async def test_an_address_that_has_a_quarter_gets_more_only_from_its_own() -> No
     assert evicted(stranger) == list(range(40))
 
 
-async def test_a_stranger_with_more_than_a_quarter_gives_way_before_a_proxy_does() -> None:
+async def test_a_stranger_with_more_than_a_quarter_loses_before_a_proxy_does() -> None:
     connections = OpenConnections(100)
     proxy = opened(connections, "proxy", 60, is_trusted=True)
     stranger = opened(connections, "stranger", 40)
@@ -105,7 +105,7 @@ async def test_a_stranger_with_more_than_a_quarter_gives_way_before_a_proxy_does
     assert len(evicted(proxy)) == 10, "which then has most"
 
 
-async def test_strangers_together_may_have_all_and_share_it_alike() -> None:
+async def test_strangers_together_may_have_all_and_share_it_equally() -> None:
     connections = OpenConnections(100)
     floods = [opened(connections, f"flood {number}", 20) for number in range(5)]
     for number in range(50):
@@ -118,7 +118,7 @@ async def test_strangers_together_may_have_all_and_share_it_alike() -> None:
     assert newcomers
 
 
-async def test_a_crowd_in_which_all_have_one_gives_the_place_of_who_waits_longest() -> None:
+async def test_among_addresses_with_one_connection_each_the_longest_waiting_is_closed() -> None:
     connections = OpenConnections(100)
     crowd = [opened(connections, f"visitor {number}")[0] for number in range(100)]
     connections.serves(crowd[0])
@@ -126,7 +126,7 @@ async def test_a_crowd_in_which_all_have_one_gives_the_place_of_who_waits_longes
     assert evicted(crowd) == [1]
 
 
-async def test_what_is_closed_makes_room_and_can_be_closed_twice() -> None:
+async def test_a_closed_connection_makes_room_and_can_be_closed_twice() -> None:
     connections = OpenConnections(2)
     first, second = opened(connections, "a", 2)
     connections.remove(first)
@@ -151,7 +151,9 @@ class Counted(Connection):
 
 
 @pytest.mark.parametrize("addresses", [1, 7, 1000])
-async def test_making_room_costs_the_same_however_many_there_are(addresses: int) -> None:
+async def test_making_room_costs_the_same_however_many_connections_there_are(
+    addresses: int,
+) -> None:
     def work_with(most: int) -> int:
         connections = OpenConnections(most)
         for number in range(most):
@@ -164,7 +166,7 @@ async def test_making_room_costs_the_same_however_many_there_are(addresses: int)
     assert work_with(5000) <= work_with(1000) + 50
 
 
-async def test_each_is_asked_once_a_second_and_only_while_there_are_any(
+async def test_each_connection_is_checked_once_a_second_and_only_while_there_are_any(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     timers = list[object]()

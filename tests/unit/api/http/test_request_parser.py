@@ -48,19 +48,19 @@ def one_by_one(data: bytes) -> list[bytes]:
 
 
 @pytest.mark.parametrize("bytes_", REFUSED_HEADS.values(), ids=REFUSED_HEADS)
-def test_a_head_that_may_be_read_in_two_ways_is_refused(bytes_: bytes) -> None:
+def test_an_ambiguous_head_is_refused(bytes_: bytes) -> None:
     for pieces in ([bytes_ + SECOND], one_by_one(bytes_ + SECOND)):
         assert read(pieces) == Read(refused=400)
 
 
 @pytest.mark.parametrize("bytes_", REFUSED_BODIES.values(), ids=REFUSED_BODIES)
-def test_a_body_that_may_be_read_in_two_ways_is_refused(bytes_: bytes) -> None:
+def test_an_ambiguous_body_is_refused(bytes_: bytes) -> None:
     for pieces in ([bytes_ + SECOND], one_by_one(bytes_ + SECOND)):
         assert read(pieces) == Read(refused=400)
 
 
 @pytest.mark.parametrize(("bytes_", "body"), READ.values(), ids=READ)
-def test_what_is_read_ends_where_the_next_request_begins(bytes_: bytes, body: bytes) -> None:
+def test_a_request_ends_where_the_next_one_begins(bytes_: bytes, body: bytes) -> None:
     for pieces in ([bytes_ + SECOND], one_by_one(bytes_ + SECOND)):
         result = read(pieces)
         (first, read_body), (second, _) = result.requests
@@ -107,7 +107,7 @@ def test_the_server_itself_can_be_asked_for_its_options() -> None:
         (b"1.0", b"Connection: keep-alive\r\n", True),
     ],
 )
-def test_whether_another_request_follows(
+def test_the_headers_decide_if_another_request_follows(
     version: bytes, connection: bytes, keeps_alive: bool
 ) -> None:
     head = read([b"GET / HTTP/" + version + b"\r\n" + HOST + connection + b"\r\n"]).requests[0][0]
@@ -131,7 +131,7 @@ def test_a_head_may_have_64_kib_and_not_a_byte_more() -> None:
     assert read([head_of(MAX_HEAD + 1)]) == Read(refused=431)
 
 
-def test_what_can_become_no_head_is_refused_before_its_end() -> None:
+def test_an_impossible_head_is_refused_before_its_end() -> None:
     pieces = [FIRST + HOST, *[b"X: " + b"a" * 1000 + b"\r\n"] * 200]
     parser = RequestParser()
     for number, piece in enumerate(pieces):
@@ -145,7 +145,7 @@ def test_what_can_become_no_head_is_refused_before_its_end() -> None:
         assert parser.next_head() is None
 
 
-def test_a_target_without_end_is_too_long_for_itself() -> None:
+def test_an_endless_target_is_too_long_itself() -> None:
     assert read([b"GET /", *[b"a" * 4096] * 20]) == Read(refused=414)
     assert read([b"GET /" + b"a" * MAX_HEAD + b" HTTP/1.1\r\n" + HOST + b"\r\n"]).refused == 414
 
@@ -156,7 +156,7 @@ def test_many_headers_are_refused() -> None:
     assert read([FIRST + HOST + b"X: a\r\n" * MAX_HEADERS + b"\r\n"]) == Read(refused=431)
 
 
-def test_trailers_without_end_are_refused() -> None:
+def test_endless_trailers_are_refused() -> None:
     assert read([FIRST + HOST + CHUNKED + b"\r\n0\r\n", *[b"X: a\r\n"] * 3000]).refused == 431
 
 
@@ -213,7 +213,7 @@ PARTS = [
     st.lists(st.tuples(st.floats(0, 1), st.integers(0, 3), st.sampled_from(PARTS)), max_size=4),
     st.integers(1, 40),
 )
-def test_what_is_read_is_read_alike_by_another_parser_and_however_it_is_cut(
+def test_another_parser_reads_valid_requests_alike_however_they_are_split(
     case: bytes, changes: list[tuple[float, int, bytes]], size: int
 ) -> None:
     data = case + SECOND
@@ -224,8 +224,8 @@ def test_what_is_read_is_read_alike_by_another_parser_and_however_it_is_cut(
     assert read([data[at : at + size] for at in range(0, len(data), size)]) == whole
     theirs = Llhttp(data)
     if theirs.is_refused and len(theirs.requests) < len(whole.requests):
-        # It reads on, on a connection that was asked to be upgraded, no further; nor behind a
-        # `Connection: close`, and some of what RFC 9112 allows it refuses.
+        # After an upgrade request or a `Connection: close` it reads no further, and it refuses some
+        # of what RFC 9112 allows.
         whole.requests = whole.requests[: len(theirs.requests)]
     for (head, body), (url, headers, their_body) in zip(
         whole.requests, theirs.requests, strict=False

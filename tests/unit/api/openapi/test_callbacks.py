@@ -165,7 +165,7 @@ def as_typed(value: str, schema: dict[str, Any]) -> str | int:
 
 
 @EACH
-def test_what_is_told_is_what_the_document_says(api: Api, described: CallbackDescription) -> None:
+def test_a_sent_callback_is_as_in_the_document(api: Api, described: CallbackDescription) -> None:
     schema = payload_of(described)
     for event in SENT[api.document][described.name]:
         assert isinstance(event, described.event)
@@ -175,9 +175,7 @@ def test_what_is_told_is_what_the_document_says(api: Api, described: CallbackDes
 
 
 @EACH
-def test_what_another_callback_tells_is_not_taken_for_it(
-    api: Api, described: CallbackDescription
-) -> None:
+def test_another_callbacks_request_does_not_match(api: Api, described: CallbackDescription) -> None:
     validator = jsonschema_rs.Draft202012Validator(payload_of(described))
     for document, sent in SENT.items():
         for name, events in sent.items():
@@ -234,7 +232,7 @@ def test_a_text_that_may_be_empty_is_not_required() -> None:
     assert "Command" not in payloads(WIRELESS)["commandFromSim"]["required"]
 
 
-def test_a_parameter_says_what_it_can_say_in_this_callback() -> None:
+def test_a_parameter_lists_its_values_for_this_callback() -> None:
     to_sim = payloads(SUPER_SIM)["smsCommandToSim"]["properties"]
     assert to_sim["Status"]["enum"] == ["sent", "delivered", "failed"]
     assert to_sim["Direction"]["enum"] == ["to_sim"]
@@ -243,7 +241,7 @@ def test_a_parameter_says_what_it_can_say_in_this_callback() -> None:
     assert "scheduled" not in updated["SimStatus"]["enum"]
 
 
-def test_a_parameter_of_programmable_wireless_does_so_too() -> None:
+def test_a_parameter_of_programmable_wireless_lists_its_values_too() -> None:
     commands = payloads(WIRELESS)
     to_sim = commands["commandToSim"]["properties"]
     assert to_sim["CommandStatus"]["enum"] == ["sent", "delivered", "failed"]

@@ -36,13 +36,13 @@ def kind_of(answer: Answer) -> str:
 
 
 @PAGES
-async def test_it_wants_no_credentials(stranger: Caller, page: str) -> None:
+async def test_it_needs_no_credentials(stranger: Caller, page: str) -> None:
     answer = await stranger.get(page)
     assert (answer.status, kind_of(answer)) == (200, "text/html")
 
 
 @PAGES
-async def test_all_that_it_loads_or_leads_to_is_served(stranger: Caller, page: str) -> None:
+async def test_all_that_it_loads_or_links_to_is_served(stranger: Caller, page: str) -> None:
     kinds = dict[str, str]()
     for path in await named_in(stranger, page):
         answer = await stranger.get(urljoin(page, path))
@@ -62,16 +62,14 @@ async def test_all_that_it_loads_or_leads_to_is_served(stranger: Caller, page: s
     ("page", "title"),
     [("/docs", "Ringback: Super SIM"), ("/wireless/docs", "Ringback: Programmable Wireless")],
 )
-async def test_it_shows_the_document_that_lies_beside_it(
-    stranger: Caller, page: str, title: str
-) -> None:
+async def test_it_shows_the_document_beside_it(stranger: Caller, page: str, title: str) -> None:
     start = (await stranger.get("/docs/start.js")).body.decode()
     (url,) = re.findall(r'url: "([^"]+)"', start)
     document = (await stranger.get(urljoin(page, url))).json
     assert document["info"]["title"] == title
 
 
-async def test_it_asks_no_other_server(stranger: Caller) -> None:
+async def test_it_makes_no_request_to_another_server(stranger: Caller) -> None:
     start = (await stranger.get("/docs/start.js")).body.decode()
     assert "validatorUrl: null" in start
     assert "http" not in start
@@ -85,7 +83,7 @@ async def test_browsers_let_it_load_nothing_from_elsewhere(stranger: Caller, pag
     assert "http" not in policy
 
 
-async def test_its_swagger_ui_knows_openapi_3_1(stranger: Caller) -> None:
+async def test_its_swagger_ui_supports_openapi_3_1(stranger: Caller) -> None:
     bundle = (await stranger.get("/docs/swagger-ui-bundle.js")).body.decode()
     assert "OpenAPI31" in bundle
 
@@ -108,12 +106,12 @@ async def test_its_swagger_ui_knows_openapi_3_1(stranger: Caller) -> None:
     ],
 )
 @PAGES
-async def test_nothing_else_is_served(stranger: Caller, page: str, name: str) -> None:
+async def test_no_other_file_is_served(stranger: Caller, page: str, name: str) -> None:
     assert refusal(await stranger.get(f"{page}/{name}")) == (404, 20404)
 
 
 @PAGES
-async def test_it_can_only_be_read(stranger: Caller, page: str) -> None:
+async def test_it_is_read_only(stranger: Caller, page: str) -> None:
     assert refusal(await stranger.post(page, {})) == (405, 20004)
 
 
@@ -128,13 +126,13 @@ def test_a_file_of_swagger_ui_is_as_published(name: str) -> None:
     assert sha256((SWAGGER_UI / name).read_bytes()).hexdigest() == hashes()[name]
 
 
-def test_each_file_of_swagger_ui_has_a_hash_and_its_licences_are_there() -> None:
+def test_each_file_of_swagger_ui_has_a_hash_and_the_licences_exist() -> None:
     names = {path.name for path in SWAGGER_UI.iterdir()} - {SUMS.name}
     assert names == set(hashes())
     assert {"LICENSE", "NOTICE", "swagger-ui-bundle.js.LICENSE.txt"} < names
 
 
-def test_the_list_of_hashes_names_the_release_that_is_there() -> None:
+def test_the_list_of_hashes_names_the_included_release() -> None:
     [version] = re.findall(r"^# swagger-ui-dist (\S+),", SUMS.read_text())
     bundle = (SWAGGER_UI / "swagger-ui-bundle.js").read_text()
     assert f'PACKAGE_VERSION:"{version}"' in bundle

@@ -65,12 +65,12 @@ async def test_it_is_valid_openapi(document: Document) -> None:
     schemathesis.openapi.from_dict(document).validate()
 
 
-async def test_it_wants_no_credentials(app: ASGIApp, api: Api) -> None:
+async def test_it_needs_no_credentials(app: ASGIApp, api: Api) -> None:
     answer = await Caller(app, credentials=None).get(api.document)
     assert (answer.status, answer.headers["content-type"]) == (200, "application/json")
 
 
-async def test_it_says_whose_api_it_is(document: Document, api: Api) -> None:
+async def test_it_has_its_apis_title(document: Document, api: Api) -> None:
     assert document["info"]["title"] == f"Ringback: {api.product.name}"
     assert f"The {api.product.name} API" in document["info"]["description"]
 
@@ -86,21 +86,21 @@ def test_they_have_as_many_operations_as_are_published(
     assert [len(operations_in(document, "/v1/")) for document in both] == [31, 16]
 
 
-def test_what_only_one_product_has_is_in_its_document_alone(
+def test_operations_of_one_product_are_only_in_its_document(
     of_supersim: Document, of_wireless: Document
 ) -> None:
     both = set(of_supersim["paths"]) & set(of_wireless["paths"])
     assert both == {"/v1/Sims", "/v1/Sims/{sid}", "/v1/UsageRecords"}
 
 
-def test_the_portal_is_in_that_of_super_sim_alone(
+def test_the_portal_is_only_in_the_document_of_super_sim(
     of_supersim: Document, of_wireless: Document
 ) -> None:
     assert operations_in(of_supersim, "/portal/") != set()
     assert operations_in(of_wireless, "/portal/") == set()
 
 
-async def test_it_has_each_route_of_the_portal_that_is_served(of_supersim: Document) -> None:
+async def test_it_has_each_served_route_of_the_portal(of_supersim: Document) -> None:
     clock_advancer = cast("ClockAdvancer", None)
     app = app_on(MemoryStore(), portal=lambda on: ClockEndpoints(on, clock_advancer).operations())
     with_clock = (await Caller(app, credentials=None).get("/openapi.json")).json
@@ -110,12 +110,12 @@ async def test_it_has_each_route_of_the_portal_that_is_served(of_supersim: Docum
     assert portal - operations_in(of_supersim, "/portal/") == of_the_clock
 
 
-async def test_the_portal_hangs_at_the_server_itself(of_supersim: Document) -> None:
+async def test_the_portal_is_at_the_root_of_the_server(of_supersim: Document) -> None:
     for path, item in of_supersim["paths"].items():
         assert item.get("servers") == ([{"url": "/"}] if path.startswith("/portal/") else None)
 
 
-async def test_each_reference_leads_somewhere(document: Document) -> None:
+async def test_each_reference_can_be_resolved(document: Document) -> None:
     references = re.findall(r"'\$ref': '#/([^']+)'", str(document))
     assert len(references) > 100
     for reference in references:
@@ -148,7 +148,7 @@ async def test_the_server_of_programmable_wireless_is_its_prefix_at_any_host(
     assert [server["url"] for server in document["servers"]] == [f"http://{host}/wireless"]
 
 
-async def test_each_path_of_a_document_leads_from_each_of_its_servers_to_the_same(
+async def test_a_path_leads_to_the_same_operation_from_each_server(
     caller: Caller, document: Document, api: Api
 ) -> None:
     for server in document["servers"]:
@@ -187,18 +187,18 @@ async def test_a_form_has_its_parameters_and_which_are_required(
     assert (list(form["properties"]), form["required"]) == (names, needed)
 
 
-async def test_what_a_path_names_can_be_missing(document: Document) -> None:
+async def test_an_operation_on_a_named_record_can_answer_404(document: Document) -> None:
     assert "404" in document["paths"]["/v1/Sims/{sid}"]["get"]["responses"]
     assert "404" not in document["paths"]["/v1/Sims"]["get"]["responses"]
 
 
-async def test_whoever_signs_in_can_be_refused_or_asked_to_wait(document: Document) -> None:
+async def test_authenticated_operations_can_answer_401_and_429(document: Document) -> None:
     for path, item in document["paths"].items():
         for verb in item.keys() & {"get", "post", "delete"}:
             assert {"401", "403", "429"} <= item[verb]["responses"].keys(), f"{verb} {path}"
 
 
-async def test_the_sim_apis_alone_say_that_any_origin_may_read_them(
+async def test_only_the_sim_apis_allow_any_origin_to_read_them(
     document: Document, of_supersim: Document
 ) -> None:
     open_to_all = document["paths"]["/v1/Sims"]["get"]["responses"]["200"]
@@ -223,13 +223,13 @@ CALLBACKS = {
 }
 
 
-async def test_an_operation_says_which_callbacks_it_leads_to(document: Document, api: Api) -> None:
+async def test_an_operation_has_its_callbacks(document: Document, api: Api) -> None:
     posts = {path: item["post"] for path, item in document["paths"].items() if "post" in item}
     found = {path: set(post["callbacks"]) for path, post in posts.items() if "callbacks" in post}
     assert found == CALLBACKS[api.document]
 
 
-def test_the_parameter_with_the_url_is_one_of_the_operation(
+def test_the_parameter_with_the_url_belongs_to_the_operation(
     operations: list[ApiOperation], api: Api
 ) -> None:
     callbacks = api.product.callbacks
@@ -269,7 +269,7 @@ WHERE = {
 }
 
 
-def test_a_callback_goes_where_the_request_said(document: Document, api: Api) -> None:
+def test_a_callback_goes_to_the_url_in_the_request(document: Document, api: Api) -> None:
     callbacks = document["components"]["callbacks"]
     assert {name: list(item) for name, item in callbacks.items()} == {
         name: [f"{{$request.body#/{parameter}}}"] for name, parameter in WHERE[api.document].items()

@@ -158,21 +158,19 @@ async def document(caller: Caller) -> Document:
     return (await caller.get("/openapi.json")).json
 
 
-async def test_what_is_answered_is_what_the_document_says(
-    caller: Caller, document: Document
-) -> None:
+async def test_each_answer_is_as_in_the_document(caller: Caller, document: Document) -> None:
     for call in CALLS:
         answer = await make(caller, call)
         assert answer.status == call.status, (call, answer.body)
         check(document, call, answer)
 
 
-def test_each_operation_is_among_what_is_called(document: Document) -> None:
+def test_each_operation_is_called(document: Document) -> None:
     succeeding = {(call.verb, call.path) for call in CALLS if call.status < 300}
     assert succeeding == operations_in(document, "/portal/")
 
 
-async def test_too_many_callbacks_are_answered_as_the_document_says(
+async def test_too_many_callbacks_are_answered_as_in_the_document(
     caller: Caller, document: Document, callback_queue: RecordingQueue
 ) -> None:
     callback_queue.room = 0
@@ -188,6 +186,6 @@ async def test_too_many_callbacks_are_answered_as_the_document_says(
         check(document, call, answer)
 
 
-async def test_what_may_be_sent_is_what_the_document_says(document: Document) -> None:
+async def test_accepted_requests_are_valid_by_the_document(document: Document) -> None:
     taken = document["paths"][LIST]["post"]["requestBody"]["content"]["application/json"]
     assert taken["schema"] == {"$ref": "#/components/schemas/new_callbacks"}

@@ -184,7 +184,7 @@ async def document(caller: Caller, api: Api) -> Document:
     return (await caller.get(api.document)).json
 
 
-async def test_what_is_answered_is_what_the_document_says(
+async def test_each_answer_is_as_in_the_document(
     caller: Caller, api: Api, document: Document
 ) -> None:
     for call in CALLS[api.document]:
@@ -193,7 +193,7 @@ async def test_what_is_answered_is_what_the_document_says(
         check(document, call, answer)
 
 
-async def test_at_kores_host_it_is_what_the_document_says_too(
+async def test_at_kores_host_it_is_as_in_the_document_too(
     at_host: Callable[[str], Caller], api: Api, document: Document
 ) -> None:
     caller = at_host(HOSTS_OF_KORE[api.document])
@@ -205,12 +205,12 @@ async def test_at_kores_host_it_is_what_the_document_says_too(
         check(document, call, answer)
 
 
-def test_each_operation_is_among_what_is_called(api: Api, document: Document) -> None:
+def test_each_operation_is_called(api: Api, document: Document) -> None:
     succeeding = {(call.verb, call.path) for call in CALLS[api.document] if call.status < 300}
     assert succeeding == operations_in(document, "/v1/")
 
 
-async def test_who_is_not_signed_in_gets_what_the_document_says(
+async def test_a_client_without_credentials_gets_the_documented_answer(
     app: ASGIApp, api: Api, document: Document
 ) -> None:
     stranger = Caller(app, credentials=None)
@@ -220,7 +220,7 @@ async def test_who_is_not_signed_in_gets_what_the_document_says(
         check(document, call, answer)
 
 
-async def test_too_many_callbacks_are_answered_as_the_document_says(
+async def test_too_many_callbacks_are_answered_as_in_the_document(
     caller: Caller, api: Api, document: Document, callback_queue: RecordingQueue
 ) -> None:
     callback_queue.room = 0
@@ -242,7 +242,7 @@ class NoStore(MemoryStore):
         raise StoreUnavailable("the disk is full")
 
 
-async def test_a_database_that_is_gone_is_answered_as_the_document_says(
+async def test_an_unavailable_database_is_answered_as_in_the_document(
     api: Api, document: Document
 ) -> None:
     caller = Caller(app_on(NoStore()), credentials=(ACCOUNT_SID, AUTH_TOKEN))
@@ -252,7 +252,7 @@ async def test_a_database_that_is_gone_is_answered_as_the_document_says(
     check(document, call, answer)
 
 
-async def test_a_suspended_account_is_answered_as_the_document_says(
+async def test_a_suspended_account_is_answered_as_in_the_document(
     api: Api, document: Document
 ) -> None:
     store = MemoryStore()
@@ -265,7 +265,7 @@ async def test_a_suspended_account_is_answered_as_the_document_says(
     check(document, call, answer)
 
 
-async def test_each_error_of_the_document_is_one_that_comes(api: Api, document: Document) -> None:
+async def test_each_error_in_the_document_occurs(api: Api, document: Document) -> None:
     brought_about = {call.status for call in CALLS[api.document]} | {401, 403, 429, 503}
     assert set(ERRORS) == {status for status in brought_about if status >= 400}
     assert set(document["components"]["responses"]) == {str(status) for status in ERRORS}
@@ -275,7 +275,7 @@ async def test_each_error_of_the_document_is_one_that_comes(api: Api, document: 
     ("name", "target"),
     [("sim", f"/v1/Sims/{SIM_SID}"), ("wireless_sim", f"/wireless/v1/Sims/{WIRELESS_SIM_SID}")],
 )
-async def test_an_answer_that_the_document_does_not_say_would_be_noticed(
+async def test_an_undocumented_answer_would_be_noticed(
     caller: Caller, name: str, target: str
 ) -> None:
     # The document of Super SIM has both, since the portal registers Programmable Wireless SIMs.
@@ -302,7 +302,7 @@ async def test_an_answer_that_the_document_does_not_say_would_be_noticed(
         ("command", set[str]()),
     ],
 )
-async def test_what_only_one_vendor_has_need_not_be_there(
+async def test_fields_of_one_vendor_are_optional(
     caller: Caller, name: str, fields: set[str]
 ) -> None:
     document = (await caller.get(WIRELESS.document)).json

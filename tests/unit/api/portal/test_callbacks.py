@@ -50,7 +50,7 @@ async def attempt(
     await store.transact(work)
 
 
-async def test_what_a_request_for_one_record_does_not_know_is_named(
+async def test_unknown_parameters_of_a_single_record_are_named(
     caller: Caller, store: Store
 ) -> None:
     await add(store)
@@ -60,7 +60,7 @@ async def test_what_a_request_for_one_record_does_not_know_is_named(
         assert (answer.status, warned) == (200, "unknown parameters, without effect: 'Odd'")
 
 
-async def test_a_callback_is_shown_with_everything_but_its_secrets(
+async def test_a_callback_is_shown_with_everything_except_its_secrets(
     caller: Caller, store: Store
 ) -> None:
     await add(
@@ -105,15 +105,13 @@ async def test_a_callback_is_shown_with_everything_but_its_secrets(
     }
 
 
-async def test_a_callback_that_nobody_asked_a_source_for_says_so(
-    caller: Caller, store: Store
-) -> None:
+async def test_a_callback_without_a_chosen_source_says_so(caller: Caller, store: Store) -> None:
     await add(store, url="http://a.example", source=Source.TWILIO)
     callback = (await caller.get(ONE)).json
     assert (callback["source"], callback["source_asked"]) == ("twilio", None)
 
 
-async def test_a_callback_under_way_has_no_next_attempt(caller: Caller, store: Store) -> None:
+async def test_a_callback_in_progress_has_no_next_attempt(caller: Caller, store: Store) -> None:
     await add(store)
     await store.transact(lambda tx: tx.callbacks.claim(LANE, NOW, limit=1))
     callback = (await caller.get(ONE)).json
@@ -196,9 +194,7 @@ async def test_callbacks_are_filtered_by_their_creation(
         ),
     ],
 )
-async def test_a_filter_that_cant_be_understood_says_why(
-    caller: Caller, query: str, message: str
-) -> None:
+async def test_an_invalid_filter_says_why(caller: Caller, query: str, message: str) -> None:
     assert (await caller.get(f"{LIST}?{query}")).json == error(400, 83600, message)
 
 
@@ -211,7 +207,7 @@ async def add_one_of_each_status(store: Store) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("target", [UNDELIVERED, f"{LIST}?Status=undelivered"])
-async def test_undelivered_is_what_failed_or_was_discarded(
+async def test_undelivered_callbacks_are_failed_or_discarded(
     caller: Caller, store: Store, target: str
 ) -> None:
     sids = await add_one_of_each_status(store)
@@ -236,7 +232,7 @@ def few_examined(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("few_examined")
-async def test_pages_for_which_few_are_looked_at_lead_through_the_whole_list(
+async def test_pages_that_examine_few_callbacks_lead_through_the_whole_list(
     caller: Caller, store: Store
 ) -> None:
     wanted = (1, 2, 9)
@@ -258,7 +254,7 @@ def _previous(page: dict[str, Any]) -> str:
     return page["meta"]["previous_page_url"]
 
 
-async def test_undelivered_has_its_status_and_takes_no_other(caller: Caller) -> None:
+async def test_undelivered_has_its_status_and_accepts_no_other(caller: Caller) -> None:
     answer = await caller.get(f"{UNDELIVERED}?Status=delivered")
     assert answer.headers["ringback-warning"] == "unknown parameters, without effect: 'Status'"
 
@@ -282,7 +278,7 @@ async def test_attempts_are_listed_in_the_order_in_which_they_were_made(
     ]
 
 
-async def test_of_an_earlier_attempt_the_first_part_of_the_answer_is_shown_and_what_is_left_out(
+async def test_an_earlier_attempt_shows_the_first_part_of_its_answer_and_the_missing_size(
     caller: Caller, store: Store
 ) -> None:
     await add(store)
@@ -305,7 +301,7 @@ async def test_of_an_earlier_attempt_the_first_part_of_the_answer_is_shown_and_w
     }
 
 
-async def test_an_attempt_shows_the_request_as_sent_and_the_answer(
+async def test_an_attempt_shows_the_sent_request_and_the_answer(
     caller: Caller, store: Store
 ) -> None:
     await add(store)
@@ -363,7 +359,7 @@ async def test_an_attempt_shows_the_request_as_sent_and_the_answer(
     ]
 
 
-async def test_an_attempt_under_way_is_open(caller: Caller, store: Store) -> None:
+async def test_an_attempt_in_progress_is_open(caller: Caller, store: Store) -> None:
     await add(store)
     await store.transact(lambda tx: tx.callbacks.claim(LANE, NOW, limit=1))
     (each,) = (await caller.get(f"{ONE}/attempts")).json["attempts"]
@@ -373,9 +369,7 @@ async def test_an_attempt_under_way_is_open(caller: Caller, store: Store) -> Non
 
 @pytest.mark.parametrize("tail", ["", "/attempts"])
 @pytest.mark.parametrize("sid", [OTHER, "CB1", "nobody"])
-async def test_a_callback_that_is_not_there_is_not_found(
-    caller: Caller, sid: str, tail: str
-) -> None:
+async def test_an_unknown_callback_is_not_found(caller: Caller, sid: str, tail: str) -> None:
     assert (await caller.get(f"{LIST}/{sid}{tail}")).json == error(
         404, 20404, f"there is no callback with the SID {sid!r}"
     )
@@ -388,7 +382,7 @@ async def test_callbacks_of_another_account_are_not_shown(caller: Caller, store:
     assert (await caller.get(f"{ONE}/attempts")).status == 404
 
 
-async def test_what_an_update_asked_for_is_what_the_record_says(caller: Caller) -> None:
+async def test_the_record_shows_the_url_given_with_an_update(caller: Caller) -> None:
     url = "https://user:made-up@a.example/path?foo=bar#rc=2&cbs=kore"
     await caller.post(f"/v1/Sims/{SIM_SID}", {"Status": "active", "CallbackUrl": url})
     (callback,) = (await caller.get(LIST)).json["callbacks"]

@@ -30,7 +30,7 @@ def on_clock(store: Store, virtual: VirtualClock) -> Caller:
     return Caller(app, credentials=(ACCOUNT_SID, AUTH_TOKEN))
 
 
-async def test_it_says_what_time_it_is(on_clock: Caller, virtual: VirtualClock) -> None:
+async def test_it_shows_the_time(on_clock: Caller, virtual: VirtualClock) -> None:
     virtual.advance(timedelta(seconds=1.5))
     answer = await on_clock.get(CLOCK)
     assert answer.status == 200
@@ -40,7 +40,7 @@ async def test_it_says_what_time_it_is(on_clock: Caller, virtual: VirtualClock) 
 @pytest.mark.parametrize(
     ("duration", "seconds"), [("3d", 259200), ("90s", 90), ("1.5m", 90), ("7", 7), ("500ms", 0.5)]
 )
-async def test_it_is_put_forward_by_a_duration(
+async def test_it_is_advanced_by_a_duration(
     on_clock: Caller, virtual: VirtualClock, duration: str, seconds: float
 ) -> None:
     answer = await on_clock.post(CLOCK, {"Advance": duration})
@@ -50,7 +50,7 @@ async def test_it_is_put_forward_by_a_duration(
 
 
 @pytest.mark.parametrize("text", ["0", "0s", "0.0d", "-3d", "3 days", "P3D", "3650.5d", "NaN"])
-async def test_what_lets_no_time_pass_is_refused(
+async def test_an_advance_that_lets_no_time_pass_is_refused(
     on_clock: Caller, virtual: VirtualClock, text: str
 ) -> None:
     answer = await on_clock.post(CLOCK, {"Advance": text})
@@ -64,7 +64,7 @@ async def test_without_a_duration_it_is_refused(on_clock: Caller, form: dict[str
     assert refusal(await on_clock.post(CLOCK, form)) == (400, 20002)
 
 
-async def test_it_does_not_run_out_of_the_calendar(on_clock: Caller, virtual: VirtualClock) -> None:
+async def test_it_cannot_leave_the_calendar(on_clock: Caller, virtual: VirtualClock) -> None:
     virtual.advance(MOST_AHEAD - DAY)
     answer = await on_clock.post(CLOCK, {"Advance": "1.5d"})
     assert refusal(answer) == (400, 83600)
@@ -72,22 +72,18 @@ async def test_it_does_not_run_out_of_the_calendar(on_clock: Caller, virtual: Vi
     assert (await on_clock.post(CLOCK, {"Advance": "1d"})).status == 200
 
 
-async def test_what_it_does_not_know_is_named(on_clock: Caller) -> None:
+async def test_an_unknown_parameter_is_named(on_clock: Caller) -> None:
     answer = await on_clock.post(CLOCK, {"Advance": "1s", "To": "tomorrow"})
     assert answer.headers["ringback-warning"] == "unknown parameters, without effect: 'To'"
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-async def test_it_is_for_those_who_are_signed_in(
-    on_clock: Caller, virtual: VirtualClock, method: str
-) -> None:
+async def test_it_needs_credentials(on_clock: Caller, virtual: VirtualClock, method: str) -> None:
     answer = await on_clock.call(method, CLOCK, b"Advance=3d", headers={"authorization": "Basic x"})
     assert refusal(answer) == (401, 20003)
     assert virtual.ahead == timedelta(0)
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-async def test_where_time_is_the_machines_there_is_no_such_route(
-    caller: Caller, method: str
-) -> None:
+async def test_with_the_machines_time_there_is_no_such_route(caller: Caller, method: str) -> None:
     assert refusal(await caller.call(method, CLOCK, b"Advance=3d")) == (404, 20404)

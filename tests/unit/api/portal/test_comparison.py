@@ -103,7 +103,7 @@ def header(comparison: Mapping[str, Any], which: str, name: str) -> dict[str, An
 # ---- one callback, and another source ------------------------------------------------------------
 
 
-async def test_a_callback_is_compared_with_what_the_other_source_would_send(
+async def test_a_callback_is_compared_with_the_other_sources_request(
     caller: Caller, store: Store
 ) -> None:
     await send(store, await add(store))
@@ -134,13 +134,13 @@ async def test_a_callback_is_compared_with_what_the_other_source_would_send(
     assert comparison["parameters"] == []
 
 
-async def test_twilio_comes_first_whoever_sent_it(caller: Caller, store: Store) -> None:
+async def test_twilio_comes_first_whichever_source_sent_it(caller: Caller, store: Store) -> None:
     await add(store, source=TWILIO)
     comparison = (await caller.get(f"{ONE}?Source=kore")).json
     assert [comparison[which]["source"] for which in ("first", "second")] == ["twilio", "kore"]
 
 
-async def test_a_callback_that_was_not_sent_yet_is_computed_with_its_own_token(
+async def test_an_unsent_callback_is_computed_with_its_own_token(
     caller: Caller, store: Store
 ) -> None:
     await send(store, await add(store), is_rendered=False)
@@ -151,7 +151,7 @@ async def test_a_callback_that_was_not_sent_yet_is_computed_with_its_own_token(
     assert header(comparison, "second", "Date")["value"] is None
 
 
-async def test_what_was_sent_is_shown_as_it_was_and_not_as_it_would_be_now(
+async def test_a_sent_request_is_shown_as_it_was_and_not_as_it_would_be_now(
     caller: Caller, store: Store
 ) -> None:
     old = an_account(kore_secret="of the past", auth_token="of the past")
@@ -185,7 +185,7 @@ async def with_acme(tmp_path: Path, store: Store) -> tuple[Caller, Sources]:
     return caller, settings.sources
 
 
-async def test_a_source_of_the_settings_is_compared_as_well(
+async def test_a_custom_source_can_be_compared_too(
     with_acme: tuple[Caller, Sources], store: Store
 ) -> None:
     caller, _ = with_acme
@@ -199,7 +199,7 @@ async def test_a_source_of_the_settings_is_compared_as_well(
     assert [comparison[which]["source"] for which in ("first", "second")] == ["kore", "acme"]
 
 
-async def test_a_source_that_is_no_longer_in_the_settings_cannot_be_compared(
+async def test_a_source_removed_from_the_settings_cannot_be_compared(
     with_acme: tuple[Caller, Sources], caller: Caller, store: Store
 ) -> None:
     _, sources = with_acme
@@ -243,7 +243,7 @@ async def test_two_test_events_can_be_compared(caller: Caller, store: Store) -> 
     assert (await caller.get(f"{ONE}?Other={OTHER}")).status == 200
 
 
-# ---- what is refused -----------------------------------------------------------------------------
+# ---- refusals ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -264,7 +264,7 @@ async def test_two_test_events_can_be_compared(caller: Caller, store: Store) -> 
         (f"Other={OTHER}", 404, f"there is no callback with the SID {OTHER!r}"),
     ],
 )  # fmt: skip
-async def test_what_cannot_be_compared_is_refused_with_the_reason(
+async def test_an_impossible_comparison_is_refused_with_the_reason(
     caller: Caller, store: Store, query: str, status: int, message: str
 ) -> None:
     await add(store)
@@ -285,7 +285,7 @@ async def test_a_test_event_is_not_computed_for_another_source(
     )
 
 
-async def test_a_callback_whose_secret_is_gone_and_that_was_not_sent_is_refused(
+async def test_an_unsent_callback_whose_secret_is_gone_is_refused(
     caller: Caller, store: Store
 ) -> None:
     await add(store, is_test=True, body="{}", secret_id="gone")
@@ -304,7 +304,7 @@ async def test_callbacks_of_another_account_are_not_found(caller: Caller, store:
         )
 
 
-async def test_the_store_of_the_server_answers_as_the_one_in_memory_does(tmp_path: Path) -> None:
+async def test_the_servers_store_gives_the_same_answer_as_the_one_in_memory(tmp_path: Path) -> None:
     store = SqliteStore.open(tmp_path / "ringback.db", VAULT)
     await store.transact(fill)
     await send(store, await add(store))

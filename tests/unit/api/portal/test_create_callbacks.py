@@ -107,7 +107,7 @@ async def test_a_batch_of_one_is_answered_as_a_batch(caller: Caller) -> None:
 @pytest.mark.parametrize(
     ("fields", "method"), [({}, "POST"), ({"method": "POST"}, "POST"), ({"method": "GET"}, "GET")]
 )
-async def test_the_method_is_post_unless_it_says_get(
+async def test_the_method_is_post_by_default(
     caller: Caller, store: Store, fields: dict[str, str], method: str
 ) -> None:
     assert (await send(caller, one(**fields))).json["method"] == method
@@ -209,7 +209,7 @@ async def test_others_have_their_turn_while_a_batch_is_prepared(store: Store) ->
     assert (sum(between), max(between)) == (3000, 2)
 
 
-async def test_a_batch_is_kept_in_one_transaction_that_prepares_nothing(store: Store) -> None:
+async def test_a_batch_is_stored_in_one_transaction_that_prepares_nothing(store: Store) -> None:
     counting, prepared = ShortWork(store), list[bool]()
 
     class Randomness(SeededRandomness):
@@ -228,7 +228,7 @@ async def test_a_batch_is_kept_in_one_transaction_that_prepares_nothing(store: S
 
 
 @pytest.mark.parametrize(("count", "is_big"), [(64, False), (65, True)])
-async def test_a_big_batch_is_left_to_those_who_add_it_little_by_little(
+async def test_a_big_batch_is_left_to_the_ingestion_queue(
     store: Store, count: int, is_big: bool
 ) -> None:
     asked = list[tuple[str, int]]()
@@ -250,7 +250,7 @@ async def test_a_big_batch_is_left_to_those_who_add_it_little_by_little(
     assert len(await called_back(store)) == count
 
 
-async def test_an_account_has_so_many_on_their_way_at_once_and_others_have_theirs(
+async def test_an_account_has_a_limited_number_in_preparation_and_others_have_theirs(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(create_callbacks, "_MOST_ARRIVING", 300)
@@ -282,7 +282,7 @@ async def test_an_account_has_so_many_on_their_way_at_once_and_others_have_their
     assert (await send(ours, full)).status == 201
 
 
-async def test_names_that_may_repeat_are_looked_for_beside_the_loop(
+async def test_duplicate_names_are_looked_for_outside_the_loop(
     caller: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     threads, look = list[threading.Thread](), create_callbacks.refuse_repeats
@@ -299,7 +299,7 @@ async def test_names_that_may_repeat_are_looked_for_beside_the_loop(
     assert [each is threading.main_thread() for each in threads] == [False, False]
 
 
-async def test_a_batch_that_turns_out_wrong_in_a_later_slice_keeps_nothing(store: Store) -> None:
+async def test_a_batch_with_an_error_in_a_later_slice_stores_nothing(store: Store) -> None:
     reading = SlowReading()
     dependencies = replace(
         dependencies_on(store, read_url=reading.read),
@@ -312,9 +312,7 @@ async def test_a_batch_that_turns_out_wrong_in_a_later_slice_keeps_nothing(store
     assert await called_back(store) == []
 
 
-async def test_there_has_to_be_room_before_a_batch_is_prepared_and_when_it_is_kept(
-    store: Store,
-) -> None:
+async def test_a_batch_needs_room_before_it_is_prepared_and_when_it_is_stored(store: Store) -> None:
     reading, callback_queue = SlowReading(), RecordingQueue(room=1000)
     dependencies = dependencies_on(store, callback_queue=callback_queue, read_url=reading.read)
     caller = Caller(create_app(dependencies), credentials=(ACCOUNT_SID, AUTH_TOKEN))
@@ -338,9 +336,7 @@ async def test_there_has_to_be_room_before_a_batch_is_prepared_and_when_it_is_ke
 # ---- idempotency keys ----------------------------------------------------------------------------
 
 
-async def test_a_key_that_was_seen_before_returns_the_first_ones_record(
-    caller: Caller, store: Store
-) -> None:
+async def test_a_known_key_returns_the_first_record(caller: Caller, store: Store) -> None:
     first = await send(caller, one(parameters={"a": 1}, idempotency_key="k"))
     again = await send(caller, one(parameters={"b": 2}, idempotency_key="k"))
     assert (again.status, again.json) == (201, first.json)
@@ -360,7 +356,7 @@ async def test_a_callback_may_have_all_its_fields(caller: Caller) -> None:
     assert (await send(caller, everything)).status == 201
 
 
-async def test_a_null_key_is_none(caller: Caller, store: Store) -> None:
+async def test_a_null_key_is_the_same_as_none(caller: Caller, store: Store) -> None:
     for _ in range(2):
         await send(caller, one(idempotency_key=None, deliver_at=None))
     assert len(await called_back(store)) == 2
@@ -380,14 +376,14 @@ async def test_a_null_key_is_none(caller: Caller, store: Store) -> None:
         ("0001-01-01T00:00:00Z", "2024-07-03T14:40:58Z"),
     ],
 )
-async def test_a_callback_is_due_when_it_says_and_at_once_where_that_has_passed(
+async def test_a_callback_is_due_at_its_deliver_at_or_at_once_if_that_has_passed(
     caller: Caller, at: str, next_attempt: str
 ) -> None:
     answer = await send(caller, one(deliver_at=at))
     assert (answer.status, answer.json["date_next_attempt"]) == (201, next_attempt)
 
 
-async def test_a_furthest_instant_is_366_days_ahead(caller: Caller, store: Store) -> None:
+async def test_deliver_at_is_at_most_366_days_ahead(caller: Caller, store: Store) -> None:
     assert (await send(caller, one(deliver_at="2025-07-04T14:40:59Z"))).json == error(
         400, 83600, "deliver_at: '2025-07-04T14:40:59Z' is too far ahead; 366 days is the most"
     )
@@ -515,7 +511,7 @@ WRONG: list[tuple[Any, int, str]] = [
 
 
 @pytest.mark.parametrize(("document", "code", "message"), WRONG)
-async def test_what_is_wrong_is_named_and_nothing_is_kept(
+async def test_an_error_is_named_and_nothing_is_stored(
     caller: Caller, store: Store, document: Any, code: int, message: str
 ) -> None:
     assert (await send(caller, document)).json == error(400, code, message)
@@ -523,7 +519,7 @@ async def test_what_is_wrong_is_named_and_nothing_is_kept(
 
 
 @pytest.mark.parametrize(("document", "code", "message"), WRONG[4:])
-async def test_what_is_wrong_in_a_batch_is_named_by_its_place_and_none_is_kept(
+async def test_an_error_in_a_batch_is_named_by_its_place_and_nothing_is_stored(
     caller: Caller, store: Store, document: Any, code: int, message: str
 ) -> None:
     answer = await send(caller, {"callbacks": [one(), one(), document]})
@@ -548,7 +544,7 @@ async def test_what_is_wrong_in_a_batch_is_named_by_its_place_and_none_is_kept(
         ),
     ],
 )
-async def test_a_batch_that_is_none_is_refused(caller: Caller, document: Any, message: str) -> None:
+async def test_an_invalid_batch_is_refused(caller: Caller, document: Any, message: str) -> None:
     assert (await send(caller, document)).json == error(400, 83600, message)
 
 
@@ -572,7 +568,7 @@ ONE = json.dumps(one()).encode()
         (ONE[:-1] + b', "url": "http://b.example"}', "the name 'url' is given twice in one object"),
     ],
 )
-async def test_what_no_strict_parser_takes_is_refused(
+async def test_json_that_strict_parsers_refuse_is_refused(
     caller: Caller, store: Store, body: bytes, message: str
 ) -> None:
     answer = await send_raw(caller, body)
@@ -582,7 +578,7 @@ async def test_what_no_strict_parser_takes_is_refused(
 
 
 @pytest.mark.parametrize("kind", ["application/json; charset=utf-8", "Application/JSON"])
-async def test_json_is_told_by_its_media_type(caller: Caller, kind: str) -> None:
+async def test_json_is_recognised_by_its_media_type(caller: Caller, kind: str) -> None:
     assert (await send_raw(caller, ONE, **{"content-type": kind})).status == 201
 
 
@@ -595,17 +591,17 @@ async def test_another_media_type_is_refused(caller: Caller, kind: str) -> None:
     )
 
 
-async def test_no_media_type_is_refused(caller: Caller) -> None:
+async def test_a_missing_media_type_is_refused(caller: Caller) -> None:
     assert (await caller.call("POST", TARGET, ONE)).json == error(
         400, 83600, "the body's Content-Type is not given; send application/json"
     )
 
 
-async def test_a_body_in_parts_is_read_whole(caller: Caller) -> None:
+async def test_a_body_in_parts_is_read_completely(caller: Caller) -> None:
     assert (await send_raw(caller, ONE[:10], ONE[10:])).status == 201
 
 
-async def test_a_body_of_a_mebibyte_is_read_and_no_longer_one(caller: Caller) -> None:
+async def test_a_body_of_a_mebibyte_is_read_and_a_longer_one_is_refused(caller: Caller) -> None:
     longest = ONE.ljust(1024 * 1024)
     assert (await send_raw(caller, longest)).status == 201
     assert (await send_raw(caller, longest, b" ")).json == error(
@@ -613,20 +609,20 @@ async def test_a_body_of_a_mebibyte_is_read_and_no_longer_one(caller: Caller) ->
     )
 
 
-async def test_a_request_that_breaks_off_keeps_nothing(caller: Caller, store: Store) -> None:
+async def test_an_interrupted_request_stores_nothing(caller: Caller, store: Store) -> None:
     answer = await caller.call("POST", TARGET, ONE, headers=JSON, breaks_off=True)
     assert refusal(answer) == (400, 83600)
     assert await called_back(store) == []
 
 
-async def test_the_operators_rules_hold_for_the_url(store: Store) -> None:
+async def test_the_operators_rules_apply_to_the_url(store: Store) -> None:
     caller = Caller(app_on(store, read_url=only_https), credentials=(ACCOUNT_SID, AUTH_TOKEN))
     assert (await send(caller, one())).json == error(400, 11100, "url: http is not permitted here")
     answer = await send(caller, one(url="https://a.example/"))
     assert answer.json["warnings"] == ["as the operator wishes"]
 
 
-async def test_without_credentials_nothing_is_kept(
+async def test_without_credentials_nothing_is_stored(
     caller: Caller, store: Store, callback_queue: RecordingQueue
 ) -> None:
     answer = await send_raw(caller, ONE, authorization="")
@@ -634,7 +630,7 @@ async def test_without_credentials_nothing_is_kept(
     assert (await called_back(store), callback_queue.asked) == ([], [])
 
 
-async def test_where_there_is_no_room_nothing_is_kept_and_it_is_said_when_to_ask_again(
+async def test_without_room_nothing_is_stored_and_the_answer_says_when_to_try_again(
     caller: Caller, store: Store, callback_queue: RecordingQueue
 ) -> None:
     callback_queue.room = 2
@@ -654,7 +650,7 @@ class FullDisk(RecordingQueue):
         super().take(tx, callback)
 
 
-async def test_a_batch_is_kept_whole_or_not_at_all(store: Store) -> None:
+async def test_a_batch_is_stored_whole_or_not_at_all(store: Store) -> None:
     callback_queue = FullDisk()
     caller = Caller(
         app_on(store, callback_queue=callback_queue), credentials=(ACCOUNT_SID, AUTH_TOKEN)
@@ -664,7 +660,7 @@ async def test_a_batch_is_kept_whole_or_not_at_all(store: Store) -> None:
     assert (await called_back(store), callback_queue.taken) == ([], [])
 
 
-async def test_a_key_is_an_accounts_own(caller: Caller, store: Store) -> None:
+async def test_a_key_belongs_to_one_account(caller: Caller, store: Store) -> None:
     theirs = Caller(app_on(store), credentials=(THEIRS, AUTH_TOKEN))
     ours = (await send(caller, one(idempotency_key="k"))).json
     other = (await send(theirs, one(idempotency_key="k"))).json

@@ -133,7 +133,7 @@ async def test_it_sends_a_datagram(
         ("data", {"Download": "1000000001"}, 83600, "Download"),
     ],
 )
-async def test_what_no_device_can_do_is_refused(
+async def test_an_impossible_action_of_a_device_is_refused(
     caller: Caller, path: str, form: dict[str, str], code: int, word: str
 ) -> None:
     answer = await caller.post(f"{DEVICE}/{path}", form)
@@ -145,7 +145,7 @@ async def test_what_no_device_can_do_is_refused(
     ("path", "form"),
     [("sms", {"Payload": "x"}), ("ip", {"Payload": "x"}), ("data", {"Upload": "1"})],
 )
-async def test_the_device_of_a_sim_that_is_inactive_can_do_nothing(
+async def test_the_device_of_an_inactive_sim_can_do_nothing(
     caller: Caller, store: Store, path: str, form: dict[str, str]
 ) -> None:
     await put(store, status=SimStatus.INACTIVE)
@@ -164,7 +164,7 @@ async def test_the_device_of_a_sim_that_is_inactive_can_do_nothing(
     ],
 )
 @pytest.mark.parametrize("name", [THEIR_SIM, THEIR_WIRELESS_SIM, "nobody"])
-async def test_a_device_of_somebody_else_is_not_there(
+async def test_another_accounts_device_is_not_found(
     caller: Caller, name: str, path: str, form: dict[str, str]
 ) -> None:
     answer = await caller.post(f"/portal/v1/devices/{name}/{path}", form)
@@ -173,7 +173,7 @@ async def test_a_device_of_somebody_else_is_not_there(
         assert refusal(await caller.get(target)) == (404, 20404)
 
 
-async def test_who_is_not_signed_in_can_play_none(caller: Caller, app: Any) -> None:
+async def test_a_client_without_credentials_can_operate_no_device(caller: Caller, app: Any) -> None:
     stranger = Caller(app, credentials=None)
     for path in SENDING:
         assert refusal(await stranger.post(f"{DEVICE}/{path}", {"Payload": "x"})) == (401, 20003)
@@ -185,7 +185,7 @@ async def test_who_is_not_signed_in_can_play_none(caller: Caller, app: Any) -> N
 
 
 @pytest.mark.usefixtures("told")
-async def test_where_too_many_callbacks_wait_nothing_is_taken(
+async def test_if_too_many_callbacks_wait_nothing_is_accepted(
     caller: Caller, callback_queue: RecordingQueue
 ) -> None:
     callback_queue.room = 0
@@ -212,7 +212,7 @@ async def test_it_uses_no_more_data_than_its_fleet_allows(caller: Caller) -> Non
     assert "DataLimit" in answer.json["message"]
 
 
-async def test_it_shows_how_it_is_reached(caller: Caller, store: Store) -> None:
+async def test_it_shows_its_address(caller: Caller, store: Store) -> None:
     await put(store, device_ip="127.76.86.81")
     await caller.post("/portal/v1/scenarios", {"Scenario": "slow", "Sim": SIM_SID})
     answer = await caller.get(DEVICE)
@@ -234,7 +234,7 @@ async def test_it_shows_how_it_is_reached(caller: Caller, store: Store) -> None:
     }
 
 
-async def test_it_shows_the_gateway_and_who_is_told(
+async def test_it_shows_the_gateway_and_the_callback_urls(
     store: Store, clock: FakeClock, callback_queue: RecordingQueue
 ) -> None:
     dependencies = ApiDependencies(
@@ -283,9 +283,7 @@ async def arrived(caller: Caller, name: str) -> list[str]:
     return [message["sid"] for message in answer.json["messages"]]
 
 
-async def test_what_has_come_to_a_device_is_shown_byte_by_byte(
-    caller: Caller, store: Store
-) -> None:
+async def test_received_messages_are_shown_byte_by_byte(caller: Caller, store: Store) -> None:
     await store.transact(lambda tx: tx.supersim.sms_commands.add(an_sms("a")))
     answer = await caller.get(f"{DEVICE}/inbox")
     message = {"sid": "HC" + "a" * 32, "date": "2024-07-03T14:40:58Z", "hex": "6120c3a9"}
@@ -293,7 +291,7 @@ async def test_what_has_come_to_a_device_is_shown_byte_by_byte(
 
 
 @pytest.mark.parametrize("name", [SIM_SID, UNIQUE_NAME])
-async def test_only_what_was_sent_to_this_device_has_come_the_newest_first(
+async def test_only_messages_to_this_device_are_shown_newest_first(
     caller: Caller, store: Store, name: str
 ) -> None:
     def work(tx: Transaction) -> None:
@@ -312,7 +310,7 @@ async def test_only_what_was_sent_to_this_device_has_come_the_newest_first(
     assert await arrived(caller, name) == ["HC" + "6" * 32, "HC" + "1" * 32]
 
 
-async def test_no_more_than_the_newest_hundred_are_shown(caller: Caller, store: Store) -> None:
+async def test_only_the_newest_hundred_are_shown(caller: Caller, store: Store) -> None:
     def work(tx: Transaction) -> None:
         for number in range(101):
             tx.supersim.sms_commands.add(an_sms("", sid=f"HC{number:032}"))
@@ -322,7 +320,9 @@ async def test_no_more_than_the_newest_hundred_are_shown(caller: Caller, store: 
     assert (len(shown), shown[0], shown[-1]) == (100, f"HC{100:032}", f"HC{1:032}")
 
 
-async def test_what_a_device_sent_hides_nothing_that_came(caller: Caller, store: Store) -> None:
+async def test_messages_from_a_device_hide_none_that_it_received(
+    caller: Caller, store: Store
+) -> None:
     def work(tx: Transaction) -> None:
         tx.supersim.sms_commands.add(an_sms("a"))
         for number in range(100):
@@ -346,7 +346,7 @@ async def test_what_a_device_sent_hides_nothing_that_came(caller: Caller, store:
         (SIM_SID, "commands", "is a Super SIM"),
     ],
 )
-async def test_a_device_sends_what_its_product_has_and_nothing_else(
+async def test_a_device_can_send_only_what_its_product_has(
     caller: Caller, name: str, path: str, word: str
 ) -> None:
     answer = await caller.post(f"/portal/v1/devices/{name}/{path}", {"Payload": "x"})
@@ -354,9 +354,7 @@ async def test_a_device_sends_what_its_product_has_and_nothing_else(
     assert answer.json["message"].startswith(f"SIM {name} {word}")
 
 
-async def test_a_name_that_a_sim_of_each_product_has_names_neither(
-    caller: Caller, store: Store
-) -> None:
+async def test_a_name_of_a_sim_in_each_product_is_ambiguous(caller: Caller, store: Store) -> None:
     same = a_wireless_sim(unique_name=UNIQUE_NAME)
     await store.transact(lambda tx: tx.wireless.sims.save(same))
     used = await caller.post(f"{DEVICE}/data", {"Upload": "1"})
@@ -370,7 +368,7 @@ async def test_a_name_that_a_sim_of_each_product_has_names_neither(
 @pytest.mark.parametrize(
     ("path", "sid"), [("sms", SIM_SID), ("ip", SIM_SID), ("commands", WIRELESS_SIM_SID)]
 )
-async def test_what_one_product_has_is_sent_by_its_sim_whatever_the_others_is_called(
+async def test_a_product_specific_message_finds_its_sim_despite_an_equal_name(
     caller: Caller, store: Store, path: str, sid: str
 ) -> None:
     same = a_wireless_sim(unique_name=UNIQUE_NAME)
@@ -394,7 +392,7 @@ def a_download(status: EsimStatus) -> EsimProfile:
     )
 
 
-async def test_it_downloads_a_profile_that_is_available(
+async def test_it_downloads_an_available_profile(
     caller: Caller, store: Store, task_runner: CountingNotifier
 ) -> None:
     await store.transact(lambda tx: tx.supersim.esim_profiles.add(a_download(EsimStatus.AVAILABLE)))
@@ -405,14 +403,12 @@ async def test_it_downloads_a_profile_that_is_available(
     assert (task.step, task.subject_sid) == (TaskKind.DOWNLOAD_PROFILE, PROFILE_SID)
 
 
-async def test_a_profile_that_is_not_available_can_not_be_downloaded(
-    caller: Caller, store: Store
-) -> None:
+async def test_an_unavailable_profile_cannot_be_downloaded(caller: Caller, store: Store) -> None:
     await store.transact(lambda tx: tx.supersim.esim_profiles.add(a_download(EsimStatus.RESERVING)))
     answer = await caller.post(f"/portal/v1/esim_profiles/{PROFILE_SID}/download", {})
     assert refusal(answer) == (409, 83600)
 
 
-async def test_a_profile_that_is_not_there_can_not_be_downloaded(caller: Caller) -> None:
+async def test_an_unknown_profile_cannot_be_downloaded(caller: Caller) -> None:
     answer = await caller.post(f"/portal/v1/esim_profiles/{PROFILE_SID}/download", {})
     assert refusal(answer) == (404, 20404)

@@ -70,7 +70,7 @@ async def test_a_test_event_always_comes_from_kore(
         ({"Url": "ftp://a"}, 11100, "'ftp://a': callbacks go to http:// or https://, not ftp://"),
     ],
 )
-async def test_without_a_url_that_can_be_called_nothing_is_sent(
+async def test_without_a_valid_url_nothing_is_sent(
     caller: Caller, store: Store, form: dict[str, str], code: int, message: str
 ) -> None:
     answer = await caller.post(TEST_EVENTS, form)
@@ -113,14 +113,14 @@ async def test_a_rehearsal_goes_to_all_destinations_and_is_signed_by_the_pending
     assert callback_queue.asked == [(ACCOUNT_SID, len(made))]
 
 
-async def test_a_rehearsal_goes_to_what_is_named_instead(caller: Caller, store: Store) -> None:
+async def test_a_rehearsal_goes_to_the_given_urls_instead(caller: Caller, store: Store) -> None:
     await have_pending(store)
     named = [("Url", "https://b.example/"), ("Url", "https://c.example/")]
     answer = await caller.post(REHEARSALS, named)
     assert urls(answer.json) == ["https://b.example/", "https://c.example/"]
 
 
-async def test_without_a_pending_secret_there_is_nothing_to_rehearse(
+async def test_without_a_pending_secret_a_rehearsal_is_refused(
     caller: Caller, store: Store
 ) -> None:
     answer = await caller.post(REHEARSALS, {"Url": URL})
@@ -129,9 +129,7 @@ async def test_without_a_pending_secret_there_is_nothing_to_rehearse(
     assert await called_back(store) == []
 
 
-async def test_a_secret_that_was_activated_is_rehearsed_no_more(
-    caller: Caller, store: Store
-) -> None:
+async def test_an_activated_secret_is_no_longer_rehearsed(caller: Caller, store: Store) -> None:
     await have_pending(store)
     assert (await caller.post(REHEARSALS, {"Url": URL})).status == 201
     active = replace(
@@ -142,9 +140,7 @@ async def test_a_secret_that_was_activated_is_rehearsed_no_more(
     assert (await caller.post(REHEARSALS, {"Url": URL})).status == 409
 
 
-async def test_where_nothing_is_configured_a_url_has_to_be_named(
-    caller: Caller, store: Store
-) -> None:
+async def test_without_configured_urls_a_url_has_to_be_given(caller: Caller, store: Store) -> None:
     await have_pending(store)
 
     def unset(tx: Any) -> None:
@@ -157,9 +153,7 @@ async def test_where_nothing_is_configured_a_url_has_to_be_named(
     assert answer.json == error(409, 20409, message)
 
 
-async def test_no_more_urls_can_be_named_than_there_may_be_destinations(
-    caller: Caller, store: Store
-) -> None:
+async def test_the_number_of_given_urls_is_limited(caller: Caller, store: Store) -> None:
     await have_pending(store)
     answer = await caller.post(REHEARSALS, [("Url", URL)] * 101)
     assert answer.json == error(400, 83600, "Url is given 101 times; at most 100 can be named")

@@ -38,7 +38,7 @@ async def test_without_a_choice_the_settings_decide(caller: Caller) -> None:
     assert await in_force(caller, f"?Sim={SIM_SID}") == ("normal", "set for all", None, SIM_SID)
 
 
-async def test_one_that_is_chosen_for_the_account_holds_for_its_sims(
+async def test_a_scenario_chosen_for_the_account_applies_to_its_sims(
     caller: Caller, task_runner: CountingNotifier
 ) -> None:
     answer = await caller.post(PATH, {"Scenario": "slow"})
@@ -59,7 +59,7 @@ async def test_one_that_is_chosen_for_the_account_holds_for_its_sims(
         (WIRELESS_NAME, WIRELESS_SIM_SID),
     ],
 )
-async def test_one_that_is_chosen_for_a_sim_goes_before_and_can_be_taken_back(
+async def test_a_scenario_chosen_for_a_sim_takes_precedence_and_can_be_removed(
     caller: Caller, sim: str, sid: str
 ) -> None:
     await caller.post(PATH, {"Scenario": "slow"})
@@ -72,30 +72,32 @@ async def test_one_that_is_chosen_for_a_sim_goes_before_and_can_be_taken_back(
     assert shown(taken_back.json) == ("normal", "set for all", None, None)
 
 
-async def test_one_that_is_chosen_for_a_sim_is_not_that_of_another_products(caller: Caller) -> None:
+async def test_a_scenario_chosen_for_a_sim_does_not_apply_to_another_product(
+    caller: Caller,
+) -> None:
     await caller.post(PATH, {"Scenario": "unattached", "Sim": WIRELESS_SIM_SID})
     expected = ("unattached", "chosen for this SIM", "unattached", WIRELESS_SIM_SID)
     assert await in_force(caller, f"?Sim={WIRELESS_NAME}") == expected
     assert await in_force(caller, f"?Sim={SIM_SID}") == ("normal", "set for all", None, SIM_SID)
 
 
-async def test_a_name_that_asks_for_one_is_the_reason(caller: Caller, store: Store) -> None:
+async def test_a_sims_name_that_chooses_a_scenario_is_the_reason(
+    caller: Caller, store: Store
+) -> None:
     named = a_sim(unique_name="meter+ip-fails")
     await store.transact(lambda tx: tx.supersim.sims.save(named))
     expected = ("ip-fails", "the SIM's unique name ends with +ip-fails", None, SIM_SID)
     assert await in_force(caller, f"?Sim={SIM_SID}") == expected
 
 
-async def test_a_name_of_a_wireless_sim_may_ask_for_one_too(caller: Caller, store: Store) -> None:
+async def test_a_wireless_sims_name_may_choose_one_too(caller: Caller, store: Store) -> None:
     named = a_wireless_sim(unique_name="meter+asleep")
     await store.transact(lambda tx: tx.wireless.sims.save(named))
     expected = ("asleep", "the SIM's unique name ends with +asleep", None, WIRELESS_SIM_SID)
     assert await in_force(caller, "?Sim=meter%2Basleep") == expected
 
 
-async def test_a_name_that_a_sim_of_each_product_has_names_neither(
-    caller: Caller, store: Store
-) -> None:
+async def test_a_name_of_a_sim_in_each_product_is_ambiguous(caller: Caller, store: Store) -> None:
     same = a_wireless_sim(unique_name=UNIQUE_NAME)
     await store.transact(lambda tx: tx.wireless.sims.save(same))
     for answer in (
@@ -107,7 +109,7 @@ async def test_a_name_that_a_sim_of_each_product_has_names_neither(
     assert await in_force(caller, f"?Sim={SIM_SID}") == ("normal", "set for all", None, SIM_SID)
 
 
-async def test_what_the_settings_have_for_a_sim_or_the_account_is_the_reason(store: Store) -> None:
+async def test_a_scenario_in_the_settings_is_the_reason(store: Store) -> None:
     slow, ip_fails = SCENARIOS["slow"], SCENARIOS["ip-fails"]
     sim = a_sim()
     scenarios = {SIM_SID: ip_fails, sim.account_sid: slow}
@@ -132,7 +134,7 @@ async def test_what_the_settings_have_for_a_sim_or_the_account_is_the_reason(sto
         ({"Scenario": "slow", "Sim": THEIR_WIRELESS_SIM}, 83005, THEIR_WIRELESS_SIM),
     ],
 )
-async def test_what_can_not_be_chosen_is_refused(
+async def test_an_invalid_choice_is_refused(
     caller: Caller, form: dict[str, str], code: int, word: str
 ) -> None:
     answer = await caller.post(PATH, form)
@@ -142,7 +144,7 @@ async def test_what_can_not_be_chosen_is_refused(
 
 
 @pytest.mark.parametrize("sim", [THEIR_SIM, THEIR_WIRELESS_SIM, "nobody", ""])
-async def test_a_sim_that_is_not_there_has_none(caller: Caller, sim: str) -> None:
+async def test_an_unknown_sim_has_no_scenario(caller: Caller, sim: str) -> None:
     assert refusal(await caller.get(f"{PATH}?Sim={sim}")) == (400, 83005)
 
 

@@ -82,7 +82,7 @@ def operator(app: ASGIApp) -> Caller:
     return Caller(app, credentials=(OPERATORS.sid, "operator's"))
 
 
-async def test_it_says_which_source_sends_and_what_is_ahead(caller: Caller) -> None:
+async def test_it_shows_the_current_source_and_future_changes(caller: Caller) -> None:
     answer = await caller.get(POLICY)
     assert answer.status == 200
     told = answer.json
@@ -104,7 +104,7 @@ async def test_it_says_which_source_sends_and_what_is_ahead(caller: Caller) -> N
     ]
 
 
-async def test_an_account_sees_no_holds_but_those_that_concern_it(caller: Caller) -> None:
+async def test_an_account_sees_only_holds_that_affect_it(caller: Caller) -> None:
     told = (await caller.get(POLICY)).json
     held = [(hold["account_sid"], hold["url_prefix"]) for hold in told["holds"]]
     assert held == [(None, "https://ours.example"), (ACCOUNT_SID, None), (None, None)]
@@ -115,7 +115,7 @@ async def test_an_account_sees_no_holds_but_those_that_concern_it(caller: Caller
     assert "theirs.example" not in str(told)
 
 
-async def test_an_account_sees_how_much_of_its_own_depends_on_the_source_that_ends(
+async def test_an_account_sees_how_many_of_its_callbacks_depend_on_the_ending_source(
     caller: Caller,
 ) -> None:
     told = (await caller.get(POLICY)).json
@@ -123,7 +123,7 @@ async def test_an_account_sees_how_much_of_its_own_depends_on_the_source_that_en
     assert told["dependents"] == [{"source": "twilio", "accounts": 1, "urls": 2, "callbacks": 2}]
 
 
-async def test_the_operator_sees_all_of_it_or_what_an_account_sees(operator: Caller) -> None:
+async def test_the_operator_sees_everything_or_an_accounts_view(operator: Caller) -> None:
     told = (await operator.get(POLICY)).json
     assert len(told["holds"]) == len(HOLDS)
     assert told["dependents"] == [{"source": "twilio", "accounts": 2, "urls": 4, "callbacks": 4}]
@@ -131,7 +131,7 @@ async def test_the_operator_sees_all_of_it_or_what_an_account_sees(operator: Cal
     assert [hold["account_sid"] for hold in as_account["holds"]] == [None, THEIRS, THEIRS, None]
 
 
-async def test_what_is_wrong_with_the_file_is_the_operators_alone(
+async def test_only_the_operator_sees_errors_in_the_file(
     caller: Caller, operator: Caller, active: ActivePolicy
 ) -> None:
     assert (await operator.get(POLICY)).json["problem"] is None
@@ -140,7 +140,7 @@ async def test_what_is_wrong_with_the_file_is_the_operators_alone(
     assert (await caller.get(POLICY)).json["problem"] is None
 
 
-async def test_before_anything_was_counted_it_says_so(
+async def test_before_the_first_count_it_says_so(
     store: Store, clock: FakeClock, active: ActivePolicy
 ) -> None:
     monitor = PolicyMonitor(active, count=partial(count_last_week, store), clock=clock, before=())
@@ -150,6 +150,6 @@ async def test_before_anything_was_counted_it_says_so(
     assert [hold["account_sid"] for hold in told["holds"]] == [ACCOUNT_SID, None]
 
 
-async def test_who_is_not_signed_in_sees_nothing(app: ASGIApp) -> None:
+async def test_a_client_without_credentials_sees_nothing(app: ASGIApp) -> None:
     answer = await Caller(app, credentials=(ACCOUNT_SID, "wrong")).get(POLICY)
     assert refusal(answer) == (401, 20003)

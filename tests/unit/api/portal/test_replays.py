@@ -79,7 +79,7 @@ def counts(matched: int, replayed: int, *, is_dry: bool = False, **skipped: int)
 
 
 @pytest.mark.parametrize("status", [FAILED, DELIVERED, DISCARDED])
-async def test_a_replayed_callback_is_due_again_as_it_was(
+async def test_a_replayed_callback_is_due_again_unchanged(
     caller: Caller, store: Store, callback_queue: RecordingQueue, status: CallbackStatus
 ) -> None:
     await add(store, 1, status=status)
@@ -95,7 +95,9 @@ async def test_a_replayed_callback_is_due_again_as_it_was(
     assert (callback_queue.changed, callback_queue.asked) == ([sid(1)], [(ACCOUNT_SID, 1)])
 
 
-async def test_a_replay_as_the_other_source_is_a_new_callback(caller: Caller, store: Store) -> None:
+async def test_a_replay_from_the_other_source_is_a_new_callback(
+    caller: Caller, store: Store
+) -> None:
     await add(store, 1, source=Source.KORE)
     answer = await caller.post(one(1), {"AsOtherSource": "yes"})
     assert answer.status == 201
@@ -106,12 +108,14 @@ async def test_a_replay_as_the_other_source_is_a_new_callback(caller: Caller, st
     assert (old.status, new.status) == (DISCARDED, SCHEDULED)
 
 
-async def test_as_other_source_no_is_the_same_source(caller: Caller, store: Store) -> None:
+async def test_without_the_other_source_it_is_the_same_source(caller: Caller, store: Store) -> None:
     await add(store, 1)
     assert (await caller.post(one(1), {"AsOtherSource": "no"})).json["sid"] == sid(1)
 
 
-async def test_what_still_waits_is_not_sent_from_both_sources(caller: Caller, store: Store) -> None:
+async def test_a_waiting_callback_is_not_sent_from_both_sources(
+    caller: Caller, store: Store
+) -> None:
     await add(store, 1, status=SCHEDULED, due=NOW)
     answer = await caller.post(one(1), {"AsOtherSource": "yes"})
     assert answer.json == error(
@@ -121,7 +125,7 @@ async def test_what_still_waits_is_not_sent_from_both_sources(caller: Caller, st
 
 
 @pytest.mark.parametrize(("what", "form"), [("replay", {}), ("discard", {"Reason": "enough"})])
-async def test_an_attempt_under_way_is_a_conflict(
+async def test_an_attempt_in_progress_is_a_conflict(
     caller: Caller, store: Store, what: str, form: dict[str, str]
 ) -> None:
     await add(store, 1, status=SCHEDULED, due=None)
@@ -133,7 +137,7 @@ async def test_an_attempt_under_way_is_a_conflict(
 
 
 @pytest.mark.parametrize(("what", "form"), [("replay", {}), ("discard", {"Reason": "enough"})])
-async def test_anothers_callback_is_not_found(
+async def test_another_accounts_callback_is_not_found(
     caller: Caller, store: Store, what: str, form: dict[str, str]
 ) -> None:
     await add(store, 1, account_sid=THEIRS)
@@ -142,7 +146,7 @@ async def test_anothers_callback_is_not_found(
     )
 
 
-async def test_a_replay_needs_room_for_it(
+async def test_a_replay_needs_room(
     caller: Caller, store: Store, callback_queue: RecordingQueue
 ) -> None:
     await add(store, 1)
@@ -155,7 +159,7 @@ async def test_a_replay_needs_room_for_it(
 
 
 @pytest.mark.parametrize("status", [SCHEDULED, FAILED])
-async def test_a_discarded_callback_says_why(
+async def test_a_discarded_callback_has_its_reason(
     caller: Caller, store: Store, callback_queue: RecordingQueue, status: CallbackStatus
 ) -> None:
     await add(store, 1, status=status, due=NOW if status is SCHEDULED else None)
@@ -178,14 +182,14 @@ async def test_a_discarded_callback_says_why(
         ({"Reason": "a" * 201}, 83600, "Reason must be at most 200 printable characters"),
     ],
 )
-async def test_a_discard_needs_its_reason(
+async def test_a_discard_needs_a_reason(
     caller: Caller, store: Store, form: dict[str, str], code: int, message: str
 ) -> None:
     await add(store, 1)
     assert (await caller.post(one(1, "discard"), form)).json == error(400, code, message)
 
 
-async def test_what_was_delivered_cant_be_discarded(caller: Caller, store: Store) -> None:
+async def test_a_delivered_callback_cannot_be_discarded(caller: Caller, store: Store) -> None:
     await add(store, 1, status=DELIVERED)
     answer = await caller.post(one(1, "discard"), {"Reason": "enough"})
     assert answer.json == error(409, 20409, f"{sid(1)} is delivered already; it can't be discarded")
@@ -194,7 +198,7 @@ async def test_what_was_delivered_cant_be_discarded(caller: Caller, store: Store
 # ---- many callbacks ------------------------------------------------------------------------------
 
 
-async def test_those_that_are_named_are_replayed(caller: Caller, store: Store) -> None:
+async def test_the_given_callbacks_are_replayed(caller: Caller, store: Store) -> None:
     await add(store, 1, 2)
     await add(store, 3, status=DELIVERED)
     await add(store, 4, status=SCHEDULED, due=None)
@@ -205,12 +209,12 @@ async def test_those_that_are_named_are_replayed(caller: Caller, store: Store) -
     assert await due_again(store) == [sid(1), sid(5)]
 
 
-async def test_five_hundred_can_be_named(caller: Caller) -> None:
+async def test_five_hundred_can_be_given(caller: Caller) -> None:
     answer = await caller.post(REPLAYS, {"Sids": ",".join(map(sid, range(500)))})
     assert answer.json == counts(500, 0, unknown=500)
 
 
-async def test_of_those_that_are_named_only_some_may_be_meant(caller: Caller, store: Store) -> None:
+async def test_given_callbacks_can_be_filtered_further(caller: Caller, store: Store) -> None:
     await add(store, 1)
     await add(store, 2, status=DELIVERED)
     answer = await caller.post(REPLAYS, {"Sids": f"{sid(1)},{sid(2)}", "Status": "delivered"})
@@ -251,7 +255,7 @@ async def test_all_that_failed_since_an_instant_are_replayed(caller: Caller, sto
         ({"After": sid(2)}, [3]),
     ],
 )
-async def test_what_is_replayed_can_be_narrowed_down(
+async def test_replayed_callbacks_can_be_filtered(
     caller: Caller, store: Store, form: dict[str, str], replayed: list[int]
 ) -> None:
     await add(store, 1)
@@ -278,7 +282,7 @@ async def test_all_can_be_replayed_from_the_other_source_and_none_twice(
     assert (await caller.post(REPLAYS, form)).json == counts(0, 0)
 
 
-async def test_from_the_other_source_only_what_has_ended_is_sent(
+async def test_only_ended_callbacks_are_sent_from_the_other_source(
     caller: Caller, store: Store
 ) -> None:
     await add(store, 1)
@@ -287,7 +291,7 @@ async def test_from_the_other_source_only_what_has_ended_is_sent(
     assert (await caller.post(REPLAYS, form)).json == counts(2, 1, scheduled=1)
 
 
-async def test_thousands_are_worked_through_in_chunks(
+async def test_thousands_are_processed_in_parts(
     caller: Caller, store: Store, callback_queue: RecordingQueue
 ) -> None:
     await add(store, *range(1200))
@@ -296,7 +300,7 @@ async def test_thousands_are_worked_through_in_chunks(
     assert callback_queue.changed == list(map(sid, range(1200)))
 
 
-async def test_a_call_ends_after_ten_thousand_and_says_how_to_go_on(tmp_path: Path) -> None:
+async def test_a_call_ends_after_ten_thousand_and_says_how_to_continue(tmp_path: Path) -> None:
     store = SqliteStore.open(tmp_path / "ringback.db", VAULT)
     await store.transact(fill)
     await add(store, *range(10_001), now=NOW)
@@ -318,7 +322,7 @@ class FillsUp(RecordingQueue):
             raise BacklogFull("full", retry_after=5)
 
 
-async def test_where_room_runs_out_it_is_said_how_to_go_on(store: Store) -> None:
+async def test_if_room_runs_out_the_answer_says_how_to_continue(store: Store) -> None:
     await add(store, *range(600), now=NOW)
     app = app_on(store, callback_queue=FillsUp(), clock=FakeClock(A_DAY_LATER))
     caller = Caller(app, credentials=SIGNED_IN)
@@ -348,7 +352,7 @@ async def test_where_room_runs_out_it_is_said_how_to_go_on(store: Store) -> None
         ),
     ],
 )
-async def test_a_replay_that_cant_be_done_says_why(
+async def test_an_impossible_replay_says_why(
     caller: Caller, store: Store, form: dict[str, str], message: str
 ) -> None:
     await add(store, 1)
@@ -356,7 +360,7 @@ async def test_a_replay_that_cant_be_done_says_why(
     assert await due_again(store) == []
 
 
-async def test_anothers_callbacks_are_not_replayed(caller: Caller, store: Store) -> None:
+async def test_another_accounts_callbacks_are_not_replayed(caller: Caller, store: Store) -> None:
     await add(store, 1, account_sid=THEIRS)
     assert (await caller.post(REPLAYS, SINCE)).json == counts(0, 0)
     assert (await caller.post(REPLAYS, {"Sids": sid(1)})).json == counts(1, 0, unknown=1)

@@ -34,16 +34,16 @@ async def kept(store: Store) -> None:
         await store.transact(work)
 
 
-async def test_an_account_is_told_its_own_bytes_and_its_budget(caller: Caller, kept: None) -> None:
+async def test_an_account_sees_its_own_bytes_and_its_budget(caller: Caller, kept: None) -> None:
     answer = await caller.get(STORAGE)
     assert answer.json == {"bytes": 4 * KIB, "budget": 64 * MIB, "accounts": []}
 
 
-async def test_where_nothing_is_kept_that_is_told(caller: Caller) -> None:
+async def test_without_stored_responses_the_answer_is_zero(caller: Caller) -> None:
     assert (await caller.get(STORAGE)).json["bytes"] == 0
 
 
-async def test_an_operators_key_is_told_it_of_all_the_largest_first(
+async def test_an_operators_key_sees_all_accounts_largest_first(
     app: ASGIApp, store: Store, kept: None
 ) -> None:
     key = an_api_key("SK" + "0" * 32, None, "operator's")
@@ -59,6 +59,6 @@ async def test_an_operators_key_is_told_it_of_all_the_largest_first(
     }
 
 
-async def test_without_credentials_nothing_is_told(app: ASGIApp) -> None:
+async def test_without_credentials_nothing_is_shown(app: ASGIApp) -> None:
     answer = await Caller(app, credentials=None).get(STORAGE)
     assert (answer.status, answer.json["code"]) == (401, 20003)

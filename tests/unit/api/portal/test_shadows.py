@@ -57,9 +57,9 @@ def add_pair(
     url: str = URL,
     account_sid: str = ACCOUNT_SID,
 ) -> ShadowCallback:
-    """Keep a callback whose first attempt ended like this, and a copy that ended like that.
+    """Add a callback whose first attempt ended with `first`, and a copy that ended with `copy`.
 
-    Without an ending the copy is under way.
+    Without a result the copy is in progress.
     """
     callback = a_callback(sid=f"CB{number:032x}", url=url, account_sid=account_sid)
     tx.callbacks.add(callback)
@@ -90,7 +90,7 @@ async def sids(caller: Caller, **query: str) -> list[str]:
     return [one["sid"] for one in answer.json["shadows"]]
 
 
-async def test_a_copy_is_shown_with_everything_but_its_secrets(
+async def test_a_copy_is_shown_with_everything_except_its_secrets(
     caller: Caller, store: Store
 ) -> None:
     shadow = await add(store, 1, copy=BAD)
@@ -154,7 +154,7 @@ async def test_a_copy_is_shown_with_everything_but_its_secrets(
     }
 
 
-async def test_a_copy_under_way_has_no_answer_and_is_not_compared(
+async def test_a_copy_in_progress_has_no_answer_and_is_not_compared(
     caller: Caller, store: Store
 ) -> None:
     await add(store, 1, copy=None)
@@ -177,13 +177,13 @@ async def test_a_list_is_filtered_and_paged(caller: Caller, store: Store) -> Non
     assert [page["sid"] for page in second.json["shadows"]] == [one]
 
 
-async def test_what_a_list_can_not_be_asked_for_is_refused(caller: Caller) -> None:
+async def test_an_invalid_list_filter_is_refused(caller: Caller) -> None:
     answer = await caller.get(f"{LIST}?Since=yesterday")
     assert answer.status == 400
     assert answer.json["message"].startswith("Since='yesterday':")
 
 
-async def test_a_report_tells_for_each_url_what_differs_and_how_long_it_took(
+async def test_a_report_shows_differences_and_durations_for_each_url(
     caller: Caller, store: Store
 ) -> None:
     await add(store, 1, copy=GOOD, url="http://b.example/")
@@ -218,7 +218,7 @@ async def test_a_report_tells_for_each_url_what_differs_and_how_long_it_took(
     assert (other["url"], other["same"], other["differences"]) == ("http://b.example/", 1, [])
 
 
-async def test_a_report_is_of_what_was_sent_since_then(caller: Caller, store: Store) -> None:
+async def test_a_report_covers_copies_sent_since_an_instant(caller: Caller, store: Store) -> None:
     for number in (1, 2, 3):
         await add(store, number, copy=GOOD)
     report = (await caller.get(f"{REPORT}?Since=2024-07-03T14:41:00Z")).json
@@ -238,7 +238,7 @@ async def test_without_any_copy_a_report_is_empty(caller: Caller) -> None:
     }
 
 
-async def test_a_long_report_is_read_piece_by_piece_and_tells_of_the_worst_urls(
+async def test_a_long_report_is_read_in_parts_and_lists_the_worst_urls(
     caller: Caller, store: Store
 ) -> None:
     def add_many(tx: Transaction) -> None:
@@ -254,16 +254,14 @@ async def test_a_long_report_is_read_piece_by_piece_and_tells_of_the_worst_urls(
     assert report["urls"][0]["differing"] == 1
 
 
-async def test_an_account_is_told_of_its_own_copies_alone(caller: Caller, store: Store) -> None:
+async def test_an_account_sees_only_its_own_copies(caller: Caller, store: Store) -> None:
     ours = await add(store, 1, copy=GOOD)
     await add(store, 2, copy=GOOD, account_sid=THEIRS)
     assert await sids(caller) == [ours.sid]
     assert (await caller.get(REPORT)).json["pairs"] == 1
 
 
-async def test_how_many_were_skipped_is_asked_for_the_account_that_is_signed_in(
-    store: Store,
-) -> None:
+async def test_skipped_copies_are_counted_for_the_authenticated_account(store: Store) -> None:
     dependencies = replace(
         dependencies_on(store), skipped_copies=lambda account_sid: {account_sid: 7}
     )
@@ -272,6 +270,6 @@ async def test_how_many_were_skipped_is_asked_for_the_account_that_is_signed_in(
 
 
 @pytest.mark.parametrize("path", [LIST, REPORT])
-async def test_nobody_is_told_without_credentials(store: Store, path: str) -> None:
+async def test_without_credentials_nothing_is_shown(store: Store, path: str) -> None:
     caller = Caller(create_app(dependencies_on(store), beside=()), credentials=None)
     assert (await caller.get(path)).status == 401

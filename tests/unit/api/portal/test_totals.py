@@ -57,23 +57,23 @@ OF_OTHER: dict[str, Any] = {
 }
 
 
-async def test_an_account_sees_how_its_own_went(caller: Caller, some: None) -> None:
+async def test_an_account_sees_the_results_of_its_own_callbacks(caller: Caller, some: None) -> None:
     answer = await ask(caller, **DAY)
     assert (answer.status, answer.json) == (200, {"totals": [OURS]})
 
 
-async def test_an_operators_key_sees_how_all_went(app: ASGIApp, store: Store, some: None) -> None:
+async def test_an_operators_key_sees_all_results(app: ASGIApp, store: Store, some: None) -> None:
     key = an_api_key("SK" + "0" * 32, None, "operator's")
     await store.transact(lambda tx: tx.accounts.keys.add(key))
     operator = Caller(app, credentials=(key.sid, "operator's"))
     assert (await ask(operator, **DAY)).json == {"totals": [OURS, OF_OTHER]}
 
 
-async def test_where_nothing_was_created_there_are_no_totals(caller: Caller) -> None:
+async def test_without_created_callbacks_there_are_no_totals(caller: Caller) -> None:
     assert (await ask(caller, **DAY)).json == {"totals": []}
 
 
-async def test_without_more_it_is_the_day_until_now(
+async def test_the_default_period_is_the_last_day(
     caller: Caller, clock: FakeClock, some: None
 ) -> None:
     assert (await ask(caller)).json == {"totals": [OURS]}
@@ -84,12 +84,12 @@ async def test_without_more_it_is_the_day_until_now(
 
 
 @pytest.mark.parametrize("name", ["Since", "Until"])
-async def test_what_is_no_instant_is_refused(caller: Caller, name: str) -> None:
+async def test_an_invalid_instant_is_refused(caller: Caller, name: str) -> None:
     answer = await ask(caller, **{name: "yesterday"})
     why = "an instant is written like 2026-11-24T10:00:00Z"
     assert (answer.status, answer.json) == (400, error(400, 83600, f"{name}='yesterday': {why}"))
 
 
-async def test_what_has_no_effect_is_named(caller: Caller) -> None:
+async def test_an_unknown_parameter_is_named(caller: Caller) -> None:
     answer = await ask(caller, **DAY, Source="kore")
     assert "Source" in answer.headers["ringback-warning"]

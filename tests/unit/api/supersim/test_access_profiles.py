@@ -39,7 +39,7 @@ def sids_of(*networks: MobileNetwork) -> list[str]:
 # ---- profiles ------------------------------------------------------------------------------------
 
 
-async def test_a_profile_is_made_of_nothing_with_201(caller: Caller) -> None:
+async def test_a_profile_is_created_without_parameters_with_201(caller: Caller) -> None:
     answer = await caller.call("POST", PATH)
     sid = answer.json["sid"]
     assert answer.status == 201
@@ -53,7 +53,7 @@ async def test_a_profile_is_made_of_nothing_with_201(caller: Caller) -> None:
     assert await sids_in(caller, f"{PATH}/{sid}/Networks") == []
 
 
-async def test_a_profile_is_made_with_a_name_and_networks_each_in_a_parameter(
+async def test_a_profile_is_created_with_a_name_and_networks_each_in_a_parameter(
     caller: Caller,
 ) -> None:
     pairs = [("UniqueName", "US"), *(("Networks", one) for one in sids_of(VERIZON, ATT, VERIZON))]
@@ -74,7 +74,7 @@ async def test_a_profile_is_made_with_a_name_and_networks_each_in_a_parameter(
         ([("UniqueName", "a"), ("UniqueName", "b")], 83600, "UniqueName is given twice"),
     ],
 )
-async def test_a_profile_that_cant_be_made_says_why_and_is_not_kept(
+async def test_an_impossible_profile_says_why_and_is_not_stored(
     caller: Caller, pairs: list[tuple[str, str]], code: int, message: str
 ) -> None:
     answer = await caller.post(PATH, pairs)
@@ -101,7 +101,7 @@ async def test_a_profile_is_renamed_with_200(
     assert (await caller.get(ONE)).json == answer.json
 
 
-async def test_a_profile_cant_have_the_name_of_another(caller: Caller) -> None:
+async def test_a_profile_cannot_have_the_name_of_another(caller: Caller) -> None:
     await caller.post(PATH, {"UniqueName": "taken"})
     answer = await caller.post(ONE, {"UniqueName": "taken"})
     assert refusal(answer) == (400, 83011)
@@ -131,15 +131,13 @@ async def test_profiles_are_listed_newest_first(caller: Caller) -> None:
         ("DELETE", f"{PATH}/nobody/Networks/{ATT.sid}"),
     ],
 )
-async def test_a_profile_that_is_not_there_is_not_found(
-    caller: Caller, method: str, target: str
-) -> None:
+async def test_an_unknown_profile_is_not_found(caller: Caller, method: str, target: str) -> None:
     answer = await caller.call(method, target)
     message = "there is no Network Access Profile with the SID or unique name 'nobody'"
     assert answer.json == error(404, 20404, message)
 
 
-async def test_a_network_cant_be_added_to_a_profile_that_is_not_there(caller: Caller) -> None:
+async def test_a_network_cannot_be_added_to_an_unknown_profile(caller: Caller) -> None:
     answer = await caller.post(f"{PATH}/nobody/Networks", {"Network": ATT.sid})
     assert refusal(answer) == (404, 20404)
 
@@ -162,7 +160,7 @@ async def test_a_network_is_added_with_201(caller: Caller, target: str) -> None:
     assert (await caller.get(f"{target}/{ATT.sid}")).json == answer.json
 
 
-async def test_a_network_that_is_in_it_already_stays_where_it_is(caller: Caller) -> None:
+async def test_an_already_added_network_keeps_its_place(caller: Caller) -> None:
     for network in (ATT, VERIZON, ATT):
         assert (await caller.post(IN_ONE, {"Network": network.sid})).status == 201
     assert await sids_in(caller, IN_ONE) == sids_of(ATT, VERIZON)
@@ -177,7 +175,7 @@ async def test_a_network_that_is_in_it_already_stays_where_it_is(caller: Caller)
         ({"Network": "AT&T"}, 83600, "Network='AT&T': there is no Network with this SID"),
     ],
 )
-async def test_a_network_that_cant_be_added_says_why(
+async def test_a_network_that_cannot_be_added_says_why(
     caller: Caller, form: dict[str, str], code: int, message: str
 ) -> None:
     answer = await caller.post(IN_ONE, form)
@@ -186,7 +184,7 @@ async def test_a_network_that_cant_be_added_says_why(
     assert await sids_in(caller, IN_ONE) == []
 
 
-async def test_a_network_is_taken_out_with_204_and_nothing_else(caller: Caller) -> None:
+async def test_only_the_removed_network_is_removed_with_204(caller: Caller) -> None:
     for network in (ATT, T_MOBILE, VERIZON):
         await caller.post(IN_ONE, {"Network": network.sid})
     answer = await caller.call("DELETE", f"{IN_ONE}/{T_MOBILE.sid}")
@@ -229,7 +227,7 @@ async def test_a_network_is_fetched_with_200(caller: Caller) -> None:
 
 
 @pytest.mark.parametrize("sid", [UNKNOWN, "AT&T", "nobody"])
-async def test_a_network_that_is_not_there_is_not_found(caller: Caller, sid: str) -> None:
+async def test_an_unknown_network_is_not_found(caller: Caller, sid: str) -> None:
     expected = error(404, 20404, f"there is no Network with the SID {sid!r}")
     assert (await caller.get(f"{NETWORK_PATH}/{sid}")).json == expected
 
@@ -261,7 +259,7 @@ async def test_networks_are_listed_by_country_and_codes(
 
 
 @pytest.mark.parametrize("size", [1, 7, len(NETWORKS) - 1, len(NETWORKS), 1000])
-async def test_networks_are_paged_there_and_back(caller: Caller, size: int) -> None:
+async def test_networks_are_paged_in_both_directions(caller: Caller, size: int) -> None:
     pages = [(await caller.get(f"{NETWORK_PATH}?PageSize={size}")).json]
     while url := pages[-1]["meta"]["next_page_url"]:
         pages.append((await caller.get(url.removeprefix(ORIGIN))).json)
@@ -279,6 +277,6 @@ async def test_a_token_of_no_network_is_refused(caller: Caller, token: str) -> N
     assert answer.json["message"].startswith("PageToken: there is no record")
 
 
-async def test_a_token_of_a_network_that_the_filter_leaves_out_is_refused(caller: Caller) -> None:
+async def test_a_token_of_a_filtered_out_network_is_refused(caller: Caller) -> None:
     answer = await caller.get(f"{NETWORK_PATH}?IsoCountry=CA&PageToken=PA{ATT.sid}")
     assert refusal(answer) == (400, 83600)

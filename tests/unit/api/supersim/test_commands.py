@@ -77,7 +77,7 @@ async def test_a_command_is_queued_with_201(caller: Caller, kind: Kind, sim: str
 
 
 @BOTH
-async def test_a_queued_command_is_due_after_the_time_that_the_network_takes(
+async def test_a_queued_command_is_due_after_the_networks_delay(
     caller: Caller, store: Store, task_runner: CountingNotifier, kind: Kind
 ) -> None:
     told = {"CallbackUrl": URL, "CallbackMethod": "GET"}
@@ -95,7 +95,7 @@ async def test_a_queued_command_is_due_after_the_time_that_the_network_takes(
 
 @BOTH
 @pytest.mark.parametrize("query", ["Status=delivering", "Direction=up", "PageSize=0", "Status="])
-async def test_a_list_of_commands_that_cant_be_had_names_the_parameter(
+async def test_an_invalid_list_of_commands_names_the_parameter(
     caller: Caller, kind: Kind, query: str
 ) -> None:
     answer = await caller.get(f"{kind.path}?{query}")
@@ -105,13 +105,13 @@ async def test_a_list_of_commands_that_cant_be_had_names_the_parameter(
 
 
 @BOTH
-async def test_a_command_that_is_not_there_is_not_found(caller: Caller, kind: Kind) -> None:
+async def test_an_unknown_command_is_not_found(caller: Caller, kind: Kind) -> None:
     answer = await caller.get(f"{kind.path}/nobody")
     assert answer.json == error(404, 20404, f"there is no {kind.name} with the SID 'nobody'")
 
 
 @BOTH
-async def test_a_command_that_calls_back_needs_room_for_a_callback(
+async def test_a_command_with_a_callback_needs_room_for_it(
     caller: Caller, callback_queue: RecordingQueue, kind: Kind
 ) -> None:
     callback_queue.room = 0
@@ -134,7 +134,7 @@ async def test_a_parameter_that_may_belong_to_a_commands_callback_url_is_named(
 
 
 @pytest.mark.parametrize("payload", ["a" * 160, "\xff" * 160, "ÄÖÜ\r\n@$£", " "])
-async def test_an_sms_takes_160_single_byte_characters(caller: Caller, payload: str) -> None:
+async def test_an_sms_has_up_to_160_single_byte_characters(caller: Caller, payload: str) -> None:
     answer = await caller.post(SMS, {"Sim": SIM_SID, "Payload": payload})
     assert (answer.status, answer.json["payload"]) == (201, payload)
 
@@ -156,7 +156,7 @@ async def test_an_sms_takes_160_single_byte_characters(caller: Caller, payload: 
         ({**PING, "CallbackMethod": "PUT"}, 83600, "CallbackMethod='PUT': CallbackMethod must be"),
     ],
 )
-async def test_an_sms_that_cant_be_sent_says_why_and_is_not_kept(
+async def test_an_sms_that_cannot_be_sent_says_why_and_is_not_stored(
     caller: Caller, form: dict[str, str], code: int, message: str
 ) -> None:
     answer = await caller.post(SMS, form)
@@ -263,7 +263,7 @@ def binary(payload: str) -> dict[str, str]:
         ({**DATAGRAM, "CallbackMethod": "get"}, 83600, "CallbackMethod='get'"),
     ],
 )
-async def test_a_datagram_that_cant_be_sent_says_why_and_is_not_kept(
+async def test_a_datagram_that_cannot_be_sent_says_why_and_is_not_stored(
     caller: Caller, form: dict[str, str], code: int, message: str
 ) -> None:
     answer = await caller.post(IP, form)
@@ -296,7 +296,7 @@ async def test_datagrams_are_listed_newest_first_and_filtered(
     assert [command["direction"] for command in answer.json["ip_commands"]] == directions
 
 
-async def test_what_a_device_sends_is_binary(caller: Caller, store: Store) -> None:
+async def test_a_datagram_from_a_device_is_binary(caller: Caller, store: Store) -> None:
     await hear_from_the_device(store)
     (command,) = (await caller.get(IP)).json["ip_commands"]
     assert (command["payload_type"], command["payload"]) == ("binary", "AHBvbmc=")

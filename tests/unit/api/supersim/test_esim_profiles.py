@@ -66,7 +66,7 @@ async def test_a_profile_is_ordered_with_201(
     assert (await caller.get(f"{PATH}/{sid}")).json == answer.json
 
 
-async def test_an_ordered_profile_is_due_after_the_time_that_the_network_takes(
+async def test_an_ordered_profile_is_due_after_the_networks_delay(
     caller: Caller, store: Store
 ) -> None:
     form = {"GenerateMatchingId": "true", "CallbackUrl": URL, "CallbackMethod": "GET"}
@@ -94,7 +94,7 @@ async def test_an_ordered_profile_is_due_after_the_time_that_the_network_takes(
         ({"Eid": EID, "CallbackMethod": "PUT"}, 83600, "CallbackMethod='PUT'"),
     ],
 )
-async def test_an_order_that_cant_be_taken_says_why_and_is_not_kept(
+async def test_an_impossible_order_says_why_and_is_not_stored(
     caller: Caller, form: dict[str, str], code: int, message: str
 ) -> None:
     answer = await caller.post(PATH, form)
@@ -103,7 +103,7 @@ async def test_an_order_that_cant_be_taken_says_why_and_is_not_kept(
     assert (await caller.get(PATH)).json["esim_profiles"] == []
 
 
-async def test_an_order_that_calls_back_needs_room_for_a_callback(
+async def test_an_order_with_a_callback_needs_room_for_it(
     caller: Caller, callback_queue: RecordingQueue
 ) -> None:
     callback_queue.room = 0
@@ -140,13 +140,13 @@ async def test_profiles_are_listed_newest_first_and_filtered(
     assert "".join(profile["sid"][-1] for profile in profiles) == letters
 
 
-async def test_a_status_that_profiles_dont_have_is_refused(caller: Caller) -> None:
+async def test_a_status_that_profiles_do_not_have_is_refused(caller: Caller) -> None:
     answer = await caller.get(f"{PATH}?Status=ready")
     assert refusal(answer) == (400, 83600)
     assert answer.json["message"].startswith("Status='ready': Status must be one of new, reserving")
 
 
-async def test_a_profile_that_is_not_there_is_not_found(caller: Caller) -> None:
+async def test_an_unknown_profile_is_not_found(caller: Caller) -> None:
     expected = error(404, 20404, "there is no eSIM Profile with the SID 'nobody'")
     assert (await caller.get(f"{PATH}/nobody")).json == expected
 

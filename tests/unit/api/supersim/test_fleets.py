@@ -49,9 +49,7 @@ async def store(store: Store) -> Store:
 
 
 @pytest.mark.parametrize("profile", [PROFILE_SID, "my_profile"])
-async def test_a_fleet_is_made_with_201_and_what_holds_by_default(
-    caller: Caller, profile: str
-) -> None:
+async def test_a_fleet_is_created_with_201_and_the_defaults(caller: Caller, profile: str) -> None:
     answer = await caller.post(PATH, {"NetworkAccessProfile": profile})
     sid = answer.json["sid"]
     url = f"http://127.0.0.1:8080/v1/Fleets/{sid}"
@@ -60,7 +58,7 @@ async def test_a_fleet_is_made_with_201_and_what_holds_by_default(
     assert (await caller.get(f"{PATH}/{sid}")).json == answer.json
 
 
-async def test_a_fleet_is_made_as_asked_in_every_respect(caller: Caller) -> None:
+async def test_a_fleet_is_created_with_all_given_values(caller: Caller) -> None:
     form = {
         "NetworkAccessProfile": "other",
         "UniqueName": "trackers",
@@ -130,7 +128,7 @@ WRONG = [
         ({"SmsCommandsEnabled": "1"}, 83600, "SmsCommandsEnabled='1': SmsCommandsEnabled must"),
     ],
 )
-async def test_a_fleet_that_cant_be_made_says_why_and_is_not_kept(
+async def test_an_impossible_fleet_says_why_and_is_not_stored(
     caller: Caller, form: dict[str, str], code: int, message: str
 ) -> None:
     answer = await caller.post(PATH, {"NetworkAccessProfile": PROFILE_SID} | form)
@@ -164,7 +162,7 @@ async def test_a_fleet_needs_a_profile(caller: Caller) -> None:
         ({"IpCommandsMethod": "GET"}, {"ip_commands_method": "GET"}),
     ],
 )
-async def test_a_fleet_is_updated_in_what_is_asked_and_in_nothing_else(
+async def test_only_the_given_values_of_a_fleet_are_updated(
     caller: Caller, target: str, form: dict[str, str], changes: dict[str, Any]
 ) -> None:
     answer = await caller.post(target, form)
@@ -173,7 +171,7 @@ async def test_a_fleet_is_updated_in_what_is_asked_and_in_nothing_else(
 
 
 @pytest.mark.parametrize("kind", ["Sms", "Ip"])
-async def test_an_empty_url_takes_a_fleets_url_away(caller: Caller, kind: str) -> None:
+async def test_an_empty_url_removes_a_fleets_url(caller: Caller, kind: str) -> None:
     name = f"{kind}CommandsUrl"
     set_to = (await caller.post(ONE, {name: "http://a.example/"})).json
     assert set_to[f"{kind.lower()}_commands_url"] == "http://a.example/"
@@ -188,7 +186,7 @@ async def test_an_empty_url_takes_a_fleets_url_away(caller: Caller, kind: str) -
         ({"NetworkAccessProfile": ""}, 83600, "NetworkAccessProfile='': there is no"),
     ],
 )
-async def test_a_fleet_that_cant_be_updated_says_why_and_stays(
+async def test_a_fleet_that_cannot_be_updated_says_why_and_is_unchanged(
     caller: Caller, form: dict[str, str], code: int, message: str
 ) -> None:
     await caller.post(PATH, {"NetworkAccessProfile": PROFILE_SID, "UniqueName": "taken"})
@@ -199,13 +197,15 @@ async def test_a_fleet_that_cant_be_updated_says_why_and_stays(
 
 
 @pytest.mark.parametrize("name", ["DataEnabled", "SmsCommandsEnabled"])
-async def test_what_cant_be_changed_later_is_named_as_unknown(caller: Caller, name: str) -> None:
+async def test_parameters_that_cannot_be_changed_are_named_as_unknown(
+    caller: Caller, name: str
+) -> None:
     answer = await caller.post(ONE, {name: "false"})
     assert answer.headers["ringback-warning"] == f"unknown parameters, without effect: '{name}'"
     assert answer.json == FLEET
 
 
-async def test_the_operators_rules_hold_for_the_urls_of_a_fleet(store: Store) -> None:
+async def test_the_operators_rules_apply_to_the_urls_of_a_fleet(store: Store) -> None:
     caller = Caller(app_on(store, read_url=only_https), credentials=(ACCOUNT_SID, AUTH_TOKEN))
     answer = await caller.post(ONE, {"IpCommandsUrl": "http://a.example/"})
     assert answer.json == error(400, 11100, "IpCommandsUrl: http is not permitted here")
@@ -235,7 +235,7 @@ async def test_fleets_are_listed_newest_first_and_filtered(
 
 
 @pytest.mark.parametrize("sid", ["HF" + "0" * 32, "nobody"])
-async def test_a_fleet_that_is_not_there_is_not_found(caller: Caller, sid: str) -> None:
+async def test_an_unknown_fleet_is_not_found(caller: Caller, sid: str) -> None:
     expected = error(404, 20404, f"there is no Fleet with the SID or unique name {sid!r}")
     assert (await caller.get(f"{PATH}/{sid}")).json == expected
     assert (await caller.post(f"{PATH}/{sid}", {"DataLimit": "5"})).json == expected

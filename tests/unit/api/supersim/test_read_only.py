@@ -69,7 +69,7 @@ async def updates(store: Store) -> None:
 
 
 @pytest.mark.usefixtures("updates")
-async def test_a_settings_update_says_what_was_written_and_when(caller: Caller) -> None:
+async def test_a_settings_update_shows_what_was_written_and_when(caller: Caller) -> None:
     packages = [
         {
             "name": "base-settings",
@@ -116,7 +116,7 @@ async def test_settings_updates_are_listed_newest_first_and_filtered(
     assert "".join(update["sid"][-1] for update in listed) == letters
 
 
-async def test_a_status_that_settings_updates_dont_have_is_refused(caller: Caller) -> None:
+async def test_a_status_that_settings_updates_do_not_have_is_refused(caller: Caller) -> None:
     answer = await caller.get(f"{UPDATES}?Status=in_progress")
     assert refusal(answer) == (400, 83600)
     assert answer.json["message"].startswith("Status='in_progress': Status must be one of sched")
@@ -189,7 +189,7 @@ async def test_a_sim_whose_device_has_no_address_has_an_empty_list(caller: Calle
     assert (answer.status, answer.json["ip_addresses"]) == (200, [])
 
 
-async def test_a_page_of_addresses_can_follow_one(caller: Caller, store: Store) -> None:
+async def test_a_page_of_addresses_can_follow_another(caller: Caller, store: Store) -> None:
     await have_an_address(store)
     after = await caller.get(f"{ADDRESSES}?PageToken=PA100.64.0.123")
     assert (after.status, after.json["ip_addresses"]) == (200, [])
@@ -202,9 +202,7 @@ async def test_a_page_of_addresses_can_follow_one(caller: Caller, store: Store) 
 
 @pytest.mark.parametrize("what", ["BillingPeriods", "IpAddresses"])
 @pytest.mark.parametrize("sim", ["nobody", THEIR_SIM])
-async def test_what_belongs_to_a_sim_that_is_not_there_is_not_found(
-    caller: Caller, sim: str, what: str
-) -> None:
+async def test_lists_of_an_unknown_sim_are_not_found(caller: Caller, sim: str, what: str) -> None:
     answer = await caller.get(f"/v1/Sims/{sim}/{what}")
     assert answer.json == error(404, 20404, f"there is no SIM with the SID or unique name {sim!r}")
 

@@ -93,7 +93,7 @@ async def test_dates_have_no_fraction(caller: Caller, clock: FakeClock) -> None:
 
 
 @pytest.mark.parametrize("target", ["/v1/Sims", UPDATE, "/portal/v1/callbacks", "/nowhere"])
-async def test_head_answers_as_get_does(caller: Caller, target: str) -> None:
+async def test_head_has_the_headers_of_get(caller: Caller, target: str) -> None:
     get, head = await caller.call("GET", target), await caller.call("HEAD", target)
     assert head.status == get.status
     if get.status == 200:
@@ -131,12 +131,12 @@ async def test_a_refused_registration_adds_nothing(caller: Caller, store: Store)
 # ---- updating ------------------------------------------------------------------------------------
 
 
-async def test_a_change_that_the_network_has_to_make_is_accepted_with_202(caller: Caller) -> None:
+async def test_a_change_by_the_network_is_accepted_with_202(caller: Caller) -> None:
     answer = await caller.post(UPDATE, {"Status": "inactive", "CallbackUrl": URL})
     assert (answer.status, answer.json) == (202, SIM | {"status": "scheduled"})
 
 
-async def test_an_accepted_change_is_due_after_the_time_that_the_network_takes(
+async def test_an_accepted_change_is_due_after_the_networks_delay(
     caller: Caller, store: Store
 ) -> None:
     form = {"Status": "inactive", "CallbackUrl": URL, "CallbackMethod": "GET"}
@@ -156,7 +156,7 @@ async def test_another_fleet_is_accepted_with_202(caller: Caller, store: Store) 
     assert (await caller.post(target, {"Fleet": "my_fleet", "Status": "ready"})).status == 202
 
 
-async def test_a_name_alone_is_answered_with_200_and_calls_nobody_back(
+async def test_changing_only_the_name_is_answered_with_200_without_a_callback(
     caller: Caller, store: Store
 ) -> None:
     answer = await caller.post(UPDATE, {"UniqueName": "renamed", "CallbackUrl": URL})
@@ -164,7 +164,7 @@ async def test_a_name_alone_is_answered_with_200_and_calls_nobody_back(
     assert await called_back(store) == []
 
 
-async def test_the_status_that_a_sim_has_is_answered_with_200_and_calls_back_at_once(
+async def test_setting_the_present_status_is_answered_with_200_and_called_back_at_once(
     caller: Caller, store: Store
 ) -> None:
     answer = await caller.post(UPDATE, {"Status": "active", "CallbackUrl": URL})
@@ -173,12 +173,12 @@ async def test_the_status_that_a_sim_has_is_answered_with_200_and_calls_back_at_
     assert (callback.progress.due, callback.url.shown, callback.method) == (NOW, URL, "POST")
 
 
-async def test_an_update_that_asks_for_nothing_is_answered_with_200(caller: Caller) -> None:
+async def test_an_empty_update_is_answered_with_200(caller: Caller) -> None:
     answer = await caller.call("POST", UPDATE)
     assert (answer.status, answer.json) == (200, SIM)
 
 
-async def test_an_empty_callback_url_stands_for_none(caller: Caller, store: Store) -> None:
+async def test_an_empty_callback_url_means_none(caller: Caller, store: Store) -> None:
     assert (await caller.post(UPDATE, {"Status": "active", "CallbackUrl": ""})).status == 200
     assert await called_back(store) == []
 
@@ -205,7 +205,9 @@ async def test_a_new_sim_is_moved_into_a_fleet_of_a_subaccount(
 
 
 @pytest.mark.parametrize("account_sid", [THEIRS, "AC" + "0" * 32, "nobody", ""])
-async def test_a_sim_is_moved_to_nobody_elses_account(caller: Caller, account_sid: str) -> None:
+async def test_a_sim_is_not_moved_to_another_customers_account(
+    caller: Caller, account_sid: str
+) -> None:
     sid = (await caller.post("/v1/Sims", NEW_CARD)).json["sid"]
     answer = await caller.post(f"/v1/Sims/{sid}", {"AccountSid": account_sid})
     assert refusal(answer) == (400, 20409)
@@ -213,9 +215,7 @@ async def test_a_sim_is_moved_to_nobody_elses_account(caller: Caller, account_si
     assert (await caller.get(f"/v1/Sims/{sid}")).json["account_sid"] == ACCOUNT_SID
 
 
-async def test_a_refused_update_changes_nothing_of_what_else_it_asks_for(
-    caller: Caller, store: Store
-) -> None:
+async def test_a_refused_update_changes_nothing(caller: Caller, store: Store) -> None:
     form = {"UniqueName": "renamed", "Status": "ready", "CallbackUrl": URL}
     assert (await caller.post(UPDATE, form)).status == 400
     assert (await caller.get(UPDATE)).json == SIM
@@ -242,7 +242,7 @@ async def test_a_callback_that_is_due_at_once_goes_through_the_callback_queue(
     assert callback_queue.taken == [callback.sid for callback in await called_back(store)]
 
 
-async def test_looking_wakes_nobody(
+async def test_reading_does_not_wake_the_engine(
     caller: Caller, task_runner: CountingNotifier, callback_queue: RecordingQueue
 ) -> None:
     await caller.get(UPDATE)
@@ -250,7 +250,7 @@ async def test_looking_wakes_nobody(
     assert (task_runner.times, callback_queue.asked) == (0, [])
 
 
-async def test_an_update_that_calls_back_needs_room_for_a_callback(
+async def test_an_update_with_a_callback_needs_room_for_it(
     caller: Caller, store: Store, callback_queue: RecordingQueue
 ) -> None:
     callback_queue.room = 0
@@ -263,7 +263,7 @@ async def test_an_update_that_calls_back_needs_room_for_a_callback(
     assert (await caller.post(UPDATE, {"Status": "inactive"})).status == 202
 
 
-async def test_the_operators_rules_hold_for_the_callback_url(store: Store) -> None:
+async def test_the_operators_rules_apply_to_the_callback_url(store: Store) -> None:
     caller = Caller(app_on(store, read_url=only_https), credentials=(ACCOUNT_SID, AUTH_TOKEN))
     answer = await caller.post(UPDATE, {"Status": "active", "CallbackUrl": "http://a.example/"})
     assert answer.json == error(400, 11100, "http is not permitted here")

@@ -22,7 +22,7 @@ A_DAY = "StartTime=2024-07-02T00:00:00Z&EndTime=2024-07-03T00:00:00Z"
 
 
 def a_session(letter: str, **changes: Any) -> SuperSimDataSession:
-    """1,000 bytes up and 3,000 down an hour, from the second of July, 10:30, for two hours."""
+    """Return a session of two hours from 2 July, 10:30: 1,000 bytes up and 3,000 down an hour."""
     fields = {
         "sid": "SE" + letter * 32,
         "account_sid": ACCOUNT_SID,
@@ -68,7 +68,7 @@ async def records(caller: Caller, query: str) -> list[dict[str, Any]]:
     return answer.json["usage_records"]
 
 
-async def test_without_parameters_all_of_the_last_month_is_summed_up(caller: Caller) -> None:
+async def test_without_parameters_the_last_month_is_summed_up(caller: Caller) -> None:
     assert await records(caller, "") == [
         {
             "account_sid": ACCOUNT_SID,
@@ -86,7 +86,7 @@ async def test_without_parameters_all_of_the_last_month_is_summed_up(caller: Cal
     ]
 
 
-async def test_what_costs_nothing_has_no_unit(caller: Caller) -> None:
+async def test_usage_without_a_price_has_no_unit(caller: Caller) -> None:
     (record,) = await records(caller, f"Sim={SIM_SID}")
     assert (record["data_total"], record["data_total_billed"]) == (8_000, "0")
     assert record["billed_unit"] is None
@@ -105,7 +105,7 @@ async def test_what_costs_nothing_has_no_unit(caller: Caller) -> None:
         ("IsoCountry=fr", 1_000_000, "iso_country", "FR"),
     ],
 )
-async def test_usage_is_filtered_and_the_record_says_by_what(
+async def test_usage_is_filtered_and_the_record_shows_the_filter(
     caller: Caller, query: str, total: int, field: str, value: str
 ) -> None:
     (record,) = await records(caller, query)
@@ -123,7 +123,7 @@ async def test_usage_is_filtered_and_the_record_says_by_what(
         "Sim=other&IsoCountry=US",
     ],
 )
-async def test_what_nobody_used_comes_to_nothing(caller: Caller, query: str) -> None:
+async def test_without_usage_the_sums_are_zero(caller: Caller, query: str) -> None:
     (record,) = await records(caller, query)
     assert (record["data_total"], record["data_total_billed"]) == (0, "0")
 
@@ -149,14 +149,14 @@ async def test_more_sessions_than_are_read_at_once_are_all_summed_up(
         ("isoCountry", "iso_country", {"US": 8_000, "FR": 1_000_000}),
     ],
 )
-async def test_usage_is_told_apart_by_what_it_is_grouped_by(
+async def test_usage_is_separate_for_each_group(
     caller: Caller, group: str, field: str, expected: dict[str, int]
 ) -> None:
     found = await records(caller, f"Group={group}")
     assert {record[field]: record["data_total"] for record in found} == expected
 
 
-async def test_usage_by_the_hour_comes_newest_first(caller: Caller) -> None:
+async def test_usage_by_the_hour_is_listed_newest_first(caller: Caller) -> None:
     found = await records(caller, f"Granularity=hour&Sim={SIM_SID}&{A_DAY}&PageSize=1000")
     assert len(found) == 24
     starts = [record["period"]["start_time"] for record in found]
@@ -169,7 +169,7 @@ async def test_usage_by_the_hour_comes_newest_first(caller: Caller) -> None:
     }
 
 
-async def test_usage_by_the_day_ends_with_this_day(caller: Caller) -> None:
+async def test_usage_by_the_day_ends_with_the_present_day(caller: Caller) -> None:
     today, yesterday, *_ = await records(caller, "Granularity=day")
     assert today["period"] == {
         "start_time": "2024-07-03T00:00:00Z",
@@ -178,7 +178,7 @@ async def test_usage_by_the_day_ends_with_this_day(caller: Caller) -> None:
     assert (today["data_total"], yesterday["data_total"]) == (0, 1_008_000)
 
 
-async def test_the_start_counts_and_the_end_does_not(caller: Caller) -> None:
+async def test_the_start_is_included_and_the_end_is_not(caller: Caller) -> None:
     period = "StartTime=2024-07-02T11:00:00Z&EndTime=2024-07-02T12:00:00%2B00:00"
     (record,) = await records(caller, f"Sim={SIM_SID}&{period}")
     assert (record["data_upload"], record["data_download"]) == (1_000, 3_000)
@@ -187,13 +187,13 @@ async def test_the_start_counts_and_the_end_does_not(caller: Caller) -> None:
 @pytest.mark.parametrize(
     ("period", "start", "end"),
     [
-        # What Twilio's client for Java sends: the time of a ZonedDateTime, and not its zone.
+        # Twilio's client for Java sends this: the time of a ZonedDateTime without its zone.
         ("StartTime=2024-07-02T11:00:00&EndTime=2024-07-02T12:00:00", "02T11", "02T12"),
         ("StartTime=2024-07-01&EndTime=2024-07-03", "01T00", "03T00"),
         ("StartTime=2024-07-02&EndTime=2024-07-02T12:00:00%2B02:00", "02T00", "02T10"),
     ],
 )
-async def test_a_time_without_a_zone_is_utc_and_a_date_its_midnight(
+async def test_a_time_without_a_zone_is_utc_and_a_date_is_its_midnight(
     caller: Caller, period: str, start: str, end: str
 ) -> None:
     (record,) = await records(caller, f"Sim={SIM_SID}&{period}")
@@ -237,7 +237,7 @@ async def test_a_time_without_a_zone_is_utc_and_a_date_its_midnight(
         ("PageToken=PAnobody", 83600, "PageToken: there is no record nobody in this list"),
     ],
 )
-async def test_usage_that_cant_be_had_names_the_parameter(
+async def test_an_invalid_request_for_usage_names_the_parameter(
     caller: Caller, query: str, code: int, message: str
 ) -> None:
     answer = await caller.get(f"{PATH}?{query}")
@@ -245,7 +245,7 @@ async def test_usage_that_cant_be_had_names_the_parameter(
     assert answer.json["message"].startswith(message)
 
 
-async def test_all_pages_are_about_one_period_while_time_passes(caller: Caller, clock: Any) -> None:
+async def test_all_pages_cover_one_period_while_time_passes(caller: Caller, clock: Any) -> None:
     seen, target = list[str](), f"{PATH}?Granularity=hour&PageSize=500"
     while target:
         page = (await caller.get(target)).json

@@ -60,7 +60,7 @@ async def test_a_command_is_queued_with_201(caller: Caller, sim: str) -> None:
     assert (await caller.get(f"{PATH}/{sid}")).json == answer.json
 
 
-async def test_a_command_is_made_as_asked_in_every_respect(caller: Caller, store: Store) -> None:
+async def test_a_command_is_created_with_all_given_values(caller: Caller, store: Store) -> None:
     form = {
         "Sim": "meter_1",
         "Command": "cGluZw==",
@@ -86,7 +86,7 @@ async def test_a_command_is_made_as_asked_in_every_respect(caller: Caller, store
 @pytest.mark.parametrize(
     ("include_sid", "message"), [("none", "ping"), ("start", "{sid} ping"), ("end", "ping {sid}")]
 )
-async def test_a_text_has_the_commands_sid_in_it_where_that_is_asked_for(
+async def test_a_text_includes_the_commands_sid_on_request(
     caller: Caller, store: Store, include_sid: str, message: str
 ) -> None:
     answer = await caller.post(PATH, {**PING, "IncludeSid": include_sid})
@@ -97,7 +97,7 @@ async def test_a_text_has_the_commands_sid_in_it_where_that_is_asked_for(
     assert answer.json["command"] == "ping"
 
 
-async def test_a_queued_command_is_due_after_the_time_that_the_network_takes(
+async def test_a_queued_command_is_due_after_the_networks_delay(
     caller: Caller, store: Store, task_runner: CountingNotifier
 ) -> None:
     sid = (await caller.post(PATH, PING)).json["sid"]
@@ -116,7 +116,7 @@ async def test_a_text_has_160_single_byte_characters(caller: Caller, text: str) 
 
 
 @pytest.mark.parametrize("include_sid", ["start", "end"])
-async def test_beside_its_sid_a_text_has_128_characters(caller: Caller, include_sid: str) -> None:
+async def test_with_its_sid_a_text_has_128_characters(caller: Caller, include_sid: str) -> None:
     form = {**PING, "IncludeSid": include_sid}
     assert (await caller.post(PATH, {**form, "Command": "a" * 128})).status == 201
     assert refusal(await caller.post(PATH, {**form, "Command": "a" * 129})) == (400, 33111)
@@ -130,13 +130,13 @@ async def test_a_binary_command_has_140_bytes(caller: Caller, size: int) -> None
     assert (answer.status, answer.json["command"]) == (201, base64_of(size))
 
 
-async def test_a_command_to_a_narrowband_sim_travels_by_ip(caller: Caller, store: Store) -> None:
+async def test_a_command_to_a_narrowband_sim_is_sent_by_ip(caller: Caller, store: Store) -> None:
     await put(store, is_narrowband=True)
     answer = await caller.post(PATH, PING)
     assert (answer.status, answer.json["transport"]) == (201, "ip")
 
 
-async def test_a_command_to_a_sim_that_is_ready_is_queued_too(caller: Caller, store: Store) -> None:
+async def test_a_command_to_a_ready_sim_is_queued_too(caller: Caller, store: Store) -> None:
     await put(store, status=WirelessStatus.READY)
     assert (await caller.post(PATH, PING)).status == 201
 
@@ -182,7 +182,7 @@ def binary(command: str) -> dict[str, str]:
         ({**PING, "CallbackMethod": "PUT"}, 33101, "CallbackMethod='PUT': CallbackMethod must be"),
     ],
 )
-async def test_a_command_that_cant_be_sent_says_why_and_is_not_kept(
+async def test_a_command_that_cannot_be_sent_says_why_and_is_not_stored(
     caller: Caller, form: dict[str, str], code: int, message: str
 ) -> None:
     answer = await caller.post(PATH, form)
@@ -212,7 +212,7 @@ async def test_a_sim_that_is_not_connected_gets_no_commands(
         ({"data_enabled": False}, True, 400),
     ],
 )
-async def test_the_plan_has_to_have_what_commands_travel_by(
+async def test_the_plan_must_include_the_transport_of_commands(
     caller: Caller, store: Store, plan: dict[str, Any], is_narrowband: bool, status: int
 ) -> None:
     await store.transact(lambda tx: tx.wireless.rate_plans.save(a_rate_plan(**plan)))
@@ -241,7 +241,7 @@ async def test_any_number_of_commands_is_queued_for_other_sims(caller: Caller) -
         assert (await caller.post(PATH, PING)).status == 201
 
 
-async def test_a_command_that_calls_back_needs_room_for_a_callback(
+async def test_a_command_with_a_callback_needs_room_for_it(
     caller: Caller, callback_queue: RecordingQueue
 ) -> None:
     callback_queue.room = 0
@@ -336,7 +336,7 @@ async def test_commands_are_listed_newest_first_and_filtered(
         ("PageToken=DC", 33103),
     ],
 )
-async def test_a_list_of_commands_that_cant_be_had_names_the_parameter(
+async def test_an_invalid_list_of_commands_names_the_parameter(
     caller: Caller, query: str, code: int
 ) -> None:
     answer = await caller.get(f"{PATH}?{query}")
@@ -345,7 +345,7 @@ async def test_a_list_of_commands_that_cant_be_had_names_the_parameter(
     assert answer.json["message"].startswith(f"{name}={value!r}")
 
 
-async def test_a_command_is_deleted_with_204_and_isnt_sent_any_more(
+async def test_a_deleted_command_is_answered_with_204_and_not_sent(
     caller: Caller, store: Store, task_runner: CountingNotifier
 ) -> None:
     sid = (await caller.post(PATH, PING)).json["sid"]
@@ -359,13 +359,11 @@ async def test_a_command_is_deleted_with_204_and_isnt_sent_any_more(
 
 @pytest.mark.parametrize("verb", ["GET", "DELETE"])
 @pytest.mark.parametrize("sid", ["DC" + "0" * 32, "nobody"])
-async def test_a_command_that_is_not_there_is_not_found(
-    caller: Caller, verb: str, sid: str
-) -> None:
+async def test_an_unknown_command_is_not_found(caller: Caller, verb: str, sid: str) -> None:
     answer = await caller.call(verb, f"{PATH}/{sid}")
     assert answer.json == error(404, 20404, f"there is no Command with the SID {sid!r}")
 
 
-async def test_a_command_cant_be_changed(caller: Caller) -> None:
+async def test_a_command_cannot_be_changed(caller: Caller) -> None:
     sid = (await caller.post(PATH, PING)).json["sid"]
     assert refusal(await caller.post(f"{PATH}/{sid}", {"Command": "x"})) == (405, 20004)

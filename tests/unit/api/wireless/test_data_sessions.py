@@ -83,13 +83,13 @@ async def test_the_sessions_of_a_sim_are_listed_newest_first(caller: Caller) -> 
 
 
 @pytest.mark.parametrize("sim", [WIRELESS_SIM_SID, "meter_1"])
-async def test_a_session_that_has_ended_says_what_it_was(caller: Caller, sim: str) -> None:
+async def test_an_ended_session_shows_its_final_values(caller: Caller, sim: str) -> None:
     page = (await caller.get(f"/wireless/v1/Sims/{sim}/DataSessions")).json
     assert page["data_sessions"][1] == SESSION
     assert list(page["data_sessions"][1]) == list(SESSION)
 
 
-async def test_a_session_that_goes_on_is_as_of_now(caller: Caller, clock: FakeClock) -> None:
+async def test_a_running_session_shows_the_present_values(caller: Caller, clock: FakeClock) -> None:
     clock.advance(HOUR)
     newest = (await caller.get(PATH)).json["data_sessions"][0]
     mcc, mnc = ABROAD.identifiers[0]
@@ -111,14 +111,14 @@ async def test_a_session_that_goes_on_is_as_of_now(caller: Caller, clock: FakeCl
     }
 
 
-async def test_a_session_whose_end_is_yet_to_come_goes_on(caller: Caller, store: Store) -> None:
+async def test_a_session_with_a_future_end_is_running(caller: Caller, store: Store) -> None:
     ending = a_wireless_session(sid="WN" + "5" * 32, began=NOW - HOUR, ended=NOW + HOUR)
     await store.transact(lambda tx: tx.wireless.sessions.add(ending))
     newest = (await caller.get(PATH)).json["data_sessions"][0]
     assert (newest["end"], newest["last_updated"]) == (None, "2024-07-03T14:40:58Z")
 
 
-async def test_sessions_are_paged_there_and_back(caller: Caller) -> None:
+async def test_sessions_are_paged_in_both_directions(caller: Caller) -> None:
     pages = [page async for page in walk(caller, f"{PATH}?PageSize=1")]
     assert [page["data_sessions"][0]["sid"] for page in pages] == await sids(caller)
     back = [page async for page in walk(caller, pages[-1]["meta"]["url"], by="previous_page_url")]
@@ -128,9 +128,7 @@ async def test_sessions_are_paged_there_and_back(caller: Caller) -> None:
 
 
 @pytest.mark.parametrize("sim", ["nobody", THEIR_WIRELESS_SIM])
-async def test_the_sessions_of_a_sim_that_is_not_there_are_not_found(
-    caller: Caller, sim: str
-) -> None:
+async def test_the_sessions_of_an_unknown_sim_are_not_found(caller: Caller, sim: str) -> None:
     expected = error(404, 20404, f"there is no SIM with the SID or unique name {sim!r}")
     assert (await caller.get(f"/wireless/v1/Sims/{sim}/DataSessions")).json == expected
 
@@ -138,7 +136,9 @@ async def test_the_sessions_of_a_sim_that_is_not_there_are_not_found(
 @pytest.mark.parametrize(
     "query", ["PageSize=0", "PageSize=x", "Page=-1", "PageToken=x", f"PageToken=PAWN{'4' * 32}"]
 )
-async def test_sessions_that_cant_be_had_name_the_parameter(caller: Caller, query: str) -> None:
+async def test_an_invalid_request_for_sessions_names_the_parameter(
+    caller: Caller, query: str
+) -> None:
     answer = await caller.get(f"{PATH}?{query}")
     assert refusal(answer) == (400, 33103)
     assert answer.json["message"].startswith(query.partition("=")[0])

@@ -43,7 +43,7 @@ async def put(store: Store, **fields: Any) -> None:
 # ---- registering ---------------------------------------------------------------------------------
 
 
-async def test_a_card_is_registered_with_201_and_is_a_sim_that_is_new(
+async def test_a_card_is_registered_with_201_as_a_new_sim(
     caller: Caller, task_runner: CountingNotifier
 ) -> None:
     answer = await caller.post(REGISTER, {"Iccid": NEW_ICCID})
@@ -65,14 +65,14 @@ async def test_a_card_is_registered_with_201_and_is_a_sim_that_is_new(
     assert (await caller.get(f"{SIMS}/{sid}")).json == answer.json
 
 
-async def test_a_card_is_made_up_where_none_is_given(caller: Caller) -> None:
+async def test_without_a_card_one_is_made_up(caller: Caller) -> None:
     made = [(await caller.call("POST", REGISTER)).json["iccid"] for _ in range(2)]
     for iccid in made:
         assert re.fullmatch("890134[0-9]{13}", iccid)
     assert len(set(made)) == 2
 
 
-async def test_a_card_is_registered_as_asked_in_every_respect(caller: Caller, store: Store) -> None:
+async def test_a_card_is_registered_with_all_given_values(caller: Caller, store: Store) -> None:
     form = {
         "Iccid": NEW_ICCID,
         "RegistrationCode": "H3LL0W0RLD",
@@ -86,7 +86,7 @@ async def test_a_card_is_registered_as_asked_in_every_respect(caller: Caller, st
     assert (sim.registration_code, sim.eid, sim.is_narrowband) == ("H3LL0W0RLD", form["EId"], True)
 
 
-async def test_what_is_empty_is_not_there(caller: Caller, store: Store) -> None:
+async def test_empty_values_count_as_missing(caller: Caller, store: Store) -> None:
     form = {"Iccid": "", "RegistrationCode": "", "EId": ""}
     sid = (await caller.post(REGISTER, form)).json["sid"]
     sim = await store.transact(lambda tx: tx.wireless.sims.get(sid))
@@ -107,7 +107,7 @@ async def test_what_is_empty_is_not_there(caller: Caller, store: Store) -> None:
         ({"Narrowband": "yes"}, 83600, "Narrowband='yes': Narrowband must be one of true, false"),
     ],
 )
-async def test_a_card_that_cant_be_registered_says_why_and_is_not(
+async def test_an_impossible_card_says_why_and_is_not_registered(
     caller: Caller, form: dict[str, str], code: int, message: str
 ) -> None:
     answer = await caller.post(REGISTER, form)
@@ -116,7 +116,7 @@ async def test_a_card_that_cant_be_registered_says_why_and_is_not(
     assert len((await caller.get(SIMS)).json["sims"]) == 1
 
 
-async def test_the_card_of_another_account_cant_be_registered(caller: Caller) -> None:
+async def test_the_card_of_another_account_cannot_be_registered(caller: Caller) -> None:
     assert refusal(await caller.post(REGISTER, {"Iccid": "8901340852295524799"})) == (400, 33101)
 
 
@@ -126,11 +126,11 @@ async def test_registering_names_unknown_parameters(caller: Caller) -> None:
     assert answer.headers["ringback-warning"] == "unknown parameters, without effect: 'UniqueName'"
 
 
-async def test_who_is_not_signed_in_registers_none(app: ASGIApp) -> None:
+async def test_a_client_without_credentials_can_register_no_card(app: ASGIApp) -> None:
     assert refusal(await Caller(app, credentials=None).post(REGISTER, {})) == (401, 20003)
 
 
-async def test_registered_cards_can_only_be_looked_at_in_the_api(caller: Caller) -> None:
+async def test_registered_cards_are_read_only_in_the_api(caller: Caller) -> None:
     assert refusal(await caller.get(REGISTER)) == (405, 20004)
 
 
@@ -176,7 +176,7 @@ async def test_it_sends_a_command(
     ],
     ids=["a text", "a text that is too long", "bytes", "too many bytes"],
 )
-async def test_what_is_too_long_is_cut_off(
+async def test_a_payload_that_is_too_long_is_truncated(
     caller: Caller, form: dict[str, str], command: str, mode: str
 ) -> None:
     answer = await caller.post(f"{DEVICE}/commands", form)
@@ -184,7 +184,7 @@ async def test_what_is_too_long_is_cut_off(
     assert (answer.json["command"], answer.json["command_mode"]) == (command, mode)
 
 
-async def test_a_command_of_a_narrowband_sim_comes_by_ip(caller: Caller, store: Store) -> None:
+async def test_a_command_of_a_narrowband_sim_is_sent_by_ip(caller: Caller, store: Store) -> None:
     await put(store, is_narrowband=True)
     answer = await caller.post(f"{DEVICE}/commands", {"Payload": "hi"})
     assert answer.json["transport"] == "ip"
@@ -203,7 +203,7 @@ async def test_a_command_of_a_narrowband_sim_comes_by_ip(caller: Caller, store: 
         ("data", {"Upload": "1000000000", "Download": "1"}, 33201, "1000 MB in home"),
     ],
 )
-async def test_what_no_device_can_do_is_refused(
+async def test_an_impossible_action_of_a_device_is_refused(
     caller: Caller, path: str, form: dict[str, str], code: int, word: str
 ) -> None:
     answer = await caller.post(f"{DEVICE}/{path}", form)
@@ -231,7 +231,7 @@ async def test_the_device_of_a_sim_that_is_not_connected_can_do_nothing(
     ("plan", "path", "code"),
     [({"messaging_enabled": False}, "commands", 33203), ({"data_enabled": False}, "data", 33201)],
 )
-async def test_what_its_plan_does_not_have_a_device_cant_use(
+async def test_a_device_cannot_use_services_that_its_plan_lacks(
     caller: Caller, store: Store, plan: dict[str, Any], path: str, code: int
 ) -> None:
     await store.transact(lambda tx: tx.wireless.rate_plans.save(a_rate_plan(**plan)))
@@ -239,7 +239,7 @@ async def test_what_its_plan_does_not_have_a_device_cant_use(
     assert refusal(answer) == (400, code)
 
 
-async def test_where_too_many_callbacks_wait_nothing_is_taken(
+async def test_if_too_many_callbacks_wait_nothing_is_accepted(
     caller: Caller, store: Store, callback_queue: RecordingQueue
 ) -> None:
     await put(store, commands_to=TO_TOLD)
@@ -273,7 +273,7 @@ async def test_it_uses_data(caller: Caller, store: Store) -> None:
     assert (session["packets_uploaded"], session["packets_downloaded"]) == (215, 858)
 
 
-async def test_a_sim_that_is_ready_and_has_used_enough_is_about_to_be_active(
+async def test_a_ready_sim_with_enough_usage_becomes_active_soon(
     caller: Caller, store: Store
 ) -> None:
     await put(store, status=WirelessStatus.READY, status_since=NOW, metered_since=NOW)
@@ -285,7 +285,7 @@ async def test_a_sim_that_is_ready_and_has_used_enough_is_about_to_be_active(
 # ---- showing a device ----------------------------------------------------------------------------
 
 
-async def test_it_shows_who_is_told_and_by_which_plan_it_goes(caller: Caller, store: Store) -> None:
+async def test_it_shows_the_callback_url_and_the_rate_plan(caller: Caller, store: Store) -> None:
     told = CallbackTarget(CallbackUrl.parse("http://user:secret@127.0.0.1:9000/in"), HttpMethod.GET)
     await put(store, commands_to=told)
     await caller.post("/portal/v1/scenarios", {"Scenario": "asleep", "Sim": "meter_1"})
@@ -308,7 +308,9 @@ async def test_it_shows_who_is_told_and_by_which_plan_it_goes(caller: Caller, st
     }
 
 
-async def test_a_device_whose_sim_tells_nobody_is_shown_too(caller: Caller, store: Store) -> None:
+async def test_a_device_whose_sim_has_no_callback_url_is_shown_too(
+    caller: Caller, store: Store
+) -> None:
     await put(store, status=WirelessStatus.NEW, rate_plan_sid=None)
     shown = (await caller.get(DEVICE)).json
     assert (shown["rate_plan_sid"], shown["commands_callback_url"]) == (None, None)
@@ -325,7 +327,7 @@ async def test_a_device_whose_sim_tells_nobody_is_shown_too(caller: Caller, stor
     ids=["a text", "bytes", "with its SID in front", "with its SID behind"],
 )
 @pytest.mark.parametrize("status", ["sent", "delivered"])
-async def test_a_command_has_come_as_its_device_gets_it(
+async def test_a_command_is_shown_as_its_device_receives_it(
     caller: Caller, store: Store, fields: dict[str, Any], message: bytes, status: str
 ) -> None:
     came = a_command(status=MessageStatus(status), **fields)
@@ -336,7 +338,7 @@ async def test_a_command_has_come_as_its_device_gets_it(
 
 
 @pytest.mark.parametrize("status", ["queued", "failed", "received"])
-async def test_what_was_not_sent_off_has_not_come(
+async def test_an_unsent_command_has_not_been_received(
     caller: Caller, store: Store, status: str
 ) -> None:
     def work(tx: Transaction) -> None:

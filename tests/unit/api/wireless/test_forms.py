@@ -22,7 +22,7 @@ TOO_LONG = NAMED + b"&Padding=" + b"a" * 64 * 1024
     ],
     ids=["JSON", "too long", "not UTF-8", "NUL", "twice", "too many"],
 )
-async def test_a_body_that_is_no_proper_form_is_refused(
+async def test_a_malformed_form_is_refused(
     caller: Caller, body: bytes, content_type: str, message: str
 ) -> None:
     headers = {"content-type": content_type or "application/x-www-form-urlencoded"}
@@ -32,7 +32,7 @@ async def test_a_body_that_is_no_proper_form_is_refused(
     assert (await caller.get(UPDATE)).json["unique_name"] == "meter_1"
 
 
-async def test_a_body_that_breaks_off_is_not_used(caller: Caller) -> None:
+async def test_an_interrupted_body_has_no_effect(caller: Caller) -> None:
     answer = await caller.call("POST", UPDATE, NAMED, breaks_off=True)
     assert refusal(answer) == (400, 33101)
     assert (await caller.get(UPDATE)).status == 200
@@ -49,7 +49,7 @@ async def test_a_body_that_breaks_off_is_not_used(caller: Caller) -> None:
     ],
     ids=["not UTF-8", "NUL", "twice", "too many"],
 )
-async def test_a_query_that_is_not_proper_is_refused(
+async def test_a_malformed_query_is_refused(
     caller: Caller, path: str, query: str, message: str
 ) -> None:
     answer = await caller.get(f"/wireless/v1/{path}?{query}")

@@ -67,7 +67,7 @@ async def test_the_pages_together_have_every_record_once(caller: Caller, path: s
 
 
 @EACH
-async def test_who_deletes_each_page_and_turns_it_meets_every_record(
+async def test_deleting_each_page_before_the_next_misses_no_record(
     caller: Caller, path: str
 ) -> None:
     seen = list[str]()
@@ -79,9 +79,7 @@ async def test_who_deletes_each_page_and_turns_it_meets_every_record(
 
 
 @EACH
-async def test_the_page_before_a_deleted_record_can_be_turned_back_to(
-    caller: Caller, path: str
-) -> None:
+async def test_the_page_before_a_deleted_record_can_be_fetched(caller: Caller, path: str) -> None:
     first = await page_at(caller, f"{path}?PageSize=2")
     second = await page_at(caller, first["meta"]["next_page_url"])
     await delete(caller, path, *sids_in(second))
@@ -90,7 +88,7 @@ async def test_the_page_before_a_deleted_record_can_be_turned_back_to(
 
 
 @EACH
-async def test_a_token_of_a_deleted_record_leads_to_what_is_older(
+async def test_a_token_of_a_deleted_record_leads_to_older_records(
     caller: Caller, path: str
 ) -> None:
     token = f"PA{sid(path, 3)}"
@@ -123,9 +121,7 @@ async def test_records_added_meanwhile_neither_repeat_nor_hide_one(
 
 
 @EACH
-async def test_urls_of_pages_lead_below_the_prefix_and_keep_the_filters(
-    caller: Caller, path: str
-) -> None:
+async def test_urls_of_pages_have_the_prefix_and_the_filters(caller: Caller, path: str) -> None:
     filters = {"sims": "Status=new&", "commands": "Sim=meter_1&Status=queued&", "rate_plans": ""}
     asked = f"{ORIGIN}{path}?{filters[LISTS[path]]}"
     meta = (await page_at(caller, f"{asked}PageSize=2"))["meta"]
@@ -152,7 +148,7 @@ async def test_urls_of_pages_lead_below_the_prefix_and_keep_the_filters(
         f"PageToken=PAWP{'f' * 32}",
     ],
 )
-async def test_a_page_that_there_cant_be_is_refused(caller: Caller, path: str, query: str) -> None:
+async def test_an_impossible_page_is_refused(caller: Caller, path: str, query: str) -> None:
     answer = await caller.get(f"{path}?{query}")
     assert refusal(answer) == (400, 33103)
     assert answer.json["message"].startswith(query.partition("=")[0])

@@ -61,7 +61,9 @@ def new(sid: str, **changes: Any) -> dict[str, Any]:
 # ---- creating ------------------------------------------------------------------------------------
 
 
-async def test_a_plan_is_made_of_nothing_with_201_and_what_holds_by_default(caller: Caller) -> None:
+async def test_a_plan_is_created_without_parameters_with_201_and_the_defaults(
+    caller: Caller,
+) -> None:
     answer = await caller.call("POST", PATH)
     sid = answer.json["sid"]
     assert sid.startswith("WP")
@@ -70,7 +72,7 @@ async def test_a_plan_is_made_of_nothing_with_201_and_what_holds_by_default(call
     assert (await caller.get(f"{PATH}/{sid}")).json == answer.json
 
 
-async def test_a_plan_is_made_as_asked_in_every_respect(caller: Caller) -> None:
+async def test_a_plan_is_created_with_all_given_values(caller: Caller) -> None:
     form = [
         ("UniqueName", "trackers"),
         ("FriendlyName", "Those on trucks"),
@@ -111,7 +113,7 @@ async def test_a_plan_is_made_as_asked_in_every_respect(caller: Caller) -> None:
 
 
 @pytest.mark.parametrize("metering", ["payg", "quota-1", "quota-10", "quota-50"])
-async def test_a_plan_is_metered_as_asked(caller: Caller, metering: str) -> None:
+async def test_a_plan_has_the_given_data_metering(caller: Caller, metering: str) -> None:
     answer = await caller.post(PATH, {"DataMetering": metering})
     assert answer.json["data_metering"] == metering
 
@@ -156,7 +158,7 @@ async def other(store: Store) -> None:
         ({"InternationalRoaming": ""}, 33101, "InternationalRoaming='': it must be one of"),
     ],
 )
-async def test_a_plan_that_cant_be_made_says_why_and_is_not_kept(
+async def test_an_impossible_plan_says_why_and_is_not_stored(
     caller: Caller, form: dict[str, str], code: int, message: str
 ) -> None:
     answer = await caller.post(PATH, form)
@@ -166,14 +168,14 @@ async def test_a_plan_that_cant_be_made_says_why_and_is_not_kept(
     assert [plan["sid"] for plan in plans] == [OTHER, RATE_PLAN_SID]
 
 
-async def test_one_wrong_service_abroad_spoils_them_all(caller: Caller) -> None:
+async def test_one_wrong_roaming_service_makes_all_invalid(caller: Caller) -> None:
     pairs = [("InternationalRoaming", "data"), ("InternationalRoaming", "fax")]
     answer = await caller.post(PATH, pairs)
     assert refusal(answer) == (400, 33101)
     assert answer.json["message"].startswith("InternationalRoaming='fax'")
 
 
-async def test_only_services_abroad_may_be_given_twice(caller: Caller) -> None:
+async def test_only_roaming_services_may_be_repeated(caller: Caller) -> None:
     answer = await caller.post(PATH, [("DataLimit", "1"), ("DataLimit", "2")])
     assert answer.json == error(400, 33101, "DataLimit is given twice; give it once")
 
@@ -195,7 +197,7 @@ async def test_only_services_abroad_may_be_given_twice(caller: Caller) -> None:
         ({"UsageNotificationMethod": "GET"}, {}),
     ],
 )
-async def test_a_plan_is_renamed_with_200_and_nothing_else_is_changed(
+async def test_only_the_name_of_a_plan_is_changed_with_200(
     caller: Caller, target: str, form: dict[str, str], changes: dict[str, Any]
 ) -> None:
     answer = await caller.post(target, form)
@@ -206,7 +208,7 @@ async def test_a_plan_is_renamed_with_200_and_nothing_else_is_changed(
 
 @pytest.mark.usefixtures("other")
 @pytest.mark.parametrize(("form", "code", "message"), WRONG)
-async def test_a_plan_that_cant_be_renamed_says_why_and_stays(
+async def test_a_plan_that_cannot_be_renamed_says_why_and_is_unchanged(
     caller: Caller, form: dict[str, str], code: int, message: str
 ) -> None:
     answer = await caller.post(ONE, {"FriendlyName": "x"} | form)
@@ -218,13 +220,15 @@ async def test_a_plan_that_cant_be_renamed_says_why_and_stays(
 @pytest.mark.parametrize(
     "name", [*FLAGS, *LIMITS, "DataMetering", "InternationalRoaming", "DataLimitStrategy", "Status"]
 )
-async def test_what_cant_be_changed_later_is_named_as_unknown(caller: Caller, name: str) -> None:
+async def test_parameters_that_cannot_be_changed_are_named_as_unknown(
+    caller: Caller, name: str
+) -> None:
     answer = await caller.post(ONE, {name: "1"})
     assert answer.headers["ringback-warning"] == f"unknown parameters, without effect: '{name}'"
     assert (answer.status, answer.json) == (200, PLAN)
 
 
-async def test_the_operators_rules_hold_for_the_url_of_a_plan(store: Store) -> None:
+async def test_the_operators_rules_apply_to_the_url_of_a_plan(store: Store) -> None:
     caller = Caller(app_on(store, read_url=only_https), credentials=(ACCOUNT_SID, AUTH_TOKEN))
     for target in (ONE, PATH):
         answer = await caller.post(target, {"UsageNotificationUrl": "http://a.example/"})
@@ -235,7 +239,7 @@ async def test_the_operators_rules_hold_for_the_url_of_a_plan(store: Store) -> N
 # ---- at KORE's host names ------------------------------------------------------------------------
 
 
-async def test_at_kores_host_a_plan_is_made_with_200_and_has_three_fields_more(
+async def test_at_kores_host_a_plan_is_created_with_200_and_has_three_more_fields(
     at_kore: Caller,
 ) -> None:
     form = {
@@ -254,7 +258,7 @@ async def test_at_kores_host_a_plan_is_made_with_200_and_has_three_fields_more(
     assert (await at_kore.get(f"/v1/RatePlans/{sid}")).json == answer.json
 
 
-async def test_at_kores_host_a_plan_shows_the_same_wherever_it_stands(at_kore: Caller) -> None:
+async def test_at_kores_host_a_plan_is_shown_alike_everywhere(at_kore: Caller) -> None:
     expected = PLAN | ONLY_AT_KORE | {"url": f"http://{AT_KORE}/v1/RatePlans/{RATE_PLAN_SID}"}
     target = f"/v1/RatePlans/{RATE_PLAN_SID}"
     assert (await at_kore.get(target)).json == expected
@@ -262,7 +266,7 @@ async def test_at_kores_host_a_plan_shows_the_same_wherever_it_stands(at_kore: C
     assert (await at_kore.get("/v1/RatePlans")).json["rate_plans"] == [expected]
 
 
-async def test_at_kores_host_an_empty_url_takes_that_of_a_plan_away(at_kore: Caller) -> None:
+async def test_at_kores_host_an_empty_url_removes_that_of_a_plan(at_kore: Caller) -> None:
     target = f"/v1/RatePlans/{RATE_PLAN_SID}"
     set_to = await at_kore.post(target, {"UsageNotificationUrl": "http://a.example/"})
     assert set_to.json["usage_notification_url"] == "http://a.example/"
@@ -282,7 +286,7 @@ async def test_at_other_hosts_a_plan_has_none_of_them(
     assert set((await caller.get(ONE)).json) == set(PLAN)
 
 
-async def test_a_prefix_at_kores_host_is_answered_as_kore_does(at_kore: Caller) -> None:
+async def test_a_prefix_at_kores_host_has_kores_answers(at_kore: Caller) -> None:
     answer = await at_kore.post(PATH, {})
     assert (answer.status, set(answer.json)) == (200, {*PLAN, *ONLY_AT_KORE})
 
@@ -301,9 +305,7 @@ async def test_plans_are_listed_newest_first(caller: Caller, query: str, names: 
 
 
 @pytest.mark.parametrize("query", ["PageSize=0", "Page=-1", "PageToken=WP"])
-async def test_a_list_of_plans_that_cant_be_had_names_the_parameter(
-    caller: Caller, query: str
-) -> None:
+async def test_an_invalid_list_of_plans_names_the_parameter(caller: Caller, query: str) -> None:
     answer = await caller.get(f"{PATH}?{query}")
     assert refusal(answer) == (400, 33103)
     assert answer.json["message"].startswith(query.partition("=")[0])
@@ -311,7 +313,7 @@ async def test_a_list_of_plans_that_cant_be_had_names_the_parameter(
 
 @pytest.mark.parametrize("verb", ["GET", "POST", "DELETE"])
 @pytest.mark.parametrize("sid", ["WP" + "0" * 32, "nobody"])
-async def test_a_plan_that_is_not_there_is_not_found(caller: Caller, verb: str, sid: str) -> None:
+async def test_an_unknown_plan_is_not_found(caller: Caller, verb: str, sid: str) -> None:
     answer = await caller.call(verb, f"{PATH}/{sid}")
     expected = error(404, 20404, f"there is no RatePlan with the SID or unique name {sid!r}")
     assert answer.json == expected
@@ -319,16 +321,14 @@ async def test_a_plan_that_is_not_there_is_not_found(caller: Caller, verb: str, 
 
 @pytest.mark.usefixtures("other")
 @pytest.mark.parametrize("name", [OTHER, "taken"])
-async def test_a_plan_that_no_sim_has_is_deleted_with_204_and_nothing_else(
-    caller: Caller, name: str
-) -> None:
+async def test_only_the_unused_plan_is_deleted_with_204(caller: Caller, name: str) -> None:
     answer = await caller.call("DELETE", f"{PATH}/{name}")
     assert (answer.status, answer.body) == (204, b"")
     assert refusal(await caller.get(f"{PATH}/{OTHER}")) == (404, 20404)
     assert (await caller.post(PATH, {"UniqueName": "taken"})).status == 201
 
 
-async def test_a_plan_that_a_sim_has_is_not_deleted(caller: Caller, store: Store) -> None:
+async def test_a_plan_that_a_sim_uses_is_not_deleted(caller: Caller, store: Store) -> None:
     answer = await caller.call("DELETE", ONE)
     assert refusal(answer) == (400, 33201)
     assert answer.json["message"].endswith(f"such as {WIRELESS_SIM_SID}")
@@ -338,9 +338,7 @@ async def test_a_plan_that_a_sim_has_is_not_deleted(caller: Caller, store: Store
 
 
 @pytest.mark.usefixtures("other")
-async def test_a_plan_that_a_sim_is_about_to_get_is_not_deleted(
-    caller: Caller, store: Store
-) -> None:
+async def test_a_plan_that_a_sim_will_get_is_not_deleted(caller: Caller, store: Store) -> None:
     sim = a_wireless_sim(status=WirelessStatus.UPDATING)
     await store.transact(lambda tx: tx.wireless.sims.save(sim))
     update = a_wireless_update(to_rate_plan_sid=OTHER)

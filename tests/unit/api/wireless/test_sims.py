@@ -127,7 +127,7 @@ async def test_at_kores_host_a_sim_without_a_plan_has_no_null_among_its_links(
 
 @pytest.mark.parametrize("verb", ["GET", "POST", "DELETE"])
 @pytest.mark.parametrize("sid", ["DE" + "0" * 32, "nobody", RATE_PLAN_SID])
-async def test_a_sim_that_is_not_there_is_not_found(caller: Caller, verb: str, sid: str) -> None:
+async def test_an_unknown_sim_is_not_found(caller: Caller, verb: str, sid: str) -> None:
     answer = await caller.call(verb, f"{PATH}/{sid}")
     expected = error(404, 20404, f"there is no SIM with the SID or unique name {sid!r}")
     assert answer.json == expected
@@ -196,16 +196,14 @@ async def test_sims_are_listed_newest_first_and_filtered(
         ("PageToken=5", 33103),
     ],
 )
-async def test_a_list_that_cant_be_had_names_the_parameter(
-    caller: Caller, query: str, code: int
-) -> None:
+async def test_an_invalid_list_names_the_parameter(caller: Caller, query: str, code: int) -> None:
     answer = await caller.get(f"{PATH}?{query}")
     assert refusal(answer) == (400, code)
     assert answer.json["message"].startswith(query.partition("=")[0])
 
 
 @pytest.mark.parametrize("field", ["e_id", "eid"])
-async def test_the_number_of_the_chip_is_called_as_each_vendor_calls_it(
+async def test_the_number_of_the_chip_has_each_vendors_name(
     at_host: Callable[[str], Caller], store: Store, field: str
 ) -> None:
     await put(store, eid="8904")
@@ -256,7 +254,7 @@ def field_of(parameter: str) -> str:
         *(({f"{name}Method": "GET"}, {field_of(f"{name}Method"): "GET"}) for name in HANDLERS),
     ],
 )
-async def test_a_sim_is_updated_in_what_is_asked_and_in_nothing_else(
+async def test_only_the_given_values_of_a_sim_are_updated(
     caller: Caller, store: Store, target: str, form: dict[str, str], changes: dict[str, Any]
 ) -> None:
     answer = await caller.post(target, {**form, "CallbackUrl": URL})
@@ -268,14 +266,14 @@ async def test_a_sim_is_updated_in_what_is_asked_and_in_nothing_else(
 
 
 @pytest.mark.parametrize("name", ["CommandsCallback", *HANDLERS])
-async def test_an_empty_url_takes_a_sims_url_away(caller: Caller, name: str) -> None:
+async def test_an_empty_url_removes_a_sims_url(caller: Caller, name: str) -> None:
     field = "commands_callback_url" if name == "CommandsCallback" else field_of(f"{name}Url")
     set_to = (await caller.post(ONE, {f"{name}Url": "http://a.example/"})).json
     assert set_to[field] == "http://a.example/"
     assert (await caller.post(ONE, {f"{name}Url": ""})).json == SIM
 
 
-async def test_a_name_and_a_receiver_can_be_changed_while_the_network_changes_the_sim(
+async def test_a_name_and_a_callback_url_can_be_changed_during_a_pending_change(
     caller: Caller, store: Store
 ) -> None:
     await put(store, status=WirelessStatus.UPDATING)
@@ -289,7 +287,7 @@ async def test_a_name_and_a_receiver_can_be_changed_while_the_network_changes_th
 # ---- changes that the network carries out --------------------------------------------------------
 
 
-async def test_a_change_that_the_network_has_to_make_is_answered_with_200_and_updating(
+async def test_a_change_by_the_network_is_answered_with_200_and_updating(
     caller: Caller, store: Store, task_runner: CountingNotifier
 ) -> None:
     form = {"Status": "suspended", "CallbackUrl": URL, "CallbackMethod": "GET"}
@@ -305,9 +303,7 @@ async def test_a_change_that_the_network_has_to_make_is_answered_with_200_and_up
     assert (await called_back(store), task_runner.times) == ([], 1)
 
 
-async def test_a_change_is_scheduled_where_the_operator_is_busy(
-    caller: Caller, store: Store
-) -> None:
+async def test_a_change_is_scheduled_if_the_operator_is_busy(caller: Caller, store: Store) -> None:
     await put(store, unique_name="meter+operator-busy")
     answer = await caller.post(ONE, {"Status": "suspended"})
     assert (answer.status, answer.json["status"]) == (200, "scheduled")
@@ -316,9 +312,7 @@ async def test_a_change_is_scheduled_where_the_operator_is_busy(
 
 
 @pytest.mark.parametrize("plan", [OTHER_PLAN, "other"])
-async def test_another_plan_has_to_be_carried_out_too(
-    caller: Caller, store: Store, plan: str
-) -> None:
+async def test_a_change_of_the_plan_takes_time_too(caller: Caller, store: Store, plan: str) -> None:
     answer = await caller.post(ONE, {"RatePlan": plan})
     assert (answer.status, answer.json) == (200, SIM | {"status": "updating"})
     update = await store.transact(lambda tx: tx.wireless.sim_updates.get(WIRELESS_SIM_SID))
@@ -326,9 +320,7 @@ async def test_another_plan_has_to_be_carried_out_too(
     assert (update.to_status, update.to_rate_plan_sid) == ("active", OTHER_PLAN)
 
 
-async def test_a_plan_is_taken_away_from_a_sim_that_is_off_the_air(
-    caller: Caller, store: Store
-) -> None:
+async def test_the_plan_of_a_disconnected_sim_can_be_removed(caller: Caller, store: Store) -> None:
     await put(store, status=WirelessStatus.SUSPENDED)
     assert (await caller.post(ONE, {"RatePlan": ""})).json["status"] == "updating"
     update = await store.transact(lambda tx: tx.wireless.sim_updates.get(WIRELESS_SIM_SID))
@@ -337,9 +329,7 @@ async def test_a_plan_is_taken_away_from_a_sim_that_is_off_the_air(
 
 
 @pytest.mark.parametrize("plan", [OTHER_PLAN, "other"])
-async def test_a_sim_that_is_new_gets_its_plan_at_once(
-    caller: Caller, store: Store, plan: str
-) -> None:
+async def test_a_new_sim_gets_its_plan_at_once(caller: Caller, store: Store, plan: str) -> None:
     await put(store, status=WirelessStatus.NEW, rate_plan_sid=None)
     answer = await caller.post(ONE, {"RatePlan": plan, "CallbackUrl": URL})
     (callback,) = await called_back(store)
@@ -349,7 +339,7 @@ async def test_a_sim_that_is_new_gets_its_plan_at_once(
 
 
 @pytest.mark.parametrize("form", [{"Status": "active"}, {"RatePlan": "my_plan"}])
-async def test_what_a_sim_is_already_calls_back_at_once(
+async def test_setting_the_present_status_is_called_back_at_once(
     caller: Caller, store: Store, callback_queue: RecordingQueue, form: dict[str, str]
 ) -> None:
     answer = await caller.post(ONE, {**form, "CallbackUrl": URL, "CallbackMethod": "GET"})
@@ -363,12 +353,12 @@ async def test_what_a_sim_is_already_calls_back_at_once(
     assert callback_queue.taken == [callback.sid]
 
 
-async def test_an_empty_callback_url_stands_for_none(caller: Caller, store: Store) -> None:
+async def test_an_empty_callback_url_means_none(caller: Caller, store: Store) -> None:
     assert (await caller.post(ONE, {"Status": "active", "CallbackUrl": ""})).status == 200
     assert await called_back(store) == []
 
 
-async def test_a_reset_of_the_connectivity_runs_until_the_network_has_done_it(
+async def test_a_reset_of_the_connectivity_lasts_until_the_network_has_done_it(
     caller: Caller, store: Store
 ) -> None:
     form = {"ResetStatus": "resetting", "CallbackUrl": URL, "CallbackMethod": "GET"}
@@ -383,7 +373,7 @@ async def test_a_reset_of_the_connectivity_runs_until_the_network_has_done_it(
     assert await called_back(store) == []
 
 
-async def test_a_sim_is_reset_and_gets_another_plan_in_one_request(
+async def test_a_sim_can_be_reset_and_get_another_plan_in_one_request(
     caller: Caller, store: Store
 ) -> None:
     answer = await caller.post(ONE, {"ResetStatus": "resetting", "RatePlan": "other"})
@@ -442,7 +432,7 @@ LONG = "a" * 65
         ({"AccountSid": ""}, 33201, "AccountSid='': a SIM can be moved only to"),
     ],
 )
-async def test_an_update_that_cant_be_made_says_why_and_changes_nothing(
+async def test_an_impossible_update_says_why_and_changes_nothing(
     caller: Caller, store: Store, form: dict[str, str], code: int, message: str
 ) -> None:
     taken = a_wireless_sim(sid="DE" + "d" * 32, iccid="8901340000000000001", unique_name="taken")
@@ -477,7 +467,7 @@ async def test_an_update_that_cant_be_made_says_why_and_changes_nothing(
         ({"is_narrowband": True}, {"RatePlan": "roams"}, (400, 33105)),
     ],
 )
-async def test_what_the_state_of_a_sim_forbids_is_refused(
+async def test_updates_forbidden_by_the_state_of_a_sim_are_refused(
     caller: Caller,
     store: Store,
     fields: dict[str, Any],
@@ -500,7 +490,7 @@ async def test_a_second_change_waits_for_the_first(caller: Caller) -> None:
     assert (await caller.post(ONE, {"FriendlyName": "x"})).status == 200
 
 
-async def test_an_update_that_calls_back_needs_room_for_a_callback(
+async def test_an_update_with_a_callback_needs_room_for_it(
     caller: Caller, callback_queue: RecordingQueue
 ) -> None:
     callback_queue.room = 0
@@ -512,7 +502,7 @@ async def test_an_update_that_calls_back_needs_room_for_a_callback(
     assert (await caller.post(ONE, {"Status": "suspended"})).status == 200
 
 
-async def test_the_operators_rules_hold_for_every_url_of_a_sim(store: Store) -> None:
+async def test_the_operators_rules_apply_to_every_url_of_a_sim(store: Store) -> None:
     caller = Caller(app_on(store, read_url=only_https), credentials=(ACCOUNT_SID, AUTH_TOKEN))
     for name in ("CommandsCallback", *HANDLERS):
         answer = await caller.post(ONE, {f"{name}Url": "http://a.example/"})
@@ -535,7 +525,7 @@ async def test_unknown_parameters_of_a_sim_are_named(caller: Caller) -> None:
     ("target", "verb", "allowed"),
     [(PATH, "POST", "GET"), (PATH, "DELETE", "GET"), (ONE, "PUT", "GET, POST, DELETE")],
 )
-async def test_a_verb_that_a_sim_has_not_is_refused(
+async def test_a_method_that_a_sim_does_not_have_is_refused(
     caller: Caller, target: str, verb: str, allowed: str
 ) -> None:
     answer = await caller.call(verb, target)
@@ -558,9 +548,7 @@ async def test_a_new_sim_is_moved_to_a_subaccount_without_its_plan(
     assert (await child.get(ONE)).json == answer.json
 
 
-async def test_a_sim_that_is_moved_gets_a_plan_of_its_new_account(
-    caller: Caller, store: Store
-) -> None:
+async def test_a_moved_sim_can_get_a_plan_of_its_new_account(caller: Caller, store: Store) -> None:
     plan = a_rate_plan(sid="WP" + "c" * 32, account_sid=CHILD, unique_name="child's")
     await store.transact(lambda tx: tx.wireless.rate_plans.add(plan))
     await put(store, status=WirelessStatus.NEW)
@@ -570,7 +558,7 @@ async def test_a_sim_that_is_moved_gets_a_plan_of_its_new_account(
     assert (answer.status, answer.json["rate_plan_sid"]) == (200, plan.sid)
 
 
-async def test_a_sim_that_is_moved_cant_take_a_name_that_is_taken_there(
+async def test_a_moved_sim_cannot_take_a_name_that_is_taken_there(
     caller: Caller, store: Store
 ) -> None:
     theirs = a_wireless_sim(sid="DE" + "c" * 32, account_sid=CHILD, iccid="8901340000000000001")
@@ -586,7 +574,7 @@ async def test_a_sim_that_is_moved_cant_take_a_name_that_is_taken_there(
 
 @pytest.mark.parametrize("status", ["new", "suspended", "deactivated", "canceled"])
 @pytest.mark.parametrize("target", [ONE, f"{PATH}/meter_1"])
-async def test_a_sim_that_is_off_the_air_is_deleted_with_204_and_nothing_else(
+async def test_only_the_disconnected_sim_is_deleted_with_204(
     caller: Caller, store: Store, target: str, status: str
 ) -> None:
     await put(store, status=WirelessStatus(status))
@@ -606,7 +594,7 @@ async def test_a_sim_that_is_off_the_air_is_deleted_with_204_and_nothing_else(
         ("scheduled", (409, 33010)),
     ],
 )
-async def test_a_sim_that_is_connected_or_being_changed_is_not_deleted(
+async def test_a_connected_or_changing_sim_is_not_deleted(
     caller: Caller, store: Store, status: str, expected: tuple[int, int]
 ) -> None:
     await put(store, status=WirelessStatus(status))

@@ -126,7 +126,7 @@ async def test_without_parameters_a_sims_last_month_is_summed_up_by_place(caller
     ]
 
 
-async def test_an_accounts_usage_is_that_of_all_its_sims_and_names_none(caller: Caller) -> None:
+async def test_an_accounts_usage_covers_all_its_sims_and_names_none(caller: Caller) -> None:
     (record,) = await records(caller, ACCOUNT)
     assert list(record) == ["account_sid", "commands", "data", "period"]
     assert record["account_sid"] == ACCOUNT_SID
@@ -137,14 +137,12 @@ async def test_an_accounts_usage_is_that_of_all_its_sims_and_names_none(caller: 
 
 
 @pytest.mark.parametrize("sim", [WIRELESS_SIM_SID, "meter_1"])
-async def test_a_sim_is_named_by_its_sid_or_its_name(caller: Caller, sim: str) -> None:
+async def test_a_sim_is_selected_by_its_sid_or_its_name(caller: Caller, sim: str) -> None:
     (record,) = await records(caller, f"/wireless/v1/Sims/{sim}/UsageRecords")
     assert record["sim_sid"] == WIRELESS_SIM_SID
 
 
-async def test_a_sim_that_used_nothing_has_a_record_of_nothing(
-    caller: Caller, store: Store
-) -> None:
+async def test_an_unused_sim_has_a_record_of_zeros(caller: Caller, store: Store) -> None:
     sim = a_wireless_sim(sid="DE" + "e" * 32, iccid="8901340000000000002", unique_name="idle")
     await store.transact(lambda tx: tx.wireless.sims.add(sim))
     (record,) = await records(caller, "/wireless/v1/Sims/idle/UsageRecords")
@@ -155,12 +153,12 @@ async def test_a_sim_that_used_nothing_has_a_record_of_nothing(
 
 
 @pytest.mark.parametrize("sim", ["nobody", THEIR_WIRELESS_SIM])
-async def test_the_usage_of_a_sim_that_is_not_there_is_not_found(caller: Caller, sim: str) -> None:
+async def test_the_usage_of_an_unknown_sim_is_not_found(caller: Caller, sim: str) -> None:
     expected = error(404, 20404, f"there is no SIM with the SID or unique name {sim!r}")
     assert (await caller.get(f"/wireless/v1/Sims/{sim}/UsageRecords")).json == expected
 
 
-async def test_what_a_deleted_sim_used_stays_the_accounts(caller: Caller, store: Store) -> None:
+async def test_usage_of_a_deleted_sim_stays_with_the_account(caller: Caller, store: Store) -> None:
     before = await records(caller, ACCOUNT)
     await store.transact(lambda tx: tx.wireless.sims.remove(WIRELESS_SIM_SID))
     assert await records(caller, ACCOUNT) == before
@@ -184,7 +182,7 @@ async def test_more_sessions_than_are_read_at_once_are_all_summed_up(
 
 
 @BOTH
-async def test_the_start_counts_and_the_end_does_not(caller: Caller, path: str) -> None:
+async def test_the_start_is_included_and_the_end_is_not(caller: Caller, path: str) -> None:
     period = "Start=2024-07-02T10:30:00Z&End=2024-07-02T11:30:00%2B00:00"
     (record,) = await records(caller, f"{path}?{period}")
     assert record["data"]["home"]["upload"] == 1_000
@@ -195,21 +193,23 @@ async def test_the_start_counts_and_the_end_does_not(caller: Caller, path: str) 
 
 
 @BOTH
-async def test_without_a_start_it_is_the_month_before_the_end(caller: Caller, path: str) -> None:
+async def test_without_a_start_the_period_is_the_month_before_the_end(
+    caller: Caller, path: str
+) -> None:
     (record,) = await records(caller, f"{path}?End=2024-07-01T00:00:00Z")
     expected = {"start": "2024-06-01T00:00:00Z", "end": "2024-07-01T00:00:00Z"}
     assert (record["period"], record["data"]["total"]) == (expected, 0)
 
 
 @BOTH
-async def test_without_an_end_it_is_until_now(caller: Caller, path: str) -> None:
+async def test_without_an_end_the_period_ends_now(caller: Caller, path: str) -> None:
     (record,) = await records(caller, f"{path}?Start=2024-07-01T00:00:00Z&Granularity=all")
     expected = {"start": "2024-07-01T00:00:00Z", "end": "2024-07-03T14:40:58Z"}
     assert record["period"] == expected
 
 
 @BOTH
-async def test_usage_by_the_hour_comes_newest_first(caller: Caller, path: str) -> None:
+async def test_usage_by_the_hour_is_listed_newest_first(caller: Caller, path: str) -> None:
     found = await records(caller, f"{path}?Granularity=hourly&{A_DAY}")
     starts = [record["period"]["start"] for record in found]
     assert starts == [f"2024-07-02T{hour:02}:00:00Z" for hour in range(23, -1, -1)]
@@ -224,7 +224,7 @@ async def test_usage_by_the_hour_comes_newest_first(caller: Caller, path: str) -
 
 
 @BOTH
-async def test_usage_by_the_day_ends_with_this_day(caller: Caller, path: str) -> None:
+async def test_usage_by_the_day_ends_with_the_present_day(caller: Caller, path: str) -> None:
     today, yesterday, *others = await records(caller, f"{path}?Granularity=daily")
     assert today["period"] == {"start": "2024-07-03T00:00:00Z", "end": "2024-07-04T00:00:00Z"}
     assert (today["data"]["total"], yesterday["data"]["home"]["total"]) == (0, 8_000)
@@ -253,13 +253,13 @@ async def test_a_period_of_no_length_is_one_record(caller: Caller, path: str) ->
 @pytest.mark.parametrize(
     ("period", "start", "end"),
     [
-        # What Twilio's client for Java sends: the time of a ZonedDateTime, and not its zone.
+        # Twilio's client for Java sends this: the time of a ZonedDateTime without its zone.
         ("Start=2024-07-02T11:00:00&End=2024-07-02T12:00:00", "02T11", "02T12"),
         ("Start=2024-07-01&End=2024-07-03", "01T00", "03T00"),
         ("Start=2024-07-02&End=2024-07-02T12:00:00%2B02:00", "02T00", "02T10"),
     ],
 )
-async def test_a_time_without_a_zone_is_utc_and_a_date_its_midnight(
+async def test_a_time_without_a_zone_is_utc_and_a_date_is_its_midnight(
     caller: Caller, path: str, period: str, start: str, end: str
 ) -> None:
     (record,) = await records(caller, f"{path}?{period}")
@@ -293,7 +293,7 @@ async def test_a_time_without_a_zone_is_utc_and_a_date_its_midnight(
         ("PageToken=nobody", 33103, "PageToken='nobody' is not a page token"),
     ],
 )
-async def test_usage_that_cant_be_had_names_the_parameter(
+async def test_an_invalid_request_for_usage_names_the_parameter(
     caller: Caller, path: str, query: str, code: int, message: str
 ) -> None:
     answer = await caller.get(f"{path}?{query}")
@@ -311,7 +311,7 @@ async def test_an_unknown_parameter_of_usage_is_named(caller: Caller, path: str)
 
 
 @BOTH
-async def test_all_pages_are_about_one_period_while_time_passes(
+async def test_all_pages_cover_one_period_while_time_passes(
     caller: Caller, clock: FakeClock, path: str
 ) -> None:
     seen = list[str]()
@@ -323,7 +323,7 @@ async def test_all_pages_are_about_one_period_while_time_passes(
 
 
 @BOTH
-async def test_what_is_on_the_pages_is_what_is_on_one(caller: Caller, path: str) -> None:
+async def test_several_pages_have_the_same_records_as_one(caller: Caller, path: str) -> None:
     whole = await records(caller, f"{path}?Granularity=hourly&{A_DAY}")
     pages = [page async for page in walk(caller, f"{path}?Granularity=hourly&{A_DAY}&PageSize=7")]
     assert [record for page in pages for record in page["usage_records"]] == whole
@@ -332,7 +332,7 @@ async def test_what_is_on_the_pages_is_what_is_on_one(caller: Caller, path: str)
 
 
 @BOTH
-async def test_the_pages_of_the_first_years_can_be_turned_too(caller: Caller, path: str) -> None:
+async def test_the_pages_of_the_first_years_can_be_fetched_too(caller: Caller, path: str) -> None:
     period = "Start=0001-01-01T00:00:00Z&End=0001-01-01T03:00:00Z"
     query = f"Granularity=hourly&{period}&PageSize=1"
     pages = [page async for page in walk(caller, f"{path}?{query}")]
@@ -347,7 +347,7 @@ AT_KORE = "programmable-wireless.api.korewireless.com"
 
 
 @pytest.mark.parametrize("path", ["/v1/UsageRecords", f"/v1/Sims/{WIRELESS_SIM_SID}/UsageRecords"])
-async def test_at_kores_host_usage_says_of_itself_what_kores_document_has(
+async def test_at_kores_host_usage_has_the_meta_of_kores_document(
     at_host: Callable[[str], Caller], path: str
 ) -> None:
     at_kore = at_host(AT_KORE)
@@ -365,7 +365,7 @@ async def test_at_kores_host_usage_says_of_itself_what_kores_document_has(
     assert pages[-1]["next_page_url"] == ""
 
 
-async def test_elsewhere_and_of_other_lists_meta_has_seven_fields(
+async def test_elsewhere_and_in_other_lists_meta_has_seven_fields(
     caller: Caller, at_host: Callable[[str], Caller]
 ) -> None:
     for answer in (
