@@ -49,7 +49,7 @@ def test_months_are_counted_by_the_calendar(start: str, months: int, end: str) -
     assert months_after(day(start), months=months) == day(end)
 
 
-def test_a_month_is_one_unless_said_otherwise() -> None:
+def test_the_default_is_one_month() -> None:
     assert months_after(NOW) == months_after(NOW, months=1)
 
 
@@ -59,16 +59,16 @@ def test_the_time_of_day_stays_to_the_microsecond() -> None:
 
 
 @pytest.mark.parametrize("months", [1, 12, 10**6])
-def test_after_the_last_month_there_is_the_end_of_the_calendar(months: int) -> None:
+def test_after_the_last_month_the_result_is_the_end_of_the_calendar(months: int) -> None:
     assert months_after(day("9999-12-01"), months=months) == datetime.max.replace(tzinfo=UTC)
 
 
 @pytest.mark.parametrize("months", [-1, -18, -(10**6)])
-def test_before_the_first_month_there_is_the_beginning_of_the_calendar(months: int) -> None:
+def test_before_the_first_month_the_result_is_the_start_of_the_calendar(months: int) -> None:
     assert months_after(day("0001-01-31"), months=months) == datetime.min.replace(tzinfo=UTC)
 
 
-def test_the_zone_stays_as_it_is() -> None:
+def test_the_zone_is_unchanged() -> None:
     zone = timezone(timedelta(hours=2))
     assert months_after(NOW.astimezone(zone)).tzinfo is zone
     assert months_after(datetime(9999, 12, 1, tzinfo=zone)).tzinfo is zone
@@ -92,20 +92,20 @@ def test_the_zone_stays_as_it_is() -> None:
         pytest.param("2024-07-03", "2024-06-10", "2024-06-03", "2024-07-03", id="before it"),
     ],
 )
-def test_months_begin_on_the_day_that_they_are_counted_from(
+def test_months_begin_on_the_day_from_which_they_are_counted(
     anchor: str, now: str, begin: str, end: str
 ) -> None:
     assert month_around(day(anchor), day(now)) == (day(begin), day(end))
 
 
-def test_a_month_ends_at_the_very_time_that_it_began() -> None:
+def test_a_month_ends_at_the_time_of_day_at_which_it_began() -> None:
     anchor, now = day("2024-07-03T14:40:58"), day("2024-08-03T14:40:58")
     assert month_around(anchor, now) == (now, day("2024-09-03T14:40:58"))
     just_before = now - timedelta(microseconds=1)
     assert month_around(anchor, just_before) == (anchor, now)
 
 
-def test_months_lie_side_by_side_whatever_day_they_are_counted_from() -> None:
+def test_months_adjoin_whatever_day_they_are_counted_from() -> None:
     for anchor in (day("2024-01-31"), day("2024-02-29"), day("2023-11-30")):
         edge = anchor
         for _ in range(48):
@@ -140,7 +140,7 @@ def test_hours_and_days_begin_and_end_in_utc(
     assert next_boundary(at(instant), span) == at(next_one)
 
 
-def test_periods_are_reported_the_newest_first_and_lie_side_by_side() -> None:
+def test_periods_are_listed_newest_first_and_adjoin() -> None:
     start, end = at("2024-07-03T00:00"), at("2024-07-03T03:00")
     assert periods_between(start, end, HOUR) == [
         (at("2024-07-03T02:00"), end),
@@ -149,7 +149,7 @@ def test_periods_are_reported_the_newest_first_and_lie_side_by_side() -> None:
     ]
 
 
-def test_without_a_span_there_is_one_period_and_of_a_rest_there_is_none() -> None:
+def test_without_a_span_there_is_one_period_and_for_an_empty_rest_none() -> None:
     start, end = at("2024-07-03T00:00"), at("2024-07-03T01:30")
     assert periods_between(start, end, None) == [(start, end)]
     assert periods_between(start, end, HOUR) == [(start, at("2024-07-03T01:00"))]
@@ -164,7 +164,7 @@ def test_the_last_hour_and_day_of_the_calendar_end_with_it(span: timedelta) -> N
     assert next_boundary(at("9999-12-30T22:10"), span) < last
 
 
-def test_always_is_all_of_the_calendar_in_utc() -> None:
+def test_always_is_the_whole_calendar_in_utc() -> None:
     assert (at("0001-01-01"), at("9999-12-31T23:59:59.999999")) == ALWAYS
 
 
@@ -176,7 +176,7 @@ def test_always_is_all_of_the_calendar_in_utc() -> None:
         ("0987-01-02T00:00:00", "0987-01-02T00:00:00Z"),
     ],
 )
-def test_an_instant_is_written_with_four_digits_of_its_year_and_no_fraction(
+def test_an_instant_is_written_with_a_four_digit_year_and_no_fraction(
     instant: str, text: str
 ) -> None:
     assert iso(at(instant)) == text
@@ -206,7 +206,7 @@ def test_a_duration_is_a_number_with_a_unit(text: str, expected: timedelta) -> N
     ["", "s", "-1s", "+1s", "1 s", " 1s", "1s\n", "1.s", ".5s", "1,5s", "1e3", "5S", "5min", "3w",
      "1h30m", "1234567890s", "inf", "nan", "\u0663s"],
 )  # fmt: skip
-def test_anything_else_is_refused_with_what_would_be_right(text: str) -> None:
+def test_anything_else_is_refused_with_valid_examples(text: str) -> None:
     with pytest.raises(ValueError, match="is not a valid duration") as refused:
         read_duration(text)
     assert (

@@ -29,6 +29,6 @@ def test_an_old_name_is_an_alias_that_warns(module: str, old: str, new: str) -> 
 
 
 @pytest.mark.parametrize("module", sorted({module for module, _, _ in OLD_NAMES}))
-def test_what_never_was_is_still_missing(module: str) -> None:
+def test_an_unknown_name_is_still_missing(module: str) -> None:
     with pytest.raises(AttributeError, match="has no attribute 'Missing'"):
         _ = importlib.import_module(module).Missing

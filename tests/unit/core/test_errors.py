@@ -65,18 +65,18 @@ def test_a_refusal_has_its_status_and_its_code(refusal: ApiError, status: int, c
         (StoreUnavailable, ConfigurationError),
     ],
 )
-def test_the_tree_is_the_one_that_the_module_draws(
+def test_the_class_tree_is_the_one_in_the_modules_docstring(
     kind: type[Exception], parent: type[Exception]
 ) -> None:
     assert kind.__bases__ == (parent,)
 
 
-def test_a_full_backlog_says_when_to_ask_again() -> None:
+def test_a_full_backlog_says_when_to_try_again() -> None:
     assert BacklogFull("m", retry_after=5).retry_after == 5
 
 
 @pytest.mark.parametrize(("given", "code"), [({}, 83600), ({"code": 33103}, 33103)])
-def test_a_page_that_there_cant_be_is_refused_with_its_record_and_the_code_of_the_api(
+def test_an_impossible_page_is_refused_with_its_record_and_the_code_of_the_api(
     given: dict[str, int], code: int
 ) -> None:
     refusal = PageNotFound("HS0", **given)
@@ -88,7 +88,7 @@ def test_a_page_that_there_cant_be_is_refused_with_its_record_and_the_code_of_th
 
 
 @pytest.mark.parametrize(("given", "code"), [({}, 20006), ({"code": 20005}, 20005)])
-def test_what_is_forbidden_is_reported_with_the_code_of_its_reason(
+def test_a_forbidden_request_is_reported_with_the_code_of_its_reason(
     given: dict[str, int], code: int
 ) -> None:
     assert (Forbidden("m", **given).status, Forbidden("m", **given).code) == (403, code)
@@ -102,9 +102,7 @@ def test_what_is_forbidden_is_reported_with_the_code_of_its_reason(
     ],
     ids=["Super SIM", "Programmable Wireless"],
 )
-def test_what_every_api_can_refuse_has_the_codes_of_its_documentation(
-    codes: ErrorCodes, expected: ErrorCodes
-) -> None:
+def test_common_refusals_have_the_documented_codes(codes: ErrorCodes, expected: ErrorCodes) -> None:
     assert codes == expected
 
 
@@ -112,7 +110,7 @@ def test_what_every_api_can_refuse_has_the_codes_of_its_documentation(
     ("module", "extra"),
     [("click", "server"), ("starlette.types", "server"), ("twilio.rest", "migrate")],
 )
-def test_an_extra_is_named_for_a_module_that_is_missing(module: str, extra: str) -> None:
+def test_the_extra_of_a_missing_module_is_named(module: str, extra: str) -> None:
     error = missing_extra("the command", ModuleNotFoundError("no module", name=module))
     package = module.partition(".")[0]
     assert str(error) == f"the command needs the module {package}: pip install 'ringback[{extra}]'"
@@ -120,6 +118,6 @@ def test_an_extra_is_named_for_a_module_that_is_missing(module: str, extra: str)
 
 
 @pytest.mark.parametrize("module", [None, "ringback.gone"])
-def test_no_extra_is_named_for_a_module_that_none_has(module: str | None) -> None:
+def test_no_extra_is_named_for_an_unknown_module(module: str | None) -> None:
     missing = ModuleNotFoundError("no module", name=module)
     assert missing_extra("the command", missing) is missing

@@ -43,12 +43,12 @@ def test_a_form_is_encoded_in_the_order_given(
         ("A=1=2&B&&C=", [("A", "1=2"), ("B", ""), ("C", "")]),
     ],
 )
-def test_a_form_is_read_as_it_was_written(encoded: str, told: list[tuple[str, str]]) -> None:
+def test_a_form_is_decoded_to_what_was_encoded(encoded: str, told: list[tuple[str, str]]) -> None:
     assert decode(encoded) == told
 
 
 @given(st.text(st.sampled_from("aé%+=&;2Ff\ud800 "), max_size=30))
-def test_any_text_is_read_as_the_standard_library_reads_it(encoded: str) -> None:
+def test_any_text_is_decoded_as_the_standard_library_does(encoded: str) -> None:
     assert decode(encoded) == parse_qsl(encoded, keep_blank_values=True)
 
 

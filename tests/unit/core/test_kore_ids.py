@@ -18,7 +18,7 @@ def test_an_id_is_a_word_and_a_ulid_of_26_digits() -> None:
         assert len(made) == len(kind) + 1 + 26
 
 
-def test_all_of_the_time_and_of_the_chance_is_in_it() -> None:
+def test_an_id_contains_all_of_the_time_and_the_random_bytes() -> None:
     last = datetime.max.replace(tzinfo=UTC)
     assert make_kore_id(SECRET, last, b"\xff" * ULID_BYTES) == "whs_76ez91zpzzzzzzzzzzzzzzzzzz"
     first = datetime(1970, 1, 1, tzinfo=UTC)
@@ -53,7 +53,7 @@ def test_an_id_needs_ten_bytes(count: int) -> None:
         ("", False),
     ],
 )
-def test_what_has_the_form_of_an_id_of_a_secret(text: str, is_one: bool) -> None:
+def test_the_form_of_a_secrets_id_is_checked(text: str, is_one: bool) -> None:
     assert is_kore_id(text, SECRET) is is_one
 
 

@@ -7,7 +7,7 @@ def test_the_oldest_entry_makes_room_for_a_new_one() -> None:
     assert dict(entries) == {"b": 2, "c": 3}
 
 
-def test_an_entry_that_is_set_again_is_the_newest_and_takes_no_room() -> None:
+def test_an_entry_that_is_set_again_is_the_newest_and_needs_no_room() -> None:
     entries = NewestEntries[str, int](2)
     entries["a"], entries["b"], entries["a"] = 1, 2, 3
     assert list(entries.items()) == [("b", 2), ("a", 3)]
@@ -23,7 +23,7 @@ def test_reading_an_entry_keeps_its_place() -> None:
     assert list(entries) == ["b", "c"]
 
 
-def test_what_was_taken_out_leaves_its_room() -> None:
+def test_a_removed_entry_leaves_its_room() -> None:
     entries = NewestEntries[str, int](2)
     entries["a"], entries["b"] = 1, 2
     assert entries.pop("b") == 2

@@ -36,7 +36,7 @@ def test_each_round_is_followed_by_its_own_wait(number: int, wait: timedelta | N
 @pytest.mark.parametrize(
     ("jitter", "seconds"), [(0.0, 8.0), (0.25, 9.0), (0.5, 10.0), (0.75, 11.0), (1.0, 12.0)]
 )
-def test_chance_spreads_a_wait_over_a_fifth_to_each_side(jitter: float, seconds: float) -> None:
+def test_jitter_spreads_a_wait_by_a_fifth_in_both_directions(jitter: float, seconds: float) -> None:
     assert THREE.wait_after(0, jitter=jitter) == timedelta(seconds=seconds)
 
 
@@ -52,7 +52,7 @@ def test_chance_spreads_a_wait_over_a_fifth_to_each_side(jitter: float, seconds:
         (",".join(["1s"] * 50), (SECOND,) * 50),
     ],
 )
-def test_a_schedule_is_read_from_its_name_or_its_waits(
+def test_a_schedule_is_parsed_from_its_name_or_its_waits(
     text: str, waits: tuple[timedelta, ...]
 ) -> None:
     assert RetrySchedule.parse(text) == RetrySchedule(waits)
@@ -70,7 +70,7 @@ def test_a_schedule_is_read_from_its_name_or_its_waits(
         (",".join(["1s"] * 51), "has 51 waits; the maximum is 50"),
     ],
 )
-def test_anything_else_is_no_schedule(text: str, why: str) -> None:
+def test_anything_else_is_not_a_schedule(text: str, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         RetrySchedule.parse(text)
 
@@ -83,11 +83,11 @@ def test_anything_else_is_no_schedule(text: str, why: str) -> None:
         (RetrySchedule((timedelta(microseconds=1),)), "0.000001s"),
     ],
 )
-def test_a_schedule_is_written_as_it_is_read(schedule: RetrySchedule, text: str) -> None:
+def test_a_schedules_text_parses_to_the_same_schedule(schedule: RetrySchedule, text: str) -> None:
     assert str(schedule) == text
     assert RetrySchedule.parse(text) == schedule
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
-def test_each_schedule_that_has_a_name_can_be_asked_for_by_it(name: str) -> None:
+def test_each_named_schedule_can_be_chosen_by_name(name: str) -> None:
     assert RetrySchedule.parse(name).waits == SCHEDULES[name]

@@ -7,7 +7,7 @@ from tests.unit.core.builders import a_datagram, a_settings_update, an_esim_prof
 from tests.wireless_fakes import a_command, a_wireless_sim, a_wireless_update
 
 
-def test_a_task_says_what_comes_due_of_what_and_when() -> None:
+def test_a_task_has_its_kind_its_subject_and_its_due_time() -> None:
     task = ScheduledTask(TaskKind.UPDATE_SIM, SIM_SID, ACCOUNT_SID, NOW)
     assert task._asdict() == {
         "step": "update_sim",
@@ -17,7 +17,7 @@ def test_a_task_says_what_comes_due_of_what_and_when() -> None:
     }
 
 
-def test_a_task_that_waits_says_until_when() -> None:
+def test_a_waiting_task_says_until_when() -> None:
     assert TaskPostponed(NOW).until == NOW
 
 
@@ -52,5 +52,5 @@ def test_a_carrier_request_is_about_either_product(step: TaskKind, subject: Subj
     assert (request.step, request.subject, request.sim) == (step, subject, a_wireless_sim())
 
 
-def test_an_ordered_profile_reaches_nobody_yet() -> None:
+def test_an_ordered_profile_involves_no_device_yet() -> None:
     assert CarrierRequest(TaskKind.OFFER_PROFILE, NORMAL, an_esim_profile(), None).sim is None

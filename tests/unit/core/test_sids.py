@@ -52,7 +52,7 @@ def test_a_sid_is_its_kind_and_32_hex_digits(kind: SidKind, sid: str) -> None:
         DIGITS,
     ],
 )
-def test_what_has_another_shape_is_no_sid_of_a_sim(text: str) -> None:
+def test_text_of_another_form_is_not_a_sid_of_a_sim(text: str) -> None:
     assert not is_sid(text, SidKind.SIM)
 
 
@@ -75,20 +75,20 @@ def test_dated_bytes_begin_with_the_milliseconds_since_1970() -> None:
     assert dated(BYTES, now).hex() == "010203040506" + BYTES.hex()[12:]
 
 
-def test_dated_bytes_are_those_of_chance_but_for_the_first_six() -> None:
+def test_dated_bytes_are_random_except_for_the_first_six() -> None:
     assert (len(dated(BYTES, NOW)), dated(BYTES, NOW)[6:]) == (16, BYTES[6:])
 
 
-def test_what_is_dated_sorts_by_its_age_whatever_chance_says() -> None:
+def test_dated_sids_sort_by_age_whatever_the_random_bytes() -> None:
     early = dated(b"\xff" * 16, NOW)
     late = dated(bytes(16), NOW + timedelta(milliseconds=1))
     assert make_sid(SidKind.CALLBACK, early) < make_sid(SidKind.CALLBACK, late)
 
 
-def test_within_a_millisecond_chance_decides() -> None:
+def test_within_a_millisecond_the_random_bytes_decide() -> None:
     assert dated(BYTES, NOW) == dated(BYTES, NOW + timedelta(microseconds=999))
 
 
 @pytest.mark.parametrize("year", [1970, 2024, 9999])
-def test_every_year_that_can_come_has_its_bytes(year: int) -> None:
+def test_every_possible_year_has_its_bytes(year: int) -> None:
     assert len(dated(BYTES, datetime(year, 12, 31, tzinfo=UTC))) == 16

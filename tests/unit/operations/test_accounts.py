@@ -38,7 +38,7 @@ def create(
     return add_credentials(tx, bare, context)
 
 
-def test_a_new_account_is_kept_with_its_key() -> None:
+def test_a_new_account_is_stored_with_its_key() -> None:
     tx = MemoryTransaction()
     made = create(tx, schedule=PERSISTENT)
     assert tx.accounts.get(made.account.sid) == made.account
@@ -59,14 +59,14 @@ def test_its_sids_and_secrets_have_the_vendors_forms() -> None:
         assert re.fullmatch(form, text)
 
 
-def test_it_signs_in_with_either_pair() -> None:
+def test_both_pairs_of_credentials_are_valid() -> None:
     tx = MemoryTransaction()
     made = create(tx)
     assert sign_in(tx, made.account.sid, made.account.auth_token).account == made.account
     assert sign_in(tx, made.api_key.key.sid, made.api_key.secret).account == made.account
 
 
-def test_two_accounts_share_nothing_but_the_name() -> None:
+def test_two_accounts_have_only_the_name_in_common() -> None:
     tx = MemoryTransaction()
     one, other = create(tx), create(tx)
     assert one.account.name == other.account.name
@@ -77,25 +77,25 @@ def test_two_accounts_share_nothing_but_the_name() -> None:
     assert not set(secrets[0]) & set(secrets[1])
 
 
-def test_without_a_schedule_of_its_own_it_goes_by_the_servers() -> None:
+def test_without_its_own_schedule_it_uses_the_servers() -> None:
     assert create(MemoryTransaction()).account.schedule is None
 
 
-def test_accounts_are_listed_in_the_order_in_which_they_were_made() -> None:
+def test_accounts_are_listed_in_the_order_of_their_creation() -> None:
     tx = MemoryTransaction()
     made = [create(tx, name).account for name in ("Zeta", "Acme", "Mid")]
     assert list_accounts(tx) == made
 
 
 @pytest.mark.parametrize("name", ["A", "x" * 64, "Ümläut & Söhne", "日本", "a b", "'; DROP TABLE"])
-def test_a_name_may_be_whatever_can_be_read(name: str) -> None:
+def test_a_name_may_be_any_printable_text(name: str) -> None:
     assert create(MemoryTransaction(), name).account.name == name
 
 
 @pytest.mark.parametrize(
     "name", ["", " ", "x" * 65, "x" * 9999, "a\nb", "a\tb", "\x1b[31m", "a\u202eb", "\udc80"]
 )
-def test_a_name_that_can_not_be_read_is_refused_and_nothing_is_made(name: str) -> None:
+def test_an_unprintable_name_is_refused_and_nothing_is_created(name: str) -> None:
     tx = MemoryTransaction()
     with pytest.raises(InvalidParameter) as refused:
         create(tx, name)
@@ -112,7 +112,7 @@ def test_a_subaccount_knows_its_parent() -> None:
     assert (parent.parent_sid, child.parent_sid) == (None, parent.sid)
 
 
-def test_a_parent_that_is_not_there_is_refused() -> None:
+def test_an_unknown_parent_is_refused() -> None:
     with pytest.raises(InvalidParameter, match="there is no account 'AC0' to be the parent"):
         create(MemoryTransaction(), parent_sid="AC0")
 
@@ -126,7 +126,7 @@ def test_a_subaccount_has_no_subaccounts() -> None:
     assert len(list_accounts(tx)) == 2
 
 
-def test_an_account_as_kore_makes_it_has_no_webhook_secret_and_no_key() -> None:
+def test_an_account_created_as_at_kore_has_no_webhook_secret_and_no_key() -> None:
     tx = MemoryTransaction()
     parent = create(tx).account
     made = create_account(
@@ -138,7 +138,7 @@ def test_an_account_as_kore_makes_it_has_no_webhook_secret_and_no_key() -> None:
     assert sign_in(tx, made.sid, made.auth_token).account == made
 
 
-def test_such_an_account_is_refused_what_any_other_is() -> None:
+def test_an_account_created_as_at_kore_is_refused_for_the_same_reasons() -> None:
     tx = MemoryTransaction()
     with pytest.raises(InvalidParameter, match="1 to 64 printable characters"):
         create_account(tx, name="", context=a_context())
@@ -149,7 +149,7 @@ def test_such_an_account_is_refused_what_any_other_is() -> None:
     assert list_accounts(tx) == []
 
 
-def test_a_new_account_with_its_key_prints_without_their_secrets() -> None:
+def test_the_text_of_a_new_account_with_its_key_has_no_secrets() -> None:
     made = create(MemoryTransaction())
     for secret in (made.account.auth_token, made.account.kore_secret, made.api_key.secret):
         assert secret not in repr(made)
@@ -163,14 +163,14 @@ def test_an_account_is_fetched_by_its_sid_or_by_its_id_at_kore() -> None:
 
 
 @pytest.mark.parametrize("unknown", ["AC0", "acct_0", "", "*"])
-def test_an_account_that_is_not_there_is_not_found(unknown: str) -> None:
+def test_an_unknown_account_is_not_found(unknown: str) -> None:
     tx = MemoryTransaction()
     create(tx)
     with pytest.raises(NotFound, match="there is no account"):
         fetch_account(tx, unknown)
 
 
-def test_an_account_is_suspended_and_active_again_each_time_a_newer_state() -> None:
+def test_suspending_and_resuming_an_account_each_make_a_newer_state() -> None:
     tx = MemoryTransaction()
     account = create(tx).account
     for revision, status in enumerate((AccountStatus.SUSPENDED, AccountStatus.ACTIVE), start=1):
@@ -179,6 +179,6 @@ def test_an_account_is_suspended_and_active_again_each_time_a_newer_state() -> N
         assert tx.accounts.get(account.sid) == changed
 
 
-def test_an_account_that_is_not_there_cant_be_suspended() -> None:
+def test_an_unknown_account_cannot_be_suspended() -> None:
     with pytest.raises(NotFound):
         set_status(MemoryTransaction(), "AC0", AccountStatus.SUSPENDED, a_context())

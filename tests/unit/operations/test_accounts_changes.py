@@ -20,7 +20,7 @@ async def store() -> MemoryStore:
     return store
 
 
-async def test_a_change_is_kept_as_a_newer_state(store: MemoryStore) -> None:
+async def test_a_change_is_stored_as_a_newer_state(store: MemoryStore) -> None:
     for revision in (1, 2):
         known = await store.transact(lambda tx: tx.accounts.get(ACCOUNT_SID))
         assert known is not None
@@ -29,7 +29,7 @@ async def test_a_change_is_kept_as_a_newer_state(store: MemoryStore) -> None:
         assert await store.transact(lambda tx: tx.accounts.get(ACCOUNT_SID)) == kept
 
 
-async def test_callbacks_are_signed_by_it_from_then_on(store: MemoryStore) -> None:
+async def test_callbacks_are_signed_with_it_from_then_on(store: MemoryStore) -> None:
     signing_keys = CurrentSigningKeys()
     kept = await store.transact(
         lambda tx: keep_changed(tx, CHANGED, a_context(signing_keys=signing_keys))
@@ -37,7 +37,7 @@ async def test_callbacks_are_signed_by_it_from_then_on(store: MemoryStore) -> No
     assert signing_keys.newest(an_account()) == kept
 
 
-async def test_what_is_not_durable_signs_nothing(store: MemoryStore) -> None:
+async def test_a_change_that_is_not_durable_signs_nothing(store: MemoryStore) -> None:
     signing_keys = CurrentSigningKeys()
 
     def break_off(tx: Transaction) -> None:

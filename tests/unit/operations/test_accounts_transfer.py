@@ -44,7 +44,7 @@ def test_a_sim_can_be_moved_to_a_subaccount(tx: MemoryTransaction, owner: str, t
     ],
 )
 @pytest.mark.parametrize("code", [20409, 33201])
-def test_a_sim_can_be_moved_nowhere_else(
+def test_a_sim_cannot_be_moved_anywhere_else(
     tx: MemoryTransaction, owner: str, target: str, code: int
 ) -> None:
     with pytest.raises(InvalidParameter) as refused:
@@ -57,9 +57,7 @@ def test_a_sim_can_be_moved_nowhere_else(
 
 @pytest.mark.parametrize("status", ["ready", "active", "scheduled", "inactive"])
 @pytest.mark.parametrize("code", [83010, 33201])
-def test_a_sim_that_was_used_can_not_be_moved(
-    tx: MemoryTransaction, status: str, code: int
-) -> None:
+def test_a_used_sim_cannot_be_moved(tx: MemoryTransaction, status: str, code: int) -> None:
     sim = a_sim(status=SimStatus(status))
     with pytest.raises(InvalidParameter) as refused:
         check_transfer(tx, sim, CHILD, not_permitted=20409, not_new=code)

@@ -53,7 +53,7 @@ def test_a_sim_of_either_product_is_found_by_its_sid_or_name(
     ("account_sid", "asked"),
     [(ACCOUNT_SID, "nobody"), (THEIRS, SIM_SID), (THEIRS, WIRELESS_SIM_SID)],
 )
-def test_a_sim_that_the_account_has_not_is_not_found(
+def test_another_accounts_sim_is_not_found(
     tx: MemoryTransaction, account_sid: str, asked: str
 ) -> None:
     assert find_any_sim(tx, account_sid, asked) is None
@@ -66,7 +66,7 @@ def test_a_sim_that_the_account_has_not_is_not_found(
     assert refused.value.code == 83005
 
 
-def test_a_name_that_a_sim_of_each_product_has_names_neither(tx: MemoryTransaction) -> None:
+def test_a_name_of_a_sim_in_each_product_is_ambiguous(tx: MemoryTransaction) -> None:
     tx.wireless.sims.save(a_wireless_sim(unique_name=UNIQUE_NAME))
     finders: list[Find] = [find_any_sim, fetch_any_sim, any_sim_named]
     for find in finders:
@@ -82,14 +82,14 @@ def test_a_name_that_a_sim_of_each_product_has_names_neither(tx: MemoryTransacti
     assert wireless_of(tx, ACCOUNT_SID, UNIQUE_NAME).sid == WIRELESS_SIM_SID
 
 
-def test_a_name_that_another_account_uses_for_the_other_product_names_our_sim(
+def test_a_name_that_another_account_uses_for_the_other_product_finds_our_sim(
     tx: MemoryTransaction,
 ) -> None:
     tx.wireless.sims.save(a_wireless_sim(unique_name=UNIQUE_NAME, account_sid=THEIRS))
     assert find_any_sim(tx, ACCOUNT_SID, UNIQUE_NAME) == OURS
 
 
-def test_a_sim_of_the_product_that_is_wanted_is_returned(tx: MemoryTransaction) -> None:
+def test_a_sim_of_the_requested_product_is_returned(tx: MemoryTransaction) -> None:
     assert supersim_of(tx, ACCOUNT_SID, UNIQUE_NAME) == OURS
     assert wireless_of(tx, ACCOUNT_SID, WIRELESS_NAME) == WIRELESS
 
@@ -127,7 +127,7 @@ def test_the_device_of_a_sim_of_either_product_uses_data(
 
 
 @pytest.mark.parametrize(("sim_sid", "code"), [(SIM_SID, 83600), (WIRELESS_SIM_SID, 33201)])
-def test_what_can_not_be_used_is_refused_with_the_code_of_its_product(
+def test_data_that_cannot_be_used_is_refused_with_the_code_of_its_product(
     tx: MemoryTransaction, sim_sid: str, code: int
 ) -> None:
     tx.supersim.fleets.save(a_fleet(data_enabled=False))

@@ -38,7 +38,7 @@ def keep(
 
 
 @pytest.mark.parametrize(("sim", "prefix"), [(SIMS[0], "HC"), (SIMS[1], "DC")], ids=PRODUCTS)
-def test_what_came_to_a_device_is_reported_newest_first(sim: EitherSim, prefix: str) -> None:
+def test_messages_to_a_device_are_listed_newest_first(sim: EitherSim, prefix: str) -> None:
     tx = MemoryTransaction()
     keep(tx, 1, text="first")
     keep(tx, 2, text="\xe4", status=MessageStatus.SENT)
@@ -57,7 +57,7 @@ def test_what_came_to_a_device_is_reported_newest_first(sim: EitherSim, prefix: 
         (MessageStatus.RECEIVED, Direction.FROM_SIM),
     ],
 )
-def test_what_did_not_come_to_a_device_is_not_reported(
+def test_messages_that_did_not_reach_a_device_are_not_listed(
     sim: EitherSim, status: MessageStatus, direction: Direction
 ) -> None:
     tx = MemoryTransaction()
@@ -68,14 +68,14 @@ def test_what_did_not_come_to_a_device_is_not_reported(
 @pytest.mark.parametrize(
     "sim", [a_sim(sid="HS" + "e" * 32), a_wireless_sim(sid="DE" + "e" * 32)], ids=PRODUCTS
 )
-def test_what_came_to_another_device_is_not_reported(sim: EitherSim) -> None:
+def test_messages_to_another_device_are_not_listed(sim: EitherSim) -> None:
     tx = MemoryTransaction()
     keep(tx)
     assert inbox_of(tx, sim) == []
 
 
 @pytest.mark.parametrize("sim", SIMS, ids=PRODUCTS)
-def test_only_the_newest_are_reported(sim: EitherSim) -> None:
+def test_only_the_newest_are_listed(sim: EitherSim) -> None:
     tx = MemoryTransaction()
     for number in range(MOST + 1):
         keep(tx, number)
@@ -83,7 +83,7 @@ def test_only_the_newest_are_reported(sim: EitherSim) -> None:
     assert sids == [f"{number:032}" for number in range(MOST, 0, -1)]
 
 
-def test_a_command_is_reported_as_its_device_got_it() -> None:
+def test_a_command_is_listed_as_its_device_got_it() -> None:
     tx = MemoryTransaction()
     sent = MessageStatus.SENT
     tx.wireless.commands.add(a_command(status=sent, include_sid=IncludeSid.START))

@@ -45,7 +45,7 @@ def create(
     )
 
 
-def test_a_new_client_is_kept_as_it_was_asked_for(tx: MemoryTransaction) -> None:
+def test_a_new_client_is_stored_with_the_given_values(tx: MemoryTransaction) -> None:
     made = create(tx, lifetime=LIFETIMES["30d"])
     client = made.client
     assert tx.api_clients.of(ACCOUNT_SID) == [client]
@@ -54,18 +54,18 @@ def test_a_new_client_is_kept_as_it_was_asked_for(tx: MemoryTransaction) -> None
     assert (client.areas, client.lifetime) == ({ApiScope.SUPER_SIM}, timedelta(days=30))
 
 
-def test_it_signs_in_with_its_secret(tx: MemoryTransaction) -> None:
+def test_it_authenticates_with_its_secret(tx: MemoryTransaction) -> None:
     made = create(tx)
     assert sign_in_client(tx, made.client.sid, made.secret) == (made.client, an_account())
 
 
-def test_its_secret_is_kept_and_printed_nowhere(tx: MemoryTransaction) -> None:
+def test_its_secret_is_neither_stored_nor_printed(tx: MemoryTransaction) -> None:
     made = create(tx)
     assert made.secret not in repr(made)
     assert made.secret not in str(vars(tx.api_clients))
 
 
-def test_wrong_credentials_get_the_same_answer_whatever_is_wrong(tx: MemoryTransaction) -> None:
+def test_all_wrong_credentials_get_the_same_answer(tx: MemoryTransaction) -> None:
     made = create(tx)
     for pair in ((made.client.sid, "wrong"), ("apiclient_0", made.secret), ("", "")):
         with pytest.raises(Unauthorized) as refused:
@@ -73,7 +73,7 @@ def test_wrong_credentials_get_the_same_answer_whatever_is_wrong(tx: MemoryTrans
         assert refused.value.message == "Invalid client or Invalid client credentials"
 
 
-def test_a_client_of_a_suspended_account_is_refused_for_that(tx: MemoryTransaction) -> None:
+def test_a_client_of_a_suspended_account_is_refused_for_that_reason(tx: MemoryTransaction) -> None:
     made = create(tx)
     set_status(tx, ACCOUNT_SID, AccountStatus.SUSPENDED, a_context())
     with pytest.raises(Forbidden, match=f"account {ACCOUNT_SID} is suspended"):
@@ -82,13 +82,13 @@ def test_a_client_of_a_suspended_account_is_refused_for_that(tx: MemoryTransacti
         sign_in_client(tx, made.client.sid, "wrong")
 
 
-def test_a_name_that_nobody_could_read_is_refused(tx: MemoryTransaction) -> None:
+def test_an_unprintable_name_is_refused(tx: MemoryTransaction) -> None:
     with pytest.raises(InvalidParameter, match="a client's name"):
         create(tx, "a\nb")
     assert tx.api_clients.of(ACCOUNT_SID) == []
 
 
-def test_a_client_is_found_among_those_of_its_owners_alone(tx: MemoryTransaction) -> None:
+def test_a_client_is_found_only_among_those_of_its_owners(tx: MemoryTransaction) -> None:
     client = create(tx).client
     assert fetch_client(tx, client.sid, [THEIRS, ACCOUNT_SID]) == client
     for owners in ([], [THEIRS]):
@@ -96,7 +96,7 @@ def test_a_client_is_found_among_those_of_its_owners_alone(tx: MemoryTransaction
             fetch_client(tx, client.sid, owners)
 
 
-def test_a_client_that_was_taken_back_is_gone(tx: MemoryTransaction) -> None:
+def test_a_deleted_client_is_gone(tx: MemoryTransaction) -> None:
     made = create(tx)
     assert delete_client(tx, made.client.sid) == made.client
     with pytest.raises(Unauthorized):

@@ -17,7 +17,7 @@ def tx() -> MemoryTransaction:
     return tx
 
 
-def test_a_new_key_signs_in_to_its_account(tx: MemoryTransaction) -> None:
+def test_a_new_key_authenticates_its_account(tx: MemoryTransaction) -> None:
     made = create_key(tx, ACCOUNT_SID, "CI", a_context())
     assert sign_in(tx, made.key.sid, made.secret).account == an_account()
     assert (made.key.name, made.key.date_created) == ("CI", NOW)
@@ -30,14 +30,14 @@ def test_a_key_without_an_account_is_the_operators(tx: MemoryTransaction) -> Non
     assert tx.accounts.keys.of(ACCOUNT_SID) == []
 
 
-def test_its_secret_is_kept_and_printed_nowhere(tx: MemoryTransaction) -> None:
+def test_its_secret_is_neither_stored_nor_printed(tx: MemoryTransaction) -> None:
     made = create_key(tx, ACCOUNT_SID, "CI", a_context())
     assert made.secret not in repr(made)
     assert made.secret not in str(vars(tx.accounts))
     assert made.secret not in made.key.secret_hash
 
 
-def test_two_keys_share_neither_sid_nor_secret(tx: MemoryTransaction) -> None:
+def test_two_keys_have_different_sids_and_secrets(tx: MemoryTransaction) -> None:
     random_source = SeededRandomness()
     one, other = (
         create_key(tx, ACCOUNT_SID, "CI", a_context(random_source=random_source)) for _ in range(2)
@@ -47,13 +47,13 @@ def test_two_keys_share_neither_sid_nor_secret(tx: MemoryTransaction) -> None:
 
 
 @pytest.mark.parametrize("name", ["", " ", "a\nb", "x" * 65])
-def test_a_name_that_nobody_could_read_is_refused(tx: MemoryTransaction, name: str) -> None:
+def test_an_unprintable_name_is_refused(tx: MemoryTransaction, name: str) -> None:
     with pytest.raises(InvalidParameter, match="a key's name"):
         create_key(tx, ACCOUNT_SID, name, a_context())
     assert tx.accounts.keys.of(ACCOUNT_SID) == []
 
 
-def test_a_key_that_was_taken_back_signs_in_no_more(tx: MemoryTransaction) -> None:
+def test_a_deleted_key_is_no_longer_valid(tx: MemoryTransaction) -> None:
     made = create_key(tx, ACCOUNT_SID, "CI", a_context())
     assert delete_key(tx, made.key.sid) == made.key
     with pytest.raises(Unauthorized):

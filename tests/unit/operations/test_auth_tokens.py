@@ -33,7 +33,7 @@ def signs_in(tx: MemoryTransaction, token: str) -> bool:
         return False
 
 
-def test_both_sign_in_and_the_primary_one_signs(tx: MemoryTransaction) -> None:
+def test_both_are_valid_and_the_primary_one_signs(tx: MemoryTransaction) -> None:
     account = create_secondary(tx, ACCOUNT_SID, a_context())
     assert account.auth_token == AUTH_TOKEN
     assert signs_in(tx, AUTH_TOKEN)
@@ -42,7 +42,7 @@ def test_both_sign_in_and_the_primary_one_signs(tx: MemoryTransaction) -> None:
     assert secondary_of(account) not in repr(account)
 
 
-def test_a_new_one_takes_the_place_of_the_secondary_one(tx: MemoryTransaction) -> None:
+def test_a_new_one_replaces_the_secondary_one(tx: MemoryTransaction) -> None:
     random_source = SeededRandomness()
     first, second = (
         secondary_of(create_secondary(tx, ACCOUNT_SID, a_context(random_source=random_source)))
@@ -53,7 +53,7 @@ def test_a_new_one_takes_the_place_of_the_secondary_one(tx: MemoryTransaction) -
     assert signs_in(tx, second)
 
 
-def test_promoted_it_signs_and_the_primary_one_is_gone(tx: MemoryTransaction) -> None:
+def test_a_promoted_one_signs_and_the_primary_one_is_gone(tx: MemoryTransaction) -> None:
     made = secondary_of(create_secondary(tx, ACCOUNT_SID, a_context()))
     account = promote_secondary(tx, ACCOUNT_SID, a_context())
     assert (account.auth_token, account.secondary_auth_token) == (made, None)
@@ -61,14 +61,14 @@ def test_promoted_it_signs_and_the_primary_one_is_gone(tx: MemoryTransaction) ->
     assert signs_in(tx, made)
 
 
-def test_taken_back_it_signs_in_no_more(tx: MemoryTransaction) -> None:
+def test_a_deleted_one_is_no_longer_valid(tx: MemoryTransaction) -> None:
     made = secondary_of(create_secondary(tx, ACCOUNT_SID, a_context()))
     account = delete_secondary(tx, ACCOUNT_SID, a_context())
     assert (account.auth_token, account.secondary_auth_token) == (AUTH_TOKEN, None)
     assert not signs_in(tx, made)
 
 
-def test_each_of_these_is_a_newer_state_of_the_account(tx: MemoryTransaction) -> None:
+def test_each_of_these_changes_makes_a_newer_state_of_the_account(tx: MemoryTransaction) -> None:
     revisions = [
         create_secondary(tx, ACCOUNT_SID, a_context()).revision,
         promote_secondary(tx, ACCOUNT_SID, a_context()).revision,
@@ -88,6 +88,6 @@ def test_without_a_secondary_one_there_is_nothing_to_do(
     assert tx.accounts.get(ACCOUNT_SID) == an_account()
 
 
-def test_an_account_that_is_not_there_has_none(tx: MemoryTransaction) -> None:
+def test_an_unknown_account_has_none(tx: MemoryTransaction) -> None:
     with pytest.raises(NotFound, match="there is no account 'AC0'"):
         create_secondary(tx, "AC0", a_context())

@@ -32,15 +32,15 @@ def refusal_of(tx: MemoryTransaction, username: str, password: str) -> str:
     return refused.value.message
 
 
-def test_an_account_signs_in_with_its_sid_and_auth_token(tx: MemoryTransaction) -> None:
+def test_an_account_authenticates_with_its_sid_and_auth_token(tx: MemoryTransaction) -> None:
     assert sign_in(tx, ACCOUNT_SID, AUTH_TOKEN).account == an_account()
 
 
-def test_an_api_key_signs_in_with_its_sid_and_secret(tx: MemoryTransaction) -> None:
+def test_an_api_key_authenticates_with_its_sid_and_secret(tx: MemoryTransaction) -> None:
     assert sign_in(tx, KEY.sid, KEY_SECRET).account == an_account()
 
 
-def test_an_api_key_with_the_auth_token_is_refused_with_what_goes_with_what(
+def test_an_api_key_with_the_auth_token_is_refused_with_an_explanation(
     tx: MemoryTransaction,
 ) -> None:
     assert refusal_of(tx, KEY.sid, AUTH_TOKEN) == (
@@ -62,7 +62,7 @@ def test_an_api_key_with_the_auth_token_is_refused_with_what_goes_with_what(
         pytest.param("", "", id="nothing at all"),
     ],
 )
-def test_wrong_account_credentials_are_refused_with_the_kinds_that_there_are(
+def test_wrong_account_credentials_are_refused_with_the_valid_kinds(
     tx: MemoryTransaction, username: str, password: str
 ) -> None:
     assert refusal_of(tx, username, password) == (
@@ -88,13 +88,13 @@ def test_a_wrong_key_and_a_wrong_secret_get_the_same_answer(
     )
 
 
-def test_a_refusal_holds_no_secret(tx: MemoryTransaction) -> None:
+def test_no_refusal_has_a_secret(tx: MemoryTransaction) -> None:
     for username, password in ((ACCOUNT_SID, "pass"), (KEY.sid, "pass"), (KEY.sid, AUTH_TOKEN)):
         refusal = refusal_of(tx, username, password)
         assert not [s for s in ("'pass'", AUTH_TOKEN, KEY_SECRET) if s in refusal]
 
 
-def test_both_auth_tokens_sign_in_and_no_other(tx: MemoryTransaction) -> None:
+def test_both_auth_tokens_are_valid_and_no_other(tx: MemoryTransaction) -> None:
     account = replace(an_account(), secondary_auth_token="the-second")
     tx.accounts.save(account)
     for token in (AUTH_TOKEN, "the-second"):
@@ -103,14 +103,14 @@ def test_both_auth_tokens_sign_in_and_no_other(tx: MemoryTransaction) -> None:
         refusal_of(tx, ACCOUNT_SID, wrong)
 
 
-def test_an_api_key_with_the_secondary_token_is_refused_with_what_goes_with_what(
+def test_an_api_key_with_the_secondary_token_is_refused_with_an_explanation(
     tx: MemoryTransaction,
 ) -> None:
     tx.accounts.save(replace(an_account(), secondary_auth_token="the-second"))
     assert "the Auth Token goes with the Account SID" in refusal_of(tx, KEY.sid, "the-second")
 
 
-def test_a_key_of_no_account_signs_in_the_operator(tx: MemoryTransaction) -> None:
+def test_a_key_without_an_account_authenticates_the_operator(tx: MemoryTransaction) -> None:
     tx.accounts.keys.add(an_api_key(OPERATORS, None, "operator's"))
     assert sign_in(tx, OPERATORS, "operator's") == OPERATOR
     refusal_of(tx, OPERATORS, AUTH_TOKEN)
@@ -129,7 +129,7 @@ PAIRS = pytest.mark.parametrize(
 
 
 @PAIRS
-def test_nobody_signs_in_to_a_suspended_account(
+def test_nobody_can_authenticate_as_a_suspended_account(
     tx: MemoryTransaction, pair: tuple[str, str]
 ) -> None:
     tx.accounts.save(replace(an_account(), status=AccountStatus.SUSPENDED))
@@ -143,7 +143,7 @@ def test_nobody_signs_in_to_a_suspended_account(
 
 
 @PAIRS
-def test_nobody_signs_in_to_the_subaccounts_of_a_suspended_account(
+def test_nobody_can_authenticate_as_a_subaccount_of_a_suspended_account(
     tx: MemoryTransaction, pair: tuple[str, str]
 ) -> None:
     tx.accounts.save(replace(an_account(), parent_sid=PARENT))
@@ -153,12 +153,12 @@ def test_nobody_signs_in_to_the_subaccounts_of_a_suspended_account(
     assert f"account {PARENT} is suspended" in forbidden(tx, *pair)
 
 
-def test_a_suspended_subaccount_leaves_its_parent_alone(tx: MemoryTransaction) -> None:
+def test_a_suspended_subaccount_does_not_affect_its_parent(tx: MemoryTransaction) -> None:
     child = an_account(sid=PARENT, parent_sid=ACCOUNT_SID)
     tx.accounts.save(replace(child, status=AccountStatus.SUSPENDED))
     assert sign_in(tx, ACCOUNT_SID, AUTH_TOKEN).account == an_account()
 
 
-def test_a_key_whose_account_is_gone_is_refused_for_that(tx: MemoryTransaction) -> None:
+def test_a_key_whose_account_is_gone_is_refused_for_that_reason(tx: MemoryTransaction) -> None:
     tx.accounts.keys.add(an_api_key(OPERATORS, "AC" + "0" * 32, "orphan"))
     assert forbidden(tx, OPERATORS, "orphan") == "the account of these credentials is gone"

@@ -40,9 +40,7 @@ def sent(tx: MemoryTransaction, *urls: str, is_test: bool = False, account: str 
         tx.callbacks.add(made._replace(account_sid=account or ACCOUNT_SID))
 
 
-def test_what_fleets_and_sims_are_configured_with_is_found_with_its_methods(
-    tx: MemoryTransaction,
-) -> None:
+def test_the_urls_of_fleets_and_sims_are_found_with_their_methods(tx: MemoryTransaction) -> None:
     tx.supersim.fleets.add(
         a_fleet(
             sms_commands_url="https://a.example/sms",
@@ -64,22 +62,24 @@ def test_what_fleets_and_sims_are_configured_with_is_found_with_its_methods(
     ]
 
 
-def test_where_callbacks_went_is_found_the_newest_first(tx: MemoryTransaction) -> None:
+def test_urls_of_sent_callbacks_are_found_newest_first(tx: MemoryTransaction) -> None:
     sent(tx, "https://a.example/1", "https://a.example/2")
     assert found(tx) == [("POST", "https://a.example/2"), ("POST", "https://a.example/1")]
 
 
-def test_what_differs_in_its_fragment_alone_is_one_destination(tx: MemoryTransaction) -> None:
+def test_urls_that_differ_only_in_their_fragments_are_one_destination(
+    tx: MemoryTransaction,
+) -> None:
     sent(tx, "https://a.example/#cbs=twilio", "https://a.example/#cbs=kore", "https://a.example/")
     assert found(tx) == [("POST", "https://a.example/")]
 
 
-def test_credentials_are_kept_and_tell_destinations_apart(tx: MemoryTransaction) -> None:
+def test_urls_with_different_credentials_are_different_destinations(tx: MemoryTransaction) -> None:
     sent(tx, "https://a:b@a.example/", "https://a:c@a.example/")
     assert found(tx) == [("POST", "https://a:c@a.example/"), ("POST", "https://a:b@a.example/")]
 
 
-def test_where_test_events_went_is_no_matter(tx: MemoryTransaction) -> None:
+def test_urls_of_test_events_are_ignored(tx: MemoryTransaction) -> None:
     sent(tx, "https://a.example/mistyped", is_test=True)
     assert found(tx) == []
 
@@ -90,7 +90,7 @@ def test_other_accounts_have_destinations_of_their_own(tx: MemoryTransaction) ->
     assert found(tx) == []
 
 
-def test_there_are_never_more_than_the_most(tx: MemoryTransaction) -> None:
+def test_the_number_of_destinations_is_limited(tx: MemoryTransaction) -> None:
     sent(tx, *(f"https://a.example/{number}" for number in range(MOST + 1)))
     assert len(found(tx)) == MOST
 
@@ -110,7 +110,5 @@ KNOWN = [
     ],
     ids=["known", "other credentials", "unknown"],
 )
-def test_a_url_that_is_named_is_called_as_it_is_known(
-    url: str, meant: list[tuple[str, str]]
-) -> None:
+def test_a_given_url_is_called_as_it_is_configured(url: str, meant: list[tuple[str, str]]) -> None:
     assert shown(named([CallbackUrl.parse(url)] * 2, KNOWN)) == meant

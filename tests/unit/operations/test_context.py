@@ -25,13 +25,13 @@ FOR_SIM, BY_NAME, SET_FOR_SIM, FOR_ACCOUNT, SET_FOR_ACCOUNT, SET_FOR_ALL = (
 )
 
 
-def test_a_sid_names_its_kind_and_begins_with_the_time() -> None:
+def test_a_sid_has_its_kind_and_begins_with_the_time() -> None:
     earlier, later = a_context(), a_context(now=NOW + timedelta(milliseconds=1))
     assert re.fullmatch("HF[0-9a-f]{32}", earlier.sid(SidKind.FLEET))
     assert earlier.sid(SidKind.SIM)[:14] < later.sid(SidKind.SIM)[:14]
 
 
-def test_what_is_made_is_stamped_with_its_account_and_the_time() -> None:
+def test_a_new_record_has_its_account_and_the_time() -> None:
     context = a_context()
     fields = context.record_fields(SidKind.RATE_PLAN, ACCOUNT_SID)
     assert re.fullmatch("WP[0-9a-f]{32}", fields["sid"])
@@ -62,7 +62,7 @@ def test_without_a_url_nothing_is_sent() -> None:
 
 
 @pytest.mark.parametrize(("name", "times"), [("normal", 1), ("slow", 20)])
-def test_a_step_takes_as_long_as_steps_take_in_its_scenario(name: str, times: int) -> None:
+def test_a_step_takes_the_time_of_its_scenario(name: str, times: int) -> None:
     tx = MemoryTransaction()
     a_context().begin_step(tx, TaskKind.SEND_SMS, an_sms(), a_sim(unique_name=f"meter+{name}"))
     assert tx.tasks.due(datetime.max.replace(tzinfo=NOW.tzinfo), limit=9) == [
@@ -70,7 +70,7 @@ def test_a_step_takes_as_long_as_steps_take_in_its_scenario(name: str, times: in
     ]
 
 
-def test_a_step_of_no_sim_takes_as_long_as_in_its_accounts_scenario() -> None:
+def test_a_step_without_a_sim_takes_the_time_of_its_accounts_scenario() -> None:
     tx = MemoryTransaction()
     tx.scenarios.put(ACCOUNT_SID, "slow")
     a_context().begin_step(tx, TaskKind.RESERVE_PROFILE, an_esim_profile(), None)
@@ -78,7 +78,7 @@ def test_a_step_of_no_sim_takes_as_long_as_in_its_accounts_scenario() -> None:
 
 
 @pytest.mark.parametrize("sim", [None, a_sim(unique_name="meter+slow")])
-def test_the_network_takes_a_step_in_the_scenario_of_the_sim_or_else_of_the_account(
+def test_the_network_uses_the_scenario_of_the_sim_or_else_of_the_account(
     sim: SuperSim | None,
 ) -> None:
     tx, task = MemoryTransaction(), ScheduledTask(TaskKind.SEND_SMS, an_sms().sid, ACCOUNT_SID, NOW)
@@ -96,7 +96,7 @@ def test_the_network_takes_a_step_in_the_scenario_of_the_sim_or_else_of_the_acco
         ("asleep", TaskKind.SEND_COMMAND, timedelta(days=1)),
     ],
 )
-def test_a_step_waits_for_the_network_as_its_scenario_has_it(
+def test_a_step_waits_for_the_network_according_to_its_scenario(
     name: str, step: TaskKind, wait: timedelta
 ) -> None:
     tx = MemoryTransaction()
@@ -104,7 +104,7 @@ def test_a_step_waits_for_the_network_as_its_scenario_has_it(
     assert tx.tasks.due_of(SIM_SID, step) == NOW + TAKES + wait
 
 
-def test_a_step_that_is_put_off_comes_due_once_at_its_last_instant() -> None:
+def test_a_postponed_step_comes_due_once_at_its_last_instant() -> None:
     tx, context = MemoryTransaction(), a_context()
     for until in (NOW + 2 * TAKES, NOW + TAKES):
         context.put_off(tx, TaskKind.ACTIVATE_SIM, a_sim(), until)
@@ -113,7 +113,7 @@ def test_a_step_that_is_put_off_comes_due_once_at_its_last_instant() -> None:
     ]
 
 
-def test_of_all_scenarios_of_a_sim_the_nearest_to_it_is_in_force() -> None:
+def test_the_most_specific_scenario_of_a_sim_applies() -> None:
     tx = MemoryTransaction()
     named, unnamed = a_sim(unique_name=f"meter+{BY_NAME.name}"), a_sim(unique_name="meter")
     settings = {SIM_SID: SET_FOR_SIM, ACCOUNT_SID: SET_FOR_ACCOUNT, "*": SET_FOR_ALL}
@@ -134,7 +134,7 @@ def test_of_all_scenarios_of_a_sim_the_nearest_to_it_is_in_force() -> None:
     assert context.in_force(tx, ACCOUNT_SID, unnamed).scenario == NORMAL
 
 
-def test_a_sim_of_either_product_has_the_scenario_that_its_name_asks_for() -> None:
+def test_a_sim_of_either_product_has_the_scenario_in_its_name() -> None:
     sim = a_wireless_sim(unique_name="meter+operator-busy")
     assert (
         a_context().in_force(MemoryTransaction(), ACCOUNT_SID, sim).scenario
@@ -142,7 +142,7 @@ def test_a_sim_of_either_product_has_the_scenario_that_its_name_asks_for() -> No
     )
 
 
-def test_of_all_scenarios_of_an_account_the_chosen_one_is_in_force() -> None:
+def test_the_chosen_scenario_of_an_account_takes_precedence() -> None:
     tx = MemoryTransaction()
     context = a_context(
         simulation=SimulationSettings(TAKES, scenarios={ACCOUNT_SID: SET_FOR_ACCOUNT})
@@ -152,7 +152,7 @@ def test_of_all_scenarios_of_an_account_the_chosen_one_is_in_force() -> None:
     assert context.in_force(tx, ACCOUNT_SID).scenario == FOR_ACCOUNT
 
 
-def test_a_choice_that_an_older_version_knew_is_none() -> None:
+def test_a_choice_that_only_an_older_version_knew_is_ignored() -> None:
     tx = MemoryTransaction()
     tx.scenarios.put(SIM_SID, "forgotten")
     tx.scenarios.put(ACCOUNT_SID, "forgotten")

@@ -48,7 +48,7 @@ def kept(tx: MemoryTransaction) -> list[CallbackRecord]:
     return tx.callbacks.page(ACCOUNT_SID, CallbackFilter(), PageWindow(99))[::-1]
 
 
-def test_a_callback_is_kept_as_it_is_asked_for_and_due_at_once(tx: MemoryTransaction) -> None:
+def test_a_callback_is_stored_with_the_given_values_and_due_at_once(tx: MemoryTransaction) -> None:
     (callback,) = send(tx, new("b=2&a=1", method=HttpMethod.GET, key="order 7"))
     assert kept(tx) == [callback]
     assert callback.account_sid == ACCOUNT_SID
@@ -67,7 +67,7 @@ def test_a_callback_for_later_is_due_then(tx: MemoryTransaction) -> None:
     assert (callback.date_created, callback.progress.due) == (NOW, LATER)
 
 
-def test_the_calendar_chooses_where_the_url_does_not(tx: MemoryTransaction) -> None:
+def test_the_calendar_chooses_the_source_if_the_url_does_not(tx: MemoryTransaction) -> None:
     (callback,) = send(tx, new(url="http://a.example/"))
     assert (callback.source, callback.source_asked) == (Source.TWILIO, None)
 
@@ -82,7 +82,7 @@ def test_many_are_returned_in_their_order_each_with_its_own_sid_and_token(
     assert len({callback.idempotency_token for callback in callbacks}) == 3
 
 
-def test_each_is_taken_by_the_queue(tx: MemoryTransaction) -> None:
+def test_the_queue_accepts_each_callback(tx: MemoryTransaction) -> None:
     queue = RecordingQueue()
     callbacks = send(tx, new("n=1"), new("n=2"), queue=queue)
     for ending in tx.endings:
@@ -90,7 +90,7 @@ def test_each_is_taken_by_the_queue(tx: MemoryTransaction) -> None:
     assert queue.taken == [callback.sid for callback in callbacks]
 
 
-def test_a_key_that_was_seen_before_leads_to_the_first_ones_record(tx: MemoryTransaction) -> None:
+def test_a_known_key_leads_to_the_first_record(tx: MemoryTransaction) -> None:
     (first,) = send(tx, new("a=1", key="order 7"))
     ended = first.having(first.progress._replace(due=None, attempt_count=1))
     tx.callbacks.change(ended)
@@ -98,13 +98,13 @@ def test_a_key_that_was_seen_before_leads_to_the_first_ones_record(tx: MemoryTra
     assert kept(tx) == [ended]
 
 
-def test_a_key_that_is_given_twice_makes_one_callback(tx: MemoryTransaction) -> None:
+def test_a_repeated_key_makes_one_callback(tx: MemoryTransaction) -> None:
     first, other, again = send(tx, new("n=1", key="k"), new("n=2"), new("n=3", key="k"))
     assert again is first
     assert kept(tx) == [first, other]
 
 
-def test_callbacks_without_a_key_are_all_made(tx: MemoryTransaction) -> None:
+def test_callbacks_without_a_key_are_all_created(tx: MemoryTransaction) -> None:
     assert len(send(tx, new(), new())) == 2
     assert len(kept(tx)) == 2
 

@@ -27,7 +27,7 @@ def test_a_record_is_found_by_its_sid(tx: MemoryTransaction) -> None:
 
 
 @pytest.mark.parametrize(("account_sid", "sid"), [(ACCOUNT_SID, "HS0"), (THEIRS, SIM_SID)])
-def test_what_is_not_the_accounts_is_not_found(
+def test_another_accounts_record_is_not_found(
     tx: MemoryTransaction, account_sid: str, sid: str
 ) -> None:
     with pytest.raises(NotFound, match=f"there is no SIM with the SID or unique name '{sid}'"):
@@ -37,7 +37,9 @@ def test_what_is_not_the_accounts_is_not_found(
 
 
 @pytest.mark.parametrize("sid_or_name", [SIM_SID, UNIQUE_NAME])
-def test_a_record_is_named_by_its_sid_and_its_name(tx: MemoryTransaction, sid_or_name: str) -> None:
+def test_a_record_can_be_named_by_its_sid_and_its_name(
+    tx: MemoryTransaction, sid_or_name: str
+) -> None:
     given = ("Sim", sid_or_name)
     assert named_in(tx.supersim.sims, ACCOUNT_SID, given, "SIM", code=33107) == a_sim()
 
@@ -45,7 +47,7 @@ def test_a_record_is_named_by_its_sid_and_its_name(tx: MemoryTransaction, sid_or
 @pytest.mark.parametrize(
     ("account_sid", "sid_or_name"), [(ACCOUNT_SID, "nobody"), (THEIRS, SIM_SID), (ACCOUNT_SID, "")]
 )
-def test_a_parameter_that_names_nothing_of_the_account_is_refused_with_its_code(
+def test_a_parameter_without_a_record_of_the_account_is_refused_with_its_code(
     tx: MemoryTransaction, account_sid: str, sid_or_name: str
 ) -> None:
     with pytest.raises(InvalidParameter) as refused:

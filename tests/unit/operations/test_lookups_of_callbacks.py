@@ -33,7 +33,7 @@ def test_its_attempts_are_listed(tx: MemoryTransaction) -> None:
     [(ACCOUNT_SID, "CB" + "0" * 32), ("AC" + "f" * 32, CALLBACK_SID)],
     ids=["unknown", "another account's"],
 )
-def test_what_the_account_does_not_have_is_not_found(
+def test_another_accounts_callback_is_not_found(
     tx: MemoryTransaction, account_sid: str, sid: str
 ) -> None:
     for fetch in (fetch_callback, fetch_attempts):

@@ -46,7 +46,7 @@ KINDS: list[Callable[..., Any]] = [
 @pytest.mark.parametrize(
     "make", KINDS, ids=[make.__name__.replace("<lambda>", "callback") for make in KINDS]
 )
-def test_a_record_is_its_accounts(make: Callable[[int, str], Any]) -> None:
+def test_the_owner_of_a_record_is_its_account(make: Callable[[int, str], Any]) -> None:
     tx = MemoryTransaction()
     records = {1: make(1, OURS), 2: make(2, THEIRS)}
     for record in records.values():
@@ -56,5 +56,5 @@ def test_a_record_is_its_accounts(make: Callable[[int, str], Any]) -> None:
 
 
 @pytest.mark.parametrize("sid", ["", "H", "XX" + "0" * 32, "my_super_sim", OURS])
-def test_whatever_is_no_records_sid_has_no_owner(sid: str) -> None:
+def test_a_sid_of_no_record_has_no_owner(sid: str) -> None:
     assert owner_of(MemoryTransaction(), sid) is None

@@ -40,7 +40,7 @@ def test_all_sessions_of_a_sim_end_at_once_and_those_of_others_do_not() -> None:
 @pytest.mark.parametrize(
     ("left", "at"), [(3000, NOW + 2 * HOUR), (1500, NOW + 1.5 * HOUR), (0, NOW + HOUR)]
 )
-def test_a_session_ends_when_it_has_used_so_much_more(left: int, at: datetime) -> None:
+def test_a_session_ends_when_it_has_used_the_given_amount(left: int, at: datetime) -> None:
     sessions = sessions_of(a_session(sid=ONE))
     assert end_when_used(sessions, sessions.sessions[ONE], left, NOW + HOUR) == at
     assert sessions.sessions[ONE].date_ended == at
@@ -51,7 +51,7 @@ def test_a_session_ends_when_it_has_used_so_much_more(left: int, at: datetime) -
     [a_session(sid=ONE, up=0, down=0), a_session(sid=ONE, ended=NOW + HOUR)],
     ids=["it uses nothing", "it ends before"],
 )
-def test_a_session_that_never_uses_so_much_stays_as_it_is(session: SuperSimDataSession) -> None:
+def test_a_session_that_never_uses_the_amount_is_unchanged(session: SuperSimDataSession) -> None:
     sessions = sessions_of(session)
     assert end_when_used(sessions, session, 3001, NOW) is None
     assert sessions.sessions == {ONE: session}
@@ -60,7 +60,7 @@ def test_a_session_that_never_uses_so_much_stays_as_it_is(session: SuperSimDataS
 # ---- used ----------------------------------------------------------------------------------------
 
 
-def test_what_a_sim_used_is_all_its_sessions_up_and_down_from_an_instant_to_now() -> None:
+def test_a_sims_usage_is_that_of_all_its_sessions_from_an_instant_to_now() -> None:
     sessions = sessions_of(
         a_session(sid=ONE),
         a_session(sid=TWO, up=1, down=2, ended=NOW + 2 * HOUR),
@@ -71,18 +71,18 @@ def test_what_a_sim_used_is_all_its_sessions_up_and_down_from_an_instant_to_now(
     assert used_since(sessions, SIM_SID, NOW, NOW) == 0
 
 
-def test_only_the_sessions_that_are_asked_for_count() -> None:
+def test_only_the_requested_sessions_count() -> None:
     sessions = sessions_of(a_session(sid=ONE), a_session(sid=TWO, up=7, down=0))
     assert (
         used_since(sessions, SIM_SID, NOW, NOW + HOUR, of=lambda session: session.sid == TWO) == 7
     )
 
 
-# ---- at once -------------------------------------------------------------------------------------
+# ---- usage by a call -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("upload", "download"), [(300, 700), (0, 1), (1_000_000_000, 0)])
-def test_what_is_used_at_once_is_used_in_the_last_instant(upload: int, download: int) -> None:
+def test_usage_by_a_call_is_in_the_last_instant(upload: int, download: int) -> None:
     sessions = sessions_of()
     add_burst(sessions, a_session(sid=ONE), upload=upload, download=download, now=NOW + HOUR)
     (burst,) = sessions.sessions.values()
@@ -92,7 +92,7 @@ def test_what_is_used_at_once_is_used_in_the_last_instant(upload: int, download:
     assert used_since(sessions, SIM_SID, NOW, NOW + HOUR) == upload + download
 
 
-def test_what_is_used_at_once_in_the_first_instant_counts_from_then_on() -> None:
+def test_usage_by_a_call_in_the_first_instant_counts_from_then_on() -> None:
     sessions = sessions_of(a_session(sid=ONE, began=NOW - HOUR))
     add_burst(sessions, a_session(sid=TWO), upload=5, download=5, now=NOW)
     assert used_since(sessions, SIM_SID, NOW, NOW) == 10

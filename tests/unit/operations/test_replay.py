@@ -93,13 +93,15 @@ def test_a_replay_makes_the_same_callback_due_from_its_first_round_on(
     assert (queue.taken, queue.changed) == ([], [before.sid])
 
 
-def test_one_that_was_never_attempted_is_replayed(tx: MemoryTransaction, again: Replay) -> None:
+def test_a_callback_that_was_never_attempted_is_replayed(
+    tx: MemoryTransaction, again: Replay
+) -> None:
     before = add(tx, attempt_count=0)
     replayed = replay_callback(tx, ACCOUNT_SID, before.sid, again, statuses=ANY)
     assert replayed.progress == DeliveryProgress(NOON, due=NOON)
 
 
-def test_one_that_waits_is_due_now(tx: MemoryTransaction, again: Replay) -> None:
+def test_a_waiting_callback_is_due_now(tx: MemoryTransaction, again: Replay) -> None:
     before = add(tx, status=SCHEDULED, due=NOW + timedelta(days=2), round_number=3)
     replayed = replay_callback(tx, ACCOUNT_SID, before.sid, again, statuses=ANY)
     assert replayed.progress == DeliveryProgress(NOON, attempt_count=2, due=NOON)
@@ -121,7 +123,7 @@ def test_a_replay_from_the_other_source_is_a_new_callback_with_a_new_token(
     assert queue.taken == [new.sid]
 
 
-def test_one_that_failed_is_done_with_when_the_other_source_takes_over(
+def test_a_failed_callback_is_discarded_when_the_other_source_takes_over(
     tx: MemoryTransaction, elsewhere: Replay
 ) -> None:
     before = add(tx, source=Source.KORE)
@@ -135,7 +137,7 @@ def test_one_that_failed_is_done_with_when_the_other_source_takes_over(
 
 
 @pytest.mark.parametrize("status", [DELIVERED, DISCARDED])
-def test_one_that_had_ended_otherwise_stays_as_it_was(
+def test_a_callback_that_ended_otherwise_is_unchanged(
     tx: MemoryTransaction, elsewhere: Replay, status: CallbackStatus
 ) -> None:
     before = add(tx, status=status, status_reason="so it was")
@@ -143,7 +145,7 @@ def test_one_that_had_ended_otherwise_stays_as_it_was(
     assert all_of(tx)[0] == before
 
 
-def test_the_status_has_to_be_one_of_those_that_are_asked_for(
+def test_the_status_has_to_be_one_of_the_requested_ones(
     tx: MemoryTransaction, elsewhere: Replay
 ) -> None:
     before = add(tx, status=SCHEDULED, due=NOW)
@@ -159,7 +161,9 @@ def under_way(tx: MemoryTransaction) -> CallbackRecord:
     return add(tx, status=SCHEDULED, due=None)
 
 
-def test_one_with_an_attempt_under_way_is_left_alone(tx: MemoryTransaction, again: Replay) -> None:
+def test_a_callback_with_an_attempt_in_progress_is_not_replayed(
+    tx: MemoryTransaction, again: Replay
+) -> None:
     before = under_way(tx)
     with pytest.raises(Conflict) as refused:
         replay_callback(tx, ACCOUNT_SID, before.sid, again, statuses=ANY)
@@ -171,7 +175,7 @@ def test_one_with_an_attempt_under_way_is_left_alone(tx: MemoryTransaction, agai
 
 
 @pytest.mark.parametrize("wanted", [STRANGER, CALLBACK_SID], ids=["unknown", "another account's"])
-def test_what_the_account_does_not_have_is_not_found(
+def test_another_accounts_callback_is_not_found(
     tx: MemoryTransaction, again: Replay, queue: RecordingQueue, wanted: str
 ) -> None:
     tx.callbacks.add(a_callback(account_sid=THEIRS, status=FAILED, due=None))
@@ -193,10 +197,10 @@ def some_of_each(tx: MemoryTransaction) -> None:
     add(tx, 2, status=DELIVERED)
     add(tx, 3, status=DISCARDED)
     add(tx, 4, status=SCHEDULED, due=NOW)
-    add(tx, 5, status=SCHEDULED)  # under way
+    add(tx, 5, status=SCHEDULED)  # in progress
 
 
-def test_those_that_are_named_are_replayed_and_the_others_counted_by_reason(
+def test_the_given_callbacks_are_replayed_and_the_others_counted_by_reason(
     tx: MemoryTransaction, again: Replay
 ) -> None:
     some_of_each(tx)
@@ -207,7 +211,7 @@ def test_those_that_are_named_are_replayed_and_the_others_counted_by_reason(
     assert counts.skipped == {"delivered": 1, "under_way": 1, "unknown": 1}
 
 
-def test_where_all_are_replayed_no_reason_is_counted(tx: MemoryTransaction, again: Replay) -> None:
+def test_if_all_are_replayed_no_reason_is_counted(tx: MemoryTransaction, again: Replay) -> None:
     add(tx, 1)
     counts = replay_named(tx, ACCOUNT_SID, [sid(1)], again, statuses=ANY)
     assert (counts.replayed, dict(counts.skipped)) == (1, {})
@@ -225,7 +229,9 @@ def test_all_that_match_are_replayed_the_oldest_first(tx: MemoryTransaction, aga
     assert (second.matched, second.last) == (2, sid(5))
 
 
-def test_what_is_under_way_is_skipped_among_many_too(tx: MemoryTransaction, again: Replay) -> None:
+def test_callbacks_in_progress_are_skipped_among_many_too(
+    tx: MemoryTransaction, again: Replay
+) -> None:
     some_of_each(tx)
     which = CallbackFilter(frozenset({SCHEDULED}))
     counts = replay_oldest(tx, ACCOUNT_SID, which, again, after=None, limit=9)
@@ -286,7 +292,7 @@ def test_discarding_ends_a_callback_with_its_reason(
     ],
     ids=["delivered", "discarded", "under way"],
 )
-def test_what_has_ended_well_or_is_under_way_cant_be_discarded(
+def test_a_delivered_callback_or_one_in_progress_cannot_be_discarded(
     tx: MemoryTransaction, add_one: Callable[[MemoryTransaction], CallbackRecord], message: str
 ) -> None:
     before = add_one(tx)
@@ -299,7 +305,7 @@ def test_what_has_ended_well_or_is_under_way_cant_be_discarded(
 # ---- test events ---------------------------------------------------------------------------------
 
 
-def test_a_test_event_is_replayed_as_it_was(tx: MemoryTransaction, again: Replay) -> None:
+def test_a_test_event_is_replayed_unchanged(tx: MemoryTransaction, again: Replay) -> None:
     before = add(tx, is_test=True, secret_id="whs_1")
     replayed = replay_callback(tx, ACCOUNT_SID, before.sid, again, statuses=ANY)
     assert replayed == before.having(DeliveryProgress(NOON, attempt_count=2, due=NOON))

@@ -35,25 +35,25 @@ def test_a_scenario_is_chosen_for_a_sim_of_the_other_product_too(world: World, s
     assert (in_force(world, sim), in_force(world, SIM_SID)) == ("slow", "normal")
 
 
-def test_a_scenario_is_chosen_for_an_account_and_all_its_sims(world: World) -> None:
+def test_a_scenario_chosen_for_an_account_applies_to_all_its_sims(world: World) -> None:
     assert choose_scenario(world.tx, ACCOUNT_SID, sim=None, scenario=SLOW) == ACCOUNT_SID
     assert (in_force(world, SIM_SID), in_force(world, None)) == ("slow", "slow")
 
 
-def test_a_choice_can_be_taken_back(world: World) -> None:
+def test_a_choice_can_be_removed(world: World) -> None:
     choose_scenario(world.tx, ACCOUNT_SID, sim=None, scenario=SLOW)
     choose_scenario(world.tx, ACCOUNT_SID, sim=SIM_SID, scenario=FAILS)
     choose_scenario(world.tx, ACCOUNT_SID, sim=SIM_SID, scenario=None)
     assert in_force(world, SIM_SID) == "slow"
 
 
-def test_a_sim_can_be_normal_where_its_account_is_not(world: World) -> None:
+def test_a_sim_can_be_normal_if_its_account_is_not(world: World) -> None:
     choose_scenario(world.tx, ACCOUNT_SID, sim=None, scenario=FAILS)
     choose_scenario(world.tx, ACCOUNT_SID, sim=SIM_SID, scenario=NORMAL)
     assert in_force(world, SIM_SID) == "normal"
 
 
-def test_nothing_is_chosen_for_a_sim_that_is_not_there(world: World) -> None:
+def test_nothing_can_be_chosen_for_an_unknown_sim(world: World) -> None:
     for ask in (
         lambda: choose_scenario(world.tx, ACCOUNT_SID, sim="nobody", scenario=SLOW),
         lambda: in_force(world, "nobody"),

@@ -75,7 +75,7 @@ def test_the_card_that_the_vendors_samples_register_is_free() -> None:
     assert (made.status, made.sid != SIM_SID) == (SimStatus.NEW, True)
 
 
-def test_a_store_of_before_keeps_the_card_of_its_sim() -> None:
+def test_an_older_store_keeps_the_card_of_its_sim() -> None:
     tx = MemoryTransaction()
     seed(tx, random_seed=1)
     sim = fetch_sim(tx, ACCOUNT_SID, SIM_SID)
@@ -93,14 +93,14 @@ def test_it_has_an_active_sim_of_programmable_wireless_too() -> None:
     assert sim.rate_plan_sid == fetch_rate_plan(tx, ACCOUNT_SID, "my_rate_plan").sid
 
 
-def test_seeding_again_finds_the_same_secrets_of_the_account_and_takes_the_known_key() -> None:
+def test_seeding_again_finds_the_accounts_secrets_and_uses_the_known_key() -> None:
     tx = MemoryTransaction()
     first = seed(tx, random_seed=1)
     assert seed(tx, random_seed=2, known=pair_of(first)) == first
     assert tx.accounts.keys.of(ACCOUNT_SID) == [first.api_key.key]
 
 
-def test_without_the_known_key_there_is_a_new_one_in_its_place() -> None:
+def test_without_the_known_key_a_new_one_replaces_it() -> None:
     tx = MemoryTransaction()
     first, second = seed(tx, random_seed=1), seed(tx, random_seed=2)
     assert second.account == first.account
@@ -109,7 +109,7 @@ def test_without_the_known_key_there_is_a_new_one_in_its_place() -> None:
 
 
 @pytest.mark.parametrize("wrong", ["a wrong secret", "a key that is gone", "another account's"])
-def test_a_known_key_that_opens_nothing_here_is_known_no_longer(wrong: str) -> None:
+def test_a_known_key_that_is_not_valid_here_is_forgotten(wrong: str) -> None:
     tx = MemoryTransaction()
     first = seed(tx, random_seed=1)
     theirs = an_api_key("SK" + "b" * 32, "AC" + "f" * 32, "theirs")
@@ -125,7 +125,7 @@ def test_a_known_key_that_opens_nothing_here_is_known_no_longer(wrong: str) -> N
     assert tx.accounts.keys.get(theirs.sid) == theirs
 
 
-def test_keys_of_other_names_are_left_alone() -> None:
+def test_keys_of_other_names_are_unchanged() -> None:
     tx = MemoryTransaction()
     seed(tx, random_seed=1)
     own = create_key(tx, ACCOUNT_SID, "mine", a_context(random_source=SeededRandomness(3)))
@@ -157,7 +157,7 @@ def test_two_stores_get_different_secrets() -> None:
     assert one.api_key.secret != other.api_key.secret
 
 
-def test_the_static_proxy_is_as_the_settings_say_this_time() -> None:
+def test_the_static_proxy_follows_the_present_settings() -> None:
     tx = MemoryTransaction()
     for uses_static_proxy in (True, False):
         assert seed(tx, uses_static_proxy=uses_static_proxy).account.uses_static_proxy is (
@@ -176,7 +176,7 @@ def test_its_sim_is_billed_and_its_device_is_on_this_machine() -> None:
     assert (sim.device_ip, period.period_type) == ("127.0.0.1", BillingPeriodType.ACTIVE)
 
 
-def test_nothing_is_under_way_from_the_start() -> None:
+def test_nothing_is_in_progress_at_first() -> None:
     tx = MemoryTransaction()
     seed(tx)
     (update,) = tx.supersim.settings_updates.page(ACCOUNT_SID, {}, PageWindow(9))
@@ -188,7 +188,7 @@ def test_nothing_is_under_way_from_the_start() -> None:
     }
 
 
-def test_its_sim_gets_its_address_in_a_store_of_an_earlier_ringback_too() -> None:
+def test_its_sim_gets_its_address_in_an_older_store_too() -> None:
     tx = MemoryTransaction()
     seed(tx)
     tx.supersim.sims.save(replace(fetch_sim(tx, ACCOUNT_SID, SIM_SID), device_ip="127.99.188.141"))
@@ -196,7 +196,7 @@ def test_its_sim_gets_its_address_in_a_store_of_an_earlier_ringback_too() -> Non
     assert fetch_sim(tx, ACCOUNT_SID, SIM_SID).device_ip == "127.0.0.1"
 
 
-def test_a_store_of_an_earlier_ringback_gets_its_sim_of_programmable_wireless_too() -> None:
+def test_an_older_store_gets_its_sim_of_programmable_wireless_too() -> None:
     tx = MemoryTransaction()
     before = seed(tx)
     for sid in list(tx.wireless.sims.records):

@@ -8,7 +8,7 @@ from tests.fakes import ACCOUNT_SID, NOW, SIM_SID, TAKES
 from tests.unit.operations.supersim.bench import World
 
 
-def test_every_step_has_its_turn() -> None:
+def test_every_step_has_a_handler() -> None:
     assert set(TASK_HANDLERS) == set(TaskKind)
 
 
@@ -22,7 +22,7 @@ def test_a_carrier_request_has_its_step_its_subject_and_its_scenario() -> None:
     assert (request.sim, request.scenario.name) == (world.sim, "normal")
 
 
-def test_a_step_ends_when_it_ends_and_not_when_it_was_due() -> None:
+def test_a_step_ends_at_the_present_instant_and_not_when_it_was_due() -> None:
     world = World()
     world.update(SimStatus.ACTIVE)
     world.now += 2 * TAKES

@@ -20,7 +20,7 @@ def tx() -> MemoryTransaction:
 
 
 @pytest.mark.parametrize("name", ["another", "My_Fleet", "", None])
-def test_a_name_that_nobody_has_is_free(tx: MemoryTransaction, name: str | None) -> None:
+def test_an_unused_name_is_free(tx: MemoryTransaction, name: str | None) -> None:
     check_name_is_free(tx.supersim.fleets, ACCOUNT_SID, name)
 
 
@@ -34,7 +34,7 @@ def test_the_name_or_sid_of_another_record_is_taken(tx: MemoryTransaction, name:
     )
 
 
-def test_a_name_that_is_taken_is_refused_with_the_code_of_its_api(tx: MemoryTransaction) -> None:
+def test_a_taken_name_is_refused_with_the_code_of_its_api(tx: MemoryTransaction) -> None:
     with pytest.raises(InvalidParameter) as refused:
         check_name_is_free(tx.supersim.fleets, ACCOUNT_SID, "my_fleet", codes=WIRELESS)
     assert refused.value.code == 33101

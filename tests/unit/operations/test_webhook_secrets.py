@@ -62,7 +62,7 @@ def test_the_first_one_is_active_and_signs_at_once() -> None:
     assert re.fullmatch("[0-9a-f]{18}", secret.value)
 
 
-def test_a_later_one_is_pending_in_place_of_the_pending_one() -> None:
+def test_a_later_one_replaces_the_pending_one() -> None:
     ours = Ours()
     _, first = ours.create("a")
     status, second = ours.create("b")
@@ -74,7 +74,7 @@ def test_a_later_one_is_pending_in_place_of_the_pending_one() -> None:
         ours.change(first.id, status=ACTIVE)
 
 
-def test_activated_it_signs_and_the_one_before_is_gone() -> None:
+def test_an_activated_one_signs_and_the_one_before_is_gone() -> None:
     ours = Ours()
     before = ours.active_id
     _, made = ours.create()
@@ -93,7 +93,7 @@ def test_it_can_get_another_name_and_be_activated_at_once() -> None:
     assert (status, secret.name, secret.value) == (ACTIVE, "in use", made.value)
 
 
-def test_there_is_no_way_back() -> None:
+def test_an_active_secret_cannot_be_made_pending() -> None:
     ours = Ours()
     before = ours.account
     with pytest.raises(InvalidParameter, match="is active, and that can't be undone"):
@@ -102,14 +102,14 @@ def test_there_is_no_way_back() -> None:
 
 
 @pytest.mark.parametrize("status", [None, ACTIVE])
-def test_what_is_as_it_should_be_is_left_as_it_is(status: WebhookSecretStatus | None) -> None:
+def test_a_change_without_effect_changes_nothing(status: WebhookSecretStatus | None) -> None:
     ours = Ours()
     before = ours.account
     assert ours.change(ours.active_id, status=status) == (ACTIVE, before.webhook_secrets.active)
     assert ours.account == before
 
 
-def test_a_pending_one_stays_pending_where_that_is_asked_for() -> None:
+def test_a_pending_one_stays_pending_on_request() -> None:
     ours = Ours()
     held = ours.create()
     assert ours.change(held[1].id, status=PENDING) == held
@@ -124,7 +124,7 @@ def test_each_change_is_a_newer_state_of_the_account() -> None:
 
 
 @pytest.mark.parametrize("name", ["", " ", "a\nb", "x" * 65])
-def test_a_name_that_nobody_could_read_is_refused_and_nothing_changes(name: str) -> None:
+def test_an_unprintable_name_is_refused_and_nothing_changes(name: str) -> None:
     ours = Ours()
     before = ours.account
     with pytest.raises(InvalidParameter, match="a secret's name"):
@@ -134,6 +134,6 @@ def test_a_name_that_nobody_could_read_is_refused_and_nothing_changes(name: str)
     assert ours.account == before
 
 
-def test_a_secret_that_is_not_there_is_not_found() -> None:
+def test_an_unknown_secret_is_not_found() -> None:
     with pytest.raises(NotFound, match="there is no webhook secret 'whs_0'"):
         Ours().change("whs_0", name="other")

@@ -7,46 +7,46 @@ from ringback.core.retry_schedule import PERSISTENT
 from tests.fakes import ACCOUNT_SID, NOW, a_secret, an_account, an_api_key
 
 
-def test_an_account_prints_without_its_secrets() -> None:
+def test_the_text_of_an_account_has_no_secrets() -> None:
     printed = repr(an_account(auth_token="hunter2", kore_secret="swordfish"))
     assert "hunter2" not in printed
     assert "swordfish" not in printed
 
 
-def test_an_api_key_prints_without_its_secret() -> None:
+def test_the_text_of_an_api_key_has_no_secret() -> None:
     key = an_api_key(secret="hunter2")
     assert key.secret_hash not in repr(key)
     assert "hunter2" not in repr(key)
 
 
-def test_an_api_key_knows_its_secret_again() -> None:
+def test_an_api_key_recognises_its_secret() -> None:
     key = an_api_key(secret="hunter2")
     assert key.opens_with("hunter2")
     assert not key.opens_with("Hunter2")
 
 
-def test_an_account_goes_by_the_schedule_of_the_server_unless_it_has_its_own() -> None:
+def test_an_account_uses_the_servers_schedule_unless_it_has_its_own() -> None:
     given = Account("AC1", "Test", "", uses_static_proxy=False, date_created=NOW)
     assert given.schedule is None
     assert an_account(schedule=PERSISTENT).schedule == PERSISTENT
 
 
-def test_without_webhook_secrets_nothing_signs_for_kore() -> None:
+def test_without_webhook_secrets_kores_requests_are_unsigned() -> None:
     assert an_account(kore_secret="").kore_secret == ""
 
 
-def test_what_signs_for_kore_is_the_active_secret() -> None:
+def test_the_active_secret_signs_for_kore() -> None:
     secrets = AccountWebhookSecrets(a_secret("active"), a_secret("pending", name="next"))
     assert replace(an_account(), webhook_secrets=secrets).kore_secret == "active"
 
 
-def test_an_account_has_an_id_at_kore_that_no_change_changes() -> None:
+def test_the_kore_id_of_an_account_never_changes() -> None:
     account = an_account()
     assert account.kore_id == id_of_account(ACCOUNT_SID, NOW)
     assert replace(account, name="B", revision=7).kore_id == account.kore_id
 
 
-def test_nobody_signs_in_to_a_suspended_account() -> None:
+def test_nobody_can_authenticate_as_a_suspended_account() -> None:
     account = an_account()
     assert not account.is_suspended
     assert replace(account, status=AccountStatus.SUSPENDED).is_suspended

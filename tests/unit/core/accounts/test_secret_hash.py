@@ -3,7 +3,7 @@ import pytest
 from ringback.core.accounts.secret_hash import hash_secret, is_same, is_secret_of
 
 
-def test_what_is_kept_is_the_sha_256_of_a_secret() -> None:
+def test_the_stored_value_is_the_sha_256_of_a_secret() -> None:
     assert hash_secret("abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 
 
@@ -16,11 +16,11 @@ def test_a_secret_is_recognised_by_its_hash() -> None:
 
 
 @pytest.mark.parametrize("wrong", WRONG)
-def test_whatever_else_is_not(wrong: str) -> None:
+def test_any_other_value_is_not_recognised(wrong: str) -> None:
     assert not is_secret_of(hash_secret("made up"), wrong)
     assert not is_same("made up", wrong)
 
 
-def test_a_secret_is_the_same_as_itself_whatever_its_letters() -> None:
+def test_a_secret_equals_itself_whatever_its_characters() -> None:
     assert is_same("made up", "made up")
     assert is_same("tökén", "tökén")

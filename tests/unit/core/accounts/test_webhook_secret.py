@@ -28,7 +28,7 @@ def test_a_later_one_is_pending() -> None:
     assert ONE.with_new(SECOND) == BOTH
 
 
-def test_a_new_one_takes_the_place_of_the_pending_one() -> None:
+def test_a_new_one_replaces_the_pending_one() -> None:
     assert BOTH.with_new(THIRD) == AccountWebhookSecrets(FIRST, THIRD)
 
 
@@ -42,7 +42,7 @@ def test_activating_the_pending_one_ends_the_active_one() -> None:
 
 
 @pytest.mark.parametrize("state", [NO_SECRETS, ONE])
-def test_where_none_is_pending_there_is_nothing_to_activate(state: AccountWebhookSecrets) -> None:
+def test_without_a_pending_one_there_is_nothing_to_activate(state: AccountWebhookSecrets) -> None:
     assert state.with_activated(LATER) == state
 
 
@@ -50,7 +50,7 @@ def test_where_none_is_pending_there_is_nothing_to_activate(state: AccountWebhoo
     ("state", "all_there_are"),
     [(NO_SECRETS, []), (ONE, [(ACTIVE, FIRST)]), (BOTH, [(ACTIVE, FIRST), (PENDING, SECOND)])],
 )
-def test_all_secrets_come_with_their_status_the_active_one_first(
+def test_all_secrets_are_listed_with_their_status_the_active_one_first(
     state: AccountWebhookSecrets, all_there_are: list[object]
 ) -> None:
     assert state.all == all_there_are
@@ -59,17 +59,13 @@ def test_all_secrets_come_with_their_status_the_active_one_first(
 
 
 @pytest.mark.parametrize("state", STATES)
-def test_a_secret_that_is_not_there_is_not_found_and_gets_no_name(
-    state: AccountWebhookSecrets,
-) -> None:
+def test_an_unknown_secret_is_not_found_and_gets_no_name(state: AccountWebhookSecrets) -> None:
     assert state.find(THIRD.id) is None
     assert state.with_name(THIRD.id, "new", LATER) == state
 
 
 @pytest.mark.parametrize(("one", "other"), [(FIRST, SECOND), (SECOND, FIRST)])
-def test_another_name_changes_that_secret_alone_and_never_its_value(
-    one: WebhookSecret, other: WebhookSecret
-) -> None:
+def test_renaming_changes_only_that_secrets_name(one: WebhookSecret, other: WebhookSecret) -> None:
     after = BOTH.with_name(one.id, "new", LATER)
     found = after.find(one.id)
     assert found is not None
@@ -77,5 +73,5 @@ def test_another_name_changes_that_secret_alone_and_never_its_value(
     assert after.find(other.id) == BOTH.find(other.id)
 
 
-def test_it_prints_without_its_value() -> None:
+def test_its_text_does_not_have_its_value() -> None:
     assert "hunter2" not in repr(AccountWebhookSecrets(a_secret("hunter2"), a_secret("hunter2")))

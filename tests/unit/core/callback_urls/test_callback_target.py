@@ -11,7 +11,7 @@ OLD, NEW = (CallbackUrl.parse(f"https://{name}.example") for name in ("old", "ne
 BEFORE = CallbackTarget(OLD, HttpMethod.GET)
 
 
-def test_no_target_has_no_url_and_would_be_called_by_post() -> None:
+def test_the_empty_target_has_no_url_and_the_method_post() -> None:
     assert (NO_TARGET.url, NO_TARGET.method) == (None, HttpMethod.POST)
 
 
@@ -42,7 +42,7 @@ def test_no_target_has_no_url_and_would_be_called_by_post() -> None:
         ),
     ],
 )
-def test_a_request_changes_what_it_gives_and_leaves_the_rest(
+def test_a_request_changes_only_the_given_values(
     update: CallbackTargetUpdate, after: CallbackTarget
 ) -> None:
     assert update.after(BEFORE) == after
@@ -57,7 +57,7 @@ def test_a_request_changes_what_it_gives_and_leaves_the_rest(
         (CallbackTargetUpdate(method=HttpMethod.GET), CallbackTarget(None, HttpMethod.GET)),
     ],
 )
-def test_a_target_can_be_set_where_there_was_none(
+def test_a_target_can_be_set_if_there_was_none(
     update: CallbackTargetUpdate, after: CallbackTarget
 ) -> None:
     assert update.after(NO_TARGET) == after

@@ -24,7 +24,7 @@ def refusal_of(text: str) -> str:
 # ---- the parts
 
 
-def test_a_url_is_taken_apart_letter_by_letter() -> None:
+def test_a_url_is_split_letter_by_letter() -> None:
     url = parse("HTTP://User:p%40ss@Example.COM:8080/Path;v=1/%7e?b=2&a=%20#rc=2&cbs=kore")
     assert (url.scheme, url.host, url.explicit_port) == ("HTTP", "Example.COM", "8080")
     assert (url.path, url.query) == ("/Path;v=1/%7e", "b=2&a=%20")
@@ -67,7 +67,9 @@ def test_nothing_is_normalised(text: str, authority: str, resource: str, wire: s
         ("http://[2001:db8::1]/", 80, False, "2001:db8::1"),
     ],
 )
-def test_where_to_connect_to(text: str, port: int, uses_tls: bool, hostname: str) -> None:
+def test_the_host_and_port_to_connect_to_follow_from_the_url(
+    text: str, port: int, uses_tls: bool, hostname: str
+) -> None:
     url = parse(text)
     assert (url.port, url.uses_tls, url.hostname) == (port, uses_tls, hostname)
 
@@ -87,7 +89,7 @@ def test_parameters_join_the_query(text: str, with_more: str) -> None:
     assert parse(text).with_parameters("y=2").wire == with_more
 
 
-# ---- what stays here
+# ---- parts that are never sent
 
 
 SECRETIVE = parse("https://user:hunter2@a.example:8443/p?x=1#cbs=kore&rc=2")
@@ -95,7 +97,7 @@ SECRETIVE = parse("https://user:hunter2@a.example:8443/p?x=1#cbs=kore&rc=2")
 
 @pytest.mark.parametrize("part", ["wire", "resource", "authority", "hostname", "path", "query"])
 @pytest.mark.parametrize("secret", ["user", "hunter2", "#", "cbs", "rc=2"])
-def test_fragment_and_credentials_are_in_no_part_that_leaves(part: str, secret: str) -> None:
+def test_fragment_and_credentials_are_in_no_part_that_is_sent(part: str, secret: str) -> None:
     assert secret not in str(getattr(SECRETIVE, part))
 
 
@@ -104,11 +106,11 @@ def test_records_show_the_fragment_and_hide_the_credentials() -> None:
     assert "hunter2" not in repr(SECRETIVE)
 
 
-def test_records_show_a_url_without_a_fragment_as_it_is() -> None:
+def test_records_show_a_url_without_a_fragment_unchanged() -> None:
     assert parse("http://a.example/p?x=1").shown == "http://a.example/p?x=1"
 
 
-def test_a_record_given_its_credentials_back_is_the_url_again() -> None:
+def test_a_recorded_url_with_its_credentials_is_the_same_url_again() -> None:
     assert parse(SECRETIVE.shown).with_credentials("user:hunter2") == SECRETIVE
 
 
@@ -122,7 +124,7 @@ def test_a_record_given_its_credentials_back_is_the_url_again() -> None:
         "http://[::1]:80/",
     ],
 )
-def test_as_configured_a_url_is_letter_by_letter_what_was_given(text: str) -> None:
+def test_the_configured_form_of_a_url_is_the_given_text(text: str) -> None:
     assert parse(text).configured == text
 
 
@@ -139,7 +141,7 @@ def test_as_configured_a_url_is_letter_by_letter_what_was_given(text: str) -> No
         ("http://a.example?user:pass@b.example", None),
     ],
 )
-def test_credentials_are_what_stands_before_the_last_at_sign_of_the_authority(
+def test_credentials_are_before_the_last_at_sign_of_the_authority(
     text: str, credentials: str | None
 ) -> None:
     url = parse(text)
@@ -163,7 +165,7 @@ def test_credentials_are_what_stands_before_the_last_at_sign_of_the_authority(
         ("?cbs=kore", None),
     ],
 )
-def test_cbs_asks_for_a_source(fragment: str, source: Source | None) -> None:
+def test_cbs_chooses_a_source(fragment: str, source: Source | None) -> None:
     assert parse(f"http://a.example/{fragment}").source is source
 
 
@@ -177,13 +179,13 @@ def test_one_fragment_sets_the_source_and_the_connection() -> None:
 
 
 @pytest.mark.parametrize("value", ["foo", "Kore", "KORE", "TWILIO", "", "kore,twilio", "kore%20"])
-def test_another_cbs_is_refused_with_its_value_and_the_legal_ones(value: str) -> None:
+def test_an_unknown_cbs_is_refused_with_its_value_and_the_valid_ones(value: str) -> None:
     message = refusal_of(f"http://a.example/#cbs={value}")
     assert message == f"#cbs={value}: cbs must be twilio or kore"
 
 
 @pytest.mark.parametrize("fragment", ["cbs", "rc=2&cbs", "cbs=kore#rc=2", "cbs=kore?rc=2"])
-def test_a_mangled_cbs_is_refused_too(fragment: str) -> None:
+def test_a_malformed_cbs_is_refused_too(fragment: str) -> None:
     assert refusal_of(f"http://a.example/#{fragment}").endswith("cbs must be twilio or kore")
 
 
@@ -198,14 +200,14 @@ def test_a_mangled_cbs_is_refused_too(fragment: str) -> None:
         ("SNI=y", "the fragment key 'SNI' is unknown and has no effect; did you mean sni?"),
     ],
 )
-def test_a_key_without_effect_is_kept_and_warned_about(fragment: str, warning: str) -> None:
+def test_a_key_without_effect_is_kept_and_causes_a_warning(fragment: str, warning: str) -> None:
     url = parse(f"http://a.example/#{fragment}")
     assert url.fragment == fragment
     assert url.source is None
     assert url.warnings == (warning,)
 
 
-def test_an_unknown_key_does_not_disturb_the_known_ones() -> None:
+def test_an_unknown_key_does_not_affect_the_known_ones() -> None:
     url = parse("http://a.example/#foo=1&cbs=kore&bar&rc=3")
     assert (url.source, url.connection.retry_count) == (Source.KORE, 3)
     assert url.warnings == (
@@ -215,7 +217,7 @@ def test_an_unknown_key_does_not_disturb_the_known_ones() -> None:
 
 
 @pytest.mark.parametrize("fragment", ["cbs=kore&cbs=twilio", "cbs=kore&cbs=kore", "cbs=kore&cbs"])
-def test_a_source_asked_for_twice_is_refused(fragment: str) -> None:
+def test_a_source_chosen_twice_is_refused(fragment: str) -> None:
     message = refusal_of(f"http://a.example/#{fragment}")
     assert message == "#cbs is given twice in the callback URL; give it once"
 
@@ -225,25 +227,25 @@ def test_a_setting_given_twice_is_refused() -> None:
     assert message == "#rc is given twice in the callback URL; give it once"
 
 
-def test_an_unknown_key_may_be_there_twice() -> None:
+def test_an_unknown_key_may_be_repeated() -> None:
     assert len(parse("http://a.example/#x&x=1").warnings) == 2
 
 
 @pytest.mark.parametrize(
     "text", ["http://user:12#cbs=hunter2@a.example/", "http://u:8#rc=hunter2@a/"]
 )
-def test_a_password_with_a_number_sign_stands_in_no_message(text: str) -> None:
+def test_a_password_with_a_number_sign_is_in_no_message(text: str) -> None:
     message = refusal_of(text)
     assert "hunter2" not in message
     assert "write a # before it as %23" in message
 
 
 @pytest.mark.parametrize("fragment", ["#", "#&", "#cbs=kore&", "#&cbs=kore", "#&cbs=kore&&rc=2&"])
-def test_an_empty_setting_is_nothing_to_warn_about(fragment: str) -> None:
+def test_an_empty_setting_causes_no_warning(fragment: str) -> None:
     assert parse(f"http://a.example/{fragment}").warnings == ()
 
 
-def test_a_setting_out_of_range_refuses_the_url() -> None:
+def test_a_setting_out_of_range_is_refused() -> None:
     message = refusal_of("http://a.example/#rc=99")
     assert message == "#rc=99: rc must be a whole number from 0 to 5"
 
@@ -275,7 +277,7 @@ def test_more_warnings_are_added_to_those_of_the_fragment() -> None:
         "http://[::1]x/",
     ],
 )
-def test_what_has_not_the_form_of_a_url_is_refused(text: str) -> None:
+def test_text_that_is_not_a_url_is_refused(text: str) -> None:
     assert refusal_of(text) == f"{text!r} is not a valid URL; it must be like https://host/path"
 
 
@@ -288,7 +290,7 @@ def test_what_has_not_the_form_of_a_url_is_refused(text: str) -> None:
         ("unix+http://a.example/", "unix+http"),
     ],
 )
-def test_only_http_and_https_are_called(text: str, scheme: str) -> None:
+def test_only_http_and_https_are_accepted(text: str, scheme: str) -> None:
     assert refusal_of(text) == f"{text!r}: callbacks go to http:// or https://, not {scheme}://"
 
 
@@ -326,7 +328,7 @@ NO_PORT = "its port must be a number from 1 to 65535"
         (f"http://a.example:{'9' * 4000}/", NO_PORT),
     ],
 )
-def test_a_message_names_the_part_that_is_wrong(text: str, problem: str) -> None:
+def test_a_message_names_the_wrong_part(text: str, problem: str) -> None:
     shown = repr(text if len(text) <= 200 else text[:200] + "…")
     assert refusal_of(text) == f"{shown}: {problem}"
 
@@ -351,7 +353,7 @@ def test_a_message_names_the_part_that_is_wrong(text: str, problem: str) -> None
         ("http://a。example/", "。", "%E3%80%82"),
     ],
 )
-def test_a_character_that_no_url_has_is_refused(text: str, odd: str, escaped: str) -> None:
+def test_a_character_that_no_url_may_have_is_refused(text: str, odd: str, escaped: str) -> None:
     message = refusal_of(text)
     assert f"has the character {odd!r}; in a URL it is written {escaped}" in message
 
@@ -373,7 +375,7 @@ def test_a_url_may_be_as_long_as_the_limit_and_no_longer() -> None:
     assert refusal_of(longest + "x") == "the callback URL has 4097 characters; 4096 are allowed"
 
 
-def test_a_long_url_is_not_quoted_at_length() -> None:
+def test_a_long_url_is_truncated_in_messages() -> None:
     short_enough = "http://a.example:0/".ljust(200, "x")
     assert refusal_of(short_enough).startswith(f"'{short_enough}': ")
     assert refusal_of(short_enough + "y").startswith(f"'{short_enough}…': ")
@@ -402,11 +404,11 @@ def test_a_long_url_is_not_quoted_at_length() -> None:
         "https://user:hunter2\n@a.example/",
     ],
 )
-def test_a_message_never_holds_a_password(text: str) -> None:
+def test_no_message_has_a_password(text: str) -> None:
     assert "hunter2" not in refusal_of(text)
 
 
-# ---- what follows from a URL
+# ---- parts derived from a URL
 
 
 @pytest.mark.parametrize(
@@ -451,7 +453,7 @@ def test_credentials_become_a_header(text: str, header: str | None) -> None:
     assert parse(text).authorization == header
 
 
-def test_what_follows_from_a_url_follows_from_the_changed_one() -> None:
+def test_derived_parts_follow_from_the_changed_url() -> None:
     url = parse("http://a.example/p")
     assert (url.wire, url.target, url.authorization) == ("http://a.example/p", "/p", None)
     changed = url.with_parameters("A=1").with_credentials("user:pass")
@@ -459,22 +461,22 @@ def test_what_follows_from_a_url_follows_from_the_changed_one() -> None:
     assert changed.authorization == "Basic dXNlcjpwYXNz"
 
 
-# ---- a URL that was accepted once
+# ---- URLs that were accepted once
 
 
 @pytest.mark.parametrize(
     "text", ["http://a.example", "https://A.Example:8443/p?x=1#rc=2&cbs=kore&e=a,b&new"]
 )
-def test_a_url_is_read_back_as_it_was(text: str) -> None:
+def test_a_stored_url_is_read_back_unchanged(text: str) -> None:
     assert CallbackUrl.read_back(text) == parse(text)
 
 
-def test_a_url_is_read_back_that_asks_for_a_source_that_there_was() -> None:
+def test_a_stored_url_with_a_former_source_is_read_back() -> None:
     url = CallbackUrl.read_back("http://a.example/p#rc=2&cbs=acme")
     assert (url.source, url.connection.retry_count, url.warnings) == ("acme", 2, ())
 
 
-def test_a_url_may_ask_for_a_source_that_the_settings_add() -> None:
+def test_a_url_may_choose_a_custom_source() -> None:
     url = CallbackUrl.parse("http://a.example/p#cbs=acme", ["twilio", "kore", "acme"])
     assert url.source == "acme"
     with pytest.raises(InvalidCallbackUrl, match="#cbs=x: cbs must be twilio, kore or acme"):
@@ -489,7 +491,7 @@ def test_a_url_may_ask_for_a_source_that_the_settings_add() -> None:
         ("http://a..example/", "http://a..example/"),
     ],
 )
-def test_a_url_that_is_refused_by_now_is_called_all_the_same(text: str, wire: str) -> None:
+def test_a_stored_url_that_would_be_refused_now_is_still_called(text: str, wire: str) -> None:
     refusal_of(text)
     url = CallbackUrl.read_back(text)
     assert (url.wire, url.shown, url.source) == (wire, text, None)
@@ -497,12 +499,12 @@ def test_a_url_that_is_refused_by_now_is_called_all_the_same(text: str, wire: st
     assert url.warnings == ("its fragment can't be followed any more",)
 
 
-def test_what_was_never_a_url_can_not_be_read_back() -> None:
+def test_text_that_was_never_a_url_cannot_be_read_back() -> None:
     with pytest.raises(ValueError, match="'nonsense' was never a callback URL"):
         CallbackUrl.read_back("nonsense")
 
 
-def test_another_path_leaves_all_else() -> None:
+def test_another_path_leaves_everything_else() -> None:
     url = parse("https://user:pass@a.example:8443/p?x=1#rc=2").with_path("/q/r")
     assert url.configured == "https://user:pass@a.example:8443/q/r?x=1#rc=2"
     assert url.connection.retry_count == 2

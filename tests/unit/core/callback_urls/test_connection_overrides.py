@@ -91,7 +91,7 @@ def test_a_value_out_of_range_is_refused_like_a_bad_source(
         assert refused.value.message == f"#{key}={value}: {key} must be {wanted}"
 
 
-def test_a_setting_leaves_the_others_as_they_were() -> None:
+def test_a_setting_leaves_the_others_unchanged() -> None:
     before = ConnectionOverrides(connect_timeout_ms=200, retry_count=3)
     after = ConnectionOverrides(connect_timeout_ms=200, retry_count=3, read_timeout_ms=700)
     assert read_override(before, "rt", "700") == after
@@ -114,7 +114,7 @@ def test_the_time_of_a_round_is_a_duration_too() -> None:
     assert ConnectionOverrides(total_timeout_ms=1500).total_timeout == timedelta(seconds=1.5)
 
 
-def test_an_attempt_may_take_what_is_left_of_its_round() -> None:
+def test_an_attempt_may_take_the_remaining_time_of_its_round() -> None:
     connection = ConnectionOverrides(connect_timeout_ms=250, read_timeout_ms=1500)
     limits = limits_of(connection, timedelta(milliseconds=700))
     assert limits == Timeouts(connect=0.25, read=1.5, total=0.7)

@@ -55,7 +55,7 @@ UNDER_WAY = DeliveryProgress(
 """The second attempt of the fourth round."""
 
 
-def test_a_callback_tells_its_parameters_decoded_and_in_order() -> None:
+def test_the_parameters_of_a_callback_are_decoded_and_in_order() -> None:
     callback = a_callback(body="B=2&A=a+b%26&Empty=")
     assert callback.parameters == [("B", "2"), ("A", "a b&"), ("Empty", "")]
 
@@ -91,7 +91,7 @@ def test_two_of_the_endings_are_without_a_delivery() -> None:
     assert {FAILED, DISCARDED} == UNDELIVERED
 
 
-def test_progress_is_all_that_changes() -> None:
+def test_only_the_progress_changes() -> None:
     progress = DeliveryProgress(LATER, FAILED, "it was late")
     callback = a_callback()
     assert callback.having(progress) == callback._replace(progress=progress)
@@ -108,26 +108,26 @@ def test_progress_is_all_that_changes() -> None:
         (DeliveryProgress(NOW, DISCARDED), False, True),
     ],
 )
-def test_a_callback_waits_or_is_under_way_or_has_ended(
+def test_a_callback_is_waiting_in_progress_or_ended(
     progress: DeliveryProgress, is_under_way: bool, is_ended: bool
 ) -> None:
     assert (progress.is_under_way, progress.is_ended) == (is_under_way, is_ended)
 
 
-def test_a_callback_knows_where_it_is_in_its_rounds() -> None:
+def test_a_callback_knows_its_place_in_its_rounds() -> None:
     assert UNDER_WAY.round == AttemptRound(attempts=2, began=NOW - SECOND, number=3)
 
 
-def test_a_round_without_a_beginning_began_with_the_last_change() -> None:
+def test_a_round_without_a_start_began_with_the_last_change() -> None:
     assert DeliveryProgress(NOW, round_attempts=1).round == AttemptRound(1, NOW, 0)
 
 
-def test_a_round_that_was_held_up_began_later() -> None:
+def test_a_delayed_round_began_later() -> None:
     assert UNDER_WAY.held_up(SECOND).round_began == NOW
     assert DeliveryProgress(NOW).held_up(SECOND) == DeliveryProgress(NOW)
 
 
-def test_a_schedule_goes_on_for_all_but_test_events() -> None:
+def test_a_schedule_continues_for_all_except_test_events() -> None:
     of_url = a_callback().url.connection
     assert a_callback(source=Source.KORE).retry_rules(PERSISTENT) == RetryRules(
         of_url, Source.KORE, PERSISTENT
@@ -153,7 +153,7 @@ def test_the_first_attempt_begins_the_first_round() -> None:
     )
 
 
-def test_a_retry_goes_on_with_its_round() -> None:
+def test_a_retry_continues_its_round() -> None:
     assert begin(UNDER_WAY, LATER, total_timeout=TOTAL) == UNDER_WAY._replace(
         date_updated=LATER, attempt_count=6, round_attempts=3
     )
@@ -174,7 +174,7 @@ def test_a_new_round_begins_with_its_first_attempt() -> None:
         (timedelta(days=1), NOW + timedelta(days=1)),
     ],
 )
-def test_a_retry_that_was_held_up_beyond_tt_gets_the_time_of_its_round_anew(
+def test_a_retry_delayed_beyond_tt_gets_the_time_of_its_round_anew(
     waited: timedelta, began: datetime
 ) -> None:
     waiting = DeliveryProgress(NOW, attempt_count=1, due=NOW, round_attempts=1, round_began=NOW)
@@ -182,37 +182,37 @@ def test_a_retry_that_was_held_up_beyond_tt_gets_the_time_of_its_round_anew(
     assert begun.round == AttemptRound(2, began)
 
 
-# ---- an attempt is put back
+# ---- an attempt is undone
 
 
-def test_a_first_attempt_that_is_put_back_was_never_begun() -> None:
+def test_an_undone_first_attempt_was_never_begun() -> None:
     waiting = DeliveryProgress(NOW, attempt_count=4, due=NOW, round_number=2)
     begun = begin(waiting, LATER, total_timeout=TOTAL)
     assert put_back(begun, LATER) == waiting._replace(date_updated=LATER, due=LATER)
 
 
-def test_what_a_clock_ahead_has_planned_waits_as_long_from_now_on() -> None:
+def test_a_retry_planned_by_a_clock_ahead_waits_as_long_from_now() -> None:
     ahead = LATER + 1_000_000 * SECOND
     planned = DeliveryProgress(ahead, attempt_count=3, due=ahead + 9 * SECOND, round_number=2)
     assert plan_anew(planned, NOW) == planned._replace(date_updated=NOW, due=NOW + 9 * SECOND)
 
 
-def test_a_round_that_a_clock_ahead_has_begun_begins_now() -> None:
+def test_a_round_begun_by_a_clock_ahead_begins_now() -> None:
     planned = DeliveryProgress(LATER, due=LATER, round_attempts=1, round_began=LATER)
     assert plan_anew(planned, NOW).round_began == NOW
     begun = planned._replace(round_began=NOW - SECOND)
     assert plan_anew(begun, NOW).round_began == NOW - SECOND
 
 
-def test_what_does_not_wait_is_not_planned_anew() -> None:
+def test_a_callback_that_is_not_waiting_is_not_planned_anew() -> None:
     assert plan_anew(UNDER_WAY, NOW) == UNDER_WAY
 
 
-def test_what_is_put_back_may_be_due_later() -> None:
+def test_a_requeued_callback_may_be_due_later() -> None:
     assert put_back(UNDER_WAY, LATER, due=LATER + SECOND).due == LATER + SECOND
 
 
-def test_a_retry_that_is_put_back_keeps_the_beginning_of_its_round() -> None:
+def test_a_requeued_retry_keeps_the_start_of_its_round() -> None:
     assert put_back(UNDER_WAY, LATER) == UNDER_WAY._replace(
         date_updated=LATER, attempt_count=4, due=LATER, round_attempts=1
     )
@@ -261,7 +261,7 @@ def test_a_settled_row_says_how_the_attempt_ended(outcome: Outcome, settled: Att
     assert settle(ROW, AttemptResult(outcome), None, started=NOW) == settled
 
 
-def test_a_settled_row_keeps_what_was_sent_and_answered_and_how() -> None:
+def test_a_settled_row_stores_the_request_and_the_answer() -> None:
     request = SentRequestRecord("POST", "http://a.example/", "POST / HTTP/1.1", "A=1")
     response = ReceiverResponseRecord(200, (("Content-Length", "2"),), b"OK")
     exchange = AttemptResult(
@@ -272,7 +272,7 @@ def test_a_settled_row_keeps_what_was_sent_and_answered_and_how() -> None:
     assert (row.local_address, row.proxy) == ("192.0.2.1", "http://proxy:3128")
 
 
-def test_a_settled_row_says_when_the_attempt_really_started() -> None:
+def test_a_settled_row_has_the_real_start_of_the_attempt() -> None:
     assert (
         settle(ROW, AttemptResult(DeliveredOutcome(200)), None, started=LATER).date_started == LATER
     )
@@ -306,7 +306,9 @@ def test_an_ended_callback_is_not_due(decision: Decision) -> None:
 
 
 @pytest.mark.parametrize("status", [DELIVERED, FAILED, DISCARDED])
-def test_a_replay_begins_with_the_first_round_and_goes_on_counting(status: CallbackStatus) -> None:
+def test_a_replay_begins_with_the_first_round_and_continues_counting(
+    status: CallbackStatus,
+) -> None:
     ended = UNDER_WAY._replace(status=status, status_reason="it was too late")
     assert replay(ended, LATER) == DeliveryProgress(
         date_updated=LATER,
@@ -320,7 +322,7 @@ def test_a_replay_begins_with_the_first_round_and_goes_on_counting(status: Callb
     )
 
 
-def test_a_discarded_callback_says_why_and_is_not_due() -> None:
+def test_a_discarded_callback_has_its_reason_and_is_not_due() -> None:
     waiting = DeliveryProgress(NOW, attempt_count=5, due=LATER, round_number=4)
     assert discard(waiting, "a person said so", LATER) == waiting._replace(
         date_updated=LATER, status=DISCARDED, status_reason="a person said so", due=None

@@ -54,7 +54,7 @@ def a_new_callback(
         "https://a.example/#e=nowhere&unknown=1",
     ],
 )
-def test_a_callback_is_the_same_afterwards_with_all_of_its_url(text: str) -> None:
+def test_a_callback_is_unchanged_afterwards_with_its_whole_url(text: str) -> None:
     callback = a_new_callback(CallbackUrl.parse(text))
     again = read_new(write_new(callback))
     assert again == callback
@@ -76,7 +76,7 @@ def test_a_callback_is_the_same_afterwards_with_all_of_its_url(text: str) -> Non
     ahead=st.none() | st.timedeltas(min_value=timedelta(0), max_value=timedelta(days=366)),
     method=st.sampled_from(HttpMethod),
 )
-def test_a_callback_is_the_same_afterwards_whatever_it_tells(
+def test_a_callback_is_unchanged_afterwards_whatever_its_parameters(
     body: str, key: str | None, now: datetime, ahead: timedelta | None, method: HttpMethod
 ) -> None:
     due = None if ahead is None else now + ahead
@@ -100,7 +100,7 @@ def with_field(place: int, value: object) -> str:
 
 
 @pytest.mark.parametrize("place", range(14))
-def test_a_field_that_is_no_text_is_refused_unless_a_callback_may_lack_it(place: int) -> None:
+def test_a_field_of_a_wrong_type_is_refused_and_a_missing_one_unless_optional(place: int) -> None:
     for odd in (7, [], {}):
         with pytest.raises(ValueError, match=f"field {place} is "):
             read_new(with_field(place, odd))
@@ -113,13 +113,13 @@ def test_a_field_that_is_no_text_is_refused_unless_a_callback_may_lack_it(place:
 
 
 @pytest.mark.parametrize("place", range(14))
-def test_one_with_another_text_in_a_field_is_read_or_refused(place: int) -> None:
+def test_text_with_another_value_in_a_field_is_read_or_refused(place: int) -> None:
     for odd in ("", "7", "null", "{}", "http://", "2026"):
         with suppress(ValueError):
             assert isinstance(read_new(with_field(place, odd)), CallbackRecord)
 
 
-def test_one_with_a_byte_changed_is_read_or_refused() -> None:
+def test_text_with_a_changed_byte_is_read_or_refused() -> None:
     text = write_new(a_new_callback(due=NOON))
     for place in range(len(text)):
         for byte in '"[,0n\\':
@@ -127,11 +127,11 @@ def test_one_with_a_byte_changed_is_read_or_refused() -> None:
                 assert isinstance(read_new(text[:place] + byte + text[place + 1 :]), CallbackRecord)
 
 
-def test_it_is_one_line() -> None:
+def test_the_text_is_one_line() -> None:
     assert "\n" not in write_new(a_new_callback(body="a\nb"))
 
 
-def test_a_url_is_read_back_with_what_was_odd_about_it() -> None:
+def test_a_url_is_read_back_with_its_unusual_features() -> None:
     url = PLAIN.with_warnings("it is odd").with_credentials("user:made-up")
     assert read_url(url.shown, url.credentials, write_warnings(url)) == url
     assert write_warnings(PLAIN) == write_warnings(None) == "[]"

@@ -70,7 +70,7 @@ def test_the_token_is_one_of_its_source(
     assert (callback.source, callback.idempotency_token) == (source, token)
 
 
-def test_asking_for_twilio_too_late_is_on_the_record() -> None:
+def test_choosing_twilio_too_late_is_recorded() -> None:
     callback = of_an_event("http://a.example/#cbs=twilio", now=AFTER)
     assert (callback.source_asked, callback.source, callback.source_reason) == (
         Source.TWILIO,
@@ -79,7 +79,7 @@ def test_asking_for_twilio_too_late_is_on_the_record() -> None:
     )
 
 
-def test_both_sources_tell_the_same_body() -> None:
+def test_both_sources_send_the_same_body() -> None:
     twilio = of_an_event("http://a.example/#cbs=twilio")
     kore = of_an_event("http://a.example/#cbs=kore")
     assert (twilio.source, kore.source) == (Source.TWILIO, Source.KORE)
@@ -116,7 +116,7 @@ def test_a_later_callback_has_the_higher_sid() -> None:
     assert early.sid < late.sid
 
 
-# ---- what a customer says in its own words
+# ---- callbacks with a customer's own content
 
 
 def composed(
@@ -135,7 +135,7 @@ def composed(
     )
 
 
-def test_a_body_of_ones_own_is_sent_as_it_is() -> None:
+def test_a_custom_body_is_sent_unchanged() -> None:
     callback = composed()
     assert (callback.body, callback.method, callback.source) == ("A=1", HttpMethod.GET, Source.KORE)
 
@@ -148,7 +148,7 @@ def test_with_a_time_it_is_due_then() -> None:
     assert composed(due=AFTER).progress == DeliveryProgress(BEFORE, due=AFTER)
 
 
-def test_its_source_is_that_of_the_day_on_which_it_is_made() -> None:
+def test_its_source_is_that_of_the_day_of_its_creation() -> None:
     assert composed(due=AFTER).source_reason == "the URL asks for it: #cbs=kore"
 
 
@@ -162,7 +162,7 @@ def test_it_has_the_key_of_its_creator(key: str | None) -> None:
 
 @pytest.mark.parametrize("secret_id", [None, "whs_1"])
 @pytest.mark.parametrize("fragment", ["", "#cbs=twilio"])
-def test_a_test_event_comes_from_kore_whatever_is_asked(
+def test_a_test_event_comes_from_kore_whatever_the_url_chooses(
     fragment: str, secret_id: str | None
 ) -> None:
     url = CallbackUrl.parse(f"http://u:p@a.example/{fragment}")
@@ -192,7 +192,7 @@ def test_a_test_event_comes_from_kore_whatever_is_asked(
     )
 
 
-# ---- the same once more, as the other source
+# ---- replays from the other source
 
 
 @pytest.mark.parametrize(

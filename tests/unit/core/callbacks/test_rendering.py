@@ -103,7 +103,7 @@ def test_the_headers_are_those_of_the_source_and_the_method(
 
 
 @pytest.mark.parametrize("method", HttpMethod)
-def test_only_twilio_tells_of_the_static_proxy(method: HttpMethod) -> None:
+def test_only_twilio_has_the_header_of_the_static_proxy(method: HttpMethod) -> None:
     twilio = rendered(TWILIO, method, uses_static_proxy=True)
     assert [name for name, _ in twilio.headers] == with_one_more(
         NAMES[TWILIO, method], "X-Use-Static-Proxy", after="X-Twilio-Signature"
@@ -149,7 +149,7 @@ def test_credentials_add_an_authorization(source: Source, method: HttpMethod, af
         (KORE, "Kore-Idempotency-Token", "RQa48ec9b6ef475034c35566c02b654243"),
     ],
 )
-def test_each_header_says_what_the_notice_shows(source: Source, name: str, value: str) -> None:
+def test_each_header_has_the_value_in_the_notice(source: Source, name: str, value: str) -> None:
     assert header(rendered(source), name) == value
 
 
@@ -209,11 +209,11 @@ def test_a_get_has_the_parameters_in_its_query_and_no_body(
         ("http://a.example//b/../c;d=1?foo=%20&bar=?#rc=1", "//b/../c;d=1?foo=%20&bar=?"),
     ],
 )
-def test_a_post_calls_the_url_as_it_stands(url: str, target: str) -> None:
+def test_a_post_calls_the_url_unchanged(url: str, target: str) -> None:
     assert rendered(KORE, POST, url).url.target == target
 
 
-# ---- what is signed
+# ---- signed content
 
 
 def signed_by_twilio(url: str, *parameters: tuple[str, str]) -> str:
@@ -251,7 +251,7 @@ def test_kore_signs_the_url_of_a_get_without_its_query() -> None:
     )
 
 
-def test_kore_signs_a_url_without_a_path_as_it_stands() -> None:
+def test_kore_signs_a_url_without_a_path_unchanged() -> None:
     assert header(rendered(KORE, POST, "http://a.example"), "Kore-Signature") == signed_by_kore(
         "POST", "http://a.example", b"A=1&B=a+b"
     )
@@ -265,19 +265,19 @@ def test_without_a_secret_the_kore_signature_is_sent_empty(method: HttpMethod) -
     assert b"\r\nKore-Signature: \r\n" in request.to_bytes()
 
 
-def test_without_a_kore_secret_twilio_signs_all_the_same() -> None:
+def test_without_a_kore_secret_twilio_still_signs() -> None:
     callback = a_callback(source=TWILIO, body=BODY)
     assert render(callback, account=WITHOUT_SECRET, at=NOW) == render(
         callback, account=an_account(), at=NOW
     )
 
 
-# ---- what never leaves
+# ---- parts that are never sent
 
 
 @pytest.mark.parametrize("source", Source)
 @pytest.mark.parametrize("method", HttpMethod)
-def test_neither_the_fragment_nor_the_plain_credentials_are_on_the_wire(
+def test_neither_the_fragment_nor_the_plain_credentials_are_sent(
     source: Source, method: HttpMethod
 ) -> None:
     wire = rendered(source, method, FULL).to_bytes()
@@ -287,7 +287,7 @@ def test_neither_the_fragment_nor_the_plain_credentials_are_on_the_wire(
 
 @pytest.mark.parametrize("source", Source)
 @pytest.mark.parametrize("method", HttpMethod)
-def test_the_fragment_changes_nothing_of_the_request(source: Source, method: HttpMethod) -> None:
+def test_the_fragment_does_not_change_the_request(source: Source, method: HttpMethod) -> None:
     plain, with_fragment = (
         rendered(source, method, f"http://a.example/p{fragment}").to_bytes()
         for fragment in ("", "#cbs=twilio&rc=5&foo")
@@ -337,7 +337,7 @@ def test_the_record_of_a_request_hides_its_credentials(
 
 
 @pytest.mark.parametrize("source", Source)
-def test_only_the_header_that_has_the_credentials_is_hidden(source: Source) -> None:
+def test_only_the_header_with_the_credentials_is_hidden(source: Source) -> None:
     token = "Authorization: not hidden"
     callback = a_callback(url="http://user:hunter2@a.example/", source=source, token=token)
     recorded = render(callback, account=an_account(), at=NOW).recorded()
@@ -349,7 +349,7 @@ def test_the_record_of_a_request_without_credentials_hides_nothing() -> None:
     assert request.recorded().headers == list(request.headers)
 
 
-def test_the_record_has_the_head_as_it_left() -> None:
+def test_the_record_has_the_sent_head() -> None:
     request = rendered()
     assert request.to_bytes() == f"{request.recorded().head}\r\n\r\n".encode() + request.body
 
@@ -362,7 +362,7 @@ def test_a_request_says_which_infrastructure_it_comes_from(source: Source) -> No
 # ---- from one attempt to the next
 
 
-def test_a_later_attempt_differs_in_its_date_alone() -> None:
+def test_a_later_attempt_differs_only_in_its_date() -> None:
     first, second = rendered(at=NOW), rendered(at=NOW + timedelta(seconds=62))
     assert set(second.headers) - set(first.headers) == {("Date", "2024-07-03T14:42:00Z")}
     assert second.body == first.body
@@ -377,7 +377,7 @@ def test_the_date_has_whole_seconds() -> None:
     assert header(request, "Date") == "2025-01-02T03:04:05Z"
 
 
-def test_the_wire_has_request_line_headers_an_empty_line_and_the_body() -> None:
+def test_the_request_has_a_request_line_headers_an_empty_line_and_the_body() -> None:
     head, body = rendered().to_bytes().split(b"\r\n\r\n")
     assert head.split(b"\r\n")[:2] == [
         b"POST /path?foo=bar HTTP/1.1",
@@ -428,14 +428,14 @@ def test_a_test_event_is_signed_like_other_callbacks(method: HttpMethod) -> None
     )
 
 
-def test_a_secret_that_is_named_signs_though_it_is_pending() -> None:
+def test_a_chosen_secret_signs_although_it_is_pending() -> None:
     request = render(a_test_event(GET, secret_id=PENDING.id), account=ROTATING, at=NOW)
     assert header(request, "Kore-Signature") == sign_as_kore(
         "GET", "http://your-callback-url.com/path", secret="the pending one"
     )
 
 
-def test_a_secret_that_is_named_signs_when_it_has_become_the_active_one() -> None:
+def test_a_chosen_secret_signs_after_its_activation() -> None:
     activated = replace(ROTATING, webhook_secrets=ROTATING.webhook_secrets.with_activated(NOW))
     before, after = (
         render(a_test_event(secret_id=PENDING.id), account=account, at=NOW)
@@ -444,16 +444,16 @@ def test_a_secret_that_is_named_signs_when_it_has_become_the_active_one() -> Non
     assert after == before
 
 
-def test_nothing_else_signs_in_place_of_a_named_secret_that_is_gone() -> None:
+def test_no_other_secret_signs_if_the_chosen_one_is_gone() -> None:
     why = f"^the webhook secret {PENDING.id} that was to sign it is gone$"
     with pytest.raises(SecretNotFound, match=why):
         render(a_test_event(secret_id=PENDING.id), account=an_account(), at=NOW)
 
 
-# ---- sources that the settings add ---------------------------------------------------------------
+# ---- custom sources ------------------------------------------------------------------------------
 
 
-def test_a_source_of_the_settings_has_its_own_headers_and_the_time_of_the_attempt() -> None:
+def test_a_custom_source_has_its_own_headers_and_the_time_of_the_attempt() -> None:
     headers = ("Host: {host}", "X-Id: {token}", "X-Sent: {timestamp}", "Length: {length}")
     acme = CallbackSourceDefinition(
         tuple(map(HeaderTemplate.parse, headers)), SIGNATURE_SCHEMES["hmac-sha256"], KORE_TOKEN
@@ -469,7 +469,7 @@ def test_a_source_of_the_settings_has_its_own_headers_and_the_time_of_the_attemp
     assert request.source == "acme"
 
 
-def test_a_source_that_is_gone_sends_nothing() -> None:
+def test_a_removed_source_sends_nothing() -> None:
     callback = a_callback()._replace(source="acme")
     with pytest.raises(
         CallbackSourceNotConfigured, match="there is no source 'acme' in the settings any more"
@@ -480,7 +480,7 @@ def test_a_source_that_is_gone_sends_nothing() -> None:
 # ---- requests that are not sent ------------------------------------------------------------------
 
 
-def test_of_a_request_that_is_not_sent_what_is_not_known_yet_is_said_in_words() -> None:
+def test_an_unsent_request_has_descriptions_of_unknown_values() -> None:
     callback, kore = a_callback(source=Source.TWILIO), BUILT_IN[Source.KORE]
     request, open_values = render_unsent(callback, kore, account=an_account(), has_token=False)
     assert open_values == {
@@ -494,7 +494,7 @@ def test_of_a_request_that_is_not_sent_what_is_not_known_yet_is_said_in_words() 
 
 
 @pytest.mark.parametrize("secret", [KORE_SECRET, ""])
-def test_a_signature_over_the_time_is_not_known_before_sending_unless_it_is_empty(
+def test_a_signature_over_the_time_is_unknown_before_sending_unless_it_is_empty(
     secret: str,
 ) -> None:
     headers = ("webhook-id: {token}", "webhook-signature: {signature}")

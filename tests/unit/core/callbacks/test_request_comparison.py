@@ -139,7 +139,7 @@ def test_the_notices_two_requests_differ_as_the_notice_says() -> None:
     )
 
 
-def test_the_static_proxys_header_is_removed_as_well() -> None:
+def test_the_static_proxys_header_is_removed_too() -> None:
     account = an_account(uses_static_proxy=True)
     comparison = RequestComparison(sent(TWILIO, account=account), sent(KORE, account=account))
     removed = [row for row in rows(comparison) if row[0] is REMOVED]
@@ -157,24 +157,24 @@ def test_a_header_that_comes_before_all_others_is_removed_at_the_top() -> None:
     ]
 
 
-def test_sources_of_the_settings_have_roles_too_whatever_their_headers_are_called() -> None:
+def test_custom_sources_have_roles_too_whatever_their_headers_names() -> None:
     comparison = RequestComparison(sent(TWILIO), sent(ACME))
     assert (RENAMED, "I-Twilio-Idempotency-Token", "X-Acme") in rows(comparison)
     assert (DIFFERS, "X-Twilio-Signature", "X-Twilio-Signature") in rows(comparison)
 
 
-def test_one_header_that_differs_is_one() -> None:
+def test_a_single_differing_header_is_one_difference() -> None:
     comparison = RequestComparison(sent(KORE, token="RQ1"), sent(KORE, token="RQ2"))
     assert comparison.summary == "Headers: 1 differs; the body is the same."
 
 
-def test_a_request_is_like_itself() -> None:
+def test_a_request_equals_itself() -> None:
     comparison = RequestComparison(sent(KORE), sent(KORE))
     assert comparison.summary == "Headers: all the same; the body is the same."
     assert comparison.receiver_changes == []
 
 
-def test_credentials_are_hidden_and_yet_compared() -> None:
+def test_credentials_are_hidden_but_compared() -> None:
     urls = [f"http://user:{word}@a.example/" for word in ("secret-1", "secret-2")]
     one, other = (sent(KORE, url=url) for url in urls)
     for second, change in ((one, SAME), (other, DIFFERS)):
@@ -186,7 +186,7 @@ def test_credentials_are_hidden_and_yet_compared() -> None:
         assert "secret-" not in repr((comparison.first, comparison.second))
 
 
-def test_headers_that_the_settings_no_longer_have_are_compared_by_name() -> None:
+def test_headers_removed_from_the_settings_are_compared_by_name() -> None:
     old = sent(HOOKS, definition=SOURCES[ACME])
     assert {header.role for header in old.headers} == {None}
     assert old.recipe is None
@@ -203,7 +203,7 @@ def test_a_header_whose_fixed_part_was_changed_is_compared_by_name() -> None:
 # ---- requests that were not sent -----------------------------------------------------------------
 
 
-def test_nothing_is_made_up_for_a_request_that_was_not_sent() -> None:
+def test_no_values_are_made_up_for_an_unsent_request() -> None:
     request = unsent(KORE)
     values = {header.name: (header.value, header.note) for header in request.headers}
     assert values["Kore-Idempotency-Token"] == (None, "34 characters, made when it is sent")
@@ -213,7 +213,7 @@ def test_nothing_is_made_up_for_a_request_that_was_not_sent() -> None:
     assert signature == sent(KORE).header_with(HeaderRole.SIGNATURE)
 
 
-def test_a_request_that_was_not_sent_is_compared_like_any_other() -> None:
+def test_an_unsent_request_is_compared_like_any_other() -> None:
     real = RequestComparison(sent(TWILIO), sent(KORE))
     assert rows(RequestComparison(sent(TWILIO), unsent(KORE))) == rows(real)
 
@@ -226,7 +226,7 @@ def test_a_callback_keeps_its_own_token_before_it_is_sent() -> None:
     assert request.callback_sid == CALLBACK_SID
 
 
-def test_a_signature_over_token_and_time_is_not_known_before_sending() -> None:
+def test_a_signature_over_token_and_time_is_unknown_before_sending() -> None:
     request = unsent(HOOKS)
     notes = [(header.name, header.note) for header in request.headers if header.value is None]
     assert notes == [
@@ -253,7 +253,7 @@ def test_without_a_secret_the_signature_is_known_to_be_empty() -> None:
 # ---- bodies and parameters -----------------------------------------------------------------------
 
 
-def test_parameters_that_differ_are_listed_with_both_values() -> None:
+def test_differing_parameters_are_listed_with_both_values() -> None:
     inactive, active = (
         an_event(sim_status=each) for each in (SimStatus.INACTIVE, SimStatus.ACTIVE)
     )
@@ -284,7 +284,7 @@ def test_parameters_are_compared_by_name(
         assert comparison.summary.endswith("; the body differs.")
 
 
-def test_of_many_parameters_the_first_are_named() -> None:
+def test_of_many_parameters_only_the_first_are_named() -> None:
     body = "&".join(f"p{number}={{0}}" for number in range(7))
     comparison = RequestComparison(*(sent(KORE, body=body.format(value)) for value in "12"))
     assert comparison.summary.endswith("; the body differs only in p0, p1, p2, p3, p4 and 2 more.")
@@ -298,7 +298,7 @@ def test_the_parameters_of_a_get_are_in_its_url() -> None:
     assert "; the request line differs; the parameters in the URL differ only in" in other.summary
 
 
-def test_a_get_and_a_post_are_said_to_be_that() -> None:
+def test_the_methods_get_and_post_are_reported_as_different() -> None:
     comparison = RequestComparison(sent(KORE, method=GET), sent(KORE))
     assert comparison.summary.endswith("; the request line differs; GET is compared with POST.")
 
@@ -341,7 +341,7 @@ def test_the_url_in_a_recipe_has_neither_credentials_nor_fragment(
     assert request.recipe.steps[step].value == url
 
 
-# ---- what a receiver has to change ---------------------------------------------------------------
+# ---- changes for a receiver ----------------------------------------------------------------------
 
 
 def test_a_receiver_of_twilios_callbacks_has_to_change_four_things() -> None:
@@ -357,7 +357,7 @@ def test_a_receiver_of_twilios_callbacks_has_to_change_four_things() -> None:
     ]
 
 
-def test_what_has_to_change_follows_from_the_two_sources() -> None:
+def test_the_necessary_changes_follow_from_the_two_sources() -> None:
     changes = RequestComparison(sent(TWILIO), sent(ACME)).receiver_changes
     assert changes == [
         "Check X-Twilio-Signature, computed with the account's webhook secret.",
@@ -370,7 +370,7 @@ def test_what_has_to_change_follows_from_the_two_sources() -> None:
     ]
 
 
-def test_one_header_with_another_value_is_one_value() -> None:
+def test_one_header_with_another_value_is_one_changed_value() -> None:
     comparison = RequestComparison(
         replace(sent(KORE), headers=sent(KORE).headers[1:2]),
         replace(sent(TWILIO), headers=sent(TWILIO).headers[1:2]),

@@ -21,7 +21,7 @@ def test_an_ordinary_answer_is_its_first_part() -> None:
     assert first_part(response) == response
 
 
-def test_of_a_long_answer_the_first_part_says_how_much_more_there_was() -> None:
+def test_the_first_part_of_a_long_response_has_the_size_of_the_rest() -> None:
     response = ReceiverResponseRecord(500, HEADERS, bytes(64 * KIB), is_cut=True)
     assert first_part(response) == ReceiverResponseRecord(
         500, HEADERS[:2], bytes(MOST_BODY), is_cut=True, headers_left_out=2, body_left_out=63 * KIB
@@ -29,7 +29,7 @@ def test_of_a_long_answer_the_first_part_says_how_much_more_there_was() -> None:
 
 
 @pytest.mark.parametrize(("more", "left_out"), [(0, 0), (1, 1)])
-def test_a_header_is_whole_or_left_out(more: int, left_out: int) -> None:
+def test_a_header_is_stored_whole_or_not_at_all(more: int, left_out: int) -> None:
     header = ("X", "x" * (MOST_HEAD - len("200\nX: ") + more))
     assert first_part(ReceiverResponseRecord(200, (header,), b"")).headers_left_out == left_out
 
@@ -42,7 +42,7 @@ def test_a_header_is_whole_or_left_out(more: int, left_out: int) -> None:
         ReceiverResponseRecord(500, HEADERS[:1], bytes(MOST_BODY + 1)),
     ],
 )
-def test_the_first_part_and_the_rest_are_the_whole(response: ReceiverResponseRecord) -> None:
+def test_the_first_part_and_the_rest_make_the_whole(response: ReceiverResponseRecord) -> None:
     first = first_part(response)
     rest = rest_of(response, first)
     assert first.headers + rest.headers == response.headers
@@ -76,6 +76,6 @@ def test_by_default_an_account_has_room_for_a_thousand_of_the_longest_bodies() -
     ("in_all", "most_of_one", "has_room"),
     [(10, 5, True), (11, 5, False), (10, 6, False), (0, 0, True)],
 )
-def test_both_budgets_hold(in_all: int, most_of_one: int, has_room: bool) -> None:
+def test_both_budgets_apply(in_all: int, most_of_one: int, has_room: bool) -> None:
     budget = ResponseStorageBudget(in_all=10, per_account=5)
     assert budget.has_room_for(in_all=in_all, most_of_one=most_of_one) is has_room

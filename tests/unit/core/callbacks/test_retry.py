@@ -63,7 +63,7 @@ def failed(failure: AttemptFailure) -> NoAnswerOutcome:
     return NoAnswerOutcome(failure, "it failed")
 
 
-# ---- which failures are tried again: by each source's default, and by each value of rp
+# ---- failures that are retried: by each source's default, and by each value of rp
 
 CONNECTING = [
     failed(AttemptFailure.NAME),
@@ -131,7 +131,9 @@ EVERYTHING = [
         (TWILIO, "rp=all,ct", EVERYTHING),
     ],
 )
-def test_what_is_tried_again(source: Source, fragment: str, retried: list[Outcome]) -> None:
+def test_the_policy_decides_which_failures_are_retried(
+    source: Source, fragment: str, retried: list[Outcome]
+) -> None:
     decisions = [after(outcome, fragment, source) for outcome in EVERYTHING]
     assert [
         outcome
@@ -151,24 +153,24 @@ def test_the_table_covers_every_failure() -> None:
     assert {outcome.failure for outcome in (*CONNECTING, *READING)} | never == set(AttemptFailure)
 
 
-# ---- after a kept connection that turned out to be closed
+# ---- after a reused connection that turned out to be closed
 
 
 @pytest.mark.parametrize("rc", [0, 1, 5])
-def test_one_more_try_follows_a_stale_connection_whatever_rc_is(rc: int) -> None:
+def test_one_more_attempt_follows_a_stale_connection_whatever_rc_is(rc: int) -> None:
     stale = failed(AttemptFailure.STALE)
     assert after(stale, f"rc={rc}", attempts=rc + 1) == AGAIN
     assert after(failed(AttemptFailure.CONNECT), f"rc={rc}", attempts=rc + 1) != AGAIN
     assert after(stale, f"rc={rc}", attempts=rc + 2) != AGAIN, "a fresh one can't be stale"
 
 
-def test_no_try_follows_a_stale_connection_where_rp_or_the_time_says_so() -> None:
+def test_no_attempt_follows_a_stale_connection_if_rp_or_the_time_forbids_it() -> None:
     stale = failed(AttemptFailure.STALE)
     assert after(stale, "rc=0&rp=5xx") != AGAIN
     assert after(stale, "rc=0&tt=1000", spent=SECOND) != AGAIN
 
 
-# ---- what ends the callback, or begins a new round, whatever rp says
+# ---- results that end the callback, or begin a new round, whatever rp is
 
 
 @pytest.mark.parametrize("fragment", ["", "rp=all&rc=5", "rc=0"])
@@ -178,7 +180,7 @@ def test_a_delivery_ends_the_callback(fragment: str) -> None:
 
 @pytest.mark.parametrize("fragment", ["", "rp=4xx&rc=5", "rp=all&rc=5"])
 @pytest.mark.parametrize("source", Source)
-def test_gone_ends_the_callback(source: Source, fragment: str) -> None:
+def test_a_410_ends_the_callback(source: Source, fragment: str) -> None:
     assert after(RefusedOutcome(410), fragment, source) == GiveUp(
         "the receiver answered 410 Gone: the receiver wants no more"
     )
@@ -188,19 +190,19 @@ def test_gone_ends_the_callback(source: Source, fragment: str) -> None:
 @pytest.mark.parametrize(
     "failure", [AttemptFailure.GUARD, AttemptFailure.SECRET, AttemptFailure.SOURCE]
 )
-def test_what_may_not_be_sent_ends_the_callback(
+def test_a_forbidden_destination_ends_the_callback(
     failure: AttemptFailure, schedule: RetrySchedule
 ) -> None:
     assert after(failed(failure), "rp=all&rc=5", schedule=schedule) == GiveUp("it failed")
 
 
-def test_a_failure_of_our_own_is_not_tried_again_at_once() -> None:
+def test_a_failure_of_our_own_is_not_retried_at_once() -> None:
     assert after(failed(AttemptFailure.INTERNAL), "rp=all&rc=5") == GiveUp(
         "it failed; not tried again at once, since the receiver did not cause the failure"
     )
 
 
-def test_a_failure_of_our_own_is_tried_again_in_a_later_round() -> None:
+def test_a_failure_of_our_own_is_retried_in_a_later_round() -> None:
     assert after(
         failed(AttemptFailure.INTERNAL), "rp=all&rc=5", schedule=THREE_ROUNDS
     ) == RetryLater(NOW + 10 * SECOND, 1)
@@ -209,7 +211,7 @@ def test_a_failure_of_our_own_is_tried_again_in_a_later_round() -> None:
 @pytest.mark.parametrize("fragment", ["", "rc=0", "rp=4xx"])
 @pytest.mark.parametrize("schedule", [FAITHFUL, PERSISTENT])
 @pytest.mark.parametrize("rounds_before", [0, 7, 99])
-def test_an_unknown_ending_begins_the_same_round_anew(
+def test_an_unknown_result_begins_the_same_round_anew(
     fragment: str, schedule: RetrySchedule, rounds_before: int
 ) -> None:
     assert after(
@@ -274,14 +276,14 @@ def test_a_failure_outside_rp_is_given_up_with_the_policy_in_words() -> None:
         pytest.param(RefusedOutcome(302), "rp=5xx", 1, id="a redirect"),
     ],
 )
-def test_where_a_round_does_not_go_on_the_next_one_comes_whatever_the_failure_was(
+def test_if_a_round_does_not_continue_the_next_one_follows_whatever_the_failure(
     outcome: Outcome, fragment: str, attempts: int
 ) -> None:
     decision = after(outcome, fragment, attempts=attempts, schedule=THREE_ROUNDS)
     assert decision == RetryLater(NOW + 10 * SECOND, 1)
 
 
-def test_a_round_goes_on_before_the_next_one_comes() -> None:
+def test_a_round_continues_before_the_next_one_begins() -> None:
     assert after(failed(AttemptFailure.CONNECT), schedule=THREE_ROUNDS, rounds_before=1) == AGAIN
 
 
@@ -318,16 +320,16 @@ def test_a_schedule_that_was_shortened_meanwhile_is_used_up() -> None:
 
 
 @pytest.mark.parametrize(("jitter", "seconds"), [(0.0, 8), (0.5, 10), (1.0, 12)])
-def test_chance_spreads_the_next_round(jitter: float, seconds: int) -> None:
+def test_jitter_spreads_the_next_round(jitter: float, seconds: int) -> None:
     decision = after(RefusedOutcome(500), schedule=THREE_ROUNDS, jitter=jitter)
     assert decision == RetryLater(NOW + seconds * SECOND, 1)
 
 
-def test_gone_ends_the_callback_whatever_the_schedule_is() -> None:
+def test_a_410_ends_the_callback_whatever_the_schedule_is() -> None:
     assert isinstance(after(RefusedOutcome(410), schedule=PERSISTENT), GiveUp)
 
 
-# ---- what the receiver asks for
+# ---- Retry-After
 
 
 def waits_after(
@@ -354,18 +356,18 @@ def waits_after(
         ("soon", 10 * SECOND),
     ],
 )
-def test_the_next_round_waits_for_the_longer_of_the_two_and_no_more_than_ten_hours(
+def test_the_next_round_waits_for_the_longer_of_the_two_and_at_most_ten_hours(
     retry_after: str | None, wait: timedelta
 ) -> None:
     assert waits_after(retry_after) == wait
 
 
-def test_what_a_receiver_asks_for_does_not_lengthen_the_schedule() -> None:
+def test_retry_after_does_not_add_rounds_to_the_schedule() -> None:
     decision = after(RefusedOutcome(503, retry_after="60"), schedule=FAITHFUL)
     assert isinstance(decision, GiveUp)
 
 
-def test_within_a_round_nothing_is_waited_for() -> None:
+def test_within_a_round_retry_after_is_ignored() -> None:
     assert after(RefusedOutcome(503, retry_after="60"), "rp=5xx", schedule=THREE_ROUNDS) == AGAIN
 
 
@@ -385,7 +387,7 @@ def test_within_a_round_nothing_is_waited_for() -> None:
         ("Wed, 03 Jul 2024 14:39:58 GMT", -60 * SECOND),
     ],
 )
-def test_a_receiver_asks_in_seconds_or_by_a_date(text: str, asked: timedelta) -> None:
+def test_retry_after_is_in_seconds_or_a_date(text: str, asked: timedelta) -> None:
     assert read_retry_after(text, datetime(2024, 7, 3, 14, 40, 58, tzinfo=UTC)) == asked
 
 
@@ -409,17 +411,17 @@ def test_a_receiver_asks_in_seconds_or_by_a_date(text: str, asked: timedelta) ->
         "2024-07-03T14:41:58Z",
     ],
 )
-def test_what_can_not_be_read_asks_for_nothing(text: str) -> None:
+def test_an_invalid_retry_after_is_ignored(text: str) -> None:
     assert read_retry_after(text, NOW) <= timedelta(0)
 
 
-# ---- how long an attempt may take
+# ---- the time of an attempt
 
 
 @pytest.mark.parametrize(
     ("spent_ms", "left_ms"), [(0, 15000), (14999, 1), (15000, 0), (16000, -1000)]
 )
-def test_the_time_left_is_what_tt_leaves_of_the_round(spent_ms: int, left_ms: int) -> None:
+def test_the_remaining_time_is_that_of_the_round_within_tt(spent_ms: int, left_ms: int) -> None:
     round_ = AttemptRound(1, NOW - timedelta(milliseconds=spent_ms))
     assert time_left(ConnectionOverrides(), round_, NOW) == timedelta(milliseconds=left_ms)
 
@@ -437,7 +439,9 @@ def test_a_first_attempt_has_all_the_time_of_its_round(waited: int) -> None:
 @pytest.mark.parametrize(
     ("seconds", "left"), [(0, 3.0), (1, 2.0), (-60, 3.0)], ids=["no time", "1 s", "clock set back"]
 )
-def test_a_retry_has_what_is_left_and_never_more_than_its_round(seconds: int, left: float) -> None:
+def test_a_retry_has_the_remaining_time_and_never_more_than_its_round(
+    seconds: int, left: float
+) -> None:
     later = NOW + timedelta(seconds=seconds)
     timeouts = attempt_timeouts(URL.connection, AttemptRound(2, NOW), later)
     assert timeouts == Timeouts(connect=1.0, read=2.0, total=left)

@@ -32,7 +32,7 @@ def test_there_is_an_event_of_each_kind() -> None:
 
 
 @pytest.mark.parametrize("event", OF_EACH_KIND, ids=lambda event: type(event).__name__)
-def test_an_event_says_which_version_of_the_api_it_is_of(event: Event) -> None:
+def test_an_event_has_the_version_of_its_api(event: Event) -> None:
     assert event.api_version == "v1"
 
 
@@ -134,7 +134,7 @@ def test_a_failed_command_adds_its_error_at_the_end(event: Event) -> None:
     assert told[-2:] == [("ErrorCode", "83401"), ("ErrorMessage", "it is not attached")]
 
 
-def test_a_profile_is_reported_by_what_it_has_by_then() -> None:
+def test_a_profile_is_reported_with_its_values_so_far() -> None:
     profile = an_esim_profile(
         status=EsimStatus.AVAILABLE,
         iccid=ICCID,
@@ -170,7 +170,7 @@ def test_a_profile_that_failed_is_reported_with_its_chip_and_its_error() -> None
     ]
 
 
-def test_an_update_of_a_programmable_wireless_sim_is_reported_by_the_same_parameters() -> None:
+def test_a_programmable_wireless_sim_is_reported_with_the_same_parameters() -> None:
     sim = a_wireless_sim(status=WirelessStatus.CANCELED, unique_name="meter_1")
     assert parameters_of(SimUpdated.of(sim)) == [
         ("ApiVersion", "v1"),
@@ -181,7 +181,7 @@ def test_an_update_of_a_programmable_wireless_sim_is_reported_by_the_same_parame
     ]
 
 
-def test_a_command_from_a_device_is_reported_by_the_names_of_its_own_product() -> None:
+def test_a_command_from_a_device_is_reported_with_its_own_products_names() -> None:
     command = a_command(command="ping", status=MessageStatus.RECEIVED, direction=Direction.FROM_SIM)
     assert parameters_of(CommandChanged.of(command, "meter_1")) == [
         ("CommandSid", COMMAND_SID),
@@ -195,7 +195,7 @@ def test_a_command_from_a_device_is_reported_by_the_names_of_its_own_product() -
     ]
 
 
-def test_a_command_that_failed_is_reported_with_its_error_in_the_middle() -> None:
+def test_a_failed_programmable_wireless_command_is_reported_with_its_error_in_the_middle() -> None:
     command = a_command(
         command="AP8=", command_mode=PayloadType.BINARY, status=MessageStatus.FAILED
     )

@@ -20,7 +20,7 @@ from ringback.core.http.allowed_addresses import ANYWHERE, LOOPBACK, refusal, re
         "64:ff9b::808:808",
     ],
 )
-def test_public_addresses_are_called(address: str) -> None:
+def test_public_addresses_are_allowed(address: str) -> None:
     assert refusal(address) is None
 
 
@@ -77,7 +77,7 @@ def test_addresses_that_are_not_public_are_refused(address: str) -> None:
         "168.63.129.16",  # Azure
     ],
 )
-def test_where_clouds_keep_their_metadata_is_refused(address: str) -> None:
+def test_addresses_of_clouds_metadata_are_refused(address: str) -> None:
     assert refusal(address) is not None
 
 
@@ -94,7 +94,7 @@ def test_where_clouds_keep_their_metadata_is_refused(address: str) -> None:
         "2001:0:4136:e378:8000:63bf:3fff:fdd2",  # Teredo (RFC 4380)
     ],
 )
-def test_other_addresses_that_lead_inside_are_refused(address: str) -> None:
+def test_other_addresses_that_lead_to_private_ones_are_refused(address: str) -> None:
     assert refusal(address) is not None
 
 
@@ -102,7 +102,7 @@ def test_other_addresses_that_lead_inside_are_refused(address: str) -> None:
     "inner", ["7f00:1", "a00:1", "ac10:1", "c0a8:1", "a9fe:a9fe", "6440:1", "e000:1", "0:0"]
 )
 @pytest.mark.parametrize("form", ["::ffff:{}", "64:ff9b::{}", "2002:{}::1"])
-def test_an_ipv6_address_that_carries_such_a_one_is_refused(form: str, inner: str) -> None:
+def test_an_ipv6_address_that_contains_a_private_one_is_refused(form: str, inner: str) -> None:
     assert refusal(form.format(inner)) is not None
 
 
@@ -113,7 +113,7 @@ def test_a_mapped_address_may_be_written_with_dots() -> None:
 @pytest.mark.parametrize(
     "address", ["127.0.0.1", "127.1.2.3", "::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1"]
 )
-def test_an_allowed_network_is_called_in_any_spelling(address: str) -> None:
+def test_an_allowed_network_is_recognised_in_any_spelling(address: str) -> None:
     assert refusal(address, allowed=LOOPBACK) is None
 
 
@@ -139,12 +139,12 @@ def test_all_may_be_allowed(address: str) -> None:
     assert refusal(address, allowed=ANYWHERE) is None
 
 
-def test_what_is_no_address_is_not_judged() -> None:
+def test_text_that_is_not_an_address_is_not_judged() -> None:
     with pytest.raises(ValueError, match="localhost"):
         refusal("localhost")
 
 
-def test_a_name_is_refused_without_where_it_leads() -> None:
+def test_the_refusal_of_a_name_does_not_show_its_addresses() -> None:
     assert refusal_of_name("db.internal") == (
         "db.internal does not lead to a public address;"
         " callbacks are sent to those, and to what the settings allow"

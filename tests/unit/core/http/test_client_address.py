@@ -32,7 +32,9 @@ PROXIES = [ip_network("10.0.0.0/8"), ip_network("2001:db8::/64")]
         ("203.0.113.999", "10.0.0.1"),
     ],
 )
-def test_a_client_is_the_last_that_no_trusted_proxy_is(forwarded_for: str, client: str) -> None:
+def test_the_client_is_the_last_address_that_is_not_a_trusted_proxy(
+    forwarded_for: str, client: str
+) -> None:
     assert client_of("10.0.0.1", forwarded_for, PROXIES) == client
 
 
@@ -55,13 +57,13 @@ def test_a_peer_without_an_address_has_none() -> None:
     assert holder_of(None) == "None"
 
 
-def test_ipv6_is_counted_by_the_network_that_a_customer_has() -> None:
+def test_ipv6_clients_are_counted_by_the_network_of_a_customer() -> None:
     assert holder_of(ip_address("2001:db8:1:2::1")) == holder_of(ip_address("2001:db8:1:2:ff::"))
     assert holder_of(ip_address("2001:db8:1:2::1")) != holder_of(ip_address("2001:db8:1:3::1"))
     assert holder_of(ip_address("192.0.2.1")) != holder_of(ip_address("192.0.2.2"))
 
 
-def test_an_address_is_in_a_network_of_its_own_kind() -> None:
+def test_an_address_is_only_in_networks_of_its_own_family() -> None:
     assert is_in(ip_address("2001:db8::9"), PROXIES)
     assert not is_in(ip_address("2001:db8:1::9"), PROXIES)
     assert not is_in(ip_address("11.0.0.1"), PROXIES)

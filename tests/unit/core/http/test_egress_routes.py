@@ -16,13 +16,13 @@ class TestTheChoice:
         assert EGRESSES.choose(source, ConnectionOverrides(), turn=0) == own
 
     @pytest.mark.parametrize("source", [*Source, None])
-    def test_is_the_machines_where_the_source_has_none(self, source: Source | None) -> None:
+    def test_is_the_machines_if_the_source_has_none(self, source: Source | None) -> None:
         assert Egresses().choose(source, ConnectionOverrides(), turn=0) == ANY
 
-    def test_is_the_machines_for_what_comes_from_no_source(self) -> None:
+    def test_is_the_machines_for_requests_without_a_source(self) -> None:
         assert EGRESSES.choose(None, ConnectionOverrides(), turn=0) == ANY
 
-    def test_goes_round_the_names_in_the_url(self) -> None:
+    def test_rotates_through_the_names_in_the_url(self) -> None:
         asked = ConnectionOverrides(egress=("dublin", "any"))
         chosen = [EGRESSES.choose(Source.KORE, asked, turn=turn) for turn in range(4)]
         assert chosen == [DUBLIN, ANY, DUBLIN, ANY]
@@ -32,7 +32,7 @@ class TestTheChoice:
         chosen = [EGRESSES.choose(Source.TWILIO, asked, turn=turn) for turn in range(3)]
         assert chosen == [FIXED, DUBLIN, FIXED]
 
-    def test_names_what_nobody_defined(self) -> None:
+    def test_reports_undefined_names(self) -> None:
         asked = ConnectionOverrides(egress=("x", "dublin", "y"))
         assert EGRESSES.unknown_names(asked) == ("x", "y")
         assert EGRESSES.unknown_names(ConnectionOverrides()) == ()
@@ -43,12 +43,12 @@ class TestLocalAddresses:
         taken = [POOL.local_address(towards="198.51.100.7", turn=turn) for turn in range(3)]
         assert taken == ["192.0.2.1", "192.0.2.2", "192.0.2.1"]
 
-    def test_are_taken_for_their_own_family(self) -> None:
+    def test_are_used_for_their_own_family(self) -> None:
         both = Direct(("192.0.2.1", "2001:db8::1", "192.0.2.2", "2001:db8::2"))
         taken = [both.local_address(towards="2001:db8::7", turn=turn) for turn in range(3)]
         assert taken == ["2001:db8::1", "2001:db8::2", "2001:db8::1"]
 
-    def test_of_one_family_do_not_lead_to_the_other(self) -> None:
+    def test_of_one_family_are_not_used_for_the_other(self) -> None:
         assert POOL.local_address(towards="2001:db8::7", turn=0) is None
 
 
@@ -96,7 +96,7 @@ class TestASetting:
         assert read_egress(text) == egress
 
     @pytest.mark.parametrize("text", ["", "192.0.2.1,", "192.0.2.1, 192.0.2.2", "any,any", "eth0"])
-    def test_without_addresses_is_refused_with_what_would_be_right(self, text: str) -> None:
+    def test_without_addresses_is_refused_with_a_valid_example(self, text: str) -> None:
         with pytest.raises(
             ValueError, match="is not a valid address; an egress is any, a comma list"
         ):
@@ -118,7 +118,7 @@ class TestASetting:
             "http://user:hunter2\n@proxy.example",
         ],
     )
-    def test_without_a_proxy_is_refused_and_keeps_its_credentials(self, text: str) -> None:
+    def test_without_a_proxy_is_refused_without_showing_credentials(self, text: str) -> None:
         with pytest.raises(ValueError, match="is not a valid proxy; write it like") as refused:
             read_egress(text)
         assert "hunter2" not in str(refused.value)

@@ -8,7 +8,7 @@ from ringback.core.http.http_exchange import (
 PLAIN = CallbackUrl.parse("http://a.example/")
 
 
-def test_a_request_goes_out_as_its_head_an_empty_line_and_its_body() -> None:
+def test_a_request_is_its_head_an_empty_line_and_its_body() -> None:
     request = OutgoingRequest("POST", PLAIN, (("HoSt", "a.example"), ("x", "")), b"A=1")
     assert request.to_bytes() == b"POST / HTTP/1.1\r\nHoSt: a.example\r\nx: \r\n\r\nA=1"
     assert request.recorded().head == "POST / HTTP/1.1\r\nHoSt: a.example\r\nx: "
@@ -23,22 +23,22 @@ def test_the_record_of_a_request_hides_the_credentials_of_its_url() -> None:
     ]
 
 
-def test_a_request_of_nobodys_comes_from_none() -> None:
+def test_a_request_without_a_source_has_none() -> None:
     assert OutgoingRequest("GET", PLAIN, (), b"").source is None
 
 
-def test_the_record_of_a_body_that_is_no_text_shows_what_can_be_shown() -> None:
+def test_the_record_of_a_binary_body_shows_its_printable_parts() -> None:
     request = OutgoingRequest("POST", PLAIN, (), b"A=\xff")
     assert request.recorded().body == "A=\ufffd"
 
 
-def test_a_recorded_request_tells_its_headers_in_their_order() -> None:
+def test_a_recorded_request_has_its_headers_in_their_order() -> None:
     head = "POST / HTTP/1.1\r\nHost: a.example\r\nX: a: b\r\nX: \r\nx: c"
     request = SentRequestRecord("POST", "http://a.example/", head, "")
     assert request.headers == [("Host", "a.example"), ("X", "a: b"), ("X", ""), ("x", "c")]
 
 
-def test_an_answer_is_whole_unless_it_is_said_to_be_cut_and_prints_without_its_body() -> None:
+def test_an_answer_is_whole_by_default_and_its_text_has_no_body() -> None:
     response = ReceiverResponseRecord(200, (), b"a long answer")
     assert not response.is_cut
     assert repr(response) == "RecordedResponse(status=200, headers=())"

@@ -23,7 +23,7 @@ def test_an_answer_of_2xx_is_a_delivery(status: int) -> None:
 @pytest.mark.parametrize(
     "status", [100, 199, 300, 301, 302, 304, 400, 404, 410, 500, 503, 599, 600]
 )
-def test_any_other_answer_is_a_refusal_that_says_where_it_pointed(status: int) -> None:
+def test_any_other_answer_is_a_refusal_with_its_redirect_target(status: int) -> None:
     assert answered(status, location="/there") == RefusedOutcome(status, "/there")
 
 
@@ -59,7 +59,7 @@ def test_any_other_answer_is_a_refusal_that_says_where_it_pointed(status: int) -
         (UnknownOutcome(), "unknown", 11200),
     ],
 )
-def test_an_ending_has_a_stable_name_and_code(
+def test_each_result_has_a_stable_name_and_code(
     outcome: Outcome, name: str, code: int | None
 ) -> None:
     assert (outcome.label, code_of(outcome)) == (name, code)
@@ -139,7 +139,7 @@ def test_an_outcome_is_described_in_words(outcome: Outcome, words: str) -> None:
         (UnknownOutcome(), None, None),
     ],
 )
-def test_an_ending_has_the_status_of_an_answer_or_the_name_of_a_failure(
+def test_a_result_has_the_status_of_an_answer_or_the_name_of_a_failure(
     outcome: Outcome, status: int | None, failure: str | None
 ) -> None:
     assert (status_of(outcome), failure_of(outcome)) == (status, failure)

@@ -29,18 +29,18 @@ def test_any_scheme_and_port_is_permitted_by_default(url: str) -> None:
         "http://a.example:8999/",
     ],
 )
-def test_a_port_of_the_list_is_permitted(url: str) -> None:
+def test_a_listed_port_is_permitted(url: str) -> None:
     assert refusal_of(SsrfGuard(ports=WEB), url) is None
 
 
 @pytest.mark.parametrize("port", [1, 79, 81, 7999, 9000, 65535])
-def test_another_port_is_refused_with_those_that_are_permitted(port: int) -> None:
+def test_another_port_is_refused_with_the_permitted_ones(port: int) -> None:
     assert refusal_of(SsrfGuard(ports=WEB), f"http://a.example:{port}/") == (
         f"callbacks may not go to port {port}; the settings permit 80,443,8000-8999"
     )
 
 
-def test_the_port_that_a_url_leaves_out_counts_too() -> None:
+def test_the_default_port_of_a_url_counts_too() -> None:
     only_https = SsrfGuard(ports=(range(443, 444),))
     assert refusal_of(only_https, "http://a.example/") is not None
     assert refusal_of(only_https, "https://a.example/") is None
@@ -53,7 +53,7 @@ def test_another_scheme_is_refused_in_any_letter_case(url: str) -> None:
     )
 
 
-def test_an_address_is_refused_where_it_is_neither_public_nor_permitted() -> None:
+def test_an_address_is_refused_if_it_is_neither_public_nor_permitted() -> None:
     guard = SsrfGuard((*LOOPBACK, ip_network("10.1.0.0/16")))
     assert guard.refusal_at("8.8.8.8") is None
     assert guard.refusal_at("127.0.0.1") is None
@@ -62,7 +62,7 @@ def test_an_address_is_refused_where_it_is_neither_public_nor_permitted() -> Non
 
 
 @pytest.mark.parametrize("text", ["", "localhost", "127.0.0.1 ", "127.1", "[::1]"])
-def test_what_is_no_address_is_refused(text: str) -> None:
+def test_text_that_is_not_an_address_is_refused(text: str) -> None:
     assert SsrfGuard().refusal_at(text) == f"{text} is not an IP address"
 
 
@@ -76,7 +76,7 @@ def test_what_is_no_address_is_refused(text: str) -> None:
         ("9-9", (range(9, 10),)),
     ],
 )
-def test_ports_are_read_from_a_setting(text: str, ports: tuple[range, ...]) -> None:
+def test_ports_are_parsed_from_a_setting(text: str, ports: tuple[range, ...]) -> None:
     assert read_ports(text) == ports
 
 
@@ -98,7 +98,7 @@ def test_ports_are_read_from_a_setting(text: str, ports: tuple[range, ...]) -> N
         ("9" * 5000, "9" * 5000),
     ],
 )
-def test_what_names_no_ports_is_refused_with_what_would(text: str, part: str) -> None:
+def test_invalid_ports_are_refused_with_valid_examples(text: str, part: str) -> None:
     with pytest.raises(ValueError, match="names no ports") as refused:
         read_ports(text)
     assert str(refused.value) == (
@@ -108,11 +108,11 @@ def test_what_names_no_ports_is_refused_with_what_would(text: str, part: str) ->
 
 
 @pytest.mark.parametrize("text", ["http", "https", "http,https", "https,http"])
-def test_schemes_are_read_from_a_setting(text: str) -> None:
+def test_schemes_are_parsed_from_a_setting(text: str) -> None:
     assert read_schemes(text) == tuple(text.split(","))
 
 
 @pytest.mark.parametrize("text", ["", "ftp", "HTTP", "http,", "http, https", "https,https"])
-def test_what_names_no_schemes_is_refused(text: str) -> None:
+def test_invalid_schemes_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match="must be http, https or both"):
         read_schemes(text)

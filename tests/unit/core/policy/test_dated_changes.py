@@ -35,7 +35,7 @@ def with_holds(*holds: PhaseHold) -> Policy:
     return Policy(NOTICE.phases, holds)
 
 
-# ---- what is ahead
+# ---- future changes
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_the_notice_has_two_changes(after: datetime, ahead: list[PolicyChange]) 
     assert policy_changes(NOTICE, after=after) == ahead
 
 
-def test_a_change_at_which_several_things_change_says_each() -> None:
+def test_a_change_of_several_things_lists_each() -> None:
     policy = Policy(
         (
             Phase("old", None, TWILIO, frozenset({TWILIO})),
@@ -62,7 +62,7 @@ def test_a_change_at_which_several_things_change_says_each() -> None:
     assert changes == ["the default moves from twilio to kore", "twilio ends", "kore begins"]
 
 
-def test_a_phase_that_changes_nothing_has_no_change() -> None:
+def test_a_phase_without_a_change_is_not_listed() -> None:
     policy = Policy((*NOTICE.phases, Phase("later", AFTER + DAY, KORE, frozenset({KORE}))))
     assert policy_changes(policy, after=AFTER) == []
 
@@ -77,7 +77,7 @@ def test_the_end_of_a_hold_is_a_change() -> None:
     assert policy_changes(policy, after=AFTER + DAY) == []
 
 
-def test_holds_that_end_at_once_are_one_change() -> None:
+def test_holds_that_end_at_the_same_time_are_one_change() -> None:
     one, two, later = (
         PhaseHold("before", name, until=AFTER + days * DAY)
         for name, days in (("AC1", 1), ("AC2", 1), ("AC3", 2))
@@ -90,26 +90,26 @@ def test_holds_that_end_at_once_are_one_change() -> None:
     assert str(PhaseHoldsEndedChange((one, two))) == "2 holds end"
 
 
-def test_where_everything_is_held_the_dates_change_nothing() -> None:
+def test_if_everything_is_held_the_dates_change_nothing() -> None:
     policy = with_holds(PhaseHold("before"), PhaseHold("after", "AC1", until=AFTER))
     assert policy_changes(policy, after=LONG_AGO) == []
 
 
-def test_a_hold_in_front_of_the_one_of_everything_still_ends() -> None:
+def test_a_hold_before_the_one_of_everything_still_ends() -> None:
     hold = PhaseHold("after", "AC1", until=AFTER)
     assert policy_changes(with_holds(hold, PhaseHold("before")), after=LONG_AGO) == [
         PolicyChange(AFTER, PhaseHoldsEndedChange((hold,)))
     ]
 
 
-def test_a_hold_that_ends_with_the_one_of_everything_in_front_of_it_never_decided() -> None:
+def test_a_hold_that_ends_with_a_hold_of_everything_before_it_never_decided() -> None:
     end = AFTER + DAY
     policy = with_holds(PhaseHold("before", until=end), PhaseHold("before", "AC1", until=end))
     changes = {type(change.kind) for change in policy_changes(policy, after=LONG_AGO)}
     assert changes == {DefaultSourceChange, SourceRetiredChange}
 
 
-def test_the_end_of_a_hold_of_everything_is_where_its_phase_ends() -> None:
+def test_the_end_of_a_hold_of_everything_ends_its_phase() -> None:
     policy = with_holds(PhaseHold("before", until=AFTER + DAY))
     assert policy_changes(policy, after=LONG_AGO) == [
         PolicyChange(AFTER + DAY, DefaultSourceChange(TWILIO, KORE)),
@@ -123,7 +123,7 @@ def test_each_change_has_a_label_of_its_own() -> None:
     assert SourceAddedChange(KORE).label == "source_begins"
 
 
-# ---- whether there is anything ahead
+# ---- whether there are future changes
 
 
 @pytest.mark.parametrize(
@@ -137,31 +137,31 @@ def test_each_change_has_a_label_of_its_own() -> None:
         ((PhaseHold("after", "AC1", until=AFTER), PhaseHold("before")), AFTER, False),
     ],
 )
-def test_a_policy_is_settled_once_no_date_is_ahead_and_nobody_is_held(
+def test_a_policy_is_settled_without_future_dates_and_holds(
     holds: tuple[PhaseHold, ...], at: datetime, settled: object
 ) -> None:
     assert is_settled(with_holds(*holds), at=at) is settled
 
 
-# ---- which sources end
+# ---- ending sources
 
 
 @pytest.mark.parametrize("at", [LONG_AGO, BETWEEN, AFTER, AFTER + DAY])
-def test_of_the_notice_twilio_ends_or_has_ended(at: datetime) -> None:
+def test_in_the_notice_twilio_ends(at: datetime) -> None:
     assert sources_that_end(NOTICE, at=at) == [TWILIO]
 
 
-def test_a_source_that_is_back_has_not_ended() -> None:
+def test_a_source_that_returns_has_not_ended() -> None:
     policy = Policy((*NOTICE.phases, Phase("back", AFTER + DAY, TWILIO, BOTH)))
     assert sources_that_end(policy, at=AFTER) == [TWILIO]
     assert sources_that_end(policy, at=AFTER + DAY) == []
 
 
-def test_where_everything_is_held_no_source_ends() -> None:
+def test_if_everything_is_held_no_source_ends() -> None:
     assert sources_that_end(with_holds(PhaseHold("before")), at=AFTER) == []
 
 
-# ---- when to remind
+# ---- reminders
 
 
 @pytest.mark.parametrize(
@@ -175,21 +175,19 @@ def test_where_everything_is_held_no_source_ends() -> None:
         (MICROSECOND, DAY),
     ],
 )
-def test_a_reminder_says_within_which_time_a_change_lies(
-    left: timedelta, within: timedelta
-) -> None:
+def test_a_reminder_names_the_time_until_the_change(left: timedelta, within: timedelta) -> None:
     policy, at = Policy(NOTICE.phases[:2]), BETWEEN - left
     assert reminders(policy, since=at, at=at, before=BEFORE) == [
         UpcomingPolicyChange(MOVES, within)
     ]
 
 
-def test_a_change_that_is_far_has_no_reminder() -> None:
+def test_a_distant_change_has_no_reminder() -> None:
     at = BETWEEN - 30 * DAY - MICROSECOND
     assert reminders(NOTICE, since=at, at=at, before=BEFORE) == []
 
 
-def test_a_change_that_was_reached_since_has_one_more_reminder() -> None:
+def test_a_change_reached_since_has_one_more_reminder() -> None:
     reached = reminders(NOTICE, since=AFTER - DAY, at=AFTER + DAY, before=BEFORE)
     assert reached == [UpcomingPolicyChange(ENDS, timedelta(0))]
     assert reminders(NOTICE, since=AFTER, at=AFTER, before=BEFORE) == []
@@ -203,7 +201,7 @@ def test_reminders_come_due_one_after_the_other() -> None:
     assert due == sorted(of_both)
 
 
-def test_without_times_before_it_a_change_has_its_reminder_when_it_is_there() -> None:
+def test_without_advance_times_a_change_has_its_reminder_when_it_takes_effect() -> None:
     assert next_reminder(NOTICE, after=LONG_AGO, before=()) == BETWEEN
 
 
@@ -218,6 +216,6 @@ def test_without_times_before_it_a_change_has_its_reminder_when_it_is_there() ->
         (0 * DAY, "now, at 2024-10-16T00:00:00Z"),
     ],
 )
-def test_when_a_change_is_is_said_in_words(left: timedelta, said: str) -> None:
+def test_the_time_of_a_change_is_put_into_words(left: timedelta, said: str) -> None:
     expected = f"the default moves from twilio to kore {said}"
     assert in_words(MOVES, BETWEEN - left) == expected

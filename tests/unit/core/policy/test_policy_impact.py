@@ -39,14 +39,14 @@ def only(policy: Policy, *rows: UrlDeliveryTotals, now: datetime, then: datetime
     return found
 
 
-def test_what_asks_for_nothing_moves_with_the_default() -> None:
+def test_callbacks_without_a_chosen_source_move_with_the_default() -> None:
     found = only(NOTICE, row(), now=BETWEEN - DAY, then=BETWEEN)
     assert (found.now.source, found.then.source, found.changes) == (TWILIO, KORE, True)
     assert (found.callbacks, found.would_move, found.why) == (10, 10, SelectionReason.DEFAULT)
     assert source_by_phase(NOTICE, found) == {"before": TWILIO, "between": KORE, "after": KORE}
 
 
-def test_what_asks_for_the_source_that_ends_moves_when_that_ends() -> None:
+def test_callbacks_that_choose_the_ending_source_move_when_it_ends() -> None:
     asks = row(f"{URL}#cbs=twilio", asked=TWILIO)
     found = only(NOTICE, asks, now=BETWEEN, then=AFTER)
     assert (found.now.source, found.then.reason) == (TWILIO, "twilio ended 2024-11-02")
@@ -54,12 +54,12 @@ def test_what_asks_for_the_source_that_ends_moves_when_that_ends() -> None:
     assert not only(NOTICE, asks, now=BETWEEN - DAY, then=AFTER - DAY).changes
 
 
-def test_what_asks_for_a_source_that_has_ended_is_not_sent_by_its_wish() -> None:
+def test_callbacks_that_choose_an_ended_source_are_sent_from_the_default() -> None:
     asks = row(f"{URL}#cbs=twilio", KORE, asked=TWILIO)
     assert only(NOTICE, asks, now=AFTER, then=AFTER).why is SelectionReason.DEFAULT
 
 
-def test_what_is_held_stays_and_depends_on_its_hold() -> None:
+def test_held_callbacks_stay_and_depend_on_their_hold() -> None:
     policy = Policy(NOTICE.phases, (PhaseHold("before", url_prefix=URL, until=AFTER + DAY),))
     # A hold covers a URL without its fragment.
     held = row(f"{URL}#rc=2")
@@ -71,20 +71,20 @@ def test_what_is_held_stays_and_depends_on_its_hold() -> None:
     assert only(policy, held, now=AFTER + DAY, then=AFTER + DAY).hold is None
 
 
-def test_a_hold_that_lets_a_url_have_what_it_asks_for_is_what_it_depends_on() -> None:
+def test_callbacks_depend_on_the_hold_that_allows_their_chosen_source() -> None:
     policy = Policy(NOTICE.phases, (PhaseHold("before", "AC1"),))
     asks = row(f"{URL}#cbs=twilio", asked=TWILIO)
     whys = [only(policy, asks, now=now, then=AFTER).why for now in (BETWEEN, AFTER)]
     assert whys == [SelectionReason.ASKED, SelectionReason.HELD]
 
 
-def test_callbacks_of_one_url_are_counted_together_whatever_source_they_came_from() -> None:
+def test_callbacks_of_one_url_are_counted_together_whatever_their_source() -> None:
     rows = [row(source=TWILIO, callbacks=10), row(source=KORE, callbacks=5)]
     found = only(NOTICE, *rows, now=BETWEEN, then=AFTER)
     assert (found.callbacks, found.would_move) == (15, 10)
 
 
-def test_urls_are_told_apart_by_account_by_text_and_by_what_they_ask_for() -> None:
+def test_urls_are_separate_by_account_text_and_chosen_source() -> None:
     rows = [
         row(account_sid="AC2"),
         row(),
@@ -104,7 +104,7 @@ def test_urls_are_told_apart_by_account_by_text_and_by_what_they_ask_for() -> No
     assert depending_on(KORE, found) == [found[1]]
 
 
-def test_at_each_change_only_that_changes_which_does_so_there() -> None:
+def test_each_change_affects_only_the_callbacks_that_depend_on_it() -> None:
     hold = PhaseHold("before", "AC2", until=AFTER + DAY)
     policy = Policy(NOTICE.phases, (hold,))
     rows = [
@@ -132,5 +132,5 @@ def test_at_each_change_only_that_changes_which_does_so_there() -> None:
         (PolicyImpact(), "0 callbacks to 0 URLs of 0 accounts"),
     ],
 )
-def test_how_much_it_is_is_said_in_words(how_much: PolicyImpact, said: str) -> None:
+def test_the_impact_is_put_into_words(how_much: PolicyImpact, said: str) -> None:
     assert str(how_much) == said

@@ -13,7 +13,7 @@ ENDED = PhaseHold("between", url_prefix="https://a.example", until=DATE)
 POLICY = Policy(NOTICE.phases, (OURS, THEIRS, ENDED))
 
 
-def test_it_has_phases_and_holds_as_they_are_at_the_date() -> None:
+def test_it_has_the_phases_and_holds_at_the_date() -> None:
     record = policy_record(POLICY, date=DATE, before=())
     assert (record["date"], record["phase"]) == (DATE, "before")
     assert record["phases"][1] == {
@@ -32,7 +32,7 @@ def test_it_has_phases_and_holds_as_they_are_at_the_date() -> None:
     assert [hold["has_ended"] for hold in record["holds"]] == [False, False, True]
 
 
-def test_a_change_is_seen_from_a_date() -> None:
+def test_a_change_has_the_time_until_it() -> None:
     assert change_record(PolicyChange(BETWEEN, SourceRetiredChange("twilio")), DATE) == {
         "date": BETWEEN,
         "change": "source_ends",
@@ -41,7 +41,7 @@ def test_a_change_is_seen_from_a_date() -> None:
     }
 
 
-def test_there_is_a_warning_of_what_is_near() -> None:
+def test_a_near_change_has_a_warning() -> None:
     record = policy_record(POLICY, date=DATE, before=(2 * DAY,))
     assert record["warnings"] == [
         "2 holds end at 2024-10-15T00:00:00Z, in 1 day",
@@ -49,7 +49,7 @@ def test_there_is_a_warning_of_what_is_near() -> None:
     ]
 
 
-def test_holds_that_concern_nobody_who_asks_are_left_out_with_their_ends() -> None:
+def test_holds_of_other_accounts_are_left_out_with_their_ends() -> None:
     def meanings(*whose: str) -> list[str]:
         record = policy_record(
             POLICY, date=DATE, before=(DAY,), concerns=lambda hold: hold.account_sid in whose

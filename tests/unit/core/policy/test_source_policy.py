@@ -52,7 +52,7 @@ def choose(
         (datetime(2999, 1, 1, tzinfo=UTC), "after"),
     ],
 )
-def test_the_phase_goes_by_the_date(at: datetime, phase: str) -> None:
+def test_the_date_decides_the_phase(at: datetime, phase: str) -> None:
     assert NOTICE.phase_at(at).name == phase
 
 
@@ -100,13 +100,13 @@ def test_the_notice_picks_the_source_and_says_why(
         (datetime(2024, 11, 1, 23, 59, 59, 999999, UTC), TWILIO, TWILIO),
     ],
 )
-def test_the_day_that_the_notice_names_still_belongs_to_the_earlier_phase(
+def test_the_day_named_in_the_notice_still_belongs_to_the_earlier_phase(
     last_instant: datetime, asked: Source | None, source: Source
 ) -> None:
     assert choose(asked, last_instant).source is source
 
 
-def test_a_date_is_an_instant_in_utc_whatever_the_zone_of_the_clock() -> None:
+def test_a_date_is_an_instant_in_utc_whatever_the_clocks_zone() -> None:
     west = datetime.fromisoformat("2024-10-15T20:00:00-04:00")
     assert choose(None, west).source is KORE
 
@@ -136,7 +136,7 @@ def test_a_policy_may_have_more_phases_than_the_notice() -> None:
     assert asked_for_nothing == [TWILIO, TWILIO, KORE, KORE, TWILIO]
 
 
-def test_a_source_that_never_was_is_said_not_to_be_had() -> None:
+def test_a_source_in_no_phase_is_reported_as_unavailable() -> None:
     only_twilio = frozenset({TWILIO})
     early = Phase("early", None, TWILIO, only_twilio)
     late = Phase("late", BETWEEN, TWILIO, only_twilio)
@@ -149,7 +149,7 @@ def test_a_source_that_never_was_is_said_not_to_be_had() -> None:
     )
 
 
-def test_a_source_ended_with_the_first_of_the_phases_without_it() -> None:
+def test_a_source_ends_with_the_first_phase_after_its_last() -> None:
     policy = Policy((*NOTICE.phases, Phase("long after", AFTER + DAY, KORE, frozenset({KORE}))))
     assert choose(TWILIO, AFTER + DAY + DAY, policy).reason == "twilio ended 2024-11-02"
 
@@ -191,14 +191,14 @@ def test_a_hold_keeps_its_account_or_its_urls_in_a_phase(
     assert policy.phase_of(at=AFTER, account_sid=account_sid, url=url)[1].name == phase
 
 
-def test_a_held_callback_goes_by_its_phase_and_says_so() -> None:
+def test_a_held_callback_follows_its_phase_and_says_so() -> None:
     policy = Policy(NOTICE.phases, (PhaseHold("before", account_sid="AC1"),))
     assert choose(None, AFTER, policy) == CallbackSourceSelection(
         TWILIO, None, "twilio is the default in phase 'before'; a hold keeps AC1 in that phase"
     )
 
 
-def test_a_held_url_may_still_ask_for_what_its_phase_permits() -> None:
+def test_a_held_url_may_still_choose_a_source_that_its_phase_allows() -> None:
     policy = Policy(
         NOTICE.phases, (PhaseHold("between", url_prefix="http://your-callback-url.com"),)
     )
@@ -222,7 +222,7 @@ def test_the_first_hold_that_covers_a_callback_decides() -> None:
     assert choose(None, AFTER, policy, url="http://other.example").source is TWILIO
 
 
-def test_holding_everything_leaves_the_holds_that_there_were_in_force() -> None:
+def test_holding_everything_keeps_the_existing_holds() -> None:
     policy = Policy(NOTICE.phases, (PhaseHold("before", "AC1"),)).held_in("after")
     assert choose(None, BETWEEN, policy).source is TWILIO
     assert choose(None, BETWEEN - DAY, policy, account_sid="AC2") == CallbackSourceSelection(
@@ -240,7 +240,7 @@ def test_holding_everything_leaves_the_holds_that_there_were_in_force() -> None:
         (PhaseHold("before"), "every callback"),
     ],
 )
-def test_a_hold_says_whom_it_holds(hold: PhaseHold, said: str) -> None:
+def test_a_hold_describes_its_accounts_and_urls(hold: PhaseHold, said: str) -> None:
     assert str(hold) == said
 
 
@@ -250,7 +250,7 @@ def test_a_hold_is_for_all_unless_it_names_an_account_or_urls() -> None:
     assert not PhaseHold("before", url_prefix="https://a.example/").is_for_all
 
 
-def test_each_account_has_its_holds_and_those_of_all_in_their_order() -> None:
+def test_each_account_has_its_own_holds_and_general_ones_in_order() -> None:
     holds = (
         PhaseHold("before", "AC2"),
         PhaseHold("before", url_prefix="http://a.example"),
@@ -279,20 +279,20 @@ def test_a_hold_ends_at_its_end_and_not_before() -> None:
     assert chosen == [TWILIO, KORE]
 
 
-def test_a_hold_that_ended_is_named_where_it_would_have_given_another_source() -> None:
+def test_an_ended_hold_is_named_if_it_would_have_given_another_source() -> None:
     policy = held_until(AFTER + DAY)
     ended = "the hold of AC1 in phase 'before' ended 2024-11-03"
     assert choose(None, AFTER + DAY, policy).reason == f"{UNASKED_AFTER}; {ended}"
     assert choose(TWILIO, AFTER + DAY, policy).reason == f"{TWILIO_ENDED}; {ended}"
 
 
-def test_a_hold_that_ended_is_not_named_where_it_changes_nothing() -> None:
+def test_an_ended_hold_is_not_named_if_it_makes_no_difference() -> None:
     policy = held_until(AFTER + DAY)
     assert choose(KORE, AFTER + DAY, policy).reason == ASKED_KORE
     assert choose(None, AFTER + DAY, policy, account_sid="AC2").reason == UNASKED_AFTER
 
 
-def test_a_hold_that_ended_is_not_named_where_another_went_before_it() -> None:
+def test_an_ended_hold_is_not_named_if_another_took_precedence() -> None:
     policy = Policy(
         NOTICE.phases, (PhaseHold("after", "AC1"), PhaseHold("before", "AC1", until=AFTER))
     )
@@ -301,7 +301,7 @@ def test_a_hold_that_ended_is_not_named_where_another_went_before_it() -> None:
     )
 
 
-def test_where_a_hold_ended_the_next_that_covers_a_callback_decides() -> None:
+def test_after_a_hold_ends_the_next_that_covers_a_callback_decides() -> None:
     policy = held_until(BETWEEN, PhaseHold("after"), PhaseHold("between", "AC1", until=BETWEEN))
     assert choose(None, BETWEEN, policy) == CallbackSourceSelection(
         KORE,
@@ -311,7 +311,7 @@ def test_where_a_hold_ended_the_next_that_covers_a_callback_decides() -> None:
     )
 
 
-# ---- policies that can't be
+# ---- impossible policies
 
 
 A = Phase("a", None, TWILIO, BOTH)
@@ -363,7 +363,7 @@ def test_a_policy_with_a_gap_is_refused(
     assert str(refused.value) == message
 
 
-def test_everything_can_be_held_only_in_a_phase_that_exists() -> None:
+def test_everything_can_be_held_only_in_an_existing_phase() -> None:
     with pytest.raises(ConfigurationError, match="the phases are before, between, after"):
         NOTICE.held_in("later")
 
@@ -371,7 +371,7 @@ def test_everything_can_be_held_only_in_a_phase_that_exists() -> None:
 # ---- a calendar ahead of the clock
 
 
-def test_a_calendar_that_is_ahead_reaches_a_phase_earlier() -> None:
+def test_a_calendar_ahead_reaches_a_phase_earlier() -> None:
     policy = replace(NOTICE, ahead=DAY)
     assert NOTICE.general_phase(NOTICE.date_at(AFTER - DAY)).name == "between"
     assert policy.general_phase(policy.date_at(AFTER - DAY)).name == "after"
@@ -379,7 +379,7 @@ def test_a_calendar_that_is_ahead_reaches_a_phase_earlier() -> None:
     assert policy.held_in("before").ahead == DAY
 
 
-def test_the_general_phase_leaves_out_the_holds_of_some() -> None:
+def test_the_general_phase_ignores_holds_of_some_accounts() -> None:
     some = Policy(
         NOTICE.phases, (PhaseHold("before", "AC1"), PhaseHold("before", url_prefix="http://a"))
     )
@@ -390,7 +390,7 @@ def test_the_general_phase_leaves_out_the_holds_of_some() -> None:
 # ---- names and prefixes
 
 
-def test_a_name_is_one_of_the_two_built_in_or_a_platforms_own() -> None:
+def test_a_name_is_one_of_the_two_built_in_or_a_custom_one() -> None:
     assert source_named("kore") is Source.KORE
     assert source_named("acme") == "acme"
 
@@ -408,7 +408,7 @@ def test_a_name_is_one_of_the_two_built_in_or_a_platforms_own() -> None:
         ("http://a.example/p", False),
     ],
 )
-def test_a_prefix_that_is_a_host_holds_that_host_and_no_other(url: str, is_held: bool) -> None:
+def test_a_prefix_that_is_a_host_covers_only_that_host(url: str, is_held: bool) -> None:
     assert PhaseHold("before", url_prefix="https://a.example").covers("AC1", url) is is_held
 
 

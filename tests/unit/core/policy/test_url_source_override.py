@@ -28,12 +28,12 @@ from ringback.core.policy.url_source_override import override_source
         ),
     ],
 )
-def test_a_source_is_asked_for_once_and_all_else_stays(url: str, asks_for_kore: str) -> None:
+def test_a_source_is_added_once_and_everything_else_stays(url: str, asks_for_kore: str) -> None:
     assert override_source(url, Source.KORE) == asks_for_kore
     assert CallbackUrl.parse(asks_for_kore).source == Source.KORE
 
 
-def test_a_url_that_asks_already_stays_as_it_is() -> None:
+def test_a_url_that_already_chooses_a_source_is_unchanged() -> None:
     for url in ("http://a.example/#cbs=twilio", "http://a.example/#&cbs=twilio&&rc=1&"):
         assert override_source(url, Source.TWILIO) == url
 

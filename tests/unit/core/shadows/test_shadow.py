@@ -50,7 +50,7 @@ def copied(callback: CallbackRecord, mark: Mark = MARK) -> CallbackRecord:
     return copy_of(callback, rule(mark=mark), random_bytes=RANDOM_BYTES, now=NOW)
 
 
-# ---- which callbacks -----------------------------------------------------------------------------
+# ---- copied callbacks ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -74,17 +74,17 @@ def test_a_rule_covers_accounts_and_urls(
     assert (rule_for((one,), told()) is one) is is_covered
 
 
-def test_what_comes_from_the_rules_source_itself_is_not_copied() -> None:
+def test_callbacks_from_the_rules_own_source_are_not_copied() -> None:
     assert rule_for((rule(Source.TWILIO),), told(source=Source.TWILIO)) is None
 
 
-def test_with_a_rule_for_each_source_the_other_one_is_taken() -> None:
+def test_with_a_rule_for_each_source_the_other_one_is_used() -> None:
     both = (rule(Source.TWILIO), rule(Source.KORE))
     assert rule_for(both, told(source=Source.TWILIO)) is both[1]
     assert rule_for(both, told(source=Source.KORE)) is both[0]
 
 
-def test_the_first_rule_that_covers_a_callback_decides_also_that_there_is_no_copy() -> None:
+def test_the_first_rule_that_covers_a_callback_decides_even_against_a_copy() -> None:
     left_out = next(one for one in numbered(100) if not rule(percent=1).takes(one))
     assert rule_for((rule(percent=1), rule()), left_out) is None
 
@@ -94,7 +94,7 @@ def test_a_test_event_is_not_copied() -> None:
     assert rule_for((rule(Source.TWILIO),), event) is None
 
 
-def test_a_percentage_takes_about_so_many_and_always_the_same() -> None:
+def test_a_percentage_selects_about_that_share_and_always_the_same_callbacks() -> None:
     taken = [one.sid for one in numbered(2000) if rule(percent=10).takes(one)]
     assert 140 <= len(taken) <= 260
     assert taken == [one.sid for one in numbered(2000) if rule(percent=10).takes(one)]
@@ -109,7 +109,7 @@ def numbered(count: int) -> list[CallbackRecord]:
 # ---- the copy ------------------------------------------------------------------------------------
 
 
-def test_a_copy_has_a_sid_and_a_token_of_its_own_and_tells_the_same() -> None:
+def test_a_copy_has_its_own_sid_and_token_and_the_same_content() -> None:
     callback = told()
     copy = copied(callback)
     assert copy.sid == "CC" + "0190790aa090" + RANDOM_BYTES[6:16].hex()
@@ -120,7 +120,7 @@ def test_a_copy_has_a_sid_and_a_token_of_its_own_and_tells_the_same() -> None:
     assert copy.idempotency_key is None
 
 
-def test_a_parameter_is_put_at_the_end_of_the_query_so_that_the_body_stays_the_same() -> None:
+def test_a_parameter_is_added_at_the_end_of_the_query_so_that_the_body_stays_the_same() -> None:
     callback = told()
     request = render(copied(callback), account=an_account(), at=NOW)
     assert request.url.wire == "https://a.example:8443/p?x=1&shadow=1"
@@ -129,26 +129,26 @@ def test_a_parameter_is_put_at_the_end_of_the_query_so_that_the_body_stays_the_s
     assert "Kore-Signature" in dict(request.headers)
 
 
-def test_a_parameter_stands_in_front_of_what_a_get_tells() -> None:
+def test_a_parameter_comes_before_the_parameters_of_a_get() -> None:
     callback = told("http://a.example/p", HttpMethod.GET)
     request = render(copied(callback), account=an_account(), at=NOW)
     assert request.url.target == f"/p?shadow=1&{callback.body}"
 
 
-def test_another_path_leaves_all_else_of_the_url() -> None:
+def test_another_path_leaves_everything_else_of_the_url() -> None:
     url = copied(told(), ShadowTargetPath("/shadow/callbacks")).url
     assert url.wire == "https://a.example:8443/shadow/callbacks?x=1"
     assert url.credentials == "user:made-up"
 
 
 @pytest.mark.parametrize("mark", [MARK, ShadowTargetPath("/q")])
-def test_a_copy_keeps_the_connection_settings_of_its_url_and_warns_of_nothing(mark: Mark) -> None:
+def test_a_copy_keeps_the_connection_settings_of_its_url_without_warnings(mark: Mark) -> None:
     url = copied(told(), mark).url
     assert url.connection.connect_timeout_ms == 300
     assert url.warnings == ()
 
 
-def test_another_url_gets_no_credentials_of_the_first_and_has_settings_of_its_own() -> None:
+def test_another_url_has_its_own_credentials_and_settings() -> None:
     other = CallbackUrl.parse("http://b.example/copy#rt=200")
     url = copied(told(), ShadowTargetUrl(other)).url
     assert (url.wire, url.credentials) == ("http://b.example/copy", None)
@@ -172,7 +172,7 @@ def test_a_row_is_open_first() -> None:
     assert (row.account_sid, row.attempt.result) == (ACCOUNT_SID, "open")
 
 
-def test_a_row_is_settled_with_all_that_is_known_of_the_request() -> None:
+def test_a_row_is_settled_with_all_details_of_the_request() -> None:
     opened = ShadowCallback.opened(copied(told()), of=told())
     response = ReceiverResponseRecord(503, (("A", "b"),), b"busy")
     timings = RequestTimings(12.5)
@@ -186,7 +186,7 @@ def test_a_row_is_settled_with_all_that_is_known_of_the_request() -> None:
     )
 
 
-def test_what_a_crash_left_open_is_unknown() -> None:
+def test_a_copy_left_open_by_a_crash_is_unknown() -> None:
     opened = ShadowCallback.opened(copied(told()), of=told())
     row = opened.settled(AttemptResult(UnknownOutcome()), None, started=opened.attempt.date_started)
     assert (row.attempt.result, row.attempt.request) == ("unknown", None)

@@ -60,7 +60,7 @@ def pair(
         (pair("connect", "read_timeout"), False),
     ],
 )
-def test_answers_are_the_same_by_status_or_failure_and_by_body(
+def test_answers_are_equal_by_status_or_failure_and_by_body(
     compared: AnswerComparison, is_same: bool
 ) -> None:
     assert compared.is_known
@@ -68,7 +68,7 @@ def test_answers_are_the_same_by_status_or_failure_and_by_body(
 
 
 @pytest.mark.parametrize("pair_", [pair(200, "unknown"), pair("unknown", 200), pair(200, "open")])
-def test_what_has_not_ended_or_nobody_knows_of_is_not_compared(pair_: AnswerComparison) -> None:
+def test_open_or_unknown_results_are_not_compared(pair_: AnswerComparison) -> None:
     assert not pair_.is_known
     assert meaning_of(pair_) == "the result of one of the two is not known"
 
@@ -104,7 +104,7 @@ def test_each_kind_of_difference_has_a_meaning(compared: AnswerComparison, meani
     assert meaning_of(compared) == meaning
 
 
-def test_a_meaning_names_the_sources_that_it_is_about() -> None:
+def test_a_meaning_names_its_sources() -> None:
     compared = pair(200, 401)._replace(sources=(Source.KORE, Source.TWILIO))
     assert meaning_of(compared) == "the receiver refuses twilio's signature"
 
@@ -123,7 +123,7 @@ def test_percentiles_are_by_nearest_rank(
     assert percentiles(times) == expected
 
 
-def test_a_report_counts_by_url_and_by_kind_with_the_first_pair_of_each_as_its_example() -> None:
+def test_a_report_counts_by_url_and_kind_with_the_first_pair_as_example() -> None:
     report = ShadowReport()
     for compared in (
         pair(200, 200, took=(1.0, 10.0)),

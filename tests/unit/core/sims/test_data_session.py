@@ -34,7 +34,7 @@ AN_HOUR, AN_INSTANT = timedelta(hours=1), INSTANT
         (timedelta(0), timedelta(seconds=1.8) - AN_INSTANT, (0, 0)),
     ],
 )
-def test_an_open_session_grows_evenly_from_its_beginning(
+def test_an_open_session_grows_evenly_from_its_start(
     start: timedelta, end: timedelta, used: tuple[int, int]
 ) -> None:
     assert a_session().bytes_between(NOW + start, NOW + end) == used
@@ -83,7 +83,7 @@ def test_the_total_is_that_of_all_sessions_up_and_down() -> None:
         (1000 * MEGABYTE, 0, MEGABYTE, 1000 * AN_HOUR),
     ],
 )
-def test_so_many_bytes_are_used_at_this_instant_and_not_before_it(
+def test_the_bytes_are_used_at_this_instant_and_not_before_it(
     count: int, up: int, down: int, after: timedelta
 ) -> None:
     session = a_session(up=up, down=down)
@@ -96,7 +96,7 @@ def test_bytes_are_counted_from_the_instant_that_is_given() -> None:
     assert when_used(3000, a_session(), since=NOW + AN_HOUR) == NOW + 2 * AN_HOUR
 
 
-def test_before_its_beginning_a_session_uses_nothing() -> None:
+def test_before_its_start_a_session_uses_nothing() -> None:
     assert when_used(3000, a_session(), since=NOW - AN_HOUR) == NOW + AN_HOUR
 
 
@@ -110,19 +110,19 @@ def test_before_its_beginning_a_session_uses_nothing() -> None:
         pytest.param(10**12, a_session(up=1, down=0), NOW, id="the calendar ends before"),
     ],
 )
-def test_where_a_session_never_uses_so_much_there_is_no_instant(
+def test_a_session_that_never_uses_enough_has_no_such_instant(
     count: int, session: DataSession, since: datetime
 ) -> None:
     assert when_used(count, session, since=since) is None
 
 
-def test_the_end_of_a_session_is_soon_enough() -> None:
+def test_an_amount_reached_at_the_end_of_a_session_counts() -> None:
     end = NOW + AN_HOUR
     assert when_used(3000, a_session(ended=end), since=NOW) == end
     assert when_used(0, a_session(ended=end), since=end) == end
 
 
-# ---- what it costs -------------------------------------------------------------------------------
+# ---- costs ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

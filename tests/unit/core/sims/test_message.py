@@ -43,7 +43,7 @@ def test_there_are_no_other_moves(old: MessageStatus, new: MessageStatus) -> Non
 
 
 @pytest.mark.parametrize("text", ["", "hi", "na\u00efve \u00ff", "x" * 160, "\n\t"])
-def test_so_many_single_byte_characters_are_one_sms(text: str) -> None:
+def test_an_sms_has_a_limited_number_of_single_byte_characters(text: str) -> None:
     assert fault_in_text(text) is None
 
 
@@ -55,5 +55,5 @@ def test_so_many_single_byte_characters_are_one_sms(text: str) -> None:
         ("x" * 161, "161 characters are too many; an SMS has at most 160"),
     ],
 )
-def test_a_text_that_is_no_sms_has_its_fault_named(text: str, fault: str) -> None:
+def test_an_invalid_text_of_an_sms_has_its_error_named(text: str, fault: str) -> None:
     assert fault_in_text(text) == fault

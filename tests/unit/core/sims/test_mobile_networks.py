@@ -58,6 +58,6 @@ def test_sids_of_networks_are_the_same_in_every_installation() -> None:
     )
 
 
-def test_a_sid_of_no_network_finds_none() -> None:
+def test_an_unknown_sid_finds_no_network() -> None:
     assert network_with(f"HW{'0' * 32}") is None
     assert network_with(NETWORKS[0].sid.upper()) is None

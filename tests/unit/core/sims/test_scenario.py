@@ -58,13 +58,13 @@ WAITS = {
 }
 
 
-def test_there_are_these_scenarios_and_no_others() -> None:
+def test_these_are_all_scenarios() -> None:
     assert list(SCENARIOS) == list(RESULTS)
     assert [scenario.name for scenario in SCENARIOS.values()] == list(RESULTS)
 
 
 @pytest.mark.parametrize("name", RESULTS)
-def test_a_scenario_ends_these_steps_otherwise_and_all_others_as_asked(name: str) -> None:
+def test_a_scenario_changes_the_results_of_these_steps_only(name: str) -> None:
     ends = {step: SCENARIOS[name].result_of(step) for step in TaskKind}
     assert ends == {step: RESULTS[name].get(step, CarrierSucceeded()) for step in TaskKind}
 
@@ -75,13 +75,13 @@ def test_only_the_slow_scenario_is_slower(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", RESULTS)
-def test_a_scenario_lets_these_steps_wait_and_no_others(name: str) -> None:
+def test_a_scenario_delays_these_steps_only(name: str) -> None:
     waits = {step: SCENARIOS[name].wait_before(step) for step in TaskKind}
     assert waits == {step: WAITS.get(name, {}).get(step, timedelta(0)) for step in TaskKind}
 
 
 @pytest.mark.parametrize("name", RESULTS)
-def test_a_scenario_says_what_it_means_with_the_codes_that_customers_see(name: str) -> None:
+def test_a_scenarios_meaning_has_the_codes_that_customers_see(name: str) -> None:
     meaning = SCENARIOS[name].meaning
     assert meaning
     codes = [
@@ -92,7 +92,7 @@ def test_a_scenario_says_what_it_means_with_the_codes_that_customers_see(name: s
     assert [code for code in codes if code not in meaning] == []
 
 
-def test_what_comes_due_by_itself_fails_in_no_scenario() -> None:
+def test_automatic_steps_fail_in_no_scenario() -> None:
     by_itself = (
         TaskKind.ACTIVATE_SIM,
         TaskKind.RENEW_PERIOD,
@@ -105,7 +105,7 @@ def test_what_comes_due_by_itself_fails_in_no_scenario() -> None:
         assert {scenario.result_of(step) for scenario in SCENARIOS.values()} == {CARRIED_OUT}
 
 
-def test_steps_are_named_as_the_store_keeps_them() -> None:
+def test_steps_have_the_names_in_the_store() -> None:
     assert list(TaskKind) == [
         "update_sim",
         "activate_sim",
@@ -131,12 +131,12 @@ def test_steps_are_named_as_the_store_keeps_them() -> None:
 
 
 @pytest.mark.parametrize("name", RESULTS)
-def test_a_scenario_is_called_by_its_name(name: str) -> None:
+def test_a_scenario_is_found_by_its_name(name: str) -> None:
     assert scenario_called(name) is SCENARIOS[name]
 
 
 @pytest.mark.parametrize("name", ["", "Normal", "update_fails", "none"])
-def test_a_name_of_no_scenario_is_refused_with_those_there_are(name: str) -> None:
+def test_an_unknown_name_is_refused_with_the_known_ones(name: str) -> None:
     with pytest.raises(ValueError, match=f"^there is no scenario '{name}'; there are ") as refused:
         scenario_called(name)
     assert str(refused.value).endswith(", ".join(RESULTS))
@@ -144,7 +144,7 @@ def test_a_name_of_no_scenario_is_refused_with_those_there_are(name: str) -> Non
 
 @pytest.mark.parametrize("name", RESULTS)
 @pytest.mark.parametrize("front", ["", "meter 7", "a+b", "a+update-fails"])
-def test_a_unique_name_asks_for_the_scenario_behind_its_last_plus(front: str, name: str) -> None:
+def test_a_unique_name_chooses_the_scenario_after_its_last_plus(front: str, name: str) -> None:
     assert scenario_in(f"{front}+{name}") is SCENARIOS[name]
 
 
@@ -152,27 +152,27 @@ def test_a_unique_name_asks_for_the_scenario_behind_its_last_plus(front: str, na
     "unique_name",
     [None, "", "+", "meter 7", "slow", "meter+", "meter+SLOW", "meter+slow ", "slow+meter"],
 )
-def test_any_other_name_asks_for_none(unique_name: str | None) -> None:
+def test_any_other_name_chooses_none(unique_name: str | None) -> None:
     assert scenario_in(unique_name) is None
 
 
-def test_a_name_can_ask_for_the_normal_network_where_another_is_set() -> None:
+def test_a_name_can_choose_the_normal_network_if_another_is_set() -> None:
     assert scenario_in("meter+normal") is NORMAL
 
 
-# ---- why a step failed ---------------------------------------------------------------------------
+# ---- reasons of failures -------------------------------------------------------------------------
 
 
-def test_what_was_carried_out_has_not_failed() -> None:
+def test_a_completed_step_has_not_failed() -> None:
     assert failure_in(CARRIED_OUT, unanswered=33000) is None
 
 
-def test_what_failed_says_itself_why() -> None:
+def test_a_failed_step_has_its_own_reason() -> None:
     failure = CarrierFailure(83401, "gone")
     assert failure_in(failure, unanswered=33000) is failure
 
 
 @pytest.mark.parametrize("code", [33000, 83004])
-def test_what_is_never_answered_has_failed_with_the_code_of_its_product(code: int) -> None:
+def test_an_unanswered_step_has_failed_with_the_code_of_its_product(code: int) -> None:
     failure = CarrierFailure(code, "the network did not answer")
     assert failure_in(CarrierTimeout(), unanswered=code) == failure

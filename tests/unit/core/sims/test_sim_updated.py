@@ -24,14 +24,14 @@ FAILURE = CarrierFailure(33000, "the SIM could not be updated")
     ],
     ids=["Super SIM", "Programmable Wireless"],
 )
-def test_of_a_sim_of_either_product_its_present_status_is_reported(
+def test_the_present_status_of_either_products_sim_is_reported(
     sim: AnySim, event: SimUpdated
 ) -> None:
     assert SimUpdated.of(sim) == event
     assert (event.api_version, event.error_code, event.error_message) == ("v1", None, None)
 
 
-def test_of_a_sim_that_could_not_be_changed_the_failure_is_reported_too() -> None:
+def test_a_failed_change_of_a_sim_is_reported_with_its_error() -> None:
     assert SimUpdated.of(a_wireless_sim(unique_name=None), FAILURE) == SimUpdated(
         ACCOUNT_SID,
         WIRELESS_SIM_SID,

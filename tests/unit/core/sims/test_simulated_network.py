@@ -43,13 +43,13 @@ def test_a_simulation_without_settings_is_normal_and_uses_no_data() -> None:
         ({"HS0": SLOW, "AC0": SLOW}, NORMAL),
     ],
 )
-def test_what_is_set_for_the_first_goes_before_what_is_set_for_the_next_and_for_all(
+def test_more_specific_settings_take_precedence_over_general_ones(
     scenarios: dict[str, NetworkScenario], expected: NetworkScenario
 ) -> None:
     assert simulated(scenarios=scenarios).scenario_of(SIM_SID, ACCOUNT_SID) is expected
 
 
-def test_what_is_set_for_all_holds_for_nobody_in_particular_too() -> None:
+def test_general_settings_apply_without_a_subject_too() -> None:
     assert simulated(scenarios={EVERYONE: SLOW}).scenario_of() is SLOW
 
 
@@ -63,7 +63,7 @@ def test_a_card_uses_the_same_data_for_the_same_seed_and_other_data_for_another(
     assert first.data_per_hour(ICCID) != first.data_per_hour(CARDS[0])
 
 
-def test_what_is_drawn_for_a_seed_is_drawn_in_every_version() -> None:
+def test_values_for_a_seed_are_the_same_in_every_version() -> None:
     assert simulated(data_per_day=2_400_000).data_per_hour(ICCID) == (15960, 60040)
     assert simulated(data_per_day=2_400_000, seed=1).data_per_hour(ICCID) == (46410, 72590)
     assert simulated().network_for(ICCID, ()).friendly_name == "TDC"
@@ -75,7 +75,7 @@ def test_a_card_uses_up_to_a_quarter_more_or_less_than_the_average() -> None:
     assert 98_000 < sum(used) / len(used) < 102_000
 
 
-def test_between_a_fifth_and_a_half_of_it_goes_up() -> None:
+def test_between_a_fifth_and_a_half_of_the_data_is_upload() -> None:
     pairs = [simulated(data_per_day=2_400_000).data_per_hour(card) for card in CARDS]
     shares = [up * 100 / (up + down) for up, down in pairs]
     assert 19.9 < min(shares) < 21
@@ -85,13 +85,13 @@ def test_between_a_fifth_and_a_half_of_it_goes_up() -> None:
 # ---- networks ------------------------------------------------------------------------------------
 
 
-def test_a_card_uses_a_network_that_it_may() -> None:
+def test_a_card_uses_an_allowed_network() -> None:
     allowed = NETWORKS[3:7]
     sids = [network.sid for network in allowed]
     assert {simulated().network_for(card, sids) for card in CARDS} == set(allowed)
 
 
-def test_without_any_that_it_may_a_card_uses_any_of_all() -> None:
+def test_without_an_allowed_network_a_card_uses_any() -> None:
     assert {simulated().network_for(card, ()) for card in CARDS} == set(NETWORKS)
 
 
@@ -100,7 +100,7 @@ def test_a_card_uses_the_same_network_for_the_same_seed() -> None:
     assert used[0] == used[1] != used[2]
 
 
-def test_in_which_order_networks_were_added_makes_no_difference() -> None:
+def test_the_order_in_which_networks_were_added_makes_no_difference() -> None:
     sids = [network.sid for network in NETWORKS[:9]]
     one, other = (
         [simulated().network_for(card, order) for card in CARDS] for order in (sids, sids[::-1])
@@ -122,18 +122,20 @@ def addresses(network: str, *, turns: int, iccid: str = ICCID) -> list[str]:
         ("192.0.2.0/24", {f"192.0.2.{last}" for last in range(1, 255)}),
     ],
 )
-def test_each_usable_address_is_given_once_in_as_many_turns(network: str, usable: set[str]) -> None:
+def test_each_usable_address_is_assigned_once_before_any_repeats(
+    network: str, usable: set[str]
+) -> None:
     given = addresses(network, turns=len(usable))
     assert set(given) == usable == {str(host) for host in IPv4Network(network).hosts()}
     assert addresses(network, turns=2 * len(usable)) == given * 2
 
 
-def test_a_card_has_its_address_everywhere() -> None:
+def test_a_card_has_the_same_address_in_every_installation() -> None:
     assert addresses("127.64.0.0/10", turns=2) == ["127.99.188.141", "127.99.188.142"]
     assert device_address(ICCID, IPv4Network("100.64.0.0/10")) == "100.99.188.141"
 
 
-def test_cards_are_spread_over_the_whole_network() -> None:
+def test_cards_are_distributed_over_the_whole_network() -> None:
     network = IPv4Network("100.64.0.0/10")
     given = [device_address(f"89883070000{number:09}", network) for number in range(2000)]
     assert len(set(given)) > 1990

@@ -62,11 +62,11 @@ def test_any_printable_text_of_1_to_256_characters_can_be_a_token(
         ("msg_{uuid}", "msg_00000000-0000-4000-8000-000000000000"),
     ],
 )
-def test_a_platforms_own_token_is_a_prefix_and_chance(text: str, token: str) -> None:
+def test_a_custom_token_is_a_prefix_and_random_characters(text: str, token: str) -> None:
     assert IdempotencyTokenFormat.parse(text).make(bytes(16)) == token
 
 
 @pytest.mark.parametrize("text", ["", "msg_", "{hex}{hex}", "{nanoid}", "a b{hex}", "{hex}\n"])
-def test_what_is_no_form_of_a_token_is_refused(text: str) -> None:
+def test_an_invalid_form_of_a_token_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is not a token format"):
         IdempotencyTokenFormat.parse(text)

@@ -29,11 +29,11 @@ def test_twilio_sorts_the_values_of_a_repeated_name_and_drops_repetitions() -> N
     assert repeated == twilio(url=f"{URL}Digits1234Digits5678")
 
 
-def test_twilio_runs_names_and_decoded_values_together() -> None:
+def test_twilio_joins_names_and_decoded_values() -> None:
     assert twilio(("Payload", "Hello; ä")) == twilio(url=f"{URL}PayloadHello; ä")
 
 
-def test_twilio_signs_an_empty_value_by_its_name_alone() -> None:
+def test_twilio_signs_only_the_name_of_an_empty_value() -> None:
     assert twilio(("Empty", "")) == twilio(url=f"{URL}Empty")
 
 
@@ -48,7 +48,7 @@ def test_twilio_signs_an_empty_value_by_its_name_alone() -> None:
         (URL, "12346"),
     ],
 )
-def test_twilio_signs_every_letter_of_the_url_with_the_token(url: str, auth_token: str) -> None:
+def test_twilio_signs_every_character_of_the_url_with_the_token(url: str, auth_token: str) -> None:
     assert twilio(url=url, auth_token=auth_token) != twilio()
 
 
@@ -56,7 +56,7 @@ def test_a_twilio_signature_is_base64_of_20_bytes() -> None:
     assert (len(twilio()), twilio()[-1]) == (28, "=")
 
 
-def test_kore_runs_secret_method_resource_and_body_together() -> None:
+def test_kore_joins_secret_method_resource_and_body() -> None:
     # printf 'sPOSThttp://ab' | sha256sum
     expected = "c4fe7329cf9a4236dd047285d6d1d1c2443552a625ceceeb6bccfb2155cddffa"
     assert sign_as_kore("POST", "http://a", b"b", secret="s") == expected
@@ -73,7 +73,7 @@ def test_kore_does_not_sort_the_body() -> None:
     assert in_order != sign_as_kore("POST", "http://a", b"b=2&a=1", secret="s")
 
 
-def test_kore_signs_the_raw_body_even_where_it_is_no_text() -> None:
+def test_kore_signs_the_raw_body_even_if_it_is_binary() -> None:
     assert len(sign_as_kore("POST", "http://a", b"\xff\x00", secret="s")) == 64
 
 
@@ -92,7 +92,7 @@ def test_without_a_secret_the_kore_signature_is_empty(method: str) -> None:
 
 
 @pytest.mark.parametrize("secret", ["12345", "whsec_MTIzNDU=", "whsec_MTIzNDU"])
-def test_a_standard_webhooks_secret_is_base64_behind_its_prefix_or_the_key_itself(
+def test_a_standard_webhooks_secret_is_base64_after_its_prefix_or_the_key_itself(
     secret: str,
 ) -> None:
     # By openssl: HMAC-SHA256 of `msg_1.1614265330.{}` with the key 12345.
@@ -108,7 +108,7 @@ def test_a_standard_webhooks_signature_covers_id_time_and_body() -> None:
     assert len(signatures) == len(signed)
 
 
-def test_a_plain_hmac_is_githubs() -> None:
+def test_a_plain_hmac_is_that_of_github() -> None:
     # docs.github.com/webhooks/using-webhooks/validating-webhook-deliveries
     signature = sign_by_hmac_sha256(b"Hello, World!", secret="It's a Secret to Everybody")
     assert signature == "757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"

@@ -97,7 +97,7 @@ def test_the_recipe_of_standard_webhooks_leads_to_its_signature() -> None:
     assert follow(recipe) == recipe.steps[-1].value == signature
 
 
-def test_the_recipe_of_standard_webhooks_leaves_open_what_is_not_known_before_sending() -> None:
+def test_the_recipe_of_standard_webhooks_omits_values_unknown_before_sending() -> None:
     recipe = standard_webhooks_recipe(None, None, BODY, None)
     assert [step.value for step in recipe.steps] == [None, None, BODY, None, None]
     assert [step.secret for step in recipe.steps] == [None] * 3 + [SigningSecret.WEBHOOK, None]

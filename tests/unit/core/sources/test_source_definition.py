@@ -41,7 +41,7 @@ def a_source(*headers: str, scheme: str = "kore") -> CallbackSourceDefinition:
         ("X-Empty: ", "X-Empty", ""),
     ],
 )  # fmt: skip
-def test_a_header_is_filled_with_what_the_request_has(text: str, name: str, value: str) -> None:
+def test_a_header_is_filled_with_values_of_the_request(text: str, name: str, value: str) -> None:
     header = HeaderTemplate.parse(text)
     assert (header.name, header.fill(VALUES)) == (name, value)
 
@@ -62,7 +62,7 @@ def test_a_header_without_its_value_is_left_out(text: str) -> None:
         ("Acme: {signature}", "", {"signature": ""}),
     ],
 )  # fmt: skip
-def test_a_header_is_read_back_into_what_it_was_filled_with(
+def test_a_filled_header_is_parsed_back_into_its_values(
     template: str, value: str, read: dict[str, str] | None
 ) -> None:
     assert HeaderTemplate.parse(template).read(value) == read
@@ -101,24 +101,24 @@ def test_a_source_fills_its_headers_in_their_order() -> None:
         ("standard-webhooks", "A: 1", (True, False)),
     ],
 )
-def test_a_source_needs_the_time_where_it_tells_or_signs_it(
+def test_a_source_needs_the_time_if_it_sends_or_signs_it(
     scheme: str, header: str, needs: tuple[bool, bool]
 ) -> None:
     source = a_source(header, scheme=scheme)
     assert (source.needs_time, source.needs_date) == needs
 
 
-def test_an_empty_signature_is_sent_as_it_is() -> None:
+def test_an_empty_signature_is_sent_empty() -> None:
     assert HeaderTemplate.parse("S: v1={signature}").fill({**VALUES, "signature": ""}) == "v1="
 
 
 @pytest.mark.parametrize("text", ["", "no colon", "a b: c", ": c", "X: a\r\nY: b", "X: ü"])
-def test_what_is_no_header_is_refused(text: str) -> None:
+def test_an_invalid_header_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is not a valid header; it must be like"):
         HeaderTemplate.parse(text)
 
 
-def test_a_placeholder_that_there_is_not_is_refused_with_those_that_there_are() -> None:
+def test_an_unknown_placeholder_is_refused_with_the_known_ones() -> None:
     with pytest.raises(ValueError, match=r"there is no \{secret\}; there are host, length"):
         HeaderTemplate.parse("X: {secret}")
 
@@ -133,11 +133,11 @@ def test_a_placeholder_that_there_is_not_is_refused_with_those_that_there_are() 
         ("hmac-sha256", "275b7a3bd1ad24ed19acf460f1cafe626f4317fb1cb8c063aea8005e27c5cd9d"),
     ],
 )
-def test_each_scheme_signs_what_it_covers(name: str, signature: str) -> None:
+def test_each_scheme_signs_its_parts(name: str, signature: str) -> None:
     assert SIGNATURE_SCHEMES[name].sign(SIGNED, "secret") == signature
 
 
-def test_twilios_scheme_alone_takes_the_auth_token() -> None:
+def test_only_twilios_scheme_uses_the_auth_token() -> None:
     by_token = [name for name, scheme in SIGNATURE_SCHEMES.items() if scheme.is_by_auth_token]
     assert by_token == ["twilio"]
 
@@ -151,7 +151,7 @@ def test_the_other_source_is_the_other_one_of_the_notice(source: str, other: str
     assert other_than(source, sources) == other
 
 
-def test_what_every_request_needs_is_there_for_a_source_that_does_not_name_it() -> None:
+def test_required_headers_are_added_to_a_source_that_does_not_list_them() -> None:
     assert [header.name for header in (*FIRST, *LAST)] == [
         "Host",
         "Content-Length",

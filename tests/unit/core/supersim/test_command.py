@@ -32,29 +32,25 @@ def test_every_status_has_its_line_in_the_table() -> None:
 
 
 @pytest.mark.parametrize(("old", "new"), sorted(MOVES_OF_SMS))
-def test_an_sms_moves_and_keeps_what_the_move_is_not_about(
-    old: MessageStatus, new: MessageStatus
-) -> None:
+def test_a_move_of_an_sms_changes_nothing_else(old: MessageStatus, new: MessageStatus) -> None:
     assert an_sms(status=old).moved(new, LATER) == an_sms(status=new, date_updated=LATER)
 
 
 @pytest.mark.parametrize(
     ("old", "new"), sorted(set(product(MessageStatus, MessageStatus)) - MOVES_OF_SMS)
 )
-def test_an_sms_moves_in_no_other_way(old: MessageStatus, new: MessageStatus) -> None:
+def test_an_sms_has_no_other_moves(old: MessageStatus, new: MessageStatus) -> None:
     with pytest.raises(ValueError, match=f"an SMS Command that is {old} can't become {new}"):
         an_sms(status=old).moved(new, LATER)
 
 
 @pytest.mark.parametrize(("old", "new"), sorted(MOVES_OF_IP))
-def test_a_datagram_moves_and_keeps_what_the_move_is_not_about(
-    old: IpStatus, new: IpStatus
-) -> None:
+def test_a_move_of_a_datagram_changes_nothing_else(old: IpStatus, new: IpStatus) -> None:
     assert a_datagram(status=old).moved(new, LATER) == a_datagram(status=new, date_updated=LATER)
 
 
 @pytest.mark.parametrize(("old", "new"), sorted(set(product(IpStatus, IpStatus)) - MOVES_OF_IP))
-def test_a_datagram_moves_in_no_other_way(old: IpStatus, new: IpStatus) -> None:
+def test_a_datagram_has_no_other_moves(old: IpStatus, new: IpStatus) -> None:
     with pytest.raises(ValueError, match=f"an IP Command that is {old} can't become {new}"):
         a_datagram(status=old).moved(new, LATER)
 
@@ -69,11 +65,11 @@ def test_a_datagram_moves_in_no_other_way(old: IpStatus, new: IpStatus) -> None:
         (PayloadType.BINARY, "", b""),
     ],
 )
-def test_a_datagram_leaves_as_its_bytes(
+def test_a_datagram_is_sent_as_its_bytes(
     payload_type: PayloadType, payload: str, wire: bytes
 ) -> None:
     assert a_datagram(payload_type=payload_type, payload=payload).datagram == wire
 
 
-def test_commands_are_reported_by_post_unless_they_say_otherwise() -> None:
+def test_commands_are_called_back_by_post_by_default() -> None:
     assert an_sms().callback.method is a_datagram().callback.method is HttpMethod.POST

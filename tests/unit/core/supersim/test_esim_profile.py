@@ -50,9 +50,7 @@ def test_the_moves_are_those_of_the_documentation() -> None:
 
 
 @pytest.mark.parametrize(("old", "new"), sorted(MOVES))
-def test_a_profile_moves_and_keeps_what_the_move_is_not_about(
-    old: EsimStatus, new: EsimStatus
-) -> None:
+def test_a_move_of_a_profile_changes_nothing_else(old: EsimStatus, new: EsimStatus) -> None:
     before, after = (
         an_esim_profile(status=status, date_updated=at, iccid=ICCID, matching_id=MATCHING_ID)
         for status, at in ((old, NOW), (new, LATER))
@@ -61,12 +59,12 @@ def test_a_profile_moves_and_keeps_what_the_move_is_not_about(
 
 
 @pytest.mark.parametrize(("old", "new"), sorted(set(product(EsimStatus, EsimStatus)) - MOVES))
-def test_a_profile_moves_in_no_other_way(old: EsimStatus, new: EsimStatus) -> None:
+def test_a_profile_has_no_other_moves(old: EsimStatus, new: EsimStatus) -> None:
     with pytest.raises(ValueError, match=f"an eSIM Profile that is {old} can't become {new}"):
         an_esim_profile(status=old).moved(new, LATER)
 
 
-def test_a_profile_is_reported_by_post_unless_it_says_otherwise() -> None:
+def test_a_profile_is_called_back_by_post_by_default() -> None:
     assert an_esim_profile().callback.method is HttpMethod.POST
 
 
@@ -99,7 +97,7 @@ def test_an_eid_has_32_digits_and_in_samples_letters(eid: str) -> None:
 @pytest.mark.parametrize(
     "text", ["", "8" * 31, "8" * 33, "g" * 32, "²" * 32, f"{'8' * 32}\n", f" {'8' * 31}", "٣" * 32]
 )
-def test_what_is_no_eid_is_recognised(text: str) -> None:
+def test_an_invalid_eid_is_recognised(text: str) -> None:
     assert not is_eid(text)
 
 
@@ -108,7 +106,7 @@ def test_a_matching_id_has_the_form_of_the_published_sample() -> None:
     assert re.fullmatch(r"[0-9A-F]{5}(-[0-9A-F]{5}){4}", make_matching_id(Random(1).randbytes(13)))
 
 
-def test_each_of_the_100_bits_of_chance_makes_another_matching_id() -> None:
+def test_each_of_the_100_random_bits_changes_the_matching_id() -> None:
     # The last 4 bits of the 13 bytes are not used: 25 hex digits have only 100 bits.
     made = {make_matching_id((1 << bit).to_bytes(13, "big")) for bit in range(4, 104)}
     assert len(made) == 100
@@ -139,9 +137,9 @@ def test_an_iccid_ends_with_its_check_digit(seed: int) -> None:
     ("random_bytes", "digits"),
     [(0, "000000000000"), (7, "000000000007"), (10**12 - 1, "999999999999")],
 )
-def test_the_digits_of_an_iccid_are_those_of_chance(random_bytes: int, digits: str) -> None:
+def test_the_digits_of_an_iccid_come_from_the_random_number(random_bytes: int, digits: str) -> None:
     assert make_iccid(random_bytes.to_bytes(8, "big"))[7:-1] == digits
 
 
-def test_chance_beyond_12_digits_still_makes_an_iccid_of_20() -> None:
+def test_a_random_number_above_12_digits_still_makes_an_iccid_of_20() -> None:
     assert make_iccid(b"\xff" * 8)[7:-1] == str(2**64 - 1)[-12:]

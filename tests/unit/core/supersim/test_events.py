@@ -23,18 +23,18 @@ PROFILE = an_esim_profile(
 )
 
 
-def test_of_a_sim_its_present_status_is_reported() -> None:
+def test_the_present_status_of_a_sim_is_reported() -> None:
     sim = a_sim(status=SimStatus.INACTIVE)
     assert SimUpdated.of(sim) == SimUpdated(ACCOUNT_SID, SIM_SID, UNIQUE_NAME, SimStatus.INACTIVE)
 
 
-def test_of_a_sim_that_could_not_be_changed_the_failure_is_reported_too() -> None:
+def test_a_failed_change_of_a_sim_is_reported_with_its_error() -> None:
     assert SimUpdated.of(a_sim(unique_name=None), FAILURE) == SimUpdated(
         ACCOUNT_SID, SIM_SID, None, SimStatus.ACTIVE, FAILURE.code, FAILURE.message
     )
 
 
-def test_of_an_sms_its_text_and_its_sim_are_reported() -> None:
+def test_the_text_and_the_sim_of_an_sms_are_reported() -> None:
     command = an_sms(status=MessageStatus.RECEIVED, direction=Direction.FROM_SIM)
     event = SmsCommandChanged.of(command, a_sim())
     assert event == SmsCommandChanged(
@@ -49,12 +49,12 @@ def test_of_an_sms_its_text_and_its_sim_are_reported() -> None:
     assert event.payload_type is PayloadType.TEXT
 
 
-def test_of_an_sms_that_failed_the_failure_is_reported_too() -> None:
+def test_a_failed_sms_is_reported_with_its_error() -> None:
     event = SmsCommandChanged.of(an_sms(status=MessageStatus.FAILED), a_sim(), FAILURE)
     assert (event.error_code, event.error_message) == (FAILURE.code, FAILURE.message)
 
 
-def test_of_a_datagram_its_payload_its_device_and_its_sim_are_reported() -> None:
+def test_the_payload_the_device_and_the_sim_of_a_datagram_are_reported() -> None:
     command = a_datagram(
         status=IpStatus.SENT,
         device_ip="100.64.0.123",
@@ -76,12 +76,12 @@ def test_of_a_datagram_its_payload_its_device_and_its_sim_are_reported() -> None
     )
 
 
-def test_of_a_datagram_that_failed_the_failure_is_reported_too() -> None:
+def test_a_failed_datagram_is_reported_with_its_error() -> None:
     event = IpCommandChanged.of(a_datagram(status=IpStatus.FAILED), a_sim(), FAILURE)
     assert (event.error_code, event.error_message) == (FAILURE.code, FAILURE.message)
 
 
-def test_of_a_profile_all_is_reported_that_its_fields_have() -> None:
+def test_all_fields_of_a_profile_are_reported() -> None:
     event = EsimProfileChanged.of(PROFILE)
     of_its_sid = {"profile_sid": PROFILE.sid}
     assert {field.name: getattr(event, field.name) for field in fields(event)} == {

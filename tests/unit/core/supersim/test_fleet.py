@@ -12,12 +12,12 @@ def test_a_profile_keeps_its_networks_in_the_order_in_which_they_were_added() ->
     assert a_profile(network_sids=sids).network_sids == sids
 
 
-def test_a_profile_is_changed_by_making_another() -> None:
+def test_changing_a_profile_makes_a_new_one() -> None:
     with pytest.raises(FrozenInstanceError):
         a_profile().unique_name = "mine"  # pyright: ignore[reportAttributeAccessIssue] - the point
 
 
-def test_a_fleet_begins_as_the_ruling_says_and_tells_nobody() -> None:
+def test_a_new_fleet_has_the_documented_defaults_and_no_callback_urls() -> None:
     fleet = Fleet(FLEET_SID, ACCOUNT_SID, None, PROFILE_SID, NOW, NOW)
     assert (fleet.data_enabled, fleet.data_limit, fleet.sms_commands_enabled) == (True, 1000, True)
     assert fleet.sms_commands.url is fleet.ip_commands.url is None

@@ -28,7 +28,7 @@ def test_a_change_carried_out_is_reported_by_its_new_status() -> None:
     assert event == SimUpdated(ACCOUNT_SID, SIM_SID, UNIQUE_NAME, SimStatus.INACTIVE)
 
 
-def test_a_failed_change_leaves_the_sim_as_it_was() -> None:
+def test_a_failed_change_leaves_the_sim_unchanged() -> None:
     sim, _ = finished(FAILURE)
     assert sim == a_sim(status=SimStatus.ACTIVE, fleet_sid=FLEET_SID, date_updated=LATER)
 
@@ -46,28 +46,28 @@ def test_a_change_that_the_network_never_answers_has_failed() -> None:
 
 
 @pytest.mark.parametrize("result", [CARRIED_OUT, FAILURE, CarrierTimeout()])
-def test_a_finished_change_keeps_what_it_was_not_about(result: CarrierResult) -> None:
+def test_a_finished_change_affects_nothing_else(result: CarrierResult) -> None:
     sim, _ = finished(result)
     kept = ("sid", "account_sid", "iccid", "unique_name", "date_created", "device_ip")
     assert [getattr(sim, name) for name in kept] == [getattr(SCHEDULED, name) for name in kept]
 
 
-# ---- what is counted while a SIM is ready --------------------------------------------------------
+# ---- usage counted while a SIM is ready ----------------------------------------------------------
 
 
-def test_a_sim_that_becomes_ready_is_counted_from_then_on() -> None:
+def test_the_usage_of_a_sim_counts_from_the_moment_it_becomes_ready() -> None:
     ready = moved(a_sim(status=SimStatus.SCHEDULED), SimStatus.READY, LATER)
     assert ready == a_sim(status=SimStatus.READY, date_updated=LATER, ready_since=LATER)
 
 
 @pytest.mark.parametrize("status", sorted(set(SimStatus) - {SimStatus.READY}))
-def test_a_sim_that_is_ready_no_more_is_counted_no_more(status: SimStatus) -> None:
+def test_the_usage_of_a_sim_that_is_no_longer_ready_does_not_count(status: SimStatus) -> None:
     ready = a_sim(status=SimStatus.READY, ready_since=NOW, sms_while_ready=3)
     assert moved(ready, status, LATER) == a_sim(status=status, date_updated=LATER)
 
 
 @pytest.mark.parametrize("result", [CARRIED_OUT, FAILURE])
-def test_a_sim_that_changes_its_fleet_or_fails_to_stays_ready_since_it_was(
+def test_a_sim_that_changes_its_fleet_or_fails_to_stays_ready_since_the_same_time(
     result: CarrierResult,
 ) -> None:
     scheduled = a_sim(status=SimStatus.SCHEDULED, ready_since=NOW, sms_while_ready=3)
@@ -76,7 +76,7 @@ def test_a_sim_that_changes_its_fleet_or_fails_to_stays_ready_since_it_was(
     assert (sim.status, sim.ready_since, sim.sms_while_ready) == (SimStatus.READY, NOW, 3)
 
 
-def test_a_ready_sim_that_could_not_be_activated_stays_ready_since_it_was() -> None:
+def test_a_ready_sim_that_could_not_be_activated_stays_ready_since_the_same_time() -> None:
     scheduled = a_sim(status=SimStatus.SCHEDULED, ready_since=NOW, sms_while_ready=3)
     update = an_update(from_status=SimStatus.READY, to_status=SimStatus.ACTIVE)
     sim, _ = finish(scheduled, update, FAILURE, LATER)

@@ -22,7 +22,7 @@ def test_the_moves_are_those_of_the_documentation() -> None:
 
 
 @pytest.mark.parametrize(("old", "new"), sorted(MOVES))
-def test_an_update_moves_and_is_completed_by_its_success_alone(
+def test_an_update_moves_and_is_completed_only_by_success(
     old: OtaSettingsUpdateStatus, new: OtaSettingsUpdateStatus
 ) -> None:
     completed = LATER if new is SUCCESSFUL else None
@@ -34,14 +34,14 @@ def test_an_update_moves_and_is_completed_by_its_success_alone(
 @pytest.mark.parametrize(
     ("old", "new"), sorted(set(product(OtaSettingsUpdateStatus, OtaSettingsUpdateStatus)) - MOVES)
 )
-def test_an_update_moves_in_no_other_way(
+def test_an_update_has_no_other_moves(
     old: OtaSettingsUpdateStatus, new: OtaSettingsUpdateStatus
 ) -> None:
     with pytest.raises(ValueError, match=f"a Settings Update that is {old} can't become {new}"):
         a_settings_update(status=old).moved(new, LATER)
 
 
-def test_an_update_brings_the_package_of_the_published_samples() -> None:
+def test_an_update_has_the_package_of_the_published_samples() -> None:
     assert [package._asdict() for package in a_settings_update().packages] == [
         {
             "name": "base-settings",

@@ -39,16 +39,16 @@ def test_every_status_has_its_line_in_the_table() -> None:
     assert set(MOVES) == set(SimStatus)
 
 
-def test_an_update_may_ask_for_three_statuses() -> None:
+def test_an_update_may_request_three_statuses() -> None:
     assert REQUESTABLE == (READY, ACTIVE, INACTIVE)
 
 
 @pytest.mark.parametrize("status", SimStatus)
-def test_the_network_lets_in_who_is_ready_or_active(status: SimStatus) -> None:
+def test_the_network_admits_ready_and_active_sims(status: SimStatus) -> None:
     assert a_sim(status=status).is_connected is (status in (READY, ACTIVE))
 
 
-def test_what_activates_a_ready_sim_is_what_the_documentation_says() -> None:
+def test_the_activation_limits_are_those_of_the_documentation() -> None:
     assert (READY_DATA, READY_MESSAGES, READY_MONTHS) == (250_000, 5, 3)
 
 
@@ -91,7 +91,7 @@ ROWS = [
 ]
 
 
-def test_the_table_leaves_nothing_out() -> None:
+def test_the_table_is_complete() -> None:
     assert set(TABLE) == set(product(SimStatus, (None, *REQUESTABLE)))
 
 
@@ -104,7 +104,7 @@ def test_the_table_leaves_nothing_out() -> None:
         for status, asked, fleet, _ in ROWS
     ],
 )
-def test_what_an_update_comes_to(
+def test_an_update_has_the_effect_in_the_table(
     status: SimStatus, asked: SimStatus | None, fleet_sid: str | None, expected: Result
 ) -> None:
     sim = a_sim(status=status, fleet_sid=FLEET_SID)
@@ -133,7 +133,7 @@ def test_nothing_moves_to_new_or_scheduled(status: SimStatus, asked: SimStatus) 
 # ---- refusals, and SIMs without a fleet
 
 
-def test_a_move_that_does_not_exist_is_refused_with_those_that_do() -> None:
+def test_an_impossible_move_is_refused_with_the_possible_ones() -> None:
     with pytest.raises(InvalidParameter) as refused:
         plan_change(a_sim(status=NEW), status=INACTIVE, fleet_sid=None)
     assert (refused.value.status, refused.value.code) == (400, 83010)
@@ -155,7 +155,7 @@ def test_a_running_change_is_a_conflict(fleet_sid: str | None, what: str, code: 
 
 
 @pytest.mark.parametrize("asked", [READY, ACTIVE])
-def test_a_sim_without_a_fleet_can_not_be_activated(asked: SimStatus) -> None:
+def test_a_sim_without_a_fleet_cannot_be_activated(asked: SimStatus) -> None:
     with pytest.raises(InvalidParameter) as refused:
         plan_change(a_sim(status=NEW, fleet_sid=None), status=asked, fleet_sid=None)
     assert (refused.value.status, refused.value.code) == (400, 83007)
@@ -164,12 +164,12 @@ def test_a_sim_without_a_fleet_can_not_be_activated(asked: SimStatus) -> None:
     )
 
 
-def test_a_sim_without_a_fleet_is_activated_into_the_one_it_is_given() -> None:
+def test_a_sim_without_a_fleet_can_be_activated_with_one() -> None:
     sim = a_sim(status=NEW, fleet_sid=None)
     assert plan_change(sim, status=ACTIVE, fleet_sid=FLEET_SID) == to(ACTIVE)
 
 
-def test_a_move_that_does_not_exist_is_refused_before_a_fleet_is_missed() -> None:
+def test_an_impossible_move_is_refused_before_a_missing_fleet() -> None:
     with pytest.raises(InvalidParameter) as refused:
         plan_change(a_sim(status=NEW, fleet_sid=None), status=INACTIVE, fleet_sid=None)
     assert refused.value.code == 83010

@@ -31,7 +31,7 @@ def at(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
-# ---- what can be asked for -----------------------------------------------------------------------
+# ---- periods of a query --------------------------------------------------------------------------
 
 
 def planned(
@@ -60,7 +60,7 @@ def planned(
         (DAY, "2024-06-04T00:00:00", "2024-07-04T00:00:00"),
     ],
 )
-def test_without_a_period_it_is_the_last_month_with_the_hour_or_the_day_that_runs(
+def test_the_default_period_is_the_last_month_and_the_present_hour_or_day(
     granularity: UsageGranularity, start: str, end: str
 ) -> None:
     query = planned(granularity=granularity)
@@ -68,30 +68,30 @@ def test_without_a_period_it_is_the_last_month_with_the_hour_or_the_day_that_run
 
 
 @pytest.mark.parametrize("granularity", UsageGranularity)
-def test_on_a_boundary_none_that_runs_is_added(granularity: UsageGranularity) -> None:
+def test_on_a_boundary_no_present_period_is_added(granularity: UsageGranularity) -> None:
     assert planned(granularity=granularity, now=at("2024-07-03")).end == at("2024-07-03")
 
 
 @pytest.mark.parametrize("granularity", UsageGranularity)
 @pytest.mark.parametrize("group", [None, UsageGrouping.SIM])
 @pytest.mark.parametrize("now", ["2024-03-31T12:00", "2023-03-01T00:30", "2024-12-31T23:59:59"])
-def test_what_is_asked_for_by_default_is_never_refused(
+def test_the_default_period_is_never_refused(
     granularity: UsageGranularity, group: UsageGrouping | None, now: str
 ) -> None:
     query = planned(granularity=granularity, group=group, now=at(now))
     assert timedelta(days=28) <= query.end - query.start <= timedelta(days=31)
 
 
-def test_an_end_alone_asks_for_the_month_before_it() -> None:
+def test_an_end_without_a_start_selects_the_month_before_it() -> None:
     assert planned(end="2024-03-31T10:00:00").start == at("2024-02-29T10:00:00")
 
 
-def test_a_start_alone_asks_for_all_since() -> None:
+def test_a_start_without_an_end_selects_all_since() -> None:
     query = planned(start="2024-07-01", granularity=DAY)
     assert (query.start, query.end) == (at("2024-07-01"), at("2024-07-04"))
 
 
-def test_a_query_keeps_what_it_groups_and_filters_by() -> None:
+def test_a_query_keeps_its_groups_and_filters() -> None:
     query = plan_query(
         start=None,
         end=None,
@@ -182,7 +182,7 @@ def test_a_query_keeps_what_it_groups_and_filters_by() -> None:
         ),
     ],
 )
-def test_what_can_not_be_asked_for_is_refused_with_its_code(
+def test_an_invalid_query_is_refused_with_its_code(
     asked: dict[str, str], code: int, message: str
 ) -> None:
     with pytest.raises(InvalidParameter) as refused:
@@ -213,7 +213,7 @@ def test_what_can_not_be_asked_for_is_refused_with_its_code(
         pytest.param({"start": "2024-07-03T14:40:58", "end": "9999-12-31"}, id="all that comes"),
     ],
 )
-def test_what_is_just_within_the_limits_can_be_asked_for(asked: dict[str, str]) -> None:
+def test_a_query_just_within_the_limits_is_accepted(asked: dict[str, str]) -> None:
     query = planned(**asked)  # pyright: ignore[reportArgumentType] - each value is of its own type
     assert (query.start, query.end) == (at(asked["start"]), at(asked["end"]))
 
@@ -255,7 +255,7 @@ def summed(
     return summarize(ACCOUNT_SID, query, sessions, now)
 
 
-def test_periods_are_reported_newest_first_and_empty_ones_with_them() -> None:
+def test_periods_are_reported_newest_first_including_empty_ones() -> None:
     records = summed(
         [a_session(ended=NOW + 1.5 * AN_HOUR)], end=NOW + 3 * AN_HOUR, granularity=HOUR
     )
@@ -278,7 +278,7 @@ def test_days_are_reported_by_days() -> None:
     assert [f"{record.start:%d} {record.end:%d}" for record in records] == ["02 03", "01 02"]
 
 
-def test_what_is_still_to_come_is_not_reported() -> None:
+def test_future_usage_is_not_reported() -> None:
     (record,) = summed([a_session()], now=NOW + AN_HOUR)
     assert (record.end, record.upload) == (NOW + 2 * AN_HOUR, 1000)
 
@@ -324,13 +324,13 @@ def test_a_group_has_a_record_for_each_value_and_period(
     assert len({record.sid for record in records}) == len(records)
 
 
-def test_groups_and_granularities_are_named_as_in_the_api() -> None:
+def test_groups_and_granularities_have_the_names_of_the_api() -> None:
     assert list(UsageGrouping) == ["sim", "fleet", "network", "isoCountry"]
     assert list(UsageGranularity) == ["hour", "day", "all"]
     assert set(FIELD_OF) == set(UsageGrouping)
 
 
-def test_filters_leave_others_out_and_stand_on_the_record() -> None:
+def test_filters_leave_others_out_and_are_shown_in_the_record() -> None:
     sessions = [a_session(), a_session(sim_sid=OTHER_SIM, up=1, down=1)]
     filters = {"sim_sid": OTHER_SIM, "iso_country": "US"}
     (record,) = summed(sessions, filters=filters)
@@ -339,7 +339,7 @@ def test_filters_leave_others_out_and_stand_on_the_record() -> None:
     assert grouped.of == {**filters, "fleet_sid": FLEET_SID}
 
 
-def test_filters_that_nothing_fits_leave_an_empty_record() -> None:
+def test_filters_without_a_match_leave_an_empty_record() -> None:
     (record,) = summed([a_session()], filters={"iso_country": "ZA"})
     assert (record.of, record.upload) == ({"iso_country": "ZA"}, 0)
 
@@ -356,9 +356,7 @@ def test_filters_that_nothing_fits_leave_an_empty_record() -> None:
         (10**15, 0, "100000000.00"),
     ],
 )
-def test_what_is_charged_is_text_with_cents_or_a_zero(
-    upload: int, download: int, billed: str
-) -> None:
+def test_a_price_is_a_text_with_cents_or_a_zero(upload: int, download: int, billed: str) -> None:
     assert UsageRecord(ACCOUNT_SID, NOW, NOW, {}, upload, download).billed == billed
 
 
@@ -366,7 +364,7 @@ def test_the_types_of_a_period_are_those_of_the_api() -> None:
     assert list(BillingPeriodType) == ["ready", "active"]
 
 
-def test_a_period_is_of_one_sim_and_one_type() -> None:
+def test_a_period_belongs_to_one_sim_and_has_one_type() -> None:
     period = BillingPeriod(
         sid=f"HB{'1' * 32}",
         account_sid=ACCOUNT_SID,

@@ -35,14 +35,12 @@ def test_the_limits_are_those_of_the_documentation() -> None:
 
 
 @pytest.mark.parametrize(("old", "new"), sorted(MOVES))
-def test_a_command_moves_and_keeps_what_the_move_is_not_about(
-    old: MessageStatus, new: MessageStatus
-) -> None:
+def test_a_move_of_a_command_changes_nothing_else(old: MessageStatus, new: MessageStatus) -> None:
     assert a_command(status=old).moved(new, LATER) == a_command(status=new, date_updated=LATER)
 
 
 @pytest.mark.parametrize(("old", "new"), sorted(set(product(MessageStatus, MessageStatus)) - MOVES))
-def test_a_command_moves_in_no_other_way(old: MessageStatus, new: MessageStatus) -> None:
+def test_a_command_has_no_other_moves(old: MessageStatus, new: MessageStatus) -> None:
     with pytest.raises(ValueError, match=f"a Command that is {old} can't become {new}"):
         a_command(status=old).moved(new, LATER)
 
@@ -51,7 +49,7 @@ def test_a_command_moves_in_no_other_way(old: MessageStatus, new: MessageStatus)
     ("include_sid", "message"),
     [(NONE, "wake up"), (START, f"{COMMAND_SID} wake up"), (END, f"wake up {COMMAND_SID}")],
 )
-def test_a_device_gets_the_sid_where_it_is_asked_for_beside_a_space(
+def test_a_device_gets_the_sid_before_a_space_on_request(
     include_sid: IncludeSid, message: str
 ) -> None:
     assert a_command(include_sid=include_sid).message == message.encode()
@@ -70,13 +68,13 @@ def test_a_device_gets_the_bytes_of_a_binary_command_and_no_sid(
     assert sent.message == message
 
 
-def test_a_command_of_which_little_is_said_asks_for_a_receipt_and_tells_nobody() -> None:
+def test_by_default_a_command_requests_a_receipt_and_has_no_callback() -> None:
     command = a_command()
     assert (command.include_sid, command.told) == (NONE, NO_TARGET)
     assert command.delivery_receipt_requested
 
 
-# ---- what can be sent ----------------------------------------------------------------------------
+# ---- limits --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -92,7 +90,7 @@ def test_a_command_of_which_little_is_said_asks_for_a_receipt_and_tells_nobody()
         ("A" * 184 + "AAA=", BINARY, END),
     ],
 )
-def test_what_is_within_the_limits_can_be_sent(
+def test_a_command_within_the_limits_can_be_sent(
     command: str, mode: PayloadType, include_sid: IncludeSid
 ) -> None:
     check_command(command, mode, include_sid)
@@ -132,7 +130,7 @@ def test_what_is_within_the_limits_can_be_sent(
         ),
     ],
 )
-def test_what_can_not_be_sent_is_said_with_its_code(
+def test_a_command_that_cannot_be_sent_is_refused_with_its_code(
     command: str, mode: PayloadType, include_sid: IncludeSid, fault: tuple[str, int]
 ) -> None:
     with pytest.raises(InvalidParameter) as refused:

@@ -23,12 +23,14 @@ def test_a_throttled_sim_has_128_kilobits_a_second() -> None:
         (ABROAD, RoamingZone.INTERNATIONAL),
     ],
 )
-def test_a_session_counts_where_its_network_is(network: MobileNetwork, zone: RoamingZone) -> None:
+def test_a_session_counts_in_the_zone_of_its_network(
+    network: MobileNetwork, zone: RoamingZone
+) -> None:
     session = a_wireless_session(network_sid=network.sid)
     assert (session.network, session.zone) == (network, zone)
 
 
-def test_a_network_that_is_not_known_any_more_counts_as_the_first() -> None:
+def test_a_network_that_is_no_longer_known_counts_as_the_first() -> None:
     assert a_wireless_session(network_sid="HW" + "0" * 32).network == NETWORKS[0]
 
 
@@ -40,7 +42,7 @@ def test_a_network_that_is_not_known_any_more_counts_as_the_first() -> None:
         (3 * AN_HOUR, 2 * AN_HOUR, 2 * AN_HOUR),
     ],
 )
-def test_a_session_was_last_heard_of_now_or_at_its_end(
+def test_a_session_was_last_updated_now_or_at_its_end(
     ended: timedelta | None, seen: timedelta, last: timedelta
 ) -> None:
     session = a_wireless_session(ended=None if ended is None else NOW + ended)
@@ -50,11 +52,11 @@ def test_a_session_was_last_heard_of_now_or_at_its_end(
 @pytest.mark.parametrize(
     ("up", "down", "packets"), [(0, 0, (0, 0)), (1, 1_400, (1, 1)), (1_401, 14_000, (2, 10))]
 )
-def test_what_a_packet_has_room_for_is_a_packet_and_so_is_the_rest(
+def test_a_full_packet_counts_and_so_does_an_incomplete_one(
     up: int, down: int, packets: tuple[int, int]
 ) -> None:
     assert a_wireless_session(up=up, down=down).packets(NOW + AN_HOUR) == packets
 
 
-def test_packets_that_are_still_to_come_are_not_counted() -> None:
+def test_future_packets_are_not_counted() -> None:
     assert a_wireless_session(up=14_000, down=28_000).packets(NOW + AN_HOUR / 2) == (5, 10)

@@ -7,7 +7,7 @@ from tests.wireless_fakes import COMMAND_SID, WIRELESS_NAME, WIRELESS_SIM_SID, a
 FAILURE = CarrierFailure(33104, "the SIM is suspended")
 
 
-def test_of_a_command_its_text_and_its_sim_are_reported() -> None:
+def test_the_text_and_the_sim_of_a_command_are_reported() -> None:
     command = a_command(
         command="AP8=",
         command_mode=PayloadType.BINARY,
@@ -27,7 +27,7 @@ def test_of_a_command_its_text_and_its_sim_are_reported() -> None:
     assert (event.api_version, event.error_code, event.error_message) == ("v1", None, None)
 
 
-def test_of_a_command_that_failed_the_failure_is_reported_too() -> None:
+def test_a_failed_command_is_reported_with_its_error() -> None:
     event = CommandChanged.of(a_command(status=MessageStatus.FAILED), None, FAILURE)
     assert (event.error_code, event.error_message) == (33104, "the SIM is suspended")
     assert event.sim_unique_name is None

@@ -50,13 +50,13 @@ def test_a_change_carried_out_gives_the_sim_its_status_and_plan() -> None:
     assert event == told_of(SUSPENDED)
 
 
-def test_a_change_carried_out_can_take_the_plan_away() -> None:
+def test_a_change_carried_out_can_remove_the_plan() -> None:
     update = a_wireless_update(to_status=DEACTIVATED, to_rate_plan_sid=None)
     sim, _ = finish(CHANGING, update, CARRIED_OUT, LATER)
     assert sim.rate_plan_sid is None
 
 
-def test_a_failed_change_leaves_the_sim_as_it_was() -> None:
+def test_a_failed_change_leaves_the_sim_unchanged() -> None:
     sim, event = finished(FAILURE)
     assert sim == a_wireless_sim(
         status=ACTIVE,
@@ -77,7 +77,7 @@ def test_a_change_that_the_network_never_answers_has_failed() -> None:
 
 
 @pytest.mark.parametrize("status", [READY, DEACTIVATED])
-def test_a_change_that_fails_leaves_what_is_counted_as_it_was(status: WirelessStatus) -> None:
+def test_a_failed_change_leaves_the_counted_usage_unchanged(status: WirelessStatus) -> None:
     changing = a_wireless_sim(status=UPDATING, status_since=NOW, commands_while_ready=3)
     update = a_wireless_update(from_status=status, to_status=ACTIVE)
     sim, _ = finish(changing, update, FAILURE, LATER)
@@ -85,12 +85,12 @@ def test_a_change_that_fails_leaves_what_is_counted_as_it_was(status: WirelessSt
 
 
 @pytest.mark.parametrize("to_status", [READY, DEACTIVATED])
-def test_a_status_that_is_new_is_counted_from_then_on(to_status: WirelessStatus) -> None:
+def test_usage_counts_from_the_moment_of_a_new_status(to_status: WirelessStatus) -> None:
     sim, _ = finished(CARRIED_OUT, from_status=NEW, to_status=to_status)
     assert (sim.status, sim.status_since) == (to_status, LATER)
 
 
-# ---- who is told of the final status -------------------------------------------------------------
+# ---- the callback about the final status ---------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_a_status_that_is_new_is_counted_from_then_on(to_status: WirelessStatus)
     [(NEW, READY), (NEW, DEACTIVATED), (READY, DEACTIVATED), (ACTIVE, DEACTIVATED)],
 )
 @pytest.mark.parametrize("told", [ASKS, NO_TARGET])
-def test_the_final_status_is_reported_to_whoever_asked_for_the_one_before(
+def test_the_final_status_is_called_back_to_the_url_of_the_status_before(
     from_status: WirelessStatus, to_status: WirelessStatus, told: CallbackTarget
 ) -> None:
     sim, _ = finished(CARRIED_OUT, from_status=from_status, to_status=to_status, told=told)
@@ -109,7 +109,7 @@ def test_the_final_status_is_reported_to_whoever_asked_for_the_one_before(
     ("from_status", "to_status"),
     [(READY, ACTIVE), (READY, SUSPENDED), (DEACTIVATED, ACTIVE), (ACTIVE, SUSPENDED)],
 )
-def test_a_status_without_a_final_one_leaves_nobody_to_tell(
+def test_without_a_final_status_there_is_no_pending_callback(
     from_status: WirelessStatus, to_status: WirelessStatus
 ) -> None:
     sim, _ = finished(CARRIED_OUT, from_status=from_status, to_status=to_status)
@@ -117,9 +117,7 @@ def test_a_status_without_a_final_one_leaves_nobody_to_tell(
 
 
 @pytest.mark.parametrize("status", [READY, DEACTIVATED])
-def test_another_plan_leaves_the_promise_of_the_final_status_as_it_was(
-    status: WirelessStatus,
-) -> None:
+def test_another_plan_leaves_the_pending_callback_unchanged(status: WirelessStatus) -> None:
     sim, _ = finished(CARRIED_OUT, from_status=status, to_status=status)
     assert (sim.final_to, sim.rate_plan_sid) == (EARLIER, OTHER_PLAN)
 
@@ -127,7 +125,7 @@ def test_another_plan_leaves_the_promise_of_the_final_status_as_it_was(
 @pytest.mark.parametrize(
     ("from_status", "to_status"), [(READY, DEACTIVATED), (DEACTIVATED, ACTIVE)]
 )
-def test_a_failed_change_leaves_the_promise_of_the_final_status_as_it_was(
+def test_a_failed_change_leaves_the_pending_callback_unchanged(
     from_status: WirelessStatus, to_status: WirelessStatus
 ) -> None:
     sim, _ = finished(FAILURE, from_status=from_status, to_status=to_status)
@@ -136,7 +134,7 @@ def test_a_failed_change_leaves_the_promise_of_the_final_status_as_it_was(
 
 @pytest.mark.parametrize(("status", "final"), [(READY, ACTIVE), (DEACTIVATED, CANCELED)])
 @pytest.mark.parametrize("promised", [EARLIER, NO_TARGET])
-def test_a_sim_gets_its_final_status_once_and_tells_whom_it_was_promised(
+def test_a_sim_gets_its_final_status_once_with_the_pending_callback(
     status: WirelessStatus, final: WirelessStatus, promised: CallbackTarget
 ) -> None:
     sim = a_wireless_sim(

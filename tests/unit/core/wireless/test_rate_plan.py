@@ -29,7 +29,7 @@ def test_a_limit_is_1000_mb_and_can_be_2_tb() -> None:
     assert (DATA_LIMIT, DATA_LIMITS) == (1000, (1, 2_000_000))
 
 
-def test_a_plan_of_which_nothing_is_said_has_data_and_messages_at_home_alone() -> None:
+def test_by_default_a_plan_has_data_and_messages_only_at_home() -> None:
     plan = RatePlan(sid=RATE_PLAN_SID, account_sid=ACCOUNT_SID, date_created=NOW, date_updated=NOW)
     assert plan == a_rate_plan(
         unique_name=None,
@@ -56,7 +56,7 @@ def test_the_home_network_is_t_mobile_in_the_usa() -> None:
     assert [network.friendly_name for network in at_home] == ["T-Mobile"]
 
 
-def test_other_operators_in_the_usa_are_national_and_all_else_international() -> None:
+def test_other_operators_in_the_usa_are_national_and_all_others_international() -> None:
     for network in NETWORKS:
         if zone_of(network) is not HOME:
             expected = NATIONAL if network.iso_country == "US" else ABROAD
@@ -83,7 +83,7 @@ def test_every_zone_has_a_limit_of_its_own(zone: RoamingZone, limit: int) -> Non
         (DataLimitStrategy.THROTTLE, ABROAD, False),
     ],
 )
-def test_only_the_home_network_goes_on_more_slowly(
+def test_only_the_home_network_continues_at_a_lower_speed(
     strategy: DataLimitStrategy, zone: RoamingZone, *, throttles: bool
 ) -> None:
     assert a_rate_plan(data_limit_strategy=strategy).throttles_in(zone) is throttles
@@ -105,7 +105,7 @@ def test_only_the_home_network_goes_on_more_slowly(
         ),
     ],
 )
-def test_a_plan_lets_its_sims_on_all_networks_of_its_zones(
+def test_a_plan_admits_its_sims_to_all_networks_of_its_zones(
     plan: RatePlan, zones_of_networks: set[RoamingZone]
 ) -> None:
     assert plan.networks == tuple(
@@ -134,7 +134,7 @@ ALLOWED: list[tuple[RatePlan, set[RoamingZone], set[RoamingZone]]] = [
 
 
 @pytest.mark.parametrize(("plan", "data", "messages"), ALLOWED)
-def test_a_plan_allows_abroad_what_it_lists_and_else_what_is_enabled(
+def test_abroad_a_plan_allows_the_listed_services_or_else_the_enabled_ones(
     plan: RatePlan, data: set[RoamingZone], messages: set[RoamingZone]
 ) -> None:
     assert {zone for zone in RoamingZone if plan.allows_data_in(zone)} == data

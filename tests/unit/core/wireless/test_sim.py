@@ -75,7 +75,7 @@ def test_every_status_has_its_line_in_the_table() -> None:
     assert set(MOVES) == set(WirelessStatus)
 
 
-def test_two_statuses_go_on_to_another_by_themselves() -> None:
+def test_two_statuses_change_to_another_automatically() -> None:
     assert FINAL == {READY: ACTIVE, DEACTIVATED: CANCELED}
     assert timedelta(hours=72) == CANCELED_AFTER
 
@@ -87,7 +87,7 @@ def test_some_statuses_are_alike() -> None:
 
 
 @pytest.mark.parametrize("status", WirelessStatus)
-def test_the_network_lets_in_who_is_ready_or_active(status: WirelessStatus) -> None:
+def test_the_network_admits_ready_and_active_sims(status: WirelessStatus) -> None:
     assert a_wireless_sim(status=status).is_connected is (status in (READY, ACTIVE))
 
 
@@ -197,7 +197,7 @@ ROWS = [
 ]
 
 
-def test_the_table_leaves_nothing_out() -> None:
+def test_the_table_is_complete() -> None:
     assert set(TABLE) == set(STEADY)
     assert {frozenset(line) for line in TABLE.values()} == {frozenset({None, *STEADY})}
 
@@ -211,7 +211,7 @@ def name_of(
 
 
 @pytest.mark.parametrize(("status", "asked", "plan", "expected"), ROWS, ids=map(name_of, ROWS))
-def test_what_an_update_comes_to(
+def test_an_update_has_the_effect_in_the_table(
     status: WirelessStatus,
     asked: WirelessStatus | None,
     plan: str | None,
@@ -228,7 +228,7 @@ def test_what_an_update_comes_to(
 
 @pytest.mark.parametrize("status", STEADY)
 @pytest.mark.parametrize("asked", CHANGING)
-def test_nothing_can_be_asked_to_be_waiting_or_changing(
+def test_no_update_can_request_a_waiting_or_changing_status(
     status: WirelessStatus, asked: WirelessStatus
 ) -> None:
     with pytest.raises(InvalidParameter) as refused:
@@ -236,7 +236,7 @@ def test_nothing_can_be_asked_to_be_waiting_or_changing(
     assert refused.value.code == 33105
 
 
-# ---- a plan that is missing, or is taken away ----------------------------------------------------
+# ---- missing and removed plans -------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -257,7 +257,7 @@ def test_nothing_can_be_asked_to_be_waiting_or_changing(
         (CANCELED, Asked(rate_plan_sid=PLAN), WirelessSimAlreadyInState(PLAN)),
     ],
 )
-def test_a_sim_without_a_plan_does_without_or_gets_one(
+def test_a_sim_without_a_plan_may_stay_without_or_get_one(
     status: WirelessStatus, change_request: Asked, change: Change
 ) -> None:
     assert planned(a_wireless_sim(status=status, rate_plan_sid=None), change_request) == change
@@ -298,7 +298,7 @@ def test_a_sim_is_not_connected_without_a_plan(
         (CANCELED, None, WirelessSimAlreadyInState(None)),
     ],
 )
-def test_a_plan_is_taken_away_from_who_is_not_connected_and_not_with_a_suspension(
+def test_a_plan_is_removed_only_from_a_disconnected_sim_and_not_with_a_suspension(
     status: WirelessStatus, asked: WirelessStatus | None, expected: Change | int
 ) -> None:
     sim, change_request = (a_wireless_sim(status=status), Asked(asked, rate_plan_sid=""))
@@ -324,7 +324,7 @@ def test_a_plan_is_taken_away_from_who_is_not_connected_and_not_with_a_suspensio
         Asked(SUSPENDED, rate_plan_sid=""),
     ],
 )
-def test_while_a_change_runs_another_one_is_a_conflict(
+def test_during_a_change_another_one_is_a_conflict(
     status: WirelessStatus, change_request: Asked
 ) -> None:
     with pytest.raises(Conflict) as refused:
@@ -337,7 +337,7 @@ def test_while_a_change_runs_another_one_is_a_conflict(
 
 
 @pytest.mark.parametrize("status", CHANGING)
-def test_while_a_change_runs_nothing_can_be_asked_for(status: WirelessStatus) -> None:
+def test_during_a_change_nothing_can_be_requested(status: WirelessStatus) -> None:
     assert planned(a_wireless_sim(status=status), Asked()) is None
 
 
@@ -349,7 +349,7 @@ def test_while_a_change_runs_nothing_can_be_asked_for(status: WirelessStatus) ->
         (CANCELED, ACTIVE, "nothing else"),
     ],
 )
-def test_a_move_that_does_not_exist_is_refused_with_those_that_do(
+def test_an_impossible_move_is_refused_with_the_possible_ones(
     status: WirelessStatus, asked: WirelessStatus, others: str
 ) -> None:
     with pytest.raises(ApiError) as refused:
@@ -360,7 +360,7 @@ def test_a_move_that_does_not_exist_is_refused_with_those_that_do(
     )
 
 
-def test_a_move_that_does_not_exist_is_refused_before_a_plan_is_missed() -> None:
+def test_an_impossible_move_is_refused_before_a_missing_plan() -> None:
     with pytest.raises(InvalidParameter) as refused:
         planned(a_wireless_sim(status=CANCELED, rate_plan_sid=None), Asked(ACTIVE))
     assert refused.value.code == 33105
@@ -370,7 +370,7 @@ def test_a_move_that_does_not_exist_is_refused_before_a_plan_is_missed() -> None
 
 
 @pytest.mark.parametrize("status", [READY, DEACTIVATED])
-def test_a_sim_with_a_final_status_ahead_of_it_is_counted_from_its_move(
+def test_the_time_of_a_sim_with_a_pending_final_status_counts_from_its_move(
     status: WirelessStatus,
 ) -> None:
     before = a_wireless_sim(
@@ -382,7 +382,7 @@ def test_a_sim_with_a_final_status_ahead_of_it_is_counted_from_its_move(
 
 
 @pytest.mark.parametrize("status", sorted(set(STEADY) - {READY, DEACTIVATED}))
-def test_a_sim_in_any_other_status_is_counted_no_more(status: WirelessStatus) -> None:
+def test_the_time_of_a_sim_in_any_other_status_does_not_count(status: WirelessStatus) -> None:
     before = a_wireless_sim(
         status=READY, status_since=NOW, commands_while_ready=3, metered_since=NOW
     )
@@ -392,7 +392,7 @@ def test_a_sim_in_any_other_status_is_counted_no_more(status: WirelessStatus) ->
 
 
 @pytest.mark.parametrize("status", [READY, DEACTIVATED])
-def test_a_sim_that_comes_back_to_what_it_was_is_counted_since_it_was(
+def test_the_time_of_a_sim_that_returns_to_its_status_counts_from_the_start(
     status: WirelessStatus,
 ) -> None:
     changing = a_wireless_sim(status=UPDATING, status_since=NOW, commands_while_ready=3)
@@ -401,7 +401,7 @@ def test_a_sim_that_comes_back_to_what_it_was_is_counted_since_it_was(
 
 
 @pytest.mark.parametrize("status", [READY, DEACTIVATED])
-def test_a_sim_that_gets_the_status_that_it_has_is_counted_since_it_had_it(
+def test_the_time_of_a_sim_that_gets_its_present_status_counts_from_the_start(
     status: WirelessStatus,
 ) -> None:
     same = moved(
@@ -410,7 +410,7 @@ def test_a_sim_that_gets_the_status_that_it_has_is_counted_since_it_had_it(
     assert (same.status_since, same.commands_while_ready) == (NOW, 3)
 
 
-def test_a_sim_that_changes_from_another_status_is_counted_afresh() -> None:
+def test_the_time_of_a_sim_that_comes_from_another_status_counts_anew() -> None:
     changing = a_wireless_sim(status=UPDATING, status_since=NOW, commands_while_ready=3)
     done = moved(changing, DEACTIVATED, LATER, before=READY)
     assert (done.status_since, done.commands_while_ready) == (LATER, 0)

@@ -32,7 +32,7 @@ def at(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
-# ---- what can be asked for -----------------------------------------------------------------------
+# ---- periods of a query --------------------------------------------------------------------------
 
 
 def planned(
@@ -43,7 +43,7 @@ def planned(
     )
 
 
-def test_periods_are_named_as_in_the_api() -> None:
+def test_granularities_have_the_names_of_the_api() -> None:
     assert list(WirelessUsageGranularity) == ["hourly", "daily", "all"]
 
 
@@ -55,24 +55,22 @@ def test_periods_are_named_as_in_the_api() -> None:
         (DAILY, WirelessUsageQuery(at("2024-06-03"), at("2024-07-04"), A_DAY)),
     ],
 )
-def test_without_a_period_it_is_the_last_month_in_whole_hours_or_days(
+def test_the_default_period_is_the_last_month_in_whole_hours_or_days(
     granularity: WirelessUsageGranularity, query: WirelessUsageQuery
 ) -> None:
     assert planned(granularity=granularity) == query
 
 
-def test_an_end_alone_asks_for_the_month_before_it() -> None:
+def test_an_end_without_a_start_selects_the_month_before_it() -> None:
     assert planned(end="2024-03-31T10:00").start == at("2024-02-29T10:00")
 
 
-def test_a_start_alone_asks_for_all_since() -> None:
+def test_a_start_without_an_end_selects_all_since() -> None:
     assert planned(start="2023-01-01") == WirelessUsageQuery(at("2023-01-01"), NOW, None)
 
 
 @pytest.mark.parametrize("granularity", [HOURLY, DAILY])
-def test_what_begins_and_ends_on_boundaries_stays_as_it_is(
-    granularity: WirelessUsageGranularity,
-) -> None:
+def test_a_period_on_boundaries_stays_unchanged(granularity: WirelessUsageGranularity) -> None:
     query = planned("2024-07-01", "2024-07-03", granularity)
     assert (query.start, query.end) == (at("2024-07-01"), at("2024-07-03"))
 
@@ -85,7 +83,7 @@ def test_what_begins_and_ends_on_boundaries_stays_as_it_is(
         (DAILY, [UsagePeriod(0, at("2024-07-03"), at("2024-07-04"))]),
     ],
 )
-def test_a_single_instant_can_be_asked_for(
+def test_a_single_instant_can_be_queried(
     granularity: WirelessUsageGranularity, slots: list[UsagePeriod]
 ) -> None:
     instant = "2024-07-03T14:40:58"
@@ -93,7 +91,7 @@ def test_a_single_instant_can_be_asked_for(
 
 
 @pytest.mark.parametrize("granularity", WirelessUsageGranularity)
-def test_what_begins_after_its_end_has_33101(granularity: WirelessUsageGranularity) -> None:
+def test_a_start_after_the_end_has_33101(granularity: WirelessUsageGranularity) -> None:
     with pytest.raises(InvalidParameter) as refused:
         planned("2024-07-02", "2024-07-01T23:59:59.999999", granularity)
     assert (refused.value.status, refused.value.code) == (400, 33101)
@@ -101,13 +99,13 @@ def test_what_begins_after_its_end_has_33101(granularity: WirelessUsageGranulari
 
 
 @pytest.mark.parametrize("granularity", WirelessUsageGranularity)
-def test_what_is_yet_to_come_does_not_begin_by_now(granularity: WirelessUsageGranularity) -> None:
+def test_a_future_start_is_refused(granularity: WirelessUsageGranularity) -> None:
     with pytest.raises(InvalidParameter, match="is after End 2024-07-03T14:40:58Z"):
         planned("9999-12-31", granularity=granularity)
 
 
 @pytest.mark.parametrize(("granularity", "span"), [(HOURLY, AN_HOUR), (DAILY, A_DAY)])
-def test_so_many_records_can_be_asked_for_and_not_one_more(
+def test_the_number_of_records_is_limited(
     granularity: WirelessUsageGranularity, span: timedelta
 ) -> None:
     end = at("2024-07-03")
@@ -123,7 +121,7 @@ def test_so_many_records_can_be_asked_for_and_not_one_more(
         )
 
 
-def test_the_refusal_of_too_many_records_says_what_makes_them() -> None:
+def test_the_refusal_of_too_many_records_says_how_they_arise() -> None:
     with pytest.raises(InvalidParameter) as refused:
         planned("2022-01-01", "2024-01-01", HOURLY)
     assert refused.value.message == (
@@ -137,7 +135,7 @@ def test_the_refusal_of_too_many_records_says_what_makes_them() -> None:
     [("2024-07-01T10:30", "2024-07-03T14:40:58"), ("2023-05-13T08:20", "2024-07-02T23:40")],
 )
 @pytest.mark.parametrize("granularity", WirelessUsageGranularity)
-def test_what_a_question_comes_to_can_itself_be_asked_for(
+def test_the_period_of_a_query_is_itself_a_valid_query(
     start: str, end: str, granularity: WirelessUsageGranularity
 ) -> None:
     query = planned(start, end, granularity)
@@ -153,7 +151,7 @@ def test_the_last_period_of_the_calendar_is_never_over(
     assert query.slots() == []
 
 
-def test_the_first_instant_of_the_calendar_can_be_asked_for() -> None:
+def test_the_first_instant_of_the_calendar_can_be_queried() -> None:
     assert planned(end="0001-01-01").slots() == [UsagePeriod(0, at("0001-01-01"), at("0001-01-01"))]
 
 
@@ -200,7 +198,7 @@ def session_on(network: MobileNetwork, *, up: int = 1000, down: int = 2000) -> W
     return a_wireless_session(network_sid=network.sid, up=up, down=down)
 
 
-def test_a_record_is_of_an_account_a_sim_and_a_slot() -> None:
+def test_a_record_belongs_to_an_account_a_sim_and_a_slot() -> None:
     slot = UsagePeriod(0, NOW, NOW + AN_HOUR)
     (record,) = summed([], slots=[slot])
     assert (record.account_sid, record.sim_sid, record.slot) == (
@@ -211,7 +209,7 @@ def test_a_record_is_of_an_account_a_sim_and_a_slot() -> None:
     assert record.sid == slot.sid
 
 
-def test_what_was_used_is_reported_by_zone_and_country() -> None:
+def test_usage_is_reported_by_zone_and_country() -> None:
     sessions = [
         session_on(HOME),
         session_on(HOME, up=1, down=2),
@@ -226,7 +224,7 @@ def test_what_was_used_is_reported_by_zone_and_country() -> None:
     }
 
 
-def test_commands_are_reported_by_zone_country_and_way() -> None:
+def test_commands_are_reported_by_zone_country_and_direction() -> None:
     counts = [
         CommandCount(0, HOME.sid, TO_SIM, 3),
         CommandCount(0, HOME.sid, FROM_SIM, 2),
@@ -249,22 +247,22 @@ def test_commands_on_two_networks_of_one_country_are_reported_together() -> None
     }
 
 
-def test_data_and_commands_of_one_place_stand_side_by_side() -> None:
+def test_data_and_commands_of_one_place_are_reported_together() -> None:
     (record,) = summed([session_on(HOME)], [CommandCount(0, HOME.sid, TO_SIM, 1)])
     assert record.by_country == {(RoamingZone.HOME, "US"): UsageTotals({TO_SIM: 1}, 2000, 4000)}
 
 
-def test_a_place_where_nothing_was_used_is_not_reported() -> None:
+def test_a_place_without_usage_is_not_reported() -> None:
     (record,) = summed([session_on(HOME, up=0, down=0), session_on(FRANCE, up=1, down=0)])
     assert set(record.by_country) == {(RoamingZone.INTERNATIONAL, "FR")}
 
 
-def test_a_command_on_a_network_that_is_not_known_any_more_is_not_reported() -> None:
+def test_a_command_on_a_network_that_is_no_longer_known_is_not_reported() -> None:
     (record,) = summed([], [CommandCount(0, "HW" + "0" * 32, TO_SIM, 1)])
     assert record.by_country == {}
 
 
-def test_what_was_used_counts_in_its_slot() -> None:
+def test_usage_counts_in_its_slot() -> None:
     slots = [UsagePeriod(1, NOW + AN_HOUR, NOW + 2 * AN_HOUR), UsagePeriod(0, NOW, NOW + AN_HOUR)]
     session = a_wireless_session(ended=NOW + 1.5 * AN_HOUR)
     counts = [CommandCount(0, HOME.sid, TO_SIM, 1), CommandCount(1, HOME.sid, TO_SIM, 7)]
@@ -276,7 +274,7 @@ def test_what_was_used_counts_in_its_slot() -> None:
     ]
 
 
-def test_what_is_still_to_come_is_not_reported() -> None:
+def test_future_usage_is_not_reported() -> None:
     (record,) = summed([session_on(HOME)], now=NOW + AN_HOUR)
     assert record.used_in(RoamingZone.HOME).upload == 1000
 

@@ -38,7 +38,7 @@ def tx() -> MemoryTransaction:
     return tx
 
 
-def test_a_profile_is_made_with_its_networks_each_once(tx: MemoryTransaction) -> None:
+def test_a_profile_is_created_with_each_network_once(tx: MemoryTransaction) -> None:
     made = create_access_profile(
         tx,
         ACCOUNT_SID,
@@ -57,7 +57,7 @@ def test_a_profile_is_made_with_its_networks_each_once(tx: MemoryTransaction) ->
     assert tx.supersim.access_profiles.get(made.sid) == made
 
 
-def test_a_profile_needs_neither_name_nor_networks(tx: MemoryTransaction) -> None:
+def test_a_profile_needs_neither_a_name_nor_networks(tx: MemoryTransaction) -> None:
     made = create_access_profile(tx, ACCOUNT_SID, unique_name="", networks=(), context=a_context())
     assert (made.unique_name, made.network_sids) == (None, ())
 
@@ -66,7 +66,7 @@ def test_a_profile_needs_neither_name_nor_networks(tx: MemoryTransaction) -> Non
     ("name", "networks", "code"),
     [("my_profile", (), 83011), (None, (FIRST, NOWHERE), 83600), (None, ("AT&T",), 83600)],
 )
-def test_a_profile_that_cant_be_made_leaves_nothing(
+def test_an_impossible_profile_leaves_nothing(
     tx: MemoryTransaction, name: str | None, networks: tuple[str, ...], code: int
 ) -> None:
     before = copy.deepcopy(tx.supersim.access_profiles)
@@ -85,7 +85,7 @@ def test_a_profile_is_found_by_sid_or_name(tx: MemoryTransaction, asked: str) ->
 
 
 @pytest.mark.parametrize(("account", "asked"), [(ACCOUNT_SID, "nobody's"), (THEIRS, PROFILE_SID)])
-def test_a_profile_that_is_not_there_is_not_found_in_a_path_and_wrong_in_a_parameter(
+def test_an_unknown_profile_is_not_found_in_a_path_and_invalid_in_a_parameter(
     tx: MemoryTransaction, account: str, asked: str
 ) -> None:
     with pytest.raises(NotFound):
@@ -114,14 +114,14 @@ def test_a_profile_is_renamed(tx: MemoryTransaction, name: str, kept: str | None
     )
 
 
-def test_a_rename_that_mentions_no_name_changes_nothing(tx: MemoryTransaction) -> None:
+def test_an_update_without_a_name_changes_nothing(tx: MemoryTransaction) -> None:
     rename_access_profile(
         tx, ACCOUNT_SID, "my_profile", unique_name=None, context=a_context(now=LATER)
     )
     assert tx.supersim.access_profiles.get(PROFILE_SID) == a_profile(network_sids=(FIRST,))
 
 
-def test_a_profile_can_have_the_name_of_no_other(tx: MemoryTransaction) -> None:
+def test_a_profile_cannot_have_the_name_of_another(tx: MemoryTransaction) -> None:
     tx.supersim.access_profiles.add(a_profile(sid="HA" + "e" * 32, unique_name="taken"))
     with pytest.raises(InvalidParameter) as refused:
         rename_access_profile(
@@ -140,20 +140,20 @@ def test_a_network_is_added_at_the_end(tx: MemoryTransaction) -> None:
     assert tx.supersim.access_profiles.get(PROFILE_SID) == profile
 
 
-def test_a_network_that_is_in_the_profile_already_stays(tx: MemoryTransaction) -> None:
+def test_a_network_that_is_already_in_the_profile_stays(tx: MemoryTransaction) -> None:
     profile, _ = add_network(
         tx, ACCOUNT_SID, PROFILE_SID, network_sid=FIRST, context=a_context(now=LATER)
     )
     assert profile == a_profile(network_sids=(FIRST,))
 
 
-def test_a_network_that_is_not_there_cant_be_added(tx: MemoryTransaction) -> None:
+def test_an_unknown_network_cannot_be_added(tx: MemoryTransaction) -> None:
     with pytest.raises(InvalidParameter) as refused:
         add_network(tx, ACCOUNT_SID, PROFILE_SID, network_sid=NOWHERE, context=a_context())
     assert refused.value.code == 83600
 
 
-def test_a_network_is_taken_out(tx: MemoryTransaction) -> None:
+def test_a_network_is_removed(tx: MemoryTransaction) -> None:
     remove_network(tx, ACCOUNT_SID, PROFILE_SID, FIRST, a_context(now=LATER))
     assert tx.supersim.access_profiles.get(PROFILE_SID) == a_profile(date_updated=LATER)
 

@@ -36,9 +36,7 @@ def spans(world: World) -> list[tuple[BillingPeriodType, datetime, datetime]]:
 
 
 @pytest.mark.parametrize(("status", "kind"), [("ready", READY), ("active", ACTIVE)])
-def test_a_sim_that_is_connected_is_billed_for_a_month(
-    status: str, kind: BillingPeriodType
-) -> None:
+def test_a_connected_sim_is_billed_for_a_month(status: str, kind: BillingPeriodType) -> None:
     world = World(a_sim(status=SimStatus(status)))
     (period,) = periods(world)
     assert re.fullmatch("HB[0-9a-f]{32}", period.sid)
@@ -56,7 +54,7 @@ def test_a_sim_that_is_not_connected_is_not_billed(status: SimStatus) -> None:
     assert world.due(TaskKind.RENEW_PERIOD) is None
 
 
-def test_billing_what_is_billed_already_changes_nothing() -> None:
+def test_billing_a_billed_sim_changes_nothing() -> None:
     world = World(a_sim())
     before = copy.deepcopy((world.tx.supersim.billing_periods, world.tx.tasks))
     world.now += DAY
@@ -64,7 +62,7 @@ def test_billing_what_is_billed_already_changes_nothing() -> None:
     assert (world.tx.supersim.billing_periods, world.tx.tasks) == before
 
 
-def test_the_period_of_a_sim_that_was_ready_ends_when_it_becomes_active() -> None:
+def test_the_period_of_a_ready_sim_ends_when_it_becomes_active() -> None:
     world = World(a_sim(status=SimStatus.READY))
     world.advance(DAY)
     world.become(SimStatus.ACTIVE)
@@ -74,7 +72,7 @@ def test_the_period_of_a_sim_that_was_ready_ends_when_it_becomes_active() -> Non
     assert world.due(TaskKind.RENEW_PERIOD) == months_after(changed)
 
 
-def test_a_sim_that_becomes_inactive_stays_billed_for_its_month_and_no_longer() -> None:
+def test_an_inactive_sim_stays_billed_for_its_month_and_no_longer() -> None:
     world = World(a_sim())
     world.advance(DAY)
     world.become(SimStatus.INACTIVE)
@@ -106,7 +104,7 @@ def test_periods_follow_one_another_month_by_month() -> None:
     assert spans(world) == [(ACTIVE, *months[0:2]), (ACTIVE, *months[1:3]), (ACTIVE, *months[2:4])]
 
 
-def test_renewals_that_are_overdue_are_made_up_for_one_by_one() -> None:
+def test_overdue_renewals_are_made_one_by_one() -> None:
     world = World(a_sim())
     world.now = months_after(NOW, months=5) + DAY
     while (due := world.tx.tasks.next_due()) is not None and due <= world.now:
@@ -116,7 +114,7 @@ def test_renewals_that_are_overdue_are_made_up_for_one_by_one() -> None:
     assert [end for *_, end in found] == [months_after(NOW, months=n + 1) for n in range(6)]
 
 
-def test_a_period_that_ends_while_a_change_is_carried_out_is_renewed() -> None:
+def test_a_period_that_ends_during_a_change_is_renewed() -> None:
     world = World(a_sim())
     world.results[TaskKind.UPDATE_SIM] = CarrierFailure(83004, "the SIM could not be updated")
     world.advance(A_MONTH - INSTANT)

@@ -69,7 +69,7 @@ def statuses_reported(world: World) -> list[tuple[str, str | None]]:
 
 
 @pytest.mark.parametrize("status", [SimStatus.READY, SimStatus.ACTIVE])
-def test_an_sms_is_sent_and_then_delivered_and_both_are_reported_once(status: SimStatus) -> None:
+def test_an_sms_is_sent_and_then_delivered_and_each_is_reported_once(status: SimStatus) -> None:
     world = world_with(status)
     sid = sms(world)
     world.advance(TAKES - INSTANT)
@@ -87,7 +87,7 @@ def test_an_sms_is_sent_and_then_delivered_and_both_are_reported_once(status: Si
     ("result", "message"),
     [(FAILURE, "it could not be sent"), (CarrierTimeout(), "the network did not answer")],
 )
-def test_an_sms_that_cant_be_sent_fails_and_is_reported_once(
+def test_an_sms_that_cannot_be_sent_fails_and_is_reported_once(
     result: CarrierFailure | CarrierTimeout, message: str
 ) -> None:
     world = world_with()
@@ -99,7 +99,7 @@ def test_an_sms_that_cant_be_sent_fails_and_is_reported_once(
     assert world.reported()[0]["ErrorMessage"] == message
 
 
-def test_an_sms_that_is_sent_can_fail_yet() -> None:
+def test_a_sent_sms_can_still_fail() -> None:
     world = world_with()
     world.results[TaskKind.CONFIRM_SMS] = FAILURE
     sms(world)
@@ -108,7 +108,7 @@ def test_an_sms_that_is_sent_can_fail_yet() -> None:
     assert statuses_reported(world) == [("sent", None), ("failed", "20500")]
 
 
-def test_an_sms_that_nobody_confirms_stays_sent_for_good() -> None:
+def test_an_unconfirmed_sms_stays_sent_forever() -> None:
     world = world_with()
     world.results[TaskKind.CONFIRM_SMS] = CarrierTimeout()
     sms(world)
@@ -117,7 +117,7 @@ def test_an_sms_that_nobody_confirms_stays_sent_for_good() -> None:
     assert statuses_reported(world) == [("sent", None)]
 
 
-def test_where_sms_are_not_enabled_an_sms_fails_and_is_reported() -> None:
+def test_without_sms_in_the_fleet_an_sms_fails_and_is_reported() -> None:
     world = world_with(fleet=a_fleet(sms_commands_enabled=False))
     sms(world)
     datagram(world)
@@ -144,7 +144,7 @@ def test_a_datagram_is_sent_to_its_devices_address_and_reported_once(status: Sim
 @pytest.mark.parametrize(
     ("result", "code"), [(CarrierFailure(83401, "gone"), "83401"), (CarrierTimeout(), "83400")]
 )
-def test_a_datagram_that_cant_be_sent_fails_and_is_reported_once(
+def test_a_datagram_that_cannot_be_sent_fails_and_is_reported_once(
     result: CarrierFailure | CarrierTimeout, code: str
 ) -> None:
     world = world_with()
@@ -156,7 +156,7 @@ def test_a_datagram_that_cant_be_sent_fails_and_is_reported_once(
     assert statuses_reported(world) == [("failed", code)]
 
 
-def test_where_data_is_not_enabled_a_datagram_fails_and_is_reported() -> None:
+def test_without_data_in_the_fleet_a_datagram_fails_and_is_reported() -> None:
     world = world_with(fleet=a_fleet(data_enabled=False))
     datagram(world)
     sms(world)
@@ -164,7 +164,7 @@ def test_where_data_is_not_enabled_a_datagram_fails_and_is_reported() -> None:
     assert statuses_reported(world) == [("failed", "83400"), ("sent", None)]
 
 
-def test_where_the_data_limit_is_used_up_a_datagram_fails_and_is_reported() -> None:
+def test_above_the_data_limit_a_datagram_fails_and_is_reported() -> None:
     world = world_with(fleet=a_fleet(data_limit=1))
     transfer_data(world.tx, world.sim, upload=999_999, download=0, context=world.context())
     datagram(world)
@@ -206,7 +206,7 @@ def test_a_command_to_a_sim_without_a_fleet_fails() -> None:
         (SimStatus.ACTIVE, SimStatus.INACTIVE, [("failed", "83401")] * 2),
     ],
 )
-def test_a_command_waits_for_a_change_that_was_asked_for_before_it_however_late_both_are(
+def test_a_command_waits_for_an_earlier_change_however_late_both_are(
     before: SimStatus, after: SimStatus, told: list[tuple[str, str | None]]
 ) -> None:
     world = world_with(before)
@@ -232,7 +232,7 @@ def test_a_command_that_waits_for_a_change_waits_until_that_is_due() -> None:
     assert world.due(TaskKind.SEND_SMS, command) == NOW + INSTANT + TAKES
 
 
-def test_a_command_that_waits_is_not_lost_where_the_network_takes_no_time() -> None:
+def test_a_waiting_command_is_not_lost_if_the_network_needs_no_time() -> None:
     world = world_with(SimStatus.NEW)
     world.simulation = SimulationSettings(timedelta(0))
     world.update(SimStatus.ACTIVE)
@@ -266,7 +266,7 @@ def test_in_the_scenario_slow_everything_takes_twenty_times_as_long() -> None:
 
 
 @pytest.mark.parametrize("step", [TaskKind.SEND_SMS, TaskKind.CONFIRM_SMS, TaskKind.SEND_IP])
-def test_a_step_of_a_command_that_is_gone_does_nothing(step: TaskKind) -> None:
+def test_a_step_of_a_deleted_command_does_nothing(step: TaskKind) -> None:
     world = world_with()
     task = ScheduledTask(step, "HC" + "0" * 32, ACCOUNT_SID, NOW)
     assert world.begin_task(task) is None

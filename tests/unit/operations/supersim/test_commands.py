@@ -92,13 +92,13 @@ def test_a_datagram_is_queued_for_its_sim_and_has_no_address_yet(world: World, s
 
 
 @pytest.mark.parametrize("status", SimStatus)
-def test_a_command_is_taken_on_whatever_its_sim_is(status: SimStatus) -> None:
+def test_a_command_is_accepted_whatever_the_status_of_its_sim(status: SimStatus) -> None:
     world = World(a_sim(status=status))
     assert sms(world).status is MessageStatus.QUEUED
     assert datagram(world).status is IpStatus.QUEUED
 
 
-def test_a_command_to_a_sim_that_is_not_there_has_83005(world: World) -> None:
+def test_a_command_to_an_unknown_sim_has_83005(world: World) -> None:
     for send in (sms, datagram):
         with pytest.raises(InvalidParameter) as refused:
             send(world, sim="nobody")
@@ -106,12 +106,12 @@ def test_a_command_to_a_sim_that_is_not_there_has_83005(world: World) -> None:
 
 
 @pytest.mark.parametrize("payload", ["", "x" * 160, "\xe9t\xe9 \xff"])
-def test_an_sms_holds_160_single_byte_characters(world: World, payload: str) -> None:
+def test_an_sms_has_up_to_160_single_byte_characters(world: World, payload: str) -> None:
     assert sms(world, payload).payload == payload
 
 
 @pytest.mark.parametrize("payload", ["x" * 161, "ten \u20ac", "\u0100"])
-def test_an_sms_that_none_can_hold_has_83600_and_is_not_kept(world: World, payload: str) -> None:
+def test_an_impossible_sms_has_83600_and_is_not_stored(world: World, payload: str) -> None:
     with pytest.raises(InvalidParameter) as refused:
         sms(world, payload)
     assert refused.value.code == 83600
@@ -129,7 +129,7 @@ def test_an_sms_that_none_can_hold_has_83600_and_is_not_kept(world: World, paylo
         (PayloadType.BINARY, "A" * 1732 + "AA==", 1300),
     ],
 )
-def test_a_datagram_holds_1300_bytes(
+def test_a_datagram_has_up_to_1300_bytes(
     world: World, kind: PayloadType, payload: str, size: int
 ) -> None:
     assert len(datagram(world, payload, kind).datagram) == size
@@ -146,7 +146,7 @@ def test_a_datagram_holds_1300_bytes(
         (PayloadType.BINARY, "\u20ac"),
     ],
 )
-def test_a_datagram_that_none_can_hold_has_83600_and_is_not_kept(
+def test_an_impossible_datagram_has_83600_and_is_not_stored(
     world: World, kind: PayloadType, payload: str
 ) -> None:
     with pytest.raises(InvalidParameter) as refused:
@@ -173,7 +173,7 @@ def test_commands_are_listed_by_their_sim(world: World, sim: str) -> None:
     assert list_datagrams(world.tx, ACCOUNT_SID, PageWindow(9), sim=sim) == [mine]
 
 
-def test_a_sim_that_is_not_there_has_no_commands(world: World) -> None:
+def test_an_unknown_sim_has_no_commands(world: World) -> None:
     sms(world)
     datagram(world)
     assert list_sms(world.tx, ACCOUNT_SID, PageWindow(9), sim="nobody") == []

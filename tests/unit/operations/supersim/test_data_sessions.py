@@ -40,10 +40,10 @@ def fleet_of(world: World) -> bool:
     return is_out_of_data(world.tx, world.sim, fleet, world.context())
 
 
-# ---- by itself -----------------------------------------------------------------------------------
+# ---- automatic usage -----------------------------------------------------------------------------
 
 
-def test_a_connected_sim_uses_about_what_the_settings_say_each_day() -> None:
+def test_a_connected_sim_uses_about_the_configured_data_each_day() -> None:
     world = World(a_sim(), data_per_day=MEGABYTE)
     world.advance(DAY)
     assert 0.75 * MEGABYTE - 24 <= used(world) <= 1.25 * MEGABYTE
@@ -57,13 +57,13 @@ def test_a_sim_that_is_not_connected_uses_nothing(status: SimStatus) -> None:
     assert sessions(world) == []
 
 
-def test_where_data_is_not_enabled_a_sim_uses_nothing() -> None:
+def test_without_data_in_the_fleet_a_sim_uses_nothing() -> None:
     world = World(a_sim(), a_fleet(data_enabled=False), data_per_day=MEGABYTE)
     world.advance(DAY)
     assert sessions(world) == []
 
 
-def test_a_sim_that_becomes_inactive_uses_nothing_more() -> None:
+def test_an_inactive_sim_uses_nothing_more() -> None:
     world = World(a_sim(), data_per_day=MEGABYTE)
     world.advance(DAY)
     world.become(SimStatus.INACTIVE)
@@ -84,7 +84,7 @@ def test_a_sim_uses_a_network_of_its_fleets_profile() -> None:
     )
 
 
-def test_usage_stops_at_the_limit_and_begins_anew_with_the_next_period() -> None:
+def test_usage_stops_at_the_limit_and_continues_with_the_next_period() -> None:
     world = World(a_sim(), a_fleet(data_limit=2), data_per_day=MEGABYTE)
     world.advance(5 * DAY)
     assert used(world) == 2 * MEGABYTE
@@ -99,17 +99,17 @@ def test_usage_stops_at_the_limit_and_begins_anew_with_the_next_period() -> None
     assert used(world) == 4 * MEGABYTE
 
 
-def test_a_limit_that_no_period_reaches_leaves_the_session_open() -> None:
+def test_a_limit_not_reached_in_its_period_leaves_the_session_open() -> None:
     world = World(a_sim(), a_fleet(data_limit=2_000_000), data_per_day=1000)
     (session,) = sessions(world)
     assert session.date_ended is None or session.date_ended > NOW + A_MONTH
     assert sum(session.bytes_between(NOW, NOW + DAY)) > 0
 
 
-# ---- at once -------------------------------------------------------------------------------------
+# ---- usage by a call -----------------------------------------------------------------------------
 
 
-def test_what_a_device_uses_at_once_is_seen_at_once() -> None:
+def test_usage_by_a_call_is_visible_at_once() -> None:
     world = World(a_sim())
     world.advance(DAY)
     use(world, 300, 700)
@@ -118,14 +118,14 @@ def test_what_a_device_uses_at_once_is_seen_at_once() -> None:
     assert used(world) == 1000
 
 
-def test_what_a_device_uses_in_the_first_instant_of_all_counts_too() -> None:
+def test_usage_by_a_call_in_the_first_instant_of_all_counts_too() -> None:
     world = World(a_sim(), a_fleet(data_limit=1))
     use(world, MEGABYTE)
     assert used(world) == MEGABYTE
     assert fleet_of(world)
 
 
-def test_a_device_can_use_its_limit_to_the_byte_and_no_more() -> None:
+def test_a_device_can_use_exactly_its_limit_and_no_more() -> None:
     world = World(a_sim(), a_fleet(data_limit=1))
     world.advance(DAY)
     use(world, 400_000, 599_999)
@@ -140,7 +140,7 @@ def test_a_device_can_use_its_limit_to_the_byte_and_no_more() -> None:
         use(world, 1)
 
 
-def test_what_a_device_uses_at_once_ends_what_it_uses_by_itself_the_earlier() -> None:
+def test_usage_by_a_call_lets_the_automatic_usage_reach_the_limit_earlier() -> None:
     world = World(a_sim(), a_fleet(data_limit=2), data_per_day=MEGABYTE)
     use(world, 1_900_000)
     world.advance(DAY)
@@ -155,7 +155,7 @@ def test_the_next_period_has_a_limit_of_its_own() -> None:
     assert used(world) == 2 * MEGABYTE
 
 
-def test_a_lower_limit_holds_for_what_is_used_already() -> None:
+def test_a_lower_limit_includes_the_data_used_already() -> None:
     world = World(a_sim())
     use(world, 2 * MEGABYTE)
     settings = FleetParameters(data_limit=1)
@@ -165,10 +165,10 @@ def test_a_lower_limit_holds_for_what_is_used_already() -> None:
         use(world, 1)
 
 
-# ---- looking at it -------------------------------------------------------------------------------
+# ---- reading -------------------------------------------------------------------------------------
 
 
-def test_sessions_are_found_by_period_and_by_what_they_are_of() -> None:
+def test_sessions_are_found_by_period_and_by_their_fields() -> None:
     world = World(a_sim(), data_per_day=MEGABYTE)
     world.advance(TAKES)
     of_fleet = {"fleet_sid": FLEET_SID}

@@ -54,9 +54,7 @@ def content_of(tx: MemoryTransaction) -> tuple[object, ...]:
 
 
 @pytest.mark.parametrize("status", CONNECTED)
-def test_an_sms_from_a_device_is_received_and_reported_to_its_fleets_receiver(
-    status: SimStatus,
-) -> None:
+def test_an_sms_from_a_device_is_received_and_called_back_to_its_fleet(status: SimStatus) -> None:
     world = world_with(status)
     command = receive_sms(world.tx, world.sim, "hello", world.context())
     assert re.fullmatch("HC[0-9a-f]{32}", command.sid)
@@ -82,7 +80,7 @@ def test_an_sms_from_a_device_is_received_and_reported_to_its_fleets_receiver(
 
 
 @pytest.mark.parametrize("status", CONNECTED)
-def test_a_datagram_from_a_device_is_received_in_base_64_and_reported(status: SimStatus) -> None:
+def test_a_datagram_from_a_device_is_received_in_base_64_and_called_back(status: SimStatus) -> None:
     world = world_with(status)
     command = receive_datagram(world.tx, world.sim, b"\x00\xff", port=7070, context=world.context())
     assert re.fullmatch("HG[0-9a-f]{32}", command.sid)
@@ -107,7 +105,7 @@ def test_a_datagram_from_a_device_is_received_in_base_64_and_reported(status: Si
     assert (callback.url.wire, callback.method) == (TO, HttpMethod.GET)
 
 
-def test_a_fleet_without_urls_tells_nobody() -> None:
+def test_a_fleet_without_urls_has_no_callbacks() -> None:
     world = World(a_sim())
     receive_sms(world.tx, world.sim, "hello", world.context())
     receive_datagram(world.tx, world.sim, b"hello", port=7070, context=world.context())
@@ -115,27 +113,27 @@ def test_a_fleet_without_urls_tells_nobody() -> None:
 
 
 @pytest.mark.parametrize("size", [0, 1300, 1301, 65507])
-def test_a_datagram_that_is_too_long_is_cut_off(size: int) -> None:
+def test_a_datagram_that_is_too_long_is_truncated(size: int) -> None:
     world = world_with()
     sent = bytes(range(256)) * 256
     command = receive_datagram(world.tx, world.sim, sent[:size], port=7070, context=world.context())
     assert command.payload == b64encode(sent[: min(size, 1300)]).decode()
 
 
-def test_a_datagram_is_of_the_sim_that_has_its_address() -> None:
+def test_a_datagram_belongs_to_the_sim_with_its_address() -> None:
     world = world_with()
     command = receive_datagram_from(world.tx, ADDRESS, b"", port=7070, context=world.context())
     assert (command.sim_sid, command.payload) == (SIM_SID, "")
 
 
-def test_a_datagram_from_an_address_of_nobody_is_refused() -> None:
+def test_a_datagram_from_an_unknown_address_is_refused() -> None:
     world = world_with()
     with pytest.raises(NotFound, match=r"no SIM's device has the address 100\.64\.0\.9"):
         receive_datagram_from(world.tx, "100.64.0.9", b"", port=7070, context=world.context())
 
 
 @pytest.mark.parametrize("status", OTHERS)
-def test_the_device_of_a_sim_that_is_not_connected_can_do_nothing(status: SimStatus) -> None:
+def test_the_device_of_a_disconnected_sim_can_do_nothing(status: SimStatus) -> None:
     world = world_with(status)
     before = content_of(world.tx)
     for do in (
@@ -149,7 +147,7 @@ def test_the_device_of_a_sim_that_is_not_connected_can_do_nothing(status: SimSta
     assert content_of(world.tx) == before
 
 
-def test_where_sms_are_not_enabled_a_device_sends_none_but_datagrams() -> None:
+def test_without_sms_in_the_fleet_a_device_can_send_datagrams_only() -> None:
     world = World(a_sim(), a_fleet(sms_commands_enabled=False))
     with pytest.raises(InvalidParameter) as refused:
         receive_sms(world.tx, world.sim, "hello", world.context())
@@ -157,7 +155,7 @@ def test_where_sms_are_not_enabled_a_device_sends_none_but_datagrams() -> None:
     receive_datagram(world.tx, world.sim, b"", port=7070, context=world.context())
 
 
-def test_where_data_is_not_enabled_a_device_sends_nothing_but_sms() -> None:
+def test_without_data_in_the_fleet_a_device_can_send_sms_only() -> None:
     world = World(a_sim(), a_fleet(data_enabled=False))
     for do in (
         lambda: receive_datagram(world.tx, world.sim, b"", port=7070, context=world.context()),
@@ -169,14 +167,14 @@ def test_where_data_is_not_enabled_a_device_sends_nothing_but_sms() -> None:
     receive_sms(world.tx, world.sim, "hello", world.context())
 
 
-def test_a_device_sends_no_sms_that_could_not_be_sent_to_it() -> None:
+def test_a_device_can_send_only_sms_that_it_could_receive() -> None:
     world = world_with()
     with pytest.raises(InvalidParameter) as refused:
         receive_sms(world.tx, world.sim, "x" * 161, world.context())
     assert refused.value.code == 83600
 
 
-def test_a_device_that_has_used_its_data_limit_sends_no_datagrams() -> None:
+def test_a_device_at_its_data_limit_sends_no_datagrams() -> None:
     world = World(a_sim(), a_fleet(data_limit=1))
     transfer_data(world.tx, world.sim, upload=999_999, download=0, context=world.context())
     receive_datagram(world.tx, world.sim, b"", port=7070, context=world.context())
@@ -185,7 +183,7 @@ def test_a_device_that_has_used_its_data_limit_sends_no_datagrams() -> None:
         receive_datagram(world.tx, world.sim, b"", port=7070, context=world.context())
 
 
-def test_where_too_many_callbacks_wait_a_device_is_not_heard() -> None:
+def test_if_too_many_callbacks_wait_a_devices_message_is_refused() -> None:
     world = world_with()
     full = a_context(queue=RecordingQueue(room=0))
     before = content_of(world.tx)
@@ -196,7 +194,7 @@ def test_where_too_many_callbacks_wait_a_device_is_not_heard() -> None:
     assert content_of(world.tx) == before
 
 
-def test_whoever_tells_nobody_needs_no_room() -> None:
+def test_a_message_without_a_callback_needs_no_room() -> None:
     world = World(a_sim())
     full = a_context(queue=RecordingQueue(room=0))
     receive_sms(world.tx, world.sim, "hello", full)
@@ -213,7 +211,7 @@ def test_an_available_profile_is_downloaded_after_a_while() -> None:
 
 
 @pytest.mark.parametrize("status", [one for one in EsimStatus if one is not EsimStatus.AVAILABLE])
-def test_a_profile_that_is_not_available_cant_be_downloaded(status: EsimStatus) -> None:
+def test_an_unavailable_profile_cannot_be_downloaded(status: EsimStatus) -> None:
     world = world_with()
     profile = an_esim_profile(status=status)
     world.tx.supersim.esim_profiles.add(profile)
@@ -222,7 +220,7 @@ def test_a_profile_that_is_not_available_cant_be_downloaded(status: EsimStatus) 
     assert world.due(TaskKind.DOWNLOAD_PROFILE, profile.sid) is None
 
 
-def test_a_profile_that_is_not_there_cant_be_downloaded() -> None:
+def test_an_unknown_profile_cannot_be_downloaded() -> None:
     world = world_with()
     with pytest.raises(NotFound):
         download_profile(world.tx, ACCOUNT_SID, "HP" + "0" * 32, world.context())

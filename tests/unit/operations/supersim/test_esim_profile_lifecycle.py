@@ -49,7 +49,7 @@ def statuses_reported(world: World) -> list[str]:
 # ---- eSIM Profiles -------------------------------------------------------------------------------
 
 
-def test_a_profile_is_reserved_and_offered_and_only_that_it_is_available_is_reported() -> None:
+def test_a_profile_is_reserved_and_offered_and_only_its_availability_is_reported() -> None:
     world = World()
     order(world)
     world.advance(TAKES)
@@ -85,7 +85,7 @@ def test_an_available_profile_has_a_new_sim_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("eid", [EID, None])
-def test_only_a_profile_that_was_ordered_with_a_matching_id_has_one(eid: str | None) -> None:
+def test_only_a_profile_ordered_with_a_matching_id_has_one(eid: str | None) -> None:
     world = World()
     order(world, EsimProfileOrder(eid, generates_matching_id=eid is None))
     world.advance(DAY)
@@ -114,7 +114,7 @@ def test_a_download_is_reported_and_the_installation_is_not() -> None:
         (CarrierTimeout(), "20500", "the network did not answer"),
     ],
 )
-def test_an_order_that_cant_be_met_fails_and_is_reported_and_leaves_no_sim(
+def test_an_impossible_order_fails_is_reported_and_leaves_no_sim(
     result: CarrierResult, code: str, message: str
 ) -> None:
     world = World()
@@ -129,7 +129,7 @@ def test_an_order_that_cant_be_met_fails_and_is_reported_and_leaves_no_sim(
     assert len(world.tx.supersim.sims.records) == 1
 
 
-def test_a_download_that_fails_is_reported_and_nothing_is_installed() -> None:
+def test_a_failing_download_is_reported_and_nothing_is_installed() -> None:
     world = World()
     world.results[TaskKind.DOWNLOAD_PROFILE] = FAILURE
     sid = order(world)
@@ -140,7 +140,7 @@ def test_a_download_that_fails_is_reported_and_nothing_is_installed() -> None:
     assert statuses_reported(world) == ["available", "failed"]
 
 
-def test_a_profile_for_whose_device_no_address_is_left_fails() -> None:
+def test_a_profile_without_a_free_address_for_its_device_fails() -> None:
     world = World(devices="10.0.0.0/32")
     for _ in range(2):
         order(world)
@@ -151,7 +151,9 @@ def test_a_profile_for_whose_device_no_address_is_left_fails() -> None:
 
 
 @pytest.mark.parametrize("result", [FAILURE, CarrierTimeout()])
-def test_what_the_life_cycle_lets_fail_only_later_goes_on(result: CarrierResult) -> None:
+def test_a_profile_continues_if_its_life_cycle_allows_failure_only_later(
+    result: CarrierResult,
+) -> None:
     world = World()
     world.results[TaskKind.RESERVE_PROFILE] = result
     order(world)
@@ -160,7 +162,7 @@ def test_what_the_life_cycle_lets_fail_only_later_goes_on(result: CarrierResult)
 
 
 @pytest.mark.parametrize("result", [FAILURE, CarrierTimeout()])
-def test_a_profile_that_cant_be_installed_stays_downloaded(result: CarrierResult) -> None:
+def test_a_profile_that_cannot_be_installed_stays_downloaded(result: CarrierResult) -> None:
     world = World()
     world.results[TaskKind.INSTALL_PROFILE] = result
     sid = order(world)
@@ -199,7 +201,7 @@ def test_settings_are_written_in_two_steps_without_a_callback() -> None:
 
 
 @pytest.mark.parametrize("result", [FAILURE, CarrierTimeout()])
-def test_settings_that_cant_be_written_fail(result: CarrierResult) -> None:
+def test_settings_that_cannot_be_written_fail(result: CarrierResult) -> None:
     world = World(a_sim())
     world.results = {TaskKind.BEGIN_SETTINGS: result, TaskKind.END_SETTINGS: result}
     world.advance(DAY)
@@ -218,7 +220,7 @@ def test_settings_that_cant_be_written_fail(result: CarrierResult) -> None:
         TaskKind.END_SETTINGS,
     ],
 )
-def test_a_step_of_what_is_gone_does_nothing(step: TaskKind) -> None:
+def test_a_step_of_a_deleted_resource_does_nothing(step: TaskKind) -> None:
     world = World()
     task = ScheduledTask(step, "HP" + "0" * 32, ACCOUNT_SID, NOW)
     assert world.begin_task(task) is None

@@ -47,7 +47,7 @@ def test_a_profile_is_ordered_for_a_chip_or_with_a_matching_id(
     assert world.due(TaskKind.RESERVE_PROFILE, ordered.sid) == NOW + TAKES
 
 
-def test_an_order_that_nobody_could_download_is_refused() -> None:
+def test_an_order_that_no_device_could_download_is_refused() -> None:
     world = World()
     with pytest.raises(InvalidParameter) as refused:
         order_esim_profile(world.tx, ACCOUNT_SID, EsimProfileOrder(), world.context())

@@ -71,7 +71,7 @@ def create(tx: MemoryTransaction, settings: FleetParameters) -> Fleet:
 
 
 @pytest.mark.parametrize("profile", [PROFILE_SID, "my_profile"])
-def test_a_fleet_of_which_little_is_said_has_a_limit_of_1000_mb_and_tells_nobody(
+def test_by_default_a_fleet_has_a_limit_of_1000_mb_and_no_callback_urls(
     tx: MemoryTransaction, profile: str
 ) -> None:
     made = create(tx, FleetParameters(network_access_profile=profile))
@@ -88,7 +88,7 @@ def test_a_fleet_of_which_little_is_said_has_a_limit_of_1000_mb_and_tells_nobody
     assert tx.supersim.fleets.get(made.sid) == made
 
 
-def test_a_fleet_is_as_it_is_asked_for(tx: MemoryTransaction) -> None:
+def test_a_fleet_has_the_given_values(tx: MemoryTransaction) -> None:
     settings = FleetParameters(
         "new",
         PROFILE_SID,
@@ -110,7 +110,7 @@ def test_a_fleet_is_as_it_is_asked_for(tx: MemoryTransaction) -> None:
         (FleetParameters("my_fleet", PROFILE_SID), 83011),
     ],
 )
-def test_a_fleet_that_cant_be_made_leaves_nothing(
+def test_an_impossible_fleet_leaves_nothing(
     tx: MemoryTransaction, settings: FleetParameters, code: int
 ) -> None:
     before = copy.deepcopy(tx.supersim.fleets)
@@ -127,7 +127,7 @@ def test_a_fleet_is_found_by_sid_or_name(tx: MemoryTransaction, asked: str) -> N
 
 
 @pytest.mark.parametrize(("account", "asked"), [(ACCOUNT_SID, "nobody's"), (THEIRS, FLEET_SID)])
-def test_a_fleet_that_is_not_there_is_not_found_in_a_path_and_wrong_in_a_parameter(
+def test_an_unknown_fleet_is_not_found_in_a_path_and_invalid_in_a_parameter(
     tx: MemoryTransaction, account: str, asked: str
 ) -> None:
     with pytest.raises(NotFound):
@@ -188,9 +188,7 @@ CHANGES: dict[str, tuple[FleetParameters, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("what", CHANGES)
-def test_an_update_changes_what_it_mentions_and_nothing_else(
-    tx: MemoryTransaction, what: str
-) -> None:
+def test_an_update_changes_only_the_given_values(tx: MemoryTransaction, what: str) -> None:
     settings, changes = CHANGES[what]
     updated = update_fleet(tx, ACCOUNT_SID, "my_fleet", settings, a_context(now=LATER))
     assert updated == replace(told_fleet(), **changes, date_updated=LATER)
@@ -205,7 +203,7 @@ def test_an_update_changes_what_it_mentions_and_nothing_else(
         ("my_fleet", FleetParameters("new", "nobody's"), InvalidParameter, 83600),
     ],
 )
-def test_an_update_that_is_refused_changes_nothing(
+def test_a_refused_update_changes_nothing(
     tx: MemoryTransaction, fleet: str, settings: FleetParameters, kind: type[ApiError], code: int
 ) -> None:
     tx.supersim.fleets.add(a_fleet(sid="HF" + "d" * 32, unique_name="taken"))

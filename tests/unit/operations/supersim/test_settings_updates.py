@@ -19,7 +19,7 @@ def updates(world: World) -> list[OtaSettingsUpdate]:
 
 
 @pytest.mark.parametrize("status", [SimStatus.READY, SimStatus.ACTIVE])
-def test_a_card_that_is_connected_for_the_first_time_gets_its_settings(status: SimStatus) -> None:
+def test_a_card_gets_its_settings_at_its_first_connection(status: SimStatus) -> None:
     world = World(a_sim(status=status))
     (update,) = updates(world)
     assert re.fullmatch("OB[0-9a-f]{32}", update.sid)
@@ -36,7 +36,7 @@ def test_a_card_that_is_connected_for_the_first_time_gets_its_settings(status: S
 
 
 @pytest.mark.parametrize("status", [SimStatus.NEW, SimStatus.INACTIVE])
-def test_a_card_that_is_not_connected_gets_none(status: SimStatus) -> None:
+def test_a_card_that_is_not_connected_gets_no_settings(status: SimStatus) -> None:
     assert updates(World(a_sim(status=status))) == []
 
 

@@ -36,7 +36,7 @@ def use(world: World, count: int) -> None:
 # ---- changes -------------------------------------------------------------------------------------
 
 
-def test_a_change_that_is_carried_out_has_everything_follow_from_it() -> None:
+def test_a_completed_change_has_all_its_consequences() -> None:
     world = World(data_per_day=1_000_000)
     world.update(READY, url=URL)
     assert world.sim.status is SCHEDULED
@@ -54,7 +54,7 @@ def test_a_change_that_is_carried_out_has_everything_follow_from_it() -> None:
     assert world.tx.supersim.sim_updates.get(SIM_SID) is None
 
 
-def test_a_change_that_fails_leaves_all_as_it_was_and_tells_why() -> None:
+def test_a_failed_change_leaves_everything_unchanged_and_reports_why() -> None:
     world = World(data_per_day=1_000_000)
     world.results[TaskKind.UPDATE_SIM] = FAILURE
     world.update(ACTIVE, url=URL)
@@ -76,7 +76,7 @@ def test_a_change_without_an_answer_fails() -> None:
     assert (world.sim.status, world.reported()[0]["ErrorCode"]) == (NEW, "83004")
 
 
-def test_another_fleet_counts_from_its_beginning() -> None:
+def test_usage_in_another_fleet_counts_from_its_start() -> None:
     world = World(a_sim(), data_per_day=1_000_000)
     world.tx.supersim.fleets.add(a_fleet(sid=OTHER_FLEET, unique_name="other_fleet"))
     asked = SuperSimUpdateRequest(fleet="other_fleet")
@@ -89,7 +89,7 @@ def test_another_fleet_counts_from_its_beginning() -> None:
 @pytest.mark.parametrize(
     "step", [TaskKind.UPDATE_SIM, TaskKind.ACTIVATE_SIM, TaskKind.RENEW_PERIOD]
 )
-def test_a_step_of_a_sim_that_is_gone_does_nothing(step: TaskKind) -> None:
+def test_a_step_of_a_deleted_sim_does_nothing(step: TaskKind) -> None:
     world = World()
     task = ScheduledTask(step, "HS" + "0" * 32, ACCOUNT_SID, NOW)
     begun = world.begin_task(task)
@@ -102,7 +102,7 @@ def test_a_step_of_a_sim_that_is_gone_does_nothing(step: TaskKind) -> None:
 # ---- activation ----------------------------------------------------------------------------------
 
 
-def test_a_sim_that_is_ready_becomes_active_after_three_months_and_calls_nobody_back() -> None:
+def test_a_ready_sim_becomes_active_after_three_months_without_a_callback() -> None:
     world = ready_world()
     world.advance(IN_3_MONTHS - NOW - INSTANT)
     assert world.sim.status is READY
@@ -114,7 +114,7 @@ def test_a_sim_that_is_ready_becomes_active_after_three_months_and_calls_nobody_
     assert {period.period_type for period in ready} == {BillingPeriodType.READY}
 
 
-def test_a_sim_that_is_ready_becomes_active_with_its_fifth_sms_sent_or_received() -> None:
+def test_a_ready_sim_becomes_active_with_its_fifth_sms_sent_or_received() -> None:
     world = ready_world()
     for number in range(1, 5):
         if number % 2:
@@ -138,7 +138,7 @@ def test_an_sms_that_fails_does_not_count() -> None:
 
 
 @pytest.mark.parametrize("is_later", [False, True])
-def test_a_sim_that_is_ready_becomes_active_with_its_250_000th_byte(is_later: bool) -> None:
+def test_a_ready_sim_becomes_active_with_its_250_000th_byte(is_later: bool) -> None:
     world = ready_world()
     world.advance(DAY if is_later else INSTANT * 0)
     use(world, 249_999)
@@ -149,7 +149,7 @@ def test_a_sim_that_is_ready_becomes_active_with_its_250_000th_byte(is_later: bo
     assert world.sim.status is ACTIVE
 
 
-def test_a_sim_that_is_ready_becomes_active_when_what_it_uses_by_itself_has_grown() -> None:
+def test_a_ready_sim_becomes_active_when_its_automatic_usage_has_grown() -> None:
     world = ready_world(data_per_day=1_000_000)
     due = world.due(TaskKind.ACTIVATE_SIM)
     assert due is not None
@@ -162,7 +162,7 @@ def test_a_sim_that_is_ready_becomes_active_when_what_it_uses_by_itself_has_grow
     assert world.sim.status is ACTIVE
 
 
-def test_what_is_used_at_once_lets_the_time_come_earlier() -> None:
+def test_usage_by_a_call_makes_the_time_come_earlier() -> None:
     world = ready_world(data_per_day=1_000_000)
     before = world.due(TaskKind.ACTIVATE_SIM)
     use(world, 125_000)
@@ -173,7 +173,7 @@ def test_what_is_used_at_once_lets_the_time_come_earlier() -> None:
     assert abs(due - NOW - half) < DAY / 10_000
 
 
-def test_a_sim_that_becomes_inactive_is_not_activated_by_itself_any_more() -> None:
+def test_an_inactive_sim_is_not_activated_automatically() -> None:
     world = ready_world()
     world.become(INACTIVE)
     assert world.due(TaskKind.ACTIVATE_SIM) is None
@@ -181,7 +181,7 @@ def test_a_sim_that_becomes_inactive_is_not_activated_by_itself_any_more() -> No
     assert world.sim.status is INACTIVE
 
 
-def test_a_sim_that_came_of_age_while_a_change_of_it_failed_becomes_active_then() -> None:
+def test_a_sim_due_for_activation_during_a_failing_change_becomes_active_then() -> None:
     world = ready_world()
     world.results[TaskKind.UPDATE_SIM] = FAILURE
     world.advance(IN_3_MONTHS - NOW - INSTANT)
@@ -193,7 +193,7 @@ def test_a_sim_that_came_of_age_while_a_change_of_it_failed_becomes_active_then(
     assert [told["SimStatus"] for told in world.reported()] == ["ready"]
 
 
-def test_a_sim_that_came_of_age_while_it_was_made_inactive_is_inactive() -> None:
+def test_a_sim_due_for_activation_while_it_was_deactivated_is_inactive() -> None:
     world = ready_world()
     world.advance(IN_3_MONTHS - NOW - INSTANT)
     world.update(INACTIVE)
@@ -201,7 +201,7 @@ def test_a_sim_that_came_of_age_while_it_was_made_inactive_is_inactive() -> None
     assert world.sim.status is INACTIVE
 
 
-def test_a_sim_that_is_active_is_not_activated() -> None:
+def test_an_active_sim_is_not_activated() -> None:
     world = World(a_sim())
     assert world.due(TaskKind.ACTIVATE_SIM) is None
     world.tx.tasks.put(ScheduledTask(TaskKind.ACTIVATE_SIM, SIM_SID, ACCOUNT_SID, NOW))

@@ -128,15 +128,13 @@ def test_a_registered_sim_is_new_and_in_no_fleet(tx: MemoryTransaction) -> None:
         pytest.param(ICCID, "HÉLLOWORLD", id="a code with an accent"),
     ],
 )
-def test_a_card_that_is_not_registrable_has_83002(
-    tx: MemoryTransaction, iccid: str, code: str
-) -> None:
+def test_an_unregistrable_card_has_83002(tx: MemoryTransaction, iccid: str, code: str) -> None:
     with pytest.raises(InvalidParameter) as refused:
         register(tx, iccid=iccid, code=code)
     assert refused.value.code == 83002
 
 
-def test_digits_of_another_script_make_no_card_number(tx: MemoryTransaction) -> None:
+def test_digits_of_another_script_are_not_a_card_number(tx: MemoryTransaction) -> None:
     with pytest.raises(InvalidParameter):
         register(tx, iccid="89" + "٣" * 18)
 
@@ -156,7 +154,7 @@ def test_registering_a_card_twice_has_83003_and_names_its_sim(tx: MemoryTransact
     )
 
 
-def test_a_card_of_another_account_has_83002_and_names_no_one(tx: MemoryTransaction) -> None:
+def test_a_card_of_another_account_has_83002_without_its_sim(tx: MemoryTransaction) -> None:
     theirs = register(tx, account_sid=THEIRS)
     with pytest.raises(InvalidParameter) as refused:
         register(tx)
@@ -175,7 +173,7 @@ def test_a_sim_is_fetched_by_sid_or_name(tx: MemoryTransaction, asked: str) -> N
 
 
 @pytest.mark.parametrize("asked", ["HS" + "0" * 32, "nobody", "", "My_super_sim"])
-def test_a_sim_that_is_not_there_is_not_found(tx: MemoryTransaction, asked: str) -> None:
+def test_an_unknown_sim_is_not_found(tx: MemoryTransaction, asked: str) -> None:
     tx.supersim.sims.add(a_sim())
     with pytest.raises(NotFound) as refused:
         fetch_sim(tx, ACCOUNT_SID, asked)
@@ -209,10 +207,10 @@ def test_a_list_without_filters_has_all_sims_newest_first(tx: MemoryTransaction)
     assert list_sims(tx, ACCOUNT_SID, PageWindow(9)) == [a_sim(sid=OTHER_SIM), a_sim()]
 
 
-# ---- what an update does -------------------------------------------------------------------------
+# ---- effects of an update ------------------------------------------------------------------------
 
 
-def test_a_status_that_the_network_has_to_change_is_under_way(tx: MemoryTransaction) -> None:
+def test_a_change_of_status_by_the_network_is_pending(tx: MemoryTransaction) -> None:
     tx.supersim.sims.add(a_sim(status=SimStatus.ACTIVE))
     updated = update(tx, SuperSimUpdateRequest(status=SimStatus.INACTIVE, callback=CALLBACK))
     scheduled = a_sim(status=SimStatus.SCHEDULED, date_updated=LATER)
@@ -221,7 +219,7 @@ def test_a_status_that_the_network_has_to_change_is_under_way(tx: MemoryTransact
     assert called_back(tx) == []
 
 
-def test_a_change_under_way_says_what_to_do_whom_to_tell_and_when(tx: MemoryTransaction) -> None:
+def test_a_pending_change_has_its_target_callback_and_due_time(tx: MemoryTransaction) -> None:
     tx.supersim.sims.add(a_sim(status=SimStatus.ACTIVE))
     update(
         tx,
@@ -246,7 +244,7 @@ def test_a_sim_is_updated_by_its_name_too(tx: MemoryTransaction) -> None:
     assert update(tx, SuperSimUpdateRequest(status=SimStatus.INACTIVE), "my_super_sim").is_underway
 
 
-def test_the_status_that_a_sim_has_calls_back_at_once(tx: MemoryTransaction) -> None:
+def test_setting_the_present_status_is_called_back_at_once(tx: MemoryTransaction) -> None:
     tx.supersim.sims.add(a_sim(status=SimStatus.ACTIVE))
     updated = update(tx, SuperSimUpdateRequest(status=SimStatus.ACTIVE, callback=CALLBACK))
     (callback,) = called_back(tx)
@@ -261,20 +259,20 @@ def test_the_status_that_a_sim_has_calls_back_at_once(tx: MemoryTransaction) -> 
     ]
 
 
-def test_the_fleet_that_a_sim_has_calls_back_at_once(tx: MemoryTransaction) -> None:
+def test_setting_the_present_fleet_is_called_back_at_once(tx: MemoryTransaction) -> None:
     tx.supersim.sims.add(a_sim(status=SimStatus.ACTIVE))
     updated = update(tx, SuperSimUpdateRequest(fleet="my_fleet", callback=CALLBACK))
     assert not updated.is_underway
     assert len(called_back(tx)) == 1
 
 
-def test_nobody_is_called_back_without_a_url(tx: MemoryTransaction) -> None:
+def test_without_a_url_there_is_no_callback(tx: MemoryTransaction) -> None:
     tx.supersim.sims.add(a_sim(status=SimStatus.ACTIVE))
     update(tx, SuperSimUpdateRequest(status=SimStatus.ACTIVE))
     assert called_back(tx) == []
 
 
-def test_the_callback_tells_the_new_name(tx: MemoryTransaction) -> None:
+def test_the_callback_has_the_new_name(tx: MemoryTransaction) -> None:
     tx.supersim.sims.add(a_sim(status=SimStatus.ACTIVE))
     update(tx, SuperSimUpdateRequest("renamed", SimStatus.ACTIVE, callback=CALLBACK))
     (callback,) = called_back(tx)
@@ -285,7 +283,7 @@ def test_the_callback_tells_the_new_name(tx: MemoryTransaction) -> None:
     ("url", "source"),
     [("http://a.example", Source.TWILIO), ("http://a.example#cbs=kore", Source.KORE)],
 )
-def test_the_source_of_a_callback_is_what_the_transition_says_now(
+def test_the_source_of_a_callback_is_the_current_phases(
     tx: MemoryTransaction, url: str, source: Source
 ) -> None:
     tx.supersim.sims.add(a_sim(status=SimStatus.ACTIVE))
@@ -295,7 +293,9 @@ def test_the_source_of_a_callback_is_what_the_transition_says_now(
     assert callback.source is source
 
 
-def test_a_name_alone_is_set_at_once_and_calls_nobody_back(tx: MemoryTransaction) -> None:
+def test_changing_only_the_name_takes_effect_at_once_without_a_callback(
+    tx: MemoryTransaction,
+) -> None:
     tx.supersim.sims.add(a_sim())
     updated = update(tx, SuperSimUpdateRequest("renamed", callback=CALLBACK))
     renamed = a_sim(unique_name="renamed", date_updated=LATER)
@@ -305,23 +305,23 @@ def test_a_name_alone_is_set_at_once_and_calls_nobody_back(tx: MemoryTransaction
     assert tx.tasks.next_due() is None
 
 
-def test_an_empty_name_takes_the_name_away(tx: MemoryTransaction) -> None:
+def test_an_empty_name_removes_the_name(tx: MemoryTransaction) -> None:
     tx.supersim.sims.add(a_sim())
     assert update(tx, SuperSimUpdateRequest("")).sim.unique_name is None
 
 
-def test_a_sim_may_be_given_the_name_that_it_has(tx: MemoryTransaction) -> None:
+def test_a_sim_may_keep_its_name(tx: MemoryTransaction) -> None:
     tx.supersim.sims.add(a_sim())
     assert update(tx, SuperSimUpdateRequest("my_super_sim")).sim.unique_name == "my_super_sim"
 
 
-def test_a_scheduled_sim_may_be_given_a_name(tx: MemoryTransaction) -> None:
+def test_a_scheduled_sim_can_get_a_name(tx: MemoryTransaction) -> None:
     tx.supersim.sims.add(a_sim(status=SimStatus.SCHEDULED))
     updated = update(tx, SuperSimUpdateRequest("renamed")).sim
     assert (updated.unique_name, updated.status) == ("renamed", SimStatus.SCHEDULED)
 
 
-def test_an_update_that_asks_for_nothing_changes_nothing(tx: MemoryTransaction) -> None:
+def test_an_empty_update_changes_nothing(tx: MemoryTransaction) -> None:
     tx.supersim.sims.add(a_sim())
     assert update(tx, SuperSimUpdateRequest(callback=CALLBACK)) == UpdatedSuperSim(
         a_sim(), is_underway=False
@@ -330,7 +330,7 @@ def test_an_update_that_asks_for_nothing_changes_nothing(tx: MemoryTransaction) 
 
 
 @pytest.mark.parametrize("fleet", [FLEET_SID, "my_fleet"])
-def test_the_first_fleet_of_a_new_sim_is_assigned_at_once_and_calls_nobody_back(
+def test_the_first_fleet_of_a_new_sim_is_assigned_at_once_without_a_callback(
     tx: MemoryTransaction, fleet: str
 ) -> None:
     tx.supersim.sims.add(a_sim(status=SimStatus.NEW, fleet_sid=None))
@@ -349,7 +349,7 @@ def test_a_new_sim_gets_its_fleet_and_is_activated_in_one_update(tx: MemoryTrans
     assert (change.to_status, change.to_fleet_sid) == (SimStatus.ACTIVE, FLEET_SID)
 
 
-def test_another_fleet_is_under_way_and_the_sim_stays_in_its_own_until_then(
+def test_a_change_of_the_fleet_is_pending_and_the_sim_stays_in_its_own_until_then(
     tx: MemoryTransaction,
 ) -> None:
     tx.supersim.sims.add(a_sim(status=SimStatus.ACTIVE))
@@ -358,7 +358,7 @@ def test_another_fleet_is_under_way_and_the_sim_stays_in_its_own_until_then(
     assert updated.sim.fleet_sid == FLEET_SID
 
 
-# ---- what an update refuses ----------------------------------------------------------------------
+# ---- refused updates -----------------------------------------------------------------------------
 
 NEW_SIM: Final = a_sim(status=SimStatus.NEW, fleet_sid=None)
 REFUSED: Final[Mapping[str, tuple[SuperSim, SuperSimUpdateRequest, type[ApiError], int]]] = {
@@ -428,7 +428,7 @@ REFUSED: Final[Mapping[str, tuple[SuperSim, SuperSimUpdateRequest, type[ApiError
 
 
 @pytest.mark.parametrize("what", REFUSED)
-def test_an_update_that_is_refused_has_its_code(tx: MemoryTransaction, what: str) -> None:
+def test_a_refused_update_has_its_code(tx: MemoryTransaction, what: str) -> None:
     sim, asked, kind, code = REFUSED[what]
     tx.supersim.sims.add(sim)
     tx.supersim.sims.add(a_sim(sid=OTHER_SIM, unique_name="taken"))
@@ -438,9 +438,7 @@ def test_an_update_that_is_refused_has_its_code(tx: MemoryTransaction, what: str
 
 
 @pytest.mark.parametrize("what", REFUSED)
-def test_an_update_that_is_refused_changes_nothing_of_what_else_it_asks_for(
-    tx: MemoryTransaction, what: str
-) -> None:
+def test_a_refused_update_changes_nothing(tx: MemoryTransaction, what: str) -> None:
     sim, asked, kind, _ = REFUSED[what]
     tx.supersim.sims.add(sim)
     tx.supersim.sims.add(a_sim(sid=OTHER_SIM, unique_name="taken"))
@@ -450,12 +448,12 @@ def test_an_update_that_is_refused_changes_nothing_of_what_else_it_asks_for(
     assert content_of(tx) == before
 
 
-def test_a_sim_that_is_not_there_is_not_updated(tx: MemoryTransaction) -> None:
+def test_an_unknown_sim_is_not_updated(tx: MemoryTransaction) -> None:
     with pytest.raises(NotFound):
         update(tx, SuperSimUpdateRequest(status=SimStatus.ACTIVE))
 
 
-def test_a_fleet_of_another_account_is_not_there(tx: MemoryTransaction) -> None:
+def test_a_fleet_of_another_account_is_not_found(tx: MemoryTransaction) -> None:
     tx.supersim.sims.add(a_sim())
     tx.supersim.fleets.add(a_fleet(sid="HF" + "c" * 32, account_sid=THEIRS, unique_name="theirs"))
     for fleet in ("theirs", "HF" + "c" * 32):

@@ -64,14 +64,14 @@ def test_a_sim_is_moved_and_activated_in_one_update(tx: MemoryTransaction) -> No
 
 
 @pytest.mark.parametrize("status", SimStatus)
-def test_a_sim_may_be_moved_to_where_it_is(tx: MemoryTransaction, status: SimStatus) -> None:
+def test_a_sim_may_be_moved_to_its_own_account(tx: MemoryTransaction, status: SimStatus) -> None:
     tx.supersim.sims.save(a_sim(status=status))
     ask(tx, SuperSimUpdateRequest(account_sid=ACCOUNT_SID))
     assert tx.supersim.sims.get(SIM_SID) == a_sim(status=status)
 
 
 @pytest.mark.parametrize("account", [STRANGER, "AC" + "0" * 32, ""])
-def test_a_sim_is_moved_to_a_subaccount_only(tx: MemoryTransaction, account: str) -> None:
+def test_a_sim_can_be_moved_only_to_a_subaccount(tx: MemoryTransaction, account: str) -> None:
     before = copy.deepcopy(tx.supersim.sims)
     with pytest.raises(InvalidParameter) as refused:
         ask(tx, SuperSimUpdateRequest("renamed", account_sid=account))
@@ -88,7 +88,7 @@ def test_a_sim_that_is_not_new_is_not_moved(tx: MemoryTransaction, status: SimSt
     assert tx.supersim.sims.get(SIM_SID) == a_sim(status=status)
 
 
-def test_a_fleet_of_the_old_account_is_none_of_the_new_one(tx: MemoryTransaction) -> None:
+def test_a_fleet_of_the_old_account_cannot_be_used_in_the_new_one(tx: MemoryTransaction) -> None:
     with pytest.raises(InvalidParameter) as refused:
         ask(tx, SuperSimUpdateRequest(account_sid=CHILD, fleet="my_fleet"))
     assert refused.value.code == 83006

@@ -84,7 +84,7 @@ def test_a_command_is_sent_and_then_delivered_and_reported_once_at_the_end(
     }
 
 
-def test_a_command_without_a_receipt_has_finished_once_it_is_sent(world: World) -> None:
+def test_a_command_without_a_receipt_is_finished_once_it_is_sent(world: World) -> None:
     send(world, wants_receipt=False)
     world.advance(TAKES)
     assert statuses_reported(world) == [("sent", None)]
@@ -92,7 +92,7 @@ def test_a_command_without_a_receipt_has_finished_once_it_is_sent(world: World) 
     assert (world.command().status, len(world.reported())) == ("sent", 1)
 
 
-def test_a_command_that_nobody_confirms_stays_sent_and_is_reported_as_sent(world: World) -> None:
+def test_an_unconfirmed_command_stays_sent_and_is_reported_as_sent(world: World) -> None:
     world.results[TaskKind.CONFIRM_COMMAND] = CarrierTimeout()
     send(world, wants_receipt=True)
     world.advance(2 * TAKES)
@@ -107,7 +107,7 @@ def test_a_command_that_nobody_confirms_stays_sent_and_is_reported_as_sent(world
     [(FAILURE, "it could not be sent"), (CarrierTimeout(), "the network did not answer")],
 )
 @pytest.mark.parametrize("wants_receipt", [True, False])
-def test_a_command_that_cant_be_sent_fails_and_is_reported_once(
+def test_a_command_that_cannot_be_sent_fails_and_is_reported_once(
     world: World, result: CarrierFailure | CarrierTimeout, message: str, *, wants_receipt: bool
 ) -> None:
     world.results[TaskKind.SEND_COMMAND] = result
@@ -118,7 +118,7 @@ def test_a_command_that_cant_be_sent_fails_and_is_reported_once(
     assert world.reported()[0]["ErrorMessage"] == message
 
 
-def test_a_command_that_is_sent_can_fail_yet(world: World) -> None:
+def test_a_sent_command_can_still_fail(world: World) -> None:
     world.results[TaskKind.CONFIRM_COMMAND] = FAILURE
     send(world, wants_receipt=True)
     world.advance(DAY)
@@ -136,7 +136,7 @@ def test_a_command_that_is_sent_can_fail_yet(world: World) -> None:
         ("asleep", ("delivered", None)),
     ],
 )
-def test_what_becomes_of_a_command_depends_on_the_scenario(
+def test_the_result_of_a_command_depends_on_the_scenario(
     world: World, scenario: str, told: tuple[str, str | None]
 ) -> None:
     world.choose(SCENARIOS[scenario])
@@ -158,7 +158,7 @@ def test_there_is_no_callback_without_a_url(world: World) -> None:
     assert (world.command().status, world.reported()) == ("delivered", [])
 
 
-def test_a_device_gets_the_sid_that_was_asked_for_and_the_customer_the_text(world: World) -> None:
+def test_a_device_gets_the_requested_sid_and_the_customer_the_text(world: World) -> None:
     new = NewWirelessCommand(WIRELESS_SIM_SID, "wake up", include_sid=IncludeSid.END, told=ASKS)
     command = send_command(world.tx, ACCOUNT_SID, new, world.context())
     world.advance(DAY)
@@ -166,11 +166,11 @@ def test_a_device_gets_the_sid_that_was_asked_for_and_the_customer_the_text(worl
     assert world.reported()[0]["Command"] == "wake up"
 
 
-# ---- what can't be sent whatever the network does ------------------------------------------------
+# ---- failures whatever the network does ----------------------------------------------------------
 
 
 @pytest.mark.parametrize("status", [SUSPENDED, DEACTIVATED, CANCELED])
-def test_a_command_to_a_sim_that_is_not_connected_any_more_fails_with_33104(
+def test_a_command_to_a_sim_disconnected_meanwhile_fails_with_33104(
     world: World, status: WirelessStatus
 ) -> None:
     send(world, wants_receipt=True)
@@ -180,7 +180,7 @@ def test_a_command_to_a_sim_that_is_not_connected_any_more_fails_with_33104(
     assert world.reported()[0]["ErrorMessage"] == f"the SIM is {status}"
 
 
-def test_a_command_to_a_deleted_sim_fails_with_33107_and_names_it_by_its_sid(world: World) -> None:
+def test_a_command_to_a_deleted_sim_fails_with_33107_and_has_its_sid(world: World) -> None:
     world.choose(SCENARIOS["asleep"])
     send(world, wants_receipt=True)
     world.become(SUSPENDED)
@@ -192,7 +192,7 @@ def test_a_command_to_a_deleted_sim_fails_with_33107_and_names_it_by_its_sid(wor
     assert "SimUniqueName" not in told
 
 
-def test_a_command_is_confirmed_though_its_sim_was_deleted_meanwhile(world: World) -> None:
+def test_a_command_is_confirmed_although_its_sim_was_deleted_meanwhile(world: World) -> None:
     send(world, wants_receipt=True)
     world.advance(TAKES)
     world.tx.wireless.sims.save(replace(world.sim, status=SUSPENDED))
@@ -201,7 +201,9 @@ def test_a_command_is_confirmed_though_its_sim_was_deleted_meanwhile(world: Worl
     assert statuses_reported(world) == [("delivered", None)]
 
 
-def test_a_command_that_the_network_sent_while_its_sim_was_deleted_was_sent(world: World) -> None:
+def test_a_command_sent_by_the_network_while_its_sim_was_deleted_counts_as_sent(
+    world: World,
+) -> None:
     sid = send(world, wants_receipt=False)
     world.tx.wireless.sims.remove(WIRELESS_SIM_SID)
     task = ScheduledTask(TaskKind.SEND_COMMAND, sid, ACCOUNT_SID, NOW)
@@ -217,7 +219,7 @@ def test_a_command_that_the_network_sent_while_its_sim_was_deleted_was_sent(worl
         pytest.param(a_rate_plan(data_enabled=False), True, id="Narrowband without data"),
     ],
 )
-def test_a_command_that_its_sims_plan_does_not_allow_any_more_fails_with_33203(
+def test_a_command_that_its_sims_plan_no_longer_allows_fails_with_33203(
     plan: RatePlan, *, is_narrowband: bool
 ) -> None:
     world = World(replace(sim_that_is(ACTIVE), is_narrowband=is_narrowband))
@@ -242,7 +244,7 @@ def test_a_command_to_a_sim_that_has_lost_its_plan_fails_with_33104(world: World
         (("messaging",), ("delivered", None)),
     ],
 )
-def test_a_device_abroad_gets_commands_where_its_plan_has_messages_there(
+def test_a_device_abroad_gets_commands_if_its_plan_has_messages_there(
     roaming: tuple[str, ...], told: tuple[str, str | None]
 ) -> None:
     plan = a_rate_plan(international_roaming=roaming)
@@ -252,7 +254,7 @@ def test_a_device_abroad_gets_commands_where_its_plan_has_messages_there(
     assert statuses_reported(world) == [told]
 
 
-# ---- what waits for a change ---------------------------------------------------------------------
+# ---- waiting for a change ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -289,7 +291,7 @@ def test_a_command_waits_for_a_change_however_late_both_are(world: World) -> Non
     assert statuses_reported(world) == [("failed", "33104")]
 
 
-def test_a_command_that_waits_is_not_lost_where_the_network_takes_no_time(world: World) -> None:
+def test_a_waiting_command_is_not_lost_if_the_network_needs_no_time(world: World) -> None:
     world.simulation = SimulationSettings(timedelta(0))
     send(world, wants_receipt=True)
     world.update(SUSPENDED)
@@ -297,10 +299,10 @@ def test_a_command_that_waits_is_not_lost_where_the_network_takes_no_time(world:
     assert statuses_reported(world) == [("failed", "33104")]
 
 
-# ---- what is counted -----------------------------------------------------------------------------
+# ---- counted usage -------------------------------------------------------------------------------
 
 
-def test_a_command_that_was_sent_counts_as_use_in_the_last_instant(world: World) -> None:
+def test_a_sent_command_counts_as_usage_in_the_last_instant(world: World) -> None:
     send(world, wants_receipt=True)
     world.advance(DAY)
     at = NOW + TAKES - INSTANT
@@ -310,7 +312,7 @@ def test_a_command_that_was_sent_counts_as_use_in_the_last_instant(world: World)
 
 
 @pytest.mark.parametrize("scenario", ["unattached", "sms-fails"])
-def test_only_a_command_that_was_sent_counts_as_use(world: World, scenario: str) -> None:
+def test_only_a_sent_command_counts_as_usage(world: World, scenario: str) -> None:
     world.choose(SCENARIOS[scenario])
     send(world, wants_receipt=True)
     world.advance(DAY)
@@ -318,16 +320,16 @@ def test_only_a_command_that_was_sent_counts_as_use(world: World, scenario: str)
     assert len(world.tx.wireless.command_uses.uses) == count
 
 
-def test_only_a_sim_that_is_ready_counts_the_commands_to_it(world: World) -> None:
+def test_only_for_a_ready_sim_the_commands_to_it_are_counted(world: World) -> None:
     send(world, wants_receipt=True)
     world.advance(DAY)
     assert world.sim.commands_while_ready == 0
 
 
-# ---- forgotten -----------------------------------------------------------------------------------
+# ---- deletion ------------------------------------------------------------------------------------
 
 
-def test_a_command_is_forgotten_after_30_days_and_its_use_is_not(world: World) -> None:
+def test_a_command_is_deleted_after_30_days_and_its_usage_is_not(world: World) -> None:
     send(world, wants_receipt=True)
     received = receive_text(world.tx, world.sim, "ping", world.context())
     world.advance(30 * DAY - INSTANT)
@@ -340,7 +342,7 @@ def test_a_command_is_forgotten_after_30_days_and_its_use_is_not(world: World) -
     assert statuses_reported(world) == [("delivered", None)]
 
 
-def test_a_command_is_not_forgotten_before_its_end_is_reported(world: World) -> None:
+def test_a_command_is_not_deleted_before_its_end_is_reported(world: World) -> None:
     send(world, wants_receipt=True)
     # As after a month without a process: both its sending and its deletion are due.
     world.now += 31 * DAY
@@ -354,7 +356,7 @@ def test_a_command_is_not_forgotten_before_its_end_is_reported(world: World) -> 
 @pytest.mark.parametrize(
     "step", [TaskKind.SEND_COMMAND, TaskKind.CONFIRM_COMMAND, TaskKind.FORGET_COMMAND]
 )
-def test_a_step_of_a_command_that_is_gone_does_nothing(world: World, step: TaskKind) -> None:
+def test_a_step_of_a_deleted_command_does_nothing(world: World, step: TaskKind) -> None:
     task = ScheduledTask(step, "DC" + "0" * 32, ACCOUNT_SID, NOW)
     assert world.begin_task(task) is None
     world.end_task(task, CARRIED_OUT)

@@ -61,7 +61,7 @@ def refusal(world: World, new: NewWirelessCommand) -> InvalidParameter:
     return refused.value
 
 
-# ---- taken on ------------------------------------------------------------------------------------
+# ---- accepted ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("sim", [WIRELESS_SIM_SID, WIRELESS_NAME])
@@ -76,7 +76,7 @@ def test_a_command_is_queued_for_its_sim_and_sent_later(sim: str, status: Wirele
     assert world.reported() == []
 
 
-def test_a_command_is_as_it_is_asked_for(world: World) -> None:
+def test_a_command_has_the_given_values(world: World) -> None:
     new = NewWirelessCommand(
         WIRELESS_SIM_SID, "AP8=", BINARY, IncludeSid.END, wants_receipt=False, told=TO
     )
@@ -96,12 +96,12 @@ def test_a_command_can_be_read_for_30_days(world: World) -> None:
     assert world.due(TaskKind.FORGET_COMMAND, command.sid) == NOW + 30 * DAY
 
 
-def test_a_command_to_a_device_that_sleeps_stays_queued_for_a_day(world: World) -> None:
+def test_a_command_to_a_sleeping_device_stays_queued_for_a_day(world: World) -> None:
     world.choose(SCENARIOS["asleep"])
     assert world.due(TaskKind.SEND_COMMAND, world.send().sid) == NOW + TAKES + DAY
 
 
-def test_commands_to_a_narrowband_sim_travel_by_ip_and_to_others_by_sms(world: World) -> None:
+def test_commands_to_a_narrowband_sim_are_sent_by_ip_and_to_others_by_sms(world: World) -> None:
     assert world.send().transport is CommandTransport.SMS
     assert narrowband().send().transport is CommandTransport.IP
 
@@ -109,14 +109,14 @@ def test_commands_to_a_narrowband_sim_travel_by_ip_and_to_others_by_sms(world: W
 # ---- refused -------------------------------------------------------------------------------------
 
 
-def test_a_command_to_a_sim_that_is_not_there_has_33107(world: World) -> None:
+def test_a_command_to_an_unknown_sim_has_33107(world: World) -> None:
     world.tx.wireless.sims.add(a_wireless_sim(sid=OTHER_SIM, account_sid=THEIRS))
     for sim in ("nobody", OTHER_SIM):
         assert refusal(world, NewWirelessCommand(sim, "wake up")).code == 33107
 
 
 @pytest.mark.parametrize("status", [one for one in WirelessStatus if one not in (READY, ACTIVE)])
-def test_a_command_to_a_sim_that_is_not_connected_has_33104(status: WirelessStatus) -> None:
+def test_a_command_to_a_disconnected_sim_has_33104(status: WirelessStatus) -> None:
     refused = refusal(World(sim_that_is(status)), NewWirelessCommand(WIRELESS_SIM_SID, "wake up"))
     assert refused.code == 33104
     assert refused.message == (
@@ -124,7 +124,7 @@ def test_a_command_to_a_sim_that_is_not_connected_has_33104(status: WirelessStat
     )
 
 
-def test_where_messages_are_not_enabled_a_command_has_33203() -> None:
+def test_without_messages_in_the_plan_a_command_has_33203() -> None:
     world = World(sim_that_is(ACTIVE), a_rate_plan(messaging_enabled=False))
     refused = refusal(world, NewWirelessCommand(WIRELESS_SIM_SID, "wake up"))
     assert (refused.code, refused.message) == (
@@ -167,14 +167,14 @@ def test_commands_to_a_narrowband_sim_need_data_and_no_messages() -> None:
         ),
     ],
 )
-def test_a_command_that_none_can_be_has_its_code(
+def test_an_impossible_command_has_its_code(
     world: World, new: NewWirelessCommand, code: int, message: str
 ) -> None:
     refused = refusal(world, new)
     assert (refused.code, refused.message) == (code, message)
 
 
-def test_100_commands_can_wait_for_a_narrowband_sim_and_no_more() -> None:
+def test_at_most_100_commands_can_wait_for_a_narrowband_sim() -> None:
     world = narrowband()
     for _ in range(100):
         world.send()
@@ -183,7 +183,7 @@ def test_100_commands_can_wait_for_a_narrowband_sim_and_no_more() -> None:
     assert world.send().status is MessageStatus.QUEUED
 
 
-def test_commands_that_were_sent_or_are_another_sims_do_not_wait() -> None:
+def test_sent_commands_and_those_of_other_sims_do_not_count_as_waiting() -> None:
     world = narrowband()
     for number in range(100):
         to_another = number % 2 == 0
@@ -236,7 +236,7 @@ TO_OTHER: Final = a_command(
         ({"sim": "other", "direction": Direction.FROM_SIM}, []),
     ],
 )
-def test_commands_are_listed_by_what_they_are_newest_first(
+def test_commands_are_listed_by_their_fields_newest_first(
     world: World, which: dict[str, Any], found: list[WirelessCommand]
 ) -> None:
     world.tx.wireless.sims.add(a_wireless_sim(sid=OTHER_SIM, unique_name="other"))
@@ -249,7 +249,7 @@ def test_commands_are_listed_by_what_they_are_newest_first(
 # ---- deleted -------------------------------------------------------------------------------------
 
 
-def test_a_command_that_is_deleted_before_it_is_sent_is_not_sent(world: World) -> None:
+def test_a_command_deleted_before_it_is_sent_is_not_sent(world: World) -> None:
     command = world.send(told=ASKS)
     delete_command(world.tx, ACCOUNT_SID, command.sid, world.context())
     assert world.tx.wireless.commands.records == {}
@@ -258,7 +258,7 @@ def test_a_command_that_is_deleted_before_it_is_sent_is_not_sent(world: World) -
     assert (world.reported(), world.tx.wireless.command_uses.uses) == ([], [])
 
 
-def test_a_command_that_is_deleted_before_its_receipt_came_is_not_reported(world: World) -> None:
+def test_a_command_deleted_before_its_receipt_is_not_reported(world: World) -> None:
     command = world.send(told=ASKS)
     world.advance(TAKES)
     delete_command(world.tx, ACCOUNT_SID, command.sid, world.context())
@@ -268,7 +268,7 @@ def test_a_command_that_is_deleted_before_its_receipt_came_is_not_reported(world
     assert len(world.tx.wireless.command_uses.uses) == 1
 
 
-def test_a_command_of_another_account_can_not_be_deleted(world: World) -> None:
+def test_a_command_of_another_account_cannot_be_deleted(world: World) -> None:
     command = world.send()
     with pytest.raises(NotFound):
         delete_command(world.tx, THEIRS, command.sid, world.context())

@@ -45,11 +45,11 @@ def sessions(world: World) -> list[WirelessDataSession]:
     return list(world.tx.wireless.sessions.sessions.values())
 
 
-# ---- by itself -----------------------------------------------------------------------------------
+# ---- automatic usage -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("status", [READY, ACTIVE])
-def test_a_connected_sim_uses_about_what_the_settings_say_each_day(status: WirelessStatus) -> None:
+def test_a_connected_sim_uses_about_the_configured_data_each_day(status: WirelessStatus) -> None:
     world = World(sim_that_is(status), data_per_day=200_000)
     world.advance(DAY)
     assert used(world) == sum(world.simulation.data_per_hour(world.sim.iccid)) * 24
@@ -71,19 +71,19 @@ def test_a_sim_that_is_not_connected_uses_nothing(status: WirelessStatus) -> Non
     ],
     ids=["no data in its plan", "no plan"],
 )
-def test_a_sim_that_may_not_use_data_uses_none(sim: WirelessSim, plan: RatePlan) -> None:
+def test_a_sim_without_data_in_its_plan_uses_none(sim: WirelessSim, plan: RatePlan) -> None:
     world = World(sim, plan, data_per_day=MEGABYTE)
     world.advance(DAY)
     assert sessions(world) == []
 
 
-def test_where_devices_use_nothing_by_themselves_there_are_no_sessions() -> None:
+def test_without_automatic_usage_there_are_no_sessions() -> None:
     world = active_world(data_per_day=0)
     world.advance(100 * DAY)
     assert sessions(world) == []
 
 
-def test_a_session_says_under_which_plan_on_which_network_and_by_which_radio_it_is() -> None:
+def test_a_session_has_its_plan_its_network_and_its_radio() -> None:
     (session,) = sessions(active_world())
     assert (session.account_sid, session.sim_sid) == (ACCOUNT_SID, WIRELESS_SIM_SID)
     assert (session.rate_plan_sid, session.network_sid) == (RATE_PLAN_SID, HOME.sid)
@@ -91,13 +91,13 @@ def test_a_session_says_under_which_plan_on_which_network_and_by_which_radio_it_
     assert session.sid.startswith("WN")
 
 
-def test_the_session_of_a_narrowband_sim_is_by_its_own_radio() -> None:
+def test_the_session_of_a_narrowband_sim_has_its_own_radio() -> None:
     sim = replace(sim_that_is(ACTIVE), is_narrowband=True)
     (session,) = sessions(World(sim, data_per_day=MEGABYTE))
     assert session.radio_link is RadioTechnology.NARROWBAND
 
 
-def test_a_sim_that_is_suspended_uses_nothing_more() -> None:
+def test_a_suspended_sim_uses_nothing_more() -> None:
     world = active_world()
     world.advance(DAY)
     world.become(SUSPENDED)
@@ -114,7 +114,7 @@ def test_a_sim_is_on_one_network_of_its_plan() -> None:
     assert network == network_of(world.sim, ROAMING, world.context())
 
 
-def test_a_sim_has_the_plan_that_it_has_or_none() -> None:
+def test_a_sim_uses_its_present_plan_or_none() -> None:
     world = active_world()
     assert plan_of(world.tx, world.sim) == a_rate_plan()
     assert plan_of(world.tx, replace(world.sim, rate_plan_sid=None)) is None
@@ -124,7 +124,7 @@ def test_a_sim_has_the_plan_that_it_has_or_none() -> None:
 
 
 @pytest.mark.parametrize("zone", RoamingZone)
-def test_usage_stops_at_the_limit_of_its_zone_and_begins_anew_with_the_next_month(
+def test_usage_stops_at_the_limit_of_its_zone_and_continues_with_the_next_month(
     zone: RoamingZone,
 ) -> None:
     sim = sim_that_is(ACTIVE, iccid=a_card_in(zone, ROAMING))
@@ -142,7 +142,7 @@ def test_usage_stops_at_the_limit_of_its_zone_and_begins_anew_with_the_next_mont
     assert used(world) == 2 * limit
 
 
-def test_a_plan_that_throttles_goes_on_at_home_more_slowly() -> None:
+def test_a_throttling_plan_continues_at_home_at_a_lower_speed() -> None:
     plan = a_rate_plan(data_limit=1, data_limit_strategy=DataLimitStrategy.THROTTLE)
     world = active_world(plan, data_per_day=24_000 * MEGABYTE)
     world.advance(DAY)
@@ -153,7 +153,7 @@ def test_a_plan_that_throttles_goes_on_at_home_more_slowly() -> None:
     assert used(world, since=slow.date_created) == pytest.approx(2 * THROTTLED * 24, rel=0.001)
 
 
-def test_who_uses_little_is_not_slowed_down_by_a_throttle() -> None:
+def test_little_usage_is_not_slowed_down_by_a_throttle() -> None:
     plan = a_rate_plan(data_limit=1, data_limit_strategy=DataLimitStrategy.THROTTLE)
     world = active_world(plan)
     world.advance(10 * DAY)
@@ -162,7 +162,7 @@ def test_who_uses_little_is_not_slowed_down_by_a_throttle() -> None:
 
 
 @pytest.mark.parametrize("zone", [RoamingZone.NATIONAL, RoamingZone.INTERNATIONAL])
-def test_a_plan_that_throttles_blocks_elsewhere(zone: RoamingZone) -> None:
+def test_a_throttling_plan_blocks_elsewhere(zone: RoamingZone) -> None:
     plan = replace(ROAMING, data_limit_strategy=DataLimitStrategy.THROTTLE)
     world = World(sim_that_is(ACTIVE, iccid=a_card_in(zone, plan)), plan, data_per_day=MEGABYTE)
     world.advance(20 * DAY)
@@ -178,7 +178,7 @@ def test_after_a_throttled_month_the_next_one_is_fast_again() -> None:
     assert (slow.date_ended, again.date_created) == (IN_A_MONTH, IN_A_MONTH)
 
 
-def test_abroad_a_sim_uses_data_where_its_plan_lists_it() -> None:
+def test_abroad_a_sim_uses_data_if_its_plan_lists_it() -> None:
     plan = a_rate_plan(international_roaming=("messaging",))
     world = World(
         sim_that_is(ACTIVE, iccid=a_card_in(RoamingZone.INTERNATIONAL, plan)),
@@ -192,7 +192,7 @@ def test_abroad_a_sim_uses_data_where_its_plan_lists_it() -> None:
     assert refused.value.code == 33201
 
 
-def test_a_plan_with_a_higher_limit_lets_a_sim_go_on() -> None:
+def test_a_plan_with_a_higher_limit_lets_a_sim_continue() -> None:
     world = active_world(a_rate_plan(data_limit=1))
     world.tx.wireless.rate_plans.add(a_rate_plan(sid=OTHER_PLAN, unique_name="more", data_limit=3))
     world.advance(5 * DAY)
@@ -221,7 +221,7 @@ def test_months_begin_with_the_first_connection_and_do_not_drift() -> None:
     ]
 
 
-def test_months_go_on_while_a_sim_is_suspended() -> None:
+def test_months_continue_while_a_sim_is_suspended() -> None:
     world = active_world(a_rate_plan(data_limit=1))
     world.advance(5 * DAY)
     world.become(SUSPENDED)
@@ -232,7 +232,7 @@ def test_months_go_on_while_a_sim_is_suspended() -> None:
     assert world.due(TaskKind.METER_SIM) == IN_A_MONTH
 
 
-def test_a_month_that_ends_while_a_change_waits_is_metered_as_the_sim_was() -> None:
+def test_a_month_that_ends_while_a_change_waits_is_metered_with_the_old_state() -> None:
     world = active_world(a_rate_plan(data_limit=1))
     world.choose(SCENARIOS["operator-busy"])
     world.advance(IN_A_MONTH - NOW - timedelta(minutes=30))
@@ -245,10 +245,10 @@ def test_a_month_that_ends_while_a_change_waits_is_metered_as_the_sim_was() -> N
     assert (world.sim.status, used(world)) == (SUSPENDED, after)
 
 
-# ---- at once -------------------------------------------------------------------------------------
+# ---- usage by a call -----------------------------------------------------------------------------
 
 
-def test_what_a_device_uses_at_once_is_seen_at_once() -> None:
+def test_usage_by_a_call_is_visible_at_once() -> None:
     world = active_world(data_per_day=0)
     world.advance(DAY)
     world.use(300, 700)
@@ -257,7 +257,7 @@ def test_what_a_device_uses_at_once_is_seen_at_once() -> None:
     assert used(world) == 1000
 
 
-def test_what_a_device_uses_in_the_first_instant_of_all_counts_too() -> None:
+def test_usage_by_a_call_in_the_first_instant_of_all_counts_too() -> None:
     world = active_world(a_rate_plan(data_limit=1), data_per_day=0)
     world.use(MEGABYTE)
     with pytest.raises(InvalidParameter):
@@ -265,7 +265,7 @@ def test_what_a_device_uses_in_the_first_instant_of_all_counts_too() -> None:
 
 
 @pytest.mark.parametrize("zone", RoamingZone)
-def test_a_device_can_use_its_limit_to_the_byte_and_no_more(zone: RoamingZone) -> None:
+def test_a_device_can_use_exactly_its_limit_and_no_more(zone: RoamingZone) -> None:
     world = World(sim_that_is(ACTIVE, iccid=a_card_in(zone, ROAMING)), ROAMING)
     limit = LIMIT_IN[zone] * MEGABYTE
     world.advance(DAY)
@@ -283,14 +283,14 @@ def test_a_device_can_use_its_limit_to_the_byte_and_no_more(zone: RoamingZone) -
         world.use(1)
 
 
-def test_where_a_plan_throttles_a_device_can_use_more_than_its_limit() -> None:
+def test_with_a_throttling_plan_a_device_can_exceed_its_limit() -> None:
     plan = a_rate_plan(data_limit=1, data_limit_strategy=DataLimitStrategy.THROTTLE)
     world = active_world(plan, data_per_day=0)
     world.use(5 * MEGABYTE)
     assert used(world) == 5 * MEGABYTE
 
 
-def test_a_lower_limit_holds_for_what_was_used_already() -> None:
+def test_a_lower_limit_includes_the_data_used_already() -> None:
     world = active_world(data_per_day=0)
     world.use(2 * MEGABYTE)
     world.tx.wireless.rate_plans.save(a_rate_plan(data_limit=1))
@@ -298,7 +298,7 @@ def test_a_lower_limit_holds_for_what_was_used_already() -> None:
         world.use(1)
 
 
-def test_what_was_used_in_another_zone_counts_there_alone() -> None:
+def test_usage_in_another_zone_counts_only_there() -> None:
     card = a_card_in(RoamingZone.NATIONAL, ROAMING)
     world = World(sim_that_is(ACTIVE, iccid=card), ROAMING)
     at_home = replace(ROAMING, sid=OTHER_PLAN, unique_name="home", national_roaming_enabled=False)
@@ -312,7 +312,7 @@ def test_what_was_used_in_another_zone_counts_there_alone() -> None:
         world.use(1)
 
 
-def test_what_a_device_uses_at_once_ends_what_it_uses_by_itself_the_earlier() -> None:
+def test_usage_by_a_call_lets_the_automatic_usage_reach_the_limit_earlier() -> None:
     world = active_world(a_rate_plan(data_limit=2))
     world.use(1_900_000)
     world.advance(5 * DAY)

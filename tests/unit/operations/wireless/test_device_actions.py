@@ -62,9 +62,7 @@ def binary(world: World, sent: bytes) -> WirelessCommand:
 
 
 @pytest.mark.parametrize("status", [READY, ACTIVE])
-def test_a_text_from_a_device_is_received_and_reported_to_its_sims_receiver(
-    status: WirelessStatus,
-) -> None:
+def test_a_text_from_a_device_is_received_and_called_back(status: WirelessStatus) -> None:
     world = world_with(status)
     command = text(world, "ping")
     assert re.fullmatch("DC[0-9a-f]{32}", command.sid)
@@ -90,7 +88,7 @@ def test_a_text_from_a_device_is_received_and_reported_to_its_sims_receiver(
     }
 
 
-def test_bytes_from_a_device_are_received_in_base64_and_reported() -> None:
+def test_bytes_from_a_device_are_received_in_base64_and_called_back() -> None:
     world = world_with()
     command = binary(world, b"\x00\xff")
     assert (command.command, command.command_mode) == ("AP8=", PayloadType.BINARY)
@@ -99,7 +97,7 @@ def test_bytes_from_a_device_are_received_in_base64_and_reported() -> None:
     assert (told["Command"], told["CommandMode"]) == ("AP8=", "binary")
 
 
-def test_a_sim_without_a_receiver_tells_nobody() -> None:
+def test_a_sim_without_a_callback_url_has_no_callback() -> None:
     world = World(sim_that_is(ACTIVE))
     assert text(world, "ping").status is MessageStatus.RECEIVED
     assert world.reported() == []
@@ -115,7 +113,7 @@ def test_a_narrowband_device_sends_by_ip_and_others_by_sms(
     assert (text(world, "ping").transport, binary(world, b"").transport) == (transport, transport)
 
 
-def test_what_a_device_sent_can_be_read_for_30_days() -> None:
+def test_a_message_from_a_device_can_be_read_for_30_days() -> None:
     world = world_with()
     sids = [text(world, "ping").sid, binary(world, b"ping").sid]
     assert [world.due(TaskKind.FORGET_COMMAND, sid) for sid in sids] == [NOW + 30 * DAY] * 2
@@ -123,7 +121,7 @@ def test_what_a_device_sent_can_be_read_for_30_days() -> None:
     assert world.tx.wireless.commands.records == {}
 
 
-# ---- cut off, or refused -------------------------------------------------------------------------
+# ---- truncated, or refused -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -135,7 +133,7 @@ def test_what_a_device_sent_can_be_read_for_30_days() -> None:
         ("x" * 160 + "\u20ac", "x" * 160, "33111"),
     ],
 )
-def test_a_text_that_is_too_long_is_cut_off_and_its_callback_says_so(
+def test_a_text_that_is_too_long_is_truncated_and_its_callback_says_so(
     sent: str, kept: str, code: str | None
 ) -> None:
     world = world_with()
@@ -148,7 +146,7 @@ def test_a_text_that_is_too_long_is_cut_off_and_its_callback_says_so(
 @pytest.mark.parametrize(
     ("size", "kept", "code"), [(140, 140, None), (141, 140, "33111"), (5000, 140, "33111")]
 )
-def test_bytes_that_are_too_many_are_cut_off_and_their_callback_says_so(
+def test_excess_bytes_are_truncated_and_their_callback_says_so(
     size: int, kept: int, code: str | None
 ) -> None:
     world = world_with()
@@ -157,7 +155,7 @@ def test_bytes_that_are_too_many_are_cut_off_and_their_callback_says_so(
     assert [told.get("ErrorCode") for told in world.reported()] == [code]
 
 
-def test_a_device_sends_no_text_that_none_can_be() -> None:
+def test_a_device_cannot_send_an_impossible_text() -> None:
     world = world_with()
     with pytest.raises(InvalidParameter) as refused:
         text(world, "5 \u20ac")
@@ -166,7 +164,7 @@ def test_a_device_sends_no_text_that_none_can_be() -> None:
 
 
 @pytest.mark.parametrize("status", OTHERS)
-def test_the_device_of_a_sim_that_is_not_connected_can_do_nothing(status: WirelessStatus) -> None:
+def test_the_device_of_a_disconnected_sim_can_do_nothing(status: WirelessStatus) -> None:
     world = world_with(status)
     before = copy.deepcopy((world.tx.wireless, world.tx.tasks))
     for do in (
@@ -203,7 +201,7 @@ def test_the_device_of_a_sim_without_a_plan_can_do_nothing() -> None:
         (a_rate_plan(data_enabled=False), True, False),
     ],
 )
-def test_a_device_is_heard_where_its_plan_has_what_its_commands_travel_by(
+def test_a_device_can_send_commands_if_its_plan_has_their_transport(
     plan: RatePlan, *, is_narrowband: bool, is_heard: bool
 ) -> None:
     world = world_with(plan=plan, is_narrowband=is_narrowband)
@@ -219,7 +217,7 @@ def test_a_device_is_heard_where_its_plan_has_what_its_commands_travel_by(
     ("roaming", "is_heard"),
     [(("data",), False), (("messaging",), True), (("data", "messaging"), True)],
 )
-def test_a_device_abroad_is_heard_where_its_plan_has_messages_there(
+def test_a_device_abroad_can_send_commands_if_its_plan_has_messages_there(
     roaming: tuple[str, ...], *, is_heard: bool
 ) -> None:
     plan = a_rate_plan(international_roaming=roaming)
@@ -232,7 +230,7 @@ def test_a_device_abroad_is_heard_where_its_plan_has_messages_there(
         assert refused.value.code == 33203
 
 
-def test_where_too_many_callbacks_wait_a_device_is_not_heard() -> None:
+def test_if_too_many_callbacks_wait_a_devices_message_is_refused() -> None:
     world = world_with()
     full = a_context(queue=RecordingQueue(room=0))
     before = copy.deepcopy((world.tx.wireless, world.tx.tasks))
@@ -243,7 +241,7 @@ def test_where_too_many_callbacks_wait_a_device_is_not_heard() -> None:
     assert (world.tx.wireless, world.tx.tasks) == before
 
 
-def test_a_sim_that_tells_nobody_needs_no_room() -> None:
+def test_a_sim_without_a_callback_needs_no_room() -> None:
     world = World(sim_that_is(ACTIVE))
     receive_text(world.tx, world.sim, "ping", a_context(queue=RecordingQueue(room=0)))
     assert world.command().status is MessageStatus.RECEIVED
@@ -252,7 +250,7 @@ def test_a_sim_that_tells_nobody_needs_no_room() -> None:
 # ---- counted -------------------------------------------------------------------------------------
 
 
-def test_what_a_device_sent_counts_as_use_in_the_last_instant() -> None:
+def test_a_message_from_a_device_counts_as_usage_in_the_last_instant() -> None:
     world = world_with()
     text(world, "ping")
     assert world.tx.wireless.command_uses.uses == [
@@ -260,14 +258,14 @@ def test_what_a_device_sent_counts_as_use_in_the_last_instant() -> None:
     ]
 
 
-def test_what_is_refused_does_not_count() -> None:
+def test_a_refused_message_does_not_count() -> None:
     world = world_with(plan=a_rate_plan(messaging_enabled=False))
     with pytest.raises(InvalidParameter):
         text(world, "ping")
     assert world.tx.wireless.command_uses.uses == []
 
 
-def test_use_counts_on_the_network_that_a_sim_is_on() -> None:
+def test_usage_counts_on_the_present_network_of_a_sim() -> None:
     plan = a_rate_plan(international_roaming=("messaging",))
     world = World(sim_that_is(ACTIVE, iccid=a_card_in(RoamingZone.INTERNATIONAL, plan)), plan)
     text(world, "ping")
@@ -278,7 +276,7 @@ def test_use_counts_on_the_network_that_a_sim_is_on() -> None:
     assert network == world.simulation.network_for(world.sim.iccid, plan.networks)
 
 
-def test_what_a_sim_without_a_plan_did_is_on_no_network() -> None:
+def test_usage_of_a_sim_without_a_plan_is_on_no_network() -> None:
     world = World(replace(sim_that_is(ACTIVE), rate_plan_sid=None))
     note_use(world.tx, world.sim, Direction.TO_SIM, world.context())
     assert world.tx.wireless.command_uses.uses == []

@@ -51,10 +51,10 @@ def create(
     return create_rate_plan(tx, ACCOUNT_SID, names, dict(allowed or {}), a_context(now=LATER))
 
 
-# ---- made ----------------------------------------------------------------------------------------
+# ---- created -------------------------------------------------------------------------------------
 
 
-def test_a_plan_of_which_nothing_is_said_is_the_usual_one(tx: MemoryTransaction) -> None:
+def test_a_plan_without_given_values_has_the_defaults(tx: MemoryTransaction) -> None:
     plan = create(tx, RatePlanUpdateRequest())
     assert re.fullmatch("WP[0-9a-f]{32}", plan.sid)
     assert plan == a_rate_plan(
@@ -63,7 +63,7 @@ def test_a_plan_of_which_nothing_is_said_is_the_usual_one(tx: MemoryTransaction)
     assert tx.wireless.rate_plans.get(plan.sid) == plan
 
 
-def test_a_plan_is_as_it_is_asked_for(tx: MemoryTransaction) -> None:
+def test_a_plan_has_the_given_values(tx: MemoryTransaction) -> None:
     allowed = {
         "data_enabled": False,
         "data_metering": RatePlanDataMetering.QUOTA_10,
@@ -98,13 +98,13 @@ def test_a_plan_is_as_it_is_asked_for(tx: MemoryTransaction) -> None:
     )
 
 
-def test_empty_names_and_an_empty_url_are_none(tx: MemoryTransaction) -> None:
+def test_empty_names_and_an_empty_url_mean_none(tx: MemoryTransaction) -> None:
     plan = create(tx, RatePlanUpdateRequest("", "", ""))
     assert (plan.unique_name, plan.friendly_name, plan.usage_notification_url) == (None, None, None)
 
 
 @pytest.mark.parametrize("name", ["my_plan", RATE_PLAN_SID])
-def test_a_plan_whose_name_is_taken_has_33101_and_is_not_made(
+def test_a_plan_with_a_taken_name_has_33101_and_is_not_created(
     tx: MemoryTransaction, name: str
 ) -> None:
     before = copy.deepcopy(tx.wireless)
@@ -128,7 +128,7 @@ def test_a_plan_is_found_by_sid_or_name(tx: MemoryTransaction, asked: str) -> No
 
 
 @pytest.mark.parametrize("asked", ["nobody's", "", "theirs", "WP" + "e" * 32])
-def test_a_plan_that_the_account_has_not_is_not_found_and_can_not_be_named(
+def test_another_accounts_plan_is_not_found_and_cannot_be_named(
     tx: MemoryTransaction, asked: str
 ) -> None:
     with pytest.raises(NotFound) as missed:
@@ -179,9 +179,7 @@ CHANGES: Final[Mapping[str, tuple[RatePlanUpdateRequest, RatePlan]]] = {
 
 
 @pytest.mark.parametrize("what", CHANGES)
-def test_an_update_changes_what_it_mentions_and_nothing_else(
-    tx: MemoryTransaction, what: str
-) -> None:
+def test_an_update_changes_only_the_given_values(tx: MemoryTransaction, what: str) -> None:
     names, after = CHANGES[what]
     updated = rename_rate_plan(tx, ACCOUNT_SID, "my_plan", names, a_context(now=LATER))
     assert updated == replace(after, date_updated=LATER)
@@ -196,7 +194,7 @@ def test_an_update_changes_what_it_mentions_and_nothing_else(
         ("my_plan", RatePlanUpdateRequest("taken", "A new name"), InvalidParameter, 33101),
     ],
 )
-def test_an_update_that_is_refused_changes_nothing(
+def test_a_refused_update_changes_nothing(
     tx: MemoryTransaction, plan: str, names: RatePlanUpdateRequest, kind: type[ApiError], code: int
 ) -> None:
     create(tx, RatePlanUpdateRequest("taken"))
@@ -211,23 +209,21 @@ def test_an_update_that_is_refused_changes_nothing(
 
 
 @pytest.mark.parametrize("plan", [RATE_PLAN_SID, "my_plan"])
-def test_a_plan_that_nobody_has_can_be_deleted(tx: MemoryTransaction, plan: str) -> None:
+def test_an_unused_plan_can_be_deleted(tx: MemoryTransaction, plan: str) -> None:
     tx.wireless.sims.add(a_wireless_sim(rate_plan_sid=None))
     delete_rate_plan(tx, ACCOUNT_SID, plan, a_context())
     assert tx.wireless.rate_plans.get(RATE_PLAN_SID) is None
 
 
 @pytest.mark.parametrize("plan", ["nobody's", "theirs"])
-def test_a_plan_that_the_account_has_not_can_not_be_deleted(
-    tx: MemoryTransaction, plan: str
-) -> None:
+def test_another_accounts_plan_cannot_be_deleted(tx: MemoryTransaction, plan: str) -> None:
     with pytest.raises(NotFound):
         delete_rate_plan(tx, ACCOUNT_SID, plan, a_context())
     assert len(tx.wireless.rate_plans.records) == 2
 
 
 @pytest.mark.parametrize("status", WirelessStatus)
-def test_a_plan_that_a_sim_has_has_33201_whatever_the_sim_is(
+def test_deleting_a_used_plan_has_33201_whatever_the_status_of_its_sim(
     tx: MemoryTransaction, status: WirelessStatus
 ) -> None:
     tx.wireless.sims.add(a_wireless_sim(status=status))
@@ -241,7 +237,7 @@ def test_a_plan_that_a_sim_has_has_33201_whatever_the_sim_is(
 
 
 @pytest.mark.parametrize("plan", ["my_plan", "other_plan"])
-def test_while_a_sim_goes_from_one_plan_to_another_neither_can_be_deleted(plan: str) -> None:
+def test_during_a_change_from_one_plan_to_another_neither_can_be_deleted(plan: str) -> None:
     world = World(sim_that_is(WirelessStatus.ACTIVE))
     world.tx.wireless.rate_plans.add(a_rate_plan(sid=OTHER_PLAN, unique_name="other_plan"))
     world.update(rate_plan="other_plan")

@@ -43,7 +43,7 @@ def test_the_sim_is_active_with_a_plan_and_metered_from_the_start(tx: MemoryTran
     }
 
 
-def test_a_sim_that_is_there_stays_as_it_is(tx: MemoryTransaction) -> None:
+def test_an_existing_sim_is_unchanged(tx: MemoryTransaction) -> None:
     plant(tx)
     changed = replace(fetch_sim(tx, ACCOUNT_SID, SIM_SID), unique_name="renamed")
     tx.wireless.sims.save(changed)
@@ -52,14 +52,14 @@ def test_a_sim_that_is_there_stays_as_it_is(tx: MemoryTransaction) -> None:
     assert len(tx.wireless.rate_plans.records) == 1
 
 
-def test_a_plan_that_has_the_name_already_is_used(tx: MemoryTransaction) -> None:
+def test_an_existing_plan_with_the_name_is_used(tx: MemoryTransaction) -> None:
     tx.wireless.rate_plans.add(a_rate_plan(unique_name="my_rate_plan"))
     plant(tx)
     assert fetch_sim(tx, ACCOUNT_SID, SIM_SID).rate_plan_sid == RATE_PLAN_SID
     assert list(tx.wireless.rate_plans.records) == [RATE_PLAN_SID]
 
 
-def test_where_another_sim_has_the_name_already_it_goes_without(tx: MemoryTransaction) -> None:
+def test_if_another_sim_has_the_name_it_gets_none(tx: MemoryTransaction) -> None:
     other = a_wireless_sim(unique_name=SIM_NAME)
     tx.wireless.sims.add(other)
     plant(tx)

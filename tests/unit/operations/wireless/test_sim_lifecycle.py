@@ -62,7 +62,7 @@ def send_five(world: World) -> None:
 # ---- changes -------------------------------------------------------------------------------------
 
 
-def test_a_change_that_is_carried_out_has_everything_follow_from_it() -> None:
+def test_a_completed_change_has_all_its_consequences() -> None:
     world = world_with(NEW, data_per_day=1_000_000)
     world.update(READY, rate_plan="other_plan", told=ASKS)
     assert (world.sim.status, world.sim.rate_plan_sid) == (UPDATING, RATE_PLAN_SID)
@@ -84,7 +84,7 @@ def test_a_change_that_is_carried_out_has_everything_follow_from_it() -> None:
 
 
 @pytest.mark.parametrize("result", [FAILURE, CarrierTimeout()])
-def test_a_change_that_fails_leaves_all_as_it_was_and_tells_why(
+def test_a_failed_change_leaves_everything_unchanged_and_reports_why(
     result: CarrierFailure | CarrierTimeout,
 ) -> None:
     world = world_with(NEW, data_per_day=1_000_000)
@@ -109,7 +109,7 @@ def test_in_the_scenario_update_fails_a_change_fails() -> None:
     ]
 
 
-def test_another_plan_alone_is_a_change_that_calls_back_once() -> None:
+def test_changing_only_the_plan_is_called_back_once() -> None:
     world = world_with(ACTIVE, data_per_day=1_000_000)
     world.update(rate_plan="other_plan", told=ASKS)
     assert world.sim.status is UPDATING
@@ -120,10 +120,10 @@ def test_another_plan_alone_is_a_change_that_calls_back_once() -> None:
     assert plans == [RATE_PLAN_SID, OTHER_PLAN]
 
 
-# ---- a change that the operator takes on later ---------------------------------------------------
+# ---- a change that the operator begins later -----------------------------------------------------
 
 
-def test_a_change_that_the_operator_cant_take_yet_is_scheduled_and_reported_when_done() -> None:
+def test_a_change_that_must_wait_for_the_operator_is_scheduled_and_reported_when_done() -> None:
     world = world_with(ACTIVE)
     world.choose(SCENARIOS["operator-busy"])
     world.update(SUSPENDED, told=ASKS)
@@ -140,7 +140,7 @@ def test_a_change_that_the_operator_cant_take_yet_is_scheduled_and_reported_when
     assert world.reported_where() == [(ASKS_URL, "suspended")]
 
 
-def test_a_change_that_was_scheduled_can_fail() -> None:
+def test_a_scheduled_change_can_fail() -> None:
     world = world_with(ACTIVE)
     world.choose(SCENARIOS["operator-busy"])
     world.update(SUSPENDED, told=ASKS)
@@ -151,7 +151,7 @@ def test_a_change_that_was_scheduled_can_fail() -> None:
 
 
 @pytest.mark.parametrize("wait", [timedelta(0), HOUR + TAKES])
-def test_while_a_change_is_scheduled_or_carried_out_there_is_no_other(wait: timedelta) -> None:
+def test_during_a_scheduled_or_running_change_there_is_no_other(wait: timedelta) -> None:
     world = world_with(ACTIVE)
     world.choose(SCENARIOS["operator-busy"])
     world.update(SUSPENDED)
@@ -163,14 +163,14 @@ def test_while_a_change_is_scheduled_or_carried_out_there_is_no_other(wait: time
     assert world.sim.status is SUSPENDED
 
 
-def test_only_a_change_that_is_scheduled_is_taken_on() -> None:
+def test_only_a_scheduled_change_is_begun() -> None:
     world = world_with(ACTIVE)
     world.tx.tasks.put(ScheduledTask(TaskKind.TAKE_ON_CHANGE, WIRELESS_SIM_SID, ACCOUNT_SID, NOW))
     world.step()
     assert world.sim == sim_that_is(ACTIVE)
 
 
-# ---- from new by ready to active -----------------------------------------------------------------
+# ---- from new through ready to active ------------------------------------------------------------
 
 WAYS: Final[Mapping[str, Callable[[World], None]]] = {
     "three months": lambda world: world.advance(IN_3_MONTHS - NOW),
@@ -180,7 +180,7 @@ WAYS: Final[Mapping[str, Callable[[World], None]]] = {
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_sim_that_becomes_ready_calls_back_again_when_it_is_active(way: str) -> None:
+def test_a_sim_that_becomes_ready_is_called_back_again_when_it_is_active(way: str) -> None:
     world = world_with(NEW)
     world.update(READY, told=ASKS)
     world.advance(TAKES)
@@ -194,7 +194,7 @@ def test_a_sim_that_becomes_ready_calls_back_again_when_it_is_active(way: str) -
     assert world.reported_where() == [(ASKS_URL, "ready"), (ASKS_URL, "active")]
 
 
-def test_a_sim_that_does_nothing_is_ready_until_three_months_are_over() -> None:
+def test_an_unused_sim_is_ready_until_three_months_are_over() -> None:
     world = promised(READY)
     world.advance(IN_3_MONTHS - NOW - INSTANT)
     assert (world.sim.status, world.reported()) == (READY, [])
@@ -214,7 +214,7 @@ def test_a_sim_is_ready_until_its_fifth_command() -> None:
     assert (world.sim.status, world.sim.commands_while_ready) == (ACTIVE, 0)
 
 
-def test_commands_that_a_device_sends_do_not_activate_its_sim() -> None:
+def test_commands_from_a_device_do_not_activate_its_sim() -> None:
     world = world_with(READY)
     for _ in range(9):
         receive_text(world.tx, world.sim, "ping", world.context())
@@ -239,7 +239,7 @@ def test_a_sim_is_ready_until_its_250_000th_byte() -> None:
     assert world.sim.status is ACTIVE
 
 
-def test_a_sim_is_ready_until_what_it_uses_by_itself_has_grown() -> None:
+def test_a_sim_is_ready_until_its_automatic_usage_has_grown() -> None:
     world = world_with(READY, data_per_day=1_000_000)
     due = world.due(TaskKind.FINALIZE_SIM)
     assert due is not None
@@ -252,11 +252,11 @@ def test_a_sim_is_ready_until_what_it_uses_by_itself_has_grown() -> None:
     assert world.sim.status is ACTIVE
 
 
-# ---- from any status by deactivated to canceled --------------------------------------------------
+# ---- from any status through deactivated to canceled ---------------------------------------------
 
 
 @pytest.mark.parametrize("status", [NEW, READY, ACTIVE, SUSPENDED])
-def test_a_sim_that_is_deactivated_calls_back_again_when_it_is_canceled(
+def test_a_sim_that_is_deactivated_is_called_back_again_when_it_is_canceled(
     status: WirelessStatus,
 ) -> None:
     world = world_with(status)
@@ -273,7 +273,7 @@ def test_a_sim_that_is_deactivated_calls_back_again_when_it_is_canceled(
     assert world.reported_where() == [(ASKS_URL, "deactivated"), (ASKS_URL, "canceled")]
 
 
-def test_a_sim_that_is_called_back_in_time_is_not_canceled() -> None:
+def test_a_sim_reactivated_in_time_is_not_canceled() -> None:
     world = world_with(ACTIVE)
     world.update(DEACTIVATED, told=ASKS)
     world.advance(IN_72_HOURS)
@@ -283,13 +283,13 @@ def test_a_sim_that_is_called_back_in_time_is_not_canceled() -> None:
     assert world.reported_where() == [(ASKS_URL, "deactivated"), (LATER_URL, "active")]
 
 
-# ---- who is told of the final status, and who is not ---------------------------------------------
+# ---- receivers of the callback about the final status --------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("status", "asked", "final"), [(NEW, READY, ACTIVE), (ACTIVE, DEACTIVATED, CANCELED)]
 )
-def test_who_gave_no_url_gets_a_callback_about_neither_status(
+def test_without_a_url_neither_status_has_a_callback(
     status: WirelessStatus, asked: WirelessStatus, final: WirelessStatus
 ) -> None:
     world = world_with(status)
@@ -298,7 +298,7 @@ def test_who_gave_no_url_gets_a_callback_about_neither_status(
     assert (world.sim.status, world.reported()) == (final, [])
 
 
-def test_the_last_to_ask_gets_the_callback_about_the_final_status() -> None:
+def test_the_last_request_decides_the_receiver_of_the_final_status() -> None:
     world = world_with(NEW)
     world.update(READY, told=ASKS)
     world.advance(DAY)
@@ -311,7 +311,7 @@ def test_the_last_to_ask_gets_the_callback_about_the_final_status() -> None:
     ]
 
 
-def test_a_later_request_without_a_url_takes_the_promise_of_an_earlier_one_back() -> None:
+def test_a_later_request_without_a_url_cancels_the_final_callback() -> None:
     world = promised(READY)
     world.update(DEACTIVATED)
     world.advance(DAY + IN_72_HOURS)
@@ -319,7 +319,7 @@ def test_a_later_request_without_a_url_takes_the_promise_of_an_earlier_one_back(
 
 
 @pytest.mark.parametrize("asked", [ACTIVE, SUSPENDED])
-def test_who_was_promised_the_final_status_gets_none_that_another_asked_for(
+def test_a_final_status_caused_by_another_request_has_only_that_ones_callback(
     asked: WirelessStatus,
 ) -> None:
     world = promised(READY)
@@ -331,7 +331,7 @@ def test_who_was_promised_the_final_status_gets_none_that_another_asked_for(
 
 
 @pytest.mark.parametrize(("status", "final"), [(READY, ACTIVE), (DEACTIVATED, CANCELED)])
-def test_another_plan_leaves_the_promise_and_its_time_as_they_were(
+def test_changing_the_plan_leaves_the_final_callback_and_its_time_unchanged(
     status: WirelessStatus, final: WirelessStatus
 ) -> None:
     world = promised(status)
@@ -346,7 +346,7 @@ def test_another_plan_leaves_the_promise_and_its_time_as_they_were(
 @pytest.mark.parametrize(
     ("status", "asked", "final"), [(READY, DEACTIVATED, ACTIVE), (DEACTIVATED, ACTIVE, CANCELED)]
 )
-def test_a_change_that_fails_leaves_the_promise_and_its_time_as_they_were(
+def test_a_failed_change_leaves_the_final_callback_and_its_time_unchanged(
     status: WirelessStatus, asked: WirelessStatus, final: WirelessStatus
 ) -> None:
     world = promised(status)
@@ -359,7 +359,7 @@ def test_a_change_that_fails_leaves_the_promise_and_its_time_as_they_were(
     assert world.reported_where() == [(LATER_URL, status), (ASKS_URL, final)]
 
 
-def test_the_status_that_a_sim_has_is_reported_at_once_and_takes_no_promise_over() -> None:
+def test_setting_the_present_status_is_reported_at_once_and_leaves_the_final_callback() -> None:
     world = promised(DEACTIVATED)
     world.update(DEACTIVATED, told=LATER_ASKS)
     assert world.reported_where() == [(LATER_URL, "deactivated")]
@@ -374,7 +374,7 @@ def test_the_status_that_a_sim_has_is_reported_at_once_and_takes_no_promise_over
     ("status", "asked", "time", "final"),
     [(READY, DEACTIVATED, IN_3_MONTHS - NOW, ACTIVE), (DEACTIVATED, ACTIVE, IN_72_HOURS, CANCELED)],
 )
-def test_a_final_status_that_came_due_while_a_change_failed_follows_at_once(
+def test_a_final_status_that_came_due_during_a_failing_change_follows_at_once(
     status: WirelessStatus, asked: WirelessStatus, time: timedelta, final: WirelessStatus
 ) -> None:
     world = promised(status)
@@ -392,7 +392,7 @@ def test_a_final_status_that_came_due_while_a_change_failed_follows_at_once(
     ("status", "asked", "time"),
     [(READY, SUSPENDED, IN_3_MONTHS - NOW), (DEACTIVATED, ACTIVE, IN_72_HOURS)],
 )
-def test_a_final_status_that_came_due_while_the_sim_got_another_does_not_follow(
+def test_a_final_status_that_came_due_during_a_change_to_another_does_not_follow(
     status: WirelessStatus, asked: WirelessStatus, time: timedelta
 ) -> None:
     world = promised(status)
@@ -402,7 +402,7 @@ def test_a_final_status_that_came_due_while_the_sim_got_another_does_not_follow(
     assert (world.sim.status, world.reported_where()) == (asked, [(LATER_URL, asked)])
 
 
-def test_72_hours_that_end_while_the_plan_changes_cancel_the_sim_after_that() -> None:
+def test_72_hours_that_end_during_a_change_of_plan_cancel_the_sim_after_that() -> None:
     world = promised(DEACTIVATED)
     world.advance(IN_72_HOURS - INSTANT)
     world.update(rate_plan="other_plan", told=LATER_ASKS)
@@ -412,7 +412,7 @@ def test_72_hours_that_end_while_the_plan_changes_cancel_the_sim_after_that() ->
 
 
 @pytest.mark.parametrize("status", [NEW, ACTIVE, SUSPENDED, CANCELED])
-def test_a_sim_without_a_final_status_ahead_of_it_stays_as_it_is(status: WirelessStatus) -> None:
+def test_a_sim_without_a_pending_final_status_is_unchanged(status: WirelessStatus) -> None:
     world = world_with(status)
     assert world.due(TaskKind.FINALIZE_SIM) is None
     world.tx.tasks.put(ScheduledTask(TaskKind.FINALIZE_SIM, WIRELESS_SIM_SID, ACCOUNT_SID, NOW))
@@ -424,7 +424,7 @@ def test_a_sim_without_a_final_status_ahead_of_it_stays_as_it_is(status: Wireles
 
 
 @pytest.mark.parametrize("status", [READY, ACTIVE])
-def test_a_reset_is_over_after_a_while_and_reported_by_the_sims_status(
+def test_a_reset_ends_after_a_while_and_is_reported_with_the_sims_status(
     status: WirelessStatus,
 ) -> None:
     world = world_with(status)
@@ -445,7 +445,7 @@ def test_a_reset_is_over_after_a_while_and_reported_by_the_sims_status(
         (CarrierTimeout(), "the network did not answer"),
     ],
 )
-def test_a_reset_that_fails_is_over_too_and_reported_with_its_error(
+def test_a_failing_reset_ends_too_and_is_reported_with_its_error(
     result: CarrierFailure | CarrierTimeout, message: str
 ) -> None:
     world = world_with(ACTIVE)
@@ -469,14 +469,14 @@ def test_in_the_scenario_reset_fails_a_reset_fails() -> None:
     assert [told["ErrorCode"] for told in world.reported()] == ["33000"]
 
 
-def test_a_reset_without_a_url_tells_nobody() -> None:
+def test_a_reset_without_a_url_has_no_callback() -> None:
     world = world_with(ACTIVE)
     world.update(resets=True)
     world.advance(DAY)
     assert (world.sim.is_resetting, world.reported()) == (False, [])
 
 
-def test_a_reset_and_a_change_that_overlap_are_both_carried_out_and_reported() -> None:
+def test_an_overlapping_reset_and_change_are_both_carried_out_and_reported() -> None:
     world = world_with(ACTIVE)
     world.update(resets=True, told=ASKS)
     world.advance(TAKES / 2)
@@ -486,7 +486,7 @@ def test_a_reset_and_a_change_that_overlap_are_both_carried_out_and_reported() -
     assert world.reported_where() == [(ASKS_URL, "updating"), (LATER_URL, "suspended")]
 
 
-# ---- what is gone, and what takes no time --------------------------------------------------------
+# ---- deleted SIMs, and a network that needs no time ----------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -499,7 +499,7 @@ def test_a_reset_and_a_change_that_overlap_are_both_carried_out_and_reported() -
         TaskKind.METER_SIM,
     ],
 )
-def test_a_step_of_a_sim_that_is_gone_does_nothing(step: TaskKind) -> None:
+def test_a_step_of_a_deleted_sim_does_nothing(step: TaskKind) -> None:
     world = World()
     task = ScheduledTask(step, "DE" + "0" * 32, ACCOUNT_SID, NOW)
     assert world.begin_task(task) in (None, CARRIED_OUT)
@@ -508,7 +508,7 @@ def test_a_step_of_a_sim_that_is_gone_does_nothing(step: TaskKind) -> None:
     assert (world.tx.tasks.tasks, world.reported()) == ({}, [])
 
 
-def test_where_the_network_takes_no_time_a_change_is_done_at_the_same_instant() -> None:
+def test_if_the_network_needs_no_time_a_change_is_done_at_the_same_instant() -> None:
     world = world_with(NEW)
     world.simulation = SimulationSettings(timedelta(0))
     world.update(READY, told=ASKS)

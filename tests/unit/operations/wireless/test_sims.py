@@ -125,7 +125,7 @@ def test_a_registered_sim_is_new_and_has_no_plan(tx: MemoryTransaction) -> None:
     assert tx.wireless.sims.get(sim.sid) == sim
 
 
-def test_a_card_is_an_ordinary_one_unless_said_otherwise(tx: MemoryTransaction) -> None:
+def test_a_card_is_an_ordinary_one_by_default(tx: MemoryTransaction) -> None:
     sim = register(tx, SimCardRegistration(WIRELESS_ICCID))
     assert (sim.registration_code, sim.eid, sim.is_narrowband) == (None, None, False)
 
@@ -147,14 +147,14 @@ def test_a_card_number_has_18_to_22_digits(tx: MemoryTransaction, iccid: str) ->
         "89" + "٣" * 18,
     ],
 )
-def test_what_is_no_card_number_has_33101(tx: MemoryTransaction, iccid: str) -> None:
+def test_an_invalid_card_number_has_33101(tx: MemoryTransaction, iccid: str) -> None:
     with pytest.raises(InvalidParameter) as refused:
         register(tx, SimCardRegistration(iccid))
     assert (refused.value.code, tx.wireless.sims.records) == (33101, {})
 
 
 @pytest.mark.parametrize("account_sid", [ACCOUNT_SID, THEIRS])
-def test_a_card_is_registered_once(tx: MemoryTransaction, account_sid: str) -> None:
+def test_a_card_can_be_registered_only_once(tx: MemoryTransaction, account_sid: str) -> None:
     register(tx, SimCardRegistration(WIRELESS_ICCID), account_sid)
     with pytest.raises(InvalidParameter) as refused:
         register(tx, SimCardRegistration(WIRELESS_ICCID))
@@ -178,7 +178,7 @@ def test_a_sim_is_found_by_sid_or_name(tx: MemoryTransaction, asked: str) -> Non
     ("account_sid", "asked"),
     [(ACCOUNT_SID, "nobody"), (ACCOUNT_SID, ""), (THEIRS, WIRELESS_SIM_SID), (THEIRS, "meter_1")],
 )
-def test_a_sim_that_the_account_has_not_is_not_found_and_can_not_be_named(
+def test_another_accounts_sim_is_not_found_and_cannot_be_named(
     tx: MemoryTransaction, account_sid: str, asked: str
 ) -> None:
     tx.wireless.sims.add(a_wireless_sim())
@@ -214,7 +214,7 @@ OTHER: Final = a_wireless_sim(
         ({"status": NEW, "iccid": OTHER_ICCID}, []),
     ],
 )
-def test_sims_are_listed_by_what_they_are_newest_first(
+def test_sims_are_listed_by_their_fields_newest_first(
     tx: MemoryTransaction, which: dict[str, Any], found: list[WirelessSim]
 ) -> None:
     tx.wireless.sims.add(ONE)
@@ -223,7 +223,7 @@ def test_sims_are_listed_by_what_they_are_newest_first(
     assert list_sims(tx, THEIRS, PageWindow(9), **which) == []
 
 
-# ---- what an update does at once -----------------------------------------------------------------
+# ---- immediate effects of an update --------------------------------------------------------------
 
 SOMEWHERE: Final = CallbackUrl.parse("https://commands.example")
 HANDLED: Final = {"sms_url": "https://sms.example", "sms_method": "GET"}
@@ -264,7 +264,7 @@ CHANGES: Final[Mapping[str, tuple[WirelessUpdateRequest, WirelessSim]]] = {
 
 @pytest.mark.parametrize("what", CHANGES)
 @pytest.mark.parametrize("status", WirelessStatus)
-def test_what_needs_no_network_is_changed_at_once_and_calls_nobody_back(
+def test_values_that_need_no_network_change_at_once_without_a_callback(
     tx: MemoryTransaction, what: str, status: WirelessStatus
 ) -> None:
     asked, after = CHANGES[what]
@@ -294,7 +294,7 @@ def test_a_name_that_another_account_uses_is_free(tx: MemoryTransaction) -> None
         WirelessUpdateRequest(status=ACTIVE, rate_plan=RATE_PLAN_SID, told=TO),
     ],
 )
-def test_what_a_sim_is_already_calls_back_at_once(
+def test_setting_the_present_status_is_called_back_at_once(
     tx: MemoryTransaction, asked: WirelessUpdateRequest
 ) -> None:
     tx.wireless.sims.add(a_wireless_sim())
@@ -311,7 +311,7 @@ def test_what_a_sim_is_already_calls_back_at_once(
     ]
 
 
-def test_nobody_is_called_back_without_a_url(tx: MemoryTransaction) -> None:
+def test_without_a_url_there_is_no_callback(tx: MemoryTransaction) -> None:
     tx.wireless.sims.add(a_wireless_sim())
     update(tx, WirelessUpdateRequest(status=ACTIVE))
     assert called_back(tx) == []
@@ -321,7 +321,7 @@ def test_nobody_is_called_back_without_a_url(tx: MemoryTransaction) -> None:
     ("plan", "sid"), [("my_plan", RATE_PLAN_SID), (OTHER_PLAN, OTHER_PLAN), ("", None)]
 )
 @pytest.mark.parametrize("status", [NEW, CANCELED])
-def test_a_sim_that_is_not_used_yet_or_any_more_gets_its_plan_at_once(
+def test_a_new_or_ended_sim_gets_its_plan_at_once(
     tx: MemoryTransaction, plan: str, sid: str | None, status: WirelessStatus
 ) -> None:
     tx.wireless.sims.add(a_wireless_sim(status=status))
@@ -331,10 +331,10 @@ def test_a_sim_that_is_not_used_yet_or_any_more_gets_its_plan_at_once(
     assert (len(called_back(tx)), tx.tasks.next_due()) == (1, None)
 
 
-# ---- what an update has the network do -----------------------------------------------------------
+# ---- changes by the network ----------------------------------------------------------------------
 
 
-def test_a_change_under_way_says_what_to_do_whom_to_tell_and_when(tx: MemoryTransaction) -> None:
+def test_a_pending_change_has_its_target_callback_and_due_time(tx: MemoryTransaction) -> None:
     tx.wireless.sims.add(a_wireless_sim())
     updated = update(tx, WirelessUpdateRequest(status=SUSPENDED, rate_plan="other_plan", told=TO))
     assert updated == a_wireless_sim(status=UPDATING, date_updated=LATER)
@@ -347,7 +347,7 @@ def test_a_change_under_way_says_what_to_do_whom_to_tell_and_when(tx: MemoryTran
     assert called_back(tx) == []
 
 
-def test_a_change_that_the_operator_takes_on_later_is_scheduled(tx: MemoryTransaction) -> None:
+def test_a_change_that_the_operator_begins_later_is_scheduled(tx: MemoryTransaction) -> None:
     tx.wireless.sims.add(a_wireless_sim(unique_name="meter+operator-busy"))
     assert update(tx, WirelessUpdateRequest(status=SUSPENDED)).status is SCHEDULED
     (task,) = tx.tasks.due(LATER + DAY, limit=9)
@@ -356,7 +356,7 @@ def test_a_change_that_the_operator_takes_on_later_is_scheduled(tx: MemoryTransa
     )
 
 
-def test_a_plan_is_taken_away_with_the_deactivation(tx: MemoryTransaction) -> None:
+def test_a_plan_is_removed_with_the_deactivation(tx: MemoryTransaction) -> None:
     tx.wireless.sims.add(a_wireless_sim())
     update(tx, WirelessUpdateRequest(status=DEACTIVATED, rate_plan=""))
     assert tx.wireless.sim_updates.get(WIRELESS_SIM_SID) == a_wireless_update(
@@ -365,7 +365,7 @@ def test_a_plan_is_taken_away_with_the_deactivation(tx: MemoryTransaction) -> No
 
 
 @pytest.mark.parametrize("status", [READY, ACTIVE])
-def test_a_reset_begins_at_once_and_says_whom_to_tell(
+def test_a_reset_begins_at_once_and_has_its_callback_url(
     tx: MemoryTransaction, status: WirelessStatus
 ) -> None:
     tx.wireless.sims.add(a_wireless_sim(status=status))
@@ -377,7 +377,7 @@ def test_a_reset_begins_at_once_and_says_whom_to_tell(
     assert called_back(tx) == []
 
 
-def test_a_reset_and_another_plan_can_be_asked_for_together(tx: MemoryTransaction) -> None:
+def test_a_reset_and_another_plan_can_be_requested_together(tx: MemoryTransaction) -> None:
     tx.wireless.sims.add(a_wireless_sim())
     updated = update(tx, WirelessUpdateRequest(rate_plan="other_plan", resets=True, told=TO))
     assert (updated.status, updated.is_resetting) == (UPDATING, True)
@@ -387,7 +387,7 @@ def test_a_reset_and_another_plan_can_be_asked_for_together(tx: MemoryTransactio
     }
 
 
-# ---- what an update refuses ----------------------------------------------------------------------
+# ---- refused updates -----------------------------------------------------------------------------
 
 REFUSED: Final[Mapping[str, tuple[WirelessSim, WirelessUpdateRequest, type[ApiError], int]]] = {
     "a name that is taken": (
@@ -500,7 +500,7 @@ REFUSED: Final[Mapping[str, tuple[WirelessSim, WirelessUpdateRequest, type[ApiEr
 
 
 @pytest.mark.parametrize("what", REFUSED)
-def test_an_update_that_is_refused_has_its_code_and_changes_nothing(
+def test_a_refused_update_has_its_code_and_changes_nothing(
     tx: MemoryTransaction, what: str
 ) -> None:
     sim, asked, kind, code = REFUSED[what]
@@ -519,13 +519,13 @@ def test_an_update_that_is_refused_has_its_code_and_changes_nothing(
 
 
 @pytest.mark.parametrize("sim", ["nobody", ""])
-def test_a_sim_that_is_not_there_is_not_updated(tx: MemoryTransaction, sim: str) -> None:
+def test_an_unknown_sim_is_not_updated(tx: MemoryTransaction, sim: str) -> None:
     with pytest.raises(NotFound):
         update(tx, WirelessUpdateRequest("renamed"), sim)
 
 
 @pytest.mark.parametrize("plan", ["my_plan", "other_plan"])
-def test_a_narrowband_sim_gets_a_plan_that_does_not_roam(tx: MemoryTransaction, plan: str) -> None:
+def test_a_narrowband_sim_can_get_a_plan_without_roaming(tx: MemoryTransaction, plan: str) -> None:
     tx.wireless.sims.add(a_wireless_sim(status=NEW, is_narrowband=True))
     assert update(tx, WirelessUpdateRequest(status=ACTIVE, rate_plan=plan)).status is UPDATING
 
@@ -553,14 +553,14 @@ def test_a_sim_is_moved_and_activated_with_a_plan_of_its_new_account(tx: MemoryT
     )
 
 
-def test_a_plan_of_the_old_account_is_none_of_the_new_one(tx: MemoryTransaction) -> None:
+def test_a_plan_of_the_old_account_cannot_be_used_in_the_new_one(tx: MemoryTransaction) -> None:
     tx.wireless.sims.add(a_wireless_sim(status=NEW))
     with pytest.raises(InvalidParameter) as refused:
         update(tx, WirelessUpdateRequest(account_sid=CHILD, rate_plan="my_plan"))
     assert refused.value.code == 33108
 
 
-def test_a_sim_that_is_moved_is_not_activated_without_a_plan(tx: MemoryTransaction) -> None:
+def test_a_moved_sim_is_not_activated_without_a_plan(tx: MemoryTransaction) -> None:
     tx.wireless.sims.add(a_wireless_sim(status=NEW))
     with pytest.raises(InvalidParameter) as refused:
         update(tx, WirelessUpdateRequest(account_sid=CHILD, status=ACTIVE))
@@ -568,7 +568,9 @@ def test_a_sim_that_is_moved_is_not_activated_without_a_plan(tx: MemoryTransacti
 
 
 @pytest.mark.parametrize("status", WirelessStatus)
-def test_a_sim_may_be_moved_to_where_it_is(tx: MemoryTransaction, status: WirelessStatus) -> None:
+def test_a_sim_may_be_moved_to_its_own_account(
+    tx: MemoryTransaction, status: WirelessStatus
+) -> None:
     tx.wireless.sims.add(a_wireless_sim(status=status))
     update(tx, WirelessUpdateRequest(account_sid=ACCOUNT_SID))
     assert tx.wireless.sims.get(WIRELESS_SIM_SID) == a_wireless_sim(
@@ -591,7 +593,7 @@ def test_a_sim_whose_name_is_taken_in_the_new_account_needs_another(tx: MemoryTr
 
 @pytest.mark.parametrize("sim", [WIRELESS_SIM_SID, WIRELESS_NAME])
 @pytest.mark.parametrize("status", [NEW, SUSPENDED, DEACTIVATED, CANCELED])
-def test_a_sim_that_is_off_the_air_can_be_deleted(
+def test_a_disconnected_sim_can_be_deleted(
     tx: MemoryTransaction, status: WirelessStatus, sim: str
 ) -> None:
     tx.wireless.sims.add(a_wireless_sim(status=status))
@@ -608,7 +610,7 @@ def test_a_sim_that_is_off_the_air_can_be_deleted(
         (UPDATING, Conflict, 33010),
     ],
 )
-def test_a_sim_that_is_connected_or_changing_can_not_be_deleted(
+def test_a_connected_or_changing_sim_cannot_be_deleted(
     tx: MemoryTransaction, status: WirelessStatus, kind: type[ApiError], code: int
 ) -> None:
     tx.wireless.sims.add(a_wireless_sim(status=status))
@@ -619,14 +621,14 @@ def test_a_sim_that_is_connected_or_changing_can_not_be_deleted(
     assert content_of(tx) == before
 
 
-def test_a_sim_of_another_account_can_not_be_deleted(tx: MemoryTransaction) -> None:
+def test_a_sim_of_another_account_cannot_be_deleted(tx: MemoryTransaction) -> None:
     tx.wireless.sims.add(a_wireless_sim(status=NEW))
     with pytest.raises(NotFound):
         delete_sim(tx, THEIRS, WIRELESS_SIM_SID, a_context())
     assert list(tx.wireless.sims.records) == [WIRELESS_SIM_SID]
 
 
-def test_nothing_comes_due_of_a_deleted_sim_and_there_is_no_callback() -> None:
+def test_a_deleted_sim_has_no_more_tasks_and_no_callback() -> None:
     world = World(replace(sim_that_is(ACTIVE), is_resetting=True, reset_to=ASKS))
     world.context().put_off(world.tx, TaskKind.RESET_SIM, world.sim, NOW + DAY)
     world.choose(SCENARIOS["slow"])
@@ -639,7 +641,7 @@ def test_nothing_comes_due_of_a_deleted_sim_and_there_is_no_callback() -> None:
     assert [told["SimStatus"] for told in world.reported()] == ["deactivated"]
 
 
-def test_what_a_deleted_sim_used_and_sent_stays() -> None:
+def test_usage_and_commands_of_a_deleted_sim_stay() -> None:
     world = World(sim_that_is(ACTIVE), data_per_day=1_000_000)
     command = world.send()
     world.advance(DAY)
