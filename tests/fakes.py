@@ -198,7 +198,7 @@ def an_api_client(
     account_sid: str = ACCOUNT_SID,
     name: str = "Our dashboard",
     secret: str = "made-up-client-secret",
-    type: ApiClientType = ApiClientType.ADMIN,  # noqa: A002 (as the client has it)
+    type: ApiClientType = ApiClientType.ADMIN,  # noqa: A002 (the client's parameter name)
     products: frozenset[ApiScope] = frozenset(),
     date_created: datetime = NOW,
     lifetime: timedelta = LIFETIMES["1h"],

@@ -31,7 +31,7 @@ async def deliver(
     number: int,
     url: str,
     body: str,
-    context: Context = TaskiqDepends(),  # noqa: B008 (its own way of asking for it)
+    context: Context = TaskiqDepends(),  # noqa: B008 (taskiq's way to declare it)
 ) -> None:
     headers = signed(url, body, number)
     async with context.state.http.post(

@@ -11,7 +11,7 @@ from tests.served import served
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
 
-pytestmark = pytest.mark.skipif(BROWSER is None, reason="there is no Chromium on this machine")
+pytestmark = pytest.mark.skipif(BROWSER is None, reason="Chromium is not installed")
 
 
 async def dom_of(url: str, profile: Path) -> tuple[str, str]:

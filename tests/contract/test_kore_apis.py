@@ -27,7 +27,7 @@ NAMED: Final = {"Name": "mine"}
 CLIENT: Final = {"name": "mine", "locked": False, "scopes": {"products": ["SuperSIM"]}}
 
 needs_files = pytest.mark.skipif(
-    not (FOLDER / TOKEN_FILE).exists(), reason="the OpenAPI files do not lie beside the checkout"
+    not (FOLDER / TOKEN_FILE).exists(), reason="the OpenAPI files are not beside the checkout"
 )
 
 

@@ -15,4 +15,4 @@ if __name__ == "__main__":
         # It fails for users other than root, who are bound anyway.
         ctypes.CDLL(None).prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)
     command = [sys.executable, "-m", "ringback", *sys.argv[1:]]
-    os.execv(command[0], command)  # noqa: S606 (what it runs is ours)
+    os.execv(command[0], command)  # noqa: S606 (it runs our own code)

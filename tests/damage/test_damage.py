@@ -26,4 +26,4 @@ def test_a_damaged_file_is_refused_or_read_correctly(
     whole, expected = base
     for seed in range(first, first + 10):
         _, ending = try_one(seed, whole, tmp_path / str(seed), expected)
-        assert ending is not Ending.FOUND, "a server of so small a file looks it through itself"
+        assert ending is not Ending.FOUND, "a server checks such a small file completely"

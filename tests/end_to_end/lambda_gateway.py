@@ -126,7 +126,7 @@ def serve(kind: str, app: str, port: int) -> None:
             try:
                 response = call(KINDS[kind](Incoming(self)), None)
                 headers = headers_in(response, kind)
-            except Exception as failure:  # noqa: BLE001 (as it is with Lambda)
+            except Exception as failure:  # noqa: BLE001 (Lambda catches everything too)
                 print(repr(failure), file=sys.stderr)
                 response, headers = {"statusCode": 502, "body": "Bad Gateway"}, []
             body = response["body"].encode()

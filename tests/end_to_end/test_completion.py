@@ -24,7 +24,9 @@ shells = pytest.mark.parametrize(
     [
         pytest.param(
             shell,
-            marks=pytest.mark.skipif(shutil.which(shell) is None, reason=f"{shell} is not here"),
+            marks=pytest.mark.skipif(
+                shutil.which(shell) is None, reason=f"{shell} is not installed"
+            ),
         )
         for shell in INTERACTIVE
     ],
@@ -104,7 +106,7 @@ def test_the_tab_key_completes(
         wait_for(completed, screen)
 
 
-@pytest.mark.skipif(shutil.which("fish") is None, reason="fish is not here")
+@pytest.mark.skipif(shutil.which("fish") is None, reason="fish is not installed")
 @completions
 def test_fish_completes(typed: str, completed: str, environment: dict[str, str]) -> None:
     assert ringback("completion", "install", "fish", environment=environment).returncode == 0

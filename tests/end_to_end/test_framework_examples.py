@@ -94,7 +94,7 @@ def told_by(
     """Update a SIM, and return the callback that reports this status of it."""
     pair = b64encode(f"{ringback.account_sid}:{ringback.auth_token}".encode()).decode()
     form = {"Status": next(STATUSES), "CallbackUrl": url, "CallbackMethod": str(method)}
-    request = Request(  # noqa: S310 (of the emulator)
+    request = Request(  # noqa: S310 (the URL is the emulator's)
         f"{ringback.base_url}/v1/Sims/{ringback.sim_sid}",
         urlencode(form).encode(),
         {"Authorization": f"Basic {pair}"},

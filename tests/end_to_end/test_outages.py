@@ -33,7 +33,7 @@ from tests.crash.read_only_disk import SIGN
 from tests.receivers import OK, Hang, ReceivedRequest, RecordingReceiver
 
 if sys.platform != "linux":
-    pytest.skip("to limit another process takes Linux", allow_module_level=True)
+    pytest.skip("only Linux can limit another process", allow_module_level=True)
 
 READ_ONLY_DISK = ("-m", "tests.crash.read_only_disk")
 BOUND_BY_MODES = ("-m", "tests.crash.bound_by_modes")
@@ -84,7 +84,7 @@ def fill(path: Path) -> None:
                 while file.write(bytes(size)):
                     pass
             except OSError as failure:
-                assert failure.errno == errno.ENOSPC  # noqa: PT017 (what else it raises is a fault)
+                assert failure.errno == errno.ENOSPC  # noqa: PT017 (any other error is a failure)
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def small_disk(tmp_path: Path) -> Any:
     """A folder on a disk of 4 MiB."""
     mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(tmp_path)]
     if os.geteuid() or subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("this machine lets us mount no disk")
+        pytest.skip("this machine does not allow mounting a disk")
     yield tmp_path
     subprocess.run(["umount", "--lazy", str(tmp_path)], check=True)
 
@@ -194,7 +194,7 @@ async def store_up(server: Production) -> str:
     """Return the value of the database metric."""
 
     def ask() -> str:
-        with urlopen(f"{server.dev['base_url']}/metrics") as answer:  # noqa: S310 (it is ours)
+        with urlopen(f"{server.dev['base_url']}/metrics") as answer:  # noqa: S310 (the URL is ours)
             return answer.read().decode()
 
     (line,) = re.findall(r"^ringback_store_up (.*)$", await asyncio.to_thread(ask), re.MULTILINE)

@@ -101,7 +101,7 @@ def test_a_receiver_with_the_toolkit_is_ready_in_every_form_of_report(app: App) 
     assert report["complete"]
     assert {case["verdict"] for case in report["cases"]} == {"passed"}
     assert report["seconds"] < 30
-    suites = ElementTree.parse(app.folder / "report.xml").getroot()  # noqa: S314 (it is our own)
+    suites = ElementTree.parse(app.folder / "report.xml").getroot()  # noqa: S314 (the document is our own)
     assert suites.get("tests") == str(len(report["cases"]))
     assert suites.get("failures") == suites.get("skipped") == "0"
     page = (app.folder / "report.html").read_text("utf-8")

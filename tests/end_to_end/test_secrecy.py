@@ -211,7 +211,7 @@ def keep_files(office: Office) -> None:
             office.traces.said[file.name] = file.read_bytes()
 
 
-@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="looks at processes in /proc")
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs /proc")
 async def test_no_secret_can_be_found_afterwards(tmp_path: Path) -> None:
     folder, log, traces = tmp_path / "data", tmp_path / "log", Traces()
     with log.open("wb") as lines:

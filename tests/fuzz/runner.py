@@ -84,7 +84,7 @@ def run(chunk: Chunk) -> Outcome:
     failure = None
     try:
         throw()
-    except Exception as error:  # noqa: BLE001 (whatever comes out is what is looked for)
+    except Exception as error:  # noqa: BLE001 (any error is a result)
         again = f"from tests.fuzz.parts import *; list(PARTS[{chunk.part!r}].law({current!r}))"
         failure = f"{type(error).__name__}: {error}\n  {again}"
     took = time.perf_counter() - began

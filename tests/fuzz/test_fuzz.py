@@ -35,7 +35,7 @@ def test_a_receiver_that_accepts_a_forgery_is_found_with_the_input(
     told, again = outcome.failure.rsplit("\n", 1)
     assert "accepted; FORGED by" in told
     with pytest.raises(AssertionError, match="accepted; FORGED by"):
-        exec(again.strip(), {})  # noqa: S102 (the input as Python is what it is for)
+        exec(again.strip(), {})  # noqa: S102 (it checks that the shown input runs)
 
 
 def test_other_errors_of_the_receiver_are_found_too(monkeypatch: pytest.MonkeyPatch) -> None:

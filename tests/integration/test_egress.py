@@ -59,7 +59,7 @@ class TestASource:
         exchanges = [await sender.send(request, limits=LIMITS) for _ in range(6)]
         locals_ = [exchange.local_address for exchange in exchanges]
         assert locals_ == ["127.0.0.2", "127.0.0.3"] * 3
-        assert receiver.clients == ["127.0.0.2", "127.0.0.3"], "connections are kept all the same"
+        assert receiver.clients == ["127.0.0.2", "127.0.0.3"], "connections are still kept"
 
     async def test_does_not_take_part_in_the_turns_of_another(
         self, sender: HttpTransport, receiver: RecordingReceiver

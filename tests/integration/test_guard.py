@@ -331,7 +331,9 @@ class TestAName:
             second = await sender.send(request, limits=LIMITS)
             assert first.outcome == DeliveredOutcome(200)
             assert failure_of(second) is AttemptFailure.GUARD
-            assert len(receiver.requests) == 1, "the kept connection does not get around it either"
+            assert len(receiver.requests) == 1, (
+                "the kept connection does not evade the guard either"
+            )
             assert network.connected == [("127.0.0.1", receiver.port)]
             await sender.close()
 
@@ -350,7 +352,7 @@ class TestAName:
             request = post(receiver.url(host="hooks.example"))
             for _ in range(3):
                 assert (await sender.send(request, limits=LIMITS)).outcome == DeliveredOutcome(200)
-            assert answers == [["10.0.0.7"]], "remembered"
+            assert answers == [["10.0.0.7"]], "the result comes from the cache"
             assert network.connected == [("127.0.0.1", receiver.port)]
             await sender.close()
 

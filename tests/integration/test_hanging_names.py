@@ -43,13 +43,13 @@ class HangingMachine:
     async def has_asked(self, count: int) -> None:
         """Wait until `count` lookups were requested."""
         async with asyncio.timeout(10):
-            while len(self.asked) < count:  # noqa: ASYNC110 (threads call nobody)
+            while len(self.asked) < count:  # noqa: ASYNC110 (threads signal no event)
                 await asyncio.sleep(0.001)
 
     async def is_over(self) -> None:
         """Wait until no lookup is in progress in any thread, and the loop knows it."""
         async with asyncio.timeout(10):
-            while any(  # noqa: ASYNC110 (threads call nobody)
+            while any(  # noqa: ASYNC110 (threads signal no event)
                 one.name.startswith("look-up") for one in threading.enumerate()
             ):
                 await asyncio.sleep(0.001)
@@ -110,7 +110,7 @@ async def test_hanging_threads_hold_their_turns_until_they_end() -> None:
         first = await asyncio.gather(*hanging[:2])
         assert [failure_of(one) for one in first] == [AttemptFailure.NAME] * 2
         await asyncio.sleep(0.2)
-        assert len(machine.asked) == 2, "no thread more, though both have had their time"
+        assert len(machine.asked) == 2, "no additional thread, although both reached their limits"
         (good,) = send_all(sender, QUIET, receiver, ["quiet.example"])
         assert (await good).outcome == DeliveredOutcome(200)
         machine.released.set()
@@ -136,7 +136,7 @@ async def test_a_name_that_another_account_waits_for_is_looked_up_in_the_first_t
         (good,) = send_all(sender, QUIET, receiver, ["shared.example"])
         assert (await good).outcome == DeliveredOutcome(200)
         assert (await hanging[-1]).outcome == DeliveredOutcome(200), (
-            "it profits by the other's turn"
+            "it benefits from the other's turn"
         )
         await cancel(hanging)
         machine.released.set()
@@ -175,7 +175,7 @@ async def test_no_callback_to_a_healthy_receiver_fails_for_lack_of_a_turn() -> N
         await delivery.recover()
         async with asyncio.timeout(30), running(delivery.run):
             await receiver.wait_for(30)
-            while delivery.unfinished > 200:  # noqa: ASYNC110 (nothing is called at its end)
+            while delivery.unfinished > 200:  # noqa: ASYNC110 (no event signals the end)
                 await asyncio.sleep(0.01)
         found = await store.transact(
             lambda tx: [tx.callbacks.get(OTHER_ACCOUNT_SID, one.sid) for one in healthy]

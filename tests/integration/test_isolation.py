@@ -356,7 +356,7 @@ def _writes(verb: str, path: str, target: str) -> Iterator[Ask]:
     document = {"content-type": "application/json"}
     bodies = [(urlencode(each).encode(), form) for each in FORMS.get(path, [])]
     bodies += [(json.dumps(each).encode(), document) for each in DOCUMENTS.get(path, [])]
-    assert bodies, f"say what is sent to {path}"
+    assert bodies, f"add a form for {path}"
     for body, headers in bodies:
         yield Ask(verb, path, target, body, headers | {"ringback-account": THEIRS})
 

@@ -247,7 +247,7 @@ async def test_no_request_is_unsigned_or_signed_with_a_replaced_secret(tmp_path:
         assert Counter(each.data for each in written) == Counter(
             request.raw for request in receiver.requests
         )
-        assert len(written) > BATCHES * BATCH, "some were tried again"
+        assert len(written) > BATCHES * BATCH, "some were retried"
         assert len(engine.good_until) == ROTATIONS
         wrong = [each for each in written if not is_genuine(engine, each, receiver.port)]
         assert len(wrong) == 0

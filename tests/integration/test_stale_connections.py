@@ -47,7 +47,7 @@ async def deliver_all(folder: Path) -> tuple[list[str], int, int]:
         await store.transact(lambda tx: [tx.callbacks.add(one) for one in callbacks])
         await delivery.recover()
         async with asyncio.timeout(60), running(delivery.run):
-            while delivery.unfinished:  # noqa: ASYNC110 (nothing is called at its end)
+            while delivery.unfinished:  # noqa: ASYNC110 (no event signals the end)
                 await asyncio.sleep(0.01)
         await sender.close()
         requests = len(receiver.requests)
@@ -78,7 +78,7 @@ async def test_a_connection_that_was_closed_before_the_request_is_not_used(
     # loop could not yet read the end of the connection that followed the answer.
     async with RecordingReceiver(answer=lambda _: answer_and_close(OK)) as receiver:
         await sender.send(post(receiver.url()), limits=LIMITS)
-        while not sender._pool._closers:  # noqa: ASYNC110 (it shows itself as one that closes)
+        while not sender._pool._closers:  # noqa: ASYNC110 (no event signals the change)
             await asyncio.sleep(0.001)
         for _ in range(20):
             first = await sender.send(post(receiver.url()), limits=LIMITS)

@@ -68,7 +68,7 @@ class TestAConnection:
                 exchange = await trusting.send(post(receiver.url(host=host)), limits=LIMITS)
                 assert exchange.outcome == DeliveredOutcome(200)
             assert receiver.requests[0].headers[0] == f"Host: hooks.example:{receiver.port}"
-            assert receiver.connections == 2, "one for each spelling of the host"
+            assert receiver.connections == 2, "one connection for each spelling of the host"
 
     async def test_is_timed(self, trusting: HttpTransport, authority: trustme.CA) -> None:
         tls = server_side(authority.issue_cert("hooks.example"))

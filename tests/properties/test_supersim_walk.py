@@ -155,7 +155,7 @@ class SuperSimWalk(Walk):
         """Compare the present state with the last one, and expect callbacks about the changes."""
         assert isinstance(tx, MemoryTransaction)
         now = dict(_statuses(tx))
-        assert self.seen.keys() <= now.keys(), "a resource is gone"
+        assert self.seen.keys() <= now.keys(), "a resource has vanished"
         for sid, (kind, status) in now.items():
             if sid not in self.seen:
                 assert status in FIRST[kind], f"a {kind} begins as {status}"
@@ -168,7 +168,7 @@ class SuperSimWalk(Walk):
         if kind == "sim":
             self.moved_sim(tx.supersim.sims.records[sid], before, status)
             return
-        assert status in TABLES[kind][before], f"a {kind} that was {before} is {status}"
+        assert status in TABLES[kind][before], f"a {kind} moved from {before} to {status}"
         if status in REPORTED[kind]:
             self.expect(sid, status, self.urls[sid], has_failed=status == "failed")
         if kind == "sms" and status is MessageStatus.SENT:
@@ -176,7 +176,7 @@ class SuperSimWalk(Walk):
 
     def moved_sim(self, sim: SuperSim, before: SimStatus, status: SimStatus) -> None:
         if status is SimStatus.SCHEDULED:
-            assert sim.sid in self.asked, "nobody has asked for a change"
+            assert sim.sid in self.asked, "nobody has requested a change"
         elif before is SimStatus.SCHEDULED:
             asked = self.asked.pop(sim.sid)
             assert (status, sim.fleet_sid) in (asked.before, asked.wanted)

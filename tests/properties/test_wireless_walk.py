@@ -199,7 +199,7 @@ class WirelessWalk(Walk):
 
     def see_sims(self, tx: MemoryTransaction) -> None:
         sims = tx.wireless.sims.records
-        assert self.sims.keys() <= sims.keys(), "a SIM is gone"
+        assert self.sims.keys() <= sims.keys(), "a SIM has vanished"
         for sid, sim in sims.items():
             seen = self.sims.setdefault(sid, Seen())
             if sim.status is not seen.status:
@@ -213,7 +213,7 @@ class WirelessWalk(Walk):
     def moved(self, sim: WirelessSim, seen: Seen) -> None:
         before, now = seen.status, self.clock.now()
         if sim.status in CHANGING:
-            assert seen.change is not None, "nobody has asked for a change"
+            assert seen.change is not None, "nobody has requested a change"
             self.went_on(sim, before, seen.change)
         elif before in CHANGING:
             assert before is UPDATING
@@ -257,8 +257,8 @@ class WirelessWalk(Walk):
         commands, now = tx.wireless.commands.records, self.clock.now()
         for sid in self.messages.keys() - commands.keys():
             gone = self.messages.pop(sid)
-            assert now >= gone.created + 30 * DAY, "a Command is gone"
-            assert gone.due is None, "a Command is deleted before there was a callback about it"
+            assert now >= gone.created + 30 * DAY, "a Command has vanished"
+            assert gone.due is None, "a Command was deleted before its callback"
         for sid, command in commands.items():
             message, sim = self.messages[sid], tx.wireless.sims.get(command.sim_sid)
             if command.status is not message.status:
@@ -684,7 +684,7 @@ class WirelessWalk(Walk):
         for seen in self.sims.values():
             assert seen.change is None or seen.change.due > now, "its change should be over"
             assert seen.reset is None or seen.reset.due > now, "its reset should be over"
-            assert not seen.is_finished(now), f"it should be {seen.status} no more"
+            assert not seen.is_finished(now), f"it should no longer be {seen.status}"
         for sid, message in self.messages.items():
             sim_sid = self.tables.wireless.commands.records[sid].sim_sid
             waits = sim_sid in self.sims and self.sims[sim_sid].change is not None

@@ -131,7 +131,7 @@ class Walk(RuleBasedStateMachine):
             try:
                 result = operation(tx, self.context())
             except ApiError:
-                assert vars(tx) == before, "what was refused has left a trace"
+                assert vars(tx) == before, "a refused operation has left a trace"
                 raise
             learn(result)
             self.observe(tx)
@@ -168,5 +168,5 @@ class Walk(RuleBasedStateMachine):
         self.all_is_done()
 
     def step(self) -> None:
-        assert self.run(self.task_runner.step()), "a task is due, and is never done"
+        assert self.run(self.task_runner.step()), "a due task is never done"
         assert self.handlers.failures == []

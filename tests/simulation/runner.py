@@ -22,7 +22,7 @@ def judge(seed: int) -> Verdict:
     """Run one seed."""
     try:
         result = run(seed)
-    except Exception:  # noqa: BLE001 (it is told which seed it was)
+    except Exception:  # noqa: BLE001 (the verdict has the error)
         return Verdict(seed, f"the simulation itself failed: {traceback.format_exc()}", 0, 0, 0.0)
     violated = None if result.violated is None else str(result.violated)
     return Verdict(seed, violated, result.steps, result.requests, result.virtual_seconds)

@@ -103,7 +103,7 @@ def insert_many(path: Path, table: str, rows: list[dict[str, object]]) -> None:
     names, marks = ", ".join(rows[0]), ", ".join("?" * len(rows[0]))
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.executemany(
-            f"INSERT INTO {table} ({names}) VALUES ({marks})",  # noqa: S608 (both are ours)
+            f"INSERT INTO {table} ({names}) VALUES ({marks})",  # noqa: S608 (both names are ours)
             [tuple(row.values()) for row in rows],
         )
 

@@ -275,7 +275,7 @@ def test_no_kill_prevents_a_start_or_loses_a_commit(tmp_path: Path) -> None:
             assert process.stdout is not None
             for _ in range(0 if turn % 4 == 3 else 7 * turn + 1):
                 line = process.stdout.readline()
-                assert line, "it was refused"
+                assert line, "a start was refused"
                 known = max(known, int(line))
             process.send_signal(signal.SIGKILL)
             known = max([known, *map(int, process.stdout.read().split("\n")[:-1])])

@@ -165,7 +165,7 @@ def plans() -> Iterator[Plans]:
 
 
 def check(steps: list[str]) -> None:
-    """Check that there are steps, and that each finds its rows by an index in their order."""
+    """Check that each of one or more steps finds its rows by an index in their order."""
     assert steps
     assert [step for step in steps if "SCAN" in step or "TEMP B-TREE" in step] == []
 

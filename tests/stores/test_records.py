@@ -418,14 +418,14 @@ async def test_a_plan_keeps_the_order_of_its_roaming_options(
     assert (await kept(store, rate_plan(1))).international_roaming == roaming
 
 
-@pytest.mark.parametrize("whom", ["commands_to", "reset_to", "final_to"])
-async def test_a_sim_can_have_a_single_callback_url(store: Store, whom: str) -> None:
-    given = replace(wireless_sim(1), **{whom: CallbackTarget(ODD_URL, HttpMethod.GET)})
+@pytest.mark.parametrize("field", ["commands_to", "reset_to", "final_to"])
+async def test_a_sim_can_have_a_single_callback_url(store: Store, field: str) -> None:
+    given = replace(wireless_sim(1), **{field: CallbackTarget(ODD_URL, HttpMethod.GET)})
     await keep(store, given)
     back = await kept(store, given)
     assert back == given
-    assert getattr(back, whom).url.credentials == "us%40er:p%C3%A4ss"
-    assert getattr(back, whom).url.warnings == ODD_URL.warnings
+    assert getattr(back, field).url.credentials == "us%40er:p%C3%A4ss"
+    assert getattr(back, field).url.warnings == ODD_URL.warnings
 
 
 async def test_a_target_without_a_url_keeps_its_method(store: Store) -> None:

@@ -258,7 +258,7 @@ ODD: dict[str, tuple[Claims, str]] = {
     "exp as a flag": ({"exp": True}, f"exp must {WHOLE}"),
     "exp with a fraction": ({"exp": 1e10}, f"exp must {WHOLE}"),
     "exp without an end": ({"exp": float("inf")}, f"exp must {WHOLE}"),
-    "exp that is no number": ({"exp": float("nan")}, f"exp must {WHOLE}"),
+    "exp that is not a number": ({"exp": float("nan")}, f"exp must {WHOLE}"),
     "exp beyond the calendar": ({"exp": 253402300800}, f"exp must {WHOLE}"),
     "exp of 400 digits": ({"exp": 10**400}, f"exp must {WHOLE}"),
     "exp before 1970": ({"exp": -1}, f"exp must {WHOLE}"),

@@ -31,7 +31,7 @@ async def test_a_call_during_a_run_gets_the_next_run_which_begins_after_a_pause(
     work = Work()
     shared = SingleFlight(work, pause=0.05)
     first = asyncio.create_task(shared())
-    while not work.began:  # noqa: ASYNC110 (it doesn't signal its beginning)
+    while not work.began:  # noqa: ASYNC110 (no event signals the start)
         await asyncio.sleep(0)
     assert await asyncio.gather(first, shared(), shared()) == [1, 2, 2]
     assert work.began[1] >= work.ended[0] + 0.05

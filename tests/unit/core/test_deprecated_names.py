@@ -25,7 +25,7 @@ def test_an_old_name_is_an_alias_that_warns(module: str, old: str, new: str) -> 
     with pytest.warns(DeprecationWarning, match=rf"{module}.{old} is now called {new}") as warned:
         found = getattr(there, old)
     assert found is getattr(there, new)
-    assert [each.filename for each in warned] == [__file__], "it names the line that has to change"
+    assert [each.filename for each in warned] == [__file__], "the warning names the line to change"
 
 
 @pytest.mark.parametrize("module", sorted({module for module, _, _ in OLD_NAMES}))

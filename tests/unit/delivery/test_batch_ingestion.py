@@ -271,7 +271,7 @@ async def test_batches_that_arrive_during_an_outage_are_acknowledged_too() -> No
         bench.clock.advance(PAUSE)
         await all_has_run()
         assert numbers_of(await bench.keep(*range(10, 40))) == list(range(10, 40))
-        assert await kept(bench.store) == list(range(40)), "told when all is added, as ever"
+        assert await kept(bench.store) == list(range(40)), "acknowledged only when all are added"
 
 
 async def test_a_batch_that_cannot_be_removed_is_reported() -> None:

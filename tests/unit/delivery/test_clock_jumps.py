@@ -72,7 +72,7 @@ async def test_it_is_found_by_the_minutes_sweep_of_the_same_process(
         await bench.take(a_callback(sid=sid(2), url=f"{HOST}:81"))
         await all_has_run()
         due = await due_of(store)
-        assert due == NOW + timedelta(seconds=4), "5 s, less a fifth"
+        assert due == NOW + timedelta(seconds=4), "5 s minus a fifth"
         bench.clock.set(due)
         await bench.steps.reach("settled", 3)
     assert "the clock was set back: the waits of 1 callbacks begin now" in caplog.text

@@ -292,7 +292,7 @@ async def test_a_callback_that_arrives_during_a_claim_does_not_wait_for_the_swee
             "#rc=3&rp=rt", Source.TWILIO, [LATE] * 4, "failed", "since rc=3", id="late answers"
         ),
         pytest.param(
-            "#rc=3&rp=ct", Source.KORE, [REFUSED], "failed", "rp=ct", id="kore told not to"
+            "#rc=3&rp=ct", Source.KORE, [REFUSED], "failed", "rp=ct", id="not with ct for kore"
         ),
         pytest.param(
             "#rc=5&rp=all", Source.KORE, [GONE], "failed", "wants no more", id="410 ends it"
@@ -422,7 +422,7 @@ async def test_waiting_for_a_turn_does_not_count_as_the_rounds_time() -> None:
     await bench.settle(3)
     assert [limits.total for limits in transport.limits] == [10, 6, 2]
     first, second, _ = await attempts_in(bench.store)
-    assert first.date_started == NOW + waited, "when its own look-up began"
+    assert first.date_started == NOW + waited, "when its own lookup began"
     assert second.date_started == NOW + waited + took + waited
 
 
@@ -1088,13 +1088,13 @@ async def test_a_callback_that_could_not_leave_is_requeued_without_an_attempt(
         bench.clock.advance(timedelta(seconds=0.25))
         await all_has_run()
         second = (await callback_in(store)).progress
-        assert second.due == NOW + timedelta(seconds=0.75), "each wait is twice as long"
+        assert second.due == NOW + timedelta(seconds=0.75), "each wait is twice as long as the last"
         bench.clock.advance(timedelta(seconds=0.5))
         await bench.steps.reach("settled")
         await all_has_run()
     assert await results_in(store) == ["delivered"]
     assert bench.delivery.under_way == 0
-    assert len(caplog.messages) == 1, "one line for an outage"
+    assert len(caplog.messages) == 1, "one line for each outage"
     assert dict(bench.counters.attempts) == {("kore", "delivered", ""): 1}
 
 

@@ -57,7 +57,7 @@ async def test_a_connection_serves_only_its_own_route(receiver: RecordingReceive
     assert pool.take(a_route(port + 1), HERE) is None
     assert pool.take(a_route(port, tls=True), HERE) is None
     assert pool.take(a_route(port, egress=fixed), HERE) is None
-    assert pool.take(a_route(port, egress=fixed), ["::1"]) is None, "no way leads there"
+    assert pool.take(a_route(port, egress=fixed), ["::1"]) is None, "no route leads there"
     assert pool.take(a_route(port), ["127.0.0.2", "127.0.0.1"]) is connection
     connection.close()
 
@@ -90,7 +90,7 @@ def test_each_connection_is_closed_at_the_end_of_its_time() -> None:
         await asyncio.sleep(60)
         assert used is not None
         assert not used.gone.done()
-        assert pool._idle == {}, "nothing is left of a peer without connections"
+        assert pool._idle == {}, "a peer without connections is forgotten"
         return ends
 
     assert in_made_up_time(story) == pytest.approx([4, 5])

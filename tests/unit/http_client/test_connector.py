@@ -150,7 +150,7 @@ async def test_a_cancelled_caller_leaves_neither_a_connection_nor_a_slot() -> No
     async with RecordingReceiver() as receiver:
         opening = asyncio.create_task(bench.open(receiver.port, tls=True))
         async with asyncio.timeout(10):
-            while not receiver.connections:  # noqa: ASYNC110 (it tells of requests alone)
+            while not receiver.connections:  # noqa: ASYNC110 (no event signals a connection)
                 await asyncio.sleep(0)
         opening.cancel()
         with pytest.raises(asyncio.CancelledError):

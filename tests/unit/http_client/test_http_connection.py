@@ -135,7 +135,7 @@ async def test_an_answer_without_a_length_is_complete_at_the_end() -> None:
         b"HTTP/1.1 200 OK\r\nContent-Length: 70000\r\n\r\n" + b"x" * 70_000,
         OK + b"surplus",
     ],
-    ids=["told to close", "cut", "with a surplus"],
+    ids=["Connection: close", "cut", "with a surplus"],
 )
 async def test_a_connection_in_doubt_closes_itself(reply: bytes) -> None:
     async with RecordingReceiver(reply) as receiver:
@@ -173,10 +173,10 @@ async def test_unexpected_bytes_end_an_idle_connection(unasked: bytes) -> None:
         assert set(lost) == {connection}
         expected = AttemptFailure.PROTOCOL if unasked else AttemptFailure.CLOSED
         ending = connection.exchange(REQUEST, read=5, until=asyncio.get_running_loop().time() + 5)
-        assert ending.done(), "at once"
+        assert ending.done(), "the exchange fails at once"
         assert failure_of(ending.result()) is expected
         there.setblocking(False)
-        assert there.recv(100) == b"", "and nothing was sent"
+        assert there.recv(100) == b"", "nothing was sent"
         there.close()
 
 

@@ -349,7 +349,13 @@ class TestKeepingConnections:
             OK + b"surplus",
             OK + OK,
         ],
-        ids=["told to close", "old", "old and willing", "with a surplus", "with a second answer"],
+        ids=[
+            "Connection: close",
+            "old",
+            "old and willing",
+            "with a surplus",
+            "with a second answer",
+        ],
     )
     async def test_ends_after_an_answer_that_leaves_a_doubt(
         self, sender: HttpTransport, reply: bytes
@@ -791,7 +797,7 @@ class TestALookUp:
         for _ in range(2):
             assert (await sender.send(request, limits=LIMITS)).outcome == DeliveredOutcome(200)
         assert asked == ["hooks.example"] * 2
-        assert receiver.connections == 1, "what is kept stays good where the name leads to it"
+        assert receiver.connections == 1, "a kept connection stays usable if the name leads to it"
         await sender.close()
 
     async def test_that_hangs_is_name_after_its_own_limit(self) -> None:

@@ -136,5 +136,5 @@ async def test_bytes_after_it_was_given_up_change_nothing() -> None:
         opening.cancel()
         await asyncio.gather(opening, return_exceptions=True)
         tunnel.eof_received()
-        assert not tunnel.transport.is_closing(), "whoever gave it up closes it"
+        assert not tunnel.transport.is_closing(), "the caller that gave it up closes it"
         tunnel.transport.abort()

@@ -143,7 +143,7 @@ def test_additional_bytes_spoil_the_connection_but_no_answer(surplus: bytes) -> 
         (b"HTTP/1.1 200 OK\r\nConnection: close\r\n", False),
         (b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\n", False),
     ],
-    ids=["by hand", "told to close", "old and willing"],
+    ids=["by hand", "Connection: close", "old and willing"],
 )
 def test_another_request_may_follow_if_nothing_leaves_a_doubt(
     head: bytes, keeps_alive: bool

@@ -114,7 +114,7 @@ def test_json_has_everything() -> None:
 
 
 def test_junit_counts_failed_and_skipped_cases() -> None:
-    root = ElementTree.fromstring(as_junit(REPORT))  # noqa: S314 (it is our own)
+    root = ElementTree.fromstring(as_junit(REPORT))  # noqa: S314 (the document is our own)
     assert (root.get("tests"), root.get("failures"), root.get("skipped")) == ("4", "1", "2")
     assert len(root.findall("testsuite")) == 3
     failure = root.find(".//testcase[@name='kore-post-hmac']/failure")

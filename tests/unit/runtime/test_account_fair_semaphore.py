@@ -39,7 +39,7 @@ def test_a_single_turn_is_for_anybody() -> None:
     bench.ask("B")
     assert bench.given == ["A"]
     bench.give_back("A")
-    assert bench.given == ["A", "A"], "who asked first, as nobody had more"
+    assert bench.given == ["A", "A"], "the first caller, since no account had more"
 
 
 def test_waiting_accounts_take_turns_however_many_requests_each_has() -> None:

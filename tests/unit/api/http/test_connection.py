@@ -85,9 +85,9 @@ async def test_an_answer_being_read_is_not_truncated_by_closing() -> None:
     assert wire.calls == ["close"]
     wire.unsent = 500
     connection.check(now + TIMEOUTS.answer + 1)
-    assert wire.calls == ["close"], "some of it was taken"
+    assert wire.calls == ["close"], "the client read a part"
     connection.check(now + 2 * TIMEOUTS.answer + 2)
-    assert wire.calls == ["close", "abort"], "nothing more of it was"
+    assert wire.calls == ["close", "abort"], "the client read no more"
 
 
 async def test_a_client_that_has_everything_and_does_not_close_is_disconnected_soon() -> None:

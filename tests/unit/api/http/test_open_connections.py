@@ -57,7 +57,7 @@ async def test_the_address_with_the_most_loses_its_longest_waiting_connection() 
     connections.waits(hoarder[1])
     opened(connections, "c", 87)
     # 0 and 2 are being served; 1 was served until just now.
-    assert evicted(hoarder) == list(range(3, 48)), "by then, both have 45"
+    assert evicted(hoarder) == list(range(3, 48)), "both have 45 now"
     assert evicted(other) == []
     assert len(connections) == 100
 
@@ -102,7 +102,7 @@ async def test_a_stranger_with_more_than_a_quarter_loses_before_a_proxy_does() -
     assert evicted(proxy) == []
     assert evicted(stranger) == list(range(15))
     opened(connections, "proxy", 10, is_trusted=True)
-    assert len(evicted(proxy)) == 10, "which then has most"
+    assert len(evicted(proxy)) == 10, "it has the most now"
 
 
 async def test_strangers_together_may_have_all_and_share_it_equally() -> None:
@@ -176,7 +176,7 @@ async def test_each_connection_is_checked_once_a_second_and_only_while_there_are
     def note(delay: float, *rest: object) -> asyncio.TimerHandle:
         if getattr(rest[0], "__self__", None) is connections:
             timers.append(rest)
-        return call_later(0.01, *rest)  # pyright: ignore[reportArgumentType] (passed on as it is)
+        return call_later(0.01, *rest)  # pyright: ignore[reportArgumentType] (passed on unchanged)
 
     connections = OpenConnections(10)
     monkeypatch.setattr(loop, "call_later", note)

@@ -112,9 +112,9 @@ async def test_records_added_meanwhile_neither_repeat_nor_hide_one(
         command = a_command(sid=f"DC{number:032}")
 
         def work(tx: Transaction) -> None:
-            tx.wireless.rate_plans.add(plan)  # noqa: B023 (it is called at once)
-            tx.wireless.sims.add(sim)  # noqa: B023 (it is called at once)
-            tx.wireless.commands.add(command)  # noqa: B023 (it is called at once)
+            tx.wireless.rate_plans.add(plan)  # noqa: B023 (the function is called at once)
+            tx.wireless.sims.add(sim)  # noqa: B023 (the function is called at once)
+            tx.wireless.commands.add(command)  # noqa: B023 (the function is called at once)
 
         await store.transact(work)
     assert seen == [sid(path, number) for number in range(COUNT - 1, -1, -1)]

@@ -161,7 +161,7 @@ def test_one_more_attempt_follows_a_stale_connection_whatever_rc_is(rc: int) -> 
     stale = failed(AttemptFailure.STALE)
     assert after(stale, f"rc={rc}", attempts=rc + 1) == AGAIN
     assert after(failed(AttemptFailure.CONNECT), f"rc={rc}", attempts=rc + 1) != AGAIN
-    assert after(stale, f"rc={rc}", attempts=rc + 2) != AGAIN, "a fresh one can't be stale"
+    assert after(stale, f"rc={rc}", attempts=rc + 2) != AGAIN, "a fresh connection can't be stale"
 
 
 def test_no_attempt_follows_a_stale_connection_if_rp_or_the_time_forbids_it() -> None:

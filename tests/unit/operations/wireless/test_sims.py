@@ -490,7 +490,7 @@ REFUSED: Final[Mapping[str, tuple[WirelessSim, WirelessUpdateRequest, type[ApiEr
         InvalidParameter,
         33201,
     ),
-    "an account that is no subaccount": (
+    "an account that is not a subaccount": (
         a_wireless_sim(status=NEW),
         WirelessUpdateRequest(account_sid=STRANGER),
         InvalidParameter,

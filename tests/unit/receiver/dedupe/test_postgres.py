@@ -65,7 +65,7 @@ def wait_for_one_who_waits(connection: psycopg.Connection) -> None:
     waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
     until = time.monotonic() + 10
     while connection.execute(waiting).fetchone() == (0,):
-        assert time.monotonic() < until, "nobody waits"
+        assert time.monotonic() < until, "no connection waits for a lock"
         time.sleep(0.005)
 
 
