@@ -87,7 +87,7 @@ class Rehearsal:
         return MigrationPlan.read(path)
 
     async def apply(self, plan: MigrationPlan) -> ApplyOutcome:
-        """Apply a plan, a tenth of it first, while events go on."""
+        """Apply a plan, a tenth of it first, while events continue."""
         canary = CanarySettings((10,), SOAK, self.url_source)
         with self._move(plan) as move:
             ready = ProbedReadiness(self.url_source, self.world.application.workers.network.sender)

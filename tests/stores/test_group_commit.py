@@ -271,7 +271,7 @@ def test_repeated_work_reports_each_run_separately(bench: Bench) -> None:
         telling(told, next(times))(tx)
 
     bench.do(tell_anew, then(tell_anew, add(1)), tell_anew)
-    # The three share a commit that the second one's row makes fail; then each is run alone.
+    # The three share a commit, which the second one's row makes fail; then each runs alone.
     assert sorted(told) == [
         "a undone",
         "b undone",

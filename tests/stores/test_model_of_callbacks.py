@@ -94,7 +94,7 @@ class CallbacksInBothStores(BothStores):
 
     @rule(account_sid=ACCOUNTS, url=st.sampled_from(URLS), key=KEYS)
     def send_off(self, account_sid: str, url: str, key: str | None) -> None:
-        """Add a new callback with its attempt under way."""
+        """Add a new callback with an attempt in progress."""
         given = callback(next(self._numbers), account_sid, url=url, key=key)
         begun = begin(given.progress, self.now, total_timeout=15 * SECOND)
         added = given.having(begun)
@@ -180,7 +180,7 @@ class CallbacksInBothStores(BothStores):
         )
 
     def _take(self, most: int) -> list[DeliveryClaim]:
-        """Pick some of the attempts under way, to end them."""
+        """Pick some of the attempts in progress, to end them."""
         taken = self._under_way[:most]
         del self._under_way[:most]
         return taken
@@ -200,7 +200,7 @@ class CallbacksInBothStores(BothStores):
     @precondition(lambda self: self._kept)
     @rule(which=st.integers(0, 99), is_replayed=st.booleans())
     def change(self, which: int, is_replayed: bool) -> None:
-        """Replay or discard a callback that has no attempt under way."""
+        """Replay or discard a callback without an attempt in progress."""
         now, kept = self.now, self._kept[which % len(self._kept)]
 
         def work(tx: Transaction) -> None:

@@ -29,7 +29,7 @@ UPDATE_SIM = TaskKind.UPDATE_SIM
 
 
 class SimsInBothStores(BothStores):
-    """SIMs, and the changes to them that are under way."""
+    """SIMs, and their pending changes."""
 
     def __init__(self) -> None:
         self._sims = set[str]()

@@ -161,7 +161,7 @@ class TasksInBothStores(BothStores):
             )
         )
 
-    # ---- what is refused
+    # ---- refusals
 
     @precondition(lambda self: self._commands)
     @rule(which=st.integers(0, 99))

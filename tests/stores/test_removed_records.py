@@ -184,7 +184,7 @@ async def test_pages_have_only_one_accounts_records(store: Store) -> None:
     assert await commands_on(store, before(3)) == [4]
 
 
-# ---- what is refused
+# ---- refusals
 
 
 @pytest.mark.parametrize("window", [after, before])

@@ -21,7 +21,7 @@ CALLBACKS = "/portal/v1/callbacks"
 
 
 def waits(limit: AccountRateLimit, cost: int, *, after: float = 0, account: str = "AC1") -> int:
-    """Return the seconds that an account has to wait; 0 if its request is let in."""
+    """Return the seconds that an account has to wait; 0 if its request is accepted."""
     try:
         limit.take(account, cost, NOW + after * SECOND)
     except TooManyRequests as refused:

@@ -136,13 +136,13 @@ class FunctionTransport:
 
 
 class GatedTransport:
-    """Blocks each request until its host's gate is opened, and counts those under way."""
+    """Blocks each request until its host's gate is opened, and counts those in progress."""
 
     def __init__(self) -> None:
         self.requests = list[OutgoingRequest]()
         self.under_way = dict[str, int]()
         self.most = dict[str, int]()
-        """The largest number of requests to each host under way at the same time."""
+        """The largest number of simultaneous requests to each host."""
         self._gates = dict[str, asyncio.Event]()
 
     def open(self, host: str) -> None:
@@ -262,7 +262,7 @@ async def results_in(store: Store, sid: str = CALLBACK_SID) -> list[str]:
 
 
 async def all_has_run() -> None:
-    """Wait until all tasks that need neither time nor help to go on have gone on."""
+    """Wait until each task has run as far as it can without more time or input."""
     for _ in range(50):
         await asyncio.sleep(0)
 

@@ -264,7 +264,7 @@ async def test_a_repeated_commit_sends_once_and_takes_one_slot(tmp_path: Path) -
     blocking = asyncio.create_task(store.transact(lambda _: both_wait.wait(10)))
     await all_has_run()
     good = asyncio.create_task(bench.take(*callbacks_to(HOST, [2])))
-    # The same SID again: the commit fails, and is repeated for each callback alone.
+    # The same SID again: the commit fails, and is repeated for each callback separately.
     bad = asyncio.create_task(add(store, *callbacks_to(HOST, [1])))
     await all_has_run()
     both_wait.set()

@@ -60,7 +60,7 @@ def settlement_of(claim: DeliveryClaim) -> Settlement:
 
 
 def going_on(claim: DeliveryClaim) -> Settlement:
-    """Return a settlement whose callback has its next attempt under way."""
+    """Return a settlement whose callback continues with its next attempt."""
     progress = claim.progress._replace(attempt_count=2, round_attempts=2)
     return settlement_of(claim)._replace(progress=progress)
 

@@ -209,7 +209,7 @@ async def test_a_name_given_meanwhile_stays() -> None:
 
 
 class WatchedStore:
-    """A store that notes, after each transaction, what is visible of a change."""
+    """A store that records the visible state of a change after each transaction."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -377,7 +377,7 @@ async def test_a_carrier_that_raises_an_error_fails_the_update_and_not_the_serve
 # ---- one task and the others ---------------------------------------------------------------------
 
 
-class SoreUpdates:
+class FailingUpdates:
     """Handlers that fail for one SIM."""
 
     def __init__(self, sore_sid: str, *, where: str) -> None:
@@ -421,7 +421,7 @@ async def test_a_task_that_cannot_continue_is_postponed_and_stops_no_other(
     where: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     store, other = await a_store_with_two()
-    sore = Bench(store, handlers=SoreUpdates(SIM_SID, where=where).table)
+    sore = Bench(store, handlers=FailingUpdates(SIM_SID, where=where).table)
     await sore.task_runner.step()
     assert await sim_in(store) == SCHEDULED
     assert await store.transact(lambda tx: tx.supersim.sim_updates.get(other.sid)) is None
@@ -433,7 +433,7 @@ async def test_a_task_that_cannot_continue_is_postponed_and_stops_no_other(
 
 async def test_a_postponed_task_continues_when_it_can() -> None:
     store, _ = await a_store_with_two()
-    updates = SoreUpdates(SIM_SID, where="end")
+    updates = FailingUpdates(SIM_SID, where="end")
     sore = Bench(store, handlers=updates.table)
     async with running(sore.task_runner.run):
         await sore.steps.reach("announced")

@@ -103,7 +103,7 @@ async def test_a_name_without_an_address_says_so() -> None:
 
 
 async def _answering(loop: MadeUpTime, addresses: list[str]) -> list[float]:
-    """Return the times of real look-ups of a name that is requested every two seconds."""
+    """Return the times of the real lookups of a name that is requested every two seconds."""
     asked = list[float]()
 
     async def resolve(host: str) -> list[str]:
@@ -237,7 +237,7 @@ def test_a_hanging_name_fails_after_the_limit_and_then_at_once_for_a_while() -> 
 
 
 def _with_threads(at_once: int = 2) -> tuple[CachingResolver, dict[str, Future[list[str]]]]:
-    """Return a resolver whose look-ups go on after the limit, and those look-ups."""
+    """Return a resolver whose lookups continue after the limit, and those lookups."""
     threads = dict[str, Future[list[str]]]()
 
     async def resolve(host: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Parsing answers from parts: content, completeness, and whether another may follow."""
+"""Parsing answers from parts: their content, if they are complete, and if another may follow."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The machine's own resolver: one look-up per name at a time, in threads that may hang."""
+"""The machine's own resolver: one lookup per name at a time, in threads that may hang."""
 
 import asyncio
 import errno

@@ -44,7 +44,7 @@ SESSION: dict[str, Any] = {
 
 @pytest.fixture(autouse=True)
 async def sessions(store: Store) -> None:
-    """An old session that has ended, a newer one that goes on, and some of other SIMs."""
+    """An old session that has ended, a newer one that is open, and some of other SIMs."""
 
     def work(tx: Transaction) -> None:
         tx.wireless.sims.add(

@@ -90,7 +90,7 @@ def test_addresses_of_clouds_metadata_are_refused(address: str) -> None:
         "64:ff9b:1::7f00:1",  # local-use NAT64 (RFC 8215)
         "fec0::1",  # site-local (RFC 3879)
         "2002:808:808::1",  # 6to4, even of a public address (RFC 7526)
-        "::ffff:8.8.8.8",  # IPv4-mapped, even of a public address: a look-up never returns it
+        "::ffff:8.8.8.8",  # IPv4-mapped, even of a public address: a lookup never returns it
         "2001:0:4136:e378:8000:63bf:3fff:fdd2",  # Teredo (RFC 4380)
     ],
 )

@@ -123,7 +123,7 @@ def test_each_change_has_a_label_of_its_own() -> None:
     assert SourceAddedChange(KORE).label == "source_begins"
 
 
-# ---- whether there are future changes
+# ---- policies without future changes
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ HOUR = timedelta(hours=1)
 
 
 class Clock:
-    """A clock that stands still until it is moved on."""
+    """A clock that stands still until a test moves it."""
 
     def __init__(self) -> None:
         self.at = datetime(2024, 11, 1, tzinfo=UTC)
