@@ -218,7 +218,7 @@ def _cell(text: str) -> str:
 
 
 def _code(text: str) -> str:
-    """Return code in a cell; for a pipe within code, Markdown has no way that works everywhere."""
+    """Return code in a table cell; a pipe in it needs HTML, since Markdown's escapes vary."""
     if "|" not in text:
         return f"`{text}`"
     return f"<code>{escape(text).replace('|', '&#124;')}</code>"

@@ -1,9 +1,9 @@
-"""Terminal pictures and casts for the site, recorded from real runs of real commands.
+"""Pictures and recordings of a terminal for the website, made from runs of real commands.
 
-A page names a recording, and `python -m docs_build.site` puts it there:
+A marker on a page is replaced with a recording by `python -m docs_build.site`:
 
-    <!-- picture: listen -->   what the terminal shows in the end
-    <!-- cast: first-minute --> the same, with a button that plays it
+    <!-- picture: listen -->   the last state of the terminal
+    <!-- cast: first-minute --> the same, with a button that plays the recording
 
 Both are text: a reader can select it, search it and have it read aloud.
 """
@@ -31,9 +31,9 @@ ROOT: Final = Path(__file__).parents[1]
 
 _WIDTH: Final = 100
 _TYPED_AT: Final = 0.035
-"""Seconds for each letter that seems to be typed."""
+"""Seconds that typing a letter seems to take."""
 _READ_FOR: Final = 1.2
-"""Seconds that a cast rests after each command, so that its output can be read."""
+"""Seconds that a recording pauses after each command, so that its output can be read."""
 _PATIENCE: Final = 20.0
 _ESCAPE: Final = re.compile(r"(\x1b\[[0-9;?]*[A-Za-z])")
 _CLASSES: Final = {
@@ -50,7 +50,7 @@ _CLASSES: Final = {
 
 @dataclass
 class Recording:
-    """The text that a terminal has shown, piece by piece, each with its time in seconds."""
+    """The output of a terminal, piece by piece, each with its time in seconds."""
 
     title: str
     pieces: list[tuple[float, str]] = field(default_factory=list[tuple[float, str]])
@@ -83,13 +83,13 @@ class Recording:
         return printed
 
     def as_html(self, *, plays: bool) -> str:
-        """Return the terminal as HTML; if it plays, each piece of text has its time."""
+        """Return the terminal as HTML; if it `plays`, each piece of text has its time."""
         title = escape(self.title)
         label = f'tabindex="0" role="region" aria-label="Terminal: {title}"'
         screen = f"<pre {label}>{''.join(_spans(self.pieces, timed=plays))}</pre>"
         kind = "rb-terminal rb-cast" if plays else "rb-terminal"
         caption = f"<figcaption>{title}</figcaption>" if plays else ""
-        # No empty line, at which Markdown would take what follows for its own.
+        # Markdown would end the HTML at an empty line.
         return f'<figure class="{kind}">{screen}{caption}</figure>'.replace("\n", "&#10;")
 
     def as_asciicast(self) -> str:
@@ -102,7 +102,7 @@ class Recording:
 
 
 def recordings(api_page: Path) -> dict[str, Recording]:
-    """Return all recordings by their names in the pages; write a picture of the API's page."""
+    """Return all recordings by name; write a picture of the API's page to `api_page`."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         with _program(_ringback("dev", "--port", "0", "--gateway", "none"), folder) as dev:
@@ -144,7 +144,7 @@ def _shown(command: str, output: str) -> Recording:
 
 
 def _probe(folder: Path) -> Recording:
-    """Probe an example that checks Twilio's signature alone, as many receivers do today."""
+    """Probe an example that verifies only Twilio's signature, as many receivers do today."""
     program = ROOT / "examples" / "receivers" / "checks_twilio_only.py"
     secrets = {"TWILIO_AUTH_TOKEN": "made-up-auth-token", "KORE_SECRET": "made-up-secret"}
     recording = Recording("ringback probe, with a receiver that checks Twilio's signature alone")
@@ -165,7 +165,7 @@ def _photograph_the_api_page(folder: Path, picture: Path) -> None:
     details = json.loads((folder / "ringback-data" / "dev.json").read_text("utf-8"))
     flags = (
         "--headless=new",
-        "--no-sandbox",  # which a container's root can't have
+        "--no-sandbox",  # needs permissions that a container's root lacks
         "--disable-gpu",
         "--hide-scrollbars",
         "--window-size=1200,900",
@@ -197,21 +197,21 @@ class Program:
         os.close(theirs)
 
     def output(self, patience: float = _PATIENCE) -> Iterator[str]:
-        """Yield what it prints, as it comes, until it ends."""
+        """Yield the output as it arrives, until the program ends."""
         decode = getincrementaldecoder("utf-8")("replace").decode
         end = time.monotonic() + patience
         while (left := end - time.monotonic()) > 0:
             ready, _, _ = select.select([self._ours], [], [], left)
             try:
                 piece = os.read(self._ours, 65536) if ready else b""
-            except OSError:  # Linux says so where the other side is closed
+            except OSError:  # Linux reports this when the other side is closed
                 return
             if piece:
                 yield decode(piece).replace("\r\n", "\n")
         raise TimeoutError(f"{self.process.args}: goes on after {patience} s")
 
     def wait_for(self, pattern: str) -> str:
-        """Return all that it has printed, once that contains this pattern."""
+        """Wait until the output contains this pattern, and return all of it."""
         printed = ""
         for piece in self.output():
             printed += piece

@@ -1,8 +1,8 @@
-"""Builds the site of the documents: `python -m docs_build.site [FOLDER]`, `make docs`.
+"""Builds the documentation website: `python -m docs_build.site [FOLDER]`, `make docs`.
 
-The pages of docs/ are copied to build/docs, with recordings of real commands in the places that
-they name, and zensical makes the site of the copy. Nothing comes from the network, and a link or an
-anchor that leads nowhere fails the build.
+It copies the pages of docs/ to build/docs, replaces markers with recordings of real commands, and
+zensical makes the website from the copy. Nothing comes from the network, and a broken link or
+anchor fails the build.
 """
 
 import re
@@ -20,13 +20,16 @@ SITE: Final = ROOT / "build" / "site"
 
 HERE: Final = Path(__file__).parent
 _EXAMPLES: Final = {".md": "", ".py": ".txt", ".toml": ".txt"}
-"""What files of examples, by how their names end, get at their ends: browsers show text, and save
-programs. Nor does a package with the site then have programs that are not its own."""
+"""The suffix added to the names of example files, by their own suffix.
+
+Browsers show text files, but download programs; and a package with the website has no additional
+programs.
+"""
 _PLACE: Final = re.compile(r"^<!-- (picture|cast|screenshot): ([\w-]+) -->$", re.MULTILINE)
 
 
 def build(site: Path = SITE) -> None:
-    """Build the site in a folder, in the place of what was there.
+    """Build the website in a folder, replacing its content.
 
     Raises RuntimeError if zensical finds a mistake, such as a broken link.
     """
@@ -52,7 +55,7 @@ def build(site: Path = SITE) -> None:
 
 
 def _copy_pages(pages: Path) -> None:
-    """Copy the documents, and what they link to in other folders of the repository."""
+    """Copy the documents, and the files in other folders to which they link."""
     shutil.copytree(ROOT / "docs", pages)
     for path in sorted((ROOT / "examples").rglob("*")):
         if path.suffix in _EXAMPLES:
@@ -71,7 +74,7 @@ def _copy_pages(pages: Path) -> None:
 
 
 def _changelog() -> str:
-    """Return the changelog, with the changes that are not released yet at its top."""
+    """Return the changelog, with the unreleased changes at its top."""
     command = ("towncrier", "build", "--draft", "--version", "Not released yet", "--date", "")
     program = Path(sys.executable).with_name(command[0])
     draft = subprocess.run(
@@ -97,7 +100,7 @@ def _list_of_decisions() -> str:
 def _with_recordings(
     text: str, recorded: dict[str, Recording], to_root: str, *, has_picture: bool
 ) -> str:
-    """Return a page with what was recorded in the marked places; others become empty."""
+    """Return a page with each marker replaced with its recording, or removed if there is none."""
 
     def shown(place: re.Match[str]) -> str:
         kind, name = place.groups()
@@ -128,7 +131,7 @@ def run_zensical(folder: Path) -> None:
 
 
 def main(*arguments: str) -> int:
-    """Build the site, and say where it is, or what is wrong."""
+    """Build the website, and print its place, or the mistakes."""
     site = Path(arguments[0]).resolve() if arguments else SITE
     try:
         build(site)
