@@ -7,6 +7,7 @@ from typing import Final
 
 import click
 import pytest
+from _pytest.mark.structures import ParameterSet
 
 from docs_build.reference import commands
 from ringback.api.host_routing import KORE_HOSTS
@@ -31,6 +32,8 @@ PAGES: Final = [
     *sorted((ROOT / "examples").rglob("*.md")),
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
+LONG_IN_ZSH: Final = {"docs/migrate.md", "docs/tutorials/tests.md"}
+"""The pages that take longest: in zsh, only the long tests follow them."""
 WITH_A_WHEEL: Final = ["README.md", "docs/tutorials/receiver.md"]
 """The pages for which a person needs no clone."""
 
@@ -65,13 +68,34 @@ def follow(page: Path, shell: str, folder: Path, *, is_long: bool = False) -> in
     clone = folder / "clone"
     clone.mkdir()
     make_clone(clone)
-    with PageReader(shell, clone, reader_environment(folder)) as reader:
-        return reader.follow(page.read_text("utf-8"), name=name_of(page), is_long=is_long)
+    environment, text = reader_environment(folder), page.read_text("utf-8")
+    if "export PATH=" not in text:
+        # The page is read after the installation, which the README describes.
+        environment["PATH"] = f"{clone}/.venv/bin:{environment['PATH']}"
+    with PageReader(shell, clone, environment) as reader:
+        return reader.follow(text, name=name_of(page), is_long=is_long)
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/index.md", "docs/tutorials/receiver.md"])
+def test_a_page_for_newcomers_puts_the_command_on_the_path(name: str) -> None:
+    assert 'export PATH="$PWD/.venv/bin:$PATH"' in (ROOT / name).read_text("utf-8")
+
+
+def with_each_shell(pages: list[Path]) -> list[ParameterSet]:
+    return [
+        pytest.param(page, shell, id=f"{name_of(page)}-{shell}", marks=marks_of(page, shell))
+        for page in pages
+        for shell in SHELLS
+    ]
+
+
+def marks_of(page: Path, shell: str) -> list[pytest.MarkDecorator]:
+    is_long = shell == "zsh" and name_of(page) in LONG_IN_ZSH
+    return [pytest.mark.long] if is_long else []
 
 
 @pytest.mark.timeout(180)  # dozens of programs, while other tests may use the machine
-@pytest.mark.parametrize("shell", SHELLS)
-@pytest.mark.parametrize("page", RUN, ids=name_of)
+@pytest.mark.parametrize(("page", "shell"), with_each_shell(RUN))
 def test_each_command_works_as_printed(page: Path, shell: str, tmp_path: Path) -> None:
     assert follow(page, shell, tmp_path) > 0
 

@@ -80,11 +80,13 @@ def answer(port: int, request: bytes) -> int:
     raise AssertionError("nobody listens")
 
 
-def test_the_tables_in_the_reference_are_a_settings_file(tmp_path: Path) -> None:
-    blocks = re.findall(r"```toml\n(.*?)```", REFERENCE, re.DOTALL)
+def test_the_tables_in_the_documents_are_a_settings_file(tmp_path: Path) -> None:
+    operating = (ROOT / "docs" / "operating.md").read_text("utf-8")
+    blocks = re.findall(r"```toml\n(.*?)```", operating + REFERENCE, re.DOTALL)
     file = tmp_path / "ringback.toml"
     file.write_text("\n".join(blocks), "utf-8")
     settings = load({"settings": str(file)}, {})
+    assert [str(proxy) for proxy in settings.trusted_proxies] == ["10.0.0.7/32", "10.0.1.0/24"]
     phases, holds = settings.policy.phases, settings.policy.holds
     assert [phase.name for phase in phases] == ["before", "between", "after"]
     assert holds[0].url_prefix == "https://slow-mover.example/"
