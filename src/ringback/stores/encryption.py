@@ -1,8 +1,10 @@
-"""Encrypts ("seals") the secrets that must stay readable, so that the database alone reveals none.
+"""Encrypts secrets before they are stored, so that the database alone reveals none of them.
 
-A sealed value is bound to its place (table, column and owner): it can't be opened if it is copied
-to another row. A cipher can have several keys, so that a key can be replaced: the first key seals,
-the others only open.
+An encrypted secret is called sealed. It can only be opened in the place for which it was sealed
+(table, column and owner), so copying it to another row is of no use to an attacker.
+
+A cipher can have several keys, so that a key can be replaced: the first key seals, and any of them
+opens.
 """
 
 import hashlib
@@ -38,7 +40,7 @@ class SecretCipher:
                 " `ringback accounts new-key` prints"
             ) from None
         self.key_ids = [hashlib.sha256(key.encode()).hexdigest()[:16] for key in keys]
-        """The keys' ids: hashes that reveal nothing. The first is the id of the key that seals."""
+        """A hash of each key, which reveals nothing about the key; the first key seals."""
         # Each commit reads its accounts again; the cache saves decrypting their secrets each time.
         self._opened = lru_cache(_MOST_REMEMBERED)(self._open)
 
@@ -84,7 +86,7 @@ class SecretCipher:
 
 
 def new_key() -> str:
-    """Return a new random key, in the format of a line of a key file."""
+    """Return a new random key, as text for one line of a key file."""
     return Fernet.generate_key().decode()
 
 
@@ -100,8 +102,8 @@ def has_key_file(path: Path) -> bool:
 def make_key_file(path: Path) -> None:
     """Create a key file with a new key; if the file exists, leave it unchanged.
 
-    The file is durable (synced to disk) when this returns. Raises ConfigurationError if the file
-    can't be created.
+    The new file is synced to disk when this returns. Raises ConfigurationError if the file can't be
+    created.
     """
     # Two processes may start at once, so the file must never be visible without a whole key in it.
     draft = path.with_name(f"{path.name}.{os.getpid()}")

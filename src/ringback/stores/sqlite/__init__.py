@@ -1,5 +1,5 @@
-"""The store in an SQLite file, owned by one process; one thread commits for all callers.
+"""The store in an SQLite file, which belongs to one process; one thread commits for all callers.
 
-May import what `stores` may.
+May import the same packages as `stores`.
 Start with `store`, then `group_commit` and `callbacks`.
 """

@@ -1,4 +1,7 @@
-"""Accounts, API keys and API clients in SQLite; secrets that must stay readable are encrypted."""
+"""Stores accounts, API keys and API clients in SQLite.
+
+Secrets that Ringback has to read again, such as Auth Tokens, are encrypted.
+"""
 
 import sqlite3
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Big batches of new callbacks, stored in SQLite until they are added to the callbacks."""
+"""Queues big batches of new callbacks in SQLite until they are moved to the callbacks table."""
 
 from collections.abc import Sequence
 from itertools import count
@@ -19,7 +19,7 @@ class SqliteIncomingBatches:
     def __init__(self, session: WriteBatch) -> None:
         self._session = session
         self._numbers: count[int] | None = None
-        """Yields the numbers of new rows; numbers of rolled-back rows are not used again."""
+        """Counts up the numbers of new rows; the number of a rolled-back row is not used again."""
 
     def add(self, callbacks: Sequence[str]) -> range:
         if self._numbers is None:

@@ -1,4 +1,4 @@
-"""Converts callbacks and attempts to rows, and back."""
+"""Converts callbacks and attempts to database rows, and back."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ PROGRESS_COLUMNS: Final = (
 NEW_COLUMNS: Final = f"destination, {_FIXED}, {PROGRESS_COLUMNS}"
 """The columns of a new callback; `write_callback` returns their values."""
 COLUMNS: Final = f"{_FIXED}, {PROGRESS_COLUMNS}, started_us"
-"""The columns of a callback and of its open attempt that `read_callback` needs."""
+"""The columns that `read_callback` needs, of a callback and of its attempt under way."""
 ATTEMPT_COLUMNS: Final = (
     "started_us, result, status_code, error_code, failure, reason, total_ms, look_up_ms,"
     " connect_ms, tls_ms, first_byte_ms, local_address, proxy, request_head, response_head,"
@@ -87,7 +87,7 @@ def write_progress(progress: DeliveryProgress) -> Row:
 
 
 def read_callback(row: sqlite3.Row) -> CallbackRecord:
-    """Return the callback in a row of `COLUMNS`; with an open attempt, its progress is claimed."""
+    """Return the callback in a row of `COLUMNS`, including an attempt under way."""
     sid, account_sid, url, credentials, warnings, method, body, *rest = row
     source, source_asked, source_reason, token, key, replay_of, *rest = rest
     is_test, secret_id, created, status, status_reason, attempt_count, due, *rest = rest
@@ -126,7 +126,10 @@ def read_callback(row: sqlite3.Row) -> CallbackRecord:
 
 
 def write_attempt(attempt: Attempt, head: str | None, answer: Row) -> Row:
-    """Return the attempt as values of `ATTEMPT_COLUMNS`, with this request head and answer."""
+    """Return the values of `ATTEMPT_COLUMNS`: those of `attempt`, with this head and answer.
+
+    `head` is the request line and headers of the sent request.
+    """
     timings: RequestTimings | tuple[None, ...] = attempt.timings or (None,) * 5
     return (
         to_us(attempt.date_started),
@@ -144,10 +147,10 @@ def write_attempt(attempt: Attempt, head: str | None, answer: Row) -> Row:
 
 
 def write_request_head(request: SentRequestRecord, callback: CallbackRecord) -> str:
-    """Return the request line and headers to store; a long request line is stored without target.
+    """Return the request line and headers as text; a long request line loses its target.
 
-    The target of a GET contains all parameters, which each attempt would store again.
-    `read_attempt` takes the target from the callback instead.
+    The target of a GET contains all parameters, which would be stored again for each attempt.
+    `read_attempt` takes a missing target from the callback.
     """
     head = request.head
     if len(head) <= _LONG_HEAD:
@@ -175,8 +178,8 @@ def read_attempt(
 ) -> Attempt:
     """Return the attempt in these columns: `ATTEMPT_COLUMNS`, and four more for a long answer.
 
-    `of` has the first fields of the Attempt: callback SID, account SID and number. The called URL
-    and the body come from the callback. `read_response` describes the last four columns.
+    `of` is the callback SID, the account SID and the number of the attempt. `called` and `body`
+    come from the callback. For the last four columns, see `read_response`.
     """
     started, result, status_code, error_code, failure, reason, *rest = columns
     timings, (local_address, proxy, head, *answer) = rest[:5], rest[5:15]
@@ -206,8 +209,9 @@ def _read_request(head: str, called: CallbackUrl, body: str) -> SentRequestRecor
 def read_response(columns: Sequence[Any]) -> ReceiverResponseRecord | None:
     """Return the answer in these columns, or None if there was no answer.
 
-    The columns are `response_head`, `response_body` and `response_is_cut` of the attempt, the
-    numbers of headers and body bytes left out there, and the headers and body stored separately.
+    The first three columns are `response_head`, `response_body` and `response_is_cut`. The last
+    four columns are None except for a long answer: how many headers and body bytes are missing in
+    the first three, and the missing headers and body.
     """
     head, body, is_cut, headers_left_out, body_left_out, more_headers, more_body = columns
     if head is None:

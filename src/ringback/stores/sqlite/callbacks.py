@@ -1,10 +1,11 @@
-"""Callbacks and attempts in SQLite.
+"""Stores callbacks and their attempts in SQLite.
 
-An attempt under way has a row in `open_attempts`. A claim (the start of an attempt) writes only
-that row: until the attempt has ended and its result is saved, the callback's own row has the
-progress from before the attempt. The exception is a callback that is saved and claimed in one
-transaction: its row has the new progress, without a due time. One process owns the file, so when it
-starts, all rows in `open_attempts` are from a process that has died.
+An attempt under way has a row in the table `open_attempts`. A claim starts an attempt, and writes
+only this row. The callback's own row changes when the attempt has ended. Only a callback that is
+saved and claimed in the same transaction has its new progress at once.
+
+One process owns the file. So when it starts, all rows in `open_attempts` are left over from a
+process that has died.
 """
 
 import sqlite3
@@ -109,18 +110,18 @@ class SqliteCallbacks:
         self._claimed = dict[Lane, tuple[int, int]]()
         """For each lane, the due time and `seq` of the callback that was claimed last.
 
-        The next claim begins after it; otherwise each claim would read all rows again that are
-        claimed and whose attempts have not ended.
+        The next claim begins after this callback, because all earlier callbacks are claimed
+        already.
         """
         self._keyed = dict[tuple[str, str], CallbackRecord]()
-        """Callbacks with an idempotency key that this commit adds; maybe queued still."""
+        """The callbacks with an idempotency key that this commit adds, by account and key."""
 
     def begin_commit(self) -> None:
-        """Clear the cache of the callbacks that the previous commit added and has written."""
+        """Before a commit, clear the cache of callbacks that the previous commit added."""
         self._keyed.clear()
 
     def forget(self) -> None:
-        """Clear everything cached about rows, after a job was undone that changed some of them."""
+        """Clear all caches, because a job was undone that may have changed cached rows."""
         self._claimed.clear()
         if self._keyed:
             self._session.flush()
@@ -318,7 +319,7 @@ class SqliteCallbacks:
         return row and read_callback(row)
 
     def _next_lane(self, lane: Lane) -> sqlite3.Row | None:
-        """Return the lane that sorts after this one, or None; costs one index step for any lane."""
+        """Return the lane that sorts next after this lane, or None; takes one index step."""
         return self._session.read_queued(
             "SELECT account_sid, destination FROM callbacks INDEXED BY callbacks_due"
             " WHERE due_us IS NOT NULL AND (account_sid, destination) > (?, ?)"
@@ -339,13 +340,13 @@ class SqliteCallbacks:
         self._rewind(callback, progress)
 
     def _touch(self, callback: CallbackRecord) -> None:
-        """Prepare the batch for a change of this callback, and drop it from the cache of keys."""
+        """Announce a change of this callback to the batch, and remove it from the cache."""
         self._session.touch(callback.sid)
         if callback.idempotency_key is not None:
             self._keyed.pop((callback.account_sid, callback.idempotency_key), None)
 
     def _rewind(self, callback: CallbackRecord, progress: DeliveryProgress) -> None:
-        """Make the lane's next claim begin early enough to find this callback again."""
+        """Make the lane's next claim begin early enough to find this callback."""
         if progress.due is None:
             return
         lane = lane_of(callback)
@@ -364,17 +365,17 @@ class SqliteCallbacks:
 
 
 def _sid_at(instant: datetime, random_bytes: bytes) -> str:
-    """Return the callback SID of this time in which every random byte is the given one.
+    """Return a callback SID of this time in which every random byte is the given byte.
 
-    Of all SIDs of that time, it is the lowest with a zero byte, and the highest with 0xff.
+    With a zero byte, it is the lowest SID of that time; with 0xff, the highest.
     """
     return make_sid(SidKind.CALLBACK, dated(random_bytes * SID_BYTES, max(instant, from_us(0))))
 
 
 def _listing(account_sid: str, which: CallbackFilter) -> SqliteListQuery:
-    """Return the query for an account's callbacks, using the index that leaves the fewest rows.
+    """Return the query for the callbacks of an account that match the filter.
 
-    The query names the index, since SQLite has no statistics here to choose an index by.
+    The query names its index, because SQLite has no statistics here by which to choose an index.
     """
     index, found, looked_at = _by_index(account_sid, which)
     return SqliteListQuery(
@@ -417,8 +418,8 @@ def _by_index(
 def _with_status(statuses: frozenset[CallbackStatus]) -> Condition:
     """Return the condition that a row has one of these statuses.
 
-    Its `1 = ?` only exists since every condition has a value. For undelivered statuses, the text is
-    the same as in the partial indexes, so that SQLite uses those indexes.
+    For undelivered statuses, the SQL text is the same as in the definitions of the partial indexes:
+    otherwise SQLite wouldn't use them. `1 = ?` is added because every condition needs a value.
     """
     marks = ", ".join(f"'{status}'" for status in sorted(statuses, reverse=True))
     return f"status IN ({marks}) AND 1 = ?", 1

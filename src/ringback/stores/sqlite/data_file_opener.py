@@ -1,7 +1,7 @@
-"""Opens the data file, as its owner or beside the owner; refuses a file that has lost data.
+"""Opens the data file, and refuses a file that has lost data.
 
-The owner, usually the server, is the one process that may claim callbacks and upgrade the schema.
-Other processes open the file beside it.
+One process, usually the server, is the owner of the file: only the owner may claim callbacks and
+upgrade the schema. Other processes can open the file at the same time.
 """
 
 import logging
@@ -59,12 +59,12 @@ Reopen = Callable[[], "OpenDataFile"]
 
 
 class OpenDataFile(NamedTuple):
-    """An open data file: its connection, the numbering of its commits, and how to reopen it."""
+    """An open data file: its connection, its commit numbers, and how to open it again."""
 
     connection: sqlite3.Connection
     watermark: CommitNumbering | None = None
     reopen: Reopen | None = None
-    """Opens the file again in shared mode; None unless a full disk allowed just one connection."""
+    """Opens the file again for several connections; None unless a full disk allows only one."""
 
 
 def open_as_owner(
@@ -74,11 +74,11 @@ def open_as_owner(
     copied: Callable[[Path], None] | None = None,
     accept_data_loss: bool = False,
 ) -> OpenDataFile:
-    """Open or create the data file as its only server; back up and upgrade an older schema.
+    """Open or create the data file as its owner; back up and upgrade an older schema.
 
     `copied` is called with the path of the backup; by default the path is logged. Raises
-    ConfigurationError if the file can't be used; also if the file is damaged or older than the data
-    that was here before, unless `accept_data_loss` is set.
+    ConfigurationError if the file can't be used. Also raises it if the file is damaged or older
+    than the data that was here before, unless `accept_data_loss` is set.
     """
     mark = read_mark(path)
     with _refusing_unusable(path):
@@ -92,7 +92,7 @@ def open_as_owner(
 
 
 def open_beside(path: Path, cipher: SecretCipher) -> sqlite3.Connection:
-    """Open the data file while a server may be using it, or create it; never upgrade it.
+    """Open the data file while its owner may be using it; create it if missing, never upgrade it.
 
     Raises ConfigurationError if the file can't be used, has lost data, or has an older schema.
     """
@@ -120,7 +120,7 @@ def refuse_to_upgrade(path: Path) -> None:
 
 
 def is_sealed(path: Path) -> bool:
-    """Return True if this file exists and its secrets are encrypted; changes nothing.
+    """Return True if this data file exists and its secrets are encrypted; changes nothing.
 
     Raises ConfigurationError if the file can't be read.
     """
@@ -133,8 +133,8 @@ def connect(
 ) -> sqlite3.Connection:
     """Open the file, upgrade its schema, encrypt its secrets, and return the connection.
 
-    `before` is called before an older schema is upgraded. With `alone`, this is the only connection
-    to the file: SQLite then needs no shared-memory file, for which a full disk has no room.
+    `before` is called before an older schema is upgraded. With `alone`, no other connection can use
+    the file. SQLite then needs no shared-memory file, for which a full disk has no room.
     """
     if isinstance(path, Path):
         # Set the mode before SQLite opens the file: SQLite gives `-wal` and `-shm` the same mode.
@@ -156,7 +156,7 @@ def connect(
 
 @contextmanager
 def _refusing_unusable(path: Path) -> Generator[None]:
-    """Turn SQLite and OS errors of the data file into ConfigurationError."""
+    """Turn SQLite and OS errors in the block into a ConfigurationError about the data file."""
     try:
         yield
     except (sqlite3.Error, OSError) as failure:

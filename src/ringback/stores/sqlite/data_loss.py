@@ -1,4 +1,4 @@
-"""Refuses data files that have lost data, before anything is created or changed."""
+"""Refuses to open a data file that has lost data, before anything is created or changed."""
 
 import sqlite3
 from pathlib import Path
@@ -14,7 +14,7 @@ from ringback.stores.sqlite.durability_mark import (
 from ringback.stores.sqlite.wal_integrity import damage_of_wal
 
 _CHECKED_AT_START: Final = ((16 << 20, "integrity_check"), (64 << 20, "quick_check"))
-"""Pairs of a file size and the check for files up to this size, so that it takes under a second."""
+"""For each maximum file size, the check to run at the start; each takes less than a second."""
 
 _INSTEAD: Final = (
     "Restore it from a backup; or, to go on without the lost data, start the server once with"
@@ -23,9 +23,9 @@ _INSTEAD: Final = (
 
 
 def refuse_missing_data(path: Path, *, expects_data: bool) -> None:
-    """Raise ConfigurationError if the data file is missing or empty, although it had data.
+    """Raise ConfigurationError if the data file is missing or empty, but had data before.
 
-    The watermark file shows that it had data. `expects_data` is True if the caller knows so for
+    The watermark file shows if it had data. `expects_data` is True if the caller knows this for
     another reason, such as an existing key file.
     """
     mark = read_mark(path)
@@ -37,7 +37,7 @@ def refuse_missing_data(path: Path, *, expects_data: bool) -> None:
 
 
 def refuse_damaged_wal(path: Path) -> None:
-    """Raise ConfigurationError if commits in the WAL are lost; call before opening the file."""
+    """Raise ConfigurationError if the WAL has lost commits; call before opening the file."""
     damage = known_damage_of_wal(path)
     if damage is not None:
         raise ConfigurationError(
@@ -48,7 +48,7 @@ def refuse_damaged_wal(path: Path) -> None:
 
 
 def known_damage_of_wal(path: Path) -> str | None:
-    """Return a description of the WAL's damage, or None; call before opening the file."""
+    """Return a description of the damage to the WAL, or None; call before opening the file."""
     mark = read_mark(path)
     return damage_of_wal(path, is_index_of_this_boot=mark is not None and mark.is_of_this_boot)
 
@@ -56,9 +56,9 @@ def known_damage_of_wal(path: Path) -> str | None:
 def refuse_older_data(
     path: Path, connection: sqlite3.Connection, mark: DurableCommitMark | None
 ) -> None:
-    """Raise ConfigurationError if the data file is older than the last commit known to be on disk.
+    """Raise ConfigurationError if the data file is older than its watermark.
 
-    `mark` is the watermark, read before the file was opened.
+    `mark` is the watermark, read before the file was opened: the last commit known to be on disk.
     """
     if mark is not None and number_in(connection) < mark.number:
         raise ConfigurationError(
@@ -84,7 +84,7 @@ def is_missing(path: Path) -> bool:
 
 
 def begin_new_data(path: Path) -> None:
-    """Write a watermark file which says that a data file is being created, if there is none yet."""
+    """If there is no watermark file yet, write one that says that a data file is being created."""
     if read_mark(path) is None:
         write_mark(path, DurableCommitMark(0))
 
@@ -96,5 +96,5 @@ def is_being_made(path: Path) -> bool:
 
 
 def forget_lost_data(path: Path) -> None:
-    """Accept that data is lost, as the operator asked: from now on expect only the present data."""
+    """Accept the loss of data, as the operator asked: from now on expect only what is left."""
     write_mark(path, DurableCommitMark(0))

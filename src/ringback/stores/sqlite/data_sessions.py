@@ -1,4 +1,4 @@
-"""Data Sessions in SQLite: each has a start and maybe an end; queries find those in a period."""
+"""Stores the Data Sessions of SIMs in SQLite, and finds those in a period."""
 
 from datetime import datetime
 
@@ -8,9 +8,10 @@ from ringback.stores.sqlite.record_tables import SqliteTable
 
 
 class SqliteDataSessions(SqliteTable[F]):
-    """Implements `ports.DataSessions`; the table has the columns `created_us` and `ended_us`.
+    """Implements `ports.DataSessions` for a table with the columns `created_us` and `ended_us`.
 
-    Its index `…_ending` orders the rows of each SIM by their end.
+    The table needs an index, named with `_ending`, that orders the sessions of each SIM by their
+    end.
     """
 
     def end(self, sid: str, at: datetime | None) -> None:

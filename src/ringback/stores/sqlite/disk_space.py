@@ -10,7 +10,7 @@ from typing import Final, Self
 from ringback.stores.sqlite.write_batch import WriteBatch
 
 _BYTES: Final = 512 << 10
-"""Bytes to check for: more than one request writes, including the indexes."""
+"""The number of bytes to check for; one request writes less, even with its index entries."""
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 _WANT_OF_ROOM: Final = ("SQLITE_FULL", "SQLITE_IOERR_SHMSIZE", "SQLITE_IOERR_WRITE")
 
@@ -25,15 +25,14 @@ class DiskSpace:
 
     @classmethod
     def beside(cls, session: WriteBatch) -> Self:
-        """Return the disk on which the session's database is."""
+        """Return the `DiskSpace` for the disk of the batch's database."""
         (_, _, path) = session.read("PRAGMA database_list").fetchone()
         return cls(Path(path).parent if path else None)
 
     def is_there(self) -> bool:
         """Return True if there is room; checked by creating and deleting a temporary file.
 
-        Also returns True if that fails for a reason other than a full disk; the database itself
-        reports such problems.
+        Only a full disk counts as no room: the database itself reports other problems.
         """
         if self.folder is None:
             return True
@@ -48,5 +47,5 @@ class DiskSpace:
 
 
 def is_want_of_room(failure: sqlite3.Error) -> bool:
-    """Return True if the operation failed because the disk is full."""
+    """Return True if SQLite raised this error because the disk is full."""
     return getattr(failure, "sqlite_errorname", None) in _WANT_OF_ROOM

@@ -1,14 +1,13 @@
-"""The watermark: a small file beside the data file with the last commit known to be on disk.
+"""The watermark file, which contains the number of the last commit known to be on disk.
 
-A data file that is older than its watermark has lost data: its WAL was deleted, or the file was
-replaced by an old copy. SQLite does not notice that. So the data file has a commit number (in its
-`application_id`, which SQLite leaves to applications). It grows at most once a second, within a
-commit that writes anyway; the watermark file gets the number once that commit is durable. Whenever
-a process dies, the watermark is never ahead of the data, and it costs no `fsync`.
+A data file that is older than its watermark has lost data: its WAL was deleted, or an old copy
+replaced the file. SQLite doesn't notice that.
 
-The watermark file also has the id of the machine's boot in which a server last used the data: data
-in shared memory is valid only until the machine restarts. While a new data file is being created,
-the number is 0, since there is no data yet that could be lost.
+The data file contains a commit number too, which goes up at most once a second. The watermark file
+gets the number only when the commit is durable, so it is never ahead of the data.
+
+The watermark file also contains the id of the machine's boot in which a server last used the data,
+because shared memory is lost when the machine restarts.
 """
 
 import os
@@ -21,7 +20,7 @@ from time import monotonic
 from typing import Final, NamedTuple
 
 EVERY: Final = 1.0
-"""Minimum seconds between two commits that get a number."""
+"""The shortest time in seconds between two commits that get a number."""
 
 _BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
 _TEXT: Final = re.compile(r"(\d{10}) ([0-9a-f-]*)\n")
@@ -33,7 +32,7 @@ class DurableCommitMark(NamedTuple):
     number: int
     """The last numbered commit known to be on disk; 0 while the data file is being created."""
     boot: str = ""
-    """Id of the boot in which a server last used the data; empty if unknown or no server has."""
+    """Id of the boot in which a server last used the data; empty if unknown, or never used."""
 
     @property
     def is_of_this_boot(self) -> bool:
@@ -69,7 +68,7 @@ def write_mark(database: Path, mark: DurableCommitMark) -> None:
 
 
 def number_in(connection: sqlite3.Connection) -> int:
-    """Return the commit number in the data file; 0 if it never got one."""
+    """Return the commit number in the data file; 0 if it has none yet."""
     (number,) = connection.execute("PRAGMA application_id").fetchone()
     return number
 
@@ -83,7 +82,7 @@ def this_boot() -> str:
 
 
 class CommitNumbering:
-    """Numbers a connection's commits and updates the watermark; for the data file's owner only."""
+    """Numbers the owner's commits to a data file, and updates the watermark file."""
 
     def __init__(
         self,
@@ -109,7 +108,7 @@ class CommitNumbering:
             write_mark(database, DurableCommitMark(self._number, self._boot))
 
     def before_commit(self) -> None:
-        """Give this commit a new number if it changes rows and the last number is a second old."""
+        """Number the coming commit if it changes rows and the last number is a second old."""
         changes = self._connection.total_changes
         if changes == self._changes:
             return
@@ -121,7 +120,7 @@ class CommitNumbering:
             self._connection.execute(f"PRAGMA application_id = {self._number + 1}")
 
     def after_commit(self) -> None:
-        """Write the commit's number to the watermark file, now that the commit is durable."""
+        """Write the number of the commit to the watermark file, now that the commit is durable."""
         if self._is_new:
             self._is_new = False
             self._number += 1
@@ -129,7 +128,7 @@ class CommitNumbering:
                 _write(file.fileno(), DurableCommitMark(self._number, self._boot))
 
     def undone(self) -> None:
-        """Revoke the number of a commit that was rolled back."""
+        """Take note that the numbered commit was rolled back: its number was not used."""
         if self._is_new:
             self._is_new = False
             self._next = self._clock()
@@ -140,7 +139,7 @@ def _line(mark: DurableCommitMark) -> str:
 
 
 def _write(descriptor: int, mark: DurableCommitMark) -> None:
-    """Overwrite the file's line; it fits in one disk sector, so that it is never half written."""
+    """Overwrite the line in the file; it fits in one disk sector, so it is never half written."""
     line = _line(mark).encode()
     os.pwrite(descriptor, line, 0)
     os.ftruncate(descriptor, len(line))

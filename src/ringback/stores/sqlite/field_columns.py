@@ -1,4 +1,4 @@
-"""Maps the fields of records to columns; a field's type determines its columns and conversion."""
+"""Maps the fields of records to table columns. A field's type decides its columns."""
 
 import json
 import sqlite3
@@ -24,7 +24,7 @@ def to_us(instant: datetime) -> int:
 
 
 def from_us(count: int) -> datetime:
-    """Return the time that is this number of microseconds after 1970 began (UTC)."""
+    """Return the time that is this number of microseconds after the beginning of 1970 (UTC)."""
     return _EPOCH + timedelta(0, 0, count)
 
 
@@ -34,7 +34,7 @@ def maybe_to_us(instant: datetime | None) -> int | None:
 
 
 def maybe_from_us(count: int | None) -> datetime | None:
-    """Return the time of a number of microseconds since 1970 (UTC), or None for None."""
+    """Return the time this number of microseconds after the beginning of 1970, or None for None."""
     return None if count is None else from_us(count)
 
 

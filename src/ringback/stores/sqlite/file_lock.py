@@ -17,12 +17,12 @@ if sys.platform != "win32":
 
 _TRIES: Final = 3
 _PAUSE: Final = 0.05
-"""Seconds between tries: a process that only looks up the holder has the lock for an instant."""
+"""Seconds between tries to take the lock: `holder` takes it too, but only for a moment."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileLock:
-    """A held lock on a data file; the lock file contains the id of the process that holds it."""
+    """A lock on a data file, taken by this process; the lock file contains the process's id."""
 
     file: TextIOWrapper
 
@@ -30,8 +30,8 @@ class FileLock:
     def take(cls, database: Path) -> Self:
         """Take the lock of a data file.
 
-        Raises ConfigurationError if another process holds the lock, with its id, or if the lock
-        file can't be created.
+        Raises ConfigurationError if another process holds the lock (the message has its id), or if
+        the lock file can't be created.
         """
         path = _lock_path(database)
         with refusing(
@@ -55,7 +55,7 @@ class FileLock:
 
     @staticmethod
     def holder(database: Path) -> str | None:
-        """Return the id of the process that holds the data file's lock; None if it is free."""
+        """Return the id of the process that holds the lock; None if no process does."""
         try:
             with _lock_path(database).open(encoding="ascii") as file:
                 try:

@@ -1,6 +1,7 @@
-"""Runs several jobs (functions that each need a transaction) in one commit, to share its cost.
+"""Runs the jobs of several callers in one commit, so that they share its cost.
 
-`store` decides which jobs run together, when, and in which thread.
+A job is a function that runs in a transaction. The module `store` decides which jobs share a
+commit.
 """
 
 import sqlite3
@@ -33,14 +34,14 @@ _OF_A_ROW: Final = (
     sqlite3.InterfaceError,
     sqlite3.ProgrammingError,
 )
-"""Errors that a row's values cause; all other SQLite errors come from the file or the machine."""
+"""The errors caused by a row's values; other SQLite errors come from the file or machine."""
 _BUDGET: Final = ResponseStorageBudget()
 TABLES: Final = (*CALLBACK_TABLES, *SHADOW_TABLES, *RESPONSE_TABLES, *BATCH_TABLES)
 """The statements for queued rows, in the order that foreign keys require."""
 
 
 class CommitJob:
-    """One caller's function to run in a transaction, and its result or failure."""
+    """A caller's function to run in a transaction, and its result or failure."""
 
     def __init__(self, work: Callable[[Transaction], Any]) -> None:
         self.work = work
@@ -52,7 +53,7 @@ class CommitJob:
     def begin(self) -> list[CommitHooks]:
         """Begin the job, or begin it again after its commit was rolled back.
 
-        Returns a new list to which `on_commit` adds the functions to call after the commit.
+        Returns a new list, to which `on_commit` adds the functions to call after the commit.
         """
         self._undone += self.endings
         self.failure = None
@@ -89,12 +90,12 @@ class SqliteTransaction(Transaction):
         self._session = session
 
     def begin_commit(self) -> None:
-        """Clear the previous commit's caches: its rows are written; accounts may have changed."""
+        """Before a commit, clear what was cached during the previous commit."""
         self._accounts.forget()
         self._callbacks.begin_commit()
 
     def forget(self) -> None:
-        """Clear everything cached about rows, after a job was undone that changed some of them."""
+        """Clear all caches, because a job was undone that may have changed cached rows."""
         self._accounts.forget()
         self._callbacks.forget()
 
@@ -116,7 +117,7 @@ class SqliteTransaction(Transaction):
 
 
 class GroupCommitter:
-    """Runs jobs on one connection; the jobs of one `commit` call share a commit."""
+    """Runs jobs on one connection; all jobs of a `commit` call share one commit."""
 
     def __init__(
         self,
@@ -132,9 +133,9 @@ class GroupCommitter:
         self._transaction = SqliteTransaction(self._session, cipher, budget)
 
     def commit(self, jobs: list[CommitJob]) -> None:
-        """Run the jobs in one commit, and store the result or failure in each job.
+        """Run the jobs in one commit, and store the result or failure of each job in it.
 
-        The changes of all jobs that succeeded are durable afterwards.
+        Afterwards, the changes of all jobs that succeeded are durable.
         """
         try:
             self._commit(jobs)

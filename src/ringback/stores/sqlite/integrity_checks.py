@@ -1,4 +1,4 @@
-"""Checks a data file without changing it; a server may be using it meanwhile."""
+"""Checks a data file for damage without changing it, even while a server uses it."""
 
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
@@ -17,11 +17,11 @@ from ringback.stores.sqlite.seal_key_rotation import open_all
 from ringback.stores.sqlite.wal_integrity import wal_path
 
 _MOST_SHOWN: Final = 20
-"""The most faults to show for one check; a damaged page can cause thousands."""
+"""The maximum number of faults to show per check: a damaged page can cause thousands."""
 
 
 class IntegrityCheckResult(NamedTuple):
-    """The result of one check of the data file: its name, True if passed, and the faults found."""
+    """The result of one check of the data file: its name, if it passed, and the faults found."""
 
     name: str
     is_ok: bool
@@ -37,7 +37,7 @@ class _OpenFile(NamedTuple):
 
 
 def check_data(path: Path, cipher: Callable[[], SecretCipher]) -> Sequence[IntegrityCheckResult]:
-    """Run all checks and return their results; stop at a fault that makes others impossible."""
+    """Run the checks and return their results; stop at a fault that prevents the next checks."""
     return list(_checks(path, cipher))
 
 

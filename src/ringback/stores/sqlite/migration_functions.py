@@ -1,4 +1,4 @@
-"""Python functions that the migrations call from SQL, for conversions that SQL can't express."""
+"""Python functions that schema upgrades call from SQL, for conversions that SQL can't express."""
 
 import hashlib
 import json
@@ -24,7 +24,7 @@ def destination_of(url: str) -> str:
 
 
 def head_of_request(text: str | None) -> str | None:
-    """Return the request line and headers of a request stored as JSON; None for None.
+    """Return the request line and headers from a request stored as JSON; None for None.
 
     The JSON is a list of method, URL, headers and body.
     """
@@ -37,7 +37,7 @@ def head_of_request(text: str | None) -> str | None:
 
 
 def head_of_response(text: str | None) -> str | None:
-    """Return the status and headers, as text, of an answer stored as JSON; None for None.
+    """Return the status and headers, as text, from an answer stored as JSON; None for None.
 
     The JSON is a list of status, headers, and whether the answer is cut.
     """
@@ -48,12 +48,12 @@ def head_of_response(text: str | None) -> str | None:
 
 
 def id_of_account(sid: str, created_us: int) -> str:
-    """Return the id of an account in KORE's APIs, made from its SID and creation time."""
+    """Return an account's id in KORE's APIs, made from the account's SID and creation time."""
     return kore_id_of_account(sid, from_us(created_us))
 
 
 def id_of_secret(account_sid: str, created_us: int) -> str:
-    """Return an id for the webhook secret that an account has had since its creation."""
+    """Return an id for the webhook secret with which the account was created."""
     random_bytes = hashlib.sha256(f"secret of {account_sid}".encode()).digest()[:ULID_BYTES]
     return make_kore_id(KoreIdKind.WEBHOOK_SECRET, from_us(created_us), random_bytes)
 
@@ -66,17 +66,17 @@ FUNCTIONS: Final[tuple[Callable[..., Any], ...]] = (
     id_of_account,
     id_of_secret,
 )
-"""The functions to register with SQLite, all of them deterministic."""
+"""The functions to register with SQLite; each always gives the same result for the same input."""
 
 
 class DeviceAddressBackfill:
-    """Assigns a different IP address to the device of each SIM that has none so far."""
+    """Gives each SIM that has no IP address for its device an address of its own."""
 
     def __init__(self) -> None:
         self._given = set[str]()
 
     def device_ip_of(self, iccid: str) -> str:
-        """Return the first address in this SIM's sequence that has not been assigned yet."""
+        """Return an address for the SIM with this ICCID that no earlier call returned."""
         turns = (device_address(iccid, _DEVICES, turn=turn) for turn in count())
         address = next(address for address in turns if address not in self._given)
         self._given.add(address)

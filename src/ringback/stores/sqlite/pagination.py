@@ -1,8 +1,9 @@
-"""Reads one page of a list, beginning at a given record, so that new records don't shift pages.
+"""Reads one page of a list from the database.
 
-An index finds the rows that meet some of the conditions, in the order of the list. The other
-conditions are checked row by row, for at most the number of rows that the window allows; then the
-page reports where reading stopped.
+A page begins after a given record, not at an offset, so that new records don't shift the pages.
+
+Conditions that no index serves are checked row by row, up to a maximum number of rows. A page that
+reaches this maximum ends early, and reports where.
 """
 
 import sqlite3
@@ -16,7 +17,7 @@ from ringback.ports import PageWindow
 from ringback.stores.sqlite.write_batch import SqlValue
 
 Condition = tuple[str, SqlValue]
-"""An SQL condition and the value of its `?`; a condition with the value None is left out."""
+"""An SQL condition and the value of its `?`. If the value is None, the condition is ignored."""
 Read = Callable[[str, Sequence[Any]], sqlite3.Cursor]
 
 
@@ -28,7 +29,7 @@ class SqliteListQuery:
     found: Sequence[Condition] = ()
     """The conditions for which an index finds the rows, in the order of `seq`."""
     looked_at: Sequence[Condition] = ()
-    """The conditions that are then checked in each row that the index finds."""
+    """The conditions that are checked in each row that the index finds."""
     columns: str = "*"
     index: str = ""
     """An `INDEXED BY …` clause; empty if SQLite may choose the index itself."""
@@ -38,20 +39,20 @@ class SqliteListQuery:
 
 @dataclass(frozen=True, slots=True)
 class PageRange:
-    """A part of a list: up to `limit` rows after a place in it, towards newer or older rows."""
+    """A part of a list: up to `limit` rows that are newer, or older, than a given row."""
 
     limit: int
     examining: int | None = None
-    """The most rows to check one by one; None for no limit."""
+    """The maximum number of rows to check one by one; None for no maximum."""
     place: int | None = None
-    """The `seq` after which the part begins; None for the beginning of the list."""
+    """The `seq` of the given row; None to begin at the start of the list."""
     is_ascending: bool = False
 
 
 def read_page(
     read: Read, listing: SqliteListQuery, *, account_sid: str, window: PageWindow
 ) -> tuple[Sequence[sqlite3.Row], str | None]:
-    """Return the rows of a page, newest first, and where reading stopped early (see `RecordPage`).
+    """Return the rows of a page, newest first, and the SID at which reading stopped early, or None.
 
     Raises PageNotFound if the account never had the record that the page begins at.
     """
@@ -113,5 +114,5 @@ def _place(read: Read, table: str, account_sid: str, window: PageWindow) -> int 
 
 
 def whose(account_sid: str) -> Condition:
-    """Return the condition that a row belongs to this account; it is always met for `EVERY`."""
+    """Return the condition that a row belongs to this account, or to any account for `EVERY`."""
     return "account_sid = ?", None if account_sid == EVERY else account_sid

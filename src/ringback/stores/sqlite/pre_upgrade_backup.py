@@ -1,4 +1,4 @@
-"""Backs up the data file before an upgrade, so that an older version can be used again."""
+"""Backs up the data file before a schema upgrade, so that an older Ringback can be used again."""
 
 import os
 import shutil
@@ -27,8 +27,9 @@ def copy_before_upgrade(
 ) -> None:
     """Copy the data file to `<name>.before-N` (N: old schema version), then call `copied`.
 
-    The copy is synced to disk. An existing copy stays, and the new copy gets a further number.
-    Raises ConfigurationError if the disk has no room or copying fails, and deletes a partial copy.
+    The copy is synced to disk. If that file exists, the copy gets another name with a further
+    number. Raises ConfigurationError if the disk has no room, or copying fails; then no copy is
+    left.
     """
     size = _size_of(connection)
     _check_room(path, gap, size)

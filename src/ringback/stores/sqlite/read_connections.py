@@ -1,9 +1,8 @@
-"""Runs reads in parallel with commits: on read-only connections, each in a thread of its own.
+"""Runs reads in parallel with commits, on read-only connections in a few threads.
 
-A read sees everything that was committed before it began; it does not wait for commits, and commits
-do not wait for it. There are few threads, and each account uses only one of them at a time: an
-account with many reads waits for its own reads, while others find a free thread. Few threads are
-also faster, since the threads of a process compete for its interpreter lock.
+A read sees everything that was committed before it began. Reads and commits don't wait for each
+other. At most one read of an account runs at a time, so that an account with many reads doesn't
+delay others. More threads would be slower, because they compete for the interpreter lock.
 """
 
 import asyncio
@@ -23,14 +22,14 @@ from ringback.stores.sqlite.write_batch import WriteBatch
 
 MOST_THREADS: Final = 4
 LONGEST: Final = 5.0
-"""The most seconds that a read may take; while it runs, the write-ahead log can't be truncated."""
+"""The maximum seconds for a read: while it runs, the write-ahead log can't be truncated."""
 _STEPS: Final = 20_000
-"""Number of SQLite steps between two checks of the time limit: about a millisecond."""
+"""The number of SQLite steps between two checks of the time limit: about a millisecond."""
 _PRAGMAS: Final = ("PRAGMA query_only = ON", "PRAGMA cache_size = -1024")  # KiB
 
 
 class ReadOnlyBatch(WriteBatch):
-    """A WriteBatch that refuses to write, for reads."""
+    """A WriteBatch that refuses to write."""
 
     def queue(self, *_: Any, **__: Any) -> NoReturn:
         """Raise RuntimeError: a read must not queue rows."""
@@ -42,7 +41,7 @@ class ReadOnlyBatch(WriteBatch):
 
 
 class ReadConnection:
-    """A read-only connection, and the method that runs work on it."""
+    """A read-only connection to the data file, which runs one read at a time."""
 
     def __init__(self, path: Path, cipher: SecretCipher, *, longest: float = LONGEST) -> None:
         """Open the file for reading; raises sqlite3.Error if it can't be opened."""
@@ -61,10 +60,10 @@ class ReadConnection:
         self._transaction = SqliteTransaction(ReadOnlyBatch(self._connection, TABLES), cipher)
 
     def run(self, work: Callable[[Transaction], Any]) -> Any:
-        """Run the work in a read transaction and return its result.
+        """Run the work in a read transaction, and return its result.
 
-        Raises QueryTimeout if it takes longer than allowed, RuntimeError if it writes,
-        sqlite3.Error if the database fails, and whatever the work raises.
+        Raises QueryTimeout if the work takes too long, RuntimeError if it writes, sqlite3.Error if
+        the database fails, and any error that the work raises.
         """
         self._until = perf_counter() + self._longest
         self._transaction.begin_commit()
@@ -94,7 +93,7 @@ class ReadConnection:
 
 
 class _Read(NamedTuple):
-    """A waiting or running read: its work, the account that asked for it, and its future result."""
+    """A waiting or running read: its work, the account that asked for it, and its future."""
 
     work: Callable[[Transaction], Any]
     asked_by: str
@@ -147,7 +146,7 @@ class ReadConnectionPool:
             thread.join()
 
     def _asked_for(self) -> int:
-        """Return how many accounts have waiting or running reads: more threads would be idle."""
+        """Return the number of accounts with waiting or running reads, the most threads needed."""
         return len(self._running | self._waiting.keys())
 
     def _start(self) -> None:
@@ -191,7 +190,7 @@ class ReadConnectionPool:
             return read
 
     def _next(self) -> _Read | None:
-        """Return the next read to run, or None: accounts take turns, with one read at a time."""
+        """Return the next read, or None. Accounts take turns, and have at most one running read."""
         asked_by = next((one for one in self._waiting if one not in self._running), None)
         if asked_by is None or self._is_held:
             return None

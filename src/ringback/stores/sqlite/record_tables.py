@@ -1,4 +1,4 @@
-"""Tables in which each row is a record, and each of its fields is stored in one or more columns."""
+"""Tables of records: each row is a record, with one or more columns for each field."""
 
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
@@ -15,7 +15,7 @@ _PLACES_KEPT: Final = 100_000
 
 
 class RowMapping(Generic[T]):
-    """Converts records of one kind to rows of their table and back, and holds the SQL for that."""
+    """Converts records of one kind to rows of their table and back; has the SQL statements."""
 
     def __init__(
         self,
@@ -27,9 +27,9 @@ class RowMapping(Generic[T]):
     ) -> None:
         """Map the fields of the record class `make` to columns of `table`.
 
-        Each of `indexes` describes an index of the table: the columns before `seq`, separated by
-        spaces. Indexes that leave the fewest rows come first. `key` is the column that identifies a
-        row, and `order` the column that sorts the oldest row first.
+        Each of `indexes` names the columns of an index before `seq`, separated by spaces; begin
+        with the index that leaves the fewest rows. `key` is the column that identifies a row.
+        `order` is the column by which rows are sorted, oldest first.
         """
         self.table, self.key, self.order = table, key, order
         self._indexes = tuple(index.split() for index in (*indexes, "account_sid"))
@@ -54,7 +54,7 @@ class RowMapping(Generic[T]):
         return self._values(record, self._fields)
 
     def changed_values(self, record: T, sid: str) -> list[SqlValue]:
-        """Return the values for `update`: all columns but the SID, then the SID."""
+        """Return the values for `update`: all columns except the SID, then the SID."""
         return [*self._values(record, [one for one in self._fields if one.name != "sid"]), sid]
 
     def _values(self, record: T, fields: Iterable[FieldColumns]) -> list[SqlValue]:
@@ -62,13 +62,13 @@ class RowMapping(Generic[T]):
         return [value for values in written for value in values]
 
     def conditions(self, which: FieldFilter) -> list[Condition]:
-        """Return the SQL conditions for records with these field values; None is any value."""
+        """Return the SQL conditions for these field values; None matches any value."""
         return [self._condition(name, value) for name, value in which.items()]
 
     def listing(
         self, account_sid: str, which: FieldFilter, further: Sequence[Condition] = ()
     ) -> SqliteListQuery:
-        """Return the query for an account's records with these field values and conditions."""
+        """Return the query for an account's records that match the filter and conditions."""
         given = [whose(account_sid), *self.conditions(which)]
         left = {text.split()[0]: (text, value) for text, value in given if value is not None}
         best = next((columns for columns in self._indexes if left.keys() >= set(columns)), ())
@@ -81,7 +81,7 @@ class RowMapping(Generic[T]):
 
 
 class SqliteTable(Generic[T]):
-    """Implements `ports.RecordTable`: the methods that all tables of records have."""
+    """Implements `ports.RecordTable`, the methods of every table of records, in SQLite."""
 
     def __init__(self, session: WriteBatch, mapping: RowMapping[T]) -> None:
         self._session = session

@@ -1,7 +1,7 @@
-"""Stores the rest of long answers in SQLite; the first part is in the row of the attempt.
+"""Stores the rest of a long answer, which does not fit into the row of the attempt.
 
-An ordinary answer has no rest and costs nothing here. A long answer has two rows: the amount left
-out of the first part, and the rest itself. Triggers keep count of the bytes for each account.
+A long answer has two more rows: how much is missing in the attempt's row, and the rest itself.
+Database triggers keep count of the stored bytes of each account.
 """
 
 import hashlib
@@ -45,9 +45,9 @@ _DROP_OLDEST: Final = (
 _NONE: Final = (None, None, False)
 _DIGEST_BYTES: Final = 16
 _MOST_PUSHED_OUT: Final = 128
-"""Maximum number of old answers that one new long answer can push out of the budget.
+"""Maximum number of old answers that are deleted to make room for one new answer.
 
-An answer is at most 128 KiB long, and each stored answer counts for at least 1 KiB.
+An answer is at most 128 KiB long, and each stored answer counts as at least 1 KiB.
 """
 
 
@@ -70,10 +70,10 @@ class SqliteResponseOverflows:
         return [StoredResponseBytes(*row) for row in self._session.read_queued(_LARGEST, [limit])]
 
     def write(self, sid: str, attempt: Attempt, *, is_last: bool) -> Row:
-        """Return the columns for the attempt's answer; if it is long, queue the rest separately.
+        """Return the answer's columns for the row of the attempt; queue the rest of a long answer.
 
-        `sid` is the SID of the callback or the shadow. The rest is stored only if `is_last` is
-        True, which means that no later attempt is under way.
+        `sid` is the SID of the callback or of the shadow. The rest is stored only if `is_last` is
+        True: no later attempt is under way.
         """
         response, number = attempt.response, attempt.number
         if response is None:
@@ -90,13 +90,13 @@ class SqliteResponseOverflows:
         return head, body, response.is_cut
 
     def keep_within_budget(self) -> None:
-        """Delete the rest of old long answers until all that are stored fit the budget.
+        """Delete the rest of old long answers until the stored bytes are within the budget.
 
-        The oldest answers of the account with the most bytes go first. So no account loses anything
-        while it has less than its share, the budget divided by the number of accounts: over budget,
-        the account with the most bytes is always above its share. Each call deletes at most as many
-        as the answers added since the last call could push out, so that no commit takes long; after
-        the budget was reduced, it takes several calls.
+        The oldest answers of the account with the most bytes are deleted first. So no account loses
+        answers while it uses less than its share, the budget divided by the number of accounts.
+
+        The number of deletions per call is limited, so that no commit takes long. After the budget
+        was reduced, it takes several calls to reach it.
         """
         most_drops, self._added = self._added * _MOST_PUSHED_OUT, 0
         for _ in range(most_drops):

@@ -1,4 +1,4 @@
-"""The schema of a data file: reads its version and upgrades it to the newest."""
+"""Reads the schema version of a data file, and upgrades the schema to the newest version."""
 
 import re
 import sqlite3
@@ -16,29 +16,29 @@ from ringback.stores.sqlite.migration_functions import FUNCTIONS, DeviceAddressB
 
 
 class SchemaMigration(NamedTuple):
-    """One upgrade step, applied once; the SQL comes from a file `NNNN_what_it_does.sql`."""
+    """One step of schema upgrades; its SQL is in a file `NNNN_what_it_does.sql`."""
 
     version: int
     sql: str
 
 
 class SchemaVersionGap(NamedTuple):
-    """The schema version of a data file, and the different version that this Ringback needs."""
+    """The schema version of a data file, and the version that this Ringback needs."""
 
     present: int
     wanted: int
 
 
 BeforeUpgrade = Callable[[sqlite3.Connection, SchemaVersionGap], None]
-"""A function called before a file with data is upgraded; if it raises, the file is unchanged."""
+"""A function that is called before an upgrade; if it raises, the file stays unchanged."""
 
 
 def allow(_: sqlite3.Connection, gap: SchemaVersionGap) -> None:
-    """Allow the upgrade: the BeforeUpgrade for callers that need nothing done before it."""
+    """Do nothing: the BeforeUpgrade of callers that need nothing done before an upgrade."""
 
 
 def gap_of(path: Path) -> SchemaVersionGap | None:
-    """Return the file's schema version and the needed one; None if up to date, empty or missing.
+    """Return the file's schema version and the needed one; None if no upgrade is needed.
 
     Raises ConfigurationError if the schema is newer than this Ringback, and sqlite3.Error if the
     file can't be read.
@@ -52,12 +52,12 @@ def gap_of(path: Path) -> SchemaVersionGap | None:
 
 
 def open_existing(path: Path) -> sqlite3.Connection:
-    """Open an existing file for reading; not read-only, since reading may write in WAL mode."""
+    """Open an existing file to read it. Not read-only: in WAL mode, reading may have to write."""
     return sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)
 
 
 def refusal_beside(path: Path, gap: SchemaVersionGap) -> ConfigurationError:
-    """Return the error for a command that finds an older schema, and must not upgrade it."""
+    """Return the error for a command that finds an older schema but must not upgrade it."""
     holder = FileLock.holder(path)
     who = (
         "no server is using it: run"
@@ -74,8 +74,8 @@ def refusal_beside(path: Path, gap: SchemaVersionGap) -> ConfigurationError:
 def bring_up_to_date(connection: sqlite3.Connection, before: BeforeUpgrade) -> None:
     """Apply all upgrade steps that the schema lacks.
 
-    Each step and its version number are one transaction: after a crash, the next start continues
-    with the step that was not finished. Raises whatever `before` raises.
+    Each step is one transaction, so after a crash the next start continues with the unfinished
+    step. Raises any error that `before` raises.
     """
     version = version_of(connection)
     steps = pending_migrations(version)

@@ -1,4 +1,4 @@
-"""Lists the columns with encrypted secrets, and encrypts all of them again with another key."""
+"""Encrypts all secrets in the database again when the encryption key is replaced."""
 
 import logging
 import sqlite3
@@ -12,14 +12,14 @@ _log = logging.getLogger(__name__)
 
 
 class SealedColumn(NamedTuple):
-    """A column of encrypted secrets, and the column with the id of each secret's owner."""
+    """A column with encrypted secrets, and the column that identifies each secret's owner."""
 
     table: str
     owner: str
     column: str
 
     def place(self, owner: str) -> str:
-        """Return the place that an encrypted secret is bound to: table, column and owner."""
+        """Return the place to which this owner's secret is bound: table, column and owner."""
         return f"{self.table}.{self.column} of {owner}"
 
 
@@ -32,10 +32,10 @@ _ALL: Final = (AUTH_TOKEN, SECONDARY_AUTH_TOKEN, WEBHOOK_SECRET, TOKEN_KEY)
 
 
 def seal_all(connection: sqlite3.Connection, cipher: SecretCipher) -> None:
-    """Encrypt all secrets with the cipher's first key, and wipe their earlier form from the file.
+    """Encrypt all secrets with the cipher's first key, and wipe their old form from the file.
 
-    Does nothing if they are encrypted with that key already. Raises ConfigurationError if the
-    cipher lacks the key that they are encrypted with now.
+    Does nothing if this key encrypts them already. Raises ConfigurationError if the cipher lacks
+    the key that encrypts them now.
     """
     if _sealed_with(connection, cipher) != cipher.key_ids[0]:
         _seal_anew(connection, cipher)
@@ -45,7 +45,7 @@ def seal_all(connection: sqlite3.Connection, cipher: SecretCipher) -> None:
 
 
 def open_all(connection: sqlite3.Connection, cipher: SecretCipher) -> int:
-    """Decrypt every secret to check that it can be decrypted; return the number of secrets.
+    """Check that every secret can be decrypted, and return the number of secrets.
 
     Raises ConfigurationError for the first secret that can't be decrypted.
     """
@@ -63,9 +63,9 @@ def open_all(connection: sqlite3.Connection, cipher: SecretCipher) -> int:
 
 
 def _sealed_with(connection: sqlite3.Connection, cipher: SecretCipher) -> str | None:
-    """Return the id of the key that the secrets are encrypted with; None if they are plain text.
+    """Return the id of the key that encrypts the secrets now; None if they are plain text.
 
-    Raises ConfigurationError if the cipher doesn't have that key.
+    Raises ConfigurationError if the cipher lacks that key.
     """
     row = connection.execute("SELECT key_id FROM sealed_with").fetchone()
     if row is not None and row["key_id"] not in cipher.key_ids:
@@ -92,9 +92,9 @@ def _seal_anew(connection: sqlite3.Connection, cipher: SecretCipher) -> None:
 def _seal(
     connection: sqlite3.Connection, cipher: SecretCipher, sealed: SealedColumn, *, is_clear: bool
 ) -> int:
-    """Encrypt the secrets in a column with the first key; `is_clear` means they are plain text.
+    """Encrypt a column's secrets with the first key, and return the number of secrets.
 
-    Returns the number of secrets.
+    `is_clear` says that they are plain text now.
     """
     table, owner, column = sealed
     rows = connection.execute(
@@ -111,9 +111,9 @@ def _seal(
 
 
 def _wipe(connection: sqlite3.Connection) -> None:
-    """Rewrite the file, so that deleted or replaced secrets are not left in its free pages.
+    """Rewrite the file, so that its free pages contain no deleted or replaced secrets.
 
-    If another process is using the file, this is done at the next opening instead.
+    If another process is using the file, the next opening does this instead.
     """
     try:
         connection.execute("VACUUM")

@@ -1,7 +1,7 @@
-"""Shadows (copies of callbacks that are sent from another source and compared) in SQLite.
+"""Stores shadows in SQLite: copies of callbacks that are sent from another source.
 
-Rows are queued and written many per statement, like those of attempts. The database itself compares
-the answers to a shadow and to its callback, so that no body has to be read from the file.
+The database compares the answers to a shadow and to its callback, so that Python doesn't have to
+read whole bodies.
 """
 
 import sqlite3

@@ -1,7 +1,7 @@
-"""The store in one SQLite file: one thread owns the writing connection, and commits in groups.
+"""Stores all data in one SQLite file; one thread makes all changes.
 
-All jobs that queue up during one commit share the next. So the waiting callers share the commit's
-cost, nobody contends for a lock, and the event loop is woken once for all jobs of a commit.
+Jobs that arrive during a commit wait, and share the next commit. So they share its cost, never wait
+for a lock, and wake the event loop only once.
 """
 
 import asyncio
@@ -37,26 +37,26 @@ _log = logging.getLogger(__name__)
 
 _MOST_AT_ONCE: Final = 500
 _TRY_AGAIN: Final = 1.0
-"""Seconds between tries to open the file in shared mode again after the disk was full."""
+"""Seconds between tries to let other processes use the file again after a full disk."""
 # Seconds. If the last commit had several jobs, the next one waits this long for further jobs, since
 # a commit costs more than the work in it.
 _GATHERING: Final = 0.001
 
 
 def _not_told(_: object) -> None:
-    """Do nothing: the default for the functions `committed` and `unavailable` in StoreOptions."""
+    """Do nothing; the default for `committed` and `unavailable` in StoreOptions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreOptions:
-    """Options of a store: its budget for long answers, and functions to call after commits."""
+    """Options of a store: its budget for long answers, and functions that it calls."""
 
     committed: Callable[[float], None] = _not_told
     """Called after each commit with its duration in seconds, in the store's own thread."""
     unavailable: Callable[[str], None] = _not_told
-    """Called in the event loop with the reason why a commit failed."""
+    """Called in the event loop when a commit fails, with the reason."""
     budget: ResponseStorageBudget = ResponseStorageBudget()
-    """The most bytes of long answers to keep."""
+    """The maximum number of bytes of long answers to store."""
 
 
 _OPTIONS: Final = StoreOptions()
@@ -107,7 +107,7 @@ class SqliteStore:
     ) -> Self:
         """Open the data file or create it, and upgrade its schema.
 
-        `lock` is the file's lock if the caller has taken it already; it is released if the file
+        `lock` is the file's lock if the caller has already taken it; it is released if the file
         can't be used. Raises ConfigurationError if the file can't be used, has lost data, or is in
         use by another process.
         """
@@ -118,7 +118,7 @@ class SqliteStore:
 
     @classmethod
     def beside(cls, path: Path, cipher: SecretCipher) -> Self:
-        """Open the data file while a server may be using it; for short work without claims.
+        """Open the data file while a server may be using it; for short work, not for deliveries.
 
         Raises ConfigurationError if the file can't be used, has lost data, or has an older schema.
         """
@@ -177,7 +177,7 @@ class SqliteStore:
                 job.failure = unavailable
 
     def _try_to_share(self, reopen: Callable[[], OpenDataFile]) -> None:
-        """If the disk has room again, open the file again in shared mode, which allows readers."""
+        """If the disk has room again, open the file again so that other connections can read it."""
         if perf_counter() < self._next_try:
             return
         if not self._committer.has_room():
@@ -194,7 +194,7 @@ class SqliteStore:
         self._reopen = opened.reopen
 
     def _report(self, entries: list[_Entry]) -> None:
-        """Report the results of all jobs to the event loop, waking it only once."""
+        """Report the results of all jobs to the event loop in a single call."""
         loop, failures = entries[0].ended.get_loop(), [entry.job.failure for entry in entries]
         refusal = next((each for each in failures if isinstance(each, StoreUnavailable)), None)
         try:
@@ -206,7 +206,7 @@ class SqliteStore:
             return
 
     def _take(self) -> tuple[list[_Entry], bool]:
-        """Wait for queued work; return it, and False if the store is closed.
+        """Wait for queued work, and return it; also return False if the store is closed.
 
         Returns an empty list when it is time to check the write-ahead log again.
         """

@@ -1,4 +1,4 @@
-"""The SQLite tables of Super SIM."""
+"""The SQLite tables of Super SIM's records."""
 
 from typing import Final
 
@@ -63,7 +63,7 @@ SESSIONS: Final = RowMapping("data_sessions", SuperSimDataSession, "sim_sid", "f
 
 
 def supersim_tables(session: WriteBatch) -> SuperSimTables:
-    """Return the tables of Super SIM, for reading and writing in this session."""
+    """Return Super SIM's tables, which read and write through this batch."""
     return SuperSimTables(
         access_profiles=SqliteNamedRecords(session, ACCESS_PROFILES),
         fleets=SqliteNamedRecords(session, FLEETS),

@@ -1,4 +1,4 @@
-"""Scheduled tasks and chosen scenarios in SQLite."""
+"""Stores scheduled tasks, and the network scenarios that were chosen for SIMs, in SQLite."""
 
 from datetime import datetime
 from typing import Final

@@ -1,9 +1,8 @@
 """Keeps SQLite's write-ahead log (the file that ends in `-wal`) short.
 
-SQLite starts the log over once all of it is in the database and nobody reads from it. With constant
-reads the log would only grow. So when it is large, new reads wait until the present reads have
-ended, which takes no longer than one read may take, and then the log is truncated. The log is also
-truncated when the store is idle.
+SQLite can start the log over only when nobody reads from it, so constant reads would make it grow
+forever. When the log is large, new reads wait until the running reads have ended; then the log is
+truncated. It is also truncated when the store is idle.
 """
 
 import sqlite3
@@ -14,14 +13,14 @@ from ringback.stores.sqlite.read_connections import ReadConnectionPool
 from ringback.stores.sqlite.wal_integrity import wal_path
 
 SMALL: Final = 20 * 1024 * 1024
-"""Size in bytes below which the log is left alone.
+"""Size in bytes up to which the log is left alone.
 
 It is a little more than the 2000 pages after which SQLite itself tries to start the log over.
 """
 _LARGE: Final = 4 * SMALL
 _LOOK_EVERY: Final = 1.0
 _HELD: Final = 0.02
-"""Seconds between two checks while reads are held back; at other times it is `_LOOK_EVERY`."""
+"""Seconds between two checks while new reads have to wait."""
 _BUSY_TIMEOUT: Final = 5000
 """How long to wait for another process's lock, in milliseconds: the default of Python's sqlite3."""
 
@@ -41,13 +40,13 @@ class WalCheckpointer:
 
     @property
     def patience(self) -> float | None:
-        """The most seconds to wait for the next commit before calling `look`; None for no limit."""
+        """The maximum seconds to wait for a commit before calling `look`; None for no maximum."""
         if self._is_held:
             return _HELD
         return _LOOK_EVERY if self._is_in_question else None
 
     def look(self, now: float, *, is_idle: bool) -> None:
-        """Truncate the log if it is too long and nobody reads; call after commits and when idle.
+        """Truncate the log if necessary and possible; call after commits and when idle.
 
         `now` is the time in seconds by `perf_counter`.
         """
@@ -64,7 +63,7 @@ class WalCheckpointer:
             self._is_in_question = size > SMALL and not self._cut()
 
     def _hold(self) -> None:
-        """Hold new reads back; once the running reads have ended, truncate the log and go on."""
+        """Let new reads wait; if no read is running any more, truncate the log and let them run."""
         self._is_held = True
         if self._readers.hold():
             self._cut()

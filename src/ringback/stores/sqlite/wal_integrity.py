@@ -1,17 +1,15 @@
-"""Checks that the write-ahead log (WAL) has everything that was committed; SQLite does not.
+"""Checks that the write-ahead log (WAL) still has all committed data; SQLite doesn't check this.
 
-SQLite reads a WAL up to the first damaged frame (a page with a header) as if it ended there, and
-treats a missing WAL as empty. Then acknowledged commits are lost, or some of their pages are in the
-database and others are not. Two pieces of evidence reveal this, and both have to be read before
-SQLite opens the file, since the first process to open it overwrites them:
+SQLite ignores a WAL from its first damaged frame on (a frame is a page with a header), and treats a
+missing WAL as empty. Then commits are lost without an error. Two things reveal this:
 
-- The index in shared memory (`-shm`) has the number of committed frames. SQLite writes it after the
-  WAL is on disk, so the number is never too high, and it survives the death of a process. After a
-  power cut it may be out of date: then it only counts if it belongs to the present WAL.
-- A frame whose checksum continues from the checksum of a commit was written after that commit was
-  on disk. So all frames before it must be undamaged.
+- The `-shm` file contains the number of committed frames. It survives the death of a process. After
+  a restart of the machine, it counts only if it belongs to the present WAL.
+- A commit is written only when the commit before it is on disk. So if a valid frame follows a
+  commit, all frames before it must be undamaged.
 
-After a power cut, damage in the last commit looks the same as a commit that was never finished.
+Both must be read before SQLite opens the file, because SQLite overwrites them. If a power cut
+damages the last commit, it looks like a commit that was never finished.
 """
 
 import struct
@@ -23,7 +21,7 @@ from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple, Self
 
 MOST_FRAMES: Final = 4_000
-"""The most frames to check, twice as many as a WAL usually has; more would take seconds."""
+"""The maximum number of frames to check: a WAL usually has half as many."""
 
 _WORD: Final = 0xFFFFFFFF
 _MAGIC: Final = 0x377F0682
@@ -46,7 +44,7 @@ class _Head(NamedTuple):
 
 
 class _Frame(NamedTuple):
-    """A frame of the WAL: one page that a commit wrote."""
+    """A frame of the WAL: one database page that a commit wrote."""
 
     is_commit: bool
     """True if this is the last frame of its commit."""
@@ -57,7 +55,7 @@ class _Frame(NamedTuple):
 
 
 class _Index(NamedTuple):
-    """What the index in shared memory (`-shm`) says about the WAL."""
+    """The index of the WAL in shared memory (`-shm`)."""
 
     frames: int
     """Number of committed frames."""
@@ -67,7 +65,7 @@ class _Index(NamedTuple):
 
     @classmethod
     def read(cls, path: Path) -> Self | None:
-        """Return the index read from this file, or None if it is missing or not valid."""
+        """Return the index in this file, or None if the file is missing or not valid."""
         try:
             with path.open("rb") as file:
                 text = file.read(2 * _INDEX.size + 4)
@@ -96,8 +94,8 @@ def wal_path(database: Path) -> Path:
 def damage_of_wal(database: Path, *, is_index_of_this_boot: bool) -> str | None:
     """Return a description of the damage to the database's WAL, or None if there is none.
 
-    `is_index_of_this_boot` says that the machine has not restarted since the last server ran, so
-    that the index in shared memory is up to date.
+    `is_index_of_this_boot` is True if the machine has not restarted since a server last used the
+    data: then the index in shared memory is up to date.
     """
     shared = database.with_name(f"{database.name}-shm")
     while True:
@@ -169,7 +167,7 @@ def _frames(file: BinaryIO, head: _Head) -> Iterator[_Frame]:
 
 
 def _first_broken(head: _Head, frames: Iterator[_Frame]) -> tuple[int, _Frame | None]:
-    """Return the number of undamaged frames, and the first damaged frame or None."""
+    """Return the number of frames before the first damaged frame, and this frame or None."""
     before, count = head.checksum, 0
     for frame in frames:
         if not _follows(before, frame, head):
@@ -181,7 +179,7 @@ def _first_broken(head: _Head, frames: Iterator[_Frame]) -> tuple[int, _Frame | 
 def _has_gone_on_after(broken: _Frame | None, frames: Iterator[_Frame], head: _Head) -> bool:
     """Return True if the damage destroyed a commit that was on disk.
 
-    A frame that follows a commit at or after the damage proves this.
+    The proof is a valid frame that follows a commit at or after the damage.
     """
     before = broken
     for frame in frames:
@@ -197,7 +195,7 @@ def _follows(before: Checksum, frame: _Frame, head: _Head) -> bool:
 
 
 def _is_later(salts: bytes, than: bytes) -> bool:
-    """Return True if the WAL with `salts` is newer than the WAL with the salts `than`.
+    """Return True if a WAL with these salts is newer than a WAL with the salts `than`.
 
     SQLite adds 1 to the first salt for each new WAL.
     """
@@ -209,10 +207,10 @@ def _is_later(salts: bytes, than: bytes) -> bool:
 
 
 def _sum(content: bytes, order: str, before: Checksum) -> Checksum:
-    """Return SQLite's checksum of the content, continued from `before`.
+    """Return SQLite's checksum of the content, continued from the checksum `before`.
 
-    SQLite adds up pairs of words one after the other; since that is linear, each word here has a
-    fixed weight instead.
+    SQLite adds up one word after the other. A weighted sum of all words gives the same result, and
+    is faster in Python. `order` is the byte order of the words.
     """
     count = len(content) // 4
     words = struct.unpack(f"{order}{count}I", content)
@@ -226,11 +224,10 @@ def _sum(content: bytes, order: str, before: Checksum) -> Checksum:
 
 @lru_cache(4)
 def _weights(pairs: int) -> tuple[list[int], list[int], tuple[int, int, int]]:
-    """Return the weights by which `_sum` multiplies words, since SQLite adds them up one by one.
+    """Return the weights by which `_sum` multiplies each word, and the checksum `before`.
 
-    They are each word's weight in the first and in the second sum, and the weights of the checksum
-    `before`. For each pair (x, y), SQLite computes `first += x + second` and then `second += y +
-    first`.
+    They follow from SQLite's algorithm: for each pair of words (x, y), it computes `first += x +
+    second`, and then `second += y + first`.
     """
     ones, twos = list[int](), list[int]()
     a, b, c = 1, 0, 1

@@ -1,4 +1,4 @@
-"""The SQLite tables of Programmable Wireless."""
+"""The SQLite tables of Programmable Wireless's records."""
 
 from typing import Final
 
@@ -78,7 +78,7 @@ class SqliteCommandUsageTable(SqliteTable[MeteredCommand]):
 
 
 def wireless_tables(session: WriteBatch) -> WirelessTables:
-    """Return the tables of Programmable Wireless, for reading and writing in this session."""
+    """Return Programmable Wireless's tables, which read and write through this batch."""
     return WirelessTables(
         rate_plans=SqliteNamedRecords(session, RATE_PLANS),
         sims=SqliteNamedRecords(session, SIMS),

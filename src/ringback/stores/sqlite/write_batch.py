@@ -1,9 +1,9 @@
-"""The statements of one commit: rows are queued and written together, many per statement.
+"""Queues the rows that one commit writes, and writes many rows with one SQL statement.
 
-A commit runs several jobs, each of them the transaction of one caller. One statement per row would
-cost more than its work: at each statement, the thread releases the interpreter lock and waits to
-get it back from a busy event loop. So rows of callbacks and attempts are queued, and written when a
-query has to see them or before the commit. If a job fails, only its own rows are dropped.
+Each statement has a cost: the thread releases the interpreter lock, and waits to get it back. So
+rows of callbacks and attempts are queued until a query needs them or the commit begins.
+
+A commit runs the jobs of several callers. If a job fails, only its own rows are dropped.
 """
 
 import sqlite3
@@ -18,7 +18,7 @@ _CHUNKS: Final = (256, 64, 16, 8, 4, 2, 1)
 
 
 class BulkStatement:
-    """An SQL statement that writes many rows of a table at once, prepared for several row counts.
+    """An SQL statement that writes many rows of a table at once.
 
     `columns` are the columns of each row, separated by commas.
     """
@@ -54,12 +54,12 @@ class BulkStatement:
 class WriteBatch:
     """Queues the rows that the jobs of a commit write, and runs all SQL of the commit.
 
-    A job gets a savepoint only when it first writes or flushes: most jobs just queue rows, which
-    are undone by dropping them from the queue.
+    Most jobs only queue rows, so undoing a job just drops its queued rows. A job gets a savepoint
+    when it first writes to the database.
     """
 
     def __init__(self, connection: sqlite3.Connection, tables: Sequence[BulkStatement]) -> None:
-        """Create a batch on this connection; rows are written table by table, in this order."""
+        """Create a batch on this connection; queued rows are written in the order of `tables`."""
         self._connection = connection
         self._rows: dict[BulkStatement, list[Row]] = {table: [] for table in tables}
         self._mark = [0] * len(tables)
@@ -85,10 +85,10 @@ class WriteBatch:
             self._connection.execute("RELEASE job")
 
     def touch(self, key: str) -> None:
-        """Announce a change of the record with this key; an earlier queued change is written first.
+        """Announce a change of the record with this key; write its earlier queued change first.
 
-        Rows are written table by table, not in the order in which they were queued, so two changes
-        of one record must not be in the queue together.
+        Rows are written table by table, not in the order in which they were queued. So the queue
+        must not contain two changes of one record.
         """
         if key in self._touched:
             self._save()
@@ -96,7 +96,7 @@ class WriteBatch:
         self._touched.add(key)
 
     def queue(self, table: BulkStatement, row: Row) -> None:
-        """Queue a row; it is written with others of its table, before a query that may need it."""
+        """Queue a row, to be written later with other rows of its table."""
         self._rows[table].append(row)
 
     def read(self, statement: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
@@ -104,7 +104,7 @@ class WriteBatch:
         return self._connection.execute(statement, values)
 
     def read_queued(self, statement: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
-        """Write all queued rows, then run a query, so that the query sees them."""
+        """Write all queued rows, then run a query, which sees these rows."""
         if any(self._rows.values()):
             self._save()
             self.flush()
@@ -133,7 +133,7 @@ class WriteBatch:
             self._connection.execute("ROLLBACK")
 
     def _save(self) -> None:
-        """Write the rows of earlier jobs, then set a savepoint to undo only the current job."""
+        """Write the rows of earlier jobs, then set a savepoint for undoing the current job."""
         if self._is_saved:
             return
         own = [rows[mark:] for rows, mark in zip(self._rows.values(), self._mark, strict=True)]
