@@ -21,19 +21,19 @@ T = TypeVar("T")
 # Long, because the server answers a replay of thousands of callbacks only when it is done.
 _TIMEOUT_SECONDS: Final = 60
 MOST_PAGES: Final = 1000
-"""The maximum number of pages for a search; the server reads 10,000 records for each page."""
+"""The maximum number of pages to read in a search: the server checks 10,000 records for each."""
 _PAUSE_SECONDS: Final = 0.05
 _LONGEST_ROUND_SECONDS: Final = 20
 """How long to wait for a delivery round, which normally takes at most 15 s."""
 
 JsonObject = dict[str, Any]
 RequestParameters = Mapping[str, str | Sequence[str] | None]
-"""Parameters by name; a parameter with None is left out, one with a sequence is repeated."""
+"""Parameters by name. None leaves a parameter out; a sequence repeats the parameter."""
 _NOTHING: Final[RequestParameters] = {}
 
 
 class PortalClientError(RingbackError):
-    """The server refused a request (the message is the server's), or no Ringback answers."""
+    """The server refused a request, or did not answer; the message says why."""
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
@@ -48,7 +48,7 @@ _OPENER: Final = urllib.request.build_opener(_NoRedirects)
 
 @dataclass(frozen=True, slots=True)
 class PortalClient:
-    """A client for one server's portal API (or another API), with the credentials of an account.
+    """A client for one server's portal API or another API, with an account's credentials.
 
     Each call raises PortalClientError if the server refuses the request, or doesn't answer.
     """
@@ -82,10 +82,10 @@ class PortalClient:
             asked = _next_of(page)
 
     def newest(self, name: str, *, query: RequestParameters, limit: int) -> JsonObject:
-        """Return the newest records of the list `name`, up to `limit`, as a single page.
+        """Return the newest records of the list `name`, at most `limit`, as a single page.
 
-        If few records match the filters, the server returns short pages, and this method combines
-        up to MOST_PAGES of them. If that isn't enough, the result still has a next page.
+        The server returns short pages if few records match the filters. This method combines up to
+        MOST_PAGES of them. If there are more, the result has a next page.
         """
         found = list[JsonObject]()
         asked: RequestParameters | None = query
@@ -106,7 +106,7 @@ class PortalClient:
         return self._ask(path, body=encoded, kind="application/x-www-form-urlencoded")
 
     def send_json(self, method: str, *path: str, body: Mapping[str, Any] | bytes) -> JsonObject:
-        """Send a JSON body (bytes are sent unchanged) by this method, and return the answer."""
+        """Send a JSON body by this method, and return the answer; bytes are sent unchanged."""
         encoded = body if isinstance(body, bytes) else json.dumps(body).encode()
         return self._ask(path, body=encoded, kind="application/json", method=method)
 
@@ -115,7 +115,7 @@ class PortalClient:
         return datetime.fromisoformat(self.get("clock")["now"])
 
     def attempts_when_ended(self, sids: Sequence[str]) -> Iterator[list[JsonObject]]:
-        """Wait until each callback has ended, for at most 20 s in all, and yield its attempts."""
+        """Yield the attempts of each callback, when it has ended or 20 s in all have passed."""
         until = time.monotonic() + _LONGEST_ROUND_SECONDS
         # One deadline for all callbacks, because the server delivers them at the same time.
         for sid in sids:

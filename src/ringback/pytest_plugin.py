@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def emulator_settings() -> Mapping[str, str]:
-    """Return the emulator's settings; override in conftest.py to return `{"phase": "after"}`, say.
+    """Return the emulator's settings, none by default; override this fixture to change them.
 
-    The default is an empty mapping.
+    An example for conftest.py: return `{"phase": "after"}`.
     """
     return {}
 
@@ -28,6 +28,6 @@ def _running_emulator(emulator_settings: Mapping[str, str]) -> Generator["Emulat
 
 @pytest.fixture
 def emulator(_running_emulator: "Emulator") -> "Emulator":
-    """Return the session's emulator, reset so that it holds no callbacks or other test data."""
+    """Return the session's emulator, reset for each test: without callbacks or other test data."""
     _running_emulator.reset()
     return _running_emulator

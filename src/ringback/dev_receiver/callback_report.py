@@ -1,4 +1,4 @@
-"""Describe a received callback: as lines for people, or as one JSON object for programs."""
+"""Describe a received callback, as lines for people or as one JSON object for programs."""
 
 from base64 import b64decode
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,7 +21,7 @@ _WIDEST_LABEL: Final = 24
 
 
 class TerminalLineStyle(Enum):
-    """The meaning of a line, from which the terminal output chooses its colour."""
+    """The kind of a line, by which the terminal output chooses the line's colour."""
 
     TITLE = auto()
     PLAIN = auto()
@@ -32,7 +32,7 @@ class TerminalLineStyle(Enum):
 
 @dataclass(frozen=True, slots=True)
 class TerminalLine:
-    """One line for people: aligned, and with control characters of the request escaped."""
+    """One line for people; control characters of the request are escaped."""
 
     text: str
     style: TerminalLineStyle = TerminalLineStyle.PLAIN
@@ -56,9 +56,10 @@ _TRIES_AGAIN: Final[Mapping[Source, str]] = {
 
 
 def as_lines(checked: CheckedRequest, *, verbose: bool) -> list[TerminalLine]:
-    """Return the report for people; if verbose, it also quotes the raw request.
+    """Return the report for people; if verbose, with the raw request.
 
-    Parameters are indented more than the listener's own lines, so that a request can't imitate one.
+    Parameters are indented more than the listener's own lines, so that a request can't fake such a
+    line.
     """
     return [
         TerminalLine(_title(checked), TerminalLineStyle.TITLE),
@@ -142,7 +143,7 @@ def _findings(checked: CheckedRequest) -> Iterator[ReportRow]:
 
 
 def _datagram(request: ReceivedRequest) -> Iterator[ReportRow]:
-    """Yield a row with a binary payload, decoded from Base64; nothing for other callbacks."""
+    """Yield a row with the callback's binary payload, decoded from Base64, if it has one."""
     parameters = dict(request.parameters)
     if parameters.get("PayloadType") != "binary":
         return
@@ -210,7 +211,7 @@ def _retry_hint(checked: CheckedRequest) -> Iterator[ReportRow]:
 
 
 def aligned(rows: Sequence[ReportRow], *, indent: int) -> Iterator[TerminalLine]:
-    """Yield each row as a line that begins with `indent` spaces, with the texts in one column."""
+    """Yield each row as a line with `indent` spaces; the texts are aligned in one column."""
     labels = [_printable(label) for label, _, _ in rows]
     width = max((min(len(label), _WIDEST_LABEL) for label in labels), default=0)
     for label, (_, text, style) in zip(labels, rows, strict=True):
@@ -241,5 +242,5 @@ def _ordinal(number: int) -> str:
 
 
 def _time(at: datetime) -> str:
-    """Return the time of day in UTC, like the sender's records and KORE's Date header."""
+    """Return the time of day in UTC, the time zone of the sender's records."""
     return f"{at:%H:%M:%S}Z"

@@ -25,12 +25,12 @@ _OF_THE_CONNECTION: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class ForwardingResult:
-    """The URL to which a request was forwarded, and the answer to it."""
+    """The URL to which a request was forwarded, and the application's answer."""
 
     url: str
     answer: ListenerResponse
     why_not: str | None = None
-    """Why the application gave no answer; None if it did. Without one, `answer` is a 502."""
+    """Why the application gave no answer (then `answer` is a 502); None if it answered."""
 
     @property
     def answered(self) -> int | None:
@@ -41,7 +41,7 @@ class ForwardingResult:
 async def pass_on(
     request: ReceivedRequest, *, to: CallbackUrl, transport: Transport
 ) -> ForwardingResult:
-    """Forward the request, and return the application's answer; a 502 if it gives none."""
+    """Forward the request, and return the application's answer, or a 502 if there is none."""
     url = forwarded_url(request, to=to)
     outgoing = OutgoingRequest(request.method, url, forwarded_headers(request), request.body)
     exchange = await transport.send(outgoing, limits=_LIMITS)
@@ -54,7 +54,7 @@ async def pass_on(
 
 
 def forwarded_url(request: ReceivedRequest, *, to: CallbackUrl) -> CallbackUrl:
-    """Return the URL `to` with the request's query, and with the request's path if `to` has none.
+    """Return the URL `to` with the request's query, and with its path if `to` has no path.
 
     The query is always kept, because it contains the parameters of a GET.
     """
@@ -63,9 +63,9 @@ def forwarded_url(request: ReceivedRequest, *, to: CallbackUrl) -> CallbackUrl:
 
 
 def forwarded_headers(request: ReceivedRequest) -> Headers:
-    """Return the headers to forward, in their order and letter case.
+    """Return the headers to forward, in the same order and letter case.
 
-    Host is kept, because the signature may depend on it; headers about the connection are not.
+    Host is kept, because the signature may depend on it. Headers about the connection are left out.
     """
     kept = tuple(pair for pair in request.headers if pair[0].lower() not in _OF_THE_CONNECTION)
     if request.body and not request.values("Content-Length"):

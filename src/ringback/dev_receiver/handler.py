@@ -29,12 +29,12 @@ class ListenOptions:
     """The options of `ringback listen`."""
 
     secrets: ReceiverSecrets = ReceiverSecrets()
-    """The secrets given as options; for each kind, they replace the account's secrets."""
+    """Secrets given as options; each replaces the account's secret of the same kind."""
     configured: CallbackUrl | None = None
-    """The callback URL configured at the sender; None to take it from each request's Host."""
+    """The callback URL configured at the sender; None to use each request's Host."""
     forward_to: CallbackUrl | None = None
     failure_mode: FailureMode | None = None
-    """Which requests fail on purpose, and with which status; None if none should fail."""
+    """Which requests fail deliberately, and with which status; None if none should."""
     delay: timedelta = timedelta(0)
     """How long each answer is delayed."""
 
@@ -46,7 +46,7 @@ class ListenRequestHandler:
     options: ListenOptions
     _: KW_ONLY
     find_account: Callable[[], ListenAccount | None]
-    """Called for each request, because `ringback dev` may start after the listener."""
+    """Finds the account for each request, since `ringback dev` may start after the listener."""
     seen: SeenTokens
     clock: Clock
     transport: Transport
@@ -110,7 +110,7 @@ class ListenRequestHandler:
     async def _look_up(
         self, verdict: Verdict, account: ListenAccount | None
     ) -> SenderCallbackRecord | None:
-        """Return the sender's record of a callback whose signature is wrong for unknown reasons.
+        """Return the sender's record of a callback whose signature is wrong for an unknown reason.
 
         None if the reason is known, or the record can't be found.
         """
@@ -122,7 +122,7 @@ class ListenRequestHandler:
 
 
 def _answer(failure: FailureMode | None, forwarded: ForwardingResult | None) -> ListenerResponse:
-    """Return the failure on purpose if there is one, else the application's answer, else a 200."""
+    """Return the deliberate failure if there is one, else the application's answer, else a 200."""
     if failure is not None:
         return ListenerResponse(failure.status)
     return ListenerResponse(200) if forwarded is None else forwarded.answer

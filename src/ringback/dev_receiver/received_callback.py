@@ -17,9 +17,9 @@ class CheckedRequest:
     request: ReceivedRequest
     verdict: Verdict
     seen: SeenTokenCount | None
-    """How often this callback has come; None if the request has no token."""
+    """How often this callback has come; None if the request has no idempotency token."""
     answered: int
     after: timedelta = timedelta(0)
     on_purpose: FailureMode | None = None
-    """The failure mode by which the listener failed this request on purpose; None without one."""
+    """The failure mode if the listener failed this request deliberately, else None."""
     forwarded: ForwardingResult | None = None

@@ -1,7 +1,7 @@
-"""Parse requests from a connection's bytes, without changing them; no I/O.
+"""Parse HTTP requests from the bytes of a connection; no I/O.
 
-Laws of this file. Header names keep their letter case, and headers their order. Input that is too
-long or not HTTP becomes one `UnparsableRequest`; all later input of the connection is ignored.
+The order of headers and the letter case of their names are kept. Input that is too long or not HTTP
+becomes one `UnparsableRequest`; all later input of the connection is ignored.
 """
 
 from dataclasses import dataclass
@@ -17,14 +17,14 @@ MAX_BODY: Final = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class CompleteRequest:
-    """A complete request; `keeps_alive` is True if another may follow on its connection."""
+    """A complete request; `keeps_alive` is True if another may follow on the connection."""
 
     request: ReceivedRequest
     keeps_alive: bool
 
 
 class UnparsableRequest(Exception):
-    """The input is not a request that can be parsed; has the HTTP status to answer with."""
+    """Input that is not a valid request, with the HTTP status to answer."""
 
     def __init__(self, status: int, why: str) -> None:
         super().__init__(why)
@@ -97,7 +97,7 @@ class ListenRequestParser:
             self._headers.append((name.decode("latin-1"), value.decode("latin-1")))
 
     def on_headers_complete(self) -> None:
-        """Refuse a request that is too long before its body is read."""
+        """Refuse a request if its headers or its announced body are too long."""
         self._is_in_head = False
         sizes = (len(name) + len(value) + 4 for name, value in self._headers)
         self._head_size = 0

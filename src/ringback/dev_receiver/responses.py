@@ -1,4 +1,4 @@
-"""The listener's answers, including failures on purpose."""
+"""The listener's answers, including deliberate failures."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -6,7 +6,7 @@ from typing import Final
 from ringback.core.http.http_exchange import Headers
 
 UNAVAILABLE: Final = 503
-"""The status with which `--fail-first` fails, unless `--fail` names another."""
+"""The status with which `--fail-first` fails, unless `--fail` gives another status."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +20,10 @@ class ListenerResponse:
 
 @dataclass(frozen=True, slots=True)
 class FailureMode:
-    """Makes requests fail on purpose: all of them, or only the first ones."""
+    """Makes requests fail deliberately: all of them, or only the first ones."""
 
     status: int = UNAVAILABLE
-    """The status with which the failing requests are answered."""
+    """The status with which failing requests are answered."""
     count: int | None = None
     """The number of requests that fail before all others succeed; None if all fail."""
 
@@ -36,7 +36,7 @@ class FailureMode:
         return self.count is None or number <= self.count
 
     def __str__(self) -> str:
-        """Return the flags of `ringback listen` for this mode."""
+        """Return this mode as flags of `ringback listen`."""
         if self.count is None:
             return f"--fail {self.status}"
         named = "" if self.status == UNAVAILABLE else f"--fail {self.status} "

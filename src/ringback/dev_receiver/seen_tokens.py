@@ -24,9 +24,9 @@ class SeenTokenCount:
 
 
 class SeenTokens:
-    """Counts idempotency tokens in memory; beyond a limit, forgets those not seen for longest.
+    """Counts idempotency tokens in memory; above a limit, forgets the tokens seen longest ago.
 
-    The same token from different sources is two callbacks.
+    The same token from different sources counts as two callbacks.
     """
 
     def __init__(self, *, limit: int = REMEMBERED) -> None:

@@ -1,4 +1,4 @@
-"""Get the account's secrets and callback records from the sender, `ringback dev`."""
+"""Get an account's secrets and callback records from the sender, a running `ringback dev`."""
 
 import json
 from dataclasses import dataclass, field, replace
@@ -18,7 +18,7 @@ _LIMITS: Final = Timeouts(connect=1, read=1, total=1)
 
 @dataclass(frozen=True, slots=True)
 class ListenAccount:
-    """The account whose callbacks are expected: its secrets, and its sender's base URL."""
+    """The account whose callbacks are expected, with its secrets and the sender's base URL."""
 
     base_url: CallbackUrl
     sid: str
@@ -28,10 +28,10 @@ class ListenAccount:
 
 
 def secrets_of(account: ListenAccount | None, *, given: ReceiverSecrets) -> ReceiverSecrets:
-    """Return the secrets that verify signatures: the given ones, else the account's.
+    """Return the secrets to verify signatures with: those given, else the account's.
 
-    All secrets of the account are also listed to explain wrong signatures: people often use one,
-    especially the API key's secret, instead of the right one.
+    The result also lists all secrets of the account, to explain a wrong signature: people often use
+    another secret, such as the API key's, by mistake.
     """
     if account is None:
         return given
@@ -49,7 +49,7 @@ def secrets_of(account: ListenAccount | None, *, given: ReceiverSecrets) -> Rece
 async def look_up(
     token: str, *, of: ListenAccount, transport: Transport
 ) -> SenderCallbackRecord | None:
-    """Return the sender's record of the callback with this token; None if it can't be had."""
+    """Return the sender's record of the callback with this token; None if it can't be found."""
     path, query = "/portal/v1/callbacks", urlencode({"IdempotencyToken": token})
     basic = basic_authorization(f"{of.sid}:{of.auth_token}")
     headers = (("Host", of.base_url.authority), ("Authorization", basic))
@@ -62,10 +62,10 @@ async def look_up(
 
 
 def sent_of(listed: object) -> SenderCallbackRecord | None:
-    """Return the sent request, from the portal's list of callbacks with one token.
+    """Return the callback's record from the portal's list of callbacks with one token.
 
-    None if the list doesn't have exactly one callback. Its attempts aren't needed: all have the
-    callback's URL and payload, and the attempt that is under way isn't recorded yet.
+    None if the list doesn't have exactly one callback. The attempts aren't needed, because all have
+    the URL and payload of the callback.
     """
     match listed:
         case {"callbacks": [{"is_test": True, "method": "GET", "url": str(url)}]}:

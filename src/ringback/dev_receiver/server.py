@@ -1,9 +1,9 @@
 """A small HTTP/1.1 server that passes requests to a handler exactly as they came.
 
-A listener should show the letter case and order of headers, and malformed requests. The server of
-the APIs can't do that: it lower-cases header names, as ASGI demands, and refuses malformed
-requests. This server is for a few senders on a developer's machine: it keeps connections alive
-and limits the size of requests, but has no time limits.
+The listener shows malformed requests, and the order and letter case of headers. The API server
+can't do that, because ASGI demands header names in lower case.
+
+This server is for a developer's machine: it limits the size of requests, but has no time limits.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ class ListenServer:
         self._broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def start(self, host: str, port: int) -> int:
-        """Start to listen, and return the port, which is a free one if `port` is 0.
+        """Start to listen, and return the port; if `port` is 0, a free port is chosen.
 
         Raises OSError if the address can't be used.
         """
@@ -46,7 +46,7 @@ class ListenServer:
         return cast("int", self._listening.sockets[0].getsockname()[1])
 
     async def wait_broken(self) -> None:
-        """Wait until the handler raises an exception, and raise it."""
+        """Wait until the handler raises an exception, and raise this exception."""
         await self._broken
 
     async def stop(self) -> None:
@@ -63,9 +63,9 @@ class ListenServer:
 
 
 class _Connection(asyncio.Protocol):
-    """Answers the requests of one connection one after the other.
+    """Answers the requests of one connection, one after the other.
 
-    Nothing is read while a request is being answered, so requests can't pile up.
+    Nothing is read while a request is answered, so that requests can't pile up.
     """
 
     _transport: asyncio.Transport
@@ -77,7 +77,7 @@ class _Connection(asyncio.Protocol):
         self._answering: asyncio.Task[None] | None = None
 
     def abandon(self) -> asyncio.Task[None] | None:
-        """Close the connection at once; return the cancelled task that answers, None if idle."""
+        """Close the connection; return the cancelled task of an unfinished answer, or None."""
         self._transport.abort()
         if self._answering is not None:
             self._answering.cancel()
@@ -89,7 +89,7 @@ class _Connection(asyncio.Protocol):
         self._server.connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 (asyncio's signature)
-        """Remove the connection; a request that is being handled is still finished and shown."""
+        """Remove the connection; a request under way is still finished and shown."""
         self._server.connections.discard(self)
 
     def data_received(self, data: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Tracks the steps of opening a connection: the current step, and the time that each took."""
+"""Measures how long each step of opening a connection takes."""
 
 import asyncio
 from collections.abc import Callable, Generator
@@ -9,7 +9,7 @@ from ringback.core.http.http_exchange import RequestTimings
 
 
 class ConnectStep(Enum):
-    """A step of opening a connection: name look-up, connecting, TLS."""
+    """A step of opening a connection: looking up the name, connecting, TLS."""
 
     LOOK_UP = auto()
     CONNECT = auto()
@@ -20,21 +20,21 @@ class ConnectStep(Enum):
 
 
 class ConnectTimer:
-    """Measures how long each step of opening a connection takes; the stopwatch counts seconds.
+    """Measures how long each step of opening a connection takes, by a stopwatch in seconds.
 
-    Time spent waiting for a free place (a connection or look-up slot of this process) does not
-    count: the timeout and the timings are paused meanwhile.
+    The timeout and the measurement are paused while the process waits for a free slot, because it
+    limits its connections and look-ups.
     """
 
     limit: asyncio.Timeout
-    """The timeout for opening the connection, all steps together."""
+    """The timeout for opening the connection, for all steps together."""
 
     def __init__(self, stopwatch: Callable[[], float]) -> None:
         self.at = ConnectStep.LOOK_UP
         self.waited = 0.0
-        """Seconds spent waiting for free places, by the event loop's clock."""
+        """Seconds spent waiting for free slots, by the event loop's clock."""
         self.held_up = 0.0
-        """Seconds spent waiting for free places, by the stopwatch."""
+        """Seconds spent waiting for free slots, by the stopwatch."""
         self._stopwatch = stopwatch
         self._took: dict[ConnectStep, float] = {}
 
@@ -46,7 +46,7 @@ class ConnectTimer:
 
     @contextmanager
     def waiting(self) -> Generator[None]:
-        """Pause the timeout and the timings while the block waits for a free place."""
+        """Pause the timeout and the measurement while the block waits for a free slot."""
         loop = asyncio.get_running_loop()
         began, by_stopwatch, until = loop.time(), self._stopwatch(), self.until
         self.limit.reschedule(None)
@@ -70,7 +70,7 @@ class ConnectTimer:
             self._took[step] = (self._stopwatch() - began - waited) * 1000
 
     def timings(self, *, total: float, first_byte: float | None = None) -> RequestTimings:
-        """Return the timings of the whole request in milliseconds; None for steps not taken."""
+        """Return the timings of the whole request in milliseconds; None for a step not taken."""
         took = self._took.get
         return RequestTimings(
             total,

@@ -1,4 +1,4 @@
-"""A pool of connections kept open between requests, limited in time and number."""
+"""A pool of idle connections, which are kept open for reuse for a few seconds."""
 
 import asyncio
 from collections.abc import Iterable
@@ -10,12 +10,12 @@ from ringback.http_client.http_connection import HttpConnection
 from ringback.http_client.request_route import ConnectionPoolKey, RequestRoute
 
 _MOST_CLOSERS: Final = 1024
-"""Maximum number of peers to remember that have closed idle connections."""
+"""Maximum number of peers to remember for having closed an idle connection."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeepAliveLimits:
-    """How long connections are kept open between requests, and how many at most."""
+    """How long connections are kept open for reuse, and how many at most."""
 
     seconds: float = 4.0
     """How long to keep an idle connection: less than the 5 s after which many servers close it."""
@@ -24,28 +24,27 @@ class KeepAliveLimits:
 
 
 class ConnectionPool:
-    """Keeps idle connections for reuse; of those to a peer, it reuses the one that was used last.
+    """Keeps idle connections open for reuse, and reuses the latest connection to a peer first.
 
-    A peer is the same destination, reached by the same route.
+    A peer is a destination together with the route to it.
     """
 
     def __init__(self, limits: KeepAliveLimits) -> None:
         self._limits = limits
         self._idle: dict[ConnectionPoolKey, list[HttpConnection]] = {}
         self._until: dict[HttpConnection, float] = {}
-        """The time at which to close each connection, by the loop's clock, in ascending order."""
+        """When to close each connection, by the event loop's clock; the earliest comes first."""
         self._closers = NewestEntries[ConnectionPoolKey, None](_MOST_CLOSERS)
-        """The peers that have closed an idle connection; the earliest of them comes first."""
+        """The peers that have closed an idle connection."""
         self._sweeper: asyncio.TimerHandle | None = None
         self._is_closed = False
 
     def take(self, route: RequestRoute, addresses: Iterable[str]) -> HttpConnection | None:
         """Return an idle connection to one of these addresses, by this route, or None.
 
-        The connection leaves the pool: the caller must `keep` or close it. If the receiver is known
-        to close idle connections, the socket is checked first, since the event loop may not have
-        read the end yet. For other receivers the check would cost more than it gains, since it
-        releases the interpreter's lock.
+        The connection leaves the pool: the caller must `keep` or close it. If the peer is known for
+        closing idle connections, the socket is checked first. This check is too slow for all other
+        peers.
         """
         for address in addresses:
             peer = route.peer_at(address)
@@ -61,8 +60,8 @@ class ConnectionPool:
     def keep(self, connection: HttpConnection, now: float) -> None:
         """Keep a connection for the next request, or close it if its peer has enough already.
 
-        If the pool is full, the connection that has been idle longest is closed instead. `now` is
-        the time by the event loop's clock.
+        If the pool is full, it closes the connection that has been idle longest. `now` is the time
+        by the event loop's clock.
         """
         idle = self._idle.get(connection.peer)
         if idle is None:
@@ -78,17 +77,20 @@ class ConnectionPool:
             self._sweeper = asyncio.get_running_loop().call_at(until, self._sweep)
 
     def forget(self, connection: HttpConnection) -> None:
-        """Remove a connection from the pool; does nothing if it isn't idle there."""
+        """Remove a connection from the pool, if it is there."""
         if self._until.pop(connection, None) is not None:
             self._idle[connection.peer].remove(connection)
 
     def lost(self, connection: HttpConnection) -> None:
-        """Remove a connection that its peer closed; from now on check its others before reuse."""
+        """Remove a connection that its peer closed.
+
+        From now on, other connections to this peer are checked before reuse.
+        """
         self.forget(connection)
         self._closers[connection.peer] = None
 
     def make_room(self) -> None:
-        """Abort the connection that has been idle longest, if any connection is idle."""
+        """Abort the connection that has been idle longest, if there is one."""
         if self._until:
             self._first().abort()
 
@@ -98,7 +100,7 @@ class ConnectionPool:
             self._first().abort()
 
     async def close(self) -> None:
-        """Close all idle connections, and close others as soon as they would become idle."""
+        """Close all idle connections; from now on, keep no connection."""
         self._is_closed = True
         if self._sweeper is not None:
             self._sweeper.cancel()

@@ -1,8 +1,7 @@
-"""Opens connections: looks the name up, connects and starts TLS, all within one time limit.
+"""Opens connections: looks up the name, connects and starts TLS, all within one time limit.
 
-This module guarantees: if opening fails, no connection is left open and its place (one of a limited
-number of connections) is free again. The time limit is paused while waiting for a look-up slot or a
-place.
+The number of open connections is limited. Waiting for a free slot doesn't count against the time
+limit. If opening fails, no connection is left open, and its slot is free again.
 """
 
 import asyncio
@@ -40,7 +39,7 @@ _log = logging.getLogger(__name__)
 class Connector:
     """Opens connections, or reuses idle ones; the number of open connections is limited.
 
-    Each open connection takes one of `places`; accounts that wait get free places in turn.
+    Each open connection takes one of `places`. Accounts that wait for a place take turns.
     """
 
     network: NetworkBackend
@@ -52,9 +51,9 @@ class Connector:
     async def open(
         self, route: RequestRoute, *, limits: Timeouts, timing: ConnectTimer, fresh: bool = False
     ) -> HttpConnection | NoAnswerOutcome:
-        """Return a connection for the caller's own use, or the outcome that says why there is none.
+        """Return a connection that only the caller uses, or the outcome that says why it failed.
 
-        With `fresh`, the connection is always a new one, even if the pool has an idle one.
+        With `fresh`, the connection is new, even if the pool has an idle connection.
         """
         seconds = min(limits.connect, limits.total)
         try:

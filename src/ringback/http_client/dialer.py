@@ -1,8 +1,7 @@
-"""Connects to the first of several addresses that accepts, directly or through a proxy.
+"""Tries several addresses in turn until one accepts a connection, directly or through a proxy.
 
-This module guarantees: if no address accepts, no connection is left open. The reason is shown to
-the author of the URL, so it never contains the addresses of a name, of this machine or of a proxy;
-those are only logged.
+If no address accepts, no connection is left open. The author of the URL sees the reason, so it
+contains no address of the host, of this machine or of a proxy; these are only logged.
 """
 
 import asyncio
@@ -27,7 +26,8 @@ _log = logging.getLogger(__name__)
 class Dialer:
     """Connects to one of several addresses, without TLS.
 
-    `proxies` looks up the names of proxies without the SSRF guard, since the operator chooses them.
+    `proxies` looks up the names of proxies. It doesn't use the SSRF guard, because the operator
+    chooses the proxies.
     """
 
     network: NetworkBackend
@@ -126,7 +126,7 @@ class Dialer:
 def _share(until: float, *, among: int) -> float | None:
     """Return the seconds for the next of `among` addresses: an equal share of the time left.
 
-    Returns None for the last address, which may use all the time left up to the overall limit.
+    None for the last address: it may use all the time that is left.
     """
     return None if among == 1 else (until - asyncio.get_running_loop().time()) / among
 

@@ -1,11 +1,11 @@
-"""Resolves host names to the addresses that a request may be sent to.
+"""Looks up host names, and returns only addresses that the SSRF guard allows.
 
-The SSRF guard checks the addresses that the look-up returns, never the text of the host, so that no
-spelling of an address gets past it. The caller connects to one of the returned addresses without
-another look-up, so a name that resolves differently a moment later (DNS rebinding) gains nothing.
-Addresses that the guard refuses are left out; the others are returned. If none is left, the reason
-is shown to the author of the URL, without the addresses of the name, so that nobody can map a
-network by names; the addresses are only logged.
+The guard checks the addresses, not the text of the host. The caller connects to one of these
+addresses without another look-up, so a name that changes its address in between (DNS rebinding)
+can't get past the guard.
+
+The author of the URL sees why a look-up fails, but never the addresses: otherwise they could
+explore a network by its names. The addresses are only logged.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 
 class _Remembered(NamedTuple):
     addresses: Addresses
-    """The addresses; empty if the look-up timed out, so that it is not repeated before `until`."""
+    """The addresses; empty after a look-up without an answer."""
     until: float
 
 
@@ -44,23 +44,25 @@ class _UnderWay:
 
     def __init__(self) -> None:
         self.begun: _Begun = asyncio.get_running_loop().create_future()
-        """The task of the look-up, set once it has a slot."""
+        """The task of the look-up, set when the look-up gets a slot."""
         self.waiting = 0
         """Number of callers waiting for the look-up."""
         self.requests = dict[str, SemaphoreWaiter]()
-        """Each waiting account's request for a slot; the look-up uses the first that is granted."""
+        """The waiting accounts' requests for a slot; the look-up uses the first slot granted."""
 
 
 @dataclass(eq=False, kw_only=True)
 class CachingResolver:
-    """Looks names up, one look-up per name at a time, and caches the addresses for a short time.
+    """Looks up names, one look-up per name at a time, and caches the addresses for a short time.
 
-    All times are in seconds. Addresses are cached for `remember`; failures and refusals are not
-    cached. At most `at_once` look-ups run at a time, shared fairly among accounts; further names
-    wait for a slot. A look-up without an answer within `limit` has failed, but keeps its slot until
-    it really ends (`still_asking` returns look-ups that still run). Until then, a new request for
-    the name joins the running look-up. If that ends without an answer, requests for the name fail
-    at once for `remember_hanging`, so that a name that hangs does not take slots again and again.
+    All times are in seconds. Addresses are cached for `remember`; failures are not cached. At most
+    `at_once` look-ups run at a time. Accounts share these slots fairly.
+
+    A look-up without an answer within `limit` has failed. But a look-up can't be stopped, so it
+    keeps its slot until it ends, and new requests for the name wait for it too. If it ends without
+    an answer, requests for the name fail at once for `remember_hanging`.
+
+    `still_asking` returns the look-up of a name that still runs, or None.
     """
 
     guard: SsrfGuard
@@ -77,10 +79,10 @@ class CachingResolver:
         self._remembered = NewestEntries[str, _Remembered](_MAX_REMEMBERED)
         self._under_way: dict[str, _UnderWay] = {}
         self._going_on = set[str]()
-        """Names whose look-up has timed out but still runs and holds a slot."""
+        """Names whose look-up has timed out, but still runs and has a slot."""
 
     def remembered(self, host: str, now: float) -> Addresses:
-        """Return the cached addresses of a host, or (); `now` is the loop's time in seconds."""
+        """Return the cached addresses of a host, or (); `now` is the event loop's time."""
         known = self._remembered.get(host)
         return known.addresses if known is not None and known.until > now else ()
 
@@ -91,9 +93,9 @@ class CachingResolver:
         account: str = EVERYBODY,
         waiting: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> Addresses | NoAnswerOutcome:
-        """Return at least one address that the guard allows, or the outcome saying why none is.
+        """Return the allowed addresses of a host, or the outcome that says why there are none.
 
-        The context manager `waiting` is entered while the account waits for a free slot.
+        The context manager `waiting` is active while the account waits for a free slot.
         """
         known, now = self._remembered.get(host), asyncio.get_running_loop().time()
         if known is not None and known.until > now:
@@ -129,7 +131,7 @@ class CachingResolver:
         account: str,
         waiting: Callable[[], AbstractContextManager[None]],
     ) -> asyncio.Task[Addresses | NoAnswerOutcome]:
-        """Wait until the look-up has a slot, taken by any waiting account, and return its task."""
+        """Wait until any waiting account gets a slot for the look-up, and return its task."""
         begun = under_way.begun
         if not begun.done() and host in self._going_on:
             # The old look-up still holds its slot, since `getaddrinfo` can't be cancelled: a new
@@ -174,7 +176,7 @@ class CachingResolver:
         asyncio.wrap_future(goes_on).add_done_callback(lambda end: self._ended(host, account, end))
 
     def _ended(self, host: str, account: str, end: asyncio.Future[list[str]]) -> None:
-        """Free the slot of a look-up that ended after its time limit."""
+        """Free the slot of a look-up that has ended after its time limit."""
         self._going_on.discard(host)
         if end.cancelled() or end.exception() is not None:
             self._keep(host, (), self.remember_hanging)

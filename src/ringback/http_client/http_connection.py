@@ -1,8 +1,8 @@
-"""One HTTP/1.1 connection: sends a finished request byte for byte, and receives one answer.
+"""One HTTP/1.1 connection: sends requests byte for byte, and receives their answers.
 
-This module guarantees: there is one request at a time, and none is sent twice. Whatever the
-receiver does ends in an `ExchangeEnding`, not in an exception. A connection that is not safe for
-another request closes itself.
+This module guarantees: it sends one request at a time, and none twice. Whatever the receiver does,
+the result is an `ExchangeEnding`, never an exception. A connection that is not safe for another
+request closes itself.
 """
 
 import asyncio
@@ -35,14 +35,14 @@ _DELIVERED: Final = {status: DeliveredOutcome(status) for status in range(200, 3
 ExchangeEnding = tuple[
     DeliveredOutcome | RefusedOutcome | NoAnswerOutcome, ReceiverResponseRecord | None
 ]
-"""How one exchange ended: its outcome, and the part of the answer that was received, or None."""
+"""How an exchange ended: its outcome, and the part of the answer that arrived, or None."""
 
 
 class HttpConnection(asyncio.BufferedProtocol):
     """A connection that carries one exchange (a request and its answer) at a time.
 
-    All connections of an event loop may share one buffer: bytes are read into it and taken out of
-    it within the same step of the loop.
+    All connections of an event loop can share one buffer, because the bytes are taken out of it in
+    the same step of the event loop in which they are read.
     """
 
     def __init__(
@@ -56,13 +56,13 @@ class HttpConnection(asyncio.BufferedProtocol):
         self.peer = peer
         self.transport: asyncio.Transport
         self.local_address: str | None = None
-        """This machine's address of the connection; None until it is connected."""
+        """The local address of the connection; None until it is connected."""
         self.is_reusable = False
-        """True if another exchange may follow; False while one is under way."""
+        """True if another exchange can follow; False during an exchange."""
         self.broken: NoAnswerOutcome | None = None
         """Why nothing can be sent over the connection any more; None while it works."""
         self.first_byte: float | None = None
-        """When the last exchange's answer began, by the stopwatch; None if it has not."""
+        """When the answer of the last exchange began, by the stopwatch; None if it hasn't."""
         self._buffer = buffer
         self._stopwatch = stopwatch
         self._on_lost = on_lost
@@ -80,11 +80,11 @@ class HttpConnection(asyncio.BufferedProtocol):
     def exchange(
         self, request: bytes, *, read: float, until: float
     ) -> asyncio.Future[ExchangeEnding]:
-        """Send the request and return a future of the exchange's ending.
+        """Send the request, and return a future of how the exchange ends.
 
-        `read` is the most seconds to wait for each part of the answer; `until` is the time, by the
-        loop's clock, at which the exchange as a whole times out. A caller that stops waiting for
-        the answer must call `abort`.
+        `read` is the maximum number of seconds to wait for each part of the answer. `until` is the
+        time, by the event loop's clock, at which the whole exchange times out. A caller that stops
+        waiting for the answer must call `abort`.
         """
         self._waiting = waiting = self._loop.create_future()
         self.first_byte = None
@@ -101,22 +101,21 @@ class HttpConnection(asyncio.BufferedProtocol):
         return waiting
 
     def is_quiet(self) -> bool:
-        """Return True if an idle connection's socket has nothing to read, and so is safe to use.
+        """Return True if nothing has arrived on an idle connection, so that it can be used again.
 
-        Whatever arrives without a request is the end of the connection or can't be trusted, so no
-        request may follow it. The socket itself has to be checked, since the event loop may not
-        have read the data yet: one step of the loop may end an exchange and begin the next.
+        Anything that arrives without a request is the end of the connection, or can't be trusted.
+        This checks the socket itself, because the event loop may not have read the data yet.
         """
         return self._poll is None or not self._poll.poll(0)
 
     def close(self) -> None:
-        """Close gracefully; for a connection without an exchange under way."""
+        """Close gracefully; only for a connection without an exchange under way."""
         self.is_reusable = False
         self._disarm()
         self.transport.close()
 
     def abort(self) -> None:
-        """Close at once, without sending buffered data; also during an exchange."""
+        """Close at once, without sending buffered data; also possible during an exchange."""
         self.is_reusable = False
         self._waiting = None
         self._disarm()
@@ -125,7 +124,7 @@ class HttpConnection(asyncio.BufferedProtocol):
     # The event loop calls the following methods.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Use this transport from now on; called when connected, and again once TLS is set up."""
+        """Use this transport from now on; called when connected, and again when TLS is ready."""
         self.transport = cast("asyncio.Transport", transport)
         sockname: tuple[str, int] | None = transport.get_extra_info("sockname")
         self.local_address = sockname[0] if sockname else None
@@ -154,11 +153,11 @@ class HttpConnection(asyncio.BufferedProtocol):
             self._settle_answer()
 
     def eof_received(self) -> None:
-        """Handle the end of the receiver's data: it can't answer any more, so the exchange ends."""
+        """End the exchange, because the receiver has closed its side and can't answer any more."""
         self._end(None)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Handle the end of the connection; end the exchange under way, and set `gone`."""
+        """End the exchange under way, if any, and set `gone`: the connection has ended."""
         self._end(exc)
         if not self.gone.done():
             self.gone.set_result(None)

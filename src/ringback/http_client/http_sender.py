@@ -1,10 +1,12 @@
-"""Sends one request over HTTP and returns the outcome, however it ends.
+"""Sends one request over HTTP, and returns the outcome.
 
-This module guarantees: a call of `send` sends at most one request, byte for byte as it was
-rendered. A request that had to wait for a connection is rendered again, since its signature must be
-valid at the time of sending. The client connects only to an address that the SSRF guard has checked
-in this attempt; it reuses a connection only if the guard would allow a new one. Certificates are
-always verified. Redirects are not followed.
+This module guarantees:
+
+- A call of `send` sends at most one request, byte for byte as it was rendered.
+- A request that had to wait for a connection is rendered again, so that its signature is valid when
+  it is sent.
+- Requests go only to addresses that the SSRF guard allows, also over reused connections.
+- Certificates are always verified, and redirects are not followed.
 """
 
 import asyncio
@@ -40,14 +42,16 @@ _BUFFER: Final = 64 * 1024
 
 
 class HttpTransport:
-    """Sends finished requests over HTTP/1.1 and TLS, keeping connections open for reuse.
+    """Sends finished requests over HTTP/1.1, and keeps connections open for reuse.
 
-    `stopwatch` returns seconds and measures durations, finer than the event loop's clock; time
-    limits use the loop's clock. By default, `network` and `resolve` are this machine's network and
-    resolver. Addresses of names are cached for `remember_names` seconds. A look-up takes at most
-    `name_limit` seconds; at most `names_at_once` run at a time, shared fairly among accounts. At
-    most `most_open` connections are open at a time, in use or idle; the default leaves a part of
-    the 1024 files that a process may usually open to others.
+    `stopwatch` returns seconds, to measure durations; time limits use the event loop's clock. The
+    defaults of `network` and `resolve` are this machine's network and resolver.
+
+    The addresses of a name are cached for `remember_names` seconds. A look-up takes at most
+    `name_limit` seconds. At most `names_at_once` look-ups run at a time.
+
+    At most `most_open` connections are open at a time, in use or idle. The default is a little less
+    than the 1024 files that a process can usually open.
     """
 
     def __init__(
@@ -114,11 +118,13 @@ class HttpTransport:
         fresh: bool = False,
         anew: Callable[[], OutgoingRequest] | None = None,
     ) -> AttemptResult:
-        """Send the request once and return the result; never raises because of the receiver.
+        """Send the request once, and return the result; never raises because of the receiver.
 
-        `turn` is the number of earlier attempts in the same round: it chooses among the egresses
-        that the URL allows. With `fresh`, a new connection is used. If the request had to wait for
-        a connection, `anew` is called to make it again, signed with the secrets valid then.
+        `turn` is the number of earlier attempts in the same round, by which one of the URL's
+        egresses is chosen. With `fresh`, a new connection is used.
+
+        If a connection must be opened first, `anew` makes the request again just before it is sent,
+        so that the current secrets sign it.
         """
         began = self._stopwatch()
         loop = asyncio.get_running_loop()
@@ -156,7 +162,7 @@ class HttpTransport:
         )
 
     async def close(self) -> None:
-        """Cancel look-ups and close idle connections; call when nothing is being sent any more."""
+        """Cancel look-ups and close idle connections; call after the last request has ended."""
         await self._resolver.close()
         await self._proxies.close()
         await self._pool.close()

@@ -1,8 +1,8 @@
-"""Opens a tunnel through an HTTP proxy: sends one CONNECT request and reads the answer.
+"""Opens a tunnel through an HTTP proxy: sends a CONNECT request, and reads the answer.
 
-The CONNECT request names an address that this process looked up and the SSRF guard allowed, never a
-name: otherwise the proxy's own look-up would decide where a callback goes. TLS still verifies the
-certificate of the host by its name.
+The CONNECT request contains an IP address that the SSRF guard has allowed, not a host name:
+otherwise the proxy would look up the name itself. TLS still checks the certificate for the host's
+name.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ _REASONS: Final = {status.value: f" {status.phrase}" for status in HTTPStatus}
 
 
 class ProxyTunnel(asyncio.BufferedProtocol):
-    """A connection to a proxy, until it has become a connection to a receiver."""
+    """A connection to a proxy, until the proxy connects it to a receiver."""
 
     def __init__(self, proxy: Proxy, *, buffer: memoryview) -> None:
         self.transport: asyncio.Transport
@@ -34,8 +34,8 @@ class ProxyTunnel(asyncio.BufferedProtocol):
     async def open(self, address: str, port: int) -> NoAnswerOutcome | None:
         """Ask the proxy to connect to this address; return None for success, or why it failed.
 
-        After success the transport leads to the receiver: pass it to another protocol without
-        awaiting anything in between.
+        After success, the transport leads to the receiver. The caller must give it another protocol
+        before awaiting anything.
         """
         target = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
         lines = [f"CONNECT {target} HTTP/1.1", f"Host: {target}"]
@@ -56,7 +56,7 @@ class ProxyTunnel(asyncio.BufferedProtocol):
         return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Process a part of the proxy's answer, of `nbytes` bytes."""
+        """Process `nbytes` bytes of the proxy's answer, which were read into the buffer."""
         self._head += self._buffer[:nbytes]
         end = _END_OF_HEAD.search(self._head)
         if end is not None:
@@ -65,11 +65,11 @@ class ProxyTunnel(asyncio.BufferedProtocol):
             self._conclude(self._garbage("its head is too long"))
 
     def eof_received(self) -> None:
-        """Handle the end of the proxy's data like the end of the connection."""
+        """Treat the end of the proxy's data as the end of the connection."""
         self.connection_lost(None)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Handle the end of the connection: without an answer so far, the tunnel has failed."""
+        """Report a failure if the connection ends before the proxy has answered."""
         self._conclude(self._silence(f" ({error_text(exc)})" if isinstance(exc, OSError) else ""))
 
     def _verdict(self, *, more: bytes) -> NoAnswerOutcome | None:

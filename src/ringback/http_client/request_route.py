@@ -1,4 +1,7 @@
-"""The destination and egress of a request, and the key by which connections are pooled."""
+"""The route of a request: its destination, and its egress (a proxy or a local address).
+
+`ConnectionPoolKey` shows which requests can reuse a connection.
+"""
 
 from typing import NamedTuple
 
@@ -8,14 +11,14 @@ from ringback.runtime.account_fair_semaphore import EVERYBODY
 
 
 class ConnectionPoolKey(NamedTuple):
-    """The destination and route of a connection; a request can use any connection with its key."""
+    """The destination and route of a connection; requests with the same key can reuse it."""
 
     host: str
     port: int
     address: str
     uses_tls: bool
     says_name: bool
-    """True if TLS sends the host's name in the clear (SNI)."""
+    """True if TLS sends the host's name unencrypted (SNI)."""
     local_address: str | None
     """The local address to connect from; None if the machine chooses."""
     proxy: Proxy | None
@@ -30,13 +33,13 @@ class RequestRoute(NamedTuple):
     says_name: bool
     egress: Egress
     turn: int
-    """A counter: the egress's local addresses are used in turn, each for one value of it."""
+    """A number that increases with each request, so that local addresses are used in turn."""
     account: str = EVERYBODY
-    """The account that the request is for; accounts get equal shares of scarce resources."""
+    """The account of the request; accounts get equal shares of connections and look-ups."""
 
     @property
     def place(self) -> str:
-        """The destination for messages: `host port number`."""
+        """The destination, as text for messages: `host port number`."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host} port {self.port}"
 
@@ -47,7 +50,7 @@ class RequestRoute(NamedTuple):
 
     @property
     def proxy_shown(self) -> str | None:
-        """The proxy as shown in records, without its credentials; None if there is no proxy."""
+        """The proxy without its credentials, to be shown; None if there is no proxy."""
         return None if self.proxy is None else self.proxy.shown
 
     def peer_at(self, address: str) -> ConnectionPoolKey | None:

@@ -1,4 +1,4 @@
-"""Parses an HTTP/1.1 answer that arrives in parts; stores no more of it than the limits below."""
+"""Parses an HTTP/1.1 answer that arrives in parts, and stores only a limited part of it."""
 
 from typing import Final
 
@@ -14,7 +14,7 @@ _TOO_MANY_HEADERS: Final = f"the receiver's answer has headers of more than {MAX
 
 
 class ResponseParser:
-    """Parses the answers on one connection, one after the other, from parts as they arrive."""
+    """Parses the answers on one connection, one after the other, as their parts arrive."""
 
     def __init__(self) -> None:
         self._parser = HttpResponseParser(self)
@@ -22,7 +22,7 @@ class ResponseParser:
         self._parser.set_dangerous_leniencies(lenient_optional_cr_before_lf=True)
         self._status = 0
         self.fault: str | None = None
-        """Why the answer is invalid, or None; after a fault, `feed` must not be called again."""
+        """Why the answer is invalid, or None. After a fault, `feed` must not be called again."""
         self.start_over()
 
     def start_over(self) -> None:
@@ -58,7 +58,7 @@ class ResponseParser:
             self.is_cut = True
 
     def end(self) -> None:
-        """Handle the end of the connection, which completes an answer without a stated length."""
+        """Complete an answer without a stated length, because the connection has ended."""
         if self._has_head and not any(_states_length(*header) for header in self._headers):
             self.is_complete = True
 
@@ -82,7 +82,7 @@ class ResponseParser:
             raise HttpParserError("there is more than one answer")
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Store a header; trailers, which come after the head, are dropped."""
+        """Store a header; ignore trailers, which follow the body."""
         if not self._has_head:
             self._headers.append((name, value))
 
@@ -94,13 +94,13 @@ class ResponseParser:
             self._stumble(_TOO_MANY_HEADERS)
 
     def on_body(self, part: bytes) -> None:
-        """Store a part of the body, up to the limit; mark the answer as cut beyond it."""
+        """Store a part of the body, up to the limit; beyond the limit, mark the answer as cut."""
         self._body.append(part[: self._room])
         self.is_cut = self.is_cut or len(part) > self._room
         self._room = max(0, self._room - len(part))
 
     def on_message_complete(self) -> None:
-        """Mark the answer as complete; drop an interim (1xx) answer, which the real one follows."""
+        """Mark the answer as complete; ignore an interim (1xx) answer: the real answer follows."""
         if 100 <= self._status <= 199:
             self._headers = []
             self._has_head = False

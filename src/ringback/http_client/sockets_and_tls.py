@@ -1,8 +1,7 @@
-"""The boundary to the network: all use of sockets and TLS is behind `NetworkBackend`.
+"""The interface to the network: all use of sockets and TLS is behind `NetworkBackend`.
 
-All decisions on connections and their data are made on this side of the boundary. So tests can run
-the sender in a simulated network, on an event loop with simulated time. Such a network gives each
-protocol a transport and calls the protocol's methods as an event loop would.
+Tests replace the network by a simulated one, with simulated time. A `NetworkBackend` gives each
+protocol a transport, and calls the protocol's methods as an event loop would.
 """
 
 import asyncio
@@ -32,13 +31,13 @@ class NetworkBackend(Protocol):
         port: int,
         local_address: str | None,
     ) -> None:
-        """Connect a protocol to an address; its `connection_made` has been called on return.
+        """Connect a protocol to an address, and call its `connection_made` before returning.
 
-        The connection uses the local address, or any if that is None; the transport's extra info
-        `sockname` begins with the local address that is used.
+        `local_address` is the address to connect from; None means any. The extra info `sockname` of
+        the transport must begin with the local address that is used.
 
         Raises EgressAddressUnavailable if the local address is not available, or another OSError if
-        connecting fails; its `errno` shows if this machine lacks a resource. If the call is
+        connecting fails. Its `errno` must show if this machine lacks a resource. If the call is
         cancelled, no connection is left open.
         """
         ...
@@ -53,9 +52,9 @@ class NetworkBackend(Protocol):
     ) -> None:
         """Start TLS on a connection, and verify that the peer's certificate is for this host.
 
-        With `says_name`, the host's name is sent in the handshake (SNI). On return
-        `protocol.connection_made` has been called with the transport to use from then on. Raises
-        TlsFailed if TLS fails; the transport can't be used any more then.
+        With `says_name`, the handshake contains the host's name (SNI). Before returning, calls
+        `protocol.connection_made` with the transport to use from then on. Raises TlsFailed if TLS
+        fails; then the transport can't be used any more.
         """
         ...
 
@@ -123,10 +122,10 @@ async def _connected_socket(address: str, port: int, local_address: str | None) 
 
 
 def _check_that_a_way_leads_there(family: int, address: str, port: int) -> None:
-    """Raise OSError (ENETUNREACH) if this machine has no local address with a route to `address`.
+    """Raise OSError (ENETUNREACH) if this machine has no route to `address`.
 
-    Linux reports `EADDRNOTAVAIL` in that case, but also if all TCP ports are taken. A datagram
-    socket has ports of its own, so connecting one shows which of the two is the case.
+    Linux reports `EADDRNOTAVAIL` both without a route and if all TCP ports are in use. A UDP
+    socket, which has ports of its own, shows the difference.
     """
     with socket.socket(family, socket.SOCK_DGRAM) as sock:
         try:

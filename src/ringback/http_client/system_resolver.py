@@ -1,8 +1,7 @@
-"""Looks names up with the machine's own resolver, in threads.
+"""Looks up host names with the machine's own resolver, in threads.
 
-A look-up that hangs can't be cancelled: its thread stays until the machine's resolver gives up. So
-`CachingResolver`, which limits the number of look-ups, uses `under_way` to find those still
-running.
+A look-up that hangs can't be cancelled: its thread runs until the machine's resolver gives up.
+`under_way` finds such a look-up.
 """
 
 import asyncio
@@ -19,7 +18,7 @@ Resolve = Callable[[str], Awaitable[Sequence[str]]]
 
 
 def ask_system(host: str) -> list[str]:
-    """Return the host's addresses by `getaddrinfo`, in the order to try them; this may block.
+    """Return the host's addresses by `getaddrinfo`, in the order to try them; may block.
 
     Raises OSError if there are none.
     """
@@ -40,9 +39,9 @@ def _check_that_files_can_be_opened() -> None:
 
 
 class SystemResolver:
-    """A `Resolve` that looks each name up in a thread of its own, at most once at a time.
+    """A `Resolve` that runs each look-up in a thread of its own, one per name at a time.
 
-    `ask` does the look-up and may block: it returns a host's addresses, or raises OSError or
+    `ask` does the look-up, and may block. It returns a host's addresses, or raises OSError or
     UnicodeError.
     """
 
@@ -60,7 +59,7 @@ class SystemResolver:
         return await asyncio.wrap_future(self._under_way.get(host) or self._begin(host))
 
     def under_way(self, host: str) -> Future[list[str]] | None:
-        """Return the future of a look-up of this host that still runs, or None if there is none."""
+        """Return the future of a running look-up of this host, or None if there is none."""
         return self._under_way.get(host)
 
     def _begin(self, host: str) -> Future[list[str]]:
@@ -91,7 +90,7 @@ class SystemResolver:
 
 
 def _is_address(host: str) -> bool:
-    """Return True if the host is an IP address in canonical spelling, which needs no look-up."""
+    """Return True if the host is an IP address in canonical form, which needs no look-up."""
     try:
         return str(ip_address(host)) == host
     except ValueError:

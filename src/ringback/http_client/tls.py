@@ -1,8 +1,7 @@
-"""TLS settings: trusted authorities, the client certificate, and the reasons of failures.
+"""TLS settings: the trusted authorities and the client certificate.
 
-This module guarantees: every certificate's chain and name are verified, whether or not the name is
-sent to the receiver (SNI). A file that can't be used is reported at startup, not at the first
-callback.
+The chain and the name of every certificate are verified, even if the name is not sent to the
+receiver (SNI). A file that can't be used is reported at startup, not at the first callback.
 """
 
 import ssl
@@ -40,8 +39,8 @@ class TlsFailed(Exception):
 class ClientTls:
     """The TLS contexts for connections, with and without SNI.
 
-    Trusts the machine's own authorities and those in `ca_files`. A receiver that asks for a client
-    certificate gets `client_certificate`; its key may be in the same file.
+    They trust the machine's own authorities and those in `ca_files`. A receiver that asks for a
+    client certificate gets `client_certificate`; its key may be in the same file.
 
     Raises ConfigurationError, with the file's name, if a file can't be used.
     """
@@ -93,7 +92,7 @@ def _believe(context: ssl.SSLContext, path: Path) -> None:
 
 
 def tls_failure(error: OSError) -> TlsFailed:
-    """Return the TlsFailed for an error in a TLS handshake."""
+    """Return the TlsFailed that describes an error in a TLS handshake."""
     if isinstance(error, ssl.SSLCertVerificationError):
         failure = _CERTIFICATE_FAILURES.get(error.verify_code, AttemptFailure.TLS)
         return TlsFailed(failure, error_text(error))
@@ -104,8 +103,9 @@ def check_name(certificate: Mapping[str, Any], host: str) -> None:
     """Check that a verified certificate is for this host; raises TlsFailed if it is not.
 
     `certificate` is in the form of `SSLSocket.getpeercert`. The rules are those of RFC 9525, which
-    OpenSSL applies in handshakes with SNI: only subject alternative names count, an IP address
-    matches only an IP address, and `*` matches exactly one label, the first of three or more.
+    OpenSSL applies in handshakes with SNI. Only subject alternative names count. An IP address
+    matches only an IP address. `*` is allowed only as the first of at least three labels, and
+    matches exactly one label.
 
     >>> check_name({"subjectAltName": (("DNS", "*.example.com"),)}, "hooks.example.com")
     >>> check_name({"subjectAltName": (("DNS", "*.example.com"),)}, "a.hooks.example.com")

@@ -1,4 +1,4 @@
-"""Test an application with Ringback in the same process: without a network, without sleeps.
+"""Test an application against a Ringback that runs in the test's own process.
 
     from ringback.testing import Emulator
 
@@ -7,7 +7,7 @@
         app.deactivate(ringback.sim_sid, callback_url=ringback.receiver.url("/hook"))
         ringback.expect_callback(SimStatus="inactive", source="twilio")
 
-With pytest, the fixture `emulator` gives each test a fresh one.
+With pytest, the fixture `emulator` gives each test a fresh emulator.
 
 May import `application` and all packages below it.
 Start with `emulator`.

@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 class TransactionRunner(Protocol):
-    """Runs an operation in a transaction, and waits until the result is durable."""
+    """Runs an operation in a transaction, and waits until its changes are durable."""
 
     def __call__(self, work: Callable[[Transaction, OperationContext], T]) -> T:
         """Return the result of `work`, or raise its exception."""
@@ -27,10 +27,10 @@ class TransactionRunner(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """The device of one SIM: a test makes it send messages, use data and so on.
+    """The device of one SIM, which a test can make send messages, use data and so on.
 
     Each method raises InvalidParameter if the network would refuse the action, or if only the other
-    product (Super SIM or Programmable Wireless) has it.
+    product (Super SIM or Programmable Wireless) has this action.
     """
 
     account_sid: str
@@ -39,7 +39,7 @@ class Device:
     change: TransactionRunner
     """Runs operations that change data."""
     look: TransactionRunner
-    """Runs operations that only read, after all pending work is done."""
+    """Runs operations that only read, after all pending work has been done."""
 
     def send_sms(self, text: str) -> SmsCommand:
         """Send an SMS from a Super SIM; causes a callback to the fleet's SmsCommandsUrl."""
@@ -70,12 +70,12 @@ class Device:
         return self.change(send)
 
     def messages(self) -> list[bytes]:
-        """Return the payloads of SMS or Commands that the device received, newest first."""
+        """Return the payloads of the SMS or Commands that the device received, newest first."""
         newest = self.look(lambda tx, _: any_sim.inbox_of(tx, self._any_sim(tx)))
         return [one.message for one in newest]
 
     def use_data(self, *, upload: int = 0, download: int = 0) -> None:
-        """Upload and download these numbers of bytes at once."""
+        """Let the device upload and download these numbers of bytes at once."""
         self.change(
             lambda tx, context: any_sim.transfer_data(
                 tx, self._any_sim(tx), upload=upload, download=download, context=context

@@ -29,9 +29,9 @@ _LOOK_AGAIN_SECONDS: Final = 0.005
 class Emulator:
     """Serves the SIM APIs on a free local port, from a thread of this process.
 
-    The emulator's clock stands still until `advance`, and its network has no delays, so a test
-    always sees all effects of its actions. The same `seed` gives the same SIDs, tokens and secrets
-    every time.
+    The emulator's clock stands still until `advance` is called, and its network has no delays. So a
+    test always sees all effects of its actions. The same `seed` always gives the same SIDs, tokens
+    and secrets.
     """
 
     def __init__(
@@ -43,9 +43,9 @@ class Emulator:
     ) -> None:
         """Prepare an emulator; `start` or `with` starts it.
 
-        `settings` are the settings of `ringback dev`, named like its flags, but with underscores:
-        `{"phase": "after", "schedule": "persistent"}`. `start` is the time that the clock shows, a
-        datetime with a time zone; the default is the current time.
+        `settings` are settings of `ringback dev`, named like its flags but with underscores:
+        `{"phase": "after", "schedule": "persistent"}`. `start` is the time at which the clock
+        stands first, with a time zone; the default is the current time.
         """
         self.receiver = RecordingReceiver()
         """A receiver for callbacks, for applications that have none of their own."""
@@ -60,7 +60,7 @@ class Emulator:
     def start(self) -> Self:
         """Start to serve, and return the emulator.
 
-        Raises ConfigurationError if a setting can't be used, and on Windows.
+        Raises ConfigurationError if a setting can't be used, or on Windows.
         """
         refuse_windows("the emulator")
         if self._running is None:
@@ -78,7 +78,7 @@ class Emulator:
             self._running = None
 
     def reset(self) -> None:
-        """Start again with only the initial account and SIMs; URLs and secrets stay the same."""
+        """Delete all data except the initial account and SIMs; URLs and secrets stay the same."""
         self._server.reset()
         self._expected.clear()
 
@@ -104,7 +104,7 @@ class Emulator:
 
     @property
     def auth_token(self) -> str:
-        """The account's Auth Token: the API password; also signs callbacks from Twilio's source."""
+        """The account's Auth Token: the API password, which also signs Twilio's callbacks."""
         return self._server.seed.account.auth_token
 
     @property
@@ -120,7 +120,7 @@ class Emulator:
 
     @property
     def sim_sid(self) -> str:
-        """The SID of the Super SIM that exists from the start; it is active, and in a fleet."""
+        """The SID of the Super SIM that exists from the start, active and in a fleet."""
         return self._server.seed.sim_sid
 
     @property
@@ -130,12 +130,12 @@ class Emulator:
 
     @property
     def wireless_sim_sid(self) -> str:
-        """The SID of the Programmable Wireless SIM that exists from the start; it is active."""
+        """The SID of the active Programmable Wireless SIM that exists from the start."""
         return self._server.seed.wireless_sim_sid
 
     @property
     def gateway(self) -> tuple[str, int] | None:
-        """The host and port for datagrams of device programs; None if `gateway` isn't set."""
+        """The host and port for datagrams from devices; None if `gateway` isn't set."""
         gateway = self._server.application.workers.network.gateway
         return None if gateway is None else gateway.address
 
@@ -149,7 +149,7 @@ class Emulator:
     def advance(self, by: str | timedelta) -> datetime:
         """Advance the clock, for example by `3d`, and return the new time.
 
-        All retries, schedules and changes that come due are done, in order.
+        All retries and scheduled changes that come due happen, in order.
         """
         duration = read_duration(by) if isinstance(by, str) else by
         clock_advancer = self._server.application.workers.clock_advancer
@@ -162,7 +162,7 @@ class Emulator:
         return Device(self.account_sid, sim or self.sim_sid, self._change, self._look_at)
 
     def register_wireless_sim(self, *, iccid: str | None = None, narrowband: bool = False) -> str:
-        """Register a new Programmable Wireless SIM (its API can't), and return its SID."""
+        """Register a Programmable Wireless SIM, and return its SID; the API can't register any."""
 
         def register(tx: Transaction, context: OperationContext) -> str:
             number = iccid or make_iccid(context.random_source.bytes(8))
@@ -172,7 +172,7 @@ class Emulator:
         return self._change(register)
 
     def scenario(self, name: str, *, sim: str | None = None) -> None:
-        """Choose the scenario with this name, such as `unattached`, for a SIM or the account."""
+        """Choose a network scenario, such as `unattached`, for a SIM or for the account."""
         chosen = scenario_called(name)
         self._change(lambda tx, _: choose_scenario(tx, self.account_sid, sim=sim, scenario=chosen))
 
@@ -194,10 +194,11 @@ class Emulator:
     ) -> SentCallback:
         """Wait for a matching callback that no earlier call returned, and return it.
 
-        `parameters` are parameters of the callback: `SimStatus="active"`. `url` is its URL, with or
-        without the fragment. `status` is its delivery status; None matches any. If several
-        callbacks match, returns the oldest. Raises AssertionError, with a list of all callbacks, if
-        none matches within `within` seconds.
+        `parameters` are parameters of the callback, for example `SimStatus="active"`. `url` is its
+        URL, with or without the fragment. `status` is its delivery status; None matches any.
+
+        If several callbacks match, returns the oldest. Raises AssertionError, with a list of all
+        callbacks, if none matches within `within` seconds.
         """
         expected = ExpectedCallback(parameters, source, url, method, status)
         found, others = self._server.call(self._wait_for(expected, within))

@@ -1,4 +1,4 @@
-"""A receiver for tests of applications that have no receiver of their own."""
+"""A callback receiver for tests of applications that have no receiver of their own."""
 
 from collections import deque
 from typing import Final
@@ -21,7 +21,7 @@ class RecordingReceiver:
         self._port = 0
 
     def url(self, path: str = "/", *, cbs: str | None = None) -> str:
-        """Return a callback URL of this receiver; `cbs` asks for a source in its fragment."""
+        """Return a callback URL of this receiver; `cbs` is a source for the URL's fragment."""
         fragment = "" if cbs is None else f"#cbs={cbs}"
         return f"http://{_HOST}:{self._port}{path}{fragment}"
 
@@ -30,7 +30,7 @@ class RecordingReceiver:
         self._failures.extend([status] * times)
 
     def reset(self) -> None:
-        """Forget all recorded requests, and all failures that are still planned."""
+        """Forget all recorded requests, and all failures that `fail` has planned."""
         self.requests.clear()
         self._failures.clear()
 

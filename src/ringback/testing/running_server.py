@@ -25,7 +25,7 @@ from ringback.testing.recording_receiver import RecordingReceiver
 
 
 class SeededRandomSource:
-    """Implements `ports.RandomSource` reproducibly from a seed; not for real secrets."""
+    """Implements `ports.RandomSource` with reproducible bytes; not for real secrets."""
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
@@ -103,7 +103,7 @@ class RunningServer:
         self._serving = asyncio.create_task(serve(self._hand_on, self._listener, until=self._until))
 
     async def _hand_on(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request to the current application; a reset replaces it, but keeps the port."""
+        """Pass a request to the current application, which each reset replaces."""
         await self.application.api.app(scope, receive, send)
 
     async def _close(self) -> None:

@@ -1,4 +1,4 @@
-"""Callbacks as tests see them: payload, URL, source and the reason for it, and attempts."""
+"""Callbacks as tests see them, with parameters, URL, source and attempts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,15 +16,15 @@ class SentCallback:
     source: str
     """The infrastructure that sends the callback: `twilio` or `kore`."""
     source_reason: str
-    """Why the callback is sent from that source."""
+    """Why the callback is sent from this source."""
     url: str
-    """The configured URL, with its fragment, but without credentials."""
+    """The configured URL with its fragment, but without credentials."""
     method: str
     idempotency_token: str
     status: str
     """The delivery status: `scheduled`, `delivered`, `failed` or `discarded`."""
     attempts: tuple[Attempt, ...]
-    """Each attempt has its exact request, the answer, and the reason if it failed."""
+    """The attempts, each with its exact request, the answer, and the reason if it failed."""
 
     def __str__(self) -> str:
         """Describe the callback on one line: status, source, method, URL and parameters."""
@@ -78,5 +78,5 @@ def sent(callback: CallbackRecord, attempts: Sequence[Attempt]) -> SentCallback:
 
 
 def in_lines(callbacks: Sequence[SentCallback]) -> str:
-    """Return the callbacks as text, each on its own line; ` none` if there are none."""
+    """Return the callbacks as text, one per line; ` none` if there are none."""
     return "".join(f"\n  {callback}" for callback in callbacks) or " none"
