@@ -43,8 +43,8 @@ class ConnectionPool:
         """Return an idle connection to one of these addresses, by this route, or None.
 
         The connection leaves the pool: the caller must `keep` or close it. If the peer is known for
-        closing idle connections, the socket is checked first. This check is too slow for all other
-        peers.
+        closing idle connections, the socket is checked first. For other peers, this check costs
+        more than it gains.
         """
         for address in addresses:
             peer = route.peer_at(address)

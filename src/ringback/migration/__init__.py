@@ -1,6 +1,5 @@
-"""Move callback URLs from one source to another: inventory, plan, apply, canary, revert.
+"""Move callback URLs from one source to another: list them, plan, apply, watch, revert.
 
-May import `operations`, `ports` and `core`, but not the probe: the caller passes it in as a
-readiness check.
+May import `operations`, `ports` and `core`. The caller passes in the probe's readiness check.
 Start with `plan`, then `executor`.
 """

@@ -1,11 +1,11 @@
-"""Check that the URLs that moved to a new source deliver at least as well as before the move.
+"""Check that URLs that moved to a new source deliver at least as well as before the move.
 
-Laws of this file. A callback counts once its first attempt has ended. It fails if it is
-undelivered, or still being retried. Each URL is compared with its own share of failures before the
-move. It got worse if a greater share fails now, and either no callback gets through any more, or
-the increase has a probability of at most 1 % by coincidence. So a receiver that was already down
-before the move doesn't count against the move, and neither does one more failure at a receiver that
-fails now and then. A URL without callbacks after the move counts neither way.
+Each URL's share of failing callbacks is compared with its share before the move. A callback counts
+after its first attempt. It fails if it is undelivered or still being retried.
+
+A URL got worse if its failing share rose, and either no callback is delivered any more, or the rise
+is probably no coincidence (a probability of at most 1 %). So a receiver that was already down
+doesn't count as worse. A URL without callbacks since the move is not judged.
 """
 
 from collections import defaultdict
@@ -20,10 +20,10 @@ from ringback.migration.url_source import UrlEdit, UrlLocation
 from ringback.ports import UrlDeliveryTotals
 
 DeliveryTarget = tuple[str | None, str]
-"""What counts of deliveries are kept for: an account (None if unknown), and a URL.
+"""The key by which deliveries are counted: an account (None if unknown), and a URL.
 
-The URL is without its fragment and credentials. Several places may have the same URL with different
-fragments: all of them are one target.
+The URL has no fragment and no credentials. So URLs that differ only in their fragment are counted
+together.
 """
 
 
@@ -66,11 +66,11 @@ class DeliveryCounts(NamedTuple):
 
 _UNLIKELY: Final = 0.01
 _SINGLE: Final = 10
-"""A step stops if more than 1 in `_SINGLE` URLs got worse: this probably has a common cause."""
+"""A step stops if more than 1 in `_SINGLE` URLs got worse: they probably have a common cause."""
 
 
 class DeliveriesBeforeAndAfter(NamedTuple):
-    """The counts of one target's callbacks before and after it moved."""
+    """The counts of the callbacks to one URL, before and after it moved."""
 
     before: DeliveryCounts
     after: DeliveryCounts
@@ -81,7 +81,7 @@ class DeliveriesBeforeAndAfter(NamedTuple):
 
     @property
     def is_worse(self) -> bool:
-        """True if a greater share fails than before, and this is probably not a coincidence."""
+        """True if the failing share rose, and this is probably not a coincidence."""
         if self.after.share <= self.before.share:
             return False
         return not self.after.delivered or _by_chance(self.before, self.after) <= _UNLIKELY
@@ -89,23 +89,23 @@ class DeliveriesBeforeAndAfter(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CanaryResult:
-    """Says which URLs of one canary step deliver worse than before they moved."""
+    """The URLs of one canary step that deliver worse than before they moved."""
 
     worse: Mapping[UrlLocation, str] = field(default_factory=dict[UrlLocation, str])
-    """The places whose deliveries got worse, each with a sentence that gives the figures."""
+    """For each URL that got worse, named by its place, a sentence with the figures."""
     called: int = 0
-    """The number of places that had callbacks since the move."""
+    """The number of URLs with callbacks since the move."""
 
     @property
     def is_general(self) -> bool:
-        """True if too many places got worse for the cause to be in single receivers."""
+        """True if too many URLs got worse for the cause to be in single receivers."""
         return len(self.worse) > 1 and len(self.worse) * _SINGLE > self.called
 
 
 def _by_chance(before: DeliveryCounts, after: DeliveryCounts) -> float:
-    """Return the probability of at least this many failures after the move if nothing has changed.
+    """Return the probability of at least this many failures after the move by mere chance.
 
-    Computed by Fisher's exact test.
+    It is computed by Fisher's exact test.
 
     >>> round(_by_chance(DeliveryCounts(100), DeliveryCounts(0, 1)), 4)
     0.0099
@@ -132,10 +132,9 @@ def compare_deliveries(
 ) -> CanaryResult:
     """Compare the deliveries to the URLs of these edits before and after the edits were made.
 
-    After the move, only callbacks to URLs in their new form count: the others haven't moved. Before
-    the move, only callbacks to URLs in another form count: the new form is left over from an
-    earlier move that was rolled back. An edit whose account isn't known has no deliveries. All
-    places of a target share its counts, because a callback doesn't say which place it was for.
+    A move changes a URL's fragment. After the move, only callbacks to URLs with the new fragment
+    count. Before the move, these callbacks don't count: they are left over from an earlier move
+    that was rolled back.
     """
     forms = {
         edit.place: (edit.place.account_sid, CallbackUrl.parse(edit.new, sources=None).shown)

@@ -1,7 +1,7 @@
-"""A step of a canary: choose the edits that it moves, and watch their deliveries.
+"""One step of a canary: choose the edits to make, and watch the deliveries to their URLs.
 
 A canary moves a plan's URLs in steps, a growing share at a time. After each step it watches the
-deliveries to the moved URLs for a time, the soak.
+deliveries to the moved URLs for a while (the soak).
 """
 
 from collections.abc import Sequence
@@ -22,15 +22,15 @@ _SHORTEST_PAUSE: Final = timedelta(seconds=1)
 _LONGEST_PAUSE: Final = timedelta(minutes=1)
 _LOOKS: Final = 20
 _SETTLES: Final = timedelta(seconds=10)
-"""A callback is given this long to succeed: its first retry comes 5 s after a failed round."""
+"""How long a callback has to succeed: its first retry comes 5 s after a failed round."""
 
 
 @dataclass(frozen=True, slots=True)
 class CanarySettings:
-    """The shares in which a canary moves a plan's URLs, and how long it watches each of them."""
+    """The growing shares of URLs that a canary moves, and how long it watches after each step."""
 
     shares: tuple[int, ...]
-    """For each step, the percentage of edits moved after it, ascending; a last step moves all."""
+    """For each step, the percentage of edits made by its end; a last step makes all edits."""
     soak: timedelta
     """How long each step's deliveries are watched before the next step."""
     deliveries: UrlDeliveryHistory
@@ -41,7 +41,7 @@ class CanarySettings:
         return min(max(self.soak / _LOOKS, _SHORTEST_PAUSE), _LONGEST_PAUSE)
 
     async def before(self, began: datetime) -> Sequence[UrlDeliveryTotals]:
-        """Return the delivery totals of the day (or soak, if longer) before a step began."""
+        """Return the delivery totals before a step began, of one day or of the soak if longer."""
         return await self.deliveries.totals(since=began - max(self.soak, _BEFORE), until=began)
 
     async def look(
@@ -52,7 +52,7 @@ class CanarySettings:
         began: datetime,
         now: datetime,
     ) -> CanaryResult:
-        """Compare a step's deliveries since it began with those before it.
+        """Compare the deliveries since a step began with the deliveries before it.
 
         The newest callbacks are left out: if their first attempt failed, a retry may still succeed.
         """
@@ -80,9 +80,9 @@ def read_shares(text: str) -> tuple[int, ...]:
 
 
 def up_to(share: int, edits: Sequence[UrlEdit]) -> set[UrlLocation]:
-    """Return the places that must have moved after the step for this share (in percent).
+    """Return the places whose URLs must have moved when this step ends; `share` is in percent.
 
-    All places of a receiver move together, and the order of the receivers is always the same.
+    All URLs of a receiver move together. The order of the receivers is always the same.
     """
     in_order = sorted(edits, key=_receiver)
     wanted, chosen = len(edits) * share / ALL, set[UrlLocation]()

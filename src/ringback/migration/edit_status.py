@@ -1,7 +1,7 @@
-"""The state of each edit of a plan, from the URLs configured now and the plan's journal.
+"""The state of each edit of a plan, such as pending, moved or skipped.
 
-The configured URL decides. The journal adds only what the URL can't show: whether this plan or
-somebody else changed it, and why an edit was not made.
+The state follows from the URL that is configured now. The journal shows what the URL can't: who
+changed it, and why an edit was not made.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,11 +20,11 @@ class EditState(StrEnum):
     PENDING = "pending"
     MOVED = "moved"
     THERE = "there already"
-    """The URL has its new form, but not by this plan: a revert leaves the URL as it is."""
+    """The URL has its new form, but not because of this plan, so a revert doesn't change it."""
     SKIPPED = "skipped"
     """The receiver was not ready; the next apply tries again."""
     BEHIND = "stays behind"
-    """Deliveries got worse, so the edit was undone; it isn't made again."""
+    """Deliveries got worse, so the edit was undone; it is not made again."""
     CHANGED = "changed by somebody else"
     GONE = "gone"
     RETURNED = "gone back"
@@ -33,7 +33,7 @@ class EditState(StrEnum):
 MAY_MOVE = frozenset({EditState.PENDING, EditState.SKIPPED, EditState.RETURNED})
 """The states of edits that the next apply makes."""
 LEFT_BEHIND = frozenset({EditState.SKIPPED, EditState.BEHIND, EditState.CHANGED, EditState.GONE})
-"""The states of edits that an apply left out or undid: their URLs don't have the new form."""
+"""The states of edits that an apply left out or undid."""
 
 
 _OURS = frozenset({JournalEntryType.MOVING, JournalEntryType.MOVED, JournalEntryType.RETURNING})
@@ -46,7 +46,7 @@ class EditWithState:
     edit: UrlEdit
     state: EditState
     entry: UrlEntry | None
-    """The URL that is configured in the edit's place now; None if there is none."""
+    """The URL that is configured in this place now; None if there is none."""
     why: str | None = None
     """The reason for the state, as a sentence; None if there is nothing to explain."""
 
@@ -54,9 +54,9 @@ class EditWithState:
 def edit_statuses(
     plan: MigrationPlan, summary: JournalSummary, entries: Sequence[UrlEntry]
 ) -> dict[UrlLocation, EditWithState]:
-    """Return the state of each edit of the plan, by place.
+    """Return the state of each edit of the plan, by the place of its URL.
 
-    Includes edits that have moved and were deleted from the plan's file since.
+    Includes edits that were made, but have been deleted from the plan's file since.
     """
     edits = {edit.place: edit for edit in plan.edits} | summary.edits
     now = {entry.place: entry for entry in entries}
@@ -64,7 +64,7 @@ def edit_statuses(
 
 
 def count(found: Mapping[UrlLocation, EditWithState]) -> dict[EditState, int]:
-    """Return the number of edits in each state, without states that no edit has."""
+    """Return the number of edits in each state; states without edits are left out."""
     states = [status.state for status in found.values()]
     return {each: states.count(each) for each in EditState if each in states}
 

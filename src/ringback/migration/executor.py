@@ -1,8 +1,8 @@
-"""Apply a plan, and revert it.
+"""Apply a plan to the configured URLs, or revert it.
 
-Laws of this file. The journal is written before a URL changes and after. Wherever a process dies,
-every URL has its old or its new form, and the next process goes on from there. URLs that moved and
-deliver worse are rolled back before any other URL moves.
+The journal is written before and after each change of a URL. If the process dies, each URL has
+either its old or its new form, and the next process continues from there. If moved URLs deliver
+worse, they are rolled back before any other URL moves.
 """
 
 import asyncio
@@ -24,12 +24,12 @@ from ringback.ports import Clock, no_checkpoint
 
 _LEAST_BATCH: Final = 50
 _MOST_BATCHES: Final = 100
-"""The maximum number of batches: if all URLs are in one file, each batch rewrites the file."""
+"""The maximum number of batches, since each batch may rewrite the same file."""
 _PROBES_AT_ONCE: Final = 25
 
 
 ReceiverReadinessCheck = Callable[[UrlEntry], Awaitable[str | None]]
-"""Returns a sentence that says why a URL's receiver isn't ready for the new source, or None."""
+"""Returns None if a URL's receiver is ready for the new source, or a sentence saying why not."""
 
 
 # ---- progress that is reported -------------------------------------------------------------------
@@ -37,9 +37,9 @@ ReceiverReadinessCheck = Callable[[UrlEntry], Awaitable[str | None]]
 
 @dataclass(frozen=True, slots=True)
 class EditsMoved:
-    """Reports progress: of the step's edits (`of`), this many (`moved`) have been made.
+    """Reports progress: `moved` of the `of` edits of a step have been made.
 
-    `share` is the percentage to which the step moves the plan's URLs.
+    `share` is the percentage of the plan's edits that are made by the end of the step.
     """
 
     share: int
@@ -49,7 +49,7 @@ class EditsMoved:
 
 @dataclass(frozen=True, slots=True)
 class EditSkipped:
-    """Reports that an edit was left out; `why` is the reason as a sentence."""
+    """Reports that an edit was left out; `why` is the reason, as a sentence."""
 
     edit: UrlEdit
     why: str
@@ -57,7 +57,7 @@ class EditSkipped:
 
 @dataclass(frozen=True, slots=True)
 class CanaryStarted:
-    """Reports that the deliveries of a step's `count` edits are watched until the time `until`."""
+    """Reports that the deliveries of a step's `count` edits are watched until this time."""
 
     share: int
     count: int
@@ -71,23 +71,23 @@ class CanaryStopped:
     share: int
     worse: int
     called: int
-    """The number of URLs of the step that had any callbacks."""
+    """The number of URLs of the step that had callbacks."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveriesWorsened:
-    """Reports that some URLs of a step deliver worse: they are rolled back, and not moved again."""
+    """Reports that some URLs of a step deliver worse; they are rolled back, and not moved again."""
 
     share: int
     count: int
     """The number of edits in the step."""
     behind: Mapping[UrlLocation, str]
-    """The places that deliver worse, each with a sentence that gives the figures."""
+    """For each URL that delivers worse, named by its place, a sentence with the figures."""
 
 
 @dataclass(frozen=True, slots=True)
 class EditsReverted:
-    """Reports progress: of all edits to undo (`of`), this many (`returned`) have been undone."""
+    """Reports progress: `returned` of the `of` edits to undo have been undone."""
 
     returned: int
     of: int
@@ -115,7 +115,7 @@ Due = tuple[UrlEdit, UrlEntry]
 
 @dataclass(slots=True)
 class PlanExecutor:
-    """Applies or reverts one plan on its URL source, and keeps its journal."""
+    """Applies or reverts one plan on its URL source, and writes its journal."""
 
     plan: MigrationPlan
     url_source: UrlSource
@@ -124,17 +124,18 @@ class PlanExecutor:
     report: ReportProgress
     checkpoint: Callable[[str], None] = no_checkpoint
     _skipped: set[UrlLocation] = field(default_factory=set[UrlLocation])
-    """The places whose receivers turned out not to be ready during this apply."""
+    """The places of URLs whose receivers were not ready during this apply."""
 
     async def apply(
         self, *, readiness: ReceiverReadinessCheck | None, canary: CanarySettings | None = None
     ) -> ApplyOutcome:
         """Move the URLs that haven't moved yet, step by step.
 
-        Goes on from where an earlier apply was cut off. Without `readiness`, no receiver is
-        checked; without a canary, all edits are one step that isn't watched. Raises
-        ConfigurationError if the URLs or the journal can't be used; another apply goes on from
-        there.
+        Continues where an earlier apply stopped. Without `readiness`, no receiver is checked.
+        Without a canary, all edits are one step, which isn't watched.
+
+        Raises ConfigurationError if the URLs or the journal can't be used; another apply can
+        continue.
         """
         self._begin(canary)
         await self._see_what_was_cut_off()
@@ -149,13 +150,13 @@ class PlanExecutor:
         return ApplyOutcome.DONE
 
     async def revert(self) -> None:
-        """Undo all edits that this plan made; goes on from where an earlier revert was cut off."""
+        """Undo all edits that this plan made; continues where an earlier revert stopped."""
         self._note(JournalEntryType.REVERTING)
         await self._see_what_was_cut_off()
         await self._return(self.journal.summary.edits)
 
     async def statuses(self) -> dict[UrlLocation, EditWithState]:
-        """Return the current state of each edit of the plan, by place."""
+        """Return the current state of each edit of the plan, by the place of its URL."""
         return edit_statuses(self.plan, self.journal.summary, await self.url_source.entries())
 
     @property
@@ -171,7 +172,7 @@ class PlanExecutor:
             self._note(what, places=places)
 
     def _begin(self, canary: CanarySettings | None) -> None:
-        """Write the canary's shares and soak into the journal, unless they are there already."""
+        """Write the canary's shares and soak into the journal, if they aren't there yet."""
         soak = canary.soak if canary else timedelta(0)
         began = ApplyBegan(canary.shares if canary else (), soak.total_seconds())
         if self.journal.summary.began != began:
@@ -180,7 +181,7 @@ class PlanExecutor:
             )
 
     async def _see_what_was_cut_off(self) -> None:
-        """Check how edits ended that an earlier process left unfinished, and journal the result."""
+        """Write the outcome of edits that an earlier process left unfinished into the journal."""
         marks = self.journal.summary.marks
         unsure = [place for place, mark in marks.items() if mark in _UNDER_WAY]
         if not unsure:
@@ -193,10 +194,10 @@ class PlanExecutor:
     # ---- forward
 
     async def _move(self, share: int, readiness: ReceiverReadinessCheck | None) -> bool:
-        """Move the edits up to this share that haven't moved yet.
+        """Move the URLs up to this share that haven't moved yet.
 
-        Returns True if a step is under way, which the caller watches and ends; False if no edit was
-        left to move.
+        Returns True if a step is under way, which the caller watches and ends; False if there was
+        nothing to move.
         """
         if self._step is not None and self._step.watched_until is not None:
             return True
@@ -220,7 +221,7 @@ class PlanExecutor:
     async def _due(
         self, places: Collection[UrlLocation], states: Collection[EditState]
     ) -> list[Due]:
-        """Return the edits of these places whose state is one of `states`."""
+        """Return the edits in these places whose state is one of `states`."""
         found = (await self.statuses()).items()
         return [
             (status.edit, status.entry)
@@ -233,7 +234,7 @@ class PlanExecutor:
     ) -> Sequence[Due]:
         """Return the edits of the batch whose receivers are ready.
 
-        The others are written into the journal as skipped, and reported.
+        The other edits are reported, and written into the journal as skipped.
         """
         if check is None:
             return batch
@@ -248,7 +249,7 @@ class PlanExecutor:
     async def _replace(
         self, batch: Sequence[Due], edits: Sequence[UrlEdit], done: JournalEntryType
     ) -> int:
-        """Make the edits, write each outcome into the journal, and return how many were made."""
+        """Make these edits, write the outcomes into the journal, and return how many were made."""
         endings = await self.url_source.replace(edits)
         self.checkpoint("replaced")
         ended = [(edit, how) for (edit, _), how in zip(batch, endings, strict=True)]
@@ -262,9 +263,9 @@ class PlanExecutor:
     # ---- watching
 
     async def _watch(self, canary: CanarySettings) -> bool:
-        """Watch the step's deliveries for the soak.
+        """Watch the step's deliveries until the soak is over.
 
-        Returns False as soon as the whole step must be rolled back, True if the soak passes.
+        Returns True at its end, or False as soon as the whole step must be rolled back.
         """
         step = self.journal.summary.open_step
         if not step.places:
@@ -286,7 +287,7 @@ class PlanExecutor:
             await self.clock.sleep_until(min(self.clock.now() + canary.pause, until))
 
     async def _leave_behind(self, step: PlanStep, result: CanaryResult) -> None:
-        """Roll back the URLs that deliver worse at once; if there are too many, stop the step."""
+        """Roll back the URLs that deliver worse; if there are too many, stop the whole step."""
         summary = self.journal.summary
         worse = {place: why for place, why in result.worse.items() if place not in summary.behind}
         self._note_places(JournalEntryType.WORSE, worse)
@@ -332,7 +333,7 @@ _IN_WORDS: Final = {
 
 
 def _once_for_each_receiver(check: ReceiverReadinessCheck) -> ReceiverReadinessCheck:
-    """Return a check that calls `check` once for each receiver of an account.
+    """Return a check that calls `check` only once for each receiver of an account.
 
     At most 25 calls run at the same time.
     """
@@ -360,5 +361,5 @@ def _batches(due: Sequence[Due]) -> Iterator[Sequence[Due]]:
 
 
 def exact(edit: UrlEdit, entry: UrlEntry) -> UrlEdit:
-    """Return the edit with the credentials of the configured URL in both its URLs."""
+    """Return the edit with the configured URL's credentials added to both its URLs."""
     return replace(edit, old=entry.url, new=with_credentials_of(edit.new, entry.url))

@@ -1,4 +1,4 @@
-"""Select the URLs of a plan: by conditions, and by a share that always has the same URLs."""
+"""Select the URLs of a plan, by conditions and by a percentage."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -30,13 +30,14 @@ class UrlFilter:
     key: str
     pattern: re.Pattern[str]
     is_meant: bool
-    """True if URLs that match are selected (`=`); False if all others are (`!=`)."""
+    """True if matching URLs are selected (`=`); False if all others are (`!=`)."""
 
     @classmethod
     def parse(cls, text: str) -> Self:
         """Parse a condition.
 
-        Raises ConfigurationError if the text isn't a known key, `=` or `!=`, and a pattern.
+        Raises ConfigurationError if the text isn't a known key, followed by `=` or `!=` and a
+        pattern.
         """
         match = _FORM.fullmatch(text)
         if match is None or match["key"] not in _KEYS:
@@ -63,9 +64,9 @@ class UrlFilter:
 
 
 def rank(url: CallbackUrl) -> float:
-    """Return a receiver's fixed position in a canary, a number from 0 to 1.
+    """Return a receiver's fixed position in the order of moves, as a number from 0 to 1.
 
-    It is a hash of the URL without its fragment, so positions are evenly distributed, a URL that
-    has moved keeps its position, and a larger share always includes a smaller one.
+    It is a hash of the URL without its fragment, so a URL keeps its position when it moves. A
+    larger percentage includes all URLs of a smaller one.
     """
     return int.from_bytes(sha256(url.wire.encode()).digest()[:8]) / 2**64

@@ -1,4 +1,4 @@
-"""List the configured callback URLs with their source in each phase, and warnings."""
+"""List the configured callback URLs, each with its source in every phase and its warnings."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +23,7 @@ _INWARD_NAMES: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class InventoryLine:
-    """One configured URL, in the form that `migrate inventory` shows."""
+    """One configured URL, as `migrate inventory` shows it."""
 
     entry: UrlEntry
     url: str
@@ -32,12 +32,12 @@ class InventoryLine:
     asked: SourceName | None
     """The source that the URL's fragment asks for; None if it asks for none."""
     sources: Mapping[str, SourceName]
-    """The source of the URL's callbacks by the phase's name; empty if the URL is invalid."""
+    """For each phase, by name, the source of the URL's callbacks; empty if the URL is invalid."""
     warnings: tuple[str, ...]
 
     @property
     def record(self) -> dict[str, Any]:
-        """The line of the inventory as a JSON object."""
+        """This line of the inventory as a JSON object."""
         return {
             "place": self.entry.place.name,
             "account_sid": self.entry.place.account_sid,
@@ -79,7 +79,7 @@ def sources_by_phase(
 ) -> dict[str, SourceName]:
     """Return the source of a URL's callbacks in each phase, by the phase's name.
 
-    A hold that covers the URL keeps its source the same in all phases.
+    A hold on the URL keeps its source the same in all phases.
     """
     found = dict[str, SourceName]()
     for phase in policy.phases:

@@ -1,8 +1,8 @@
-"""The journal of a plan: an append-only file beside the plan that records what was done.
+"""The journal of a plan: a file beside the plan that records each change, line by line.
 
-Laws of this file. Before a URL changes, the planned change is on the disk; afterwards, its outcome.
-So the journal names every URL that may have changed, wherever the work was cut off. A torn last
-line is ignored: the change that it announces had not begun.
+Before a URL changes, the planned change is written and synced to disk; afterwards, its outcome. So
+the journal names every URL that may have changed, even after a crash. An incomplete last line is
+ignored.
 """
 
 import json
@@ -29,23 +29,23 @@ Reasons = Mapping[UrlLocation, str]
 
 
 class JournalEntryType(StrEnum):
-    """The type of a journal line, which says what happened to the plan or to the named URLs."""
+    """The type of a journal line: what happened to the plan, or to the URLs in the line."""
 
     BEGAN = "began"
-    """An apply began; the line has the plan's id, the shares of the canary, and the soak."""
+    """An apply began. The line has the plan's id, the shares of the canary, and the soak."""
     STEP = "step"
-    """A step of an apply began; the line has the share of edits that are moved after it."""
+    """A step of an apply began. The line has the share of edits that are made by its end."""
     MOVING = "moving"
     """These edits are about to be made."""
     MOVED = "moved"
     LEFT = "left"
-    """These URLs are not moved: somebody else changed or removed them, or the edit wasn't made."""
+    """These URLs are not moved: they were changed or removed meanwhile, or the edit wasn't made."""
     SKIPPED = "skipped"
     """The receivers of these URLs are not ready."""
     SOAKING = "soaking"
-    """The whole step has moved; its deliveries are watched from now on."""
+    """All URLs of the step have moved; from now on, their deliveries are watched."""
     PASSED = "passed"
-    """The step is done; the URLs that stay moved deliver no worse than before."""
+    """The step is done; its URLs deliver no worse than before, or were rolled back."""
     WORSE = "worse"
     """These URLs deliver worse: they will be rolled back, and not moved again."""
     STOPPED = "stopped"
@@ -61,10 +61,10 @@ class JournalEntryType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ApplyBegan:
-    """The entry that an apply of the plan began, with the canary settings that it uses."""
+    """The entry that an apply of the plan began, with its canary settings."""
 
     shares: tuple[int, ...]
-    """The shares of the canary, in percent; empty without a canary."""
+    """The shares of the canary, in percent; empty if there is no canary."""
     soak: float
     """How long each step is watched, in seconds."""
 
@@ -87,17 +87,17 @@ class JournalSummary:
     plan_id: str | None = None
     began: ApplyBegan | None = None
     edits: dict[UrlLocation, UrlEdit] = field(default_factory=dict[UrlLocation, UrlEdit])
-    """All edits that were ever begun, even if people have deleted them from the plan since."""
+    """All edits that were ever begun, even those deleted from the plan since."""
     marks: dict[UrlLocation, JournalEntryType] = field(
         default_factory=dict[UrlLocation, JournalEntryType]
     )
     """The last entry about each edit: moving, moved, skipped, returning or returned."""
     whys: dict[UrlLocation, str] = field(default_factory=dict[UrlLocation, str])
-    """The reasons why edits were skipped, as sentences."""
+    """For each skipped edit, the reason as a sentence."""
     behind: dict[UrlLocation, str] = field(default_factory=dict[UrlLocation, str])
-    """The places that delivered worse, each with its figures; they are not moved again."""
+    """For each URL that delivered worse, its figures; these URLs are not moved again."""
     step: PlanStep | None = None
-    """The step that is under way; None if none is."""
+    """The step under way; None if there is none."""
 
     def take(self, line: Mapping[str, Any]) -> None:
         """Update this summary with a journal line.
@@ -126,7 +126,7 @@ class JournalSummary:
 
     @property
     def open_step(self) -> PlanStep:
-        """The step that is under way; raises ValueError if none is."""
+        """The step under way; raises ValueError if there is none."""
         if self.step is None:
             raise ValueError("no step is under way")
         return self.step
@@ -153,7 +153,7 @@ class JournalSummary:
 
 
 class PlanJournal:
-    """The open journal of one plan, locked so that no other process can write to it."""
+    """The open journal of one plan, locked against writing by other processes."""
 
     def __init__(self, path: Path, *, plan_id: str) -> None:
         """Open and lock the journal, or create it.
@@ -181,9 +181,10 @@ class PlanJournal:
     def append(
         self, what: JournalEntryType, *, at: datetime, places: Reasons | None = None, **more: Any
     ) -> None:
-        """Add a line, about `places` if given; the line is on the disk when this returns.
+        """Add a line to the journal, and sync it to disk; `places` are the URLs that it is about.
 
-        Raises ConfigurationError if it can't be written: the caller must not change any URL then.
+        Raises ConfigurationError if the line can't be written: then the caller must not change any
+        URL.
         """
         if places is not None:
             more["places"] = [[place.account_sid, place.name, why] for place, why in places.items()]

@@ -1,7 +1,6 @@
 """Predict which edits of a plan, or of its rollback, really change the source of callbacks.
 
-The policy decides: it may choose the same source for the old and the new form of a URL. Such an
-edit is in vain.
+The policy may choose the same source for the old and the new URL: then the edit is in vain.
 """
 
 from collections import Counter
@@ -22,15 +21,18 @@ class RollbackPreview:
     returning: int
     """The number of URLs whose callbacks will come from their old source again."""
     staying: Counter[str]
-    """The number of URLs whose callbacks will still come from the new source, by the reason."""
+    """By reason, the number of URLs whose callbacks will still come from the new source."""
     open_until: datetime | None
-    """The first date at which the policy moves a returned URL to the new source; None if never."""
+    """When the policy first moves a returned URL to the new source again; None if never."""
 
 
 def preview_rollback(
     edits: Sequence[UrlEdit], to: SourceName, policy: Policy, *, at: datetime
 ) -> RollbackPreview:
-    """Predict the effect of undoing these edits, which moved URLs to the source `to`, at `at`."""
+    """Predict the effect of undoing these edits at the time `at`.
+
+    The edits moved URLs to the source `to`.
+    """
     staying, ends, returning = Counter[str](), list[datetime](), 0
     dates = (at, *(change.at for change in policy_changes(policy, after=at)))
     for edit in edits:
@@ -47,7 +49,7 @@ def preview_rollback(
 def in_vain(
     edits: Sequence[UrlEdit], to: SourceName, policy: Policy, *, at: datetime
 ) -> Counter[str]:
-    """Count the edits that wouldn't move their URLs to the source `to` at `at`, by the reason."""
+    """Count, by reason, the edits whose callbacks would not come from the source `to` at `at`."""
     choices = (_choice(edit.new, edit.place, policy, at) for edit in edits)
     return Counter(choice.reason for choice in choices if choice.source != to)
 

@@ -1,11 +1,10 @@
-"""The plan of a migration: its exact edits, as a file to review before anything changes.
+"""The plan of a migration: a file with its exact edits, to review before anything changes.
 
-An edit moves a URL to a source: it changes the URL's fragment, so that it asks for that source.
+An edit moves a URL to a source: it changes the URL's fragment, which asks for a source. An edit
+that would change anything else is refused.
 
-Laws of this file. URLs in a plan have no credentials: an edit keeps the credentials of the
-configured URL. A plan is JSON Lines: a header, then one edit on each line, so that people can
-delete lines by hand. An edit whose new URL differs from the result of `override_source` is refused:
-a plan moves URLs to a source, and does nothing else.
+A plan is JSON Lines: a header, then one edit on each line, so that people can delete edits by hand.
+URLs in a plan have no credentials; a configured URL keeps its credentials when it moves.
 """
 
 import json
@@ -40,10 +39,10 @@ class ExclusionReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class MigrationPlan:
-    """The edits that move URLs to a source, and the choices that led to these edits."""
+    """The edits that move URLs to a source, and the choices from which they follow."""
 
     id: str
-    """Identifies the plan; its journal has the same id, so another plan's journal is refused."""
+    """Identifies the plan; its journal has the same id, so that plans can't be mixed up."""
     to: SourceName
     made: datetime
     url_source: UrlSourceSpec
@@ -51,10 +50,10 @@ class MigrationPlan:
     phase: str
     """The policy's phase when the plan was made."""
     selected: tuple[str, ...]
-    """The texts of the conditions that select URLs."""
+    """The conditions by which URLs were selected, as texts."""
     percent: int
     left_out: Mapping[str, int]
-    """The number of URLs that are not in the plan, by the reason."""
+    """The number of URLs that are not in the plan, by reason."""
     edits: tuple[UrlEdit, ...]
 
     def write(self, path: Path) -> None:
@@ -77,8 +76,8 @@ class MigrationPlan:
     def read(cls, path: Path) -> Self:
         """Read a plan from its file, from which people may have deleted edits.
 
-        Raises ConfigurationError, with the line's number, if the file isn't a plan, or an edit
-        does more than move its URL to the plan's source.
+        Raises ConfigurationError, with the number of the line, if the file isn't a plan, or if an
+        edit does more than move its URL to the plan's source.
         """
         try:
             first, *others = path.read_text("utf-8").splitlines() or [""]
@@ -131,7 +130,7 @@ def make_plan(
     selections: Sequence[UrlFilter] = (),
     percent: int = 100,
 ) -> MigrationPlan:
-    """Return the plan that moves these URLs to the source `to`; changes nothing yet."""
+    """Return the plan that would move these URLs to the source `to`; changes nothing."""
     found = [_planned(entry, to, selections, percent) for entry in entries]
     left_out = Counter(each for each in found if isinstance(each, ExclusionReason))
     return MigrationPlan(

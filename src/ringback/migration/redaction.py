@@ -12,7 +12,7 @@ _TO_THE_LAST_AT: Final = re.compile(r".*@", re.DOTALL)
 def shown(url: str) -> str:
     """Return a URL's text without its credentials, even if the text isn't a valid URL.
 
-    In an invalid URL it isn't clear where a password ends, so everything before an @ is left out.
+    In an invalid URL it isn't clear where a password ends. So everything before an @ is left out.
 
     >>> shown("https://user:password@a.example/p#rc=2"), shown("https:/user:password@a.example")
     ('https://a.example/p#rc=2', '…@a.example')
@@ -24,7 +24,7 @@ def shown(url: str) -> str:
 
 
 def with_credentials_of(url: str, text: str) -> str:
-    """Return `url`, which has no credentials, with the credentials of the configured URL `text`.
+    """Return `url` with the credentials of the configured URL `text`.
 
     >>> with_credentials_of("https://a.example/#cbs=kore", "https://user:password@a.example/")
     'https://user:password@a.example/#cbs=kore'

@@ -1,7 +1,7 @@
-"""The interface of URL sources: places where callback URLs are configured, which a migration edits.
+"""The interface to a URL source: files or data in which callback URLs are configured.
 
-A URL source is read as a whole, and changed edit by edit. Each edit states the old URL, so that a
-URL that somebody changed in the meantime is left as it is.
+A migration reads a URL source as a whole, and changes it edit by edit. Each edit contains the old
+URL, so that a URL that somebody else has changed in the meantime stays as it is.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.ports import UrlDeliveryTotals
 
 UrlSourceSpec = Mapping[str, Any]
-"""A JSON object, without secrets, that a plan stores to open the same URL source again."""
+"""A JSON object without secrets, from which a plan opens its URL source again."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -24,7 +24,7 @@ class UrlLocation:
     name: str
     """A name like `fleet HF… SmsCommandsUrl` or `app.py:12`, unique within the account.
 
-    People read it, and the URL source finds the URL by it.
+    The URL source finds the URL by this name.
     """
     account_sid: str | None = None
     """The account that the URL belongs to; None if the URL source doesn't say."""
@@ -39,9 +39,9 @@ class UrlEntry:
     """The URL exactly as configured, with fragment and credentials."""
     method: HttpMethod = HttpMethod.POST
     warnings: tuple[str, ...] = ()
-    """Warnings that only the URL source can give, such as that the URL was cut off at an `&`."""
+    """Warnings from the URL source, for example that the URL is cut off at an `&`."""
     fixed: str | None = None
-    """Why the URL in this place can't be changed; None if it can."""
+    """Why the URL can't be changed where it is; None if it can be changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class UrlEdit:
         return UrlEdit(self.place, self.new, self.old, self.method)
 
     def outcome(self, url: str | None) -> "EditOutcome":
-        """Return the outcome of this edit, given the URL configured now (None if there is none)."""
+        """Return the outcome of this edit if `url` is the URL configured now (None for none)."""
         if url is None:
             return EditOutcome.GONE
         return EditOutcome.DONE if url in (self.old, self.new) else EditOutcome.CHANGED
@@ -68,7 +68,7 @@ class EditOutcome(StrEnum):
     """The outcome of an attempt to make an edit."""
 
     DONE = "done"
-    """The URL is the new one now, or had been already."""
+    """The configured URL is the new URL now, or was it before."""
     CHANGED = "changed"
     """The URL is neither the old nor the new one: somebody else changed it."""
     GONE = "gone"
@@ -76,7 +76,7 @@ class EditOutcome(StrEnum):
 
 
 class UrlSource(Protocol):
-    """A place where callback URLs are configured, such as files or an account's API."""
+    """Files or data in which callback URLs are configured, such as code or an account's API."""
 
     @property
     def spec(self) -> UrlSourceSpec:
@@ -100,7 +100,7 @@ class UrlSource(Protocol):
 
 
 class UrlDeliveryHistory(Protocol):
-    """Returns the delivery totals of callbacks to the URLs of a URL source."""
+    """Returns how many callbacks to a URL source's URLs were delivered, or failed."""
 
     async def totals(self, *, since: datetime, until: datetime) -> Sequence[UrlDeliveryTotals]:
         """Return the totals of callbacks created from `since` to `until`, by account and URL."""

@@ -1,4 +1,4 @@
-"""The URL sources: a Ringback's own data, an account's API, source code, a table.
+"""The URL sources that a migration can edit: Ringback's own data, an API, code, CSV tables.
 
 May import the same packages as `migration`.
 Start with `file_url_source`.

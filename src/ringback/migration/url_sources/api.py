@@ -1,4 +1,4 @@
-"""The URL source for an account's API, read and changed through Twilio's official client."""
+"""Reads and changes an account's callback URLs through its API, with Twilio's official client."""
 
 import asyncio
 from collections.abc import Sequence
@@ -27,11 +27,11 @@ _AT_ONCE: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class ApiUrlSource:
-    """The callback URLs of one account's fleets and Wireless SIMs.
+    """The callback URLs of one account's fleets and Programmable Wireless SIMs.
 
     Implements `UrlSource` and `UrlDeliveryHistory`. The API has no compare-and-set: each URL is
-    fetched and compared right before it is changed, and a change that somebody else makes in
-    between is lost.
+    fetched and compared right before it is changed. If somebody else changes the URL in between,
+    that change is lost.
     """
 
     account_sid: str
@@ -61,7 +61,7 @@ class ApiUrlSource:
 
     @property
     def deliveries(self) -> UrlDeliveryHistory | None:
-        """The delivery totals, which only a Ringback has; None for Twilio's hosts."""
+        """The history of deliveries, which only a Ringback has; None for Twilio's hosts."""
         return None if self.server is None else self
 
     async def entries(self) -> Sequence[UrlEntry]:
@@ -106,9 +106,9 @@ class ApiUrlSource:
 
 
 def base_url(text: str) -> str:
-    """Return the URL of a server as scheme and authority, without a trailing slash.
+    """Return a server's URL as scheme, host and port, without a trailing slash.
 
-    Raises ConfigurationError if the text isn't such a URL.
+    Raises ConfigurationError if the text has any other part.
     """
     try:
         url = CallbackUrl.parse(text)

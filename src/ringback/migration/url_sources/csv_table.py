@@ -22,7 +22,7 @@ _BYTE_ORDER_MARK: Final = "\ufeff"
 CELL: Final = UrlEscaping(
     re.compile(r'""|.', re.DOTALL), lambda token: token[0], lambda text: text.replace('"', '""')
 )
-"""How a URL is written in a cell: a quote inside quotes is doubled."""
+"""How a URL is written in a cell: a quotation mark within quotes is doubled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class _Cell:
 
     @property
     def inner(self) -> "_Cell":
-        """The cell without its surrounding quotes."""
+        """The part of the cell within its quotation marks."""
         is_quoted = len(self.raw) > 1 and self.raw[0] == self.raw[-1] == '"'
         return _Cell(self.start + 1, self.raw[1:-1]) if is_quoted else self
 

@@ -1,7 +1,6 @@
-"""The URL source for files: source code, configuration, and CSV tables, changed in place.
+"""Reads and changes callback URLs in files: source code, configuration and CSV tables.
 
-Nothing but the URLs changes: bytes that aren't UTF-8, line endings and a missing last line break
-all stay as they are.
+Only the URLs change: all other bytes stay the same, even if they aren't valid UTF-8.
 """
 
 import asyncio
@@ -42,20 +41,20 @@ _FILE_AND_LINE: Final = re.compile(r"(?P<file>.*?):[0-9]+(?: .*)?", re.DOTALL)
 
 @dataclass(slots=True)
 class FileUrlSource:
-    """The callback URLs in files and folders. Implements `UrlSource`."""
+    """The callback URLs in files and folders; implements `UrlSource`."""
 
     root: Path
-    """The folder that `paths` and the names of places are relative to."""
+    """The folder to which `paths` and the names of places are relative."""
     paths: tuple[str, ...]
-    """Files, and folders that are searched recursively."""
+    """Files, and folders that are searched with their subfolders."""
     kind: Literal["files", "csv"]
     """`files` for source code and configuration, `csv` for a table with a column of URLs."""
     skipped: Counter[str] = field(default_factory=Counter[str])
-    """The number of files and folders that the last reading left out, by the reason."""
+    """How many files and folders the last reading left out, by reason."""
 
     @property
     def spec(self) -> UrlSourceSpec:
-        """The kind, root and paths, as a JSON object by which a plan finds the files again."""
+        """The kind, the root and the paths, from which a plan finds the files again."""
         return {"kind": self.kind, "root": str(self.root), "paths": list(self.paths)}
 
     async def entries(self) -> Sequence[UrlEntry]:
@@ -186,7 +185,7 @@ def _read(path: Path) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    """Replace the file atomically by one with this text; its mode stays the same."""
+    """Replace the file atomically by a file with this text and the same mode."""
     target = path.resolve()
     fresh = target.with_name(f".{target.name}.ringback-new")
     with refusing(f"{path} can't be written"):

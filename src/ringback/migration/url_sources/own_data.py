@@ -1,4 +1,4 @@
-"""The URL source for a Ringback's own data: the configured URLs of one account, or of all."""
+"""Reads and changes the callback URLs in Ringback's own data, of one account or of all."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -20,16 +20,16 @@ from ringback.operations.delivery_totals import totals_of
 from ringback.ports import Clock, Store, Transaction, UrlDeliveryTotals
 
 _BATCH: Final = 100
-"""The number of edits in one transaction: few, since a server may be waiting to write."""
+"""The number of edits per transaction; few, because a server may be waiting to write."""
 
 
 @dataclass(frozen=True, slots=True)
 class OwnDataUrlSource:
-    """The callback URLs in a Ringback's store. Implements `UrlSource` and `UrlDeliveryHistory`."""
+    """The callback URLs in a Ringback's store; implements `UrlSource` and `UrlDeliveryHistory`."""
 
     store: Store
     folder: str = field(kw_only=True)
-    """The data folder; a plan keeps it, to open the same data later."""
+    """The data folder, which a plan stores to open the same data again."""
     clock: Clock = field(kw_only=True)
     account_sid: str | None = field(default=None, kw_only=True)
     """The account whose URLs are read; None for all accounts."""
@@ -57,8 +57,8 @@ class OwnDataUrlSource:
         """Make these edits, and return the outcome of each.
 
         A URL is compared and changed in the same transaction. Raises ConfigurationError before any
-        change if a new URL isn't valid, and later if the data can't be written: the edits of that
-        transaction are undone, those of earlier ones stay.
+        change if a new URL isn't valid. Also raises it if the data can't be written: then the edits
+        of earlier transactions stay.
         """
         for edit in edits:
             try:
@@ -78,7 +78,7 @@ class OwnDataUrlSource:
         return await totals_of(self.store, since=since, until=until, account_sid=self.account_sid)
 
     async def account(self, sid: str) -> Account | None:
-        """Return an account with the secrets that sign its callbacks; None if it doesn't exist."""
+        """Return the account with this SID and its secrets; None if it doesn't exist."""
         return await self.store.read(lambda tx: tx.accounts.get(sid))
 
     def _make(self, tx: Transaction, edit: UrlEdit) -> EditOutcome:

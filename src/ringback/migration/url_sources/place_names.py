@@ -1,4 +1,4 @@
-"""Names like `fleet HF… SmsCommandsUrl` for the places of callback URLs in an account."""
+"""Names like `fleet HF… SmsCommandsUrl` for the callback URLs that an account has configured."""
 
 from typing import Final
 
@@ -17,7 +17,7 @@ def place_of(url_place: CallbackUrlSetting, account_sid: str) -> UrlLocation:
 
 
 def url_place_of(place: UrlLocation) -> CallbackUrlSetting | None:
-    """Return the SID and URL parameter that a place names; None if it isn't such a place.
+    """Return the SID and URL parameter in a place's name; None if the name has another form.
 
     >>> url_place_of(UrlLocation(f"fleet HF{'0' * 32} IpCommandsUrl")).parameter
     'IpCommandsUrl'

@@ -1,8 +1,8 @@
 """Find the callback URLs in source code and configuration of any language.
 
-No language is parsed: a callback URL is found by the name of its API parameter, in the spellings
-that libraries, forms, shells and configuration use, or by a fragment with `cbs`. A URL that is
-built when the program runs is found too, but can't be changed.
+The code is not parsed. A callback URL is found by the API parameter before it, in all common
+spellings of its name, or by `cbs` in its fragment. A URL that the program builds at run time is
+found too, but can't be changed.
 """
 
 import re
@@ -59,12 +59,12 @@ _LOST: Final = (
 )
 _LOST_TO_THE_SHELL: Final = "the shell ends the command at its &; put it in quotes"
 _AROUND: Final = 1000
-"""The number of characters before a name that are read; lines of generated code may be long."""
+"""The number of characters to read before a name, because generated lines can be long."""
 _NOT_WHOLE: Final = "it is built when the program runs; change the code that builds it"
 
 
 def matches_in_code(text: str, file: str) -> list[UrlInText]:
-    """Return the callback URLs in a text; `file` is its name, from which the syntax is guessed."""
+    """Return the callback URLs in the text of a file; the name `file` hints at the syntax."""
     is_markup = file.lower().endswith((".xml", ".html", ".htm", ".plist", ".csproj"))
     found = [url for name in _NAME.finditer(text) for url in _named(text, name, file)]
     named = {at for url in found for at in range(url.start, url.start + len(url.raw))}
@@ -79,7 +79,7 @@ def matches_in_code(text: str, file: str) -> list[UrlInText]:
 
 
 def _named(text: str, match: re.Match[str], file: str) -> Iterator[UrlInText]:
-    """Yield the URL that follows a parameter's name, if there is one."""
+    """Yield the URL that follows the name of a parameter, if there is one."""
     line = text.rfind("\n", 0, match.start()) + 1
     before = text[max(line, match.start() - _AROUND) : match.start()]
     if match["sign"] == "=" and not match["close"] and not match["name"].isupper():
@@ -118,16 +118,16 @@ def _bare(bare: re.Match[str], file: str, *, is_exported: bool) -> UrlInText:
 
 @dataclass(frozen=True, slots=True)
 class _Form:
-    """The surroundings of a URL parameter in a form body: a curl command or a quoted string."""
+    """What surrounds a URL in a form body: a curl command or a quoted string."""
 
     option: str | None
-    """The curl option before the body, like `--data`; None outside a curl command."""
+    """The curl option for the body, like `--data`; None outside a curl command."""
     quote: str
     """The quotation mark before the body; empty if there is none."""
 
     @classmethod
     def around(cls, before: str) -> Self | None:
-        """Return the form body that this text begins and does not end; None if it has none."""
+        """Return the form body that begins in this text and isn't closed; None if there is none."""
         ends = [end.start() for end in _WORD_ENDS.finditer(before)]
         start = ends[-1] if ends else -1
         quote = before[start] if ends and not before[start].isspace() else ""
@@ -138,7 +138,7 @@ class _Form:
 
 
 def _in_form(text: str, start: int, form: _Form) -> Iterator[UrlInText]:
-    """Yield the URL at this position if it is a value in a form body."""
+    """Yield the URL at this position, if it is a value in a form body."""
     match = _IN_FORM[form.quote].match(text, start)
     raw = match[0] if match else ""
     if not _IS_URL.match(raw):
@@ -155,7 +155,7 @@ def _in_form(text: str, start: int, form: _Form) -> Iterator[UrlInText]:
 
 
 def _is_lost(value: str, rest: str) -> bool:
-    """Return True if the text after an & was probably meant as a part of the URL, and so is lost.
+    """Return True if the text after an & was probably meant as a part of the URL.
 
     The parameters of the APIs begin with a capital letter, those of URLs usually don't.
     """

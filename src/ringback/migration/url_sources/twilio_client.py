@@ -1,4 +1,4 @@
-"""Read and change an account's callback URLs through the optional package `twilio`."""
+"""Reads and changes an account's callback URLs through the optional package `twilio`."""
 
 import json
 import re
@@ -33,7 +33,7 @@ _CREDENTIALS: Final = re.compile(r"//\S*@")
 
 
 class _Resource(NamedTuple):
-    """A resource type of the client, and the attribute that has each URL parameter of the API."""
+    """A type of resource in the client, and its attribute for each URL parameter of the API."""
 
     path: str
     urls: Mapping[str, str]
@@ -53,7 +53,7 @@ _RESOURCES: Final[Mapping[str, _Resource]] = {
 class TwilioUrlClient:
     """Reads and changes the callback URLs of one account; each call blocks until the response.
 
-    Raises ConfigurationError if there is no response, or one that can't be used.
+    Raises ConfigurationError if there is no usable response.
     """
 
     def __init__(self, account_sid: str, auth_token: str, *, server: str | None) -> None:
@@ -129,7 +129,7 @@ def _read(shown: Mapping[str, Any]) -> UrlDeliveryTotals:
 
 @contextmanager
 def _translated(what: str) -> Generator[None]:
-    """Turn the client's errors into ConfigurationError; its message begins with `what`."""
+    """Turn the client's errors in the block into ConfigurationError with `what` in the message."""
     try:
         yield
     except TwilioException as refusal:

@@ -1,8 +1,7 @@
-"""Read and edit URLs in texts that escape some characters, such as JSON, shells and forms.
+"""Read and edit URLs in texts that escape some characters, such as JSON or shell commands.
 
-Laws of this file. An edit changes only the characters that differ between the two URLs; all others
-keep their exact spelling. So nothing else of a file changes, and an undone edit restores the
-original bytes.
+An edit changes only the characters that differ between the old and the new URL. So undoing the edit
+restores the original bytes.
 """
 
 import re
@@ -18,7 +17,7 @@ class UrlEscaping:
     """The escaping rules of one kind of text."""
 
     token: re.Pattern[str]
-    """Matches one character of the URL as it is written, escaped or not."""
+    """Matches one character of a URL as it is written in the text, escaped or not."""
     read: Callable[[str], str]
     """Returns the character that a token stands for."""
     write: Callable[[str], str]
@@ -47,7 +46,7 @@ class UrlEscaping:
 
 
 def _common(one: list[str], other: list[str]) -> int:
-    """Return the length of the longest common prefix of two lists of characters."""
+    """Return how many characters two lists have in common at their beginning."""
     pairs = zip(one, other, strict=False)
     return next((at for at, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
 
@@ -70,7 +69,7 @@ def _read_percent(token: str) -> str:
 ESCAPED: Final = UrlEscaping(_ESCAPE, _read_escape, str)
 """A string of a programming language or of JSON; also text without any escaping."""
 SHELL: Final = UrlEscaping(_ESCAPE, _read_escape, lambda text: text.replace("&", "\\&"))
-"""A word of a shell command that is not in quotes."""
+"""A word of a shell command without quotation marks."""
 FORM: Final = UrlEscaping(_PERCENT, _read_percent, lambda text: quote(text, safe="#=:/?,-_.~"))
 """A value of a form body in which only the necessary characters are escaped."""
 FORM_ESCAPED: Final = UrlEscaping(_PERCENT, _read_percent, lambda text: quote(text, safe=""))

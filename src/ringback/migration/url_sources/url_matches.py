@@ -1,4 +1,4 @@
-"""The callback URLs that were found in a text, and the names of their places."""
+"""A callback URL that was found in a text, and its position, like `app.py:12`."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -23,11 +23,11 @@ class UrlInText:
     account_sid: str | None = None
     method: HttpMethod = HttpMethod.POST
     name: str = ""
-    """The URL's name in the text, which people see as part of its place."""
+    """The name of the URL in the text, which is shown as part of its place."""
 
     @property
     def url(self) -> str:
-        """The URL without the text's escapes."""
+        """The URL, with the text's escapes resolved."""
         return self.notation.url(self.raw)
 
     def entry(self, place: UrlLocation) -> UrlEntry:
@@ -40,7 +40,7 @@ def placed(
 ) -> Iterator[tuple[UrlInText, UrlLocation]]:
     """Yield each URL in a file with its place, like `app.py:12`.
 
-    A second URL on the same line has a place like `app.py:12 (2)`.
+    The second URL on a line has a place like `app.py:12 (2)`.
     """
     seen = Counter[int]()
     line, at = 1, 0
