@@ -1,7 +1,7 @@
-"""Read and watch the receiver's own counter of processed callbacks, by HTTP or a command.
+"""Read the receiver's own counter of processed callbacks, by HTTP or by a command.
 
-The effect of a callback is the work that the receiver does because of it. The counter goes up by
-one for each effect.
+The counter goes up by one for each effect. The effect of a callback is the work that the receiver
+does because of it.
 """
 
 import asyncio
@@ -31,7 +31,8 @@ _LIMITS: Final = Timeouts(connect=5.0, read=5.0, total=_READ_WITHIN)
 def read_count(text: str) -> int:
     r"""Return the integer that is the whole text, or the only integer in a JSON document.
 
-    Raises ValueError for any other text; the message doesn't repeat it, as it may be a secret.
+    Raises ValueError for any other text. The message doesn't contain the text, which may be a
+    secret.
 
     >>> read_count(" 12\n"), read_count('{"orders": {"done": 3, "name": "x"}}')
     (12, 3)
@@ -105,8 +106,8 @@ class CounterWatch:
     def __init__(self, read: ReadCounter, *, quiet: float, stopwatch: Callable[[], float]) -> None:
         """Watch the counter that `read` returns.
 
-        The counter must stay the same for `quiet` seconds before its value is used. If effects come
-        late, this time is extended. Effects that are missing are awaited for ten times `quiet`.
+        The counter must stay the same for `quiet` seconds before its value is used. This time is
+        extended if the receiver works slowly. A missing effect is awaited for ten times `quiet`.
         """
         self.read = read
         self._quiet = quiet
@@ -124,7 +125,7 @@ class CounterWatch:
     async def at_rest(self) -> int:
         """Wait until the counter stays the same, and return its value.
 
-        Raises ConfigurationError if it keeps changing, or can't be read.
+        Raises ConfigurationError if the counter keeps changing, or can't be read.
         """
         if self._is_at_rest:
             return await self.read()
@@ -133,8 +134,9 @@ class CounterWatch:
     async def rise(self, *, since: int, expected: int) -> int:
         """Return how much the counter went up since it had the value `since`.
 
-        Waits until it has gone up by `expected` or more and stays the same, or until a few seconds
-        have passed. Raises ConfigurationError if it keeps changing, or can't be read.
+        Waits until the counter has gone up by `expected` or more and stays the same, or until a few
+        seconds have passed. Raises ConfigurationError if the counter keeps changing, or can't be
+        read.
         """
         return await self._wait(expected, since=since) - since
 

@@ -1,7 +1,7 @@
 """Count how often the receiver does a callback's work, by the receiver's own counter.
 
-The counter is used only if it goes up by one for a genuine callback. The effect of a callback is
-the work that the receiver does because of it; the counter goes up by one for each effect.
+The counter is tried out first: it is used only if it goes up by one for a genuine callback. The
+work that the receiver does because of a callback is called its effect.
 """
 
 from collections.abc import Awaitable, Callable, Iterable
@@ -18,7 +18,7 @@ _NOTHING_COUNTS: Final = "no genuine callback was accepted, so the counter could
 
 
 class EffectCounter:
-    """Counts the effects of requests; if no usable counter exists, gives the reason instead."""
+    """Counts the effects of requests, or gives the reason why they can't be counted."""
 
     def __init__(self, watch: CounterWatch | None) -> None:
         self._watch = watch
@@ -28,8 +28,8 @@ class EffectCounter:
     async def try_out(self, callbacks: Iterable[T], accept: Callable[[T], Awaitable[bool]]) -> None:
         """Check that a genuine callback makes the counter go up by one.
 
-        Sends callbacks until the receiver accepts one. If the counter doesn't go up by exactly one
-        then, it isn't used. Raises ConfigurationError if the counter can't be read.
+        Sends callbacks until the receiver accepts one of them. If the counter doesn't go up by
+        exactly one then, it isn't used. Raises ConfigurationError if the counter can't be read.
         """
         if (watch := self._watch) is None:
             return
@@ -45,10 +45,10 @@ class EffectCounter:
                 return
 
     async def during(self, expected: int, send: Callable[[], Awaitable[T]]) -> tuple[Effect, T]:
-        """Call `send`, and return how much the counter went up and the result of `send`.
+        """Call `send`, and return how much the counter went up, and the result of `send`.
 
-        `expected` is the number of effects if the receiver is right: the counter is watched until
-        it is reached.
+        `expected` is the right number of effects: the counter is watched until it has gone up by
+        this number.
         """
         if self._watch is None:
             return self._why_uncounted, await send()
@@ -63,7 +63,7 @@ class EffectCounter:
             return self._give_up(str(failed)), came
 
     def _give_up(self, why: str) -> str:
-        """Stop counting; return `why`. A counter that failed once costs time and isn't reliable."""
+        """Stop counting for the reason `why`, and return `why`."""
         self._watch, self._why_uncounted = None, why
         return why
 

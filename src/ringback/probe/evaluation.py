@@ -1,4 +1,4 @@
-"""Decide the verdict of each case from the receiver's answers, and the fault they show. Pure."""
+"""Decide from the receiver's answers if a case passes, and which fault they show."""
 
 from collections.abc import Mapping, Sequence
 from itertools import groupby
@@ -49,7 +49,7 @@ def judge_repeat(
 
 
 def judge_answers(case: ProbeCase, answers: Sequence[ProbeResponse]) -> CaseResult:
-    """Return a case's result from the answers only: the last one must accept the callback."""
+    """Return a case's result from the answers alone: the last answer must accept the callback."""
     came = _in_a_row(answers)
     refusal = next((answer for answer in answers if not _is_fine(answer)), answers[-1])
     if refusal.is_accepted:
@@ -60,14 +60,14 @@ def judge_answers(case: ProbeCase, answers: Sequence[ProbeResponse]) -> CaseResu
 
 
 def judge_effects(case: ProbeCase, effect: Effect) -> CaseResult:
-    """Return the result of the case that requires that all forgeries together have no effect."""
+    """Return the result of the case that forgeries have no effect, from the effect of them all."""
     if isinstance(effect, str):
         return CaseResult(case, CaseVerdict.NOT_OBSERVED, effect)
     return _judged(case, _effects(effect), case.fault if effect else None)
 
 
 def judge_times(case: ProbeCase, seconds: Sequence[float], *, within: float) -> CaseResult:
-    """Return the result of the case that requires each answer within `within` seconds."""
+    """Return the result of the case that every answer comes within `within` seconds."""
     if not seconds:
         return not_run(case, "nothing was answered")
     late = [each for each in seconds if each > within]
@@ -94,7 +94,7 @@ _SHOWN_BY_ANSWERS: Final = _TAKES_TWO_FOR_ONE | {ReceiverFaultKind.REFUSES_SWAPP
 
 
 def _broken(answer: ProbeResponse, otherwise: ReceiverFaultKind) -> ReceiverFaultKind:
-    """Return the fault that a redirect, missing or incomplete answer shows; else `otherwise`."""
+    """Return the fault shown by a redirect or a missing or incomplete answer, else `otherwise`."""
     if answer.is_redirect:
         return ReceiverFaultKind.REDIRECTS
     if answer.is_silence:
@@ -113,13 +113,13 @@ def _effects(count: int) -> str:
 
 
 def _in_a_row(answers: Sequence[ProbeResponse]) -> str:
-    """Describe several answers in words, with a count for equal answers in a row."""
+    """Describe several answers in words; equal answers in a row are counted."""
     runs = [(words, len([*same])) for words, same in groupby(answer.words for answer in answers)]
     return ", then ".join(words if n == 1 else f"{n} times {words}" for words, n in runs)
 
 
 def not_run(case: ProbeCase, why: str) -> CaseResult:
-    """Return the result of a case that wasn't run, with the reason."""
+    """Return the result of a case that wasn't run, for the reason `why`."""
     return CaseResult(case, CaseVerdict.NOT_RUN, why)
 
 
@@ -130,6 +130,6 @@ MISSING: Final[Mapping[Source, str]] = {
 
 
 def missing_secrets(case: ProbeCase, has: frozenset[Source]) -> str | None:
-    """Return a sentence about the secrets that a case needs and lacks; None if it lacks none."""
+    """Return a sentence about the secrets that a case needs but lacks; None if it lacks none."""
     missing = [MISSING[source] for source in SOURCES if source in case.needs - has]
     return " and ".join(missing) or None

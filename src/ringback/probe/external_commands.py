@@ -26,7 +26,7 @@ def read_command(text: str) -> tuple[str, ...]:
 async def carry_out(words: Sequence[str], within: float) -> None:
     """Run a command that must succeed within this number of seconds.
 
-    Raises ConfigurationError if it can't be run, fails, or takes longer.
+    Raises ConfigurationError if the command can't be run, fails, or takes longer.
     """
     code, _ = await run(words, within=within)
     if code != 0:
@@ -36,7 +36,7 @@ async def carry_out(words: Sequence[str], within: float) -> None:
 async def run(words: Sequence[str], *, within: float) -> tuple[int, bytes]:
     """Run a command, and return its exit code and its output, which may contain secrets.
 
-    Raises ConfigurationError if it can't be run, or takes longer than `within` seconds.
+    Raises ConfigurationError if the command can't be run, or takes longer than `within` seconds.
     """
     name = words[0]
     try:

@@ -1,4 +1,4 @@
-"""Make forgeries of genuine callbacks. Pure, apart from the factory of the genuine ones."""
+"""Make forged requests from genuine callbacks, to check that the receiver refuses them."""
 
 import hmac
 from collections.abc import Callable, Collection, Mapping
@@ -18,7 +18,10 @@ from ringback.receiver.verification.schemes import FAMILIES, HeaderFamily
 def forge(
     make: ProbeRequestFactory, forgery: Forgery, source: Source, method: HttpMethod
 ) -> OutgoingRequest:
-    """Return a request that imitates this source's request by this method, forged in this way."""
+    """Return a request that looks like this source's request by this method, but is forged.
+
+    `forgery` is the way to forge it.
+    """
     callback = make.callback(source, method)
     genuine = _Genuine(make, callback, make.rendered(callback), FAMILIES[source])
     return _FORGERS[forgery](genuine)
@@ -30,7 +33,7 @@ def without(request: OutgoingRequest, names: Collection[str]) -> OutgoingRequest
 
 
 class _Genuine(NamedTuple):
-    """The genuine callback that is forged, its request, and its source's headers."""
+    """The genuine callback from which a forgery is made, its request, and its source's headers."""
 
     make: ProbeRequestFactory
     callback: CallbackRecord
@@ -50,7 +53,7 @@ class _Genuine(NamedTuple):
         return replace(self.request, headers=headers)
 
     def signed_for(self, other: CallbackUrl) -> OutgoingRequest:
-        """Return a request to the receiver that is signed for another URL."""
+        """Return a request to the receiver with the signature for another URL."""
         return replace(self.make.rendered(self.callback._replace(url=other)), url=self.make.url)
 
 
@@ -88,7 +91,7 @@ def _auth_token(genuine: _Genuine) -> OutgoingRequest:
 
 
 def _as_twilio(genuine: _Genuine) -> OutgoingRequest:
-    """Return the request of the same callback from Twilio's source."""
+    """Return the request by which Twilio's source would send the same callback."""
     token = genuine.make.token(Source.TWILIO)
     callback = genuine.callback._replace(source=Source.TWILIO, idempotency_token=token)
     return genuine.make.rendered(callback)

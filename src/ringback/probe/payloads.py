@@ -28,7 +28,7 @@ _LONG: Final[Mapping[HttpMethod, int]] = {HttpMethod.POST: 16_000, HttpMethod.GE
 
 
 class ProbeCallbackKind(Enum):
-    """A kind of callback that the probe sends: its label in names of cases, and its description."""
+    """A kind of callback that the probe sends: its label in case names, and its description."""
 
     SIM_UPDATE = ("sim-update", "an update of a SIM")
     SIM_UPDATE_FAILED = ("sim-update-failed", "a failed update of a SIM")
@@ -51,7 +51,7 @@ class ProbeCallbackKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class CallbackSubject:
-    """The account and SIM that a callback is about, and its unique mark."""
+    """The account and the SIM that a callback is about, and its unique mark."""
 
     account_sid: str
     sim_sid: str
@@ -71,7 +71,7 @@ class CallbackSubject:
 def parameters_for(
     payload: ProbeCallbackKind, about: CallbackSubject, method: HttpMethod
 ) -> list[tuple[str, str]]:
-    """Return the form parameters of a callback; raises KeyError for a test event (JSON)."""
+    """Return the form parameters of a callback; raises KeyError for a test event, which is JSON."""
     if payload in _EVENTS:
         return parameters_of(_EVENTS[payload](about))
     return [*parameters_of(_sim_update(about)), *_VALUES[payload](method)]

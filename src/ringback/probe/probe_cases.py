@@ -15,7 +15,7 @@ _NAMES: Final[Mapping[Source, str]] = {Source.TWILIO: "Twilio", Source.KORE: "KO
 
 
 class CaseGroup(StrEnum):
-    """A group of cases; the value is the title of the group in a report."""
+    """A group of cases; the value is the group's title in a report."""
 
     GENUINE = "Genuine callbacks are accepted"
     FORGED = "Forgeries are refused"
@@ -24,7 +24,7 @@ class CaseGroup(StrEnum):
 
 
 class _Trial(Enum):
-    """Something that cases try out: its label in the cases' names, and the fault it may reveal."""
+    """A variant that cases test: its label in case names, and the fault that it may reveal."""
 
     def __init__(self, label: str, fault: ReceiverFaultKind) -> None:
         self.label = label
@@ -64,7 +64,7 @@ class CallbackRepetition(_Trial):
     SAME_EVENT = ("same-event", ReceiverFaultKind.DROPS_EQUAL_EVENTS)
     """Two callbacks with the same payload, each with its own token."""
     SWAPPED_ORDER = ("swapped-order", ReceiverFaultKind.REFUSES_SWAPPED_ORDER)
-    """Two callbacks about one command, the later one first."""
+    """Two callbacks about one command; the later callback is sent first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ class ForgedCase:
 
 @dataclass(frozen=True, slots=True)
 class RepeatedCallbackCase:
-    """A case that sends one callback more than once, or two similar ones."""
+    """A case that sends one callback more than once, or two similar callbacks."""
 
     source: Source
     again: CallbackRepetition
@@ -97,7 +97,7 @@ class RepeatedCallbackCase:
 
 @dataclass(frozen=True, slots=True)
 class TokenCollisionCase:
-    """A case that sends two callbacks, one from each source, with the same idempotency token."""
+    """A case that sends one callback from each source, with the same idempotency token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ class ProbeCase:
     """One case of the probe: the requests to send, and the answer and effect to expect."""
 
     name: str
-    """The name of the case; it never changes, because scripts and JUnit histories use it."""
+    """The name of the case, which never changes, because scripts and CI histories use it."""
     group: CaseGroup
     needs: frozenset[Source]
     """The sources whose secrets the case needs."""
@@ -133,11 +133,11 @@ class ProbeCase:
     sends: str
     expects: str
     fault: ReceiverFaultKind
-    """The fault that an unexpected answer shows; some answers, like redirects, show another."""
+    """The fault that a wrong answer usually shows; redirects, for example, show another fault."""
 
     @property
     def method(self) -> HttpMethod | None:
-        """The HTTP method that the case tests; None if any method will do."""
+        """The HTTP method that the case tests; None if it can use any."""
         return self.plan.method if isinstance(self.plan, (GenuineCase, ForgedCase)) else None
 
 
@@ -151,7 +151,7 @@ _REFUSES: Final[Mapping[ProbeCallbackKind, ReceiverFaultKind]] = {
     ProbeCallbackKind.REPEATED_PARAMETERS: ReceiverFaultKind.REFUSES_REPEATED_PARAMETERS,
     ProbeCallbackKind.LONG_VALUES: ReceiverFaultKind.REFUSES_LONG_VALUES,
 }
-"""Maps payloads to the fault of a receiver that refuses them; others show REFUSES_PAYLOAD."""
+"""For each of these payloads, the fault of a receiver that refuses the payload."""
 
 _POST, _GET, _BOTH = (HttpMethod.POST,), (HttpMethod.GET,), (*HttpMethod,)
 

@@ -1,4 +1,4 @@
-"""The result of each case, and the report of a whole probe run. Pure."""
+"""The result of one probe case, and the report of a whole probe run."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,7 +22,7 @@ class CaseVerdict(StrEnum):
 
 
 OPEN: Final = frozenset({CaseVerdict.NOT_OBSERVED, CaseVerdict.NOT_RUN})
-"""The verdicts after which it is unknown whether the receiver would pass the case."""
+"""The verdicts that leave it open if the receiver would pass the case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +34,14 @@ class CaseResult:
     came: str
     """The receiver's answers and effects in words, or why the case wasn't run."""
     fault: ReceiverFaultKind | None = None
-    """The fault that the case shows if it failed; None if it didn't."""
+    """The fault that the case shows; None unless the case failed."""
     request: str = ""
-    """The text of a request of the case, without secrets; empty if it sent none."""
+    """The text of one request of the case, without secrets; empty if none was sent."""
     seconds: float = 0.0
 
     @property
     def told(self) -> dict[str, str]:
-        """The texts that every report format shows: what was `sent`, was `expected`, and `came`."""
+        """The texts in every report format: what was `sent`, what was `expected`, what `came`."""
         return {"sent": self.case.sends, "expected": self.case.expects, "came": self.came}
 
 
@@ -71,7 +71,7 @@ class ProbeReport:
 
     @property
     def is_complete(self) -> bool:
-        """True if every case that applies was run, and its effects were counted if needed."""
+        """True if no case that applies was left out, and all needed effects were counted."""
         return not any(result.verdict in OPEN for result in self.results)
 
     def count(self, verdict: CaseVerdict) -> int:
@@ -80,4 +80,4 @@ class ProbeReport:
 
 
 Effect = int | str
-"""How much the receiver's counter went up, or a sentence saying why that wasn't counted."""
+"""How much the receiver's counter went up, or a sentence that says why it wasn't counted."""

@@ -1,7 +1,7 @@
 """Run the probe's cases against a receiver, and make the report.
 
 A few cases run at the same time. Cases that repeat a callback run one after the other, because
-their effects are counted. `evaluation` decides what an answer means.
+their effects are counted.
 """
 
 import asyncio
@@ -115,7 +115,7 @@ class _Run:
 
     @property
     def methods(self) -> dict[Source, HttpMethod]:
-        """The method by which each source's plain callback was accepted, POST if possible."""
+        """For each source, the method by which a plain callback was accepted, preferably POST."""
         return {
             source: method
             for source in SOURCES
@@ -125,7 +125,7 @@ class _Run:
         }
 
     async def all(self, cases: Sequence[ProbeCase]) -> list[CaseResult]:
-        """Run all cases, in an order that doesn't count the effects of one case for another."""
+        """Run all cases, in an order in which the effects of different cases don't mix."""
         genuine, forged, again, whole = (
             [case for case in cases if case.group is group] for group in CaseGroup
         )
@@ -242,7 +242,7 @@ class _Run:
     async def _one_after_the_other(
         self, case: ProbeCase, callbacks: Sequence[CallbackRecord]
     ) -> CaseResult:
-        """Send similar callbacks one after the other; each must have its own effect."""
+        """Send similar callbacks one after the other; each must have an effect of its own."""
         requests = [*map(self.requests.rendered, callbacks)]
 
         async def send() -> list[ProbeResponse]:
@@ -257,7 +257,7 @@ class _Run:
         return self._shown(result, requests[-1])
 
     async def _restarted(self, cases: Sequence[ProbeCase]) -> list[CaseResult]:
-        """Run all cases about restarts with a single restart, because that may take long."""
+        """Run all cases about restarts with a single restart, because a restart may take long."""
         requests = {
             case: self.requests.request(case.plan.source, self.methods[case.plan.source])
             for case in cases
@@ -332,7 +332,7 @@ def _plainest(cases: Sequence[ProbeCase]) -> list[GenuineCase]:
 async def _send_again(
     session: ProbeSession, request: OutgoingRequest, again: CallbackRepetition
 ) -> list[ProbeResponse]:
-    """Send a callback more than once in the given way, and return the answers."""
+    """Send a callback more than once, in the way `again`, and return the answers."""
     first = list[ProbeResponse]()
     match again:
         case CallbackRepetition.IN_SERIES:

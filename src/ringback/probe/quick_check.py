@@ -1,4 +1,4 @@
-"""A quick check of one receiver before its callbacks move, with three requests."""
+"""A quick check, with at most three requests, if a receiver is ready for another source."""
 
 import asyncio
 from collections.abc import Mapping
@@ -31,10 +31,11 @@ async def quick_check(
 ) -> str | None:
     """Return a sentence saying why a receiver isn't ready for a source; None if it is ready.
 
-    Sends one genuine callback of this account and, if the receiver accepts it, two forgeries at
-    the same time. The caller provides the transport, and may check many receivers at once. If the
-    account has no secret for the source, callbacks aren't signed and the receiver can't check
-    them, so no forgery is sent. `source` may be any of `sources`, also a source from the settings.
+    Sends one genuine callback of this account. If the receiver accepts it, sends two forgeries at
+    the same time. `source` is any of `sources`, also a source from the settings.
+
+    If the account has no secret for the source, its callbacks aren't signed. Then no forgery is
+    sent, because the receiver can't detect it.
     """
     make = ProbeRequestFactory(url, account, PROBE_SIM_SID, random_source, lambda: now, sources)
 

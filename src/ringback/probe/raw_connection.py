@@ -20,7 +20,7 @@ _PART: Final = 64 * 1024
 
 @dataclass(slots=True)
 class ProbeConnection:
-    """A connection to a receiver for one request; a context manager that closes it."""
+    """A connection to a receiver for one request; as a context manager, it closes itself."""
 
     _reader: asyncio.StreamReader
     _writer: asyncio.StreamWriter

@@ -205,5 +205,5 @@ class ReceiverFaultKind(Enum):
 
     @property
     def label(self) -> str:
-        """The fault's name in reports and docs, like `refuses-get`; it never changes."""
+        """The name of the fault in reports and docs, like `refuses-get`; it never changes."""
         return self.name.lower().replace("_", "-")

@@ -1,4 +1,4 @@
-"""A receiver's answer in words, with secrets removed."""
+"""A receiver's answer in words, without secrets."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ Hide = Callable[[str], str]
 
 
 def hiding(secrets: Iterable[str]) -> Hide:
-    """Return a function that replaces these secrets in a text, also if they are URL-encoded.
+    """Return a function that replaces these secrets in a text, even if they are URL-encoded.
 
     >>> hiding(["a b"])("it is a b or a+b or a%20b")
     'it is (hidden) or (hidden) or (hidden)'
@@ -58,7 +58,7 @@ class ProbeResponse:
 
     @classmethod
     def of(cls, exchange: AttemptResult, *, hide: Hide) -> Self:
-        """Return the answer of an exchange; `hide` removes secrets that the receiver repeated."""
+        """Return the answer of an exchange; `hide` removes any secrets that it repeats."""
         outcome = exchange.outcome
         failure = outcome.failure if isinstance(outcome, NoAnswerOutcome) else None
         words = plain(hide(describe(outcome)), _BODY_SHOWN)
@@ -83,7 +83,7 @@ class ProbeResponse:
 
     @property
     def asks_for_another_try(self) -> bool:
-        """True if a sender that retries would send the request again after this answer."""
+        """True if the answer makes a sender that retries send the request again."""
         return self.status is None or self.status >= 500 or self.status in _TRY_AGAIN
 
     @property
@@ -100,7 +100,7 @@ def _seconds(exchange: AttemptResult) -> float:
 
 
 def _said(exchange: AttemptResult, hide: Hide) -> str:
-    """Return the beginning of a plain-text answer; empty for others, such as HTML pages."""
+    """Return the beginning of a plain-text answer; empty for other answers, such as HTML pages."""
     if exchange.response is None:
         return ""
     types = [value for name, value in exchange.response.headers if name.lower() == "content-type"]
@@ -110,7 +110,7 @@ def _said(exchange: AttemptResult, hide: Hide) -> str:
 
 
 def plain(text: str, longest: int) -> str:
-    r"""Return a text on one line, without control characters and cut after `longest` characters.
+    r"""Return a text on one line, without control characters, cut after `longest` characters.
 
     >>> plain("a\r\n\x1b[31mb" + "c" * 9, 8)
     'a [31mbc…'

@@ -1,7 +1,4 @@
-"""Make genuine callback requests, exactly as each source sends them.
-
-Pure, apart from the random source and the clock that the caller passes in.
-"""
+"""Make genuine callback requests, exactly as each source sends them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -26,7 +23,7 @@ from ringback.probe.probe_cases import GenuineCase
 _SID: Final = "CB" + "0" * 32
 _MARK_BYTES: Final = 6
 MORE: Final = "ringback=probe"
-"""The parameter that is added to the URL's query for the cases about queries."""
+"""The parameter that cases about queries add to the URL's query."""
 
 
 def account_of(
@@ -56,7 +53,7 @@ class ProbeRequestFactory:
     sources: Sources = field(default_factory=lambda: BUILT_IN)
 
     def genuine(self, plan: GenuineCase) -> OutgoingRequest:
-        """Return the request that a case with a genuine callback sends."""
+        """Return the request that this case with a genuine callback sends."""
         adds = plan.adds_query and not self.url.query
         url = self.url.with_parameters(MORE) if adds else self.url
         return self.rendered(self.callback(plan.source, plan.method, plan.payload, url=url))
@@ -75,7 +72,7 @@ class ProbeRequestFactory:
         token: str | None = None,
         mark: str | None = None,
     ) -> CallbackRecord:
-        """Return a new callback, with a unique token and payload by default.
+        """Return a new callback; by default, its token and its payload are unique.
 
         Callbacks with the same `mark` have the same payload.
         """
@@ -96,7 +93,7 @@ class ProbeRequestFactory:
         )
 
     def rendered(self, callback: CallbackRecord, account: Account | None = None) -> OutgoingRequest:
-        """Return a callback's request, signed by the secrets of `account` or of `self.account`."""
+        """Return a callback's request, signed for `account`, or for `self.account` by default."""
         return render(
             callback, account=account or self.account, at=self.now(), sources=self.sources
         )
@@ -106,7 +103,7 @@ class ProbeRequestFactory:
         return self.sources[source].token.make(self.random_source.bytes(TOKEN_BYTES))
 
     def stranger(self) -> Account:
-        """Return an account with the SID of the real account, but with random, wrong secrets."""
+        """Return an account with the real account's SID, but with random, wrong secrets."""
         secret = self.random_source.bytes(TOKEN_BYTES).hex()
         return account_of(
             self.account.sid, auth_token=secret, kore_secret=secret, at=self.account.date_created

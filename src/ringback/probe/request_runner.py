@@ -1,7 +1,7 @@
-"""Send the probe's requests, within time limits that hold whatever the receiver does.
+"""Send the probe's requests, and stop in time whatever the receiver does.
 
-Laws of this file. After `ProbeTimeouts.whole` seconds nothing is sent or awaited any more. After
-four requests in a row that got no answer, or a late answer, nothing more is sent.
+All sending stops after `ProbeTimeouts.whole` seconds. It also stops after four requests in a row
+that got no answer, or after four late answers in a row.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ class ProbeTimeouts:
     """The time limits of a probe run, in seconds."""
 
     request: float = 15.0
-    """The sender's time-out for one request, the same as both sources use."""
+    """The time-out for one request, the same that both sources use."""
     answer: float = 5.0
     """The time within which the receiver should answer; a later answer is a fault."""
     quiet: float = 0.3
@@ -54,7 +54,7 @@ class ProbeDependencies:
 
     transport: Transport
     tls: ClientTls
-    """For the probe's raw connections; the transport has its own TLS settings."""
+    """TLS settings for the probe's raw connections; the transport has its own."""
     stopwatch: Callable[[], float]
 
 
@@ -73,7 +73,7 @@ class ProbeSession:
         self.timeouts = timeouts
         self.hide = hide
         self.now = dependencies.stopwatch
-        """Returns the current time in seconds; only differences have a meaning."""
+        """Returns a time in seconds, to compute durations."""
         self._dependencies = dependencies
         self._ends = self.now() + timeouts.whole
         self._slots = asyncio.Semaphore(_AT_ONCE)
@@ -82,7 +82,7 @@ class ProbeSession:
     async def send(self, request: OutgoingRequest) -> ProbeResponse:
         """Send a request once, and return the answer.
 
-        Like the other methods that send, raises ProbeStopped if nothing more may be sent.
+        Like all methods that send, raises ProbeStopped if nothing more may be sent.
         """
         async with self._slots:
             return self._noted(await self._send_within(self._left(), request))
@@ -130,7 +130,8 @@ class ProbeSession:
     async def until_accepted(self, request: OutgoingRequest) -> list[ProbeResponse]:
         """Send a request, and retry for up to 8 s while the answers ask for a retry.
 
-        Returns all answers; stops at the first one that accepts or refuses, or if none comes.
+        Returns all answers. Stops at the first answer that accepts or refuses the request, or if no
+        answer comes.
         """
         ends, pause = self.now() + _TRIES_FOR, _FIRST_PAUSE
         answers = [await self.send(request)]
@@ -159,7 +160,7 @@ class ProbeSession:
         self._left()
 
     def time_left(self) -> float:
-        """Return the seconds left for the whole run; raises ProbeStopped if none are."""
+        """Return the seconds left for the whole run; raises ProbeStopped if no time is left."""
         left = self._ends - self.now()
         if left <= 0:
             raise ProbeStopped(f"the probe ended after {self.timeouts.whole:g} s")

@@ -1,4 +1,4 @@
-"""Find root causes: if one fault explains many failed cases, it replaces their own faults. Pure."""
+"""Find root causes: a fault that explains many failed cases replaces the faults of these cases."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -17,7 +17,7 @@ K = TypeVar("K", GenuineCase, ForgedCase)
 def report_of(
     url: str, started: datetime, seconds: float, results: Iterable[CaseResult]
 ) -> ProbeReport:
-    """Return the report, in which a root cause that was found replaces the faults that it explains.
+    """Return the report, in which each root cause replaces the faults that it explains.
 
     The results are in the order of the table of cases.
     """
@@ -29,10 +29,10 @@ def report_of(
 
 
 def _with_query_settled(result: CaseResult, results: Iterable[CaseResult]) -> CaseResult:
-    """Return the result of a case about queries, changed to a failure if refusing it is a fault.
+    """Return the result of a case about queries, as a failure if refusing the query is a fault.
 
     A receiver may accept callbacks only at its exact URL. But if it accepts a query that wasn't
-    signed, it leaves the query out of the signature check, and that is a fault.
+    signed, it leaves the query out of its signature check, and that is a fault.
     """
     plan = result.case.plan
     if result.verdict is not CaseVerdict.NOT_FOR_IT or not isinstance(plan, GenuineCase):
@@ -50,7 +50,7 @@ def _with_query_settled(result: CaseResult, results: Iterable[CaseResult]) -> Ca
 def _decided(kind: type[K], results: Iterable[CaseResult]) -> list[tuple[K, bool]]:
     """Return the plan of each case of this kind that passed or failed.
 
-    Each plan comes with True if the case shows its own fault, otherwise False.
+    With each plan comes True if the case shows its own fault, otherwise False.
     """
     return [
         (each.case.plan, each.fault is each.case.fault)

@@ -47,7 +47,7 @@ def as_few_lines(report: ProbeReport) -> Iterator[ReportLine]:
 
 
 def summary(report: ProbeReport) -> str:
-    """Return one line: is the receiver ready, and how many cases have each verdict?"""
+    """Return one line that says if the receiver is ready, with the number of cases per verdict."""
     counted = ((report.count(verdict), verdict) for verdict in CaseVerdict)
     cases = ", ".join(f"{count} {verdict}" for count, verdict in counted if count)
     return f"{_in_short(report)} ({cases}; {report.seconds:.1f} s)"
@@ -61,7 +61,7 @@ def _in_short(report: ProbeReport) -> str:
 
 
 def as_table(cases: Iterable[ProbeCase]) -> Iterator[ReportLine]:
-    """Yield the list of cases, each with the fault that it shows, then the list of faults."""
+    """Yield the list of cases, each with the fault that it may show, then the list of faults."""
     cases = tuple(cases)
     for group, of_group in groupby(cases, key=lambda case: case.group):
         yield ReportLine(group)
