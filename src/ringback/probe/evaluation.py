@@ -60,7 +60,7 @@ def judge_answers(case: ProbeCase, answers: Sequence[ProbeResponse]) -> CaseResu
 
 
 def judge_effects(case: ProbeCase, effect: Effect) -> CaseResult:
-    """Return the result of the case that forgeries have no effect, from the effect of them all."""
+    """Return the result of the case that no forgery has an effect, from the effect of them all."""
     if isinstance(effect, str):
         return CaseResult(case, CaseVerdict.NOT_OBSERVED, effect)
     return _judged(case, _effects(effect), case.fault if effect else None)

@@ -32,7 +32,7 @@ class DurableCommitMark(NamedTuple):
     number: int
     """The last numbered commit known to be on disk; 0 while the data file is being created."""
     boot: str = ""
-    """Id of the boot in which a server last used the data; empty if unknown, or never used."""
+    """Id of the boot in which a server last used the data; empty if unknown or never used."""
 
     @property
     def is_of_this_boot(self) -> bool:

@@ -29,12 +29,12 @@ def from_us(count: int) -> datetime:
 
 
 def maybe_to_us(instant: datetime | None) -> int | None:
-    """Return a time as microseconds since 1970 (UTC), or None for None."""
+    """Do the same as `to_us`, but return None for None."""
     return None if instant is None else to_us(instant)
 
 
 def maybe_from_us(count: int | None) -> datetime | None:
-    """Return the time this number of microseconds after the beginning of 1970, or None for None."""
+    """Do the same as `from_us`, but return None for None."""
     return None if count is None else from_us(count)
 
 
