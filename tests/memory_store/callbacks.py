@@ -83,6 +83,17 @@ class MemoryCallbacks:
         shown = [self.responses.shown(callback_sid, row.number, row.response) for row in own]
         return [row._replace(response=one) for row, one in zip(own, shown, strict=True)]
 
+    def last_attempts(self, callbacks: Sequence[CallbackRecord]) -> dict[str, Attempt]:
+        ended = {
+            one.sid: [row for row in self.attempts(one.sid) if row.result != "open"]
+            for one in callbacks
+        }
+        return {
+            sid: rows[-1]._replace(local_address=None, proxy=None, request=None, response=None)
+            for sid, rows in ended.items()
+            if rows
+        }
+
     def change(self, callback: CallbackRecord) -> None:
         self.callbacks[callback.sid] = callback
 
@@ -211,6 +222,7 @@ def _is_wanted(callback: CallbackRecord, which: CallbackFilter) -> bool:
         and which.destination in (None, callback.url.destination)
         and (which.since is None or which.since <= created)
         and (which.until is None or created < which.until)
+        and callback.url.shown.startswith(which.url_prefix or "")
     )
 
 

@@ -23,12 +23,20 @@ FILTERS = [
     pytest.param(CallbackFilter(source=Source.TWILIO), [3, 1], id="source"),
     pytest.param(CallbackFilter(idempotency_token="token 0"), [0], id="token"),
     pytest.param(CallbackFilter(destination="https://else.example:443"), [4, 1], id="destination"),
+    pytest.param(CallbackFilter(url_prefix="https://else.ex"), [4, 1], id="prefix of the URL"),
+    pytest.param(CallbackFilter(url_prefix="lse.example"), [], id="not the URL's beginning"),
     pytest.param(CallbackFilter(since=NOW), [5, 4], id="since an instant"),
     pytest.param(CallbackFilter(until=NOW), [3, 2, 1, 0], id="until an instant"),
     pytest.param(CallbackFilter(since=NOW - SECOND, until=NOW), [3, 2], id="between two instants"),
     pytest.param(
         CallbackFilter(
-            UNDELIVERED, Source.TWILIO, "token 1", "https://else.example:443", NOW - 9 * SECOND, NOW
+            UNDELIVERED,
+            Source.TWILIO,
+            "token 1",
+            "https://else.example:443",
+            NOW - 9 * SECOND,
+            NOW,
+            ELSEWHERE,
         ),
         [1],
         id="all at once",

@@ -188,7 +188,8 @@ def lists_of_callbacks(tx: Transaction) -> None:
     filters = product(
         STATUSES, (None, Source.KORE), (None, "token"), (None, "d"), (None, NOW), (None, NOW)
     )
-    for which in (CallbackFilter(*some) for some in filters):
+    prefixed = CallbackFilter(destination="d", url_prefix="d/p")
+    for which in (prefixed, *(CallbackFilter(*some) for some in filters)):
         for whose in (OURS, EVERY):
             for window in windows(callback(1).sid):
                 tx.callbacks.page(whose, which, window)
@@ -242,6 +243,7 @@ def attempts(tx: Transaction) -> None:
     tx.callbacks.settle([ended(first, NoRetryNeeded())])
     tx.callbacks.settle([ended(second, RetryLater(NOW + SECOND, 1))])
     tx.callbacks.put_back([third], NOW)
+    tx.callbacks.last_attempts([one.callback for one in (first, second, third)])
     tx.callbacks.attempts(first.callback.sid)
 
 

@@ -12,7 +12,7 @@ from ringback.core.callbacks.callback import Attempt, CallbackStatus, begin
 from ringback.core.callbacks.rendering import render
 from ringback.core.callbacks.retry import Decision, GiveUp, NoRetryNeeded, RetryLater, RetryNow
 from ringback.core.http.http_exchange import OutgoingRequest, ReceiverResponseRecord, RequestTimings
-from ringback.core.http.outcome import DeliveredOutcome
+from ringback.core.http.outcome import DeliveredOutcome, RefusedOutcome
 from ringback.core.policy.source_policy import Source
 from ringback.ports import CallbackFilter, DeliveryClaim, Settlement, Store, Transaction
 from tests.fakes import NOW
@@ -190,6 +190,29 @@ async def test_settling_can_begin_the_next_attempt(store: Store) -> None:
     assert await found(store, 1) == callback(1).having(again)
     assert await attempts_of(store, 1) == [first, Attempt(callback(1).sid, OURS, 2, after)]
     assert await claim(store, NOW + timedelta(days=365)) == []
+
+
+async def test_the_last_attempt_that_has_ended_is_found_for_each_callback(store: Store) -> None:
+    ended_once, retried, under_way, never_sent = map(callback, (1, 2, 3, 4))
+    await keep(store, ended_once, retried, under_way)
+    first, second, third = await claim(store)
+    later = NOW + SECOND
+    await settle(store, ended(first, NoRetryNeeded()), ended(second, RetryLater(later, 1)))
+    (again,) = await claim(store, later)
+    last = row_of(again, RefusedOutcome(503), rendered(again).recorded())
+    last = last._replace(timings=RequestTimings(1.5))
+    await settle(store, ended(again, GiveUp("answered"))._replace(attempt=last))
+    retry = begin(third.progress, later, total_timeout=15 * SECOND)
+    await settle(store, Settlement(third.callback, ended(third, RetryNow())[1], retry))
+    await keep(store, never_sent)
+
+    callbacks = [await found(store, number) for number in (1, 2, 3, 4)]
+    assert await store.transact(lambda tx: tx.callbacks.last_attempts(callbacks)) == {
+        ended_once.sid: row_of(first, DeliveredOutcome(200)),
+        retried.sid: last._replace(request=None),
+        under_way.sid: row_of(third, RefusedOutcome(503)),
+    }
+    assert await store.transact(lambda tx: tx.callbacks.last_attempts([])) == {}
 
 
 async def test_many_are_settled_at_once(store: Store) -> None:

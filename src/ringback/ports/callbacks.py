@@ -29,6 +29,21 @@ class CallbackFilter:
     """List callbacks that were created at this instant or later."""
     until: datetime | None = None
     """List callbacks that were created before this instant."""
+    url_prefix: str | None = None
+    """List callbacks whose URL, as records show it, begins with this text."""
+
+
+class ListedCallback(NamedTuple):
+    """A callback in a list, with the outcome of its last attempt."""
+
+    callback: CallbackRecord
+    last_attempt: Attempt | None
+    """The last attempt that has ended; None before the first one has."""
+
+    @property
+    def sid(self) -> str:
+        """The callback's SID."""
+        return self.callback.sid
 
 
 class Lane(NamedTuple):
@@ -127,6 +142,13 @@ class Callbacks(Protocol):
 
     def attempts(self, callback_sid: str) -> list[Attempt]:
         """Return all attempts of a callback, oldest first."""
+        ...
+
+    def last_attempts(self, callbacks: Sequence[CallbackRecord]) -> dict[str, Attempt]:
+        """Return the last attempt that ended of each callback, by the callback's SID.
+
+        Requests and answers are left out: a list needs only the outcome and the time.
+        """
         ...
 
     def change(self, callback: CallbackRecord) -> None:

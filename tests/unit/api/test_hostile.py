@@ -109,6 +109,7 @@ NAMES = st.sampled_from(
         "Source",
         "IdempotencyToken",
         "Destination",
+        "UrlPrefix",
         "CreatedAfter",
         "CreatedBefore",
         "Sids",

@@ -30,6 +30,7 @@ from ringback.api.serializers import (
 )
 from ringback.core.callbacks.callback import Attempt, CallbackRecord, CallbackStatus
 from ringback.core.sids import SidKind
+from ringback.ports import ListedCallback
 
 CALLBACK_SID: Final = field("callback_sid", sid_of(SidKind.CALLBACK))
 MILLISECONDS: Final = or_null(SECONDS)
@@ -147,23 +148,33 @@ _RESPONSE: Final = Serializer[Any](
 )
 
 
-def exchange(request: SerializedField[Any], of: str = "") -> list[SerializedField[Any]]:
-    """Return the fields that show one attempt; `request` is the field that shows its request.
-
-    `of` is the path of attributes from the record to the attempt, such as `shadow.attempt.`.
-    """
+def _duration(of: str = "") -> SerializedField[Any]:
     timings = attrgetter(f"{of}timings")
+    return worked_out("duration_ms", MILLISECONDS, lambda one: (it := timings(one)) and it.total)
+
+
+def _ending(of: str = "") -> list[SerializedField[Any]]:
     return [
-        field("date_started", INSTANT, f"{of}date_started"),
-        worked_out("duration_ms", MILLISECONDS, lambda one: (it := timings(one)) and it.total),
-        nested("timings", _TIMINGS, f"{of}timings"),
-        maybe("local_address", attribute=f"{of}local_address"),
-        maybe("proxy", attribute=f"{of}proxy"),
         field("result", RESULT, f"{of}result"),
         maybe("status_code", number(), f"{of}status_code"),
         maybe("error_code", number(), f"{of}error_code"),
         maybe("failure", attribute=f"{of}failure"),
         maybe("reason", attribute=f"{of}reason"),
+    ]
+
+
+def exchange(request: SerializedField[Any], of: str = "") -> list[SerializedField[Any]]:
+    """Return the fields that show one attempt; `request` is the field that shows its request.
+
+    `of` is the path of attributes from the record to the attempt, such as `shadow.attempt.`.
+    """
+    return [
+        field("date_started", INSTANT, f"{of}date_started"),
+        _duration(of),
+        nested("timings", _TIMINGS, f"{of}timings"),
+        maybe("local_address", attribute=f"{of}local_address"),
+        maybe("proxy", attribute=f"{of}proxy"),
+        *_ending(of),
         request,
         nested("response", _RESPONSE, f"{of}response"),
     ]
@@ -175,4 +186,28 @@ ATTEMPT: Final = Serializer[Attempt](
     CALLBACK_SID,
     field("number", number(1)),
     *exchange(nested("request", _REQUEST)),
+)
+
+
+_OUTCOME: Final = Serializer[Attempt](
+    "last_attempt",
+    "",
+    field("number", number(1)),
+    field("date_started", INSTANT),
+    _duration(),
+    *_ending(),
+)
+_show_outcome: Final = _OUTCOME.show_by(str)
+
+
+def _show_listed(listed: ListedCallback) -> dict[str, Any]:
+    outcome = listed.last_attempt and _show_outcome(listed.last_attempt)
+    return show_callback(listed.callback) | {"last_attempt": outcome}
+
+
+LISTED_CALLBACK: Final = CustomJsonSerializer(
+    "listed_callback",
+    object_of(**CALLBACK.schema["properties"], last_attempt=or_null(_OUTCOME.schema)),
+    plural="callbacks",
+    show=_show_listed,
 )

@@ -1,20 +1,22 @@
 """The portal's operations that list and fetch callbacks, and the filters of the list."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any, Final
 
-from ringback.api.endpoint_group import ApiRequest, EndpointGroup, Listing
+from ringback.api.endpoint_group import ApiRequest, EndpointGroup
 from ringback.api.operation_definition import ApiOperation, OperationParameter, PageResponseSchema
 from ringback.api.paging import whole_list
-from ringback.api.portal.callback_json import ATTEMPT, CALLBACK
+from ringback.api.portal.callback_json import ATTEMPT, CALLBACK, LISTED_CALLBACK
 from ringback.api.request_parameters import RequestParameters
 from ringback.api.schema_pieces import INSTANT, TEXT, one_of
 from ringback.core.callback_urls.callback_url import CallbackUrl
-from ringback.core.callbacks.callback import UNDELIVERED, CallbackRecord, CallbackStatus
+from ringback.core.callbacks.callback import UNDELIVERED, CallbackStatus
 from ringback.core.errors import InvalidCallbackUrl
 from ringback.core.policy.source_policy import Source, SourceName
 from ringback.operations.lookups import fetch_attempts, fetch_callback
-from ringback.ports import CallbackFilter
+from ringback.ports import CallbackFilter, ListedCallback, PageWindow, RecordPage, Transaction
+
+_Listing = Callable[[Transaction, str, PageWindow], RecordPage[ListedCallback]]
 
 CALLBACKS: Final = "/portal/v1/callbacks"
 
@@ -33,10 +35,14 @@ OF_SOURCE: Final = OperationParameter(
 DESTINATION: Final = OperationParameter(
     "Destination", TEXT, "Only callbacks to the scheme, host and port of this URL."
 )
+URL_PREFIX: Final = OperationParameter(
+    "UrlPrefix", TEXT, "Only callbacks whose URL begins with this text."
+)
 FILTERS: Final = (
     OF_SOURCE,
     OperationParameter("IdempotencyToken", TEXT, "Only the callback with this token."),
     DESTINATION,
+    URL_PREFIX,
     OperationParameter("CreatedAfter", INSTANT, "Only callbacks created at or after this instant."),
     OperationParameter("CreatedBefore", INSTANT, "Only callbacks created before this instant."),
 )
@@ -49,11 +55,10 @@ class CallbackEndpoints(EndpointGroup):
     def operations(self) -> list[ApiOperation]:
         """Return the operations that list and fetch callbacks."""
         callbacks = self.on(CALLBACKS, "Callback", CALLBACK)
-        undelivered = self.on("/portal/v1/undelivered", "Undelivered", CALLBACK)
+        listed = self.on(CALLBACKS, "Callback", LISTED_CALLBACK)
+        undelivered = self.on("/portal/v1/undelivered", "Undelivered", LISTED_CALLBACK)
         return [
-            callbacks.lists_for(
-                "List callbacks, newest first.", self._list, takes=(STATUS, *FILTERS)
-            ),
+            listed.lists_for("List callbacks, newest first.", self._list, takes=(STATUS, *FILTERS)),
             callbacks.fetches("Fetch a callback.", fetch_callback),
             undelivered.lists_for(
                 "List callbacks that failed or were discarded, newest first.",
@@ -67,12 +72,10 @@ class CallbackEndpoints(EndpointGroup):
             ),
         ]
 
-    def _list(self, call: ApiRequest) -> Listing[CallbackRecord]:
+    def _list(self, call: ApiRequest) -> _Listing:
         return self._listing(call, call.given.meaning("Status", STATUSES))
 
-    def _listing(
-        self, call: ApiRequest, statuses: frozenset[CallbackStatus] | None
-    ) -> Listing[CallbackRecord]:
+    def _listing(self, call: ApiRequest, statuses: frozenset[CallbackStatus] | None) -> _Listing:
         query = call.given
         which = CallbackFilter(
             statuses=statuses,
@@ -81,8 +84,16 @@ class CallbackEndpoints(EndpointGroup):
             destination=read_destination(query),
             since=query.instant("CreatedAfter"),
             until=query.instant("CreatedBefore"),
+            url_prefix=query.text("UrlPrefix"),
         )
-        return lambda tx, reach, window: tx.callbacks.page(reach, which, window)
+
+        def page(tx: Transaction, reach: str, window: PageWindow) -> RecordPage[ListedCallback]:
+            found = tx.callbacks.page(reach, which, window)
+            last = tx.callbacks.last_attempts(found)
+            listed = (ListedCallback(one, last.get(one.sid)) for one in found)
+            return RecordPage(listed, found.stopped_at)
+
+        return page
 
     async def _attempts(self, call: ApiRequest) -> dict[str, Any]:
         attempts = await self.read(

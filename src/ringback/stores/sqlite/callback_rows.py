@@ -35,10 +35,14 @@ NEW_COLUMNS: Final = f"destination, {_FIXED}, {PROGRESS_COLUMNS}"
 """The columns of a new callback; `write_callback` returns their values."""
 COLUMNS: Final = f"{_FIXED}, {PROGRESS_COLUMNS}, started_us"
 """The columns that `read_callback` needs, of a callback and of its attempt under way."""
-ATTEMPT_COLUMNS: Final = (
+OUTCOME_COLUMNS: Final = (
     "started_us, result, status_code, error_code, failure, reason, total_ms, look_up_ms,"
-    " connect_ms, tls_ms, first_byte_ms, local_address, proxy, request_head, response_head,"
-    " response_body, response_is_cut"
+    " connect_ms, tls_ms, first_byte_ms"
+)
+"""The columns that `read_outcome` needs."""
+ATTEMPT_COLUMNS: Final = (
+    f"{OUTCOME_COLUMNS}, local_address, proxy, request_head, response_head, response_body,"
+    " response_is_cut"
 )
 """The columns of an attempt; `write_attempt` returns their values."""
 _LONG_HEAD: Final = 2048
@@ -181,8 +185,18 @@ def read_attempt(
     `of` is the callback SID, the account SID and the number of the attempt. `called` and `body`
     come from the callback. For the last four columns, see `read_response`.
     """
-    started, result, status_code, error_code, failure, reason, *rest = columns
-    timings, (local_address, proxy, head, *answer) = rest[:5], rest[5:15]
+    local_address, proxy, head, *answer = columns[11:21]
+    return read_outcome(columns[:11], of=of)._replace(
+        local_address=local_address,
+        proxy=proxy,
+        request=None if head is None else _read_request(head, called, body),
+        response=read_response(answer),
+    )
+
+
+def read_outcome(columns: Sequence[Any], *, of: tuple[str, str, int]) -> Attempt:
+    """Return the attempt of `OUTCOME_COLUMNS`, without its request and answer."""
+    started, result, status_code, error_code, failure, reason, *timings = columns
     return Attempt(
         *of,
         from_us(started),
@@ -192,10 +206,6 @@ def read_attempt(
         failure,
         reason,
         None if timings[0] is None else RequestTimings(*timings),
-        local_address,
-        proxy,
-        None if head is None else _read_request(head, called, body),
-        read_response(answer),
     )
 
 

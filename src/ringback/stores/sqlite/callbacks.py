@@ -11,6 +11,7 @@ process that has died.
 import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import chain
 from typing import Final
 
 from ringback.core.accounts.account import EVERY, Account
@@ -41,9 +42,11 @@ from ringback.stores.sqlite.callback_rows import (
     ATTEMPT_COLUMNS,
     COLUMNS,
     NEW_COLUMNS,
+    OUTCOME_COLUMNS,
     PROGRESS_COLUMNS,
     read_attempt,
     read_callback,
+    read_outcome,
     write_attempt,
     write_callback,
     write_progress,
@@ -194,6 +197,23 @@ class SqliteCallbacks:
             ),
             *(Attempt(*of, number, from_us(started)) for _, number, started in under_way),
         ]
+
+    def last_attempts(self, callbacks: Sequence[CallbackRecord]) -> dict[str, Attempt]:
+        made = [
+            (one.sid, one.progress.attempt_count - one.progress.is_under_way) for one in callbacks
+        ]
+        wanted = [place for place in made if place[1]]
+        places = ", ".join(["(?, ?)"] * len(wanted))
+        rows = self._session.read_queued(
+            f"SELECT callback_sid, number, {OUTCOME_COLUMNS} FROM attempts"
+            f" WHERE (callback_sid, number) IN (VALUES {places or '(NULL, NULL)'})",
+            [*chain.from_iterable(wanted)],
+        )
+        owners = {one.sid: one.account_sid for one in callbacks}
+        return {
+            sid: read_outcome(columns, of=(sid, owners[sid], number))
+            for sid, number, *columns in rows
+        }
 
     def change(self, callback: CallbackRecord) -> None:
         self._change(callback, callback.progress)
@@ -385,6 +405,7 @@ def _listing(account_sid: str, which: CallbackFilter) -> SqliteListQuery:
             *looked_at,
             ("source = ?", which.source),
             ("destination = ?", which.destination),
+            ("instr(url, ?) = 1", which.url_prefix),
             ("created_us >= ?", maybe_to_us(which.since)),
             ("created_us < ?", maybe_to_us(which.until)),
         ],

@@ -123,7 +123,28 @@ async def test_callbacks_are_listed_newest_first(caller: Caller, store: Store) -
     await add(store, sid=OTHER)
     callbacks = (await caller.get(LIST)).json["callbacks"]
     assert [callback["sid"] for callback in callbacks] == [OTHER, CALLBACK_SID]
-    assert callbacks[1] == (await caller.get(ONE)).json
+    assert callbacks[1] == {**(await caller.get(ONE)).json, "last_attempt": None}
+
+
+async def test_a_list_has_the_outcome_of_each_callback_s_last_attempt(
+    caller: Caller, store: Store
+) -> None:
+    await add(store)
+    took = RequestTimings(total=12.5)
+    await attempt(store, AttemptResult(RefusedOutcome(503)))
+    await attempt(store, AttemptResult(RefusedOutcome(500), timings=took))
+    for target in (LIST, f"{LIST}?IdempotencyToken={TOKENS[Source.KORE]}"):
+        (callback,) = (await caller.get(target)).json["callbacks"]
+        assert callback["last_attempt"] == {
+            "number": 2,
+            "date_started": "2024-07-03T14:40:58Z",
+            "duration_ms": 12.5,
+            "result": "refused",
+            "status_code": 500,
+            "error_code": 11217,
+            "failure": None,
+            "reason": "the receiver answered 500 Internal Server Error",
+        }
 
 
 @pytest.mark.parametrize(
@@ -138,6 +159,8 @@ async def test_callbacks_are_listed_newest_first(caller: Caller, store: Store) -
         ("Destination=http://127.0.0.1:9000", [OTHER, CALLBACK_SID]),
         ("Destination=HTTP://127.0.0.1:9000/other", [OTHER, CALLBACK_SID]),
         ("Destination=http://127.0.0.1:9001", []),
+        ("UrlPrefix=http://127.0.0.1:9000/pa", [OTHER, CALLBACK_SID]),
+        ("UrlPrefix=http://127.0.0.1:9000/other", []),
     ],
 )
 async def test_callbacks_are_filtered(
