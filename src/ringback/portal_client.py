@@ -20,6 +20,7 @@ T = TypeVar("T")
 
 # Long, because the server answers a replay of thousands of callbacks only when it is done.
 _TIMEOUT_SECONDS: Final = 60
+_LARGEST_PAGE: Final = "1000"
 MOST_PAGES: Final = 1000
 """The maximum number of pages to read in a search: the server checks 10,000 records for each."""
 _PAUSE_SECONDS: Final = 0.05
@@ -100,6 +101,25 @@ class PortalClient:
                 break
         return page
 
+    def newer(
+        self, name: str, *, than: str | None, query: RequestParameters = _NOTHING
+    ) -> Iterator[JsonObject]:
+        """Yield the records of a list that are newer than the one with this SID, oldest first.
+
+        Without a SID, yield all records.
+        """
+        large: RequestParameters = {**query, "PageSize": _LARGEST_PAGE}
+        if than is None:
+            for page in reversed(list(self.pages(name, query=large))):
+                yield from reversed(_records(page))
+            return
+        # This token stands for the page that ends just before the record.
+        asked: RequestParameters | None = {**large, "PageToken": f"PB{than}"}
+        while asked is not None:
+            page = self.get(name, query=asked)
+            yield from reversed(_records(page))
+            asked = _query_of(page["meta"]["previous_page_url"])
+
     def post(self, *path: str, form: RequestParameters = _NOTHING) -> JsonObject:
         """Send a POST request with these form parameters, and return the JSON answer."""
         encoded = _encode(form).encode()
@@ -168,11 +188,16 @@ def poll(ask: Callable[[], T], is_done: Callable[[T], bool], *, until: float) ->
 
 
 def _next_of(page: Mapping[str, Any]) -> RequestParameters | None:
-    """Return the query of the next page; None if this is the last page."""
-    further: str | None = page["meta"]["next_page_url"]
-    if further is None:
-        return None
-    return dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(further).query))
+    """Return the query parameters of the next page, or None after the last page."""
+    return _query_of(page["meta"]["next_page_url"])
+
+
+def _query_of(url: str | None) -> RequestParameters | None:
+    return None if url is None else dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(url).query))
+
+
+def _records(page: Mapping[str, Any]) -> list[JsonObject]:
+    return page[page["meta"]["key"]]
 
 
 def _encode(parameters: RequestParameters) -> str:

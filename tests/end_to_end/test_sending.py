@@ -160,7 +160,7 @@ async def test_a_callback_for_later_waits_until_it_is_replayed(tmp_path: Path) -
         said = await ringback("callbacks", "replay", record["sid"], "--yes", data=tmp_path)
         await receiver.wait_for(1)
         assert (await settled(dev, record["sid"]))["status"] == "delivered"
-    assert said == "1 of 1 replayed\n"
+    assert said == "1 of 1 callback replayed\n"
 
 
 async def test_failed_callbacks_are_found_shown_and_replayed_with_the_same_token(
@@ -181,9 +181,9 @@ async def test_failed_callbacks_are_found_shown_and_replayed_with_the_same_token
     assert failed["status"] == "failed"
     assert sid in undelivered
     assert failed["status_reason"] in undelivered
-    assert dry == "1 of 1 would be replayed; --yes does it\n"
-    assert real == "1 of 1 replayed\n"
-    assert nothing == "nothing is undelivered\n"
+    assert dry == "1 of 1 callback would be replayed; replay for real with --yes\n"
+    assert real == "1 of 1 callback replayed\n"
+    assert nothing == "no undelivered callbacks\n"
     assert (delivered["status"], delivered["attempt_count"]) == ("delivered", 2)
     assert [attempt["result"] for attempt in attempts] == ["refused", "delivered"]
     assert attempts[0]["timings"]["total_ms"] == attempts[0]["duration_ms"] > 0
@@ -249,12 +249,13 @@ async def test_another_server_is_asked_with_credentials_from_the_environment(
 async def test_credentials_are_given_completely_or_not_at_all(tmp_path: Path) -> None:
     words = ("callbacks", "list", "--server", "http://127.0.0.1:9")
     assert await ringback(*words, data=tmp_path, fails=True) == (
-        "ringback: to ask another server than `ringback dev`, give --account-sid and --auth-token"
-        " (RINGBACK_AUTH_TOKEN) as well\n"
+        "ringback: to use a server other than `ringback dev`, also give --account-sid and"
+        " --auth-token (RINGBACK_AUTH_TOKEN)\n"
     )
     words = ("callbacks", "list", "--server", "a.example", "--account-sid", "AC1")
     assert await ringback(*words, data=tmp_path, fails=True, RINGBACK_AUTH_TOKEN="x") == (
-        "ringback: 'a.example' is no server; --server is like https://host:8080\n"
+        "ringback: --server: 'a.example' is not the URL of a server; expected one like"
+        " https://host:8080\n"
     )
 
 

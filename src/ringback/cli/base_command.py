@@ -47,6 +47,13 @@ class Group(Command, cloup.Group):
 
     command_class = Command
 
+    # Narrower than click's, whose types know no `examples`, and allow no parentheses as well.
+    def command(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, name: str | None = None, **more: Any
+    ) -> Callable[[Callable[..., Any]], Command]:
+        """Return a decorator that makes a function a subcommand; `more` is what `Command` takes."""
+        return super().command(name, **more)
+
 
 def command(name: str | None = None, **more: Any) -> Callable[[Callable[..., Any]], Command]:
     """Return a decorator that makes a function a command; `more` is what `Command` takes."""

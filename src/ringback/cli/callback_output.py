@@ -1,13 +1,25 @@
-"""How callbacks and attempts read in a terminal."""
+"""The output of callbacks and attempts in a terminal."""
 
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
-from ringback.portal_client import JsonObject
+from ringback.cli.output import on_one_line
+
+if TYPE_CHECKING:
+    from ringback.portal_client import JsonObject
 
 _COLORS: Final = {"delivered": "green", "failed": "red", "scheduled": "yellow"}
+_EVENT_WIDTH: Final = 17
+"""The width of the column with the event, if the events are not known yet."""
+# The most specific SID comes first: a callback about a message has a SimSid too.
+_KINDS: Final = {
+    "EsimProfileSid": {"HP": "esim"},
+    "CommandSid": {"HC": "sms", "HG": "ip", "DC": "command"},
+    "SimSid": {"HS": "sim", "DE": "wireless"},
+}
+_STATUSES: Final = ("SimStatus", "CommandStatus", "Status")
 _UNITS: Final = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 _STEPS: Final = {
     "look_up_ms": "look-up",
@@ -17,34 +29,121 @@ _STEPS: Final = {
 }
 
 
-def row(callback: JsonObject) -> str:
-    """Return a callback on one line."""
-    status = status_in_colour(callback, width=9)
-    return (
-        f"{callback['sid']}  {callback['date_created']}  {callback['source']:<6}  {status}"
-        f"  {callback['attempt_count']} sent  {callback['method']:<4}  {callback['url']}"
-    )
+# ---- tables --------------------------------------------------------------------------------------
 
 
-def status_in_colour(callback: JsonObject, *, width: int = 0) -> str:
+def table(callbacks: "Sequence[JsonObject]", *, with_reason: bool = False) -> Iterator[str]:
+    """Yield a header, and a row for each callback; the URL is last, since it can be long.
+
+    With `with_reason`, the reason of its status follows each callback.
+    """
+    rows = CallbackTable(event_width=max((len(event_of(one)) for one in callbacks), default=0))
+    yield rows.header()
+    for callback in callbacks:
+        yield from rows.lines(callback)
+        if with_reason:
+            yield f"  {on_one_line(callback['status_reason'] or '')}"
+
+
+class CallbackTable:
+    """A table of callbacks whose rows are made one by one, with a line for each new day."""
+
+    def __init__(self, *, event_width: int = _EVENT_WIDTH) -> None:
+        self._event_width = max(event_width, len("EVENT"))
+        self._day = ""
+
+    def header(self) -> str:
+        """Return the header row."""
+        # Padded before the colours, which would count as characters.
+        plain = _row(
+            *("TIME", "SOURCE", f"{'EVENT':{self._event_width}}", f"{'STATUS':9}"),
+            *("HTTP", "TRIES", "TOOK", f"{'SID':34}", "URL"),
+        )
+        return click.style(plain, bold=True)
+
+    def lines(self, callback: "JsonObject") -> Iterator[str]:
+        """Yield the row of a callback, after its date if the row before is of another date."""
+        day, _, time = callback["date_created"].partition("T")
+        if day != self._day:
+            self._day = day
+            yield click.style(f"{day} (UTC)", dim=True)
+        last: JsonObject = callback["last_attempt"] or {}
+        yield _row(
+            time[:8],
+            callback["source"],
+            f"{event_of(callback):{self._event_width}}",
+            status_in_colour(callback, width=9),
+            str(last.get("status_code") or "-"),
+            str(callback["attempt_count"]),
+            _in_short(last.get("duration_ms")),
+            f"{callback['sid']:34}",
+            f"{'' if callback['method'] == 'POST' else 'GET '}{callback['url']}",
+        )
+
+
+def _row(*columns: str) -> str:
+    time, source, event, status, http, tries, took, sid, url = columns
+    numbers = f"{http:>4} {tries:>5} {took:>5}"
+    return f"{time:8}  {source:6}  {event}  {status} {numbers}  {sid}  {url}"
+
+
+def _in_short(milliseconds: float | None) -> str:
+    """Return a duration in at most five characters.
+
+    >>> [_in_short(milliseconds) for milliseconds in (3.21, 1500, 15000, None)]
+    ['3ms', '1.5s', '15s', '-']
+    """
+    if milliseconds is None:
+        return "-"
+    if milliseconds < 999.5:
+        return f"{milliseconds:.0f}ms"
+    return f"{milliseconds / 1000:.{1 if milliseconds < 9950 else 0}f}s"
+
+
+def event_of(callback: "JsonObject") -> str:
+    """Return the name of the event that a callback reports, like the names of `ringback trigger`.
+
+    For a callback with parameters of your own, this is the first parameter.
+
+    >>> event_of({"is_test": False, "parameters": {"SimSid": "HS01", "SimStatus": "inactive"}})
+    'sim.inactive'
+    """
+    if callback["is_test"]:
+        return "test event"
+    parameters = callback["parameters"]
+    for sid_name, kinds in _KINDS.items():
+        kind = kinds.get(str(parameters.get(sid_name, ""))[:2])
+        status = next((parameters[name] for name in _STATUSES if name in parameters), None)
+        if kind is not None and status is not None:
+            code = f" {parameters['ErrorCode']}" if "ErrorCode" in parameters else ""
+            return on_one_line(f"{kind}.{status}{code}")
+    first = next((f"{name}={value}" for name, value in parameters.items()), "-")
+    return on_one_line(first if len(first) <= _EVENT_WIDTH else f"{first[: _EVENT_WIDTH - 1]}…")
+
+
+# ---- one callback --------------------------------------------------------------------------------
+
+
+def status_in_colour(callback: "JsonObject", *, width: int = 0) -> str:
     """Return a callback's status, padded to this width."""
     status = callback["status"]
     return click.style(f"{status:<{width}}", fg=_COLORS.get(status))
 
 
-def warning_lines(callback: JsonObject, *, width: int = 7) -> Iterator[str]:
-    """Yield a callback's warnings, each after a label of this width."""
+def warning_lines(callback: "JsonObject", *, width: int = 7) -> Iterator[str]:
+    """Yield a line for each warning of a callback, with a label of this width."""
     for warning in callback["warnings"]:
         yield click.style(f"  {'warning':<{width}}  {warning}", fg="yellow")
 
 
-def details(callback: JsonObject) -> Iterator[str]:
-    """Yield a callback line by line."""
+def details(callback: "JsonObject") -> Iterator[str]:
+    """Yield the lines that describe a callback."""
     yield click.style(f"{callback['sid']}  {callback['status']}", bold=True)
     if callback["status_reason"]:
         yield f"  why         {callback['status_reason']}"
     yield f"  source      {callback['source']}: {callback['source_reason']}"
-    yield f"  asked for   {callback['source_asked'] or 'nothing: the URL has no #cbs='}"
+    asked = callback["source_asked"] or "no source: the URL has no #cbs="
+    yield f"  asked for   {asked}"
     yield f"  url         {callback['method']} {callback['url']}"
     yield f"  token       {callback['idempotency_token']}"
     if callback["idempotency_key"]:
@@ -60,11 +159,11 @@ def details(callback: JsonObject) -> Iterator[str]:
     yield from warning_lines(callback, width=10)
 
 
-def attempt_lines(attempt: JsonObject) -> Iterator[str]:
-    """Yield an attempt line by line."""
+def attempt_lines(attempt: "JsonObject") -> Iterator[str]:
+    """Yield the lines that describe an attempt: its outcome, request and response."""
     code = f" [{attempt['error_code']}]" if attempt["error_code"] else ""
     yield click.style(f"attempt {attempt['number']}  {attempt['date_started']}", bold=True)
-    yield f"  {attempt['result']}{code}: {attempt['reason'] or 'under way'}{_took(attempt)}"
+    yield f"  {attempt['result']}{code}: {attempt['reason'] or 'in progress'}{_took(attempt)}"
     if attempt["local_address"]:
         through = f" through {attempt['proxy']}" if attempt["proxy"] else ""
         yield f"  from {attempt['local_address']}{through}"
@@ -74,7 +173,7 @@ def attempt_lines(attempt: JsonObject) -> Iterator[str]:
         yield from _response_lines(attempt["response"])
 
 
-def _took(attempt: JsonObject) -> str:
+def _took(attempt: "JsonObject") -> str:
     timings = attempt["timings"]
     if timings is None:
         return ""
@@ -87,39 +186,42 @@ def _took(attempt: JsonObject) -> str:
     return f", after {timings['total_ms']:.1f} ms{listed}"
 
 
-def _request_lines(request: JsonObject) -> Iterator[str]:
+def _request_lines(request: "JsonObject") -> Iterator[str]:
     yield f"  > {request['method']} {request['url']}"
     yield from (f"  > {name}: {value}" for name, value in request["headers"])
     if request["body"]:
-        yield f"  > {request['body']}"
+        yield "  >"
+        yield from (f"  > {line}" for line in request["body"].split("\n"))
 
 
-def _response_lines(response: JsonObject) -> Iterator[str]:
+def _response_lines(response: "JsonObject") -> Iterator[str]:
     yield f"  < {response['status']}"
     yield from (f"  < {name}: {value}" for name, value in response["headers"])
     if response["headers_left_out"]:
-        yield f"  < (headers no longer kept: {response['headers_left_out']})"
+        yield f"  < (headers no longer stored: {response['headers_left_out']})"
     yield from (f"  < {line}" for line in response["body"].splitlines()[:20])
     if response["body_left_out"]:
-        yield f"  < (bytes of the body no longer kept: {response['body_left_out']:,})"
+        yield f"  < (bytes of the body no longer stored: {response['body_left_out']:,})"
     if response["is_cut"]:
-        yield "  < (cut off: there was more than was read, or was to come)"
+        yield "  < (cut off: Ringback read only the beginning, or the connection broke)"
 
 
-def is_accepted(attempts: Sequence[JsonObject]) -> bool:
-    """Whether the last of these attempts has delivered its callback."""
+def is_accepted(attempts: "Sequence[JsonObject]") -> bool:
+    """Return True if the last attempt has delivered the callback."""
     return bool(attempts) and attempts[-1]["result"] == "delivered"
 
 
-def storage_lines(storage: JsonObject) -> Iterator[str]:
-    """Yield how much room long answers take, in all and for each account listed."""
-    yield f"{_size(storage['bytes'])} kept of long answers; {_size(storage['budget'])} may be"
+def storage_lines(storage: "JsonObject") -> Iterator[str]:
+    """Yield the lines about the storage of long responses, in total and by account."""
+    yield f"{_size(storage['bytes'])} of long responses are stored; the limit is" + (
+        f" {_size(storage['budget'])}"
+    )
     for one in storage["accounts"]:
         yield f"  {one['account_sid']}  {_size(one['bytes'])}"
 
 
 def _size(count: int) -> str:
-    """Return a number of bytes in the unit that suits it.
+    """Return a number of bytes with a suitable unit.
 
     >>> _size(1024), _size(67108864)
     ('1.0 KiB', '64.0 MiB')

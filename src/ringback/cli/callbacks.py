@@ -1,106 +1,310 @@
-"""`ringback callbacks`: what was sent, from which source and why, and what became of it."""
+"""`ringback callbacks`: list, show, replay and discard callbacks."""
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+import time
+from collections.abc import Iterator, Mapping
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from ringback.cli.base_command import argument, group, option
-from ringback.cli.callback_output import attempt_lines, details, row, storage_lines
-from ringback.cli.options import limit_option, printing, prints_answer
-from ringback.cli.output import Output
+from ringback.cli.base_command import argument, group, option, option_group
+from ringback.cli.callback_output import CallbackTable, attempt_lines, details, storage_lines, table
+from ringback.cli.options import (
+    json_answer_option,
+    limit_option,
+    printing,
+    prints_answer,
+    prints_record,
+    read_url,
+    with_options,
+)
+from ringback.cli.output import Output, count, say
 from ringback.cli.portal_commands import newest, with_portal
-from ringback.cli.time_arguments import ago
-from ringback.core.callbacks.callback import CallbackStatus
-from ringback.portal_client import JsonObject, PortalClient
+from ringback.cli.time_arguments import ago, time_option
+from ringback.core.errors import ConfigurationError
 
-_STATUSES: Final = tuple(status.value for status in CallbackStatus)
-_source = option("--source", metavar="SOURCE", help="Only those of this source.")
+if TYPE_CHECKING:
+    from ringback.core.callback_urls.callback_url import CallbackUrl
+    from ringback.portal_client import JsonObject, PortalClient
+
+STATUSES: Final = ("scheduled", "delivered", "failed", "discarded")
+_PAUSE_SECONDS: Final = 0.5
+_PATIENCE_SECONDS: Final = 5.0
+"""How long `--follow` waits for the first attempt of a new callback before it prints it."""
+
+_source = option("--source", metavar="SOURCE", help="Show only callbacks from this source.")
+_filters = with_options(
+    _source,
+    option(
+        "--destination",
+        metavar="URL",
+        callback=read_url,
+        help="Show only callbacks to this server, like https://a.example, or to URLs that begin"
+        " like this, such as https://a.example/hooks.",
+    ),
+    time_option(
+        "--since",
+        "Show only callbacks created at or after this time: 2h ago, or 2026-11-24T10:00Z.",
+    ),
+    time_option("--until", "Show only callbacks created before this time."),
+)
 
 
-def _status(*choices: str) -> Any:
-    return option("--status", type=click.Choice(choices), help="Only those that are so.")
+def _status(help_: str, *choices: str) -> Any:
+    return option("--status", type=click.Choice(choices), help=help_)
 
 
 @group()
 def callbacks() -> None:
-    """See callbacks: their requests, answers, and why they came from their source."""
+    """Show, replay or discard callbacks and their attempts.
+
+    A callback is one notification to one URL. Ringback stores each with every attempt to deliver
+    it: the request, the response, and the time that it took.
+    """
 
 
-@callbacks.command("list")
+@callbacks.command(
+    "list",
+    examples={
+        "ringback callbacks list": "Show the newest callbacks:",
+        "ringback callbacks list --status failed --since 2h": "Show the last failures:",
+        "ringback callbacks list --destination 'http://127.0.0.1:9000'": "Show one receiver's:",
+        "ringback callbacks list --follow": "Watch new callbacks until Ctrl-C:",
+    },
+)
+@option_group(
+    "Which callbacks",
+    _status("Show only callbacks with this status.", *STATUSES),
+    _filters,
+    limit_option,
+)
+@option("-f", "--follow", is_flag=True, help="Go on printing new callbacks, until Ctrl-C.")
+@json_answer_option
 @with_portal
-@_status(*_STATUSES)
-@_source
-@limit_option
-@prints_answer
 def list_callbacks(
-    *, portal: PortalClient, status: str | None, source: str | None, limit: int
-) -> Output:
-    """List callbacks, newest first."""
-    query = {"Status": status, "Source": source}
-    nothing = "no callbacks; update a SIM with a CallbackUrl, and there will be one"
-    return newest(portal, "callbacks", row, query=query, limit=limit, nothing=nothing)
+    *,
+    portal: "PortalClient",
+    status: str | None,
+    source: str | None,
+    destination: "CallbackUrl | None",
+    since: str | None,
+    until: str | None,
+    limit: int,
+    follow: bool,
+    as_json: bool,
+) -> None:
+    """List callbacks, newest first.
+
+    The columns: time of creation (UTC), source, event, status, HTTP status of the last response,
+    number of attempts, duration of the last attempt, SID and URL.
+
+    With --follow, the newest is at the bottom. A new callback is printed after its first attempt.
+    With --json, each callback is one line then.
+    """
+    query = _query(portal, source, destination, since, until)
+    if not follow:
+        page, words = newest(
+            portal,
+            "callbacks",
+            table,
+            query={"Status": status, **query},
+            limit=limit,
+            nothing="no callbacks; to send one, try `ringback trigger sim.active`",
+        )
+        say(page, words, as_json=as_json)
+    elif status is not None or until is not None:
+        raise click.UsageError(
+            "--follow prints callbacks as they are sent; leave out --status and --until"
+        )
+    else:
+        _follow(portal, query, limit=limit, as_json=as_json)
 
 
-@callbacks.command("undelivered")
-@with_portal
-@_source
-@limit_option
+def _query(
+    portal: "PortalClient",
+    source: str | None,
+    destination: "CallbackUrl | None",
+    since: str | None,
+    until: str | None,
+) -> dict[str, str | None]:
+    query = {
+        "Source": source,
+        "CreatedAfter": ago(since, portal),
+        "CreatedBefore": ago(until, portal),
+    }
+    if destination is None:
+        return query
+    is_whole_server = destination.path in ("", "/") and destination.query is None
+    prefix = None if is_whole_server else destination.shown
+    return query | {"Destination": destination.shown, "UrlPrefix": prefix}
+
+
+# ---- --follow ------------------------------------------------------------------------------------
+
+
+def _follow(
+    portal: "PortalClient", query: Mapping[str, str | None], *, limit: int, as_json: bool
+) -> None:
+    rows = CallbackTable()
+    if not as_json:
+        click.echo(rows.header())
+    try:
+        for callback in _old_and_new(portal, query, limit=limit):
+            say(callback, rows.lines(callback), as_json=as_json)
+    except KeyboardInterrupt:
+        return  # the way to end it
+
+
+def _old_and_new(
+    portal: "PortalClient", query: Mapping[str, str | None], *, limit: int
+) -> Iterator["JsonObject"]:
+    """Yield the newest callbacks, oldest first, and then each new one after its first attempt."""
+    last = _newest_sid(portal)
+    old = portal.newest("callbacks", query=query, limit=limit)["callbacks"]
+    yield from reversed(old)
+    done, seen = {one["sid"] for one in old}, dict[str, float]()
+    while True:
+        time.sleep(_PAUSE_SECONDS)
+        newest_sid = _newest_sid(portal)
+        if newest_sid == last:
+            continue
+        now, found = time.monotonic(), list(portal.newer("callbacks", than=last, query=query))
+        for callback in found:
+            sid = callback["sid"]
+            is_tried = callback["status"] != "scheduled" or callback["last_attempt"] is not None
+            if sid not in done and (
+                is_tried or now - seen.setdefault(sid, now) > _PATIENCE_SECONDS
+            ):
+                done.add(sid)
+                yield callback
+        # Only if all are printed can the next search begin at a later callback.
+        if done.issuperset(one["sid"] for one in found):
+            last, seen = newest_sid, {}
+            done = {one["sid"] for one in found}
+
+
+def _newest_sid(portal: "PortalClient") -> str | None:
+    found = portal.get("callbacks", query={"PageSize": "1"})["callbacks"]
+    return found[0]["sid"] if found else None
+
+
+# ---- the other commands --------------------------------------------------------------------------
+
+
+@callbacks.command(
+    "undelivered",
+    examples={
+        "ringback callbacks undelivered": "Show the newest undelivered callbacks:",
+        "ringback callbacks undelivered --since 1d --json": "Print those of the last day as JSON:",
+    },
+)
+@option_group("Which callbacks", _filters, limit_option)
 @prints_answer
-def list_undelivered(*, portal: PortalClient, source: str | None, limit: int) -> Output:
-    """List the callbacks that ended without a delivery, newest first, and say why."""
+@with_portal
+def list_undelivered(
+    *,
+    portal: "PortalClient",
+    source: str | None,
+    destination: "CallbackUrl | None",
+    since: str | None,
+    until: str | None,
+    limit: int,
+) -> Output:
+    """List callbacks that were not delivered, and why.
+
+    These callbacks have failed or were discarded. The columns are those of `ringback callbacks
+    list`; the reason is below each row.
+    """
     return newest(
         portal,
         "undelivered",
-        lambda callback: f"{row(callback)}\n  {callback['status_reason']}",
-        query={"Source": source},
+        lambda callbacks: table(callbacks, with_reason=True),
+        query=_query(portal, source, destination, since, until),
         limit=limit,
-        nothing="nothing is undelivered",
+        nothing="no undelivered callbacks",
     )
 
 
-@callbacks.command("show")
-@argument("sid")
-@with_portal
+@callbacks.command(
+    "show",
+    examples={
+        "ringback callbacks show": "Show the newest callback:",
+        'ringback callbacks show "$CALLBACK_SID"': "Show one callback:",
+        "ringback callbacks show | ringback verify": "Check the newest callback's signature:",
+    },
+)
+@argument(
+    "sid", required=False, help="SID of the callback, like CB0123abc. Default: the newest callback."
+)
 @prints_answer
-def show_callback(*, sid: str, portal: PortalClient) -> Output:
-    """Show one callback: why this source, and each request and answer as it was."""
+@with_portal
+def show_callback(*, sid: str | None, portal: "PortalClient") -> Output:
+    """Show one callback with its requests and responses.
+
+    Prints why this source sent it, and each attempt with the exact request (secrets hidden) and
+    the response.
+    """
+    sid = sid or _newest_sid(portal)
+    if sid is None:
+        raise ConfigurationError(
+            "the account has no callbacks yet; to send one, try `ringback trigger sim.active`"
+        )
     callback = portal.get("callbacks", sid)
     attempts = portal.get("callbacks", sid, "attempts")["attempts"]
-    return {**callback, "attempts": attempts}, _lines(callback, attempts)
+    shown = chain.from_iterable(["", *attempt_lines(attempt)] for attempt in attempts)
+    return {**callback, "attempts": attempts}, chain(details(callback), shown)
 
 
-def _lines(callback: JsonObject, attempts: Sequence[JsonObject]) -> Iterator[str]:
-    yield from details(callback)
-    for attempt in attempts:
-        yield ""
-        yield from attempt_lines(attempt)
-
-
-@callbacks.command("storage")
-@with_portal
+@callbacks.command("storage", examples={"ringback callbacks storage": "Show the used storage:"})
 @prints_answer
-def show_storage(*, portal: PortalClient) -> Output:
-    """Tell how much is kept of long answers, and how much may be."""
+@with_portal
+def show_storage(*, portal: "PortalClient") -> Output:
+    """Show how much storage long responses take.
+
+    The beginning of each response is stored with its attempt. The rest of a long response is stored
+    separately, up to a limit.
+    """
     storage = portal.get("response_storage")
     return storage, storage_lines(storage)
 
 
-@callbacks.command("replay")
-@argument("sids", metavar="[SID]...", nargs=-1)
-@with_portal
-@option("--since", metavar="WHEN", help="All from then on: 2h, or 2026-11-24T10:00Z.")
-@option("--until", metavar="WHEN", help="Only those that were created before.")
-@_status(*_STATUSES, "undelivered")
-@_source
-@option("--as-other-source", is_flag=True, help="Send new ones, from the other source.")
-@option("--yes", is_flag=True, help="Do it; without this it is only said what would be done.")
+@callbacks.command(
+    "replay",
+    examples={
+        "ringback callbacks replay --since 2h": "Count the failures of the last two hours:",
+        "ringback callbacks replay --since 2h --yes": "Send them again:",
+        'ringback callbacks replay "$CALLBACK_SID" --yes': "Send one callback again:",
+    },
+)
+@argument("sids", metavar="[SID]...", nargs=-1, help="SIDs of the callbacks, instead of --since.")
+@option_group(
+    "Which callbacks",
+    time_option(
+        "--since", "Replay callbacks created at or after this time: 2h ago, or 2026-11-24T10:00Z."
+    ),
+    time_option("--until", "Replay only callbacks created before this time. Default: now."),
+    _status(
+        "Replay only callbacks with this status. Default with --since: failed.",
+        *STATUSES,
+        "undelivered",
+    ),
+    option("--source", metavar="SOURCE", help="Replay only callbacks from this source."),
+)
+@option_group(
+    "How to replay",
+    option(
+        "--as-other-source",
+        is_flag=True,
+        help="Send new callbacks from the other source, instead of the same callbacks again.",
+    ),
+    option("--yes", is_flag=True, help="Replay for real. Without this, only count (dry run)."),
+)
 @printing("Print the counts as one JSON object.")
+@with_portal
 def replay(
     *,
     sids: tuple[str, ...],
-    portal: PortalClient,
+    portal: "PortalClient",
     since: str | None,
     until: str | None,
     status: str | None,
@@ -108,9 +312,10 @@ def replay(
     as_other_source: bool,
     yes: bool,
 ) -> Output:
-    """Send callbacks again: those that are named, or all that failed since a time.
+    """Send callbacks again: the given ones, or all failed ones.
 
-    They keep source, token and payload, so that a receiver can tell that it had one already.
+    A replayed callback keeps its source, token and payload, so that the receiver can recognise a
+    callback that it already has.
     """
     form = {
         "Sids": ",".join(sids) or None,
@@ -121,30 +326,21 @@ def replay(
         "AsOtherSource": "yes" if as_other_source else "no",
         "DryRun": "no" if yes else "yes",
     }
-    counts = _work_through(portal, form)
+    counts = _replay_all(portal, form)
     return counts, _in_words(counts)
 
 
-@callbacks.command("discard")
-@argument("sid")
-@with_portal
-@option("--reason", required=True, metavar="TEXT", help="Why; it stays on the record.")
-def discard(*, sid: str, portal: PortalClient, reason: str) -> None:
-    """Give a callback up: it is not sent any more, unless somebody replays it."""
-    callback = portal.post("callbacks", sid, "discard", form={"Reason": reason})
-    click.echo(f"{callback['sid']}  {callback['status']}: {callback['status_reason']}")
-
-
-def _work_through(portal: PortalClient, form: Mapping[str, str | None]) -> dict[str, Any]:
-    """Replay all, and return the sums of the counts of all calls."""
-    matched, replayed, skipped = 0, 0, Counter[str]()
-    # The server handles a limited number for each call, and says where the next one goes on.
+def _replay_all(portal: "PortalClient", form: Mapping[str, str | None]) -> dict[str, Any]:
+    """Replay all callbacks, and return the sums of the counts of all requests."""
+    matched, replayed, skipped = 0, 0, dict[str, int]()
+    # The server handles a limited number in each request, and returns where to continue.
     further: Mapping[str, str] | None = {}
     while further is not None:
         answer = portal.post("replays", form={**form, **further})
         matched += answer["matched"]
         replayed += answer["replayed"]
-        skipped.update(answer["skipped"])
+        for why, number in answer["skipped"].items():
+            skipped[why] = skipped.get(why, 0) + number
         further = answer["next"]
     is_dry = form["DryRun"] == "yes"
     return {"dry_run": is_dry, "matched": matched, "replayed": replayed, "skipped": skipped}
@@ -153,7 +349,25 @@ def _work_through(portal: PortalClient, form: Mapping[str, str | None]) -> dict[
 def _in_words(counts: Mapping[str, Any]) -> str:
     done = "would be replayed" if counts["dry_run"] else "replayed"
     skipped = "".join(
-        f"; {count} skipped: {why.replace('_', ' ')}" for why, count in counts["skipped"].items()
+        f"; {number} skipped: {why.replace('_', ' ')}" for why, number in counts["skipped"].items()
     )
-    hint = "; --yes does it" if counts["dry_run"] and counts["replayed"] else ""
-    return f"{counts['replayed']} of {counts['matched']} {done}{skipped}{hint}"
+    hint = "; replay for real with --yes" if counts["dry_run"] and counts["replayed"] else ""
+    return f"{counts['replayed']} of {count(counts['matched'], 'callback')} {done}{skipped}{hint}"
+
+
+@callbacks.command(
+    "discard",
+    examples={
+        'ringback callbacks discard "$CALLBACK_SID" --reason "wrong URL"': "Stop its retries:"
+    },
+)
+@argument("sid", help="SID of the callback, like CB0123abc.")
+@option(
+    "--reason", required=True, metavar="TEXT", help="Why: stored with the callback and shown later."
+)
+@prints_record
+@with_portal
+def discard(*, sid: str, portal: "PortalClient", reason: str) -> Output:
+    """Stop sending a callback, until somebody replays it."""
+    callback = portal.post("callbacks", sid, "discard", form={"Reason": reason})
+    return callback, f"{callback['sid']}  {callback['status']}: {callback['status_reason']}"

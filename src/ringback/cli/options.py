@@ -1,4 +1,4 @@
-"""Options that several commands share, and how they are read."""
+"""Options that several commands share, and functions that make and read options."""
 
 import sys
 from collections.abc import Callable, Coroutine
@@ -25,14 +25,14 @@ from ringback.settings.setting_definitions import (
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., None])
 Option = Callable[[F], F]
-"""Gives a command an option, or several."""
+"""A decorator that adds one or more options to a command."""
 
 
 # ---- how options are made ------------------------------------------------------------------------
 
 
 def with_options(*options: Option[Any]) -> Option[F]:
-    """Return a decorator that gives a command these options, in this order."""
+    """Return a decorator that adds these options to a command, in this order."""
 
     def give(command: F) -> F:
         for add_option in reversed(options):
@@ -43,19 +43,19 @@ def with_options(*options: Option[Any]) -> Option[F]:
 
 
 def handing(name: str, make: Callable[..., Any], *options: Option[Any]) -> Option[Any]:
-    """Return a decorator that gives a command these options, and one argument made of them.
+    """Return a decorator that adds options to a command and makes one argument of their values.
 
-    `make` gets the options that its signature names; the command gets its result as the argument
-    `name`, and all other options.
+    `make` is called with the options that its signature names. The command is called with the
+    result, as the argument `name`, and with all other options.
     """
     taken = tuple(signature(make).parameters)
 
-    def give(command: Callable[..., None]) -> Callable[..., None]:
+    def give(command: Callable[..., Any]) -> Callable[..., Any]:
         @with_options(*options)
         @wraps(command)
-        def run(**given: Any) -> None:
+        def run(**given: Any) -> Any:
             made = make(**{option: given.pop(option) for option in taken if option in given})
-            command(**given, **{name: made})
+            return command(**given, **{name: made})
 
         return run
 
@@ -63,11 +63,11 @@ def handing(name: str, make: Callable[..., Any], *options: Option[Any]) -> Optio
 
 
 def run_async(command: Callable[..., Coroutine[Any, Any, int | None]]) -> Callable[..., None]:
-    """Let a command be a coroutine, which can return its exit code."""
+    """Make a command of a coroutine, which may return an exit code."""
 
     @wraps(command)
     def run(**options: Any) -> None:
-        import asyncio  # here, since most commands start faster without it
+        import asyncio  # not at the top, since most commands start faster without it
 
         if code := asyncio.run(command(**options)):
             sys.exit(code)
@@ -78,7 +78,7 @@ def run_async(command: Callable[..., Coroutine[Any, Any, int | None]]) -> Callab
 def read_by(
     parse: Callable[[str], T],
 ) -> Callable[[click.Context, click.Parameter, str | None], T | None]:
-    """Return a callback that parses an option's value; a ValueError becomes a usage error."""
+    """Return a click callback that parses an option's value; a ValueError is a usage error."""
 
     def read(_ctx: click.Context, _param: click.Parameter, text: str | None) -> T | None:
         try:
@@ -92,12 +92,12 @@ def read_by(
 
 
 def json_flag(help_: str) -> Option[F]:
-    """Return the flag `--json`, which a command knows as `as_json`."""
+    """Return the flag `--json`; the command gets it as the argument `as_json`."""
     return option("--json", "as_json", is_flag=True, help=help_)
 
 
 def printing(help_: str) -> Option[Any]:
-    """Return the flag `--json` for a command that returns its Output instead of printing it."""
+    """Return a decorator that adds `--json` to a command, and prints the Output it returns."""
 
     def give(command: Callable[..., Output]) -> Callable[..., None]:
         @json_flag(help_)
@@ -112,50 +112,55 @@ def printing(help_: str) -> Option[Any]:
 
 
 def file_option(flag: str, help_: str, **more: Any) -> Option[F]:
-    """Return an option that names a file."""
+    """Return an option whose value is the path of a file."""
     path = click.Path(dir_okay=False, path_type=Path)
     named: dict[str, Any] = {"metavar": "FILE", **more}
     return option(flag, type=path, help=help_, **named)
 
 
 def variable_option(flag: str, metavar: str, help_: str, **more: Any) -> Option[F]:
-    """Return an option that can also be given in the environment, as RINGBACK_ and its name."""
+    """Return an option that can also be set by an environment variable, RINGBACK_ and its name."""
     variable = f"RINGBACK_{flag.removeprefix('--').replace('-', '_').upper()}"
     return option(flag, envvar=variable, metavar=metavar, help=help_, **more)
 
 
 def method_option(help_: str) -> Option[F]:
-    """Return the option that says by which method a callback is sent."""
+    """Return the option for the HTTP method of a callback."""
     methods = click.Choice([method.value for method in HttpMethod])
     return option("--method", type=methods, default="POST", show_default=True, help=help_)
 
 
-# ---- what callbacks and settings are about -------------------------------------------------------
+# ---- options for callbacks and settings ----------------------------------------------------------
 
 read_url = read_by(CallbackUrl.parse)
 
 _ONE_OBJECT: Final = "Print one JSON object."
-_THE_ANSWER: Final = "Print the API's answer as it is."
+_THE_ANSWER: Final = "Print the server's answer as JSON."
 json_option: Final[Option[Any]] = json_flag(_ONE_OBJECT)
-json_lines_option: Final[Option[Any]] = json_flag("Print one JSON object for each line.")
+json_lines_option: Final[Option[Any]] = json_flag("Print one JSON object per line.")
 json_answer_option: Final[Option[Any]] = json_flag(_THE_ANSWER)
 prints_record: Final = printing(_ONE_OBJECT)
 prints_answer: Final = printing(_THE_ANSWER)
 
 limit_option: Final = option(
-    "--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="So many at most."
+    "--limit",
+    type=click.IntRange(1, 1000),
+    metavar="N",
+    default=20,
+    show_default=True,
+    help="Maximum number of results.",
 )
 accept_data_loss_option = option(
     "--accept-data-loss",
     is_flag=True,
-    help="Start although data that was here is missing or damaged.",
+    help="Start even if data is missing or damaged since the last start.",
 )
 
 
 def data_folder(
     help_: str, *, default: str | None = DATA.default_of(ServerCommand.SERVE)
 ) -> Option[F]:
-    """Return the option that names a data folder, for a command that has no other settings."""
+    """Return the option `--data` for a command that takes no other setting."""
     return option(
         "--data",
         type=click.Path(file_okay=False, path_type=Path),
@@ -167,11 +172,11 @@ def data_folder(
     )
 
 
-data_option: Final[Option[Any]] = data_folder("The data folder of the `ringback dev` to ask.")
+data_option: Final[Option[Any]] = data_folder("Data folder of the running `ringback dev`.")
 
 
 def seal_key_file_option(of_what: str = "") -> Option[F]:
-    """Return the option that names the file with the key that seals the data's secrets."""
+    """Return the option for the file with the key that encrypts the stored secrets."""
     return file_option(
         SEAL_KEY_FILE.flag,
         f"{of_what}{SEAL_KEY_FILE.help} The key itself can be in {SEAL_KEY.variable} instead.",
@@ -181,9 +186,9 @@ def seal_key_file_option(of_what: str = "") -> Option[F]:
 
 
 def settings_options(command: ServerCommand) -> Option[F]:
-    """Return a decorator with a flag for each setting of a command, and one for their file."""
+    """Return a decorator that adds a flag for each setting of a command, and one for their file."""
     file = option(
-        "--settings", metavar="FILE", help="A TOML file with settings, phases, holds and shadows."
+        "--settings", metavar="FILE", help="TOML file with settings, phases, holds and shadows."
     )
     settings = [setting for setting in settings_of(command) if setting.has_flag]
     return with_options(*(_settings_option(setting, command) for setting in settings), file)
@@ -192,7 +197,7 @@ def settings_options(command: ServerCommand) -> Option[F]:
 def _settings_option(setting: Setting, command: ServerCommand) -> Option[Any]:
     default = setting.default_of(command)
     shown = f"  [default: {default}]" if default else ""
-    # Lets a yes-or-no flag be given without a value, which means yes.
+    # A yes-or-no flag without a value means yes.
     alone: dict[str, Any] = {"is_flag": False, "flag_value": "yes"} if setting.is_yes_or_no else {}
     return option(
         setting.flag, setting.name, metavar=setting.form.metavar, help=setting.help + shown, **alone

@@ -1,4 +1,4 @@
-"""How commands print: JSON for programs or lines for people, colours and schedules."""
+"""How commands print: JSON for programs or lines for people, colours, counts and schedules."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -21,11 +21,11 @@ _STYLES: Final[Mapping[str, Mapping[str, Any]]] = {
 }
 
 Output = tuple[Mapping[str, Any], str | Iterable[str]]
-"""What a command prints: a record for programs, and words or lines that say the same to people."""
+"""What a command prints: a record for programs, and a text or lines with the same for people."""
 
 
 def say(record: Mapping[str, Any], words: str | Iterable[str], *, as_json: bool) -> None:
-    """Print a record as JSON, or these words instead."""
+    """Print the record as JSON, or else the words for people."""
     if as_json:
         click.echo(json.dumps(record))
         return
@@ -34,12 +34,32 @@ def say(record: Mapping[str, Any], words: str | Iterable[str], *, as_json: bool)
 
 
 def styled(line: "TerminalLine") -> str:
-    """Return a line in the colour of its style."""
+    """Return a line's text in the colour of its style."""
     return click.style(line.text, **_STYLES[line.style.name])
 
 
+def count(number: int, noun: str) -> str:
+    """Return a number with its noun, in the plural unless the number is 1.
+
+    >>> count(1, "callback"), count(2, "URL"), count(0, "copy")
+    ('1 callback', '2 URLs', '0 copies')
+    """
+    if number == 1:
+        return f"1 {noun}"
+    return f"{number} {noun[:-1]}ies" if noun.endswith("py") else f"{number} {noun}s"
+
+
+def on_one_line(text: str) -> str:
+    r"""Return a text with a space for each control character, which could steer a terminal.
+
+    >>> on_one_line("a\nb\x1b[2J")
+    'a b [2J'
+    """
+    return "".join(char if char.isprintable() else " " for char in text)
+
+
 def schedule_in_words(schedule: RetrySchedule) -> str:
-    """Return a schedule's name, else its waits.
+    """Return the name of a retry schedule; if it has none, its waiting times.
 
     >>> parse = RetrySchedule.parse
     >>> schedule_in_words(parse("persistent")), schedule_in_words(parse("5s,1m"))

@@ -1,42 +1,54 @@
-"""Shared by commands that ask a running server: which server that is, and lists of records."""
+"""Shared by commands that call a running server: the choice of the server, and lists of records."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from ringback.cli.base_command import option_group
 from ringback.cli.options import Option, data_option, handing, variable_option, with_options
 from ringback.cli.output import Output
 from ringback.core.errors import ConfigurationError
 from ringback.dev_environment.dev_file import DevServerDetails
-from ringback.portal_client import MOST_PAGES, JsonObject, PortalClient, RequestParameters
+
+if TYPE_CHECKING:
+    from ringback.portal_client import JsonObject, PortalClient, RequestParameters
 
 server_options: Final[Option[Any]] = with_options(
     variable_option(
-        "--server", "URL", "The server to ask instead, like https://ringback.example:8080."
+        "--server",
+        "URL",
+        "Use this server instead of `ringback dev`, for example https://ringback.example:8080.",
     ),
-    variable_option("--account-sid", "SID", "Who asks it: an Account SID, or an API key's SID."),
+    variable_option(
+        "--account-sid", "SID", "SID of the account, or of an API key, to sign in with at --server."
+    ),
     variable_option(
         "--auth-token",
         "TOKEN",
-        "The Auth Token, or the API key's secret. Better in RINGBACK_AUTH_TOKEN: whoever can"
-        " list processes sees what is given here.",
+        "Auth Token of the account, or secret of the API key. RINGBACK_AUTH_TOKEN is safer: a list"
+        " of processes shows command lines.",
     ),
 )
 
 
 def named_portal(
     server: str | None, account_sid: str | None, auth_token: str | None
-) -> PortalClient:
-    """Return the portal of a named server.
+) -> "PortalClient":
+    """Return a client of the portal API of the given server.
 
-    Raises ConfigurationError where anything is missing, or the URL is none.
+    Raises ConfigurationError if an argument is missing, or the URL is not valid.
     """
     if server and account_sid and auth_token:
         base_url = server.rstrip("/")
         if not base_url.lower().startswith(("http://", "https://")):
-            raise ConfigurationError(f"{server!r} is no server; --server is like https://host:8080")
+            raise ConfigurationError(
+                f"--server: {server!r} is not the URL of a server; expected one like"
+                " https://host:8080"
+            )
+        from ringback.portal_client import PortalClient
+
         return PortalClient(base_url, account_sid, auth_token)
     given = {
         "--server": server,
@@ -44,11 +56,13 @@ def named_portal(
         "--auth-token (RINGBACK_AUTH_TOKEN)": auth_token,
     }
     missing = " and ".join(name for name, value in given.items() if not value)
-    raise ConfigurationError(f"to ask another server than `ringback dev`, give {missing} as well")
+    raise ConfigurationError(f"to use a server other than `ringback dev`, also give {missing}")
 
 
-def portal_of(dev: DevServerDetails) -> PortalClient:
-    """Return the portal of a running `ringback dev`."""
+def portal_of(dev: DevServerDetails) -> "PortalClient":
+    """Return a client of the portal API of a running `ringback dev`."""
+    from ringback.portal_client import PortalClient
+
     return PortalClient(
         dev.base_url,
         dev.account_sid,
@@ -60,29 +74,38 @@ def portal_of(dev: DevServerDetails) -> PortalClient:
 
 def _asked_portal(
     data: Path, server: str | None, account_sid: str | None, auth_token: str | None
-) -> PortalClient:
-    # One of them alone is a mistake: asking `ringback dev` instead could act on the wrong server.
+) -> "PortalClient":
+    # One option without the others is a mistake: using `ringback dev` could change the wrong data.
     if server or account_sid or auth_token:
         return named_portal(server, account_sid, auth_token)
     return portal_of(DevServerDetails.read(data))
 
 
-with_portal: Final = handing("portal", _asked_portal, data_option, server_options)
-"""Gives a command the options that say which server to ask, and hands it the `portal`."""
+with_portal: Final = handing(
+    "portal", _asked_portal, option_group("Which server", data_option, server_options)
+)
+"""Adds the options that choose a server, and calls the command with `portal`, its client."""
 
 
 def newest(
-    portal: PortalClient,
+    portal: "PortalClient",
     name: str,
-    row: Callable[[JsonObject], str],
+    show: "Callable[[Sequence[JsonObject]], Iterable[str]]",
     *,
-    query: RequestParameters,
+    query: "RequestParameters",
     limit: int,
     nothing: str,
 ) -> Output:
-    """Return the newest `limit` records of a list, with a row for each."""
+    """Return the newest `limit` records of a list, and the lines that `show` makes of them.
+
+    `nothing` is printed if there are none.
+    """
     page = portal.newest(name, query=query, limit=limit)
     found = page[page["meta"]["key"]]
     if len(found) < limit and page["meta"]["next_page_url"] is not None:
-        click.echo(f"gave up after {MOST_PAGES} pages; older ones may match as well", err=True)
-    return page, [*map(row, found)] or nothing
+        from ringback.portal_client import MOST_PAGES
+
+        click.echo(
+            f"stopped searching after {MOST_PAGES} pages; older records may match too", err=True
+        )
+    return page, show(found) if found else nothing

@@ -1,6 +1,6 @@
 """`ringback shadow`: how callbacks are answered when they come from the other source."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, Final
 
@@ -11,7 +11,7 @@ from ringback.cli.options import json_answer_option, limit_option, prints_answer
 from ringback.cli.output import Output, say
 from ringback.cli.portal_commands import newest, with_portal
 from ringback.cli.time_arguments import ago
-from ringback.portal_client import PortalClient
+from ringback.portal_client import JsonObject, PortalClient
 
 _PAGE: Final = "500"
 
@@ -44,7 +44,7 @@ def list_shadows(
     """List copies, newest first, each with the answer to its callback beside its own."""
     query = {"Since": ago(since, portal), "Source": source, "CallbackSid": callback}
     nothing = "no copies; [[shadows]] in the settings file says which callbacks get one"
-    return newest(portal, "shadows", _row, query=query, limit=limit, nothing=nothing)
+    return newest(portal, "shadows", _rows, query=query, limit=limit, nothing=nothing)
 
 
 @shadow.command("report")
@@ -61,6 +61,10 @@ def report(*, portal: PortalClient, since: str, shows_all: bool, as_json: bool) 
     if as_json and shows_all:
         found["answers"] = [one["comparison"] for one in pairs]
     say(found, chain(_lines(found), map(_row, pairs)), as_json=as_json)
+
+
+def _rows(copies: Sequence[JsonObject]) -> Iterator[str]:
+    yield from map(_row, copies)
 
 
 def _row(one: Mapping[str, Any]) -> str:

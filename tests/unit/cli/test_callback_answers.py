@@ -52,7 +52,7 @@ def answer(ringback: Emulator, *responses: ReceiverResponseRecord) -> None:
 
 
 LONG = ReceiverResponseRecord(500, (("A", "a"), ("B", "b" * 3000)), b"x" * 65536, is_cut=True)
-CUT = "  < (cut off: there was more than was read, or was to come)"
+CUT = "  < (cut off: Ringback read only the beginning, or the connection broke)"
 
 
 def test_an_attempt_says_what_of_its_answer_is_no_longer_kept(ringback: Emulator) -> None:
@@ -62,9 +62,9 @@ def test_an_attempt_says_what_of_its_answer_is_no_longer_kept(ringback: Emulator
     assert shown == [
         "  < 500",
         "  < A: a",
-        "  < (headers no longer kept: 1)",
+        "  < (headers no longer stored: 1)",
         f"  < {'x' * 1024}",
-        "  < (bytes of the body no longer kept: 64,512)",
+        "  < (bytes of the body no longer stored: 64,512)",
         CUT,
         "  < 500",
         "  < short",
@@ -76,11 +76,13 @@ def test_the_last_answer_is_shown_whole(ringback: Emulator) -> None:
     answer(ringback, LONG._replace(is_cut=False))
     output = run(ringback, "show", CALLBACK_SID)
     assert f"  < {'x' * 65536}\n" in output
-    assert "no longer kept" not in output
+    assert "no longer stored" not in output
 
 
-def test_storage_tells_how_much_is_kept_and_how_much_may_be(ringback: Emulator) -> None:
+def test_storage_shows_how_much_is_stored_and_the_limit(ringback: Emulator) -> None:
     answer(ringback, LONG)
-    assert run(ringback, "storage") == "66.0 KiB kept of long answers; 64.0 MiB may be\n"
+    assert run(ringback, "storage") == (
+        "66.0 KiB of long responses are stored; the limit is 64.0 MiB\n"
+    )
     storage = json.loads(run(ringback, "storage", "--json"))
     assert storage == {"bytes": 66 << 10, "budget": 64 << 20, "accounts": []}
