@@ -117,6 +117,29 @@ async def test_an_sms_that_should_stay_unconfirmed_is_never_delivered(tmp_path: 
     assert [told["Status"] for told in arrived if told["CommandSid"] == sid] == ["sent"]
 
 
+async def test_a_trigger_takes_no_callback_of_the_trigger_before(tmp_path: Path) -> None:
+    # Slow enough for the SMS to be delivered while the SIM changes.
+    slow = ("--update-takes", "200ms")
+    async with RecordingReceiver() as receiver, served(tmp_path, *slow):
+        to = ("--to", receiver.url("/"))
+        first = await trigger("sms.sent", *to, data=tmp_path)
+        second = await trigger("sim.active", *to, data=tmp_path)
+        arrived = list(map(told_by, await receiver.wait_for(3)))
+    assert [one["parameters"]["Status"] for one in first["callbacks"]] == ["sent"]
+    assert [one["parameters"]["SimStatus"] for one in second["callbacks"]] == ["active"]
+    assert [one["Status"] for one in arrived if "CommandSid" in one] == ["sent", "delivered"]
+
+
+async def test_a_trigger_takes_no_callback_of_a_change_that_was_under_way(tmp_path: Path) -> None:
+    async with RecordingReceiver() as receiver, served(tmp_path, "--update-takes", "200ms") as dev:
+        url = receiver.url("/")
+        await dev.post(dev.sim_path, Status="inactive", CallbackUrl=url)
+        (callback,) = (await trigger("sim.active", "--to", url, data=tmp_path))["callbacks"]
+        arrived = list(map(told_by, await receiver.wait_for(2)))
+    assert callback["parameters"]["SimStatus"] == "active"
+    assert [one["SimStatus"] for one in arrived] == ["inactive", "active"]
+
+
 async def test_a_command_is_sent_to_the_given_wireless_sim(tmp_path: Path) -> None:
     async with RecordingReceiver() as receiver, served(tmp_path, *FAST) as dev:
         sim = await a_connected_sim(dev)
@@ -270,8 +293,8 @@ async def test_a_url_where_nothing_listens_is_reported_plainly(tmp_path: Path) -
         words = ("trigger", "sim.unchanged", "--to", NOBODY)
         said = await ringback(*words, data=tmp_path, fails=True)
     assert said == (
-        f"ringback: nothing listens at {NOBODY}; start `ringback listen`, or say with --to who is"
-        " to be called back\n"
+        f"ringback: nothing listens at {NOBODY}; start `ringback listen`, or give the URL of"
+        " another receiver with --to\n"
     )
 
 
@@ -293,7 +316,7 @@ async def test_an_outcome_that_the_sim_does_not_allow_is_reported_with_its_reaso
         words = ("trigger", "ip.sent", "--to", receiver.url("/"))
         said = await ringback(*words, data=tmp_path, fails=True)
     assert said == (
-        "ringback: ip.sent is for Status=sent, but what came is Status=failed ErrorCode=83401:"
+        "ringback: ip.sent should cause Status=sent, but it caused Status=failed ErrorCode=83401:"
         " the device is not attached to a network\n"
     )
 

@@ -1,87 +1,131 @@
-"""`ringback trigger`: causes a real callback, named by one word."""
+"""`ringback trigger`: make one callback happen for real, by the name of an event."""
 
 from collections.abc import Iterator, Sequence
-from difflib import get_close_matches
 from itertools import chain
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from ringback.cli.base_command import argument, command, option
+from ringback.cli.base_command import argument, command, option, option_group
 from ringback.cli.callback_output import status_in_colour, warning_lines
 from ringback.cli.options import method_option
 from ringback.cli.output import say
 from ringback.cli.portal_commands import with_portal
-from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.errors import ConfigurationError
-from ringback.core.policy.url_source_override import override_source
-from ringback.portal_client import JsonObject, PortalClient
-from ringback.triggers import TRIGGERS, TriggerDefinition
-from ringback.triggers.trigger import ExpectedParameters, TriggerRun
+
+if TYPE_CHECKING:
+    from ringback.portal_client import JsonObject, PortalClient
+    from ringback.triggers import TriggerDefinition
+    from ringback.triggers.trigger import ExpectedParameters, TriggerRun
 
 _LISTEN_URL: Final = "http://127.0.0.1:9000/"
 """The default address of `ringback listen`."""
 _PAYLOAD: Final = "Hello from Ringback"
 _OUTCOME_PARAMETERS: Final = ("SimStatus", "Status", "CommandStatus", "ErrorCode")
-"""The parameters that say how a SIM or command ended up."""
+"""The parameters with the new status of a SIM or command."""
 _NO_CONNECTION: Final = frozenset({"connect", "connect_timeout"})
 
 
 def _find(
     _ctx: click.Context, _param: click.Parameter, name: str | None
-) -> TriggerDefinition | None:
+) -> "TriggerDefinition | None":
     if name is None:
         return None
+    from ringback.triggers import TRIGGERS
+
     if name in TRIGGERS:
         return TRIGGERS[name]
-    near = "".join(f"; did you mean {word}?" for word in get_close_matches(name, TRIGGERS, 1))
-    raise click.BadParameter(f"there is no {name!r}{near}; --list shows all there are")
+    from ringback.core.similar_names import suggestion
+
+    guess = suggestion(name, TRIGGERS) or ";"
+    raise click.BadParameter(f"there is no trigger {name!r}{guess} --list shows all names")
 
 
 def _list(ctx: click.Context, _param: click.Parameter, is_asked: bool) -> None:
     if not is_asked:
         return
-    described = {"triggers": list(map(_described, TRIGGERS.values()))}
-    say(described, _table(), as_json=bool(ctx.params.get("as_json")))
+    from ringback.triggers import TRIGGERS
+
+    triggers = list(TRIGGERS.values())
+    described = {"triggers": list(map(_described, triggers))}
+    say(described, _table(triggers), as_json=bool(ctx.params.get("as_json")))
     ctx.exit()
 
 
-@command()
-@argument("trigger", required=False, metavar="NAME", callback=_find)
-@option("--list", is_flag=True, expose_value=False, callback=_list, help="Show all names.")
-@option("--sim", metavar="SIM", help="Do it with this SIM: its SID or unique name.")
-@option("--payload", metavar="TEXT", help="What an SMS or a datagram says.")
-@option("--cbs", metavar="SOURCE", help="The source to ask for in the URL's fragment.")
-@method_option("How the callback is sent.")
-@option(
-    "--to",
-    metavar="URL",
-    default=_LISTEN_URL,
-    show_default=True,
-    help="Who is called back. By default, `ringback listen`.",
+@command(
+    examples={
+        "ringback trigger sim.active": "Activate the SIM, with a callback to `ringback listen`:",
+        "ringback trigger sms.delivered --cbs kore": "Send an SMS, with callbacks from KORE:",
+        "ringback trigger sim.failed --to 'http://127.0.0.1:9000/hook'": "Call another URL:",
+        "ringback trigger --list": "Show all names:",
+    }
 )
-# Eager, so that it is read before --list, whose output depends on it.
+@argument(
+    "trigger",
+    required=False,
+    metavar="NAME",
+    callback=_find,
+    help="Name of the event, like sim.active. --list shows all names.",
+)
+@option_group(
+    "What happens",
+    option(
+        "--list",
+        is_flag=True,
+        expose_value=False,
+        callback=_list,
+        help="Show the names of all events, each with the callbacks that it causes.",
+    ),
+    option(
+        "--sim",
+        metavar="SIM",
+        help="SID or unique name of the SIM to use. Default: the SIM of the banner.",
+    ),
+    option(
+        "--payload",
+        metavar="TEXT",
+        help=f"Text of the SMS, datagram or Command. Default: {_PAYLOAD}.",
+    ),
+)
+@option_group(
+    "The callback",
+    option(
+        "--to",
+        metavar="URL",
+        default=_LISTEN_URL,
+        show_default=True,
+        help="URL to call back; the default is `ringback listen`.",
+    ),
+    option("--cbs", metavar="SOURCE", help="Ask for this source: adds #cbs=SOURCE to the URL."),
+    method_option("HTTP method of the callback."),
+)
+# Eager, since --list reads it.
 @option("--json", "as_json", is_flag=True, is_eager=True, help="Print one JSON object.")
 @with_portal
 def trigger(
     *,
-    trigger: TriggerDefinition | None,
+    trigger: "TriggerDefinition | None",
     sim: str | None,
     payload: str | None,
     cbs: str | None,
     method: str,
     to: str,
     as_json: bool,
-    portal: PortalClient,
+    portal: "PortalClient",
 ) -> None:
-    """Have happen what NAME says, and see its callbacks arrive.
+    """Make a device, SIM or command send its callbacks.
 
-    The SIM, command or profile really goes through its life cycle; what has to be set for it is put
-    back afterwards. --list shows all names.
+    The event really happens in the simulated network: a SIM changes its status, an SMS is sent, an
+    eSIM Profile is ordered. The command then waits until the callbacks are delivered. Settings that
+    it changes for this, such as a scenario, are restored.
     """
     if trigger is None:
-        raise click.UsageError("say what is to happen; --list shows all names")
+        raise click.UsageError("give the NAME of an event; --list shows all names")
     _check_options(trigger, sim=sim, payload=payload)
+    from ringback.core.callback_urls.callback_url import CallbackUrl
+    from ringback.core.policy.url_source_override import override_source
+    from ringback.triggers.trigger import TriggerRun
+
     did = list[str]()
     run = TriggerRun(
         portal=portal,
@@ -98,14 +142,14 @@ def trigger(
     _complain(trigger, callbacks, run)
 
 
-def _check_options(trigger: TriggerDefinition, *, sim: str | None, payload: str | None) -> None:
+def _check_options(trigger: "TriggerDefinition", *, sim: str | None, payload: str | None) -> None:
     if payload is not None and not trigger.has_payload:
-        raise click.UsageError(f"{trigger.name} has no payload")
+        raise click.UsageError(f"{trigger.name} sends no text: leave --payload out")
     if sim is not None and not trigger.has_sim:
-        raise click.UsageError(f"{trigger.name} makes a SIM of its own; leave --sim out")
+        raise click.UsageError(f"{trigger.name} creates a new SIM: leave --sim out")
 
 
-def _described(trigger: TriggerDefinition) -> dict[str, Any]:
+def _described(trigger: "TriggerDefinition") -> dict[str, Any]:
     return {
         "name": trigger.name,
         "meaning": trigger.words,
@@ -113,49 +157,53 @@ def _described(trigger: TriggerDefinition) -> dict[str, Any]:
     }
 
 
-def _table() -> Iterator[str]:
-    width = max(map(len, TRIGGERS))
-    for trigger in TRIGGERS.values():
+def _table(triggers: "Sequence[TriggerDefinition]") -> Iterator[str]:
+    width = max(len(trigger.name) for trigger in triggers)
+    for trigger in triggers:
         yield f"{click.style(f'{trigger.name:{width}}', bold=True)}  {trigger.words}"
-        yield f"{'':{width}}  calls back: {'; '.join(map(_in_words, trigger.calls_back))}"
+        yield f"{'':{width}}  sends {'; '.join(map(_in_words, trigger.calls_back))}"
 
 
-def _in_words(parameters: ExpectedParameters) -> str:
+def _in_words(parameters: "ExpectedParameters") -> str:
     return " ".join(f"{name}={value}" for name, value in parameters.items())
 
 
-def _lines(callback: JsonObject) -> Iterator[str]:
+def _lines(callback: "JsonObject") -> Iterator[str]:
     status = status_in_colour(callback)
     yield f"{callback['sid']}  {_outcome_of(callback)}  by {callback['method']}: {status}"
     yield f"  {callback['source']}: {callback['source_reason']}"
     yield from warning_lines(callback)
 
 
-def _outcome_of(callback: JsonObject) -> str:
+def _outcome_of(callback: "JsonObject") -> str:
     parameters = callback["parameters"]
     return _in_words({name: parameters[name] for name in _OUTCOME_PARAMETERS if name in parameters})
 
 
-def _complain(trigger: TriggerDefinition, callbacks: Sequence[JsonObject], run: TriggerRun) -> None:
-    """Raise ConfigurationError where a callback is missing, unexpected or not delivered."""
+def _complain(
+    trigger: "TriggerDefinition", callbacks: "Sequence[JsonObject]", run: "TriggerRun"
+) -> None:
+    """Raise ConfigurationError if a callback is missing, unexpected or not delivered."""
     if not trigger.is_as_promised(callbacks):
         came = "; ".join(_outcome_of(callback) for callback in callbacks)
-        why = callbacks[-1]["parameters"].get("ErrorMessage", "the network is not set as usual")
+        why = callbacks[-1]["parameters"].get(
+            "ErrorMessage", "`ringback scenario` shows how the network behaves"
+        )
         promised = "; ".join(map(_in_words, trigger.calls_back))
         raise ConfigurationError(
-            f"{trigger.name} is for {promised}, but what came is {came}: {why}"
+            f"{trigger.name} should cause {promised}, but it caused {came}: {why}"
         )
     for callback in callbacks:
         if callback["status"] != "delivered":
             raise ConfigurationError(_why_not_delivered(callback, run))
 
 
-def _why_not_delivered(callback: JsonObject, run: TriggerRun) -> str:
+def _why_not_delivered(callback: "JsonObject", run: "TriggerRun") -> str:
     attempts = run.portal.get("callbacks", callback["sid"], "attempts")["attempts"]
     if attempts and attempts[-1]["failure"] in _NO_CONNECTION:
         return (
-            f"nothing listens at {run.to.shown}; start `ringback listen`, or say with --to who is"
-            " to be called back"
+            f"nothing listens at {run.to.shown}; start `ringback listen`, or give the URL of"
+            " another receiver with --to"
         )
     last = attempts[-1]["reason"] if attempts else callback["status_reason"]
-    return f"{callback['sid']} was not delivered: {last}; `ringback callbacks show` has it all"
+    return f"{callback['sid']} was not delivered: {last}; see `ringback callbacks show`"

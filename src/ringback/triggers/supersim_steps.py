@@ -64,7 +64,7 @@ def update_to(status: SimStatus) -> TriggerStep:
 
     def update(run: TriggerRun) -> None:
         sim = run.fetch_sim()
-        run.subject = sim["sid"]
+        run.choose_subject(sim["sid"])
         run.report(f"its status is set to {status}, with {run.callback_in_words}")
         _update(run, sim, Status=status, **run.callback_parameters)
 

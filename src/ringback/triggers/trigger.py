@@ -20,6 +20,7 @@ T = TypeVar("T")
 
 _PATIENCE: Final = 30.0
 _CHANGING: Final = ("scheduled", "updating")
+_SUBJECTS: Final = ("EsimProfileSid", "CommandSid", "SimSid")
 _LOOKED_THROUGH: Final = "200"
 """How many callbacks are searched for those of the trigger; others may go to the same receiver."""
 
@@ -49,7 +50,7 @@ class TriggerRun:
 
     def __post_init__(self) -> None:
         """Remember the newest callback, since this run can only cause later ones."""
-        self._mark = next((callback["sid"] for callback in self._newest("1")), None)
+        self._remember_newest()
 
     @property
     def api(self) -> PortalClient:
@@ -128,6 +129,11 @@ class TriggerRun:
             )
         return answer
 
+    def choose_subject(self, sid: str) -> None:
+        """Make a SIM the subject of the run; callbacks about it that exist already don't count."""
+        self.subject = sid
+        self._remember_newest()
+
     def create(self, resource: str, said: str, **form: str | None) -> None:
         """Create a record that causes callbacks, and report `said`, with the SID in place of `{}`.
 
@@ -155,11 +161,26 @@ class TriggerRun:
     def _callbacks_of_subject(self) -> list[JsonObject]:
         newest = self._newest(_LOOKED_THROUGH)
         since = list(takewhile(lambda callback: callback["sid"] != self._mark, newest))
-        return [one for one in reversed(since) if self.subject in one["parameters"].values()]
+        return [one for one in reversed(since) if subject_of(one) == self.subject]
+
+    def _remember_newest(self) -> None:
+        self._mark = next((callback["sid"] for callback in self._newest("1")), None)
 
     def _newest(self, count: str) -> list[JsonObject]:
         query = {"Destination": self.to.destination, "PageSize": count}
         return self.portal.get("callbacks", query=query)["callbacks"]
+
+
+def subject_of(callback: JsonObject) -> str | None:
+    """Return the SID of the SIM, command or eSIM Profile that a callback is about.
+
+    A callback about a command or an eSIM Profile names the SIM too; its subject is not the SIM.
+
+    >>> subject_of({"parameters": {"SimSid": "HS01", "CommandSid": "HC01", "Status": "sent"}})
+    'HC01'
+    """
+    parameters = callback["parameters"]
+    return next((parameters[name] for name in _SUBJECTS if name in parameters), None)
 
 
 TriggerStep = Callable[[TriggerRun], None]

@@ -58,7 +58,7 @@ def ask_for(**form: str) -> TriggerStep:
     """Return a step that updates the SIM with these parameters, and asks for a callback."""
 
     def ask(run: TriggerRun) -> None:
-        run.subject = run.sim or ""
+        run.choose_subject(run.sim or "")
         wish = ", ".join(f"{name}={value}" for name, value in form.items())
         run.report(f"it is updated: {wish}, with {run.callback_in_words}")
         run.api.post("Sims", run.subject, form={**form, **run.callback_parameters})

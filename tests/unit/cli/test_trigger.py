@@ -49,13 +49,20 @@ def test_programs_get_the_list_as_json(words: tuple[str, ...]) -> None:
 @pytest.mark.parametrize(
     ("words", "why"),
     [
-        ((), "say what is to happen; --list shows all names"),
-        (("sms.send",), "there is no 'sms.send'; did you mean sms.sent?; --list shows"),
-        (("nonsense",), "there is no 'nonsense'; --list shows all there are"),
-        (("sim.active", "--payload", "x"), "sim.active has no payload"),
-        (("command.deliver",), "there is no 'command.deliver'; did you mean command.delivered?"),
-        (("wireless.reset", "--payload", "x"), "wireless.reset has no payload"),
-        (("esim.failed", "--sim", "x"), "esim.failed makes a SIM of its own; leave --sim out"),
+        ((), "give the NAME of an event; --list shows all names"),
+        (
+            ("sms.send",),
+            "there is no trigger 'sms.send'; did you mean sms.sent? --list shows all names",
+        ),
+        (("nonsense",), "there is no trigger 'nonsense'; --list shows all names"),
+        (("sim.deactivated",), "did you mean sim.inactive? --list"),
+        (("sim.active", "--payload", "x"), "sim.active sends no text: leave --payload out"),
+        (
+            ("command.deliver",),
+            "there is no trigger 'command.deliver'; did you mean command.delivered?",
+        ),
+        (("wireless.reset", "--payload", "x"), "wireless.reset sends no text"),
+        (("esim.failed", "--sim", "x"), "esim.failed creates a new SIM: leave --sim out"),
     ],
 )
 def test_what_makes_no_sense_is_refused(words: tuple[str, ...], why: str) -> None:

@@ -10,6 +10,8 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Final, assert_never
 
+from ringback.core.similar_names import suggestion
+
 
 class TaskKind(StrEnum):
     """The steps that can be scheduled for a resource; each step at most once at a time."""
@@ -183,7 +185,12 @@ def scenario_called(name: str) -> NetworkScenario:
     """Return the scenario with this name; raises ValueError if there is none."""
     scenario = SCENARIOS.get(name)
     if scenario is None:
-        raise ValueError(f"there is no scenario {name!r}; there are {', '.join(SCENARIOS)}")
+        guess, known = suggestion(name, SCENARIOS), ", ".join(SCENARIOS)
+        raise ValueError(
+            f"there is no scenario {name!r}{guess} There are {known}"
+            if guess
+            else f"there is no scenario {name!r}; there are {known}"
+        )
     return scenario
 
 

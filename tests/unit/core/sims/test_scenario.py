@@ -135,11 +135,20 @@ def test_a_scenario_is_found_by_its_name(name: str) -> None:
     assert scenario_called(name) is SCENARIOS[name]
 
 
-@pytest.mark.parametrize("name", ["", "Normal", "update_fails", "none"])
-def test_an_unknown_name_is_refused_with_the_known_ones(name: str) -> None:
-    with pytest.raises(ValueError, match=f"^there is no scenario '{name}'; there are ") as refused:
+@pytest.mark.parametrize(
+    ("name", "suggested"),
+    [
+        ("", "; there are "),
+        ("none", "; there are "),
+        ("Normal", "; did you mean normal? There are "),
+        ("update_fails", "; did you mean update-fails? There are "),
+        ("offline", "; did you mean unattached? There are "),
+    ],
+)
+def test_an_unknown_name_is_refused_with_the_known_ones(name: str, suggested: str) -> None:
+    with pytest.raises(ValueError, match="there is no scenario") as refused:
         scenario_called(name)
-    assert str(refused.value).endswith(", ".join(RESULTS))
+    assert str(refused.value) == f"there is no scenario {name!r}{suggested}{', '.join(RESULTS)}"
 
 
 @pytest.mark.parametrize("name", RESULTS)
