@@ -339,11 +339,21 @@ async def test_what_is_printed_to_a_pipe_has_no_colours(tmp_path: Path) -> None:
     assert "\x1b" not in "".join(report)
 
 
+async def test_events_are_shown_too_if_wanted(tmp_path: Path) -> None:
+    async with listening("--events", *SECRETS, folder=tmp_path) as listener:
+        await listener.answer(rendered(Source.KORE, url=listener.url()).to_bytes())
+        assert "  event  SimUpdated" in await listener.report()
+    async with listening("--events", "--json", *SECRETS, folder=tmp_path) as listener:
+        await listener.answer(rendered(Source.KORE, url=listener.url()).to_bytes())
+        event = json.loads(await listener.line())["event"]
+    assert (event["type"], event["sim_status"]) == ("SimUpdated", "inactive")
+
+
 async def test_without_secrets_it_says_how_to_get_some(tmp_path: Path) -> None:
     async with listening(folder=tmp_path) as listener:
         assert await listener.line() == (
             f"no dev.json in {tmp_path}: signatures can't be checked;"
-            " start `make run`, or give --auth-token and --kore-secret"
+            " start `ringback dev`, or give --auth-token and --kore-secret"
         )
 
 

@@ -1,11 +1,12 @@
 """Describe a received callback, as lines for people or as one JSON object for programs."""
 
+import json
 from base64 import b64decode
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
 from enum import Enum, auto
-from typing import Any, Final, NamedTuple, assert_never
+from typing import Any, Final, NamedTuple, assert_never, cast
 
 from ringback.core.calendar import iso
 from ringback.core.callback_urls.connection_overrides import default_retry_on
@@ -13,6 +14,7 @@ from ringback.core.policy.source_policy import Source
 from ringback.dev_receiver.forwarder import ForwardingResult
 from ringback.dev_receiver.received_callback import CheckedRequest
 from ringback.dev_receiver.seen_tokens import SeenTokenCount
+from ringback.receiver.events import Event, UnknownEvent, read_event
 from ringback.receiver.verification import Reason, ReceivedRequest, Rejected, Verdict, Verified
 
 _MOST_PARAMETERS: Final = 50
@@ -55,22 +57,29 @@ _TRIES_AGAIN: Final[Mapping[Source, str]] = {
 }
 
 
-def as_lines(checked: CheckedRequest, *, verbose: bool) -> list[TerminalLine]:
+def as_lines(
+    checked: CheckedRequest, *, verbose: bool, with_event: bool = False
+) -> list[TerminalLine]:
     """Return the report for people; if verbose, with the raw request.
 
+    With `with_event`, it shows the event that the receiver toolkit reads from the request, too.
     Parameters are indented more than the listener's own lines, so that a request can't fake such a
     line.
     """
     return [
         TerminalLine(_title(checked), TerminalLineStyle.TITLE),
         *aligned(_parameters(checked.request), indent=6),
+        *(_event_lines(checked) if with_event else []),
         *(_as_received(checked.request) if verbose else []),
         *aligned(list(_findings(checked)), indent=2),
     ]
 
 
-def as_record(checked: CheckedRequest) -> dict[str, Any]:
-    """Return a JSON object with all details of the request, its verification and its answer."""
+def as_record(checked: CheckedRequest, *, with_event: bool = False) -> dict[str, Any]:
+    """Return a JSON object with all details of the request, its verification and its answer.
+
+    With `with_event`, it also has the event that the receiver library reads from the request.
+    """
     request, verdict = checked.request, checked.verdict
     return {
         "at": iso(checked.at),
@@ -87,7 +96,32 @@ def as_record(checked: CheckedRequest) -> dict[str, Any]:
         "forwarded": _forwarded(checked.forwarded),
         "headers": request.headers,
         "body": request.body.decode("utf-8", "backslashreplace"),
+        **({"event": event_record(read_event(request))} if with_event else {}),
     }
+
+
+def event_record(event: Event) -> dict[str, Any]:
+    """Return a JSON object with the type and the fields of an event."""
+    return {"type": type(event).__name__, **_plain(event)}
+
+
+def event_rows(event: Event) -> Iterator[ReportRow]:
+    """Yield the event's fields that have a value, or the parameters of an unknown event."""
+    parameters = event.parameters if isinstance(event, UnknownEvent) else _plain(event).items()
+    for name, value in parameters:
+        if value is not None:
+            yield ReportRow(name, value if isinstance(value, str) else json.dumps(value))
+
+
+def _plain(value: Any) -> Any:
+    """Return an event, or a value in it, for JSON: records as dicts, and instants as texts."""
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, tuple):
+        return [_plain(each) for each in cast("tuple[Any, ...]", value)]
+    if is_dataclass(value):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    return value
 
 
 def _signature(verdict: Verdict) -> dict[str, bool | str | None]:
@@ -112,11 +146,23 @@ def _title(checked: CheckedRequest) -> str:
 def _parameters(request: ReceivedRequest) -> list[ReportRow]:
     if request.is_json:
         # A JSON body is a test event, which has no parameters.
-        return [ReportRow("JSON", _printable(request.body.decode("utf-8", "backslashreplace")))]
+        return [ReportRow("JSON", request.body.decode("utf-8", "backslashreplace"))]
     form = request.parameters
     rows = [ReportRow(name, value) for name, value in form[:_MOST_PARAMETERS]]
     more = len(form) - len(rows)
     return [*rows, ReportRow("…", f"and {more} more")] if more else rows
+
+
+def _event_lines(checked: CheckedRequest) -> Iterator[TerminalLine]:
+    event = read_event(checked.request)
+    name = type(event).__name__
+    if isinstance(event, UnknownEvent):
+        name = f"unknown: {event.why}"
+    elif isinstance(checked.verdict, Rejected):
+        name = f"{name}, if the request is genuine"
+    yield from aligned([ReportRow("event", name)], indent=2)
+    if not isinstance(event, UnknownEvent):
+        yield from aligned(list(event_rows(event)), indent=6)
 
 
 def _as_received(request: ReceivedRequest) -> Iterator[TerminalLine]:
@@ -153,7 +199,8 @@ def _datagram(request: ReceivedRequest) -> Iterator[ReportRow]:
     except ValueError:
         return
     text = payload.decode("utf-8", "backslashreplace")
-    yield ReportRow("payload", f"{len(payload)} bytes: {text}")
+    unit = "byte" if len(payload) == 1 else "bytes"
+    yield ReportRow("payload", f"{len(payload)} {unit}: {text}")
 
 
 def _signature_rows(verdict: Verdict) -> Iterator[ReportRow]:

@@ -124,7 +124,7 @@ def test_of_a_get_of_kore_s_it_says_that_the_parameters_are_not_signed(
 ) -> None:
     result = verify(golden("kore-get-inactive"), "--url", URL, *SECRETS)
     assert result.exit_code == GENUINE
-    assert "not signed: KORE signs no query" in result.stdout
+    assert "not signed: KORE does not sign the query" in result.stdout
 
 
 @pytest.mark.parametrize("write", writers.WRITERS, ids=lambda write: write.__name__)
@@ -260,9 +260,9 @@ def test_a_wrong_secret_is_told_with_what_else_it_may_be(verify: Callable[..., R
     result = verify(golden("kore-post-inactive"), "--kore-secret", "another")
     assert result.exit_code == REJECTED
     assert result.stdout.startswith("rejected: not explained\n  why     wrong secret, or the URL")
-    assert "if the sender has another, give that with --url" in result.stdout
-    assert "answer  403, from a receiver with these settings" in result.stdout
-    assert "event   SimUpdated, if it is to be believed" in result.stdout
+    assert "if the callback is configured with another URL, give it with --url" in result.stdout
+    assert "answer  403, from a receiver with these secrets" in result.stdout
+    assert "event   SimUpdated, if the request is genuine" in result.stdout
 
 
 def test_a_pending_secret_explains_whatever_the_scheme_is(verify: Callable[..., Result]) -> None:

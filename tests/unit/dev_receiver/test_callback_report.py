@@ -95,6 +95,7 @@ def a_datagram(form: str) -> CheckedRequest:
 @pytest.mark.parametrize(
     ("form", "line"),
     [
+        ("&Payload=YQ%3D%3D", "1 byte: a"),
         ("&Payload=YWN0dWFsbHk%3D", "8 bytes: actually"),
         ("&Payload=AP8b", r"3 bytes: \x00\xff\x1b"),
         ("", "0 bytes:"),
@@ -209,6 +210,49 @@ def test_a_long_request_is_truncated() -> None:
     text = shown(checked(request=request))
     assert "… (10000 characters)" in text
     assert "and 51 more" in text
+
+
+def test_a_long_json_body_is_cut_once_and_has_its_real_length() -> None:
+    body = b'{"a": "' + b"x" * 9_991 + b'"}'
+    request = ReceivedRequest("POST", "/", (("Content-Type", "application/json"),), body)
+    (line,) = [line for line in shown(checked(request=request)).splitlines() if "JSON" in line]
+    assert line.removeprefix("      JSON  ") == f"{body.decode()[:2000]}… (10000 characters)"
+
+
+def test_the_event_is_shown_by_its_type_and_fields_if_wanted() -> None:
+    lines = [line.text for line in as_lines(checked(), verbose=False, with_event=True)]
+    at = lines.index("  event  SimUpdated")
+    assert lines[at + 1 : at + 5] == [
+        "      account_sid      AC3ba717b1d236e6c4a835e46130267eb4",
+        "      sim_sid          HSab3f06be8f5d32caecb91e8a306c6c08",
+        "      sim_unique_name  my super sim",
+        "      sim_status       inactive",
+    ]
+    assert as_record(checked(), with_event=True)["event"] == {
+        "type": "SimUpdated",
+        "account_sid": "AC3ba717b1d236e6c4a835e46130267eb4",
+        "sim_sid": "HSab3f06be8f5d32caecb91e8a306c6c08",
+        "sim_unique_name": "my super sim",
+        "sim_status": "inactive",
+        "error_code": None,
+        "error_message": None,
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"verdict": refusal(Reason.URL_DIFFERS)}, "SimUpdated, if the request is genuine"),
+        ({"request": ReceivedRequest("POST", "/", (), b"a=\x1b")}, "unknown: there is no "),
+    ],
+)
+def test_an_event_that_may_be_forged_or_is_unknown_is_marked(
+    changes: dict[str, Any], said: str
+) -> None:
+    lines = [line.text for line in as_lines(checked(**changes), verbose=False, with_event=True)]
+    (event,) = [line for line in lines if line.startswith("  event  ")]
+    assert event.removeprefix("  event  ").startswith(said)
+    assert "".join(lines).isprintable()
 
 
 def test_json_output_has_everything() -> None:
