@@ -26,6 +26,8 @@ class CaptureFormat(StrEnum):
     HAR = "har"
     LISTEN = "listen"
     """A line printed by `ringback listen --json`."""
+    SHOW = "show"
+    """The output of `ringback callbacks show`, as text or JSON."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,20 @@ import json
 import re
 from typing import Final
 
-from ringback.captures import curl_parser, har_parser, http_text_parser, listen_json_parser
+from ringback.captures import (
+    curl_parser,
+    har_parser,
+    http_text_parser,
+    listen_json_parser,
+    show_parser,
+)
 from ringback.captures.captured_request import CapturedRequest, UnreadableCapture
 from ringback.receiver.events import Json
 
 _LOOKED_FOR: Final = (
     "expected an HTTP request (`POST /path HTTP/1.1`, headers, an empty line, the body), a curl"
-    " command, a HAR file, or a line of `ringback listen --json`"
+    " command, a HAR file, a line of `ringback listen --json`, or the output of `ringback callbacks"
+    " show`"
 )
 _MARKS: Final = {
     codecs.BOM_UTF8: "utf-8",
@@ -34,6 +41,8 @@ def read_captures(given: bytes) -> tuple[CapturedRequest, ...]:
         return _read_json(stripped)
     if curl_parser.is_command(stripped):
         return (curl_parser.read(stripped),)
+    if show_parser.is_output(stripped):
+        return show_parser.read(stripped)
     if http_text_parser.is_request(text):
         return (http_text_parser.read(text),)
     raise UnreadableCapture(f"{_found(stripped)}; {_LOOKED_FOR}")
@@ -50,6 +59,8 @@ def _read_json(text: str) -> tuple[CapturedRequest, ...]:
     documents = _documents(text)
     if len(documents) == 1 and har_parser.is_har(documents[0]):
         return har_parser.read(documents[0])
+    if len(documents) == 1 and show_parser.is_record(documents[0]):
+        return show_parser.read_record(documents[0])
     lines = [document for document in documents if not listen_json_parser.is_greeting(document)]
     if lines and all(map(listen_json_parser.is_request, lines)):
         return tuple(listen_json_parser.read(line) for line in lines)

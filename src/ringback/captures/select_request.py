@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from ringback.captures.captured_request import CapturedRequest, UnreadableCapture
+from ringback.captures.captured_request import CapturedRequest, CaptureFormat, UnreadableCapture
 
 _MOST_LISTED: Final = 40
 _LONGEST_TARGET: Final = 60
@@ -12,13 +12,16 @@ _LONGEST_TARGET: Final = 60
 def choose(captures: Sequence[CapturedRequest], entry: int | None) -> CapturedRequest:
     """Return capture number `entry` (from 1), or the only signed one if `entry` is None.
 
-    A single capture is returned even if it has no signature. Raises UnreadableCapture, with a list
-    of the entries, if there is no such entry or more than one capture qualifies.
+    A single capture is returned even if it has no signature. Of the attempts of one callback, the
+    last one is returned. Raises UnreadableCapture, with a list of the entries, if there is no such
+    entry or more than one capture qualifies.
     """
     if entry is not None:
         if not 1 <= entry <= len(captures):
             raise _unclear(captures, f"there is no entry {entry}")
         return captures[entry - 1]
+    if all(capture.form is CaptureFormat.SHOW for capture in captures):
+        return captures[-1]
     signed = [capture for capture in captures if capture.has_signature]
     match signed or captures:
         case [capture]:

@@ -72,9 +72,10 @@ def portal_of(dev: DevServerDetails) -> "PortalClient":
     )
 
 
-def _asked_portal(
+def asked_portal(
     data: Path, server: str | None, account_sid: str | None, auth_token: str | None
 ) -> "PortalClient":
+    """Return a client of the named server, or of `ringback dev` if no server is named."""
     # One option without the others is a mistake: using `ringback dev` could change the wrong data.
     if server or account_sid or auth_token:
         return named_portal(server, account_sid, auth_token)
@@ -82,7 +83,7 @@ def _asked_portal(
 
 
 with_portal: Final = handing(
-    "portal", _asked_portal, option_group("Which server", data_option, server_options)
+    "portal", asked_portal, option_group("Which server", data_option, server_options)
 )
 """Adds the options that choose a server, and calls the command with `portal`, its client."""
 

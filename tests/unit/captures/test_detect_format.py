@@ -21,7 +21,7 @@ from ringback.core.callbacks.rendering import render
 from ringback.core.http.http_exchange import OutgoingRequest
 from ringback.core.policy.source_policy import Source
 from ringback.receiver import Accepted, Receiver
-from tests.fakes import AUTH_TOKEN, KORE_SECRET, NOW
+from tests.fakes import AUTH_TOKEN, KORE_SECRET, NOW, a_callback, an_account
 from tests.golden.test_golden import ALL, CAPTURES, TEST_EVENTS
 from tests.properties.strategies import accounts, callbacks
 from tests.unit.captures import writers
@@ -81,6 +81,7 @@ STARTS = [
     "curl ^\n",
     "> POST / HTTP/1.1\n> ",
     ":path: /\n",
+    f"CB{0:032}  delivered\n\nattempt 1  x\n  > POST / HTTP/1.1\n  > ",
 ]
 
 
@@ -109,7 +110,8 @@ _JSON = st.recursive(
 def test_any_har_entry_is_read_or_refused(headers: object, data: object, url: object) -> None:
     request = {"method": "POST", "url": url or "https://a", "headers": headers, "postData": data}
     line = {"signature": 1, "method": "POST", "path": "/", "headers": headers, "body": data}
-    for document in ({"log": {"entries": [{"request": request}]}}, line):
+    shown = {"sid": "CB", "attempts": [{"request": request | {"body": data}}]}
+    for document in (shown, {"log": {"entries": [{"request": request}]}}, line):
         with suppress(UnreadableCapture):
             assert read_captures(json.dumps(document).encode())
 
@@ -229,3 +231,36 @@ def test_a_long_list_is_truncated_and_without_control_characters() -> None:
     assert "\x1b" not in str(refused.value)
     assert "  … and 10 more" in str(refused.value)
     assert max(map(len, str(refused.value).splitlines())) < 100
+
+
+# ---- several attempts of one callback ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("write", [writers.callbacks_show, writers.callbacks_show_json])
+def test_of_several_attempts_the_last_one_is_chosen_with_a_note(
+    write: Callable[..., bytes],
+) -> None:
+    first, last = (
+        render(a_callback(source=source), account=an_account(), at=NOW) for source in Source
+    )
+    captures = read_captures(write(first, last))
+    assert [capture.form for capture in captures] == [CaptureFormat.SHOW] * 2
+    chosen = choose(captures, None)
+    assert chosen.request.body == last.body
+    assert chosen.notes == ("this is the request of the last of 2 attempts; --entry picks another",)
+    assert (choose(captures, 1).request.headers, choose(captures, 1).notes) == (first.headers, ())
+
+
+@pytest.mark.parametrize("write", [writers.callbacks_show, writers.callbacks_show_json])
+def test_a_callback_without_a_request_is_refused(write: Callable[..., bytes]) -> None:
+    with pytest.raises(UnreadableCapture, match="has no request; expected a callback with an"):
+        read_captures(write())
+
+
+@pytest.mark.parametrize(
+    "request_", [{"method": "POST"}, {"method": "GET", "url": "a", "headers": [[1]], "body": ""}]
+)
+def test_a_changed_record_is_refused(request_: object) -> None:
+    record = {"sid": "CB", "attempts": [{"request": request_}]}
+    with pytest.raises(UnreadableCapture, match="show --json` was changed: each request"):
+        read_captures(json.dumps(record).encode())

@@ -4,7 +4,10 @@ import json
 import re
 import shlex
 from datetime import UTC, datetime
+from itertools import chain
+from typing import Any
 
+from ringback.cli.callback_output import attempt_lines
 from ringback.core.http.http_exchange import OutgoingRequest
 from ringback.dev_receiver.callback_report import as_record
 from ringback.dev_receiver.received_callback import CheckedRequest
@@ -118,6 +121,46 @@ def listen_line(request: ReceivedRequest) -> str:
     return json.dumps(as_record(checked))
 
 
+def callbacks_show(*requests: OutgoingRequest) -> bytes:
+    attempts = [attempt_lines(one) for one in _shown(*requests)["attempts"]]
+    lines = chain([f"CB{0:032}  delivered", "  why  made up"], *(["", *one] for one in attempts))
+    return "\n".join([*lines, ""]).encode()
+
+
+def callbacks_show_json(*requests: OutgoingRequest) -> bytes:
+    return json.dumps(_shown(*requests)).encode()
+
+
+def _shown(*requests: OutgoingRequest) -> dict[str, Any]:
+    attempts = [
+        {
+            "number": number,
+            "date_started": "2024-07-03T14:40:58Z",
+            "result": "delivered",
+            "error_code": None,
+            "reason": "the receiver answered 200 OK",
+            "timings": None,
+            "local_address": None,
+            "request": {
+                "method": request.method,
+                "url": request.url.wire,
+                "headers": request.headers,
+                "body": request.body.decode(),
+            },
+            "response": {
+                "status": 200,
+                "headers": [["A", "b"]],
+                "headers_left_out": 0,
+                "body": "ok",
+                "body_left_out": 0,
+                "is_cut": False,
+            },
+        }
+        for number, request in enumerate(requests, 1)
+    ]
+    return {"sid": f"CB{0:032}", "attempts": attempts}
+
+
 WRITERS = (
     raw,
     raw_with_short_line_breaks,
@@ -129,4 +172,6 @@ WRITERS = (
     curl_of_cmd,
     har,
     listen,
+    callbacks_show,
+    callbacks_show_json,
 )

@@ -7,7 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ from ringback.core.http.http_exchange import OutgoingRequest
 from ringback.core.policy.source_policy import Source
 from ringback.core.sources.signature import sign_as_twilio
 from ringback.dev_environment.dev_file import DevServerDetails
+from ringback.portal_client import PortalClient
+from ringback.testing import Emulator
 from tests.fakes import (
     ACCOUNT_SID,
     AUTH_TOKEN,
@@ -373,6 +375,90 @@ def test_an_empty_secret_is_refused(verify: Callable[..., Result]) -> None:
     result = verify(golden("kore-post-inactive"), "--kore-secret", "")
     assert result.exit_code == UNREADABLE
     assert "anybody could sign with it" in result.stderr
+
+
+# ---- a callback by its SID ----------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def ringback() -> Iterator[Emulator]:
+    with Emulator() as emulator:
+        yield emulator
+
+
+@pytest.fixture(scope="module")
+def sid(ringback: Emulator) -> str:
+    """The SID of a callback that could not be delivered."""
+    portal = PortalClient(ringback.base_url, ringback.account_sid, ringback.auth_token)
+    body = {"url": "http://127.0.0.1:9/hook#cbs=kore&rc=0", "parameters": {"a": "1"}}
+    sent = portal.send_json("POST", "callbacks", body=body)["sid"]
+    assert list(portal.attempts_when_ended([sent])) != [[]]
+    return sent
+
+
+def write_dev_file_of(ringback: Emulator, folder: Path) -> None:
+    texts = dict.fromkeys(DevServerDetails.__dataclass_fields__, "")
+    known = {
+        "base_url": ringback.base_url,
+        "account_sid": ringback.account_sid,
+        "auth_token": ringback.auth_token,
+        "kore_secret": ringback.kore_secret,
+    }
+    DevServerDetails(**{**texts, **known}).write(folder)
+
+
+def test_a_callback_of_ringback_dev_is_found_by_its_sid(
+    ringback: Emulator, sid: str, tmp_path: Path, verify: Callable[..., Result]
+) -> None:
+    write_dev_file_of(ringback, tmp_path)
+    found = as_json(verify(sid, "--json"))
+    assert (found["accepted"], found["source"], found["read_as"]) == (True, "kore", "show")
+    assert verify(sid, "--kore-secret", "another").exit_code == REJECTED
+
+
+@pytest.mark.parametrize("form", [(), ("--json",)], ids=str)
+def test_what_callbacks_show_prints_is_read(
+    ringback: Emulator,
+    sid: str,
+    form: tuple[str, ...],
+    tmp_path: Path,
+    verify: Callable[..., Result],
+) -> None:
+    write_dev_file_of(ringback, tmp_path)
+    words = ["callbacks", "show", sid, "--data", str(tmp_path), *form]
+    shown = CliRunner().invoke(main, words).output
+    assert verify(given=shown).exit_code == GENUINE
+    assert verify(given=shown.replace("a=1", "a=2")).exit_code == REJECTED
+
+
+def test_a_callback_of_another_server_is_checked_with_the_given_secrets(
+    ringback: Emulator, sid: str, verify: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = ("--server", ringback.base_url, "--account-sid", ringback.account_sid)
+    secrets = ("--auth-token", ringback.auth_token, "--kore-secret", ringback.kore_secret)
+    assert verify(sid, *server, *secrets).exit_code == GENUINE
+    monkeypatch.setenv("RINGBACK_AUTH_TOKEN", ringback.auth_token)
+    assert verify(sid, *server, "--kore-secret", ringback.kore_secret).exit_code == GENUINE
+    refused = verify(sid, *server)
+    assert refused.exit_code == UNREADABLE
+    assert "give those of the account at" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        ((), "start `ringback dev` (make run) first"),
+        (("--account-sid", "AC1"), "also give --server and --auth-token"),
+    ],
+)
+def test_a_sid_without_a_server_can_t_be_checked(
+    words: tuple[str, ...], why: str, verify: Callable[..., Result]
+) -> None:
+    result = verify(f"CB{0:032}", *words)
+    assert result.exit_code == UNREADABLE
+    assert why in result.stderr
+    error = json.loads(verify(f"CB{0:032}", *words, "--json").stderr)
+    assert error["exit_code"] == UNREADABLE
 
 
 # ---- what can't be read -------------------------------------------------------------------------

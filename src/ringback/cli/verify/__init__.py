@@ -1,4 +1,4 @@
-"""`ringback verify`: whether a captured request is genuine, and if not, why not.
+"""`ringback verify`: check whether a captured request is genuine, and if not, say why.
 
 May import what `cli` may.
 Start with `command`.

@@ -1,71 +1,137 @@
-"""`ringback verify`: is this captured request genuine, and if not, why not?"""
+"""`ringback verify`: says whether a captured request is genuine, and if not, why."""
 
+import json
 import sys
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 
 import click
 
-from ringback.captures import CapturedRequest, UnreadableCapture, choose, read_captures
-from ringback.cli.base_command import argument, command, option
-from ringback.cli.options import data_option, json_option
+from ringback.cli.base_command import argument, command, option, option_group
+from ringback.cli.options import data_option, json_option, variable_option
 from ringback.cli.output import say, styled
-from ringback.cli.verify import output
-from ringback.cli.verify.output import CaptureVerification
-from ringback.core.callback_urls.callback_url import CallbackUrl
-from ringback.core.errors import ConfigurationError, InvalidCallbackUrl, RingbackError
-from ringback.dev_environment.dev_file import DevServerDetails
-from ringback.receiver import Callback, Reason, ReceivedRequest, Receiver, Rejected
-from ringback.receiver.verification.called_url import SplitUrl
+from ringback.core.errors import ConfigurationError, RingbackError
+from ringback.core.sids import SidKind, is_sid
+from ringback.settings import ENVIRONMENT
 
-_UNREADABLE: Final = 2
-_URL_MAY_BE_WRONG: Final = 2
-
-_Receivers = Callable[[str | Callable[[ReceivedRequest], str]], Receiver]
-"""Returns a receiver at this URL that has the given secrets."""
+if TYPE_CHECKING:
+    from ringback.portal_client import PortalClient
 
 
-def _secret_option(flag: str, help_: str) -> Callable[..., Any]:
+class UncheckedRequest(RingbackError):
+    """A request could not be checked, because it or a secret is missing or can't be read."""
+
+    exit_code: Final = 2
+
+
+def _open(ctx: click.Context, param: click.Parameter, given: str) -> str | IO[bytes]:
+    """Return the SID of a callback unchanged, and else the opened file."""
+    if is_sid(given, SidKind.CALLBACK) and not Path(given).exists():
+        return given
+    return click.File("rb").convert(given, param, ctx)
+
+
+def _secret_option(flag: str, help_: str) -> Any:
     return option(flag, metavar="SECRET", multiple=True, help=help_)
 
 
-@command()
-@argument("file", type=click.File("rb"), default="-")
-@option(
-    "--url",
-    metavar="URL",
-    help="The URL that the callback is configured with; else the one that the request names.",
+@command(
+    examples={
+        "ringback callbacks show | ringback verify": "Check the newest callback of `ringback dev`:",
+        'ringback verify "$CALLBACK_SID"': "Check a callback by its SID:",
+        'ringback verify "$CALLBACK_SID" --auth-token "$TWILIO_AUTH_TOKEN"': "Use another secret:",
+    }
 )
-@_secret_option("--auth-token", "Check Twilio's signature with this; may be given several times.")
-@_secret_option("--kore-secret", "Check KORE's signature with this, likewise.")
-@_secret_option("--shared-key", "Check what Twilio signs with a shared key with this, likewise.")
-@_secret_option("--pending-kore-secret", "Accept nothing with this, but say if it signed.")
-@data_option
-@option("--entry", type=click.IntRange(min=1), metavar="N", help="Take the Nth of several.")
+@argument(
+    "capture",
+    metavar="[FILE|SID]",
+    default="-",
+    callback=_open,
+    help="File with the request, or the SID of a callback. Default: standard input.",
+)
+@option_group(
+    "Which secrets",
+    _secret_option(
+        "--auth-token", "Auth Token that signs Twilio's callbacks. You can give several."
+    ),
+    _secret_option(
+        "--kore-secret", "Webhook secret that signs KORE's callbacks. You can give several."
+    ),
+    _secret_option(
+        "--shared-key", "Shared key that signs Twilio's callbacks. You can give several."
+    ),
+    _secret_option(
+        "--pending-kore-secret",
+        "Webhook secret that is not active yet. A request that it signs is rejected, with this"
+        " reason.",
+    ),
+)
+@option_group(
+    "Which request",
+    option(
+        "--url",
+        metavar="URL",
+        help="URL that the callback is configured with. Default: the URL in the request.",
+    ),
+    option(
+        "--entry",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Check the Nth of several requests, such as the entries of a HAR file.",
+    ),
+)
+@option_group(
+    "Which server",
+    data_option,
+    variable_option(
+        "--server",
+        "URL",
+        "Get the callback from this server instead of `ringback dev`. Sign in with"
+        " RINGBACK_AUTH_TOKEN, or else with --auth-token.",
+    ),
+    variable_option("--account-sid", "SID", "SID of the account to sign in with at --server."),
+)
 @json_option
 def verify(
     *,
-    file: BinaryIO,
+    capture: str | IO[bytes],
     url: str | None,
     auth_token: tuple[str, ...],
     kore_secret: tuple[str, ...],
     shared_key: tuple[str, ...],
     pending_kore_secret: tuple[str, ...],
     data: Path,
+    server: str | None,
+    account_sid: str | None,
     entry: int | None,
     as_json: bool,
 ) -> None:
-    """Say whether a captured request is genuine, and if not, why not.
+    """Check the signature of a captured request.
 
-    FILE, or the input, is the request as HTTP has it, a curl command, a HAR file, or a line of
-    `ringback listen --json`. Without a secret, those in the dev.json of `ringback dev` are taken.
+    The request can be HTTP text, a curl command, a HAR file, a line of `ringback listen --json`, or
+    the output of `ringback callbacks show`. If you give no secret, the secrets of `ringback dev`
+    are used.
 
-    The exit code is 0 where it is genuine, 1 where it is rejected, 2 where nothing can be said.
+    The exit code is 0 if the request is genuine, 1 if not, and 2 if it can't be checked.
     """
+    from ringback.captures import UnreadableCapture, choose, read_captures
+    from ringback.cli.verify import output
+    from ringback.cli.verify.capture_check import check
+    from ringback.receiver import Receiver, Rejected
+
+    has_secret = bool(auth_token or kore_secret or shared_key)
     try:
-        if not (auth_token or kore_secret or shared_key):
+        if isinstance(capture, str):
+            given = _fetch(capture, _portal(data, server, account_sid, auth_token))
+        else:
+            given = _read(capture)
+        if not has_secret:
+            if isinstance(capture, str) and server:
+                raise ConfigurationError(
+                    f"there is no secret to check with: give those of the account at {server} with"
+                    " --auth-token and --kore-secret"
+                )
             auth_token, kore_secret = _secrets_of_dev(data)
         receiver_at = partial(
             Receiver,
@@ -74,84 +140,45 @@ def verify(
             twilio_shared_keys=shared_key,
             pending_kore_secrets=pending_kore_secret,
         )
-        found = _find(choose(read_captures(_read(file)), entry), url, receiver_at)
+        found = check(choose(read_captures(given), entry), url, receiver_at)
     except (UnreadableCapture, RingbackError) as refusal:
-        click.echo(f"ringback: {refusal}", err=True)
-        sys.exit(_UNREADABLE)
+        raise UncheckedRequest(str(refusal)) from None
     say(output.as_record(found), map(styled, output.as_lines(found)), as_json=as_json)
     sys.exit(1 if isinstance(found.result, Rejected) else 0)
 
 
-def _read(file: BinaryIO) -> bytes:
+def _read(file: IO[bytes]) -> bytes:
     if file.isatty():
         click.echo("paste the request, then press Ctrl-D on a line of its own", err=True)
     return file.read()
 
 
+def _portal(
+    data: Path, server: str | None, account_sid: str | None, auth_tokens: tuple[str, ...]
+) -> "PortalClient":
+    from ringback.cli.portal_commands import asked_portal
+
+    if not server and not account_sid:
+        return asked_portal(data, None, None, None)
+    token = ENVIRONMENT.get("RINGBACK_AUTH_TOKEN") or next(iter(auth_tokens), None)
+    return asked_portal(data, server, account_sid, token)
+
+
+def _fetch(sid: str, portal: "PortalClient") -> bytes:
+    """Return a callback as `ringback callbacks show --json` prints it."""
+    callback = portal.get("callbacks", sid)
+    attempts = portal.get("callbacks", sid, "attempts")["attempts"]
+    return json.dumps({**callback, "attempts": attempts}).encode()
+
+
 def _secrets_of_dev(data: Path) -> tuple[tuple[str], tuple[str]]:
+    from ringback.dev_environment.dev_file import DevServerDetails
+
     try:
         dev = DevServerDetails.read(data)
     except ConfigurationError:
         raise ConfigurationError(
-            f"no secret is given, and there is no dev.json of `ringback dev` in {data}: give"
-            " --auth-token, --kore-secret or --shared-key, or the folder with --data"
+            f"there is no secret to check with, and no dev.json of `ringback dev` in {data}: give"
+            " --auth-token, --kore-secret or --shared-key, or the data folder with --data"
         ) from None
     return (dev.auth_token,), (dev.kore_secret,)
-
-
-# ---- checking it --------------------------------------------------------------------------------
-
-
-def _find(
-    capture: CapturedRequest, url: str | None, receiver_at: _Receivers
-) -> CaptureVerification:
-    if url is not None:
-        result, split = _check(capture, receiver_at(url)), SplitUrl.of(url)
-        shown = f"{split}{split.fragment}"  # without credentials
-        return CaptureVerification(capture=capture, urls=(shown,), result=result, is_url_given=True)
-    urls = _urls_named_by(capture)
-    # As functions, since a receiver would take braces in a plain URL for a tenant's placeholder.
-    results = [(named, _check(capture, receiver_at(partial(_same, named)))) for named in urls]
-    best = min(results, key=_rank)
-    urls = [best[0]] if _rank(best) < _URL_MAY_BE_WRONG else urls
-    return CaptureVerification(
-        capture=capture, urls=tuple(urls), result=best[1], is_url_given=False
-    )
-
-
-def _rank(found: tuple[str, Callback | Rejected]) -> int:
-    """Rank results by how much they say: genuine, then a reason, then another URL, then nothing."""
-    match found[1]:
-        case Callback():
-            return 0
-        case Rejected(Reason.URL_DIFFERS):
-            return _URL_MAY_BE_WRONG
-        case Rejected(Reason.NOT_EXPLAINED):
-            return _URL_MAY_BE_WRONG + 1
-        case Rejected():
-            return 1
-
-
-def _same(url: str, _: ReceivedRequest) -> str:
-    return url
-
-
-def _urls_named_by(capture: CapturedRequest) -> list[str]:
-    named, refusal = capture.urls(), None
-    valid = list[str]()
-    for url in named:
-        try:
-            valid.append(CallbackUrl.parse(url).wire)
-        except InvalidCallbackUrl as invalid:
-            refusal = refusal or invalid
-    if valid:
-        return valid
-    why = refusal.message if refusal else "it lacks the request line or the Host header"
-    raise ConfigurationError(
-        f"the request doesn't tell the URL that it was sent to ({why}): give --url"
-    )
-
-
-def _check(capture: CapturedRequest, receiver: Receiver) -> Callback | Rejected:
-    result = receiver.receive_request(capture.request)
-    return result if isinstance(result, Rejected) else result.callback
