@@ -144,10 +144,12 @@ async def test_send_needs_exactly_one_input(tmp_path: Path) -> None:
         return await ringback("send", *words, data=None, fails=True, **NEVER_ASKED)
 
     for words in ((), ("http://a.example/", "--file", str(file))):
-        assert "give either a URL, or --file" in await refused(*words)
+        assert "give either a URL or --file" in await refused(*words)
     for words in (("-p", "a=1"), ("--key", "k"), ("--deliver-at", "2h")):
-        assert "stands in the file alone" in await refused("--file", str(file), *words)
-    assert "write Name=Value" in await refused("http://a.example/", "-p", "a")
+        assert "--file has the whole callback: leave out the other options" in await refused(
+            "--file", str(file), *words
+        )
+    assert "write NAME=VALUE" in await refused("http://a.example/", "-p", "a")
 
 
 async def test_a_callback_for_later_waits_until_it_is_replayed(tmp_path: Path) -> None:

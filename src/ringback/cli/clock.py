@@ -1,17 +1,19 @@
-"""`ringback clock`: the time of a running `ringback dev`, and how it is made later."""
+"""`ringback clock`: show or advance the clock of a running `ringback dev`."""
 
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ringback.cli.base_command import argument, group
 from ringback.cli.options import prints_answer
 from ringback.cli.output import Output
 from ringback.cli.portal_commands import with_portal
-from ringback.portal_client import PortalClient
 
-# All that comes due is done before the answer, and each hanging receiver takes its real time.
+if TYPE_CHECKING:
+    from ringback.portal_client import PortalClient
+
+# The server answers when everything that came due is done, and a slow receiver takes its real time.
 _PATIENCE_SECONDS: Final = 24 * 3600
 _UNITS: Final = (
     ("d", timedelta(days=1)),
@@ -23,28 +25,37 @@ _UNITS: Final = (
 
 @group()
 def clock() -> None:
-    """See what time it is for `ringback dev`, and make it later."""
+    """Show or advance the clock of `ringback dev`.
+
+    `ringback dev` has a clock of its own, so that you need not wait for retries and dates.
+    """
 
 
-@clock.command("advance")
-@argument("duration")
-@with_portal
+@clock.command(
+    "advance",
+    examples={
+        "ringback clock advance 5m": "Let five minutes pass:",
+        "ringback clock advance 72h": "Let three days pass:",
+    },
+)
+@argument("duration", help="How much time passes: 90s, 5m, 2h or 3d.")
 @prints_answer
-def advance(*, duration: str, portal: PortalClient) -> Output:
-    """Let DURATION pass at once: 90s, 5m, 2h or 3d.
+@with_portal
+def advance(*, duration: str, portal: "PortalClient") -> Output:
+    """Let time pass at once.
 
-    Retries, callbacks for later and changes of SIMs that come due are done on the way, in their
-    order, and each at its own time. There is no way back.
+    Everything that comes due in this time happens in its order, each at its own time: retries,
+    callbacks for later, changes of SIMs. The clock can't be set back.
     """
     patient = replace(portal, timeout=_PATIENCE_SECONDS)
     return _output(patient.post("clock", form={"Advance": duration}))
 
 
-@clock.command("show")
-@with_portal
+@clock.command("show", examples={"ringback clock show": "Show the time:"})
 @prints_answer
-def show(*, portal: PortalClient) -> Output:
-    """Show what time it is, and how far ahead of this machine's time that is."""
+@with_portal
+def show(*, portal: "PortalClient") -> Output:
+    """Show the server's time, and how far it was advanced."""
     return _output(portal.get("clock"))
 
 
@@ -54,7 +65,7 @@ def _output(answer: Mapping[str, Any]) -> Output:
 
 
 def ahead_in_words(ahead: timedelta) -> str:
-    """Say how far ahead of the machine's time a clock is.
+    """Return the difference between a clock and the machine's time, in words.
 
     >>> ahead_in_words(timedelta(days=3, seconds=5400))
     '3d 1h 30m ahead of the machine'

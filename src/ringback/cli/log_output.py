@@ -1,7 +1,7 @@
-"""Log lines on stderr: JSON for machines, text for people, and no secret in either.
+"""The log on stderr: lines of JSON for programs or of text for people, without secrets.
 
-Our own messages contain no secrets. They are taken out here once more, because messages of
-libraries and answers of receivers may contain some.
+Ringback's own messages contain no secrets, but messages of libraries and answers of receivers can.
+So this module removes everything that looks like a secret.
 """
 
 import json
@@ -17,10 +17,10 @@ from pythonjsonlogger.core import RESERVED_ATTRS, BaseJsonFormatter
 _SECRETS: Final = (
     # credentials in a URL
     (re.compile(r"(?<=://)[^\s/\"']*@"), "***@"),
-    # what a URL tells its host alone; receivers like to keep a token there
+    # the query of a URL, which can have a token of the receiver
     (re.compile(r"(?<=://)([^\s\"'?#]*)[?#][^\s\"']*"), r"\1?***"),
     (re.compile(r"\b(Basic|Bearer)\s+[A-Za-z0-9+/=._~-]+", re.IGNORECASE), r"\1 ***"),
-    # our own Auth Tokens and key secrets, and KORE's webhook secrets; SIDs have two letters more
+    # Auth Tokens, secrets of API keys and webhook secrets; a SID begins with two more letters
     (re.compile(r"(?<![0-9A-Za-z])([0-9a-f]{32}|[0-9a-f]{18})(?![0-9A-Za-z])"), "***"),
 )
 
@@ -28,9 +28,10 @@ _log = logging.getLogger(__name__)
 
 
 def log_to_stderr(form: str, level: str) -> None:
-    """Write the log to stderr from this level on, as `text` or else as JSON.
+    """Write log messages of this level or higher to stderr.
 
-    Uncaught exceptions go there as well, so that they too have the form that machines read.
+    They are written as text if `form` is `text`, and otherwise as JSON. Uncaught exceptions have the
+    same form.
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(TextLogFormatter() if form == "text" else JsonLogFormatter())
@@ -39,7 +40,7 @@ def log_to_stderr(form: str, level: str) -> None:
 
 
 class JsonLogFormatter(BaseJsonFormatter):
-    """One JSON object for each line: time, level, logger and message, then what else is known."""
+    """Formats a message as one JSON object: time, level, logger, message, then other fields."""
 
     def __init__(self) -> None:
         super().__init__(["message"])
@@ -47,42 +48,42 @@ class JsonLogFormatter(BaseJsonFormatter):
     def add_fields(
         self, log_data: dict[str, Any], record: logging.LogRecord, message_dict: dict[str, Any]
     ) -> None:
-        """Put the fields that every line has in front."""
+        """Add time, level and logger to a log entry, before its other fields."""
         log_data["time"] = _time_of(record)
         log_data["level"] = record.levelname.lower()
         log_data["logger"] = record.name
         super().add_fields(log_data, record, message_dict)
 
     def jsonify_log_record(self, log_data: dict[str, Any]) -> str:
-        """Take the secrets out, and write the line."""
+        """Return the log entry as JSON, without secrets."""
         shown = {name: without_secrets(value) for name, value in log_data.items()}
         return json.dumps(shown, default=str)
 
 
 class TextLogFormatter(logging.Formatter):
-    """Time, level, logger, message, and what else is known as `name=value`."""
+    """Formats a message as text: time, level, logger, message, then other fields as name=value."""
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
 
-    # The names of these two are the standard library's.
+    # The names of the next two methods are the standard library's.
 
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802
-        """Return the time as the JSON lines have it."""
+        """Return the time of a message in UTC, in the same format as in JSON."""
         return _time_of(record)
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
-        """Return the line, with its fields after it."""
+        """Return the message, followed by its other fields."""
         fields = {k: v for k, v in vars(record).items() if k not in RESERVED_ATTRS}
         return " ".join([super().formatMessage(record), *(f"{k}={v}" for k, v in fields.items())])
 
     def format(self, record: logging.LogRecord) -> str:
-        """Take the secrets out."""
+        """Return the whole line, without secrets."""
         return without_secrets(super().format(record))
 
 
 def without_secrets(value: Any) -> Any:
-    """Return a value without what looks like a secret in its text.
+    """Return a value; if it is a text, replace everything in it that looks like a secret.
 
     >>> without_secrets("http://user:password@a.example/hook?token=1 answered 302")
     'http://***@a.example/hook?*** answered 302'

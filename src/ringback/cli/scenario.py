@@ -1,29 +1,47 @@
-"""`ringback scenario`: how the simulated network behaves, and why like that."""
+"""`ringback scenario`: show or choose how the simulated network behaves."""
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import click
 
-from ringback.cli.base_command import argument, command, option
+from ringback.cli.base_command import argument, command, option, option_group
 from ringback.cli.options import prints_answer
 from ringback.cli.output import Output
 from ringback.cli.portal_commands import with_portal
-from ringback.portal_client import JsonObject, PortalClient
+
+if TYPE_CHECKING:
+    from ringback.portal_client import JsonObject, PortalClient
 
 
-@command()
-@argument("name", required=False)
-@with_portal
-@option("--sim", metavar="SIM", help="For this SIM alone: a SID or a unique name.")
-@option("--reset", is_flag=True, help="Take the choice back.")
+@command(
+    examples={
+        "ringback scenario": "Show the current scenario, and all that you can choose:",
+        "ringback scenario sms-fails": "Let each SMS of the account fail:",
+        'ringback scenario slow --sim "$SIM_SID"': "Let everything of one SIM be slow:",
+        "ringback scenario --reset": "Undo the choice for the account:",
+    }
+)
+@argument("name", required=False, help="Name of the scenario. Without it, show all scenarios.")
+@option_group(
+    "What to set",
+    option(
+        "--sim",
+        metavar="SIM",
+        help="SID or unique name of the SIM to set it for. Default: all SIMs of the account.",
+    ),
+    option("--reset", is_flag=True, help="Undo the choice."),
+)
 @prints_answer
-def scenario(*, name: str | None, portal: PortalClient, sim: str | None, reset: bool) -> Output:
-    """Have the network behave like the scenario NAME, towards the account or one SIM.
+@with_portal
+def scenario(*, name: str | None, portal: "PortalClient", sim: str | None, reset: bool) -> Output:
+    """Choose how the simulated network behaves, or misbehaves.
 
-    Without NAME, show which one is in force, and all there are.
+    A scenario makes some events fail or take long, so that you can test how your application
+    reacts. It applies to the account, or to one SIM.
     """
     if name is not None and reset:
-        raise click.UsageError("give a NAME, or --reset")
+        raise click.UsageError("give either a NAME or --reset")
     if name is None and not reset:
         answer = portal.get("scenarios", query={"Sim": sim})
     else:
@@ -31,7 +49,7 @@ def scenario(*, name: str | None, portal: PortalClient, sim: str | None, reset: 
     return answer, _lines(answer)
 
 
-def _lines(answer: JsonObject) -> Iterator[str]:
+def _lines(answer: "JsonObject") -> Iterator[str]:
     whose = answer["sim_sid"] or "account"
     yield f"{whose}  {answer['scenario']}: {answer['meaning']}  ({answer['reason']})"
     for known in answer.get("scenarios", ()):

@@ -1,18 +1,21 @@
-"""`ringback send` and `test-event`: an event of one's own, or KORE's test event, from the shell."""
+"""`ringback send` and `ringback test-event`: send a callback of your own, or KORE's test event."""
 
 import sys
 from collections.abc import Iterable, Iterator
-from typing import IO
+from itertools import chain
+from typing import IO, TYPE_CHECKING
 
 import click
 
-from ringback.cli.base_command import argument, command, option
+from ringback.cli.base_command import argument, command, option, option_group
 from ringback.cli.callback_output import attempt_lines, is_accepted, warning_lines
-from ringback.cli.options import method_option, prints_answer
-from ringback.cli.output import Output
+from ringback.cli.options import json_option, method_option, prints_answer
+from ringback.cli.output import Output, say
 from ringback.cli.portal_commands import with_portal
-from ringback.cli.time_arguments import ahead
-from ringback.portal_client import JsonObject, PortalClient
+from ringback.cli.time_arguments import ahead, time_option
+
+if TYPE_CHECKING:
+    from ringback.portal_client import JsonObject, PortalClient
 
 
 def _read_parameters(
@@ -22,78 +25,102 @@ def _read_parameters(
     for text in given:
         name, equals, value = text.partition("=")
         if not name or not equals:
-            raise click.BadParameter(f"{text!r} has no name and value; write Name=Value")
+            raise click.BadParameter(f"{text!r} is not a parameter; write NAME=VALUE")
         parameters.setdefault(name, []).append(value)
     return parameters
 
 
-@command()
-@argument("url", required=False)
-@with_portal
-@option(
-    "-p",
-    "--parameter",
-    "parameters",
-    multiple=True,
-    metavar="NAME=VALUE",
-    callback=_read_parameters,
-    help="What to tell; as many as there are, and a name more than once where it repeats.",
+@command(
+    examples={
+        "ringback send 'http://127.0.0.1:9000/hook' -p Order=7 -p Status=paid": "Send two values:",
+        "ringback send 'http://127.0.0.1:9000/hook#cbs=kore' -p Order=7": "Send it from KORE:",
+        "ringback send 'http://127.0.0.1:9000/hook' -p Order=7 --deliver-at 2h": "Send it later:",
+    }
 )
-@method_option("How to send it.")
-@option("--key", metavar="TEXT", help="Send nothing where this key was used before.")
-@option("--deliver-at", metavar="WHEN", help="Not before: 2h, or 2026-11-24T10:00Z.")
-@option(
-    "--file", type=click.File("rb"), help="Send what this JSON file holds instead; - is the input."
+@argument("url", required=False, help="URL to send the callback to; it can end with #cbs=kore.")
+@option_group(
+    "What to send",
+    option(
+        "-p",
+        "--parameter",
+        "parameters",
+        multiple=True,
+        metavar="NAME=VALUE",
+        callback=_read_parameters,
+        help="A parameter of the callback. You can give several, also with the same name.",
+    ),
+    option(
+        "--file",
+        type=click.File("rb"),
+        metavar="FILE",
+        help="JSON file with the callback, or a list of callbacks, instead of URL and options."
+        " - is standard input.",
+    ),
+)
+@option_group(
+    "How to send it",
+    method_option("HTTP method of the callback."),
+    option("--key", metavar="TEXT", help="Send nothing if a callback with this key exists."),
+    time_option("--deliver-at", "Send it at this time: in 2h, or at 2026-11-24T10:00Z."),
 )
 @prints_answer
+@with_portal
 def send(
     *,
     url: str | None,
-    portal: PortalClient,
+    portal: "PortalClient",
     parameters: dict[str, list[str]],
     method: str,
     key: str | None,
     deliver_at: str | None,
     file: IO[bytes] | None,
 ) -> Output:
-    """Send a callback to URL; it is durable when this returns.
+    """Send a callback of your own to a URL.
 
-    Prints its SID, the source that sends it, and why that one.
+    Prints the callback's SID, the source that sends it, and why this source. The command does not
+    wait for the receiver: the server stores the callback, and then sends it.
     """
     if (url is None) is (file is None):
-        raise click.UsageError("give either a URL, or --file")
+        raise click.UsageError("give either a URL or --file")
     if file is None:
         due = ahead(deliver_at, portal)
         asked = {"url": url, "method": method, "parameters": parameters}
         body = asked | {"idempotency_key": key, "deliver_at": due}
     elif parameters or key or deliver_at:
-        raise click.UsageError("with --file, what to send stands in the file alone")
+        raise click.UsageError("--file has the whole callback: leave out the other options")
     else:
         body = file.read()
     answer = portal.send_json("POST", "callbacks", body=body)
-    # A file may hold several callbacks, which the API answers with a list.
+    # For a file with several callbacks, the API answers with a list.
     return answer, _lines(answer.get("callbacks", [answer]))
 
 
-def _lines(callbacks: Iterable[JsonObject]) -> Iterator[str]:
+def _lines(callbacks: "Iterable[JsonObject]") -> Iterator[str]:
     for callback in callbacks:
         yield f"{callback['sid']}  {callback['source']}: {callback['source_reason']}"
         yield from warning_lines(callback)
 
 
-@command("test-event")
-@argument("url")
+@command(
+    "test-event",
+    examples={
+        "ringback test-event 'http://127.0.0.1:9000/hook'": "Send it to `ringback listen`:",
+        "ringback test-event 'http://127.0.0.1:9000/hook' --json": "Print the answer as JSON:",
+    },
+)
+@argument("url", help="URL to send the event to.")
+@method_option("HTTP method; with GET, the event is not sent, since there is no body.")
+@json_option
 @with_portal
-@method_option("How to send it; a GET has no body, and so no event in it.")
-def test_event(*, url: str, portal: PortalClient, method: str) -> None:
-    """Send KORE's test event to URL, and show what was sent and how it was answered.
+def test_event(*, url: str, portal: "PortalClient", method: str, as_json: bool) -> None:
+    """Send KORE's test event to a URL.
 
-    The exit code is 1 where it was not accepted.
+    Waits for the answer, and prints the request and the response of each attempt. The exit code is
+    1 if the receiver did not accept the event.
     """
     callback = portal.post("test_events", form={"Url": url, "Method": method})
     (attempts,) = portal.attempts_when_ended([callback["sid"]])
-    for attempt in attempts:
-        for line in attempt_lines(attempt):
-            click.echo(line)
+    record = {**portal.get("callbacks", callback["sid"]), "attempts": attempts}
+    say(record, chain.from_iterable(map(attempt_lines, attempts)), as_json=as_json)
     if not is_accepted(attempts):
         sys.exit(1)

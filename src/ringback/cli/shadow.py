@@ -1,59 +1,91 @@
-"""`ringback shadow`: how callbacks are answered when they come from the other source."""
+"""`ringback shadow`: compare the answers to callbacks and to their copies from the other source."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from ringback.cli.base_command import group, option
+from ringback.cli.base_command import group, option, option_group
 from ringback.cli.options import json_answer_option, limit_option, prints_answer
-from ringback.cli.output import Output, say
+from ringback.cli.output import Output, count, on_one_line, say
 from ringback.cli.portal_commands import newest, with_portal
-from ringback.cli.time_arguments import ago
-from ringback.portal_client import JsonObject, PortalClient
+from ringback.cli.time_arguments import ago, time_option
+
+if TYPE_CHECKING:
+    from ringback.portal_client import JsonObject, PortalClient
 
 _PAGE: Final = "500"
 
 
 def _since(default: str | None) -> Any:
-    return option(
+    return time_option(
         "--since",
-        metavar="WHEN",
+        "Use only copies sent at or after this time: 2h ago, or 2026-11-24T10:00Z.",
         default=default,
         show_default=default is not None,
-        help="Only copies from then on: 2h, or 2026-11-24T10:00Z.",
     )
 
 
 @group()
 def shadow() -> None:
-    """Compare callbacks with their copies from the other source: [[shadows]] in the settings."""
+    """Compare callbacks with copies sent from the other source.
+
+    A copy (a shadow) shows how a receiver answers the other source, before its callbacks move.
+    [[shadows]] in the settings file selects the callbacks that get a copy.
+    """
 
 
-@shadow.command("list")
-@with_portal
-@_since(None)
-@option("--source", metavar="SOURCE", help="Only copies from this source.")
-@option("--callback", metavar="SID", help="Only copies of this callback.")
-@limit_option
+@shadow.command(
+    "list",
+    examples={
+        "ringback shadow list": "Show the newest copies:",
+        'ringback shadow list --callback "$CALLBACK_SID"': "Show the copies of one callback:",
+    },
+)
+@option_group(
+    "Which copies",
+    _since(None),
+    option("--source", metavar="SOURCE", help="Show only copies from this source."),
+    option("--callback", metavar="SID", help="Show only copies of this callback."),
+    limit_option,
+)
 @prints_answer
+@with_portal
 def list_shadows(
-    *, portal: PortalClient, since: str | None, source: str | None, callback: str | None, limit: int
+    *,
+    portal: "PortalClient",
+    since: str | None,
+    source: str | None,
+    callback: str | None,
+    limit: int,
 ) -> Output:
-    """List copies, newest first, each with the answer to its callback beside its own."""
+    """List copies, newest first.
+
+    Each row has the answer to the callback, the answer to the copy, and what a difference means.
+    """
     query = {"Since": ago(since, portal), "Source": source, "CallbackSid": callback}
-    nothing = "no copies; [[shadows]] in the settings file says which callbacks get one"
+    nothing = "no copies; [[shadows]] in the settings file selects callbacks to copy"
     return newest(portal, "shadows", _rows, query=query, limit=limit, nothing=nothing)
 
 
-@shadow.command("report")
-@with_portal
-@_since("24h")
-@option("--all", "shows_all", is_flag=True, help="Show it answer by answer, too.")
+@shadow.command(
+    "report",
+    examples={
+        "ringback shadow report": "Compare the copies of the last day:",
+        "ringback shadow report --since 1h --all": "Show each answer of the last hour too:",
+    },
+)
+@option_group("Which copies", _since("24h"))
+@option("--all", "shows_all", is_flag=True, help="Show each pair of answers, too.")
 @json_answer_option
-def report(*, portal: PortalClient, since: str, shows_all: bool, as_json: bool) -> None:
-    """Say for each URL which answers were the same, which differ, and what that means."""
+@with_portal
+def report(*, portal: "PortalClient", since: str, shows_all: bool, as_json: bool) -> None:
+    """Summarise for each URL how the answers differ.
+
+    Shows how many answers to callbacks and copies were the same, which differ, and what a
+    difference means, for example that the receiver rejects the other source's signature.
+    """
     start = ago(since, portal)
     found = portal.get("shadows", "report", query={"Since": start})
     pages = portal.pages("shadows", query={"Since": start, "PageSize": _PAGE}) if shows_all else ()
@@ -63,7 +95,7 @@ def report(*, portal: PortalClient, since: str, shows_all: bool, as_json: bool) 
     say(found, chain(_lines(found), map(_row, pairs)), as_json=as_json)
 
 
-def _rows(copies: Sequence[JsonObject]) -> Iterator[str]:
+def _rows(copies: "Sequence[JsonObject]") -> Iterator[str]:
     yield from map(_row, copies)
 
 
@@ -84,23 +116,25 @@ def _answer(answer: Mapping[str, Any]) -> str:
 
 def _lines(found: Mapping[str, Any]) -> Iterator[str]:
     if not found["pairs"]:
-        yield "nothing to compare: no copy was sent in that time"
+        yield "nothing to compare: no copy was sent in this period"
     else:
         yield _counts(found)
-    for why, count in found["skipped"].items():
-        yield f"{count} copies skipped since the server's start: {_SKIPPED.get(why, why)}"
+    for why, number in found["skipped"].items():
+        copies = count(number, "copy")
+        yield f"{copies} skipped since the server's start: {_SKIPPED.get(why, why)}"
     for one in found["urls"]:
         yield ""
         yield from _lines_of_url(one)
     if found["urls_left_out"]:
         yield ""
-        yield f"and {found['urls_left_out']} more URLs, with no more differences than these"
+        more = count(found["urls_left_out"], "other URL")
+        yield f"and {more}, with no more differences than these"
 
 
 _SKIPPED: Final = {
-    "full": "too many waited already",
+    "full": "too many copies were waiting",
     "stopped": "Ringback was stopping",
-    "failed": "their rows could not be written",
+    "failed": "they could not be stored",
 }
 
 
@@ -129,13 +163,8 @@ def _lines_of_url(one: Mapping[str, Any]) -> Iterator[str]:
         yield f"    such as {example['callback_sid']}, copied as {example['shadow_sid']}"
         for side in (first, copy):
             if side["body_excerpt"]:
-                yield f"    {side['source']} got: {_on_one_line(side['body_excerpt'])}"
+                yield f"    {side['source']} got: {on_one_line(side['body_excerpt'])}"
 
 
 def _times(times: Mapping[str, float]) -> str:
     return f"{times['p50_ms']:.0f} ms (p95 {times['p95_ms']:.0f} ms)"
-
-
-def _on_one_line(text: str) -> str:
-    """Return an excerpt without control characters, which could steer the terminal."""
-    return "".join(char if char.isprintable() else " " for char in text)

@@ -1,5 +1,6 @@
 """`ringback test-event` and `ringback secrets rehearse`, against an emulator."""
 
+import json
 import socket
 import time
 from collections.abc import Iterator
@@ -66,6 +67,15 @@ def test_a_test_event_that_is_accepted_is_shown_with_its_answer(ringback: Emulat
     secrets = ReceiverSecrets(kore_secrets=(ringback.kore_secret,))
     urls = [ringback.receiver.url("/hook")]
     assert isinstance(check(got, urls=urls, secrets=secrets), Verified)
+
+
+def test_a_test_event_is_printed_as_json_too(ringback: Emulator, nobody: str) -> None:
+    done = run(ringback, main, "test-event", ringback.receiver.url("/hook"), "--json")
+    event = json.loads(done.stdout)
+    assert (done.exit_code, event["is_test"], event["status"]) == (0, True, "delivered")
+    assert [attempt["status_code"] for attempt in event["attempts"]] == [200]
+    failed = run(ringback, main, "test-event", nobody, "--json")
+    assert (failed.exit_code, json.loads(failed.stdout)["status"]) == (1, "failed")
 
 
 def test_a_test_event_by_get_is_accepted_as_well(ringback: Emulator) -> None:

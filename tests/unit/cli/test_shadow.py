@@ -50,9 +50,9 @@ EVER = ("--since", "2024-01-01T00:00:00Z")
 
 def test_without_copies_there_is_nothing_to_tell(ringback: Emulator) -> None:
     assert run(ringback, "list") == (
-        "no copies; [[shadows]] in the settings file says which callbacks get one\n"
+        "no copies; [[shadows]] in the settings file selects callbacks to copy\n"
     )
-    assert run(ringback, "report") == "nothing to compare: no copy was sent in that time\n"
+    assert run(ringback, "report") == "nothing to compare: no copy was sent in this period\n"
 
 
 def test_a_report_says_what_differs_how_often_and_what_that_means(ringback: Emulator) -> None:
@@ -82,7 +82,7 @@ def test_a_report_says_what_differs_how_often_and_what_that_means(ringback: Emul
 
 def test_a_report_is_of_the_last_day_unless_it_is_told_otherwise(ringback: Emulator) -> None:
     add(ringback, {"copy": GOOD})
-    assert run(ringback, "report") == "nothing to compare: no copy was sent in that time\n"
+    assert run(ringback, "report") == "nothing to compare: no copy was sent in this period\n"
 
 
 def test_a_report_can_go_answer_by_answer_over_all_pages(
@@ -123,6 +123,6 @@ def test_a_report_says_what_it_has_not_compared_and_what_it_leaves_out(
     lines = run(ringback, "report", *EVER).splitlines()
     assert lines[:2] == [
         "3 compared: 3 the same, 0 differing",
-        "12 copies skipped since the server's start: too many waited already",
+        "12 copies skipped since the server's start: too many copies were waiting",
     ]
-    assert lines[-1] == "and 2 more URLs, with no more differences than these"
+    assert lines[-1] == "and 2 other URLs, with no more differences than these"
