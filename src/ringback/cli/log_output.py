@@ -30,8 +30,7 @@ _log = logging.getLogger(__name__)
 def log_to_stderr(form: str, level: str) -> None:
     """Write log messages of this level or higher to stderr.
 
-    They are written as text if `form` is `text`, and otherwise as JSON. Uncaught exceptions have the
-    same form.
+    They are written as text if `form` is `text`, and otherwise as JSON; so are uncaught exceptions.
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(TextLogFormatter() if form == "text" else JsonLogFormatter())

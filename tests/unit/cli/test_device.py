@@ -42,18 +42,18 @@ def test_a_size_is_read(text: str, size: int) -> None:
 
 @pytest.mark.parametrize("text", ["", "kB", "-1", "1.5MB", "1 MB", "1TB", "9" * 13])
 def test_what_is_no_size_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="is no size; write 500, 300kB or 2MB"):
+    with pytest.raises(ValueError, match="is not a valid size; write 500, 300kB or 2MB"):
         read_size(text)
 
 
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        (["send"], "give one of TEXT, --hex and --file"),
-        (["send", "x", "--hex", "00"], "give one of TEXT, --hex and --file"),
-        (["send", "--hex", "0"], "'0' is not pairs of hexadecimal digits"),
+        (["send"], "give either TEXT, --hex or --file"),
+        (["send", "x", "--hex", "00"], "give either TEXT, --hex or --file"),
+        (["send", "--hex", "0"], "'0' is not hexadecimal; write two digits"),
         (["send", "x", "--port", "0"], "--port"),
-        (["data", "--upload", "much"], "'much' is no size"),
+        (["data", "--upload", "much"], "'much' is not a valid size"),
         (["receive", "--count", "0"], "--count"),
     ],
 )
@@ -66,7 +66,7 @@ def test_what_can_not_be_meant_is_refused(words: list[str], complaint: str) -> N
 def test_without_a_dev_a_sim_has_to_be_named() -> None:
     given = CliRunner().invoke(main, ["device", "show", *NOBODY])
     assert given.exit_code == 1
-    assert "say whose device it is, by the SIM's SID or unique name: --sim" in given.output
+    assert "name the SIM of the device by its SID or unique name: --sim" in given.output
 
 
 def port_of(said: str) -> int:
@@ -97,11 +97,11 @@ async def test_a_datagram_is_sent_from_the_devices_own_address(tmp_path: Path) -
     way = f"datagram from 127.0.0.1:{port} to {gateway}"
     assert untold.splitlines() == [
         f"{first['sid']}  received  {way}",
-        "  nobody is told: IpCommandsUrl of the SIM's Fleet is not set",
+        "  no callback: IpCommandsUrl of the SIM's Fleet is not set",
     ]
     assert said.splitlines() == [
         f"{second['sid']}  received  {way}",
-        f"  told to {receiver.url('/up')}",
+        f"  calls back {receiver.url('/up')}",
     ]
     assert (first["payload"], second["payload"]) == ("aGVsbG8=", "AP8=")
     assert dict(parse_qsl(request.body.decode()))["CommandSid"] == second["sid"]
@@ -149,7 +149,7 @@ async def test_a_datagram_that_the_gateway_refuses_is_said_to_be(tmp_path: Path)
         await ringback(*words, data=tmp_path)
         await ringback("device", "data", "--upload", "1MB", data=tmp_path)
         said = await ringback(*words, data=tmp_path, fails=True)
-    assert "the gateway has not taken it in; the log of `ringback dev` says why" in said
+    assert "the gateway did not accept it; the log of `ringback dev` has the reason" in said
 
 
 async def test_an_sms_is_sent(tmp_path: Path) -> None:
@@ -164,7 +164,7 @@ async def test_an_sms_is_sent(tmp_path: Path) -> None:
     told = dict(parse_qsl(request.body.decode()))
     assert said.splitlines() == [
         f"{told['CommandSid']}  received  SMS",
-        f"  told to {receiver.url('/sms')}",
+        f"  calls back {receiver.url('/sms')}",
     ]
     assert "an SMS is text; give TEXT" in refused
 
@@ -256,7 +256,7 @@ async def test_an_address_that_is_not_this_machines_is_said_to_be_none(tmp_path:
         said = await ringback(*words, data=tmp_path, fails=True)
     address = shown["device_ip"]
     assert address.startswith("192.0.2.")
-    assert f"{address}, the device's address, is none of this machine's" in said
+    assert f"{address}, the device's address, is not an address of this machine" in said
 
 
 async def test_it_is_shown_how_a_device_is_reached(tmp_path: Path) -> None:
@@ -267,8 +267,8 @@ async def test_it_is_shown_how_a_device_is_reached(tmp_path: Path) -> None:
         f"{SIM_SID}  {SIM_NAME}  active",
         "  address    127.0.0.1",
         f"  sends to   {shown['gateway']}",
-        "  datagrams  nobody is told: IpCommandsUrl of the SIM's Fleet is not set",
-        "  SMS        nobody is told: SmsCommandsUrl of the SIM's Fleet is not set",
+        "  datagrams  no callback: IpCommandsUrl of the SIM's Fleet is not set",
+        "  SMS        no callback: SmsCommandsUrl of the SIM's Fleet is not set",
         "  scenario   normal, set for all",
     ]
     assert port_of(shown["gateway"])
@@ -285,7 +285,7 @@ async def test_data_is_used_and_a_profile_downloaded(tmp_path: Path) -> None:
         downloading = await ringback("device", "download", ordered.body["sid"], data=tmp_path)
         await receiver.wait_for(2)
     assert said == f"{SIM_SID}  1300000 bytes\n"
-    assert downloading == f"{ordered.body['sid']}  is being downloaded\n"
+    assert downloading == f"{ordered.body['sid']}  download started\n"
     assert dict(parse_qsl(receiver.requests[1].body.decode()))["Status"] == "downloaded"
 
 
@@ -308,9 +308,9 @@ async def test_a_wireless_device_sends_commands(tmp_path: Path) -> None:
         second, first = (await dev.get("/wireless/v1/Commands")).body["commands"]
     assert untold.splitlines() == [
         f"{first['sid']}  received  Command",
-        "  nobody is told: CommandsCallbackUrl of the SIM is not set",
+        "  no callback: CommandsCallbackUrl of the SIM is not set",
     ]
-    assert said.splitlines() == [f"{second['sid']}  received  Command", f"  told to {there}"]
+    assert said.splitlines() == [f"{second['sid']}  received  Command", f"  calls back {there}"]
     assert (first["command"], first["command_mode"]) == ("hello", "text")
     assert (second["command"], second["command_mode"]) == ("AP8=", "binary")
     assert dict(parse_qsl(request.body.decode()))["CommandSid"] == second["sid"]
@@ -360,10 +360,10 @@ async def test_it_is_shown_what_a_wireless_device_has(tmp_path: Path) -> None:
     assert said.splitlines() == [
         f"{WIRELESS_SID}  {WIRELESS_NAME}  active",
         f"  rate plan  {plan}",
-        "  Commands   nobody is told: CommandsCallbackUrl of the SIM is not set",
+        "  Commands   no callback: CommandsCallbackUrl of the SIM is not set",
         "  scenario   normal, set for all",
     ]
-    assert "  Commands   told to http://a.example/#cbs=kore" in told.splitlines()
+    assert "  Commands   calls back http://a.example/#cbs=kore" in told.splitlines()
     assert (shown["product"], shown["rate_plan_sid"]) == ("wireless", plan)
     assert shown["device_ip"] is shown["gateway"] is None
 
@@ -429,7 +429,7 @@ async def test_a_scenario_is_chosen_shown_and_taken_back(tmp_path: Path) -> None
     assert shown[0] == f"{SIM_SID}  unattached: {chosen['meaning']}  (chosen for this SIM)"
     assert "  slow             everything takes twenty times as long" in shown
     assert back == f"{SIM_SID}  normal: everything works  (set for all)\n"
-    assert "give a NAME, or --reset" in both
+    assert "give either a NAME or --reset" in both
 
 
 @pytest.mark.parametrize(

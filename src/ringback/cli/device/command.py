@@ -1,29 +1,30 @@
-"""`ringback device`: plays the device of a SIM, over UDP where that is possible."""
+"""`ringback device`: plays the device of a SIM, over UDP if possible."""
 
 import re
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
-from typing import IO, Any, Final, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple
 
 import click
 
-from ringback.cli.base_command import argument, group, option
-from ringback.cli.device.receive import receive
-from ringback.cli.device.send_datagram import send_datagram
-from ringback.cli.options import Option, json_flag, printing, read_by
-from ringback.cli.output import Output
+from ringback.cli.base_command import argument, group, option, option_group
+from ringback.cli.options import Option, json_lines_option, prints_record, read_by
+from ringback.cli.output import Output, count
 from ringback.cli.portal_commands import with_portal
 from ringback.core.errors import ConfigurationError
-from ringback.portal_client import PortalClient
+
+if TYPE_CHECKING:
+    from ringback.portal_client import PortalClient
 
 
 class _Way(NamedTuple):
-    """A way for a device to send something."""
+    """A kind of message that a device can send."""
 
     name: str
     many: str
+    """The plural of the name."""
     url_field: str
-    """The field of a device that has the URL which is called back."""
+    """The field of the device with the URL that is called back."""
     parameter: str
     """The API's parameter that sets this URL."""
     of: str = "'s Fleet"
@@ -36,81 +37,107 @@ _WAYS: Final = {
     "commands": _Way("Command", "Commands", "commands_callback_url", "CommandsCallbackUrl", ""),
 }
 _HAS: Final = {"supersim": ("ip", "sms"), "wireless": ("commands",)}
-"""The ways that the devices of a product have; the first one is the default."""
+"""The kinds of messages that the devices of a product can send; the first is the default."""
 _UNITS: Final = {"": 1, "b": 1, "kb": 1_000, "mb": 1_000_000, "gb": 1_000_000_000}
 _SIZE: Final = re.compile(r"([0-9]{1,12})([A-Za-z]{0,2})")
 
 _sim: Final[Option[Any]] = option(
-    "--sim", metavar="SIM", help="Whose device: a SID or a unique name; by default, the notice's."
+    "--sim",
+    metavar="SIM",
+    help="SID or unique name of the device's SIM. Default: the Super SIM of `ringback dev`.",
 )
 _port: Final[Option[Any]] = option(
     "--port",
     type=click.IntRange(1, 65535),
+    metavar="PORT",
     default=4000,
     show_default=True,
-    help="The device's UDP port.",
+    help="UDP port of the device, for datagrams.",
 )
-_JSON: Final = "Print one JSON object instead."
-_prints: Final = printing(_JSON)
 
 
 @group()
 def device() -> None:
-    """Play the device of a SIM: send and receive, use data, download a profile."""
+    """Play the device of a SIM: messages, data, eSIM profiles.
+
+    The devices of `ringback dev` are simulated. With these commands, they send messages, use data
+    and download eSIM Profiles.
+    """
 
 
 def _read_hex(text: str) -> bytes:
     try:
         return bytes.fromhex(text)
     except ValueError:
-        raise ValueError(f"{text!r} is not pairs of hexadecimal digits") from None
+        raise ValueError(
+            f"{text!r} is not hexadecimal; write two digits for each byte, like 00ff"
+        ) from None
 
 
 def read_size(text: str) -> int:
-    """Return how many bytes `300kB` are; raises ValueError where that is no size.
+    """Return the number of bytes of a size such as `300kB`; raises ValueError if it is not valid.
 
     >>> read_size("300kB"), read_size("12"), read_size("2 MB".replace(" ", ""))
     (300000, 12, 2000000)
     """
     found = _SIZE.fullmatch(text)
     if found is None or found[2].lower() not in _UNITS:
-        raise ValueError(f"{text!r} is no size; write 500, 300kB or 2MB")
+        raise ValueError(f"{text!r} is not a valid size; write 500, 300kB or 2MB")
     return int(found[1]) * _UNITS[found[2].lower()]
 
 
-@device.command("send")
-@argument("text", required=False)
-@with_portal
-@_sim
-@option("--ip", "kind", flag_value="ip", help="Send a datagram; the default of Super SIM.")
-@option("--sms", "kind", flag_value="sms", help="Send an SMS, which Super SIM has.")
-@option(
-    "--command",
-    "kind",
-    flag_value="commands",
-    help="Send a Command; the default of Programmable Wireless.",
+@device.command(
+    "send",
+    examples={
+        "ringback device send 'hello'": "Send a datagram from the Super SIM's device:",
+        "ringback device send 'hello' --sms": "Send an SMS:",
+        "ringback device send --hex 00ff": "Send two bytes:",
+        "ringback device send 'hello' --sim \"$WIRELESS_SIM_SID\"": "Send a Command:",
+    },
 )
-@option("--hex", "octets", metavar="HEX", callback=read_by(_read_hex), help="Send these bytes.")
-@option("--file", type=click.File("rb"), help="Send what this file holds; - is the input.")
-@_port
-@_prints
+@argument("text", required=False, help="Text of the message.")
+@option_group(
+    "What to send",
+    option("--hex", "octets", metavar="HEX", callback=read_by(_read_hex), help="Send these bytes."),
+    option(
+        "--file",
+        type=click.File("rb"),
+        metavar="FILE",
+        help="Send the content of this file; - is standard input.",
+    ),
+)
+@option_group(
+    "How to send it",
+    option("--ip", "kind", flag_value="ip", help="Send a datagram (default for a Super SIM)."),
+    option("--sms", "kind", flag_value="sms", help="Send an SMS (only for a Super SIM)."),
+    option(
+        "--command",
+        "kind",
+        flag_value="commands",
+        help="Send a Command (default for Programmable Wireless).",
+    ),
+    _sim,
+    _port,
+)
+@prints_record
+@with_portal
 def send(
     *,
     text: str | None,
-    portal: PortalClient,
+    portal: "PortalClient",
     sim: str | None,
     kind: str | None,
     octets: bytes | None,
     file: IO[bytes] | None,
     port: int,
 ) -> Output:
-    """Send TEXT from a SIM's device: a datagram to the gateway, an SMS, or a Command.
+    """Send a message from a SIM's device.
 
-    Where this machine doesn't have the device's address, or no gateway runs, the datagram is
-    handed over within the API.
+    A datagram goes to the UDP gateway, from the device's own address. Without a gateway, or if this
+    machine does not have this address, the API takes the datagram.
     """
     if sum(each is not None for each in (text, octets, file)) != 1:
-        raise click.UsageError("give one of TEXT, --hex and --file")
+        raise click.UsageError("give either TEXT, --hex or --file")
     whose = sim_of(portal, sim)
     shown = portal.get("devices", whose)
     kind = kind or _HAS[shown["product"]][0]
@@ -119,6 +146,8 @@ def send(
         raise click.UsageError("an SMS is text; give TEXT")
     payload = _payload(text, octets, file)
     if kind == "ip":
+        from ringback.cli.device.send_datagram import send_datagram
+
         how, command = send_datagram(portal, whose, shown, payload, port)
     else:
         binary = {"Payload": b64encode(payload).decode(), "PayloadType": "binary"}
@@ -142,12 +171,22 @@ def _sent_lines(
     yield click.style(target, fg="yellow") if url is None else target
 
 
-@device.command("show")
-@with_portal
+@device.command(
+    "show",
+    examples={
+        "ringback device show": "Show the Super SIM's device:",
+        'ringback device show --sim "$WIRELESS_SIM_SID"': "Show another one:",
+    },
+)
 @_sim
-@_prints
-def show(*, portal: PortalClient, sim: str | None) -> Output:
-    """Show the address of a SIM's device, where it sends to, and what holds for it."""
+@prints_record
+@with_portal
+def show(*, portal: "PortalClient", sim: str | None) -> Output:
+    """Show a SIM's device: address, gateway, callback URLs.
+
+    The URLs are called back when the device sends a message. The scenario is the behaviour of the
+    simulated network for this SIM.
+    """
     shown = portal.get("devices", sim_of(portal, sim))
     return shown, _device_lines(shown)
 
@@ -167,58 +206,97 @@ def _device_lines(shown: Mapping[str, Any]) -> Iterator[str]:
 def _reached(shown: Mapping[str, Any]) -> list[tuple[str, str]]:
     if shown["product"] == "wireless":
         return [("rate plan", shown["rate_plan_sid"] or "none")]
-    no_gateway = "no gateway runs; `ringback device send` uses the API"
+    no_gateway = "no gateway: `ringback device send` uses the API"
     return [("address", shown["device_ip"]), ("sends to", shown["gateway"] or no_gateway)]
 
 
 def _target(url: str | None, way: _Way) -> str:
     if url is not None:
-        return f"told to {url}"
-    return f"nobody is told: {way.parameter} of the SIM{way.of} is not set"
+        return f"calls back {url}"
+    return f"no callback: {way.parameter} of the SIM{way.of} is not set"
 
 
-@device.command("data")
-@with_portal
+@device.command(
+    "data",
+    examples={
+        "ringback device data --upload 300kB --download 2MB": "Use data:",
+        "ringback device data --upload 1MB --json": "Print the data use as JSON:",
+    },
+)
+@option_group(
+    "How much",
+    option(
+        "--upload",
+        metavar="SIZE",
+        default="0",
+        callback=read_by(read_size),
+        help="Size of the data that the device sends, like 300kB.",
+    ),
+    option(
+        "--download",
+        metavar="SIZE",
+        default="0",
+        callback=read_by(read_size),
+        help="Size of the data that the device receives, like 2MB.",
+    ),
+)
 @_sim
-@option("--upload", metavar="SIZE", default="0", callback=read_by(read_size), help="Like 300kB.")
-@option("--download", metavar="SIZE", default="0", callback=read_by(read_size), help="Like 2MB.")
-@_prints
-def data(*, portal: PortalClient, sim: str | None, upload: int, download: int) -> Output:
-    """Use data, at once; it counts for usage, limits, and a SIM that is ready."""
+@prints_record
+@with_portal
+def data(*, portal: "PortalClient", sim: str | None, upload: int, download: int) -> Output:
+    """Let a SIM's device use data.
+
+    The data counts for usage records and limits. A SIM that is `ready` becomes `active` when its
+    device has used enough.
+    """
     form = {"Upload": str(upload), "Download": str(download)}
     used = portal.post("devices", sim_of(portal, sim), "data", form=form)
-    return used, f"{used['sim_sid']}  {used['data_total']} bytes"
+    return used, f"{used['sim_sid']}  {count(used['data_total'], 'byte')}"
 
 
-@device.command("download")
-@argument("sid")
+@device.command(
+    "download",
+    examples={"ringback trigger esim.downloaded": "Order a new eSIM Profile and download it:"},
+)
+@argument("sid", help="SID of the eSIM Profile, like HP0123abc.")
+@prints_record
 @with_portal
-@_prints
-def download(*, sid: str, portal: PortalClient) -> Output:
-    """Download the eSIM Profile SID (HP…), which then installs itself."""
+def download(*, sid: str, portal: "PortalClient") -> Output:
+    """Download an eSIM Profile, which then installs itself."""
     profile = portal.post("esim_profiles", sid, "download")
-    return profile, f"{profile['sid']}  is being downloaded"
+    return profile, f"{profile['sid']}  download started"
 
 
-@device.command("receive")
-@with_portal
+@device.command(
+    "receive",
+    examples={
+        "ringback device receive": "Show messages to the Super SIM's device:",
+        "ringback device receive --count 1 --json": "Wait for one message:",
+    },
+)
+@option("--count", type=click.IntRange(min=1), metavar="N", help="End after N messages.")
 @_sim
 @_port
-@option("--count", type=click.IntRange(min=1), metavar="N", help="End after so many.")
-@json_flag(_JSON)
+@json_lines_option
+@with_portal
 def receive_(
-    *, portal: PortalClient, sim: str | None, port: int, count: int | None, as_json: bool
+    *, portal: "PortalClient", sim: str | None, port: int, count: int | None, as_json: bool
 ) -> None:
-    """Show the datagrams and the SMS that come to a SIM's device, until Ctrl-C."""
+    """Show messages that a SIM's device receives, until Ctrl-C.
+
+    These are datagrams and SMS for a Super SIM, and Commands for Programmable Wireless.
+    """
+    from ringback.cli.device.receive import receive
+
     receive(portal, sim_of(portal, sim), port, count=count, as_json=as_json)
 
 
-def sim_of(portal: PortalClient, sim: str | None) -> str:
-    """Return the SIM that is named, or the one of `ringback dev`.
+def sim_of(portal: "PortalClient", sim: str | None) -> str:
+    """Return the given SIM, or the Super SIM of `ringback dev` if none is given.
 
-    Raises ConfigurationError without one.
+    Raises ConfigurationError if there is neither.
     """
     named = sim or portal.sim_sid
     if named is None:
-        raise ConfigurationError("say whose device it is, by the SIM's SID or unique name: --sim")
+        raise ConfigurationError("name the SIM of the device by its SID or unique name: --sim")
     return named

@@ -1,4 +1,4 @@
-"""Shows what comes to a SIM's device: datagrams at its address; SMS and Commands by its inbox."""
+"""Shows the messages to a SIM's device: datagrams to its address; SMS and Commands in its inbox."""
 
 import asyncio
 import errno
@@ -16,11 +16,11 @@ from ringback.runtime.os_error_messages import refuse_windows
 from ringback.runtime.system_clock import SystemClock
 
 _EVERY: Final = 1.0
-"""Seconds between two looks at the inbox."""
+"""The seconds between two requests for the inbox."""
 
 
 _KINDS: Final = {"supersim": ("sms", "000"), "wireless": ("command", "2936")}
-"""The kind of messages in a product's inbox, and the number that the device sees as the sender."""
+"""The kind of messages in a product's inbox, and the sender's number that the device sees."""
 _LARGEST: Final = 65535
 
 
@@ -33,7 +33,7 @@ class MessageToDevice(NamedTuple):
 
     @property
     def text(self) -> str | None:
-        """The payload where it is text that can be shown."""
+        """The payload as text; None if it is not printable text."""
         try:
             text = self.payload.decode()
         except UnicodeDecodeError:
@@ -42,9 +42,9 @@ class MessageToDevice(NamedTuple):
 
 
 def receive(portal: PortalClient, sim: str, port: int, *, count: int | None, as_json: bool) -> None:
-    """Show messages until a signal arrives, or until there were `count`.
+    """Show messages until a signal arrives, or until `count` messages were shown.
 
-    Raises ConfigurationError where this machine can't have the device's address.
+    Raises ConfigurationError if this machine can't listen at the device's address.
     """
     shown = portal.get("devices", sim)
     address, kind = shown["device_ip"], _KINDS[shown["product"]]
@@ -68,7 +68,7 @@ def _why_not_listening(failure: OSError, address: str, port: int) -> str:
             return f"UDP port {port} of {address} is taken; choose another with --port"
         case errno.EADDRNOTAVAIL:
             return (
-                f"{address}, the device's address, is none of this machine's; on macOS,"
+                f"{address}, the device's address, is not an address of this machine; on macOS,"
                 f" `sudo ifconfig lo0 alias {address}` adds it until the next restart"
             )
         case _:
@@ -77,12 +77,12 @@ def _why_not_listening(failure: OSError, address: str, port: int) -> str:
 
 @dataclass
 class _Receiver:
-    """Shows messages in the order in which they come."""
+    """Shows messages in the order of their arrival."""
 
     portal: PortalClient
     sim_sid: str
     kind: tuple[str, str]
-    """What messages of the inbox are, and who seems to send them."""
+    """The kind of the messages in the inbox, and the number that sends them."""
     left: int | None
     as_json: bool
     _messages: asyncio.Queue[MessageToDevice] = field(
@@ -91,7 +91,7 @@ class _Receiver:
     _seen: set[str] = field(default_factory=set[str])
 
     async def run(self, bound: socket.socket | None) -> None:
-        """Show what comes to this socket, and by the inbox, until there is nothing more to show."""
+        """Show messages that arrive at this socket and in the inbox, until it is time to end."""
         stop = event_of_signals()
         self._seen = {message["sid"] for message in await self._inbox()}
         loop = asyncio.get_running_loop()
@@ -126,7 +126,7 @@ class _Receiver:
             await asyncio.sleep(_EVERY)
 
     async def _inbox(self) -> list[dict[str, Any]]:
-        """Return the messages that have come, newest first; none while no server answers."""
+        """Return the messages in the inbox, newest first; none while the server does not answer."""
         try:
             answer = await asyncio.to_thread(self.portal.get, "devices", self.sim_sid, "inbox")
         except PortalClientError:

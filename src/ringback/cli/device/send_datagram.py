@@ -1,4 +1,4 @@
-"""Sends a device's datagram: from its own address where this machine has it, else over the API."""
+"""Sends a device's datagram: from its own address if this machine has it, or else over the API."""
 
 import socket
 import time
@@ -12,20 +12,19 @@ from ringback.core.supersim.sim import SimStatus
 from ringback.portal_client import JsonObject, PortalClient, poll
 
 _PATIENCE: Final = 3.0
-_EVERYWHERE: Final = "0.0.0.0"  # noqa: S104 (nobody is bound to it here)
+_EVERYWHERE: Final = "0.0.0.0"  # noqa: S104 (compared, and never bound)
 
 
 def send_datagram(
     portal: PortalClient, sim: str, shown: JsonObject, payload: bytes, port: int
 ) -> tuple[str, JsonObject]:
-    """Send it, and return the way that it took and its IP Command.
+    """Send a datagram, and return a description of the way that it took, and its IP Command.
 
-    `shown` is what the portal says of the SIM's device.
-
-    Raises ConfigurationError where the gateway doesn't take it.
+    `shown` is the portal's record of the device. Raises ConfigurationError if the gateway does not
+    accept the datagram.
     """
     gateway, device_ip = gateway_near(shown["gateway"], portal), shown["device_ip"]
-    # The gateway ignores a SIM that is not in the network without a word; the API says why.
+    # The gateway silently ignores a SIM that is not in the network; the API returns an error.
     is_connected = shown["sim_status"] in (SimStatus.READY, SimStatus.ACTIVE)
     if gateway is None or device_ip is None or not is_connected:
         return "over the API", _over_the_api(portal, sim, payload, port)
@@ -41,7 +40,7 @@ def send_datagram(
 
 
 def at_address(address: str, port: int) -> socket.socket:
-    """Return a UDP socket with this address; raises OSError where this machine can't have it."""
+    """Return a UDP socket with this address; raises OSError if this machine does not have it."""
     bound = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     try:
         bound.bind((address, port))
@@ -52,7 +51,7 @@ def at_address(address: str, port: int) -> socket.socket:
 
 
 def gateway_near(gateway: str | None, portal: PortalClient) -> tuple[str, int] | None:
-    """Return the gateway's address, unless it is the loopback of another machine."""
+    """Return the gateway's address; None if it is the loopback address of another machine."""
     if gateway is None:
         return None
     host, _, port = gateway.rpartition(":")
@@ -85,7 +84,7 @@ def _newest(portal: PortalClient, sim: str) -> list[JsonObject]:
 def _taken(
     portal: PortalClient, sim: str, payload: bytes, port: int, known: list[JsonObject]
 ) -> JsonObject:
-    """Return the IP Command of a datagram; UDP has no answer, so its record is the only sign."""
+    """Return the IP Command of a datagram; UDP has no answer, so only this record confirms it."""
     said = b64encode(payload[:LONGEST_DATAGRAM]).decode()
     before = {command["sid"] for command in known}
 
@@ -100,7 +99,7 @@ def _taken(
     )
     if found is None:
         raise ConfigurationError(
-            "the datagram was sent, but the gateway has not taken it in; the log of"
-            " `ringback dev` says why"
+            "the datagram was sent, but the gateway did not accept it; the log of `ringback dev`"
+            " has the reason"
         )
     return found
