@@ -5,13 +5,12 @@ from collections.abc import Callable, Coroutine
 from functools import wraps
 from inspect import signature
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
 from ringback.cli.base_command import option
 from ringback.cli.output import Output, say
-from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.errors import InvalidCallbackUrl
 from ringback.settings.setting_definitions import (
     DATA,
@@ -22,11 +21,15 @@ from ringback.settings.setting_definitions import (
     settings_of,
 )
 
+if TYPE_CHECKING:
+    from ringback.core.callback_urls.callback_url import CallbackUrl
+
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., None])
 Option = Callable[[F], F]
 """A decorator that adds one or more options to a command."""
 
+METHODS: Final = ("POST", "GET")
 
 # ---- how options are made ------------------------------------------------------------------------
 
@@ -126,13 +129,20 @@ def variable_option(flag: str, metavar: str, help_: str, **more: Any) -> Option[
 
 def method_option(help_: str) -> Option[F]:
     """Return the option for the HTTP method of a callback."""
-    methods = click.Choice([method.value for method in HttpMethod])
+    methods = click.Choice(METHODS)
     return option("--method", type=methods, default="POST", show_default=True, help=help_)
 
 
 # ---- options for callbacks and settings ----------------------------------------------------------
 
-read_url = read_by(CallbackUrl.parse)
+
+def _parse_url(text: str) -> "CallbackUrl":
+    from ringback.core.callback_urls.callback_url import CallbackUrl
+
+    return CallbackUrl.parse(text)
+
+
+read_url: Final = read_by(_parse_url)
 
 _ONE_OBJECT: Final = "Print one JSON object."
 _THE_ANSWER: Final = "Print the server's answer as JSON."

@@ -6,6 +6,8 @@ import click
 import pytest
 
 from ringback.cli.main import main
+from ringback.cli.options import METHODS
+from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.settings.load import FILE_VARIABLE, load
 from ringback.settings.setting_definitions import DATA, SETTINGS, ServerCommand, settings_of
 
@@ -26,6 +28,10 @@ OF_SERVERS = {FILE_VARIABLE, *(setting.variable for setting in SETTINGS)} - {DAT
 VARIABLES = sorted(
     {str(option.envvar) for option in options_of(main) if option.envvar} - OF_SERVERS
 )
+
+
+def test_methods_are_those_of_callbacks() -> None:
+    assert tuple(HttpMethod) == METHODS
 
 
 @pytest.mark.parametrize("command", list(ServerCommand))
