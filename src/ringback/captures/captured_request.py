@@ -144,8 +144,9 @@ def fitted(body: bytes, headers: Headers) -> tuple[bytes, tuple[str, ...]]:
         note = "the line break after the body was left out, as its Content-Length says"
         return body[:length], (note,)
     how = "has it been cut off?" if len(body) < length else "is there more than one request?"
+    unit = "byte" if len(body) == 1 else "bytes"
     note = (
-        f"the Content-Length is {length}, but the body has {len(body)} bytes: {how}"
+        f"the Content-Length is {length}, but the body has {len(body)} {unit}: {how}"
         " The body is checked as it is"
     )
     return body, (note,)

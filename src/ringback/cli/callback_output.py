@@ -90,11 +90,13 @@ def _row(*columns: str) -> str:
 def _in_short(milliseconds: float | None) -> str:
     """Return a duration in at most five characters.
 
-    >>> [_in_short(milliseconds) for milliseconds in (3.21, 1500, 15000, None)]
-    ['3ms', '1.5s', '15s', '-']
+    >>> [_in_short(milliseconds) for milliseconds in (0.3, 3.21, 1500, 15000, None)]
+    ['<1ms', '3ms', '1.5s', '15s', '-']
     """
     if milliseconds is None:
         return "-"
+    if milliseconds < 0.5:
+        return "<1ms"
     if milliseconds < 999.5:
         return f"{milliseconds:.0f}ms"
     return f"{milliseconds / 1000:.{1 if milliseconds < 9950 else 0}f}s"

@@ -276,7 +276,7 @@ def show_storage(*, portal: "PortalClient") -> Output:
         'ringback callbacks replay "$CALLBACK_SID" --yes': "Send one callback again:",
     },
 )
-@argument("sids", metavar="[SID]...", nargs=-1, help="SIDs of the callbacks, instead of --since.")
+@argument("sids", metavar="[SIDS]", nargs=-1, help="SIDs of the callbacks, instead of --since.")
 @option_group(
     "Which callbacks",
     time_option(

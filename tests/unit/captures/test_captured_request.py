@@ -69,6 +69,11 @@ def test_a_wrong_length_is_reported_and_ignored(length: str, how: str) -> None:
     assert how in note
 
 
+def test_a_body_of_one_byte_is_counted_in_the_singular() -> None:
+    _, [note] = fitted(b"x", (("Content-Length", "9"),))
+    assert "but the body has 1 byte: has it been cut off?" in note
+
+
 @pytest.mark.parametrize("given", [(), ("3", "4"), ("x",), ("-1",), ("٣",), ("9" * 5000,)])
 def test_an_invalid_length_is_ignored(given: tuple[str, ...]) -> None:
     headers = tuple(("Content-Length", value) for value in given)

@@ -125,7 +125,7 @@ def damage_a_batch(folder: Path) -> None:
         (swap_a_secret, "secrets", "was sealed for webhook_secrets"),
         (lose_a_row, "foreign_keys", "of webhook_secrets has no accounts"),
         (lose_rows_of_an_index, "integrity", "missing from index empty"),
-        (damage_a_batch, "batches", "1 of 1 callbacks still to be added can't be read"),
+        (damage_a_batch, "batches", "1 of 1 callback still to be added can't be read"),
     ],
 )
 async def test_what_is_wrong_is_found(

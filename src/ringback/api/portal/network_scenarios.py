@@ -6,7 +6,7 @@ from ringback.api.endpoint_group import ApiRequest, Change, EndpointGroup
 from ringback.api.operation_definition import ApiOperation, OperationParameter, required
 from ringback.api.schema_pieces import SIM_SID, TEXT, Schema, list_of, object_of
 from ringback.api.serializers import CustomJsonSerializer, Serializer, field, maybe
-from ringback.core.sims.scenario import SCENARIOS
+from ringback.core.sims.scenario import SCENARIOS, scenario_called
 from ringback.operations.context import OperationContext
 from ringback.operations.scenario_selection import (
     ScenarioAssignment,
@@ -70,7 +70,11 @@ class ScenarioEndpoints(EndpointGroup):
 
 def _choose(call: ApiRequest) -> Change[ScenarioAssignment]:
     call.given.given("Scenario")
-    sim, chosen = call.given.text("Sim"), call.given.meaning("Scenario", {**SCENARIOS, "": None})
+    sim, name = call.given.text("Sim"), call.given.text("Scenario")
+    try:
+        chosen = scenario_called(name) if name else None
+    except ValueError as problem:
+        raise call.given.wrong(f"Scenario: {problem}") from None
 
     def choose(tx: Transaction, context: OperationContext) -> ScenarioAssignment:
         choose_scenario(tx, call.account_sid, sim=sim, scenario=chosen)

@@ -118,15 +118,15 @@ def _foreign_keys(opened: _OpenFile) -> tuple[bool, str]:
 
 
 def _secrets(opened: _OpenFile) -> tuple[bool, str]:
-    return True, f"{open_all(opened.connection, opened.cipher())} secrets open with the key"
+    number = open_all(opened.connection, opened.cipher())
+    return True, f"{number} {'secret opens' if number == 1 else 'secrets open'} with the key"
 
 
 def _batches(opened: _OpenFile) -> tuple[bool, str]:
     texts = opened.connection.execute("SELECT callback FROM batched_callbacks").fetchall()
     unreadable = sum(not _can_be_read(text) for (text,) in texts)
-    if unreadable:
-        return False, f"{unreadable} of {len(texts)} callbacks still to be added can't be read"
-    return True, f"{len(texts)} callbacks still to be added"
+    waiting = f"{len(texts)} {'callback' if len(texts) == 1 else 'callbacks'} still to be added"
+    return not unreadable, f"{unreadable} of {waiting} can't be read" if unreadable else waiting
 
 
 def _can_be_read(text: str) -> bool:

@@ -128,7 +128,11 @@ async def test_a_scenario_in_the_settings_is_the_reason(store: Store) -> None:
     ("form", "code", "word"),
     [
         ({}, 20002, "Scenario is required"),
-        ({"Scenario": "sloow"}, 83600, "'sloow': Scenario must be one of normal, update-fails"),
+        (
+            {"Scenario": "sloow"},
+            83600,
+            "no scenario 'sloow'; did you mean slow? There are normal, ",
+        ),
         ({"Scenario": "slow", "Sim": "nobody"}, 83005, "'nobody'"),
         ({"Scenario": "slow", "Sim": THEIR_SIM}, 83005, THEIR_SIM),
         ({"Scenario": "slow", "Sim": THEIR_WIRELESS_SIM}, 83005, THEIR_WIRELESS_SIM),
