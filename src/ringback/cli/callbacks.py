@@ -230,7 +230,7 @@ def list_undelivered(
     examples={
         "ringback callbacks show": "Show the newest callback:",
         'ringback callbacks show "$CALLBACK_SID"': "Show one callback:",
-        "ringback callbacks show | ringback verify": "Check the newest callback's signature:",
+        'ringback callbacks show "$CALLBACK_SID" | ringback verify': "Check its signature:",
     },
 )
 @argument(
@@ -358,7 +358,8 @@ def _in_words(counts: Mapping[str, Any]) -> str:
 @callbacks.command(
     "discard",
     examples={
-        'ringback callbacks discard "$CALLBACK_SID" --reason "wrong URL"': "Stop its retries:"
+        "SID=$(ringback send 'http://127.0.0.1:9000' --deliver-at 2h | cut -c1-34)\n"
+        'ringback callbacks discard "$SID" --reason "wrong URL"': "Plan a callback, and discard it:"
     },
 )
 @argument("sid", help="SID of the callback, like CB0123abc.")

@@ -38,8 +38,8 @@ def _secret_option(flag: str, help_: str) -> Any:
 
 @command(
     examples={
-        "ringback callbacks show | ringback verify": "Check the newest callback of `ringback dev`:",
-        'ringback verify "$CALLBACK_SID"': "Check a callback by its SID:",
+        'ringback verify "$CALLBACK_SID"': "Check a callback of `ringback dev`:",
+        'ringback callbacks show "$CALLBACK_SID" | ringback verify': "Check a request in a pipe:",
         'ringback verify "$CALLBACK_SID" --auth-token "$TWILIO_AUTH_TOKEN"': "Use another secret:",
     }
 )
