@@ -312,15 +312,15 @@ def test_what_somebody_else_changed_meanwhile_is_not_lost(
 
     monkeypatch.setattr(set_command, "_check", change_meanwhile)
     refusal = shell.refused("set", "phase", "after", "--since", "2999-01-01", "--yes")
-    assert "was changed by somebody else meanwhile" in refusal
+    assert "was changed by another program in the meantime; try again" in refusal
     assert shell.file.read_text() == f"{POLICY}# theirs\n"
     assert [path.name for path in shell.file.parent.iterdir()] == ["ringback.toml"]
 
 
 def test_a_file_that_can_not_be_written_is_refused(shell: Shell) -> None:
-    shell.file.with_name(f".ringback.toml.{os.getpid()}.new").touch()
+    shell.file.with_name(f".ringback.toml.{os.getpid()}.ringback-new").mkdir()
     refusal = shell.refused("set", "phase", "after", "--since", "2999-01-01", "--yes")
-    assert f"{shell.file} can't be changed: File exists" in refusal
+    assert f"{shell.file} can't be written: Is a directory" in refusal
     assert shell.file.read_text() == POLICY + HOLD
 
 

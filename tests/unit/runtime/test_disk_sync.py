@@ -1,11 +1,12 @@
-"""Syncing: files and folders reach the disk, and no descriptor stays open."""
+"""Files and folders reach the disk, no descriptor stays open, and no file is half-written."""
 
 import os
 from pathlib import Path
 
 import pytest
 
-from ringback.runtime.disk_sync import sync
+from ringback.core.errors import ConfigurationError
+from ringback.runtime.disk_sync import replace_file, sync
 
 
 @pytest.mark.parametrize("name", ["", "file"], ids=["a folder", "a file"])
@@ -30,3 +31,24 @@ def test_it_is_synced_and_closed(
 def test_a_missing_file_cannot_be_synced(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         sync(tmp_path / "gone")
+
+
+def test_a_replaced_file_keeps_its_mode_and_nothing_else_stays_in_the_folder(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"old")
+    file.chmod(0o640)
+    replace_file(file, old=b"old", new=b"new \xff")
+    assert file.read_bytes() == b"new \xff"
+    assert file.stat().st_mode & 0o777 == 0o640
+    assert [*tmp_path.iterdir()] == [file]
+
+
+def test_a_file_that_was_changed_in_the_meantime_is_not_replaced(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"theirs")
+    with pytest.raises(ConfigurationError, match="was changed by another program"):
+        replace_file(file, old=b"old", new=b"new")
+    assert file.read_bytes() == b"theirs"
+    assert [*tmp_path.iterdir()] == [file]

@@ -1,7 +1,5 @@
 """`ringback policy set`: changes the policy in the settings file, and leaves the rest as it is."""
 
-import os
-import shutil
 from collections.abc import Callable
 from datetime import datetime
 from difflib import unified_diff
@@ -15,6 +13,7 @@ from ringback.cli.options import handing
 from ringback.cli.policy.options import file_named, instant, policy_file_option
 from ringback.core.errors import ConfigurationError
 from ringback.core.policy.source_policy import PhaseHold
+from ringback.runtime.disk_sync import replace_file
 from ringback.settings.file import SettingsFile
 from ringback.settings.load import FILE_VARIABLE, load
 from ringback.settings.policy_editor import held, move_phase, put_hold, release
@@ -122,7 +121,7 @@ def _edit(settings: str | None, edit: Callable[[SettingsFile], str], *, asks: bo
     click.echo("".join(_diff(file, text)), nl=False)
     if asks:
         click.confirm(f"Change {file.path}?", abort=True)
-    _write(file, text)
+    replace_file(Path(file.path), old=file.text.encode(), new=text.encode())
     click.echo(f"{file.path} is changed")
 
 
@@ -144,25 +143,3 @@ def _diff(file: SettingsFile, text: str) -> list[str]:
     old, new = (each.splitlines(keepends=True) for each in (file.text, text))
     lines = unified_diff(old, new, f"{file.path} (now)", f"{file.path} (then)")
     return [line if line.endswith("\n") else f"{line}\n" for line in lines]
-
-
-def _write(file: SettingsFile, text: str) -> None:
-    """Replace the file in one step: a server that watches it must never read half of it."""
-    path = Path(file.path).resolve()
-    fresh = path.with_name(f".{path.name}.{os.getpid()}.new")
-    try:
-        with fresh.open("xb") as written:
-            written.write(text.encode())
-            written.flush()
-            os.fsync(written.fileno())
-        shutil.copymode(path, fresh)
-        # The user may have thought about the question for long, and edited the file meanwhile.
-        if path.read_bytes() != file.text.encode():
-            raise ConfigurationError(
-                f"{file.path} was changed by somebody else meanwhile; do it once more"
-            )
-        fresh.replace(path)
-    except OSError as failure:
-        raise ConfigurationError(f"{file.path} can't be changed: {failure.strerror}") from None
-    finally:
-        fresh.unlink(missing_ok=True)

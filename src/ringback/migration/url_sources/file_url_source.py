@@ -19,7 +19,7 @@ from ringback.migration.url_source import EditOutcome, UrlEdit, UrlEntry, UrlLoc
 from ringback.migration.url_sources.csv_table import matches_in_table
 from ringback.migration.url_sources.source_code import matches_in_code
 from ringback.migration.url_sources.url_matches import UrlInText, placed
-from ringback.runtime.disk_sync import sync
+from ringback.runtime.disk_sync import UNFINISHED, replace_file
 from ringback.runtime.os_error_messages import refusing
 
 _FINDERS: Final = {"files": matches_in_code, "csv": matches_in_table}
@@ -31,6 +31,8 @@ _SKIPPED_FOLDERS: Final = frozenset(
     }
 )
 _OUR_OWN: Final = ('{"ringback_plan"', '{"ringback_journal"')
+_ENCODING: Final = ("utf-8", "surrogateescape")
+"""Keeps bytes that are not UTF-8 as they are."""
 _LARGEST: Final = 1_000_000
 _LINE: Final = re.compile(r"[^\n]*\n|[^\n]+")
 _CREDENTIALS: Final = re.compile(
@@ -108,7 +110,7 @@ class FileUrlSource:
                 continue
             new, ended = self._edited(old, name, group)
             if new != old:
-                _write(path, new)
+                replace_file(path, old=old.encode(*_ENCODING), new=new.encode(*_ENCODING))
             endings |= ended
         return [endings[edit] for edit in edits]
 
@@ -153,6 +155,9 @@ class FileUrlSource:
 
     def _text_of(self, file: Path) -> str | None:
         try:
+            if file.name.endswith(UNFINISHED):
+                self.skipped["file that was left half-written"] += 1
+                return None
             if not file.is_file() or file.is_symlink():
                 self.skipped["symbolic link or special file"] += 1
                 return None
@@ -181,20 +186,4 @@ def _file_of(edit: UrlEdit) -> str:
 
 def _read(path: Path) -> str:
     with refusing(f"{path} can't be read"):
-        return path.read_bytes().decode("utf-8", "surrogateescape")
-
-
-def _write(path: Path, text: str) -> None:
-    """Replace the file atomically by a file with this text and the same mode."""
-    target = path.resolve()
-    fresh = target.with_name(f".{target.name}.ringback-new")
-    with refusing(f"{path} can't be written"):
-        fresh.unlink(missing_ok=True)
-        mode = target.stat().st_mode & 0o7777
-        with fresh.open("xb") as file:
-            file.write(text.encode("utf-8", "surrogateescape"))
-            file.flush()
-            os.fchmod(file.fileno(), mode)
-            os.fsync(file.fileno())
-        fresh.replace(target)
-        sync(target.parent)
+        return path.read_bytes().decode(*_ENCODING)
