@@ -37,6 +37,10 @@ class PortalClientError(RingbackError):
     """The server refused a request, or did not answer; the message says why."""
 
 
+class NoServerAnswers(PortalClientError):
+    """No Ringback answers at the base URL."""
+
+
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
     """Treats a redirect as an error, so that credentials aren't sent to another server."""
 
@@ -168,7 +172,7 @@ class PortalClient:
         # A ValueError means an answer that isn't JSON, so the server isn't a Ringback.
         except (OSError, ValueError) as failure:
             reason = getattr(failure, "reason", failure)
-            raise PortalClientError(
+            raise NoServerAnswers(
                 f"no Ringback answers at {self.base_url} ({reason}); is it running?"
             ) from None
 

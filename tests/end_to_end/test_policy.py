@@ -1,12 +1,15 @@
 """A policy that changes while a server runs, as an operator changes it: in the file."""
 
 import asyncio
+import json
 import signal
 from pathlib import Path
 
+import pytest
+
 from tests.end_to_end.test_serve import create, metrics, ringback, send, serving
 from tests.policy_monitors import until
-from tests.served import Served, served
+from tests.served import Served, in_this_process, served
 
 NOWHERE = "http://127.0.0.1:9/hook"
 HOLD = '[[holds]]\nphase = "before"\n'
@@ -64,8 +67,8 @@ async def test_a_server_applies_the_policy_of_a_changed_file(tmp_path: Path) -> 
         words = ("--server", server.dev["base_url"], "--account-sid", credentials["account_sid"])
         secret = ("--auth-token", credentials["auth_token"])
         shown = await asyncio.to_thread(ringback, "policy", "show", *words, *secret)
-        assert "  every callback  in before  ended 2025-01-01T00:00:00Z\n" in shown.stdout
-        assert "twilio, which ends, sends now what were 0 callbacks to 0 URLs" in shown.stdout
+        assert "  every callback  in phase before  ended 2025-01-01T00:00:00Z\n" in shown.stdout
+        assert "twilio, which ends, would still send 0 callbacks to 0 URLs" in shown.stdout
         assert await server.stop() == 0
     warnings = [line["message"] for line in server.log if line["level"] == "warning"]
     assert f"{file}: the changes of backlog need a restart" in warnings
@@ -88,3 +91,70 @@ async def test_dev_continues_in_its_phase_or_from_its_date(tmp_path: Path) -> No
             await server.post("/portal/v1/clock", Advance="1d")
             assert (await server.get("/portal/v1/policy")).body["phase"] == "between"
             await server.stop()
+
+
+@pytest.mark.parametrize(
+    ("flags", "phase"),
+    [
+        (("--phase", "between"), "between"),
+        (("--phase", "before"), "before"),
+        (("--at", "2024-10-20"), "between"),
+    ],
+    ids=["in a later phase", "in the first phase", "from a date"],
+)
+async def test_the_policy_commands_agree_with_the_running_server(
+    flags: tuple[str, ...], phase: str, tmp_path: Path
+) -> None:
+    data = ("--data", str(tmp_path / "data"))
+    async with served(tmp_path / "data", *flags) as server:
+        shown = await in_this_process("policy", "show", *data)
+        simulated = await in_this_process("policy", "simulate", "--at", "2024-12-01", *data)
+    origin = f"policy of the server at {server.dev['base_url']}"
+    assert shown.stdout.startswith(f"{origin}\n")
+    assert f": phase {phase} is in force\n" in shown.stdout
+    assert simulated.stdout.startswith(f"{origin}\nnow, ")
+    assert f": phase {phase}\non 2024-12-01" in simulated.stdout
+
+
+async def test_they_agree_with_a_clock_that_was_advanced(tmp_path: Path) -> None:
+    data = ("--data", str(tmp_path / "data"))
+    async with served(tmp_path / "data", "--at", "2024-10-15") as server:
+        await in_this_process("clock", "advance", "2d", *data)
+        shown = await in_this_process("policy", "show", *data, "--json")
+        simulated = await in_this_process(
+            "policy", "simulate", "--at", "2025-01-01", "--json", *data
+        )
+    assert json.loads(shown.stdout)["phase"] == "between"
+    record = json.loads(simulated.stdout)
+    assert (record["phase_now"], record["now"][:10]) == ("between", "2024-10-17")
+    assert record["last_week"]["callbacks"] == 0
+    assert server.dev["phase"] == "before"
+
+
+async def test_without_the_server_the_settings_file_decides_and_that_is_said(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "ringback.toml"
+    write(file, HOLD)
+    words = ("policy", "show", "--data", str(tmp_path / "data"))
+    async with served(tmp_path / "data", "--phase", "after") as server:
+        assert await server.stop() == 0
+    shown = await in_this_process(*words, RINGBACK_SETTINGS=str(file))
+    origin = f"policy of {file}, since no `ringback dev` runs in {tmp_path / 'data'}\n"
+    assert shown.stdout.startswith(origin)
+    assert ": phase before is in force" in shown.stdout
+
+
+async def test_a_settings_file_is_tried_with_the_callbacks_of_the_server(tmp_path: Path) -> None:
+    file, data = tmp_path / "ringback.toml", tmp_path / "data"
+    write(file, HOLD)
+    async with served(data, "--phase", "after") as server:
+        await send(server, NOWHERE)
+        asked = (
+            *("--server", server.dev["base_url"], "--account-sid", server.dev["account_sid"]),
+            *("--auth-token", server.dev["auth_token"], "--settings", str(file), "--json"),
+        )
+        simulated = await in_this_process("policy", "simulate", "--at", "2025-01-01", *asked)
+    record = json.loads(simulated.stdout)
+    assert (record["policy_of"], record["phase_now"]) == (str(file), "before")
+    assert record["last_week"]["callbacks"] == 1

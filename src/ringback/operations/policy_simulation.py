@@ -23,7 +23,8 @@ def simulation_record(
 ) -> dict[str, Any]:
     """Return the policy's phase on the date `then`, and its changes until then, for JSON.
 
-    With the totals of last week's callbacks, it also says which of them would change sources.
+    `now` and `then` are dates of the policy's calendar. With the totals of last week's callbacks,
+    the record also says which of them would change sources.
     """
     record: dict[str, Any] = {
         "now": now,
@@ -47,7 +48,7 @@ def _last_week(
 ) -> dict[str, Any]:
     found = forecast_urls(policy, sent, now=now, then=then)
     return {
-        "since": now - WEEK,
+        "since": now - policy.ahead - WEEK,
         **impact_of(found)._asdict(),
         "would_move": sum(one.would_move for one in found),
         "dependents": [

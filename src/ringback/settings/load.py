@@ -22,6 +22,7 @@ from ringback.settings.policy import TABLES, read_policy
 from ringback.settings.raw_setting import RawSetting, find, in_file
 from ringback.settings.setting_definitions import (
     EGRESS,
+    FILE_VARIABLE,
     SCENARIO,
     SETTINGS,
     VARIABLES_OF_CLIENTS,
@@ -32,7 +33,6 @@ from ringback.settings.settings import Settings
 from ringback.settings.shadows import TABLE as SHADOWS
 from ringback.settings.shadows import read_shadows
 
-FILE_VARIABLE: Final = "RINGBACK_SETTINGS"
 _PREFIX: Final = "RINGBACK_"
 _TABLES: Final = ("egress", "scenarios", SOURCES, *TABLES, SHADOWS)
 

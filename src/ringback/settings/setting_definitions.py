@@ -85,6 +85,8 @@ class Setting:
         return self.default[0 if command is ServerCommand.DEV else 1]
 
 
+FILE_VARIABLE: Final = "RINGBACK_SETTINGS"
+"""The environment variable that names the settings file."""
 VARIABLES_OF_CLIENTS: Final = frozenset(
     f"RINGBACK_{name}" for name in ("SERVER", "ACCOUNT_SID", "AUTH_TOKEN", "KORE_SECRET")
 )

@@ -66,6 +66,13 @@ class Shell:
         return ended.stderr
 
 
+@pytest.fixture(autouse=True)
+def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the data of a `ringback dev` in the checkout out of what is shown."""
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+
+
 @pytest.fixture
 def shell(tmp_path: Path) -> Shell:
     file = tmp_path / "ringback.toml"
@@ -81,9 +88,9 @@ def test_the_policy_of_a_file_is_shown(shell: Shell) -> None:
     assert ": phase before is in force\n" in said
     assert "  between       2997-01-01T00:00:00Z  kore, unless a URL asks for twilio\n" in said
     assert "  after         2998-01-01T00:00:00Z  kore, whatever a URL asks for\n" in said
-    assert f"holds\n  {ACCOUNT_SID}  in before  until 2999-01-01T00:00:00Z\n" in said
-    assert "ahead\n  2997-01-01T00:00:00Z  the default moves from twilio to kore\n" in said
-    assert "soon" not in said
+    assert f"holds\n  {ACCOUNT_SID}  in phase before  until 2999-01-01T00:00:00Z\n" in said
+    assert "next changes\n  2997-01-01T00:00:00Z  the default moves from twilio to kore\n" in said
+    assert "warnings" not in said
 
 
 def test_the_record_is_as_the_portal_has_it(shell: Shell) -> None:
@@ -101,22 +108,26 @@ def test_the_record_is_as_the_portal_has_it(shell: Shell) -> None:
     ]
 
 
-def test_without_a_file_it_is_the_policy_of_the_notice() -> None:
-    ended = CliRunner().invoke(main, ["policy", "show"], env={"RINGBACK_SETTINGS": None})
+def test_without_a_server_or_a_file_it_is_the_policy_of_the_notice(tmp_path: Path) -> None:
+    words = ["policy", "show", "--data", str(tmp_path)]
+    ended = CliRunner().invoke(main, words, env={"RINGBACK_SETTINGS": None})
+    origin = f"policy of KORE's notice, since no `ringback dev` runs in {tmp_path}\n"
+    assert ended.stdout.startswith(origin)
     assert ": phase after is in force" in ended.stdout
-    assert "holds\n  none\n\nahead\n  none\n" in ended.stdout
+    assert "holds\n  none\n\nnext changes\n  none\n" in ended.stdout
 
 
 def test_the_environment_may_name_the_file(shell: Shell) -> None:
     environment = {"RINGBACK_SETTINGS": str(shell.file)}
-    ended = CliRunner().invoke(main, ["policy", "show"], env=environment)
+    words = ["policy", "show", "--data", str(shell.file.parent)]
+    ended = CliRunner().invoke(main, words, env=environment)
     assert "2997-01-01" in ended.stdout
 
 
 def test_what_is_near_is_shown_as_that(shell: Shell) -> None:
     soon = datetime.now(UTC) + timedelta(days=3)
     shell.file.write_text(f"{POLICY}{HOLD.replace('2999-01-01', soon.date().isoformat())}")
-    assert f"soon\n  the hold of {ACCOUNT_SID} in phase 'before' ends at " in shell.said("show")
+    assert f"warnings\n  the hold of {ACCOUNT_SID} in phase 'before' ends at " in shell.said("show")
 
 
 def test_a_file_that_can_not_be_used_is_refused_by_its_line(shell: Shell) -> None:
@@ -164,30 +175,32 @@ def data(tmp_path: Path) -> str:
 
 def test_without_data_a_simulation_says_what_changes_until_then(shell: Shell) -> None:
     said = shell.said("simulate", "--at", "2997-06-01")
-    first, second, *rest = said.splitlines()
-    assert first == "2997-06-01T00:00:00Z: phase between"
-    assert second.endswith(": phase before, now")
+    first, second, third, *rest = said.splitlines()
+    assert first == f"policy of {shell.file}"
+    assert second.startswith("now, ")
+    assert second.endswith(": phase before")
+    assert third == "on 2997-06-01T00:00:00Z: phase between"
     assert rest == [
         "",
-        "until then",
+        "changes until then",
         "  2997-01-01T00:00:00Z  the default moves from twilio to kore",
         "",
-        "with --data, the callbacks of the last week are counted",
+        "to count the callbacks of the last week, name a data folder with --data",
     ]
 
 
 def test_with_data_it_says_who_will_be_sent_from_where(shell: Shell, data: str) -> None:
     said = shell.said("simulate", "--at", "2998-06-01", "--data", data)
-    assert "there were 5 callbacks to 4 URLs of 2 accounts;" in said
-    assert "another source would have sent 3 of them" in said
-    changes, dependents = said.split("will change\n")[1].split("\n\n")
+    assert ": 5 callbacks to 4 URLs of 2 accounts\n" in said
+    assert "on 2998-06-01T00:00:00Z, another source would send 3 of them" in said
+    changes, dependents = said.split("change their source\n")[1].split("\n\n")
     assert changes.splitlines() == [
         f"  {THEIRS}  https://asks.example/#cbs=twilio  1  twilio -> kore  twilio ended 2998-01-01",
         f"  {THEIRS}  https://default.example/  2  twilio -> kore"
         "  kore is the default in phase 'after', since 2998-01-01",
     ]
     assert dependents.splitlines() == [
-        "depend on twilio, which ends: 4 callbacks to 3 URLs of 2 accounts",
+        "URLs that depend on twilio, which ends: 4 callbacks to 3 URLs of 2 accounts",
         f"  {ACCOUNT_SID}  https://held.example/  1  default",
         f"  {THEIRS}  https://asks.example/#cbs=twilio  1  asked",
         f"  {THEIRS}  https://default.example/  2  default",
@@ -232,7 +245,9 @@ def test_a_change_that_is_not_wanted_is_not_made(shell: Shell, answer: str) -> N
     ended = shell.run("set", "phase", "after", "--since", "2998-06-01", answer=answer)
     assert ended.exit_code == 1
     assert shell.file.read_text() == POLICY + HOLD
-    assert [path.name for path in shell.file.parent.iterdir()] == ["ringback.toml"]
+    assert [path.name for path in shell.file.parent.iterdir() if path.is_file()] == [
+        shell.file.name
+    ]
 
 
 def test_a_hold_is_added_extended_kept_for_good_and_released(shell: Shell) -> None:
@@ -253,7 +268,7 @@ def test_a_hold_is_added_extended_kept_for_good_and_released(shell: Shell) -> No
 
 def test_what_is_so_already_is_not_asked_for(shell: Shell) -> None:
     said = shell.said("set", "phase", "after", "--since", "2998-01-01")
-    assert said == "nothing to change\n"
+    assert said == f"{shell.file} says so already\n"
 
 
 @pytest.mark.parametrize(
@@ -280,7 +295,7 @@ def test_a_file_that_nobody_could_start_with_is_not_written(shell: Shell) -> Non
     text = f"port = 70000\n{POLICY}"
     shell.file.write_text(text)
     refusal = shell.refused("set", "phase", "after", "--since", "2999-01-01", "--yes")
-    assert f"nothing is changed; there would be: {shell.file}:1: port = 70000" in refusal
+    assert f"no server could start with it: {shell.file}:1: port = 70000" in refusal
     assert shell.file.read_text() == text
 
 
@@ -289,6 +304,15 @@ def test_a_file_of_either_command_can_be_changed(shell: Shell, line: str) -> Non
     shell.file.write_text(f"{line}\n{POLICY}")
     shell.said("set", "phase", "after", "--since", "2999-01-01", "--yes")
     assert "since = 2999-01-01" in shell.file.read_text()
+
+
+def test_a_change_is_one_json_object_and_the_question_is_not_in_it(shell: Shell) -> None:
+    words = ("set", "phase", "after", "--since", "2998-06-01", "--json")
+    changed = json.loads(shell.said(*words, answer="y\n"))
+    assert (changed["file"], changed["changed"]) == (str(shell.file), True)
+    assert "+since = 2998-06-01\n" in changed["diff"]
+    again = json.loads(shell.said(*words))
+    assert again == {"file": str(shell.file), "changed": False, "diff": ""}
 
 
 def test_a_file_keeps_its_mode_and_a_link_to_it_stays_one(shell: Shell, tmp_path: Path) -> None:
@@ -314,7 +338,9 @@ def test_what_somebody_else_changed_meanwhile_is_not_lost(
     refusal = shell.refused("set", "phase", "after", "--since", "2999-01-01", "--yes")
     assert "was changed by another program in the meantime; try again" in refusal
     assert shell.file.read_text() == f"{POLICY}# theirs\n"
-    assert [path.name for path in shell.file.parent.iterdir()] == ["ringback.toml"]
+    assert [path.name for path in shell.file.parent.iterdir() if path.is_file()] == [
+        shell.file.name
+    ]
 
 
 def test_a_file_that_can_not_be_written_is_refused(shell: Shell) -> None:

@@ -1,39 +1,114 @@
-"""Options of all commands about the policy: its file, and dates."""
+"""Options of the commands about the policy, and the policy that they are about."""
 
 from collections.abc import Sequence
-from datetime import timedelta
-from typing import Final
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 from ringback.cli.base_command import option
 from ringback.cli.options import read_by
-from ringback.core.policy.source_policy import Policy
 from ringback.settings import ENVIRONMENT
-from ringback.settings.file import SettingsFile
-from ringback.settings.load import FILE_VARIABLE, load_policy
 from ringback.settings.parsers import read_instant
+from ringback.settings.setting_definitions import FILE_VARIABLE
+
+if TYPE_CHECKING:
+    from ringback.core.policy.source_policy import Policy
+    from ringback.portal_client import PortalClient
+    from ringback.settings.file import SettingsFile
+
+# The commands' help is quicker without these imports, so the functions below make them.
 
 policy_file_option: Final = option(
     "--settings",
     metavar="FILE",
-    help=f"The settings file that has the policy; else {FILE_VARIABLE} names it.",
+    help="Use the policy in this settings file, whatever a server uses. Without a server, the file"
+    f" that {FILE_VARIABLE} names is used.",
 )
 
 
-def file_named(settings: str | None) -> SettingsFile | None:
-    """Return the settings file as it is now, or None where none is named.
+@dataclass(frozen=True, slots=True)
+class PolicyInForce:
+    """The policy that a command is about, and where it comes from."""
 
-    Raises ConfigurationError where it can't be read.
+    policy: "Policy"
+    origin: str
+    """Where the policy comes from, to print after `policy of`."""
+    date: datetime | None = None
+    """The server's date in the policy's calendar; None if the policy comes from a file."""
+    before: Sequence[timedelta] = ()
+    """How long before each change of the policy there is a warning; only for a file's policy."""
+    record: dict[str, Any] | None = None
+    """The JSON object that the server answers; None if the policy comes from a file."""
+    portal: "PortalClient | None" = None
+    """The server; None if the policy comes from a file."""
+
+
+def policy_of_server(portal: "PortalClient") -> PolicyInForce:
+    """Ask a server for its policy, and return it with the server's date."""
+    from ringback.core.policy.policy_json import read_policy_record
+
+    record = portal.get("policy")
+    policy, date = read_policy_record(record)
+    policy = replace(policy, ahead=date - server_time(portal))
+    return PolicyInForce(
+        policy, f"the server at {portal.base_url}", date, record=record, portal=portal
+    )
+
+
+def server_time(portal: "PortalClient") -> datetime:
+    """Return the time by the server's clock, which `ringback dev` may have advanced."""
+    from ringback.portal_client import NoServerAnswers, PortalClientError
+    from ringback.runtime.system_clock import SystemClock
+
+    try:
+        return portal.now()
+    except NoServerAnswers:
+        raise
+    except PortalClientError:  # `ringback serve` has no route that shows its clock
+        return SystemClock().now()
+
+
+def policy_of_folder(data: Path) -> PolicyInForce:
+    """Return the policy of the `ringback dev` that runs in a data folder, if one does.
+
+    Otherwise it is the policy of the file that RINGBACK_SETTINGS names, or of KORE's notice.
     """
+    from ringback.cli.portal_commands import portal_of
+    from ringback.dev_environment.dev_file import DevServerDetails, path_in
+    from ringback.portal_client import NoServerAnswers
+
+    if path_in(data).exists():
+        try:
+            return policy_of_server(portal_of(DevServerDetails.read(data)))
+        except NoServerAnswers:
+            pass  # dev.json stays behind when `ringback dev` stops
+    found = policy_of_file(None)
+    return replace(found, origin=f"{found.origin}, since no `ringback dev` runs in {data}")
+
+
+def policy_of_file(settings: str | None) -> PolicyInForce:
+    """Return the policy of a settings file, or of KORE's notice if no file is named.
+
+    Raises ConfigurationError, with the line, if the file is not valid.
+    """
+    from ringback.settings.file import SettingsFile
+    from ringback.settings.load import load_policy
+
+    file = file_named(settings)
+    policy, before = load_policy(file or SettingsFile(), ENVIRONMENT)
+    return PolicyInForce(policy, file.path if file else "KORE's notice", before=before)
+
+
+def file_named(settings: str | None) -> "SettingsFile | None":
+    """Return the settings file as it is now, or None if none is named.
+
+    Raises ConfigurationError if the file can't be read.
+    """
+    from ringback.settings.file import SettingsFile
+
     path = settings or ENVIRONMENT.get(FILE_VARIABLE)
     return SettingsFile.read(path) if path else None
-
-
-def policy_of_file(settings: str | None) -> tuple[Policy, Sequence[timedelta]]:
-    """Return the policy of the settings file, and how long before a change it warns.
-
-    Raises ConfigurationError, naming the line, for what can't be used.
-    """
-    return load_policy(file_named(settings) or SettingsFile(), ENVIRONMENT)
 
 
 instant: Final = read_by(read_instant)

@@ -1,4 +1,4 @@
-"""The output of `ringback policy` for people."""
+"""The words that `ringback policy` prints."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -9,39 +9,46 @@ Record = Mapping[str, Any]
 
 
 def lines_of_policy(record: Record) -> Iterator[str]:
-    """Yield the lines of a policy, from the JSON object of the portal."""
+    """Yield the lines for `ringback policy show`, from its JSON object."""
+    yield f"policy of {record['policy_of']}"
     yield f"{record['date']}: phase {record['phase']} is in force"
     yield from _listed("phases", [_phase_line(phase) for phase in record["phases"]])
     yield from _listed("holds", [_hold_line(hold) for hold in record["holds"]])
-    yield from _listed("ahead", [_dated_change_line(change) for change in record["borders"]])
+    yield from _listed("next changes", [_dated_change_line(change) for change in record["borders"]])
     if record["warnings"]:
-        yield from _listed("soon", record["warnings"])
+        yield from _listed("warnings", record["warnings"])
     if "dependents" in record:
-        counted = f"callbacks of the last week, counted {record['counted'] or 'not yet'}"
+        at = record["counted"]
+        counted = "callbacks of the last week, " + (f"counted {at}" if at else "not counted yet")
         yield from _listed(counted, [_dependents_line(one) for one in record["dependents"]])
     if record.get("problem"):
-        yield from _listed("not in force", [record["problem"]])
+        yield from _listed("the settings file is not in force", [record["problem"]])
 
 
 def lines_of_simulation(record: Record) -> Iterator[str]:
-    """Yield the lines of a simulation."""
-    yield f"{record['at']}: phase {record['phase']}"
-    yield f"{record['now']}: phase {record['phase_now']}, now"
-    yield from _listed("until then", [_dated_change_line(change) for change in record["borders"]])
+    """Yield the lines for `ringback policy simulate`, from its JSON object."""
+    yield f"policy of {record['policy_of']}"
+    yield f"now, {record['now']}: phase {record['phase_now']}"
+    yield f"on {record['at']}: phase {record['phase']}"
+    yield from _listed(
+        "changes until then", [_dated_change_line(change) for change in record["borders"]]
+    )
     yield ""
     week = record["last_week"]
     if week is None:
-        yield "with --data, the callbacks of the last week are counted"
+        yield "to count the callbacks of the last week, name a data folder with --data"
         return
-    yield f"since {week['since']} there were {_impact(week)};"
-    yield f"another source would have sent {week['would_move']} of them"
+    yield f"since {week['since']}: {_impact(week)}"
+    yield f"on {record['at']}, another source would send {week['would_move']} of them"
     changing = [one for one in week["called"] if one["changes"]]
-    yield from _listed("will change", [_change_line(one) for one in changing])
+    yield from _listed("URLs that change their source", [_change_line(one) for one in changing])
     for dependents in week["dependents"]:
         source = dependents["source"]
         on_it = [one for one in week["called"] if one["now"]["source"] == source]
         lines = [f"{_url_line(one)}  {one['why_now']}" for one in on_it]
-        yield from _listed(f"depend on {source}, which ends: {_impact(dependents)}", lines)
+        yield from _listed(
+            f"URLs that depend on {source}, which ends: {_impact(dependents)}", lines
+        )
 
 
 def _listed(what: str, lines: Sequence[str]) -> Iterator[str]:
@@ -60,8 +67,8 @@ def _phase_line(phase: Record) -> str:
 def _hold_line(hold: Record) -> str:
     who = "  ".join(filter(None, (hold["account_sid"], hold["url_prefix"]))) or "every callback"
     verb = "ended" if hold["has_ended"] else "until"
-    until = f"{verb} {hold['until']}" if hold["until"] else "for good"
-    return f"{who}  in {hold['phase']}  {until}"
+    until = f"{verb} {hold['until']}" if hold["until"] else "without an end"
+    return f"{who}  in phase {hold['phase']}  {until}"
 
 
 def _dated_change_line(change: Record) -> str:
@@ -69,7 +76,7 @@ def _dated_change_line(change: Record) -> str:
 
 
 def _dependents_line(one: Record) -> str:
-    return f"{one['source']}, which ends, sends now what were {_impact(one)}"
+    return f"{one['source']}, which ends, would still send {_impact(one)}"
 
 
 def _impact(counted: Record) -> PolicyImpact:

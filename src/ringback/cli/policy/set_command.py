@@ -1,42 +1,56 @@
-"""`ringback policy set`: changes the policy in the settings file, and leaves the rest as it is."""
+"""`ringback policy set`: changes phases and holds in the settings file, and nothing else."""
 
 from collections.abc import Callable
 from datetime import datetime
-from difflib import unified_diff
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from ringback.cli.base_command import argument, group, option
-from ringback.cli.options import handing
-from ringback.cli.policy.options import file_named, instant, policy_file_option
+from ringback.cli.base_command import argument, command, group, option, option_group
+from ringback.cli.options import Option, handing, json_option, with_options
+from ringback.cli.output import say
+from ringback.cli.policy.options import file_named, instant
 from ringback.core.errors import ConfigurationError
-from ringback.core.policy.source_policy import PhaseHold
-from ringback.runtime.disk_sync import replace_file
-from ringback.settings.file import SettingsFile
-from ringback.settings.load import FILE_VARIABLE, load
-from ringback.settings.policy_editor import held, move_phase, put_hold, release
-from ringback.settings.setting_definitions import ServerCommand
+from ringback.settings.setting_definitions import FILE_VARIABLE, ServerCommand
+
+if TYPE_CHECKING:
+    from ringback.settings.file import SettingsFile
 
 _NO_END: Final = "none"
 
-_yes_option: Final = option("--yes", is_flag=True, help="Don't ask.")
+_change_options: Final[Option[Any]] = with_options(
+    option_group(
+        "Settings file",
+        option(
+            "--settings",
+            metavar="FILE",
+            help=f"The settings file to change. By default, the file that {FILE_VARIABLE} names.",
+        ),
+        option("--yes", is_flag=True, help="Change the file without asking first."),
+    ),
+    option_group("Output", json_option),
+)
 
 
-def _whose(account: str | None, url_prefix: str | None) -> tuple[str | None, str | None]:
+def _held_scope(account: str | None, url_prefix: str | None) -> tuple[str | None, str | None]:
     if not account and not url_prefix:
-        raise click.UsageError("say whose callbacks are meant: --account, --url-prefix or both")
+        raise click.UsageError("name what the hold is for: --account, --url-prefix or both")
     return account or None, url_prefix or None
 
 
-_with_whose: Final = handing(
-    "whose",
-    _whose,
-    option("--account", metavar="SID", help="For the callbacks of this account."),
-    option("--url-prefix", metavar="URL", help="For the callback URLs that begin like this."),
+_with_scope: Final = handing(
+    "scope",
+    _held_scope,
+    option_group(
+        "What the hold is for",
+        option("--account", metavar="SID", help="Hold the callbacks of this account."),
+        option(
+            "--url-prefix", metavar="URL", help="Hold the callback URLs that begin with this URL."
+        ),
+    ),
 )
-"""Gives a command the options that say whose callbacks a hold is for, and hands it those two."""
+"""Gives a command the options for a hold's account and URL prefix, and passes both as `scope`."""
 
 
 def _until(ctx: click.Context, param: click.Parameter, text: str | None) -> datetime | str | None:
@@ -45,101 +59,163 @@ def _until(ctx: click.Context, param: click.Parameter, text: str | None) -> date
 
 @group("set")
 def set_() -> None:
-    """Change a phase or a hold in the settings file; comments and all else stay.
+    """Change a phase or a hold in the settings file.
 
-    What would change is shown, and asked for. A server that uses the file takes it over.
+    The lines that change are shown first, and you are asked. Comments and all other lines stay. A
+    server that uses the file follows the change within a second.
     """
 
 
-@set_.command("phase")
-@argument("name")
-@option(
-    "--since", required=True, callback=instant, metavar="DATE", help="When it is to begin (UTC)."
+@command(
+    "phase",
+    examples={
+        "ringback policy set phase after --since 2027-06-01 \\\n  --settings ringback.toml": (
+            "Let the phase `after` begin on another date."
+        )
+    },
 )
-@policy_file_option
-@_yes_option
-def phase(*, name: str, since: datetime, settings: str | None, yes: bool) -> None:
-    """Have a phase begin at another date."""
-    _edit(settings, lambda file: move_phase(file, name, since), asks=not yes)
+@argument("name", help="The name of the phase.")
+@option_group(
+    "The phase",
+    option(
+        "--since",
+        required=True,
+        callback=instant,
+        metavar="DATE",
+        help="The date (UTC) on which the phase begins.",
+    ),
+)
+@_change_options
+def phase(*, name: str, since: datetime, settings: str | None, yes: bool, as_json: bool) -> None:
+    """Change the date on which a phase begins."""
+    from ringback.settings.policy_editor import move_phase
+
+    _edit(settings, lambda file: move_phase(file, name, since), yes=yes, as_json=as_json)
 
 
-@set_.command("hold")
-@_with_whose
-@option("--phase", "name", metavar="NAME", help="The phase to hold it in.")
-@option(
-    "--until",
-    callback=_until,
-    metavar="DATE",
-    help=f"When the hold is to end (UTC); {_NO_END} for good.",
+@command(
+    "hold",
+    examples={
+        'ringback policy set hold --account "$ACCOUNT_SID" --phase before \\\n'
+        "  --settings ringback.toml": "Keep an account in the phase `before`.",
+        "ringback policy set hold --url-prefix 'https://a.example/' \\\n"
+        "  --phase before --until 2027-09-01 --settings ringback.toml": (
+            "Keep the URLs of a site in it, until a date."
+        ),
+    },
 )
-@policy_file_option
-@_yes_option
+@_with_scope
+@option_group(
+    "The hold",
+    option(
+        "--phase",
+        "name",
+        metavar="NAME",
+        help="The phase to keep them in. An existing hold keeps its phase by default.",
+    ),
+    option(
+        "--until",
+        callback=_until,
+        metavar="DATE",
+        help=f"The date (UTC) on which the hold ends, or {_NO_END} for no end. An existing hold"
+        " keeps its end by default.",
+    ),
+)
+@_change_options
 def hold(
     *,
-    whose: tuple[str | None, str | None],
+    scope: tuple[str | None, str | None],
     name: str | None,
     until: datetime | str | None,
     settings: str | None,
     yes: bool,
+    as_json: bool,
 ) -> None:
-    """Hold an account, a URL prefix or both in a phase.
+    """Keep an account, a URL prefix or both in one phase."""
+    from ringback.core.policy.source_policy import PhaseHold
+    from ringback.settings.policy_editor import held, put_hold
 
-    A hold that there is keeps its phase or its end where none is given.
-    """
-
-    def edit(file: SettingsFile) -> str:
-        there = held(file, *whose)
-        to_be = name or (there and there.phase)
-        if to_be is None:
+    def edit(file: "SettingsFile") -> str:
+        existing = held(file, *scope)
+        phase_name = name or (existing and existing.phase)
+        if phase_name is None:
             raise ConfigurationError("a new hold needs a phase: give --phase")
-        end = None if there is None else there.until
+        end = None if existing is None else existing.until
         if until is not None:
             end = until if isinstance(until, datetime) else None
-        return put_hold(file, PhaseHold(to_be, *whose, end))
+        return put_hold(file, PhaseHold(phase_name, *scope, end))
 
-    _edit(settings, edit, asks=not yes)
-
-
-@set_.command("release")
-@_with_whose
-@policy_file_option
-@_yes_option
-def release_(*, whose: tuple[str | None, str | None], settings: str | None, yes: bool) -> None:
-    """Take the hold of an account, a URL prefix or both away."""
-    _edit(settings, lambda file: release(file, *whose), asks=not yes)
+    _edit(settings, edit, yes=yes, as_json=as_json)
 
 
-def _edit(settings: str | None, edit: Callable[[SettingsFile], str], *, asks: bool) -> None:
+@command(
+    "release",
+    examples={
+        'ringback policy set release --account "$ACCOUNT_SID" \\\n  --settings ringback.toml': (
+            "Remove the hold of an account."
+        )
+    },
+)
+@_with_scope
+@_change_options
+def release_(
+    *, scope: tuple[str | None, str | None], settings: str | None, yes: bool, as_json: bool
+) -> None:
+    """Remove the hold of an account, a URL prefix or both."""
+    from ringback.settings.policy_editor import release
+
+    _edit(settings, lambda file: release(file, *scope), yes=yes, as_json=as_json)
+
+
+set_.add_command(phase)
+set_.add_command(hold)
+set_.add_command(release_)
+
+
+def _edit(
+    settings: str | None, edit: "Callable[[SettingsFile], str]", *, yes: bool, as_json: bool
+) -> None:
+    from ringback.runtime.disk_sync import replace_file
+    from ringback.settings.file import SettingsFile
+
     file = file_named(settings)
     if file is None:
         raise ConfigurationError(f"name the settings file with --settings, or in {FILE_VARIABLE}")
     text = edit(file)
-    if text == file.text:
-        click.echo("nothing to change")
-        return
-    _check(SettingsFile.of(file.path, text))
-    click.echo("".join(_diff(file, text)), nl=False)
-    if asks:
-        click.confirm(f"Change {file.path}?", abort=True)
-    replace_file(Path(file.path), old=file.text.encode(), new=text.encode())
-    click.echo(f"{file.path} is changed")
+    is_changed = text != file.text
+    diff = "".join(_diff(file, text))
+    if is_changed:
+        _check(SettingsFile.of(file.path, text))
+        click.echo(diff, nl=False, err=as_json)
+        if not yes:
+            click.confirm(f"Change {file.path}?", abort=True, err=as_json)
+        replace_file(Path(file.path), old=file.text.encode(), new=text.encode())
+    record = {"file": file.path, "changed": is_changed, "diff": diff}
+    words = f"{file.path} is changed" if is_changed else f"{file.path} says so already"
+    say(record, words, as_json=as_json)
 
 
-def _check(file: SettingsFile) -> None:
+def _check(file: "SettingsFile") -> None:
     """Raise ConfigurationError unless `serve` or `dev` can start with this file.
 
-    One of the two is enough: a file may have settings that only that command knows.
+    One of the two is enough, since a file may have settings of only one command.
     """
+    from ringback.settings.load import load
+
     try:
         load({}, {}, command=ServerCommand.SERVE, file=file)
     except ConfigurationError as problem:
         try:
             load({}, {}, command=ServerCommand.DEV, file=file)
         except ConfigurationError:
-            raise ConfigurationError(f"nothing is changed; there would be: {problem}") from None
+            raise ConfigurationError(
+                f"{file.path} is not changed, because no server could start with it: {problem}"
+            ) from None
 
 
-def _diff(file: SettingsFile, text: str) -> list[str]:
+def _diff(file: "SettingsFile", text: str) -> list[str]:
+    from difflib import unified_diff
+
     old, new = (each.splitlines(keepends=True) for each in (file.text, text))
-    lines = unified_diff(old, new, f"{file.path} (now)", f"{file.path} (then)")
+    lines = unified_diff(old, new, f"{file.path} (now)", f"{file.path} (changed)")
     return [line if line.endswith("\n") else f"{line}\n" for line in lines]

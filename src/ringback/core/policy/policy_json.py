@@ -1,6 +1,6 @@
-"""Converts a policy to values for JSON, for the portal and for `ringback policy show`."""
+"""Converts a policy to values for JSON, for the portal and for `ringback policy show`, and back."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,7 +11,7 @@ from ringback.core.policy.dated_changes import (
     policy_changes,
     reminders,
 )
-from ringback.core.policy.source_policy import Phase, PhaseHold, Policy
+from ringback.core.policy.source_policy import Phase, PhaseHold, Policy, source_named
 
 
 def policy_record(
@@ -36,6 +36,31 @@ def policy_record(
         "borders": [change_record(change, date) for change in ahead],
         "warnings": [in_words(change, date) for change in _concerning(near, concerns)],
     }
+
+
+def read_policy_record(record: Mapping[str, Any]) -> tuple[Policy, datetime]:
+    """Return the policy of a `policy_record` that was JSON text, and the record's date.
+
+    The policy has only the holds that the record shows.
+    """
+    phases = (
+        Phase(
+            phase["name"],
+            _instant(phase["since"]),
+            source_named(phase["default"]),
+            frozenset(map(source_named, phase["may_ask"])),
+        )
+        for phase in record["phases"]
+    )
+    holds = (
+        PhaseHold(hold["phase"], hold["account_sid"], hold["url_prefix"], _instant(hold["until"]))
+        for hold in record["holds"]
+    )
+    return Policy(tuple(phases), tuple(holds)), datetime.fromisoformat(record["date"])
+
+
+def _instant(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
 
 
 def _phase_record(phase: Phase) -> dict[str, Any]:

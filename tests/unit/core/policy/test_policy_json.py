@@ -1,7 +1,9 @@
+import json
 from datetime import UTC, datetime, timedelta
 
+from ringback.core.calendar import iso
 from ringback.core.policy.dated_changes import PolicyChange, SourceRetiredChange
-from ringback.core.policy.policy_json import change_record, policy_record
+from ringback.core.policy.policy_json import change_record, policy_record, read_policy_record
 from ringback.core.policy.source_policy import NOTICE, PhaseHold, Policy
 
 DAY = timedelta(days=1)
@@ -30,6 +32,11 @@ def test_it_has_the_phases_and_holds_at_the_date() -> None:
         "has_ended": True,
     }
     assert [hold["has_ended"] for hold in record["holds"]] == [False, False, True]
+
+
+def test_a_policy_is_read_back_from_its_json() -> None:
+    text = json.dumps(policy_record(POLICY, date=DATE, before=()), default=iso)
+    assert read_policy_record(json.loads(text)) == (POLICY, DATE)
 
 
 def test_a_change_has_the_time_until_it() -> None:
