@@ -94,26 +94,33 @@ async def test_dev_continues_in_its_phase_or_from_its_date(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("flags", "phase"),
+    ("flags", "phase", "stays"),
     [
-        (("--phase", "between"), "between"),
-        (("--phase", "before"), "before"),
-        (("--at", "2024-10-20"), "between"),
+        (("--phase", "between"), "between", "2024-10-16T00:00:00Z"),
+        (("--phase", "before"), "before", "2024-10-15T23:59:59Z"),
+        (("--at", "2024-10-20"), "between", ""),
     ],
     ids=["in a later phase", "in the first phase", "from a date"],
 )
-async def test_the_policy_commands_agree_with_the_running_server(
-    flags: tuple[str, ...], phase: str, tmp_path: Path
+async def test_policy_and_migrate_agree_with_the_running_server(
+    flags: tuple[str, ...], phase: str, stays: str, tmp_path: Path
 ) -> None:
     data = ("--data", str(tmp_path / "data"))
     async with served(tmp_path / "data", *flags) as server:
         shown = await in_this_process("policy", "show", *data)
         simulated = await in_this_process("policy", "simulate", "--at", "2024-12-01", *data)
+        plan = tmp_path / "plan.jsonl"
+        words = ("migrate", "plan", *data, "--to", "twilio", "--out", str(plan))
+        planned = await in_this_process(*words)
     origin = f"policy of the server at {server.dev['base_url']}"
     assert shown.stdout.startswith(f"{origin}\n")
     assert f": phase {phase} is in force\n" in shown.stdout
-    assert simulated.stdout.startswith(f"{origin}\nnow, ")
-    assert f": phase {phase}\non 2024-12-01" in simulated.stdout
+    stays_in = f"the server stays in phase {phase}, as if it were {stays}"
+    by_date = "now, 2024-10-20T00:"
+    assert simulated.stdout.startswith(f"{origin}\n{stays_in if stays else by_date}")
+    assert "\non 2024-12-01T00:00:00Z: phase after\n" in simulated.stdout
+    assert f"{origin}: phase {phase}\n" in planned.stderr
+    assert json.loads(plan.read_text().splitlines()[0])["phase"] == phase
 
 
 async def test_they_agree_with_a_clock_that_was_advanced(tmp_path: Path) -> None:

@@ -39,11 +39,13 @@ ReceiverReadinessCheck = Callable[[UrlEntry], Awaitable[str | None]]
 class EditsMoved:
     """Reports progress: `moved` of the `of` edits of a step have been made.
 
-    `share` is the percentage of the plan's edits that are made by the end of the step.
+    `done` edits have been made or skipped. `share` is the percentage of the plan's edits that are
+    made by the end of the step.
     """
 
     share: int
     moved: int
+    done: int
     of: int
 
 
@@ -87,9 +89,10 @@ class DeliveriesWorsened:
 
 @dataclass(frozen=True, slots=True)
 class EditsReverted:
-    """Reports progress: `returned` of the `of` edits to undo have been undone."""
+    """Reports progress: `returned` of the `of` edits to undo are undone, `done` undone or skipped."""
 
     returned: int
+    done: int
     of: int
 
 
@@ -209,13 +212,15 @@ class PlanExecutor:
             self._note(JournalEntryType.STEP, share=share)
         step = self.journal.summary.open_step
         check = None if readiness is None else _once_for_each_receiver(readiness)
-        wanted = len(step.places) + len(due)
+        done, of = len(step.places), len(step.places) + len(due)
+        self.report(EditsMoved(step.share, done, done, of))
         for batch in _batches(due):
             if ready := await self._admitted(batch, check):
                 self._note(JournalEntryType.MOVING, edits=[edit_record(edit) for edit, _ in ready])
                 edits = [exact(edit, entry) for edit, entry in ready]
                 await self._replace(ready, edits, JournalEntryType.MOVED)
-            self.report(EditsMoved(step.share, len(step.places), wanted))
+            done += len(batch)
+            self.report(EditsMoved(step.share, len(step.places), done, of))
         return True
 
     async def _due(
@@ -312,12 +317,14 @@ class PlanExecutor:
 
     async def _return(self, places: Collection[UrlLocation]) -> None:
         due = await self._due(places, {EditState.MOVED})
-        returned = 0
+        returned = done = 0
+        self.report(EditsReverted(returned, done, len(due)))
         for batch in _batches(due):
             self._note_places(JournalEntryType.RETURNING, {edit.place: "" for edit, _ in batch})
             back = [exact(edit.back(), entry) for edit, entry in batch]
             returned += await self._replace(batch, back, JournalEntryType.RETURNED)
-            self.report(EditsReverted(returned, len(due)))
+            done += len(batch)
+            self.report(EditsReverted(returned, done, len(due)))
 
 
 _AS_FOUND: Final = {

@@ -18,11 +18,14 @@ from twilio.http.http_client import TwilioHttpClient
 from twilio.http.response import Response
 
 from ringback.cli.main import main
+from ringback.cli.migrate.output import ProgressPrinter
 from ringback.core.callbacks.callback import CallbackStatus
 from ringback.core.sids import SidKind, dated, make_sid
 from ringback.data_folder import DataFolder
+from ringback.migration.executor import EditsMoved
 from ringback.migration.url_source import UrlEdit, UrlEntry
 from ringback.migration.url_sources.own_data import OwnDataUrlSource
+from ringback.portal_client import NoServerAnswers, PortalClient
 from ringback.ports import Store
 from ringback.receiver import ReceivedRequest, Receiver, Rejected
 from tests.fakes import (
@@ -167,8 +170,10 @@ def test_an_inventory_uses_the_policy_of_a_settings_file(shell: Shell) -> None:
     Path("ringback.toml").write_text(
         '[[holds]]\nphase = "before"\nurl_prefix = "https://a.example"\n'
     )
-    line = shell.said("inventory", "--data", "data", "--settings", "ringback.toml", "--json")
-    assert set(json.loads(line)["sources"].values()) == {"twilio"}
+    words = ("inventory", "--data", "data", "--settings", "ringback.toml", "--json")
+    ended = shell.run(*words)
+    assert set(json.loads(ended.stdout)["sources"].values()) == {"twilio"}
+    assert ended.stderr == "policy of ringback.toml: phase after\n"
 
 
 def test_an_inventory_is_written_as_a_table(shell: Shell) -> None:
@@ -187,8 +192,8 @@ def test_a_plan_selects_urls_and_reports_what_it_left_out(shell: Shell) -> None:
         *("--select", "url!=https://b.example/*"),
     )
     assert "move.plan: 1 URL to move to kore; nothing is changed yet" in said
-    assert "1 left out: not selected" in said
-    assert "1 left out: asks for it already" in said
+    assert "1 URL left out: not selected by --select" in said
+    assert "1 URL left out: asks for kore already" in said
     (edit,) = Path("move.plan").read_text().splitlines()[1:]
     assert '"url": "https://a.example/"' in edit
 
@@ -197,7 +202,7 @@ def test_a_plan_that_is_too_late_says_so(shell: Shell) -> None:
     shell.fill("https://a.example/")
     words = ("plan", "--data", "data", "--to", "twilio")
     said = shell.said(*words, "--out", "late.plan", "--at", "2024-11-02")
-    assert "1 would not be sent from twilio: twilio ended 2024-11-02" in said
+    assert "1 URL would not be sent from twilio after the move: twilio ended 2024-11-02" in said
     assert "would not" not in shell.said(*words, "--out", "early.plan", "--at", "2024-11-01")
 
 
@@ -215,17 +220,147 @@ def test_a_revert_says_what_it_will_do_and_asks(shell: Shell) -> None:
     shell.planned("--data", "data")
     shell.said("apply", "move.plan", "--no-probe")
     said = shell.said("revert", "move.plan", "--at", "2024-10-20", answers="n\n", exit_code=1)
-    assert "to be sent from the old source again: 1 URL, until kore sends" in said
-    assert "at 2024-11-02 00:00Z" in said
-    assert "to get the old form, and still be sent from kore: 1 URL: kore is the default" in said
+    until = "until kore sends the first of them at 2024-11-02 00:00Z"
+    assert f"1 URL will be sent from the old source again, {until}" in said
+    still = "1 URL will get the old form, but still be sent from kore: kore is the default"
+    assert still in said
+    assert "phase between on 2024-10-20" in said
     assert set(shell.statuses().values()) == {"moved"}
 
 
 def test_reverting_nothing_says_so(shell: Shell) -> None:
     shell.fill("https://a.example/")
     shell.planned("--data", "data")
-    assert "nothing is to go back" in shell.said("revert", "move.plan")
+    assert "nothing to revert: this plan has moved no URL" in shell.said("revert", "move.plan")
     assert not Path("move.plan.journal").exists()
+
+
+# ---- plans without a URL -------------------------------------------------------------------------
+
+
+def test_a_plan_without_a_url_says_where_it_searched_and_can_not_be_applied(shell: Shell) -> None:
+    shell.fill()
+    said = shell.said("plan", "--data", "data", "--to", "kore", "--out", "move.plan")
+    assert "move.plan is empty: there is no URL to move to kore" in said
+    assert "no callback URL was found" in said
+    searched = (
+        f"searched the fleets and the Programmable Wireless SIMs of all accounts in {shell.data}"
+    )
+    assert searched in said
+    assert "a URL that a program gives with each request, like CallbackUrl of a SIM" in said
+    refused = shell.run("apply", "move.plan", "--no-probe")
+    assert refused.exit_code == 1
+    assert refused.stderr.startswith("ringback: move.plan is empty: it moves no URL")
+    assert "move.plan is empty" in shell.said("status", "move.plan")
+    assert not Path("move.plan.journal").exists()
+
+
+def test_a_plan_that_leaves_all_urls_out_says_why(shell: Shell) -> None:
+    Path("src").mkdir()
+    Path("src/app.py").write_text(
+        'callback_url="https://a.example/#cbs=kore"\ncallback_url=base + "/sms"\n'
+    )
+    said = shell.said("plan", "src", "--to", "kore", "--out", "move.plan")
+    assert "1 URL left out: asks for kore already" in said
+    assert "1 URL left out: can't be edited where it is; `ringback migrate inventory`" in said
+    assert "searched 1 file in src" in said
+    assert "CALLBACK_URL_1" in said
+
+
+def test_an_inventory_without_a_url_says_where_it_searched(shell: Shell) -> None:
+    Path("a.txt").touch()
+    said = shell.said("inventory", "a.txt", ".")
+    assert "0 callback URLs, 0 with warnings\nsearched 2 files in a.txt, ." in said
+
+
+# ---- JSON ----------------------------------------------------------------------------------------
+
+
+def test_each_command_answers_with_one_json_object(shell: Shell) -> None:
+    def run(*words: str) -> Any:
+        ended = shell.run(*words, "--json")
+        assert ended.exit_code == 0
+        return json.loads(ended.stdout)
+
+    shell.fill("https://a.example/")
+    planned = run("plan", "--data", "data", "--to", "kore", "--out", "move.plan")
+    assert (planned["file"], planned["edits"], planned["phase"]) == ("move.plan", 1, "after")
+    applied = run("apply", "move.plan", "--no-probe")
+    assert applied == {"outcome": "done", "counts": {"moved": 1}, "left_behind": []}
+    reverted = run("revert", "move.plan", "--yes")
+    assert (reverted["outcome"], reverted["returning"]) == ("reverted", 0)
+    assert reverted["counts"] == {"gone back": 1}
+    again = run("revert", "move.plan", "--yes")
+    assert again == {"outcome": "nothing to revert", "counts": {"gone back": 1}}
+
+
+def test_without_write_the_diff_is_in_the_json(shell: Shell, app: Path) -> None:
+    shell.planned("app.py")
+    ended = shell.run("apply", "move.plan", "--json")
+    record = json.loads(ended.stdout)
+    assert record["outcome"] == "not written"
+    assert "#cbs=kore" in record["diff"]
+
+
+# ---- progress ------------------------------------------------------------------------------------
+
+
+class Seconds:
+    """A stopwatch that goes on by the same time with each look."""
+
+    def __init__(self, pause: float) -> None:
+        self.now, self.pause = 0.0, pause
+
+    def __call__(self) -> float:
+        self.now += self.pause
+        return self.now
+
+
+def report_move(printer: ProgressPrinter, *, of: int = 3000, batch: int = 50) -> None:
+    for done in range(0, of + 1, batch):
+        printer(EditsMoved(100, done, done, of))
+    printer.end()
+
+
+def test_progress_in_a_pipe_is_a_line_now_and_then_with_the_time_left(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    report_move(ProgressPrinter(is_terminal=False, stopwatch=Seconds(4)))
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "moved 150 of 3000, about 4 min left"
+    assert lines[-2:] == ["moved 2850 of 3000, about 10 s left", "moved 3000 of 3000"]
+    assert len(lines) == 20
+
+
+def test_progress_that_is_quick_is_one_line_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
+    report_move(ProgressPrinter(is_terminal=False, stopwatch=Seconds(0.01)))
+    assert capsys.readouterr().out == "moved 3000 of 3000\n"
+
+
+def test_progress_on_a_terminal_is_one_line_that_is_rewritten(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    report_move(ProgressPrinter(is_terminal=True, stopwatch=Seconds(4)), of=150)
+    assert capsys.readouterr().out == (
+        "\rmoved 0 of 150\rmoved 50 of 150, about 10 s left"
+        "\rmoved 100 of 150, about 10 s left\rmoved 150 of 150\n"
+    )
+
+
+def test_each_step_of_a_canary_has_its_own_progress(capsys: pytest.CaptureFixture[str]) -> None:
+    printer = ProgressPrinter(is_terminal=True, stopwatch=Seconds(100))
+    printer(EditsMoved(10, 0, 0, 10))
+    printer(EditsMoved(10, 8, 10, 10))
+    printer(EditsMoved(100, 8, 10, 100))
+    printer(EditsMoved(100, 17, 20, 100))
+    said = capsys.readouterr().out.split("\r")
+    assert said == [
+        "",
+        "10 %: moved 0 of 10",
+        "10 %: moved 8 of 10, skipped 2\n",
+        "moved 8 of 100, skipped 2",
+        "moved 17 of 100, skipped 3, about 13 min left",
+    ]
 
 
 # ---- the canary ----------------------------------------------------------------------------------
@@ -273,15 +408,15 @@ def test_a_step_in_which_many_deliver_worse_is_rolled_back_with_exit_code_3(
     shell: Shell, four: list[str]
 ) -> None:
     said = applied_while_failing(shell, 2, "--canary", "50", "--soak", "20s", exit_code=3)
-    assert "50 %: watching 2 until" in said
+    assert "50 %: watching 2 URLs until" in said
     assert "stays behind: 1 of 1 fail (100.0 %); before: none was tried" in said
-    assert "50 %: 2 of the 2 that were called got worse: all go back" in said
-    assert "stopped: a step went back" in said
+    assert "50 %: 2 of the 2 URLs with callbacks deliver worse: all go back" in said
+    assert "stopped: a step was rolled back" in said
     assert shell.urls() == four
     assert sorted(shell.statuses().values()) == ["pending"] * 2 + ["stays behind"] * 2
     # The next one continues in the same shares, without those that stay behind.
     said = shell.said("apply", "move.plan", "--no-probe", "--soak", "0", exit_code=4)
-    assert "100 %: watching 2 until" in said
+    assert "100 %: watching 2 URLs until" in said
     assert sorted(shell.statuses().values()) == ["moved"] * 2 + ["stays behind"] * 2
 
 
@@ -290,7 +425,7 @@ def test_a_single_url_that_delivers_worse_is_rolled_back_alone(
 ) -> None:
     said = applied_while_failing(shell, 1, "--canary", "50", "--soak", "1.5s", exit_code=4)
     assert "50 %: 1 of 2 deliver worse than before, and go back" in said
-    assert "went back: 1 of 1" in said
+    assert "moved back 1 of 1" in said
     assert sorted(shell.statuses().values()) == ["moved"] * 3 + ["stays behind"]
 
 
@@ -300,7 +435,7 @@ def test_a_single_url_that_delivers_worse_is_rolled_back_alone(
         (("--canary", "0"), "must be shares from 1 to 99 percent, ascending"),
         (("--canary", "50,10"), "must be shares from 1 to 99 percent, ascending"),
         (("--canary", "x"), "must be shares in percent, like 10 or 10,50"),
-        (("--soak", "1h"), "--soak is for --canary"),
+        (("--soak", "1h"), "--soak needs --canary"),
         (("--canary", "10", "--soak", "long"), "'long' is not a valid duration"),
     ],
 )
@@ -392,7 +527,7 @@ def test_without_the_secret_nothing_is_probed_and_nothing_moves(shell: Shell, ap
     before = app.read_text()
     shell.planned(".")
     said = shell.said("apply", "move.plan", "--write", exit_code=2)
-    assert "by callbacks that --kore-secret signs: give it, or --no-probe" in said
+    assert "callbacks are signed with --kore-secret: give it, or --no-probe" in said
     assert app.read_text() == before
 
 
@@ -411,7 +546,7 @@ def test_files_are_changed_only_when_applied(shell: Shell, app: Path) -> None:
     shell.planned(".")
     said = shell.said("apply", "move.plan", "--no-probe")
     assert "+callback_url='https://…@a.example/#cbs=kore'" in said
-    assert "nothing is changed; --write changes the files" in said
+    assert "nothing is changed yet; --write changes the files" in said
     assert app.read_text() == before
     assert not Path("move.plan.journal").exists()
     shell.said("apply", "move.plan", "--no-probe", "--write")
@@ -436,7 +571,7 @@ def test_a_canary_is_refused_for_files_since_they_have_no_delivery_results(
 ) -> None:
     shell.planned(".")
     said = shell.said("apply", "move.plan", "--no-probe", "--write", "--canary", "10", exit_code=1)
-    assert "--canary needs a record that knows how its callbacks go" in said
+    assert "--canary needs the results of deliveries" in said
     assert not Path("move.plan.journal").exists()
     assert "cbs" not in app.read_text()
 
@@ -459,8 +594,8 @@ def test_urls_of_a_table_are_moved_in_place(shell: Shell) -> None:
 @pytest.mark.parametrize(
     ("words", "why"),
     [
-        ((), "say where the URLs are: --data DIR, --api, --csv FILE, or files and folders"),
-        ((".", "--csv", "a.csv"), "PATH and --csv are several records: give one"),
+        ((), "name the place of the URLs: --data FOLDER, --api, --csv FILE, or files and folders"),
+        ((".", "--csv", "a.csv"), "PATH and --csv name different places: give only one"),
         (("--api", "--data", "data"), "--api needs the account"),
     ],
 )
@@ -502,7 +637,11 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         asked.append(url)
         return Response(200, '{"meta": {"key": "fleets"}, "fleets": [], "sims": []}')
 
+    def no_answer(*_: Any, **_more: Any) -> None:
+        raise NoServerAnswers("no Ringback answers")
+
     monkeypatch.setattr(TwilioHttpClient, "request", request)
+    monkeypatch.setattr(PortalClient, "_ask", no_answer)
     monkeypatch.setitem(os.environ, "RINGBACK_AUTH_TOKEN", "made-up")
     return asked
 
@@ -572,14 +711,15 @@ def test_credentials_are_sent_to_the_server_that_plan_and_command_line_name(
     plan_of_api(shell, server=server, altered_to=server)
     asked.clear()
     given = () if server is None else ("--server", HERE)
-    shell.said(command[0], "move.plan", *command[1:], *given)
+    ended = shell.run(command[0], "move.plan", *command[1:], *given)
+    assert ended.exit_code == (1 if command[0] == "apply" else 0)  # the plan is empty
     at = "https://supersim.twilio.com" if server is None else f"{HERE}/supersim"
     assert asked[0] == f"{at}/v1/Fleets"
 
 
 def test_an_invalid_url_source_is_refused(shell: Shell, app: Path) -> None:
     said = shell.said("plan", ".", "--to", "kor", "--out", "a.plan", exit_code=2)
-    assert "'kor' is no source" in said
+    assert "'kor' is not a source of the policy; it has twilio, kore" in said
 
 
 def test_a_plan_of_an_unknown_url_source_is_refused(shell: Shell, app: Path) -> None:

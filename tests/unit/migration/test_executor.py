@@ -122,7 +122,10 @@ def test_many_urls_move_in_at_most_a_hundred_batches(count: int, pieces: int, wo
     old = planned(world, count)
     world.apply()
     assert world.url_source.urls() == moved(old)
-    assert len([news for news in world.news if isinstance(news, EditsMoved)]) == pieces
+    begun, *progress = [news for news in world.news if isinstance(news, EditsMoved)]
+    assert (begun.moved, begun.done, begun.of) == (0, 0, count)
+    assert len(progress) == pieces
+    assert progress[-1] == EditsMoved(100, count, count, count)
 
 
 # ---- receivers that are not ready

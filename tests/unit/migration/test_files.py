@@ -74,6 +74,12 @@ def put(files: FileUrlSource, content: str | bytes, name: str = "app.py") -> Pat
         (".env", "KORE_CALLBACK_URL={}"),
         ("a.properties", "twilio.callback.url={}"),
         ("compose.yaml", '- "CALLBACK_URL={}"'),
+        (".env", "CALLBACK_URL_1={}"),
+        (".env", "KORE_CALLBACK_URL_2={}"),
+        (".env", "CALLBACK_URL_METERS={}"),
+        ("app.js", "const callbackUrl1 = '{}'"),
+        ("app.py", 'callback_url_of_meters = "{}"'),
+        ("a.yaml", "sms_commands_url_2: {}"),
     ],
 )
 def test_a_callback_url_is_found_and_changed(code: FileUrlSource, name: str, line: str) -> None:
@@ -154,6 +160,7 @@ def test_a_url_that_chooses_a_source_is_found_whatever_its_name(code: FileUrlSou
         ('callback_url=os.environ["CALLBACK_URL"]', "is built"),
         ("callbackUrl: process.env.CALLBACK_URL", "is built"),
         ("callback_url: ${CALLBACK_URL}", "placeholder"),
+        ('callback_url_1=os.environ["CALLBACK_URL_1"]', "is built"),
         ("curl -d CallbackUrl=$URL/p", "placeholder"),
         ('curl -d "CallbackUrl=https://a.example/p#rc=2&cbs=kore"', "write %26"),
         ('curl -d "CallbackUrl=https://a.example/p?x=1&y=2"', "write %26"),
@@ -184,6 +191,9 @@ def test_incomplete_urls_are_listed_and_never_changed(
         'if "CallbackUrl" in form: ...',
         "https://a.example/#top",
         "callback_urls = []",
+        "callback_url_for('https://a.example/')",
+        "callback_url_is_on = os.environ.get('ON')",
+        "callback_url_1 = 1",
     ],
 )
 def test_names_without_a_url_are_not_listed(code: FileUrlSource, line: str) -> None:

@@ -1,26 +1,24 @@
-"""`ringback migrate apply`, `status` and `revert`: carry a plan out, look at it, take it back."""
+"""Applies a plan for `ringback migrate apply`, shows its state, and reverts it."""
 
 import sys
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 
-from ringback.cli.base_command import argument, command, option
 from ringback.cli.migrate import output
-from ringback.cli.migrate.options import with_credentials, with_policy_at, with_probing
-from ringback.cli.options import json_flag, read_by, run_async
-from ringback.core.calendar import read_duration
+from ringback.cli.migrate.options import MigrationAccess, policy_for
+from ringback.cli.output import say
 from ringback.core.errors import ConfigurationError
-from ringback.core.policy.source_policy import Policy
-from ringback.migration.canary_step import CanarySettings, read_shares
+from ringback.migration.canary_step import CanarySettings
 from ringback.migration.edit_status import (
     LEFT_BEHIND,
     MAY_MOVE,
     EditState,
     EditWithState,
+    count,
     edit_statuses,
 )
 from ringback.migration.executor import ApplyOutcome, PlanExecutor, exact
@@ -48,92 +46,72 @@ _LEFT_BEHIND: Final = 4
 _SOAK: Final = timedelta(hours=1)
 _LOOKS: Final = 5
 
-_plan = argument("path", metavar="PLAN", type=click.Path(path_type=Path))
-_write = option(
-    "--write", is_flag=True, help="Change files in place; without it, the diff is printed."
-)
-
 
 # ---- apply ---------------------------------------------------------------------------------------
 
 
-@command()
-@_plan
-@_write
-@option(
-    "--canary",
-    callback=read_by(read_shares),
-    metavar="SHARES",
-    help="Move this share first, in percent, or several one after the other (10,50), and go on"
-    " while they deliver no worse than before; what got worse goes back, or all of a step.",
-)
-@option(
-    "--soak",
-    callback=read_by(read_duration),
-    metavar="DURATION",
-    help="How long each step of a canary is watched, like 30m.  [default: 1h]",
-)
-@with_probing
-@with_credentials
-@run_async
-async def apply(
-    *,
+async def apply_plan(
     path: Path,
+    *,
     write: bool,
-    canary: tuple[int, ...] | None,
+    shares: tuple[int, ...] | None,
     soak: timedelta | None,
     probes: MigrationProbeOptions,
     credentials: UrlSourceCredentials,
+    as_json: bool,
 ) -> int:
-    """Move the URLs of a PLAN; what was cut off goes on where it was.
-
-    Each receiver is probed first: one that doesn't accept a genuine callback of the other source,
-    or accepts a forgery, is skipped.
-
-    Beside the plan, PLAN.journal has what was done. The exit code is 0 where all have moved, 1
-    where it can't be done, 3 where deliveries got worse and a step went back, 4 where some stayed
-    behind.
-    """
+    """Move the URLs of a plan, print the progress and the result, and return the exit code."""
     plan = MigrationPlan.read(path)
     async with open_url_source(plan.url_source, credentials) as found:
+        if not plan.edits and not (await _statuses(plan, path, found)):
+            raise ConfigurationError(
+                f"{path} is empty: it moves no URL; `ringback migrate plan` says why it leaves URLs"
+                " out"
+            )
         if isinstance(found.url_source, FileUrlSource) and not write:
-            _print_diff(found.url_source, await _statuses(plan, path, found), MAY_MOVE)
+            _print_diff(
+                found.url_source, await _statuses(plan, path, found), MAY_MOVE, as_json=as_json
+            )
             return 0
         began = read_journal(journal_of(path), plan_id=plan.id).began
-        watch = _canary(found, began, shares=canary, soak=soak)
+        watch = _canary(found, began, shares=shares, soak=soak)
         with PlanJournal(journal_of(path), plan_id=plan.id) as journal:
-            printer = output.ProgressPrinter(sys.stdout.isatty())
+            printer = _printer(as_json=as_json)
             executor = PlanExecutor(plan, found.url_source, journal, found.clock, printer)
             probing = ReceiverReadinessProbe(found, plan.to, probes, credentials.auth_token)
             _check_probing(probing)
             async with probing.check() as readiness:
                 ended = await executor.apply(readiness=readiness, canary=watch)
             after = await executor.statuses()
-    _say_status(after, printer)
+    _say_result(ended.value, after, printer, as_json=as_json)
     if ended is ApplyOutcome.WENT_BACK:
         click.echo(
-            f"stopped: a step went back. `ringback migrate apply {path}` goes on with all but those"
-            " that stay behind",
+            f"stopped: a step was rolled back. `ringback migrate apply {path}` goes on with all"
+            " URLs except those that stay behind",
             err=True,
         )
         return _WENT_BACK
     return _LEFT_BEHIND if any(each.state in LEFT_BEHIND for each in after.values()) else 0
 
 
+def _printer(*, as_json: bool) -> output.ProgressPrinter:
+    stream = sys.stderr if as_json else sys.stdout
+    return output.ProgressPrinter(stream.isatty(), err=as_json)
+
+
 def _check_probing(probing: ReceiverReadinessProbe) -> None:
-    """Raise a UsageError where the probe lacks the definition of the source, or its secret."""
+    """Raise UsageError if the probe lacks the definition of the new source, or its secret."""
     if probing.how.no_probe:
         return
     if probing.to not in probing.how.sources:
         raise click.UsageError(
-            f"receivers are probed before they move, and what {probing.to} sends is in no settings"
-            " here: give the server's with --settings, or --no-probe"
+            f"to probe receivers, the definition of the source {probing.to} is needed: name the"
+            " server's settings file with --settings, or give --no-probe"
         )
     if missing := probing.missing_secret:
         flag = f"--{missing.replace('_', '-')}"
         raise click.UsageError(
-            f"receivers are probed before they move, by callbacks that {flag} signs: give it, or"
-            " --no-probe"
+            f"to probe receivers, callbacks are signed with {flag}: give it, or --no-probe"
         )
 
 
@@ -144,23 +122,25 @@ def _canary(
     shares: tuple[int, ...] | None,
     soak: timedelta | None,
 ) -> CanarySettings | None:
-    """Return the canary that the options ask for, else the one with which the plan began.
+    """Return the canary of the options, else the one of the earlier `apply` of this plan.
 
-    So a plain `apply` that goes on after a crash still watches what it moves.
+    So a plain `apply` that continues after a crash still watches the URLs that it moves.
     """
     if shares is None and began is not None:
         shares = began.shares
     if not shares:
         if soak is not None:
-            raise click.UsageError("--soak is for --canary: say which share moves first")
+            raise click.UsageError(
+                "--soak needs --canary: give the shares that move first, like --canary 10,50"
+            )
         return None
     if soak is None:
         soak = timedelta(seconds=began.soak) if began is not None and began.soak else _SOAK
     if found.deliveries is None:
         raise ConfigurationError(
-            "--canary needs a record that knows how its callbacks go, a Ringback's data folder"
-            " (--data) or its API (--api --server); make a plan of --percent 10 here, and look for"
-            " yourself before the next one"
+            "--canary needs the results of deliveries, which only a Ringback has: its data folder"
+            " (--data) or its API (--api --server). Elsewhere, make a plan with --percent 10, and"
+            " check the deliveries yourself before the next plan"
         )
     return CanarySettings(shares, soak, found.deliveries)
 
@@ -168,34 +148,29 @@ def _canary(
 # ---- status --------------------------------------------------------------------------------------
 
 
-@command()
-@_plan
-@json_flag("Print one JSON object for each URL.")
-@with_credentials
-@run_async
-async def status(*, path: Path, as_json: bool, credentials: UrlSourceCredentials) -> None:
-    """Say where the URLs of a PLAN are: pending, moved, skipped, and why.
-
-    The record itself is asked, so this is right also while apply runs, and after it was killed.
-    """
+async def print_status(path: Path, *, credentials: UrlSourceCredentials, as_json: bool) -> None:
+    """Print the state of each URL of a plan."""
     plan = MigrationPlan.read(path)
     async with open_url_source(plan.url_source, credentials) as found:
         edits = await _statuses(plan, path, found)
     records = (output.json_line(output.status_record(each)) for each in edits.values())
     for line in records if as_json else output.status_lines(edits):
         click.echo(line)
+    if not edits and not as_json:
+        click.echo(f"{path} is empty: it moves no URL")
 
 
 async def _statuses(
     plan: MigrationPlan, path: Path, found: OpenedUrlSource
 ) -> Mapping[UrlLocation, EditWithState]:
-    """Return the state of all edits, by URLs and a journal that were read at the same time."""
+    """Return the state of all edits, from URLs and a journal that were read together."""
     after, entries = JournalSummary(), ()
     for _ in range(_LOOKS):
         before = read_journal(journal_of(path), plan_id=plan.id)
         entries = await found.url_source.entries()
         after = read_journal(journal_of(path), plan_id=plan.id)
-        # An apply may be running: the two belong together only if it noted nothing in between.
+        # Another process may be applying the plan. Entries and journal fit together only if it
+        # wrote nothing in between.
         if after.marks == before.marks:
             break
     return edit_statuses(plan, after, entries)
@@ -204,48 +179,48 @@ async def _statuses(
 # ---- revert --------------------------------------------------------------------------------------
 
 
-@command()
-@_plan
-@_write
-@option("--yes", "is_sure", is_flag=True, help="Don't ask.")
-@with_policy_at
-@with_credentials
-@run_async
-async def revert(
-    *,
+async def revert_plan(
     path: Path,
+    *,
     write: bool,
     is_sure: bool,
-    policy: Policy,
+    settings: str | None,
     at: datetime | None,
-    credentials: UrlSourceCredentials,
+    access: MigrationAccess,
+    as_json: bool,
 ) -> int:
-    """Give all URLs that a PLAN has moved their old form back.
-
-    It says first how many will really be sent from their old source again, by the policy and the
-    date. What was cut off goes on where it was. The exit codes are those of apply.
-    """
+    """Undo the edits of a plan, print the progress and the result, and return the exit code."""
     plan = MigrationPlan.read(path)
-    async with open_url_source(plan.url_source, credentials) as found:
+    async with open_url_source(plan.url_source, access.credentials) as found:
         before = await _statuses(plan, path, found)
         moved = [each.edit for each in before.values() if each.state is EditState.MOVED]
         if not moved:
-            click.echo("nothing is to go back: no URL is where this plan has moved it")
+            record = {"outcome": "nothing to revert", "counts": _counts(before)}
+            say(record, "nothing to revert: this plan has moved no URL", as_json=as_json)
             return 0
-        preview = preview_rollback(moved, plan.to, policy, at=at or found.clock.now())
+        now = found.clock.now()
+        policy, date, _ = policy_for(plan.url_source, access, settings, at=at, now=now)
+        preview = preview_rollback(moved, plan.to, policy, at=date)
         for line in output.rollback_lines(preview, plan.to):
-            click.echo(line)
+            click.echo(line, err=as_json)
+        effect = output.rollback_record(preview)
         if isinstance(found.url_source, FileUrlSource) and not write:
-            _print_diff(found.url_source, before, {EditState.MOVED}, turned=UrlEdit.back)
+            _print_diff(
+                *(found.url_source, before, {EditState.MOVED}),
+                turned=UrlEdit.back,
+                as_json=as_json,
+                **effect,
+            )
             return 0
         if not is_sure:
-            click.confirm(f"take {len(moved)} URLs back?", abort=True)
+            question = f"Move {output.counted(len(moved), 'URL')} back?"
+            click.confirm(question, abort=True, err=as_json)
         with PlanJournal(journal_of(path), plan_id=plan.id) as journal:
-            printer = output.ProgressPrinter(sys.stdout.isatty())
+            printer = _printer(as_json=as_json)
             executor = PlanExecutor(plan, found.url_source, journal, found.clock, printer)
             await executor.revert()
             after = await executor.statuses()
-    _say_status(after, printer)
+    _say_result("reverted", after, printer, as_json=as_json, **effect)
     is_all_back = all(after[edit.place].state in _BACK for edit in moved)
     return 0 if is_all_back else _LEFT_BEHIND
 
@@ -253,12 +228,22 @@ async def revert(
 _BACK: Final = (EditState.RETURNED, EditState.BEHIND)
 
 
-def _say_status(
-    found: Mapping[UrlLocation, EditWithState], printer: output.ProgressPrinter
+def _say_result(
+    outcome: str,
+    found: Mapping[UrlLocation, EditWithState],
+    printer: output.ProgressPrinter,
+    *,
+    as_json: bool,
+    **more: Any,
 ) -> None:
     printer.end()
-    for line in output.status_lines(found, reported=printer.reported):
-        click.echo(line)
+    behind = [output.status_record(each) for each in found.values() if each.state in LEFT_BEHIND]
+    record = {"outcome": outcome, **more, "counts": _counts(found), "left_behind": behind}
+    say(record, output.status_lines(found, reported=printer.reported), as_json=as_json)
+
+
+def _counts(found: Mapping[UrlLocation, EditWithState]) -> dict[str, int]:
+    return {state.value: number for state, number in count(found).items()}
 
 
 # ---- files, without --write ----------------------------------------------------------------------
@@ -270,12 +255,18 @@ def _print_diff(
     states: Collection[EditState],
     *,
     turned: Callable[[UrlEdit], UrlEdit] = lambda edit: edit,
+    as_json: bool,
+    **more: Any,
 ) -> None:
-    """Print what the edits in one of these states would change."""
+    """Print what the edits whose state is one of `states` would change."""
     edits = [
         exact(turned(each.edit), each.entry)
         for each in found.values()
         if each.entry is not None and each.state in states
     ]
-    click.echo(files.diff(edits), nl=False)
-    click.echo("nothing is changed; --write changes the files", err=True)
+    diff = files.diff(edits)
+    if as_json:
+        say({"outcome": "not written", **more, "diff": diff}, "", as_json=True)
+    else:
+        click.echo(diff, nl=False)
+    click.echo("nothing is changed yet; --write changes the files", err=True)

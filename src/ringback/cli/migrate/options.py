@@ -1,11 +1,13 @@
-"""Options of `ringback migrate`: where the URLs are, the policy, and how receivers are probed."""
+"""Options of `ringback migrate`: the place of the URLs, the policy, and the probe of receivers."""
 
+from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from ringback.cli.base_command import argument, option
+from ringback.cli.base_command import argument, option, option_group
 from ringback.cli.options import (
     Option,
     data_folder,
@@ -16,35 +18,79 @@ from ringback.cli.options import (
     variable_option,
     with_options,
 )
-from ringback.core.policy.source_policy import NOTICE, Policy
-from ringback.core.sources.source_definition import BUILT_IN, Sources
-from ringback.migration.url_source import UrlSourceSpec
-from ringback.migration_setup import MigrationProbeOptions, UrlSourceCredentials
-from ringback.settings.custom_sources import ConfiguredCallbackSources
-from ringback.settings.file import SettingsFile
-from ringback.settings.load import FILE_VARIABLE, policy_in
+from ringback.cli.policy.options import (
+    PolicyInForce,
+    policy_of_file,
+    policy_of_folder,
+    policy_of_server,
+)
+from ringback.settings import ENVIRONMENT
 from ringback.settings.parsers import read_instant, read_networks
+from ringback.settings.setting_definitions import DATA, FILE_VARIABLE, ServerCommand
 
-# ---- what opens the place where the URLs are -----------------------------------------------------
+if TYPE_CHECKING:
+    from ringback.core.http.allowed_addresses import Network
+    from ringback.core.policy.source_policy import Policy
+    from ringback.migration.url_source import UrlSourceSpec
+    from ringback.migration_setup import MigrationProbeOptions, UrlSourceCredentials
+    from ringback.portal_client import PortalClient
 
-_auth_token = variable_option(
-    "--auth-token",
-    "TOKEN",
-    "The account's Auth Token, for --api, and to probe receivers as Twilio. Better in"
-    " RINGBACK_AUTH_TOKEN: whoever can list processes sees what is given here.",
-)
-_server = variable_option(
-    "--server",
-    "URL",
-    "With --api, the server to ask instead of Twilio's. The commands on a plan want it again:"
-    " the Auth Token goes to no server that a file alone names.",
-)
-_seal_key: Option[Any] = seal_key_file_option("For --data: ")
+# The help is quicker without the imports of `ringback.migration`, so the functions make them.
 
-with_credentials: Final = handing(
-    "credentials", UrlSourceCredentials, _seal_key, _server, _auth_token
+# ---- credentials that open the place of the URLs -------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationAccess:
+    """The credentials for the URLs, and for the server that the policy is asked of."""
+
+    credentials: "UrlSourceCredentials"
+    account_sid: str | None
+
+    def portal(self, account_sid: str | None) -> "PortalClient | None":
+        """Return the portal of the server that --server names; None without --server."""
+        from ringback.cli.portal_commands import named_portal
+
+        if self.credentials.server is None:
+            return None
+        return named_portal(self.credentials.server, account_sid, self.credentials.auth_token)
+
+
+def _access(
+    *,
+    auth_token: str | None,
+    seal_key_file: Path | None,
+    server: str | None,
+    account_sid: str | None,
+) -> MigrationAccess:
+    from ringback.migration_setup import UrlSourceCredentials
+
+    return MigrationAccess(UrlSourceCredentials(auth_token, seal_key_file, server), account_sid)
+
+
+with_access: Final = handing(
+    "access",
+    _access,
+    option_group(
+        "Which server, and credentials",
+        variable_option(
+            "--server",
+            "URL",
+            "The Ringback server whose API has the URLs, instead of Twilio's. Give it again with"
+            " each command on a plan: the Auth Token is never sent to a server that only a file"
+            " names.",
+        ),
+        variable_option("--account-sid", "SID", "The SID of the account that signs in to the API."),
+        variable_option(
+            "--auth-token",
+            "TOKEN",
+            "The account's Auth Token, for the API and to probe receivers as Twilio. Other users"
+            " can see it in the list of processes, so RINGBACK_AUTH_TOKEN is safer.",
+        ),
+        seal_key_file_option(),
+    ),
 )
-"""Gives a command the options that open a plan's URL source, and hands it `credentials`."""
+"""Gives a command the options that open a plan's URL source, and passes them as `access`."""
 
 
 # ---- where the URLs are --------------------------------------------------------------------------
@@ -56,126 +102,203 @@ def _url_source_of(
     data: Path | None,
     account: str | None,
     api: bool,
-    account_sid: str | None,
     csv: str | None,
-    credentials: UrlSourceCredentials,
-) -> tuple[UrlSourceSpec, UrlSourceCredentials]:
+    access: MigrationAccess,
+) -> "tuple[UrlSourceSpec, MigrationAccess]":
     given = {
         "PATH": _files("files", *paths) if paths else None,
         "--csv": _files("csv", csv) if csv else None,
-        "--api": _of_api(account_sid, credentials.server) if api else None,
+        "--api": _of_api(access) if api else None,
         "--data": _of_data(data, account) if data and not _is_from_environment() else None,
     }
     specs = {name: spec for name, spec in given.items() if spec is not None}
     if len(specs) > 1:
-        raise click.UsageError(f"{' and '.join(specs)} are several records: give one")
+        raise click.UsageError(f"{' and '.join(specs)} name different places: give only one")
     if not specs and data is None:
         raise click.UsageError(
-            "say where the URLs are: --data DIR, --api, --csv FILE, or files and folders"
+            "name the place of the URLs: --data FOLDER, --api, --csv FILE, or files and folders"
         )
     (spec,) = specs.values() or [_of_data(data or Path(), account)]
-    return spec, credentials
+    return spec, access
 
 
 with_url_source: Final[Option[Any]] = with_options(
-    argument("paths", nargs=-1, metavar="[PATH]..."),
-    data_folder("The URLs in the data folder of a Ringback, also while it runs.", default=None),
-    option("--account", metavar="SID", help="With --data, those of this account alone."),
-    _seal_key,
-    option("--api", is_flag=True, help="The URLs that an account has at the official API."),
-    _server,
-    variable_option("--account-sid", "SID", "With --api, whose URLs."),
-    _auth_token,
-    option("--csv", metavar="FILE", help="The URLs in a table, with a column `url`."),
-    handing("credentials", UrlSourceCredentials),
+    argument(
+        "paths",
+        nargs=-1,
+        metavar="[PATHS]",
+        help="Files and folders with source code or configuration that has callback URLs.",
+    ),
+    option_group(
+        "Where the URLs are (give one of these, or PATHS)",
+        data_folder("The data folder of a Ringback, which may be running.", default=None),
+        option("--account", metavar="SID", help="With --data, only the URLs of this account."),
+        option(
+            "--api",
+            is_flag=True,
+            help="The fleets and SIMs of an account at Twilio's API, or at that of --server.",
+        ),
+        option("--csv", metavar="FILE", help="A CSV table with a column `url`."),
+    ),
+    with_access,
     handing("url_source", _url_source_of),
 )
-"""Gives a command the options that say where URLs are, and hands it the `url_source` to open."""
+"""Gives a command the options for the place of the URLs, and passes them as `url_source`."""
 
 
 def _is_from_environment() -> bool:
-    # Often set for other commands, so RINGBACK_DATA counts only where no other URL source is given.
+    # RINGBACK_DATA is often set for other commands, so any other place that is given wins.
     place = click.get_current_context().get_parameter_source("data")
     return place is click.core.ParameterSource.ENVIRONMENT
 
 
-def _files(kind: str, *paths: str) -> UrlSourceSpec:
+def _files(kind: str, *paths: str) -> "UrlSourceSpec":
     return {"kind": kind, "root": str(Path.cwd()), "paths": list(paths)}
 
 
-def _of_api(account_sid: str | None, server: str | None) -> UrlSourceSpec:
-    if not account_sid:
+def _of_api(access: MigrationAccess) -> "UrlSourceSpec":
+    if not access.account_sid:
         raise click.UsageError("--api needs the account: --account-sid, or RINGBACK_ACCOUNT_SID")
-    return {"kind": "api", "account": account_sid, "server": server}
+    return {"kind": "api", "account": access.account_sid, "server": access.credentials.server}
 
 
-def _of_data(data: Path, account: str | None) -> UrlSourceSpec:
+def _of_data(data: Path, account: str | None) -> "UrlSourceSpec":
     return {"kind": "store", "data": str(data.absolute()), "account": account}
 
 
-# ---- the policy, and at which date ---------------------------------------------------------------
+# ---- the policy ----------------------------------------------------------------------------------
 
-
-def _read_policy(_ctx: click.Context, _param: click.Parameter, path: str | None) -> Policy:
-    return NOTICE if path is None else policy_in(SettingsFile.read(path))
-
-
-with_policy = option(
+_settings = option(
     "--settings",
-    "policy",
-    envvar=FILE_VARIABLE,
     metavar="FILE",
-    callback=_read_policy,
-    help="A settings file whose phases and holds decide; without one, the notice's dates do.",
+    help="Use the policy in this settings file. By default, the policy is that of the running"
+    f" server, else of the file that {FILE_VARIABLE} names, else of KORE's notice.",
 )
-with_policy_at: Final[Option[Any]] = with_options(
-    with_policy,
+with_policy: Final[Option[Any]] = option_group("Which policy", _settings)
+with_policy_at: Final[Option[Any]] = option_group(
+    "Which policy",
+    _settings,
     option(
         "--at",
         metavar="DATE",
         callback=read_by(read_instant),
-        help="Say how it is at this date instead of today, as with `ringback dev --at`.",
+        help="Use the phase of this date (UTC) instead of today's.",
     ),
 )
+
+
+def policy_for(
+    spec: "UrlSourceSpec",
+    access: MigrationAccess,
+    settings: str | None,
+    *,
+    at: datetime | None = None,
+    now: datetime,
+) -> tuple["Policy", datetime, str]:
+    """Return the policy that decides for the URLs in a place, the date, and the policy's origin.
+
+    The date is `at`, else the server's, else `now`. Prints on stderr which policy and phase it is.
+    """
+    found = _policy_for(spec, access, settings)
+    date = at or found.date or now
+    phase = found.policy.general_phase(date).name
+    day = "" if at is None else f" on {at:%Y-%m-%d}"
+    click.echo(f"policy of {found.origin}: phase {phase}{day}", err=True)
+    return found.policy, date, found.origin
+
+
+def _policy_for(
+    spec: "UrlSourceSpec", access: MigrationAccess, settings: str | None
+) -> PolicyInForce:
+    from ringback.portal_client import NoServerAnswers
+
+    if settings is not None:
+        return policy_of_file(settings)
+    match spec:
+        case {"kind": "api", "server": None}:
+            return policy_of_file(None)
+        case {"kind": "api", "account": str(account)}:
+            portal = access.portal(account)
+        case {"kind": "store", "data": str(data)}:
+            # The server in the folder comes first: RINGBACK_SERVER may be set for another one.
+            found = policy_of_folder(Path(data))
+            portal = access.portal(access.account_sid)
+            if found.record or portal is None:
+                return found
+        case _:
+            portal = access.portal(access.account_sid)
+    if portal is None:
+        return policy_of_folder(_usual_data())
+    try:
+        return policy_of_server(portal)
+    except NoServerAnswers:
+        found = policy_of_file(None)
+        return replace(found, origin=f"{found.origin}, since no Ringback is at {portal.base_url}")
+
+
+def _usual_data() -> Path:
+    return Path(ENVIRONMENT.get(DATA.variable) or DATA.default_of(ServerCommand.DEV))
 
 
 # ---- how receivers are probed --------------------------------------------------------------------
 
 
-def _read_sources(_ctx: click.Context, _param: click.Parameter, path: str | None) -> Sources:
-    return BUILT_IN if path is None else ConfiguredCallbackSources(SettingsFile.read(path)).sources
+def _probes(
+    *,
+    settings: str | None,
+    no_probe: bool,
+    kore_secret: str | None,
+    allow: "tuple[Network, ...]",
+    extra_ca_file: Path | None,
+) -> "MigrationProbeOptions":
+    from ringback.core.sources.source_definition import BUILT_IN
+    from ringback.migration_setup import MigrationProbeOptions
+    from ringback.settings.custom_sources import ConfiguredCallbackSources
+    from ringback.settings.file import SettingsFile
+
+    return MigrationProbeOptions(
+        no_probe=no_probe,
+        kore_secret=kore_secret,
+        allow=allow,
+        extra_ca_file=extra_ca_file,
+        sources=ConfiguredCallbackSources(SettingsFile.read(settings)).sources
+        if settings
+        else BUILT_IN,
+    )
 
 
 with_probing: Final = handing(
     "probes",
-    MigrationProbeOptions,
-    option(
-        "--settings",
-        "sources",
-        envvar=FILE_VARIABLE,
-        metavar="FILE",
-        callback=_read_sources,
-        help="A settings file with sources of its own, for the probe to act as one of them.",
-    ),
-    option("--no-probe", is_flag=True, help="Move without asking receivers if they are ready."),
-    variable_option(
-        "--kore-secret",
-        "SECRET",
-        "What KORE's callbacks to the receivers are signed with, for the probe; a data folder"
-        " has that itself.",
-    ),
-    variable_option(
-        "--allow",
-        "NETWORKS",
-        "Networks, beside the public ones, where receivers are probed: 10.0.0.0/8,loopback.",
-        default="none",
-        show_default=True,
-        callback=read_by(read_networks),
-    ),
-    file_option(
-        "--extra-ca-file",
-        "Believe the certificates of these authorities too (PEM).",
-        envvar="RINGBACK_EXTRA_CA_FILE",
+    _probes,
+    option_group(
+        "Probing receivers before they move",
+        option("--no-probe", is_flag=True, help="Move the URLs without probing their receivers."),
+        variable_option(
+            "--kore-secret",
+            "SECRET",
+            "The webhook secret that the probe signs KORE's callbacks with. With --data, the"
+            " secret in the data folder is used.",
+        ),
+        variable_option(
+            "--allow",
+            "NETWORKS",
+            "Networks, beside the public ones, whose receivers may be probed, like"
+            " 10.0.0.0/8,loopback.",
+            default="none",
+            show_default=True,
+            callback=read_by(read_networks),
+        ),
+        file_option(
+            "--extra-ca-file",
+            "Trust the certificate authorities in this file too (PEM).",
+            envvar="RINGBACK_EXTRA_CA_FILE",
+        ),
+        option(
+            "--settings",
+            envvar=FILE_VARIABLE,
+            metavar="FILE",
+            help="A settings file that defines other sources, so that the probe can act as one.",
+        ),
     ),
 )
-"""Gives a command the options of the probe, and hands it `probes`."""
+"""Gives a command the options of the probe, and passes them as `probes`."""

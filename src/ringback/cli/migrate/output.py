@@ -1,14 +1,17 @@
-"""Inventories, plans and progress as lines for people, as JSON and as CSV."""
+"""Prints inventories, plans and progress: as lines for people, as JSON and as CSV."""
 
 import csv
 import io
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+import math
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import click
 
+from ringback.migration.canary_step import ALL
 from ringback.migration.edit_status import LEFT_BEHIND, EditState, EditWithState, count
 from ringback.migration.executor import (
     CanaryStarted,
@@ -21,8 +24,9 @@ from ringback.migration.executor import (
 )
 from ringback.migration.inventory import InventoryLine
 from ringback.migration.migration_effect import RollbackPreview
-from ringback.migration.plan import MigrationPlan
-from ringback.migration.url_source import UrlLocation
+from ringback.migration.plan import ExclusionReason, MigrationPlan
+from ringback.migration.url_source import UrlLocation, UrlSource
+from ringback.migration.url_sources.file_url_source import FileUrlSource
 
 _COLORS: Final = {
     EditState.MOVED: "green",
@@ -31,6 +35,20 @@ _COLORS: Final = {
     EditState.CHANGED: "yellow",
     EditState.GONE: "yellow",
 }
+
+
+_WHY_LEFT_OUT: Final[Mapping[str, str]] = {
+    ExclusionReason.UNREADABLE: "not a URL that can be called; `ringback migrate inventory` says"
+    " why",
+    ExclusionReason.FIXED: "can't be edited where it is; `ringback migrate inventory` says why",
+    ExclusionReason.NOT_SELECTED: "not selected by --select",
+    ExclusionReason.NOT_IN_SHARE: "not in the share of --percent",
+    ExclusionReason.ASKS_ALREADY: "asks for {to} already",
+}
+_GIVEN_WITH_REQUESTS: Final = (
+    "  a URL that a program gives with each request, like CallbackUrl of a SIM, is not stored:"
+    " search the program's source code with `ringback migrate plan PATH`"
+)
 
 
 def json_line(record: Mapping[str, Any]) -> str:
@@ -42,7 +60,7 @@ def json_line(record: Mapping[str, Any]) -> str:
 
 
 def inventory_lines(found: Sequence[InventoryLine]) -> Iterator[str]:
-    """Yield an inventory for people: a block for each URL, and how many there are."""
+    """Yield an inventory for people: a block for each URL, then the number of URLs."""
     for line in found:
         account = f"  {line.entry.place.account_sid}" if line.entry.place.account_sid else ""
         yield click.style(line.entry.place.name, bold=True) + account
@@ -53,11 +71,34 @@ def inventory_lines(found: Sequence[InventoryLine]) -> Iterator[str]:
             yield f"  {asked}; sent from  {phases}"
         yield from (click.style(f"  warning: {text}", fg="yellow") for text in line.warnings)
     warned = sum(bool(line.warnings) for line in found)
-    yield f"{_counted(len(found), 'callback URL')}, {warned} with warnings"
+    yield f"{counted(len(found), 'callback URL')}, {warned} with warnings"
+
+
+def searched_lines(source: UrlSource) -> Iterator[str]:
+    """Yield where URLs were looked for, and where others may be: for a search without result."""
+    match source.spec:
+        case {"kind": "store", "data": data, "account": account}:
+            owner = "all accounts" if account is None else f"account {account}"
+            yield f"searched the fleets and the Programmable Wireless SIMs of {owner} in {data}"
+            yield _GIVEN_WITH_REQUESTS
+        case {"kind": "api", "account": account}:
+            yield f"searched the fleets and the Programmable Wireless SIMs of account {account}"
+            yield _GIVEN_WITH_REQUESTS
+        case {"kind": "csv", "paths": [path]}:
+            yield f"searched the column url, or callback_url, of {path}"
+        case {"paths": paths}:
+            files = source.searched if isinstance(source, FileUrlSource) else 0
+            yield f"searched {counted(files, 'file')} in {', '.join(map(str, paths))}"
+            yield (
+                "  for names of parameters and variables like CallbackUrl, callback_url,"
+                " SMS_COMMANDS_URL or CALLBACK_URL_1 with a URL, and for URLs with #cbs="
+            )
+        case _:
+            return
 
 
 def inventory_table(found: Sequence[InventoryLine]) -> str:
-    """Return an inventory as CSV; a column for each phase says where a URL is sent from."""
+    """Return an inventory as CSV; it has a column for each phase, with the source of each URL."""
     phases = list(dict.fromkeys(phase for line in found for phase in line.sources))
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
@@ -75,12 +116,20 @@ def inventory_table(found: Sequence[InventoryLine]) -> str:
 
 def plan_lines(plan: MigrationPlan, path: str, in_vain: Mapping[str, int]) -> Iterator[str]:
     """Yield a plan's summary; `in_vain` counts the edits without an effect, by the reason."""
-    urls = _counted(len(plan.edits), "URL")
-    yield f"{path}: {urls} to move to {plan.to}; nothing is changed yet"
-    for why, number in plan.left_out.items():
-        yield f"  {number} left out: {why}"
+    if plan.edits:
+        urls = counted(len(plan.edits), "URL")
+        yield f"{path}: {urls} to move to {plan.to}; nothing is changed yet"
+    else:
+        yield f"{path} is empty: there is no URL to move to {plan.to}"
+    for reason, number in plan.left_out.items():
+        why = _WHY_LEFT_OUT.get(reason, reason).format(to=plan.to)
+        yield f"  {counted(number, 'URL')} left out: {why}"
+    if not plan.edits and not plan.left_out:
+        yield "  no callback URL was found"
     for why, number in in_vain.items():
-        yield click.style(f"  {number} would not be sent from {plan.to}: {why}", fg="yellow")
+        urls = counted(number, "URL")
+        text = f"  {urls} would not be sent from {plan.to} after the move: {why}"
+        yield click.style(text, fg="yellow")
 
 
 def status_record(status: EditWithState) -> dict[str, Any]:
@@ -108,48 +157,89 @@ def status_lines(
 
 
 def rollback_lines(preview: RollbackPreview, to: str) -> Iterator[str]:
-    """Yield the effect of going back, by the policy."""
+    """Yield the effect of a revert by the policy: which URLs really change their source."""
     until = preview.open_until
     end = (
         "" if until is None else f", until {to} sends the first of them at {until:%Y-%m-%d %H:%M}Z"
     )
     if preview.returning:
-        urls = _counted(preview.returning, "URL")
-        yield f"to be sent from the old source again: {urls}{end}"
+        urls = counted(preview.returning, "URL")
+        yield f"{urls} will be sent from the old source again{end}"
     for why, number in preview.staying.items():
-        urls = _counted(number, "URL")
-        yield f"to get the old form, and still be sent from {to}: {urls}: {why}"
+        urls = counted(number, "URL")
+        yield f"{urls} will get the old form, but still be sent from {to}: {why}"
 
 
-def _counted(number: int, noun: str) -> str:
+def rollback_record(preview: RollbackPreview) -> dict[str, Any]:
+    """Return the effect of a revert as a JSON object."""
+    until = preview.open_until
+    return {
+        "returning": preview.returning,
+        "until": None if until is None else until.isoformat(),
+        "staying": dict(preview.staying),
+    }
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, in the plural unless the number is 1."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 # ---- while it runs -------------------------------------------------------------------------------
 
 
+_PAUSE: Final = 10.0
+"""Seconds between two lines of progress that is not shown on a terminal."""
+
+
+def time_left(seconds: float) -> str:
+    """Return how long work will still take, rounded.
+
+    >>> time_left(7), time_left(230), time_left(9000)
+    ('about 10 s left', 'about 4 min left', 'about 3 h left')
+    """
+    if seconds < 60:
+        return f"about {max(10, round(seconds, -1)):.0f} s left"
+    if seconds < 3600:
+        return f"about {seconds / 60:.0f} min left"
+    return f"about {math.ceil(seconds / 3600)} h left"
+
+
 @dataclass(slots=True)
 class ProgressPrinter:
-    """Prints what happens while a plan is carried out."""
+    """Prints the progress of a plan: on a terminal in one line, else in a line now and then."""
 
     is_terminal: bool
-    """Whether a line of progress can overwrite the one before."""
+    """True if a line of progress can overwrite the one before."""
+    stopwatch: Callable[[], float] = time.monotonic
+    """Returns the seconds since some fixed moment."""
+    err: bool = False
+    """True to print on stderr, so that only JSON is on stdout."""
     reported: set[UrlLocation] = field(default_factory=set[UrlLocation])
     """The edits whose reason not to move was printed, so that the summary doesn't repeat it."""
     _is_open: bool = False
+    _began: tuple[float, int] = (0.0, 0)
+    """The time at which the present step began, and the edits that were done by then."""
+    _last: tuple[int, int] = (0, 0)
+    """The edits that were done, and all edits of the step, at the last event of progress."""
+    _printed: float = 0.0
+    """The time of the last line of progress."""
 
     def __call__(self, event: ProgressEvent) -> None:
         """Print an event."""
         match event:
-            case EditsMoved(share, moved, of):
-                self._progress(f"{share} %: moved {moved} of {of}")
-            case EditsReverted(returned, of):
-                self._progress(f"went back: {returned} of {of}")
+            case EditsMoved(share, moved, done, of):
+                step = "" if share == ALL else f"{share} %: "
+                skipped = f", skipped {done - moved}" if done > moved else ""
+                self._progress(f"{step}moved {moved} of {of}{skipped}", done, of)
+            case EditsReverted(returned, done, of):
+                self._progress(f"moved back {returned} of {of}", done, of)
             case EditSkipped(edit, why):
                 self.reported.add(edit.place)
                 self._say(f"not moved: {edit.place.name}  {edit.old}\n  {why}", fg="yellow")
             case CanaryStarted(share, number, until):
-                self._say(f"{share} %: watching {number} until {until:%Y-%m-%dT%H:%M:%SZ}")
+                urls = counted(number, "URL")
+                self._say(f"{share} %: watching {urls} until {until:%Y-%m-%dT%H:%M:%SZ}")
             case DeliveriesWorsened(share, number, behind):
                 words = f"{share} %: {len(behind)} of {number} deliver worse than before"
                 self._say(f"{words}, and go back", fg="red")
@@ -157,22 +247,33 @@ class ProgressPrinter:
                     self.reported.add(place)
                     self._say(f"{place.name}\n  stays behind: {why}")
             case CanaryStopped(share, worse, called):
-                words = f"{share} %: {worse} of the {called} that were called got worse"
+                words = f"{share} %: {worse} of the {called} URLs with callbacks deliver worse"
                 self._say(f"{words}: all go back", fg="red")
 
     def end(self) -> None:
         """End a line of progress."""
         if self._is_open:
-            click.echo()
+            click.echo(err=self.err)
         self._is_open = False
 
-    def _progress(self, text: str) -> None:
+    def _progress(self, text: str, done: int, of: int) -> None:
+        now = self.stopwatch()
+        last, last_of = self._last
+        self._last = done, of
+        if done <= last or of != last_of:
+            self._began, self._printed = (now, done), now
+        began, before = self._began
+        if before < done < of:
+            text += f", {time_left((now - began) * (of - done) / (done - before))}"
         if self.is_terminal:
-            click.echo(f"\r{text}\033[K", nl=False)
-            self._is_open = True
-        else:
-            click.echo(text)
+            self._is_open = done < of
+            click.echo(f"\r{text}\033[K", nl=not self._is_open, err=self.err)
+        elif done == of or now - self._printed >= _PAUSE:
+            self._printed = now
+            click.echo(text, err=self.err)
 
     def _say(self, text: str, *, fg: str | None = None) -> None:
-        self.end()
-        click.echo(click.style(text, fg=fg))
+        if self._is_open:  # the next line of progress follows below
+            click.echo("\r\033[K", nl=False, err=self.err)
+            self._is_open = False
+        click.echo(click.style(text, fg=fg), err=self.err)

@@ -9,13 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from ringback.cli.base_command import command, group, option, option_group
-from ringback.cli.options import (
-    Option,
-    data_folder,
-    prints_record,
-    seal_key_file_option,
-    with_options,
-)
+from ringback.cli.options import Option, data_folder, prints_record, seal_key_file_option
 from ringback.cli.output import Output
 from ringback.cli.policy.options import (
     PolicyInForce,
@@ -44,12 +38,10 @@ def policy() -> None:
     """
 
 
-_which_policy: Final[Option[Any]] = with_options(
-    option_group(
-        "Which policy",
-        policy_file_option,
-        data_folder("Use the policy of the `ringback dev` that runs in this data folder."),
-    ),
+_which_policy: Final[Option[Any]] = option_group(
+    "Which policy",
+    policy_file_option,
+    data_folder("Use the policy of the `ringback dev` that runs in this data folder."),
     server_options,
 )
 
@@ -127,7 +119,7 @@ def simulate(
     in_force = _policy_in_force(settings, data, portal)
     now, sent = _last_week(data, seal_key_file, portal)
     found = simulation_record(in_force.policy, sent, now=in_force.date or now, then=at)
-    record = _plain({"policy_of": in_force.origin, **found})
+    record = _plain({"policy_of": in_force.origin, "stays_in": in_force.stays_in, **found})
     return record, lines_of_simulation(record)
 
 
@@ -176,7 +168,7 @@ def _last_week(
     from ringback.runtime.system_clock import SystemClock
 
     if portal is not None:
-        now = server_time(portal)
+        now, _ = server_time(portal)
         return now, _totals_of(portal, now)
 
     # The last week ends at the data's own time, which `ringback dev` may have advanced.

@@ -36,12 +36,12 @@ class PolicyInForce:
     """Where the policy comes from, to print after `policy of`."""
     date: datetime | None = None
     """The server's date in the policy's calendar; None if the policy comes from a file."""
+    stays_in: str | None = None
+    """The phase that `ringback dev --phase` stays in; then `date` is a date in that phase."""
     before: Sequence[timedelta] = ()
     """How long before each change of the policy there is a warning; only for a file's policy."""
     record: dict[str, Any] | None = None
     """The JSON object that the server answers; None if the policy comes from a file."""
-    portal: "PortalClient | None" = None
-    """The server; None if the policy comes from a file."""
 
 
 def policy_of_server(portal: "PortalClient") -> PolicyInForce:
@@ -50,23 +50,43 @@ def policy_of_server(portal: "PortalClient") -> PolicyInForce:
 
     record = portal.get("policy")
     policy, date = read_policy_record(record)
-    policy = replace(policy, ahead=date - server_time(portal))
-    return PolicyInForce(
-        policy, f"the server at {portal.base_url}", date, record=record, portal=portal
-    )
+    now, is_dev = server_time(portal)
+    stays_in = policy.holds[-1].phase if is_dev and _is_phase_of_dev(policy) else None
+    if stays_in is not None:
+        # So that the dates of the policy can still be looked at, as if the phase came by its date.
+        holds = tuple(hold for hold in policy.holds[:-1] if not hold.has_ended(date))
+        policy = replace(policy, holds=holds)
+        date = _date_in(stays_in, policy, date)
+    policy = replace(policy, ahead=date - now)
+    return PolicyInForce(policy, f"the server at {portal.base_url}", date, stays_in, record=record)
 
 
-def server_time(portal: "PortalClient") -> datetime:
-    """Return the time by the server's clock, which `ringback dev` may have advanced."""
+def _is_phase_of_dev(policy: "Policy") -> bool:
+    """Return True if the last hold is that of `ringback dev --phase`: for all, without an end."""
+    return bool(policy.holds) and policy.holds[-1].is_for_all and policy.holds[-1].until is None
+
+
+def _date_in(phase: str, policy: "Policy", date: datetime) -> datetime:
+    """Return this date if the phase has it; else the first date of the phase, or the last."""
+    if policy.phase_at(date).name == phase:
+        return date
+    phases = iter(policy.phases)
+    since = next(each.since for each in phases if each.name == phase)
+    until = next((each.since for each in phases), None)
+    return since or (date if until is None else until - timedelta(seconds=1))
+
+
+def server_time(portal: "PortalClient") -> tuple[datetime, bool]:
+    """Return the time by the server's clock, and True if the server is a `ringback dev`."""
     from ringback.portal_client import NoServerAnswers, PortalClientError
     from ringback.runtime.system_clock import SystemClock
 
     try:
-        return portal.now()
+        return portal.now(), True
     except NoServerAnswers:
         raise
-    except PortalClientError:  # `ringback serve` has no route that shows its clock
-        return SystemClock().now()
+    except PortalClientError:  # only `ringback dev` has a clock that can be advanced and shown
+        return SystemClock().now(), False
 
 
 def policy_of_folder(data: Path) -> PolicyInForce:

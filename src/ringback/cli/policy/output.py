@@ -28,7 +28,10 @@ def lines_of_policy(record: Record) -> Iterator[str]:
 def lines_of_simulation(record: Record) -> Iterator[str]:
     """Yield the lines for `ringback policy simulate`, from its JSON object."""
     yield f"policy of {record['policy_of']}"
-    yield f"now, {record['now']}: phase {record['phase_now']}"
+    if record["stays_in"] is None:
+        yield f"now, {record['now']}: phase {record['phase_now']}"
+    else:
+        yield f"the server stays in phase {record['stays_in']}, as if it were {record['now']}"
     yield f"on {record['at']}: phase {record['phase']}"
     yield from _listed(
         "changes until then", [_dated_change_line(change) for change in record["borders"]]

@@ -54,6 +54,9 @@ class FileUrlSource:
     skipped: Counter[str] = field(default_factory=Counter[str])
     """How many files and folders the last reading left out, by reason."""
 
+    searched: int = 0
+    """The number of files that the last reading looked for URLs in."""
+
     @property
     def spec(self) -> UrlSourceSpec:
         """The kind, the root and the paths, from which a plan finds the files again."""
@@ -89,6 +92,7 @@ class FileUrlSource:
 
     def _entries(self) -> list[UrlEntry]:
         self.skipped.clear()
+        self.searched = 0
         return [
             match.entry(place)
             for name, text in self._texts()
@@ -142,8 +146,10 @@ class FileUrlSource:
             if path.is_dir():
                 for file in self._files_in(path):
                     if (text := self._text_of(file)) is not None:
+                        self.searched += 1
                         yield os.path.relpath(file, self.root), text
             else:
+                self.searched += 1
                 yield given, _read(path)
 
     def _files_in(self, folder: Path) -> Iterator[Path]:

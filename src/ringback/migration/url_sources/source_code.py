@@ -17,6 +17,7 @@ from ringback.migration.url_sources.url_matches import UrlInText
 _NAME: Final = re.compile(
     r"""(?<![\w%])
     (?P<name>[\w.-]{0,40}?(?:(?:sms|ip)[_.-]?commands[_.-]?url|callback[_.-]?ur[li]))
+    (?P<more>[_.-]?\d{1,4}|_[a-z][a-z0-9_]{0,30})?  # CALLBACK_URL_1, callback_url_of_meters
     (?P<close>["']?\]?)                      # the end of a key in quotes
     (?P<sign>
         \s*:\s*[\w.\[\] |?]+?\s*=\s*         # after a type annotation
@@ -80,6 +81,9 @@ def matches_in_code(text: str, file: str) -> list[UrlInText]:
 
 def _named(text: str, match: re.Match[str], file: str) -> Iterator[UrlInText]:
     """Yield the URL that follows the name of a parameter, if there is one."""
+    more = match["more"] or ""
+    if more and match["sign"].strip() == "(":
+        return  # a function like callback_url_for(…)
     line = text.rfind("\n", 0, match.start()) + 1
     before = text[max(line, match.start() - _AROUND) : match.start()]
     if match["sign"] == "=" and not match["close"] and not match["name"].isupper():
@@ -93,7 +97,8 @@ def _named(text: str, match: re.Match[str], file: str) -> Iterator[UrlInText]:
         yield from _in_quotes(text, literal)
     elif bare := _BARE.match(text, match.end()):
         yield _bare(bare, file, is_exported=before.lstrip().startswith("export"))
-    else:
+    elif not more.strip("_").isidentifier():
+        # A name like callback_url_timeout may have any value; only a URL shows that it is meant.
         expression = _EXPRESSION.match(text, match.end())
         if expression and _AT_RUN_TIME.search(expression[0]):
             yield UrlInText(match.end(), expression[0].strip().rstrip(")}"), fixed=_NOT_WHOLE)
