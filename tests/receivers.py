@@ -6,8 +6,11 @@ import ssl
 import struct
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Self, cast
+
+from ringback.receiver import ReceivedRequest as Request
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 
@@ -184,3 +187,28 @@ class Hang:
 
     def release(self) -> None:
         self._released.set()
+
+
+class Answering(BaseHTTPRequestHandler):
+    """Accepts requests that pass its server's check, and refuses all others."""
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        server = cast("ReceivingServer", self.server)
+        request = Request("POST", self.path, tuple(self.headers.items()), body)
+        self.send_response(200 if server.accepts(request) else 403)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        pass
+
+
+class ReceivingServer(ThreadingHTTPServer):
+    """A receiver in threads of its own, for tests that wait for the answers of a server."""
+
+    accepts: Callable[[Request], bool]
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}/"

@@ -1,11 +1,13 @@
 """How commands print: JSON for programs or lines for people, colours, counts and schedules."""
 
 import json
+import sys
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from ringback.core.errors import ConfigurationError
 from ringback.core.retry_schedule import SCHEDULES, RetrySchedule
 
 if TYPE_CHECKING:
@@ -31,6 +33,17 @@ def say(record: Mapping[str, Any], words: str | Iterable[str], *, as_json: bool)
         return
     for line in [words] if isinstance(words, str) else words:
         click.echo(line)
+
+
+def confirm(question: str, reason: str) -> None:
+    """Ask a question, and go on only if the answer is yes.
+
+    Raises ConfigurationError, with the reason for the question, if nobody can answer it.
+    """
+    if not sys.stdin.isatty():
+        raise ConfigurationError(f"{reason}, and standard input is not a terminal: pass --yes")
+    # On stderr, so that --json prints nothing but JSON.
+    click.confirm(question, abort=True, err=True)
 
 
 def styled(line: "TerminalLine") -> str:

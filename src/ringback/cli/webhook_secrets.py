@@ -1,19 +1,19 @@
-"""`ringback secrets`: webhook secrets of a running server, over the API that KORE has for them."""
+"""`ringback secrets`: manages webhook secrets of a running server, through KORE's API for them."""
 
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from ringback.cli.base_command import argument, group, option
-from ringback.cli.callback_output import is_accepted
-from ringback.cli.options import handing, prints_answer
-from ringback.cli.output import Output
+from ringback.cli.base_command import argument, command, group, option, option_group
+from ringback.cli.options import handing, json_option, prints_answer
+from ringback.cli.output import Output, confirm, say
 from ringback.cli.portal_commands import with_portal
-from ringback.core.accounts.webhook_secret import WebhookSecretStatus
 from ringback.core.errors import ConfigurationError
-from ringback.portal_client import PortalClient
+
+if TYPE_CHECKING:
+    from ringback.portal_client import PortalClient
 
 _CREATED: Final = """\
 webhook secret {name!r}; its value is shown now, and never again:
@@ -23,146 +23,217 @@ webhook secret {name!r}; its value is shown now, and never again:
   status  {status}
 """
 _PENDING: Final = """
-It signs nothing until it is activated: have your receivers accept it too, then
+It signs nothing until it is activated. Let your receivers accept it too, then
+ringback secrets rehearse
 ringback secrets activate {id}"""
 _ACTIVE: Final = """
-It signs the callbacks from KORE's infrastructure from now on. `ringback listen` checks them with it
-where it is started with --kore-secret."""
+It signs the callbacks from KORE's infrastructure from now on. Start `ringback listen` with
+--kore-secret and this value to check their signatures."""
 _ACTIVATED: Final = """
-The secret before it signs nothing any more. `ringback listen` needs this one's value: start it with
---kore-secret."""
+The secret before it signs no callback any more. Start `ringback listen` with --kore-secret and the
+value of this one."""
 _NO_WAY_BACK: Final = (
-    "{id} ({name}) signs all callbacks from KORE's infrastructure from then on. The old secret"
-    " stops at once, and there is no way back. Activate?"
+    "{id} ({name}) will sign all callbacks from KORE's infrastructure. The old secret stops at"
+    " once, and this can't be undone. Activate?"
 )
 
 
-def _secrets_api(portal: PortalClient) -> PortalClient:
+def _secrets_api(portal: "PortalClient") -> "PortalClient":
     return portal.for_api("webhook/v1")
 
 
 with_secrets: Final = handing("api", _secrets_api, with_portal)
-"""Gives a command the options of `with_portal`, and hands it the API of webhook secrets."""
+"""Gives a command the options of `with_portal`, and passes it the API of webhook secrets."""
+
+_id: Final = "The secret's id (whs_…), as `ringback secrets list` shows it."
 
 
 @group()
 def secrets() -> None:
-    """See to webhook secrets: what signs the callbacks from KORE's infrastructure.
+    """Manage webhook secrets, which sign KORE's callbacks.
 
-    The first one of an account is active at once. Each later one is pending until it is activated.
+    The first secret of an account is active at once. Each later one is pending: it signs nothing
+    until it is activated, so that receivers can learn it first.
     """
 
 
-@secrets.command("create")
-@argument("name")
+@command("create", examples={"ringback secrets create next": "Make a secret with the name `next`."})
+@argument("name", help="A name for the secret.")
 @with_secrets
 @prints_answer
-def create(*, name: str, api: PortalClient) -> Output:
-    """Make a secret and print its value, once; one that was pending is gone."""
+def create(*, name: str, api: "PortalClient") -> Output:
+    """Make a webhook secret and print its value, once.
+
+    If the account has an active secret, the new one is pending. It replaces an earlier pending
+    one.
+    """
     made = api.send_json("POST", "secrets", body={"Name": name})
-    words = _CREATED + (_PENDING if made["status"] == WebhookSecretStatus.PENDING else _ACTIVE)
+    words = _CREATED + (_PENDING if made["status"] == "pending" else _ACTIVE)
     return made, words.format(**made)
 
 
-@secrets.command("list")
+@command(
+    "list",
+    examples={
+        "ringback secrets list": "List the secrets of the running `ringback dev`.",
+        "ringback secrets list --json": "List them as JSON.",
+    },
+)
 @with_secrets
 @prints_answer
-def list_(*, api: PortalClient) -> Output:
-    """List the secrets, without their values."""
+def list_(*, api: "PortalClient") -> Output:
+    """List the webhook secrets, without their values."""
     page = api.get("secrets")
-    nothing = "no secrets, so KORE's signatures are empty; `ringback secrets create NAME` makes one"
+    nothing = (
+        "no webhook secrets, so the signatures of KORE's callbacks are empty; `ringback secrets"
+        " create NAME` makes one"
+    )
     return page, [*map(_row, page["data"])] or nothing
 
 
-@secrets.command("rename")
-@argument("secret_id", metavar="ID")
-@argument("name")
+@command(
+    "rename",
+    examples={
+        "SECRET_ID=$(ringback secrets list | tail -n 1 | cut -d ' ' -f 1)\n"
+        'ringback secrets rename "$SECRET_ID" current': "Give the last one another name."
+    },
+)
+@argument("secret_id", metavar="ID", help=_id)
+@argument("name", help="The new name.")
 @with_secrets
 @prints_answer
-def rename(*, secret_id: str, name: str, api: PortalClient) -> Output:
-    """Give a secret another name."""
+def rename(*, secret_id: str, name: str, api: "PortalClient") -> Output:
+    """Give a webhook secret another name."""
     changed = api.send_json("PATCH", "secrets", secret_id, body={"Name": name})
     return changed, _row(changed)
 
 
-@secrets.command("activate")
-@argument("secret_id", metavar="[ID]", required=False)
+@command(
+    "activate",
+    examples={"ringback secrets activate --yes": "Activate the pending secret without a question."},
+)
+@argument(
+    "secret_id",
+    metavar="[ID]",
+    required=False,
+    help="The id of the pending secret. Give it to activate no other one by mistake.",
+)
 @with_secrets
-@option("--yes", is_flag=True, help="Don't ask whether that is meant.")
+@option_group(
+    "How to activate", option("--yes", is_flag=True, help="Activate without asking first.")
+)
 @prints_answer
-def activate(*, secret_id: str | None, api: PortalClient, yes: bool) -> Output:
-    """Have the pending secret sign, in place of the active one, which stops at once.
+def activate(*, secret_id: str | None, api: "PortalClient", yes: bool) -> Output:
+    """Let the pending secret sign instead of the active one.
 
-    There is no way back.
+    The active secret stops at once, and this can't be undone. So let all receivers accept both
+    secrets first, and check that with `ringback secrets rehearse`.
     """
     pending = _pending(api, secret_id)
     if not yes:
-        _ask(pending)
-    body = {"Status": WebhookSecretStatus.ACTIVE.value}
-    changed = api.send_json("PATCH", "secrets", pending["id"], body=body)
+        confirm(_NO_WAY_BACK.format(**pending), f"activating {pending['id']} can't be undone")
+    changed = api.send_json("PATCH", "secrets", pending["id"], body={"Status": "active"})
     return changed, f"{_row(changed)}\n{_ACTIVATED}"
 
 
-@secrets.command("rehearse")
-@argument("urls", metavar="[URL]...", nargs=-1)
+@command(
+    "rehearse",
+    examples={
+        "ringback secrets rehearse": "Ask all receivers of the account.",
+        "ringback secrets rehearse 'http://127.0.0.1:9000/path?foo=bar'": "Ask one receiver.",
+    },
+)
+@argument(
+    "urls",
+    metavar="[URLS]",
+    nargs=-1,
+    help="Send only to these URLs. By default, to all URLs that the account has configured, and"
+    " to those of its newest callbacks.",
+)
 @with_portal
-def rehearse(*, urls: tuple[str, ...], portal: PortalClient) -> None:
-    """Send test events that the pending secret signs, and report who accepts them.
+@option_group("Output", json_option)
+def rehearse(*, urls: tuple[str, ...], portal: "PortalClient", as_json: bool) -> None:
+    """Test which receivers accept the pending secret.
 
-    They go to all that the account has configured, and to where its newest callbacks went; or to
-    each URL that is given. The exit code is 1 unless all accept.
+    Each receiver gets two test events: one that the pending secret signs, and a forged one. A
+    receiver that accepts the forged one accepts everything, so it proves nothing about the
+    secret. The exit code is 0 if every receiver accepts the first and refuses the second, else 1.
     """
-    answer = portal.post("rehearsals", form={"Url": urls})
-    callbacks = answer["callbacks"]
-    accepted = 0
-    all_attempts = portal.attempts_when_ended([each["sid"] for each in callbacks])
-    for callback, attempts in zip(callbacks, all_attempts, strict=True):
-        accepted += is_accepted(attempts)
-        ending, more = _ending(attempts)
-        click.echo(f"{ending}  {callback['method']:<4}  {callback['url']}{more}")
-    click.echo(
-        f"{accepted} of {len(callbacks)} accepted;"
-        f" activate with `ringback secrets activate {answer['secret_id']}`"
-    )
-    if accepted < len(callbacks):
+    answer = portal.post("rehearsals", form={"Url": urls, "Forgeries": "yes"})
+    genuine, forged = answer["callbacks"], answer["forgeries"]
+    ended = [*portal.attempts_when_ended([each["sid"] for each in (*genuine, *forged)])]
+    receivers = [
+        _receiver(callback, attempts, to_forgery)
+        for callback, attempts, to_forgery in zip(
+            genuine, ended[: len(genuine)], ended[len(genuine) :], strict=True
+        )
+    ]
+    ready = sum(each["accepted"] and not each["accepts_forgeries"] for each in receivers)
+    record = {"secret_id": answer["secret_id"], "ready": ready, "receivers": receivers}
+    say(record, [*map(_receiver_line, receivers), _summary(record)], as_json=as_json)
+    if ready < len(receivers):
         sys.exit(1)
 
 
-def _pending(api: PortalClient, secret_id: str | None) -> Mapping[str, Any]:
+for _command in (create, list_, rename, rehearse, activate):
+    secrets.add_command(_command)
+
+
+def _receiver(
+    callback: Mapping[str, Any],
+    attempts: Sequence[Mapping[str, Any]],
+    to_forgery: Sequence[Mapping[str, Any]],
+) -> dict[str, Any]:
+    """Return how a receiver answered a genuine test event and a forged one, as a JSON object."""
+    last: Mapping[str, Any] = attempts[-1] if attempts else {}
+    return {
+        "method": callback["method"],
+        "url": callback["url"],
+        "result": last.get("result"),
+        "status_code": last.get("status_code"),
+        "failure": last.get("failure"),
+        "accepted": last.get("result") == "delivered",
+        "accepts_forgeries": bool(to_forgery) and to_forgery[-1]["result"] == "delivered",
+    }
+
+
+def _receiver_line(receiver: Mapping[str, Any]) -> str:
+    match receiver:
+        case {"accepts_forgeries": True}:
+            color, ending = "red", "accepts all"
+            more = "  it accepted a forged test event too, so this proves nothing"
+        case {"result": "delivered"}:
+            color, ending, more = "green", "accepted", ""
+        case {"result": "refused", "status_code": status}:
+            color, ending, more = "red", f"refused {status}", ""
+        case {"result": "unreachable", "failure": failure}:
+            color, ending, more = "red", "unreachable", f"  {failure}"
+        case _:
+            color, ending, more = "yellow", "no answer", ""
+    where = f"{receiver['method']:<4}  {receiver['url']}"
+    return f"{click.style(f'{ending:<12}', fg=color)}  {where}{more}"
+
+
+def _summary(record: Mapping[str, Any]) -> str:
+    receivers: Sequence[Mapping[str, Any]] = record["receivers"]
+    ready = f"{record['ready']} of {len(receivers)} accept the pending secret and refuse a forgery"
+    if record["ready"] < len(receivers):
+        return f"{ready}; `ringback probe URL` shows what is wrong with the others"
+    return f"{ready}; activate it with `ringback secrets activate {record['secret_id']}`"
+
+
+def _pending(api: "PortalClient", secret_id: str | None) -> Mapping[str, Any]:
     """Return the pending secret.
 
-    Raises ConfigurationError where there is none, or it has another id.
+    Raises ConfigurationError if there is none, or if it has another id.
     """
-    found = api.get("secrets", query={"status": WebhookSecretStatus.PENDING.value})["data"]
+    found = api.get("secrets", query={"status": "pending"})["data"]
     for secret in found:
         if secret_id in (None, secret["id"]):
             return secret
     which = "no secret" if secret_id is None else f"no secret {secret_id}"
-    raise ConfigurationError(f"{which} is pending; `ringback secrets list` shows which there are")
-
-
-def _ask(pending: Mapping[str, Any]) -> None:
-    if not sys.stdin.isatty():
-        raise ConfigurationError(
-            f"activating {pending['id']} can't be undone, and nobody is here to be asked:"
-            " give --yes if that is meant"
-        )
-    # On stderr, so that --json prints nothing but JSON.
-    click.confirm(_NO_WAY_BACK.format(**pending), abort=True, err=True)
+    raise ConfigurationError(f"{which} is pending; `ringback secrets list` lists the secrets")
 
 
 def _row(secret: Mapping[str, Any]) -> str:
     return f"{secret['id']}  {secret['last_modified']}  {secret['status']:7}  {secret['name']}"
-
-
-def _ending(attempts: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
-    """Return how the last attempt ended: the words to print before its URL, and those after."""
-    match attempts:
-        case [*_, {"result": "delivered"}]:
-            return click.style(f"{'accepted':<12}", fg="green"), ""
-        case [*_, {"result": "refused", "status_code": status}]:
-            return click.style(f"{f'refused {status}':<12}", fg="red"), ""
-        case [*_, {"result": "unreachable", "failure": failure}]:
-            return click.style(f"{'unreachable':<12}", fg="red"), f"  {failure}"
-        case _:
-            return click.style(f"{'no answer':<12}", fg="yellow"), ""

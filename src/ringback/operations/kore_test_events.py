@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from ringback.core.accounts.account import Account
 from ringback.core.accounts.webhook_secret import WebhookSecret
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
-from ringback.core.callbacks.callback import CallbackRecord
+from ringback.core.callbacks.callback import FORGED, CallbackRecord
 from ringback.core.callbacks.create_callback import TEST_CALLBACK_BYTES, compose_test
 from ringback.core.errors import Conflict, NotFound
 from ringback.operations.accounts import fetch_account
@@ -26,9 +26,9 @@ def send_test_event(
     """Queue a test event for a URL, and return its record.
 
     The event is signed with the webhook secret `secret_id`, or, if that is None, with the active
-    secret. Raises NotFound if the account has no such secret.
+    secret. FORGED makes a forgery of it. Raises NotFound if the account has no such secret.
     """
-    if secret_id is not None and account.webhook_secrets.find(secret_id) is None:
+    if secret_id not in (None, FORGED) and account.webhook_secrets.find(secret_id) is None:
         raise NotFound(f"there is no webhook secret {secret_id!r}")
     callback = compose_test(
         account_sid=account.sid,
@@ -47,19 +47,26 @@ def rehearse(
     account_sid: str,
     destinations: Sequence[CallbackUrlAndMethod],
     context: OperationContext,
-) -> tuple[WebhookSecret, list[CallbackRecord]]:
+    *,
+    forges: bool = False,
+) -> tuple[WebhookSecret, list[CallbackRecord], list[CallbackRecord]]:
     """Queue a test event, signed with the pending webhook secret, for each destination.
 
-    Returns the secret, and the events in the order of the destinations. Raises Conflict if no
-    secret is pending.
+    If `forges`, also queues a forged test event for each. Returns the secret, the events and the
+    forgeries, in the order of the destinations. Raises Conflict if no secret is pending.
     """
     account = fetch_account(tx, account_sid)
     pending = pending_of(account)
-    events = [
-        send_test_event(tx, account, each.url, each.method, secret_id=pending.id, context=context)
-        for each in destinations
-    ]
-    return pending, events
+
+    def send(secret_id: str) -> list[CallbackRecord]:
+        return [
+            send_test_event(
+                tx, account, each.url, each.method, secret_id=secret_id, context=context
+            )
+            for each in destinations
+        ]
+
+    return pending, send(pending.id), send(FORGED) if forges else []
 
 
 def pending_of(account: Account) -> WebhookSecret:

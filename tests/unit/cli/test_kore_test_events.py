@@ -4,6 +4,7 @@ import json
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from threading import Thread
 
 import click
@@ -16,11 +17,12 @@ from ringback.operations.accounts import fetch_account
 from ringback.operations.context import OperationContext
 from ringback.operations.webhook_secrets import create_secret
 from ringback.ports import Transaction
+from ringback.receiver import Receiver, Rejected
 from ringback.receiver.verification import ReceiverSecrets, check
 from ringback.receiver.verification.verdict import Verified
 from ringback.testing import Emulator
 from tests.ports import free_port
-from tests.receivers import OK
+from tests.receivers import OK, Answering, ReceivingServer
 
 
 @pytest.fixture(scope="module")
@@ -118,34 +120,75 @@ def test_so_is_one_that_reaches_nobody(ringback: Emulator, nobody: str) -> None:
     assert "unreachable [11205]" in done.output
 
 
+@contextmanager
+def checking(secret: str) -> Iterator[str]:
+    """Yield the URL of a receiver that accepts only what this secret signs."""
+    with ReceivingServer(("127.0.0.1", 0), Answering) as server:
+        receiver = Receiver(server.url, kore_secrets=[secret])
+        server.accepts = lambda request: not isinstance(receiver.receive_request(request), Rejected)
+        thread = Thread(target=server.serve_forever, args=[0.01])
+        thread.start()
+        try:
+            yield server.url
+        finally:
+            server.shutdown()
+            thread.join()
+
+
 def test_a_rehearsal_that_all_accept_says_how_to_go_on(ringback: Emulator) -> None:
     secret_id, value = new_pending(ringback)
-    urls = [ringback.receiver.url("/a"), ringback.receiver.url("/b")]
-    done = run(ringback, rehearse, *urls)
+    with checking(value) as url:
+        done = run(ringback, rehearse, url)
+        record = json.loads(run(ringback, rehearse, url, "--json").stdout)
     assert done.exit_code == 0, done.output
     assert done.output.splitlines() == [
-        f"accepted      POST  {urls[0]}",
-        f"accepted      POST  {urls[1]}",
-        f"2 of 2 accepted; activate with `ringback secrets activate {secret_id}`",
+        f"accepted      POST  {url}",
+        "1 of 1 accept the pending secret and refuse a forgery; activate it with"
+        f" `ringback secrets activate {secret_id}`",
     ]
-    for got in ringback.receiver.requests:
-        verdict = check(
-            got,
-            urls=[ringback.receiver.url(got.target)],
-            secrets=ReceiverSecrets(kore_secrets=(value,)),
-        )
-        assert isinstance(verdict, Verified)
+    assert (record["secret_id"], record["ready"]) == (secret_id, 1)
+    (receiver,) = record["receivers"]
+    assert (receiver["url"], receiver["accepted"], receiver["accepts_forgeries"]) == (
+        url,
+        True,
+        False,
+    )
 
 
-def test_a_rehearsal_says_who_does_not_accept_and_how(ringback: Emulator, nobody: str) -> None:
-    new_pending(ringback)
-    ringback.receiver.fail(403)
-    done = run(ringback, rehearse, ringback.receiver.url("/a"), nobody)
+def test_a_receiver_that_accepts_a_forgery_proves_nothing(ringback: Emulator) -> None:
+    _, value = new_pending(ringback)
+    careless = ringback.receiver.url("/a")
+    with checking(value) as right:
+        done = run(ringback, rehearse, careless, right)
     assert done.exit_code == 1
     first, second, last = done.output.splitlines()
-    assert first == f"refused 403   POST  {ringback.receiver.url('/a')}"
-    assert second == f"unreachable   POST  {nobody}  connect"
-    assert last.startswith("0 of 2 accepted; activate with `ringback secrets activate whs_")
+    proves_nothing = "it accepted a forged test event too, so this proves nothing"
+    assert first == f"accepts all   POST  {careless}  {proves_nothing}"
+    assert second == f"accepted      POST  {right}"
+    assert last.startswith("1 of 2 accept the pending secret and refuse a forgery; `ringback probe")
+    secrets = ReceiverSecrets(kore_secrets=(value,))
+    verdicts = [
+        isinstance(check(got, urls=[careless], secrets=secrets), Verified)
+        for got in ringback.receiver.requests
+    ]
+    assert sorted(verdicts) == [False, True], "one is signed by the pending secret, one is forged"
+
+
+def test_a_receiver_that_does_not_know_the_pending_secret_refuses_both(ringback: Emulator) -> None:
+    new_pending(ringback)
+    with checking(ringback.kore_secret) as url:
+        done = run(ringback, rehearse, url)
+    assert done.exit_code == 1
+    assert done.output.splitlines()[0] == f"refused 403   POST  {url}"
+
+
+def test_a_rehearsal_says_who_can_not_be_reached(ringback: Emulator, nobody: str) -> None:
+    new_pending(ringback)
+    done = run(ringback, rehearse, nobody)
+    assert done.exit_code == 1
+    first, last = done.output.splitlines()
+    assert first == f"unreachable   POST  {nobody}  connect"
+    assert last.startswith("0 of 1 accept the pending secret and refuse a forgery; `ringback probe")
 
 
 def test_without_a_pending_secret_there_is_no_rehearsal(ringback: Emulator) -> None:

@@ -125,7 +125,9 @@ async def test_a_name_goes_as_it_is(shell: Shell) -> None:
 
 
 async def test_without_a_secret_it_is_said_what_that_means(shell: Shell) -> None:
-    assert (await shell.said("list")).startswith("no secrets, so KORE's signatures are empty; ")
+    assert (await shell.said("list")).startswith(
+        "no webhook secrets, so the signatures of KORE's callbacks are empty; "
+    )
 
 
 async def test_a_secret_gets_another_name(shell: Shell) -> None:
@@ -157,7 +159,7 @@ async def test_without_a_pending_one_nothing_is_activated(shell: Shell) -> None:
     await shell.said("create", "one")
     ended = await shell.run("activate", "--yes")
     assert ended.stderr == (
-        "ringback: no secret is pending; `ringback secrets list` shows which there are\n"
+        "ringback: no secret is pending; `ringback secrets list` lists the secrets\n"
     )
     assert shell.changes() == []
 
@@ -176,8 +178,8 @@ async def test_where_nobody_can_be_asked_nothing_is_activated(shell: Shell) -> N
     ended = await shell.run("activate")
     assert ended.exit_code == 1
     assert ended.stderr == (
-        "ringback: activating whs_two can't be undone, and nobody is here to be asked:"
-        " give --yes if that is meant\n"
+        "ringback: activating whs_two can't be undone, and standard input is not a terminal:"
+        " pass --yes\n"
     )
     assert shell.changes() == []
 
@@ -209,8 +211,8 @@ async def test_whoever_is_at_a_terminal_is_asked(
         )
         said, asked = await process.communicate()
     assert process.returncode == code
-    assert b"whs_two (two) signs all callbacks" in asked
-    assert b"there is no way back" in asked
+    assert b"whs_two (two) will sign all callbacks" in asked
+    assert b"this can't be undone" in asked
     assert (b"active" in said, len(shell.changes())) == (changes == 1, changes)
 
 

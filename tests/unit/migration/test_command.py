@@ -8,9 +8,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -27,7 +26,7 @@ from ringback.migration.url_source import UrlEdit, UrlEntry
 from ringback.migration.url_sources.own_data import OwnDataUrlSource
 from ringback.portal_client import NoServerAnswers, PortalClient
 from ringback.ports import Store
-from ringback.receiver import ReceivedRequest, Receiver, Rejected
+from ringback.receiver import Receiver, Rejected
 from tests.fakes import (
     ACCOUNT_SID,
     KORE_SECRET,
@@ -37,6 +36,7 @@ from tests.fakes import (
     a_profile,
     an_account,
 )
+from tests.receivers import Answering, ReceivingServer
 from tests.stores.asking import keep
 
 OTHER = "AC" + "1" * 32
@@ -447,29 +447,6 @@ def test_an_invalid_canary_is_refused(shell: Shell, words: tuple[str, ...], why:
 
 
 # ---- the probe -----------------------------------------------------------------------------------
-
-
-class Answering(BaseHTTPRequestHandler):
-    """Accepts requests that pass its server's check, and refuses all others."""
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        server = cast("ReceivingServer", self.server)
-        request = ReceivedRequest("POST", self.path, tuple(self.headers.items()), body)
-        self.send_response(200 if server.accepts(request) else 403)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        pass
-
-
-class ReceivingServer(ThreadingHTTPServer):
-    accepts: Callable[[ReceivedRequest], bool]
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}/"
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from ringback.api.endpoint_group import ApiRequest, Change, EndpointGroup
 from ringback.api.operation_definition import ApiOperation, OperationParameter, required
 from ringback.api.portal.callback_json import CALLBACK, show_callback
 from ringback.api.request_parameters import RequestParameters
-from ringback.api.schema_pieces import METHOD, TEXT, URL, list_of, object_of, refer
+from ringback.api.schema_pieces import METHOD, TEXT, URL, YES_OR_NO, list_of, object_of, refer
 from ringback.api.serializers import CustomJsonSerializer
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.callbacks.callback import CallbackRecord
@@ -26,7 +26,10 @@ from ringback.operations.kore_test_events import pending_of, rehearse, send_test
 from ringback.ports import Transaction
 
 REHEARSAL: Final = CustomJsonSerializer(
-    "rehearsal", object_of(secret_id=TEXT, callbacks=list_of(refer("callback")))
+    "rehearsal",
+    object_of(
+        secret_id=TEXT, callbacks=list_of(refer("callback")), forgeries=list_of(refer("callback"))
+    ),
 )
 _TEST: Final = (
     required("Url", URL, "The URL that receives the test event, with its fragment."),
@@ -37,6 +40,11 @@ _REHEARSE: Final = (
         "Url",
         {**list_of(URL), "maxItems": MOST},
         "Send to this URL instead of the account's URLs; can be repeated.",
+    ),
+    OperationParameter(
+        "Forgeries",
+        YES_OR_NO,
+        "yes to also send each URL a forged test event, which it must refuse (default no).",
     ),
 )
 
@@ -75,12 +83,18 @@ class TestEventEndpoints(EndpointGroup):
     async def _rehearse(self, call: ApiRequest) -> dict[str, Any]:
         account_sid, urls = call.account_sid, self._read_urls(call.given)
         destinations = await self.read(account_sid, lambda tx: _asked(tx, account_sid, urls))
-        self._dependencies.callback_queue.make_room(account_sid, len(destinations))
-        self._dependencies.authenticator.charge(call.request, max(0, len(destinations) - 1))
-        pending, events = await self.change(
-            lambda tx, context: rehearse(tx, account_sid, destinations, context)
+        forges = call.given.is_yes("Forgeries")
+        count = len(destinations) * (2 if forges else 1)
+        self._dependencies.callback_queue.make_room(account_sid, count)
+        self._dependencies.authenticator.charge(call.request, max(0, count - 1))
+        pending, events, forgeries = await self.change(
+            lambda tx, context: rehearse(tx, account_sid, destinations, context, forges=forges)
         )
-        return {"secret_id": pending.id, "callbacks": list(map(show_callback, events))}
+        return {
+            "secret_id": pending.id,
+            "callbacks": list(map(show_callback, events)),
+            "forgeries": list(map(show_callback, forgeries)),
+        }
 
     def _read_urls(self, form: RequestParameters) -> list[CallbackUrl]:
         urls = form.all("Url")

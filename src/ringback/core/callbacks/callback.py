@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import NamedTuple, Self, assert_never
+from typing import Final, NamedTuple, Self, assert_never
 
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.callbacks.retry import (
@@ -76,6 +76,10 @@ class DeliveryProgress(NamedTuple):
         return self._replace(round_began=None if began is None else began + by)
 
 
+FORGED: Final = "forged"
+"""The `secret_id` of a forged test event, which receivers must refuse."""
+
+
 class CallbackRecord(NamedTuple):
     """One notification to one receiver, from its creation to its end.
 
@@ -102,7 +106,10 @@ class CallbackRecord(NamedTuple):
     is_test: bool = False
     """True for a test event: JSON, sent by KORE's infrastructure, with only one round."""
     secret_id: str | None = None
-    """The id of the webhook secret that signs the callback; None for the active secret."""
+    """The id of the webhook secret that signs the callback; None for the active secret.
+
+    FORGED makes the callback a forgery, signed with a secret that no receiver has.
+    """
 
     @property
     def parameters(self) -> list[tuple[str, str]]:

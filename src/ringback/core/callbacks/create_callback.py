@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Final
 
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
-from ringback.core.callbacks.callback import CallbackRecord, DeliveryProgress
+from ringback.core.callbacks.callback import FORGED, CallbackRecord, DeliveryProgress
 from ringback.core.events.kore_test_event import TEST_EVENT_BYTES, write_test_event
 from ringback.core.policy.source_policy import Policy, Source, SourceName
 from ringback.core.sids import SID_BYTES, SidKind, dated, make_sid
@@ -15,6 +15,9 @@ CALLBACK_BYTES: Final = SID_BYTES + TOKEN_BYTES
 """The number of random bytes needed to create a callback."""
 TEST_CALLBACK_BYTES: Final = CALLBACK_BYTES + TEST_EVENT_BYTES
 """The number of random bytes needed to create a test event."""
+_WHY_FORGED: Final = (
+    "a test event comes from kore; this one is forged, and receivers must refuse it"
+)
 
 
 def compose(
@@ -59,7 +62,8 @@ def compose_test(
 ) -> CallbackRecord:
     """Return a new test event to the URL `to`, due now.
 
-    `secret_id` is the id of the webhook secret that signs the event; None for the active secret.
+    `secret_id` is the id of the webhook secret that signs the event; None for the active secret,
+    and FORGED for a secret that no receiver has.
     """
     own = random_bytes[CALLBACK_BYTES:]
     return CallbackRecord(
@@ -70,7 +74,7 @@ def compose_test(
         body=write_test_event(own, at=now),
         source=Source.KORE,
         source_asked=to.source,
-        source_reason="a test event comes from kore",
+        source_reason=_WHY_FORGED if secret_id == FORGED else "a test event comes from kore",
         idempotency_token=_token(KORE_TOKEN, random_bytes[:CALLBACK_BYTES], now),
         date_created=now,
         progress=DeliveryProgress(now, due=now),

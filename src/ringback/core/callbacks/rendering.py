@@ -9,7 +9,7 @@ from typing import Final
 
 from ringback.core.accounts.account import Account
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
-from ringback.core.callbacks.callback import CallbackRecord
+from ringback.core.callbacks.callback import FORGED, CallbackRecord
 from ringback.core.errors import CallbackSourceNotConfigured, SecretNotFound
 from ringback.core.http.http_exchange import OutgoingRequest
 from ringback.core.sources.idempotency_tokens import TOKEN_BYTES
@@ -114,6 +114,8 @@ def _values_of(
 def _secret_of(callback: CallbackRecord, account: Account) -> str:
     if callback.secret_id is None:
         return account.kore_secret
+    if callback.secret_id == FORGED:
+        return f"a secret that no receiver has, {callback.sid}"
     found = account.webhook_secrets.find(callback.secret_id)
     if found is None:
         raise SecretNotFound(f"the webhook secret {callback.secret_id} that was to sign it is gone")

@@ -120,6 +120,19 @@ async def test_a_rehearsal_goes_to_the_given_urls_instead(caller: Caller, store:
     assert urls(answer.json) == ["https://b.example/", "https://c.example/"]
 
 
+async def test_a_rehearsal_sends_forgeries_only_on_request(
+    caller: Caller, store: Store, callback_queue: RecordingQueue
+) -> None:
+    await have_pending(store)
+    assert (await caller.post(REHEARSALS, {"Url": URL})).json["forgeries"] == []
+    answer = await caller.post(REHEARSALS, {"Url": URL, "Forgeries": "yes"})
+    (genuine,), (forged,) = answer.json["callbacks"], answer.json["forgeries"]
+    assert (genuine["secret_id"], forged["secret_id"]) == (PENDING.id, "forged")
+    assert forged["url"] == URL
+    assert forged["source_reason"].endswith("this one is forged, and receivers must refuse it")
+    assert [count for _, count in callback_queue.asked] == [1, 2]
+
+
 async def test_without_a_pending_secret_a_rehearsal_is_refused(
     caller: Caller, store: Store
 ) -> None:

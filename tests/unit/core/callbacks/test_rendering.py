@@ -1,10 +1,11 @@
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from ringback.core.callback_urls.callback_url import HttpMethod
-from ringback.core.callbacks.callback import CallbackRecord
+from ringback.core.callbacks.callback import FORGED, CallbackRecord
 from ringback.core.callbacks.rendering import render, render_unsent
 from ringback.core.errors import CallbackSourceNotConfigured, SecretNotFound
 from ringback.core.events.kore_test_event import TEST_EVENT_BYTES, write_test_event
@@ -448,6 +449,15 @@ def test_no_other_secret_signs_if_the_chosen_one_is_gone() -> None:
     why = f"^the webhook secret {PENDING.id} that was to sign it is gone$"
     with pytest.raises(SecretNotFound, match=why):
         render(a_test_event(secret_id=PENDING.id), account=an_account(), at=NOW)
+
+
+def test_a_forged_test_event_is_signed_by_no_secret_of_the_account() -> None:
+    forged, *genuine = (
+        header(render(a_test_event(secret_id=secret), account=ROTATING, at=NOW), "Kore-Signature")
+        for secret in (FORGED, None, PENDING.id)
+    )
+    assert re.fullmatch("[0-9a-f]{64}", forged)
+    assert forged not in genuine
 
 
 # ---- custom sources ------------------------------------------------------------------------------
