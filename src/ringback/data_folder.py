@@ -4,12 +4,14 @@ Most commands use the data without a server. They import this module and not `ap
 start twice as fast. Only these two modules may import `stores`.
 """
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 from ringback.core.errors import ConfigurationError
+from ringback.ports import Store, Transaction
 from ringback.runtime.os_error_messages import refuse_windows, refusing
 from ringback.runtime.undo import on_failure
 from ringback.stores.encryption import SecretCipher, has_key_file, make_key_file
@@ -37,6 +39,8 @@ __all__ = [
     "UpgradedSchema",
     "new_seal_key",
 ]
+
+T = TypeVar("T")
 
 DATA_FILE: Final = "ringback.db"
 KEY_FILE: Final = "ringback.key"
@@ -121,6 +125,26 @@ class DataFolder:
             lock.release()
         after = newest()
         return UpgradedSchema(gap.present if gap else after, after, copies[0] if copies else None)
+
+    def transact(self, work: Callable[[Transaction], T]) -> T:
+        """Do `work` in one transaction on the data file, commit it, and return its result.
+
+        For commands that serve nothing; a server may be using the data meanwhile. Raises
+        ConfigurationError if the folder or the file can't be used.
+        """
+        return self.use(lambda store: store.transact(work))
+
+    def use(self, work: Callable[[Store], Awaitable[T]]) -> T:
+        """Do work that takes several transactions; otherwise like `transact`."""
+
+        async def use() -> T:
+            store = self.open_beside()
+            try:
+                return await work(store)
+            finally:
+                await store.close()
+
+        return asyncio.run(use())
 
     def check(self) -> Sequence[IntegrityCheckResult]:
         """Check the integrity of the data, read-only; a server may be using it meanwhile."""

@@ -106,7 +106,7 @@ def test_an_upgrade_leaves_a_copy_of_the_data_as_it_was(folder: Path) -> None:
     before = rows_of(folder / DATA_FILE)
     assert run("db", "upgrade", folder=folder) == (
         0,
-        f"schema {OLD} is now {NEWEST}; {folder / COPY} is the data as it was\n",
+        f"schema {OLD} is now {NEWEST}; {folder / COPY} is a backup of the data before\n",
     )
     assert schema_of(folder / DATA_FILE) == NEWEST
     assert schema_of(folder / COPY) == OLD
@@ -129,7 +129,7 @@ def test_an_up_to_date_file_is_not_copied(folder: Path) -> None:
     run("db", "upgrade", folder=folder)
     before = names_in(folder)
     code, said = run("db", "upgrade", folder=folder)
-    assert (code, said) == (0, f"schema {NEWEST} is what this Ringback needs: nothing to do\n")
+    assert (code, said) == (0, f"schema {NEWEST} is the newest: nothing to do\n")
     assert names_in(folder) == before
 
 

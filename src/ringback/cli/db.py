@@ -1,28 +1,38 @@
-"""`ringback db`: look the data file through, and bring it up to date."""
+"""`ringback db`: checks the data file, and upgrades its schema."""
 
 import sys
+from typing import TYPE_CHECKING
 
-import click
+from ringback.cli.base_command import command, group, option_group
+from ringback.cli.data_file import with_data_file
+from ringback.cli.options import json_option, prints_record
+from ringback.cli.output import Output, say
 
-from ringback.cli.base_command import group
-from ringback.cli.data_file import SealedDataFile, with_data_file
-from ringback.cli.options import json_option
-from ringback.cli.output import say
-from ringback.data_folder import IntegrityCheckResult
+if TYPE_CHECKING:
+    from ringback.data_folder import DataFolder, IntegrityCheckResult
 
 
 @group()
 def db() -> None:
-    """Check the data file, and upgrade it."""
+    """Check or upgrade the data file.
+
+    The data file has all accounts, SIMs and callbacks of a server. It is in the data folder.
+    """
 
 
-@db.command("check")
+@command(
+    "check",
+    examples={
+        "ringback db check": "Check the data of `ringback dev` or `ringback serve`.",
+        "ringback db check --json": "Print the result of each check as JSON.",
+    },
+)
 @with_data_file
-@json_option
-def check(*, file: SealedDataFile, as_json: bool) -> None:
-    """Look for damage and loss; changes nothing.
+@option_group("Output", json_option)
+def check(*, file: "DataFolder", as_json: bool) -> None:
+    """Check the data file for damage and loss; nothing is changed.
 
-    Also while a server runs. The exit code is 0 where all is in order, else 1.
+    A server may be using it meanwhile. The exit code is 0 if all checks pass, else 1.
     """
     checks = file.check()
     is_ok = all(one.is_ok for one in checks)
@@ -31,19 +41,30 @@ def check(*, file: SealedDataFile, as_json: bool) -> None:
     sys.exit(0 if is_ok else 1)
 
 
-@db.command("upgrade")
+@command(
+    "upgrade",
+    examples={
+        "ringback db upgrade --data ringback-data": "Upgrade the data of a server that is stopped."
+    },
+)
 @with_data_file
-def upgrade(*, file: SealedDataFile) -> None:
-    """Bring the schema up to date, after a copy.
+@prints_record
+def upgrade(*, file: "DataFolder") -> Output:
+    """Upgrade the schema of the data file, after a backup.
 
-    No server may be running. A server does the same at its start.
+    No server may be using it. A server does the same when it starts, so this is only needed to
+    upgrade at another time.
     """
     before, after, copy = file.upgrade()
+    record = {"before": before, "after": after, "copy": None if copy is None else str(copy)}
     if copy is None:
-        click.echo(f"schema {after} is what this Ringback needs: nothing to do")
-    else:
-        click.echo(f"schema {before} is now {after}; {copy} is the data as it was")
+        return record, f"schema {after} is the newest: nothing to do"
+    return record, f"schema {before} is now {after}; {copy} is a backup of the data before"
 
 
-def _line(one: IntegrityCheckResult) -> str:
+db.add_command(check)
+db.add_command(upgrade)
+
+
+def _line(one: "IntegrityCheckResult") -> str:
     return f"{'ok    ' if one.is_ok else 'FAULT '} {one.name:<13} {one.found}"

@@ -1,6 +1,9 @@
 """`ringback accounts` on a data folder that no server uses."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +12,7 @@ from click.testing import CliRunner, Result
 
 from ringback.cli.main import main
 from ringback.data_folder import KEY_FILE
+from tests.keyboards import terminal
 
 NOBODY = "AC" + "0" * 32
 
@@ -71,6 +75,57 @@ def test_a_bare_account_has_neither_webhook_secret_nor_api_key(shell: Shell) -> 
     assert "Auth Token" in said
     assert "None" not in said
     assert (shown["api_keys"], shown["webhook_secrets"]) == ([], [])
+
+
+def test_without_a_terminal_a_name_that_is_taken_is_refused_unless_that_is_meant(
+    shell: Shell, made: dict[str, Any]
+) -> None:
+    assert shell.refused("create", "Acme") == (
+        f"ringback: there is already an account 'Acme' ({made['account_sid']}), and standard input"
+        " is not a terminal: pass --yes\n"
+    )
+    assert len(shell.records("list")) == 1
+    shell.said("create", "Acme", "--yes")
+    assert [account["name"] for account in shell.records("list")] == ["Acme", "Acme"]
+    shell.said("create", "Other")
+
+
+@pytest.mark.parametrize(("typed", "count"), [(b"n\n", 1), (b"y\n", 2)])
+def test_at_a_terminal_a_name_that_is_taken_is_asked_about(
+    shell: Shell, made: dict[str, Any], typed: bytes, count: int
+) -> None:
+    words = ("accounts", "create", made["name"], "--data", str(shell.folder))
+    with terminal() as (keyboard, stdin):
+        os.write(keyboard, typed)
+        ended = subprocess.run(
+            [sys.executable, "-m", "ringback", *words],
+            stdin=stdin,
+            capture_output=True,
+            check=False,
+        )
+    assert ended.returncode == 2 - count
+    asked = f"There is already an account 'Acme' ({made['account_sid']}). Make another one?"
+    assert ended.stderr.decode().startswith(asked)
+    assert len(shell.records("list")) == count
+
+
+def test_a_change_of_an_account_is_answered_in_json_too(shell: Shell, made: dict[str, Any]) -> None:
+    sid = made["account_sid"]
+    assert shell.record("suspend", sid)["status"] == "suspended"
+    assert shell.record("resume", sid)["status"] == "active"
+    key = shell.record("keys", "create", "--account", sid)
+    assert shell.record("keys", "delete", key["sid"])["sid"] == key["sid"]
+    client = shell.record("clients", "create", sid, "ci")
+    assert shell.record("clients", "delete", client["client_id"])["name"] == "ci"
+    shell.record("token", "create", sid)
+    assert shell.record("token", "promote", sid) == {"account_sid": sid, "promoted": True}
+    shell.record("token", "create", sid)
+    assert shell.record("token", "delete", sid) == {"account_sid": sid, "deleted": True}
+
+
+def test_a_new_key_is_answered_in_json_too() -> None:
+    ended = CliRunner().invoke(main, ["accounts", "new-key", "--json"])
+    assert len(json.loads(ended.stdout)["key"]) == 44
 
 
 def test_a_bare_accounts_record_has_the_same_names(shell: Shell, made: dict[str, Any]) -> None:
@@ -151,7 +206,7 @@ def test_a_key_is_made_listed_and_taken_back(shell: Shell, made: dict[str, Any])
     assert [one["sid"] for one in listed] == [made["api_key_sid"], key["sid"]]
     assert key["secret"] not in json.dumps(listed)
     assert shell.said("keys", "delete", key["sid"]) == (
-        f"API key {key['sid']} (deploy) of {made['account_sid']} is gone\n"
+        f"API key {key['sid']} (deploy) of {made['account_sid']} is deleted\n"
     )
     assert len(shell.records("keys", "list", *whose)) == 1
     assert shell.refused("keys", "delete", key["sid"]) == (
@@ -165,7 +220,7 @@ def test_the_operators_keys_are_nobody_elses(shell: Shell, made: dict[str, Any])
     (key,) = shell.records("keys", "list", "--operator")
     assert key["account_sid"] is None
     assert len(shell.records("keys", "list", "--account", made["account_sid"])) == 1
-    assert shell.said("keys", "delete", key["sid"]).endswith(" of the operator is gone\n")
+    assert shell.said("keys", "delete", key["sid"]).endswith(" of the operator is deleted\n")
 
 
 @pytest.mark.parametrize("command", ["create", "list"])
@@ -184,7 +239,8 @@ def test_a_second_token_is_made_and_taken_back(shell: Shell, made: dict[str, Any
     said = shell.said("token", "create", sid)
     assert f"ringback accounts token promote {sid}" in said
     assert (
-        shell.said("token", "delete", sid) == f"account {sid}: the secondary Auth Token is gone\n"
+        shell.said("token", "delete", sid)
+        == f"account {sid}: the secondary Auth Token is deleted\n"
     )
     for command in ("promote", "delete"):
         assert "has no secondary Auth Token; create one first" in (
@@ -216,7 +272,7 @@ def test_a_client_is_taken_back(shell: Shell, made: dict[str, Any]) -> None:
     client = shell.record("clients", "create", made["account_sid"], "ci")
     assert client["client_secret"] not in shell.said("clients", "list", made["account_sid"])
     assert shell.said("clients", "delete", client["client_id"]) == (
-        f"API client {client['client_id']} (ci) of {made['account_sid']} is gone\n"
+        f"API client {client['client_id']} (ci) of {made['account_sid']} is deleted\n"
     )
     assert shell.said("clients", "list", made["account_sid"]).startswith("no API clients; ")
     assert "there is no API client" in shell.refused("clients", "delete", client["client_id"])
@@ -224,7 +280,7 @@ def test_a_client_is_taken_back(shell: Shell, made: dict[str, Any]) -> None:
 
 def test_an_admin_client_is_for_no_single_product(shell: Shell) -> None:
     refusal = shell.refused("clients", "create", NOBODY, "ci", "--admin", "--product", "SuperSIM")
-    assert "leave --product out" in refusal
+    assert "leave out --product" in refusal
 
 
 # ---- what secrets are sealed with ----------------------------------------------------------------

@@ -3,16 +3,15 @@
 import asyncio
 import json
 import os
-import pty
 import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from click.testing import CliRunner, Result
 
 from ringback.cli.main import main
+from tests.keyboards import terminal
 from tests.receivers import ReceivedRequest, RecordingReceiver
 
 MODIFIED = "2026-11-24T10:00:00Z"
@@ -182,17 +181,6 @@ async def test_where_nobody_can_be_asked_nothing_is_activated(shell: Shell) -> N
         " pass --yes\n"
     )
     assert shell.changes() == []
-
-
-@contextmanager
-def terminal() -> Iterator[tuple[int, int]]:
-    """Give a terminal: the end of whoever types, and that of the command."""
-    ends = pty.openpty()
-    try:
-        yield ends
-    finally:
-        for end in ends:
-            os.close(end)
 
 
 @pytest.mark.parametrize(("typed", "code", "changes"), [(b"n\n", 1, 0), (b"y\n", 0, 1)])

@@ -1,59 +1,101 @@
-"""`ringback accounts token`: an account's second Auth Token, and how it becomes the first."""
+"""`ringback accounts token`: replaces an account's Auth Token, by way of a secondary one."""
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-import click
-
-from ringback.cli.base_command import argument, group
-from ringback.cli.data_file import SealedDataFile, account_context, with_data_file
+from ringback.cli.base_command import argument, command, group
+from ringback.cli.data_file import account_context, with_data_file
 from ringback.cli.options import prints_record
 from ringback.cli.output import Output
-from ringback.operations.auth_tokens import create_secondary, delete_secondary, promote_secondary
+
+if TYPE_CHECKING:
+    from ringback.data_folder import DataFolder
 
 _CREATED: Final = """\
 secondary Auth Token of account {account_sid}; shown now, and never again:
 
   {secondary_auth_token}
 
-It signs in from now on, beside the primary one, and signs no callbacks until it is promoted:
+It signs in from now on, like the primary one. It signs no callback until it is promoted:
 ringback accounts token promote {account_sid}"""
+
+_sid: Final = argument("sid", help="The account's SID (AC…), or its id at KORE (acct_…).")
 
 
 @group()
 def token() -> None:
-    """Replace an account's Auth Token by another, with a time in which both sign in."""
+    """Replace an account's Auth Token without an interruption.
+
+    Create a secondary Auth Token, let clients and receivers use it too, and then promote it. Until
+    then, both tokens sign in.
+    """
 
 
-@token.command("create")
-@argument("sid")
+@command(
+    "create",
+    examples={'ringback accounts token create "$ACCOUNT_SID"': "Make a secondary Auth Token."},
+)
+@_sid
 @with_data_file
 @prints_record
-def create(*, sid: str, file: SealedDataFile) -> Output:
-    """Make a secondary Auth Token and print it, once; one that was there is gone."""
+def create(*, sid: str, file: "DataFolder") -> Output:
+    """Make a secondary Auth Token and print it, once.
+
+    It replaces an earlier secondary token.
+    """
+    from ringback.operations.auth_tokens import create_secondary
+
     account = file.transact(lambda tx: create_secondary(tx, sid, account_context()))
     record = {"account_sid": account.sid, "secondary_auth_token": account.secondary_auth_token}
     return record, _CREATED.format(**record)
 
 
-@token.command("promote")
-@argument("sid")
+@command(
+    "promote",
+    examples={
+        "NEWEST=$(ringback accounts list | tail -n 1 | cut -d ' ' -f 1)\n"
+        'ringback accounts token create "$NEWEST"\n'
+        'ringback accounts token promote "$NEWEST"': (
+            "Replace the Auth Token of the newest account at once."
+        )
+    },
+)
+@_sid
 @with_data_file
-def promote(*, sid: str, file: SealedDataFile) -> None:
-    """Have the secondary Auth Token be the primary one, which is gone at once.
+@prints_record
+def promote(*, sid: str, file: "DataFolder") -> Output:
+    """Make the secondary Auth Token the primary one.
 
-    From then on it signs the callbacks from Twilio's infrastructure. There is no way back.
+    The old primary token stops at once, and this can't be undone. The new one signs the callbacks
+    from Twilio's infrastructure from now on.
     """
+    from ringback.operations.auth_tokens import promote_secondary
+
     account = file.transact(lambda tx: promote_secondary(tx, sid, account_context()))
-    click.echo(
-        f"account {account.sid}: the secondary Auth Token is the primary one, and signs callbacks;"
-        " the one before is gone"
+    words = (
+        f"account {account.sid}: the secondary Auth Token is now the primary one and signs"
+        " callbacks; the old one is deleted"
     )
+    return {"account_sid": account.sid, "promoted": True}, words
 
 
-@token.command("delete")
-@argument("sid")
+@command(
+    "delete",
+    examples={
+        'ringback accounts token create "$ACCOUNT_SID"\n'
+        'ringback accounts token delete "$ACCOUNT_SID"': "Make a secondary token, and delete it."
+    },
+)
+@_sid
 @with_data_file
-def delete(*, sid: str, file: SealedDataFile) -> None:
-    """Take the secondary Auth Token back: nobody signs in with it any more."""
+@prints_record
+def delete(*, sid: str, file: "DataFolder") -> Output:
+    """Delete the secondary Auth Token: it can no longer sign in."""
+    from ringback.operations.auth_tokens import delete_secondary
+
     account = file.transact(lambda tx: delete_secondary(tx, sid, account_context()))
-    click.echo(f"account {account.sid}: the secondary Auth Token is gone")
+    words = f"account {account.sid}: the secondary Auth Token is deleted"
+    return {"account_sid": account.sid, "deleted": True}, words
+
+
+for _command in (create, promote, delete):
+    token.add_command(_command)

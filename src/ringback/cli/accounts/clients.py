@@ -1,65 +1,87 @@
-"""`ringback accounts clients`: what is exchanged for the tokens of KORE's APIs."""
+"""`ringback accounts clients`: manages API clients, which get the tokens of KORE's APIs."""
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
-from ringback.cli.accounts.output import client_record, client_row, client_scope, say_all
-from ringback.cli.base_command import argument, group, option
-from ringback.cli.data_file import SealedDataFile, account_context, with_data_file
+from ringback.cli.base_command import argument, command, group, option, option_group
+from ringback.cli.data_file import account_context, with_data_file
 from ringback.cli.options import json_lines_option, prints_record
 from ringback.cli.output import Output
 from ringback.core.accounts.client_credentials import LIFETIMES, PRODUCTS, ApiClientType, ApiScope
-from ringback.operations.accounts import fetch_account
-from ringback.operations.api_clients import create_client, delete_client
+
+if TYPE_CHECKING:
+    from ringback.data_folder import DataFolder
 
 _CREATED: Final = """\
 API client {name!r} of account {account_sid}; its secret is shown now, and never again:
 
   client_id      {client_id}
   client_secret  {client_secret}
-  good for       {scope}"""
+  valid for      {scope}"""
+
+_sid: Final = argument("sid", help="The account's SID (AC…), or its id at KORE (acct_…).")
 
 
 @group()
 def clients() -> None:
-    """Make API clients, list them, and take them back."""
+    """Manage API clients, which sign in to KORE's APIs.
+
+    A program exchanges the client's id and secret for a token of limited lifetime.
+    """
 
 
-@clients.command("create")
-@argument("sid")
-@argument("name")
+@command(
+    "create",
+    examples={
+        'ringback accounts clients create "$ACCOUNT_SID" ci': ("Make a client for both products."),
+        'ringback accounts clients create "$ACCOUNT_SID" admin --admin --lifetime 24h': (
+            "Make a client that can also manage webhook secrets."
+        ),
+    },
+)
+@_sid
+@argument("name", help="A name for the client.")
 @with_data_file
-@option(
-    "--admin", is_flag=True, help="For everything: global resources such as webhook secrets, too."
-)
-@option(
-    "--product",
-    "products",
-    multiple=True,
-    type=click.Choice([product.value for product in PRODUCTS]),
-    help="For this product alone; can be given twice. Without it, both.",
-)
-@option(
-    "--lifetime",
-    type=click.Choice(list(LIFETIMES)),
-    default="1h",
-    show_default=True,
-    help="How long each of its tokens is good for.",
+@option_group(
+    "The client",
+    option(
+        "--admin",
+        is_flag=True,
+        help="Give it access to all APIs: also to global resources such as webhook secrets.",
+    ),
+    option(
+        "--product",
+        "products",
+        multiple=True,
+        type=click.Choice([product.value for product in PRODUCTS]),
+        help="Give it access to this product only. By default, it has access to both.",
+    ),
+    option(
+        "--lifetime",
+        type=click.Choice(list(LIFETIMES)),
+        default="1h",
+        show_default=True,
+        help="How long each of its tokens is valid.",
+    ),
 )
 @prints_record
 def create(
     *,
     sid: str,
     name: str,
-    file: SealedDataFile,
+    file: "DataFolder",
     admin: bool,
     products: tuple[str, ...],
     lifetime: str,
 ) -> Output:
-    """Make an API client of the account SID and print its secret, once."""
+    """Make an API client and print its secret, once."""
+    from ringback.cli.accounts.output import client_record, client_scope
+    from ringback.operations.accounts import fetch_account
+    from ringback.operations.api_clients import create_client
+
     if admin and products:
-        raise click.UsageError("an admin client is good for everything: leave --product out")
+        raise click.UsageError("an admin client has access to all APIs: leave out --product")
     made = file.transact(
         lambda tx: create_client(
             tx,
@@ -76,21 +98,43 @@ def create(
     return record, words
 
 
-@clients.command("list")
-@argument("sid")
+@command(
+    "list",
+    examples={'ringback accounts clients list "$ACCOUNT_SID"': "List the clients of an account."},
+)
+@_sid
 @with_data_file
-@json_lines_option
-def list_(*, sid: str, file: SealedDataFile, as_json: bool) -> None:
-    """List the API clients of the account SID, oldest first; no secrets."""
+@option_group("Output", json_lines_option)
+def list_(*, sid: str, file: "DataFolder", as_json: bool) -> None:
+    """List the API clients of an account, oldest first."""
+    from ringback.cli.accounts.output import client_record, client_row, say_all
+    from ringback.operations.accounts import fetch_account
+
     found = file.transact(lambda tx: tx.api_clients.of(fetch_account(tx, sid).sid))
     nothing = "no API clients; `ringback accounts clients create SID NAME` makes one"
     say_all(found, client_record, client_row, nothing=nothing, as_json=as_json)
 
 
-@clients.command("delete")
-@argument("client_id")
+@command(
+    "delete",
+    examples={
+        'CLIENT_ID=$(ringback accounts clients list "$ACCOUNT_SID" |\n'
+        "  tail -n 1 | cut -d ' ' -f 1)\n"
+        'ringback accounts clients delete "$CLIENT_ID"': "Delete the newest client of an account."
+    },
+)
+@argument("client_id", help="The id of the client (apiclient_…).")
 @with_data_file
-def delete(*, client_id: str, file: SealedDataFile) -> None:
-    """Take an API client (apiclient_…) back; its tokens are good no longer."""
+@prints_record
+def delete(*, client_id: str, file: "DataFolder") -> Output:
+    """Delete an API client: its tokens are no longer valid."""
+    from ringback.cli.accounts.output import client_record
+    from ringback.operations.api_clients import delete_client
+
     client = file.transact(lambda tx: delete_client(tx, client_id))
-    click.echo(f"API client {client.sid} ({client.name}) of {client.account_sid} is gone")
+    words = f"API client {client.sid} ({client.name}) of {client.account_sid} is deleted"
+    return client_record(client), words
+
+
+for _command in (create, list_, delete):
+    clients.add_command(_command)

@@ -1,31 +1,23 @@
-"""`ringback accounts`: who may use this server. Works on the data folder, beside a server too."""
+"""`ringback accounts`: manages accounts in a data folder, also while a server uses it."""
 
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import click
-
-from ringback.cli.accounts import output
 from ringback.cli.accounts.auth_token import token
 from ringback.cli.accounts.clients import clients
 from ringback.cli.accounts.keys import keys
-from ringback.cli.base_command import argument, group, option
-from ringback.cli.data_file import SealedDataFile, account_context, with_data_file
+from ringback.cli.base_command import argument, command, group, option, option_group
+from ringback.cli.data_file import account_context, with_data_file
 from ringback.cli.options import json_lines_option, prints_record, read_by
-from ringback.cli.output import Output
-from ringback.core.accounts.account import Account, AccountStatus, ApiKey
-from ringback.core.accounts.client_credentials import ClientCredentials
+from ringback.cli.output import Output, confirm
 from ringback.core.retry_schedule import RetrySchedule
-from ringback.data_folder import new_seal_key
-from ringback.operations.accounts import (
-    CreatedAccount,
-    add_credentials,
-    create_account,
-    fetch_account,
-    list_accounts,
-    set_status,
-)
-from ringback.ports import Transaction
+
+if TYPE_CHECKING:
+    from ringback.core.accounts.account import Account, AccountStatus, ApiKey
+    from ringback.core.accounts.client_credentials import ClientCredentials
+    from ringback.data_folder import DataFolder
+    from ringback.operations.accounts import CreatedAccount
+    from ringback.ports import Transaction
 
 _CREATED: Final = """\
 account {name!r}; its secrets are shown now, and never again:
@@ -39,47 +31,75 @@ _CREDENTIALS: Final = """
   API key secret       {api_key_secret}
   KORE webhook secret  {kore_secret}"""
 
+_sid: Final = argument("sid", help="The account's SID (AC…), or its id at KORE (acct_…).")
+
 
 @group()
 def accounts() -> None:
-    """Make accounts, and see to their credentials; also while `ringback serve` runs.
+    """Manage accounts and their credentials.
 
-    SID is an account's SID (AC…), or its id at KORE (acct_…).
+    The commands work on the data folder, also while `ringback serve` uses it.
     """
 
 
-accounts.add_command(keys)
-accounts.add_command(token)
-accounts.add_command(clients)
-
-
-@accounts.command("create")
-@argument("name")
+@command(
+    "create",
+    examples={
+        "ringback accounts create 'Acme Ltd'": "Make an account and print its credentials.",
+        "ringback accounts create 'Acme Ltd' --yes --json > acme.json": (
+            "Make another one with the same name, and keep its credentials in a file."
+        ),
+    },
+)
+@argument("name", help="A name for the account.")
 @with_data_file
-@option(
-    "--schedule",
-    callback=read_by(RetrySchedule.parse),
-    metavar="SCHEDULE",
-    help="When its callbacks are tried again: faithful, persistent or waits like 5s,1m;"
-    " without it, as the server's setting says.",
+@option_group(
+    "The account",
+    option(
+        "--schedule",
+        callback=read_by(RetrySchedule.parse),
+        metavar="SCHEDULE",
+        help="When failed callbacks are tried again: faithful, persistent, or waits like 5s,1m. By"
+        " default, the account follows the server's setting.",
+    ),
+    option(
+        "--parent",
+        metavar="SID",
+        help="Make a subaccount of this account. SIMs can be moved to a subaccount.",
+    ),
+    option(
+        "--bare",
+        is_flag=True,
+        help="Make the account without a webhook secret and an API key, as KORE does.",
+    ),
+    option("--yes", is_flag=True, help="Make the account even if its name is taken."),
 )
-@option(
-    "--parent", metavar="SID", help="The account whose subaccount it is to be; SIMs can move there."
-)
-@option("--bare", is_flag=True, help="As KORE makes them: without a webhook secret or an API key.")
 @prints_record
 def create(
     *,
     name: str,
-    file: SealedDataFile,
+    file: "DataFolder",
     schedule: RetrySchedule | None,
     parent: str | None,
     bare: bool,
+    yes: bool,
 ) -> Output:
-    """Make an account and print its credentials, once."""
-    context = account_context()
+    """Make an account and print its credentials, once.
 
-    def make(tx: Transaction) -> Account | CreatedAccount:
+    If there is an account with this name already, you are asked first.
+    """
+    from ringback.cli.accounts import output
+    from ringback.core.accounts.account import Account
+    from ringback.operations.accounts import add_credentials, create_account, list_accounts
+
+    context = account_context()
+    if not yes:
+        namesakes = [each.sid for each in file.transact(list_accounts) if each.name == name]
+        if namesakes:
+            taken = f"there is already an account {name!r} ({', '.join(namesakes)})"
+            confirm(f"{taken[0].upper()}{taken[1:]}. Make another one?", taken)
+
+    def make(tx: "Transaction") -> "Account | CreatedAccount":
         account = create_account(
             tx, name=name, schedule=schedule, context=context, parent_sid=parent
         )
@@ -98,11 +118,20 @@ def create(
     return record, words.format(**record)
 
 
-@accounts.command("list")
+@command(
+    "list",
+    examples={
+        "ringback accounts list": "List the accounts of `ringback dev` or `ringback serve`.",
+        "ringback accounts list --json": "List them as JSON.",
+    },
+)
 @with_data_file
-@json_lines_option
-def list_(*, file: SealedDataFile, as_json: bool) -> None:
-    """List all accounts, oldest first; no secrets."""
+@option_group("Output", json_lines_option)
+def list_(*, file: "DataFolder", as_json: bool) -> None:
+    """List all accounts, oldest first, without secrets."""
+    from ringback.cli.accounts import output
+    from ringback.operations.accounts import list_accounts
+
     found = file.transact(list_accounts)
     nothing = "no accounts; `ringback accounts create NAME` makes one"
     output.say_all(
@@ -110,14 +139,19 @@ def list_(*, file: SealedDataFile, as_json: bool) -> None:
     )
 
 
-@accounts.command("show")
-@argument("sid")
+@command(
+    "show",
+    examples={'ringback accounts show "$ACCOUNT_SID"': "Show the account of `ringback dev`."},
+)
+@_sid
 @with_data_file
 @prints_record
-def show(*, sid: str, file: SealedDataFile) -> Output:
-    """Show an account and what signs in to it; no secrets."""
+def show(*, sid: str, file: "DataFolder") -> Output:
+    """Show an account and its credentials, without secrets."""
+    from ringback.cli.accounts import output
+    from ringback.operations.accounts import fetch_account
 
-    def look(tx: Transaction) -> tuple[Account, list[ApiKey], list[ClientCredentials]]:
+    def look(tx: "Transaction") -> "tuple[Account, list[ApiKey], list[ClientCredentials]]":
         account = fetch_account(tx, sid)
         return account, tx.accounts.keys.of(account.sid), tx.api_clients.of(account.sid)
 
@@ -132,39 +166,74 @@ def show(*, sid: str, file: SealedDataFile) -> Output:
     return record, _lines(record, its_keys, its_clients)
 
 
-@accounts.command("suspend")
-@argument("sid")
+@command(
+    "suspend",
+    examples={
+        'ringback accounts suspend "$ACCOUNT_SID"': "Suspend the account of `ringback dev`.",
+        'ringback accounts resume "$ACCOUNT_SID"': "Let it sign in again.",
+    },
+)
+@_sid
 @with_data_file
-def suspend(*, sid: str, file: SealedDataFile) -> None:
-    """Let nobody sign in to an account, nor to its subaccounts.
+@prints_record
+def suspend(*, sid: str, file: "DataFolder") -> Output:
+    """Suspend an account: nobody can sign in to it.
 
-    What was promised before is kept: its callbacks are still sent.
+    Nobody can sign in to its subaccounts either. The callbacks that it has already are still
+    sent.
     """
-    _set_status(file, sid, AccountStatus.SUSPENDED)
+    from ringback.core.accounts.account import AccountStatus
+
+    return _set_status(file, sid, AccountStatus.SUSPENDED)
 
 
-@accounts.command("resume")
-@argument("sid")
+@command(
+    "resume",
+    examples={'ringback accounts resume "$ACCOUNT_SID"': "Resume the account of `ringback dev`."},
+)
+@_sid
 @with_data_file
-def resume(*, sid: str, file: SealedDataFile) -> None:
-    """Have a suspended account be active again."""
-    _set_status(file, sid, AccountStatus.ACTIVE)
+@prints_record
+def resume(*, sid: str, file: "DataFolder") -> Output:
+    """Resume a suspended account: it can sign in again."""
+    from ringback.core.accounts.account import AccountStatus
+
+    return _set_status(file, sid, AccountStatus.ACTIVE)
 
 
-@accounts.command("new-key")
-def new_key() -> None:
-    """Print a new key to seal the secrets of a data file with; it is kept nowhere."""
-    click.echo(new_seal_key())
+@command(
+    "new-key", examples={"ringback accounts new-key > ringback.key": "Keep a new key in a file."}
+)
+@prints_record
+def new_key() -> Output:
+    """Print a new key that can encrypt the secrets of a data file.
+
+    The key is stored nowhere. Give it to the server as the setting `seal_key` or `seal_key_file`.
+    """
+    from ringback.data_folder import new_seal_key
+
+    key = new_seal_key()
+    return {"key": key}, key
 
 
-def _set_status(file: SealedDataFile, sid: str, status: AccountStatus) -> None:
+for _command in (create, list_, show, suspend, resume, new_key, keys, token, clients):
+    accounts.add_command(_command)
+
+
+def _set_status(file: "DataFolder", sid: str, status: "AccountStatus") -> Output:
+    from ringback.cli.accounts import output
+    from ringback.operations.accounts import set_status
+
     account = file.transact(lambda tx: set_status(tx, sid, status, account_context()))
-    click.echo(f"account {account.sid} ({account.name}) is {status.value}")
+    words = f"account {account.sid} ({account.name}) is {status.value}"
+    return output.account_record(account), words
 
 
 def _lines(
-    record: dict[str, Any], its_keys: list[ApiKey], its_clients: list[ClientCredentials]
+    record: dict[str, Any], its_keys: "list[ApiKey]", its_clients: "list[ClientCredentials]"
 ) -> list[str]:
+    from ringback.cli.accounts import output
+
     secondary = "one, which signs nothing yet" if record["has_secondary_auth_token"] else "none"
     secrets = [
         f"{secret['id']}  {secret['last_modified']}  {secret['name']}  {secret['status']}"
@@ -177,8 +246,8 @@ def _lines(
         f"  KORE account id       {record['kore_id']}",
         f"  status                {record['status']}",
         f"  subaccount of         {record['parent_sid'] or 'none'}",
-        f"  schedule              {record['schedule'] or 'as the server has it'}",
-        f"  made                  {record['date_created']}",
+        f"  schedule              {record['schedule'] or 'that of the server'}",
+        f"  created               {record['date_created']}",
         f"  secondary Auth Token  {secondary}",
         *_listed("API keys", map(output.key_row, its_keys)),
         *_listed("API clients", map(output.client_row, its_clients)),

@@ -1,17 +1,17 @@
-"""`ringback accounts keys`: API keys, given away and taken back one by one."""
+"""`ringback accounts keys`: creates, lists and deletes API keys."""
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
-from ringback.cli.accounts.output import key_record, key_row, say_all
-from ringback.cli.base_command import argument, group, option
-from ringback.cli.data_file import SealedDataFile, account_context, with_data_file
-from ringback.cli.options import json_lines_option, prints_record, with_options
+from ringback.cli.base_command import argument, command, group, option, option_group
+from ringback.cli.data_file import account_context, with_data_file
+from ringback.cli.options import json_lines_option, prints_record
 from ringback.cli.output import Output
-from ringback.operations.accounts import fetch_account
-from ringback.operations.api_keys import create_key, delete_key
-from ringback.ports import Transaction
+
+if TYPE_CHECKING:
+    from ringback.data_folder import DataFolder
+    from ringback.ports import Transaction
 
 _CREATED: Final = """\
 API key {name!r} of {owner}; its secret is shown now, and never again:
@@ -21,57 +21,98 @@ API key {name!r} of {owner}; its secret is shown now, and never again:
 
 _OPERATOR: Final = "the operator"
 
-_of_somebody: Final = with_options(
-    option("--account", metavar="SID", help="An account's."),
-    option("--operator", is_flag=True, help="The operator's, who sees every account."),
+_owner_options: Final = (
+    option("--account", metavar="SID", help="Use the keys of this account."),
+    option("--operator", is_flag=True, help="Use the operator's keys, which see every account."),
 )
-"""The options that say whose the keys are; exactly one of them has to be given."""
+"""The options that name the owner of the keys; exactly one of them must be given."""
 
 
 @group()
 def keys() -> None:
-    """Make API keys, list them, and take them back."""
+    """Manage API keys, which sign in to the APIs."""
 
 
-@keys.command("create")
+@command(
+    "create",
+    examples={
+        'ringback accounts keys create --account "$ACCOUNT_SID" --name deploy': (
+            "Make a key for an account."
+        ),
+        "ringback accounts keys create --operator": "Make a key that sees every account.",
+    },
+)
 @with_data_file
-@_of_somebody
-@option("--name", default="unnamed", show_default=True, metavar="NAME", help="What to know it by.")
+@option_group(
+    "Which key",
+    *_owner_options,
+    option(
+        "--name", default="unnamed", show_default=True, metavar="NAME", help="A name for the key."
+    ),
+)
 @prints_record
-def create(*, file: SealedDataFile, account: str | None, operator: bool, name: str) -> Output:
+def create(*, file: "DataFolder", account: str | None, operator: bool, name: str) -> Output:
     """Make an API key and print its secret, once."""
-    _check_whose(account, operator=operator)
+    from ringback.cli.accounts.output import key_record
+    from ringback.operations.api_keys import create_key
+
+    _check_owner(account, operator=operator)
     made = file.transact(lambda tx: create_key(tx, _owner(tx, account), name, account_context()))
     record = {**key_record(made.key), "secret": made.secret}
     owner = made.key.account_sid or _OPERATOR
     return record, _CREATED.format(**record, owner=owner)
 
 
-@keys.command("list")
+@command(
+    "list",
+    examples={
+        'ringback accounts keys list --account "$ACCOUNT_SID"': "List the keys of an account.",
+        "ringback accounts keys list --operator": "List the operator's keys.",
+    },
+)
 @with_data_file
-@_of_somebody
-@json_lines_option
-def list_(*, file: SealedDataFile, account: str | None, operator: bool, as_json: bool) -> None:
-    """List API keys, oldest first; no secrets."""
-    _check_whose(account, operator=operator)
+@option_group("Which keys", *_owner_options)
+@option_group("Output", json_lines_option)
+def list_(*, file: "DataFolder", account: str | None, operator: bool, as_json: bool) -> None:
+    """List API keys, oldest first, without secrets."""
+    from ringback.cli.accounts.output import key_record, key_row, say_all
+
+    _check_owner(account, operator=operator)
     found = file.transact(lambda tx: tx.accounts.keys.of(_owner(tx, account)))
     nothing = f"no API keys of {account or _OPERATOR}"
     say_all(found, key_record, key_row, nothing=nothing, as_json=as_json)
 
 
-@keys.command("delete")
-@argument("sid")
+@command(
+    "delete",
+    examples={
+        "KEY=$(ringback accounts keys list --operator | tail -n 1 | cut -d ' ' -f 1)\n"
+        'ringback accounts keys delete "$KEY"': "Delete the operator's newest key."
+    },
+)
+@argument("sid", help="The SID of the key (SK…).")
 @with_data_file
-def delete(*, sid: str, file: SealedDataFile) -> None:
-    """Take the API key SID (SK…) back: nobody signs in with it any more."""
+@prints_record
+def delete(*, sid: str, file: "DataFolder") -> Output:
+    """Delete an API key: it can no longer sign in."""
+    from ringback.cli.accounts.output import key_record
+    from ringback.operations.api_keys import delete_key
+
     key = file.transact(lambda tx: delete_key(tx, sid))
-    click.echo(f"API key {key.sid} ({key.name}) of {key.account_sid or _OPERATOR} is gone")
+    words = f"API key {key.sid} ({key.name}) of {key.account_sid or _OPERATOR} is deleted"
+    return key_record(key), words
 
 
-def _check_whose(account: str | None, *, operator: bool) -> None:
+for _command in (create, list_, delete):
+    keys.add_command(_command)
+
+
+def _check_owner(account: str | None, *, operator: bool) -> None:
     if (account is not None) == operator:
-        raise click.UsageError("say whose: give --account SID, or --operator")
+        raise click.UsageError("name the owner of the keys: give --account SID, or --operator")
 
 
-def _owner(tx: Transaction, account: str | None) -> str | None:
+def _owner(tx: "Transaction", account: str | None) -> str | None:
+    from ringback.operations.accounts import fetch_account
+
     return None if account is None else fetch_account(tx, account).sid

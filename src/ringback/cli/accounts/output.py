@@ -1,4 +1,4 @@
-"""How accounts and their credentials are printed: never with a secret that was shown before."""
+"""Prints accounts and their credentials, without the secrets that were printed once before."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
@@ -24,7 +24,7 @@ def say_all(
     nothing: str,
     as_json: bool,
 ) -> None:
-    """Print each record on a line of its own; without any, print `nothing`, except as JSON."""
+    """Print each record on its own line; if there are none, print `nothing`, except as JSON."""
     for each in found:
         say(record(each), row(each), as_json=as_json)
     if not found and not as_json:
@@ -54,7 +54,7 @@ def account_row(account: Account) -> str:
 
 
 def key_record(key: ApiKey) -> dict[str, str | None]:
-    """Return an API key as a JSON object, without its secret; an operator's has no account."""
+    """Return an API key as a JSON object, without its secret; an operator's key has no account."""
     return {
         "sid": key.sid,
         "account_sid": key.account_sid,
@@ -87,7 +87,7 @@ def client_row(client: ClientCredentials) -> str:
 
 
 def client_scope(client: ClientCredentials) -> str:
-    """Say which products a client's tokens are for, and for how long."""
+    """Return the products that a client's tokens are for, and their lifetime, as text."""
     record = client_record(client)
     is_admin = client.type is ApiClientType.ADMIN
     scope = "admin" if is_admin else ",".join(record["products"])
