@@ -1,48 +1,44 @@
-"""`ringback probe`: is this receiver ready for both sources, and if not, why not?"""
+"""`ringback probe`: tests whether a receiver is ready for callbacks from both sources."""
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from ringback.cli.base_command import argument, command, option
+from ringback.cli.base_command import argument, command, option, option_group
 from ringback.cli.options import file_option, handing, json_option, read_by, read_url, run_async
+from ringback.cli.output import say
 from ringback.core.calendar import read_duration
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
-from ringback.core.errors import ConfigurationError, RingbackError
-from ringback.core.http.allowed_addresses import ANYWHERE
-from ringback.core.http.ssrf_guard import SsrfGuard
+from ringback.core.errors import RingbackError
 from ringback.core.policy.source_policy import Source
 from ringback.core.sids import SidKind, is_sid
-from ringback.http_client.connection_pool import KeepAliveLimits
-from ringback.http_client.http_sender import HttpTransport
-from ringback.http_client.sockets_and_tls import SystemNetwork
-from ringback.http_client.tls import ClientTls
-from ringback.probe.counter_watch import counter_of
-from ringback.probe.external_commands import carry_out, read_command
-from ringback.probe.payloads import PROBE_ACCOUNT_SID, PROBE_SIM_SID
-from ringback.probe.probe_cases import CASES, SOURCES, ProbeCase
-from ringback.probe.probe_report import CaseVerdict, ProbeReport
-from ringback.probe.probe_runner import probe as run_probe
-from ringback.probe.report.as_json import as_json as report_as_json
-from ringback.probe.report.html import as_html
-from ringback.probe.report.junit import as_junit
-from ringback.probe.report.text import ReportLine, as_few_lines, as_lines, as_table
-from ringback.probe.request_factory import ProbeRequestFactory, account_of
-from ringback.probe.request_runner import ProbeDependencies, ProbeTimeouts
-from ringback.runtime.os_error_messages import refusing
-from ringback.runtime.system_clock import SystemClock, SystemRandomSource, stopwatch
 
-_NOT_READY, _NOTHING_SAID, _NOT_ALL_SHOWN = 1, 2, 3
+if TYPE_CHECKING:
+    from ringback.http_client.http_sender import HttpTransport
+    from ringback.probe.probe_cases import ProbeCase
+    from ringback.probe.probe_report import ProbeReport
+    from ringback.probe.report.text import ReportLine
+    from ringback.probe.request_runner import ProbeTimeouts
+
+# The help is quicker without the imports of `ringback.probe`, so the functions make them.
+
+_NOT_READY, _NO_RESULT, _NOT_ALL_TESTED = 1, 2, 3
 _COLOURS: Final = {
-    CaseVerdict.PASSED: "green",
-    CaseVerdict.FAILED: "red",
-    CaseVerdict.NOT_OBSERVED: "yellow",
-    CaseVerdict.NOT_RUN: "yellow",
+    "passed": "green",
+    "failed": "red",
+    "not observed": "yellow",
+    "not run": "yellow",
 }
+
+
+class ProbeImpossible(RingbackError):
+    """The probe has no result, for instance because nothing answers at the URL."""
+
+    exit_code = _NO_RESULT
 
 
 def _seconds(text: str) -> float:
@@ -55,10 +51,16 @@ def _seconds(text: str) -> float:
 def _sid_of(kind: SidKind) -> Callable[[str], str]:
     def read(text: str) -> str:
         if not is_sid(text, kind):
-            raise ValueError(f"{text!r} is no SID; it is {kind} and 32 hex digits")
+            raise ValueError(f"{text!r} is not a valid SID; it must be {kind} and 32 hex digits")
         return text
 
     return read
+
+
+def _command(text: str) -> tuple[str, ...]:
+    from ringback.probe.external_commands import read_command
+
+    return read_command(text)
 
 
 def _time_option(flag: str, name: str, default: str, help_: str) -> Callable[..., Any]:
@@ -73,79 +75,128 @@ def _time_option(flag: str, name: str, default: str, help_: str) -> Callable[...
     )
 
 
-@command()
-@argument("url", metavar="URL", callback=read_url, required=False)
-@option(
-    "--auth-token",
-    envvar="RINGBACK_AUTH_TOKEN",
-    show_envvar=True,
-    metavar="SECRET",
-    help="The Auth Token that the receiver checks Twilio's callbacks with. Better in the variable:"
-    " whoever can list processes sees what is given here.",
+def _timeouts(*, request: float, answer: float, quiet: float) -> "ProbeTimeouts":
+    from ringback.probe.request_runner import ProbeTimeouts
+
+    return ProbeTimeouts(request=request, answer=answer, quiet=quiet)
+
+
+@command(
+    examples={
+        'export RINGBACK_AUTH_TOKEN="$TWILIO_AUTH_TOKEN"\n'
+        'export RINGBACK_KORE_SECRET="$KORE_SECRET"\n'
+        "ringback probe 'http://127.0.0.1:9000/callbacks'": (
+            "Test a receiver with the secrets of `ringback dev`."
+        ),
+        "ringback probe 'http://127.0.0.1:9000/callbacks' \\\n"
+        "  --observe 'http://127.0.0.1:9000/effects' --html report.html": (
+            "Count its effects too, and write a report."
+        ),
+        "ringback probe --list": "List all cases and faults.",
+    }
 )
-@option(
-    "--kore-secret",
-    envvar="RINGBACK_KORE_SECRET",
-    show_envvar=True,
-    metavar="SECRET",
-    help="The webhook secret that it checks KORE's callbacks with, likewise.",
+@argument(
+    "url",
+    metavar="URL",
+    callback=read_url,
+    required=False,
+    help="The callback URL, exactly as it is configured at the sender.",
 )
-@option(
-    "--source",
-    type=click.Choice([str(source) for source in SOURCES]),
-    help="Leave out the cases that are about the other source.",
+@option_group(
+    "What the receiver checks signatures with",
+    option(
+        "--auth-token",
+        envvar="RINGBACK_AUTH_TOKEN",
+        show_envvar=True,
+        metavar="SECRET",
+        help="The Auth Token for Twilio's callbacks. Other users can see a flag in the list of"
+        " processes, so the variable is safer.",
+    ),
+    option(
+        "--kore-secret",
+        envvar="RINGBACK_KORE_SECRET",
+        show_envvar=True,
+        metavar="SECRET",
+        help="The webhook secret for KORE's callbacks. The variable is safer here, too.",
+    ),
 )
-@option(
-    "--method",
-    type=click.Choice([str(method) for method in HttpMethod]),
-    help="Leave out the cases that come by the other method.",
+@option_group(
+    "Which cases",
+    option(
+        "--source",
+        type=click.Choice([str(source) for source in Source]),
+        help="Test only the cases of this source.",
+    ),
+    option(
+        "--method",
+        type=click.Choice([str(method) for method in HttpMethod]),
+        help="Test only the cases with this HTTP method.",
+    ),
+    option("--list", "lists", is_flag=True, help="List all cases and faults, and send nothing."),
 )
-@option(
-    "--observe",
-    metavar="URL|COMMAND",
-    help="Where the receiver's own count of its effects is read: a GET, or what a command prints.",
+@option_group(
+    "What the callbacks are about",
+    option(
+        "--account-sid",
+        metavar="SID",
+        callback=read_by(_sid_of(SidKind.ACCOUNT)),
+        help="The account in the callbacks. By default, an account of the probe's own.",
+    ),
+    option(
+        "--sim-sid",
+        metavar="SID",
+        callback=read_by(_sid_of(SidKind.SIM)),
+        help="The Super SIM in the callbacks. By default, a SIM of the probe's own.",
+    ),
 )
-@option(
-    "--restart",
-    metavar="COMMAND",
-    callback=read_by(read_command),
-    help="Restart the receiver with this, to see what it still knows then.",
-)
-@option(
-    "--account-sid",
-    metavar="SID",
-    default=PROBE_ACCOUNT_SID,
-    callback=read_by(_sid_of(SidKind.ACCOUNT)),
-    help="The account that the callbacks tell of; one of the probe's own without it.",
-)
-@option(
-    "--sim-sid",
-    metavar="SID",
-    default=PROBE_SIM_SID,
-    callback=read_by(_sid_of(SidKind.SIM)),
-    help="The Super SIM that they tell of, likewise.",
+@option_group(
+    "Effects of callbacks",
+    option(
+        "--observe",
+        metavar="URL|COMMAND",
+        help="Where to read the receiver's count of the callbacks that it has processed: a URL to"
+        " GET, or a command that prints the number.",
+    ),
+    option(
+        "--restart",
+        metavar="COMMAND",
+        callback=read_by(_command),
+        help="A command that restarts the receiver, to test that it remembers its tokens.",
+    ),
 )
 @handing(
     "timeouts",
-    ProbeTimeouts,
-    _time_option(
-        "--timeout", "request", "15s", "Give a request up after so long, as the sources do."
-    ),
-    _time_option("--slow", "answer", "5s", "Take it for a fault where an answer takes longer."),
-    _time_option(
-        "--settle", "quiet", "300ms", "Believe a counter that stays the same for so long."
+    _timeouts,
+    option_group(
+        "Times and trust",
+        _time_option(
+            "--timeout", "request", "15s", "How long to wait for an answer, as the sources do."
+        ),
+        _time_option("--slow", "answer", "5s", "Report an answer that takes longer as a fault."),
+        _time_option(
+            "--settle", "quiet", "300ms", "Trust a counter once it has not changed for this long."
+        ),
+        file_option("--extra-ca-file", "Trust the certificates in this file too (PEM)."),
     ),
 )
-@file_option("--extra-ca-file", "Believe these certificates too (PEM).")
-@json_option
-@file_option("--junit", "Write the report to this file as JUnit XML, too.")
-@file_option("--html", "Write the report to this file as an HTML page, too.")
-@option(
-    "--ci",
-    is_flag=True,
-    help="Print what didn't pass alone, without colours, and end with 3 where not all was shown.",
+@option_group(
+    "Output",
+    option(
+        "-v",
+        "--verbose",
+        is_flag=True,
+        help="Print each case, with all that was sent and answered.",
+    ),
+    option(
+        "--ci",
+        is_flag=True,
+        help="Print only faults and untested cases, without colours. The exit code is 3 if a case"
+        " was not tested.",
+    ),
+    file_option("--junit", "Also write the report to this file as JUnit XML."),
+    file_option("--html", "Also write the report to this file as an HTML page."),
+    json_option,
 )
-@option("--list", "lists", is_flag=True, help="Show all cases and faults, and send nothing.")
 @run_async
 async def probe(
     *,
@@ -156,78 +207,131 @@ async def probe(
     method: str | None,
     observe: str | None,
     restart: tuple[str, ...] | None,
-    account_sid: str,
-    sim_sid: str,
-    timeouts: ProbeTimeouts,
+    account_sid: str | None,
+    sim_sid: str | None,
+    timeouts: "ProbeTimeouts",
     extra_ca_file: Path | None,
     as_json: bool,
+    verbose: bool,
     junit: Path | None,
     html: Path | None,
     ci: bool,
     lists: bool,
 ) -> int:
-    """Act as both sources towards the receiver at URL, and say what it gets wrong.
+    """Test whether a receiver is ready for both sources.
 
-    URL is the callback URL exactly as it is configured at the sender. The receiver gets real
-    callbacks, about a SIM that it doesn't know unless --sim-sid says one.
+    The probe plays both senders, Twilio's and KORE's infrastructure. It sends genuine callbacks,
+    forgeries and repeats, and reports what the receiver gets wrong and how to fix it. The callbacks
+    are about a SIM that the receiver does not know, unless you give --sim-sid.
 
-    The exit code is 0 where no fault was found, 1 where one was, 2 where nothing can be said. With
-    --ci it is 3 where no fault was found, but a case was not run or not observed.
+    Exit code: 0 if no fault was found; 1 if the receiver has a fault; 2 if the probe has no result;
+    with --ci, 3 if no fault was found, but a case was not tested.
     """
+    from ringback.probe.report import text
+    from ringback.probe.report.as_json import as_json as report_as_json
+    from ringback.probe.report.html import as_html
+    from ringback.probe.report.junit import as_junit
+
     cases = _chosen(
         None if source is None else Source(source), None if method is None else HttpMethod(method)
     )
     if lists:
-        _print(as_table(cases), has_colours=False)
+        say({"cases": [*map(_case_record, cases)]}, _texts(text.as_table(cases)), as_json=as_json)
         return 0
     if url is None:
         raise click.UsageError("give the URL of the receiver")
     if not (auth_token or kore_secret):
         raise click.UsageError(
-            "give what the receiver checks signatures with: --auth-token (RINGBACK_AUTH_TOKEN),"
-            " --kore-secret (RINGBACK_KORE_SECRET) or both"
+            "give the secrets that the receiver checks signatures with: --auth-token"
+            " (RINGBACK_AUTH_TOKEN), --kore-secret (RINGBACK_KORE_SECRET) or both"
         )
     try:
-        clock = SystemClock()
-        tls = ClientTls(ca_files=() if extra_ca_file is None else (extra_ca_file,))
-        account = account_of(
-            account_sid, auth_token=auth_token, kore_secret=kore_secret, at=clock.now()
+        report = await _report(
+            cases,
+            url,
+            secrets={Source.TWILIO: auth_token, Source.KORE: kore_secret},
+            account_sid=account_sid,
+            sim_sid=sim_sid,
+            extra_ca_file=extra_ca_file,
+            timeouts=timeouts,
+            observe=observe,
+            restart=restart,
         )
-        given = {Source.TWILIO: auth_token, Source.KORE: kore_secret}
-        # A receiver may close a kept connection at any time, so none is kept: that is no fault. No
-        # guard either, since the address comes from the user's own command line.
-        sender = HttpTransport(
-            stopwatch=stopwatch,
-            guard=SsrfGuard(ANYWHERE),
-            network=SystemNetwork(tls),
-            keep_alive=KeepAliveLimits(per_peer=0),
-        )
-        try:
-            report = await run_probe(
-                cases,
-                ProbeRequestFactory(url, account, sim_sid, SystemRandomSource(), clock.now),
-                has=frozenset(source for source, secret in given.items() if secret),
-                dependencies=ProbeDependencies(sender, tls, stopwatch),
-                timeouts=timeouts,
-                read_counter=None if observe is None else _counter(observe, sender),
-                restart=None if restart is None else partial(carry_out, restart),
-            )
-        finally:
-            await sender.close()
         _write(junit, as_junit(report))
         _write(html, as_html(report).encode())
-    except RingbackError as refusal:
-        click.echo(f"ringback: {refusal}", err=True)
-        return _NOTHING_SAID
+    except RingbackError as failure:
+        raise ProbeImpossible(str(failure)) from failure
     if as_json:
         click.echo(report_as_json(report))
+    elif ci:
+        _print(text.as_few_lines(report), has_colours=False)
     else:
-        _print(as_few_lines(report) if ci else as_lines(report), has_colours=not ci)
+        _print(text.as_lines(report) if verbose else text.as_grid(report), has_colours=True)
     return _exit_code(report, ci=ci)
 
 
-def _chosen(source: Source | None, method: HttpMethod | None) -> Sequence[ProbeCase]:
-    """Return the cases that are about this source and this method, where one is asked for."""
+async def _report(
+    cases: "Sequence[ProbeCase]",
+    url: CallbackUrl,
+    *,
+    secrets: dict[Source, str | None],
+    account_sid: str | None,
+    sim_sid: str | None,
+    extra_ca_file: Path | None,
+    timeouts: "ProbeTimeouts",
+    observe: str | None,
+    restart: tuple[str, ...] | None,
+) -> "ProbeReport":
+    """Test a receiver with these cases, and return the report."""
+    from ringback.core.http.allowed_addresses import ANYWHERE
+    from ringback.core.http.ssrf_guard import SsrfGuard
+    from ringback.http_client.connection_pool import KeepAliveLimits
+    from ringback.http_client.http_sender import HttpTransport
+    from ringback.http_client.sockets_and_tls import SystemNetwork
+    from ringback.http_client.tls import ClientTls
+    from ringback.probe.external_commands import carry_out
+    from ringback.probe.payloads import PROBE_ACCOUNT_SID, PROBE_SIM_SID
+    from ringback.probe.probe_runner import probe as run_probe
+    from ringback.probe.request_factory import ProbeRequestFactory, account_of
+    from ringback.probe.request_runner import ProbeDependencies
+    from ringback.runtime.system_clock import SystemClock, SystemRandomSource, stopwatch
+
+    clock = SystemClock()
+    tls = ClientTls(ca_files=() if extra_ca_file is None else (extra_ca_file,))
+    account = account_of(
+        account_sid or PROBE_ACCOUNT_SID,
+        auth_token=secrets[Source.TWILIO],
+        kore_secret=secrets[Source.KORE],
+        at=clock.now(),
+    )
+    # No connection is kept, since a receiver may rightly close one at any time. The guard allows
+    # all addresses, since the URL comes from the user's own command line.
+    sender = HttpTransport(
+        stopwatch=stopwatch,
+        guard=SsrfGuard(ANYWHERE),
+        network=SystemNetwork(tls),
+        keep_alive=KeepAliveLimits(per_peer=0),
+    )
+    try:
+        return await run_probe(
+            cases,
+            ProbeRequestFactory(
+                url, account, sim_sid or PROBE_SIM_SID, SystemRandomSource(), clock.now
+            ),
+            has=frozenset(source for source, secret in secrets.items() if secret),
+            dependencies=ProbeDependencies(sender, tls, stopwatch),
+            timeouts=timeouts,
+            read_counter=None if observe is None else _counter(observe, sender),
+            restart=None if restart is None else partial(carry_out, restart),
+        )
+    finally:
+        await sender.close()
+
+
+def _chosen(source: Source | None, method: HttpMethod | None) -> "Sequence[ProbeCase]":
+    """Return the cases of this source and this method; None for all."""
+    from ringback.probe.probe_cases import CASES
+
     return [
         case
         for case in CASES
@@ -236,26 +340,47 @@ def _chosen(source: Source | None, method: HttpMethod | None) -> Sequence[ProbeC
     ]
 
 
-def _counter(text: str, sender: HttpTransport) -> Callable[[], Any]:
+def _case_record(case: "ProbeCase") -> dict[str, str]:
+    return {
+        "name": case.name,
+        "group": case.group,
+        "sent": case.sends,
+        "expected": case.expects,
+        "fault": case.fault.label,
+        "what": case.fault.what,
+        "fix": case.fault.mend,
+    }
+
+
+def _counter(text: str, sender: "HttpTransport") -> Callable[[], Any]:
+    from ringback.core.errors import ConfigurationError
+    from ringback.probe.counter_watch import counter_of
+
     try:
         return counter_of(text, sender)
     except ValueError as error:
-        raise ConfigurationError(f"--observe: {error}; it is a URL or a command") from None
+        raise ConfigurationError(f"--observe: {error}; give a URL or a command") from None
 
 
 def _write(path: Path | None, report: bytes) -> None:
+    from ringback.runtime.os_error_messages import refusing
+
     if path is not None:
         with refusing(f"the report {path} can't be written"):
             path.write_bytes(report)
 
 
-def _print(lines: Iterable[ReportLine], *, has_colours: bool) -> None:
+def _texts(lines: "Iterable[ReportLine]") -> list[str]:
+    return [line.text for line in lines]
+
+
+def _print(lines: "Iterable[ReportLine]", *, has_colours: bool) -> None:
     for line in lines:
         colour = _COLOURS.get(line.verdict) if has_colours and line.verdict else None
         click.echo(click.style(line.text, fg=colour) if colour else line.text)
 
 
-def _exit_code(report: ProbeReport, *, ci: bool) -> int:
+def _exit_code(report: "ProbeReport", *, ci: bool) -> int:
     if not report.is_ready:
         return _NOT_READY
-    return _NOT_ALL_SHOWN if ci and not report.is_complete else 0
+    return _NOT_ALL_TESTED if ci and not report.is_complete else 0

@@ -1,5 +1,7 @@
 """`ringback probe`: what it is told, and how it ends; the run itself is tested elsewhere."""
 
+import json
+
 import pytest
 from click.testing import CliRunner, Result
 
@@ -51,3 +53,18 @@ def test_the_cases_of_one_method_can_be_listed() -> None:
     assert "kore-get-sim-update" in run.stdout
     assert "kore-repeat-in-series" in run.stdout
     assert "-post-" not in run.stdout
+
+
+def test_the_cases_can_be_listed_as_json() -> None:
+    run = run_probe("--list", "--source=kore", "--json", secrets=False)
+    cases = {case["name"]: case for case in json.loads(run.stdout)["cases"]}
+    assert "twilio-post-sim-update" not in cases
+    assert cases["kore-post-hmac"]["fault"] == "accepts-hmac"
+
+
+def test_a_probe_without_a_result_is_an_error_in_json_too() -> None:
+    run = run_probe("http://127.0.0.1:1/", "--json")
+    assert (run.exit_code, run.stdout) == (2, "")
+    error = json.loads(run.stderr)
+    assert error["exit_code"] == 2
+    assert "127.0.0.1:1/ can't be reached: " in error["error"]

@@ -12,7 +12,7 @@ from ringback.probe.receiver_faults import ReceiverFaultKind
 from ringback.probe.report.as_json import as_json
 from ringback.probe.report.html import as_html
 from ringback.probe.report.junit import as_junit
-from ringback.probe.report.text import as_few_lines, as_lines, as_table
+from ringback.probe.report.text import as_few_lines, as_grid, as_lines, as_table
 from ringback.probe.root_causes import report_of
 from tests.unit.probe.receivers import case_called
 
@@ -63,6 +63,91 @@ def test_the_text_begins_with_the_fault_and_lists_each_case() -> None:
         assert told in text
     for result in REPORT.results:
         assert result.case.name in text
+
+
+def grid_of(*results: CaseResult) -> list[str]:
+    report = report_of("http://a.example/", REPORT.started, 1.0, results)
+    return [line.text for line in as_grid(report)]
+
+
+def result_of(name: str, verdict: CaseVerdict = CaseVerdict.PASSED, came: str = "") -> CaseResult:
+    case = case_called(name)
+    return CaseResult(case, verdict, came, case.fault if verdict is CaseVerdict.FAILED else None)
+
+
+def test_the_grid_has_a_row_for_each_trial_and_a_column_for_each_source_and_method() -> None:
+    lines = grid_of(
+        result_of("twilio-post-sim-update"),
+        result_of("twilio-get-sim-update"),
+        result_of("kore-post-sim-update"),
+        result_of("kore-post-test-event"),
+        result_of("kore-post-query", CaseVerdict.NOT_FOR_IT, "403; it need not"),
+        result_of("kore-post-twilio-signature"),
+        result_of("twilio-repeat-in-series", CaseVerdict.NOT_OBSERVED, "200; not counted"),
+        result_of("kore-repeat-in-series"),
+        result_of("same-token-of-both", CaseVerdict.NOT_RUN, "no secret"),
+        result_of("answers-in-time"),
+    )
+    assert lines[1:] == [
+        "",
+        "Genuine callbacks are accepted",
+        "              twilio POST   twilio GET    kore POST",
+        "  sim-update  ok            ok            ok",
+        "  query                                   n/a",
+        "  test-event                              ok",
+        "",
+        "Forgeries are refused",
+        "                    kore POST",
+        "  twilio-signature  ok",
+        "",
+        "A callback that comes again has one effect",
+        "                      twilio        kore",
+        "  repeat-in-series    not observed  ok",
+        "  same-token-of-both  not run       not run",
+        "",
+        "All in all",
+        "  answers-in-time  ok",
+        "",
+        "n/a: 1 case: it need not",
+        "not observed: 1 case: not counted",
+        "not run: 1 case: no secret",
+    ]
+
+
+def test_a_forgery_of_no_source_counts_for_each_source() -> None:
+    names = ("twilio-post-wrong-secret", "kore-post-wrong-secret", "kore-get-wrong-secret")
+    lines = grid_of(*map(result_of, (*names, "post-unsigned", "get-unsigned")))
+    assert lines[-3:] == [
+        "                twilio POST   kore POST     kore GET",
+        "  wrong-secret  ok            ok            ok",
+        "  unsigned      ok            ok            ok",
+    ]
+    assert grid_of(result_of("post-unsigned"))[-1] == "  unsigned  ok"
+
+
+def test_the_grid_names_a_fault_once_and_faults_with_the_same_fix_share_it() -> None:
+    failed = [
+        result_of(f"{source}-repeat-after-{what}", CaseVerdict.FAILED, "two effects")
+        for source in ("twilio", "kore")
+        for what in ("timeout", "drop")
+    ]
+    lines = grid_of(*failed)
+    text = "\n".join(lines)
+    timeout, drop = (
+        ReceiverFaultKind.NOT_IDEMPOTENT_AFTER_TIMEOUT,
+        ReceiverFaultKind.NOT_IDEMPOTENT_AFTER_DROP,
+    )
+    assert timeout.mend == drop.mend
+    assert [text.count(words) for words in (timeout.what, drop.what, drop.mend)] == [1, 1, 1]
+    assert "two effects" in text
+    assert "  repeat-after-drop     FAULT         FAULT" in lines
+
+
+def test_the_grid_fits_a_terminal_and_has_every_case() -> None:
+    lines = grid_of(*(CaseResult(case, CaseVerdict.PASSED, "") for case in CASES))
+    assert len(lines) < 50
+    assert max(map(len, lines)) <= 80
+    assert sum(line.count(" ok") for line in lines) == len(CASES) + len(("unsigned",) * 2) + 1
 
 
 def test_the_short_text_lists_only_wrong_and_open_cases() -> None:

@@ -1,10 +1,18 @@
 """The probe's report as lines of text for a terminal."""
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Final
 
-from ringback.probe.probe_cases import ProbeCase
+from ringback.probe.probe_cases import (
+    ForgedCase,
+    Forgery,
+    GenuineCase,
+    ProbeCase,
+    RepeatedCallbackCase,
+)
 from ringback.probe.probe_report import OPEN, CaseResult, CaseVerdict, ProbeReport
 from ringback.probe.receiver_faults import ReceiverFaultKind
 
@@ -19,19 +27,39 @@ class ReportLine:
     verdict: CaseVerdict | None = None
 
 
+def as_grid(report: ProbeReport) -> Iterator[ReportLine]:
+    """Yield a short report for people: each fault once, and the verdicts in tables by source."""
+    yield ReportLine(f"{report.url}: {summary(report)}", _overall(report))
+    yield from _faults(report)
+    for group, results in groupby(report.results, key=lambda result: result.case.group):
+        yield ReportLine("")
+        yield from _table(group, tuple(results))
+    yield from _reasons(report)
+
+
 def as_lines(report: ProbeReport) -> Iterator[ReportLine]:
     """Yield the whole report: the faults first, then each case."""
     yield ReportLine(f"{report.url}: {summary(report)}", _overall(report))
-    for fault, cases in report.faults.items():
-        yield ReportLine("")
-        yield ReportLine(f"{fault.label}: {fault.what}", CaseVerdict.FAILED)
-        yield ReportLine(f"  fix    {fault.mend}")
-        yield ReportLine(f"  shown  by {_listed(cases)}")
+    yield from _faults(report)
     for group, results in groupby(report.results, key=lambda result: result.case.group):
         yield ReportLine("")
         yield ReportLine(group)
         for result in results:
             yield from _result(result)
+
+
+def _faults(report: ProbeReport) -> Iterator[ReportLine]:
+    """Yield each fault once; faults with the same fix share it."""
+    came = {result.case.name: result.came for result in report.results}
+    for fix, faults in groupby(report.faults, key=lambda fault: fault.mend):
+        yield ReportLine("")
+        cases = list[str]()
+        for fault in faults:
+            yield ReportLine(f"{fault.label}: {fault.what}", CaseVerdict.FAILED)
+            cases += report.faults[fault]
+        yield ReportLine(f"  fix    {fix}")
+        yield ReportLine(f"  shown  by {_listed(cases)}")
+        yield ReportLine(f"  came   {came[cases[0]]}")
 
 
 def as_few_lines(report: ProbeReport) -> Iterator[ReportLine]:
@@ -44,6 +72,96 @@ def as_few_lines(report: ProbeReport) -> Iterator[ReportLine]:
     for result in report.results:
         if result.verdict in OPEN:
             yield ReportLine(f"{result.verdict} {result.case.name}: {result.came}")
+
+
+# ---- tables of verdicts --------------------------------------------------------------------------
+
+_WORDS: Final = {
+    CaseVerdict.PASSED: "ok",
+    CaseVerdict.FAILED: "FAULT",
+    CaseVerdict.NOT_FOR_IT: "n/a",
+}
+"""The words for the other verdicts are their values."""
+
+
+def _table(title: str, results: Sequence[CaseResult]) -> Iterator[ReportLine]:
+    """Yield a table of verdicts: a row for each kind of case, a column for each source."""
+    columns = list(dict.fromkeys(column for each in results for column in _columns(each.case)))
+    rows = dict[str, dict[str, CaseVerdict]]()
+    for each in results:
+        row = rows.setdefault(_row(each.case), {})
+        own = _columns(each.case)
+        # A case of no source, or of both, counts for each column that has its method.
+        method = each.case.method or ""
+        row |= dict.fromkeys(own or [one for one in columns if method in one], each.verdict)
+    if not columns:  # such as the cases about the whole run
+        columns = [""]
+        rows = {name: {"": each.verdict} for name, each in zip(rows, results, strict=True)}
+    widest = max(map(len, rows))
+    head = "".join(f"  {column:{_CELL}}" for column in columns)
+    yield ReportLine(title)
+    if any(columns):
+        yield ReportLine(f"  {'':{widest}}{head}".rstrip())
+    for name, row in rows.items():
+        cells = (_word(row[column]) if column in row else "" for column in columns)
+        text = "".join(f"  {cell:{_CELL}}" for cell in cells)
+        yield ReportLine(
+            f"  {name:{widest}}{text}".rstrip(), min(row.values(), key=_SEVERITY.index)
+        )
+
+
+_CELL: Final = len(CaseVerdict.NOT_OBSERVED)
+_SEVERITY: Final = (
+    CaseVerdict.FAILED,
+    CaseVerdict.NOT_RUN,
+    CaseVerdict.NOT_OBSERVED,
+    CaseVerdict.PASSED,
+    CaseVerdict.NOT_FOR_IT,
+)
+"""From worst to best: the colour of a row is that of its worst verdict."""
+
+
+def _word(verdict: CaseVerdict) -> str:
+    return _WORDS.get(verdict, verdict.value)
+
+
+def _columns(case: ProbeCase) -> list[str]:
+    """Return the column of a case, like `kore POST`; none for a case of no source, or of both."""
+    match case.plan:
+        case ForgedCase(forgery=Forgery.UNSIGNED):
+            return []
+        case GenuineCase(source, method) | ForgedCase(source, method):
+            return [f"{source} {method}"]
+        case RepeatedCallbackCase(source):
+            return [str(source)]
+        case _:
+            return []
+
+
+def _row(case: ProbeCase) -> str:
+    """Return a case's name without the source and the method that its column shows."""
+    match case.plan:
+        case GenuineCase(source, method) | ForgedCase(source, method):
+            return case.name.removeprefix(f"{source}-").removeprefix(f"{method.lower()}-")
+        case RepeatedCallbackCase(source):
+            return case.name.removeprefix(f"{source}-")
+        case _:
+            return case.name
+
+
+def _reasons(report: ProbeReport) -> Iterator[ReportLine]:
+    """Yield why cases are open or do not apply: each reason once."""
+    unclear = (each for each in report.results if each.verdict in (*OPEN, CaseVerdict.NOT_FOR_IT))
+    # The part after the last semicolon is the reason; the answer before it may differ.
+    reasons = Counter((each.verdict, each.came.rpartition("; ")[2]) for each in unclear)
+    if reasons:
+        yield ReportLine("")
+    for (verdict, reason), number in reasons.items():
+        cases = "1 case" if number == 1 else f"{number} cases"
+        yield ReportLine(f"{_word(verdict)}: {cases}: {reason}", verdict)
+
+
+# ---- words ---------------------------------------------------------------------------------------
 
 
 def summary(report: ProbeReport) -> str:
