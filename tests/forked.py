@@ -17,10 +17,15 @@ from typing import IO
 _CONTEXT = get_context("forkserver")
 _CONTEXT.set_forkserver_preload(
     [
+        "uvloop",
         "ringback.cli.dev.command",
+        "ringback.cli.dev.server",
+        "ringback.cli.log_output",
         "ringback.cli.main",
+        "ringback.cli.serve",
         "ringback.cli.server_runner",
         "ringback.application",
+        "ringback.settings.settings_reloader",
     ]
 )
 

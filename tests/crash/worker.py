@@ -14,7 +14,7 @@ from itertools import count
 
 from ringback.api.serve_on_socket import bind
 from ringback.application import SingleProcessApplication
-from ringback.cli.dev.command import run
+from ringback.cli.dev.server import run
 from ringback.settings.load import load
 from tests.crash.driver import passing
 

@@ -19,7 +19,7 @@ from ringback.api.portal.comparison import show_comparison
 from ringback.api.serve_on_socket import base_url_of, bind
 from ringback.application import SingleProcessApplication
 from ringback.cli.comparison_output import comparison_lines, terminal_width, wrapped
-from ringback.cli.dev.command import details_of, seed_account
+from ringback.cli.dev.server import details_of, seed_account
 from ringback.cli.log_output import log_to_stderr
 from ringback.cli.output import say, styled
 from ringback.cli.signals import event_of_signals, first_of

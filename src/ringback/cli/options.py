@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from ringback.cli.base_command import option
+from ringback.cli.base_command import option, option_group
 from ringback.cli.output import Output, say
 from ringback.core.errors import InvalidCallbackUrl
 from ringback.settings.setting_definitions import (
     DATA,
     SEAL_KEY,
     SEAL_KEY_FILE,
+    SETTING_GROUPS,
     ServerCommand,
     Setting,
     settings_of,
@@ -200,8 +201,13 @@ def settings_options(command: ServerCommand) -> Option[F]:
     file = option(
         "--settings", metavar="FILE", help="TOML file with settings, phases, holds and shadows."
     )
-    settings = [setting for setting in settings_of(command) if setting.has_flag]
-    return with_options(*(_settings_option(setting, command) for setting in settings), file)
+    own = [setting for setting in settings_of(command) if setting.has_flag]
+    groups = (
+        option_group(title, *(_settings_option(setting, command) for setting in flags))
+        for title, settings in SETTING_GROUPS.items()
+        if (flags := [setting for setting in settings if setting in own])
+    )
+    return with_options(option_group("Settings file", file), *groups)
 
 
 def _settings_option(setting: Setting, command: ServerCommand) -> Option[Any]:

@@ -1,50 +1,63 @@
-"""`ringback serve`: the same server in production, with nothing seeded and nothing fixed."""
+"""`ringback serve`: the server in production, without a first account and with today's date."""
 
 import json
 import logging
 import sys
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from ringback import __version__
-from ringback.api.serve_on_socket import bind
-from ringback.application import SingleProcessApplication
-from ringback.cli.base_command import command
-from ringback.cli.log_output import log_to_stderr
+from ringback.cli.base_command import command, option_group
 from ringback.cli.options import accept_data_loss_option, json_flag, settings_options
-from ringback.cli.output import schedule_in_words
-from ringback.cli.server_runner import serve_until_stopped
-from ringback.cli.signals import on_hangup
 from ringback.core.errors import RingbackError
-from ringback.data_folder import DATA_FILE
-from ringback.policy.policy_reloader import PolicyReloader
-from ringback.runtime.open_files import open_files_limit
-from ringback.runtime.os_error_messages import refuse_windows
-from ringback.runtime.server_certificate import ServerCertificate
-from ringback.runtime.system_clock import SystemClock
 from ringback.settings import ENVIRONMENT
 from ringback.settings.setting_definitions import ServerCommand
-from ringback.settings.settings import Settings
-from ringback.settings.settings_reloader import SettingsReloader
+
+if TYPE_CHECKING:
+    from ringback.application import SingleProcessApplication
+    from ringback.policy.policy_reloader import PolicyReloader
+    from ringback.runtime.server_certificate import ServerCertificate
+    from ringback.settings.settings import Settings
+
+# The help is quicker without the imports of a whole server, so the functions make them.
 
 _log = logging.getLogger(__name__)
 
 
-@command()
+@command(
+    examples={
+        "ringback serve --data live-data": "Start with the default settings.",
+        "ringback serve --settings ringback.toml --data live-data": (
+            "Start with a settings file, which `ringback init` writes."
+        ),
+    }
+)
 @settings_options(ServerCommand.SERVE)
-@accept_data_loss_option
-@json_flag("Print where it listens, as one line.")
+@option_group(
+    "Start",
+    accept_data_loss_option,
+    json_flag("Print one JSON object with the server's address when it has started."),
+)
 def serve(*, accept_data_loss: bool, as_json: bool, **flags: Any) -> None:
-    """Serve in production; `ringback accounts create` makes the accounts.
+    """Serve in production.
 
-    Each setting can also be given as RINGBACK_NAME in the environment, or in a settings file.
+    The server starts without an account: `ringback accounts create` makes one, also while it runs.
+    It needs no settings file. Each setting can also be given in the environment as RINGBACK_ and
+    its name, or in a settings file, which `ringback init` writes.
     """
+    from ringback.runtime.os_error_messages import refuse_windows
+
     refuse_windows("`ringback serve`")
     import uvloop
 
-    # A refusal of the settings is a line of the log too, so this can't wait for them.
+    from ringback.api.serve_on_socket import bind
+    from ringback.application import SingleProcessApplication
+    from ringback.cli.log_output import log_to_stderr
+    from ringback.cli.server_runner import serve_until_stopped
+    from ringback.settings.settings_reloader import SettingsReloader
+
+    # Also an error in the settings is logged, so the log can't wait for them.
     log_to_stderr(flags["log_format"] or ENVIRONMENT.get("RINGBACK_LOG_FORMAT", ""), "info")
     try:
         origin = SettingsReloader(flags, ENVIRONMENT, ServerCommand.SERVE)
@@ -57,7 +70,7 @@ def serve(*, accept_data_loss: bool, as_json: bool, **flags: Any) -> None:
                 application = await SingleProcessApplication.start(
                     settings, origin=origin, accept_data_loss=accept_data_loss
                 )
-                # Not for `ringback dev`: a terminal that is closed says the same, and ends it.
+                # Not for `ringback dev`: a terminal that closes sends SIGHUP too, and ends it.
                 _look_on_hangup(application.workers.policy_reloader, certificate)
                 return application
 
@@ -72,16 +85,22 @@ def serve(*, accept_data_loss: bool, as_json: bool, **flags: Any) -> None:
         sys.exit(1)
 
 
-def _certificate_of(settings: Settings) -> ServerCertificate | None:
+def _certificate_of(settings: "Settings") -> "ServerCertificate | None":
     if settings.tls_cert is None or settings.tls_key is None:
         return None
+
+    from ringback.runtime.server_certificate import ServerCertificate
+    from ringback.runtime.system_clock import SystemClock
+
     return ServerCertificate(settings.tls_cert, settings.tls_key, clock=SystemClock())
 
 
 def _look_on_hangup(
-    policy_reloader: PolicyReloader | None, certificate: ServerCertificate | None
+    policy_reloader: "PolicyReloader | None", certificate: "ServerCertificate | None"
 ) -> None:
-    """Have a SIGHUP look at the files that are looked at anyway, where there are any."""
+    """On each SIGHUP, look at once at the files that are watched anyway, if there are any."""
+    from ringback.cli.signals import on_hangup
+
     looks = [each.look_now for each in (policy_reloader, certificate) if each is not None]
 
     def look() -> None:
@@ -93,8 +112,13 @@ def _look_on_hangup(
 
 
 async def _announce(
-    settings: Settings, application: SingleProcessApplication, base_url: str, *, as_json: bool
+    settings: "Settings", application: "SingleProcessApplication", base_url: str, *, as_json: bool
 ) -> None:
+    from ringback import __version__
+    from ringback.cli.output import schedule_in_words
+    from ringback.data_folder import DATA_FILE
+    from ringback.runtime.open_files import open_files_limit
+
     started = {
         "base_url": base_url,
         "data_file": str(settings.data / DATA_FILE),

@@ -1,4 +1,4 @@
-"""How `ringback dev` and `ringback serve` run: start everything, say so, serve, stop in order."""
+"""Runs the server of `ringback dev` and `ringback serve`: starts it, announces it and stops it."""
 
 import asyncio
 import logging
@@ -30,14 +30,13 @@ async def serve_until_stopped(
 ) -> None:
     """Start the application, `announce` it with its base URL, and serve until a signal.
 
-    With `https`, the same is served there too; with a `certificate`, the listener itself is HTTPS.
-
-    Raises what ended the engine, should it end by itself.
+    With `https`, the same is served there too. With a `certificate`, the listener itself is HTTPS.
+    If the engine fails, its exception is raised.
     """
     let_threads_take_turns()
     wanted = settings.connections_wanted
     limit = raise_limit(needed_for(wanted))
-    # Before anybody can know that there is something to stop.
+    # First of all, so that a signal during the start stops the server, too.
     stop = event_of_signals()
     application = await start()
     try:
@@ -56,7 +55,11 @@ async def serve_until_stopped(
             server.listen(https.listener, lambda: https.context)
         await _serve(application, server, certificate, stop)
         drain = settings.drain.total_seconds()
-        _log.info("stopping; what is under way has %g s", drain, extra={"drain_seconds": drain})
+        _log.info(
+            "stopping; requests under way have %g s to finish",
+            drain,
+            extra={"drain_seconds": drain},
+        )
     finally:
         await application.stop()
     _log.info("stopped")

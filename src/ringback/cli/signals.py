@@ -1,4 +1,4 @@
-"""Signals that stop a long-running command, or have it reread its settings."""
+"""Signals that stop a long-running command, or make it read its settings again."""
 
 import asyncio
 import signal
@@ -33,12 +33,12 @@ def event_of_signals(*, second: signal.Handlers = signal.SIG_DFL) -> asyncio.Eve
 
 
 def on_hangup(call: Callable[[], None]) -> None:
-    """Call this on each SIGHUP from now on, instead of ending the process."""
+    """Call `call` on each SIGHUP from now on, which would otherwise end the process."""
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, call)
 
 
 async def first_of(*awaited: Coroutine[None, None, object]) -> None:
-    """Wait for the first of these to end, cancel the others, and raise its exception if any."""
+    """Wait until one coroutine ends, cancel the others, and raise its exception, if any."""
     tasks = [asyncio.ensure_future(one) for one in awaited]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

@@ -1,6 +1,6 @@
 """The table of all settings; flags, variables, keys of the file and help texts come from it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
@@ -58,6 +58,8 @@ class Setting:
     """The only command that has this setting; None for both. The other command uses the default."""
     has_flag: bool = True
     """True if the setting has a flag; secrets have none, since flags show in process lists."""
+    example: str = ""
+    """A value for the settings file of `ringback init`, if the setting has no default."""
 
     @property
     def flag(self) -> str:
@@ -118,12 +120,14 @@ SEAL_KEY: Final = Setting(
     "Key from `ringback accounts new-key` that encrypts the secrets in the data file; of several"
     " keys, separated by commas, the first encrypts and all can decrypt.",
     has_flag=False,
+    example="32-bytes-in-URL-safe-Base64=",
 )
 
 SEAL_KEY_FILE: Final = Setting(
     *("seal_key_file", _FILE, ""),
     "File with the key that encrypts the secrets in the data file, or several keys, one per line;"
     " without it, ringback.key in the data folder, which is created with a new data file.",
+    example="ringback.key",
 )
 
 DATA: Final = Setting(
@@ -171,11 +175,13 @@ SETTINGS: Final = (
         "Certificate with its chain (PEM) to serve HTTPS with, instead of HTTP; it is read again"
         " when the file changes.",
         only=_SERVE,
+        example="cert.pem",
     ),
     Setting(
         *("tls_key", _FILE, ""),
         "Private key of the certificate for HTTPS (PEM, without a password).",
         only=_SERVE,
+        example="key.pem",
     ),
     Setting(
         *("trusted_proxies", _NETWORKS, "none"),
@@ -192,12 +198,14 @@ SETTINGS: Final = (
         *("phase", SettingForm(str, "NAME"), ""),
         "Phase of the transition to be in: before, between or after.  [default: before]",
         only=_DEV,
+        example="before",
     ),
     Setting(
         *("at", SettingForm(read_instant, "DATE", (date,)), ""),
         "Date (UTC) to start at, so that the dates of the policy decide the phase; excludes"
         " --phase.",
         only=_DEV,
+        example="2024-10-20",
     ),
     Setting(
         *("update_takes", _DURATION, "500ms"),
@@ -281,6 +289,7 @@ SETTINGS: Final = (
         *("rate_limit", _number(1_000_000), ""),
         "Maximum number of API requests per second of an account, each callback of a batch counted"
         " as one; without it, there is no limit.",
+        example="1000",
     ),
     Setting(
         *("twilio_egress", _EGRESS, "any"),
@@ -295,15 +304,18 @@ SETTINGS: Final = (
     Setting(
         *("extra_ca_file", _FILE, ""),
         "CA certificates (PEM) to verify receivers with, in addition to the system's.",
+        example="ca.pem",
     ),
     Setting(
         *("client_cert_file", _FILE, ""),
         "Client certificate (PEM) to show to receivers that ask for one.",
+        example="cert.pem",
     ),
     Setting(
         *("client_key_file", _FILE, ""),
         "Private key of the client certificate, if it is in a file of its own (PEM, without a"
         " password).",
+        example="key.pem",
     ),
     SEAL_KEY,
     SEAL_KEY_FILE,
@@ -323,3 +335,20 @@ SETTINGS: Final = (
         only=_SERVE,
     ),
 )
+
+SETTING_GROUPS: Final[Mapping[str, Sequence[Setting]]] = {
+    title: tuple(setting for name in names.split() for setting in SETTINGS if setting.name == name)
+    for title, names in {
+        "Server": "host port tls tls_port tls_cert tls_key trusted_proxies max_connections drain"
+        " log_format log_level",
+        "Data": "data seal_key seal_key_file response_storage response_storage_per_account",
+        "Phase": "phase at warn_before",
+        "Where callbacks may go": "allow callback_ports callback_schemes extra_ca_file"
+        " client_cert_file client_key_file",
+        "When callbacks are sent": "schedule at_once per_destination backlog backlog_per_account"
+        " rate_limit",
+        "How callbacks leave this machine": "twilio_egress kore_egress static_proxy",
+        "Simulated network": "update_takes scenario data_per_day seed devices gateway",
+    }.items()
+}
+"""The settings by subject, in the order in which the help and the settings file show them."""

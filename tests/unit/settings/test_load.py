@@ -1,6 +1,7 @@
 """Settings: a flag beats the environment, which beats the file, which beats the default."""
 
 import re
+import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -20,9 +21,16 @@ from ringback.core.sims.scenario import NORMAL, SCENARIOS
 from ringback.core.sources.source_definition import BUILT_IN
 from ringback.settings.load import load
 from ringback.settings.parsers import HttpsPortSetting, UdpGatewayAddress
-from ringback.settings.raw_setting import RawSetting
-from ringback.settings.setting_definitions import EGRESS, SETTINGS, ServerCommand, Setting
+from ringback.settings.raw_setting import RawSetting, as_text
+from ringback.settings.setting_definitions import (
+    EGRESS,
+    SETTING_GROUPS,
+    SETTINGS,
+    ServerCommand,
+    Setting,
+)
 from ringback.settings.settings import Settings
+from ringback.settings.settings_template import settings_template
 from tests.fakes import SIM_SID
 
 ROOT = Path(__file__).parents[3]
@@ -904,10 +912,23 @@ def test_the_unchanged_example_has_the_defaults_of_serve() -> None:
     assert example == load({}, {}, command=ServerCommand.SERVE)
 
 
+def test_the_example_is_what_init_writes() -> None:
+    # `ringback init --force docs/ringback.toml` writes it anew.
+    assert (ROOT / "docs/ringback.toml").read_text("utf-8") == settings_template()
+
+
+def test_each_setting_is_in_one_group() -> None:
+    grouped = [setting.name for settings in SETTING_GROUPS.values() for setting in settings]
+    assert sorted(grouped) == sorted(setting.name for setting in SETTINGS)
+
+
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
-def test_the_example_has_each_setting_once(setting: Setting) -> None:
-    example = (ROOT / "docs/ringback.toml").read_text("utf-8")
-    assert len(re.findall(rf"^# {setting.name} = ", example, re.MULTILINE)) == 1
+def test_the_example_has_each_setting_once_with_its_default(setting: Setting) -> None:
+    lines = re.findall(rf"^# {setting.name} = .*", settings_template(), re.MULTILINE)
+    assert len(lines) == 1
+    value = tomllib.loads(lines[0].removeprefix("# "))[setting.name]
+    default = setting.default_of(ServerCommand.SERVE) or setting.example
+    assert setting.form.read(as_text(value)) == setting.form.read(default)
 
 
 def test_all_settings_of_the_example_are_valid(write_file: WriteFile, certificates: Path) -> None:

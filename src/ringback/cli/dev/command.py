@@ -1,50 +1,48 @@
 """`ringback dev`: the whole system on a laptop, in one process and one file."""
 
-import socket
-from collections.abc import Awaitable, Callable
-from dataclasses import asdict
 from functools import partial
 from typing import Any
 
-from ringback.api.serve_on_socket import listen, reserve
-from ringback.application import SingleProcessApplication
-from ringback.cli.base_command import command
-from ringback.cli.dev.banner import banner
-from ringback.cli.log_output import log_to_stderr
+from ringback.cli.base_command import command, option_group
 from ringback.cli.options import accept_data_loss_option, json_flag, settings_options
-from ringback.cli.output import say
-from ringback.cli.server_runner import serve_until_stopped
-from ringback.data_folder import DATA_FILE
-from ringback.dev_environment.clock_file import ClockFile
-from ringback.dev_environment.dev_file import (
-    NO_GATEWAY,
-    NO_TLS,
-    DevServerDetails,
-    known_key,
-    who_reaches,
-)
-from ringback.dev_environment.dev_https import DevHttps, https_of
-from ringback.operations.seed_data import SeededAccount, find_or_seed
-from ringback.runtime.os_error_messages import refuse_windows
-from ringback.runtime.system_clock import SystemClock
-from ringback.runtime.virtual_clock import VirtualClock
 from ringback.settings import ENVIRONMENT
 from ringback.settings.setting_definitions import ServerCommand
-from ringback.settings.settings import Settings
-from ringback.settings.settings_reloader import SettingsReloader
 
 
-@command()
+@command(
+    examples={
+        "ringback dev": "Start; the banner shows what to do next. Ctrl-C stops the server.",
+        "ringback dev --phase between": "Start in the second phase of the notice.",
+        "ringback dev --at 2024-10-15": "Start on a date, and let the notice's dates decide.",
+        "ringback dev --schedule 5s,1m,10m": "Retry failed callbacks after these waits.",
+    }
+)
 @settings_options(ServerCommand.DEV)
-@accept_data_loss_option
-@json_flag("Print dev.json as one line, no banner.")
+@option_group(
+    "Start",
+    accept_data_loss_option,
+    json_flag("Print the content of dev.json as one line, instead of the banner."),
+)
 def dev(*, accept_data_loss: bool, as_json: bool, **flags: Any) -> None:
-    """Serve both SIM APIs with real, signed callbacks from both sources.
+    """Serve both SIM APIs and send real, signed callbacks.
 
-    Each setting can also be given as RINGBACK_NAME in the environment, or in a settings file.
+    The server simulates the SIM platforms of Twilio and KORE on your machine. It starts with the
+    account and the SIMs of KORE's notice, and writes the credentials to dev.json in its data
+    folder, where the other commands find them. Each setting can also be given in the environment
+    as RINGBACK_ and its name, or in a settings file.
     """
+    # Not at the top, so that the help does not wait for a whole server to be imported.
+    from ringback.runtime.os_error_messages import refuse_windows
+
     refuse_windows("`ringback dev`")
     import uvloop
+
+    from ringback.api.serve_on_socket import reserve
+    from ringback.application import SingleProcessApplication
+    from ringback.cli.dev.server import run
+    from ringback.cli.log_output import log_to_stderr
+    from ringback.dev_environment.dev_https import https_of
+    from ringback.settings.settings_reloader import SettingsReloader
 
     origin = SettingsReloader(flags, ENVIRONMENT, ServerCommand.DEV)
     settings = origin.load()
@@ -54,75 +52,3 @@ def dev(*, accept_data_loss: bool, as_json: bool, **flags: Any) -> None:
             SingleProcessApplication.start, origin=origin, accept_data_loss=accept_data_loss
         )
         uvloop.run(run(settings, listener, as_json=as_json, https=https, start=start))
-
-
-async def run(
-    settings: Settings,
-    listener: socket.socket,
-    *,
-    as_json: bool,
-    https: DevHttps | None = None,
-    start: Callable[..., Awaitable[SingleProcessApplication]] = SingleProcessApplication.start,
-) -> None:
-    """Start everything with the notice's account, print the banner, and serve until a signal.
-
-    `start` is called with the settings and the clock. Nobody can connect before dev.json is there:
-    whoever finds the port open can read it.
-    """
-    file = ClockFile(settings.data)
-    clock = VirtualClock(SystemClock(), ahead=file.read(), keep=file.write)
-
-    async def announce(application: SingleProcessApplication, base_url: str) -> None:
-        seed = await seed_account(settings, application)
-        dev_file = details_of(settings, application, seed, base_url, https)
-        dev_file.write(settings.data)
-        listen(listener)
-        if https is not None:
-            listen(https.listener, flag="--tls-port")
-        shown = banner(
-            dev_file,
-            settings,
-            application.phase,
-            ahead=clock.ahead,
-            near=application.workers.policy_monitor.near_in_words(),
-        )
-        say(asdict(dev_file), shown, as_json=as_json)
-
-    start_now = partial(start, settings, clock=clock)
-    await serve_until_stopped(settings, listener, start=start_now, announce=announce, https=https)
-
-
-async def seed_account(settings: Settings, application: SingleProcessApplication) -> SeededAccount:
-    """Return the notice's account with its secrets; it is made if the data folder has none."""
-    context = application.api.dependencies.context()
-    return await application.storage.store.transact(
-        lambda tx: find_or_seed(
-            tx, context, uses_static_proxy=settings.static_proxy, known=known_key(settings.data)
-        )
-    )
-
-
-def details_of(
-    settings: Settings,
-    application: SingleProcessApplication,
-    seed: SeededAccount,
-    base_url: str,
-    https: DevHttps | None = None,
-) -> DevServerDetails:
-    """Return the addresses and the credentials of a running server, for dev.json."""
-    return DevServerDetails(
-        base_url=base_url,
-        account_sid=seed.account.sid,
-        auth_token=seed.account.auth_token,
-        api_key_sid=seed.api_key.key.sid,
-        api_key_secret=seed.api_key.secret,
-        kore_secret=seed.account.kore_secret,
-        sim_sid=seed.sim_sid,
-        wireless_sim_sid=seed.wireless_sim_sid,
-        phase=application.phase.name,
-        data_file=str(settings.data / DATA_FILE),
-        gateway=application.api.dependencies.gateway or NO_GATEWAY,
-        tls_url=NO_TLS if https is None else https.url,
-        ca_file=NO_TLS if https is None else str(https.ca_file),
-        reachable_from=who_reaches(base_url),
-    )

@@ -1,0 +1,98 @@
+"""The server of `ringback dev`: the whole system in one process, with the notice's account."""
+
+import socket
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from functools import partial
+
+from ringback.api.serve_on_socket import listen
+from ringback.application import SingleProcessApplication
+from ringback.cli.dev.banner import banner
+from ringback.cli.output import say
+from ringback.cli.server_runner import serve_until_stopped
+from ringback.data_folder import DATA_FILE
+from ringback.dev_environment.clock_file import ClockFile
+from ringback.dev_environment.dev_file import (
+    NO_GATEWAY,
+    NO_TLS,
+    DevServerDetails,
+    known_key,
+    who_reaches,
+)
+from ringback.dev_environment.dev_https import DevHttps
+from ringback.operations.seed_data import SeededAccount, find_or_seed
+from ringback.runtime.system_clock import SystemClock
+from ringback.runtime.virtual_clock import VirtualClock
+from ringback.settings.settings import Settings
+
+
+async def run(
+    settings: Settings,
+    listener: socket.socket,
+    *,
+    as_json: bool,
+    https: DevHttps | None = None,
+    start: Callable[..., Awaitable[SingleProcessApplication]] = SingleProcessApplication.start,
+) -> None:
+    """Start everything with the notice's account, print the banner, and serve until a signal.
+
+    `start` is called with the settings and the clock. The port opens only after dev.json is
+    written, so that each program that can connect can also read it.
+    """
+    file = ClockFile(settings.data)
+    clock = VirtualClock(SystemClock(), ahead=file.read(), keep=file.write)
+
+    async def announce(application: SingleProcessApplication, base_url: str) -> None:
+        seed = await seed_account(settings, application)
+        dev_file = details_of(settings, application, seed, base_url, https)
+        dev_file.write(settings.data)
+        listen(listener)
+        if https is not None:
+            listen(https.listener, flag="--tls-port")
+        shown = banner(
+            dev_file,
+            settings,
+            application.phase,
+            ahead=clock.ahead,
+            near=application.workers.policy_monitor.near_in_words(),
+        )
+        say(asdict(dev_file), shown, as_json=as_json)
+
+    start_now = partial(start, settings, clock=clock)
+    await serve_until_stopped(settings, listener, start=start_now, announce=announce, https=https)
+
+
+async def seed_account(settings: Settings, application: SingleProcessApplication) -> SeededAccount:
+    """Return the notice's account with its secrets; it is created if the data folder has none."""
+    context = application.api.dependencies.context()
+    return await application.storage.store.transact(
+        lambda tx: find_or_seed(
+            tx, context, uses_static_proxy=settings.static_proxy, known=known_key(settings.data)
+        )
+    )
+
+
+def details_of(
+    settings: Settings,
+    application: SingleProcessApplication,
+    seed: SeededAccount,
+    base_url: str,
+    https: DevHttps | None = None,
+) -> DevServerDetails:
+    """Return the addresses and the credentials of a running server, for dev.json."""
+    return DevServerDetails(
+        base_url=base_url,
+        account_sid=seed.account.sid,
+        auth_token=seed.account.auth_token,
+        api_key_sid=seed.api_key.key.sid,
+        api_key_secret=seed.api_key.secret,
+        kore_secret=seed.account.kore_secret,
+        sim_sid=seed.sim_sid,
+        wireless_sim_sid=seed.wireless_sim_sid,
+        phase=application.phase.name,
+        data_file=str(settings.data / DATA_FILE),
+        gateway=application.api.dependencies.gateway or NO_GATEWAY,
+        tls_url=NO_TLS if https is None else https.url,
+        ca_file=NO_TLS if https is None else str(https.ca_file),
+        reachable_from=who_reaches(base_url),
+    )

@@ -1,0 +1,45 @@
+"""`ringback init`: writes a settings file with all settings and their defaults."""
+
+from pathlib import Path
+
+import click
+
+from ringback.cli.base_command import argument, command, option, option_group
+from ringback.cli.options import prints_record
+from ringback.cli.output import Output
+from ringback.core.errors import ConfigurationError
+
+
+@command(
+    examples={
+        "ringback init platform.toml\nringback serve --settings platform.toml": (
+            "Write the settings file of a platform, and start its server."
+        )
+    }
+)
+@argument(
+    "path",
+    metavar="[FILE]",
+    required=False,
+    default="ringback.toml",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The file to write. By default, it is ringback.toml.",
+)
+@option_group("The file", option("--force", is_flag=True, help="Replace a file that exists."))
+@prints_record
+def init(*, path: Path, force: bool) -> Output:
+    """Write a settings file with comments.
+
+    The file has all settings with their defaults as comments: change what you need. A server with
+    the file as it is does the same as one without a file. It is for `ringback serve` and
+    `ringback dev`.
+    """
+    from ringback.runtime.os_error_messages import refusing
+    from ringback.settings.settings_template import settings_template
+
+    if path.exists() and not force:
+        raise ConfigurationError(f"{path} exists; name another file, or replace it with --force")
+    with refusing(f"{path} can't be written"):
+        path.write_text(settings_template(), "utf-8")
+    words = f"{path} has all settings; use it with `ringback serve --settings {path}`"
+    return {"file": str(path)}, words
