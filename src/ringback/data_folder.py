@@ -14,6 +14,7 @@ from ringback.core.errors import ConfigurationError
 from ringback.ports import Store, Transaction
 from ringback.runtime.os_error_messages import refuse_windows, refusing
 from ringback.runtime.undo import on_failure
+from ringback.settings.setting_definitions import DATA_FILE
 from ringback.stores.encryption import SecretCipher, has_key_file, make_key_file
 from ringback.stores.encryption import new_key as new_seal_key
 from ringback.stores.sqlite.data_file_opener import is_sealed, open_as_owner, refuse_to_upgrade
@@ -42,7 +43,6 @@ __all__ = [
 
 T = TypeVar("T")
 
-DATA_FILE: Final = "ringback.db"
 KEY_FILE: Final = "ringback.key"
 
 

@@ -9,6 +9,7 @@ from typing import Final, Self
 from urllib.parse import urlsplit
 
 from ringback.core.errors import ConfigurationError
+from ringback.settings.setting_definitions import DATA_FILE
 
 NO_GATEWAY: Final = "none"
 NO_TLS: Final = "none"
@@ -52,6 +53,12 @@ class DevServerDetails:
             names = [field.name for field in fields(cls) if field.name in given]
             return cls(**{name: str(given[name]) for name in names})
         except OSError:
+            if (folder / DATA_FILE).exists():
+                raise ConfigurationError(
+                    f"there is no {path}: {folder} is the data folder of `ringback serve`, which"
+                    " commands reach with --server URL, --account-sid SID and the variable"
+                    " RINGBACK_AUTH_TOKEN"
+                ) from None
             raise ConfigurationError(
                 f"there is no {path}: start `ringback dev` (make run) first,"
                 " or name its data folder with --data"

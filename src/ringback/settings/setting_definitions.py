@@ -87,6 +87,8 @@ class Setting:
         return self.default[0 if command is ServerCommand.DEV else 1]
 
 
+DATA_FILE: Final = "ringback.db"
+"""The name of the data file in the data folder."""
 FILE_VARIABLE: Final = "RINGBACK_SETTINGS"
 """The environment variable that names the settings file."""
 VARIABLES_OF_CLIENTS: Final = frozenset(

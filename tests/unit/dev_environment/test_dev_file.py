@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from ringback.core.errors import ConfigurationError
+from ringback.data_folder import DataFolder
 from ringback.dev_environment.dev_file import (
     NETWORK,
     THIS_MACHINE,
@@ -15,6 +16,7 @@ from ringback.dev_environment.dev_file import (
     known_key,
     who_reaches,
 )
+from ringback.operations.accounts import list_accounts
 
 FILE = DevServerDetails(*(f"text {number}" for number in range(10)))
 
@@ -57,3 +59,12 @@ def test_an_address_is_reachable_from_this_machine_or_the_network(
     base_url: str, *, is_so: bool
 ) -> None:
     assert who_reaches(base_url) == (THIS_MACHINE if is_so else NETWORK)
+
+
+def test_in_a_folder_of_serve_the_way_to_that_server_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="start `ringback dev`"):
+        DevServerDetails.read(tmp_path)
+    DataFolder(tmp_path).transact(list_accounts)
+    way = "reach with --server URL, --account-sid SID and the variable RINGBACK_AUTH_TOKEN"
+    with pytest.raises(ConfigurationError, match=f"data folder of `ringback serve`.*{way}"):
+        DevServerDetails.read(tmp_path)
