@@ -44,7 +44,9 @@ def check(*, file: "DataFolder", as_json: bool) -> None:
 @command(
     "upgrade",
     examples={
-        "ringback db upgrade --data ringback-data": "Upgrade the data of a server that is stopped."
+        "ringback accounts create Acme --data new-data\nringback db upgrade --data new-data": (
+            "Make a data file, and upgrade it: it is new, so there is nothing to do."
+        )
     },
 )
 @with_data_file

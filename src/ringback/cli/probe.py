@@ -83,14 +83,13 @@ def _timeouts(*, request: float, answer: float, quiet: float) -> "ProbeTimeouts"
 
 @command(
     examples={
-        'export RINGBACK_AUTH_TOKEN="$TWILIO_AUTH_TOKEN"\n'
-        'export RINGBACK_KORE_SECRET="$KORE_SECRET"\n'
-        "ringback probe 'http://127.0.0.1:9000/callbacks'": (
+        "ringback probe 'http://127.0.0.1:9000/callbacks' \\\n"
+        '  --auth-token "$TWILIO_AUTH_TOKEN" --kore-secret "$KORE_SECRET"': (
             "Test a receiver with the secrets of `ringback dev`."
         ),
         "ringback probe 'http://127.0.0.1:9000/callbacks' \\\n"
-        "  --observe 'http://127.0.0.1:9000/effects' --html report.html": (
-            "Count its effects too, and write a report."
+        '  --kore-secret "$KORE_SECRET" --source kore --html report.html': (
+            "Test only the cases of KORE, and write a report."
         ),
         "ringback probe --list": "List all cases and faults.",
     }

@@ -110,7 +110,11 @@ def rename(*, secret_id: str, name: str, api: "PortalClient") -> Output:
 
 @command(
     "activate",
-    examples={"ringback secrets activate --yes": "Activate the pending secret without a question."},
+    examples={
+        "ringback secrets create next\nringback secrets activate --yes": (
+            "Make a secret, and activate it without a question."
+        )
+    },
 )
 @argument(
     "secret_id",
@@ -139,8 +143,10 @@ def activate(*, secret_id: str | None, api: "PortalClient", yes: bool) -> Output
 @command(
     "rehearse",
     examples={
-        "ringback secrets rehearse": "Ask all receivers of the account.",
-        "ringback secrets rehearse 'http://127.0.0.1:9000/path?foo=bar'": "Ask one receiver.",
+        "ringback secrets create after-next\nringback secrets rehearse": (
+            "Make a secret, and test all receivers of the account."
+        ),
+        "ringback secrets rehearse 'http://127.0.0.1:9000/path?foo=bar'": "Test one receiver.",
     },
 )
 @argument(

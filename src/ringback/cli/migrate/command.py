@@ -72,8 +72,8 @@ def migrate() -> None:
         "ringback migrate inventory --data ringback-data": (
             "List the URLs of the running `ringback dev`."
         ),
-        "ringback migrate inventory .": "List the URLs in the source code of this folder.",
-        "ringback migrate inventory . --out urls.csv": "Write them to a table.",
+        "ringback migrate inventory app.env": "List the URLs in a file, or in a folder.",
+        "ringback migrate inventory app.env --out urls.csv": "Write them to a table.",
     },
 )
 @with_url_source
@@ -100,11 +100,13 @@ async def inventory(
 @command(
     "plan",
     examples={
-        "ringback migrate plan --data ringback-data --to kore --out kore.plan": (
+        "ringback migrate plan --data ringback-data --to kore --out dev.plan": (
             "Plan to move the URLs of the running `ringback dev`."
         ),
-        "ringback migrate plan . --to kore --select 'url=https://a.example/*' \\\n"
-        "  --out example.plan": "Plan to move only the URLs of one site in source code.",
+        "ringback migrate plan app.env --to kore \\\n"
+        "  --select 'url=https://app.example/*' --out example.plan": (
+            "Plan to move only the URLs of one site in a file."
+        ),
     },
 )
 @with_url_source
@@ -166,14 +168,9 @@ async def plan(
 @command(
     "apply",
     examples={
-        "ringback migrate apply kore.plan --allow loopback": (
-            "Move all URLs of a plan whose receivers on this machine are ready."
-        ),
-        "ringback migrate apply kore.plan --allow loopback --canary 10,50 --soak 1h": (
-            "Move 10 % first, then 50 %, then all, and watch each step for an hour."
-        ),
-        "ringback migrate apply example.plan --no-probe --write": (
-            "Change source code in place, without probing."
+        "ringback migrate apply kore.plan": "Show what a plan for files would change.",
+        "ringback migrate apply kore.plan --write --no-probe": (
+            "Change the files in place, without probing the receivers."
         ),
     },
 )
@@ -257,9 +254,9 @@ async def status(*, path: Path, as_json: bool, access: MigrationAccess) -> None:
 @command(
     "revert",
     examples={
-        "ringback migrate revert kore.plan": "Undo all edits of a plan.",
-        "ringback migrate revert example.plan --write --yes": (
-            "Undo the edits in source code, without a question."
+        "ringback migrate revert kore.plan": "Show what a revert of a plan for files would change.",
+        "ringback migrate revert kore.plan --write --yes": (
+            "Undo all edits of the plan, without a question."
         ),
     },
 )

@@ -69,7 +69,7 @@ def set_() -> None:
 @command(
     "phase",
     examples={
-        "ringback policy set phase after --since 2027-06-01 \\\n  --settings ringback.toml": (
+        "ringback policy set phase after --since 2027-06-01 \\\n  --settings ringback.toml --yes": (
             "Let the phase `after` begin on another date."
         )
     },
@@ -97,9 +97,9 @@ def phase(*, name: str, since: datetime, settings: str | None, yes: bool, as_jso
     "hold",
     examples={
         'ringback policy set hold --account "$ACCOUNT_SID" --phase before \\\n'
-        "  --settings ringback.toml": "Keep an account in the phase `before`.",
+        "  --settings ringback.toml --yes": "Keep an account in the phase `before`.",
         "ringback policy set hold --url-prefix 'https://a.example/' \\\n"
-        "  --phase before --until 2027-09-01 --settings ringback.toml": (
+        "  --phase before --until 2027-09-01 --settings ringback.toml --yes": (
             "Keep the URLs of a site in it, until a date."
         ),
     },
@@ -151,9 +151,8 @@ def hold(
 @command(
     "release",
     examples={
-        'ringback policy set release --account "$ACCOUNT_SID" \\\n  --settings ringback.toml': (
-            "Remove the hold of an account."
-        )
+        'ringback policy set release --account "$ACCOUNT_SID" \\\n'
+        "  --settings ringback.toml --yes": "Remove the hold of an account."
     },
 )
 @_with_scope
