@@ -89,7 +89,7 @@ class DeliveriesWorsened:
 
 @dataclass(frozen=True, slots=True)
 class EditsReverted:
-    """Reports progress: `returned` of the `of` edits to undo are undone, `done` undone or skipped."""
+    """Reports progress: of `of` edits to undo, `returned` are undone, `done` undone or skipped."""
 
     returned: int
     done: int

@@ -104,7 +104,7 @@ async def inventory(
             "Plan to move the URLs of the running `ringback dev`."
         ),
         "ringback migrate plan app.env --to kore \\\n"
-        "  --select 'url=https://app.example/*' --out example.plan": (
+        "  --select 'url=https://a.example/*' --out site.plan": (
             "Plan to move only the URLs of one site in a file."
         ),
     },
@@ -168,8 +168,11 @@ async def plan(
 @command(
     "apply",
     examples={
-        "ringback migrate apply kore.plan": "Show what a plan for files would change.",
-        "ringback migrate apply kore.plan --write --no-probe": (
+        "ringback migrate apply kore.plan --no-probe --canary 50 --soak 1s": (
+            "Move half of the URLs, watch them, and then move the rest."
+        ),
+        "ringback migrate apply example.plan": "Show what a plan for files would change.",
+        "ringback migrate apply example.plan --no-probe --write": (
             "Change the files in place, without probing the receivers."
         ),
     },
@@ -254,10 +257,9 @@ async def status(*, path: Path, as_json: bool, access: MigrationAccess) -> None:
 @command(
     "revert",
     examples={
-        "ringback migrate revert kore.plan": "Show what a revert of a plan for files would change.",
-        "ringback migrate revert kore.plan --write --yes": (
-            "Undo all edits of the plan, without a question."
-        ),
+        "ringback migrate revert kore.plan --yes": "Undo all edits of a plan, without a question.",
+        "ringback migrate revert example.plan": "Show what a revert would change in files.",
+        "ringback migrate revert example.plan --write --yes": "Undo the edits in the files.",
     },
 )
 @_plan
