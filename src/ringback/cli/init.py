@@ -28,9 +28,9 @@ from ringback.core.errors import ConfigurationError
 @option_group("The file", option("--force", is_flag=True, help="Replace a file that exists."))
 @prints_record
 def init(*, path: Path, force: bool) -> Output:
-    """Write a settings file with comments.
+    """Write a settings file that lists all settings.
 
-    The file has all settings with their defaults as comments: change what you need. A server with
+    Each setting is a comment with its default: change what you need. A server with
     the file as it is does the same as one without a file. It is for `ringback serve` and
     `ringback dev`.
     """

@@ -32,7 +32,7 @@ _COMMANDS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
         "shadow": ("shadow", "Compare callbacks with copies sent from the other source."),
     },
     "Operate a platform": {
-        "init": ("init", "Write a settings file with comments."),
+        "init": ("init", "Write a settings file that lists all settings."),
         "serve": ("serve", "Serve in production."),
         "accounts": ("accounts.command", "Manage accounts and their credentials."),
         "secrets": ("webhook_secrets", "Manage webhook secrets, which sign KORE's callbacks."),

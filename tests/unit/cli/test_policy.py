@@ -268,7 +268,7 @@ def test_a_hold_is_added_extended_kept_for_good_and_released(shell: Shell) -> No
 
 def test_what_is_so_already_is_not_asked_for(shell: Shell) -> None:
     said = shell.said("set", "phase", "after", "--since", "2998-01-01")
-    assert said == f"{shell.file} says so already\n"
+    assert said == f"nothing to change in {shell.file}\n"
 
 
 @pytest.mark.parametrize(

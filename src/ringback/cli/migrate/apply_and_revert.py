@@ -122,7 +122,7 @@ def _canary(
     shares: tuple[int, ...] | None,
     soak: timedelta | None,
 ) -> CanarySettings | None:
-    """Return the canary of the options, else the one of the earlier `apply` of this plan.
+    """Return the canary that the options set, or else that of the earlier `apply` of this plan.
 
     So a plain `apply` that continues after a crash still watches the URLs that it moves.
     """

@@ -226,7 +226,7 @@ class ProgressPrinter:
     """The time of the last line of progress."""
 
     def __call__(self, event: ProgressEvent) -> None:
-        """Print an event."""
+        """Print what happened: one event of `apply` or `revert`."""
         match event:
             case EditsMoved(share, moved, done, of):
                 step = "" if share == ALL else f"{share} %: "

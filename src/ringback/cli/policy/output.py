@@ -1,4 +1,4 @@
-"""The words that `ringback policy` prints."""
+"""Makes the text that `ringback policy show` and `ringback policy simulate` print."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any

@@ -190,7 +190,7 @@ def _edit(
             click.confirm(f"Change {file.path}?", abort=True, err=as_json)
         replace_file(Path(file.path), old=file.text.encode(), new=text.encode())
     record = {"file": file.path, "changed": is_changed, "diff": diff}
-    words = f"{file.path} is changed" if is_changed else f"{file.path} says so already"
+    words = f"{file.path} is changed" if is_changed else f"nothing to change in {file.path}"
     say(record, words, as_json=as_json)
 
 
