@@ -10,6 +10,7 @@ import click
 
 from ringback.cli.migrate import output
 from ringback.cli.migrate.options import MigrationAccess, policy_for
+from ringback.cli.output import count as counted
 from ringback.cli.output import say
 from ringback.core.errors import ConfigurationError
 from ringback.migration.canary_step import CanarySettings
@@ -213,7 +214,7 @@ async def revert_plan(
             )
             return 0
         if not is_sure:
-            question = f"Move {output.counted(len(moved), 'URL')} back?"
+            question = f"Move {counted(len(moved), 'URL')} back?"
             click.confirm(question, abort=True, err=as_json)
         with PlanJournal(journal_of(path), plan_id=plan.id) as journal:
             printer = _printer(as_json=as_json)

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import click
 
+from ringback.cli.output import count as counted
 from ringback.migration.canary_step import ALL
 from ringback.migration.edit_status import LEFT_BEHIND, EditState, EditWithState, count
 from ringback.migration.executor import (
@@ -178,11 +179,6 @@ def rollback_record(preview: RollbackPreview) -> dict[str, Any]:
         "until": None if until is None else until.isoformat(),
         "staying": dict(preview.staying),
     }
-
-
-def counted(number: int, noun: str) -> str:
-    """Return a number with its noun, in the plural unless the number is 1."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 # ---- while it runs -------------------------------------------------------------------------------

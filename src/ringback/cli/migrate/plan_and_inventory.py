@@ -8,6 +8,7 @@ import click
 
 from ringback.cli.migrate import output
 from ringback.cli.migrate.options import MigrationAccess, policy_for
+from ringback.cli.output import count as counted
 from ringback.cli.output import say
 from ringback.core.policy.source_policy import Policy, SourceName, source_named
 from ringback.migration.filters import UrlFilter
@@ -37,7 +38,7 @@ async def print_inventory(
     if out is not None:
         _write(out, output.inventory_table(found))
         record = {"file": str(out), "callback_urls": len(found)}
-        say(record, f"{out}: {output.counted(len(found), 'callback URL')}", as_json=as_json)
+        say(record, f"{out}: {counted(len(found), 'callback URL')}", as_json=as_json)
         return
     if as_json:
         for line in found:
