@@ -7,6 +7,7 @@ import errno
 import fcntl
 import os
 import re
+import shutil
 import signal
 import socket
 import struct
@@ -29,6 +30,7 @@ _READY: Final = re.compile(rb"\x1e(\d+)\x1f")
 """The prompt of both shells, which has the exit status of the last command."""
 _CONTINUED: Final = b"\x1d"
 """The prompt for the next line of an unfinished command."""
+_QUESTION: Final = b"[y/N]: "
 _OVERWRITTEN: Final = re.compile(r"^.*\r", re.MULTILINE)
 _LISTENS: Final = "0A"
 """The state of a listening socket in /proc/net/tcp."""
@@ -78,6 +80,8 @@ class Terminal:
         self, shell: str, folder: Path, environment: Mapping[str, str], network: Sequence[str] = ()
     ) -> None:
         """Start the shell. `network` is what `own_network` yields."""
+        if shutil.which(shell) is None:
+            raise FileNotFoundError(f"{shell} is not installed; the documents are tried in it")
         self._master, slave = os.openpty()
         modes = termios.tcgetattr(slave)
         modes[3] &= ~termios.ECHO
@@ -119,16 +123,19 @@ class Terminal:
             with suppress(ProcessLookupError):
                 os.kill(process, number)
 
-    def run(self, commands: str, *, within: float = 30) -> list[CommandResult]:
+    def run(
+        self, commands: str, *, within: float = 30, says_yes: bool = False
+    ) -> list[CommandResult]:
         """Type the lines of `commands`; return the result of each command.
 
+        `says_yes` types `y` if a command asks for it.
         Raises Unexpected if a command does not end in time, or if the last one is unfinished.
         """
         results, typed = list[CommandResult](), list[str]()
         for line in commands.splitlines():
             typed.append(line)
             self._type(line)
-            ended = self._until(_READY, within=within, unless=_CONTINUED)
+            ended = self._until(_READY, within=within, unless=_CONTINUED, says_yes=says_yes)
             if ended is not None:
                 output, status = ended
                 results.append(CommandResult("\n".join(typed), output, status))
@@ -199,7 +206,12 @@ class Terminal:
         os.write(self._master, keys)
 
     def _until(
-        self, prompt: re.Pattern[bytes], *, within: float, unless: bytes = b"\0"
+        self,
+        prompt: re.Pattern[bytes],
+        *,
+        within: float,
+        unless: bytes = b"\0",
+        says_yes: bool = False,
     ) -> tuple[str, int] | None:
         """Return the output before the prompt and the status in it, or None at another prompt."""
         end = time.monotonic() + within
@@ -210,6 +222,9 @@ class Terminal:
             if self._unread.endswith(unless):
                 self._unread = self._unread.removesuffix(unless)
                 return None
+            if says_yes and self._unread.endswith(_QUESTION):
+                self._unread += b"\n"
+                self._type("y")
             self._wait(end, "the command did not end", within)
 
     def _wait(self, end: float, why: str, within: float, *, at_most: float = 60) -> None:

@@ -3,7 +3,7 @@
 import re
 import sys
 from collections.abc import Generator, Iterable, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -11,16 +11,16 @@ import pytest
 
 from docs_build.reference import commands
 from tests.docs.page_runner import PORTS, ROOT, reader_environment
-from tests.terminals import SHELLS, Terminal, Unexpected, own_network
+from tests.terminals import Terminal, Unexpected, own_network
 
 EXAMPLES: Final = [example for command in commands().values() for example in command.examples]
-STATUSES: Final[Mapping[str, int]] = {
+FAILS: Final[Mapping[str, int]] = {
     # The site is built by another test, or not at all.
     "ringback docs --print": 0 if (ROOT / "build" / "site" / "index.html").is_file() else 1,
     # `ringback listen` accepts everything, so it proves nothing about a secret.
-    **dict.fromkeys(commands()["ringback secrets rehearse"].examples, 1),
+    "ringback secrets rehearse": 1,
 }
-"""The exit status of each example that does not exit with 0."""
+"""The exit statuses of the commands that don't do in this test what they do for a reader."""
 
 _SERVES: Final = re.compile(r"^ringback (dev|serve|listen|demo)\b", re.MULTILINE)
 """Examples that need ports which `ringback dev` and `ringback listen` use."""
@@ -134,16 +134,19 @@ def _try(example: str, terminal: Terminal) -> str:
             terminal.start_until(example, lambda shown: bool(shown.strip()))
             terminal.interrupt()
             return ""
-        *before, last = terminal.run(example)
+        *before, last = terminal.run(example, says_yes=True)
     except Unexpected as unexpected:
+        with suppress(Unexpected):
+            terminal.interrupt()
         return f"{example}\n{unexpected}"
-    if any(result.status for result in before) or last.status != STATUSES.get(example, 0):
+    expected = next((FAILS[start] for start in FAILS if last.command.startswith(start)), 0)
+    if any(result.status for result in before) or last.status != expected:
         return "\n".join(map(str, (*before, last)))
     return ""
 
 
 @pytest.mark.timeout(300)  # a hundred programs, while other tests may use the machine
-@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize("shell", ["bash", pytest.param("zsh", marks=pytest.mark.long)])
 def test_each_example_works_as_printed(shell: str, tmp_path: Path) -> None:
     reader = Reader(shell, tmp_path, programs=Path(sys.prefix, "bin"))
     assert "\n\n".join(reader.wrong_about(EXAMPLES)) == ""
@@ -151,7 +154,6 @@ def test_each_example_works_as_printed(shell: str, tmp_path: Path) -> None:
 
 def test_examples_are_found() -> None:
     assert 'eval "$(ringback env)"' in EXAMPLES
-    assert STATUSES.keys() <= set(EXAMPLES)
 
 
 def test_a_wrong_example_is_found(tmp_path: Path) -> None:

@@ -32,7 +32,13 @@ PAGES: Final = [
     *sorted((ROOT / "examples").rglob("*.md")),
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
-LONG_IN_ZSH: Final = {"docs/migrate.md", "docs/tutorials/tests.md"}
+LONG_IN_ZSH: Final = {
+    "docs/migrate.md",
+    "docs/testing.md",
+    "docs/troubleshooting.md",
+    "docs/tutorials/operator.md",
+    "docs/tutorials/tests.md",
+}
 """The pages that take longest: in zsh, only the long tests follow them."""
 WITH_A_WHEEL: Final = ["README.md", "docs/tutorials/receiver.md"]
 """The pages for which a person needs no clone."""
