@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import Final
 
@@ -87,31 +88,23 @@ def test_a_page_for_newcomers_puts_the_command_on_the_path(name: str) -> None:
     assert 'export PATH="$PWD/.venv/bin:$PATH"' in (ROOT / name).read_text("utf-8")
 
 
-def with_each_shell(pages: list[Path]) -> list[ParameterSet]:
-    return [
-        pytest.param(page, shell, id=f"{name_of(page)}-{shell}", marks=marks_of(page, shell))
-        for page in pages
-        for shell in SHELLS
-    ]
+def ways_to_follow() -> Iterator[ParameterSet]:
+    """Yield each page with each shell; for pages with long commands also with these."""
+    for page, shell in product(PAGES, SHELLS):
+        name = name_of(page)
+        marks = [pytest.mark.long] if shell == "zsh" and name in LONG_IN_ZSH else []
+        if page in RUN:
+            yield pytest.param(page, shell, False, id=f"{name}-{shell}", marks=marks)
+        if page in RUN_LONG:
+            yield pytest.param(page, shell, True, id=f"{name}-{shell}-long", marks=pytest.mark.long)
 
 
-def marks_of(page: Path, shell: str) -> list[pytest.MarkDecorator]:
-    is_long = shell == "zsh" and name_of(page) in LONG_IN_ZSH
-    return [pytest.mark.long] if is_long else []
-
-
-@pytest.mark.timeout(180)  # dozens of programs, while other tests may use the machine
-@pytest.mark.parametrize(("page", "shell"), with_each_shell(RUN))
-def test_each_command_works_as_printed(page: Path, shell: str, tmp_path: Path) -> None:
-    assert follow(page, shell, tmp_path) > 0
-
-
-@pytest.mark.long
-@pytest.mark.timeout(600)
-@pytest.mark.parametrize("shell", SHELLS)
-@pytest.mark.parametrize("page", RUN_LONG, ids=name_of)
-def test_each_long_command_works_as_printed(page: Path, shell: str, tmp_path: Path) -> None:
-    assert follow(page, shell, tmp_path, is_long=True) > 0
+@pytest.mark.timeout(300)  # dozens of programs, while other tests may use the machine
+@pytest.mark.parametrize(("page", "shell", "is_long"), list(ways_to_follow()))
+def test_each_command_works_as_printed(
+    page: Path, shell: str, is_long: bool, tmp_path: Path
+) -> None:
+    assert follow(page, shell, tmp_path, is_long=is_long) > 0
 
 
 @pytest.fixture(scope="module")
