@@ -1,6 +1,6 @@
 """The steps of the triggers that make Ringback send callbacks about Super SIMs.
 
-Each step makes one request to the server, and reports it.
+Each step makes requests to the server, and reports what it did.
 """
 
 from typing import Final
@@ -41,13 +41,13 @@ def bring_to(*wanted: SimStatus) -> TriggerStep:
 
 
 def _update(run: TriggerRun, sim: JsonObject, **form: str) -> None:
-    """Update a SIM; a SIM without a fleet is put into the account's newest fleet."""
+    """Update a SIM, and put it into the account's newest fleet if it has no fleet."""
     fleet = {} if sim["fleet_sid"] else {"Fleet": run.newest("Fleets", "fleets")}
     run.api.post("Sims", sim["sid"], form={**fleet, **form})
 
 
 def take_new_sim(run: TriggerRun) -> None:
-    """Use the SIM named by `--sim` if it is new; otherwise register another SIM."""
+    """Use the SIM named by `--sim` if its status is `new`; otherwise register a SIM."""
     if run.sim is not None:
         sim = run.fetch_sim()
         if sim["status"] == SimStatus.NEW:
@@ -78,7 +78,7 @@ def send_sms(run: TriggerRun) -> None:
 
 
 def overtake_sms(run: TriggerRun) -> None:
-    """Wait until the network can't confirm the SMS any more.
+    """Send a second SMS, and wait until the network can't confirm the first one any more.
 
     The network works in order: once it has sent a later SMS, it confirms no earlier one.
     """

@@ -22,7 +22,7 @@ _PATIENCE: Final = 30.0
 _CHANGING: Final = ("scheduled", "updating")
 _SUBJECTS: Final = ("EsimProfileSid", "CommandSid", "SimSid")
 _LOOKED_THROUGH: Final = "200"
-"""How many callbacks are searched for those of the trigger; others may go to the same receiver."""
+"""How many of the newest callbacks to the receiver are searched for those of the trigger."""
 
 
 @dataclass
@@ -75,7 +75,7 @@ class TriggerRun:
         )
 
     def newest(self, resource: str, key: str) -> str:
-        """Return the SID of a resource's newest record; `key` is the key of the list in the answer.
+        """Return the SID of a resource's newest record; `key` names the list in the JSON answer.
 
         Raises ConfigurationError if there is no record.
         """
@@ -93,7 +93,7 @@ class TriggerRun:
         return f"CallbackUrl={self.to.shown} ({self.method})"
 
     def first_callbacks(self, count: int) -> list[JsonObject]:
-        """Wait for `count` callbacks about the subject, and return the first ones, oldest first.
+        """Wait for `count` callbacks about `subject`, and return the first `count`, oldest first.
 
         A callback that reports a failure ends the wait, since no others follow it. Raises
         ConfigurationError if the callbacks take too long.
@@ -107,7 +107,7 @@ class TriggerRun:
         )[:count]
 
     def settled(self, callback: JsonObject) -> JsonObject:
-        """Wait until a callback has ended, or waits for a retry, and return the callback."""
+        """Return a callback once it has ended, or once its first round of attempts has failed."""
         fetch = partial(self.portal.get, "callbacks", callback["sid"])
         return self.wait_until(
             fetch,
@@ -130,14 +130,14 @@ class TriggerRun:
         return answer
 
     def choose_subject(self, sid: str) -> None:
-        """Make a SIM the subject of the run; callbacks about it that exist already don't count."""
+        """Set the SIM whose callbacks the run waits for; callbacks from before don't count."""
         self.subject = sid
         self._remember_newest()
 
     def create(self, resource: str, said: str, **form: str | None) -> None:
         """Create a record that causes callbacks, and report `said`, with the SID in place of `{}`.
 
-        The record becomes the subject of the run.
+        The run then waits for callbacks about this record.
         """
         self.subject = self.api.post(resource, form={**form, **self.callback_parameters})["sid"]
         self.report(f"{said.format(self.subject)}, with {self.callback_in_words}")
@@ -184,7 +184,7 @@ def subject_of(callback: JsonObject) -> str | None:
 
 
 TriggerStep = Callable[[TriggerRun], None]
-"""A step of a trigger: a function that makes one request to the server, and reports it."""
+"""A step of a trigger: a function that makes requests to the server, and reports what it did."""
 ExpectedParameters = Mapping[str, str]
 """Parameters that a callback must have; it may have others."""
 
@@ -205,7 +205,7 @@ class TriggerDefinition:
     """True if the trigger sends a text, and so accepts `--payload`."""
 
     def pull(self, run: TriggerRun) -> list[JsonObject]:
-        """Run the trigger's steps, and return the callbacks, which may not have been sent yet.
+        """Run the trigger's steps, and return the callbacks that they caused, sent or not.
 
         Raises ConfigurationError if a step fails, or takes too long.
         """

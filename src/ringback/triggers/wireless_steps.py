@@ -1,6 +1,6 @@
 """The steps of the triggers that make Ringback send callbacks about Programmable Wireless SIMs.
 
-Each step makes one request to the server, and reports it.
+Each step makes requests to the server, and reports what it did.
 """
 
 from ringback.core.errors import ConfigurationError
@@ -29,7 +29,7 @@ def use_active_sim(run: TriggerRun) -> None:
 
 
 def register(run: TriggerRun) -> None:
-    """Use the SIM named by `--sim` if it is new; otherwise register another SIM."""
+    """Use the SIM named by `--sim` if its status is `new`; otherwise register a SIM."""
     if run.sim is not None and run.fetch_sim()["status"] == WirelessStatus.NEW:
         run.report(f"SIM {run.sim} is new")
         return
@@ -67,7 +67,7 @@ def ask_for(**form: str) -> TriggerStep:
 
 
 def use_much_data(run: TriggerRun) -> None:
-    """Let the device use enough data for a ready SIM to become active."""
+    """Wait until the SIM is `ready`; then let its device use enough data to make it `active`."""
     run.first_callbacks(1)
     form = {"Upload": str(READY_DATA)}
     used = run.portal.post("devices", run.subject, "data", form=form)
@@ -81,7 +81,7 @@ def send(**form: str) -> TriggerStep:
 
 
 def listen_to_sim(run: TriggerRun) -> None:
-    """Set this run's URL for callbacks about Commands from the SIM's device, until the end."""
+    """Set the run's callback URL on the SIM, for Commands from its device, until the run ends."""
     sim = run.fetch_sim()
     before = {
         "CommandsCallbackUrl": sim["commands_callback_url"] or "",
