@@ -34,7 +34,7 @@ _log = logging.getLogger(__name__)
 
 
 class UdpGateway:
-    """Implements `ports.Carrier`: sends IP Commands, and passes all other steps on to `behind`.
+    """Implements `ports.Carrier`: sends IP Commands, and passes other requests on to `behind`.
 
     An IP Command is sent only if `behind`, another carrier, succeeds with it too. So the scenarios
     of the simulated network also apply with a gateway.
@@ -71,7 +71,7 @@ class UdpGateway:
 
     @property
     def address(self) -> tuple[str, int]:
-        """The host and port that devices send to; the port is never 0."""
+        """The host and port that devices send to: the real port, even if 0 was given."""
         return self._socket.getsockname()
 
     @property
@@ -87,7 +87,7 @@ class UdpGateway:
         return {(ending,): getattr(self, ending) for ending in endings}
 
     def start(self, received: Received) -> None:
-        """Begin to receive, and call `received` for each datagram."""
+        """Begin to receive datagrams, and call `received` for each of them."""
         self._inbox = inbox = DatagramQueue(partial(self._hand_on, received), most=self._most)
         asyncio.get_running_loop().add_reader(self._socket, self._read, inbox)
 
