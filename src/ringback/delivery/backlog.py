@@ -11,7 +11,7 @@ from ringback.core.errors import BacklogFull
 from ringback.delivery.counters import DeliveryCounters
 
 _ASK_AGAIN: Final = 5
-"""The `Retry-After` in seconds; by then, any backlog has become shorter."""
+"""The `Retry-After` of a refusal, in seconds; by then, any backlog has become shorter."""
 
 _log = logging.getLogger(__name__)
 
@@ -25,9 +25,9 @@ class BacklogLimits:
 
 
 class Backlog:
-    """Counts the callbacks that have been accepted and have not ended, by account.
+    """Counts the unfinished callbacks of each account: not yet delivered, failed or discarded.
 
-    It also counts each accepted and each ended callback for `/metrics`.
+    It also counts each new and each ended callback for `/metrics`.
     """
 
     def __init__(self, bounds: BacklogLimits, counters: DeliveryCounters) -> None:
@@ -43,7 +43,7 @@ class Backlog:
         self.in_all = sum(unfinished.values())
 
     def accepted(self, callback: CallbackRecord) -> None:
-        """Count a new callback as unfinished."""
+        """Count a new callback, which Ringback has accepted for delivery, as unfinished."""
         self._counters.accepted(callback.source)
         self.change(callback.account_sid, 1)
 

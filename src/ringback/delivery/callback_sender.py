@@ -37,9 +37,9 @@ class CallbackSender:
     ) -> tuple[AttemptResult, OutgoingRequest | None]:
         """Send a callback once; return the result, and the request that was sent.
 
-        A request that has to wait for a connection is rendered again, and the last one is returned;
-        it is None if rendering failed. Failures are returned as results, not raised.
-        `ports.Transport` explains the arguments.
+        If the request has to wait for a connection, it is rendered again, and the new request is
+        sent and returned. If rendering fails, None is returned in place of the request. Failures
+        are returned as results, not raised. `ports.Transport` explains the arguments.
         """
         request: OutgoingRequest | None = None
 

@@ -64,18 +64,18 @@ class DeliveryCounters:
 
     def __init__(self) -> None:
         self.acceptances = defaultdict[str, int](int, dict.fromkeys(Source, 0))
-        """Accepted callbacks, by source."""
+        """Callbacks that Ringback accepted for delivery, by source."""
         self.attempts = defaultdict[tuple[str, str, str], int](int)
-        """Ended attempts, by source, result and failure (empty for none)."""
+        """Ended attempts, by source, result and kind of failure (empty if there was no failure)."""
         self.endings = defaultdict[tuple[str, str], int](
             int, dict.fromkeys(product(Source, _ENDINGS), 0)
         )
         """Ended callbacks, by source and status."""
         self.attempt_seconds = _of_each_source(ATTEMPT_SECONDS)
         self.first_attempt_seconds = Histogram(DELAY_SECONDS)
-        """The seconds from the acceptance of a callback to its first attempt."""
+        """The seconds from the creation of a callback to its first attempt."""
         self.delivery_seconds = _of_each_source(DELAY_SECONDS)
-        """The seconds from the acceptance of a callback to its delivery, by source."""
+        """The seconds from the creation of a callback to its delivery, by source."""
         self.shadows = defaultdict[tuple[str, str], int](int)
         """Ended shadow copies of callbacks, by the source and result of the copy."""
         self.shadows_skipped = defaultdict[tuple[str, str], int](int)
@@ -84,7 +84,7 @@ class DeliveryCounters:
         """The seconds that commits of the store took; only the store's thread writes them."""
 
     def accepted(self, source: SourceName) -> None:
-        """Count an accepted callback."""
+        """Count a callback that Ringback has accepted for delivery."""
         self.acceptances[source] += 1
 
     def attempt_ended(self, callback: CallbackRecord, attempt: Attempt) -> None:

@@ -44,7 +44,7 @@ from ringback.runtime.wakeup import Wakeup
 
 @dataclass(eq=False, kw_only=True)
 class DeliveryLoop:
-    """Takes each due callback through the steps of its delivery."""
+    """Delivers due callbacks: claims and sends them, saves the results, and plans retries."""
 
     due_callbacks: DueCallbacks
     scheduler: FairScheduler
@@ -74,7 +74,7 @@ class DeliveryLoop:
                 self.workers.add(claim)
 
     async def _attempt(self, claim: DeliveryClaim) -> None:
-        """Make one attempt: render, send and decide; then queue the result to be settled.
+        """Send a callback once, decide whether to retry, and queue the result to be saved.
 
         A worker of the destination calls it.
         """
@@ -129,7 +129,7 @@ class DeliveryLoop:
         return after
 
     def _follow_up(self, settlement: Settlement, account: Account | None) -> None:
-        """Continue after a durable settlement: the next attempt, a later retry, or the end.
+        """Once a result is saved, begin the next attempt, plan a retry, or count a callback's end.
 
         `account` is given only if the callback's next attempt is under way.
         """

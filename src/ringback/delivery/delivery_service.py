@@ -45,7 +45,7 @@ class DeliveryLimits:
     """The most callbacks that may be under way at the same time, and the most that may wait."""
 
     at_once: int = 800
-    """The most callbacks under way: claimed, and not answered yet."""
+    """The most callbacks under way: claimed for sending, and not answered yet."""
     per_destination: int = 64
     """The most requests under way to one destination."""
     backlog: BacklogLimits = BacklogLimits()
@@ -57,7 +57,7 @@ _LIMITS: Final = DeliveryLimits()
 class DeliveryService:
     """Delivers callbacks, from the recovery at the start until the stop.
 
-    `first_settled` is called with each callback whose first attempt has been settled.
+    `first_settled` is called with each callback when the result of its first attempt is saved.
     """
 
     def __init__(
@@ -116,12 +116,12 @@ class DeliveryService:
 
     @property
     def under_way(self) -> int:
-        """The number of callbacks that are claimed, and not answered yet."""
+        """The number of callbacks that are claimed for sending, and not answered yet."""
         return self._scheduler.under_way
 
     @property
     def unfinished(self) -> int:
-        """The number of callbacks that have been accepted, and have not ended."""
+        """The number of callbacks that are not yet delivered, failed or discarded."""
         return self._backlog.in_all
 
     @property
@@ -144,10 +144,10 @@ class DeliveryService:
         return self._scheduler.next_due()
 
     async def recover(self) -> int:
-        """Settle the attempts that a dead process left open, and return their number.
+        """Give the result `unknown` to attempts that a dead process left open; return their number.
 
-        Their result is `unknown`, and their callbacks are tried again as the retry rules say. Then
-        the scheduler is informed of all lanes in which callbacks wait.
+        Their callbacks are tried again as the retry rules say. Then the scheduler is informed of
+        all lanes in which callbacks wait.
         """
         count = await self._store.transact(self._settle_left_open)
         await self._store.transact(self._count_unfinished)
@@ -166,7 +166,7 @@ class DeliveryService:
         """Begin no new attempts, and let those under way end within this time.
 
         Claimed callbacks that have not been sent go back to the store. Attempts that are not
-        answered by then are settled at the next start.
+        answered by then get the result `unknown` at the next start.
         """
         # The flags come first: a claim or decision after them begins no new attempt.
         self._loop.is_stopping = True
@@ -201,7 +201,7 @@ class DeliveryService:
         return len(left_open)
 
     def _unknown(self, claim: DeliveryClaim) -> Settlement:
-        """Return the settlement of an attempt whose request may or may not have arrived."""
+        """Return a settlement with the result `unknown` for an attempt that a crash interrupted."""
         unknown, started = AttemptResult(UnknownOutcome()), claim.progress.date_updated
         attempt = settle(claim.attempt, unknown, None, started=started)
         return Settlement(

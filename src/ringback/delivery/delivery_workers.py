@@ -21,7 +21,7 @@ class _Destination:
 
 
 class DeliveryWorkers:
-    """Calls `deliver` for each added claim.
+    """Calls `deliver` for each added claim: a callback that was claimed for one attempt.
 
     At most `per_destination` calls for one destination run at a time.
     """
@@ -41,13 +41,13 @@ class DeliveryWorkers:
         self._is_closed = False
 
     def add(self, claim: DeliveryClaim) -> None:
-        """Deliver a claim after all others that are ready for the same destination."""
+        """Queue a claim for delivery, behind all others for the same destination."""
         destination = self._destination_of(claim)
         destination.ready.append(claim)
         self._employ(destination)
 
     def add_first(self, claim: DeliveryClaim) -> None:
-        """Deliver a claim before all others for the same destination, since its round goes on."""
+        """Queue a claim for delivery, before all others for its destination: its round goes on."""
         destination = self._destination_of(claim)
         destination.ready.appendleft(claim)
         self._employ(destination)

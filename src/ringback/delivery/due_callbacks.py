@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(eq=False, kw_only=True)
 class DueCallbacks:
-    """Claims due callbacks in the store, lane by lane, while the scheduler has free slots."""
+    """Claims due callbacks in the store for sending, lane by lane, as far as slots are free."""
 
     store: Store
     scheduler: FairScheduler
@@ -31,14 +31,14 @@ class DueCallbacks:
     clock: Clock
 
     def __post_init__(self) -> None:
-        """Make the first search of the store due at once."""
+        """Schedule the first search of the store for now."""
         self._next_sweep = self.clock.now()
 
     async def claim(self) -> list[DeliveryClaim]:
         """Claim the due callbacks in one commit, and return the claims.
 
-        If none is due, waits until a callback may have come due, or until it is woken, and returns
-        an empty list.
+        If none is due, waits until a callback may have come due, or until `wakeup` wakes it,
+        and returns an empty list.
         """
         # A clock that was set back must not delay the search.
         if not timedelta(0) < self._next_sweep - self.clock.now() <= _SWEEP:

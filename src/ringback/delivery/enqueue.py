@@ -34,7 +34,7 @@ class CallbackEnqueuer:
     """True if new callbacks are refused because the database is unavailable."""
 
     def make_room(self, account_sid: str, count: int) -> None:
-        """Raise BacklogFull if there is no room for `count` more; see `ports.NewCallbackQueue`."""
+        """Raise BacklogFull if `count` more callbacks are too many: see `NewCallbackQueue`."""
         self.backlog.check(account_sid, count)
 
     def take(self, tx: Transaction, callback: CallbackRecord) -> None:
@@ -125,5 +125,5 @@ class StoreOnlyQueue:
         callbacks: Sequence[CallbackRecord],
         texts: Sequence[str],  # noqa: ARG002
     ) -> list[CallbackRecord]:
-        """Save a batch in one transaction, and return its records."""
+        """Save a batch of callbacks in one transaction, and return their records."""
         return await self._store.transact(lambda tx: self._add(tx, callbacks, self))

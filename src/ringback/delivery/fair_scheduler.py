@@ -148,7 +148,7 @@ class FairScheduler:
             self._return(state, slots)
 
     def rest(self, lane: Lane, now: datetime, shortage: NoAnswerOutcome) -> datetime:
-        """After a shortage on this machine, free a slot, and pause the lane or all lanes.
+        """After this machine ran out of a resource, free a slot, and pause the lane or all lanes.
 
         Returns the end of the pause.
         """
@@ -169,7 +169,7 @@ class FairScheduler:
                 self._wait(state, due)
 
     def claimed(self, quota: ClaimQuota, count: int, *, next_due: datetime | None) -> None:
-        """Note how many callbacks were claimed of a quota, and when the lane's next one is due."""
+        """Note how many callbacks of a quota were claimed, and when the lane's next one is due."""
         with self._lock:
             state = self._lanes[quota.lane]
             self._take(state, count - quota.limit)
@@ -209,7 +209,7 @@ class FairScheduler:
         return since is not None and abs(now - since) < _TOGETHER
 
     def next_due(self) -> datetime | None:
-        """Return when the next lane becomes due, or None; lanes that wait for slots don't count."""
+        """Return when a callback next comes due, or None; ignores lanes that wait for slots."""
         with self._lock:
             if self._rest.until is not None:
                 return self._rest.until
@@ -255,7 +255,7 @@ class FairScheduler:
         self.under_way += count
 
     def _note(self, account: _Account, now: datetime) -> None:
-        """Note which account gets a slot, and the time if another account had the last slot."""
+        """Note which account gets a slot; if another got the last one, also note the time."""
         if account is not self._latest:
             if self._latest is not None:
                 self._latest_since = now

@@ -12,7 +12,7 @@ _LONGEST: Final = timedelta(seconds=8)
 
 
 class ShortagePause:
-    """A pause after a shortage; it is twice as long as the last, unless a request has succeeded."""
+    """A pause after a shortage: twice as long as the last, unless a request has succeeded."""
 
     def __init__(self) -> None:
         self.until: datetime | None = None

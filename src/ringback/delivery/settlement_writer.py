@@ -12,7 +12,7 @@ _log = logging.getLogger(__name__)
 
 
 class SettlementWriter:
-    """Saves settlements in order, and then calls `settled` for each of them.
+    """Saves settlements (results of attempts) in order, then calls `settled` for each of them.
 
     If the callback's next attempt is under way, `settled` also gets the account's current state.
     """

@@ -70,7 +70,7 @@ class _Destination:
 
 
 class ShadowSender:
-    """Sends shadow copies of the callbacks that the rules cover."""
+    """Sends shadow copies of the callbacks that a shadow rule covers."""
 
     def __init__(
         self,
@@ -115,14 +115,14 @@ class ShadowSender:
         return None
 
     async def recover(self) -> int:
-        """Settle the copies that a dead process left open, and return their number.
+        """Give the result `unknown` to copies that a dead process left open; return their number.
 
-        Their result is `unknown`, and they are not sent again.
+        They are not sent again.
         """
         return await self._store.transact(self._settle_left_open)
 
     def consider(self, callback: CallbackRecord) -> None:
-        """Queue a copy of a callback whose first attempt is settled, if a rule covers it."""
+        """Queue a copy of a callback whose first attempt has ended, if a shadow rule covers it."""
         if not self._rules:
             return
         rule = rule_for(self._rules, callback)
@@ -143,7 +143,7 @@ class ShadowSender:
     async def stop(self, *, within: timedelta) -> None:
         """Make no more copies, and let those under way end within this time.
 
-        Copies that are not answered by then are settled at the next start.
+        Copies that are not answered by then get the result `unknown` at the next start.
         """
         self._is_stopping = True
         self._drop_waiting()
@@ -183,7 +183,7 @@ class ShadowSender:
             self._writing = asyncio.create_task(self._write())
 
     def _pick(self) -> list[_Copied]:
-        """Take the waiting copies that may leave now, and return them; destinations take turns."""
+        """Remove and return the waiting copies that may be sent now; destinations take turns."""
         picked = list[_Copied]()
         free = self._limits.at_once - self._under_way
         for name, destination in list(self._destinations.items()):
@@ -290,7 +290,7 @@ class ShadowSender:
 
 
 def _write(tx: Transaction, ended: list[ShadowCallback], picked: list[_Copied]) -> list[Account]:
-    """Settle ended copies, open rows for new ones, and return the accounts of the new ones."""
+    """Save the results of ended copies, add rows for new ones, and return the latter's accounts."""
     tx.shadows.settle(ended)
     tx.shadows.open([ShadowCallback.opened(copy, of=callback) for callback, copy in picked])
     return [_account_of(tx, callback) for callback, _ in picked]
