@@ -119,7 +119,7 @@ class BackgroundWorkers:
         self._drain = process.settings.drain
 
     async def start(self) -> None:
-        """Recover the work that a dead process left, and begin to send and receive."""
+        """Recover the work of a dead process, then begin to send callbacks and accept datagrams."""
         await self.supervisor.start()
         if self.network.gateway is not None:
             self.network.gateway.start(self._receive)
@@ -221,7 +221,7 @@ def _policy_reloader_of(
 def _receiver(
     store: Store, clock: Clock, task_runner: LoopWaker, context: Callable[[], OperationContext]
 ) -> Received:
-    """Return a function that saves a device's datagram, waiting for the database if needed."""
+    """Return a function that saves a device's datagram; during a database outage, it waits."""
     outage = asyncio.Lock()
 
     async def receive(address: str, port: int, payload: bytes) -> None:

@@ -44,7 +44,7 @@ class ProcessDependencies:
         self.policy = ActivePolicy(replace(settings.effective_policy, ahead=ahead))
 
     def context(self, queue: NewCallbackQueue) -> OperationContext:
-        """Return the context of an operation that runs now; new callbacks go into `queue`."""
+        """Return the dependencies of an operation that runs now; new callbacks go into `queue`."""
         settings, policy = self.settings, self.policy.policy
         now, simulation, sources = self.clock.now(), settings.simulation, settings.sources
         return OperationContext(

@@ -76,7 +76,7 @@ class ClockAdvancer:
             await self._look_again()
 
     async def _next_wait(self) -> timedelta | None:
-        """Wait until all loops are idle; return the time until anything is due, or None."""
+        """Wait until all loops are idle; return how long until work is due, or None."""
         while True:
             await self.stillness()
             instants = [await loop.next_due() for loop in self._loops]

@@ -12,7 +12,7 @@ UNFINISHED: Final = ".ringback-new"
 
 
 def sync(path: Path) -> None:
-    """Wait until a file's content is on the disk, or a folder's new and renamed entries."""
+    """Wait until a file's content, or a folder's list of entries, is on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

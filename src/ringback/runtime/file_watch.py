@@ -30,7 +30,7 @@ class FileWatch:
         self._asked.set()
 
     async def changed(self) -> FilesState:
-        """Wait until the files differ from their last known state, and return their new state."""
+        """Wait until the files have changed or `look_now` is called; return their new state."""
         while True:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._asked.wait(), self._look_every)
