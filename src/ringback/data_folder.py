@@ -164,7 +164,10 @@ class DataFolder:
             self.folder.mkdir(parents=True, exist_ok=True)
 
     def _refuse_lost_data(self, *, is_in_use: bool = False) -> None:
-        """Raise ConfigurationError if data is missing, before any file is opened or created."""
+        """Raise ConfigurationError if data is missing, before any file is opened or created.
+
+        With `is_in_use`, the write-ahead log is not checked, since a server is writing to it.
+        """
         path = self._path
         # Look for the key before the note of a data file being made. A start writes that note, then
         # creates the key, and deletes the note once there is data. So a start that was killed in

@@ -64,7 +64,7 @@ class SecretCipher:
                 raise ConfigurationError(f"{path} is not a key file: {problem}") from None
 
     def seal(self, secret: str, place: str) -> str:
-        """Return the secret encrypted and bound to this place."""
+        """Return the encrypted secret, which can only be opened for this place in the database."""
         return self._fernet.encrypt(f"{place}\n{secret}".encode()).decode()
 
     def open(self, sealed: str, place: str) -> str:

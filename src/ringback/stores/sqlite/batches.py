@@ -10,7 +10,7 @@ _NEW: Final = BulkStatement.insert("batched_callbacks", "number, callback")
 _ADDED: Final = BulkStatement.delete("batched_callbacks", "number")
 
 TABLES: Final = (_NEW, _ADDED)
-"""The statements for queued rows, in the order in which `WriteBatch` runs them."""
+"""The SQL statements that write queued rows, in the order in which `WriteBatch` runs them."""
 
 
 class SqliteIncomingBatches:

@@ -219,9 +219,11 @@ def _read_request(head: str, called: CallbackUrl, body: str) -> SentRequestRecor
 def read_response(columns: Sequence[Any]) -> ReceiverResponseRecord | None:
     """Return the answer in these columns, or None if there was no answer.
 
-    The first three columns are `response_head`, `response_body` and `response_is_cut`. The last
-    four columns are None except for a long answer: how many headers and body bytes are missing in
-    the first three, and the missing headers and body.
+    The columns are:
+
+    - `response_head`, `response_body` and `response_is_cut`;
+    - how many headers and how many bytes of the body they lack; both None except for a long answer;
+    - these headers and this part of the body; both None if they are not stored.
     """
     head, body, is_cut, headers_left_out, body_left_out, more_headers, more_body = columns
     if head is None:

@@ -71,7 +71,7 @@ _OPENED: Final = BulkStatement.insert("open_attempts", "callback_sid, number, st
 _ENDED: Final = BulkStatement.insert("attempts", f"callback_sid, number, {ATTEMPT_COLUMNS}")
 
 TABLES: Final = (_NEW, _CHANGED, _CLOSED, _OPENED, _ENDED)
-"""The statements for queued rows, in the order that foreign keys require."""
+"""The SQL statements that write queued rows, in the order that foreign keys require."""
 
 _ENDED_ATTEMPTS: Final = """
     SELECT attempts.*, headers_left_out, body_left_out, kept.head, kept.body
@@ -339,7 +339,7 @@ class SqliteCallbacks:
         return row and read_callback(row)
 
     def _next_lane(self, lane: Lane) -> sqlite3.Row | None:
-        """Return the lane that sorts next after this lane, or None; takes one index step."""
+        """Return the lane that follows this lane in the index, or None; takes one index look-up."""
         return self._session.read_queued(
             "SELECT account_sid, destination FROM callbacks INDEXED BY callbacks_due"
             " WHERE due_us IS NOT NULL AND (account_sid, destination) > (?, ?)"
@@ -360,7 +360,7 @@ class SqliteCallbacks:
         self._rewind(callback, progress)
 
     def _touch(self, callback: CallbackRecord) -> None:
-        """Announce a change of this callback to the batch, and remove it from the cache."""
+        """Prepare to queue a change of this callback, and remove the callback from the cache."""
         self._session.touch(callback.sid)
         if callback.idempotency_key is not None:
             self._keyed.pop((callback.account_sid, callback.idempotency_key), None)

@@ -64,7 +64,7 @@ class OpenDataFile(NamedTuple):
     connection: sqlite3.Connection
     watermark: CommitNumbering | None = None
     reopen: Reopen | None = None
-    """Opens the file again for several connections; None unless a full disk allows only one."""
+    """If a full disk allows only one connection, opens the file again for several; else None."""
 
 
 def open_as_owner(
@@ -74,11 +74,11 @@ def open_as_owner(
     copied: Callable[[Path], None] | None = None,
     accept_data_loss: bool = False,
 ) -> OpenDataFile:
-    """Open or create the data file as its owner; back up and upgrade an older schema.
+    """Open or create the data file as its only owner; back up and upgrade an older schema.
 
-    `copied` is called with the path of the backup; by default the path is logged. Raises
-    ConfigurationError if the file can't be used. Also raises it if the file is damaged or older
-    than the data that was here before, unless `accept_data_loss` is set.
+    The caller must hold the file's lock. `copied` is called with the path of the backup; by default
+    the path is logged. Raises ConfigurationError if the file can't be used. Also raises it if the
+    file is damaged or older than the data that was here before, unless `accept_data_loss` is set.
     """
     mark = read_mark(path)
     with _refusing_unusable(path):
@@ -112,7 +112,7 @@ def open_beside(path: Path, cipher: SecretCipher) -> sqlite3.Connection:
 
 
 def refuse_to_upgrade(path: Path) -> None:
-    """Raise ConfigurationError if the file has another schema version, or can't be read."""
+    """Raise ConfigurationError if the file can't be read, or if its schema isn't the newest."""
     with _refusing_unusable(path):
         gap = gap_of(path)
     if gap is not None:

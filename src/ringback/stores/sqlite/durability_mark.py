@@ -128,7 +128,7 @@ class CommitNumbering:
                 _write(file.fileno(), DurableCommitMark(self._number, self._boot))
 
     def undone(self) -> None:
-        """Take note that the numbered commit was rolled back: its number was not used."""
+        """Note that the commit was rolled back, so that its number is given to a later commit."""
         if self._is_new:
             self._is_new = False
             self._next = self._clock()

@@ -17,7 +17,7 @@ if sys.platform != "win32":
 
 _TRIES: Final = 3
 _PAUSE: Final = 0.05
-"""Seconds between tries to take the lock: `holder` takes it too, but only for a moment."""
+"""Seconds between tries to take the lock, which `holder` in another process holds briefly."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ _OF_A_ROW: Final = (
 """The errors caused by a row's values; other SQLite errors come from the file or machine."""
 _BUDGET: Final = ResponseStorageBudget()
 TABLES: Final = (*CALLBACK_TABLES, *SHADOW_TABLES, *RESPONSE_TABLES, *BATCH_TABLES)
-"""The statements for queued rows, in the order that foreign keys require."""
+"""The SQL statements that write queued rows, in the order that foreign keys require."""
 
 
 class CommitJob:
@@ -61,7 +61,7 @@ class CommitJob:
         return self.endings
 
     def end(self) -> None:
-        """Call the functions registered with `on_commit`, now that the commit has ended."""
+        """After the commit, call the `on_commit` functions for its success or its failure."""
         for ending in self._undone:
             ending.undone()
         for ending in self.endings:
@@ -133,7 +133,7 @@ class GroupCommitter:
         self._transaction = SqliteTransaction(self._session, cipher, budget)
 
     def commit(self, jobs: list[CommitJob]) -> None:
-        """Run the jobs in one commit, and store the result or failure of each job in it.
+        """Run the jobs in one commit, and store in each job its result or failure.
 
         Afterwards, the changes of all jobs that succeeded are durable.
         """

@@ -146,7 +146,7 @@ class ReadConnectionPool:
             thread.join()
 
     def _asked_for(self) -> int:
-        """Return the number of accounts with waiting or running reads, the most threads needed."""
+        """Return how many threads are useful: one per account with waiting or running reads."""
         return len(self._running | self._waiting.keys())
 
     def _start(self) -> None:

@@ -15,7 +15,7 @@ _PLACES_KEPT: Final = 100_000
 
 
 class RowMapping(Generic[T]):
-    """Converts records of one kind to rows of their table and back; has the SQL statements."""
+    """Converts records of one kind to rows of their table and back; builds the SQL statements."""
 
     def __init__(
         self,

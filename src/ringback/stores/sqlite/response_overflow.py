@@ -32,7 +32,7 @@ _KEPT: Final = BulkStatement.insert(
 )
 
 TABLES: Final = (_LONG, _REPLACED, _KEPT)
-"""The statements for queued rows, in the order in which `WriteBatch` runs them."""
+"""The SQL statements that write queued rows, in the order in which `WriteBatch` runs them."""
 
 _LARGEST: Final = (
     f"SELECT account_sid, bytes FROM kept_bytes WHERE account_sid <> '{EVERY}' AND bytes > 0"

@@ -34,7 +34,7 @@ BeforeUpgrade = Callable[[sqlite3.Connection, SchemaVersionGap], None]
 
 
 def allow(_: sqlite3.Connection, gap: SchemaVersionGap) -> None:
-    """Do nothing: the BeforeUpgrade of callers that need nothing done before an upgrade."""
+    """Do nothing, and so allow the upgrade: the default BeforeUpgrade."""
 
 
 def gap_of(path: Path) -> SchemaVersionGap | None:

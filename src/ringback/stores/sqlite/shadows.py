@@ -28,7 +28,7 @@ _OPENED: Final = BulkStatement.insert(
 _SETTLED: Final = BulkStatement.update("shadows", ATTEMPT_COLUMNS)
 
 TABLES: Final = (_OPENED, _SETTLED)
-"""The statements for queued rows; they run after those for callbacks."""
+"""The SQL statements that write queued rows; they run after those for callbacks."""
 
 
 def _excerpt(body: str) -> str:

@@ -206,7 +206,7 @@ class SqliteStore:
             return
 
     def _take(self) -> tuple[list[_Entry], bool]:
-        """Wait for queued work, and return it; also return False if the store is closed.
+        """Wait for queued work, and return it; the second result is False once the store is closed.
 
         Returns an empty list when it is time to check the write-ahead log again.
         """

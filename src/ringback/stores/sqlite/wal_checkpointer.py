@@ -13,7 +13,7 @@ from ringback.stores.sqlite.read_connections import ReadConnectionPool
 from ringback.stores.sqlite.wal_integrity import wal_path
 
 SMALL: Final = 20 * 1024 * 1024
-"""Size in bytes up to which the log is left alone.
+"""Size in bytes up to which the log is not truncated.
 
 It is a little more than the 2000 pages after which SQLite itself tries to start the log over.
 """
@@ -63,7 +63,7 @@ class WalCheckpointer:
             self._is_in_question = size > SMALL and not self._cut()
 
     def _hold(self) -> None:
-        """Let new reads wait; if no read is running any more, truncate the log and let them run."""
+        """Let new reads wait; if none is running, truncate the log and let reads start again."""
         self._is_held = True
         if self._readers.hold():
             self._cut()

@@ -224,7 +224,7 @@ def _sum(content: bytes, order: str, before: Checksum) -> Checksum:
 
 @lru_cache(4)
 def _weights(pairs: int) -> tuple[list[int], list[int], tuple[int, int, int]]:
-    """Return the weights by which `_sum` multiplies each word, and the checksum `before`.
+    """Return the weights by which `_sum` multiplies the words and the checksum `before`.
 
     They follow from SQLite's algorithm: for each pair of words (x, y), it computes `first += x +
     second`, and then `second += y + first`.

@@ -85,10 +85,10 @@ class WriteBatch:
             self._connection.execute("RELEASE job")
 
     def touch(self, key: str) -> None:
-        """Announce a change of the record with this key; write its earlier queued change first.
+        """Call before queueing a change of a record: writes the record's earlier queued change.
 
-        Rows are written table by table, not in the order in which they were queued. So the queue
-        must not contain two changes of one record.
+        `key` identifies the record. Rows are written table by table, not in the order in which they
+        were queued. So the queue must not contain two changes of one record.
         """
         if key in self._touched:
             self._save()
