@@ -22,7 +22,7 @@ T = TypeVar("T")
 _TIMEOUT_SECONDS: Final = 60
 _LARGEST_PAGE: Final = "1000"
 MOST_PAGES: Final = 1000
-"""The maximum number of pages to read in a search: the server checks 10,000 records for each."""
+"""The maximum number of pages that a search reads; the server checks 10,000 records for each."""
 _PAUSE_SECONDS: Final = 0.05
 _LONGEST_ROUND_SECONDS: Final = 20
 """How long to wait for a delivery round, which normally takes at most 15 s."""
@@ -139,7 +139,7 @@ class PortalClient:
         return datetime.fromisoformat(self.get("clock")["now"])
 
     def attempts_when_ended(self, sids: Sequence[str]) -> Iterator[list[JsonObject]]:
-        """Yield the attempts of each callback, when it has ended or 20 s in all have passed."""
+        """Yield each callback's attempts in turn, once it has ended or 20 s in all have passed."""
         until = time.monotonic() + _LONGEST_ROUND_SECONDS
         # One deadline for all callbacks, because the server delivers them at the same time.
         for sid in sids:

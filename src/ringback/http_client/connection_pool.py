@@ -58,7 +58,7 @@ class ConnectionPool:
         return None
 
     def keep(self, connection: HttpConnection, now: float) -> None:
-        """Keep a connection for the next request, or close it if its peer has enough already.
+        """Keep a connection for the next request, or close it if enough are kept for its peer.
 
         If the pool is full, it closes the connection that has been idle longest. `now` is the time
         by the event loop's clock.

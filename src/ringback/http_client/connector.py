@@ -51,7 +51,7 @@ class Connector:
     async def open(
         self, route: RequestRoute, *, limits: Timeouts, timing: ConnectTimer, fresh: bool = False
     ) -> HttpConnection | NoAnswerOutcome:
-        """Return a connection that only the caller uses, or the outcome that says why it failed.
+        """Return a connection for the caller alone, or the outcome that says why there is none.
 
         With `fresh`, the connection is new, even if the pool has an idle connection.
         """

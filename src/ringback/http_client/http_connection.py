@@ -35,7 +35,7 @@ _DELIVERED: Final = {status: DeliveredOutcome(status) for status in range(200, 3
 ExchangeEnding = tuple[
     DeliveredOutcome | RefusedOutcome | NoAnswerOutcome, ReceiverResponseRecord | None
 ]
-"""How an exchange ended: its outcome, and the part of the answer that arrived, or None."""
+"""How a request ended: its outcome, and the answer as far as it arrived, or None."""
 
 
 class HttpConnection(asyncio.BufferedProtocol):
@@ -80,7 +80,7 @@ class HttpConnection(asyncio.BufferedProtocol):
     def exchange(
         self, request: bytes, *, read: float, until: float
     ) -> asyncio.Future[ExchangeEnding]:
-        """Send the request, and return a future of how the exchange ends.
+        """Send the request, and return a future that is done when the exchange has ended.
 
         `read` is the maximum number of seconds to wait for each part of the answer. `until` is the
         time, by the event loop's clock, at which the whole exchange times out. A caller that stops
@@ -109,13 +109,13 @@ class HttpConnection(asyncio.BufferedProtocol):
         return self._poll is None or not self._poll.poll(0)
 
     def close(self) -> None:
-        """Close gracefully; only for a connection without an exchange under way."""
+        """Close the connection gracefully; it must have no exchange under way."""
         self.is_reusable = False
         self._disarm()
         self.transport.close()
 
     def abort(self) -> None:
-        """Close at once, without sending buffered data; also possible during an exchange."""
+        """Close the connection at once, even during an exchange, without sending buffered data."""
         self.is_reusable = False
         self._waiting = None
         self._disarm()

@@ -39,7 +39,7 @@ class RequestRoute(NamedTuple):
 
     @property
     def place(self) -> str:
-        """The destination, as text for messages: `host port number`."""
+        """The destination as text for messages, such as `example.com port 443`."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host} port {self.port}"
 
