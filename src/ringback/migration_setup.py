@@ -177,7 +177,7 @@ class ReceiverReadinessProbe:
     async def check(self) -> AsyncGenerator[ReceiverReadinessCheck | None]:
         """Yield the function that checks a receiver; yields None with `--no-probe`.
 
-        The caller makes sure that `how.sources` include `to`, and that `missing_secret` is None.
+        Call this only if `how.sources` include `to`, and `missing_secret` is None.
         """
         if self.how.no_probe:
             yield None

@@ -48,7 +48,7 @@ def find_or_make_ca(data: Path, *, now: datetime) -> trustme.CA:
 
 
 def server_side(ca: trustme.CA, names: Iterable[str], *, now: datetime) -> ssl.SSLContext:
-    """Return a TLS context that serves a new certificate for these host names and addresses."""
+    """Return a server's TLS context, with a new certificate for these host names and addresses."""
     certificate = ca.issue_cert(
         *names,
         organization_name="Ringback",

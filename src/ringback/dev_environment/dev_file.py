@@ -74,7 +74,7 @@ class DevServerDetails:
 
 
 def who_reaches(base_url: str) -> str:
-    """Return the value of `reachable_from` for a server with this base URL."""
+    """Return the value of `reachable_from`: the machines that can reach a server at this URL."""
     address = ip_address(urlsplit(base_url).hostname or "")
     return THIS_MACHINE if address.is_loopback else NETWORK
 

@@ -27,7 +27,7 @@ class TransactionRunner(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """The device of one SIM, which a test can make send messages, use data and so on.
+    """The device of one SIM: a test calls its methods to send messages, use data and so on.
 
     Each method raises InvalidParameter if the network would refuse the action, or if only the other
     product (Super SIM or Programmable Wireless) has this action.

@@ -27,7 +27,7 @@ class SentCallback:
     """The attempts, each with its exact request, the answer, and the reason if it failed."""
 
     def __str__(self) -> str:
-        """Describe the callback on one line: status, source, method, URL and parameters."""
+        """Return the callback as one line of text: status, source, method, URL and parameters."""
         words = " ".join(f"{name}={value}" for name, value in self.parameters.items())
         is_settled = self.status == "delivered" or not self.attempts
         reason = "" if is_settled else f" ({self.attempts[-1].reason})"
@@ -55,7 +55,7 @@ class ExpectedCallback:
         )
 
     def __str__(self) -> str:
-        """Describe the conditions on one line."""
+        """Return the conditions as one line of text."""
         words = [f"{name}={value!r}" for name, value in self.parameters.items()]
         rest = {"source": self.source, "url": self.url, "method": self.method}
         words += [f"{name} {value}" for name, value in rest.items() if value is not None]
@@ -63,7 +63,7 @@ class ExpectedCallback:
 
 
 def sent(callback: CallbackRecord, attempts: Sequence[Attempt]) -> SentCallback:
-    """Make the `SentCallback` that tests see from a stored callback and its attempts."""
+    """Return a stored callback and its attempts as the `SentCallback` that tests see."""
     return SentCallback(
         sid=callback.sid,
         parameters=dict(callback.parameters),
