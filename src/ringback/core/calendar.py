@@ -14,7 +14,7 @@ ALWAYS: Final = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=U
 
 
 def month_around(anchor: datetime, now: datetime) -> tuple[datetime, datetime]:
-    """Return the start and end of the month that contains `now`, counting months from `anchor`.
+    """Return the start and end of the month around `now`; months begin on the day of `anchor`.
 
     >>> [f"{edge:%m-%d}" for edge in month_around(datetime(2024, 1, 31), datetime(2024, 3, 5))]
     ['02-29', '03-31']

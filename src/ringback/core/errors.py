@@ -117,7 +117,7 @@ class Conflict(ApiError):
 
 
 class BacklogFull(ApiError):
-    """Too much work is waiting, so no more is accepted; try again after `retry_after` seconds."""
+    """Too much work waits, so the server accepts no more; try again after `retry_after` seconds."""
 
     status = 429
 
@@ -156,7 +156,7 @@ class QueryTimeout(StoreUnavailable):
 
 
 def missing_extra(user: str, missing: ModuleNotFoundError) -> ModuleNotFoundError:
-    """Return the error to raise in place of `missing`; it names the extra to install.
+    """Return an error like `missing` that also names the pip extra to install.
 
     `user` is the part of Ringback that imports the module. An error about one of Ringback's own
     modules is returned unchanged, since no extra adds that module.

@@ -18,7 +18,7 @@ class NewestEntries(OrderedDict[K, V]):
         self._most = most
 
     def __setitem__(self, key: K, value: V) -> None:
-        """Set an entry as the newest one, and remove the oldest if there are too many."""
+        """Set an entry, which becomes the newest; remove the oldest one if there are too many."""
         super().__setitem__(key, value)
         self.move_to_end(key)
         if len(self) > self._most:

@@ -1,4 +1,7 @@
-"""Scheduled steps of resources, and the requests to the mobile network that carry them out."""
+"""Scheduled steps of resources, and the requests to the mobile network to carry them out.
+
+A step is a later change of a resource: for example, a SIM becomes `active`, or an SMS is sent.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,7 +21,10 @@ EitherSim = SuperSim | WirelessSim
 
 
 class ScheduledTask(NamedTuple):
-    """A scheduled step of a resource; a resource has at most one task for each step."""
+    """A step, such as sending an SMS, that is carried out for a resource at the time `due`.
+
+    A resource has at most one task for each kind of step.
+    """
 
     step: TaskKind
     subject_sid: str
@@ -27,7 +33,7 @@ class ScheduledTask(NamedTuple):
 
 
 class TaskPostponed(NamedTuple):
-    """A task is postponed because it has to wait for another task."""
+    """A task can't begin yet: it has to wait for another task, and is due again later."""
 
     until: datetime
     """When the task is due again; other tasks due at the same instant come first."""
@@ -47,7 +53,7 @@ Subject = (
 
 @dataclass(frozen=True, slots=True)
 class CarrierRequest:
-    """A request to the mobile network to carry out one step of a resource."""
+    """A request to the mobile network to carry out one step, such as sending an SMS."""
 
     step: TaskKind
     scenario: NetworkScenario
@@ -59,4 +65,4 @@ class CarrierRequest:
 
 
 BeginResult = CarrierRequest | CarrierResult | TaskPostponed | None
-"""The start of a task: a request, a result without one, a postponement, or None if obsolete."""
+"""The result of starting a task: a request, a final result, a postponement; None if obsolete."""

@@ -28,10 +28,10 @@ _MOST: Final = 3
 
 
 def similar_names(name: str, names: Iterable[str]) -> list[str]:
-    """Return up to three of these names that are like the given name, the best first.
+    """Return up to three of the existing `names` that are like the given `name`, the best first.
 
-    Names with words of the same meaning come first, then names that have more words too. If there
-    are none, the name with the most similar spelling is returned.
+    Names with the same words, or synonyms of them, come first; then those that have more words too.
+    If there are none, the name with the most similar spelling is returned.
 
     >>> similar_names("sim.deactivated", ["sim.active", "sim.inactive"])
     ['sim.inactive']
@@ -47,7 +47,7 @@ def similar_names(name: str, names: Iterable[str]) -> list[str]:
 
 
 def suggestion(name: str, names: Iterable[str]) -> str:
-    """Return a question like `; did you mean sim.inactive?`, or an empty text.
+    """Return `; did you mean …?` with existing names similar to `name`; empty without any.
 
     >>> suggestion("sim.activate", ["sim.active", "sim.inactive"])
     '; did you mean sim.active?'

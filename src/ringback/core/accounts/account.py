@@ -78,7 +78,7 @@ class ApiKey:
 
 
 class AccountOwnedRecord(Protocol):
-    """Any record that belongs to an account."""
+    """Any stored record that belongs to an account, such as a SIM."""
 
     @property
     def sid(self) -> str:
@@ -92,7 +92,7 @@ class AccountOwnedRecord(Protocol):
 
 
 class NamedRecord(AccountOwnedRecord, Protocol):
-    """A record that can have a unique name."""
+    """A record of an account that can have a unique name, such as a SIM."""
 
     @property
     def unique_name(self) -> str | None:

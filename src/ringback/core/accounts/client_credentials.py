@@ -10,7 +10,7 @@ from ringback.core.accounts.secret_hash import is_secret_of
 
 
 class ApiScope(StrEnum):
-    """A part of the APIs that a caller can have access to."""
+    """A part of the APIs; credentials give access to some or all parts."""
 
     SUPER_SIM = "SuperSIM"
     WIRELESS = "ProgrammableWireless"
@@ -19,12 +19,12 @@ class ApiScope(StrEnum):
 
 
 PRODUCTS: Final = (ApiScope.SUPER_SIM, ApiScope.WIRELESS)
-"""The parts of the APIs that an API client of type `standard` can have access to."""
+"""The APIs of SIMs: those that an API client of type `standard` can have access to."""
 EVERYTHING: Final = frozenset(ApiScope)
 
 
 class ApiClientType(StrEnum):
-    """The type of an API client: `standard` for the product APIs, `admin` for all APIs."""
+    """The type of an API client: `standard` for the APIs of SIMs, `admin` for all APIs."""
 
     ADMIN = "admin"
     STANDARD = "standard"

@@ -26,7 +26,7 @@ def is_secret_of(secret_hash: str, secret: str) -> bool:
 
 
 def is_same(known: str, given: str) -> bool:
-    """Return True if two secrets are equal; comparing different ones takes the same time.
+    """Return True if two secrets are equal; compares them in constant time.
 
     >>> is_same("token", "tokén")
     False

@@ -8,7 +8,7 @@ from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 
 @dataclass(frozen=True, slots=True)
 class CallbackTarget:
-    """A callback URL and its method; without a URL there are no callbacks."""
+    """The URL to send callbacks to, and the HTTP method; without a URL no callbacks are sent."""
 
     url: CallbackUrl | None = None
     method: HttpMethod = HttpMethod.POST
@@ -20,7 +20,7 @@ NO_TARGET: Final = CallbackTarget()
 
 @dataclass(frozen=True, slots=True)
 class CallbackTargetUpdate:
-    """A request's change of a callback URL and its method; values it doesn't give stay the same."""
+    """The new callback URL and method in a request; values left out stay the same."""
 
     url: CallbackUrl | None = None
     is_removed: bool = False
@@ -29,7 +29,7 @@ class CallbackTargetUpdate:
     """The new method; None if the request gave none."""
 
     def after(self, before: CallbackTarget) -> CallbackTarget:
-        """Return the new URL and method after this change.
+        """Return the callback URL and method after this change of `before`.
 
         >>> CallbackTargetUpdate(method=HttpMethod.GET).after(NO_TARGET).method
         <HttpMethod.GET: 'GET'>

@@ -94,7 +94,7 @@ class Timeouts(NamedTuple):
 
 
 def limits_of(connection: ConnectionOverrides, left: timedelta) -> Timeouts:
-    """Return the time limits of an attempt whose round ends when the time `left` is over.
+    """Return an attempt's time limits; `left`, the rest of its round's time, is its total limit.
 
     >>> limits_of(ConnectionOverrides(), timedelta(seconds=7))
     Timeouts(connect=5.0, read=15.0, total=7.0)
@@ -107,9 +107,9 @@ def limits_of(connection: ConnectionOverrides, left: timedelta) -> Timeouts:
 
 
 def read_override(settings: ConnectionOverrides, key: str, value: str) -> ConnectionOverrides:
-    """Return the settings with one `key=value` of a fragment applied; `key` is one of OVERRIDES.
+    """Return the settings with one `key=value` of a URL's fragment applied.
 
-    Raises InvalidCallbackUrl for a value that the key can't have.
+    `key` must be in OVERRIDES. Raises InvalidCallbackUrl for a value that the key can't have.
 
     >>> read_override(ConnectionOverrides(), "rc", "3").retry_count
     3

@@ -65,7 +65,7 @@ class DeliveryProgress(NamedTuple):
 
     @property
     def round(self) -> AttemptRound:
-        """The current round of a callback that has an attempt under way."""
+        """The current round of attempts; only for a callback with an attempt under way."""
         return AttemptRound(
             self.round_attempts, self.round_began or self.date_updated, self.round_number
         )
@@ -143,7 +143,7 @@ class CallbackRecord(NamedTuple):
         return RetryRules(self.url.connection, self.source, FAITHFUL if self.is_test else schedule)
 
     def having(self, progress: DeliveryProgress) -> Self:
-        """Return the callback with this progress."""
+        """Return a copy of the callback with this progress."""
         return self._replace(progress=progress)
 
 
@@ -192,7 +192,7 @@ def begin(
 def put_back(
     progress: DeliveryProgress, now: datetime, *, due: datetime | None = None
 ) -> DeliveryProgress:
-    """Return the progress of a callback whose attempt was not sent: the attempt does not count.
+    """Return the progress of a callback whose request was not sent: the attempt does not count.
 
     The callback is due again at `due`, or now if that is None.
     """
@@ -227,7 +227,7 @@ def delivered(progress: DeliveryProgress, now: datetime) -> DeliveryProgress:
 
 
 def advance(progress: DeliveryProgress, decision: Decision, now: datetime) -> DeliveryProgress:
-    """Return the progress after an attempt, according to the decision on what to do next."""
+    """Return a callback's progress after an attempt: delivered, failed, or due for a retry."""
     match decision:
         case NoRetryNeeded():
             return delivered(progress, now)
@@ -260,7 +260,7 @@ def discard(progress: DeliveryProgress, why: str, now: datetime) -> DeliveryProg
 def settle(
     attempt: Attempt, ended: AttemptResult, request: SentRequestRecord | None, *, started: datetime
 ) -> Attempt:
-    """Return an open attempt completed with its result and the time when it really started."""
+    """Return an attempt after it has ended: with its result, its request and its real start."""
     outcome, timings, response, local_address, proxy, _ = ended
     return Attempt(
         *attempt[:3],

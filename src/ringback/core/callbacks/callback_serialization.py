@@ -18,7 +18,7 @@ _MAY_LACK: Final = frozenset({3, 8, 11, 13})
 
 
 def write_new(callback: CallbackRecord) -> str:
-    """Return a new callback, made by `compose`, as text."""
+    """Return a new callback as JSON text, which `read_new` can read."""
     url = callback.url
     due = callback.progress.due
     return json.dumps(
@@ -75,7 +75,7 @@ def read_new(text: str) -> CallbackRecord:
 # Most callbacks go to a few URLs, and parsing a URL takes as long as the rest of a callback.
 @lru_cache(maxsize=4096)
 def read_url(shown: str, credentials: str | None, warnings: str) -> CallbackUrl:
-    """Return the callback URL saved as these three texts; `warnings` is a JSON list."""
+    """Return the callback URL that was saved as these three texts; `warnings` is a JSON list."""
     url = CallbackUrl.read_back(shown).with_credentials(credentials)
     return replace(url, warnings=tuple(json.loads(warnings)))
 

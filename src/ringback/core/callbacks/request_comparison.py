@@ -32,7 +32,7 @@ _NAMED: Final = 5
 
 
 class HeaderRole(StrEnum):
-    """The role of a header that receivers need: it has the idempotency token or the signature."""
+    """The reason why receivers need a header: it has the idempotency token or the signature."""
 
     IDEMPOTENCY = "token"
     SIGNATURE = "signature"
@@ -63,7 +63,7 @@ class ComparedHeader:
     """The credentials that `value` leaves out; the comparison uses them, but never shows them."""
 
     def is_like(self, other: "ComparedHeader") -> bool:
-        """Return True if both values are known and equal."""
+        """Return True if the values of both headers are known and equal."""
         is_known = self.value is not None
         return is_known and (self.value, self.hidden) == (other.value, other.hidden)
 
@@ -77,7 +77,7 @@ class HeaderPair(NamedTuple):
 
     @property
     def role(self) -> HeaderRole | None:
-        """The role of the header; None if it has no role."""
+        """The reason why receivers need the header, such as its signature; None for others."""
         header = self.second or self.first
         return None if header is None else header.role
 
@@ -123,7 +123,7 @@ class ComparedRequest:
         return [] if is_json else decode(self.body)
 
     def header_with(self, role: HeaderRole) -> ComparedHeader | None:
-        """Return the first header with this role, or None."""
+        """Return the first header with the token or signature, as `role` says; None without one."""
         return next((header for header in self.headers if header.role is role), None)
 
 
@@ -261,7 +261,7 @@ class RequestComparison:
 
     @property
     def summary(self) -> str:
-        """The numbers of changed headers, and what differs in the body, in one line."""
+        """One line that says how many headers differ, and what differs in the body."""
         counts = {change: self.count(change) for change in HeaderChange}
         differing = counts[HeaderChange.DIFFERS]
         parts = [
@@ -315,7 +315,7 @@ class RequestComparison:
             yield f"{check} Do not require {first.name}: {self.second.source} does not send it."
 
     def _both(self, role: HeaderRole) -> tuple[ComparedHeader | None, ComparedHeader | None]:
-        """Return the headers with this role: the first request's and the second's."""
+        """Return the header with the token or the signature, as `role` says, of both requests."""
         return self.first.header_with(role), self.second.header_with(role)
 
     def _token_changes(self) -> Iterable[str]:
@@ -365,7 +365,11 @@ class RequestComparison:
 
 
 def _pairs(first: Sequence[ComparedHeader], second: Sequence[ComparedHeader]) -> list[HeaderPair]:
-    """Pair headers of the same role, then those of the same name; all others stay single."""
+    """Return the headers of both requests in pairs.
+
+    Headers with the token are a pair, and so are those with the signature. All others are paired by
+    name; a header without a counterpart stays single.
+    """
     partners = dict[int, int]()
     for is_partner in (_has_same_role, _has_same_name):
         for at, header in enumerate(second):

@@ -31,12 +31,12 @@ class ResponseStorageBudget:
     per_account: int = 64 << 20
 
     def has_room_for(self, *, in_all: int, most_of_one: int) -> bool:
-        """Return True if `in_all` bytes are allowed in total, and `most_of_one` for one account."""
+        """Return True if the budget allows `in_all` bytes in total, `most_of_one` per account."""
         return in_all <= self.in_all and most_of_one <= self.per_account
 
 
 def first_part(response: ReceiverResponseRecord) -> ReceiverResponseRecord:
-    """Return the first part of an answer, with the number of headers and bytes left out.
+    """Return the start of an answer, which is always stored, and how much more there was.
 
     >>> first_part(ReceiverResponseRecord(200, (), bytes(1500))).body_left_out
     476
@@ -59,7 +59,7 @@ def first_part(response: ReceiverResponseRecord) -> ReceiverResponseRecord:
 def rest_of(
     response: ReceiverResponseRecord, first: ReceiverResponseRecord
 ) -> ReceiverResponseRecord:
-    """Return the answer without the headers and the part of the body that `first` contains."""
+    """Return the rest of an answer: the headers and body bytes that are not in `first`."""
     return response._replace(
         headers=response.headers[len(first.headers) :], body=response.body[len(first.body) :]
     )

@@ -47,7 +47,7 @@ class AttemptRound(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RetryRules:
-    """The values that decide the retries of one callback."""
+    """The URL's settings, the source and the schedule, which decide how a callback is retried."""
 
     connection: ConnectionOverrides
     source: SourceName
@@ -66,7 +66,7 @@ class RetryNow:
 
 @dataclass(frozen=True, slots=True)
 class RetryLater:
-    """Decision: start the round with this number at this instant."""
+    """Decision: begin a round of attempts at `at`; `number` is the number of rounds before it."""
 
     at: datetime
     number: int
@@ -88,7 +88,7 @@ _OURS: Final = SHORTAGES | {AttemptFailure.INTERNAL}
 def decide(
     outcome: Outcome, *, rules: RetryRules, round_: AttemptRound, now: datetime, jitter: float
 ) -> Decision:
-    """Return the decision after an attempt with this outcome.
+    """Decide, after an attempt with this outcome, if and when the callback is sent again.
 
     `jitter`, a random number from 0 to 1, varies the wait before the next round.
     """
@@ -134,7 +134,7 @@ def _why_not_within(
     round_: AttemptRound,
     now: datetime,
 ) -> str | None:
-    """Return why there is no retry in the same round, or None if there is one."""
+    """Return the reason not to retry in the same round, or None if the callback is retried."""
     connection = rules.connection
     if isinstance(outcome, NoAnswerOutcome) and outcome.failure in _OURS:
         return "not tried again at once, since the receiver did not cause the failure"

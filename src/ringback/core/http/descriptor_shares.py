@@ -27,10 +27,10 @@ def outgoing_wanted(at_once: int) -> int:
 
 
 def divide(limit: int, wanted: DescriptorShares) -> DescriptorShares:
-    """Return the shares that fit under a limit on open files: as wanted, if there is room.
+    """Return the most connections that a limit on open files allows, or `wanted` if they fit.
 
-    If there is not, outgoing connections come first, but incoming ones keep a quarter of the room.
-    Neither share is ever zero.
+    If they don't fit, outgoing connections come first, but incoming ones keep a quarter of the
+    room. Neither number is ever zero.
 
     >>> divide(20_000, DescriptorShares(incoming=4096, outgoing=900))
     DescriptorShares(incoming=4096, outgoing=900)
@@ -43,5 +43,5 @@ def divide(limit: int, wanted: DescriptorShares) -> DescriptorShares:
 
 
 def needed_for(wanted: DescriptorShares) -> int:
-    """Return the limit on open files that these shares require."""
+    """Return the limit on open files that these numbers of connections require."""
     return RESERVE + wanted.incoming + wanted.outgoing

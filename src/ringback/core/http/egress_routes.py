@@ -21,7 +21,7 @@ _PROXY: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Direct:
-    """An egress route directly to the receiver, from these local addresses in turn.
+    """An egress route straight to the receiver; requests leave from the local addresses in turn.
 
     If there are none, the operating system chooses the address.
     """
@@ -82,9 +82,10 @@ class Egresses:
     def choose(
         self, source: SourceName | None, connection: ConnectionOverrides, *, turn: int
     ) -> Egress:
-        """Return the egress route of an attempt: the URL's routes in turn, or else the source's.
+        """Return the egress route of an attempt: the source's, unless the URL names routes.
 
-        If the URL names a route that is not defined, the source's route is used instead.
+        If the URL names several, `turn`, a counter of attempts, selects one of them. If that one is
+        not defined, the source's route is used instead.
         """
         own = ANY if source is None else self.by_source.get(source, ANY)
         names = connection.egress

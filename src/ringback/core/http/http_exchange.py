@@ -48,7 +48,7 @@ class OutgoingRequest:
     """The request line and the headers, as they are sent."""
 
     def __post_init__(self) -> None:
-        """Build the head once, for sending and for the record."""
+        """Build the request line and headers once, to be sent and to be stored."""
         lines = [f"{self.method} {self.url.target} HTTP/1.1", *map(": ".join, self.headers)]
         self.head = "\r\n".join(lines)
 

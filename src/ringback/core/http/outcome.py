@@ -15,7 +15,7 @@ from ringback.core.callback_urls.connection_overrides import RetryOn
 
 
 class AttemptFailure(Enum):
-    """A reason why no answer came, with its name in records, its error code and its `rp` key."""
+    """A reason why no answer came: name, error code, and the URL's `rp` setting that retries it."""
 
     NAME = ("name", 11210, RetryOn.CONNECT)
     GUARD = ("guard", 11205, None)
@@ -141,7 +141,7 @@ def code_of(outcome: Outcome) -> int | None:
 
 
 def describe(outcome: Outcome) -> str:
-    """Return a description of the outcome, in words.
+    """Return a phrase that explains to people how an attempt ended.
 
     >>> describe(RefusedOutcome(302, "https://else.example"))
     'the receiver answered 302 Found, pointing to https://else.example; redirects are not followed'

@@ -18,43 +18,43 @@ class DefaultSourceChange:
     new: SourceName
 
     def __str__(self) -> str:
-        """Return the change in words."""
+        """Return a phrase like `the default moves from twilio to kore`."""
         return f"the default moves from {self.old} to {self.new}"
 
 
 @dataclass(frozen=True, slots=True)
 class SourceRetiredChange:
-    """A policy change: URLs can no longer ask for a certain source."""
+    """A policy change: a source ends, so that URLs can no longer ask for it."""
 
     label: ClassVar[str] = "source_ends"
     source: SourceName
 
     def __str__(self) -> str:
-        """Return the change in words."""
+        """Return a phrase like `twilio ends`."""
         return f"{self.source} ends"
 
 
 @dataclass(frozen=True, slots=True)
 class SourceAddedChange:
-    """A policy change: URLs can now ask for a further source."""
+    """A policy change: a source begins, so that URLs can now ask for it."""
 
     label: ClassVar[str] = "source_begins"
     source: SourceName
 
     def __str__(self) -> str:
-        """Return the change in words."""
+        """Return a phrase like `kore begins`."""
         return f"{self.source} begins"
 
 
 @dataclass(frozen=True, slots=True)
 class PhaseHoldsEndedChange:
-    """A policy change: some holds end."""
+    """A policy change: one or more holds end at the same time."""
 
     label: ClassVar[str] = "holds_end"
     holds: tuple[PhaseHold, ...]
 
     def __str__(self) -> str:
-        """Return the change in words."""
+        """Return a phrase like `3 holds end`, or with a single hold's account or URL and phase."""
         hold, *others = self.holds
         if others:
             return f"{len(self.holds)} holds end"
@@ -73,7 +73,7 @@ POLICY_CHANGE_KINDS: Final = (
 
 
 class PolicyChange(NamedTuple):
-    """A change that a policy makes, with the first instant at which it has effect."""
+    """A change that a policy makes on a date, and the first instant at which it has effect."""
 
     at: datetime
     kind: PolicyChangeKind
@@ -143,7 +143,7 @@ def sources_that_end(policy: Policy, *, at: datetime) -> list[SourceName]:
 def reminders(
     policy: Policy, *, since: datetime, at: datetime, before: Sequence[timedelta]
 ) -> list[UpcomingPolicyChange]:
-    """Return a reminder of each change after `since` that is near or has begun at `at`.
+    """Return a reminder of each policy change after `since` that, at `at`, is near or has begun.
 
     `before` lists how long before a change each of its reminders is due.
     """
@@ -172,7 +172,7 @@ def next_reminder(
 
 
 def in_words(change: PolicyChange, date: datetime) -> str:
-    """Return a change, its date and the time left as seen from `date`, in words.
+    """Return a phrase with a policy change, its date, and the time left from `date` until then.
 
     >>> ends = PolicyChange(datetime(2024, 11, 2), SourceRetiredChange("twilio"))
     >>> in_words(ends, datetime(2024, 11, 1))
@@ -195,7 +195,7 @@ def _general_changes(general: Policy, at: datetime) -> Iterator[PolicyChangeKind
 
 
 def _ends_of_holds(policy: Policy) -> dict[datetime, list[PhaseHold]]:
-    """Return the holds that cover only one account or some URLs, grouped by their ends.
+    """Return the holds that cover only one account or some URLs, by the time at which they end.
 
     Holds that cover every callback are left out: when one ends, `policy_changes` reports a change
     of the default source or of the sources that URLs may ask for.

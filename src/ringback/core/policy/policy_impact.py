@@ -97,7 +97,7 @@ class UrlForecast:
 
     @property
     def wire(self) -> str:
-        """The URL without its fragment, which is compared with the URL prefixes of holds."""
+        """The URL as requested, without its fragment; holds are compared with this text."""
         return _wire(self.url)
 
     @property
@@ -139,7 +139,7 @@ def impact_of(found: Iterable[UrlForecast]) -> PolicyImpact:
 
 
 def depending_on(source: SourceName, found: Iterable[UrlForecast]) -> list[UrlForecast]:
-    """Return the forecasts of the URLs that this source sends to now."""
+    """Return the forecasts of those URLs whose callbacks this source sends now."""
     return [one for one in found if one.now.source == source]
 
 

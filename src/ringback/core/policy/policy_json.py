@@ -83,7 +83,7 @@ def _hold_record(hold: PhaseHold, date: datetime) -> dict[str, Any]:
 
 
 def change_record(change: PolicyChange, date: datetime) -> dict[str, Any]:
-    """Return a policy change as JSON fields, with the seconds left from `date` on."""
+    """Return a policy change as JSON fields, with the seconds from `date` until the change."""
     return {
         "date": change.at,
         "change": change.kind.label,
@@ -95,7 +95,7 @@ def change_record(change: PolicyChange, date: datetime) -> dict[str, Any]:
 def _concerning(
     found: Iterable[PolicyChange], concerns: Callable[[PhaseHold], bool]
 ) -> Iterator[PolicyChange]:
-    """Yield the changes, without the ends of holds that don't concern the caller."""
+    """Yield the policy changes; of ending holds, only those for which `concerns` returns True."""
     for at, kind in found:
         if not isinstance(kind, PhaseHoldsEndedChange):
             yield PolicyChange(at, kind)

@@ -77,7 +77,7 @@ class PhaseHold:
         return self.until is not None and self.until <= at
 
     def covers(self, account_sid: str, url: str) -> bool:
-        """Return True if the hold is for callbacks of this account to this URL."""
+        """Return True if the hold applies to callbacks of this account to this URL."""
         return self.account_sid in (None, account_sid) and begins_with(url, self.url_prefix or "")
 
     def __str__(self) -> str:
@@ -205,7 +205,7 @@ class Policy:
     def phase_of(
         self, *, at: datetime, account_sid: str, url: str
     ) -> tuple[PhaseHold | None, Phase]:
-        """Return the hold that covers a callback (or None), and the phase the callback is in."""
+        """Return the hold in force for a callback or None, and the phase that picks its source."""
         hold, _ = self._holds_of(at=at, account_sid=account_sid, url=url)
         return hold, self._phase_in(hold, at)
 
@@ -216,7 +216,7 @@ class Policy:
     def _holds_of(
         self, *, at: datetime, account_sid: str, url: str
     ) -> tuple[PhaseHold | None, list[PhaseHold]]:
-        """Return a callback's first hold in force (or None), and the ended holds before it."""
+        """Return a callback's first hold in force or None, and the ended holds before it."""
         ended = list[PhaseHold]()
         found = (self._by_account.get(whose, ()) for whose in (account_sid, None))
         for _, hold in merge(*found):

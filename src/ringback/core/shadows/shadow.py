@@ -68,7 +68,7 @@ class ShadowRule:
         return is_theirs and is_other and begins_with(callback.url.wire, self.url_prefix or "")
 
     def takes(self, callback: CallbackRecord) -> bool:
-        """Return True if this callback is among the copied percentage; the result never changes."""
+        """Return True if this callback is among the `percent` that are copied; its SID decides."""
         digest = hashlib.sha256(callback.sid.encode()).digest()
         return int.from_bytes(digest[:8]) % 100 < self.percent
 
@@ -120,7 +120,7 @@ def copy_of(
 
 
 class ShadowCallback(NamedTuple):
-    """The record of a copy: saved before its request is sent, and completed afterwards."""
+    """The stored record of a copy: saved before its request is sent, and completed afterwards."""
 
     sid: str
     source: SourceName
@@ -143,5 +143,5 @@ class ShadowCallback(NamedTuple):
     def settled(
         self, ended: AttemptResult, request: SentRequestRecord | None, *, started: datetime
     ) -> Self:
-        """Return the record completed with the result and the time when the copy was sent."""
+        """Return the record with the copy's result, its request, and when it was sent."""
         return self._replace(attempt=settle(self.attempt, ended, request, started=started))

@@ -31,7 +31,7 @@ class ComparableResult(NamedTuple):
     milliseconds: float | None = None
 
     def __str__(self) -> str:
-        """Return the HTTP status as text, or else the failure or the result."""
+        """Return the answer's HTTP status; without an answer, the failure or the result."""
         return str(self.status_code or self.failure or self.result)
 
     @property
@@ -41,7 +41,7 @@ class ComparableResult(NamedTuple):
 
     @property
     def is_known(self) -> bool:
-        """True if the attempt has ended with a known result."""
+        """True if the attempt has ended, and its result is known."""
         return self.result not in ("open", "unknown")
 
 
@@ -117,7 +117,7 @@ def meaning_of(pair: AnswerComparison) -> str:
 
 
 def _meaning_for(copy: ComparableResult, source: SourceName) -> str:
-    """Return a sentence that explains the result of a copy whose callback was accepted."""
+    """Return a phrase that explains a copy's result, if the receiver accepted the callback."""
     if copy.failure is not None:
         return _meaning_of_failure(copy.failure, source)
     status = copy.status_code or 0

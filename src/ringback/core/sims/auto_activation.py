@@ -1,7 +1,7 @@
 """Calculates when a SIM that is `ready` becomes `active` by itself.
 
-The limits are from the documentation of both products. They include a number of messages: SMS
-Commands in both directions for Super SIM, Commands to the SIM for Programmable Wireless.
+The limits are from the documentation of both products. One limit counts messages: for Super SIM,
+SMS Commands in both directions; for Programmable Wireless, Commands to the SIM.
 """
 
 from collections.abc import Iterable
@@ -22,7 +22,7 @@ READY_MESSAGES: Final = 5
 def when_active(
     since: datetime, now: datetime, *, used: int, messages: int, sessions: Iterable[DataSession]
 ) -> datetime:
-    """Return when a SIM that has been ready since `since` becomes active, if its sessions continue.
+    """Return when a SIM, `ready` since `since`, becomes `active` if its data sessions go on.
 
     `used` (in bytes) and `messages` are the SIM's usage until now. Returns `now` if one of them has
     already reached its limit.

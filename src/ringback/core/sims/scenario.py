@@ -14,7 +14,7 @@ from ringback.core.similar_names import suggestion
 
 
 class TaskKind(StrEnum):
-    """The steps that can be scheduled for a resource; each step at most once at a time."""
+    """The kinds of scheduled steps, such as sending an SMS; a resource has at most one of each."""
 
     UPDATE_SIM = "update_sim"
     ACTIVATE_SIM = "activate_sim"
@@ -47,12 +47,12 @@ class TaskKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CarrierSucceeded:
-    """The network carried out the step."""
+    """The mobile network has carried out the step, such as sending an SMS."""
 
 
 @dataclass(frozen=True, slots=True)
 class CarrierFailure:
-    """The network could not carry out the step; `code` and `message` say why."""
+    """The mobile network could not carry out the step; `code` and `message` say why."""
 
     code: int
     message: str
@@ -60,7 +60,7 @@ class CarrierFailure:
 
 @dataclass(frozen=True, slots=True)
 class CarrierTimeout:
-    """The network never answers the request for the step."""
+    """The mobile network never answers the request to carry out the step."""
 
 
 CarrierResult = CarrierSucceeded | CarrierFailure | CarrierTimeout
@@ -69,7 +69,7 @@ CARRIED_OUT: Final = CarrierSucceeded()
 
 
 def failure_in(result: CarrierResult, *, unanswered: int) -> CarrierFailure | None:
-    """Return the failure in a result, or None; `unanswered` is the code if no answer comes.
+    """Return a result's failure or None; a missing answer is a failure with code `unanswered`.
 
     >>> failure_in(CarrierTimeout(), unanswered=83400)
     CarrierFailure(code=83400, message='the network did not answer')
@@ -98,7 +98,7 @@ class NetworkScenario:
     """The times that some steps have to wait before the network begins them."""
 
     def result_of(self, step: TaskKind) -> CarrierResult:
-        """Return the result of this step in the scenario."""
+        """Return how this step ends in the scenario: with success, failure, or no answer."""
         return self.results.get(step, CARRIED_OUT)
 
     def wait_before(self, step: TaskKind) -> timedelta:

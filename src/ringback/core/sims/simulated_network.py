@@ -53,7 +53,7 @@ class SimulationSettings:
         return upload, total - upload
 
     def network_for(self, iccid: str, sids: Sequence[str]) -> MobileNetwork:
-        """Return a SIM card's mobile network, chosen among these SIDs; among all if none is known.
+        """Return the network that a SIM card uses: one with these SIDs, or any if none is known.
 
         >>> settings = SimulationSettings(timedelta(0))
         >>> NETWORKS[0] == settings.network_for("8988307", [NETWORKS[0].sid])

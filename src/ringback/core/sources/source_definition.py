@@ -54,7 +54,7 @@ _PLACEHOLDER: Final = re.compile(r"\{([^{}]*)\}")
 
 
 class HeaderTemplate(NamedTuple):
-    """The template of one header of a source."""
+    """A header that a source sends: its name, and its value with placeholders like `{token}`."""
 
     name: str
     template: str
@@ -213,7 +213,7 @@ class CallbackSourceDefinition:
         return "date" in self._placeholders
 
     def fill(self, values: Values) -> tuple[tuple[str, str], ...]:
-        """Return the headers of one request; a header without a value is left out."""
+        """Return a request's headers with these values; headers that lack a value are left out."""
         found = list[tuple[str, str]]()
         for as_it_stands, name, key, header in self._lines:
             if as_it_stands is not None:

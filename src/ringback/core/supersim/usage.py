@@ -62,7 +62,7 @@ _LONGEST: Final[Mapping[UsageGranularity, timedelta]] = {
 
 
 class UsageQuery(NamedTuple):
-    """A request for usage; with hourly or daily records, it covers whole hours or days."""
+    """A request for data usage; with hourly or daily records, it covers whole hours or days."""
 
     start: datetime
     end: datetime
@@ -78,7 +78,7 @@ class UsageQuery(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class UsageRecord:
-    """A Usage Record: the data usage in one period, for one group and the query's filters."""
+    """A Usage Record: the data used in one period by a group of sessions, such as one SIM's."""
 
     account_sid: str
     start: datetime
@@ -144,7 +144,7 @@ def plan_query(
 def summarize(
     account_sid: str, query: UsageQuery, sessions: Iterable[SuperSimDataSession], now: datetime
 ) -> list[UsageRecord]:
-    """Return a query's records, newest period first.
+    """Return the Usage Records that answer a query, newest period first.
 
     Records without usage are left out if the query groups its records.
     """
@@ -188,7 +188,7 @@ class BillingPeriodType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class BillingPeriod:
-    """A Billing Period of one SIM."""
+    """A Billing Period: a time, usually a month, for which one SIM is billed."""
 
     sid: str
     account_sid: str

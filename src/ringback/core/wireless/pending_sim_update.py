@@ -26,8 +26,8 @@ def finish(
 ) -> tuple[WirelessSim, SimUpdated]:
     """Return the SIM after its change has ended, and the event to report.
 
-    A failed change leaves the SIM in its old state. If the SIM will leave its new status by itself,
-    the URL given with this change gets that callback, too.
+    A failed change leaves the SIM in its old state. A new status may later change by itself; the
+    callback about that goes to the URL given with this change.
     """
     failure, before = failure_in(result, unanswered=33000), update.from_status
     status = update.to_status if failure is None else before
@@ -40,6 +40,6 @@ def finish(
 
 
 def finalize(sim: WirelessSim, now: datetime) -> tuple[WirelessSim, SimUpdated, CallbackTarget]:
-    """Return a SIM moved to its final status, the event to report, and the URL that gets it."""
+    """Return a SIM with its final status, the event to report, and the URL for the callback."""
     done = replace(moved(sim, FINAL[sim.status], now), final_to=NO_TARGET)
     return done, SimUpdated.of(done), sim.final_to

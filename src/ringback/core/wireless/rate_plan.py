@@ -56,7 +56,10 @@ class RoamingZone(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RatePlan:
-    """A rate plan; only its names and its notification URL can be changed later."""
+    """A rate plan: the services and the amounts of data that its SIMs may use.
+
+    Only its names and its notification URL can be changed later.
+    """
 
     sid: str
     account_sid: str

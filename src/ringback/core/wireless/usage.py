@@ -46,7 +46,7 @@ _SPANS: Final[Mapping[WirelessUsageGranularity, timedelta]] = {
 
 
 class UsagePeriod(NamedTuple):
-    """The period of one Usage Record."""
+    """A period that one Usage Record covers: an hour, a day, or all of the time asked for."""
 
     number: int
     """The period's number, counted from 0 at the start of the query."""
