@@ -62,7 +62,7 @@ def lane_of(callback: CallbackRecord) -> Lane:
 
 
 class DeliveryClaim(NamedTuple):
-    """A callback claimed for one attempt; the attempt is saved, but has no result yet."""
+    """A callback that is about to be sent; its attempt is saved, but has no result yet."""
 
     callback: CallbackRecord
     """The callback to send; its `progress` is from before the claim."""
@@ -91,7 +91,7 @@ class Settlement(NamedTuple):
 
 
 class LaneDue(NamedTuple):
-    """A lane with callbacks that wait to be claimed, and the time when the first one is due."""
+    """A lane with waiting callbacks, and the time when the first of them is due."""
 
     lane: Lane
     next_due: datetime
@@ -101,7 +101,7 @@ class Callbacks(Protocol):
     """The table of callbacks and their attempts."""
 
     def add(self, callback: CallbackRecord) -> None:
-        """Save a new callback, and its first attempt, without a result, if that is under way."""
+        """Save a new callback; if its first attempt is under way, save that without a result."""
         ...
 
     def get(self, account_sid: str, sid: str) -> CallbackRecord | None:
@@ -134,9 +134,10 @@ class Callbacks(Protocol):
         limit: int,
         examining: int | None = None,
     ) -> RecordPage[CallbackRecord]:
-        """Return an account's callbacks that match a filter, oldest first, after the SID `after`.
+        """Return at most `limit` callbacks of an account that match a filter, oldest first.
 
-        `examining` limits how many callbacks are read; see `PageWindow.examining`.
+        They are those after the callback with the SID `after`. `examining` limits how many
+        callbacks are read; see `PageWindow.examining`.
         """
         ...
 
@@ -156,9 +157,9 @@ class Callbacks(Protocol):
         ...
 
     def claim(self, lane: Lane, now: datetime, *, limit: int) -> list[DeliveryClaim]:
-        """Claim at most `limit` due callbacks of a lane, longest due first, for their attempts.
+        """Claim the due callbacks of a lane for sending: at most `limit`, the longest due first.
 
-        Each attempt is saved, still without a result.
+        Each gets an attempt, which is saved without a result.
         """
         ...
 
@@ -167,11 +168,11 @@ class Callbacks(Protocol):
         ...
 
     def put_back(self, claims: Sequence[DeliveryClaim], now: datetime) -> None:
-        """Undo claims whose requests were not sent: delete the attempts; callbacks are due now."""
+        """Undo claims of unsent callbacks: delete their attempts and make the callbacks due now."""
         ...
 
     def left_open(self) -> list[DeliveryClaim]:
-        """Return claims for the attempts that a stopped process left without a result.
+        """Return the attempts that a stopped process left without a result, as claims.
 
         Called when Ringback starts.
         """
@@ -241,19 +242,19 @@ class IncomingCallbackBatches(Protocol):
 
 
 class StoredResponseBytes(NamedTuple):
-    """The bytes of an account's long answers that are stored separately from the attempts."""
+    """The number of bytes of receivers' long answers that are stored for one account."""
 
     account_sid: str
     bytes: int
 
 
 class ResponseOverflows(Protocol):
-    """The table for the parts of long answers that do not fit into the rows of their attempts."""
+    """The table for the parts of receivers' long answers that attempts' rows have no room for."""
 
     def bytes_of(self, account_sid: str) -> int:
-        """Return the number of bytes stored for an account, or for all accounts if it is EVERY."""
+        """Return the bytes of answers stored here for an account, or for all if it is EVERY."""
         ...
 
     def largest(self, *, limit: int) -> list[StoredResponseBytes]:
-        """Return the `limit` accounts with the most stored bytes, the largest first."""
+        """Return the `limit` accounts with the most bytes of stored answers, the largest first."""
         ...

@@ -84,7 +84,7 @@ class RecordTable(Protocol[T]):
 
 
 class Records(RecordTable[R], Protocol[R]):
-    """A table of records that can be changed and listed; pages can begin at a deleted record."""
+    """A table of records that can change; a page of them can begin at a deleted record."""
 
     def save(self, record: R) -> None:
         """Save the new state of an existing record."""
@@ -133,7 +133,7 @@ class DataSessions(Protocol[F]):
         end: datetime,
         window: PageWindow,
     ) -> RecordPage[F]:
-        """Return a page of an account's sessions in a period that have these field values."""
+        """Return a page of an account's sessions in a period, filtered by these field values."""
         ...
 
 
@@ -146,7 +146,7 @@ class CredentialTable(RecordTable[T], Protocol[T]):
 
 
 class ScheduledTasks(Protocol):
-    """The table of scheduled steps of resources."""
+    """The table of scheduled tasks: later steps of resources, such as a SIM's activation."""
 
     def put(self, task: ScheduledTask) -> None:
         """Save a task; it replaces an earlier task for the same step of the same resource."""
@@ -161,7 +161,7 @@ class ScheduledTasks(Protocol):
         ...
 
     def due_of(self, subject_sid: str, step: TaskKind) -> datetime | None:
-        """Return when this step of this resource is due, or None if it is not scheduled."""
+        """Return when a resource's task for this step is due, or None if it has no such task."""
         ...
 
     def take(self, task: ScheduledTask) -> bool:

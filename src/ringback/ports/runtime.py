@@ -58,7 +58,7 @@ class Carrier(Protocol):
     """The mobile network behind the SIM APIs."""
 
     async def carry_out(self, carrier_request: CarrierRequest) -> CarrierResult:
-        """Carry out a step that is due, and return its result."""
+        """Carry out the requested step, such as sending an SMS, and return its result."""
         ...
 
 
@@ -71,4 +71,4 @@ class LoopWaker(Protocol):
 
 
 def no_checkpoint(name: str) -> None:
-    """Do nothing; tests pass another function, which waits or stops at the step `name`."""
+    """Do nothing at the step `name`; tests pass another function, which waits or stops there."""

@@ -171,7 +171,7 @@ class NewCallbackQueue(Protocol):
         ...
 
     def make_room(self, account_sid: str, count: int) -> None:
-        """Check that `count` more callbacks of this account may wait in the queue.
+        """Check that `count` more callbacks of this account fit into the queue.
 
         Raises BacklogFull if too many are waiting already.
         """
@@ -186,9 +186,9 @@ class BulkCallbackQueue(Protocol):
     ) -> list[CallbackRecord]:
         """Save all new callbacks of an account, or none; `texts` are their texts from `write_new`.
 
-        Returns their records in the same order, once all callbacks are added. If the database fails
-        after the texts are durable, the callbacks are added later, and their future records are
-        returned at once. Cancelling the caller does not stop the work.
+        The texts are saved first; then the callbacks are added to their table, and their records
+        are returned in the same order. If the database fails in between, the records are returned
+        at once, and the callbacks are added later. Cancelling the caller does not stop the work.
 
         Raises BacklogFull like `NewCallbackQueue.make_room`, and StoreUnavailable if nothing was
         saved.
@@ -200,7 +200,7 @@ class CallbackSigningKeys(Protocol):
     """The secrets that sign the callbacks of each account at the moment."""
 
     def learn(self, account: Account) -> None:
-        """Sign with this account's secrets from now on, unless a newer state of it is in use."""
+        """Sign the account's callbacks with its secrets from now on, unless it has newer ones."""
         ...
 
 
