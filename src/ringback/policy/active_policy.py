@@ -1,4 +1,4 @@
-"""Holds the policy of a running server, which can be replaced without a restart."""
+"""The policy of a running server, which can be replaced without a restart."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -7,9 +7,9 @@ from ringback.core.policy.source_policy import Policy
 
 
 class ActivePolicy:
-    """Holds the active policy, which chooses the source of new callbacks.
+    """The policy in use, which chooses the source of new callbacks; it can be replaced.
 
-    It also holds the error if the policy in the settings file was refused.
+    If the policy in the settings file could not be used, `problem` says why.
     """
 
     def __init__(self, policy: Policy) -> None:
@@ -44,6 +44,6 @@ class ActivePolicy:
         return True
 
     def refuse(self, problem: str) -> None:
-        """Keep the active policy, and note the problem with the one in the settings file."""
+        """Note why the policy in the settings file can't be used; the active policy stays."""
         self.problem = problem
         self.refusals += 1

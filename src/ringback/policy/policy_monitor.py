@@ -65,7 +65,7 @@ class SourceUsageByAccount:
         )
 
     def on(self, source: SourceName, account_sid: str | None = None) -> PolicyImpact:
-        """Return the numbers of callbacks, URLs and accounts that depend on a source.
+        """Return how many callbacks a source sends, and to how many URLs and accounts.
 
         With `account_sid`, only those of this account count.
         """
@@ -83,7 +83,7 @@ class SourceUsageByAccount:
 
 @dataclass(frozen=True, slots=True)
 class PolicyMetrics:
-    """The figures of the active policy, for `/metrics`."""
+    """The metrics of the active policy that Prometheus gets at `/metrics`."""
 
     seconds_to_changes: Mapping[str, float]
     """The seconds to the next change of each kind, by the kind's label."""
@@ -155,7 +155,7 @@ class PolicyMonitor:
         return {source: self.dependents.on(source, account_sid) for source in ending}
 
     def figures(self) -> PolicyMetrics:
-        """Return the present figures of the active policy."""
+        """Return the current metrics of the active policy."""
         policy, date = self.policy, self.date
         seconds = dict[str, float]()
         for change in policy_changes(policy, after=date):
