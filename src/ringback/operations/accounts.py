@@ -123,7 +123,7 @@ def own_or_subaccount(tx: Transaction, account: Account, kore_id: str) -> Accoun
 def check_transfer(
     tx: Transaction, sim: AnySim, account_sid: str, *, not_permitted: int, not_new: int
 ) -> None:
-    """Raise InvalidParameter if a SIM can't be moved to this account.
+    """Raise InvalidParameter if the account that owns a SIM can't move it to this account.
 
     The error code is `not_permitted` if the account is not a subaccount of the SIM's account, and
     `not_new` if the SIM is not new any more.

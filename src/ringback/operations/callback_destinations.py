@@ -22,7 +22,7 @@ class CallbackUrlAndMethod(NamedTuple):
 
     @property
     def called(self) -> tuple[str, str | None, HttpMethod]:
-        """Identifies a destination by its URL without fragment, its credentials and its method."""
+        """The identity of a destination: its URL without fragment, its credentials, its method."""
         return self.url.wire, self.url.credentials, self.method
 
 
@@ -42,7 +42,7 @@ def destinations_of(tx: Transaction, account_sid: str) -> list[CallbackUrlAndMet
 def named(
     urls: Sequence[CallbackUrl], known: Sequence[CallbackUrlAndMethod]
 ) -> list[CallbackUrlAndMethod]:
-    """Return the destinations with these URLs; each has its method in `known`, or else POST.
+    """Return these URLs as destinations; each has its HTTP method from `known`, or else POST.
 
     A URL without credentials also selects the known URLs that differ only in their credentials.
     """

@@ -54,7 +54,7 @@ class ConfiguredUrl:
 
 
 class UrlPageStart(NamedTuple):
-    """The start of a page of URLs: the first record of this kind, or the one after `after`."""
+    """The record at which a page of URLs starts: the first of a kind, or the next after `after`."""
 
     kind: SidKind
     after: str | None = None

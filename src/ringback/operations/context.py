@@ -1,4 +1,4 @@
-"""Defines the context that an operation gets: time, random source, policy, queue and others."""
+"""Defines the context that operations get: time, random source, policy, queue and more."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,7 +21,7 @@ from ringback.ports import CallbackSigningKeys, NewCallbackQueue, RandomSource, 
 
 
 class EffectiveScenario(NamedTuple):
-    """The scenario that applies to a SIM or an account, and why it applies, in words."""
+    """The scenario that the simulated network uses for a SIM or account, and why, in words."""
 
     scenario: NetworkScenario
     reason: str
@@ -38,7 +38,7 @@ class NewRecordFields(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class AccountOperationContext:
-    """The dependencies of operations on accounts; CLI commands can run these without a server."""
+    """The dependencies of operations on accounts, which CLI commands also run without a server."""
 
     now: datetime
     random_source: RandomSource
@@ -101,9 +101,9 @@ class OperationContext(AccountOperationContext):
     def begin_step(
         self, tx: Transaction, step: TaskKind, subject: AccountOwnedRecord, sim: NamedRecord | None
     ) -> None:
-        """Schedule a step of the simulated network; the SIM's scenario decides how long it takes.
+        """Schedule a step, such as sending an SMS, that the simulated network will carry out.
 
-        If `sim` is None, the account's scenario decides.
+        The scenario of `sim`, or of the account if `sim` is None, decides how long the step takes.
         """
         scenario, _ = self.in_force(tx, subject.account_sid, sim)
         due = self.now + self.simulation.takes * scenario.slowness + scenario.wait_before(step)
@@ -122,13 +122,13 @@ class OperationContext(AccountOperationContext):
     def put_off(
         self, tx: Transaction, step: TaskKind, sim: AccountOwnedRecord, until: datetime
     ) -> None:
-        """Schedule this step of the record `sim` for `until`, in place of any earlier time."""
+        """Schedule a step of the record `sim` for `until`, in place of any earlier time."""
         tx.tasks.put(ScheduledTask(step, sim.sid, sim.account_sid, until))
 
     def in_force(
         self, tx: Transaction, account_sid: str, sim: NamedRecord | None = None
     ) -> EffectiveScenario:
-        """Return the scenario of a SIM, or of the account if no SIM is given, and the reason.
+        """Return the simulated network's scenario for a SIM, or for the account, and the reason.
 
         The first of these decides: the scenario chosen for the SIM, the SIM's unique name, the
         settings for the SIM, the scenario chosen for the account, the settings for the account, the

@@ -55,7 +55,7 @@ def send_callbacks(
 def _known(
     tx: Transaction, callbacks: Sequence[CallbackRecord]
 ) -> dict[str | None, CallbackRecord]:
-    """Return the callbacks that are saved already with the same idempotency keys, by key."""
+    """Return the saved callbacks that have the same idempotency keys as these, by key."""
     known = dict[str | None, CallbackRecord]()
     for callback in callbacks:
         key = callback.idempotency_key

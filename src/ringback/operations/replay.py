@@ -53,7 +53,7 @@ class BulkReplayTotals:
         return self.matched - self.skipped.total()
 
     def __add__(self, later: Self) -> Self:
-        """Return the sum of both totals."""
+        """Return the totals of two parts of a bulk replay, of which `later` is the second."""
         return type(self)(
             self.matched + later.matched,
             self.skipped + later.skipped,
@@ -77,7 +77,7 @@ def only_look_at_other(_tx: Transaction, callback: CallbackRecord) -> CallbackRe
 
 
 def from_same_source(context: OperationContext) -> Replay:
-    """Return a function that sends a callback again, beginning with its first round."""
+    """Return a function that sends a callback again from its own source, in a new first round."""
 
     def send_again(tx: Transaction, callback: CallbackRecord) -> CallbackRecord:
         progress = replay(callback.progress, context.now)
@@ -88,7 +88,7 @@ def from_same_source(context: OperationContext) -> Replay:
 
 
 def from_other_source(context: OperationContext) -> Replay:
-    """Return a function that sends a callback again as a new one from the other source.
+    """Return a function that repeats a callback as a new one, sent by the other source.
 
     The two callbacks refer to each other. A failed callback becomes discarded, so that a later bulk
     replay does not send it again. The function raises TestEventNotReplayable for a test event.
@@ -122,7 +122,7 @@ def replay_callback(
     *,
     statuses: frozenset[CallbackStatus],
 ) -> CallbackRecord:
-    """Send one callback again, and return the record of the callback that is sent.
+    """Send one callback again with `send_again`, and return the record of what is sent.
 
     Raises NotFound if the callback doesn't exist, and Conflict if an attempt is under way, if its
     status is not in `statuses`, or if it is a test event that would come from the other source.

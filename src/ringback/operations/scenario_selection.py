@@ -21,7 +21,7 @@ class ScenarioAssignment(NamedTuple):
 def choose_scenario(
     tx: Transaction, account_sid: str, *, sim: str | None, scenario: NetworkScenario | None
 ) -> str:
-    """Choose the scenario of a SIM, or of the account if `sim` is None.
+    """Choose the simulated network's scenario for a SIM, or for the account if `sim` is None.
 
     With `scenario=None`, an earlier choice is removed. Returns the SID of the SIM or account.
     Raises InvalidParameter if there is no such SIM (83005).
@@ -34,7 +34,7 @@ def choose_scenario(
 def explain_scenario(
     tx: Transaction, account_sid: str, *, sim: str | None, context: OperationContext
 ) -> ScenarioAssignment:
-    """Return the scenario of a SIM, or of the account if `sim` is None, with the reason.
+    """Return the scenario for a SIM, or for the account if `sim` is None, and why it applies.
 
     Raises InvalidParameter if there is no such SIM (83005).
     """

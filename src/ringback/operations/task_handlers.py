@@ -34,7 +34,7 @@ def ask_network(
     found: tuple[Subject, EitherSim | None],
     context: OperationContext,
 ) -> CarrierRequest:
-    """Return the network request that carries out a task for a subject and its SIM."""
+    """Return the network request that carries out a task for a record and its SIM."""
     return context.carrier_request(tx, task, *found)
 
 
@@ -43,7 +43,10 @@ def handler(
     begin: Callable[[Transaction, ScheduledTask, F, OperationContext], BeginResult],
     end: Callable[[Transaction, F, CarrierResult, OperationContext], None],
 ) -> TaskHandler[OperationContext]:
-    """Return a task handler that finds the task's subject, and calls `begin` and `end` with it."""
+    """Return a task handler that calls `begin` and `end` with the task's record, found by `find`.
+
+    If the record is gone, the handler does nothing.
+    """
 
     def begin_found(tx: Transaction, task: ScheduledTask, context: OperationContext) -> BeginResult:
         found = find(tx, task.subject_sid)
@@ -63,7 +66,7 @@ def by_itself(
     find: Callable[[Transaction, str], F | None],
     take: Callable[[Transaction, F, OperationContext], None],
 ) -> TaskHandler[OperationContext]:
-    """Return the handler of a task that needs no network: it only calls `take` with the subject."""
+    """Return the handler of a task without network: it only calls `take` with the task's record."""
 
     def begin(
         tx: Transaction, task: ScheduledTask, found: F, context: OperationContext

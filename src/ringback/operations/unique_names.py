@@ -16,7 +16,7 @@ def check_name_is_free(
     *,
     codes: ErrorCodes = SUPER_SIM,
 ) -> None:
-    """Raise InvalidParameter if another record of the account has this unique name or SID.
+    """Raise InvalidParameter if another record of the account has `unique_name` as name or SID.
 
     The error code is the one for the product (83011 or 33101). `own_sid` is the SID of the record
     that gets the name.

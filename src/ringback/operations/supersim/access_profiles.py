@@ -109,7 +109,7 @@ def add_network(
     network_sid: str,
     context: OperationContext,
 ) -> tuple[NetworkAccessProfile, MobileNetwork]:
-    """Add a mobile network to a Network Access Profile that lacks it, and return both.
+    """Add a mobile network, if it is missing, to a Network Access Profile, and return both.
 
     Raises NotFound if there is no such profile, and InvalidParameter if the network is unknown.
     """

@@ -26,7 +26,7 @@ def current_period(tx: Transaction, sim: SuperSim, now: datetime) -> BillingPeri
 
 
 def begin_period(tx: Transaction, sim: SuperSim, context: OperationContext) -> None:
-    """Begin a Billing Period for a connected SIM's status, unless one for that status is running.
+    """Begin a Billing Period if a SIM is connected, unless one for its status is running.
 
     A Billing Period lasts a month, even if the SIM's status changes. Only the period of a SIM that
     is ready ends early, when the SIM becomes active.

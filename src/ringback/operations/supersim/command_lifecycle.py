@@ -50,7 +50,10 @@ def begin_sms(
 
 
 def end_sms(tx: Transaction, found: _Sms, result: CarrierResult, context: OperationContext) -> None:
-    """Save whether the network sent an SMS; if it did, schedule the step that confirms it."""
+    """Save whether the network sent an SMS, and send a callback about it.
+
+    If the SMS was sent, schedules the step in which the network confirms its delivery.
+    """
     command, sim = found
     failure = failure_in(result, unanswered=20500)
     _change_sms(tx, found, MessageStatus.SENT, failure, context)
@@ -62,7 +65,10 @@ def end_sms(tx: Transaction, found: _Sms, result: CarrierResult, context: Operat
 def end_confirmation(
     tx: Transaction, found: _Sms, result: CarrierResult, context: OperationContext
 ) -> None:
-    """Save whether an SMS was delivered; an SMS that is never confirmed keeps the status sent."""
+    """Save whether an SMS was delivered, and send a callback about it.
+
+    An SMS that the network never confirms keeps the status `sent`, without another callback.
+    """
     if not isinstance(result, CarrierTimeout):
         failure = failure_in(result, unanswered=20500)
         _change_sms(tx, found, MessageStatus.DELIVERED, failure, context)
@@ -100,8 +106,9 @@ def _begin(
     why_not: Callable[[Transaction, SuperSim, Fleet, OperationContext], CarrierFailure | None],
     context: OperationContext,
 ) -> BeginResult:
-    """Return the network request that sends a command, or the failure that `why_not` returns.
+    """Return the network request that sends a command, or the failure that prevents it.
 
+    `why_not` returns a failure, or None, for reasons that concern only this kind of command.
     Returns a postponement while the SIM is being changed.
     """
     command, sim = found

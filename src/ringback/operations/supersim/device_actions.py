@@ -112,7 +112,7 @@ def transfer_data(
 def download_profile(
     tx: Transaction, account_sid: str, sid: str, context: OperationContext
 ) -> EsimProfile:
-    """Let a device download and install an eSIM Profile; this begins the download.
+    """Begin the download of an eSIM Profile by a device, which also installs it.
 
     Raises NotFound if there is no such profile, and Conflict if it is not available.
     """

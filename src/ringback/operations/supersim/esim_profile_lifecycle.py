@@ -68,7 +68,7 @@ def end_profile(
     result: CarrierResult,
     context: OperationContext,
 ) -> None:
-    """Save the result of a step of an eSIM Profile, and send a callback if its status needs one.
+    """Save the result of an eSIM Profile's step, send any callback, and begin the next step.
 
     An order that can't be fulfilled fails when its profile is offered, not when it is reserved.
     """

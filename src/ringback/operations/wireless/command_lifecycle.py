@@ -55,7 +55,10 @@ def begin_command(
 def end_command(
     tx: Transaction, found: _Found, result: CarrierResult, context: OperationContext
 ) -> None:
-    """Save whether the network sent a Command; if a receipt was requested, schedule its arrival."""
+    """Save whether the network sent a Command; send a callback, or wait for the receipt.
+
+    If a receipt was requested and the Command was sent, schedules the receipt's arrival.
+    """
     command, sim = found
     failure = failure_in(result, unanswered=33000)
     status = MessageStatus.SENT if failure is None else MessageStatus.FAILED
@@ -89,7 +92,7 @@ def end_receipt(
 def begin_forgetting(
     tx: Transaction, task: ScheduledTask, found: _Found, context: OperationContext
 ) -> BeginResult:
-    """Allow the deletion of a Command, or postpone it while the Command has other steps left."""
+    """Let an old Command be deleted, or postpone that until it was sent and confirmed."""
     due = _first_due(tx, task.subject_sid, TaskKind.SEND_COMMAND, TaskKind.CONFIRM_COMMAND)
     return CARRIED_OUT if due is None else TaskPostponed(max(due, context.now))
 
@@ -116,7 +119,7 @@ def _why_not(
 
 
 def _first_due(tx: Transaction, sid: str, *steps: TaskKind) -> datetime | None:
-    """Return when the first of these steps of a resource is due, or None if none is scheduled."""
+    """Return when the first of these steps of a resource is due; None if none is scheduled."""
     dues = (tx.tasks.due_of(sid, step) for step in steps)
     return min(filter(None, dues), default=None)
 

@@ -193,7 +193,7 @@ def _moved(tx: Transaction, sim: WirelessSim, account_sid: str | None) -> Wirele
 def _noted(
     sim: WirelessSim, asked: WirelessUpdateRequest, context: OperationContext
 ) -> WirelessSim:
-    """Return the SIM with the changes that don't need the network: its names and callback URLs."""
+    """Return the SIM with its new names and callback URLs, which need no change in the network."""
     sim = replace(sim, date_updated=context.now)
     if asked.unique_name is not None:
         sim = replace(sim, unique_name=asked.unique_name or None)
@@ -276,6 +276,9 @@ def _check_reset(sim: WirelessSim, asked: WirelessUpdateRequest) -> None:
 def _resetting(
     tx: Transaction, sim: WirelessSim, told: CallbackTarget, context: OperationContext
 ) -> WirelessSim:
-    """Begin the reset of a SIM's connectivity; `told` gets a callback when the reset is over."""
+    """Begin the reset of a SIM's connectivity, and return the SIM.
+
+    The URL `told` gets a callback when the reset is over.
+    """
     context.begin_step(tx, TaskKind.RESET_SIM, sim, sim)
     return replace(sim, is_resetting=True, reset_to=told)
