@@ -85,7 +85,7 @@ def load_policy(
 
 
 def policy_in(file: SettingsFile) -> Policy:
-    """Return the policy of a file; it may use the sources that the file itself adds.
+    """Return the policy in a settings file; it may use the sources that the file itself adds.
 
     Raises ConfigurationError, naming the line, if the policy or an added source is invalid.
     """
@@ -98,7 +98,7 @@ def policy_in(file: SettingsFile) -> Policy:
 def _refuse_unknown_names(
     environment: Mapping[str, str], file: SettingsFile, command: ServerCommand
 ) -> None:
-    """Raise ConfigurationError for an unknown setting, and for one that the command lacks."""
+    """Raise ConfigurationError for a setting that doesn't exist, or that `command` doesn't have."""
     # A misspelt setting would otherwise leave its default in force, and nobody would notice.
     by_name = {setting.name: setting for setting in SETTINGS}
     by_variable = {setting.variable: setting for setting in SETTINGS}

@@ -79,7 +79,7 @@ def read_device_network(text: str) -> IPv4Network:
 
 
 class UdpGatewayAddress(NamedTuple):
-    """The address for the UDP gateway to listen on."""
+    """The address where the server receives the datagrams that devices send over UDP."""
 
     host: str
     port: int
@@ -89,7 +89,7 @@ class UdpGatewayAddress(NamedTuple):
 
 
 def read_gateway(text: str) -> UdpGatewayAddress | None:
-    """Parse the address and port of a UDP gateway; returns None for `none`.
+    """Parse the address and port for devices' UDP datagrams; returns None for `none`.
 
     >>> read_gateway("127.0.0.1:6969+")
     UdpGatewayAddress(host='127.0.0.1', port=6969, else_any=True)
@@ -106,7 +106,7 @@ def read_gateway(text: str) -> UdpGatewayAddress | None:
 
 
 def choice(*names: str) -> Callable[[str], str]:
-    """Return a parser that accepts only these names, and returns the given one unchanged."""
+    """Return a parser that accepts only these names, and returns the text unchanged."""
 
     def read(text: str) -> str:
         if text in names:

@@ -79,7 +79,7 @@ def held(file: SettingsFile, account_sid: str | None, url_prefix: str | None) ->
 
 
 def release(file: SettingsFile, account_sid: str | None, url_prefix: str | None) -> str:
-    """Return the file's text without the hold of exactly this account and URL prefix.
+    """Return the file's text after removing the hold of exactly this account and URL prefix.
 
     Raises ConfigurationError if there is no such hold.
     """
@@ -158,7 +158,7 @@ class _Text:
         return text
 
     def _headers(self, name: str) -> list[int]:
-        """Return the indexes of the statements `[[name]]`.
+        """Return where the `[[name]]` tables begin: the indexes of their first statements.
 
         Raises ConfigurationError if the file writes these tables in another form, such as an inline
         array.

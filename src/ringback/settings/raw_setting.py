@@ -46,7 +46,7 @@ class RawSetting:
             raise self.refused(str(problem)) from None
 
     def refused(self, problem: str) -> ConfigurationError:
-        """Return the ConfigurationError for this value: its place, and the problem with it.
+        """Return an error that says where this value is from, and the problem with it.
 
         If `problem` would show a secret, a general text takes its place.
         """
@@ -80,7 +80,7 @@ def find(
 def in_file(
     setting: Setting, value: Any, file: SettingsFile, *keys: str, default: str
 ) -> RawSetting:
-    """Return the text for a setting from `value`, which the settings file has under these keys.
+    """Return the text of a setting whose value in the settings file, under `keys`, is `value`.
 
     Raises ConfigurationError if the value has the wrong type.
     """
@@ -115,7 +115,7 @@ def as_text(value: Any) -> str:
 
 
 def as_toml(value: Any) -> str:
-    """Return a value roughly as a TOML file writes it.
+    """Return a simple value or a list in TOML syntax.
 
     >>> as_toml(["a", 1, True])
     '["a", 1, true]'

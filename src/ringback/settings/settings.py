@@ -86,12 +86,12 @@ class Settings:
 
     @property
     def effective_policy(self) -> Policy:
-        """The policy; if `phase` is set, the policy stays in that phase."""
+        """The policy that the server uses: the configured one, kept in `phase` if that is set."""
         return self.policy if self.phase is None else self.policy.held_in(self.phase)
 
     @property
     def connections_wanted(self) -> DescriptorShares:
-        """The most incoming and outgoing connections; a low limit on open files reduces them."""
+        """The most incoming and outgoing connections, if the limit on open files allows them."""
         return DescriptorShares(
             incoming=self.max_connections, outgoing=outgoing_wanted(self.at_once)
         )

@@ -16,7 +16,7 @@ _TAKES_EFFECT: Final = frozenset({"policy", "phase"})
 
 @dataclass(frozen=True, slots=True)
 class SettingsReloader:
-    """Loads the settings from the flags and variables that a command was started with."""
+    """Reads a server's settings again, with the same flags and variables as at its start."""
 
     flags: Mapping[str, str | None] = field(repr=False)
     environment: Mapping[str, str] = field(repr=False)

@@ -42,7 +42,7 @@ def tables_in(
 
 @contextmanager
 def naming_the_line(file: SettingsFile, *keys: str | int, form: str) -> Generator[None]:
-    """Turn errors in the block into ConfigurationError that names the table's line in the file.
+    """Turn an error in the `with` block into ConfigurationError, naming the table's line.
 
     `form` says how such a table is written; the messages of TomlTableErrors end with it.
     """
@@ -55,7 +55,7 @@ def naming_the_line(file: SettingsFile, *keys: str | int, form: str) -> Generato
 
 
 def check_keys(entry: Mapping[str, Any], *, must: tuple[str, ...], may: tuple[str, ...]) -> None:
-    """Raise TomlTableError if the table lacks a `must` key, or has a key not in `must` or `may`."""
+    """Raise TomlTableError if a key in `must` is missing, or a key is not in `must` or `may`."""
     for key in entry:
         if key not in (*must, *may):
             raise TomlTableError(key, f"{key} is not known here")
