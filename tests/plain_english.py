@@ -93,9 +93,10 @@ def _on_one_line(text: str) -> str:
 def _texts(source: str) -> Iterator[tuple[int, str]]:
     """Yield each string (docstrings too) and comment of a Python file, with its line."""
     for node in ast.walk(ast.parse(source)):
-        # A single word in lower case is a key or a name, which no person reads.
-        is_text = isinstance(node, ast.Constant) and isinstance(node.value, str)
-        if is_text and not re.fullmatch(r"[a-z_]+", node.value):
+        if not (isinstance(node, ast.Constant) and isinstance(node.value, str)):
+            continue
+        # A single word in lower case is a key or a name, not a text.
+        if not re.fullmatch(r"[a-z_]+", node.value):
             yield node.lineno, re.sub(r"\s*\n\s*", "\n", node.value)
     comments = list[tuple[int, str]]()
     for token in tokenize.generate_tokens(io.StringIO(source).readline):

@@ -40,6 +40,7 @@ def test_jargon_is_found_wherever_it_is_read(
         ("a.md", "`told` is the name of a column, and they are told apart by it."),
         ("a.py", "told = is_to_be  # there is no URL\n"),
         ("a.py", 'x = "there is no longer a source"\n'),
+        ("a.py", 'record["mend"] = fault.advice\n'),
     ],
 )
 def test_code_and_ordinary_words_are_no_jargon(name: str, text: str, tmp_path: Path) -> None:
