@@ -24,6 +24,8 @@ from pathlib import Path
 from queue import Empty, Queue
 from typing import Final, Self
 
+import pytest
+
 SHELLS: Final = ("bash", "zsh")
 
 _READY: Final = re.compile(rb"\x1e(\d+)\x1f")
@@ -48,8 +50,6 @@ _PROMPTS: Final[Mapping[str, Mapping[str, str]]] = {
 
 _BRING_UP: Final = """
 import fcntl, signal, socket, struct
-
-import pytest
 # SIOCSIFFLAGS: IFF_UP, IFF_LOOPBACK and IFF_RUNNING of the loopback device.
 fcntl.ioctl(socket.socket(), 0x8914, struct.pack("16sh", b"lo", 0x49))
 print("up", flush=True)
