@@ -106,7 +106,7 @@ def all_routes(
     portal: Sequence[ApiOperation] = (),
     beside: Sequence[BaseRoute] = (),
 ) -> list[BaseRoute]:
-    """Return the routes of all paths that the application serves."""
+    """Return the routes of all APIs, the OpenAPI documents, and those in `beside`."""
     supersim, wireless = supersim_operations(dependencies), wireless_operations(dependencies)
     portal = [*portal_operations(dependencies), *portal]
     return [
@@ -128,7 +128,7 @@ def wireless_operations(dependencies: ApiDependencies) -> list[ApiOperation]:
 
 
 def portal_operations(dependencies: ApiDependencies) -> list[ApiOperation]:
-    """Return the operations of the portal API that every server has."""
+    """Return the operations of Ringback's own API (the portal) that `dev` and `serve` share."""
     return [each for kind in _PORTAL for each in kind(dependencies).operations()]
 
 

@@ -38,7 +38,7 @@ class _SignedIn(NamedTuple):
     since: datetime
 
     def holds_at(self, now: datetime) -> bool:
-        """Return True if this sign-in is recent enough at `now` to be used without a look-up."""
+        """Return True if this sign-in may be reused at `now` without a new check."""
         has_ended = self.caller.until is not None and self.caller.until <= now
         # After the clock was set back, the sign-in is not remembered for longer than usual.
         return not has_ended and self.since <= now < self.since + _REMEMBERED_FOR
@@ -69,7 +69,11 @@ class Authenticator:
 
     @property
     def refusals(self) -> Mapping[tuple[str, ...], int]:
-        """The number of requests that a rate limit has refused since the start, by reason."""
+        """The number of requests refused since the start, by reason: `sign_in` or `rate_limit`.
+
+        `sign_in` counts sign-ins after too many wrong credentials, `rate_limit` counts requests
+        beyond an account's limit.
+        """
         limiters = (self.of_passwords, self.of_tokens, self.of_clients)
         return {
             ("sign_in",): sum(each.refused for each in limiters),
@@ -77,7 +81,7 @@ class Authenticator:
         }
 
     async def let_in(self, caller: Principal) -> None:
-        """Count a request against the rate limit of its account.
+        """Count a request of this client against its account's rate limit.
 
         Raises TooManyRequests, after a pause, if the account is over its limit. Requests of the
         operator are not limited.
@@ -194,7 +198,7 @@ def address_of(request: Request) -> str:
 def _named(tx: Transaction, request: Request) -> Account | None:
     """Return the account named by an operator's request, or the owner of the resource in its path.
 
-    Returns None if the request names neither; raises NotFound if the account or resource does not
+    Returns None if the request has neither; raises NotFound if the account or resource does not
     exist.
     """
     named = request.headers.get(ACT_FOR)

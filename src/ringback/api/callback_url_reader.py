@@ -44,7 +44,8 @@ def callback_url_parser(
     """Return a function that parses callback URLs by the operator's rules, and caches the results.
 
     The function raises InvalidCallbackUrl if a URL is malformed, or if the operator does not allow
-    its scheme or port. A URL that names an unknown egress gets a warning.
+    its scheme or port. A URL gets a warning if its `#e=` names an egress (a network route for
+    sending) that the settings don't define.
     """
 
     @lru_cache(_MOST_REMEMBERED)

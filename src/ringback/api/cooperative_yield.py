@@ -8,7 +8,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 _LONGEST: Final = 0.00025
-"""The length of a slice in seconds: short, since another request may wait for several slices."""
+"""Maximum length of a slice in seconds; short, since other requests wait for slices to end."""
 
 
 class CooperativeYield:
@@ -25,7 +25,10 @@ class CooperativeYield:
         self._turn = asyncio.Lock()
 
     async def map(self, work: Callable[[T], R], items: Iterable[T]) -> list[R]:
-        """Call `work` for each item, and return the results in order; raise the first error."""
+        """Call `work` for each item, letting other tasks run in between; return the results.
+
+        The results are in the order of the items. Stops at the first error, and raises it.
+        """
         made, left = list[R](), iter(items)
         is_over = False
         while not is_over:
@@ -36,7 +39,10 @@ class CooperativeYield:
         return made
 
     def _work(self, work: Callable[[T], R], left: Iterable[T], made: list[R]) -> bool:
-        """Do one slice of the work, add results to `made`, and return True if no items are left."""
+        """Process items for one slice of time; return True if no items are left.
+
+        The results are appended to `made`.
+        """
         ends = self._stopwatch() + self._longest
         for item in left:
             made.append(work(item))

@@ -23,7 +23,7 @@ CROSS_ORIGIN: Final = {
     "Access-Control-Allow-Credentials": "true",
     "Access-Control-Expose-Headers": "ETag, Retry-After, Ringback-Warning",
 }
-"""The CORS headers of the SIM APIs: the vendors', which also let pages read Ringback's headers."""
+"""The CORS headers of both vendors, extended so that pages can read Ringback's own headers."""
 
 _LINES: Final = tuple(
     (name.lower().encode(), value.encode()) for name, value in CROSS_ORIGIN.items()
@@ -37,7 +37,7 @@ class CorsHeadersMiddleware:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on with CORS headers in its response; answer OPTIONS with 204."""
+        """Pass a request on, and add CORS headers to its response; answer OPTIONS with 204."""
         if scope["type"] != "http" or not scope["path"].startswith(OPEN):
             await self._app(scope, receive, send)
             return

@@ -30,13 +30,13 @@ class ApiDependencies:
     """Parses a callback URL by the operator's rules; raises InvalidCallbackUrl."""
     sources: Sources = field(default_factory=lambda: BUILT_IN)
     skipped_copies: Callable[[str], Mapping[str, int]] = lambda _: {}
-    """Returns the number of an account's shadow copies skipped since the start, by reason."""
+    """Returns, by reason, how many shadow copies of an account weren't sent since the start."""
     response_storage: ResponseStorageBudget = field(default_factory=ResponseStorageBudget)
     """Limits how many bytes of receivers' long responses are stored."""
     slices: CooperativeYield = field(default_factory=lambda: CooperativeYield(stopwatch))
     """Splits the work on big batches into slices, so that other requests run in between."""
     gateway: str | None = None
-    """The address to which devices send datagrams; None without a gateway."""
+    """The address to which devices send their UDP datagrams; None if there is no gateway."""
     rate_limit: AccountRateLimit = field(default_factory=AccountRateLimit)
     """Limits the requests of each account."""
     refused: Callable[[], None] = lambda: None

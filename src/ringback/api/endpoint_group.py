@@ -47,7 +47,7 @@ Change = Callable[[Transaction, OperationContext], R]
 
 
 _READ_AT_ONCE: Final = 2000
-"""Maximum number of records that one transaction reads of a list."""
+"""Maximum number of a list's records that are read in one transaction."""
 
 
 class ApiRequest(NamedTuple):
@@ -196,7 +196,7 @@ class EndpointGroup:
     async def _all(
         self, account_sid: str, listing: Callable[[Transaction, PageWindow], RecordPage[S]]
     ) -> list[S]:
-        """Return all records of a list, read in parts so that other requests can run in between."""
+        """Return all records of a list, read in parts so that other requests run in between."""
         records, last = list[S](), None
         while True:
             page = PageWindow(_READ_AT_ONCE, after=last, examining=EXAMINED)

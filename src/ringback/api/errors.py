@@ -69,7 +69,7 @@ def unreadable(why: str, *, status: int = 400) -> Response:
 
 
 def _no_route(request: Request, failure: HTTPException) -> Response:
-    """Return the response for an unknown path (404), or a verb that the resource lacks (405)."""
+    """Return the response for an unknown path (404), or a known path without this method (405)."""
     asked = f"{request.method} {request.scope['asked_path'][:_LONGEST_PATH]}"
     if failure.status_code == 405 and failure.headers:
         allowed = failure.headers["Allow"]
@@ -85,7 +85,7 @@ def _form(
 
 
 def _link(request: Request) -> _Link:
-    """Return how errors link to their documentation in the API that the request is for."""
+    """Return the way in which errors of the requested API link to their documentation."""
     if not is_at_kore(request):
         return _TWILIO
     return _KORE_INFO if request.scope["path"].startswith(_WITH_INFO) else _KORE

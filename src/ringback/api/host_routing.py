@@ -39,26 +39,26 @@ OTHER_HOSTS: Final = ("accounts.twilio.com", "api.twilio.com")
 LOCAL_HOSTS: Final = ("localhost", *(f"{name}localhost" for name, _ in _PREFIX_OF_HOST))
 """Host names that reach this machine without any setup: `localhost` and its subdomains."""
 SUPER_SIM: Final = "/supersim"
-"""The path prefix of Super SIM in our routes."""
+"""The prefix that Ringback puts before the paths of the Super SIM API."""
 WIRELESS: Final = "/wireless"
-"""The path prefix of Programmable Wireless in our routes."""
+"""The prefix that Ringback puts before the paths of the Programmable Wireless API."""
 _OF_KORE: Final = re.compile(r"programmable-wireless\..*|.*\.korewireless\.com(:[0-9]+)?")
-"""Matches KORE's host names, at which responses have KORE's form instead of Twilio's."""
+"""Matches KORE's host names; at these, responses have the form that KORE documents."""
 KORE_ALONE: Final = ("/webhook/", "/client/", "/iam/", "/api-services/")
-"""The path prefixes in our routes of the APIs that only KORE has."""
+"""The prefixes of the paths in Ringback that belong to APIs that only KORE has."""
 _SLASH: Final = "\udc2f"
 """Represents an escaped slash while a path is split; no client can send this character."""
 _HOST: Final = re.compile(r"[A-Za-z0-9._-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?")
 
 
 class HostRouting:
-    """Middleware that adds the API's prefix to a request's path, and also keeps the original."""
+    """Middleware that adds an API's prefix to a request's path, chosen by the Host header."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on with its new path; the scope's `asked_path` is the original path."""
+        """Pass the request on with its new path; the scope keeps the old one as `asked_path`."""
         if scope["type"] == "http":
             asked = scope["path"]
             prefix = _prefix_for(_host_of(scope), asked)
@@ -68,7 +68,7 @@ class HostRouting:
 
 
 def url_of(request: Request, path: str) -> str:
-    """Return the full URL of one of our paths, at the host name that the client used."""
+    """Return the full URL of a path, at the host name that the client used."""
     host = request.headers.get("host", "")
     if not _HOST.fullmatch(host):
         address, port = request.scope["server"]
@@ -78,7 +78,7 @@ def url_of(request: Request, path: str) -> str:
 
 
 def is_at_home(request: Request) -> bool:
-    """Return True if a path without a prefix means Super SIM at the host that the client used."""
+    """Return True if, at the host of this request, paths like `/v1/Sims` belong to Super SIM."""
     return _prefix_for(_host_of(request.scope), "/v1/") == SUPER_SIM
 
 

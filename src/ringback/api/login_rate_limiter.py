@@ -27,7 +27,7 @@ MOST_OF_A_NAME_IN_ALL: Final = 50
 MOST_OF_AN_ADDRESS: Final = 100
 """After this many failures from an address, the address must wait, whatever the user name."""
 REMEMBERED_FOR: Final = timedelta(days=30)
-"""How long credentials that were right from an address are always checked from there."""
+"""After a sign-in, the same credentials from the same address aren't limited for this long."""
 
 _WITHIN: Final = timedelta(minutes=1)
 _KEPT: Final = 10_000
@@ -116,7 +116,7 @@ class LoginRateLimiter:
             )
 
     def _closed_to_name(self, tried: LoginAttempt, now: datetime) -> datetime:
-        """Return the end of the wait for this name from this address; `now` if there is no wait."""
+        """Return when this name may sign in from this address again; `now` if it may already."""
         count, over = self._of_names.at(tried.name, now)
         own, own_over = self._of_both.at(tried.name + tried.address, now)
         if count >= MOST_OF_A_NAME_IN_ALL:

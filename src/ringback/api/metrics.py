@@ -50,14 +50,14 @@ Counts = Mapping[tuple[str, ...], int]
 """Maps the values of a metric's labels to a count."""
 
 DueBefore = Callable[[Sequence[datetime]], Awaitable[Sequence[int]]]
-"""Returns, for each of the given times, how many waiting callbacks are due before it."""
+"""Returns, for each given time, how many waiting callbacks should have been sent before it."""
 
 
 class _StoredCounts(NamedTuple):
     """Figures that have to be counted in the database."""
 
     overdue: Sequence[int]
-    """For each time in `_OVERDUE_SECONDS`, the number of callbacks overdue for at least as long."""
+    """For each value of `_OVERDUE_SECONDS`, how many callbacks are overdue for it or longer."""
     kept_bytes: int
 
 
@@ -79,9 +79,9 @@ class PrometheusMetrics:
     kept_bytes: Callable[[], Awaitable[int]]
     """Returns how many bytes of receivers' long responses are stored."""
     datagrams: Callable[[], Counts]
-    """Returns the number of datagrams to and from devices, by result."""
+    """Returns the number of datagrams to and from devices, for each result."""
     refusals: Callable[[], Counts]
-    """Returns the number of requests that a rate limit has refused, by reason."""
+    """Returns how many requests the rate limits have refused, for each of the limits."""
     policy: Callable[[], PolicyMetrics]
     """Returns the metrics of the source policy."""
     is_store_up: Callable[[], bool]

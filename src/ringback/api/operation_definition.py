@@ -33,7 +33,7 @@ class OperationParameter(NamedTuple):
 def filtered(
     name: str, meaning: str, options: Collection[StrEnum] | None = None
 ) -> OperationParameter:
-    """Return a parameter that filters a list; it accepts these options, or any text."""
+    """Return a parameter that filters a list; it accepts any text if `options` is None."""
     schema = TEXT if options is None else one_of(options)
     return OperationParameter(name, schema, meaning, options=options)
 
@@ -74,7 +74,7 @@ class ApiOperation(NamedTuple):
     path: str
     """The path in our routes, including the API's prefix."""
     name: str
-    """The `operationId` in OpenAPI; if the vendors have this operation, it is theirs."""
+    """The `operationId` in OpenAPI: the vendors' own, if they have this operation."""
     meaning: str
     handler: Handler
     answers: Mapping[int, Body]

@@ -17,14 +17,14 @@ from ringback.core.errors import TooManyRequests
 from ringback.core.newest_entries import NewestEntries
 
 LEAST_BURST: Final = 1000
-"""The minimum size of a bucket, so that the largest batch fits."""
+"""The minimum size of a bucket, so that an account can send the largest batch at once."""
 _KEPT: Final = 10_000
 _PAUSE: Final = 0.25
 """Seconds before a refusal is sent, so that a client can't repeat requests at once."""
 
 
 class _Bucket(NamedTuple):
-    """The number of requests that an account had left at this time; negative if it was in debt."""
+    """The number of requests that an account had left at the time `at`; negative for a debt."""
 
     left: float
     at: datetime
@@ -41,7 +41,7 @@ class AccountRateLimit:
         pause: Callable[[], Awaitable[None]] = lambda: asyncio.sleep(_PAUSE),
     ) -> None:
         self.refused = 0
-        """The number of refused requests."""
+        """The number of requests refused since the start."""
         self._per_second = per_second
         self._pause = pause
         # Updated when something is taken out. Full buckets need not be kept, and the oldest

@@ -46,7 +46,7 @@ def number(low: int | None = None, high: int | None = None) -> Schema:
 
 
 def text(*, longest: int | None = None, shortest: int = 0, pattern: str | None = None) -> Schema:
-    """Return the schema of a string with these limits of its length and this pattern."""
+    """Return the schema of a string: its shortest and longest length, and a pattern if given."""
     return TEXT | _given(maxLength=longest, minLength=shortest or None, pattern=pattern)
 
 
@@ -70,12 +70,12 @@ def object_of(**fields: Schema) -> Schema:
 
 
 def refer(name: str) -> Schema:
-    """Return a reference to a schema by its name in the document."""
+    """Return a reference to a schema, by the schema's name in the OpenAPI document."""
     return {"$ref": f"#/components/schemas/{name}"}
 
 
 def or_null(schema: Schema) -> Schema:
-    """Return a schema that permits null in addition."""
+    """Return a schema that permits the values of `schema`, and null."""
     if "enum" in schema:
         return {**schema, "type": [schema["type"], "null"], "enum": [*schema["enum"], None]}
     return {**schema, "type": [schema["type"], "null"]}

@@ -85,7 +85,7 @@ class Serializer(Generic[R]):
 
     @property
     def schema(self) -> Schema:
-        """The schema of one record; fields of only one vendor are optional."""
+        """The schema of one record; fields that only one vendor's API has are optional."""
         schema = object_of(**{field.name: field.schema for field in self._fields})
         layouts = self._layouts.values()
         needed = [
@@ -132,7 +132,7 @@ class CustomJsonSerializer(Serializer[Any]):
 
     @property
     def schema(self) -> Schema:
-        """The schema of the object."""
+        """The schema of the JSON object that `show` returns."""
         return self._schema
 
     def show_by(
@@ -205,7 +205,7 @@ DATES: Final = (field("date_created", INSTANT), field("date_updated", INSTANT))
 
 
 def dated_at(path: str) -> tuple[SerializedField[Any], ...]:
-    """Return the fields for a record's dates of creation and update, and its URL below a path."""
+    """Return the fields with a record's creation and update times, and its URL (`path` and SID)."""
     return (*DATES, link("url", lambda record: f"{path}/{record.sid}"))
 
 
@@ -215,7 +215,7 @@ def json_answer(value: Mapping[str, object], status: int = 200) -> Response:
 
 
 def shown_once(response: Response) -> Response:
-    """Return the response, which shows a secret, with headers that forbid caches to store it."""
+    """Add headers to a response with a secret, so that caches don't store it, and return it."""
     response.headers.update({"Cache-Control": "no-store", "Pragma": "no-cache"})
     return response
 

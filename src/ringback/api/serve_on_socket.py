@@ -74,7 +74,7 @@ def base_url_of(listener: socket.socket, *, scheme: str = "http") -> str:
 
 
 async def serve(app: ASGIApp, listener: socket.socket, *, until: asyncio.Event) -> None:
-    """Serve the application until the event is set; open requests then get a second to end."""
+    """Serve the application until the event is set; running requests then get a second to end."""
     server = ApiHttpServer(app, connections=OpenConnections(_MOST_OPEN), now=SystemClock().now)
     server.listen(listener)
     await until.wait()

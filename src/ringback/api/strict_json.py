@@ -49,7 +49,10 @@ def check_names(body: bytes, document: Json, *, code: int = SUPER_SIM.invalid) -
 
 
 def may_repeat_names(body: bytes, document: Json) -> bool:
-    """Return True if an object in a JSON body may have a name twice; fast, but not certain."""
+    """Return False if no object in a JSON body has the same name twice.
+
+    Returns True if one may have: this is only a fast check, which `refuse_repeats` completes.
+    """
     return body.count(b'"') != 2 * _texts_in(document)
 
 

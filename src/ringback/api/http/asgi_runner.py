@@ -34,7 +34,7 @@ class AsgiServer:
         self._loop = asyncio.get_running_loop()
 
     def begin(self, connection: ServerConnection, head: RequestHead) -> "AsgiCall":
-        """Start a task that answers a request, and return the call."""
+        """Start a task that answers a request, and return the AsgiCall that the task runs."""
         call = AsgiCall(connection, head)
         scope = self._scope_of(connection, head)
         call.task = self._loop.create_task(call.run(self._app, scope))
@@ -159,7 +159,10 @@ class AsgiCall:
             self.connection.write(head + body)
 
     def _begin(self, *, is_last: bool, length: int) -> bytes:
-        """Return the response's head; add its length or chunked coding if neither is given."""
+        """Return the status line and headers of the response, as bytes.
+
+        If the application gave no length, a Content-Length or chunked coding is added.
+        """
         start = self._start
         if start is None:
             raise RuntimeError("a response must be started before its body is sent")

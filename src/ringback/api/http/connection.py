@@ -115,7 +115,7 @@ class ServerConnection(asyncio.BufferedProtocol):
         self._unsent = 0
         """The number of unsent bytes when the client's progress was last checked."""
         self._came = 0
-        """Bytes since the body's time limit was last extended; or bytes of unwanted input."""
+        """Bytes received since the body's time limit was last extended, or unwanted bytes."""
         self._deadline = self._loop.time() + context.timeouts.handshake
 
     # ---- called by the event loop ------------------------------------------------------------
@@ -168,7 +168,7 @@ class ServerConnection(asyncio.BufferedProtocol):
         return self.scheme == "http"
 
     def pause_writing(self) -> None:
-        """Limit the time in which the client must receive the unsent part of the response."""
+        """Start the time limit within which the client must receive the rest of the response."""
         self._drained = self._loop.create_future()
         self._expect_taking(self._loop.time())
 
@@ -306,7 +306,7 @@ class ServerConnection(asyncio.BufferedProtocol):
                 self._sock.shutdown(socket.SHUT_RDWR)
 
     def check(self, now: float) -> None:
-        """Close the connection, or refuse its request, if its time limit has passed."""
+        """Close the connection, or answer its request with an error, if a time limit has passed."""
         if now < self._deadline:
             return
         if self._unsent_now() < self._unsent:
@@ -354,7 +354,7 @@ class ServerConnection(asyncio.BufferedProtocol):
             self._pause_or_resume()
 
     def _has_come(self) -> None:
-        """Note that the whole request has arrived, so its time limit ends."""
+        """Note that the whole request has arrived, and end its time limit."""
         self._is_awaited = self._expects_continue = False
         self._context.connections.serves(self)
         if self._drained is None:
@@ -401,7 +401,7 @@ class ServerConnection(asyncio.BufferedProtocol):
     # ---- ending ------------------------------------------------------------------------------
 
     def _refuse(self, status: int, why: str) -> None:
-        """Send an error for a malformed or late request, and close the connection."""
+        """Send an error for a malformed or too slow request, and close the connection."""
         request = self._request
         self._abandon()
         self._arrival = _let_go(self._arrival)

@@ -44,7 +44,7 @@ class EvictableServerConnection(Protocol):
         ...
 
     def check(self, now: float) -> None:
-        """Close the connection, or refuse its request, if its time limit has passed.
+        """Close the connection, or answer its request with an error, if a time limit has passed.
 
         `now` is the time of the event loop's clock.
         """
@@ -57,7 +57,7 @@ class OpenConnections:
     def __init__(self, most: int) -> None:
         self.most = most
         self.evicted = 0
-        """The number of connections closed since the start to make room for others."""
+        """The number of connections that were closed since the start to make room for others."""
         self._held = {True: _Holdings(), False: _Holdings()}
         self._all = dict[EvictableServerConnection, None]()
         self._timer: asyncio.TimerHandle | None = None

@@ -55,12 +55,12 @@ def head_of(status: int, headers: Headers, *more: bytes) -> bytes:
 
 
 def refusal(status: int, why: str, date: bytes) -> bytes:
-    """Return the error response to a malformed or late request; it closes the connection."""
+    """Return the error response to a malformed or too slow request, with `Connection: close`."""
     return _last(unreadable(why, status=status), date)
 
 
 def internal_error(date: bytes) -> bytes:
-    """Return the response 500 to a request that failed; it closes the connection."""
+    """Return the response 500 for a failed request, with `Connection: close`."""
     return _last(failed(), date)
 
 

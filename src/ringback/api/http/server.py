@@ -39,7 +39,7 @@ _SHORTAGE: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.E
 _TIMEOUTS: Final = ServerTimeouts()
 
 ContextOf = Callable[[], ssl.SSLContext]
-"""Returns the TLS context for a new connection, which changes when the certificate is renewed."""
+"""Returns the TLS context for a new connection; it uses the newest certificate."""
 
 _log = logging.getLogger(__name__)
 
@@ -125,7 +125,10 @@ class ApiHttpServer:
 
 
 def _known(trusted: Sequence[Network], host: str) -> tuple[str, str, bool]:
-    """Return a peer's address, the address or network it counts for, and True if it is trusted."""
+    """Return a client's address, its key for counting connections, and True for a trusted proxy.
+
+    The key is the IPv4 address, or the IPv6 network (a /64).
+    """
     address = peer_address(host)
     peer = host if address is None else str(address)
     return peer, holder_of(address), address is not None and is_in(address, trusted)

@@ -20,7 +20,7 @@ class ServerTimeouts:
     head: float = 30.0
     """Seconds for a request's headers, from its first byte or the start of the connection."""
     body: float = 20.0
-    """Seconds for every 4 KiB of a body, so that a slow client may take as long as it needs."""
+    """Seconds in which a client must send each 4 KiB of a body; a whole body may take longer."""
     idle: float = 75.0
     """Seconds between two requests.
 
@@ -30,4 +30,4 @@ class ServerTimeouts:
     answer: float = 30.0
     """Seconds in which the client must receive some more of a response."""
     closing: float = 2.0
-    """Seconds that the client has to close its side after this side was closed."""
+    """Seconds in which the client must close its side, after the server has closed its own."""

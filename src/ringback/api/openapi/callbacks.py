@@ -27,7 +27,7 @@ class CallbackDescription(NamedTuple):
     """The names of the parameters that contain a SID, each with the kind of SID."""
     meaning: str
     can_say: Mapping[str, Sequence[StrEnum]]
-    """The possible values of parameters that use only some of the values of their enum."""
+    """The values that a parameter can have in this callback, if not all values of its enum."""
     url_parameter: str = "CallbackUrl"
     """The request parameter that sets the URL of this callback."""
     meanings: Mapping[str, str] = _NO_MEANINGS

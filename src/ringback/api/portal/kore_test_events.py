@@ -106,9 +106,10 @@ class TestEventEndpoints(EndpointGroup):
 def _asked(
     tx: Transaction, account_sid: str, urls: list[CallbackUrl]
 ) -> list[CallbackUrlAndMethod]:
-    """Return the URLs and methods to which a rehearsal sends test events.
+    """Return the given URLs, or all URLs of the account if none are given, with their methods.
 
-    Raises Conflict if the account has no pending secret, or if there are no URLs to send to.
+    They get test events that are signed with the account's pending secret. Raises Conflict if the
+    account has no pending secret, or if there are no URLs to send to.
     """
     pending_of(fetch_account(tx, account_sid))
     known = destinations_of(tx, account_sid)

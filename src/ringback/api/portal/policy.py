@@ -98,7 +98,7 @@ class PolicyEndpoints(EndpointGroup):
         }
 
     def _concern_of(self, account_sid: str | None) -> Callable[[PhaseHold], bool]:
-        """Return a function that returns True for the holds that an account may see.
+        """Return a function that returns True if this account may see a given hold.
 
         Holds for other accounts stay hidden, since they contain URLs. If `account_sid` is None, the
         function returns True for all holds.

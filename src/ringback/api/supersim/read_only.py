@@ -166,7 +166,7 @@ class ReadOnlyEndpoints(EndpointGroup):
     """The operations that list records which clients cannot create or change."""
 
     def operations(self) -> list[ApiOperation]:
-        """Return the operations that list updates, Billing Periods, IP addresses and usage."""
+        """Return operations that list Settings Updates, Billing Periods, IP addresses and usage."""
         updates = self.on("/supersim/v1/SettingsUpdates", "SettingsUpdate", SETTINGS_UPDATE)
         periods = self.on(f"{_ONE_SIM}/BillingPeriods", "BillingPeriod", BILLING_PERIOD)
         addresses = self.on(f"{_ONE_SIM}/IpAddresses", "SimIpAddress", IP_ADDRESS)

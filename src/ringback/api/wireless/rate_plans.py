@@ -176,7 +176,7 @@ class RatePlanEndpoints(WirelessEndpointGroup):
 
 
 def _allowed(form: RequestParameters) -> dict[str, Any]:
-    """Return the settings that a request gives for a rate plan, by the names of its fields."""
+    """Return the settings that a request gives for a rate plan, by the record's field names."""
     services = form.all("InternationalRoaming")
     unknown = next((each for each in services if each not in list(RoamingService)), None)
     if unknown is not None:
