@@ -29,7 +29,7 @@ class Callback:
     """The receiver's URL that the callback was sent to, without fragment and credentials."""
     request: ReceivedRequest
     is_retry: bool = False
-    """True if the store knows that the work was begun before but not finished."""
+    """True if an earlier delivery began this callback's work but did not finish it."""
     is_signed: bool = True
     """False for an unsigned KORE callback, accepted because of `accept_unsigned_kore`."""
     url_values: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -73,12 +73,12 @@ class Callback:
 
     @cached_property
     def sent_at(self) -> datetime | None:
-        """The time of this attempt in its unsigned Date header; None without a valid header."""
+        """The time in the unsigned Date header of this delivery; None without a valid header."""
         return read_date(self.request)
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of method, URL and content: the same for both sources' callbacks of an event."""
+        """A hash of method, URL and content: the same for both sources' callbacks of one event."""
         pairs = sorted(pair for pair in self.pairs if pair[0] != HASH_PARAMETER)
         body = b"" if pairs else compacted(self.request.body)
         parts = (self.request.method, self.url, *(part for pair in pairs for part in pair))

@@ -125,7 +125,7 @@ class Receiver:
     def receive(
         self, method: str, headers: AnyHeaders, body: bytes = b"", *, target: str = ""
     ) -> Result:
-        """Verify a request and claim its work if it is new.
+        """Verify a request and, if its callback is new, claim the work that it causes.
 
         Returns Accepted, Duplicate or Rejected.
 

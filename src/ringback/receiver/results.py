@@ -46,7 +46,7 @@ class Accepted:
         return self.seen.done(self.visit)
 
     def release(self) -> None:
-        """Release the claim without doing the work, so that the next delivery can try it.
+        """Give up the claim without doing the work, so that the next delivery can try it.
 
         Raises DedupeUnavailable if the store can't be reached.
         """

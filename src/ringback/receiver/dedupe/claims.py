@@ -36,9 +36,9 @@ class DedupeClaimRow:
     other_token: str | None
     """The other source's token for the same event; None until its callback arrives."""
     content: str | None
-    """A fingerprint by which to find the other source's callback; None to not look for it."""
+    """A fingerprint to match with the other source's callback; None if not to be matched."""
     owner: str
-    """The random `owner` of the claim request that last claimed the work."""
+    """The random `owner` of the DedupeClaimRequest that last got the right to do the work."""
     lease_ends: datetime | None
     """The time when the claim ends; None once the work is done."""
     first_claimed: datetime
@@ -50,16 +50,17 @@ class DedupeClaimTable(Protocol):
     """Reads and writes the rows of a store, within one transaction."""
 
     def find(self, source: Source, token: str) -> DedupeClaimRow | None:
-        """Return the row with this token as its first or its other token, even if expired."""
+        """Return the row with this token, received first or second, even if expired; or None."""
         ...
 
     def find_unpaired(
         self, source: Source, content: str, *, since: datetime, now: datetime
     ) -> DedupeClaimRow | None:
-        """Return a source's oldest row that has this content and no other token, or None.
+        """Return a source's oldest row with this content and without a token of the other source.
 
-        Only rows count that were first claimed at `since` or later and have not expired at `now`.
-        Of two equally old rows, the one whose token sorts first is returned.
+        Returns None if there is none. Only rows count that were first claimed at `since` or later
+        and have not expired at `now`. Of two equally old rows, the one whose token sorts first is
+        returned.
         """
         ...
 
@@ -77,7 +78,7 @@ class DedupeClaimTable(Protocol):
 
 
 Work = Callable[[DedupeClaimTable, datetime], T]
-"""A function of a store's rows and the current time, to be run in one transaction."""
+"""A function that a store calls with its rows and the current time, in one transaction."""
 
 
 class ClaimTableDedupe(ABC):
@@ -88,7 +89,7 @@ class ClaimTableDedupe(ABC):
         """Run `work` in a transaction in which nobody else changes rows, and return its result."""
 
     def claim(self, visit: DedupeClaimRequest) -> Claimed:
-        """Claim the callback's work for this delivery; see `DedupeStore.claim`."""
+        """Ask for the right to do the callback's work; see `DedupeStore.claim`."""
         return self._at_once(lambda table, now: claim(table, visit, now))
 
     def done(self, visit: DedupeClaimRequest) -> bool:
@@ -96,12 +97,12 @@ class ClaimTableDedupe(ABC):
         return self._at_once(lambda table, now: done(table, visit, now))
 
     def release(self, visit: DedupeClaimRequest) -> None:
-        """Release the claim of this delivery; see `DedupeStore.release`."""
+        """Give up this delivery's claim to the callback's work; see `DedupeStore.release`."""
         self._at_once(lambda table, now: release(table, visit, now))
 
 
 def claim(table: DedupeClaimTable, visit: DedupeClaimRequest, now: datetime) -> Claimed:
-    """Claim the callback's work for this delivery, in this table; see `DedupeStore.claim`."""
+    """Ask, for this delivery, for the right to do the callback's work; see `DedupeStore.claim`."""
     row = _find(table, visit, now) or _pair(table, visit, now)
     if row is None:
         table.put(_first(visit, now))
@@ -126,7 +127,7 @@ def done(table: DedupeClaimTable, visit: DedupeClaimRequest, now: datetime) -> b
 
 
 def release(table: DedupeClaimTable, visit: DedupeClaimRequest, now: datetime) -> None:
-    """Release the delivery's claim in this table; see `DedupeStore.release`."""
+    """Give up this delivery's claim to the callback's work; see `DedupeStore.release`."""
     row = _find(table, visit, now)
     if row is not None and row.owner == visit.owner and row.lease_ends is not None:
         table.put(replace(row, lease_ends=now))
@@ -160,7 +161,10 @@ def _find(
 def _pair(
     table: DedupeClaimTable, visit: DedupeClaimRequest, now: datetime
 ) -> DedupeClaimRow | None:
-    """Return the other source's row for the same event, with this token added, or None."""
+    """Return the other source's row for the same event, with this delivery's token added; or None.
+
+    The returned row is not saved.
+    """
     content = comparable(visit)
     if content is None:
         return None

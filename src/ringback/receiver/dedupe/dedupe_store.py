@@ -62,7 +62,7 @@ class DedupeStore(Protocol):
     """
 
     def claim(self, visit: DedupeClaimRequest) -> Claimed:
-        """Claim a callback's work, atomically: of several simultaneous claims, only one wins."""
+        """Ask for the right to do a callback's work; of several simultaneous claims, one wins."""
         ...
 
     def done(self, visit: DedupeClaimRequest) -> bool:
@@ -74,7 +74,7 @@ class DedupeStore(Protocol):
         ...
 
     def release(self, visit: DedupeClaimRequest) -> None:
-        """Release the claim, so that the next delivery may try at once.
+        """Give up this delivery's claim, so that the next delivery may try the work at once.
 
         Does nothing if the claim is not this delivery's any more, or if the work is done.
         """

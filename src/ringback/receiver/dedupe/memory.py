@@ -43,9 +43,9 @@ class _MemoryTable:
     def __init__(self) -> None:
         self._rows = OrderedDict[_Key, DedupeClaimRow]()
         self._firsts = dict[_Key, _Key]()
-        """Maps the other token of a row to the row's first token."""
+        """For events sent by both sources: maps the second token to the first."""
         self._unpaired = dict[_Key, dict[str, DedupeClaimRow]]()
-        """Rows that have no other token yet, by source and content, then by token."""
+        """Rows without the other source's token, by source and content, then by token."""
 
     def __len__(self) -> int:
         return len(self._rows)

@@ -69,17 +69,18 @@ class PostgresDedupe(ClaimTableDedupe):
         self._commit(self._create)
 
     def claim(self, visit: DedupeClaimRequest) -> Claimed:
-        """Claim a callback's work; see `DedupeStore.claim`."""
+        """Ask for the right to do a callback's work; see `DedupeStore.claim`."""
         content = comparable(visit)
         names = [f"token {visit.source} {visit.token}"]
         names += [] if content is None else [f"content {content}"]
         return self._at_once(lambda table, now: claims.claim(table, visit, now), names)
 
     def _at_once(self, work: Work[T], names: Sequence[str] = ()) -> T:
-        """Run `work` in a transaction in which nobody else can insert a row for these names.
+        """Run `work` in a transaction that excludes all others with one of the same names.
 
-        Advisory locks on the names protect rows that don't exist yet; existing rows are locked when
-        they are found. All transactions take locks in the same order, so they can't deadlock.
+        Each name stands for a row that may not exist yet, such as that of a token; an advisory lock
+        is taken on it. Existing rows are locked when they are found. All transactions take locks in
+        the same order, so they can't deadlock.
         """
 
         def run(cursor: DbCursor) -> T:

@@ -177,7 +177,7 @@ class RedisDedupe:
         self._prefix = prefix
 
     def claim(self, visit: DedupeClaimRequest) -> Claimed:
-        """Claim a callback's work; see `DedupeStore.claim`."""
+        """Ask for the right to do a callback's work; see `DedupeStore.claim`."""
         keys, within = [self._token(visit)], timedelta(0)
         content = comparable(visit)
         if content is not None:
@@ -202,7 +202,7 @@ class RedisDedupe:
         return bool(self._run(_DONE, [self._token(visit)], [visit.owner, _kept(visit)]))
 
     def release(self, visit: DedupeClaimRequest) -> None:
-        """Release the claim; see `DedupeStore.release`."""
+        """Give up this delivery's claim to the callback's work; see `DedupeStore.release`."""
         self._run(_RELEASE, [self._token(visit)], [visit.owner])
 
     def _token(self, visit: DedupeClaimRequest) -> str:
@@ -227,5 +227,5 @@ def _microseconds(time: timedelta) -> int:
 
 
 def _kept(visit: DedupeClaimRequest) -> int:
-    """Return how long to keep the callback's keys, in milliseconds rounded up."""
+    """Return for how many milliseconds Redis keeps the callback's keys, rounded up."""
     return -(-remembered(visit) // timedelta(milliseconds=1))

@@ -108,13 +108,13 @@ class SqlDedupeClaimTable:
         self._statements = statements
 
     def find(self, source: Source, token: str) -> DedupeClaimRow | None:
-        """Return the row with this token; see `DedupeClaimTable.find`."""
+        """Return the row with this token, received first or second; see `DedupeClaimTable.find`."""
         return self._one(self._statements.find, (source.value, token, other(source).value, token))
 
     def find_unpaired(
         self, source: Source, content: str, *, since: datetime, now: datetime
     ) -> DedupeClaimRow | None:
-        """Return the oldest unpaired row; see `DedupeClaimTable.find_unpaired`."""
+        """Return the oldest row with only one token; see `DedupeClaimTable.find_unpaired`."""
         given = (source.value, content, _number(since), _number(now))
         return self._one(self._statements.find_unpaired, given)
 

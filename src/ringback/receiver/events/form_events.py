@@ -77,7 +77,7 @@ class _Layout:
 def _layout(
     record: type[SenderEvent], *, body: str | None = None, **narrower: type[StrEnum]
 ) -> _Layout:
-    """Return the layout of a record class, from the sender's table and the types of its fields.
+    """Return how to read a record of this class, by the sender's table and the types of its fields.
 
     `body` names the field that may be the empty string. `narrower` replaces the types of fields
     that can only have some of their type's values.

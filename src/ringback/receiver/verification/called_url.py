@@ -77,7 +77,7 @@ class SplitUrl:
 
 
 class SignedUrlSpellings:
-    """The spellings of a URL, without its query, that each source may sign; the likeliest first."""
+    """The spellings of a URL that each source may sign, likeliest first; without the query."""
 
     def __init__(self, split: SplitUrl) -> None:
         bare = replace(split, query="")
@@ -112,7 +112,7 @@ class CalledUrlSpellings:
 
     @property
     def split(self) -> SplitUrl:
-        """The parts of the called URL, in its first spelling."""
+        """The called URL, split into its parts, in the spelling that is likeliest."""
         return replace(self.resource.split, query=self.query)
 
     def signed_by(self, source: Source) -> Iterator[str]:

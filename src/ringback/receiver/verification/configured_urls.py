@@ -107,7 +107,7 @@ def _may_add(added: str, request: ReceivedRequest, claim: UnverifiedSignature) -
 
 @dataclass(frozen=True, slots=True)
 class UrlTemplateMatch:
-    """The receiver's URL that a request was sent to, with the values of its placeholders."""
+    """The receiver's URL that matches a request, and the values of the URL's placeholders."""
 
     url: ConfiguredReceiverUrl
     values: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -177,7 +177,7 @@ class _Template:
         return not set(after[-1]) & set(".:/")
 
     def find(self, request: ReceivedRequest) -> UrlTemplateMatch | None:
-        """Return the URL filled with the request's values; None if the request doesn't match."""
+        """Return the URL, its placeholders filled from the request; None if the two don't match."""
         values: dict[str, str] = {}
         for pattern, text in ((self._host, _host_of(request)), (self._path, request.path)):
             if pattern is None:

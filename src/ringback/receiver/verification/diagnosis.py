@@ -63,7 +63,7 @@ _PENDING: Final = SignatureMistake(
 )
 
 _Guess = tuple[str | None, SignatureMistake]
-"""A mistake, after the signature that the request would have if this mistake was made."""
+"""A signature that the request may have, and the mistake that would lead to it."""
 
 
 def find_mistake(
@@ -76,8 +76,8 @@ def find_mistake(
 ) -> SignatureMistake | None:
     """Return the mistake that explains this signature, or None if no usual mistake does.
 
-    The receiver has already tried `candidates`; none of them gives this signature. `urls` are their
-    URLs.
+    The receiver has already tried `candidates`; none of them gives this signature. `urls` are the
+    URLs of these candidates.
     """
     if len(request.body) > _LONGEST_BODY or request.body.count(b"&") >= _MOST_PARAMETERS:
         return None
@@ -99,7 +99,7 @@ def find_mistake(
 def compare_with_sent(
     signature: str, candidates: Sequence[SignatureCandidate], sent: SenderCallbackRecord
 ) -> SignatureMistake:
-    """Compare a request with the sender's record of it, and return the mistake found."""
+    """Return the mistake that the sender's record of a request reveals in its signature."""
     source = candidates[0].source
     url = SplitUrl.of(sent.url).signed_by(source)
     as_sent = [
@@ -212,7 +212,7 @@ def _other_body(candidate: SignatureCandidate) -> Iterator[_Guess]:
 
 
 def _bodies(body: bytes) -> Iterator[tuple[bytes, str]]:
-    """Yield bodies that may have been signed instead of this one, and what changed each of them."""
+    """Yield bodies that may have been signed instead, each with what changed it on the way."""
     form = read_form(body)
     valued = [(name, value) for name, value in form if value]
     rewritten = "the form was parsed and written again"

@@ -58,7 +58,7 @@ class ReceiverSecrets:
 
 @dataclass(frozen=True, slots=True)
 class SignatureCandidate:
-    """A combination of scheme, method, URL, body and secret that may give a request's signature."""
+    """A scheme, method, URL, body and secret from which the sender may have made the signature."""
 
     scheme: VerificationScheme
     method: str

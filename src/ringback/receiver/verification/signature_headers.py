@@ -48,14 +48,14 @@ class UnverifiedSignature:
     scheme: VerificationScheme
 
     def rejected(self, reason: Reason, explanation: str) -> Rejected:
-        """Return a Rejected verdict with this claim's source and token."""
+        """Return a Rejected verdict, with the source and the token that the request claims."""
         return Rejected(reason, explanation, self.source, self.token)
 
 
 def read_claim(request: ReceivedRequest) -> UnverifiedSignature | Rejected:
-    """Return the request's claim, or Rejected if the headers have no signature to check.
+    """Return a request's claimed source, token and signature; Rejected if it has no signature.
 
-    The signature in the claim can be empty, since KORE may send an empty one.
+    The claimed signature can be empty, since KORE may send an empty one.
     """
     fields = request.fields
     is_of_twilio = not _TWILIO.names.isdisjoint(fields)
