@@ -66,7 +66,10 @@ class DeliveryCounts(NamedTuple):
 
 _UNLIKELY: Final = 0.01
 _SINGLE: Final = 10
-"""A step stops if more than 1 in `_SINGLE` URLs got worse: they probably have a common cause."""
+"""A step of a canary is rolled back if more than 1 in `_SINGLE` of its URLs got worse.
+
+These URLs then probably have a common cause.
+"""
 
 
 class DeliveriesBeforeAndAfter(NamedTuple):
@@ -92,7 +95,7 @@ class CanaryResult:
     """The URLs of one canary step that deliver worse than before they moved."""
 
     worse: Mapping[UrlLocation, str] = field(default_factory=dict[UrlLocation, str])
-    """For each URL that got worse, named by its place, a sentence with the figures."""
+    """For each URL that got worse, named by where it is configured, a sentence with the figures."""
     called: int = 0
     """The number of URLs with callbacks since the move."""
 

@@ -30,7 +30,7 @@ class CanarySettings:
     """The growing shares of URLs that a canary moves, and how long it watches after each step."""
 
     shares: tuple[int, ...]
-    """For each step, the percentage of edits made by its end; a last step makes all edits."""
+    """For each step, the percentage of the plan's URLs moved by its end; a last step moves all."""
     soak: timedelta
     """How long each step's deliveries are watched before the next step."""
     deliveries: UrlDeliveryHistory
@@ -41,7 +41,7 @@ class CanarySettings:
         return min(max(self.soak / _LOOKS, _SHORTEST_PAUSE), _LONGEST_PAUSE)
 
     async def before(self, began: datetime) -> Sequence[UrlDeliveryTotals]:
-        """Return the delivery totals before a step began, of one day or of the soak if longer."""
+        """Return the delivery totals before a step began: of one day, or of a longer `soak`."""
         return await self.deliveries.totals(since=began - max(self.soak, _BEFORE), until=began)
 
     async def look(
@@ -80,7 +80,7 @@ def read_shares(text: str) -> tuple[int, ...]:
 
 
 def up_to(share: int, edits: Sequence[UrlEdit]) -> set[UrlLocation]:
-    """Return the places whose URLs must have moved when this step ends; `share` is in percent.
+    """Return the places of the first URLs to move: at least `share` percent of all.
 
     All URLs of a receiver move together. The order of the receivers is always the same.
     """

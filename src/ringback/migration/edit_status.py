@@ -33,7 +33,7 @@ class EditState(StrEnum):
 MAY_MOVE = frozenset({EditState.PENDING, EditState.SKIPPED, EditState.RETURNED})
 """The states of edits that the next apply makes."""
 LEFT_BEHIND = frozenset({EditState.SKIPPED, EditState.BEHIND, EditState.CHANGED, EditState.GONE})
-"""The states of edits that an apply left out or undid."""
+"""The states of edits that an apply did not make, or has undone."""
 
 
 _OURS = frozenset({JournalEntryType.MOVING, JournalEntryType.MOVED, JournalEntryType.RETURNING})

@@ -59,7 +59,7 @@ class EditSkipped:
 
 @dataclass(frozen=True, slots=True)
 class CanaryStarted:
-    """Reports that the deliveries of a step's `count` edits are watched until this time."""
+    """Reports that deliveries to the `count` moved URLs of a step are watched until this time."""
 
     share: int
     count: int
@@ -118,7 +118,7 @@ Due = tuple[UrlEdit, UrlEntry]
 
 @dataclass(slots=True)
 class PlanExecutor:
-    """Applies or reverts one plan on its URL source, and writes its journal."""
+    """Applies or reverts one plan: edits URLs where they are configured, and writes the journal."""
 
     plan: MigrationPlan
     url_source: UrlSource
@@ -197,7 +197,7 @@ class PlanExecutor:
     # ---- forward
 
     async def _move(self, share: int, readiness: ReceiverReadinessCheck | None) -> bool:
-        """Move the URLs up to this share that haven't moved yet.
+        """Move URLs until this percentage of the plan's URLs has moved.
 
         Returns True if a step is under way, which the caller watches and ends; False if there was
         nothing to move.
@@ -226,7 +226,7 @@ class PlanExecutor:
     async def _due(
         self, places: Collection[UrlLocation], states: Collection[EditState]
     ) -> list[Due]:
-        """Return the edits in these places whose state is one of `states`."""
+        """Return the edits in these places whose state is one of `states`, to make or undo them."""
         found = (await self.statuses()).items()
         return [
             (status.edit, status.entry)
@@ -237,7 +237,7 @@ class PlanExecutor:
     async def _admitted(
         self, batch: Sequence[Due], check: ReceiverReadinessCheck | None
     ) -> Sequence[Due]:
-        """Return the edits of the batch whose receivers are ready.
+        """Check the receivers of these edits, and return the edits whose receivers are ready.
 
         The other edits are reported, and written into the journal as skipped.
         """
@@ -340,9 +340,9 @@ _IN_WORDS: Final = {
 
 
 def _once_for_each_receiver(check: ReceiverReadinessCheck) -> ReceiverReadinessCheck:
-    """Return a check that calls `check` only once for each receiver of an account.
+    """Return a check that keeps its results, so that no receiver of an account is checked twice.
 
-    At most 25 calls run at the same time.
+    At most 25 checks run at the same time.
     """
     asked = dict[tuple[str | None, str, str], asyncio.Task[str | None]]()
     slots = asyncio.Semaphore(_PROBES_AT_ONCE)

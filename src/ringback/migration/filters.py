@@ -64,7 +64,7 @@ class UrlFilter:
 
 
 def rank(url: CallbackUrl) -> float:
-    """Return a receiver's fixed position in the order of moves, as a number from 0 to 1.
+    """Return the position of a URL's receiver in the order of moves, as a number from 0 to 1.
 
     It is a hash of the URL without its fragment, so a URL keeps its position when it moves. A
     larger percentage includes all URLs of a smaller one.

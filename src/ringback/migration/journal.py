@@ -61,7 +61,7 @@ class JournalEntryType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ApplyBegan:
-    """The entry that an apply of the plan began, with its canary settings."""
+    """The entry for the beginning of an apply, with the canary settings that it uses."""
 
     shares: tuple[int, ...]
     """The shares of the canary, in percent; empty if there is no canary."""
@@ -97,7 +97,7 @@ class JournalSummary:
     behind: dict[UrlLocation, str] = field(default_factory=dict[UrlLocation, str])
     """For each URL that delivered worse, its figures; these URLs are not moved again."""
     step: PlanStep | None = None
-    """The step under way; None if there is none."""
+    """The step that is not finished yet; None if there is none."""
 
     def take(self, line: Mapping[str, Any]) -> None:
         """Update this summary with a journal line.
@@ -126,7 +126,7 @@ class JournalSummary:
 
     @property
     def open_step(self) -> PlanStep:
-        """The step under way; raises ValueError if there is none."""
+        """The step that is not finished yet; raises ValueError if there is none."""
         if self.step is None:
             raise ValueError("no step is under way")
         return self.step

@@ -16,7 +16,7 @@ from ringback.migration.url_source import UrlEdit, UrlLocation
 
 @dataclass(frozen=True, slots=True)
 class RollbackPreview:
-    """The effect that undoing a plan's edits would have under the policy."""
+    """The effect of undoing a plan's edits, as the source policy predicts it."""
 
     returning: int
     """The number of URLs whose callbacks will come from their old source again."""
@@ -49,7 +49,7 @@ def preview_rollback(
 def in_vain(
     edits: Sequence[UrlEdit], to: SourceName, policy: Policy, *, at: datetime
 ) -> Counter[str]:
-    """Count, by reason, the edits whose callbacks would not come from the source `to` at `at`."""
+    """Count, by reason, the edits after which callbacks would not come from the source `to`."""
     choices = (_choice(edit.new, edit.place, policy, at) for edit in edits)
     return Counter(choice.reason for choice in choices if choice.source != to)
 

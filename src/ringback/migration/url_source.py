@@ -58,7 +58,7 @@ class UrlEdit:
         return UrlEdit(self.place, self.new, self.old, self.method)
 
     def outcome(self, url: str | None) -> "EditOutcome":
-        """Return the outcome of this edit if `url` is the URL configured now (None for none)."""
+        """Return the outcome of this edit if the URL configured now is `url` (None for none)."""
         if url is None:
             return EditOutcome.GONE
         return EditOutcome.DONE if url in (self.old, self.new) else EditOutcome.CHANGED

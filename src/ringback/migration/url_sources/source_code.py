@@ -60,7 +60,7 @@ _LOST: Final = (
 )
 _LOST_TO_THE_SHELL: Final = "the shell ends the command at its &; put it in quotes"
 _AROUND: Final = 1000
-"""The number of characters to read before a name, because generated lines can be long."""
+"""Maximum number of characters to look at before a name, because generated lines can be long."""
 _NOT_WHOLE: Final = "it is built when the program runs; change the code that builds it"
 
 
@@ -123,7 +123,7 @@ def _bare(bare: re.Match[str], file: str, *, is_exported: bool) -> UrlInText:
 
 @dataclass(frozen=True, slots=True)
 class _Form:
-    """What surrounds a URL in a form body: a curl command or a quoted string."""
+    """The text around a URL in a form body: a curl option and a quotation mark."""
 
     option: str | None
     """The curl option for the body, like `--data`; None outside a curl command."""

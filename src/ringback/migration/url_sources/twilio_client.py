@@ -33,7 +33,7 @@ _CREDENTIALS: Final = re.compile(r"//\S*@")
 
 
 class _Resource(NamedTuple):
-    """A type of resource in the client, and its attribute for each URL parameter of the API."""
+    """A type of resource in Twilio's client, with the client's attribute for each URL parameter."""
 
     path: str
     urls: Mapping[str, str]

@@ -46,7 +46,7 @@ class UrlEscaping:
 
 
 def _common(one: list[str], other: list[str]) -> int:
-    """Return how many characters two lists have in common at their beginning."""
+    """Return the number of equal characters at the beginning of two lists."""
     pairs = zip(one, other, strict=False)
     return next((at for at, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
 

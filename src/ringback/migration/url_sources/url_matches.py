@@ -31,7 +31,7 @@ class UrlInText:
         return self.notation.url(self.raw)
 
     def entry(self, place: UrlLocation) -> UrlEntry:
-        """Return the URL as an entry of a URL source."""
+        """Return the URL and its place as the entry that a URL source returns."""
         return UrlEntry(place, self.url, self.method, self.warnings, self.fixed)
 
 
