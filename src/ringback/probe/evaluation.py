@@ -49,7 +49,7 @@ def judge_repeat(
 
 
 def judge_answers(case: ProbeCase, answers: Sequence[ProbeResponse]) -> CaseResult:
-    """Return a case's result from the answers alone: the last answer must accept the callback."""
+    """Return a case's result from its answers: none may refuse, and the last one must accept."""
     came = _in_a_row(answers)
     refusal = next((answer for answer in answers if not _is_fine(answer)), answers[-1])
     if refusal.is_accepted:
@@ -60,14 +60,14 @@ def judge_answers(case: ProbeCase, answers: Sequence[ProbeResponse]) -> CaseResu
 
 
 def judge_effects(case: ProbeCase, effect: Effect) -> CaseResult:
-    """Return the result of the case that no forgery has an effect, from the effect of them all."""
+    """Return the result of a case that fails if any forgery made the receiver's counter change."""
     if isinstance(effect, str):
         return CaseResult(case, CaseVerdict.NOT_OBSERVED, effect)
     return _judged(case, _effects(effect), case.fault if effect else None)
 
 
 def judge_times(case: ProbeCase, seconds: Sequence[float], *, within: float) -> CaseResult:
-    """Return the result of the case that every answer comes within `within` seconds."""
+    """Return the result of a case that fails if any answer took longer than `within` seconds."""
     if not seconds:
         return not_run(case, "nothing was answered")
     late = [each for each in seconds if each > within]
@@ -113,7 +113,7 @@ def _effects(count: int) -> str:
 
 
 def _in_a_row(answers: Sequence[ProbeResponse]) -> str:
-    """Describe several answers in words; equal answers in a row are counted."""
+    """Describe several answers in words, with a count where equal answers follow each other."""
     runs = [(words, len([*same])) for words, same in groupby(answer.words for answer in answers)]
     return ", then ".join(words if n == 1 else f"{n} times {words}" for words, n in runs)
 

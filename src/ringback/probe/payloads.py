@@ -51,7 +51,7 @@ class ProbeCallbackKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class CallbackSubject:
-    """The account and the SIM that a callback is about, and its unique mark."""
+    """What a callback is about: an account and a SIM, and a mark that makes it unique."""
 
     account_sid: str
     sim_sid: str
@@ -71,7 +71,7 @@ class CallbackSubject:
 def parameters_for(
     payload: ProbeCallbackKind, about: CallbackSubject, method: HttpMethod
 ) -> list[tuple[str, str]]:
-    """Return the form parameters of a callback; raises KeyError for a test event, which is JSON."""
+    """Return a callback's form parameters; raises KeyError for a test event, which is JSON."""
     if payload in _EVENTS:
         return parameters_of(_EVENTS[payload](about))
     return [*parameters_of(_sim_update(about)), *_VALUES[payload](method)]

@@ -24,7 +24,7 @@ class CaseGroup(StrEnum):
 
 
 class _Trial(Enum):
-    """A variant that cases test: its label in case names, and the fault that it may reveal."""
+    """Base of enums of what a case tries: each member has a label and the fault it may reveal."""
 
     def __init__(self, label: str, fault: ReceiverFaultKind) -> None:
         self.label = label
@@ -102,7 +102,7 @@ class TokenCollisionCase:
 
 @dataclass(frozen=True, slots=True)
 class ForgeriesHadNoEffect:
-    """The case that passes if all forgeries together had no effect; it sends nothing itself."""
+    """The case that passes if no forgery of any other case had an effect; sends nothing itself."""
 
 
 @dataclass(frozen=True, slots=True)

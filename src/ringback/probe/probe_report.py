@@ -41,7 +41,7 @@ class CaseResult:
 
     @property
     def told(self) -> dict[str, str]:
-        """The texts in every report format: what was `sent`, what was `expected`, what `came`."""
+        """The case in words for all report formats, by the names `sent`, `expected` and `came`."""
         return {"sent": self.case.sends, "expected": self.case.expects, "came": self.came}
 
 
@@ -71,7 +71,7 @@ class ProbeReport:
 
     @property
     def is_complete(self) -> bool:
-        """True if no case that applies was left out, and all needed effects were counted."""
+        """True if all cases that apply were run, and all effects that they need were counted."""
         return not any(result.verdict in OPEN for result in self.results)
 
     def count(self, verdict: CaseVerdict) -> int:

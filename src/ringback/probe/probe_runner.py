@@ -111,7 +111,7 @@ class _Run:
     effects: EffectCounter
     restart: Restart | None
     genuine: dict[Plan, CaseVerdict] = field(default_factory=dict[Plan, CaseVerdict])
-    """The verdicts of the cases with genuine callbacks."""
+    """The verdicts of the cases with genuine callbacks that have been run so far."""
 
     @property
     def methods(self) -> dict[Source, HttpMethod]:
@@ -242,7 +242,7 @@ class _Run:
     async def _one_after_the_other(
         self, case: ProbeCase, callbacks: Sequence[CallbackRecord]
     ) -> CaseResult:
-        """Send similar callbacks one after the other; each must have an effect of its own."""
+        """Send similar callbacks in turn; the case fails unless each has an effect of its own."""
         requests = [*map(self.requests.rendered, callbacks)]
 
         async def send() -> list[ProbeResponse]:

@@ -1,4 +1,4 @@
-"""A quick check, with at most three requests, if a receiver is ready for another source."""
+"""Checks quickly, with at most three requests, whether a receiver is ready for another source."""
 
 import asyncio
 from collections.abc import Mapping

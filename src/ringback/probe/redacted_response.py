@@ -58,7 +58,7 @@ class ProbeResponse:
 
     @classmethod
     def of(cls, exchange: AttemptResult, *, hide: Hide) -> Self:
-        """Return the answer of an exchange; `hide` removes any secrets that it repeats."""
+        """Return the answer in an attempt's result; `hide` removes secrets that it repeats."""
         outcome = exchange.outcome
         failure = outcome.failure if isinstance(outcome, NoAnswerOutcome) else None
         words = plain(hide(describe(outcome)), _BODY_SHOWN)
@@ -121,7 +121,7 @@ def plain(text: str, longest: int) -> str:
 
 
 def shown(request: OutgoingRequest, hide: Hide) -> str:
-    """Return a request as text for a report, without secrets and with shortened signatures."""
+    """Return a request as text for a report, with secrets hidden and signatures shortened."""
     recorded = request.recorded()
     lines = [f"{recorded.method} {request.url.target} HTTP/1.1"]
     lines += [f"{name}: {_value(name, value)}" for name, value in recorded.headers]

@@ -29,10 +29,11 @@ def report_of(
 
 
 def _with_query_settled(result: CaseResult, results: Iterable[CaseResult]) -> CaseResult:
-    """Return the result of a case about queries, as a failure if refusing the query is a fault.
+    """Return a refused query's result as failed if the receiver accepts a query that isn't signed.
 
-    A receiver may accept callbacks only at its exact URL. But if it accepts a query that wasn't
-    signed, it leaves the query out of its signature check, and that is a fault.
+    Refusing an added query is allowed, because a receiver may accept callbacks only at its exact
+    URL. But a receiver that accepts an unsigned query leaves the query out of its signature check,
+    and that is a fault. All other results are returned unchanged.
     """
     plan = result.case.plan
     if result.verdict is not CaseVerdict.NOT_FOR_IT or not isinstance(plan, GenuineCase):
