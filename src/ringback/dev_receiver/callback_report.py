@@ -60,7 +60,7 @@ _TRIES_AGAIN: Final[Mapping[Source, str]] = {
 def as_lines(
     checked: CheckedRequest, *, verbose: bool, with_event: bool = False
 ) -> list[TerminalLine]:
-    """Return the report for people; if verbose, with the raw request.
+    """Return the report as lines for people; if verbose, with the request as it was received.
 
     With `with_event`, it shows the event that the receiver toolkit reads from the request, too.
     Parameters are indented more than the listener's own lines, so that a request can't fake such a
@@ -114,7 +114,7 @@ def event_rows(event: Event) -> Iterator[ReportRow]:
 
 
 def _plain(value: Any) -> Any:
-    """Return an event, or a value in it, for JSON: records as dicts, and instants as texts."""
+    """Return an event, or a value in it, converted for JSON: records to dicts, times to texts."""
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, tuple):

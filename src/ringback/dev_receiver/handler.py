@@ -34,7 +34,7 @@ class ListenOptions:
     """The callback URL configured at the sender; None to use each request's Host."""
     forward_to: CallbackUrl | None = None
     failure_mode: FailureMode | None = None
-    """Which requests fail deliberately, and with which status; None if none should."""
+    """Which requests are answered with a failure on purpose, and which status; None for none."""
     delay: timedelta = timedelta(0)
     """How long each answer is delayed."""
 

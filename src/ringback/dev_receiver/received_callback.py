@@ -11,7 +11,7 @@ from ringback.receiver.verification import ReceivedRequest, Verdict
 
 @dataclass(frozen=True, slots=True)
 class CheckedRequest:
-    """A received request, the verdict on its signature, and the status that answered it."""
+    """A received request, the verdict on its signature, and the HTTP status of the answer."""
 
     at: datetime
     request: ReceivedRequest

@@ -6,7 +6,7 @@ from typing import Final
 from ringback.core.http.http_exchange import Headers
 
 UNAVAILABLE: Final = 503
-"""The status with which `--fail-first` fails, unless `--fail` gives another status."""
+"""The HTTP status of the failures by `--fail-first`, unless `--fail` gives another status."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class FailureMode:
         return self.count is None or number <= self.count
 
     def __str__(self) -> str:
-        """Return this mode as flags of `ringback listen`."""
+        """Return this mode as command-line flags of `ringback listen`."""
         if self.count is None:
             return f"--fail {self.status}"
         named = "" if self.status == UNAVAILABLE else f"--fail {self.status} "

@@ -12,14 +12,14 @@ REMEMBERED: Final = 10_000
 
 @dataclass(frozen=True, slots=True)
 class SeenTokenCount:
-    """The number of times that a callback has come, and when it first came."""
+    """The number of times that one callback was received, and when it was received first."""
 
     times: int
     since: datetime
 
     @property
     def before(self) -> bool:
-        """True if the callback has come before."""
+        """True if the callback was received before this time."""
         return self.times > 1
 
 

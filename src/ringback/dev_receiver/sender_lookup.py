@@ -62,10 +62,10 @@ async def look_up(
 
 
 def sent_of(listed: object) -> SenderCallbackRecord | None:
-    """Return the callback's record from the portal's list of callbacks with one token.
+    """Return the callback's record from the portal's response to a search by token.
 
-    None if the list doesn't have exactly one callback. The attempts aren't needed, because all have
-    the URL and payload of the callback.
+    None if the response doesn't list exactly one callback. The attempts aren't needed, because all
+    have the URL and payload of the callback.
     """
     match listed:
         case {"callbacks": [{"is_test": True, "method": "GET", "url": str(url)}]}:
