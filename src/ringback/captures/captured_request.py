@@ -14,7 +14,7 @@ _SIGNATURES: Final = tuple(family.signature_header for family in FAMILIES.values
 
 
 class UnreadableCapture(Exception):
-    """The given text can't be read as a request; the message says why, and what was expected."""
+    """Raised if a text can't be read as a request; the message says why, and what was expected."""
 
 
 class CaptureFormat(StrEnum):
@@ -32,7 +32,7 @@ class CaptureFormat(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CapturedRequest:
-    """A request that somebody captured, with its format and notes on how it was read."""
+    """A request copied from somewhere, with its format and notes on how it was read."""
 
     form: CaptureFormat
     request: ReceivedRequest
@@ -53,7 +53,11 @@ class CapturedRequest:
         url: str | None = None,
         notes: tuple[str, ...] = (),
     ) -> Self:
-        """Return a captured request made of these parts; `fitted` is applied to its body."""
+        """Return a captured request made of these parts.
+
+        Line breaks at the end of the body that the Content-Length doesn't count are cut off; see
+        `fitted`.
+        """
         body, more = fitted(body, headers)
         return cls(form, ReceivedRequest(method, target, headers, body), url, (*notes, *more))
 

@@ -72,7 +72,7 @@ _FORM_TYPE: Final = "application/x-www-form-urlencoded"
 
 @dataclass(slots=True)
 class _Order:
-    """The options of a curl command, collected one by one."""
+    """The parts of a request, collected from the options of a curl command one by one."""
 
     method: str | None = None
     urls: list[str] = field(default_factory=list[str])

@@ -68,7 +68,7 @@ def read(text: str) -> CapturedRequest:
 
 
 def _cut(text: str) -> tuple[str, str]:
-    """Return the text before the first empty line, and the text after it."""
+    """Return the text before the first empty line (headers), and the text after it (body)."""
     before, *after = _EMPTY_LINE.split(text, maxsplit=1)
     return before, "".join(after)
 

@@ -56,9 +56,10 @@ def shell_words(text: str) -> list[str]:
 
 
 def _without_caret(match: re.Match[str]) -> str:
-    """Return the text that a caret and the text after it mean in Windows' cmd.
+    """Return the text that Windows' cmd reads for a caret and the text after it.
 
-    The caret is dropped, and a line break after it becomes a space; two line breaks become one.
+    For another character, this is the character; for one line break, a space; and for two line
+    breaks, one line break.
     """
     if match["end"] is None:
         return match["char"] or ""
