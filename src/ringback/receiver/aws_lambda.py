@@ -112,7 +112,7 @@ def _headers(event: Event) -> Headers:
 
 
 def _pairs(event: Event, several: str, single: str) -> list[tuple[str, str]]:
-    """Return (name, value) pairs from the event's field `several`, or from `single` if empty."""
+    """Return (name, value) pairs from the lists in the field `several`, or else from `single`."""
     lists: Mapping[str, Iterable[object] | None] = event.get(several) or {}
     singles: Mapping[str, object] = event.get(single) or {}
     listed = [(name, value) for name, values in lists.items() for value in values or ()]
