@@ -51,12 +51,12 @@ class Group(Command, cloup.Group):
     def command(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, name: str | None = None, **more: Any
     ) -> Callable[[Callable[..., Any]], Command]:
-        """Return a decorator that makes a function a subcommand; `more` is what `Command` takes."""
+        """Return a decorator that makes a function a subcommand; `more` is passed to `Command`."""
         return super().command(name, **more)
 
 
 def command(name: str | None = None, **more: Any) -> Callable[[Callable[..., Any]], Command]:
-    """Return a decorator that makes a function a command; `more` is what `Command` takes."""
+    """Return a decorator that makes a function a command; `more` is passed to `Command`."""
     return cloup.command(name, cls=Command, **more)
 
 

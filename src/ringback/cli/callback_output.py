@@ -35,7 +35,7 @@ _STEPS: Final = {
 def table(callbacks: "Sequence[JsonObject]", *, with_reason: bool = False) -> Iterator[str]:
     """Yield a header, and a row for each callback; the URL is last, since it can be long.
 
-    With `with_reason`, the reason of its status follows each callback.
+    With `with_reason`, a line with the reason for the callback's status follows each row.
     """
     rows = CallbackTable(event_width=max((len(event_of(one)) for one in callbacks), default=0))
     yield rows.header()
@@ -62,7 +62,7 @@ class CallbackTable:
         return click.style(plain, bold=True)
 
     def lines(self, callback: "JsonObject") -> Iterator[str]:
-        """Yield the row of a callback, after its date if the row before is of another date."""
+        """Yield the row of a callback; before it, a line with the date if that has changed."""
         day, _, time = callback["date_created"].partition("T")
         if day != self._day:
             self._day = day
@@ -103,7 +103,7 @@ def _in_short(milliseconds: float | None) -> str:
 
 
 def event_of(callback: "JsonObject") -> str:
-    """Return the name of the event that a callback reports, like the names of `ringback trigger`.
+    """Return the name of the event that a callback reports, as in `ringback trigger`.
 
     For a callback with parameters of your own, this is the first parameter.
 
@@ -127,7 +127,7 @@ def event_of(callback: "JsonObject") -> str:
 
 
 def status_in_colour(callback: "JsonObject", *, width: int = 0) -> str:
-    """Return a callback's status, padded to this width."""
+    """Return a callback's status, coloured for the terminal and padded to this width."""
     status = callback["status"]
     return click.style(f"{status:<{width}}", fg=_COLORS.get(status))
 
@@ -209,7 +209,7 @@ def _response_lines(response: "JsonObject") -> Iterator[str]:
 
 
 def is_accepted(attempts: "Sequence[JsonObject]") -> bool:
-    """Return True if the last attempt has delivered the callback."""
+    """Return True if the receiver accepted the callback in the last attempt."""
     return bool(attempts) and attempts[-1]["result"] == "delivered"
 
 

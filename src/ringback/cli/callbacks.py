@@ -331,7 +331,7 @@ def replay(
 
 
 def _replay_all(portal: "PortalClient", form: Mapping[str, str | None]) -> dict[str, Any]:
-    """Replay all callbacks, and return the sums of the counts of all requests."""
+    """Replay callbacks, request by request, until none is left; return the added counts."""
     matched, replayed, skipped = 0, 0, dict[str, int]()
     # The server handles a limited number in each request, and returns where to continue.
     further: Mapping[str, str] | None = {}

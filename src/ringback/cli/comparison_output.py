@@ -1,4 +1,4 @@
-"""How two requests read side by side in a terminal."""
+"""Shows two requests side by side in a terminal."""
 
 import re
 import shutil
@@ -47,7 +47,7 @@ def terminal_width() -> int:
 def comparison_lines(
     comparison: JsonObject, *, width: int, seen: str = "sent", remark: str = ""
 ) -> Iterator[str]:
-    """Yield a comparison, as the portal's API returns it, line by line.
+    """Yield the lines that show a comparison, as the portal's API returns it.
 
     `seen` is the word before the time of a request, and a `remark` comes after the summary.
     """
@@ -70,7 +70,7 @@ def comparison_lines(
 
 
 def wrapped(text: str, width: int, *, mark: str = "") -> list[str]:
-    """Return a text on lines of this width, the first one behind a mark; no word is split."""
+    """Return a text on lines of at most this width; the first begins with `mark`."""
     return textwrap.wrap(
         text,
         width,
@@ -142,7 +142,7 @@ def _header(header: JsonObject | None) -> str:
 
 
 def _body(comparison: JsonObject, column: int, width: int) -> Iterator[str]:
-    """Yield the body once if it is the same in both, else parameter by parameter."""
+    """Yield the lines of the bodies: one body if both are the same, else each parameter."""
     first, second = comparison["first"]["body"], comparison["second"]["body"]
     if comparison["body_is_same"]:
         mark = _KINDS["same"].mark
@@ -158,7 +158,7 @@ def _body(comparison: JsonObject, column: int, width: int) -> Iterator[str]:
 
 
 def _pairs(body: str) -> dict[str, list[str]]:
-    """Return the parts of a form by the names of their parameters, as they are in the body."""
+    """Return the `name=value` parts of a form, unchanged, by the names of the parameters."""
     pairs = dict[str, list[str]]()
     for pair in filter(None, body.split("&")):
         pairs.setdefault(pair.partition("=")[0], []).append(pair)
@@ -166,7 +166,7 @@ def _pairs(body: str) -> dict[str, list[str]]:
 
 
 def _row(kind: str, first: str, second: str, column: int) -> Iterator[str]:
-    """Yield one row of the two columns, on as many lines as the longer text takes."""
+    """Yield one row of the two columns, on as many lines as the longer text needs."""
     mark, _, colour = _KINDS[kind]
     cells = [
         textwrap.wrap(_printable(text), column, subsequent_indent=" ", break_on_hyphens=False)
@@ -202,7 +202,7 @@ def _value(step: JsonObject) -> str:
 
 
 def _cut(text: str, width: int) -> Iterator[str]:
-    """Yield a text exactly as it is on lines of this width, cut behind an & if possible."""
+    """Yield a text unchanged, on lines of this width that end after an & if possible."""
     line = ""
     for part in re.findall(r"[^&]*&|[^&]+", _printable(text)):
         if line and len(line) + len(part) > width:
@@ -217,7 +217,7 @@ def _cut(text: str, width: int) -> Iterator[str]:
 
 
 def _printable(text: str) -> str:
-    r"""Return a text without anything that a terminal would act on.
+    r"""Return a text with escaped control characters, so that it can't control the terminal.
 
     >>> _printable("a\x1b[2Jb")
     'a\\x1b[2Jb'

@@ -54,7 +54,7 @@ class CompletionFiles:
 
     @property
     def line(self) -> str:
-        """The line of the startup file."""
+        """The line that the startup file gets; it loads the completion script."""
         return f"source {quote(str(self.script))}  # completion for ringback"
 
 

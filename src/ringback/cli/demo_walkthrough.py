@@ -1,4 +1,4 @@
-"""Sends the two callbacks of KORE's notice, receives them, and compares what was received."""
+"""Sends the two callbacks of KORE's migration notice, receives them, and compares the requests."""
 
 import asyncio
 import shlex
@@ -48,7 +48,7 @@ from ringback.settings.setting_definitions import ServerCommand
 _HOST: Final = "127.0.0.1"
 _LONGEST_WAIT_SECONDS: Final = 10
 _INTERRUPTED: Final = 130
-"""The exit code of a program that Ctrl-C ends, as shells have it."""
+"""The exit code after Ctrl-C, as in all shells: 128 and the signal's number."""
 _SETTINGS: Final = {
     "host": _HOST,
     "gateway": "none",
@@ -60,10 +60,10 @@ _SETTINGS: Final = {
 
 
 class _Command(NamedTuple):
-    """One of the two commands of the notice."""
+    """One of the two API requests in KORE's notice; each makes Ringback send a callback."""
 
     meaning: str
-    """What the command does, and which source sends the callback."""
+    """What the request does, and which source sends its callback."""
     status: str
     fragment: str = ""
 
@@ -123,13 +123,13 @@ class _Running:
 
     @property
     def client(self) -> PortalClient:
-        """A client with the API key, as the notice's commands have it."""
+        """A client of the server's API, with the API key that the notice's commands use."""
         key = self.details.api_key_sid, self.details.api_key_secret
         return PortalClient(self.details.base_url, *key, timeout=_LONGEST_WAIT_SECONDS)
 
 
 class _Result(NamedTuple):
-    """What the two commands led to."""
+    """The commands of the demo, the callbacks that they caused, and the comparison of these."""
 
     commands: list[str]
     received: list[CheckedRequest]
@@ -231,7 +231,7 @@ def _handler(
 
 
 async def _send_both(running: _Running, tell: Callable[[str], None], done: list[_Result]) -> None:
-    """Send the two commands, one after the other, and add what they led to to `done`."""
+    """Run the two commands, one after the other, and append the result to `done`."""
     width = terminal_width()
     tell("\n".join([*wrapped(_TITLE, width), ""]))
     url = f"{running.details.base_url}/v1/Sims/{running.details.sim_sid}"
@@ -285,7 +285,7 @@ async def _sid_of(running: _Running, arrived: CheckedRequest) -> str:
 
 
 def _as_compared(arrived: CheckedRequest, sid: str) -> ComparedRequest:
-    """Return a request as it was received, ready to be compared."""
+    """Return a received callback in the form in which callbacks are compared."""
     request, source = arrived.request, arrived.verdict.source or Source.TWILIO
     lines = [f"{name}: {value}" for name, value in request.headers]
     record = SentRequestRecord(
@@ -305,9 +305,10 @@ def _shown(comparison: RequestComparison) -> JsonObject:
 
 
 def _remark(comparison: RequestComparison, first: JsonObject) -> str:
-    """Return why the two bodies differ, if that is only because the two commands do.
+    """Return a sentence that explains the one difference of the bodies, or an empty text.
 
-    `first` compares the first callback with what kore would send for it.
+    The two commands set different statuses. `first` compares the first callback with what kore
+    would send for it.
     """
     names = [each.name for each in comparison.parameters]
     if names != ["SimStatus"] or not first["body_is_same"]:

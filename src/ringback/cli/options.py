@@ -67,7 +67,7 @@ def handing(name: str, make: Callable[..., Any], *options: Option[Any]) -> Optio
 
 
 def run_async(command: Callable[..., Coroutine[Any, Any, int | None]]) -> Callable[..., None]:
-    """Make a command of a coroutine, which may return an exit code."""
+    """Turn an async function into a command; the function may return an exit code."""
 
     @wraps(command)
     def run(**options: Any) -> None:

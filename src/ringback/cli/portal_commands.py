@@ -97,7 +97,7 @@ def newest(
     limit: int,
     nothing: str,
 ) -> Output:
-    """Return the newest `limit` records of a list, and the lines that `show` makes of them.
+    """Return the newest `limit` records of a list, and the lines that `show` makes from them.
 
     `nothing` is printed if there are none.
     """

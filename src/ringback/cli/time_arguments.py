@@ -39,7 +39,7 @@ def _read_time(text: str) -> str:
 
 
 def ago(text: str | None, server: "PortalClient") -> str | None:
-    """Return the instant that is a duration before now; return other text unchanged.
+    """Turn a duration like `2h` into the time that long ago; return other text unchanged.
 
     >>> from types import SimpleNamespace
     >>> ago("2h", SimpleNamespace(now=lambda: datetime(2026, 11, 24, 10)))
@@ -49,7 +49,7 @@ def ago(text: str | None, server: "PortalClient") -> str | None:
 
 
 def ahead(text: str | None, server: "PortalClient") -> str | None:
-    """Return the instant that is a duration after now; return other text unchanged."""
+    """Turn a duration like `2h` into the time that long from now; return other text unchanged."""
     return _from(text, server, 1)
 
 

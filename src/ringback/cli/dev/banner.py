@@ -116,7 +116,7 @@ def banner(
     ahead: timedelta,
     near: Sequence[str] = (),
 ) -> str:
-    """Return the text, with the changes of the policy that are near."""
+    """Return the text to print; `near` has a line for each policy change that comes soon."""
     shown = _TEMPLATE.format(
         **asdict(replace(dev, gateway=_gateway_line(dev))),
         version=__version__,
@@ -153,7 +153,7 @@ def _phase_line(phase: Phase) -> str:
 
 
 def _second_request(phase: Phase) -> str:
-    """Return the source that the second URL asks for: not the default, if the phase has another."""
+    """Return the source that the second example's URL asks for: if possible, not the default."""
     others = sorted((phase.may_ask or set(BUILT_IN)) - {phase.default})
     return (others or sorted(set(BUILT_IN) - {phase.default}))[0]
 
@@ -174,7 +174,7 @@ def _phase_help(settings: Settings) -> str:
 
 
 def tls_banner(dev: DevServerDetails) -> str:
-    """Return the part of the text about HTTPS."""
+    """Return the part of the text that explains how to use HTTPS."""
     url = urlsplit(dev.tls_url)
     address, port = url.hostname or "", url.port or USUAL_PORT
     return _TLS_TEMPLATE.format(
@@ -195,7 +195,7 @@ def _port_help(address: str, port: int) -> str:
 
 
 def _preparation(settings: Settings) -> str:
-    """Return the line that makes `ringback` and the data folder known to another terminal."""
+    """Return the shell command that lets another terminal find `ringback` and the data folder."""
     data = f"RINGBACK_DATA={shlex.quote(str(settings.data.absolute()))}"
     program = _program()
     if program is None:

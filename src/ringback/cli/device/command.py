@@ -24,9 +24,9 @@ class _Way(NamedTuple):
     many: str
     """The plural of the name."""
     url_field: str
-    """The field of the device with the URL that is called back."""
+    """The field of the device that contains the callback URL for these messages."""
     parameter: str
-    """The API's parameter that sets this URL."""
+    """The parameter of the API that sets this callback URL."""
     of: str = "'s Fleet"
     """The resource that has the parameter, in words that follow `the SIM`."""
 

@@ -20,7 +20,7 @@ _EVERY: Final = 1.0
 
 
 _KINDS: Final = {"supersim": ("sms", "000"), "wireless": ("command", "2936")}
-"""The kind of messages in a product's inbox, and the sender's number that the device sees."""
+"""For each product, the kind of messages in its inbox, and the sender's number to show."""
 _LARGEST: Final = 65535
 
 
@@ -77,7 +77,7 @@ def _why_not_listening(failure: OSError, address: str, port: int) -> str:
 
 @dataclass
 class _Receiver:
-    """Shows messages in the order of their arrival."""
+    """Shows a device's messages in the order in which they arrive."""
 
     portal: PortalClient
     sim_sid: str
@@ -91,7 +91,7 @@ class _Receiver:
     _seen: set[str] = field(default_factory=set[str])
 
     async def run(self, bound: socket.socket | None) -> None:
-        """Show messages that arrive at this socket and in the inbox, until it is time to end."""
+        """Show messages from this socket and the inbox, until a signal or enough messages come."""
         stop = event_of_signals()
         self._seen = {message["sid"] for message in await self._inbox()}
         loop = asyncio.get_running_loop()

@@ -18,7 +18,7 @@ _EVERYWHERE: Final = "0.0.0.0"  # noqa: S104 (compared, and never bound)
 def send_datagram(
     portal: PortalClient, sim: str, shown: JsonObject, payload: bytes, port: int
 ) -> tuple[str, JsonObject]:
-    """Send a datagram, and return a description of the way that it took, and its IP Command.
+    """Send a datagram; return its way in words, and the IP Command that it became.
 
     `shown` is the portal's record of the device. Raises ConfigurationError if the gateway does not
     accept the datagram.
@@ -84,7 +84,10 @@ def _newest(portal: PortalClient, sim: str) -> list[JsonObject]:
 def _taken(
     portal: PortalClient, sim: str, payload: bytes, port: int, known: list[JsonObject]
 ) -> JsonObject:
-    """Return the IP Command of a datagram; UDP has no answer, so only this record confirms it."""
+    """Wait for the IP Command that the server makes of a datagram, and return it.
+
+    UDP has no answer, so only this record confirms that the datagram arrived.
+    """
     said = b64encode(payload[:LONGEST_DATAGRAM]).decode()
     before = {command["sid"] for command in known}
 

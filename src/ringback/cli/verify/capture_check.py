@@ -37,7 +37,7 @@ def check(capture: CapturedRequest, url: str | None, receiver_at: Receivers) -> 
 
 
 def _rank(found: tuple[str, Callback | Rejected]) -> int:
-    """Return the rank of a result, the most informative first.
+    """Return a number to sort results by: 0 for the most informative result.
 
     Genuine comes first, then a rejection with a reason, then another URL, then an unexplained one.
     """
