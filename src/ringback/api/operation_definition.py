@@ -72,7 +72,7 @@ class ApiOperation(NamedTuple):
 
     verb: str
     path: str
-    """The path in our routes, including the API's prefix."""
+    """The path, including the prefix that Ringback puts before the paths of this API."""
     name: str
     """The `operationId` in OpenAPI: the vendors' own, if they have this operation."""
     meaning: str

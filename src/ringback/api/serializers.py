@@ -21,7 +21,7 @@ R = TypeVar("R")
 _DATES: Final = orjson.OPT_UTC_Z | orjson.OPT_OMIT_MICROSECONDS
 
 UrlOf = Callable[[str], str]
-"""Returns the full URL of one of our paths, at the host name that the client used."""
+"""Returns the full URL of a path, at the host name that the client used."""
 
 
 class ExclusiveFieldVendor(Enum):

@@ -104,7 +104,7 @@ class AsgiCall:
     task: asyncio.Task[None] = field(init=False)
     has_begun: bool = field(init=False, default=False)
     _start: Message | None = field(init=False, default=None)
-    """The application's message with status and headers; sent with the first part of the body."""
+    """The application's `http.response.start` message, kept until the body begins."""
     _is_chunked: bool = field(init=False, default=False)
     _is_taken: bool = field(init=False, default=False)
     """True once the application has received the whole body of the request."""

@@ -64,9 +64,9 @@ class RequestHead(NamedTuple):
 
 
 def parse_head(data: bytes) -> RequestHead:
-    """Parse the head of a request; `data` ends with the empty line that ends the head.
+    """Parse the request line and the headers; `data` ends with the empty line after them.
 
-    Raises MalformedRequest if RFC 9112 forbids the head, or if servers may read it in different
+    Raises MalformedRequest if RFC 9112 forbids this head, or if servers may read it in different
     ways.
     """
     match = _HEAD.fullmatch(data)

@@ -41,7 +41,7 @@ class DateHeader:
 
 
 def head_of(status: int, headers: Headers, *more: bytes) -> bytes:
-    """Return the head of a response; the complete lines in `more` follow its headers.
+    """Return a response's status line and headers; the complete lines in `more` come last.
 
     Raises ValueError if a header contains a line end or a NUL.
     """

@@ -35,7 +35,7 @@ class CallbackDescription(NamedTuple):
 
 
 Callbacks = Mapping[str, Sequence[CallbackDescription]]
-"""Maps the `calls_back` of an operation to the callbacks that the operation can cause."""
+"""Maps an operation's `calls_back` to the callbacks that the operation can cause."""
 
 
 class ProductApiDescription(NamedTuple):
@@ -43,7 +43,7 @@ class ProductApiDescription(NamedTuple):
 
     name: str
     prefix: str
-    """The prefix of the product's paths in our routes."""
+    """The prefix that Ringback puts before the paths of the product's API."""
     callbacks: Callbacks
 
     @property

@@ -50,10 +50,10 @@ _REHEARSE: Final = (
 
 
 class TestEventEndpoints(EndpointGroup):
-    """The operations that send test events."""
+    """The operations that send KORE's test event, to one URL or to all URLs of an account."""
 
     def operations(self) -> list[ApiOperation]:
-        """Return the operations that send test events."""
+        """Return the operations that send KORE's test event."""
         return [
             self.changes(
                 *("/portal/v1/test_events", "SendTestEvent", "Send KORE's test event to a URL."),

@@ -171,10 +171,10 @@ _FILTERS: Final = (
 
 
 class ShadowEndpoints(EndpointGroup):
-    """The operations that show shadow copies."""
+    """The operations that list shadow copies, and compare the responses to them."""
 
     def operations(self) -> list[ApiOperation]:
-        """Return the operations on shadow copies."""
+        """Return the operations that list shadow copies, and compare the responses to them."""
         shadows = self.on("/portal/v1/shadows", "Shadow", SHADOW)
         return [
             shadows.lists_for(

@@ -62,10 +62,10 @@ _TIME: Final = (
 
 
 class TotalsEndpoints(EndpointGroup):
-    """The operations that show totals, for one account or for all."""
+    """The operations that count callbacks and stored bytes, for one account or for all."""
 
     def operations(self) -> list[ApiOperation]:
-        """Return the operations that show totals."""
+        """Return the operations that count callbacks, and the stored bytes of responses."""
         return [
             self.answers(
                 *("/portal/v1/totals", "FetchTotals"),
