@@ -42,7 +42,7 @@ CREATE TABLE IF NOT EXISTS {table} (
 
 @dataclass(frozen=True, slots=True)
 class DedupeClaimStatements:
-    """The SQL statements on the table of rows, in the dialect of one database."""
+    """The SQL statements on the table of received callbacks, in the dialect of one database."""
 
     find: str
     find_unpaired: str
