@@ -49,9 +49,9 @@ def _with_query_settled(result: CaseResult, results: Iterable[CaseResult]) -> Ca
 
 
 def _decided(kind: type[K], results: Iterable[CaseResult]) -> list[tuple[K, bool]]:
-    """Return the plan of each case of this kind that passed or failed.
+    """Return the plans of the cases of this kind that passed or failed.
 
-    With each plan comes True if the case shows its own fault, otherwise False.
+    With each plan comes True if its case showed the fault that it looks for, otherwise False.
     """
     return [
         (each.case.plan, each.fault is each.case.fault)
