@@ -113,6 +113,7 @@ def recordings(api_page: Path) -> dict[str, Recording]:
                 heard = listen.wait_for(r"kore  POST .*?answered.*?\n")
             _photograph_the_api_page(folder, api_page)
             return {
+                "demo": _of("ringback demo", folder),
                 "first-minute": cast,
                 "listen": _shown("ringback listen", heard),
                 "callbacks-list": _of("ringback callbacks list", folder),
@@ -125,8 +126,8 @@ def _first_minute(folder: Path) -> Recording:
     cast = Recording("One callback from each source, and the record of the newest")
     cast.show("ringback trigger sim.inactive --cbs twilio", folder)
     cast.show("ringback trigger sim.active --cbs kore", folder)
-    listed = cast.show("ringback callbacks list", folder)
-    cast.show(f"ringback callbacks show {re.findall('CB[0-9a-f]{32}', listed)[0]}", folder)
+    cast.show("ringback callbacks list", folder)
+    cast.show("ringback callbacks show", folder)
     return cast
 
 
@@ -150,7 +151,7 @@ def _probe(folder: Path) -> Recording:
     recording = Recording("ringback probe, with a receiver that checks Twilio's signature alone")
     with _program((sys.executable, str(program), "--port", "0"), folder, **secrets) as receiver:
         url = receiver.wait_for(r"http://\S+\n").strip()
-        shown = '--auth-token "$AUTH_TOKEN" --kore-secret "$KORE_SECRET"'
+        shown = '--auth-token "$TWILIO_AUTH_TOKEN" --kore-secret "$KORE_SECRET"'
         given = "--auth-token", *secrets.values()
         recording.type(f'ringback probe "{url}" {shown}')
         recording.run(_ringback("probe", url, *given[:2], "--kore-secret", given[2]), folder)
