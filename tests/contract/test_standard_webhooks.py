@@ -38,7 +38,9 @@ async def test_a_platform_migrates_to_standard_webhooks_without_code(tmp_path: P
     # A choice that the policy no longer allows is reported, and the callback comes from the default
     # source.
     assert any(line.startswith("Kore-Signature: ") for line in second.headers)
-    assert asked_for["source_reason"].startswith("twilio is not available in phase 'before'")
+    assert asked_for["source_reason"].startswith(
+        "the URL asks for twilio, which is not available in"
+    )
 
 
 async def test_an_unknown_source_is_refused_with_the_list_of_sources(tmp_path: Path) -> None:

@@ -36,10 +36,7 @@ async def test_a_server_applies_the_policy_of_a_changed_file(tmp_path: Path) -> 
 
         write(file, f"backlog = 7\nlog_level = 'info'\n{HOLD}")
         await server.wait_for_log("the policy of")
-        assert await why(server) == (
-            "twilio",
-            "twilio is the default in phase 'before'; a hold keeps every callback in that phase",
-        )
+        assert await why(server) == ("twilio", "the default in the current phase, `before`")
 
         write(file, f"{HOLD}until = 'soon'\n")
         server.process.send_signal(signal.SIGHUP)
@@ -56,8 +53,8 @@ async def test_a_server_applies_the_policy_of_a_changed_file(tmp_path: Path) -> 
         await server.wait_for_log("the policy of")
         assert await why(server) == (
             "kore",
-            "kore is the default in phase 'after', since 2024-11-02;"
-            " the hold of every callback in phase 'before' ended 2025-01-01",
+            "the default in phase `after`, since 2024-11-02;"
+            " the hold of every callback in phase `before` ended on 2025-01-01",
         )
 
         sources = [callback["source"] for callback in await server.callbacks()]

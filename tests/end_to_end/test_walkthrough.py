@@ -104,7 +104,7 @@ async def test_in_phase_after_twilio_can_be_chosen_but_has_ended(tmp_path: Path)
     assert "User-Agent: KoreProxy/1.1" in receiver.requests[0].headers
     assert callback["source_asked"] == "twilio"
     assert callback["source"] == "kore"
-    assert callback["source_reason"] == "twilio ended 2024-11-02"
+    assert callback["source_reason"] == "the URL asks for twilio, but twilio ended on 2024-11-02"
 
 
 async def test_a_date_chooses_the_phase_that_it_falls_into(tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ async def test_a_date_chooses_the_phase_that_it_falls_into(tmp_path: Path) -> No
         callback = await dev.settled()
 
     assert dev.dev["phase"] == "between"
-    assert callback["source_reason"] == "kore is the default in phase 'between', since 2024-10-16"
+    assert callback["source_reason"] == "the default in phase `between`, since 2024-10-16"
 
 
 async def test_a_receiver_that_says_503_once_gets_the_same_token_again(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ async def test_a_callback_is_read_back_unchanged(store: Store) -> None:
         body="Name=Zoë&Nothing=\0&Emoji=📞",
         source=Source.KORE,
         source_asked=Source.TWILIO,
-        source_reason="twilio ended 2024-11-02",
+        source_reason="the URL asks for twilio, but twilio ended on 2024-11-02",
         idempotency_token="RQ000102030405060708090a0b0c0d0e0f",
         date_created=ODD_INSTANT,
         progress=DeliveryProgress(

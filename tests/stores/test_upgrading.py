@@ -103,7 +103,7 @@ async def test_every_field_of_a_callback_is_unchanged(path: Path) -> None:
         body="A=1",
         source="kore",
         source_asked="twilio",
-        source_reason="twilio ended 2024-11-02",
+        source_reason="the URL asks for twilio, but twilio ended on 2024-11-02",
         idempotency_token="RQ0",
         status="failed",
         status_reason="the receiver answered 410 Gone",
@@ -122,7 +122,7 @@ async def test_every_field_of_a_callback_is_unchanged(path: Path) -> None:
         body="A=1",
         source=Source.KORE,
         source_asked=Source.TWILIO,
-        source_reason="twilio ended 2024-11-02",
+        source_reason="the URL asks for twilio, but twilio ended on 2024-11-02",
         idempotency_token="RQ0",
         date_created=EARLIER,
         progress=DeliveryProgress(

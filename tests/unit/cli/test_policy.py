@@ -195,9 +195,10 @@ def test_with_data_it_says_who_will_be_sent_from_where(shell: Shell, data: str) 
     assert "on 2998-06-01T00:00:00Z, another source would send 3 of them" in said
     changes, dependents = said.split("change their source\n")[1].split("\n\n")
     assert changes.splitlines() == [
-        f"  {THEIRS}  https://asks.example/#cbs=twilio  1  twilio -> kore  twilio ended 2998-01-01",
+        f"  {THEIRS}  https://asks.example/#cbs=twilio  1  twilio -> kore"
+        "  the URL asks for twilio, but twilio ended on 2998-01-01",
         f"  {THEIRS}  https://default.example/  2  twilio -> kore"
-        "  kore is the default in phase 'after', since 2998-01-01",
+        "  the default in phase `after`, since 2998-01-01",
     ]
     assert dependents.splitlines() == [
         "URLs that depend on twilio, which ends: 4 callbacks to 3 URLs of 2 accounts",
@@ -215,8 +216,8 @@ def test_the_record_of_a_simulation_has_each_phase(shell: Shell, data: str) -> N
     assert held["in_phases"] == {"before": "twilio", "between": "twilio", "after": "twilio"}
     assert held["then"] == {
         "source": "kore",
-        "reason": "kore is the default in phase 'after', since 2998-01-01;"
-        f" the hold of {ACCOUNT_SID} in phase 'before' ended 2999-01-01",
+        "reason": "the default in phase `after`, since 2998-01-01;"
+        f" the hold of {ACCOUNT_SID} in phase `before` ended on 2999-01-01",
     }
 
 

@@ -202,7 +202,10 @@ def test_a_plan_that_is_too_late_says_so(shell: Shell) -> None:
     shell.fill("https://a.example/")
     words = ("plan", "--data", "data", "--to", "twilio")
     said = shell.said(*words, "--out", "late.plan", "--at", "2024-11-02")
-    assert "1 URL would not be sent from twilio after the move: twilio ended 2024-11-02" in said
+    assert (
+        "1 URL would not be sent from twilio after the move: the URL asks for twilio, but twilio ended on 2024-11-02"
+        in said
+    )
     assert "would not" not in shell.said(*words, "--out", "early.plan", "--at", "2024-11-01")
 
 
@@ -222,7 +225,7 @@ def test_a_revert_says_what_it_will_do_and_asks(shell: Shell) -> None:
     said = shell.said("revert", "move.plan", "--at", "2024-10-20", answers="n\n", exit_code=1)
     until = "until kore sends the first of them at 2024-11-02 00:00Z"
     assert f"1 URL will be sent from the old source again, {until}" in said
-    still = "1 URL will get the old form, but still be sent from kore: kore is the default"
+    still = "1 URL will get the old form, but still be sent from kore: the default"
     assert still in said
     assert "phase between on 2024-10-20" in said
     assert set(shell.statuses().values()) == {"moved"}

@@ -24,13 +24,13 @@ OLD = edits("https://a.example/", "https://b.example/#rc=2", "https://c.example/
     ("at", "returning", "staying", "until"),
     [
         (datetime(2024, 10, 1, tzinfo=UTC), 3, {}, BETWEEN),
-        (BETWEEN, 1, {"kore is the default in phase 'between', since 2024-10-16": 2}, AFTER),
+        (BETWEEN, 1, {"the default in phase `between`, since 2024-10-16": 2}, AFTER),
         (
             AFTER,
             0,
             {
-                "kore is the default in phase 'after', since 2024-11-02": 2,
-                "twilio ended 2024-11-02": 1,
+                "the default in phase `after`, since 2024-11-02": 2,
+                "the URL asks for twilio, but twilio ended on 2024-11-02": 1,
             },
             None,
         ),
@@ -46,7 +46,9 @@ def test_how_many_are_really_rolled_back_depends_on_the_date(
 def test_choosing_an_ended_source_has_no_effect() -> None:
     to_twilio = [edit.back() for edit in edits("https://a.example/#cbs=twilio")]
     assert in_vain(to_twilio, Source.TWILIO, NOTICE, at=BETWEEN) == {}
-    assert in_vain(to_twilio, Source.TWILIO, NOTICE, at=AFTER) == {"twilio ended 2024-11-02": 1}
+    assert in_vain(to_twilio, Source.TWILIO, NOTICE, at=AFTER) == {
+        "the URL asks for twilio, but twilio ended on 2024-11-02": 1
+    }
 
 
 def test_choosing_a_source_has_no_effect_only_without_a_hold_that_allows_it() -> None:

@@ -74,7 +74,7 @@ def compose_test(
         body=write_test_event(own, at=now),
         source=Source.KORE,
         source_asked=to.source,
-        source_reason=_WHY_FORGED if secret_id == FORGED else "a test event comes from kore",
+        source_reason=_WHY_FORGED if secret_id == FORGED else "test events always come from kore",
         idempotency_token=_token(KORE_TOKEN, random_bytes[:CALLBACK_BYTES], now),
         date_created=now,
         progress=DeliveryProgress(now, due=now),
@@ -95,7 +95,7 @@ def repeat(
     return callback._replace(
         sid=_sid(random_bytes, now),
         source=source,
-        source_reason=f"a person replayed {callback.sid} as {source}",
+        source_reason=f"chosen when {callback.sid} was replayed",
         idempotency_token=_token(sources[source].token, random_bytes, now),
         date_created=now,
         progress=DeliveryProgress(now, due=now),

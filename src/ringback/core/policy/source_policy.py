@@ -192,13 +192,13 @@ class Policy:
 
         >>> day = datetime(2024, 11, 2, tzinfo=UTC)
         >>> NOTICE.choose(Source.TWILIO, at=day, account_sid="AC1", url="http://a.example").reason
-        'twilio ended 2024-11-02'
+        'the URL asks for twilio, but twilio ended on 2024-11-02'
         """
         hold, ended = self._holds_of(at=at, account_sid=account_sid, url=url)
         choice = self._choose_in(self._phase_in(hold, at), hold, asked, at)
         for one in ended:
             if self._choose_in(self._named(one.phase), one, asked, at).source != choice.source:
-                note = f"the hold of {one} in phase {one.phase!r} ended {one.until:%Y-%m-%d}"
+                note = f"the hold of {one} in phase `{one.phase}` ended on {one.until:%Y-%m-%d}"
                 return replace(choice, reason=f"{choice.reason}; {note}")
         return choice
 
@@ -250,19 +250,31 @@ class Policy:
             index -= 1
         ended = self.phases[index].since
         if ended is not None and ended <= at:
-            return f"{asked} ended {ended:%Y-%m-%d}"
-        return f"{asked} is not available in phase {phase.name!r}{_held(hold)}"
+            return f"the URL asks for {asked}, but {asked} ended on {ended:%Y-%m-%d}"
+        return f"the URL asks for {asked}, which is not available in {_phase_in_words(phase, hold)}"
 
 
 def _why_default(phase: Phase, hold: PhaseHold | None) -> str:
-    default = f"{phase.default} is the default in phase {phase.name!r}"
+    default = f"the default in {_phase_in_words(phase, hold)}"
     if hold is not None or phase.since is None:
-        return f"{default}{_held(hold)}"
+        return default
     return f"{default}, since {phase.since:%Y-%m-%d}"
 
 
-def _held(hold: PhaseHold | None) -> str:
-    return "" if hold is None else f"; a hold keeps {hold} in that phase"
+def _phase_in_words(phase: Phase, hold: PhaseHold | None) -> str:
+    if hold is not None and not hold.is_for_all:
+        until = "" if hold.until is None else f" (until {hold.until:%Y-%m-%d})"
+        return f"phase `{phase.name}`, in which a hold keeps {_held(hold)}{until}"
+    if hold is not None or phase.since is None:
+        return f"the current phase, `{phase.name}`"
+    return f"phase `{phase.name}`"
+
+
+def _held(hold: PhaseHold) -> str:
+    if hold.url_prefix is None:
+        return "this account"
+    whose = "" if hold.account_sid is None else "this account's "
+    return f"{whose}URLs that begin with {hold.url_prefix}"
 
 
 def _check_phases(phases: Sequence[Phase]) -> None:

@@ -110,7 +110,7 @@ def copy_of(
         sid=make_sid(SidKind.SHADOW, dated(random_bytes[:SID_BYTES], now)),
         url=replace(rule.url_of(callback), warnings=()),
         source=rule.source,
-        source_reason=f"a copy of {callback.sid}",
+        source_reason=f"a shadow copy of {callback.sid}",
         idempotency_token=sources[rule.source].token.make(dated(random_bytes[SID_BYTES:], now)),
         date_created=now,
         progress=DeliveryProgress(now),

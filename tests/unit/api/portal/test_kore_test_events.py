@@ -59,7 +59,7 @@ async def test_a_test_event_always_comes_from_kore(
 ) -> None:
     await caller.post(TEST_EVENTS, {"Url": URL + fragment})
     (made,) = await called_back(store)
-    assert (made.source, made.source_reason) == (Source.KORE, "a test event comes from kore")
+    assert (made.source, made.source_reason) == (Source.KORE, "test events always come from kore")
     assert made.idempotency_token.startswith("RQ")
 
 

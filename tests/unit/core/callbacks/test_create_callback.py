@@ -75,7 +75,7 @@ def test_choosing_twilio_too_late_is_recorded() -> None:
     assert (callback.source_asked, callback.source, callback.source_reason) == (
         Source.TWILIO,
         Source.KORE,
-        "twilio ended 2024-11-02",
+        "the URL asks for twilio, but twilio ended on 2024-11-02",
     )
 
 
@@ -183,7 +183,7 @@ def test_a_test_event_comes_from_kore_whatever_the_url_chooses(
         body=write_test_event(random_bytes[CALLBACK_BYTES:], at=AFTER),
         source=Source.KORE,
         source_asked=url.source,
-        source_reason="a test event comes from kore",
+        source_reason="test events always come from kore",
         idempotency_token="RQ0192ea2bec00161718191a1b1c1d1e1f",
         date_created=AFTER,
         progress=DeliveryProgress(AFTER, due=AFTER),
@@ -223,7 +223,7 @@ def test_a_callback_is_repeated_as_a_new_one_with_a_token_of_its_source(
         body=first.body,
         source=source,
         source_asked=Source.KORE,
-        source_reason=f"a person replayed {first.sid} as {source}",
+        source_reason=f"chosen when {first.sid} was replayed",
         idempotency_token=token,
         date_created=AFTER,
         progress=DeliveryProgress(AFTER, due=AFTER),

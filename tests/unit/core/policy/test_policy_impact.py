@@ -49,7 +49,10 @@ def test_callbacks_without_a_chosen_source_move_with_the_default() -> None:
 def test_callbacks_that_choose_the_ending_source_move_when_it_ends() -> None:
     asks = row(f"{URL}#cbs=twilio", asked=TWILIO)
     found = only(NOTICE, asks, now=BETWEEN, then=AFTER)
-    assert (found.now.source, found.then.reason) == (TWILIO, "twilio ended 2024-11-02")
+    assert (found.now.source, found.then.reason) == (
+        TWILIO,
+        "the URL asks for twilio, but twilio ended on 2024-11-02",
+    )
     assert (found.why, found.would_move) == (SelectionReason.ASKED, 10)
     assert not only(NOTICE, asks, now=BETWEEN - DAY, then=AFTER - DAY).changes
 

@@ -56,12 +56,12 @@ def test_the_date_decides_the_phase(at: datetime, phase: str) -> None:
     assert NOTICE.phase_at(at).name == phase
 
 
-UNASKED_BEFORE = "twilio is the default in phase 'before'"
-UNASKED_BETWEEN = "kore is the default in phase 'between', since 2024-10-16"
-UNASKED_AFTER = "kore is the default in phase 'after', since 2024-11-02"
+UNASKED_BEFORE = "the default in the current phase, `before`"
+UNASKED_BETWEEN = "the default in phase `between`, since 2024-10-16"
+UNASKED_AFTER = "the default in phase `after`, since 2024-11-02"
 ASKED_TWILIO = "the URL asks for it: #cbs=twilio"
 ASKED_KORE = "the URL asks for it: #cbs=kore"
-TWILIO_ENDED = "twilio ended 2024-11-02"
+TWILIO_ENDED = "the URL asks for twilio, but twilio ended on 2024-11-02"
 
 
 @pytest.mark.parametrize(
@@ -140,24 +140,25 @@ def test_a_source_in_no_phase_is_reported_as_unavailable() -> None:
     only_twilio = frozenset({TWILIO})
     early = Phase("early", None, TWILIO, only_twilio)
     late = Phase("late", BETWEEN, TWILIO, only_twilio)
-    assert choose(KORE, AFTER, Policy((early,))).reason == "kore is not available in phase 'early'"
+    not_early = "the URL asks for kore, which is not available in the current phase, `early`"
+    assert choose(KORE, AFTER, Policy((early,))).reason == not_early
     assert choose(KORE, AFTER, Policy((early, late))).reason == (
-        "kore is not available in phase 'late'"
+        "the URL asks for kore, which is not available in phase `late`"
     )
     assert choose(KORE, BETWEEN - DAY, Policy((early, late))) == CallbackSourceSelection(
-        TWILIO, KORE, "kore is not available in phase 'early'"
+        TWILIO, KORE, not_early
     )
 
 
 def test_a_source_ends_with_the_first_phase_after_its_last() -> None:
     policy = Policy((*NOTICE.phases, Phase("long after", AFTER + DAY, KORE, frozenset({KORE}))))
-    assert choose(TWILIO, AFTER + DAY + DAY, policy).reason == "twilio ended 2024-11-02"
+    assert choose(TWILIO, AFTER + DAY + DAY, policy).reason == TWILIO_ENDED
 
 
 def test_a_policy_of_one_phase_is_enough() -> None:
     policy = Policy((Phase("always", None, KORE, BOTH),))
     assert choose(None, BETWEEN, policy) == CallbackSourceSelection(
-        KORE, None, "kore is the default in phase 'always'"
+        KORE, None, "the default in the current phase, `always`"
     )
 
 
@@ -194,7 +195,24 @@ def test_a_hold_keeps_its_account_or_its_urls_in_a_phase(
 def test_a_held_callback_follows_its_phase_and_says_so() -> None:
     policy = Policy(NOTICE.phases, (PhaseHold("before", account_sid="AC1"),))
     assert choose(None, AFTER, policy) == CallbackSourceSelection(
-        TWILIO, None, "twilio is the default in phase 'before'; a hold keeps AC1 in that phase"
+        TWILIO, None, "the default in phase `before`, in which a hold keeps this account"
+    )
+
+
+@pytest.mark.parametrize(
+    ("hold", "held"),
+    [
+        (PhaseHold("before", "AC1", until=AFTER + DAY), "this account (until 2024-11-03)"),
+        (PhaseHold("before", url_prefix=URL), f"URLs that begin with {URL}"),
+        (
+            PhaseHold("before", "AC1", URL, AFTER + DAY),
+            f"this account's URLs that begin with {URL} (until 2024-11-03)",
+        ),
+    ],
+)
+def test_the_reason_says_what_is_held_and_until_when(hold: PhaseHold, held: str) -> None:
+    assert choose(None, AFTER, Policy(NOTICE.phases, (hold,))).reason == (
+        f"the default in phase `before`, in which a hold keeps {held}"
     )
 
 
@@ -207,12 +225,15 @@ def test_a_held_url_may_still_choose_a_source_that_its_phase_allows() -> None:
 
 def test_a_source_has_not_ended_for_a_held_callback_before_its_last_day() -> None:
     policy = Policy(NOTICE.phases, (PhaseHold("after", account_sid="AC1"),))
-    before = "twilio is not available in phase 'after'; a hold keeps AC1 in that phase"
+    before = (
+        "the URL asks for twilio, which is not available in phase `after`,"
+        " in which a hold keeps this account"
+    )
     assert choose(TWILIO, AFTER - MICROSECOND, policy) == CallbackSourceSelection(
         KORE, TWILIO, before
     )
     assert choose(TWILIO, AFTER, policy) == CallbackSourceSelection(
-        KORE, TWILIO, "twilio ended 2024-11-02"
+        KORE, TWILIO, "the URL asks for twilio, but twilio ended on 2024-11-02"
     )
 
 
@@ -226,9 +247,7 @@ def test_holding_everything_keeps_the_existing_holds() -> None:
     policy = Policy(NOTICE.phases, (PhaseHold("before", "AC1"),)).held_in("after")
     assert choose(None, BETWEEN, policy).source is TWILIO
     assert choose(None, BETWEEN - DAY, policy, account_sid="AC2") == CallbackSourceSelection(
-        KORE,
-        None,
-        "kore is the default in phase 'after'; a hold keeps every callback in that phase",
+        KORE, None, "the default in the current phase, `after`"
     )
 
 
@@ -281,7 +300,7 @@ def test_a_hold_ends_at_its_end_and_not_before() -> None:
 
 def test_an_ended_hold_is_named_if_it_would_have_given_another_source() -> None:
     policy = held_until(AFTER + DAY)
-    ended = "the hold of AC1 in phase 'before' ended 2024-11-03"
+    ended = "the hold of AC1 in phase `before` ended on 2024-11-03"
     assert choose(None, AFTER + DAY, policy).reason == f"{UNASKED_AFTER}; {ended}"
     assert choose(TWILIO, AFTER + DAY, policy).reason == f"{TWILIO_ENDED}; {ended}"
 
@@ -297,7 +316,7 @@ def test_an_ended_hold_is_not_named_if_another_took_precedence() -> None:
         NOTICE.phases, (PhaseHold("after", "AC1"), PhaseHold("before", "AC1", until=AFTER))
     )
     assert choose(None, AFTER, policy).reason == (
-        "kore is the default in phase 'after'; a hold keeps AC1 in that phase"
+        "the default in phase `after`, in which a hold keeps this account"
     )
 
 
@@ -306,8 +325,8 @@ def test_after_a_hold_ends_the_next_that_covers_a_callback_decides() -> None:
     assert choose(None, BETWEEN, policy) == CallbackSourceSelection(
         KORE,
         None,
-        "kore is the default in phase 'after'; a hold keeps every callback in that phase;"
-        " the hold of AC1 in phase 'before' ended 2024-10-16",
+        "the default in the current phase, `after`;"
+        " the hold of AC1 in phase `before` ended on 2024-10-16",
     )
 
 

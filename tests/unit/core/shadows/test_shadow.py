@@ -115,7 +115,7 @@ def test_a_copy_has_its_own_sid_and_token_and_the_same_content() -> None:
     assert copy.sid == "CC" + "0190790aa090" + RANDOM_BYTES[6:16].hex()
     assert copy.idempotency_token == "RQ" + "0190790aa090" + RANDOM_BYTES[22:32].hex()
     assert copy.source == Source.KORE
-    assert copy.source_reason == f"a copy of {CALLBACK_SID}"
+    assert copy.source_reason == f"a shadow copy of {CALLBACK_SID}"
     assert (copy.body, copy.method) == (callback.body, callback.method)
     assert copy.idempotency_key is None
 
