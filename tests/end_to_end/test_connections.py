@@ -125,13 +125,13 @@ async def test_without_free_descriptors_clients_wait_and_are_answered_later(tmp_
         resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, before[1]))
         assert taken > 3
         async with opened(server, 5, WHOLE) as waiting:
-            await server.log.says("connections of clients have to wait: Too many open files")
+            await server.log.says("new client connections have to wait: Too many open files")
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(waiting[0][0].readline(), 1)
             resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
             for reader, _ in waiting:
                 assert (await reader.readline()).split()[1] == b"200"
-        await server.log.says("connections of clients are accepted again")
+        await server.log.says("new client connections are accepted again")
     told = [line for line in server.log.lines if line["level"] == "error"]
     assert len(told) == 1
 

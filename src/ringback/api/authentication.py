@@ -166,7 +166,7 @@ async def account_of(request: Request, authenticator: Authenticator) -> Account:
     account = await _account_asked_for(request, authenticator)
     if account is None:
         raise InvalidParameter(
-            f"an operator's key can do this for any account: say for which in the header {ACT_FOR}",
+            f"an operator's key works for every account; name the account in the header {ACT_FOR}",
             code=20002,
         )
     return account
@@ -209,8 +209,8 @@ def _named(tx: Transaction, request: Request) -> Account | None:
     if owner is None and names_in_path(request):
         asked = ", ".join(names_in_path(request).values())
         raise NotFound(
-            f"no account has anything with the SID {asked!r}; to use a unique name, say whose it is"
-            f" in the header {ACT_FOR}"
+            f"no account has a resource with the SID {asked!r}; to use a unique name, name"
+            f" its account in the header {ACT_FOR}"
         )
     return None if owner is None else tx.accounts.get(owner)
 

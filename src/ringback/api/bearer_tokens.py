@@ -99,10 +99,12 @@ class BearerTokens:
         claims = _read_claims(_verified(token, key))
         now = self._clock.now()
         if claims.begins is not None and claims.begins > now:
-            raise InvalidBearerToken(f"the token begins at {claims.begins:%Y-%m-%dT%H:%M:%SZ}")
+            raise InvalidBearerToken(
+                f"the token is not valid before {claims.begins:%Y-%m-%dT%H:%M:%SZ}"
+            )
         if claims.until <= now:
             ended = f"{claims.until:%Y-%m-%dT%H:%M:%SZ}"
-            raise InvalidBearerToken(f"the token ended at {ended}; ask for another")
+            raise InvalidBearerToken(f"the token expired at {ended}; request a new one")
         account = await self._store.read(lambda tx: _account_of(tx, claims.client_sid))
         return Principal(account, claims.areas, claims.until)
 
@@ -122,7 +124,9 @@ class BearerTokens:
 def _account_of(tx: Transaction, client_sid: str) -> Account:
     client = tx.api_clients.get(client_sid)
     if client is None:
-        raise InvalidBearerToken("the API client of this token is gone")
+        raise InvalidBearerToken(
+            "the API client of this token was deleted; request a token with another client"
+        )
     return check_active(tx, tx.accounts.get(client.account_sid))
 
 
@@ -185,7 +189,7 @@ def _read_claims(claims: dict[str, Any]) -> _Claims:
     for name in _TEXTS:
         given = claims.get(name, "")
         if not isinstance(given, str) or not given.isascii():
-            raise _odd(name, "be text in ASCII")
+            raise _odd(name, "be ASCII text")
     _instant_in(claims, "iat")
     return _Claims(
         client_sid=claims["client_id"],
@@ -225,9 +229,9 @@ def _list_in(scopes: dict[str, object], name: str) -> list[object]:
 def _area(product: object) -> ApiScope:
     area = next((one for one in PRODUCTS if one == product), None)
     if area is None:
-        raise _odd("scopes.products", f"hold {', '.join(PRODUCTS)} alone")
+        raise _odd("scopes.products", f"contain only {', '.join(PRODUCTS)}")
     return area
 
 
 def _odd(name: str, right: str) -> InvalidBearerToken:
-    return InvalidBearerToken(f"the token's claim {name} must {right}; ask for another token")
+    return InvalidBearerToken(f"the token's claim {name} must {right}; request a new token")

@@ -27,7 +27,10 @@ async def read_body(request: Request, *, most: int, code: int = SUPER_SIM.invali
     while has_more:
         message = await request.receive()
         if message["type"] == "http.disconnect":
-            raise InvalidParameter("the request ended before its body did", code=code)
+            raise InvalidParameter(
+                "the connection ended before the whole body had arrived; send the request again",
+                code=code,
+            )
         part: bytes = message.get("body", b"")
         length += len(part)
         if length <= most:
@@ -35,6 +38,6 @@ async def read_body(request: Request, *, most: int, code: int = SUPER_SIM.invali
         has_more = message.get("more_body", False) and length <= _MAX_DISCARDED
     if length > most:
         raise InvalidParameter(
-            f"the body is longer than {most} bytes; nothing of it was used", code=code
+            f"the body is longer than the limit of {most} bytes; nothing was changed", code=code
         )
     return b"".join(parts)

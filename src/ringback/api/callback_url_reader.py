@@ -56,7 +56,10 @@ def callback_url_parser(
             raise InvalidCallbackUrl(refusal)
         unknown = egresses.unknown_names(url.connection)
         return url.with_warnings(
-            *(f"there is no egress {name!r} here; #e={name} has no effect" for name in unknown)
+            *(
+                f"no egress named {name!r} is configured, so #e={name} has no effect"
+                for name in unknown
+            )
         )
 
     return read

@@ -60,7 +60,9 @@ def answer(request: Request, failure: Exception) -> Response:
 
 def failed(link: _Link = _TWILIO) -> Response:
     """Return the response 500 to a request that failed because of a bug in Ringback."""
-    return _body(500, 20500, "Ringback itself failed; its log says where", link)
+    return _body(
+        500, 20500, "Ringback failed while it handled this request; its log has the details", link
+    )
 
 
 def unreadable(why: str, *, status: int = 400) -> Response:
@@ -73,7 +75,7 @@ def _no_route(request: Request, failure: HTTPException) -> Response:
     asked = f"{request.method} {request.scope['asked_path'][:_LONGEST_PATH]}"
     if failure.status_code == 405 and failure.headers:
         allowed = failure.headers["Allow"]
-        refusal = MethodNotAllowed(f"{asked}: this resource takes {allowed}")
+        refusal = MethodNotAllowed(f"{asked}: this resource accepts only {allowed}")
         return _form(request, refusal, failure.headers)
     return _form(request, NotFound(f"{asked}: there is no such resource"))
 

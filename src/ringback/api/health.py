@@ -19,7 +19,7 @@ from ringback.core.errors import StoreUnavailable
 _PATIENCE: Final = 2.0
 """Maximum seconds to wait for a commit; most supervisors give up soon after that."""
 
-_NOT_RUNNING: Final = "the engine does not run; the log says why"
+_NOT_RUNNING: Final = "the delivery engine is not running; the log has the reason"
 
 
 @dataclass(eq=False, kw_only=True)

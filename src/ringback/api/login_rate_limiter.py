@@ -110,8 +110,8 @@ class LoginRateLimiter:
             self.refused += 1
             seconds = ceil((until - now).total_seconds())
             raise LoginRateLimited(
-                "too many wrong credentials came within a minute;"
-                f" the next are checked in {seconds} s",
+                f"too many requests with wrong credentials within a minute; try again in {seconds}"
+                " s",
                 retry_after=seconds,
             )
 

@@ -79,8 +79,8 @@ class AccountRateLimit:
             self.refused += 1
             seconds = max(1, ceil((needed - left) / self._per_second))
             raise TooManyRequests(
-                f"this account may ask for {self._per_second} callbacks and other requests in a"
-                f" second; nothing was done, ask again in {seconds} s",
+                f"the account is limited to {self._per_second} callbacks and other requests"
+                f" per second; nothing was done, try again in {seconds} s",
                 retry_after=seconds,
             )
         self._buckets[account_sid] = _Bucket(left - cost, now)

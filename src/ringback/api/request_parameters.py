@@ -182,10 +182,10 @@ def _parse(
             encoded.decode(), keep_blank_values=True, errors="strict", max_num_fields=_MAX_FIELDS
         )
     except UnicodeDecodeError:
-        raise InvalidParameter(f"{where} is not UTF-8", code=codes.invalid) from None
+        raise InvalidParameter(f"{where} is not valid UTF-8", code=codes.invalid) from None
     except ValueError:
         raise InvalidParameter(
-            f"{where} has over {_MAX_FIELDS} parameters", code=codes.invalid
+            f"{where} has more than {_MAX_FIELDS} parameters", code=codes.invalid
         ) from None
     values, many = dict[str, str](), dict[str, tuple[str, ...]]()
     for name, value in pairs:
@@ -193,7 +193,9 @@ def _parse(
         if name in known and name in values and name not in lists:
             raise InvalidParameter(f"{name} is given twice; give it once", code=codes.invalid)
         if "\0" in value:
-            raise InvalidParameter(f"{name} holds a NUL character", code=codes.invalid)
+            raise InvalidParameter(
+                f"{name} contains a NUL character; remove it", code=codes.invalid
+            )
         values[name] = value
         if name in lists:
             many[name] = (*many.get(name, ()), value)

@@ -227,5 +227,5 @@ def with_unknown(unknown: Sequence[str], response: Response) -> Response:
     """
     if unknown:
         names = ", ".join(ascii(name)[:80] for name in unknown[:10])
-        response.headers["Ringback-Warning"] = f"unknown parameters, without effect: {names}"
+        response.headers["Ringback-Warning"] = f"unknown parameters, which had no effect: {names}"
     return response

@@ -78,8 +78,8 @@ def _without_repeats(pairs: list[tuple[str, Json]], code: int) -> None:
     for name, _ in pairs:
         if name in names:
             raise InvalidParameter(
-                f"the name {name[:80]!r} is given twice in one object; give it once,"
-                " a parameter that repeats as a list",
+                f"the name {name[:80]!r} is given twice in one object; give it once; write"
+                " several values of a parameter as a list",
                 code=code,
             )
         names.add(name)

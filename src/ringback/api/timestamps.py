@@ -22,13 +22,13 @@ def read_instant(text: str) -> datetime:
     """
     match = _FORM.fullmatch(text)
     if match is None:
-        raise ValueError("an instant is written like 2026-11-24T10:00:00Z")
+        raise ValueError("it must be a date and time like 2026-11-24T10:00:00Z")
     if match["zone"] is None:
-        raise ValueError("it has no zone; put a Z behind it for UTC, or an offset like +02:00")
+        raise ValueError("it has no time zone; append Z for UTC, or an offset like +02:00")
     try:
         return datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError):
-        raise ValueError("the calendar or the clock has no such instant") from None
+        raise ValueError("it is not a real date and time (such as 30 February or 25:00)") from None
 
 
 def read_instant_or_utc(text: str) -> datetime:

@@ -130,8 +130,8 @@ def as_bytes(text: str) -> bytes:
         return text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError as problem:
         raise UnreadableCapture(
-            f"the body has {text[problem.start]!r}, which is half a character and has no bytes;"
-            " expected the body as it was received"
+            f"the body has {text[problem.start]!r}, half of a surrogate pair, which can't"
+            " be encoded; expected the body as it was received"
         ) from None
 
 

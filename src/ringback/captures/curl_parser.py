@@ -162,7 +162,7 @@ def _take(order: _Order, name: str, value: str) -> None:
         # An unknown option gets a note, not an error: most options don't affect the request.
         case _:
             order.notes.append(
-                f"{f'--{name}'!r} of the curl command is unknown here, and was ignored"
+                f"the option {f'--{name}'!r} of the curl command is unknown, and was ignored"
             )
 
 

@@ -100,7 +100,9 @@ class UdpGateway:
         given_up = await self._inbox.drain(within=within)
         if given_up:
             self.dropped += given_up
-            _log.warning("%d of the devices' datagrams were not handled before the stop", given_up)
+            _log.warning(
+                "%d datagrams from devices were not processed before the gateway stopped", given_up
+            )
         self._log.end()
 
     def close(self) -> None:
@@ -121,15 +123,15 @@ class UdpGateway:
         if to == self.address:
             return CarrierFailure(
                 83400,
-                f"{device_ip}:{command.device_port} is the gateway itself;"
-                " DevicePort has to be the one that the device listens on",
+                f"{device_ip}:{command.device_port} is the gateway itself; DevicePort must"
+                " be the port that the device listens on",
             )
         try:
             # One at a time: an event loop allows one writer for each socket.
             async with self._sending:
                 await _send_from(self._socket, command.datagram, to)
         except OSError as failure:
-            why = f"no datagram can be sent to {to[0]}:{to[1]}: {failure.strerror or failure}"
+            why = f"a datagram can't be sent to {to[0]}:{to[1]}: {failure.strerror or failure}"
             return CarrierFailure(83400, why)
         self.sent += 1
         return CARRIED_OUT
@@ -156,8 +158,8 @@ class UdpGateway:
         if not inbox.put(datagram):
             self.dropped += 1
             self._log.warn(
-                f"a datagram from {datagram.address} was dropped: {inbox.waiting} wait"
-                " already; the device must send more slowly"
+                f"a datagram from {datagram.address} was dropped, since {inbox.waiting} datagrams"
+                " are already waiting; the device must send more slowly"
             )
 
     async def _hand_on(self, received: Received, datagram: Datagram) -> None:
@@ -170,7 +172,10 @@ class UdpGateway:
             )
         except Exception as failure:  # noqa: BLE001 (it must not stop the other datagrams)
             self.dropped += 1
-            self._log.warn(f"a datagram from {datagram.address} was lost", cause=failure)
+            self._log.warn(
+                f"a datagram from {datagram.address} could not be processed, and was lost",
+                cause=failure,
+            )
         else:
             self.received += 1
 
@@ -184,7 +189,10 @@ def _bound_socket(host: str, port: int) -> socket.socket:
         "choose another address with --gateway, like 127.0.0.1:0 for any free port, or"
         " --gateway none"
     )
-    with refusing(f"the UDP gateway can't have {host}:{port}", advice), on_failure(bound.close):
+    with (
+        refusing(f"the UDP gateway can't listen on {host}:{port}", advice),
+        on_failure(bound.close),
+    ):
         bound.bind((host, port))
     return bound
 

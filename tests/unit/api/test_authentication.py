@@ -307,7 +307,7 @@ async def test_a_token_is_remembered_no_longer_than_it_is_valid(
     clock.advance(client.lifetime - timedelta(milliseconds=1))
     await authenticator.caller_of(f"Bearer {token}")
     clock.advance(timedelta(milliseconds=1))
-    with pytest.raises(Unauthorized, match="the token ended at"):
+    with pytest.raises(Unauthorized, match="the token expired at"):
         await authenticator.caller_of(f"Bearer {token}")
 
 
@@ -386,7 +386,7 @@ async def test_the_operator_can_change_what_an_account_can_change(operator: Call
 async def test_a_unique_name_needs_its_account(operator: Caller) -> None:
     answer = await operator.get(f"/v1/Sims/{UNIQUE_NAME}")
     assert refusal(answer) == (404, 20404)
-    assert f"say whose it is in the header {ACT_FOR}" in answer.json["message"]
+    assert f"name its account in the header {ACT_FOR}" in answer.json["message"]
     answer = await operator.get(f"/v1/Sims/{UNIQUE_NAME}", **{FOR: ACCOUNT_SID})
     assert answer.json["sid"] == SIM_SID
 
@@ -395,7 +395,7 @@ async def test_creating_a_record_needs_an_account(operator: Caller) -> None:
     form = {"NetworkAccessProfile": "my_profile", "UniqueName": "new"}
     answer = await operator.post("/v1/Fleets", form)
     assert refusal(answer) == (400, 20002)
-    assert f"say for which in the header {ACT_FOR}" in answer.json["message"]
+    assert f"name the account in the header {ACT_FOR}" in answer.json["message"]
     answer = await operator.post("/v1/Fleets", form, **{FOR: ACCOUNT_SID})
     assert (answer.status, answer.json["account_sid"]) == (201, ACCOUNT_SID)
 

@@ -155,14 +155,17 @@ async def test_it_is_valid_for_its_clients_lifetime_by_the_servers_clock(
     clock.set(NOW + lifetime - timedelta(seconds=1))
     assert (await tokens.caller_of(token)).account == an_account()
     clock.set(NOW + lifetime)
-    ended = f"the token ended at {NOW + lifetime:%Y-%m-%dT%H:%M:%SZ}; ask for another"
+    ended = f"the token expired at {NOW + lifetime:%Y-%m-%dT%H:%M:%SZ}; request a new one"
     assert await refusal_of(tokens, token) == ended
 
 
 async def test_without_its_client_it_is_no_longer_valid(store: Store, tokens: BearerTokens) -> None:
     token = await token_of(tokens)
     await store.transact(lambda tx: tx.api_clients.remove(ADMIN.sid))
-    assert await refusal_of(tokens, token) == "the API client of this token is gone"
+    assert (
+        await refusal_of(tokens, token)
+        == "the API client of this token was deleted; request a token with another client"
+    )
 
 
 async def test_in_a_suspended_account_it_is_not_valid(store: Store, tokens: BearerTokens) -> None:
@@ -251,7 +254,7 @@ async def test_if_no_token_was_ever_issued_none_is_accepted(
 # ---- malformed claims, signed with our key -------------------------------------------------------
 
 WHOLE = "be a whole number of seconds since 1970, up to 253402300799"
-TEXT = "be text in ASCII"
+TEXT = "be ASCII text"
 ODD: dict[str, tuple[Claims, str]] = {
     "exp as text": ({"exp": "tomorrow"}, f"exp must {WHOLE}"),
     "exp as a list": ({"exp": [1]}, f"exp must {WHOLE}"),
@@ -275,15 +278,15 @@ ODD: dict[str, tuple[Claims, str]] = {
     "products as text": ({"scopes": {"products": "SuperSIM"}}, "scopes.products must be a list"),
     "another product": (
         {"scopes": {"products": ["Voice"]}},
-        "scopes.products must hold SuperSIM, ProgrammableWireless alone",
+        "scopes.products must contain only SuperSIM, ProgrammableWireless",
     ),
     "a product that none can buy": (
         {"scopes": {"products": ["GlobalResources"]}},
-        "scopes.products must hold SuperSIM, ProgrammableWireless alone",
+        "scopes.products must contain only SuperSIM, ProgrammableWireless",
     ),
     "products in a list": (
         {"scopes": {"products": [["SuperSIM"]]}},
-        "scopes.products must hold SuperSIM, ProgrammableWireless alone",
+        "scopes.products must contain only SuperSIM, ProgrammableWireless",
     ),
     "resources as a flag": (
         {"scopes": {"products": [], "globalResources": True}},
@@ -299,7 +302,7 @@ ODD: dict[str, tuple[Claims, str]] = {
 @pytest.mark.parametrize(("claims", "why"), ODD.values(), ids=ODD)
 async def test_an_invalid_claim_is_named(tokens: BearerTokens, claims: Claims, why: str) -> None:
     odd = resigned(lambda held: held.update(claims))(await token_of(tokens))
-    assert await refusal_of(tokens, odd) == f"the token's claim {why}; ask for another token"
+    assert await refusal_of(tokens, odd) == f"the token's claim {why}; request a new token"
 
 
 async def test_a_token_that_is_not_valid_yet_is_refused_by_the_servers_clock(
@@ -308,7 +311,10 @@ async def test_a_token_that_is_not_valid_yet_is_refused_by_the_servers_clock(
     later = NOW + timedelta(minutes=1)
     begins = {"nbf": int(later.timestamp())}
     token = resigned(lambda held: held.update(begins))(await token_of(tokens))
-    assert await refusal_of(tokens, token) == f"the token begins at {later:%Y-%m-%dT%H:%M:%SZ}"
+    assert (
+        await refusal_of(tokens, token)
+        == f"the token is not valid before {later:%Y-%m-%dT%H:%M:%SZ}"
+    )
     clock.set(later)
     assert (await tokens.caller_of(token)).account == an_account()
 

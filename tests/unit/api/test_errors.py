@@ -150,7 +150,7 @@ async def test_a_wrong_method_gets_the_list_of_right_ones(
     answer = await caller.call(method, target)
     assert refusal(answer) == (405, 20004)
     assert set(answer.headers["allow"].split(", ")) == {"GET", "HEAD", "POST"}
-    assert answer.json["message"].startswith(f"{method} {target}: this resource takes ")
+    assert answer.json["message"].startswith(f"{method} {target}: this resource accepts only ")
 
 
 async def test_a_read_only_path_says_so(caller: Caller) -> None:
@@ -162,7 +162,9 @@ async def test_a_read_only_path_says_so(caller: Caller) -> None:
 @pytest.mark.parametrize("target", ["replays", "callbacks/CB1/replay", "callbacks/CB1/discard"])
 async def test_a_post_only_path_says_so(caller: Caller, target: str) -> None:
     answer = await caller.get(f"/portal/v1/{target}")
-    assert answer.json == error(405, 20004, f"GET /portal/v1/{target}: this resource takes POST")
+    assert answer.json == error(
+        405, 20004, f"GET /portal/v1/{target}: this resource accepts only POST"
+    )
 
 
 # ---- 400 and 409: each with its code -------------------------------------------------------------
@@ -316,5 +318,7 @@ async def test_requests_refused_in_an_outage_are_counted_and_not_logged_one_by_o
 async def test_an_error_of_ringback_has_the_same_form_and_is_logged() -> None:
     failure = RuntimeError("a message with a secret in it")
     answer = await on_a_store_with(failure).get("/v1/Sims")
-    assert answer.json == error(500, 20500, "Ringback itself failed; its log says where")
+    assert answer.json == error(
+        500, 20500, "Ringback failed while it handled this request; its log has the details"
+    )
     assert answer.raised is failure

@@ -67,7 +67,7 @@ async def test_without_the_engine_the_server_is_not_ready(machine: Machine, call
     assert answer.status == 503
     assert answer.json == {
         "status": "not ready",
-        "reason": "the engine does not run; the log says why",
+        "reason": "the delivery engine is not running; the log has the reason",
     }
 
 

@@ -96,7 +96,7 @@ async def test_it_says_when_the_next_credentials_are_checked(door: Door) -> None
         await door.limiter.look(LoginAttempt.of("AC1", "x", HERE), NOW + 20.5 * SECOND, never)
     assert (refused.value.status, refused.value.code) == (429, 20429)
     assert refused.value.message == (
-        "too many wrong credentials came within a minute; the next are checked in 40 s"
+        "too many requests with wrong credentials within a minute; try again in 40 s"
     )
     assert door.limiter.refused == 1
 

@@ -98,7 +98,7 @@ async def test_head_has_the_headers_of_get_everywhere(caller: Caller, target: st
 )
 async def test_fetching_names_unknown_parameters(caller: Caller, target: str) -> None:
     answer = await caller.get(f"{target}?Color=red")
-    assert answer.headers["ringback-warning"] == "unknown parameters, without effect: 'Color'"
+    assert answer.headers["ringback-warning"] == "unknown parameters, which had no effect: 'Color'"
     assert answer.status == 200
 
 
@@ -107,4 +107,4 @@ async def test_a_network_of_a_profile_names_unknown_parameters(caller: Caller, v
     target = f"/v1/NetworkAccessProfiles/{PROFILE_SID}/Networks"
     await caller.post(target, {"Network": NETWORK})
     answer = await caller.call(verb, f"{target}/{NETWORK}?Color=red")
-    assert answer.headers["ringback-warning"] == "unknown parameters, without effect: 'Color'"
+    assert answer.headers["ringback-warning"] == "unknown parameters, which had no effect: 'Color'"

@@ -97,8 +97,8 @@ def test_the_refusal_names_the_limit() -> None:
         limit.take("AC1", 1001, NOW)
     assert (refused.value.status, refused.value.code) == (429, 20429)
     assert refused.value.message == (
-        "this account may ask for 10 callbacks and other requests in a second;"
-        " nothing was done, ask again in 1 s"
+        "the account is limited to 10 callbacks and other requests per second; nothing"
+        " was done, try again in 1 s"
     )
 
 

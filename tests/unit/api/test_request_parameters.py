@@ -94,7 +94,10 @@ async def test_a_longer_body_is_refused_without_effect(caller: Caller, length: i
     parts = [whole[start : start + 65536] for start in range(0, length, 65536)]
     answer = await caller.call("POST", UPDATE, *parts)
     assert refusal(answer) == (400, 83600)
-    assert answer.json["message"] == "the body is longer than 65536 bytes; nothing of it was used"
+    assert (
+        answer.json["message"]
+        == "the body is longer than the limit of 65536 bytes; nothing was changed"
+    )
     assert await name_of(caller) == "my_super_sim"
 
 
@@ -107,16 +110,19 @@ async def test_an_interrupted_body_has_no_effect(caller: Caller) -> None:
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        (b"UniqueName=\xff\xfe", "the body is not UTF-8"),
-        (b"UniqueName=%FF", "the body is not UTF-8"),
-        (b"UniqueName=%ED%A0%80", "the body is not UTF-8"),
-        (b"\xff=1", "the body is not UTF-8"),
-        (b"UniqueName=a%00b", "UniqueName holds a NUL character"),
-        (b"UniqueName=a\0b", "UniqueName holds a NUL character"),
-        (b"CallbackUrl=http://a.example/%00", "CallbackUrl holds a NUL character"),
+        (b"UniqueName=\xff\xfe", "the body is not valid UTF-8"),
+        (b"UniqueName=%FF", "the body is not valid UTF-8"),
+        (b"UniqueName=%ED%A0%80", "the body is not valid UTF-8"),
+        (b"\xff=1", "the body is not valid UTF-8"),
+        (b"UniqueName=a%00b", "UniqueName contains a NUL character; remove it"),
+        (b"UniqueName=a\0b", "UniqueName contains a NUL character; remove it"),
+        (b"CallbackUrl=http://a.example/%00", "CallbackUrl contains a NUL character; remove it"),
         (b"UniqueName=a&UniqueName=b", "UniqueName is given twice; give it once"),
         (b"Status=active&Status=active", "Status is given twice; give it once"),
-        (b"&".join(b"a%d=1" % number for number in range(201)), "the body has over 200 parameters"),
+        (
+            b"&".join(b"a%d=1" % number for number in range(201)),
+            "the body has more than 200 parameters",
+        ),
     ],
     ids=[
         "bytes that are not UTF-8",
@@ -141,10 +147,10 @@ async def test_a_malformed_form_is_refused(caller: Caller, body: bytes, message:
 @pytest.mark.parametrize(
     ("query", "message"),
     [
-        ("Status=%FF", "the query string is not UTF-8"),
-        ("Fleet=a%00", "Fleet holds a NUL character"),
+        ("Status=%FF", "the query string is not valid UTF-8"),
+        ("Fleet=a%00", "Fleet contains a NUL character; remove it"),
         ("Status=new&Status=active", "Status is given twice; give it once"),
-        ("&".join(f"a{n}=1" for n in range(201)), "the query string has over 200 parameters"),
+        ("&".join(f"a{n}=1" for n in range(201)), "the query string has more than 200 parameters"),
     ],
     ids=["not UTF-8", "NUL", "twice", "too many"],
 )
@@ -166,11 +172,11 @@ async def test_a_sim_is_found_by_a_name_with_escapes(caller: Caller, name: str) 
 @pytest.mark.parametrize(
     ("form", "warning"),
     [
-        ({"Color": "red"}, "unknown parameters, without effect: 'Color'"),
-        ({"status": "inactive"}, "unknown parameters, without effect: 'status'"),
-        ({"A": "1", "B": "2"}, "unknown parameters, without effect: 'A', 'B'"),
-        ({"Zoë\r\nX": "1"}, r"unknown parameters, without effect: 'Zo\xeb\r\nX'"),
-        ({"": "1"}, "unknown parameters, without effect: ''"),
+        ({"Color": "red"}, "unknown parameters, which had no effect: 'Color'"),
+        ({"status": "inactive"}, "unknown parameters, which had no effect: 'status'"),
+        ({"A": "1", "B": "2"}, "unknown parameters, which had no effect: 'A', 'B'"),
+        ({"Zoë\r\nX": "1"}, "unknown parameters, which had no effect: 'Zo\\xeb\\r\\nX'"),
+        ({"": "1"}, "unknown parameters, which had no effect: ''"),
     ],
 )
 async def test_an_unknown_parameter_is_named_and_has_no_effect(
@@ -184,13 +190,16 @@ async def test_an_unknown_parameter_is_named_and_has_no_effect(
 @pytest.mark.parametrize("target", ["/v1/Sims", "/portal/v1/callbacks"])
 async def test_lists_name_unknown_parameters_too(caller: Caller, target: str) -> None:
     answer = await caller.get(f"{target}?status=new&PageSize=9")
-    assert answer.headers["ringback-warning"] == "unknown parameters, without effect: 'status'"
+    assert answer.headers["ringback-warning"] == "unknown parameters, which had no effect: 'status'"
 
 
 async def test_registering_names_unknown_parameters_too(caller: Caller) -> None:
     form = {"Iccid": "8988307000000000003", "RegistrationCode": "A" * 10, "UniqueName": "x"}
     answer = await caller.post("/v1/Sims", form)
-    assert answer.headers["ringback-warning"] == "unknown parameters, without effect: 'UniqueName'"
+    assert (
+        answer.headers["ringback-warning"]
+        == "unknown parameters, which had no effect: 'UniqueName'"
+    )
     assert answer.json["unique_name"] is None
 
 
@@ -210,7 +219,7 @@ async def test_a_parameter_that_may_belong_to_the_callback_url_is_reported_on_th
     body = b"Status=active&CallbackUrl=http://a.example/path?foo=bar&baz=1#cbs=kore"
     answer = await caller.call("POST", UPDATE, body)
     (callback,) = await called_back(store)
-    assert answer.headers["ringback-warning"] == "unknown parameters, without effect: 'baz'"
+    assert answer.headers["ringback-warning"] == "unknown parameters, which had no effect: 'baz'"
     assert callback.url.shown == "http://a.example/path?foo=bar"
     assert callback.warnings == (
         "the request also had the parameter 'baz', which has no effect; if it belongs to"

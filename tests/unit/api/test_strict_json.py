@@ -53,8 +53,8 @@ def test_the_repeated_name_is_reported(body: bytes) -> None:
     with pytest.raises(InvalidParameter) as refused:
         check(body)
     assert refused.value.message == (
-        "the name 'a' is given twice in one object; give it once, a parameter that repeats as a"
-        " list"
+        "the name 'a' is given twice in one object; give it once; write several values"
+        " of a parameter as a list"
     )
 
 

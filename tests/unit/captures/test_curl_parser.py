@@ -129,7 +129,7 @@ def test_options_that_do_not_affect_the_request_are_ignored() -> None:
 
 def test_an_unknown_option_is_named() -> None:
     [note] = read("curl --frobnicate a.example").notes
-    assert note == "'--frobnicate' of the curl command is unknown here, and was ignored"
+    assert note == "the option '--frobnicate' of the curl command is unknown, and was ignored"
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,10 @@ def test_an_unknown_option_is_named() -> None:
         ("a.example --data", "ends with --data, which needs a value"),
         ("-d x=1", "has no URL"),
         ("a.example b.example", "has 2 URLs"),
-        ("--frobnicate x a.example", "has 2 URLs; expected one command with one URL ('--frob"),
+        (
+            "--frobnicate x a.example",
+            "has 2 URLs; expected one command with one URL (the option '--frob",
+        ),
     ],
 )
 def test_an_unsupported_command_is_refused(words: str, why: str) -> None:

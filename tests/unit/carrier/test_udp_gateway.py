@@ -179,7 +179,7 @@ async def test_a_system_error_when_sending_is_a_failure(gateway: UdpGateway) -> 
     result = await gateway.carry_out(sending(a_command("x", 4000), to="255.255.255.255"))
     code, message = told(result)
     assert code == 83400
-    assert message.startswith("no datagram can be sent to 255.255.255.255:4000: ")
+    assert message.startswith("a datagram can't be sent to 255.255.255.255:4000: ")
 
 
 async def test_a_device_without_an_address_is_not_attached(gateway: UdpGateway) -> None:
@@ -190,7 +190,7 @@ async def test_a_device_without_an_address_is_not_attached(gateway: UdpGateway) 
 async def test_nothing_is_sent_to_the_gateway_itself(gateway: UdpGateway) -> None:
     code, message = told(await gateway.carry_out(sending(a_command("x", gateway.address[1]))))
     assert code == 83400
-    assert "is the gateway itself; DevicePort has to be" in message
+    assert "is the gateway itself; DevicePort must be" in message
 
 
 async def test_a_port_where_nobody_listens_is_not_a_failure(device: socket.socket) -> None:
@@ -313,7 +313,10 @@ async def test_excess_datagrams_are_dropped_counted_and_logged(
         await recorder.wait_for(4)
     assert recorder.payloads == [b"0", b"1", b"2", b"later"]
     assert caplog.messages == [
-        "a datagram from 127.0.0.1 was dropped: 3 wait already; the device must send more slowly",
+        (
+            "a datagram from 127.0.0.1 was dropped, since 3 datagrams are already waiting;"
+            " the device must send more slowly"
+        ),
         "4 more such warnings were left out",
     ]
 
@@ -350,7 +353,7 @@ async def test_an_error_of_ringback_loses_one_datagram_and_is_logged(
         await recorder.wait_for(1)
         assert gateway.dropped == 1
     (record,) = caplog.records
-    assert record.getMessage() == "a datagram from 127.0.0.1 was lost"
+    assert record.getMessage() == "a datagram from 127.0.0.1 could not be processed, and was lost"
     assert record.exc_info is not None
 
 
@@ -359,7 +362,9 @@ async def test_an_error_of_ringback_loses_one_datagram_and_is_logged(
 
 async def test_a_taken_address_is_refused_with_the_name_of_the_flag(gateway: UdpGateway) -> None:
     host, port = gateway.address
-    with pytest.raises(ConfigurationError, match=rf"can't have {host}:{port}: .* with --gateway"):
+    with pytest.raises(
+        ConfigurationError, match=rf"can't listen on {host}:{port}: .* with --gateway"
+    ):
         bind(host, port)
 
 
@@ -404,7 +409,9 @@ async def test_datagrams_given_up_at_a_stop_are_counted_and_logged(
     await gateway.stop_receiving(within=timedelta(0))
     gateway.close()
     assert gateway.dropped == 1
-    assert caplog.messages == ["1 of the devices' datagrams were not handled before the stop"]
+    assert caplog.messages == [
+        "1 datagrams from devices were not processed before the gateway stopped"
+    ]
 
 
 async def test_a_gateway_that_was_never_started_can_be_stopped() -> None:

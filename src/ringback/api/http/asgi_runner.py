@@ -118,7 +118,11 @@ class AsgiCall:
             _log.exception("answering %s %s failed", scope["method"], scope["path"])
         else:
             if not self._is_complete and not self.connection.is_over:
-                _log.error("%s %s got no complete response", scope["method"], scope["path"])
+                _log.error(
+                    "the application did not complete its response to %s %s",
+                    scope["method"],
+                    scope["path"],
+                )
         if not self._is_complete:
             self.connection.fail(self)
 

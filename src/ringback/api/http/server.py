@@ -191,7 +191,7 @@ class _Acceptor:
                 return
             if self._is_short:
                 self._is_short = False
-                _log.info("connections of clients are accepted again")
+                _log.info("new client connections are accepted again")
             self._take(sock, address[0], address[1])
 
     def _pause(self, problem: OSError) -> None:
@@ -201,7 +201,7 @@ class _Acceptor:
         if not self._is_short:
             self._is_short = True
             raise_it = " (raise the limit on open files)" if problem.errno in _SHORTAGE else ""
-            _log.error("connections of clients have to wait: %s%s", problem.strerror, raise_it)
+            _log.error("new client connections have to wait: %s%s", problem.strerror, raise_it)
 
     def _take(self, sock: socket.socket, host: str, port: int) -> None:
         connection = self._new_connection(sock, host, port)

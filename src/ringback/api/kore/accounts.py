@@ -30,7 +30,10 @@ class KoreAccountEndpoints(EndpointGroup):
         name = asked.required("friendly_name")
         asked.text("description")
         if account.parent_sid is not None:
-            raise Forbidden(f"{account.kore_id} is a subaccount, and has none of its own")
+            raise Forbidden(
+                f"{account.kore_id} is a subaccount, which can't have subaccounts; create it"
+                " under the parent account"
+            )
         made = await self.change(
             lambda tx, context: create_account(
                 tx, name=name, context=context, parent_sid=account.sid

@@ -42,7 +42,8 @@ class ApiClientEndpoints(EndpointGroup):
         if asked.unknown:
             known = ", ".join(_KNOWN)
             raise wrong(
-                f"{asked.unknown[0][:80]!a} is not a property of a client; they are {known}"
+                f"{asked.unknown[0][:80]!a} is not a property of an API client; the properties"
+                f" are {known}"
             )
         name, products = asked.required("name"), _products_in(asked)
         locked, account_id = _locked_in(asked), asked.text("account_id")

@@ -163,7 +163,9 @@ class ComparisonEndpoints(EndpointGroup):
         if other is not None and source is not None:
             raise call.given.wrong("give either Other or Source, not both")
         if other == call.sid:
-            raise call.given.wrong(f"Other={other!r}: this is the callback itself; name another")
+            raise call.given.wrong(
+                f"Other={other!r}: this is the callback itself; name another callback"
+            )
         comparison = await self.read(
             call.account_sid,
             lambda tx: (

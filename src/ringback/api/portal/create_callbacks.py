@@ -122,8 +122,9 @@ class CreateCallbacksEndpoints(EndpointGroup):
         there = self._arriving_of[account_sid]
         if there + count > _MOST_ARRIVING:
             raise BacklogFull(
-                f"{there} callbacks of this account are being accepted; with these {count} it would"
-                f" be more than {_MOST_ARRIVING}; nothing was done, try again in 1 s",
+                f"{there} callbacks of this account are being accepted at the moment; {count}"
+                f" more would exceed the limit of {_MOST_ARRIVING}; nothing was accepted, try"
+                " again in 1 s",
                 retry_after=1,
             )
         self._arriving_of[account_sid] += count

@@ -61,10 +61,13 @@ def items_of(document: dict[str, Json]) -> list[Json]:
     """Return the items in the list `callbacks` of a batch, not yet parsed."""
     items = document["callbacks"]
     if len(document) > 1:
-        raise _wrong("a body with callbacks must have no other field; each has its own fields")
+        other = next(name for name in document if name != "callbacks")[:_SHOWN]
+        raise _wrong(
+            f"{other!a} is not allowed beside `callbacks`; put it into each item of `callbacks`"
+        )
     if not isinstance(items, list) or not 1 <= len(items) <= MOST_AT_ONCE:
-        given = f"{len(items)} of them" if isinstance(items, list) else _kind(items)
-        raise _wrong(f"callbacks: {given}; it must be a list of 1 to {MOST_AT_ONCE}")
+        given = f"{len(items)} callbacks" if isinstance(items, list) else _kind(items)
+        raise _wrong(f"callbacks: {given}; it must be a list of 1 to {MOST_AT_ONCE} callbacks")
     return items
 
 
@@ -114,7 +117,9 @@ def _text_of(value: Json, place: str) -> str:
     if isinstance(value, float):
         # The parser has rounded numbers with more digits than a float can hold.
         if abs(value) >= _LARGEST:
-            raise _wrong(f"{place}: {value!r} may have been rounded; give it as text")
+            raise _wrong(
+                f"{place}: {value!r} may have been rounded; write the number as text in quotes"
+            )
         return repr(value)
     hint = "; leave the parameter out" if value is None else ""
     raise _wrong(f"{place}: {_kind(value)}; it must be text, a number, true or false{hint}")
@@ -129,9 +134,12 @@ def _encode(pairs: list[tuple[str, str]], at: str) -> str:
     # `%00` is always a NUL: the % of a text that contains %00 is escaped itself.
     if "%00" in body:
         name = next(name for name, given in pairs if "\0" in name or "\0" in given)
-        raise _wrong(f"{at}parameters.{name[:_SHOWN]!a}: a NUL character, which no form can hold")
+        raise _wrong(
+            f"{at}parameters.{name[:_SHOWN]!a}: a NUL character, which a form can't contain;"
+            " remove it"
+        )
     if body.startswith("=") or "&=" in body:
-        raise _wrong(f"{at}parameters: one has an empty name; give each a name")
+        raise _wrong(f"{at}parameters: a parameter has an empty name; give it a name")
     return body
 
 
@@ -157,7 +165,8 @@ def _read_due(value: Json, at: str, now: datetime) -> datetime | None:
         raise _wrong(f"{at}deliver_at: {_given(value)}: {problem}") from None
     if instant - now > FURTHEST:
         raise _wrong(
-            f"{at}deliver_at: {_given(value)} is too far ahead; {FURTHEST.days} days is the most"
+            f"{at}deliver_at: {_given(value)} is too far ahead; at most {FURTHEST.days}"
+            " days from now are allowed"
         )
     return instant if instant > now else None
 

@@ -99,7 +99,7 @@ class TestEventEndpoints(EndpointGroup):
     def _read_urls(self, form: RequestParameters) -> list[CallbackUrl]:
         urls = form.all("Url")
         if len(urls) > MOST:
-            raise form.wrong(f"Url is given {len(urls)} times; at most {MOST} can be named")
+            raise form.wrong(f"Url is given {len(urls)} times; at most {MOST} URLs are allowed")
         return list(map(self._dependencies.read_url, urls))
 
 

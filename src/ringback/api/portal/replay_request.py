@@ -71,10 +71,10 @@ def read_replays(
     sids, since = _read_sids(form), form.instant("Since")
     statuses = _read_statuses(form, default=_NOT_DELIVERED if sids else _FAILED)
     if bool(sids) is (since is not None):
-        raise form.wrong("give either Sids, or Since for all from an instant on")
+        raise form.wrong("give either Sids, or Since to replay all callbacks created since then")
     beside = next((name for name in _OF_SINCE if sids and form.text(name) is not None), None)
     if beside is not None:
-        raise form.wrong(f"{beside} goes with Since, not with Sids")
+        raise form.wrong(f"{beside} is allowed only with Since, not with Sids")
     which = CallbackFilter(
         statuses=statuses,
         source=read_source(form, sources),

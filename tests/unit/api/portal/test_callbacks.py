@@ -57,7 +57,7 @@ async def test_unknown_parameters_of_a_single_record_are_named(
     for target in (ONE, f"{ONE}/attempts", f"/portal/v1/devices/{SIM_SID}"):
         answer = await caller.get(f"{target}?Odd=1")
         warned = answer.headers["ringback-warning"]
-        assert (answer.status, warned) == (200, "unknown parameters, without effect: 'Odd'")
+        assert (answer.status, warned) == (200, "unknown parameters, which had no effect: 'Odd'")
 
 
 async def test_a_callback_is_shown_with_everything_except_its_secrets(
@@ -204,12 +204,14 @@ async def test_callbacks_are_filtered_by_their_creation(
         ),
         (
             "CreatedAfter=yesterday",
-            "CreatedAfter='yesterday': an instant is written like 2026-11-24T10:00:00Z",
+            "CreatedAfter='yesterday': it must be a date and time like 2026-11-24T10:00:00Z",
         ),
         (
             "CreatedBefore=2024-07-03T15:00:00",
-            "CreatedBefore='2024-07-03T15:00:00': it has no zone; put a Z behind it for UTC, or an"
-            " offset like +02:00",
+            (
+                "CreatedBefore='2024-07-03T15:00:00': it has no time zone; append Z for UTC,"
+                " or an offset like +02:00"
+            ),
         ),
         (
             "Destination=a.example",
@@ -279,7 +281,7 @@ def _previous(page: dict[str, Any]) -> str:
 
 async def test_undelivered_has_its_status_and_accepts_no_other(caller: Caller) -> None:
     answer = await caller.get(f"{UNDELIVERED}?Status=delivered")
-    assert answer.headers["ringback-warning"] == "unknown parameters, without effect: 'Status'"
+    assert answer.headers["ringback-warning"] == "unknown parameters, which had no effect: 'Status'"
 
 
 async def test_the_values_of_a_parameter_that_repeats_are_a_list(

@@ -74,7 +74,7 @@ async def test_it_cannot_leave_the_calendar(on_clock: Caller, virtual: VirtualCl
 
 async def test_an_unknown_parameter_is_named(on_clock: Caller) -> None:
     answer = await on_clock.post(CLOCK, {"Advance": "1s", "To": "tomorrow"})
-    assert answer.headers["ringback-warning"] == "unknown parameters, without effect: 'To'"
+    assert answer.headers["ringback-warning"] == "unknown parameters, which had no effect: 'To'"
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])

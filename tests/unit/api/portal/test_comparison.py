@@ -259,7 +259,7 @@ async def test_two_test_events_can_be_compared(caller: Caller, store: Store) -> 
         (
             f"Other={CALLBACK_SID}",
             400,
-            f"Other='{CALLBACK_SID}': this is the callback itself; name another",
+            f"Other='{CALLBACK_SID}': this is the callback itself; name another callback",
         ),
         (f"Other={OTHER}", 404, f"there is no callback with the SID {OTHER!r}"),
     ],

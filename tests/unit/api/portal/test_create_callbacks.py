@@ -385,7 +385,10 @@ async def test_a_callback_is_due_at_its_deliver_at_or_at_once_if_that_has_passed
 
 async def test_deliver_at_is_at_most_366_days_ahead(caller: Caller, store: Store) -> None:
     assert (await send(caller, one(deliver_at="2025-07-04T14:40:59Z"))).json == error(
-        400, 83600, "deliver_at: '2025-07-04T14:40:59Z' is too far ahead; 366 days is the most"
+        400,
+        83600,
+        "deliver_at: '2025-07-04T14:40:59Z' is too far ahead; at most 366 days from"
+        " now are allowed",
     )
     await send(caller, one(deliver_at="2025-07-04T14:40:58Z"))
     (callback,) = await called_back(store)
@@ -438,33 +441,39 @@ WRONG: list[tuple[Any, int, str]] = [
     (
         one(parameters={"a": 1e300}),
         83600,
-        "parameters.a: 1e+300 may have been rounded; give it as text",
+        "parameters.a: 1e+300 may have been rounded; write the number as text in quotes",
     ),
     (
         one(parameters={"a": -9007199254740992.0}),
         83600,
-        "parameters.a: -9007199254740992.0 may have been rounded; give it as text",
+        (
+            "parameters.a: -9007199254740992.0 may have been rounded; write the number"
+            " as text in quotes"
+        ),
     ),
     (
         one(parameters={"a": 2**64}),
         83600,
-        "parameters.a: 1.8446744073709552e+19 may have been rounded; give it as text",
+        (
+            "parameters.a: 1.8446744073709552e+19 may have been rounded; write the number"
+            " as text in quotes"
+        ),
     ),
-    (one(parameters={"": "1"}), 83600, "parameters: one has an empty name; give each a name"),
+    (one(parameters={"": "1"}), 83600, "parameters: a parameter has an empty name; give it a name"),
     (
         one(parameters={"a": "1", "": "2"}),
         83600,
-        "parameters: one has an empty name; give each a name",
+        "parameters: a parameter has an empty name; give it a name",
     ),
     (
         one(parameters={"a": "x\0y"}),
         83600,
-        "parameters.'a': a NUL character, which no form can hold",
+        "parameters.'a': a NUL character, which a form can't contain; remove it",
     ),
     (
         one(parameters={"b": 1, "a\0": "y"}),
         83600,
-        "parameters.'a\\x00': a NUL character, which no form can hold",
+        ("parameters.'a\\x00': a NUL character, which a form can't contain; remove it"),
     ),
     (
         one(parameters={"a": "x" * 65_535}),
@@ -499,7 +508,7 @@ WRONG: list[tuple[Any, int, str]] = [
     (
         one(deliver_at="tomorrow"),
         83600,
-        "deliver_at: 'tomorrow': an instant is written like 2026-11-24T10:00:00Z",
+        "deliver_at: 'tomorrow': it must be a date and time like 2026-11-24T10:00:00Z",
     ),
     (
         one(deliver_at=1732442400),
@@ -530,13 +539,16 @@ async def test_an_error_in_a_batch_is_named_by_its_place_and_nothing_is_stored(
 @pytest.mark.parametrize(
     ("document", "message"),
     [
-        ({"callbacks": []}, "callbacks: 0 of them; it must be a list of 1 to 1000"),
-        ({"callbacks": [{}] * 1001}, "callbacks: 1001 of them; it must be a list of 1 to 1000"),
-        ({"callbacks": None}, "callbacks: null; it must be a list of 1 to 1000"),
-        ({"callbacks": one()}, "callbacks: an object; it must be a list of 1 to 1000"),
+        ({"callbacks": []}, "callbacks: 0 callbacks; it must be a list of 1 to 1000 callbacks"),
+        (
+            {"callbacks": [{}] * 1001},
+            "callbacks: 1001 callbacks; it must be a list of 1 to 1000 callbacks",
+        ),
+        ({"callbacks": None}, "callbacks: null; it must be a list of 1 to 1000 callbacks"),
+        ({"callbacks": one()}, "callbacks: an object; it must be a list of 1 to 1000 callbacks"),
         (
             {"callbacks": [one()], "url": URL},
-            "a body with callbacks must have no other field; each has its own fields",
+            "'url' is not allowed beside `callbacks`; put it into each item of `callbacks`",
         ),
         (
             {"callbacks": [one(), 7]},
@@ -605,7 +617,7 @@ async def test_a_body_of_a_mebibyte_is_read_and_a_longer_one_is_refused(caller: 
     longest = ONE.ljust(1024 * 1024)
     assert (await send_raw(caller, longest)).status == 201
     assert (await send_raw(caller, longest, b" ")).json == error(
-        400, 83600, "the body is longer than 1048576 bytes; nothing of it was used"
+        400, 83600, "the body is longer than the limit of 1048576 bytes; nothing was changed"
     )
 
 

@@ -169,4 +169,4 @@ async def test_without_configured_urls_a_url_has_to_be_given(caller: Caller, sto
 async def test_the_number_of_given_urls_is_limited(caller: Caller, store: Store) -> None:
     await have_pending(store)
     answer = await caller.post(REHEARSALS, [("Url", URL)] * 101)
-    assert answer.json == error(400, 83600, "Url is given 101 times; at most 100 can be named")
+    assert answer.json == error(400, 83600, "Url is given 101 times; at most 100 URLs are allowed")

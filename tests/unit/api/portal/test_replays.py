@@ -334,16 +334,19 @@ async def test_if_room_runs_out_the_answer_says_how_to_continue(store: Store) ->
 @pytest.mark.parametrize(
     ("form", "message"),
     [
-        ({}, "give either Sids, or Since for all from an instant on"),
-        ({"Sids": ""}, "give either Sids, or Since for all from an instant on"),
-        (SINCE | {"Sids": "CB1"}, "give either Sids, or Since for all from an instant on"),
-        ({"Sids": "CB1", "Source": "kore"}, "Source goes with Since, not with Sids"),
-        ({"Sids": "CB1", "Until": "x"}, "Until goes with Since, not with Sids"),
+        ({}, "give either Sids, or Since to replay all callbacks created since then"),
+        ({"Sids": ""}, "give either Sids, or Since to replay all callbacks created since then"),
+        (
+            SINCE | {"Sids": "CB1"},
+            "give either Sids, or Since to replay all callbacks created since then",
+        ),
+        ({"Sids": "CB1", "Source": "kore"}, "Source is allowed only with Since, not with Sids"),
+        ({"Sids": "CB1", "Until": "x"}, "Until is allowed only with Since, not with Sids"),
         (
             {"Sids": ",".join(map(sid, range(501)))},
             "Sids names 501 callbacks; at most 500 can be named",
         ),
-        ({"Since": "2h"}, "Since='2h': an instant is written like 2026-11-24T10:00:00Z"),
+        ({"Since": "2h"}, "Since='2h': it must be a date and time like 2026-11-24T10:00:00Z"),
         (SINCE | {"DryRun": "maybe"}, "DryRun='maybe': DryRun must be one of yes, no"),
         (SINCE | {"AsOtherSource": ""}, "AsOtherSource='': AsOtherSource must be one of yes, no"),
         (
@@ -379,4 +382,4 @@ async def test_without_credentials_nothing_is_changed(
 async def test_an_unknown_parameter_is_named(caller: Caller, store: Store) -> None:
     await add(store, 1)
     answer = await caller.post(one(1), {"DryRun": "yes"})
-    assert answer.headers["ringback-warning"] == "unknown parameters, without effect: 'DryRun'"
+    assert answer.headers["ringback-warning"] == "unknown parameters, which had no effect: 'DryRun'"

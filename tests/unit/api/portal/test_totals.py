@@ -86,7 +86,7 @@ async def test_the_default_period_is_the_last_day(
 @pytest.mark.parametrize("name", ["Since", "Until"])
 async def test_an_invalid_instant_is_refused(caller: Caller, name: str) -> None:
     answer = await ask(caller, **{name: "yesterday"})
-    why = "an instant is written like 2026-11-24T10:00:00Z"
+    why = "it must be a date and time like 2026-11-24T10:00:00Z"
     assert (answer.status, answer.json) == (400, error(400, 83600, f"{name}='yesterday': {why}"))
 
 

@@ -110,7 +110,9 @@ async def test_a_profile_cannot_have_the_name_of_another(caller: Caller) -> None
 
 async def test_the_networks_of_a_profile_are_not_renamed_with_it(caller: Caller) -> None:
     answer = await caller.post(ONE, {"Networks": ATT.sid})
-    assert answer.headers["ringback-warning"] == "unknown parameters, without effect: 'Networks'"
+    assert (
+        answer.headers["ringback-warning"] == "unknown parameters, which had no effect: 'Networks'"
+    )
     assert await sids_in(caller, IN_ONE) == []
 
 

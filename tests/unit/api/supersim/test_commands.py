@@ -127,7 +127,7 @@ async def test_a_parameter_that_may_belong_to_a_commands_callback_url_is_named(
 ) -> None:
     answer = await caller.post(kind.path, {**kind.form, "CallbackUrl": URL, "baz": "1"})
     assert answer.status == 201
-    assert answer.headers["ringback-warning"] == "unknown parameters, without effect: 'baz'"
+    assert answer.headers["ringback-warning"] == "unknown parameters, which had no effect: 'baz'"
 
 
 # ---- SMS -----------------------------------------------------------------------------------------

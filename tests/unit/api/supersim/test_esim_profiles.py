@@ -153,5 +153,5 @@ async def test_an_unknown_profile_is_not_found(caller: Caller) -> None:
 
 async def test_an_unknown_parameter_of_an_order_is_named(caller: Caller) -> None:
     answer = await caller.post(PATH, {"Eid": EID, "Status": "available"})
-    assert answer.headers["ringback-warning"] == "unknown parameters, without effect: 'Status'"
+    assert answer.headers["ringback-warning"] == "unknown parameters, which had no effect: 'Status'"
     assert answer.json["status"] == "new"

@@ -201,7 +201,9 @@ async def test_parameters_that_cannot_be_changed_are_named_as_unknown(
     caller: Caller, name: str
 ) -> None:
     answer = await caller.post(ONE, {name: "false"})
-    assert answer.headers["ringback-warning"] == f"unknown parameters, without effect: '{name}'"
+    assert (
+        answer.headers["ringback-warning"] == f"unknown parameters, which had no effect: '{name}'"
+    )
     assert answer.json == FLEET
 
 

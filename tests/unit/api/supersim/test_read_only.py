@@ -210,4 +210,4 @@ async def test_lists_of_an_unknown_sim_are_not_found(caller: Caller, sim: str, w
 @pytest.mark.parametrize("target", [PERIODS, ADDRESSES, UPDATES])
 async def test_a_history_names_unknown_parameters(caller: Caller, target: str) -> None:
     answer = await caller.get(f"{target}?Color=red")
-    assert answer.headers["ringback-warning"] == "unknown parameters, without effect: 'Color'"
+    assert answer.headers["ringback-warning"] == "unknown parameters, which had no effect: 'Color'"

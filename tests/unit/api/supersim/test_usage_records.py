@@ -208,10 +208,10 @@ async def test_a_time_without_a_zone_is_utc_and_a_date_is_its_midnight(
     [
         ("Group=country", 83600, "Group='country': Group must be one of sim, fleet, network, iso"),
         ("Granularity=week", 83600, "Granularity='week': Granularity must be one of hour, day"),
-        ("StartTime=yesterday", 83600, "StartTime='yesterday': an instant is written like"),
-        ("EndTime=2024-02-30", 83600, "EndTime='2024-02-30': the calendar or the clock has no"),
-        ("EndTime=2024-7-2", 83600, "EndTime='2024-7-2': an instant is written like"),
-        ("StartTime=", 83600, "StartTime='': an instant is written like"),
+        ("StartTime=yesterday", 83600, "StartTime='yesterday': it must be a date and time like"),
+        ("EndTime=2024-02-30", 83600, "EndTime='2024-02-30': it is not a real date and time"),
+        ("EndTime=2024-7-2", 83600, "EndTime='2024-7-2': it must be a date and time like"),
+        ("StartTime=", 83600, "StartTime='': it must be a date and time like"),
         (
             "StartTime=2024-07-02T00:00:00Z&EndTime=2024-07-01T00:00:00Z",
             83600,
@@ -258,4 +258,4 @@ async def test_all_pages_cover_one_period_while_time_passes(caller: Caller, cloc
 
 async def test_an_unknown_parameter_of_usage_is_named(caller: Caller) -> None:
     answer = await caller.get(f"{PATH}?SortBy=time")
-    assert answer.headers["ringback-warning"] == "unknown parameters, without effect: 'SortBy'"
+    assert answer.headers["ringback-warning"] == "unknown parameters, which had no effect: 'SortBy'"

@@ -254,9 +254,13 @@ async def test_a_command_with_a_callback_needs_room_for_it(
 async def test_unknown_parameters_of_a_command_are_named(caller: Caller) -> None:
     answer = await caller.post(PATH, {**PING, "Payload": "ping"})
     assert answer.status == 201
-    assert answer.headers["ringback-warning"] == "unknown parameters, without effect: 'Payload'"
+    assert (
+        answer.headers["ringback-warning"] == "unknown parameters, which had no effect: 'Payload'"
+    )
     answer = await caller.get(f"{PATH}?SimIccid=1")
-    assert answer.headers["ringback-warning"] == "unknown parameters, without effect: 'SimIccid'"
+    assert (
+        answer.headers["ringback-warning"] == "unknown parameters, which had no effect: 'SimIccid'"
+    )
 
 
 # ---- finding and deleting ------------------------------------------------------------------------

@@ -146,4 +146,4 @@ async def test_an_invalid_request_for_sessions_names_the_parameter(
 
 async def test_an_unknown_parameter_of_sessions_is_named(caller: Caller) -> None:
     answer = await caller.get(f"{PATH}?Start=2024-07-03T00:00:00Z")
-    assert answer.headers["ringback-warning"] == "unknown parameters, without effect: 'Start'"
+    assert answer.headers["ringback-warning"] == "unknown parameters, which had no effect: 'Start'"

@@ -123,7 +123,10 @@ async def test_the_card_of_another_account_cannot_be_registered(caller: Caller) 
 async def test_registering_names_unknown_parameters(caller: Caller) -> None:
     answer = await caller.post(REGISTER, {"UniqueName": "x"})
     assert (answer.status, answer.json["unique_name"]) == (201, None)
-    assert answer.headers["ringback-warning"] == "unknown parameters, without effect: 'UniqueName'"
+    assert (
+        answer.headers["ringback-warning"]
+        == "unknown parameters, which had no effect: 'UniqueName'"
+    )
 
 
 async def test_a_client_without_credentials_can_register_no_card(app: ASGIApp) -> None:
@@ -252,7 +255,10 @@ async def test_if_too_many_callbacks_wait_nothing_is_accepted(
 async def test_unknown_parameters_of_a_command_are_named(caller: Caller) -> None:
     answer = await caller.post(f"{DEVICE}/commands", {"Payload": "x", "DevicePort": "1"})
     assert answer.status == 201
-    assert answer.headers["ringback-warning"] == "unknown parameters, without effect: 'DevicePort'"
+    assert (
+        answer.headers["ringback-warning"]
+        == "unknown parameters, which had no effect: 'DevicePort'"
+    )
 
 
 # ---- data ----------------------------------------------------------------------------------------

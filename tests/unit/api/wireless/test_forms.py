@@ -14,11 +14,11 @@ TOO_LONG = NAMED + b"&Padding=" + b"a" * 64 * 1024
     ("body", "content_type", "message"),
     [
         (b'{"UniqueName": "x"}', "application/json", "the body's Content-Type is application/json"),
-        (TOO_LONG, "", "the body is longer than 65536 bytes"),
-        (b"UniqueName=\xff", "", "the body is not UTF-8"),
-        (b"UniqueName=a%00b", "", "UniqueName holds a NUL character"),
+        (TOO_LONG, "", "the body is longer than the limit of 65536 bytes"),
+        (b"UniqueName=\xff", "", "the body is not valid UTF-8"),
+        (b"UniqueName=a%00b", "", "UniqueName contains a NUL character; remove it"),
         (b"Status=active&Status=active", "", "Status is given twice"),
-        (b"&".join(b"a%d=1" % number for number in range(201)), "", "the body has over 200"),
+        (b"&".join(b"a%d=1" % number for number in range(201)), "", "the body has more than 200"),
     ],
     ids=["JSON", "too long", "not UTF-8", "NUL", "twice", "too many"],
 )
@@ -42,10 +42,10 @@ async def test_an_interrupted_body_has_no_effect(caller: Caller) -> None:
 @pytest.mark.parametrize(
     ("query", "message"),
     [
-        ("Page=%FF", "the query string is not UTF-8"),
-        ("PageToken=a%00", "PageToken holds a NUL character"),
+        ("Page=%FF", "the query string is not valid UTF-8"),
+        ("PageToken=a%00", "PageToken contains a NUL character; remove it"),
         ("PageSize=1&PageSize=1", "PageSize is given twice; give it once"),
-        ("&".join(f"a{n}=1" for n in range(201)), "the query string has over 200 parameters"),
+        ("&".join(f"a{n}=1" for n in range(201)), "the query string has more than 200 parameters"),
     ],
     ids=["not UTF-8", "NUL", "twice", "too many"],
 )

@@ -514,11 +514,13 @@ async def test_the_operators_rules_apply_to_every_url_of_a_sim(store: Store) -> 
 async def test_unknown_parameters_of_a_sim_are_named(caller: Caller) -> None:
     answer = await caller.post(ONE, {"Fleet": "my_fleet", "status": "suspended"})
     assert (answer.status, answer.json) == (200, SIM)
-    expected = "unknown parameters, without effect: 'Fleet', 'status'"
+    expected = "unknown parameters, which had no effect: 'Fleet', 'status'"
     assert answer.headers["ringback-warning"] == expected
     for verb, target in (("GET", f"{PATH}?Fleet=x"), ("GET", f"{ONE}?Fleet=x")):
         answer = await caller.call(verb, target)
-        assert answer.headers["ringback-warning"] == "unknown parameters, without effect: 'Fleet'"
+        assert (
+            answer.headers["ringback-warning"] == "unknown parameters, which had no effect: 'Fleet'"
+        )
 
 
 @pytest.mark.parametrize(
@@ -619,5 +621,5 @@ async def test_deleting_names_unknown_parameters_and_wakes_the_engine(
     await put(store, status=WirelessStatus.NEW)
     answer = await caller.call("DELETE", f"{ONE}?Force=true")
     assert answer.status == 204
-    assert answer.headers["ringback-warning"] == "unknown parameters, without effect: 'Force'"
+    assert answer.headers["ringback-warning"] == "unknown parameters, which had no effect: 'Force'"
     assert task_runner.times == 1

@@ -272,10 +272,10 @@ async def test_a_time_without_a_zone_is_utc_and_a_date_is_its_midnight(
     [
         ("Granularity=day", 33101, "Granularity='day': Granularity must be one of hourly, daily"),
         ("Granularity=", 33101, "Granularity=''"),
-        ("Start=yesterday", 33101, "Start='yesterday': an instant is written like"),
-        ("End=2024-02-30", 33101, "End='2024-02-30': the calendar or the clock has no"),
-        ("End=2024-7-2", 33101, "End='2024-7-2': an instant is written like"),
-        ("Start=", 33101, "Start='': an instant is written like"),
+        ("Start=yesterday", 33101, "Start='yesterday': it must be a date and time like"),
+        ("End=2024-02-30", 33101, "End='2024-02-30': it is not a real date and time"),
+        ("End=2024-7-2", 33101, "End='2024-7-2': it must be a date and time like"),
+        ("Start=", 33101, "Start='': it must be a date and time like"),
         (
             "Start=2024-07-02T00:00:00Z&End=2024-07-01T00:00:00Z",
             33101,
@@ -304,7 +304,9 @@ async def test_an_invalid_request_for_usage_names_the_parameter(
 @BOTH
 async def test_an_unknown_parameter_of_usage_is_named(caller: Caller, path: str) -> None:
     answer = await caller.get(f"{path}?StartTime=x")
-    assert answer.headers["ringback-warning"] == "unknown parameters, without effect: 'StartTime'"
+    assert (
+        answer.headers["ringback-warning"] == "unknown parameters, which had no effect: 'StartTime'"
+    )
 
 
 # ---- pages ---------------------------------------------------------------------------------------
