@@ -114,7 +114,7 @@ class DataFolder:
         path = self._path
         if is_missing(path):
             raise ConfigurationError(
-                f"there is no data in {self.folder}; --data names the folder of a Ringback"
+                f"there is no data in {self.folder}; give the data folder of a Ringback with --data"
             )
         lock, copies = FileLock.take(path), list[Path]()
         try:
@@ -159,8 +159,8 @@ class DataFolder:
         return self.seal_key_file or self.folder / KEY_FILE
 
     def _make(self) -> None:
-        advice = "choose another with --data"
-        with refusing(f"the data folder {self.folder} can't be made", advice):
+        advice = "choose another folder with --data"
+        with refusing(f"the data folder {self.folder} can't be created", advice):
             self.folder.mkdir(parents=True, exist_ok=True)
 
     def _refuse_lost_data(self, *, is_in_use: bool = False) -> None:

@@ -93,7 +93,7 @@ async def _store(
 ) -> AsyncGenerator[OpenedUrlSource]:
     if not (data / DATA_FILE).exists():
         raise ConfigurationError(
-            f"there is no data in {data}; --data names the folder of a Ringback"
+            f"there is no data in {data}; give the data folder of a Ringback with --data"
         )
     seal_key = ENVIRONMENT.get(SEAL_KEY.variable) or None
     store = DataFolder(data, seal_key, credentials.seal_key_file).open_beside()

@@ -185,7 +185,9 @@ def _failed(evidence: Evidence) -> Iterator[str]:
         if record.status != "failed":
             continue
         reason = record.reason or ""
-        is_gone = record.url in evidence.gone and reason.endswith("the receiver wants no more")
+        is_gone = record.url in evidence.gone and reason.endswith(
+            "the receiver wants no more requests"
+        )
         is_used_up = " rounds" in reason and record.url not in evidence.healthy
         if not is_gone and not is_used_up:
             yield f"{record.sid} failed at {record.url}: {reason}"

@@ -62,8 +62,8 @@ def failing(reason: str, url: str = BREAKING) -> Evidence:
         having(UNKNOWN, DELIVERED, arrivals=2),
         at(BREAKING, having(RESET, DELIVERED, arrivals=1)),
         at(BREAKING, having(RESET, DELIVERED, arrivals=2)),
-        failing("the receiver answered 410 Gone: the receiver wants no more"),
-        failing("…; not tried again, since that was the last of 5 rounds"),
+        failing("the receiver answered 410 Gone: the receiver wants no more requests"),
+        failing("…; not tried again, since that was the last of 5 rounds of attempts"),
     ],
 )
 def test_correct_evidence_breaks_no_law(evidence: Evidence) -> None:

@@ -256,7 +256,7 @@ def test_a_folder_that_cannot_be_created_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     ended = ringback("accounts", "list", "--data", str(tmp_path / "file" / "folder"))
     assert ended.returncode == 1
-    assert "choose another with --data" in ended.stderr
+    assert "choose another folder with --data" in ended.stderr
 
 
 # ---- its purpose ---------------------------------------------------------------------------------

@@ -301,7 +301,7 @@ def test_a_scenario_can_be_for_a_wireless_sim(emulator: Emulator) -> None:
 
 
 def test_an_unknown_scenario_is_refused(emulator: Emulator) -> None:
-    with pytest.raises(ValueError, match="there is no scenario 'rain'; there are normal, "):
+    with pytest.raises(ValueError, match="there is no scenario 'rain'; the scenarios are normal, "):
         emulator.scenario("rain")
 
 

@@ -247,8 +247,8 @@ class TestAName:
         caplog.set_level("INFO", "ringback")
         exchange = await sender.send(post("http://private.example/"), limits=LIMITS)
         assert why_of(exchange) == (
-            "private.example does not lead to a public address;"
-            " callbacks are sent to those, and to what the settings allow"
+            "private.example does not lead to a public address; callbacks are sent only"
+            " to public addresses and to networks that the settings allow"
         )
         assert caplog.messages == [
             "callbacks may not go to private.example, which is at 10.0.0.7, 192.168.1.1"

@@ -57,7 +57,7 @@ STATUSES = st.sampled_from([None, UNDELIVERED, *(frozenset({status}) for status 
 BODIES = st.sampled_from([None, b"\0\xff", *(bytes(KIB + more * KIB) for more in (1, 3, 5))])
 ENDINGS: list[tuple[Outcome, Callable[[timedelta], Decision]]] = [
     (DeliveredOutcome(204), lambda ahead: NoRetryNeeded()),
-    (RefusedOutcome(410), lambda ahead: GiveUp("the receiver wants no more")),
+    (RefusedOutcome(410), lambda ahead: GiveUp("the receiver wants no more requests")),
     (RefusedOutcome(503), lambda ahead: RetryNow()),
     (
         NoAnswerOutcome(AttemptFailure.CONNECT, "nobody listens"),

@@ -278,7 +278,10 @@ def test_what_is_so_already_is_not_asked_for(shell: Shell) -> None:
         (("phase", "after", "--since", "2996-01-01"), "phase 'after' must begin after 'between'"),
         (("phase", "later", "--since", "2996-01-01"), "there is no phase 'later'"),
         (("hold", "--account", THEIRS), "a new hold needs a phase: give --phase"),
-        (("hold", "--account", THEIRS, "--phase", "later"), "a hold names phase 'later'"),
+        (
+            ("hold", "--account", THEIRS, "--phase", "later"),
+            "a hold names the unknown phase 'later'",
+        ),
         (("hold", "--phase", "before"), "--account, --url-prefix or both"),
         (("hold", "--account", THEIRS, "--until", "soon"), "'soon' is not a date"),
         (("release", "--account", THEIRS), f"there is no hold of {THEIRS}"),

@@ -69,7 +69,7 @@ def test_a_report_says_what_differs_how_often_and_what_that_means(ringback: Emul
         f"    such as CB{2:032}, copied as {sids[1]}",
         "    kore got: ok",
         "    twilio got: bad signature",
-        "  1 x kore 200, twilio 500: the receiver fails at a request from twilio",
+        "  1 x kore 200, twilio 500: the receiver fails (5xx) on a request from twilio",
         f"    such as CB{3:032}, copied as {sids[2]}",
         "    kore got: ok",
         "    twilio got: oops [2J at line 3",
@@ -92,7 +92,10 @@ def test_a_report_can_go_answer_by_answer_over_all_pages(
     add(ringback, *[{"copy": GOOD}, {"copy": BAD}] * 2, {"copy": None})
     rows = run(ringback, "report", *EVER, "--all").splitlines()[-5:]
     assert [row.partition("  of ")[2] for row in rows] == [
-        f"CB{5:032}  kore 200 | twilio open  the result of one of the two is not known",
+        (
+            f"CB{5:032}  kore 200 | twilio open  the result of the callback or of its copy"
+            " is not known"
+        ),
         f"CB{4:032}  kore 200 | twilio 401  the receiver refuses twilio's signature",
         f"CB{3:032}  kore 200 | twilio 200  both got the same answer",
         f"CB{2:032}  kore 200 | twilio 401  the receiver refuses twilio's signature",

@@ -100,7 +100,7 @@ async def test_the_returned_request_is_the_sent_one_and_not_the_first_rendered()
 async def test_a_callback_whose_secret_is_gone_is_not_sent() -> None:
     transport = RecordingTransport()
     sent = await Bench(transport).send(a_callback(is_test=True, secret_id="whs_gone"))
-    why = "the webhook secret whs_gone that was to sign it is gone"
+    why = "the webhook secret whs_gone, which should sign it, no longer exists"
     assert sent == (AttemptResult(NoAnswerOutcome(AttemptFailure.SECRET, why)), None)
     assert transport.requests == []
 
@@ -125,7 +125,7 @@ async def test_a_callback_whose_secret_disappeared_during_connecting_is_not_sent
 async def test_a_callback_from_a_removed_source_is_not_sent() -> None:
     transport = RecordingTransport()
     sent = await Bench(transport).send(a_callback()._replace(source="acme"))
-    why = "there is no source 'acme' in the settings any more"
+    why = "the settings no longer define the source 'acme'"
     assert sent == (AttemptResult(NoAnswerOutcome(AttemptFailure.SOURCE, why)), None)
     assert transport.requests == []
 

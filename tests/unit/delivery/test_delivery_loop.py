@@ -516,8 +516,10 @@ async def test_persistent_makes_all_its_rounds_and_then_fails_with_the_reason(
     callback = await callback_in(store)
     assert (callback.status, callback.progress.status_reason) == (
         "failed",
-        "the receiver answered 503 Service Unavailable;"
-        " not tried again, since that was the last of 8 rounds",
+        (
+            "the receiver answered 503 Service Unavailable; not tried again, since that"
+            " was the last of 8 rounds of attempts"
+        ),
     )
     assert await results_in(store) == ["refused"] * 8
     assert len(transport.requests) == 8
@@ -1023,8 +1025,10 @@ async def test_an_error_in_the_store_ends_the_loop_visibly() -> None:
 async def test_a_failed_callback_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     await Bench(await a_store(a_callback()), RecordingTransport([GONE])).settle()
     assert caplog.messages == [
-        f"callback {CALLBACK_SID} failed:"
-        " the receiver answered 410 Gone: the receiver wants no more"
+        (
+            f"callback {CALLBACK_SID} failed: the receiver answered 410 Gone: the receiver"
+            " wants no more requests"
+        )
     ]
 
 

@@ -124,7 +124,7 @@ def test_an_unusable_source_is_refused_by_its_line(
         ("content_type", "'é'", ":5: 'é' is not a content type"),
         ("content_type", "7", ":5: content_type = 7 must be text in quotes"),
         ("headers", "7", ":4: headers must be a list of texts"),
-        ("egress", "'x'", ":5: 'x' is not a valid address; an egress is any"),
+        ("egress", "'x'", ":5: 'x' is not a valid egress; it must be any"),
         ("egress", "'http://user:hush@x'", ":5: 'http://***@x' can't be used as an egress"),
     ],
 )

@@ -278,7 +278,7 @@ BAD_VALUES = [
     ("update_takes", "soon", "'soon' is not a valid duration"),
     ("warn_before", "7d,soon", "'soon' is not a valid duration"),
     ("update_takes", "-1s", "'-1s' is not a valid duration"),
-    ("scenario", "fast", "there is no scenario 'fast'; there are normal, update-fails, "),
+    ("scenario", "fast", "there is no scenario 'fast'; the scenarios are normal, update-fails, "),
     ("scenario", "Slow", "there is no scenario 'Slow'"),
     ("data_per_day", "-1", "'-1' must be a whole number from 0 to 1000000"),
     ("data_per_day", "1000001", "'1000001' must be a whole number from 0 to 1000000"),
@@ -300,7 +300,7 @@ BAD_VALUES = [
     ("static_proxy", "true", "'true' must be yes or no"),
     ("allow", "everything", "'everything' does not appear to be an IPv4 or IPv6 network"),
     ("allow", "10.0.0.1/8", "10.0.0.1/8 has host bits set"),
-    ("callback_ports", "0", "'0' names no ports"),
+    ("callback_ports", "0", "'0' is not a list of ports"),
     ("callback_schemes", "ftp", "'ftp' must be http, https or both"),
     ("schedule", "often", "'often' is not a valid duration"),
     ("at_once", "0", "'0' must be a whole number from 1 to 100000"),
@@ -312,7 +312,7 @@ BAD_VALUES = [
     ("response_storage", "GiB", "'GiB' is not a size"),
     ("response_storage", "-1", "'-1' is not a size"),
     ("response_storage_per_account", "1.5GiB", "'1.5GiB' is not a size"),
-    ("twilio_egress", "here", "'here' is not a valid address"),
+    ("twilio_egress", "here", "'here' is not a valid egress"),
 ]
 
 
@@ -559,7 +559,7 @@ def test_each_source_has_its_egress_and_urls_may_name_others(write_file: WriteFi
 @pytest.mark.parametrize(
     ("line", "why"),
     [
-        ('away = "here"', "away = \"here\": 'here' is not a valid address"),
+        ('away = "here"', "away = \"here\": 'here' is not a valid egress"),
         ('away = ""', 'away = "" is empty; leave it out, or say any'),
         ("away = 5", "away = 5: this must be text in quotes or a list of them"),
         ('"a b" = "any"', "a b = \"any\": the name 'a b' can't be used in a URL"),
@@ -859,7 +859,7 @@ HOLD_FORM = "a hold has phase, account_sid or url_prefix or both, and may have u
             'phase = "new"',
             'phase = "newer"',
             17,
-            "policy: a hold names phase 'newer'; the phases are old, new",
+            "policy: a hold names the unknown phase 'newer'; the phases are old, new",
             id="a hold in no phase",
         ),
     ],

@@ -145,7 +145,8 @@ def test_a_new_hold_comes_before_one_that_would_take_precedence() -> None:
 
 def test_a_hold_in_no_phase_is_refused() -> None:
     with pytest.raises(
-        ConfigurationError, match="a hold names phase 'later'; the phases are before, after"
+        ConfigurationError,
+        match="a hold names the unknown phase 'later'; the phases are before, after",
     ):
         put_hold(file_of(FILE), PhaseHold("later", "AC1"))
 

@@ -193,8 +193,8 @@ class CallbackUrl:
     def _without_checks(cls, text: str) -> Self:
         match = _FORM.fullmatch(text)
         if match is None:
-            raise ValueError(f"{_shown(text)} was never a callback URL")
-        return cls._of(match).with_warnings("its fragment can't be followed any more")
+            raise ValueError(f"{_shown(text)} can't be a stored callback URL")
+        return cls._of(match).with_warnings("its fragment is no longer valid, and has no effect")
 
     @classmethod
     def _of(cls, match: re.Match[str]) -> Self:
@@ -266,7 +266,7 @@ def _check_text(text: str) -> None:
         raise InvalidCallbackUrl("the callback URL is empty; it must be like https://host/path")
     if len(text) > MAX_LENGTH:
         raise InvalidCallbackUrl(
-            f"the callback URL has {len(text)} characters; {MAX_LENGTH} are allowed"
+            f"the callback URL has {len(text)} characters; at most {MAX_LENGTH} are allowed"
         )
     odd = next((char for char in text if not "!" <= char <= "~" or char == "\\"), None)
     if odd is not None:

@@ -143,7 +143,9 @@ def _sni(settings: ConnectionOverrides, value: str) -> ConnectionOverrides:
 def _egress(settings: ConnectionOverrides, value: str) -> ConnectionOverrides:
     names = tuple(value.split(","))
     if not all(name and name.replace("-", "").isalnum() for name in names):
-        raise InvalidCallbackUrl(f"#e={value}: e must be the name of an egress, or a comma list")
+        raise InvalidCallbackUrl(
+            f"#e={value}: e must be the name of an egress, or several names separated by commas"
+        )
     return replace(settings, egress=names)
 
 

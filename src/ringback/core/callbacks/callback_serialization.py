@@ -45,10 +45,10 @@ def read_new(text: str) -> CallbackRecord:
     """Return the callback from a text that `write_new` made; raises ValueError for other text."""
     fields = json.loads(text)
     if not isinstance(fields, list):
-        raise ValueError("it is not a list")
+        raise ValueError("the stored callback is not a list")
     for place, one in enumerate(cast("list[object]", fields)):
         if not isinstance(one, str) and not (one is None and place in _MAY_LACK):
-            raise ValueError(f"field {place} is {one!r}, which is not a text")
+            raise ValueError(f"field {place} is {one!r}, which is not text")
     sid, account_sid, shown, credentials, warnings, method, body, *rest = cast("list[Any]", fields)
     source, asked, reason, token, key, created, due = rest
     date_created = datetime.fromisoformat(created)

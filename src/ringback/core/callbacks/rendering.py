@@ -35,7 +35,7 @@ def render(
     source = sources.get(callback.source)
     if source is None:
         raise CallbackSourceNotConfigured(
-            f"there is no source {callback.source!r} in the settings any more"
+            f"the settings no longer define the source {callback.source!r}"
         )
     url, body = callback.called, callback.sent_body.encode()
     values = _values_of(callback, url, body, account=account, at=at, source=source)
@@ -118,5 +118,7 @@ def _secret_of(callback: CallbackRecord, account: Account) -> str:
         return f"a secret that no receiver has, {callback.sid}"
     found = account.webhook_secrets.find(callback.secret_id)
     if found is None:
-        raise SecretNotFound(f"the webhook secret {callback.secret_id} that was to sign it is gone")
+        raise SecretNotFound(
+            f"the webhook secret {callback.secret_id}, which should sign it, no longer exists"
+        )
     return found[1].value

@@ -98,7 +98,7 @@ def decide(
         case UnknownOutcome():
             return RetryLater(now, round_.number)
         case RefusedOutcome(status) if status == GONE:
-            return GiveUp(f"{describe(outcome)}: the receiver wants no more")
+            return GiveUp(f"{describe(outcome)}: the receiver wants no more requests")
         case NoAnswerOutcome(AttemptFailure.GUARD | AttemptFailure.SECRET | AttemptFailure.SOURCE):
             return GiveUp(describe(outcome))
         case RefusedOutcome() | NoAnswerOutcome():
@@ -163,7 +163,7 @@ def _next_round(
     if schedule.waits:
         return GiveUp(
             f"{describe(outcome)}; not tried again, since that was the last"
-            f" of {len(schedule.waits) + 1} rounds"
+            f" of {len(schedule.waits) + 1} rounds of attempts"
         )
     return GiveUp(f"{describe(outcome)}; {why_not}")
 

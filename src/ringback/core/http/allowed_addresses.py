@@ -27,8 +27,6 @@ _INWARD: Final[tuple[Network, ...]] = (
     ip_network("3fff::/20"),  # for documentation, RFC 9637
 )
 
-_WHERE_TO: Final = "callbacks are sent to those, and to what the settings allow"
-
 # NAT64, RFC 6052: the last four bytes are an IPv4 address.
 _NAT64: Final = ip_network("64:ff9b::/96")
 
@@ -38,8 +36,8 @@ def refusal(text: str, *, allowed: Sequence[Network] = ()) -> str | None:
 
     Raises ValueError if the text is not an IP address.
 
-    >>> refusal("10.0.0.1")
-    '10.0.0.1 is not a public address; callbacks are sent to those, and to what the settings allow'
+    >>> refusal("10.0.0.1").partition(";")[0]
+    '10.0.0.1 is not a public address'
     >>> refusal("93.184.216.34") is None
     True
     """
@@ -49,12 +47,18 @@ def refusal(text: str, *, allowed: Sequence[Network] = ()) -> str | None:
         return None
     if all(_is_public(address) for address in (outer, inner)):
         return None
-    return f"{text} is not a public address; {_WHERE_TO}"
+    return (
+        f"{text} is not a public address; callbacks are sent only to public addresses and to"
+        " networks that the settings allow"
+    )
 
 
 def refusal_of_name(host: str) -> str:
     """Return the error message for a forbidden host; it does not show the host's address."""
-    return f"{host} does not lead to a public address; {_WHERE_TO}"
+    return (
+        f"{host} does not lead to a public address; callbacks are sent only to public addresses"
+        " and to networks that the settings allow"
+    )
 
 
 def _is_public(address: Address) -> bool:

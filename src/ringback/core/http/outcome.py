@@ -157,7 +157,10 @@ def describe(outcome: Outcome) -> str:
         case NoAnswerOutcome(_, why):
             return why
         case UnknownOutcome():
-            return "the process stopped before the attempt's ending was known; it may have arrived"
+            return (
+                "the process stopped before the attempt's result was known; the request may"
+                " have arrived"
+            )
         case _:
             assert_never(outcome)
 

@@ -150,10 +150,12 @@ class Policy:
         if hold.phase not in names:
             known = ", ".join(names)
             raise ConfigurationError(
-                f"policy: a hold names phase {hold.phase!r}; the phases are {known}"
+                f"policy: a hold names the unknown phase {hold.phase!r}; the phases are {known}"
             )
         if hold.until is not None and hold.until.utcoffset() is None:
-            raise ConfigurationError(f"policy: the end of the hold of {hold} needs a time zone")
+            raise ConfigurationError(
+                f"policy: the end of the hold of {hold} has no time zone; append Z for UTC"
+            )
 
     @property
     def sources(self) -> tuple[SourceName, ...]:
@@ -299,11 +301,13 @@ def _check_phases(phases: Sequence[Phase]) -> None:
 
 def _check_phase(phase: Phase) -> None:
     if phase.since is not None and phase.since.utcoffset() is None:
-        raise ConfigurationError(f"policy: the date of phase {phase.name!r} needs a time zone")
+        raise ConfigurationError(
+            f"policy: the date of phase {phase.name!r} has no time zone; append Z for UTC"
+        )
     if phase.default not in phase.may_ask:
         raise ConfigurationError(
-            f"policy: phase {phase.name!r} sends from {phase.default} by default,"
-            f" so may_ask must have {phase.default} too"
+            f"policy: phase {phase.name!r} sends from {phase.default} by default, so may_ask"
+            f" must contain {phase.default} too"
         )
 
 

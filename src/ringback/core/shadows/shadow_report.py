@@ -102,7 +102,7 @@ def meaning_of(pair: AnswerComparison) -> str:
     """
     callback, copy = pair.sources
     if not pair.is_known:
-        return "the result of one of the two is not known"
+        return "the result of the callback or of its copy is not known"
     if pair.is_same:
         return "both got the same answer"
     if pair.kind.has_other_body:
@@ -128,11 +128,11 @@ def _meaning_for(copy: ComparableResult, source: SourceName) -> str:
     if status in (404, 405, 410):
         return "the receiver has nothing at the copy's URL"
     if status == 429:
-        return "the receiver accepts no more requests at the moment"
+        return "the receiver limits the rate of requests (429)"
     if status >= 500:
-        return f"the receiver fails at a request from {source}"
+        return f"the receiver fails (5xx) on a request from {source}"
     if status >= 400:
-        return f"the receiver can't use a request from {source}, or its mark"
+        return f"the receiver rejects a request from {source}, or the mark of the copy (4xx)"
     return "the receiver answers with a redirect; redirects are not followed"
 
 
@@ -142,7 +142,7 @@ def _meaning_of_failure(failure: str, source: SourceName) -> str:
     if failure == "secret":
         return f"the secret that signs for {source} no longer exists; nothing was sent"
     if failure == "source":
-        return f"there is no source {source} in the settings any more; nothing was sent"
+        return f"the settings no longer define the source {source}; nothing was sent"
     if failure in _TIMEOUTS:
         return f"the receiver doesn't answer a request from {source} in time"
     return f"no answer came to a request from {source}; does a firewall block its addresses?"

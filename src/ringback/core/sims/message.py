@@ -57,11 +57,11 @@ def fault_in_text(text: str) -> str | None:
     >>> fault_in_text("na\u00efve") is None
     True
     >>> fault_in_text("5 \u20ac")
-    "'\u20ac' is not a single-byte character; an SMS can't contain others"
+    "'\u20ac' is not a single-byte character; an SMS can contain only those"
     """
     wide = next((character for character in text if ord(character) > 0xFF), None)
     if wide is not None:
-        return f"{wide!r} is not a single-byte character; an SMS can't contain others"
+        return f"{wide!r} is not a single-byte character; an SMS can contain only those"
     if len(text) > LONGEST_SMS:
         return f"{len(text)} characters are too many; an SMS has at most {LONGEST_SMS}"
     return None

@@ -187,9 +187,9 @@ def scenario_called(name: str) -> NetworkScenario:
     if scenario is None:
         guess, known = suggestion(name, SCENARIOS), ", ".join(SCENARIOS)
         raise ValueError(
-            f"there is no scenario {name!r}{guess} There are {known}"
+            f"there is no scenario {name!r}{guess} The scenarios are {known}"
             if guess
-            else f"there is no scenario {name!r}; there are {known}"
+            else f"there is no scenario {name!r}; the scenarios are {known}"
         )
     return scenario
 

@@ -79,7 +79,9 @@ class HeaderTemplate(NamedTuple):
         for name in names:
             if name not in PLACEHOLDERS:
                 known = ", ".join(PLACEHOLDERS)
-                raise ValueError(f"{text!r}: there is no {{{name}}}; there are {known}")
+                raise ValueError(
+                    f"{text!r}: the placeholder {{{name}}} is unknown; the placeholders are {known}"
+                )
         return cls(match["name"], match["value"], names)
 
     @property

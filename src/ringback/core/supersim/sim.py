@@ -126,6 +126,7 @@ def _check_move(sim: SuperSim, status: SimStatus) -> None:
 def _still_scheduled(sim: SuperSim, *, changes_fleet: bool) -> Conflict:
     what, code = ("Fleet", 83009) if changes_fleet else ("status", 83010)
     return Conflict(
-        f"SIM {sim.sid} is scheduled: wait for its running change before changing its {what}",
+        f"SIM {sim.sid} is scheduled: wait until its current change is done before"
+        f" you change its {what}",
         code=code,
     )

@@ -135,7 +135,7 @@ def plan_query(
         raise _too_long(f"Granularity={granularity}", longest, code=83604)
     if start < months_after(now, months=-_MONTHS_KEPT):
         raise InvalidParameter(
-            f"StartTime {iso(start)} is over {_MONTHS_KEPT} months ago, and can't be asked for",
+            f"StartTime {iso(start)} is more than {_MONTHS_KEPT} months ago; choose a later one",
             code=83605,
         )
     return UsageQuery(start, end, granularity, group, filters)
@@ -176,7 +176,9 @@ def _fits(session: SuperSimDataSession, filters: Mapping[str, str]) -> bool:
 
 
 def _too_long(what: str, longest: timedelta, *, code: int) -> InvalidParameter:
-    return InvalidParameter(f"with {what}, at most {longest.days} days can be asked for", code=code)
+    return InvalidParameter(
+        f"with {what}, StartTime and EndTime can be at most {longest.days} days apart", code=code
+    )
 
 
 class BillingPeriodType(StrEnum):

@@ -140,13 +140,14 @@ def plan_change(
         return None
     if sim.status in CHANGING:
         raise Conflict(
-            f"SIM {sim.sid} is {sim.status}: wait for its running change before changing its status"
-            " or rate plan",
+            f"SIM {sim.sid} is {sim.status}: wait until its current change is done before"
+            " you change its status or rate plan",
             code=33010,
         )
     if status is _SUSPENDED and rate_plan_sid == "":
         raise InvalidParameter(
-            "Status=suspended can't come with an empty RatePlan; give one after the other",
+            "Status=suspended and an empty RatePlan can't be given together; change one"
+            " after the other",
             code=33121,
         )
     status = status or sim.status

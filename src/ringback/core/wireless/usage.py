@@ -88,7 +88,9 @@ def plan_query(
     end = end or now
     start = start or months_after(end, months=-1)
     if start > end:
-        raise InvalidParameter(f"Start {iso(start)} is after End {iso(end)}", code=_INVALID)
+        raise InvalidParameter(
+            f"Start {iso(start)} must not be after End {iso(end)}", code=_INVALID
+        )
     span = _SPANS.get(granularity)
     if span is None:
         return WirelessUsageQuery(start, end, None)
@@ -97,7 +99,7 @@ def plan_query(
     if count > MOST_RECORDS:
         raise InvalidParameter(
             f"Granularity={granularity} from Start {iso(start)} to End {iso(end)} makes"
-            f" {count} records; at most {MOST_RECORDS} can be asked for",
+            f" {count} records; at most {MOST_RECORDS} are allowed",
             code=_INVALID,
         )
     return WirelessUsageQuery(start, end, span)

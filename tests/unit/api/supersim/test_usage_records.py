@@ -227,13 +227,17 @@ async def test_a_time_without_a_zone_is_utc_and_a_date_is_its_midnight(
             83602,
             "with Granularity=hour, StartTime and EndTime must begin an hour",
         ),
-        ("Group=sim&StartTime=2024-05-01T00:00:00Z", 83603, "with Group=sim, at most 31 days"),
+        (
+            "Group=sim&StartTime=2024-05-01T00:00:00Z",
+            83603,
+            "with Group=sim, StartTime and EndTime can be at most 31 days",
+        ),
         (
             "Granularity=hour&StartTime=2024-05-01T00:00:00Z&EndTime=2024-07-01T00:00:00Z",
             83604,
-            "with Granularity=hour, at most 31 days",
+            "with Granularity=hour, StartTime and EndTime can be at most 31 days",
         ),
-        ("StartTime=2022-12-01T00:00:00Z", 83605, "StartTime 2022-12-01T00:00:00Z is over 18"),
+        ("StartTime=2022-12-01T00:00:00Z", 83605, "StartTime 2022-12-01T00:00:00Z is more than 18"),
         ("PageToken=PAnobody", 83600, "PageToken: there is no record nobody in this list"),
     ],
 )

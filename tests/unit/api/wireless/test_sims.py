@@ -420,7 +420,7 @@ LONG = "a" * 65
         (
             {"Status": "suspended", "RatePlan": ""},
             33121,
-            "Status=suspended can't come with an empty RatePlan",
+            "Status=suspended and an empty RatePlan can't be given together",
         ),
         (
             {"Status": "suspended", "ResetStatus": "resetting"},

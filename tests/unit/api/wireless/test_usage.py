@@ -279,9 +279,9 @@ async def test_a_time_without_a_zone_is_utc_and_a_date_is_its_midnight(
         (
             "Start=2024-07-02T00:00:00Z&End=2024-07-01T00:00:00Z",
             33101,
-            "Start 2024-07-02T00:00:00Z is after End 2024-07-01T00:00:00Z",
+            "Start 2024-07-02T00:00:00Z must not be after End 2024-07-01T00:00:00Z",
         ),
-        ("Start=2024-07-04T00:00:00Z", 33101, "Start 2024-07-04T00:00:00Z is after End"),
+        ("Start=2024-07-04T00:00:00Z", 33101, "Start 2024-07-04T00:00:00Z must not be after End"),
         (
             "Granularity=hourly&Start=2020-01-01T00:00:00Z",
             33101,

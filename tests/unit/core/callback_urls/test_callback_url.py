@@ -372,7 +372,10 @@ def test_an_empty_url_is_refused() -> None:
 def test_a_url_may_be_as_long_as_the_limit_and_no_longer() -> None:
     longest = "http://a.example/".ljust(MAX_LENGTH, "x")
     assert parse(longest).wire == longest
-    assert refusal_of(longest + "x") == "the callback URL has 4097 characters; 4096 are allowed"
+    assert (
+        refusal_of(longest + "x")
+        == "the callback URL has 4097 characters; at most 4096 are allowed"
+    )
 
 
 def test_a_long_url_is_truncated_in_messages() -> None:
@@ -496,11 +499,11 @@ def test_a_stored_url_that_would_be_refused_now_is_still_called(text: str, wire:
     url = CallbackUrl.read_back(text)
     assert (url.wire, url.shown, url.source) == (wire, text, None)
     assert url.connection == ConnectionOverrides()
-    assert url.warnings == ("its fragment can't be followed any more",)
+    assert url.warnings == ("its fragment is no longer valid, and has no effect",)
 
 
 def test_text_that_was_never_a_url_cannot_be_read_back() -> None:
-    with pytest.raises(ValueError, match="'nonsense' was never a callback URL"):
+    with pytest.raises(ValueError, match="'nonsense' can't be a stored callback URL"):
         CallbackUrl.read_back("nonsense")
 
 

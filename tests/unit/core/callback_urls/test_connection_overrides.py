@@ -78,7 +78,11 @@ def test_a_setting_is_read_within_its_limits(
             "a comma list of 4xx, 5xx, ct, rt, all",
         ),
         ("sni", ["", "Y", "yes", "true", "1"], "y or n"),
-        ("e", ["", "-", "a,", ",a", "a b", "a/b"], "the name of an egress, or a comma list"),
+        (
+            "e",
+            ["", "-", "a,", ",a", "a b", "a/b"],
+            "the name of an egress, or several names separated by commas",
+        ),
     ],
 )
 def test_a_value_out_of_range_is_refused_like_a_bad_source(

@@ -251,8 +251,10 @@ ROW = Attempt(CALLBACK_SID, ACCOUNT_SID, 1, NOW)
             ROW._replace(
                 result="unknown",
                 error_code=11200,
-                reason="the process stopped before the attempt's ending was known;"
-                " it may have arrived",
+                reason=(
+                    "the process stopped before the attempt's result was known; the request may"
+                    " have arrived"
+                ),
             ),
         ),
     ],

@@ -446,7 +446,7 @@ def test_a_chosen_secret_signs_after_its_activation() -> None:
 
 
 def test_no_other_secret_signs_if_the_chosen_one_is_gone() -> None:
-    why = f"^the webhook secret {PENDING.id} that was to sign it is gone$"
+    why = f"^the webhook secret {PENDING.id}, which should sign it, no longer exists$"
     with pytest.raises(SecretNotFound, match=why):
         render(a_test_event(secret_id=PENDING.id), account=an_account(), at=NOW)
 
@@ -482,7 +482,7 @@ def test_a_custom_source_has_its_own_headers_and_the_time_of_the_attempt() -> No
 def test_a_removed_source_sends_nothing() -> None:
     callback = a_callback()._replace(source="acme")
     with pytest.raises(
-        CallbackSourceNotConfigured, match="there is no source 'acme' in the settings any more"
+        CallbackSourceNotConfigured, match="the settings no longer define the source 'acme'"
     ):
         render(callback, account=an_account(), at=NOW)
 

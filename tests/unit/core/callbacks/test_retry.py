@@ -182,7 +182,7 @@ def test_a_delivery_ends_the_callback(fragment: str) -> None:
 @pytest.mark.parametrize("source", Source)
 def test_a_410_ends_the_callback(source: Source, fragment: str) -> None:
     assert after(RefusedOutcome(410), fragment, source) == GiveUp(
-        "the receiver answered 410 Gone: the receiver wants no more"
+        "the receiver answered 410 Gone: the receiver wants no more requests"
     )
 
 
@@ -300,8 +300,8 @@ def test_a_round_without_time_is_followed_by_the_next_one() -> None:
         (
             2,
             GiveUp(
-                "the receiver answered 500 Internal Server Error; not tried again,"
-                " since that was the last of 3 rounds"
+                "the receiver answered 500 Internal Server Error; not tried again, since that"
+                " was the last of 3 rounds of attempts"
             ),
         ),
     ],

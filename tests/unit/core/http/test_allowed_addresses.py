@@ -63,8 +63,8 @@ def test_public_addresses_are_allowed(address: str) -> None:
 )
 def test_addresses_that_are_not_public_are_refused(address: str) -> None:
     assert refusal(address) == (
-        f"{address} is not a public address; callbacks are sent to those,"
-        " and to what the settings allow"
+        f"{address} is not a public address; callbacks are sent only to public addresses"
+        " and to networks that the settings allow"
     )
 
 
@@ -146,6 +146,6 @@ def test_text_that_is_not_an_address_is_not_judged() -> None:
 
 def test_the_refusal_of_a_name_does_not_show_its_addresses() -> None:
     assert refusal_of_name("db.internal") == (
-        "db.internal does not lead to a public address;"
-        " callbacks are sent to those, and to what the settings allow"
+        "db.internal does not lead to a public address; callbacks are sent only to"
+        " public addresses and to networks that the settings allow"
     )

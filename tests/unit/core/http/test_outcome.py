@@ -122,7 +122,10 @@ def test_every_failure_has_its_own_label() -> None:
         ),
         (
             UnknownOutcome(),
-            "the process stopped before the attempt's ending was known; it may have arrived",
+            (
+                "the process stopped before the attempt's result was known; the request may"
+                " have arrived"
+            ),
         ),
     ],
 )

@@ -359,18 +359,25 @@ DATELESS = "policy: the first phase must have no date, so that every instant has
         (
             [A, Phase("b", datetime(2024, 10, 16), KORE, BOTH)],  # noqa: DTZ001 - the fault itself
             [],
-            "policy: the date of phase 'b' needs a time zone",
+            "policy: the date of phase 'b' has no time zone; append Z for UTC",
         ),
         (
             [Phase("odd", None, TWILIO, frozenset({KORE}))],
             [],
-            "policy: phase 'odd' sends from twilio by default, so may_ask must have twilio too",
+            (
+                "policy: phase 'odd' sends from twilio by default, so may_ask must contain"
+                " twilio too"
+            ),
         ),
-        ([A, B], [PhaseHold("z")], "policy: a hold names phase 'z'; the phases are a, b"),
+        (
+            [A, B],
+            [PhaseHold("z")],
+            "policy: a hold names the unknown phase 'z'; the phases are a, b",
+        ),
         (
             [A, B],
             [PhaseHold("a", "AC1", until=datetime(2024, 10, 16))],  # noqa: DTZ001 - the fault itself
-            "policy: the end of the hold of AC1 needs a time zone",
+            "policy: the end of the hold of AC1 has no time zone; append Z for UTC",
         ),
     ],
 )

@@ -70,7 +70,7 @@ def test_answers_are_equal_by_status_or_failure_and_by_body(
 @pytest.mark.parametrize("pair_", [pair(200, "unknown"), pair("unknown", 200), pair(200, "open")])
 def test_open_or_unknown_results_are_not_compared(pair_: AnswerComparison) -> None:
     assert not pair_.is_known
-    assert meaning_of(pair_) == "the result of one of the two is not known"
+    assert meaning_of(pair_) == "the result of the callback or of its copy is not known"
 
 
 @pytest.mark.parametrize(
@@ -82,13 +82,13 @@ def test_open_or_unknown_results_are_not_compared(pair_: AnswerComparison) -> No
         (pair(200, 401), "the receiver refuses kore's signature"),
         (pair(204, 403), "the receiver refuses kore's signature"),
         (pair(200, 404), "the receiver has nothing at the copy's URL"),
-        (pair(200, 429), "the receiver accepts no more requests at the moment"),
-        (pair(200, 400), "the receiver can't use a request from kore, or its mark"),
-        (pair(200, 500), "the receiver fails at a request from kore"),
+        (pair(200, 429), "the receiver limits the rate of requests (429)"),
+        (pair(200, 400), "the receiver rejects a request from kore, or the mark of the copy (4xx)"),
+        (pair(200, 500), "the receiver fails (5xx) on a request from kore"),
         (pair(200, 302), "the receiver answers with a redirect; redirects are not followed"),
         (pair(200, "guard"), "the settings do not allow callbacks to the copy's URL"),
         (pair(200, "secret"), "the secret that signs for kore no longer exists; nothing was sent"),
-        (pair(200, "source"), "there is no source kore in the settings any more; nothing was sent"),
+        (pair(200, "source"), "the settings no longer define the source kore; nothing was sent"),
         (pair(200, "total_timeout"), "the receiver doesn't answer a request from kore in time"),
         (
             pair(200, "connect"),

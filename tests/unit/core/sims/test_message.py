@@ -50,8 +50,8 @@ def test_an_sms_has_a_limited_number_of_single_byte_characters(text: str) -> Non
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("5 \u20ac", "'\u20ac' is not a single-byte character; an SMS can't contain others"),
-        ("\u0100" * 200, "'\u0100' is not a single-byte character; an SMS can't contain others"),
+        ("5 \u20ac", "'€' is not a single-byte character; an SMS can contain only those"),
+        ("\u0100" * 200, "'Ā' is not a single-byte character; an SMS can contain only those"),
         ("x" * 161, "161 characters are too many; an SMS has at most 160"),
     ],
 )

@@ -138,11 +138,11 @@ def test_a_scenario_is_found_by_its_name(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "suggested"),
     [
-        ("", "; there are "),
-        ("none", "; there are "),
-        ("Normal", "; did you mean normal? There are "),
-        ("update_fails", "; did you mean update-fails? There are "),
-        ("offline", "; did you mean unattached? There are "),
+        ("", "; the scenarios are "),
+        ("none", "; the scenarios are "),
+        ("Normal", "; did you mean normal? The scenarios are "),
+        ("update_fails", "; did you mean update-fails? The scenarios are "),
+        ("offline", "; did you mean unattached? The scenarios are "),
     ],
 )
 def test_an_unknown_name_is_refused_with_the_known_ones(name: str, suggested: str) -> None:

@@ -119,7 +119,10 @@ def test_an_invalid_header_is_refused(text: str) -> None:
 
 
 def test_an_unknown_placeholder_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(ValueError, match=r"there is no \{secret\}; there are host, length"):
+    with pytest.raises(
+        ValueError,
+        match=r"the placeholder \{secret\} is unknown; the placeholders are host, length",
+    ):
         HeaderTemplate.parse("X: {secret}")
 
 

@@ -150,7 +150,8 @@ def test_a_running_change_is_a_conflict(fleet_sid: str | None, what: str, code: 
         plan_change(a_sim(status=SCHEDULED), status=ACTIVE, fleet_sid=fleet_sid)
     assert (refused.value.status, refused.value.code) == (409, code)
     assert refused.value.message == (
-        f"SIM {SIM_SID} is scheduled: wait for its running change before changing its {what}"
+        f"SIM {SIM_SID} is scheduled: wait until its current change is done before"
+        f" you change its {what}"
     )
 
 

@@ -116,7 +116,7 @@ def test_a_command_within_the_limits_can_be_sent(
             "5 \u20ac",
             TEXT,
             NONE,
-            ("'\u20ac' is not a single-byte character; an SMS can't contain others", 33101),
+            ("'€' is not a single-byte character; an SMS can contain only those", 33101),
         ),
         (
             "A" * 188,

@@ -331,8 +331,8 @@ def test_during_a_change_another_one_is_a_conflict(
         planned(a_wireless_sim(status=status), change_request)
     assert (refused.value.status, refused.value.code) == (409, 33010)
     assert refused.value.message == (
-        f"SIM {WIRELESS_SIM_SID} is {status}: wait for its running change before changing its"
-        " status or rate plan"
+        f"SIM {WIRELESS_SIM_SID} is {status}: wait until its current change is done"
+        " before you change its status or rate plan"
     )
 
 
