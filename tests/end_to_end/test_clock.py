@@ -96,7 +96,9 @@ async def test_a_stop_does_not_wait_for_a_waiting_advance(tmp_path: Path) -> Non
         assert await dev.stop() == 0
         answer = await advancing
     assert (answer.status, answer.body["code"]) == (503, 20503)
-    assert answer.body["message"].startswith("Ringback stops; the clock has been advanced to ")
+    assert answer.body["message"].startswith(
+        "Ringback is stopping; the clock was advanced only to "
+    )
     async with served(tmp_path):
         assert 7000 < (await clock_of(tmp_path))["ahead_seconds"] <= 7200
 

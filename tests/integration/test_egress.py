@@ -116,8 +116,8 @@ class TestALocalAddress:
         exchange = await sender.send(post(receiver.url(host="hooks.example")), limits=LIMITS)
         assert failure_of(exchange) is AttemptFailure.EGRESS
         assert why_of(exchange) == (
-            f"could not leave for hooks.example port {receiver.port}"
-            " (by this egress: Cannot assign requested address)"
+            f"could not connect to hooks.example port {receiver.port} (its egress"
+            " can't be used: Cannot assign requested address)"
         )
         assert receiver.connections == 0
         assert sender.open_connections == 0
@@ -128,7 +128,7 @@ class TestALocalAddress:
         exchange = await sender.send(post("http://hooks.example/"), limits=LIMITS)
         assert failure_of(exchange) is AttemptFailure.EGRESS
         assert why_of(exchange) == (
-            "no local address of this egress leads to where hooks.example port 80 is"
+            "no local address of this egress has a route to hooks.example port 80"
         )
         assert network.connected == []
 

@@ -251,7 +251,7 @@ class TestAName:
             " to public addresses and to networks that the settings allow"
         )
         assert caplog.messages == [
-            "callbacks may not go to private.example, which is at 10.0.0.7, 192.168.1.1"
+            "refused to send callbacks to private.example: its addresses are 10.0.0.7, 192.168.1.1"
         ]
 
     @pytest.mark.parametrize("name", NAMES)

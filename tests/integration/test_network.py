@@ -49,7 +49,7 @@ def test_limits_are_kept_by_the_time_of_the_loop() -> None:
     limits = Timeouts(connect=3600, read=7200, total=86400)
     (exchange,) = send_in(loop, network, "http://hooks.example/", limits=limits)
     assert exchange.outcome == NoAnswerOutcome(
-        AttemptFailure.READ_TIMEOUT, "no answer came for 7200 s"
+        AttemptFailure.READ_TIMEOUT, "no answer arrived for 7200 s"
     )
     assert loop.elapsed == pytest.approx(7201)
 
@@ -116,7 +116,7 @@ def test_a_receiver_that_sends_first_gets_no_request(scheme: str, failure: Attem
     network = MadeUpNetwork(requests.append, after=1, greeting=b"220 mail.example ESMTP\r\n")
     (exchange,) = send_in(MadeUpTime(), network, f"{scheme}://hooks.example/")
     assert failure_of(exchange) is failure
-    assert "the receiver sent something without being asked" in why_of(exchange)
+    assert "the receiver sent data before it got a request" in why_of(exchange)
     assert requests == []
     assert [transport.is_closing() for transport in network.transports] == [True]
 

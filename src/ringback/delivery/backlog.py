@@ -64,9 +64,9 @@ class Backlog:
         """Raise BacklogFull if `count` more callbacks of an account would exceed the limits."""
         own, bounds = self._unfinished[account_sid], self._bounds
         if own + count > bounds.per_account:
-            raise _overloaded(f"{own} callbacks of this account wait", bounds.per_account)
+            raise _overloaded(f"{own} callbacks of this account are waiting", bounds.per_account)
         if self.in_all + count > bounds.in_all:
-            raise _overloaded(f"{self.in_all} callbacks wait", bounds.in_all)
+            raise _overloaded(f"{self.in_all} callbacks are waiting", bounds.in_all)
 
 
 def _overloaded(what: str, bound: int) -> BacklogFull:

@@ -148,7 +148,11 @@ class BatchIngestionQueue:
                     await self._add_part(batch, [one])
             else:
                 sid = part[0].sid
-                _log.exception("%s of a batch can't be added; the next start tries it again", sid)
+                _log.exception(
+                    "callback %s of a batch can't be queued; the next start of the server"
+                    " tries again",
+                    sid,
+                )
                 batch.failures[sid] = failure
 
     async def _answer_at_once(self, batch: _Batch) -> None:
@@ -189,7 +193,8 @@ def _find_left(tx: Transaction) -> dict[int, CallbackRecord]:
             callback = read_new(text)
         except ValueError:
             _log.exception(
-                "the callback that is written down under number %d can't be read, and stays there",
+                "accepted callback number %d can't be read from the data file; it"
+                " is not sent, and stays in the file",
                 number,
             )
             continue

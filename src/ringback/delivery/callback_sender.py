@@ -60,7 +60,9 @@ class CallbackSender:
         except CallbackSourceNotConfigured as gone:
             exchange = AttemptResult(NoAnswerOutcome(AttemptFailure.SOURCE, str(gone)))
         except Exception as failure:  # noqa: BLE001 (this attempt must be settled, too)
-            _log.exception("an attempt of %s failed", callback.sid)
-            why = f"Ringback itself failed: {type(failure).__name__}"
+            _log.exception(
+                "an attempt of callback %s failed because of an internal error", callback.sid
+            )
+            why = f"Ringback failed with an internal error: {type(failure).__name__}"
             exchange = AttemptResult(NoAnswerOutcome(AttemptFailure.INTERNAL, why))
         return exchange, request

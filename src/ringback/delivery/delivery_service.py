@@ -188,7 +188,7 @@ class DeliveryService:
             unsent, now = self._loop.workers.take_unsent(), self._clock.now()
             await self._store.transact(lambda tx: tx.callbacks.put_back(unsent, now))
         except StoreUnavailable as failure:
-            _log.warning("%s; the next start settles what is open", failure)
+            _log.warning("%s; the next start of the server settles the open attempts", failure)
 
     def _count_unfinished(self, tx: Transaction) -> None:
         unfinished = tx.callbacks.unfinished()

@@ -63,7 +63,11 @@ class DueCallbacks:
         while not is_over:
             ahead, some = await self.store.transact(partial(self._look_through, last))
             if ahead:
-                _log.warning("the clock was set back: the waits of %d callbacks begin now", ahead)
+                _log.warning(
+                    "the clock was set back: %d callbacks now start their wait for the"
+                    " next attempt again",
+                    ahead,
+                )
             for lane, due in some:
                 self.scheduler.expect(lane, due)
             if ahead < _PLANNED_ANEW_AT_ONCE:

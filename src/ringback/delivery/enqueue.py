@@ -44,8 +44,8 @@ class CallbackEnqueuer:
         """
         if self.is_paused:
             raise StoreUnavailable(
-                "the database can't be used just now: what was left open at the last stop is not"
-                " settled yet"
+                "the database is not ready yet: the attempts that were open at the"
+                " last stop must be settled first"
             )
         account = tx.accounts.get(callback.account_sid)
         now = self.clock.now()

@@ -67,7 +67,8 @@ class SettlementWriter:
                 await self._settle([settlement])
         else:
             _log.error(
-                "an attempt of %s stays open until the next start settles it",
+                "the result of an attempt of callback %s can't be stored; the next"
+                " start of the server settles the attempt",
                 settlements[0].callback.sid,
                 exc_info=failure,
             )

@@ -157,7 +157,9 @@ class ShadowSender:
 
     def _drop_waiting(self) -> None:
         if self._waiting:
-            _log.warning("%d callbacks were not copied: Ringback stops", self._waiting)
+            _log.warning(
+                "%d shadow copies were not sent, since Ringback is stopping", self._waiting
+            )
         for destination in self._destinations.values():
             for callback, _ in destination.waiting:
                 self._skip(callback, STOPPED)
@@ -253,9 +255,16 @@ class ShadowSender:
                 await self._commit([], [one])
             return
         for shadow in ended:
-            _log.error("%s stays open until the next start", shadow.sid, exc_info=failure)
+            _log.error(
+                "the result of shadow copy %s can't be stored; it stays open until"
+                " the next start of the server",
+                shadow.sid,
+                exc_info=failure,
+            )
         for callback, copy in picked:
-            _log.error("%s can't be copied", callback.sid, exc_info=failure)
+            _log.error(
+                "no shadow copy of callback %s can be stored", callback.sid, exc_info=failure
+            )
             self._skip(callback, FAILED)
             self._leave(copy)
 
@@ -299,5 +308,5 @@ def _write(tx: Transaction, ended: list[ShadowCallback], picked: list[_Copied]) 
 def _account_of(tx: Transaction, callback: CallbackRecord) -> Account:
     account = tx.accounts.get(callback.account_sid)
     if account is None:
-        raise LookupError(f"callback {callback.sid} is of no account")
+        raise LookupError(f"callback {callback.sid} belongs to no account")
     return account

@@ -36,7 +36,7 @@ class AdvanceInterrupted(ApiError):
 
     def __init__(self, now: datetime) -> None:
         super().__init__(
-            f"Ringback stops; the clock has been advanced to {now:%Y-%m-%dT%H:%M:%SZ} only",
+            f"Ringback is stopping; the clock was advanced only to {now:%Y-%m-%dT%H:%M:%SZ}",
             code=20503,
         )
 

@@ -103,7 +103,7 @@ class ScheduledTaskRunner(Generic[C]):
         try:
             return task, await self.carrier.carry_out(carrier_request)
         except Exception:  # noqa: BLE001 (a task must end even if the carrier fails)
-            _log.exception("%s of %s failed", task.step, task.subject_sid)
+            _log.exception("task %s of %s failed", task.step, task.subject_sid)
             return task, CarrierTimeout()
 
     async def _end_all(self, ended: Sequence[Ended]) -> None:
@@ -138,7 +138,7 @@ class ScheduledTaskRunner(Generic[C]):
             raise
         except Exception:  # noqa: BLE001 (no failure may stop the other tasks)
             _log.exception(
-                "%s of %s failed; it is tried again in an hour", task.step, task.subject_sid
+                "task %s of %s failed; it is tried again in an hour", task.step, task.subject_sid
             )
             until = self.clock.now() + PAUSE
             await self.store.transact(lambda tx: _put_off(tx, task, until))

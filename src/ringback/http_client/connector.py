@@ -26,10 +26,10 @@ from ringback.runtime.account_fair_semaphore import FairSemaphore
 # time, so the failure says nothing about the receiver.
 _HELD_UP: Final = 1.0
 _TOO_SLOW: Final[Mapping[ConnectStep, tuple[AttemptFailure, str]]] = {
-    ConnectStep.LOOK_UP: (AttemptFailure.NAME, "its name was not looked up"),
+    ConnectStep.LOOK_UP: (AttemptFailure.NAME, "the name lookup did not finish"),
     ConnectStep.CONNECT: (AttemptFailure.CONNECT_TIMEOUT, "it did not answer"),
     ConnectStep.PROXY: (AttemptFailure.PROXY_TIMEOUT, "the proxy did not answer"),
-    ConnectStep.TLS: (AttemptFailure.CONNECT_TIMEOUT, "TLS was not agreed on"),
+    ConnectStep.TLS: (AttemptFailure.CONNECT_TIMEOUT, "the TLS handshake did not finish"),
 }
 
 _log = logging.getLogger(__name__)
@@ -62,7 +62,7 @@ class Connector:
         except TimeoutError:
             if asyncio.get_running_loop().time() - timing.until > _HELD_UP:
                 return NoAnswerOutcome(
-                    AttemptFailure.SHORTAGE, "the process was stopped, or got no time"
+                    AttemptFailure.SHORTAGE, "the process was suspended, or got no CPU time"
                 )
             failure, why = _TOO_SLOW[timing.at]
             if limits.total <= limits.connect:
@@ -83,7 +83,7 @@ class Connector:
         peers = [peer for address in addresses if (peer := route.peer_at(address))]
         if not peers:
             _log.debug("%s is at %s", route.place, ", ".join(addresses))
-            why = f"no local address of this egress leads to where {route.place} is"
+            why = f"no local address of this egress has a route to {route.place}"
             return NoAnswerOutcome(AttemptFailure.EGRESS, why)
         return await self._open_in_its_place(peers, route, timing)
 

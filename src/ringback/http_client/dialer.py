@@ -74,8 +74,12 @@ class Dialer:
                 connection, address=peer.address, port=peer.port, local_address=peer.local_address
             )
         except EgressAddressUnavailable as error:
-            _log.debug("can't leave from %s: %s", peer.local_address, error_text(error))
-            return NoAnswerOutcome(AttemptFailure.EGRESS, f"by this egress: {error_text(error)}")
+            _log.debug(
+                "can't send from local address %s: %s", peer.local_address, error_text(error)
+            )
+            return NoAnswerOutcome(
+                AttemptFailure.EGRESS, f"its egress can't be used: {error_text(error)}"
+            )
         except OSError as error:
             return NoAnswerOutcome(shortage_of(error) or AttemptFailure.CONNECT, error_text(error))
         return connection
@@ -113,7 +117,12 @@ class Dialer:
                     tunnel, address=address, port=proxy.port, local_address=None
                 )
             except OSError as error:
-                _log.debug("no proxy %s at %s: %s", proxy.shown, address, error_text(error))
+                _log.debug(
+                    "no connection to the proxy %s at %s: %s",
+                    proxy.shown,
+                    address,
+                    error_text(error),
+                )
                 if shortage := shortage_of(error):
                     return NoAnswerOutcome(shortage, error_text(error))
                 errors.append(error_text(error))
@@ -143,5 +152,7 @@ def _none_reached(failures: Sequence[NoAnswerOutcome], route: RequestRoute) -> N
     if route.proxy is not None:
         return NoAnswerOutcome(failures[-1].failure, f"no connection to {route.place}: {whys}")
     if all(failure.failure is AttemptFailure.EGRESS for failure in failures):
-        return NoAnswerOutcome(AttemptFailure.EGRESS, f"could not leave for {route.place} ({whys})")
+        return NoAnswerOutcome(
+            AttemptFailure.EGRESS, f"could not connect to {route.place} ({whys})"
+        )
     return NoAnswerOutcome(AttemptFailure.CONNECT, f"could not connect to {route.place} ({whys})")

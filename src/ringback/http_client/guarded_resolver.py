@@ -210,7 +210,9 @@ class CachingResolver:
         passed = tuple(address for address, why in refusals.items() if why is None)
         if passed:
             return passed
-        _log.info("callbacks may not go to %s, which is at %s", host, ", ".join(refusals))
+        _log.info(
+            "refused to send callbacks to %s: its addresses are %s", host, ", ".join(refusals)
+        )
         # Only the operator may see the addresses of a name; the author of the URL may not.
         why = refusals[host] if host in refusals else refusal_of_name(host)
         return NoAnswerOutcome(AttemptFailure.GUARD, str(why))

@@ -140,7 +140,7 @@ class HttpConnection(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         """Process `nbytes` bytes that were read into the buffer."""
         if self._waiting is None:
-            self._break(AttemptFailure.PROTOCOL, "the receiver sent something without being asked")
+            self._break(AttemptFailure.PROTOCOL, "the receiver sent data before it got a request")
             return
         self._heard = self._loop.time()
         if self.first_byte is None:
@@ -205,11 +205,13 @@ class HttpConnection(asyncio.BufferedProtocol):
             self._see_to_it_that_it_ends(now + _LAST_LOOK)
         elif now >= self._until:
             self._break(
-                AttemptFailure.TOTAL_TIMEOUT, "the answer was not complete when time was up"
+                AttemptFailure.TOTAL_TIMEOUT, "the answer was not complete within the time limit"
             )
         elif now >= due:
             what = "part of the answer" if self._answer.has_begun else "answer"
-            self._break(AttemptFailure.READ_TIMEOUT, f"no {what} came for {self._read_limit:g} s")
+            self._break(
+                AttemptFailure.READ_TIMEOUT, f"no {what} arrived for {self._read_limit:g} s"
+            )
         else:
             self._see_to_it_that_it_ends(min(due, self._until))
 

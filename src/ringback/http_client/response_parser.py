@@ -49,7 +49,9 @@ class ResponseParser:
         try:
             self._parser.feed_data(part)
         except HttpParserUpgrade:
-            self._stumble("the receiver wants to switch protocols, which was not asked for")
+            self._stumble(
+                "the receiver wants to switch protocols, although the request did not ask for that"
+            )
         except HttpParserError as error:
             self._stumble(f"the receiver's answer is not HTTP/1.1: {error}")
         if not self._has_head and self._bytes_read > MAX_HEAD:
@@ -79,7 +81,7 @@ class ResponseParser:
     def on_message_begin(self) -> None:
         """Raise HttpParserError, which stops the parser, if a second answer follows the first."""
         if self.is_complete:
-            raise HttpParserError("there is more than one answer")
+            raise HttpParserError("more than one answer")
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Store a header; ignore trailers, which follow the body."""

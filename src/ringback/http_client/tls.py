@@ -75,7 +75,7 @@ def _context(
         )
     elif client_key is not None:
         raise ConfigurationError(
-            f"the key {client_key} has no certificate to go with it; give both"
+            f"the client key {client_key} is given without its certificate; give both"
         )
     return context
 

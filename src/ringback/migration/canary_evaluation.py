@@ -57,10 +57,10 @@ class DeliveryCounts(NamedTuple):
         """Return a sentence with the number and the share of failing callbacks.
 
         >>> str(DeliveryCounts(3, 1)), str(DeliveryCounts())
-        ('1 of 4 fail (25.0 %)', 'none was tried')
+        ('1 of 4 fail (25.0 %)', 'no attempts')
         """
         if not self.tried:
-            return "none was tried"
+            return "no attempts"
         return f"{self.failing} of {self.tried} fail ({float(self.share):.1%})".replace("%", " %")
 
 

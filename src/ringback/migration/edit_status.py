@@ -80,7 +80,7 @@ def _status_of(edit: UrlEdit, summary: JournalSummary, entry: UrlEntry | None) -
         case edit.new:
             return EditWithState(edit, EditState.THERE, entry)
         case edit.old if mark is JournalEntryType.MOVED:
-            return EditWithState(edit, EditState.CHANGED, entry, "it was changed back")
+            return EditWithState(edit, EditState.CHANGED, entry, "the URL was changed back")
         case edit.old if behind is not None:
             return EditWithState(edit, EditState.BEHIND, entry, behind)
         case edit.old if mark is JournalEntryType.SKIPPED:

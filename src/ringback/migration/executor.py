@@ -334,7 +334,7 @@ _AS_FOUND: Final = {
 }
 _UNDER_WAY: Final = (JournalEntryType.MOVING, JournalEntryType.RETURNING)
 _IN_WORDS: Final = {
-    EditOutcome.CHANGED: "somebody else has changed the URL meanwhile",
+    EditOutcome.CHANGED: "somebody else changed the URL in the meantime",
     EditOutcome.GONE: "the URL doesn't exist any more",
 }
 

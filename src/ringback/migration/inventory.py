@@ -100,7 +100,10 @@ def _without_tls(url: CallbackUrl) -> str | None:
 
 def _inward(url: CallbackUrl) -> str | None:
     if _INWARD_NAMES.fullmatch(url.hostname):
-        return f"{url.hostname} is a name inside a machine or network, which no callback can reach"
+        return (
+            f"{url.hostname} is a name that is valid only inside a machine or"
+            " a network; callbacks can't reach it"
+        )
     try:
         ip_address(url.hostname)
     except ValueError:

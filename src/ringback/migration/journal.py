@@ -237,8 +237,9 @@ def read_journal(path: Path, *, plan_id: str) -> JournalSummary:
             ) from None
     if summary.plan_id not in (None, plan_id):
         raise ConfigurationError(
-            f"{path} is the journal of another plan, which needs it for its rollback: move that"
-            " plan and its journal elsewhere, or give this plan another name"
+            f"{path} is the journal of another plan, which needs it to roll back:"
+            " move that plan and its journal elsewhere, or give this plan another"
+            " name"
         )
     return summary
 

@@ -67,7 +67,7 @@ class MigrationPlan:
                 file.writelines(f"{json.dumps(line, ensure_ascii=False)}\n" for line in self._lines)
         except FileExistsError:
             raise ConfigurationError(
-                f"{path} exists, and a move may need it for its rollback; name another file"
+                f"{path} exists already, and may be needed to roll back a move; name another file"
             ) from None
         except OSError as failure:
             raise ConfigurationError(f"{path} can't be written: {failure.strerror}") from failure
@@ -196,7 +196,7 @@ def _edits(numbered: Sequence[tuple[str, str]], to: SourceName) -> tuple[UrlEdit
         edit = _edit(line, to, where)
         if edit.place in edits:
             raise ConfigurationError(
-                f"{where}: there is an edit for {edit.place.name} already; delete one"
+                f"{where}: this is a second edit for {edit.place.name}; delete one of the two"
             )
         edits[edit.place] = edit
     return tuple(edits.values())
@@ -209,13 +209,14 @@ def _edit(line: str, to: SourceName, where: str) -> UrlEdit:
         old = CallbackUrl.parse(edit.old, sources=None)
     except (KeyError, TypeError, ValueError, InvalidCallbackUrl):
         raise ConfigurationError(
-            f"{where}: this is not an edit; delete the line, or make a new plan"
+            f"{where}: this line is not a valid edit; delete it, or make a new plan"
         ) from None
     wanted = override_source(old.shown, to)
     if old.credentials is not None or edit.new != wanted or edit.new == edit.old:
         raise ConfigurationError(
-            f"{where}: this edit was altered: the URL of {edit.place.name} would be"
-            f" {wanted} to ask for {to}, and a plan can't change it to anything else"
+            f"{where}: this edit was altered: a plan may change the URL of {edit.place.name}"
+            f" only to {wanted}, which asks for {to}; correct the line, or make"
+            " a new plan"
         )
     return edit
 
@@ -226,5 +227,7 @@ def _object(line: str, where: str) -> dict[str, Any]:
     except ValueError:
         record = None
     if not isinstance(record, dict):
-        raise ConfigurationError(f"{where}: a line of a plan must be one JSON object")
+        raise ConfigurationError(
+            f"{where}: this line is not one JSON object; delete it, or make a new plan"
+        )
     return cast("dict[str, Any]", record)

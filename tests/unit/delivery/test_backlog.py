@@ -26,7 +26,8 @@ def test_beyond_the_limit_of_an_account_there_is_none(count: int) -> None:
     with pytest.raises(BacklogFull) as refused:
         backlog.check(OURS, count)
     assert str(refused.value) == (
-        "5 callbacks of this account wait; the limit is 10. Nothing was accepted; try again in 5 s"
+        "5 callbacks of this account are waiting; the limit is 10. Nothing"
+        " was accepted; try again in 5 s"
     )
     assert (refused.value.status, refused.value.retry_after) == (429, 5)
 
@@ -39,7 +40,7 @@ def test_waiting_callbacks_of_one_account_take_no_room_from_another() -> None:
 def test_the_total_limit_counts_for_all(account: str) -> None:
     backlog = a_backlog({OURS: 4, THEIRS: 5}, in_all=10)
     backlog.check(account, 1)
-    with pytest.raises(BacklogFull, match="9 callbacks wait; the limit is 10"):
+    with pytest.raises(BacklogFull, match="9 callbacks are waiting; the limit is 10"):
         backlog.check(account, 2)
 
 

@@ -162,7 +162,8 @@ async def test_an_unreadable_batch_of_a_dead_process_is_reported_and_stays(
     assert await kept(bench.store) == [1, 2]
     assert await bench.store.transact(lambda tx: tx.batches.all()) == {2: "no callback"}
     assert [record.message for record in caplog.records] == [
-        "the callback that is written down under number 2 can't be read, and stays there"
+        "accepted callback number 2 can't be read from the data file; it is not sent, and stays in"
+        " the file"
     ]
 
 
@@ -321,7 +322,7 @@ async def test_an_unstorable_callback_fails_its_batch_and_no_other(
     (text,) = (await bench.store.transact(lambda tx: tx.batches.all())).values()
     assert read_new(text).sid == sid(13)
     assert [record.message for record in caplog.records] == [
-        f"{sid(13)} of a batch can't be added; the next start tries it again"
+        f"callback {sid(13)} of a batch can't be queued; the next start of the server tries again"
     ]
 
 

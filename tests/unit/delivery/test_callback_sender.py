@@ -138,9 +138,11 @@ async def test_an_error_raised_by_the_transport_is_a_failure_of_ours(
 
     exchange, request = await Bench(FunctionTransport(break_down)).send(a_callback(sid=sid(7)))
     assert request is not None
-    why = "Ringback itself failed: RuntimeError"
+    why = "Ringback failed with an internal error: RuntimeError"
     assert exchange.outcome == NoAnswerOutcome(AttemptFailure.INTERNAL, why)
-    assert caplog.messages == [f"an attempt of {sid(7)} failed"]
+    assert caplog.messages == [
+        f"an attempt of callback {sid(7)} failed because of an internal error"
+    ]
 
 
 async def test_a_callback_that_cannot_be_rendered_is_a_failure_of_ours_too() -> None:

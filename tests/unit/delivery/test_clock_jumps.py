@@ -75,7 +75,7 @@ async def test_it_is_found_by_the_minutes_sweep_of_the_same_process(
         assert due == NOW + timedelta(seconds=4), "5 s minus a fifth"
         bench.clock.set(due)
         await bench.steps.reach("settled", 3)
-    assert "the clock was set back: the waits of 1 callbacks begin now" in caplog.text
+    assert "the clock was set back: 1 callbacks now start their wait" in caplog.text
 
 
 async def test_a_callback_scheduled_by_its_customer_stays() -> None:

@@ -897,11 +897,13 @@ async def test_an_error_raised_by_the_transport_ends_the_attempt_as_our_own_fail
     await Bench(store, FunctionTransport(break_down)).settle()
     callback, (attempt,) = await callback_in(store), await attempts_in(store)
     assert (attempt.result, attempt.failure) == ("unreachable", "internal")
-    assert attempt.reason == "Ringback itself failed: RuntimeError"
+    assert attempt.reason == "Ringback failed with an internal error: RuntimeError"
     assert (callback.status, callback.progress.status_reason) == (
         "failed",
-        "Ringback itself failed: RuntimeError;"
-        " not tried again at once, since the receiver did not cause the failure",
+        (
+            "Ringback failed with an internal error: RuntimeError; not tried"
+            " again at once, since the receiver did not cause the failure"
+        ),
     )
     assert "RuntimeError: a message" in caplog.text
 
@@ -1007,7 +1009,7 @@ async def test_an_attempt_that_cannot_be_settled_is_logged_at_once(
     bench = Bench(store, FunctionTransport(send))
     async with running(bench.delivery.run):
         await all_has_run()
-    assert "stays open until the next start settles it" in caplog.text
+    assert "the next start of the server settles the attempt" in caplog.text
     assert "no such column" in caplog.text
 
 
@@ -1402,7 +1404,8 @@ async def test_a_store_unavailable_at_the_stop_is_reported_and_everything_left_t
     store.go_away()
     await bench.delivery.stop(within=timedelta(0))
     assert caplog.messages == [
-        "the database can't be used just now: disk I/O error; the next start settles what is open"
+        "the database can't be used just now: disk I/O error;"
+        " the next start of the server settles the open attempts"
     ]
     second = Bench(memory, RecordingTransport())
     assert await second.delivery.recover() == 2
@@ -1422,7 +1425,7 @@ async def test_a_loop_that_waits_for_a_store_does_not_delay_a_stop_beyond_its_ti
     async with running(bench.delivery.run):
         await store.steps.reach("failed")
         await bench.delivery.stop(within=timedelta(0))
-    assert "the next start settles what is open" in caplog.text
+    assert "the next start of the server settles the open attempts" in caplog.text
 
 
 async def test_a_settlement_that_waits_for_a_store_does_not_delay_a_stop_beyond_its_time() -> None:

@@ -405,7 +405,7 @@ async def test_a_row_that_cannot_be_stored_does_not_affect_the_others(
     await bench.consider(*stranger, *to(HOST, 2))
     assert len(transport.requests) == 1
     assert bench.counters.skipped_copies(OTHER_ACCOUNT_SID) == {"failed": 1}
-    assert caplog.messages == [f"{sid(1)} can't be copied"]
+    assert caplog.messages == [f"no shadow copy of callback {sid(1)} can be stored"]
     await bench.consider(*to(HOST, 3, 4))
     assert len(transport.requests) == 3
     assert bench.shadow_sender.is_still
@@ -439,7 +439,11 @@ async def test_a_result_that_cannot_be_stored_leaves_the_row_open(
     await bench.consider(*to(HOST, 1, 2))
     assert await results_in(memory) == ["open", "open"]
     sids = [row.sid for row in await rows_in(memory)]
-    assert caplog.messages == [f"{one} stays open until the next start" for one in sids]
+    assert caplog.messages == [
+        f"the result of shadow copy {one} can't be stored; it stays open until the next start of the"
+        " server"
+        for one in sids
+    ]
     assert bench.shadow_sender.is_still
 
 
@@ -461,7 +465,7 @@ async def test_a_stop_drops_waiting_copies_and_lets_those_in_flight_end(
     await stopping
     assert await results_in(store) == ["delivered", "delivered"]
     assert bench.skipped == {"stopped": 4}
-    assert caplog.messages == ["3 callbacks were not copied: Ringback stops"]
+    assert caplog.messages == ["3 shadow copies were not sent, since Ringback is stopping"]
 
 
 async def test_a_copy_not_answered_in_time_is_unknown_after_the_next_start() -> None:

@@ -147,7 +147,7 @@ async def test_a_start_with_an_unavailable_database_recovers_when_it_is_back() -
     assert bench.supervisor.is_running
     await all_has_run()
     # A new attempt would look the same as those that were left open.
-    with pytest.raises(StoreUnavailable, match="is not settled yet"):
+    with pytest.raises(StoreUnavailable, match="must be settled first"):
         await there.transact(lambda tx: bench.delivery.queue.take(tx, a_callback(sid="CB2")))
     while store.failures_to_come:
         bench.clock.advance(SECOND)
@@ -259,7 +259,7 @@ async def test_a_stop_with_an_unavailable_database_leaves_open_attempts_to_the_n
     await bench.steps.reach("claimed")
     store.failures_to_come = 99
     await bench.supervisor.stop(within=timedelta(0))
-    assert "the next start settles what is open" in caplog.text
+    assert "the next start of the server settles the open attempts" in caplog.text
     store.failures_to_come = 0
     assert [attempt.result for attempt in await attempts_in(store)] == ["open"]
 

@@ -127,7 +127,7 @@ async def test_a_cached_name_is_not_a_step() -> None:
 async def test_an_unusable_egress_is_reported_without_an_address() -> None:
     reached = await Bench().open(80, egress=Direct(("2001:db8::1",)))
     assert reached == NoAnswerOutcome(
-        AttemptFailure.EGRESS, "no local address of this egress leads to where a.example port 80 is"
+        AttemptFailure.EGRESS, "no local address of this egress has a route to a.example port 80"
     )
 
 
@@ -197,7 +197,7 @@ async def _never(_: str) -> list[str]:
         (
             lambda: Bench(resolver=a_resolver(resolve=_never, limit=3600)),
             AttemptFailure.NAME,
-            "its name was not looked up",
+            "the name lookup did not finish",
         ),
         (
             lambda: Bench(MadeUpNetwork(lambda _: OK, after=3600)),
@@ -207,7 +207,7 @@ async def _never(_: str) -> list[str]:
         (
             lambda: Bench(MadeUpNetwork(lambda _: OK, after=1, tls_after=3600)),
             AttemptFailure.CONNECT_TIMEOUT,
-            "TLS was not agreed on",
+            "the TLS handshake did not finish",
         ),
     ],
     ids=["look-up", "connect", "tls"],
@@ -253,7 +253,7 @@ def test_a_process_that_was_stopped_meanwhile_blames_itself() -> None:
         return await opening
 
     assert in_made_up_time(story) == NoAnswerOutcome(
-        AttemptFailure.SHORTAGE, "the process was stopped, or got no time"
+        AttemptFailure.SHORTAGE, "the process was suspended, or got no CPU time"
     )
 
 
@@ -289,7 +289,7 @@ def test_a_receiver_that_sends_before_tls_gets_nothing() -> None:
 
     reached, closing = in_made_up_time(story)
     assert reached.failure is AttemptFailure.TLS
-    assert reached.why.endswith("the receiver sent something without being asked")
+    assert reached.why.endswith("the receiver sent data before it got a request")
     assert closing == [True]
 
 

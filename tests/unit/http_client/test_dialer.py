@@ -151,8 +151,8 @@ async def test_a_missing_local_address_is_egress() -> None:
     reached = await dial([HERE, NOBODY], port, egress=Direct(("192.0.2.1",)))
     assert reached == NoAnswerOutcome(
         AttemptFailure.EGRESS,
-        f"could not leave for a.example port {port}"
-        " (by this egress: Cannot assign requested address)",
+        f"could not connect to a.example port {port} (its egress can't be"
+        " used: Cannot assign requested address)",
     )
 
 

@@ -235,7 +235,7 @@ def test_each_part_of_an_answer_may_take_as_long_as_the_limit() -> None:
 
     ending, took = in_made_up_time(story)
     assert ending[0] == NoAnswerOutcome(
-        AttemptFailure.READ_TIMEOUT, "no part of the answer came for 7 s"
+        AttemptFailure.READ_TIMEOUT, "no part of the answer arrived for 7 s"
     )
     assert took == pytest.approx(12)
 

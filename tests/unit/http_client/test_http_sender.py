@@ -589,7 +589,7 @@ class TestAnAnswerThatDoesNotCome:
         exchange = await sender.send(post("http://hooks.example/"), limits=limits)
         assert exchange.outcome == NoAnswerOutcome(
             AttemptFailure.NAME,
-            "no connection to hooks.example port 80 within 0.05 s: its name was not looked up",
+            "no connection to hooks.example port 80 within 0.05 s: the name lookup did not finish",
         )
         await sender.close()
 
@@ -607,7 +607,7 @@ class TestAnAnswerThatDoesNotCome:
         limits = Timeouts(connect=5, read=0.05, total=5)
         exchange = await answer_to(sender, Hang(), limits=limits)
         assert exchange.outcome == NoAnswerOutcome(
-            AttemptFailure.READ_TIMEOUT, "no answer came for 0.05 s"
+            AttemptFailure.READ_TIMEOUT, "no answer arrived for 0.05 s"
         )
 
     async def test_has_a_duration_too(self, sender: HttpTransport) -> None:

@@ -117,7 +117,7 @@ class TestTheClientCertificate:
             ClientTls(client_certificate=certificate, client_key=locked)
 
     def test_that_is_only_a_key_is_unusable(self, certificate: Path) -> None:
-        with pytest.raises(ConfigurationError, match="has no certificate to go with it"):
+        with pytest.raises(ConfigurationError, match="is given without its certificate"):
             ClientTls(client_key=certificate)
 
 

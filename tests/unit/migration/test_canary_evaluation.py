@@ -171,7 +171,7 @@ def test_a_url_of_a_fleet_and_a_sim_is_named_for_both() -> None:
 
 
 def test_a_url_without_callbacks_before_says_so() -> None:
-    why = "1 of 1 fail (100.0 %); before: none was tried"
+    why = "1 of 1 fail (100.0 %); before: no attempts"
     assert why_of([], [moved((0, 0, 1))], edit()) == why
 
 

@@ -410,7 +410,7 @@ def test_a_step_in_which_many_deliver_worse_is_rolled_back_with_exit_code_3(
 ) -> None:
     said = applied_while_failing(shell, 2, "--canary", "50", "--soak", "20s", exit_code=3)
     assert "50 %: watching 2 URLs until" in said
-    assert "stays behind: 1 of 1 fail (100.0 %); before: none was tried" in said
+    assert "stays behind: 1 of 1 fail (100.0 %); before: no attempts" in said
     assert "50 %: 2 of the 2 URLs with callbacks deliver worse: all go back" in said
     assert "stopped: a step was rolled back" in said
     assert shell.urls() == four

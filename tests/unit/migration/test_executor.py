@@ -251,7 +251,7 @@ def test_a_single_url_that_delivers_worse_is_rolled_back_and_the_move_continues(
     assert world.url_source.urls() == {**moved(old), first: old[first]}
     assert world.states()[first] is EditState.BEHIND
     (worse,) = [news for news in world.news if isinstance(news, DeliveriesWorsened)]
-    why = "1 of 1 fail (100.0 %); before: none was tried"
+    why = "1 of 1 fail (100.0 %); before: no attempts"
     assert (worse.share, list(worse.behind.values())) == (10, [why])
 
 

@@ -162,10 +162,10 @@ def test_a_url_that_chooses_a_source_is_found_whatever_its_name(code: FileUrlSou
         ("callback_url: ${CALLBACK_URL}", "placeholder"),
         ('callback_url_1=os.environ["CALLBACK_URL_1"]', "is built"),
         ("curl -d CallbackUrl=$URL/p", "placeholder"),
-        ('curl -d "CallbackUrl=https://a.example/p#rc=2&cbs=kore"', "write %26"),
-        ('curl -d "CallbackUrl=https://a.example/p?x=1&y=2"', "write %26"),
-        ("curl -d CallbackUrl=https://a.example/p?x=1&y=2", "put it in quotes"),
-        ("export CALLBACK_URL=https://a.example/p?x=1&y=2", "put it in quotes"),
+        ('curl -d "CallbackUrl=https://a.example/p#rc=2&cbs=kore"', "write the & as %26"),
+        ('curl -d "CallbackUrl=https://a.example/p?x=1&y=2"', "write the & as %26"),
+        ("curl -d CallbackUrl=https://a.example/p?x=1&y=2", "put the URL in quotes"),
+        ("export CALLBACK_URL=https://a.example/p?x=1&y=2", "put the URL in quotes"),
     ],
 )
 def test_incomplete_urls_are_listed_and_never_changed(

@@ -132,7 +132,9 @@ def test_a_plan_has_one_edit_on_each_line_and_no_credentials(path: Path) -> None
 
 
 def test_a_plan_never_overwrites_another_file(path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="exists, and a move may need it for its rollback"):
+    with pytest.raises(
+        ConfigurationError, match="exists already, and may be needed to roll back a move"
+    ):
         plan().write(path)
 
 
@@ -148,17 +150,21 @@ def test_lines_may_be_deleted_by_hand(path: Path) -> None:
         ("ip#cbs=kore&x", "ip#cbs=kore", "this edit was altered"),
         ("ip#cbs=kore&x", "ip#cbs=twilio&x", "this edit was altered"),
         ("//a.example/ip#cbs=twilio", "//u:secret@a.example/ip#cbs=twilio", "was altered"),
-        ("https://a.example/ip#cbs=twilio", "ftp://a.example/ip#cbs=twilio", "this is not an edit"),
-        ("IpCommandsUrl", "SmsCommandsUrl", "there is an edit for fleet 1 SmsCommandsUrl already"),
+        (
+            "https://a.example/ip#cbs=twilio",
+            "ftp://a.example/ip#cbs=twilio",
+            "this line is not a valid edit",
+        ),
+        ("IpCommandsUrl", "SmsCommandsUrl", "this is a second edit for fleet 1 SmsCommandsUrl"),
         (
             '"POST", "url": "https://a.example/ip',
             '"PUT", "url": "https://a.example/ip',
-            "not an edit",
+            "not a valid edit",
         ),
         (
             '{"place": "fleet 1 Ip',
             '["place": "fleet 1 Ip',
-            "a line of a plan must be one JSON object",
+            "this line is not one JSON object; delete it, or make a new plan",
         ),
     ],
 )
@@ -173,7 +179,8 @@ def test_an_invalid_edit_is_refused_by_its_line(path: Path, old: str, new: str, 
 def test_a_file_that_is_not_a_plan_is_refused(path: Path, text: str) -> None:
     path.write_text(text)
     with pytest.raises(
-        ConfigurationError, match=r"a\.plan:1: (this is not a plan|a line of a plan must be)"
+        ConfigurationError,
+        match=r"a\.plan:1: (this is not a plan|this line is not one JSON object)",
     ):
         MigrationPlan.read(path)
 

@@ -626,7 +626,7 @@ def test_certificate_files_are_loaded_by_their_paths(certificates: Path) -> None
             "--client-cert-file",
             "belong together",
         ),
-        ({"client_key_file": "key.pem"}, "--client-key-file", "has no certificate"),
+        ({"client_key_file": "key.pem"}, "--client-key-file", "is given without its certificate"),
         ({"tls_cert": "cert.pem"}, "--tls-cert", "so give tls_key, too"),
         ({"tls_key": "key.pem"}, "--tls-key", "so give tls_cert, too"),
         ({"tls_cert": "none.pem", "tls_key": "key.pem"}, "--tls-cert", "can't be read"),

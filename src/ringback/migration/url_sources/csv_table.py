@@ -55,8 +55,8 @@ def matches_in_table(text: str, file: str) -> list[UrlInText]:
         if any(name in columns for name in _URL):
             return list(_matches(rows, columns))
     raise ConfigurationError(
-        f"{file}:1: no column is named {' or '.join(_URL)}; the columns account_sid, name"
-        " and method are optional"
+        f"{file}:1: no column is named {' or '.join(_URL)}; name the column"
+        " with the URLs so (account_sid, name and method are optional)"
     )
 
 

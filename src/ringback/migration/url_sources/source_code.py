@@ -56,12 +56,12 @@ _IN_FORM: Final = {
     "": re.compile(r"""[^\s"'`;|]*"""),
 }
 _LOST: Final = (
-    "it ends at its &, because that begins the next parameter of a form body; write %26 instead"
+    "the URL ends at its &, which begins the next parameter of a form body; write the & as %26"
 )
-_LOST_TO_THE_SHELL: Final = "the shell ends the command at its &; put it in quotes"
+_LOST_TO_THE_SHELL: Final = "the shell ends the command at the & of the URL; put the URL in quotes"
 _AROUND: Final = 1000
 """Maximum number of characters to look at before a name, because generated lines can be long."""
-_NOT_WHOLE: Final = "it is built when the program runs; change the code that builds it"
+_NOT_WHOLE: Final = "the URL is built when the program runs; change the code that builds it"
 
 
 def matches_in_code(text: str, file: str) -> list[UrlInText]:
@@ -172,5 +172,5 @@ def _match(
     start: int, raw: str, notation: url_escaping.UrlEscaping, *, fixed: str | None = None
 ) -> UrlInText:
     if _PLACEHOLDER.search(raw):
-        fixed = "it has a placeholder that is filled when the program runs; change it by hand"
+        fixed = "the URL has a placeholder that is filled when the program runs; change it by hand"
     return UrlInText(start, raw, notation, fixed=fixed)
