@@ -40,7 +40,7 @@ async def test_a_server_applies_the_policy_of_a_changed_file(tmp_path: Path) -> 
 
         write(file, f"{HOLD}until = 'soon'\n")
         server.process.send_signal(signal.SIGHUP)
-        await server.wait_for_log("the policy stays as it is")
+        await server.wait_for_log("the changed policy is not valid, so the old one stays active")
         assert f"{file}:3: until: 'soon' is not a date" in server.log[-1]["message"]
         assert server.log[-1]["level"] == "error"
         assert (await why(server))[0] == "twilio"
@@ -68,7 +68,7 @@ async def test_a_server_applies_the_policy_of_a_changed_file(tmp_path: Path) -> 
         assert "twilio, which ends, would still send 0 callbacks to 0 URLs" in shown.stdout
         assert await server.stop() == 0
     warnings = [line["message"] for line in server.log if line["level"] == "warning"]
-    assert f"{file}: the changes of backlog need a restart" in warnings
+    assert f"{file}: restart the server to apply the changes of backlog" in warnings
 
 
 async def test_dev_continues_in_its_phase_or_from_its_date(tmp_path: Path) -> None:

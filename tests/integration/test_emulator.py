@@ -238,7 +238,7 @@ def test_a_device_cannot_use_features_of_the_other_product(emulator: Emulator) -
     device = emulator.device(emulator.wireless_sim_sid)
     for send in (lambda: device.send_sms("hello"), lambda: device.send_datagram(b"hello")):
         with pytest.raises(
-            InvalidParameter, match="is of Programmable Wireless, whose devices send"
+            InvalidParameter, match="is a Programmable Wireless SIM, whose devices send"
         ):
             send()
 

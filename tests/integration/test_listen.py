@@ -195,8 +195,8 @@ async def test_a_url_that_was_rebuilt_differently_is_named(source: Source, tmp_p
     assert heard["signature"] == {
         "ok": False,
         "reason": "url_differs",
-        "explanation": f"it was signed for {public},"
-        f" and this receiver checks it for {listener.url('/path')}",
+        "explanation": f"it was signed for {public}, but this receiver checks it for"
+        f" {listener.url('/path')}",
     }
 
 

@@ -137,7 +137,8 @@ def check_transfer(
         )
     if sim.status.value != "new":
         raise InvalidParameter(
-            f"SIM {sim.sid} is {sim.status}; only one that is new can be moved to another account",
+            f"SIM {sim.sid} is {sim.status}; only a SIM that is new can be moved"
+            " to another account",
             code=not_new,
         )
 
@@ -162,9 +163,13 @@ def _check_parent(tx: Transaction, sid: str | None) -> None:
         return
     parent = tx.accounts.get(sid)
     if parent is None:
-        raise InvalidParameter(f"there is no account {sid!r} to be the parent", code=_INVALID_VALUE)
+        raise InvalidParameter(
+            f"there is no account {sid!r}; the parent must be an existing account",
+            code=_INVALID_VALUE,
+        )
     if parent.parent_sid is not None:
         raise InvalidParameter(
-            f"account {sid} is a subaccount of {parent.parent_sid}, and has none of its own",
+            f"account {sid} is a subaccount of {parent.parent_sid}, so it can't"
+            " be a parent; choose an account that is not a subaccount",
             code=_INVALID_VALUE,
         )

@@ -74,8 +74,8 @@ def supersim_of(tx: Transaction, account_sid: str, sid_or_name: str) -> SuperSim
     if sim is None:
         other = fetch_any_sim(tx, account_sid, sid_or_name)
         raise InvalidParameter(
-            f"SIM {other.sid} is of Programmable Wireless, whose devices send Commands, not SMS or"
-            " IP Commands",
+            f"SIM {other.sid} is a Programmable Wireless SIM, whose devices send"
+            " Commands, not SMS or IP Commands",
             code=83600,
         )
     return sim

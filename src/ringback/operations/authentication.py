@@ -30,7 +30,7 @@ def sign_in(tx: Transaction, username: str, password: str) -> Principal:
 def check_active(tx: Transaction, account: Account | None) -> Account:
     """Return the account; raises Forbidden if it is None, or if it or its parent is suspended."""
     if account is None:
-        raise Forbidden("the account of these credentials is gone", code=_NOT_ACTIVE)
+        raise Forbidden("the account of these credentials no longer exists", code=_NOT_ACTIVE)
     parent = tx.accounts.get(account.parent_sid) if account.parent_sid else None
     for one in filter(None, (account, parent)):
         if one.is_suspended:
@@ -48,8 +48,9 @@ def _by_api_key(tx: Transaction, key_sid: str, secret: str) -> Principal:
     account = tx.accounts.get(key.account_sid) if key and key.account_sid else None
     if account is not None and _has_token(account, secret):
         raise Unauthorized(
-            "wrong credentials: the user name is an API key SID, so the password has to be"
-            " that key's secret; the Auth Token goes with the Account SID"
+            "wrong credentials: the user name is an API key SID, so the password"
+            " must be that key's secret; to use the Auth Token, sign in with"
+            " the Account SID"
         )
     raise Unauthorized("wrong credentials: there is no such API key with this secret")
 

@@ -58,8 +58,8 @@ def _last_request(tx: Transaction, callback: CallbackRecord, sources: Sources) -
     definition = sources.get(callback.source)
     if definition is None:
         raise Conflict(
-            f"{callback.sid} came from {callback.source!r}, a source that is not in the settings"
-            " any more"
+            f"{callback.sid} came from the source {callback.source!r}, which"
+            " the settings no longer define"
         )
     for attempt in reversed(tx.callbacks.attempts(callback.sid)):
         if attempt.request is not None:

@@ -74,6 +74,6 @@ def pending_of(account: Account) -> WebhookSecret:
     pending = account.webhook_secrets.pending
     if pending is None:
         raise Conflict(
-            "no webhook secret is pending, so there is none to rehearse; create another one first"
+            "no webhook secret is pending, so there is nothing to test; create a new secret first"
         )
     return pending

@@ -131,7 +131,8 @@ def replay_callback(
     _refuse_under_way(callback)
     if callback.status not in statuses:
         raise Conflict(
-            f"{sid} is {callback.status}; the other source can send it once it has ended"
+            f"{sid} is {callback.status}; the other source can send it only after"
+            " it was delivered, failed or discarded"
         )
     return send_again(tx, callback)
 
@@ -231,4 +232,4 @@ def _refuse_test(callback: CallbackRecord) -> None:
 
 def _refuse_under_way(callback: CallbackRecord) -> None:
     if callback.progress.is_under_way:
-        raise Conflict(f"an attempt of {callback.sid} is under way; ask again when it has ended")
+        raise Conflict(f"an attempt of {callback.sid} is in progress; try again when it has ended")

@@ -35,6 +35,7 @@ def check_label(text: str, what: str, *, code: int = SUPER_SIM.invalid) -> None:
     """
     if not (1 <= len(text) <= _LONGEST and text.isprintable() and not text.isspace()):
         raise InvalidParameter(
-            f"{text[:_LONGEST]!r} can't be {what}; that has 1 to {_LONGEST} printable characters",
+            f"{text[:_LONGEST]!r} can't be {what}; it must have 1 to {_LONGEST}"
+            " printable characters",
             code=code,
         )

@@ -55,7 +55,7 @@ class PolicyReloader:
             return  # it was changed while it was read, so half of it may be missing
         if isinstance(found, ConfigurationError):
             self._active.refuse(str(found))
-            _log.error("the policy stays as it is: %s", found)
+            _log.error("the changed policy is not valid, so the old one stays active: %s", found)
             return
         policy, changed = found
         self._warn_of(changed)
@@ -66,5 +66,5 @@ class PolicyReloader:
     def _warn_of(self, changed: Sequence[str]) -> None:
         if changed and changed != self._waiting_for_restart:
             names = ", ".join(changed)
-            _log.warning("%s: the changes of %s need a restart", self._path, names)
+            _log.warning("%s: restart the server to apply the changes of %s", self._path, names)
         self._waiting_for_restart = changed

@@ -152,7 +152,8 @@ class CounterWatch:
                 return count
             if now - began >= 2 * self._longest:
                 raise ConfigurationError(
-                    "the counter keeps changing: perhaps others send callbacks meanwhile"
+                    "the counter doesn't stop changing; do others send callbacks to"
+                    " the receiver at the same time?"
                 )
             await asyncio.sleep(_PAUSE)
             again = await self.read()

@@ -13,7 +13,7 @@ from ringback.probe.probe_report import Effect
 
 T = TypeVar("T")
 
-_NO_COUNTER: Final = "its effects were not counted (--observe)"
+_NO_COUNTER: Final = "effects were not counted, because --observe was not given"
 _NOTHING_COUNTS: Final = "no genuine callback was accepted, so the counter couldn't be tested"
 
 
@@ -75,6 +75,6 @@ class EffectCounter:
 
 def _miscounted(count: int) -> str:
     return (
-        "the counter can't be used: one genuine callback must make it go up by 1, and made it go"
-        f" up by {count}"
+        "the counter can't be used: one genuine callback must raise it by"
+        f" 1, but raised it by {count}"
     )

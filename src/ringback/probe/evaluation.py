@@ -69,7 +69,7 @@ def judge_effects(case: ProbeCase, effect: Effect) -> CaseResult:
 def judge_times(case: ProbeCase, seconds: Sequence[float], *, within: float) -> CaseResult:
     """Return the result of a case that fails if any answer took longer than `within` seconds."""
     if not seconds:
-        return not_run(case, "nothing was answered")
+        return not_run(case, "no request was answered")
     late = [each for each in seconds if each > within]
     came = f"the slowest of {len(seconds)} answers took {max(seconds):.2f} s"
     if not late:

@@ -19,7 +19,7 @@ def read_command(text: str) -> tuple[str, ...]:
     """
     words = tuple(shlex.split(text))
     if not words:
-        raise ValueError("a command is needed")
+        raise ValueError("the command is empty; give a program and its arguments")
     return words
 
 

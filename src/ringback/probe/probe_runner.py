@@ -63,8 +63,10 @@ _UNREACHABLE_ADVICE: Final[Mapping[AttemptFailure, str]] = {
     " and check that the receiver sends its whole certificate chain",
 }
 _NO_RESTART: Final = "no command to restart the receiver is given (--restart)"
-_NO_COMMANDS: Final = "it needs callbacks about SMS Commands, and the receiver refuses those"
-_NONE_ACCEPTED: Final = "it needs a plain callback, and the receiver accepts none from this source"
+_NO_COMMANDS: Final = "the case needs callbacks about SMS Commands, but the receiver refuses them"
+_NONE_ACCEPTED: Final = (
+    "the case needs a simple callback, but the receiver accepts none from this source"
+)
 
 
 class ReceiverUnreachable(ConfigurationError):

@@ -31,7 +31,7 @@ _TRIES_FOR: Final = 8.0
 _UP_AGAIN_WITHIN: Final = 20.0
 # No answer, or a proxy's answer while the receiver behind it is down.
 _IS_DOWN: Final = frozenset({None, 502, 503, 504})
-_NOT_UP: Final = "it did not answer again after the restart"
+_NOT_UP: Final = "the receiver did not answer again after the restart"
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +163,9 @@ class ProbeSession:
         """Return the seconds left for the whole run; raises ProbeStopped if no time is left."""
         left = self._ends - self.now()
         if left <= 0:
-            raise ProbeStopped(f"the probe ended after {self.timeouts.whole:g} s")
+            raise ProbeStopped(
+                f"the probe was stopped at its time limit of {self.timeouts.whole:g} s"
+            )
         return left
 
     async def _send_within(self, seconds: float, request: OutgoingRequest) -> AttemptResult:
@@ -178,10 +180,10 @@ class ProbeSession:
 
     def _left(self) -> float:
         if self._silent >= _MOST_IN_A_ROW:
-            raise ProbeStopped(f"given up: {self._silent} requests in a row got no answer")
+            raise ProbeStopped(f"the probe gave up: {self._silent} requests in a row got no answer")
         if self._late >= _MOST_IN_A_ROW:
             raise ProbeStopped(
-                f"given up: {self._late} answers in a row took longer than"
+                f"the probe gave up: {self._late} answers in a row took longer than"
                 f" {self.timeouts.answer:g} s"
             )
         return min(self.timeouts.request, self.time_left())

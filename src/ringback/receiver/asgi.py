@@ -48,7 +48,9 @@ class AsgiCallbackApp:
             case "lifespan":
                 await _live(receive, send)
             case other:
-                raise ValueError(f"{other!r}: callbacks come by HTTP")
+                raise ValueError(
+                    f"got an ASGI connection of type {other!r}; only http is supported"
+                )
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         if (refused := refusal_of(scope["method"])) is not None:

@@ -113,12 +113,14 @@ class Receiver:
             )
         missing = [str(source) for source in Source if source not in self._keep]
         if missing:
-            raise ConfigurationError(f"keep: it has no time for {' and '.join(missing)}")
+            raise ConfigurationError(
+                f"keep has no time for {' and '.join(missing)}; give a time for each source"
+            )
         times = {"max_age": self._max_age, "lease": self._lease, "same_event_within": self._within}
         for name, given in (*times.items(), *((f"keep of {s}", self._keep[s]) for s in Source)):
             _check_time(name, given)
         if self._within is not None and self._seen is None:
-            raise ConfigurationError("same_event_within: it needs a store; give it with seen")
+            raise ConfigurationError("same_event_within needs a dedupe store; give one as `seen`")
 
     # ---- one request ---------------------------------------------------------------------------
 
@@ -186,7 +188,9 @@ class Receiver:
         at = read_date(request)
         if at is None:
             shown = " and ".join(map(repr, given)) or "missing"
-            return claim.rejected(Reason.STALE, f"its Date is {shown}, but must be a time")
+            return claim.rejected(
+                Reason.STALE, f"its Date header is {shown}; it must be a valid time"
+            )
         age = self._clock() - at
         if abs(age) <= max_age:
             return None
@@ -282,11 +286,11 @@ def _secrets(name: str, given: Sequence[str]) -> tuple[str, ...]:
     for number, secret in enumerate(given, start=1):
         if not secret:
             raise ConfigurationError(
-                f"{name}: number {number} is empty, so anybody could sign with it"
+                f"{name}: secret number {number} is empty, so anybody could sign with it; remove it"
             )
         if not _can_be_signed_with(secret):
             raise ConfigurationError(
-                f"{name}: number {number} must be a string that UTF-8 can encode"
+                f"{name}: secret number {number} must be a string that can be encoded as UTF-8"
             )
     return tuple(given)
 
@@ -309,11 +313,11 @@ def _at_no_url(claim: UnverifiedSignature, request: ReceivedRequest) -> Rejected
     if not request.target:
         return claim.rejected(
             Reason.NO_TARGET,
-            "which of the receiver's URLs the request was sent to depends on its target, which the"
-            " application didn't pass",
+            "the application didn't pass the request's target, so it isn't known"
+            " which of the receiver's URLs was called",
         )
     return claim.rejected(
-        Reason.UNKNOWN_URL, f"none of this receiver's URLs leads to {request.target!r}"
+        Reason.UNKNOWN_URL, f"none of this receiver's URLs matches the target {request.target!r}"
     )
 
 
@@ -344,7 +348,7 @@ def _do(work: Work, callback: Callback) -> None:
     came = work(callback)
     if inspect.iscoroutine(came):
         came.close()
-        raise TypeError("the work is a coroutine, which handle can't await; use handle_async")
+        raise TypeError("the work is a coroutine, which `handle` can't await; use `handle_async`")
 
 
 async def _do_async(work: Work, callback: Callback) -> None:

@@ -27,7 +27,7 @@ class BodyNotReceived(ValueError):
     """The request's body is too long, incomplete or unreadable; `answer` is the answer to send."""
 
     def __init__(self, answer: Answer) -> None:
-        super().__init__(f"the request's body is not taken: {answer.text}")
+        super().__init__(f"the request's body was not read: {answer.text}")
         self.answer = answer
 
 

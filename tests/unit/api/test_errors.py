@@ -69,7 +69,7 @@ async def test_an_api_key_is_accepted(app: ASGIApp) -> None:
 async def test_an_api_key_with_the_auth_token_gets_an_explanation(app: ASGIApp) -> None:
     answer = await Caller(app, credentials=(KEY.sid, AUTH_TOKEN)).get("/v1/Sims")
     assert answer.status == 401
-    assert "the Auth Token goes with the Account SID" in answer.json["message"]
+    assert "to use the Auth Token, sign in with the Account SID" in answer.json["message"]
 
 
 @pytest.mark.parametrize(

@@ -328,8 +328,8 @@ async def test_a_command_that_is_sent_is_shown_as_json(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "why"),
     [
-        (("--sms", *WIRELESS), "is of Programmable Wireless, whose devices send Commands"),
-        (("--ip", *WIRELESS), "is of Programmable Wireless, whose devices send Commands"),
+        (("--sms", *WIRELESS), "is a Programmable Wireless SIM, whose devices send Commands"),
+        (("--ip", *WIRELESS), "is a Programmable Wireless SIM, whose devices send Commands"),
         (("--command", "--sim", SIM_NAME), "is a Super SIM, whose devices send only SMS"),
         (("--sim", "nobody"), "there is no SIM with the SID or unique name 'nobody'"),
     ],

@@ -23,7 +23,10 @@ def run_probe(*words: str, secrets: bool = True) -> Result:
         (("--timeout=2h", "http://a.example/"), "at most 1m"),
         (("--sim-sid=DE1", "http://a.example/"), "HS and 32 hex digits"),
         (("--observe='", "http://a.example/"), "--observe"),
-        (("--restart=", "http://a.example/"), "a command is needed"),
+        (
+            ("--restart=", "http://a.example/"),
+            "the command is empty; give a program and its arguments",
+        ),
         (("--extra-ca-file=nowhere.pem", "https://a.example/"), "nowhere.pem can't be read"),
     ],
 )

@@ -440,8 +440,8 @@ async def test_a_result_that_cannot_be_stored_leaves_the_row_open(
     assert await results_in(memory) == ["open", "open"]
     sids = [row.sid for row in await rows_in(memory)]
     assert caplog.messages == [
-        f"the result of shadow copy {one} can't be stored; it stays open until the next start of the"
-        " server"
+        f"the result of shadow copy {one} can't be stored; it stays open until the next start of"
+        " the server"
         for one in sids
     ]
     assert bench.shadow_sender.is_still

@@ -113,7 +113,9 @@ def test_a_subaccount_knows_its_parent() -> None:
 
 
 def test_an_unknown_parent_is_refused() -> None:
-    with pytest.raises(InvalidParameter, match="there is no account 'AC0' to be the parent"):
+    with pytest.raises(
+        InvalidParameter, match="there is no account 'AC0'; the parent must be an existing account"
+    ):
         create(MemoryTransaction(), parent_sid="AC0")
 
 
@@ -142,7 +144,9 @@ def test_an_account_created_as_at_kore_is_refused_for_the_same_reasons() -> None
     tx = MemoryTransaction()
     with pytest.raises(InvalidParameter, match="1 to 64 printable characters"):
         create_account(tx, name="", context=a_context())
-    with pytest.raises(InvalidParameter, match="there is no account 'AC0' to be the parent"):
+    with pytest.raises(
+        InvalidParameter, match="there is no account 'AC0'; the parent must be an existing account"
+    ):
         create_account(
             tx, name="Acme", context=a_context(random_source=RANDOM_SOURCE), parent_sid="AC0"
         )

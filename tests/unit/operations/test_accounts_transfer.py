@@ -63,5 +63,5 @@ def test_a_used_sim_cannot_be_moved(tx: MemoryTransaction, status: str, code: in
         check_transfer(tx, sim, CHILD, not_permitted=20409, not_new=code)
     assert (refused.value.code, refused.value.message) == (
         code,
-        f"SIM {SIM_SID} is {status}; only one that is new can be moved to another account",
+        (f"SIM {SIM_SID} is {status}; only a SIM that is new can be moved to another account"),
     )

@@ -99,8 +99,10 @@ def test_a_sim_of_the_other_product_is_refused(tx: MemoryTransaction) -> None:
         supersim_of(tx, ACCOUNT_SID, WIRELESS_NAME)
     assert (refused.value.code, refused.value.message) == (
         83600,
-        f"SIM {WIRELESS_SIM_SID} is of Programmable Wireless, whose devices send Commands, not SMS"
-        " or IP Commands",
+        (
+            f"SIM {WIRELESS_SIM_SID} is a Programmable Wireless SIM, whose devices"
+            " send Commands, not SMS or IP Commands"
+        ),
     )
     with pytest.raises(InvalidParameter) as refused:
         wireless_of(tx, ACCOUNT_SID, UNIQUE_NAME)

@@ -44,8 +44,9 @@ def test_an_api_key_with_the_auth_token_is_refused_with_an_explanation(
     tx: MemoryTransaction,
 ) -> None:
     assert refusal_of(tx, KEY.sid, AUTH_TOKEN) == (
-        "wrong credentials: the user name is an API key SID, so the password has to be that key's"
-        " secret; the Auth Token goes with the Account SID"
+        "wrong credentials: the user name is an API key SID, so the password"
+        " must be that key's secret; to use the Auth Token, sign in with"
+        " the Account SID"
     )
 
 
@@ -107,7 +108,9 @@ def test_an_api_key_with_the_secondary_token_is_refused_with_an_explanation(
     tx: MemoryTransaction,
 ) -> None:
     tx.accounts.save(replace(an_account(), secondary_auth_token="the-second"))
-    assert "the Auth Token goes with the Account SID" in refusal_of(tx, KEY.sid, "the-second")
+    assert "to use the Auth Token, sign in with the Account SID" in refusal_of(
+        tx, KEY.sid, "the-second"
+    )
 
 
 def test_a_key_without_an_account_authenticates_the_operator(tx: MemoryTransaction) -> None:
@@ -161,4 +164,4 @@ def test_a_suspended_subaccount_does_not_affect_its_parent(tx: MemoryTransaction
 
 def test_a_key_whose_account_is_gone_is_refused_for_that_reason(tx: MemoryTransaction) -> None:
     tx.accounts.keys.add(an_api_key(OPERATORS, "AC" + "0" * 32, "orphan"))
-    assert forbidden(tx, OPERATORS, "orphan") == "the account of these credentials is gone"
+    assert forbidden(tx, OPERATORS, "orphan") == "the account of these credentials no longer exists"

@@ -152,7 +152,8 @@ def test_the_status_has_to_be_one_of_the_requested_ones(
     with pytest.raises(Conflict) as refused:
         replay_callback(tx, ACCOUNT_SID, before.sid, elsewhere, statuses=ANY - {SCHEDULED})
     assert refused.value.message == (
-        f"{before.sid} is scheduled; the other source can send it once it has ended"
+        f"{before.sid} is scheduled; the other source can send it only after"
+        " it was delivered, failed or discarded"
     )
     assert all_of(tx) == [before]
 
@@ -169,7 +170,7 @@ def test_a_callback_with_an_attempt_in_progress_is_not_replayed(
         replay_callback(tx, ACCOUNT_SID, before.sid, again, statuses=ANY)
     assert (refused.value.code, refused.value.message) == (
         20409,
-        f"an attempt of {before.sid} is under way; ask again when it has ended",
+        (f"an attempt of {before.sid} is in progress; try again when it has ended"),
     )
     assert all_of(tx) == [before]
 
@@ -288,7 +289,7 @@ def test_discarding_ends_a_callback_with_its_reason(
             lambda tx: add(tx, status=DISCARDED, status_reason="once is enough"),
             f"{sid(1)} is discarded already (once is enough); it can't be discarded",
         ),
-        (under_way, f"an attempt of {sid(1)} is under way; ask again when it has ended"),
+        (under_way, f"an attempt of {sid(1)} is in progress; try again when it has ended"),
     ],
     ids=["delivered", "discarded", "under way"],
 )

@@ -167,7 +167,7 @@ async def test_an_unusable_file_changes_nothing_and_is_reported_once(
         await asyncio.sleep(0.03)
         assert active.policy == NOTICE
         (line,) = logged(caplog, logging.ERROR)
-        assert line.startswith("the policy stays as it is: ")
+        assert line.startswith("the changed policy is not valid, so the old one stays active: ")
         assert problem in line
         assert str(file) in line
         assert active.refusals == 1
@@ -186,7 +186,7 @@ async def test_other_changed_settings_need_a_restart_and_are_named_once(
         write(file, "backlog = 11\nport = 7777\n")
         await until(lambda: active.policy == NOTICE)
     assert logged(caplog, logging.WARNING) == [
-        f"{file}: the changes of port, backlog need a restart"
+        f"{file}: restart the server to apply the changes of port, backlog"
     ]
 
 

@@ -308,7 +308,7 @@ async def test_a_counter_that_counts_something_else_is_not_used() -> None:
         CaseVerdict.NOT_OBSERVED,
     ]
     assert "went" not in report.results[0].came
-    assert "go up by 0" in report.results[1].came
+    assert "raise it by 1, but raised it by 0" in report.results[1].came
 
 
 async def test_an_unreadable_counter_is_refused_at_the_start() -> None:
@@ -355,7 +355,9 @@ async def test_a_run_ends_whatever_the_receiver_does() -> None:
     async with served(lambda _: slow) as url:
         report = await probed(url, timeouts=ProbeTimeouts(whole=0.2))
     assert report.seconds < 2
-    assert "the probe ended after 0.2 s" in {result.came for result in report.results}
+    assert "the probe was stopped at its time limit of 0.2 s" in {
+        result.came for result in report.results
+    }
     assert "does-not-answer" not in named(report)
 
 

@@ -147,7 +147,7 @@ async def test_a_receiver_that_never_comes_back_is_awaited_only_until_the_end(
 ) -> None:
     async with RecordingReceiver() as receiver:
         url = receiver.url()
-    with pytest.raises(ProbeStopped, match=r"the probe ended after 0\.2 s"):
+    with pytest.raises(ProbeStopped, match="the probe was stopped at its time limit of 0\\.2 s"):
         await session(sender, whole=0.2).until_it_is_up(lambda: request_to(url))
 
 

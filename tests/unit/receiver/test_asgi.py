@@ -150,7 +150,9 @@ async def test_the_server_starts_and_stops() -> None:
 
 
 async def test_callbacks_are_accepted_only_over_http() -> None:
-    with pytest.raises(ValueError, match="'websocket': callbacks come by HTTP"):
+    with pytest.raises(
+        ValueError, match="got an ASGI connection of type 'websocket'; only http is supported"
+    ):
         await ask(an_app(), {"type": "websocket"})
 
 

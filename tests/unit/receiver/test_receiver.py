@@ -193,15 +193,21 @@ def test_an_empty_signature_of_twilios_is_never_accepted() -> None:
     ("how", "why"),
     [
         ({"kore_secrets": "text"}, "kore_secrets is a single string; give a list"),
-        ({"kore_secrets": ["a", ""]}, "kore_secrets: number 2 is empty"),
-        ({"twilio_auth_tokens": ["\ud800"]}, "twilio_auth_tokens: number 1 must be a string"),
-        ({"twilio_shared_keys": [b"bytes"]}, "twilio_shared_keys: number 1 must be a string"),
+        ({"kore_secrets": ["a", ""]}, "kore_secrets: secret number 2 is empty"),
+        (
+            {"twilio_auth_tokens": ["\ud800"]},
+            "twilio_auth_tokens: secret number 1 must be a string",
+        ),
+        (
+            {"twilio_shared_keys": [b"bytes"]},
+            "twilio_shared_keys: secret number 1 must be a string",
+        ),
         ({"twilio_auth_tokens": [], "kore_secrets": []}, "without a secret"),
         ({"lease": timedelta(0)}, "lease is 0:00:00"),
         ({"max_age": -SECOND}, "max_age is"),
         ({"keep": timedelta(0)}, "keep of twilio is 0:00:00"),
         ({"keep": {Source.KORE: SECOND}}, "no time for twilio"),
-        ({"same_event_within": SECOND}, "same_event_within: it needs a store"),
+        ({"same_event_within": SECOND}, "same_event_within needs a dedupe store"),
         ({"same_event_within": timedelta(0), "seen": MemoryDedupe()}, "same_event_within is 0"),
     ],
 )
@@ -370,7 +376,7 @@ def test_kores_callbacks_need_a_date() -> None:
     bare = replace(request, headers=tuple(pair for pair in request.headers if pair[0] != "Date"))
     refusal = rejected(receiver(max_age=SECOND), bare)
     assert refusal.reason is Reason.STALE
-    assert refusal.explanation == "its Date is missing, but must be a time"
+    assert refusal.explanation == "its Date header is missing; it must be a valid time"
 
 
 def test_a_callback_has_the_time_at_which_it_was_sent() -> None:
@@ -430,7 +436,7 @@ def test_a_coroutine_that_nobody_would_await_is_refused_and_the_work_released() 
         raise AssertionError
 
     callbacks = remembering()
-    with pytest.raises(TypeError, match="use handle_async"):
+    with pytest.raises(TypeError, match="use `handle_async`"):
         callbacks.handle(sent(), work)
     assert accepted(callbacks, sent()).callback.is_retry
 

@@ -30,8 +30,8 @@ def order_esim_profile(
     """
     if order.eid is None and not order.generates_matching_id:
         raise InvalidParameter(
-            "Eid is required unless GenerateMatchingId=true: somebody has to be able to download"
-            " the profile",
+            "give Eid or GenerateMatchingId=true; without both, no device could"
+            " download the profile",
             code=20002,
         )
     profile = EsimProfile(

@@ -208,7 +208,9 @@ def _fleet_sid(tx: Transaction, account_sid: str, fleet: str | None) -> str | No
         return None
     if not fleet:
         raise InvalidParameter(
-            "Fleet is empty; a SIM's Fleet can be replaced, not removed", code=83008
+            "Fleet is empty, but a SIM's Fleet can only be replaced, not removed;"
+            " give another Fleet",
+            code=83008,
         )
     return fleet_named(tx, account_sid, fleet).sid
 

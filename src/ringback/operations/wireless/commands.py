@@ -125,13 +125,14 @@ def has_messages_there(tx: Transaction, sim: WirelessSim, context: OperationCont
 def _check_can_get(tx: Transaction, sim: WirelessSim) -> None:
     if not sim.is_connected:
         raise InvalidParameter(
-            f"SIM {sim.sid} is {sim.status}; Commands can be sent to one that is ready or active",
+            f"SIM {sim.sid} is {sim.status}; Commands can be sent only to a SIM"
+            " that is ready or active",
             code=33104,
         )
     if not has_messages(tx, sim):
         service = "DataEnabled" if sim.is_narrowband else "MessagingEnabled"
         raise InvalidParameter(
-            f"the rate plan of SIM {sim.sid} allows no Commands: it is without {service}",
+            f"the rate plan of SIM {sim.sid} allows no Commands; choose a rate plan with {service}",
             code=33203,
         )
     if sim.is_narrowband:
@@ -141,7 +142,7 @@ def _check_can_get(tx: Transaction, sim: WirelessSim) -> None:
             >= MOST_QUEUED
         ):
             raise InvalidParameter(
-                f"{MOST_QUEUED} Commands are queued for Narrowband SIM {sim.sid} already; wait"
-                " until some have been sent",
+                f"{MOST_QUEUED} Commands are already queued for the Narrowband SIM"
+                f" {sim.sid}, the maximum; wait until some have been sent",
                 code=33118,
             )

@@ -67,7 +67,7 @@ def use_data(
     plan = plan_of(tx, sim)
     zone = plan and zone_of_sim(sim, plan, context)
     if plan is None or zone is None or not plan.allows_data_in(zone):
-        raise InvalidParameter(f"the rate plan of SIM {sim.sid} allows it no data", code=33201)
+        raise InvalidParameter(f"the rate plan of SIM {sim.sid} allows no data", code=33201)
     left = _bytes_left(tx, sim, plan, context)
     if upload + download > left and not plan.throttles_in(zone):
         raise InvalidParameter(

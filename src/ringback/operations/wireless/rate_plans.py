@@ -96,7 +96,9 @@ def delete_rate_plan(
     holder = user.sid if user is not None else coming and coming.sim_sid
     if holder is not None:
         raise InvalidParameter(
-            f"RatePlan {plan.sid} can't be deleted while SIMs have it, such as {holder}", code=33201
+            f"RatePlan {plan.sid} can't be deleted, because SIMs such as {holder}"
+            " use it; give them another plan first",
+            code=33201,
         )
     tx.wireless.rate_plans.remove(plan.sid)
 

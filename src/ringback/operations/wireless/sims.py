@@ -163,13 +163,14 @@ def delete_sim(
     sim = fetch_sim(tx, account_sid, sid_or_name)
     if sim.status in CHANGING:
         raise Conflict(
-            f"SIM {sim.sid} is {sim.status}: wait for its running change before deleting it",
+            f"SIM {sim.sid} is {sim.status}: wait until its current change is"
+            " done before you delete it",
             code=33010,
         )
     if sim.status not in DELETABLE:
         raise InvalidParameter(
-            f"SIM {sim.sid} is {sim.status} and can't be deleted; it can be while it is"
-            f" {' or '.join(DELETABLE)}",
+            f"SIM {sim.sid} is {sim.status} and can't be deleted; only a SIM"
+            f" that is {' or '.join(DELETABLE)} can",
             code=33105,
         )
     for step in _STEPS:

@@ -26,8 +26,8 @@ _WRONG: Final = {
     "SQLITE_NOTADB": "it is not a SQLite database",
     "SQLITE_CORRUPT": "it is damaged",
     "SQLITE_READONLY": "it can't be written to",
-    "SQLITE_CANTOPEN": "it can't be opened or made",
-    "SQLITE_BUSY": f"others kept it locked for {_PATIENCE:.0f} s",
+    "SQLITE_CANTOPEN": "it can't be opened or created",
+    "SQLITE_BUSY": f"other processes kept it locked for {_PATIENCE:.0f} s",
     "SQLITE_FULL": "the disk is full",
 }
 
@@ -113,7 +113,7 @@ class SqliteDedupe(ClaimTableDedupe):
         if not self._path.parent.is_dir():
             return "its folder does not exist"
         if self._path.is_dir():
-            return "it is a folder; it must be a file, or not exist yet"
+            return "it is a folder; give a file, or a name that does not exist yet"
         return next((text for name, text in _WRONG.items() if _is(failure, name)), str(failure))
 
 

@@ -161,7 +161,9 @@ class _Template:
                 " path; KORE does not sign the query, so anybody could change the value there"
             )
         if len(places) > len(set(places)):
-            raise InvalidCallbackUrl(f"{self._text!r}: each placeholder needs a name of its own")
+            raise InvalidCallbackUrl(
+                f"{self._text!r}: two placeholders have the same name; give each its own"
+            )
         if self._has_open_end():
             raise InvalidCallbackUrl(
                 f"{self._text!r}: there must be a / after the last placeholder; no signature marks"

@@ -108,8 +108,9 @@ def compare_with_sent(
     if not any(is_same(signature, candidate.signature()) for candidate in as_sent):
         return SignatureMistake(
             Reason.WRONG_SECRET,
-            f"it was signed with another {candidates[0].scheme.signs_with} than this receiver's:"
-            " the request on the sender's record doesn't give this signature either",
+            f"it was signed with another {candidates[0].scheme.signs_with} than"
+            " this receiver's: with this receiver's, even the request as the"
+            " sender recorded it has another signature",
         )
     if url not in {candidate.url for candidate in candidates}:
         return _url_differs(url, candidates[0].url)
@@ -120,7 +121,7 @@ def compare_with_sent(
 
 def _url_differs(signed: str, used: str) -> SignatureMistake:
     return SignatureMistake(
-        Reason.URL_DIFFERS, f"it was signed for {signed}, and this receiver checks it for {used}"
+        Reason.URL_DIFFERS, f"it was signed for {signed}, but this receiver checks it for {used}"
     )
 
 
@@ -130,7 +131,7 @@ def _body_changed(how: str) -> SignatureMistake:
 
 def _method_changed(signed: str, used: str) -> SignatureMistake:
     return SignatureMistake(
-        Reason.METHOD_CHANGED, f"it was signed for {signed}, and arrived as {used}"
+        Reason.METHOD_CHANGED, f"it was signed as {signed}, but arrived as {used}"
     )
 
 
@@ -244,14 +245,16 @@ def _other_hash(candidate: SignatureCandidate) -> Iterator[_Guess]:
         yield (
             (candidate.signature() or "").upper(),
             SignatureMistake(
-                Reason.UPPER_CASE, "it is right except for its case: KORE's hex is lower case"
+                Reason.UPPER_CASE,
+                "the signature is right except for its letter case: KORE sends hex in lower case",
             ),
         )
         yield (
             _hmac(candidate),
             SignatureMistake(
                 Reason.HMAC,
-                "it is an HMAC; KORE's is the plain SHA-256 of secret, method, URL and body",
+                "the signature is an HMAC, but KORE's is the plain SHA-256 of secret,"
+                " method, URL and body",
             ),
         )
 

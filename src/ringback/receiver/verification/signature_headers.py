@@ -64,7 +64,7 @@ def read_claim(request: ReceivedRequest) -> UnverifiedSignature | Rejected:
         listed = ", ".join(name for name in _NAMES if name.lower() in fields)
         return Rejected(
             Reason.BOTH_FAMILIES,
-            f"it has headers of both Twilio and KORE ({listed}); a sender uses one family",
+            f"it has headers of both Twilio and KORE ({listed}); a sender uses only one of the two",
         )
     if is_of_kore:
         return _read_family(_KORE, fields)
@@ -118,7 +118,7 @@ def _algorithm_of(settings: str) -> str | None:
 
 def _unknown_algorithm(fields: Mapping[str, str]) -> str:
     known = " or ".join(BY_SHARED_KEY)
-    return f"{SETTINGS_HEADER} is {_quoted(fields[_SETTINGS])}; this receiver knows {known}"
+    return f"{SETTINGS_HEADER} is {_quoted(fields[_SETTINGS])}; this receiver supports only {known}"
 
 
 def _quoted(value: str) -> str:

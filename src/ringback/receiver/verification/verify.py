@@ -172,7 +172,7 @@ def _not_covered(
     # This also rejects a request whose body was removed.
     if hashes and set(hashes) != {hash_of(body)}:
         return claim.rejected(
-            Reason.BODY_CHANGED, f"the {HASH_PARAMETER} of its URL is that of another body"
+            Reason.BODY_CHANGED, f"the {HASH_PARAMETER} in its URL does not match its body"
         )
     return None
 
@@ -194,7 +194,8 @@ def _not_as_sent(claim: UnverifiedSignature, request: ReceivedRequest) -> Reject
     if claim.scheme is BY_WEBHOOK_SECRET and b"\0" in request.body:
         return claim.rejected(
             Reason.BODY_CHANGED,
-            "its body has a NUL byte, which no form or JSON has: somebody has extended the body",
+            "its body has a NUL byte, which no form or JSON contains: somebody"
+            " has extended the body",
         )
     return None
 

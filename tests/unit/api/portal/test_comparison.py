@@ -208,7 +208,7 @@ async def test_a_source_removed_from_the_settings_cannot_be_compared(
     assert (await caller.get(ONE)).json == error(
         409,
         20409,
-        f"{CALLBACK_SID} came from 'acme', a source that is not in the settings any more",
+        f"{CALLBACK_SID} came from the source 'acme', which the settings no longer define",
     )
 
 

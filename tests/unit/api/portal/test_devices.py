@@ -341,8 +341,8 @@ async def test_messages_from_a_device_hide_none_that_it_received(
 @pytest.mark.parametrize(
     ("name", "path", "word"),
     [
-        (WIRELESS_SIM_SID, "sms", "is of Programmable Wireless"),
-        (WIRELESS_SIM_SID, "ip", "is of Programmable Wireless"),
+        (WIRELESS_SIM_SID, "sms", "is a Programmable Wireless SIM"),
+        (WIRELESS_SIM_SID, "ip", "is a Programmable Wireless SIM"),
         (SIM_SID, "commands", "is a Super SIM"),
     ],
 )

@@ -137,7 +137,7 @@ async def test_without_a_pending_secret_a_rehearsal_is_refused(
     caller: Caller, store: Store
 ) -> None:
     answer = await caller.post(REHEARSALS, {"Url": URL})
-    message = "no webhook secret is pending, so there is none to rehearse; create another one first"
+    message = "no webhook secret is pending, so there is nothing to test; create a new secret first"
     assert answer.json == error(409, 20409, message)
     assert await called_back(store) == []
 

@@ -119,7 +119,10 @@ async def test_a_waiting_callback_is_not_sent_from_both_sources(
     await add(store, 1, status=SCHEDULED, due=NOW)
     answer = await caller.post(one(1), {"AsOtherSource": "yes"})
     assert answer.json == error(
-        409, 20409, f"{sid(1)} is scheduled; the other source can send it once it has ended"
+        409,
+        20409,
+        f"{sid(1)} is scheduled; the other source can send it only after"
+        " it was delivered, failed or discarded",
     )
     assert (await caller.post(one(1), {})).status == 200
 
@@ -131,7 +134,7 @@ async def test_an_attempt_in_progress_is_a_conflict(
     await add(store, 1, status=SCHEDULED, due=None)
     before = await kept(store)
     assert (await caller.post(one(1, what), form)).json == error(
-        409, 20409, f"an attempt of {sid(1)} is under way; ask again when it has ended"
+        409, 20409, f"an attempt of {sid(1)} is in progress; try again when it has ended"
     )
     assert await kept(store) == before
 

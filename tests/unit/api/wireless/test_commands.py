@@ -231,7 +231,9 @@ async def test_no_more_than_100_commands_are_queued_for_a_narrowband_sim(
         assert (await caller.post(PATH, PING)).status == 201
     answer = await caller.post(PATH, PING)
     assert refusal(answer) == (400, 33118)
-    assert answer.json["message"].startswith("100 Commands are queued for Narrowband SIM")
+    assert answer.json["message"].startswith(
+        "100 Commands are already queued for the Narrowband SIM"
+    )
     await caller.call("DELETE", f"{PATH}/{first}")
     assert (await caller.post(PATH, PING)).status == 201
 

@@ -333,7 +333,9 @@ async def test_only_the_unused_plan_is_deleted_with_204(caller: Caller, name: st
 async def test_a_plan_that_a_sim_uses_is_not_deleted(caller: Caller, store: Store) -> None:
     answer = await caller.call("DELETE", ONE)
     assert refusal(answer) == (400, 33201)
-    assert answer.json["message"].endswith(f"such as {WIRELESS_SIM_SID}")
+    assert answer.json["message"].endswith(
+        f"SIMs such as {WIRELESS_SIM_SID} use it; give them another plan first"
+    )
     assert (await caller.get(ONE)).json == PLAN
     await store.transact(lambda tx: tx.wireless.sims.remove(WIRELESS_SIM_SID))
     assert (await caller.call("DELETE", ONE)).status == 204
@@ -347,4 +349,6 @@ async def test_a_plan_that_a_sim_will_get_is_not_deleted(caller: Caller, store: 
     await store.transact(lambda tx: tx.wireless.sim_updates.add(update))
     answer = await caller.call("DELETE", f"{PATH}/{OTHER}")
     assert refusal(answer) == (400, 33201)
-    assert answer.json["message"].endswith(f"such as {WIRELESS_SIM_SID}")
+    assert answer.json["message"].endswith(
+        f"SIMs such as {WIRELESS_SIM_SID} use it; give them another plan first"
+    )

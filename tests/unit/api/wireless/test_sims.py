@@ -427,7 +427,7 @@ LONG = "a" * 65
             33121,
             "Status and ResetStatus can't be given together",
         ),
-        ({"AccountSid": CHILD}, 33201, f"SIM {WIRELESS_SIM_SID} is active; only one that is new"),
+        ({"AccountSid": CHILD}, 33201, f"SIM {WIRELESS_SIM_SID} is active; only a SIM that is new"),
         ({"AccountSid": THEIRS}, 33201, f"AccountSid='{THEIRS}': a SIM can be moved only to"),
         ({"AccountSid": ""}, 33201, "AccountSid='': a SIM can be moved only to"),
     ],

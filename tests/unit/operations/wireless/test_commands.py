@@ -120,7 +120,8 @@ def test_a_command_to_a_disconnected_sim_has_33104(status: WirelessStatus) -> No
     refused = refusal(World(sim_that_is(status)), NewWirelessCommand(WIRELESS_SIM_SID, "wake up"))
     assert refused.code == 33104
     assert refused.message == (
-        f"SIM {WIRELESS_SIM_SID} is {status}; Commands can be sent to one that is ready or active"
+        f"SIM {WIRELESS_SIM_SID} is {status}; Commands can be sent only to"
+        " a SIM that is ready or active"
     )
 
 
@@ -129,8 +130,10 @@ def test_without_messages_in_the_plan_a_command_has_33203() -> None:
     refused = refusal(world, NewWirelessCommand(WIRELESS_SIM_SID, "wake up"))
     assert (refused.code, refused.message) == (
         33203,
-        f"the rate plan of SIM {WIRELESS_SIM_SID} allows no Commands: it is without"
-        " MessagingEnabled",
+        (
+            f"the rate plan of SIM {WIRELESS_SIM_SID} allows no Commands; choose"
+            " a rate plan with MessagingEnabled"
+        ),
     )
 
 
@@ -144,7 +147,7 @@ def test_commands_to_a_narrowband_sim_need_data_and_no_messages() -> None:
     world = narrowband(a_rate_plan(data_enabled=False))
     refused = refusal(world, NewWirelessCommand(WIRELESS_SIM_SID, "wake up"))
     assert refused.code == 33203
-    assert refused.message.endswith("it is without DataEnabled")
+    assert refused.message.endswith("choose a rate plan with DataEnabled")
 
 
 @pytest.mark.parametrize(

@@ -231,7 +231,10 @@ def test_deleting_a_used_plan_has_33201_whatever_the_status_of_its_sim(
         delete_rate_plan(tx, ACCOUNT_SID, "my_plan", a_context())
     assert (refused.value.code, refused.value.message) == (
         33201,
-        f"RatePlan {RATE_PLAN_SID} can't be deleted while SIMs have it, such as {WIRELESS_SIM_SID}",
+        (
+            f"RatePlan {RATE_PLAN_SID} can't be deleted, because SIMs such as"
+            f" {WIRELESS_SIM_SID} use it; give them another plan first"
+        ),
     )
     assert tx.wireless.rate_plans.get(RATE_PLAN_SID) == PLAN
 

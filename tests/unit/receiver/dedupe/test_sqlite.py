@@ -212,8 +212,8 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
 
 
 def test_a_folder_in_place_of_the_file_is_named(tmp_path: Path) -> None:
-    assert (
-        unavailable(tmp_path) == f"{tmp_path}: it is a folder; it must be a file, or not exist yet"
+    assert unavailable(tmp_path) == (
+        f"{tmp_path}: it is a folder; give a file, or a name that does not exist yet"
     )
 
 
@@ -234,7 +234,7 @@ def test_a_lock_that_is_never_released_is_not_waited_for_forever(
         seen.claim(visit("a"))
         seen.close()
         other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(DedupeUnavailable, match="others kept it locked for"):
+        with pytest.raises(DedupeUnavailable, match="other processes kept it locked for"):
             seen.claim(visit("b"))
         other.execute("ROLLBACK")
         assert isinstance(seen.claim(visit("b")), ClaimedByOther)

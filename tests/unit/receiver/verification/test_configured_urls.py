@@ -175,7 +175,7 @@ def test_a_placeholder_matches_text_as_it_is_written() -> None:
         ("https://a.example/p#{tenant}", "may only be in the host or the path"),
         ("https://{user}@a.example/p", "may only be in the host or the path"),
         ("{scheme}://a.example/p", "is not a valid URL|callbacks go to http:// or https://"),
-        ("https://{a}.example/{a}/", "a name of its own"),
+        ("https://{a}.example/{a}/", "two placeholders have the same name"),
         ("https://a.example/{tenant}", "there must be a / after the last placeholder"),
         ("https://a.example/{tenant}?x=1", "there must be a / after the last placeholder"),
         ("https://a.example/{tenant}x", "there must be a / after the last placeholder"),

@@ -77,7 +77,8 @@ def test_an_unknown_or_repeated_algorithm_is_refused(settings: list[str]) -> Non
     verdict = rejected(*given, *((SETTINGS, text) for text in settings))
     assert verdict == Rejected(
         Reason.UNKNOWN_ALGORITHM,
-        f"{SETTINGS} is {', '.join(settings)!r}; this receiver knows HMAC_SHA1 or HMAC_SHA256",
+        f"{SETTINGS} is {', '.join(settings)!r}; this receiver supports only"
+        " HMAC_SHA1 or HMAC_SHA256",
         Source.TWILIO,
         UUID,
     )

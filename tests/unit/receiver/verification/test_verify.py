@@ -323,8 +323,8 @@ def test_the_url_before_a_proxy_is_found_from_the_proxys_headers(source: Source)
     others = tuple(pair for pair in request.headers if pair[0] != "Host")
     verdict = refused(replace(request, headers=(*forwarded, *others)))
     assert verdict.explanation == (
-        "it was signed for https://public.example/path,"
-        " and this receiver checks it for http://127.0.0.1:9000/path"
+        "it was signed for https://public.example/path, but this receiver"
+        " checks it for http://127.0.0.1:9000/path"
     )
 
 
@@ -339,7 +339,7 @@ def test_a_query_removed_by_the_receiver_is_named_for_twilio(method: HttpMethod)
     request = received(rendered(Source.TWILIO, method, url=URL))
     verdict = refused(request, urls=[f"{LOCAL}/path"])
     assert verdict.explanation == (
-        f"it was signed for {LOCAL}{request.target}, and this receiver checks it for {LOCAL}/path"
+        f"it was signed for {LOCAL}{request.target}, but this receiver checks it for {LOCAL}/path"
     )
 
 
@@ -502,7 +502,7 @@ def test_another_method_than_the_signed_one_is_named() -> None:
     request = replace(received(rendered(Source.KORE)), method="PUT")
     verdict = refused(request)
     assert verdict.reason is Reason.METHOD_CHANGED
-    assert verdict.explanation == "it was signed for POST, and arrived as PUT"
+    assert verdict.explanation == "it was signed as POST, but arrived as PUT"
 
 
 def test_a_redirect_that_turned_a_post_into_a_get_is_named_with_the_senders_record() -> None:
