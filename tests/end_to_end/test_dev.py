@@ -170,5 +170,5 @@ async def test_a_bad_setting_is_refused_with_its_name() -> None:
     ended = run_dev("--phase", "later")
     assert ended.returncode == 1
     assert ended.stderr == (
-        "ringback: --phase: there is no phase 'later'; the policy has before, between, after\n"
+        "ringback: --phase: there is no phase 'later'; the phases are before, between, after\n"
     )

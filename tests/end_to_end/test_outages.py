@@ -284,7 +284,7 @@ def assert_said_once(server: Production, why: str) -> None:
     said = [line for line in server.log.lines if line["level"] in ("warning", "error")]
     began, ended = [line["message"] for line in said]
     assert began.startswith(f"{AWAY}{why}")
-    assert began.endswith("; requests are refused with 503 until it can")
+    assert began.endswith("; requests are refused with 503 until the database works again")
     assert re.fullmatch(r"the database is back after \d+\.\d s; \d requests were refused", ended)
 
 

@@ -354,5 +354,5 @@ async def test_a_network_that_takes_too_long_is_reported(tmp_path: Path) -> None
             )
             TRIGGERS["esim.available"].pull(run)
 
-        with pytest.raises(ConfigurationError, match=r"the callback did not come within 0 s; if"):
+        with pytest.raises(ConfigurationError, match=r"the callback did not arrive within 0 s; if"):
             await asyncio.to_thread(pull)

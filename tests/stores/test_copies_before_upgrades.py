@@ -121,7 +121,7 @@ async def test_the_start_of_a_server_does_the_same(
     store = opened(folder)
     assert (await store.transact(lambda tx: tx.accounts.get(OURS))) is not None
     await store.close()
-    assert f"{folder / COPY} is a backup of it" in caplog.text
+    assert f"{folder / COPY} is a backup of the old one" in caplog.text
     assert schema_of(folder / COPY) == OLD
 
 

@@ -40,7 +40,11 @@ def test_a_secret_moved_to_another_place_cannot_be_decrypted(place: str) -> None
     sealed = cipher.seal("hunter2", PLACE)
     cipher.open(sealed, PLACE)
     with pytest.raises(
-        ConfigurationError, match=f"the secret of {place} was sealed for {PLACE}"
+        ConfigurationError,
+        match=(
+            f"the encrypted secret in {place} belongs to {PLACE}, so the data"
+            " file was altered; restore it from a backup"
+        ),
     ) as refused:
         cipher.open(sealed, place)
     assert "hunter2" not in str(refused.value)
@@ -49,7 +53,11 @@ def test_a_secret_moved_to_another_place_cannot_be_decrypted(place: str) -> None
 def test_another_key_cannot_decrypt() -> None:
     sealed = SecretCipher([new_key()]).seal("hunter2", PLACE)
     with pytest.raises(
-        ConfigurationError, match=f"the secret of {PLACE} was sealed with another key"
+        ConfigurationError,
+        match=(
+            f"the secret in {PLACE} was encrypted with another key; give the"
+            " right key file with --seal-key-file"
+        ),
     ):
         SecretCipher([new_key()]).open(sealed, PLACE)
 

@@ -103,16 +103,17 @@ def test_an_invalid_key_is_refused_without_being_shown(text: str, tmp_path: Path
 def test_no_other_key_is_created_beside_an_encrypted_data_file(sealed: Path) -> None:
     (sealed / KEY_FILE).unlink()
     assert refusal_of(sealed) == (
-        f"the key file {sealed / KEY_FILE} is gone, and without it nobody can decrypt the"
-        " secrets in the data file: put your copy of the key file there, or give its key with"
-        " --seal-key-file or RINGBACK_SEAL_KEY"
+        f"the key file {sealed / KEY_FILE} does not exist, and the secrets"
+        " in the data file can't be decrypted without it: put your copy"
+        " of the key file there, or give its key with --seal-key-file or"
+        " RINGBACK_SEAL_KEY"
     )
     assert not (sealed / KEY_FILE).exists()
 
 
 def test_a_named_key_file_is_not_created_beside_it_either(sealed: Path) -> None:
     path = sealed / "other.key"
-    assert refusal_of(sealed, file=path).startswith(f"the key file {path} is gone")
+    assert refusal_of(sealed, file=path).startswith(f"the key file {path} does not exist")
     assert not path.exists()
 
 
@@ -127,7 +128,7 @@ async def test_a_restored_key_opens_the_data_again(sealed: Path) -> None:
 def test_another_key_is_refused_and_neither_is_shown(sealed: Path) -> None:
     other = new_key()
     refusal = refusal_of(sealed, key=other)
-    assert refusal.startswith("the secrets in the data file are sealed with the key ")
+    assert refusal.startswith("the secrets in the data file are encrypted with the key ")
     assert other not in refusal
     assert (sealed / KEY_FILE).read_text().strip() not in refusal
 

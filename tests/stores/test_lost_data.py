@@ -144,7 +144,7 @@ def _a_key(folder: Path) -> Path:
 
 async def test_a_deleted_wal_is_noticed(killed: Path) -> None:
     delete(killed, WAL)
-    assert_refused(killed, "ringback.db-wal is gone, and with it")
+    assert_refused(killed, "ringback.db-wal is gone, so")
     assert faults_of(killed) == ["wal"]
 
 

@@ -178,7 +178,7 @@ async def test_a_read_that_takes_too_long_is_interrupted_and_says_what_to_do(
     sqlite: SqliteStore, tmp_path: Path
 ) -> None:
     readers = ReadConnectionPool(tmp_path / "ringback.db", VAULT, longest=0.05)
-    with pytest.raises(QueryTimeout, match=r"longer than 0\.05 s .* ask for less at once"):
+    with pytest.raises(QueryTimeout, match=r"longer than 0\.05 s, .* request less at once"):
         await readers.read(_read_without_end, "")
     assert await readers.read(lambda tx: tx.accounts.all(), "") == []
     readers.close()

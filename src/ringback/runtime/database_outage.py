@@ -55,7 +55,7 @@ class DatabaseOutageMonitor:
         if self.is_over:
             self._began, self._refused = self.stopwatch(), 0
             self._has_begun.set()
-            _log.error("%s; requests are refused with 503 until it can", reason)
+            _log.error("%s; requests are refused with 503 until the database works again", reason)
 
     def refused(self) -> None:
         """Count a request that the server refused with 503 because of an outage."""

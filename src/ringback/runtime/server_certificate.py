@@ -80,7 +80,7 @@ class ServerCertificate:
                 server_context, certificate, key, now=self._clock.now()
             )
         except ConfigurationError as problem:
-            _log.error("HTTPS keeps the old certificate: %s", problem)
+            _log.error("the new certificate can't be used, so HTTPS keeps the old one: %s", problem)
         else:
             _log.info("HTTPS uses the new certificate of %s now", certificate)
 

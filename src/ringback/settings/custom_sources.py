@@ -68,7 +68,7 @@ def _source_of(name: str, entry: Entry) -> CallbackSourceDefinition:
         raise ConfigurationError(f"{name} is built in, and can't be changed; choose another name")
     if not _NAME.fullmatch(name):
         raise ConfigurationError(
-            f"the name {name!r} can't be used in a URL; lower-case letters, digits and - can"
+            f"the name {name!r} can't be used in a URL; use lower-case letters, digits and -"
         )
     check_keys(entry, must=("signature", "token", "headers"), may=("content_type", "egress"))
     content_type = {"content_type": _content_type_of(entry)} if "content_type" in entry else {}
@@ -84,22 +84,26 @@ def _signature_of(entry: Entry) -> SignatureScheme:
     name = read_text(entry, "signature")
     if name not in SIGNATURE_SCHEMES:
         known = ", ".join(SIGNATURE_SCHEMES)
-        raise TomlTableError("signature", f"{name!r} is not a signature scheme; there are {known}")
+        raise TomlTableError(
+            "signature", f"{name!r} is not a signature scheme; the schemes are {known}"
+        )
     return SIGNATURE_SCHEMES[name]
 
 
 def _headers_of(entry: Entry) -> tuple[HeaderTemplate, ...]:
     given = entry["headers"]
     if not isinstance(given, list):
-        raise TomlTableError("headers", "headers must be a list of texts")
+        raise TomlTableError(
+            "headers", 'headers must be a list of texts, each like "User-Agent: Example/1.0"'
+        )
     own = [_parsed("headers", HeaderTemplate.parse, str(line)) for line in cast("list[Any]", given)]
     names = [header.name.lower() for header in own]
     twice = next((each for each in names if names.count(each) > 1), None)
     if twice is not None:
-        raise TomlTableError("headers", f"the header {twice} is given twice")
+        raise TomlTableError("headers", f"the header {twice} is given twice; give it once")
     for needed in ("token", "signature"):
         if not any(needed in header.placeholders for header in own):
-            raise TomlTableError("headers", f"no header has {{{needed}}}")
+            raise TomlTableError("headers", f"no header contains {{{needed}}}; add one that does")
     first, last = (
         [header for header in each if header.name.lower() not in names] for each in (FIRST, LAST)
     )
@@ -109,7 +113,10 @@ def _headers_of(entry: Entry) -> tuple[HeaderTemplate, ...]:
 def _content_type_of(entry: Entry) -> str:
     given = read_text(entry, "content_type")
     if not _TEXT.fullmatch(given):
-        raise TomlTableError("content_type", f"{given!r} is not a content type")
+        raise TomlTableError(
+            "content_type",
+            f"{given!r} is not a content type; write it like application/x-www-form-urlencoded",
+        )
     return given
 
 

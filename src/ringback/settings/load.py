@@ -125,7 +125,7 @@ def _refuse_unknown_names(
 
 def _what_is_meant(name: str, names: Sequence[str]) -> str:
     close = get_close_matches(name, names, n=1)
-    return f"did you mean {close[0]}?" if close else f"there are {', '.join(names)}"
+    return f"did you mean {close[0]}?" if close else f"the settings are {', '.join(names)}"
 
 
 # ---- settings that depend on each other ----------------------------------------------------------
@@ -144,10 +144,11 @@ def _phase_to_be_in(
         return names[0] if command is ServerCommand.DEV and at is None else None
     if at is not None:
         raise ConfigurationError(
-            "--phase and --at exclude each other: give a phase, or a date that has one"
+            "--phase and --at can't be given together; give a phase, or a date"
+            " that decides the phase"
         )
     if phase not in names:
-        raise given.refused(f"there is no phase {phase!r}; the policy has {', '.join(names)}")
+        raise given.refused(f"there is no phase {phase!r}; the phases are {', '.join(names)}")
     return phase
 
 
@@ -197,7 +198,7 @@ def _table(file: SettingsFile, name: str) -> Mapping[str, Any]:
 def _egress_of(name: str, value: Any, file: SettingsFile) -> Egress:
     given = in_file(replace(EGRESS, name=name), value, file, "egress", name, default="any")
     if not is_egress_name(name):
-        raise given.refused(f"the name {name!r} can't be used in a URL; letters, digits and - can")
+        raise given.refused(f"the name {name!r} can't be used in a URL; use letters, digits and -")
     return given.read()
 
 

@@ -36,7 +36,7 @@ def move_phase(file: SettingsFile, name: str, since: datetime) -> str:
     policy, text = policy_in(file), _Text(file)
     names = [phase.name for phase in policy.phases]
     if name not in names:
-        raise ConfigurationError(f"there is no phase {name!r}; the policy has {', '.join(names)}")
+        raise ConfigurationError(f"there is no phase {name!r}; the phases are {', '.join(names)}")
     phases = list(policy.phases)
     index = names.index(name)
     phases[index] = replace(phases[index], since=since)
@@ -88,7 +88,7 @@ def release(file: SettingsFile, account_sid: str | None, url_prefix: str | None)
     if index is None:
         whose = " and ".join(filter(None, (account_sid, url_prefix))) or "every callback"
         raise ConfigurationError(
-            f"there is no hold of {whose}; `ringback policy show` lists those there are"
+            f"there is no hold of {whose}; `ringback policy show` lists all holds"
         )
     text.remove("holds", index)
     return text.checked(replace(policy, holds=policy.holds[:index] + policy.holds[index + 1 :]))
@@ -153,7 +153,8 @@ class _Text:
         edited = SettingsFile.of(self._file.path, text)
         if policy_in(edited) != policy or _rest(edited) != _rest(self._file):
             raise ConfigurationError(
-                f"{self._file.path} is written in a way that can't be edited here"
+                f"{self._file.path} is written in a way that this command can't edit;"
+                " edit the file by hand"
             )
         return text
 
@@ -171,7 +172,8 @@ class _Text:
         if not places and name in self._file.table:
             place = self._file.place(name)
             raise ConfigurationError(
-                f"{place}: to edit {name} here, they must be [[{name}]] tables"
+                f"{place}: this command can edit {name} only if they are written"
+                f" as [[{name}]] tables; edit the file by hand"
             )
         return places
 
@@ -192,8 +194,8 @@ class _Text:
         match = _LINE.fullmatch(self._parts[place])
         if match is None:
             raise ConfigurationError(
-                f"{self._file.path}: {self._parts[place].strip()!r} can't be edited here;"
-                f" write it like {key} = {value}"
+                f"{self._file.path}: {self._parts[place].strip()!r} can't be edited"
+                f" by this command; write it like {key} = {value}"
             )
         # A date that was written in quotes stays in quotes.
         was_quoted = match["value"].startswith(("'", '"'))

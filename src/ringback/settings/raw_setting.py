@@ -39,7 +39,9 @@ class RawSetting:
         if not self.text and not self.default:
             return None
         if not self.text:
-            raise ConfigurationError(f"{self.where} is empty; leave it out, or say {self.default}")
+            raise ConfigurationError(
+                f"{self.where} is empty; leave it out, or write {self.default}"
+            )
         try:
             return self.setting.form.read(self.text)
         except ValueError as problem:
@@ -51,7 +53,7 @@ class RawSetting:
         If `problem` would show a secret, a general text takes its place.
         """
         if self.setting.form.is_secret and _shows_secret(problem, self.text):
-            problem = "this value can't be used; --help says what can"
+            problem = "this value is not valid; --help shows the valid ones"
         return ConfigurationError(f"{self.where}: {problem}")
 
 

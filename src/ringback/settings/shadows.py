@@ -35,7 +35,11 @@ _PARAMETER: Final = re.compile(r"[!$%&'()*+,\-./0-9:;=?@A-Z_a-z~]+")
 _PATH: Final = re.compile(r"/[!$%&'()*+,\-./0-9:;=@A-Z_a-z~]*")
 # For each mark that is a text: its pattern, its class, and the error for a text that doesn't match.
 _TEXTS: Final[Mapping[str, tuple[re.Pattern[str], Callable[[str], Mark], str]]] = {
-    "parameter": (_PARAMETER, ShadowQueryParameter, "can't be in a query; write one like shadow=1"),
+    "parameter": (
+        _PARAMETER,
+        ShadowQueryParameter,
+        "can't be part of a URL's query; write one like shadow=1",
+    ),
     "path": (_PATH, ShadowTargetPath, "is not a path; write one like /shadow/callbacks"),
 }
 _MARKS: Final = (*_TEXTS, "url")
@@ -53,7 +57,9 @@ def _rule_of(sources: Collection[SourceName], entry: Mapping[str, Any]) -> Shado
     check_keys(entry, must=("source",), may=(*_WHO, *_MARKS, "percent"))
     if not any(key in entry for key in _WHO):
         # Only receivers that know of shadows may get copies, so a rule for all would be a mistake.
-        raise TomlTableError("source", "a shadow must say whose callbacks it copies")
+        raise TomlTableError(
+            "source", "a shadow needs account_sid or url_prefix, to say which callbacks it copies"
+        )
     return ShadowRule(
         source=read_source(entry["source"], "source", sources),
         mark=_mark_of(entry),
@@ -65,7 +71,11 @@ def _rule_of(sources: Collection[SourceName], entry: Mapping[str, Any]) -> Shado
 def _mark_of(entry: Mapping[str, Any]) -> Mark:
     given = [key for key in _MARKS if key in entry]
     if len(given) != 1:
-        many = f"{' and '.join(given)} exclude each other" if given else "the copy isn't marked"
+        many = (
+            f"give only one of {' and '.join(given)}"
+            if given
+            else "a mark is missing, by which the receiver recognises a copy"
+        )
         raise TomlTableError(given[-1] if given else "source", many)
     (key,) = given
     text = read_text(entry, key)

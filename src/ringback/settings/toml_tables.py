@@ -58,7 +58,7 @@ def check_keys(entry: Mapping[str, Any], *, must: tuple[str, ...], may: tuple[st
     """Raise TomlTableError if a key in `must` is missing, or a key is not in `must` or `may`."""
     for key in entry:
         if key not in (*must, *may):
-            raise TomlTableError(key, f"{key} is not known here")
+            raise TomlTableError(key, f"{key} is not a known key")
     for key in must:
         if key not in entry:
             raise TomlTableError(key, f"{key} is missing")

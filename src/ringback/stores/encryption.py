@@ -56,9 +56,9 @@ class SecretCipher:
                 return cls(path.read_text("utf-8").split())
             except FileNotFoundError:
                 raise ConfigurationError(
-                    f"the key file {path} is gone, and without it nobody can decrypt the secrets in"
-                    " the data file: put your copy of the key file there, or give its key with"
-                    " --seal-key-file or RINGBACK_SEAL_KEY"
+                    f"the key file {path} does not exist, and the secrets in the data"
+                    " file can't be decrypted without it: put your copy of the key file"
+                    " there, or give its key with --seal-key-file or RINGBACK_SEAL_KEY"
                 ) from None
             except (ConfigurationError, UnicodeDecodeError) as problem:
                 raise ConfigurationError(f"{path} is not a key file: {problem}") from None
@@ -78,10 +78,16 @@ class SecretCipher:
         try:
             opened = self._fernet.decrypt(sealed).decode()
         except InvalidToken:
-            raise ConfigurationError(f"the secret of {place} was sealed with another key") from None
+            raise ConfigurationError(
+                f"the secret in {place} was encrypted with another key; give the"
+                " right key file with --seal-key-file"
+            ) from None
         kept_at, _, secret = opened.partition("\n")
         if kept_at != place:
-            raise ConfigurationError(f"the secret of {place} was sealed for {kept_at}")
+            raise ConfigurationError(
+                f"the encrypted secret in {place} belongs to {kept_at}, so the data"
+                " file was altered; restore it from a backup"
+            )
         return secret
 
 

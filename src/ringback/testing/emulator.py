@@ -154,7 +154,10 @@ class Emulator:
         duration = read_duration(by) if isinstance(by, str) else by
         clock_advancer = self._server.application.workers.clock_advancer
         if clock_advancer is None:
-            raise RuntimeError("the emulator's clock can't be advanced")
+            raise RuntimeError(
+                "the emulator's clock can't be advanced, because its server runs"
+                " without an adjustable clock"
+            )
         return self._server.call(clock_advancer.advance(duration))
 
     def device(self, sim: str | None = None) -> Device:
@@ -214,7 +217,7 @@ class Emulator:
         """Raise AssertionError if there are callbacks that `expect_callback` hasn't returned."""
         unexpected = [one for one in self.callbacks() if one.sid not in self._expected]
         if unexpected:
-            raise AssertionError(f"callbacks that nobody expected:{in_lines(unexpected)}")
+            raise AssertionError(f"unexpected callbacks:{in_lines(unexpected)}")
 
     # ---- internals -------------------------------------------------------------------------------
 

@@ -91,7 +91,10 @@ def overtake_sms(run: TriggerRun) -> None:
         "the end of a later SMS",
     )
     sms = run.api.get("SmsCommands", run.subject)
-    run.report(f"a later SMS, {later}, has overtaken it: it stays {sms['status']}")
+    run.report(
+        f"the network has sent a later SMS, {later}, and so confirms the"
+        f" first one no more: it stays {sms['status']}"
+    )
 
 
 def send_datagram(run: TriggerRun) -> None:

@@ -68,7 +68,9 @@ class TriggerRun:
         Raises ConfigurationError if no SIM is named, or if the change takes too long.
         """
         if self.sim is None:
-            raise ConfigurationError("name a SIM by its SID or unique name: --sim")
+            raise ConfigurationError(
+                "no SIM is given; name one by its SID or unique name with --sim"
+            )
         fetch = partial(self.api.get, "Sims", self.sim)
         return self.wait_until(
             fetch, lambda sim: sim["status"] not in _CHANGING, "the end of the SIM's change"
@@ -82,8 +84,8 @@ class TriggerRun:
         records = self.api.get(resource, query={"PageSize": "1"})[key]
         if not records:
             raise ConfigurationError(
-                f"the account has none of {resource}, and a SIM needs one: POST"
-                f" /{self.product}/v1/{resource}"
+                f"the account has no record in {resource}, but a SIM needs one; create"
+                f" it with POST /{self.product}/v1/{resource}"
             )
         return records[0]["sid"]
 
@@ -124,8 +126,9 @@ class TriggerRun:
         answer = poll(ask, is_so, until=time.monotonic() + self.patience)
         if not is_so(answer):
             raise ConfigurationError(
-                f"{awaited} did not come within {self.patience:g} s; if the network is set to be"
-                " slow, let the time pass meanwhile with `ringback clock advance`"
+                f"{awaited} did not arrive within {self.patience:g} s; if the simulated"
+                " network is set to be slow, advance the clock with `ringback clock"
+                " advance`"
             )
         return answer
 

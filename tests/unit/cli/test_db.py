@@ -54,7 +54,7 @@ async def test_data_in_order_has_a_line_for_each_check(folder: Path) -> None:
     code, said = check(folder)
     assert code == 0
     assert [line.split()[:2] for line in said.splitlines()] == [["ok", name] for name in NAMES]
-    assert "2 secrets open with the key" in said
+    assert "2 secrets can be decrypted with the key" in said
 
 
 async def test_as_json_it_says_the_same(folder: Path) -> None:
@@ -120,12 +120,16 @@ def damage_a_batch(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("harm", "name", "why"),
     [
-        (give_another_key, "secrets", "are sealed with the key"),
-        (lose_the_key, "secrets", "is gone, and without it nobody can decrypt the secrets"),
-        (swap_a_secret, "secrets", "was sealed for webhook_secrets"),
+        (give_another_key, "secrets", "are encrypted with the key"),
+        (
+            lose_the_key,
+            "secrets",
+            "does not exist, and the secrets in the data file can't be decrypted",
+        ),
+        (swap_a_secret, "secrets", " belongs to webhook_secrets"),
         (lose_a_row, "foreign_keys", "of webhook_secrets has no accounts"),
         (lose_rows_of_an_index, "integrity", "missing from index empty"),
-        (damage_a_batch, "batches", "1 of 1 callback still to be added can't be read"),
+        (damage_a_batch, "batches", "1 of 1 accepted callback not queued yet can't be read"),
     ],
 )
 async def test_what_is_wrong_is_found(

@@ -57,7 +57,9 @@ async def test_an_outage_is_logged_once_at_its_start_and_once_at_its_end(
         bench.outage.failed(FULL)
         bench.outage.refused()
     await pass_seconds(bench, 5)
-    assert caplog.messages == [f"{FULL}; requests are refused with 503 until it can"]
+    assert caplog.messages == [
+        f"{FULL}; requests are refused with 503 until the database works again"
+    ]
     bench.is_away = False
     await pass_seconds(bench, 1)
     assert caplog.messages[1:] == ["the database is back after 6.0 s; 3 requests were refused"]

@@ -107,7 +107,7 @@ async def test_a_broken_certificate_is_not_loaded_and_reported_once(
     async with watching(tmp_path) as shown:
         before = shown.context()
         write(tmp_path, only="cert.pem")
-        await until_said(caplog, "HTTPS keeps the old certificate: the certificate")
+        await until_said(caplog, "so HTTPS keeps the old one: the certificate")
         await asyncio.sleep(0.1)
         assert len(caplog.messages) == 1
         assert shown.context() is before

@@ -93,23 +93,35 @@ def test_an_undefined_source_is_refused_in_a_phase(tmp_path: Path) -> None:
     ("right", "wrong", "why"),
     [
         ("[sources.acme]", "[sources.kore]", ":1: kore is built in, and can't be changed"),
-        ("[sources.acme]", "[sources.'A b']", ":1: the name 'A b' can't be used in a URL; lower"),
+        (
+            "[sources.acme]",
+            "[sources.'A b']",
+            ":1: the name 'A b' can't be used in a URL; use lower",
+        ),
         ("[sources.acme]", "[sources]", ":2: a source is written as [sources.signature]"),
         ("[sources.acme]", "sources = 1\n[egress]", ":1: sources are written as [sources.NAME]"),
-        ('"hmac-sha256"', '"md5"', ":2: 'md5' is not a signature scheme; there are twilio, kore"),
+        (
+            '"hmac-sha256"',
+            '"md5"',
+            ":2: 'md5' is not a signature scheme; the schemes are twilio, kore",
+        ),
         ('"hmac-sha256"', "['kore']", ":2: signature = ['kore'] must be text in quotes"),
-        ("signature =", "signatures =", ":2: signatures is not known here; a source has signature"),
+        (
+            "signature =",
+            "signatures =",
+            ":2: signatures is not a known key; a source has signature",
+        ),
         ('signature = "hmac-sha256"\n', "", ":1: signature is missing; a source has signature"),
         ('"evt_{hex}"', '"evt"', ":3: 'evt' is not a token format; it must be like"),
         ('"evt_{hex}"', "7", ":3: token = 7 must be text in quotes"),
-        ("X-Id: {token}", "X-Id: 7", ":4: no header has {token}"),
-        ("sha256={signature}", "none", ":4: no header has {signature}"),
+        ("X-Id: {token}", "X-Id: 7", ":4: no header contains {token}; add one that does"),
+        ("sha256={signature}", "none", ":4: no header contains {signature}; add one that does"),
         (
             "User-Agent: Acme/1.0",
             "User-Agent",
             ":4: 'User-Agent' is not a valid header; it must be like",
         ),
-        ("User-Agent: Acme/1.0", "x-id: 7", ":4: the header x-id is given twice"),
+        ("User-Agent: Acme/1.0", "x-id: 7", ":4: the header x-id is given twice; give it once"),
     ],
 )
 def test_an_unusable_source_is_refused_by_its_line(
@@ -121,9 +133,17 @@ def test_an_unusable_source_is_refused_by_its_line(
 @pytest.mark.parametrize(
     ("key", "value", "why"),
     [
-        ("content_type", "'é'", ":5: 'é' is not a content type"),
+        (
+            "content_type",
+            "'é'",
+            ":5: 'é' is not a content type; write it like application/x-www-form-urlencoded",
+        ),
         ("content_type", "7", ":5: content_type = 7 must be text in quotes"),
-        ("headers", "7", ":4: headers must be a list of texts"),
+        (
+            "headers",
+            "7",
+            ':4: headers must be a list of texts, each like "User-Agent: Example/1.0"',
+        ),
         ("egress", "'x'", ":5: 'x' is not a valid egress; it must be any"),
         ("egress", "'http://user:hush@x'", ":5: 'http://***@x' can't be used as an egress"),
     ],

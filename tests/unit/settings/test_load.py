@@ -386,12 +386,12 @@ def test_an_empty_value_is_refused_by_its_name(name: str) -> None:
 
 def test_an_empty_host_would_be_all_addresses_and_is_refused() -> None:
     assert refusal_of({}, {"RINGBACK_HOST": ""}) == (
-        "RINGBACK_HOST is empty; leave it out, or say 127.0.0.1"
+        "RINGBACK_HOST is empty; leave it out, or write 127.0.0.1"
     )
 
 
 def test_an_empty_folder_would_be_the_current_one_and_is_refused() -> None:
-    assert refusal_of({"data": ""}) == "--data is empty; leave it out, or say ringback-data"
+    assert refusal_of({"data": ""}) == "--data is empty; leave it out, or write ringback-data"
 
 
 def test_a_duration_beyond_the_calendar_is_refused() -> None:
@@ -449,7 +449,9 @@ def test_a_mistyped_name_in_the_file_is_refused_with_a_suggestion(write_file: Wr
 def test_an_unknown_name_in_the_file_is_refused_with_the_known_ones(write_file: WriteFile) -> None:
     path = write_file("zzz = 1")
     refusal = refusal_of({"settings": path})
-    assert refusal.startswith(f"{path}:1: there is no setting zzz; there are allow, at, at_once, ")
+    assert refusal.startswith(
+        f"{path}:1: there is no setting zzz; the settings are allow, at, at_once, "
+    )
     assert "phases" in refusal
     assert "log_format" not in refusal
 
@@ -539,7 +541,9 @@ def test_a_message_with_the_password_is_not_passed_on() -> None:
     given = RawSetting(setting, "--kore-egress", "http://user:secret@proxy", "any")
     with pytest.raises(ConfigurationError) as refused:
         given.read()
-    assert str(refused.value) == "--kore-egress: this value can't be used; --help says what can"
+    assert str(refused.value) == (
+        "--kore-egress: this value is not valid; --help shows the valid ones"
+    )
 
 
 def test_an_at_sign_in_a_setting_without_secrets_hides_nothing() -> None:
@@ -560,7 +564,7 @@ def test_each_source_has_its_egress_and_urls_may_name_others(write_file: WriteFi
     ("line", "why"),
     [
         ('away = "here"', "away = \"here\": 'here' is not a valid egress"),
-        ('away = ""', 'away = "" is empty; leave it out, or say any'),
+        ('away = ""', 'away = "" is empty; leave it out, or write any'),
         ("away = 5", "away = 5: this must be text in quotes or a list of them"),
         ('"a b" = "any"', "a b = \"any\": the name 'a b' can't be used in a URL"),
         ('"ü" = "any"', "ü = \"any\": the name 'ü' can't be used in a URL"),
@@ -651,13 +655,13 @@ def test_an_unusable_file_is_refused_by_the_line_that_names_it(write_file: Write
 
 def test_phase_and_at_exclude_each_other() -> None:
     assert refusal_of({"phase": "after", "at": "2024-10-20"}) == (
-        "--phase and --at exclude each other: give a phase, or a date that has one"
+        "--phase and --at can't be given together; give a phase, or a date that decides the phase"
     )
 
 
 def test_phase_and_at_exclude_each_other_in_any_source(write_file: WriteFile) -> None:
     flags = {"settings": write_file("at = 2024-10-20")}
-    assert "exclude each other" in refusal_of(flags, {"RINGBACK_PHASE": "after"})
+    assert "can't be given together" in refusal_of(flags, {"RINGBACK_PHASE": "after"})
 
 
 def test_a_date_alone_leaves_the_phase_to_the_calendar() -> None:
@@ -666,7 +670,7 @@ def test_a_date_alone_leaves_the_phase_to_the_calendar() -> None:
 
 def test_an_unknown_phase_is_refused_with_the_known_ones() -> None:
     assert refusal_of({"phase": "later"}) == (
-        "--phase: there is no phase 'later'; the policy has before, between, after"
+        "--phase: there is no phase 'later'; the phases are before, between, after"
     )
 
 
@@ -806,14 +810,14 @@ HOLD_FORM = "a hold has phase, account_sid or url_prefix or both, and may have u
             'name = "new"',
             'name = "new"\nuntil = 2026-01-01',
             9,
-            f"until is not known here; {PHASE_FORM}",
+            f"until is not a known key; {PHASE_FORM}",
             id="an unknown word",
         ),
         pytest.param(
             'account_sid = "AC1"',
             'account = "AC1"',
             15,
-            f"account is not known here; {HOLD_FORM}",
+            f"account is not a known key; {HOLD_FORM}",
             id="an unknown word in a hold",
         ),
         pytest.param(

@@ -89,7 +89,7 @@ def test_without_phases_those_of_the_notice_are_written_out() -> None:
 
 def test_an_unknown_phase_is_refused() -> None:
     with pytest.raises(
-        ConfigurationError, match="there is no phase 'later'; the policy has before, after"
+        ConfigurationError, match="there is no phase 'later'; the phases are before, after"
     ):
         move_phase(file_of(FILE), "later", END)
 
@@ -206,7 +206,9 @@ def test_a_hold_can_be_added_to_an_empty_file() -> None:
 
 
 def test_an_edit_that_would_change_something_else_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="is written in a way that can't be edited here"):
+    with pytest.raises(
+        ConfigurationError, match="is written in a way that this command can't edit"
+    ):
         put_hold(file_of(FILE), PhaseHold("after", account_sid="", url_prefix="https://b.example/"))
 
 
@@ -215,11 +217,11 @@ def test_an_edit_that_would_change_something_else_is_refused() -> None:
     [
         (
             'port = 1\nholds = [{phase = "before", account_sid = "AC1"}]\n',
-            r"ringback.toml:2: to edit holds here, they must be \[\[holds\]\] tables",
+            r"ringback.toml:2: this command can edit holds only if they are written",
         ),
         (
             '[[holds]]\nphase = """before"""\naccount_sid = "AC1"\n',
-            'can\'t be edited here; write it like phase = "after"',
+            'can\'t be edited by this command; write it like phase = "after"',
         ),
     ],
 )

@@ -93,7 +93,7 @@ def test_a_scenario_is_set_for_a_sim_of_either_product(sid: str, write_file: Wri
             f'{SIM_SID} = "fast"',
             f"{SIM_SID} = \"fast\": there is no scenario 'fast'; the scenarios are normal",
         ),
-        (f'{SIM_SID} = ""', f'{SIM_SID} = "" is empty; leave it out, or say normal'),
+        (f'{SIM_SID} = ""', f'{SIM_SID} = "" is empty; leave it out, or write normal'),
         (f"{SIM_SID} = 1", f"{SIM_SID} = 1: this must be text in quotes"),
         (f'{SIM_SID} = ["slow"]', f'{SIM_SID} = ["slow"]: this must be text in quotes'),
         (f'{SIM_SID}.is = "slow"', f"{SIM_SID} = {{'is': 'slow'}}: this must be text in quotes"),

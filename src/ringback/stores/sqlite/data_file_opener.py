@@ -184,7 +184,10 @@ def _connect_as_owner(
 def _tell_of_copy(gap: SchemaVersionGap, copy: Path) -> None:
     secrets = "; it has secrets in plain text" if gap.present < _SEALED_SINCE else ""
     _log.warning(
-        "the data is upgraded from schema %d to %d; %s is a backup of it%s", *gap, copy, secrets
+        "the data file was upgraded from schema %d to %d; %s is a backup of the old one%s",
+        *gap,
+        copy,
+        secrets,
     )
 
 

@@ -35,7 +35,7 @@ class FileLock:
         """
         path = _lock_path(database)
         with refusing(
-            f"nothing can be written in {path.parent}", "choose another folder with --data"
+            f"the folder {path.parent} can't be written to", "choose another folder with --data"
         ):
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         file = os.fdopen(descriptor, "r+", encoding="ascii")

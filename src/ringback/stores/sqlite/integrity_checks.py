@@ -99,7 +99,7 @@ def _schema(opened: _OpenFile) -> tuple[bool, str]:
 def _age(opened: _OpenFile) -> tuple[bool, str]:
     number = number_in(opened.connection)
     if opened.mark is None:
-        return True, "not known: no server of this version has used the file so far"
+        return True, "unknown, since no server of this version has used the file so far"
     if number < opened.mark.number:
         return False, f"too old: its last commit is {number}, but {opened.mark.number} was on disk"
     return True, "up to date: it has the last commit known to be on disk"
@@ -119,14 +119,16 @@ def _foreign_keys(opened: _OpenFile) -> tuple[bool, str]:
 
 def _secrets(opened: _OpenFile) -> tuple[bool, str]:
     number = open_all(opened.connection, opened.cipher())
-    return True, f"{number} {'secret opens' if number == 1 else 'secrets open'} with the key"
+    return True, f"{number} {'secret' if number == 1 else 'secrets'} can be decrypted with the key"
 
 
 def _batches(opened: _OpenFile) -> tuple[bool, str]:
     texts = opened.connection.execute("SELECT callback FROM batched_callbacks").fetchall()
     unreadable = sum(not _can_be_read(text) for (text,) in texts)
-    waiting = f"{len(texts)} {'callback' if len(texts) == 1 else 'callbacks'} still to be added"
-    return not unreadable, f"{unreadable} of {waiting} can't be read" if unreadable else waiting
+    callbacks = f"{len(texts)} accepted {'callback' if len(texts) == 1 else 'callbacks'}"
+    if unreadable:
+        return False, f"{unreadable} of {callbacks} not queued yet can't be read"
+    return True, f"{callbacks} not queued yet"
 
 
 def _can_be_read(text: str) -> bool:

@@ -77,8 +77,9 @@ class ReadConnection:
             if not self._is_overdue():
                 raise
             raise QueryTimeout(
-                f"reading the requested data takes longer than {self._longest:g} s and was"
-                " stopped: ask for less at once, with a filter or a shorter time"
+                f"reading the requested data took longer than {self._longest:g} s,"
+                " and was stopped; request less at once, with a filter or a shorter"
+                " period"
             ) from None
         finally:
             self._transaction.endings.clear()

@@ -65,9 +65,10 @@ def refusal_beside(path: Path, gap: SchemaVersionGap) -> ConfigurationError:
         else f"process {holder} is using it: stop that server, then run"
     )
     return ConfigurationError(
-        f"{path} has schema {gap.present}, but this Ringback needs {gap.wanted}. Commands don't"
-        f" upgrade it, since a server of the older version could not go on. {who}"
-        f" `ringback db upgrade --data {path.parent}`, or start a server of this version"
+        f"{path} has schema {gap.present}, but this Ringback needs {gap.wanted}."
+        " Commands don't upgrade it, since a server of the older version"
+        f" could not use it any more. {who} `ringback db upgrade --data {path.parent}`,"
+        " or start a server of this version"
     )
 
 

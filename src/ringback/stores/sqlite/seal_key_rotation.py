@@ -70,8 +70,9 @@ def _sealed_with(connection: sqlite3.Connection, cipher: SecretCipher) -> str | 
     row = connection.execute("SELECT key_id FROM sealed_with").fetchone()
     if row is not None and row["key_id"] not in cipher.key_ids:
         raise ConfigurationError(
-            f"the secrets in the data file are sealed with the key {row['key_id']}, but the given"
-            f" key is {', '.join(cipher.key_ids)}; name the right key file with --seal-key-file"
+            f"the secrets in the data file are encrypted with the key {row['key_id']},"
+            f" but the given key is {', '.join(cipher.key_ids)}; name the right"
+            " key file with --seal-key-file"
         )
     return row and row["key_id"]
 

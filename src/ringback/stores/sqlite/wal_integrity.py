@@ -135,7 +135,7 @@ def _damage(path: Path, file: BinaryIO, index: _Index | None, trusted: _Index | 
         if whole < index.frames:
             return f"{path} is damaged in frame {whole + 1} of {index.frames}"
     elif trusted is not None and not _is_later(head.salts, trusted.salts):
-        return _lost(path, "is not the one that was here", trusted)
+        return _lost(path, "was replaced by another file", trusted)
     if _has_gone_on_after(broken, frames, head):
         return f"{path} is damaged in frame {whole + 1}, and there are commits after it"
     return None
@@ -144,7 +144,7 @@ def _damage(path: Path, file: BinaryIO, index: _Index | None, trusted: _Index | 
 def _lost(path: Path, what: str, index: _Index | None) -> str | None:
     if index is None or not index.only_in_the_wal:
         return None
-    return f"{path} {what}, and with it {index.only_in_the_wal} pages that were committed"
+    return f"{path} {what}, so {index.only_in_the_wal} committed pages are lost"
 
 
 def _head_of(text: bytes) -> _Head | None:
