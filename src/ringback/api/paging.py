@@ -89,15 +89,16 @@ def read_paging(parameters: RequestParameters) -> PageParameters:
     token, code = parameters.text("PageToken") or None, parameters.codes.paging
     if token is not None and not token.startswith((_AFTER, _BEFORE)):
         raise InvalidParameter(
-            f"PageToken={token!r} is not a page token; use the page URLs of the list's meta",
+            f"PageToken={token!r} is not a page token; use the page URLs in the list's `meta`",
             code=code,
         )
     number = parameters.number("Page", 0, _FURTHEST, default=0, code=code)
     if number > 0 and token is None:
         # Pages can't be found by number: this would show the first page as another one.
         raise InvalidParameter(
-            f"Page={number} has no PageToken, which says where a page begins; use the page URLs of"
-            " the list's meta, or leave Page out for the first page",
+            f"Page={number} is given without PageToken, which says where the"
+            " page begins; use the page URLs in the list's `meta`, or leave"
+            " out Page for the first page",
             code=code,
         )
     beside = {*(each.name for each in PAGING), *parameters.unknown}

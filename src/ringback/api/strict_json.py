@@ -62,7 +62,9 @@ def refuse_repeats(body: bytes, *, code: int = SUPER_SIM.invalid) -> None:
         json.loads(body, object_pairs_hook=lambda pairs: _without_repeats(pairs, code))
     except RecursionError:
         # The parsed document is shallow: the deep part was dropped because its name repeats.
-        raise InvalidParameter("a name is given twice in one object", code=code) from None
+        raise InvalidParameter(
+            "a name is given twice in one object; give each name once", code=code
+        ) from None
 
 
 def _texts_in(value: Json) -> int:

@@ -34,7 +34,9 @@ def read(document: Json) -> tuple[CapturedRequest, ...]:
         case {"log": {"entries": []}}:
             raise UnreadableCapture("this HAR file has no entries; expected at least one request")
         case _:
-            raise UnreadableCapture("this looks like a HAR file, but has no list log.entries")
+            raise UnreadableCapture(
+                "this looks like a HAR file, but has no list log.entries; expected a whole HAR file"
+            )
 
 
 def _read_entry(place: str, entry: Json) -> CapturedRequest:
@@ -82,7 +84,8 @@ def _from_base64(place: str, text: str) -> bytes:
         return base64.b64decode(text, validate=True)
     except ValueError:
         raise UnreadableCapture(
-            f"{place} of the HAR file says that its body is Base64, and it is not"
+            f"{place} of the HAR file says that its body is Base64, but the text"
+            " is not valid Base64"
         ) from None
 
 

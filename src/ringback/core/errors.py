@@ -53,8 +53,8 @@ class PageNotFound(InvalidParameter):
 
     def __init__(self, sid: str, *, code: int = 83600) -> None:
         super().__init__(
-            f"PageToken: there is no record {sid} in this list;"
-            " use the page URLs of the list's meta as they are",
+            f"PageToken: there is no record {sid} in this list; use the page"
+            " URLs in the list's `meta` unchanged",
             code=code,
         )
         self.sid = sid

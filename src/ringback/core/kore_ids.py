@@ -40,7 +40,9 @@ def make_kore_id(kind: KoreIdKind, now: datetime, random_bytes: bytes) -> str:
     'whs_01jf8ym6000000000000000000'
     """
     if len(random_bytes) != ULID_BYTES:
-        raise ValueError(f"an id is made from {ULID_BYTES} bytes, not {len(random_bytes)}")
+        raise ValueError(
+            f"{len(random_bytes)} random bytes are given; an id needs exactly {ULID_BYTES}"
+        )
     # A ULID begins with the time as `dated` writes it.
     number = int.from_bytes(dated(bytes(6) + random_bytes, now))
     places = range(_BITS * (_LENGTH - 1), -1, -_BITS)

@@ -42,7 +42,9 @@ def make_sid(kind: SidKind, random_bytes: bytes) -> str:
     'HS000102030405060708090a0b0c0d0e0f'
     """
     if len(random_bytes) != SID_BYTES:
-        raise ValueError(f"a SID is made from {SID_BYTES} bytes, not {len(random_bytes)}")
+        raise ValueError(
+            f"{len(random_bytes)} random bytes are given; a SID needs exactly {SID_BYTES}"
+        )
     return f"{kind}{random_bytes.hex()}"
 
 

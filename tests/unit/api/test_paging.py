@@ -197,7 +197,7 @@ async def test_a_page_number_without_a_token_is_refused(
 ) -> None:
     answer = await caller.get(f"{path}?PageSize=1&Page={number}{token}")
     assert (answer.status, answer.json["code"]) == (400, code)
-    assert "has no PageToken" in answer.json["message"]
+    assert "is given without PageToken" in answer.json["message"]
     first = await caller.get(f"{path}?PageSize=1&Page=0{token}")
     assert (first.status, first.json["meta"]["page"]) == (200, 0)
 

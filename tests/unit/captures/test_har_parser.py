@@ -68,7 +68,10 @@ def test_a_wrong_length_is_reported() -> None:
     ("document", "why"),
     [
         (har({"mimeType": "x"}), "a postData without text and params"),
-        (har({"text": "€", "encoding": "base64"}), "says that its body is Base64, and it is not"),
+        (
+            har({"text": "€", "encoding": "base64"}),
+            "says that its body is Base64, but the text is not valid Base64",
+        ),
         (har({"text": "\ud800"}), r"the body has '\ud800', half of a surrogate pair"),
         (har({"params": [{"name": "x"}]}), "a parameter without name, value"),
         (har(headers=[{"name": "x"}]), "a header without name, value"),

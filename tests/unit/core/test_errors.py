@@ -82,8 +82,8 @@ def test_an_impossible_page_is_refused_with_its_record_and_the_code_of_the_api(
     refusal = PageNotFound("HS0", **given)
     assert (refusal.status, refusal.code, refusal.sid) == (400, code, "HS0")
     assert refusal.message == (
-        "PageToken: there is no record HS0 in this list;"
-        " use the page URLs of the list's meta as they are"
+        "PageToken: there is no record HS0 in this list; use the page URLs"
+        " in the list's `meta` unchanged"
     )
 
 

@@ -33,7 +33,7 @@ def test_ids_sort_by_their_time() -> None:
 
 @pytest.mark.parametrize("count", [0, 9, 11])
 def test_an_id_needs_ten_bytes(count: int) -> None:
-    with pytest.raises(ValueError, match=f"an id is made from 10 bytes, not {count}"):
+    with pytest.raises(ValueError, match=f"{count} random bytes are given; an id needs exactly 10"):
         make_kore_id(SECRET, NOW, bytes(count))
 
 

@@ -66,7 +66,7 @@ def test_every_kind_has_its_own_prefix() -> None:
 
 @pytest.mark.parametrize("count", [0, 15, 17])
 def test_a_sid_needs_16_bytes(count: int) -> None:
-    with pytest.raises(ValueError, match=f"a SID is made from 16 bytes, not {count}"):
+    with pytest.raises(ValueError, match=f"{count} random bytes are given; a SID needs exactly 16"):
         make_sid(SidKind.SIM, bytes(count))
 
 

@@ -316,7 +316,7 @@ class ServerConnection(asyncio.BufferedProtocol):
         elif self._state is _State.WAITING and not self._parser.held:
             self._close()
         else:
-            self._refuse(_TOO_LATE, "it did not arrive within the time limit")
+            self._refuse(_TOO_LATE, "the request did not arrive completely within the time limit")
 
     def stop(self) -> None:
         """Close the connection at once if it is idle, otherwise after the current response."""

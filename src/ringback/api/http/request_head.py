@@ -27,9 +27,9 @@ _HOST: Final = re.compile(
 _ABSOLUTE: Final = re.compile(rb"https?://([^/?]*)(/[^?]*)?(\?.*)?", re.IGNORECASE)
 
 _FIRST_LINE: Final = (
-    "its first line must be a method, a target and HTTP/1.1, with one space between"
+    "the first line must be a method, a target and HTTP/1.1, with one space between"
 )
-_LINE_ENDS: Final = "lines must end with CR and LF, and have neither within them"
+_LINE_ENDS: Final = "lines must end with CR LF, and contain no other CR or LF"
 _AT_MOST_ONCE: Final = frozenset((b"host", b"content-length", b"transfer-encoding"))
 
 
@@ -123,7 +123,7 @@ def _joined(headers: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     by_name = dict[bytes, bytes]()
     for name, value in headers:
         if name in by_name and name in _AT_MOST_ONCE:
-            raise MalformedRequest(f"the header {name.decode()} is given twice")
+            raise MalformedRequest(f"the header {name.decode()} is given twice; give it once")
         by_name[name] = by_name[name] + b"," + value if name in by_name else value
     return by_name
 
@@ -136,7 +136,9 @@ def _length_of(by_name: dict[bytes, bytes], version: str) -> int | None:
     coding, length = by_name.get(b"transfer-encoding"), by_name.get(b"content-length")
     if coding is not None:
         if length is not None:
-            raise MalformedRequest("it has both Content-Length and Transfer-Encoding")
+            raise MalformedRequest(
+                "the request has both Content-Length and Transfer-Encoding; send only one"
+            )
         if version == "1.0":
             raise MalformedRequest("HTTP/1.0 has no Transfer-Encoding")
         if coding.lower() != b"chunked":
@@ -162,11 +164,11 @@ def _path_of(method: bytes, target: bytes, host: bytes | None) -> tuple[bytes, b
         return target, b""
     match = _ABSOLUTE.fullmatch(target)
     if match is None:
-        raise MalformedRequest("its target must be a path")
+        raise MalformedRequest("the target must be a path")
     authority, path, query = match.groups(b"")
     # A server must accept absolute URLs (RFC 9112, 3.2.2), but can't choose between two hosts.
     if host is not None and authority.lower() != host.lower():
-        raise MalformedRequest("its target and its Host header name different hosts")
+        raise MalformedRequest("the target and the Host header name different hosts")
     return path or b"/", query[1:]
 
 
@@ -175,7 +177,7 @@ def _check_host(host: bytes | None, version: str) -> None:
         if version == "1.1":
             raise MalformedRequest("HTTP/1.1 needs a Host header")
     elif not _HOST.fullmatch(host):
-        raise MalformedRequest("its Host header is not a host with an optional port")
+        raise MalformedRequest("the Host header must be a host with an optional port")
 
 
 def _keeps_alive(connection: bytes | None, version: str) -> bool:

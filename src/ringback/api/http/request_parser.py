@@ -102,9 +102,9 @@ class RequestParser:
             check_partial_head(data, seen=self._seen)
             self._seen = max(0, len(data) - 3)
         elif data.find(b"\r\n", 2, MAX_HEAD) < 0:
-            raise MalformedRequest(f"its target is longer than {MAX_HEAD} bytes", status=414)
+            raise MalformedRequest(f"the target is longer than {MAX_HEAD} bytes", status=414)
         else:
-            raise MalformedRequest(f"its headers are longer than {MAX_HEAD} bytes", status=431)
+            raise MalformedRequest(f"the headers are longer than {MAX_HEAD} bytes", status=431)
 
     def _take(self) -> bytes:
         part = self._data[self._at : self._at + self._body_left]

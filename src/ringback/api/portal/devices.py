@@ -256,7 +256,7 @@ def _payload_of(form: RequestParameters) -> bytes:
     try:
         return b64decode(payload, validate=True)
     except (NotBase64, ValueError):
-        raise form.wrong("Payload is not Base64, which PayloadType=binary asks for") from None
+        raise form.wrong("Payload is not valid Base64, which PayloadType=binary requires") from None
 
 
 def _show(

@@ -243,7 +243,10 @@ def _read_fragment(fragment: str) -> tuple[dict[str, str], list[str]]:
             raise InvalidCallbackUrl(f"#{key} is given twice in the callback URL; give it once")
         if "@" in value:
             # The text before the @ may be the rest of a password with a # in it: keep it secret.
-            raise InvalidCallbackUrl(f"the value of #{key} has an @; write a # before it as %23")
+            raise InvalidCallbackUrl(
+                f"the value of #{key} has an @; if the # belongs to a user name or"
+                " password, write it as %23"
+            )
         settings[key] = value
     return settings, warnings
 

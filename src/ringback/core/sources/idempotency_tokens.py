@@ -42,7 +42,9 @@ class IdempotencyTokenFormat:
     def make(self, random_bytes: bytes) -> str:
         """Return a token made from 16 random bytes; raises ValueError for other lengths."""
         if len(random_bytes) != TOKEN_BYTES:
-            raise ValueError(f"a token is made from {TOKEN_BYTES} bytes, not {len(random_bytes)}")
+            raise ValueError(
+                f"{len(random_bytes)} random bytes are given; a token needs exactly {TOKEN_BYTES}"
+            )
         return self.prefix + (uuid4_text(random_bytes) if self.is_uuid else random_bytes.hex())
 
 

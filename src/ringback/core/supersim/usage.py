@@ -126,7 +126,8 @@ def plan_query(
             ("a UTC day", 83601) if granularity is UsageGranularity.DAY else ("an hour", 83602)
         )
         raise InvalidParameter(
-            f"with Granularity={granularity}, StartTime and EndTime must begin {what}", code=code
+            f"with Granularity={granularity}, StartTime and EndTime must be the start of {what}",
+            code=code,
         )
     if group is UsageGrouping.SIM and end - start > _LONGEST_BY_SIM:
         raise _too_long("Group=sim", _LONGEST_BY_SIM, code=83603)

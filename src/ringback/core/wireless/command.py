@@ -115,7 +115,7 @@ def _check_binary(command: str) -> None:
         size = len(b64decode(command, validate=True))
     except ValueError:
         raise InvalidParameter(
-            "Command: it is not Base64, which CommandMode=binary asks for", code=_INVALID
+            "Command: it is not valid Base64, which CommandMode=binary requires", code=_INVALID
         ) from None
     if size > LONGEST_BINARY:
         raise InvalidParameter(

@@ -132,7 +132,7 @@ def _check_datagram(payload: str, kind: PayloadType) -> None:
             size = len(b64decode(payload, validate=True))
         except ValueError:
             raise InvalidParameter(
-                "Payload is not Base64, which PayloadType=binary asks for", code=83600
+                "Payload is not valid Base64, which PayloadType=binary requires", code=83600
             ) from None
     else:
         size = len(payload.encode())

@@ -182,7 +182,8 @@ def _layout_for(by_name: Mapping[str, str]) -> _Layout:
     if mark is None:
         marks = one_of([mark.parameter for mark in _LAYOUTS])
         raise EventParseError(
-            f"there is no {marks}; expected one of them, since they identify the kind of callback"
+            f"the parameters have no {marks}; expected one of these, which shows"
+            " the kind of callback"
         )
     layouts = _LAYOUTS[mark]
     expected = f"a SID that begins with {one_of(list(layouts))}"

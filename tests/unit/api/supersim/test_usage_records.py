@@ -220,12 +220,12 @@ async def test_a_time_without_a_zone_is_utc_and_a_date_is_its_midnight(
         (
             "Granularity=day&StartTime=2024-07-01T10:00:00Z&EndTime=2024-07-02T00:00:00Z",
             83601,
-            "with Granularity=day, StartTime and EndTime must begin a UTC day",
+            ("with Granularity=day, StartTime and EndTime must be the start of a UTC day"),
         ),
         (
             "Granularity=hour&StartTime=2024-07-01T10:00:00Z&EndTime=2024-07-01T12:30:00Z",
             83602,
-            "with Granularity=hour, StartTime and EndTime must begin an hour",
+            ("with Granularity=hour, StartTime and EndTime must be the start of an hour"),
         ),
         (
             "Group=sim&StartTime=2024-05-01T00:00:00Z",

@@ -167,9 +167,9 @@ def binary(command: str) -> dict[str, str]:
         ({**PING, "Command": "5 €"}, 33101, "Command: '€' is not a single-byte character"),
         ({**PING, "Command": "€" * 161}, 33111, "Command: 161 characters are too many"),
         (binary(base64_of(141)), 33111, "Command: 141 bytes are too many"),
-        (binary("AP8"), 33101, "Command: it is not Base64"),
-        (binary("not base64"), 33101, "Command: it is not Base64"),
-        (binary("€"), 33101, "Command: it is not Base64"),
+        (binary("AP8"), 33101, "Command: it is not valid Base64"),
+        (binary("not base64"), 33101, "Command: it is not valid Base64"),
+        (binary("€"), 33101, "Command: it is not valid Base64"),
         ({**PING, "CommandMode": "hex"}, 33101, "CommandMode='hex': CommandMode must be one of"),
         ({**PING, "IncludeSid": "both"}, 33101, "IncludeSid='both': IncludeSid must be one of"),
         (

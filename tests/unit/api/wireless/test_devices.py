@@ -199,7 +199,7 @@ async def test_a_command_of_a_narrowband_sim_is_sent_by_ip(caller: Caller, store
         ("commands", {}, 20002, "Payload is required"),
         ("commands", {"Payload": ""}, 20002, "Payload is required"),
         ("commands", {"Payload": "€"}, 33101, "single-byte"),
-        ("commands", {"Payload": "?", "PayloadType": "binary"}, 83600, "not Base64"),
+        ("commands", {"Payload": "?", "PayloadType": "binary"}, 83600, "not valid Base64"),
         ("commands", {"Payload": "x", "PayloadType": "json"}, 83600, "PayloadType"),
         ("data", {}, 20002, "Upload or Download"),
         ("data", {"Upload": "-1"}, 83600, "Upload"),

@@ -28,7 +28,9 @@ def test_a_twilio_token_is_a_random_uuid_of_36_characters() -> None:
 @pytest.mark.parametrize("scheme", [TWILIO_TOKEN, KORE_TOKEN])
 @pytest.mark.parametrize("count", [0, 15, 17])
 def test_a_token_needs_16_bytes(scheme: IdempotencyTokenFormat, count: int) -> None:
-    with pytest.raises(ValueError, match=f"a token is made from 16 bytes, not {count}"):
+    with pytest.raises(
+        ValueError, match=f"{count} random bytes are given; a token needs exactly 16"
+    ):
         scheme.make(bytes(count))
 
 

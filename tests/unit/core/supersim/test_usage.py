@@ -125,31 +125,31 @@ def test_a_query_keeps_its_groups_and_filters() -> None:
         pytest.param(
             {"start": "2024-07-01T01:00", "end": "2024-07-02", "granularity": DAY},
             83601,
-            "with Granularity=day, StartTime and EndTime must begin a UTC day",
+            "with Granularity=day, StartTime and EndTime must be the start of a UTC day",
             id="it starts within a day",
         ),
         pytest.param(
             {"start": "2024-07-01", "end": "2024-07-02T00:00:00.000001", "granularity": DAY},
             83601,
-            "with Granularity=day, StartTime and EndTime must begin a UTC day",
+            "with Granularity=day, StartTime and EndTime must be the start of a UTC day",
             id="it ends within a day",
         ),
         pytest.param(
             {"end": "2024-07-02T12:00", "granularity": DAY},
             83601,
-            "with Granularity=day, StartTime and EndTime must begin a UTC day",
+            "with Granularity=day, StartTime and EndTime must be the start of a UTC day",
             id="it ends within a day, a month after it starts",
         ),
         pytest.param(
             {"start": "2024-07-01T01:00:01", "end": "2024-07-02", "granularity": HOUR},
             83602,
-            "with Granularity=hour, StartTime and EndTime must begin an hour",
+            "with Granularity=hour, StartTime and EndTime must be the start of an hour",
             id="it starts within an hour",
         ),
         pytest.param(
             {"start": "2024-07-01T01:00", "end": "2024-07-02T00:30", "granularity": HOUR},
             83602,
-            "with Granularity=hour, StartTime and EndTime must begin an hour",
+            "with Granularity=hour, StartTime and EndTime must be the start of an hour",
             id="it ends within an hour",
         ),
         pytest.param(

@@ -125,7 +125,12 @@ def test_a_command_within_the_limits_can_be_sent(
             ("141 bytes are too many; a binary Command has at most 140", 33111),
         ),
         *(
-            (command, BINARY, NONE, ("it is not Base64, which CommandMode=binary asks for", 33101))
+            (
+                command,
+                BINARY,
+                NONE,
+                ("it is not valid Base64, which CommandMode=binary requires", 33101),
+            )
             for command in ("AAA", "no base 64!", "\u20ac", "AA==AA==")
         ),
     ],

@@ -166,7 +166,7 @@ def test_commands_to_a_narrowband_sim_need_data_and_no_messages() -> None:
         (
             NewWirelessCommand(WIRELESS_SIM_SID, "no base 64!", BINARY),
             33101,
-            "Command: it is not Base64, which CommandMode=binary asks for",
+            "Command: it is not valid Base64, which CommandMode=binary requires",
         ),
     ],
 )

@@ -210,8 +210,10 @@ def damaged(event: Told, **changes: str) -> UnknownEvent:
         (
             an_event(),
             {"SimStatus": ""},
-            "there is no EsimProfileSid, CommandSid or SimStatus;"
-            " expected one of them, since they identify the kind of callback",
+            (
+                "the parameters have no EsimProfileSid, CommandSid or SimStatus;"
+                " expected one of these, which shows the kind of callback"
+            ),
         ),
     ],
 )
@@ -235,8 +237,8 @@ def test_a_profiles_error_code_is_a_text_as_in_its_resource() -> None:
 def test_a_request_without_parameters_has_no_event() -> None:
     assert event_of_form([]) == UnknownEvent(
         (),
-        "there is no EsimProfileSid, CommandSid or SimStatus;"
-        " expected one of them, since they identify the kind of callback",
+        "the parameters have no EsimProfileSid, CommandSid or SimStatus;"
+        " expected one of these, which shows the kind of callback",
     )
 
 
