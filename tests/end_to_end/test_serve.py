@@ -239,7 +239,7 @@ async def test_a_subaccount_is_listed_with_its_parent(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "code", "why"),
     [
-        ((" ",), 1, "ringback: ' ' can't be an account's name; that has 1 to 64 printable"),
+        ((" ",), 1, "ringback: ' ' can't be an account's name; it must have 1 to 64 printable"),
         (("Acme", "--schedule", "often"), 2, "'often' is not a valid duration"),
         ((), 2, "Missing argument 'NAME'"),
     ],

@@ -114,9 +114,7 @@ def _why_not(
     if not sim.is_connected or sim.rate_plan_sid is None:
         return CarrierFailure(33104, f"the SIM is {sim.status}")
     if not has_messages_there(tx, sim, context):
-        return CarrierFailure(
-            33203, "the SIM's rate plan allows no Commands in the network where the SIM is"
-        )
+        return CarrierFailure(33203, "the SIM's rate plan allows no Commands in this network")
     return None
 
 
