@@ -148,7 +148,7 @@ def test_each_code_that_anything_fails_with_is_explained() -> None:
         if isinstance(result, CarrierFailure) and step not in NOT_TOLD
     }
     sources = [path.read_text("utf-8") for path in OPERATIONS.rglob("*.py")]
-    beside = {code for text in sources for code in re.findall(r"CarrierFailure\((\d+)", text)}
+    beside = {code for text in sources for code in re.findall(r"CarrierFailure\(\s*(\d+)", text)}
     explained = re.findall(r"^\| `(\d+)` \|", PAGE, re.MULTILINE)
     assert set(explained) == of_scenarios | beside
     assert len(explained) == len(set(explained))
