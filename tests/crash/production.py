@@ -100,7 +100,7 @@ class Production(Served):
 
 async def create_account(data: Path, *flags: str) -> dict[str, str]:
     """Create an account, and return its credentials."""
-    words = ("accounts", "create", "Acme", "--json", "--data", str(data), *flags)
+    words = ("accounts", "create", "Acme", "--yes", "--json", "--data", str(data), *flags)
     ended = await in_this_process(*words)
     assert (ended.exit_code, ended.stderr) == (0, "")
     return json.loads(ended.stdout)

@@ -64,7 +64,7 @@ async def office(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Offi
 @pytest_asyncio.fixture(loop_scope="module")
 async def made(office: Office) -> dict[str, Any]:
     """A new account."""
-    return await office.record("create", "Acme")
+    return await office.record("create", "Acme", "--yes")
 
 
 async def test_a_new_account_can_sign_in_at_once(office: Office, made: dict[str, Any]) -> None:

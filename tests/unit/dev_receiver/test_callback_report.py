@@ -243,7 +243,10 @@ def test_the_event_is_shown_by_its_type_and_fields_if_wanted() -> None:
     ("changes", "said"),
     [
         ({"verdict": refusal(Reason.URL_DIFFERS)}, "SimUpdated, if the request is genuine"),
-        ({"request": ReceivedRequest("POST", "/", (), b"a=\x1b")}, "unknown: there is no "),
+        (
+            {"request": ReceivedRequest("POST", "/", (), b"a=\x1b")},
+            "unknown: the parameters have no ",
+        ),
     ],
 )
 def test_an_event_that_may_be_forged_or_is_unknown_is_marked(

@@ -131,7 +131,7 @@ async def test_a_scenario_in_the_settings_is_the_reason(store: Store) -> None:
         (
             {"Scenario": "sloow"},
             83600,
-            "no scenario 'sloow'; did you mean slow? There are normal, ",
+            "no scenario 'sloow'; did you mean slow? The scenarios are normal, ",
         ),
         ({"Scenario": "slow", "Sim": "nobody"}, 83005, "'nobody'"),
         ({"Scenario": "slow", "Sim": THEIR_SIM}, 83005, THEIR_SIM),
