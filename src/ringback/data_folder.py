@@ -129,8 +129,8 @@ class DataFolder:
     def transact(self, work: Callable[[Transaction], T]) -> T:
         """Do `work` in one transaction on the data file, commit it, and return its result.
 
-        For commands that serve nothing; a server may be using the data meanwhile. Raises
-        ConfigurationError if the folder or the file can't be used.
+        A server may be using the data meanwhile. Raises ConfigurationError if the folder or
+        the file can't be used.
         """
         return self.use(lambda store: store.transact(work))
 

@@ -54,7 +54,7 @@ DueBefore = Callable[[Sequence[datetime]], Awaitable[Sequence[int]]]
 
 
 class _StoredCounts(NamedTuple):
-    """Figures that have to be counted in the database."""
+    """The metrics that have to be counted in the database."""
 
     overdue: Sequence[int]
     """For each value of `_OVERDUE_SECONDS`, how many callbacks are overdue for it or longer."""

@@ -165,8 +165,8 @@ def _edges(
 ) -> tuple[str | None, str | None]:
     """Return the SIDs from which the tokens of the previous and the next page are made.
 
-    `stopped_at` is the SID of the last examined record if `EXAMINED` records were examined, else
-    None.
+    `stopped_at` is the SID of the last record that was examined, if the limit `EXAMINED` was
+    reached; otherwise it is None.
     """
     first, last = (shown[0].sid, shown[-1].sid) if shown else (stopped_at, stopped_at)
     if paging.window.before is None:

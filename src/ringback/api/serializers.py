@@ -138,7 +138,7 @@ class CustomJsonSerializer(Serializer[Any]):
     def show_by(
         self, url: UrlOf, asked: ExclusiveFieldVendor = ExclusiveFieldVendor.TWILIO
     ) -> Callable[[Any], dict[str, Any]]:
-        """Return the function `show`; `url` and `asked` have no effect."""
+        """Return the function `show` that the constructor got, whatever `url` and `asked` are."""
         return self._show
 
 

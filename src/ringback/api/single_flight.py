@@ -10,7 +10,7 @@ T = TypeVar("T")
 class SingleFlight(Generic[T]):
     """Runs `work` once for all callers that wait for its result, with a pause between two runs.
 
-    A call during a run waits for the next run, since the current result may be older than the call.
+    A call during a run waits for the next run, since the current run may have read old data.
     """
 
     def __init__(self, work: Callable[[], Awaitable[T]], *, pause: float) -> None:

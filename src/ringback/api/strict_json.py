@@ -40,8 +40,7 @@ async def read_json(
 def check_names(body: bytes, document: Json, *, code: int = SUPER_SIM.invalid) -> None:
     """Raise InvalidParameter if an object in a JSON body has the same name twice.
 
-    The parsed `document` no longer contains repeated names. If the body has more quotes than the
-    strings of the document need, a slower parser checks the body. The caller must have refused
+    `document` is the parsed body, in which repeated names are lost. The caller must have refused
     deeply nested documents, since this function is recursive.
     """
     if may_repeat_names(body, document):
@@ -51,7 +50,7 @@ def check_names(body: bytes, document: Json, *, code: int = SUPER_SIM.invalid) -
 def may_repeat_names(body: bytes, document: Json) -> bool:
     """Return False if no object in a JSON body has the same name twice.
 
-    Returns True if one may have: this is only a fast check, which `refuse_repeats` completes.
+    This check is fast but not exact: if it returns True, call `refuse_repeats` to be sure.
     """
     return body.count(b'"') != 2 * _texts_in(document)
 

@@ -1,4 +1,4 @@
-"""Chooses one of several captured requests."""
+"""Chooses the captured request to check: by its number, or the only signed one."""
 
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -12,9 +12,9 @@ _LONGEST_TARGET: Final = 60
 def choose(captures: Sequence[CapturedRequest], entry: int | None) -> CapturedRequest:
     """Return capture number `entry` (from 1), or the only signed one if `entry` is None.
 
-    A single capture is returned even if it has no signature. Of the attempts of one callback, the
-    last one is returned. Raises UnreadableCapture, with a list of the entries, if there is no such
-    entry or more than one capture qualifies.
+    A single capture is returned even if it has no signature. If all captures are attempts of one
+    callback, the last one is returned. Raises UnreadableCapture, with a list of the captures, if
+    none or several are possible.
     """
     if entry is not None:
         if not 1 <= entry <= len(captures):

@@ -56,10 +56,10 @@ def shell_words(text: str) -> list[str]:
 
 
 def _without_caret(match: re.Match[str]) -> str:
-    """Return the text that Windows' cmd reads for a caret and the text after it.
+    """Return the text that Windows' cmd reads instead of a caret and the characters after it.
 
-    For another character, this is the character; for one line break, a space; and for two line
-    breaks, one line break.
+    A caret is dropped before another character. A caret and a line break become a space; a caret
+    and two line breaks become one line break.
     """
     if match["end"] is None:
         return match["char"] or ""

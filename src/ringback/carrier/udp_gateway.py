@@ -36,8 +36,8 @@ _log = logging.getLogger(__name__)
 class UdpGateway:
     """Implements `ports.Carrier`: sends IP Commands, and passes other requests on to `behind`.
 
-    An IP Command is sent only if `behind`, another carrier, succeeds with it too. So the scenarios
-    of the simulated network also apply with a gateway.
+    `behind` is another carrier, such as the simulated network. It gets each IP Command first, which
+    is sent over UDP only if `behind` reports success. So its scenarios apply with a gateway, too.
     """
 
     def __init__(

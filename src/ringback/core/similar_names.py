@@ -1,4 +1,4 @@
-"""Suggests existing names for a name that does not exist: other words for the same, and typos."""
+"""Suggests existing names for a name that does not exist: synonyms, and names without the typo."""
 
 import re
 from collections.abc import Iterable
@@ -30,8 +30,8 @@ _MOST: Final = 3
 def similar_names(name: str, names: Iterable[str]) -> list[str]:
     """Return up to three of the existing `names` that are like the given `name`, the best first.
 
-    Names with the same words, or synonyms of them, come first; then those that have more words too.
-    If there are none, the name with the most similar spelling is returned.
+    Names with the same words (or synonyms of them) come first. Names that contain these words and
+    others follow. If there are none of either, the name with the most similar spelling is returned.
 
     >>> similar_names("sim.deactivated", ["sim.active", "sim.inactive"])
     ['sim.inactive']

@@ -8,7 +8,7 @@ from ringback.core.accounts.account import Account
 
 
 class CurrentSigningKeys:
-    """Implements `ports.CallbackSigningKeys`: the newest known state of each account."""
+    """Keeps the newest known state of each account; implements `ports.CallbackSigningKeys`."""
 
     def __init__(self) -> None:
         self._newest = dict[str, Account]()

@@ -120,8 +120,8 @@ class HttpTransport:
     ) -> AttemptResult:
         """Send the request once, and return the result; never raises because of the receiver.
 
-        `turn` is the number of earlier attempts in the same round, by which one of the URL's
-        egresses is chosen. With `fresh`, a new connection is used.
+        `turn` is the number of earlier attempts in the same round; if the URL names several egress
+        routes, `turn` selects one of them. With `fresh`, a new connection is used.
 
         If a connection must be opened first, `anew` makes the request again just before it is sent,
         so that the current secrets sign it.

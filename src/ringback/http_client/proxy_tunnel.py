@@ -34,8 +34,8 @@ class ProxyTunnel(asyncio.BufferedProtocol):
     async def open(self, address: str, port: int) -> NoAnswerOutcome | None:
         """Ask the proxy to connect to this address; return None for success, or why it failed.
 
-        After success, the transport leads to the receiver. The caller must give it another protocol
-        before awaiting anything.
+        After success, the transport is connected to the receiver. The caller must then set another
+        protocol on it before it awaits anything.
         """
         target = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
         lines = [f"CONNECT {target} HTTP/1.1", f"Host: {target}"]

@@ -135,9 +135,9 @@ def compare_deliveries(
 ) -> CanaryResult:
     """Compare the deliveries to the URLs of these edits before and after the edits were made.
 
-    A move changes a URL's fragment. After the move, only callbacks to URLs with the new fragment
-    count. Before the move, these callbacks don't count: they are left over from an earlier move
-    that was rolled back.
+    An edit changes only a URL's fragment. `after` counts only callbacks to the new URL. `before`
+    counts only callbacks to any other form: those to the new URL are from an earlier move that was
+    rolled back.
     """
     forms = {
         edit.place: (edit.place.account_sid, CallbackUrl.parse(edit.new, sources=None).shown)

@@ -37,10 +37,10 @@ ReceiverReadinessCheck = Callable[[UrlEntry], Awaitable[str | None]]
 
 @dataclass(frozen=True, slots=True)
 class EditsMoved:
-    """Reports progress: `moved` of the `of` edits of a step have been made.
+    """Reports the progress of a step, which has `of` edits.
 
-    `done` edits have been made or skipped. `share` is the percentage of the plan's edits that are
-    made by the end of the step.
+    Of these, `moved` have been made, and `done` have been made or skipped. At the end of the step,
+    `share` percent of the plan's edits have been made.
     """
 
     share: int
@@ -199,8 +199,8 @@ class PlanExecutor:
     async def _move(self, share: int, readiness: ReceiverReadinessCheck | None) -> bool:
         """Move URLs until this percentage of the plan's URLs has moved.
 
-        Returns True if a step is under way, which the caller watches and ends; False if there was
-        nothing to move.
+        Returns True if it began or continued a step, which the caller must watch and end; False if
+        there was nothing to move.
         """
         if self._step is not None and self._step.watched_until is not None:
             return True

@@ -66,7 +66,6 @@ class UrlFilter:
 def rank(url: CallbackUrl) -> float:
     """Return the position of a URL's receiver in the order of moves, as a number from 0 to 1.
 
-    It is a hash of the URL without its fragment, so a URL keeps its position when it moves. A
-    larger percentage includes all URLs of a smaller one.
+    The number is a hash of the URL without its fragment, so a URL keeps its position when it moves.
     """
     return int.from_bytes(sha256(url.wire.encode()).digest()[:8]) / 2**64

@@ -42,9 +42,9 @@ def destinations_of(tx: Transaction, account_sid: str) -> list[CallbackUrlAndMet
 def named(
     urls: Sequence[CallbackUrl], known: Sequence[CallbackUrlAndMethod]
 ) -> list[CallbackUrlAndMethod]:
-    """Return these URLs as destinations; each has its HTTP method from `known`, or else POST.
+    """Return the destinations of these URLs: those in `known`, or the URL with POST if it has none.
 
-    A URL without credentials also selects the known URLs that differ only in their credentials.
+    A URL without credentials matches known URLs with any credentials.
     """
     found = chain.from_iterable(
         [each for each in known if _is_meant(each, url)]

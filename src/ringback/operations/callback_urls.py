@@ -1,8 +1,8 @@
 """Lists the callback URLs that accounts have configured, and replaces one by another.
 
 A configured URL is set on a fleet or a Programmable Wireless SIM, and gets callbacks until it is
-changed. So the URL that a SIM keeps for the callback about its final status is one too. A URL that
-is given with a single request, such as one that sends a Command, is not.
+changed. The URL that a SIM keeps for the callback about its final status counts as configured, too.
+A URL in a single request, such as one that sends a Command, does not count.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -45,7 +45,10 @@ class ConfiguredUrl:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """The warnings from the request that set the URL, without those about the URL's text."""
+        """The warnings given when the URL was set, without those that its text alone causes.
+
+        An example is the warning that an egress in the URL is not defined in the settings.
+        """
         if not self.url.warnings:
             return ()
         # Parsing the text again gives the warnings about the text; a new URL doesn't need them.
@@ -98,8 +101,8 @@ def replace_callback_url(
 ) -> Replaced:
     """Replace the URL `old` at this place by `new`; both include fragment and credentials.
 
-    The method stays, and so do the warnings from the request that set `old`. If `account_sid` is
-    given, records of other accounts count as gone. Raises InvalidCallbackUrl if `new` is invalid.
+    The method and the stored warnings (`ConfiguredUrl.warnings`) stay. If `account_sid` is given,
+    records of other accounts count as gone. Raises InvalidCallbackUrl if `new` is invalid.
     """
     records = _records(tx, place.sid[:2])
     record: _Configuring | None = records.get(place.sid)

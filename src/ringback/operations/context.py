@@ -130,8 +130,8 @@ class OperationContext(AccountOperationContext):
     ) -> EffectiveScenario:
         """Return the simulated network's scenario for a SIM, or for the account, and the reason.
 
-        The first of these decides: the scenario chosen for the SIM, the SIM's unique name, the
-        settings for the SIM, the scenario chosen for the account, the settings for the account, the
+        The first of these that gives a scenario decides: a choice for the SIM, the SIM's unique
+        name, the settings for the SIM, a choice for the account, the settings for the account, the
         settings for all.
         """
         if sim is None:

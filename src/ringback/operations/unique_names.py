@@ -18,8 +18,8 @@ def check_name_is_free(
 ) -> None:
     """Raise InvalidParameter if another record of the account has `unique_name` as name or SID.
 
-    The error code is the one for the product (83011 or 33101). `own_sid` is the SID of the record
-    that gets the name.
+    The error has the code `codes.name_taken`. `own_sid` is the SID of the record that gets the
+    name; None for a new record.
     """
     holder = records.find(account_sid, unique_name) if unique_name else None
     if holder is not None and holder.sid != own_sid:

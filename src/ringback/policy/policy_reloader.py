@@ -20,7 +20,8 @@ _log = logging.getLogger(__name__)
 class PolicyReloader:
     """Looks at the settings file every 0.4 seconds, and reloads the policy when it has changed.
 
-    If the file changes between two looks, or while it is read, it is read again later.
+    A changed file is read once two looks in a row find it the same. If it changes while it is read,
+    it is read again later.
     """
 
     def __init__(

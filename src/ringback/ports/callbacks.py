@@ -136,8 +136,8 @@ class Callbacks(Protocol):
     ) -> RecordPage[CallbackRecord]:
         """Return at most `limit` callbacks of an account that match a filter, oldest first.
 
-        They are those after the callback with the SID `after`. `examining` limits how many
-        callbacks are read; see `PageWindow.examining`.
+        With `after`, only callbacks that follow the one with this SID are returned. `examining`
+        limits how many callbacks are read; see `PageWindow.examining`.
         """
         ...
 

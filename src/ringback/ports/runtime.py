@@ -31,7 +31,7 @@ class RandomSource(Protocol):
 
 
 class Transport(Protocol):
-    """An HTTP client that sends one finished request."""
+    """An HTTP client; each call sends one request, once."""
 
     async def send(
         self,

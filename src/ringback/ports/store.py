@@ -197,7 +197,7 @@ class BulkCallbackQueue(Protocol):
 
 
 class CallbackSigningKeys(Protocol):
-    """The secrets that sign the callbacks of each account at the moment."""
+    """The current secrets of each account, which sign its callbacks."""
 
     def learn(self, account: Account) -> None:
         """Sign the account's callbacks with its secrets from now on, unless it has newer ones."""

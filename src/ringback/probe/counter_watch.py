@@ -106,8 +106,9 @@ class CounterWatch:
     def __init__(self, read: ReadCounter, *, quiet: float, stopwatch: Callable[[], float]) -> None:
         """Watch the counter that `read` returns.
 
-        The counter must stay the same for `quiet` seconds before its value is used. This time is
-        extended if the receiver works slowly. A missing effect is awaited for ten times `quiet`.
+        A value of the counter is used only if it stays the same for `quiet` seconds, or for longer
+        if the receiver works slowly. If an expected effect is missing, the watch waits for it for
+        ten times `quiet`.
         """
         self.read = read
         self._quiet = quiet

@@ -29,11 +29,10 @@ def report_of(
 
 
 def _with_query_settled(result: CaseResult, results: Iterable[CaseResult]) -> CaseResult:
-    """Return a refused query's result as failed if the receiver accepts a query that isn't signed.
+    """Return the result; as failed if its query was refused, but an unsigned query is accepted.
 
-    Refusing an added query is allowed, because a receiver may accept callbacks only at its exact
-    URL. But a receiver that accepts an unsigned query leaves the query out of its signature check,
-    and that is a fault. All other results are returned unchanged.
+    A receiver may refuse every added query, since it may accept callbacks only at its exact URL.
+    But if it accepts an unsigned one, its signature check ignores the query, and that is a fault.
     """
     plan = result.case.plan
     if result.verdict is not CaseVerdict.NOT_FOR_IT or not isinstance(plan, GenuineCase):
@@ -49,9 +48,9 @@ def _with_query_settled(result: CaseResult, results: Iterable[CaseResult]) -> Ca
 
 
 def _decided(kind: type[K], results: Iterable[CaseResult]) -> list[tuple[K, bool]]:
-    """Return the plans of the cases of this kind that passed or failed.
+    """Return the plan of each case of this kind that passed or failed.
 
-    With each plan comes True if its case showed the fault that it looks for, otherwise False.
+    Each plan is paired with True if its case found the fault that it looks for, else with False.
     """
     return [
         (each.case.plan, each.fault is each.case.fault)

@@ -1,4 +1,4 @@
-"""Helpers that the WSGI, ASGI and AWS Lambda adapters share."""
+"""Reads request targets and builds answers for the WSGI, ASGI and AWS Lambda adapters."""
 
 from typing import Final
 from urllib.parse import quote

@@ -71,7 +71,7 @@ _TABLES: Final = """\
 def settings_template() -> str:
     """Return the text of a settings file in which every setting is a comment.
 
-    A server that uses the file as it is does the same as without a file.
+    Until a line is changed, the file has no effect.
     """
     return "\n".join([_HEAD, *_settings(), _ruler("Tables: they have to come last"), _TABLES])
 

@@ -120,8 +120,8 @@ class TriggerRun:
     def wait_until(self, ask: Callable[[], T], is_so: Callable[[T], bool], awaited: str) -> T:
         """Call `ask` until `is_so` returns True for its result, and return the result.
 
-        Raises ConfigurationError if that takes too long; its message names what did not come,
-        `awaited`.
+        Raises ConfigurationError if that takes too long; its message says that `awaited`, such as
+        "the callback", did not come.
         """
         answer = poll(ask, is_so, until=time.monotonic() + self.patience)
         if not is_so(answer):
@@ -177,7 +177,7 @@ class TriggerRun:
 def subject_of(callback: JsonObject) -> str | None:
     """Return the SID of the SIM, command or eSIM Profile that a callback is about.
 
-    A callback about a command or an eSIM Profile names the SIM too; its subject is not the SIM.
+    A callback about a command or an eSIM Profile names the SIM too, but is not about the SIM.
 
     >>> subject_of({"parameters": {"SimSid": "HS01", "CommandSid": "HC01", "Status": "sent"}})
     'HC01'

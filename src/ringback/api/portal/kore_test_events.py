@@ -108,8 +108,8 @@ def _asked(
 ) -> list[CallbackUrlAndMethod]:
     """Return the given URLs, or all URLs of the account if none are given, with their methods.
 
-    They get test events that are signed with the account's pending secret. Raises Conflict if the
-    account has no pending secret, or if there are no URLs to send to.
+    Test events with the account's pending secret will be sent to these URLs. Raises Conflict if the
+    account has no pending secret, or if there are no URLs.
     """
     pending_of(fetch_account(tx, account_sid))
     known = destinations_of(tx, account_sid)

@@ -50,9 +50,10 @@ def render_unsent(
 ) -> tuple[OutgoingRequest, Mapping[str, str]]:
     """Return the request that this source would send for a callback, and its open values.
 
-    An open value, such as the time of sending, is known only when the request is sent. The headers
-    contain a description in its place. The descriptions are also returned, by placeholder. The
-    callback's own token is used if `has_token` is True; otherwise the token is an open value.
+    An open value, such as the time of sending, is known only when the request is sent. The request
+    contains a description of it instead. The returned mapping has the name of each open value (such
+    as `date`) and its description. The token is an open value unless `has_token` is True: then it
+    is the callback's own token.
 
     Raises SecretNotFound if the account does not have the callback's secret any more.
     """
@@ -68,7 +69,7 @@ def render_unsent(
 
 
 def _open_values(source: CallbackSourceDefinition, *, has_token: bool) -> dict[str, str]:
-    """Return descriptions of the values known only when a request is sent, by placeholder."""
+    """Return a description of each value that is known only when a request is sent, by name."""
     scheme, found = source.signature, dict[str, str]()
     if not has_token:
         length = len(source.token.make(bytes(TOKEN_BYTES)))

@@ -123,7 +123,7 @@ class ComparedRequest:
         return [] if is_json else decode(self.body)
 
     def header_with(self, role: HeaderRole) -> ComparedHeader | None:
-        """Return the first header with the token or signature, as `role` says; None without one."""
+        """Return the first header with this role, or None if no header has it."""
         return next((header for header in self.headers if header.role is role), None)
 
 
@@ -139,9 +139,8 @@ def compared(
 ) -> ComparedRequest:
     """Return a request of this source, split into the parts that are compared.
 
-    `open_values` are descriptions of the values that are not known before sending, by placeholder,
-    as `render_unsent` returns them. `credentials` are those of the callback's URL; `record` does
-    not contain them.
+    `open_values`, from `render_unsent`, describes the values that are not known before sending.
+    `credentials` are those of the callback's URL; `record` does not contain them.
     """
     templates = {template.name.lower(): template for template in definition.headers}
     headers, values = list[ComparedHeader](), dict[str, str]()
@@ -315,7 +314,7 @@ class RequestComparison:
             yield f"{check} Do not require {first.name}: {self.second.source} does not send it."
 
     def _both(self, role: HeaderRole) -> tuple[ComparedHeader | None, ComparedHeader | None]:
-        """Return the header with the token or the signature, as `role` says, of both requests."""
+        """Return the header with this role in the first and in the second request, each or None."""
         return self.first.header_with(role), self.second.header_with(role)
 
     def _token_changes(self) -> Iterable[str]:
@@ -367,8 +366,8 @@ class RequestComparison:
 def _pairs(first: Sequence[ComparedHeader], second: Sequence[ComparedHeader]) -> list[HeaderPair]:
     """Return the headers of both requests in pairs.
 
-    Headers with the token are a pair, and so are those with the signature. All others are paired by
-    name; a header without a counterpart stays single.
+    The two headers with the token are a pair, and so are the two with the signature. All other
+    headers are paired by name; None takes the place of a missing counterpart.
     """
     partners = dict[int, int]()
     for is_partner in (_has_same_role, _has_same_name):

@@ -27,10 +27,10 @@ def outgoing_wanted(at_once: int) -> int:
 
 
 def divide(limit: int, wanted: DescriptorShares) -> DescriptorShares:
-    """Return the most connections that a limit on open files allows, or `wanted` if they fit.
+    """Return `wanted`, or fewer connections if the limit on open files is too low for that.
 
-    If they don't fit, outgoing connections come first, but incoming ones keep a quarter of the
-    room. Neither number is ever zero.
+    Then outgoing connections get what they want first, but at least a quarter of the room is kept
+    for incoming connections. Neither number is ever zero.
 
     >>> divide(20_000, DescriptorShares(incoming=4096, outgoing=900))
     DescriptorShares(incoming=4096, outgoing=900)

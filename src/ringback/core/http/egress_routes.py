@@ -84,8 +84,8 @@ class Egresses:
     ) -> Egress:
         """Return the egress route of an attempt: the source's, unless the URL names routes.
 
-        If the URL names several, `turn`, a counter of attempts, selects one of them. If that one is
-        not defined, the source's route is used instead.
+        If the URL names several routes, attempts use them in turn; `turn` is the number of earlier
+        attempts. If a named route is not defined, the source's route is used instead.
         """
         own = ANY if source is None else self.by_source.get(source, ANY)
         names = connection.egress

@@ -143,9 +143,10 @@ def sources_that_end(policy: Policy, *, at: datetime) -> list[SourceName]:
 def reminders(
     policy: Policy, *, since: datetime, at: datetime, before: Sequence[timedelta]
 ) -> list[UpcomingPolicyChange]:
-    """Return a reminder of each policy change after `since` that, at `at`, is near or has begun.
+    """Return the policy changes after `since` of which a reminder is due by `at`.
 
-    `before` lists how long before a change each of its reminders is due.
+    `before` lists how long before a change each of its reminders is due. The last reminder is due
+    at the change itself.
     """
     found = list[UpcomingPolicyChange]()
     for change in policy_changes(policy, after=since):
@@ -161,7 +162,7 @@ def next_reminder(
 ) -> datetime | None:
     """Return when the next reminder of a policy change is due after this instant, or None.
 
-    `before` lists how long before a change each of its reminders is due.
+    `before` is as in `reminders`.
     """
     instants = [
         change.at - time

@@ -24,7 +24,7 @@ _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 class UrlDeliveryTotals(NamedTuple):
     """The numbers of callbacks to one URL of an account, by status.
 
-    All these callbacks have the same source, and their URL asked for the same source.
+    Callbacks are counted separately for each source, and for each source that the URL asks for.
     """
 
     account_sid: str

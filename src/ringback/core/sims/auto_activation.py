@@ -24,8 +24,9 @@ def when_active(
 ) -> datetime:
     """Return when a SIM, `ready` since `since`, becomes `active` if its data sessions go on.
 
-    `used` (in bytes) and `messages` are the SIM's usage until now. Returns `now` if one of them has
-    already reached its limit.
+    It becomes `active` when it reaches the limit for data (`READY_DATA`) or for messages
+    (`READY_MESSAGES`), and after `READY_MONTHS` at the latest. `used`, in bytes, and `messages` are
+    its usage until now.
     """
     left = READY_DATA - used
     if left <= 0 or messages >= READY_MESSAGES:

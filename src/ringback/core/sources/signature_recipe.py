@@ -20,7 +20,7 @@ class RecipeStep(NamedTuple):
     """One step of a recipe: a part of the request to use, or a calculation from earlier steps."""
 
     text: str
-    """What the step uses or calculates, in words; earlier steps are named by number, from 1."""
+    """A description of the step for people; it names earlier steps by their numbers, from 1."""
     value: str | None = None
     """The text that is used or calculated; None if it is secret or not known yet."""
     secret: SigningSecret | None = None
@@ -132,7 +132,7 @@ def _hmac(
 
 
 def _sum(parts: Sequence[RecipeStep]) -> str:
-    """Return a phrase for the joined texts of these steps, which are named by their numbers.
+    """Return a phrase that says to concatenate the texts of these steps; it gives their numbers.
 
     >>> _sum([RecipeStep("a"), RecipeStep("b")])
     '1 + 2 run together'

@@ -84,9 +84,9 @@ Change = FleetAssigned | SuperSimAlreadyInState | SuperSimUpdateRequired
 
 
 def plan_change(sim: SuperSim, *, status: SimStatus | None, fleet_sid: str | None) -> Change | None:
-    """Return the effect of an update of a SIM that asks for this status and this Fleet.
+    """Return the effect of a request to give a SIM this status and this Fleet.
 
-    Returns None, for no effect and no callback, if the update asks for neither.
+    Returns None if the request gives neither: it then has no effect and causes no callback.
 
     Raises Conflict while an earlier change is being carried out (83009, 83010), and
     InvalidParameter if the life cycle does not allow the change (83010) or the SIM would have no

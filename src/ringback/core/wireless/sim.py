@@ -127,10 +127,10 @@ def make_iccid(random_bytes: bytes) -> str:
 def plan_change(
     sim: WirelessSim, *, status: WirelessStatus | None, rate_plan_sid: str | None
 ) -> Change | None:
-    """Return the effect of an update of a SIM that asks for this status and this rate plan.
+    """Return the effect of a request to give a SIM this status and this rate plan.
 
-    An empty `rate_plan_sid` removes the SIM's rate plan. Returns None, for no effect and no
-    callback, if the update asks for neither a status nor a rate plan.
+    An empty `rate_plan_sid` removes the SIM's rate plan. Returns None if the request gives neither
+    a status nor a rate plan: it then has no effect and causes no callback.
 
     Raises Conflict while an earlier change has not ended (33010), and InvalidParameter if the life
     cycle does not allow the change (33105), the SIM would be connected without a rate plan (33104),

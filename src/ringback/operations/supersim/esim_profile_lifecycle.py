@@ -50,7 +50,7 @@ _Settings = tuple[OtaSettingsUpdate, SuperSim]
 def find_profile(tx: Transaction, sid: str) -> tuple[EsimProfile, None] | None:
     """Return the pair (eSIM Profile, None), or None if the profile is gone.
 
-    A task needs the pair of a record and its SIM, but tasks of an eSIM Profile concern no SIM.
+    Tasks work on a pair of a record and its SIM. An eSIM Profile's task concerns no SIM.
     """
     profile = tx.supersim.esim_profiles.get(sid)
     return None if profile is None else (profile, None)

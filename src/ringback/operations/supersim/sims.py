@@ -136,7 +136,8 @@ def update_sim(
     """Change a SIM's name and account at once, and let the network change its status or fleet.
 
     The callback URL gets a callback when the network has carried out the change, or at once if the
-    SIM already has this status and fleet. A new name, or the first fleet of a new SIM, causes none.
+    SIM already has this status and fleet. A new name causes no callback; nor does a new SIM's first
+    fleet.
 
     Raises NotFound, Conflict or InvalidParameter (83006, 83007, 83008, 83010, 83011), and then
     changes nothing.

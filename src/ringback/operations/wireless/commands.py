@@ -107,7 +107,7 @@ def transport_of(sim: WirelessSim) -> CommandTransport:
 
 
 def has_messages(tx: Transaction, sim: WirelessSim) -> bool:
-    """Return True if a SIM's rate plan includes the transport of its Commands."""
+    """Return True if a SIM's rate plan has the service that carries its Commands: data or SMS."""
     plan = plan_of(tx, sim)
     if plan is None:
         return False

@@ -37,8 +37,8 @@ def zone_of_sim(sim: WirelessSim, plan: RatePlan, context: OperationContext) -> 
 def plan_data(tx: Transaction, sim: WirelessSim, context: OperationContext) -> None:
     """End a SIM's data sessions, and begin a new one if its status and rate plan allow data.
 
-    This is done again when the SIM's month ends, and when the SIM reaches its data limit, after
-    which it may still use data at a lower rate.
+    Also schedules the next call: for the end of the SIM's month, or for when the SIM reaches its
+    data limit, if that is earlier. Some rate plans allow data at a lower rate after that limit.
     """
     end_sessions(tx.wireless.sessions, sim.sid, context.now)
     plan = plan_of(tx, sim)

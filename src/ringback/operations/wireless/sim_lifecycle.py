@@ -30,7 +30,7 @@ def find_change(tx: Transaction, sid: str) -> _Change | None:
 def find_reset(tx: Transaction, sid: str) -> tuple[WirelessSim, WirelessSim] | None:
     """Return the pair (SIM, SIM), or None if the SIM is gone.
 
-    A task needs the pair of a record and its SIM; for a reset, the record is the SIM itself.
+    Tasks work on a pair of a record and its SIM; for a reset, the record is the SIM itself.
     """
     sim = tx.wireless.sims.get(sid)
     return None if sim is None else (sim, sim)
@@ -85,7 +85,7 @@ def end_reset(
 
 
 def meter(tx: Transaction, sim: WirelessSim, context: OperationContext) -> None:
-    """Begin a SIM's next data session, when its month ends or it reaches its data limit."""
+    """Begin a SIM's next data session; called when its month ends or it reaches its data limit."""
     update = tx.wireless.sim_updates.get(sim.sid)
     # During a change, the network still has the SIM's old status.
     plan_data(tx, sim if update is None else replace(sim, status=update.from_status), context)

@@ -56,11 +56,11 @@ class DedupeClaimTable(Protocol):
     def find_unpaired(
         self, source: Source, content: str, *, since: datetime, now: datetime
     ) -> DedupeClaimRow | None:
-        """Return a source's oldest row with this content and without a token of the other source.
+        """Return a source's oldest row with this content that has no token of the other source.
 
-        Returns None if there is none. Only rows count that were first claimed at `since` or later
-        and have not expired at `now`. Of two equally old rows, the one whose token sorts first is
-        returned.
+        The row must have been claimed first at `since` or later, and must not have expired at
+        `now`. Of two equally old rows, returns the one whose token sorts first. Returns None if no
+        row matches.
         """
         ...
 

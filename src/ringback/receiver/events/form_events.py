@@ -77,10 +77,10 @@ class _Layout:
 def _layout(
     record: type[SenderEvent], *, body: str | None = None, **narrower: type[StrEnum]
 ) -> _Layout:
-    """Return how to read a record of this class, by the sender's table and the types of its fields.
+    """Return the description by which parameters are read into a record of this class.
 
-    `body` names the field that may be the empty string. `narrower` replaces the types of fields
-    that can only have some of their type's values.
+    It is made from the table that the sender uses, and from the types of the record's fields.
+    `body` names the field that may be the empty string. `narrower` gives narrower types to fields.
     """
     types = get_type_hints(record) | narrower
     settable = {field.name for field in fields(record)}

@@ -74,10 +74,10 @@ def find_mistake(
     urls: Sequence[SplitUrl],
     secrets: ReceiverSecrets,
 ) -> SignatureMistake | None:
-    """Return the mistake that explains this signature, or None if no usual mistake does.
+    """Return the mistake that leads to this wrong signature, or None if no usual mistake does.
 
-    The receiver has already tried `candidates`; none of them gives this signature. `urls` are the
-    URLs of these candidates.
+    `candidates` are the signatures that the receiver has computed and compared already, without a
+    match. `urls` are their URLs.
     """
     if len(request.body) > _LONGEST_BODY or request.body.count(b"&") >= _MOST_PARAMETERS:
         return None
@@ -99,7 +99,7 @@ def find_mistake(
 def compare_with_sent(
     signature: str, candidates: Sequence[SignatureCandidate], sent: SenderCallbackRecord
 ) -> SignatureMistake:
-    """Return the mistake that the sender's record of a request reveals in its signature."""
+    """Return why a signature is wrong, by comparing the request with the sender's record of it."""
     source = candidates[0].source
     url = SplitUrl.of(sent.url).signed_by(source)
     as_sent = [
@@ -169,8 +169,7 @@ def _other_url(
 def _rebuilt(url: SplitUrl, request: ReceivedRequest) -> Iterator[SplitUrl]:
     """Yield variants of `url` that the sender may have signed instead.
 
-    Each variant is yielded with and without the query: only Twilio's signature covers the query,
-    and receivers easily mix this up.
+    Each variant is yielded with and without the query, since only Twilio's signature covers it.
     """
     schemes = {"http", "https", url.scheme}
     hosts = {url.authority, *_first(request, "Host"), *_first(request, "X-Forwarded-Host")}

@@ -151,9 +151,9 @@ def write_attempt(attempt: Attempt, head: str | None, answer: Row) -> Row:
 
 
 def write_request_head(request: SentRequestRecord, callback: CallbackRecord) -> str:
-    """Return the request line and headers as text; a long request line loses its target.
+    """Return the request line and headers as text, without the target if the text is long.
 
-    The target of a GET contains all parameters, which would be stored again for each attempt.
+    The target of a GET contains all parameters, so it is not stored again for each attempt:
     `read_attempt` takes a missing target from the callback.
     """
     head = request.head
@@ -222,8 +222,8 @@ def read_response(columns: Sequence[Any]) -> ReceiverResponseRecord | None:
     The columns are:
 
     - `response_head`, `response_body` and `response_is_cut`;
-    - how many headers and how many bytes of the body they lack; both None except for a long answer;
-    - these headers and this part of the body; both None if they are not stored.
+    - how many headers and body bytes are missing from these; None unless the answer is long;
+    - the missing headers and the rest of the body; None if they are not stored.
     """
     head, body, is_cut, headers_left_out, body_left_out, more_headers, more_body = columns
     if head is None:

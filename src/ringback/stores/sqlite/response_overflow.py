@@ -70,10 +70,11 @@ class SqliteResponseOverflows:
         return [StoredResponseBytes(*row) for row in self._session.read_queued(_LARGEST, [limit])]
 
     def write(self, sid: str, attempt: Attempt, *, is_last: bool) -> Row:
-        """Return the answer's columns for the row of the attempt; queue the rest of a long answer.
+        """Return the columns that store an answer in the row of its attempt.
 
-        `sid` is the SID of the callback or of the shadow. The rest is stored only if `is_last` is
-        True: no later attempt is under way.
+        If the answer is long, its rest is queued to be stored in a row of its own, but only if
+        `is_last` is True, that is, if no later attempt is under way. `sid` is the SID of the
+        callback or of the shadow.
         """
         response, number = attempt.response, attempt.number
         if response is None:
@@ -95,8 +96,8 @@ class SqliteResponseOverflows:
         The oldest answers of the account with the most bytes are deleted first. So no account loses
         answers while it uses less than its share, the budget divided by the number of accounts.
 
-        The number of deletions per call is limited, so that no commit takes long. After the budget
-        was reduced, it takes several calls to reach it.
+        The number of deletions per call is limited, so that no commit takes long. If the budget is
+        reduced, several calls may be needed.
         """
         most_drops, self._added = self._added * _MOST_PUSHED_OUT, 0
         for _ in range(most_drops):

@@ -209,8 +209,8 @@ def _is_later(salts: bytes, than: bytes) -> bool:
 def _sum(content: bytes, order: str, before: Checksum) -> Checksum:
     """Return SQLite's checksum of the content, continued from the checksum `before`.
 
-    SQLite adds up one word after the other. A weighted sum of all words gives the same result, and
-    is faster in Python. `order` is the byte order of the words.
+    SQLite's algorithm adds word after word. This function computes the same result as a weighted
+    sum of all words, which is faster in Python. `order` is the byte order of the words.
     """
     count = len(content) // 4
     words = struct.unpack(f"{order}{count}I", content)

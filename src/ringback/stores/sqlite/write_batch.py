@@ -85,7 +85,7 @@ class WriteBatch:
             self._connection.execute("RELEASE job")
 
     def touch(self, key: str) -> None:
-        """Call before queueing a change of a record: writes the record's earlier queued change.
+        """Write the queued change of a record, if there is one; call before queueing another.
 
         `key` identifies the record. Rows are written table by table, not in the order in which they
         were queued. So the queue must not contain two changes of one record.
