@@ -139,7 +139,7 @@ class PortalClient:
         return datetime.fromisoformat(self.get("clock")["now"])
 
     def attempts_when_ended(self, sids: Sequence[str]) -> Iterator[list[JsonObject]]:
-        """Yield each callback's attempts in turn, once it has ended or 20 s in all have passed."""
+        """Yield each callback's attempts once it has ended, or once 20 s have passed in total."""
         until = time.monotonic() + _LONGEST_ROUND_SECONDS
         # One deadline for all callbacks, because the server delivers them at the same time.
         for sid in sids:

@@ -57,7 +57,7 @@ class _StoredCounts(NamedTuple):
     """The metrics that have to be counted in the database."""
 
     overdue: Sequence[int]
-    """For each value of `_OVERDUE_SECONDS`, how many callbacks are overdue for it or longer."""
+    """For each value of `_OVERDUE_SECONDS`, the number of callbacks overdue by at least that."""
     kept_bytes: int
 
 

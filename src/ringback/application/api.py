@@ -32,7 +32,7 @@ _BETWEEN_PROBES: Final = 0.1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerServicesForApi:
-    """What the API uses of the workers; the defaults are for a process without workers."""
+    """The workers' services that the API uses; the defaults are for a process without workers."""
 
     queue: NewCallbackQueue
     batch_queue: BulkCallbackQueue

@@ -54,7 +54,7 @@ def _requests_in(text: str) -> Iterator[str]:
 
 
 def read_record(document: Json) -> tuple[CapturedRequest, ...]:
-    """Return the requests of a JSON object; the same as `read` for a text."""
+    """Return the requests in the output of `callbacks show --json`; `read` does so for text."""
     match document:
         case {"attempts": [*attempts]}:
             sent = [one.get("request") for one in attempts if isinstance(one, dict)]

@@ -305,10 +305,9 @@ def _shown(comparison: RequestComparison) -> JsonObject:
 
 
 def _remark(comparison: RequestComparison, first: JsonObject) -> str:
-    """Return a sentence that explains the one difference of the bodies, or an empty text.
+    """Return a sentence that explains why the bodies differ only in SimStatus, or an empty text.
 
-    The two commands set different statuses. `first` compares the first callback with what kore
-    would send for it.
+    `first` is the JSON comparison of the first callback with the same callback sent by kore.
     """
     names = [each.name for each in comparison.parameters]
     if names != ["SimStatus"] or not first["body_is_same"]:

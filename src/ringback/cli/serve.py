@@ -98,7 +98,7 @@ def _certificate_of(settings: "Settings") -> "ServerCertificate | None":
 def _look_on_hangup(
     policy_reloader: "PolicyReloader | None", certificate: "ServerCertificate | None"
 ) -> None:
-    """On each SIGHUP, look at once at the files that are watched anyway, if there are any."""
+    """On each SIGHUP, check at once if the watched files (settings, certificate) have changed."""
     from ringback.cli.signals import on_hangup
 
     looks = [each.look_now for each in (policy_reloader, certificate) if each is not None]

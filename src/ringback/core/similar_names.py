@@ -1,4 +1,4 @@
-"""Suggests existing names for a name that does not exist: synonyms, and names without the typo."""
+"""Suggests existing names for a name that does not exist: synonyms, and correct spellings."""
 
 import re
 from collections.abc import Iterable

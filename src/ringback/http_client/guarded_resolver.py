@@ -62,7 +62,7 @@ class CachingResolver:
     keeps its slot until it ends, and new requests for the name wait for it too. If it ends without
     an answer, requests for the name fail at once for `remember_hanging`.
 
-    `still_asking` returns the look-up of a name that still runs, or None.
+    `still_asking` returns the look-up that is still running for a name, or None.
     """
 
     guard: SsrfGuard

@@ -42,7 +42,7 @@ _BUFFER: Final = 64 * 1024
 
 
 class HttpTransport:
-    """Sends finished requests over HTTP/1.1, and keeps connections open for reuse.
+    """Sends requests over HTTP/1.1, and keeps connections open for reuse.
 
     `stopwatch` returns seconds, to measure durations; time limits use the event loop's clock. The
     defaults of `network` and `resolve` are this machine's network and resolver.

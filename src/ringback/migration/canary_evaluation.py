@@ -95,7 +95,7 @@ class CanaryResult:
     """The URLs of one canary step that deliver worse than before they moved."""
 
     worse: Mapping[UrlLocation, str] = field(default_factory=dict[UrlLocation, str])
-    """For each URL that got worse, named by where it is configured, a sentence with the figures."""
+    """The places of the URLs that got worse, each with a sentence that gives the numbers."""
     called: int = 0
     """The number of URLs with callbacks since the move."""
 
@@ -135,9 +135,8 @@ def compare_deliveries(
 ) -> CanaryResult:
     """Compare the deliveries to the URLs of these edits before and after the edits were made.
 
-    An edit changes only a URL's fragment. `after` counts only callbacks to the new URL. `before`
-    counts only callbacks to any other form: those to the new URL are from an earlier move that was
-    rolled back.
+    Only callbacks to the new URLs count in `after`; they are ignored in `before`, since they come
+    from an earlier move that was rolled back.
     """
     forms = {
         edit.place: (edit.place.account_sid, CallbackUrl.parse(edit.new, sources=None).shown)

@@ -84,12 +84,15 @@ class DeliveriesWorsened:
     count: int
     """The number of edits in the step."""
     behind: Mapping[UrlLocation, str]
-    """For each URL that delivers worse, named by its place, a sentence with the figures."""
+    """The places of the URLs that deliver worse, each with a sentence that gives the numbers."""
 
 
 @dataclass(frozen=True, slots=True)
 class EditsReverted:
-    """Reports progress: of `of` edits to undo, `returned` are undone, `done` undone or skipped."""
+    """Reports the progress of a revert, which has `of` edits to undo.
+
+    Of these, `returned` have been undone, and `done` have been undone or skipped.
+    """
 
     returned: int
     done: int
@@ -184,7 +187,7 @@ class PlanExecutor:
             )
 
     async def _see_what_was_cut_off(self) -> None:
-        """Write the outcome of edits that an earlier process left unfinished into the journal."""
+        """Write into the journal the outcome of edits that an earlier process left unfinished."""
         marks = self.journal.summary.marks
         unsure = [place for place, mark in marks.items() if mark in _UNDER_WAY]
         if not unsure:

@@ -42,9 +42,9 @@ def destinations_of(tx: Transaction, account_sid: str) -> list[CallbackUrlAndMet
 def named(
     urls: Sequence[CallbackUrl], known: Sequence[CallbackUrlAndMethod]
 ) -> list[CallbackUrlAndMethod]:
-    """Return the destinations of these URLs: those in `known`, or the URL with POST if it has none.
+    """Return the destinations in `known` that have these URLs; for other URLs, one with POST.
 
-    A URL without credentials matches known URLs with any credentials.
+    A URL without credentials also matches known URLs that differ only in having credentials.
     """
     found = chain.from_iterable(
         [each for each in known if _is_meant(each, url)]

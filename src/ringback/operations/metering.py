@@ -12,7 +12,7 @@ from ringback.ports import DataSessions, F
 MOST_AT_ONCE: Final = 1_000_000_000
 """The most bytes that a device can use in one moment, in each direction."""
 _A_BURST: Final = HOUR // INSTANT
-"""The factor from the bytes of a burst, which lasts one `INSTANT`, to bytes per hour."""
+"""The factor that converts the bytes of a burst, which lasts one `INSTANT`, to bytes per hour."""
 
 
 def end_sessions(sessions: DataSessions[F], sim_sid: str, now: datetime) -> None:

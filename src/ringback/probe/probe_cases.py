@@ -24,7 +24,7 @@ class CaseGroup(StrEnum):
 
 
 class _Trial(Enum):
-    """Base of enums of what a case tries: each member has a label and the fault it may reveal."""
+    """Base class of enums: a member is a trial, with a label and the fault that it may reveal."""
 
     def __init__(self, label: str, fault: ReceiverFaultKind) -> None:
         self.label = label

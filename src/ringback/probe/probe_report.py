@@ -41,7 +41,7 @@ class CaseResult:
 
     @property
     def told(self) -> dict[str, str]:
-        """The case in words for all report formats, by the names `sent`, `expected` and `came`."""
+        """The texts about the case in all report formats, named `sent`, `expected` and `came`."""
         return {"sent": self.case.sends, "expected": self.case.expects, "came": self.came}
 
 

@@ -8,7 +8,7 @@ from ringback.core.errors import ConfigurationError
 from ringback.runtime.os_error_messages import refusing
 
 UNFINISHED: Final = ".ringback-new"
-"""How the name of a file ends while it is written; one stays behind if the process is killed."""
+"""The end of a temporary file's name; such a file is left behind if the process is killed."""
 
 
 def sync(path: Path) -> None:

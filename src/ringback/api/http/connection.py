@@ -115,7 +115,7 @@ class ServerConnection(asyncio.BufferedProtocol):
         self._unsent = 0
         """The number of unsent bytes when the client's progress was last checked."""
         self._came = 0
-        """Bytes received since the body's time limit was last extended, or unwanted bytes."""
+        """Bytes received since the body's time limit was last extended, or while it is dropped."""
         self._deadline = self._loop.time() + context.timeouts.handshake
 
     # ---- called by the event loop ------------------------------------------------------------

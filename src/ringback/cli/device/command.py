@@ -28,7 +28,7 @@ class _Way(NamedTuple):
     parameter: str
     """The parameter of the API that sets this callback URL."""
     of: str = "'s Fleet"
-    """The resource that has the parameter, in words that follow `the SIM`."""
+    """The words after `the SIM` that name the resource with this parameter; empty for the SIM."""
 
 
 _WAYS: Final = {

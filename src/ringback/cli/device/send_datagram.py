@@ -18,7 +18,7 @@ _EVERYWHERE: Final = "0.0.0.0"  # noqa: S104 (compared, and never bound)
 def send_datagram(
     portal: PortalClient, sim: str, shown: JsonObject, payload: bytes, port: int
 ) -> tuple[str, JsonObject]:
-    """Send a datagram; return its way in words, and the IP Command that it became.
+    """Send a datagram; return the words for the way it was sent, and the resulting IP Command.
 
     `shown` is the portal's record of the device. Raises ConfigurationError if the gateway does not
     accept the datagram.

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class MigrationAccess:
-    """The credentials for the URLs, and for the server that the policy is asked of."""
+    """The credentials for the URLs' place, and for the server that is asked for the policy."""
 
     credentials: "UrlSourceCredentials"
     account_sid: str | None

@@ -76,7 +76,7 @@ def inventory_lines(found: Sequence[InventoryLine]) -> Iterator[str]:
 
 
 def searched_lines(source: UrlSource) -> Iterator[str]:
-    """Yield where URLs were looked for, and where others may be: for a search without result."""
+    """Yield lines about a search that found no URL: where it looked, and where URLs may be."""
     match source.spec:
         case {"kind": "store", "data": data, "account": account}:
             owner = "all accounts" if account is None else f"account {account}"

@@ -67,7 +67,7 @@ def _is_phase_of_dev(policy: "Policy") -> bool:
 
 
 def _date_in(phase: str, policy: "Policy", date: datetime) -> datetime:
-    """Return this date if the phase has it; else the first date of the phase, or the last."""
+    """Return this date if it is in the phase; otherwise the phase's first date, or its last."""
     if policy.phase_at(date).name == phase:
         return date
     phases = iter(policy.phases)

@@ -39,7 +39,8 @@ def check(capture: CapturedRequest, url: str | None, receiver_at: Receivers) -> 
 def _rank(found: tuple[str, Callback | Rejected]) -> int:
     """Return a number to sort results by: 0 for the most informative result.
 
-    Genuine comes first, then a rejection with a reason, then another URL, then an unexplained one.
+    A genuine callback comes first. Then come rejections: those with any other reason, those because
+    of the URL, and those without an explanation.
     """
     match found[1]:
         case Callback():

@@ -39,7 +39,7 @@ def policy_record(
 
 
 def read_policy_record(record: Mapping[str, Any]) -> tuple[Policy, datetime]:
-    """Return the policy of a `policy_record` that was JSON text, and the record's date.
+    """Return the policy and the date in a record of `policy_record` that was read from JSON.
 
     The policy has only the holds that the record shows.
     """

@@ -244,7 +244,7 @@ class CallbackSourceDefinition:
 
 
 _Line = tuple[tuple[str, str] | None, str, str | None, HeaderTemplate]
-"""The parts of a header that `fill` uses: the finished header or None, its name, key, template."""
+"""A header for `fill`: the finished header if it has no placeholder, its name, key, template."""
 
 Sources = Mapping[SourceName, CallbackSourceDefinition]
 """All sources, by the names that URLs use in `#cbs=`."""

@@ -52,7 +52,7 @@ def seed(tx: Transaction, account_sid: str, context: OperationContext) -> None:
 
 
 def address_first_sim(tx: Transaction) -> None:
-    """Give the SIM that an earlier Ringback created the device address that is now the default."""
+    """Give the first SIM the default device address if an older Ringback gave it another one."""
     sim = tx.supersim.sims.get(SIM_SID)
     if sim is not None and tx.supersim.sims.first({"device_ip": _DEVICE_IP}) is None:
         tx.supersim.sims.save(replace(sim, device_ip=_DEVICE_IP))

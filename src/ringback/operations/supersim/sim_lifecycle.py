@@ -82,6 +82,6 @@ def plan_activation(tx: Transaction, sim: SuperSim, context: OperationContext) -
 
 
 def _as_it_still_is(tx: Transaction, sim: SuperSim) -> SuperSim:
-    """Return a SIM with its status in the network: while a change is under way, the old one."""
+    """Return a SIM with the status it has in the network: during a change, the old status."""
     update = tx.supersim.sim_updates.get(sim.sid)
     return sim if update is None else replace(sim, status=update.from_status)

@@ -119,7 +119,7 @@ def _why_not(
 
 
 def _first_due(tx: Transaction, sid: str, *steps: TaskKind) -> datetime | None:
-    """Return when the first of these steps of a resource is due; None if none is scheduled."""
+    """Return the earliest due time of a resource's `steps`; None if none of them is scheduled."""
     dues = (tx.tasks.due_of(sid, step) for step in steps)
     return min(filter(None, dues), default=None)
 

@@ -81,7 +81,7 @@ _WORDS: Final = {
     CaseVerdict.FAILED: "FAULT",
     CaseVerdict.NOT_FOR_IT: "n/a",
 }
-"""The words for the other verdicts are their values."""
+"""The words for these verdicts in a table; all other verdicts are shown by their values."""
 
 
 def _table(title: str, results: Sequence[CaseResult]) -> Iterator[ReportLine]:
@@ -118,7 +118,7 @@ _SEVERITY: Final = (
     CaseVerdict.PASSED,
     CaseVerdict.NOT_FOR_IT,
 )
-"""From worst to best: the colour of a row is that of its worst verdict."""
+"""The verdicts from worst to best; a row has the colour of its worst verdict."""
 
 
 def _word(verdict: CaseVerdict) -> str:

@@ -76,11 +76,11 @@ class PostgresDedupe(ClaimTableDedupe):
         return self._at_once(lambda table, now: claims.claim(table, visit, now), names)
 
     def _at_once(self, work: Work[T], names: Sequence[str] = ()) -> T:
-        """Run `work` in a transaction that excludes all others with one of the same names.
+        """Run `work` in a transaction; transactions that share a name run one after the other.
 
-        Each name stands for a row that may not exist yet, such as that of a token; an advisory lock
-        is taken on it. Existing rows are locked when they are found. All transactions take locks in
-        the same order, so they can't deadlock.
+        Each name is that of a row which may not exist yet, such as the row of a token, and is
+        locked by an advisory lock. Existing rows are locked when they are found. All transactions
+        take locks in the same order, so they can't deadlock.
         """
 
         def run(cursor: DbCursor) -> T:

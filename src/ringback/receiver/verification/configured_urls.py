@@ -1,8 +1,8 @@
 """The URLs of a receiver, as they are configured at the senders.
 
 A sender signs the URL that it is configured with, even if a proxy changes it on the way. So the
-receiver is configured with the same URL, and only takes parameters that the sender has added from
-the request.
+receiver is configured with the same URL. From the request, it takes only the parameters that the
+sender has added.
 """
 
 import re

@@ -64,7 +64,7 @@ class OpenDataFile(NamedTuple):
     connection: sqlite3.Connection
     watermark: CommitNumbering | None = None
     reopen: Reopen | None = None
-    """If a full disk allows only one connection, opens the file again for several; else None."""
+    """Opens the file again for several connections; None unless a full disk allows only one."""
 
 
 def open_as_owner(

@@ -27,9 +27,9 @@ class RowMapping(Generic[T]):
     ) -> None:
         """Map the fields of the record class `make` to columns of `table`.
 
-        Each of `indexes` names the columns of an index before `seq`, separated by spaces; begin
-        with the index that leaves the fewest rows. `key` is the column that identifies a row.
-        `order` is the column by which rows are sorted, oldest first.
+        Each of `indexes` lists the columns of one index, separated by spaces, without `seq` at its
+        end. The index that finds the fewest rows comes first. `key` is the column that identifies a
+        row. `order` is the column by which rows are sorted, oldest first.
         """
         self.table, self.key, self.order = table, key, order
         self._indexes = tuple(index.split() for index in (*indexes, "account_sid"))

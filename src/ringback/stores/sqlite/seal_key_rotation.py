@@ -114,7 +114,7 @@ def _seal(
 def _wipe(connection: sqlite3.Connection) -> None:
     """Rewrite the file, so that its free pages contain no deleted or replaced secrets.
 
-    If another process is using the file, the next opening does this instead.
+    If another process is using the file, this is done again when the file is opened next.
     """
     try:
         connection.execute("VACUUM")
