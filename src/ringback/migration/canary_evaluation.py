@@ -135,8 +135,8 @@ def compare_deliveries(
 ) -> CanaryResult:
     """Compare the deliveries to the URLs of these edits before and after the edits were made.
 
-    Only callbacks to the new URLs count in `after`; they are ignored in `before`, since they come
-    from an earlier move that was rolled back.
+    In `after`, only callbacks to the new URLs count. In `before`, callbacks to the new URLs don't
+    count, since they are from an earlier move that was rolled back.
     """
     forms = {
         edit.place: (edit.place.account_sid, CallbackUrl.parse(edit.new, sources=None).shown)

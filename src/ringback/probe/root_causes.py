@@ -29,7 +29,7 @@ def report_of(
 
 
 def _with_query_settled(result: CaseResult, results: Iterable[CaseResult]) -> CaseResult:
-    """Return the result; as failed if its query was refused, but an unsigned query is accepted.
+    """Return the result, as failed if the receiver refused a query but accepts unsigned ones.
 
     A receiver may refuse every added query, since it may accept callbacks only at its exact URL.
     But if it accepts an unsigned one, its signature check ignores the query, and that is a fault.

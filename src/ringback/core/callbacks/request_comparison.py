@@ -314,7 +314,7 @@ class RequestComparison:
             yield f"{check} Do not require {first.name}: {self.second.source} does not send it."
 
     def _both(self, role: HeaderRole) -> tuple[ComparedHeader | None, ComparedHeader | None]:
-        """Return the header with this role in the first and in the second request, each or None."""
+        """Return the header with this role in the first and the second request; None if missing."""
         return self.first.header_with(role), self.second.header_with(role)
 
     def _token_changes(self) -> Iterable[str]:

@@ -80,7 +80,8 @@ def _layout(
     """Return the description by which parameters are read into a record of this class.
 
     It is made from the table that the sender uses, and from the types of the record's fields.
-    `body` names the field that may be the empty string. `narrower` gives narrower types to fields.
+    `body` names the field that may be the empty string. `narrower` has other types for fields that
+    can have only some of the values of their own type.
     """
     types = get_type_hints(record) | narrower
     settable = {field.name for field in fields(record)}
