@@ -11,9 +11,10 @@ import pytest
 
 from docs_build.reference import commands
 from tests.docs.page_runner import PORTS, ROOT, reader_environment
-from tests.terminals import Terminal, Unexpected, own_network
+from tests.terminals import SHELLS, Terminal, Unexpected, own_network
 
-EXAMPLES: Final = [example for command in commands().values() for example in command.examples]
+COMMANDS: Final = commands()
+EXAMPLES: Final = [example for command in COMMANDS.values() for example in command.examples]
 FAILS: Final[Mapping[str, int]] = {
     # The site is built by another test, or not at all.
     "ringback docs --print": 0 if (ROOT / "build" / "site" / "index.html").is_file() else 1,
@@ -145,11 +146,18 @@ def _try(example: str, terminal: Terminal) -> str:
     return ""
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)  # a hundred programs, while other tests may use the machine
-@pytest.mark.parametrize("shell", ["bash", pytest.param("zsh", marks=pytest.mark.long)])
+@pytest.mark.parametrize("shell", SHELLS)
 def test_each_example_works_as_printed(shell: str, tmp_path: Path) -> None:
     reader = Reader(shell, tmp_path, programs=Path(sys.prefix, "bin"))
     assert "\n\n".join(reader.wrong_about(EXAMPLES)) == ""
+
+
+def test_the_first_examples_work_as_printed(tmp_path: Path) -> None:
+    first = [*COMMANDS["ringback env"].examples, *COMMANDS["ringback callbacks list"].examples]
+    reader = Reader("bash", tmp_path, programs=Path(sys.prefix, "bin"))
+    assert "\n\n".join(reader.wrong_about(first)) == ""
 
 
 def test_examples_are_found() -> None:

@@ -32,7 +32,7 @@ from ringback.ports import CallbackFilter
 from ringback.probe.quick_check import quick_check
 from ringback.runtime.system_clock import SystemRandomSource
 from tests.rehearsal.receivers import Kind
-from tests.rehearsal.world import URLS, SleepersClock, World, a_world
+from tests.rehearsal.world import SleepersClock, World, a_world
 
 SOAK = timedelta(hours=1)
 BETWEEN, AFTER = datetime(2024, 10, 16, tzinfo=UTC), datetime(2024, 11, 2, tzinfo=UTC)
@@ -98,7 +98,8 @@ class Rehearsal:
     def _traffic(self) -> int:
         """Return the events per step: more once all URLs have moved, so that each is called."""
         steps = [news.share for news in self.news if isinstance(news, CanaryStarted)]
-        return URLS // 13 if steps[-1:] == [100] else URLS // 60
+        urls = len(self.world.urls)
+        return urls // 13 if steps[-1:] == [100] else urls // 60
 
     async def revert(self, plan: MigrationPlan) -> None:
         with self._move(plan) as move:
@@ -126,19 +127,20 @@ async def urls_of(url_source: OwnDataUrlSource) -> dict[str, str]:
 
 
 @pytest.mark.timeout(240)
-async def test_5000_urls_are_moved_and_rolled_back_without_losing_a_callback(
-    tmp_path: Path,
+@pytest.mark.parametrize("urls", [1000, pytest.param(5000, marks=pytest.mark.long)])
+async def test_urls_are_moved_and_rolled_back_without_losing_a_callback(
+    urls: int, tmp_path: Path
 ) -> None:
-    async with a_world(tmp_path / "data") as world:
+    async with a_world(tmp_path / "data", urls=urls) as world:
         rehearsal = Rehearsal(world, tmp_path)
         at_first = await urls_of(rehearsal.url_source)
-        assert len(at_first) == URLS
+        assert len(at_first) == urls
 
         # Until October 15. At the first try many receivers have a problem that no probe shows: the
         # first tenth is rolled back.
-        await world.traffic(URLS // 2)
+        await world.traffic(urls // 2)
         first = await rehearsal.plan("first")
-        assert len(first.edits) == URLS
+        assert len(first.edits) == urls
         world.receivers.is_gateway_down = True
         assert await rehearsal.apply(first) is ApplyOutcome.WENT_BACK
         assert await urls_of(rehearsal.url_source) == at_first
@@ -160,11 +162,11 @@ async def test_5000_urls_are_moved_and_rolled_back_without_losing_a_callback(
         # After October 15, and after November 1.
         for date in (BETWEEN, AFTER):
             await world.advance(date - world.clock.now())
-            await world.traffic(URLS // 4)
+            await world.traffic(urls // 4)
 
         await rehearsal.revert(plan)
         assert await urls_of(rehearsal.url_source) == at_first
-        await world.traffic(URLS // 10)
+        await world.traffic(urls // 10)
         await world.advance(timedelta(hours=1))
         await nothing_is_lost(world)
 

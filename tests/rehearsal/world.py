@@ -27,8 +27,7 @@ from tests.rehearsal.receivers import EVENT, Kind, ManyReceivers
 
 START = datetime(2024, 10, 1, tzinfo=UTC)
 """An instant in the notice's phase `before`."""
-ACCOUNTS, FLEETS_EACH = 25, 100
-URLS = ACCOUNTS * FLEETS_EACH * 2
+ACCOUNTS = 25
 _FRAGMENTS = ("", "#rc=2", "#cbs=twilio", "#cbs=twilio&rp=5xx,ct", "#x=1&ct=3000")
 _AT_ONCE = 500
 
@@ -138,8 +137,8 @@ async def _for_a_moment(condition: Callable[[], bool]) -> None:
 
 
 @asynccontextmanager
-async def a_world(folder: Path) -> AsyncGenerator[World]:
-    """Run a server as in production, with 5,000 URLs configured."""
+async def a_world(folder: Path, *, urls: int) -> AsyncGenerator[World]:
+    """Run a server as in production, with this number of URLs, two of each account's fleets."""
     clock = VirtualClock.stopped(START)
     random_source = SeededRandomness(8)
     flags = {
@@ -156,7 +155,7 @@ async def a_world(folder: Path) -> AsyncGenerator[World]:
         try:
             world = World(application, clock, receivers)
             await application.storage.store.transact(
-                lambda tx: _configure(tx, world, random_source)
+                lambda tx: _configure(tx, world, random_source, urls)
             )
             world.call_in_turn()
             yield world
@@ -164,8 +163,8 @@ async def a_world(folder: Path) -> AsyncGenerator[World]:
             await application.stop()
 
 
-def _configure(tx: Transaction, world: World, random_source: SeededRandomness) -> None:
-    numbers = iter(range(URLS))
+def _configure(tx: Transaction, world: World, random_source: SeededRandomness, urls: int) -> None:
+    numbers = iter(range(urls))
     for index in range(ACCOUNTS):
         name = f"customer {index}"
         context = a_context(now=START, random_source=random_source)
@@ -176,7 +175,7 @@ def _configure(tx: Transaction, world: World, random_source: SeededRandomness) -
         tx.supersim.access_profiles.add(
             a_profile(sid=profile, account_sid=account.sid, unique_name=None)
         )
-        for _ in range(FLEETS_EACH):
+        for _ in range(urls // ACCOUNTS // 2):
             _configure_fleet(
                 tx, world, account, profile=profile, random_source=random_source, numbers=numbers
             )
