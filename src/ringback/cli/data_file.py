@@ -45,7 +45,7 @@ with_data_file: Final = handing(
     data_file_in,
     option_group(
         "Which data",
-        data_folder("The data folder. It is created if it does not exist."),
+        data_folder("Folder of the data file, ringback.db, that the command works on."),
         seal_key_file_option(),
     ),
 )

@@ -16,15 +16,17 @@ if TYPE_CHECKING:
 def db() -> None:
     """Check or upgrade the data file.
 
-    The data file has all accounts, SIMs and callbacks of a server. It is in the data folder.
+    The data file, ringback.db in the data folder, has all accounts, SIMs and callbacks of a server.
     """
 
 
 @command(
     "check",
     examples={
-        "ringback db check": "Check the data of `ringback dev` or `ringback serve`.",
-        "ringback db check --json": "Print the result of each check as JSON.",
+        "ringback db check": "Check the data file in the default data folder, ringback-data.",
+        "ringback db check --json": (
+            "Check the data file, and print the result of each check as JSON."
+        ),
     },
 )
 @with_data_file
@@ -32,7 +34,7 @@ def db() -> None:
 def check(*, file: "DataFolder", as_json: bool) -> None:
     """Check the data file for damage and loss; nothing is changed.
 
-    A server may be using it meanwhile. The exit code is 0 if all checks pass, else 1.
+    A server may be using the data file meanwhile. The exit code is 0 if all checks pass, else 1.
     """
     checks = file.check()
     is_ok = all(one.is_ok for one in checks)
@@ -52,10 +54,10 @@ def check(*, file: "DataFolder", as_json: bool) -> None:
 @with_data_file
 @prints_record
 def upgrade(*, file: "DataFolder") -> Output:
-    """Upgrade the schema of the data file, after a backup.
+    """Back up the data file, then upgrade its schema to the newest version.
 
-    No server may be using it. A server does the same when it starts, so this is only needed to
-    upgrade at another time.
+    No server may be using the data file. A server upgrades it by itself when it starts, so this
+    command is only needed to upgrade at another time.
     """
     before, after, copy = file.upgrade()
     record = {"before": before, "after": after, "copy": None if copy is None else str(copy)}

@@ -13,7 +13,7 @@ from ringback.core.errors import ConfigurationError
 @command(
     examples={
         "ringback init platform.toml\nringback serve --settings platform.toml": (
-            "Write the settings file of a platform, and start its server."
+            "Write a settings file with all defaults, and start a server with it."
         )
     }
 )
@@ -23,9 +23,16 @@ from ringback.core.errors import ConfigurationError
     required=False,
     default="ringback.toml",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="The file to write. By default, it is ringback.toml.",
+    help="The settings file to write. Default: ringback.toml.",
 )
-@option_group("The file", option("--force", is_flag=True, help="Replace a file that exists."))
+@option_group(
+    "The file",
+    option(
+        "--force",
+        is_flag=True,
+        help="Replace the file if it exists already. Without it, an existing file is an error.",
+    ),
+)
 @prints_record
 def init(*, path: Path, force: bool) -> Output:
     """Write a settings file that lists all settings.

@@ -85,13 +85,13 @@ def _timeouts(*, request: float, answer: float, quiet: float) -> "ProbeTimeouts"
     examples={
         "ringback probe 'http://127.0.0.1:9000/callbacks' \\\n"
         '  --auth-token "$TWILIO_AUTH_TOKEN" --kore-secret "$KORE_SECRET"': (
-            "Test a receiver with the secrets of `ringback dev`."
+            "Test a receiver as twilio and as kore, with the secrets of `ringback dev`."
         ),
         "ringback probe 'http://127.0.0.1:9000/callbacks' \\\n"
         '  --kore-secret "$KORE_SECRET" --source kore --html report.html': (
-            "Test only the cases of KORE, and write a report."
+            "Test a receiver only as the source kore, and write an HTML report."
         ),
-        "ringback probe --list": "List all cases and faults.",
+        "ringback probe --list": "List all test cases and the faults that they find; send nothing.",
     }
 )
 @argument(
@@ -99,7 +99,7 @@ def _timeouts(*, request: float, answer: float, quiet: float) -> "ProbeTimeouts"
     metavar="URL",
     callback=read_url,
     required=False,
-    help="The callback URL, exactly as it is configured at the sender.",
+    help="The receiver's callback URL, exactly as it is configured at the sender: Twilio or KORE.",
 )
 @option_group(
     "What the receiver checks signatures with",
@@ -108,15 +108,18 @@ def _timeouts(*, request: float, answer: float, quiet: float) -> "ProbeTimeouts"
         envvar="RINGBACK_AUTH_TOKEN",
         show_envvar=True,
         metavar="SECRET",
-        help="The Auth Token for Twilio's callbacks. Other users can see a flag in the list of"
-        " processes, so the variable is safer.",
+        help="The Auth Token that the receiver checks Twilio's signatures with. Without it, no"
+        " callbacks from twilio are tested. Other users can see an option in the list of processes,"
+        " so RINGBACK_AUTH_TOKEN is safer.",
     ),
     option(
         "--kore-secret",
         envvar="RINGBACK_KORE_SECRET",
         show_envvar=True,
         metavar="SECRET",
-        help="The webhook secret for KORE's callbacks. The variable is safer here, too.",
+        help="The webhook secret that the receiver checks KORE's signatures with. Without it, no"
+        " callbacks from kore are tested. Other users can see an option in the list of processes,"
+        " so RINGBACK_KORE_SECRET is safer.",
     ),
 )
 @option_group(
@@ -124,14 +127,19 @@ def _timeouts(*, request: float, answer: float, quiet: float) -> "ProbeTimeouts"
     option(
         "--source",
         type=click.Choice([str(source) for source in Source]),
-        help="Test only the cases of this source.",
+        help="Run only the test cases for this source: twilio or kore. Default: for both.",
     ),
     option(
         "--method",
         type=click.Choice([str(method) for method in HttpMethod]),
-        help="Test only the cases with this HTTP method.",
+        help="Run only the test cases with this HTTP method. Default: with both.",
     ),
-    option("--list", "lists", is_flag=True, help="List all cases and faults, and send nothing."),
+    option(
+        "--list",
+        "lists",
+        is_flag=True,
+        help="List the test cases and the faults that they find, and send nothing.",
+    ),
 )
 @option_group(
     "What the callbacks are about",
@@ -139,13 +147,15 @@ def _timeouts(*, request: float, answer: float, quiet: float) -> "ProbeTimeouts"
         "--account-sid",
         metavar="SID",
         callback=read_by(_sid_of(SidKind.ACCOUNT)),
-        help="The account in the callbacks. By default, an account of the probe's own.",
+        help="SID of the account that the test callbacks name: AC and 32 hex digits. Default: an"
+        " account that the probe makes up.",
     ),
     option(
         "--sim-sid",
         metavar="SID",
         callback=read_by(_sid_of(SidKind.SIM)),
-        help="The Super SIM in the callbacks. By default, a SIM of the probe's own.",
+        help="SID of the Super SIM that the test callbacks are about: HS and 32 hex digits."
+        " Default: a SIM that the probe makes up.",
     ),
 )
 @option_group(
@@ -153,14 +163,16 @@ def _timeouts(*, request: float, answer: float, quiet: float) -> "ProbeTimeouts"
     option(
         "--observe",
         metavar="URL|COMMAND",
-        help="Where to read the receiver's count of the callbacks that it has processed: a URL to"
-        " GET, or a command that prints the number.",
+        help="Where to read how many callbacks the receiver has processed: a URL to GET, or a"
+        " command that prints the number. Without it, the probe can't check that a repeated"
+        " callback is processed only once.",
     ),
     option(
         "--restart",
         metavar="COMMAND",
         callback=read_by(_command),
-        help="A command that restarts the receiver, to test that it remembers its tokens.",
+        help="Command that restarts the receiver, for example 'docker restart app', to test that"
+        " the receiver still recognises a repeated callback. Without it, this is not tested.",
     ),
 )
 @handing(
@@ -169,11 +181,23 @@ def _timeouts(*, request: float, answer: float, quiet: float) -> "ProbeTimeouts"
     option_group(
         "Times and trust",
         _time_option(
-            "--timeout", "request", "15s", "How long to wait for an answer, as the sources do."
+            "--timeout",
+            "request",
+            "15s",
+            "Maximum time to wait for each answer of the receiver. Twilio and KORE wait 15s.",
         ),
-        _time_option("--slow", "answer", "5s", "Report an answer that takes longer as a fault."),
         _time_option(
-            "--settle", "quiet", "300ms", "Trust a counter once it has not changed for this long."
+            "--slow",
+            "answer",
+            "5s",
+            "Report a fault if an answer takes longer than this, for example 5s.",
+        ),
+        _time_option(
+            "--settle",
+            "quiet",
+            "300ms",
+            "With --observe: use the receiver's counter only after it has stayed the same for this"
+            " long, for example 2s.",
         ),
         file_option("--extra-ca-file", "Trust the certificates in this file too (PEM)."),
     ),
@@ -184,13 +208,13 @@ def _timeouts(*, request: float, answer: float, quiet: float) -> "ProbeTimeouts"
         "-v",
         "--verbose",
         is_flag=True,
-        help="Print each case, with all that was sent and answered.",
+        help="Print each test case with its full requests and answers. Default: an overview.",
     ),
     option(
         "--ci",
         is_flag=True,
-        help="Print only faults and untested cases, without colours. The exit code is 3 if a case"
-        " was not tested.",
+        help="Print only faults and untested cases, without colours. The exit code is 3 if there"
+        " is no fault, but a case was not tested.",
     ),
     file_option("--junit", "Also write the report to this file as JUnit XML."),
     file_option("--html", "Also write the report to this file as an HTML page."),

@@ -27,9 +27,11 @@ _log = logging.getLogger(__name__)
 
 @command(
     examples={
-        "ringback serve --data live-data": "Start with the default settings.",
+        "ringback serve --data live-data": (
+            "Start a server with the default settings and the data folder live-data."
+        ),
         "ringback serve --settings ringback.toml --data live-data": (
-            "Start with a settings file, which `ringback init` writes."
+            "Start a server with a settings file, which `ringback init` writes."
         ),
     }
 )

@@ -45,7 +45,7 @@ def _secrets_api(portal: "PortalClient") -> "PortalClient":
 with_secrets: Final = handing("api", _secrets_api, with_portal)
 """Gives a command the options of `with_portal`, and passes it the API of webhook secrets."""
 
-_id: Final = "The secret's id (whs_…), as `ringback secrets list` shows it."
+_id: Final = "The webhook secret's id (whs_…), as `ringback secrets list` shows it."
 
 
 @group()
@@ -53,19 +53,20 @@ def secrets() -> None:
     """Manage webhook secrets, which sign KORE's callbacks.
 
     The first secret of an account is active at once. Each later one is pending: it signs nothing
-    until it is activated, so that receivers can learn it first.
+    until it is activated, so that you can first add it to
+    your receivers.
     """
 
 
-@command("create", examples={"ringback secrets create next": "Make a secret with the name `next`."})
-@argument("name", help="A name for the secret.")
+@command("create", examples={"ringback secrets create next": "Make a webhook secret named `next`."})
+@argument("name", help="A name for the webhook secret, for example next.")
 @with_secrets
 @prints_answer
 def create(*, name: str, api: "PortalClient") -> Output:
-    """Make a webhook secret and print its value, once.
+    """Make a webhook secret and print its value, which is shown only once.
 
-    If the account has an active secret, the new one is pending. It replaces an earlier pending
-    one.
+    The first secret of an account is active at once. A later one is pending: it signs nothing until
+    it is activated. It replaces an earlier pending one.
     """
     made = api.send_json("POST", "secrets", body={"Name": name})
     words = _CREATED + (_PENDING if made["status"] == "pending" else _ACTIVE)
@@ -75,14 +76,14 @@ def create(*, name: str, api: "PortalClient") -> Output:
 @command(
     "list",
     examples={
-        "ringback secrets list": "List the secrets of the running `ringback dev`.",
-        "ringback secrets list --json": "List them as JSON.",
+        "ringback secrets list": "List the webhook secrets of the running `ringback dev`.",
+        "ringback secrets list --json": "List the webhook secrets as JSON.",
     },
 )
 @with_secrets
 @prints_answer
 def list_(*, api: "PortalClient") -> Output:
-    """List the webhook secrets, without their values."""
+    """List the account's webhook secrets, without their values."""
     page = api.get("secrets")
     nothing = (
         "no webhook secrets, so the signatures of KORE's callbacks are empty; `ringback secrets"
@@ -95,11 +96,13 @@ def list_(*, api: "PortalClient") -> Output:
     "rename",
     examples={
         "SECRET_ID=$(ringback secrets list | tail -n 1 | cut -d ' ' -f 1)\n"
-        'ringback secrets rename "$SECRET_ID" current': "Give the last one another name."
+        'ringback secrets rename "$SECRET_ID" current': (
+            "Rename the webhook secret that is last in the list."
+        )
     },
 )
 @argument("secret_id", metavar="ID", help=_id)
-@argument("name", help="The new name.")
+@argument("name", help="The new name of the webhook secret, for example current.")
 @with_secrets
 @prints_answer
 def rename(*, secret_id: str, name: str, api: "PortalClient") -> Output:
@@ -112,7 +115,7 @@ def rename(*, secret_id: str, name: str, api: "PortalClient") -> Output:
     "activate",
     examples={
         "ringback secrets create next\nringback secrets activate --yes": (
-            "Make a secret, and activate it without a question."
+            "Make a webhook secret, and activate it without a question."
         )
     },
 )
@@ -120,18 +123,20 @@ def rename(*, secret_id: str, name: str, api: "PortalClient") -> Output:
     "secret_id",
     metavar="[ID]",
     required=False,
-    help="The id of the pending secret. Give it to activate no other one by mistake.",
+    help="The id of the pending secret (whs_…). If another secret is pending, nothing is activated."
+    " Default: the pending secret, whatever its id.",
 )
 @with_secrets
 @option_group(
-    "How to activate", option("--yes", is_flag=True, help="Activate without asking first.")
+    "How to activate",
+    option("--yes", is_flag=True, help="Activate the secret without asking first."),
 )
 @prints_answer
 def activate(*, secret_id: str | None, api: "PortalClient", yes: bool) -> Output:
-    """Let the pending secret sign instead of the active one.
+    """Sign KORE's callbacks with the pending secret from now on.
 
-    The active secret stops at once, and this can't be undone. So let all receivers accept both
-    secrets first, and check that with `ringback secrets rehearse`.
+    The active secret signs nothing any more, and this can't be undone. So make all receivers accept
+    both secrets first, and test that with `ringback secrets rehearse`.
     """
     pending = _pending(api, secret_id)
     if not yes:
@@ -144,26 +149,28 @@ def activate(*, secret_id: str | None, api: "PortalClient", yes: bool) -> Output
     "rehearse",
     examples={
         "ringback secrets create after-next\nringback secrets rehearse": (
-            "Make a secret, and test all receivers of the account."
+            "Make a pending secret, and test which of the account's receivers accept it."
         ),
-        "ringback secrets rehearse 'http://127.0.0.1:9000/path?foo=bar'": "Test one receiver.",
+        "ringback secrets rehearse 'http://127.0.0.1:9000/path?foo=bar'": (
+            "Test whether one receiver accepts the pending secret."
+        ),
     },
 )
 @argument(
     "urls",
     metavar="[URLS]",
     nargs=-1,
-    help="Send only to these URLs. By default, to all URLs that the account has configured, and"
-    " to those of its newest callbacks.",
+    help="Callback URLs of the receivers to test. Default: all URLs that the account has"
+    " configured, and those of its newest callbacks.",
 )
 @with_portal
 @option_group("Output", json_option)
 def rehearse(*, urls: tuple[str, ...], portal: "PortalClient", as_json: bool) -> None:
     """Test which receivers accept the pending secret.
 
-    Each receiver gets two test events: one that the pending secret signs, and a forged one. A
-    receiver that accepts the forged one accepts everything, so it proves nothing about the
-    secret. The exit code is 0 if every receiver accepts the first and refuses the second, else 1.
+    Each receiver gets two test events: one signed with the pending secret, which it must accept,
+    and one with a forged signature, which it must refuse. The exit code is 0 if every receiver does
+    both, else 1.
     """
     answer = portal.post("rehearsals", form={"Url": urls, "Forgeries": "yes"})
     genuine, forged = answer["callbacks"], answer["forgeries"]

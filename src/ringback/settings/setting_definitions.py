@@ -119,16 +119,17 @@ def _number(most: int, *, least: int = 1, metavar: str = "NUMBER") -> SettingFor
 
 SEAL_KEY: Final = Setting(
     *("seal_key", SettingForm(str, "KEY", is_secret=True), ""),
-    "Key from `ringback accounts new-key` that encrypts the secrets in the data file; of several"
-    " keys, separated by commas, the first encrypts and all can decrypt.",
+    "Key from `ringback accounts new-key` that encrypts the secrets in the data file. To replace"
+    " the key, give several, separated by commas: the first encrypts, all can decrypt.",
     has_flag=False,
     example="32-bytes-in-URL-safe-Base64=",
 )
 
 SEAL_KEY_FILE: Final = Setting(
     *("seal_key_file", _FILE, ""),
-    "File with the key that encrypts the secrets in the data file, or several keys, one per line;"
-    " without it, ringback.key in the data folder, which is created with a new data file.",
+    "File with the key that encrypts the secrets in the data file. To replace the key, it can have"
+    " several, one per line: the first encrypts, all can decrypt. Without it, the key is in"
+    " ringback.key in the data folder; this file is created together with a new data file.",
     example="ringback.key",
 )
 
@@ -139,19 +140,21 @@ DATA: Final = Setting(
 
 EGRESS: Final = Setting(
     *("egress", _EGRESS, "any"),
-    "Egress route that callback URLs name with #e=NAME, in the table [egress] of the file.",
+    "Egress route (the way out of this machine) that a callback URL chooses with #e=NAME; the"
+    " table [egress] in the settings file has all names.",
 )
 
 WARN_BEFORE: Final = Setting(
     *("warn_before", SettingForm(read_durations, "DURATIONS", (list,)), "30d,7d,1d"),
-    "How long before each dated change of the policy to log a warning: a comma list of durations,"
-    " or none to warn only at the change itself.",
+    "How long before each dated change of the policy (which source sends when) to log a warning,"
+    " for example 30d,7d,1d; none to warn only at the change itself.",
 )
 
 SCENARIO: Final = Setting(
     *("scenario", SettingForm(scenario_called, "NAME"), "normal"),
-    "How the simulated network behaves; the table [scenarios] in the settings file sets this for"
-    " single SIMs and accounts.",
+    "How the simulated network behaves, for example slow or sms-fails; `ringback scenario` lists"
+    " all. The table [scenarios] in the settings file can choose another scenario for single SIMs"
+    " and accounts.",
 )
 
 SETTINGS: Final = (
@@ -162,8 +165,8 @@ SETTINGS: Final = (
     ),
     Setting(
         *("tls", _SWITCH, "no"),
-        "Serve HTTPS too, for the host names of Twilio and KORE, with a certificate authority that"
-        " is kept in the data folder.",
+        "Also serve HTTPS, under the host names of Twilio and KORE. The certificates come from a"
+        " certificate authority that Ringback makes in the data folder.",
         only=_DEV,
     ),
     Setting(
@@ -174,50 +177,52 @@ SETTINGS: Final = (
     ),
     Setting(
         *("tls_cert", _FILE, ""),
-        "Certificate with its chain (PEM) to serve HTTPS with, instead of HTTP; it is read again"
-        " when the file changes.",
+        "File with the certificate and its chain (PEM) to serve HTTPS with, instead of HTTP; the"
+        " server reads it again when it changes.",
         only=_SERVE,
         example="cert.pem",
     ),
     Setting(
         *("tls_key", _FILE, ""),
-        "Private key of the certificate for HTTPS (PEM, without a password).",
+        "File with the private key of the certificate for HTTPS (PEM, without a password).",
         only=_SERVE,
         example="key.pem",
     ),
     Setting(
         *("trusted_proxies", _NETWORKS, "none"),
         "Proxies whose X-Forwarded-For and X-Forwarded-Proto headers are trusted: a comma list of"
-        " addresses and networks, or none.",
+        " addresses and networks like 10.0.0.5,192.168.0.0/16, or none.",
     ),
     Setting(
         *("max_connections", _number(100_000), "4096"),
-        "Maximum number of open client connections; fewer if the limit on open files is too low"
-        " for that.",
+        "Maximum number of open client connections. The server allows fewer if it may not open"
+        " that many files.",
     ),
     DATA,
     Setting(
         *("phase", SettingForm(str, "NAME"), ""),
-        "Phase of the transition to be in: before, between or after.  [default: before]",
+        "Phase of the transition from twilio to kore that the server stays in: before, between or"
+        " after.  [default: before]",
         only=_DEV,
         example="before",
     ),
     Setting(
         *("at", SettingForm(read_instant, "DATE", (date,)), ""),
-        "Date (UTC) to start at, so that the dates of the policy decide the phase; excludes"
-        " --phase.",
+        "Date (UTC) in the transition from twilio to kore to start at, for example 2024-10-20: the"
+        " phase then changes on the dates of the policy. Can't be combined with --phase.",
         only=_DEV,
         example="2024-10-20",
     ),
     Setting(
         *("update_takes", _DURATION, "500ms"),
-        "How long each step of the simulated network takes, such as a change of a SIM or sending a"
-        " command.",
+        "How long each step in the simulated network takes, such as changing a SIM or sending a"
+        " command; for example 500ms.",
     ),
     SCENARIO,
     Setting(
         *("data_per_day", _number(1_000_000, least=0, metavar="MB"), ("1", "0")),
-        "Approximate amount of data that each connected SIM uses per day in the simulation.",
+        "Data that each connected SIM uses per day in the simulated network, in MB"
+        " (approximately); 0 for none.",
     ),
     Setting(
         *("seed", _number(2**32, least=0), "0"),
@@ -225,16 +230,18 @@ SETTINGS: Final = (
     ),
     Setting(
         *("devices", _DEVICES, ("127.64.0.0/10", "100.64.0.0/10")),
-        "IPv4 network that the devices of SIMs get their addresses from.",
+        "IPv4 network that the simulated devices of SIMs get their addresses from, for example"
+        " 127.64.0.0/10.",
     ),
     Setting(
         *("gateway", SettingForm(read_gateway, "ADDRESS:PORT"), ("127.0.0.1:6969+", "none")),
-        "Address and UDP port that devices send datagrams to, and get them from; none for no"
-        " gateway. With a + after the port, any free port is used if that port is taken.",
+        "IPv4 address and UDP port at which the server exchanges datagrams with devices, for"
+        " example 127.0.0.1:6969; none for no such gateway. With a + after the port, any free port"
+        " is used if that port is taken.",
     ),
     Setting(
         *("static_proxy", _SWITCH, "no"),
-        "Send the header X-Use-Static-Proxy: true with the callbacks of the source twilio.",
+        "Add the header X-Use-Static-Proxy: true to callbacks from the source twilio: yes or no.",
         only=_DEV,
     ),
     Setting(
@@ -256,79 +263,86 @@ SETTINGS: Final = (
             SettingForm(RetrySchedule.parse, "SCHEDULE", (list,)),
             ("faithful", "persistent"),
         ),
-        "When to retry a failed callback: faithful (never), persistent (for 27 hours), or after"
-        " waits of your own like 5s,1m,10m.",
+        "When to send a failed callback again: faithful (never), persistent (for 27 hours), or"
+        " after waits of your own like 5s,1m,10m.",
     ),
     Setting(
         *("at_once", _number(100_000), "800"),
-        "Maximum number of callback requests under way at the same time.",
+        "Maximum number of callback requests in progress at the same time.",
     ),
     Setting(
         *("per_destination", _number(100_000), "64"),
-        "Maximum number of callback requests under way to one destination at the same time.",
+        "Maximum number of callback requests in progress to one destination (scheme, host and"
+        " port) at the same time.",
     ),
     Setting(
         *("backlog", _number(1_000_000_000), "1000000"),
-        "Maximum number of unfinished callbacks; above it, requests for new ones are answered with"
-        " 429.",
+        "Maximum number of unfinished callbacks (not yet delivered, failed or discarded). Above"
+        " it, API requests that would make more are answered with status 429.",
     ),
     Setting(
         *("backlog_per_account", _number(1_000_000_000), "500000"),
-        "Maximum number of unfinished callbacks of one account; above it, its requests for new ones"
-        " are answered with 429.",
+        "Maximum number of unfinished callbacks of one account (not yet delivered, failed or"
+        " discarded). Above it, the account's API requests that would make more are answered with"
+        " status 429.",
     ),
     Setting(
         *("response_storage", _SIZE, "1GiB"),
-        "Maximum size of all stored receiver responses, beyond the first KiB that each attempt"
-        " keeps; above it, the oldest of the account that stores most are deleted.",
+        "Maximum total size of stored receiver responses, for example 1GiB. Above it, the oldest"
+        " responses of the account with the largest total are cut. The first KiB of each response"
+        " is always kept, and not counted.",
     ),
     Setting(
         *("response_storage_per_account", _SIZE, "64MiB"),
-        "Maximum size of one account's stored receiver responses, beyond the first KiB that each"
-        " attempt keeps; above it, the account's oldest are deleted.",
+        "Maximum total size of one account's stored receiver responses, for example 64MiB. Above"
+        " it, the account's oldest responses are cut. The first KiB of each response is always"
+        " kept, and not counted.",
     ),
     Setting(
         *("rate_limit", _number(1_000_000), ""),
-        "Maximum number of API requests per second of an account, each callback of a batch counted"
-        " as one; without it, there is no limit.",
+        "Maximum number of API requests per second for each account; a batch counts as many"
+        " requests as it has callbacks. Without it, there is no limit.",
         example="1000",
     ),
     Setting(
         *("twilio_egress", _EGRESS, "any"),
-        "How callbacks of the source twilio leave this machine: from a local address, through a"
-        " proxy like http://user:password@proxy:3128, or any (the machine chooses).",
+        "How callbacks of the source twilio leave this machine: from local IP addresses in turn,"
+        " like 127.0.0.2,127.0.0.3; through a proxy, like http://user:password@proxy:3128; or any"
+        " (the machine chooses).",
     ),
     Setting(
         *("kore_egress", _EGRESS, "any"),
-        "How callbacks of the source kore leave this machine: from local addresses in turn, like"
-        " 127.0.0.2,127.0.0.3, through a proxy, or any (the machine chooses).",
+        "How callbacks of the source kore leave this machine: from local IP addresses in turn,"
+        " like 127.0.0.2,127.0.0.3; through a proxy, like http://user:password@proxy:3128; or any"
+        " (the machine chooses).",
     ),
     Setting(
         *("extra_ca_file", _FILE, ""),
-        "CA certificates (PEM) to verify receivers with, in addition to the system's.",
+        "File with CA certificates (PEM) to verify the certificates of receivers with, in addition"
+        " to the system's.",
         example="ca.pem",
     ),
     Setting(
         *("client_cert_file", _FILE, ""),
-        "Client certificate (PEM) to show to receivers that ask for one.",
+        "File with the client certificate (PEM) to show to receivers that ask for one.",
         example="cert.pem",
     ),
     Setting(
         *("client_key_file", _FILE, ""),
-        "Private key of the client certificate, if it is in a file of its own (PEM, without a"
-        " password).",
+        "File with the private key of the client certificate (PEM, without a password). Not needed"
+        " if the certificate's file has the key.",
         example="key.pem",
     ),
     SEAL_KEY,
     SEAL_KEY_FILE,
     Setting(
         *("drain", _DURATION, ("750ms", "20s")),
-        "How long a stopping server waits for requests that are under way.",
+        "How long a stopping server waits for requests in progress, for example 20s.",
     ),
     WARN_BEFORE,
     Setting(
         *("log_format", SettingForm(choice("json", "text"), "json|text"), ("text", "json")),
-        "Format of the log lines on stderr.",
+        "Format of the log lines on stderr: json or text.",
         only=_SERVE,
     ),
     Setting(

@@ -25,22 +25,27 @@ _sid: Final = argument("sid", help="The account's SID (AC…), or its id at KORE
 def token() -> None:
     """Replace an account's Auth Token without an interruption.
 
-    Create a secondary Auth Token, let clients and receivers use it too, and then promote it. Until
-    then, both tokens sign in.
+    Create a secondary Auth Token, make clients and receivers accept it too, and then promote it to
+    the primary one. Until then, both tokens can sign in.
     """
 
 
 @command(
     "create",
-    examples={'ringback accounts token create "$ACCOUNT_SID"': "Make a secondary Auth Token."},
+    examples={
+        'ringback accounts token create "$ACCOUNT_SID"': (
+            "Make a secondary Auth Token for an account."
+        )
+    },
 )
 @_sid
 @with_data_file
 @prints_record
 def create(*, sid: str, file: "DataFolder") -> Output:
-    """Make a secondary Auth Token and print it, once.
+    """Make a secondary Auth Token and print it; it is shown only once.
 
-    It replaces an earlier secondary token.
+    The token can sign in at once, but signs no callbacks until it is promoted. It replaces an
+    earlier secondary token.
     """
     from ringback.operations.auth_tokens import create_secondary
 
@@ -65,8 +70,8 @@ def create(*, sid: str, file: "DataFolder") -> Output:
 def promote(*, sid: str, file: "DataFolder") -> Output:
     """Make the secondary Auth Token the primary one.
 
-    The old primary token stops at once, and this can't be undone. The new one signs the callbacks
-    from Twilio's infrastructure from now on.
+    The old primary token is no longer valid, and this can't be undone. From now on, the new one
+    signs the callbacks from Twilio's infrastructure.
     """
     from ringback.operations.auth_tokens import promote_secondary
 
@@ -82,14 +87,16 @@ def promote(*, sid: str, file: "DataFolder") -> Output:
     "delete",
     examples={
         'ringback accounts token create "$ACCOUNT_SID"\n'
-        'ringback accounts token delete "$ACCOUNT_SID"': "Make a secondary token, and delete it."
+        'ringback accounts token delete "$ACCOUNT_SID"': (
+            "Make a secondary Auth Token for an account, and delete the token again."
+        )
     },
 )
 @_sid
 @with_data_file
 @prints_record
 def delete(*, sid: str, file: "DataFolder") -> Output:
-    """Delete the secondary Auth Token: it can no longer sign in."""
+    """Delete an account's secondary Auth Token: it can no longer sign in."""
     from ringback.operations.auth_tokens import delete_secondary
 
     account = file.transact(lambda tx: delete_secondary(tx, sid, account_context()))

@@ -27,42 +27,47 @@ _sid: Final = argument("sid", help="The account's SID (AC…), or its id at KORE
 def clients() -> None:
     """Manage API clients, which sign in to KORE's APIs.
 
-    A program exchanges the client's id and secret for a token of limited lifetime.
+    A program exchanges the id and the secret of its API client for a token, which is valid for a
+    limited time.
     """
 
 
 @command(
     "create",
     examples={
-        'ringback accounts clients create "$ACCOUNT_SID" ci': ("Make a client for both products."),
+        'ringback accounts clients create "$ACCOUNT_SID" ci': (
+            "Make an API client for Super SIM and Programmable Wireless."
+        ),
         'ringback accounts clients create "$ACCOUNT_SID" admin --admin --lifetime 24h': (
-            "Make a client that can also manage webhook secrets."
+            "Make an API client that can use all APIs, also that of webhook secrets."
         ),
     },
 )
 @_sid
-@argument("name", help="A name for the client.")
+@argument("name", help="A name for the API client, for example ci.")
 @with_data_file
 @option_group(
     "The client",
     option(
         "--admin",
         is_flag=True,
-        help="Give it access to all APIs: also to global resources such as webhook secrets.",
+        help="Give the client access to all APIs, also to that of webhook secrets. Default: only"
+        " to the APIs of the products.",
     ),
     option(
         "--product",
         "products",
         multiple=True,
         type=click.Choice([product.value for product in PRODUCTS]),
-        help="Give it access to this product only. By default, it has access to both.",
+        help="Give the client access to this product only. Default: to Super SIM and Programmable"
+        " Wireless.",
     ),
     option(
         "--lifetime",
         type=click.Choice(list(LIFETIMES)),
         default="1h",
         show_default=True,
-        help="How long each of its tokens is valid.",
+        help="How long each access token of the client is valid.",
     ),
 )
 @prints_record
@@ -75,7 +80,7 @@ def create(
     products: tuple[str, ...],
     lifetime: str,
 ) -> Output:
-    """Make an API client and print its secret, once."""
+    """Make an API client and print its secret, which is shown only once."""
     from ringback.cli.accounts.output import client_record, client_scope
     from ringback.operations.accounts import fetch_account
     from ringback.operations.api_clients import create_client
@@ -100,7 +105,9 @@ def create(
 
 @command(
     "list",
-    examples={'ringback accounts clients list "$ACCOUNT_SID"': "List the clients of an account."},
+    examples={
+        'ringback accounts clients list "$ACCOUNT_SID"': "List the API clients of an account."
+    },
 )
 @_sid
 @with_data_file
@@ -120,10 +127,12 @@ def list_(*, sid: str, file: "DataFolder", as_json: bool) -> None:
     examples={
         'CLIENT_ID=$(ringback accounts clients list "$ACCOUNT_SID" |\n'
         "  tail -n 1 | cut -d ' ' -f 1)\n"
-        'ringback accounts clients delete "$CLIENT_ID"': "Delete the newest client of an account."
+        'ringback accounts clients delete "$CLIENT_ID"': (
+            "Delete the newest API client of an account."
+        )
     },
 )
-@argument("client_id", help="The id of the client (apiclient_…).")
+@argument("client_id", help="The id of the API client (apiclient_…).")
 @with_data_file
 @prints_record
 def delete(*, client_id: str, file: "DataFolder") -> Output:

@@ -38,20 +38,23 @@ _sid: Final = argument("sid", help="The account's SID (AC…), or its id at KORE
 def accounts() -> None:
     """Manage accounts and their credentials.
 
-    The commands work on the data folder, also while `ringback serve` uses it.
+    The commands work on the data folder, also while `ringback serve` uses it. They create a missing
+    data folder.
     """
 
 
 @command(
     "create",
     examples={
-        "ringback accounts create 'Acme Ltd'": "Make an account and print its credentials.",
+        "ringback accounts create 'Acme Ltd'": (
+            "Make an account named Acme Ltd, and print its credentials."
+        ),
         "ringback accounts create 'Acme Ltd' --yes --json > acme.json": (
-            "Make another one with the same name, and keep its credentials in a file."
+            "Make another account with the same name; keep its credentials in a file."
         ),
     },
 )
-@argument("name", help="A name for the account.")
+@argument("name", help="A name for the account, for example Acme Ltd.")
 @with_data_file
 @option_group(
     "The account",
@@ -59,18 +62,20 @@ def accounts() -> None:
         "--schedule",
         callback=read_by(RetrySchedule.parse),
         metavar="SCHEDULE",
-        help="When failed callbacks are tried again: faithful, persistent, or waits like 5s,1m. By"
-        " default, the account follows the server's setting.",
+        help="When the account's failed callbacks are sent again: faithful (never), persistent"
+        " (for 27 hours), or after waits like 5s,1m. Default: the server's setting.",
     ),
     option(
         "--parent",
         metavar="SID",
-        help="Make a subaccount of this account. SIMs can be moved to a subaccount.",
+        help="Make the account a subaccount of the account with this SID (AC…). SIMs can be moved"
+        " to a subaccount.",
     ),
     option(
         "--bare",
         is_flag=True,
-        help="Make the account without a webhook secret and an API key, as KORE does.",
+        help="Make no webhook secret and no API key for the account, as KORE does. Without this"
+        " option, both are made.",
     ),
     option("--yes", is_flag=True, help="Make the account even if its name is taken."),
 )
@@ -84,9 +89,9 @@ def create(
     bare: bool,
     yes: bool,
 ) -> Output:
-    """Make an account and print its credentials, once.
+    """Make an account and print its credentials, which are shown only once.
 
-    If there is an account with this name already, you are asked first.
+    If there is already an account with this name, the command asks you first.
     """
     from ringback.cli.accounts import output
     from ringback.core.accounts.account import Account
@@ -122,7 +127,7 @@ def create(
     "list",
     examples={
         "ringback accounts list": "List the accounts of `ringback dev` or `ringback serve`.",
-        "ringback accounts list --json": "List them as JSON.",
+        "ringback accounts list --json": "List all accounts as JSON.",
     },
 )
 @with_data_file
@@ -170,7 +175,9 @@ def show(*, sid: str, file: "DataFolder") -> Output:
     "suspend",
     examples={
         'ringback accounts suspend "$ACCOUNT_SID"': "Suspend the account of `ringback dev`.",
-        'ringback accounts resume "$ACCOUNT_SID"': "Let it sign in again.",
+        'ringback accounts resume "$ACCOUNT_SID"': (
+            "Resume the suspended account of `ringback dev`: it can sign in again."
+        ),
     },
 )
 @_sid
@@ -179,7 +186,7 @@ def show(*, sid: str, file: "DataFolder") -> Output:
 def suspend(*, sid: str, file: "DataFolder") -> Output:
     """Suspend an account: nobody can sign in to it.
 
-    Nobody can sign in to its subaccounts either. The callbacks that it has already are still
+    Nobody can sign in to its subaccounts either. Callbacks that the account already has are still
     sent.
     """
     from ringback.core.accounts.account import AccountStatus
@@ -202,13 +209,17 @@ def resume(*, sid: str, file: "DataFolder") -> Output:
 
 
 @command(
-    "new-key", examples={"ringback accounts new-key > ringback.key": "Keep a new key in a file."}
+    "new-key",
+    examples={
+        "ringback accounts new-key > ringback.key": "Write a new key for a data file to a file."
+    },
 )
 @prints_record
 def new_key() -> Output:
     """Print a new key that can encrypt the secrets of a data file.
 
-    The key is stored nowhere. Give it to the server as the setting `seal_key` or `seal_key_file`.
+    The command doesn't store the key. Give the key to the server as the setting `seal_key` or
+    `seal_key_file`.
     """
     from ringback.data_folder import new_seal_key
 

@@ -22,24 +22,37 @@ API key {name!r} of {owner}; its secret is shown now, and never again:
 _OPERATOR: Final = "the operator"
 
 _owner_options: Final = (
-    option("--account", metavar="SID", help="Use the keys of this account."),
-    option("--operator", is_flag=True, help="Use the operator's keys, which see every account."),
+    option(
+        "--account",
+        metavar="SID",
+        help="The account that the API keys belong to: its SID (AC…) or KORE id (acct_…).",
+    ),
+    option(
+        "--operator",
+        is_flag=True,
+        help="Instead of an account's API keys: those of the operator, which can see all accounts.",
+    ),
 )
 """The options that name the owner of the keys; exactly one of them must be given."""
 
 
 @group()
 def keys() -> None:
-    """Manage API keys, which sign in to the APIs."""
+    """Manage API keys, which sign in to the APIs.
+
+    An API key is a SID (SK…) and a secret. It belongs to one account, or to the operator.
+    """
 
 
 @command(
     "create",
     examples={
         'ringback accounts keys create --account "$ACCOUNT_SID" --name deploy': (
-            "Make a key for an account."
+            "Make an API key for an account, named `deploy`."
         ),
-        "ringback accounts keys create --operator": "Make a key that sees every account.",
+        "ringback accounts keys create --operator": (
+            "Make an API key for the operator, which can see all accounts."
+        ),
     },
 )
 @with_data_file
@@ -47,12 +60,16 @@ def keys() -> None:
     "Which key",
     *_owner_options,
     option(
-        "--name", default="unnamed", show_default=True, metavar="NAME", help="A name for the key."
+        "--name",
+        default="unnamed",
+        show_default=True,
+        metavar="NAME",
+        help="A name for the API key.",
     ),
 )
 @prints_record
 def create(*, file: "DataFolder", account: str | None, operator: bool, name: str) -> Output:
-    """Make an API key and print its secret, once."""
+    """Make an API key and print its secret, which is shown only once."""
     from ringback.cli.accounts.output import key_record
     from ringback.operations.api_keys import create_key
 
@@ -66,15 +83,19 @@ def create(*, file: "DataFolder", account: str | None, operator: bool, name: str
 @command(
     "list",
     examples={
-        'ringback accounts keys list --account "$ACCOUNT_SID"': "List the keys of an account.",
-        "ringback accounts keys list --operator": "List the operator's keys.",
+        'ringback accounts keys list --account "$ACCOUNT_SID"': (
+            "List the API keys of an account."
+        ),
+        "ringback accounts keys list --operator": (
+            "List the operator's API keys, which can see all accounts."
+        ),
     },
 )
 @with_data_file
 @option_group("Which keys", *_owner_options)
 @option_group("Output", json_lines_option)
 def list_(*, file: "DataFolder", account: str | None, operator: bool, as_json: bool) -> None:
-    """List API keys, oldest first, without secrets."""
+    """List API keys, oldest first, without their secrets."""
     from ringback.cli.accounts.output import key_record, key_row, say_all
 
     _check_owner(account, operator=operator)
@@ -87,10 +108,10 @@ def list_(*, file: "DataFolder", account: str | None, operator: bool, as_json: b
     "delete",
     examples={
         "KEY=$(ringback accounts keys list --operator | tail -n 1 | cut -d ' ' -f 1)\n"
-        'ringback accounts keys delete "$KEY"': "Delete the operator's newest key."
+        'ringback accounts keys delete "$KEY"': "Delete the operator's newest API key."
     },
 )
-@argument("sid", help="The SID of the key (SK…).")
+@argument("sid", help="The SID of the API key (SK…).")
 @with_data_file
 @prints_record
 def delete(*, sid: str, file: "DataFolder") -> Output:

@@ -43,12 +43,13 @@ _plan: Final = argument(
     "path",
     metavar="PLAN",
     type=click.Path(path_type=Path),
-    help="The file that `ringback migrate plan` wrote.",
+    help="The plan: a file that `ringback migrate plan` wrote.",
 )
 _write: Final = option(
     "--write",
     is_flag=True,
-    help="Change files and tables in place. Without it, only the diff is printed.",
+    help="Change the files or the CSV table of a plan. Without it, only the diff is printed. Other"
+    " plans don't need it.",
 )
 
 
@@ -60,9 +61,10 @@ def _output(option_: Option[Any] = json_option, *more: Option[Any]) -> Callable[
 def migrate() -> None:
     """Find, plan and move callback URLs, or move them back.
 
-    A URL chooses the source of its callbacks by its fragment, `#cbs=kore` or `#cbs=twilio`. The
-    commands edit that fragment: `inventory` lists the URLs, `plan` writes the edits to a file,
-    `apply` makes them step by step, `status` shows each one's state, and `revert` undoes them.
+    A callback URL chooses the source that sends to it by its fragment, `#cbs=kore` or
+    `#cbs=twilio`. The commands edit that fragment: `inventory` lists the URLs, `plan` writes the
+    edits to a file, `apply` makes them step by step, `status` shows the state of each edit, and
+    `revert` undoes them.
     """
 
 
@@ -70,15 +72,20 @@ def migrate() -> None:
     "inventory",
     examples={
         "ringback migrate inventory --data ringback-data": (
-            "List the URLs of the running `ringback dev`."
+            "List the callback URLs in the data folder of `ringback dev`."
         ),
-        "ringback migrate inventory app.env": "List the URLs in a file, or in a folder.",
-        "ringback migrate inventory app.env --out urls.csv": "Write them to a table.",
+        "ringback migrate inventory app.env": "List the callback URLs in the file app.env.",
+        "ringback migrate inventory app.env --out urls.csv": (
+            "Write the callback URLs in a file to a CSV table."
+        ),
     },
 )
 @with_url_source
 @with_policy
-@_output(json_lines_option, file_option("--out", "Write a CSV table to this file instead."))
+@_output(
+    json_lines_option,
+    file_option("--out", "Write the list to this file as a CSV table, instead of printing it."),
+)
 @run_async
 async def inventory(
     *,
@@ -87,10 +94,12 @@ async def inventory(
     as_json: bool,
     out: Path | None,
 ) -> None:
-    """List callback URLs, their source in each phase, and their oddities.
+    """List callback URLs, the source of each, and warnings.
 
-    The URLs are in a Ringback's data folder, in an account's fleets and SIMs at the API, in a
-    table, or in source code and configuration. Nothing is changed.
+    For each URL, the list has the source (twilio or kore) that sends its callbacks in each phase of
+    the transition from twilio to kore. The URLs can be in the data folder of a Ringback server, in
+    an account's fleets and SIMs at the API, in a CSV table, or in source code and configuration.
+    Nothing is changed.
     """
     from ringback.cli.migrate.plan_and_inventory import print_inventory
 
@@ -101,25 +110,31 @@ async def inventory(
     "plan",
     examples={
         "ringback migrate plan --data ringback-data --to kore --out dev.plan": (
-            "Plan to move the URLs of the running `ringback dev`."
+            "Plan to move the callback URLs of the running `ringback dev` to kore."
         ),
         "ringback migrate plan app.env --to kore \\\n"
         "  --select 'url=https://a.example/*' --out site.plan": (
-            "Plan to move only the URLs of one site in a file."
+            "Plan to move only the URLs under https://a.example/ in app.env to kore."
         ),
     },
 )
 @with_url_source
 @option_group(
     "Which URLs move",
-    option("--to", required=True, metavar="SOURCE", help="The source to move to: kore or twilio."),
+    option(
+        "--to",
+        required=True,
+        metavar="SOURCE",
+        help="The source to move the URLs to: kore or twilio.",
+    ),
     option(
         "--select",
         "selected",
         multiple=True,
         metavar="CONDITION",
-        help="Only URLs with account=AC…, url=https://a.example/*, place=fleet* or source=none."
-        " != instead of = selects all others. With several conditions, all must be true.",
+        help="Move only URLs that meet a condition: account=AC…, url=https://a.example/*,"
+        " place=fleet* or source=none; != instead of = excludes such URLs. You can give several,"
+        " which must all be true. Default: all URLs.",
     ),
     option(
         "--percent",
@@ -127,12 +142,14 @@ async def inventory(
         metavar="PERCENT",
         default=100,
         show_default=True,
-        help="Only this share of the receivers. A larger share always includes a smaller one.",
+        help="Move only this percentage of the receivers, for example 10. A larger percentage"
+        " always includes the receivers of a smaller one.",
     ),
 )
 @with_policy_at
 @_output(
-    json_option, file_option("--out", "The file to write the plan to; it is new.", required=True)
+    json_option,
+    file_option("--out", "New file to write the plan to, for example kore.plan.", required=True),
 )
 @run_async
 async def plan(
@@ -146,10 +163,10 @@ async def plan(
     out: Path,
     as_json: bool,
 ) -> None:
-    """Write a plan: the edits that move callback URLs to a source.
+    """Write a plan: a file of edits that move callback URLs to a source.
 
-    Nothing is changed yet. The plan has one edit on each line: review it, and delete the lines of
-    the URLs that stay. Then `ringback migrate apply` makes the edits.
+    No URL is changed yet. The plan has one edit on each line: review it, and delete the lines of
+    URLs that should not move. Then `ringback migrate apply` makes the edits.
     """
     from ringback.cli.migrate.plan_and_inventory import write_plan
 
@@ -169,11 +186,13 @@ async def plan(
     "apply",
     examples={
         "ringback migrate apply kore.plan --no-probe --canary 50 --soak 1s": (
-            "Move half of the URLs, watch them, and then move the rest."
+            "Move 50 % of a plan's URLs, watch them for 1 second, then move the rest."
         ),
-        "ringback migrate apply example.plan": "Show what a plan for files would change.",
+        "ringback migrate apply example.plan": (
+            "Show what a plan would change in files, without changing them."
+        ),
         "ringback migrate apply example.plan --no-probe --write": (
-            "Change the files in place, without probing the receivers."
+            "Make a plan's changes in files, without probing the receivers first."
         ),
     },
 )
@@ -185,15 +204,16 @@ async def plan(
         "--canary",
         callback=read_by(_shares),
         metavar="SHARES",
-        help="Move these shares in percent one after the other, like 10,50, then all. Each step is"
-        " watched. URLs that deliver worse than before go back, or the whole step if they are"
-        " many.",
+        help="Move the URLs in steps, for example 10,50: first 10 %, then up to 50 %, then all."
+        " After each step, deliveries are watched: URLs that deliver worse than before are moved"
+        " back, or the whole step if they are many. Default: one step.",
     ),
     option(
         "--soak",
         callback=read_by(read_duration),
         metavar="DURATION",
-        help="How long each step of a canary is watched, like 30m.  [default: 1h]",
+        help="With --canary: how long to watch the deliveries after each step, for example 30m."
+        "  [default: 1h]",
     ),
 )
 @with_probing
@@ -210,14 +230,14 @@ async def apply(
     access: MigrationAccess,
     as_json: bool,
 ) -> int:
-    """Move the URLs of a plan, step by step.
+    """Move the callback URLs of a plan to their new source.
 
-    Each receiver is probed first. It is skipped if it refuses a genuine callback of the other
-    source, or accepts a forged one. PLAN.journal beside the plan records each step. If the command
-    is interrupted, call it again: it goes on from there.
+    Each receiver is probed (tested) first. Its URL is skipped if it refuses a genuine callback from
+    the new source, or accepts a forged one. The file PLAN.journal, next to the plan, records each
+    step. If the command is interrupted, run it again: it continues from there.
 
     Exit code: 0 if all URLs have moved; 1 if the plan is empty or can't be applied; 3 if
-    deliveries got worse and a step was rolled back; 4 if some URLs stay where they are.
+    deliveries got worse and a step was rolled back; 4 if some URLs have not moved.
     """
     from ringback.cli.migrate.apply_and_revert import apply_plan
 
@@ -235,8 +255,12 @@ async def apply(
 @command(
     "status",
     examples={
-        "ringback migrate status kore.plan": "Count the URLs of a plan by their state.",
-        "ringback migrate status kore.plan --json": "Show the state of each URL as JSON.",
+        "ringback migrate status kore.plan": (
+            "Show how many URLs of a plan are in each state, such as moved or skipped."
+        ),
+        "ringback migrate status kore.plan --json": (
+            "Show the state of each URL of a plan as JSON."
+        ),
     },
 )
 @_plan
@@ -244,10 +268,10 @@ async def apply(
 @_output(json_lines_option)
 @run_async
 async def status(*, path: Path, as_json: bool, access: MigrationAccess) -> None:
-    """Show the state of each URL of a plan: pending, moved, skipped.
+    """Show the state of each URL of a plan, such as pending or moved.
 
-    The URLs are read where they are configured, so the answer is right while `apply` runs, and
-    after it was interrupted.
+    The command reads the URLs where they are configured, so the states are also right while
+    `ringback migrate apply` runs, and after it was interrupted.
     """
     from ringback.cli.migrate.apply_and_revert import print_status
 
@@ -258,8 +282,12 @@ async def status(*, path: Path, as_json: bool, access: MigrationAccess) -> None:
     "revert",
     examples={
         "ringback migrate revert kore.plan --yes": "Undo all edits of a plan, without a question.",
-        "ringback migrate revert example.plan": "Show what a revert would change in files.",
-        "ringback migrate revert example.plan --write --yes": "Undo the edits in the files.",
+        "ringback migrate revert example.plan": (
+            "Show what a revert would change in files, without changing them."
+        ),
+        "ringback migrate revert example.plan --write --yes": (
+            "Undo the edits of a plan in files, without a question."
+        ),
     },
 )
 @_plan
@@ -284,10 +312,10 @@ async def revert(
 ) -> int:
     """Undo the edits of a plan: each URL gets its old form again.
 
-    The command first shows how many URLs will be sent from their old source again. It can be
-    fewer, if that source has ended by now. Then it asks. If it is interrupted, call it again.
+    The command first shows how many URLs will get callbacks from their old source again: not all,
+    if that source no longer sends. Then it asks you. If it is interrupted, run it again.
 
-    Exit code: 0 if all URLs are back; 1 if the plan can't be reverted; 4 if some are not back.
+    Exit code: 0 if all URLs are back; 1 if the plan can't be reverted; 4 if some URLs are not back.
     """
     from ringback.cli.migrate.apply_and_revert import revert_plan
 

@@ -76,11 +76,13 @@ with_access: Final = handing(
         variable_option(
             "--server",
             "URL",
-            "The Ringback server whose API has the URLs, instead of Twilio's. Give it again with"
-            " each command on a plan: the Auth Token is never sent to a server that only a file"
-            " names.",
+            "URL of the Ringback server whose API is used instead of Twilio's, for example"
+            " https://ringback.example:8080. Give it again with each command on a plan: the Auth"
+            " Token is never sent to a server that only the plan names.",
         ),
-        variable_option("--account-sid", "SID", "The SID of the account that signs in to the API."),
+        variable_option(
+            "--account-sid", "SID", "SID (AC…) of the account that signs in to the API."
+        ),
         variable_option(
             "--auth-token",
             "TOKEN",
@@ -127,18 +129,30 @@ with_url_source: Final[Option[Any]] = with_options(
         "paths",
         nargs=-1,
         metavar="[PATHS]",
-        help="Files and folders with source code or configuration that has callback URLs.",
+        help="Files and folders to search for callback URLs: source code or configuration.",
     ),
     option_group(
         "Where the URLs are (give one of these, or PATHS)",
-        data_folder("The data folder of a Ringback, which may be running.", default=None),
-        option("--account", metavar="SID", help="With --data, only the URLs of this account."),
+        data_folder(
+            "Use the callback URLs in this data folder of a Ringback server, which may be running.",
+            default=None,
+        ),
+        option(
+            "--account",
+            metavar="SID",
+            help="With --data: use only the callback URLs of the account with this SID (AC…).",
+        ),
         option(
             "--api",
             is_flag=True,
-            help="The fleets and SIMs of an account at Twilio's API, or at that of --server.",
+            help="Use the callback URLs of an account's fleets and SIMs at Twilio's API, or at"
+            " that of --server.",
         ),
-        option("--csv", metavar="FILE", help="A CSV table with a column `url`."),
+        option(
+            "--csv",
+            metavar="FILE",
+            help="Use the callback URLs in this CSV table, which has them in a column named `url`.",
+        ),
     ),
     with_access,
     handing("url_source", _url_source_of),
@@ -171,8 +185,8 @@ def _of_data(data: Path, account: str | None) -> "UrlSourceSpec":
 _settings = option(
     "--settings",
     metavar="FILE",
-    help="Use the policy in this settings file. By default, the policy is that of the running"
-    f" server, else of the file that {FILE_VARIABLE} names, else of KORE's notice.",
+    help="Settings file (TOML) whose policy (which source sends when) is used. Default: the policy"
+    f" of the running server, else of the file that {FILE_VARIABLE} names, else of KORE's notice.",
 )
 with_policy: Final[Option[Any]] = option_group("Which policy", _settings)
 with_policy_at: Final[Option[Any]] = option_group(
@@ -182,7 +196,7 @@ with_policy_at: Final[Option[Any]] = option_group(
         "--at",
         metavar="DATE",
         callback=read_by(read_instant),
-        help="Use the phase of this date (UTC) instead of today's.",
+        help="Use the phase of this date (UTC), for example 2027-06-01, instead of today's.",
     ),
 )
 
@@ -276,14 +290,14 @@ with_probing: Final = handing(
         variable_option(
             "--kore-secret",
             "SECRET",
-            "The webhook secret that the probe signs KORE's callbacks with. With --data, the"
-            " secret in the data folder is used.",
+            "The webhook secret to sign test callbacks with, as KORE does. For a plan made with"
+            " --data, it is read from the data folder.",
         ),
         variable_option(
             "--allow",
             "NETWORKS",
-            "Networks, beside the public ones, whose receivers may be probed, like"
-            " 10.0.0.0/8,loopback.",
+            "Private networks whose receivers may be probed too, for example 10.0.0.0/8,loopback."
+            " Receivers at public addresses always may.",
             default="none",
             show_default=True,
             callback=read_by(read_networks),
@@ -297,7 +311,8 @@ with_probing: Final = handing(
             "--settings",
             envvar=FILE_VARIABLE,
             metavar="FILE",
-            help="A settings file that defines other sources, so that the probe can act as one.",
+            help="Settings file (TOML) that defines further sources. Only needed to probe"
+            " receivers as a source other than twilio and kore.",
         ),
     ),
 )

@@ -32,16 +32,16 @@ if TYPE_CHECKING:
 def policy() -> None:
     """Show, simulate or change which source sends when.
 
-    The policy says which source sends a callback at which date. It has phases with a date each,
-    and holds, which keep an account or a URL in one phase. Without a settings file it is the
-    policy of KORE's notice.
+    The policy decides which source (twilio or kore) sends a callback on which date. It has phases,
+    which begin on a date, and holds, which keep an account or URLs in one phase. Without a settings
+    file, the policy has the dates of KORE's notice to its customers.
     """
 
 
 _which_policy: Final[Option[Any]] = option_group(
     "Which policy",
     policy_file_option,
-    data_folder("Use the policy of the `ringback dev` that runs in this data folder."),
+    data_folder("Data folder of the running `ringback dev` whose policy is used."),
     server_options,
 )
 
@@ -49,8 +49,12 @@ _which_policy: Final[Option[Any]] = option_group(
 @command(
     "show",
     examples={
-        "ringback policy show": "Show the policy of the running server.",
-        "ringback policy show --settings ringback.toml": "Show the policy of a settings file.",
+        "ringback policy show": (
+            "Show the policy (which source sends when) of the running server."
+        ),
+        "ringback policy show --settings ringback.toml": (
+            "Show the policy (which source sends when) of a settings file."
+        ),
     },
 )
 @_which_policy
@@ -63,10 +67,11 @@ def show(
     account_sid: str | None,
     auth_token: str | None,
 ) -> Output:
-    """Show the phases, the holds and the next changes.
+    """Show the policy: its phases, its holds and its next changes.
 
-    The policy is that of the running server. If no server runs, it is the policy of the settings
-    file, or of KORE's notice. An account sees only the holds that concern it.
+    The policy decides which source sends a callback on which date; a hold keeps an account or URLs
+    in one phase. The policy is that of --settings, else of the running server, else of KORE's
+    notice to its customers. An account sees only the holds that concern it.
     """
     from ringback.cli.policy.output import lines_of_policy
 
@@ -80,16 +85,22 @@ def show(
 @command(
     "simulate",
     examples={
-        "ringback policy simulate --at 2024-11-02": "Show what happens on a date.",
+        "ringback policy simulate --at 2024-11-02": (
+            "Show what changes for last week's callbacks on 2 November 2024."
+        ),
         "ringback policy simulate --at 2027-06-01 --settings ringback.toml": (
-            "Try the policy of a settings file before a server uses it."
+            "Simulate the policy of a settings file before a server uses it."
         ),
     },
 )
 @option_group(
     "What to simulate",
     option(
-        "--at", required=True, callback=instant, metavar="DATE", help="The date (UTC) to look at."
+        "--at",
+        required=True,
+        callback=instant,
+        metavar="DATE",
+        help="The date (UTC) to simulate, for example 2027-06-01.",
     ),
 )
 @_which_policy
@@ -105,12 +116,12 @@ def simulate(
     auth_token: str | None,
     seal_key_file: Path | None,
 ) -> Output:
-    """Show what changes by a date, for last week's callbacks.
+    """Show what changes on a date for the callbacks of the last week.
 
-    The policy is that of the running server, else of the settings file, else of KORE's notice.
-    The callbacks of the last week are counted in the data folder, also while a server runs, or at
-    the server that --server names: how many another source would have sent at the date, and which
-    URLs depend on a source that ends.
+    The command reads last week's callbacks in the data folder (also while a server runs) or at the
+    server that --server names. It shows how many of them another source would send on the date, and
+    which URLs depend on a source that no longer sends then. The policy is that of --settings, else
+    of the running server, else of KORE's notice to its customers.
     """
     from ringback.cli.policy.output import lines_of_simulation
     from ringback.operations.policy_simulation import simulation_record

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 policy_file_option: Final = option(
     "--settings",
     metavar="FILE",
-    help="Use the policy in this settings file, whatever a server uses. Without a server, the file"
-    f" that {FILE_VARIABLE} names is used.",
+    help="Settings file (TOML) whose policy is used. Default: the policy of the running server; if"
+    f" no server runs, that of the file that {FILE_VARIABLE} names.",
 )
 
 

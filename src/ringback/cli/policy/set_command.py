@@ -25,7 +25,8 @@ _change_options: Final[Option[Any]] = with_options(
         option(
             "--settings",
             metavar="FILE",
-            help=f"The settings file to change. By default, the file that {FILE_VARIABLE} names.",
+            help="The settings file (TOML) to change. Default: the file that"
+            f" {FILE_VARIABLE} names.",
         ),
         option("--yes", is_flag=True, help="Change the file without asking first."),
     ),
@@ -44,9 +45,16 @@ _with_scope: Final = handing(
     _held_scope,
     option_group(
         "What the hold is for",
-        option("--account", metavar="SID", help="Hold the callbacks of this account."),
         option(
-            "--url-prefix", metavar="URL", help="Hold the callback URLs that begin with this URL."
+            "--account",
+            metavar="SID",
+            help="SID (AC…) of the account that the hold keeps in a phase.",
+        ),
+        option(
+            "--url-prefix",
+            metavar="URL",
+            help="Beginning of the callback URLs that the hold keeps in a phase, for example"
+            " https://a.example/.",
         ),
     ),
 )
@@ -61,8 +69,8 @@ def _until(ctx: click.Context, param: click.Parameter, text: str | None) -> date
 def set_() -> None:
     """Change a phase or a hold in the settings file.
 
-    The lines that change are shown first, and you are asked. Comments and all other lines stay. A
-    server that uses the file follows the change within a second.
+    A hold keeps an account or URLs in one phase. The command shows the lines that change, and asks
+    you; all other lines stay. A server that uses the file follows the change within a second.
     """
 
 
@@ -70,11 +78,11 @@ def set_() -> None:
     "phase",
     examples={
         "ringback policy set phase after --since 2027-06-01 \\\n  --settings ringback.toml --yes": (
-            "Let the phase `after` begin on another date."
+            "Make the phase `after` begin on 1 June 2027."
         )
     },
 )
-@argument("name", help="The name of the phase.")
+@argument("name", help="The name of the phase, for example after.")
 @option_group(
     "The phase",
     option(
@@ -82,12 +90,12 @@ def set_() -> None:
         required=True,
         callback=instant,
         metavar="DATE",
-        help="The date (UTC) on which the phase begins.",
+        help="The date (UTC) on which the phase begins, for example 2027-06-01.",
     ),
 )
 @_change_options
 def phase(*, name: str, since: datetime, settings: str | None, yes: bool, as_json: bool) -> None:
-    """Change the date on which a phase begins."""
+    """Change when a phase of the transition from twilio to kore begins."""
     from ringback.settings.policy_editor import move_phase
 
     _edit(settings, lambda file: move_phase(file, name, since), yes=yes, as_json=as_json)
@@ -100,7 +108,7 @@ def phase(*, name: str, since: datetime, settings: str | None, yes: bool, as_jso
         "  --settings ringback.toml --yes": "Keep an account in the phase `before`.",
         "ringback policy set hold --url-prefix 'https://a.example/' \\\n"
         "  --phase before --until 2027-09-01 --settings ringback.toml --yes": (
-            "Keep the URLs of a site in it, until a date."
+            "Keep URLs under https://a.example/ in the phase `before` until 2027-09-01."
         ),
     },
 )
@@ -111,14 +119,15 @@ def phase(*, name: str, since: datetime, settings: str | None, yes: bool, as_jso
         "--phase",
         "name",
         metavar="NAME",
-        help="The phase to keep them in. An existing hold keeps its phase by default.",
+        help="The phase to keep the account or URLs in, for example before. A new hold needs it;"
+        " an existing one keeps its phase by default.",
     ),
     option(
         "--until",
         callback=_until,
         metavar="DATE",
-        help=f"The date (UTC) on which the hold ends, or {_NO_END} for no end. An existing hold"
-        " keeps its end by default.",
+        help=f"The date (UTC) on which the hold ends, for example 2027-09-01, or {_NO_END} for no"
+        " end. Default: an existing hold keeps its end, and a new one has none.",
     ),
 )
 @_change_options
@@ -131,7 +140,11 @@ def hold(
     yes: bool,
     as_json: bool,
 ) -> None:
-    """Keep an account, a URL prefix or both in one phase."""
+    """Keep an account or URLs in one phase, whatever the date (a hold).
+
+    The phases are the parts of the transition from twilio to kore, such as before, between and
+    after. With both --account and --url-prefix, the hold is only for those URLs of the account.
+    """
     from ringback.core.policy.source_policy import PhaseHold
     from ringback.settings.policy_editor import held, put_hold
 
@@ -152,7 +165,7 @@ def hold(
     "release",
     examples={
         'ringback policy set release --account "$ACCOUNT_SID" \\\n'
-        "  --settings ringback.toml --yes": "Remove the hold of an account."
+        "  --settings ringback.toml --yes": "Remove the hold that keeps an account in one phase."
     },
 )
 @_with_scope
@@ -160,7 +173,10 @@ def hold(
 def release_(
     *, scope: tuple[str | None, str | None], settings: str | None, yes: bool, as_json: bool
 ) -> None:
-    """Remove the hold of an account, a URL prefix or both."""
+    """Remove a hold, which keeps an account or URLs in one phase.
+
+    From then on, the phase of the account or the URLs depends on the date again.
+    """
     from ringback.settings.policy_editor import release
 
     _edit(settings, lambda file: release(file, *scope), yes=yes, as_json=as_json)
