@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @group()
 def db() -> None:
-    """Check or upgrade the data file.
+    """Check or upgrade the file that stores a server's data.
 
     The data file, ringback.db in the data folder, has all accounts, SIMs and callbacks of a server.
     """

@@ -37,9 +37,8 @@ from ringback.core.errors import ConfigurationError
 def init(*, path: Path, force: bool) -> Output:
     """Write a settings file that lists all settings.
 
-    Each setting is a comment with its default: change what you need. A server with
-    the file as it is does the same as one without a file. It is for `ringback serve` and
-    `ringback dev`.
+    Each setting is a comment with its default: change what you need. With the unchanged file, a
+    server does the same as without a file. The file is for `ringback serve` and `ringback dev`.
     """
     from ringback.runtime.os_error_messages import refusing
     from ringback.settings.settings_template import settings_template

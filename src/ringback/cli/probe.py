@@ -196,8 +196,8 @@ def _timeouts(*, request: float, answer: float, quiet: float) -> "ProbeTimeouts"
             "--settle",
             "quiet",
             "300ms",
-            "With --observe: use the receiver's counter only after it has stayed the same for this"
-            " long, for example 2s.",
+            "After a test callback, wait until the receiver's counter (--observe) has stayed the"
+            " same for this long, for example 2s.",
         ),
         file_option("--extra-ca-file", "Trust the certificates in this file too (PEM)."),
     ),
@@ -241,11 +241,11 @@ async def probe(
     ci: bool,
     lists: bool,
 ) -> int:
-    """Test whether a receiver is ready for both sources.
+    """Test whether a receiver is ready for both twilio and kore.
 
-    The probe plays both senders, Twilio's and KORE's infrastructure. It sends genuine callbacks,
-    forgeries and repeats, and reports what the receiver gets wrong and how to fix it. The callbacks
-    are about a SIM that the receiver does not know, unless you give --sim-sid.
+    The probe plays both sources of callbacks, Twilio's infrastructure and KORE's. It sends genuine
+    callbacks, forgeries and repeats, and reports what the receiver gets wrong and how to fix it.
+    The callbacks are about a SIM that the receiver does not know, unless you give --sim-sid.
 
     Exit code: 0 if no fault was found; 1 if the receiver has a fault; 2 if the probe has no result;
     with --ci, 3 if no fault was found, but a case was not tested.

@@ -42,11 +42,11 @@ _log = logging.getLogger(__name__)
     json_flag("Print one JSON object with the server's address when it has started."),
 )
 def serve(*, accept_data_loss: bool, as_json: bool, **flags: Any) -> None:
-    """Serve in production.
+    """Run a Ringback server in production.
 
     The server starts without an account: `ringback accounts create` makes one, also while it runs.
-    It needs no settings file. Each setting can also be given in the environment as RINGBACK_ and
-    its name, or in a settings file, which `ringback init` writes.
+    A settings file is not needed. Each setting can also be given as an environment variable, such
+    as RINGBACK_PORT for --port, or in a settings file, which `ringback init` writes.
     """
     from ringback.runtime.os_error_messages import refuse_windows
 

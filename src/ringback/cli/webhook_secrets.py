@@ -53,8 +53,7 @@ def secrets() -> None:
     """Manage webhook secrets, which sign KORE's callbacks.
 
     The first secret of an account is active at once. Each later one is pending: it signs nothing
-    until it is activated, so that you can first add it to
-    your receivers.
+    until it is activated, so that you can add it to your receivers first.
     """
 
 

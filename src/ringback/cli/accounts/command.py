@@ -77,7 +77,11 @@ def accounts() -> None:
         help="Make no webhook secret and no API key for the account, as KORE does. Without this"
         " option, both are made.",
     ),
-    option("--yes", is_flag=True, help="Make the account even if its name is taken."),
+    option(
+        "--yes",
+        is_flag=True,
+        help="Make the account without asking, even if another one has this name.",
+    ),
 )
 @prints_record
 def create(

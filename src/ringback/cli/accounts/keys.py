@@ -30,7 +30,7 @@ _owner_options: Final = (
     option(
         "--operator",
         is_flag=True,
-        help="Instead of an account's API keys: those of the operator, which can see all accounts.",
+        help="Use the operator's API keys, which can see all accounts, instead of an account's.",
     ),
 )
 """The options that name the owner of the keys; exactly one of them must be given."""

@@ -48,8 +48,8 @@ _plan: Final = argument(
 _write: Final = option(
     "--write",
     is_flag=True,
-    help="Change the files or the CSV table of a plan. Without it, only the diff is printed. Other"
-    " plans don't need it.",
+    help="Change the files or the CSV table of a plan. Without it, only the diff is printed. Plans"
+    " for a data folder or an API don't need it.",
 )
 
 
@@ -59,7 +59,7 @@ def _output(option_: Option[Any] = json_option, *more: Option[Any]) -> Callable[
 
 @group()
 def migrate() -> None:
-    """Find, plan and move callback URLs, or move them back.
+    """Find callback URLs, and move them to another source, or back.
 
     A callback URL chooses the source that sends to it by its fragment, `#cbs=kore` or
     `#cbs=twilio`. The commands edit that fragment: `inventory` lists the URLs, `plan` writes the
@@ -94,7 +94,7 @@ async def inventory(
     as_json: bool,
     out: Path | None,
 ) -> None:
-    """List callback URLs, the source of each, and warnings.
+    """List callback URLs, the source of each, and warnings about them.
 
     For each URL, the list has the source (twilio or kore) that sends its callbacks in each phase of
     the transition from twilio to kore. The URLs can be in the data folder of a Ringback server, in
@@ -133,8 +133,8 @@ async def inventory(
         multiple=True,
         metavar="CONDITION",
         help="Move only URLs that meet a condition: account=AC…, url=https://a.example/*,"
-        " place=fleet* or source=none; != instead of = excludes such URLs. You can give several,"
-        " which must all be true. Default: all URLs.",
+        " place=fleet* or source=none (* matches any text; != instead of = excludes such URLs)."
+        " You can give several, which must all be true. Default: all URLs.",
     ),
     option(
         "--percent",

@@ -151,7 +151,8 @@ with_url_source: Final[Option[Any]] = with_options(
         option(
             "--csv",
             metavar="FILE",
-            help="Use the callback URLs in this CSV table, which has them in a column named `url`.",
+            help="Use the callback URLs in this CSV table; its column is named url or"
+            " callback_url.",
         ),
     ),
     with_access,
@@ -186,7 +187,8 @@ _settings = option(
     "--settings",
     metavar="FILE",
     help="Settings file (TOML) whose policy (which source sends when) is used. Default: the policy"
-    f" of the running server, else of the file that {FILE_VARIABLE} names, else of KORE's notice.",
+    f" of the running server, else of the file that {FILE_VARIABLE} names, else of KORE's notice"
+    " to its customers.",
 )
 with_policy: Final[Option[Any]] = option_group("Which policy", _settings)
 with_policy_at: Final[Option[Any]] = option_group(

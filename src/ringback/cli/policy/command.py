@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @group()
 def policy() -> None:
-    """Show, simulate or change which source sends when.
+    """Show, simulate or change which source sends, and when.
 
     The policy decides which source (twilio or kore) sends a callback on which date. It has phases,
     which begin on a date, and holds, which keep an account or URLs in one phase. Without a settings

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 policy_file_option: Final = option(
     "--settings",
     metavar="FILE",
-    help="Settings file (TOML) whose policy is used. Default: the policy of the running server; if"
-    f" no server runs, that of the file that {FILE_VARIABLE} names.",
+    help="Settings file (TOML) whose policy is used. Default: the policy of the running server,"
+    f" else of the file that {FILE_VARIABLE} names, else of KORE's notice to its customers.",
 )
 
 
