@@ -277,26 +277,26 @@ SETTINGS: Final = (
     ),
     Setting(
         *("backlog", _number(1_000_000_000), "1000000"),
-        "Maximum number of unfinished callbacks (not yet delivered, failed or discarded). Above"
-        " it, API requests that would make more are answered with status 429.",
+        "Maximum number of unfinished callbacks (neither delivered, failed nor discarded yet)."
+        " Above it, API requests that would make more are answered with status 429.",
     ),
     Setting(
         *("backlog_per_account", _number(1_000_000_000), "500000"),
-        "Maximum number of unfinished callbacks of one account (not yet delivered, failed or"
-        " discarded). Above it, the account's API requests that would make more are answered with"
-        " status 429.",
+        "Maximum number of unfinished callbacks of one account (neither delivered, failed nor"
+        " discarded yet). Above it, the account's API requests that would make more are answered"
+        " with status 429.",
     ),
     Setting(
         *("response_storage", _SIZE, "1GiB"),
         "Maximum total size of stored receiver responses, for example 1GiB. Above it, the oldest"
-        " responses of the account with the largest total are cut. The first KiB of each response"
-        " is always kept, and not counted.",
+        " responses of the account with the largest total are cut to their first KiB, which is"
+        " always kept and not counted.",
     ),
     Setting(
         *("response_storage_per_account", _SIZE, "64MiB"),
         "Maximum total size of one account's stored receiver responses, for example 64MiB. Above"
-        " it, the account's oldest responses are cut. The first KiB of each response is always"
-        " kept, and not counted.",
+        " it, the account's oldest responses are cut to their first KiB, which is always kept and"
+        " not counted.",
     ),
     Setting(
         *("rate_limit", _number(1_000_000), ""),
