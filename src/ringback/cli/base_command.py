@@ -74,7 +74,8 @@ def _color_option() -> cloup.Option:
         expose_value=False,
         is_eager=True,
         callback=_set_color,
-        help="When to use colours. By default (auto): on a terminal, unless NO_COLOR is set.",
+        help="When to use colours: always, never or auto (on a terminal, unless the variable"
+        " NO_COLOR is set). Default: auto.",
     )
 
 

@@ -32,21 +32,29 @@ _PAUSE_SECONDS: Final = 0.5
 _PATIENCE_SECONDS: Final = 5.0
 """How long `--follow` waits for the first attempt of a new callback before it prints it."""
 
-_source = option("--source", metavar="SOURCE", help="Show only callbacks from this source.")
+_source = option(
+    "--source",
+    metavar="SOURCE",
+    help="Show only callbacks from this source, for example twilio or kore.",
+)
 _filters = with_options(
     _source,
     option(
         "--destination",
         metavar="URL",
         callback=read_url,
-        help="Show only callbacks to this server, like https://a.example, or to URLs that begin"
-        " like this, such as https://a.example/hooks.",
+        help="Show only callbacks to this server, for example https://a.example. With a path, for"
+        " example https://a.example/hooks, show only callbacks to URLs that begin with it.",
     ),
     time_option(
         "--since",
-        "Show only callbacks created at or after this time: 2h ago, or 2026-11-24T10:00Z.",
+        "Show only callbacks created at or after this time: 2h (two hours ago), or"
+        " 2026-11-24T10:00Z.",
     ),
-    time_option("--until", "Show only callbacks created before this time."),
+    time_option(
+        "--until",
+        "Show only callbacks created before this time: 2h (two hours ago), or 2026-11-24T10:00Z.",
+    ),
 )
 
 
@@ -56,10 +64,10 @@ def _status(help_: str, *choices: str) -> Any:
 
 @group()
 def callbacks() -> None:
-    """Show, replay or discard callbacks and their attempts.
+    """List callbacks, send them again, or stop sending them.
 
-    A callback is one notification to one URL. Ringback stores each with every attempt to deliver
-    it: the request, the response, and the time that it took.
+    A callback is one notification to one URL. Ringback stores every attempt to deliver the
+    callback: the request, the response, and how long the receiver took.
     """
 
 
@@ -67,9 +75,13 @@ def callbacks() -> None:
     "list",
     examples={
         "ringback callbacks list": "Show the newest callbacks:",
-        "ringback callbacks list --status failed --since 2h": "Show the last failures:",
-        "ringback callbacks list --destination 'http://127.0.0.1:9000'": "Show one receiver's:",
-        "ringback callbacks list --follow": "Watch new callbacks until Ctrl-C:",
+        "ringback callbacks list --status failed --since 2h": (
+            "Show the callbacks of the last two hours that failed:"
+        ),
+        "ringback callbacks list --destination 'http://127.0.0.1:9000'": (
+            "Show the callbacks to one receiver:"
+        ),
+        "ringback callbacks list --follow": "Show new callbacks as they are sent, until Ctrl-C:",
     },
 )
 @option_group(
@@ -78,7 +90,9 @@ def callbacks() -> None:
     _filters,
     limit_option,
 )
-@option("-f", "--follow", is_flag=True, help="Go on printing new callbacks, until Ctrl-C.")
+@option(
+    "-f", "--follow", is_flag=True, help="Keep running, and print each new callback, until Ctrl-C."
+)
 @json_answer_option
 @with_portal
 def list_callbacks(
@@ -98,8 +112,8 @@ def list_callbacks(
     The columns: time of creation (UTC), source, event, status, HTTP status of the last response,
     number of attempts, duration of the last attempt, SID and URL.
 
-    With --follow, the newest is at the bottom. A new callback is printed after its first attempt.
-    With --json, each callback is one line then.
+    With --follow, the newest callback is at the bottom, and a new callback is printed after its
+    first attempt. With --follow and --json, each callback is printed as one line of JSON.
     """
     query = _query(portal, source, destination, since, until)
     if not follow:
@@ -194,8 +208,10 @@ def _newest_sid(portal: "PortalClient") -> str | None:
 @callbacks.command(
     "undelivered",
     examples={
-        "ringback callbacks undelivered": "Show the newest undelivered callbacks:",
-        "ringback callbacks undelivered --since 1d --json": "Print those of the last day as JSON:",
+        "ringback callbacks undelivered": "Show the newest callbacks that were not delivered:",
+        "ringback callbacks undelivered --since 1d --json": (
+            "Print the undelivered callbacks of the last day as JSON:"
+        ),
     },
 )
 @option_group("Which callbacks", _filters, limit_option)
@@ -212,8 +228,8 @@ def list_undelivered(
 ) -> Output:
     """List callbacks that were not delivered, and why.
 
-    These callbacks have failed or were discarded. The columns are those of `ringback callbacks
-    list`; the reason is below each row.
+    Shows callbacks that have failed or were discarded (a person stopped them). The columns are the
+    same as those of `ringback callbacks list`; the reason is below each row.
     """
     return newest(
         portal,
@@ -229,20 +245,24 @@ def list_undelivered(
     "show",
     examples={
         "ringback callbacks show": "Show the newest callback:",
-        'ringback callbacks show "$CALLBACK_SID"': "Show one callback:",
-        'ringback callbacks show "$CALLBACK_SID" | ringback verify': "Check its signature:",
+        'ringback callbacks show "$CALLBACK_SID"': "Show the callback with this SID:",
+        'ringback callbacks show "$CALLBACK_SID" | ringback verify': (
+            "Check the signature of a callback:"
+        ),
     },
 )
 @argument(
-    "sid", required=False, help="SID of the callback, like CB0123abc. Default: the newest callback."
+    "sid",
+    required=False,
+    help="SID of the callback to show, for example CB0123abc. Default: the newest callback.",
 )
 @prints_answer
 @with_portal
 def show_callback(*, sid: str | None, portal: "PortalClient") -> Output:
     """Show one callback with its requests and responses.
 
-    Prints why this source sent it, and each attempt with the exact request (secrets hidden) and
-    the response.
+    Prints why the callback was sent from its source (twilio or kore), and each attempt with the
+    exact request (secrets hidden) and the response.
     """
     sid = sid or _newest_sid(portal)
     if sid is None:
@@ -255,14 +275,19 @@ def show_callback(*, sid: str | None, portal: "PortalClient") -> Output:
     return {**callback, "attempts": attempts}, chain(details(callback), shown)
 
 
-@callbacks.command("storage", examples={"ringback callbacks storage": "Show the used storage:"})
+@callbacks.command(
+    "storage",
+    examples={
+        "ringback callbacks storage": "Show how much storage long responses use, and the limit:"
+    },
+)
 @prints_answer
 @with_portal
 def show_storage(*, portal: "PortalClient") -> Output:
-    """Show how much storage long responses take.
+    """Show how much storage receivers' long responses use.
 
-    The beginning of each response is stored with its attempt. The rest of a long response is stored
-    separately, up to a limit.
+    The beginning of each response is stored with the attempt to deliver the callback. The rest of a
+    long response is stored separately, up to a limit, and only this rest is counted here.
     """
     storage = portal.get("response_storage")
     return storage, storage_lines(storage)
@@ -271,35 +296,59 @@ def show_storage(*, portal: "PortalClient") -> Output:
 @callbacks.command(
     "replay",
     examples={
-        "ringback callbacks replay --since 2h": "Count the failures of the last two hours:",
-        "ringback callbacks replay --since 2h --yes": "Send them again:",
+        "ringback callbacks replay --since 2h": (
+            "Count the callbacks of the last two hours that failed (dry run):"
+        ),
+        "ringback callbacks replay --since 2h --yes": (
+            "Send the failed callbacks of the last two hours again:"
+        ),
         'ringback callbacks replay "$CALLBACK_SID" --yes': "Send one callback again:",
     },
 )
-@argument("sids", metavar="[SIDS]", nargs=-1, help="SIDs of the callbacks, instead of --since.")
+@argument(
+    "sids",
+    metavar="[SIDS]",
+    nargs=-1,
+    help="SIDs of the callbacks to send again, for example CB0123abc. Give either SIDs or --since.",
+)
 @option_group(
     "Which callbacks",
     time_option(
-        "--since", "Replay callbacks created at or after this time: 2h ago, or 2026-11-24T10:00Z."
+        "--since",
+        "Replay callbacks created at or after this time: 2h (two hours ago), or 2026-11-24T10:00Z.",
     ),
-    time_option("--until", "Replay only callbacks created before this time. Default: now."),
+    time_option(
+        "--until",
+        "With --since, replay only callbacks created before this time: 1h (one hour ago), or"
+        " 2026-11-24T10:00Z. Default: now.",
+    ),
     _status(
-        "Replay only callbacks with this status. Default with --since: failed.",
+        "Replay only callbacks with this status. Default: failed with --since; with SIDs, every"
+        " status except delivered.",
         *STATUSES,
         "undelivered",
     ),
-    option("--source", metavar="SOURCE", help="Replay only callbacks from this source."),
+    option(
+        "--source",
+        metavar="SOURCE",
+        help="With --since, replay only callbacks from this source, for example twilio or kore.",
+    ),
 )
 @option_group(
     "How to replay",
     option(
         "--as-other-source",
         is_flag=True,
-        help="Send new callbacks from the other source, instead of the same callbacks again.",
+        help="Send each as a new callback from the other source: kore instead of twilio, or twilio"
+        " instead of kore. Default: send the same callback again from its own source.",
     ),
-    option("--yes", is_flag=True, help="Replay for real. Without this, only count (dry run)."),
+    option(
+        "--yes",
+        is_flag=True,
+        help="Replay for real. Without this option, the callbacks are only counted (dry run).",
+    ),
 )
-@printing("Print the counts as one JSON object.")
+@printing("Print the counts of callbacks as one JSON object.")
 @with_portal
 def replay(
     *,
@@ -312,10 +361,10 @@ def replay(
     as_other_source: bool,
     yes: bool,
 ) -> Output:
-    """Send callbacks again: the given ones, or all failed ones.
+    """Send callbacks again: given ones, or all that failed.
 
-    A replayed callback keeps its source, token and payload, so that the receiver can recognise a
-    callback that it already has.
+    A callback that is sent again keeps its source, its idempotency token and its payload. So a
+    receiver can recognise a callback that it already has.
     """
     form = {
         "Sids": ",".join(sids) or None,
@@ -359,12 +408,17 @@ def _in_words(counts: Mapping[str, Any]) -> str:
     "discard",
     examples={
         "SID=$(ringback send 'http://127.0.0.1:9000' --deliver-at 2h | cut -c1-34)\n"
-        'ringback callbacks discard "$SID" --reason "wrong URL"': "Plan a callback, and discard it:"
+        'ringback callbacks discard "$SID" --reason "wrong URL"': (
+            "Schedule a callback in two hours, and then stop it:"
+        )
     },
 )
-@argument("sid", help="SID of the callback, like CB0123abc.")
+@argument("sid", help="SID of the callback to stop, for example CB0123abc.")
 @option(
-    "--reason", required=True, metavar="TEXT", help="Why: stored with the callback and shown later."
+    "--reason",
+    required=True,
+    metavar="TEXT",
+    help="Why you discard the callback. The text is stored and shown with the callback.",
 )
 @prints_record
 @with_portal

@@ -27,35 +27,37 @@ _UNITS: Final = (
 def clock() -> None:
     """Show or advance the clock of `ringback dev`.
 
-    `ringback dev` has a clock of its own, so that you need not wait for retries and dates.
+    `ringback dev` has a clock of its own. Advance it instead of waiting for a retry or a date.
     """
 
 
 @clock.command(
     "advance",
     examples={
-        "ringback clock advance 5m": "Let five minutes pass:",
-        "ringback clock advance 72h": "Let three days pass:",
+        "ringback clock advance 5m": "Advance the clock of `ringback dev` by five minutes:",
+        "ringback clock advance 72h": "Advance the clock of `ringback dev` by three days:",
     },
 )
-@argument("duration", help="How much time passes: 90s, 5m, 2h or 3d.")
+@argument("duration", help="How far to advance the clock, for example 90s, 5m, 2h or 3d.")
 @prints_answer
 @with_portal
 def advance(*, duration: str, portal: "PortalClient") -> Output:
-    """Let time pass at once.
+    """Advance the clock of `ringback dev` by a duration.
 
-    Everything that comes due in this time happens in its order, each at its own time: retries,
-    callbacks for later, changes of SIMs. The clock can't be set back.
+    Everything that is due within the duration happens now, in the order of its time: retries,
+    scheduled callbacks, changes of SIMs. The clock can't be set back.
     """
     patient = replace(portal, timeout=_PATIENCE_SECONDS)
     return _output(patient.post("clock", form={"Advance": duration}))
 
 
-@clock.command("show", examples={"ringback clock show": "Show the time:"})
+@clock.command(
+    "show", examples={"ringback clock show": "Show the time of the clock of `ringback dev`:"}
+)
 @prints_answer
 @with_portal
 def show(*, portal: "PortalClient") -> Output:
-    """Show the server's time, and how far it was advanced."""
+    """Show the clock's time, and how far it is ahead."""
     return _output(portal.get("clock"))
 
 

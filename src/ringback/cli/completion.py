@@ -76,17 +76,22 @@ def shell_of(environment: Mapping[str, str]) -> str:
 
 @group()
 def completion() -> None:
-    """Let the Tab key complete commands, options and values."""
+    """Set up the Tab key to complete commands, options and values."""
 
 
 @completion.command("install")
-@argument("shell", type=click.Choice(SHELLS), required=False)
+@argument(
+    "shell",
+    type=click.Choice(SHELLS),
+    required=False,
+    help="Shell in which the Tab key should complete `ringback`. Default: your login shell.",
+)
 @prints_record
 def install(*, shell: str | None) -> Output:
-    """Install completion for SHELL, or for your login shell.
+    """Install Tab completion of `ringback` for a shell.
 
-    Writes a script, and adds one line to the startup file of bash or zsh. Run it again after an
-    upgrade; it adds the line only once.
+    Writes a completion script, and for bash and zsh adds a line to the startup file that loads the
+    script. Run this command again after an upgrade of Ringback; the line is added only once.
     """
     name = shell or shell_of(ENVIRONMENT)
     files = CompletionFiles.of(name, ENVIRONMENT, Path.home())
@@ -103,9 +108,9 @@ def install(*, shell: str | None) -> Output:
 
 
 @completion.command("show")
-@argument("shell", type=click.Choice(SHELLS))
+@argument("shell", type=click.Choice(SHELLS), help="Shell that the script is for.")
 def show(*, shell: str) -> None:
-    """Print the completion script for SHELL."""
+    """Print the script that completes `ringback` in a shell."""
     click.echo(script_of(shell), nl=False)
 
 

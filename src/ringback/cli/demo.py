@@ -8,18 +8,28 @@ from ringback.cli.options import json_flag
 
 @command(
     examples={
-        "ringback demo": "See both requests side by side; nothing is left behind:",
-        "ringback demo --keep": "Leave the server and the receiver running, to try more:",
+        "ringback demo": (
+            "Send a callback from twilio and one from kore, and compare the two requests:"
+        ),
+        "ringback demo --keep": (
+            "Compare the requests, and leave the server and the receiver running:"
+        ),
     }
 )
-@option("--keep", is_flag=True, help="Leave the server and the receiver running until Ctrl-C.")
-@json_flag("Print one JSON object.")
+@option(
+    "--keep",
+    is_flag=True,
+    help="Leave the server and the receiver of the demo running until Ctrl-C. Without this option,"
+    " they are stopped at once.",
+)
+@json_flag("Print the requests and their comparison as JSON instead of text.")
 def demo(*, keep: bool, as_json: bool) -> None:
-    """Show what changes between Twilio's callback and KORE's.
+    """Show how Twilio's callback request differs from KORE's.
 
-    Starts a server and a receiver, sends the two callbacks of KORE's notice, and prints both
-    requests side by side: which headers change, how each signature is computed, and what a receiver
-    has to change. Then it stops and removes everything.
+    Starts a server and a receiver, sends one callback from each source, as in KORE's migration
+    notice, and prints both requests side by side: which headers change, how each signature is
+    computed, and what a receiver has to change. Then the server and the receiver are stopped, and
+    their data is removed.
     """
     # Here, so that the help does not wait for a whole server to be imported.
     import asyncio

@@ -13,25 +13,38 @@ from ringback.portal_client import JsonObject, PortalClient
 
 @command(
     examples={
-        "ringback diff": "Compare the newest callback with the request of the other source:",
-        'ringback diff "$CALLBACK_SID"': "The same for another callback:",
+        "ringback diff": "Compare the newest callback's request with the other source's request:",
+        'ringback diff "$CALLBACK_SID"': (
+            "Compare the request of one callback with the other source's request:"
+        ),
     }
 )
-@argument("sid", metavar="CB…", required=False)
-@argument("other", metavar="CB…", required=False)
+@argument(
+    "sid",
+    required=False,
+    help="SID of the callback to compare, for example CB0123abc. Default: the newest callback.",
+)
+@argument(
+    "other",
+    required=False,
+    help="SID of another callback to compare with. Default: compare with the request that the other"
+    " source would send.",
+)
 @with_portal
 @option(
     "--source",
     metavar="SOURCE",
-    help="Compare with the request of this source.  [default: the other one of twilio and kore]",
+    help="Source to compare the callback's request with, such as twilio or kore. Default:"
+    " kore for a"
+    " callback from twilio, and twilio for one from kore.",
 )
 @prints_answer
 def diff(*, sid: str | None, other: str | None, portal: PortalClient, source: str | None) -> Output:
-    """Compare two callbacks, or one callback as both sources send it.
+    """Compare the requests of two callbacks, or of two sources.
 
-    Shows both requests side by side, how each signature is computed, and what a receiver has to
-    change. With one SID, or none for the newest callback, the request of the other source is
-    computed and not sent.
+    Shows two requests side by side, how each signature is computed, and what a receiver has to
+    change. If you give fewer than two SIDs, the callback's request is compared with the request
+    that the other source (twilio or kore) would send; this second request is computed, not sent.
     """
     query = {"Other": other, "Source": source}
     comparison = portal.get("callbacks", sid or _newest(portal), "comparison", query=query)

@@ -12,10 +12,18 @@ from ringback.core.errors import ConfigurationError
 PACKAGE: Final = Path(ringback.__file__).parent
 
 
-@command(examples={"ringback docs --print": "Print where the documentation is:"})
-@option("--print", "only_print", is_flag=True, help="Print the address instead of opening it.")
+@command(examples={"ringback docs --print": "Print the address of the installed documentation:"})
+@option(
+    "--print",
+    "only_print",
+    is_flag=True,
+    help="Print the address of the documentation, a file URL, instead of opening it.",
+)
 def docs(only_print: bool) -> None:
-    """Open the documentation in a browser; it needs no network."""
+    """Open the documentation in a browser.
+
+    The documentation is installed with Ringback, so this needs no network.
+    """
     address = start_page(PACKAGE).as_uri()
     if not only_print:
         click.launch(address)

@@ -27,8 +27,10 @@ _VARIABLES: Final[Mapping[str, str]] = {
 
 @command(
     examples={
-        'eval "$(ringback env)"': "Set the variables in this shell:",
-        "ringback env --json": "Print them for a program:",
+        'eval "$(ringback env)"': (
+            "Set the variables with the credentials of `ringback dev` in this shell:"
+        ),
+        "ringback env --json": "Print the credentials of `ringback dev` as JSON:",
     }
 )
 @data_option
@@ -36,9 +38,9 @@ _VARIABLES: Final[Mapping[str, str]] = {
 def env(*, data: Path) -> Output:
     """Print the credentials of `ringback dev` as shell variables.
 
-    The examples in the banner and the documentation use these variables: BASE_URL, ACCOUNT_SID,
-    API_KEY, API_KEY_SECRET, TWILIO_AUTH_TOKEN, KORE_SECRET, SIM_SID and WIRELESS_SIM_SID. With
-    `ringback dev --tls`, there are TLS_URL and CA_FILE too.
+    The examples in the server's banner and in the documentation use these variables: BASE_URL,
+    ACCOUNT_SID, API_KEY, API_KEY_SECRET, TWILIO_AUTH_TOKEN, KORE_SECRET, SIM_SID and
+    WIRELESS_SIM_SID. With `ringback dev --tls`, there are TLS_URL and CA_FILE too.
     """
     dev = DevServerDetails.read(data)
     values = {

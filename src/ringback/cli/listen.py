@@ -26,10 +26,16 @@ def _delay(text: str) -> timedelta:
 
 @command(
     examples={
-        "ringback listen": "Receive the callbacks of `ringback dev`:",
-        "ringback listen --events": "Show each event as a Python application gets it:",
-        "ringback listen --fail-first 2": "See how a source retries:",
-        "ringback listen --forward-to 'http://127.0.0.1:3000'": "Pass all on to your application:",
+        "ringback listen": "Receive callbacks of `ringback dev`, and check their signatures:",
+        "ringback listen --events": (
+            "Also show each callback's event as the Python object that an application gets:"
+        ),
+        "ringback listen --fail-first 2": (
+            "Answer the first two requests with an error, to see how they are retried:"
+        ),
+        "ringback listen --forward-to 'http://127.0.0.1:3000'": (
+            "Forward every callback to your application:"
+        ),
     }
 )
 @option_group(
@@ -40,20 +46,22 @@ def _delay(text: str) -> timedelta:
         metavar="PORT",
         default=9000,
         show_default=True,
-        help="Port to listen on; 0 takes any free port.",
+        help="Port to receive callbacks on; 0 takes any free port.",
     ),
     option(
         "--host",
         metavar="ADDRESS",
         default="127.0.0.1",
         show_default=True,
-        help="Address to listen on.",
+        help="IP address or host name to receive callbacks on.",
     ),
     option(
         "--url",
         metavar="URL",
         callback=read_url,
-        help="URL that callbacks are configured with, if a tunnel or a proxy is in front.",
+        help="Public URL of this listener, if a tunnel or proxy is in front: the URL that"
+        " callbacks are"
+        " configured with. Default: the URL of each request, from its Host header.",
     ),
 )
 @option_group(
@@ -62,12 +70,12 @@ def _delay(text: str) -> timedelta:
     option(
         "--auth-token",
         metavar="SECRET",
-        help="Auth Token that signs Twilio's callbacks. Default: the one of `ringback dev`.",
+        help="Auth Token to check Twilio's signatures with. Default: the one of `ringback dev`.",
     ),
     option(
         "--kore-secret",
         metavar="SECRET",
-        help="Webhook secret that signs KORE's callbacks. Default: the one of `ringback dev`.",
+        help="Webhook secret to check KORE's signatures with. Default: the one of `ringback dev`.",
     ),
 )
 @option_group(
@@ -76,27 +84,32 @@ def _delay(text: str) -> timedelta:
         "--forward-to",
         metavar="URL",
         callback=read_url,
-        help="Pass each request to this URL, and return its answer. If the URL has no path, the"
+        help="Forward each request to your application at this URL, for example"
+        " http://127.0.0.1:3000, and return the application's answer. If the URL has no path, the"
         " path of the request is used; the query of the request is always added.",
     ),
     option(
         "--fail",
         type=click.IntRange(300, 599),
         metavar="STATUS",
-        help="Answer every request with this HTTP status.",
+        help="Answer every request with this HTTP status, from 300 to 599, such as 500. With"
+        " --fail-first, only the first ones.",
     ),
     option(
         "--fail-first",
         type=click.IntRange(min=1),
         metavar="N",
-        help="Let only the first N requests fail, with 503 or the status of --fail.",
+        help="Answer only the first N requests with an error: 503, or the status given with"
+        " --fail.",
     ),
     option(
         "--delay",
         metavar="DURATION",
         default="0s",
         callback=read_by(_delay),
-        help="Wait this long before each answer, such as 500ms or 3s.",
+        help="Wait this long before each answer, for example 500ms or 3s; at most 1h."
+        " Default: answer"
+        " at once.",
     ),
 )
 @option_group(
@@ -104,9 +117,11 @@ def _delay(text: str) -> timedelta:
     option(
         "--events",
         is_flag=True,
-        help="Show the event of each callback too, as ringback.receiver parses it.",
+        help="Also show each callback's event as the Python object that ringback.receiver returns.",
     ),
-    option("-v", "--verbose", is_flag=True, help="Show each request exactly as received, too."),
+    option(
+        "-v", "--verbose", is_flag=True, help="Also show each request exactly as it was received."
+    ),
     json_lines_option,
 )
 def listen(
@@ -128,7 +143,8 @@ def listen(
     """Receive callbacks and check their signatures.
 
     Prints each request with its source, its parameters, whether the signature is right, and whether
-    the callback came before. Ctrl-C ends it. `ringback dev` may also start later.
+    the callback was received before. Runs until Ctrl-C. You can start `ringback dev` before or
+    after this command.
     """
     from ringback.cli.listen_session import run, show_request
     from ringback.dev_receiver.handler import ListenOptions

@@ -15,38 +15,47 @@ from ringback.core.errors import RingbackError
 
 _COMMANDS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
     "Develop on your machine": {
-        "demo": ("demo", "Show what changes between Twilio's request and KORE's."),
-        "dev": ("dev.command", "Serve both SIM APIs and send real, signed callbacks."),
+        "demo": ("demo", "Show how Twilio's callback request differs from KORE's."),
+        "dev": ("dev.command", "Run a local SIM platform that sends real, signed callbacks."),
         "env": ("env", "Print the credentials of `ringback dev` as shell variables."),
         "listen": ("listen", "Receive callbacks and check their signatures."),
-        "trigger": ("trigger", "Make a device, SIM or command send its callbacks."),
-        "device": ("device.command", "Play the device of a SIM: messages, data, eSIM profiles."),
-        "scenario": ("scenario", "Choose how the simulated network behaves, or misbehaves."),
+        "trigger": ("trigger", "Cause an event, such as an SMS, so that its callbacks are sent."),
+        "device": ("device.command", "Act as the device of a SIM: messages, data, eSIM Profiles."),
+        "scenario": ("scenario", "Choose whether the simulated network works, fails or is slow."),
         "clock": ("clock", "Show or advance the clock of `ringback dev`."),
     },
     "Inspect callbacks and receivers": {
-        "callbacks": ("callbacks", "Show, replay or discard callbacks and their attempts."),
-        "diff": ("diff", "Compare the requests of two sources side by side."),
-        "verify": ("verify.command", "Check the signature of a captured request."),
-        "probe": ("probe", "Test whether a receiver is ready for both sources."),
-        "shadow": ("shadow", "Compare callbacks with copies sent from the other source."),
+        "callbacks": ("callbacks", "List callbacks, send them again, or stop sending them."),
+        "diff": ("diff", "Compare a callback's requests from twilio and kore."),
+        "verify": (
+            "verify.command",
+            "Check the signature of a callback request that you captured.",
+        ),
+        "probe": ("probe", "Test whether a receiver is ready for both twilio and kore."),
+        "shadow": ("shadow", "Compare answers to callbacks and to their test copies."),
     },
     "Operate a platform": {
         "init": ("init", "Write a settings file that lists all settings."),
-        "serve": ("serve", "Serve in production."),
+        "serve": ("serve", "Run a Ringback server in production."),
         "accounts": ("accounts.command", "Manage accounts and their credentials."),
         "secrets": ("webhook_secrets", "Manage webhook secrets, which sign KORE's callbacks."),
-        "send": ("send", "Send a callback of your own to a URL."),
+        "send": ("send", "Send a callback with your own parameters to a URL."),
         "test-event": ("send", "Send KORE's test event to a URL."),
-        "db": ("db", "Check or upgrade the data file."),
+        "db": ("db", "Check or upgrade the file that stores a server's data."),
     },
     "Move receivers to another source": {
-        "policy": ("policy.command", "Show, simulate or change which source sends when."),
-        "migrate": ("migrate.command", "Find, plan and move callback URLs, or move them back."),
+        "policy": ("policy.command", "Show, simulate or change which source sends, and when."),
+        "migrate": (
+            "migrate.command",
+            "Find callback URLs, and move them to another source, or back.",
+        ),
     },
-    "Read, and set up your shell": {
-        "docs": ("docs", "Open the documentation in the browser."),
-        "completion": ("completion", "Let the Tab key complete commands, options and values."),
+    "Documentation and shell": {
+        "docs": ("docs", "Open the documentation in a browser."),
+        "completion": (
+            "completion",
+            "Set up the Tab key to complete commands, options and values.",
+        ),
     },
 }
 """By section and name: the module of each command, and what the list of commands says about it.
@@ -133,4 +142,7 @@ def _report(failure: click.ClickException | RingbackError | click.Abort, *, as_j
 @group(cls=LazyCommands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, message="ringback %(version)s")
 def main() -> None:
-    """Send callbacks of IoT SIM platforms, and move their receivers between two sources."""
+    """Send callbacks of IoT SIM platforms, and move their receivers from twilio to kore.
+
+    The sources twilio and kore are two infrastructures that send signed callbacks (webhooks).
+    """

@@ -145,10 +145,12 @@ def _parse_url(text: str) -> "CallbackUrl":
 
 read_url: Final = read_by(_parse_url)
 
-_ONE_OBJECT: Final = "Print one JSON object."
-_THE_ANSWER: Final = "Print the server's answer as JSON."
+_ONE_OBJECT: Final = "Print the result as one JSON object instead of text."
+_THE_ANSWER: Final = "Print the server's answer as JSON instead of text."
 json_option: Final[Option[Any]] = json_flag(_ONE_OBJECT)
-json_lines_option: Final[Option[Any]] = json_flag("Print one JSON object per line.")
+json_lines_option: Final[Option[Any]] = json_flag(
+    "Print JSON instead of text: one object per line."
+)
 json_answer_option: Final[Option[Any]] = json_flag(_THE_ANSWER)
 prints_record: Final = printing(_ONE_OBJECT)
 prints_answer: Final = printing(_THE_ANSWER)
@@ -159,12 +161,13 @@ limit_option: Final = option(
     metavar="N",
     default=20,
     show_default=True,
-    help="Maximum number of results.",
+    help="Maximum number of results to show, from 1 to 1000; the newest are shown.",
 )
 accept_data_loss_option = option(
     "--accept-data-loss",
     is_flag=True,
-    help="Start even if data is missing or damaged since the last start.",
+    help="Start the server even if stored data was lost or damaged since the last start. Without"
+    " this option, it then refuses to start.",
 )
 
 
@@ -190,7 +193,8 @@ def seal_key_file_option(of_what: str = "") -> Option[F]:
     """Return the option for the file with the key that encrypts the stored secrets."""
     return file_option(
         SEAL_KEY_FILE.flag,
-        f"{of_what}{SEAL_KEY_FILE.help} The key itself can be in {SEAL_KEY.variable} instead.",
+        f"{of_what}{SEAL_KEY_FILE.help} The environment variable {SEAL_KEY.variable} can hold the"
+        " key itself instead.",
         envvar=SEAL_KEY_FILE.variable,
         metavar=SEAL_KEY_FILE.form.metavar,
     )
@@ -199,7 +203,10 @@ def seal_key_file_option(of_what: str = "") -> Option[F]:
 def settings_options(command: ServerCommand) -> Option[F]:
     """Return a decorator that adds a flag for each setting of a command, and one for their file."""
     file = option(
-        "--settings", metavar="FILE", help="TOML file with settings, phases, holds and shadows."
+        "--settings",
+        metavar="FILE",
+        help="TOML file with settings. It can also define the phases of the transition from twilio"
+        " to kore, holds (keep URLs in a phase) and shadows (send test copies of callbacks).",
     )
     own = [setting for setting in settings_of(command) if setting.has_flag]
     groups = (

@@ -19,16 +19,19 @@ server_options: Final[Option[Any]] = with_options(
     variable_option(
         "--server",
         "URL",
-        "Use this server instead of `ringback dev`, for example https://ringback.example:8080.",
+        "URL of the server to use instead of the running `ringback dev`, for example"
+        " https://ringback.example:8080.",
     ),
     variable_option(
-        "--account-sid", "SID", "SID of the account, or of an API key, to sign in with at --server."
+        "--account-sid",
+        "SID",
+        "SID to sign in with at --server: of an account (AC…) or of an API key (SK…).",
     ),
     variable_option(
         "--auth-token",
         "TOKEN",
-        "Auth Token of the account, or secret of the API key. RINGBACK_AUTH_TOKEN is safer: a list"
-        " of processes shows command lines.",
+        "Secret to sign in with at --server: the account's Auth Token, or the API key's secret. The"
+        " variable RINGBACK_AUTH_TOKEN is safer: other users can see command lines.",
     ),
 )
 

@@ -16,29 +16,40 @@ if TYPE_CHECKING:
 
 @command(
     examples={
-        "ringback scenario": "Show the current scenario, and all that you can choose:",
-        "ringback scenario sms-fails": "Let each SMS of the account fail:",
-        'ringback scenario slow --sim "$SIM_SID"': "Let everything of one SIM be slow:",
-        "ringback scenario --reset": "Undo the choice for the account:",
+        "ringback scenario": (
+            "Show the current scenario of the account, and all that you can choose:"
+        ),
+        "ringback scenario sms-fails": "Make every SMS of the account fail:",
+        'ringback scenario slow --sim "$SIM_SID"': "Make everything slow for one SIM:",
+        "ringback scenario --reset": "Go back to the default scenario for the account:",
     }
 )
-@argument("name", required=False, help="Name of the scenario. Without it, show all scenarios.")
+@argument(
+    "name",
+    required=False,
+    help="Name of the scenario to set, such as sms-fails. Without a name, all are shown.",
+)
 @option_group(
     "What to set",
     option(
         "--sim",
         metavar="SIM",
-        help="SID or unique name of the SIM to set it for. Default: all SIMs of the account.",
+        help="SID or unique name of the SIM that the scenario is for. Default: all SIMs of the"
+        " account.",
     ),
-    option("--reset", is_flag=True, help="Undo the choice."),
+    option(
+        "--reset",
+        is_flag=True,
+        help="Remove the scenario that was set for the account, or for the SIM of --sim.",
+    ),
 )
 @prints_answer
 @with_portal
 def scenario(*, name: str | None, portal: "PortalClient", sim: str | None, reset: bool) -> Output:
-    """Choose how the simulated network behaves, or misbehaves.
+    """Choose whether the simulated network works, fails or is slow.
 
     A scenario makes some events fail or take long, so that you can test how your application
-    reacts. It applies to the account, or to one SIM.
+    reacts. It applies to all SIMs of the account, or to one SIM.
     """
     if name is not None and reset:
         raise click.UsageError("give either a NAME or --reset")

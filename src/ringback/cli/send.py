@@ -32,12 +32,22 @@ def _read_parameters(
 
 @command(
     examples={
-        "ringback send 'http://127.0.0.1:9000/hook' -p Order=7 -p Status=paid": "Send two values:",
-        "ringback send 'http://127.0.0.1:9000/hook#cbs=kore' -p Order=7": "Send it from KORE:",
-        "ringback send 'http://127.0.0.1:9000/hook' -p Order=7 --deliver-at 2h": "Send it later:",
+        "ringback send 'http://127.0.0.1:9000/hook' -p Order=7 -p Status=paid": (
+            "Send a callback with two parameters:"
+        ),
+        "ringback send 'http://127.0.0.1:9000/hook#cbs=kore' -p Order=7": (
+            "Send a callback from the source kore:"
+        ),
+        "ringback send 'http://127.0.0.1:9000/hook' -p Order=7 --deliver-at 2h": (
+            "Send a callback in two hours:"
+        ),
     }
 )
-@argument("url", required=False, help="URL to send the callback to; it can end with #cbs=kore.")
+@argument(
+    "url",
+    required=False,
+    help="URL to send the callback to. #cbs=kore at its end asks for the source kore.",
+)
 @option_group(
     "What to send",
     option(
@@ -47,21 +57,31 @@ def _read_parameters(
         multiple=True,
         metavar="NAME=VALUE",
         callback=_read_parameters,
-        help="A parameter of the callback. You can give several, also with the same name.",
+        help="A parameter of the callback, for example Order=7. You can give several, also with the"
+        " same name.",
     ),
     option(
         "--file",
         type=click.File("rb"),
         metavar="FILE",
-        help="JSON file with the callback, or a list of callbacks, instead of URL and options."
-        " - is standard input.",
+        help="JSON file with one callback or a list of callbacks, instead of a URL and options. -"
+        " reads standard input.",
     ),
 )
 @option_group(
     "How to send it",
-    method_option("HTTP method of the callback."),
-    option("--key", metavar="TEXT", help="Send nothing if a callback with this key exists."),
-    time_option("--deliver-at", "Send it at this time: in 2h, or at 2026-11-24T10:00Z."),
+    method_option("HTTP method to send the callback with."),
+    option(
+        "--key",
+        metavar="TEXT",
+        help="Key that you choose for the callback. If a callback with this key exists, no"
+        " second one"
+        " is sent.",
+    ),
+    time_option(
+        "--deliver-at",
+        "When to send the callback: 2h (in two hours), or 2026-11-24T10:00Z. Default: at once.",
+    ),
 )
 @prints_answer
 @with_portal
@@ -75,10 +95,11 @@ def send(
     deliver_at: str | None,
     file: IO[bytes] | None,
 ) -> Output:
-    """Send a callback of your own to a URL.
+    """Send a callback with your own parameters to a URL.
 
-    Prints the callback's SID, the source that sends it, and why this source. The command does not
-    wait for the receiver: the server stores the callback, and then sends it.
+    Prints the callback's SID, the source that sends it (such as twilio or kore), and why this
+    source was selected. The command does not wait for the receiver: the server stores the callback,
+    and then sends it.
     """
     if (url is None) is (file is None):
         raise click.UsageError("give either a URL or --file")
@@ -104,19 +125,23 @@ def _lines(callbacks: "Iterable[JsonObject]") -> Iterator[str]:
 @command(
     "test-event",
     examples={
-        "ringback test-event 'http://127.0.0.1:9000/hook'": "Send it to `ringback listen`:",
-        "ringback test-event 'http://127.0.0.1:9000/hook' --json": "Print the answer as JSON:",
+        "ringback test-event 'http://127.0.0.1:9000/hook'": (
+            "Send KORE's test event to `ringback listen`:"
+        ),
+        "ringback test-event 'http://127.0.0.1:9000/hook' --json": (
+            "Send KORE's test event, and print the receiver's response as JSON:"
+        ),
     },
 )
-@argument("url", help="URL to send the event to.")
-@method_option("HTTP method; with GET, the event is not sent, since there is no body.")
+@argument("url", help="URL to send KORE's test event to, for example https://a.example/hooks.")
+@method_option("HTTP method of the request. With GET, the request has no body, and so no event.")
 @json_option
 @with_portal
 def test_event(*, url: str, portal: "PortalClient", method: str, as_json: bool) -> None:
     """Send KORE's test event to a URL.
 
-    Waits for the answer, and prints the request and the response of each attempt. The exit code is
-    1 if the receiver did not accept the event.
+    Waits for the receiver's answer, and prints the request and the response of each attempt. The
+    exit code is 1 if the receiver did not accept the event.
     """
     callback = portal.post("test_events", form={"Url": url, "Method": method})
     (attempts,) = portal.attempts_when_ended([callback["sid"]])

@@ -21,7 +21,7 @@ _PAGE: Final = "500"
 def _since(default: str | None) -> Any:
     return time_option(
         "--since",
-        "Use only copies sent at or after this time: 2h ago, or 2026-11-24T10:00Z.",
+        "Use only copies sent at or after this time: 2h (two hours ago), or 2026-11-24T10:00Z.",
         default=default,
         show_default=default is not None,
     )
@@ -29,25 +29,30 @@ def _since(default: str | None) -> Any:
 
 @group()
 def shadow() -> None:
-    """Compare callbacks with copies sent from the other source.
+    """Compare answers to callbacks and to their test copies.
 
-    A copy (a shadow) shows how a receiver answers the other source, before its callbacks move.
-    [[shadows]] in the settings file selects the callbacks that get a copy.
+    A copy (a shadow) is the same callback, sent from another source. It shows how a receiver
+    answers kore, for example, before its callbacks move from twilio to kore. [[shadows]] in the
+    settings file selects the callbacks that get a copy.
     """
 
 
 @shadow.command(
     "list",
     examples={
-        "ringback shadow list": "Show the newest copies:",
+        "ringback shadow list": "Show the newest copies of callbacks, and the answers to them:",
         'ringback shadow list --callback "$CALLBACK_SID"': "Show the copies of one callback:",
     },
 )
 @option_group(
     "Which copies",
     _since(None),
-    option("--source", metavar="SOURCE", help="Show only copies from this source."),
-    option("--callback", metavar="SID", help="Show only copies of this callback."),
+    option(
+        "--source",
+        metavar="SOURCE",
+        help="Show only copies that were sent from this source, for example twilio or kore.",
+    ),
+    option("--callback", metavar="SID", help="Show only copies of the callback with this SID."),
     limit_option,
 )
 @prints_answer
@@ -60,9 +65,10 @@ def list_shadows(
     callback: str | None,
     limit: int,
 ) -> Output:
-    """List copies, newest first.
+    """List the test copies of callbacks, newest first.
 
-    Each row has the answer to the callback, the answer to the copy, and what a difference means.
+    Each row has the answer to the callback, the answer to its copy, and what a difference between
+    the two answers means.
     """
     query = {"Since": ago(since, portal), "Source": source, "CallbackSid": callback}
     nothing = "no copies; [[shadows]] in the settings file selects callbacks to copy"
@@ -72,16 +78,23 @@ def list_shadows(
 @shadow.command(
     "report",
     examples={
-        "ringback shadow report": "Compare the copies of the last day:",
-        "ringback shadow report --since 1h --all": "Show each answer of the last hour too:",
+        "ringback shadow report": "Compare the answers to callbacks and copies of the last day:",
+        "ringback shadow report --since 1h --all": (
+            "Compare the answers of the last hour, and list each pair of answers:"
+        ),
     },
 )
 @option_group("Which copies", _since("24h"))
-@option("--all", "shows_all", is_flag=True, help="Show each pair of answers, too.")
+@option(
+    "--all",
+    "shows_all",
+    is_flag=True,
+    help="Also list, for each copy, the answer to the callback and the answer to the copy.",
+)
 @json_answer_option
 @with_portal
 def report(*, portal: "PortalClient", since: str, shows_all: bool, as_json: bool) -> None:
-    """Summarise for each URL how the answers differ.
+    """Compare the answers to callbacks and copies, by URL.
 
     Shows how many answers to callbacks and copies were the same, which differ, and what a
     difference means, for example that the receiver rejects the other source's signature.

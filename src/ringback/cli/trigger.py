@@ -54,10 +54,16 @@ def _list(ctx: click.Context, _param: click.Parameter, is_asked: bool) -> None:
 
 @command(
     examples={
-        "ringback trigger sim.active": "Activate the SIM, with a callback to `ringback listen`:",
-        "ringback trigger sms.delivered --cbs kore": "Send an SMS, with callbacks from KORE:",
-        "ringback trigger sim.failed --to 'http://127.0.0.1:9000/hook'": "Call another URL:",
-        "ringback trigger --list": "Show all names:",
+        "ringback trigger sim.active": (
+            "Activate the SIM, and send its callback to `ringback listen`:"
+        ),
+        "ringback trigger sms.delivered --cbs kore": (
+            "Send an SMS to a device, with its callbacks sent by the source kore:"
+        ),
+        "ringback trigger sim.failed --to 'http://127.0.0.1:9000/hook'": (
+            "Make the deactivation of the SIM fail, and send the callback to this URL:"
+        ),
+        "ringback trigger --list": "Show the names of all events that can be triggered:",
     }
 )
 @argument(
@@ -65,7 +71,7 @@ def _list(ctx: click.Context, _param: click.Parameter, is_asked: bool) -> None:
     required=False,
     metavar="NAME",
     callback=_find,
-    help="Name of the event, like sim.active. --list shows all names.",
+    help="Name of the event to cause, for example sim.active; --list shows all names.",
 )
 @option_group(
     "What happens",
@@ -79,12 +85,14 @@ def _list(ctx: click.Context, _param: click.Parameter, is_asked: bool) -> None:
     option(
         "--sim",
         metavar="SIM",
-        help="SID or unique name of the SIM to use. Default: the SIM of the banner.",
+        help="SID or unique name of the SIM that the event is about. Default: the SIM of `ringback"
+        " dev`.",
     ),
     option(
         "--payload",
         metavar="TEXT",
-        help=f"Text of the SMS, datagram or Command. Default: {_PAYLOAD}.",
+        help="Text of the message, if the event is an SMS, a datagram or a Command. Default:"
+        f" {_PAYLOAD}.",
     ),
 )
 @option_group(
@@ -94,13 +102,24 @@ def _list(ctx: click.Context, _param: click.Parameter, is_asked: bool) -> None:
         metavar="URL",
         default=_LISTEN_URL,
         show_default=True,
-        help="URL to call back; the default is `ringback listen`.",
+        help="URL to send the callbacks to. The default is the URL of `ringback listen`.",
     ),
-    option("--cbs", metavar="SOURCE", help="Ask for this source: adds #cbs=SOURCE to the URL."),
-    method_option("HTTP method of the callback."),
+    option(
+        "--cbs",
+        metavar="SOURCE",
+        help="Source that should send the callbacks: twilio or kore. The command adds #cbs=SOURCE"
+        " to the URL. Default: the source that the policy selects.",
+    ),
+    method_option("HTTP method to send the callbacks with."),
 )
 # Eager, since --list reads it.
-@option("--json", "as_json", is_flag=True, is_eager=True, help="Print one JSON object.")
+@option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    is_eager=True,
+    help="Print the result as JSON instead of text.",
+)
 @with_portal
 def trigger(
     *,
@@ -113,11 +132,12 @@ def trigger(
     as_json: bool,
     portal: "PortalClient",
 ) -> None:
-    """Make a device, SIM or command send its callbacks.
+    """Cause an event, such as an SMS, so that its callbacks are sent.
 
     The event really happens in the simulated network: a SIM changes its status, an SMS is sent, an
-    eSIM Profile is ordered. The command then waits until the callbacks are delivered. Settings that
-    it changes for this, such as a scenario, are restored.
+    eSIM Profile is ordered. The command then waits until the callbacks are delivered. Afterwards,
+    it restores what it changed for the event, such as callback URLs and scenarios (behaviours of
+    the network).
     """
     if trigger is None:
         raise click.UsageError("give the NAME of an event; --list shows all names")

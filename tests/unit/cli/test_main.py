@@ -1,12 +1,29 @@
 """What all commands have in common: their help, colours, suggestions and errors."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import Final
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
+from ringback.cli.base_command import Command, Group
 from ringback.cli.main import main
+
+WIDTH: Final = 80
+
+
+def paths(group: Group = main, *path: str) -> Iterator[tuple[str, ...]]:
+    """Yield the words that call each command, without `ringback`."""
+    yield path
+    for name in group.list_commands(click.Context(group)):
+        command = group.get_command(click.Context(group), name)
+        assert isinstance(command, Command)
+        if isinstance(command, Group):
+            yield from paths(command, *path, name)
+        else:
+            yield (*path, name)
 
 
 def run(*arguments: str, env: Mapping[str, str] | None = None, color: bool = False) -> Result:
@@ -63,3 +80,14 @@ def test_colours_are_left_out_where_they_are_not_wanted(
 def test_a_pipe_gets_colours_only_on_request() -> None:
     assert "\x1b[" not in run("trigger", "--list").stdout
     assert "\x1b[" in run("trigger", "--list", "--color", "always").stdout
+
+
+@pytest.mark.parametrize("path", [*paths()], ids=lambda path: " ".join(path) or "ringback")
+def test_a_help_text_fits_80_columns_and_cuts_no_line_off(path: tuple[str, ...]) -> None:
+    lines = run(*path, "--help").stdout.splitlines()
+    # The usage line may end in `...`, for arguments that can be repeated; only click's list of
+    # subcommands, which cuts off long descriptions, ends other lines so.
+    usage, *others = lines
+    assert usage.startswith("Usage: ")
+    assert [line for line in lines if len(line) > WIDTH] == []
+    assert [line for line in others if line.endswith("...")] == []

@@ -11,25 +11,31 @@ from ringback.settings.setting_definitions import ServerCommand
 
 @command(
     examples={
-        "ringback dev": "Start; the banner shows what to do next. Ctrl-C stops the server.",
-        "ringback dev --phase between": "Start in the second phase of the notice.",
-        "ringback dev --at 2024-10-15": "Start on a date, and let the notice's dates decide.",
-        "ringback dev --schedule 5s,1m,10m": "Retry failed callbacks after these waits.",
+        "ringback dev": "Start the server; its banner shows what to do next. Ctrl-C stops it:",
+        "ringback dev --phase between": (
+            "Start in `between`, the second phase of the transition from twilio to kore:"
+        ),
+        "ringback dev --at 2024-10-15": (
+            "Start on a date, in the phase of the transition to kore at that date:"
+        ),
+        "ringback dev --schedule 5s,1m,10m": (
+            "Retry a failed callback up to three times, after 5 s, 1 min and 10 min:"
+        ),
     }
 )
 @settings_options(ServerCommand.DEV)
 @option_group(
     "Start",
     accept_data_loss_option,
-    json_flag("Print the content of dev.json as one line, instead of the banner."),
+    json_flag("Print the addresses and credentials as one line of JSON instead of the banner."),
 )
 def dev(*, accept_data_loss: bool, as_json: bool, **flags: Any) -> None:
-    """Serve both SIM APIs and send real, signed callbacks.
+    """Run a local SIM platform that sends real, signed callbacks.
 
-    The server simulates the SIM platforms of Twilio and KORE on your machine. It starts with the
-    account and the SIMs of KORE's notice, and writes the credentials to dev.json in its data
-    folder, where the other commands find them. Each setting can also be given in the environment
-    as RINGBACK_ and its name, or in a settings file.
+    The server simulates the SIM platforms of Twilio and KORE on your machine. Its data has an
+    example account with SIMs, and the server writes the credentials to dev.json in its data folder,
+    where the other commands find them. You can give a setting as an option, in a settings file, or
+    as an environment variable, such as RINGBACK_PORT for --port.
     """
     # Not at the top, so that the help does not wait for a whole server to be imported.
     from ringback.runtime.os_error_messages import refuse_windows

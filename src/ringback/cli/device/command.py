@@ -52,16 +52,16 @@ _port: Final[Option[Any]] = option(
     metavar="PORT",
     default=4000,
     show_default=True,
-    help="UDP port of the device, for datagrams.",
+    help="UDP port of the device: it sends and receives datagrams on this port.",
 )
 
 
 @group()
 def device() -> None:
-    """Play the device of a SIM: messages, data, eSIM profiles.
+    """Act as the device of a SIM: messages, data, eSIM Profiles.
 
-    The devices of `ringback dev` are simulated. With these commands, they send messages, use data
-    and download eSIM Profiles.
+    `ringback dev` simulates a device for each SIM. These commands make a device send and receive
+    messages, use data, or download an eSIM Profile.
     """
 
 
@@ -89,32 +89,54 @@ def read_size(text: str) -> int:
 @device.command(
     "send",
     examples={
-        "ringback device send 'hello'": "Send a datagram from the Super SIM's device:",
-        "ringback device send 'hello' --sms": "Send an SMS:",
-        "ringback device send --hex 00ff": "Send two bytes:",
-        "ringback device send 'hello' --sim \"$WIRELESS_SIM_SID\"": "Send a Command:",
+        "ringback device send 'hello'": "Send a datagram from the device of the Super SIM:",
+        "ringback device send 'hello' --sms": "Send an SMS from the device of the Super SIM:",
+        "ringback device send --hex 00ff": (
+            "Send a datagram of the two bytes 00 and ff (hexadecimal):"
+        ),
+        "ringback device send 'hello' --sim \"$WIRELESS_SIM_SID\"": (
+            "Send a Command from the device of the Programmable Wireless SIM:"
+        ),
     },
 )
-@argument("text", required=False, help="Text of the message.")
+@argument(
+    "text", required=False, help="Text of the message to send; --hex or --file sends bytes instead."
+)
 @option_group(
     "What to send",
-    option("--hex", "octets", metavar="HEX", callback=read_by(_read_hex), help="Send these bytes."),
+    option(
+        "--hex",
+        "octets",
+        metavar="HEX",
+        callback=read_by(_read_hex),
+        help="Send these bytes, two hexadecimal digits each, for example 00ff.",
+    ),
     option(
         "--file",
         type=click.File("rb"),
         metavar="FILE",
-        help="Send the content of this file; - is standard input.",
+        help="Send the content of this file as the message; - reads standard input.",
     ),
 )
 @option_group(
     "How to send it",
-    option("--ip", "kind", flag_value="ip", help="Send a datagram (default for a Super SIM)."),
-    option("--sms", "kind", flag_value="sms", help="Send an SMS (only for a Super SIM)."),
+    option(
+        "--ip",
+        "kind",
+        flag_value="ip",
+        help="Send the message as a datagram (the default for a Super SIM).",
+    ),
+    option(
+        "--sms",
+        "kind",
+        flag_value="sms",
+        help="Send the message as an SMS (possible for a Super SIM).",
+    ),
     option(
         "--command",
         "kind",
         flag_value="commands",
-        help="Send a Command (default for Programmable Wireless).",
+        help="Send the message as a Command (the default for a Programmable Wireless SIM).",
     ),
     _sim,
     _port,
@@ -133,8 +155,9 @@ def send(
 ) -> Output:
     """Send a message from a SIM's device.
 
-    A datagram goes to the UDP gateway, from the device's own address. Without a gateway, or if this
-    machine does not have this address, the API takes the datagram.
+    A datagram goes from the device's own IP address to the UDP gateway of the server. If there is
+    no gateway, or this machine does not have the device's address, the command sends the datagram
+    over the API instead.
     """
     if sum(each is not None for each in (text, octets, file)) != 1:
         raise click.UsageError("give either TEXT, --hex or --file")
@@ -174,8 +197,10 @@ def _sent_lines(
 @device.command(
     "show",
     examples={
-        "ringback device show": "Show the Super SIM's device:",
-        'ringback device show --sim "$WIRELESS_SIM_SID"': "Show another one:",
+        "ringback device show": "Show the device of the Super SIM:",
+        'ringback device show --sim "$WIRELESS_SIM_SID"': (
+            "Show the device of the Programmable Wireless SIM:"
+        ),
     },
 )
 @_sim
@@ -184,8 +209,8 @@ def _sent_lines(
 def show(*, portal: "PortalClient", sim: str | None) -> Output:
     """Show a SIM's device: address, gateway, callback URLs.
 
-    The URLs are called back when the device sends a message. The scenario is the behaviour of the
-    simulated network for this SIM.
+    Callbacks go to these URLs when the device sends a message. The scenario that is shown says how
+    the simulated network behaves for this SIM.
     """
     shown = portal.get("devices", sim_of(portal, sim))
     return shown, _device_lines(shown)
@@ -219,8 +244,12 @@ def _target(url: str | None, way: _Way) -> str:
 @device.command(
     "data",
     examples={
-        "ringback device data --upload 300kB --download 2MB": "Use data:",
-        "ringback device data --upload 1MB --json": "Print the data use as JSON:",
+        "ringback device data --upload 300kB --download 2MB": (
+            "Make the device send 300 kB and receive 2 MB:"
+        ),
+        "ringback device data --upload 1MB --json": (
+            "Make the device send 1 MB, and print the data use as JSON:"
+        ),
     },
 )
 @option_group(
@@ -230,24 +259,24 @@ def _target(url: str | None, way: _Way) -> str:
         metavar="SIZE",
         default="0",
         callback=read_by(read_size),
-        help="Size of the data that the device sends, like 300kB.",
+        help="Amount of data that the device sends, for example 300kB. Default: 0.",
     ),
     option(
         "--download",
         metavar="SIZE",
         default="0",
         callback=read_by(read_size),
-        help="Size of the data that the device receives, like 2MB.",
+        help="Amount of data that the device receives, for example 2MB. Default: 0.",
     ),
 )
 @_sim
 @prints_record
 @with_portal
 def data(*, portal: "PortalClient", sim: str | None, upload: int, download: int) -> Output:
-    """Let a SIM's device use data.
+    """Make a SIM's device use data.
 
-    The data counts for usage records and limits. A SIM that is `ready` becomes `active` when its
-    device has used enough.
+    The data counts towards the SIM's usage records and data limits. A SIM with the status `ready`
+    becomes `active` when its device has used enough data.
     """
     form = {"Upload": str(upload), "Download": str(download)}
     used = portal.post("devices", sim_of(portal, sim), "data", form=form)
@@ -256,13 +285,15 @@ def data(*, portal: "PortalClient", sim: str | None, upload: int, download: int)
 
 @device.command(
     "download",
-    examples={"ringback trigger esim.downloaded": "Order a new eSIM Profile and download it:"},
+    examples={
+        "ringback trigger esim.downloaded": "Order a new eSIM Profile and download it, in one step:"
+    },
 )
-@argument("sid", help="SID of the eSIM Profile, like HP0123abc.")
+@argument("sid", help="SID of the eSIM Profile to download, for example HP0123abc.")
 @prints_record
 @with_portal
 def download(*, sid: str, portal: "PortalClient") -> Output:
-    """Download an eSIM Profile, which then installs itself."""
+    """Make a device download an eSIM Profile and install it."""
     profile = portal.post("esim_profiles", sid, "download")
     return profile, f"{profile['sid']}  download started"
 
@@ -270,11 +301,18 @@ def download(*, sid: str, portal: "PortalClient") -> Output:
 @device.command(
     "receive",
     examples={
-        "ringback device receive": "Show messages to the Super SIM's device:",
-        "ringback device receive --count 1 --json": "Wait for one message:",
+        "ringback device receive": (
+            "Show the messages that the device of the Super SIM receives, until Ctrl-C:"
+        ),
+        "ringback device receive --count 1 --json": "Wait for one message, and print it as JSON:",
     },
 )
-@option("--count", type=click.IntRange(min=1), metavar="N", help="End after N messages.")
+@option(
+    "--count",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="End after N messages. Without it, run until Ctrl-C.",
+)
 @_sim
 @_port
 @json_lines_option
@@ -282,9 +320,10 @@ def download(*, sid: str, portal: "PortalClient") -> Output:
 def receive_(
     *, portal: "PortalClient", sim: str | None, port: int, count: int | None, as_json: bool
 ) -> None:
-    """Show messages that a SIM's device receives, until Ctrl-C.
+    """Show messages that a SIM's device receives.
 
-    These are datagrams and SMS for a Super SIM, and Commands for Programmable Wireless.
+    The device of a Super SIM receives datagrams and SMS, the device of a Programmable Wireless SIM
+    receives Commands. The command runs until Ctrl-C.
     """
     from ringback.cli.device.receive import receive
 

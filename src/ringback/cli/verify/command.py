@@ -38,9 +38,13 @@ def _secret_option(flag: str, help_: str) -> Any:
 
 @command(
     examples={
-        'ringback verify "$CALLBACK_SID"': "Check a callback of `ringback dev`:",
-        'ringback callbacks show "$CALLBACK_SID" | ringback verify': "Check a request in a pipe:",
-        'ringback verify "$CALLBACK_SID" --auth-token "$TWILIO_AUTH_TOKEN"': "Use another secret:",
+        'ringback verify "$CALLBACK_SID"': "Check the request of a callback of `ringback dev`:",
+        'ringback callbacks show "$CALLBACK_SID" | ringback verify': (
+            "Check a request that another command prints:"
+        ),
+        'ringback verify "$CALLBACK_SID" --auth-token "$TWILIO_AUTH_TOKEN"': (
+            "Check the signature of a callback with the Auth Token that you give:"
+        ),
     }
 )
 @argument(
@@ -48,23 +52,28 @@ def _secret_option(flag: str, help_: str) -> Any:
     metavar="[FILE|SID]",
     default="-",
     callback=_open,
-    help="File with the request, or the SID of a callback. Default: standard input.",
+    help="File with the captured request, or SID of a callback to get from the server. Default:"
+    " standard input.",
 )
 @option_group(
     "Which secrets",
     _secret_option(
-        "--auth-token", "Auth Token that signs Twilio's callbacks. You can give several."
+        "--auth-token",
+        "Auth Token to check Twilio's signature with. You can give this option several times.",
     ),
     _secret_option(
-        "--kore-secret", "Webhook secret that signs KORE's callbacks. You can give several."
+        "--kore-secret",
+        "Webhook secret to check KORE's signature with. You can give this option several times.",
     ),
     _secret_option(
-        "--shared-key", "Shared key that signs Twilio's callbacks. You can give several."
+        "--shared-key",
+        "Shared key to check Twilio's signature with, if Twilio signs with one instead of the Auth"
+        " Token. You can give this option several times.",
     ),
     _secret_option(
         "--pending-kore-secret",
-        "Webhook secret that is not active yet. A request that it signs is rejected, with this"
-        " reason.",
+        "KORE webhook secret that is still pending (not active yet). If it signed the request, the"
+        " request is rejected, and the reason says so.",
     ),
 )
 @option_group(
@@ -72,13 +81,16 @@ def _secret_option(flag: str, help_: str) -> Any:
     option(
         "--url",
         metavar="URL",
-        help="URL that the callback is configured with. Default: the URL in the request.",
+        help="URL that the callback is configured with, for example https://a.example/hooks."
+        " Default:"
+        " the URL in the request.",
     ),
     option(
         "--entry",
         type=click.IntRange(min=1),
         metavar="N",
-        help="Check the Nth of several requests, such as the entries of a HAR file.",
+        help="If the input has several requests, such as a HAR file, check the Nth, counted from 1."
+        " Default: the only one with a signature.",
     ),
 )
 @option_group(
@@ -87,10 +99,12 @@ def _secret_option(flag: str, help_: str) -> Any:
     variable_option(
         "--server",
         "URL",
-        "Get the callback from this server instead of `ringback dev`. Sign in with"
-        " RINGBACK_AUTH_TOKEN, or else with --auth-token.",
+        "URL of the server to get the callback from, instead of `ringback dev`. You sign in with"
+        " the variable RINGBACK_AUTH_TOKEN, or else with --auth-token.",
     ),
-    variable_option("--account-sid", "SID", "SID of the account to sign in with at --server."),
+    variable_option(
+        "--account-sid", "SID", "SID of the account (AC…) to sign in with at --server."
+    ),
 )
 @json_option
 def verify(
@@ -107,11 +121,11 @@ def verify(
     entry: int | None,
     as_json: bool,
 ) -> None:
-    """Check the signature of a captured request.
+    """Check the signature of a callback request that you captured.
 
-    The request can be HTTP text, a curl command, a HAR file, a line of `ringback listen --json`, or
-    the output of `ringback callbacks show`. If you give no secret, the secrets of `ringback dev`
-    are used.
+    The request can be raw HTTP text, a curl command, a HAR file, a line of `ringback listen
+    --json`, or the output of `ringback callbacks show`. If you give no secret, the secrets of
+    `ringback dev` are used.
 
     The exit code is 0 if the request is genuine, 1 if not, and 2 if it can't be checked.
     """
