@@ -57,7 +57,7 @@ def advance(*, duration: str, portal: "PortalClient") -> Output:
 @prints_answer
 @with_portal
 def show(*, portal: "PortalClient") -> Output:
-    """Show the clock's time, and how far it is ahead."""
+    """Show the clock's time, and how far it is ahead of the real time."""
     return _output(portal.get("clock"))
 
 

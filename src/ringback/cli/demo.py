@@ -20,16 +20,16 @@ from ringback.cli.options import json_flag
     "--keep",
     is_flag=True,
     help="Leave the server and the receiver of the demo running until Ctrl-C. Without this option,"
-    " they are stopped at once.",
+    " they are stopped when the comparison is printed.",
 )
 @json_flag("Print the requests and their comparison as JSON instead of text.")
 def demo(*, keep: bool, as_json: bool) -> None:
     """Show how Twilio's callback request differs from KORE's.
 
-    Starts a server and a receiver, sends one callback from each source, as in KORE's migration
-    notice, and prints both requests side by side: which headers change, how each signature is
-    computed, and what a receiver has to change. Then the server and the receiver are stopped, and
-    their data is removed.
+    Starts a server and a receiver, sends one callback from each source (twilio and kore), and
+    prints both requests side by side: which headers change, how each signature is computed, and
+    what a receiver has to change. Then the server and the receiver are stopped, and their data is
+    removed.
     """
     # Here, so that the help does not wait for a whole server to be imported.
     import asyncio

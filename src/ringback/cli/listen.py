@@ -28,7 +28,7 @@ def _delay(text: str) -> timedelta:
     examples={
         "ringback listen": "Receive callbacks of `ringback dev`, and check their signatures:",
         "ringback listen --events": (
-            "Also show each callback's event as the Python object that an application gets:"
+            "Show each callback's event as the Python object that an application gets:"
         ),
         "ringback listen --fail-first 2": (
             "Answer the first two requests with an error, to see how they are retried:"

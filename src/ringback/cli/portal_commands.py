@@ -25,13 +25,13 @@ server_options: Final[Option[Any]] = with_options(
     variable_option(
         "--account-sid",
         "SID",
-        "SID to sign in with at --server: of an account (AC…) or of an API key (SK…).",
+        "SID of the account (AC…) or API key (SK…) to sign in with at --server.",
     ),
     variable_option(
         "--auth-token",
         "TOKEN",
-        "Secret to sign in with at --server: the account's Auth Token, or the API key's secret. The"
-        " variable RINGBACK_AUTH_TOKEN is safer: other users can see command lines.",
+        "Auth Token of the account, or secret of the API key, to sign in with at --server. The"
+        " variable RINGBACK_AUTH_TOKEN is safer, since other users can see command lines.",
     ),
 )
 

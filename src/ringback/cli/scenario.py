@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @argument(
     "name",
     required=False,
-    help="Name of the scenario to set, such as sms-fails. Without a name, all are shown.",
+    help="Name of the scenario to set, such as sms-fails. Without a name, all scenarios are shown.",
 )
 @option_group(
     "What to set",

@@ -64,8 +64,8 @@ def _read_parameters(
         "--file",
         type=click.File("rb"),
         metavar="FILE",
-        help="JSON file with one callback or a list of callbacks, instead of a URL and options. -"
-        " reads standard input.",
+        help="JSON file with one callback or a list of callbacks, given instead of a URL and"
+        " options; - reads standard input.",
     ),
 )
 @option_group(
@@ -129,7 +129,7 @@ def _lines(callbacks: "Iterable[JsonObject]") -> Iterator[str]:
             "Send KORE's test event to `ringback listen`:"
         ),
         "ringback test-event 'http://127.0.0.1:9000/hook' --json": (
-            "Send KORE's test event, and print the receiver's response as JSON:"
+            "Send KORE's test event, and print the request and the response as JSON:"
         ),
     },
 )
@@ -140,8 +140,9 @@ def _lines(callbacks: "Iterable[JsonObject]") -> Iterator[str]:
 def test_event(*, url: str, portal: "PortalClient", method: str, as_json: bool) -> None:
     """Send KORE's test event to a URL.
 
-    Waits for the receiver's answer, and prints the request and the response of each attempt. The
-    exit code is 1 if the receiver did not accept the event.
+    The test event checks a receiver without a real event. The command waits for the receiver's
+    answer, and prints the request and the response of each attempt. The exit code is 1 if the
+    receiver did not accept the event.
     """
     callback = portal.post("test_events", form={"Url": url, "Method": method})
     (attempts,) = portal.attempts_when_ended([callback["sid"]])

@@ -21,7 +21,8 @@ _PAGE: Final = "500"
 def _since(default: str | None) -> Any:
     return time_option(
         "--since",
-        "Use only copies sent at or after this time: 2h (two hours ago), or 2026-11-24T10:00Z.",
+        "Use only copies of callbacks that were sent at or after this time: 2h (two hours ago), or"
+        " 2026-11-24T10:00Z.",
         default=default,
         show_default=default is not None,
     )
@@ -94,10 +95,10 @@ def list_shadows(
 @json_answer_option
 @with_portal
 def report(*, portal: "PortalClient", since: str, shows_all: bool, as_json: bool) -> None:
-    """Compare the answers to callbacks and copies, by URL.
+    """Compare, for each URL, the answers to callbacks and copies.
 
-    Shows how many answers to callbacks and copies were the same, which differ, and what a
-    difference means, for example that the receiver rejects the other source's signature.
+    Shows how many answers to callbacks and to their test copies were the same, which differ, and
+    what a difference means, for example that the receiver rejects the other source's signature.
     """
     start = ago(since, portal)
     found = portal.get("shadows", "report", query={"Since": start})

@@ -91,8 +91,8 @@ def _list(ctx: click.Context, _param: click.Parameter, is_asked: bool) -> None:
     option(
         "--payload",
         metavar="TEXT",
-        help="Text of the message, if the event is an SMS, a datagram or a Command. Default:"
-        f" {_PAYLOAD}.",
+        help="Text of the message, if the event is an SMS, a datagram, or a Command of Programmable"
+        f" Wireless. Default: {_PAYLOAD}.",
     ),
 )
 @option_group(
@@ -108,7 +108,7 @@ def _list(ctx: click.Context, _param: click.Parameter, is_asked: bool) -> None:
         "--cbs",
         metavar="SOURCE",
         help="Source that should send the callbacks: twilio or kore. The command adds #cbs=SOURCE"
-        " to the URL. Default: the source that the policy selects.",
+        " to the URL. Default: the source that the server selects.",
     ),
     method_option("HTTP method to send the callbacks with."),
 )

@@ -32,10 +32,10 @@ from ringback.settings.setting_definitions import ServerCommand
 def dev(*, accept_data_loss: bool, as_json: bool, **flags: Any) -> None:
     """Run a local SIM platform that sends real, signed callbacks.
 
-    The server simulates the SIM platforms of Twilio and KORE on your machine. Its data has an
-    example account with SIMs, and the server writes the credentials to dev.json in its data folder,
-    where the other commands find them. You can give a setting as an option, in a settings file, or
-    as an environment variable, such as RINGBACK_PORT for --port.
+    The server simulates the SIM platforms of Twilio and KORE on your machine. At its first
+    start, it creates an example account with SIMs. It writes the account's credentials to dev.json
+    in its data folder, where the other commands find them. You can give a setting as an option, in
+    a settings file, or as an environment variable, such as RINGBACK_PORT for --port.
     """
     # Not at the top, so that the help does not wait for a whole server to be imported.
     from ringback.runtime.os_error_messages import refuse_windows

@@ -209,8 +209,8 @@ def _sent_lines(
 def show(*, portal: "PortalClient", sim: str | None) -> Output:
     """Show a SIM's device: address, gateway, callback URLs.
 
-    Callbacks go to these URLs when the device sends a message. The scenario that is shown says how
-    the simulated network behaves for this SIM.
+    When the device sends a message, a callback goes to one of these URLs. The scenario that is
+    shown says how the simulated network behaves for this SIM.
     """
     shown = portal.get("devices", sim_of(portal, sim))
     return shown, _device_lines(shown)
