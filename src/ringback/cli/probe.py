@@ -184,7 +184,8 @@ def _timeouts(*, request: float, answer: float, quiet: float) -> "ProbeTimeouts"
             "--timeout",
             "request",
             "15s",
-            "Maximum time to wait for each answer of the receiver. Twilio and KORE wait 15s.",
+            "Maximum time to wait for each answer of the receiver, for example 5s. The default is"
+            " the time that Twilio and KORE wait.",
         ),
         _time_option(
             "--slow",

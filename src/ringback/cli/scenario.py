@@ -20,7 +20,9 @@ if TYPE_CHECKING:
             "Show the current scenario of the account, and all that you can choose:"
         ),
         "ringback scenario sms-fails": "Make every SMS of the account fail:",
-        'ringback scenario slow --sim "$SIM_SID"': "Make everything slow for one SIM:",
+        'ringback scenario slow --sim "$SIM_SID"': (
+            "Slow down everything that the simulated network does for one SIM:"
+        ),
         "ringback scenario --reset": "Go back to the default scenario for the account:",
     }
 )

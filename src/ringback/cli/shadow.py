@@ -41,8 +41,8 @@ def shadow() -> None:
 @shadow.command(
     "list",
     examples={
-        "ringback shadow list": "Show the newest copies of callbacks, and the answers to them:",
-        'ringback shadow list --callback "$CALLBACK_SID"': "Show the copies of one callback:",
+        "ringback shadow list": "Show the newest test copies, and the answers to them:",
+        'ringback shadow list --callback "$CALLBACK_SID"': "Show the test copies of one callback:",
     },
 )
 @option_group(
@@ -68,8 +68,9 @@ def list_shadows(
 ) -> Output:
     """List the test copies of callbacks, newest first.
 
-    Each row has the answer to the callback, the answer to its copy, and what a difference between
-    the two answers means.
+    A test copy (a shadow) is the same callback, sent from another source to test the receiver. Each
+    row shows the receiver's answer to the callback, its answer to the copy, and what a difference
+    between the two answers means.
     """
     query = {"Since": ago(since, portal), "Source": source, "CallbackSid": callback}
     nothing = "no copies; [[shadows]] in the settings file selects callbacks to copy"
@@ -79,9 +80,11 @@ def list_shadows(
 @shadow.command(
     "report",
     examples={
-        "ringback shadow report": "Compare the answers to callbacks and copies of the last day:",
+        "ringback shadow report": (
+            "Compare the answers to callbacks and to their test copies in the last day:"
+        ),
         "ringback shadow report --since 1h --all": (
-            "Compare the answers of the last hour, and list each pair of answers:"
+            "Compare the last hour's answers to callbacks and test copies, and list them:"
         ),
     },
 )
@@ -90,15 +93,16 @@ def list_shadows(
     "--all",
     "shows_all",
     is_flag=True,
-    help="Also list, for each copy, the answer to the callback and the answer to the copy.",
+    help="Also list each test copy, with the answer to the callback and the answer to the copy.",
 )
 @json_answer_option
 @with_portal
 def report(*, portal: "PortalClient", since: str, shows_all: bool, as_json: bool) -> None:
-    """Compare, for each URL, the answers to callbacks and copies.
+    """Compare the answers to callbacks and their test copies.
 
-    Shows how many answers to callbacks and to their test copies were the same, which differ, and
-    what a difference means, for example that the receiver rejects the other source's signature.
+    For each URL, the report shows how often the receiver gave the same answer to a callback and to
+    its copy, which answers differ, and what a difference means, for example that the receiver
+    rejects the other source's signature.
     """
     start = ago(since, portal)
     found = portal.get("shadows", "report", query={"Since": start})

@@ -300,8 +300,8 @@ SETTINGS: Final = (
     ),
     Setting(
         *("rate_limit", _number(1_000_000), ""),
-        "Maximum number of API requests per second for each account; a batch counts as many"
-        " requests as it has callbacks. Without it, there is no limit.",
+        "Maximum number of API requests per second for each account. A batch of 10 callbacks"
+        " counts as 10 requests. Default: no limit.",
         example="1000",
     ),
     Setting(

@@ -60,7 +60,7 @@ def create(*, sid: str, file: "DataFolder") -> Output:
         "NEWEST=$(ringback accounts list | tail -n 1 | cut -d ' ' -f 1)\n"
         'ringback accounts token create "$NEWEST"\n'
         'ringback accounts token promote "$NEWEST"': (
-            "Replace the Auth Token of the newest account at once."
+            "Give the newest account a new Auth Token; the old one is no longer valid."
         )
     },
 )

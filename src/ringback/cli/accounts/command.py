@@ -215,7 +215,9 @@ def resume(*, sid: str, file: "DataFolder") -> Output:
 @command(
     "new-key",
     examples={
-        "ringback accounts new-key > ringback.key": "Write a new key for a data file to a file."
+        "ringback accounts new-key > ringback.key": (
+            "Make a new encryption key for a data file, and save it as ringback.key."
+        )
     },
 )
 @prints_record

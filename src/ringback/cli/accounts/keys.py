@@ -30,7 +30,8 @@ _owner_options: Final = (
     option(
         "--operator",
         is_flag=True,
-        help="Use the operator's API keys, which can see all accounts, instead of an account's.",
+        help="The API keys belong to the operator, who runs the server, instead of to an account."
+        " They can see all accounts.",
     ),
 )
 """The options that name the owner of the keys; exactly one of them must be given."""

@@ -48,8 +48,8 @@ _plan: Final = argument(
 _write: Final = option(
     "--write",
     is_flag=True,
-    help="Change the files or the CSV table of a plan. Without it, only the diff is printed. Plans"
-    " for a data folder or an API don't need it.",
+    help="Really change the files or the CSV table that the plan is for; without this option, only"
+    " the diff is printed. A plan for a data folder or an API is carried out without this option.",
 )
 
 
@@ -132,9 +132,10 @@ async def inventory(
         "selected",
         multiple=True,
         metavar="CONDITION",
-        help="Move only URLs that meet a condition: account=AC…, url=https://a.example/*,"
-        " place=fleet* or source=none (* matches any text; != instead of = excludes such URLs)."
-        " You can give several, which must all be true. Default: all URLs.",
+        help="Move only URLs that meet a condition, such as account=AC…, url=https://a.example/*,"
+        " place=fleet* (where the URL is configured) or source=none (the URL names no source)."
+        " * matches any text; != instead of = excludes the URLs that match. Repeat the option to"
+        " require several conditions. Default: all URLs.",
     ),
     option(
         "--percent",

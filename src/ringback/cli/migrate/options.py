@@ -77,8 +77,9 @@ with_access: Final = handing(
             "--server",
             "URL",
             "URL of the Ringback server whose API is used instead of Twilio's, for example"
-            " https://ringback.example:8080. Give it again with each command on a plan: the Auth"
-            " Token is never sent to a server that only the plan names.",
+            " https://ringback.example:8080. If you make a plan with --api and --server, give the"
+            " same --server when you use the plan, so that a forged plan can't send your Auth Token"
+            " to another server.",
         ),
         variable_option(
             "--account-sid", "SID", "SID (AC…) of the account that signs in to the API."
@@ -187,8 +188,8 @@ _settings = option(
     "--settings",
     metavar="FILE",
     help="Settings file (TOML) whose policy (which source sends when) is used. Default: the policy"
-    f" of the running server, else of the file that {FILE_VARIABLE} names, else of KORE's notice"
-    " to its customers.",
+    f" of the running server. If no server runs: the policy of the file in {FILE_VARIABLE}, or the"
+    " dates that KORE announced to its customers.",
 )
 with_policy: Final[Option[Any]] = option_group("Which policy", _settings)
 with_policy_at: Final[Option[Any]] = option_group(

@@ -34,7 +34,7 @@ def policy() -> None:
 
     The policy decides which source (twilio or kore) sends a callback on which date. It has phases,
     which begin on a date, and holds, which keep an account or URLs in one phase. Without a settings
-    file, the policy has the dates of KORE's notice to its customers.
+    file, the policy has the dates that KORE announced to its customers.
     """
 
 
@@ -70,8 +70,10 @@ def show(
     """Show the policy: its phases, its holds and its next changes.
 
     The policy decides which source sends a callback on which date; a hold keeps an account or URLs
-    in one phase. The policy is that of --settings, else of the running server, else of KORE's
-    notice to its customers. An account sees only the holds that concern it.
+    in one phase. The command shows the policy in the file of --settings; without this option, the
+    policy of the running server. If no server runs, the policy is that of the file in
+    RINGBACK_SETTINGS, or has the dates that KORE announced to its customers. An account sees only
+    the holds that concern it.
     """
     from ringback.cli.policy.output import lines_of_policy
 
@@ -86,7 +88,7 @@ def show(
     "simulate",
     examples={
         "ringback policy simulate --at 2024-11-02": (
-            "Show what changes for last week's callbacks on 2 November 2024."
+            "Show how last week's callbacks would change if it were 2 November 2024."
         ),
         "ringback policy simulate --at 2027-06-01 --settings ringback.toml": (
             "Simulate the policy of a settings file before a server uses it."
@@ -116,12 +118,13 @@ def simulate(
     auth_token: str | None,
     seal_key_file: Path | None,
 ) -> Output:
-    """Show what changes on a date for the callbacks of the last week.
+    """Show what would change for last week's callbacks on another date.
 
     The command reads last week's callbacks in the data folder (also while a server runs) or at the
     server that --server names. It shows how many of them another source would send on the date, and
-    which URLs depend on a source that no longer sends then. The policy is that of --settings, else
-    of the running server, else of KORE's notice to its customers.
+    which URLs depend on a source that no longer sends then. It uses the policy in the file of
+    --settings; without this option, the policy of the running server. If no server runs, the policy
+    is that of the file in RINGBACK_SETTINGS, or has the dates that KORE announced to its customers.
     """
     from ringback.cli.policy.output import lines_of_simulation
     from ringback.operations.policy_simulation import simulation_record

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 policy_file_option: Final = option(
     "--settings",
     metavar="FILE",
-    help="Settings file (TOML) whose policy is used. Default: the policy of the running server,"
-    f" else of the file that {FILE_VARIABLE} names, else of KORE's notice to its customers.",
+    help="Settings file (TOML) whose policy is used. Default: the policy of the running server. If"
+    f" no server runs: the policy of the file in {FILE_VARIABLE}, or the dates that KORE announced"
+    " to its customers.",
 )
 
 

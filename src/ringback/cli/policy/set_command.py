@@ -69,8 +69,10 @@ def _until(ctx: click.Context, param: click.Parameter, text: str | None) -> date
 def set_() -> None:
     """Change a phase or a hold in the settings file.
 
-    A hold keeps an account or URLs in one phase. The command shows the lines that change, and asks
-    you; all other lines stay. A server that uses the file follows the change within a second.
+    A phase begins on a date, and decides which source (twilio or kore) sends callbacks from then
+    on. A hold keeps an account or URLs in one phase. The command shows the lines that it will
+    change, and asks you first; it changes no other lines. A server that uses the file follows the
+    change within a second.
     """
 
 

@@ -99,8 +99,9 @@ def _secret_option(flag: str, help_: str) -> Any:
     variable_option(
         "--server",
         "URL",
-        "URL of the server to get the callback from, instead of `ringback dev`. You sign in with"
-        " the variable RINGBACK_AUTH_TOKEN, or else with --auth-token.",
+        "URL of the server to get the callback from, instead of `ringback dev`. To sign in,"
+        " the command uses the Auth Token in the environment variable RINGBACK_AUTH_TOKEN. If the"
+        " variable is not set, it uses the first --auth-token.",
     ),
     variable_option(
         "--account-sid", "SID", "SID of the account (AC…) to sign in with at --server."
