@@ -26,13 +26,13 @@ def captured(source: Source) -> list[tuple[str, str]]:
 @pytest.mark.parametrize(("column", "source"), list(enumerate(Source, 1)))
 def test_the_headers_are_those_of_a_captured_callback(column: int, source: Source) -> None:
     shown = [
-        (row[0], *re.findall(r"(\d+): `(.*)`", row[column])[0])
+        (row[0], *re.findall(r"position (\d+): `(.*)`", row[column])[0])
         for row in HEADERS
         if "`" in row[column]
     ]
     in_order = [(name, value) for name, _, value in sorted(shown, key=lambda each: int(each[1]))]
     assert in_order == captured(source)
-    assert all(row[column] == "\N{EN DASH}" for row in HEADERS if "`" not in row[column])
+    assert all(row[column] == "not sent" for row in HEADERS if "`" not in row[column])
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_the_retries_are_those_of_each_source() -> None:
 def test_the_phases_are_those_of_the_notice() -> None:
     words: dict[str, str] = {Source.TWILIO: "Twilio", Source.KORE: "KORE"}
     for phase in NOTICE.phases:
-        since = f"{phase.since:%Y-%m-%d}" if phase.since else "\N{EN DASH}"
+        since = f"{phase.since:%Y-%m-%d}" if phase.since else "no start date"
         row = f"| {phase.name} | {since} | {words[phase.default]} | KORE | "
         assert row in PAGE
         by_twilio = PAGE.partition(row)[2].partition(" |")[0]

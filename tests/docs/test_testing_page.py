@@ -9,7 +9,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "testing.md").read_text("utf-8")
 
 
 def test_the_table_names_everything_that_an_emulator_has() -> None:
-    table = PAGE.partition("| of an emulator |")[2].partition("\n\n")[0]
+    table = PAGE.partition("| attribute or method of an emulator |")[2].partition("\n\n")[0]
     rows = [line.split("|")[1] for line in table.splitlines()[2:]]
     named = {name for row in rows for name in re.findall(r"`(\w+)", row)}
     public = {name for name in dir(Emulator) if not name.startswith("_")} - {"start", "stop"}

@@ -21,7 +21,7 @@ def _named(names: str, **fields: str) -> tuple[tuple[str, str], ...]:
 
 
 # For each kind of event: the parameter's name, and the field of the event that gives its value.
-# docs/callbacks.md says which of them come from a source and which are inferred.
+# docs/callbacks.md says which of them come from a source and which are our own choice.
 PARAMETERS: Final[Mapping[type[Event], tuple[tuple[str, str], ...]]] = {
     # The notice shows the first five in this order, for both products; the errors follow after a
     # failure. The callback of a connectivity reset is published nowhere: ours reports the SIM.
