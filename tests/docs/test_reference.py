@@ -102,8 +102,9 @@ def test_each_fragment_key_is_documented(key: str) -> None:
 def test_the_bounds_of_copies_are_documented() -> None:
     bounds, text = ShadowLimits(), " ".join(REFERENCE.split())
     assert (
-        f"{bounds.at_once} copies are under way at once, {bounds.per_destination} of them to one"
-        f" destination. Up to {bounds.waiting:,} wait, {bounds.waiting_per_destination} of them"
+        f"At most {bounds.at_once} copies are sent at the same time, and at most"
+        f" {bounds.per_destination} of these to one destination. At most {bounds.waiting:,} copies"
+        f" wait, and at most {bounds.waiting_per_destination} of these for one destination."
     ) in text
     assert f"the {MOST_URLS} with most differences" in text
 
