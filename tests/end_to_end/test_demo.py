@@ -209,8 +209,8 @@ def test_without_a_temporary_folder_it_says_how_to_name_one(
     ran = CliRunner().invoke(main, ["demo"])
     assert ran.exit_code == 1
     assert ran.stderr == (
-        "ringback: can't make a temporary folder (No usable temporary directory found); name one"
-        " that can be written to in TMPDIR\n"
+        "ringback: can't make a temporary folder (No usable temporary directory found); set the"
+        " environment variable TMPDIR to a folder that can be written to\n"
     )
 
 

@@ -1,7 +1,7 @@
 """Splits lists into pages, with the same `meta` object as both vendors.
 
-A page token names the record next to the page. So a client neither misses a record nor gets it
-twice if records are added meanwhile.
+A page token contains the SID of a record, not a number: the page begins after that record, or ends
+before it. So a client neither misses a record nor gets it twice if records are added meanwhile.
 
 At most `EXAMINED` records are examined for a page. If filters match few of them, a page can be
 short or empty although another page follows.

@@ -62,7 +62,9 @@ def refuse_repeats(body: bytes, *, code: int = SUPER_SIM.invalid) -> None:
     except RecursionError:
         # The parsed document is shallow: the deep part was dropped because its name repeats.
         raise InvalidParameter(
-            "a name is given twice in one object; give each name once", code=code
+            "a name is given twice in one JSON object, once with a deeply nested value; give"
+            " each name once",
+            code=code,
         ) from None
 
 
@@ -79,7 +81,7 @@ def _without_repeats(pairs: list[tuple[str, Json]], code: int) -> None:
     for name, _ in pairs:
         if name in names:
             raise InvalidParameter(
-                f"the name {name[:80]!r} is given twice in one object; give it once; write"
+                f"the name {name[:80]!r} is given twice in one JSON object; give it once; write"
                 " several values of a parameter as a list",
                 code=code,
             )

@@ -50,7 +50,8 @@ def _read_entry(place: str, entry: Json) -> CapturedRequest:
             )
         case _:
             raise UnreadableCapture(
-                f"{place} of the HAR file has no request with method, url and headers"
+                f"{place} of the HAR file has no request with method, url and headers;"
+                " export the file again"
             )
 
 
@@ -74,8 +75,8 @@ def _body(place: str, given: Json) -> tuple[bytes, tuple[str, ...]]:
             return encode(pairs).encode(), (_REBUILT,)
         case _:
             raise UnreadableCapture(
-                f"{place} of the HAR file has a postData without text and params;"
-                " export it with the contents"
+                f"{place} of the HAR file has a `postData` that lacks both `text` and `params`;"
+                " export the file again, with the contents of requests"
             )
 
 
@@ -85,7 +86,7 @@ def _from_base64(place: str, text: str) -> bytes:
     except ValueError:
         raise UnreadableCapture(
             f"{place} of the HAR file says that its body is Base64, but the text"
-            " is not valid Base64"
+            " is not valid Base64; export the file again"
         ) from None
 
 
@@ -94,4 +95,7 @@ def _pair(place: str, what: str, given: Json) -> tuple[str, str]:
         case {"name": str(name), "value": str(value)}:
             return name, value
         case _:
-            raise UnreadableCapture(f"{place} of the HAR file has a {what} without name, value")
+            raise UnreadableCapture(
+                f"{place} of the HAR file has a {what} whose name or value is missing or not text;"
+                " export the file again"
+            )

@@ -208,8 +208,8 @@ def _make_folder() -> Path:
         return Path(mkdtemp(prefix="ringback-demo-"))
     except OSError as failure:
         raise ConfigurationError(
-            f"can't make a temporary folder ({failure.strerror}); name one that can be written to"
-            " in TMPDIR"
+            f"can't make a temporary folder ({failure.strerror}); set the environment"
+            " variable TMPDIR to a folder that can be written to"
         ) from failure
 
 

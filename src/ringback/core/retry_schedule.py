@@ -19,8 +19,8 @@ _PERSISTENT: Final = "persistent"
 class RetrySchedule:
     """The waits between rounds of attempts; if there are none, there is only one round.
 
-    >>> RetrySchedule.parse("5s,1m").wait_after(1, jitter=0.5)
-    datetime.timedelta(seconds=60)
+    >>> RetrySchedule.parse("5s,1m").waits
+    (datetime.timedelta(seconds=5), datetime.timedelta(seconds=60))
     """
 
     waits: tuple[timedelta, ...]
@@ -46,7 +46,10 @@ class RetrySchedule:
         """Return the wait after this round (counted from 0), or None if it is the last round.
 
         `jitter`, a random number from 0 to 1, changes the wait by up to ±20 %, so that callbacks
-        that failed together are not retried together.
+        that failed together are not retried together; 0.5 changes nothing.
+
+        >>> RetrySchedule.parse("5s,1m").wait_after(0, jitter=0.5)
+        datetime.timedelta(seconds=5)
         """
         if round_number >= len(self.waits):
             return None

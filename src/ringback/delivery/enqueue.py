@@ -44,8 +44,8 @@ class CallbackEnqueuer:
         """
         if self.is_paused:
             raise StoreUnavailable(
-                "the database is not ready yet: the attempts that were open at the"
-                " last stop must be settled first"
+                "the server takes no new callbacks until the database can be written to and the"
+                " attempts that the last stop interrupted are settled; try again later"
             )
         account = tx.accounts.get(callback.account_sid)
         now = self.clock.now()

@@ -277,7 +277,10 @@ class FairScheduler:
                 self._forget_outdated()
 
     def _forget_outdated(self) -> None:
-        """Remove outdated entries from the queue of lanes, where they would stay until due."""
+        """Remove entries of lanes that are ready, or have since been queued for another time.
+
+        Otherwise these entries would stay in the queue until their old time.
+        """
         up_to_date = [entry for entry in self._future if not self._is_outdated(*entry)]
         self._future = list({entry[-1].lane: entry for entry in up_to_date}.values())
         heapq.heapify(self._future)

@@ -75,7 +75,10 @@ class SettlementWriter:
 
 
 def _settle(tx: Transaction, settlements: list[Settlement]) -> dict[str, Account | None]:
-    """Save settlements; return the accounts of callbacks whose next attempts are under way."""
+    """Save the results of attempts; return the accounts of callbacks whose next attempt has begun.
+
+    The keys are the accounts' SIDs; the value is None if the account was deleted.
+    """
     tx.callbacks.settle(settlements)
     going_on = {one.callback.account_sid for one in settlements if one.progress.is_under_way}
     return {sid: tx.accounts.get(sid) for sid in going_on}

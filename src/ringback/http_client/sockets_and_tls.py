@@ -131,7 +131,7 @@ def _check_that_a_way_leads_there(family: int, address: str, port: int) -> None:
         try:
             sock.connect((address, port))
         except OSError:
-            raise OSError(errno.ENETUNREACH, "this machine has no route to its address") from None
+            raise OSError(errno.ENETUNREACH, f"this machine has no route to {address}") from None
 
 
 def _leave_from(sock: socket.socket, local_address: str) -> None:

@@ -130,7 +130,11 @@ def make_plan(
     selections: Sequence[UrlFilter] = (),
     percent: int = 100,
 ) -> MigrationPlan:
-    """Return the plan that would move these URLs to the source `to`; changes nothing."""
+    """Return a plan that moves URLs to the source `to`; changes no URL.
+
+    The plan contains `percent` of the URLs that match all `selections`. `phase` is the name of the
+    policy's current phase, which the plan records.
+    """
     found = [_planned(entry, to, selections, percent) for entry in entries]
     left_out = Counter(each for each in found if isinstance(each, ExclusionReason))
     return MigrationPlan(

@@ -58,7 +58,10 @@ class UrlEdit:
         return UrlEdit(self.place, self.new, self.old, self.method)
 
     def outcome(self, url: str | None) -> "EditOutcome":
-        """Return the outcome of this edit if the URL configured now is `url` (None for none)."""
+        """Return how this edit turned out, judging by the URL that is configured now.
+
+        `url` is that URL, or None if no URL is configured in this place any more.
+        """
         if url is None:
             return EditOutcome.GONE
         return EditOutcome.DONE if url in (self.old, self.new) else EditOutcome.CHANGED

@@ -208,13 +208,16 @@ def _replay(
             skipped[UNDER_WAY] += 1
         elif callback.status not in statuses:
             skipped[callback.status.value] += 1
-        elif not _is_sent_again(tx, callback, send_again):
+        elif not _send_unless_test(tx, callback, send_again):
             skipped[TEST] += 1
     return BulkReplayTotals(matched, skipped, last)
 
 
-def _is_sent_again(tx: Transaction, callback: CallbackRecord, send_again: Replay) -> bool:
-    """Send a callback again; return False if it is a test event that `send_again` refuses."""
+def _send_unless_test(tx: Transaction, callback: CallbackRecord, send_again: Replay) -> bool:
+    """Send a callback again and return True.
+
+    Returns False, and sends nothing, if `send_again` raises because the callback is a test event.
+    """
     try:
         send_again(tx, callback)
     except TestEventNotReplayable:

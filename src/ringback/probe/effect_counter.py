@@ -18,7 +18,7 @@ _NOTHING_COUNTS: Final = "no genuine callback was accepted, so the counter could
 
 
 class EffectCounter:
-    """Counts the effects of requests, or gives the reason why they can't be counted."""
+    """Counts how often the receiver did its work for a request, or says why that is unknown."""
 
     def __init__(self, watch: CounterWatch | None) -> None:
         self._watch = watch

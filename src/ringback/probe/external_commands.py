@@ -30,7 +30,9 @@ async def carry_out(words: Sequence[str], within: float) -> None:
     """
     code, _ = await run(words, within=within)
     if code != 0:
-        raise ConfigurationError(f"the command {words[0]} failed with exit code {code}")
+        raise ConfigurationError(
+            f"the command {words[0]} ended with exit code {code}; it must end with exit code 0"
+        )
 
 
 async def run(words: Sequence[str], *, within: float) -> tuple[int, bytes]:
@@ -49,7 +51,9 @@ async def run(words: Sequence[str], *, within: float) -> tuple[int, bytes]:
         async with asyncio.timeout(within):
             output, _ = await process.communicate()
     except TimeoutError:
-        raise ConfigurationError(f"the command {name} took longer than {within:g} s") from None
+        raise ConfigurationError(
+            f"the command {name} took longer than {within:g} s; it must end within this time"
+        ) from None
     finally:
         if process.returncode is None:
             with suppress(ProcessLookupError):

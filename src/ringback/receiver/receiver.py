@@ -114,7 +114,7 @@ class Receiver:
         missing = [str(source) for source in Source if source not in self._keep]
         if missing:
             raise ConfigurationError(
-                f"keep has no time for {' and '.join(missing)}; give a time for each source"
+                f"keep: no duration for {' and '.join(missing)}; give one for each source"
             )
         times = {"max_age": self._max_age, "lease": self._lease, "same_event_within": self._within}
         for name, given in (*times.items(), *((f"keep of {s}", self._keep[s]) for s in Source)):

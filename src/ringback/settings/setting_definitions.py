@@ -251,7 +251,7 @@ SETTINGS: Final = (
     ),
     Setting(
         *("callback_ports", SettingForm(read_ports, "PORTS", (int, list)), "any"),
-        "Ports that callbacks may go to: a comma list like 443,8000-8999, or any.",
+        "Ports that callbacks may go to: a comma list like 443,8000-8999, or the word `any`.",
     ),
     Setting(
         *("callback_schemes", SettingForm(read_schemes, "SCHEMES", (list,)), "http,https"),

@@ -53,7 +53,7 @@ def test_the_repeated_name_is_reported(body: bytes) -> None:
     with pytest.raises(InvalidParameter) as refused:
         check(body)
     assert refused.value.message == (
-        "the name 'a' is given twice in one object; give it once; write several values"
+        "the name 'a' is given twice in one JSON object; give it once; write several values"
         " of a parameter as a list"
     )
 
@@ -62,4 +62,4 @@ def test_a_repeated_name_is_found_as_deeply_as_the_parser_goes() -> None:
     with pytest.raises(InvalidParameter) as refused:
         check(b'{"a": ' + b"[" * 1020 + b"]" * 1020 + b', "a": 1}')
     # The Python version limits the depth of the slower parser: it may find the name, or give up.
-    assert "given twice in one object" in refused.value.message
+    assert "given twice in one JSON object" in refused.value.message

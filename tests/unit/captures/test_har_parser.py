@@ -67,14 +67,14 @@ def test_a_wrong_length_is_reported() -> None:
 @pytest.mark.parametrize(
     ("document", "why"),
     [
-        (har({"mimeType": "x"}), "a postData without text and params"),
+        (har({"mimeType": "x"}), "a `postData` that lacks both `text` and `params`"),
         (
             har({"text": "€", "encoding": "base64"}),
             "says that its body is Base64, but the text is not valid Base64",
         ),
         (har({"text": "\ud800"}), r"the body has '\ud800', half of a surrogate pair"),
-        (har({"params": [{"name": "x"}]}), "a parameter without name, value"),
-        (har(headers=[{"name": "x"}]), "a header without name, value"),
+        (har({"params": [{"name": "x"}]}), "a parameter whose name or value is missing"),
+        (har(headers=[{"name": "x"}]), "a header whose name or value is missing"),
     ],
 )
 def test_an_unreadable_entry_is_named(document: Json, why: str) -> None:

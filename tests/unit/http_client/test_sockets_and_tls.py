@@ -97,7 +97,7 @@ async def test_no_free_port_is_distinguished_from_no_route(
     monkeypatch.setattr(type(asyncio.get_running_loop()), "sock_connect", sock_connect)
     if not leads_there:
         monkeypatch.setattr(socket.socket, "connect", no_way)
-    with pytest.raises(OSError, match=r"no route to its address|requested address") as failed:
+    with pytest.raises(OSError, match=r"no route to |requested address") as failed:
         await connect(80)
     assert failed.value.errno == number
 

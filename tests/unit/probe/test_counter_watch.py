@@ -67,7 +67,9 @@ async def test_a_command_that_prints_zero_may_fail() -> None:
 
 
 async def test_a_command_that_has_to_work_may_not_fail() -> None:
-    with pytest.raises(ConfigurationError, match="the command false failed with exit code 1"):
+    with pytest.raises(
+        ConfigurationError, match="the command false ended with exit code 1; it must"
+    ):
         await carry_out(("false",), within=5)
 
 

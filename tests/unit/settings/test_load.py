@@ -300,7 +300,7 @@ BAD_VALUES = [
     ("static_proxy", "true", "'true' must be yes or no"),
     ("allow", "everything", "'everything' does not appear to be an IPv4 or IPv6 network"),
     ("allow", "10.0.0.1/8", "10.0.0.1/8 has host bits set"),
-    ("callback_ports", "0", "'0' is not a list of ports"),
+    ("callback_ports", "0", "'0' is not a port or a range of ports"),
     ("callback_schemes", "ftp", "'ftp' must be http, https or both"),
     ("schedule", "often", "'often' is not a valid duration"),
     ("at_once", "0", "'0' must be a whole number from 1 to 100000"),

@@ -97,7 +97,10 @@ class RequestParser:
         return body
 
     def _wait_for_more(self, data: bytes) -> None:
-        """Raise MalformedRequest if an incomplete head is too long or already invalid."""
+        """Check the part of a head that has arrived, and keep it until the rest arrives.
+
+        Raises MalformedRequest if the head is too long or already invalid.
+        """
         if len(data) < MAX_HEAD:
             check_partial_head(data, seen=self._seen)
             self._seen = max(0, len(data) - 3)

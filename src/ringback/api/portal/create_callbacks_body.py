@@ -190,7 +190,7 @@ def _wrong(message: str) -> InvalidParameter:
 
 
 def _given(value: Json) -> str:
-    """Return a value as messages show it; only for values that are not confidential."""
+    """Return a value as error messages quote it; only for values that are not confidential."""
     return ascii(value[:_SHOWN]) if isinstance(value, str) else _kind(value)
 
 

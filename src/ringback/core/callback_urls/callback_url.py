@@ -193,7 +193,10 @@ class CallbackUrl:
     def _without_checks(cls, text: str) -> Self:
         match = _FORM.fullmatch(text)
         if match is None:
-            raise ValueError(f"{_shown(text)} can't be a stored callback URL")
+            raise ValueError(
+                f"the stored callback URL {_shown(text)} is not a valid URL; it must be like"
+                " https://host/path"
+            )
         return cls._of(match).with_warnings("its fragment is no longer valid, and has no effect")
 
     @classmethod

@@ -15,7 +15,11 @@ from ringback.core.callback_urls.connection_overrides import RetryOn
 
 
 class AttemptFailure(Enum):
-    """A reason why no answer came: name, error code, and the URL's `rp` setting that retries it."""
+    """A reason why no answer came.
+
+    Each reason has a name, an error code, and the value of a URL's retry policy (`#rp=`) with which
+    the attempt is retried; None if it is never retried.
+    """
 
     NAME = ("name", 11210, RetryOn.CONNECT)
     GUARD = ("guard", 11205, None)

@@ -89,8 +89,8 @@ def _read_range(text: str) -> range:
         if 1 <= low <= high <= 65535:
             return range(low, high + 1)
     raise ValueError(
-        f"{text!r} is not a list of ports; write numbers from 1 to 65535 and ranges"
-        " of them in a comma list, like 80,443,8000-8999, or any"
+        f"{text!r} is not a port or a range of ports; write numbers from 1 to 65535 and ranges"
+        " of them in a comma list, like 80,443,8000-8999, or the word `any`"
     )
 
 

@@ -111,7 +111,8 @@ class PostgresDedupe(ClaimTableDedupe):
                 raise
             # The text may quote the connection's URL with its password, so it is only in the cause.
             raise DedupeUnavailable(
-                f"table {self._name} of PostgreSQL can't be used: {type(failure).__name__}"
+                f"table {self._name} of PostgreSQL can't be used: {type(failure).__name__}; the"
+                " exception's __cause__ has the driver's message"
             ) from failure
         self._is_made = True
         return result

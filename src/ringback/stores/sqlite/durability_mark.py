@@ -1,13 +1,14 @@
-"""The watermark file, which contains the number of the last commit known to be on disk.
+"""The watermark file, which contains the number of the last numbered commit known to be on disk.
 
 A data file that is older than its watermark has lost data: its WAL was deleted, or an old copy
 replaced the file. SQLite doesn't notice that.
 
-The data file contains a commit number too, which goes up at most once a second. The watermark file
+At most one commit a second gets a number, which is stored in the data file. The watermark file
 gets the number only when the commit is durable, so it is never ahead of the data.
 
-The watermark file also contains the id of the machine's boot in which a server last used the data,
-because shared memory is lost when the machine restarts.
+The watermark file also contains the id of the machine's boot in which a server last used the data.
+If the machine has restarted since, SQLite's index of the WAL, which is in shared memory, is not
+trusted: a restart can leave an old index behind.
 """
 
 import os

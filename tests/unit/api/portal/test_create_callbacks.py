@@ -576,8 +576,11 @@ ONE = json.dumps(one()).encode()
         (ONE.decode().encode("utf-16"), "the body can't be read as JSON: "),
         (b"\xef\xbb\xbf" + ONE, "the body can't be read as JSON: UTF-8 byte order mark"),
         (b"[" * 100_000, "the body can't be read as JSON: "),
-        (ONE.replace(b'"1"', b'"1", "a": "2"'), "the name 'a' is given twice in one object"),
-        (ONE[:-1] + b', "url": "http://b.example"}', "the name 'url' is given twice in one object"),
+        (ONE.replace(b'"1"', b'"1", "a": "2"'), "the name 'a' is given twice in one JSON object"),
+        (
+            ONE[:-1] + b', "url": "http://b.example"}',
+            "the name 'url' is given twice in one JSON object",
+        ),
     ],
 )
 async def test_json_that_strict_parsers_refuse_is_refused(

@@ -503,7 +503,7 @@ def test_a_stored_url_that_would_be_refused_now_is_still_called(text: str, wire:
 
 
 def test_text_that_was_never_a_url_cannot_be_read_back() -> None:
-    with pytest.raises(ValueError, match="'nonsense' can't be a stored callback URL"):
+    with pytest.raises(ValueError, match="the stored callback URL 'nonsense' is not a valid URL"):
         CallbackUrl.read_back("nonsense")
 
 

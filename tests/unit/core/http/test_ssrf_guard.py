@@ -99,11 +99,11 @@ def test_ports_are_parsed_from_a_setting(text: str, ports: tuple[range, ...]) ->
     ],
 )
 def test_invalid_ports_are_refused_with_valid_examples(text: str, part: str) -> None:
-    with pytest.raises(ValueError, match="is not a list of ports") as refused:
+    with pytest.raises(ValueError, match="is not a port or a range of ports") as refused:
         read_ports(text)
     assert str(refused.value) == (
-        f"{part!r} is not a list of ports; write numbers from 1 to 65535 and ranges"
-        " of them in a comma list, like 80,443,8000-8999, or any"
+        f"{part!r} is not a port or a range of ports; write numbers from 1 to 65535 and ranges"
+        " of them in a comma list, like 80,443,8000-8999, or the word `any`"
     )
 
 

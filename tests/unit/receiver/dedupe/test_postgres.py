@@ -116,7 +116,10 @@ def test_an_unreachable_server_is_reported_without_its_password() -> None:
     dsn = "postgresql://app:s3cret@127.0.0.1:1/app"
     with pytest.raises(DedupeUnavailable) as raised:
         PostgresDedupe(lambda: psycopg.connect(dsn)).claim(visit("a"))
-    assert str(raised.value) == "table ringback_seen of PostgreSQL can't be used: OperationalError"
+    assert str(raised.value) == (
+        "table ringback_seen of PostgreSQL can't be used: OperationalError; the exception's"
+        " __cause__ has the driver's message"
+    )
 
 
 def test_a_dropped_table_is_reported(dsn: str) -> None:
