@@ -92,7 +92,9 @@ def _parsed(text: str) -> Json:
 
 
 def _no_json(problem: str) -> UnreadableCapture:
-    return UnreadableCapture(f"it begins like JSON, but is not valid JSON ({problem})")
+    return UnreadableCapture(
+        f"it begins like JSON, but is not valid JSON ({problem}); pass the whole capture, unchanged"
+    )
 
 
 # Somebody may paste a secret by mistake, so messages describe the text and never quote it.

@@ -52,7 +52,10 @@ def read(document: Json) -> CapturedRequest:
                 " be strings, and headers a list of pairs of strings"
             )
         case _:
-            raise UnreadableCapture("this is not a line of `ringback listen --json`")
+            raise UnreadableCapture(
+                "this is not a line of `ringback listen --json`; expected the line as it was"
+                " printed"
+            )
 
 
 def _headers(given: list[Json]) -> Headers:
@@ -64,7 +67,7 @@ def _headers(given: list[Json]) -> Headers:
             case _:
                 raise UnreadableCapture(
                     "this line of `ringback listen --json` has a header that is not a pair of"
-                    " strings"
+                    " strings; expected the line as it was printed"
                 )
     return tuple(headers)
 

@@ -191,7 +191,7 @@ SETTINGS: Final = (
     Setting(
         *("trusted_proxies", _NETWORKS, "none"),
         "Proxies whose X-Forwarded-For and X-Forwarded-Proto headers are trusted: a comma list of"
-        " addresses and networks like 10.0.0.5,192.168.0.0/16, or none.",
+        " addresses and networks like 10.0.0.5,192.168.0.0/16, or `none`.",
     ),
     Setting(
         *("max_connections", _number(100_000), "4096"),
@@ -247,7 +247,7 @@ SETTINGS: Final = (
     Setting(
         *("allow", _NETWORKS, ("loopback", "none")),
         "Networks that callbacks may go to besides public addresses: a comma list like"
-        " 10.0.0.0/8,loopback, or none.",
+        " 10.0.0.0/8,loopback, or `none`.",
     ),
     Setting(
         *("callback_ports", SettingForm(read_ports, "PORTS", (int, list)), "any"),
@@ -307,14 +307,14 @@ SETTINGS: Final = (
     Setting(
         *("twilio_egress", _EGRESS, "any"),
         "How callbacks of the source twilio leave this machine: from local IP addresses in turn,"
-        " like 127.0.0.2,127.0.0.3; through a proxy, like http://user:password@proxy:3128; or any"
-        " (the machine chooses).",
+        " like 127.0.0.2,127.0.0.3; through a proxy, like http://user:password@proxy:3128; or"
+        " `any` (the machine chooses).",
     ),
     Setting(
         *("kore_egress", _EGRESS, "any"),
         "How callbacks of the source kore leave this machine: from local IP addresses in turn,"
-        " like 127.0.0.2,127.0.0.3; through a proxy, like http://user:password@proxy:3128; or any"
-        " (the machine chooses).",
+        " like 127.0.0.2,127.0.0.3; through a proxy, like http://user:password@proxy:3128; or"
+        " `any` (the machine chooses).",
     ),
     Setting(
         *("extra_ca_file", _FILE, ""),

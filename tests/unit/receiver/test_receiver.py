@@ -206,7 +206,7 @@ def test_an_empty_signature_of_twilios_is_never_accepted() -> None:
         ({"lease": timedelta(0)}, "lease is 0:00:00"),
         ({"max_age": -SECOND}, "max_age is"),
         ({"keep": timedelta(0)}, "keep of twilio is 0:00:00"),
-        ({"keep": {Source.KORE: SECOND}}, "no time for twilio"),
+        ({"keep": {Source.KORE: SECOND}}, "keep: no duration for twilio; give one for each source"),
         ({"same_event_within": SECOND}, "same_event_within needs a dedupe store"),
         ({"same_event_within": timedelta(0), "seen": MemoryDedupe()}, "same_event_within is 0"),
     ],

@@ -139,9 +139,9 @@ def _canary(
         soak = timedelta(seconds=began.soak) if began is not None and began.soak else _SOAK
     if found.deliveries is None:
         raise ConfigurationError(
-            "--canary needs the results of deliveries, which only a Ringback has: its data folder"
-            " (--data) or its API (--api --server). Elsewhere, make a plan with --percent 10, and"
-            " check the deliveries yourself before the next plan"
+            "--canary needs the results of deliveries. Only plans for the data folder (--data) or"
+            " the API (--api --server) of a Ringback server have them. Without --canary, make a"
+            " plan with --percent 10, and check the deliveries yourself before the next plan"
         )
     return CanarySettings(shares, soak, found.deliveries)
 
