@@ -153,8 +153,8 @@ class CounterWatch:
                 return count
             if now - began >= 2 * self._longest:
                 raise ConfigurationError(
-                    "the counter doesn't stop changing; do others send callbacks to"
-                    " the receiver at the same time?"
+                    "the counter doesn't stop changing; stop everything else that sends callbacks"
+                    " to the receiver"
                 )
             await asyncio.sleep(_PAUSE)
             again = await self.read()

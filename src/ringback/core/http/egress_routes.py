@@ -135,6 +135,6 @@ def _read_address(text: str) -> str:
         return str(ip_address(text))
     except ValueError:
         raise ValueError(
-            f"{text!r} is not a valid egress; it must be any, addresses of this machine"
-            " separated by commas, or a proxy like http://proxy.example:3128"
+            f"{text!r} is not a valid egress; it must be the word `any`, addresses of this"
+            " machine separated by commas, or a proxy like http://proxy.example:3128"
         ) from None

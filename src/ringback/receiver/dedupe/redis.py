@@ -218,7 +218,8 @@ class RedisDedupe:
             # Redis clients' errors share no base class that can be named here. Their text may quote
             # the client's settings, such as a password, so it appears only in the cause.
             raise DedupeUnavailable(
-                f"Redis can't be reached for {self._prefix}: {type(failure).__name__}"
+                f"Redis can't be used with the prefix {self._prefix!r}:"
+                f" {type(failure).__name__}; the exception's __cause__ has the client's message"
             ) from failure
 
 

@@ -74,7 +74,10 @@ def test_an_unreachable_server_is_reported_without_its_password() -> None:
         pytest.raises(DedupeUnavailable) as raised,
     ):
         RedisDedupe(client).claim(visit("a"))
-    assert str(raised.value) == "Redis can't be reached for ringback:seen: ConnectionError"
+    assert str(raised.value) == (
+        "Redis can't be used with the prefix 'ringback:seen': ConnectionError; the exception's"
+        " __cause__ has the client's message"
+    )
 
 
 def test_a_url_is_not_a_client() -> None:
