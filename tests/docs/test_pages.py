@@ -33,16 +33,10 @@ PAGES: Final = [
     *sorted((ROOT / "examples").rglob("*.md")),
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
-LONG: Final = {"docs/migrate.md"}
-"""The page that takes longest, which only the long tests follow."""
-LONG_IN_ZSH: Final = {
-    "docs/probe.md",
-    "docs/testing.md",
-    "docs/troubleshooting.md",
-    "docs/tutorials/operator.md",
-    "docs/tutorials/tests.md",
-}
-"""The pages that take long: in zsh, only the long tests follow them."""
+LONG: Final = {"docs/migrate.md", "docs/probe.md", "docs/tutorials/tests.md"}
+"""The pages that take longest, which only the long tests follow."""
+IN_ZSH: Final = {"README.md", "docs/index.md", "docs/tutorials/receiver.md"}
+"""The pages for newcomers: not only the long tests follow them in zsh."""
 WITH_A_WHEEL: Final = ["README.md", "docs/tutorials/receiver.md"]
 """The pages for which a person needs no clone."""
 
@@ -94,7 +88,7 @@ def ways_to_follow() -> Iterator[ParameterSet]:
     """Yield each page with each shell; for pages with long commands also with these."""
     for page, shell in product(PAGES, SHELLS):
         name = name_of(page)
-        is_slow = name in LONG or (shell == "zsh" and name in LONG_IN_ZSH)
+        is_slow = name in LONG or (shell == "zsh" and name not in IN_ZSH)
         marks = [pytest.mark.long] if is_slow else []
         if page in RUN:
             yield pytest.param(page, shell, False, id=f"{name}-{shell}", marks=marks)

@@ -144,7 +144,7 @@ def test_an_unusable_source_is_refused_by_its_line(
             "7",
             ':4: headers must be a list of texts, each like "User-Agent: Example/1.0"',
         ),
-        ("egress", "'x'", ":5: 'x' is not a valid egress; it must be any"),
+        ("egress", "'x'", ":5: 'x' is not a valid egress; it must be the word `any`"),
         ("egress", "'http://user:hush@x'", ":5: 'http://***@x' can't be used as an egress"),
     ],
 )
