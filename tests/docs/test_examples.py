@@ -80,7 +80,7 @@ class Reader:
         return [*self._beside_dev(others), *self._on_a_receiver(probes), *self._alone(servers)]
 
     def _beside_dev(self, examples: Iterable[str]) -> list[str]:
-        work = self._new_folder("work")
+        work = self._new_folder("folder")
         with self._terminals(work) as (server, receiver, other):
             server.start_until("ringback dev", lambda shown: "callbacks list" in shown)
             receiver.start_until("ringback listen", lambda shown: "listening on" in shown)
@@ -103,7 +103,7 @@ class Reader:
             with self._terminals(self._new_folder(f"server-{number}")) as (terminal, _, _):
                 if example.startswith("ringback listen"):
                     # It reads the secrets that a server has left there.
-                    terminal.run(f"cp -r {self._folder}/work/ringback-data .")
+                    terminal.run(f"cp -r {self._folder}/folder/ringback-data .")
                 found += self._try_all([example], terminal)
         return found
 

@@ -6,6 +6,7 @@ from enum import StrEnum
 from ipaddress import ip_address
 from typing import Final, Self
 
+from ringback.core.counted import counted
 from ringback.receiver.verification import Headers, ReceivedRequest
 from ringback.receiver.verification.called_url import SplitUrl, without_port
 from ringback.receiver.verification.schemes import FAMILIES
@@ -148,9 +149,8 @@ def fitted(body: bytes, headers: Headers) -> tuple[bytes, tuple[str, ...]]:
         note = "the line break after the body was left out, as its Content-Length says"
         return body[:length], (note,)
     how = "has it been cut off?" if len(body) < length else "is there more than one request?"
-    unit = "byte" if len(body) == 1 else "bytes"
     note = (
-        f"the Content-Length is {length}, but the body has {len(body)} {unit}: {how}"
+        f"the Content-Length is {length}, but the body has {counted(len(body), 'byte')}: {how}"
         " The body is checked as it is"
     )
     return body, (note,)

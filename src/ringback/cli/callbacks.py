@@ -18,9 +18,10 @@ from ringback.cli.options import (
     read_url,
     with_options,
 )
-from ringback.cli.output import Output, count, say
+from ringback.cli.output import Output, say
 from ringback.cli.portal_commands import newest, with_portal
 from ringback.cli.time_arguments import ago, time_option
+from ringback.core.counted import counted
 from ringback.core.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -401,7 +402,7 @@ def _in_words(counts: Mapping[str, Any]) -> str:
         f"; {number} skipped: {why.replace('_', ' ')}" for why, number in counts["skipped"].items()
     )
     hint = "; replay for real with --yes" if counts["dry_run"] and counts["replayed"] else ""
-    return f"{counts['replayed']} of {count(counts['matched'], 'callback')} {done}{skipped}{hint}"
+    return f"{counts['replayed']} of {counted(counts['matched'], 'callback')} {done}{skipped}{hint}"
 
 
 @callbacks.command(

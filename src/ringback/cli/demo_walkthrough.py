@@ -4,6 +4,7 @@ import asyncio
 import shlex
 import shutil
 import signal
+import textwrap
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass
@@ -105,7 +106,7 @@ In another terminal:
 
   ringback callbacks list
   ringback diff {sid}
-  ringback trigger sms.sent --cbs kore --to {receiver}/sms
+  ringback trigger sms.sent --cbs kore --to '{receiver}/sms'
 """
 
 
@@ -247,7 +248,7 @@ async def _send_both(running: _Running, tell: Callable[[str], None], done: list[
         await asyncio.to_thread(api.post, "Sims", running.details.sim_sid, form=form)
         arrived = await _next_arrival(running)
         tell(f"{_in_words(arrived, width)}\n")
-        commands.append(curl)
+        commands.append(textwrap.dedent(curl))
         received.append(arrived)
     sids = [await _sid_of(running, arrived) for arrived in received]
     first = await asyncio.to_thread(running.client.get, "callbacks", sids[0], "comparison")

@@ -51,17 +51,6 @@ def styled(line: "TerminalLine") -> str:
     return click.style(line.text, **_STYLES[line.style.name])
 
 
-def count(number: int, noun: str) -> str:
-    """Return a number with its noun, in the plural unless the number is 1.
-
-    >>> count(1, "callback"), count(2, "URL"), count(0, "copy")
-    ('1 callback', '2 URLs', '0 copies')
-    """
-    if number == 1:
-        return f"1 {noun}"
-    return f"{number} {noun[:-1]}ies" if noun.endswith("py") else f"{number} {noun}s"
-
-
 def on_one_line(text: str) -> str:
     r"""Return a text with a space for each control character, which could steer a terminal.
 

@@ -8,9 +8,10 @@ import click
 
 from ringback.cli.base_command import group, option, option_group
 from ringback.cli.options import json_answer_option, limit_option, prints_answer
-from ringback.cli.output import Output, count, on_one_line, say
+from ringback.cli.output import Output, on_one_line, say
 from ringback.cli.portal_commands import newest, with_portal
 from ringback.cli.time_arguments import ago, time_option
+from ringback.core.counted import counted
 
 if TYPE_CHECKING:
     from ringback.portal_client import JsonObject, PortalClient
@@ -138,14 +139,14 @@ def _lines(found: Mapping[str, Any]) -> Iterator[str]:
     else:
         yield _counts(found)
     for why, number in found["skipped"].items():
-        copies = count(number, "copy")
+        copies = counted(number, "copy")
         yield f"{copies} skipped since the server's start: {_SKIPPED.get(why, why)}"
     for one in found["urls"]:
         yield ""
         yield from _lines_of_url(one)
     if found["urls_left_out"]:
         yield ""
-        more = count(found["urls_left_out"], "other URL")
+        more = counted(found["urls_left_out"], "other URL")
         yield f"and {more}, with no more differences than these"
 
 

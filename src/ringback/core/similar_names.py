@@ -43,7 +43,9 @@ def similar_names(name: str, names: Iterable[str]) -> list[str]:
     same = [other for other in names if meanings[other] == asked]
     same.sort(key=lambda other: SequenceMatcher(None, name, other).ratio(), reverse=True)
     more = [other for other in names if meanings[other] > asked]
-    return (same + more or get_close_matches(name.lower(), names, 1))[:_MOST]
+    by_spelling = {other.lower(): other for other in names}
+    spelt = [by_spelling[each] for each in get_close_matches(name.lower(), by_spelling, 1)]
+    return (same + more or spelt)[:_MOST]
 
 
 def suggestion(name: str, names: Iterable[str]) -> str:

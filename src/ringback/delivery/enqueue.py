@@ -123,7 +123,7 @@ class StoreOnlyQueue:
         self,
         account_sid: str,  # noqa: ARG002 (the port's signature)
         callbacks: Sequence[CallbackRecord],
-        texts: Sequence[str],  # noqa: ARG002
+        texts: Sequence[str],  # noqa: ARG002 (the port's signature)
     ) -> list[CallbackRecord]:
         """Save a batch of callbacks in one transaction, and return their records."""
         return await self._store.transact(lambda tx: self._add(tx, callbacks, self))

@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple, assert_never, cast
 
 from ringback.core.calendar import iso
 from ringback.core.callback_urls.connection_overrides import default_retry_on
+from ringback.core.counted import counted
 from ringback.core.policy.source_policy import Source
 from ringback.dev_receiver.forwarder import ForwardingResult
 from ringback.dev_receiver.received_callback import CheckedRequest
@@ -199,8 +200,7 @@ def _datagram(request: ReceivedRequest) -> Iterator[ReportRow]:
     except ValueError:
         return
     text = payload.decode("utf-8", "backslashreplace")
-    unit = "byte" if len(payload) == 1 else "bytes"
-    yield ReportRow("payload", f"{len(payload)} {unit}: {text}")
+    yield ReportRow("payload", f"{counted(len(payload), 'byte')}: {text}")
 
 
 def _signature_rows(verdict: Verdict) -> Iterator[ReportRow]:

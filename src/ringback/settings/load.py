@@ -4,13 +4,13 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
-from difflib import get_close_matches
 from typing import Any, Final, cast
 
 from ringback.core.errors import ConfigurationError
 from ringback.core.http.egress_routes import Egress
 from ringback.core.policy.source_policy import Policy
 from ringback.core.sids import SidKind, is_sid
+from ringback.core.similar_names import similar_names
 from ringback.core.sims.scenario import NetworkScenario
 from ringback.http_client.tls import ClientTls
 from ringback.runtime.server_certificate import server_context
@@ -124,7 +124,7 @@ def _refuse_unknown_names(
 
 
 def _what_is_meant(name: str, names: Sequence[str]) -> str:
-    close = get_close_matches(name, names, n=1)
+    close = similar_names(name, names)[:1]
     return f"did you mean {close[0]}?" if close else f"the settings are {', '.join(names)}"
 
 

@@ -1,6 +1,7 @@
 """`ringback init`: the settings file that it writes."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from click.testing import CliRunner, Result
 from ringback.cli.main import main
 from ringback.settings.file import SettingsFile
 from ringback.settings.load import load
-from ringback.settings.setting_definitions import ServerCommand
+from ringback.settings.setting_definitions import ServerCommand, settings_of
 from ringback.settings.settings_template import settings_template
 
 
@@ -32,6 +33,21 @@ def test_a_file_is_written_that_serve_starts_with() -> None:
     for command in ServerCommand:
         settings = load({"settings": "ringback.toml"}, {}, command=command)
         assert settings == load({}, {}, command=command)
+
+
+@pytest.mark.parametrize("command", ServerCommand)
+def test_each_line_that_is_a_comment_can_be_used(command: ServerCommand) -> None:
+    # The examples of these exclude each other, or name files that are not here.
+    left_out = {"at", "phase", "tls", "tls_cert", "tls_key"}
+    names = [setting.name for setting in settings_of(command) if setting.name not in left_out]
+    usable = "|".join(name for name in names if not name.endswith("_file"))
+    text = re.sub(rf"^# (?=(?:{usable}) = )", "", settings_template(), flags=re.MULTILINE)
+    text = re.sub(r"^# (?=HS|dublin)|^#     (?!ringback)", "", text, flags=re.MULTILINE)
+    Path("ringback.toml").write_text(text)
+    settings = load({"settings": "ringback.toml"}, {}, command=command)
+    assert [phase.name for phase in settings.policy.phases] == ["before", "after"]
+    assert [hold.phase for hold in settings.policy.holds] == ["before"]
+    assert [len(settings.shadows), "acme" in settings.sources] == [1, True]
 
 
 def test_another_name_and_json() -> None:

@@ -48,3 +48,8 @@ def test_several_suggestions_are_one_question() -> None:
     asked = suggestion("wireless.inactive", TRIGGERS)
     assert asked == "; did you mean wireless.deactivated or wireless.suspended?"
     assert suggestion("nonsense", TRIGGERS) == ""
+
+
+@pytest.mark.parametrize("name", ["RINGBACK_PROT", "ringback_port", "Ringback_Prot"])
+def test_the_case_of_a_name_plays_no_part(name: str) -> None:
+    assert similar_names(name, ["RINGBACK_PORT", "RINGBACK_TLS_CERT"]) == ["RINGBACK_PORT"]

@@ -9,8 +9,9 @@ import click
 
 from ringback.cli.base_command import argument, group, option, option_group
 from ringback.cli.options import Option, json_lines_option, prints_record, read_by
-from ringback.cli.output import Output, count
+from ringback.cli.output import Output
 from ringback.cli.portal_commands import with_portal
+from ringback.core.counted import counted
 from ringback.core.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -280,7 +281,7 @@ def data(*, portal: "PortalClient", sim: str | None, upload: int, download: int)
     """
     form = {"Upload": str(upload), "Download": str(download)}
     used = portal.post("devices", sim_of(portal, sim), "data", form=form)
-    return used, f"{used['sim_sid']}  {count(used['data_total'], 'byte')}"
+    return used, f"{used['sim_sid']}  {counted(used['data_total'], 'byte')}"
 
 
 @device.command(

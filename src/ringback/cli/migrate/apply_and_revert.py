@@ -10,8 +10,8 @@ import click
 
 from ringback.cli.migrate import output
 from ringback.cli.migrate.options import MigrationAccess, policy_for
-from ringback.cli.output import count as counted
 from ringback.cli.output import say
+from ringback.core.counted import counted
 from ringback.core.errors import ConfigurationError
 from ringback.migration.canary_step import CanarySettings
 from ringback.migration.edit_status import (

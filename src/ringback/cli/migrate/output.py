@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import click
 
-from ringback.cli.output import count as counted
+from ringback.core.counted import counted
 from ringback.migration.canary_step import ALL
 from ringback.migration.edit_status import LEFT_BEHIND, EditState, EditWithState, count
 from ringback.migration.executor import (

@@ -8,8 +8,8 @@ import click
 
 from ringback.cli.migrate import output
 from ringback.cli.migrate.options import MigrationAccess, policy_for
-from ringback.cli.output import count as counted
 from ringback.cli.output import say
+from ringback.core.counted import counted
 from ringback.core.policy.source_policy import Policy, SourceName, source_named
 from ringback.migration.filters import UrlFilter
 from ringback.migration.inventory import inventory

@@ -36,8 +36,8 @@ def refusal(text: str, *, allowed: Sequence[Network] = ()) -> str | None:
 
     Raises ValueError if the text is not an IP address.
 
-    >>> refusal("10.0.0.1").partition(";")[0]
-    '10.0.0.1 is not a public address'
+    >>> refusal("127.0.0.1")
+    '127.0.0.1 is not a public address; allow it with `--allow loopback`'
     >>> refusal("93.184.216.34") is None
     True
     """
@@ -47,10 +47,8 @@ def refusal(text: str, *, allowed: Sequence[Network] = ()) -> str | None:
         return None
     if all(_is_public(address) for address in (outer, inner)):
         return None
-    return (
-        f"{text} is not a public address; callbacks are sent only to public addresses and to"
-        " networks that the settings allow"
-    )
+    needed = "loopback" if outer.is_loopback else outer
+    return f"{text} is not a public address; allow it with `--allow {needed}`"
 
 
 def refusal_of_name(host: str) -> str:

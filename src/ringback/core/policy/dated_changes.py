@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import ClassVar, Final, NamedTuple
 
 from ringback.core.calendar import DAY, HOUR, INSTANT, iso
+from ringback.core.counted import counted
 from ringback.core.policy.source_policy import PhaseHold, Policy, SourceName
 
 
@@ -183,7 +184,7 @@ def in_words(change: PolicyChange, date: datetime) -> str:
     if left <= timedelta(0):
         return f"{change.kind} now, at {iso(change.at)}"
     count, unit = (left // HOUR, "hour") if left < DAY else (left // DAY, "day")
-    span = f"in {count} {unit}{'' if count == 1 else 's'}" if count else "within the hour"
+    span = f"in {counted(count, unit)}" if count else "within the hour"
     return f"{change.kind} at {iso(change.at)}, {span}"
 
 

@@ -8,6 +8,7 @@ from itertools import groupby
 from typing import Final, NamedTuple
 
 from ringback.core.calendar import INSTANT
+from ringback.core.counted import counted
 from ringback.core.policy.dated_changes import PolicyChange
 from ringback.core.policy.source_policy import (
     CallbackSourceSelection,
@@ -67,13 +68,9 @@ class PolicyImpact(NamedTuple):
     def __str__(self) -> str:
         """Return the numbers in words, like `5 callbacks to 2 URLs of 1 account`."""
         return (
-            f"{_counted(self.callbacks, 'callback')} to {_counted(self.urls, 'URL')}"
-            f" of {_counted(self.accounts, 'account')}"
+            f"{counted(self.callbacks, 'callback')} to {counted(self.urls, 'URL')}"
+            f" of {counted(self.accounts, 'account')}"
         )
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 @dataclass(frozen=True, slots=True)

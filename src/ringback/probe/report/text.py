@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Final
 
+from ringback.core.counted import counted
 from ringback.probe.probe_cases import (
     ForgedCase,
     Forgery,
@@ -157,8 +158,7 @@ def _reasons(report: ProbeReport) -> Iterator[ReportLine]:
     if reasons:
         yield ReportLine("")
     for (verdict, reason), number in reasons.items():
-        cases = "1 case" if number == 1 else f"{number} cases"
-        yield ReportLine(f"{_word(verdict)}: {cases}: {reason}", verdict)
+        yield ReportLine(f"{_word(verdict)}: {counted(number, 'case')}: {reason}", verdict)
 
 
 # ---- words ---------------------------------------------------------------------------------------
@@ -173,8 +173,7 @@ def summary(report: ProbeReport) -> str:
 
 def _in_short(report: ProbeReport) -> str:
     if not report.is_ready:
-        count = len(report.faults)
-        return f"not ready, {count} fault{'' if count == 1 else 's'}"
+        return f"not ready, {counted(len(report.faults), 'fault')}"
     return "ready" if report.is_complete else "no fault found, but not every case was tested"
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from ringback.core.callbacks.callback_serialization import read_new
+from ringback.core.counted import counted
 from ringback.core.errors import ConfigurationError
 from ringback.stores.encryption import SecretCipher
 from ringback.stores.sqlite.data_loss import is_missing, known_damage_of_wal
@@ -119,13 +120,13 @@ def _foreign_keys(opened: _OpenFile) -> tuple[bool, str]:
 
 def _secrets(opened: _OpenFile) -> tuple[bool, str]:
     number = open_all(opened.connection, opened.cipher())
-    return True, f"{number} {'secret' if number == 1 else 'secrets'} can be decrypted with the key"
+    return True, f"{counted(number, 'secret')} can be decrypted with the key"
 
 
 def _batches(opened: _OpenFile) -> tuple[bool, str]:
     texts = opened.connection.execute("SELECT callback FROM batched_callbacks").fetchall()
     unreadable = sum(not _can_be_read(text) for (text,) in texts)
-    callbacks = f"{len(texts)} accepted {'callback' if len(texts) == 1 else 'callbacks'}"
+    callbacks = counted(len(texts), "accepted callback")
     if unreadable:
         return False, f"{unreadable} of {callbacks} not queued yet can't be read"
     return True, f"{callbacks} not queued yet"

@@ -62,10 +62,13 @@ def test_public_addresses_are_allowed(address: str) -> None:
     ],
 )
 def test_addresses_that_are_not_public_are_refused(address: str) -> None:
-    assert refusal(address) == (
-        f"{address} is not a public address; callbacks are sent only to public addresses"
-        " and to networks that the settings allow"
+    is_loopback = address in {"127.0.0.1", "127.255.255.254", "::1"}
+    plain = address.partition("%")[0]
+    needed = "loopback" if is_loopback else plain
+    assert (
+        refusal(address) == f"{address} is not a public address; allow it with `--allow {needed}`"
     )
+    assert refusal(address, allowed=LOOPBACK if is_loopback else (ip_network(plain),)) is None
 
 
 @pytest.mark.parametrize(
