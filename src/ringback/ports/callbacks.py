@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import NamedTuple, Protocol
 
 from ringback.core.accounts.account import Account
@@ -11,7 +11,9 @@ from ringback.core.callbacks.callback import (
     CallbackRecord,
     CallbackStatus,
     DeliveryProgress,
+    settle,
 )
+from ringback.core.http.http_exchange import AttemptResult, OutgoingRequest
 from ringback.core.policy.policy_impact import UrlDeliveryTotals
 from ringback.core.policy.source_policy import SourceName
 from ringback.ports.record_tables import PageWindow, RecordPage
@@ -70,6 +72,8 @@ class DeliveryClaim(NamedTuple):
     account: Account
     fresh: bool = False
     """True if the request must use a new connection, since the last one turned out closed."""
+    row_id: int = 0
+    """The number by which the store finds the callback's rows."""
 
     @property
     def attempt(self) -> Attempt:
@@ -83,11 +87,22 @@ class DeliveryClaim(NamedTuple):
 class Settlement(NamedTuple):
     """The result of an attempt, and the new progress of its callback."""
 
-    callback: CallbackRecord
-    attempt: Attempt | None
-    """The attempt with its result; None if nothing was sent, which deletes the attempt."""
+    claim: DeliveryClaim
     progress: DeliveryProgress
     """The callback's new progress; it is under way if the next attempt begins at once."""
+    result: AttemptResult | None = None
+    """How the attempt ended; None if nothing was sent, which deletes the attempt."""
+    started: datetime = datetime.min.replace(tzinfo=UTC)
+    request: OutgoingRequest | None = None
+    """The request that was sent; None if it could not be rendered, or is not known any more."""
+
+    @property
+    def attempt(self) -> Attempt | None:
+        """The attempt with its result; None if nothing was sent."""
+        if self.result is None:
+            return None
+        recorded = self.request and self.request.recorded()
+        return settle(self.claim.attempt, self.result, recorded, started=self.started)
 
 
 class LaneDue(NamedTuple):
@@ -100,8 +115,11 @@ class LaneDue(NamedTuple):
 class Callbacks(Protocol):
     """The table of callbacks and their attempts."""
 
-    def add(self, callback: CallbackRecord) -> None:
-        """Save a new callback; if its first attempt is under way, save that without a result."""
+    def add(self, callback: CallbackRecord) -> int:
+        """Save a new callback, and return the number of its rows for a claim.
+
+        If its first attempt is under way, the attempt is saved without a result.
+        """
         ...
 
     def get(self, account_sid: str, sid: str) -> CallbackRecord | None:
@@ -185,7 +203,7 @@ class Callbacks(Protocol):
     def waiting(self, *, after: Lane | None = None, limit: int | None = None) -> list[LaneDue]:
         """Return at most `limit` lanes with waiting callbacks, beginning after the lane `after`.
 
-        They are sorted by account and destination.
+        Their order is the store's own, and always the same.
         """
         ...
 

@@ -52,6 +52,7 @@ class SqliteAccounts:
         self._session = session
         self._cipher = cipher
         self._known = dict[str, Account]()
+        self._ids = dict[str, int]()
         self.keys = SqliteCredentials(session, _KEYS)
 
     def forget(self) -> None:
@@ -76,6 +77,15 @@ class SqliteAccounts:
         if account is not None:
             self._known[sid] = account
         return account
+
+    def id_of(self, sid: str) -> int | None:
+        """Return the number by which callbacks refer to an account; None for an unknown one."""
+        known = self._ids.get(sid)
+        if known is None:
+            row = self._session.read("SELECT id FROM accounts WHERE sid = ?", [sid]).fetchone()
+            if row is not None:
+                self._ids[sid] = known = row[0]
+        return known
 
     def all(self) -> list[Account]:
         return self._some("true")

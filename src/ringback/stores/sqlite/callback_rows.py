@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.callbacks.callback import (
@@ -14,157 +14,248 @@ from ringback.core.callbacks.callback import (
 )
 from ringback.core.callbacks.callback_serialization import read_url, write_warnings
 from ringback.core.http.http_exchange import (
+    HeadTemplate,
     ReceiverResponseRecord,
     RequestTimings,
     SentRequestRecord,
 )
-from ringback.core.policy.source_policy import source_named
+from ringback.core.http.outcome import Outcome, code_of, describe, failure_of, status_of
+from ringback.core.policy.source_policy import SourceName, source_named
 from ringback.stores.sqlite.field_columns import from_us, maybe_from_us, maybe_to_us, to_us
 from ringback.stores.sqlite.write_batch import Row
 
-_FIXED: Final = (
-    "sid, account_sid, url, credentials, warnings, method, body, source, source_asked,"
-    " source_reason, idempotency_token, idempotency_key, replay_of, is_test, secret_id, created_us"
+STATUSES: Final = tuple(CallbackStatus)
+"""The statuses of callbacks, in the order of their numbers in the database."""
+NUMBERS: Final = {status: number for number, status in enumerate(STATUSES)}
+"""The numbers of the statuses in the database."""
+
+TARGET_COLUMNS: Final = (
+    "url, credentials, warnings, method, source, source_asked, source_reason, event, is_test,"
+    " secret_id"
 )
-PROGRESS_COLUMNS: Final = (
-    "status, status_reason, attempt_count, due_us, round_attempts, round_began_us, round_number,"
-    " updated_us"
+"""The columns of what many callbacks of an account have in common."""
+NEW_COLUMNS: Final = (
+    "id, sid, account_id, lane_id, target_id, created_us, idempotency_token, idempotency_key,"
+    " sim_sid, replay_of, body"
 )
-"""The columns of a callback that can change; `write_progress` returns their values."""
-NEW_COLUMNS: Final = f"destination, {_FIXED}, {PROGRESS_COLUMNS}"
 """The columns of a new callback; `write_callback` returns their values."""
-COLUMNS: Final = f"{_FIXED}, {PROGRESS_COLUMNS}, started_us"
-"""The columns that `read_callback` needs, of a callback and of its attempt under way."""
+WAITING_COLUMNS: Final = (
+    "id, account_id, lane_id, due_us, started_us, is_appointed, attempt_count, round_attempts,"
+    " round_number, round_began_us, updated_us"
+)
+"""The columns of a callback that has not ended; `write_waiting` returns their values."""
 OUTCOME_COLUMNS: Final = (
+    "id, account_id, status, status_reason, attempt_count, round_number, updated_us"
+)
+"""The columns of a callback that has ended; `write_outcome` returns their values."""
+_OWN: Final = (
+    "callbacks.id, sid, target_id, created_us, idempotency_token, idempotency_key, sim_sid,"
+    " replay_of, coalesce(body, (SELECT bodies.body FROM bodies WHERE bodies.id = body_id))"
+)
+_PROGRESS: Final = (
+    "due_us, started_us, waiting.attempt_count, round_attempts, waiting.round_number,"
+    " round_began_us, waiting.updated_us"
+)
+COLUMNS: Final = (
+    f"{_OWN}, {_PROGRESS}, status, status_reason, outcomes.attempt_count, outcomes.round_number,"
+    " outcomes.updated_us"
+)
+"""The columns that `read_callback` needs, of the tables in `STORED`."""
+UNFINISHED_COLUMNS: Final = f"{_OWN}, {_PROGRESS}, NULL, NULL, NULL, NULL, NULL"
+"""The same for callbacks that are known to be in `waiting`, of the tables in `UNFINISHED`."""
+UNFINISHED: Final = "CROSS JOIN callbacks ON callbacks.id = waiting.id"
+"""Follows `waiting` in a query. CROSS JOIN makes SQLite begin with the few rows that wait."""
+STORED: Final = (
+    "callbacks LEFT JOIN waiting ON waiting.id = callbacks.id"
+    " LEFT JOIN outcomes ON outcomes.id = callbacks.id"
+)
+"""The tables that a callback's row comes from."""
+RESULT_COLUMNS: Final = (
+    "result, status_code, error_code, failure, reason, local_address, proxy, response_head,"
+    " response_is_cut"
+)
+"""The columns of how an attempt ended, which many attempts have in common."""
+ENDED_COLUMNS: Final = (
     "started_us, result, status_code, error_code, failure, reason, total_ms, look_up_ms,"
     " connect_ms, tls_ms, first_byte_ms"
 )
 """The columns that `read_outcome` needs."""
 ATTEMPT_COLUMNS: Final = (
-    f"{OUTCOME_COLUMNS}, local_address, proxy, request_head, response_head, response_body,"
-    " response_is_cut"
+    "callback_id, number, started_us, result_id, head_id, signature, sent_us, total_ms,"
+    " look_up_ms, connect_ms, tls_ms, first_byte_ms"
 )
-"""The columns of an attempt; `write_attempt` returns their values."""
-_LONG_HEAD: Final = 2048
-_STATUSES: Final = {status.value: status for status in CallbackStatus}
+"""The columns of an attempt."""
 _METHODS: Final = {method.value: method for method in HttpMethod}
 
 
-def write_callback(callback: CallbackRecord) -> Row:
-    """Return a new callback's row: the values of `NEW_COLUMNS`."""
-    # Converted by hand and not with a `RowMapping`, which is slower: every callback passes here.
+class CallbackTarget(NamedTuple):
+    """What many callbacks of an account have in common, as a row of `callback_targets` has it."""
+
+    account_sid: str
+    url: CallbackUrl
+    method: HttpMethod
+    source: SourceName
+    source_asked: SourceName | None
+    source_reason: str
+    event: str | None
+    is_test: bool
+    secret_id: str | None
+
+
+def write_target(callback: CallbackRecord) -> Row:
+    """Return the values of `TARGET_COLUMNS`."""
     url = callback.url
     return (
-        url.destination,
-        callback.sid,
-        callback.account_sid,
         url.shown,
         url.credentials,
         write_warnings(url),
         callback.method,
-        callback.body,
         callback.source,
         callback.source_asked,
         callback.source_reason,
-        callback.idempotency_token,
-        callback.idempotency_key,
-        callback.replay_of,
+        callback.event,
         callback.is_test,
         callback.secret_id,
-        to_us(callback.date_created),
-        *write_progress(callback.progress),
     )
 
 
-def write_progress(progress: DeliveryProgress) -> Row:
-    """Return the delivery progress as the values of `PROGRESS_COLUMNS`."""
-    return (
-        progress.status,
-        progress.status_reason,
-        progress.attempt_count,
-        maybe_to_us(progress.due),
-        progress.round_attempts,
-        maybe_to_us(progress.round_began),
-        progress.round_number,
-        to_us(progress.date_updated),
-    )
-
-
-def read_callback(row: sqlite3.Row) -> CallbackRecord:
-    """Return the callback in a row of `COLUMNS`, including an attempt under way."""
-    sid, account_sid, url, credentials, warnings, method, body, *rest = row
-    source, source_asked, source_reason, token, key, replay_of, *rest = rest
-    is_test, secret_id, created, status, status_reason, attempt_count, due, *rest = rest
-    round_attempts, began, number, updated, started, *_ = rest
-    progress = DeliveryProgress(
-        from_us(updated),
-        _STATUSES[status],
-        status_reason,
-        attempt_count,
-        maybe_from_us(due),
-        round_attempts,
-        maybe_from_us(began),
-        number,
-    )
-    parsed = read_url(url, credentials, warnings)
-    if started is not None and due is not None:
-        limit = parsed.connection.total_timeout
-        progress = begin(progress, from_us(started), total_timeout=limit)
-    return CallbackRecord(
-        sid,
+def read_target(row: Sequence[Any]) -> CallbackTarget:
+    """Return what is in a row of an account's SID and `TARGET_COLUMNS`."""
+    account_sid, url, credentials, warnings, method, source, asked, reason, event, *rest = row
+    is_test, secret_id = rest
+    return CallbackTarget(
         account_sid,
-        parsed,
+        read_url(url, credentials, warnings),
         _METHODS[method],
-        body,
         source_named(source),
-        source_asked and source_named(source_asked),
-        source_reason,
-        token,
-        from_us(created),
-        progress,
-        key,
-        replay_of,
+        asked and source_named(asked),
+        reason,
+        event,
         bool(is_test),
         secret_id,
     )
 
 
-def write_attempt(attempt: Attempt, head: str | None, answer: Row) -> Row:
-    """Return the values of `ATTEMPT_COLUMNS`: those of `attempt`, with this head and answer.
-
-    `head` is the request line and headers of the sent request.
-    """
-    timings: RequestTimings | tuple[None, ...] = attempt.timings or (None,) * 5
+def write_callback(
+    callback: CallbackRecord, row_id: int, account_id: int, lane_id: int, target_id: int
+) -> Row:
+    """Return a new callback's row: the values of `NEW_COLUMNS`."""
     return (
-        to_us(attempt.date_started),
-        attempt.result,
-        attempt.status_code,
-        attempt.error_code,
-        attempt.failure,
-        attempt.reason,
-        *timings,
-        attempt.local_address,
-        attempt.proxy,
-        head,
-        *answer,
+        row_id,
+        callback.sid,
+        account_id,
+        lane_id,
+        target_id,
+        to_us(callback.date_created),
+        callback.idempotency_token,
+        callback.idempotency_key,
+        callback.sim_sid,
+        callback.replay_of,
+        callback.body,
     )
 
 
-def write_request_head(request: SentRequestRecord, callback: CallbackRecord) -> str:
-    """Return the request line and headers as text, without the target if the text is long.
+def write_waiting(
+    progress: DeliveryProgress,
+    row_id: int,
+    account_id: int,
+    lane_id: int,
+    *,
+    is_appointed: bool = False,
+) -> Row:
+    """Return the values of `WAITING_COLUMNS` for a callback that has not ended."""
+    updated = to_us(progress.date_updated)
+    return (
+        row_id,
+        account_id,
+        lane_id,
+        maybe_to_us(progress.due),
+        updated if progress.due is None else None,
+        is_appointed,
+        progress.attempt_count,
+        progress.round_attempts,
+        progress.round_number,
+        maybe_to_us(progress.round_began),
+        updated,
+    )
 
-    The target of a GET contains all parameters, so it is not stored again for each attempt:
-    `read_attempt` takes a missing target from the callback.
-    """
-    head = request.head
-    if len(head) <= _LONG_HEAD:
-        return head
-    line = _line(request.method, callback.called.target)
-    return head.replace(line, _line(request.method, ""), 1) if head.startswith(line) else head
+
+def write_outcome(progress: DeliveryProgress, row_id: int, account_id: int) -> Row:
+    """Return the values of `OUTCOME_COLUMNS` for a callback that has ended."""
+    return (
+        row_id,
+        account_id,
+        NUMBERS[progress.status],
+        progress.status_reason,
+        progress.attempt_count,
+        progress.round_number,
+        to_us(progress.date_updated),
+    )
 
 
-def _line(method: str, target: str) -> str:
-    return f"{method} {target} HTTP/1.1"
+def read_callback(row: Sequence[Any], target: CallbackTarget) -> CallbackRecord:
+    """Return the callback in a row of `COLUMNS`, including an attempt under way."""
+    _, sid, _, created, token, key, sim_sid, replay_of, body, *rest = row
+    due, started, attempt_count, round_attempts, number, began, updated, status, *end = rest
+    account_sid, url, method, source, asked, reason, event, is_test, secret_id = target
+    if status is None:
+        progress = DeliveryProgress(
+            from_us(updated),
+            CallbackStatus.SCHEDULED,
+            None,
+            attempt_count,
+            maybe_from_us(due),
+            round_attempts,
+            maybe_from_us(began),
+            number,
+        )
+        if started is not None and due is not None:
+            limit = url.connection.total_timeout
+            progress = begin(progress, from_us(started), total_timeout=limit)
+    else:
+        why, attempt_count, number, updated = end
+        progress = DeliveryProgress(
+            from_us(updated), STATUSES[status], why, attempt_count, round_number=number
+        )
+    return CallbackRecord(
+        sid,
+        account_sid,
+        url,
+        method,
+        body,
+        source,
+        asked,
+        reason,
+        token,
+        from_us(created),
+        progress,
+        key,
+        replay_of,
+        is_test,
+        secret_id,
+        event,
+        sim_sid,
+    )
+
+
+def write_result(
+    outcome: Outcome,
+    response: ReceiverResponseRecord | None,
+    local_address: str | None,
+    proxy: str | None,
+) -> Row:
+    """Return the values of `RESULT_COLUMNS`."""
+    return (
+        outcome.label,
+        status_of(outcome),
+        code_of(outcome),
+        failure_of(outcome),
+        describe(outcome),
+        local_address,
+        proxy,
+        None if response is None else write_response_head(response),
+        response is not None and response.is_cut,
+    )
 
 
 def write_response_head(response: ReceiverResponseRecord) -> str:
@@ -177,25 +268,11 @@ def write_headers(rest: ReceiverResponseRecord) -> str:
     return "\n".join(map(": ".join, rest.headers))
 
 
-def read_attempt(
-    columns: Sequence[Any], *, of: tuple[str, str, int], called: CallbackUrl, body: str
-) -> Attempt:
-    """Return the attempt in these columns: `ATTEMPT_COLUMNS`, and four more for a long answer.
-
-    `of` is the callback SID, the account SID and the number of the attempt. `called` and `body`
-    come from the callback. For the last four columns, see `read_response`.
-    """
-    local_address, proxy, head, *answer = columns[11:21]
-    return read_outcome(columns[:11], of=of)._replace(
-        local_address=local_address,
-        proxy=proxy,
-        request=None if head is None else _read_request(head, called, body),
-        response=read_response(answer),
-    )
-
-
 def read_outcome(columns: Sequence[Any], *, of: tuple[str, str, int]) -> Attempt:
-    """Return the attempt of `OUTCOME_COLUMNS`, without its request and answer."""
+    """Return the attempt of `ENDED_COLUMNS`, without its request and answer.
+
+    `of` is the callback SID, the account SID and the number of the attempt.
+    """
     started, result, status_code, error_code, failure, reason, *timings = columns
     return Attempt(
         *of,
@@ -209,11 +286,17 @@ def read_outcome(columns: Sequence[Any], *, of: tuple[str, str, int]) -> Attempt
     )
 
 
-def _read_request(head: str, called: CallbackUrl, body: str) -> SentRequestRecord:
-    method = head.partition(" ")[0]
-    if head.startswith(_line(method, "")):
-        head = head.replace(_line(method, ""), _line(method, called.target), 1)
-    return SentRequestRecord(method, called.wire, head, body)
+def read_request(
+    head: str | None, signature: str | None, sent_us: int | None, of: CallbackRecord
+) -> SentRequestRecord | None:
+    """Return the request of an attempt, from the head with placeholders and what filled them."""
+    if head is None:
+        return None
+    called, body = of.called, of.sent_body
+    text = HeadTemplate(head).fill(
+        called.target, len(body.encode()), of.idempotency_token, signature or "", maybe_from_us(sent_us)
+    )
+    return SentRequestRecord(of.method, called.wire, text, body)
 
 
 def read_response(columns: Sequence[Any]) -> ReceiverResponseRecord | None:

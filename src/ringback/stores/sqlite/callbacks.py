@@ -1,11 +1,11 @@
 """Stores callbacks and their attempts in SQLite.
 
-An attempt under way has a row in the table `open_attempts`. A claim starts an attempt, and writes
-only this row. The callback's own row changes when the attempt has ended. Only a callback that is
-saved and claimed in the same transaction has its new progress at once.
+A callback's own row never changes. A callback that waits or is being sent has a row in the table
+`waiting`; one that has ended has a row in `outcomes` instead. A claim starts an attempt, and only
+notes in `waiting` when. When the attempt has ended, it gets its own row.
 
-One process owns the file. So when it starts, all rows in `open_attempts` are left over from a
-process that has died.
+One process owns the file. So when it starts, all attempts under way are left over from a process
+that has died.
 """
 
 import sqlite3
@@ -24,7 +24,8 @@ from ringback.core.callbacks.callback import (
     begin,
     put_back,
 )
-from ringback.core.policy.source_policy import source_named
+from ringback.core.http.http_exchange import AttemptResult
+from ringback.core.newest_entries import NewestEntries
 from ringback.core.sids import SID_BYTES, SidKind, dated, make_sid
 from ringback.ports import (
     CallbackFilter,
@@ -37,68 +38,106 @@ from ringback.ports import (
     UrlDeliveryTotals,
     lane_of,
 )
+from ringback.stores.row_ids import RowIds
 from ringback.stores.sqlite.accounts import SqliteAccounts
 from ringback.stores.sqlite.callback_rows import (
     ATTEMPT_COLUMNS,
     COLUMNS,
+    ENDED_COLUMNS,
     NEW_COLUMNS,
+    NUMBERS,
     OUTCOME_COLUMNS,
-    PROGRESS_COLUMNS,
-    read_attempt,
+    RESULT_COLUMNS,
+    STORED,
+    TARGET_COLUMNS,
+    UNFINISHED,
+    UNFINISHED_COLUMNS,
+    WAITING_COLUMNS,
+    CallbackTarget,
     read_callback,
     read_outcome,
-    write_attempt,
+    read_request,
+    read_response,
+    read_target,
     write_callback,
-    write_progress,
-    write_request_head,
+    write_outcome,
+    write_result,
+    write_target,
+    write_waiting,
 )
 from ringback.stores.sqlite.field_columns import from_us, maybe_to_us, to_us
+from ringback.stores.sqlite.interned_rows import InternedRows
 from ringback.stores.sqlite.pagination import (
     Condition,
     PageRange,
     SqliteListQuery,
     read_page,
     read_part,
-    whose,
 )
 from ringback.stores.sqlite.response_overflow import SqliteResponseOverflows
 from ringback.stores.sqlite.write_batch import BulkStatement, WriteBatch
 
+_TARGET: Final = BulkStatement.insert("callback_targets", f"id, account_sid, {TARGET_COLUMNS}")
+_HEAD: Final = BulkStatement.insert("request_heads", "id, account_sid, head")
+_RESULT: Final = BulkStatement.insert("attempt_results", f"id, account_sid, {RESULT_COLUMNS}")
+_BODY: Final = BulkStatement.insert("answer_bodies", "id, body")
 _NEW: Final = BulkStatement.insert("callbacks", NEW_COLUMNS)
-_CHANGED: Final = BulkStatement.update("callbacks", PROGRESS_COLUMNS)
-_CLOSED: Final = BulkStatement.delete("open_attempts", "callback_sid")
-_OPENED: Final = BulkStatement.insert("open_attempts", "callback_sid, number, started_us")
-_ENDED: Final = BulkStatement.insert("attempts", f"callback_sid, number, {ATTEMPT_COLUMNS}")
+_WAITS_NO_MORE: Final = BulkStatement.delete("waiting", "id")
+_ENDED_NO_MORE: Final = BulkStatement.delete("outcomes", "id")
+_STARTED: Final = BulkStatement.update("waiting", "started_us", key="id")
+_WAITS: Final = BulkStatement.insert("waiting", WAITING_COLUMNS)
+_HAS_ENDED: Final = BulkStatement.insert("outcomes", OUTCOME_COLUMNS)
+_ATTEMPT: Final = BulkStatement.insert("attempts", ATTEMPT_COLUMNS)
 
-TABLES: Final = (_NEW, _CHANGED, _CLOSED, _OPENED, _ENDED)
-"""The SQL statements that write queued rows, in the order that foreign keys require."""
+TABLES: Final = (
+    *(_TARGET, _HEAD, _RESULT, _BODY, _NEW),
+    *(_WAITS_NO_MORE, _ENDED_NO_MORE, _STARTED, _WAITS, _HAS_ENDED, _ATTEMPT),
+)
+"""The SQL statements that write queued rows, in the order in which `WriteBatch` runs them."""
 
-_ENDED_ATTEMPTS: Final = """
-    SELECT attempts.*, headers_left_out, body_left_out, kept.head, kept.body
+_LONG: Final = (
+    "LEFT JOIN long_responses AS long ON long.sid = ? AND long.number = attempts.number"
+    " LEFT JOIN kept_responses AS kept ON kept.sid = ? AND kept.number = attempts.number"
+)
+_ENDED_ATTEMPTS: Final = f"""
+    SELECT attempts.number, {ENDED_COLUMNS.replace("started_us", "attempts.started_us")},
+        local_address, proxy, request_heads.head, signature, sent_us,
+        response_head, coalesce(answer_bodies.body, x''), response_is_cut,
+        headers_left_out, body_left_out, kept.head, kept.body
     FROM attempts
-    LEFT JOIN long_responses AS long
-        ON long.sid = callback_sid AND long.number = attempts.number
-    LEFT JOIN kept_responses AS kept
-        ON kept.sid = callback_sid AND kept.number = attempts.number
-    WHERE callback_sid = ? ORDER BY attempts.number
+    JOIN attempt_results ON attempt_results.id = result_id
+    LEFT JOIN answer_bodies ON answer_bodies.id = result_id
+    LEFT JOIN request_heads ON request_heads.id = head_id
+    {_LONG}
+    WHERE callback_id = ? ORDER BY attempts.number
 """
-_FROM: Final = "callbacks LEFT JOIN open_attempts ON callback_sid = sid"
-_START: Final = (-1, 0)
 _SCHEDULED: Final = frozenset({CallbackStatus.SCHEDULED})
 # SIDs begin with their time, so the index of SIDs finds a period; an index by account would have to
 # be read as a whole.
 _TOTALS: Final = f"""
-    SELECT account_sid, url, source, source_asked,
-        sum(status = 'delivered'),
-        sum(status IN ('failed', 'discarded')),
-        sum(status = 'scheduled' AND coalesce(number - 1, attempt_count) > 0),
-        sum(status = 'scheduled' AND coalesce(number - 1, attempt_count) = 0)
-    FROM {_FROM}
+    SELECT target_id,
+        sum(status IS {NUMBERS[CallbackStatus.DELIVERED]}),
+        sum(status > {NUMBERS[CallbackStatus.DELIVERED]}),
+        sum(status IS NULL AND waiting.attempt_count - (due_us IS NULL) > 0),
+        sum(status IS NULL AND waiting.attempt_count - (due_us IS NULL) = 0)
+    FROM {STORED}
     WHERE sid BETWEEN ? AND ? AND created_us >= ? AND created_us < ?
-        AND account_sid = coalesce(?, account_sid) AND replay_of IS NULL AND NOT is_test
-    GROUP BY account_sid, url, source, source_asked
-    ORDER BY account_sid, url, source, source_asked
+        AND account_id = coalesce(?, account_id) AND replay_of IS NULL
+    GROUP BY target_id
 """
+_HAS_DESTINATION: Final = "(SELECT destination FROM lanes WHERE lanes.id = callbacks.lane_id)"
+_JOINS: Final = {
+    "callbacks": UNFINISHED,
+}
+_PLACE: Final = (
+    "SELECT accounts.sid AS account_sid, callbacks.id AS seq FROM callbacks"
+    " JOIN accounts ON accounts.id = account_id WHERE callbacks.sid = ?"
+)
+_NOBODY: Final = -1
+"""An id that no account has."""
+_NO_TIMINGS: Final = (None,) * 5
+_MOST_TARGETS: Final = 4096
+_MOST_LANES: Final = 10_000
 
 
 class SqliteCallbacks:
@@ -110,12 +149,13 @@ class SqliteCallbacks:
         self._session = session
         self._accounts = accounts
         self._responses = responses
-        self._claimed = dict[Lane, tuple[int, int]]()
-        """For each lane, the due time and `seq` of the callback that was claimed last.
-
-        The next claim begins after this callback, because all earlier callbacks are claimed
-        already.
-        """
+        self._new_ids: RowIds | None = None
+        self._targets = InternedRows(session, _TARGET)
+        self._heads = InternedRows(session, _HEAD)
+        self._results = InternedRows(session, _RESULT)
+        self._read_targets = NewestEntries[int, CallbackTarget](_MOST_TARGETS)
+        """The targets that were read or written last, by their ids."""
+        self._lane_ids = NewestEntries[Lane, int](_MOST_LANES)
         self._keyed = dict[tuple[str, str], CallbackRecord]()
         """The callbacks with an idempotency key that this commit adds, by account and key."""
 
@@ -125,25 +165,42 @@ class SqliteCallbacks:
 
     def forget(self) -> None:
         """Clear all caches, because a job was undone that may have changed cached rows."""
-        self._claimed.clear()
+        self._new_ids = None
+        for rows in (self._targets, self._heads, self._results):
+            rows.forget()
+        self._read_targets.clear()
+        self._lane_ids.clear()
         if self._keyed:
             self._session.flush()
             self._keyed.clear()
 
-    def add(self, callback: CallbackRecord) -> None:
+    def add(self, callback: CallbackRecord) -> int:
         self._touch(callback)
         if callback.idempotency_key is not None:
             self._keyed[callback.account_sid, callback.idempotency_key] = callback
-        self._session.queue(_NEW, write_callback(callback))
-        self._rewind(callback, callback.progress)
-        if callback.progress.is_under_way:
-            self._open(callback.sid, callback.progress)
+        account_id = self._accounts.id_of(callback.account_sid)
+        lane_id, target_id = self._lane_id(lane_of(callback)), self._target_id(callback)
+        row_id = self._ids.make()
+        row = write_callback(callback, row_id, account_id, lane_id, target_id)
+        self._session.queue(_NEW, row)
+        progress = callback.progress
+        if progress.is_ended:
+            self._session.queue(_HAS_ENDED, write_outcome(progress, row_id, account_id))
+        else:
+            is_appointed = progress.due is not None and progress.due > callback.date_created
+            self._session.queue(
+                _WAITS,
+                write_waiting(progress, row_id, account_id, lane_id, is_appointed=is_appointed),
+            )
+        return row_id
 
     def get(self, account_sid: str, sid: str) -> CallbackRecord | None:
-        return self._one("account_sid = ? AND sid = ?", account_sid, sid)
+        callback = self.find(sid)
+        return callback if callback is not None and callback.account_sid == account_sid else None
 
     def find(self, sid: str) -> CallbackRecord | None:
-        return self._one("sid = ?", sid)
+        found = self._one(sid)
+        return found and found[1]
 
     def with_key(self, account_sid: str, idempotency_key: str) -> CallbackRecord | None:
         added = self._keyed.get((account_sid, idempotency_key))
@@ -152,17 +209,17 @@ class SqliteCallbacks:
         # A queued row with this key would have been found above, so this query need not write the
         # queued rows first; `get` does so if the callback is found.
         row = self._session.read(
-            "SELECT sid FROM callbacks WHERE account_sid = ? AND idempotency_key = ?",
-            (account_sid, idempotency_key),
+            "SELECT sid FROM callbacks WHERE account_id = ? AND idempotency_key = ?",
+            (self._accounts.id_of(account_sid), idempotency_key),
         ).fetchone()
         return row and self.get(account_sid, row["sid"])
 
     def page(
         self, account_sid: str, which: CallbackFilter, window: PageWindow
     ) -> RecordPage[CallbackRecord]:
-        read, listing = self._session.read_queued, _listing(account_sid, which)
+        read, listing = self._session.read_queued, self._listing(account_sid, which)
         rows, stopped_at = read_page(read, listing, account_sid=account_sid, window=window)
-        return RecordPage(map(read_callback, rows), stopped_at)
+        return RecordPage(map(self._read, rows), stopped_at)
 
     def oldest(
         self,
@@ -174,29 +231,34 @@ class SqliteCallbacks:
         examining: int | None = None,
     ) -> RecordPage[CallbackRecord]:
         edge = self._session.read_queued(
-            "SELECT seq FROM callbacks WHERE account_sid = ? AND sid = ?", (account_sid, after)
+            "SELECT id FROM callbacks WHERE account_id = ? AND sid = ?",
+            (self._accounts.id_of(account_sid), after),
         ).fetchone()
-        part = PageRange(limit, examining, edge and edge["seq"], is_ascending=True)
-        listing = _listing(account_sid, which)
+        part = PageRange(limit, examining, edge and edge[0], is_ascending=True)
+        listing = self._listing(account_sid, which)
         rows, stopped_at = read_part(self._session.read_queued, listing, part)
-        return RecordPage(map(read_callback, rows), stopped_at)
+        return RecordPage(map(self._read, rows), stopped_at)
 
     def attempts(self, callback_sid: str) -> list[Attempt]:
-        callback = self._one("sid = ?", callback_sid)
-        if callback is None:
+        found = self._one(callback_sid)
+        if found is None:
             return []
-        ended = self._session.read_queued(_ENDED_ATTEMPTS, [callback_sid])
-        under_way = self._session.read_queued(
-            "SELECT * FROM open_attempts WHERE callback_sid = ?", [callback_sid]
-        )
-        called, body, of = callback.called, callback.sent_body, (callback.sid, callback.account_sid)
-        return [
-            *(
-                read_attempt(columns, of=(*of, number), called=called, body=body)
-                for _, number, *columns in ended
-            ),
-            *(Attempt(*of, number, from_us(started)) for _, number, started in under_way),
+        row_id, callback = found
+        rows = self._session.read_queued(_ENDED_ATTEMPTS, [callback_sid, callback_sid, row_id])
+        of = callback.sid, callback.account_sid
+        ended = [
+            read_outcome(columns[:11], of=(*of, number))._replace(
+                local_address=columns[11],
+                proxy=columns[12],
+                request=read_request(*columns[13:16], of=callback),
+                response=read_response(columns[16:]),
+            )
+            for number, *columns in rows
         ]
+        progress = callback.progress
+        if progress.is_under_way:
+            ended.append(Attempt(*of, progress.attempt_count, progress.date_updated))
+        return ended
 
     def last_attempts(self, callbacks: Sequence[CallbackRecord]) -> dict[str, Attempt]:
         made = [
@@ -205,8 +267,11 @@ class SqliteCallbacks:
         wanted = [place for place in made if place[1]]
         places = ", ".join(["(?, ?)"] * len(wanted))
         rows = self._session.read_queued(
-            f"SELECT callback_sid, number, {OUTCOME_COLUMNS} FROM attempts"
-            f" WHERE (callback_sid, number) IN (VALUES {places or '(NULL, NULL)'})",
+            f"WITH wanted (sid, number) AS (VALUES {places or '(NULL, NULL)'})"
+            f" SELECT wanted.sid, wanted.number, {ENDED_COLUMNS} FROM wanted"
+            " JOIN callbacks USING (sid)"
+            " JOIN attempts ON callback_id = callbacks.id AND attempts.number = wanted.number"
+            " JOIN attempt_results ON attempt_results.id = result_id",
             [*chain.from_iterable(wanted)],
         )
         owners = {one.sid: one.account_sid for one in callbacks}
@@ -216,102 +281,94 @@ class SqliteCallbacks:
         }
 
     def change(self, callback: CallbackRecord) -> None:
-        self._change(callback, callback.progress)
+        row = self._session.read_queued(
+            "SELECT id FROM callbacks WHERE sid = ?", [callback.sid]
+        ).fetchone()
+        self._change(callback, row[0], callback.progress)
+        self._session.queue(_ENDED_NO_MORE, (row[0],))
 
     def claim(self, lane: Lane, now: datetime, *, limit: int) -> list[DeliveryClaim]:
+        started = to_us(now)
         rows = self._session.read_queued(
-            f"SELECT {COLUMNS}, seq FROM {_FROM}"
-            " WHERE account_sid = ? AND destination = ? AND due_us <= ?"
-            " AND (due_us, seq) > (?, ?) AND started_us IS NULL"
-            " ORDER BY due_us, seq LIMIT ?",
-            (*lane, to_us(now), *self._claimed.get(lane, _START), limit),
+            f"SELECT {UNFINISHED_COLUMNS} FROM waiting INDEXED BY waiting_by_lane {UNFINISHED}"
+            " WHERE started_us IS NULL AND waiting.lane_id = ? AND due_us <= ?"
+            " ORDER BY due_us, waiting.id LIMIT ?",
+            (self._lane_id(lane), started, limit),
         ).fetchall()
-        if rows:
-            self._claimed[lane] = (rows[-1]["due_us"], rows[-1]["seq"])
-        return [self._claim(read_callback(row), now) for row in rows]
+        claims = list[DeliveryClaim]()
+        for row in rows:
+            callback = self._read(row)
+            limit_ = callback.url.connection.total_timeout
+            progress = begin(callback.progress, now, total_timeout=limit_)
+            self._touch(callback)
+            self._session.queue(_STARTED, (row[0], started))
+            account = self._account_of(callback)
+            claims.append(DeliveryClaim(callback, progress, account, row_id=row[0]))
+        return claims
 
     def settle(self, settlements: Sequence[Settlement]) -> None:
-        queue, write_answer = self._session.queue, self._responses.write
-        for callback, attempt, progress in settlements:
-            self._change(callback, progress)
-            queue(_CLOSED, (callback.sid,))
-            goes_on = progress.is_under_way
-            if attempt is not None:
-                head = attempt.request and write_request_head(attempt.request, callback)
-                answer = write_answer(callback.sid, attempt, is_last=not goes_on)
-                row = callback.sid, attempt.number, *write_attempt(attempt, head, answer)
-                queue(_ENDED, row)
-            if goes_on:
-                self._open(callback.sid, progress)
+        for settlement in settlements:
+            claim, progress = settlement.claim, settlement.progress
+            self._change(claim.callback, claim.row_id, progress)
+            if settlement.result is not None:
+                self._add_attempt(settlement, settlement.result)
         self._responses.keep_within_budget()
 
     def put_back(self, claims: Sequence[DeliveryClaim], now: datetime) -> None:
-        for callback, progress, *_ in claims:
-            self.change(callback.having(put_back(progress, now)))
-            self._session.queue(_CLOSED, (callback.sid,))
+        for claim in claims:
+            self._change(claim.callback, claim.row_id, put_back(claim.progress, now))
 
     def left_open(self) -> list[DeliveryClaim]:
         rows = self._session.read_queued(
-            f"SELECT {COLUMNS} FROM open_attempts JOIN callbacks ON sid = callback_sid"
+            f"SELECT {UNFINISHED_COLUMNS} FROM waiting {UNFINISHED} WHERE started_us IS NOT NULL"
         )
-        callbacks = [read_callback(row) for row in rows.fetchall()]
+        callbacks = [(row[0], self._read(row)) for row in rows.fetchall()]
         return [
-            DeliveryClaim(callback, callback.progress, self._account_of(callback))
-            for callback in callbacks
+            DeliveryClaim(
+                callback, callback.progress, self._account_of(callback), row_id=row_id
+            )
+            for row_id, callback in callbacks
         ]
 
     def next_due(self, lane: Lane) -> datetime | None:
-        # `due_us IS NOT NULL` follows from the comparison of rows, but SQLite does not see that:
-        # without it, SQLite would not use the index of waiting rows and would read all callbacks of
-        # the account.
         row = self._session.read_queued(
-            f"SELECT due_us FROM {_FROM} WHERE account_sid = ? AND destination = ?"
-            " AND due_us IS NOT NULL AND (due_us, seq) > (?, ?) AND started_us IS NULL"
-            " ORDER BY due_us, seq LIMIT 1",
-            (*lane, *self._claimed.get(lane, _START)),
+            "SELECT due_us FROM waiting INDEXED BY waiting_by_lane"
+            " WHERE started_us IS NULL AND lane_id = ? ORDER BY due_us, id LIMIT 1",
+            [self._lane_id(lane)],
         ).fetchone()
         return row and from_us(row[0])
 
     def waiting(self, *, after: Lane | None = None, limit: int | None = None) -> list[LaneDue]:
-        if after is None:
-            self._claimed.clear()
         found = list[LaneDue]()
-        lane = after or Lane("", "")
-        while len(found) != limit and (row := self._next_lane(lane)):
-            lane = Lane(*row)
-            if due := self.next_due(lane):
-                found.append(LaneDue(lane, due))
+        lane_id = 0 if after is None else self._lane_id(after)
+        while len(found) != limit and (row := self._next_lane(lane_id)):
+            lane_id, due, *lane = row
+            found.append(LaneDue(Lane(*lane), from_us(due)))
         return found
 
     def changed_after(self, instant: datetime, *, limit: int) -> list[CallbackRecord]:
         rows = self._session.read_queued(
-            f"SELECT {COLUMNS} FROM {_FROM}"
-            " WHERE due_us IS NOT NULL AND (updated_us <> created_us OR due_us = created_us)"
-            " AND updated_us > ? AND started_us IS NULL ORDER BY updated_us LIMIT ?",
+            f"SELECT {UNFINISHED_COLUMNS} FROM waiting INDEXED BY waiting_changed {UNFINISHED}"
+            " WHERE started_us IS NULL AND NOT is_appointed AND waiting.updated_us > ?"
+            " ORDER BY waiting.updated_us LIMIT ?",
             (to_us(instant), limit),
         )
-        return [read_callback(row) for row in rows.fetchall()]
+        return [self._read(row) for row in rows.fetchall()]
 
     def unfinished(self) -> dict[str, int]:
         rows = self._session.read_queued(
-            "SELECT account_sid, count(*) FROM callbacks INDEXED BY callbacks_scheduled"
-            " WHERE status = 'scheduled' GROUP BY account_sid"
+            "SELECT accounts.sid, count(*) FROM waiting INDEXED BY waiting_of_account"
+            " JOIN accounts ON accounts.id = account_id GROUP BY account_id"
         )
         return dict(tuple(row) for row in rows)
 
     def due_before(self, instants: Sequence[datetime]) -> list[int]:
         sums = ", ".join("total(due_us < ?)" for _ in instants)
-        values = [to_us(instant) for instant in instants]
-        due, under_way = (
-            self._session.read_queued(
-                f"SELECT {sums} FROM {table} WHERE due_us IS NOT NULL", values
-            ).fetchone()
-            for table in (
-                "callbacks INDEXED BY callbacks_due",
-                "open_attempts JOIN callbacks ON sid = callback_sid",
-            )
-        )
-        return [int(all_ - open_) for all_, open_ in zip(due, under_way, strict=True)]
+        row = self._session.read_queued(
+            f"SELECT {sums} FROM waiting INDEXED BY waiting_by_lane WHERE started_us IS NULL",
+            [to_us(instant) for instant in instants],
+        ).fetchone()
+        return [int(number) for number in row]
 
     def date_of(self, nth: int, *, since: datetime) -> datetime | None:
         row = self._session.read_queued(
@@ -324,40 +381,94 @@ class SqliteCallbacks:
         self, *, since: datetime, until: datetime, account_sid: str | None = None
     ) -> list[UrlDeliveryTotals]:
         sids = _sid_at(since, b"\0"), _sid_at(until, b"\xff")
-        rows = self._session.read_queued(_TOTALS, (*sids, to_us(since), to_us(until), account_sid))
-        return [
-            UrlDeliveryTotals(
-                own, url, source_named(source), asked and source_named(asked), *numbers
-            )
-            for own, url, source, asked, *numbers in rows
-        ]
+        owner = account_sid and self._accounts.id_of(account_sid)
+        rows = self._session.read_queued(_TOTALS, (*sids, to_us(since), to_us(until), owner))
+        sums = dict[tuple[str, ...], list[int]]()
+        for target_id, *numbers in rows.fetchall():
+            target = self._target(target_id)
+            if not target.is_test:
+                what = target.account_sid, target.url.shown, target.source, target.source_asked
+                before = sums.get(what, [0] * len(numbers))
+                sums[what] = [sum(pair) for pair in zip(before, numbers, strict=True)]
+        ordered = sorted(sums, key=lambda what: (*what[:3], what[3] or ""))
+        return [UrlDeliveryTotals(*what, *sums[what]) for what in ordered]
 
-    def _one(self, condition: str, *values: str) -> CallbackRecord | None:
+    @property
+    def _ids(self) -> RowIds:
+        if self._new_ids is None:
+            self._new_ids = self._lease_ids()
+        return self._new_ids
+
+    def _lease_ids(self) -> RowIds:
+        """Take a number that no other process uses, and make ids above all that there are."""
+        (last,) = self._session.read_queued(
+            "SELECT max((SELECT coalesce(max(id), 0) FROM callbacks),"
+            " (SELECT coalesce(max(id), 0) FROM attempt_results))"
+        ).fetchone()
+        row = self._session.read("SELECT number FROM id_leases").fetchone()
+        number = 0 if row is None else row[0] + 1
+        self._session.write("DELETE FROM id_leases")
+        self._session.write("INSERT INTO id_leases VALUES (?)", [number])
+        return RowIds(number, after=last)
+
+    def _one(self, sid: str) -> tuple[int, CallbackRecord] | None:
         row = self._session.read_queued(
-            f"SELECT {COLUMNS} FROM {_FROM} WHERE {condition}", values
+            f"SELECT {COLUMNS} FROM {STORED} WHERE sid = ?", [sid]
         ).fetchone()
-        return row and read_callback(row)
+        return row and (row[0], self._read(row))
 
-    def _next_lane(self, lane: Lane) -> sqlite3.Row | None:
-        """Return the lane that follows this lane in the index, or None; takes one index look-up."""
+    def _read(self, row: sqlite3.Row) -> CallbackRecord:
+        return read_callback(row, self._target(row[2]))
+
+    def _target(self, target_id: int) -> CallbackTarget:
+        target = self._read_targets.get(target_id)
+        if target is None:
+            row = self._session.read(
+                f"SELECT account_sid, {TARGET_COLUMNS} FROM callback_targets WHERE id = ?",
+                [target_id],
+            ).fetchone()
+            self._read_targets[target_id] = target = read_target(row)
+        return target
+
+    def _target_id(self, callback: CallbackRecord) -> int:
+        owner = callback.account_sid
+        key = write_target(callback)
+        found = self._targets.find(owner, key, self._ids)
+        return found or self._targets.add(owner, key, self._ids, *key)
+
+    def _lane_id(self, lane: Lane) -> int:
+        lane_id = self._lane_ids.get(lane)
+        if lane_id is None:
+            read, values = self._session.read, tuple(lane)
+            wanted = "SELECT id FROM lanes WHERE account_sid = ? AND destination = ?"
+            row = read(wanted, values).fetchone()
+            if row is None:
+                self._session.write(
+                    "INSERT INTO lanes (account_sid, destination) VALUES (?, ?)", values
+                )
+                row = read(wanted, values).fetchone()
+            self._lane_ids[lane] = lane_id = row[0]
+        return lane_id
+
+    def _next_lane(self, lane_id: int) -> sqlite3.Row | None:
+        """Return the next lane with waiting callbacks, and when its first is due, or None."""
         return self._session.read_queued(
-            "SELECT account_sid, destination FROM callbacks INDEXED BY callbacks_due"
-            " WHERE due_us IS NOT NULL AND (account_sid, destination) > (?, ?)"
-            " ORDER BY account_sid, destination LIMIT 1",
-            lane,
+            "SELECT lane_id, due_us, account_sid, destination"
+            " FROM waiting INDEXED BY waiting_by_lane CROSS JOIN lanes ON lanes.id = lane_id"
+            " WHERE started_us IS NULL AND lane_id > ? ORDER BY lane_id, due_us LIMIT 1",
+            [lane_id],
         ).fetchone()
 
-    def _claim(self, callback: CallbackRecord, now: datetime) -> DeliveryClaim:
-        limit = callback.url.connection.total_timeout
-        progress = begin(callback.progress, now, total_timeout=limit)
+    def _change(self, callback: CallbackRecord, row_id: int, progress: DeliveryProgress) -> None:
+        """Queue a callback's new progress, in place of its row in `waiting`."""
         self._touch(callback)
-        self._open(callback.sid, progress)
-        return DeliveryClaim(callback, progress, self._account_of(callback))
-
-    def _change(self, callback: CallbackRecord, progress: DeliveryProgress) -> None:
-        self._touch(callback)
-        self._session.queue(_CHANGED, (callback.sid, *write_progress(progress)))
-        self._rewind(callback, progress)
+        queue, account_id = self._session.queue, self._accounts.id_of(callback.account_sid)
+        queue(_WAITS_NO_MORE, (row_id,))
+        if progress.is_ended:
+            queue(_HAS_ENDED, write_outcome(progress, row_id, account_id))
+        else:
+            lane_id = self._lane_id(lane_of(callback))
+            queue(_WAITS, write_waiting(progress, row_id, account_id, lane_id))
 
     def _touch(self, callback: CallbackRecord) -> None:
         """Prepare to queue a change of this callback, and remove the callback from the cache."""
@@ -365,23 +476,85 @@ class SqliteCallbacks:
         if callback.idempotency_key is not None:
             self._keyed.pop((callback.account_sid, callback.idempotency_key), None)
 
-    def _rewind(self, callback: CallbackRecord, progress: DeliveryProgress) -> None:
-        """Make the lane's next claim begin early enough to find this callback."""
-        if progress.due is None:
-            return
-        lane = lane_of(callback)
-        if self._claimed.get(lane, _START)[0] >= to_us(progress.due):
-            del self._claimed[lane]
+    def _add_attempt(self, settlement: Settlement, result: AttemptResult) -> None:
+        claim, request = settlement.claim, settlement.request
+        account_sid = claim.callback.account_sid
+        head_id = signature = sent_at = None
+        if request is not None and request.template is not None:
+            head_id = self._head_id(account_sid, request.template.recorded.text)
+            signature, sent_at = request.signature, to_us(request.sent_at)
+        self._session.queue(
+            _ATTEMPT,
+            (
+                claim.row_id,
+                claim.progress.attempt_count,
+                to_us(settlement.started),
+                self._result_id(settlement, result),
+                head_id,
+                signature,
+                sent_at,
+                *(result.timings or _NO_TIMINGS),
+            ),
+        )
 
-    def _open(self, sid: str, progress: DeliveryProgress) -> None:
-        started = to_us(progress.date_updated)
-        self._session.queue(_OPENED, (sid, progress.attempt_count, started))
+    def _head_id(self, account_sid: str, text: str) -> int:
+        found = self._heads.find(account_sid, text, self._ids)
+        return found or self._heads.add(account_sid, text, self._ids, text)
+
+    def _result_id(self, settlement: Settlement, result: AttemptResult) -> int:
+        claim = settlement.claim
+        sid, account_sid, *_ = claim.callback
+        number = claim.progress.attempt_count
+        is_last = not settlement.progress.is_under_way
+        if number > 1 and is_last:
+            self._responses.drop(sid)
+        outcome, _, response, *route, _ = result
+        key = outcome, response, *route
+        found = self._results.find(account_sid, key, self._ids)
+        if found is not None:
+            return found
+        first = response and self._responses.keep(
+            response, sid, (account_sid, number, to_us(settlement.started)), is_last=is_last
+        )
+        # The rest of a long answer has a row for each attempt, so the first part is not shared.
+        key = key if first is response else None
+        row = write_result(outcome, first, *route)
+        row_id = self._results.add(account_sid, key, self._ids, *row)
+        if first is not None and first.body:
+            self._session.queue(_BODY, (row_id, first.body))
+        return row_id
 
     def _account_of(self, callback: CallbackRecord) -> Account:
         account = self._accounts.get(callback.account_sid)
         if account is None:
             raise LookupError(f"callback {callback.sid} belongs to no account")
         return account
+
+    def _listing(self, account_sid: str, which: CallbackFilter) -> SqliteListQuery:
+        """Return the query for the callbacks of an account that match the filter.
+
+        The query names its index, because SQLite has no statistics here by which to choose one.
+        """
+        owner = None if account_sid == EVERY else self._accounts.id_of(account_sid) or _NOBODY
+        table, found, looked_at = _by_index(owner, which)
+        looked_at += [
+            ("callback_targets.source = ?", which.source),
+            (f"{_HAS_DESTINATION} = ?", which.destination),
+            ("instr(callback_targets.url, ?) = 1", which.url_prefix),
+            ("created_us >= ?", maybe_to_us(which.since)),
+            ("created_us < ?", maybe_to_us(which.until)),
+        ]
+        name = table.partition(" ")[0]
+        return SqliteListQuery(
+            table,
+            found,
+            looked_at,
+            COLUMNS,
+            " ".join(join for other, join in _JOINS.items() if other != name),
+            key=f"{name}.id",
+            sid=f"(SELECT sid FROM callbacks WHERE callbacks.id = {name}.id)",
+            place=_PLACE,
+        )
 
 
 def _sid_at(instant: datetime, random_bytes: bytes) -> str:
@@ -392,55 +565,34 @@ def _sid_at(instant: datetime, random_bytes: bytes) -> str:
     return make_sid(SidKind.CALLBACK, dated(random_bytes * SID_BYTES, max(instant, from_us(0))))
 
 
-def _listing(account_sid: str, which: CallbackFilter) -> SqliteListQuery:
-    """Return the query for the callbacks of an account that match the filter.
-
-    The query names its index, because SQLite has no statistics here by which to choose an index.
-    """
-    index, found, looked_at = _by_index(account_sid, which)
-    return SqliteListQuery(
-        "callbacks",
-        found,
-        [
-            *looked_at,
-            ("source = ?", which.source),
-            ("destination = ?", which.destination),
-            ("instr(url, ?) = 1", which.url_prefix),
-            ("created_us >= ?", maybe_to_us(which.since)),
-            ("created_us < ?", maybe_to_us(which.until)),
-        ],
-        COLUMNS,
-        index,
-        "LEFT JOIN open_attempts ON callback_sid = sid",
-    )
-
-
 def _by_index(
-    account_sid: str, which: CallbackFilter
+    owner: int | None, which: CallbackFilter
 ) -> tuple[str, list[Condition], list[Condition]]:
-    """Return the index to use, the conditions that it serves, and those to check row by row."""
-    owner, statuses = whose(account_sid), which.statuses
+    """Return the table and index to use, the conditions that it serves, and those to check.
+
+    `owner` is the id of an account; None for all accounts.
+    """
+    statuses = which.statuses
     some = [] if statuses is None else [_with_status(statuses)]
-    of_all = account_sid == EVERY
     if which.idempotency_token is not None:
         token = "idempotency_token = ?", which.idempotency_token
-        return "INDEXED BY callbacks_by_token", [token], [owner, *some]
+        mine = "callbacks.account_id = ?", owner
+        return "callbacks INDEXED BY callbacks_by_token", [token], [mine, *some]
     if statuses and statuses <= UNDELIVERED:
-        index = "callbacks_undelivered_of_all" if of_all else "callbacks_undelivered"
-        only = [] if statuses == UNDELIVERED else some
-        return f"INDEXED BY {index}", [owner, _with_status(UNDELIVERED)], only
-    if of_all:
-        return "NOT INDEXED", [], some
+        index = "outcomes_undelivered" if owner else "outcomes_undelivered_of_all"
+        found = [("outcomes.account_id = ?", owner), ("status > 1 AND 1 = ?", 1)]
+        return f"outcomes INDEXED BY {index}", found, [] if statuses == UNDELIVERED else some
     if statuses == _SCHEDULED:
-        return "INDEXED BY callbacks_scheduled", [owner, ("status = 'scheduled' AND 1 = ?", 1)], []
-    return "INDEXED BY callbacks_of_account", [owner], some
+        index = "INDEXED BY waiting_of_account" if owner else "NOT INDEXED"
+        return f"waiting {index}", [("waiting.account_id = ?", owner)], []
+    index = "INDEXED BY callbacks_of_account" if owner else "NOT INDEXED"
+    return f"callbacks {index}", [("callbacks.account_id = ?", owner)], some
 
 
 def _with_status(statuses: frozenset[CallbackStatus]) -> Condition:
-    """Return the condition that a row has one of these statuses.
+    """Return the condition that a callback has one of these statuses.
 
-    For undelivered statuses, the SQL text is the same as in the definitions of the partial indexes:
-    otherwise SQLite wouldn't use them. `1 = ?` is added because every condition needs a value.
+    `1 = ?` is added because every condition needs a value.
     """
-    marks = ", ".join(f"'{status}'" for status in sorted(statuses, reverse=True))
-    return f"status IN ({marks}) AND 1 = ?", 1
+    numbers = ", ".join(str(NUMBERS[status]) for status in sorted(statuses))
+    return f"coalesce(status, 0) IN ({numbers}) AND 1 = ?", 1

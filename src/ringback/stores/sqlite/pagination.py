@@ -26,15 +26,20 @@ class SqliteListQuery:
     """Describes a list for `read_page`: its table, conditions and columns."""
 
     table: str
+    """The table's name, with an `INDEXED BY …` clause unless SQLite may choose the index."""
     found: Sequence[Condition] = ()
     """The conditions for which an index finds the rows, in the order of `seq`."""
     looked_at: Sequence[Condition] = ()
     """The conditions that are checked in each row that the index finds."""
     columns: str = "*"
-    index: str = ""
-    """An `INDEXED BY …` clause; empty if SQLite may choose the index itself."""
     joined: str = ""
     """A `JOIN` clause for further columns to read with each row."""
+    key: str = "seq"
+    """The column by which the list is sorted."""
+    sid: str = "sid"
+    """The SQL expression for a record's SID in a query of `table` alone."""
+    place: str = ""
+    """A query that finds a record's account and key by its SID; empty if `table` has them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +62,7 @@ def read_page(
     Raises PageNotFound if the account never had the record that the page begins at.
     """
     backwards = window.before is not None
-    place = _place(read, listing.table, account_sid, window)
+    place = _place(read, listing, account_sid, window)
     part = PageRange(window.size, window.examining, place, is_ascending=backwards)
     rows, stopped_at = read_part(read, listing, part)
     return rows[::-1] if backwards else rows, stopped_at
@@ -68,23 +73,24 @@ def read_part(
 ) -> tuple[Sequence[sqlite3.Row], str | None]:
     """Return the rows of a part of a list, and the SID at which reading stopped early, or None."""
     beyond, order = (">", "ASC") if part.is_ascending else ("<", "DESC")
-    found = _given([*listing.found, (f"seq {beyond} ?", part.place)])
+    key, table = listing.key, listing.table
+    found = _given([*listing.found, (f"{key} {beyond} ?", part.place)])
     looked_at = _given(listing.looked_at)
     last = None
     if part.examining is not None and looked_at:
         last = read(
-            f"SELECT seq, sid FROM {listing.table} {listing.index} WHERE {_all_of(found)}"
-            f" ORDER BY seq {order} LIMIT 1 OFFSET ?",
+            f"SELECT {key}, {listing.sid} FROM {table} WHERE {_all_of(found)}"
+            f" ORDER BY {key} {order} LIMIT 1 OFFSET ?",
             [*_values_of(found), part.examining - 1],
         ).fetchone()
-    until = [] if last is None else [(f"? {beyond}= seq", last["seq"])]
+    until = [] if last is None else [(f"? {beyond}= {key}", last[0])]
     conditions = [*found, *until, *looked_at]
     rows = read(
-        f"SELECT {listing.columns} FROM {listing.table} {listing.index} {listing.joined}"
-        f" WHERE {_all_of(conditions)} ORDER BY seq {order} LIMIT ?",
+        f"SELECT {listing.columns} FROM {table} {listing.joined}"
+        f" WHERE {_all_of(conditions)} ORDER BY {key} {order} LIMIT ?",
         [*_values_of(conditions), part.limit],
     ).fetchall()
-    return rows, None if last is None or len(rows) == part.limit else last["sid"]
+    return rows, None if last is None or len(rows) == part.limit else last[1]
 
 
 def _given(conditions: Iterable[Condition]) -> list[Condition]:
@@ -99,12 +105,15 @@ def _values_of(conditions: Iterable[Condition]) -> list[SqlValue]:
     return [value for _, value in conditions]
 
 
-def _place(read: Read, table: str, account_sid: str, window: PageWindow) -> int | None:
-    sid = window.after if window.before is None else window.before
+def _place(
+    read: Read, listing: SqliteListQuery, account_sid: str, window: PageWindow
+) -> int | None:
+    sid, table = window.after if window.before is None else window.before, listing.table
     if sid is None:
         return None
+    place = listing.place or f"SELECT account_sid, seq FROM {table} WHERE sid = ?"
     row = read(
-        f"SELECT account_sid, seq FROM {table} WHERE sid = ? UNION ALL"
+        f"{place} UNION ALL"
         " SELECT account_sid, seq FROM removed WHERE table_name = ? AND sid = ?",
         (sid, table, sid),
     ).fetchone()

@@ -8,7 +8,6 @@ import hashlib
 from typing import Final
 
 from ringback.core.accounts.account import EVERY
-from ringback.core.callbacks.callback import Attempt
 from ringback.core.callbacks.response_storage import (
     MOST_BODY,
     MOST_HEAD,
@@ -20,7 +19,6 @@ from ringback.core.callbacks.response_storage import (
 from ringback.core.http.http_exchange import ReceiverResponseRecord
 from ringback.ports import StoredResponseBytes
 from ringback.stores.sqlite.callback_rows import write_headers, write_response_head
-from ringback.stores.sqlite.field_columns import to_us
 from ringback.stores.sqlite.write_batch import BulkStatement, Row, WriteBatch
 
 _LONG: Final = BulkStatement.insert(
@@ -42,7 +40,6 @@ _DROP_OLDEST: Final = (
     "DELETE FROM kept_responses WHERE seq ="
     " (SELECT seq FROM kept_responses WHERE account_sid = ? ORDER BY seq LIMIT 1)"
 )
-_NONE: Final = (None, None, False)
 _DIGEST_BYTES: Final = 16
 _MOST_PUSHED_OUT: Final = 128
 """Maximum number of old answers that are deleted to make room for one new answer.
@@ -69,26 +66,38 @@ class SqliteResponseOverflows:
     def largest(self, *, limit: int) -> list[StoredResponseBytes]:
         return [StoredResponseBytes(*row) for row in self._session.read_queued(_LARGEST, [limit])]
 
-    def write(self, sid: str, attempt: Attempt, *, is_last: bool) -> Row:
-        """Return the columns that store an answer in the row of its attempt.
+    def keep(
+        self,
+        response: ReceiverResponseRecord,
+        sid: str,
+        owner: tuple[str, int, int],
+        *,
+        is_last: bool,
+    ) -> ReceiverResponseRecord:
+        """Return the part of an answer that is stored with its attempt: all of it, unless it is long.
 
         If the answer is long, its rest is queued to be stored in a row of its own, but only if
         `is_last` is True, that is, if no later attempt is under way. `sid` is the SID of the
-        callback or of the shadow.
+        callback or of the shadow. `owner` is the account's SID, the attempt's number, and when it
+        started.
         """
-        response, number = attempt.response, attempt.number
-        if response is None:
-            return _NONE
-        if number > 1 and is_last:
-            self._session.queue(_REPLACED, (sid,))
-        head, body = write_response_head(response), response.body
-        if len(head) > MOST_HEAD or len(body) > MOST_BODY:
-            first = first_part(response)
-            head, body = write_response_head(first), first.body
-            self._session.queue(_LONG, (sid, number, *_what_is_left_out(response, first)))
-            if is_last:
-                self._keep(sid, attempt, rest_of(response, first))
-        return head, body, response.is_cut
+        if len(response.body) <= MOST_BODY and len(write_response_head(response)) <= MOST_HEAD:
+            return response
+        first = first_part(response)
+        account_sid, number, started_us = owner
+        self._session.queue(_LONG, (sid, number, *_what_is_left_out(response, first)))
+        if is_last:
+            rest = rest_of(response, first)
+            size, head = size_of(rest), write_headers(rest)
+            self._session.queue(
+                _KEPT, (sid, account_sid, number, started_us, size, head, rest.body)
+            )
+            self._added += 1
+        return first
+
+    def drop(self, sid: str) -> None:
+        """Delete the rest of the answer to an earlier attempt, since there is a newer answer."""
+        self._session.queue(_REPLACED, (sid,))
 
     def keep_within_budget(self) -> None:
         """Delete the rest of old long answers until the stored bytes are within the budget.
@@ -109,11 +118,6 @@ class SqliteResponseOverflows:
     def _is_within_budget(self, largest: StoredResponseBytes) -> bool:
         in_all = self.bytes_of(EVERY)
         return self._budget.has_room_for(in_all=in_all, most_of_one=largest.bytes)
-
-    def _keep(self, sid: str, attempt: Attempt, rest: ReceiverResponseRecord) -> None:
-        owner = sid, attempt.account_sid, attempt.number, to_us(attempt.date_started)
-        self._session.queue(_KEPT, (*owner, size_of(rest), write_headers(rest), rest.body))
-        self._added += 1
 
 
 def _what_is_left_out(response: ReceiverResponseRecord, first: ReceiverResponseRecord) -> Row:

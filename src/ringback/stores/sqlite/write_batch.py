@@ -36,13 +36,13 @@ class BulkStatement:
         return cls(f"INSERT INTO {table} ({columns})", columns)
 
     @classmethod
-    def update(cls, table: str, columns: str) -> Self:
-        """Return a statement that updates these columns; each row of values begins with the SID."""
+    def update(cls, table: str, columns: str, *, key: str = "sid") -> Self:
+        """Return a statement that updates these columns; each row of values begins with the key."""
         changed = ", ".join(f"{column} = new.{column}" for column in columns.split(", "))
         return cls(
-            f"WITH new (sid, {columns}) AS (",
-            f"sid, {columns}",
-            f") UPDATE {table} SET {changed} FROM new WHERE {table}.sid = new.sid",
+            f"WITH new ({key}, {columns}) AS (",
+            f"{key}, {columns}",
+            f") UPDATE {table} SET {changed} FROM new WHERE {table}.{key} = new.{key}",
         )
 
     @classmethod
