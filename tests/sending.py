@@ -23,7 +23,7 @@ def post(url: str, body: bytes = BODY) -> OutgoingRequest:
         ("X-odd-CASE", "kept"),
         ("Accept", "*/*"),
     )
-    return OutgoingRequest("POST", parsed, headers, body, Source.KORE)
+    return OutgoingRequest.with_headers("POST", parsed, headers, body, Source.KORE)
 
 
 def resolve_to(*addresses: str) -> Callable[[str], Awaitable[list[str]]]:

@@ -1,6 +1,7 @@
 """How requests leave: from which local address, and in which turn."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
@@ -38,8 +39,7 @@ async def receiver() -> AsyncIterator[RecordingReceiver]:
 
 
 def from_source(source: Source | None, url: str) -> OutgoingRequest:
-    request = post(url)
-    return OutgoingRequest(request.method, request.url, request.headers, request.body, source)
+    return replace(post(url), source=source)
 
 
 class TestASource:

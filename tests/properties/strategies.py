@@ -21,6 +21,13 @@ from ringback.core.http.outcome import (
 )
 from ringback.core.policy.source_policy import Source
 from ringback.core.retry_schedule import RetrySchedule
+from ringback.core.sources.idempotency_tokens import TWILIO_TOKEN
+from ringback.core.sources.source_definition import (
+    PLACEHOLDERS,
+    SIGNATURE_SCHEMES,
+    CallbackSourceDefinition,
+    HeaderTemplate,
+)
 from tests.fakes import a_callback, an_account
 
 # All characters that a URL may have, except those that end the part.
@@ -111,6 +118,22 @@ def accounts(draw: st.DrawFn) -> Account:
         auth_token=draw(any_text), kore_secret=draw(any_text), uses_static_proxy=draw(st.booleans())
     )
 
+
+header_names = st.one_of(st.just("Authorization"), st.from_regex(r"[A-Za-z-]{1,9}", fullmatch=True))
+header_values = st.lists(
+    st.one_of(st.sampled_from(PLACEHOLDERS).map("{{{}}}".format), st.text(" %:,=x1", max_size=4)),
+    max_size=4,
+).map("".join)
+source_definitions = st.builds(
+    CallbackSourceDefinition,
+    st.lists(
+        st.builds("{}: {}".format, header_names, header_values).map(HeaderTemplate.parse),
+        max_size=6,
+    ).map(tuple),
+    st.sampled_from(list(SIGNATURE_SCHEMES.values())),
+    st.just(TWILIO_TOKEN),
+)
+"""Sources as the settings can define them."""
 
 retry_afters = st.one_of(
     st.none(),

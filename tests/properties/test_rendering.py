@@ -1,6 +1,7 @@
 import base64
 import re
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from urllib.parse import parse_qsl
 
 import httptools
@@ -12,9 +13,21 @@ from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.core.callbacks.callback import CallbackRecord
 from ringback.core.callbacks.rendering import render
 from ringback.core.form_encoding import encode
+from ringback.core.http.http_exchange import HeadTemplate
 from ringback.core.policy.source_policy import Source
+from ringback.core.sources.source_definition import CallbackSourceDefinition
 from tests.fakes import NOW, a_callback
-from tests.properties.strategies import accounts, callbacks, methods, parameters, sources, urls
+from tests.properties.strategies import (
+    accounts,
+    callbacks,
+    methods,
+    parameters,
+    source_definitions,
+    sources,
+    urls,
+)
+
+JSON = "application/json; charset=utf-8"
 
 
 @dataclass
@@ -88,6 +101,54 @@ def test_no_record_has_credentials(
     assert encoded not in str(request.recorded())
     assert credentials not in str(request.recorded())
     assert credentials not in callback.url.shown + repr(callback)
+
+
+@given(
+    callbacks(), accounts(), source_definitions, st.datetimes(timezones=st.just(UTC)), st.booleans()
+)  # fmt: skip
+def test_the_head_of_any_source_is_made_from_its_template(
+    callback: CallbackRecord,
+    account: Account,
+    source: CallbackSourceDefinition,
+    at: datetime,
+    is_test: bool,
+) -> None:
+    callback = callback._replace(source="acme", is_test=is_test)
+    request = render(callback, account=account, at=at, sources={"acme": source})
+    is_post = callback.method is HttpMethod.POST
+    values = {
+        "host": callback.url.authority,
+        "length": str(len(callback.sent_body)) if is_post else None,
+        "content_type": (JSON if is_test else source.content_type) if is_post else None,
+        "authorization": callback.url.authorization,
+        "token": callback.idempotency_token,
+        "signature": request.signature,
+        "date": f"{at:%Y-%m-%dT%H:%M:%SZ}".rjust(20, "0"),
+        "timestamp": str(int(at.timestamp())),
+        "static_proxy": "true" if account.uses_static_proxy else None,
+    }
+    filled = [(header.name, header.fill(values)) for header in source.headers]
+    assert request.headers == tuple(pair for pair in filled if pair[1] is not None)
+    assert request.head.startswith(f"{request.method} {callback.called.target} HTTP/1.1")
+
+
+@given(callbacks(), accounts(), source_definitions, st.booleans())
+def test_the_record_of_a_head_is_made_again_from_the_text_of_its_template(
+    callback: CallbackRecord, account: Account, source: CallbackSourceDefinition, is_test: bool
+) -> None:
+    callback = callback._replace(source="acme", is_test=is_test)
+    request = render(callback, account=account, at=NOW, sources={"acme": source})
+    assert request.template is not None
+    again = HeadTemplate(request.template.recorded.text)
+    filled = again.fill(
+        callback.called.target,
+        len(request.body),
+        callback.idempotency_token,
+        request.signature,
+        request.sent_at,
+    )
+    assert filled == request.recorded().head
+    assert again == again.recorded == request.template.recorded
 
 
 @given(urls(), parameters, accounts(), methods)

@@ -43,7 +43,9 @@ async def pass_on(
 ) -> ForwardingResult:
     """Forward the request, and return the application's answer, or a 502 if there is none."""
     url = forwarded_url(request, to=to)
-    outgoing = OutgoingRequest(request.method, url, forwarded_headers(request), request.body)
+    outgoing = OutgoingRequest.with_headers(
+        request.method, url, forwarded_headers(request), request.body
+    )
     exchange = await transport.send(outgoing, limits=_LIMITS)
     if exchange.response is None or isinstance(exchange.outcome, NoAnswerOutcome):
         return ForwardingResult(url.wire, ListenerResponse(502), why_not=describe(exchange.outcome))

@@ -53,7 +53,8 @@ async def look_up(
     path, query = "/portal/v1/callbacks", urlencode({"IdempotencyToken": token})
     basic = basic_authorization(f"{of.sid}:{of.auth_token}")
     headers = (("Host", of.base_url.authority), ("Authorization", basic))
-    asked = OutgoingRequest("GET", replace(of.base_url, path=path, query=query), headers, b"")
+    url = replace(of.base_url, path=path, query=query)
+    asked = OutgoingRequest.with_headers("GET", url, headers, b"")
     exchange = await transport.send(asked, limits=_LIMITS)
     try:
         return sent_of(json.loads(exchange.response.body)) if exchange.response else None

@@ -73,7 +73,7 @@ def _over_http(url: CallbackUrl, transport: Transport) -> ReadCounter:
     headers = (("Host", url.authority), ("Accept", "*/*"), *credentials)
 
     async def read() -> int:
-        request = OutgoingRequest("GET", url, headers, b"")
+        request = OutgoingRequest.with_headers("GET", url, headers, b"")
         exchange = await transport.send(request, limits=_LIMITS)
         if exchange.response is None or exchange.response.status != 200:
             raise ConfigurationError(

@@ -29,7 +29,7 @@ def forge(
 
 def without(request: OutgoingRequest, names: Collection[str]) -> OutgoingRequest:
     """Return a copy of the request without the headers with these names."""
-    return replace(request, headers=tuple(pair for pair in request.headers if pair[0] not in names))
+    return request.having(headers=tuple(pair for pair in request.headers if pair[0] not in names))
 
 
 class _Genuine(NamedTuple):
@@ -50,18 +50,18 @@ class _Genuine(NamedTuple):
         headers = tuple(
             (name, signature if name == changed else value) for name, value in self.request.headers
         )
-        return replace(self.request, headers=headers)
+        return self.request.having(headers=headers)
 
     def signed_for(self, other: CallbackUrl) -> OutgoingRequest:
         """Return a request to the receiver with the signature for another URL."""
-        return replace(self.make.rendered(self.callback._replace(url=other)), url=self.make.url)
+        return self.make.rendered(self.callback._replace(url=other)).having(url=self.make.url)
 
 
 def _changed_body(genuine: _Genuine) -> OutgoingRequest:
     request, url = genuine.request, genuine.request.url
     if genuine.callback.method is HttpMethod.GET:
-        return replace(request, url=replace(url, query=_changed(url.query or "")))
-    return replace(request, body=_changed(request.body.decode()).encode())
+        return request.having(url=replace(url, query=_changed(url.query or "")))
+    return request.having(body=_changed(request.body.decode()).encode())
 
 
 def _changed(form: str) -> str:
@@ -75,7 +75,7 @@ def _changed_path(genuine: _Genuine) -> OutgoingRequest:
 
 
 def _added_query(genuine: _Genuine) -> OutgoingRequest:
-    return replace(genuine.request, url=genuine.request.url.with_parameters(MORE))
+    return genuine.request.having(url=genuine.request.url.with_parameters(MORE))
 
 
 def _hmac(genuine: _Genuine) -> OutgoingRequest:
@@ -104,13 +104,13 @@ def _twilio_signature(genuine: _Genuine) -> OutgoingRequest:
         twilio.idempotency_header: genuine.family.idempotency_header,
     }
     headers = tuple((renamed.get(name, name), value) for name, value in request.headers)
-    return replace(request, headers=headers)
+    return request.having(headers=headers)
 
 
 def _both_families(genuine: _Genuine) -> OutgoingRequest:
     names = FAMILIES[Source.TWILIO].headers
     added = (pair for pair in _as_twilio(genuine).headers if pair[0] in names)
-    return replace(genuine.request, headers=(*genuine.request.headers, *added))
+    return genuine.request.having(headers=(*genuine.request.headers, *added))
 
 
 def _unsigned(genuine: _Genuine) -> OutgoingRequest:

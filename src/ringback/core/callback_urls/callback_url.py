@@ -72,6 +72,14 @@ class CallbackUrl:
     connection: ConnectionOverrides = ConnectionOverrides()
     warnings: tuple[str, ...] = ()
 
+    def __hash__(self) -> int:
+        """Return the same hash for equal URLs; it is cached, since URLs are keys of caches."""
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.host, self.explicit_port, self.path, self.query, self.fragment))
+
     @classmethod
     def parse(cls, text: str, sources: Collection[SourceName] | None = _BUILT_IN) -> Self:
         """Parse a customer's callback URL.

@@ -5,23 +5,19 @@ These bytes are signed, sent and recorded. The headers are defined in `sources/s
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Final
 
 from ringback.core.accounts.account import Account
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.callbacks.callback import FORGED, CallbackRecord
 from ringback.core.errors import CallbackSourceNotConfigured, SecretNotFound
-from ringback.core.http.http_exchange import OutgoingRequest
+from ringback.core.http.http_exchange import HeadTemplate, OutgoingRequest, timestamp_of
 from ringback.core.sources.idempotency_tokens import TOKEN_BYTES
 from ringback.core.sources.source_definition import (
     BUILT_IN,
     CallbackSourceDefinition,
     SigningInput,
     Sources,
-    Values,
 )
-
-_JSON: Final = "application/json; charset=utf-8"
 
 
 def render(
@@ -38,10 +34,20 @@ def render(
             f"the settings no longer define the source {callback.source!r}"
         )
     url, body = callback.called, callback.sent_body.encode()
-    values = _values_of(callback, url, body, account=account, at=at, source=source)
-    headers = source.fill(values)
+    token = callback.idempotency_token
+    signature = _signature_of(callback, url, body, account=account, at=at, source=source)
+    template = _template_of(callback, source, account)
+    head = template.fill(url.target, len(body), token, signature, at)
     return OutgoingRequest(
-        callback.method, url, headers, body, callback.source, callback.account_sid
+        callback.method,
+        url,
+        head,
+        body,
+        callback.source,
+        callback.account_sid,
+        template,
+        signature,
+        at,
     )
 
 
@@ -57,15 +63,20 @@ def render_unsent(
 
     Raises SecretNotFound if the account does not have the callback's secret any more.
     """
-    url, body = callback.called, callback.sent_body.encode()
+    url, body, at = callback.called, callback.sent_body.encode(), callback.date_created
     open_values = _open_values(source, has_token=has_token)
-    values = _values_of(
-        callback, url, body, account=account, at=callback.date_created, source=source
-    )
-    if not values["signature"]:
+    signature = _signature_of(callback, url, body, account=account, at=at, source=source)
+    if not signature:
         open_values.pop("signature", None)
-    headers = source.fill({**values, **open_values})
-    return OutgoingRequest(callback.method, url, headers, body), open_values
+    head = _template_of(callback, source, account).fill_with(
+        url.target,
+        str(len(body)),
+        open_values.get("token", callback.idempotency_token),
+        open_values.get("signature", signature),
+        open_values.get("date", ""),
+        open_values.get("timestamp", ""),
+    )
+    return OutgoingRequest(callback.method, url, head, body), open_values
 
 
 def _open_values(source: CallbackSourceDefinition, *, has_token: bool) -> dict[str, str]:
@@ -83,7 +94,14 @@ def _open_values(source: CallbackSourceDefinition, *, has_token: bool) -> dict[s
     return found
 
 
-def _values_of(
+def _template_of(
+    callback: CallbackRecord, source: CallbackSourceDefinition, account: Account
+) -> HeadTemplate:
+    is_post = callback.method is HttpMethod.POST
+    return source.template_for(callback.url, is_post, callback.is_test, account.uses_static_proxy)
+
+
+def _signature_of(
     callback: CallbackRecord,
     url: CallbackUrl,
     body: bytes,
@@ -91,25 +109,15 @@ def _values_of(
     account: Account,
     at: datetime,
     source: CallbackSourceDefinition,
-) -> Values:
-    is_post = callback.method is HttpMethod.POST
-    token, scheme = callback.idempotency_token, source.signature
-    form = callback.parameters if is_post and scheme.covers_form else ()
-    timestamp = int(at.timestamp()) if source.needs_time else 0
-    signed = SigningInput(callback.method, url.wire, url.resource, form, body, token, timestamp)
+) -> str:
+    scheme, form, method = source.signature, (), callback.method
+    if scheme.covers_form and method is HttpMethod.POST:
+        form = callback.parameters
+    timestamp = timestamp_of(at) if scheme.covers_time else 0
+    token = callback.idempotency_token
     secret = account.auth_token if scheme.is_by_auth_token else _secret_of(callback, account)
-    content_type = _JSON if callback.is_test else source.content_type
-    return {
-        "host": url.authority,
-        "length": str(len(body)) if is_post else None,
-        "content_type": content_type if is_post else None,
-        "authorization": url.authorization,
-        "token": token,
-        "signature": scheme.sign(signed, secret),
-        "date": f"{at.isoformat()[:19]}Z" if source.needs_date else None,
-        "timestamp": str(timestamp) if source.needs_time else None,
-        "static_proxy": "true" if account.uses_static_proxy else None,
-    }
+    signed = SigningInput(method, url.wire, url.resource, form, body, token, timestamp)
+    return scheme.sign(signed, secret)
 
 
 def _secret_of(callback: CallbackRecord, account: Account) -> str:

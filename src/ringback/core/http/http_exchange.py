@@ -4,8 +4,12 @@ These are the arguments and results of the HTTP client; they do not depend on ca
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from datetime import UTC, datetime
+from enum import StrEnum
+from operator import itemgetter
+from typing import Final, NamedTuple, Self
 
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.http.outcome import Outcome
@@ -14,6 +18,93 @@ from ringback.core.policy.source_policy import SourceName
 Headers = tuple[tuple[str, str], ...]
 
 _AUTHORIZATION: Final = re.compile(r"^(Authorization: )[^\r\n]*", re.MULTILINE)
+_NEVER: Final = datetime(1, 1, 1, tzinfo=UTC)
+
+
+class HeadPlace(StrEnum):
+    """The places of a `HeadTemplate`, as its text has them: no URL or header has such characters.
+
+    Templates are stored, so a character keeps its meaning.
+    """
+
+    TARGET = "\x01"
+    LENGTH = "\x02"
+    TOKEN = "\x03"  # noqa: S105
+    SIGNATURE = "\x04"
+    DATE = "\x05"
+    TIMESTAMP = "\x06"
+
+
+_PLACES: Final = list(HeadPlace)
+_PLACE: Final = re.compile(f"([{''.join(HeadPlace)}])")
+
+
+class HeadTemplate:
+    """The request line and headers that callbacks to one URL share, with places for the rest.
+
+    Templates with the same text are equal.
+    """
+
+    __slots__ = ("_has_date", "_has_timestamp", "_in_order", "_literals", "recorded", "text")
+
+    def __init__(self, text: str, *, recorded: str | None = None) -> None:
+        """Prepare a template; `recorded` is its text for records, if that hides credentials."""
+        self.text = text
+        self.recorded: HeadTemplate = self if recorded is None else HeadTemplate(recorded)
+        """The template for records: with credentials hidden, or this one if there are none."""
+        parts = _PLACE.split(text)
+        self._literals = parts[::2]
+        # `fill_with` has the values of all places and the literals in one tuple: this is the order
+        # in which it takes them out.
+        order = [len(_PLACES)]
+        for number, place in enumerate(parts[1::2], len(_PLACES) + 1):
+            order += (_PLACES.index(HeadPlace(place)), number)
+        self._in_order = itemgetter(*order)
+        self._has_date = HeadPlace.DATE in text
+        self._has_timestamp = HeadPlace.TIMESTAMP in text
+
+    def __eq__(self, other: object) -> bool:
+        """Return True if the other template has the same text."""
+        return isinstance(other, HeadTemplate) and other.text == self.text
+
+    def __hash__(self) -> int:
+        """Return the hash of the text."""
+        return hash(self.text)
+
+    def fill(self, target: str, length: int, token: str, signature: str, sent_at: datetime) -> str:
+        """Return the head of one request; values that it does not have are ignored."""
+        date = date_of(sent_at) if self._has_date else ""
+        timestamp = str(timestamp_of(sent_at)) if self._has_timestamp else ""
+        return self.fill_with(target, str(length), token, signature, date, timestamp)
+
+    def fill_with(self, *values: str) -> str:
+        """Return the head with these texts for all places, in the order of `HeadPlace`."""
+        return "".join(self._in_order((*values, *self._literals)))
+
+
+def head_of(method: str, target: str, headers: Iterable[tuple[str, str]]) -> str:
+    """Return the request line and the headers as one text, without the empty line at the end."""
+    return "\r\n".join([f"{method} {target} HTTP/1.1", *map(": ".join, headers)])
+
+
+def hide_credentials(head: str) -> str:
+    """Return the head of a request for records, without the value of its Authorization header."""
+    return _AUTHORIZATION.sub(r"\1(hidden)", head)
+
+
+def date_of(sent_at: datetime) -> str:
+    """Return the time in UTC as the Date header has it, in whole seconds."""
+    return f"{sent_at.isoformat()[:19]}Z"
+
+
+def timestamp_of(sent_at: datetime) -> int:
+    """Return the time in whole seconds since 1970."""
+    return int(sent_at.timestamp())
+
+
+def _headers_of(head: str) -> list[tuple[str, str]]:
+    lines = head.split("\r\n")[1:]
+    return [(name, value) for name, _, value in (line.partition(": ") for line in lines)]
 
 
 class SentRequestRecord(NamedTuple):
@@ -28,8 +119,7 @@ class SentRequestRecord(NamedTuple):
     @property
     def headers(self) -> list[tuple[str, str]]:
         """The names and values of the headers, in the order in which they were sent."""
-        lines = self.head.split("\r\n")[1:]
-        return [(name, value) for name, _, value in (line.partition(": ") for line in lines)]
+        return _headers_of(self.head)
 
 
 @dataclass(slots=True)  # not frozen, since making a frozen one takes longer than signing it
@@ -38,19 +128,52 @@ class OutgoingRequest:
 
     method: str
     url: CallbackUrl
-    headers: Headers
+    head: str
+    """The request line and the headers, as they are sent."""
     body: bytes
     source: SourceName | None = None
     """The source that sends the request; None for requests that are not callbacks."""
     account_sid: str = ""
     """The SID of the account that the request is sent for; empty if there is none."""
-    head: str = field(init=False, repr=False, compare=False)
-    """The request line and the headers, as they are sent."""
+    template: HeadTemplate | None = field(default=None, repr=False, compare=False)
+    """The template of a callback's head; None for requests that are not callbacks.
 
-    def __post_init__(self) -> None:
-        """Build the request line and headers once, to be sent and to be stored."""
-        lines = [f"{self.method} {self.url.target} HTTP/1.1", *map(": ".join, self.headers)]
-        self.head = "\r\n".join(lines)
+    `fill` of the template's `recorded` gives the head in the record of the request.
+    """
+    signature: str = field(default="", repr=False, compare=False)
+    """The signature in the template's place; empty if there is none."""
+    sent_at: datetime = field(default=_NEVER, repr=False, compare=False)
+    """The time in the template's places."""
+
+    @classmethod
+    def with_headers(
+        cls,
+        method: str,
+        url: CallbackUrl,
+        headers: Headers,
+        body: bytes,
+        source: SourceName | None = None,
+    ) -> Self:
+        """Return a request with these headers, without a template."""
+        return cls(method, url, head_of(method, url.target, headers), body, source)
+
+    @property
+    def headers(self) -> Headers:
+        """The names and values of the headers, in order."""
+        return tuple(_headers_of(self.head))
+
+    def having(
+        self,
+        *,
+        url: CallbackUrl | None = None,
+        headers: Headers | None = None,
+        body: bytes | None = None,
+    ) -> Self:
+        """Return a copy with another URL, other headers or another body, without a template."""
+        url = url or self.url
+        head = head_of(self.method, url.target, self.headers if headers is None else headers)
+        body = self.body if body is None else body
+        return type(self)(self.method, url, head, body, self.source, self.account_sid)
 
     def to_bytes(self) -> bytes:
         """Return the whole request as the bytes that are sent."""
@@ -58,9 +181,7 @@ class OutgoingRequest:
 
     def recorded(self) -> SentRequestRecord:
         """Return the request as stored with its attempt, with credentials hidden."""
-        head = self.head
-        if self.url.credentials is not None:
-            head = _AUTHORIZATION.sub(r"\1(hidden)", head)
+        head = self.head if self.url.credentials is None else hide_credentials(self.head)
         return SentRequestRecord(
             self.method, self.url.wire, head, self.body.decode(errors="replace")
         )

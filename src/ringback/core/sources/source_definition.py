@@ -7,9 +7,17 @@ with the same order and letter case. The settings can define other sources, with
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Final, NamedTuple, Self
 
+from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
+from ringback.core.http.http_exchange import (
+    Headers,
+    HeadPlace,
+    HeadTemplate,
+    head_of,
+    hide_credentials,
+)
 from ringback.core.policy.source_policy import Source, SourceName
 from ringback.core.sources.idempotency_tokens import (
     KORE_TOKEN,
@@ -49,6 +57,8 @@ PLACEHOLDERS: Final = (
 A header is left out of a request if one of its placeholders has no value.
 """
 
+_JSON: Final = "application/json; charset=utf-8"
+_MOST_TEMPLATES: Final = 4096
 _HEADER: Final = re.compile(r"(?P<name>[!#$%&'*+.^_`|~0-9A-Za-z-]+): ?(?P<value>[ -~]*)")
 _PLACEHOLDER: Final = re.compile(r"\{([^{}]*)\}")
 
@@ -83,12 +93,6 @@ class HeaderTemplate(NamedTuple):
                     f"{text!r}: the placeholder {{{name}}} is unknown; the placeholders are {known}"
                 )
         return cls(match["name"], match["value"], names)
-
-    @property
-    def key(self) -> str | None:
-        """The placeholder's name, if the header's value is only one placeholder; otherwise None."""
-        is_all = self.placeholders and self.template == f"{{{self.placeholders[0]}}}"
-        return self.placeholders[0] if is_all else None
 
     def fill(self, values: Values) -> str | None:
         """Return the header's value for one request, or None if a placeholder has no value."""
@@ -214,37 +218,52 @@ class CallbackSourceDefinition:
         """True if a header contains the date."""
         return "date" in self._placeholders
 
-    def fill(self, values: Values) -> tuple[tuple[str, str], ...]:
+    @cached_property
+    def template_for(self) -> Callable[[CallbackUrl, bool, bool, bool], HeadTemplate]:
+        """The function that returns the template of a callback's head; it caches the newest ones.
+
+        Its arguments are the callback's URL, and three times True or False: whether the method is
+        POST, the callback is a test event, and the account's callbacks use the static proxy.
+        """
+        return lru_cache(_MOST_TEMPLATES)(self._template_for)
+
+    def fill(self, values: Values) -> Headers:
         """Return a request's headers with these values; headers that lack a value are left out."""
-        found = list[tuple[str, str]]()
-        for as_it_stands, name, key, header in self._lines:
-            if as_it_stands is not None:
-                found.append(as_it_stands)
-                continue
-            value = values[key] if key is not None else header.fill(values)
-            if value is not None:
-                found.append((name, value))
-        return tuple(found)
+        filled = [(header.name, header.fill(values)) for header in self.headers]
+        return tuple([(name, value) for name, value in filled if value is not None])
 
     @cached_property
     def _placeholders(self) -> frozenset[str]:
         return frozenset(name for header in self.headers for name in header.placeholders)
 
-    @cached_property
-    def _lines(self) -> Sequence["_Line"]:
-        return [
-            (
-                None if header.placeholders else (header.name, header.template),
-                header.name,
-                header.key,
-                header,
-            )
-            for header in self.headers
-        ]
+    def _template_for(
+        self,
+        url: CallbackUrl,
+        is_post: bool,  # noqa: FBT001 (an `lru_cache` is faster without names)
+        is_test: bool,  # noqa: FBT001
+        uses_static_proxy: bool,  # noqa: FBT001
+    ) -> HeadTemplate:
+        method = HttpMethod.POST if is_post else HttpMethod.GET
+        content_type = _JSON if is_test else self.content_type
+        headers = self.fill(
+            {
+                "host": url.authority,
+                "length": HeadPlace.LENGTH if is_post else None,
+                "content_type": content_type if is_post else None,
+                "authorization": url.authorization,
+                "token": HeadPlace.TOKEN,
+                "signature": HeadPlace.SIGNATURE,
+                "date": HeadPlace.DATE,
+                "timestamp": HeadPlace.TIMESTAMP,
+                "static_proxy": "true" if uses_static_proxy else None,
+            }
+        )
+        # The target of a GET has the callback's parameters in it, except for test events.
+        head = head_of(method, url.target if is_post or is_test else HeadPlace.TARGET, headers)
+        return HeadTemplate(
+            head, recorded=None if url.credentials is None else hide_credentials(head)
+        )
 
-
-_Line = tuple[tuple[str, str] | None, str, str | None, HeaderTemplate]
-"""A header for `fill`: the finished header if it has no placeholder, its name, key, template."""
 
 Sources = Mapping[SourceName, CallbackSourceDefinition]
 """All sources, by the names that URLs use in `#cbs=`."""

@@ -1,15 +1,21 @@
+from datetime import UTC, datetime
+
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.http.http_exchange import (
+    HeadTemplate,
     OutgoingRequest,
     ReceiverResponseRecord,
     SentRequestRecord,
 )
+from ringback.core.policy.source_policy import Source
 
 PLAIN = CallbackUrl.parse("http://a.example/")
 
 
 def test_a_request_is_its_head_an_empty_line_and_its_body() -> None:
-    request = OutgoingRequest("POST", PLAIN, (("HoSt", "a.example"), ("x", "")), b"A=1")
+    request = OutgoingRequest.with_headers(
+        "POST", PLAIN, (("HoSt", "a.example"), ("x", "")), b"A=1"
+    )
     assert request.to_bytes() == b"POST / HTTP/1.1\r\nHoSt: a.example\r\nx: \r\n\r\nA=1"
     assert request.recorded().head == "POST / HTTP/1.1\r\nHoSt: a.example\r\nx: "
 
@@ -17,18 +23,48 @@ def test_a_request_is_its_head_an_empty_line_and_its_body() -> None:
 def test_the_record_of_a_request_hides_the_credentials_of_its_url() -> None:
     url = CallbackUrl.parse("http://user:hunter2@a.example/")
     headers = (("Authorization", url.authorization or ""), ("X", "Authorization: shown"))
-    assert OutgoingRequest("GET", url, headers, b"").recorded().headers == [
+    assert OutgoingRequest.with_headers("GET", url, headers, b"").recorded().headers == [
         ("Authorization", "(hidden)"),
         ("X", "Authorization: shown"),
     ]
 
 
+def test_a_template_is_filled_with_its_values_only() -> None:
+    template = HeadTemplate("GET \x01 HTTP/1.1\r\nX: 100% \x04\x04 \x03\r\nAt: \x05 \x06")
+    head = template.fill("/p", 3, "t", "s", datetime(2024, 7, 3, 14, 40, 58, 999999, UTC))
+    expected = "GET /p HTTP/1.1\r\nX: 100% ss t\r\nAt: 2024-07-03T14:40:58Z 1720017658"
+    assert head == expected
+    assert HeadTemplate(expected).fill("/q", 4, "u", "v", datetime.now(UTC)) == expected
+
+
+def test_templates_with_the_same_text_are_equal() -> None:
+    one, same, other = HeadTemplate("\x01"), HeadTemplate("\x01"), HeadTemplate("\x02")
+    assert {one, same, other} == {one, other}
+    assert one != "\x01"
+
+
+def test_a_copy_of_a_request_has_another_url_header_or_body_and_no_template() -> None:
+    headers = (("Host", "a.example"),)
+    template = HeadTemplate("\x01")
+    request = OutgoingRequest(
+        "POST", PLAIN, "POST / HTTP/1.1", b"A=1", Source.KORE, "AC1", template
+    )
+    assert request.having(headers=headers).to_bytes() == (
+        b"POST / HTTP/1.1\r\nHost: a.example\r\n\r\nA=1"
+    )
+    other = CallbackUrl.parse("http://b.example/p")
+    assert request.having(url=other, body=b"") == OutgoingRequest(
+        "POST", other, "POST /p HTTP/1.1", b"", Source.KORE, "AC1"
+    )
+    assert request.having(url=other).template is None
+
+
 def test_a_request_without_a_source_has_none() -> None:
-    assert OutgoingRequest("GET", PLAIN, (), b"").source is None
+    assert OutgoingRequest.with_headers("GET", PLAIN, (), b"").source is None
 
 
 def test_the_record_of_a_binary_body_shows_its_printable_parts() -> None:
-    request = OutgoingRequest("POST", PLAIN, (), b"A=\xff")
+    request = OutgoingRequest.with_headers("POST", PLAIN, (), b"A=\xff")
     assert request.recorded().body == "A=\ufffd"
 
 
