@@ -6,11 +6,14 @@ only one writer, and a reader may miss its last change.
 
 from bisect import bisect_left
 from collections import defaultdict
+from datetime import timedelta
 from itertools import accumulate, product
 from typing import Final
 
 from ringback.core.accounts.account import EVERY
-from ringback.core.callbacks.callback import Attempt, CallbackRecord, CallbackStatus
+from ringback.core.callbacks.callback import CallbackRecord, CallbackStatus
+from ringback.core.http.http_exchange import AttemptResult
+from ringback.core.http.outcome import failure_of
 from ringback.core.policy.source_policy import Source, SourceName
 
 ATTEMPT_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0)
@@ -87,16 +90,18 @@ class DeliveryCounters:
         """Count a callback that Ringback has accepted for delivery."""
         self.acceptances[source] += 1
 
-    def attempt_ended(self, callback: CallbackRecord, attempt: Attempt) -> None:
+    def attempt_ended(
+        self, callback: CallbackRecord, result: AttemptResult, *, waited: timedelta | None
+    ) -> None:
         """Count an ended attempt of a callback, and its duration if that is known.
 
-        For a first attempt, also counts how long the callback waited for the attempt.
+        `waited` is how long the callback waited for its first attempt; None for later attempts.
         """
-        self.attempts[callback.source, attempt.result, attempt.failure or ""] += 1
-        if attempt.timings is not None:
-            self.attempt_seconds[callback.source].add(attempt.timings.total / 1000)
-        if attempt.number == 1:
-            waited = attempt.date_started - callback.date_created
+        outcome, source = result.outcome, callback.source
+        self.attempts[source, outcome.label, failure_of(outcome) or ""] += 1
+        if result.timings is not None:
+            self.attempt_seconds[source].add(result.timings.total / 1000)
+        if waited is not None:
             self.first_attempt_seconds.add(waited.total_seconds())
 
     def ended(

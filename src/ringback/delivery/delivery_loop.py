@@ -20,7 +20,6 @@ from ringback.core.callbacks.callback import (
     begin,
     delivered,
     put_back,
-    settle,
 )
 from ringback.core.callbacks.retry import RetryNow, attempt_timeouts, decide
 from ringback.core.http.outcome import (
@@ -29,6 +28,7 @@ from ringback.core.http.outcome import (
     DeliveredOutcome,
     NoAnswerOutcome,
     Outcome,
+    failure_of,
 )
 from ringback.core.retry_schedule import RetrySchedule
 from ringback.delivery.backlog import Backlog
@@ -79,7 +79,7 @@ class DeliveryLoop:
         A worker of the destination calls it.
         """
         self.checkpoint("claimed")
-        callback, progress, account, is_fresh = claim
+        callback, progress, account, is_fresh, _ = claim
         started = self.clock.now()
         exchange, request = await self.sender.render_and_send(
             callback,
@@ -94,7 +94,7 @@ class DeliveryLoop:
             # This machine lacks a resource, so nothing was sent: that does not count as an attempt.
             now = self.clock.now()
             due = self.scheduler.rest(lane, now, outcome)
-            self.settlements.add(Settlement(callback, None, put_back(progress, now, due=due)))
+            self.settlements.add(Settlement(claim, put_back(progress, now, due=due)))
             return
         if exchange.waited:
             # Waiting for a connection does not count as time of the attempt or of its round.
@@ -102,17 +102,16 @@ class DeliveryLoop:
             claim = claim._replace(progress=progress.held_up(waited))
             started += waited
         after = self.decide(claim, outcome, started)
-        recorded = request and request.recorded()
-        attempt = settle(claim.attempt, exchange, recorded, started=started)
-        self.settlements.add(Settlement(callback, attempt, after))
+        self.settlements.add(Settlement(claim, after, exchange, started, request))
         # A round that goes on keeps its slot.
         self.scheduler.ended(lane, outcome, slots=0 if after.is_under_way else 1)
         self.wakeup.wake()
-        self.counters.attempt_ended(callback, attempt)
+        waited = started - callback.date_created if progress.attempt_count == 1 else None
+        self.counters.attempt_ended(callback, exchange, waited=waited)
 
     def decide(self, claim: DeliveryClaim, outcome: Outcome, started: datetime) -> DeliveryProgress:
         """Return a callback's next state after this outcome, as `core.callbacks.retry` decides."""
-        callback, progress, account, _ = claim
+        callback, progress, account, *_ = claim
         now = self.clock.now()
         if isinstance(outcome, DeliveredOutcome):
             return delivered(progress, now)
@@ -134,13 +133,18 @@ class DeliveryLoop:
         `account` is given only if the callback's next attempt is under way.
         """
         self.checkpoint("settled")
-        callback, attempt, progress = settlement
-        if attempt is not None and attempt.number == 1:
+        claim, progress, result, *_ = settlement
+        callback = claim.callback
+        if result is not None and claim.progress.attempt_count == 1:
             self.first_settled(callback)
         if progress.is_under_way and account is not None:
             # A kept connection had been closed: the next attempt opens a new one.
-            is_stale = attempt is not None and attempt.failure == AttemptFailure.STALE.label
-            self.workers.add_first(DeliveryClaim(callback, progress, account, fresh=is_stale))
+            is_stale = (
+                result is not None and failure_of(result.outcome) == AttemptFailure.STALE.label
+            )
+            self.workers.add_first(
+                claim._replace(progress=progress, account=account, fresh=is_stale)
+            )
         elif progress.due is not None:
             self.scheduler.expect(lane_of(callback), progress.due)
             self.wakeup.wake()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from ringback.core.callbacks.callback import CallbackRecord, settle
+from ringback.core.callbacks.callback import CallbackRecord
 from ringback.core.errors import StoreUnavailable
 from ringback.core.http.http_exchange import AttemptResult
 from ringback.core.http.outcome import UnknownOutcome
@@ -202,8 +202,6 @@ class DeliveryService:
 
     def _unknown(self, claim: DeliveryClaim) -> Settlement:
         """Return a settlement with the result `unknown` for an attempt that a crash interrupted."""
-        unknown, started = AttemptResult(UnknownOutcome()), claim.progress.date_updated
-        attempt = settle(claim.attempt, unknown, None, started=started)
-        return Settlement(
-            claim.callback, attempt, self._loop.decide(claim, UnknownOutcome(), started)
-        )
+        unknown, started = UnknownOutcome(), claim.progress.date_updated
+        after = self._loop.decide(claim, unknown, started)
+        return Settlement(claim, after, AttemptResult(unknown), started)

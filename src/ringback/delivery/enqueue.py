@@ -51,12 +51,13 @@ class CallbackEnqueuer:
         now = self.clock.now()
         if account is not None and self._may_go(callback):
             limit = callback.url.connection.total_timeout
-            claim = DeliveryClaim(
-                callback, begin(callback.progress, now, total_timeout=limit), account
-            )
+            progress, row_id = begin(callback.progress, now, total_timeout=limit), 0
             # Registered first, so that the slot is returned even if saving fails.
-            tx.on_commit(lambda: self._taken(claim), undone=lambda: self._free(callback))
-            tx.callbacks.add(callback.having(claim.progress))
+            tx.on_commit(
+                lambda: self._taken(DeliveryClaim(callback, progress, account, row_id=row_id)),
+                undone=lambda: self._free(callback),
+            )
+            row_id = tx.callbacks.add(callback.having(progress))
         else:
             tx.callbacks.add(callback)
             tx.on_commit(lambda: self._kept(callback))

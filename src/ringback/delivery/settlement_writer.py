@@ -59,7 +59,7 @@ class SettlementWriter:
             await self._settle_one_by_one(settlements, failure)
         else:
             for settlement in settlements:
-                self._settled(settlement, accounts.get(settlement.callback.account_sid))
+                self._settled(settlement, accounts.get(settlement.claim.callback.account_sid))
 
     async def _settle_one_by_one(self, settlements: list[Settlement], failure: Exception) -> None:
         if len(settlements) > 1:
@@ -69,7 +69,7 @@ class SettlementWriter:
             _log.error(
                 "the result of an attempt of callback %s can't be stored; the next"
                 " start of the server settles the attempt",
-                settlements[0].callback.sid,
+                settlements[0].claim.callback.sid,
                 exc_info=failure,
             )
 
@@ -80,5 +80,5 @@ def _settle(tx: Transaction, settlements: list[Settlement]) -> dict[str, Account
     The keys are the accounts' SIDs; the value is None if the account was deleted.
     """
     tx.callbacks.settle(settlements)
-    going_on = {one.callback.account_sid for one in settlements if one.progress.is_under_way}
+    going_on = {one.claim.callback.account_sid for one in settlements if one.progress.is_under_way}
     return {sid: tx.accounts.get(sid) for sid in going_on}

@@ -50,3 +50,13 @@ class SystemRandomSource:
     def bytes(self, count: int) -> bytes:
         """Return `count` unpredictable bytes."""
         return secrets.token_bytes(count)
+
+
+# Unlike CLOCK_MONOTONIC, it goes on while the machine sleeps.
+_STEADY: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+_OFFSET: Final = time.time_ns() - time.clock_gettime_ns(_STEADY)
+
+
+def steady_milliseconds() -> int:
+    """Return the real time in milliseconds since 1970; a jump of the wall clock changes nothing."""
+    return (time.clock_gettime_ns(_STEADY) + _OFFSET) // 1_000_000

@@ -4,40 +4,38 @@ An id has 42 bits with the milliseconds since 1970, 9 bits with a number that on
 and 12 bits with a counter. So several processes can make ids, and a copy of the data keeps them.
 """
 
-import time
+from collections.abc import Callable
 from typing import Final
 
 LEASES: Final = 512
 """The number of processes that can make ids at the same time."""
 _COUNTS: Final = 4096
 _IN_A_MILLISECOND: Final = LEASES * _COUNTS
-_MILLISECOND: Final = 1_000_000
-"""Nanoseconds in a millisecond."""
 
 
 class RowIds:
     """Makes ids in ascending order, from a number that this process has leased.
 
-    They follow the real time since the start, not the wall clock, which may jump. `after` is the
-    highest id in the data: all new ids are higher.
+    `milliseconds` returns the real time, since 1970, by a clock that never goes back. `after` is
+    the highest id in the data: all new ids are higher.
     """
 
-    def __init__(self, lease: int, *, after: int = 0) -> None:
+    def __init__(self, lease: int, *, milliseconds: Callable[[], int], after: int = 0) -> None:
         self._lease = lease % LEASES
-        first = max(time.time_ns() // _MILLISECOND, after // _IN_A_MILLISECOND + 1)
-        self._ahead = first - time.monotonic_ns() // _MILLISECOND
-        self._at = first - 1
-        self._count = 0
+        self._milliseconds = milliseconds
+        self._at = after // _IN_A_MILLISECOND
+        self._count = _COUNTS - 1
         self.last = after
         """The last id that was made."""
 
     def make(self) -> int:
         """Return a new id, which is higher than all earlier ones."""
-        now = time.monotonic_ns() // _MILLISECOND + self._ahead
-        self._count += 1
+        now = self._milliseconds()
         if now > self._at:
             self._at, self._count = now, 0
-        elif self._count == _COUNTS:
+        elif self._count + 1 < _COUNTS:
+            self._count += 1
+        else:
             # More ids than this in a millisecond take those of the next milliseconds.
             self._at, self._count = self._at + 1, 0
         self.last = (self._at * LEASES + self._lease) * _COUNTS + self._count

@@ -14,6 +14,7 @@ from ringback.core.accounts.webhook_secret import (
     WebhookSecret,
     WebhookSecretStatus,
 )
+from ringback.core.newest_entries import NewestEntries
 from ringback.core.retry_schedule import RetrySchedule
 from ringback.ports import TokenSigningKey
 from ringback.stores.encryption import SecretCipher
@@ -30,6 +31,7 @@ from ringback.stores.sqlite.write_batch import Row, WriteBatch
 
 T = TypeVar("T")
 
+_MOST_KNOWN: Final = 1000
 _KEYS: Final = RowMapping("api_keys", ApiKey, order="rowid")
 _CLIENTS: Final = RowMapping("api_clients", ClientCredentials, order="rowid")
 
@@ -51,13 +53,23 @@ class SqliteAccounts:
     def __init__(self, session: WriteBatch, cipher: SecretCipher) -> None:
         self._session = session
         self._cipher = cipher
-        self._known = dict[str, Account]()
-        self._ids = dict[str, int]()
+        self._known = NewestEntries[str, Account](_MOST_KNOWN)
+        self._ids = NewestEntries[str, int](_MOST_KNOWN)
+        self._version: int | None = None
+        """SQLite's number of changes of the file by other connections."""
         self.keys = SqliteCredentials(session, _KEYS)
 
+    def begin_commit(self) -> None:
+        """Clear the cache of accounts if another process has changed the file since it was read."""
+        (version,) = self._session.read("PRAGMA data_version").fetchone()
+        if version != self._version:
+            self._version = version
+            self.forget()
+
     def forget(self) -> None:
-        """Clear the cache of accounts, which is valid for one commit only."""
+        """Clear the cache of accounts."""
         self._known.clear()
+        self._ids.clear()
 
     def add(self, account: Account, keys: Sequence[ApiKey]) -> None:
         self._session.write(

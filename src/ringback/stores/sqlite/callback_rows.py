@@ -1,6 +1,5 @@
 """Converts callbacks and attempts to database rows, and back."""
 
-import sqlite3
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
@@ -137,7 +136,7 @@ def read_target(row: Sequence[Any]) -> CallbackTarget:
 
 
 def write_callback(
-    callback: CallbackRecord, row_id: int, account_id: int, lane_id: int, target_id: int
+    callback: CallbackRecord, row_id: int, account_id: int | None, lane_id: int, target_id: int
 ) -> Row:
     """Return a new callback's row: the values of `NEW_COLUMNS`."""
     return (
@@ -158,7 +157,7 @@ def write_callback(
 def write_waiting(
     progress: DeliveryProgress,
     row_id: int,
-    account_id: int,
+    account_id: int | None,
     lane_id: int,
     *,
     is_appointed: bool = False,
@@ -180,7 +179,7 @@ def write_waiting(
     )
 
 
-def write_outcome(progress: DeliveryProgress, row_id: int, account_id: int) -> Row:
+def write_outcome(progress: DeliveryProgress, row_id: int, account_id: int | None) -> Row:
     """Return the values of `OUTCOME_COLUMNS` for a callback that has ended."""
     return (
         row_id,
@@ -294,7 +293,11 @@ def read_request(
         return None
     called, body = of.called, of.sent_body
     text = HeadTemplate(head).fill(
-        called.target, len(body.encode()), of.idempotency_token, signature or "", maybe_from_us(sent_us)
+        called.target,
+        len(body.encode()),
+        of.idempotency_token,
+        signature or "",
+        from_us(sent_us or 0),
     )
     return SentRequestRecord(of.method, called.wire, text, body)
 

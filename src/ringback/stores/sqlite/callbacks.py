@@ -26,6 +26,7 @@ from ringback.core.callbacks.callback import (
 )
 from ringback.core.http.http_exchange import AttemptResult
 from ringback.core.newest_entries import NewestEntries
+from ringback.core.policy.source_policy import SourceName
 from ringback.core.sids import SID_BYTES, SidKind, dated, make_sid
 from ringback.ports import (
     CallbackFilter,
@@ -38,6 +39,7 @@ from ringback.ports import (
     UrlDeliveryTotals,
     lane_of,
 )
+from ringback.runtime.system_clock import steady_milliseconds
 from ringback.stores.row_ids import RowIds
 from ringback.stores.sqlite.accounts import SqliteAccounts
 from ringback.stores.sqlite.callback_rows import (
@@ -127,8 +129,15 @@ _TOTALS: Final = f"""
 """
 _HAS_DESTINATION: Final = "(SELECT destination FROM lanes WHERE lanes.id = callbacks.lane_id)"
 _JOINS: Final = {
-    "callbacks": UNFINISHED,
+    "callbacks": STORED.partition(" ")[2],
+    "waiting": f"{UNFINISHED} LEFT JOIN outcomes ON outcomes.id = waiting.id",
+    "outcomes": (
+        "CROSS JOIN callbacks ON callbacks.id = outcomes.id"
+        " LEFT JOIN waiting ON waiting.id = outcomes.id"
+    ),
 }
+"""What a list needs beside the table whose index it uses."""
+_TARGETS: Final = "JOIN callback_targets ON callback_targets.id = target_id"
 _PLACE: Final = (
     "SELECT accounts.sid AS account_sid, callbacks.id AS seq FROM callbacks"
     " JOIN accounts ON accounts.id = account_id WHERE callbacks.sid = ?"
@@ -136,6 +145,7 @@ _PLACE: Final = (
 _NOBODY: Final = -1
 """An id that no account has."""
 _NO_TIMINGS: Final = (None,) * 5
+_What = tuple[str, str, SourceName, SourceName | None]
 _MOST_TARGETS: Final = 4096
 _MOST_LANES: Final = 10_000
 
@@ -324,9 +334,7 @@ class SqliteCallbacks:
         )
         callbacks = [(row[0], self._read(row)) for row in rows.fetchall()]
         return [
-            DeliveryClaim(
-                callback, callback.progress, self._account_of(callback), row_id=row_id
-            )
+            DeliveryClaim(callback, callback.progress, self._account_of(callback), row_id=row_id)
             for row_id, callback in callbacks
         ]
 
@@ -383,13 +391,13 @@ class SqliteCallbacks:
         sids = _sid_at(since, b"\0"), _sid_at(until, b"\xff")
         owner = account_sid and self._accounts.id_of(account_sid)
         rows = self._session.read_queued(_TOTALS, (*sids, to_us(since), to_us(until), owner))
-        sums = dict[tuple[str, ...], list[int]]()
+        sums = dict[_What, list[int]]()
         for target_id, *numbers in rows.fetchall():
             target = self._target(target_id)
             if not target.is_test:
                 what = target.account_sid, target.url.shown, target.source, target.source_asked
                 before = sums.get(what, [0] * len(numbers))
-                sums[what] = [sum(pair) for pair in zip(before, numbers, strict=True)]
+                sums[what] = list(map(int.__add__, before, numbers))
         ordered = sorted(sums, key=lambda what: (*what[:3], what[3] or ""))
         return [UrlDeliveryTotals(*what, *sums[what]) for what in ordered]
 
@@ -409,7 +417,7 @@ class SqliteCallbacks:
         number = 0 if row is None else row[0] + 1
         self._session.write("DELETE FROM id_leases")
         self._session.write("INSERT INTO id_leases VALUES (?)", [number])
-        return RowIds(number, after=last)
+        return RowIds(number, milliseconds=steady_milliseconds, after=last)
 
     def _one(self, sid: str) -> tuple[int, CallbackRecord] | None:
         row = self._session.read_queued(
@@ -506,9 +514,9 @@ class SqliteCallbacks:
         sid, account_sid, *_ = claim.callback
         number = claim.progress.attempt_count
         is_last = not settlement.progress.is_under_way
-        if number > 1 and is_last:
-            self._responses.drop(sid)
         outcome, _, response, *route, _ = result
+        if number > 1 and is_last and response is not None:
+            self._responses.drop(sid)
         key = outcome, response, *route
         found = self._results.find(account_sid, key, self._ids)
         if found is not None:
@@ -545,12 +553,13 @@ class SqliteCallbacks:
             ("created_us < ?", maybe_to_us(which.until)),
         ]
         name = table.partition(" ")[0]
+        has_target = which.source is not None or which.url_prefix is not None
         return SqliteListQuery(
             table,
             found,
             looked_at,
             COLUMNS,
-            " ".join(join for other, join in _JOINS.items() if other != name),
+            f"{_JOINS[name]} {_TARGETS if has_target else ''}",
             key=f"{name}.id",
             sid=f"(SELECT sid FROM callbacks WHERE callbacks.id = {name}.id)",
             place=_PLACE,
@@ -580,7 +589,7 @@ def _by_index(
         return "callbacks INDEXED BY callbacks_by_token", [token], [mine, *some]
     if statuses and statuses <= UNDELIVERED:
         index = "outcomes_undelivered" if owner else "outcomes_undelivered_of_all"
-        found = [("outcomes.account_id = ?", owner), ("status > 1 AND 1 = ?", 1)]
+        found: list[Condition] = [("outcomes.account_id = ?", owner), ("status > 1 AND 1 = ?", 1)]
         return f"outcomes INDEXED BY {index}", found, [] if statuses == UNDELIVERED else some
     if statuses == _SCHEDULED:
         index = "INDEXED BY waiting_of_account" if owner else "NOT INDEXED"

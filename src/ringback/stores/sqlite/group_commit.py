@@ -90,8 +90,8 @@ class SqliteTransaction(Transaction):
         self._session = session
 
     def begin_commit(self) -> None:
-        """Before a commit, clear what was cached during the previous commit."""
-        self._accounts.forget()
+        """At the beginning of a commit, clear what was cached for the previous commit only."""
+        self._accounts.begin_commit()
         self._callbacks.begin_commit()
 
     def forget(self) -> None:
@@ -162,8 +162,8 @@ class GroupCommitter:
         self._connection.close()
 
     def _commit(self, jobs: list[CommitJob]) -> None:
-        self._transaction.begin_commit()
         self._connection.execute("BEGIN IMMEDIATE")
+        self._transaction.begin_commit()
         for job in jobs:
             self._attempt(job)
         self._session.flush()
@@ -191,7 +191,6 @@ class GroupCommitter:
     def _roll_back(self) -> None:
         if self._watermark is not None:
             self._watermark.undone()
-        self._transaction.begin_commit()
         self._transaction.forget()
         try:
             self._session.forget()

@@ -113,8 +113,7 @@ def _place(
         return None
     place = listing.place or f"SELECT account_sid, seq FROM {table} WHERE sid = ?"
     row = read(
-        f"{place} UNION ALL"
-        " SELECT account_sid, seq FROM removed WHERE table_name = ? AND sid = ?",
+        f"{place} UNION ALL SELECT account_sid, seq FROM removed WHERE table_name = ? AND sid = ?",
         (sid, table, sid),
     ).fetchone()
     if row is None or account_sid not in (EVERY, row["account_sid"]):

@@ -66,9 +66,9 @@ class ReadConnection:
         the database fails, and any error that the work raises.
         """
         self._until = perf_counter() + self._longest
-        self._transaction.begin_commit()
         self._connection.execute("BEGIN")
         try:
+            self._transaction.begin_commit()
             result = work(self._transaction)
             if self._transaction.endings:
                 raise _writes()

@@ -74,7 +74,7 @@ class SqliteResponseOverflows:
         *,
         is_last: bool,
     ) -> ReceiverResponseRecord:
-        """Return the part of an answer that is stored with its attempt: all of it, unless it is long.
+        """Return the part of an answer that is stored with its attempt: all, unless it is long.
 
         If the answer is long, its rest is queued to be stored in a row of its own, but only if
         `is_last` is True, that is, if no later attempt is under way. `sid` is the SID of the

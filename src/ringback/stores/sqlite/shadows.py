@@ -10,22 +10,32 @@ from typing import Final
 
 from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.core.callbacks.callback_serialization import read_url
+from ringback.core.http.http_exchange import RequestTimings, SentRequestRecord
 from ringback.core.policy.source_policy import source_named
 from ringback.core.shadows.shadow import ShadowCallback
 from ringback.core.shadows.shadow_report import EXCERPT, AnswerComparison, ComparableResult
 from ringback.ports import ComparedShadow, PageWindow, RecordPage, ShadowCallbackFilter
-from ringback.stores.sqlite.callback_rows import ATTEMPT_COLUMNS, read_attempt, write_attempt
+from ringback.stores.sqlite.callback_rows import (
+    ENDED_COLUMNS,
+    read_outcome,
+    read_response,
+    write_response_head,
+)
 from ringback.stores.sqlite.field_columns import from_us, maybe_to_us, to_us
 from ringback.stores.sqlite.pagination import SqliteListQuery, read_page, whose
 from ringback.stores.sqlite.response_overflow import SqliteResponseOverflows
 from ringback.stores.sqlite.write_batch import BulkStatement, Row, WriteBatch
 
+_ATTEMPT_COLUMNS: Final = (
+    f"{ENDED_COLUMNS}, local_address, proxy, request_head, response_head, response_body,"
+    " response_is_cut"
+)
 _OPENED: Final = BulkStatement.insert(
     "shadows",
     "sid, callback_sid, account_sid, source, idempotency_token, url, credentials, started_us,"
     " result",
 )
-_SETTLED: Final = BulkStatement.update("shadows", ATTEMPT_COLUMNS)
+_SETTLED: Final = BulkStatement.update("shadows", _ATTEMPT_COLUMNS)
 
 TABLES: Final = (_OPENED, _SETTLED)
 """The SQL statements that write queued rows; they run after those for callbacks."""
@@ -37,13 +47,19 @@ def _excerpt(body: str) -> str:
 
 
 def _of_callback(column: str) -> str:
-    return f"(SELECT {column} FROM callbacks WHERE callbacks.sid = callback_sid)"
+    return (
+        f"(SELECT {column} FROM callbacks JOIN callback_targets ON callback_targets.id = target_id"
+        " WHERE callbacks.sid = callback_sid)"
+    )
 
 
 def _of_first(what: str) -> str:
     return (
-        f"(SELECT {what} FROM attempts AS first"
-        " WHERE first.callback_sid = shadows.callback_sid AND first.number = 1)"
+        f"(SELECT {what} FROM callbacks"
+        " JOIN attempts AS first ON callback_id = callbacks.id AND first.number = 1"
+        " JOIN attempt_results AS ended ON ended.id = result_id"
+        " LEFT JOIN answer_bodies ON answer_bodies.id = result_id"
+        " WHERE callbacks.sid = shadows.callback_sid)"
     )
 
 
@@ -63,9 +79,12 @@ _APART: Final = ", ".join(
         *map(_of_kept, ("head", "body")),
     ]
 )
+_FIRST_BODY: Final = (
+    "CASE WHEN ended.response_head IS NOT NULL THEN coalesce(answer_bodies.body, x'') END"
+)
 # If the stored first parts of two bodies are equal, the digests show whether the whole bodies are.
 _IS_SAME_BODY: Final = (
-    "CASE first.response_body = shadows.response_body WHEN 0 THEN 0 WHEN 1 THEN"
+    f"CASE {_FIRST_BODY} = shadows.response_body WHEN 0 THEN 0 WHEN 1 THEN"
     f" {_of_long('digest', sid='shadows.callback_sid')} IS {_of_long('digest', sid='shadows.sid')}"
     " END"
 )
@@ -75,9 +94,9 @@ _COMPARED: Final = ", ".join(
     [
         "sid, callback_sid, source, started_us, result, status_code, failure, total_ms",
         *map(_of_callback, ("url", "source")),
-        *map(_of_first, ("result", "status_code", "failure", "total_ms")),
+        *map(_of_first, ("ended.result", "ended.status_code", "ended.failure", "first.total_ms")),
         _of_first(_IS_SAME_BODY),
-        _of_first(_excerpt("first.response_body")),
+        _of_first(_excerpt(f"({_FIRST_BODY})")),
         _excerpt("response_body"),
     ]
 )
@@ -97,15 +116,12 @@ class SqliteShadowCallbacks:
     def settle(self, shadows: Sequence[ShadowCallback]) -> None:
         for shadow in shadows:
             self._session.touch(shadow.sid)
-            answer = self._responses.write(shadow.sid, shadow.attempt, is_last=True)
-            head = shadow.attempt.request and shadow.attempt.request.head
-            columns = write_attempt(shadow.attempt, head, answer)
-            self._session.queue(_SETTLED, (shadow.sid, *columns))
+            self._session.queue(_SETTLED, (shadow.sid, *self._write_attempt(shadow)))
         self._responses.keep_within_budget()
 
     def left_open(self) -> list[ShadowCallback]:
         rows = self._session.read_queued(
-            f"SELECT {_OWN}, 'POST', '', {ATTEMPT_COLUMNS}, NULL, NULL, NULL, NULL FROM shadows"
+            f"SELECT {_OWN}, 'POST', '', {_ATTEMPT_COLUMNS}, NULL, NULL, NULL, NULL FROM shadows"
             " WHERE result = 'open' ORDER BY seq"
         )
         return [_read(row) for row in rows]
@@ -113,7 +129,7 @@ class SqliteShadowCallbacks:
     def page(
         self, account_sid: str, which: ShadowCallbackFilter, window: PageWindow
     ) -> RecordPage[ComparedShadow]:
-        columns = f"{_OWN}, {_TOLD}, {ATTEMPT_COLUMNS}, {_APART}, {_COMPARED}"
+        columns = f"{_OWN}, {_TOLD}, {_ATTEMPT_COLUMNS}, {_APART}, {_COMPARED}"
         rows, stopped_at = self._page(columns, account_sid, which, window)
         compared = (ComparedShadow(_read(row), _read_comparison(row)) for row in rows)
         return RecordPage(compared, stopped_at)
@@ -121,6 +137,30 @@ class SqliteShadowCallbacks:
     def comparisons(self, account_sid: str, window: PageWindow) -> list[AnswerComparison]:
         rows, _ = self._page(_COMPARED, account_sid, ShadowCallbackFilter(), window)
         return [_read_comparison(row) for row in rows]
+
+    def _write_attempt(self, shadow: ShadowCallback) -> Row:
+        """Return the values of `_ATTEMPT_COLUMNS`."""
+        attempt = shadow.attempt
+        timings: RequestTimings | tuple[None, ...] = attempt.timings or (None,) * 5
+        started, first = to_us(attempt.date_started), attempt.response
+        if first is not None:
+            owner = attempt.account_sid, attempt.number, started
+            first = self._responses.keep(first, shadow.sid, owner, is_last=True)
+        return (
+            started,
+            attempt.result,
+            attempt.status_code,
+            attempt.error_code,
+            attempt.failure,
+            attempt.reason,
+            *timings,
+            attempt.local_address,
+            attempt.proxy,
+            attempt.request and attempt.request.head,
+            first and write_response_head(first),
+            first and first.body,
+            first is not None and first.is_cut,
+        )
 
     def _page(
         self, columns: str, account_sid: str, which: ShadowCallbackFilter, window: PageWindow
@@ -159,11 +199,15 @@ def _write_opened(shadow: ShadowCallback) -> Row:
 def _read(row: sqlite3.Row) -> ShadowCallback:
     sid, callback_sid, account_sid, source, token, url, credentials, method, body, *columns = row
     parsed, is_post = read_url(url, credentials, "[]"), method == HttpMethod.POST
-    attempt = read_attempt(
-        columns,
-        of=(callback_sid, account_sid, 1),
-        called=parsed if is_post else parsed.with_parameters(body),
-        body=body if is_post else "",
+    local_address, proxy, head, *answer = columns[11:21]
+    called = parsed if is_post else parsed.with_parameters(body)
+    attempt = read_outcome(columns[:11], of=(callback_sid, account_sid, 1))._replace(
+        local_address=local_address,
+        proxy=proxy,
+        request=None
+        if head is None
+        else SentRequestRecord(method, called.wire, head, body if is_post else ""),
+        response=read_response(answer),
     )
     return ShadowCallback(sid, source_named(source), token, parsed, attempt)
 
