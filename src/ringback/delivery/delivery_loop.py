@@ -79,7 +79,8 @@ class DeliveryLoop:
         A worker of the destination calls it.
         """
         self.checkpoint("claimed")
-        callback, progress, account, is_fresh, _ = claim
+        callback, account, is_fresh, _ = claim
+        progress = callback.progress
         started = self.clock.now()
         exchange, request = await self.sender.render_and_send(
             callback,
@@ -99,9 +100,9 @@ class DeliveryLoop:
         if exchange.waited:
             # Waiting for a connection does not count as time of the attempt or of its round.
             waited = timedelta(seconds=exchange.waited)
-            claim = claim._replace(progress=progress.held_up(waited))
+            progress = progress.held_up(waited)
             started += waited
-        after = self.decide(claim, outcome, started)
+        after = self.decide(claim, progress, outcome, started)
         self.settlements.add(Settlement(claim, after, exchange, started, request))
         # A round that goes on keeps its slot.
         self.scheduler.ended(lane, outcome, slots=0 if after.is_under_way else 1)
@@ -109,9 +110,11 @@ class DeliveryLoop:
         waited = started - callback.date_created if progress.attempt_count == 1 else None
         self.counters.attempt_ended(callback, exchange, waited=waited)
 
-    def decide(self, claim: DeliveryClaim, outcome: Outcome, started: datetime) -> DeliveryProgress:
+    def decide(
+        self, claim: DeliveryClaim, progress: DeliveryProgress, outcome: Outcome, started: datetime
+    ) -> DeliveryProgress:
         """Return a callback's next state after this outcome, as `core.callbacks.retry` decides."""
-        callback, progress, account, *_ = claim
+        callback, account, *_ = claim
         now = self.clock.now()
         if isinstance(outcome, DeliveredOutcome):
             return delivered(progress, now)
@@ -142,9 +145,8 @@ class DeliveryLoop:
             is_stale = (
                 result is not None and failure_of(result.outcome) == AttemptFailure.STALE.label
             )
-            self.workers.add_first(
-                claim._replace(progress=progress, account=account, fresh=is_stale)
-            )
+            callback = callback.having(progress)
+            self.workers.add_first(DeliveryClaim(callback, account, is_stale, claim.row_id))
         elif progress.due is not None:
             self.scheduler.expect(lane_of(callback), progress.due)
             self.wakeup.wake()

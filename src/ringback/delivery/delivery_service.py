@@ -203,5 +203,5 @@ class DeliveryService:
     def _unknown(self, claim: DeliveryClaim) -> Settlement:
         """Return a settlement with the result `unknown` for an attempt that a crash interrupted."""
         unknown, started = UnknownOutcome(), claim.progress.date_updated
-        after = self._loop.decide(claim, unknown, started)
+        after = self._loop.decide(claim, claim.progress, unknown, started)
         return Settlement(claim, after, AttemptResult(unknown), started)

@@ -51,13 +51,14 @@ class CallbackEnqueuer:
         now = self.clock.now()
         if account is not None and self._may_go(callback):
             limit = callback.url.connection.total_timeout
-            progress, row_id = begin(callback.progress, now, total_timeout=limit), 0
+            progress = begin(callback.progress, now, total_timeout=limit)
+            callback, row_id = callback.having(progress), 0
             # Registered first, so that the slot is returned even if saving fails.
             tx.on_commit(
-                lambda: self._taken(DeliveryClaim(callback, progress, account, row_id=row_id)),
+                lambda: self._taken(DeliveryClaim(callback, account, row_id=row_id)),
                 undone=lambda: self._free(callback),
             )
-            row_id = tx.callbacks.add(callback.having(progress))
+            row_id = tx.callbacks.add(callback)
         else:
             tx.callbacks.add(callback)
             tx.on_commit(lambda: self._kept(callback))

@@ -67,13 +67,17 @@ class DeliveryClaim(NamedTuple):
     """A callback that is about to be sent; its attempt is saved, but has no result yet."""
 
     callback: CallbackRecord
-    """The callback to send; its `progress` is from before the claim."""
-    progress: DeliveryProgress
+    """The callback to send; its `progress` is that of the attempt under way."""
     account: Account
     fresh: bool = False
     """True if the request must use a new connection, since the last one turned out closed."""
     row_id: int = 0
     """The number by which the store finds the callback's rows."""
+
+    @property
+    def progress(self) -> DeliveryProgress:
+        """The progress of the attempt under way."""
+        return self.callback.progress
 
     @property
     def attempt(self) -> Attempt:

@@ -175,22 +175,37 @@ class Attempt(NamedTuple):
 def begin(
     progress: DeliveryProgress, now: datetime, *, total_timeout: timedelta
 ) -> DeliveryProgress:
-    """Return the progress of a callback whose next attempt begins now.
+    """Return the progress of a callback whose next attempt begins now; see `under_way`."""
+    _, _, _, attempts, _, round_attempts, round_began, number = progress
+    return under_way(
+        now, attempts, round_attempts, round_began, number, total_timeout=total_timeout
+    )
+
+
+def under_way(
+    now: datetime,
+    attempts: int,
+    round_attempts: int,
+    round_began: datetime | None,
+    round_number: int,
+    *,
+    total_timeout: timedelta,
+) -> DeliveryProgress:
+    """Return the progress of a callback whose next attempt begins now, after `attempts` others.
 
     If the round's `total_timeout` is already over, Ringback itself was late, for example because it
     was stopped. The round then gets its full `total_timeout` again.
     """
-    began = progress.round_began
-    is_late = began is None or began + total_timeout <= now
+    is_late = round_began is None or round_began + total_timeout <= now
     return DeliveryProgress(
         now,
         CallbackStatus.SCHEDULED,
         None,
-        progress.attempt_count + 1,
+        attempts + 1,
         None,
-        progress.round_attempts + 1,
-        now if is_late else began,
-        progress.round_number,
+        round_attempts + 1,
+        now if is_late else round_began,
+        round_number,
     )
 
 

@@ -1,6 +1,7 @@
 """Converts callbacks and attempts to database rows, and back."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
@@ -9,7 +10,7 @@ from ringback.core.callbacks.callback import (
     CallbackRecord,
     CallbackStatus,
     DeliveryProgress,
-    begin,
+    under_way,
 )
 from ringback.core.callbacks.callback_serialization import read_url, write_warnings
 from ringback.core.http.http_exchange import (
@@ -192,29 +193,38 @@ def write_outcome(progress: DeliveryProgress, row_id: int, account_id: int | Non
     )
 
 
-def read_callback(row: Sequence[Any], target: CallbackTarget) -> CallbackRecord:
-    """Return the callback in a row of `COLUMNS`, including an attempt under way."""
-    _, sid, _, created, token, key, sim_sid, replay_of, body, *rest = row
-    due, started, attempt_count, round_attempts, number, began, updated, status, *end = rest
+def read_callback(
+    row: Sequence[Any], target: CallbackTarget, *, claimed: datetime | None = None
+) -> CallbackRecord:
+    """Return the callback in a row of `COLUMNS`, including an attempt under way.
+
+    `claimed` is when an attempt begins that is not in the row yet; None if none does.
+    """
+    # Without stars, which would make a list of each part: every callback passes here.
+    _, sid, _, created, token, key, sim_sid, replay_of, body = row[:9]
+    due, started, attempts, round_attempts, number, began, updated = row[9:16]
     account_sid, url, method, source, asked, reason, event, is_test, secret_id = target
-    if status is None:
+    if attempts is None:
+        status, why, attempts, number, updated = row[16:]
+        progress = DeliveryProgress(
+            from_us(updated), STATUSES[status], why, attempts, round_number=number
+        )
+    elif claimed is not None or (started is not None and due is not None):
+        now, round_began = claimed or from_us(started), maybe_from_us(began)
+        limit = url.connection.total_timeout
+        progress = under_way(
+            now, attempts, round_attempts, round_began, number, total_timeout=limit
+        )
+    else:
         progress = DeliveryProgress(
             from_us(updated),
             CallbackStatus.SCHEDULED,
             None,
-            attempt_count,
+            attempts,
             maybe_from_us(due),
             round_attempts,
             maybe_from_us(began),
             number,
-        )
-        if started is not None and due is not None:
-            limit = url.connection.total_timeout
-            progress = begin(progress, from_us(started), total_timeout=limit)
-    else:
-        why, attempt_count, number, updated = end
-        progress = DeliveryProgress(
-            from_us(updated), STATUSES[status], why, attempt_count, round_number=number
         )
     return CallbackRecord(
         sid,

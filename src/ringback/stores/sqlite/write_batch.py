@@ -14,7 +14,7 @@ SqlValue = str | int | float | bytes | None
 Row = tuple[SqlValue, ...]
 
 # Only a few sizes, so that their statements stay prepared.
-_CHUNKS: Final = (256, 64, 16, 8, 4, 2, 1)
+_CHUNKS: Final = (256, 128, 64, 32, 16, 8, 4, 2, 1)
 
 
 class BulkStatement:
@@ -36,13 +36,13 @@ class BulkStatement:
         return cls(f"INSERT INTO {table} ({columns})", columns)
 
     @classmethod
-    def update(cls, table: str, columns: str, *, key: str = "sid") -> Self:
-        """Return a statement that updates these columns; each row of values begins with the key."""
+    def update(cls, table: str, columns: str) -> Self:
+        """Return a statement that updates these columns; each row of values begins with the SID."""
         changed = ", ".join(f"{column} = new.{column}" for column in columns.split(", "))
         return cls(
-            f"WITH new ({key}, {columns}) AS (",
-            f"{key}, {columns}",
-            f") UPDATE {table} SET {changed} FROM new WHERE {table}.{key} = new.{key}",
+            f"WITH new (sid, {columns}) AS (",
+            f"sid, {columns}",
+            f") UPDATE {table} SET {changed} FROM new WHERE {table}.sid = new.sid",
         )
 
     @classmethod
