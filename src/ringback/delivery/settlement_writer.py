@@ -51,9 +51,14 @@ class SettlementWriter:
             self._writing = None
 
     async def _settle(self, settlements: list[Settlement]) -> None:
+        # Nobody waits for the result of an attempt, unless the next attempt follows at once.
+        may_wait = not any(one.progress.is_under_way for one in settlements)
         try:
             accounts = await outlast(
-                lambda: self._store.transact(lambda tx: _settle(tx, settlements)), clock=self._clock
+                lambda: self._store.transact(
+                    lambda tx: _settle(tx, settlements), may_wait=may_wait
+                ),
+                clock=self._clock,
             )
         except Exception as failure:  # noqa: BLE001 (one that fails must not stop the others)
             await self._settle_one_by_one(settlements, failure)

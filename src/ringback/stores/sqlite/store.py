@@ -62,6 +62,10 @@ class StoreOptions:
 _OPTIONS: Final = StoreOptions()
 
 
+# Seconds. While work arrives more often than this, work that may wait is delayed as long.
+_PATIENCE: Final = 0.01
+
+
 class _Entry(NamedTuple):
     """A queued job, and the future that is done once the job's commit has ended."""
 
@@ -90,6 +94,12 @@ class SqliteStore:
         self._lock = lock
         self._next_try = 0.0
         self._entries = SimpleQueue[_Entry | None]()
+        self._patient = list[_Entry]()
+        """The work that may wait, until other work arrives or `_PATIENCE` is over."""
+        self._arrived = 0.0
+        """When work that may not wait arrived last, by the event loop's clock."""
+        self._usual_gap = 1.0
+        """The average time between two such arrivals lately, in seconds."""
         self._is_closed = False
         self._is_busy = False
         self._thread = threading.Thread(target=self._run, name="ringback-sqlite", daemon=True)
@@ -124,12 +134,22 @@ class SqliteStore:
         """
         return cls(OpenDataFile(open_beside(path, cipher)), cipher, path)
 
-    async def transact(self, work: Callable[[Transaction], T]) -> T:
+    async def transact(self, work: Callable[[Transaction], T], *, may_wait: bool = False) -> T:
         """Run the work in the next commit and return its result; see `ports.Store.transact`."""
         if self._is_closed:
             raise StoreUnavailable("the database is closed")
-        entry = _Entry(CommitJob(work), asyncio.get_running_loop().create_future())
-        self._entries.put(entry)
+        loop = asyncio.get_running_loop()
+        entry = _Entry(CommitJob(work), loop.create_future())
+        self._patient.append(entry)
+        if not may_wait:
+            now = loop.time()
+            self._usual_gap += (min(now - self._arrived, 1.0) - self._usual_gap) / 8
+            self._arrived = now
+            self._hand_over()
+        elif self._usual_gap > _PATIENCE:
+            self._hand_over()
+        elif len(self._patient) == 1:
+            loop.call_later(_PATIENCE, self._hand_over)
         await entry.ended
         if entry.job.failure is not None:
             raise entry.job.failure
@@ -147,11 +167,18 @@ class SqliteStore:
     async def close(self) -> None:
         """Finish all queued work, close the file, and release its lock."""
         self._is_closed = True
+        self._hand_over()
         await asyncio.to_thread(self._readers.close)
         self._entries.put(None)
         await asyncio.to_thread(self._thread.join)
         if self._lock is not None:
             self._lock.release()
+
+    def _hand_over(self) -> None:
+        """Give all work to the store's thread, in the order in which it arrived."""
+        for entry in self._patient:
+            self._entries.put(entry)
+        self._patient.clear()
 
     def _run(self) -> None:
         open_ended = True
