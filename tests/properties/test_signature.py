@@ -1,3 +1,5 @@
+import hmac
+from hashlib import sha256
 from random import Random
 
 from hypothesis import assume, given
@@ -5,7 +7,7 @@ from hypothesis import strategies as st
 from twilio.request_validator import RequestValidator
 
 from ringback.core.callback_urls.callback_url import CallbackUrl
-from ringback.core.sources.signature import sign_as_kore, sign_as_twilio
+from ringback.core.sources.signature import sign_as_kore, sign_as_twilio, sign_by_hmac_sha256
 from tests.properties.strategies import any_text, parameters, urls
 
 
@@ -69,3 +71,22 @@ def test_kore_signs_the_body_with_the_secret(body: bytes, other: bytes, secret: 
     assert sign_as_kore("POST", url, body, secret=secret) != sign_as_kore(
         "POST", url, other, secret=secret
     )
+
+
+@given(st.text(st.characters(codec="utf-8"), min_size=1, max_size=200), st.binary(), st.binary())
+def test_a_plain_hmac_is_that_of_the_standard_library_each_time(
+    secret: str, first: bytes, second: bytes
+) -> None:
+    for body in (first, second):
+        expected = hmac.digest(secret.encode(), body, "sha256").hex()
+        assert sign_by_hmac_sha256(body, secret=secret) == expected
+
+
+@given(st.lists(st.tuples(any_text, st.sampled_from(["POST", "GET"]), st.binary()), max_size=5))
+def test_kores_signature_depends_on_each_request_alone(
+    requests: list[tuple[str, str, bytes]],
+) -> None:
+    for secret, method, body in requests:
+        hashed = sha256(f"{secret}{method}http://a.example/p".encode() + body).hexdigest()
+        signature = sign_as_kore(method, "http://a.example/p", body, secret=secret)
+        assert signature == (hashed if secret else "")

@@ -9,11 +9,16 @@ Standard Webhooks: HMAC-SHA256 over id, timestamp and body with dots between (st
 
 import base64
 import hashlib
-import hmac
 from collections.abc import Iterable
-from typing import Final, Literal
+from functools import lru_cache
+from itertools import chain
+from typing import Final, Literal, Protocol, Self
 
 _STANDARD_PREFIX: Final = "whsec_"
+_BLOCK: Final = 64
+"""The block size of both SHA-1 and SHA-256 in bytes."""
+_MOST_PREPARED: Final = 1024
+"""Maximum number of secrets (for KORE: secrets and URLs) whose part of a hash is remembered."""
 
 
 def sign_as_twilio(
@@ -35,9 +40,8 @@ def sign_as_twilio(
     'IK+Dwps556ElfBT0I3Rgjkr1wJU='
     """
     # Twilio's own check ignores repeated values (it uses a set) and sorts by name, then by value.
-    signed = "".join([url, *[name + value for name, value in sorted(set(parameters))]])
-    signature = hmac.digest(auth_token.encode(), signed.encode(), digest)
-    return base64.b64encode(signature).decode()
+    signed = "".join([url, *chain.from_iterable(sorted(set(parameters)))])
+    return base64.b64encode(_hmac(auth_token.encode(), signed.encode(), digest)).decode()
 
 
 def sign_as_kore(method: str, resource: str, body: bytes = b"", *, secret: str) -> str:
@@ -51,7 +55,9 @@ def sign_as_kore(method: str, resource: str, body: bytes = b"", *, secret: str) 
     """
     if not secret:
         return ""
-    return hashlib.sha256(f"{secret}{method}{resource}".encode() + body).hexdigest()
+    hashed = _kore_prefix(secret, method, resource).copy()
+    hashed.update(body)
+    return hashed.hexdigest()
 
 
 def sign_as_standard_webhooks(token: str, timestamp: int, body: bytes, *, secret: str) -> str:
@@ -69,7 +75,7 @@ def sign_as_standard_webhooks(token: str, timestamp: int, body: bytes, *, secret
     key = secret.encode()
     if secret.startswith(_STANDARD_PREFIX):
         key = base64.b64decode(secret.removeprefix(_STANDARD_PREFIX) + "==")
-    signature = hmac.digest(key, f"{token}.{timestamp}.".encode() + body, "sha256")
+    signature = _hmac(key, f"{token}.{timestamp}.".encode() + body, "sha256")
     return f"v1,{base64.b64encode(signature).decode()}"
 
 
@@ -79,4 +85,37 @@ def sign_by_hmac_sha256(body: bytes, *, secret: str) -> str:
     >>> sign_by_hmac_sha256(b"Hello, World!", secret="It's a Secret to Everybody")
     '757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17'
     """
-    return hmac.new(secret.encode(), body, "sha256").hexdigest() if secret else ""
+    return _hmac(secret.encode(), body, "sha256").hex() if secret else ""
+
+
+class _Hash(Protocol):
+    """A hash of `hashlib`."""
+
+    def copy(self) -> Self: ...
+    def update(self, data: bytes, /) -> None: ...
+    def digest(self) -> bytes: ...
+    def hexdigest(self) -> str: ...
+
+
+@lru_cache(_MOST_PREPARED)
+def _kore_prefix(secret: str, method: str, resource: str) -> _Hash:
+    return hashlib.sha256(f"{secret}{method}{resource}".encode())
+
+
+def _hmac(key: bytes, message: bytes, digest: str) -> bytes:
+    """Return the HMAC of a message, in half the time of `hmac.digest`, which prepares the key."""
+    inner, outer = _keyed(key, digest)
+    inner, outer = inner.copy(), outer.copy()
+    inner.update(message)
+    outer.update(inner.digest())
+    return outer.digest()
+
+
+@lru_cache(_MOST_PREPARED)
+def _keyed(key: bytes, digest: str) -> tuple[_Hash, _Hash]:
+    """Return the inner and the outer hash of RFC 2104 after they have read their keys."""
+    if len(key) > _BLOCK:
+        key = hashlib.new(digest, key).digest()
+    padded = key.ljust(_BLOCK, b"\0")
+    inner, outer = (bytes(byte ^ pad for byte in padded) for pad in (0x36, 0x5C))
+    return hashlib.new(digest, inner), hashlib.new(digest, outer)

@@ -1,11 +1,14 @@
 from datetime import UTC, datetime
 
+import pytest
+
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.http.http_exchange import (
     HeadTemplate,
     OutgoingRequest,
     ReceiverResponseRecord,
     SentRequestRecord,
+    date_of,
 )
 from ringback.core.policy.source_policy import Source
 
@@ -35,6 +38,21 @@ def test_a_template_is_filled_with_its_values_only() -> None:
     expected = "GET /p HTTP/1.1\r\nX: 100% ss t\r\nAt: 2024-07-03T14:40:58Z 1720017658"
     assert head == expected
     assert HeadTemplate(expected).fill("/q", 4, "u", "v", datetime.now(UTC)) == expected
+
+
+@pytest.mark.parametrize(
+    ("at", "date"),
+    [
+        (datetime(1, 1, 1, tzinfo=UTC), "0001-01-01T00:00:00Z"),
+        (datetime(1969, 12, 31, 23, 59, 59, 999999, UTC), "1969-12-31T23:59:59Z"),
+        (datetime(2024, 7, 3, 14, 40, 58, 999999, UTC), "2024-07-03T14:40:58Z"),
+        (datetime(2024, 7, 3, 14, 40, 59, tzinfo=UTC), "2024-07-03T14:40:59Z"),
+        (datetime(2106, 2, 7, 6, 28, 15, 999999, UTC), "2106-02-07T06:28:15Z"),
+        (datetime(9999, 12, 31, 23, 59, 59, 999999, UTC), "9999-12-31T23:59:59Z"),
+    ],
+)
+def test_a_date_has_whole_seconds_in_any_year(at: datetime, date: str) -> None:
+    assert date_of(at) == date
 
 
 def test_templates_with_the_same_text_are_equal() -> None:
