@@ -5,7 +5,8 @@ prefix in a certain phase. `NOTICE` is the policy with the dates of KORE's migra
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -29,6 +30,8 @@ class Source(StrEnum):
 
 BOTH: Final[frozenset[SourceName]] = frozenset(Source)
 _BUILT_IN: Final[Mapping[str, SourceName]] = {source.value: source for source in Source}
+_MOST_REMEMBERED: Final = 4096
+_FIRST: Final = datetime.min.replace(tzinfo=UTC)
 _ORIGIN: Final = re.compile(r"^[^:/?#]+://[^/?#]*")
 
 
@@ -134,6 +137,12 @@ class Policy:
     A policy may have thousands of holds, so a callback is compared only with those of its account
     and those of all accounts.
     """
+    _instants: Sequence[datetime] = field(init=False, repr=False, compare=False)
+    """The instants at which phases begin or holds end, in order; between two, nothing changes."""
+    _remembered: Callable[[SourceName | None, int, str, str], CallbackSourceSelection] = field(
+        init=False, repr=False, compare=False
+    )
+    """Like `choose`, but with the number of `_instants` that have passed; remembers its results."""
 
     def __post_init__(self) -> None:
         """Raise ConfigurationError if a phase or a hold is not valid."""
@@ -142,7 +151,10 @@ class Policy:
         for place, hold in enumerate(self.holds):
             self.check(hold)
             by_account.setdefault(hold.account_sid, []).append((place, hold))
+        instants = {phase.since for phase in self.phases} | {hold.until for hold in self.holds}
         object.__setattr__(self, "_by_account", by_account)
+        object.__setattr__(self, "_instants", sorted(filter(None, instants)))
+        object.__setattr__(self, "_remembered", lru_cache(_MOST_REMEMBERED)(self._choose))
 
     def check(self, hold: PhaseHold) -> None:
         """Raise ConfigurationError if a hold's phase is unknown, or its end has no time zone."""
@@ -196,6 +208,12 @@ class Policy:
         >>> NOTICE.choose(Source.TWILIO, at=day, account_sid="AC1", url="http://a.example").reason
         'the URL asks for twilio, but twilio ended on 2024-11-02'
         """
+        return self._remembered(asked, bisect_right(self._instants, at), account_sid, url)
+
+    def _choose(
+        self, asked: SourceName | None, passed: int, account_sid: str, url: str
+    ) -> CallbackSourceSelection:
+        at = self._instants[passed - 1] if passed else _FIRST
         hold, ended = self._holds_of(at=at, account_sid=account_sid, url=url)
         choice = self._choose_in(self._phase_in(hold, at), hold, asked, at)
         for one in ended:

@@ -320,6 +320,17 @@ def test_an_ended_hold_is_not_named_if_another_took_precedence() -> None:
     )
 
 
+def test_a_clock_that_is_set_forward_or_back_changes_the_choice_at_once() -> None:
+    hold = PhaseHold("before", account_sid="AC1", until=AFTER + DAY)
+    policy = replace(NOTICE, holds=(hold,))
+    edges = [BETWEEN, AFTER, AFTER + DAY]
+    instants = [edge + off for edge in edges for off in (-MICROSECOND, MICROSECOND * 0, DAY / 2)]
+    for at in [*instants, *reversed(instants), *instants]:
+        for account_sid in ("AC1", "AC2"):
+            afresh = choose(TWILIO, at, replace(policy), account_sid)
+            assert choose(TWILIO, at, policy, account_sid) == afresh
+
+
 def test_after_a_hold_ends_the_next_that_covers_a_callback_decides() -> None:
     policy = held_until(BETWEEN, PhaseHold("after"), PhaseHold("between", "AC1", until=BETWEEN))
     assert choose(None, BETWEEN, policy) == CallbackSourceSelection(
