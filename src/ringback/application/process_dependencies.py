@@ -7,6 +7,7 @@ from functools import partial
 from typing import Final
 
 from ringback.core.http.descriptor_shares import DescriptorShares, divide
+from ringback.core.sims.simulated_network import SimulationSettings
 from ringback.delivery.counters import DeliveryCounters
 from ringback.delivery.current_signing_keys import CurrentSigningKeys
 from ringback.operations.context import OperationContext
@@ -35,20 +36,26 @@ class ProcessDependencies:
     """The maximum numbers of incoming and outgoing connections, given the limit on open files."""
     signing_keys: CurrentSigningKeys = field(init=False, default_factory=CurrentSigningKeys)
     counters: DeliveryCounters = field(init=False, default_factory=DeliveryCounters)
+    _simulation: SimulationSettings = field(init=False)
 
     def __post_init__(self) -> None:
-        """Compute the connection limits and the active policy from the settings."""
+        """Compute from the settings what does not change later, and the active policy."""
         settings = self.settings
         self.shares = divide(open_files_limit(), settings.connections_wanted)
         ahead = timedelta(0) if settings.at is None else settings.at - self.clock.now()
         self.policy = ActivePolicy(replace(settings.effective_policy, ahead=ahead))
+        self._simulation = settings.simulation
 
     def context(self, queue: NewCallbackQueue) -> OperationContext:
         """Return the dependencies of an operation that runs now; new callbacks go into `queue`."""
-        settings, policy = self.settings, self.policy.policy
-        now, simulation, sources = self.clock.now(), settings.simulation, settings.sources
         return OperationContext(
-            now, self.random_source, self.signing_keys, policy, queue, simulation, sources
+            self.clock.now(),
+            self.random_source,
+            self.signing_keys,
+            self.policy.policy,
+            queue,
+            self._simulation,
+            self.settings.sources,
         )
 
     def policy_monitor(self, store: Store) -> PolicyMonitor:

@@ -7,6 +7,8 @@ from typing import Final
 
 SID_BYTES: Final = 16
 """The number of random bytes needed to make a SID."""
+TIME_BYTES: Final = 6
+"""The number of bytes at the start of a dated SID that contain the time."""
 
 _HEX: Final = re.compile(r"[0-9a-fA-F]{32}")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -45,7 +47,8 @@ def make_sid(kind: SidKind, random_bytes: bytes) -> str:
         raise ValueError(
             f"{len(random_bytes)} random bytes are given; a SID needs exactly {SID_BYTES}"
         )
-    return f"{kind}{random_bytes.hex()}"
+    # Not by an f-string, which takes twice as long with an enum.
+    return kind + random_bytes.hex()
 
 
 def is_sid(text: str, kind: SidKind) -> bool:
@@ -65,4 +68,9 @@ def dated(random_bytes: bytes, now: datetime) -> bytes:
     >>> dated(bytes(16), datetime(2024, 7, 3, tzinfo=UTC)).hex()
     '019075e4140000000000000000000000'
     """
-    return ((now - _EPOCH) // _MILLISECOND).to_bytes(6, "big") + random_bytes[6:]
+    return time_bytes(now) + random_bytes[TIME_BYTES:]
+
+
+def time_bytes(now: datetime) -> bytes:
+    """Return the first 6 bytes of `dated`: the milliseconds since 1970."""
+    return ((now - _EPOCH) // _MILLISECOND).to_bytes(TIME_BYTES)

@@ -4,10 +4,15 @@ from datetime import datetime
 from typing import Final
 
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
-from ringback.core.callbacks.callback import FORGED, CallbackRecord, DeliveryProgress
+from ringback.core.callbacks.callback import (
+    FORGED,
+    CallbackRecord,
+    CallbackStatus,
+    DeliveryProgress,
+)
 from ringback.core.events.kore_test_event import TEST_EVENT_BYTES, write_test_event
 from ringback.core.policy.source_policy import Policy, Source, SourceName
-from ringback.core.sids import SID_BYTES, SidKind, dated, make_sid
+from ringback.core.sids import SID_BYTES, TIME_BYTES, SidKind, dated, make_sid, time_bytes
 from ringback.core.sources.idempotency_tokens import KORE_TOKEN, TOKEN_BYTES, IdempotencyTokenFormat
 from ringback.core.sources.source_definition import BUILT_IN, Sources
 
@@ -35,19 +40,21 @@ def compose(
 ) -> CallbackRecord:
     """Return a new callback with this encoded body to the URL `to`, due now or at `due`."""
     choice = policy.choose(to.source, at=policy.date_at(now), account_sid=account_sid, url=to.wire)
+    source, time = choice.source, time_bytes(now)
+    # By position, which takes half as long as by name.
     return CallbackRecord(
-        sid=_sid(random_bytes, now),
-        account_sid=account_sid,
-        url=to,
-        method=method,
-        body=body,
-        source=choice.source,
-        source_asked=choice.asked,
-        source_reason=choice.reason,
-        idempotency_token=_token(sources[choice.source].token, random_bytes, now),
-        date_created=now,
-        progress=DeliveryProgress(now, due=due or now),
-        idempotency_key=idempotency_key,
+        make_sid(SidKind.CALLBACK, time + random_bytes[TIME_BYTES:SID_BYTES]),
+        account_sid,
+        to,
+        method,
+        body,
+        source,
+        choice.asked,
+        choice.reason,
+        sources[source].token.make(time + random_bytes[SID_BYTES + TIME_BYTES :]),
+        now,
+        DeliveryProgress(now, CallbackStatus.SCHEDULED, None, 0, due or now),
+        idempotency_key,
     )
 
 
