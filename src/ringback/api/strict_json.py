@@ -69,11 +69,20 @@ def refuse_repeats(body: bytes, *, code: int = SUPER_SIM.invalid) -> None:
 
 
 def _texts_in(value: Json) -> int:
-    if isinstance(value, str):
-        return 1
+    """Return the number of texts in a JSON value, including the names in its objects."""
     if isinstance(value, dict):
-        return len(value) + sum(map(_texts_in, value.values()))
-    return sum(map(_texts_in, value)) if isinstance(value, list) else 0
+        count, parts = len(value), value.values()
+    elif isinstance(value, list):
+        count, parts = 0, value
+    else:
+        return 1 if isinstance(value, str) else 0
+    for part in parts:
+        # Without a call for each text, which would take twice as long.
+        if isinstance(part, str):
+            count += 1
+        elif isinstance(part, (dict, list)):
+            count += _texts_in(part)
+    return count
 
 
 def _without_repeats(pairs: list[tuple[str, Json]], code: int) -> None:

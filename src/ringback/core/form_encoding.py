@@ -1,10 +1,12 @@
 """Form-encodes and decodes parameters, and converts their names to snake case."""
 
 import re
+import string
 from typing import Final
 from urllib.parse import quote_plus, unquote_plus
 
 _ESCAPED: Final = re.compile(r"[^A-Za-z0-9_.~-]")
+_UNESCAPED: Final = (string.ascii_letters + string.digits + "_.~-").encode()
 
 
 def encode(parameters: list[tuple[str, str]]) -> str:
@@ -15,11 +17,15 @@ def encode(parameters: list[tuple[str, str]]) -> str:
     >>> encode([("Payload", "Hello;1 testing@!#")])
     'Payload=Hello%3B1+testing%40%21%23'
     """
+    # Most forms have nothing to escape, and checking that at once takes a third of the time: no
+    # other characters are left then but those that separate names and values.
+    plain = "&".join(map("=".join, parameters))
+    if plain.encode().translate(None, _UNESCAPED) == (b"=&" * len(parameters))[:-1]:
+        return plain
     return "&".join([f"{_quote(name)}={_quote(value)}" for name, value in parameters])
 
 
 def _quote(text: str) -> str:
-    # Most texts have nothing to escape, and checking that takes a fraction of the time.
     return quote_plus(text) if _ESCAPED.search(text) else text
 
 

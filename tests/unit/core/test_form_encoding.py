@@ -1,6 +1,6 @@
 """Forms are encoded as the senders encode them, and any form can be decoded."""
 
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode
 
 import pytest
 from hypothesis import given
@@ -25,12 +25,24 @@ from ringback.core.form_encoding import as_field, decode, encode
         ([("A", "ä€😀")], "A=%C3%A4%E2%82%AC%F0%9F%98%80"),
         ([("A", "\r\n\x00")], "A=%0D%0A%00"),
         ([("ä b", "1")], "%C3%A4+b=1"),
+        ([("A=", ""), ("", "&B")], "A%3D=&=%26B"),
+        ([("A&", "=")], "A%26=%3D"),
     ],
 )
 def test_a_form_is_encoded_in_the_order_given(
     parameters: list[tuple[str, str]], encoded: str
 ) -> None:
     assert encode(parameters) == encoded
+
+
+TEXTS = st.text(st.sampled_from("aZ9_.~-=&+% é"), max_size=4)
+
+
+@given(st.lists(st.tuples(TEXTS, TEXTS), max_size=4))
+def test_any_form_is_encoded_as_the_standard_library_does(
+    parameters: list[tuple[str, str]],
+) -> None:
+    assert encode(parameters) == urlencode(parameters)
 
 
 @pytest.mark.parametrize(

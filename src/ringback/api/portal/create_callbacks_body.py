@@ -6,7 +6,7 @@ confidential, so messages show only their type.
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 from ringback.api.strict_json import Json
 from ringback.api.timestamps import read_instant
@@ -90,19 +90,26 @@ def _read_method(item: dict[str, Json], at: str) -> HttpMethod:
 def _read_parameters(value: Json, at: str) -> list[tuple[str, str]]:
     if not isinstance(value, dict):
         raise _not_text(f"{at}parameters", value, "an object of names and values")
+    # Most callbacks have only texts, and listing them at once takes a fifth of the time.
+    if [*map(type, value.values())].count(str) == len(value):
+        pairs = cast("list[tuple[str, str]]", list(value.items()))
+    else:
+        pairs = _pairs_of(value, at)
+    if len(pairs) > MAX_PARAMETERS:
+        raise _wrong(f"{at}parameters: {len(pairs)} values; at most {MAX_PARAMETERS} are sent")
+    return pairs
+
+
+def _pairs_of(parameters: dict[str, Json], at: str) -> list[tuple[str, str]]:
     pairs = list[tuple[str, str]]()
-    for name, given in value.items():
-        if isinstance(given, str):
-            pairs.append((name, given))
-        elif isinstance(given, list):
+    for name, given in parameters.items():
+        if isinstance(given, list):
             place = f"{at}parameters.{name[:_SHOWN]}"
             if not given:
                 raise _wrong(f"{place}: the list is empty; leave the parameter out")
             pairs += [(name, _text_of(each, place)) for each in given]
         else:
             pairs.append((name, _text_of(given, f"{at}parameters.{name[:_SHOWN]}")))
-    if len(pairs) > MAX_PARAMETERS:
-        raise _wrong(f"{at}parameters: {len(pairs)} values; at most {MAX_PARAMETERS} are sent")
     return pairs
 
 
