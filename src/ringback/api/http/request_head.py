@@ -6,9 +6,13 @@ a colon, a repeated length.
 """
 
 import re
+from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 MAX_HEADERS: Final = 128
+_MOST_REMEMBERED: Final = 1024
+_LONGEST_REMEMBERED: Final = 1024
 
 # Our own expressions: llhttp accepts two Host headers, none, and HTTP/2.0 (decision 16).
 _TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
@@ -51,8 +55,10 @@ class RequestHead(NamedTuple):
     query: bytes
     version: str
     """`1.0` or `1.1`."""
-    headers: list[tuple[bytes, bytes]]
+    headers: tuple[tuple[bytes, bytes], ...]
     """The headers in their order, with names in lower case."""
+    by_name: Mapping[bytes, bytes]
+    """The headers by name; repeated ones are joined by commas."""
     length: int | None
     """The length of the body in bytes; None if the body comes in chunks."""
     keeps_alive: bool
@@ -69,6 +75,11 @@ def parse_head(data: bytes) -> RequestHead:
     Raises MalformedRequest if RFC 9112 forbids this head, or if servers may read it in different
     ways.
     """
+    # Most clients send the same few heads again and again.
+    return _remembered(data) if len(data) <= _LONGEST_REMEMBERED else _parse(data)
+
+
+def _parse(data: bytes) -> RequestHead:
     match = _HEAD.fullmatch(data)
     if match is None:
         raise MalformedRequest(_why_not(data))
@@ -83,12 +94,16 @@ def parse_head(data: bytes) -> RequestHead:
         path,
         query,
         version,
-        headers,
+        tuple(headers),
+        by_name,
         _length_of(by_name, version),
         _keeps_alive(by_name.get(b"connection"), version),
         by_name.get(b"expect", b"").lower() == b"100-continue" and version == "1.1",
         b"x-forwarded-for" in by_name or b"x-forwarded-proto" in by_name,
     )
+
+
+_remembered: Final = lru_cache(_MOST_REMEMBERED)(_parse)
 
 
 def check_partial_head(data: bytes, *, seen: int) -> None:

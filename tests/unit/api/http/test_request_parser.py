@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ringback.api.http.request_head import MAX_HEADERS, MalformedRequest, RequestHead
+from ringback.api.http.request_head import MAX_HEADERS, MalformedRequest, RequestHead, parse_head
 from ringback.api.http.request_parser import MAX_HEAD, RequestParser
 from tests.smuggling import CHUNKED, FIRST, HOST, READ, REFUSED_BODIES, REFUSED_HEADS, SECOND
 
@@ -70,7 +70,7 @@ def test_a_request_ends_where_the_next_one_begins(bytes_: bytes, body: bytes) ->
 
 def test_names_are_in_lower_case_values_trimmed_and_their_order_is_kept() -> None:
     head = read([FIRST + b"HOST: a\r\nX-B:  1 \t\r\nx-a:2\r\nX-B:\r\n\r\n"]).requests[0][0]
-    assert head.headers == [(b"host", b"a"), (b"x-b", b"1"), (b"x-a", b"2"), (b"x-b", b"")]
+    assert head.headers == ((b"host", b"a"), (b"x-b", b"1"), (b"x-a", b"2"), (b"x-b", b""))
 
 
 @pytest.mark.parametrize(
@@ -93,6 +93,14 @@ def test_a_target_is_a_path_and_a_query(target: bytes, path: bytes, query: bytes
 def test_the_server_itself_can_be_asked_for_its_options() -> None:
     head = read([b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n"]).requests[0][0]
     assert (head.method, head.path) == ("OPTIONS", b"*")
+
+
+@pytest.mark.parametrize(("size", "is_remembered"), [(1024, True), (1025, False)])
+def test_a_short_head_that_comes_again_is_not_parsed_again(size: int, is_remembered: bool) -> None:
+    start = b"GET / HTTP/1.1\r\nHost: a\r\nX: "
+    heads = [parse_head(b"%b%b\r\n\r\n" % (start, b"x" * (size - len(start) - 4))) for _ in "12"]
+    assert heads[0] == heads[1]
+    assert (heads[0] is heads[1]) == is_remembered
 
 
 @pytest.mark.parametrize(
@@ -231,4 +239,4 @@ def test_another_parser_reads_valid_requests_alike_however_they_are_split(
         whole.requests, theirs.requests, strict=False
     ):
         assert url.endswith(head.path + (b"?" + head.query if head.query else b"")) or b"//" in url
-        assert (head.headers, body) == (headers, their_body)
+        assert (list(head.headers), body) == (headers, their_body)
