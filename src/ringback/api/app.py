@@ -14,13 +14,14 @@ from ringback.api.cors import CorsHeadersMiddleware
 from ringback.api.dependencies import ApiDependencies
 from ringback.api.errors import answer
 from ringback.api.host_routing import HostRouting
+from ringback.api.http.asgi_runner import DirectHandler
 from ringback.api.kore.accounts import KoreAccountEndpoints
 from ringback.api.kore.api_clients import ApiClientEndpoints
 from ringback.api.kore.token_endpoint import TokenEndpoints
 from ringback.api.kore.webhook_secrets import WebhookSecretEndpoints
 from ringback.api.openapi.publishing import openapi_routes
 from ringback.api.operation_definition import ApiOperation, resource, routes_of
-from ringback.api.portal.callbacks import CallbackEndpoints
+from ringback.api.portal.callbacks import CALLBACKS, CallbackEndpoints
 from ringback.api.portal.comparison import ComparisonEndpoints
 from ringback.api.portal.create_callbacks import CreateCallbacksEndpoints
 from ringback.api.portal.devices import DeviceEndpoints
@@ -98,6 +99,11 @@ def create_app(
     # A path that ends with a slash is a different path; a redirect would turn a POST into a GET.
     app.router.redirect_slashes = False
     return HostRouting(CorsHeadersMiddleware(app))
+
+
+def direct_handlers(dependencies: ApiDependencies) -> dict[tuple[str, bytes], DirectHandler]:
+    """Return the handlers by which the server answers requests without the ASGI application."""
+    return {("POST", CALLBACKS.encode()): CreateCallbacksEndpoints(dependencies).send_directly}
 
 
 def all_routes(

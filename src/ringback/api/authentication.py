@@ -89,13 +89,12 @@ class Authenticator:
         if self.rate_limit.is_on and caller.account is not None:
             await self.rate_limit.let_in(caller.account.sid, self._clock.now())
 
-    def charge(self, request: Request, cost: int, *, may_owe: bool = False) -> None:
+    def charge(self, caller: Principal, cost: int, *, may_owe: bool = False) -> None:
         """Count the extra cost of a request, such as a batch, against its account's rate limit.
 
         Raises TooManyRequests if the cost is more than the account has left. With `may_owe`, the
         account may go into debt: TooManyRequests is raised only if it is in debt already.
         """
-        caller: Principal = request.scope[_CALLER]
         if self.rate_limit.is_on and caller.account is not None:
             self.rate_limit.take(caller.account.sid, cost, self._clock.now(), may_owe=may_owe)
 
@@ -107,14 +106,17 @@ class Authenticator:
         Raises Unauthorized if the header is missing, malformed or wrong, Forbidden if the account
         is suspended, and LoginRateLimited after too many wrong credentials.
         """
-        digest = blake2b((authorization or "").encode(), digest_size=32).digest()
-        now = self._clock.now()
-        known = self._remembered.get(digest)
-        if known is not None and known.holds_at(now):
-            return known.caller
-        signed_in = await self._sign_in(authorization, address, now)
-        self._remembered[digest] = signed_in
+        known = self.remembered(authorization)
+        if known is not None:
+            return known
+        signed_in = await self._sign_in(authorization, address, self._clock.now())
+        self._remembered[_digest(authorization)] = signed_in
         return signed_in.caller
+
+    def remembered(self, authorization: str | None) -> Principal | None:
+        """Return the client whose credentials are in this header if it signed in just now."""
+        known = self._remembered.get(_digest(authorization))
+        return known.caller if known is not None and known.holds_at(self._clock.now()) else None
 
     async def _sign_in(self, authorization: str | None, address: str, now: datetime) -> _SignedIn:
         scheme, given = _read(authorization)
@@ -190,6 +192,11 @@ async def _account_asked_for(request: Request, authenticator: Authenticator) -> 
     return await authenticator.store.read(lambda tx: _named(tx, request), asked_by=EVERY)
 
 
+def signed_in(request: Request) -> Principal:
+    """Return the client that made a request for which `caller_of` was called before."""
+    return request.scope[_CALLER]
+
+
 def address_of(request: Request) -> str:
     """Return the IP address of the client that sent a request; empty if it is unknown."""
     return request.client.host if request.client else ""
@@ -213,6 +220,10 @@ def _named(tx: Transaction, request: Request) -> Account | None:
             f" its account in the header {ACT_FOR}"
         )
     return None if owner is None else tx.accounts.get(owner)
+
+
+def _digest(authorization: str | None) -> bytes:
+    return blake2b((authorization or "").encode(), digest_size=32).digest()
 
 
 def _read(header: str | None) -> tuple[str, str]:

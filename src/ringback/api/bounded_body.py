@@ -13,7 +13,12 @@ _MAX_DISCARDED: Final = 64 * 1024 * 1024
 def media_type_of(request: Request) -> str | None:
     """Return the media type in a request's Content-Type, in lower case; None without the header."""
     given = request.headers.get("content-type")
-    return None if given is None else given.partition(";")[0].strip().lower()
+    return None if given is None else media_type_in(given)
+
+
+def media_type_in(content_type: str) -> str:
+    """Return the media type in a Content-Type header, in lower case."""
+    return content_type.partition(";")[0].strip().lower()
 
 
 async def read_body(request: Request, *, most: int, code: int = SUPER_SIM.invalid) -> bytes:

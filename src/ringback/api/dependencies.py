@@ -1,5 +1,6 @@
 """The parts of the server that the endpoints of every API use."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -41,6 +42,8 @@ class ApiDependencies:
     """Limits the requests of each account."""
     refused: Callable[[], None] = lambda: None
     """Called for each request that gets a 503 because the database is unavailable."""
+    arriving_of: Counter[str] = field(default_factory=Counter[str])
+    """The number of callbacks in batches that are being processed, by account."""
     authenticator: Authenticator = field(init=False)
 
     def __post_init__(self) -> None:

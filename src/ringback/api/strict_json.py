@@ -18,21 +18,24 @@ JSON_TYPE: Final = "application/json"
 """The media type of JSON bodies."""
 
 
-async def read_json(
-    request: Request, *, most: int, code: int = SUPER_SIM.invalid
-) -> tuple[bytes, Json]:
-    """Return a request's JSON body of at most `most` bytes: the raw bytes and the parsed value.
-
-    Does not look for repeated names; pass both results to `check_names` for that.
-    """
+async def read_json_body(request: Request, *, most: int, code: int = SUPER_SIM.invalid) -> bytes:
+    """Return a request's body of at most `most` bytes, which is declared as JSON."""
     given = media_type_of(request)
     body = await read_body(request, most=most, code=code)
     if given != JSON_TYPE:
         raise InvalidParameter(
             f"the body's Content-Type is {given or 'not given'}; send {JSON_TYPE}", code=code
         )
+    return body
+
+
+def parse_json(body: bytes, *, code: int = SUPER_SIM.invalid) -> Json:
+    """Parse a JSON body.
+
+    Does not look for repeated names; pass the body and the result to `check_names` for that.
+    """
     try:
-        return body, cast("Json", orjson.loads(body))
+        return cast("Json", orjson.loads(body))
     except orjson.JSONDecodeError as problem:
         raise InvalidParameter(f"the body can't be read as JSON: {problem}", code=code) from None
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, Self
 
-from ringback.api.app import create_app
+from ringback.api.app import create_app, direct_handlers
 from ringback.api.callback_url_reader import callback_url_parser
 from ringback.api.dependencies import ApiDependencies
 from ringback.api.health import HealthChecks, health_routes
@@ -94,6 +94,8 @@ class HttpApi:
         )
         beside = [*health_routes(health), *metrics_routes(self._metrics(process, storage, ports))]
         self.app = create_app(self.dependencies, portal=portal, beside=beside)
+        self.direct = direct_handlers(self.dependencies)
+        """The handlers of requests that are answered without the ASGI application."""
 
     def _metrics(
         self, process: ProcessDependencies, storage: OpenStorage, ports: WorkerServicesForApi

@@ -49,6 +49,7 @@ async def serve_until_stopped(
             connections=application.api.connections,
             now=SystemClock().now,
             trusted=settings.trusted_proxies,
+            direct=application.api.direct,
         )
         server.listen(listener, None if certificate is None else certificate.context)
         if https is not None:

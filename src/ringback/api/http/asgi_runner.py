@@ -1,12 +1,18 @@
-"""Runs an ASGI application for each request, and sends the application's response as HTTP."""
+"""Runs an ASGI application for each request, and sends the application's response as HTTP.
+
+Ordinary requests to a few paths are answered without the application, since its routing costs more
+than all other work on them. Whatever is odd, and each error, goes the usual way.
+"""
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final
 from urllib.parse import unquote
 
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Scope
 
 from ringback.api.http.connection import ServerConnection
@@ -18,6 +24,21 @@ from ringback.core.http.client_address import client_of
 _ASGI: Final = {"version": "3.0", "spec_version": "2.3"}
 _SCHEMES: Final = ("http", "https")
 
+FAILURE: Final = "ringback.failure"
+"""The key of the ASGI scope for the error with which a `DirectHandler` failed.
+
+The application raises it, so that the response is the same as without the handler.
+"""
+
+DirectHandler = Callable[[RequestHead], Callable[[bytes], Awaitable[Response]] | None]
+"""Returns a function that answers a request by its body, without the ASGI application.
+
+Returns None if the application must answer the request. It is called when the whole request has
+arrived, and may change nothing.
+"""
+
+NO_HANDLERS: Final[Mapping[tuple[str, bytes], DirectHandler]] = MappingProxyType({})
+
 _log = logging.getLogger(__name__)
 
 
@@ -25,10 +46,18 @@ class AsgiServer:
     """Runs an ASGI application for each request.
 
     The headers X-Forwarded-For and X-Forwarded-Proto count only if a proxy in `trusted` sent them.
+    `direct` are the handlers that answer requests without the application, by method and path.
     """
 
-    def __init__(self, app: ASGIApp, *, trusted: Sequence[Network] = ()) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        trusted: Sequence[Network] = (),
+        direct: Mapping[tuple[str, bytes], DirectHandler] = NO_HANDLERS,
+    ) -> None:
         self._app = app
+        self._direct = direct
         self._trusted = trusted
         self._has_warned = False
         self._loop = asyncio.get_running_loop()
@@ -36,12 +65,36 @@ class AsgiServer:
     def begin(self, connection: ServerConnection, head: RequestHead) -> "AsgiCall":
         """Start a task that answers a request, and return the AsgiCall that the task runs."""
         call = AsgiCall(connection, head)
-        scope = self._scope_of(connection, head)
-        call.task = self._loop.create_task(call.run(self._app, scope))
+        answer = self._direct_answer(connection, head)
+        if answer is None:
+            work = self._app(self._scope_of(connection, head), call.receive, call.send)
+        else:
+            work = self._answer_directly(call, answer(connection.take_body()))
+        call.task = self._loop.create_task(call.run(work))
         return call
 
+    def _direct_answer(
+        self, connection: ServerConnection, head: RequestHead
+    ) -> Callable[[bytes], Awaitable[Response]] | None:
+        """Return the function that answers this request without the application, or None."""
+        handler = self._direct.get((head.method, head.path))
+        if handler is None or head.query or not connection.has_whole_request:
+            return None
+        if head.is_forwarded and not connection.is_trusted:
+            return None  # it may have to be warned of
+        return handler(head)
+
+    async def _answer_directly(self, call: "AsgiCall", answering: Awaitable[Response]) -> None:
+        try:
+            response = await answering
+        except Exception as failure:  # noqa: BLE001 (the application raises it again)
+            scope = {**self._scope_of(call.connection, call.head), FAILURE: failure}
+            await self._app(scope, call.receive, call.send)
+        else:
+            await response({"type": "http"}, call.receive, call.send)
+
     def _scope_of(self, connection: ServerConnection, head: RequestHead) -> Scope:
-        path, client, scheme = head.path.decode("ascii"), connection.peer, connection.scheme
+        client, scheme = connection.peer, connection.scheme
         if head.is_forwarded:
             client, scheme = self._forwarded(connection, head)
         return {
@@ -50,8 +103,7 @@ class AsgiServer:
             "http_version": head.version,
             "method": head.method,
             "scheme": scheme,
-            # Percent escapes are decoded; invalid UTF-8 is replaced.
-            "path": unquote(path) if "%" in path else path,
+            "path": _path_of(head),
             "raw_path": head.path,
             "root_path": "",
             "query_string": head.query,
@@ -71,13 +123,11 @@ class AsgiServer:
         if not connection.is_trusted:
             self._warn(connection.peer[0])
             return connection.peer, connection.scheme
-        said = {b"x-forwarded-for": "", b"x-forwarded-proto": ""}
-        for name, value in head.headers:
-            if name in said:
-                said[name] = f"{said[name]},{value.decode('latin-1')}".lstrip(",")
-        host = client_of(connection.peer[0], said[b"x-forwarded-for"], self._trusted)
+        clients = head.by_name.get(b"x-forwarded-for", b"").decode("latin-1")
+        schemes = head.by_name.get(b"x-forwarded-proto", b"").decode("latin-1")
+        host = client_of(connection.peer[0], clients, self._trusted)
         # The last value comes from the nearest proxy.
-        scheme = said[b"x-forwarded-proto"].rpartition(",")[2].strip().lower()
+        scheme = schemes.rpartition(",")[2].strip().lower()
         client = connection.peer if host == connection.peer[0] else (host, 0)
         return client, scheme if scheme in _SCHEMES else connection.scheme
 
@@ -110,23 +160,24 @@ class AsgiCall:
     """True once the application has received the whole body of the request."""
     _is_complete: bool = field(init=False, default=False)
 
-    async def run(self, app: ASGIApp, scope: Scope) -> None:
-        """Call the application; log an exception that it raises, and answer 500."""
+    async def run(self, work: Awaitable[None]) -> None:
+        """Await the work of the application; log an exception that it raises, and answer 500."""
         try:
-            await app(scope, self._receive, self._send)
+            await work
         except Exception:  # noqa: BLE001 (it can only be logged)
-            _log.exception("answering %s %s failed", scope["method"], scope["path"])
+            _log.exception("answering %s %s failed", self.head.method, _path_of(self.head))
         else:
             if not self._is_complete and not self.connection.is_over:
                 _log.error(
                     "the application did not complete its response to %s %s",
-                    scope["method"],
-                    scope["path"],
+                    self.head.method,
+                    _path_of(self.head),
                 )
         if not self._is_complete:
             self.connection.fail(self)
 
-    async def _receive(self) -> Message:
+    async def receive(self) -> Message:
+        """Return the next part of the request's body: the `receive` of ASGI."""
         connection = self.connection
         while not self._is_taken and not connection.is_over:
             part = connection.take_body()
@@ -138,7 +189,8 @@ class AsgiCall:
             await connection.arrival()
         return {"type": "http.disconnect"}
 
-    async def _send(self, message: Message) -> None:
+    async def send(self, message: Message) -> None:
+        """Send the next part of the response: the `send` of ASGI."""
         kind = message["type"]
         if kind == "http.response.start":
             if self._start is not None or self.has_begun:
@@ -188,6 +240,12 @@ class AsgiCall:
         head = head_of(status, headers, *more)
         self.has_begun = True
         return head
+
+
+def _path_of(head: RequestHead) -> str:
+    """Return a request's path with percent escapes decoded; invalid UTF-8 is replaced."""
+    path = head.path.decode("ascii")
+    return unquote(path) if "%" in path else path
 
 
 def _says_length(headers: Iterable[tuple[bytes, bytes]]) -> bool:

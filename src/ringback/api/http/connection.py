@@ -195,6 +195,11 @@ class ServerConnection(asyncio.BufferedProtocol):
         return self._state in _OVER
 
     @property
+    def has_whole_request(self) -> bool:
+        """True if the whole request is here, so that `take_body` returns its whole body."""
+        return not self._is_awaited
+
+    @property
     def is_body_complete(self) -> bool:
         """True once `take_body` has returned the whole body of the request."""
         return self._parser.is_body_complete

@@ -9,7 +9,7 @@ import errno
 import logging
 import socket
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from functools import lru_cache, partial
@@ -17,7 +17,7 @@ from typing import Final
 
 from starlette.types import ASGIApp
 
-from ringback.api.http.asgi_runner import AsgiServer
+from ringback.api.http.asgi_runner import NO_HANDLERS, AsgiServer, DirectHandler
 from ringback.api.http.connection import HttpServerContext, ServerConnection
 from ringback.api.http.open_connections import OpenConnections
 from ringback.api.http.response_bytes import DateHeader
@@ -47,7 +47,8 @@ _log = logging.getLogger(__name__)
 class ApiHttpServer:
     """Serves an ASGI application on any number of sockets.
 
-    `connections` limits the total number of connections of all sockets.
+    `connections` limits the total number of connections of all sockets. `direct` are the handlers
+    that answer requests without the application, by method and path.
     """
 
     def __init__(
@@ -58,13 +59,14 @@ class ApiHttpServer:
         now: Callable[[], datetime],
         trusted: Sequence[Network] = (),
         timeouts: ServerTimeouts = _TIMEOUTS,
+        direct: Mapping[tuple[str, bytes], DirectHandler] = NO_HANDLERS,
     ) -> None:
         self._loop = loop = asyncio.get_running_loop()
         # Most connections come from an address that has connected before.
         self._known = lru_cache(1024)(partial(_known, trusted))
         self._connections = connections
         self._context = HttpServerContext(
-            begin=AsgiServer(app, trusted=trusted).begin,
+            begin=AsgiServer(app, trusted=trusted, direct=direct).begin,
             connections=connections,
             timeouts=timeouts,
             date=DateHeader(loop, now),

@@ -10,7 +10,7 @@ from typing import Final
 from starlette.requests import Request
 
 from ringback.api.request_parameters import MAX_BODY
-from ringback.api.strict_json import Json, check_names, read_json
+from ringback.api.strict_json import Json, check_names, parse_json, read_json_body
 from ringback.core.errors import PLATFORM, InvalidParameter
 
 # The checks are recursive, and Python limits the depth of recursion.
@@ -42,7 +42,8 @@ class JsonRequestBody:
 
 async def read_document(request: Request, known: Collection[str]) -> JsonRequestBody:
     """Return the JSON object in a request's body; `known` are the valid names."""
-    body, value = await read_json(request, most=MAX_BODY, code=PLATFORM.invalid)
+    body = await read_json_body(request, most=MAX_BODY, code=PLATFORM.invalid)
+    value = parse_json(body, code=PLATFORM.invalid)
     if not isinstance(value, dict):
         raise wrong("the body must be a JSON object")
     if _is_deeper(value, _DEEPEST):

@@ -1,16 +1,19 @@
 """`POST /portal/v1/callbacks`: stores and sends callbacks for a client's own events."""
 
 import asyncio
-from collections import Counter
-from collections.abc import Generator
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ringback.api.dependencies import ApiDependencies
+from ringback.api.authentication import signed_in
+from ringback.api.bounded_body import media_type_in
 from ringback.api.endpoint_group import EndpointGroup
+from ringback.api.http.asgi_runner import FAILURE
+from ringback.api.http.request_head import RequestHead
 from ringback.api.operation_definition import ApiOperation
 from ringback.api.portal.callback_json import CALLBACK, show_callback
 from ringback.api.portal.callbacks import CALLBACKS
@@ -26,7 +29,16 @@ from ringback.api.schema_pieces import (
     text,
 )
 from ringback.api.serializers import CustomJsonSerializer, json_answer
-from ringback.api.strict_json import Json, check_names, may_repeat_names, read_json, refuse_repeats
+from ringback.api.strict_json import (
+    JSON_TYPE,
+    Json,
+    check_names,
+    may_repeat_names,
+    parse_json,
+    read_json_body,
+    refuse_repeats,
+)
+from ringback.core.accounts.client_credentials import ApiScope, Principal
 from ringback.core.callbacks.callback import CallbackRecord
 from ringback.core.callbacks.callback_serialization import write_new
 from ringback.core.errors import BacklogFull
@@ -38,6 +50,8 @@ _BIG: Final = 64
 """Batches of more callbacks go to the batch queue, since one big commit would delay others."""
 _MOST_ARRIVING: Final = 20 * MOST_AT_ONCE
 """Maximum number of an account's callbacks in batches that are being processed."""
+
+_NEEDED: Final = (b"authorization", b"content-type")
 
 _Prepared = tuple[CallbackRecord, list[tuple[str, str]]]
 """A callback that is ready to be stored, and its parameters from the request."""
@@ -84,10 +98,6 @@ SENT_CALLBACKS: Final = CustomJsonSerializer(
 class CreateCallbacksEndpoints(EndpointGroup):
     """The operation that accepts new callbacks."""
 
-    def __init__(self, dependencies: ApiDependencies) -> None:
-        super().__init__(dependencies)
-        self._arriving_of = Counter[str]()
-
     def operations(self) -> list[ApiOperation]:
         """Return the operation that accepts new callbacks."""
         sends = (
@@ -100,17 +110,40 @@ class CreateCallbacksEndpoints(EndpointGroup):
 
     async def send(self, request: Request) -> Response:
         """Store one callback or a batch (all or none), and respond 201 after the commit."""
+        if FAILURE in request.scope:
+            raise request.scope[FAILURE]
         account = await self._account(request)
-        body, document = await read_json(request, most=MAX_BODY)
+        body = await read_json_body(request, most=MAX_BODY)
+        return await self._accept(signed_in(request), account.sid, body)
+
+    def send_directly(self, head: RequestHead) -> Callable[[bytes], Awaitable[Response]] | None:
+        """Return a function that does the same as `send`, if an account has just signed in.
+
+        See `DirectHandler`.
+        """
+        given = {name: head.by_name.get(name, b"").decode("latin-1") for name in _NEEDED}
+        caller = self._dependencies.authenticator.remembered(given[b"authorization"])
+        if caller is None or caller.account is None or not caller.may(ApiScope.GLOBAL):
+            return None
+        if media_type_in(given[b"content-type"]) != JSON_TYPE:
+            return None
+        return partial(self._let_in, caller, caller.account.sid)
+
+    async def _let_in(self, caller: Principal, account_sid: str, body: bytes) -> Response:
+        await self._dependencies.authenticator.let_in(caller)
+        return await self._accept(caller, account_sid, body)
+
+    async def _accept(self, caller: Principal, account_sid: str, body: bytes) -> Response:
+        document = parse_json(body)
         if isinstance(document, dict) and "callbacks" in document:
             items = items_of(document)
-            with self._arriving(account.sid, len(items)):
+            with self._arriving(account_sid, len(items)):
                 # The cost of the first callback was charged as the cost of the request.
-                self._dependencies.authenticator.charge(request, len(items) - 1, may_owe=True)
-                return await self._send_many(account.sid, body, document, items)
-        new = self._prepare(document, "", account.sid, self._dependencies.context())
+                self._dependencies.authenticator.charge(caller, len(items) - 1, may_owe=True)
+                return await self._send_many(account_sid, body, document, items)
+        new = self._prepare(document, "", account_sid, self._dependencies.context())
         check_names(body, document)
-        (callback,) = await self._keep(account.sid, [new[0]])
+        (callback,) = await self._keep(account_sid, [new[0]])
         return json_answer(_show((callback, new)), 201)
 
     @contextmanager
@@ -119,7 +152,8 @@ class CreateCallbacksEndpoints(EndpointGroup):
 
         Raises BacklogFull if there would be more than `_MOST_ARRIVING`.
         """
-        there = self._arriving_of[account_sid]
+        arriving_of = self._dependencies.arriving_of
+        there = arriving_of[account_sid]
         if there + count > _MOST_ARRIVING:
             raise BacklogFull(
                 f"{there} callbacks of this account are being accepted at the moment; {count}"
@@ -127,11 +161,11 @@ class CreateCallbacksEndpoints(EndpointGroup):
                 " again in 1 s",
                 retry_after=1,
             )
-        self._arriving_of[account_sid] += count
+        arriving_of[account_sid] += count
         try:
             yield
         finally:
-            self._arriving_of[account_sid] -= count
+            arriving_of[account_sid] -= count
 
     async def _send_many(
         self, account_sid: str, body: bytes, document: Json, items: list[Json]

@@ -6,6 +6,7 @@ know this secret before it becomes active.
 
 from typing import Any, Final
 
+from ringback.api.authentication import signed_in
 from ringback.api.endpoint_group import ApiRequest, Change, EndpointGroup
 from ringback.api.operation_definition import ApiOperation, OperationParameter, required
 from ringback.api.portal.callback_json import CALLBACK, show_callback
@@ -86,7 +87,7 @@ class TestEventEndpoints(EndpointGroup):
         forges = call.given.is_yes("Forgeries")
         count = len(destinations) * (2 if forges else 1)
         self._dependencies.callback_queue.make_room(account_sid, count)
-        self._dependencies.authenticator.charge(call.request, max(0, count - 1))
+        self._dependencies.authenticator.charge(signed_in(call.request), max(0, count - 1))
         pending, events, forgeries = await self.change(
             lambda tx, context: rehearse(tx, account_sid, destinations, context, forges=forges)
         )

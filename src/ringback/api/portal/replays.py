@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
+from ringback.api.authentication import signed_in
 from ringback.api.endpoint_group import ApiRequest, Change, EndpointGroup
 from ringback.api.operation_definition import ApiOperation, required
 from ringback.api.portal.callback_json import CALLBACK, show_callback
@@ -126,7 +127,9 @@ class ReplayEndpoints(EndpointGroup):
             try:
                 if not asked.is_dry:
                     self._dependencies.callback_queue.make_room(call.account_sid, CHUNK)
-                    self._dependencies.authenticator.charge(call.request, len(asked.sids) or CHUNK)
+                    self._dependencies.authenticator.charge(
+                        signed_in(call.request), len(asked.sids) or CHUNK
+                    )
             except BacklogFull:
                 if done.matched:
                     return done, False
