@@ -7,13 +7,13 @@ Each family of figures is one module: `harness` (T0), `backlog` (T1), `end_to_en
 They start these modules in processes of their own:
 
     receiver     answers every callback, counts it, and notes when it arrived
-    plain_loop   the reference: our rendering and sender, and nothing else
+    plain_loop   the reference: it renders and sends, with the code of `frozen_plain_loop`
     filling      puts waiting callbacks into a data file
     drain        an engine that delivers the callbacks in a data file
     looking_up   lists and fetches SIMs, in a data file with few SIMs and in one with many
     checking     verifies requests as a receiver does, with our code and with other libraries
     server       `ringback serve`, as a customer runs it; `hanging_names` adds names that hang
 
-`against` runs the benchmarks of two commits alternately, and reports if this one is slower.
+`against` measures this commit and another one alternately, and reports if this one is slower.
 `engine` is the only module that builds parts of Ringback by hand.
 """

@@ -5,6 +5,7 @@ import platform
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
 from statistics import median
 from typing import Final
 
@@ -25,7 +26,7 @@ from benchmarks import (
 from benchmarks.figures import REFERENCE, Figure, cost, table, to_json
 from benchmarks.peers import contest
 from benchmarks.peers.environment import PeersMissing
-from benchmarks.processes import BenchmarkFailed, Cores, pinned
+from benchmarks.processes import ROOT, BenchmarkFailed, Cores, Product, pinned
 from benchmarks.receiving import a_receiver
 from benchmarks.run import Run
 
@@ -88,8 +89,9 @@ async def _measure(
 ) -> tuple[list[Figure], list[str]]:
     figures, problems = list[Figure](), list[str]()
     async with a_receiver(cores.load) as receiver:
-        profiled = frozenset(given.profile or ())
-        run = Run(receiver, cores, given.quick, given.rounds or (1 if given.quick else 3), profiled)
+        rounds = given.rounds or (1 if given.quick else 3)
+        product, profiled = Product(given.product or ROOT), frozenset[str](given.profile or ())
+        run = Run(receiver, cores, given.quick, rounds, product, profiled)
         for id_ in ids:
             began = time.perf_counter()
             try:
@@ -97,13 +99,14 @@ async def _measure(
             except (BenchmarkFailed, PeersMissing, TimeoutError) as failure:
                 problems.append(f"{id_} has no figures: {failure or 'it took too long'}")
             print(f"{id_}: {time.perf_counter() - began:.1f} s", flush=True)
-    return _reference(run) + figures, problems
+        return await _reference(run) + figures, problems
 
 
-def _reference(run: Run) -> list[Figure]:
-    """Return the figure of the reference loop, which the ratios of rates compare with."""
+async def _reference(run: Run) -> list[Figure]:
+    """Return the figures of the reference loop: the frozen one, and that of today's client."""
     if not run.plains:
         return []
+    today = [await run.plain_today() for _ in range(run.rounds)]
     rate = median(plain.per_second for plain in run.plains)
     spread = " to ".join(f"{each(p.per_second for p in run.plains):,.0f}" for each in (min, max))
     share = min(plain.share_of_core for plain in run.plains)
@@ -111,14 +114,22 @@ def _reference(run: Run) -> list[Figure]:
     return [
         Figure(
             REFERENCE,
-            "the reference: render and send, nothing else",
+            "the reference: render and send as commit 7042b8b did",
             rate,
             "requests/s",
             1.0,
             cpu_us=median(plain.cpu_us for plain in run.plains),
             note=f"measured {len(run.plains)} times, {spread}; each ratio is to the nearest one;"
             f" it had {share:.0%} of its core at least{busy}",
-        )
+        ),
+        Figure(
+            REFERENCE,
+            "the same with today's client, for information",
+            median(plain.per_second for plain in today),
+            "requests/s",
+            median(plain.per_second for plain in today) / rate,
+            cpu_us=median(plain.cpu_us for plain in today),
+        ),
     ]
 
 
@@ -150,6 +161,12 @@ def _arguments() -> argparse.Namespace:
         "--json", action="store_true", help="print the figures as one line of JSON at the end"
     )
     parser.add_argument(
+        "--product",
+        metavar="FOLDER",
+        type=Path,
+        help="measure the Ringback in this working tree, with its .venv; --against uses it",
+    )
+    parser.add_argument(
         "--against",
         metavar="COMMIT",
         help="alternate with a commit, and print ratios to it"
@@ -163,7 +180,12 @@ def _arguments() -> argparse.Namespace:
         help=f"how often the two run [default: {against.PAIRS}; up to {against.MOST_PAIRS}"
         " if undecided by then]",
     )
-    return parser.parse_args()
+    given = parser.parse_args()
+    if given.against or given.product:
+        unfit = [id_ for id_ in given.only or () if id_ not in against.COMPARABLE]
+        if unfit:
+            parser.error(f"{unfit[0]} can't measure another commit")
+    return given
 
 
 def _ids(text: str) -> list[str]:

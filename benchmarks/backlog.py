@@ -1,29 +1,30 @@
 """T1: one process delivers a stored backlog; every attempt is recorded before it is sent.
 
-The reference loop runs before each round. The second line is for the same engine on both cores, one
-of which it shares with the receiver.
+The reference loop runs before each round. The second line is for the same engine if nothing is
+pinned to a core: neither the engine nor the receiver.
 """
 
 from statistics import median
 from typing import Any
 
-from benchmarks.figures import Figure, at_least, at_most
-from benchmarks.processes import run_module
-from benchmarks.run import Run
+from benchmarks.figures import Figure, at_least, at_most, cpu_multiple
+from benchmarks.run import Plain, Run
 
 WAITING = 134_000
+_MOST_CPU = 1.5
 
 
 async def measure(run: Run) -> list[Figure]:
     count = run.size(WAITING, quick=10_000)
-    plain, one, both = list[float](), list[dict[str, Any]](), list[dict[str, Any]]()
+    plain, one, free = list[Plain](), list[dict[str, Any]](), list[dict[str, Any]]()
     for _ in range(run.rounds):
-        plain.append((await run.plain()).per_second)
+        plain.append(await run.plain())
         one.append(await drain(run, count, cores=run.cores.measured))
-        both.append(await drain(run, count, cores=run.cores.both))
-    rate, reference = _median(one, "per_second"), median(plain)
-    cpu = _median(one, "cpu_us")
-    shared = _median(both, "per_second")
+        with run.unpinned():
+            free.append(await drain(run, count, cores=run.cores.all))
+    rate, reference = _median(one, "per_second"), median(each.per_second for each in plain)
+    unpinned = _median(free, "per_second")
+    costs = [(each["cpu_us"], its.cpu_us) for each, its in zip(one, plain, strict=True)]
     return [
         Figure(
             "T1",
@@ -32,9 +33,9 @@ async def measure(run: Run) -> list[Figure]:
             "callbacks/s",
             rate / reference,
             at_least(25_000),
-            cpu,
-            workload=f"{count:,} callbacks",
+            _median(one, "cpu_us"),
         ),
+        cpu_multiple("T1", "stored backlog, one core", costs, at_most(_MOST_CPU)),
         Figure(
             "T1",
             f"{WAITING:,} waiting, delivered and settled in",
@@ -45,12 +46,11 @@ async def measure(run: Run) -> list[Figure]:
         ),
         Figure(
             "T1",
-            "stored backlog, both cores",
-            shared,
+            "stored backlog, unpinned",
+            unpinned,
             "callbacks/s",
-            shared / reference,
-            cpu_us=_median(both, "cpu_us"),
-            workload=f"{count:,} callbacks",
+            unpinned / reference,
+            cpu_us=_median(free, "cpu_us"),
         ),
     ]
 
@@ -60,7 +60,7 @@ async def drain(run: Run, count: int, *, cores: frozenset[int]) -> dict[str, Any
     is_profiled = "T1" in run.profiled and cores == run.cores.measured
     async with run.filled(count, are_due=True) as folder:
         await run.receiver.counter.reset()
-        return await run_module(
+        return await run.module(
             "benchmarks.drain",
             *(folder, run.receiver.control, count, *(["--profile"] if is_profiled else [])),
             cores=cores,

@@ -37,8 +37,6 @@ from ringback.runtime.system_clock import (
 )
 from ringback.stores.sqlite.store import SqliteStore
 
-AT_ONCE: Final = 64
-"""The maximum number of requests that the reference loop has in flight."""
 _CLOCK, _RANDOM_SOURCE = SystemClock(), SystemRandomSource()
 _SECRETS: Final = NO_SECRETS.with_new(WebhookSecret("whs_1", "bench", "secret", _CLOCK.now()))
 _ACCOUNT: Final = Account("AC" + "1" * 32, "bench", "token", False, _CLOCK.now(), _SECRETS)
@@ -90,7 +88,7 @@ def a_sender() -> HttpTransport:
 
 
 async def send(sender: HttpTransport, callback: CallbackRecord) -> None:
-    """Render and send a callback, as the reference loop does."""
+    """Render and send a callback, as the plain loop does with today's client."""
     request = render(callback, account=_ACCOUNT, at=_CLOCK.now())
     await sender.send(request, limits=_LIMITS)
 

@@ -1,14 +1,10 @@
-"""What a benchmark prints: figures, their ratios to the reference of the same run, and targets.
-
-Two commits exchange figures as JSON. An older commit prints only the table, which is parsed; a
-table does not show the workload of a figure.
-"""
+"""What a benchmark prints: figures, their ratios to the reference of the same run, and targets."""
 
 import json
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from statistics import median
 from typing import Final
 
 _HEADINGS: Final = ("", "what", "figure", "unit", "ratio", "target", "met", "CPU µs")
@@ -66,11 +62,6 @@ class Figure:
     cpu_us: float | None = None
     """CPU time that one callback cost the measured process, over all its threads."""
     note: str = ""
-    workload: str | None = None
-    """What was measured, if the name does not say it: other workloads can't be compared.
-
-    None for figures parsed from a table, which does not show it.
-    """
 
     def cells(self) -> tuple[str, ...]:
         met = _NOTHING if self.target is None else "yes" if self.target.is_met_by(self) else "NO"
@@ -84,6 +75,23 @@ class Figure:
             met,
             _NOTHING if self.cpu_us is None else f"{self.cpu_us:,.1f}",
         )
+
+
+def cpu_multiple(
+    id_: str, name: str, costs: Sequence[tuple[float, float]], target: Target
+) -> Figure:
+    """Return the CPU of a callback as a multiple of the reference's, measured just before it.
+
+    >>> cpu_multiple("T1", "drain", [(60.0, 30.0), (66.0, 22.0), (50.0, 25.0)], at_most(1.5)).value
+    2.0
+    """
+    multiples = [ours / reference for ours, reference in costs]
+    spread = f"{min(multiples):.2f} to {max(multiples):.2f}"
+    return Figure(
+        *(id_, f"{name}: CPU, times the reference's", median(multiples), "x"),
+        target=target,
+        note=f"{spread}, in {len(multiples)} rounds",
+    )
 
 
 def table(figures: Sequence[Figure]) -> str:
@@ -102,26 +110,8 @@ def to_json(figures: Sequence[Figure]) -> str:
 
 
 def from_json(line: str) -> list[Figure]:
-    """Return the figures of a line that `to_json` made, ignoring unknown fields."""
-    known = Figure.__dataclass_fields__.keys()
-    return [
-        Figure(**{name: value for name, value in fields.items() if name in known})
-        for fields in json.loads(line)
-    ]
-
-
-def from_table(printed: str) -> list[Figure]:
-    """Return the figures of the table in the output of `make bench`.
-
-    >>> from_table("T7  idle: CPU  0.00  % of a core  -  ≤ 1  yes  -")[0].unit
-    '% of a core'
-    """
-    rows = (re.split(r"\s{2,}", line.strip()) for line in printed.splitlines())
-    return [
-        Figure(id_, name, float(_plain(value)), unit, cpu_us=_number_or_none(cpu))
-        for id_, name, value, unit, *_, cpu in (row for row in rows if len(row) == len(_HEADINGS))
-        if re.fullmatch(r"T\d+", id_)
-    ]
+    """Return the figures of a line that `to_json` made."""
+    return [Figure(**fields) for fields in json.loads(line)]
 
 
 def cost(figures: Sequence[Figure]) -> str:
@@ -159,14 +149,6 @@ def _line(row: Sequence[str], widths: Sequence[int]) -> str:
         for index, (cell, width) in enumerate(zip(row, widths, strict=True))
     ]
     return "  ".join(cells).rstrip()
-
-
-def _plain(shown: str) -> str:
-    return shown.replace(",", "")
-
-
-def _number_or_none(shown: str) -> float | None:
-    return None if shown == _NOTHING else float(_plain(shown))
 
 
 def _shown(value: float) -> str:

@@ -1,16 +1,16 @@
 """The command `ringback` on a machine with names whose name server never answers.
 
-    python -m benchmarks.hanging_names serve ...
+    python -P benchmarks/hanging_names.py serve ...
 
 Looking up a name under `hang.invalid` never ends; with a resolver that can't be reached, every name
-on the machine would hang. Everything else is the real command.
+on the machine would hang. Everything else is the real command, of the Ringback that belongs to this
+Python.
 """
 
 import socket
 import time
 from typing import Any, Final
 
-MODULE: Final = "benchmarks.hanging_names"
 _THEIRS: Final = ".hang.invalid"
 _WITHOUT_END: Final = 3600.0
 _look_up = socket.getaddrinfo

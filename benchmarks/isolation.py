@@ -84,7 +84,6 @@ async def measure(run: Run) -> list[Figure]:
                 Figure(
                     *("T10", name, value, "ms", value / floor, neighbour.target),
                     note=f"alone {floor:.1f} ms",
-                    workload=f"{_RATE}/s beside {neighbour}",
                 )
             )
     shares = (("p50", p50), ("p95", p95))

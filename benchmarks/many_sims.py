@@ -8,7 +8,6 @@ from statistics import median
 from typing import Final
 
 from benchmarks.figures import Figure, ratio_at_most
-from benchmarks.processes import run_module
 from benchmarks.run import Run
 
 _FEW: Final = 1_000
@@ -18,10 +17,8 @@ _MANY: Final = 100_000
 async def measure(run: Run) -> list[Figure]:
     many = run.size(_MANY, quick=_MANY // 10)
     with tempfile.TemporaryDirectory(prefix="ringback-") as folder:
-        took = await run_module(
-            "benchmarks.looking_up",
-            *(folder, _FEW, many, "--rounds", run.rounds),
-            cores=run.cores.measured,
+        took = await run.module(
+            "benchmarks.looking_up", *(folder, _FEW, many, "--rounds", run.rounds)
         )
     return [_figure(f"{many:,} SIMs: {name}", rounds) for name, rounds in took.items()]
 

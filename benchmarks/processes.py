@@ -1,8 +1,8 @@
 """The processes that a benchmark starts: which cores they run on, and what they use.
 
-In every figure, the receiver and the load run on the first core and the measured process runs on
-the second, so that neither takes the other's time. If the system can't pin processes to cores, they
-run anywhere.
+In most figures, the receiver and the load run on the first core and the measured process runs on
+the second, so that neither takes the other's time. Figures called "unpinned" are from processes
+that run on any core, as they do for customers. If the system can't pin processes to cores, all are.
 """
 
 import asyncio
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+ROOT: Final = Path(__file__).parents[1]
 _CAN_PIN: Final = hasattr(os, "sched_setaffinity")
 _TICK: Final = os.sysconf("SC_CLK_TCK")
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
@@ -31,13 +32,16 @@ class Cores:
 
     load: frozenset[int]
     measured: frozenset[int]
+    all: frozenset[int]
 
     @classmethod
     def of_this_machine(cls) -> "Cores":
         if not _CAN_PIN:
-            return cls(frozenset(), frozenset())
-        first, *others = sorted(os.sched_getaffinity(0))
-        return cls(frozenset({first}), frozenset({others[0] if others else first}))
+            return cls(frozenset(), frozenset(), frozenset())
+        every = os.sched_getaffinity(0)
+        first, *others = sorted(every)
+        measured = others[0] if others else first
+        return cls(frozenset({first}), frozenset({measured}), frozenset(every))
 
     @property
     def both(self) -> frozenset[int]:
@@ -48,6 +52,24 @@ class Cores:
             return "nothing is pinned to a core here"
         load, measured = min(self.load), min(self.measured)
         return f"load and receiver on core {load}, what is measured on core {measured}"
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """The Ringback that is measured: of this working tree, or of another one."""
+
+    folder: Path = ROOT
+
+    @property
+    def is_other(self) -> bool:
+        return self.folder != ROOT
+
+    @property
+    def python(self) -> str:
+        return str(self.folder / ".venv/bin/python") if self.is_other else sys.executable
+
+
+_OURS: Final = Product()
 
 
 @contextlib.contextmanager
@@ -64,18 +86,41 @@ def pinned(cores: frozenset[int]) -> Generator[None]:
         os.sched_setaffinity(0, before)
 
 
-async def run_module(module: str, *arguments: object, cores: frozenset[int]) -> dict[str, Any]:
-    """Run one of our modules to its end; return the JSON line that it prints last.
+@contextlib.contextmanager
+def moved(cores: frozenset[int], *pids: int) -> Generator[None]:
+    """Let this process, and others with a single thread, use these cores in this context."""
+    if not cores:
+        yield
+        return
+    before = {pid: os.sched_getaffinity(pid) for pid in (0, *pids)}
+    for pid in before:
+        os.sched_setaffinity(pid, cores)
+    try:
+        yield
+    finally:
+        for pid, its in before.items():
+            os.sched_setaffinity(pid, its)
+
+
+async def run_module(
+    module: str, *arguments: object, cores: frozenset[int], product: Product = _OURS
+) -> dict[str, Any]:
+    """Run a benchmark's module of this product to its end; return the JSON line it prints last.
 
     Its earlier output is printed.
     """
-    return await run_json(sys.executable, "-m", module, *map(str, arguments), cores=cores)
+    command = (product.python, "-m", module, *map(str, arguments))
+    return await run_json(*command, cores=cores, product=product)
 
 
-async def run_json(*command: str, cores: frozenset[int]) -> dict[str, Any]:
+async def run_json(
+    *command: str, cores: frozenset[int], product: Product = _OURS
+) -> dict[str, Any]:
     """Run a command to its end; return the JSON line that it prints last."""
     with pinned(cores):
-        process = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE)
+        process = await asyncio.create_subprocess_exec(
+            *command, stdout=subprocess.PIPE, cwd=product.folder
+        )
     try:
         output, _ = await process.communicate()
     except BaseException:

@@ -1,4 +1,4 @@
-"""Where the time goes: `python -m benchmarks.profiling MODULE ARGUMENT...` profiles a module.
+"""Where the time goes: `python -P benchmarks/profiling.py FILE ARGUMENT...` profiles a program.
 
 Each thread has a profiler of its own; the report goes to standard error at the end. Times are
 wall-clock times, so that waiting counts too: the loop's in `run`, a thread's in its `get`.
@@ -13,7 +13,6 @@ import threading
 from collections.abc import Generator
 from typing import Any, Final, TextIO
 
-MODULE: Final = "benchmarks.profiling"
 _LINES: Final = 25
 
 
@@ -44,10 +43,10 @@ def profiled(report: TextIO) -> Generator[None]:
 
 
 def main() -> None:
-    _, module, *arguments = sys.argv
-    sys.argv = [module, *arguments]
+    _, program, *arguments = sys.argv
+    sys.argv = [program, *arguments]
     with profiled(sys.stderr), contextlib.suppress(SystemExit):
-        runpy.run_module(module, run_name="__main__", alter_sys=True)
+        runpy.run_path(program, run_name="__main__")
 
 
 if __name__ == "__main__":

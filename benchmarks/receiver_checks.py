@@ -9,7 +9,6 @@ from statistics import median
 from typing import Final
 
 from benchmarks.figures import Figure, Target, at_most, ratio_at_least
-from benchmarks.processes import run_module
 from benchmarks.run import Run
 
 _BESIDE: Final[tuple[tuple[str, str, Target | None], ...]] = (
@@ -23,9 +22,7 @@ _BESIDE: Final[tuple[tuple[str, str, Target | None], ...]] = (
 
 async def measure(run: Run) -> list[Figure]:
     times = run.size(300, quick=50)
-    took = await run_module(
-        "benchmarks.checking", *("--rounds", run.rounds, "--times", times), cores=run.cores.measured
-    )
+    took = await run.module("benchmarks.checking", *("--rounds", run.rounds, "--times", times))
     return [_figure(took, ours, theirs, target) for ours, theirs, target in _BESIDE]
 
 

@@ -2,12 +2,12 @@
 
 import tempfile
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from benchmarks.processes import Cores, run_module
+from benchmarks.processes import Cores, Product, moved, run_module
 from benchmarks.receiving import Receiver
 from benchmarks.server import Server, a_server
 
@@ -36,6 +36,7 @@ class Run:
     cores: Cores
     is_quick: bool
     rounds: int
+    product: Product = field(default_factory=Product)
     profiled: frozenset[str] = frozenset()
     plains: list[Plain] = field(default_factory=list[Plain])
     """The results of the reference loop in this run."""
@@ -45,17 +46,24 @@ class Run:
 
     async def plain(self) -> Plain:
         """Measure the reference loop again, just before the benchmark that is compared with it."""
+        plain = await self._plain()
+        self.plains.append(plain)
+        return plain
+
+    async def plain_today(self) -> Plain:
+        """Measure the plain loop with the client and rendering of this working tree."""
+        return await self._plain("--today")
+
+    async def _plain(self, *options: str) -> Plain:
         await self.receiver.counter.reset()
         count = self.size(30_000, quick=10_000)
-        plain = Plain(
+        return Plain(
             **await run_module(
                 "benchmarks.plain_loop",
-                *(self.receiver.url, "--count", count),
+                *(self.receiver.url, "--count", count, *options),
                 cores=self.cores.measured,
             )
         )
-        self.plains.append(plain)
-        return plain
 
     async def plain_latencies(self, rate: float, seconds: float) -> list[float]:
         """Return how many ms after its due time each callback of the reference loop arrived."""
@@ -72,18 +80,31 @@ class Run:
         marks = await self.receiver.counter.marks()
         return [(marks[stamp] - at) / 1e6 for stamp, at in due.items() if stamp in marks]
 
+    def unpinned(self) -> AbstractContextManager[None]:
+        """Let load and receiver run on all cores in this context."""
+        return moved(self.cores.all, self.receiver.pid)
+
+    async def module(
+        self, module: str, *arguments: object, cores: frozenset[int] | None = None
+    ) -> dict[str, Any]:
+        """Run a benchmark's module of the measured product, by default on the measured core."""
+        cores = self.cores.measured if cores is None else cores
+        return await run_module(module, *arguments, cores=cores, product=self.product)
+
     def server(
         self,
         id_: str,
         folder: Path | None = None,
         *,
+        cores: frozenset[int] | None = None,
         options: Sequence[str] = (),
         most_files: int | None = None,
     ) -> AbstractAsyncContextManager[Server]:
-        """Run a server on the measured core; see `a_server`."""
+        """Run a server, by default on the measured core; see `a_server`."""
         return a_server(
-            self.cores.measured,
+            self.cores.measured if cores is None else cores,
             folder,
+            product=self.product,
             is_profiled=id_ in self.profiled,
             options=options,
             most_files=most_files,
@@ -96,7 +117,7 @@ class Run:
         """Make a data folder with this many callbacks, waiting or delivered."""
         with tempfile.TemporaryDirectory(prefix="ringback-") as folder:
             when = ["--due"] * are_due + ["--history"] * are_delivered
-            await run_module(
+            await self.module(
                 "benchmarks.filling",
                 *(folder, self.receiver.url, count, *when),
                 cores=self.cores.both,

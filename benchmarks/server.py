@@ -5,7 +5,6 @@ import contextlib
 import json
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from base64 import b64encode
@@ -15,10 +14,9 @@ from pathlib import Path
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
-from benchmarks.hanging_names import MODULE as HANGING_NAMES
-from benchmarks.processes import BenchmarkFailed, pinned, run_json
-from benchmarks.profiling import MODULE as PROFILER
+from benchmarks.processes import BenchmarkFailed, Product, pinned, run_json
 
+_HERE: Final = Path(__file__).parent
 _CALLBACKS: Final = "/portal/v1/callbacks"
 _UNSETTLED: Final = f"{_CALLBACKS}?Status=scheduled&PageSize=1"
 _OPTIONS: Final = ("--allow", "loopback", "--schedule", "faithful", "--drain", "1s")
@@ -103,6 +101,7 @@ async def a_server(
     cores: frozenset[int],
     folder: Path | None = None,
     *,
+    product: Product,
     is_profiled: bool = False,
     options: Sequence[str] = (),
     most_files: int | None = None,
@@ -116,13 +115,16 @@ async def a_server(
         if folder is None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ringback-")))
         account = await run_json(
-            *_ringback("accounts", "create", "bench", "--data", str(folder), "--json"), cores=cores
+            *_ringback(product, "accounts", "create", "bench", "--data", str(folder), "--json"),
+            cores=cores,
+            product=product,
         )
         errors = stack.enter_context(tempfile.TemporaryFile())
         began = time.perf_counter()
         with pinned(cores):
             process = await asyncio.create_subprocess_exec(
                 *_ringback(
+                    product,
                     *("serve", "--port", "0", "--data", str(folder), "--json", *_OPTIONS),
                     *options,
                     is_profiled=is_profiled,
@@ -130,6 +132,7 @@ async def a_server(
                 ),
                 stdout=subprocess.PIPE,
                 stderr=errors,
+                cwd=product.folder,
             )
         try:
             place = await _place_of(process)
@@ -156,11 +159,13 @@ def _basic(user: str, password: str) -> str:
 
 
 def _ringback(
-    *arguments: str, is_profiled: bool = False, most_files: int | None = None
+    product: Product, *arguments: str, is_profiled: bool = False, most_files: int | None = None
 ) -> tuple[str, ...]:
     limited = ("prlimit", f"--nofile={most_files}:{most_files}") if most_files else ()
-    profiler = ("-m", PROFILER) if is_profiled else ("-m",)
-    return (*limited, sys.executable, *profiler, HANGING_NAMES, *arguments)
+    # Without -P, the modules of this folder would hide others of the same names.
+    profiler = (str(_HERE / "profiling.py"),) if is_profiled else ()
+    command = (product.python, "-P", *profiler, str(_HERE / "hanging_names.py"))
+    return (*limited, *command, *arguments)
 
 
 async def _place_of(process: asyncio.subprocess.Process) -> str:
