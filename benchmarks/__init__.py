@@ -1,8 +1,8 @@
 """Speed, as figures and as ratios to a plain loop measured in the same run: `make bench`.
 
 Each family of figures is one module: `harness` (T0), `backlog` (T1), `end_to_end` (T2, T3),
-`latency` (T4, T5), `peers` (T6), `footprint` (T7), `receiver_checks` (T8), `isolation` (T10),
-`many_sims` (T11), `command_line` (T12).
+`latency` (T4, T5, T13), `peers` (T6), `footprint` (T7), `receiver_checks` (T8), `isolation` (T10),
+`many_sims` (T11), `https` (T12), `restarts` (T14), `command_line` (T15).
 
 They start these modules in processes of their own:
 

@@ -18,10 +18,13 @@ from benchmarks import (
     end_to_end,
     footprint,
     harness,
+    https,
+    interpreter,
     isolation,
     latency,
     many_sims,
     receiver_checks,
+    restarts,
 )
 from benchmarks.figures import REFERENCE, Figure, cost, table, to_json
 from benchmarks.peers import contest
@@ -42,7 +45,10 @@ BENCHMARKS: Final[Mapping[str, Callable[[Run], Awaitable[list[Figure]]]]] = {
     "T8": receiver_checks.measure,
     "T10": isolation.measure,
     "T11": many_sims.measure,
-    "T12": command_line.measure,
+    "T12": https.measure,
+    "T13": latency.cpu_at_low_rates,
+    "T14": restarts.measure,
+    "T15": command_line.measure,
 }
 _PEERS: Final = "T6"
 _UNDISTURBED: Final = 0.85
@@ -57,7 +63,7 @@ def main() -> None:
     if given.peers and _PEERS not in ids:
         ids.append(_PEERS)
     cores = Cores.of_this_machine()
-    print(f"Python {platform.python_version()}, {platform.machine()}; {cores}")
+    print(f"{interpreter.describe()}; {platform.machine()}; {cores}")
     with pinned(cores.load):
         figures, problems = uvloop.run(_measure(ids, cores, given))
     if given.json:

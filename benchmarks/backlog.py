@@ -4,6 +4,7 @@ The reference loop runs before each round. The second line is for the same engin
 pinned to a core: neither the engine nor the receiver.
 """
 
+from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
@@ -16,10 +17,11 @@ _MOST_CPU = 1.5
 
 async def measure(run: Run) -> list[Figure]:
     count = run.size(WAITING, quick=10_000)
+    profile = ["--profile"] if "T1" in run.profiled else []
     plain, one, free = list[Plain](), list[dict[str, Any]](), list[dict[str, Any]]()
     for _ in range(run.rounds):
         plain.append(await run.plain())
-        one.append(await drain(run, count, cores=run.cores.measured))
+        one.append(await drain(run, count, cores=run.cores.measured, options=profile))
         with run.unpinned():
             free.append(await drain(run, count, cores=run.cores.all))
     rate, reference = _median(one, "per_second"), median(each.per_second for each in plain)
@@ -55,15 +57,19 @@ async def measure(run: Run) -> list[Figure]:
     ]
 
 
-async def drain(run: Run, count: int, *, cores: frozenset[int]) -> dict[str, Any]:
+async def drain(
+    run: Run,
+    count: int,
+    *,
+    cores: frozenset[int],
+    url: str | None = None,
+    options: Sequence[object] = (),
+) -> dict[str, Any]:
     """Deliver `count` stored callbacks in a separate process; return its report."""
-    is_profiled = "T1" in run.profiled and cores == run.cores.measured
-    async with run.filled(count, are_due=True) as folder:
+    async with run.filled(count, url=url, are_due=True) as folder:
         await run.receiver.counter.reset()
         return await run.module(
-            "benchmarks.drain",
-            *(folder, run.receiver.control, count, *(["--profile"] if is_profiled else [])),
-            cores=cores,
+            "benchmarks.drain", folder, run.receiver.control, count, *options, cores=cores
         )
 
 

@@ -1,10 +1,9 @@
-"""T12: how long the commands take that a newcomer runs first.
+"""T15: how long the commands take that a newcomer runs first.
 
 The reference is a Python that imports asyncio and click and ends: no command that uses them can be
 quicker. The bytecode is compiled before the measurement, as it is after an installation.
 """
 
-import os
 import subprocess
 import sys
 import tempfile
@@ -18,7 +17,7 @@ from typing import Final
 import click
 
 from benchmarks.figures import Figure, at_most
-from benchmarks.processes import BenchmarkFailed, pinned
+from benchmarks.processes import BenchmarkFailed, environment, pinned
 from benchmarks.run import Run
 from ringback.cli.main import main
 
@@ -55,7 +54,7 @@ def _figure(
     ratio = median(one / other for one, other in zip(took, reference, strict=True))
     target = at_most(_HELP_WITHIN) if is_help else None
     note = f"{median(reference):.0f} ms for `import asyncio, click`"
-    return Figure("T12", name, median(took), "ms", ratio, target, note=note)
+    return Figure("T15", name, median(took), "ms", ratio, target, note=note)
 
 
 def _paths(group: click.Group, *path: str) -> Iterator[tuple[str, ...]]:
@@ -82,7 +81,7 @@ def _interleaved(commands: dict[str, tuple[str, ...]], times: int) -> dict[str, 
 
 def _run(command: Sequence[str]) -> float:
     began = time.perf_counter()
-    done = subprocess.run(command, env=_environment(), capture_output=True, check=False, text=True)
+    done = subprocess.run(command, env=environment(), capture_output=True, check=False, text=True)
     if done.returncode:
         raise BenchmarkFailed(f"`{' '.join(command[2:])}` failed: {done.stderr}")
     return (time.perf_counter() - began) * 1000
@@ -108,11 +107,3 @@ def _dev(folder: Path) -> Iterator[None]:
             yield
         finally:
             dev.terminate()
-
-
-def _environment() -> dict[str, str]:
-    return {
-        name: value
-        for name, value in os.environ.items()
-        if name != "PYTHONDONTWRITEBYTECODE" and not name.startswith("RINGBACK_")
-    }

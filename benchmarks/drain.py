@@ -22,13 +22,15 @@ from benchmarks.receiving import Counter
 _LONGEST = 600.0
 
 
-async def run(folder: Path, control: str, count: int) -> dict[str, float]:
+async def run(
+    folder: Path, control: str, count: int, *, ca_file: Path | None = None
+) -> dict[str, float]:
     counter = await Counter.at(control)
     store = open_store(folder)
     gc.collect()
     gc.freeze()
     began, cpu = time.perf_counter(), time.process_time()
-    async with engine_on(store):
+    async with engine_on(store, ca_file=ca_file):
         await counter.until(count, within=_LONGEST)
         while not await is_settled(store):  # noqa: ASYNC110 (as an operator would)
             await asyncio.sleep(0.002)
@@ -44,9 +46,10 @@ def main() -> None:
     parser.add_argument("control", help="host:port of the receiver's control port")
     parser.add_argument("count", type=int)
     parser.add_argument("--profile", action="store_true")
+    parser.add_argument("--ca-file", type=Path, help="authority of the receiver's certificate")
     given = parser.parse_args()
     with profiled(sys.stdout) if given.profile else contextlib.nullcontext():
-        result = uvloop.run(run(given.folder, given.control, given.count))
+        result = uvloop.run(run(given.folder, given.control, given.count, ca_file=given.ca_file))
     print(json.dumps(result))
 
 

@@ -28,6 +28,8 @@ from ringback.core.supersim.sim import SimStatus, SuperSim
 from ringback.data_folder import DataFolder, StoreOptions
 from ringback.delivery.delivery_service import DeliveryService
 from ringback.http_client.http_sender import HttpTransport
+from ringback.http_client.sockets_and_tls import SystemNetwork
+from ringback.http_client.tls import ClientTls
 from ringback.ports import CallbackFilter, PageWindow, Transaction
 from ringback.runtime.system_clock import (
     SystemClock,
@@ -83,8 +85,9 @@ def in_a_day() -> datetime:
     return _CLOCK.now() + timedelta(days=1)
 
 
-def a_sender() -> HttpTransport:
-    return HttpTransport(stopwatch=stopwatch, guard=SsrfGuard(LOOPBACK))
+def a_sender(ca_file: Path | None = None) -> HttpTransport:
+    tls = ClientTls(ca_files=[ca_file] if ca_file else [])
+    return HttpTransport(stopwatch=stopwatch, guard=SsrfGuard(LOOPBACK), network=SystemNetwork(tls))
 
 
 async def send(sender: HttpTransport, callback: CallbackRecord) -> None:
@@ -129,10 +132,10 @@ def iccid_of(number: int) -> str:
 
 
 @contextlib.asynccontextmanager
-async def engine_on(store: SqliteStore) -> AsyncGenerator[None]:
+async def engine_on(store: SqliteStore, *, ca_file: Path | None = None) -> AsyncGenerator[None]:
     """Deliver what is due in a store, from a start of the engine to its stop."""
     let_threads_take_turns()
-    sender = a_sender()
+    sender = a_sender(ca_file)
     delivery = DeliveryService(
         store=store, transport=sender, clock=_CLOCK, random_source=_RANDOM_SOURCE
     )

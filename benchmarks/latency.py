@@ -1,4 +1,7 @@
-"""T4 and T5: the time from a request to its callback at the receiver, and to its acceptance.
+"""T4, T5 and T13: what a callback takes at a steady rate, in time and in CPU.
+
+T4 is the time from a request to its callback at the receiver, T5 the time to its acceptance. T13 is
+the CPU of the server for each callback, most of which is spent on waking up.
 
 Requests leave at a steady rate, whether or not the earlier ones are answered, and all times count
 from when a request was due (see `pacing`). The reference of T4 is the plain loop at the same rate:
@@ -53,6 +56,27 @@ async def to_acceptance(run: Run) -> list[Figure]:
         ),
         _figure("T5", f"{name}: p99", p99(load.latencies), p99(plain)),
     ]
+
+
+async def cpu_at_low_rates(run: Run) -> list[Figure]:
+    seconds, figures = run.size(10.0, quick=3.0), list[Figure]()
+    async with run.server("T13") as server:
+        await _delivered(run, server, rate=50, seconds=0.5)  # warm-up
+        for rate in _RATES:
+            before = usage(server.pid)
+            count = len(await _delivered(run, server, rate=rate, seconds=seconds))
+            after = usage(server.pid)
+            switches = (after.switches - before.switches) / count
+            figures.append(
+                Figure(
+                    *("T13", f"CPU for each callback, at {rate}/s"),
+                    (after.cpu_seconds - before.cpu_seconds) / count * 1e6,
+                    "µs",
+                    target=at_most(500) if rate == max(_RATES) else None,
+                    note=f"{switches:.1f} context switches for each callback",
+                )
+            )
+    return figures
 
 
 async def _delivered(run: Run, server: Server, *, rate: float, seconds: float) -> list[float]:

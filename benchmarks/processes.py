@@ -102,6 +102,15 @@ def moved(cores: frozenset[int], *pids: int) -> Generator[None]:
             os.sched_setaffinity(pid, its)
 
 
+def environment() -> dict[str, str]:
+    """Return the environment of a command as after an installation: bytecode is compiled once."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name != "PYTHONDONTWRITEBYTECODE" and not name.startswith("RINGBACK_")
+    }
+
+
 async def run_module(
     module: str, *arguments: object, cores: frozenset[int], product: Product = _OURS
 ) -> dict[str, Any]:
@@ -136,20 +145,25 @@ async def run_json(
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """CPU time and memory that a process and its children have used up to now."""
+    """What a process and its children have used up to now."""
 
     cpu_seconds: float
     """CPU seconds in user and system mode."""
     rss_mb: float
     anonymous_mb: float
     """The part of the memory that no file backs."""
+    switches: int
+    """Context switches of its living threads, voluntary or not."""
 
 
 def usage(pid: int) -> Usage:
     """Read what a process and its children use; all zero if the system can't report it."""
     pids = _with_children(pid)
     return Usage(
-        sum(map(_cpu_seconds, pids)), sum(map(_rss_mb, pids)), sum(map(_anonymous_mb, pids))
+        sum(map(_cpu_seconds, pids)),
+        sum(map(_rss_mb, pids)),
+        sum(map(_anonymous_mb, pids)),
+        sum(map(_switches, pids)),
     )
 
 
@@ -160,12 +174,20 @@ def _with_children(pid: int) -> list[int]:
 
 def _cpu_seconds(pid: int) -> float:
     """Return the CPU time of a process, exactly for its living threads or in steps of 1/100 s."""
-    threads = [task.name for task in Path(f"/proc/{pid}/task").glob("*")]
-    exact = [_read(pid, f"task/{thread}/schedstat").partition(" ")[0] for thread in threads]
+    exact = [_read(pid, f"{task}/schedstat").partition(" ")[0] for task in _tasks(pid)]
     fields = _read(pid, "stat").rpartition(")")[2].split()
     coarse = (int(fields[11]) + int(fields[12])) / _TICK if fields else 0.0
     # Only the second figure includes threads that have ended.
     return max(coarse, sum(int(ns) for ns in exact if ns) / 1e9)
+
+
+def _switches(pid: int) -> int:
+    lines = [line for task in _tasks(pid) for line in _read(pid, f"{task}/status").splitlines()]
+    return sum(int(line.split()[1]) for line in lines if "voluntary_ctxt_switches:" in line)
+
+
+def _tasks(pid: int) -> list[str]:
+    return [f"task/{task.name}" for task in Path(f"/proc/{pid}/task").glob("*")]
 
 
 def _rss_mb(pid: int) -> float:

@@ -7,10 +7,12 @@ start of the path decides how a request is answered:
     /mark       200, and records when the request with this `Stamp=NUMBER` first arrived
     /hang       never
     /throttle   429 with `Retry-After: 1`
+    /close      200, and the connection ends
 
-It finds the end of a request by its Content-Length alone. That is enough for the clients here, and
-costs a third of a real parser. The control port takes one command a line: `count`, `marks` or
-`reset`. Times are those of CLOCK_MONOTONIC, the same in every process of the machine.
+A port with TLS answers in the same way. The receiver finds the end of a request by its
+Content-Length alone. That is enough for the clients here, and costs a third of a real parser. The
+control port takes one command a line: `count`, `marks`, `handshakes` or `reset`. Times are those of
+CLOCK_MONOTONIC, the same in every process of the machine.
 """
 
 import asyncio
@@ -18,15 +20,18 @@ import gc
 import json
 import re
 import socket
+import ssl
 import sys
 import time
 from collections.abc import Callable
 from typing import Final, cast
 
+import trustme
 import uvloop
 
 HOOK_PORTS: Final = 4
 _OK: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+_LAST: Final = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 _THROTTLED: Final = b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n"
 _LENGTH_REQUIRED: Final = b"HTTP/1.1 411 Length Required\r\nContent-Length: 0\r\n\r\n"
 _LENGTH: Final = b"\r\nContent-Length: "
@@ -46,6 +51,7 @@ class Received:
         self.count = 0
         self.first_ns = self.last_ns = 0
         self.hung = self.throttled = 0
+        self.handshakes = self.resumed = 0
         self.marks = dict[int, int]()
 
     def counts(self) -> dict[str, int]:
@@ -70,10 +76,14 @@ class Reception(asyncio.BufferedProtocol):
             b"mark": self._mark,
             b"hang": self._hang,
             b"thro": self._throttle,
+            b"clos": self._close,
         }
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        if tls := transport.get_extra_info("ssl_object"):
+            self._received.handshakes += 1
+            self._received.resumed += tls.session_reused
 
     def get_buffer(self, sizehint: int) -> memoryview:
         return self._view[self._held :]
@@ -87,6 +97,8 @@ class Reception(asyncio.BufferedProtocol):
             begin = after
         if answers:
             self._transport.write(answers)
+        if answers.endswith(_LAST):
+            self._transport.close()
         self._held = end - begin
         if begin and self._held:
             self._buffer[: self._held] = self._buffer[begin:end]
@@ -142,6 +154,10 @@ class Reception(asyncio.BufferedProtocol):
         self._received.hung += 1
         return b""
 
+    def _close(self, begin: int, after: int, now: int) -> bytes:
+        self._count(now)
+        return _LAST
+
     def _throttle(self, begin: int, after: int, now: int) -> bytes:
         self._received.throttled += 1
         return _THROTTLED
@@ -167,6 +183,8 @@ class Control(asyncio.Protocol):
                 return self._received.counts()
             case "marks":
                 return list(self._received.marks.items())
+            case "handshakes":
+                return {"all": self._received.handshakes, "resumed": self._received.resumed}
             case "reset":
                 self._received.reset()
                 return {}
@@ -189,9 +207,13 @@ def _host(number: int) -> str:
     return f"127.0.0.{number}" if sys.platform == "linux" else "127.0.0.1"
 
 
-async def _listen(factory: Callable[[], asyncio.BaseProtocol], host: str = "127.0.0.1") -> str:
+async def _listen(
+    factory: Callable[[], asyncio.BaseProtocol],
+    host: str = "127.0.0.1",
+    tls: ssl.SSLContext | None = None,
+) -> str:
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(factory, host, 0, backlog=4096)
+    server = await loop.create_server(factory, host, 0, backlog=4096, ssl=tls)
     host, port = server.sockets[0].getsockname()
     return f"{host}:{port}"
 
@@ -202,6 +224,8 @@ async def main() -> None:
     def reception() -> Reception:
         return Reception(received)
 
+    authority, tls = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(tls)
     with socket.socket() as refusing:
         refusing.bind((_host(4), 0))  # and never listens
         places = {
@@ -210,6 +234,8 @@ async def main() -> None:
             "hanging_port": int((await _listen(reception, "0.0.0.0")).rpartition(":")[2]),
             "throttled": await _listen(reception, _host(3)),
             "refusing": ":".join(map(str, refusing.getsockname())),
+            "tls": await _listen(reception, tls=tls),
+            "authority": authority.cert_pem.bytes().decode(),
             "control": await _listen(lambda: Control(received)),
         }
         print(json.dumps(places), flush=True)

@@ -49,6 +49,11 @@ class Counter:
         """Return when the request with each stamp first arrived, in ns of CLOCK_MONOTONIC."""
         return dict(await self._ask("marks"))
 
+    async def handshakes(self) -> tuple[int, int]:
+        """Return the number of TLS handshakes, and of those that resumed an earlier session."""
+        answer = await self._ask("handshakes")
+        return answer["all"], answer["resumed"]
+
     async def reset(self) -> None:
         await self._ask("reset")
 
@@ -78,6 +83,9 @@ class Receiver:
     """The address that listens on all of this machine's addresses."""
     throttled: str
     refusing: str
+    tls: str
+    authority: str
+    """The certificate of the authority that signed the one of `tls`, in PEM."""
     control: str
     pid: int
     counter: Counter

@@ -112,14 +112,19 @@ class Run:
 
     @asynccontextmanager
     async def filled(
-        self, count: int, *, are_due: bool = False, are_delivered: bool = False
+        self,
+        count: int,
+        *,
+        url: str | None = None,
+        are_due: bool = False,
+        are_delivered: bool = False,
     ) -> AsyncGenerator[Path]:
         """Make a data folder with this many callbacks, waiting or delivered."""
         with tempfile.TemporaryDirectory(prefix="ringback-") as folder:
             when = ["--due"] * are_due + ["--history"] * are_delivered
             await self.module(
                 "benchmarks.filling",
-                *(folder, self.receiver.url, count, *when),
+                *(folder, url or self.receiver.url, count, *when),
                 cores=self.cores.both,
             )
             yield Path(folder)

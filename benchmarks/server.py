@@ -19,7 +19,7 @@ from benchmarks.processes import BenchmarkFailed, Product, pinned, run_json
 _HERE: Final = Path(__file__).parent
 _CALLBACKS: Final = "/portal/v1/callbacks"
 _UNSETTLED: Final = f"{_CALLBACKS}?Status=scheduled&PageSize=1"
-_OPTIONS: Final = ("--allow", "loopback", "--schedule", "faithful", "--drain", "1s")
+OPTIONS: Final = ("--allow", "loopback", "--schedule", "faithful", "--drain", "1s")
 _STARTS_WITHIN: Final = 120.0
 _STOPS_WITHIN: Final = 60.0
 _SHOWN: Final = 5
@@ -43,9 +43,9 @@ class Server:
         """Return the bytes of a request that reads this path."""
         return self._request("GET", path, b"")
 
-    def create_one(self, callback: Mapping[str, Any]) -> bytes:
+    def create_one(self, callback: Mapping[str, Any], *headers: str) -> bytes:
         """Return the bytes of a request that creates a callback."""
-        return self._request("POST", _CALLBACKS, json.dumps(callback).encode())
+        return self._request("POST", _CALLBACKS, json.dumps(callback).encode(), *headers)
 
     def create_many(self, callbacks: Sequence[Mapping[str, Any]]) -> bytes:
         """Return the bytes of a request that creates a batch of callbacks."""
@@ -96,6 +96,16 @@ def stamped(callback: Mapping[str, Any], number: int) -> dict[str, Any]:
     return {**callback, "parameters": {**callback["parameters"], "Stamp": str(number)}}
 
 
+async def an_account(product: Product, folder: Path, *, cores: frozenset[int]) -> str:
+    """Create an account in a data folder; return the credentials of its API key."""
+    account = await run_json(
+        *_ringback(product, "accounts", "create", "bench", "--data", str(folder), "--json"),
+        cores=cores,
+        product=product,
+    )
+    return _basic(account["api_key_sid"], account["api_key_secret"])
+
+
 @contextlib.asynccontextmanager
 async def a_server(
     cores: frozenset[int],
@@ -114,18 +124,14 @@ async def a_server(
     with contextlib.ExitStack() as stack:
         if folder is None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ringback-")))
-        account = await run_json(
-            *_ringback(product, "accounts", "create", "bench", "--data", str(folder), "--json"),
-            cores=cores,
-            product=product,
-        )
+        credentials = await an_account(product, folder, cores=cores)
         errors = stack.enter_context(tempfile.TemporaryFile())
         began = time.perf_counter()
         with pinned(cores):
             process = await asyncio.create_subprocess_exec(
                 *_ringback(
                     product,
-                    *("serve", "--port", "0", "--data", str(folder), "--json", *_OPTIONS),
+                    *("serve", "--port", "0", "--data", str(folder), "--json", *OPTIONS),
                     *options,
                     is_profiled=is_profiled,
                     most_files=most_files,
@@ -136,7 +142,6 @@ async def a_server(
             )
         try:
             place = await _place_of(process)
-            credentials = _basic(account["api_key_sid"], account["api_key_secret"])
             yield Server(place, credentials, process.pid, time.perf_counter() - began)
         finally:
             await _stop(process)

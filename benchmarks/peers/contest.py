@@ -58,7 +58,7 @@ _PEERS: Final = (
             *("--loglevel", "ERROR", "--without-gossip", "--without-mingle"),
             "--without-heartbeat",
         ),
-        ratio_at_least(10),
+        ratio_at_least(20),
     ),
 )
 
