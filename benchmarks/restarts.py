@@ -17,23 +17,22 @@ import subprocess
 import tempfile
 import time
 from collections.abc import AsyncGenerator, Generator, Sequence
-from contextlib import AbstractContextManager
 from pathlib import Path
 from statistics import median
 from typing import Final, NamedTuple
 
 from benchmarks.figures import Figure, Target, at_most
-from benchmarks.pacing import paced
 from benchmarks.processes import BenchmarkFailed, environment, pinned
 from benchmarks.run import Run
 from benchmarks.server import OPTIONS, Server, a_callback, an_account
 
 _STARTS_WITHIN: Final = 60.0
 _LOOKS_EVERY: Final = 0.002
+_LOOKS_FOR: Final = 1.0
 _RATE: Final = 200
 _RESTARTS: Final = 3
-_EACH_RUNS: Final = 2.0
-"""Seconds from the start of a server until it is stopped."""
+_BETWEEN: Final = 1.0
+"""Seconds from the first answer of a server until it is stopped."""
 _ANSWERS_WITHIN: Final = 30.0
 _ALL_COME_WITHIN: Final = 30.0
 
@@ -81,19 +80,24 @@ def _start(run: Run, folder: Path) -> float:
         port = free.getsockname()[1]
     began = time.perf_counter()
     with _process(run, folder, "--port", str(port)) as process:
-        while not _is_answered(port):
-            if process.poll() is not None or time.perf_counter() - began > _STARTS_WITHIN:
-                raise BenchmarkFailed("the server did not start")
-            time.sleep(_LOOKS_EVERY)
+        _wait_for_an_answer(process, port)
         return (time.perf_counter() - began) * 1000
 
 
+def _wait_for_an_answer(process: subprocess.Popen[bytes], port: int) -> None:
+    deadline = time.monotonic() + _STARTS_WITHIN
+    while not _is_answered(port):
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise BenchmarkFailed(f"the server did not start; its exit status: {process.poll()}")
+        time.sleep(_LOOKS_EVERY)
+
+
 def _is_answered(port: int) -> bool:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_STARTS_WITHIN)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_LOOKS_FOR)
     try:
         connection.request("GET", "/healthz")
         return bool(connection.getresponse().status)
-    except OSError:
+    except (OSError, http.client.HTTPException):
         return False
     finally:
         connection.close()
@@ -134,6 +138,7 @@ async def _through_restarts(
     run: Run, name: str, ends_by: signal.Signals, target: Target | None
 ) -> Figure:
     await run.receiver.counter.reset()
+    sending = list[asyncio.Task[_Answer]]()
     with (
         tempfile.TemporaryDirectory(prefix="ringback-") as folder,
         socket.create_server(("127.0.0.1", 0), backlog=4096) as listener,
@@ -143,22 +148,22 @@ async def _through_restarts(
         request = Server(place, credentials, 0, 0.0).create_one(
             a_callback(run.receiver.url), "Connection: close"
         )
-        sending = list[asyncio.Task[_Answer]]()
-        async with _restarting(run, Path(folder), listener, ends_by):
-            await paced(
-                lambda _, due: sending.append(asyncio.create_task(_ask(place, request, due))),
-                rate=_RATE,
-                count=int(_RATE * _EACH_RUNS * (_RESTARTS + 1)),
-            )
+        async with _restarting(run, Path(folder), listener, ends_by) as restarts:
+            began = time.monotonic()
+            while not restarts.done():
+                due = began + len(sending) / _RATE
+                await asyncio.sleep(due - time.monotonic())
+                sending.append(asyncio.create_task(_ask(place, request, due)))
+            await restarts
             answers = await asyncio.gather(*sending)
             lost = [answer.refusal for answer in answers if answer.refusal]
             await run.receiver.counter.until(len(answers) - len(lost), within=_ALL_COME_WITHIN)
     longest = max(answer.seconds for answer in answers)
     first = f"; the first: {lost[0]}" if lost else ""
     return Figure(
-        *("T14", name, len(lost), f"of {len(answers):,}"),
+        *("T14", name, len(lost), "requests"),
         target=target,
-        note=f"at {_RATE}/s; the longest wait was {longest:.2f} s{first}",
+        note=f"of {len(answers):,} at {_RATE}/s; the longest wait was {longest:.2f} s{first}",
     )
 
 
@@ -168,7 +173,7 @@ class _Answer(NamedTuple):
     refusal: str = ""
 
 
-async def _ask(place: str, request: bytes, due: int) -> _Answer:
+async def _ask(place: str, request: bytes, due: float) -> _Answer:
     host, _, port = place.rpartition(":")
     try:
         async with asyncio.timeout(_ANSWERS_WITHIN):
@@ -181,36 +186,30 @@ async def _ask(place: str, request: bytes, due: int) -> _Answer:
     else:
         is_accepted = answer.startswith(b"HTTP/1.1 2")
         refusal = "" if is_accepted else answer.decode(errors="replace") or "no answer"
-    return _Answer((time.monotonic_ns() - due) / 1e9, refusal)
+    return _Answer(time.monotonic() - due, refusal)
 
 
 @contextlib.asynccontextmanager
 async def _restarting(
     run: Run, folder: Path, listener: socket.socket, ends_by: signal.Signals
-) -> AsyncGenerator[None]:
-    """Run servers on this socket, one after the other."""
-    descriptor = listener.fileno()
+) -> AsyncGenerator[asyncio.Task[None]]:
+    """Run servers on this socket, one after the other; the last one until the context ends."""
+    descriptor, port = listener.fileno(), listener.getsockname()[1]
+    with contextlib.ExitStack() as servers:
 
-    def server() -> AbstractContextManager[subprocess.Popen[bytes]]:
-        return _process(run, folder, "--fd", str(descriptor), descriptor=descriptor)
+        async def start() -> subprocess.Popen[bytes]:
+            process = servers.enter_context(
+                _process(run, folder, "--fd", str(descriptor), descriptor=descriptor)
+            )
+            await asyncio.to_thread(_wait_for_an_answer, process, port)
+            return process
 
-    async def restart() -> None:
-        for _ in range(_RESTARTS):
-            with server() as process:
-                await asyncio.sleep(_EACH_RUNS)
+        async def restart(process: subprocess.Popen[bytes]) -> None:
+            for _ in range(_RESTARTS):
+                await asyncio.sleep(_BETWEEN)
                 process.send_signal(ends_by)
                 await asyncio.to_thread(process.wait)
-        with server():
-            await stopping.wait()
+                process = await start()
+            await asyncio.sleep(_BETWEEN)
 
-    stopping = asyncio.Event()
-    with server() as process:
-        await asyncio.sleep(_EACH_RUNS)
-        if process.poll() is not None:
-            raise BenchmarkFailed(f"the server ended with {process.poll()}; it may lack --fd")
-    restarts = asyncio.create_task(restart())
-    try:
-        yield
-    finally:
-        stopping.set()
-        await restarts
+        yield asyncio.create_task(restart(await start()))
