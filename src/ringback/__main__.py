@@ -3,10 +3,12 @@
 import sys
 
 from ringback.core.errors import missing_extra
+from ringback.runtime.interpreter_tuning import collect_seldom_at_start
 
 
 def main(program: str = "ringback") -> None:
     """Run the command; if one of its packages is missing, name the extra to install and exit."""
+    collect_seldom_at_start()
     try:
         from ringback.cli.main import main as command  # noqa: PLC0415 (click may be missing)
 

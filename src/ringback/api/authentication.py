@@ -4,13 +4,12 @@ import base64
 import binascii
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from functools import partial
+from functools import cached_property, partial
 from hashlib import blake2b
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from starlette.requests import Request
 
-from ringback.api.bearer_tokens import BearerTokens
 from ringback.api.host_routing import SUPER_SIM, WIRELESS, names_in_path
 from ringback.api.login_rate_limiter import LoginAttempt, LoginRateLimiter
 from ringback.api.rate_limit import AccountRateLimit
@@ -22,6 +21,9 @@ from ringback.operations.accounts import fetch_account
 from ringback.operations.authentication import sign_in
 from ringback.operations.lookups import owner_of
 from ringback.ports import Clock, Store, Transaction
+
+if TYPE_CHECKING:
+    from ringback.api.bearer_tokens import BearerTokens
 
 ACT_FOR: Final = "Ringback-Account"
 """The header that names the account for which a request with an operator's key acts."""
@@ -61,11 +63,18 @@ class Authenticator:
         most: int = _MOST,
     ) -> None:
         self.store = store
-        self.tokens = BearerTokens(store, clock)
         self.of_passwords, self.of_tokens, self.of_clients = (LoginRateLimiter() for _ in range(3))
         self.rate_limit = rate_limit or AccountRateLimit()
         self._clock = clock
         self._remembered = NewestEntries[bytes, _SignedIn](most)
+
+    @cached_property
+    def tokens(self) -> "BearerTokens":
+        """Issues and verifies bearer tokens."""
+        # Imported late: the library for tokens would make the start slower.
+        from ringback.api.bearer_tokens import BearerTokens  # noqa: PLC0415 (see above)
+
+        return BearerTokens(self.store, self._clock)
 
     @property
     def refusals(self) -> Mapping[tuple[str, ...], int]:

@@ -1,13 +1,15 @@
-"""The health checks `/healthz` (the process is alive) and `/readyz` (it can do its work).
+"""The routes for monitoring: `/healthz` (the process is alive), `/readyz`, and `/metrics`.
 
-Process supervisors and load balancers call them without credentials. The operator's firewall should
-block them from outside.
+`/readyz` says whether the server can do its work. Process supervisors, load balancers and
+Prometheus call these routes without credentials. The operator's firewall should block them from
+outside.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final
+from functools import cache
+from typing import TYPE_CHECKING, Final
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -15,6 +17,9 @@ from starlette.routing import BaseRoute
 
 from ringback.api.operation_definition import resource
 from ringback.core.errors import StoreUnavailable
+
+if TYPE_CHECKING:
+    from ringback.api.metrics import PrometheusMetrics
 
 _PATIENCE: Final = 2.0
 """Maximum seconds to wait for a commit; most supervisors give up soon after that."""
@@ -59,3 +64,13 @@ class HealthChecks:
 def health_routes(health: HealthChecks) -> list[BaseRoute]:
     """Return the routes `/healthz` and `/readyz`."""
     return [resource("/healthz", get=health.alive), resource("/readyz", get=health.ready)]
+
+
+def metrics_routes(make: "Callable[[], PrometheusMetrics]") -> list[BaseRoute]:
+    """Return the route `/metrics`; the first request calls `make`, which may import much."""
+    metrics = cache(make)
+
+    async def show(request: Request) -> Response:
+        return await metrics().show(request)
+
+    return [resource("/metrics", get=show)]

@@ -21,11 +21,9 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute
 
 from ringback import __version__
 from ringback.api.http.open_connections import OpenConnections
-from ringback.api.operation_definition import resource
 from ringback.api.single_flight import SingleFlight
 from ringback.core.accounts.account import EVERY
 from ringback.core.errors import StoreUnavailable
@@ -184,11 +182,6 @@ class PrometheusMetrics:
         yield _gauge("policy_current", in_force, policy.is_current)
         yield _gauge("policy_seconds_to_next_border", changes, ahead, "change")
         yield _gauge("policy_dependent_callbacks", dependents, policy.dependents, "source")
-
-
-def metrics_routes(metrics: PrometheusMetrics) -> list[BaseRoute]:
-    """Return the route `/metrics`."""
-    return [resource("/metrics", get=metrics.show)]
 
 
 @dataclass(frozen=True, slots=True)

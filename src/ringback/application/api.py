@@ -3,14 +3,13 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from ringback.api.app import create_app, direct_handlers
 from ringback.api.callback_url_reader import callback_url_parser
 from ringback.api.dependencies import ApiDependencies
-from ringback.api.health import HealthChecks, health_routes
+from ringback.api.health import HealthChecks, health_routes, metrics_routes
 from ringback.api.http.open_connections import OpenConnections
-from ringback.api.metrics import PrometheusMetrics, metrics_routes
 from ringback.api.portal.clock import ClockEndpoints
 from ringback.api.portal.policy import PolicyEndpoints
 from ringback.api.rate_limit import AccountRateLimit
@@ -25,6 +24,9 @@ from ringback.policy.policy_monitor import PolicyMonitor
 from ringback.ports import BulkCallbackQueue, LoopWaker, NewCallbackQueue
 from ringback.runtime.system_clock import stopwatch
 from ringback.runtime.wakeup import Wakeup
+
+if TYPE_CHECKING:
+    from ringback.api.metrics import PrometheusMetrics
 
 _BETWEEN_PROBES: Final = 0.1
 """The shortest time, in seconds, between two test writes to the database for `/readyz`."""
@@ -92,14 +94,18 @@ class HttpApi:
             commit=SingleFlight(storage.outage.commit, pause=_BETWEEN_PROBES),
             is_running=ports.is_running,
         )
-        beside = [*health_routes(health), *metrics_routes(self._metrics(process, storage, ports))]
+        metrics = partial(self._metrics, process, storage, ports)
+        beside = [*health_routes(health), *metrics_routes(metrics)]
         self.app = create_app(self.dependencies, portal=portal, beside=beside)
         self.direct = direct_handlers(self.dependencies)
         """The handlers of requests that are answered without the ASGI application."""
 
     def _metrics(
         self, process: ProcessDependencies, storage: OpenStorage, ports: WorkerServicesForApi
-    ) -> PrometheusMetrics:
+    ) -> "PrometheusMetrics":
+        # Imported late: the library of Prometheus would make the start slower.
+        from ringback.api.metrics import PrometheusMetrics  # noqa: PLC0415 (see above)
+
         store = storage.store
         return PrometheusMetrics(
             process.counters,

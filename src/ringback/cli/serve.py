@@ -54,9 +54,7 @@ def serve(*, accept_data_loss: bool, as_json: bool, **flags: Any) -> None:
     import uvloop
 
     from ringback.api.serve_on_socket import bind
-    from ringback.application import SingleProcessApplication
     from ringback.cli.log_output import log_to_stderr
-    from ringback.cli.server_runner import serve_until_stopped
     from ringback.settings.settings_reloader import SettingsReloader
 
     # Also an error in the settings is logged, so the log can't wait for them.
@@ -66,6 +64,10 @@ def serve(*, accept_data_loss: bool, as_json: bool, **flags: Any) -> None:
         settings = origin.load()
         log_to_stderr(settings.log_format, settings.log_level)
         with bind(settings.host, settings.port) as listener:
+            # Imported only now: from here on, requests wait instead of being refused.
+            from ringback.application import SingleProcessApplication
+            from ringback.cli.server_runner import serve_until_stopped
+
             certificate = _certificate_of(settings)
 
             async def start() -> SingleProcessApplication:

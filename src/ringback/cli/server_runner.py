@@ -4,17 +4,21 @@ import asyncio
 import logging
 import socket
 from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
 from ringback.api.http.server import ApiHttpServer
 from ringback.api.serve_on_socket import base_url_of
 from ringback.application import SingleProcessApplication
 from ringback.cli.signals import event_of_signals
 from ringback.core.http.descriptor_shares import DescriptorShares, needed_for
-from ringback.dev_environment.dev_https import DevHttps
+from ringback.runtime.interpreter_tuning import collect_only_what_is_new, let_threads_take_turns
 from ringback.runtime.open_files import raise_limit
-from ringback.runtime.server_certificate import ServerCertificate
-from ringback.runtime.system_clock import SystemClock, let_threads_take_turns
+from ringback.runtime.system_clock import SystemClock
 from ringback.settings.settings import Settings
+
+if TYPE_CHECKING:
+    from ringback.dev_environment.dev_https import DevHttps
+    from ringback.runtime.server_certificate import ServerCertificate
 
 _log = logging.getLogger(__name__)
 
@@ -25,8 +29,8 @@ async def serve_until_stopped(
     *,
     start: Callable[[], Awaitable[SingleProcessApplication]],
     announce: Callable[[SingleProcessApplication, str], Awaitable[None]],
-    https: DevHttps | None = None,
-    certificate: ServerCertificate | None = None,
+    https: "DevHttps | None" = None,
+    certificate: "ServerCertificate | None" = None,
 ) -> None:
     """Start the application, `announce` it with its base URL, and serve until a signal.
 
@@ -51,6 +55,7 @@ async def serve_until_stopped(
             trusted=settings.trusted_proxies,
             direct=application.api.direct,
         )
+        collect_only_what_is_new()
         server.listen(listener, None if certificate is None else certificate.context)
         if https is not None:
             server.listen(https.listener, lambda: https.context)
@@ -69,7 +74,7 @@ async def serve_until_stopped(
 async def _serve(
     application: SingleProcessApplication,
     server: ApiHttpServer,
-    certificate: ServerCertificate | None,
+    certificate: "ServerCertificate | None",
     stop: asyncio.Event,
 ) -> None:
     """Serve until `stop` is set, or the engine fails."""

@@ -6,6 +6,7 @@ receiver (SNI). A file that can't be used is reported at startup, not at the fir
 
 import ssl
 from collections.abc import Mapping, Sequence
+from functools import cached_property, partial
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final
@@ -52,15 +53,25 @@ class ClientTls:
         client_certificate: Path | None = None,
         client_key: Path | None = None,
     ) -> None:
-        self._naming, self._silent = (
-            _context(ca_files, client_certificate, client_key) for _ in range(2)
-        )
-        # The ssl module can check the name only if the handshake sends it: see `check_name`.
-        self._silent.check_hostname = False
+        self._make = partial(_context, ca_files, client_certificate, client_key)
+        if ca_files or client_certificate or client_key:
+            _ = self._naming
 
     def context(self, *, says_name: bool) -> ssl.SSLContext:
         """Return the TLS context; without `says_name`, the caller must call `check_name` itself."""
         return self._naming if says_name else self._silent
+
+    # Made when needed: reading the machine's authorities takes as long as opening the store.
+    @cached_property
+    def _naming(self) -> ssl.SSLContext:
+        return self._make()
+
+    @cached_property
+    def _silent(self) -> ssl.SSLContext:
+        context = self._make()
+        # The ssl module can check the name only if the handshake sends it: see `check_name`.
+        context.check_hostname = False
+        return context
 
 
 def _context(

@@ -2,7 +2,6 @@
 
 import asyncio
 import secrets
-import sys
 import time
 from datetime import UTC, datetime
 from typing import Final
@@ -12,15 +11,6 @@ _LONGEST_NAP: Final = 60.0
 
 stopwatch = time.perf_counter
 """A function that returns the seconds since an arbitrary time, to measure durations precisely."""
-
-
-# In seconds; Python's default of 5 ms is as long as a whole commit.
-_TURN: Final = 0.0005
-
-
-def let_threads_take_turns() -> None:
-    """Let Python switch threads more often, since the store's thread and the event loop compete."""
-    sys.setswitchinterval(_TURN)
 
 
 class SystemClock:

@@ -9,8 +9,9 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as read_text
 
 from ringback import __version__
+from ringback.api.health import metrics_routes
 from ringback.api.http.open_connections import OpenConnections
-from ringback.api.metrics import PrometheusMetrics, metrics_routes
+from ringback.api.metrics import PrometheusMetrics
 from ringback.core.callbacks.callback import CallbackStatus
 from ringback.core.errors import StoreUnavailable
 from ringback.core.policy.source_policy import Source
@@ -102,7 +103,7 @@ def caller_of(counters: DeliveryCounters, backlog: Backlog, *, pause: float) -> 
         ),
         of_clients=ClientConnections(),
     )
-    return Caller(app_on(MemoryStore(), beside=metrics_routes(metrics)), credentials=None)
+    return Caller(app_on(MemoryStore(), beside=metrics_routes(lambda: metrics)), credentials=None)
 
 
 async def samples(caller: Caller) -> Samples:
