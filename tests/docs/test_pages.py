@@ -43,7 +43,7 @@ WITH_A_WHEEL: Final = ["README.md", "docs/tutorials/receiver.md"]
 # What no test has, which is the only reason for a command not to be run.
 IMPOSSIBLE: Final = re.compile(
     r"\bsudo\b|changes the (network|whole machine)|account at (Twilio|KORE|the vendor)"
-    r"|on (macOS|Windows)|needs a (package registry|proxy|database|cluster|container)"
+    r"|on (macOS|Windows)|needs (systemd|a (package registry|proxy|database|cluster|container))"
 )
 
 

@@ -1,7 +1,10 @@
-"""Serves an ASGI application on a socket that is already bound, until an event is set."""
+"""Opens listening sockets or takes them over, and serves an ASGI application on one."""
 
 import asyncio
+import errno
+import os
 import socket
+from collections.abc import MutableMapping
 from typing import Final
 
 from starlette.types import ASGIApp
@@ -15,6 +18,10 @@ _MOST_OPEN: Final = 1024
 """Maximum number of connections that `serve` keeps open."""
 _WAITING: Final = 1024
 """Maximum number of connections that the system queues until they are accepted."""
+_TCP: Final = (socket.AF_INET, socket.AF_INET6)
+_OF_SYSTEMD: Final = 3
+"""The file descriptor of the first socket that systemd passes to a service."""
+_VARIABLES_OF_SYSTEMD: Final = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PIDFDID")
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -64,6 +71,59 @@ def listen(listener: socket.socket, *, flag: str = "--port") -> None:
 def _taken(host: str, port: int, flag: str, failure: OSError) -> ConfigurationError:
     return ConfigurationError(
         f"can't listen on {host}:{port}: {failure.strerror}; choose another with {flag} (or --host)"
+    )
+
+
+def passed_descriptor(environment: MutableMapping[str, str], fd: int | None) -> int | None:
+    """Return the descriptor of the listening socket that this process was started with, or None.
+
+    It is `fd` if given, or that of the socket that systemd passes; then `LISTEN_PID` is this
+    process. The variables of systemd are removed, so that they confuse no other process.
+
+    Raises ConfigurationError if there are several sockets.
+    """
+    pid, sockets, *_ = [environment.pop(name, "") for name in _VARIABLES_OF_SYSTEMD]
+    if pid != str(os.getpid()) or sockets in ("", "0"):
+        return fd
+    if fd is not None:
+        raise ConfigurationError(
+            f"the setting fd is {fd}, but systemd passes a socket, too (LISTEN_FDS={sockets});"
+            " leave the setting out, or start the server without the socket unit"
+        )
+    if sockets != "1":
+        raise ConfigurationError(
+            f"systemd passes several sockets (LISTEN_FDS={sockets}), but the server needs one;"
+            " leave one ListenStream= in the socket unit"
+        )
+    return _OF_SYSTEMD
+
+
+def take_over(descriptor: int) -> socket.socket:
+    """Return the listening TCP socket with this file descriptor, which this process now owns.
+
+    Closing it only closes this process's copy, so connections wait for the next process.
+    Raises ConfigurationError if the descriptor isn't such a socket.
+    """
+    try:
+        listener = socket.socket(fileno=descriptor)
+    except OSError as failure:
+        is_closed = failure.errno == errno.EBADF
+        raise _not_usable(
+            descriptor, "it is not open" if is_closed else "it is not a socket"
+        ) from failure
+    if listener.type != socket.SOCK_STREAM or listener.family not in _TCP:
+        raise _not_usable(listener.detach(), "it is not a TCP socket")
+    if not listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        raise _not_usable(listener.detach(), "the socket does not listen")
+    # Another program that this process starts must not get it as well.
+    listener.set_inheritable(False)
+    return listener
+
+
+def _not_usable(descriptor: int, problem: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"the server can't use file descriptor {descriptor}: {problem}; pass a TCP socket that"
+        " listens, or leave --fd out to use --host and --port"
     )
 
 

@@ -15,6 +15,8 @@ from ringback.settings import ENVIRONMENT
 from ringback.settings.setting_definitions import ServerCommand
 
 if TYPE_CHECKING:
+    import socket
+
     from ringback.application import SingleProcessApplication
     from ringback.policy.policy_reloader import PolicyReloader
     from ringback.runtime.server_certificate import ServerCertificate
@@ -53,7 +55,6 @@ def serve(*, accept_data_loss: bool, as_json: bool, **flags: Any) -> None:
     refuse_windows("`ringback serve`")
     import uvloop
 
-    from ringback.api.serve_on_socket import bind
     from ringback.cli.log_output import log_to_stderr
     from ringback.settings.settings_reloader import SettingsReloader
 
@@ -63,7 +64,7 @@ def serve(*, accept_data_loss: bool, as_json: bool, **flags: Any) -> None:
         origin = SettingsReloader(flags, ENVIRONMENT, ServerCommand.SERVE)
         settings = origin.load()
         log_to_stderr(settings.log_format, settings.log_level)
-        with bind(settings.host, settings.port) as listener:
+        with _listener_of(settings) as listener:
             # Imported only now: from here on, requests wait instead of being refused.
             from ringback.application import SingleProcessApplication
             from ringback.cli.server_runner import serve_until_stopped
@@ -87,6 +88,13 @@ def serve(*, accept_data_loss: bool, as_json: bool, **flags: Any) -> None:
     except RingbackError as refusal:
         _log.error("%s", refusal)
         sys.exit(1)
+
+
+def _listener_of(settings: "Settings") -> "socket.socket":
+    from ringback.api.serve_on_socket import bind, passed_descriptor, take_over
+
+    descriptor = passed_descriptor(ENVIRONMENT, settings.fd)
+    return bind(settings.host, settings.port) if descriptor is None else take_over(descriptor)
 
 
 def _certificate_of(settings: "Settings") -> "ServerCertificate | None":

@@ -8,7 +8,7 @@ Start with `setting_definitions`, from which flags, variables, keys and help tex
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import MutableMapping
 from typing import Final
 
-ENVIRONMENT: Final[Mapping[str, str]] = os.environ
+ENVIRONMENT: Final[MutableMapping[str, str]] = os.environ

@@ -13,6 +13,7 @@ from ringback.core.http.allowed_addresses import LOOPBACK, Network
 _FIRST_YEAR: Final = 1970
 _LAST_YEAR: Final = 2999
 _HIGHEST_PORT: Final = 65535
+_HIGHEST_DESCRIPTOR: Final = 2**31 - 1
 _BYTES: Final = {"": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 
 
@@ -21,6 +22,13 @@ def read_port(text: str) -> int:
     if _is_number(text) and int(text) <= _HIGHEST_PORT:
         return int(text)
     raise ValueError(f"{text!r} is not a port: give a number from 0 to 65535 (0: any free port)")
+
+
+def read_descriptor(text: str) -> int:
+    """Parse the number of a file descriptor."""
+    if _is_number(text) and int(text) <= _HIGHEST_DESCRIPTOR:
+        return int(text)
+    raise ValueError(f"{text!r} is not the number of a file descriptor: give a number like 3")
 
 
 class HttpsPortSetting(NamedTuple):

@@ -15,6 +15,7 @@ from ringback.core.sims.scenario import scenario_called
 from ringback.settings.parsers import (
     choice,
     number,
+    read_descriptor,
     read_device_network,
     read_durations,
     read_gateway,
@@ -162,6 +163,14 @@ SETTINGS: Final = (
     Setting(
         *("port", SettingForm(read_port, "PORT", (int,)), "8080"),
         "Port to listen on; 0 takes any free port.",
+    ),
+    Setting(
+        *("fd", SettingForm(read_descriptor, "NUMBER", (int,)), ""),
+        "File descriptor of a socket that already listens, to use instead of --host and --port. The"
+        " program that opened the socket keeps it, so no client is refused while the server"
+        " restarts. A socket of systemd is used without this setting.",
+        only=_SERVE,
+        example="3",
     ),
     Setting(
         *("tls", _SWITCH, "no"),
@@ -355,7 +364,7 @@ SETTINGS: Final = (
 SETTING_GROUPS: Final[Mapping[str, Sequence[Setting]]] = {
     title: tuple(setting for name in names.split() for setting in SETTINGS if setting.name == name)
     for title, names in {
-        "Server": "host port tls tls_port tls_cert tls_key trusted_proxies max_connections drain"
+        "Server": "host port fd tls tls_port tls_cert tls_key trusted_proxies max_connections drain"
         " log_format log_level",
         "Data": "data seal_key seal_key_file response_storage response_storage_per_account",
         "Phase": "phase at warn_before",

@@ -27,6 +27,8 @@ class Settings:
 
     host: str
     port: int
+    fd: int | None
+    """The file descriptor of a listening socket to use instead of `host` and `port`."""
     tls: bool
     tls_port: HttpsPortSetting
     tls_cert: Path | None

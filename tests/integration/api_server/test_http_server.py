@@ -475,7 +475,7 @@ async def test_a_client_that_does_not_read_its_answer_is_disconnected() -> None:
 # ---- stopping ------------------------------------------------------------------------------------
 
 
-async def test_a_stop_closes_idle_and_half_sent_connections_at_once() -> None:
+async def test_a_stop_closes_idle_and_half_sent_connections_soon() -> None:
     async with serving(Echo()) as served:
         idle, half, fresh = [await served.open() for _ in range(3)]
         idle[1].write(SECOND)

@@ -55,6 +55,7 @@ def refusal_of(
 DEFAULTS_OF_DEV = Settings(
     host="127.0.0.1",
     port=8080,
+    fd=None,
     tls=False,
     tls_port=HttpsPortSetting(443, else_other=True),
     tls_cert=None,

@@ -116,7 +116,9 @@ class ServerConnection(asyncio.BufferedProtocol):
         """The number of unsent bytes when the client's progress was last checked."""
         self._came = 0
         """Bytes received since the body's time limit was last extended, or while it is dropped."""
-        self._deadline = self._loop.time() + context.timeouts.handshake
+        self._since = self._loop.time()
+        """When the connection began to wait, for example for its next request."""
+        self._deadline = self._since + context.timeouts.handshake
 
     # ---- called by the event loop ------------------------------------------------------------
 
@@ -214,7 +216,7 @@ class ServerConnection(asyncio.BufferedProtocol):
         return self._expects_continue or not self._keeps_alive
 
     def close_with_answer(self) -> None:
-        """Close the connection once the current response is sent."""
+        """Close the connection once the current or next response is sent."""
         self._keeps_alive = False
 
     def date_line(self) -> bytes:
@@ -322,6 +324,14 @@ class ServerConnection(asyncio.BufferedProtocol):
             self._close()
         else:
             self._refuse(_TOO_LATE, "the request did not arrive completely within the time limit")
+
+    def is_used_within(self, seconds: float) -> bool:
+        """Return True if a client came, or got its response, at most this many seconds ago.
+
+        False while a request is being answered.
+        """
+        is_ready = self._state in (_State.SETTING_UP, _State.WAITING)
+        return is_ready and self._loop.time() < self._since + seconds
 
     def stop(self) -> None:
         """Close the connection at once if it is idle, otherwise after the current response."""
@@ -460,7 +470,8 @@ class ServerConnection(asyncio.BufferedProtocol):
 
     def _enter(self, state: _State, limit: float) -> None:
         self._state = state
-        self._deadline = self._loop.time() + limit
+        self._since = self._loop.time()
+        self._deadline = self._since + limit
 
     def _unsent_now(self) -> int:
         return 0 if self._transport is None else self._transport.get_write_buffer_size()

@@ -25,6 +25,17 @@ class EvictableServerConnection(Protocol):
         """The task that answers the current request; None if there is none."""
         ...
 
+    def is_used_within(self, seconds: float) -> bool:
+        """Return True if a client came, or got its response, at most this many seconds ago.
+
+        False while a request is being answered.
+        """
+        ...
+
+    def close_with_answer(self) -> None:
+        """Close the connection once the current or next response is sent."""
+        ...
+
     def stop(self) -> None:
         """Close the connection at once if it is idle, otherwise after the current response."""
         ...

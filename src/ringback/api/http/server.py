@@ -34,6 +34,8 @@ _JUST_NOW_SECONDS: Final = 0.001
 _PAUSE_SECONDS: Final = 0.25
 """Seconds until connections are accepted again after the system had no resources for one."""
 _ENDING_SECONDS: Final = 1.0
+_NEXT_REQUEST_SECONDS: Final = 0.3
+"""Seconds in which a stopping server still takes a request from a connection in use."""
 _GOODBYE_SECONDS: Final = 0.3
 _SHORTAGE: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 _TIMEOUTS: Final = ServerTimeouts()
@@ -95,22 +97,42 @@ class ApiHttpServer:
         self._acceptors.append(_Acceptor(listener, new_connection, self._connections, tls))
 
     async def stop(self) -> None:
-        """Close the sockets and all connections; requests in progress get a second to end."""
+        """Close the sockets and all connections; requests in progress get a second to end.
+
+        Only this process's copy of a socket is closed. If another process has a copy, too, then the
+        next server on it accepts the connections that wait.
+        """
         acceptors, self._acceptors = self._acceptors, []
         for acceptor in acceptors:
             acceptor.close()
+        until = self._loop.time() + _ENDING_SECONDS
+        await self._take_last_requests()
         for connection in self._connections:
             connection.stop()
-        await self._end_requests()
+        await self._end_requests(until)
         await self._say_goodbye()
         for acceptor in acceptors:
             await acceptor.ended()
 
-    async def _end_requests(self) -> None:
+    async def _take_last_requests(self) -> None:
+        """Close idle connections, and answer one more request on those that are in use.
+
+        A client that used its connection just now may be sending its next request already.
+        """
+        in_use = {one for one in self._connections if one.is_used_within(_NEXT_REQUEST_SECONDS)}
+        for connection in self._connections:
+            if connection in in_use:
+                connection.close_with_answer()
+            else:
+                connection.stop()
+        if in_use:
+            await self._emptied(_NEXT_REQUEST_SECONDS)
+
+    async def _end_requests(self, until: float) -> None:
         answering = (connection.answering for connection in self._connections)
         tasks = {*filter(None, answering), *self._context.abandoned}
         if tasks:
-            _, pending = await asyncio.wait(tasks, timeout=_ENDING_SECONDS)
+            _, pending = await asyncio.wait(tasks, timeout=until - self._loop.time())
             for task in pending:
                 task.cancel()
             if pending:
@@ -119,11 +141,15 @@ class ApiHttpServer:
 
     async def _say_goodbye(self) -> None:
         """Give clients a moment to close their TLS connections, then close the rest."""
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._connections.emptied(), _GOODBYE_SECONDS)
+        await self._emptied(_GOODBYE_SECONDS)
         for connection in self._connections:
             connection.evict()
         await self._connections.emptied()
+
+    async def _emptied(self, seconds: float) -> None:
+        """Wait until there are no open connections, but at most this long."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._connections.emptied(), seconds)
 
 
 def _known(trusted: Sequence[Network], host: str) -> tuple[str, str, bool]:
@@ -160,7 +186,10 @@ class _Acceptor:
         self._resume()
 
     def close(self) -> None:
-        """Accept no more connections; the system refuses those that still wait to be accepted."""
+        """Accept no more connections.
+
+        If no other process has this socket, the system refuses those that wait to be accepted.
+        """
         if self._pausing is not None:
             self._pausing.cancel()
         else:

@@ -19,6 +19,12 @@ class Connection:
         self.checked = list[float]()
         self.answering: asyncio.Task[None] | None = None
 
+    def is_used_within(self, seconds: float) -> bool:
+        raise AssertionError
+
+    def close_with_answer(self) -> None:
+        raise AssertionError
+
     def stop(self) -> None:
         raise AssertionError
 
