@@ -31,12 +31,8 @@ from ringback.http_client.http_sender import HttpTransport
 from ringback.http_client.sockets_and_tls import SystemNetwork
 from ringback.http_client.tls import ClientTls
 from ringback.ports import CallbackFilter, PageWindow, Transaction
-from ringback.runtime.system_clock import (
-    SystemClock,
-    SystemRandomSource,
-    let_threads_take_turns,
-    stopwatch,
-)
+from ringback.runtime.interpreter_tuning import let_threads_take_turns
+from ringback.runtime.system_clock import SystemClock, SystemRandomSource, stopwatch
 from ringback.stores.sqlite.store import SqliteStore
 
 _CLOCK, _RANDOM_SOURCE = SystemClock(), SystemRandomSource()
