@@ -50,7 +50,9 @@ class DueCallbacks:
             await self.wakeup.wait(min(due or self._next_sweep, self._next_sweep))
             return []
         claimed = await outlast(
-            lambda: self.store.transact(lambda tx: [_claim(tx, quota, now) for quota in quotas]),
+            lambda: self.store.transact(
+                lambda tx: [_claim(tx, quota, now) for quota in quotas], is_quick=True
+            ),
             clock=self.clock,
         )
         for quota, (claims, next_due) in zip(quotas, claimed, strict=True):

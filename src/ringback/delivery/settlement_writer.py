@@ -56,7 +56,7 @@ class SettlementWriter:
         try:
             accounts = await outlast(
                 lambda: self._store.transact(
-                    lambda tx: _settle(tx, settlements), may_wait=may_wait
+                    lambda tx: _settle(tx, settlements), is_quick=True, may_wait=may_wait
                 ),
                 clock=self._clock,
             )

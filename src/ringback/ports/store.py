@@ -137,11 +137,14 @@ class Transaction(Protocol):
 class Store(Protocol):
     """The database, which runs work in transactions."""
 
-    async def transact(self, work: Callable[[Transaction], T], *, may_wait: bool = False) -> T:
+    async def transact(
+        self, work: Callable[[Transaction], T], *, is_quick: bool = False, may_wait: bool = False
+    ) -> T:
         """Run `work` in one transaction, and return its result once its changes are durable.
 
-        With `may_wait`, nobody waits for the result: the work may be delayed a few milliseconds, so
-        that it shares a commit with other work.
+        `is_quick` says that the work only adds rows, or changes rows that were used just before: a
+        store may run it in the event loop. With `may_wait`, nobody waits for the result: the work
+        may be delayed a few milliseconds, so that it shares a commit with other work.
 
         An error that `work` raises undoes all its changes, and is raised here. Raises
         StoreUnavailable if the database can't be used at the moment.

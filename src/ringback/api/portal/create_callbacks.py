@@ -206,7 +206,9 @@ class CreateCallbacksEndpoints(EndpointGroup):
         callback_queue = self._dependencies.callback_queue
         callback_queue.make_room(account_sid, len(callbacks))
         return await self._dependencies.store.transact(
-            lambda tx: send_callbacks(tx, callbacks, callback_queue)
+            lambda tx: send_callbacks(tx, callbacks, callback_queue),
+            # A key may be anywhere in its index, so finding it may take a read from the disk.
+            is_quick=all(callback.idempotency_key is None for callback in callbacks),
         )
 
 

@@ -36,6 +36,8 @@ _OF_A_ROW: Final = (
 )
 """The errors caused by a row's values; other SQLite errors come from the file or machine."""
 _BUDGET: Final = ResponseStorageBudget()
+_BUSY_TIMEOUT: Final = 5000
+"""How long to wait for another process's lock, in milliseconds: the default of Python's sqlite3."""
 TABLES: Final = (*CALLBACK_TABLES, *SHADOW_TABLES, *RESPONSE_TABLES, *BATCH_TABLES)
 """The SQL statements that write queued rows, in the order that foreign keys require."""
 
@@ -129,16 +131,32 @@ class GroupCommitter:
     ) -> None:
         self._connection = connection
         self._watermark = watermark
+        self._wait_ms = _BUSY_TIMEOUT
         self._session = WriteBatch(connection, TABLES)
         self._transaction = SqliteTransaction(self._session, cipher, budget)
 
-    def commit(self, jobs: list[CommitJob]) -> None:
-        """Run the jobs in one commit, and store in each job its result or failure.
+    def try_to_prepare(self, jobs: list[CommitJob]) -> bool:
+        """Run the jobs and write their rows, but do not commit them yet; call `commit` next.
 
-        Afterwards, the changes of all jobs that succeeded are durable.
+        Returns False, after undoing everything, if the database refuses that, or if it is locked.
         """
         try:
-            self._commit(jobs)
+            self._prepare(jobs, wait_ms=0)
+        except sqlite3.Error:
+            self._roll_back()
+            return False
+        return True
+
+    def commit(self, jobs: list[CommitJob], *, is_prepared: bool = False) -> None:
+        """Run the jobs in one commit, and store in each job its result or failure.
+
+        Afterwards, the changes of all jobs that succeeded are durable. With `is_prepared`,
+        `try_to_prepare` has run the jobs.
+        """
+        try:
+            if not is_prepared:
+                self._prepare(jobs, wait_ms=_BUSY_TIMEOUT)
+            self._commit()
         except sqlite3.Error as failure:
             self._roll_back()
             is_of_a_row = isinstance(failure, _OF_A_ROW)
@@ -161,12 +179,18 @@ class GroupCommitter:
         """Close the connection to the data file."""
         self._connection.close()
 
-    def _commit(self, jobs: list[CommitJob]) -> None:
+    def _prepare(self, jobs: list[CommitJob], *, wait_ms: int) -> None:
+        """Run the jobs and write their rows; wait at most so long for another process."""
+        if wait_ms != self._wait_ms:
+            self._wait_ms = wait_ms
+            self._connection.execute(f"PRAGMA busy_timeout = {wait_ms}")
         self._connection.execute("BEGIN IMMEDIATE")
         self._transaction.begin_commit()
         for job in jobs:
             self._attempt(job)
         self._session.flush()
+
+    def _commit(self) -> None:
         if self._watermark is None:
             self._connection.execute("COMMIT")
         else:

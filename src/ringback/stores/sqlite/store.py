@@ -1,7 +1,11 @@
-"""Stores all data in one SQLite file; one thread makes all changes.
+"""Stores all data in one SQLite file; one connection makes all changes.
 
 Jobs that arrive during a commit wait, and share the next commit. So they share its cost, never wait
 for a lock, and wake the event loop only once.
+
+A thread commits, since that waits for the disk. It also runs the work of the jobs, unless all of
+it is quick: then the event loop runs it. Otherwise the two would fight for the interpreter at every
+SQL statement, which can take as long as the work.
 """
 
 import asyncio
@@ -11,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from time import perf_counter, sleep
+from time import perf_counter
 from typing import Final, NamedTuple, Self, TypeVar
 
 from ringback.core.callbacks.response_storage import ResponseStorageBudget
@@ -41,6 +45,12 @@ _TRY_AGAIN: Final = 1.0
 # Seconds. If the last commit had several jobs, the next one waits this long for further jobs, since
 # a commit costs more than the work in it.
 _GATHERING: Final = 0.001
+# Seconds. While jobs arrive more often than this, a job that may wait is delayed as long.
+_PATIENCE: Final = 0.01
+_LONGEST_HERE: Final = 0.05
+"""If quick work took longer than this many seconds, since the disk was slow, the thread does it."""
+_DONE_ELSEWHERE: Final = 10.0
+"""For how many seconds the thread then does it."""
 
 
 def _not_told(_: object) -> None:
@@ -62,15 +72,19 @@ class StoreOptions:
 _OPTIONS: Final = StoreOptions()
 
 
-# Seconds. While work arrives more often than this, work that may wait is delayed as long.
-_PATIENCE: Final = 0.01
-
-
 class _Entry(NamedTuple):
     """A queued job, and the future that is done once the job's commit has ended."""
 
     job: CommitJob
     ended: asyncio.Future[None]
+    is_quick: bool
+
+
+class _Turn(NamedTuple):
+    """The jobs that the thread has to commit; if `is_prepared`, their work is done already."""
+
+    entries: list[_Entry]
+    is_prepared: bool
 
 
 class SqliteStore:
@@ -93,15 +107,23 @@ class SqliteStore:
         self._use(opened)
         self._lock = lock
         self._next_try = 0.0
-        self._entries = SimpleQueue[_Entry | None]()
-        self._patient = list[_Entry]()
-        """The work that may wait, until other work arrives or `_PATIENCE` is over."""
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._waiting = list[_Entry]()
+        """The jobs for the next commits."""
+        self._is_committing = False
+        self._begins: asyncio.TimerHandle | None = None
+        """Begins the next commit; None if no job waits for it."""
+        self._is_gathering = False
         self._arrived = 0.0
-        """When work that may not wait arrived last, by the event loop's clock."""
+        """When the last job arrived, by the event loop's clock."""
         self._usual_gap = 1.0
-        """The average time between two such arrivals lately, in seconds."""
+        """The average time between the arrivals of two jobs lately, in seconds."""
+        self._elsewhere_until = 0.0
+        """Until when the thread does all work, by the event loop's clock."""
+        self._turns = SimpleQueue[_Turn | None]()
+        self._in_use = threading.Lock()
+        """Held by whoever uses the connection."""
         self._is_closed = False
-        self._is_busy = False
         self._thread = threading.Thread(target=self._run, name="ringback-sqlite", daemon=True)
         self._thread.start()
 
@@ -134,22 +156,18 @@ class SqliteStore:
         """
         return cls(OpenDataFile(open_beside(path, cipher)), cipher, path)
 
-    async def transact(self, work: Callable[[Transaction], T], *, may_wait: bool = False) -> T:
+    async def transact(
+        self, work: Callable[[Transaction], T], *, is_quick: bool = False, may_wait: bool = False
+    ) -> T:
         """Run the work in the next commit and return its result; see `ports.Store.transact`."""
         if self._is_closed:
             raise StoreUnavailable("the database is closed")
         loop = asyncio.get_running_loop()
-        entry = _Entry(CommitJob(work), loop.create_future())
-        self._patient.append(entry)
-        if not may_wait:
-            now = loop.time()
-            self._usual_gap += (min(now - self._arrived, 1.0) - self._usual_gap) / 8
-            self._arrived = now
-            self._hand_over()
-        elif self._usual_gap > _PATIENCE:
-            self._hand_over()
-        elif len(self._patient) == 1:
-            loop.call_later(_PATIENCE, self._hand_over)
+        if loop is not self._loop:
+            self._loop, self._is_committing, self._begins = loop, False, None
+        entry = _Entry(CommitJob(work), loop.create_future(), is_quick)
+        self._waiting.append(entry)
+        self._plan(loop, may_wait=may_wait)
         await entry.ended
         if entry.job.failure is not None:
             raise entry.job.failure
@@ -167,41 +185,123 @@ class SqliteStore:
     async def close(self) -> None:
         """Finish all queued work, close the file, and release its lock."""
         self._is_closed = True
-        self._hand_over()
         await asyncio.to_thread(self._readers.close)
-        self._entries.put(None)
+        while self._waiting or self._is_committing:
+            self._begin()
+            await asyncio.sleep(_GATHERING)
+        self._turns.put(None)
         await asyncio.to_thread(self._thread.join)
         if self._lock is not None:
             self._lock.release()
 
-    def _hand_over(self) -> None:
-        """Give all work to the store's thread, in the order in which it arrived."""
-        for entry in self._patient:
-            self._entries.put(entry)
-        self._patient.clear()
+    # ---- in the event loop -------------------------------------------------------------------
+
+    def _plan(self, loop: asyncio.AbstractEventLoop, *, may_wait: bool) -> None:
+        """Plan when the next commit begins, now that a job has arrived."""
+        now = loop.time()
+        self._usual_gap += (min(now - self._arrived, 1.0) - self._usual_gap) / 8
+        self._arrived = now
+        if self._is_committing or self._is_gathering:
+            return
+        if not may_wait or self._usual_gap > _PATIENCE:
+            if self._begins is not None:
+                self._begins.cancel()
+            # A moment later: more jobs may arrive in this step of the event loop.
+            self._is_gathering = True
+            loop.call_soon(self._begin)
+        elif self._begins is None:
+            self._begins = loop.call_later(_PATIENCE, self._begin)
+
+    def _begin(self) -> None:
+        """Begin a commit of the waiting jobs, unless there is one already."""
+        if self._begins is not None:
+            self._begins.cancel()
+            self._begins = None
+        self._is_gathering = False
+        if self._is_committing:
+            return
+        taken, self._waiting = self._waiting[:_MOST_AT_ONCE], self._waiting[_MOST_AT_ONCE:]
+        # If the caller was cancelled before its turn, skip its work.
+        entries = [entry for entry in taken if not entry.ended.cancelled()]
+        if entries:
+            self._is_committing = True
+            is_quick = all(entry.is_quick for entry in entries)
+            is_prepared = is_quick and self._prepare([entry.job for entry in entries])
+            self._turns.put(_Turn(entries, is_prepared))
+
+    def _prepare(self, jobs: list[CommitJob]) -> bool:
+        """Do the work of the jobs up to their commit here, if that needs no waiting.
+
+        Returns False if nothing was done.
+        """
+        began = perf_counter()
+        if (
+            self._reopen is not None
+            or began < self._elsewhere_until
+            or not self._in_use.acquire(blocking=False)
+        ):
+            return False
+        is_prepared = self._committer.try_to_prepare(jobs)
+        if not is_prepared:
+            self._in_use.release()
+        if perf_counter() - began > _LONGEST_HERE:
+            self._elsewhere_until = began + _DONE_ELSEWHERE
+        return is_prepared
+
+    def _end(self, entries: list[_Entry]) -> None:
+        """After a commit, report the results of its jobs, and plan the next commit."""
+        self._is_committing = False
+        for job, ended, _ in entries:
+            try:
+                job.end()
+            except Exception:  # noqa: BLE001 (the other callers must get their results too)
+                _log.exception("a function to call after a commit failed")
+            if not ended.done():
+                ended.set_result(None)
+        if self._loop is not None and len(entries) > 1:
+            self._is_gathering = True
+            self._begins = self._loop.call_later(_GATHERING, self._begin)
+        elif self._waiting:
+            self._begin()
+
+    # ---- in the thread -----------------------------------------------------------------------
 
     def _run(self) -> None:
-        open_ended = True
-        while open_ended:
-            entries, open_ended = self._take()
-            if entries:
+        is_open = True
+        while is_open:
+            try:
+                turn = self._turns.get(timeout=self._log.patience)
+            except Empty:
+                self._look_at_log(is_idle=True)
+                continue
+            if turn is not None:
                 began = perf_counter()
-                self._commit([entry.job for entry in entries])
+                self._commit(turn)
                 self._options.committed(perf_counter() - began)
-                self._report(entries)
-            self._log.look(perf_counter(), is_idle=not entries)
+                self._report(turn.entries)
+                self._look_at_log(is_idle=False)
+            is_open = turn is not None
         self._committer.close()
 
-    def _commit(self, jobs: list[CommitJob]) -> None:
+    def _look_at_log(self, *, is_idle: bool) -> None:
+        with self._in_use:
+            self._log.look(perf_counter(), is_idle=is_idle)
+
+    def _commit(self, turn: _Turn) -> None:
+        jobs = [entry.job for entry in turn.entries]
+        if not turn.is_prepared:
+            self._in_use.acquire()
         try:
             if self._reopen is not None:
                 self._try_to_share(self._reopen)
-            self._committer.commit(jobs)
+            self._committer.commit(jobs, is_prepared=turn.is_prepared)
         except Exception as failure:  # noqa: BLE001 (the store must not lose its thread)
             _log.exception("a commit failed with an unexpected error")
             unavailable = StoreUnavailable(f"the database can't be used just now: {failure!r}")
             for job in jobs:
                 job.failure = unavailable
+        finally:
+            self._in_use.release()
 
     def _try_to_share(self, reopen: Callable[[], OpenDataFile]) -> None:
         """If the disk has room again, open the file again so that other connections can read it."""
@@ -227,42 +327,7 @@ class SqliteStore:
         try:
             if refusal is not None:
                 loop.call_soon_threadsafe(self._options.unavailable, str(refusal))
-            loop.call_soon_threadsafe(_end, entries)
+            loop.call_soon_threadsafe(self._end, entries)
         except RuntimeError:
             # The event loop is closed, so nobody waits for the results any more.
             return
-
-    def _take(self) -> tuple[list[_Entry], bool]:
-        """Wait for queued work, and return it; the second result is False once the store is closed.
-
-        Returns an empty list when it is time to check the write-ahead log again.
-        """
-        entries = list[_Entry]()
-        try:
-            entry = self._entries.get(timeout=self._log.patience)
-        except Empty:
-            return entries, True
-        if self._is_busy:
-            sleep(_GATHERING)
-        while entry is not None:
-            # If the caller was cancelled before its turn, skip its work.
-            if not entry.ended.cancelled():
-                entries.append(entry)
-            if len(entries) == _MOST_AT_ONCE:
-                return entries, True
-            try:
-                entry = self._entries.get_nowait()
-            except Empty:
-                break
-        self._is_busy = len(entries) > 1
-        return entries, entry is not None
-
-
-def _end(entries: list[_Entry]) -> None:
-    for job, ended in entries:
-        try:
-            job.end()
-        except Exception:  # noqa: BLE001 (the other callers must get their results too)
-            _log.exception("a function to call after a commit failed")
-        if not ended.done():
-            ended.set_result(None)

@@ -21,8 +21,6 @@ _LARGE: Final = 4 * SMALL
 _LOOK_EVERY: Final = 1.0
 _HELD: Final = 0.02
 """Seconds between two checks while new reads have to wait."""
-_BUSY_TIMEOUT: Final = 5000
-"""How long to wait for another process's lock, in milliseconds: the default of Python's sqlite3."""
 
 
 class WalCheckpointer:
@@ -78,6 +76,7 @@ class WalCheckpointer:
 
     def _cut(self) -> bool:
         """Copy the log into the database and truncate it; return False if another process reads."""
+        (wait_ms,) = self._connection.execute("PRAGMA busy_timeout").fetchone()
         try:
             self._connection.execute("PRAGMA busy_timeout = 0")
             is_busy, *_ = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
@@ -86,4 +85,4 @@ class WalCheckpointer:
             # The next commit meets the same problem, and reports it.
             return False
         finally:
-            self._connection.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT}")
+            self._connection.execute(f"PRAGMA busy_timeout = {wait_ms}")
