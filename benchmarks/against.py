@@ -112,6 +112,7 @@ def _measure(ids: Sequence[str], *options: str | Path) -> list[Figure]:
         figures = []
     if not figures:
         raise BenchmarkFailed(f"no figures with {' '.join(map(str, options))}: {_said(ended)}")
+    print(*(line for line in ended.stdout.splitlines() if " has no figure" in line), sep="\n")
     return figures
 
 

@@ -99,7 +99,7 @@ def stamped(callback: Mapping[str, Any], number: int) -> dict[str, Any]:
 async def an_account(product: Product, folder: Path, *, cores: frozenset[int]) -> str:
     """Create an account in a data folder; return the credentials of its API key."""
     account = await run_json(
-        *_ringback(product, "accounts", "create", "bench", "--data", str(folder), "--json"),
+        *_ringback(product, "accounts", "create", "client", "--data", str(folder), "--json"),
         cores=cores,
         product=product,
     )
