@@ -7,7 +7,7 @@ start of the path decides how a request is answered:
     /mark       200, and records when the request with this `Stamp=NUMBER` first arrived
     /hang       never
     /throttle   429 with `Retry-After: 1`
-    /close      200, and the connection ends
+    /last       200, and the connection ends
 
 A port with TLS answers in the same way. The receiver finds the end of a request by its
 Content-Length alone. That is enough for the clients here, and costs a third of a real parser. The
@@ -76,7 +76,7 @@ class Reception(asyncio.BufferedProtocol):
             b"mark": self._mark,
             b"hang": self._hang,
             b"thro": self._throttle,
-            b"clos": self._close,
+            b"last": self._end,
         }
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -154,7 +154,7 @@ class Reception(asyncio.BufferedProtocol):
         self._received.hung += 1
         return b""
 
-    def _close(self, begin: int, after: int, now: int) -> bytes:
+    def _end(self, begin: int, after: int, now: int) -> bytes:
         self._count(now)
         return _LAST
 

@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 
-from benchmarks import engine, frozen_plain_loop
+from benchmarks import engine, frozen_plain_loop, interpreter
 from benchmarks.against import MOST_PAIRS, PAIRS, compare_sides
 from benchmarks.figures import Figure, from_json, to_json
 
 
-@pytest.mark.parametrize("benchmark", ["T1", "T2"])
+@pytest.mark.parametrize("benchmark", ["T1", "T2", "T12"])
 async def test_a_benchmark_has_figures(benchmark: str) -> None:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "benchmarks", "--quick", "--only", benchmark),
@@ -78,6 +78,19 @@ def test_the_frozen_plain_loop_uses_nothing_of_the_product() -> None:
     ours = "benchmarks.frozen_plain_loop"
     others = {name for name in imported if name.partition(".")[0] not in sys.stdlib_module_names}
     assert others == {"httptools", f"{ours}.callbacks", f"{ours}.client"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ("--enable-optimizations -flto=auto", "built with PGO and LTO"),
+        ("--with-lto", "built with LTO, PGO is not in its build settings"),
+        ("--prefix=/usr", "PGO and LTO are not in its build settings"),
+        (None, "built with PGO and LTO: unknown"),
+    ],
+)
+def test_the_build_of_this_python_is_named(settings: str | None, told: str) -> None:
+    assert interpreter.build(settings) == told
 
 
 def test_figures_come_back_from_json() -> None:
