@@ -27,7 +27,7 @@ from ringback.http_client.http_sender import HttpTransport
 from ringback.http_client.sockets_and_tls import SystemNetwork
 from ringback.operations.accounts import fetch_account
 from ringback.operations.context import OperationContext
-from ringback.operations.create_callbacks import NewCallback, prepare_callback, send_callbacks
+from ringback.operations.create_callbacks import send_callbacks
 from ringback.operations.webhook_secrets import change_secret, create_secret
 from ringback.ports import Transaction
 from ringback.receiver.verification import ReceivedRequest as Received
@@ -120,10 +120,8 @@ class Engine:
     async def send(self, url: str, number: int) -> None:
         context = self.context()
         callbacks = [
-            prepare_callback(
-                NewCallback(CallbackUrl.parse(url), HttpMethod.POST, f"Number={number + each}"),
-                ACCOUNT_SID,
-                context,
+            context.compose(
+                f"Number={number + each}", ACCOUNT_SID, CallbackUrl.parse(url), HttpMethod.POST
             )
             for each in range(BATCH)
         ]

@@ -1,33 +1,9 @@
 """Create callbacks about an operator's own events; they are saved and sent like all others."""
 
 from collections.abc import Sequence
-from datetime import datetime
-from typing import NamedTuple
 
-from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.callbacks.callback import CallbackRecord
-from ringback.operations.context import OperationContext
 from ringback.ports import NewCallbackQueue, Transaction
-
-
-class NewCallback(NamedTuple):
-    """The parameters of a request to create a callback."""
-
-    url: CallbackUrl
-    method: HttpMethod
-    body: str
-    """The encoded form parameters."""
-    idempotency_key: str | None = None
-    due: datetime | None = None
-    """When to send the callback; None to send it at once."""
-
-
-def prepare_callback(
-    new: NewCallback, account_sid: str, context: OperationContext
-) -> CallbackRecord:
-    """Return the record of the callback that `new` requests; the caller has to save the record."""
-    url, method, body, key, due = new
-    return context.compose(body, account_sid, url, method, due=due, idempotency_key=key)
 
 
 def send_callbacks(

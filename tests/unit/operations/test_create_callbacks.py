@@ -1,5 +1,6 @@
 """Creating callbacks: they are saved, and a repeated idempotency key gives the first one."""
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import pytest
@@ -7,7 +8,8 @@ import pytest
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.callbacks.callback import CallbackRecord
 from ringback.core.policy.source_policy import Source
-from ringback.operations.create_callbacks import NewCallback, prepare_callback, send_callbacks
+from ringback.operations.context import OperationContext
+from ringback.operations.create_callbacks import send_callbacks
 from ringback.ports import CallbackFilter, PageWindow
 from tests.callback_queues import RecordingQueue
 from tests.fakes import ACCOUNT_SID, NOW, SeededRandomness, a_callback, a_context, an_account
@@ -32,15 +34,22 @@ def new(
     method: HttpMethod = HttpMethod.POST,
     key: str | None = None,
     due: datetime | None = None,
-) -> NewCallback:
-    return NewCallback(CallbackUrl.parse(url), method, body, key, due)
+) -> Callable[[OperationContext], CallbackRecord]:
+    """Return a function that composes a callback of the notice's account."""
+    to = CallbackUrl.parse(url)
+    return lambda context: context.compose(
+        body, ACCOUNT_SID, to, method, due=due, idempotency_key=key
+    )
 
 
 def send(
-    tx: MemoryTransaction, *wanted: NewCallback, queue: RecordingQueue | None = None, seed: int = 0
+    tx: MemoryTransaction,
+    *wanted: Callable[[OperationContext], CallbackRecord],
+    queue: RecordingQueue | None = None,
+    seed: int = 0,
 ) -> list[CallbackRecord]:
     context = a_context(random_source=SeededRandomness(seed))
-    callbacks = [prepare_callback(each, ACCOUNT_SID, context) for each in wanted]
+    callbacks = [compose(context) for compose in wanted]
     return send_callbacks(tx, callbacks, queue or RecordingQueue())
 
 

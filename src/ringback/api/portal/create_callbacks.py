@@ -43,15 +43,13 @@ from ringback.core.callbacks.callback import CallbackRecord
 from ringback.core.callbacks.callback_serialization import write_new
 from ringback.core.errors import BacklogFull
 from ringback.operations.context import OperationContext
-from ringback.operations.create_callbacks import prepare_callback, send_callbacks
+from ringback.operations.create_callbacks import send_callbacks
 
 MAX_BODY: Final = 1024 * 1024
 _BIG: Final = 64
 """Batches of more callbacks go to the batch queue, since one big commit would delay others."""
 _MOST_ARRIVING: Final = 20 * MOST_AT_ONCE
 """Maximum number of an account's callbacks in batches that are being processed."""
-
-_NEEDED: Final = (b"authorization", b"content-type")
 
 _Prepared = tuple[CallbackRecord, list[tuple[str, str]]]
 """A callback that is ready to be stored, and its parameters from the request."""
@@ -121,11 +119,12 @@ class CreateCallbacksEndpoints(EndpointGroup):
 
         See `DirectHandler`.
         """
-        given = {name: head.by_name.get(name, b"").decode("latin-1") for name in _NEEDED}
-        caller = self._dependencies.authenticator.remembered(given[b"authorization"])
+        authorization = head.by_name.get(b"authorization", b"").decode("latin-1")
+        caller = self._dependencies.authenticator.remembered(authorization)
         if caller is None or caller.account is None or not caller.may(ApiScope.GLOBAL):
             return None
-        if media_type_in(given[b"content-type"]) != JSON_TYPE:
+        content_type = head.by_name.get(b"content-type", b"").decode("latin-1")
+        if content_type != JSON_TYPE and media_type_in(content_type) != JSON_TYPE:
             return None
         return partial(self._let_in, caller, caller.account.sid)
 
@@ -197,8 +196,11 @@ class CreateCallbacksEndpoints(EndpointGroup):
         self, item: Json, at: str, account_sid: str, context: OperationContext
     ) -> _Prepared:
         """Parse one item of a batch, and return its callback; raises InvalidParameter."""
-        asked = read_one(item, at, read_url=self._dependencies.read_url, now=context.now)
-        return prepare_callback(asked.new, account_sid, context), asked.parameters
+        url, method, parameters, body, key, due = read_one(
+            item, at, read_url=self._dependencies.read_url, now=context.now
+        )
+        callback = context.compose(body, account_sid, url, method, due=due, idempotency_key=key)
+        return callback, parameters
 
     async def _keep(
         self, account_sid: str, callbacks: list[CallbackRecord]

@@ -13,7 +13,6 @@ from ringback.api.timestamps import read_instant
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.errors import SUPER_SIM, InvalidParameter
 from ringback.core.form_encoding import encode
-from ringback.operations.create_callbacks import NewCallback
 
 MOST_AT_ONCE: Final = 1000
 MAX_ENCODED: Final = 64 * 1024
@@ -29,11 +28,16 @@ _SHOWN: Final = 80
 
 
 class NewCallbackRequest(NamedTuple):
-    """A new callback from a request, with its parameters before encoding."""
+    """The values that a request gives for a new callback."""
 
-    new: NewCallback
+    url: CallbackUrl
+    method: HttpMethod
     parameters: list[tuple[str, str]]
-    """The parameters that are encoded in `new.body`."""
+    body: str
+    """The encoded parameters."""
+    idempotency_key: str | None
+    due: datetime | None
+    """When to send the callback; None to send it at once."""
 
 
 def read_one(
@@ -47,14 +51,14 @@ def read_one(
         raise _unknown_field(item, at)
     url = _read_url(item.get("url"), at, read_url)
     parameters = _read_parameters(item.get("parameters"), at)
-    new = NewCallback(
+    return NewCallbackRequest(
         url,
         _read_method(item, at),
+        parameters,
         _encode(parameters, at),
         _read_key(item.get("idempotency_key"), at),
         _read_due(item.get("deliver_at"), at, now),
     )
-    return NewCallbackRequest(new, parameters)
 
 
 def items_of(document: dict[str, Json]) -> list[Json]:
