@@ -91,7 +91,7 @@ class AsgiServer:
             scope = {**self._scope_of(call.connection, call.head), FAILURE: failure}
             await self._app(scope, call.receive, call.send)
         else:
-            await response({"type": "http"}, call.receive, call.send)
+            await call.respond(response)
 
     def _scope_of(self, connection: ServerConnection, head: RequestHead) -> Scope:
         client, scheme = connection.peer, connection.scheme
@@ -189,6 +189,11 @@ class AsgiCall:
             await connection.arrival()
         return {"type": "http.disconnect"}
 
+    async def respond(self, response: Response) -> None:
+        """Send a whole response."""
+        self._start = {"status": response.status_code, "headers": response.raw_headers}
+        await self._send_body(bytes(response.body), is_last=True)
+
     async def send(self, message: Message) -> None:
         """Send the next part of the response: the `send` of ASGI."""
         kind = message["type"]
@@ -199,12 +204,10 @@ class AsgiCall:
         elif kind != "http.response.body" or self._is_complete:
             raise RuntimeError(f"{kind} can't be sent now")
         else:
-            self._send_body(message.get("body", b""), is_last=not message.get("more_body", False))
-            await self.connection.drained()
-            if self._is_complete:
-                self.connection.end_answer(self)
+            body, has_more = message.get("body", b""), message.get("more_body", False)
+            await self._send_body(body, is_last=not has_more)
 
-    def _send_body(self, body: bytes, *, is_last: bool) -> None:
+    async def _send_body(self, body: bytes, *, is_last: bool) -> None:
         head = b"" if self.has_begun else self._begin(is_last=is_last, length=len(body))
         if self.head.method == "HEAD":
             body = b""
@@ -213,6 +216,9 @@ class AsgiCall:
         self._is_complete = is_last
         if head or body:
             self.connection.write(head + body)
+        await self.connection.drained()
+        if is_last:
+            self.connection.end_answer(self)
 
     def _begin(self, *, is_last: bool, length: int) -> bytes:
         """Return the status line and headers of the response, as bytes.

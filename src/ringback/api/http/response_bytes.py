@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Final
 
@@ -46,12 +47,16 @@ def head_of(status: int, headers: Headers, *more: bytes) -> bytes:
     Raises ValueError if a header contains a line end or a NUL.
     """
     line = _LINES.get(status) or f"HTTP/1.1 {status} \r\n".encode()
-    fields = [b"%b: %b\r\n" % header for header in headers]
-    head = b"".join((line, *fields, *more, b"\r\n"))
-    lines = 2 + len(fields) + sum(map(bool, more))
-    if head.count(b"\n") != lines or head.count(b"\r") != lines or b"\0" in head:
+    return b"".join([line, *[_field(name, value) for name, value in headers], *more, b"\r\n"])
+
+
+# Most responses have the same few headers.
+@lru_cache(1024)
+def _field(name: bytes, value: bytes) -> bytes:
+    field = b"%b: %b\r\n" % (name, value)
+    if field.count(b"\n") != 1 or field.count(b"\r") != 1 or b"\0" in field:
         raise ValueError("a header of the response contains a line end or a NUL")
-    return head
+    return field
 
 
 def refusal(status: int, why: str, date: bytes) -> bytes:
