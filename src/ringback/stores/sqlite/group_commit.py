@@ -6,6 +6,7 @@ commit.
 
 import sqlite3
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final
 
 from ringback.core.callbacks.response_storage import ResponseStorageBudget
@@ -215,9 +216,7 @@ class GroupCommitter:
     def _roll_back(self) -> None:
         if self._watermark is not None:
             self._watermark.undone()
-        self._transaction.forget()
-        try:
+        # The transaction may have ended already; otherwise the next BEGIN reports what is wrong.
+        with suppress(sqlite3.Error):
             self._session.forget()
-        except sqlite3.Error:
-            # The transaction has ended already, or the next BEGIN reports what is wrong.
-            return
+        self._transaction.forget()
