@@ -117,12 +117,12 @@ _SCHEDULED: Final = frozenset({CallbackStatus.SCHEDULED})
 _TOTALS: Final = f"""
     SELECT target_id,
         sum(status IS {NUMBERS[CallbackStatus.DELIVERED]}),
-        sum(status > {NUMBERS[CallbackStatus.DELIVERED]}),
+        sum(coalesce(status, 0) > {NUMBERS[CallbackStatus.DELIVERED]}),
         sum(status IS NULL AND waiting.attempt_count - (due_us IS NULL) > 0),
         sum(status IS NULL AND waiting.attempt_count - (due_us IS NULL) = 0)
     FROM {STORED}
     WHERE sid BETWEEN ? AND ? AND created_us >= ? AND created_us < ?
-        AND account_id = coalesce(?, account_id) AND replay_of IS NULL
+        AND callbacks.account_id = coalesce(?, callbacks.account_id) AND replay_of IS NULL
     GROUP BY target_id
 """
 _HAS_DESTINATION: Final = "(SELECT destination FROM lanes WHERE lanes.id = callbacks.lane_id)"
@@ -389,7 +389,7 @@ class SqliteCallbacks:
         self, *, since: datetime, until: datetime, account_sid: str | None = None
     ) -> list[UrlDeliveryTotals]:
         sids = _sid_at(since, b"\0"), _sid_at(until, b"\xff")
-        owner = account_sid and self._accounts.id_of(account_sid)
+        owner = account_sid and (self._accounts.id_of(account_sid) or _NOBODY)
         rows = self._session.read_queued(_TOTALS, (*sids, to_us(since), to_us(until), owner))
         sums = dict[_What, list[int]]()
         for target_id, *numbers in rows.fetchall():
