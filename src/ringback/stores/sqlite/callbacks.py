@@ -561,7 +561,7 @@ class SqliteCallbacks:
             COLUMNS,
             f"{_JOINS[name]} {_TARGETS if has_target else ''}",
             key=f"{name}.id",
-            sid=f"(SELECT sid FROM callbacks WHERE callbacks.id = {name}.id)",
+            sid=f"(SELECT sid FROM callbacks AS found WHERE found.id = {name}.id)",
             place=_PLACE,
         )
 
