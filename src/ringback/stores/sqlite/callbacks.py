@@ -296,7 +296,7 @@ class SqliteCallbacks:
         self._session.queue(_ENDED_NO_MORE, (row[0],))
 
     def claim(self, lane: Lane, now: datetime, *, limit: int) -> list[DeliveryClaim]:
-        until, lane_id = to_us(now), self._lane_id(lane)
+        until, lane_id = to_us(now), self._known_lane(lane)
         cursor = self._session.read_queued(
             f"SELECT {UNFINISHED_COLUMNS} FROM waiting INDEXED BY waiting_by_lane {UNFINISHED}"
             " WHERE started_us IS NULL AND waiting.lane_id = ? AND due_us <= ?"
@@ -342,13 +342,13 @@ class SqliteCallbacks:
         row = self._session.read_queued(
             "SELECT due_us FROM waiting INDEXED BY waiting_by_lane"
             " WHERE started_us IS NULL AND lane_id = ? ORDER BY due_us, id LIMIT 1",
-            [self._lane_id(lane)],
+            [self._known_lane(lane)],
         ).fetchone()
         return row and from_us(row[0])
 
     def waiting(self, *, after: Lane | None = None, limit: int | None = None) -> list[LaneDue]:
         found = list[LaneDue]()
-        lane_id = 0 if after is None else self._lane_id(after)
+        lane_id = 0 if after is None else self._known_lane(after)
         while len(found) != limit and (row := self._next_lane(lane_id)):
             lane_id, due, *lane = row
             found.append(LaneDue(Lane(*lane), from_us(due)))
@@ -445,20 +445,26 @@ class SqliteCallbacks:
         return found or self._targets.add(owner, key, self._ids, *key)
 
     def _lane_id(self, lane: Lane) -> int:
-        lane_id = self._lane_ids.get(lane)
+        """Return the id of a lane's row, which is added if there is none."""
+        lane_id = self._known_lane(lane)
         if lane_id is None:
-            read, values = self._session.read, tuple(lane)
-            wanted = "SELECT id FROM lanes WHERE account_sid = ? AND destination = ?"
-            row = read(wanted, values).fetchone()
-            if row is None:
-                self._session.write(
-                    "INSERT INTO lanes (account_sid, destination) VALUES (?, ?)", values
-                )
-                row = read(wanted, values).fetchone()
-            self._lane_ids[lane] = lane_id = row[0]
+            added = "INSERT INTO lanes (account_sid, destination) VALUES (?, ?) RETURNING id"
+            (lane_id,) = self._session.write(added, tuple(lane)).fetchone()
+            self._lane_ids[lane] = lane_id
         return lane_id
 
-    def _next_lane(self, lane_id: int) -> sqlite3.Row | None:
+    def _known_lane(self, lane: Lane) -> int | None:
+        """Return the id of a lane's row; None if it never had a callback."""
+        lane_id = self._lane_ids.get(lane)
+        if lane_id is None:
+            row = self._session.read(
+                "SELECT id FROM lanes WHERE account_sid = ? AND destination = ?", tuple(lane)
+            ).fetchone()
+            if row is not None:
+                self._lane_ids[lane] = lane_id = row[0]
+        return lane_id
+
+    def _next_lane(self, lane_id: int | None) -> sqlite3.Row | None:
         """Return the next lane with waiting callbacks, and when its first is due, or None."""
         return self._session.read_queued(
             "SELECT lane_id, due_us, account_sid, destination"
