@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from ringback.cli.output import on_one_line
+from ringback.core.events.event_kinds import MARKS
 
 if TYPE_CHECKING:
     from ringback.portal_client import JsonObject
@@ -13,12 +14,6 @@ if TYPE_CHECKING:
 _COLORS: Final = {"delivered": "green", "failed": "red", "scheduled": "yellow"}
 _EVENT_WIDTH: Final = 17
 """The width of the column with the event, if the events are not known yet."""
-# The most specific SID comes first: a callback about a message has a SimSid too.
-_KINDS: Final = {
-    "EsimProfileSid": {"HP": "esim"},
-    "CommandSid": {"HC": "sms", "HG": "ip", "DC": "command"},
-    "SimSid": {"HS": "sim", "DE": "wireless"},
-}
 _STATUSES: Final = ("SimStatus", "CommandStatus", "Status")
 _UNITS: Final = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 _STEPS: Final = {
@@ -113,8 +108,8 @@ def event_of(callback: "JsonObject") -> str:
     if callback["is_test"]:
         return "test event"
     parameters = callback["parameters"]
-    for sid_name, kinds in _KINDS.items():
-        kind = kinds.get(str(parameters.get(sid_name, ""))[:2])
+    for mark, kinds in MARKS.items():
+        kind = kinds.get(str(parameters.get(mark.sid, ""))[:2])
         status = next((parameters[name] for name in _STATUSES if name in parameters), None)
         if kind is not None and status is not None:
             code = f" {parameters['ErrorCode']}" if "ErrorCode" in parameters else ""

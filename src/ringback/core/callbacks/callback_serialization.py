@@ -11,6 +11,7 @@ from typing import Any, Final, cast
 
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.callbacks.callback import CallbackRecord, DeliveryProgress
+from ringback.core.events.event_kinds import event_and_sim
 from ringback.core.policy.source_policy import source_named
 
 _MAY_LACK: Final = frozenset({3, 8, 11, 13})
@@ -56,6 +57,8 @@ def read_new(text: str) -> CallbackRecord:
         url = read_url(shown, credentials, warnings)
     except TypeError:
         raise ValueError(f"the URL's warnings are {warnings!r}, which is not a list") from None
+    # Not part of the text, so that texts from before there were these fields have them too.
+    event, sim_sid = event_and_sim(body)
     return CallbackRecord(
         sid=sid,
         account_sid=account_sid,
@@ -69,6 +72,8 @@ def read_new(text: str) -> CallbackRecord:
         date_created=date_created,
         progress=DeliveryProgress(date_created, due=due and datetime.fromisoformat(due)),
         idempotency_key=key,
+        event=event,
+        sim_sid=sim_sid,
     )
 
 

@@ -10,6 +10,7 @@ from ringback.core.callbacks.callback import (
     CallbackStatus,
     DeliveryProgress,
 )
+from ringback.core.events.event_kinds import TEST_EVENT, event_and_sim
 from ringback.core.events.kore_test_event import TEST_EVENT_BYTES, write_test_event
 from ringback.core.policy.source_policy import Policy, Source, SourceName
 from ringback.core.sids import SID_BYTES, TIME_BYTES, SidKind, dated, make_sid, time_bytes
@@ -41,6 +42,7 @@ def compose(
     """Return a new callback with this encoded body to the URL `to`, due now or at `due`."""
     choice = policy.choose(to.source, at=policy.date_at(now), account_sid=account_sid, url=to.wire)
     source, time = choice.source, time_bytes(now)
+    event, sim_sid = event_and_sim(body)
     # By position, which takes half as long as by name.
     return CallbackRecord(
         make_sid(SidKind.CALLBACK, time + random_bytes[TIME_BYTES:SID_BYTES]),
@@ -55,6 +57,8 @@ def compose(
         now,
         DeliveryProgress(now, CallbackStatus.SCHEDULED, None, 0, due or now),
         idempotency_key,
+        event=event,
+        sim_sid=sim_sid,
     )
 
 
@@ -87,6 +91,7 @@ def compose_test(
         progress=DeliveryProgress(now, due=now),
         is_test=True,
         secret_id=secret_id,
+        event=TEST_EVENT,
     )
 
 

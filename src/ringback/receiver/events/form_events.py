@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from types import NoneType
-from typing import Any, Final, NamedTuple, get_args, get_type_hints
+from typing import Any, Final, get_args, get_type_hints
 
+from ringback.core.events.event_kinds import MARKS
 from ringback.core.events.payload import PARAMETERS
 from ringback.core.events.payload import Event as SenderEvent
 from ringback.core.sids import SidKind
@@ -132,29 +133,15 @@ def _number(text: str) -> int:
     return int(text)
 
 
-class _Mark(NamedTuple):
-    """Identifies a family of callbacks, such as those about commands, by their parameters."""
-
-    parameter: str
-    """A parameter that only this family has."""
-    sid: str
-    """The parameter with a SID; its prefix says which member of the family the callback is."""
-
-
-# Both products report a SIM with the same record, but each has its own statuses.
-_LAYOUTS: Final[Mapping[_Mark, Mapping[str, _Layout]]] = {
-    _Mark("EsimProfileSid", sid="EsimProfileSid"): {
-        SidKind.ESIM_PROFILE: _layout(EsimProfileChanged)
-    },
-    _Mark("CommandSid", sid="CommandSid"): {
-        SidKind.SMS_COMMAND: _layout(SmsCommandChanged, body="payload"),
-        SidKind.IP_COMMAND: _layout(IpCommandChanged, body="payload"),
-        SidKind.COMMAND: _layout(CommandChanged, body="command"),
-    },
-    _Mark("SimStatus", sid="SimSid"): {
-        SidKind.SIM: _layout(SimUpdated, sim_status=SimStatus),
-        SidKind.WIRELESS_SIM: _layout(SimUpdated, sim_status=WirelessStatus),
-    },
+# The layouts by the prefix of the SID that shows the kind of event. Both products report a SIM with
+# the same record, but each has its own statuses.
+_LAYOUTS: Final[Mapping[str, _Layout]] = {
+    SidKind.ESIM_PROFILE: _layout(EsimProfileChanged),
+    SidKind.SMS_COMMAND: _layout(SmsCommandChanged, body="payload"),
+    SidKind.IP_COMMAND: _layout(IpCommandChanged, body="payload"),
+    SidKind.COMMAND: _layout(CommandChanged, body="command"),
+    SidKind.SIM: _layout(SimUpdated, sim_status=SimStatus),
+    SidKind.WIRELESS_SIM: _layout(SimUpdated, sim_status=WirelessStatus),
 }
 
 
@@ -179,18 +166,18 @@ def event_of_form(parameters: Iterable[tuple[str, str]]) -> SenderEvent | Unknow
 
 
 def _layout_for(by_name: Mapping[str, str]) -> _Layout:
-    mark = next((mark for mark in _LAYOUTS if mark.parameter in by_name), None)
+    mark = next((mark for mark in MARKS if mark.parameter in by_name), None)
     if mark is None:
-        marks = one_of([mark.parameter for mark in _LAYOUTS])
+        marks = one_of([mark.parameter for mark in MARKS])
         raise EventParseError(
             f"the parameters have no {marks}; expected one of these, which shows"
             " the kind of callback"
         )
-    layouts = _LAYOUTS[mark]
-    expected = f"a SID that begins with {one_of(list(layouts))}"
+    prefixes = MARKS[mark]
+    expected = f"a SID that begins with {one_of(list(prefixes))}"
     if mark.sid not in by_name:
         raise missing(mark.sid, expected)
     sid = by_name[mark.sid]
-    if sid[:2] not in layouts:
+    if sid[:2] not in prefixes:
         raise unfit(mark.sid, sid, expected)
-    return layouts[sid[:2]]
+    return _LAYOUTS[sid[:2]]

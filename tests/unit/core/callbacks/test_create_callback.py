@@ -52,6 +52,8 @@ def test_an_event_becomes_a_callback_that_is_due_at_once() -> None:
         idempotency_token="RQ01928d797400161718191a1b1c1d1e1f",
         date_created=BEFORE,
         progress=DeliveryProgress(date_updated=BEFORE, status=CallbackStatus.SCHEDULED, due=BEFORE),
+        event="sim",
+        sim_sid="HSab3f06be8f5d32caecb91e8a306c6c08",
     )
 
 
@@ -189,6 +191,7 @@ def test_a_test_event_comes_from_kore_whatever_the_url_chooses(
         progress=DeliveryProgress(AFTER, due=AFTER),
         is_test=True,
         secret_id=secret_id,
+        event="test_event",
     )
 
 
