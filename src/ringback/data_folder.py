@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, TypeVar
 
 from ringback.core.errors import ConfigurationError
 from ringback.ports import Store, Transaction
@@ -28,7 +28,7 @@ from ringback.stores.sqlite.data_loss import (
 )
 from ringback.stores.sqlite.file_lock import FileLock
 from ringback.stores.sqlite.integrity_checks import IntegrityCheckResult, check_data
-from ringback.stores.sqlite.schema_upgrade import gap_of, newest
+from ringback.stores.sqlite.schema_upgrade import UpgradedSchema, newest
 from ringback.stores.sqlite.store import SqliteStore, StoreOptions
 
 __all__ = [
@@ -44,15 +44,6 @@ __all__ = [
 T = TypeVar("T")
 
 KEY_FILE: Final = "ringback.key"
-
-
-class UpgradedSchema(NamedTuple):
-    """The result of a schema upgrade: the version before, the version after, and the backup."""
-
-    before: int
-    after: int
-    copy: Path | None
-    """Path of the backup made before the upgrade; None if the schema was already up to date."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,26 +96,26 @@ class DataFolder:
         refuse_to_upgrade(self._path)
         return SqliteStore.beside(self._path, self._cipher())
 
-    def upgrade(self) -> UpgradedSchema:
-        """Back up the data file in this folder, then upgrade its schema to the newest version.
+    def upgrade(self, tell: Callable[[str], None] | None = None) -> UpgradedSchema:
+        """Upgrade the schema of the data file in this folder to the newest version.
 
-        Raises ConfigurationError if there is no data file, if a server is using it, or if it can't
-        be backed up.
+        The old file stays in the folder. During a long upgrade, `tell` is called with texts that
+        say how far it is; without it, they are logged. Raises ConfigurationError if there is no
+        data file, if a server is using it, or if it can't be upgraded.
         """
         path = self._path
         if is_missing(path):
             raise ConfigurationError(
                 f"there is no data in {self.folder}; give the data folder of a Ringback with --data"
             )
-        lock, copies = FileLock.take(path), list[Path]()
+        lock = FileLock.take(path)
         try:
             self._refuse_lost_data()
-            gap = gap_of(path)
-            open_as_owner(path, self._cipher(), copied=copies.append).connection.close()
+            opened = open_as_owner(path, self._cipher(), tell=tell)
+            opened.connection.close()
         finally:
             lock.release()
-        after = newest()
-        return UpgradedSchema(gap.present if gap else after, after, copies[0] if copies else None)
+        return opened.upgrade or UpgradedSchema(newest(), newest(), None)
 
     def transact(self, work: Callable[[Transaction], T]) -> T:
         """Do `work` in one transaction on the data file, commit it, and return its result.

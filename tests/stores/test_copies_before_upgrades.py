@@ -1,4 +1,4 @@
-"""Only its owner upgrades a data file, and only after a copy; commands say so and stop."""
+"""Only its owner upgrades a data file, and keeps the old one; commands say so and stop."""
 
 import asyncio
 import errno
@@ -16,11 +16,12 @@ from click.testing import CliRunner
 from ringback.cli.main import main
 from ringback.core.errors import ConfigurationError
 from ringback.data_folder import DATA_FILE, DataFolder
-from ringback.stores.sqlite import pre_upgrade_backup
+from ringback.stores.sqlite import data_file_upgrade, schema_upgrade
 from ringback.stores.sqlite.file_lock import FileLock
+from ringback.stores.sqlite.schema_upgrade import SchemaMigration, pending_migrations
 from tests.damage.trial import opened
 from tests.stores.old_files import NEWEST, insert_callback, schema_of, write_old_file
-from tests.stores.records import OURS
+from tests.stores.records import OURS, account
 
 OLD = 5
 COPY = f"{DATA_FILE}.before-{OLD}"
@@ -172,17 +173,31 @@ def test_an_existing_copy_stays(folder: Path) -> None:
     assert schema_of(folder / f"{COPY}-2") == OLD
 
 
+async def test_a_file_of_a_newer_schema_is_copied_and_then_upgraded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = opened(tmp_path)
+    await store.transact(lambda tx: tx.accounts.add(account(), []))
+    await store.close()
+    steps = [*pending_migrations(0), SchemaMigration(NEWEST + 1, "CREATE TABLE newer (one)")]
+    monkeypatch.setattr(schema_upgrade, "_migrations", lambda: iter(steps))
+    assert DataFolder(tmp_path).upgrade() == (
+        *(NEWEST, NEWEST + 1),
+        tmp_path / f"{DATA_FILE}.before-{NEWEST}",
+    )
+
+
 # ---- no room -------------------------------------------------------------------------------------
 
 
 def assert_nothing_was_changed(folder: Path, said: str) -> None:
-    assert f"ringback.db has schema {OLD} and needs {NEWEST}, but can't be copied" in said
-    assert re.search(r"Nothing was changed\. The copy takes \d\.\d MB in ", said)
+    assert f"ringback.db has schema {OLD} and needs {NEWEST}, but can't be upgraded" in said
+    assert re.search(r"Nothing was changed\. The upgrade takes up to \d\.\d MB in ", said)
     assert schema_of(folder / DATA_FILE) == OLD
-    assert not [name for name in names_in(folder) if "before" in name]
+    assert not [name for name in names_in(folder) if "before" in name or "new" in name]
 
 
-def test_without_room_for_the_copy_nothing_is_changed(
+def test_without_room_for_the_new_file_nothing_is_changed(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = shutil.disk_usage(folder)._replace(free=1_000_000)
@@ -193,21 +208,37 @@ def test_without_room_for_the_copy_nothing_is_changed(
     assert_nothing_was_changed(folder, str(refused.value))
 
 
-def test_running_out_of_room_leaves_no_partial_copy(
+def test_running_out_of_room_leaves_no_other_file(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(path: Path) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(pre_upgrade_backup, "sync", fail)
+    monkeypatch.setattr(data_file_upgrade, "sync", fail)
     with pytest.raises(ConfigurationError) as refused:
         DataFolder(folder).upgrade()
     assert "No space left on device" in str(refused.value)
     assert_nothing_was_changed(folder, str(refused.value))
 
 
-def test_a_partial_copy_left_by_a_crash_is_made_anew(folder: Path) -> None:
-    (folder / f"{COPY}.part").write_text("half of it")
+def test_what_a_crash_left_of_a_new_file_is_made_anew(folder: Path) -> None:
+    for name in (f"{DATA_FILE}.new", f"{DATA_FILE}.new-step", f"{DATA_FILE}.new-journal"):
+        (folder / name).write_text("half of it")
+    before = rows_of(folder / DATA_FILE)
     DataFolder(folder).upgrade()
+    assert rows_of(folder / DATA_FILE) == before
+    assert not [name for name in names_in(folder) if "new" in name]
+
+
+def test_on_a_disk_without_second_names_the_old_file_is_copied(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Path) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    before = rows_of(folder / DATA_FILE)
+    monkeypatch.setattr(Path, "hardlink_to", fail)
+    DataFolder(folder).upgrade()
+    assert rows_of(folder / COPY) == before
     assert schema_of(folder / COPY) == OLD
-    assert f"{COPY}.part" not in names_in(folder)
+    assert stat.S_IMODE((folder / COPY).stat().st_mode) == 0o600

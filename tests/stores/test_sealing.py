@@ -10,6 +10,7 @@ from ringback.core.errors import ConfigurationError
 from ringback.ports import TokenSigningKey
 from ringback.stores.encryption import SecretCipher, new_key
 from ringback.stores.sqlite import data_file_opener
+from ringback.stores.sqlite.data_file_opener import open_as_owner
 from ringback.stores.sqlite.seal_key_rotation import seal_all
 from ringback.stores.sqlite.store import SqliteStore, connect
 from tests.fakes import AUTH_TOKEN, KORE_SECRET, VAULT
@@ -181,13 +182,17 @@ async def test_a_crash_between_encryption_and_wiping_is_repaired(
     with monkeypatch.context() as crashing:
         crashing.setattr("ringback.stores.sqlite.seal_key_rotation._wipe", lambda _: None)
         await SqliteStore.open(path, VAULT).close()
-    assert found_in(path.parent)
+    with closing(sqlite3.connect(path)) as connection:
+        assert not is_wiped(connection)
     async with opened(path):
         assert found_in(path.parent) == []
+    with closing(sqlite3.connect(path)) as connection:
+        assert is_wiped(connection)
 
 
 async def test_a_file_in_use_is_wiped_by_the_next_process_that_opens_it(path: Path) -> None:
-    with closing(connect(path, VAULT)) as one, closing(sqlite3.connect(path)) as reading:
+    one = open_as_owner(path, VAULT).connection
+    with closing(one), closing(sqlite3.connect(path)) as reading:
         one.execute("UPDATE sealed_with SET is_wiped = false")
         one.execute("PRAGMA busy_timeout = 0")
         reading.execute("BEGIN")
@@ -209,7 +214,7 @@ def test_two_processes_encrypting_at_once_encrypt_once(
 ) -> None:
     with monkeypatch.context() as unsealed:
         unsealed.setattr(data_file_opener, "seal_all", lambda *_: None)
-        one, other = connect(path, VAULT), connect(path, VAULT)
+        one, other = open_as_owner(path, VAULT).connection, connect(path, VAULT)
 
     def be_slower(statement: str) -> None:
         if statement == "BEGIN IMMEDIATE":
@@ -228,7 +233,7 @@ def test_interrupted_encryption_leaves_everything_unchanged(
 ) -> None:
     with monkeypatch.context() as unsealed:
         unsealed.setattr(data_file_opener, "seal_all", lambda *_: None)
-        connection = connect(path, VAULT)
+        connection = open_as_owner(path, VAULT).connection
     with closing(connection):
         break_at(connection, "token_keys")
         with pytest.raises(sqlite3.DatabaseError):

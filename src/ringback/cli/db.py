@@ -1,7 +1,10 @@
 """`ringback db`: checks the data file, and upgrades its schema."""
 
 import sys
+from functools import partial
 from typing import TYPE_CHECKING
+
+import click
 
 from ringback.cli.base_command import command, group, option_group
 from ringback.cli.data_file import with_data_file
@@ -59,7 +62,8 @@ def upgrade(*, file: "DataFolder") -> Output:
     No server may be using the data file. A server upgrades it by itself when it starts, so this
     command is only needed to upgrade at another time.
     """
-    before, after, copy = file.upgrade()
+    # On stderr, so that --json prints nothing but JSON.
+    before, after, copy = file.upgrade(tell=partial(click.echo, err=True))
     record = {"before": before, "after": after, "copy": None if copy is None else str(copy)}
     if copy is None:
         return record, f"schema {after} is the newest: nothing to do"

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 from ringback.core.errors import ConfigurationError
 from ringback.runtime.undo import on_failure
 from ringback.stores.encryption import SecretCipher
-from ringback.stores.sqlite.data_loss import refuse_damaged_data, refuse_older_data
+from ringback.stores.sqlite.data_loss import is_missing, refuse_damaged_data, refuse_older_data
 from ringback.stores.sqlite.disk_space import is_want_of_room
 from ringback.stores.sqlite.durability_mark import (
     CommitNumbering,
@@ -24,15 +24,13 @@ from ringback.stores.sqlite.durability_mark import (
     read_mark,
     write_mark,
 )
-from ringback.stores.sqlite.pre_upgrade_backup import copy_before_upgrade
 from ringback.stores.sqlite.schema_upgrade import (
-    BeforeUpgrade,
-    SchemaVersionGap,
-    allow,
+    LAYOUT,
+    OutdatedSchema,
+    UpgradedSchema,
     bring_up_to_date,
-    gap_of,
     open_existing,
-    refusal_beside,
+    refuse_outdated,
 )
 from ringback.stores.sqlite.seal_key_rotation import seal_all
 from ringback.stores.sqlite.wal_checkpointer import SMALL
@@ -40,7 +38,7 @@ from ringback.stores.sqlite.wal_checkpointer import SMALL
 _log = logging.getLogger(__name__)
 
 _PRAGMAS: Final = (
-    "PRAGMA page_size = 8192",  # of a new file; a row with its request is up to 1 KiB
+    *LAYOUT,
     "PRAGMA journal_mode = WAL",
     # A commit must be on disk when it returns, since an acknowledgement promises that.
     "PRAGMA synchronous = FULL",
@@ -65,30 +63,45 @@ class OpenDataFile(NamedTuple):
     watermark: CommitNumbering | None = None
     reopen: Reopen | None = None
     """Opens the file again for several connections; None unless a full disk allows only one."""
+    upgrade: UpgradedSchema | None = None
+    """The upgrade of the schema that was needed; None if none was."""
 
 
 def open_as_owner(
     path: Path,
     cipher: SecretCipher,
     *,
-    copied: Callable[[Path], None] | None = None,
+    tell: Callable[[str], None] | None = None,
     accept_data_loss: bool = False,
 ) -> OpenDataFile:
-    """Open or create the data file as its only owner; back up and upgrade an older schema.
+    """Open or create the data file as its only owner; upgrade an older schema, in a new file.
 
-    The caller must hold the file's lock. `copied` is called with the path of the backup; by default
-    the path is logged. Raises ConfigurationError if the file can't be used. Also raises it if the
-    file is damaged or older than the data that was here before, unless `accept_data_loss` is set.
+    The caller must hold the file's lock. During a long upgrade, `tell` is called with texts that
+    say how far it is; without it, they are logged, and so is the end of the upgrade. Raises
+    ConfigurationError if the file can't be used. Also raises it if the file is damaged or older
+    than the data that was here before, unless `accept_data_loss` is set.
     """
-    mark = read_mark(path)
+    mark, upgrade = read_mark(path), None
+
+    def check(connection: sqlite3.Connection) -> None:
+        if not accept_data_loss:
+            refuse_older_data(path, connection, mark)
+            refuse_damaged_data(path, connection)
+
     with _refusing_unusable(path):
-        connection, reopen = _connect_as_owner(path, cipher, copied)
+        try:
+            connection, reopen = _connect_as_owner(path, cipher)
+        except OutdatedSchema as outdated:
+            from ringback.stores.sqlite.data_file_upgrade import upgrade_data_file  # noqa: PLC0415 (rarely needed)
+
+            upgrade = upgrade_data_file(path, outdated.gap, check=check, tell=tell or _log.info)
+            if tell is None:
+                _log_upgrade(upgrade)
+            connection, reopen = _connect_as_owner(path, cipher)
         with on_failure(connection.close):
-            if not accept_data_loss:
-                refuse_older_data(path, connection, mark)
-                refuse_damaged_data(path, connection)
+            check(connection)
             watermark = None if reopen else CommitNumbering(connection, path)
-            return OpenDataFile(connection, watermark, reopen)
+            return OpenDataFile(connection, watermark, reopen, upgrade)
 
 
 def open_beside(path: Path, cipher: SecretCipher) -> sqlite3.Connection:
@@ -96,13 +109,9 @@ def open_beside(path: Path, cipher: SecretCipher) -> sqlite3.Connection:
 
     Raises ConfigurationError if the file can't be used, has lost data, or has an older schema.
     """
-
-    def refuse(_: sqlite3.Connection, gap: SchemaVersionGap) -> None:
-        raise refusal_beside(path, gap)
-
     with _refusing_unusable(path):
         mark = read_mark(path)
-        connection = connect(path, cipher, before=refuse)
+        connection = connect(path, cipher)
         with on_failure(connection.close):
             refuse_older_data(path, connection, mark)
     if mark is not None and not mark.number:
@@ -114,9 +123,9 @@ def open_beside(path: Path, cipher: SecretCipher) -> sqlite3.Connection:
 def refuse_to_upgrade(path: Path) -> None:
     """Raise ConfigurationError if the file can't be read, or if its schema isn't the newest."""
     with _refusing_unusable(path):
-        gap = gap_of(path)
-    if gap is not None:
-        raise refusal_beside(path, gap)
+        if not is_missing(path):
+            with closing(open_existing(path)) as connection:
+                refuse_outdated(path, connection)
 
 
 def is_sealed(path: Path) -> bool:
@@ -128,17 +137,17 @@ def is_sealed(path: Path) -> bool:
         return path.exists() and _is_sealed(path)
 
 
-def connect(
-    path: Path | str, cipher: SecretCipher, *, before: BeforeUpgrade = allow, alone: bool = False
-) -> sqlite3.Connection:
-    """Open the file, upgrade its schema, encrypt its secrets, and return the connection.
+def connect(path: Path | str, cipher: SecretCipher, *, alone: bool = False) -> sqlite3.Connection:
+    """Open or create the file, encrypt its secrets, and return the connection.
 
-    `before` is called before an older schema is upgraded. With `alone`, no other connection can use
-    the file. SQLite then needs no shared-memory file, for which a full disk has no room.
+    With `alone`, no other connection can use the file. SQLite then needs no shared-memory file, for
+    which a full disk has no room. Raises OutdatedSchema, and changes nothing, if the schema of an
+    existing file isn't the newest.
     """
     if isinstance(path, Path):
         # Set the mode before SQLite opens the file: SQLite gives `-wal` and `-shm` the same mode.
-        path.touch(mode=0o600)
+        if not path.exists():
+            path.touch(mode=0o600)
         path.chmod(0o600)
     connection = sqlite3.connect(
         path, isolation_level=None, check_same_thread=False, cached_statements=_PREPARED
@@ -147,9 +156,10 @@ def connect(
         connection.row_factory = sqlite3.Row
         if alone:
             connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+        refuse_outdated(path, connection)
         for pragma in _PRAGMAS:
             connection.execute(pragma)
-        bring_up_to_date(connection, before)
+        bring_up_to_date(connection)
         seal_all(connection, cipher)
     return connection
 
@@ -165,28 +175,21 @@ def _refusing_unusable(path: Path) -> Generator[None]:
         ) from failure
 
 
-def _connect_as_owner(
-    path: Path, cipher: SecretCipher, copied: Callable[[Path], None] | None
-) -> tuple[sqlite3.Connection, Reopen | None]:
-    def copy(connection: sqlite3.Connection, gap: SchemaVersionGap) -> None:
-        copy_before_upgrade(path, connection, gap, copied or partial(_tell_of_copy, gap))
-
+def _connect_as_owner(path: Path, cipher: SecretCipher) -> tuple[sqlite3.Connection, Reopen | None]:
     try:
-        return connect(path, cipher, before=copy), None
+        return connect(path, cipher), None
     except sqlite3.OperationalError as failure:
         if not is_want_of_room(failure):
             raise
         _log.warning("%s; until there is room, no other process can use the data", failure)
-    connection = connect(path, cipher, before=copy, alone=True)
-    return connection, partial(open_as_owner, path, cipher)
+    return connect(path, cipher, alone=True), partial(open_as_owner, path, cipher)
 
 
-def _tell_of_copy(gap: SchemaVersionGap, copy: Path) -> None:
-    secrets = "; it has secrets in plain text" if gap.present < _SEALED_SINCE else ""
+def _log_upgrade(upgrade: UpgradedSchema) -> None:
+    secrets = "; it has secrets in plain text" if upgrade.before < _SEALED_SINCE else ""
     _log.warning(
         "the data file was upgraded from schema %d to %d; %s is a backup of the old one%s",
-        *gap,
-        copy,
+        *upgrade,
         secrets,
     )
 

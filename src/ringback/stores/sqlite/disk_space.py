@@ -1,7 +1,6 @@
 """Checks that the disk has room for the data that one request writes."""
 
 import errno
-import sqlite3
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +45,7 @@ class DiskSpace:
         return True
 
 
-def is_want_of_room(failure: sqlite3.Error) -> bool:
-    """Return True if SQLite raised this error because the disk is full."""
-    return getattr(failure, "sqlite_errorname", None) in _WANT_OF_ROOM
+def is_want_of_room(failure: Exception) -> bool:
+    """Return True if SQLite or the system raised this error because the disk is full."""
+    name, number = getattr(failure, "sqlite_errorname", None), getattr(failure, "errno", None)
+    return name in _WANT_OF_ROOM or number in _FULL

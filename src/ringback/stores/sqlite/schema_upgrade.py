@@ -1,15 +1,13 @@
-"""Reads the schema version of a data file, and upgrades the schema to the newest version."""
+"""Reads the schema version of a data file, and runs the steps that upgrade a schema."""
 
 import re
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from ringback.core.errors import ConfigurationError
-from ringback.stores.sqlite.data_loss import is_missing
 from ringback.stores.sqlite.durability_mark import number_in
 from ringback.stores.sqlite.file_lock import FileLock
 from ringback.stores.sqlite.migration_functions import FUNCTIONS, DeviceAddressBackfill
@@ -29,26 +27,51 @@ class SchemaVersionGap(NamedTuple):
     wanted: int
 
 
-BeforeUpgrade = Callable[[sqlite3.Connection, SchemaVersionGap], None]
-"""A function that is called before an upgrade; if it raises, the file stays unchanged."""
+class UpgradedSchema(NamedTuple):
+    """The result of a schema upgrade: the version before, the version after, and the old file."""
+
+    before: int
+    after: int
+    copy: Path | None
+    """The path of the old file; None if the schema was already up to date."""
 
 
-def allow(_: sqlite3.Connection, gap: SchemaVersionGap) -> None:
-    """Do nothing, and so allow the upgrade: the default BeforeUpgrade."""
+LAYOUT: Final = (
+    "PRAGMA page_size = 8192",  # a row with its request is up to 1 KiB
+    # Pages of deleted rows can be given back to the disk, a few at a time.
+    "PRAGMA auto_vacuum = INCREMENTAL",
+)
+"""Commands for a new file, to be run before anything is written."""
 
 
-def gap_of(path: Path) -> SchemaVersionGap | None:
-    """Return the file's schema version and the needed one; None if no upgrade is needed.
+class OutdatedSchema(ConfigurationError):
+    """A data file has an older schema; `gap` has its version and the needed one."""
 
-    Raises ConfigurationError if the schema is newer than this Ringback, and sqlite3.Error if the
-    file can't be read.
+    def __init__(self, path: Path | str, gap: SchemaVersionGap) -> None:
+        holder = FileLock.holder(Path(path))
+        who = (
+            "no server is using it: run"
+            if holder is None
+            else f"process {holder} is using it: stop that server, then run"
+        )
+        super().__init__(
+            f"{path} has schema {gap.present}, but this Ringback needs {gap.wanted}."
+            " Commands don't upgrade it, since a server of the older version"
+            f" could not use it any more. {who} `ringback db upgrade --data {Path(path).parent}`,"
+            " or start a server of this version"
+        )
+        self.gap = gap
+
+
+def refuse_outdated(path: Path | str, connection: sqlite3.Connection) -> None:
+    """Raise OutdatedSchema if the open file has data, and a schema that isn't the newest.
+
+    Raises ConfigurationError if the schema is newer than this Ringback.
     """
-    if is_missing(path):
-        return None
-    with closing(open_existing(path)) as connection:
-        version = version_of(connection)
-        steps = pending_migrations(version)
-    return SchemaVersionGap(version, steps[-1].version) if version and steps else None
+    version = version_of(connection)
+    steps = pending_migrations(version)
+    if version and steps:
+        raise OutdatedSchema(path, SchemaVersionGap(version, steps[-1].version))
 
 
 def open_existing(path: Path) -> sqlite3.Connection:
@@ -56,32 +79,16 @@ def open_existing(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)
 
 
-def refusal_beside(path: Path, gap: SchemaVersionGap) -> ConfigurationError:
-    """Return the error for a command that finds an older schema but must not upgrade it."""
-    holder = FileLock.holder(path)
-    who = (
-        "no server is using it: run"
-        if holder is None
-        else f"process {holder} is using it: stop that server, then run"
-    )
-    return ConfigurationError(
-        f"{path} has schema {gap.present}, but this Ringback needs {gap.wanted}."
-        " Commands don't upgrade it, since a server of the older version"
-        f" could not use it any more. {who} `ringback db upgrade --data {path.parent}`,"
-        " or start a server of this version"
-    )
+def bring_up_to_date(connection: sqlite3.Connection, *, until: int | None = None) -> None:
+    """Apply all upgrade steps that the schema lacks, up to version `until`, or all.
 
-
-def bring_up_to_date(connection: sqlite3.Connection, before: BeforeUpgrade) -> None:
-    """Apply all upgrade steps that the schema lacks.
-
-    Each step is one transaction, so after a crash the next start continues with the unfinished
-    step. Raises any error that `before` raises.
+    Each step is one transaction, so after a crash the next call continues with the unfinished step.
     """
-    version = version_of(connection)
-    steps = pending_migrations(version)
-    if version and steps:
-        before(connection, SchemaVersionGap(version, steps[-1].version))
+    steps = [
+        step
+        for step in pending_migrations(version_of(connection))
+        if until is None or step.version <= until
+    ]
     for function in FUNCTIONS:
         count = function.__code__.co_argcount
         connection.create_function(function.__name__, count, function, deterministic=True)
