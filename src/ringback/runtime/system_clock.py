@@ -1,13 +1,18 @@
 """The machine's clock and random numbers; no other module uses them directly."""
 
 import asyncio
+import os
 import secrets
 import time
 from datetime import UTC, datetime
+from threading import Lock
 from typing import Final
 
 _LONGEST_NAP: Final = 60.0
 """The longest sleep, in seconds, before the clock is read again, in case it was set meanwhile."""
+
+_BLOCK: Final = 4096
+"""Bytes of random numbers that are fetched at once."""
 
 stopwatch = time.perf_counter
 """A function that returns the seconds since an arbitrary time, to measure durations precisely."""
@@ -35,11 +40,30 @@ class SystemClock:
 
 
 class SystemRandomSource:
-    """Implements `ports.RandomSource` with the machine's secure random numbers."""
+    """Implements `ports.RandomSource` with the machine's secure random numbers.
+
+    They are fetched in blocks: to ask the system costs as much as to create a callback.
+    """
+
+    def __init__(self) -> None:
+        self._block = b""
+        self._used = 0
+        self._lock = Lock()
+        # A child process must not use the same numbers as its parent.
+        os.register_at_fork(after_in_child=self._drop)
 
     def bytes(self, count: int) -> bytes:
         """Return `count` unpredictable bytes."""
-        return secrets.token_bytes(count)
+        with self._lock:
+            end = self._used + count
+            if end > len(self._block):
+                self._block = secrets.token_bytes(max(_BLOCK, count))
+                self._used, end = 0, count
+            start, self._used = self._used, end
+            return self._block[start:end]
+
+    def _drop(self) -> None:
+        self._block, self._used, self._lock = b"", 0, Lock()
 
 
 # Unlike CLOCK_MONOTONIC, it goes on while the machine sleeps.

@@ -1,13 +1,15 @@
 """The machine's clock, which may be set while a loop sleeps."""
 
 import asyncio
+import os
 from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
-from ringback.runtime.system_clock import SystemClock
+from ringback.runtime.system_clock import SystemClock, SystemRandomSource
 from tests.fakes import NOW
 from tests.networks import MadeUpTime, in_made_up_time
 
@@ -62,3 +64,30 @@ def test_a_clock_set_forward_is_noticed_within_a_minute() -> None:
 
 def test_a_clock_set_back_does_not_prolong_a_sleep() -> None:
     assert slept(HOUR, lambda clock: clock.jump(-20 * HOUR, after=90)) == pytest.approx(3600)
+
+
+def test_random_bytes_never_repeat_within_or_beyond_a_block() -> None:
+    source = SystemRandomSource()
+    given = [source.bytes(count) for count in (16, 48, 4000, 5000, 16) * 20]
+    assert [len(each) for each in given] == [16, 48, 4000, 5000, 16] * 20
+    assert len({each[-16:] for each in given}) == len(given)
+
+
+def test_several_threads_never_get_the_same_random_bytes() -> None:
+    source = SystemRandomSource()
+    with ThreadPoolExecutor(4) as threads:
+        given = list(threads.map(lambda _: source.bytes(16), range(20_000)))
+    assert len(set(given)) == len(given)
+
+
+def test_a_forked_process_gets_other_random_bytes_than_its_parent() -> None:
+    source = SystemRandomSource()
+    source.bytes(16)
+    reads, writes = os.pipe()
+    if (child := os.fork()) == 0:
+        os.write(writes, source.bytes(16))
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert os.read(reads, 16) != source.bytes(16)
+    os.close(reads)
+    os.close(writes)
