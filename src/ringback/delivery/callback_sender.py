@@ -1,7 +1,10 @@
 """Renders, signs and sends a callback's request; failures are returned as outcomes, not raised."""
 
 import logging
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 from ringback.core.accounts.account import Account
 from ringback.core.callback_urls.connection_overrides import Timeouts
@@ -17,6 +20,12 @@ from ringback.ports import Clock, Transport
 _log = logging.getLogger(__name__)
 
 
+Ended = Callable[[AttemptResult, OutgoingRequest | None], None]
+"""Called with the result of an attempt, and the request that was sent, or None if there is none."""
+Sending = Callable[[], Coroutine[Any, Any, None]]
+"""Sends a callback, and reports the result."""
+
+
 @dataclass(eq=False)
 class CallbackSender:
     """Sends callbacks, signed with the secrets that are valid when each request leaves."""
@@ -25,6 +34,36 @@ class CallbackSender:
     signing_keys: CurrentSigningKeys
     clock: Clock
     sources: Sources
+
+    def send(
+        self,
+        callback: CallbackRecord,
+        account: Account,
+        *,
+        limits: Timeouts,
+        turn: int = 0,
+        fresh: bool = False,
+        ended: Ended,
+    ) -> Sending | None:
+        """Send a callback once over a kept connection, if one is idle, and return None.
+
+        Otherwise return a function that sends the callback; the caller has to await it in a task.
+        In both cases, `ended` is called once, after this has returned.
+        """
+        request: OutgoingRequest | None = None
+        if not fresh:
+            with suppress(Exception):  # `render_and_send` fails in the same way, and returns that
+                request = self._render(callback, account)
+        if request is not None and self.transport.try_send(
+            request, limits=limits, turn=turn, ended=lambda result: ended(result, request)
+        ):
+            return None
+
+        async def send() -> None:
+            how = self.render_and_send(callback, account, limits=limits, turn=turn, fresh=fresh)
+            ended(*await how)
+
+        return send
 
     async def render_and_send(
         self,
@@ -46,9 +85,7 @@ class CallbackSender:
         def rendered() -> OutgoingRequest:
             nonlocal request
             request = None
-            newest = self.signing_keys.newest(account)
-            at, sources = self.clock.now(), self.sources
-            request = render(callback, account=newest, at=at, sources=sources)
+            request = self._render(callback, account)
             return request
 
         try:
@@ -66,3 +103,7 @@ class CallbackSender:
             why = f"Ringback failed with an internal error: {type(failure).__name__}"
             exchange = AttemptResult(NoAnswerOutcome(AttemptFailure.INTERNAL, why))
         return exchange, request
+
+    def _render(self, callback: CallbackRecord, account: Account) -> OutgoingRequest:
+        newest = self.signing_keys.newest(account)
+        return render(callback, account=newest, at=self.clock.now(), sources=self.sources)

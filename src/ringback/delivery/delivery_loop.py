@@ -11,6 +11,7 @@ Tests can stop the loop at three checkpoints: `claimed`, `sent` and `settled`.
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 from ringback.core.accounts.account import Account
 from ringback.core.callbacks.callback import (
@@ -22,6 +23,7 @@ from ringback.core.callbacks.callback import (
     put_back,
 )
 from ringback.core.callbacks.retry import RetryNow, attempt_timeouts, decide
+from ringback.core.http.http_exchange import AttemptResult, OutgoingRequest
 from ringback.core.http.outcome import (
     SHORTAGES,
     AttemptFailure,
@@ -32,7 +34,7 @@ from ringback.core.http.outcome import (
 )
 from ringback.core.retry_schedule import RetrySchedule
 from ringback.delivery.backlog import Backlog
-from ringback.delivery.callback_sender import CallbackSender
+from ringback.delivery.callback_sender import CallbackSender, Sending
 from ringback.delivery.counters import DeliveryCounters
 from ringback.delivery.delivery_workers import DeliveryWorkers
 from ringback.delivery.due_callbacks import DueCallbacks
@@ -64,7 +66,10 @@ class DeliveryLoop:
 
     def __post_init__(self) -> None:
         """Create the workers, which call `_attempt`, and the writer, which calls `_follow_up`."""
-        self.workers = DeliveryWorkers(self._attempt, per_destination=self.per_destination)
+        break_off = self.sender.transport.break_off
+        self.workers = DeliveryWorkers(
+            self._attempt, break_off=break_off, per_destination=self.per_destination
+        )
         self.settlements = SettlementWriter(self._follow_up, store=self.store, clock=self.clock)
 
     async def run(self) -> None:
@@ -73,24 +78,32 @@ class DeliveryLoop:
             for claim in await self.due_callbacks.claim():
                 self.workers.add(claim)
 
-    async def _attempt(self, claim: DeliveryClaim) -> None:
-        """Send a callback once, decide whether to retry, and queue the result to be saved.
-
-        A worker of the destination calls it.
-        """
+    def _attempt(self, claim: DeliveryClaim) -> Sending | None:
+        """Send a callback once, or return the function that does; `_ended` gets the result."""
         self.checkpoint("claimed")
         callback, account, is_fresh, _ = claim
-        progress = callback.progress
-        started = self.clock.now()
-        exchange, request = await self.sender.render_and_send(
+        progress, started = callback.progress, self.clock.now()
+        return self.sender.send(
             callback,
             account,
             limits=attempt_timeouts(callback.url.connection, progress.round, started),
             turn=progress.round_attempts - 1,
             fresh=is_fresh,
+            ended=partial(self._ended, claim, started),
         )
+
+    def _ended(
+        self,
+        claim: DeliveryClaim,
+        started: datetime,
+        exchange: AttemptResult,
+        request: OutgoingRequest | None,
+    ) -> None:
+        """Decide whether to retry, and queue the result to be saved."""
+        self.workers.ended(claim)
         self.checkpoint("sent")
-        outcome, lane = exchange.outcome, lane_of(callback)
+        callback, outcome = claim.callback, exchange.outcome
+        progress, lane = callback.progress, lane_of(callback)
         if isinstance(outcome, NoAnswerOutcome) and outcome.failure in SHORTAGES:
             # This machine lacks a resource, so nothing was sent: that does not count as an attempt.
             now = self.clock.now()

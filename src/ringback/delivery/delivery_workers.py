@@ -1,15 +1,15 @@
-"""Workers that deliver claimed callbacks, with a limited number for each destination.
+"""Begins the delivery of claimed callbacks, with a limited number for each destination.
 
-A worker delivers one callback of its destination after the other. When none is left, it waits for
-another destination, since starting a task costs three times as much as waking a waiting one.
+A destination has places. A claim takes a place when its delivery begins, and waits in the
+destination's queue until then. When a delivery ends, the next claim takes its place at once.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
+from ringback.delivery.callback_sender import Sending
 from ringback.ports import DeliveryClaim
 
 
@@ -17,27 +17,33 @@ from ringback.ports import DeliveryClaim
 class _Destination:
     name: str
     ready: deque[DeliveryClaim] = field(default_factory=deque[DeliveryClaim])
-    workers: int = 0
+    taken: int = 0
+    """The number of places that are taken."""
 
 
 class DeliveryWorkers:
-    """Calls `deliver` for each added claim: a callback that was claimed for one attempt.
+    """Calls `begin` for each added claim: a callback that was claimed for one attempt.
 
-    At most `per_destination` calls for one destination run at a time.
+    If `begin` returns a function, the delivery needs a task, in which this function is awaited. At
+    the end of a delivery, `ended` has to be called. At most `per_destination` deliveries to one
+    destination are under way at a time. `break_off` gives up those that need no task.
     """
 
     def __init__(
-        self, deliver: Callable[[DeliveryClaim], Coroutine[Any, Any, None]], *, per_destination: int
+        self,
+        begin: Callable[[DeliveryClaim], Sending | None],
+        *,
+        break_off: Callable[[], None],
+        per_destination: int,
     ) -> None:
-        self._deliver = deliver
+        self._begin = begin
+        self._break_off = break_off
         self._per_destination = per_destination
         self._destinations = dict[str, _Destination]()
-        self._workers = set[asyncio.Task[None]]()
-        self._idle = list[asyncio.Future[_Destination]]()
-        """A future for each waiting worker, whose result is the worker's next destination."""
-        self._busy = 0
-        self._all_are_idle = asyncio.Event()
-        self._all_are_idle.set()
+        self._tasks = set[asyncio.Task[None]]()
+        self._taken = 0
+        self._none_is_taken = asyncio.Event()
+        self._none_is_taken.set()
         self._is_closed = False
 
     def add(self, claim: DeliveryClaim) -> None:
@@ -52,12 +58,13 @@ class DeliveryWorkers:
         destination.ready.appendleft(claim)
         self._employ(destination)
 
+    def ended(self, claim: DeliveryClaim) -> None:
+        """Give the place of a delivery that has ended to the next claim for its destination."""
+        self._go_on(self._destinations[claim.callback.url.destination])
+
     def close(self) -> None:
         """Deliver no more claims: those not begun yet, and those added later, stay unsent."""
         self._is_closed = True
-        for worker in self._idle:
-            worker.cancel()
-        self._idle.clear()
 
     def take_unsent(self) -> list[DeliveryClaim]:
         """Return the claims that have not been sent, and remove them from the queues."""
@@ -69,14 +76,16 @@ class DeliveryWorkers:
 
     async def finish(self) -> None:
         """Wait until no request is under way any more."""
-        await self._all_are_idle.wait()
+        await self._none_is_taken.wait()
 
     async def cancel(self) -> None:
         """Cancel the requests under way, and deliver no more claims."""
         self.close()
-        for worker in self._workers:
-            worker.cancel()
-        await asyncio.gather(*self._workers, return_exceptions=True)
+        self._break_off()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._none_is_taken.set()
 
     def _destination_of(self, claim: DeliveryClaim) -> _Destination:
         name = claim.callback.url.destination
@@ -86,36 +95,44 @@ class DeliveryWorkers:
         return destination
 
     def _employ(self, destination: _Destination) -> None:
-        if destination.workers >= self._per_destination or self._is_closed:
+        """Take a place for the next claim, if one is free."""
+        if destination.taken >= self._per_destination or self._is_closed:
             return
-        destination.workers += 1
-        self._busy += 1
-        self._all_are_idle.clear()
-        if self._idle:
-            self._idle.pop().set_result(destination)
+        destination.taken += 1
+        self._taken += 1
+        self._none_is_taken.clear()
+        # Not at once, so that the caller's step of the event loop stays short.
+        asyncio.get_running_loop().call_soon(self._go_on, destination)
+
+    def _go_on(self, destination: _Destination) -> None:
+        """Use a place for the next claim, or free it if no claim is left."""
+        if not destination.ready or self._is_closed:
+            self._free(destination)
+            return
+        claim = destination.ready.popleft()
+        try:
+            sending = self._begin(claim)
+        except BaseException:
+            self._free(destination)
+            raise
+        if sending is not None:
+            task = asyncio.create_task(self._in_task(destination, claim, sending))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _in_task(
+        self, destination: _Destination, claim: DeliveryClaim, sending: Sending
+    ) -> None:
+        if self._is_closed:
+            destination.ready.appendleft(claim)
+            self._free(destination)
         else:
-            worker = asyncio.create_task(self._work(destination))
-            self._workers.add(worker)
-            worker.add_done_callback(self._workers.discard)
+            await sending()
 
-    async def _work(self, destination: _Destination) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            try:
-                while destination.ready and not self._is_closed:
-                    await self._deliver(destination.ready.popleft())
-            finally:
-                self._leave(destination)
-            if self._is_closed:
-                return
-            next_one = loop.create_future()
-            self._idle.append(next_one)
-            destination = await next_one
-
-    def _leave(self, destination: _Destination) -> None:
-        destination.workers -= 1
-        if not destination.workers and not destination.ready:
+    def _free(self, destination: _Destination) -> None:
+        destination.taken -= 1
+        if not destination.taken and not destination.ready:
             self._destinations.pop(destination.name, None)
-        self._busy -= 1
-        if not self._busy:
-            self._all_are_idle.set()
+        self._taken -= 1
+        if not self._taken:
+            self._none_is_taken.set()

@@ -7,7 +7,7 @@ from typing import Final
 
 from ringback.core.newest_entries import NewestEntries
 from ringback.http_client.http_connection import HttpConnection
-from ringback.http_client.request_route import ConnectionPoolKey, RequestRoute
+from ringback.http_client.request_route import ConnectionPoolKey
 
 _MOST_CLOSERS: Final = 1024
 """Maximum number of peers to remember for having closed an idle connection."""
@@ -39,16 +39,15 @@ class ConnectionPool:
         self._sweeper: asyncio.TimerHandle | None = None
         self._is_closed = False
 
-    def take(self, route: RequestRoute, addresses: Iterable[str]) -> HttpConnection | None:
-        """Return an idle connection to one of these addresses, by this route, or None.
+    def take(self, peers: Iterable[ConnectionPoolKey]) -> HttpConnection | None:
+        """Return an idle connection to the first of these peers that has one, or None.
 
         The connection leaves the pool: the caller must `keep` or close it. If the peer is known for
         closing idle connections, the socket is checked first. For other peers, this check costs
         more than it gains.
         """
-        for address in addresses:
-            peer = route.peer_at(address)
-            idle = peer and self._idle.get(peer)
+        for peer in peers:
+            idle = self._idle.get(peer)
             while idle:
                 connection = idle.pop()
                 del self._until[connection]

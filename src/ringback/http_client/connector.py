@@ -76,11 +76,11 @@ class Connector:
         addresses = await self._look_up(route, timing)
         if isinstance(addresses, NoAnswerOutcome):
             return addresses
-        if not fresh and (connection := self.pool.take(route, addresses)):
+        peers = route.peers_at(addresses)
+        if not fresh and (connection := self.pool.take(peers)):
             return connection
         # From here on only addresses are used: it connects to exactly the addresses that the guard
         # has checked.
-        peers = [peer for address in addresses if (peer := route.peer_at(address))]
         if not peers:
             _log.debug("%s is at %s", route.place, ", ".join(addresses))
             why = f"no local address of this egress has a route to {route.place}"

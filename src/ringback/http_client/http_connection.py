@@ -1,8 +1,8 @@
 """One HTTP/1.1 connection: sends requests byte for byte, and receives their answers.
 
 This module guarantees: it sends one request at a time, and none twice. Whatever the receiver does,
-the result is an `ExchangeEnding`, never an exception. A connection that is not safe for another
-request closes itself.
+the result is an outcome, never an exception. A connection that is not safe for another request
+closes itself.
 """
 
 import asyncio
@@ -19,6 +19,7 @@ from ringback.core.http.outcome import (
     RefusedOutcome,
     answered,
 )
+from ringback.core.newest_entries import NewestEntries
 from ringback.http_client.request_route import ConnectionPoolKey
 from ringback.http_client.response_parser import ResponseParser
 from ringback.runtime.os_error_messages import error_text
@@ -32,10 +33,16 @@ _HELD_UP: Final = 0.25
 _LAST_LOOK: Final = 0.01
 _DELIVERED: Final = {status: DeliveredOutcome(status) for status in range(200, 300)}
 
-ExchangeEnding = tuple[
-    DeliveredOutcome | RefusedOutcome | NoAnswerOutcome, ReceiverResponseRecord | None
-]
-"""How a request ended: its outcome, and the answer as far as it arrived, or None."""
+_LONGEST_KNOWN: Final = 512
+
+AnswerOutcome = DeliveredOutcome | RefusedOutcome
+KnownAnswers = NewestEntries[bytes, tuple[AnswerOutcome, ReceiverResponseRecord]]
+"""Short answers by their bytes: most receivers repeat a few, and parsing one takes a while.
+
+An answer is known if it arrived in one part and keeps the connection open.
+"""
+ExchangeEnded = Callable[[AnswerOutcome | NoAnswerOutcome, ReceiverResponseRecord | None], None]
+"""Called when an exchange has ended, with its outcome, and the answer as far as it arrived."""
 
 
 class HttpConnection(asyncio.BufferedProtocol):
@@ -50,6 +57,7 @@ class HttpConnection(asyncio.BufferedProtocol):
         peer: ConnectionPoolKey,
         *,
         buffer: memoryview,
+        known_answers: KnownAnswers,
         stopwatch: Callable[[], float],
         on_lost: Callable[["HttpConnection"], None],
     ) -> None:
@@ -64,6 +72,7 @@ class HttpConnection(asyncio.BufferedProtocol):
         self.first_byte: float | None = None
         """When the answer of the last exchange began, by the stopwatch; None if it hasn't."""
         self._buffer = buffer
+        self._known_answers = known_answers
         self._stopwatch = stopwatch
         self._on_lost = on_lost
         self._loop = asyncio.get_running_loop()
@@ -71,26 +80,26 @@ class HttpConnection(asyncio.BufferedProtocol):
         """A future that is done once the connection has ended."""
         self._answer = ResponseParser()
         self._is_fresh = True
-        self._waiting: asyncio.Future[ExchangeEnding] | None = None
+        self._ended: ExchangeEnded | None = None
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_at = self._read_limit = self._heard = self._until = 0.0
         self._has_looked_again = False
         self._poll: select.poll | None = None
 
-    def exchange(
-        self, request: bytes, *, read: float, until: float
-    ) -> asyncio.Future[ExchangeEnding]:
-        """Send the request, and return a future that is done when the exchange has ended.
+    def exchange(self, request: bytes, *, read: float, until: float, ended: ExchangeEnded) -> None:
+        """Send the request, and call `ended` once when the exchange has ended.
+
+        `ended` may begin another exchange. If the connection is already broken, it is called before
+        this returns. A caller that stops waiting for the answer must call `abort`.
 
         `read` is the maximum number of seconds to wait for each part of the answer. `until` is the
-        time, by the event loop's clock, at which the whole exchange times out. A caller that stops
-        waiting for the answer must call `abort`.
+        time, by the event loop's clock, at which the whole exchange times out.
         """
-        self._waiting = waiting = self._loop.create_future()
         self.first_byte = None
         if self.broken is not None:
-            self._settle((self.broken, None))
-            return waiting
+            ended(self.broken, None)
+            return
+        self._ended = ended
         self.is_reusable = False
         self._heard = now = self._loop.time()
         self._read_limit, self._until = read, until
@@ -98,7 +107,6 @@ class HttpConnection(asyncio.BufferedProtocol):
         due = now + read
         self._see_to_it_that_it_ends(due if due < until else until)
         self.transport.write(request)
-        return waiting
 
     def is_quiet(self) -> bool:
         """Return True if nothing has arrived on an idle connection, so that it can be used again.
@@ -117,7 +125,7 @@ class HttpConnection(asyncio.BufferedProtocol):
     def abort(self) -> None:
         """Close the connection at once, even during an exchange, without sending buffered data."""
         self.is_reusable = False
-        self._waiting = None
+        self._ended = None
         self._disarm()
         self.transport.abort()
 
@@ -139,18 +147,24 @@ class HttpConnection(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Process `nbytes` bytes that were read into the buffer."""
-        if self._waiting is None:
+        if self._ended is None:
             self._break(AttemptFailure.PROTOCOL, "the receiver sent data before it got a request")
             return
-        self._heard = self._loop.time()
+        part, answer = b"", self._answer
         if self.first_byte is None:
             self.first_byte = self._stopwatch()
-        answer = self._answer
+            if nbytes <= _LONGEST_KNOWN:
+                part = bytes(self._buffer[:nbytes])
+                known = self._known_answers.get(part)
+                if known is not None:
+                    self._settle(*known, keeps_alive=True)
+                    return
+        self._heard = self._loop.time()
         answer.feed(self._buffer[:nbytes])
         if answer.fault is not None:
             self._break(AttemptFailure.PROTOCOL, answer.fault)
         elif answer.is_complete or answer.is_cut:
-            self._settle_answer()
+            self._settle_answer(part)
 
     def eof_received(self) -> None:
         """End the exchange, because the receiver has closed its side and can't answer any more."""
@@ -163,7 +177,7 @@ class HttpConnection(asyncio.BufferedProtocol):
             self.gone.set_result(None)
 
     def _end(self, error: Exception | None) -> None:
-        if error is None and self._waiting is not None:
+        if error is None and self._ended is not None:
             self._answer.end()
             if self._answer.is_complete:
                 self._settle_answer()
@@ -195,7 +209,7 @@ class HttpConnection(asyncio.BufferedProtocol):
 
     def _look_at_the_time(self) -> None:
         self._alarm = None
-        if self._waiting is None:
+        if self._ended is None:
             return
         now = self._loop.time()
         due = self._heard + self._read_limit
@@ -215,29 +229,39 @@ class HttpConnection(asyncio.BufferedProtocol):
         else:
             self._see_to_it_that_it_ends(min(due, self._until))
 
-    def _settle_answer(self) -> None:
-        response = self._answer.response()
+    def _settle_answer(self, whole: bytes = b"") -> None:
+        """End the exchange with the answer; `whole` is its bytes if they may be remembered."""
+        answer = self._answer
+        response, keeps_alive = answer.response(), answer.keeps_alive
+        outcome = _outcome_of(response)
+        if keeps_alive:
+            answer.start_over()
+            if whole:
+                self._known_answers[whole] = outcome, response
+        self._settle(outcome, response, keeps_alive=keeps_alive)
+
+    def _settle(
+        self, outcome: AnswerOutcome, response: ReceiverResponseRecord, *, keeps_alive: bool
+    ) -> None:
+        ended, self._ended = self._ended, None
         # A receiver may answer before it has read the whole request. Then the connection is not
         # reusable, since the receiver still expects the rest of this request.
-        is_all_sent = self.transport.get_write_buffer_size() == 0
-        self.is_reusable = self._answer.keeps_alive and is_all_sent
-        self._settle((_outcome_of(response), response))
-        if self.is_reusable:
+        if keeps_alive and self.transport.get_write_buffer_size() == 0:
+            self.is_reusable = True
             self._is_fresh = False
-            self._answer.start_over()
         else:
             self.abort()
+        # Last, since it may begin the next exchange.
+        if ended is not None:
+            ended(outcome, response)
 
     def _break(self, failure: AttemptFailure, why: str) -> None:
         self.broken = self.broken or NoAnswerOutcome(failure, why)
         self._on_lost(self)
-        self._settle((self.broken, self._answer.so_far()))
+        ended = self._ended
         self.abort()
-
-    def _settle(self, ending: ExchangeEnding) -> None:
-        waiting, self._waiting = self._waiting, None
-        if waiting is not None and not waiting.done():
-            waiting.set_result(ending)
+        if ended is not None:
+            ended(self.broken, self._answer.so_far())
 
     def _disarm(self) -> None:
         if self._alarm is not None:
@@ -245,7 +269,7 @@ class HttpConnection(asyncio.BufferedProtocol):
             self._alarm = None
 
 
-def _outcome_of(response: ReceiverResponseRecord) -> DeliveredOutcome | RefusedOutcome:
+def _outcome_of(response: ReceiverResponseRecord) -> AnswerOutcome:
     status = response.status
     if status in _DELIVERED:
         return _DELIVERED[status]

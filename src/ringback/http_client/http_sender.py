@@ -12,6 +12,7 @@ This module guarantees:
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable
+from functools import lru_cache
 from itertools import count
 from typing import Final
 
@@ -19,15 +20,21 @@ from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.callback_urls.connection_overrides import Timeouts
 from ringback.core.http.allowed_addresses import ANYWHERE
 from ringback.core.http.egress_routes import Direct, Egress, Egresses
-from ringback.core.http.http_exchange import AttemptResult, OutgoingRequest, RequestTimings
+from ringback.core.http.http_exchange import (
+    AttemptResult,
+    OutgoingRequest,
+    ReceiverResponseRecord,
+    RequestTimings,
+)
 from ringback.core.http.outcome import SHORTAGES, AttemptFailure, NoAnswerOutcome
 from ringback.core.http.ssrf_guard import SsrfGuard
+from ringback.core.policy.source_policy import SourceName
 from ringback.http_client.connect_timing import ConnectTimer
 from ringback.http_client.connection_pool import ConnectionPool, KeepAliveLimits
 from ringback.http_client.connector import Connector
 from ringback.http_client.dialer import Dialer
 from ringback.http_client.guarded_resolver import CachingResolver
-from ringback.http_client.http_connection import HttpConnection
+from ringback.http_client.http_connection import AnswerOutcome, HttpConnection, KnownAnswers
 from ringback.http_client.request_route import ConnectionPoolKey, RequestRoute, route_of
 from ringback.http_client.sockets_and_tls import NetworkBackend, SystemNetwork
 from ringback.http_client.system_resolver import Resolve, SystemResolver
@@ -39,6 +46,10 @@ _KEEP_ALIVE: Final = KeepAliveLimits()
 # Size of the read buffer. All connections of a sender share one buffer, since the event loop fills
 # and empties it in one step; a plain Protocol would get new memory for every read.
 _BUFFER: Final = 64 * 1024
+_MOST_ANSWERS: Final = 64
+"""Maximum number of short answers that are remembered by their bytes."""
+_MOST_URLS: Final = 4096
+"""Maximum number of URLs whose peers are remembered."""
 
 
 class HttpTransport:
@@ -73,7 +84,11 @@ class HttpTransport:
         self._egresses = egresses
         self._turns = defaultdict[Egress, "count[int]"](count)
         self._buffer = memoryview(bytearray(_BUFFER))
+        self._known_answers = KnownAnswers(_MOST_ANSWERS)
+        self._fixed_peers = lru_cache(_MOST_URLS)(self._find_fixed_peers)
         self._pool = ConnectionPool(keep_alive)
+        self._under_way = set[HttpConnection]()
+        """The connections with a request of `try_send`."""
         # One account may hold all places: the caller limits what each account has under way, and an
         # idle connection may also serve other accounts than the one that opened it.
         self._places = FairSemaphore(most_open, shared=False)
@@ -109,6 +124,36 @@ class HttpTransport:
         """Number of connections that are in use, idle or being opened."""
         return self._places.taken
 
+    def try_send(
+        self,
+        request: OutgoingRequest,
+        *,
+        limits: Timeouts,
+        turn: int = 0,
+        ended: Callable[[AttemptResult], None],
+    ) -> bool:
+        """Send the request if an idle connection is there for it; otherwise return False.
+
+        Afterwards, `ended` is called once with the result; it may send the next request.
+        """
+        url, now = request.url, asyncio.get_running_loop().time()
+        addresses = self._resolver.remembered(url.hostname, now)
+        if not addresses or limits.total <= 0:
+            return False
+        data = request.to_bytes()
+        connection = self._pool.take(self._fixed_peers(url, request.source, turn, addresses))
+        if connection is None:
+            return False
+        self._under_way.add(connection)
+        began, until = self._stopwatch(), now + limits.total
+        self._begin(connection, data, limits, began=began, until=until, ended=ended)
+        return True
+
+    def break_off(self) -> None:
+        """Give up the requests of `try_send` that are not answered; `ended` is not called."""
+        while self._under_way:
+            self._under_way.pop().abort()
+
     async def send(
         self,
         request: OutgoingRequest,
@@ -126,14 +171,14 @@ class HttpTransport:
         If a connection must be opened first, `anew` makes the request again just before it is sent,
         so that the current secrets sign it.
         """
-        began = self._stopwatch()
-        loop = asyncio.get_running_loop()
+        began, loop = self._stopwatch(), asyncio.get_running_loop()
         now = loop.time()
         if refused := self._refusal(request.url, limits):
             return self._unsent(refused, began)
         route, timing, connection = self._route(request, turn), None, None
         if not fresh:
-            connection = self._pool.take(route, self._resolver.remembered(route.host, now))
+            addresses = self._resolver.remembered(route.host, now)
+            connection = self._pool.take(route.peers_at(addresses))
         if connection is None:
             timing = ConnectTimer(self._stopwatch)
             connection = await self._connector.open(
@@ -144,22 +189,29 @@ class HttpTransport:
                     self._pool.clear()
                 return self._unsent(connection, began, route, timing)
         waited = 0.0 if timing is None else timing.waited
-        left = self._stopwatch()
+        result: asyncio.Future[AttemptResult] = loop.create_future()
+        is_under_way = True
+
+        def ended(ending: AttemptResult) -> None:
+            nonlocal is_under_way
+            is_under_way = False
+            if not result.cancelled():
+                result.set_result(ending)
+
         try:
             if timing is not None and anew is not None:
                 request = anew()
             # From here until the request is written, nothing is awaited, so the signature is fresh.
-            outcome, response = await connection.exchange(
-                request.to_bytes(), read=limits.read, until=now + waited + limits.total
+            until = now + waited + limits.total
+            data = request.to_bytes()
+            self._begin(
+                connection, data, limits, began=began, until=until, ended=ended, timing=timing
             )
+            return await result
         except BaseException:
-            connection.abort()
+            if is_under_way:
+                connection.abort()
             raise
-        self._keep(connection, loop.time())
-        timings = self._timings(began, left, connection.first_byte, timing)
-        return AttemptResult(
-            outcome, timings, response, connection.local_address, route.proxy_shown, waited
-        )
 
     async def close(self) -> None:
         """Cancel look-ups and close idle connections; call after the last request has ended."""
@@ -181,6 +233,61 @@ class HttpTransport:
         own_turn = next(self._turns[egress]) if has_addresses else 0
         return route_of(request.url, egress, own_turn, request.account_sid)
 
+    def _begin(
+        self,
+        connection: HttpConnection,
+        data: bytes,
+        limits: Timeouts,
+        *,
+        began: float,
+        until: float,
+        ended: Callable[[AttemptResult], None],
+        timing: ConnectTimer | None = None,
+    ) -> None:
+        left = self._stopwatch()
+
+        def finish(
+            outcome: AnswerOutcome | NoAnswerOutcome, response: ReceiverResponseRecord | None
+        ) -> None:
+            first_byte, total = connection.first_byte, (self._stopwatch() - began) * 1000
+            waited = None if first_byte is None else (first_byte - left) * 1000
+            self._under_way.discard(connection)
+            self._keep(connection)
+            proxy = connection.peer.proxy
+            ended(
+                AttemptResult(
+                    outcome,
+                    _timings(total, waited, timing),
+                    response,
+                    connection.local_address,
+                    None if proxy is None else proxy.shown,
+                    0.0 if timing is None else timing.waited,
+                )
+            )
+
+        connection.exchange(data, read=limits.read, until=until, ended=finish)
+
+    def _keep(self, connection: HttpConnection) -> None:
+        if not connection.is_reusable:
+            return
+        if self._places.are_waited_for:
+            connection.abort()
+        else:
+            self._pool.keep(connection, asyncio.get_running_loop().time())
+
+    def _find_fixed_peers(
+        self, url: CallbackUrl, source: SourceName | None, turn: int, addresses: tuple[str, ...]
+    ) -> tuple[ConnectionPoolKey, ...]:
+        """Return the peers at these addresses, if no other request to the URL has other ones.
+
+        That is so unless the guard refuses the URL, or its egress has several local addresses.
+        """
+        egress = self._egresses.choose(source, url.connection, turn=turn)
+        is_fixed = not isinstance(egress, Direct) or len(egress.local_addresses) <= 1
+        if not is_fixed or self._guard.refusal_of(url) is not None:
+            return ()
+        return route_of(url, egress, 0).peers_at(addresses)
+
     def _unsent(
         self,
         why: NoAnswerOutcome,
@@ -190,28 +297,20 @@ class HttpTransport:
     ) -> AttemptResult:
         proxy = None if route is None else route.proxy_shown
         waited = 0.0 if timing is None else timing.waited
-        return AttemptResult(
-            why, self._timings(began, began, None, timing), proxy=proxy, waited=waited
-        )
-
-    def _timings(
-        self, began: float, left: float, first_byte: float | None, timing: ConnectTimer | None
-    ) -> RequestTimings:
         total = (self._stopwatch() - began) * 1000
-        waited = None if first_byte is None else (first_byte - left) * 1000
-        if timing is None:
-            return RequestTimings(total, None, None, None, waited)
-        return timing.timings(total=total - timing.held_up * 1000, first_byte=waited)
-
-    def _keep(self, connection: HttpConnection, now: float) -> None:
-        if not connection.is_reusable:
-            return
-        if self._places.are_waited_for:
-            connection.abort()
-        else:
-            self._pool.keep(connection, now)
+        return AttemptResult(why, _timings(total, None, timing), proxy=proxy, waited=waited)
 
     def _new_connection(self, peer: ConnectionPoolKey) -> HttpConnection:
         return HttpConnection(
-            peer, buffer=self._buffer, stopwatch=self._stopwatch, on_lost=self._pool.lost
+            peer,
+            buffer=self._buffer,
+            known_answers=self._known_answers,
+            stopwatch=self._stopwatch,
+            on_lost=self._pool.lost,
         )
+
+
+def _timings(total: float, first_byte: float | None, timing: ConnectTimer | None) -> RequestTimings:
+    if timing is None:
+        return RequestTimings(total, None, None, None, first_byte)
+    return timing.timings(total=total - timing.held_up * 1000, first_byte=first_byte)

@@ -3,6 +3,7 @@
 `ConnectionPoolKey` shows which requests can reuse a connection.
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from ringback.core.callback_urls.callback_url import CallbackUrl
@@ -53,8 +54,12 @@ class RequestRoute(NamedTuple):
         """The proxy without its credentials, to be shown; None if there is no proxy."""
         return None if self.proxy is None else self.proxy.shown
 
-    def peer_at(self, address: str) -> ConnectionPoolKey | None:
-        """Return the pool key for this address, or None if the egress can't reach the address."""
+    def peers_at(self, addresses: Iterable[str]) -> tuple[ConnectionPoolKey, ...]:
+        """Return the pool keys for those of these addresses that the egress can reach, in order."""
+        peers = map(self._peer_at, addresses)
+        return tuple([peer for peer in peers if peer is not None])
+
+    def _peer_at(self, address: str) -> ConnectionPoolKey | None:
         egress, local_address = self.egress, None
         if isinstance(egress, Direct) and egress.local_addresses:
             local_address = egress.local_address(towards=address, turn=self.turn)

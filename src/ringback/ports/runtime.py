@@ -33,6 +33,25 @@ class RandomSource(Protocol):
 class Transport(Protocol):
     """An HTTP client; each call sends one request, once."""
 
+    def try_send(
+        self,
+        request: OutgoingRequest,
+        *,
+        limits: Timeouts,
+        turn: int = 0,
+        ended: Callable[[AttemptResult], None],
+    ) -> bool:
+        """Send a request if a kept connection is idle; otherwise send nothing, and return False.
+
+        `ended` is called once with the result, after this has returned; it may send the next
+        request. `send` explains the other arguments.
+        """
+        ...
+
+    def break_off(self) -> None:
+        """Give up the requests of `try_send` that are not answered; `ended` is not called."""
+        ...
+
     async def send(
         self,
         request: OutgoingRequest,
