@@ -119,7 +119,8 @@ class DeliveryLoop:
         self.settlements.add(Settlement(claim, after, exchange, started, request))
         # A round that goes on keeps its slot.
         self.scheduler.ended(lane, outcome, slots=0 if after.is_under_way else 1)
-        self.wakeup.wake()
+        if self.scheduler.has_due(after.date_updated):
+            self.wakeup.wake()
         waited = started - callback.date_created if progress.attempt_count == 1 else None
         self.counters.attempt_ended(callback, exchange, waited=waited)
 

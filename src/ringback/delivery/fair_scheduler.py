@@ -177,6 +177,10 @@ class FairScheduler:
             if next_due is not None and (state.next_due is None or next_due < state.next_due):
                 self._wait(state, next_due)
 
+    def has_due(self, now: datetime) -> bool:
+        """Return True if callbacks may be due now that `due` has not returned yet."""
+        return bool(self._turn) or (bool(self._future) and self._future[0][0] <= now)
+
     def due(self, now: datetime, *, limit: int | None = None) -> list[ClaimQuota]:
         """Take slots for due callbacks, and return how many callbacks to claim from each lane.
 

@@ -149,7 +149,8 @@ class CallbackRecord(NamedTuple):
 
     def having(self, progress: DeliveryProgress) -> Self:
         """Return a copy of the callback with this progress."""
-        return self._replace(progress=progress)
+        # Without `_replace`, which takes three times as long: each new callback is claimed so.
+        return type(self)(*self[:10], progress, *self[11:])
 
 
 class Attempt(NamedTuple):
