@@ -83,11 +83,14 @@ class DeliveryLoop:
         self.checkpoint("claimed")
         callback, account, is_fresh, _ = claim
         progress, started = callback.progress, self.clock.now()
+        limits, turn = callback.url.connection.limits, progress.round_attempts - 1
+        if turn:
+            limits = attempt_timeouts(callback.url.connection, progress.round, started)
         return self.sender.send(
             callback,
             account,
-            limits=attempt_timeouts(callback.url.connection, progress.round, started),
-            turn=progress.round_attempts - 1,
+            limits=limits,
+            turn=turn,
             fresh=is_fresh,
             ended=partial(self._ended, claim, started),
         )

@@ -158,9 +158,9 @@ class SqliteCallbacks:
         self._accounts = accounts
         self._responses = responses
         self._new_ids: RowIds | None = None
-        self._targets = InternedRows(session, _TARGET)
-        self._heads = InternedRows(session, _HEAD)
-        self._results = InternedRows(session, _RESULT)
+        self._targets, self._heads, self._results = (
+            InternedRows(session, insert) for insert in (_TARGET, _HEAD, _RESULT)
+        )
         self._read_targets = NewestEntries[int, CallbackTarget](_MOST_TARGETS)
         """The targets that were read or written last, by their ids."""
         self._lane_ids = NewestEntries[Lane, int](_MOST_LANES)
@@ -187,8 +187,10 @@ class SqliteCallbacks:
         if callback.idempotency_key is not None:
             self._keyed[callback.account_sid, callback.idempotency_key] = callback
         account_id = self._accounts.id_of(callback.account_sid)
-        lane_id, target_id = self._lane_id(lane_of(callback)), self._target_id(callback)
-        row_id = self._ids.make()
+        lane_id, ids = self._lane_id(lane_of(callback)), self._new_ids or self._lease_ids()
+        target = write_target(callback)
+        target_id = self._targets.id_of(callback.account_sid, target, ids)
+        row_id = ids.make()
         row = write_callback(callback, row_id, account_id, lane_id, target_id)
         self._session.queue(_NEW, row)
         progress = callback.progress
@@ -317,11 +319,12 @@ class SqliteCallbacks:
         return [DeliveryClaim(self._read(row, claimed=now), account, row_id=row[0]) for row in rows]
 
     def settle(self, settlements: Sequence[Settlement]) -> None:
+        ids = self._new_ids or self._lease_ids()
         for settlement in settlements:
-            claim, progress = settlement.claim, settlement.progress
+            claim, progress, result, *_ = settlement
             self._change(claim.callback, claim.row_id, progress)
-            if settlement.result is not None:
-                self._add_attempt(settlement, settlement.result)
+            if result is not None:
+                self._add_attempt(settlement, result, ids)
         self._responses.keep_within_budget()
 
     def put_back(self, claims: Sequence[DeliveryClaim], now: datetime) -> None:
@@ -401,12 +404,6 @@ class SqliteCallbacks:
         ordered = sorted(sums, key=lambda what: (*what[:3], what[3] or ""))
         return [UrlDeliveryTotals(*what, *sums[what]) for what in ordered]
 
-    @property
-    def _ids(self) -> RowIds:
-        if self._new_ids is None:
-            self._new_ids = self._lease_ids()
-        return self._new_ids
-
     def _lease_ids(self) -> RowIds:
         """Take a number that no other process uses, and make ids above all that there are."""
         (last,) = self._session.read_queued(
@@ -417,7 +414,8 @@ class SqliteCallbacks:
         number = 0 if row is None else row[0] + 1
         self._session.write("DELETE FROM id_leases")
         self._session.write("INSERT INTO id_leases VALUES (?)", [number])
-        return RowIds(number, milliseconds=steady_milliseconds, after=last)
+        self._new_ids = RowIds(number, milliseconds=steady_milliseconds, after=last)
+        return self._new_ids
 
     def _one(self, sid: str) -> tuple[int, CallbackRecord] | None:
         row = self._session.read_queued(
@@ -437,12 +435,6 @@ class SqliteCallbacks:
             ).fetchone()
             self._read_targets[target_id] = target = read_target(row)
         return target
-
-    def _target_id(self, callback: CallbackRecord) -> int:
-        owner = callback.account_sid
-        key = write_target(callback)
-        found = self._targets.find(owner, key, self._ids)
-        return found or self._targets.add(owner, key, self._ids, *key)
 
     def _lane_id(self, lane: Lane) -> int:
         """Return the id of a lane's row, which is added if there is none."""
@@ -490,53 +482,33 @@ class SqliteCallbacks:
         if callback.idempotency_key is not None:
             self._keyed.pop((callback.account_sid, callback.idempotency_key), None)
 
-    def _add_attempt(self, settlement: Settlement, result: AttemptResult) -> None:
-        claim, request = settlement.claim, settlement.request
-        account_sid = claim.callback.account_sid
+    def _add_attempt(self, settlement: Settlement, result: AttemptResult, ids: RowIds) -> None:
+        claim, progress, _, started, request = settlement
+        callback, account_sid = claim.callback, claim.callback.account_sid
         head_id = signature = sent_at = None
         if request is not None and request.template is not None:
-            head_id = self._head_id(account_sid, request.template.recorded.text)
+            head_id = self._heads.id_of(account_sid, (request.template.recorded.text,), ids)
             signature, sent_at = request.signature, to_us(request.sent_at)
-        self._session.queue(
-            _ATTEMPT,
-            (
-                claim.row_id,
-                claim.progress.attempt_count,
-                to_us(settlement.started),
-                self._result_id(settlement, result),
-                head_id,
-                signature,
-                sent_at,
-                *(result.timings or _NO_TIMINGS),
-            ),
-        )
-
-    def _head_id(self, account_sid: str, text: str) -> int:
-        found = self._heads.find(account_sid, text, self._ids)
-        return found or self._heads.add(account_sid, text, self._ids, text)
-
-    def _result_id(self, settlement: Settlement, result: AttemptResult) -> int:
-        claim = settlement.claim
-        sid, account_sid, *_ = claim.callback
-        number = claim.progress.attempt_count
-        is_last = not settlement.progress.is_under_way
-        outcome, _, response, *route, _ = result
-        if number > 1 and is_last and response is not None:
-            self._responses.drop(sid)
-        key = outcome, response, *route
-        found = self._results.find(account_sid, key, self._ids)
-        if found is not None:
-            return found
-        first = response and self._responses.keep(
-            response, sid, (account_sid, number, to_us(settlement.started)), is_last=is_last
-        )
-        # The rest of a long answer has a row for each attempt, so the first part is not shared.
-        key = key if first is response else None
-        row = write_result(outcome, first, *route)
-        row_id = self._results.add(account_sid, key, self._ids, *row)
-        if first is not None and first.body:
-            self._session.queue(_BODY, (row_id, first.body))
-        return row_id
+        is_last, number = not progress.is_under_way, callback.progress.attempt_count
+        if number > 1 and is_last and result.response is not None:
+            self._responses.drop(callback.sid)
+        outcome, timings, response, local_address, proxy, _ = result
+        key, begun = (outcome, response, local_address, proxy), to_us(started)
+        result_id = self._results.find(account_sid, key, ids)
+        if result_id is None:
+            owner = account_sid, number, begun
+            first = response and self._responses.keep(
+                response, callback.sid, owner, is_last=is_last
+            )
+            row, result_id = write_result(outcome, first, local_address, proxy), ids.make()
+            self._session.queue(_RESULT, (result_id, account_sid, *row))
+            if first is not None and first.body:
+                self._session.queue(_BODY, (result_id, first.body))
+            # The rest of a long answer has a row for each attempt, so its start is not shared.
+            if first is response:
+                self._results.remember(account_sid, key, result_id)
+        own = claim.row_id, number, begun, result_id, head_id, signature, sent_at
+        self._session.queue(_ATTEMPT, (*own, *(timings or _NO_TIMINGS)))
 
     def _account(self, sid: str) -> Account:
         account = self._accounts.get(sid)

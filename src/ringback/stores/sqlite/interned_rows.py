@@ -11,7 +11,7 @@ from typing import Final
 
 from ringback.core.newest_entries import NewestEntries
 from ringback.stores.row_ids import RowIds, ids_in
-from ringback.stores.sqlite.write_batch import BulkStatement, SqlValue, WriteBatch
+from ringback.stores.sqlite.write_batch import BulkStatement, Row, WriteBatch
 
 _MOST_OF_AN_ACCOUNT: Final = 500
 _MOST: Final = 10_000
@@ -33,21 +33,27 @@ class InternedRows:
         self._ids.clear()
         self._count = 0
 
+    def id_of(self, account_sid: str, row: Row, ids: RowIds) -> int:
+        """Return the id of the account's row with these values, which is stored if it is new."""
+        row_id = self.find(account_sid, row, ids)
+        if row_id is None:
+            row_id = ids.make()
+            self._session.queue(self._insert, (row_id, account_sid, *row))
+            self.remember(account_sid, row, row_id)
+        return row_id
+
     def find(self, account_sid: str, key: Hashable, ids: RowIds) -> int | None:
-        """Return the id of the account's row with this key; None if it has to be added."""
+        """Return the id of the account's row with this key; None if it has to be stored."""
         known = self._ids.get(account_sid)
         found = None if known is None else known.get(key)
         return None if found is None or found + _USED_FOR < ids.last else found
 
-    def add(self, account_sid: str, key: Hashable, ids: RowIds, *values: SqlValue) -> int:
-        """Store a row with these values, remember its id under this key, and return the id."""
+    def remember(self, account_sid: str, key: Hashable, row_id: int) -> None:
+        """Remember the id of a row that was stored, under a key for its values."""
         if self._count >= _MOST:
             self.forget()
         known = self._ids.get(account_sid)
         if known is None:
             known = self._ids[account_sid] = NewestEntries(_MOST_OF_AN_ACCOUNT)
-        row_id = ids.make()
-        self._session.queue(self._insert, (row_id, account_sid, *values))
         known[key] = row_id
         self._count += 1
-        return row_id

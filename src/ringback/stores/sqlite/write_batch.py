@@ -62,13 +62,14 @@ class WriteBatch:
         """Create a batch on this connection; queued rows are written in the order of `tables`."""
         self._connection = connection
         self._rows: dict[BulkStatement, list[Row]] = {table: [] for table in tables}
-        self._mark = [0] * len(tables)
+        self._of_job = list[BulkStatement]()
+        """The statements of the rows that the current job has queued, in order."""
         self._touched = set[str]()
         self._is_saved = False
 
     def begin_job(self) -> None:
         """Begin a job, which can be undone without undoing other jobs of the commit."""
-        self._mark = [len(rows) for rows in self._rows.values()]
+        self._of_job.clear()
         self._is_saved = False
 
     def end_job(self) -> None:
@@ -78,8 +79,7 @@ class WriteBatch:
 
     def undo_job(self) -> None:
         """Undo the changes of the current job."""
-        for rows, mark in zip(self._rows.values(), self._mark, strict=True):
-            del rows[mark:]
+        self._take_own()
         if self._is_saved:
             self._connection.execute("ROLLBACK TO job")
             self._connection.execute("RELEASE job")
@@ -98,6 +98,7 @@ class WriteBatch:
     def queue(self, table: BulkStatement, row: Row) -> None:
         """Queue a row, to be written later with other rows of its table."""
         self._rows[table].append(row)
+        self._of_job.append(table)
 
     def read(self, statement: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
         """Run a query without writing queued rows first; for tables whose rows are never queued."""
@@ -121,13 +122,14 @@ class WriteBatch:
             if rows:
                 self._write(table, rows)
                 rows.clear()
-        self._mark = [0] * len(self._rows)
+        self._of_job.clear()
         self._touched.clear()
 
     def forget(self) -> None:
         """Drop all queued rows, and roll back the transaction."""
         for rows in self._rows.values():
             rows.clear()
+        self._of_job.clear()
         self._touched.clear()
         if self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
@@ -136,14 +138,18 @@ class WriteBatch:
         """Write the rows of earlier jobs, then set a savepoint for undoing the current job."""
         if self._is_saved:
             return
-        own = [rows[mark:] for rows, mark in zip(self._rows.values(), self._mark, strict=True)]
-        for rows, mark in zip(self._rows.values(), self._mark, strict=True):
-            del rows[mark:]
+        own = self._take_own()
         self.flush()
         self._connection.execute("SAVEPOINT job")
         self._is_saved = True
-        for rows, later in zip(self._rows.values(), own, strict=True):
-            rows.extend(later)
+        for table, row in reversed(own):
+            self.queue(table, row)
+
+    def _take_own(self) -> list[tuple[BulkStatement, Row]]:
+        """Take back the rows that the current job has queued; the last one comes first."""
+        own = [(table, self._rows[table].pop()) for table in reversed(self._of_job)]
+        self._of_job.clear()
+        return own
 
     def _write(self, table: BulkStatement, rows: list[Row]) -> None:
         start = 0
