@@ -43,9 +43,15 @@ class MemoryCallbacks:
     callbacks: dict[str, CallbackRecord] = field(default_factory=dict[str, CallbackRecord])
     rows: dict[tuple[str, int], Attempt] = field(default_factory=dict[tuple[str, int], Attempt])
     """Attempts with their whole responses, even if the rest of a response is no longer stored."""
+    appointed: set[str] = field(default_factory=set[str])
+    """The SIDs of callbacks that have not changed since they were added for a later time."""
 
-    def add(self, callback: CallbackRecord) -> None:
+    def add(self, callback: CallbackRecord) -> int:
         self._keep(callback, callback.progress)
+        due = callback.progress.due
+        if due is not None and due > callback.date_created:
+            self.appointed.add(callback.sid)
+        return 0
 
     def get(self, account_sid: str, sid: str) -> CallbackRecord | None:
         callback = self.callbacks.get(sid)
@@ -95,7 +101,7 @@ class MemoryCallbacks:
         }
 
     def change(self, callback: CallbackRecord) -> None:
-        self.callbacks[callback.sid] = callback
+        self._keep(callback, callback.progress)
 
     def claim(self, lane: Lane, now: datetime, *, limit: int) -> list[DeliveryClaim]:
         due = [(at, callback) for at, callback in self._in_lane(lane) if at <= now]
@@ -103,21 +109,23 @@ class MemoryCallbacks:
         return [self._claim(callback, now) for callback in taken]
 
     def settle(self, settlements: Sequence[Settlement]) -> None:
-        for callback, attempt, progress in settlements:
+        for settlement in settlements:
+            (callback, before, *_), progress = settlement.claim, settlement.progress
+            number, attempt = before.attempt_count, settlement.attempt
             if attempt is None:
-                del self.rows[callback.sid, progress.attempt_count + 1]
+                del self.rows[callback.sid, number]
             else:
-                self.rows[callback.sid, attempt.number] = attempt
+                self.rows[callback.sid, number] = attempt
                 if not progress.is_under_way:
                     self.responses.replace(
-                        callback.sid, callback.account_sid, attempt.number, attempt.response
+                        callback.sid, callback.account_sid, number, attempt.response
                     )
             self._keep(callback, progress)
         self.responses.keep_within_budget()
 
     def put_back(self, claims: Sequence[DeliveryClaim], now: datetime) -> None:
         for callback, progress, *_ in claims:
-            self.callbacks[callback.sid] = callback.having(put_back(progress, now))
+            self._keep(callback, put_back(progress, now))
             del self.rows[callback.sid, progress.attempt_count]
 
     def left_open(self) -> list[DeliveryClaim]:
@@ -133,7 +141,13 @@ class MemoryCallbacks:
         return [LaneDue(lane, at) for lane, at in due if at is not None][:limit]
 
     def changed_after(self, instant: datetime, *, limit: int) -> list[CallbackRecord]:
-        found = [one for one in self.callbacks.values() if _has_changed(one, instant)]
+        found = [
+            one
+            for one in self.callbacks.values()
+            if one.progress.due is not None
+            and one.progress.date_updated > instant
+            and one.sid not in self.appointed
+        ]
         return sorted(found, key=lambda one: one.progress.date_updated)[:limit]
 
     def unfinished(self) -> dict[str, int]:
@@ -181,6 +195,7 @@ class MemoryCallbacks:
 
     def _keep(self, callback: CallbackRecord, progress: DeliveryProgress) -> None:
         self.callbacks[callback.sid] = callback.having(progress)
+        self.appointed.discard(callback.sid)
         if progress.is_under_way:
             attempt = self._claim_of(callback, progress).attempt
             self.rows[callback.sid, attempt.number] = attempt
@@ -205,12 +220,6 @@ class MemoryBatches:
     def remove(self, numbers: Sequence[int]) -> None:
         for number in numbers:
             self.kept.pop(number, None)
-
-
-def _has_changed(callback: CallbackRecord, after: datetime) -> bool:
-    progress = callback.progress
-    is_put_off = callback.date_created == progress.date_updated != progress.due
-    return progress.due is not None and not is_put_off and progress.date_updated > after
 
 
 def _is_wanted(callback: CallbackRecord, which: CallbackFilter) -> bool:

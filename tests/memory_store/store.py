@@ -99,7 +99,7 @@ def _copied(part: Any, copies: dict[int, Any]) -> Any:
     if id(part) in copies:
         return copies[id(part)]
     kind = part.__class__
-    if kind in (dict, list):
+    if kind in (dict, list, set):
         return copy.copy(part)
     if kind.__hash__ is not None:
         return part

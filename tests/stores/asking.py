@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from ringback.core.callbacks.callback import Attempt, CallbackRecord, advance
+from ringback.core.callbacks.rendering import render
 from ringback.core.callbacks.retry import Decision, NoRetryNeeded
-from ringback.core.http.outcome import DeliveredOutcome, RefusedOutcome
+from ringback.core.http.http_exchange import AttemptResult, OutgoingRequest, ReceiverResponseRecord
+from ringback.core.http.outcome import answered
 from ringback.core.scheduled_task import ScheduledTask
 from ringback.core.supersim.command import IpCommand, SmsCommand
 from ringback.core.supersim.esim_profile import EsimProfile
@@ -38,7 +40,7 @@ from ringback.ports import (
 )
 from ringback.stores.sqlite.store import SqliteStore, connect
 from tests.fakes import NOW, VAULT
-from tests.stores.records import OUR_LANE, OURS, callback, row_of
+from tests.stores.records import OUR_LANE, OURS, callback
 
 ALL_CALLBACKS = CallbackFilter()
 
@@ -156,11 +158,28 @@ async def attempts_of(store: Store, number: int) -> list[Attempt]:
     return await store.transact(lambda tx: tx.callbacks.attempts(callback(number).sid))
 
 
-def ended(claim: DeliveryClaim, decision: Decision, now: datetime = NOW) -> Settlement:
-    """Return the settlement of an attempt that the receiver answered with 503, or with 200."""
-    outcome = DeliveredOutcome(200) if isinstance(decision, NoRetryNeeded) else RefusedOutcome(503)
-    attempt = row_of(claim, outcome)
-    return Settlement(claim.callback, attempt, advance(claim.progress, decision, now))
+def ended(
+    claim: DeliveryClaim,
+    decision: Decision,
+    now: datetime = NOW,
+    *,
+    result: AttemptResult | None = None,
+    response: ReceiverResponseRecord | None = None,
+    request: OutgoingRequest | None = None,
+) -> Settlement:
+    """Return the settlement of an attempt that ended like this.
+
+    Without a `result`, the receiver answered with 200 or, if the callback is not delivered, 503.
+    """
+    is_delivered = isinstance(decision, NoRetryNeeded)
+    result = result or AttemptResult(answered(200 if is_delivered else 503), None, response)
+    after, started = advance(claim.progress, decision, now), claim.progress.date_updated
+    return Settlement(claim, after, result, started, request)
+
+
+def rendered(claim: DeliveryClaim) -> OutgoingRequest:
+    """Return the request of a claim's attempt."""
+    return render(claim.callback, account=claim.account, at=claim.progress.date_updated)
 
 
 def numbers_of(records: list[Any]) -> list[int]:
@@ -168,6 +187,11 @@ def numbers_of(records: list[Any]) -> list[int]:
     plain = [one.callback if isinstance(one, DeliveryClaim) else one for one in records]
     # The SID of a callback begins with its time.
     return [int(one.sid[14:], 16) for one in plain]
+
+
+def same(claim: DeliveryClaim) -> DeliveryClaim:
+    """Return a claim without the number of its rows, which each store chooses by itself."""
+    return claim._replace(row_id=0)
 
 
 def settled_row(settlement: Settlement) -> Attempt:

@@ -25,7 +25,7 @@ from ringback.stores.sqlite.group_commit import CommitJob, GroupCommitter
 from ringback.stores.sqlite.store import connect
 from tests.fakes import NOW, VAULT
 from tests.memory_store import MemoryStore
-from tests.stores.asking import new_file
+from tests.stores.asking import new_file, same
 from tests.stores.records import (
     FLEETS,
     OURS,
@@ -167,15 +167,17 @@ class BothStores(RuleBasedStateMachine):
         told_by_model, told = list[str](), list[str]()
         modelled = [self._in_memory(lambda tx, a=ask: a(tx, told_by_model)) for ask in asks]
         stored = self._in_file([lambda tx, a=ask: a(tx, told) for ask in asks])
-        assert stored == modelled
+        assert without_rows(stored) == without_rows(modelled)
         # A job that was repeated reports each run; each run ends once, in the order of the jobs.
         assert [line for line in told if "durable" in line] == [
             line for line in told_by_model if "durable" in line
         ]
         assert sum("begins" in line for line in told) == sum("begins" not in line for line in told)
-        for ask, ending in zip(asks, modelled, strict=True):
+        for ask, ending in zip(asks, stored, strict=True):
             ask.end(ending)
-        assert self._in_file([everything]) == [self._in_memory(everything)]
+        assert without_rows(self._in_file([everything])) == [
+            without_rows(self._in_memory(everything))
+        ]
 
     def _in_memory(self, work: Callable[[Transaction], Any]) -> Any:
         try:
@@ -216,6 +218,15 @@ def everything(tx: Transaction) -> tuple[object, ...]:
         tx.tasks.due(NOW + timedelta(days=1), limit=999),
         tx.accounts.all(),
     )
+
+
+def without_rows(result: Any) -> Any:
+    """Return a result in which claims do not have the numbers of their rows in the file."""
+    if isinstance(result, DeliveryClaim):
+        return same(result)
+    if type(result) in (list, tuple):
+        return type(result)(map(without_rows, result))
+    return result
 
 
 def by_sid(claims: Sequence[DeliveryClaim]) -> list[DeliveryClaim]:

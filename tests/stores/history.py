@@ -12,20 +12,38 @@ from ringback.stores.sqlite.store import connect
 from tests.fakes import VAULT
 from tests.stores.records import OURS, THEIRS, account
 
+_DESTINATIONS: Final = 40
 # Of a hundred, one is discarded and two failed; most go to destinations with waiting callbacks.
-_HISTORY: Final = """
+_HISTORY: Final = (
+    """
+    WITH RECURSIVE numbers (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers LIMIT :destinations)
+    INSERT OR IGNORE INTO lanes (account_sid, destination)
+    SELECT :account_sid, format('https://h%d.example:443', n) FROM numbers
+    """,
+    """
+    INSERT OR IGNORE INTO callback_targets (id, account_sid, url, warnings, method, source,
+        source_reason, is_test)
+    SELECT id, account_sid, replace(destination, ':443', '/'), '[]', 'POST', 'twilio', 'made up', 0
+    FROM lanes WHERE account_sid = :account_sid
+    """,
+    """
     WITH RECURSIVE numbers (n) AS (SELECT :first UNION ALL SELECT n + 1 FROM numbers LIMIT :count)
-    INSERT INTO callbacks (sid, account_sid, url, warnings, destination, method, body, source,
-        source_reason, idempotency_token, created_us, status, attempt_count, round_attempts,
-        round_number, updated_us)
-    SELECT format('CB%032x', n), :account_sid, format('https://h%d.example/', n % 40), '[]',
-        format('https://h%d.example:443', n % 40), 'POST', 'A=1', 'twilio', 'made up',
-        format('%036d', n), n * 1000,
-        CASE n % 100 WHEN 7 THEN 'discarded' WHEN 13 THEN 'failed' WHEN 57 THEN 'failed'
-            ELSE 'delivered' END,
-        1, 1, 0, n * 1000
-    FROM numbers
-"""
+    INSERT INTO callbacks (id, sid, account_id, lane_id, target_id, created_us, idempotency_token,
+        body)
+    SELECT n, format('CB%032x', n), accounts.id, lanes.id, lanes.id, n * 1000, format('%036d', n),
+        'A=1'
+    FROM numbers, accounts, lanes
+    WHERE accounts.sid = :account_sid AND account_sid = :account_sid
+        AND destination = format('https://h%d.example:443', n % :destinations)
+    """,
+    """
+    WITH RECURSIVE numbers (n) AS (SELECT :first UNION ALL SELECT n + 1 FROM numbers LIMIT :count)
+    INSERT INTO outcomes (id, account_id, status, attempt_count, round_number, updated_us)
+    SELECT n, accounts.id, CASE n % 100 WHEN 7 THEN 3 WHEN 13 THEN 2 WHEN 57 THEN 2 ELSE 1 END,
+        1, 0, n * 1000
+    FROM numbers, accounts WHERE accounts.sid = :account_sid
+    """,
+)
 
 
 class CountedStore:
@@ -43,9 +61,15 @@ class CountedStore:
 
     def make_history(self, count: int, account_sid: str = OURS) -> None:
         """Add this number of ended callbacks."""
-        given = {"first": self._made + 1, "count": count, "account_sid": account_sid}
+        given = {
+            "first": self._made + 1,
+            "count": count,
+            "account_sid": account_sid,
+            "destinations": _DESTINATIONS,
+        }
         self.connection.set_progress_handler(None, 0)  # a call for each step takes time
-        self.connection.execute(_HISTORY, given)
+        for statement in _HISTORY:
+            self.connection.execute(statement, given)
         self.connection.set_progress_handler(self._count, 1)
         self._made += count
 

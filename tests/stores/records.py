@@ -4,9 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 from ringback.core.accounts.account import Account, ApiKey
 from ringback.core.callback_urls.callback_url import CallbackUrl
-from ringback.core.callbacks.callback import Attempt, CallbackRecord, settle
-from ringback.core.http.http_exchange import AttemptResult, SentRequestRecord
-from ringback.core.http.outcome import Outcome
+from ringback.core.callbacks.callback import Attempt, CallbackRecord
+from ringback.core.http.http_exchange import SentRequestRecord
 from ringback.core.policy.source_policy import Source
 from ringback.core.scheduled_task import ScheduledTask
 from ringback.core.shadows.shadow import ShadowCallback
@@ -27,7 +26,7 @@ from ringback.core.wireless.pending_sim_update import PendingWirelessSimUpdate
 from ringback.core.wireless.rate_plan import RatePlan
 from ringback.core.wireless.sim import WirelessSim, WirelessStatus
 from ringback.core.wireless.usage import MeteredCommand
-from ringback.ports import DeliveryClaim, Lane
+from ringback.ports import Lane
 from tests.fakes import (
     NOW,
     a_callback,
@@ -314,11 +313,3 @@ def shadow(number: int, account_sid: str = OURS, source: Source = Source.TWILIO)
 def request_of(shadow: ShadowCallback, head: str = "POST /p HTTP/1.1") -> SentRequestRecord:
     """Return the request of a copy, with the body that all callbacks of `callback` have."""
     return SentRequestRecord("POST", shadow.url.wire, head, callback(1).body)
-
-
-def row_of(
-    claim: DeliveryClaim, outcome: Outcome, request: SentRequestRecord | None = None
-) -> Attempt:
-    """Return the row of a claim's attempt that ended like this."""
-    started = claim.progress.date_updated
-    return settle(claim.attempt, AttemptResult(outcome), request, started=started)

@@ -33,8 +33,6 @@ async def test_a_callback_is_read_back_unchanged(store: Store) -> None:
         date_created=ODD_INSTANT,
         progress=DeliveryProgress(
             date_updated=ODD_INSTANT + timedelta(microseconds=1),
-            status=CallbackStatus.SCHEDULED,
-            status_reason="the receiver answered 503: «später»",
             attempt_count=7,
             due=ODD_INSTANT + timedelta(microseconds=2),
             round_attempts=2,
@@ -46,8 +44,20 @@ async def test_a_callback_is_read_back_unchanged(store: Store) -> None:
         is_test=True,
         secret_id="whs_01ARZ3NDEKTSV4RRFFQ69G5FAV",
     )
-    await keep(store, odd)
+    ended = odd._replace(
+        sid=callback(2).sid,
+        progress=DeliveryProgress(
+            date_updated=ODD_INSTANT + timedelta(microseconds=1),
+            status=CallbackStatus.FAILED,
+            status_reason="the receiver answered 503: «später»",
+            attempt_count=7,
+            round_number=3,
+        ),
+        idempotency_key=None,
+    )
+    await keep(store, odd, ended)
     assert await found(store, 1) == odd
+    assert await found(store, 2) == ended
 
 
 async def test_the_credentials_and_the_warnings_of_a_url_are_read_back(store: Store) -> None:
@@ -62,7 +72,8 @@ async def test_the_credentials_and_the_warnings_of_a_url_are_read_back(store: St
 
 @pytest.mark.parametrize("status", CallbackStatus)
 async def test_every_status_is_read_back(store: Store, status: CallbackStatus) -> None:
-    given = callback(1).having(DeliveryProgress(NOW, status, due=NOW))
+    due = NOW if status is CallbackStatus.SCHEDULED else None
+    given = callback(1).having(DeliveryProgress(NOW, status, due=due))
     await keep(store, given)
     assert await found(store, 1) == given
 

@@ -12,12 +12,11 @@ from ringback.core.callbacks.callback import (
     begin,
     put_back,
 )
-from ringback.core.callbacks.retry import Decision, GiveUp, NoRetryNeeded
-from ringback.core.http.outcome import RefusedOutcome
+from ringback.core.callbacks.retry import Decision, GiveUp, NoRetryNeeded, RetryNow
 from ringback.core.retry_schedule import PERSISTENT
 from ringback.ports import DeliveryClaim, Lane, Settlement, Store
 from tests.fakes import NOW, a_callback
-from tests.stores.asking import attempts_of, claim, ended, found, keep, numbers_of, settle
+from tests.stores.asking import attempts_of, claim, ended, found, keep, numbers_of, same, settle
 from tests.stores.records import (
     HOST,
     ODD_INSTANT,
@@ -28,7 +27,6 @@ from tests.stores.records import (
     THEIRS,
     account,
     callback,
-    row_of,
 )
 
 
@@ -83,7 +81,7 @@ async def test_a_claim_opens_an_attempt_and_takes_the_callback_out_of_the_queue(
         round_began=ODD_INSTANT,
     )
     opened = Attempt(callback(1).sid, OURS, 1, ODD_INSTANT, result="open")
-    assert taken == DeliveryClaim(callback(1), under_way, account())
+    assert same(taken) == DeliveryClaim(callback(1), under_way, account())
     assert taken.attempt == opened
     assert await found(store, 1) == callback(1).having(under_way)
     assert await attempts_of(store, 1) == [opened]
@@ -168,9 +166,9 @@ async def test_a_requeued_retry_keeps_its_round_and_the_attempts_before_it(store
     await keep(store, callback(1))
     (taken,) = await claim(store)
     again = begin(taken.progress, NOW + SECOND, total_timeout=15 * SECOND)
-    first = row_of(taken, RefusedOutcome(503))
-    await settle(store, Settlement(taken.callback, first, again))
-    claimed_again = DeliveryClaim(taken.callback, again, account())
+    first = ended(taken, RetryNow())._replace(progress=again)
+    await settle(store, first)
+    claimed_again = taken._replace(progress=again)
     await store.transact(lambda tx: tx.callbacks.put_back([claimed_again], ODD_INSTANT))
     assert (await found(store, 1)).progress == DeliveryProgress(
         date_updated=ODD_INSTANT,
@@ -179,7 +177,7 @@ async def test_a_requeued_retry_keeps_its_round_and_the_attempts_before_it(store
         round_attempts=1,
         round_began=NOW,
     )
-    assert await attempts_of(store, 1) == [first]
+    assert await attempts_of(store, 1) == [first.attempt]
 
 
 async def test_a_requeued_callback_is_claimed_with_the_same_number(store: Store) -> None:
@@ -196,7 +194,7 @@ async def test_an_attempt_that_did_not_leave_is_settled_without_a_row_and_may_be
     await keep(store, callback(1), callback(2))
     (first, second) = await claim(store)
     later = put_back(first.progress, NOW, due=NOW + SECOND)
-    await settle(store, Settlement(first.callback, None, later), ended(second, NoRetryNeeded()))
+    await settle(store, Settlement(first, later), ended(second, NoRetryNeeded()))
     assert (await found(store, 1)).progress == DeliveryProgress(NOW, due=NOW + SECOND)
     assert await attempts_of(store, 1) == []
     assert await store.transact(lambda tx: tx.callbacks.left_open()) == []

@@ -7,17 +7,16 @@ from typing import Any
 
 import pytest
 
-from ringback.core.callbacks.callback import CallbackStatus, DeliveryProgress, advance
+from ringback.core.callbacks.callback import CallbackStatus, DeliveryProgress
 from ringback.core.callbacks.retry import NoRetryNeeded
 from ringback.core.errors import StoreUnavailable
 from ringback.core.http.http_exchange import ReceiverResponseRecord
-from ringback.core.http.outcome import DeliveredOutcome
 from ringback.ports import CallbackFilter, DeliveryClaim, PageWindow, Settlement, Transaction
 from ringback.stores.sqlite.group_commit import CommitJob, GroupCommitter
 from ringback.stores.sqlite.store import connect
 from tests.fakes import NOW, VAULT
-from tests.stores.asking import numbers_of, settled_row
-from tests.stores.records import OUR_LANE, OURS, account, callback, row_of, sim
+from tests.stores.asking import ended, numbers_of, rendered
+from tests.stores.records import OUR_LANE, OURS, account, callback, sim
 
 Work = Callable[[Transaction], Any]
 
@@ -315,20 +314,12 @@ def attempts_of(number: int) -> Work:
     return lambda tx: tx.callbacks.attempts(callback(number).sid)
 
 
-def settled(claim: DeliveryClaim) -> Settlement:
-    return Settlement(
-        claim.callback,
-        row_of(claim, DeliveredOutcome(200)),
-        advance(claim.progress, NoRetryNeeded(), NOW),
-    )
-
-
 def test_work_may_settle_claims_of_other_work_in_the_same_commit(bench: Bench) -> None:
     bench.do(add(1, 2, 3))
     claims = list[DeliveryClaim]()
     bench.do(
         lambda tx: claims.extend(claim(tx)),
-        lambda tx: tx.callbacks.settle([settled(one) for one in claims[:2]]),
+        lambda tx: tx.callbacks.settle([ended(one, NoRetryNeeded()) for one in claims[:2]]),
         lambda tx: tx.callbacks.put_back(claims[2:], NOW),
     )
     page = bench.result(lambda tx: tx.callbacks.page(OURS, CallbackFilter(), PageWindow(9)))
@@ -355,35 +346,43 @@ def test_of_many_changes_of_one_callback_the_last_one_counts(bench: Bench) -> No
 
 
 def test_rows_of_many_pieces_of_work_are_written_together(bench: Bench) -> None:
+    bench.do(add(100))
     statements = list[str]()
     bench.connection.set_trace_callback(statements.append)
     bench.do(*(add(number) for number in range(64)))
     assert [statement.split("(")[0].strip() for statement in statements] == [
         "BEGIN IMMEDIATE",
+        "PRAGMA data_version",
         "INSERT INTO callbacks",
+        "INSERT INTO waiting",
         "COMMIT",
     ]
 
 
 @pytest.mark.parametrize("body", [None, b"", b"x" * 1024], ids=["no answer", "empty", "1 KiB"])
-def test_an_ordinary_response_needs_no_additional_statement(
+def test_an_answer_like_an_earlier_one_needs_no_additional_statement(
     bench: Bench, body: bytes | None
 ) -> None:
-    bench.do(add(1))
-    (claimed,) = bench.result(claim)
-    ending = settled(claimed)
     response = None if body is None else ReceiverResponseRecord(200, (("X", "y"),), body)
-    ending = ending._replace(attempt=settled_row(ending)._replace(response=response))
+    bench.do(add(1, 2))
+    first, second = (
+        ended(one, NoRetryNeeded(), response=response, request=rendered(one))
+        for one in bench.result(claim)
+    )
     statements = list[str]()
     bench.connection.set_trace_callback(statements.append)
-    bench.do(lambda tx: tx.callbacks.settle([ending]))
-    assert [" ".join(one.split()[:3]) for one in statements] == [
-        "BEGIN IMMEDIATE",
-        "WITH new (sid,",
-        "DELETE FROM open_attempts",
-        "INSERT INTO attempts",
-        "COMMIT",
-    ]
+
+    def written(settlement: Settlement) -> list[str]:
+        statements.clear()
+        bench.do(lambda tx: tx.callbacks.settle([settlement]))
+        return [" ".join(one.split()[:3]) for one in statements]
+
+    begun = ["BEGIN IMMEDIATE", "PRAGMA data_version"]
+    rest = ["DELETE FROM waiting", "INSERT INTO outcomes", "INSERT INTO attempts", "COMMIT"]
+    interned = ["INSERT INTO request_heads", "INSERT INTO attempt_results"]
+    bodies = ["INSERT INTO answer_bodies"] if body else []
+    assert written(first) == [*begun, *interned, *bodies, *rest]
+    assert written(second) == [*begun, *rest]
 
 
 def test_looking_for_keys_does_not_split_the_writes(bench: Bench) -> None:

@@ -21,7 +21,6 @@ from ringback.core.callbacks.callback import (
     discard,
     replay,
 )
-from ringback.core.callbacks.callback import settle as settled
 from ringback.core.callbacks.rendering import render
 from ringback.core.callbacks.retry import Decision, GiveUp, NoRetryNeeded, RetryLater, RetryNow
 from ringback.core.http.http_exchange import AttemptResult, ReceiverResponseRecord, RequestTimings
@@ -97,14 +96,19 @@ class CallbacksInBothStores(BothStores):
         """Add a new callback with an attempt in progress."""
         given = callback(next(self._numbers), account_sid, url=url, key=key)
         begun = begin(given.progress, self.now, total_timeout=15 * SECOND)
-        added = given.having(begun)
+        claimed = DeliveryClaim(given.having(begun), begun, account(account_sid))
 
-        def done(kept: CallbackRecord) -> None:
-            self._note(kept)
-            if kept.sid == added.sid:
-                self._under_way.append(DeliveryClaim(added, begun, account(account_sid)))
+        def work(tx: Transaction) -> list[DeliveryClaim]:
+            if key is not None and tx.callbacks.with_key(account_sid, key) is not None:
+                return []
+            return [claimed._replace(row_id=tx.callbacks.add(claimed.callback))]
 
-        self.add(Part(lambda tx: _add_once(tx, added), done))
+        def done(claims: list[DeliveryClaim]) -> None:
+            for claim in claims:
+                self._note(claim.callback)
+            self._under_way += claims
+
+        self.add(Part(work, done))
 
     @precondition(lambda self: self._kept)
     @rule(which=st.integers(0, 99))
@@ -307,12 +311,12 @@ def _settlement(
     response = None
     if body is not None:
         response = ReceiverResponseRecord(200, (("A", "b"), ("C", "")), body, is_cut=True)
-    exchange = AttemptResult(outcome, RequestTimings(1.5, tls=0.0), response, "127.0.0.1:1", None)
-    request = render(claim.callback, account=claim.account, at=now).recorded()
+    result = AttemptResult(outcome, RequestTimings(1.5, tls=0.0), response, "127.0.0.1:1", None)
+    request = render(claim.callback, account=claim.account, at=now)
     after = advance(claim.progress, decision, now)
     if isinstance(decision, RetryNow):
         after = begin(after, now, total_timeout=claim.callback.url.connection.total_timeout)
-    return Settlement(claim.callback, settled(claim.attempt, exchange, request, started=now), after)
+    return Settlement(claim, after, result, now, request)
 
 
 def _going_on(claims: list[DeliveryClaim], settlements: list[Settlement]) -> list[DeliveryClaim]:

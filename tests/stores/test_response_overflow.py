@@ -11,22 +11,14 @@ import pytest
 from ringback.core.accounts.account import EVERY
 from ringback.core.callbacks.callback import begin
 from ringback.core.callbacks.response_storage import MOST_BODY, MOST_HEAD, ResponseStorageBudget
-from ringback.core.callbacks.retry import RetryLater
+from ringback.core.callbacks.retry import RetryLater, RetryNow
 from ringback.core.http.http_exchange import AttemptResult, ReceiverResponseRecord
 from ringback.core.http.outcome import DeliveredOutcome, RefusedOutcome
-from ringback.ports import (
-    Lane,
-    PageWindow,
-    Settlement,
-    Store,
-    StoredResponseBytes,
-    Transaction,
-    lane_of,
-)
+from ringback.ports import Lane, PageWindow, Store, StoredResponseBytes, Transaction, lane_of
 from ringback.stores.sqlite.store import SqliteStore, StoreOptions
 from tests.fakes import NOW, VAULT
 from tests.memory_store import MemoryStore
-from tests.stores.asking import attempts_of, callbacks_on, claim, ended, keep, settle, settled_row
+from tests.stores.asking import attempts_of, callbacks_on, claim, ended, keep, settle
 from tests.stores.records import OURS, SECOND, THEIRS, account, callback, shadow
 from tests.stores.test_shadows import comparison, keep_first, open_, settle_, settled
 from tests.stores.test_shadows import rows as copies_of
@@ -78,9 +70,7 @@ async def answer(
         await keep(store, callback(number, of))
     for response in responses:
         (taken,) = await claim(store, lane=lane(of), limit=1)
-        plain = ended(taken, RetryLater(NOW, 1))
-        row = settled_row(plain)._replace(response=response)
-        await settle(store, plain._replace(attempt=row))
+        await settle(store, ended(taken, RetryLater(NOW, 1), response=response))
     await make_due(store, number, NOW + 1000 * SECOND)
 
 
@@ -170,9 +160,9 @@ async def test_a_response_after_which_the_round_continues_is_not_the_last(store:
     await answer(store, 1, long(1, b"a"))
     await keep(store, callback(2))
     (taken,) = await claim(store)
-    row = settled_row(ended(taken, RetryLater(NOW, 1)))._replace(response=long(2, b"b"))
     goes_on = begin(taken.progress, NOW, total_timeout=15 * SECOND)
-    await settle(store, Settlement(taken.callback, row, goes_on))
+    settlement = ended(taken, RetryNow(), response=long(2, b"b"))
+    await settle(store, settlement._replace(progress=goes_on))
     assert (await responses_of(store, 2))[0] == shortened(long(2, b"b"))
     assert await bytes_of(store) == KIB
 
@@ -284,11 +274,9 @@ async def test_undone_work_is_not_counted(store: Store) -> None:
     await answer(store, 1, long(7 * KIB))
     await keep(store, callback(2))
     (taken,) = await claim(store)
-    plain = ended(taken, RetryLater(NOW, 1))
 
     def work(tx: Transaction) -> None:
-        row = settled_row(plain)._replace(response=long(2 * KIB))
-        tx.callbacks.settle([plain._replace(attempt=row)])
+        tx.callbacks.settle([ended(taken, RetryLater(NOW, 1), response=long(2 * KIB))])
         assert tx.kept_responses.bytes_of(OURS) == 2 * KIB
         raise Broken
 
@@ -332,17 +320,15 @@ async def test_a_much_smaller_budget_takes_effect_gradually(path: Path) -> None:
     roomy = SqliteStore.open(path, VAULT)
     await roomy.transact(lambda tx: tx.accounts.add(account(), []))
     await keep(roomy, *map(callback, range(1, 201)))
-    plain = [ended(taken, RetryLater(NOW, 1)) for taken in await claim(roomy, limit=200)]
-    rows = [settled_row(one)._replace(response=long(1)) for one in plain]
-    given = zip(plain, rows, strict=True)
-    await settle(roomy, *(one._replace(attempt=row) for one, row in given))
+    claims = await claim(roomy, limit=200)
+    later = RetryLater(NOW, 1)
+    await settle(roomy, *(ended(taken, later, response=long(1)) for taken in claims))
     await roomy.close()
     store = SqliteStore.open(path, VAULT, options=StoreOptions(budget=BUDGET))
     await keep(store, callback(300, due=NOW - SECOND), callback(301, due=NOW - SECOND))
     for size in (73 * KIB, 8 * KIB):
         (taken,) = await claim(store, limit=1)
-        plain_one = ended(taken, RetryLater(NOW + 1000 * SECOND, 1))
-        row = settled_row(plain_one)._replace(response=long(1))
-        await settle(store, plain_one._replace(attempt=row))
+        later = RetryLater(NOW + 1000 * SECOND, 1)
+        await settle(store, ended(taken, later, response=long(1)))
         assert await bytes_of(store) == size
     await store.close()

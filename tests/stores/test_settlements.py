@@ -9,12 +9,11 @@ import pytest
 
 from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.core.callbacks.callback import Attempt, CallbackStatus, begin
-from ringback.core.callbacks.rendering import render
 from ringback.core.callbacks.retry import Decision, GiveUp, NoRetryNeeded, RetryLater, RetryNow
-from ringback.core.http.http_exchange import OutgoingRequest, ReceiverResponseRecord, RequestTimings
-from ringback.core.http.outcome import DeliveredOutcome, RefusedOutcome
+from ringback.core.http.http_exchange import AttemptResult, ReceiverResponseRecord, RequestTimings
+from ringback.core.http.outcome import AttemptFailure, NoAnswerOutcome, RefusedOutcome
 from ringback.core.policy.source_policy import Source
-from ringback.ports import CallbackFilter, DeliveryClaim, Settlement, Store, Transaction
+from ringback.ports import CallbackFilter, Store, Transaction
 from tests.fakes import NOW
 from tests.stores.asking import (
     attempts_of,
@@ -25,9 +24,11 @@ from tests.stores.asking import (
     numbers_of,
     oldest_of,
     opened,
+    rendered,
     settle,
+    settled_row,
 )
-from tests.stores.records import ODD_INSTANT, OUR_LANE, OURS, SECOND, account, callback, row_of
+from tests.stores.records import ODD_INSTANT, OUR_LANE, OURS, SECOND, account, callback
 
 DELIVERED = CallbackStatus.DELIVERED
 
@@ -55,13 +56,9 @@ async def test_a_receivers_response_is_read_back(
 ) -> None:
     await keep(store, callback(1))
     (taken,) = await claim(store)
-    settled = taken.attempt._replace(result="refused", response=response)
-    await settle(store, Settlement(taken.callback, settled, taken.progress._replace(due=NOW)))
-    assert await attempts_of(store, 1) == [settled]
-
-
-def rendered(claim: DeliveryClaim) -> OutgoingRequest:
-    return render(claim.callback, account=claim.account, at=claim.attempt.date_started)
+    settlement = ended(taken, RetryNow(), response=response)
+    await settle(store, settlement)
+    assert await attempts_of(store, 1) == [settlement.attempt]
 
 
 @pytest.mark.parametrize("source", Source)
@@ -80,10 +77,9 @@ async def test_a_sent_request_is_read_back(
 ) -> None:
     await keep(store, callback(1, url=url)._replace(method=method, source=source))
     (taken,) = await claim(store)
-    request = rendered(taken).recorded()
-    settled = row_of(taken, DeliveredOutcome(200), request)
-    await settle(store, Settlement(taken.callback, settled, taken.progress._replace(due=NOW)))
-    assert await attempts_of(store, 1) == [settled]
+    settlement = ended(taken, RetryNow(), request=rendered(taken))
+    await settle(store, settlement)
+    assert await attempts_of(store, 1) == [settlement.attempt]
 
 
 @pytest.mark.parametrize("method", HttpMethod)
@@ -96,9 +92,9 @@ async def test_a_sent_request_is_read_back_however_long_it_is(
     body = "Note=" + "n" * 60_000
     await keep(store, callback(1, url=url)._replace(method=method, body=body))
     (taken,) = await claim(store)
-    settled = row_of(taken, DeliveredOutcome(200), rendered(taken).recorded())
-    await settle(store, Settlement(taken.callback, settled, taken.progress._replace(due=NOW)))
-    assert await attempts_of(store, 1) == [settled]
+    settlement = ended(taken, RetryNow(), request=rendered(taken))
+    await settle(store, settlement)
+    assert await attempts_of(store, 1) == [settlement.attempt]
 
 
 async def test_a_gets_parameters_are_stored_once_however_many_attempts_there_are(
@@ -110,12 +106,10 @@ async def test_a_gets_parameters_are_stored_once_however_many_attempts_there_are
         await keep(store, callback(1)._replace(method=HttpMethod.GET, body=body))
         for _ in range(6):
             (taken,) = await claim(store)
-            settled = row_of(taken, DeliveredOutcome(200), rendered(taken).recorded())
-            again = taken.progress._replace(due=NOW)
-            await settle(store, Settlement(taken.callback, settled, again))
+            await settle(store, ended(taken, RetryNow(), request=rendered(taken)))
     with closing(sqlite3.connect(path)) as connection:
-        (size,) = connection.execute("SELECT sum(length(request_head)) FROM attempts").fetchone()
-    assert size < 6 * 1024
+        content = connection.serialize()
+    assert content.count(b"nnn") < 2 * 20_000
 
 
 @pytest.mark.parametrize("method", HttpMethod)
@@ -123,17 +117,15 @@ async def test_a_sent_test_event_is_read_back(store: Store, method: HttpMethod) 
     event = callback(1, url="http://127.0.0.1:9000/p?x=1")._replace(is_test=True, body="[{}]")
     await keep(store, event._replace(method=method, source=Source.KORE))
     (taken,) = await claim(store)
-    settled = row_of(taken, DeliveredOutcome(200), rendered(taken).recorded())
-    await settle(store, Settlement(taken.callback, settled, taken.progress._replace(due=NOW)))
-    assert await attempts_of(store, 1) == [settled]
+    settlement = ended(taken, RetryNow(), request=rendered(taken))
+    await settle(store, settlement)
+    assert await attempts_of(store, 1) == [settlement.attempt]
 
 
 async def test_the_record_of_a_sent_request_hides_credentials(store: Store) -> None:
     await keep(store, callback(1, url="http://user:secret@127.0.0.1:9000/p"))
     (taken,) = await claim(store)
-    request = rendered(taken).recorded()
-    settled = row_of(taken, DeliveredOutcome(200), request)
-    await settle(store, Settlement(taken.callback, settled, taken.progress._replace(due=NOW)))
+    await settle(store, ended(taken, RetryNow(), request=rendered(taken)))
     (attempt,) = await attempts_of(store, 1)
     assert attempt.request is not None
     assert ("Authorization", "(hidden)") in attempt.request.headers
@@ -143,24 +135,31 @@ async def test_the_record_of_a_sent_request_hides_credentials(store: Store) -> N
 async def test_everything_else_of_a_settled_attempt_is_read_back(store: Store) -> None:
     await keep(store, callback(1))
     (taken,) = await claim(store)
-    settled = Attempt(
-        callback_sid=callback(1).sid,
-        account_sid=OURS,
-        number=1,
-        date_started=ODD_INSTANT,
-        result="refused",
-        status_code=503,
-        error_code=11217,
-        failure="closed",
-        reason="the receiver answered 503: «später»",
-        timings=RequestTimings(
-            total=12.345678, look_up=0.0, connect=1.5, tls=None, first_byte=1e-9
-        ),
-        local_address="[fe80::1%eth0]:65535",
-        proxy="http://proxy.example:3128",
+    result = AttemptResult(
+        NoAnswerOutcome(AttemptFailure.CLOSED, "the receiver closed it: «später»"),
+        RequestTimings(total=12.345678, look_up=0.0, connect=1.5, tls=None, first_byte=1e-9),
+        None,
+        "[fe80::1%eth0]:65535",
+        "http://proxy.example:3128",
     )
-    await settle(store, Settlement(taken.callback, settled, taken.progress._replace(due=NOW)))
-    assert await attempts_of(store, 1) == [settled]
+    settlement = ended(taken, RetryNow(), result=result)._replace(started=ODD_INSTANT)
+    await settle(store, settlement)
+    assert await attempts_of(store, 1) == [
+        Attempt(
+            callback_sid=callback(1).sid,
+            account_sid=OURS,
+            number=1,
+            date_started=ODD_INSTANT,
+            result="unreachable",
+            status_code=None,
+            error_code=11200,
+            failure="closed",
+            reason="the receiver closed it: «später»",
+            timings=result.timings,
+            local_address="[fe80::1%eth0]:65535",
+            proxy="http://proxy.example:3128",
+        )
+    ]
 
 
 @pytest.mark.parametrize(
@@ -184,11 +183,12 @@ async def test_settling_sets_the_callbacks_progress(store: Store, decision: Deci
 async def test_settling_can_begin_the_next_attempt(store: Store) -> None:
     await keep(store, callback(1))
     (taken,) = await claim(store)
-    first, _, after = ended(taken, RetryNow(), NOW + SECOND)[1], None, NOW + SECOND
+    after = NOW + SECOND
     again = begin(taken.progress, after, total_timeout=15 * SECOND)
-    await settle(store, Settlement(taken.callback, first, again))
+    first = ended(taken, RetryNow())._replace(progress=again)
+    await settle(store, first)
     assert await found(store, 1) == callback(1).having(again)
-    assert await attempts_of(store, 1) == [first, Attempt(callback(1).sid, OURS, 2, after)]
+    assert await attempts_of(store, 1) == [first.attempt, Attempt(callback(1).sid, OURS, 2, after)]
     assert await claim(store, NOW + timedelta(days=365)) == []
 
 
@@ -197,20 +197,21 @@ async def test_the_last_attempt_that_has_ended_is_found_for_each_callback(store:
     await keep(store, ended_once, retried, under_way)
     first, second, third = await claim(store)
     later = NOW + SECOND
-    await settle(store, ended(first, NoRetryNeeded()), ended(second, RetryLater(later, 1)))
+    once = ended(first, NoRetryNeeded())
+    await settle(store, once, ended(second, RetryLater(later, 1)))
     (again,) = await claim(store, later)
-    last = row_of(again, RefusedOutcome(503), rendered(again).recorded())
-    last = last._replace(timings=RequestTimings(1.5))
-    await settle(store, ended(again, GiveUp("answered"))._replace(attempt=last))
+    result = AttemptResult(RefusedOutcome(503), RequestTimings(1.5))
+    last = ended(again, GiveUp("answered"), result=result, request=rendered(again))
     retry = begin(third.progress, later, total_timeout=15 * SECOND)
-    await settle(store, Settlement(third.callback, ended(third, RetryNow())[1], retry))
+    goes_on = ended(third, RetryNow())._replace(progress=retry)
+    await settle(store, last, goes_on)
     await keep(store, never_sent)
 
     callbacks = [await found(store, number) for number in (1, 2, 3, 4)]
     assert await store.transact(lambda tx: tx.callbacks.last_attempts(callbacks)) == {
-        ended_once.sid: row_of(first, DeliveredOutcome(200)),
-        retried.sid: last._replace(request=None),
-        under_way.sid: row_of(third, RefusedOutcome(503)),
+        ended_once.sid: once.attempt,
+        retried.sid: settled_row(last)._replace(request=None),
+        under_way.sid: goes_on.attempt,
     }
     assert await store.transact(lambda tx: tx.callbacks.last_attempts([])) == {}
 

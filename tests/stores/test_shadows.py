@@ -7,8 +7,8 @@ import pytest
 
 from ringback.core.accounts.account import EVERY
 from ringback.core.callback_urls.callback_url import HttpMethod
-from ringback.core.callbacks.callback import settle
 from ringback.core.callbacks.rendering import render
+from ringback.core.callbacks.retry import RetryLater, RetryNow
 from ringback.core.errors import PageNotFound
 from ringback.core.http.http_exchange import AttemptResult, ReceiverResponseRecord, RequestTimings
 from ringback.core.http.outcome import (
@@ -31,13 +31,12 @@ from ringback.ports import (
     CallbackFilter,
     ComparedShadow,
     PageWindow,
-    Settlement,
     ShadowCallbackFilter,
     Store,
     Transaction,
 )
 from tests.fakes import NOW
-from tests.stores.asking import claim, keep
+from tests.stores.asking import claim, ended, keep, settle
 from tests.stores.records import (
     ODD_INSTANT,
     ODD_URL,
@@ -71,12 +70,8 @@ async def keep_first(
     """Add callbacks whose first attempts ended like this."""
     await keep(store, *(callback(number, of) for number in numbers))
     claims = await claim(store, lane=LANES[of])
-    rows = [settle(one.attempt, ending, None, started=NOW) for one in claims]
-    settlements = [
-        Settlement(one.callback, row, one.progress._replace(due=NOW + timedelta(days=1)))
-        for one, row in zip(claims, rows, strict=True)
-    ]
-    await store.transact(lambda tx: tx.callbacks.settle(settlements))
+    later = RetryLater(NOW + timedelta(days=1), 1)
+    await settle(store, *(ended(one, later, result=ending) for one in claims))
 
 
 async def open_(store: Store, *shadows: ShadowCallback) -> None:
@@ -112,9 +107,9 @@ async def test_a_row_is_open_until_it_is_settled(store: Store) -> None:
     await keep_first(store, 1, 2)
     await open_(store, shadow(1), shadow(2))
     assert await rows(store) == [shadow(2), shadow(1)]
-    ended = settled(shadow(1), RefusedOutcome(503))
-    await settle_(store, ended)
-    assert await rows(store) == [shadow(2), ended]
+    copy = settled(shadow(1), RefusedOutcome(503))
+    await settle_(store, copy)
+    assert await rows(store) == [shadow(2), copy]
     assert await store.transact(lambda tx: tx.shadows.left_open()) == [shadow(2)]
 
 
@@ -124,9 +119,9 @@ async def test_a_receivers_response_is_read_back(
 ) -> None:
     await keep_first(store, 1)
     await open_(store, shadow(1))
-    ended = settled(shadow(1), RefusedOutcome(503), response)
-    await settle_(store, ended)
-    assert await rows(store) == [ended]
+    copy = settled(shadow(1), RefusedOutcome(503), response)
+    await settle_(store, copy)
+    assert await rows(store) == [copy]
 
 
 async def test_everything_else_of_a_copy_is_read_back_including_credentials(store: Store) -> None:
@@ -144,9 +139,9 @@ async def test_everything_else_of_a_copy_is_read_back_including_credentials(stor
         "http://proxy.example:3128",
     )
     request = request_of(opened, "POST /\xe4 HTTP/1.1\r\nA: b")
-    ended = opened.settled(exchange, request, started=ODD_INSTANT + SECOND)
-    await settle_(store, ended)
-    assert await rows(store) == [ended]
+    copy = opened.settled(exchange, request, started=ODD_INSTANT + SECOND)
+    await settle_(store, copy)
+    assert await rows(store) == [copy]
 
 
 @pytest.mark.parametrize("length", [1, 4000], ids=["short", "long"])
@@ -156,10 +151,7 @@ async def test_the_request_of_a_get_is_read_back_with_all_parameters(
     told = callback(1)._replace(method=HttpMethod.GET, body=f"A={'x' * length}")
     await keep(store, told)
     (one,) = await claim(store)
-    ended = Settlement(
-        told, settle(one.attempt, GOOD, None, started=NOW), one.progress._replace(due=NOW)
-    )
-    await store.transact(lambda tx: tx.callbacks.settle([ended]))
+    await settle(store, ended(one, RetryNow(), result=GOOD))
     rule = ShadowRule(Source.TWILIO, ShadowQueryParameter("shadow=1"))
     copy = copy_of(told, rule, random_bytes=bytes(SHADOW_BYTES), now=NOW)
     opened = ShadowCallback.opened(copy, of=told)
@@ -172,16 +164,16 @@ async def test_the_request_of_a_get_is_read_back_with_all_parameters(
 
 async def test_opening_and_settling_may_share_a_transaction(store: Store) -> None:
     await keep_first(store, 1, 2)
-    ended = settled(shadow(1), DeliveredOutcome(200))
+    copy = settled(shadow(1), DeliveredOutcome(200))
     await open_(store, shadow(1))
 
     def work(tx: Transaction) -> list[ShadowCallback]:
-        tx.shadows.settle([ended])
+        tx.shadows.settle([copy])
         tx.shadows.open([shadow(2)])
         return tx.shadows.left_open()
 
     assert await store.transact(work) == [shadow(2)]
-    assert await rows(store) == [shadow(2), ended]
+    assert await rows(store) == [shadow(2), copy]
 
 
 async def test_the_search_for_copies_examines_a_limited_number(store: Store) -> None:
@@ -291,9 +283,7 @@ async def test_a_copy_is_compared_with_the_first_attempt_of_its_callback(store: 
 async def test_later_attempts_are_not_compared(store: Store) -> None:
     await keep_first(store, 1, ending=AttemptResult(RefusedOutcome(503)))
     (again,) = await claim(store, NOW + timedelta(days=2))
-    row = settle(again.attempt, GOOD, None, started=NOW)
-    last = Settlement(again.callback, row, again.progress._replace(due=NOW))
-    await store.transact(lambda tx: tx.callbacks.settle([last]))
+    await settle(store, ended(again, RetryNow(), result=GOOD))
     await open_(store, shadow(1))
     assert (await comparison(store)).first == ComparableResult("refused", 503)
 

@@ -7,21 +7,19 @@ import pytest
 from ringback.core.callbacks.callback import (
     CallbackStatus,
     DeliveryProgress,
-    advance,
     begin,
     discard,
     put_back,
 )
 from ringback.core.callbacks.retry import Decision, GiveUp, NoRetryNeeded, RetryLater, RetryNow
-from ringback.core.http.outcome import DeliveredOutcome, RefusedOutcome
 from ringback.core.policy.source_policy import Source
 from ringback.operations.delivery_totals import count_last_week
 from ringback.operations.delivery_totals import totals_of as in_pieces
-from ringback.ports import Settlement, Store, UrlDeliveryTotals
+from ringback.ports import Store, UrlDeliveryTotals
 from tests.counting_store import CountingStore
 from tests.fakes import NOW
-from tests.stores.asking import claim, keep, settle
-from tests.stores.records import HOST, OURS, SECOND, THEIRS, callback, row_of
+from tests.stores.asking import claim, ended, keep, settle
+from tests.stores.records import HOST, OURS, SECOND, THEIRS, callback
 
 URL = f"{HOST}/path?foo=bar#cbs=kore"
 MICROSECOND = timedelta(microseconds=1)
@@ -59,11 +57,11 @@ def totals(
 async def settle_first(store: Store, decision: Decision) -> None:
     """Make the attempt that has been due longest, and settle it with this decision."""
     (taken,) = await claim(store, limit=1)
-    outcome = DeliveredOutcome(204) if isinstance(decision, NoRetryNeeded) else RefusedOutcome(503)
-    after = advance(taken.progress, decision, NOW)
+    settlement = ended(taken, decision)
     if isinstance(decision, RetryNow):
-        after = begin(after, NOW, total_timeout=15 * SECOND)
-    await settle(store, Settlement(taken.callback, row_of(taken, outcome), after))
+        after = begin(settlement.progress, NOW, total_timeout=15 * SECOND)
+        settlement = settlement._replace(progress=after)
+    await settle(store, settlement)
 
 
 async def test_without_callbacks_there_are_no_totals(store: Store) -> None:
