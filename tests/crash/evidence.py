@@ -294,6 +294,30 @@ def broken(evidence: Evidence, *, most: int = 10) -> list[str]:
     return found
 
 
+# Rows that others refer to are joined, so an attempt or a callback without them is missed.
+_ATTEMPTS: Final = """
+    SELECT sid, number, result, status_code, failure
+    FROM attempts JOIN attempt_results ON attempt_results.id = result_id
+    JOIN callbacks ON callbacks.id = callback_id
+    ORDER BY callback_id, number
+"""
+_CALLBACKS: Final = """
+    SELECT sid, idempotency_key, url, method, body, source, idempotency_token,
+        CASE status WHEN 1 THEN 'delivered' WHEN 2 THEN 'failed' WHEN 3 THEN 'discarded'
+            ELSE 'scheduled' END,
+        status_reason, coalesce(outcomes.attempt_count, waiting.attempt_count
+            + (started_us IS NOT NULL AND due_us IS NOT NULL)),
+        created_us
+    FROM callbacks JOIN callback_targets ON callback_targets.id = target_id
+    JOIN lanes ON lanes.id = callbacks.lane_id
+    LEFT JOIN waiting ON waiting.id = callbacks.id
+    LEFT JOIN outcomes ON outcomes.id = callbacks.id
+    WHERE waiting.id IS NULL OR outcomes.id IS NULL
+    ORDER BY callbacks.id
+"""
+_WITHOUT_HEAD: Final = "SELECT * FROM attempts WHERE head_id NOT IN (SELECT id FROM request_heads)"
+
+
 @dataclass
 class OnRecord:
     """The content of a data file."""
@@ -306,16 +330,13 @@ class OnRecord:
         """Read the file of a server that has stopped."""
         with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as connection:
             rows: dict[str, list[Row]] = {}
-            for sid, *row in connection.execute(
-                "SELECT callback_sid, number, result, status_code, failure FROM attempts"
-                " ORDER BY callback_sid, number"
-            ):
+            for sid, *row in connection.execute(_ATTEMPTS):
                 rows.setdefault(sid, []).append(Row(*row))
-            found = connection.execute(
-                "SELECT sid, idempotency_key, url, method, body, source, idempotency_token, status,"
-                " status_reason, attempt_count, created_us FROM callbacks ORDER BY seq"
-            )
+            found = connection.execute(_CALLBACKS)
             records = [Record(*one, rows=tuple(rows.pop(one[0], ()))) for one in found]
             assert not rows, "rows without a callback"
-            (left_open,) = connection.execute("SELECT count(*) FROM open_attempts").fetchone()
+            (left_open,) = connection.execute(
+                "SELECT count(*) FROM waiting WHERE started_us IS NOT NULL"
+            ).fetchone()
+            assert not connection.execute(_WITHOUT_HEAD).fetchall()
         return cls(records, left_open)

@@ -20,30 +20,20 @@ from ringback.core.accounts.account import Account
 from ringback.core.accounts.client_credentials import ClientCredentials
 from ringback.core.callback_urls.callback_target import CallbackTarget
 from ringback.core.callback_urls.callback_url import CallbackUrl
-from ringback.core.callbacks.callback import CallbackStatus
-from ringback.core.http.http_exchange import (
-    AttemptResult,
-    ReceiverResponseRecord,
-    SentRequestRecord,
-)
-from ringback.core.http.outcome import DeliveredOutcome, RefusedOutcome
+from ringback.core.callbacks.retry import GiveUp
+from ringback.core.http.http_exchange import AttemptResult, ReceiverResponseRecord
+from ringback.core.http.outcome import DeliveredOutcome
 from ringback.core.kore_ids import ULID_BYTES, KoreIdKind, make_kore_id
 from ringback.core.sids import SidKind
 from ringback.core.sims.mobile_networks import NETWORKS
 from ringback.core.supersim.sim import SimStatus
 from ringback.core.wireless.sim import WirelessStatus
-from ringback.ports import (
-    CallbackFilter,
-    DeliveryClaim,
-    PageWindow,
-    Settlement,
-    ShadowCallbackFilter,
-    Transaction,
-)
+from ringback.ports import CallbackFilter, PageWindow, ShadowCallbackFilter, Transaction
 from ringback.ports.callbacks import lane_of
 from ringback.stores.sqlite.store import SqliteStore
 from tests.fakes import NOW, VAULT, a_secret, an_account, an_api_client, an_api_key
 from tests.stores import records
+from tests.stores.asking import ended, rendered
 from tests.stores.records import OURS, THEIRS
 from tests.unit.api.caller import Answer, Caller, basic
 from tests.unit.api.world import dependencies_on
@@ -137,14 +127,10 @@ def furnish_callbacks(tx: Transaction, sid: str) -> None:
     host = f"http://{WHOSE[sid]}.example"
     added = records.callback(NUMBERS[sid], sid, url=f"{host}/hook", key=f"{sid}-key")
     tx.callbacks.add(added)
-    ((callback, progress, owner, _),) = tx.callbacks.claim(lane_of(added), NOW, limit=1)
-    request = SentRequestRecord("POST", f"{host}/hook", "POST /hook HTTP/1.1", "a=1")
-    row = records.row_of(DeliveryClaim(callback, progress, owner), RefusedOutcome(503), request)
+    (claim,) = tx.callbacks.claim(lane_of(added), NOW, limit=1)
     long = ReceiverResponseRecord(503, (), f"busy with {host}".encode() * 999)
-    ended = progress._replace(
-        due=None, status=CallbackStatus.FAILED, status_reason="made up", date_updated=NOW
-    )
-    tx.callbacks.settle([Settlement(callback, row._replace(response=long), ended)])
+    settlement = ended(claim, GiveUp("made up"), response=long, request=rendered(claim))
+    tx.callbacks.settle([settlement])
     copy = records.shadow(NUMBERS[sid], sid)
     tx.shadows.open([copy])
     tx.shadows.settle([copy.settled(AttemptResult(DeliveredOutcome(200)), None, started=NOW)])

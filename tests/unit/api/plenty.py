@@ -5,7 +5,9 @@ from datetime import timedelta
 from typing import Final
 
 from ringback.core.calendar import months_after
-from ringback.core.callbacks.callback import CallbackRecord, CallbackStatus, settle
+from ringback.core.callbacks.callback import CallbackRecord, advance
+from ringback.core.callbacks.rendering import render
+from ringback.core.callbacks.retry import GiveUp
 from ringback.core.http.http_exchange import (
     AttemptResult,
     ReceiverResponseRecord,
@@ -215,17 +217,14 @@ def _add_failed_callback(tx: Transaction) -> None:
     """Add a callback whose only attempt was refused."""
     tx.callbacks.add(a_callback())
     (claimed,) = tx.callbacks.claim(Lane(ACCOUNT_SID, "http://127.0.0.1:9000"), NOW, limit=1)
-    callback, progress = claimed.callback, claimed.progress
     answered = ReceiverResponseRecord(503, (("Server", "made up"),), b"not now")
     exchange = AttemptResult(
         RefusedOutcome(503), RequestTimings(2.5, None, 0.5, None, 2.0), answered
     )
-    row = settle(claimed.attempt, exchange, _REQUEST, started=NOW)
-    ended = progress._replace(
-        due=None, status=CallbackStatus.FAILED, status_reason="made up", date_updated=NOW
-    )
-    tx.callbacks.settle([Settlement(callback, row, ended)])
-    _add_copies(tx, callback)
+    request = render(claimed.callback, account=claimed.account, at=NOW)
+    failed = advance(claimed.progress, GiveUp("made up"), NOW)
+    tx.callbacks.settle([Settlement(claimed, failed, exchange, NOW, request)])
+    _add_copies(tx, claimed.callback)
 
 
 def _add_copies(tx: Transaction, callback: CallbackRecord) -> None:

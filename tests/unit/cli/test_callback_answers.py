@@ -7,7 +7,6 @@ import pytest
 from click.testing import CliRunner
 
 from ringback.cli.main import main
-from ringback.core.callbacks.callback import settle
 from ringback.core.http.http_exchange import AttemptResult, ReceiverResponseRecord
 from ringback.core.http.outcome import RefusedOutcome
 from ringback.operations.context import OperationContext
@@ -44,9 +43,9 @@ def answer(ringback: Emulator, *responses: ReceiverResponseRecord) -> None:
         for response in responses:
             (taken,) = tx.callbacks.claim(lane_of(callback), NOW, limit=1)
             exchange = AttemptResult(RefusedOutcome(500), response=response)
-            row = settle(taken.attempt, exchange, None, started=NOW)
             later = NOW if response is not responses[-1] else NOW.replace(year=2999)
-            tx.callbacks.settle([Settlement(callback, row, taken.progress._replace(due=later))])
+            again = taken.progress._replace(due=later)
+            tx.callbacks.settle([Settlement(taken, again, exchange, NOW)])
 
     ringback._change(keep)
 

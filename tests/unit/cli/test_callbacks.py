@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 
 from ringback.cli import callbacks as callbacks_command
 from ringback.cli.main import main
-from ringback.core.callbacks.callback import CallbackStatus, DeliveryProgress, settle
+from ringback.core.callbacks.callback import CallbackStatus, DeliveryProgress, replay
 from ringback.core.http.http_exchange import AttemptResult, RequestTimings
 from ringback.core.http.outcome import (
     AttemptFailure,
@@ -130,14 +130,13 @@ def attempt(ringback: Emulator, sid: str, outcome: Outcome, took: float | None) 
     def work(tx: Transaction, _: OperationContext) -> None:
         callback = tx.callbacks.find(sid)
         assert callback is not None
-        tx.callbacks.change(callback.having(callback.progress._replace(due=NOW)))
+        tx.callbacks.change(callback.having(replay(callback.progress, NOW)))
         (taken,) = tx.callbacks.claim(lane_of(callback), NOW, limit=1)
         result = AttemptResult(outcome, timings=None if took is None else RequestTimings(took))
-        row = settle(taken.attempt, result, None, started=NOW)
         is_delivered = isinstance(outcome, DeliveredOutcome)
         status = CallbackStatus.DELIVERED if is_delivered else CallbackStatus.FAILED
         progress = taken.progress._replace(status=status, status_reason="made up")
-        tx.callbacks.settle([Settlement(taken.callback, row, progress)])
+        tx.callbacks.settle([Settlement(taken, progress, result, NOW)])
 
     ringback._change(work)
 

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from ringback.core.callbacks.callback import DeliveryProgress
 from ringback.core.retry_schedule import LONGEST_WAIT, PERSISTENT, RetrySchedule
 from ringback.ports import Store
 from tests.fakes import ACCOUNT_SID, NOW, RecordingTransport, a_callback, an_account
@@ -14,7 +15,6 @@ from tests.unit.delivery.parts import (
     Bench,
     SteadyRandomness,
     a_store,
-    add,
     all_has_run,
     callback_in,
     results_in,
@@ -87,14 +87,11 @@ async def test_a_callback_scheduled_by_its_customer_stays() -> None:
 
 async def test_more_callbacks_than_one_sweep_reads_are_all_found() -> None:
     later = NOW + CENTURY
-    store = await a_store()
-    await add(
-        store,
-        *(
-            a_callback(sid=sid(n), url=URL, attempt_count=1, due=later, updated=later - SECOND)
-            for n in range(600)
-        ),
-    )
+    callbacks = [a_callback(sid=sid(n), url=URL) for n in range(600)]
+    store = await a_store(*callbacks)
+    retried = DeliveryProgress(later - SECOND, attempt_count=1, due=later)
+    for one in callbacks:
+        await store.transact(lambda tx, one=one: tx.callbacks.change(one.having(retried)))
     await Bench(store, RecordingTransport()).delivery.recover()
     found = await store.transact(
         lambda tx: [tx.callbacks.get(ACCOUNT_SID, sid(n)) for n in range(600)]

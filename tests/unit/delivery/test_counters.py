@@ -5,27 +5,26 @@ from datetime import timedelta
 
 import pytest
 
-from ringback.core.callbacks.callback import Attempt, CallbackStatus
-from ringback.core.http.http_exchange import RequestTimings
+from ringback.core.callbacks.callback import CallbackStatus
+from ringback.core.http.http_exchange import AttemptResult, RequestTimings
+from ringback.core.http.outcome import (
+    AttemptFailure,
+    DeliveredOutcome,
+    NoAnswerOutcome,
+    Outcome,
+    UnknownOutcome,
+)
 from ringback.core.policy.source_policy import Source
 from ringback.delivery.counters import DeliveryCounters, Histogram
-from tests.fakes import NOW, a_callback
+from tests.fakes import a_callback
 
 KORE = a_callback()
+DELIVERED = DeliveredOutcome(200)
+NOT_TRUSTED = NoAnswerOutcome(AttemptFailure.TLS, "no TLS")
 
 
-def an_attempt(
-    ms: float | None, *, result: str = "delivered", failure: str | None = None, number: int = 2
-) -> Attempt:
-    return Attempt(
-        KORE.sid,
-        KORE.account_sid,
-        number,
-        NOW + timedelta(seconds=0.02),
-        result,
-        failure=failure,
-        timings=None if ms is None else RequestTimings(ms),
-    )
+def ended_after(ms: float | None, outcome: Outcome = DELIVERED) -> AttemptResult:
+    return AttemptResult(outcome, None if ms is None else RequestTimings(ms))
 
 
 def test_a_histogram_counts_a_value_under_the_first_bound_that_is_not_smaller() -> None:
@@ -46,17 +45,17 @@ def test_accepted_callbacks_are_counted_by_source() -> None:
 
 def test_attempts_are_counted_by_source_result_and_failure() -> None:
     counters = DeliveryCounters()
-    counters.attempt_ended(KORE, an_attempt(4.0))
-    counters.attempt_ended(KORE, an_attempt(6.0))
-    twilio, failed = a_callback(source=Source.TWILIO), "unreachable"
-    counters.attempt_ended(twilio, an_attempt(7.0, result=failed, failure="tls"))
+    counters.attempt_ended(KORE, ended_after(4.0), waited=None)
+    counters.attempt_ended(KORE, ended_after(6.0), waited=None)
+    twilio = a_callback(source=Source.TWILIO)
+    counters.attempt_ended(twilio, ended_after(7.0, NOT_TRUSTED), waited=None)
     assert counters.attempts == {("kore", "delivered", ""): 2, ("twilio", "unreachable", "tls"): 1}
 
 
 def test_the_milliseconds_of_an_attempt_become_seconds_of_its_source() -> None:
     counters = DeliveryCounters()
-    counters.attempt_ended(KORE, an_attempt(5.0))
-    counters.attempt_ended(KORE, an_attempt(6.0))
+    counters.attempt_ended(KORE, ended_after(5.0), waited=None)
+    counters.attempt_ended(KORE, ended_after(6.0), waited=None)
     seconds = counters.attempt_seconds[Source.KORE]
     assert seconds.up_to()[:2] == [(0.005, 1), (0.01, 2)]
     assert seconds.total == pytest.approx(0.011)
@@ -65,16 +64,16 @@ def test_the_milliseconds_of_an_attempt_become_seconds_of_its_source() -> None:
 
 def test_an_attempt_of_unknown_duration_is_counted_and_not_timed() -> None:
     counters = DeliveryCounters()
-    counters.attempt_ended(KORE, an_attempt(None, result="unknown"))
+    counters.attempt_ended(KORE, ended_after(None, UnknownOutcome()), waited=None)
     assert counters.attempts == {("kore", "unknown", ""): 1}
     assert sum(counters.attempt_seconds[Source.KORE].counts) == 0
 
 
 def test_the_wait_for_the_first_attempt_is_timed() -> None:
     counters = DeliveryCounters()
-    counters.attempt_ended(KORE, an_attempt(4.0, number=2))
+    counters.attempt_ended(KORE, ended_after(4.0), waited=None)
     assert sum(counters.first_attempt_seconds.counts) == 0
-    counters.attempt_ended(KORE, an_attempt(4.0, number=1))
+    counters.attempt_ended(KORE, ended_after(4.0), waited=timedelta(seconds=0.02))
     assert counters.first_attempt_seconds.up_to()[1:3] == [(0.01, 0), (0.025, 1)]
 
 
@@ -96,7 +95,9 @@ def test_each_ending_has_a_zero_before_it_happens() -> None:
 
 
 def test_counting_an_attempt_costs_little() -> None:
-    counters, attempt = DeliveryCounters(), an_attempt(12.3, number=1)
-    seconds = timeit.repeat(lambda: counters.attempt_ended(KORE, attempt), number=10_000, repeat=5)
+    counters, result, waited = DeliveryCounters(), ended_after(12.3), timedelta(seconds=1)
+    seconds = timeit.repeat(
+        lambda: counters.attempt_ended(KORE, result, waited=waited), number=10_000, repeat=5
+    )
     # It takes less than 1 µs on a laptop; even a busy machine stays below this bound.
     assert min(seconds) / 10_000 < 5e-6

@@ -132,7 +132,12 @@ async def test_the_attempt_is_in_the_file_before_the_request_leaves(
 
     async def look_into_the_file(request: OutgoingRequest) -> AttemptResult:
         with closing(sqlite3.connect(path)) as other:
-            rows.extend(other.execute("SELECT callback_sid, number FROM open_attempts"))
+            rows.extend(
+                other.execute(
+                    "SELECT sid, waiting.attempt_count + (due_us IS NOT NULL)"
+                    " FROM waiting JOIN callbacks USING (id) WHERE started_us IS NOT NULL"
+                )
+            )
         return DELIVERED
 
     await store.transact(lambda tx: tx.accounts.add(an_account(), []))

@@ -7,14 +7,13 @@ from typing import TypeVar
 import pytest
 
 from ringback.core.accounts.account import Account
-from ringback.core.callbacks.callback import delivered, settle
-from ringback.core.http.http_exchange import AttemptResult
-from ringback.core.http.outcome import DeliveredOutcome
+from ringback.core.callbacks.callback import delivered
 from ringback.delivery.settlement_writer import SettlementWriter
 from ringback.ports import DeliveryClaim, Settlement, Store, Transaction
 from tests.fakes import ACCOUNT_SID, NOW, FakeClock, a_callback, an_account
 from tests.memory_store import MemoryStore
 from tests.unit.delivery.parts import (
+    DELIVERED,
     HOST,
     FailingStore,
     PausedStore,
@@ -46,7 +45,7 @@ class Bench:
             self.writer.add(settlement)
 
     def _note(self, settlement: Settlement, account: Account | None) -> None:
-        self.settled.append(settlement.callback.sid)
+        self.settled.append(settlement.claim.callback.sid)
         self.accounts.append(account)
 
 
@@ -55,8 +54,7 @@ def sids(*numbers: int) -> list[str]:
 
 
 def settlement_of(claim: DeliveryClaim) -> Settlement:
-    attempt = settle(claim.attempt, AttemptResult(DeliveredOutcome(200)), None, started=NOW)
-    return Settlement(claim.callback, attempt, delivered(claim.progress, NOW))
+    return Settlement(claim, delivered(claim.progress, NOW), DELIVERED, NOW)
 
 
 def going_on(claim: DeliveryClaim) -> Settlement:
@@ -129,7 +127,7 @@ async def test_settlements_added_while_others_are_reported_are_written_too() -> 
     told = list[str]()
 
     def put_the_next(settlement: Settlement, _: Account | None) -> None:
-        told.append(settlement.callback.sid)
+        told.append(settlement.claim.callback.sid)
         if settlement is first:
             writer.add(second)
 

@@ -6,16 +6,16 @@ from typing import Any
 import pytest
 
 from ringback.core.callback_urls.callback_url import CallbackUrl
-from ringback.core.callbacks.callback import CallbackStatus, settle
+from ringback.core.callbacks.callback import CallbackStatus
 from ringback.core.http.http_exchange import (
     AttemptResult,
+    OutgoingRequest,
     ReceiverResponseRecord,
     RequestTimings,
-    SentRequestRecord,
 )
 from ringback.core.http.outcome import DeliveredOutcome, RefusedOutcome
 from ringback.core.policy.source_policy import Source
-from ringback.ports import DeliveryClaim, Lane, Settlement, Store, Transaction
+from ringback.ports import Lane, Settlement, Store, Transaction
 from tests.fakes import ACCOUNT_SID, CALLBACK_SID, NOW, SIM_SID, TOKENS, a_callback
 from tests.unit.api.caller import Caller
 from tests.unit.api.pages import walk
@@ -35,17 +35,15 @@ async def add(store: Store, **kinds: Any) -> None:
 
 
 async def attempt(
-    store: Store, *exchanges: AttemptResult, request: SentRequestRecord | None = None
+    store: Store, *exchanges: AttemptResult, request: OutgoingRequest | None = None
 ) -> None:
     """Make attempts with these results, one after the other."""
 
     def work(tx: Transaction) -> None:
         for exchange in exchanges:
-            for callback, progress, account, _ in tx.callbacks.claim(LANE, NOW, limit=1):
-                opened = DeliveryClaim(callback, progress, account).attempt
-                row = settle(opened, exchange, request, started=NOW)
-                again = progress._replace(due=NOW)
-                tx.callbacks.settle([Settlement(callback, row, again)])
+            for claim in tx.callbacks.claim(LANE, NOW, limit=1):
+                again = claim.progress._replace(due=NOW)
+                tx.callbacks.settle([Settlement(claim, again, exchange, NOW, request)])
 
     await store.transact(work)
 
@@ -341,8 +339,8 @@ async def test_an_attempt_shows_the_sent_request_and_the_answer(
             local_address="192.0.2.1",
             proxy="http://proxy.example:3128",
         ),
-        request=SentRequestRecord(
-            "POST", "http://a.example/", "POST / HTTP/1.1\r\nHost: a.example", "SimSid=HS1"
+        request=OutgoingRequest.with_headers(
+            "POST", CallbackUrl.parse("http://a.example/"), (("Host", "a.example"),), b"SimSid=HS1"
         ),
     )
     attempts = (await caller.get(f"{ONE}/attempts")).json["attempts"]

@@ -10,13 +10,14 @@ import pytest
 from ringback.api.app import create_app
 from ringback.core.accounts.account import Account
 from ringback.core.callback_urls.callback_url import CallbackUrl
-from ringback.core.callbacks.callback import CallbackRecord, CallbackStatus, settle
+from ringback.core.callbacks.callback import CallbackRecord, advance
 from ringback.core.callbacks.rendering import render
+from ringback.core.callbacks.retry import GiveUp
 from ringback.core.http.http_exchange import AttemptResult
 from ringback.core.http.outcome import AttemptFailure, NoAnswerOutcome, RefusedOutcome
 from ringback.core.policy.source_policy import Source, SourceName
 from ringback.core.sources.source_definition import BUILT_IN, Sources
-from ringback.ports import DeliveryClaim, Settlement, Store, Transaction
+from ringback.ports import Settlement, Store, Transaction
 from ringback.ports.callbacks import lane_of
 from ringback.settings.load import load
 from ringback.settings.setting_definitions import ServerCommand
@@ -71,20 +72,18 @@ async def send(
     def work(tx: Transaction) -> None:
         for number in range(times):
             at = NOW + number * SECOND
-            ((claimed, progress, owner, _),) = tx.callbacks.claim(lane_of(callback), at, limit=1)
-            opened = DeliveryClaim(claimed, progress, owner).attempt
+            (claim,) = tx.callbacks.claim(lane_of(callback), at, limit=1)
             request = render(callback, account=account or an_account(), at=at, sources=sources)
-            recorded = request.recorded() if is_rendered else None
             outcome = (
                 RefusedOutcome(503)
                 if is_rendered
                 else NoAnswerOutcome(AttemptFailure.SECRET, "made up")
             )
-            row = settle(opened, AttemptResult(outcome), recorded, started=at)
-            again = progress._replace(due=at)
+            again = claim.progress._replace(due=at)
             if number == times - 1:
-                again = progress._replace(due=None, status=CallbackStatus.FAILED)
-            tx.callbacks.settle([Settlement(claimed, row, again)])
+                again = advance(claim.progress, GiveUp("made up"), at)
+            result, sent = AttemptResult(outcome), request if is_rendered else None
+            tx.callbacks.settle([Settlement(claim, again, result, at, sent)])
 
     await store.transact(work)
 

@@ -3,7 +3,6 @@
 import pytest
 from starlette.types import ASGIApp
 
-from ringback.core.callbacks.callback import settle
 from ringback.core.http.http_exchange import AttemptResult, ReceiverResponseRecord
 from ringback.core.http.outcome import RefusedOutcome
 from ringback.ports import Settlement, Store, Transaction, lane_of
@@ -27,9 +26,8 @@ async def kept(store: Store) -> None:
             exchange = AttemptResult(
                 RefusedOutcome(500), response=ReceiverResponseRecord(500, (), bytes(size))
             )
-            row = settle(taken.attempt, exchange, None, started=NOW)
             again = taken.progress._replace(due=NOW)
-            tx.callbacks.settle([Settlement(callback, row, again)])
+            tx.callbacks.settle([Settlement(taken, again, exchange, NOW)])
 
         await store.transact(work)
 

@@ -8,7 +8,6 @@ import pytest
 
 from ringback.api.app import create_app
 from ringback.api.portal.shadows import MOST_URLS
-from ringback.core.callbacks.callback import settle
 from ringback.core.http.http_exchange import (
     AttemptResult,
     ReceiverResponseRecord,
@@ -25,7 +24,7 @@ from ringback.core.shadows.shadow import (
     copy_of,
 )
 from ringback.operations.shadow_reports import CHUNK
-from ringback.ports import DeliveryClaim, Settlement, Store, Transaction, lane_of
+from ringback.ports import Settlement, Store, Transaction, lane_of
 from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, NOW, a_callback
 from tests.unit.api.caller import Caller
 from tests.unit.api.world import THEIRS, dependencies_on
@@ -63,10 +62,9 @@ def add_pair(
     """
     callback = a_callback(sid=f"CB{number:032x}", url=url, account_sid=account_sid)
     tx.callbacks.add(callback)
-    ((_, progress, account, _),) = tx.callbacks.claim(lane_of(callback), NOW, limit=1)
-    row = settle(DeliveryClaim(callback, progress, account).attempt, first, None, started=NOW)
-    later = progress._replace(due=NOW + timedelta(days=1))
-    tx.callbacks.settle([Settlement(callback, row, later)])
+    (claim,) = tx.callbacks.claim(lane_of(callback), NOW, limit=1)
+    later = claim.progress._replace(due=NOW + timedelta(days=1))
+    tx.callbacks.settle([Settlement(claim, later, first, NOW)])
     now = NOW + number * SECOND
     shadow = ShadowCallback.opened(
         copy_of(callback, RULE, random_bytes=number.to_bytes(SHADOW_BYTES), now=now), of=callback

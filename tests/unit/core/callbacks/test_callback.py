@@ -283,10 +283,10 @@ def test_a_settled_row_has_the_real_start_of_the_attempt() -> None:
 @pytest.mark.parametrize(
     ("decision", "after"),
     [
-        (NoRetryNeeded(), UNDER_WAY._replace(date_updated=LATER, status=DELIVERED)),
+        (NoRetryNeeded(), DeliveryProgress(LATER, DELIVERED, attempt_count=5, round_number=3)),
         (
             GiveUp("it was too late"),
-            UNDER_WAY._replace(date_updated=LATER, status=FAILED, status_reason="it was too late"),
+            DeliveryProgress(LATER, FAILED, "it was too late", attempt_count=5, round_number=3),
         ),
         (RetryNow(), UNDER_WAY._replace(date_updated=LATER, due=LATER)),
         (
