@@ -17,11 +17,9 @@ import uvloop
 from benchmarks.engine import callbacks_to, delivered_to, fill, in_a_day, open_store
 
 _SEED = 1_000
-_MULTIPLY = """
-    INSERT INTO callbacks ({columns})
-    SELECT {columns_but_sid}, 'CB' || printf('%032x', seq + ?) FROM callbacks
-    WHERE seq <= ? ORDER BY seq
-"""
+_MULTIPLY = "INSERT INTO {table} SELECT {values} FROM {table} ORDER BY id LIMIT :more"
+_MULTIPLIED = {"callbacks": {"sid": "'CB' || printf('%032x', id + :further)"}, "outcomes": {}}
+"""The tables whose rows are multiplied, and the columns that differ besides the id."""
 
 
 async def remember(folder: Path, url: str, count: int) -> dict[str, object]:
@@ -36,15 +34,16 @@ async def remember(folder: Path, url: str, count: int) -> dict[str, object]:
 
 
 def _multiply(connection: sqlite3.Connection, count: int) -> None:
-    info = connection.execute("PRAGMA table_info(callbacks)")
-    names = [name for _, name, *_ in info if name not in ("seq", "sid")]
-    statement = _MULTIPLY.format(
-        columns=", ".join([*names, "sid"]), columns_but_sid=", ".join(names)
-    )
-    (there,) = connection.execute("SELECT max(seq) FROM callbacks").fetchone()
+    (there,) = connection.execute("SELECT count(*) FROM callbacks").fetchone()
     while there < count:
         more = min(there, count - there)
-        connection.execute(statement, (there, more))
+        span = connection.execute("SELECT max(id) - min(id) + 1 FROM callbacks").fetchone()[0]
+        for table, own in _MULTIPLIED.items():
+            names = [name for _, name, *_ in connection.execute(f"PRAGMA table_info({table})")]
+            changed = {"id": "id + :further", **own}
+            values = ", ".join(changed.get(name, name) for name in names)
+            statement = _MULTIPLY.format(table=table, values=values)
+            connection.execute(statement, {"further": span, "more": more})
         there += more
 
 
