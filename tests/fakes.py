@@ -22,6 +22,7 @@ from ringback.core.callback_urls.callback_target import CallbackTarget
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.callback_urls.connection_overrides import Timeouts
 from ringback.core.callbacks.callback import CallbackRecord, CallbackStatus, DeliveryProgress
+from ringback.core.events.event_kinds import TEST_EVENT, event_and_sim
 from ringback.core.events.payload import parameters_of
 from ringback.core.form_encoding import encode
 from ringback.core.http.http_exchange import AttemptResult, OutgoingRequest
@@ -386,12 +387,14 @@ def a_callback(
 ) -> CallbackRecord:
     """Return a callback about this event, or with this very body; the token is its source's."""
     parsed = CallbackUrl.parse(url)
+    body = encode(parameters_of(event or an_event())) if body is None else body
+    kind, sim_sid = (TEST_EVENT, None) if is_test else event_and_sim(body)
     return CallbackRecord(
         sid=sid,
         account_sid=account_sid,
         url=parsed,
         method=method,
-        body=encode(parameters_of(event or an_event())) if body is None else body,
+        body=body,
         source=source,
         source_asked=parsed.source,
         source_reason=source_reason,
@@ -411,4 +414,6 @@ def a_callback(
         replay_of=replay_of,
         is_test=is_test,
         secret_id=secret_id,
+        event=kind,
+        sim_sid=sim_sid,
     )

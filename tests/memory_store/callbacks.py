@@ -227,6 +227,8 @@ def _is_wanted(callback: CallbackRecord, which: CallbackFilter) -> bool:
     return (
         (which.statuses is None or callback.status in which.statuses)
         and which.source in (None, callback.source)
+        and which.event in (None, callback.event)
+        and which.sim_sid in (None, callback.sim_sid)
         and which.idempotency_token in (None, callback.idempotency_token)
         and which.destination in (None, callback.url.destination)
         and (which.since is None or which.since <= created)

@@ -9,6 +9,7 @@ from ringback.ports import CallbackFilter, PageWindow, Store
 from tests.fakes import NOW
 from tests.stores.asking import callbacks_on, keep, numbers_of, oldest_of
 from tests.stores.records import SECOND, THEIRS, callback
+from tests.wireless_fakes import WIRELESS_SIM_SID as ANOTHER_SIM
 
 ELSEWHERE = "https://else.example/"
 SCHEDULED, DELIVERED = CallbackStatus.SCHEDULED, CallbackStatus.DELIVERED
@@ -25,6 +26,14 @@ FILTERS = [
     pytest.param(CallbackFilter(destination="https://else.example:443"), [4, 1], id="destination"),
     pytest.param(CallbackFilter(url_prefix="https://else.ex"), [4, 1], id="prefix of the URL"),
     pytest.param(CallbackFilter(url_prefix="lse.example"), [], id="not the URL's beginning"),
+    pytest.param(CallbackFilter(event="sms"), [5, 3], id="event"),
+    pytest.param(CallbackFilter(event="command"), [], id="no such event"),
+    pytest.param(CallbackFilter(sim_sid=ANOTHER_SIM), [4, 3, 1], id="SIM"),
+    pytest.param(CallbackFilter(event="sms", sim_sid=ANOTHER_SIM), [3], id="event and SIM"),
+    pytest.param(CallbackFilter(UNDELIVERED, sim_sid=ANOTHER_SIM), [1], id="undelivered, of a SIM"),
+    pytest.param(
+        CallbackFilter(frozenset({SCHEDULED}), event="sms"), [5, 3], id="scheduled, of an event"
+    ),
     pytest.param(CallbackFilter(since=NOW), [5, 4], id="since an instant"),
     pytest.param(CallbackFilter(until=NOW), [3, 2, 1, 0], id="until an instant"),
     pytest.param(CallbackFilter(since=NOW - SECOND, until=NOW), [3, 2], id="between two instants"),
@@ -37,6 +46,8 @@ FILTERS = [
             NOW - 9 * SECOND,
             NOW,
             ELSEWHERE,
+            "ip",
+            ANOTHER_SIM,
         ),
         [1],
         id="all at once",
@@ -54,12 +65,13 @@ async def keep_different_callbacks(store: Store) -> None:
     else_url = CallbackUrl.parse(ELSEWHERE)
     ours[1] = (
         ours[1]
-        ._replace(url=else_url, source=Source.TWILIO)
+        ._replace(url=else_url, source=Source.TWILIO, event="ip", sim_sid=ANOTHER_SIM)
         .having(DeliveryProgress(NOW, DISCARDED))
     )
     ours[2] = ours[2].having(DeliveryProgress(NOW, FAILED))
-    ours[3] = ours[3]._replace(source=Source.TWILIO)
-    ours[4] = ours[4]._replace(url=else_url)
+    ours[3] = ours[3]._replace(source=Source.TWILIO, event="sms", sim_sid=ANOTHER_SIM)
+    ours[4] = ours[4]._replace(url=else_url, sim_sid=ANOTHER_SIM)
+    ours[5] = ours[5]._replace(event="sms")
     theirs = ours[1]._replace(sid=callback(6).sid, account_sid=THEIRS)
     await keep(store, *ours, theirs)
 

@@ -25,9 +25,15 @@ from ringback.ports import PageWindow, RecordPage
 
 _MOST: Final = 1000
 _FURTHEST: Final = 10**9 - 1
+# A limit instead of an index for each filter: each index would slow down every new callback.
+EXAMINED: Final = 10_000
+"""Maximum number of records examined for a page, which takes a few hundredths of a second."""
 PAGING: Final = (
     OperationParameter(
-        "PageSize", number(1, _MOST), "Maximum number of records in a page (default 50)."
+        "PageSize",
+        number(1, _MOST),
+        "Maximum number of records in a page (default 50). A page can have fewer although another"
+        f" one follows: at most {EXAMINED:,} records are examined for it.",
     ),
     OperationParameter(
         "Page",
@@ -41,9 +47,6 @@ PAGING: Final = (
 """The parameters that choose a page; every list has them."""
 
 _AFTER, _BEFORE = "PA", "PB"
-# A limit instead of an index for each filter: each index would slow down every new callback.
-EXAMINED: Final = 10_000
-"""Maximum number of records examined for a page, which takes a few hundredths of a second."""
 
 
 class RecordWithSid(Protocol):

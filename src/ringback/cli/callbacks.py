@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator, Mapping
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack
 
 import click
 
@@ -23,6 +23,7 @@ from ringback.cli.portal_commands import newest, with_portal
 from ringback.cli.time_arguments import ago, time_option
 from ringback.core.counted import counted
 from ringback.core.errors import ConfigurationError
+from ringback.core.events.event_kinds import EVENT_KINDS
 
 if TYPE_CHECKING:
     from ringback.core.callback_urls.callback_url import CallbackUrl
@@ -33,13 +34,19 @@ _PAUSE_SECONDS: Final = 0.5
 _PATIENCE_SECONDS: Final = 5.0
 """How long `--follow` waits for the first attempt of a new callback before it prints it."""
 
-_source = option(
-    "--source",
-    metavar="SOURCE",
-    help="Show only callbacks from this source, for example twilio or kore.",
-)
 _filters = with_options(
-    _source,
+    option(
+        "--source",
+        metavar="SOURCE",
+        help="Show only callbacks from this source, for example twilio or kore.",
+    ),
+    option(
+        "--event",
+        type=click.Choice(EVENT_KINDS),
+        help="Show only callbacks that report this kind of event; for example, sms stands for"
+        " sms.sent, sms.delivered and so on.",
+    ),
+    option("--sim", metavar="SID", help="Show only callbacks about the SIM with this SID."),
     option(
         "--destination",
         metavar="URL",
@@ -57,6 +64,17 @@ _filters = with_options(
         "Show only callbacks created before this time: 2h (two hours ago), or 2026-11-24T10:00Z.",
     ),
 )
+
+
+class _Filters(TypedDict):
+    """The values of the options in `_filters`."""
+
+    source: str | None
+    event: str | None
+    sim: str | None
+    destination: "CallbackUrl | None"
+    since: str | None
+    until: str | None
 
 
 def _status(help_: str, *choices: str) -> Any:
@@ -100,13 +118,10 @@ def list_callbacks(
     *,
     portal: "PortalClient",
     status: str | None,
-    source: str | None,
-    destination: "CallbackUrl | None",
-    since: str | None,
-    until: str | None,
     limit: int,
     follow: bool,
     as_json: bool,
+    **filters: Unpack[_Filters],
 ) -> None:
     """List callbacks, newest first.
 
@@ -116,7 +131,7 @@ def list_callbacks(
     With --follow, the newest callback is at the bottom, and a new callback is printed after its
     first attempt. With --follow and --json, each callback is printed as one line of JSON.
     """
-    query = _query(portal, source, destination, since, until)
+    query = _query(portal, filters)
     if not follow:
         page, words = newest(
             portal,
@@ -127,7 +142,7 @@ def list_callbacks(
             nothing="no callbacks; to send one, try `ringback trigger sim.active`",
         )
         say(page, words, as_json=as_json)
-    elif status is not None or until is not None:
+    elif status is not None or filters["until"] is not None:
         raise click.UsageError(
             "--follow prints callbacks as they are sent; leave out --status and --until"
         )
@@ -135,18 +150,15 @@ def list_callbacks(
         _follow(portal, query, limit=limit, as_json=as_json)
 
 
-def _query(
-    portal: "PortalClient",
-    source: str | None,
-    destination: "CallbackUrl | None",
-    since: str | None,
-    until: str | None,
-) -> dict[str, str | None]:
+def _query(portal: "PortalClient", filters: _Filters) -> dict[str, str | None]:
     query = {
-        "Source": source,
-        "CreatedAfter": ago(since, portal),
-        "CreatedBefore": ago(until, portal),
+        "Source": filters["source"],
+        "Event": filters["event"],
+        "SimSid": filters["sim"],
+        "CreatedAfter": ago(filters["since"], portal),
+        "CreatedBefore": ago(filters["until"], portal),
     }
+    destination = filters["destination"]
     if destination is None:
         return query
     is_whole_server = destination.path in ("", "/") and destination.query is None
@@ -218,15 +230,7 @@ def _newest_sid(portal: "PortalClient") -> str | None:
 @option_group("Which callbacks", _filters, limit_option)
 @prints_answer
 @with_portal
-def list_undelivered(
-    *,
-    portal: "PortalClient",
-    source: str | None,
-    destination: "CallbackUrl | None",
-    since: str | None,
-    until: str | None,
-    limit: int,
-) -> Output:
+def list_undelivered(*, portal: "PortalClient", limit: int, **filters: Unpack[_Filters]) -> Output:
     """List callbacks that were not delivered, and why.
 
     Shows callbacks that have failed or were discarded (a person stopped them). The columns are the
@@ -236,7 +240,7 @@ def list_undelivered(
         portal,
         "undelivered",
         lambda callbacks: table(callbacks, with_reason=True),
-        query=_query(portal, source, destination, since, until),
+        query=_query(portal, filters),
         limit=limit,
         nothing="no undelivered callbacks",
     )
@@ -334,6 +338,16 @@ def show_storage(*, portal: "PortalClient") -> Output:
         metavar="SOURCE",
         help="With --since, replay only callbacks from this source, for example twilio or kore.",
     ),
+    option(
+        "--event",
+        type=click.Choice(EVENT_KINDS),
+        help="With --since, replay only callbacks that report this kind of event.",
+    ),
+    option(
+        "--sim",
+        metavar="SID",
+        help="With --since, replay only callbacks about the SIM with this SID.",
+    ),
 )
 @option_group(
     "How to replay",
@@ -359,6 +373,8 @@ def replay(
     until: str | None,
     status: str | None,
     source: str | None,
+    event: str | None,
+    sim: str | None,
     as_other_source: bool,
     yes: bool,
 ) -> Output:
@@ -373,6 +389,8 @@ def replay(
         "Until": ago(until, portal),
         "Status": status,
         "Source": source,
+        "Event": event,
+        "SimSid": sim,
         "AsOtherSource": "yes" if as_other_source else "no",
         "DryRun": "no" if yes else "yes",
     }

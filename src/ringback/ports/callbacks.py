@@ -33,6 +33,10 @@ class CallbackFilter:
     """List callbacks that were created before this instant."""
     url_prefix: str | None = None
     """List callbacks whose URL, as records show it, begins with this text."""
+    event: str | None = None
+    """List callbacks that report this kind of event."""
+    sim_sid: str | None = None
+    """List callbacks that are about the SIM with this SID."""
 
 
 class ListedCallback(NamedTuple):

@@ -308,6 +308,20 @@ def test_following_shows_a_callback_once_its_first_attempt_has_ended_and_once_on
     assert follow(3, {}) == [3, 4, 5]  # it waits no longer
 
 
+def test_the_event_and_the_sim_select_callbacks(empty: Emulator) -> None:
+    failed = {"due": None, "status": CallbackStatus.FAILED}
+    add(empty, 1, **failed)
+    add(empty, 2, body=f"CommandSid=HC1&Status=sent&SimSid={SIM_SID}", **failed)
+    add(empty, 3, body="CommandSid=DC1&CommandStatus=sent", **failed)
+    for words in (("list",), ("undelivered",)):
+        assert numbers_in(run(empty, *words, "--event", "sms").output) == [2]
+        assert numbers_in(run(empty, *words, "--sim", SIM_SID).output) == [2, 1]
+        assert numbers_in(run(empty, *words, "--sim", SIM_SID, "--event", "sim").output) == [1]
+    replay = "replay", "--since", "2024-07-03"
+    assert run(empty, *replay, "--sim", SIM_SID).output.startswith("2 of 2 callbacks")
+    assert run(empty, *replay, "--event", "command").output.startswith("1 of 1 callback")
+
+
 @pytest.mark.parametrize("as_json", [True, False])
 def test_following_ends_cleanly_with_ctrl_c(empty: Emulator, *, as_json: bool) -> None:
     add(empty, 1, due=None, status=CallbackStatus.FAILED)

@@ -1,6 +1,7 @@
 """The portal's operations that list and fetch callbacks, and the filters of the list."""
 
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from typing import Any, Final
 
 from ringback.api.endpoint_group import ApiRequest, EndpointGroup
@@ -8,11 +9,13 @@ from ringback.api.operation_definition import ApiOperation, OperationParameter, 
 from ringback.api.paging import whole_list
 from ringback.api.portal.callback_json import ATTEMPT, CALLBACK, LISTED_CALLBACK
 from ringback.api.request_parameters import RequestParameters
-from ringback.api.schema_pieces import INSTANT, TEXT, one_of
+from ringback.api.schema_pieces import INSTANT, SIM_SID, TEXT, one_of
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.callbacks.callback import UNDELIVERED, CallbackStatus
 from ringback.core.errors import InvalidCallbackUrl
+from ringback.core.events.event_kinds import EVENT_KINDS
 from ringback.core.policy.source_policy import Source, SourceName
+from ringback.core.sids import SidKind, is_sid
 from ringback.operations.lookups import fetch_attempts, fetch_callback
 from ringback.ports import CallbackFilter, ListedCallback, PageWindow, RecordPage, Transaction
 
@@ -32,17 +35,23 @@ STATUS: Final = OperationParameter(
 OF_SOURCE: Final = OperationParameter(
     "Source", one_of(Source), "Only callbacks from this source; also a source from the settings."
 )
-DESTINATION: Final = OperationParameter(
-    "Destination", TEXT, "Only callbacks to the scheme, host and port of this URL."
-)
-URL_PREFIX: Final = OperationParameter(
-    "UrlPrefix", TEXT, "Only callbacks whose URL begins with this text."
-)
-FILTERS: Final = (
+SHARED_FILTERS: Final = (
     OF_SOURCE,
+    OperationParameter(
+        "Destination", TEXT, "Only callbacks to the scheme, host and port of this URL."
+    ),
+    OperationParameter(
+        "Event",
+        {"type": "string", "enum": list(EVENT_KINDS)},
+        "Only callbacks that report this kind of event.",
+    ),
+    OperationParameter("SimSid", SIM_SID, "Only callbacks about the SIM with this SID."),
+)
+"""The filters that lists and replays of callbacks have in common."""
+FILTERS: Final = (
+    *SHARED_FILTERS,
     OperationParameter("IdempotencyToken", TEXT, "Only the callback with this token."),
-    DESTINATION,
-    URL_PREFIX,
+    OperationParameter("UrlPrefix", TEXT, "Only callbacks whose URL begins with this text."),
     OperationParameter("CreatedAfter", INSTANT, "Only callbacks created at or after this instant."),
     OperationParameter("CreatedBefore", INSTANT, "Only callbacks created before this instant."),
 )
@@ -77,11 +86,10 @@ class CallbackEndpoints(EndpointGroup):
 
     def _listing(self, call: ApiRequest, statuses: frozenset[CallbackStatus] | None) -> _Listing:
         query = call.given
-        which = CallbackFilter(
+        which = replace(
+            read_shared_filters(query, self._dependencies.sources),
             statuses=statuses,
-            source=read_source(query, self._dependencies.sources),
             idempotency_token=query.text("IdempotencyToken"),
-            destination=read_destination(query),
             since=query.instant("CreatedAfter"),
             until=query.instant("CreatedBefore"),
             url_prefix=query.text("UrlPrefix"),
@@ -110,11 +118,30 @@ def read_source(
     return parameters.meaning("Source", {name: name for name in sources})
 
 
-def read_destination(parameters: RequestParameters) -> str | None:
-    """Return the scheme, host and port of the URL in `Destination`, in normalized form.
+def read_shared_filters(
+    parameters: RequestParameters, sources: Collection[SourceName]
+) -> CallbackFilter:
+    """Return the filter in the parameters `SHARED_FILTERS`; raises InvalidParameter."""
+    return CallbackFilter(
+        source=read_source(parameters, sources),
+        destination=_read_destination(parameters),
+        event=parameters.meaning("Event", {kind: kind for kind in EVENT_KINDS}),
+        sim_sid=_read_sim(parameters),
+    )
 
-    Returns None if the parameter was not given; raises InvalidParameter if it is not a valid URL.
-    """
+
+def _read_sim(parameters: RequestParameters) -> str | None:
+    sid = parameters.text("SimSid")
+    if sid is None or any(is_sid(sid, kind) for kind in (SidKind.SIM, SidKind.WIRELESS_SIM)):
+        return sid
+    raise parameters.wrong(
+        f"SimSid={sid!r}: SimSid must be the SID of a SIM: HS (Super SIM) or DE (Programmable"
+        " Wireless), and 32 hexadecimal digits"
+    )
+
+
+def _read_destination(parameters: RequestParameters) -> str | None:
+    """Return the scheme, host and port of the URL in `Destination`, in normalized form."""
     text = parameters.text("Destination")
     if text is None:
         return None

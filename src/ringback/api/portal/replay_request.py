@@ -1,19 +1,12 @@
 """Parses the parameters of a request to replay callbacks."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
 from ringback.api.operation_definition import OperationParameter
-from ringback.api.portal.callbacks import (
-    DESTINATION,
-    OF_SOURCE,
-    STATUS,
-    STATUSES,
-    read_destination,
-    read_source,
-)
+from ringback.api.portal.callbacks import SHARED_FILTERS, STATUS, STATUSES, read_shared_filters
 from ringback.api.request_parameters import RequestParameters
 from ringback.api.schema_pieces import INSTANT, TEXT, YES_OR_NO
 from ringback.core.callbacks.callback import CallbackStatus
@@ -24,7 +17,7 @@ from ringback.ports import CallbackFilter
 CHUNK: Final = 500
 """Maximum number of callbacks in one transaction, and of SIDs in one request."""
 
-_OF_SINCE: Final = ("Since", "Until", "Source", "Destination", "After")
+_OF_SINCE: Final = ("Since", "Until", *(each.name for each in SHARED_FILTERS), "After")
 
 AS_OTHER: Final = OperationParameter(
     "AsOtherSource", YES_OR_NO, "yes to send a new callback from the other source (default no)."
@@ -36,8 +29,7 @@ PARAMETERS: Final = (
     ),
     OperationParameter("Until", INSTANT, "Only callbacks created before this instant."),
     STATUS,
-    OF_SOURCE,
-    DESTINATION,
+    *SHARED_FILTERS,
     OperationParameter(
         "After", TEXT, "Continue after this callback; copy it from `next` in the last response."
     ),
@@ -75,10 +67,9 @@ def read_replays(
     beside = next((name for name in _OF_SINCE if sids and form.text(name) is not None), None)
     if beside is not None:
         raise form.wrong(f"{beside} is allowed only with Since, not with Sids")
-    which = CallbackFilter(
+    which = replace(
+        read_shared_filters(form, sources),
         statuses=statuses,
-        source=read_source(form, sources),
-        destination=read_destination(form),
         since=since,
         # Without a limit, the callbacks that the replay creates would be replayed, too.
         until=form.instant("Until") or now,

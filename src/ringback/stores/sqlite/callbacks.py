@@ -525,13 +525,15 @@ class SqliteCallbacks:
         table, found, looked_at = _by_index(owner, which)
         looked_at += [
             ("callback_targets.source = ?", which.source),
+            ("callback_targets.event = ?", which.event),
+            ("callbacks.sim_sid = ?", which.sim_sid),
             (f"{_HAS_DESTINATION} = ?", which.destination),
             ("instr(callback_targets.url, ?) = 1", which.url_prefix),
             ("created_us >= ?", maybe_to_us(which.since)),
             ("created_us < ?", maybe_to_us(which.until)),
         ]
         name = table.partition(" ")[0]
-        has_target = which.source is not None or which.url_prefix is not None
+        has_target = (which.source, which.event, which.url_prefix) != (None, None, None)
         return SqliteListQuery(
             table,
             found,

@@ -170,6 +170,31 @@ async def test_callbacks_are_filtered(
     assert [callback["sid"] for callback in callbacks] == sids
 
 
+@pytest.mark.parametrize(
+    ("query", "sids"),
+    [
+        ("Event=sim", [CALLBACK_SID]),
+        ("Event=sms", [OTHER]),
+        ("Event=test_event", [THIRD]),
+        ("Event=wireless", []),
+        (f"SimSid={SIM_SID}", [OTHER, CALLBACK_SID]),
+        (f"SimSid={SIM_SID}&Event=sms", [OTHER]),
+        ("SimSid=DE" + "0" * 32, []),
+    ],
+)
+@pytest.mark.parametrize("target", [LIST, UNDELIVERED])
+async def test_callbacks_are_filtered_by_their_event_and_their_sim(
+    caller: Caller, store: Store, target: str, query: str, sids: list[str]
+) -> None:
+    ended = {"status": CallbackStatus.FAILED, "due": None}
+    await add(store, **ended)
+    await add(store, sid=OTHER, body=f"CommandSid=HC1&SimSid={SIM_SID}&Status=sent", **ended)
+    await add(store, sid=THIRD, body="[]", is_test=True, **ended)
+    await add(store, sid="CB" + "c" * 32, body="OrderId=7", **ended)
+    callbacks = (await caller.get(f"{target}?{query}")).json["callbacks"]
+    assert [callback["sid"] for callback in callbacks] == sids
+
+
 ALL = [THIRD, OTHER, CALLBACK_SID]
 
 
@@ -214,6 +239,16 @@ async def test_callbacks_are_filtered_by_their_creation(
         (
             "Destination=a.example",
             "Destination: 'a.example' is not a valid URL; it must be like https://host/path",
+        ),
+        (
+            "Event=sim.active",
+            "Event='sim.active': Event must be one of esim, sms, ip, command, sim, wireless,"
+            " test_event",
+        ),
+        (
+            "SimSid=my_super_sim",
+            "SimSid='my_super_sim': SimSid must be the SID of a SIM: HS (Super SIM) or DE"
+            " (Programmable Wireless), and 32 hexadecimal digits",
         ),
     ],
 )

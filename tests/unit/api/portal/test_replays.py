@@ -9,12 +9,14 @@ import pytest
 from ringback.core.callbacks.callback import CallbackRecord, CallbackStatus
 from ringback.core.errors import BacklogFull
 from ringback.core.policy.source_policy import Source
+from ringback.core.sims.sim_updated import SimUpdated
 from ringback.ports import CallbackFilter, Store
 from ringback.stores.sqlite.store import SqliteStore
 from tests.callback_queues import RecordingQueue
-from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, NOW, VAULT, FakeClock, a_callback
+from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, NOW, SIM_SID, VAULT, FakeClock, a_callback
 from tests.unit.api.caller import Caller
 from tests.unit.api.world import THEIRS, app_on, error, fill, refusal
+from tests.wireless_fakes import WIRELESS_SIM_SID, a_wireless_sim
 
 REPLAYS = "/portal/v1/replays"
 MINUTE = timedelta(minutes=1)
@@ -255,6 +257,10 @@ async def test_all_that_failed_since_an_instant_are_replayed(caller: Caller, sto
         ({"Status": "undelivered"}, [1, 2, 3, 4]),
         ({"Status": "delivered"}, [5]),
         ({"Destination": "https://b.example"}, [2]),
+        ({"Event": "sim"}, [1, 2]),
+        ({"Event": "wireless"}, [3]),
+        ({"SimSid": SIM_SID}, [1, 2]),
+        ({"SimSid": WIRELESS_SIM_SID, "Event": "sim"}, []),
         ({"After": sid(2)}, [3]),
     ],
 )
@@ -263,7 +269,8 @@ async def test_replayed_callbacks_can_be_filtered(
 ) -> None:
     await add(store, 1)
     await add(store, 2, url="https://b.example/p")
-    await add(store, 3, source=Source.TWILIO)
+    of_wireless = SimUpdated.of(a_wireless_sim())
+    await add(store, 3, source=Source.TWILIO, event=of_wireless)
     await add(store, 4, status=DISCARDED)
     await add(store, 5, status=DELIVERED)
     answer = await caller.post(REPLAYS, SINCE | form)
@@ -344,6 +351,7 @@ async def test_if_room_runs_out_the_answer_says_how_to_continue(store: Store) ->
             "give either Sids, or Since to replay all callbacks created since then",
         ),
         ({"Sids": "CB1", "Source": "kore"}, "Source is allowed only with Since, not with Sids"),
+        ({"Sids": "CB1", "Event": "sim"}, "Event is allowed only with Since, not with Sids"),
         ({"Sids": "CB1", "Until": "x"}, "Until is allowed only with Since, not with Sids"),
         (
             {"Sids": ",".join(map(sid, range(501)))},

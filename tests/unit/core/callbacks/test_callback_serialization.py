@@ -87,6 +87,12 @@ def test_a_callback_is_unchanged_afterwards_whatever_its_parameters(
     assert type(again.source) is type(callback.source)
 
 
+def test_a_callback_has_its_event_and_its_sim_afterwards() -> None:
+    sim_sid = "HS" + "0a" * 16
+    again = read_new(write_new(a_new_callback(body=f"CommandSid=HG1&SimSid={sim_sid}")))
+    assert (again.event, again.sim_sid) == ("ip", sim_sid)
+
+
 @pytest.mark.parametrize("text", ["", "7", "null", "{}", "[]", '["CB"]'])
 def test_another_text_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"not a list|Expecting value|not enough values"):

@@ -17,7 +17,7 @@ from ringback.core.events.payload import parameters_of
 from ringback.core.form_encoding import encode
 from ringback.core.policy.source_policy import NOTICE, PhaseHold, Policy, Source
 from ringback.core.supersim.sim import SimStatus
-from tests.fakes import ACCOUNT_SID, a_callback, an_event
+from tests.fakes import ACCOUNT_SID, SIM_SID, a_callback, an_event
 
 RANDOM_BYTES = bytes(range(32))
 BEFORE = datetime(2024, 10, 15, tzinfo=UTC)
@@ -232,4 +232,6 @@ def test_a_callback_is_repeated_as_a_new_one_with_a_token_of_its_source(
         progress=DeliveryProgress(AFTER, due=AFTER),
         idempotency_key=None,
         replay_of=first.sid,
+        event="sim",
+        sim_sid=SIM_SID,
     )
