@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import signal
 import socket
 import subprocess
@@ -175,6 +176,31 @@ async def test_a_second_process_on_the_same_data_is_refused_by_name(tmp_path: Pa
         ended = await asyncio.to_thread(ringback, *words)
     assert ended.returncode == 1
     assert f"is in use by process {server.process.pid}" in json.loads(ended.stderr)["message"]
+
+
+# Only some servers need them, and some time after the start.
+LATE = re.compile(
+    r"(ringback\..*(supersim|wireless)|jwt|prometheus_client|trustme|cryptography\.x509"
+    r"|ringback\.api\.openapi\.document)\b"
+)
+
+
+async def test_the_start_imports_only_what_serving_needs(tmp_path: Path) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-X", "importtime", "-m", "ringback", "serve", "--json"),
+        *("--port", "0", "--data", str(tmp_path)),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    server = Served(process, json.loads(await process.stdout.readline()))
+    server.dev |= {"api_key_sid": "AC3ba717b1d236e6c4a835e46130267eb4", "api_key_secret": ""}
+    assert (await server.get("/healthz")).status == 200
+    process.terminate()
+    _, log = await process.communicate()
+    imported = re.findall(r"^import time: .*\| +(\S+)$", log.decode(), re.MULTILINE)
+    assert "ringback.api.app" in imported
+    assert [name for name in imported if LATE.match(name)] == []
 
 
 # ---- accounts ------------------------------------------------------------------------------------

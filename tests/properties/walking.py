@@ -86,7 +86,7 @@ class Walk(RuleBasedStateMachine):
         self.task_runner = ScheduledTaskRunner(
             store=self.store,
             carrier=SimulatedCarrier(),
-            handlers=self.handlers.table,
+            handler_of=self.handlers.table.__getitem__,
             context=self.context,
             clock=self.clock,
         )

@@ -154,7 +154,7 @@ class Process:
             ScheduledTaskRunner(
                 store=self.store,
                 carrier=SimulatedCarrier(),
-                handlers=TASK_HANDLERS,
+                handler_of=TASK_HANDLERS.__getitem__,
                 context=context,
                 clock=clock,
             ),

@@ -1,14 +1,16 @@
 """Builds the ASGI application that serves all APIs."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute
-from starlette.types import ASGIApp
+from starlette.routing import BaseRoute, Router
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ringback.api.cors import CorsHeadersMiddleware
 from ringback.api.dependencies import ApiDependencies
@@ -24,45 +26,15 @@ from ringback.api.operation_definition import ApiOperation, resource, routes_of
 from ringback.api.portal.callbacks import CALLBACKS, CallbackEndpoints
 from ringback.api.portal.comparison import ComparisonEndpoints
 from ringback.api.portal.create_callbacks import CreateCallbacksEndpoints
-from ringback.api.portal.devices import DeviceEndpoints
 from ringback.api.portal.kore_test_events import TestEventEndpoints
-from ringback.api.portal.network_scenarios import ScenarioEndpoints
 from ringback.api.portal.replays import ReplayEndpoints
 from ringback.api.portal.shadows import ShadowEndpoints
 from ringback.api.portal.totals import TotalsEndpoints
-from ringback.api.supersim.access_profiles import AccessProfileEndpoints, NetworkEndpoints
-from ringback.api.supersim.commands import IpCommandEndpoints, SmsCommandEndpoints
-from ringback.api.supersim.esim_profiles import EsimProfileEndpoints
-from ringback.api.supersim.fleets import FleetEndpoints
-from ringback.api.supersim.read_only import ReadOnlyEndpoints
-from ringback.api.supersim.sims import SuperSimEndpoints
-from ringback.api.wireless.commands import WirelessCommandEndpoints
-from ringback.api.wireless.data_sessions import DataSessionEndpoints
-from ringback.api.wireless.rate_plans import RatePlanEndpoints
-from ringback.api.wireless.sims import WirelessSimEndpoints
-from ringback.api.wireless.usage import WirelessUsageEndpoints
 from ringback.core.errors import ApiError, StoreUnavailable
 
 # `Exception` is also logged by the server, with its traceback.
 _ANSWERED: Final = (ApiError, HTTPException, Exception)
 
-_SUPER_SIM: Final = (
-    SuperSimEndpoints,
-    SmsCommandEndpoints,
-    IpCommandEndpoints,
-    EsimProfileEndpoints,
-    FleetEndpoints,
-    AccessProfileEndpoints,
-    NetworkEndpoints,
-    ReadOnlyEndpoints,
-)
-_WIRELESS: Final = (
-    WirelessSimEndpoints,
-    WirelessCommandEndpoints,
-    RatePlanEndpoints,
-    WirelessUsageEndpoints,
-    DataSessionEndpoints,
-)
 _PORTAL: Final = (
     CallbackEndpoints,
     ComparisonEndpoints,
@@ -71,8 +43,6 @@ _PORTAL: Final = (
     TotalsEndpoints,
     TestEventEndpoints,
     ShadowEndpoints,
-    DeviceEndpoints,
-    ScenarioEndpoints,
 )
 
 
@@ -93,11 +63,12 @@ def create_app(
         return answer(request, failure)
 
     app = Starlette(
-        routes=all_routes(dependencies, portal=portal, beside=beside),
+        routes=[*_first_routes(dependencies, portal), *beside],
         exception_handlers={**dict.fromkeys(_ANSWERED, answer), StoreUnavailable: unavailable},
     )
     # A path that ends with a slash is a different path; a redirect would turn a POST into a GET.
     app.router.redirect_slashes = False
+    app.router.default = OnDemandRouter(partial(_sim_routes, dependencies))
     return HostRouting(CorsHeadersMiddleware(app))
 
 
@@ -113,24 +84,57 @@ def all_routes(
     beside: Sequence[BaseRoute] = (),
 ) -> list[BaseRoute]:
     """Return the routes of all APIs, the OpenAPI documents, and those in `beside`."""
-    supersim, wireless = supersim_operations(dependencies), wireless_operations(dependencies)
-    portal = [*portal_operations(dependencies), *portal]
-    return [
-        *routes_of([*portal, *supersim, *wireless]),
-        *kore_routes(dependencies),
-        *beside,
-        *openapi_routes([*supersim, *portal], wireless),
-    ]
+    return [*_first_routes(dependencies, portal), *beside, *_sim_routes(dependencies)]
 
 
-def supersim_operations(dependencies: ApiDependencies) -> list[ApiOperation]:
-    """Return the operations of the Super SIM API."""
-    return [each for kind in _SUPER_SIM for each in kind(dependencies).operations()]
+def _first_routes(dependencies: ApiDependencies, portal: Sequence[ApiOperation]) -> list[BaseRoute]:
+    """Return the routes that the server has from its start."""
+    shared = portal_operations(dependencies)
+
+    def documented() -> tuple[Sequence[ApiOperation], Sequence[ApiOperation]]:
+        from ringback.api import sim_apis  # noqa: PLC0415 (see `OnDemandRouter`)
+
+        of_devices = sim_apis.device_operations(dependencies)
+        supersim = sim_apis.supersim_operations(dependencies)
+        return (
+            [*supersim, *shared, *of_devices, *portal],
+            sim_apis.wireless_operations(dependencies),
+        )
+
+    return [*routes_of([*shared, *portal]), *kore_routes(dependencies), *openapi_routes(documented)]
 
 
-def wireless_operations(dependencies: ApiDependencies) -> list[ApiOperation]:
-    """Return the operations of the Programmable Wireless API."""
-    return [each for kind in _WIRELESS for each in kind(dependencies).operations()]
+def _sim_routes(dependencies: ApiDependencies) -> list[BaseRoute]:
+    from ringback.api import sim_apis  # noqa: PLC0415 (see `OnDemandRouter`)
+
+    return routes_of(
+        [
+            *sim_apis.device_operations(dependencies),
+            *sim_apis.supersim_operations(dependencies),
+            *sim_apis.wireless_operations(dependencies),
+        ]
+    )
+
+
+class OnDemandRouter:
+    """Routes that are made, and their modules imported, when the first request for them comes.
+
+    A thread does that, so that other requests need not wait for it.
+    """
+
+    def __init__(self, make: Callable[[], Sequence[BaseRoute]]) -> None:
+        self._make = make
+        self._making: asyncio.Future[Router] | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request by the route that matches it, or with 404."""
+        if self._making is None:
+            self._making = asyncio.ensure_future(asyncio.to_thread(self._made))
+        router = await asyncio.shield(self._making)
+        await router(scope, receive, send)
+
+    def _made(self) -> Router:
+        return Router(self._make(), redirect_slashes=False)
 
 
 def portal_operations(dependencies: ApiDependencies) -> list[ApiOperation]:

@@ -5,19 +5,22 @@ A step is a later change of a resource: for example, a SIM becomes `active`, or 
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from ringback.core.sims.scenario import CarrierResult, NetworkScenario, TaskKind
-from ringback.core.supersim.command import IpCommand, SmsCommand
-from ringback.core.supersim.esim_profile import EsimProfile
-from ringback.core.supersim.pending_sim_update import PendingSuperSimUpdate
-from ringback.core.supersim.settings_update import OtaSettingsUpdate
-from ringback.core.supersim.sim import SuperSim
-from ringback.core.wireless.command import WirelessCommand
-from ringback.core.wireless.pending_sim_update import PendingWirelessSimUpdate
-from ringback.core.wireless.sim import WirelessSim
 
-EitherSim = SuperSim | WirelessSim
+# A server that sends callbacks only does not import the products.
+if TYPE_CHECKING:
+    from ringback.core.supersim.command import IpCommand, SmsCommand
+    from ringback.core.supersim.esim_profile import EsimProfile
+    from ringback.core.supersim.pending_sim_update import PendingSuperSimUpdate
+    from ringback.core.supersim.settings_update import OtaSettingsUpdate
+    from ringback.core.supersim.sim import SuperSim
+    from ringback.core.wireless.command import WirelessCommand
+    from ringback.core.wireless.pending_sim_update import PendingWirelessSimUpdate
+    from ringback.core.wireless.sim import WirelessSim
+
+EitherSim: TypeAlias = "SuperSim | WirelessSim"
 
 
 class ScheduledTask(NamedTuple):
@@ -39,16 +42,11 @@ class TaskPostponed(NamedTuple):
     """When the task is due again; other tasks due at the same instant come first."""
 
 
-Subject = (
-    PendingSuperSimUpdate
-    | SmsCommand
-    | IpCommand
-    | EsimProfile
-    | OtaSettingsUpdate
-    | PendingWirelessSimUpdate
-    | WirelessSim
-    | WirelessCommand
+_OfSuperSim: TypeAlias = (
+    "PendingSuperSimUpdate | SmsCommand | IpCommand | EsimProfile | OtaSettingsUpdate"
 )
+_OfWireless: TypeAlias = "PendingWirelessSimUpdate | WirelessSim | WirelessCommand"
+Subject: TypeAlias = "_OfSuperSim | _OfWireless"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +58,7 @@ class CarrierRequest:
     """How the simulated network behaves for this SIM or account."""
     subject: Subject
     """The record that the step changes."""
-    sim: EitherSim | None
+    sim: "EitherSim | None"
     """The SIM that the step concerns; None for an eSIM Profile without a SIM."""
 
 

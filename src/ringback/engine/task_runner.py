@@ -9,7 +9,7 @@ Tests can stop the loop at two checkpoints: `carried_out`, before the last trans
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -40,7 +40,8 @@ class ScheduledTaskRunner(Generic[C]):
 
     store: Store
     carrier: Carrier
-    handlers: Mapping[TaskKind, TaskHandler[C]]
+    handler_of: Callable[[TaskKind], TaskHandler[C]]
+    """Returns the handler of a kind of task."""
     context: Callable[[], C]
     clock: Clock
     checkpoint: Callable[[str], None] = no_checkpoint
@@ -120,7 +121,7 @@ class ScheduledTaskRunner(Generic[C]):
                 await self._alone(one[0], partial(self._end, one))
 
     def _begin(self, task: ScheduledTask, tx: Transaction) -> BeginResult:
-        begun = self.handlers[task.step].begin(tx, task, self.context())
+        begun = self.handler_of(task.step).begin(tx, task, self.context())
         if isinstance(begun, TaskPostponed):
             tx.tasks.put(task._replace(due=begun.until))
         return begun
@@ -128,7 +129,7 @@ class ScheduledTaskRunner(Generic[C]):
     def _end(self, one: Ended, tx: Transaction) -> None:
         task, ending = one
         if tx.tasks.take(task) and ending is not None:
-            self.handlers[task.step].end(tx, task, ending, self.context())
+            self.handler_of(task.step).end(tx, task, ending, self.context())
 
     async def _alone(self, task: ScheduledTask, work: Callable[[Transaction], T]) -> T | None:
         """Run `work` for one task in its own transaction; if `work` fails, postpone the task."""

@@ -40,7 +40,7 @@ def transfer_data(
             assert_never(sim)
 
 
-def find_any_sim(tx: Transaction, account_sid: str, sid_or_name: str) -> EitherSim | None:
+def find_any_sim(tx: Transaction, account_sid: str, sid_or_name: str) -> "EitherSim | None":
     """Return the account's SIM with this SID or unique name, or None if there is none.
 
     Raises InvalidParameter if a SIM of each product has this name.

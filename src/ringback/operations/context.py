@@ -2,14 +2,13 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple, TypedDict
+from typing import TYPE_CHECKING, NamedTuple, TypedDict
 
 from ringback.core.accounts.account import AccountOwnedRecord, NamedRecord
 from ringback.core.callback_urls.callback_target import CallbackTarget
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.callbacks.callback import CallbackRecord
 from ringback.core.callbacks.create_callback import CALLBACK_BYTES, compose
-from ringback.core.events.payload import Event, parameters_of
 from ringback.core.form_encoding import encode
 from ringback.core.policy.source_policy import Policy
 from ringback.core.scheduled_task import CarrierRequest, EitherSim, ScheduledTask, Subject
@@ -18,6 +17,9 @@ from ringback.core.sims.scenario import SCENARIOS, NetworkScenario, TaskKind, sc
 from ringback.core.sims.simulated_network import SimulationSettings
 from ringback.core.sources.source_definition import Sources
 from ringback.ports import CallbackSigningKeys, NewCallbackQueue, RandomSource, Transaction
+
+if TYPE_CHECKING:
+    from ringback.core.events.payload import Event
 
 
 class EffectiveScenario(NamedTuple):
@@ -67,10 +69,13 @@ class OperationContext(AccountOperationContext):
             date_updated=self.now,
         )
 
-    def emit(self, tx: Transaction, event: Event, to: CallbackTarget) -> None:
+    def emit(self, tx: Transaction, event: "Event", to: CallbackTarget) -> None:
         """Queue a callback about an event, unless `to` has no URL."""
         if to.url is None:
             return
+        # Imported late: a server that sends callbacks only does not need the products' events.
+        from ringback.core.events.payload import parameters_of  # noqa: PLC0415 (see above)
+
         body = encode(parameters_of(event))
         self.queue.take(tx, self.compose(body, event.account_sid, to.url, to.method))
 
@@ -110,7 +115,7 @@ class OperationContext(AccountOperationContext):
         tx.tasks.put(ScheduledTask(step, subject.sid, subject.account_sid, due))
 
     def carrier_request(
-        self, tx: Transaction, task: ScheduledTask, subject: Subject, sim: EitherSim | None
+        self, tx: Transaction, task: ScheduledTask, subject: Subject, sim: "EitherSim | None"
     ) -> CarrierRequest:
         """Return the network request that carries out a task.
 

@@ -31,7 +31,7 @@ F = TypeVar("F")
 def ask_network(
     tx: Transaction,
     task: ScheduledTask,
-    found: tuple[Subject, EitherSim | None],
+    found: "tuple[Subject, EitherSim | None]",
     context: OperationContext,
 ) -> CarrierRequest:
     """Return the network request that carries out a task for a record and its SIM."""

@@ -66,7 +66,7 @@ class Bench:
         self.task_runner = ScheduledTaskRunner(
             store=self.store,
             carrier=self.carrier,
-            handlers=TASK_HANDLERS,
+            handler_of=TASK_HANDLERS.__getitem__,
             context=self._context,
             clock=self.clock,
             checkpoint=self.steps,

@@ -82,7 +82,7 @@ class Bench:
         self.task_runner = ScheduledTaskRunner(
             store=self.store,
             carrier=self.carrier,
-            handlers=self.handlers,
+            handler_of=self.handlers.__getitem__,
             context=self.context,
             clock=self.clock,
             checkpoint=self.checkpoint or self.steps,

@@ -23,7 +23,7 @@ from tests.wireless_fakes import WIRELESS_NAME, WIRELESS_SIM_SID, a_rate_plan, a
 
 THEIRS = "AC" + "f" * 32
 OURS, WIRELESS = a_sim(), a_wireless_sim()
-Find = Callable[[Transaction, str, str], EitherSim | None]
+Find = Callable[[Transaction, str, str], "EitherSim | None"]
 
 
 @pytest.fixture

@@ -7,11 +7,12 @@ commit.
 import sqlite3
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cached_property
 from typing import Any, Final
 
 from ringback.core.callbacks.response_storage import ResponseStorageBudget
 from ringback.core.errors import StoreUnavailable
-from ringback.ports import CommitHooks, Transaction, nothing
+from ringback.ports import CommitHooks, SuperSimTables, Transaction, WirelessTables, nothing
 from ringback.stores.encryption import SecretCipher
 from ringback.stores.sqlite.accounts import SqliteAccounts, SqliteApiClients
 from ringback.stores.sqlite.batches import TABLES as BATCH_TABLES
@@ -24,9 +25,7 @@ from ringback.stores.sqlite.response_overflow import TABLES as RESPONSE_TABLES
 from ringback.stores.sqlite.response_overflow import SqliteResponseOverflows
 from ringback.stores.sqlite.shadows import TABLES as SHADOW_TABLES
 from ringback.stores.sqlite.shadows import SqliteShadowCallbacks
-from ringback.stores.sqlite.supersim import supersim_tables
 from ringback.stores.sqlite.tasks_and_scenarios import SqliteScenarioChoices, SqliteTasks
-from ringback.stores.sqlite.wireless import wireless_tables
 from ringback.stores.sqlite.write_batch import WriteBatch
 
 _OF_A_ROW: Final = (
@@ -79,8 +78,6 @@ class SqliteTransaction(Transaction):
     ) -> None:
         self.accounts = self._accounts = SqliteAccounts(session, cipher)
         self.api_clients = SqliteApiClients(session, cipher)
-        self.supersim = supersim_tables(session)
-        self.wireless = wireless_tables(session)
         self.scenarios = SqliteScenarioChoices(session)
         self.tasks = SqliteTasks(session)
         self.kept_responses = responses = SqliteResponseOverflows(session, budget)
@@ -91,6 +88,20 @@ class SqliteTransaction(Transaction):
         self.room = DiskSpace.beside(session)
         """Checks that the disk has space for the database to grow."""
         self._session = session
+
+    # Imported late: a server that sends callbacks only does not need the tables of the products.
+    # The type checker does not know that a cached property can take the place of a variable.
+    @cached_property
+    def supersim(self) -> SuperSimTables:  # pyright: ignore[reportIncompatibleVariableOverride]
+        from ringback.stores.sqlite.supersim import supersim_tables  # noqa: PLC0415 (see above)
+
+        return supersim_tables(self._session)
+
+    @cached_property
+    def wireless(self) -> WirelessTables:  # pyright: ignore[reportIncompatibleVariableOverride]
+        from ringback.stores.sqlite.wireless import wireless_tables  # noqa: PLC0415 (see above)
+
+        return wireless_tables(self._session)
 
     def begin_commit(self) -> None:
         """At the beginning of a commit, clear what was cached for the previous commit only."""

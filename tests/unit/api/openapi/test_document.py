@@ -42,9 +42,10 @@ def routes_in(app: ASGIApp, prefix: str) -> set[tuple[str, str]]:
     """The verbs and paths that the application itself has below a prefix."""
     while not isinstance(app, Starlette):
         app = vars(app)["_app"]
+    on_demand = vars(app.router.default)["_make"]()
     return {
         (verb, route.path.removeprefix(prefix))
-        for route in app.routes
+        for route in (*app.routes, *on_demand)
         if isinstance(route, Route) and route.path.startswith(f"{prefix}/v1/")
         for verb in (route.methods or set[str]()) - {"HEAD"}
     }
