@@ -40,7 +40,7 @@ from ringback.delivery.delivery_workers import DeliveryWorkers
 from ringback.delivery.due_callbacks import DueCallbacks
 from ringback.delivery.fair_scheduler import FairScheduler
 from ringback.delivery.settlement_writer import SettlementWriter
-from ringback.ports import Clock, DeliveryClaim, RandomSource, Settlement, Store, lane_of
+from ringback.ports import Clock, DeliveryClaim, RandomSource, Settlement, Store
 from ringback.runtime.wakeup import Wakeup
 
 
@@ -81,7 +81,7 @@ class DeliveryLoop:
     def _attempt(self, claim: DeliveryClaim) -> Sending | None:
         """Send a callback once, or return the function that does; `_ended` gets the result."""
         self.checkpoint("claimed")
-        callback, account, is_fresh, _ = claim
+        callback, account, _, is_fresh, _ = claim
         progress, started = callback.progress, self.clock.now()
         limits, turn = callback.url.connection.limits, progress.round_attempts - 1
         if turn:
@@ -105,8 +105,8 @@ class DeliveryLoop:
         """Decide whether to retry, and queue the result to be saved."""
         self.workers.ended(claim)
         self.checkpoint("sent")
-        callback, outcome = claim.callback, exchange.outcome
-        progress, lane = callback.progress, lane_of(callback)
+        callback, lane, outcome = claim.callback, claim.lane, exchange.outcome
+        progress = callback.progress
         if isinstance(outcome, NoAnswerOutcome) and outcome.failure in SHORTAGES:
             # This machine lacks a resource, so nothing was sent: that does not count as an attempt.
             now = self.clock.now()
@@ -163,9 +163,11 @@ class DeliveryLoop:
                 result is not None and failure_of(result.outcome) == AttemptFailure.STALE.label
             )
             callback = callback.having(progress)
-            self.workers.add_first(DeliveryClaim(callback, account, is_stale, claim.row_id))
+            self.workers.add_first(
+                DeliveryClaim(callback, account, claim.lane, is_stale, claim.row_id)
+            )
         elif progress.due is not None:
-            self.scheduler.expect(lane_of(callback), progress.due)
+            self.scheduler.expect(claim.lane, progress.due)
             self.wakeup.wake()
         else:
             self.backlog.ended(callback, progress)

@@ -60,7 +60,7 @@ class DeliveryWorkers:
 
     def ended(self, claim: DeliveryClaim) -> None:
         """Give the place of a delivery that has ended to the next claim for its destination."""
-        self._go_on(self._destinations[claim.callback.url.destination])
+        self._go_on(self._destinations[claim.lane.destination])
 
     def close(self) -> None:
         """Deliver no more claims: those not begun yet, and those added later, stay unsent."""
@@ -88,7 +88,7 @@ class DeliveryWorkers:
         self._none_is_taken.set()
 
     def _destination_of(self, claim: DeliveryClaim) -> _Destination:
-        name = claim.callback.url.destination
+        name = claim.lane.destination
         destination = self._destinations.get(name)
         if destination is None:
             self._destinations[name] = destination = _Destination(name)

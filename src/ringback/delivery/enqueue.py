@@ -9,6 +9,7 @@ Methods with a transaction run in the thread of the store.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from ringback.core.callbacks.callback import CallbackRecord, DeliveryProgress, begin
 from ringback.core.errors import StoreUnavailable
@@ -16,7 +17,7 @@ from ringback.delivery.backlog import Backlog
 from ringback.delivery.batch_ingestion import Add
 from ringback.delivery.counters import DeliveryCounters
 from ringback.delivery.fair_scheduler import FairScheduler
-from ringback.ports import Clock, DeliveryClaim, LoopWaker, Store, Transaction, lane_of
+from ringback.ports import Clock, DeliveryClaim, Lane, LoopWaker, Store, Transaction, lane_of
 
 
 @dataclass(eq=False, kw_only=True)
@@ -49,14 +50,15 @@ class CallbackEnqueuer:
             )
         account = tx.accounts.get(callback.account_sid)
         now = self.clock.now()
-        if account is not None and self._may_go(callback):
+        lane = lane_of(callback)
+        if account is not None and self._may_go(callback, lane, now):
             limit = callback.url.connection.total_timeout
             progress = begin(callback.progress, now, total_timeout=limit)
             callback, row_id = callback.having(progress), 0
             # Registered first, so that the slot is returned even if saving fails.
             tx.on_commit(
-                lambda: self._taken(DeliveryClaim(callback, account, row_id=row_id)),
-                undone=lambda: self._free(callback),
+                lambda: self._taken(DeliveryClaim(callback, account, lane, row_id=row_id)),
+                undone=lambda: self._free(lane),
             )
             row_id = tx.callbacks.add(callback)
         else:
@@ -68,17 +70,17 @@ class CallbackEnqueuer:
         tx.callbacks.change(callback.having(progress))
         tx.on_commit(lambda: self._changed(callback, progress))
 
-    def _may_go(self, callback: CallbackRecord) -> bool:
-        due, now = callback.progress.due, self.clock.now()
+    def _may_go(self, callback: CallbackRecord, lane: Lane, now: datetime) -> bool:
+        due = callback.progress.due
         is_due = due is not None and due <= now
-        return is_due and not self.is_closed and self.scheduler.try_take(lane_of(callback), now)
+        return is_due and not self.is_closed and self.scheduler.try_take(lane, now)
 
     def _taken(self, claim: DeliveryClaim) -> None:
         self.backlog.accepted(claim.callback)
         self.claimed(claim)
 
-    def _free(self, callback: CallbackRecord) -> None:
-        self.scheduler.give_back(lane_of(callback))
+    def _free(self, lane: Lane) -> None:
+        self.scheduler.give_back(lane)
         self.wakeup.wake()
 
     def _kept(self, callback: CallbackRecord) -> None:

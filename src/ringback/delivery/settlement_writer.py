@@ -24,6 +24,8 @@ class SettlementWriter:
         self._clock = clock
         self._settled = settled
         self._waiting = list[Settlement]()
+        self._is_urgent = False
+        """True if a waiting settlement begins the next attempt of its callback."""
         self._writing: asyncio.Task[None] | None = None
 
     @property
@@ -34,6 +36,7 @@ class SettlementWriter:
     def add(self, settlement: Settlement) -> None:
         """Queue a settlement to be saved soon."""
         self._waiting.append(settlement)
+        self._is_urgent = self._is_urgent or settlement.progress.is_under_way
         if self._writing is None:
             self._writing = asyncio.create_task(self._write())
 
@@ -46,13 +49,12 @@ class SettlementWriter:
         try:
             while self._waiting:
                 settlements, self._waiting = self._waiting, []
-                await self._settle(settlements)
+                is_urgent, self._is_urgent = self._is_urgent, False
+                await self._settle(settlements, may_wait=not is_urgent)
         finally:
             self._writing = None
 
-    async def _settle(self, settlements: list[Settlement]) -> None:
-        # Nobody waits for the result of an attempt, unless the next attempt follows at once.
-        may_wait = not any(one.progress.is_under_way for one in settlements)
+    async def _settle(self, settlements: list[Settlement], *, may_wait: bool) -> None:
         try:
             accounts = await outlast(
                 lambda: self._store.transact(
@@ -69,7 +71,7 @@ class SettlementWriter:
     async def _settle_one_by_one(self, settlements: list[Settlement], failure: Exception) -> None:
         if len(settlements) > 1:
             for settlement in settlements:
-                await self._settle([settlement])
+                await self._settle([settlement], may_wait=False)
         else:
             _log.error(
                 "the result of an attempt of callback %s can't be stored; the next"

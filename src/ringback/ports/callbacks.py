@@ -73,6 +73,8 @@ class DeliveryClaim(NamedTuple):
     callback: CallbackRecord
     """The callback to send; its `progress` is that of the attempt under way."""
     account: Account
+    lane: Lane
+    """The lane that the callback waited in, or would have waited in."""
     fresh: bool = False
     """True if the request must use a new connection, since the last one turned out closed."""
     row_id: int = 0

@@ -241,7 +241,7 @@ def plan_anew(progress: DeliveryProgress, now: datetime) -> DeliveryProgress:
 
 def delivered(progress: DeliveryProgress, now: datetime) -> DeliveryProgress:
     """Return the progress of a callback that was delivered now."""
-    return _ended(progress, CallbackStatus.DELIVERED, None, now)
+    return ended(progress, CallbackStatus.DELIVERED, None, now)
 
 
 def advance(progress: DeliveryProgress, decision: Decision, now: datetime) -> DeliveryProgress:
@@ -250,7 +250,7 @@ def advance(progress: DeliveryProgress, decision: Decision, now: datetime) -> De
         case NoRetryNeeded():
             return delivered(progress, now)
         case GiveUp(why):
-            return _ended(progress, CallbackStatus.FAILED, why, now)
+            return ended(progress, CallbackStatus.FAILED, why, now)
         case RetryNow():
             return progress._replace(due=now, date_updated=now)
         case RetryLater(at, number):
@@ -268,16 +268,15 @@ def replay(progress: DeliveryProgress, now: datetime) -> DeliveryProgress:
 
 def discard(progress: DeliveryProgress, why: str, now: datetime) -> DeliveryProgress:
     """Return the progress of a callback that a person discards, with the reason `why`."""
-    return _ended(progress, CallbackStatus.DISCARDED, why, now)
+    return ended(progress, CallbackStatus.DISCARDED, why, now)
 
 
-def _ended(
+def ended(
     progress: DeliveryProgress, status: CallbackStatus, why: str | None, now: datetime
 ) -> DeliveryProgress:
-    # Without `_replace`, which takes twice as long: every callback ends here.
-    return DeliveryProgress(
-        now, status, why, progress.attempt_count, round_number=progress.round_number
-    )
+    """Return the progress of a callback that has ended now, with this status and reason."""
+    # By position, which takes half as long as by name: every callback ends here.
+    return DeliveryProgress(now, status, why, progress[3], None, 0, None, progress[7])
 
 
 def settle(

@@ -194,7 +194,7 @@ def write_outcome(progress: DeliveryProgress, row_id: int, account_id: int | Non
 
 
 def read_callback(
-    row: Sequence[Any], target: CallbackTarget, *, claimed: datetime | None = None
+    row: Sequence[Any], target: CallbackTarget, claimed: datetime | None = None
 ) -> CallbackRecord:
     """Return the callback in a row of `COLUMNS`, including an attempt under way.
 

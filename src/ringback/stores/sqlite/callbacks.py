@@ -315,8 +315,11 @@ class SqliteCallbacks:
             " WHERE started_us IS NULL AND lane_id = ? AND (due_us, id) <= (?, ?)",
             (until, lane_id, due, row_id),
         )
-        account = self._account(lane.account_sid)
-        return [DeliveryClaim(self._read(row, claimed=now), account, row_id=row[0]) for row in rows]
+        account, target_of = self._account(lane.account_sid), self._target
+        return [
+            DeliveryClaim(read_callback(row, target_of(row[2]), now), account, lane, row_id=row[0])
+            for row in rows
+        ]
 
     def settle(self, settlements: Sequence[Settlement]) -> None:
         ids = self._new_ids or self._lease_ids()
@@ -337,8 +340,8 @@ class SqliteCallbacks:
         )
         callbacks = [(row[0], self._read(row)) for row in rows.fetchall()]
         return [
-            DeliveryClaim(callback, self._account(callback.account_sid), row_id=row_id)
-            for row_id, callback in callbacks
+            DeliveryClaim(one, self._account(one.account_sid), lane_of(one), row_id=row_id)
+            for row_id, one in callbacks
         ]
 
     def next_due(self, lane: Lane) -> datetime | None:
@@ -423,8 +426,8 @@ class SqliteCallbacks:
         ).fetchone()
         return row and (row[0], self._read(row))
 
-    def _read(self, row: Sequence[Any], *, claimed: datetime | None = None) -> CallbackRecord:
-        return read_callback(row, self._target(row[2]), claimed=claimed)
+    def _read(self, row: Sequence[Any]) -> CallbackRecord:
+        return read_callback(row, self._target(row[2]))
 
     def _target(self, target_id: int) -> CallbackTarget:
         target = self._read_targets.get(target_id)
