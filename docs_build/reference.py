@@ -97,10 +97,10 @@ def _options_block(name: str) -> Iterator[str]:
 
 def _option_groups(command: Command) -> Iterator[tuple[str, Sequence[click.Option]]]:
     """Yield the options by group, without settings and --color, which have a page of their own."""
-    for group in command.option_groups:
-        yield group.title, group.options
-    title = "other options" if command.option_groups else "option"
-    yield title, command.ungrouped_options
+    groups = dict(command.option_groups)
+    others = groups.pop("", [])
+    yield from groups.items()
+    yield "other options" if groups else "option", others
 
 
 def option_rows(options: Iterable[click.Option], context: click.Context) -> Iterator[str]:

@@ -3,22 +3,28 @@
 Commands are made with `command`, `group`, `option`, `option_group` and `argument` of this module.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, TypeVar
 
 import click
-import cloup
 
 from ringback.settings import ENVIRONMENT
 
-option: Final = cloup.option
-option_group: Final = cloup.option_group
-argument: Final = cloup.argument
+F = TypeVar("F", bound=Callable[..., Any])
 
 _COLORS: Final = {"auto": None, "always": True, "never": False}
+_ANY_LENGTH: Final = 1000
+_WIDEST: Final = 30
+"""The widest first column; a longer entry has its description on the next line."""
 
 
-class Command(cloup.Command):
+class GroupedOption(click.Option):
+    """An option that the help shows under the title of its group; without a group, at the end."""
+
+    group = ""
+
+
+class Command(click.Command):
     """A command whose help shows its options in groups, and examples to paste.
 
     `examples` are command lines, each with the sentence that is printed above it.
@@ -31,6 +37,39 @@ class Command(cloup.Command):
         super().__init__(*args, **options)
         self.examples = examples or {}
 
+    @property
+    def option_groups(self) -> Mapping[str, Sequence[click.Option]]:
+        """The options by the title of their group; those without a group are under ''."""
+        groups = dict[str, list[click.Option]]()
+        for param in self.params:
+            if isinstance(param, click.Option):
+                groups.setdefault(getattr(param, "group", ""), []).append(param)
+        return groups
+
+    def format_arguments(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Print nothing; `format_options` aligns the arguments with the options."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Print the arguments and each group of options, with aligned descriptions."""
+        sections = dict(self._sections(ctx))
+        names = [name for rows in sections.values() for name, _ in rows]
+        width = max(len(name) for name in names if len(name) <= _WIDEST)
+        for title, rows in sections.items():
+            with formatter.section(title):
+                # click makes the first column of each list as wide as its longest entry.
+                formatter.write_dl([(name.ljust(width), words) for name, words in rows], width)
+
+    def _sections(self, ctx: click.Context) -> Iterator[tuple[str, Sequence[tuple[str, str]]]]:
+        arguments = [one for one in self.params if isinstance(one, click.Argument)]
+        if any(argument.help for argument in arguments):
+            yield "Positional arguments", _rows(arguments, ctx)
+        groups = dict(self.option_groups)
+        others = groups.pop("", [])
+        for title, options in groups.items():
+            yield title, _rows(options, ctx)
+        rest = [*others, *filter(None, [self.get_help_option(ctx)])]
+        yield ("Other options" if groups else "Options"), _rows(rest, ctx)
+
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Print the examples below the options."""
         if self.examples:
@@ -42,33 +81,87 @@ class Command(cloup.Command):
         super().format_epilog(ctx, formatter)
 
 
-class Group(Command, cloup.Group):
+class Group(Command, click.Group):
     """A command that has subcommands."""
 
-    command_class = Command
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Print the options, then the subcommands."""
+        Command.format_options(self, ctx, formatter)
+        self.format_commands(ctx, formatter)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Print the subcommands, each with its whole first sentence, which click would cut off."""
+        commands = {name: self.get_command(ctx, name) for name in self.list_commands(ctx)}
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [
+                    (name, one.get_short_help_str(_ANY_LENGTH))
+                    for name, one in commands.items()
+                    if one
+                ]
+            )
 
     # Narrower than click's, whose types know no `examples`, and allow no parentheses as well.
     def command(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, name: str | None = None, **more: Any
     ) -> Callable[[Callable[..., Any]], Command]:
         """Return a decorator that makes a function a subcommand; `more` is passed to `Command`."""
-        return super().command(name, **more)
+
+        def add(function: Callable[..., Any]) -> Command:
+            made = command(name, **more)(function)
+            self.add_command(made)
+            return made
+
+        return add
 
 
 def command(name: str | None = None, **more: Any) -> Callable[[Callable[..., Any]], Command]:
     """Return a decorator that makes a function a command; `more` is passed to `Command`."""
-    return cloup.command(name, cls=Command, **more)
+    return click.command(name, cls=Command, **more)
 
 
 def group(
     name: str | None = None, *, cls: type[Group] = Group, **more: Any
 ) -> Callable[[Callable[..., Any]], Group]:
     """Return a decorator that makes a function a command with subcommands."""
-    return cloup.group(name, cls=cls, **more)
+    return click.group(name, cls=cls, **more)
 
 
-def _color_option() -> cloup.Option:
-    return cloup.Option(
+def argument(name: str, **more: Any) -> Callable[[F], F]:
+    """Return a decorator that adds a positional argument; `more` is passed to `click.Argument`."""
+    return click.argument(name, **more)
+
+
+def option(*names: str, **more: Any) -> Callable[[F], F]:
+    """Return a decorator that adds an option; `more` is passed to `click.Option`."""
+    return click.option(*names, cls=GroupedOption, **more)
+
+
+def option_group(title: str, *options: Callable[[F], F]) -> Callable[[F], F]:
+    """Return a decorator that adds these options, in this order, as one group of the help."""
+
+    def give(command: F) -> F:
+        known = len(_params_of(command))
+        for add_option in reversed(options):
+            add_option(command)
+        for added in _params_of(command)[known:]:
+            added.group = title
+        return command
+
+    return give
+
+
+def _params_of(command: Any) -> list[Any]:
+    """Return the parameters that decorators have added to a function, the last one first."""
+    return getattr(command, "__click_params__", [])
+
+
+def _rows(params: Iterable[click.Parameter], ctx: click.Context) -> list[tuple[str, str]]:
+    return [row for param in params if (row := param.get_help_record(ctx)) is not None]
+
+
+def _color_option() -> click.Option:
+    return GroupedOption(
         ["--color"],
         type=click.Choice(list(_COLORS)),
         expose_value=False,

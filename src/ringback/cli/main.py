@@ -88,13 +88,15 @@ class LazyCommands(Group):
             if name.startswith(incomplete)
         ]
 
-    def handle_bad_command_name(
-        self, bad_name: str, valid_names: list[str], error: click.UsageError
-    ) -> click.UsageError:
-        """Return the error for an unknown command, with similar names as suggestions."""
-        return click.NoSuchCommand(
-            bad_name, possibilities=self.list_commands(click.Context(self)), ctx=error.ctx
-        )
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find a subcommand; the error for an unknown one suggests similar names."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.NoSuchCommand as unknown:
+            names = self.list_commands(ctx)
+            raise click.NoSuchCommand(unknown.command_name, None, names, ctx) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Print the subcommands by section, without importing them."""
