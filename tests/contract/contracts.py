@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
+from ringback.api.all_routes import supersim_operations, wireless_operations
 from ringback.api.dependencies import ApiDependencies
 from ringback.api.host_routing import SUPER_SIM, WIRELESS
 from ringback.api.operation_definition import ApiOperation
-from ringback.api.sim_apis import supersim_operations, wireless_operations
 from tests.contract import supersim_table, supersim_world, wireless_table, wireless_world
 from tests.contract.published import Description, description, is_there
 from tests.contract.tables import Row

@@ -14,7 +14,8 @@ from urllib.parse import quote, urlencode
 import pytest
 from starlette.routing import Route
 
-from ringback.api.app import all_routes, create_app
+from ringback.api.all_routes import all_routes
+from ringback.api.app import create_app
 from ringback.api.portal.callbacks import CALLBACKS
 from ringback.core.accounts.account import Account
 from ringback.core.accounts.client_credentials import ClientCredentials

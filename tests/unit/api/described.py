@@ -6,11 +6,11 @@ from typing import Any, Final, NamedTuple
 
 import jsonschema_rs
 
+from ringback.api.all_routes import supersim_operations, wireless_operations
 from ringback.api.dependencies import ApiDependencies
 from ringback.api.openapi import supersim_callbacks, wireless_callbacks
 from ringback.api.openapi.callbacks import ProductApiDescription
 from ringback.api.operation_definition import ApiOperation
-from ringback.api.sim_apis import supersim_operations, wireless_operations
 from tests.unit.api.caller import Answer, Caller
 from tests.unit.api.plenty import NETWORK_SID
 

@@ -5,7 +5,7 @@ import re
 import pytest
 from starlette.routing import Route
 
-from ringback.api.app import all_routes
+from ringback.api.all_routes import all_routes
 from ringback.core.errors import QueryTimeout
 from tests.counting_store import CountingStore
 from tests.fakes import (

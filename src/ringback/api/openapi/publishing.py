@@ -1,6 +1,7 @@
 """Serves the OpenAPI documents at `/openapi.json` and `/wireless/openapi.json`."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import orjson
@@ -35,19 +36,14 @@ class OpenApiDocumentEndpoint:
 
 
 def openapi_routes(
-    operations: Callable[[], tuple[Sequence[ApiOperation], Sequence[ApiOperation]]],
+    supersim: Sequence[ApiOperation], wireless: Sequence[ApiOperation] = ()
 ) -> list[BaseRoute]:
     """Return the routes of the documents of both products, and of the pages that show them.
 
-    `operations` returns those of Super SIM together with those of the portal, which are in the same
-    document, and those of Programmable Wireless.
+    The document of Super SIM also describes the portal, whose operations are in `supersim`.
     """
-    of_supersim = OpenApiDocumentEndpoint(
-        lambda: _made(SUPER_SIM, operations()[0]), _servers_of_supersim
-    )
-    of_wireless = OpenApiDocumentEndpoint(
-        lambda: _made(WIRELESS, operations()[1]), _servers_of_wireless
-    )
+    of_supersim = OpenApiDocumentEndpoint(partial(_made, SUPER_SIM, supersim), _servers_of_supersim)
+    of_wireless = OpenApiDocumentEndpoint(partial(_made, WIRELESS, wireless), _servers_of_wireless)
     return [
         resource("/openapi.json", get=of_supersim.show),
         resource(f"{WIRELESS}/openapi.json", get=of_wireless.show),

@@ -45,7 +45,7 @@ def routes_in(app: ASGIApp, prefix: str) -> set[tuple[str, str]]:
     on_demand = vars(app.router.default)["_make"]()
     return {
         (verb, route.path.removeprefix(prefix))
-        for route in (*app.routes, *on_demand)
+        for route in on_demand
         if isinstance(route, Route) and route.path.startswith(f"{prefix}/v1/")
         for verb in (route.methods or set[str]()) - {"HEAD"}
     }
