@@ -75,7 +75,8 @@ def parse_head(data: bytes) -> RequestHead:
     Raises MalformedRequest if RFC 9112 forbids this head, or if servers may read it in different
     ways.
     """
-    # Most clients send the same few heads again and again.
+    # Most clients send the same few heads again and again. They are kept in memory only, since
+    # there are credentials in them.
     return _remembered(data) if len(data) <= _LONGEST_REMEMBERED else _parse(data)
 
 
