@@ -105,7 +105,24 @@ class SeededRandomness:
         return self._random.randbytes(count)
 
 
-class RecordingTransport:
+class WithoutIdleConnections:
+    """The part of `ports.Transport` that is the same for a transport that keeps no connections."""
+
+    def try_send(
+        self,
+        request: OutgoingRequest,
+        *,
+        limits: Timeouts,
+        turn: int = 0,
+        ended: Callable[[AttemptResult], None],
+    ) -> bool:
+        return False
+
+    def break_off(self) -> None:
+        pass
+
+
+class RecordingTransport(WithoutIdleConnections):
     """Implements `ports.Transport`: keeps what leaves, and ends each attempt by a script.
 
     After the script every attempt is delivered. With a gate, each attempt waits until it is set;

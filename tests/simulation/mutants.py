@@ -32,7 +32,7 @@ from ringback.core.retry_schedule import RetrySchedule
 from ringback.delivery import batch_ingestion, callback_sender, delivery_loop, due_callbacks
 from ringback.delivery.backlog import Backlog
 from ringback.delivery.batch_ingestion import BatchIngestionQueue
-from ringback.delivery.callback_sender import CallbackSender
+from ringback.delivery.callback_sender import CallbackSender, Sending, Sent
 from ringback.delivery.delivery_loop import DeliveryLoop
 from ringback.delivery.delivery_service import DeliveryService
 from ringback.delivery.delivery_workers import DeliveryWorkers
@@ -92,7 +92,7 @@ _attempt = DeliveryLoop._attempt
 _add = DeliveryWorkers.add
 _wait_after = RetrySchedule.wait_after
 _employ = DeliveryWorkers._employ
-_render_and_send = CallbackSender.render_and_send
+_send = CallbackSender.send
 _change = Backlog.change
 _commit = SimStore._commit
 _failed = FairScheduler.failed
@@ -115,19 +115,20 @@ async def _keep_in_parts(
 class _Delivered:
     """Takes each callback for delivered, and sends none."""
 
-    async def render_and_send(self, *_: Any, **how: Any) -> tuple[AttemptResult, None]:
-        return AttemptResult(DeliveredOutcome(200)), None
+    def send(self, *_: Any, ended: Callable[[Sent], None], **how: Any) -> None:
+        result = AttemptResult(DeliveredOutcome(200))
+        asyncio.get_running_loop().call_soon(ended, (result, None))
 
 
-async def _attempt_settled_first(self: DeliveryLoop, claim: DeliveryClaim) -> None:
+def _attempt_settled_first(self: DeliveryLoop, claim: DeliveryClaim) -> Sending | None:
     sender, nowhere = self.sender, _Delivered()
     self.sender = cast("CallbackSender", nowhere)
     try:
-        await _attempt(self, claim)
+        _attempt(self, claim)
     finally:
         self.sender = sender
     limits = claim.callback.url.connection.limits
-    await sender.render_and_send(claim.callback, claim.account, limits=limits)
+    return sender.send(claim.callback, claim.account, limits=limits, ended=lambda *_: None)
 
 
 def _open_nothing(self: SqliteCallbacks, sid: str, progress: object) -> None:
@@ -186,13 +187,16 @@ def _limit_to_half(
     return connection.limits._replace(total=connection.limits.total / 2)
 
 
-async def _send_unanswered(
-    self: CallbackSender, *what: Any, **how: Any
-) -> tuple[AttemptResult, OutgoingRequest | None]:
-    exchange, request = await _render_and_send(self, *what, **how)
-    if isinstance(exchange.outcome, DeliveredOutcome):
-        exchange = AttemptResult(NoAnswerOutcome(AttemptFailure.CLOSED, "the answer got lost"))
-    return exchange, request
+def _send_unanswered(
+    self: CallbackSender, *what: Any, ended: Callable[[Sent], None], **how: Any
+) -> Sending | None:
+    def ended_unanswered(sent: Sent) -> None:
+        exchange, request = sent
+        if isinstance(exchange.outcome, DeliveredOutcome):
+            exchange = AttemptResult(NoAnswerOutcome(AttemptFailure.CLOSED, "the answer got lost"))
+        ended((exchange, request))
+
+    return _send(self, *what, ended=ended_unanswered, **how)
 
 
 def _wait_once(self: RetrySchedule, round_number: int, *, jitter: float) -> timedelta | None:
@@ -288,7 +292,7 @@ MUTANTS: Final = {
         "rounds", (retry, "_why_not_within", lambda outcome, rules, round_, now: None)
     ),
     "halves tt": _mutant("timed", (delivery_loop, "attempt_timeouts", _limit_to_half)),
-    "loses answers": _mutant("repeated", (CallbackSender, "render_and_send", _send_unanswered)),
+    "loses answers": _mutant("repeated", (CallbackSender, "send", _send_unanswered)),
     "exceeds the limit of a destination": _mutant(
         "bounded", (DeliveryWorkers, "_employ", _send_to_one_more)
     ),

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from datetime import timedelta
 from random import Random
 from typing import Any
@@ -46,6 +46,29 @@ class WatchedTransport:
         self._transport = transport
         self._watch = watch
 
+    def try_send(
+        self,
+        request: OutgoingRequest,
+        *,
+        limits: Timeouts,
+        turn: int = 0,
+        ended: Callable[[AttemptResult], None],
+    ) -> bool:
+        under_way = ExitStack()
+
+        def watched(result: AttemptResult) -> None:
+            under_way.close()
+            ended(result)
+
+        begun = self._transport.try_send(request, limits=limits, turn=turn, ended=watched)
+        if begun:
+            self._check(request)
+            under_way.enter_context(self._watch.sending(request, limits.total, turn))
+        return begun
+
+    def break_off(self) -> None:
+        self._transport.break_off()
+
     async def send(
         self,
         request: OutgoingRequest,
@@ -55,12 +78,15 @@ class WatchedTransport:
         fresh: bool = False,
         anew: Callable[[], OutgoingRequest] | None = None,
     ) -> AttemptResult:
-        if self.is_closed:
-            self._watch.violated("stopped", f"a request to {request.url.wire} is begun")
+        self._check(request)
         with self._watch.sending(request, limits.total, turn):
             return await self._transport.send(
                 request, limits=limits, turn=turn, fresh=fresh, anew=anew
             )
+
+    def _check(self, request: OutgoingRequest) -> None:
+        if self.is_closed:
+            self._watch.violated("stopped", f"a request to {request.url.wire} is begun")
 
 
 class Process:

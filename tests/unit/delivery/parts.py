@@ -21,7 +21,15 @@ from ringback.core.retry_schedule import FAITHFUL, RetrySchedule
 from ringback.delivery.counters import DeliveryCounters
 from ringback.delivery.delivery_service import DeliveryLimits, DeliveryService
 from ringback.ports import DeliveryClaim, Lane, RandomSource, Store, Transaction, Transport, lane_of
-from tests.fakes import ACCOUNT_SID, CALLBACK_SID, NOW, FakeClock, a_callback, an_account
+from tests.fakes import (
+    ACCOUNT_SID,
+    CALLBACK_SID,
+    NOW,
+    FakeClock,
+    WithoutIdleConnections,
+    a_callback,
+    an_account,
+)
 from tests.memory_store import MemoryStore
 
 T = TypeVar("T")
@@ -117,7 +125,7 @@ class PausedStore:
         return await self.transact(work)
 
 
-class FunctionTransport:
+class FunctionTransport(WithoutIdleConnections):
     """Sends by calling a function."""
 
     def __init__(self, send: Callable[[OutgoingRequest], Awaitable[AttemptResult]]) -> None:
@@ -135,7 +143,7 @@ class FunctionTransport:
         return await self._send(request)
 
 
-class GatedTransport:
+class GatedTransport(WithoutIdleConnections):
     """Blocks each request until its host's gate is opened, and counts those in progress."""
 
     def __init__(self) -> None:

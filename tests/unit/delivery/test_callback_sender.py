@@ -1,21 +1,27 @@
 """The callback sender: it signs with the present secrets, and returns failures as results."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 import pytest
 
 from ringback.core.accounts.account import Account
+from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.core.callback_urls.connection_overrides import ConnectionOverrides
 from ringback.core.callbacks.callback import CallbackRecord
+from ringback.core.http.allowed_addresses import LOOPBACK
 from ringback.core.http.http_exchange import AttemptResult, OutgoingRequest
-from ringback.core.http.outcome import AttemptFailure, NoAnswerOutcome
+from ringback.core.http.outcome import AttemptFailure, DeliveredOutcome, NoAnswerOutcome
+from ringback.core.http.ssrf_guard import SsrfGuard
 from ringback.core.sources.signature import sign_as_kore
 from ringback.core.sources.source_definition import BUILT_IN
-from ringback.delivery.callback_sender import CallbackSender
+from ringback.delivery.callback_sender import CallbackSender, Sent
 from ringback.delivery.current_signing_keys import CurrentSigningKeys
+from ringback.http_client.http_sender import HttpTransport
 from ringback.ports import Transport
+from ringback.runtime.system_clock import stopwatch
 from tests.fakes import (
     FakeClock,
     RecordingTransport,
@@ -24,6 +30,7 @@ from tests.fakes import (
     an_account,
     signing_with,
 )
+from tests.receivers import RecordingReceiver
 from tests.unit.delivery.parts import REFUSED, FunctionTransport, all_has_run, sid
 
 SECOND = timedelta(seconds=1)
@@ -38,13 +45,16 @@ class Bench:
     clock: FakeClock = field(default_factory=FakeClock)
     signing_keys: CurrentSigningKeys = field(default_factory=CurrentSigningKeys)
 
+    @property
+    def sender(self) -> CallbackSender:
+        return CallbackSender(
+            self.transport, signing_keys=self.signing_keys, clock=self.clock, sources=BUILT_IN
+        )
+
     async def send(
         self, callback: CallbackRecord, account: Account | None = None
     ) -> tuple[AttemptResult, OutgoingRequest | None]:
-        sender = CallbackSender(
-            self.transport, signing_keys=self.signing_keys, clock=self.clock, sources=BUILT_IN
-        )
-        return await sender.render_and_send(callback, account or an_account(), limits=LIMITS)
+        return await self.sender.render_and_send(callback, account or an_account(), limits=LIMITS)
 
 
 def changed(account: Account, value: str) -> Account:
@@ -151,3 +161,81 @@ async def test_a_callback_that_cannot_be_rendered_is_a_failure_of_ours_too() -> 
     assert (request, transport.requests) == (None, [])
     assert isinstance(exchange.outcome, NoAnswerOutcome)
     assert exchange.outcome.failure is AttemptFailure.INTERNAL
+
+
+# ---- without a task, over a kept connection ------------------------------------------------------
+
+
+class Connected:
+    """A sender with a real HTTP client, and the results of what it sends."""
+
+    def __init__(self, client: HttpTransport) -> None:
+        self.bench = Bench(client)
+        self.sender = self.bench.sender
+        self.ended = asyncio.Queue[Sent]()
+
+    async def send(
+        self, callback: CallbackRecord, *, account: Account | None = None, fresh: bool = False
+    ) -> bool:
+        """Send a callback; return whether that needs a task, as for a new connection."""
+        sending = self.sender.send(
+            callback,
+            account or an_account(),
+            limits=LIMITS,
+            fresh=fresh,
+            ended=self.ended.put_nowait,
+        )
+        assert self.ended.empty()
+        if sending is not None:
+            await sending()
+        return sending is not None
+
+
+@pytest.fixture
+async def connected() -> AsyncIterator[Connected]:
+    client = HttpTransport(stopwatch=stopwatch, guard=SsrfGuard(LOOPBACK))
+    yield Connected(client)
+    await client.close()
+
+
+@pytest.mark.parametrize("method", HttpMethod)
+async def test_only_a_new_connection_needs_a_task(connected: Connected, method: HttpMethod) -> None:
+    async with RecordingReceiver() as receiver:
+        callback = a_callback(url=receiver.url(), method=method)
+        tasks, results = list[bool](), list[Sent]()
+        for fresh in (False, False, True):
+            tasks.append(await connected.send(callback, fresh=fresh))
+            results.append(await connected.ended.get())
+        assert tasks == [True, False, True]
+        assert receiver.connections == 2
+        assert {exchange.outcome for exchange, _ in results} == {DeliveredOutcome(200)}
+        assert [request.to_bytes() for _, request in results if request is not None] == [
+            request.raw for request in receiver.requests
+        ]
+
+
+async def test_a_kept_connection_carries_the_newest_signature(connected: Connected) -> None:
+    async with RecordingReceiver() as receiver:
+        callback, account = a_callback(url=receiver.url()), an_account()
+        await connected.send(callback, account=account)
+        await connected.ended.get()
+        connected.bench.signing_keys.learn(changed(account, "the newest"))
+        assert not await connected.send(callback, account=account)
+        _, request = await connected.ended.get()
+        assert signed_by(request, "the newest")
+
+
+async def test_a_callback_that_cannot_be_rendered_is_reported_beside_a_kept_connection(
+    connected: Connected,
+) -> None:
+    async with RecordingReceiver() as receiver:
+        await connected.send(a_callback(url=receiver.url()))
+        await connected.ended.get()
+        gone = a_callback(url=receiver.url(), is_test=True, secret_id="whs_gone")
+        assert await connected.send(gone)
+        exchange, request = await connected.ended.get()
+        assert isinstance(exchange.outcome, NoAnswerOutcome)
+        assert (exchange.outcome.failure, request) == (AttemptFailure.SECRET, None)
+        assert not await connected.send(a_callback(url=receiver.url()))
+        await connected.ended.get()
+        assert len(receiver.requests) == 2

@@ -1342,6 +1342,7 @@ async def test_an_attempt_left_open_at_a_stop_is_unknown_to_the_next_start() -> 
     first = Bench(store, transport)
     await first.take(*callbacks_to(HOST, [1]))
     await first.steps.reach("claimed")
+    await all_has_run()
     await first.delivery.stop(within=timedelta(0))
     transport.open(A)
     second = Bench(store, transport)

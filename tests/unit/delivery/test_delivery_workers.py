@@ -4,13 +4,14 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
 from ringback.core.callbacks.callback import CallbackRecord, begin
 from ringback.delivery.delivery_workers import DeliveryWorkers
 from ringback.ports import DeliveryClaim
-from tests.fakes import NOW, a_callback, an_account
+from tests.fakes import NOW, RecordingTransport, a_callback, an_account
 from tests.unit.delivery.parts import HOST, OTHER_HOST, all_has_run, callbacks_to, sid
 
 SECOND = timedelta(seconds=1)
@@ -26,7 +27,11 @@ class Bench:
         self.gates = {host: asyncio.Event() for host in (A, B)}
         for host in open_hosts:
             self.gates[host].set()
-        self.workers = DeliveryWorkers(self._deliver, per_destination=per_destination)
+        self.workers = DeliveryWorkers(
+            lambda claim: partial(self._deliver, claim),
+            RecordingTransport(),
+            per_destination=per_destination,
+        )
 
     async def _deliver(self, claim: DeliveryClaim) -> None:
         host, name = claim.callback.url.host, claim.callback.sid
@@ -38,6 +43,7 @@ class Bench:
         finally:
             self.under_way[host] -= 1
         self.ended.append(name)
+        self.workers.ended(claim)
 
 
 def claim_of(callback: CallbackRecord) -> DeliveryClaim:
@@ -130,12 +136,16 @@ async def test_callbacks_after_a_destination_was_idle_are_sent_too() -> None:
 async def test_a_delivered_callback_may_be_added_again_at_once() -> None:
     delivered = list[DeliveryClaim]()
 
-    async def deliver(claim: DeliveryClaim) -> None:
-        delivered.append(claim)
+    def end(claim: DeliveryClaim) -> None:
         if len(delivered) < 4:
             workers.add_first(claim)
+        workers.ended(claim)
 
-    workers = DeliveryWorkers(deliver, per_destination=1)
+    def begin(claim: DeliveryClaim) -> None:
+        delivered.append(claim)
+        asyncio.get_running_loop().call_soon(end, claim)
+
+    workers = DeliveryWorkers(begin, RecordingTransport(), per_destination=1)
     workers.add(claim_of(a_callback()))
     await workers.finish()
     assert len(delivered) == 4
@@ -149,27 +159,50 @@ async def test_an_idle_destination_is_forgotten() -> None:
     assert bench.workers._destinations == {}
 
 
-async def test_an_idle_worker_is_woken_and_no_other_is_started() -> None:
-    bench, at_first = Bench(A, B), len(asyncio.all_tasks())
-    for claim in (*claims_to(HOST, range(10)), *claims_to(OTHER_HOST, range(10))):
-        bench.workers.add(claim)
-        await bench.workers.finish()
-    assert len(bench.ended) == 20
-    assert len(asyncio.all_tasks()) == at_first + 1
-
-
-async def test_a_worker_takes_all_that_ends_at_once_without_letting_others_run() -> None:
-    turns, seen = list[None](), list[int]()
-
-    async def deliver(_: DeliveryClaim) -> None:
-        seen.append(len(turns))
-
-    workers = DeliveryWorkers(deliver, per_destination=2)
-    for claim in claims_to(HOST, range(20)):
+async def test_the_next_claim_begins_in_the_same_step_in_which_a_delivery_ends() -> None:
+    begun = list[DeliveryClaim]()
+    workers = DeliveryWorkers(begun.append, RecordingTransport(), per_destination=1)
+    claims = claims_to(HOST, range(3))
+    for claim in claims:
         workers.add(claim)
-    asyncio.get_running_loop().call_soon(turns.append, None)
+    assert begun == [], "`add` takes little time"
+    await asyncio.sleep(0)
+    for number, claim in enumerate(claims, 1):
+        assert begun == claims[:number]
+        workers.ended(claim)
     await workers.finish()
-    assert seen == [0] * 20
+
+
+@pytest.mark.parametrize("steps", [0, 1], ids=["a queued claim", "a claim with a task"])
+async def test_a_claim_that_has_not_left_when_the_workers_close_is_unsent(steps: int) -> None:
+    bench, claims = Bench(), claims_to(HOST, range(3))
+    for claim in claims:
+        bench.workers.add(claim)
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    bench.workers.close()
+    await bench.workers.finish()
+    assert bench.begun == []
+    assert sorted(bench.workers.take_unsent()) == claims
+
+
+async def test_a_delivery_that_fails_to_begin_takes_no_place() -> None:
+    begun, failures = list[DeliveryClaim](), list[object]()
+
+    def begin(claim: DeliveryClaim) -> None:
+        begun.append(claim)
+        raise RuntimeError("a fault of ours")
+
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: failures.append(context["exception"]))
+    workers = DeliveryWorkers(begin, RecordingTransport(), per_destination=1)
+    claims = claims_to(HOST, range(3))
+    for claim in claims:
+        workers.add(claim)
+        await workers.finish()
+    loop.set_exception_handler(None)
+    assert begun == claims
+    assert len(failures) == 3
 
 
 # ---- closing -------------------------------------------------------------------------------------
@@ -240,13 +273,3 @@ async def test_a_cancelled_request_does_not_end_and_nothing_else_begins() -> Non
     assert bench.ended == []
     assert bench.under_way == {A: 0}
     assert [one.callback.sid for one in bench.workers.take_unsent()] == sids(2, 3, 4)
-
-
-async def test_after_closing_no_worker_waits_for_more() -> None:
-    bench, at_first = Bench(A), len(asyncio.all_tasks())
-    for claim in claims_to(HOST, range(5)):
-        bench.workers.add(claim)
-    await bench.workers.finish()
-    bench.workers.close()
-    await all_has_run()
-    assert len(asyncio.all_tasks()) == at_first

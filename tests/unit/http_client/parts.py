@@ -1,13 +1,16 @@
 """Requests, connections and routes for tests of a single module of the client."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
 from ringback.core.http.allowed_addresses import LOOPBACK
 from ringback.core.http.egress_routes import ANY, Egress
+from ringback.core.http.http_exchange import ReceiverResponseRecord
+from ringback.core.http.outcome import NoAnswerOutcome
 from ringback.core.http.ssrf_guard import SsrfGuard
 from ringback.http_client.guarded_resolver import CachingResolver
-from ringback.http_client.http_connection import HttpConnection
+from ringback.http_client.http_connection import AnswerOutcome, HttpConnection, KnownAnswers
 from ringback.http_client.request_route import ConnectionPoolKey, RequestRoute
 from ringback.http_client.sockets_and_tls import NetworkBackend, SystemNetwork
 from ringback.http_client.system_resolver import Resolve
@@ -15,6 +18,7 @@ from ringback.runtime.system_clock import stopwatch
 from tests.receivers import RecordingReceiver
 from tests.sending import resolve_to
 
+Ending = tuple[AnswerOutcome | NoAnswerOutcome, ReceiverResponseRecord | None]
 REQUEST = b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n"
 GUARD = SsrfGuard(LOOPBACK)
 
@@ -32,20 +36,49 @@ def a_peer(
 
 
 def a_connection(
-    peer: ConnectionPoolKey, *, on_lost: Callable[[HttpConnection], None] = lambda _: None
+    peer: ConnectionPoolKey,
+    *,
+    known_answers: KnownAnswers | None = None,
+    on_lost: Callable[[HttpConnection], None] = lambda _: None,
 ) -> HttpConnection:
     """Return a connection that is not connected yet."""
-    buffer = memoryview(bytearray(64 * 1024))
-    return HttpConnection(peer, buffer=buffer, stopwatch=stopwatch, on_lost=on_lost)
+    return HttpConnection(
+        peer,
+        buffer=memoryview(bytearray(64 * 1024)),
+        known_answers=KnownAnswers(4) if known_answers is None else known_answers,
+        stopwatch=stopwatch,
+        on_lost=on_lost,
+    )
+
+
+def begun_exchange(
+    connection: HttpConnection, *, request: bytes = REQUEST, read: float = 5, total: float = 5
+) -> asyncio.Future[Ending]:
+    """Begin an exchange; the result of the future is how it ends."""
+    loop = asyncio.get_running_loop()
+    ending = loop.create_future()
+
+    def ended(*how: Any) -> None:
+        ending.set_result(how)
+
+    connection.exchange(request, read=read, until=loop.time() + total, ended=ended)
+    return ending
+
+
+async def exchange(connection: HttpConnection, **how: Any) -> Ending:
+    return await begun_exchange(connection, **how)
+
+
+async def status_over(connection: HttpConnection) -> int | None:
+    """Return the status that answers one request."""
+    _, response = await exchange(connection)
+    return response and response.status
 
 
 async def connected(
-    port: int,
-    *,
-    network: NetworkBackend | None = None,
-    on_lost: Callable[[HttpConnection], None] = lambda _: None,
+    port: int, *, network: NetworkBackend | None = None, **how: Any
 ) -> HttpConnection:
-    connection = a_connection(a_peer(port), on_lost=on_lost)
+    connection = a_connection(a_peer(port), **how)
     network = network or SystemNetwork()
     await network.connect(connection, address="127.0.0.1", port=port, local_address=None)
     return connection

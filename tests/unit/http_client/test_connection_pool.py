@@ -42,7 +42,7 @@ async def kept(
 async def test_the_most_recently_used_connection_is_used_next(receiver: RecordingReceiver) -> None:
     pool, route = ConnectionPool(LONG), a_route(receiver.port)
     one, other = await kept(pool, receiver, 2)
-    assert [pool.take(route, HERE) for _ in range(3)] == [other, one, None]
+    assert [pool.take(route.peers_at(HERE)) for _ in range(3)] == [other, one, None]
     pool.keep(one, now())
     pool.keep(other, now())
     await pool.close()
@@ -52,13 +52,13 @@ async def test_a_connection_serves_only_its_own_route(receiver: RecordingReceive
     pool, port = ConnectionPool(LONG), receiver.port
     (connection,) = await kept(pool, receiver, 1)
     fixed = Direct(("127.0.0.9",))
-    assert pool.take(a_route(port), ["127.0.0.2"]) is None
-    assert pool.take(a_route(port, host="b.example"), HERE) is None
-    assert pool.take(a_route(port + 1), HERE) is None
-    assert pool.take(a_route(port, tls=True), HERE) is None
-    assert pool.take(a_route(port, egress=fixed), HERE) is None
-    assert pool.take(a_route(port, egress=fixed), ["::1"]) is None, "no route leads there"
-    assert pool.take(a_route(port), ["127.0.0.2", "127.0.0.1"]) is connection
+    assert pool.take(a_route(port).peers_at(["127.0.0.2"])) is None
+    assert pool.take(a_route(port, host="b.example").peers_at(HERE)) is None
+    assert pool.take(a_route(port + 1).peers_at(HERE)) is None
+    assert pool.take(a_route(port, tls=True).peers_at(HERE)) is None
+    assert pool.take(a_route(port, egress=fixed).peers_at(HERE)) is None
+    assert pool.take(a_route(port, egress=fixed).peers_at(["::1"])) is None, "no route leads there"
+    assert pool.take(a_route(port).peers_at(["127.0.0.2", "127.0.0.1"])) is connection
     connection.close()
 
 
@@ -73,7 +73,7 @@ async def test_connections_above_the_limit_are_closed(
     pool = ConnectionPool(limits)
     connections = await kept(pool, receiver, 2)
     await connections[closed].gone
-    assert pool.take(a_route(receiver.port), HERE) is connections[1 - closed]
+    assert pool.take(a_route(receiver.port).peers_at(HERE)) is connections[1 - closed]
     connections[1 - closed].close()
 
 
@@ -86,7 +86,7 @@ def test_each_connection_is_closed_at_the_end_of_its_time() -> None:
             connection.gone.add_done_callback(lambda _: ends.append(loop.elapsed))
             pool.keep(connection, loop.elapsed)
             await asyncio.sleep(1)
-        used = pool.take(a_route(80), HERE)
+        used = pool.take(a_route(80).peers_at(HERE))
         await asyncio.sleep(60)
         assert used is not None
         assert not used.gone.done()
@@ -110,7 +110,7 @@ async def test_connections_to_a_peer_that_closed_one_are_checked_first() -> None
             pool.keep(connection, now())
         there[2].close()
         # The end has arrived in the socket, but the loop has not read it yet.
-        assert pool.take(a_route(port), HERE) is connections[1]
+        assert pool.take(a_route(port).peers_at(HERE)) is connections[1]
         await connections[2].gone
         connections[1].close()
         there[1].close()
@@ -121,7 +121,7 @@ async def test_a_lost_connection_is_not_kept(receiver: RecordingReceiver) -> Non
     one, other = await kept(pool, receiver, 2)
     pool.lost(other)
     pool.forget(other)
-    assert pool.take(a_route(receiver.port), HERE) is one
+    assert pool.take(a_route(receiver.port).peers_at(HERE)) is one
     for connection in (one, other):
         connection.close()
 
@@ -132,7 +132,7 @@ async def test_the_connection_idle_for_longest_makes_room(receiver: RecordingRec
     one, other = await kept(pool, receiver, 2)
     pool.make_room()
     await one.gone
-    assert pool.take(a_route(receiver.port), HERE) is other
+    assert pool.take(a_route(receiver.port).peers_at(HERE)) is other
     other.close()
 
 
@@ -143,7 +143,7 @@ async def test_all_are_closed_if_the_machine_needs_their_descriptors(
     connections = await kept(pool, receiver, 3)
     pool.clear()
     await asyncio.gather(*(connection.gone for connection in connections))
-    assert pool.take(a_route(receiver.port), HERE) is None
+    assert pool.take(a_route(receiver.port).peers_at(HERE)) is None
 
 
 async def test_closing_ends_idle_connections_and_later_ones(receiver: RecordingReceiver) -> None:

@@ -27,7 +27,7 @@ from tests.receivers import OK, RecordingReceiver
 from tests.sending import LIMITS
 from tests.tls import server_side
 from tests.unit.delivery.parts import all_has_run
-from tests.unit.http_client.parts import REQUEST, a_connection, a_resolver, a_route
+from tests.unit.http_client.parts import a_connection, a_resolver, a_route, status_over
 
 HERE = "127.0.0.1"
 
@@ -78,12 +78,6 @@ class Bench:
 def a_connected(reached: HttpConnection | NoAnswerOutcome) -> HttpConnection:
     assert isinstance(reached, HttpConnection)
     return reached
-
-
-async def status_over(connection: HttpConnection) -> int | None:
-    until = asyncio.get_running_loop().time() + 5
-    _, response = await connection.exchange(REQUEST, read=5, until=until)
-    return response and response.status
 
 
 async def test_a_connection_occupies_a_slot_until_it_is_closed() -> None:

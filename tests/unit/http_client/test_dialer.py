@@ -18,7 +18,7 @@ from tests.networks import MadeUpTime, WatchedNetwork, in_made_up_time
 from tests.ports import free_port
 from tests.proxies import ESTABLISHED, RecordingProxy
 from tests.receivers import OK, RecordingReceiver
-from tests.unit.http_client.parts import REQUEST, a_connection, a_resolver, a_route
+from tests.unit.http_client.parts import a_connection, a_resolver, a_route, status_over
 
 NOBODY = "127.0.0.9"
 HERE = "127.0.0.1"
@@ -71,7 +71,7 @@ async def dial(
         new_connection=a_connection,
         buffer=memoryview(bytearray(4096)),
     )
-    peers = [peer for address in addresses if (peer := route.peer_at(address))]
+    peers = route.peers_at(addresses)
     timing = timing or ConnectTimer(loop.time)
     async with asyncio.timeout(seconds) as timing.limit:
         return await dialer.first_of(peers, route, timing)
@@ -79,10 +79,10 @@ async def dial(
 
 async def exchange_over(connection: HttpConnection | NoAnswerOutcome) -> object:
     assert isinstance(connection, HttpConnection)
-    ending = await connection.exchange(REQUEST, read=5, until=asyncio.get_running_loop().time() + 5)
+    status = await status_over(connection)
     connection.abort()
     await connection.gone
-    return ending[1] and ending[1].status
+    return status
 
 
 async def test_the_first_address_that_accepts_is_used() -> None:

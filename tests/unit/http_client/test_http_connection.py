@@ -13,7 +13,7 @@ from ringback.core.http.outcome import (
     NoAnswerOutcome,
     RefusedOutcome,
 )
-from ringback.http_client.http_connection import ExchangeEnding, HttpConnection
+from ringback.http_client.http_connection import HttpConnection, KnownAnswers
 from tests.networks import MadeUpNetwork, MadeUpTime, in_made_up_time
 from tests.receivers import (
     OK,
@@ -23,21 +23,21 @@ from tests.receivers import (
     close_without_answer,
     reset,
 )
-from tests.unit.http_client.parts import REQUEST, connected, connected_to
+from tests.unit.http_client.parts import (
+    REQUEST,
+    Ending,
+    begun_exchange,
+    connected,
+    connected_to,
+    exchange,
+)
 
 
-async def exchange(
-    connection: HttpConnection, *, request: bytes = REQUEST, read: float = 5, total: float = 5
-) -> ExchangeEnding:
-    until = asyncio.get_running_loop().time() + total
-    return await connection.exchange(request, read=read, until=until)
-
-
-def failure_of(ending: ExchangeEnding) -> AttemptFailure | None:
+def failure_of(ending: Ending) -> AttemptFailure | None:
     return ending[0].failure if isinstance(ending[0], NoAnswerOutcome) else None
 
 
-async def ending_of(*script: Reply) -> ExchangeEnding:
+async def ending_of(*script: Reply) -> Ending:
     """Run one exchange for each reply, and return how the last exchange ends."""
     async with RecordingReceiver(*script) as receiver:
         connection = await connected_to(receiver)
@@ -96,6 +96,75 @@ async def test_an_outcome_has_the_headers_that_matter_for_its_status(
 ) -> None:
     reply = b"HTTP/1.1 " + head + b"\r\nContent-Length: 0\r\n\r\n"
     assert (await ending_of(reply))[0] == outcome
+
+
+async def test_the_same_answer_is_parsed_only_once() -> None:
+    named = b"HTTP/1.1 503 No\r\nRetry-After: 1\r\nContent-Length: 2\r\n\r\nno"
+    async with RecordingReceiver(OK, named, OK, named) as receiver:
+        connection = await connected_to(receiver)
+        first, second, third, fourth = [await exchange(connection) for _ in range(4)]
+        connection.close()
+    assert first == third == (DeliveredOutcome(200), first[1])
+    assert second == fourth == (RefusedOutcome(503, retry_after="1"), second[1])
+    assert first[1] is third[1] is not None
+    assert second[1] is fourth[1] is not None
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n" + b"x" * 500,
+        OK + b"surplus",
+        b"HTTP/1.1 100 Continue\r\n\r\n",
+        b"nonsense",
+    ],
+    ids=["closing", "long", "with a surplus", "interim", "malformed"],
+)
+def test_an_answer_that_may_mean_something_else_next_time_is_not_remembered(answer: bytes) -> None:
+    async def story(_: MadeUpTime) -> tuple[Ending, KnownAnswers]:
+        known = KnownAnswers(4)
+        network = MadeUpNetwork(lambda _: answer, after=0)
+        connection = await connected(80, network=network, known_answers=known)
+        return await exchange(connection), known
+
+    _, known = in_made_up_time(story)
+    assert known == {}
+
+
+def test_an_answer_in_parts_is_neither_remembered_nor_known() -> None:
+    async def story(_: MadeUpTime) -> tuple[list[Ending], KnownAnswers]:
+        known = KnownAnswers(4)
+        network = MadeUpNetwork(lambda _: None, after=0)
+        connection = await connected(80, network=network, known_answers=known)
+        endings = list[Ending]()
+        for parts in ([OK], [OK[:9], OK[9:]], [OK[:-1], OK[-1:]], [OK]):
+            ending = begun_exchange(connection)
+            for part in parts:
+                network.transports[0].deliver(part)
+            endings.append(await ending)
+        return endings, known
+
+    endings, known = in_made_up_time(story)
+    assert {outcome for outcome, _ in endings} == {DeliveredOutcome(200)}
+    assert list(known) == [OK]
+
+
+def test_an_interim_answer_before_a_known_one_does_not_count() -> None:
+    async def story(_: MadeUpTime) -> Ending:
+        network = MadeUpNetwork(lambda _: None, after=0)
+        connection = await connected(80, network=network)
+        for parts in ([OK], [b"HTTP/1.1 103 Hints\r\nLink: </x>\r\n\r\n", OK], [OK]):
+            ending = begun_exchange(connection)
+            for part in parts:
+                network.transports[0].deliver(part)
+            await ending
+        return ending.result()
+
+    outcome, response = in_made_up_time(story)
+    assert outcome == DeliveredOutcome(200)
+    assert response is not None
+    assert response.headers == (("Content-Length", "0"),)
 
 
 @pytest.mark.parametrize("end", [close_without_answer, reset])
@@ -172,7 +241,7 @@ async def test_unexpected_bytes_end_an_idle_connection(unasked: bytes) -> None:
         await connection.gone
         assert set(lost) == {connection}
         expected = AttemptFailure.PROTOCOL if unasked else AttemptFailure.CLOSED
-        ending = connection.exchange(REQUEST, read=5, until=asyncio.get_running_loop().time() + 5)
+        ending = begun_exchange(connection)
         assert ending.done(), "the exchange fails at once"
         assert failure_of(ending.result()) is expected
         there.setblocking(False)
@@ -196,7 +265,7 @@ async def test_an_error_of_the_machine_is_reported_in_plain_words() -> None:
 async def test_a_cancelled_caller_aborts_the_exchange_and_gets_no_more_calls() -> None:
     async with RecordingReceiver(answer=lambda _: b"HTTP/1.1 2") as receiver:
         connection = await connected_to(receiver)
-        waiting = connection.exchange(REQUEST, read=5, until=asyncio.get_running_loop().time() + 5)
+        waiting = begun_exchange(connection)
         await receiver.wait_for(1)
         connection.abort()
         await connection.gone
@@ -207,7 +276,7 @@ async def test_a_cancelled_caller_aborts_the_exchange_and_gets_no_more_calls() -
 # ---- time limits, with a virtual clock
 
 
-async def _silent(loop: MadeUpTime, *, read: float, total: float) -> tuple[ExchangeEnding, float]:
+async def _silent(loop: MadeUpTime, *, read: float, total: float) -> tuple[Ending, float]:
     connection = await connected(80, network=MadeUpNetwork(lambda _: None, after=0))
     began = loop.elapsed
     ending = await exchange(connection, read=read, total=total)
@@ -227,7 +296,7 @@ def test_no_answer_is_awaited_beyond_either_limit(
 
 
 def test_each_part_of_an_answer_may_take_as_long_as_the_limit() -> None:
-    async def story(loop: MadeUpTime) -> tuple[ExchangeEnding, float]:
+    async def story(loop: MadeUpTime) -> tuple[Ending, float]:
         network = MadeUpNetwork(lambda _: b"HTTP/1.1 200 OK\r\n", after=5)
         connection = await connected(80, network=network)
         began = loop.elapsed
@@ -254,7 +323,7 @@ def test_a_shorter_limit_than_before_is_kept_too() -> None:
 
 
 def test_an_answer_that_arrived_while_the_process_was_stopped_is_still_read() -> None:
-    async def story(loop: MadeUpTime) -> ExchangeEnding:
+    async def story(loop: MadeUpTime) -> Ending:
         network = MadeUpNetwork(lambda _: None, after=0)
         connection = await connected(80, network=network)
         ending = asyncio.create_task(exchange(connection, read=5, total=5))
@@ -269,7 +338,7 @@ def test_an_answer_that_arrived_while_the_process_was_stopped_is_still_read() ->
 
 
 def test_a_process_that_was_stopped_reads_once_more_and_not_again() -> None:
-    async def story(loop: MadeUpTime) -> tuple[ExchangeEnding, float]:
+    async def story(loop: MadeUpTime) -> tuple[Ending, float]:
         connection = await connected(80, network=MadeUpNetwork(lambda _: None, after=0))
         ending = asyncio.create_task(exchange(connection, read=5, total=5))
         await asyncio.sleep(0)

@@ -4,13 +4,15 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import pytest
 import uvloop
 
 from ringback.core.callback_urls.connection_overrides import Timeouts
 from ringback.core.http.allowed_addresses import LOOPBACK
-from ringback.core.http.http_exchange import OutgoingRequest
+from ringback.core.http.egress_routes import Direct, Egresses
+from ringback.core.http.http_exchange import AttemptResult, OutgoingRequest
 from ringback.core.http.outcome import (
     AttemptFailure,
     DeliveredOutcome,
@@ -18,6 +20,7 @@ from ringback.core.http.outcome import (
     RefusedOutcome,
 )
 from ringback.core.http.ssrf_guard import SsrfGuard
+from ringback.core.policy.source_policy import Source
 from ringback.http_client.connection_pool import KeepAliveLimits
 from ringback.http_client.http_sender import HttpTransport
 from ringback.http_client.response_parser import MAX_BODY
@@ -34,7 +37,7 @@ from tests.receivers import (
     drip_without_end,
     reset,
 )
-from tests.sending import LIMITS, answer_to, failure_of, post, resolve_to
+from tests.sending import BODY, LIMITS, answer_to, failure_of, post, resolve_to
 
 
 @pytest.fixture
@@ -143,6 +146,119 @@ class TestARequestThatIsMadeAnew:
         await receiver.wait_for_ended(1)
         assert sender.open_connections == 0
         assert receiver.requests == []
+
+
+def try_to_send(
+    sender: HttpTransport, request: OutgoingRequest, **how: Any
+) -> asyncio.Future[AttemptResult] | None:
+    """Send over an idle connection; return the coming result, or None if nothing was sent."""
+    result = asyncio.get_running_loop().create_future()
+    was_sent = sender.try_send(request, ended=result.set_result, **{"limits": LIMITS, **how})
+    assert not result.done()
+    return result if was_sent else None
+
+
+class TestARequestOverAnIdleConnection:
+    async def test_is_sent_at_once(
+        self, sender: HttpTransport, receiver: RecordingReceiver
+    ) -> None:
+        first = await sender.send(post(receiver.url()), limits=LIMITS)
+        result = try_to_send(sender, post(receiver.url(), b"second"))
+        assert result is not None
+        second = await result
+        assert [request.body for request in receiver.requests] == [BODY, b"second"]
+        assert receiver.connections == 1
+        assert second._replace(timings=None) == first._replace(timings=None)
+        assert second.timings is not None
+        assert second.timings.connect is None
+        assert 0 < (second.timings.first_byte or 0) <= second.timings.total
+
+    async def test_needs_a_connection_that_no_other_request_uses(
+        self, sender: HttpTransport, receiver: RecordingReceiver
+    ) -> None:
+        assert try_to_send(sender, post(receiver.url())) is None
+        await sender.send(post(receiver.url()), limits=LIMITS)
+        results = [try_to_send(sender, post(receiver.url())) for _ in range(2)]
+        assert results[1] is None
+        assert results[0] is not None
+        await results[0]
+        assert len(receiver.requests) == 2
+
+    async def test_needs_time(self, sender: HttpTransport, receiver: RecordingReceiver) -> None:
+        await sender.send(post(receiver.url()), limits=LIMITS)
+        assert try_to_send(sender, post(receiver.url()), limits=LIMITS._replace(total=0)) is None
+
+    async def test_needs_an_address_that_is_known(self, receiver: RecordingReceiver) -> None:
+        guard = SsrfGuard(LOOPBACK)
+        sender = HttpTransport(stopwatch=stopwatch, guard=guard, remember_names=0)
+        await sender.send(post(receiver.url()), limits=LIMITS)
+        assert try_to_send(sender, post(receiver.url())) is None
+        await sender.close()
+
+    async def test_leaves_a_turn_among_local_addresses_to_other_requests(
+        self, receiver: RecordingReceiver
+    ) -> None:
+        pool = Egresses(by_source={Source.KORE: Direct(("127.0.0.2", "127.0.0.3"))})
+        sender = HttpTransport(stopwatch=stopwatch, guard=SsrfGuard(LOOPBACK), egresses=pool)
+        for _ in range(3):
+            assert try_to_send(sender, post(receiver.url())) is None
+            await sender.send(post(receiver.url()), limits=LIMITS)
+        await sender.close()
+        assert receiver.clients == ["127.0.0.2", "127.0.0.3"]
+
+    async def test_may_be_sent_when_the_last_one_ends(
+        self, sender: HttpTransport, receiver: RecordingReceiver
+    ) -> None:
+        results, all_have_ended = list[AttemptResult](), asyncio.Event()
+
+        def go_on(result: AttemptResult) -> None:
+            results.append(result)
+            if len(results) == 2000:
+                all_have_ended.set()
+                return
+            assert sender.try_send(post(receiver.url()), limits=LIMITS, ended=go_on)
+
+        go_on(await sender.send(post(receiver.url()), limits=LIMITS))
+        await all_have_ended.wait()
+        assert {result.outcome for result in results} == {DeliveredOutcome(200)}
+        assert len(receiver.requests) == 2000
+        assert receiver.connections == 1
+
+    @pytest.mark.parametrize(
+        ("reply", "failure"),
+        [
+            (close_without_answer, AttemptFailure.STALE),
+            (b"nonsense\r\n\r\n", AttemptFailure.PROTOCOL),
+            (Hang(), AttemptFailure.READ_TIMEOUT),
+        ],
+    )
+    async def test_fails_as_any_other(
+        self, sender: HttpTransport, reply: Reply, failure: AttemptFailure
+    ) -> None:
+        async with RecordingReceiver(OK, reply) as receiver:
+            await sender.send(post(receiver.url()), limits=LIMITS)
+            result = try_to_send(sender, post(receiver.url()), limits=LIMITS._replace(read=0.05))
+            assert result is not None
+            assert failure_of(await result) is failure
+            assert try_to_send(sender, post(receiver.url())) is None
+
+    async def test_that_is_given_up_ends_its_connection_and_has_no_result(
+        self, sender: HttpTransport
+    ) -> None:
+        hang = Hang()
+        async with RecordingReceiver(OK, hang) as receiver:
+            await sender.send(post(receiver.url()), limits=LIMITS)
+            result = try_to_send(sender, post(receiver.url()))
+            assert result is not None
+            await receiver.wait_for(2)
+            sender.break_off()
+            hang.release()
+            await receiver.wait_for_ended(1)
+            assert not result.done()
+            assert sender.open_connections == 0
+            assert (await sender.send(post(receiver.url()), limits=LIMITS)).outcome == (
+                DeliveredOutcome(200)
+            )
 
 
 class TestTheAnswer:
@@ -465,7 +581,7 @@ class TestKeepingConnections:
 class TestOpenConnections:
     async def test_are_counted_in_use_and_kept(self, sender: HttpTransport) -> None:
         hang = Hang()
-        async with RecordingReceiver(OK, hang) as receiver:
+        async with RecordingReceiver(OK, Hang()) as receiver:
             assert sender.open_connections == 0
             await sender.send(post(receiver.url()), limits=LIMITS)
             assert sender.open_connections == 1, "kept"

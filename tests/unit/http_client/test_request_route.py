@@ -45,18 +45,18 @@ def test_a_peer_leaves_from_the_address_whose_turn_it_is(
     egress: Egress, address: str, local_address: str | None
 ) -> None:
     route = RequestRoute("a.example", 443, True, False, egress, 1, "AC1")
-    assert route.peer_at(address) == ConnectionPoolKey(
+    assert route.peers_at([address])[0] == ConnectionPoolKey(
         "a.example", 443, address, True, False, local_address, None
     )
 
 
 def test_an_egress_of_the_other_family_is_unusable() -> None:
-    assert a_route(80, egress=Direct(("198.51.100.1",))).peer_at("2001:db8::7") is None
+    assert a_route(80, egress=Direct(("198.51.100.1",))).peers_at(["2001:db8::7"]) == ()
 
 
 def test_a_proxy_is_part_of_the_peer_and_is_shown_without_its_credentials() -> None:
     route = a_route(80, egress=PROXY)
-    peer = route.peer_at("2001:db8::7")
+    (peer,) = route.peers_at(["2001:db8::7"])
     assert peer is not None
     assert (peer.proxy, peer.local_address) == (PROXY, None)
     assert (route.proxy, route.proxy_shown) == (PROXY, "http://proxy.example:3128")
@@ -65,4 +65,4 @@ def test_a_proxy_is_part_of_the_peer_and_is_shown_without_its_credentials() -> N
 
 def test_connections_are_shared_between_accounts() -> None:
     one, other = (a_route(80)._replace(account=account) for account in ("AC1", "AC2"))
-    assert one.peer_at("192.0.2.7") == other.peer_at("192.0.2.7")
+    assert one.peers_at(["192.0.2.7"]) == other.peers_at(["192.0.2.7"])

@@ -17,7 +17,7 @@ from ringback.http_client.tls import TlsFailed
 from tests.ports import free_port
 from tests.receivers import RecordingReceiver
 from tests.tls import server_side
-from tests.unit.http_client.parts import REQUEST, a_connection, a_peer, connected_to
+from tests.unit.http_client.parts import REQUEST, a_connection, a_peer, connected_to, status_over
 
 HERE = "127.0.0.1"
 
@@ -32,12 +32,6 @@ async def connect(
     return connection
 
 
-async def exchange(connection: HttpConnection) -> int | None:
-    until = asyncio.get_running_loop().time() + 5
-    _, response = await connection.exchange(REQUEST, read=5, until=until)
-    return response and response.status
-
-
 @pytest.mark.parametrize(("local_address", "client"), [(None, HERE), ("127.0.0.5", "127.0.0.5")])
 async def test_a_connection_leaves_from_the_chosen_address(
     local_address: str | None, client: str
@@ -45,7 +39,7 @@ async def test_a_connection_leaves_from_the_chosen_address(
     async with RecordingReceiver() as receiver:
         connection = await connect(receiver.port, local_address=local_address)
         assert connection.local_address == client
-        assert await exchange(connection) == 200
+        assert await status_over(connection) == 200
         assert receiver.clients == [client]
         connection.close()
 
@@ -150,7 +144,7 @@ async def test_a_request_is_sent_over_tls_with_or_without_sni(
     tls.sni_callback = lambda connection, name, context: names.append(name)
     async with RecordingReceiver(tls=tls) as receiver:
         connection = await secured(network, receiver, host, says_name=says_name)
-        assert await exchange(connection) == 200
+        assert await status_over(connection) == 200
         assert connection.local_address == HERE
         assert receiver.requests[0].raw == REQUEST
         connection.close()
