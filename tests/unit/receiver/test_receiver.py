@@ -5,6 +5,7 @@ import logging
 import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from typing import Any, Final
 
 import pytest
@@ -138,6 +139,36 @@ def test_headers_may_be_bytes() -> None:
     assert isinstance(receiver().check("POST", dict(pairs), request.body), Verified)
 
 
+@both_sources
+def test_a_header_that_repeats_in_another_letter_case_is_read_as_both(source: Source) -> None:
+    request = sent(source)
+    for name, value in request.headers:
+        headers = {**dict(request.headers), name.swapcase(): value}
+        verdict = receiver().check("POST", headers, request.body)
+        if name.endswith("Signature"):
+            assert isinstance(verdict, Rejected)
+            assert verdict.reason is Reason.MALFORMED_SIGNATURE
+            assert verdict.token == TOKENS[source]
+        else:
+            token = TOKENS[source]
+            is_token = name.endswith("Token")
+            assert verdict == Verified(source, f"{token}, {token}" if is_token else token)
+
+
+@both_sources
+@pytest.mark.parametrize("signature", ["é" * 64, "\ud800", "0" * 63, " "])
+def test_a_malformed_signature_is_the_first_reason_in_any_form_of_headers(
+    source: Source, signature: str
+) -> None:
+    request = sent(source)
+    name = next(name for name, _ in request.headers if name.endswith("Signature"))
+    headers = dict(request.headers) | {name: signature}
+    for given, target in product((headers, [*headers.items()]), ("", "/another?query")):
+        verdict = receiver(kore_secrets=["other"]).check("POST", given, target=target)
+        assert isinstance(verdict, Rejected)
+        assert verdict.reason is Reason.MALFORMED_SIGNATURE
+
+
 def test_a_get_is_not_verified_without_its_target() -> None:
     request = replace(sent(method=HttpMethod.GET), target="")
     refusal = rejected(receiver(), request)
@@ -260,6 +291,14 @@ def test_a_function_may_return_the_url(source: Source) -> None:
     request = replace(sent(source, url="https://one.example/in?a=1"), target="/hooks/1?a=1")
     assert accepted(callbacks, request).callback.url == "https://one.example/in?a=1"
     assert rejected(callbacks, replace(request, target="/hooks/2")).reason is Reason.UNKNOWN_URL
+
+
+def test_a_function_is_not_asked_for_the_url_of_a_malformed_signature() -> None:
+    callbacks = receiver(lambda _: pytest.fail("it was asked"))
+    for signature in ("0" * 63, "é" * 64):
+        verdict = callbacks.check("POST", {"Kore-Signature": signature}, target="/")
+        assert isinstance(verdict, Rejected)
+        assert verdict.reason is Reason.MALFORMED_SIGNATURE
 
 
 # ---- once, and once only ------------------------------------------------------------------------

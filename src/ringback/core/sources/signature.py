@@ -60,6 +60,15 @@ def sign_as_kore(method: str, resource: str, body: bytes = b"", *, secret: str) 
     return hashed.hexdigest()
 
 
+def hash_before_body(method: str, resource: str, *, secret: str) -> "PartialHash":
+    """Return a hash of the text that KORE signs before the body.
+
+    Updated with the body, it becomes the signature. To sign many bodies for one URL, make it once
+    and update a copy for each body.
+    """
+    return hashlib.sha256(f"{secret}{method}{resource}".encode())
+
+
 def sign_as_standard_webhooks(token: str, timestamp: int, body: bytes, *, secret: str) -> str:
     """Return the `webhook-signature` of a request; empty if the secret is empty.
 
@@ -88,8 +97,8 @@ def sign_by_hmac_sha256(body: bytes, *, secret: str) -> str:
     return _hmac(secret.encode(), body, "sha256").hex() if secret else ""
 
 
-class _Hash(Protocol):
-    """A hash of `hashlib`."""
+class PartialHash(Protocol):
+    """A hash of `hashlib` that has not read all of its text yet."""
 
     def copy(self) -> Self: ...
     def update(self, data: bytes, /) -> None: ...
@@ -98,8 +107,8 @@ class _Hash(Protocol):
 
 
 @lru_cache(_MOST_PREPARED)
-def _kore_prefix(secret: str, method: str, resource: str) -> _Hash:
-    return hashlib.sha256(f"{secret}{method}{resource}".encode())
+def _kore_prefix(secret: str, method: str, resource: str) -> PartialHash:
+    return hash_before_body(method, resource, secret=secret)
 
 
 def _hmac(key: bytes, message: bytes, digest: str) -> bytes:
@@ -112,7 +121,7 @@ def _hmac(key: bytes, message: bytes, digest: str) -> bytes:
 
 
 @lru_cache(_MOST_PREPARED)
-def _keyed(key: bytes, digest: str) -> tuple[_Hash, _Hash]:
+def _keyed(key: bytes, digest: str) -> tuple[PartialHash, PartialHash]:
     """Return the inner and the outer hash of RFC 2104 after they have read their keys."""
     if len(key) > _BLOCK:
         key = hashlib.new(digest, key).digest()

@@ -5,14 +5,21 @@ URL: a URL rebuilt from a request is wrong if a proxy has changed it.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
-from ringback.core.callback_urls.callback_url import CallbackUrl
+from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.policy.source_policy import Source
+from ringback.core.sources.signature import hash_before_body
 from ringback.receiver.verification.received_request import ReceivedRequest
+from ringback.receiver.verification.signature_candidates import ReceiverSecrets
 
+if TYPE_CHECKING:
+    from _hashlib import HASH
+
+METHODS: Final = frozenset(map(str, HttpMethod))
+"""The methods by which callbacks are sent."""
 DEFAULT_PORTS: Final = {"http": "80", "https": "443"}
 _PORT: Final = re.compile(r":\d*$")
 
@@ -76,14 +83,43 @@ class SplitUrl:
         return [self, replace(self, authority=other)]
 
 
+class _KoreHashes(dict[str, Sequence["HASH"]]):
+    """Hashes of the texts that KORE may have signed before the body, by the request's method.
+
+    They are made when a method is first used, for each spelling of the URL and each secret. Update
+    only copies of them.
+    """
+
+    def __init__(self, urls: Sequence[str], secrets: ReceiverSecrets) -> None:
+        super().__init__()
+        self._urls = urls
+        self._secrets = secrets
+
+    def __missing__(self, method: str) -> Sequence["HASH"]:
+        hashes = list(self._made(method))
+        if method in METHODS:  # anybody can make up others, which would fill the memory
+            self[method] = hashes
+        return hashes
+
+    def _made(self, method: str) -> Iterator["HASH"]:
+        for url in self._urls:
+            for secret in self._secrets.of(Source.KORE):
+                try:
+                    yield hash_before_body(method, url, secret=secret)
+                except UnicodeEncodeError:  # lone surrogates can't be encoded
+                    continue
+
+
 class SignedUrlSpellings:
     """The spellings of a URL that each source may sign, likeliest first; without the query."""
 
-    def __init__(self, split: SplitUrl) -> None:
+    def __init__(self, split: SplitUrl, secrets: ReceiverSecrets) -> None:
         bare = replace(split, query="")
         self.split = bare
+        self.secrets = secrets
         self.by_kore = tuple(str(url) for url in bare.spellings())
         self.by_twilio = tuple(str(url) for each in bare.spellings() for url in each.ports())
+        self.kore_hashes = _KoreHashes(self.by_kore, secrets)
 
 
 @dataclass(slots=True)  # not frozen: see ReceivedRequest
@@ -95,10 +131,15 @@ class CalledUrlSpellings:
     """The query with its `?`; empty if there is no query."""
 
     @classmethod
-    def of(cls, text: str) -> Self:
+    def of(cls, text: str, secrets: ReceiverSecrets) -> Self:
         """Return the spellings of this URL that may be signed; never raises for an invalid URL."""
         split = SplitUrl.of(text)
-        return cls(SignedUrlSpellings(split), split.query)
+        return cls(SignedUrlSpellings(split, secrets), split.query)
+
+    @property
+    def secrets(self) -> ReceiverSecrets:
+        """The secrets that callbacks to this URL may be signed with."""
+        return self.resource.secrets
 
     @property
     def by_kore(self) -> tuple[str, ...]:

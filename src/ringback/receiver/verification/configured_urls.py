@@ -17,8 +17,9 @@ from ringback.core.form_encoding import encode
 from ringback.core.policy.source_policy import Source
 from ringback.receiver.verification.body_variants import HASH_PARAMETER, hash_of
 from ringback.receiver.verification.called_url import CalledUrlSpellings, SplitUrl, without_port
-from ringback.receiver.verification.received_request import ReceivedRequest, read_form
-from ringback.receiver.verification.signature_headers import UnverifiedSignature
+from ringback.receiver.verification.received_request import ReceivedRequest, is_form, read_form
+from ringback.receiver.verification.signature_candidates import ReceiverSecrets
+from ringback.receiver.verification.signature_headers import SignatureClaim
 from ringback.receiver.verification.verdict import Reason, Rejected
 
 _PLACEHOLDER: Final = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -29,7 +30,7 @@ _IN_PATH: Final = r"[^/?#]+"
 class ConfiguredReceiverUrl:
     """A receiver's URL as it is configured; finds the URL that the sender of a request signed."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, secrets: ReceiverSecrets) -> None:
         """Parse a URL as it is configured at the sender, with its fragment.
 
         Raises InvalidCallbackUrl, whose message names the part that is wrong.
@@ -39,15 +40,18 @@ class ConfiguredReceiverUrl:
         """The URL without fragment and credentials."""
         self._query = url.query or ""
         self._begins = f"{self._query}&" if self._query else ""
-        self._called = CalledUrlSpellings.of(url.shown)
+        self._called = CalledUrlSpellings.of(url.shown, secrets)
+        self._target = f"{url.path or '/'}?{self._query}".removesuffix("?")
 
     def called_by(
-        self, request: ReceivedRequest, claim: UnverifiedSignature
+        self, claim: SignatureClaim, method: str, target: str, body: bytes
     ) -> CalledUrlSpellings | Rejected:
         """Return the URL that the sender called, or Rejected if the request's query doesn't fit."""
-        if not request.target:
-            return self._untold(request, claim)
-        query = request.target.partition("?")[2]
+        if target == self._target:  # the usual POST, unless a proxy changes its path
+            return self._called
+        if not target:
+            return self._untold(claim, method, body)
+        query = target.partition("?")[2]
         if query == self._query:
             return self._called
         if query.startswith(self._begins):
@@ -55,9 +59,9 @@ class ConfiguredReceiverUrl:
         elif (rewritten := self._added_to(query)) is not None:
             added = rewritten
         else:
-            return self._differs(claim, query)
-        if added and not _may_add(added, request, claim):
-            return self._differs(claim, query)
+            return self._differs(query)
+        if added and not _may_add(added, claim, method):
+            return self._differs(query)
         return self._with_query(query) if added else self._called
 
     def _added_to(self, query: str) -> str | None:
@@ -71,20 +75,21 @@ class ConfiguredReceiverUrl:
         return encode(added) if given[: len(configured)] == configured else None
 
     def _untold(
-        self, request: ReceivedRequest, claim: UnverifiedSignature
+        self, claim: SignatureClaim, method: str, body: bytes
     ) -> CalledUrlSpellings | Rejected:
-        if request.method == "GET":
-            return claim.rejected(
+        scheme, _, _, content_type = claim
+        if method == "GET":
+            return Rejected(
                 Reason.NO_TARGET,
                 "a GET has its parameters in its URL, but the application didn't pass the"
                 " request's target",
             )
-        if claim.source is Source.TWILIO and request.body and not request.is_form:
-            return self._with_query(f"{self._begins}{HASH_PARAMETER}={hash_of(request.body)}")
+        if scheme.source is Source.TWILIO and body and not is_form(content_type):
+            return self._with_query(f"{self._begins}{HASH_PARAMETER}={hash_of(body)}")
         return self._called
 
-    def _differs(self, claim: UnverifiedSignature, query: str) -> Rejected:
-        return claim.rejected(
+    def _differs(self, query: str) -> Rejected:
+        return Rejected(
             Reason.URL_DIFFERS,
             f"it came with the query {query!r}, but this receiver's URL has {self._query!r}",
         )
@@ -93,16 +98,16 @@ class ConfiguredReceiverUrl:
         return CalledUrlSpellings(self._called.resource, f"?{query}")
 
 
-def _may_add(added: str, request: ReceivedRequest, claim: UnverifiedSignature) -> bool:
+def _may_add(added: str, claim: SignatureClaim, method: str) -> bool:
     """Return True if a source may have added these parameters to the URL.
 
     Sources add all parameters to the URL of a GET. To the URL of a POST, only Twilio adds one: the
     hash of the body.
     """
-    if request.method == "GET":
+    if method == "GET":
         return True
     is_hash = added.startswith(f"{HASH_PARAMETER}=") and "&" not in added
-    return is_hash and claim.source is Source.TWILIO
+    return is_hash and claim[0].source is Source.TWILIO
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,22 +122,29 @@ class UrlTemplateMatch:
 FindUrl = Callable[[ReceivedRequest], UrlTemplateMatch | None]
 
 
-def read_urls(given: str | Callable[[ReceivedRequest], str | None]) -> FindUrl:
-    """Return a function that finds a request's URL; `given` is a URL, a template or a function.
+def read_urls(
+    given: str | Callable[[ReceivedRequest], str | None], secrets: ReceiverSecrets
+) -> tuple[UrlTemplateMatch | None, FindUrl]:
+    """Return the URL of every request, if there is only one, and a function that finds it.
 
+    `given` is a URL, a template or a function; `secrets` sign the callbacks to all of its URLs.
     Raises InvalidCallbackUrl if the given URL or template is invalid. The returned function raises
     InvalidCallbackUrl if the given function returns an invalid URL.
     """
     if callable(given):
-        return _by_function(given)
+        return None, _by_function(given, secrets)
     if _PLACEHOLDER.search(given):
-        return _Template(given).find
-    found = UrlTemplateMatch(ConfiguredReceiverUrl(given))
-    return lambda _: found
+        return None, _Template(given, secrets).find
+    only = UrlTemplateMatch(ConfiguredReceiverUrl(given, secrets))
+    return only, lambda _: only
 
 
-def _by_function(function: Callable[[ReceivedRequest], str | None]) -> FindUrl:
-    read = lru_cache(maxsize=1024)(ConfiguredReceiverUrl)
+def _by_function(
+    function: Callable[[ReceivedRequest], str | None], secrets: ReceiverSecrets
+) -> FindUrl:
+    @lru_cache(maxsize=1024)
+    def read(text: str) -> ConfiguredReceiverUrl:
+        return ConfiguredReceiverUrl(text, secrets)
 
     def find(request: ReceivedRequest) -> UrlTemplateMatch | None:
         text = function(request)
@@ -144,9 +156,10 @@ def _by_function(function: Callable[[ReceivedRequest], str | None]) -> FindUrl:
 class _Template:
     """A URL with placeholders in its host or path, such as `https://a.example/{tenant}/in`."""
 
-    def __init__(self, text: str) -> None:
-        ConfiguredReceiverUrl(_PLACEHOLDER.sub("x", text))
+    def __init__(self, text: str, secrets: ReceiverSecrets) -> None:
+        ConfiguredReceiverUrl(_PLACEHOLDER.sub("x", text), secrets)
         self._text = text
+        self._secrets = secrets
         self._split = SplitUrl.of(text)
         self._check()
         host, path = without_port(self._split.authority), self._split.path
@@ -189,7 +202,7 @@ class _Template:
             values |= match.groupdict()
         filled = _PLACEHOLDER.sub(lambda place: values[place[1]], self._text)
         try:
-            return UrlTemplateMatch(ConfiguredReceiverUrl(filled), values)
+            return UrlTemplateMatch(ConfiguredReceiverUrl(filled, self._secrets), values)
         except InvalidCallbackUrl:
             return None
 

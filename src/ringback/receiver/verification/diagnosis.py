@@ -7,7 +7,7 @@ mistake is certain, and the order of trying does not matter.
 import hashlib
 import hmac
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain, product
 from typing import Final
 from urllib.parse import quote, urlencode
@@ -28,7 +28,7 @@ from ringback.receiver.verification.signature_candidates import (
     SignatureCandidate,
     is_same,
 )
-from ringback.receiver.verification.verdict import Reason
+from ringback.receiver.verification.verdict import Reason, Rejected
 
 _LONGEST_BODY: Final = 8 * 1024
 """Longest body to diagnose, in bytes; callbacks are shorter.
@@ -42,27 +42,13 @@ _MOST_PARAMETERS: Final = 100
 _FRAGMENTS: Final = ("#cbs=kore", "#cbs=twilio")
 
 
-@dataclass(frozen=True, slots=True)
-class SignatureMistake:
-    """Why a signature is wrong: the reason, and an explanation for people."""
-
-    reason: Reason
-    explanation: str
-
-
-NOT_EXPLAINED: Final = SignatureMistake(
-    Reason.NOT_EXPLAINED,
-    "wrong secret, or the URL or the body was changed on the way;"
-    " the signature alone doesn't show which",
-)
-
-_PENDING: Final = SignatureMistake(
+_PENDING: Final = Rejected(
     Reason.PENDING_SECRET,
     "it was signed with the pending webhook secret, which this receiver doesn't accept yet:"
     " its sender has activated it",
 )
 
-_Guess = tuple[str | None, SignatureMistake]
+_Guess = tuple[str | None, Rejected]
 """A signature that the request may have, and the mistake that would lead to it."""
 
 
@@ -73,7 +59,7 @@ def find_mistake(
     request: ReceivedRequest,
     urls: Sequence[SplitUrl],
     secrets: ReceiverSecrets,
-) -> SignatureMistake | None:
+) -> Rejected | None:
     """Return the mistake that leads to this wrong signature, or None if no usual mistake does.
 
     `candidates` are the signatures that the receiver has computed and compared already, without a
@@ -98,7 +84,7 @@ def find_mistake(
 
 def compare_with_sent(
     signature: str, candidates: Sequence[SignatureCandidate], sent: SenderCallbackRecord
-) -> SignatureMistake:
+) -> Rejected:
     """Return why a signature is wrong, by comparing the request with the sender's record of it."""
     source = candidates[0].source
     url = SplitUrl.of(sent.url).signed_by(source)
@@ -106,7 +92,7 @@ def compare_with_sent(
         replace(candidate, method=sent.method, url=url, body=sent.body) for candidate in candidates
     ]
     if not any(is_same(signature, candidate.signature()) for candidate in as_sent):
-        return SignatureMistake(
+        return Rejected(
             Reason.WRONG_SECRET,
             f"it was signed with another {candidates[0].scheme.signs_with} than"
             " this receiver's: with this receiver's, even the request as the"
@@ -119,27 +105,25 @@ def compare_with_sent(
     return _method_changed(sent.method, candidates[0].method)
 
 
-def _url_differs(signed: str, used: str) -> SignatureMistake:
-    return SignatureMistake(
+def _url_differs(signed: str, used: str) -> Rejected:
+    return Rejected(
         Reason.URL_DIFFERS, f"it was signed for {signed}, but this receiver checks it for {used}"
     )
 
 
-def _body_changed(how: str) -> SignatureMistake:
-    return SignatureMistake(Reason.BODY_CHANGED, f"the body is not the one that was signed: {how}")
+def _body_changed(how: str) -> Rejected:
+    return Rejected(Reason.BODY_CHANGED, f"the body is not the one that was signed: {how}")
 
 
-def _method_changed(signed: str, used: str) -> SignatureMistake:
-    return SignatureMistake(
-        Reason.METHOD_CHANGED, f"it was signed as {signed}, but arrived as {used}"
-    )
+def _method_changed(signed: str, used: str) -> Rejected:
+    return Rejected(Reason.METHOD_CHANGED, f"it was signed as {signed}, but arrived as {used}")
 
 
 def _other_secret(candidate: SignatureCandidate, secrets: ReceiverSecrets) -> Iterator[_Guess]:
     family = FAMILIES[candidate.source]
     for source in set(Source) - {candidate.source}:
         theirs = FAMILIES[source].signs_with
-        mistake = SignatureMistake(
+        mistake = Rejected(
             Reason.OTHER_FAMILYS_SECRET,
             f"it was signed with the {theirs}; {family.signature_header} needs the"
             f" {candidate.scheme.signs_with}",
@@ -150,7 +134,7 @@ def _other_secret(candidate: SignatureCandidate, secrets: ReceiverSecrets) -> It
         for secret in secrets.pending_kore_secrets:
             yield replace(candidate, secret=secret).signature(), _PENDING
     for name, secret in secrets.others():
-        mistake = SignatureMistake(
+        mistake = Rejected(
             Reason.WRONG_SECRET,
             f"it was signed with {name}, not with the {candidate.scheme.signs_with} of this"
             " receiver",
@@ -243,14 +227,14 @@ def _other_hash(candidate: SignatureCandidate) -> Iterator[_Guess]:
     if candidate.source is Source.KORE:
         yield (
             (candidate.signature() or "").upper(),
-            SignatureMistake(
+            Rejected(
                 Reason.UPPER_CASE,
                 "the signature is right except for its letter case: KORE sends hex in lower case",
             ),
         )
         yield (
             _hmac(candidate),
-            SignatureMistake(
+            Rejected(
                 Reason.HMAC,
                 "the signature is an HMAC, but KORE's is the plain SHA-256 of secret,"
                 " method, URL and body",

@@ -37,6 +37,12 @@ class ReceivedRequest:
         return self._fields
 
     @property
+    def by_name(self) -> Mapping[str, str]:
+        """The headers by name, spelled as they came; if a name repeats, the same as `fields`."""
+        headers = dict(self.headers)
+        return headers if len(headers) == len(self.headers) else self.fields
+
+    @property
     def path(self) -> str:
         """The path: the target without its query."""
         return self.target.partition("?")[0]
@@ -54,19 +60,36 @@ class ReceivedRequest:
     @property
     def is_form(self) -> bool:
         """True if the Content-Type says that the body is a form, or if there is no Content-Type."""
-        kind = self.fields.get("content-type", _FORM)
-        return kind == _FORM or _bare(kind) in ("", _FORM)
+        return is_form(self.fields.get("content-type"))
 
     @property
     def is_json(self) -> bool:
         """True if the Content-Type says that the body is JSON."""
-        kind = _bare(self.fields.get("content-type", _FORM))
-        return kind.startswith("application/") and kind.endswith(("/json", "+json"))
+        return is_json(self.fields.get("content-type"))
 
     def values(self, name: str) -> list[str]:
         """Return the values of a header, whatever the letter case of its name."""
         wanted = name.lower()
         return [value for given, value in self.headers if given.lower() == wanted]
+
+
+def is_form(content_type: str | None) -> bool:
+    """Return True if this Content-Type means a form, or if it is None: the header is missing.
+
+    >>> is_form("application/x-www-form-urlencoded; charset=UTF-8"), is_form(None)
+    (True, True)
+    """
+    return content_type in (None, _FORM) or _bare(content_type) in ("", _FORM)
+
+
+def is_json(content_type: str | None) -> bool:
+    """Return True if this Content-Type means JSON; it is None if the header is missing.
+
+    >>> is_json("application/cloudevents+json"), is_json("text/json")
+    (True, False)
+    """
+    kind = _bare(content_type or "")
+    return kind.startswith("application/") and kind.endswith(("/json", "+json"))
 
 
 def _bare(kind: str) -> str:

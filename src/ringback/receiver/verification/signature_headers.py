@@ -1,7 +1,6 @@
 """Reads a request's signature headers: the source, token and signature that it claims."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
@@ -22,98 +21,113 @@ _SHOWN: Final = 80
 _NAMES: Final = [name for family in FAMILIES.values() for name in family.headers]
 _SETTINGS: Final = SETTINGS_HEADER.lower()
 
-
-class _Family:
-    """The header names of one source's requests in lower case, prepared once for all requests."""
-
-    def __init__(self, source: Source) -> None:
-        family = FAMILIES[source]
-        self.source = source
-        self.names = frozenset(name.lower() for name in family.headers)
-        self.signature = family.signature_header.lower()
-        self.token = family.idempotency_header.lower()
+# Both are plain tuples, since creating a record takes a twentieth of a whole check.
+SignatureClaim = tuple[VerificationScheme, str, str | None, str | None]
+"""The scheme, signature, token and Content-Type that a request claims to have; not verified yet."""
+_HeaderNames = tuple[VerificationScheme, str, str | None, str | None, str | None]
+"""A scheme, and the names of the headers with the signature, the token, the Content-Type and
+Twilio's settings, spelled as a sender spells them."""
 
 
-_TWILIO: Final = _Family(Source.TWILIO)
-_KORE: Final = _Family(Source.KORE)
+def find_claim(headers: Mapping[str, str]) -> SignatureClaim | None:
+    """Return the claim of a request with these headers; its signature may be malformed.
+
+    Returns None if the request claims nothing that can be verified, or if the names of two headers
+    differ only in letter case. `read_claim` then finds out more.
+    """
+    names = _names_among(tuple(headers))
+    if names is None:
+        return None
+    scheme, signature, token, content_type, settings = names
+    if settings is not None and (scheme := _scheme_named_in(headers[settings])) is None:
+        return None
+    token = token and headers[token]
+    if token is not None and not is_token(token):
+        token = None
+    return scheme, headers[signature], token, content_type and headers[content_type]
 
 
-@dataclass(slots=True)  # not frozen: see ReceivedRequest
-class UnverifiedSignature:
-    """The source, token and signature that a request claims to have; not verified yet."""
+@lru_cache(maxsize=16)  # a sender always sends the same names; strangers may send long ones
+def _names_among(names: tuple[str, ...]) -> _HeaderNames | None:
+    spelled = {name.lower(): name for name in names}
+    sources = _sources_among(spelled)
+    if len(spelled) < len(names) or len(sources) != 1:
+        return None
+    family = FAMILIES[sources[0]]
+    signature = spelled.get(family.signature_header.lower())
+    if signature is None:
+        return None
+    return (
+        BY_WEBHOOK_SECRET if sources == [Source.KORE] else BY_AUTH_TOKEN,
+        signature,
+        spelled.get(family.idempotency_header.lower()),
+        spelled.get("content-type"),
+        spelled.get(_SETTINGS),
+    )
 
-    source: Source
-    token: str | None
-    signature: str
-    scheme: VerificationScheme
 
-    def rejected(self, reason: Reason, explanation: str) -> Rejected:
-        """Return a Rejected verdict, with the source and the token that the request claims."""
-        return Rejected(reason, explanation, self.source, self.token)
-
-
-def read_claim(request: ReceivedRequest) -> UnverifiedSignature | Rejected:
-    """Return a request's claimed source, token and signature; Rejected if it has no signature.
+def read_claim(request: ReceivedRequest) -> SignatureClaim | Rejected:
+    """Return the claim of a request, or Rejected if its signature is missing or malformed.
 
     The claimed signature can be empty, since KORE may send an empty one.
     """
-    fields = request.fields
-    is_of_twilio = not _TWILIO.names.isdisjoint(fields)
-    is_of_kore = not _KORE.names.isdisjoint(fields)
-    if is_of_twilio and is_of_kore:
-        listed = ", ".join(name for name in _NAMES if name.lower() in fields)
-        return Rejected(
-            Reason.BOTH_FAMILIES,
-            f"it has headers of both Twilio and KORE ({listed}); a sender uses only one of the two",
-        )
-    if is_of_kore:
-        return _read_family(_KORE, fields)
-    if is_of_twilio:
-        return _read_family(_TWILIO, fields)
-    names = " nor ".join(family.signature_header for family in FAMILIES.values())
-    return Rejected(Reason.NO_SIGNATURE, f"there is neither {names}")
-
-
-def _read_family(family: _Family, fields: Mapping[str, str]) -> UnverifiedSignature | Rejected:
-    source, signature, token = family.source, fields.get(family.signature), fields.get(family.token)
-    if token is not None and not is_token(token):
-        token = None
-    scheme = BY_WEBHOOK_SECRET if family is _KORE else _scheme_of_twilio(fields)
-    if scheme is None:
-        return Rejected(Reason.UNKNOWN_ALGORITHM, _unknown_algorithm(fields), source, token)
-    if signature is None:
-        explanation = f"there is no {FAMILIES[source].signature_header}"
-        return Rejected(Reason.NO_SIGNATURE, explanation, source, token)
-    if scheme.form.fullmatch(signature) or (family is _KORE and not signature):
-        return UnverifiedSignature(source, token, signature, scheme)
+    claim = find_claim(request.fields)
+    if claim is None:
+        return _why_nothing_is_claimed(request.fields)
+    scheme, signature, token, _ = claim
+    if scheme.form.fullmatch(signature) or (scheme is BY_WEBHOOK_SECRET and not signature):
+        return claim
     explanation = (
-        f"{FAMILIES[source].signature_header} is {_quoted(signature)};"
+        f"{FAMILIES[scheme.source].signature_header} is {_quoted(signature)};"
         f" it must be {scheme.form_in_words}, once"
     )
-    return Rejected(Reason.MALFORMED_SIGNATURE, explanation, source, token)
+    return Rejected(Reason.MALFORMED_SIGNATURE, explanation, scheme.source, token)
 
 
-def _scheme_of_twilio(fields: Mapping[str, str]) -> VerificationScheme | None:
-    """Return the scheme that Twilio's headers name, or None if its algorithm is unknown."""
-    settings = fields.get(_SETTINGS)
-    named = None if settings is None else _algorithm_of(settings)
-    return BY_AUTH_TOKEN if named is None else BY_SHARED_KEY.get(named.upper())
+def _why_nothing_is_claimed(fields: Mapping[str, str]) -> Rejected:
+    match _sources_among(fields):
+        case []:
+            names = " nor ".join(family.signature_header for family in FAMILIES.values())
+            return Rejected(Reason.NO_SIGNATURE, f"there is neither {names}")
+        case [source]:
+            token = fields.get(FAMILIES[source].idempotency_header.lower(), "")
+            token = token if is_token(token) else None
+        case _:
+            listed = ", ".join(name for name in _NAMES if name.lower() in fields)
+            return Rejected(
+                Reason.BOTH_FAMILIES,
+                f"it has headers of both Twilio and KORE ({listed}); a sender uses only one of the"
+                " two",
+            )
+    if _scheme_named_in(fields.get(_SETTINGS, "")) is None:
+        return Rejected(Reason.UNKNOWN_ALGORITHM, _unknown_algorithm(fields), source, token)
+    explanation = f"there is no {FAMILIES[source].signature_header}"
+    return Rejected(Reason.NO_SIGNATURE, explanation, source, token)
+
+
+def _sources_among(fields: Mapping[str, str]) -> list[Source]:
+    """Return the sources that have headers among these; `fields` are by name in lower case."""
+    return [
+        source
+        for source, family in FAMILIES.items()
+        if any(name.lower() in fields for name in family.headers)
+    ]
 
 
 @lru_cache(maxsize=64)  # a sender always sends the same value
-def _algorithm_of(settings: str) -> str | None:
-    """Return the algorithm named in Twilio's settings header.
+def _scheme_named_in(settings: str) -> VerificationScheme | None:
+    """Return the scheme that Twilio's settings header names, or None if its algorithm is unknown.
 
-    Returns None if the header names none; the request is then signed with the Auth Token. If the
-    header names several algorithms, they are returned joined by commas, which is not the name of
-    any scheme.
+    A header that names no algorithm means that the request is signed with the Auth Token.
 
-    >>> _algorithm_of("key=webhooks_sharedkey_1,algorithm=HMAC_SHA256")
-    'HMAC_SHA256'
+    >>> _scheme_named_in("key=webhooks_sharedkey_1,algorithm=HMAC_SHA256").digest
+    'sha256'
     """
     pairs = (part.partition("=") for part in settings.split(","))
     named = [value.strip() for name, _, value in pairs if name.strip() == "algorithm"]
-    return ", ".join(filter(None, named)) or None
+    # Several algorithms, joined by commas, are not the name of any scheme.
+    algorithm = ", ".join(filter(None, named)).upper()
+    return BY_SHARED_KEY.get(algorithm) if algorithm else BY_AUTH_TOKEN
 
 
 def _unknown_algorithm(fields: Mapping[str, str]) -> str:

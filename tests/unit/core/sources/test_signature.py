@@ -1,6 +1,7 @@
 import pytest
 
 from ringback.core.sources.signature import (
+    hash_before_body,
     sign_as_kore,
     sign_as_standard_webhooks,
     sign_as_twilio,
@@ -81,6 +82,14 @@ def test_kore_reads_the_secret_as_utf_8() -> None:
     # printf 'äGEThttp://a' | sha256sum
     expected = "b132b20840d0006f8e376072360a805559d74beefb563d5693047e0c6e09ee3d"
     assert sign_as_kore("GET", "http://a", secret="ä") == expected
+
+
+def test_copies_of_kores_hash_before_the_body_sign_many_bodies() -> None:
+    before_body = hash_before_body("POST", "http://a", secret="s")
+    for body in (b"a=1", b"", b"\xff\x00"):
+        signed = before_body.copy()
+        signed.update(body)
+        assert signed.hexdigest() == sign_as_kore("POST", "http://a", body, secret="s")
 
 
 @pytest.mark.parametrize("method", ["POST", "GET"])

@@ -5,17 +5,18 @@ import hashlib
 import pytest
 
 from ringback.core.errors import InvalidCallbackUrl
-from ringback.receiver.verification import Reason, ReceivedRequest, Rejected
+from ringback.receiver.verification import Reason, ReceivedRequest, ReceiverSecrets, Rejected
 from ringback.receiver.verification.configured_urls import (
     ConfiguredReceiverUrl,
     UrlTemplateMatch,
     read_urls,
 )
-from ringback.receiver.verification.signature_headers import UnverifiedSignature, read_claim
+from ringback.receiver.verification.signature_headers import read_claim
 
 TWILIO = ("X-Twilio-Signature", "A" * 27 + "=")
 KORE = ("Kore-Signature", "0" * 64)
 JSON = ("Content-Type", "application/json")
+NONE = ReceiverSecrets()
 
 
 def request(
@@ -27,14 +28,17 @@ def request(
 def called(url: str, received: ReceivedRequest) -> str | Rejected:
     """Return the URL that a request is verified with."""
     claim = read_claim(received)
-    assert isinstance(claim, UnverifiedSignature)
-    answer = ConfiguredReceiverUrl(url).called_by(received, claim)
+    assert not isinstance(claim, Rejected)
+    answer = ConfiguredReceiverUrl(url, NONE).called_by(
+        claim, received.method, received.target, received.body
+    )
     return answer if isinstance(answer, Rejected) else str(answer.split)
 
 
 def found(url: str, received: ReceivedRequest) -> tuple[str, dict[str, str]] | None:
     """Return the URL that a template matches, and the values of its placeholders."""
-    answer = read_urls(url)(received)
+    _, find = read_urls(url, NONE)
+    answer = find(received)
     return None if answer is None else (answer.url.text, dict(answer.values))
 
 
@@ -189,7 +193,7 @@ def test_a_placeholder_matches_text_as_it_is_written() -> None:
 )
 def test_an_unusable_template_is_refused_when_it_is_given(url: str, why: str) -> None:
     with pytest.raises(InvalidCallbackUrl, match=why):
-        read_urls(url)
+        read_urls(url, NONE)
 
 
 @pytest.mark.parametrize(
@@ -213,7 +217,7 @@ def test_a_template_with_an_unambiguous_end_is_accepted(url: str, target: str) -
 @pytest.mark.parametrize("url", ["", "a.example", "https://", "https://a.example:0/", "https://é/"])
 def test_an_unusable_url_is_refused_when_it_is_given(url: str) -> None:
     with pytest.raises(InvalidCallbackUrl):
-        read_urls(url)
+        read_urls(url, NONE)
 
 
 @pytest.mark.parametrize("braces", ["{}", "{a-b}", "{1}", "{a", "a}"])
@@ -227,7 +231,7 @@ def test_braces_without_a_name_are_literal(braces: str) -> None:
 
 def test_a_function_returns_the_url_for_the_request() -> None:
     urls = {"/a": "https://a.example/a#cbs=kore", "/b": "https://b.example/"}
-    find = read_urls(lambda received: urls.get(received.path))
+    _, find = read_urls(lambda received: urls.get(received.path), NONE)
     a, b = find(request("POST", "/a?x=1")), find(request("POST", "/b"))
     assert isinstance(a, UrlTemplateMatch)
     assert isinstance(b, UrlTemplateMatch)
@@ -239,6 +243,6 @@ def test_a_function_returns_the_url_for_the_request() -> None:
 
 
 def test_a_function_that_returns_an_invalid_url_is_reported() -> None:
-    find = read_urls(lambda _: "a.example")
+    _, find = read_urls(lambda _: "a.example", NONE)
     with pytest.raises(InvalidCallbackUrl, match="is not a valid URL"):
         find(request())

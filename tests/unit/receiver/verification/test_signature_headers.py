@@ -5,7 +5,7 @@ import pytest
 from ringback.core.policy.source_policy import Source
 from ringback.receiver.verification import Reason, ReceivedRequest, Rejected
 from ringback.receiver.verification.schemes import BY_AUTH_TOKEN, BY_SHARED_KEY, BY_WEBHOOK_SECRET
-from ringback.receiver.verification.signature_headers import UnverifiedSignature, read_claim
+from ringback.receiver.verification.signature_headers import SignatureClaim, read_claim
 
 SHA1 = "A" * 27 + "="
 SHA256 = "A" * 43 + "="
@@ -15,9 +15,10 @@ RQ = "RQa48ec9b6ef475034c35566c02b654243"
 SETTINGS = "X-Twilio-Webhooks-Signature-Settings"
 
 
-def claimed(*headers: tuple[str, str]) -> UnverifiedSignature:
+def claimed(*headers: tuple[str, str]) -> SignatureClaim:
+    """Return the scheme, the signature, the token and the Content-Type."""
     claim = read_claim(ReceivedRequest("POST", "/", headers))
-    assert isinstance(claim, UnverifiedSignature)
+    assert not isinstance(claim, Rejected)
     return claim
 
 
@@ -28,12 +29,14 @@ def rejected(*headers: tuple[str, str]) -> Rejected:
 
 
 def test_each_family_is_recognised_by_its_headers() -> None:
-    assert claimed(
-        ("x-TWILIO-signature", SHA1), ("I-Twilio-Idempotency-Token", UUID)
-    ) == UnverifiedSignature(Source.TWILIO, UUID, SHA1, BY_AUTH_TOKEN)
-    assert claimed(("Kore-Idempotency-Token", RQ), ("Kore-Signature", HEX)) == UnverifiedSignature(
-        Source.KORE, RQ, HEX, BY_WEBHOOK_SECRET
+    given = (("x-TWILIO-signature", SHA1), ("I-Twilio-Idempotency-Token", UUID))
+    assert claimed(*given) == (BY_AUTH_TOKEN, SHA1, UUID, None)
+    given = (
+        ("Kore-Idempotency-Token", RQ),
+        ("Kore-Signature", HEX),
+        ("CONTENT-type", "text/plain"),
     )
+    assert claimed(*given) == (BY_WEBHOOK_SECRET, HEX, RQ, "text/plain")
 
 
 @pytest.mark.parametrize(
@@ -46,22 +49,22 @@ def test_each_family_is_recognised_by_its_headers() -> None:
     ],
 )
 def test_the_settings_header_names_the_algorithm_of_a_shared_key(settings: str) -> None:
-    claim = claimed(("X-Twilio-Signature", SHA256), (SETTINGS, settings))
-    assert claim.scheme is BY_SHARED_KEY["HMAC_SHA256"]
+    scheme, *_ = claimed(("X-Twilio-Signature", SHA256), (SETTINGS, settings))
+    assert scheme is BY_SHARED_KEY["HMAC_SHA256"]
 
 
 def test_a_shared_key_can_sign_by_sha_1_too() -> None:
-    claim = claimed(("X-Twilio-Signature", SHA1), (SETTINGS, "key=1,algorithm=HMAC_SHA1"))
-    assert claim.scheme is BY_SHARED_KEY["HMAC_SHA1"]
-    assert claim.scheme is not BY_AUTH_TOKEN
+    scheme, *_ = claimed(("X-Twilio-Signature", SHA1), (SETTINGS, "key=1,algorithm=HMAC_SHA1"))
+    assert scheme is BY_SHARED_KEY["HMAC_SHA1"]
+    assert scheme is not BY_AUTH_TOKEN
 
 
 @pytest.mark.parametrize(
     "settings", ["", "key=webhooks_sharedkey_1", "algorithm=", "algorithm= ", "Algorithm=HMAC_MD5"]
 )
 def test_settings_without_an_algorithm_mean_the_auth_token(settings: str) -> None:
-    claim = claimed(("X-Twilio-Signature", SHA1), (SETTINGS, settings))
-    assert claim.scheme is BY_AUTH_TOKEN
+    scheme, *_ = claimed(("X-Twilio-Signature", SHA1), (SETTINGS, settings))
+    assert scheme is BY_AUTH_TOKEN
 
 
 @pytest.mark.parametrize(
@@ -127,11 +130,17 @@ def test_settings_of_twilios_beside_a_signature_of_kores_are_both_families() -> 
 )
 def test_a_token_counts_whatever_its_form(tokens: list[str], token: str | None) -> None:
     given = (("I-Twilio-Idempotency-Token", each) for each in tokens)
-    assert claimed(("X-Twilio-Signature", SHA1), *given).token == token
+    assert claimed(("X-Twilio-Signature", SHA1), *given) == (BY_AUTH_TOKEN, SHA1, token, None)
+
+
+def test_headers_with_the_same_names_are_read_anew_each_time() -> None:
+    for signature, token in ((HEX, RQ), ("1" * 64, UUID), (HEX, "")):
+        given = (("Kore-Idempotency-Token", token), ("Kore-Signature", signature))
+        assert claimed(*given) == (BY_WEBHOOK_SECRET, signature, token or None, None)
 
 
 def test_only_kores_signature_may_be_empty() -> None:
-    assert claimed(("Kore-Signature", "")).signature == ""
+    assert claimed(("Kore-Signature", "")) == (BY_WEBHOOK_SECRET, "", None, None)
     assert rejected(("X-Twilio-Signature", "")).reason is Reason.MALFORMED_SIGNATURE
     assert rejected(("Kore-Signature", ""), ("Kore-Signature", "")).reason is (
         Reason.MALFORMED_SIGNATURE
