@@ -32,7 +32,7 @@ class ReceivedRequest:
         if self._fields is None:
             fields = {name.lower(): value for name, value in self.headers}
             if len(fields) < len(self.headers):
-                fields = {name: ", ".join(self.values(name)) for name in fields}
+                fields = _joined(self.headers)
             self._fields = fields
         return self._fields
 
@@ -71,6 +71,14 @@ class ReceivedRequest:
         """Return the values of a header, whatever the letter case of its name."""
         wanted = name.lower()
         return [value for given, value in self.headers if given.lower() == wanted]
+
+
+def _joined(headers: Headers) -> Mapping[str, str]:
+    # In one pass, since anybody can send a request with thousands of headers.
+    values = dict[str, list[str]]()
+    for name, value in headers:
+        values.setdefault(name.lower(), []).append(value)
+    return {name: ", ".join(each) for name, each in values.items()}
 
 
 def is_form(content_type: str | None) -> bool:

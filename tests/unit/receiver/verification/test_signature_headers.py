@@ -139,6 +139,13 @@ def test_headers_with_the_same_names_are_read_anew_each_time() -> None:
         assert claimed(*given) == (BY_WEBHOOK_SECRET, signature, token or None, None)
 
 
+def test_a_request_with_thousands_of_headers_is_read_in_time() -> None:
+    # Looking through all of them for each name would exceed the time limit of a test.
+    many = [(f"X-{number}", "") for number in range(30_000)]
+    given = (*many, ("X-1", ""), ("Kore-Signature", HEX))
+    assert claimed(*given) == (BY_WEBHOOK_SECRET, HEX, None, None)
+
+
 def test_only_kores_signature_may_be_empty() -> None:
     assert claimed(("Kore-Signature", "")) == (BY_WEBHOOK_SECRET, "", None, None)
     assert rejected(("X-Twilio-Signature", "")).reason is Reason.MALFORMED_SIGNATURE
