@@ -12,7 +12,10 @@ import hashlib
 from collections.abc import Iterable
 from functools import lru_cache
 from itertools import chain
-from typing import Final, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Final, Literal
+
+if TYPE_CHECKING:
+    from _hashlib import HASH
 
 _STANDARD_PREFIX: Final = "whsec_"
 _BLOCK: Final = 64
@@ -60,7 +63,7 @@ def sign_as_kore(method: str, resource: str, body: bytes = b"", *, secret: str) 
     return hashed.hexdigest()
 
 
-def hash_before_body(method: str, resource: str, *, secret: str) -> "PartialHash":
+def hash_before_body(method: str, resource: str, *, secret: str) -> "HASH":
     """Return a hash of the text that KORE signs before the body.
 
     Updated with the body, it becomes the signature. To sign many bodies for one URL, make it once
@@ -97,17 +100,8 @@ def sign_by_hmac_sha256(body: bytes, *, secret: str) -> str:
     return _hmac(secret.encode(), body, "sha256").hex() if secret else ""
 
 
-class PartialHash(Protocol):
-    """A hash of `hashlib` that has not read all of its text yet."""
-
-    def copy(self) -> Self: ...
-    def update(self, data: bytes, /) -> None: ...
-    def digest(self) -> bytes: ...
-    def hexdigest(self) -> str: ...
-
-
 @lru_cache(_MOST_PREPARED)
-def _kore_prefix(secret: str, method: str, resource: str) -> PartialHash:
+def _kore_prefix(secret: str, method: str, resource: str) -> "HASH":
     return hash_before_body(method, resource, secret=secret)
 
 
@@ -121,7 +115,7 @@ def _hmac(key: bytes, message: bytes, digest: str) -> bytes:
 
 
 @lru_cache(_MOST_PREPARED)
-def _keyed(key: bytes, digest: str) -> tuple[PartialHash, PartialHash]:
+def _keyed(key: bytes, digest: str) -> "tuple[HASH, HASH]":
     """Return the inner and the outer hash of RFC 2104 after they have read their keys."""
     if len(key) > _BLOCK:
         key = hashlib.new(digest, key).digest()
