@@ -34,8 +34,9 @@ _COMPLAINTS: Final = {
     "no files": "unable to open database file",
 }
 _ANY_TIME: Final = ("locked", "broken", "full")
-_READING: Final = ("SELECT", "SAVEPOINT", "RELEASE", "ROLLBACK")
-_SID: Final = ("CB", 34)
+_READING: Final = ("SELECT", "SAVEPOINT", "RELEASE", "ROLLBACK", "PRAGMA data_version")
+_LEAST_ROW_ID: Final = 1 << 60
+"""An id that was made before 1988, and yet is higher than any other number in the database."""
 
 
 @cache
@@ -71,8 +72,8 @@ class Database:
         """Called if a commit is interrupted because it does too much work."""
         self.was_away = -1.0
         """When a commit last failed."""
-        self.touched = dict[str, None]()
-        """SIDs of callbacks written since the last durable commit; empty except in large worlds."""
+        self.touched = dict[int, None]()
+        """Ids of rows written since the last durable commit; empty except in large worlds."""
         self._notes_what = plan.has_many
         self._is_put_off = False
         self._fault: str | None = None
@@ -102,7 +103,7 @@ class Database:
         elif not statement.startswith(_READING):
             self._has_written = True
             if self._notes_what:
-                self.touched |= dict.fromkeys(filter(_is_sid, values))
+                self.touched |= dict.fromkeys(filter(_is_row_id, values))
         if self._fault == "broken" and not statement.startswith(("ROLLBACK", "RELEASE", "BEGIN")):
             self._statements_left -= 1
             self._fail_if(self._statements_left < 0)
@@ -184,5 +185,5 @@ class Database:
             raise sqlite3.OperationalError(_COMPLAINTS[fault])
 
 
-def _is_sid(value: Any) -> bool:
-    return isinstance(value, str) and (value[:2], len(value)) == _SID
+def _is_row_id(value: Any) -> bool:
+    return isinstance(value, int) and value > _LEAST_ROW_ID

@@ -13,19 +13,30 @@ from tempfile import TemporaryDirectory
 from typing import IO, Final
 
 OWNER: Final = f"AC{1:032}"
-"""The account that the old callbacks belong to."""
+"""The account that the old callbacks belong to; it is added later."""
+_OWNER_ID: Final = 2
+"""The number that the account gets, since it is the second one."""
 # A month older than the start of the simulation; one in fifty has failed.
-_ROWS: Final = """
+_ROWS: Final = (
+    "INSERT INTO lanes VALUES (1, :owner, 'http://old.example:80')",
+    """
+    INSERT INTO callback_targets (id, account_sid, url, warnings, method, source, source_reason,
+        is_test)
+    VALUES (1, :owner, 'http://old.example/', '[]', 'POST', 'twilio', 'made up', 0)
+    """,
+    """
     WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers LIMIT :count)
-    INSERT INTO callbacks (sid, account_sid, url, warnings, destination, method, body, source,
-        source_reason, idempotency_token, created_us, status, attempt_count, round_attempts,
-        round_number, updated_us)
-    SELECT format('CB%032x', n), :owner, 'http://old.example/', '', 'http://old.example:80',
-        'POST', 'A=1', 'twilio', 'made up', format('%x', n), 1726000000000000 + n * 1000,
-        CASE n % 50 WHEN 0 THEN 'failed' ELSE 'delivered' END, 1, 1, 0,
-        1726000000000000 + n * 1000
+    INSERT INTO callbacks (id, sid, account_id, lane_id, target_id, created_us, idempotency_token,
+        body)
+    SELECT n, format('CB%032x', n), :owner_id, 1, 1, 1726000000000000 + n * 1000,
+        format('%x', n), 'A=1'
     FROM numbers
-"""
+    """,
+    """
+    INSERT INTO outcomes (id, account_id, status, attempt_count, round_number, updated_us)
+    SELECT id, account_id, CASE id % 50 WHEN 0 THEN 2 ELSE 1 END, 1, 0, created_us FROM callbacks
+    """,
+)
 
 
 def copy_of_history(empty: sqlite3.Connection, count: int) -> sqlite3.Connection:
@@ -61,12 +72,13 @@ def _fill(connection: sqlite3.Connection, count: int) -> None:
     """Write the rows first and their indexes afterwards, which is several times as fast."""
     indexes = connection.execute(
         "SELECT name, sql FROM sqlite_master"
-        " WHERE type = 'index' AND tbl_name = 'callbacks' AND sql IS NOT NULL"
+        " WHERE type = 'index' AND tbl_name IN ('callbacks', 'outcomes') AND sql IS NOT NULL"
     ).fetchall()
     connection.execute("BEGIN")
     for name, _ in indexes:
         connection.execute(f"DROP INDEX {name}")
-    connection.execute(_ROWS, {"count": count, "owner": OWNER})
+    for statement in _ROWS:
+        connection.execute(statement, {"count": count, "owner": OWNER, "owner_id": _OWNER_ID})
     for _, statement in indexes:
         connection.execute(statement)
     connection.execute("COMMIT")

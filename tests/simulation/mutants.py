@@ -6,6 +6,7 @@ by name, so a mutant that doesn't fit the engine any more fails to start.
 
 import asyncio
 import math
+import sqlite3
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -16,7 +17,7 @@ from unittest.mock import patch
 
 from ringback.core.callback_urls.connection_overrides import ConnectionOverrides, Timeouts
 from ringback.core.callbacks import retry
-from ringback.core.callbacks.callback import Attempt, CallbackRecord, DeliveryProgress, settle
+from ringback.core.callbacks.callback import CallbackRecord, DeliveryProgress
 from ringback.core.callbacks.rendering import render
 from ringback.core.callbacks.retry import AttemptRound, Decision, NoRetryNeeded, decide
 from ringback.core.http.http_exchange import AttemptResult, OutgoingRequest
@@ -38,14 +39,14 @@ from ringback.delivery.delivery_service import DeliveryService
 from ringback.delivery.delivery_workers import DeliveryWorkers
 from ringback.delivery.enqueue import CallbackEnqueuer
 from ringback.delivery.fair_scheduler import FairScheduler
+from ringback.delivery.settlement_writer import SettlementWriter
 from ringback.engine.supervisor import Supervisor
 from ringback.http_client import http_connection
-from ringback.ports import DeliveryClaim, Lane, lane_of
+from ringback.ports import DeliveryClaim, Lane, Settlement, lane_of
 from ringback.runtime.account_fair_semaphore import FairSemaphore
 from ringback.runtime.wakeup import Wakeup
 from ringback.stores.sqlite import callbacks
 from ringback.stores.sqlite.callbacks import SqliteCallbacks
-from ringback.stores.sqlite.field_columns import from_us
 from tests.simulation.plan import Plan
 from tests.simulation.seeds import plan_of
 from tests.simulation.store import SimStore
@@ -96,6 +97,8 @@ _send = CallbackSender.send
 _change = Backlog.change
 _commit = SimStore._commit
 _failed = FairScheduler.failed
+_claim = SqliteCallbacks.claim
+_add_settlement = SettlementWriter.add
 
 
 async def _keep_in_parts(
@@ -131,8 +134,14 @@ def _attempt_settled_first(self: DeliveryLoop, claim: DeliveryClaim) -> Sending 
     return sender.send(claim.callback, claim.account, limits=limits, ended=lambda *_: None)
 
 
-def _open_nothing(self: SqliteCallbacks, sid: str, progress: object) -> None:
-    pass
+def _claim_secretly(
+    self: SqliteCallbacks, lane: Lane, now: datetime, *, limit: int
+) -> list[DeliveryClaim]:
+    claims = _claim(self, lane, now, limit=limit)
+    self._session.flush()
+    for claim in claims:
+        self._session.write("UPDATE waiting SET started_us = NULL WHERE id = ?", [claim.row_id])
+    return claims
 
 
 def _keep_slots(self: FairScheduler, lane: Lane, *, slots: int) -> None:
@@ -219,11 +228,11 @@ def _number_on(progress: DeliveryProgress, now: datetime) -> DeliveryProgress:
     return progress._replace(due=now)
 
 
-def _settle_as_another(
-    attempt: Attempt, exchange: AttemptResult, *rest: Any, **how: Any
-) -> Attempt:
-    settled = settle(attempt, exchange, *rest, **how)
-    return settled._replace(status_code=settled.status_code and 204)
+def _settle_as_another(self: SettlementWriter, settlement: Settlement) -> None:
+    result = settlement.result
+    if result is not None and isinstance(result.outcome, DeliveredOutcome):
+        result = result._replace(outcome=DeliveredOutcome(204))
+    _add_settlement(self, settlement._replace(result=result))
 
 
 def _stumble(self: FairScheduler, lane: Lane, *, slots: int) -> None:
@@ -234,14 +243,14 @@ def _may_have_all(self: FairSemaphore, account: str) -> bool:
     return self.taken < self._count
 
 
-def _look_through_all(self: SqliteCallbacks, lane: Lane) -> datetime | None:
-    row = self._session.read_queued(
-        "SELECT due_us FROM callbacks LEFT JOIN open_attempts ON callback_sid = sid"
-        " WHERE account_sid = ? AND destination = ? AND (due_us, seq) > (?, ?)"
-        " AND started_us IS NULL ORDER BY due_us, seq LIMIT 1",
-        (*lane, *self._claimed.get(lane, (-1, 0))),
+def _look_through_all(self: SqliteCallbacks, lane_id: int | None) -> sqlite3.Row | None:
+    return self._session.read_queued(
+        "SELECT lanes.id, due_us, account_sid, destination FROM callbacks"
+        " CROSS JOIN waiting ON waiting.id = callbacks.id"
+        " CROSS JOIN lanes ON lanes.id = waiting.lane_id"
+        " WHERE started_us IS NULL AND lanes.id > ? ORDER BY lanes.id, due_us LIMIT 1",
+        [lane_id],
     ).fetchone()
-    return row and from_us(row[0])
 
 
 async def _deliver_unrecovered(self: Supervisor) -> None:
@@ -265,8 +274,8 @@ def _has_silent_names(plan: Plan) -> bool:
 
 MUTANTS: Final = {
     "settles before it sends": _mutant("final", (DeliveryLoop, "_attempt", _attempt_settled_first)),
-    "records another answer": _mutant("true", (delivery_loop, "settle", _settle_as_another)),
-    "opens no row": _mutant("whole", (SqliteCallbacks, "_open", _open_nothing)),
+    "records another answer": _mutant("true", (SettlementWriter, "add", _settle_as_another)),
+    "does not store its claims": _mutant("logged", (SqliteCallbacks, "claim", _claim_secretly)),
     "keeps slots": _mutant("ended", (FairScheduler, "failed", _keep_slots)),
     "retries with a new token": _mutant("same", (callback_sender, "render", _render_anew)),
     "ignores deliver_at": _mutant("punctual", (CallbackEnqueuer, "_may_go", _go_at_once)),
@@ -318,7 +327,7 @@ MUTANTS: Final = {
     "never counts down": _mutant("idle", (Backlog, "change", _count_up_alone)),
     "scans the whole history": _mutant(
         "apart",
-        (SqliteCallbacks, "next_due", _look_through_all),
+        (SqliteCallbacks, "_next_lane", _look_through_all),
         within=2,
         where=lambda plan: plan.is_large,
     ),

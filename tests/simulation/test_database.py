@@ -92,7 +92,7 @@ def test_a_full_disk_prevents_writes_but_not_reads() -> None:
 def test_a_copy_of_a_history_differs_from_the_empty_database_only_in_its_rows() -> None:
     plan = replace(plan_of(0), history=1_000)
     first, second = opened(plan), opened(plan)
-    first.read("DELETE FROM callbacks WHERE seq <= 10")
+    first.read("DELETE FROM callbacks WHERE id <= 10")
 
     assert first.read("SELECT count(*) FROM callbacks") == [(990,)]
     assert second.read("SELECT count(*) FROM callbacks") == [(1_000,)]

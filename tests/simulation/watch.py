@@ -36,15 +36,31 @@ _AFTER_OUTAGE: Final = 2.0
 _AFTER_SHORTAGE: Final = 8.0
 """Maximum seconds that the engine waits after a shortage of something a connection needs."""
 _SECOND: Final = 1_000_000
-# An open attempt may show in its own row only, or in its callback's row as well.
-_STATE: Final = (
-    "SELECT sid, number, started_us, status, CASE WHEN number IS NULL THEN due_us END,"
-    " coalesce(number, attempt_count),"
-    " round_attempts + (number IS NOT NULL AND due_us IS NOT NULL), round_number, updated_us"
-    " FROM callbacks LEFT JOIN open_attempts ON callback_sid = sid"
-)
-_ALL: Final = f"{_STATE} ORDER BY seq"
-_ONE: Final = f"{_STATE} WHERE sid = ?"
+# A claim changes only `started_us`; the number of its attempt is then one more than the row has. A
+# callback that both waits and has ended gets an attempt with the number 0.
+_STATE: Final = """
+    SELECT sid,
+        CASE WHEN started_us IS NOT NULL
+            THEN waiting.attempt_count + (started_us + due_us IS NOT NULL)
+            WHEN waiting.id = outcomes.id THEN 0 END,
+        started_us,
+        CASE status WHEN 1 THEN 'delivered' WHEN 2 THEN 'failed' WHEN 3 THEN 'discarded'
+            ELSE 'scheduled' END,
+        CASE WHEN started_us IS NULL THEN due_us END,
+        coalesce(outcomes.attempt_count, waiting.attempt_count + (started_us + due_us IS NOT NULL)),
+        coalesce(round_attempts + (started_us + due_us IS NOT NULL), 0),
+        coalesce(outcomes.round_number, waiting.round_number),
+        coalesce(outcomes.updated_us, waiting.updated_us)
+    FROM callbacks
+    LEFT JOIN waiting ON waiting.id = callbacks.id
+    LEFT JOIN outcomes ON outcomes.id = callbacks.id
+"""
+_ALL: Final = f"{_STATE} ORDER BY callbacks.id"
+_ONE: Final = f"{_STATE} WHERE callbacks.id = ?"
+_OF_ONE: Final = """
+    FROM attempts JOIN attempt_results ON attempt_results.id = result_id
+    JOIN callbacks ON callbacks.id = callback_id WHERE sid = ?
+"""
 _IS_ADDED: Final = "SELECT 1 FROM callbacks WHERE sid = ?"
 _IS_WRITTEN_DOWN: Final = "SELECT 1 FROM batched_callbacks WHERE instr(callback, ?)"
 _INSTANT: Final = 0.001
@@ -195,7 +211,7 @@ class Watch:
             if len(found) < len(self.states):
                 self.violated("kept", "a callback has vanished")
         else:
-            found = [row for sid in touched for row in self.database.read(_ONE, sid)]
+            found = [row for row_id in touched for row in self.database.read(_ONE, row_id)]
         for values in found:
             sid = values[0]
             if self.states.get(sid) != values:
@@ -246,7 +262,7 @@ class Watch:
             return most
         # After a kept connection turned out to be closed, one more try follows.
         found = self.database.read(
-            "SELECT failure FROM attempts WHERE callback_sid = ? AND number = ?",
+            f"SELECT failure {_OF_ONE} AND number = ?",
             promise.callback.sid,
             row.attempts - row.is_under_way,
         )
@@ -287,9 +303,7 @@ class Watch:
             self.violated("repeated", f"attempt {number} of {sid} is unknown to its creator")
 
     def _result_of(self, sid: str, number: int) -> str | None:
-        found = self.database.read(
-            "SELECT result FROM attempts WHERE callback_sid = ? AND number = ?", sid, number
-        )
+        found = self.database.read(f"SELECT result {_OF_ONE} AND number = ?", sid, number)
         return found[0][0] if found else None
 
     # Traffic on the network.
@@ -431,8 +445,7 @@ class Watch:
         attempts = [
             _Attempt(*values)
             for values in self.database.read(
-                "SELECT number, result, status_code, failure, reason FROM attempts"
-                " WHERE callback_sid = ? ORDER BY number",
+                f"SELECT number, result, status_code, failure, reason {_OF_ONE} ORDER BY number",
                 sid,
             )
         ]
