@@ -20,6 +20,10 @@ from urllib.request import urlopen
 
 import pytest
 
+from ringback.core.errors import ConfigurationError
+from ringback.data_folder import DATA_FILE, KEY_FILE, DataFolder
+from ringback.stores.encryption import make_key_file
+from ringback.stores.sqlite import table_rebuild
 from tests.crash.production import (
     AWAY,
     RINGBACK,
@@ -31,6 +35,7 @@ from tests.crash.production import (
 )
 from tests.crash.read_only_disk import SIGN
 from tests.receivers import OK, Hang, ReceivedRequest, RecordingReceiver
+from tests.stores.schema_10 import read_rich_file, write_rich_file
 
 if sys.platform != "linux":
     pytest.skip("only Linux can limit another process", allow_module_level=True)
@@ -357,3 +362,34 @@ async def test_on_a_full_disk_a_server_starts_and_goes_on_when_there_is_room(
             await create_account(small_disk)
             said = [line["message"] for line in server.log.lines if line["level"] == "error"]
     assert len(said) == 1
+
+
+def test_an_upgrade_on_a_disk_that_gets_full_changes_nothing(
+    small_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table_rebuild, "CHUNK", 10)
+    monkeypatch.setattr(table_rebuild, "TOLD", 10)
+    data, filler = small_disk / DATA_FILE, small_disk / "filler"
+    write_rich_file(data)
+    before = read_rich_file(data)
+    why = r"can't be upgraded: database or disk is full\. Nothing was changed\. The upgrade takes"
+    with pytest.raises(ConfigurationError, match=why):
+        DataFolder(small_disk).upgrade(tell=lambda _: fill(filler))
+    filler.unlink()
+    assert read_rich_file(data) == before
+    assert not [file for file in small_disk.iterdir() if "db." in file.name]
+    assert DataFolder(small_disk).upgrade().copy == small_disk / f"{DATA_FILE}.before-10"
+
+
+def test_on_a_full_disk_an_upgrade_says_how_much_room_it_needs(small_disk: Path) -> None:
+    data, filler = small_disk / DATA_FILE, small_disk / "filler"
+    write_rich_file(data)
+    make_key_file(small_disk / KEY_FILE)
+    with closing(sqlite3.connect(data)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+    before = read_rich_file(data)
+    fill(filler)
+    with pytest.raises(ConfigurationError, match=r"The upgrade takes up to \d\.\d MB in"):
+        DataFolder(small_disk).upgrade()
+    filler.unlink()
+    assert read_rich_file(data) == before

@@ -27,7 +27,7 @@ REBUILT: Final = 11
 """The schema version whose tables are filled from a file with the version before."""
 CHUNK: Final = 5_000
 """The number of callbacks that one commit copies."""
-_TOLD: Final = 100_000
+TOLD: Final = 100_000
 """A message says how far the copy has come after this number of callbacks."""
 _QUEUED: Final = 256
 _DAY: Final = ids_in(hours=24)
@@ -110,7 +110,7 @@ def fill(new: sqlite3.Connection, tell: Callable[[str], None]) -> None:
             copy.copy(after, last[0])
             new.execute("UPDATE progress SET seq = ?", last[:1])
         after, copied = last[0], copied + last[1]
-        if copied % _TOLD < last[1]:
+        if copied % TOLD < last[1]:
             tell(f"copied {copied:,} of {count:,} callbacks to the new data file")
 
 
