@@ -13,7 +13,7 @@ from ringback.core.callbacks.retry import RetryLater
 from ringback.core.http.http_exchange import ReceiverResponseRecord
 from ringback.ports import CallbackFilter, PageWindow
 from tests.fakes import NOW
-from tests.stores.asking import attempts_of, claim, ended, opened, settle, settled_row
+from tests.stores.asking import attempts_of, claim, ended, opened, settle
 from tests.stores.old_files import (
     NEWEST,
     NOW_US,
@@ -71,29 +71,14 @@ async def test_long_responses_are_whole_and_compared_as_before(path: Path) -> No
         assert await store.transact(lambda tx: tx.kept_responses.bytes_of(EVERY)) == 0
 
 
-async def test_no_row_is_rewritten(path: Path) -> None:
-    before = pages_of(path)
-    async with opened(path):
-        pass
-    # The new tables and indexes have a page each; the file was made with pages of 4 KiB.
-    assert pages_of(path) - before <= 12
-
-
-def pages_of(path: Path) -> int:
-    with closing(sqlite3.connect(path)) as connection:
-        (pages,) = connection.execute("PRAGMA page_count").fetchone()
-    return pages
-
-
 async def test_the_next_response_leaves_the_existing_one_whole(path: Path) -> None:
     async with opened(path) as store:
         (taken,) = await claim(store)
-        plain = ended(taken, RetryLater(NOW, 1))
-        await settle(store, plain._replace(attempt=settled_row(plain)._replace(response=WHOLE)))
+        await settle(store, ended(taken, RetryLater(NOW, 1), response=WHOLE))
         first, second = await attempts_of(store, 1)
     assert first.response == second.response == WHOLE
     with closing(sqlite3.connect(path)) as connection:
-        found = connection.execute("SELECT length(response_body) FROM attempts ORDER BY number")
+        found = connection.execute("SELECT length(body) FROM answer_bodies ORDER BY id")
         assert [size for (size,) in found] == [len(LONG), MOST_BODY]
 
 

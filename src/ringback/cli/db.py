@@ -57,7 +57,7 @@ def check(*, file: "DataFolder", as_json: bool) -> None:
 @with_data_file
 @prints_record
 def upgrade(*, file: "DataFolder") -> Output:
-    """Back up the data file, then upgrade its schema to the newest version.
+    """Upgrade the schema of the data file to the newest version, and keep the old file.
 
     No server may be using the data file. A server upgrades it by itself when it starts, so this
     command is only needed to upgrade at another time.

@@ -38,7 +38,7 @@ class UpgradedSchema(NamedTuple):
 
 LAYOUT: Final = (
     "PRAGMA page_size = 8192",  # a row with its request is up to 1 KiB
-    # Pages of deleted rows can be given back to the disk, a few at a time.
+    # The pages of deleted rows can be released, a few at a time.
     "PRAGMA auto_vacuum = INCREMENTAL",
 )
 """Commands for a new file, to be run before anything is written."""

@@ -84,7 +84,7 @@ def begin(new: sqlite3.Connection, source: str) -> None:
 
 
 def source_of(new: sqlite3.Connection) -> str | None:
-    """Return what `begin` noted about the old file; None if this file can't be continued."""
+    """Return the `source` that `begin` stored; None if this file can't be continued."""
     made = "SELECT 1 FROM sqlite_master WHERE name = 'progress'"
     if new.execute(made).fetchone() is None:
         return None
