@@ -200,6 +200,7 @@ def test_requests_of_both_sources_share_their_heads(path: Path) -> None:
 )
 @example("POST / HTTP/1.1\r\nContent-Length: 7\r\nDate: 2024-07-03T14:40:58Z", "/", 7, "a", "Kore-")
 @example("GET  HTTP/1.1\r\nDate: 2024-07-03", "/?a=1", 0, "", "X-Twilio-")
+@example("GET / HTTP/1.1\r\nX: GET  HTTP/1.1", "/another", 0, "", "Kore-")
 @example("\x01\x02\x03\x04\x05\x06", "\x02", 0, "\x06", "")
 def test_a_template_gives_the_same_head(
     head: str, target: str, length: int, token: str, scheme: str

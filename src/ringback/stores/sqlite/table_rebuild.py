@@ -191,8 +191,9 @@ class _CallbackCopy:
 
     def _copy(self, columns: Sequence[Any], attempts: Sequence[Sequence[Any]]) -> None:
         account_sid, account_id, lane_id, created, status, token, body, *rest = columns
-        target, (sid, key, replay_of, due, started, count, *progress) = rest[:9], rest[9:]
-        *round_, number, began, updated, why = progress
+        target, (sid, key, replay_of, due, started, count, *rest) = rest[:9], rest[9:]
+        tries, rounds, began, updated, why = rest
+        url, credentials, warnings, method, *_, is_test, _ = target
         event, sim_sid = _subject_of(body)
         row_id = self._new_id(created // 1000)
         target_id = self._id_of("callback_targets", account_sid, *target[:7], event, *target[7:])
@@ -202,14 +203,13 @@ class _CallbackCopy:
             if due is None:
                 started = updated
             is_appointed = due is not None and due > created == updated and not count
-            changing = started, is_appointed, count, *round_, number, began, updated
-            self._rows["waiting"].append((row_id, account_id, lane_id, due, *changing))
+            progress = due, started, is_appointed, count, tries, rounds, began, updated
+            self._rows["waiting"].append((row_id, account_id, lane_id, *progress))
         else:
-            ended = _ENDED[status], why, count, number, updated
-            self._rows["outcomes"].append((row_id, account_id, *ended))
+            outcome = _ENDED[status], why, count, rounds, updated
+            self._rows["outcomes"].append((row_id, account_id, *outcome))
         if attempts[0][0] is None:
             return
-        url, credentials, warnings, method, *_, is_test, _ = target
         called = read_url(url, credentials, warnings)
         if method == "GET" and not is_test:
             called = called.with_parameters(body)
@@ -264,8 +264,9 @@ def template_of(head: str, target: str, length: int, token: str) -> tuple[str, s
 
     `head` is the request line and the headers. A long one was stored without its target.
     """
-    method, signature, sent = head.partition(" ")[0], "", None
-    whole = head.replace(f"{method}  HTTP/1.1", f"{method} {target} HTTP/1.1", 1)
+    method, signature, sent, whole = head.partition(" ")[0], "", None, head
+    if head.startswith(f"{method}  HTTP/1.1"):
+        whole = head.replace(" ", f" {target}", 1)
     text = whole.replace(f"{method} {target} ", f"{method} {HeadPlace.TARGET} ", 1)
     parts = _HEADER.split(text.replace(token, HeadPlace.TOKEN) if token else text)
     for at in range(1, len(parts), 3):
