@@ -20,8 +20,8 @@ from ringback.ports import Clock, Transport
 _log = logging.getLogger(__name__)
 
 
-Ended = Callable[[AttemptResult, OutgoingRequest | None], None]
-"""Called with the result of an attempt, and the request that was sent, or None if there is none."""
+Sent = tuple[AttemptResult, OutgoingRequest | None]
+"""The result of an attempt, and the request that was sent; None if there is none."""
 Sending = Callable[[], Coroutine[Any, Any, None]]
 """Sends a callback, and reports the result."""
 
@@ -43,7 +43,7 @@ class CallbackSender:
         limits: Timeouts,
         turn: int = 0,
         fresh: bool = False,
-        ended: Ended,
+        ended: Callable[[Sent], None],
     ) -> Sending | None:
         """Send a callback once over a kept connection, if one is idle, and return None.
 
@@ -55,13 +55,13 @@ class CallbackSender:
             with suppress(Exception):  # `render_and_send` fails in the same way, and returns that
                 request = self._render(callback, account)
         if request is not None and self.transport.try_send(
-            request, limits=limits, turn=turn, ended=lambda result: ended(result, request)
+            request, limits=limits, turn=turn, ended=lambda result: ended((result, request))
         ):
             return None
 
         async def send() -> None:
             how = self.render_and_send(callback, account, limits=limits, turn=turn, fresh=fresh)
-            ended(*await how)
+            ended(await how)
 
         return send
 
@@ -73,7 +73,7 @@ class CallbackSender:
         limits: Timeouts,
         turn: int = 0,
         fresh: bool = False,
-    ) -> tuple[AttemptResult, OutgoingRequest | None]:
+    ) -> Sent:
         """Send a callback once; return the result, and the request that was sent.
 
         If the request has to wait for a connection, it is rendered again, and the new request is

@@ -23,7 +23,6 @@ from ringback.core.callbacks.callback import (
     put_back,
 )
 from ringback.core.callbacks.retry import RetryNow, attempt_timeouts, decide
-from ringback.core.http.http_exchange import AttemptResult, OutgoingRequest
 from ringback.core.http.outcome import (
     SHORTAGES,
     AttemptFailure,
@@ -34,7 +33,7 @@ from ringback.core.http.outcome import (
 )
 from ringback.core.retry_schedule import RetrySchedule
 from ringback.delivery.backlog import Backlog
-from ringback.delivery.callback_sender import CallbackSender, Sending
+from ringback.delivery.callback_sender import CallbackSender, Sending, Sent
 from ringback.delivery.counters import DeliveryCounters
 from ringback.delivery.delivery_workers import DeliveryWorkers
 from ringback.delivery.due_callbacks import DueCallbacks
@@ -66,10 +65,7 @@ class DeliveryLoop:
 
     def __post_init__(self) -> None:
         """Create the workers, which call `_attempt`, and the writer, which calls `_follow_up`."""
-        break_off = self.sender.transport.break_off
-        self.workers = DeliveryWorkers(
-            self._attempt, break_off=break_off, per_destination=self.per_destination
-        )
+        self.workers = DeliveryWorkers(self._attempt, self.sender.transport, self.per_destination)
         self.settlements = SettlementWriter(self._follow_up, store=self.store, clock=self.clock)
 
     async def run(self) -> None:
@@ -81,64 +77,49 @@ class DeliveryLoop:
     def _attempt(self, claim: DeliveryClaim) -> Sending | None:
         """Send a callback once, or return the function that does; `_ended` gets the result."""
         self.checkpoint("claimed")
-        callback, account, _, is_fresh, _ = claim
+        callback, account, _, fresh, _ = claim
         progress, started = callback.progress, self.clock.now()
-        limits, turn = callback.url.connection.limits, progress.round_attempts - 1
-        if turn:
-            limits = attempt_timeouts(callback.url.connection, progress.round, started)
-        return self.sender.send(
-            callback,
-            account,
-            limits=limits,
-            turn=turn,
-            fresh=is_fresh,
-            ended=partial(self._ended, claim, started),
-        )
+        how, turn = callback.url.connection, progress.round_attempts - 1
+        limits = attempt_timeouts(how, progress.round, started) if turn else how.limits
+        ended, send = partial(self._ended, claim, started), self.sender.send
+        return send(callback, account, limits=limits, turn=turn, fresh=fresh, ended=ended)
 
-    def _ended(
-        self,
-        claim: DeliveryClaim,
-        started: datetime,
-        exchange: AttemptResult,
-        request: OutgoingRequest | None,
-    ) -> None:
+    def _ended(self, claim: DeliveryClaim, started: datetime, sent: Sent) -> None:
         """Decide whether to retry, and queue the result to be saved."""
         self.workers.ended(claim)
         self.checkpoint("sent")
-        callback, lane, outcome = claim.callback, claim.lane, exchange.outcome
-        progress = callback.progress
+        (result, request), (callback, _, lane, *_) = sent, claim
+        outcome, progress = result.outcome, callback.progress
         if isinstance(outcome, NoAnswerOutcome) and outcome.failure in SHORTAGES:
             # This machine lacks a resource, so nothing was sent: that does not count as an attempt.
-            now = self.clock.now()
-            due = self.scheduler.rest(lane, now, outcome)
+            due = self.scheduler.rest(lane, now := self.clock.now(), outcome)
             self.settlements.add(Settlement(claim, put_back(progress, now, due=due)))
             return
-        if exchange.waited:
+        if result.waited:
             # Waiting for a connection does not count as time of the attempt or of its round.
-            waited = timedelta(seconds=exchange.waited)
+            waited = timedelta(seconds=result.waited)
             progress = progress.held_up(waited)
             started += waited
         after = self.decide(claim, progress, outcome, started)
-        self.settlements.add(Settlement(claim, after, exchange, started, request))
+        self.settlements.add(Settlement(claim, after, result, started, request))
         # A round that goes on keeps its slot.
         self.scheduler.ended(lane, outcome, slots=0 if after.is_under_way else 1)
         if self.scheduler.has_due(after.date_updated):
             self.wakeup.wake()
         waited = started - callback.date_created if progress.attempt_count == 1 else None
-        self.counters.attempt_ended(callback, exchange, waited=waited)
+        self.counters.attempt_ended(callback, result, waited=waited)
 
     def decide(
         self, claim: DeliveryClaim, progress: DeliveryProgress, outcome: Outcome, started: datetime
     ) -> DeliveryProgress:
         """Return a callback's next state after this outcome, as `core.callbacks.retry` decides."""
-        callback, account, *_ = claim
-        now = self.clock.now()
+        callback, now = claim.callback, self.clock.now()
         if isinstance(outcome, DeliveredOutcome):
             return delivered(progress, now)
         if progress.round_attempts == 1:
             # A round begins when its first request leaves; the wait before that doesn't count.
             progress = progress._replace(round_began=started)
-        rules = callback.retry_rules(account.schedule or self.schedule)
+        rules = callback.retry_rules(claim.account.schedule or self.schedule)
         jitter = int.from_bytes(self.random_source.bytes(2)) / 0xFFFF
         decision = decide(outcome, rules=rules, round_=progress.round, now=now, jitter=jitter)
         after = advance(progress, decision, now)
@@ -153,21 +134,16 @@ class DeliveryLoop:
         `account` is given only if the callback's next attempt is under way.
         """
         self.checkpoint("settled")
-        claim, progress, result, *_ = settlement
-        callback = claim.callback
-        if result is not None and claim.progress.attempt_count == 1:
+        (callback, _, lane, _, row_id), progress, result, *_ = settlement
+        if result is not None and callback.progress.attempt_count == 1:
             self.first_settled(callback)
         if progress.is_under_way and account is not None:
             # A kept connection had been closed: the next attempt opens a new one.
-            is_stale = (
-                result is not None and failure_of(result.outcome) == AttemptFailure.STALE.label
-            )
+            fresh = result is not None and failure_of(result.outcome) == AttemptFailure.STALE.label
             callback = callback.having(progress)
-            self.workers.add_first(
-                DeliveryClaim(callback, account, claim.lane, is_stale, claim.row_id)
-            )
+            self.workers.add_first(DeliveryClaim(callback, account, lane, fresh, row_id))
         elif progress.due is not None:
-            self.scheduler.expect(claim.lane, progress.due)
+            self.scheduler.expect(lane, progress.due)
             self.wakeup.wake()
         else:
             self.backlog.ended(callback, progress)

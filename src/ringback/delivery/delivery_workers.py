@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ringback.delivery.callback_sender import Sending
-from ringback.ports import DeliveryClaim
+from ringback.ports import DeliveryClaim, Transport
 
 
 @dataclass(eq=False, slots=True)
@@ -26,18 +26,17 @@ class DeliveryWorkers:
 
     If `begin` returns a function, the delivery needs a task, in which this function is awaited. At
     the end of a delivery, `ended` has to be called. At most `per_destination` deliveries to one
-    destination are under way at a time. `break_off` gives up those that need no task.
+    destination are under way at a time. Those without a task are sent by `transport`.
     """
 
     def __init__(
         self,
         begin: Callable[[DeliveryClaim], Sending | None],
-        *,
-        break_off: Callable[[], None],
+        transport: Transport,
         per_destination: int,
     ) -> None:
         self._begin = begin
-        self._break_off = break_off
+        self._transport = transport
         self._per_destination = per_destination
         self._destinations = dict[str, _Destination]()
         self._tasks = set[asyncio.Task[None]]()
@@ -81,7 +80,7 @@ class DeliveryWorkers:
     async def cancel(self) -> None:
         """Cancel the requests under way, and deliver no more claims."""
         self.close()
-        self._break_off()
+        self._transport.break_off()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

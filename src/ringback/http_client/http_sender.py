@@ -278,9 +278,9 @@ class HttpTransport:
     def _find_fixed_peers(
         self, url: CallbackUrl, source: SourceName | None, turn: int, addresses: tuple[str, ...]
     ) -> tuple[ConnectionPoolKey, ...]:
-        """Return the peers at these addresses, if no other request to the URL has other ones.
+        """Return the peers that all requests to this URL have, at these addresses.
 
-        That is so unless the guard refuses the URL, or its egress has several local addresses.
+        There are none if the guard refuses the URL, or if its egress has several local addresses.
         """
         egress = self._egresses.choose(source, url.connection, turn=turn)
         is_fixed = not isinstance(egress, Direct) or len(egress.local_addresses) <= 1
