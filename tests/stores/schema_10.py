@@ -25,6 +25,7 @@ from ringback.core.callbacks.callback import (
 )
 from ringback.core.callbacks.callback_serialization import read_url, write_new, write_warnings
 from ringback.core.callbacks.rendering import render
+from ringback.core.events.event_kinds import TEST_EVENT, event_and_sim
 from ringback.core.http.http_exchange import (
     ReceiverResponseRecord,
     RequestTimings,
@@ -307,7 +308,9 @@ def _read_callback(row: sqlite3.Row) -> CallbackRecord:
     if row["started_us"] is not None and row["due_us"] is not None:
         limit = url.connection.total_timeout
         progress = begin(progress, from_us(row["started_us"]), total_timeout=limit)
-    asked = row["source_asked"]
+    asked, is_test = row["source_asked"], bool(row["is_test"])
+    # These two are told from what schema 10 has.
+    event, sim_sid = (TEST_EVENT, None) if is_test else event_and_sim(row["body"])
     return CallbackRecord(
         sid=row["sid"],
         account_sid=row["account_sid"],
@@ -322,8 +325,10 @@ def _read_callback(row: sqlite3.Row) -> CallbackRecord:
         progress=progress,
         idempotency_key=row["idempotency_key"],
         replay_of=row["replay_of"],
-        is_test=bool(row["is_test"]),
+        is_test=is_test,
         secret_id=row["secret_id"],
+        event=event,
+        sim_sid=sim_sid,
     )
 
 

@@ -51,8 +51,7 @@ def path(tmp_path: Path) -> Path:
 def everything(tx: Transaction) -> list[tuple[CallbackRecord, list[Attempt]]]:
     """Return all callbacks and their attempts, in the order in which they were added."""
     page = tx.callbacks.page(EVERY, CallbackFilter(), PageWindow(999))
-    plain = [one._replace(event=None, sim_sid=None) for one in reversed(page)]
-    return [(one, tx.callbacks.attempts(one.sid)) for one in plain]
+    return [(one, tx.callbacks.attempts(one.sid)) for one in reversed(page)]
 
 
 def asked(path: Path, query: str) -> list[tuple[Any, ...]]:

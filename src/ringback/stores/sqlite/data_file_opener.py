@@ -31,6 +31,7 @@ from ringback.stores.sqlite.schema_upgrade import (
     bring_up_to_date,
     open_existing,
     refuse_outdated,
+    version_of,
 )
 from ringback.stores.sqlite.seal_key_rotation import seal_all
 from ringback.stores.sqlite.wal_checkpointer import SMALL
@@ -38,7 +39,6 @@ from ringback.stores.sqlite.wal_checkpointer import SMALL
 _log = logging.getLogger(__name__)
 
 _PRAGMAS: Final = (
-    *LAYOUT,
     "PRAGMA journal_mode = WAL",
     # A commit must be on disk when it returns, since an acknowledgement promises that.
     "PRAGMA synchronous = FULL",
@@ -94,7 +94,7 @@ def open_as_owner(
         except OutdatedSchema as outdated:
             from ringback.stores.sqlite.data_file_upgrade import upgrade_data_file  # noqa: PLC0415 (rarely needed)
 
-            upgrade = upgrade_data_file(path, outdated.gap, check=check, tell=tell or _log.info)
+            upgrade = upgrade_data_file(path, outdated.version, check=check, tell=tell or _log.info)
             if tell is None:
                 _log_upgrade(upgrade)
             connection, reopen = _connect_as_owner(path, cipher)
@@ -157,7 +157,8 @@ def connect(path: Path | str, cipher: SecretCipher, *, alone: bool = False) -> s
         if alone:
             connection.execute("PRAGMA locking_mode = EXCLUSIVE")
         refuse_outdated(path, connection)
-        for pragma in _PRAGMAS:
+        # In an existing file, these commands write, and a full disk may have no room for that.
+        for pragma in (*(() if version_of(connection) else LAYOUT), *_PRAGMAS):
             connection.execute(pragma)
         bring_up_to_date(connection)
         seal_all(connection, cipher)

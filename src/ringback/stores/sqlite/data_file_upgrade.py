@@ -17,7 +17,7 @@ from ringback.core.errors import ConfigurationError
 from ringback.runtime.disk_sync import sync
 from ringback.stores.sqlite.disk_space import is_want_of_room
 from ringback.stores.sqlite.durability_mark import number_in
-from ringback.stores.sqlite.schema_upgrade import SchemaVersionGap, UpgradedSchema, bring_up_to_date
+from ringback.stores.sqlite.schema_upgrade import UpgradedSchema, bring_up_to_date, newest
 from ringback.stores.sqlite.table_rebuild import REBUILT, begin, fill, finish, source_of
 from ringback.stores.sqlite.wal_integrity import wal_path
 
@@ -27,28 +27,29 @@ _SPARE: Final = 1 << 20
 
 def upgrade_data_file(
     path: Path,
-    gap: SchemaVersionGap,
+    version: int,
     *,
     check: Callable[[sqlite3.Connection], None],
     tell: Callable[[str], None],
 ) -> UpgradedSchema:
-    """Upgrade the data file; now and then, call `tell` with a text that says how far it is.
+    """Upgrade a data file of this schema version.
 
-    `check` is called first; if it raises, nothing is changed. Raises ConfigurationError if the disk
-    has no room for the new file, and sqlite3.Error or OSError if the data can't be upgraded. The
-    data file is then as it was, and the new file is deleted.
+    `check` is called first; if it raises, nothing is changed. Now and then, `tell` is called with a
+    text that says how far the upgrade is. Raises ConfigurationError if the disk has no room for the
+    new file, and sqlite3.Error or OSError if the data can't be upgraded. The data file is then as
+    it was, and the new file is deleted.
     """
     new, step = _drafts(path)
-    size = _size_of(path, wal_path(path)) * (2 if gap.present < REBUILT - 1 else 1) + _SPARE
+    size = _size_of(path, wal_path(path)) * (2 if version < REBUILT - 1 else 1) + _SPARE
     free = shutil.disk_usage(path.parent).free + _size_of(new, step)
     if free < size:
-        raise _no_room(path, gap, size, f"the disk has {free / 1e6:.1f} MB left")
+        raise _no_room(path, version, size, f"the disk has {free / 1e6:.1f} MB left")
     with closing(_open(path)) as old:
         check(old)
         state = _hold(old, path)
         try:
-            _make(path, gap.present, state, tell)
-            kept = _keep(path, gap.present)
+            _make(path, version, state, tell)
+            kept = _keep(path, version)
             sync(path.parent)
             step.unlink(missing_ok=True)
             new.replace(path)
@@ -56,9 +57,9 @@ def upgrade_data_file(
         except Exception as failure:
             _remove(new, step)
             if is_want_of_room(failure):
-                raise _no_room(path, gap, size, str(failure)) from failure
+                raise _no_room(path, version, size, str(failure)) from failure
             raise
-    return UpgradedSchema(*gap, kept)
+    return UpgradedSchema(version, newest(), kept)
 
 
 def _hold(old: sqlite3.Connection, path: Path) -> str:
@@ -157,9 +158,9 @@ def _size_of(*files: Path) -> int:
     return sum(file.stat().st_size for file in files if file.exists())
 
 
-def _no_room(path: Path, gap: SchemaVersionGap, size: int, why: str) -> ConfigurationError:
+def _no_room(path: Path, version: int, size: int, why: str) -> ConfigurationError:
     return ConfigurationError(
-        f"{path} has schema {gap.present} and needs {gap.wanted}, but can't be upgraded: {why}."
+        f"{path} has schema {version} and needs {newest()}, but can't be upgraded: {why}."
         f" Nothing was changed. The upgrade takes up to {size / 1e6:.1f} MB in {path.parent}:"
         " make room and try again"
     )

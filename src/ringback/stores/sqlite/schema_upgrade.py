@@ -20,13 +20,6 @@ class SchemaMigration(NamedTuple):
     sql: str
 
 
-class SchemaVersionGap(NamedTuple):
-    """The schema version of a data file, and the version that this Ringback needs."""
-
-    present: int
-    wanted: int
-
-
 class UpgradedSchema(NamedTuple):
     """The result of a schema upgrade: the version before, the version after, and the old file."""
 
@@ -45,9 +38,9 @@ LAYOUT: Final = (
 
 
 class OutdatedSchema(ConfigurationError):
-    """A data file has an older schema; `gap` has its version and the needed one."""
+    """A data file has the schema `version`, which isn't the newest."""
 
-    def __init__(self, path: Path | str, gap: SchemaVersionGap) -> None:
+    def __init__(self, path: Path | str, version: int) -> None:
         holder = FileLock.holder(Path(path))
         who = (
             "no server is using it: run"
@@ -55,12 +48,12 @@ class OutdatedSchema(ConfigurationError):
             else f"process {holder} is using it: stop that server, then run"
         )
         super().__init__(
-            f"{path} has schema {gap.present}, but this Ringback needs {gap.wanted}."
+            f"{path} has schema {version}, but this Ringback needs {newest()}."
             " Commands don't upgrade it, since a server of the older version"
             f" could not use it any more. {who} `ringback db upgrade --data {Path(path).parent}`,"
             " or start a server of this version"
         )
-        self.gap = gap
+        self.version = version
 
 
 def refuse_outdated(path: Path | str, connection: sqlite3.Connection) -> None:
@@ -69,9 +62,8 @@ def refuse_outdated(path: Path | str, connection: sqlite3.Connection) -> None:
     Raises ConfigurationError if the schema is newer than this Ringback.
     """
     version = version_of(connection)
-    steps = pending_migrations(version)
-    if version and steps:
-        raise OutdatedSchema(path, SchemaVersionGap(version, steps[-1].version))
+    if pending_migrations(version) and version:
+        raise OutdatedSchema(path, version)
 
 
 def open_existing(path: Path) -> sqlite3.Connection:

@@ -16,6 +16,7 @@ from operator import itemgetter
 from typing import Any, Final
 
 from ringback.core.callbacks.callback_serialization import read_url
+from ringback.core.events.event_kinds import TEST_EVENT, event_and_sim
 from ringback.core.http.http_exchange import HeadPlace, HeadTemplate
 from ringback.runtime.system_clock import steady_milliseconds
 from ringback.runtime.undo import on_failure
@@ -39,12 +40,7 @@ _SHARED: Final = ("callback_targets", "request_heads", "attempt_results")
 _ENDED: Final = {"delivered": 1, "failed": 2, "discarded": 3}
 # CROSS JOIN makes SQLite read the callbacks in order.
 _OLD: Final = """
-    SELECT one.account_sid, accounts.id, lanes.id, one.created_us, one.status,
-        one.idempotency_token, one.body, one.url, one.credentials, one.warnings, one.method,
-        one.source, one.source_asked, one.source_reason, one.is_test, one.secret_id, one.sid,
-        one.idempotency_key, one.replay_of, one.due_us, open.started_us, one.attempt_count,
-        one.round_attempts, one.round_number, one.round_began_us, one.updated_us,
-        one.status_reason, ended.*
+    SELECT accounts.id, lanes.id, open.started_us, one.*, ended.*
     FROM old.callbacks AS one
     CROSS JOIN accounts ON accounts.sid = one.account_sid
     CROSS JOIN lanes
@@ -53,8 +49,8 @@ _OLD: Final = """
     LEFT JOIN old.attempts AS ended ON ended.callback_sid = one.sid
     WHERE one.seq > ? AND one.seq <= ? ORDER BY one.seq
 """
-_OF_CALLBACK: Final = 27
-"""The number of columns of the callback, before those of an attempt."""
+_OF_CALLBACK: Final = 29
+"""The number of columns before those of an attempt."""
 _PLACES: Final = {
     "Content-Length": HeadPlace.LENGTH,
     "X-Twilio-Signature": HeadPlace.SIGNATURE,
@@ -190,13 +186,16 @@ class _CallbackCopy:
         self._write()
 
     def _copy(self, columns: Sequence[Any], attempts: Sequence[Sequence[Any]]) -> None:
-        account_sid, account_id, lane_id, created, status, token, body, *rest = columns
-        target, (sid, key, replay_of, due, started, count, *rest) = rest[:9], rest[9:]
-        tries, rounds, began, updated, why = rest
-        url, credentials, warnings, method, *_, is_test, _ = target
-        event, sim_sid = _subject_of(body)
+        account_id, lane_id, started, _, sid, account_sid, url, credentials, warnings, *rest = (
+            columns
+        )
+        method, body, source, asked, reason, token, status, why, count, due, tries, *rest = rest
+        began, created, updated, _, rounds, key, replay_of, is_test, secret_id = rest
+        event, sim_sid = (TEST_EVENT, None) if is_test else event_and_sim(body)
+        where, how = (url, credentials, warnings), (method, source, asked, reason, event)
         row_id = self._new_id(created // 1000)
-        target_id = self._id_of("callback_targets", account_sid, *target[:7], event, *target[7:])
+        target = *where, *how, is_test, secret_id
+        target_id = self._id_of("callback_targets", account_sid, *target)
         fixed = created, token, key, sim_sid, replay_of, None, None, body
         self._rows["callbacks"].append((row_id, sid, account_id, lane_id, target_id, *fixed))
         if status == "scheduled":
@@ -252,11 +251,6 @@ class _CallbackCopy:
             marks = ", ".join("?" * len(rows[0]))
             self._new.executemany(f"INSERT INTO main.{table} VALUES ({marks})", rows)
         self._rows.clear()
-
-
-def _subject_of(_body: str) -> tuple[str | None, str | None]:
-    """Return the event and the SIM that a callback's parameters show, or None for each."""
-    return None, None
 
 
 def template_of(head: str, target: str, length: int, token: str) -> tuple[str, str, int | None]:
