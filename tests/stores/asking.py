@@ -1,5 +1,6 @@
 """Pieces of work that tests run in a store."""
 
+import sqlite3
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -63,6 +64,26 @@ _TABLES: dict[type, str] = {
     WirelessDataSession: "wireless.sessions",
     CallbackRecord: "callbacks",
 }
+
+
+_REFERENCES: dict[str, str] = {
+    "callbacks.account_id": "accounts",
+    "callbacks.lane_id": "lanes",
+    "callbacks.target_id": "callback_targets",
+    "callbacks.body_id": "bodies",
+    "callbacks.id": "(SELECT id FROM waiting UNION SELECT id FROM outcomes)",
+    "waiting.id": "(SELECT id FROM callbacks EXCEPT SELECT id FROM outcomes)",
+    "waiting.lane_id": "lanes",
+    "outcomes.id": "(SELECT id FROM callbacks EXCEPT SELECT id FROM waiting)",
+    "attempts.callback_id": "callbacks",
+    "attempts.result_id": "attempt_results",
+    "attempts.head_id": "request_heads",
+    "answer_bodies.id": "attempt_results",
+}
+_DANGLING = (
+    "SELECT {column} FROM {table} WHERE {column} IS NOT NULL"
+    " AND {column} NOT IN (SELECT id FROM {target})"
+)
 
 
 @cache
@@ -180,6 +201,16 @@ def ended(
 def rendered(claim: DeliveryClaim) -> OutgoingRequest:
     """Return the request of a claim's attempt."""
     return render(claim.callback, account=claim.account, at=claim.progress.date_updated)
+
+
+def dangling(connection: sqlite3.Connection) -> list[str]:
+    """Return the references of callbacks and attempts that lead to no row; the file checks none."""
+    found = list[str]()
+    for reference, target in _REFERENCES.items():
+        table, column = reference.split(".")
+        statement = _DANGLING.format(table=table, column=column, target=target)
+        found += [f"{reference} {lost}" for (lost,) in connection.execute(statement)]
+    return found
 
 
 def numbers_of(records: list[Any]) -> list[int]:

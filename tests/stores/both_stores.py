@@ -25,7 +25,7 @@ from ringback.stores.sqlite.group_commit import CommitJob, GroupCommitter
 from ringback.stores.sqlite.store import connect
 from tests.fakes import NOW, VAULT
 from tests.memory_store import MemoryStore
-from tests.stores.asking import new_file, same
+from tests.stores.asking import dangling, new_file, same
 from tests.stores.records import (
     FLEETS,
     OURS,
@@ -125,8 +125,8 @@ class BothStores(RuleBasedStateMachine):
             self._folder.cleanup()
 
     def connect_file(self) -> None:
-        connection = connect(Path(self._folder.name) / "ringback.db", VAULT)
-        self.committer = GroupCommitter(connection, VAULT, budget=BUDGET)
+        self._connection = connect(Path(self._folder.name) / "ringback.db", VAULT)
+        self.committer = GroupCommitter(self._connection, VAULT, budget=BUDGET)
 
     def _begin(self, tx: Transaction) -> None:
         for account_sid, its_fleet in FLEETS.items():
@@ -173,6 +173,7 @@ class BothStores(RuleBasedStateMachine):
             line for line in told_by_model if "durable" in line
         ]
         assert sum("begins" in line for line in told) == sum("begins" not in line for line in told)
+        assert dangling(self._connection) == []
         for ask, ending in zip(asks, stored, strict=True):
             ask.end(ending)
         assert without_rows(self._in_file([everything])) == [

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
 from ringback.core.accounts.account import Account
+from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.core.callbacks.callback import (
     UNDELIVERED,
     CallbackRecord,
@@ -32,6 +33,7 @@ from ringback.core.http.outcome import (
     RefusedOutcome,
     UnknownOutcome,
 )
+from ringback.core.policy.source_policy import Source
 from ringback.ports import CallbackFilter, DeliveryClaim, Lane, PageWindow, Settlement, Transaction
 from tests.fakes import NOW, signing_with
 from tests.memory_store import MemoryTransaction
@@ -81,14 +83,25 @@ class CallbacksInBothStores(BothStores):
         ahead=AHEAD,
         url=st.sampled_from(URLS),
         key=KEYS,
+        source=st.sampled_from(Source),
+        method=st.sampled_from(HttpMethod),
     )
     def keep_callbacks(
-        self, *, how_many: int, account_sid: str, ahead: timedelta, url: str, key: str | None
+        self,
+        *,
+        how_many: int,
+        account_sid: str,
+        ahead: timedelta,
+        url: str,
+        key: str | None,
+        source: Source,
+        method: HttpMethod,
     ) -> None:
         """Add new waiting callbacks; of those with the same idempotency key, only the first."""
         due = self.now + ahead
         for _ in range(how_many):
             added = callback(next(self._numbers), account_sid, due=due, url=url, key=key)
+            added = added._replace(source=source, method=method)
             self.add(Part(lambda tx, added=added: _add_once(tx, added), self._note))
 
     @rule(account_sid=ACCOUNTS, url=st.sampled_from(URLS), key=KEYS)
