@@ -188,9 +188,9 @@ class SqliteCallbacks:
             self._keyed[callback.account_sid, callback.idempotency_key] = callback
         account_id = self._accounts.id_of(callback.account_sid)
         lane_id, ids = self._lane_id(lane_of(callback)), self._new_ids or self._lease_ids()
-        target = write_target(callback)
+        # Made first, because it shows how old the target's row is.
+        row_id, target = ids.make(), write_target(callback)
         target_id = self._targets.id_of(callback.account_sid, target, ids)
-        row_id = ids.make()
         row = write_callback(callback, row_id, account_id, lane_id, target_id)
         self._session.queue(_NEW, row)
         progress = callback.progress
@@ -323,6 +323,7 @@ class SqliteCallbacks:
 
     def settle(self, settlements: Sequence[Settlement]) -> None:
         ids = self._new_ids or self._lease_ids()
+        ids.make()  # it shows how old the rows are that are used again
         for settlement in settlements:
             claim, progress, result, *_ = settlement
             self._change(claim.callback, claim.row_id, progress)
