@@ -1,12 +1,21 @@
 """Ids of rows: in ascending order, whatever the clock does, and never the same in two processes."""
 
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime
 from itertools import pairwise
+from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ringback.ports import Transaction
 from ringback.stores.row_ids import LEASES, RowIds, ids_in
+from ringback.stores.sqlite.store import SqliteStore
+from tests.fakes import VAULT
+from tests.stores.asking import keep, numbers_of, oldest_of, opened
+from tests.stores.records import account, callback
+from tests.stores.test_group_commit import Bench, Work, break_off, then
 
 MOMENT = 1_720_000_000_000
 """Some milliseconds since 1970."""
@@ -82,3 +91,55 @@ def test_ids_fit_into_the_database_until_2109() -> None:
     highest = made(4096, last, lease=LEASES - 1)[-1]
     assert highest < 1 << 63
     assert moment_of(highest) == last
+
+
+# ---- leases
+
+
+def number_in(connection: sqlite3.Connection) -> int | None:
+    row = connection.execute("SELECT number FROM id_leases").fetchone()
+    return row and row[0]
+
+
+def add(*numbers: int) -> Work:
+    def work(tx: Transaction) -> None:
+        for number in numbers:
+            tx.callbacks.add(callback(number))
+
+    return work
+
+
+def test_a_process_keeps_its_number_whatever_fails() -> None:
+    bench = Bench()
+    bench.do(then(add(1), break_off))
+    assert number_in(bench.connection) is None
+    bench.do(add(1), then(add(2), break_off), add(3))
+    leased = number_in(bench.connection)
+    assert leased is not None
+    bench.do(add(4), then(add(5), break_off), add(6))
+    bench.failures(add(7), add(1))
+    assert number_in(bench.connection) == leased
+    ids = [row_id for (row_id,) in bench.connection.execute("SELECT id FROM callbacks")]
+    assert bench.numbers() == [1, 3, 4, 6, 7]
+    assert len({row_id // 4096 % LEASES for row_id in ids[1:]}) == 1
+
+
+async def test_processes_that_share_a_file_have_numbers_of_their_own(tmp_path: Path) -> None:
+    path = tmp_path / "ringback.db"
+    numbers = list[int | None]()
+    async with opened(path) as server:
+        await server.transact(lambda tx: tx.accounts.add(account(), []))
+        await keep(server, callback(1))
+        beside = SqliteStore.beside(path, VAULT)
+        for number, store in enumerate((beside, server, beside), 2):
+            await keep(store, callback(number))
+            with closing(sqlite3.connect(path)) as connection:
+                numbers.append(number_in(connection))
+        await beside.close()
+        assert numbers_of(await oldest_of(server)) == [1, 2, 3, 4]
+    async with opened(path) as server:
+        await keep(server, callback(5))
+        assert numbers_of(await oldest_of(server)) == [1, 2, 3, 4, 5]
+    assert numbers == [1, 1, 1]
+    with closing(sqlite3.connect(path)) as connection:
+        assert number_in(connection) == 2

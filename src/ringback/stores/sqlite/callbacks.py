@@ -158,6 +158,8 @@ class SqliteCallbacks:
         self._accounts = accounts
         self._responses = responses
         self._new_ids: RowIds | None = None
+        self._durable_ids: RowIds | None = None
+        """The maker of ids whose number an earlier commit has leased."""
         self._targets, self._heads, self._results = (
             InternedRows(session, insert) for insert in (_TARGET, _HEAD, _RESULT)
         )
@@ -170,10 +172,11 @@ class SqliteCallbacks:
     def begin_commit(self) -> None:
         """Before a commit, clear the cache of callbacks that the previous commit added."""
         self._keyed.clear()
+        self._durable_ids = self._new_ids
 
     def forget(self) -> None:
         """Clear all caches, because a job was undone that may have changed cached rows."""
-        self._new_ids = None
+        self._new_ids = self._durable_ids
         for rows in (self._targets, self._heads, self._results):
             rows.forget()
         self._read_targets.clear()
