@@ -1,6 +1,9 @@
 """Callbacks, added and changed, in every store."""
 
+import sqlite3
+from contextlib import closing
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -11,12 +14,33 @@ from ringback.core.callbacks.callback import (
     DeliveryProgress,
     discard,
 )
+from ringback.core.callbacks.retry import RetryNow
 from ringback.core.policy.source_policy import Source
 from ringback.core.sids import SidKind
 from ringback.ports import PageWindow, Store, Transaction
 from tests.fakes import NOW
-from tests.stores.asking import callbacks_on, found, keep, oldest_of
-from tests.stores.records import ODD_INSTANT, ODD_URL, OUR_LANE, OURS, THEIRS, callback, sid
+from tests.stores.asking import (
+    attempts_of,
+    callbacks_on,
+    claim,
+    ended,
+    found,
+    keep,
+    oldest_of,
+    opened,
+    rendered,
+    settle,
+)
+from tests.stores.records import (
+    ODD_INSTANT,
+    ODD_URL,
+    OUR_LANE,
+    OURS,
+    THEIRS,
+    account,
+    callback,
+    sid,
+)
 
 
 async def test_a_callback_is_read_back_unchanged(store: Store) -> None:
@@ -182,3 +206,31 @@ async def test_of_two_changes_in_one_transaction_the_last_one_counts(store: Stor
     assert (await found(store, 1)).progress == DeliveryProgress(
         NOW, CallbackStatus.DISCARDED, "enough"
     )
+
+
+@pytest.mark.parametrize("method", HttpMethod)
+async def test_callbacks_may_share_a_body(tmp_path: Path, method: HttpMethod) -> None:
+    path, body = tmp_path / "ringback.db", "Event=connected&Note=«für alle»"
+    one, other = (callback(number)._replace(method=method) for number in (1, 2))
+    async with opened(path) as store:
+        await store.transact(lambda tx: tx.accounts.add(account(), []))
+        await keep(store, one, other, callback(3))
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("INSERT INTO bodies (id, body) VALUES (7, ?)", [body])
+        connection.execute(
+            "UPDATE callbacks SET body_id = 7, body = NULL WHERE sid IN (?, ?)",
+            [one.sid, other.sid],
+        )
+    async with opened(path) as store:
+        claims = await claim(store)
+        requests = {each.callback.sid: rendered(each) for each in claims}
+        await settle(
+            store,
+            *(ended(each, RetryNow(), request=requests[each.callback.sid]) for each in claims),
+        )
+        assert [each.callback.body for each in claims] == [body, body, callback(3).body]
+        assert [each.body for each in await oldest_of(store)] == [body, body, callback(3).body]
+        for number, each in ((1, one), (2, other)):
+            assert (await found(store, number)).body == body
+            (attempt,) = await attempts_of(store, number)
+            assert attempt.request == requests[each.sid].recorded()

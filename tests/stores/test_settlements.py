@@ -2,19 +2,27 @@
 
 import sqlite3
 from contextlib import closing
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from itertools import count
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from ringback.core.accounts.account import Account
 from ringback.core.callback_urls.callback_url import HttpMethod
-from ringback.core.callbacks.callback import Attempt, CallbackStatus, begin
+from ringback.core.callbacks.callback import Attempt, CallbackRecord, CallbackStatus, begin
+from ringback.core.callbacks.rendering import render
 from ringback.core.callbacks.retry import Decision, GiveUp, NoRetryNeeded, RetryLater, RetryNow
 from ringback.core.http.http_exchange import AttemptResult, ReceiverResponseRecord, RequestTimings
 from ringback.core.http.outcome import AttemptFailure, NoAnswerOutcome, RefusedOutcome
 from ringback.core.policy.source_policy import Source
-from ringback.ports import CallbackFilter, Store, Transaction
+from ringback.core.sources.source_definition import CallbackSourceDefinition
+from ringback.ports import CallbackFilter, Store, Transaction, lane_of
 from tests.fakes import NOW
+from tests.properties.strategies import accounts, callbacks, source_definitions
 from tests.stores.asking import (
     attempts_of,
     claim,
@@ -28,7 +36,8 @@ from tests.stores.asking import (
     settle,
     settled_row,
 )
-from tests.stores.records import ODD_INSTANT, OUR_LANE, OURS, SECOND, account, callback
+from tests.stores.records import HOST, ODD_INSTANT, OUR_LANE, OURS, SECOND, account, callback
+from tests.stores.test_group_commit import Bench
 
 DELIVERED = CallbackStatus.DELIVERED
 
@@ -68,6 +77,7 @@ async def test_a_receivers_response_is_read_back(
     [
         "http://127.0.0.1:9000",
         "http://127.0.0.1:9000?",
+        "HTTP://127.0.0.1:9000/a%2Fb;c?x=1&y=@&z#rc=2",
         "http://127.0.0.1:9000/p?x=1#cbs=kore",
         "http://user:secret@127.0.0.1:9000/p",
     ],
@@ -95,6 +105,42 @@ async def test_a_sent_request_is_read_back_however_long_it_is(
     settlement = ended(taken, RetryNow(), request=rendered(taken))
     await settle(store, settlement)
     assert await attempts_of(store, 1) == [settlement.attempt]
+
+
+_numbers = count(1)
+
+
+@cache
+def bench() -> Bench:
+    """Return a committer on a database in memory, for all examples."""
+    return Bench()
+
+
+@given(
+    callbacks(), accounts(), source_definitions, st.datetimes(timezones=st.just(UTC)), st.booleans()
+)  # fmt: skip
+def test_the_request_of_any_source_is_read_back(
+    given: CallbackRecord,
+    owner: Account,
+    source: CallbackSourceDefinition,
+    at: datetime,
+    is_test: bool,
+) -> None:
+    made = callback(next(_numbers), url=HOST)
+    made = given._replace(
+        sid=made.sid, account_sid=OURS, source="acme", is_test=is_test, progress=made.progress
+    )
+
+    def work(tx: Transaction) -> list[Attempt | None]:
+        tx.callbacks.add(made)
+        (taken,) = tx.callbacks.claim(lane_of(made), NOW, limit=1)
+        request = render(made, account=owner, at=at, sources={"acme": source})
+        settlement = ended(taken, NoRetryNeeded(), request=request)
+        tx.callbacks.settle([settlement])
+        return [settlement.attempt, *tx.callbacks.attempts(made.sid)]
+
+    settled, read_back = bench().result(work)
+    assert read_back == settled
 
 
 async def test_a_gets_parameters_are_stored_once_however_many_attempts_there_are(

@@ -1,7 +1,10 @@
 """Shadows (copies of callbacks): their rows, and comparisons with the first attempts."""
 
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +13,12 @@ from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.core.callbacks.rendering import render
 from ringback.core.callbacks.retry import RetryLater, RetryNow
 from ringback.core.errors import PageNotFound
-from ringback.core.http.http_exchange import AttemptResult, ReceiverResponseRecord, RequestTimings
+from ringback.core.http.http_exchange import (
+    AttemptResult,
+    ReceiverResponseRecord,
+    RequestTimings,
+    SentRequestRecord,
+)
 from ringback.core.http.outcome import (
     AttemptFailure,
     DeliveredOutcome,
@@ -36,7 +44,7 @@ from ringback.ports import (
     Transaction,
 )
 from tests.fakes import NOW
-from tests.stores.asking import claim, ended, keep, settle
+from tests.stores.asking import claim, ended, keep, opened, settle
 from tests.stores.records import (
     ODD_INSTANT,
     ODD_URL,
@@ -44,6 +52,7 @@ from tests.stores.records import (
     OURS,
     SECOND,
     THEIRS,
+    account,
     callback,
     request_of,
     shadow,
@@ -160,6 +169,24 @@ async def test_the_request_of_a_get_is_read_back_with_all_parameters(
     settled = opened.settled(GOOD, request, started=NOW)
     await settle_(store, settled)
     assert await rows(store) == [settled]
+
+
+async def test_the_request_of_a_copy_of_a_shared_body_is_read_back(tmp_path: Path) -> None:
+    path, told = tmp_path / "ringback.db", callback(1)._replace(method=HttpMethod.GET, body="A=1")
+    async with opened(path) as store:
+        await store.transact(lambda tx: tx.accounts.add(account(), []))
+        await keep(store, told)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("INSERT INTO bodies (id, body) VALUES (7, 'A=1')")
+        connection.execute("UPDATE callbacks SET body_id = 7, body = NULL")
+    async with opened(path) as store:
+        opened_ = shadow(1)
+        await open_(store, opened_)
+        url = opened_.url.with_parameters("A=1").wire
+        request = SentRequestRecord("GET", url, "GET /path HTTP/1.1", "")
+        copy = opened_.settled(GOOD, request, started=NOW)
+        await settle_(store, copy)
+        assert await rows(store) == [copy]
 
 
 async def test_opening_and_settling_may_share_a_transaction(store: Store) -> None:

@@ -48,9 +48,11 @@ OUTCOME_COLUMNS: Final = (
     "id, account_id, status, status_reason, attempt_count, round_number, updated_us"
 )
 """The columns of a callback that has ended; `write_outcome` returns their values."""
+BODY: Final = "coalesce(body, (SELECT bodies.body FROM bodies WHERE bodies.id = body_id))"
+"""A callback's parameters: its own or, if it has none, those that it shares with others."""
 _OWN: Final = (
     "callbacks.id, sid, target_id, created_us, idempotency_token, idempotency_key, sim_sid,"
-    " replay_of, coalesce(body, (SELECT bodies.body FROM bodies WHERE bodies.id = body_id))"
+    f" replay_of, {BODY}"
 )
 _PROGRESS: Final = (
     "due_us, started_us, waiting.attempt_count, round_attempts, waiting.round_number,"

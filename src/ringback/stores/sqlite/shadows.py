@@ -16,6 +16,7 @@ from ringback.core.shadows.shadow import ShadowCallback
 from ringback.core.shadows.shadow_report import EXCERPT, AnswerComparison, ComparableResult
 from ringback.ports import ComparedShadow, PageWindow, RecordPage, ShadowCallbackFilter
 from ringback.stores.sqlite.callback_rows import (
+    BODY,
     ENDED_COLUMNS,
     read_outcome,
     read_response,
@@ -72,7 +73,7 @@ def _of_kept(column: str) -> str:
 
 
 _OWN: Final = "sid, callback_sid, account_sid, source, idempotency_token, url, credentials"
-_TOLD: Final = f"{_of_callback('method')}, {_of_callback('body')}"
+_TOLD: Final = f"{_of_callback('method')}, {_of_callback(BODY)}"
 _APART: Final = ", ".join(
     [
         *(_of_long(column, sid="shadows.sid") for column in ("headers_left_out", "body_left_out")),
