@@ -90,7 +90,7 @@ ATTEMPT_COLUMNS: Final = (
 _METHODS: Final = {method.value: method for method in HttpMethod}
 
 
-class CallbackTarget(NamedTuple):
+class StoredTarget(NamedTuple):
     """What many callbacks of an account have in common, as a row of `callback_targets` has it."""
 
     account_sid: str
@@ -121,11 +121,11 @@ def write_target(callback: CallbackRecord) -> Row:
     )
 
 
-def read_target(row: Sequence[Any]) -> CallbackTarget:
-    """Return what is in a row of an account's SID and `TARGET_COLUMNS`."""
+def read_target(row: Sequence[Any]) -> StoredTarget:
+    """Return the target in a row of an account's SID and `TARGET_COLUMNS`."""
     account_sid, url, credentials, warnings, method, source, asked, reason, event, *rest = row
     is_test, secret_id = rest
-    return CallbackTarget(
+    return StoredTarget(
         account_sid,
         read_url(url, credentials, warnings),
         _METHODS[method],
@@ -196,7 +196,7 @@ def write_outcome(progress: DeliveryProgress, row_id: int, account_id: int | Non
 
 
 def read_callback(
-    row: Sequence[Any], target: CallbackTarget, claimed: datetime | None = None
+    row: Sequence[Any], target: StoredTarget, claimed: datetime | None = None
 ) -> CallbackRecord:
     """Return the callback in a row of `COLUMNS`, including an attempt under way.
 

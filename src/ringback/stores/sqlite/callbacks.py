@@ -54,7 +54,7 @@ from ringback.stores.sqlite.callback_rows import (
     UNFINISHED,
     UNFINISHED_COLUMNS,
     WAITING_COLUMNS,
-    CallbackTarget,
+    StoredTarget,
     read_callback,
     read_outcome,
     read_request,
@@ -163,7 +163,7 @@ class SqliteCallbacks:
         self._targets, self._heads, self._results = (
             InternedRows(session, insert) for insert in (_TARGET, _HEAD, _RESULT)
         )
-        self._read_targets = NewestEntries[int, CallbackTarget](_MOST_TARGETS)
+        self._read_targets = NewestEntries[int, StoredTarget](_MOST_TARGETS)
         """The targets that were read or written last, by their ids."""
         self._lane_ids = NewestEntries[Lane, int](_MOST_LANES)
         self._keyed = dict[tuple[str, str], CallbackRecord]()
@@ -412,7 +412,7 @@ class SqliteCallbacks:
         return [UrlDeliveryTotals(*what, *sums[what]) for what in ordered]
 
     def _lease_ids(self) -> RowIds:
-        """Take a number that no other process uses, and make ids above all that there are."""
+        """Take a number that no other process uses, and make ids above all existing ones."""
         (last,) = self._session.read_queued(
             "SELECT max((SELECT coalesce(max(id), 0) FROM callbacks),"
             " (SELECT coalesce(max(id), 0) FROM attempt_results))"
@@ -433,7 +433,7 @@ class SqliteCallbacks:
     def _read(self, row: Sequence[Any]) -> CallbackRecord:
         return read_callback(row, self._target(row[2]))
 
-    def _target(self, target_id: int) -> CallbackTarget:
+    def _target(self, target_id: int) -> StoredTarget:
         target = self._read_targets.get(target_id)
         if target is None:
             row = self._session.read(
