@@ -20,7 +20,7 @@ class CountingStore:
         self.is_away = False
         self.when_asked: Callable[[], object] = lambda: None
 
-    async def transact(self, work: Callable[[Transaction], T]) -> T:
+    async def transact(self, work: Callable[[Transaction], T], **how: bool) -> T:
         self._ask()
         self.transactions += 1
         return await self.store.transact(work)

@@ -110,8 +110,8 @@ class MemoryCallbacks:
 
     def settle(self, settlements: Sequence[Settlement]) -> None:
         for settlement in settlements:
-            (callback, before, *_), progress = settlement.claim, settlement.progress
-            number, attempt = before.attempt_count, settlement.attempt
+            callback, progress = settlement.claim.callback, settlement.progress
+            number, attempt = callback.progress.attempt_count, settlement.attempt
             if attempt is None:
                 del self.rows[callback.sid, number]
             else:
@@ -124,9 +124,9 @@ class MemoryCallbacks:
         self.responses.keep_within_budget()
 
     def put_back(self, claims: Sequence[DeliveryClaim], now: datetime) -> None:
-        for callback, progress, *_ in claims:
-            self._keep(callback, put_back(progress, now))
-            del self.rows[callback.sid, progress.attempt_count]
+        for callback, *_ in claims:
+            self._keep(callback, put_back(callback.progress, now))
+            del self.rows[callback.sid, callback.progress.attempt_count]
 
     def left_open(self) -> list[DeliveryClaim]:
         under_way = [one for one in self.callbacks.values() if one.progress.is_under_way]
@@ -191,7 +191,8 @@ class MemoryCallbacks:
         return self._claim_of(callback, progress)
 
     def _claim_of(self, callback: CallbackRecord, progress: DeliveryProgress) -> DeliveryClaim:
-        return DeliveryClaim(callback, progress, self.accounts.accounts[callback.account_sid])
+        account = self.accounts.accounts[callback.account_sid]
+        return DeliveryClaim(callback.having(progress), account, lane_of(callback))
 
     def _keep(self, callback: CallbackRecord, progress: DeliveryProgress) -> None:
         self.callbacks[callback.sid] = callback.having(progress)

@@ -69,7 +69,7 @@ class MemoryStore:
     def __init__(self, budget: ResponseStorageBudget = _BUDGET) -> None:
         self._tables = MemoryTransaction(budget)
 
-    async def transact(self, work: Callable[[Transaction], T], *, may_wait: bool = False) -> T:
+    async def transact(self, work: Callable[[Transaction], T], **how: bool) -> T:
         """Run the work on a copy, and keep the copy if it succeeds."""
         tables = copy.deepcopy(self._tables)
         endings = tables.endings

@@ -39,7 +39,7 @@ class SimStore:
         self._is_closed = False
         self._reported = 0.0
 
-    async def transact(self, work: Callable[[Transaction], T]) -> T:
+    async def transact(self, work: Callable[[Transaction], T], **how: bool) -> T:
         """Run the work in the next commit; see `ports.Store`."""
         if self._is_closed:
             raise StoreUnavailable("the database is closed")

@@ -81,7 +81,7 @@ async def test_a_claim_opens_an_attempt_and_takes_the_callback_out_of_the_queue(
         round_began=ODD_INSTANT,
     )
     opened = Attempt(callback(1).sid, OURS, 1, ODD_INSTANT, result="open")
-    assert same(taken) == DeliveryClaim(callback(1), under_way, account())
+    assert same(taken) == DeliveryClaim(callback(1).having(under_way), account(), OUR_LANE)
     assert taken.attempt == opened
     assert await found(store, 1) == callback(1).having(under_way)
     assert await attempts_of(store, 1) == [opened]
@@ -168,7 +168,7 @@ async def test_a_requeued_retry_keeps_its_round_and_the_attempts_before_it(store
     again = begin(taken.progress, NOW + SECOND, total_timeout=15 * SECOND)
     first = ended(taken, RetryNow())._replace(progress=again)
     await settle(store, first)
-    claimed_again = taken._replace(progress=again)
+    claimed_again = taken._replace(callback=taken.callback.having(again))
     await store.transact(lambda tx: tx.callbacks.put_back([claimed_again], ODD_INSTANT))
     assert (await found(store, 1)).progress == DeliveryProgress(
         date_updated=ODD_INSTANT,

@@ -252,14 +252,12 @@ def remembered(notes: InternedRows, ids: RowIds, account_sid: str, count: int) -
     return [
         number
         for number in range(count)
-        if notes.find(account_sid, f"note {number}", ids) is not None
+        if notes.find(account_sid, (f"note {number}",), ids) is not None
     ]
 
 
 def add_notes(notes: InternedRows, ids: RowIds, account_sid: str, count: int) -> list[int]:
-    return [
-        notes.add(account_sid, f"note {number}", ids, f"note {number}") for number in range(count)
-    ]
+    return [notes.id_of(account_sid, (f"note {number}",), ids) for number in range(count)]
 
 
 def test_of_each_account_the_newest_rows_are_remembered(notes: InternedRows, clock: Clock) -> None:
@@ -267,7 +265,7 @@ def test_of_each_account_the_newest_rows_are_remembered(notes: InternedRows, clo
     (few,) = add_notes(notes, ids, "AC2", 1)
     add_notes(notes, ids, "AC1", 600)
     assert remembered(notes, ids, "AC1", 600) == list(range(100, 600))
-    assert notes.find("AC2", "note 0", ids) == few
+    assert notes.find("AC2", ("note 0",), ids) == few
 
 
 def test_a_limited_number_of_rows_is_remembered(notes: InternedRows, clock: Clock) -> None:

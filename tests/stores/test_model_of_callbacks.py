@@ -34,7 +34,15 @@ from ringback.core.http.outcome import (
     UnknownOutcome,
 )
 from ringback.core.policy.source_policy import Source
-from ringback.ports import CallbackFilter, DeliveryClaim, Lane, PageWindow, Settlement, Transaction
+from ringback.ports import (
+    CallbackFilter,
+    DeliveryClaim,
+    Lane,
+    PageWindow,
+    Settlement,
+    Transaction,
+    lane_of,
+)
 from tests.fakes import NOW, signing_with
 from tests.memory_store import MemoryTransaction
 from tests.stores.both_stores import (
@@ -109,7 +117,7 @@ class CallbacksInBothStores(BothStores):
         """Add a new callback with an attempt in progress."""
         given = callback(next(self._numbers), account_sid, url=url, key=key)
         begun = begin(given.progress, self.now, total_timeout=15 * SECOND)
-        claimed = DeliveryClaim(given.having(begun), begun, account(account_sid))
+        claimed = DeliveryClaim(given.having(begun), account(account_sid), lane_of(given))
 
         def work(tx: Transaction) -> list[DeliveryClaim]:
             if key is not None and tx.callbacks.with_key(account_sid, key) is not None:
@@ -335,7 +343,7 @@ def _settlement(
 def _going_on(claims: list[DeliveryClaim], settlements: list[Settlement]) -> list[DeliveryClaim]:
     """Return the claims whose next attempts began with the settlement of the last ones."""
     return [
-        claim._replace(progress=settlement.progress)
+        claim._replace(callback=claim.callback.having(settlement.progress))
         for claim, settlement in zip(claims, settlements, strict=True)
         if settlement.progress.is_under_way
     ]

@@ -282,7 +282,7 @@ class BrokenStore:
 
     failure: Exception
 
-    async def transact(self, work: Callable[[Transaction], T]) -> T:
+    async def transact(self, work: Callable[[Transaction], T], **how: bool) -> T:
         raise self.failure
 
     async def read(self, work: Callable[[Transaction], T], *, asked_by: str = "") -> T:

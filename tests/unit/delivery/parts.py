@@ -91,7 +91,7 @@ class FailingStore:
         """Make the store unavailable for ever."""
         self.failures_to_come = 1_000_000
 
-    async def transact(self, work: Callable[[Transaction], T]) -> T:
+    async def transact(self, work: Callable[[Transaction], T], **how: bool) -> T:
         self.transactions += 1
         if self.failures_to_come:
             self.failures_to_come -= 1
@@ -114,7 +114,7 @@ class PausedStore:
         self.may_tell.set()
         self.transactions = 0
 
-    async def transact(self, work: Callable[[Transaction], T]) -> T:
+    async def transact(self, work: Callable[[Transaction], T], **how: bool) -> T:
         await self.may_begin.wait()
         self.transactions += 1
         result = await self._store.transact(work)

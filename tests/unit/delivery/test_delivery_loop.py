@@ -795,7 +795,7 @@ class ClaimCounts:
         self._store = store
         self.claims = list[int]()
 
-    async def transact(self, work: Callable[[Transaction], T]) -> T:
+    async def transact(self, work: Callable[[Transaction], T], **how: bool) -> T:
         def counted(tx: Transaction) -> T:
             claim, counts = tx.callbacks.claim, list[int]()
 
@@ -993,7 +993,7 @@ class SettlesNothing:
         self._store = store
         self.is_broken = False
 
-    async def transact(self, work: Callable[[Transaction], T]) -> T:
+    async def transact(self, work: Callable[[Transaction], T], **how: bool) -> T:
         if self.is_broken:
             raise RuntimeError("no such column")
         return await self._store.transact(work)

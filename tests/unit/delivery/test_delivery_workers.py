@@ -10,7 +10,7 @@ import pytest
 
 from ringback.core.callbacks.callback import CallbackRecord, begin
 from ringback.delivery.delivery_workers import DeliveryWorkers
-from ringback.ports import DeliveryClaim
+from ringback.ports import DeliveryClaim, lane_of
 from tests.fakes import NOW, RecordingTransport, a_callback, an_account
 from tests.unit.delivery.parts import HOST, OTHER_HOST, all_has_run, callbacks_to, sid
 
@@ -49,7 +49,7 @@ class Bench:
 def claim_of(callback: CallbackRecord) -> DeliveryClaim:
     """Return the claim of a callback's first attempt."""
     progress = begin(callback.progress, NOW, total_timeout=15 * SECOND)
-    return DeliveryClaim(callback, progress, an_account())
+    return DeliveryClaim(callback.having(progress), an_account(), lane_of(callback))
 
 
 def claims_to(url: str, numbers: Sequence[int]) -> list[DeliveryClaim]:

@@ -200,7 +200,7 @@ class Particular:
         self._store = store
         self._sid = sid
 
-    async def transact(self, work: Callable[[Transaction], T]) -> T:
+    async def transact(self, work: Callable[[Transaction], T], **how: bool) -> T:
         def checked(tx: Transaction) -> T:
             result = work(tx)
             callback = tx.callbacks.get(ACCOUNT_SID, self._sid)

@@ -417,7 +417,7 @@ class ForgetfulStore:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    async def transact(self, work: Callable[[Transaction], T]) -> T:
+    async def transact(self, work: Callable[[Transaction], T], **how: bool) -> T:
         def checked(tx: Transaction) -> T:
             before = len(tx.shadows.left_open())
             result = work(tx)

@@ -84,7 +84,7 @@ class BreakingStore:
         self._store = store
         self.is_broken = False
 
-    async def transact(self, work: Callable[[Transaction], T]) -> T:
+    async def transact(self, work: Callable[[Transaction], T], **how: bool) -> T:
         if self.is_broken:
             raise RuntimeError("the disk is made of sand")
         return await self._store.transact(work)

@@ -215,7 +215,7 @@ class WatchedStore:
         self._store = store
         self.seen = list[tuple[SimStatus, int, bool]]()
 
-    async def transact(self, work: Callable[[Transaction], T]) -> T:
+    async def transact(self, work: Callable[[Transaction], T], **how: bool) -> T:
         result = await self._store.transact(work)
         is_open = (
             await self._store.transact(lambda tx: tx.supersim.sim_updates.get(SIM_SID)) is not None

@@ -235,7 +235,7 @@ async def test_too_many_callbacks_are_answered_as_in_the_document(
 class NoStore(MemoryStore):
     """A store whose database is unavailable."""
 
-    async def transact(self, work: object) -> Any:
+    async def transact(self, work: object, **how: bool) -> Any:
         raise StoreUnavailable("the disk is full")
 
     async def read(self, work: object, *, asked_by: str = "") -> Any:

@@ -176,7 +176,7 @@ class ShortWork(CountingStore):
 
     is_in_transaction = False
 
-    async def transact(self, work: Callable[[Transaction], T]) -> T:
+    async def transact(self, work: Callable[[Transaction], T], **how: bool) -> T:
         def noted(tx: Transaction) -> T:
             self.is_in_transaction = True
             try:
