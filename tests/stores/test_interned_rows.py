@@ -283,6 +283,6 @@ def test_rows_with_one_key_are_different_rows_after_they_were_forgotten(
     ids = RowIds(1, milliseconds=clock)
     (first,) = add_notes(notes, ids, "AC1", 1)
     notes.forget()
-    assert notes.find("AC1", "note 0", ids) is None
+    assert notes.find("AC1", ("note 0",), ids) is None
     (second,) = add_notes(notes, ids, "AC1", 1)
-    assert first < second == notes.find("AC1", "note 0", ids)
+    assert first < second == notes.find("AC1", ("note 0",), ids)

@@ -103,8 +103,7 @@ class DeliveryLoop:
         after = self.decide(claim, progress, outcome, started)
         self.settlements.add(Settlement(claim, after, result, started, request))
         # A round that goes on keeps its slot.
-        self.scheduler.ended(lane, outcome, slots=0 if after.is_under_way else 1)
-        if self.scheduler.has_due(after.date_updated):
+        if self.scheduler.ended(lane, outcome, slots=0 if after.is_under_way else 1):
             self.wakeup.wake()
         waited = started - callback.date_created if progress.attempt_count == 1 else None
         self.counters.attempt_ended(callback, result, waited=waited)

@@ -122,14 +122,16 @@ class FairScheduler:
         with self._lock:
             self._return(self._lanes[lane], 1)
 
-    def ended(self, lane: Lane, outcome: Outcome, *, slots: int) -> None:
-        """Free slots after an attempt, and widen or narrow the lane's window by the outcome."""
-        if isinstance(outcome, NoAnswerOutcome) or status_of(outcome) in _OVERLOADED:
-            self.failed(lane, slots=slots)
-        else:
-            self.answered(lane, slots=slots)
+    def ended(self, lane: Lane, outcome: Outcome, *, slots: int) -> bool:
+        """Free slots after an attempt, and widen or narrow the lane's window by the outcome.
 
-    def answered(self, lane: Lane, *, slots: int) -> None:
+        Returns True if waiting callbacks may use the slots, now or when they are due.
+        """
+        if isinstance(outcome, NoAnswerOutcome) or status_of(outcome) in _OVERLOADED:
+            return self.failed(lane, slots=slots)
+        return self.answered(lane, slots=slots)
+
+    def answered(self, lane: Lane, *, slots: int) -> bool:
         """Free slots, and widen the lane's window, since its destination has answered."""
         with self._lock:
             state = self._lanes[lane]
@@ -138,14 +140,14 @@ class FairScheduler:
             if state.rest is not None:
                 state.rest.length = NO_TIME
             self._rest.length = NO_TIME
-            self._return(state, slots)
+            return self._return(state, slots)
 
-    def failed(self, lane: Lane, *, slots: int) -> None:
+    def failed(self, lane: Lane, *, slots: int) -> bool:
         """Free slots, and narrow the lane's window: its destination is overloaded or down."""
         with self._lock:
             state = self._lanes[lane]
             state.window = max(state.window // 2, _LEAST_WINDOW)
-            self._return(state, slots)
+            return self._return(state, slots)
 
     def rest(self, lane: Lane, now: datetime, shortage: NoAnswerOutcome) -> datetime:
         """After this machine ran out of a resource, free a slot, and pause the lane or all lanes.
@@ -176,10 +178,6 @@ class FairScheduler:
             # A callback that is due earlier may have arrived since the store was read.
             if next_due is not None and (state.next_due is None or next_due < state.next_due):
                 self._wait(state, next_due)
-
-    def has_due(self, now: datetime) -> bool:
-        """Return True if callbacks may be due now that `due` has not returned yet."""
-        return bool(self._turn) or (bool(self._future) and self._future[0][0] <= now)
 
     def due(self, now: datetime, *, limit: int | None = None) -> list[ClaimQuota]:
         """Take slots for due callbacks, and return how many callbacks to claim from each lane.
@@ -298,13 +296,17 @@ class FairScheduler:
             if not self._is_outdated(*entry):
                 self._get_in_line(entry[-1])
 
-    def _return(self, state: _State, slots: int) -> None:
-        """Free a lane's slots, and queue the lane for its turn if callbacks wait in it."""
-        if not slots:
-            return
-        self._take(state, -slots)
-        if state.next_due is not None:
-            self._come_back_at(state.next_due, state)
+    def _return(self, state: _State, slots: int) -> bool:
+        """Free a lane's slots, and queue the lane for its turn if callbacks wait in it.
+
+        Returns True if a lane waits for slots.
+        """
+        if slots:
+            self._take(state, -slots)
+            if state.next_due is not None:
+                self._come_back_at(state.next_due, state)
+                return True
+        return bool(slots and self._turn)
 
     def _get_in_line(self, state: _State) -> None:
         state.is_ready = True

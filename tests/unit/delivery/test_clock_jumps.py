@@ -69,7 +69,7 @@ async def test_it_is_found_by_the_minutes_sweep_of_the_same_process(
         await all_has_run()
         # The clock is right again, and the loop is woken.
         bench.clock.set(NOW)
-        await bench.take(a_callback(sid=sid(2), url=f"{HOST}:81"))
+        await bench.take(a_callback(sid=sid(2), url=f"{HOST}:81", due=NOW + SECOND))
         await all_has_run()
         due = await due_of(store)
         assert due == NOW + timedelta(seconds=4), "5 s minus a fifth"

@@ -312,6 +312,7 @@ class SqliteCallbacks:
         rows = cursor.fetchall()
         if not rows:
             return []
+        self._keyed.clear()  # they are in the file now, and change there
         row_id, due = rows[-1][0], rows[-1][9]
         self._session.write(
             "UPDATE waiting INDEXED BY waiting_by_lane SET started_us = ?"

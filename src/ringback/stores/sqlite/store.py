@@ -164,7 +164,8 @@ class SqliteStore:
             raise StoreUnavailable("the database is closed")
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
-            self._loop, self._is_committing, self._begins = loop, False, None
+            self._loop, self._begins = loop, None
+            self._is_committing = self._is_gathering = False
         entry = _Entry(CommitJob(work), loop.create_future(), is_quick)
         self._waiting.append(entry)
         self._plan(loop, may_wait=may_wait)
@@ -272,20 +273,18 @@ class SqliteStore:
             try:
                 turn = self._turns.get(timeout=self._log.patience)
             except Empty:
-                self._look_at_log(is_idle=True)
+                # If the event loop uses the connection just now, a commit follows.
+                if self._in_use.acquire(blocking=False):
+                    self._log.look(perf_counter(), is_idle=True)
+                    self._in_use.release()
                 continue
             if turn is not None:
                 began = perf_counter()
                 self._commit(turn)
                 self._options.committed(perf_counter() - began)
                 self._report(turn.entries)
-                self._look_at_log(is_idle=False)
             is_open = turn is not None
         self._committer.close()
-
-    def _look_at_log(self, *, is_idle: bool) -> None:
-        with self._in_use:
-            self._log.look(perf_counter(), is_idle=is_idle)
 
     def _commit(self, turn: _Turn) -> None:
         jobs = [entry.job for entry in turn.entries]
@@ -301,6 +300,7 @@ class SqliteStore:
             for job in jobs:
                 job.failure = unavailable
         finally:
+            self._log.look(perf_counter(), is_idle=False)
             self._in_use.release()
 
     def _try_to_share(self, reopen: Callable[[], OpenDataFile]) -> None:
