@@ -265,6 +265,30 @@ class TestAFileOfAuthorities:
         await sender.close()
 
 
+@pytest.mark.parametrize("new_loop", LOOPS)
+def test_a_request_after_a_handshake_does_not_wait_for_an_acknowledgement(
+    new_loop: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
+    class Silent(asyncio.BufferedProtocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            self.transport = transport
+
+    async def story() -> int:
+        protocol = Silent()
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            port = server.getsockname()[1]
+            await SystemNetwork().connect(
+                protocol, address="127.0.0.1", port=port, local_address=None
+            )
+            sock = protocol.transport.get_extra_info("socket")
+            option = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            protocol.transport.close()
+        return option
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        assert runner.run(story()) != 0
+
+
 @pytest.mark.parametrize("scheme", ["http", "https"])
 @pytest.mark.parametrize("new_loop", LOOPS)
 def test_answers_read_into_one_buffer_do_not_mix(

@@ -107,7 +107,9 @@ class SystemNetwork:
 
 async def _connected_socket(address: str, port: int, local_address: str | None) -> socket.socket:
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
+    # Only if the protocol is given does asyncio set TCP_NODELAY. Without it, a request would wait
+    # 40 ms after a resumed TLS 1.2 handshake, until the receiver acknowledges its last bytes.
+    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         sock.setblocking(False)  # noqa: FBT003 (the socket's own signature)
         if local_address is not None:
