@@ -5,6 +5,7 @@ import selectors
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar, cast
 
+from ringback.http_client.request_route import ConnectionPoolKey
 from ringback.http_client.sockets_and_tls import NetworkBackend
 from ringback.http_client.tls import TlsFailed
 
@@ -42,13 +43,11 @@ class WatchedNetwork:
         self,
         transport: asyncio.Transport,
         protocol: asyncio.BufferedProtocol,
-        *,
-        host: str,
-        says_name: bool,
-    ) -> None:
+        peer: ConnectionPoolKey,
+    ) -> Callable[[], None] | None:
         if self._network is None:
             raise ConnectionRefusedError
-        await self._network.secure(transport, protocol, host=host, says_name=says_name)
+        return await self._network.secure(transport, protocol, peer)
 
 
 class MadeUpTransport(asyncio.Transport):
@@ -131,9 +130,7 @@ class MadeUpNetwork:
         self,
         transport: asyncio.Transport,
         protocol: asyncio.BufferedProtocol,
-        *,
-        host: str,
-        says_name: bool,
+        peer: ConnectionPoolKey,
     ) -> None:
         await asyncio.sleep(self._tls_after)
         if self._tls_failure is not None:

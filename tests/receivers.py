@@ -40,20 +40,26 @@ class RecordingReceiver:
         *script: Reply,
         answer: Callable[[ReceivedRequest], Reply] = lambda _: OK,
         tls: ssl.SSLContext | None = None,
+        port: int = 0,
     ) -> None:
         self.requests: list[ReceivedRequest] = []
         self.connections = 0
         self.clients: list[str] = []
         """The addresses that the connections come from."""
+        self.resumed: list[bool] = []
+        """Whether each TLS connection resumed the session of an earlier one."""
         self.ended_connections = 0
         self._script = list(script)
         self._answer = answer
         self._tls = tls
+        self._port = port
         self._serving = set[asyncio.Task[None]]()
         self._changed = asyncio.Condition()
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._tls)
+        self._server = await asyncio.start_server(
+            self._serve, "127.0.0.1", self._port, ssl=self._tls
+        )
         self.port: int = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -88,6 +94,8 @@ class RecordingReceiver:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         self.clients.append(writer.get_extra_info("peername")[0])
+        if self._tls is not None:
+            self.resumed.append(writer.get_extra_info("ssl_object").session_reused)
         task = cast("asyncio.Task[None]", asyncio.current_task())
         self._serving.add(task)
         try:

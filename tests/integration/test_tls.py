@@ -6,13 +6,14 @@ import ssl
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import trustme
 import uvloop
 
+from ringback.core.callback_urls.connection_overrides import Timeouts
 from ringback.core.http.allowed_addresses import LOOPBACK
 from ringback.core.http.http_exchange import AttemptResult
 from ringback.core.http.outcome import AttemptFailure, DeliveredOutcome
@@ -20,8 +21,17 @@ from ringback.core.http.ssrf_guard import SsrfGuard
 from ringback.http_client.http_sender import HttpTransport
 from ringback.http_client.sockets_and_tls import SystemNetwork
 from ringback.http_client.tls import ClientTls
-from ringback.runtime.system_clock import stopwatch
-from tests.receivers import ReceivedRequest, RecordingReceiver, Reply, drip_in_parts
+from ringback.runtime.system_clock import SystemClock, stopwatch
+from tests.fakes import FakeClock
+from tests.receivers import (
+    Hang,
+    ReceivedRequest,
+    RecordingReceiver,
+    Reply,
+    answer_and_close,
+    close_without_answer,
+    drip_in_parts,
+)
 from tests.sending import LIMITS, failure_of, post, resolve_to, why_of
 from tests.tls import server_side
 
@@ -42,12 +52,12 @@ def ca_file(authority: trustme.CA, tmp_path: Path) -> Path:
     return tmp_path / "ca.pem"
 
 
-def sender_with(tls: ClientTls, *addresses: str) -> HttpTransport:
+def sender_with(tls: ClientTls, now: Callable[[], datetime] | None = None) -> HttpTransport:
     return HttpTransport(
         stopwatch=stopwatch,
         guard=SsrfGuard(LOOPBACK),
-        network=SystemNetwork(tls),
-        resolve=resolve_to(*(addresses or ("127.0.0.1",))),
+        network=SystemNetwork(tls, now=now or SystemClock().now),
+        resolve=resolve_to("127.0.0.1"),
     )
 
 
@@ -179,6 +189,238 @@ class TestTheNameOfTheHost:
                 url = receiver.url(f"/{fragment}", host="hooks.example")
                 await trusting.send(post(url), limits=LIMITS)
             assert receiver.connections == 2
+
+
+class TestALaterConnection:
+    """A new connection resumes the TLS session of an earlier one."""
+
+    @pytest.fixture
+    def clock(self) -> FakeClock:
+        # OpenSSL checks certificates by the real time.
+        return FakeClock(SystemClock().now())
+
+    @pytest.fixture
+    async def sender(self, ca_file: Path, clock: FakeClock) -> AsyncIterator[HttpTransport]:
+        sender = sender_with(ClientTls(ca_files=[ca_file]), now=clock.now)
+        yield sender
+        await sender.close()
+
+    @pytest.mark.parametrize("fragment", ["", "#sni=n"])
+    @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+    @pytest.mark.parametrize("new_loop", LOOPS)
+    def test_resumes_the_session(
+        self,
+        authority: trustme.CA,
+        ca_file: Path,
+        fragment: str,
+        version: ssl.TLSVersion,
+        new_loop: Callable[[], asyncio.AbstractEventLoop],
+    ) -> None:
+        async def story() -> list[bool]:
+            sender = sender_with(ClientTls(ca_files=[ca_file]))
+            tls = server_side(authority.issue_cert("hooks.example"), version)
+            async with RecordingReceiver(tls=tls) as receiver:
+                url = receiver.url(f"/{fragment}", host="hooks.example")
+                for _ in range(3):
+                    assert await self.failure(sender, url) is None
+                await sender.close()
+            return receiver.resumed
+
+        with asyncio.Runner(loop_factory=new_loop) as runner:
+            assert runner.run(story()) == [False, True, True]
+
+    @pytest.mark.parametrize("new_loop", LOOPS)
+    def test_resumes_a_session_of_its_own_if_there_are_several_at_once(
+        self,
+        authority: trustme.CA,
+        ca_file: Path,
+        new_loop: Callable[[], asyncio.AbstractEventLoop],
+    ) -> None:
+        async def story() -> list[bool]:
+            sender = sender_with(ClientTls(ca_files=[ca_file]))
+            tls = server_side(authority.issue_cert("hooks.example"))
+            async with RecordingReceiver(*[unanswered := Hang()] * 20, tls=tls) as receiver:
+                url = receiver.url(host="hooks.example")
+                for number in (20, 40):
+                    sends = asyncio.gather(*(self.failure(sender, url) for _ in range(20)))
+                    await receiver.wait_for(number)
+                    unanswered.release()
+                    assert set(await sends) == {None}
+                await sender.close()
+            return receiver.resumed
+
+        with asyncio.Runner(loop_factory=new_loop) as runner:
+            assert runner.run(story()) == [False] * 20 + [True] * 20
+
+    async def test_gets_no_session_that_another_one_got_of_a_connection_with_many_requests(
+        self, sender: HttpTransport, authority: trustme.CA
+    ) -> None:
+        tls = server_side(authority.issue_cert("hooks.example"))
+        async with RecordingReceiver(tls=tls) as receiver:
+            url = receiver.url(host="hooks.example")
+            for _ in range(3):
+                await sender.send(post(url), limits=LIMITS)
+            await asyncio.gather(self.failure(sender, url), self.failure(sender, url))
+        assert receiver.resumed[0] is False
+        assert sorted(receiver.resumed[1:]) == [False, True]
+
+    async def test_does_not_resume_the_session_of_a_connection_that_never_answered(
+        self, sender: HttpTransport, authority: trustme.CA
+    ) -> None:
+        tls = server_side(authority.issue_cert("hooks.example"))
+        async with RecordingReceiver(close_without_answer, tls=tls) as receiver:
+            url = receiver.url(host="hooks.example")
+            assert await self.failure(sender, url) is AttemptFailure.CLOSED
+            assert await self.failure(sender, url) is None
+        assert receiver.resumed == [False, False]
+
+    async def test_resumes_the_session_of_a_connection_that_ended_with_its_answer(
+        self, sender: HttpTransport, authority: trustme.CA
+    ) -> None:
+        answer = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+        tls = server_side(authority.issue_cert("hooks.example"))
+        async with RecordingReceiver(answer_and_close(answer), tls=tls) as receiver:
+            url = receiver.url(host="hooks.example")
+            for _ in range(2):
+                assert await self.failure(sender, url) is None
+        assert receiver.resumed == [False, True]
+
+    async def test_with_another_name_or_sni_choice_does_not_resume_it(
+        self, sender: HttpTransport, authority: trustme.CA
+    ) -> None:
+        tls = server_side(authority.issue_cert("hooks.example", "other.example"))
+        async with RecordingReceiver(tls=tls) as receiver:
+            for url in (
+                receiver.url(host="hooks.example"),
+                receiver.url(host="other.example"),
+                receiver.url("/#sni=n", host="hooks.example"),
+            ):
+                assert await self.failure(sender, url) is None
+            assert receiver.resumed == [False, False, False]
+            assert await self.failure(sender, receiver.url(host="other.example")) is None
+            assert receiver.resumed[3:] == [True]
+
+    async def test_with_another_client_certificate_does_not_resume_it(
+        self, sender: HttpTransport, authority: trustme.CA, ca_file: Path, tmp_path: Path
+    ) -> None:
+        issued = authority.issue_cert("sender.example").private_key_and_cert_chain_pem
+        issued.write_to_path(str(tmp_path / "client.pem"))
+        tls = server_side(authority.issue_cert("hooks.example"))
+        tls.verify_mode = ssl.CERT_OPTIONAL
+        authority.configure_trust(tls)
+        both = ClientTls(ca_files=[ca_file], client_certificate=tmp_path / "client.pem")
+        other = sender_with(both)
+        async with RecordingReceiver(tls=tls) as receiver:
+            for one in (sender, other, sender, other):
+                assert await self.failure(one, receiver.url(host="hooks.example")) is None
+            await other.close()
+        assert receiver.resumed == [False, False, True, True]
+
+    async def test_does_not_resume_it_after_its_time(
+        self, sender: HttpTransport, authority: trustme.CA, clock: FakeClock
+    ) -> None:
+        tls = server_side(authority.issue_cert("hooks.example"))
+        async with RecordingReceiver(tls=tls) as receiver:
+            for minutes in (0, 6, 6, 6):
+                clock.advance(timedelta(minutes=minutes))
+                assert await self.failure(sender, receiver.url(host="hooks.example")) is None
+        assert receiver.resumed == [False, True, False, True]
+
+    async def test_is_made_with_a_full_handshake_if_the_receiver_has_forgotten_it(
+        self, sender: HttpTransport, authority: trustme.CA
+    ) -> None:
+        port = 0
+        for resumed in ([False, True], [False, True]):
+            tls = server_side(authority.issue_cert("hooks.example"))
+            async with RecordingReceiver(tls=tls, port=port) as receiver:
+                port = receiver.port
+                for _ in range(2):
+                    assert await self.failure(sender, receiver.url(host="hooks.example")) is None
+            assert receiver.resumed == resumed
+
+    async def test_is_refused_if_the_receiver_has_an_untrusted_certificate_meanwhile(
+        self, sender: HttpTransport, authority: trustme.CA
+    ) -> None:
+        tls = server_side(authority.issue_cert("hooks.example"))
+        async with RecordingReceiver(tls=tls) as receiver:
+            assert await self.failure(sender, receiver.url(host="hooks.example")) is None
+        tls = server_side(trustme.CA().issue_cert("hooks.example"))
+        async with RecordingReceiver(tls=tls, port=receiver.port) as other:
+            failure = await self.failure(sender, receiver.url(host="hooks.example"))
+        assert failure is AttemptFailure.CERTIFICATE_UNTRUSTED
+        assert other.connections == 0
+
+    @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+    async def test_notices_a_changed_certificate_after_its_time_even_if_the_session_is_still_known(
+        self,
+        sender: HttpTransport,
+        authority: trustme.CA,
+        clock: FakeClock,
+        version: ssl.TLSVersion,
+    ) -> None:
+        tls = server_side(authority.issue_cert("hooks.example"), version)
+        async with RecordingReceiver(tls=tls) as receiver:
+            url = receiver.url(host="hooks.example")
+            assert await self.failure(sender, url) is None
+            trustme.CA().issue_cert("hooks.example").configure_cert(tls)
+            clock.advance(timedelta(minutes=9))
+            assert await self.failure(sender, url) is None
+            clock.advance(timedelta(minutes=1))
+            assert await self.failure(sender, url) is AttemptFailure.CERTIFICATE_UNTRUSTED
+        assert receiver.resumed == [False, True]
+
+    @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+    @pytest.mark.parametrize("new_loop", LOOPS)
+    def test_is_made_again_without_it_if_the_receiver_fails(
+        self,
+        authority: trustme.CA,
+        ca_file: Path,
+        version: ssl.TLSVersion,
+        new_loop: Callable[[], asyncio.AbstractEventLoop],
+    ) -> None:
+        offers = list[bool | None]()
+
+        def fail_if_resumed(tls: ssl.SSLObject, name: str | None, _: object) -> int | None:
+            offers.append(tls.session_reused)
+            return ssl.ALERT_DESCRIPTION_INTERNAL_ERROR if tls.session_reused else None
+
+        async def story() -> list[bool]:
+            sender = sender_with(ClientTls(ca_files=[ca_file]))
+            tls = server_side(authority.issue_cert("hooks.example"), version)
+            tls.sni_callback = fail_if_resumed
+            async with RecordingReceiver(tls=tls) as receiver:
+                for _ in range(3):
+                    assert await self.failure(sender, receiver.url(host="hooks.example")) is None
+                assert sender.open_connections == 3
+                await sender.close()
+            return receiver.resumed
+
+        with asyncio.Runner(loop_factory=new_loop) as runner:
+            assert runner.run(story()) == [False] * 3
+        assert offers == [False, True, False, False]
+
+    async def test_offers_none_if_the_last_handshake_with_an_offer_took_too_long(
+        self, sender: HttpTransport, authority: trustme.CA
+    ) -> None:
+        tls = server_side(authority.issue_cert("hooks.example"))
+        async with RecordingReceiver(*[unanswered := Hang()] * 2, tls=tls) as receiver:
+            url = receiver.url(host="hooks.example")
+            sends = asyncio.gather(self.failure(sender, url), self.failure(sender, url))
+            await receiver.wait_for(2)
+            unanswered.release()
+            await sends
+        # It waits for a request, and does not answer the handshake.
+        async with RecordingReceiver(port=receiver.port):
+            failure = await self.failure(sender, url, Timeouts(connect=0.05, read=5, total=10))
+            assert failure is AttemptFailure.CONNECT_TIMEOUT
+        async with RecordingReceiver(tls=tls, port=receiver.port) as again:
+            assert await self.failure(sender, url) is None
+        assert again.resumed == [False]
+
+    async def failure(
+        self, sender: HttpTransport, url: str, limits: Timeouts = LIMITS
+    ) -> AttemptFailure | None:
+        return failure_of(await sender.send(post(url), limits=limits, fresh=True))
 
 
 class TestTheClientCertificate:

@@ -12,6 +12,7 @@ from random import Random
 from typing import Protocol
 
 from ringback.core.http.outcome import AttemptFailure
+from ringback.http_client.request_route import ConnectionPoolKey
 from ringback.http_client.tls import TlsFailed
 from tests.simulation.loop import SimLoop
 from tests.simulation.plan import PRIVATE
@@ -244,9 +245,7 @@ class SimNetwork:
         self,
         transport: asyncio.Transport,
         protocol: asyncio.BufferedProtocol,
-        *,
-        host: str,
-        says_name: bool,
+        peer: ConnectionPoolKey,
     ) -> None:
         assert isinstance(transport, SimTransport)
         await asyncio.sleep(0.0002 + 0.01 * self.random.random())

@@ -20,6 +20,7 @@ from ringback.http_client.http_connection import HttpConnection
 from ringback.http_client.request_route import ConnectionPoolKey, RequestRoute
 from ringback.http_client.sockets_and_tls import NetworkBackend
 from ringback.http_client.tls import TlsFailed
+from ringback.http_client.tls_sessions import SessionRefused
 from ringback.runtime.account_fair_semaphore import FairSemaphore
 
 # In seconds. If the timeout is noticed that late, the process was stopped or starved of processor
@@ -122,8 +123,12 @@ class Connector:
             connection = await self.dialer.first_of(peers, route, timing)
         if isinstance(connection, NoAnswerOutcome) or not route.uses_tls:
             return connection
-        with timing.taking(ConnectStep.TLS):
-            return await self._secured(connection, route)
+        try:
+            with timing.taking(ConnectStep.TLS):
+                return await self._secured(connection, route)
+        except SessionRefused:
+            # No request was sent yet. This ends, since a peer gets no second offer for a while.
+            return await self._connect(peers, route, timing)
 
     async def _secured(
         self, connection: HttpConnection, route: RequestRoute
@@ -131,8 +136,8 @@ class Connector:
         try:
             if connection.broken is not None:
                 raise TlsFailed(AttemptFailure.TLS, connection.broken.why)
-            await self.network.secure(
-                connection.transport, connection, host=route.host, says_name=route.says_name
+            connection.on_answer = await self.network.secure(
+                connection.transport, connection, connection.peer
             )
         except TlsFailed as failed:
             connection.abort()

@@ -71,6 +71,8 @@ class HttpConnection(asyncio.BufferedProtocol):
         """Why nothing can be sent over the connection any more; None while it works."""
         self.first_byte: float | None = None
         """When the answer of the last exchange began, by the stopwatch; None if it hasn't."""
+        self.on_answer: Callable[[], None] | None = None
+        """Called once, when the first answer is complete."""
         self._buffer = buffer
         self._known_answers = known_answers
         self._stopwatch = stopwatch
@@ -244,6 +246,9 @@ class HttpConnection(asyncio.BufferedProtocol):
         self, outcome: AnswerOutcome, response: ReceiverResponseRecord, *, keeps_alive: bool
     ) -> None:
         ended, self._ended = self._ended, None
+        if self.on_answer is not None:
+            self.on_answer()
+            self.on_answer = None
         # A receiver may answer before it has read the whole request. Then the connection is not
         # reusable, since the receiver still expects the rest of this request.
         if keeps_alive and self.transport.get_write_buffer_size() == 0:

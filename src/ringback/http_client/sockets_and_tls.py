@@ -7,13 +7,21 @@ protocol a transport, and calls the protocol's methods as an event loop would.
 import asyncio
 import errno
 import socket
+import ssl
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
 from typing import Any, Final, Protocol, cast
 
+from ringback.http_client.request_route import ConnectionPoolKey
 from ringback.http_client.tls import ClientTls, check_name, tls_failure
+from ringback.http_client.tls_sessions import SessionRefused, TlsSessions
 from ringback.runtime.os_error_messages import shortage_of
+from ringback.runtime.system_clock import SystemClock
 
 # Seconds that a receiver may take to answer the close of an idle TLS connection.
 _TLS_GOODBYE: Final = 1.0
+_NOW: Final = SystemClock().now
 
 
 class EgressAddressUnavailable(OSError):
@@ -46,15 +54,16 @@ class NetworkBackend(Protocol):
         self,
         transport: asyncio.Transport,
         protocol: asyncio.BufferedProtocol,
-        *,
-        host: str,
-        says_name: bool,
-    ) -> None:
-        """Start TLS on a connection, and verify that the peer's certificate is for this host.
+        peer: ConnectionPoolKey,
+    ) -> Callable[[], None] | None:
+        """Start TLS on a connection, and verify that the peer's certificate is for its host.
 
-        With `says_name`, the handshake contains the host's name (SNI). Before returning, calls
-        `protocol.connection_made` with the transport to use from then on. Raises TlsFailed if TLS
-        fails; then the transport can't be used any more.
+        With `peer.says_name`, the handshake contains the host's name (SNI). Before returning, calls
+        `protocol.connection_made` with the transport to use from then on. Returns a function to
+        call after the first answer, or None.
+
+        Raises TlsFailed if TLS fails, and SessionRefused if the handshake can still succeed
+        on another connection; then the transport can't be used any more.
         """
         ...
 
@@ -62,8 +71,10 @@ class NetworkBackend(Protocol):
 class SystemNetwork:
     """The `NetworkBackend` of this machine: its sockets, and OpenSSL."""
 
-    def __init__(self, tls: ClientTls | None = None) -> None:
+    def __init__(self, tls: ClientTls | None = None, *, now: Callable[[], datetime] = _NOW) -> None:
         self._tls = ClientTls() if tls is None else tls
+        self._sessions = TlsSessions(now)
+        self._now = now
 
     async def connect(
         self,
@@ -81,28 +92,37 @@ class SystemNetwork:
         self,
         transport: asyncio.Transport,
         protocol: asyncio.BufferedProtocol,
-        *,
-        host: str,
-        says_name: bool,
-    ) -> None:
+        peer: ConnectionPoolKey,
+    ) -> Callable[[], None]:
         """Start TLS on a connection; see `NetworkBackend.secure`."""
-        loop = asyncio.get_running_loop()
-        name = host.rstrip(".")
+        loop, since, session = asyncio.get_running_loop(), self._now(), self._sessions.take(peer)
+        name, context = peer.host.rstrip("."), self._tls.context(says_name=peer.says_name)
+        if session is not None:
+            context = self._sessions.offering(session, context)
         try:
             secured = await loop.start_tls(
                 transport,
                 protocol,
-                self._tls.context(says_name=says_name),
-                server_hostname=name if says_name else None,
+                context,
+                server_hostname=name if peer.says_name else None,
                 ssl_shutdown_timeout=_TLS_GOODBYE,
             )
+            if secured is None:
+                raise ConnectionAbortedError
         except OSError as error:
-            raise tls_failure(error) from error
-        if secured is None:
-            raise tls_failure(ConnectionAbortedError())
-        if not says_name:
+            if session is None:
+                raise tls_failure(error) from error
+            self._sessions.avoid(peer)
+            raise SessionRefused from error
+        except asyncio.CancelledError:
+            if session is not None:
+                self._sessions.avoid(peer)  # perhaps it was what took too long
+            raise
+        if not peer.says_name:
             check_name(cast("dict[str, Any]", secured.get_extra_info("peercert")), name)
         protocol.connection_made(secured)
+        tls: ssl.SSLObject = secured.get_extra_info("ssl_object")
+        return partial(self._sessions.keep, peer, tls, offered=session, since=since)
 
 
 async def _connected_socket(address: str, port: int, local_address: str | None) -> socket.socket:

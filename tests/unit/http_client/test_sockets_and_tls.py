@@ -126,8 +126,9 @@ async def secured(
     network: SystemNetwork, receiver: RecordingReceiver, host: str, *, says_name: bool = True
 ) -> HttpConnection:
     connection = await connected_to(receiver)
+    peer = connection.peer._replace(host=host, says_name=says_name)
     try:
-        await network.secure(connection.transport, connection, host=host, says_name=says_name)
+        await network.secure(connection.transport, connection, peer)
     except TlsFailed:
         connection.abort()
         raise
@@ -181,5 +182,5 @@ async def test_a_peer_without_tls_or_that_hangs_up_is_a_failure_of_tls(
     async with await asyncio.start_server(behave, HERE, 0) as server:
         connection = await connect(server.sockets[0].getsockname()[1])
         with pytest.raises(TlsFailed) as failed:
-            await network.secure(connection.transport, connection, host="a.example", says_name=True)
+            await network.secure(connection.transport, connection, connection.peer)
     assert failed.value.failure is AttemptFailure.TLS
