@@ -1,7 +1,8 @@
 """T12: what HTTPS costs: a stored backlog for a receiver with TLS, as T1 delivers one without.
 
-Connections are either kept, or the receiver ends each one after its answer. The reference is the
-same backlog over plain HTTP, measured just before.
+Connections are either kept, or the receiver ends each one after its answer, and the next one
+resumes its TLS session; only those that begin before the first answers need a full handshake. The
+reference is the same backlog over plain HTTP, measured just before.
 """
 
 import tempfile
