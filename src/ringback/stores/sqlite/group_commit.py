@@ -192,7 +192,7 @@ class GroupCommitter:
         self._connection.close()
 
     def _prepare(self, jobs: list[CommitJob], *, wait_ms: int) -> None:
-        """Run the jobs and write their rows; wait at most so long for another process."""
+        """Run the jobs and write their rows; wait for the lock of another process if it has one."""
         if wait_ms != self._wait_ms:
             self._wait_ms = wait_ms
             self._connection.execute(f"PRAGMA busy_timeout = {wait_ms}")
