@@ -86,8 +86,8 @@ class DeliveryLoop:
 
     def _ended(self, claim: DeliveryClaim, started: datetime, sent: Sent) -> None:
         """Decide whether to retry, and queue the result to be saved."""
-        self.workers.ended(claim)
         self.checkpoint("sent")
+        self.workers.ended(claim)
         (result, request), (callback, _, lane, *_) = sent, claim
         outcome, progress = result.outcome, callback.progress
         if isinstance(outcome, NoAnswerOutcome) and outcome.failure in SHORTAGES:

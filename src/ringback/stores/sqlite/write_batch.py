@@ -146,7 +146,7 @@ class WriteBatch:
             self.queue(table, row)
 
     def _take_own(self) -> list[tuple[BulkStatement, Row]]:
-        """Take back the rows that the current job has queued; the last one comes first."""
+        """Remove the rows that the current job has queued; return them, the last one first."""
         own = [(table, self._rows[table].pop()) for table in reversed(self._of_job)]
         self._of_job.clear()
         return own
