@@ -106,55 +106,26 @@ class StoredTarget(NamedTuple):
 
 def write_target(callback: CallbackRecord) -> Row:
     """Return the values of `TARGET_COLUMNS`."""
-    url = callback.url
-    return (
-        url.shown,
-        url.credentials,
-        write_warnings(url),
-        callback.method,
-        callback.source,
-        callback.source_asked,
-        callback.source_reason,
-        callback.event,
-        callback.is_test,
-        callback.secret_id,
-    )
+    _, _, url, method, _, source, asked, reason, *_, is_test, secret_id, event, _ = callback
+    shown = url.shown, url.credentials, write_warnings(url)
+    return (*shown, method, source, asked, reason, event, is_test, secret_id)
 
 
 def read_target(row: Sequence[Any]) -> StoredTarget:
     """Return the target in a row of an account's SID and `TARGET_COLUMNS`."""
-    account_sid, url, credentials, warnings, method, source, asked, reason, event, *rest = row
-    is_test, secret_id = rest
-    return StoredTarget(
-        account_sid,
-        read_url(url, credentials, warnings),
-        _METHODS[method],
-        source_named(source),
-        asked and source_named(asked),
-        reason,
-        event,
-        bool(is_test),
-        secret_id,
-    )
+    account_sid, *shown, method, source, asked, reason, event, is_test, secret_id = row
+    sources = source_named(source), asked and source_named(asked)
+    sent = read_url(*shown), _METHODS[method], *sources
+    return StoredTarget(account_sid, *sent, reason, event, bool(is_test), secret_id)
 
 
 def write_callback(
     callback: CallbackRecord, row_id: int, account_id: int | None, lane_id: int, target_id: int
 ) -> Row:
     """Return a new callback's row: the values of `NEW_COLUMNS`."""
-    return (
-        row_id,
-        callback.sid,
-        account_id,
-        lane_id,
-        target_id,
-        to_us(callback.date_created),
-        callback.idempotency_token,
-        callback.idempotency_key,
-        callback.sim_sid,
-        callback.replay_of,
-        callback.body,
-    )
+    sid, _, _, _, body, _, _, _, token, created, _, key, replay_of, *_, sim_sid = callback
+    own = row_id, sid, account_id, lane_id, target_id, to_us(created)
+    return (*own, token, key, sim_sid, replay_of, body)
 
 
 def write_waiting(
@@ -166,33 +137,17 @@ def write_waiting(
     is_appointed: bool = False,
 ) -> Row:
     """Return the values of `WAITING_COLUMNS` for a callback that has not ended."""
-    updated = to_us(progress.date_updated)
-    return (
-        row_id,
-        account_id,
-        lane_id,
-        maybe_to_us(progress.due),
-        updated if progress.due is None else None,
-        is_appointed,
-        progress.attempt_count,
-        progress.round_attempts,
-        progress.round_number,
-        maybe_to_us(progress.round_began),
-        updated,
-    )
+    when, _, _, attempts, due, round_attempts, began, number = progress
+    updated = to_us(when)
+    started = updated if due is None else None
+    own = row_id, account_id, lane_id, maybe_to_us(due), started, is_appointed
+    return (*own, attempts, round_attempts, number, maybe_to_us(began), updated)
 
 
 def write_outcome(progress: DeliveryProgress, row_id: int, account_id: int | None) -> Row:
     """Return the values of `OUTCOME_COLUMNS` for a callback that has ended."""
-    return (
-        row_id,
-        account_id,
-        NUMBERS[progress.status],
-        progress.status_reason,
-        progress.attempt_count,
-        progress.round_number,
-        to_us(progress.date_updated),
-    )
+    when, status, why, attempts, _, _, _, number = progress
+    return row_id, account_id, NUMBERS[status], why, attempts, number, to_us(when)
 
 
 def read_callback(
@@ -218,35 +173,10 @@ def read_callback(
             now, attempts, round_attempts, round_began, number, total_timeout=limit
         )
     else:
-        progress = DeliveryProgress(
-            from_us(updated),
-            CallbackStatus.SCHEDULED,
-            None,
-            attempts,
-            maybe_from_us(due),
-            round_attempts,
-            maybe_from_us(began),
-            number,
-        )
-    return CallbackRecord(
-        sid,
-        account_sid,
-        url,
-        method,
-        body,
-        source,
-        asked,
-        reason,
-        token,
-        from_us(created),
-        progress,
-        key,
-        replay_of,
-        is_test,
-        secret_id,
-        event,
-        sim_sid,
-    )
+        waits = from_us(updated), CallbackStatus.SCHEDULED, None, attempts, maybe_from_us(due)
+        progress = DeliveryProgress(*waits, round_attempts, maybe_from_us(began), number)
+    sent = sid, account_sid, url, method, body, source, asked, reason, token, from_us(created)
+    return CallbackRecord(*sent, progress, key, replay_of, is_test, secret_id, event, sim_sid)
 
 
 def write_result(
@@ -256,17 +186,10 @@ def write_result(
     proxy: str | None,
 ) -> Row:
     """Return the values of `RESULT_COLUMNS`."""
-    return (
-        outcome.label,
-        status_of(outcome),
-        code_of(outcome),
-        failure_of(outcome),
-        describe(outcome),
-        local_address,
-        proxy,
-        None if response is None else write_response_head(response),
-        response is not None and response.is_cut,
-    )
+    codes = status_of(outcome), code_of(outcome), failure_of(outcome)
+    head = None if response is None else write_response_head(response)
+    is_cut = response is not None and response.is_cut
+    return outcome.label, *codes, describe(outcome), local_address, proxy, head, is_cut
 
 
 def write_response_head(response: ReceiverResponseRecord) -> str:

@@ -147,21 +147,11 @@ class SqliteShadowCallbacks:
         if first is not None:
             owner = attempt.account_sid, attempt.number, started
             first = self._responses.keep(first, shadow.sid, owner, is_last=True)
-        return (
-            started,
-            attempt.result,
-            attempt.status_code,
-            attempt.error_code,
-            attempt.failure,
-            attempt.reason,
-            *timings,
-            attempt.local_address,
-            attempt.proxy,
-            attempt.request and attempt.request.head,
-            first and write_response_head(first),
-            first and first.body,
-            first is not None and first.is_cut,
-        )
+        row = started, *attempt[4:9], *timings, attempt.local_address, attempt.proxy
+        head = attempt.request and attempt.request.head
+        if first is None:
+            return (*row, head, None, None, False)
+        return (*row, head, write_response_head(first), first.body, first.is_cut)
 
     def _page(
         self, columns: str, account_sid: str, which: ShadowCallbackFilter, window: PageWindow
