@@ -40,6 +40,8 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 _MOST_AT_ONCE: Final = 500
+_MOST_HERE: Final = 100
+"""The most jobs whose work the event loop does at once: a few milliseconds."""
 _TRY_AGAIN: Final = 1.0
 """Seconds between tries to let other processes use the file again after a full disk."""
 # Seconds. If the last commit had several jobs, the next one waits this long for further jobs, since
@@ -119,7 +121,7 @@ class SqliteStore:
         self._usual_gap = 1.0
         """The average time between the arrivals of two jobs lately, in seconds."""
         self._elsewhere_until = 0.0
-        """Until when the thread does all work, by the event loop's clock."""
+        """Until when the thread does all work, by `perf_counter`."""
         self._turns = SimpleQueue[_Turn | None]()
         self._in_use = threading.Lock()
         """Held by whoever uses the connection."""
@@ -221,7 +223,8 @@ class SqliteStore:
         self._is_gathering = False
         if self._is_committing:
             return
-        taken, self._waiting = self._waiting[:_MOST_AT_ONCE], self._waiting[_MOST_AT_ONCE:]
+        most = _MOST_HERE if self._waiting and self._waiting[0].is_quick else _MOST_AT_ONCE
+        taken, self._waiting = self._waiting[:most], self._waiting[most:]
         # If the caller was cancelled before its turn, skip its work.
         entries = [entry for entry in taken if not entry.ended.cancelled()]
         if entries:
@@ -236,11 +239,8 @@ class SqliteStore:
         Returns False if nothing was done.
         """
         began = perf_counter()
-        if (
-            self._reopen is not None
-            or began < self._elsewhere_until
-            or not self._in_use.acquire(blocking=False)
-        ):
+        is_allowed = self._reopen is None and began >= self._elsewhere_until
+        if not is_allowed or not self._in_use.acquire(blocking=False):
             return False
         is_prepared = self._committer.try_to_prepare(jobs)
         if not is_prepared:
