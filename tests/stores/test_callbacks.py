@@ -210,7 +210,7 @@ async def test_of_two_changes_in_one_transaction_the_last_one_counts(store: Stor
 
 @pytest.mark.parametrize("method", HttpMethod)
 async def test_callbacks_may_share_a_body(tmp_path: Path, method: HttpMethod) -> None:
-    path, body = tmp_path / "ringback.db", "Event=connected&Note=«für alle»"
+    path, body = tmp_path / "ringback.db", "Event=connected&Note=«für jeden»"
     one, other = (callback(number)._replace(method=method) for number in (1, 2))
     async with opened(path) as store:
         await store.transact(lambda tx: tx.accounts.add(account(), []))

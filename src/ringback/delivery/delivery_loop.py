@@ -1,8 +1,8 @@
 """The delivery loop: claim -> render -> send -> decide -> settle -> follow up, in this order.
 
-A claim commits a row for the attempt before the request leaves. So the next start finds every
+A claim commits the start of the attempt before the request leaves. So the next start finds every
 attempt that a crash interrupted. A settlement commits the attempt's result and the callback's new
-state; if the round goes on, it also opens the row of the next attempt.
+state; if the round goes on, it also starts the next attempt.
 
 A new callback that gets a slot at once (see `enqueue`) is claimed by the commit that saves it.
 Tests can stop the loop at three checkpoints: `claimed`, `sent` and `settled`.
@@ -123,7 +123,7 @@ class DeliveryLoop:
         decision = decide(outcome, rules=rules, round_=progress.round, now=now, jitter=jitter)
         after = advance(progress, decision, now)
         if isinstance(decision, RetryNow) and not self.is_stopping:
-            # The round goes on: the settlement of this attempt opens the row of the next one.
+            # The round goes on: the settlement of this attempt starts the next one.
             return begin(after, now, total_timeout=callback.url.connection.total_timeout)
         return after
 

@@ -3,8 +3,8 @@
 A callback can be sent at once if it is due and a slot is free for it; the number of slots, and so
 of callbacks under way, is limited (see `fair_scheduler`). All other callbacks wait in the store.
 
-Claiming a callback also opens the row of its first attempt, which then needs no commit of its own.
-Methods with a transaction run in the thread of the store.
+Claiming a callback also starts its first attempt, which then needs no commit of its own. Methods
+with a transaction run where the store runs its work: in the event loop or in the store's thread.
 """
 
 from collections.abc import Callable, Sequence

@@ -10,7 +10,7 @@ one with each answer and is halved by each failure, so a destination that fails 
 If this machine lacks a resource, such as memory, no window changes; the lane or all lanes pause for
 a while.
 
-New callbacks take their slots in the thread of the store, and everything else here runs in the
+New callbacks can take their slots in the thread of the store, and everything else here runs in the
 event loop; hence the lock.
 """
 
