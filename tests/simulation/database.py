@@ -35,8 +35,12 @@ _COMPLAINTS: Final = {
 }
 _ANY_TIME: Final = ("locked", "broken", "full")
 _READING: Final = ("SELECT", "SAVEPOINT", "RELEASE", "ROLLBACK", "PRAGMA data_version")
-_LEAST_ROW_ID: Final = 1 << 60
-"""An id that was made before 1988, and yet is higher than any other number in the database."""
+_CHANGES: Final = (
+    *(("INSERT", table, "new") for table in ("callbacks", "waiting", "outcomes")),
+    ("UPDATE", "waiting", "new"),
+    ("DELETE", "waiting", "old"),
+)
+"""What changes the state of a callback, and the row that has its id."""
 
 
 @cache
@@ -73,8 +77,9 @@ class Database:
         self.was_away = -1.0
         """When a commit last failed."""
         self.touched = dict[int, None]()
-        """Ids of rows written since the last durable commit; empty except in large worlds."""
-        self._notes_what = plan.has_many
+        """Ids of callbacks changed since the last durable commit; empty except in large worlds."""
+        if plan.has_many:
+            self._note_changes()
         self._is_put_off = False
         self._fault: str | None = None
         self._statements_left = 0
@@ -102,8 +107,6 @@ class Database:
             return self.connection.cursor()
         elif not statement.startswith(_READING):
             self._has_written = True
-            if self._notes_what:
-                self.touched |= dict.fromkeys(filter(_is_row_id, values))
         if self._fault == "broken" and not statement.startswith(("ROLLBACK", "RELEASE", "BEGIN")):
             self._statements_left -= 1
             self._fail_if(self._statements_left < 0)
@@ -151,6 +154,16 @@ class Database:
         if self.connection.in_transaction:
             self.connection.execute("ROLLBACK")
 
+    def _note_changes(self) -> None:
+        self.connection.create_function(
+            "note", 1, lambda row_id: self.touched.update({row_id: None})
+        )
+        for change, table, row in _CHANGES:
+            self.connection.execute(
+                f"CREATE TEMP TRIGGER {change}_{table} AFTER {change} ON {table}"
+                f" BEGIN SELECT note({row}.id); END"
+            )
+
     def _count(self) -> int:
         self._steps += _COUNTED_BY
         if self._steps < _MOST_STEPS:
@@ -183,7 +196,3 @@ class Database:
                 # SQLite rolls back by itself after some errors.
                 self.connection.execute("ROLLBACK")
             raise sqlite3.OperationalError(_COMPLAINTS[fault])
-
-
-def _is_row_id(value: Any) -> bool:
-    return isinstance(value, int) and value > _LEAST_ROW_ID

@@ -15,11 +15,11 @@ from itertools import count, islice
 from typing import Any, Final, cast
 from unittest.mock import patch
 
-from ringback.core.callback_urls.connection_overrides import ConnectionOverrides, Timeouts
+from ringback.core.callback_urls.connection_overrides import Timeouts
 from ringback.core.callbacks import retry
 from ringback.core.callbacks.callback import CallbackRecord, DeliveryProgress
 from ringback.core.callbacks.rendering import render
-from ringback.core.callbacks.retry import AttemptRound, Decision, NoRetryNeeded, decide
+from ringback.core.callbacks.retry import Decision, NoRetryNeeded, decide
 from ringback.core.http.http_exchange import AttemptResult, OutgoingRequest
 from ringback.core.http.outcome import (
     AttemptFailure,
@@ -42,7 +42,7 @@ from ringback.delivery.fair_scheduler import FairScheduler
 from ringback.delivery.settlement_writer import SettlementWriter
 from ringback.engine.supervisor import Supervisor
 from ringback.http_client import http_connection
-from ringback.ports import DeliveryClaim, Lane, Settlement, lane_of
+from ringback.ports import DeliveryClaim, Lane, Settlement
 from ringback.runtime.account_fair_semaphore import FairSemaphore
 from ringback.runtime.wakeup import Wakeup
 from ringback.stores.sqlite import callbacks
@@ -155,8 +155,10 @@ def _render_anew(callback: CallbackRecord, **how: Any) -> OutgoingRequest:
     return render(callback, **how)
 
 
-def _go_at_once(self: CallbackEnqueuer, callback: CallbackRecord) -> bool:
-    return self.scheduler.try_take(lane_of(callback), self.clock.now())
+def _go_at_once(
+    self: CallbackEnqueuer, callback: CallbackRecord, lane: Lane, now: datetime
+) -> bool:
+    return self.scheduler.try_take(lane, now)
 
 
 def _add_twice(self: DeliveryWorkers, claim: DeliveryClaim) -> None:
@@ -190,10 +192,10 @@ async def _put_nothing_back(self: DeliveryService) -> None:
     pass
 
 
-def _limit_to_half(
-    connection: ConnectionOverrides, round_: AttemptRound, now: datetime
-) -> Timeouts:
-    return connection.limits._replace(total=connection.limits.total / 2)
+def _send_within_half(
+    self: CallbackSender, *what: Any, limits: Timeouts, **how: Any
+) -> Sending | None:
+    return _send(self, *what, limits=limits._replace(total=limits.total / 2), **how)
 
 
 def _send_unanswered(
@@ -300,7 +302,7 @@ MUTANTS: Final = {
     "ignores rc": _mutant(
         "rounds", (retry, "_why_not_within", lambda outcome, rules, round_, now: None)
     ),
-    "halves tt": _mutant("timed", (delivery_loop, "attempt_timeouts", _limit_to_half)),
+    "halves tt": _mutant("timed", (CallbackSender, "send", _send_within_half)),
     "loses answers": _mutant("repeated", (CallbackSender, "send", _send_unanswered)),
     "exceeds the limit of a destination": _mutant(
         "bounded", (DeliveryWorkers, "_employ", _send_to_one_more)
