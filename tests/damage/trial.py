@@ -25,7 +25,7 @@ from tests.stores.records import OURS, PROFILES, account, api_key, callback, fle
 WAL: Final = f"{DATA_FILE}-wal"
 INDEX: Final = f"{DATA_FILE}-shm"
 CALLBACKS: Final = 60
-_PAGE: Final = 8192
+_PAGE: Final = 4096
 
 
 class Ending(StrEnum):

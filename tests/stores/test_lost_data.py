@@ -29,7 +29,7 @@ from tests.damage.trial import INDEX, WAL, make_base, opened, read_all
 from tests.stores.records import OURS, account, callback
 
 Killed = tuple[Path, dict[str, Any]]
-FRAME = 24 + 8192
+FRAME = 24 + 4096
 
 
 @pytest.fixture(scope="module")

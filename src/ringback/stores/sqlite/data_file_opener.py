@@ -44,7 +44,7 @@ _PRAGMAS: Final = (
     "PRAGMA synchronous = FULL",
     "PRAGMA foreign_keys = ON",
     "PRAGMA cache_size = -16384",  # KiB
-    "PRAGMA wal_autocheckpoint = 2000",  # pages
+    "PRAGMA wal_autocheckpoint = 4000",  # pages
     # If the log grew beyond this size during reads, the next commit afterwards truncates it.
     f"PRAGMA journal_size_limit = {SMALL}",
     "PRAGMA cell_size_check = ON",  # a damaged page is noticed when it is read

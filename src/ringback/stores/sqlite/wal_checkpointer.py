@@ -15,7 +15,7 @@ from ringback.stores.sqlite.wal_integrity import wal_path
 SMALL: Final = 20 * 1024 * 1024
 """Size in bytes up to which the log is not truncated.
 
-It is a little more than the 2000 pages after which SQLite itself tries to start the log over.
+It is a little more than the 4000 pages after which SQLite itself tries to start the log over.
 """
 _LARGE: Final = 4 * SMALL
 _LOOK_EVERY: Final = 1.0
