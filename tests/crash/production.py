@@ -16,6 +16,8 @@ from tests.served import Answered, Served, in_this_process
 RINGBACK = ("-m", "ringback")
 AWAY = "the database can't be used just now: "
 """The start of the log message for an unavailable database."""
+BACK = "the database is back after "
+"""The start of the log message for the end of that."""
 
 
 class Log:

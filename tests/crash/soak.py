@@ -25,7 +25,16 @@ from typing import Any, Final
 from tests.crash.evidence import Evidence, OnRecord, broken
 from tests.crash.kinds import HEALTHY, STEADY, Receivers, all_receivers
 from tests.crash.load import Client, Promises, Site
-from tests.crash.production import AWAY, Log, Production, create_account, limit_files, ready, spawn
+from tests.crash.production import (
+    AWAY,
+    BACK,
+    Log,
+    Production,
+    create_account,
+    limit_files,
+    ready,
+    spawn,
+)
 
 CLIENTS: Final = 6
 _STARTS_WITHIN: Final = 30
@@ -208,7 +217,7 @@ class Soak:
 
 
 def _is_ordinary(line: Mapping[str, Any]) -> bool:
-    is_foreseen = line["message"].startswith(("callback CB", AWAY)) and "exc_info" not in line
+    is_foreseen = line["message"].startswith(("callback CB", AWAY, BACK)) and "exc_info" not in line
     return line["level"] == "info" or is_foreseen
 
 
