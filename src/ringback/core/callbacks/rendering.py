@@ -33,11 +33,8 @@ def render(
         raise CallbackSourceNotConfigured(
             f"the settings no longer define the source {callback.source!r}"
         )
-    url, body = callback.called, callback.sent_body.encode()
-    token = callback.idempotency_token
-    signature = _signature_of(callback, url, body, account=account, at=at, source=source)
-    template = _template_of(callback, source, account)
-    head = template.fill(url.target, len(body), token, signature, at)
+    template, url, body, signature = _parts_of(callback, source, account, at)
+    head = template.fill(url.target, len(body), callback.idempotency_token, signature, at)
     return OutgoingRequest(
         callback.method,
         url,
@@ -63,12 +60,11 @@ def render_unsent(
 
     Raises SecretNotFound if the account does not have the callback's secret any more.
     """
-    url, body, at = callback.called, callback.sent_body.encode(), callback.date_created
+    template, url, body, signature = _parts_of(callback, source, account, callback.date_created)
     open_values = _open_values(source, has_token=has_token)
-    signature = _signature_of(callback, url, body, account=account, at=at, source=source)
     if not signature:
         open_values.pop("signature", None)
-    head = _template_of(callback, source, account).fill_with(
+    head = template.fill_with(
         url.target,
         str(len(body)),
         open_values.get("token", callback.idempotency_token),
@@ -94,30 +90,24 @@ def _open_values(source: CallbackSourceDefinition, *, has_token: bool) -> dict[s
     return found
 
 
-def _template_of(
-    callback: CallbackRecord, source: CallbackSourceDefinition, account: Account
-) -> HeadTemplate:
-    is_post = callback.method is HttpMethod.POST
-    return source.template_for(callback.url, is_post, callback.is_test, account.uses_static_proxy)
-
-
-def _signature_of(
-    callback: CallbackRecord,
-    url: CallbackUrl,
-    body: bytes,
-    *,
-    account: Account,
-    at: datetime,
-    source: CallbackSourceDefinition,
-) -> str:
-    scheme, form, method = source.signature, (), callback.method
-    if scheme.covers_form and method is HttpMethod.POST:
-        form = callback.parameters
+def _parts_of(
+    callback: CallbackRecord, source: CallbackSourceDefinition, account: Account, at: datetime
+) -> tuple[HeadTemplate, CallbackUrl, bytes, str]:
+    """Return the template of the request's head, its URL, its body and its signature."""
+    method, scheme = callback.method, source.signature
+    is_post = method is HttpMethod.POST
+    url = callback.url if is_post else callback.called
+    body = callback.body.encode() if is_post else b""
+    form = callback.parameters if is_post and scheme.covers_form else ()
     timestamp = timestamp_of(at) if scheme.covers_time else 0
-    token = callback.idempotency_token
+    signed = SigningInput(
+        method, url.wire, url.resource, form, body, callback.idempotency_token, timestamp
+    )
     secret = account.auth_token if scheme.is_by_auth_token else _secret_of(callback, account)
-    signed = SigningInput(method, url.wire, url.resource, form, body, token, timestamp)
-    return scheme.sign(signed, secret)
+    template = source.template_for(
+        callback.url, is_post, callback.is_test, account.uses_static_proxy
+    )
+    return template, url, body, scheme.sign(signed, secret)
 
 
 def _secret_of(callback: CallbackRecord, account: Account) -> str:

@@ -19,8 +19,8 @@ from ringback.core.policy.source_policy import SourceName
 Headers = tuple[tuple[str, str], ...]
 
 _AUTHORIZATION: Final = re.compile(r"^(Authorization: )[^\r\n]*", re.MULTILINE)
-# The seconds whose `timestamp` is exact; many requests have the date of the same second.
-_EXACT: Final = range(1, 2**32)
+# Up to this second, `timestamp` is exact; many requests have the date of the same second.
+_EXACT_UNTIL: Final = 2**32
 _NEVER: Final = datetime(1, 1, 1, tzinfo=UTC)
 
 
@@ -100,7 +100,7 @@ def hide_credentials(head: str) -> str:
 def date_of(sent_at: datetime) -> str:
     """Return the time in UTC as the Date header has it, in whole seconds."""
     second = int(sent_at.timestamp())
-    return _date_of(second) if second in _EXACT else f"{sent_at.isoformat()[:19]}Z"
+    return _date_of(second) if 0 < second < _EXACT_UNTIL else f"{sent_at.isoformat()[:19]}Z"
 
 
 @lru_cache(maxsize=2)
@@ -188,7 +188,7 @@ class OutgoingRequest:
 
     def to_bytes(self) -> bytes:
         """Return the whole request as the bytes that are sent."""
-        return b"%b\r\n\r\n%b" % (self.head.encode("latin-1"), self.body)
+        return f"{self.head}\r\n\r\n".encode("latin-1") + self.body
 
     def recorded(self) -> SentRequestRecord:
         """Return the request as stored with its attempt, with credentials hidden."""

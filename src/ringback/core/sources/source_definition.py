@@ -116,7 +116,8 @@ class HeaderTemplate(NamedTuple):
         return None if match is None else match.groupdict()
 
 
-class SigningInput(NamedTuple):
+@dataclass(slots=True)  # not frozen, since making a frozen one takes several times as long
+class SigningInput:
     """The parts of a request that a signature may cover."""
 
     method: str
