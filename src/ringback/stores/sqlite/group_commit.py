@@ -150,11 +150,11 @@ class GroupCommitter:
     def try_to_prepare(self, jobs: list[CommitJob]) -> bool:
         """Run the jobs and write their rows, but do not commit them yet; call `commit` next.
 
-        Returns False, after undoing everything, if the database refuses that, or if it is locked.
+        Returns False, after undoing everything, if that fails, or if the database is locked.
         """
         try:
             self._prepare(jobs, wait_ms=0)
-        except sqlite3.Error:
+        except Exception:  # noqa: BLE001 (`commit` meets the error again, and reports it)
             self._roll_back()
             return False
         return True

@@ -330,4 +330,4 @@ class SqliteStore:
             loop.call_soon_threadsafe(self._end, entries)
         except RuntimeError:
             # The event loop is closed, so nobody waits for the results any more.
-            return
+            self._is_committing = False
