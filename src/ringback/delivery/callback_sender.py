@@ -2,8 +2,8 @@
 
 import logging
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from ringback.core.accounts.account import Account
@@ -39,6 +39,7 @@ class CallbackSender:
         self,
         callback: CallbackRecord,
         account: Account,
+        at: datetime | None = None,
         *,
         limits: Timeouts,
         turn: int = 0,
@@ -48,15 +49,19 @@ class CallbackSender:
         """Send a callback once over a kept connection, if one is idle, and return None.
 
         Otherwise return a function that sends the callback; the caller has to await it in a task.
-        In both cases, `ended` is called once, after this has returned.
+        In both cases, `ended` is called once, after this has returned. `at` is the current time, if
+        the caller knows it.
         """
-        request: OutgoingRequest | None = None
+        is_sent = False
         if not fresh:
-            with suppress(Exception):  # `render_and_send` fails in the same way, and returns that
-                request = self._render(callback, account)
-        if request is not None and self.transport.try_send(
-            request, limits=limits, turn=turn, ended=lambda result: ended((result, request))
-        ):
+            try:
+                request = self._render(callback, account, at or self.clock.now())
+                is_sent = self.transport.try_send(
+                    request, limits=limits, turn=turn, ended=lambda result: ended((result, request))
+                )
+            except Exception:  # noqa: BLE001 (`render_and_send` fails in the same way)
+                is_sent = False
+        if is_sent:
             return None
 
         async def send() -> None:
@@ -85,7 +90,7 @@ class CallbackSender:
         def rendered() -> OutgoingRequest:
             nonlocal request
             request = None
-            request = self._render(callback, account)
+            request = self._render(callback, account, self.clock.now())
             return request
 
         try:
@@ -104,6 +109,6 @@ class CallbackSender:
             exchange = AttemptResult(NoAnswerOutcome(AttemptFailure.INTERNAL, why))
         return exchange, request
 
-    def _render(self, callback: CallbackRecord, account: Account) -> OutgoingRequest:
+    def _render(self, callback: CallbackRecord, account: Account, at: datetime) -> OutgoingRequest:
         newest = self.signing_keys.newest(account)
-        return render(callback, account=newest, at=self.clock.now(), sources=self.sources)
+        return render(callback, account=newest, at=at, sources=self.sources)

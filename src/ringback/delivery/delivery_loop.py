@@ -82,7 +82,7 @@ class DeliveryLoop:
         how, turn = callback.url.connection, progress.round_attempts - 1
         limits = attempt_timeouts(how, progress.round, started) if turn else how.limits
         ended, send = partial(self._ended, claim, started), self.sender.send
-        return send(callback, account, limits=limits, turn=turn, fresh=fresh, ended=ended)
+        return send(callback, account, started, limits=limits, turn=turn, fresh=fresh, ended=ended)
 
     def _ended(self, claim: DeliveryClaim, started: datetime, sent: Sent) -> None:
         """Decide whether to retry, and queue the result to be saved."""

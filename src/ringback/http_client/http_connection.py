@@ -88,7 +88,7 @@ class HttpConnection(asyncio.BufferedProtocol):
         self._has_looked_again = False
         self._poll: select.poll | None = None
 
-    def exchange(self, request: bytes, *, read: float, until: float, ended: ExchangeEnded) -> None:
+    def exchange(self, request: bytes, read: float, until: float, ended: ExchangeEnded) -> None:
         """Send the request, and call `ended` once when the exchange has ended.
 
         `ended` may begin another exchange. If the connection is already broken, it is called before
@@ -106,8 +106,12 @@ class HttpConnection(asyncio.BufferedProtocol):
         self._heard = now = self._loop.time()
         self._read_limit, self._until = read, until
         self._has_looked_again = False
+        # Don't postpone a timer that is due earlier: it rarely fires, and is then set again.
+        # Setting a timer for each request would cost more than the rest of this file.
         due = now + read
-        self._see_to_it_that_it_ends(due if due < until else until)
+        due = due if due < until else until
+        if self._alarm is None or self._alarm_at > due:
+            self._set_alarm(due)
         self.transport.write(request)
 
     def is_quiet(self) -> bool:
@@ -156,7 +160,7 @@ class HttpConnection(asyncio.BufferedProtocol):
         if self.first_byte is None:
             self.first_byte = self._stopwatch()
             if nbytes <= _LONGEST_KNOWN:
-                part = bytes(self._buffer[:nbytes])
+                part = self._buffer[:nbytes].tobytes()
                 known = self._known_answers.get(part)
                 if known is not None:
                     self._settle(*known, keeps_alive=True)
@@ -199,15 +203,10 @@ class HttpConnection(asyncio.BufferedProtocol):
             failure, what = AttemptFailure.TLS, "refused the TLS connection"
         return failure, f"the receiver {what}{because}"
 
-    def _see_to_it_that_it_ends(self, by: float) -> None:
-        # Don't postpone a timer that is due earlier: it rarely fires, and is then set again.
-        # Setting a timer for each request would cost more than the rest of this file.
-        if self._alarm is not None:
-            if self._alarm_at <= by:
-                return
-            self._alarm.cancel()
-        self._alarm = self._loop.call_at(by, self._look_at_the_time)
-        self._alarm_at = by
+    def _set_alarm(self, at: float) -> None:
+        self._disarm()
+        self._alarm = self._loop.call_at(at, self._look_at_the_time)
+        self._alarm_at = at
 
     def _look_at_the_time(self) -> None:
         self._alarm = None
@@ -218,7 +217,7 @@ class HttpConnection(asyncio.BufferedProtocol):
         if now - min(due, self._until) > _HELD_UP and not self._has_looked_again:
             # Timers may fire before the loop reads the bytes that arrived during a stop.
             self._has_looked_again = True
-            self._see_to_it_that_it_ends(now + _LAST_LOOK)
+            self._set_alarm(now + _LAST_LOOK)
         elif now >= self._until:
             self._break(
                 AttemptFailure.TOTAL_TIMEOUT, "the answer was not complete within the time limit"
@@ -229,7 +228,7 @@ class HttpConnection(asyncio.BufferedProtocol):
                 AttemptFailure.READ_TIMEOUT, f"no {what} arrived for {self._read_limit:g} s"
             )
         else:
-            self._see_to_it_that_it_ends(min(due, self._until))
+            self._set_alarm(min(due, self._until))
 
     def _settle_answer(self, whole: bytes = b"") -> None:
         """End the exchange with the answer; `whole` is its bytes if they may be remembered."""

@@ -12,7 +12,7 @@ This module guarantees:
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cached_property, lru_cache, partial
 from itertools import count
 from typing import Final
 
@@ -119,6 +119,11 @@ class HttpTransport:
             places=self._places,
         )
 
+    @cached_property
+    def _loop(self) -> asyncio.AbstractEventLoop:
+        # Remembered, since it takes four times as long to ask for it as to ask it for the time.
+        return asyncio.get_running_loop()
+
     @property
     def open_connections(self) -> int:
         """Number of connections that are in use, idle or being opened."""
@@ -136,7 +141,7 @@ class HttpTransport:
 
         Afterwards, `ended` is called once with the result; it may send the next request.
         """
-        url, now = request.url, asyncio.get_running_loop().time()
+        url, now = request.url, self._loop.time()
         addresses = self._resolver.remembered(url.hostname, now)
         if not addresses or limits.total <= 0:
             return False
@@ -145,8 +150,7 @@ class HttpTransport:
         if connection is None:
             return False
         self._under_way.add(connection)
-        began, until = self._stopwatch(), now + limits.total
-        self._begin(connection, data, limits, began=began, until=until, ended=ended)
+        self._begin(connection, data, limits.read, now + limits.total, ended)
         return True
 
     def break_off(self) -> None:
@@ -171,8 +175,7 @@ class HttpTransport:
         If a connection must be opened first, `anew` makes the request again just before it is sent,
         so that the current secrets sign it.
         """
-        began, loop = self._stopwatch(), asyncio.get_running_loop()
-        now = loop.time()
+        began, now = self._stopwatch(), self._loop.time()
         if refused := self._refusal(request.url, limits):
             return self._unsent(refused, began)
         route, timing, connection = self._route(request, turn), None, None
@@ -189,7 +192,7 @@ class HttpTransport:
                     self._pool.clear()
                 return self._unsent(connection, began, route, timing)
         waited = 0.0 if timing is None else timing.waited
-        result: asyncio.Future[AttemptResult] = loop.create_future()
+        result: asyncio.Future[AttemptResult] = self._loop.create_future()
         is_under_way = True
 
         def ended(ending: AttemptResult) -> None:
@@ -204,9 +207,7 @@ class HttpTransport:
             # From here until the request is written, nothing is awaited, so the signature is fresh.
             until = now + waited + limits.total
             data = request.to_bytes()
-            self._begin(
-                connection, data, limits, began=began, until=until, ended=ended, timing=timing
-            )
+            self._begin(connection, data, limits.read, until, ended, began=began, timing=timing)
             return await result
         except BaseException:
             if is_under_way:
@@ -237,43 +238,46 @@ class HttpTransport:
         self,
         connection: HttpConnection,
         data: bytes,
-        limits: Timeouts,
-        *,
-        began: float,
+        read_limit: float,
         until: float,
         ended: Callable[[AttemptResult], None],
+        *,
+        began: float | None = None,
         timing: ConnectTimer | None = None,
     ) -> None:
+        """Send the request; `began` is when the attempt began, by the stopwatch, if before now."""
         left = self._stopwatch()
+        times = (left if began is None else began, left, timing)
+        finish = partial(self._finish, connection, ended, times)
+        connection.exchange(data, read_limit, until, finish)
 
-        def finish(
-            outcome: AnswerOutcome | NoAnswerOutcome, response: ReceiverResponseRecord | None
-        ) -> None:
-            first_byte, total = connection.first_byte, (self._stopwatch() - began) * 1000
-            waited = None if first_byte is None else (first_byte - left) * 1000
-            self._under_way.discard(connection)
-            self._keep(connection)
-            proxy = connection.peer.proxy
-            ended(
-                AttemptResult(
-                    outcome,
-                    _timings(total, waited, timing),
-                    response,
-                    connection.local_address,
-                    None if proxy is None else proxy.shown,
-                    0.0 if timing is None else timing.waited,
-                )
-            )
+    def _finish(
+        self,
+        connection: HttpConnection,
+        ended: Callable[[AttemptResult], None],
+        times: tuple[float, float, ConnectTimer | None],
+        outcome: AnswerOutcome | NoAnswerOutcome,
+        response: ReceiverResponseRecord | None,
+    ) -> None:
+        """Keep the connection if it can be used again, and pass on the result of its exchange.
 
-        connection.exchange(data, read=limits.read, until=until, ended=finish)
-
-    def _keep(self, connection: HttpConnection) -> None:
-        if not connection.is_reusable:
-            return
-        if self._places.are_waited_for:
-            connection.abort()
-        else:
-            self._pool.keep(connection, asyncio.get_running_loop().time())
+        `times` has when the attempt began and when its request left, by the stopwatch, and the
+        timer of the connection if it is new.
+        """
+        began, left, timing = times
+        first_byte, total = connection.first_byte, (self._stopwatch() - began) * 1000
+        answered_in = None if first_byte is None else (first_byte - left) * 1000
+        timings = _timings(total, answered_in, timing)
+        self._under_way.discard(connection)
+        if connection.is_reusable:
+            if self._places.are_waited_for:
+                connection.abort()
+            else:
+                self._pool.keep(connection, self._loop.time())
+        proxy = connection.peer.proxy
+        shown = None if proxy is None else proxy.shown
+        waited = 0.0 if timing is None else timing.waited
+        ended(AttemptResult(outcome, timings, response, connection.local_address, shown, waited))
 
     def _find_fixed_peers(
         self, url: CallbackUrl, source: SourceName | None, turn: int, addresses: tuple[str, ...]

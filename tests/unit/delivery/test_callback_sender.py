@@ -239,3 +239,20 @@ async def test_a_callback_that_cannot_be_rendered_is_reported_beside_a_kept_conn
         assert not await connected.send(a_callback(url=receiver.url()))
         await connected.ended.get()
         assert len(receiver.requests) == 2
+
+
+class StumblingTransport(RecordingTransport):
+    """Fails with an error of its own before it uses a kept connection."""
+
+    def try_send(self, request: OutgoingRequest, **how: object) -> bool:
+        raise RuntimeError("an internal error")
+
+
+async def test_an_internal_error_on_a_kept_connection_leads_to_a_new_connection() -> None:
+    bench, results = Bench(StumblingTransport()), list[Sent]()
+    sending = bench.sender.send(a_callback(), an_account(), limits=LIMITS, ended=results.append)
+    assert sending is not None
+    await sending()
+    ((result, request),) = results
+    assert isinstance(result.outcome, DeliveredOutcome)
+    assert request is not None

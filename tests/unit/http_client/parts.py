@@ -61,7 +61,7 @@ def begun_exchange(
     def ended(*how: Any) -> None:
         ending.set_result(how)
 
-    connection.exchange(request, read=read, until=loop.time() + total, ended=ended)
+    connection.exchange(request, read, loop.time() + total, ended)
     return ending
 
 
