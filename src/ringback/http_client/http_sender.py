@@ -150,7 +150,12 @@ class HttpTransport:
         if connection is None:
             return False
         self._under_way.add(connection)
-        self._begin(connection, data, limits.read, now + limits.total, ended)
+        try:
+            self._begin(connection, data, limits.read, now + limits.total, ended)
+        except BaseException:
+            self._under_way.discard(connection)
+            connection.abort()
+            raise
         return True
 
     def break_off(self) -> None:

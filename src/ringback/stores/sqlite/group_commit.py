@@ -169,8 +169,10 @@ class GroupCommitter:
             if not is_prepared:
                 self._prepare(jobs, wait_ms=_BUSY_TIMEOUT)
             self._commit()
-        except sqlite3.Error as failure:
+        except Exception as failure:
             self._roll_back()
+            if not isinstance(failure, sqlite3.Error):
+                raise
             is_of_a_row = isinstance(failure, _OF_A_ROW)
             if len(jobs) > 1 and (is_of_a_row or is_want_of_room(failure)):
                 # Rows of all jobs are written together, so it is unknown which job's row failed.

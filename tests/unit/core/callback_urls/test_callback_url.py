@@ -54,6 +54,12 @@ def test_nothing_is_normalised(text: str, authority: str, resource: str, wire: s
     assert (url.authority, url.resource, url.wire) == (authority, resource, wire)
 
 
+def test_equal_urls_have_equal_hashes_so_that_caches_find_them() -> None:
+    text = "https://a.example:8443/p?x=1#cbs=kore"
+    assert {parse(text): "found"}[parse(text)] == "found"
+    assert parse("https://a.example/q") not in {parse("https://a.example/p")}
+
+
 @pytest.mark.parametrize(
     ("text", "port", "uses_tls", "hostname"),
     [

@@ -38,6 +38,7 @@ def test_a_template_is_filled_with_its_values_only() -> None:
     expected = "GET /p HTTP/1.1\r\nX: 100% ss t\r\nAt: 2024-07-03T14:40:58Z 1720017658"
     assert head == expected
     assert HeadTemplate(expected).fill("/q", 4, "u", "v", datetime.now(UTC)) == expected
+    assert template.fill_with("/p", "3", "t", "s", "2024-07-03T14:40:58Z", "1720017658") == head
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,5 @@
+import hmac
+
 import pytest
 
 from ringback.core.sources.signature import (
@@ -121,6 +123,13 @@ def test_a_plain_hmac_is_that_of_github() -> None:
     # docs.github.com/webhooks/using-webhooks/validating-webhook-deliveries
     signature = sign_by_hmac_sha256(b"Hello, World!", secret="It's a Secret to Everybody")
     assert signature == "757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
+
+
+@pytest.mark.parametrize("length", [1, 63, 64, 65, 200])
+def test_an_hmac_is_that_of_the_standard_library_for_keys_of_any_length(length: int) -> None:
+    secret = "k" * length
+    expected = hmac.new(secret.encode(), b"Hello", "sha256").hexdigest()
+    assert sign_by_hmac_sha256(b"Hello", secret=secret) == expected
 
 
 def test_without_a_secret_either_signature_is_empty() -> None:

@@ -1,5 +1,7 @@
 import pytest
 
+from ringback.core.callback_urls.callback_url import CallbackUrl
+from ringback.core.http.http_exchange import HeadPlace
 from ringback.core.policy.source_policy import Source
 from ringback.core.sources.idempotency_tokens import IdempotencyTokenFormat
 from ringback.core.sources.source_definition import (
@@ -161,3 +163,50 @@ def test_required_headers_are_added_to_a_source_that_does_not_list_them() -> Non
         "Content-Type",
         "Authorization",
     ]
+
+
+@pytest.mark.parametrize(
+    ("is_post", "is_test", "first_lines"),
+    [
+        (True, False, ["POST /p?x=1 HTTP/1.1", "Host: a.example"]),
+        (False, False, [f"GET {HeadPlace.TARGET} HTTP/1.1", "Host: a.example"]),
+        (False, True, ["GET /p?x=1 HTTP/1.1", "Host: a.example"]),
+    ],
+)
+def test_a_template_has_places_for_what_each_request_changes(
+    is_post: bool, is_test: bool, first_lines: list[str]
+) -> None:
+    url = CallbackUrl.parse("https://a.example/p?x=1")
+    template = BUILT_IN[Source.KORE].template_for(url, is_post, is_test, False)
+    lines = template.text.split("\r\n")
+    assert lines[:2] == first_lines
+    assert (f"Content-Length: {HeadPlace.LENGTH}" in lines) == is_post
+    assert f"Kore-Signature: {HeadPlace.SIGNATURE}" in lines
+    assert template.recorded is template
+    assert BUILT_IN[Source.KORE].template_for(url, is_post, is_test, False) is template
+
+
+@pytest.mark.parametrize(
+    ("source", "is_test", "uses_static_proxy", "line"),
+    [
+        (Source.KORE, True, True, "Content-Type: application/json; charset=utf-8"),
+        (Source.TWILIO, False, True, "X-Use-Static-Proxy: true"),
+    ],
+)
+def test_a_template_tells_test_events_and_the_static_proxy(
+    source: Source, is_test: bool, uses_static_proxy: bool, line: str
+) -> None:
+    url = CallbackUrl.parse("https://a.example/p")
+    told, plain = (
+        BUILT_IN[source].template_for(url, True, *flags).text.split("\r\n")
+        for flags in ((is_test, uses_static_proxy), (False, False))
+    )
+    assert line in told
+    assert line not in plain
+
+
+def test_the_records_of_a_template_hide_the_credentials_of_its_url() -> None:
+    url = CallbackUrl.parse("https://user:hunter2@a.example/p")
+    template = BUILT_IN[Source.KORE].template_for(url, True, False, False)
+    assert f"Authorization: {url.authorization}" in template.text
+    assert "Authorization: (hidden)" in template.recorded.text
