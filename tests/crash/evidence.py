@@ -303,16 +303,20 @@ _ATTEMPTS: Final = """
 """
 _CALLBACKS: Final = """
     SELECT sid, idempotency_key, url, method, body, source, idempotency_token,
-        CASE status WHEN 1 THEN 'delivered' WHEN 2 THEN 'failed' WHEN 3 THEN 'discarded'
-            ELSE 'scheduled' END,
-        status_reason, coalesce(outcomes.attempt_count, waiting.attempt_count
-            + (started_us IS NOT NULL AND due_us IS NOT NULL)),
+        CASE WHEN coalesce(waiting.id, sent_at_once.id) IS NOT NULL THEN 'scheduled'
+            WHEN status = 2 THEN 'failed' WHEN status = 3 THEN 'discarded' ELSE 'delivered' END,
+        status_reason, coalesce(outcomes.attempt_count,
+            waiting.attempt_count
+                + (waiting.started_us IS NOT NULL AND due_us < 0x7fffffffffffffff), 1),
         created_us
     FROM callbacks JOIN callback_targets ON callback_targets.id = target_id
     JOIN lanes ON lanes.id = callbacks.lane_id
     LEFT JOIN waiting ON waiting.id = callbacks.id
+    LEFT JOIN sent_at_once ON sent_at_once.id = callbacks.id
     LEFT JOIN outcomes ON outcomes.id = callbacks.id
-    WHERE waiting.id IS NULL OR outcomes.id IS NULL
+    LEFT JOIN attempts ON callback_id = callbacks.id AND number = 1
+    WHERE (waiting.id IS NOT NULL) + (sent_at_once.id IS NOT NULL) + (outcomes.id IS NOT NULL)
+        + (delivered_us IS NOT NULL AND coalesce(waiting.id, outcomes.id) IS NULL) = 1
     ORDER BY callbacks.id
 """
 _WITHOUT_HEAD: Final = "SELECT * FROM attempts WHERE head_id NOT IN (SELECT id FROM request_heads)"
@@ -336,7 +340,8 @@ class OnRecord:
             records = [Record(*one, rows=tuple(rows.pop(one[0], ()))) for one in found]
             assert not rows, "rows without a callback"
             (left_open,) = connection.execute(
-                "SELECT count(*) FROM waiting WHERE started_us IS NOT NULL"
+                "SELECT (SELECT count(*) FROM waiting WHERE started_us IS NOT NULL)"
+                " + (SELECT count(*) FROM sent_at_once)"
             ).fetchone()
             assert not connection.execute(_WITHOUT_HEAD).fetchall()
         return cls(records, left_open)

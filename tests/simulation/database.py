@@ -36,9 +36,9 @@ _COMPLAINTS: Final = {
 _ANY_TIME: Final = ("locked", "broken", "full")
 _READING: Final = ("SELECT", "SAVEPOINT", "RELEASE", "ROLLBACK", "PRAGMA data_version")
 _CHANGES: Final = (
-    *(("INSERT", table, "new") for table in ("callbacks", "waiting", "outcomes")),
+    *(("INSERT", table, "new") for table in ("callbacks", "waiting", "sent_at_once", "outcomes")),
     ("UPDATE", "waiting", "new"),
-    ("DELETE", "waiting", "old"),
+    *(("DELETE", table, "old") for table in ("waiting", "sent_at_once")),
 )
 """What changes the state of a callback, and the row that has its id."""
 

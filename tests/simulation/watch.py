@@ -37,24 +37,31 @@ _AFTER_SHORTAGE: Final = 8.0
 """Maximum seconds that the engine waits after a shortage of something a connection needs."""
 _SECOND: Final = 1_000_000
 # A claim changes only `started_us`; the number of its attempt is then one more than the row has. A
-# callback that both waits and has ended gets an attempt with the number 0.
-_STATE: Final = """
+# callback with more than one state, or none, gets an attempt with the number 0.
+_BY_CLAIM: Final = "(waiting.started_us IS NOT NULL AND due_us < 0x7fffffffffffffff)"
+_AT_ONCE: Final = (
+    "(delivered_us IS NOT NULL AND coalesce(waiting.id, sent_at_once.id, outcomes.id) IS NULL)"
+)
+_STATE: Final = f"""
     SELECT sid,
-        CASE WHEN started_us IS NOT NULL
-            THEN waiting.attempt_count + (started_us + due_us IS NOT NULL)
-            WHEN waiting.id = outcomes.id THEN 0 END,
-        started_us,
-        CASE status WHEN 1 THEN 'delivered' WHEN 2 THEN 'failed' WHEN 3 THEN 'discarded'
-            ELSE 'scheduled' END,
-        CASE WHEN started_us IS NULL THEN due_us END,
-        coalesce(outcomes.attempt_count, waiting.attempt_count + (started_us + due_us IS NOT NULL)),
-        coalesce(round_attempts + (started_us + due_us IS NOT NULL), 0),
-        coalesce(outcomes.round_number, waiting.round_number),
-        coalesce(outcomes.updated_us, waiting.updated_us)
+        CASE WHEN (waiting.id IS NOT NULL) + (sent_at_once.id IS NOT NULL)
+                + (outcomes.id IS NOT NULL) + {_AT_ONCE} <> 1 THEN 0
+            WHEN sent_at_once.id IS NOT NULL THEN 1
+            WHEN waiting.started_us IS NOT NULL THEN waiting.attempt_count + {_BY_CLAIM} END,
+        coalesce(waiting.started_us, sent_at_once.started_us),
+        CASE WHEN coalesce(waiting.id, sent_at_once.id) IS NOT NULL THEN 'scheduled'
+            WHEN status = 2 THEN 'failed' WHEN status = 3 THEN 'discarded' ELSE 'delivered' END,
+        CASE WHEN waiting.started_us IS NULL THEN due_us END,
+        coalesce(outcomes.attempt_count, waiting.attempt_count + {_BY_CLAIM}, 1),
+        coalesce(round_attempts + {_BY_CLAIM}, sent_at_once.id IS NOT NULL),
+        coalesce(outcomes.round_number, waiting.round_number, 0),
+        coalesce(outcomes.updated_us, waiting.updated_us, sent_at_once.started_us, delivered_us)
     FROM callbacks
-    LEFT JOIN waiting ON waiting.id = callbacks.id
+    LEFT JOIN waiting ON waiting.account_id = callbacks.account_id AND waiting.id = callbacks.id
+    LEFT JOIN sent_at_once ON sent_at_once.id = callbacks.id
     LEFT JOIN outcomes ON outcomes.id = callbacks.id
-"""
+    LEFT JOIN attempts ON callback_id = callbacks.id AND number = 1
+"""  # noqa: S608 (only our own names)
 _ALL: Final = f"{_STATE} ORDER BY callbacks.id"
 _ONE: Final = f"{_STATE} WHERE callbacks.id = ?"
 _OF_ONE: Final = """

@@ -71,9 +71,16 @@ _REFERENCES: dict[str, str] = {
     "callbacks.lane_id": "lanes",
     "callbacks.target_id": "callback_targets",
     "callbacks.body_id": "bodies",
-    "callbacks.id": "(SELECT id FROM waiting UNION SELECT id FROM outcomes)",
-    "waiting.id": "(SELECT id FROM callbacks EXCEPT SELECT id FROM outcomes)",
+    "callbacks.id": (
+        "(SELECT id FROM waiting UNION SELECT id FROM sent_at_once UNION SELECT id FROM outcomes"
+        " UNION SELECT callback_id FROM attempts WHERE delivered_us IS NOT NULL)"
+    ),
+    "waiting.id": (
+        "(SELECT id FROM callbacks EXCEPT SELECT id FROM outcomes"
+        " EXCEPT SELECT id FROM sent_at_once)"
+    ),
     "waiting.lane_id": "lanes",
+    "sent_at_once.id": "(SELECT id FROM callbacks EXCEPT SELECT id FROM outcomes)",
     "outcomes.id": "(SELECT id FROM callbacks EXCEPT SELECT id FROM waiting)",
     "attempts.callback_id": "callbacks",
     "attempts.result_id": "attempt_results",
@@ -221,8 +228,8 @@ def numbers_of(records: list[Any]) -> list[int]:
 
 
 def same(claim: DeliveryClaim) -> DeliveryClaim:
-    """Return a claim without the number of its rows, which each store chooses by itself."""
-    return claim._replace(row_id=0)
+    """Return a claim without what says how a store finds its rows."""
+    return claim._replace(row_id=0, is_new=False)
 
 
 def settled_row(settlement: Settlement) -> Attempt:

@@ -378,7 +378,7 @@ def test_an_answer_like_an_earlier_one_needs_no_additional_statement(
         return [" ".join(one.split()[:3]) for one in statements]
 
     begun = ["BEGIN IMMEDIATE", "PRAGMA data_version"]
-    rest = ["DELETE FROM waiting", "INSERT INTO outcomes", "INSERT INTO attempts", "COMMIT"]
+    rest = ["DELETE FROM waiting", "INSERT INTO attempts", "COMMIT"]
     interned = ["INSERT INTO request_heads", "INSERT INTO attempt_results"]
     bodies = ["INSERT INTO answer_bodies"] if body else []
     assert written(first) == [*begun, *interned, *bodies, *rest]

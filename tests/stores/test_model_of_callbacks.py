@@ -122,7 +122,7 @@ class CallbacksInBothStores(BothStores):
         def work(tx: Transaction) -> list[DeliveryClaim]:
             if key is not None and tx.callbacks.with_key(account_sid, key) is not None:
                 return []
-            return [claimed._replace(row_id=tx.callbacks.add(claimed.callback))]
+            return [claimed._replace(row_id=tx.callbacks.add(claimed.callback), is_new=True)]
 
         def done(claims: list[DeliveryClaim]) -> None:
             for claim in claims:

@@ -372,9 +372,9 @@ def test_copies_left_open_are_found_without_the_others(plans: Plans) -> None:
     assert step == "SCAN shadows USING INDEX shadows_open"
 
 
-def test_changes_of_a_clock_ahead_are_read_from_the_end_of_an_index(plans: Plans) -> None:
+def test_changes_of_a_clock_ahead_are_found_among_those_that_are_not_due(plans: Plans) -> None:
     step, *_ = plans.of(lambda tx: tx.callbacks.changed_after(NOW, limit=9))
-    assert step == "SEARCH waiting USING INDEX waiting_changed (updated_us>?)"
+    assert step == "SEARCH waiting USING PRIMARY KEY (lane_id=? AND due_us>?)"
 
 
 def test_the_next_due_task_is_read_from_the_end_of_an_index(plans: Plans) -> None:

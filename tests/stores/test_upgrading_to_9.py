@@ -1,4 +1,4 @@
-"""A file from before the index of changed callbacks: the index finds its retries too."""
+"""A file from before the index of changed callbacks: its retries are found too."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -16,7 +16,11 @@ async def test_a_retry_planned_by_a_clock_ahead_is_found(tmp_path: Path) -> None
     path = write_old_file(tmp_path / "ringback.db", schema=6)
     here = callback(1).url.destination
     ahead = to_us(NOW + CENTURY)
-    for number, changed in ((1, {}), (2, {"updated_us": ahead}), (3, {"due_us": ahead})):
+    for number, changed in (
+        (1, {}),
+        (2, {"updated_us": ahead, "due_us": ahead}),
+        (3, {"due_us": ahead}),
+    ):
         insert_callback(path, number, destination=here, attempt_count=1, **changed)
     async with opened(path) as store:
         found = await store.transact(lambda tx: tx.callbacks.changed_after(NOW, limit=9))

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from ringback.core.callbacks.callback import CallbackRecord, CallbackStatus, DeliveryProgress
+from ringback.core.callbacks.callback import CallbackStatus, DeliveryProgress
 from ringback.core.callbacks.retry import GiveUp, NoRetryNeeded
 from ringback.core.http.http_exchange import AttemptResult
 from ringback.core.http.outcome import UnknownOutcome
@@ -106,29 +106,33 @@ async def test_an_account_without_unfinished_callbacks_is_not_listed(store: Stor
     assert await store.transact(lambda tx: tx.callbacks.unfinished()) == {}
 
 
-async def test_callbacks_changed_after_an_instant_are_listed_in_that_order(store: Store) -> None:
-    def changed(number: int, at: datetime, *, url: str = HERE) -> CallbackRecord:
-        return callback(number, url=url).having(DeliveryProgress(at, due=NOW, attempt_count=1))
-
+async def test_callbacks_changed_after_an_instant_are_found(store: Store) -> None:
     await keep(
         store,
-        changed(1, NOW + 3 * SECOND),
-        changed(2, NOW + 2 * SECOND),
-        changed(3, NOW + SECOND),
+        *(callback(number, url=HERE) for number in (1, 2, 3)),
         callback(4, created=NOW + 9 * SECOND, due=NOW + 99 * SECOND),
         callback(5).having(DeliveryProgress(NOW + 9 * SECOND, CallbackStatus.FAILED)),
+        callback(6, url=ELSEWHERE),
         callback(7, created=NOW + 4 * SECOND, due=NOW + 4 * SECOND),
-        changed(6, NOW + 9 * SECOND, url=ELSEWHERE),
     )
-    await claim(store, lane=Lane(OURS, "https://else.example:443"))
 
-    def after(instant: datetime, limit: int = 9) -> Callable[[Transaction], list[int]]:
-        return lambda tx: numbers_of(tx.callbacks.changed_after(instant, limit=limit))
+    def change(tx: Transaction) -> None:
+        for number, seconds in ((1, 3), (2, 2), (3, 1), (6, 9)):
+            one = tx.callbacks.get(OURS, callback(number).sid)
+            assert one is not None
+            at = NOW + seconds * SECOND
+            tx.callbacks.change(one.having(DeliveryProgress(at, due=at, attempt_count=1)))
 
-    assert await store.transact(after(NOW)) == [3, 2, 1, 7]
-    assert await store.transact(after(NOW, 2)) == [3, 2]
-    assert await store.transact(after(NOW + 2 * SECOND)) == [1, 7]
-    assert await store.transact(after(NOW + 4 * SECOND)) == []
+    await store.transact(change)
+    await claim(store, lane=Lane(OURS, "https://else.example:443"), now=NOW + 9 * SECOND)
+
+    def after(instant: datetime, limit: int = 9) -> Callable[[Transaction], set[int]]:
+        return lambda tx: set(numbers_of(tx.callbacks.changed_after(instant, limit=limit)))
+
+    assert await store.transact(after(NOW)) == {1, 2, 3, 7}
+    assert len(await store.transact(after(NOW, 2))) == 2
+    assert await store.transact(after(NOW + 2 * SECOND)) == {1, 7}
+    assert await store.transact(after(NOW + 4 * SECOND)) == set()
 
 
 async def test_the_number_of_waiting_callbacks_is_counted_for_each_instant(store: Store) -> None:

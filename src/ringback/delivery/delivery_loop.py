@@ -77,7 +77,7 @@ class DeliveryLoop:
     def _attempt(self, claim: DeliveryClaim) -> Sending | None:
         """Send a callback once, or return the function that does; `_ended` gets the result."""
         self.checkpoint("claimed")
-        callback, account, _, fresh, _ = claim
+        callback, account, _, fresh, *_ = claim
         progress, started = callback.progress, self.clock.now()
         how, turn = callback.url.connection, progress.round_attempts - 1
         limits = attempt_timeouts(how, progress.round, started) if turn else how.limits
@@ -133,7 +133,7 @@ class DeliveryLoop:
         `account` is given only if the callback's next attempt is under way.
         """
         self.checkpoint("settled")
-        (callback, _, lane, _, row_id), progress, result, *_ = settlement
+        (callback, _, lane, _, row_id, _), progress, result, *_ = settlement
         if result is not None and callback.progress.attempt_count == 1:
             self.first_settled(callback)
         if progress.is_under_way and account is not None:

@@ -57,7 +57,9 @@ class CallbackEnqueuer:
             callback, row_id = callback.having(progress), 0
             # Registered first, so that the slot is returned even if saving fails.
             tx.on_commit(
-                lambda: self._taken(DeliveryClaim(callback, account, lane, row_id=row_id)),
+                lambda: self._taken(
+                    DeliveryClaim(callback, account, lane, row_id=row_id, is_new=True)
+                ),
                 undone=lambda: self._free(lane),
             )
             row_id = tx.callbacks.add(callback)

@@ -79,6 +79,8 @@ class DeliveryClaim(NamedTuple):
     """True if the request must use a new connection, since the last one turned out closed."""
     row_id: int = 0
     """The number by which the store finds the callback's rows."""
+    is_new: bool = False
+    """True if the commit that added the callback claimed it, too."""
 
     @property
     def progress(self) -> DeliveryProgress:

@@ -134,8 +134,9 @@ async def test_the_attempt_is_in_the_file_before_the_request_leaves(
         with closing(sqlite3.connect(path)) as other:
             rows.extend(
                 other.execute(
-                    "SELECT sid, waiting.attempt_count + (due_us IS NOT NULL)"
-                    " FROM waiting JOIN callbacks USING (id) WHERE started_us IS NOT NULL"
+                    "SELECT sid, attempt_count + 1 FROM waiting JOIN callbacks USING (id)"
+                    " WHERE started_us IS NOT NULL UNION ALL"
+                    " SELECT sid, 1 FROM sent_at_once JOIN callbacks USING (id)"
                 )
             )
         return DELIVERED

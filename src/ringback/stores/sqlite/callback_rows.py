@@ -40,7 +40,7 @@ NEW_COLUMNS: Final = (
 )
 """The columns of a new callback; `write_callback` returns their values."""
 WAITING_COLUMNS: Final = (
-    "id, account_id, lane_id, due_us, started_us, is_appointed, attempt_count, round_attempts,"
+    "lane_id, due_us, id, account_id, started_us, is_appointed, attempt_count, round_attempts,"
     " round_number, round_began_us, updated_us"
 )
 """The columns of a callback that has not ended; `write_waiting` returns their values."""
@@ -48,6 +48,10 @@ OUTCOME_COLUMNS: Final = (
     "id, account_id, status, status_reason, attempt_count, round_number, updated_us"
 )
 """The columns of a callback that has ended; `write_outcome` returns their values."""
+BEGUN: Final = 2**63 - 1
+"""The `due_us` of a callback in `waiting` whose attempt under way was not begun by a claim."""
+AT_ONCE_COLUMNS: Final = "id, account_id, started_us"
+"""The columns of a callback whose first attempt began at once."""
 BODY: Final = "coalesce(body, (SELECT bodies.body FROM bodies WHERE bodies.id = body_id))"
 """A callback's parameters: its own or, if it has none, those that it shares with others."""
 _OWN: Final = (
@@ -55,23 +59,31 @@ _OWN: Final = (
     f" replay_of, {BODY}"
 )
 _PROGRESS: Final = (
-    "due_us, started_us, waiting.attempt_count, round_attempts, waiting.round_number,"
-    " round_began_us, waiting.updated_us"
+    "waiting.due_us, waiting.started_us, waiting.attempt_count, waiting.round_attempts,"
+    " waiting.round_number, waiting.round_began_us, waiting.updated_us"
 )
 COLUMNS: Final = (
-    f"{_OWN}, {_PROGRESS}, status, status_reason, outcomes.attempt_count, outcomes.round_number,"
-    " outcomes.updated_us"
+    f"{_OWN}, {_PROGRESS}, outcomes.status, outcomes.status_reason, outcomes.attempt_count,"
+    " outcomes.round_number, outcomes.updated_us, sent_at_once.started_us, first.delivered_us"
 )
-"""The columns that `read_callback` needs, of the tables in `STORED`."""
-UNFINISHED_COLUMNS: Final = f"{_OWN}, {_PROGRESS}, NULL, NULL, NULL, NULL, NULL"
-"""The same for callbacks that are known to be in `waiting`, of the tables in `UNFINISHED`."""
-UNFINISHED: Final = "CROSS JOIN callbacks ON callbacks.id = waiting.id"
-"""Follows `waiting` in a query. CROSS JOIN makes SQLite begin with the few rows that wait."""
-STORED: Final = (
-    "callbacks LEFT JOIN waiting ON waiting.id = callbacks.id"
+"""The columns that `read_callback` needs, from `callbacks` and the tables in `STATES`."""
+WAITING: Final = f"{_OWN}, {_PROGRESS} FROM waiting CROSS JOIN callbacks USING (id)"
+"""The same for callbacks in `waiting`, up to a query's WHERE clause.
+
+CROSS JOIN makes SQLite begin with the few rows that wait.
+"""
+STATES: Final = (
+    "LEFT JOIN waiting ON waiting.account_id = callbacks.account_id AND waiting.id = callbacks.id"
+    " LEFT JOIN sent_at_once ON sent_at_once.id = callbacks.id"
     " LEFT JOIN outcomes ON outcomes.id = callbacks.id"
+    " LEFT JOIN attempts AS first ON first.callback_id = callbacks.id AND first.number = 1"
 )
-"""The tables that a callback's row comes from."""
+"""Follows `callbacks` in a query: the rows that say what has become of a callback."""
+STATUS: Final = (
+    "(CASE WHEN coalesce(waiting.id, sent_at_once.id) IS NULL"
+    " THEN coalesce(outcomes.status, 1) ELSE 0 END)"
+)
+"""The number of a callback's status, from the tables in `STATES`."""
 RESULT_COLUMNS: Final = (
     "result, status_code, error_code, failure, reason, local_address, proxy, response_head,"
     " response_is_cut"
@@ -83,8 +95,8 @@ ENDED_COLUMNS: Final = (
 )
 """The columns that `read_outcome` needs."""
 ATTEMPT_COLUMNS: Final = (
-    "callback_id, number, started_us, result_id, head_id, signature, sent_us, total_ms,"
-    " look_up_ms, connect_ms, tls_ms, first_byte_ms"
+    "callback_id, number, started_us, result_id, head_id, signature, sent_us, delivered_us,"
+    " total_ms, look_up_ms, connect_ms, tls_ms, first_byte_ms"
 )
 """The columns of an attempt."""
 _METHODS: Final = {method.value: method for method in HttpMethod}
@@ -139,8 +151,8 @@ def write_waiting(
     """Return the values of `WAITING_COLUMNS` for a callback that has not ended."""
     when, _, _, attempts, due, round_attempts, began, number = progress
     updated = to_us(when)
-    started = updated if due is None else None
-    own = row_id, account_id, lane_id, maybe_to_us(due), started, is_appointed
+    due_us, started = (BEGUN, updated) if due is None else (to_us(due), None)
+    own = lane_id, due_us, row_id, account_id, started, is_appointed
     return (*own, attempts, round_attempts, number, maybe_to_us(began), updated)
 
 
@@ -162,21 +174,36 @@ def read_callback(
     due, started, attempts, round_attempts, number, began, updated = row[9:16]
     account_sid, url, method, source, asked, reason, event, is_test, secret_id = target
     if attempts is None:
-        status, why, attempts, number, updated = row[16:]
-        progress = DeliveryProgress(
-            from_us(updated), STATUSES[status], why, attempts, round_number=number
-        )
-    elif claimed is not None or (started is not None and due is not None):
+        progress = _read_end(row[16:], url)
+    elif claimed is not None or (started is not None and due != BEGUN):
         now, round_began = claimed or from_us(started), maybe_from_us(began)
         limit = url.connection.total_timeout
         progress = under_way(
             now, attempts, round_attempts, round_began, number, total_timeout=limit
         )
     else:
-        waits = from_us(updated), CallbackStatus.SCHEDULED, None, attempts, maybe_from_us(due)
+        waits = (
+            from_us(updated),
+            CallbackStatus.SCHEDULED,
+            None,
+            attempts,
+            None if due == BEGUN else from_us(due),
+        )
         progress = DeliveryProgress(*waits, round_attempts, maybe_from_us(began), number)
     sent = sid, account_sid, url, method, body, source, asked, reason, token, from_us(created)
     return CallbackRecord(*sent, progress, key, replay_of, is_test, secret_id, event, sim_sid)
+
+
+def _read_end(columns: Sequence[Any], url: CallbackUrl) -> DeliveryProgress:
+    """Return the progress of a callback that does not wait: it is being sent, or has ended."""
+    status, why, attempts, number, updated, begun, delivered = columns
+    if status is not None:
+        return DeliveryProgress(
+            from_us(updated), STATUSES[status], why, attempts, round_number=number
+        )
+    if begun is not None:
+        return under_way(from_us(begun), 0, 0, None, 0, total_timeout=url.connection.total_timeout)
+    return DeliveryProgress(from_us(delivered), CallbackStatus.DELIVERED, None, 1)
 
 
 def write_result(

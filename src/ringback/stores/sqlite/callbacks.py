@@ -1,14 +1,16 @@
 """Stores callbacks and their attempts in SQLite.
 
-A callback's own row never changes. A callback that waits or is being sent has a row in the table
-`waiting`; one that has ended has a row in `outcomes` instead. A claim starts an attempt, and only
-notes in `waiting` when. When the attempt has ended, it gets its own row.
+A callback's own row never changes. Most callbacks are sent at once and delivered by their first
+attempt: they have only this row and that of the attempt, and one in `sent_at_once` meanwhile. Any
+other callback has a row in `waiting`, and one in `outcomes` instead when it has ended. A claim
+starts an attempt, and only notes in `waiting` when. The attempt gets its row when it has ended.
 
 One process owns the file. So when it starts, all attempts under way are left over from a process
 that has died.
 """
 
 import sqlite3
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from itertools import chain
@@ -42,17 +44,19 @@ from ringback.runtime.system_clock import steady_milliseconds
 from ringback.stores.row_ids import RowIds
 from ringback.stores.sqlite.accounts import SqliteAccounts
 from ringback.stores.sqlite.callback_rows import (
+    AT_ONCE_COLUMNS,
     ATTEMPT_COLUMNS,
+    BEGUN,
     COLUMNS,
     ENDED_COLUMNS,
     NEW_COLUMNS,
     NUMBERS,
     OUTCOME_COLUMNS,
     RESULT_COLUMNS,
-    STORED,
+    STATES,
+    STATUS,
     TARGET_COLUMNS,
-    UNFINISHED,
-    UNFINISHED_COLUMNS,
+    WAITING,
     WAITING_COLUMNS,
     StoredTarget,
     read_callback,
@@ -83,15 +87,18 @@ _HEAD: Final = BulkStatement.insert("request_heads", "id, account_sid, head")
 _RESULT: Final = BulkStatement.insert("attempt_results", f"id, account_sid, {RESULT_COLUMNS}")
 _BODY: Final = BulkStatement.insert("answer_bodies", "id, body")
 _NEW: Final = BulkStatement.insert("callbacks", NEW_COLUMNS)
-_WAITS_NO_MORE: Final = BulkStatement.delete("waiting", "id")
+_WAITS_NO_MORE: Final = BulkStatement.delete("waiting", "account_id, id")
 _ENDED_NO_MORE: Final = BulkStatement.delete("outcomes", "id")
+_ENDED_AT_ONCE: Final = BulkStatement.delete("sent_at_once", "id")
+_SENT_AT_ONCE: Final = BulkStatement.insert("sent_at_once", AT_ONCE_COLUMNS)
 _WAITS: Final = BulkStatement.insert("waiting", WAITING_COLUMNS)
 _HAS_ENDED: Final = BulkStatement.insert("outcomes", OUTCOME_COLUMNS)
 _ATTEMPT: Final = BulkStatement.insert("attempts", ATTEMPT_COLUMNS)
 
 TABLES: Final = (
     *(_TARGET, _HEAD, _RESULT, _BODY, _NEW),
-    *(_WAITS_NO_MORE, _ENDED_NO_MORE, _WAITS, _HAS_ENDED, _ATTEMPT),
+    *(_WAITS_NO_MORE, _ENDED_NO_MORE, _ENDED_AT_ONCE),
+    *(_WAITS, _SENT_AT_ONCE, _HAS_ENDED, _ATTEMPT),
 )
 """The SQL statements that write queued rows, in the order in which `WriteBatch` runs them."""
 
@@ -116,25 +123,16 @@ _SCHEDULED: Final = frozenset({CallbackStatus.SCHEDULED})
 # be read as a whole.
 _TOTALS: Final = f"""
     SELECT target_id,
-        sum(status IS {NUMBERS[CallbackStatus.DELIVERED]}),
-        sum(coalesce(status, 0) > {NUMBERS[CallbackStatus.DELIVERED]}),
-        sum(status IS NULL AND waiting.attempt_count - (due_us IS NULL) > 0),
-        sum(status IS NULL AND waiting.attempt_count - (due_us IS NULL) = 0)
-    FROM {STORED}
+        sum({STATUS} = {NUMBERS[CallbackStatus.DELIVERED]}),
+        sum({STATUS} > {NUMBERS[CallbackStatus.DELIVERED]}),
+        sum({STATUS} = 0 AND coalesce(waiting.attempt_count - (due_us = {BEGUN}), 0) > 0),
+        sum({STATUS} = 0 AND coalesce(waiting.attempt_count - (due_us = {BEGUN}), 0) = 0)
+    FROM callbacks {STATES}
     WHERE sid BETWEEN ? AND ? AND created_us >= ? AND created_us < ?
         AND callbacks.account_id = coalesce(?, callbacks.account_id) AND replay_of IS NULL
     GROUP BY target_id
 """
 _HAS_DESTINATION: Final = "(SELECT destination FROM lanes WHERE lanes.id = callbacks.lane_id)"
-_JOINS: Final = {
-    "callbacks": STORED.partition(" ")[2],
-    "waiting": f"{UNFINISHED} LEFT JOIN outcomes ON outcomes.id = waiting.id",
-    "outcomes": (
-        "CROSS JOIN callbacks ON callbacks.id = outcomes.id"
-        " LEFT JOIN waiting ON waiting.id = outcomes.id"
-    ),
-}
-"""What a list needs beside the table whose index it uses."""
 _TARGETS: Final = "JOIN callback_targets ON callback_targets.id = target_id"
 _PLACE: Final = (
     "SELECT accounts.sid AS account_sid, callbacks.id AS seq FROM callbacks"
@@ -186,7 +184,6 @@ class SqliteCallbacks:
             self._keyed.clear()
 
     def add(self, callback: CallbackRecord) -> int:
-        self._touch(callback)
         if callback.idempotency_key is not None:
             self._keyed[callback.account_sid, callback.idempotency_key] = callback
         account_id = self._accounts.id_of(callback.account_sid)
@@ -199,6 +196,9 @@ class SqliteCallbacks:
         progress = callback.progress
         if progress.is_ended:
             self._session.queue(_HAS_ENDED, write_outcome(progress, row_id, account_id))
+        elif _is_sent_at_once(progress):
+            started = to_us(progress.date_updated)
+            self._session.queue(_SENT_AT_ONCE, (row_id, account_id, started))
         else:
             is_appointed = progress.due is not None and progress.due > callback.date_created
             self._session.queue(
@@ -299,13 +299,13 @@ class SqliteCallbacks:
         ).fetchone()
         self._change(callback, row[0], callback.progress)
         self._session.queue(_ENDED_NO_MORE, (row[0],))
+        self._keyed.pop((callback.account_sid, callback.idempotency_key or ""), None)
 
     def claim(self, lane: Lane, now: datetime, *, limit: int) -> list[DeliveryClaim]:
         until, lane_id = to_us(now), self._known_lane(lane)
         cursor = self._session.read_queued(
-            f"SELECT {UNFINISHED_COLUMNS} FROM waiting INDEXED BY waiting_by_lane {UNFINISHED}"
-            " WHERE started_us IS NULL AND waiting.lane_id = ? AND due_us <= ?"
-            " ORDER BY due_us, waiting.id LIMIT ?",
+            f"SELECT {WAITING} WHERE waiting.lane_id = ? AND due_us <= ?"
+            " AND started_us IS NULL ORDER BY due_us, waiting.id LIMIT ?",
             (lane_id, until, limit),
         )
         cursor.row_factory = None  # plain tuples are read faster
@@ -315,8 +315,8 @@ class SqliteCallbacks:
         self._keyed.clear()  # they are in the file now, and change there
         row_id, due = rows[-1][0], rows[-1][9]
         self._session.write(
-            "UPDATE waiting INDEXED BY waiting_by_lane SET started_us = ?"
-            " WHERE started_us IS NULL AND lane_id = ? AND (due_us, id) <= (?, ?)",
+            "UPDATE waiting SET started_us = ? WHERE lane_id = ?"
+            " AND (due_us, id) <= (?, ?) AND started_us IS NULL",
             (until, lane_id, due, row_id),
         )
         account, target_of = self._account(lane.account_sid), self._target
@@ -330,29 +330,36 @@ class SqliteCallbacks:
         ids.make()  # it shows how old the rows are that are used again
         for settlement in settlements:
             claim, progress, result, *_ = settlement
-            self._change(claim.callback, claim.row_id, progress)
+            is_delivered_at_once = result is not None and _is_delivered_at_once(progress)
+            self._change(
+                claim.callback,
+                claim.row_id,
+                None if is_delivered_at_once else progress,
+                is_new=claim.is_new,
+            )
             if result is not None:
-                self._add_attempt(settlement, result, ids)
+                delivered = to_us(progress.date_updated) if is_delivered_at_once else None
+                self._add_attempt(settlement, result, ids, delivered)
         self._responses.keep_within_budget()
 
     def put_back(self, claims: Sequence[DeliveryClaim], now: datetime) -> None:
         for claim in claims:
-            self._change(claim.callback, claim.row_id, put_back(claim.progress, now))
+            progress = put_back(claim.progress, now)
+            self._change(claim.callback, claim.row_id, progress, is_new=claim.is_new)
 
     def left_open(self) -> list[DeliveryClaim]:
-        rows = self._session.read_queued(
-            f"SELECT {UNFINISHED_COLUMNS} FROM waiting {UNFINISHED} WHERE started_us IS NOT NULL"
-        )
-        callbacks = [(row[0], self._read(row)) for row in rows.fetchall()]
         return [
-            DeliveryClaim(one, self._account(one.account_sid), lane_of(one), row_id=row_id)
-            for row_id, one in callbacks
+            *self._open(f"{WAITING} WHERE started_us IS NOT NULL"),
+            *self._open(
+                f"{COLUMNS} FROM sent_at_once AS open CROSS JOIN callbacks USING (id) {STATES}",
+                is_new=True,
+            ),
         ]
 
     def next_due(self, lane: Lane) -> datetime | None:
         row = self._session.read_queued(
-            "SELECT due_us FROM waiting INDEXED BY waiting_by_lane"
-            " WHERE started_us IS NULL AND lane_id = ? ORDER BY due_us, id LIMIT 1",
+            "SELECT due_us FROM waiting WHERE lane_id = ? AND started_us IS NULL"
+            " ORDER BY due_us, id LIMIT 1",
             [self._known_lane(lane)],
         ).fetchone()
         return row and from_us(row[0])
@@ -367,24 +374,26 @@ class SqliteCallbacks:
 
     def changed_after(self, instant: datetime, *, limit: int) -> list[CallbackRecord]:
         rows = self._session.read_queued(
-            f"SELECT {UNFINISHED_COLUMNS} FROM waiting INDEXED BY waiting_changed {UNFINISHED}"
-            " WHERE started_us IS NULL AND NOT is_appointed AND waiting.updated_us > ?"
-            " ORDER BY waiting.updated_us LIMIT ?",
-            (to_us(instant), limit),
+            f"SELECT {WAITING} WHERE waiting.lane_id IN (SELECT id FROM lanes) AND due_us > ?"
+            " AND waiting.updated_us > ? AND started_us IS NULL AND NOT is_appointed LIMIT ?",
+            (to_us(instant), to_us(instant), limit),
         )
         return [self._read(row) for row in rows.fetchall()]
 
     def unfinished(self) -> dict[str, int]:
-        rows = self._session.read_queued(
-            "SELECT accounts.sid, count(*) FROM waiting INDEXED BY waiting_of_account"
-            " JOIN accounts ON accounts.id = account_id GROUP BY account_id"
-        )
-        return dict(tuple(row) for row in rows)
+        counts = Counter[str]()
+        for table in ("waiting INDEXED BY waiting_of_account", "sent_at_once"):
+            rows = self._session.read_queued(
+                f"SELECT accounts.sid, count(*) FROM {table}"
+                " JOIN accounts ON accounts.id = account_id GROUP BY account_id"
+            )
+            counts.update(dict(tuple(row) for row in rows))
+        return dict(counts)
 
     def due_before(self, instants: Sequence[datetime]) -> list[int]:
         sums = ", ".join("total(due_us < ?)" for _ in instants)
         row = self._session.read_queued(
-            f"SELECT {sums} FROM waiting INDEXED BY waiting_by_lane WHERE started_us IS NULL",
+            f"SELECT {sums} FROM waiting WHERE started_us IS NULL",
             [to_us(instant) for instant in instants],
         ).fetchone()
         return [int(number) for number in row]
@@ -427,7 +436,7 @@ class SqliteCallbacks:
 
     def _one(self, sid: str) -> tuple[int, CallbackRecord] | None:
         row = self._session.read_queued(
-            f"SELECT {COLUMNS} FROM {STORED} WHERE sid = ?", [sid]
+            f"SELECT {COLUMNS} FROM callbacks {STATES} WHERE sid = ?", [sid]
         ).fetchone()
         return row and (row[0], self._read(row))
 
@@ -468,29 +477,50 @@ class SqliteCallbacks:
         """Return the next lane with waiting callbacks, and when its first is due, or None."""
         return self._session.read_queued(
             "SELECT lane_id, due_us, account_sid, destination"
-            " FROM waiting INDEXED BY waiting_by_lane CROSS JOIN lanes ON lanes.id = lane_id"
-            " WHERE started_us IS NULL AND lane_id > ? ORDER BY lane_id, due_us LIMIT 1",
+            " FROM waiting CROSS JOIN lanes ON lanes.id = lane_id"
+            " WHERE lane_id > ? AND started_us IS NULL"
+            " ORDER BY lane_id, due_us LIMIT 1",
             [lane_id],
         ).fetchone()
 
-    def _change(self, callback: CallbackRecord, row_id: int, progress: DeliveryProgress) -> None:
-        """Queue a callback's new progress, in place of its row in `waiting`."""
-        self._touch(callback)
+    def _open(self, query: str, *, is_new: bool = False) -> list[DeliveryClaim]:
+        """Return the attempts under way that a query of the columns of callbacks finds."""
+        claims = list[DeliveryClaim]()
+        for row in self._session.read_queued(f"SELECT {query}").fetchall():
+            callback = self._read(row)
+            account = self._account(callback.account_sid)
+            lane, row_id = lane_of(callback), row[0]
+            claims.append(DeliveryClaim(callback, account, lane, row_id=row_id, is_new=is_new))
+        return claims
+
+    def _change(
+        self,
+        callback: CallbackRecord,
+        row_id: int,
+        progress: DeliveryProgress | None,
+        *,
+        is_new: bool = False,
+    ) -> None:
+        """Queue the new progress of a callback; None if its first attempt has delivered it.
+
+        `is_new` is that of the callback's claim.
+        """
         queue, account_id = self._session.queue, self._accounts.id_of(callback.account_sid)
-        queue(_WAITS_NO_MORE, (row_id,))
+        if is_new:
+            queue(_ENDED_AT_ONCE, (row_id,))
+        else:
+            queue(_WAITS_NO_MORE, (account_id, row_id))
+        if progress is None:
+            return
         if progress.is_ended:
             queue(_HAS_ENDED, write_outcome(progress, row_id, account_id))
         else:
             lane_id = self._lane_id(lane_of(callback))
             queue(_WAITS, write_waiting(progress, row_id, account_id, lane_id))
 
-    def _touch(self, callback: CallbackRecord) -> None:
-        """Prepare to queue a change of this callback, and remove the callback from the cache."""
-        self._session.touch(callback.sid)
-        if callback.idempotency_key is not None:
-            self._keyed.pop((callback.account_sid, callback.idempotency_key), None)
-
-    def _add_attempt(self, settlement: Settlement, result: AttemptResult, ids: RowIds) -> None:
+    def _add_attempt(
+        self, settlement: Settlement, result: AttemptResult, ids: RowIds, delivered_us: int | None
+    ) -> None:
         claim, progress, _, started, request = settlement
         callback, account_sid = claim.callback, claim.callback.account_sid
         head_id = signature = sent_at = None
@@ -515,7 +545,7 @@ class SqliteCallbacks:
             # The rest of a long answer has a row for each attempt, so its start is not shared.
             if first is response:
                 self._results.remember(account_sid, key, result_id)
-        own = claim.row_id, number, begun, result_id, head_id, signature, sent_at
+        own = claim.row_id, number, begun, result_id, head_id, signature, sent_at, delivered_us
         self._session.queue(_ATTEMPT, (*own, *(timings or _NO_TIMINGS)))
 
     def _account(self, sid: str) -> Account:
@@ -540,18 +570,32 @@ class SqliteCallbacks:
             ("created_us >= ?", maybe_to_us(which.since)),
             ("created_us < ?", maybe_to_us(which.until)),
         ]
-        name = table.partition(" ")[0]
+        name = "listed" if " AS listed" in table else "callbacks"
+        joined = "" if name == "callbacks" else "CROSS JOIN callbacks ON callbacks.id = listed.id"
         has_target = (which.source, which.event, which.url_prefix) != (None, None, None)
         return SqliteListQuery(
             table,
             found,
             looked_at,
             COLUMNS,
-            f"{_JOINS[name]} {_TARGETS if has_target else ''}",
+            f"{joined} {STATES} {_TARGETS if has_target else ''}",
             key=f"{name}.id",
             sid=f"(SELECT sid FROM callbacks AS found WHERE found.id = {name}.id)",
             place=_PLACE,
+            beside="sent_at_once AS listed" if table.startswith("waiting") else "",
         )
+
+
+def _is_sent_at_once(progress: DeliveryProgress) -> bool:
+    """Return True if this is the state of a callback whose first attempt begins when it is new."""
+    first = progress.attempt_count == progress.round_attempts == 1 and not progress.round_number
+    return first and progress.is_under_way and progress.round_began == progress.date_updated
+
+
+def _is_delivered_at_once(progress: DeliveryProgress) -> bool:
+    """Return True if this is the state of a callback that its first attempt has delivered."""
+    first = progress.attempt_count == 1 and not progress.round_number
+    return first and progress.status is CallbackStatus.DELIVERED
 
 
 def _sid_at(instant: datetime, random_bytes: bytes) -> str:
@@ -569,21 +613,21 @@ def _by_index(
 
     `owner` is the id of an account; None for all accounts.
     """
-    statuses = which.statuses
+    statuses, mine = which.statuses, ("callbacks.account_id = ?", owner)
     some = [] if statuses is None else [_with_status(statuses)]
     if which.idempotency_token is not None:
         token = "idempotency_token = ?", which.idempotency_token
-        mine = "callbacks.account_id = ?", owner
         return "callbacks INDEXED BY callbacks_by_token", [token], [mine, *some]
+    listed = "listed.account_id = ?", owner
     if statuses and statuses <= UNDELIVERED:
         index = "outcomes_undelivered" if owner else "outcomes_undelivered_of_all"
-        found: list[Condition] = [("outcomes.account_id = ?", owner), ("status > 1 AND 1 = ?", 1)]
-        return f"outcomes INDEXED BY {index}", found, [] if statuses == UNDELIVERED else some
-    if statuses == _SCHEDULED:
-        index = "INDEXED BY waiting_of_account" if owner else "NOT INDEXED"
-        return f"waiting {index}", [("waiting.account_id = ?", owner)], []
+        found: list[Condition] = [listed, ("listed.status > 1 AND 1 = ?", 1)]
+        table = f"outcomes AS listed INDEXED BY {index}"
+        return table, found, [] if statuses == UNDELIVERED else some
+    if statuses == _SCHEDULED and owner:
+        return "waiting AS listed INDEXED BY waiting_of_account", [listed], []
     index = "INDEXED BY callbacks_of_account" if owner else "NOT INDEXED"
-    return f"callbacks {index}", [("callbacks.account_id = ?", owner)], some
+    return f"callbacks {index}", [mine], some
 
 
 def _with_status(statuses: frozenset[CallbackStatus]) -> Condition:
@@ -592,4 +636,4 @@ def _with_status(statuses: frozenset[CallbackStatus]) -> Condition:
     `1 = ?` is added because every condition needs a value.
     """
     numbers = ", ".join(str(NUMBERS[status]) for status in sorted(statuses))
-    return f"coalesce(status, 0) IN ({numbers}) AND 1 = ?", 1
+    return f"{STATUS} IN ({numbers}) AND 1 = ?", 1

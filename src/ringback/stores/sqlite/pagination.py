@@ -9,6 +9,7 @@ reaches this maximum ends early, and reports where.
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 from ringback.core.accounts.account import EVERY
@@ -40,6 +41,8 @@ class SqliteListQuery:
     """The SQL expression for a record's SID in a query of `table` alone."""
     place: str = ""
     """A query that finds a record's account and key by its SID; empty if `table` has them."""
+    beside: str = ""
+    """Another table with a few rows of the list; the first column is then the key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +88,17 @@ def read_part(
         ).fetchone()
     until = [] if last is None else [(f"? {beyond}= {key}", last[0])]
     conditions = [*found, *until, *looked_at]
-    rows = read(
-        f"SELECT {listing.columns} FROM {table} {listing.joined}"
-        f" WHERE {_all_of(conditions)} ORDER BY {key} {order} LIMIT ?",
-        [*_values_of(conditions), part.limit],
-    ).fetchall()
+    rows = [
+        row
+        for of_list in filter(None, (table, listing.beside))
+        for row in read(
+            f"SELECT {listing.columns} FROM {of_list} {listing.joined}"
+            f" WHERE {_all_of(conditions)} ORDER BY {key} {order} LIMIT ?",
+            [*_values_of(conditions), part.limit],
+        )
+    ]
+    if listing.beside:
+        rows = sorted(rows, key=itemgetter(0), reverse=not part.is_ascending)[: part.limit]
     return rows, None if last is None or len(rows) == part.limit else last[1]
 
 

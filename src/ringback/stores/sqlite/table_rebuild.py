@@ -37,6 +37,7 @@ _MOST_KNOWN: Final = 1024
 """The maximum number of rows of a table to remember, to use them again."""
 
 _SHARED: Final = ("callback_targets", "request_heads", "attempt_results")
+_BEGUN: Final = 2**63 - 1
 _ENDED: Final = {"delivered": 1, "failed": 2, "discarded": 3}
 # CROSS JOIN makes SQLite read the callbacks in order.
 _OLD: Final = """
@@ -117,7 +118,8 @@ def finish(new: sqlite3.Connection) -> None:
     """
     pairs = {f"main.{name}": f"old.{name}" for name, _ in _same_tables(new)} | {
         "callbacks": "old.callbacks",
-        "(SELECT id FROM waiting UNION ALL SELECT id FROM outcomes)": "old.callbacks",
+        "(SELECT id FROM waiting UNION ALL SELECT id FROM outcomes"
+        " UNION ALL SELECT callback_id FROM attempts WHERE delivered_us NOT NULL)": "old.callbacks",
         "attempts": "old.callbacks JOIN old.attempts ON callback_sid = sid",
     }
     for after, before in pairs.items():
@@ -198,13 +200,19 @@ class _CallbackCopy:
         target_id = self._id_of("callback_targets", account_sid, *target)
         fixed = created, token, key, sim_sid, replay_of, None, None, body
         self._rows["callbacks"].append((row_id, sid, account_id, lane_id, target_id, *fixed))
+        is_delivered_at_once = status == "delivered" and (count, rounds, attempts[0][0]) == (
+            1,
+            0,
+            1,
+        )
         if status == "scheduled":
+            due_us = due
             if due is None:
-                started = updated
+                due_us, started = _BEGUN, updated
             is_appointed = due is not None and due > created == updated and not count
-            progress = due, started, is_appointed, count, tries, rounds, began, updated
-            self._rows["waiting"].append((row_id, account_id, lane_id, *progress))
-        else:
+            progress = started, is_appointed, count, tries, rounds, began, updated
+            self._rows["waiting"].append((lane_id, due_us, row_id, account_id, *progress))
+        elif not is_delivered_at_once:
             outcome = _ENDED[status], why, count, rounds, updated
             self._rows["outcomes"].append((row_id, account_id, *outcome))
         if attempts[0][0] is None:
@@ -222,7 +230,7 @@ class _CallbackCopy:
             if head is not None:
                 text, signature, sent = template_of(head, called.target, length, token)
                 head_id = self._id_of("request_heads", account_sid, text)
-            sent_as = head_id, signature, sent
+            sent_as = head_id, signature, sent, updated if is_delivered_at_once else None
             self._rows["attempts"].append(
                 (row_id, number, began, result_id, *sent_as, *attempt[7:12])
             )

@@ -1,6 +1,7 @@
 -- Callbacks and attempts in narrow rows. What never changes is written once; only the small table
--- `waiting` changes. A callback that waits or is being sent has a row in `waiting`; one that has
--- ended has a row in `outcomes`.
+-- `waiting` changes. Most callbacks are sent at once and delivered by their first attempt: these
+-- have a row in `callbacks` and one in `attempts`. While a callback waits, it has a row in
+-- `waiting`; if it has ended in any other way, it has a row in `outcomes`.
 --
 -- This step starts from empty tables: `table_rebuild` copies an older file into a new one.
 --
@@ -85,28 +86,34 @@ CREATE TABLE bodies (
     body TEXT NOT NULL
 ) STRICT;
 
--- `started_us` is when the attempt under way began. A claim sets only this column: the others then
--- are from before the attempt, unless `due_us` is NULL. `is_appointed` is 1 if the callback has a
--- due time that its sender asked for, and nothing has happened since.
+-- Callbacks that have not ended, lane by lane, in the order in which they are due. `started_us` is
+-- when the attempt under way began. A claim sets only this column: the others then are from before
+-- the attempt. If an attempt began in any other way, `due_us` is the highest integer. `is_appointed`
+-- is 1 if the callback has a due time that its sender asked for, and nothing has happened since.
 CREATE TABLE waiting (
-    id INTEGER PRIMARY KEY,
-    account_id INTEGER NOT NULL,
     lane_id INTEGER NOT NULL,
-    due_us INTEGER,
+    due_us INTEGER NOT NULL,
+    id INTEGER NOT NULL,
+    account_id INTEGER NOT NULL,
     started_us INTEGER,
     is_appointed INTEGER NOT NULL,
     attempt_count INTEGER NOT NULL,
     round_attempts INTEGER NOT NULL,
     round_number INTEGER NOT NULL,
     round_began_us INTEGER,
-    updated_us INTEGER NOT NULL
-) STRICT;
-CREATE INDEX waiting_by_lane ON waiting (lane_id, due_us, id) WHERE started_us IS NULL;
-CREATE INDEX waiting_of_account ON waiting (account_id, id);
--- It finds callbacks that were written while the clock was ahead, once the clock is right again.
-CREATE INDEX waiting_changed ON waiting (updated_us)
-    WHERE started_us IS NULL AND NOT is_appointed;
+    updated_us INTEGER NOT NULL,
+    PRIMARY KEY (lane_id, due_us, id)
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX waiting_of_account ON waiting (account_id, id);
 
+-- Callbacks whose first attempt began in the commit that added them, until this attempt has ended.
+CREATE TABLE sent_at_once (
+    id INTEGER PRIMARY KEY,
+    account_id INTEGER NOT NULL,
+    started_us INTEGER NOT NULL
+) STRICT;
+
+-- Callbacks that have ended, but for those that their first attempt has delivered.
 -- `status` is 1 for delivered, 2 for failed, 3 for discarded.
 CREATE TABLE outcomes (
     id INTEGER PRIMARY KEY,
@@ -147,7 +154,8 @@ CREATE TABLE answer_bodies (
     body BLOB NOT NULL
 ) STRICT;
 
--- An attempt that has ended. `signature` and `sent_us` fill the placeholders of its head.
+-- An attempt that has ended. `signature` and `sent_us` fill the placeholders of its head. A first
+-- attempt that has delivered its callback has the time of the delivery in `delivered_us`.
 CREATE TABLE attempts (
     callback_id INTEGER NOT NULL,
     number INTEGER NOT NULL,
@@ -156,6 +164,7 @@ CREATE TABLE attempts (
     head_id INTEGER,
     signature TEXT,
     sent_us INTEGER,
+    delivered_us INTEGER,
     total_ms REAL,
     look_up_ms REAL,
     connect_ms REAL,
