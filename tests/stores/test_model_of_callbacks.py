@@ -343,7 +343,7 @@ def _settlement(
 def _going_on(claims: list[DeliveryClaim], settlements: list[Settlement]) -> list[DeliveryClaim]:
     """Return the claims whose next attempts began with the settlement of the last ones."""
     return [
-        claim._replace(callback=claim.callback.having(settlement.progress))
+        claim._replace(callback=claim.callback.having(settlement.progress), is_new=False)
         for claim, settlement in zip(claims, settlements, strict=True)
         if settlement.progress.is_under_way
     ]
