@@ -712,4 +712,4 @@ def _as_expected(callback: CallbackRecord) -> ExpectedCallback:
 
 
 TestWirelessLife = WirelessWalk.TestCase
-TestWirelessLife.settings = settings(max_examples=250, stateful_step_count=50, deadline=None)
+TestWirelessLife.settings = settings(max_examples=100, stateful_step_count=50, deadline=None)
