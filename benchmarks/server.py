@@ -11,6 +11,7 @@ from base64 import b64encode
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from secrets import token_hex
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
@@ -98,8 +99,10 @@ def stamped(callback: Mapping[str, Any], number: int) -> dict[str, Any]:
 
 async def an_account(product: Product, folder: Path, *, cores: frozenset[int]) -> str:
     """Create an account in a data folder; return the credentials of its API key."""
+    # Several servers can use the folder, one after the other, each with an account of its own.
+    name = f"client {token_hex(4)}"
     account = await run_json(
-        *_ringback(product, "accounts", "create", "client", "--data", str(folder), "--json"),
+        *_ringback(product, "accounts", "create", name, "--data", str(folder), "--json"),
         cores=cores,
         product=product,
     )
