@@ -1,5 +1,6 @@
 """A store that counts its calls, and can be unavailable."""
 
+import asyncio
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -19,10 +20,14 @@ class CountingStore:
         """How many calls were of `transact`, which may write."""
         self.is_away = False
         self.when_asked: Callable[[], object] = lambda: None
+        self.goes_on = asyncio.Event()
+        """While it is cleared, transactions wait."""
+        self.goes_on.set()
 
     async def transact(self, work: Callable[[Transaction], T], **how: bool) -> T:
         self._ask()
         self.transactions += 1
+        await self.goes_on.wait()
         return await self.store.transact(work)
 
     async def read(self, work: Callable[[Transaction], T], *, asked_by: str = "") -> T:

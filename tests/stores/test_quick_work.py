@@ -48,8 +48,8 @@ def thread_of(tx: Transaction) -> int:
     return threading.get_ident()
 
 
-def quick(store: SqliteStore, work: Work, *, may_wait: bool = False) -> asyncio.Task[Any]:
-    return asyncio.create_task(store.transact(work, is_quick=True, may_wait=may_wait))
+def quick(store: SqliteStore, work: Work, *, may_wait: bool = False) -> asyncio.Future[Any]:
+    return asyncio.ensure_future(store.transact(work, is_quick=True, may_wait=may_wait))
 
 
 async def unfinished(store: SqliteStore) -> int:
@@ -158,7 +158,7 @@ async def test_the_work_of_a_caller_that_leaves_during_the_commit_is_durable(
     store: SqliteStore,
 ) -> None:
     is_durable = asyncio.Event()
-    adding = list[asyncio.Task[Any]]()
+    adding = list[asyncio.Future[Any]]()
 
     def work(tx: Transaction) -> None:
         tx.on_commit(is_durable.set)
@@ -217,7 +217,7 @@ def test_a_store_whose_loop_was_closed_during_a_commit_can_be_closed(path: Path)
         may_end.wait(10)
 
     async def ask_and_leave() -> None:
-        asking = asyncio.create_task(store.transact(work))
+        asking = asyncio.ensure_future(store.transact(work))
         await asyncio.to_thread(begun.wait, 10)
         asking.cancel()
 

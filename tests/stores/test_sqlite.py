@@ -43,7 +43,7 @@ async def busy(store: SqliteStore) -> AsyncIterator[None]:
         begun.set()
         may_end.wait(10)
 
-    working = asyncio.create_task(store.transact(work))
+    working = asyncio.ensure_future(store.transact(work))
     await asyncio.to_thread(begun.wait, 10)
     yield
     await asyncio.sleep(0)  # so that the tasks created meanwhile have called the store
@@ -66,7 +66,7 @@ async def test_queued_work_shares_one_commit(store: SqliteStore) -> None:
     async with busy(store):
         statements = statements_of(store)
         adding = [
-            asyncio.create_task(store.transact(lambda tx, n=n: tx.supersim.sims.add(sim(n))))
+            asyncio.ensure_future(store.transact(lambda tx, n=n: tx.supersim.sims.add(sim(n))))
             for n in range(100)
         ]
     await asyncio.gather(*adding)
@@ -88,7 +88,7 @@ async def test_a_commit_has_at_most_500_jobs(store: SqliteStore) -> None:
     async with busy(store):
         statements = statements_of(store)
         asking = [
-            asyncio.create_task(store.transact(lambda tx: tx.callbacks.waiting()))
+            asyncio.ensure_future(store.transact(lambda tx: tx.callbacks.waiting()))
             for _ in range(501)
         ]
     await asyncio.gather(*asking)
@@ -97,7 +97,7 @@ async def test_a_commit_has_at_most_500_jobs(store: SqliteStore) -> None:
 
 async def test_work_cancelled_before_its_turn_is_not_done(store: SqliteStore) -> None:
     async with busy(store):
-        given_up = asyncio.create_task(store.transact(lambda tx: tx.supersim.sims.add(sim(1))))
+        given_up = asyncio.ensure_future(store.transact(lambda tx: tx.supersim.sims.add(sim(1))))
         await asyncio.sleep(0)
         given_up.cancel()
     assert await store.transact(lambda tx: tx.supersim.sims.get(sim(1).sid)) is None
@@ -150,9 +150,9 @@ async def test_a_full_disk_stores_what_fits_and_refuses_the_rest(store: SqliteSt
     fill_the_disk(connection_of(store))
     async with busy(store):
         asked = [
-            asyncio.create_task(store.transact(lambda tx: tx.supersim.sims.add(sim(1)))),
-            asyncio.create_task(store.transact(add_much)),
-            asyncio.create_task(store.transact(lambda tx: tx.supersim.sims.add(sim(2)))),
+            asyncio.ensure_future(store.transact(lambda tx: tx.supersim.sims.add(sim(1)))),
+            asyncio.ensure_future(store.transact(add_much)),
+            asyncio.ensure_future(store.transact(lambda tx: tx.supersim.sims.add(sim(2)))),
         ]
     endings = await asyncio.gather(*asked, return_exceptions=True)
     full = "the database can't be used just now: database or disk is full"
@@ -173,8 +173,8 @@ async def test_a_refused_commit_is_reported_even_if_another_that_shared_it_succe
     fill_the_disk(connection_of(store))
     async with busy(store):
         asked = [
-            asyncio.create_task(store.transact(lambda tx: tx.callbacks.unfinished())),
-            asyncio.create_task(store.transact(add_much)),
+            asyncio.ensure_future(store.transact(lambda tx: tx.callbacks.unfinished())),
+            asyncio.ensure_future(store.transact(add_much)),
         ]
     await asyncio.gather(*asked, return_exceptions=True)
     await store.close()
@@ -251,7 +251,7 @@ async def test_a_cancelled_caller_is_still_notified_that_its_work_is_durable(
         begun.set()
         may_end.wait(10)
 
-    asking = asyncio.create_task(store.transact(work))
+    asking = asyncio.ensure_future(store.transact(work))
     await asyncio.to_thread(begun.wait, 10)
     asking.cancel()
     may_end.set()
@@ -264,7 +264,7 @@ def test_a_caller_in_a_closed_loop_does_not_prevent_closing(path: Path) -> None:
     async def ask_and_leave() -> SqliteStore:
         store = SqliteStore.open(path, VAULT)
         may_end = threading.Event()
-        asking = asyncio.create_task(store.transact(lambda tx: may_end.wait(10)))
+        asking = asyncio.ensure_future(store.transact(lambda tx: may_end.wait(10)))
         await asyncio.sleep(0)
         asyncio.get_running_loop().call_soon(may_end.set)
         asking.cancel()

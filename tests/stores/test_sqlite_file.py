@@ -108,7 +108,7 @@ async def test_committed_work_is_in_the_file_even_if_it_was_never_closed(
 
 async def test_closing_finishes_queued_work(path: Path) -> None:
     store = SqliteStore.open(path, VAULT)
-    adding = asyncio.create_task(store.transact(lambda tx: tx.accounts.add(account(), [])))
+    adding = asyncio.ensure_future(store.transact(lambda tx: tx.accounts.add(account(), [])))
     await asyncio.sleep(0)
     await store.close()
     await adding

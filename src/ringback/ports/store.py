@@ -7,7 +7,7 @@ The function must not await, and must not keep the `Transaction`: a store may ru
 one commit, or run a function again.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
@@ -137,10 +137,10 @@ class Transaction(Protocol):
 class Store(Protocol):
     """The database, which runs work in transactions."""
 
-    async def transact(
+    def transact(
         self, work: Callable[[Transaction], T], *, is_quick: bool = False, may_wait: bool = False
-    ) -> T:
-        """Run `work` in one transaction, and return its result once its changes are durable.
+    ) -> Awaitable[T]:
+        """Run `work` in one transaction; await its result, which is there once it is durable.
 
         `is_quick` says that the work only adds rows, or changes rows that were used just before: a
         store may run it in the event loop. With `may_wait`, nobody waits for the result: the work

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -338,3 +339,41 @@ async def test_a_request_under_way_is_answered_when_the_server_stops() -> None:
         (answer,) = await direct.answers(post())
         assert answer.startswith(b"HTTP/1.1 201 ")
         await stopping[0]
+
+
+async def test_a_client_that_reads_late_gets_every_answer() -> None:
+    big, count = post(one(parameters={"Long": "x" * 2_000})), 1_500
+    async with serving(unchanged, is_direct=True) as direct:
+        await direct.sign_in()
+        sock = socket.socket()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sock.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(sock, direct.address)
+        reader, writer = await asyncio.open_connection(sock=sock, limit=4096)
+        writer.writelines([big] * count)
+        before = -1
+        while direct.store.asked != before:
+            before = direct.store.asked
+            await asyncio.sleep(0.1)
+        assert before < count, "the server waits for the client"
+        answers = [await read_answer(reader) for _ in range(count)]
+        assert all(answer.startswith(b"HTTP/1.1 201 ") for answer in answers)
+        writer.close()
+
+
+async def test_a_request_that_waits_for_the_store_is_cut_off_when_the_server_stops(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with serving(unchanged, is_direct=True) as direct:
+        await direct.sign_in()
+        asked = asyncio.Event()
+        direct.store.when_asked = asked.set
+        direct.store.goes_on.clear()
+        reader, writer = await direct.open()
+        writer.write(post())
+        await asked.wait()
+        await direct.server.stop()
+        assert await reader.read() == b""
+        assert "1 requests were cut off when the server stopped" in caplog.text
+        direct.store.goes_on.set()
+        writer.close()

@@ -165,8 +165,11 @@ class Hostile:
     def __init__(self, folder: Path, runner: asyncio.Runner) -> None:
         self._run = runner.run
         self._store = SqliteStore.open(folder / "ringback.db", VAULT)
-        self._run(self._store.transact(fill))
+        self._run(self._fill())
         self._caller = Caller(app_on(self._store), credentials=(ACCOUNT_SID, AUTH_TOKEN))
+
+    async def _fill(self) -> None:
+        await self._store.transact(fill)
 
     def close(self) -> None:
         self._run(self._store.close())

@@ -1388,7 +1388,7 @@ async def test_callbacks_accepted_at_the_moment_of_a_stop_are_requeued(tmp_path:
         assert is_stopping.wait(10)
 
     loop = asyncio.get_running_loop()
-    taking = asyncio.create_task(store.transact(take_it_and_wait_for_the_stop))
+    taking = asyncio.ensure_future(store.transact(take_it_and_wait_for_the_stop))
     await bench.steps.reach("taken")
     stopping = asyncio.create_task(bench.delivery.stop(within=10 * SECOND))
     await all_has_run()

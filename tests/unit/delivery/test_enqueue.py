@@ -243,7 +243,7 @@ async def test_a_freed_slot_goes_at_once_to_a_waiting_callback(tmp_path: Path) -
     await bench.delivery.recover()
     async with running(bench.delivery.run):
         await bench.take(a_callback(url=HOST, due=NOW + SECOND))
-        failing = asyncio.create_task(store.transact(fill_the_lane_and_fail))
+        failing = asyncio.ensure_future(store.transact(fill_the_lane_and_fail))
         await bench.steps.reach("filled")
         bench.clock.advance(SECOND)
         await all_has_run()
@@ -261,7 +261,7 @@ async def test_a_repeated_commit_sends_once_and_takes_one_slot(tmp_path: Path) -
     await add(store, *callbacks_to(HOST, [1]))
     bench = Bench(store, transport)
     both_wait = threading.Event()
-    blocking = asyncio.create_task(store.transact(lambda _: both_wait.wait(10)))
+    blocking = asyncio.ensure_future(store.transact(lambda _: both_wait.wait(10)))
     await all_has_run()
     good = asyncio.create_task(bench.take(*callbacks_to(HOST, [2])))
     # The same SID again: the commit fails, and is repeated for each callback separately.

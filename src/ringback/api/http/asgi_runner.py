@@ -6,10 +6,11 @@ than all other work on them. Whatever is odd, and each error, goes the usual way
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 from urllib.parse import unquote
 
 from starlette.responses import Response
@@ -30,8 +31,24 @@ FAILURE: Final = "ringback.failure"
 The application raises it, so that the response is the same as without the handler.
 """
 
-DirectHandler = Callable[[RequestHead], Callable[[bytes], Awaitable[Response]] | None]
-"""Returns a function that answers a request by its body, without the ASGI application.
+
+@dataclass(frozen=True, slots=True)
+class PromisedResponse:
+    """A response that is made of a future's result, which needs no task."""
+
+    result: asyncio.Future[Any]
+    respond: Callable[[Any], Response]
+    """Returns the response to a result."""
+
+    def __await__(self) -> Generator[Any, None, Response]:
+        """Wait for the result, and return the response."""
+        return self.respond((yield from self.result))
+
+
+DirectAnswer = Callable[[bytes], PromisedResponse | Awaitable[Response]]
+"""Begins to answer a request by its body; a task awaits the response unless it is promised."""
+DirectHandler = Callable[[RequestHead], DirectAnswer | None]
+"""Returns a function that answers a request without the ASGI application.
 
 Returns None if the application must answer the request. It is called when the whole request has
 arrived, and may change nothing.
@@ -63,19 +80,55 @@ class AsgiServer:
         self._loop = asyncio.get_running_loop()
 
     def begin(self, connection: ServerConnection, head: RequestHead) -> "AsgiCall":
-        """Start a task that answers a request, and return the AsgiCall that the task runs."""
+        """Begin to answer a request, usually in a task, and return its AsgiCall."""
         call = AsgiCall(connection, head)
         answer = self._direct_answer(connection, head)
         if answer is None:
-            work = self._app(self._scope_of(connection, head), call.receive, call.send)
+            scope = self._scope_of(connection, head)
+            call.start(self._app(scope, call.receive, call.send))
         else:
-            work = self._answer_directly(call, answer(connection.take_body()))
-        call.task = self._loop.create_task(call.run(work))
+            self._answer_directly(call, answer)
         return call
+
+    def _answer_directly(self, call: "AsgiCall", answer: DirectAnswer) -> None:
+        try:
+            answering = answer(call.connection.take_body())
+        except Exception as failure:  # noqa: BLE001 (the application raises it again)
+            call.start(self._fail(call, failure))
+            return
+        if isinstance(answering, PromisedResponse):
+            call.task = answering.result
+            answering.result.add_done_callback(partial(self._keep_promise, call, answering))
+        else:
+            call.start(self._await_answer(call, answering))
+
+    def _keep_promise(
+        self, call: "AsgiCall", promised: PromisedResponse, _: asyncio.Future[Any]
+    ) -> None:
+        """Send a promised response, now that its result is there."""
+        if promised.result.cancelled():
+            return
+        try:
+            call.respond_now(promised.respond(promised.result.result()))
+        except Exception as failure:  # noqa: BLE001 (the application raises it again)
+            call.start(self._fail(call, failure))
+
+    async def _await_answer(self, call: "AsgiCall", answering: Awaitable[Response]) -> None:
+        try:
+            response = await answering
+        except Exception as failure:  # noqa: BLE001 (the application raises it again)
+            await self._fail(call, failure)
+        else:
+            await call.respond(response)
+
+    async def _fail(self, call: "AsgiCall", failure: Exception) -> None:
+        """Let the application raise the error with which a handler failed, and answer it."""
+        scope = {**self._scope_of(call.connection, call.head), FAILURE: failure}
+        await self._app(scope, call.receive, call.send)
 
     def _direct_answer(
         self, connection: ServerConnection, head: RequestHead
-    ) -> Callable[[bytes], Awaitable[Response]] | None:
+    ) -> DirectAnswer | None:
         """Return the function that answers this request without the application, or None."""
         handler = self._direct.get((head.method, head.path))
         if handler is None or head.query or not connection.has_whole_request:
@@ -83,15 +136,6 @@ class AsgiServer:
         if head.is_forwarded and not connection.is_trusted:
             return None  # it may have to be warned of
         return handler(head)
-
-    async def _answer_directly(self, call: "AsgiCall", answering: Awaitable[Response]) -> None:
-        try:
-            response = await answering
-        except Exception as failure:  # noqa: BLE001 (the application raises it again)
-            scope = {**self._scope_of(call.connection, call.head), FAILURE: failure}
-            await self._app(scope, call.receive, call.send)
-        else:
-            await call.respond(response)
 
     def _scope_of(self, connection: ServerConnection, head: RequestHead) -> Scope:
         client, scheme = connection.peer, connection.scheme
@@ -151,7 +195,8 @@ class AsgiCall:
 
     connection: ServerConnection
     head: RequestHead
-    task: asyncio.Task[None] = field(init=False)
+    task: asyncio.Future[Any] = field(init=False)
+    """The task that answers the request, or the future that its response waits for."""
     has_begun: bool = field(init=False, default=False)
     _start: Message | None = field(init=False, default=None)
     """The application's `http.response.start` message, kept until the body begins."""
@@ -159,6 +204,10 @@ class AsgiCall:
     _is_taken: bool = field(init=False, default=False)
     """True once the application has received the whole body of the request."""
     _is_complete: bool = field(init=False, default=False)
+
+    def start(self, work: Awaitable[None]) -> None:
+        """Begin the task that answers the request."""
+        self.task = asyncio.get_running_loop().create_task(self.run(work))
 
     async def run(self, work: Awaitable[None]) -> None:
         """Await the work of the application; log an exception that it raises, and answer 500."""
@@ -194,6 +243,15 @@ class AsgiCall:
         self._start = {"status": response.status_code, "headers": response.raw_headers}
         await self._send_body(bytes(response.body), is_last=True)
 
+    def respond_now(self, response: Response) -> None:
+        """Send a whole response; a task waits only for a client that is slow to receive it."""
+        self._start = {"status": response.status_code, "headers": response.raw_headers}
+        self._write(bytes(response.body), is_last=True)
+        if self.connection.is_drained:
+            self.connection.end_answer(self)
+        else:
+            self.start(self._send_body(b"", is_last=True))
+
     async def send(self, message: Message) -> None:
         """Send the next part of the response: the `send` of ASGI."""
         kind = message["type"]
@@ -208,6 +266,12 @@ class AsgiCall:
             await self._send_body(body, is_last=not has_more)
 
     async def _send_body(self, body: bytes, *, is_last: bool) -> None:
+        self._write(body, is_last=is_last)
+        await self.connection.drained()
+        if is_last:
+            self.connection.end_answer(self)
+
+    def _write(self, body: bytes, *, is_last: bool) -> None:
         head = b"" if self.has_begun else self._begin(is_last=is_last, length=len(body))
         if self.head.method == "HEAD":
             body = b""
@@ -216,9 +280,6 @@ class AsgiCall:
         self._is_complete = is_last
         if head or body:
             self.connection.write(head + body)
-        await self.connection.drained()
-        if is_last:
-            self.connection.end_answer(self)
 
     def _begin(self, *, is_last: bool, length: int) -> bytes:
         """Return the status line and headers of the response, as bytes.

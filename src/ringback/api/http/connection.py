@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from math import inf
-from typing import Final, Protocol, cast
+from typing import Any, Final, Protocol, cast
 
 from ringback.api.http.open_connections import OpenConnections
 from ringback.api.http.request_head import MalformedRequest, RequestHead
@@ -32,13 +32,13 @@ class InFlightResponse(Protocol):
         ...
 
     @property
-    def task(self) -> asyncio.Task[None]:
-        """The task that answers the request."""
+    def task(self) -> asyncio.Future[Any]:
+        """The task that answers the request, or the future that its response waits for."""
         ...
 
 
 Begin = Callable[["ServerConnection", RequestHead], InFlightResponse]
-"""Starts a task that answers a request, and returns at once."""
+"""Begins to answer a request, and returns at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +51,8 @@ class HttpServerContext:
     date: DateHeader
     buffer: memoryview
     """The read buffer that all connections share; it is emptied at once after each read."""
-    abandoned: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
-    """Tasks that still work on the requests of clients that have disconnected."""
+    abandoned: set[asyncio.Future[Any]] = field(default_factory=set[asyncio.Future[Any]])
+    """The tasks and futures of requests whose clients have disconnected."""
 
 
 class _State(Enum):
@@ -260,6 +260,11 @@ class ServerConnection(asyncio.BufferedProtocol):
         if self._transport is not None and not self.is_over:
             self._transport.write(data)
 
+    @property
+    def is_drained(self) -> bool:
+        """True if the client has received most of the data sent so far."""
+        return self._drained is None
+
     async def drained(self) -> None:
         """Wait until the client has received most of the data sent so far."""
         if self._drained is not None:
@@ -299,8 +304,8 @@ class ServerConnection(asyncio.BufferedProtocol):
     # ---- called by `OpenConnections` and the server ------------------------------------------
 
     @property
-    def answering(self) -> asyncio.Task[None] | None:
-        """The task that answers the current request; None if there is none."""
+    def answering(self) -> asyncio.Future[Any] | None:
+        """The task or future of the current request's response; None if there is none."""
         return None if self._request is None else self._request.task
 
     def evict(self) -> None:

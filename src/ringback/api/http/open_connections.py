@@ -7,7 +7,7 @@ address can lock the others out.
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterator
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 # One check of all connections instead of a timer for each: time limits may be a second late.
 _SWEEP_SECONDS: Final = 1.0
@@ -21,8 +21,8 @@ class EvictableServerConnection(Protocol):
     """The methods of a connection that `OpenConnections` and the server use."""
 
     @property
-    def answering(self) -> asyncio.Task[None] | None:
-        """The task that answers the current request; None if there is none."""
+    def answering(self) -> asyncio.Future[Any] | None:
+        """The task or future of the current request's response; None if there is none."""
         ...
 
     def is_used_within(self, seconds: float) -> bool:

@@ -1,7 +1,7 @@
 """`POST /portal/v1/callbacks`: stores and sends callbacks for a client's own events."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Generator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final
@@ -12,7 +12,7 @@ from starlette.responses import Response
 from ringback.api.authentication import signed_in
 from ringback.api.bounded_body import media_type_in
 from ringback.api.endpoint_group import EndpointGroup
-from ringback.api.http.asgi_runner import FAILURE
+from ringback.api.http.asgi_runner import FAILURE, DirectAnswer, PromisedResponse
 from ringback.api.http.request_head import RequestHead
 from ringback.api.operation_definition import ApiOperation
 from ringback.api.portal.callback_json import CALLBACK, show_callback
@@ -114,7 +114,7 @@ class CreateCallbacksEndpoints(EndpointGroup):
         body = await read_json_body(request, most=MAX_BODY)
         return await self._accept(signed_in(request), account.sid, body)
 
-    def send_directly(self, head: RequestHead) -> Callable[[bytes], Awaitable[Response]] | None:
+    def send_directly(self, head: RequestHead) -> DirectAnswer | None:
         """Return a function that does the same as `send`, if an account has just signed in.
 
         See `DirectHandler`.
@@ -126,24 +126,35 @@ class CreateCallbacksEndpoints(EndpointGroup):
         content_type = head.by_name.get(b"content-type", b"").decode("latin-1")
         if content_type != JSON_TYPE and media_type_in(content_type) != JSON_TYPE:
             return None
-        return partial(self._let_in, caller, caller.account.sid)
+        is_limited = self._dependencies.authenticator.rate_limit.is_on
+        return partial(self._let_in if is_limited else self._accept, caller, caller.account.sid)
 
     async def _let_in(self, caller: Principal, account_sid: str, body: bytes) -> Response:
         await self._dependencies.authenticator.let_in(caller)
         return await self._accept(caller, account_sid, body)
 
-    async def _accept(self, caller: Principal, account_sid: str, body: bytes) -> Response:
+    def _accept(
+        self, caller: Principal, account_sid: str, body: bytes
+    ) -> PromisedResponse | Awaitable[Response]:
         document = parse_json(body)
         if isinstance(document, dict) and "callbacks" in document:
-            items = items_of(document)
-            with self._arriving(account_sid, len(items)):
-                # The cost of the first callback was charged as the cost of the request.
-                self._dependencies.authenticator.charge(caller, len(items) - 1, may_owe=True)
-                return await self._send_many(account_sid, body, document, items)
+            return self._accept_batch(caller, account_sid, body, document)
         new = self._prepare(document, "", account_sid, self._dependencies.context())
         check_names(body, document)
-        (callback,) = await self._keep(account_sid, [new[0]])
-        return json_answer(_show((callback, new)), 201)
+
+        def respond(kept: list[CallbackRecord]) -> Response:
+            return json_answer(_show((kept[0], new)), 201)
+
+        return PromisedResponse(self._keep(account_sid, [new[0]]), respond)
+
+    async def _accept_batch(
+        self, caller: Principal, account_sid: str, body: bytes, document: dict[str, Json]
+    ) -> Response:
+        items = items_of(document)
+        with self._arriving(account_sid, len(items)):
+            # The cost of the first callback was charged as the cost of the request.
+            self._dependencies.authenticator.charge(caller, len(items) - 1, may_owe=True)
+            return await self._send_many(account_sid, body, document, items)
 
     @contextmanager
     def _arriving(self, account_sid: str, count: int) -> Generator[None]:
@@ -202,16 +213,17 @@ class CreateCallbacksEndpoints(EndpointGroup):
         callback = context.compose(body, account_sid, url, method, due=due, idempotency_key=key)
         return callback, parameters
 
-    async def _keep(
+    def _keep(
         self, account_sid: str, callbacks: list[CallbackRecord]
-    ) -> list[CallbackRecord]:
+    ) -> asyncio.Future[list[CallbackRecord]]:
         callback_queue = self._dependencies.callback_queue
         callback_queue.make_room(account_sid, len(callbacks))
-        return await self._dependencies.store.transact(
+        kept = self._dependencies.store.transact(
             lambda tx: send_callbacks(tx, callbacks, callback_queue),
             # A key may be anywhere in its index, so finding it may take a read from the disk.
             is_quick=all(callback.idempotency_key is None for callback in callbacks),
         )
+        return asyncio.ensure_future(kept)
 
 
 def _show(kept: tuple[CallbackRecord, _Prepared]) -> dict[str, Any]:

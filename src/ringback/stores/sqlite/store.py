@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from time import perf_counter
-from typing import Final, NamedTuple, Self, TypeVar
+from typing import Any, Final, NamedTuple, Self, TypeVar
 
 from ringback.core.callbacks.response_storage import ResponseStorageBudget
 from ringback.core.errors import StoreUnavailable
@@ -75,10 +75,10 @@ _OPTIONS: Final = StoreOptions()
 
 
 class _Entry(NamedTuple):
-    """A queued job, and the future that is done once the job's commit has ended."""
+    """A queued job, and the future of its result, which is done once its commit has ended."""
 
     job: CommitJob
-    ended: asyncio.Future[None]
+    ended: asyncio.Future[Any]
     is_quick: bool
 
 
@@ -158,9 +158,9 @@ class SqliteStore:
         """
         return cls(OpenDataFile(open_beside(path, cipher)), cipher, path)
 
-    async def transact(
+    def transact(
         self, work: Callable[[Transaction], T], *, is_quick: bool = False, may_wait: bool = False
-    ) -> T:
+    ) -> asyncio.Future[T]:
         """Run the work in the next commit and return its result; see `ports.Store.transact`."""
         if self._is_closed:
             raise StoreUnavailable("the database is closed")
@@ -171,10 +171,7 @@ class SqliteStore:
         entry = _Entry(CommitJob(work), loop.create_future(), is_quick)
         self._waiting.append(entry)
         self._plan(loop, may_wait=may_wait)
-        await entry.ended
-        if entry.job.failure is not None:
-            raise entry.job.failure
-        return entry.job.result
+        return entry.ended
 
     async def read(self, work: Callable[[Transaction], T], *, asked_by: str = "") -> T:
         """Run work that only reads, in parallel with commits; see `ports.Store.read`."""
@@ -257,8 +254,12 @@ class SqliteStore:
                 job.end()
             except Exception:  # noqa: BLE001 (the other callers must get their results too)
                 _log.exception("a function to call after a commit failed")
-            if not ended.done():
-                ended.set_result(None)
+            if ended.done():
+                continue
+            if job.failure is None:
+                ended.set_result(job.result)
+            else:
+                ended.set_exception(job.failure)
         if self._loop is not None and len(entries) > 1:
             self._is_gathering = True
             self._begins = self._loop.call_later(_GATHERING, self._begin)
