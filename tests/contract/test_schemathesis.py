@@ -107,7 +107,6 @@ color = false
 warnings = false
 auth.basic = {{ username = "{ACCOUNT_SID}", password = "{AUTH_TOKEN}" }}
 checks.positive_data_acceptance.enabled = false
-generation.max-examples = 12
 generation.deterministic = true
 generation.database = "none"
 generation.allow-extra-parameters = false
@@ -115,8 +114,8 @@ phases.stateful.enabled = false
 """
 
 
-def settings(known: Known) -> str:
-    lines = [SETTINGS]
+def settings(known: Known, examples: int) -> str:
+    lines = [SETTINGS, f"generation.max-examples = {examples}"]
     for name, values in (known.paths | known.named).items():
         lines.append(f'[dictionaries."{name}"]\nvalues = {values}')
     lines.append("[parameters]")
@@ -161,9 +160,12 @@ def base_url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[str]:
 
 @pytest.mark.timeout(180)  # seconds; ten on an idle machine
 @pytest.mark.parametrize("known", [SUPER_SIM, WIRELESS], ids=["Super SIM", "Programmable Wireless"])
-def test_every_answer_is_in_the_document(base_url: str, tmp_path: Path, known: Known) -> None:
+@pytest.mark.parametrize("examples", [3, pytest.param(12, marks=pytest.mark.long)])
+def test_every_answer_is_in_the_document(
+    base_url: str, tmp_path: Path, known: Known, examples: int
+) -> None:
     file = tmp_path / "schemathesis.toml"
-    file.write_text(settings(known), "utf-8")
+    file.write_text(settings(known, examples), "utf-8")
     command = (sys.executable, "-m", "schemathesis.cli", "--config-file", str(file))
     done = subprocess.run(
         (*command, "run", f"{base_url}{known.document}"),

@@ -2,6 +2,7 @@
 
 import socket
 from base64 import b64encode
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -84,7 +85,8 @@ def app(request: pytest.FixtureRequest, apps: dict[str, App]) -> App:
 
 # ---- making callbacks ----------------------------------------------------------------------------
 
-STATUSES: Final = cycle(["inactive", "active"])
+STATUSES: Final = defaultdict[str, Iterator[str]](lambda: cycle(["inactive", "active"]))
+"""The next statuses of each SIM: a new emulator has a new SIM, which is active."""
 NUMBERS: Final = count()
 
 
@@ -93,7 +95,11 @@ def told_by(
 ) -> SentCallback:
     """Update a SIM, and return the callback that reports this status of it."""
     pair = b64encode(f"{ringback.account_sid}:{ringback.auth_token}".encode()).decode()
-    form = {"Status": next(STATUSES), "CallbackUrl": url, "CallbackMethod": str(method)}
+    form = {
+        "Status": next(STATUSES[ringback.sim_sid]),
+        "CallbackUrl": url,
+        "CallbackMethod": str(method),
+    }
     request = Request(  # noqa: S310 (the URL is the emulator's)
         f"{ringback.base_url}/v1/Sims/{ringback.sim_sid}",
         urlencode(form).encode(),

@@ -22,6 +22,12 @@ _DIGESTS: Final = (
     "print(*(run(seed).trace.digest() for seed in range(30)), sep='\\n')"
 )
 
+SLOWEST: Final = {
+    *("trusts late timers", "numbers requeued attempts", "scans the whole history"),
+    *("requeues nothing", "goes on after a stop", "ignores Retry-After"),
+}
+"""The mutants that take longest to detect, which only the long tests apply."""
+
 
 def violated_in(seeds: Iterable[int]) -> list[Verdict]:
     return [one for one in map(judge, seeds) if one.violated is not None]
@@ -46,7 +52,9 @@ def test_all_invariants_hold_in_every_seed(first: int) -> None:
     assert violated_in(range(first, first + 50)) == []
 
 
-@pytest.mark.parametrize("name", MUTANTS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.long] * (name in SLOWEST)) for name in MUTANTS]
+)
 def test_a_broken_engine_is_detected(name: str) -> None:
     mutant = MUTANTS[name]
     with mutant.applied():
