@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule
@@ -711,5 +712,11 @@ def _as_expected(callback: CallbackRecord) -> ExpectedCallback:
     return ExpectedCallback(sid, name, status, code, callback.url.wire, callback.method)
 
 
+class LongWirelessWalk(WirelessWalk):
+    """The same, in more examples."""
+
+
 TestWirelessLife = WirelessWalk.TestCase
 TestWirelessLife.settings = settings(max_examples=100, stateful_step_count=50, deadline=None)
+TestLongWirelessLife = pytest.mark.long(LongWirelessWalk.TestCase)
+TestLongWirelessLife.settings = settings(max_examples=250, stateful_step_count=50, deadline=None)

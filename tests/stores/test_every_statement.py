@@ -12,6 +12,7 @@ import sqlite3
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from itertools import combinations, product
 from pathlib import Path
 from types import ModuleType
@@ -297,7 +298,7 @@ def engine(tx: Transaction) -> None:
     tx.callbacks.unfinished()
     tx.callbacks.due_before([NOW, NOW])
     tx.callbacks.date_of(5, since=NOW)
-    tx.callbacks.changed_after(NOW, limit=9)
+    tx.callbacks.changed_after(NOW - timedelta(days=1), limit=9)
     for whose in (OURS, None):
         tx.callbacks.totals(since=NOW, until=NOW, account_sid=whose)
 

@@ -7,6 +7,7 @@ The statements are those that the store really runs; SQLite itself explains its 
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import timedelta
 from itertools import combinations
 from typing import Any
 
@@ -373,7 +374,9 @@ def test_copies_left_open_are_found_without_the_others(plans: Plans) -> None:
 
 
 def test_changes_of_a_clock_ahead_are_found_among_those_that_are_not_due(plans: Plans) -> None:
-    step, *_ = plans.of(lambda tx: tx.callbacks.changed_after(NOW, limit=9))
+    early = NOW - timedelta(days=1)
+    plans.of(lambda tx: tx.callbacks.add(callback(1)))
+    _, step, *_ = plans.of(lambda tx: tx.callbacks.changed_after(early, limit=9))
     assert step == "SEARCH waiting USING PRIMARY KEY (lane_id=? AND due_us>?)"
 
 

@@ -224,3 +224,29 @@ def test_a_store_whose_loop_was_closed_during_a_commit_can_be_closed(path: Path)
     asyncio.run(ask_and_leave())
     may_end.set()
     asyncio.run(asyncio.wait_for(store.close(), 20))
+
+
+def test_a_store_whose_loop_was_closed_before_it_learned_of_a_commit_can_be_closed(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, loop = SqliteStore.open(path, VAULT), asyncio.new_event_loop()
+    may_end, is_reported = threading.Event(), threading.Event()
+    asking = list[asyncio.Future[Any]]()
+    call_soon_threadsafe = loop.call_soon_threadsafe
+
+    def report(*call: Any) -> asyncio.Handle:
+        handle = call_soon_threadsafe(*call)
+        is_reported.set()
+        return handle
+
+    async def ask_and_leave() -> None:
+        for _ in range(2):  # the second waits for the next commit
+            asking.append(asyncio.ensure_future(store.transact(lambda tx: may_end.wait(10))))
+            await asyncio.sleep(0)
+
+    loop.run_until_complete(ask_and_leave())
+    monkeypatch.setattr(loop, "call_soon_threadsafe", report)
+    may_end.set()
+    assert is_reported.wait(10)
+    loop.close()
+    asyncio.run(asyncio.wait_for(store.close(), 20))

@@ -13,7 +13,7 @@ from ringback.core.errors import StoreUnavailable
 from ringback.core.supersim.sim import SuperSim
 from ringback.ports import PageWindow, Transaction
 from ringback.stores.sqlite.store import SqliteStore, StoreOptions
-from tests.fakes import VAULT
+from tests.fakes import NOW, VAULT
 from tests.stores.asking import opened
 from tests.stores.records import OURS, account, callback, sim
 
@@ -60,6 +60,16 @@ def statements_of(store: SqliteStore) -> list[str]:
     statements = list[str]()
     connection_of(store).set_trace_callback(statements.append)
     return statements
+
+
+async def test_waiting_callbacks_are_searched_for_a_clock_ahead_only_if_one_was(
+    store: SqliteStore,
+) -> None:
+    await store.transact(lambda tx: tx.callbacks.add(callback(1)))
+    await store.transact(lambda tx: tx.callbacks.changed_after(NOW, limit=9))
+    statements = statements_of(store)
+    await store.transact(lambda tx: tx.callbacks.changed_after(NOW, limit=9))
+    assert not [each for each in statements if "FROM waiting" in each]
 
 
 async def test_queued_work_shares_one_commit(store: SqliteStore) -> None:

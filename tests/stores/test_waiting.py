@@ -135,6 +135,26 @@ async def test_callbacks_changed_after_an_instant_are_found(store: Store) -> Non
     assert await store.transact(after(NOW + 4 * SECOND)) == set()
 
 
+async def test_callbacks_that_are_changed_later_are_found_until_they_are_corrected(
+    store: Store,
+) -> None:
+    def found(tx: Transaction) -> list[int]:
+        return numbers_of(tx.callbacks.changed_after(NOW, limit=9))
+
+    def change(tx: Transaction, at: datetime) -> None:
+        one = tx.callbacks.get(OURS, callback(1).sid)
+        assert one is not None
+        tx.callbacks.change(one.having(DeliveryProgress(at, due=at + SECOND, attempt_count=1)))
+
+    await keep(store, callback(1))
+    assert await store.transact(found) == []
+    for _ in range(2):
+        await store.transact(lambda tx: change(tx, NOW + SECOND))
+        assert await store.transact(found) == [1]
+        await store.transact(lambda tx: change(tx, NOW))
+        assert await store.transact(found) == []
+
+
 async def test_the_number_of_waiting_callbacks_is_counted_for_each_instant(store: Store) -> None:
     await keep(
         store,

@@ -52,15 +52,13 @@ class CallbackSender:
         In both cases, `ended` is called once, after this has returned. `at` is the current time, if
         the caller knows it.
         """
-        is_sent = False
-        if not fresh:
-            try:
-                request = self._render(callback, account, at or self.clock.now())
-                is_sent = self.transport.try_send(
-                    request, limits=limits, turn=turn, ended=lambda result: ended((result, request))
-                )
-            except Exception:  # noqa: BLE001 (`render_and_send` fails in the same way)
-                is_sent = False
+        try:
+            request = None if fresh else self._render(callback, account, at or self.clock.now())
+            is_sent = request is not None and self.transport.try_send(
+                request, limits=limits, turn=turn, ended=lambda result: ended((result, request))
+            )
+        except Exception:  # noqa: BLE001 (`render_and_send` fails in the same way)
+            is_sent = False
         if is_sent:
             return None
 

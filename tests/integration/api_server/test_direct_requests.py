@@ -374,6 +374,7 @@ async def test_a_request_that_waits_for_the_store_is_cut_off_when_the_server_sto
         await asked.wait()
         await direct.server.stop()
         assert await reader.read() == b""
-        assert "1 requests were cut off when the server stopped" in caplog.text
+        cut_off = ["1 requests were cut off when the server stopped"]
+        assert [record.getMessage() for record in caplog.records] == cut_off
         direct.store.goes_on.set()
         writer.close()

@@ -22,6 +22,7 @@ from ringback.core.http.outcome import (
 from ringback.core.http.ssrf_guard import SsrfGuard
 from ringback.core.policy.source_policy import Source
 from ringback.http_client.connection_pool import KeepAliveLimits
+from ringback.http_client.http_connection import HttpConnection
 from ringback.http_client.http_sender import HttpTransport
 from ringback.http_client.response_parser import MAX_BODY
 from ringback.runtime.system_clock import stopwatch
@@ -223,6 +224,20 @@ class TestARequestOverAnIdleConnection:
         assert {result.outcome for result in results} == {DeliveredOutcome(200)}
         assert len(receiver.requests) == 2000
         assert receiver.connections == 1
+
+    async def test_is_not_sent_again_over_a_connection_on_which_it_failed(
+        self, sender: HttpTransport, receiver: RecordingReceiver, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(*_: object) -> None:
+            raise RuntimeError("an internal error")
+
+        await sender.send(post(receiver.url()), limits=LIMITS)
+        with monkeypatch.context() as broken:
+            broken.setattr(HttpConnection, "exchange", fail)
+            with pytest.raises(RuntimeError):
+                try_to_send(sender, post(receiver.url()))
+        await receiver.wait_for_ended(1)
+        assert sender.open_connections == 0
 
     @pytest.mark.parametrize(
         ("reply", "failure"),

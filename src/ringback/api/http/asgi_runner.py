@@ -45,8 +45,8 @@ class PromisedResponse:
         return self.respond((yield from self.result))
 
 
-DirectAnswer = Callable[[bytes], PromisedResponse | Awaitable[Response]]
-"""Begins to answer a request by its body; a task awaits the response unless it is promised."""
+DirectAnswer = Callable[[bytes], Awaitable[Response]]
+"""Begins to answer a request by its body. A task awaits the response, unless it is promised."""
 DirectHandler = Callable[[RequestHead], DirectAnswer | None]
 """Returns a function that answers a request without the ASGI application.
 

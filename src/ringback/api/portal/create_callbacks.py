@@ -133,9 +133,7 @@ class CreateCallbacksEndpoints(EndpointGroup):
         await self._dependencies.authenticator.let_in(caller)
         return await self._accept(caller, account_sid, body)
 
-    def _accept(
-        self, caller: Principal, account_sid: str, body: bytes
-    ) -> PromisedResponse | Awaitable[Response]:
+    def _accept(self, caller: Principal, account_sid: str, body: bytes) -> Awaitable[Response]:
         document = parse_json(body)
         if isinstance(document, dict) and "callbacks" in document:
             return self._accept_batch(caller, account_sid, body, document)
@@ -223,7 +221,7 @@ class CreateCallbacksEndpoints(EndpointGroup):
             # A key may be anywhere in its index, so finding it may take a read from the disk.
             is_quick=all(callback.idempotency_key is None for callback in callbacks),
         )
-        return asyncio.ensure_future(kept)
+        return asyncio.ensure_future(kept)  # the same, if it is a future already
 
 
 def _show(kept: tuple[CallbackRecord, _Prepared]) -> dict[str, Any]:

@@ -96,8 +96,7 @@ def _parts_of(
     """Return the template of the request's head, its URL, its body and its signature."""
     method, scheme = callback.method, source.signature
     is_post = method is HttpMethod.POST
-    url = callback.url if is_post else callback.called
-    body = callback.body.encode() if is_post else b""
+    url, body = callback.called, callback.sent_body.encode()
     form = callback.parameters if is_post and scheme.covers_form else ()
     timestamp = timestamp_of(at) if scheme.covers_time else 0
     signed = SigningInput(

@@ -32,7 +32,7 @@ class HeadPlace(StrEnum):
 
     TARGET = "\x01"
     LENGTH = "\x02"
-    TOKEN = "\x03"  # noqa: S105
+    TOKEN = "\x03"  # noqa: S105 (a place, not a secret)
     SIGNATURE = "\x04"
     DATE = "\x05"
     TIMESTAMP = "\x06"

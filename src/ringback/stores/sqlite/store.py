@@ -164,7 +164,7 @@ class SqliteStore:
         """Run the work in the next commit and return its result; see `ports.Store.transact`."""
         if self._is_closed:
             raise StoreUnavailable("the database is closed")
-        loop = self._running_loop()
+        loop = self._use_running_loop()
         entry = _Entry(CommitJob(work), loop.create_future(), is_quick)
         self._waiting.append(entry)
         self._plan(loop, may_wait=may_wait)
@@ -182,7 +182,7 @@ class SqliteStore:
     async def close(self) -> None:
         """Finish all queued work, close the file, and release its lock."""
         self._is_closed = True
-        self._running_loop()
+        self._use_running_loop()
         await asyncio.to_thread(self._readers.close)
         while self._waiting or self._is_committing:
             self._begin()
@@ -194,7 +194,7 @@ class SqliteStore:
 
     # ---- in the event loop -------------------------------------------------------------------
 
-    def _running_loop(self) -> asyncio.AbstractEventLoop:
+    def _use_running_loop(self) -> asyncio.AbstractEventLoop:
         """Return the running event loop; if it is a new one, forget what the last one planned."""
         loop = asyncio.get_running_loop()
         if loop is not self._loop:

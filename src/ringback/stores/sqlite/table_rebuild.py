@@ -200,11 +200,8 @@ class _CallbackCopy:
         target_id = self._id_of("callback_targets", account_sid, *target)
         fixed = created, token, key, sim_sid, replay_of, None, None, body
         self._rows["callbacks"].append((row_id, sid, account_id, lane_id, target_id, *fixed))
-        is_delivered_at_once = status == "delivered" and (count, rounds, attempts[0][0]) == (
-            1,
-            0,
-            1,
-        )
+        is_first = (count, rounds, attempts[0][0]) == (1, 0, 1)
+        is_delivered_at_once = is_first and status == "delivered"
         if status == "scheduled":
             due_us = due
             if due is None:
