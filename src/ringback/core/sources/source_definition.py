@@ -241,8 +241,8 @@ class CallbackSourceDefinition:
         self,
         url: CallbackUrl,
         is_post: bool,  # noqa: FBT001 (an `lru_cache` is faster without names)
-        is_test: bool,  # noqa: FBT001
-        uses_static_proxy: bool,  # noqa: FBT001
+        is_test: bool,  # noqa: FBT001 (likewise)
+        uses_static_proxy: bool,  # noqa: FBT001 (likewise)
     ) -> HeadTemplate:
         method = HttpMethod.POST if is_post else HttpMethod.GET
         content_type = _JSON if is_test else self.content_type
