@@ -38,7 +38,14 @@ from ringback.core.supersim.pending_sim_update import PendingSuperSimUpdate
 from ringback.core.supersim.sim import SimStatus, SuperSim
 from ringback.delivery.current_signing_keys import CurrentSigningKeys
 from ringback.operations.context import OperationContext
-from ringback.ports import NewCallbackQueue, RandomSource
+from ringback.ports import (
+    DeliveryClaim,
+    Lane,
+    LaneQuota,
+    NewCallbackQueue,
+    RandomSource,
+    Transaction,
+)
 from ringback.stores.encryption import SecretCipher, new_key
 from tests.callback_queues import RecordingQueue
 
@@ -434,3 +441,15 @@ def a_callback(
         event=kind,
         sim_sid=sim_sid,
     )
+
+
+def claim_from(tx: Transaction, lane: Lane, now: datetime, *, limit: int) -> list[DeliveryClaim]:
+    """Claim at most `limit` due callbacks of a lane."""
+    (claimed,) = tx.callbacks.claim([LaneQuota(lane, limit)], now)
+    return claimed.claims
+
+
+def next_due_in(tx: Transaction, lane: Lane) -> datetime | None:
+    """Return when the next callback of a lane is due, or None if none waits."""
+    (claimed,) = tx.callbacks.claim([LaneQuota(lane, 0)], NOW)
+    return claimed.next_due

@@ -32,7 +32,7 @@ from ringback.core.wireless.sim import WirelessStatus
 from ringback.ports import CallbackFilter, PageWindow, ShadowCallbackFilter, Transaction
 from ringback.ports.callbacks import lane_of
 from ringback.stores.sqlite.store import SqliteStore
-from tests.fakes import NOW, VAULT, a_secret, an_account, an_api_client, an_api_key
+from tests.fakes import NOW, VAULT, a_secret, an_account, an_api_client, an_api_key, claim_from
 from tests.stores import records
 from tests.stores.asking import ended, rendered
 from tests.stores.records import OURS, THEIRS
@@ -128,7 +128,7 @@ def furnish_callbacks(tx: Transaction, sid: str) -> None:
     host = f"http://{WHOSE[sid]}.example"
     added = records.callback(NUMBERS[sid], sid, url=f"{host}/hook", key=f"{sid}-key")
     tx.callbacks.add(added)
-    (claim,) = tx.callbacks.claim(lane_of(added), NOW, limit=1)
+    (claim,) = claim_from(tx, lane_of(added), NOW, limit=1)
     long = ReceiverResponseRecord(503, (), f"busy with {host}".encode() * 999)
     settlement = ended(claim, GiveUp("made up"), response=long, request=rendered(claim))
     tx.callbacks.settle([settlement])

@@ -19,7 +19,9 @@ from ringback.ports import (
     CallbackFilter,
     DeliveryClaim,
     Lane,
+    LaneClaims,
     LaneDue,
+    LaneQuota,
     PageWindow,
     RecordPage,
     Settlement,
@@ -103,12 +105,18 @@ class MemoryCallbacks:
     def change(self, callback: CallbackRecord) -> None:
         self._keep(callback, callback.progress)
 
-    def claim(self, lane: Lane, now: datetime, *, limit: int) -> list[DeliveryClaim]:
-        due = [(at, callback) for at, callback in self._in_lane(lane) if at <= now]
-        taken = [callback for _, callback in sorted(due, key=lambda pair: pair[0])[:limit]]
-        return [self._claim(callback, now) for callback in taken]
+    def claim(self, quotas: Sequence[LaneQuota], now: datetime) -> list[LaneClaims]:
+        return [self._claim_from(lane, limit, now) for lane, limit, _ in quotas]
 
-    def settle(self, settlements: Sequence[Settlement]) -> None:
+    def _claim_from(self, lane: Lane, limit: int, now: datetime) -> LaneClaims:
+        due = [(at, callback) for at, callback in self._in_lane(lane) if at <= now]
+        taken = sorted(due, key=lambda pair: pair[0])[:limit]
+        claims = [self._claim(callback, now) for _, callback in taken]
+        return LaneClaims(
+            claims, taken[-1][0] if taken and len(taken) == limit else self._next_due(lane)
+        )
+
+    def settle(self, settlements: Sequence[Settlement]) -> Sequence[Settlement]:
         for settlement in settlements:
             callback, progress = settlement.claim.callback, settlement.progress
             number, attempt = callback.progress.attempt_count, settlement.attempt
@@ -122,6 +130,7 @@ class MemoryCallbacks:
                     )
             self._keep(callback, progress)
         self.responses.keep_within_budget()
+        return ()
 
     def put_back(self, claims: Sequence[DeliveryClaim], now: datetime) -> None:
         for callback, *_ in claims:
@@ -132,12 +141,9 @@ class MemoryCallbacks:
         under_way = [one for one in self.callbacks.values() if one.progress.is_under_way]
         return [self._claim_of(callback, callback.progress) for callback in under_way]
 
-    def next_due(self, lane: Lane) -> datetime | None:
-        return min((at for at, _ in self._in_lane(lane)), default=None)
-
     def waiting(self, *, after: Lane | None = None, limit: int | None = None) -> list[LaneDue]:
         lanes = {lane_of(callback) for callback in self.callbacks.values()}
-        due = [(lane, self.next_due(lane)) for lane in sorted(lanes) if not after or lane > after]
+        due = [(lane, self._next_due(lane)) for lane in sorted(lanes) if not after or lane > after]
         return [LaneDue(lane, at) for lane, at in due if at is not None][:limit]
 
     def changed_after(self, instant: datetime, *, limit: int) -> list[CallbackRecord]:
@@ -179,6 +185,9 @@ class MemoryCallbacks:
             UrlDeliveryTotals(*what, *(counted[what, far] for far in _FAR))
             for what in sorted({what for what, _ in counted}, key=_in_order)
         ]
+
+    def _next_due(self, lane: Lane) -> datetime | None:
+        return min((at for at, _ in self._in_lane(lane)), default=None)
 
     def _in_lane(self, lane: Lane) -> list[tuple[datetime, CallbackRecord]]:
         own = [one for one in self.callbacks.values() if lane_of(one) == lane]

@@ -35,7 +35,7 @@ class MemoryTasks:
         self.drop(task.subject_sid, task.step)
         self.tasks[task.subject_sid, task.step] = task
 
-    def due(self, now: datetime, *, limit: int) -> list[ScheduledTask]:
+    def claim(self, now: datetime, *, limit: int) -> list[ScheduledTask]:
         due = [task for task in self.tasks.values() if task.due <= now]
         return sorted(due, key=lambda task: task.due)[:limit]
 

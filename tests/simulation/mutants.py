@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from itertools import count, islice
+from itertools import chain, count, islice
 from typing import Any, Final, cast
 from unittest.mock import patch
 
@@ -42,7 +42,7 @@ from ringback.delivery.fair_scheduler import FairScheduler
 from ringback.delivery.settlement_writer import SettlementWriter
 from ringback.engine.supervisor import Supervisor
 from ringback.http_client import http_connection
-from ringback.ports import DeliveryClaim, Lane, Settlement
+from ringback.ports import DeliveryClaim, Lane, LaneClaims, LaneQuota, Settlement
 from ringback.runtime.account_fair_semaphore import FairSemaphore
 from ringback.runtime.wakeup import Wakeup
 from ringback.stores.sqlite import callbacks
@@ -135,13 +135,13 @@ def _attempt_settled_first(self: DeliveryLoop, claim: DeliveryClaim) -> Sending 
 
 
 def _claim_secretly(
-    self: SqliteCallbacks, lane: Lane, now: datetime, *, limit: int
-) -> list[DeliveryClaim]:
-    claims = _claim(self, lane, now, limit=limit)
+    self: SqliteCallbacks, quotas: Sequence[LaneQuota], now: datetime
+) -> list[LaneClaims]:
+    claimed = _claim(self, quotas, now)
     self._session.flush()
-    for claim in claims:
+    for claim in chain.from_iterable(claims for claims, _ in claimed):
         self._session.write("UPDATE waiting SET started_us = NULL WHERE id = ?", [claim.row_id])
-    return claims
+    return claimed
 
 
 def _keep_slots(self: FairScheduler, lane: Lane, *, slots: int) -> None:

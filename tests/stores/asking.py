@@ -40,7 +40,7 @@ from ringback.ports import (
     Transaction,
 )
 from ringback.stores.sqlite.store import SqliteStore, connect
-from tests.fakes import NOW, VAULT
+from tests.fakes import NOW, VAULT, claim_from
 from tests.stores.records import OUR_LANE, OURS, callback
 
 ALL_CALLBACKS = CallbackFilter()
@@ -168,7 +168,7 @@ async def oldest_of(
 async def claim(
     store: Store, now: datetime = NOW, *, limit: int = 100, lane: Lane = OUR_LANE
 ) -> list[DeliveryClaim]:
-    return await store.transact(lambda tx: tx.callbacks.claim(lane, now, limit=limit))
+    return await store.transact(lambda tx: claim_from(tx, lane, now, limit=limit))
 
 
 async def settle(store: Store, *settlements: Settlement) -> None:

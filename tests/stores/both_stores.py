@@ -216,7 +216,7 @@ def everything(tx: Transaction) -> tuple[object, ...]:
         [tx.supersim.sessions.of_sim(sim.sid, since=NOW - SECOND) for sim in SIMS.values()],
         [tx.wireless.sims.page(sid, {}, PageWindow(99)) for sid in FLEETS],
         [tx.wireless.commands.page(sid, {}, PageWindow(999)) for sid in FLEETS],
-        tx.tasks.due(NOW + timedelta(days=1), limit=999),
+        tx.tasks.claim(NOW + timedelta(days=1), limit=999),
         tx.accounts.all(),
     )
 

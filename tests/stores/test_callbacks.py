@@ -18,7 +18,7 @@ from ringback.core.callbacks.retry import RetryNow
 from ringback.core.policy.source_policy import Source
 from ringback.core.sids import SidKind
 from ringback.ports import PageWindow, Store, Transaction
-from tests.fakes import NOW
+from tests.fakes import NOW, claim_from
 from tests.stores.asking import (
     attempts_of,
     callbacks_on,
@@ -177,7 +177,7 @@ async def test_a_callback_stored_and_claimed_at_once_is_found_by_its_key_in_its_
 ) -> None:
     def work(tx: Transaction) -> CallbackRecord | None:
         tx.callbacks.add(callback(1, key="x"))
-        tx.callbacks.claim(OUR_LANE, NOW, limit=1)
+        claim_from(tx, OUR_LANE, NOW, limit=1)
         return tx.callbacks.with_key(OURS, "x")
 
     kept = await store.transact(work)

@@ -44,7 +44,7 @@ from ringback.stores.sqlite.callbacks import SqliteCallbacks
 from ringback.stores.sqlite.group_commit import CommitJob, GroupCommitter
 from ringback.stores.sqlite.store import connect
 from ringback.stores.sqlite.write_batch import WriteBatch
-from tests.fakes import NOW, VAULT, an_api_client
+from tests.fakes import NOW, VAULT, an_api_client, claim_from, next_due_in
 from tests.stores.asking import add, ended, rendered, table_of
 from tests.stores.records import (
     FLEETS,
@@ -254,7 +254,7 @@ def sessions(tx: Transaction) -> None:
 
 
 def attempts(tx: Transaction) -> None:
-    first, second, third = tx.callbacks.claim(OUR_LANE, NOW, limit=3)
+    first, second, third = claim_from(tx, OUR_LANE, NOW, limit=3)
     tx.callbacks.settle([ended(first, NoRetryNeeded())])
     tx.callbacks.settle([ended(second, RetryLater(NOW + SECOND, 1))])
     tx.callbacks.put_back([third], NOW)
@@ -270,10 +270,10 @@ def attempts(tx: Transaction) -> None:
 
 
 def long_answers(tx: Transaction) -> None:
-    (taken,) = tx.callbacks.claim(OUR_LANE, NOW, limit=1)
+    (taken,) = claim_from(tx, OUR_LANE, NOW, limit=1)
     answer = ReceiverResponseRecord(200, (), bytes(9999))
     tx.callbacks.settle([ended(taken, RetryLater(NOW, 1), response=answer)])
-    (taken,) = tx.callbacks.claim(OUR_LANE, NOW, limit=1)
+    (taken,) = claim_from(tx, OUR_LANE, NOW, limit=1)
     tx.callbacks.settle([ended(taken, NoRetryNeeded(), response=answer, request=rendered(taken))])
     tx.callbacks.attempts(taken.callback.sid)
     tx.kept_responses.bytes_of(OURS)
@@ -290,7 +290,7 @@ def copies(tx: Transaction) -> None:
 
 def engine(tx: Transaction) -> None:
     for lane in (OUR_LANE, Lane(OURS, "x")):
-        tx.callbacks.next_due(lane)
+        next_due_in(tx, lane)
     tx.callbacks.waiting()
     tx.callbacks.waiting(after=OUR_LANE, limit=1)
     tx.callbacks.changed_after(NOW, limit=9)
@@ -343,7 +343,7 @@ def clients(tx: Transaction) -> None:
 
 def tasks(tx: Transaction) -> None:
     tx.tasks.put(task(1))
-    tx.tasks.due(NOW, limit=9)
+    tx.tasks.claim(NOW, limit=9)
     tx.tasks.next_due()
     tx.tasks.due_of(task(1).subject_sid, TaskKind.UPDATE_SIM)
     tx.tasks.take(task(1))

@@ -14,7 +14,7 @@ from ringback.core.http.http_exchange import ReceiverResponseRecord
 from ringback.ports import CallbackFilter, DeliveryClaim, PageWindow, Settlement, Transaction
 from ringback.stores.sqlite.group_commit import CommitJob, GroupCommitter
 from ringback.stores.sqlite.store import connect
-from tests.fakes import NOW, VAULT
+from tests.fakes import NOW, VAULT, claim_from
 from tests.stores.asking import ended, numbers_of, rendered
 from tests.stores.records import OUR_LANE, OURS, account, callback, sim
 
@@ -94,7 +94,7 @@ def break_off(tx: Transaction) -> None:
 
 
 def claim(tx: Transaction) -> list[DeliveryClaim]:
-    return tx.callbacks.claim(OUR_LANE, NOW, limit=9)
+    return claim_from(tx, OUR_LANE, NOW, limit=9)
 
 
 BEFORE_IT_FAILS = [
@@ -202,7 +202,7 @@ def test_only_the_work_that_the_database_refuses_fails(bench: Bench, refused: Wo
 def test_a_repeated_claim_claims_the_same(bench: Bench) -> None:
     bench.do(add(1, 2))
     claiming, refused, claiming_more = bench.do(
-        lambda tx: tx.callbacks.claim(OUR_LANE, NOW, limit=1), add(1), claim
+        lambda tx: claim_from(tx, OUR_LANE, NOW, limit=1), add(1), claim
     )
     assert type(refused.failure) is sqlite3.IntegrityError
     assert [one.callback.sid for one in claiming.result] == [callback(1).sid]

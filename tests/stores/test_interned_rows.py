@@ -16,7 +16,7 @@ from ringback.stores.row_ids import RowIds, ids_in
 from ringback.stores.sqlite import callbacks as callbacks_module
 from ringback.stores.sqlite.interned_rows import InternedRows
 from ringback.stores.sqlite.write_batch import BulkStatement, WriteBatch
-from tests.fakes import NOW
+from tests.fakes import NOW, claim_from
 from tests.stores.asking import dangling, ended, rendered
 from tests.stores.records import HOST, OUR_LANE, OURS, THEIR_LANE, THEIRS, account, callback
 from tests.stores.test_group_commit import BEFORE_IT_FAILS, Bench, Work, break_off, then
@@ -65,7 +65,7 @@ def send(lane: Lane = OUR_LANE, answer: ReceiverResponseRecord = ANSWER) -> Work
     """Return work that claims a callback, and settles it as delivered with this answer."""
 
     def work(tx: Transaction) -> None:
-        (claim,) = tx.callbacks.claim(lane, NOW, limit=1)
+        (claim,) = claim_from(tx, lane, NOW, limit=1)
         request = rendered(claim)
         tx.callbacks.settle([ended(claim, NoRetryNeeded(), response=answer, request=request)])
 

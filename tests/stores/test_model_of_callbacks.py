@@ -43,7 +43,7 @@ from ringback.ports import (
     Transaction,
     lane_of,
 )
-from tests.fakes import NOW, signing_with
+from tests.fakes import NOW, claim_from, next_due_in, signing_with
 from tests.memory_store import MemoryTransaction
 from tests.stores.both_stores import (
     ACCOUNTS,
@@ -158,7 +158,7 @@ class CallbacksInBothStores(BothStores):
             assert not taken & {claim.callback.sid for claim in claims}
             self._under_way += claims
 
-        self.add(Part(lambda tx: tx.callbacks.claim(lane, now, limit=limit), done))
+        self.add(Part(lambda tx: claim_from(tx, lane, now, limit=limit), done))
 
     def _lane(self, which: int) -> Lane:
         kept = self._kept[which % len(self._kept)]
@@ -176,7 +176,7 @@ class CallbacksInBothStores(BothStores):
         now, lane, (outcome, decide) = self.now, self._lane(which), ending
 
         def work(tx: Transaction) -> list[DeliveryClaim]:
-            claims = tx.callbacks.claim(lane, now, limit=limit)
+            claims = claim_from(tx, lane, now, limit=limit)
             settlements = [_settlement(claim, outcome, decide(SECOND), body) for claim in claims]
             tx.callbacks.settle(settlements)
             return _going_on(claims, settlements)
@@ -297,7 +297,7 @@ class CallbacksInBothStores(BothStores):
                     tx.callbacks.get(account_sid, sid),
                     tx.callbacks.with_key(account_sid, "a"),
                     tx.callbacks.attempts(sid),
-                    [tx.callbacks.next_due(Lane(account_sid, one)) for one in DESTINATIONS],
+                    [next_due_in(tx, Lane(account_sid, one)) for one in DESTINATIONS],
                     tx.callbacks.unfinished(),
                     tx.callbacks.due_before(instants),
                     tx.callbacks.date_of(number, since=NOW),

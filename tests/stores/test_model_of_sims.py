@@ -120,7 +120,7 @@ class SimsInBothStores(BothStores):
                     tx.supersim.sims.first({"iccid": sim(number).iccid}),
                     tx.supersim.sims.first({"device_ip": sim(number).device_ip, "status": status}),
                     tx.supersim.sim_updates.get(sim(number).sid),
-                    tx.tasks.due(now, limit=limit),
+                    tx.tasks.claim(now, limit=limit),
                     or_refused(lambda: tx.supersim.sims.page(account_sid, which, window)),
                 )
             )

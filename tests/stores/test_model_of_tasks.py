@@ -59,7 +59,7 @@ class TasksInBothStores(BothStores):
         now = self.now
         self.add(
             Part(
-                lambda tx: (tx.tasks.next_due(), tx.tasks.due(now, limit=limit)),
+                lambda tx: (tx.tasks.next_due(), tx.tasks.claim(now, limit=limit)),
                 lambda seen: self._seen.extend(seen[1]),
             )
         )

@@ -13,7 +13,7 @@ from ringback.core.callbacks.callback import UNDELIVERED, CallbackStatus
 from ringback.core.callbacks.retry import NoRetryNeeded
 from ringback.core.policy.source_policy import Source
 from ringback.ports import CallbackFilter, Lane, PageWindow, Transaction
-from tests.fakes import NOW
+from tests.fakes import NOW, claim_from, next_due_in
 from tests.stores.asking import ended
 from tests.stores.history import CountedStore
 from tests.stores.records import OURS, callback
@@ -37,24 +37,24 @@ def store_with(history: int) -> CountedStore:
 
 
 def settle_one(tx: Transaction) -> None:
-    (claim,) = tx.callbacks.claim(LANE, NOW, limit=1)
+    (claim,) = claim_from(tx, LANE, NOW, limit=1)
     tx.callbacks.settle([ended(claim, NoRetryNeeded())])
 
 
 def claim_and_put_back(tx: Transaction) -> None:
-    tx.callbacks.put_back(tx.callbacks.claim(LANE, NOW, limit=9), NOW)
+    tx.callbacks.put_back(claim_from(tx, LANE, NOW, limit=9), NOW)
 
 
 WORK: dict[str, Callable[[Transaction], Any]] = {
     "the sweep": lambda tx: tx.callbacks.waiting(),
     "a slice of the sweep": lambda tx: tx.callbacks.waiting(after=LANE, limit=5),
-    "a claim": lambda tx: tx.callbacks.claim(LANE, NOW, limit=9),
-    "a claim of what has been waiting": lambda tx: tx.callbacks.claim(
-        LANE, NOW + timedelta(days=9), limit=1
+    "a claim": lambda tx: claim_from(tx, LANE, NOW, limit=9),
+    "a claim of what has been waiting": lambda tx: claim_from(
+        tx, LANE, NOW + timedelta(days=9), limit=1
     ),
-    "when a lane is due": lambda tx: tx.callbacks.next_due(LANE),
-    "when a lane is due in which nothing waits": lambda tx: tx.callbacks.next_due(
-        Lane(OURS, "https://h1.example:444")
+    "when a lane is due": lambda tx: next_due_in(tx, LANE),
+    "when a lane is due in which nothing waits": lambda tx: next_due_in(
+        tx, Lane(OURS, "https://h1.example:444")
     ),
     "the lanes of nobody": lambda tx: tx.callbacks.waiting(after=Lane("B", "")),
     "an ending": settle_one,

@@ -33,7 +33,7 @@ from ringback.core.wireless.usage import WirelessUsageQuery
 from ringback.ports import FieldFilter, PageWindow, ShadowCallbackFilter, Transaction
 from ringback.stores.sqlite.group_commit import CommitJob, GroupCommitter
 from ringback.stores.sqlite.store import connect
-from tests.fakes import NOW, VAULT
+from tests.fakes import NOW, VAULT, claim_from
 from tests.stores.asking import add, ended, table_of
 from tests.stores.records import (
     FLEETS,
@@ -304,7 +304,7 @@ OTHER: dict[str, Callable[[Transaction], Any]] = {
     "an address": lambda tx: tx.supersim.sims.first({"device_ip": "127.64.0.1"}),
     "a change": lambda tx: tx.supersim.sim_updates.get(SIM_SID),
     "the end of a change": lambda tx: tx.supersim.sim_updates.remove(SIM_SID),
-    "tasks that are due": lambda tx: tx.tasks.due(NOW, limit=9),
+    "tasks that are due": lambda tx: tx.tasks.claim(NOW, limit=9),
     "a task that is taken": lambda tx: tx.tasks.take(task(1)),
     "a task that is dropped": lambda tx: tx.tasks.drop(SIM_SID, TaskKind.UPDATE_SIM),
     "a scenario": lambda tx: tx.scenarios.get(OURS),
@@ -401,7 +401,7 @@ def test_stored_rests_of_long_responses_are_found_counted_and_dropped_by_indexes
 
     def settle_twice(tx: Transaction) -> None:
         for _ in range(2):
-            (taken,) = tx.callbacks.claim(OUR_LANE, NOW, limit=1)
+            (taken,) = claim_from(tx, OUR_LANE, NOW, limit=1)
             tx.callbacks.settle([ended(taken, RetryLater(NOW, 1), response=long)])
         tx.callbacks.attempts(callback(1).sid)
 

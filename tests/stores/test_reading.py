@@ -14,7 +14,7 @@ from ringback.core.errors import NotFound, QueryTimeout, StoreUnavailable
 from ringback.ports import CallbackFilter, PageWindow, Store, Transaction
 from ringback.stores.sqlite.read_connections import ReadConnectionPool
 from ringback.stores.sqlite.store import SqliteStore
-from tests.fakes import NOW, VAULT
+from tests.fakes import NOW, VAULT, claim_from
 from tests.stores.asking import keep
 from tests.stores.records import OUR_LANE, OURS, account, api_key, callback, shadow, sim, task
 
@@ -51,7 +51,7 @@ async def test_an_error_in_a_read_is_raised_to_the_caller(store: Store) -> None:
 WRITES: dict[str, Callable[[Transaction], Any]] = {
     "a new callback": lambda tx: tx.callbacks.add(callback(1)),
     "a changed callback": lambda tx: tx.callbacks.change(callback(0, due=None)),
-    "a claim": lambda tx: tx.callbacks.claim(OUR_LANE, NOW, limit=1),
+    "a claim": lambda tx: claim_from(tx, OUR_LANE, NOW, limit=1),
     "a copy": lambda tx: tx.shadows.open([shadow(0)]),
     "a SIM": lambda tx: tx.supersim.sims.add(sim(1)),
     "a task": lambda tx: tx.tasks.put(task(1)),

@@ -21,7 +21,7 @@ from ringback.core.http.outcome import AttemptFailure, NoAnswerOutcome, RefusedO
 from ringback.core.policy.source_policy import Source
 from ringback.core.sources.source_definition import CallbackSourceDefinition
 from ringback.ports import CallbackFilter, Store, Transaction, lane_of
-from tests.fakes import NOW
+from tests.fakes import NOW, claim_from
 from tests.properties.strategies import accounts, callbacks, source_definitions
 from tests.stores.asking import (
     attempts_of,
@@ -133,7 +133,7 @@ def test_the_request_of_any_source_is_read_back(
 
     def work(tx: Transaction) -> list[Attempt | None]:
         tx.callbacks.add(made)
-        (taken,) = tx.callbacks.claim(lane_of(made), NOW, limit=1)
+        (taken,) = claim_from(tx, lane_of(made), NOW, limit=1)
         request = render(made, account=owner, at=at, sources={"acme": source})
         settlement = ended(taken, NoRetryNeeded(), request=request)
         tx.callbacks.settle([settlement])
@@ -288,7 +288,7 @@ async def test_a_claim_and_its_settlement_may_share_a_transaction(store: Store) 
     await keep(store, callback(1))
 
     def do_both(tx: Transaction) -> None:
-        (taken,) = tx.callbacks.claim(OUR_LANE, NOW, limit=1)
+        (taken,) = claim_from(tx, OUR_LANE, NOW, limit=1)
         tx.callbacks.settle([ended(taken, NoRetryNeeded())])
 
     await store.transact(do_both)
@@ -301,7 +301,7 @@ async def test_a_claim_may_be_requeued_by_its_own_transaction(store: Store) -> N
     await keep(store, callback(1))
 
     def do_both(tx: Transaction) -> None:
-        tx.callbacks.put_back(tx.callbacks.claim(OUR_LANE, NOW, limit=1), NOW)
+        tx.callbacks.put_back(claim_from(tx, OUR_LANE, NOW, limit=1), NOW)
 
     await store.transact(do_both)
     assert await found(store, 1) == callback(1)

@@ -17,7 +17,7 @@ from ringback.core.errors import ConfigurationError
 from ringback.ports import CallbackFilter, PageWindow, Transaction
 from ringback.stores.encryption import SecretCipher, make_key_file
 from ringback.stores.sqlite.store import SqliteStore
-from tests.fakes import NOW, VAULT
+from tests.fakes import NOW, VAULT, claim_from
 from tests.stores.asking import opened
 from tests.stores.records import (
     OUR_LANE,
@@ -71,7 +71,7 @@ def everything(tx: Transaction) -> tuple[object, ...]:
         tx.supersim.sims.page(OURS, {}, PageWindow(9)),
         tx.supersim.sim_updates.get(sim(1).sid),
         tx.scenarios.get(OURS),
-        tx.tasks.due(NOW, limit=9),
+        tx.tasks.claim(NOW, limit=9),
         tx.callbacks.page(OURS, CallbackFilter(), PageWindow(9)),
         tx.callbacks.left_open(),
         tx.callbacks.waiting(),
@@ -88,7 +88,7 @@ async def test_a_reopened_file_has_everything(path: Path) -> None:
         tx.scenarios.put(OURS, "slow")
         tx.tasks.put(task(1))
         tx.callbacks.add(callback(1))
-        tx.callbacks.claim(OUR_LANE, NOW, limit=1)
+        claim_from(tx, OUR_LANE, NOW, limit=1)
         tx.callbacks.add(callback(2))
 
     async with opened(path) as store:

@@ -17,7 +17,7 @@ LATE = NOW + timedelta(days=365)
 
 
 async def due(store: Store, now: datetime = LATE, *, limit: int = 99) -> list[ScheduledTask]:
-    return await store.transact(lambda tx: tx.tasks.due(now, limit=limit))
+    return await store.transact(lambda tx: tx.tasks.claim(now, limit=limit))
 
 
 async def next_due(store: Store) -> datetime | None:

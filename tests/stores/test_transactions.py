@@ -12,7 +12,7 @@ from ringback.core.sims.scenario import TaskKind
 from ringback.core.supersim.sim import SuperSim
 from ringback.core.wireless.usage import WirelessUsageQuery
 from ringback.ports import PageWindow, Store, Transaction
-from tests.fakes import NOW
+from tests.fakes import NOW, claim_from, next_due_in
 from tests.stores.asking import ALL_CALLBACKS, ended, keep, sims_on
 from tests.stores.records import (
     FLEETS,
@@ -63,7 +63,7 @@ def do_everything_and_break(tx: Transaction) -> None:
     tx.tasks.drop(task(2).subject_sid, TaskKind.UPDATE_SIM)
     tx.tasks.take(task(3))
     tx.callbacks.add(callback(9))
-    claims = tx.callbacks.claim(OUR_LANE, NOW, limit=9)
+    claims = claim_from(tx, OUR_LANE, NOW, limit=9)
     tx.callbacks.settle([ended(taken, NoRetryNeeded()) for taken in claims])
     tx.batches.add(["c", "d"])
     tx.batches.remove([1])
@@ -85,7 +85,7 @@ def everything(tx: Transaction) -> tuple[object, ...]:
         tx.wireless.command_uses.count(OURS, None, WirelessUsageQuery(NOW, ODD_INSTANT, None)),
         tx.wireless.sessions.of_sim(WIRELESS_SIMS[OURS].sid, since=NOW),
         tx.scenarios.get(OURS),
-        tx.tasks.due(ODD_INSTANT, limit=99),
+        tx.tasks.claim(ODD_INSTANT, limit=99),
         tx.callbacks.page(OURS, ALL_CALLBACKS, PageWindow(99)),
         tx.callbacks.attempts(callback(1).sid),
         tx.callbacks.left_open(),
@@ -154,7 +154,7 @@ async def test_work_sees_the_callbacks_it_has_stored(store: Store) -> None:
         tx.callbacks.add(callback(1, key="x"))
         return (
             tx.callbacks.get(OURS, callback(1).sid),
-            tx.callbacks.next_due(OUR_LANE),
+            next_due_in(tx, OUR_LANE),
             tx.callbacks.unfinished(),
             tx.callbacks.due_before([NOW + SECOND]),
         )

@@ -25,7 +25,7 @@ from ringback.core.policy.source_policy import Source
 from ringback.ports import CallbackFilter, Lane, LaneDue, PageWindow
 from ringback.stores.sqlite.field_columns import to_us
 from ringback.stores.sqlite.store import SqliteStore
-from tests.fakes import NOW, VAULT
+from tests.fakes import NOW, VAULT, claim_from
 from tests.stores.asking import opened
 from tests.stores.old_files import (
     NEWEST,
@@ -161,7 +161,7 @@ async def test_a_due_callback_waits_in_the_lane_of_its_url(path: Path) -> None:
     ours, theirs = Lane(OURS, "http://127.0.0.1:9000"), Lane(OURS, "https://b.example:443")
     async with opened(path) as store:
         waiting = await store.transact(lambda tx: tx.callbacks.waiting())
-        claims = await store.transact(lambda tx: tx.callbacks.claim(theirs, NOW, limit=9))
+        claims = await store.transact(lambda tx: claim_from(tx, theirs, NOW, limit=9))
     assert waiting == [LaneDue(ours, NOW + SECOND), LaneDue(theirs, EARLIER)]
     assert [claim.callback.sid for claim in claims] == [callback(3).sid, callback(2).sid]
 

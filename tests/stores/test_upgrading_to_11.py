@@ -32,7 +32,7 @@ from ringback.stores.sqlite.durability_mark import (
 from ringback.stores.sqlite.field_columns import from_us, to_us
 from ringback.stores.sqlite.store import SqliteStore, connect
 from ringback.stores.sqlite.table_rebuild import template_of
-from tests.fakes import NOW, VAULT
+from tests.fakes import NOW, VAULT, claim_from
 from tests.stores.asking import keep, opened
 from tests.stores.old_files import NEWEST, schema_of
 from tests.stores.records import OURS, THEIRS, callback
@@ -115,7 +115,7 @@ async def test_callbacks_wait_and_are_under_way_as_before(path: Path) -> None:
             claim
             for lane, _ in lanes
             for claim in await store.transact(
-                lambda tx, lane=lane: tx.callbacks.claim(lane, late, limit=99)
+                lambda tx, lane=lane: claim_from(tx, lane, late, limit=99)
             )
         ]
     assert {claim.callback.sid for claim in left_open} == is_open

@@ -107,7 +107,7 @@ async def sim_in(store: Store, number: int) -> SuperSim:
 
 
 async def tasks_in(store: Store) -> list[ScheduledTask]:
-    return await store.transact(lambda tx: tx.tasks.due(LATE, limit=9))
+    return await store.transact(lambda tx: tx.tasks.claim(LATE, limit=9))
 
 
 # ---- fleets
@@ -268,7 +268,7 @@ async def test_a_sim_continues_after_its_change(
     insert_update(path, 1, "ready", to_fleet_sid=fleet(1).sid)
 
     def live(tx: Transaction) -> None:
-        for task in tx.tasks.due(NOW, limit=9):
+        for task in tx.tasks.claim(NOW, limit=9):
             if tx.tasks.take(task):
                 ended = ending if task.step is TaskKind.UPDATE_SIM else CARRIED_OUT
                 TASK_HANDLERS[task.step].end(tx, task, ended, a_context(now=NOW))

@@ -93,7 +93,7 @@ async def test_existing_records_are_unchanged(path: Path) -> None:
         for record in (PROFILE, FLEET, SIM, SMS):
             assert await page_of(store, type(record), PageWindow(9)) == [record]
         due = [ScheduledTask(TaskKind.SEND_SMS, SMS.sid, OURS, NOW)]
-        assert await store.transact(lambda tx: tx.tasks.due(NOW, limit=9)) == due
+        assert await store.transact(lambda tx: tx.tasks.claim(NOW, limit=9)) == due
 
 
 @pytest.mark.parametrize(

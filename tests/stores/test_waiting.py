@@ -8,7 +8,7 @@ from ringback.core.callbacks.retry import GiveUp, NoRetryNeeded
 from ringback.core.http.http_exchange import AttemptResult
 from ringback.core.http.outcome import UnknownOutcome
 from ringback.ports import Lane, LaneDue, Store, Transaction
-from tests.fakes import NOW
+from tests.fakes import NOW, next_due_in
 from tests.stores.asking import claim, ended, keep, numbers_of, settle
 from tests.stores.records import (
     ODD_INSTANT,
@@ -51,13 +51,13 @@ async def test_without_attempts_in_progress_nothing_is_open(store: Store) -> Non
 async def test_the_next_of_a_lane_is_due_at_the_earliest_instant(store: Store) -> None:
     await keep(store, callback(1, due=ODD_INSTANT), callback(2, due=NOW + SECOND))
     await keep(store, callback(3, THEIRS), callback(4, url=ELSEWHERE))
-    assert await store.transact(lambda tx: tx.callbacks.next_due(OUR_LANE)) == NOW + SECOND
+    assert await store.transact(lambda tx: next_due_in(tx, OUR_LANE)) == NOW + SECOND
 
 
 async def test_without_waiting_callbacks_nothing_is_due_next(store: Store) -> None:
     await keep(store, callback(1), callback(2, THEIRS))
     await claim(store)
-    assert await store.transact(lambda tx: tx.callbacks.next_due(OUR_LANE)) is None
+    assert await store.transact(lambda tx: next_due_in(tx, OUR_LANE)) is None
 
 
 async def test_waiting_lanes_are_listed_once_with_their_earliest_instant(store: Store) -> None:

@@ -133,16 +133,16 @@ class DeliveryLoop:
         `account` is given only if the callback's next attempt is under way.
         """
         self.checkpoint("settled")
-        (callback, _, lane, _, row_id, _), progress, result, *_ = settlement
+        claim, progress, result, *_ = settlement
+        callback = claim.callback
         if result is not None and callback.progress.attempt_count == 1:
             self.first_settled(callback)
         if progress.is_under_way and account is not None:
             # A kept connection had been closed: the next attempt opens a new one.
             fresh = result is not None and failure_of(result.outcome) == AttemptFailure.STALE.label
-            callback = callback.having(progress)
-            self.workers.add_first(DeliveryClaim(callback, account, lane, fresh, row_id))
+            self.workers.add_first(claim.going_on(progress, account, fresh=fresh))
         elif progress.due is not None:
-            self.scheduler.expect(lane, progress.due)
+            self.scheduler.expect(claim.lane, progress.due)
             self.wakeup.wake()
         else:
             self.backlog.ended(callback, progress)

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Final
 
 from ringback.core.callbacks.callback import plan_anew
-from ringback.delivery.fair_scheduler import ClaimQuota, FairScheduler
+from ringback.delivery.fair_scheduler import FairScheduler
 from ringback.ports import Clock, DeliveryClaim, Lane, LaneDue, Store, Transaction
 from ringback.runtime.database_outage import outlast
 from ringback.runtime.wakeup import Wakeup
@@ -50,9 +50,7 @@ class DueCallbacks:
             await self.wakeup.wait(min(due or self._next_sweep, self._next_sweep))
             return []
         claimed = await outlast(
-            lambda: self.store.transact(
-                lambda tx: [_claim(tx, quota, now) for quota in quotas], is_quick=True
-            ),
+            lambda: self.store.transact(lambda tx: tx.callbacks.claim(quotas, now), is_quick=True),
             clock=self.clock,
         )
         for quota, (claims, next_due) in zip(quotas, claimed, strict=True):
@@ -84,15 +82,6 @@ class DueCallbacks:
         """
         ahead = 0 if last else _plan_anew(tx, self.clock.now())
         return ahead, tx.callbacks.waiting(after=last, limit=_SWEPT_AT_ONCE)
-
-
-def _claim(
-    tx: Transaction, quota: ClaimQuota, now: datetime
-) -> tuple[list[DeliveryClaim], datetime | None]:
-    """Claim due callbacks of a lane; return the claims, and when its next callback is due."""
-    claims = tx.callbacks.claim(quota.lane, now, limit=quota.limit)
-    next_due = now if len(claims) == quota.limit else tx.callbacks.next_due(quota.lane)
-    return claims, next_due
 
 
 def _plan_anew(tx: Transaction, now: datetime) -> int:

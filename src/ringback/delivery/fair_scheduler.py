@@ -21,11 +21,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import count
 from threading import Lock
-from typing import Final, NamedTuple
+from typing import Final
 
 from ringback.core.http.outcome import AttemptFailure, NoAnswerOutcome, Outcome, status_of
 from ringback.delivery.resource_shortage_pause import NO_TIME, ShortagePause
-from ringback.ports import Lane
+from ringback.ports import Lane, LaneQuota
 
 _CLAIMED_AT_ONCE: Final = 256
 _CLAIMED_BESIDE_OTHERS: Final = 32
@@ -69,13 +69,6 @@ class _State:
     is_ready: bool = False
     rest: ShortagePause | None = None
     """The pause of the lane, if this machine had no port left for its destination."""
-
-
-class ClaimQuota(NamedTuple):
-    """The number of callbacks to claim from a lane; the slots for them are taken already."""
-
-    lane: Lane
-    limit: int
 
 
 class FairScheduler:
@@ -170,7 +163,7 @@ class FairScheduler:
             if state.next_due is None or due < state.next_due:
                 self._wait(state, due)
 
-    def claimed(self, quota: ClaimQuota, count: int, *, next_due: datetime | None) -> None:
+    def claimed(self, quota: LaneQuota, count: int, *, next_due: datetime | None) -> None:
         """Note how many callbacks of a quota were claimed, and when the lane's next one is due."""
         with self._lock:
             state = self._lanes[quota.lane]
@@ -179,7 +172,7 @@ class FairScheduler:
             if next_due is not None and (state.next_due is None or next_due < state.next_due):
                 self._wait(state, next_due)
 
-    def due(self, now: datetime, *, limit: int | None = None) -> list[ClaimQuota]:
+    def due(self, now: datetime, *, limit: int | None = None) -> list[LaneQuota]:
         """Take slots for due callbacks, and return how many callbacks to claim from each lane.
 
         Accounts and lanes take turns. At most `limit` slots are taken; the default is lower while
@@ -194,14 +187,14 @@ class FairScheduler:
                 return []
             self._make_ready(now)
             quantum = max(1, limit // max(1, sum(len(account.ready) for account in self._turn)))
-            quotas, skipped = list[ClaimQuota](), deque[_Account]()
+            quotas, skipped = list[LaneQuota](), deque[_Account]()
             while limit > 0 and (state := self._next_in_turn(skipped)):
                 room = min(self._room_of(state), quantum, limit)
                 limit -= room
-                state.next_due = None
+                since, state.next_due = state.next_due or now, None
                 self._take(state, room)
                 self._note(state.account, now)
-                quotas.append(ClaimQuota(state.lane, room))
+                quotas.append(LaneQuota(state.lane, room, since))
             self._turn.extendleft(reversed(skipped))
             return quotas
 

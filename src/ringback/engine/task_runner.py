@@ -147,7 +147,7 @@ class ScheduledTaskRunner(Generic[C]):
 
 
 def _due(tx: Transaction, now: datetime) -> list[ScheduledTask]:
-    return tx.tasks.due(now, limit=_AT_ONCE)
+    return tx.tasks.claim(now, limit=_AT_ONCE)
 
 
 def _put_off(tx: Transaction, task: ScheduledTask, until: datetime) -> None:

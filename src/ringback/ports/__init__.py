@@ -8,6 +8,7 @@ Start with `store`, then `callbacks`.
 # ruff: noqa: F403
 
 from ringback.ports.callbacks import *
+from ringback.ports.cluster import *
 from ringback.ports.record_tables import *
 from ringback.ports.runtime import *
 from ringback.ports.shadows import *

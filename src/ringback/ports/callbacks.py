@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from ringback.core.accounts.account import Account
 from ringback.core.callbacks.callback import (
@@ -17,6 +17,9 @@ from ringback.core.http.http_exchange import AttemptResult, OutgoingRequest
 from ringback.core.policy.policy_impact import UrlDeliveryTotals
 from ringback.core.policy.source_policy import SourceName
 from ringback.ports.record_tables import PageWindow, RecordPage
+
+BEGINNING: Final = datetime.min.replace(tzinfo=UTC)
+"""The first instant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,15 @@ def lane_of(callback: CallbackRecord) -> Lane:
     return Lane(callback.account_sid, callback.url.destination)
 
 
+class LaneQuota(NamedTuple):
+    """The number of callbacks to claim from a lane."""
+
+    lane: Lane
+    limit: int
+    since: datetime = BEGINNING
+    """No callback that waits in the lane is known to be due earlier; a store may skip such ones."""
+
+
 class DeliveryClaim(NamedTuple):
     """A callback that is about to be sent; its attempt is saved, but has no result yet."""
 
@@ -81,11 +93,24 @@ class DeliveryClaim(NamedTuple):
     """The number by which the store finds the callback's rows."""
     is_new: bool = False
     """True if the commit that added the callback claimed it, too."""
+    run: int = 0
+    """The number of the claim, if several processes share the store.
+
+    Once another process has taken the callback over, it has another number, and the store ignores
+    the results of this claim.
+    """
 
     @property
     def progress(self) -> DeliveryProgress:
         """The progress of the attempt under way."""
         return self.callback.progress
+
+    def going_on(
+        self, progress: DeliveryProgress, account: Account, *, fresh: bool
+    ) -> "DeliveryClaim":
+        """Return the claim for the next attempt of the same round, which is under way."""
+        callback = self.callback.having(progress)
+        return self._replace(callback=callback, account=account, fresh=fresh, is_new=False)
 
     @property
     def attempt(self) -> Attempt:
@@ -104,7 +129,7 @@ class Settlement(NamedTuple):
     """The callback's new progress; it is under way if the next attempt begins at once."""
     result: AttemptResult | None = None
     """How the attempt ended; None if nothing was sent, which deletes the attempt."""
-    started: datetime = datetime.min.replace(tzinfo=UTC)
+    started: datetime = BEGINNING
     request: OutgoingRequest | None = None
     """The request that was sent; None if it could not be rendered, or is not known any more."""
 
@@ -115,6 +140,14 @@ class Settlement(NamedTuple):
             return None
         recorded = self.request and self.request.recorded()
         return settle(self.claim.attempt, self.result, recorded, started=self.started)
+
+
+class LaneClaims(NamedTuple):
+    """What was claimed from a lane, and when its next callback is due."""
+
+    claims: list[DeliveryClaim]
+    next_due: datetime | None
+    """When the next callback is due at the earliest; None if none waits."""
 
 
 class LaneDue(NamedTuple):
@@ -186,30 +219,36 @@ class Callbacks(Protocol):
         """Save the progress of a callback that has no attempt under way."""
         ...
 
-    def claim(self, lane: Lane, now: datetime, *, limit: int) -> list[DeliveryClaim]:
-        """Claim the due callbacks of a lane for sending: at most `limit`, the longest due first.
+    def claim(self, quotas: Sequence[LaneQuota], now: datetime) -> list[LaneClaims]:
+        """Claim due callbacks for sending, as many of each lane as its quota says.
 
-        Each gets an attempt, which is saved without a result.
+        The callbacks of a lane that have been due for longest come first. Each gets an attempt,
+        which is saved without a result. The list has an item for each quota. Nothing is claimed
+        from lanes that belong to another process.
         """
         ...
 
-    def settle(self, settlements: Sequence[Settlement]) -> None:
-        """Save the results of attempts and the new progress of their callbacks."""
+    def settle(self, settlements: Sequence[Settlement]) -> Sequence[Settlement]:
+        """Save the results of attempts and the new progress of their callbacks.
+
+        Returns the outdated settlements, which are not saved: another process has taken their
+        callbacks over since they were claimed.
+        """
         ...
 
     def put_back(self, claims: Sequence[DeliveryClaim], now: datetime) -> None:
-        """Undo claims of unsent callbacks: delete their attempts and make the callbacks due now."""
-        ...
+        """Undo claims of unsent callbacks: delete their attempts and make the callbacks due now.
 
-    def left_open(self) -> list[DeliveryClaim]:
-        """Return the attempts that a stopped process left without a result, as claims.
-
-        Called when Ringback starts.
+        Callbacks that another process has taken over are left as they are.
         """
         ...
 
-    def next_due(self, lane: Lane) -> datetime | None:
-        """Return when the next callback of a lane is due, or None if none waits."""
+    def left_open(self) -> list[DeliveryClaim]:
+        """Return the attempts that other processes left without a result, as claims.
+
+        Only those in lanes of this process are returned, and only once their requests must have
+        ended. If only one process can use the store, this is called only when it starts.
+        """
         ...
 
     def waiting(self, *, after: Lane | None = None, limit: int | None = None) -> list[LaneDue]:

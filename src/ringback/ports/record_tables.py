@@ -152,12 +152,16 @@ class ScheduledTasks(Protocol):
         """Save a task; it replaces an earlier task for the same step of the same resource."""
         ...
 
-    def due(self, now: datetime, *, limit: int) -> list[ScheduledTask]:
-        """Return at most `limit` tasks that are due, the longest due first."""
+    def claim(self, now: datetime, *, limit: int) -> list[ScheduledTask]:
+        """Claim at most `limit` tasks that are due, and return them, the longest due first.
+
+        Other processes can claim them only if this one dies. This process gets them again until
+        they are taken, postponed or dropped.
+        """
         ...
 
     def next_due(self) -> datetime | None:
-        """Return when the next task is due, or None if there is no task."""
+        """Return when the next task that no other process has claimed is due, or None."""
         ...
 
     def due_of(self, subject_sid: str, step: TaskKind) -> datetime | None:
@@ -165,7 +169,7 @@ class ScheduledTasks(Protocol):
         ...
 
     def take(self, task: ScheduledTask) -> bool:
-        """Claim a task by deleting it; return False if it no longer exists or was postponed."""
+        """Delete a task; return False if it is gone, or was postponed or claimed by another."""
         ...
 
     def drop(self, subject_sid: str, step: TaskKind) -> None:

@@ -33,7 +33,16 @@ from ringback.core.supersim.usage import BillingPeriod, BillingPeriodType, Super
 from ringback.core.wireless.sim import WirelessStatus
 from ringback.core.wireless.usage import MeteredCommand
 from ringback.ports import Lane, Settlement, Transaction
-from tests.fakes import ACCOUNT_SID, FLEET_SID, NOW, PROFILE_SID, SIM_SID, a_callback, a_sim
+from tests.fakes import (
+    ACCOUNT_SID,
+    FLEET_SID,
+    NOW,
+    PROFILE_SID,
+    SIM_SID,
+    a_callback,
+    a_sim,
+    claim_from,
+)
 from tests.unit.api.world import fill
 from tests.wireless_fakes import (
     ABROAD,
@@ -216,7 +225,7 @@ def _fill_wireless(tx: Transaction) -> None:
 def _add_failed_callback(tx: Transaction) -> None:
     """Add a callback whose only attempt was refused."""
     tx.callbacks.add(a_callback())
-    (claimed,) = tx.callbacks.claim(Lane(ACCOUNT_SID, "http://127.0.0.1:9000"), NOW, limit=1)
+    (claimed,) = claim_from(tx, Lane(ACCOUNT_SID, "http://127.0.0.1:9000"), NOW, limit=1)
     answered = ReceiverResponseRecord(503, (("Server", "made up"),), b"not now")
     exchange = AttemptResult(
         RefusedOutcome(503), RequestTimings(2.5, None, 0.5, None, 2.0), answered

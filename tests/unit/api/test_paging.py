@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from ringback.ports import Lane, Store, Transaction
-from tests.fakes import ACCOUNT_SID, NOW, SIM_SID, a_callback, a_sim
+from tests.fakes import ACCOUNT_SID, NOW, SIM_SID, a_callback, a_sim, claim_from
 from tests.unit.api.caller import Caller
 from tests.unit.api.pages import ORIGIN, page_at, walk
 
@@ -231,7 +231,7 @@ async def test_callbacks_are_listed_in_pages_too(caller: Caller, store: Store) -
 async def test_the_attempts_of_a_callback_are_one_page(caller: Caller, store: Store) -> None:
     def work(tx: Transaction) -> None:
         tx.callbacks.add(a_callback())
-        tx.callbacks.claim(Lane(ACCOUNT_SID, "http://127.0.0.1:9000"), NOW, limit=1)
+        claim_from(tx, Lane(ACCOUNT_SID, "http://127.0.0.1:9000"), NOW, limit=1)
 
     await store.transact(work)
     target = f"/portal/v1/callbacks/{a_callback().sid}/attempts"

@@ -12,7 +12,7 @@ from ringback.core.http.outcome import RefusedOutcome
 from ringback.operations.context import OperationContext
 from ringback.ports import Settlement, Transaction, lane_of
 from ringback.testing import Emulator
-from tests.fakes import CALLBACK_SID, NOW, a_callback
+from tests.fakes import CALLBACK_SID, NOW, a_callback, claim_from
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def answer(ringback: Emulator, *responses: ReceiverResponseRecord) -> None:
         callback = a_callback(account_sid=ringback.account_sid, url="http://a.example")
         tx.callbacks.add(callback)
         for response in responses:
-            (taken,) = tx.callbacks.claim(lane_of(callback), NOW, limit=1)
+            (taken,) = claim_from(tx, lane_of(callback), NOW, limit=1)
             exchange = AttemptResult(RefusedOutcome(500), response=response)
             later = NOW if response is not responses[-1] else NOW.replace(year=2999)
             again = taken.progress._replace(due=later)

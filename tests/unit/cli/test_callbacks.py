@@ -31,7 +31,7 @@ from ringback.operations.context import OperationContext
 from ringback.portal_client import PortalClient
 from ringback.ports import Settlement, Transaction, lane_of
 from ringback.testing import Emulator
-from tests.fakes import ACCOUNT_SID, NOW, SIM_SID, a_callback
+from tests.fakes import ACCOUNT_SID, NOW, SIM_SID, a_callback, claim_from
 
 WANTED = (3, 4, 17, 28)
 
@@ -131,7 +131,7 @@ def attempt(ringback: Emulator, sid: str, outcome: Outcome, took: float | None) 
         callback = tx.callbacks.find(sid)
         assert callback is not None
         tx.callbacks.change(callback.having(replay(callback.progress, NOW)))
-        (taken,) = tx.callbacks.claim(lane_of(callback), NOW, limit=1)
+        (taken,) = claim_from(tx, lane_of(callback), NOW, limit=1)
         result = AttemptResult(outcome, timings=None if took is None else RequestTimings(took))
         is_delivered = isinstance(outcome, DeliveredOutcome)
         status = CallbackStatus.DELIVERED if is_delivered else CallbackStatus.FAILED

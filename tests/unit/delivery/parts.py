@@ -29,6 +29,7 @@ from tests.fakes import (
     WithoutIdleConnections,
     a_callback,
     an_account,
+    claim_from,
 )
 from tests.memory_store import MemoryStore
 
@@ -252,7 +253,7 @@ async def claim_of(
 ) -> list[DeliveryClaim]:
     """Claim the due callbacks of this callback's lane, as the delivery does before it sends."""
     lane = lane_of(callback)
-    return await store.transact(lambda tx: tx.callbacks.claim(lane, NOW, limit=limit))
+    return await store.transact(lambda tx: claim_from(tx, lane, NOW, limit=limit))
 
 
 async def callback_in(store: Store, sid: str = CALLBACK_SID) -> CallbackRecord:

@@ -3,7 +3,7 @@
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -25,7 +25,7 @@ from ringback.core.policy.source_policy import NOTICE, Source
 from ringback.core.retry_schedule import FAITHFUL, PERSISTENT, RetrySchedule
 from ringback.delivery.counters import Histogram
 from ringback.delivery.delivery_service import DeliveryLimits
-from ringback.ports import DeliveryClaim, Lane, Store, Transaction
+from ringback.ports import LaneClaims, LaneQuota, Store, Transaction
 from ringback.stores.sqlite.store import SqliteStore
 from tests.fakes import (
     ACCOUNT_SID,
@@ -800,10 +800,10 @@ class ClaimCounts:
         def counted(tx: Transaction) -> T:
             claim, counts = tx.callbacks.claim, list[int]()
 
-            def counting(lane: Lane, now: datetime, *, limit: int) -> list[DeliveryClaim]:
-                claims = claim(lane, now, limit=limit)
-                counts.append(len(claims))
-                return claims
+            def counting(quotas: Sequence[LaneQuota], now: datetime) -> list[LaneClaims]:
+                claimed = claim(quotas, now)
+                counts.append(sum(len(claims) for claims, _ in claimed))
+                return claimed
 
             with mock.patch.object(tx.callbacks, "claim", counting):
                 result = work(tx)

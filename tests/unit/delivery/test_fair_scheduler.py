@@ -12,8 +12,8 @@ import pytest
 
 from ringback.core.http.outcome import AttemptFailure, NoAnswerOutcome
 from ringback.delivery import fair_scheduler as scheduler_module
-from ringback.delivery.fair_scheduler import ClaimQuota, FairScheduler
-from ringback.ports import Lane, lane_of
+from ringback.delivery.fair_scheduler import FairScheduler
+from ringback.ports import Lane, LaneQuota, lane_of
 from tests.fakes import ACCOUNT_SID, NOW, a_callback
 
 SECOND = timedelta(seconds=1)
@@ -224,20 +224,20 @@ def test_a_lane_is_due_at_its_instant_and_not_before() -> None:
     scheduler = many()
     scheduler.expect(A1, NOW + SECOND)
     assert scheduler.due(NOW + SECOND - timedelta(microseconds=1), limit=10) == []
-    assert scheduler.due(NOW + SECOND, limit=10) == [ClaimQuota(A1, 10)]
+    assert scheduler.due(NOW + SECOND, limit=10) == [LaneQuota(A1, 10, NOW + SECOND)]
 
 
 def test_requested_callbacks_take_slots() -> None:
     scheduler = many()
     scheduler.expect(A1, NOW)
-    assert scheduler.due(NOW, limit=10) == [ClaimQuota(A1, 10)]
+    assert scheduler.due(NOW, limit=10) == [LaneQuota(A1, 10, NOW)]
     assert scheduler.under_way == 10
 
 
 def test_a_lane_requests_no_more_than_its_window() -> None:
     scheduler = many()
     scheduler.expect(A1, NOW)
-    assert scheduler.due(NOW, limit=1000) == [ClaimQuota(A1, 16)]
+    assert scheduler.due(NOW, limit=1000) == [LaneQuota(A1, 16, NOW)]
 
 
 def test_unused_slots_of_a_request_are_freed() -> None:
@@ -256,7 +256,7 @@ def test_a_lane_with_more_callbacks_is_due_again_at_their_time() -> None:
     scheduler.claimed(quota, 3, next_due=NOW + SECOND)
     assert scheduler.next_due() == NOW + SECOND
     assert scheduler.due(NOW, limit=10) == []
-    assert scheduler.due(NOW + SECOND, limit=10) == [ClaimQuota(A1, 10)]
+    assert scheduler.due(NOW + SECOND, limit=10) == [LaneQuota(A1, 10, NOW + SECOND)]
 
 
 def test_accounts_take_turns_however_many_lanes_they_have() -> None:
@@ -264,7 +264,12 @@ def test_accounts_take_turns_however_many_lanes_they_have() -> None:
     for lane in (A1, A2, A3, B1):
         scheduler.expect(lane, NOW)
     quotas = scheduler.due(NOW, limit=4)
-    assert quotas == [ClaimQuota(A1, 1), ClaimQuota(B1, 1), ClaimQuota(A2, 1), ClaimQuota(A3, 1)]
+    assert quotas == [
+        LaneQuota(A1, 1, NOW),
+        LaneQuota(B1, 1, NOW),
+        LaneQuota(A2, 1, NOW),
+        LaneQuota(A3, 1, NOW),
+    ]
 
 
 def test_the_lanes_of_an_account_take_turns() -> None:
@@ -304,9 +309,9 @@ def test_the_limit_is_shared_by_the_due_lanes() -> None:
     for lane in (A1, B1, C1):
         scheduler.expect(lane, NOW)
     assert scheduler.due(NOW, limit=30) == [
-        ClaimQuota(A1, 10),
-        ClaimQuota(B1, 10),
-        ClaimQuota(C1, 10),
+        LaneQuota(A1, 10, NOW),
+        LaneQuota(B1, 10, NOW),
+        LaneQuota(C1, 10, NOW),
     ]
 
 
@@ -322,14 +327,14 @@ def test_an_account_without_room_is_skipped_and_keeps_its_place() -> None:
     scheduler = many(at_once=6)
     for lane in (A1, A2, A3):
         scheduler.expect(lane, NOW)
-    assert scheduler.due(NOW, limit=100) == [ClaimQuota(A1, 2), ClaimQuota(A2, 1)]
+    assert scheduler.due(NOW, limit=100) == [LaneQuota(A1, 2, NOW), LaneQuota(A2, 1, NOW)]
     scheduler.expect(B1, NOW)
     scheduler.expect(C1, NOW)
-    assert scheduler.due(NOW, limit=1) == [ClaimQuota(B1, 1)]
+    assert scheduler.due(NOW, limit=1) == [LaneQuota(B1, 1, NOW)]
     for _ in range(2):
         scheduler.give_back(A1)
     # Two slots are free now; the account that was skipped is in front.
-    assert scheduler.due(NOW, limit=1) == [ClaimQuota(A3, 1)]
+    assert scheduler.due(NOW, limit=1) == [LaneQuota(A3, 1, NOW)]
 
 
 # ---- lanes without room --------------------------------------------------------------------------
@@ -352,13 +357,13 @@ def test_a_lane_with_a_full_window_requests_nothing() -> None:
 def test_a_lane_with_a_full_window_returns_when_a_slot_is_freed() -> None:
     scheduler = a_full_lane()
     scheduler.give_back(A1)
-    assert scheduler.due(NOW, limit=10) == [ClaimQuota(A1, 1)]
+    assert scheduler.due(NOW, limit=10) == [LaneQuota(A1, 1, NOW)]
 
 
 def test_a_lane_with_a_full_window_returns_with_an_answer() -> None:
     scheduler = a_full_lane()
     scheduler.answered(A1, slots=1)
-    assert scheduler.due(NOW, limit=10) == [ClaimQuota(A1, 2)]
+    assert scheduler.due(NOW, limit=10) == [LaneQuota(A1, 2, NOW)]
 
 
 def test_a_lane_with_a_halved_window_returns_once_it_has_room() -> None:
@@ -369,7 +374,7 @@ def test_a_lane_with_a_halved_window_returns_once_it_has_room() -> None:
         scheduler.give_back(A1)
     assert scheduler.due(NOW, limit=10) == []
     scheduler.give_back(A1)
-    assert scheduler.due(NOW, limit=10) == [ClaimQuota(A1, 1)]
+    assert scheduler.due(NOW, limit=10) == [LaneQuota(A1, 1, NOW)]
 
 
 def test_a_retry_that_keeps_its_slot_returns_no_lane() -> None:
@@ -394,7 +399,7 @@ def test_an_earlier_due_time_moves_its_lane_forward() -> None:
     scheduler.expect(A1, NOW + 3 * SECOND)
     scheduler.expect(A1, NOW + SECOND)
     assert scheduler.next_due() == NOW + SECOND
-    assert scheduler.due(NOW + SECOND, limit=5) == [ClaimQuota(A1, 5)]
+    assert scheduler.due(NOW + SECOND, limit=5) == [LaneQuota(A1, 5, NOW + SECOND)]
 
 
 def test_a_claimed_lane_is_not_due_at_a_former_instant() -> None:
@@ -428,7 +433,7 @@ def test_a_callback_that_arrives_during_a_claim_is_not_forgotten() -> None:
     # The claim saw one due callback and a later one; then a new due callback arrived.
     scheduler.expect(A1, NOW)
     scheduler.claimed(quota, 1, next_due=NOW + 3600 * SECOND)
-    assert scheduler.due(NOW, limit=16) == [ClaimQuota(A1, 15)]
+    assert scheduler.due(NOW, limit=16) == [LaneQuota(A1, 15, NOW)]
 
 
 def test_later_due_times_do_not_pile_up_with_each_answer() -> None:
@@ -487,7 +492,7 @@ def test_lanes_in_use_are_never_forgotten(monkeypatch: pytest.MonkeyPatch) -> No
     (later,) = scheduler.due(NOW + SECOND, limit=1)
     scheduler.claimed(later, 1, next_due=None)
     scheduler.answered(B1, slots=1)
-    assert (later, scheduler.under_way) == (ClaimQuota(B1, 1), 0)
+    assert (later, scheduler.under_way) == (LaneQuota(B1, 1, NOW + SECOND), 0)
 
 
 # ---- two threads ---------------------------------------------------------------------------------
@@ -512,12 +517,12 @@ def claim_and_answer(scheduler: FairScheduler, seed: int, highest: list[int]) ->
     random = Random(seed)
     for number in range(3000):
         scheduler.expect(random.choice((A1, A2, B1, B2, C1)), NOW + timedelta(microseconds=number))
-        for lane, limit in scheduler.due(NOW + timedelta(microseconds=number), limit=8):
-            yielded = random.randint(0, limit)
-            scheduler.claimed(ClaimQuota(lane, limit), yielded, next_due=None)
+        for quota in scheduler.due(NOW + timedelta(microseconds=number), limit=8):
+            yielded = random.randint(0, quota.limit)
+            scheduler.claimed(quota, yielded, next_due=None)
             highest.append(scheduler.under_way)
             for _ in range(yielded):
-                end(scheduler, lane, random)
+                end(scheduler, quota.lane, random)
 
 
 def end(scheduler: FairScheduler, lane: Lane, random: Random) -> None:

@@ -344,7 +344,7 @@ async def test_more_changes_than_one_step_takes_are_all_carried_out() -> None:
     async with running(bench.task_runner.run):
         await bench.steps.reach("announced", 3)
     assert len(await called_back(store)) == 250
-    assert await store.transact(lambda tx: tx.tasks.due(NOW, limit=1)) == []
+    assert await store.transact(lambda tx: tx.tasks.claim(NOW, limit=1)) == []
 
 
 async def test_an_unavailable_store_is_tried_again() -> None:
@@ -428,7 +428,7 @@ async def test_a_task_that_cannot_continue_is_postponed_and_stops_no_other(
     assert [dict(one.parameters)["SimSid"] for one in await called_back(store)] == [other.sid]
     assert f"update_sim of {SIM_SID} failed" in caplog.text
     task = ScheduledTask(TaskKind.UPDATE_SIM, SIM_SID, ACCOUNT_SID, NOW + PAUSE)
-    assert await store.transact(lambda tx: tx.tasks.due(NOW + PAUSE, limit=9)) == [task]
+    assert await store.transact(lambda tx: tx.tasks.claim(NOW + PAUSE, limit=9)) == [task]
 
 
 async def test_a_postponed_task_continues_when_it_can() -> None:

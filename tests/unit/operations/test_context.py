@@ -65,7 +65,7 @@ def test_without_a_url_nothing_is_sent() -> None:
 def test_a_step_takes_the_time_of_its_scenario(name: str, times: int) -> None:
     tx = MemoryTransaction()
     a_context().begin_step(tx, TaskKind.SEND_SMS, an_sms(), a_sim(unique_name=f"meter+{name}"))
-    assert tx.tasks.due(datetime.max.replace(tzinfo=NOW.tzinfo), limit=9) == [
+    assert tx.tasks.claim(datetime.max.replace(tzinfo=NOW.tzinfo), limit=9) == [
         ScheduledTask(TaskKind.SEND_SMS, an_sms().sid, ACCOUNT_SID, NOW + times * TAKES)
     ]
 
@@ -108,7 +108,7 @@ def test_a_postponed_step_comes_due_once_at_its_last_instant() -> None:
     tx, context = MemoryTransaction(), a_context()
     for until in (NOW + 2 * TAKES, NOW + TAKES):
         context.put_off(tx, TaskKind.ACTIVATE_SIM, a_sim(), until)
-    assert tx.tasks.due(NOW + 9 * TAKES, limit=9) == [
+    assert tx.tasks.claim(NOW + 9 * TAKES, limit=9) == [
         ScheduledTask(TaskKind.ACTIVATE_SIM, SIM_SID, ACCOUNT_SID, NOW + TAKES)
     ]
 

@@ -5,7 +5,7 @@ import pytest
 from ringback.core.errors import NotFound
 from ringback.operations.lookups import fetch_attempts, fetch_callback
 from ringback.ports import Lane
-from tests.fakes import ACCOUNT_SID, CALLBACK_SID, NOW, a_callback, an_account
+from tests.fakes import ACCOUNT_SID, CALLBACK_SID, NOW, a_callback, an_account, claim_from
 from tests.memory_store import MemoryTransaction
 
 LANE = Lane(ACCOUNT_SID, "http://127.0.0.1:9000")
@@ -24,7 +24,7 @@ def test_a_callback_is_fetched_by_its_sid(tx: MemoryTransaction) -> None:
 
 
 def test_its_attempts_are_listed(tx: MemoryTransaction) -> None:
-    (claim,) = tx.callbacks.claim(LANE, NOW, limit=1)
+    (claim,) = claim_from(tx, LANE, NOW, limit=1)
     assert fetch_attempts(tx, ACCOUNT_SID, CALLBACK_SID) == [claim.attempt]
 
 

@@ -181,7 +181,7 @@ def test_nothing_is_in_progress_at_first() -> None:
     seed(tx)
     (update,) = tx.supersim.settings_updates.page(ACCOUNT_SID, {}, PageWindow(9))
     assert (update.status, update.date_completed) == ("successful", NOW)
-    due = tx.tasks.due(NOW + timedelta(days=3650), limit=9)
+    due = tx.tasks.claim(NOW + timedelta(days=3650), limit=9)
     assert {(task.step, task.subject_sid) for task in due} == {
         (TaskKind.RENEW_PERIOD, SIM_SID),
         (TaskKind.METER_SIM, WIRELESS_SIM_SID),

@@ -45,7 +45,7 @@ class TimedWorld:
 
     def step(self) -> None:
         """Carry out all tasks that are due now, together, as the task runner does."""
-        due = self.tx.tasks.due(self.now, limit=100)
+        due = self.tx.tasks.claim(self.now, limit=100)
         for task, begun in [(task, self.begin_task(task)) for task in due]:
             if isinstance(begun, TaskPostponed):
                 self.tx.tasks.put(task._replace(due=begun.until))

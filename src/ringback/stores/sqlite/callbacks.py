@@ -33,7 +33,9 @@ from ringback.ports import (
     CallbackFilter,
     DeliveryClaim,
     Lane,
+    LaneClaims,
     LaneDue,
+    LaneQuota,
     PageWindow,
     RecordPage,
     Settlement,
@@ -306,7 +308,11 @@ class SqliteCallbacks:
         self._session.queue(_ENDED_NO_MORE, (row[0],))
         self._keyed.pop((callback.account_sid, callback.idempotency_key or ""), None)
 
-    def claim(self, lane: Lane, now: datetime, *, limit: int) -> list[DeliveryClaim]:
+    def claim(self, quotas: Sequence[LaneQuota], now: datetime) -> list[LaneClaims]:
+        return [self._claim(quota, now) for quota in quotas]
+
+    def _claim(self, quota: LaneQuota, now: datetime) -> LaneClaims:
+        lane, limit, _ = quota
         until, lane_id = to_us(now), self._known_lane(lane)
         cursor = self._session.read_queued(
             f"SELECT {WAITING} WHERE waiting.lane_id = ? AND due_us <= ?"
@@ -316,7 +322,7 @@ class SqliteCallbacks:
         cursor.row_factory = None  # plain tuples are read faster
         rows = cursor.fetchall()
         if not rows:
-            return []
+            return LaneClaims([], self._next_due(lane_id))
         self._keyed.clear()  # they are in the file now, and change there
         row_id, due = rows[-1][0], rows[-1][9]
         self._session.write(
@@ -325,12 +331,14 @@ class SqliteCallbacks:
             (until, lane_id, due, row_id),
         )
         account, target_of = self._account(lane.account_sid), self._target
-        return [
+        claims = [
             DeliveryClaim(read_callback(row, target_of(row[2]), now), account, lane, row_id=row[0])
             for row in rows
         ]
+        next_due = from_us(due) if len(claims) == limit else self._next_due(lane_id)
+        return LaneClaims(claims, next_due)
 
-    def settle(self, settlements: Sequence[Settlement]) -> None:
+    def settle(self, settlements: Sequence[Settlement]) -> Sequence[Settlement]:
         ids = self._new_ids or self._lease_ids()
         ids.make()  # it shows how old the rows are that are used again
         for settlement in settlements:
@@ -346,6 +354,7 @@ class SqliteCallbacks:
                 delivered = to_us(progress.date_updated) if is_delivered_at_once else None
                 self._add_attempt(settlement, result, ids, delivered)
         self._responses.keep_within_budget()
+        return ()  # no other process can have taken over a callback
 
     def put_back(self, claims: Sequence[DeliveryClaim], now: datetime) -> None:
         for claim in claims:
@@ -360,14 +369,6 @@ class SqliteCallbacks:
                 is_new=True,
             ),
         ]
-
-    def next_due(self, lane: Lane) -> datetime | None:
-        row = self._session.read_queued(
-            "SELECT due_us FROM waiting WHERE lane_id = ? AND started_us IS NULL"
-            " ORDER BY due_us, id LIMIT 1",
-            [self._known_lane(lane)],
-        ).fetchone()
-        return row and from_us(row[0])
 
     def waiting(self, *, after: Lane | None = None, limit: int | None = None) -> list[LaneDue]:
         found = list[LaneDue]()
@@ -451,6 +452,14 @@ class SqliteCallbacks:
         self._session.write("INSERT INTO id_leases VALUES (?)", [number])
         self._new_ids = RowIds(number, milliseconds=steady_milliseconds, after=last)
         return self._new_ids
+
+    def _next_due(self, lane_id: int | None) -> datetime | None:
+        row = self._session.read_queued(
+            "SELECT due_us FROM waiting WHERE lane_id = ? AND started_us IS NULL"
+            " ORDER BY due_us, id LIMIT 1",
+            [lane_id],
+        ).fetchone()
+        return row and from_us(row[0])
 
     def _one(self, sid: str) -> tuple[int, CallbackRecord] | None:
         row = self._session.read_queued(

@@ -22,7 +22,7 @@ class SqliteTasks:
         # The new row gets a new `seq`, so that it comes after tasks that are due at the same time.
         self._session.write(_TASKS.replace, _TASKS.values(task))
 
-    def due(self, now: datetime, *, limit: int) -> list[ScheduledTask]:
+    def claim(self, now: datetime, *, limit: int) -> list[ScheduledTask]:
         rows = self._session.read(
             "SELECT * FROM tasks WHERE due_us <= ? ORDER BY due_us, seq LIMIT ?",
             (to_us(now), limit),

@@ -16,7 +16,7 @@ from ringback.core.http.http_exchange import (
 from ringback.core.http.outcome import DeliveredOutcome, RefusedOutcome
 from ringback.core.policy.source_policy import Source
 from ringback.ports import Lane, Settlement, Store, Transaction
-from tests.fakes import ACCOUNT_SID, CALLBACK_SID, NOW, SIM_SID, TOKENS, a_callback
+from tests.fakes import ACCOUNT_SID, CALLBACK_SID, NOW, SIM_SID, TOKENS, a_callback, claim_from
 from tests.unit.api.caller import Caller
 from tests.unit.api.pages import walk
 from tests.unit.api.world import THEIRS, error
@@ -41,7 +41,7 @@ async def attempt(
 
     def work(tx: Transaction) -> None:
         for exchange in exchanges:
-            for claim in tx.callbacks.claim(LANE, NOW, limit=1):
+            for claim in claim_from(tx, LANE, NOW, limit=1):
                 again = claim.progress._replace(due=NOW)
                 tx.callbacks.settle([Settlement(claim, again, exchange, NOW, request)])
 
@@ -111,7 +111,7 @@ async def test_a_callback_without_a_chosen_source_says_so(caller: Caller, store:
 
 async def test_a_callback_in_progress_has_no_next_attempt(caller: Caller, store: Store) -> None:
     await add(store)
-    await store.transact(lambda tx: tx.callbacks.claim(LANE, NOW, limit=1))
+    await store.transact(lambda tx: claim_from(tx, LANE, NOW, limit=1))
     callback = (await caller.get(ONE)).json
     assert (callback["attempt_count"], callback["date_next_attempt"]) == (1, None)
 
@@ -419,7 +419,7 @@ async def test_an_attempt_shows_the_sent_request_and_the_answer(
 
 async def test_an_attempt_in_progress_is_open(caller: Caller, store: Store) -> None:
     await add(store)
-    await store.transact(lambda tx: tx.callbacks.claim(LANE, NOW, limit=1))
+    await store.transact(lambda tx: claim_from(tx, LANE, NOW, limit=1))
     (each,) = (await caller.get(f"{ONE}/attempts")).json["attempts"]
     assert each["result"] == "open"
     assert [each[name] for name in ("request", "response", "timings", "duration_ms")] == [None] * 4

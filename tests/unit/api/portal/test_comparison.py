@@ -32,6 +32,7 @@ from tests.fakes import (
     VAULT,
     a_callback,
     an_account,
+    claim_from,
 )
 from tests.unit.api.caller import Caller
 from tests.unit.api.world import THEIRS, dependencies_on, error, fill
@@ -72,7 +73,7 @@ async def send(
     def work(tx: Transaction) -> None:
         for number in range(times):
             at = NOW + number * SECOND
-            (claim,) = tx.callbacks.claim(lane_of(callback), at, limit=1)
+            (claim,) = claim_from(tx, lane_of(callback), at, limit=1)
             request = render(callback, account=account or an_account(), at=at, sources=sources)
             outcome = (
                 RefusedOutcome(503)

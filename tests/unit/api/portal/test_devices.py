@@ -399,7 +399,7 @@ async def test_it_downloads_an_available_profile(
     answer = await caller.post(f"/portal/v1/esim_profiles/{PROFILE_SID}/download", {})
     assert (answer.status, task_runner.times) == (202, 1)
     assert (answer.json["sid"], answer.json["status"]) == (PROFILE_SID, "available")
-    (task,) = await store.transact(lambda tx: tx.tasks.due(NOW.replace(year=2025), limit=9))
+    (task,) = await store.transact(lambda tx: tx.tasks.claim(NOW.replace(year=2025), limit=9))
     assert (task.step, task.subject_sid) == (TaskKind.DOWNLOAD_PROFILE, PROFILE_SID)
 
 

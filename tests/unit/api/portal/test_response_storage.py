@@ -6,7 +6,7 @@ from starlette.types import ASGIApp
 from ringback.core.http.http_exchange import AttemptResult, ReceiverResponseRecord
 from ringback.core.http.outcome import RefusedOutcome
 from ringback.ports import Settlement, Store, Transaction, lane_of
-from tests.fakes import ACCOUNT_SID, NOW, a_callback, an_api_key
+from tests.fakes import ACCOUNT_SID, NOW, a_callback, an_api_key, claim_from
 from tests.unit.api.caller import Caller
 from tests.unit.api.world import THEIRS
 
@@ -22,7 +22,7 @@ async def kept(store: Store) -> None:
 
         def work(tx: Transaction, callback=callback, size: int = size) -> None:
             tx.callbacks.add(callback)
-            (taken,) = tx.callbacks.claim(lane_of(callback), NOW, limit=1)
+            (taken,) = claim_from(tx, lane_of(callback), NOW, limit=1)
             exchange = AttemptResult(
                 RefusedOutcome(500), response=ReceiverResponseRecord(500, (), bytes(size))
             )

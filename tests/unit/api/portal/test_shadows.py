@@ -25,7 +25,7 @@ from ringback.core.shadows.shadow import (
 )
 from ringback.operations.shadow_reports import CHUNK
 from ringback.ports import Settlement, Store, Transaction, lane_of
-from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, NOW, a_callback
+from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, NOW, a_callback, claim_from
 from tests.unit.api.caller import Caller
 from tests.unit.api.world import THEIRS, dependencies_on
 
@@ -62,7 +62,7 @@ def add_pair(
     """
     callback = a_callback(sid=f"CB{number:032x}", url=url, account_sid=account_sid)
     tx.callbacks.add(callback)
-    (claim,) = tx.callbacks.claim(lane_of(callback), NOW, limit=1)
+    (claim,) = claim_from(tx, lane_of(callback), NOW, limit=1)
     later = claim.progress._replace(due=NOW + timedelta(days=1))
     tx.callbacks.settle([Settlement(claim, later, first, NOW)])
     now = NOW + number * SECOND

@@ -82,7 +82,7 @@ async def test_a_queued_command_is_due_after_the_networks_delay(
 ) -> None:
     told = {"CallbackUrl": URL, "CallbackMethod": "GET"}
     sid = (await caller.post(kind.path, {**kind.form, **told})).json["sid"]
-    (task,) = await store.transact(lambda tx: tx.tasks.due(NOW + TAKES, limit=9))
+    (task,) = await store.transact(lambda tx: tx.tasks.claim(NOW + TAKES, limit=9))
     assert task == ScheduledTask(kind.step, sid, ACCOUNT_SID, NOW + TAKES)
     assert task_runner.times == 1
     command = await store.transact(

@@ -72,7 +72,7 @@ async def test_an_ordered_profile_is_due_after_the_networks_delay(
     form = {"GenerateMatchingId": "true", "CallbackUrl": URL, "CallbackMethod": "GET"}
     sid = (await caller.post(PATH, form)).json["sid"]
     task = ScheduledTask(TaskKind.RESERVE_PROFILE, sid, ACCOUNT_SID, NOW + TAKES)
-    assert await store.transact(lambda tx: tx.tasks.due(NOW + TAKES, limit=9)) == [task]
+    assert await store.transact(lambda tx: tx.tasks.claim(NOW + TAKES, limit=9)) == [task]
     profile = await store.transact(lambda tx: tx.supersim.esim_profiles.get(sid))
     assert profile is not None
     assert profile.has_matching_id

@@ -142,7 +142,7 @@ async def test_an_accepted_change_is_due_after_the_networks_delay(
     form = {"Status": "inactive", "CallbackUrl": URL, "CallbackMethod": "GET"}
     await caller.post(UPDATE, form)
     task = ScheduledTask(TaskKind.UPDATE_SIM, SIM_SID, ACCOUNT_SID, NOW + TAKES)
-    assert await store.transact(lambda tx: tx.tasks.due(NOW + TAKES, limit=9)) == [task]
+    assert await store.transact(lambda tx: tx.tasks.claim(NOW + TAKES, limit=9)) == [task]
     update = await store.transact(lambda tx: tx.supersim.sim_updates.get(SIM_SID))
     assert update is not None
     assert update.callback.url is not None

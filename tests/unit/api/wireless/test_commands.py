@@ -101,7 +101,7 @@ async def test_a_queued_command_is_due_after_the_networks_delay(
     caller: Caller, store: Store, task_runner: CountingNotifier
 ) -> None:
     sid = (await caller.post(PATH, PING)).json["sid"]
-    due = await store.transact(lambda tx: tx.tasks.due(NOW + timedelta(days=30), limit=9))
+    due = await store.transact(lambda tx: tx.tasks.claim(NOW + timedelta(days=30), limit=9))
     assert due == [
         ScheduledTask(TaskKind.SEND_COMMAND, sid, ACCOUNT_SID, NOW + TAKES),
         ScheduledTask(TaskKind.FORGET_COMMAND, sid, ACCOUNT_SID, NOW + timedelta(days=30)),
@@ -359,7 +359,7 @@ async def test_a_deleted_command_is_answered_with_204_and_not_sent(
     assert (answer.status, answer.body) == (204, b"")
     assert refusal(await caller.get(f"{PATH}/{sid}")) == (404, 20404)
     assert (await caller.get(PATH)).json["commands"] == []
-    due = await store.transact(lambda tx: tx.tasks.due(NOW + timedelta(days=99), limit=9))
+    due = await store.transact(lambda tx: tx.tasks.claim(NOW + timedelta(days=99), limit=9))
     assert (due, task_runner.times) == ([], 2)
 
 

@@ -284,7 +284,7 @@ async def test_a_ready_sim_with_enough_usage_becomes_active_soon(
 ) -> None:
     await put(store, status=WirelessStatus.READY, status_since=NOW, metered_since=NOW)
     await caller.post(f"{DEVICE}/data", {"Upload": "250000"})
-    (task,) = await store.transact(lambda tx: tx.tasks.due(NOW, limit=9))
+    (task,) = await store.transact(lambda tx: tx.tasks.claim(NOW, limit=9))
     assert (task.step, task.subject_sid) == (TaskKind.FINALIZE_SIM, WIRELESS_SIM_SID)
 
 

@@ -95,7 +95,7 @@ async def put(store: Store, **fields: Any) -> None:
 
 
 async def tasks(store: Store) -> list[ScheduledTask]:
-    return await store.transact(lambda tx: tx.tasks.due(NOW.replace(year=2030), limit=9))
+    return await store.transact(lambda tx: tx.tasks.claim(NOW.replace(year=2030), limit=9))
 
 
 # ---- fetching and listing ------------------------------------------------------------------------

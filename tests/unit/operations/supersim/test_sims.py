@@ -236,7 +236,7 @@ def test_a_pending_change_has_its_target_callback_and_due_time(tx: MemoryTransac
         callback_method=HttpMethod.GET,
     )
     task = ScheduledTask(TaskKind.UPDATE_SIM, SIM_SID, ACCOUNT_SID, LATER + TAKES)
-    assert tx.tasks.due(LATER + TAKES, limit=9) == [task]
+    assert tx.tasks.claim(LATER + TAKES, limit=9) == [task]
 
 
 def test_a_sim_is_updated_by_its_name_too(tx: MemoryTransaction) -> None:

@@ -343,14 +343,14 @@ def test_a_pending_change_has_its_target_callback_and_due_time(tx: MemoryTransac
         from_status=ACTIVE, to_status=SUSPENDED, to_rate_plan_sid=OTHER_PLAN, told=TO
     )
     task = ScheduledTask(TaskKind.CHANGE_SIM, WIRELESS_SIM_SID, ACCOUNT_SID, LATER + TAKES)
-    assert tx.tasks.due(LATER + DAY, limit=9) == [task]
+    assert tx.tasks.claim(LATER + DAY, limit=9) == [task]
     assert called_back(tx) == []
 
 
 def test_a_change_that_the_operator_begins_later_is_scheduled(tx: MemoryTransaction) -> None:
     tx.wireless.sims.add(a_wireless_sim(unique_name="meter+operator-busy"))
     assert update(tx, WirelessUpdateRequest(status=SUSPENDED)).status is SCHEDULED
-    (task,) = tx.tasks.due(LATER + DAY, limit=9)
+    (task,) = tx.tasks.claim(LATER + DAY, limit=9)
     assert task == ScheduledTask(
         TaskKind.TAKE_ON_CHANGE, WIRELESS_SIM_SID, ACCOUNT_SID, LATER + TAKES + DAY / 24
     )
@@ -373,7 +373,7 @@ def test_a_reset_begins_at_once_and_has_its_callback_url(
     resetting = a_wireless_sim(status=status, is_resetting=True, reset_to=TO, date_updated=LATER)
     assert updated == tx.wireless.sims.get(WIRELESS_SIM_SID) == resetting
     task = ScheduledTask(TaskKind.RESET_SIM, WIRELESS_SIM_SID, ACCOUNT_SID, LATER + TAKES)
-    assert tx.tasks.due(LATER + DAY, limit=9) == [task]
+    assert tx.tasks.claim(LATER + DAY, limit=9) == [task]
     assert called_back(tx) == []
 
 
@@ -381,7 +381,7 @@ def test_a_reset_and_another_plan_can_be_requested_together(tx: MemoryTransactio
     tx.wireless.sims.add(a_wireless_sim())
     updated = update(tx, WirelessUpdateRequest(rate_plan="other_plan", resets=True, told=TO))
     assert (updated.status, updated.is_resetting) == (UPDATING, True)
-    assert {task.step for task in tx.tasks.due(LATER + DAY, limit=9)} == {
+    assert {task.step for task in tx.tasks.claim(LATER + DAY, limit=9)} == {
         TaskKind.CHANGE_SIM,
         TaskKind.RESET_SIM,
     }

@@ -1,0 +1,20 @@
+"""Divides destinations into shards, so that processes can share the work.
+
+A process owns a shard as a whole, and with it all lanes to its destinations. So the limits of a
+destination, and the order of its callbacks, hold however many processes there are.
+"""
+
+from typing import Final
+from zlib import crc32
+
+SHARDS: Final = 256
+"""The number of shards. It is stored with each lane, so it can't be changed later."""
+
+
+def shard_of(destination: str) -> int:
+    """Return the number of the shard, from 0, that a destination (scheme, host and port) is in.
+
+    >>> shard_of("https://example.com:443")
+    94
+    """
+    return crc32(destination.encode()) % SHARDS

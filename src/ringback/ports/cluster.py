@@ -1,0 +1,100 @@
+"""The interface to the other processes that use the same store.
+
+Destinations are divided into shards (`core.callbacks.shards`). Each shard belongs to one process,
+which has a lease on it: for a limited time, which it keeps extending. Only the owner of a shard
+claims and sends callbacks to its destinations. Only the store's clock decides when a lease ends.
+"""
+
+from collections.abc import Callable
+from typing import Final, NamedTuple, Protocol
+
+from ringback.core.callbacks.shards import SHARDS
+
+ALL_SHARDS: Final = frozenset(range(SHARDS))
+
+
+class LeaseChange(NamedTuple):
+    """How the shards of a process have changed."""
+
+    gained: frozenset[int] = frozenset()
+    lost: frozenset[int] = frozenset()
+
+
+class News(NamedTuple):
+    """What another process has announced."""
+
+    shards: frozenset[int] = frozenset()
+    """Shards in which callbacks wait."""
+    has_tasks: bool = False
+    """True if there are new scheduled tasks."""
+    has_changes: bool = False
+    """True if the policy, or an account's secrets, have changed."""
+
+
+class Cluster(Protocol):
+    """The processes that use the same store, as one of them sees them."""
+
+    @property
+    def is_shared(self) -> bool:
+        """True if other processes may use the store at the same time."""
+        ...
+
+    def may_claim(self, destination: str) -> bool:
+        """Return True if this process may claim callbacks to a destination (scheme, host, port)."""
+        ...
+
+    def may_send(self, destination: str) -> bool:
+        """Return True if a request for a claimed callback may begin at this moment.
+
+        It is False once the lease on the destination's shard may have ended.
+        """
+        ...
+
+    async def renew(self) -> LeaseChange:
+        """Extend the leases, take shards that nobody owns, and give back what are too many.
+
+        A process has too many shards if others have fewer than their equal share. It then claims
+        nothing more in some of them, and gives each back once it has no attempt under way there.
+
+        Raises StoreUnavailable if the database can't be used at the moment.
+        """
+        ...
+
+    async def leave(self) -> None:
+        """Give all shards back, because this process stops."""
+        ...
+
+    def announce(self, news: News) -> None:
+        """Tell the other processes something that was saved; it may arrive late, or not at all."""
+        ...
+
+    def listen(self, listener: Callable[[News], None]) -> None:
+        """Call `listener` in the event loop with each announcement of another process."""
+        ...
+
+
+class SoleProcess:
+    """Implements `Cluster` for a process that has the store to itself."""
+
+    is_shared = False
+
+    def may_claim(self, destination: str) -> bool:  # noqa: ARG002 (the port's signature)
+        """Return True, since every shard belongs to this process."""
+        return True
+
+    def may_send(self, destination: str) -> bool:  # noqa: ARG002 (the port's signature)
+        """Return True, since no other process can take a callback over."""
+        return True
+
+    async def renew(self) -> LeaseChange:
+        """Return that nothing has changed, since there are no leases."""
+        return LeaseChange()
+
+    async def leave(self) -> None:
+        """Do nothing, since there are no leases."""
+
+    def announce(self, news: News) -> None:
+        """Do nothing, since there is nobody to tell."""
+
+    def listen(self, listener: Callable[[News], None]) -> None:
+        """Do nothing, since nobody announces anything."""
