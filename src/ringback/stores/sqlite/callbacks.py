@@ -11,7 +11,7 @@ that has died.
 
 import sqlite3
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from itertools import chain
 from typing import Any, Final, cast
@@ -25,6 +25,7 @@ from ringback.core.callbacks.callback import (
     DeliveryProgress,
     put_back,
 )
+from ringback.core.callbacks.shards import shard_of
 from ringback.core.http.http_exchange import AttemptResult
 from ringback.core.newest_entries import NewestEntries
 from ringback.core.policy.source_policy import SourceName
@@ -354,7 +355,7 @@ class SqliteCallbacks:
                 delivered = to_us(progress.date_updated) if is_delivered_at_once else None
                 self._add_attempt(settlement, result, ids, delivered)
         self._responses.keep_within_budget()
-        return ()  # no other process can have taken over a callback
+        return []  # no other process can have taken over a callback
 
     def put_back(self, claims: Sequence[DeliveryClaim], now: datetime) -> None:
         for claim in claims:
@@ -370,12 +371,20 @@ class SqliteCallbacks:
             ),
         ]
 
-    def waiting(self, *, after: Lane | None = None, limit: int | None = None) -> list[LaneDue]:
+    def waiting(
+        self,
+        *,
+        after: Lane | None = None,
+        limit: int | None = None,
+        shards: Collection[int] | None = None,
+        since: datetime | None = None,  # noqa: ARG002 (it would not make this quicker)
+    ) -> list[LaneDue]:
         found = list[LaneDue]()
         lane_id = 0 if after is None else self._known_lane(after)
         while len(found) != limit and (row := self._next_lane(lane_id)):
             lane_id, due, *lane = row
-            found.append(LaneDue(Lane(*lane), from_us(due)))
+            if shards is None or shard_of(row["destination"]) in shards:
+                found.append(LaneDue(Lane(*lane), from_us(due)))
         return found
 
     def changed_after(self, instant: datetime, *, limit: int) -> list[CallbackRecord]:
