@@ -1,10 +1,10 @@
 """Callbacks and their attempts in plain dictionaries."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 from ringback.core.callbacks.callback import (
     UNDELIVERED,
@@ -14,8 +14,10 @@ from ringback.core.callbacks.callback import (
     begin,
     put_back,
 )
+from ringback.core.callbacks.shards import shard_of
 from ringback.core.policy.source_policy import SourceName
 from ringback.ports import (
+    ALL_SHARDS,
     CallbackFilter,
     DeliveryClaim,
     Lane,
@@ -30,10 +32,18 @@ from ringback.ports import (
 )
 from tests.memory_store.accounts import MemoryAccounts
 from tests.memory_store.kept_responses import MemoryKeptResponses
+from tests.memory_store.leases import MemoryLeases, utc_now
 from tests.memory_store.records import first_of, of_account, page_of
 
 _What = tuple[str, str, SourceName, SourceName | None]
 _FAR: Final = ("delivered", "undelivered", "retried", "waiting")
+
+
+class OpenRun(NamedTuple):
+    """A claim under way: its number, and the number of the owner of its shard."""
+
+    number: int
+    epoch: int
 
 
 @dataclass
@@ -47,13 +57,28 @@ class MemoryCallbacks:
     """Attempts with their whole responses, even if the rest of a response is no longer stored."""
     appointed: set[str] = field(default_factory=set[str])
     """The SIDs of callbacks that have not changed since they were added for a later time."""
+    leases: MemoryLeases = field(default_factory=MemoryLeases)
+    process: str | None = None
+    """The process that asks; None if only one process can use the store."""
+    now: Callable[[], datetime] = utc_now
+    """The time by the store's own clock, which decides how long leases last."""
+    runs: dict[str, OpenRun] = field(default_factory=dict[str, OpenRun])
+    """The claims under way, by the callbacks' SIDs."""
+    last_run: int = 0
 
     def add(self, callback: CallbackRecord) -> int:
-        self._keep(callback, callback.progress)
-        due = callback.progress.due
+        progress, lane = callback.progress, lane_of(callback)
+        self.last_run += 1
+        if progress.is_under_way and not self._owns(lane):
+            # The lease has ended since it was decided to send the callback at once.
+            progress = put_back(progress, progress.date_updated)
+        elif progress.is_under_way:
+            self.runs[callback.sid] = OpenRun(self.last_run, self._epoch_of(lane))
+        self._keep(callback, progress)
+        due = progress.due
         if due is not None and due > callback.date_created:
             self.appointed.add(callback.sid)
-        return 0
+        return self.last_run
 
     def get(self, account_sid: str, sid: str) -> CallbackRecord | None:
         callback = self.callbacks.get(sid)
@@ -109,6 +134,8 @@ class MemoryCallbacks:
         return [self._claim_from(lane, limit, now) for lane, limit, _ in quotas]
 
     def _claim_from(self, lane: Lane, limit: int, now: datetime) -> LaneClaims:
+        if not self._owns(lane):
+            return LaneClaims([], None)
         due = [(at, callback) for at, callback in self._in_lane(lane) if at <= now]
         taken = sorted(due, key=lambda pair: pair[0])[:limit]
         claims = [self._claim(callback, now) for _, callback in taken]
@@ -117,7 +144,10 @@ class MemoryCallbacks:
         )
 
     def settle(self, settlements: Sequence[Settlement]) -> Sequence[Settlement]:
+        outdated = [one for one in settlements if not self._is_current(one.claim)]
         for settlement in settlements:
+            if settlement in outdated:
+                continue
             callback, progress = settlement.claim.callback, settlement.progress
             number, attempt = callback.progress.attempt_count, settlement.attempt
             if attempt is None:
@@ -130,19 +160,35 @@ class MemoryCallbacks:
                     )
             self._keep(callback, progress)
         self.responses.keep_within_budget()
-        return ()
+        return outdated
 
     def put_back(self, claims: Sequence[DeliveryClaim], now: datetime) -> None:
-        for callback, *_ in claims:
+        for callback, *_ in filter(self._is_current, claims):
             self._keep(callback, put_back(callback.progress, now))
             del self.rows[callback.sid, callback.progress.attempt_count]
 
     def left_open(self) -> list[DeliveryClaim]:
         under_way = [one for one in self.callbacks.values() if one.progress.is_under_way]
-        return [self._claim_of(callback, callback.progress) for callback in under_way]
+        return [
+            self._claim_of(callback, callback.progress)
+            for callback in under_way
+            if self.process is None or self._is_left_open(callback)
+        ]
 
-    def waiting(self, *, after: Lane | None = None, limit: int | None = None) -> list[LaneDue]:
-        lanes = {lane_of(callback) for callback in self.callbacks.values()}
+    def waiting(
+        self,
+        *,
+        after: Lane | None = None,
+        limit: int | None = None,
+        shards: Collection[int] | None = None,
+        since: datetime | None = None,
+    ) -> list[LaneDue]:
+        wanted = ALL_SHARDS if shards is None else shards
+        lanes = {
+            lane
+            for lane in map(lane_of, self.callbacks.values())
+            if shard_of(lane.destination) in wanted and self._owns(lane)
+        }
         due = [(lane, self._next_due(lane)) for lane in sorted(lanes) if not after or lane > after]
         return [LaneDue(lane, at) for lane, at in due if at is not None][:limit]
 
@@ -196,17 +242,43 @@ class MemoryCallbacks:
     def _claim(self, callback: CallbackRecord, now: datetime) -> DeliveryClaim:
         limit = callback.url.connection.total_timeout
         progress = begin(callback.progress, now, total_timeout=limit)
+        self.last_run += 1
+        self.runs[callback.sid] = OpenRun(self.last_run, self._epoch_of(lane_of(callback)))
         self._keep(callback, progress)
         return self._claim_of(callback, progress)
 
     def _claim_of(self, callback: CallbackRecord, progress: DeliveryProgress) -> DeliveryClaim:
         account = self.accounts.accounts[callback.account_sid]
-        return DeliveryClaim(callback.having(progress), account, lane_of(callback))
+        run = self.runs[callback.sid].number
+        return DeliveryClaim(callback.having(progress), account, lane_of(callback), run=run)
+
+    def _owns(self, lane: Lane) -> bool:
+        """Return True if the process that asks may claim callbacks of this lane."""
+        owner = self.leases.owners[shard_of(lane.destination)]
+        return self.process is None or owner.process == self.process
+
+    def _epoch_of(self, lane: Lane) -> int:
+        return self.leases.owners[shard_of(lane.destination)].epoch
+
+    def _is_current(self, claim: DeliveryClaim) -> bool:
+        """Return True unless another process has taken the callback over."""
+        run = self.runs.get(claim.callback.sid)
+        return self.process is None or (run is not None and run.number == claim.run)
+
+    def _is_left_open(self, callback: CallbackRecord) -> bool:
+        """Return True if another process began this attempt, and its request has ended by now."""
+        lane, run = lane_of(callback), self.runs[callback.sid]
+        owner = self.leases.owners[shard_of(lane.destination)]
+        has_ended = run.epoch < owner.epoch and owner.open_until <= self.now()
+        return self._owns(lane) and has_ended
 
     def _keep(self, callback: CallbackRecord, progress: DeliveryProgress) -> None:
         self.callbacks[callback.sid] = callback.having(progress)
         self.appointed.discard(callback.sid)
-        if progress.is_under_way:
+        if not progress.is_under_way:
+            self.runs.pop(callback.sid, None)
+        else:
+            self.runs.setdefault(callback.sid, OpenRun(self.last_run, 0))
             attempt = self._claim_of(callback, progress).attempt
             self.rows[callback.sid, attempt.number] = attempt
 

@@ -5,13 +5,17 @@
 
 import copy
 from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from datetime import datetime
+from itertools import count
+from typing import Any, Final, TypeVar, cast
 
 from ringback.core.callbacks.response_storage import ResponseStorageBudget
+from ringback.core.callbacks.shards import shard_of
 from ringback.ports import CommitHooks, Transaction, nothing
 from tests.memory_store.accounts import MemoryAccounts, MemoryApiClients
 from tests.memory_store.callbacks import MemoryBatches, MemoryCallbacks
 from tests.memory_store.kept_responses import MemoryKeptResponses
+from tests.memory_store.leases import utc_now
 from tests.memory_store.shadows import MemoryShadows
 from tests.memory_store.supersim import MemorySuperSim
 from tests.memory_store.tasks import MemoryScenarios, MemoryTasks
@@ -44,6 +48,7 @@ class MemoryTransaction(Transaction):
         self.tasks = MemoryTasks()
         self.kept_responses = MemoryKeptResponses(budget)
         self.callbacks = MemoryCallbacks(self.accounts, self.kept_responses)
+        self.tasks.leases = self.callbacks.leases
         self.batches = MemoryBatches()
         self.shadows = MemoryShadows(self.callbacks, self.kept_responses)
         self.endings: list[CommitHooks] = []
@@ -66,12 +71,21 @@ class MemoryTransaction(Transaction):
 class MemoryStore:
     """Implements `ports.Store`."""
 
-    def __init__(self, budget: ResponseStorageBudget = _BUDGET) -> None:
+    def __init__(
+        self, budget: ResponseStorageBudget = _BUDGET, *, now: Callable[[], datetime] = utc_now
+    ) -> None:
+        """Create an empty store; `now` is its own clock, which decides how long leases last."""
         self._tables = MemoryTransaction(budget)
+        self._tables.callbacks.now = self._tables.tasks.now = now
 
     async def transact(self, work: Callable[[Transaction], T], **how: bool) -> T:
         """Run the work on a copy, and keep the copy if it succeeds."""
+        return self.commit(work)
+
+    def commit(self, work: Callable[["MemoryTransaction"], T], process: str | None = None) -> T:
+        """Do the same for a process of those that share this store; None if it has it to itself."""
         tables = copy.deepcopy(self._tables)
+        tables.callbacks.process = tables.tasks.process = process
         endings = tables.endings
         try:
             result = work(tables)
@@ -85,6 +99,10 @@ class MemoryStore:
             ending.durable()
         return result
 
+    def process(self, name: str) -> "MemoryProcessStore":
+        """Return the store as one of several processes sees it."""
+        return MemoryProcessStore(self, name)
+
     async def read(self, work: Callable[[Transaction], T], *, asked_by: str = "") -> T:
         """Run the work on a copy, and check that it has changed nothing."""
         tables = copy.deepcopy(self._tables)
@@ -92,6 +110,60 @@ class MemoryStore:
         if vars(tables) != vars(self._tables):
             raise RuntimeError("this work must only read, but it writes")
         return result
+
+
+class MemoryProcessStore:
+    """Implements `ports.Store` for one of several processes that share a store."""
+
+    def __init__(self, store: MemoryStore, name: str) -> None:
+        self._store = store
+        self._name = name
+        self._lives = count(1)
+        self.id = f"{name} {next(self._lives)}"
+        """The process's id, which changes when it loses its leases."""
+
+    async def transact(self, work: Callable[[Transaction], T], **how: bool) -> T:
+        """Run the work for this process; see `ports.Store`."""
+        return self._store.commit(work, self.id)
+
+    async def read(self, work: Callable[[Transaction], T], *, asked_by: str = "") -> T:
+        """Run work that only reads; see `ports.Store`."""
+        return await self._store.read(work, asked_by=asked_by)
+
+    async def renew_leases(self) -> tuple[frozenset[int], frozenset[int]] | None:
+        """Extend the leases; return the shards that are owned, and those to give back soon.
+
+        Returns None if the leases had ended; the next call begins anew.
+        """
+        renewed = await self.transact(self._renew)
+        if renewed is None:
+            self.id = f"{self._name} {next(self._lives)}"
+        return renewed
+
+    async def leave(self) -> None:
+        """Give all shards back."""
+
+        def leave(tx: Transaction) -> None:
+            tables = cast("MemoryTransaction", tx).callbacks
+            for shard in tables.leases.owned_by(self.id):
+                tables.leases.give_back(shard, tables.now())
+            tables.leases.ends.pop(self.id, None)
+
+        await self.transact(leave)
+
+    def _renew(self, tx: Transaction) -> tuple[frozenset[int], frozenset[int]] | None:
+        tables = cast("MemoryTransaction", tx).callbacks
+        leases, now = tables.leases, tables.now()
+        if not leases.renew(self.id, now):
+            return None
+        leases.take_free(self.id, now)
+        open_in = {shard_of(tables.callbacks[sid].url.destination) for sid in tables.runs}
+        surplus = leases.surplus_of(self.id, now)
+        for shard in surplus:
+            if shard not in open_in:
+                leases.give_back(shard, now)
+        owned = leases.owned_by(self.id)
+        return owned, owned.intersection(surplus)
 
 
 def _copied(part: Any, copies: dict[int, Any]) -> Any:

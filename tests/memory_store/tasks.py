@@ -1,10 +1,12 @@
 """Tasks and chosen scenarios in plain dictionaries."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from ringback.core.scheduled_task import ScheduledTask
 from ringback.core.sims.scenario import TaskKind
+from tests.memory_store.leases import MemoryLeases, utc_now
 
 
 @dataclass
@@ -29,6 +31,13 @@ class MemoryTasks:
     tasks: dict[tuple[str, TaskKind], ScheduledTask] = field(
         default_factory=dict[tuple[str, TaskKind], ScheduledTask]
     )
+    leases: MemoryLeases = field(default_factory=MemoryLeases)
+    process: str | None = None
+    """The process that asks; None if only one process can use the store."""
+    now: Callable[[], datetime] = utc_now
+    claimed_by: dict[tuple[str, TaskKind], str] = field(
+        default_factory=dict[tuple[str, TaskKind], str]
+    )
 
     def put(self, task: ScheduledTask) -> None:
         # After those that are due at the same instant.
@@ -36,21 +45,33 @@ class MemoryTasks:
         self.tasks[task.subject_sid, task.step] = task
 
     def claim(self, now: datetime, *, limit: int) -> list[ScheduledTask]:
-        due = [task for task in self.tasks.values() if task.due <= now]
-        return sorted(due, key=lambda task: task.due)[:limit]
+        due = [task for task in self._free() if task.due <= now]
+        claimed = sorted(due, key=lambda task: task.due)[:limit]
+        if self.process is not None:
+            self.claimed_by |= {(task.subject_sid, task.step): self.process for task in claimed}
+        return claimed
 
     def next_due(self) -> datetime | None:
-        return min((task.due for task in self.tasks.values()), default=None)
+        return min((task.due for task in self._free()), default=None)
 
     def due_of(self, subject_sid: str, step: TaskKind) -> datetime | None:
         task = self.tasks.get((subject_sid, step))
         return task and task.due
 
     def take(self, task: ScheduledTask) -> bool:
-        if self.tasks.get((task.subject_sid, task.step)) != task:
+        if self.tasks.get((task.subject_sid, task.step)) != task or task not in self._free():
             return False
         self.drop(task.subject_sid, task.step)
         return True
 
     def drop(self, subject_sid: str, step: TaskKind) -> None:
         self.tasks.pop((subject_sid, step), None)
+        self.claimed_by.pop((subject_sid, step), None)
+
+    def _free(self) -> list[ScheduledTask]:
+        """Return the tasks that no other living process has claimed."""
+        return [task for key, task in self.tasks.items() if not self._is_of_another(key)]
+
+    def _is_of_another(self, key: tuple[str, TaskKind]) -> bool:
+        owner = self.claimed_by.get(key)
+        return owner not in (None, self.process) and self.leases.is_alive(owner, self.now())

@@ -40,6 +40,7 @@ from ringback.delivery.delivery_workers import DeliveryWorkers
 from ringback.delivery.enqueue import CallbackEnqueuer
 from ringback.delivery.fair_scheduler import FairScheduler
 from ringback.delivery.settlement_writer import SettlementWriter
+from ringback.delivery.work_takeover import WorkTakeover
 from ringback.engine.supervisor import Supervisor
 from ringback.http_client import http_connection
 from ringback.ports import DeliveryClaim, Lane, LaneClaims, LaneQuota, Settlement
@@ -310,12 +311,10 @@ MUTANTS: Final = {
     "gives all slots to the first destination": _mutant(
         "fair", (FairScheduler, "_room_of", _room_for_all), within=150
     ),
-    "recovers nothing": _mutant(
-        "ended", (DeliveryService, "_settle_left_open", lambda self, tx: 0)
-    ),
+    "recovers nothing": _mutant("ended", (WorkTakeover, "_settle_left_open", lambda self, tx: 0)),
     "leaves open attempts to the next start": _mutant(
         "stopped",
-        (DeliveryService, "_settle_left_open", lambda self, tx: 0),
+        (WorkTakeover, "_settle_left_open", lambda self, tx: 0),
         where=_is_stopped_with_its_store_there,
     ),
     "recovers only at the start": _mutant(

@@ -229,7 +229,7 @@ def numbers_of(records: list[Any]) -> list[int]:
 
 def same(claim: DeliveryClaim) -> DeliveryClaim:
     """Return a claim without what says how a store finds its rows."""
-    return claim._replace(row_id=0, is_new=False)
+    return claim._replace(row_id=0, is_new=False, run=0)
 
 
 def settled_row(settlement: Settlement) -> Attempt:

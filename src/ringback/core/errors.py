@@ -16,6 +16,7 @@
     │       └── TooManyRequests     an account sends more requests than its rate limit allows
     ├── SecretNotFound              the secret needed to sign a request no longer exists
     ├── CallbackSourceNotConfigured    the source needed to send a request no longer exists
+    ├── LeaseLost                   another process may send the callback now
     └── ConfigurationError          Ringback can't run: a setting, a port or a file is wrong
         └── StoreUnavailable        the database can't be used at the moment
             └── QueryTimeout        the query takes too long
@@ -141,6 +142,10 @@ class SecretNotFound(RingbackError):
 
 class CallbackSourceNotConfigured(RingbackError):
     """The source that should send a request is no longer in the settings; no other may send it."""
+
+
+class LeaseLost(RingbackError):
+    """The process's lease on a destination has ended, so another process may send to it now."""
 
 
 class ConfigurationError(RingbackError):

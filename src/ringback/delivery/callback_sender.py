@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -10,12 +10,12 @@ from ringback.core.accounts.account import Account
 from ringback.core.callback_urls.connection_overrides import Timeouts
 from ringback.core.callbacks.callback import CallbackRecord
 from ringback.core.callbacks.rendering import render
-from ringback.core.errors import CallbackSourceNotConfigured, SecretNotFound
+from ringback.core.errors import CallbackSourceNotConfigured, LeaseLost, SecretNotFound
 from ringback.core.http.http_exchange import AttemptResult, OutgoingRequest
 from ringback.core.http.outcome import AttemptFailure, NoAnswerOutcome
 from ringback.core.sources.source_definition import Sources
 from ringback.delivery.current_signing_keys import CurrentSigningKeys
-from ringback.ports import Clock, Transport
+from ringback.ports import Clock, Cluster, SoleProcess, Transport
 
 _log = logging.getLogger(__name__)
 
@@ -34,6 +34,7 @@ class CallbackSender:
     signing_keys: CurrentSigningKeys
     clock: Clock
     sources: Sources
+    cluster: Cluster = field(default_factory=SoleProcess)
 
     def send(
         self,
@@ -99,6 +100,8 @@ class CallbackSender:
             exchange = AttemptResult(NoAnswerOutcome(AttemptFailure.SECRET, str(gone)))
         except CallbackSourceNotConfigured as gone:
             exchange = AttemptResult(NoAnswerOutcome(AttemptFailure.SOURCE, str(gone)))
+        except LeaseLost as lost:
+            exchange = AttemptResult(NoAnswerOutcome(AttemptFailure.LEASE, str(lost)))
         except Exception as failure:  # noqa: BLE001 (this attempt must be settled, too)
             _log.exception(
                 "an attempt of callback %s failed because of an internal error", callback.sid
@@ -108,5 +111,11 @@ class CallbackSender:
         return exchange, request
 
     def _render(self, callback: CallbackRecord, account: Account, at: datetime) -> OutgoingRequest:
+        # The request is written at once after this, so the check comes as late as it can.
+        if not self.cluster.may_send(callback.url.destination):
+            raise LeaseLost(
+                f"the lease on {callback.url.destination} has ended, because the database could not"
+                " be reached in time"
+            )
         newest = self.signing_keys.newest(account)
         return render(callback, account=newest, at=at, sources=self.sources)

@@ -83,6 +83,8 @@ class DeliveryCounters:
         """Ended shadow copies of callbacks, by the source and result of the copy."""
         self.shadows_skipped = defaultdict[tuple[str, str], int](int)
         """Shadow copies that were not made, by account and reason."""
+        self.outdated_results = 0
+        """Results that were not saved, since another process had taken their callbacks over."""
         self.commit_seconds = Histogram(COMMIT_SECONDS)
         """The seconds that commits of the store took; only the store's thread writes them."""
 

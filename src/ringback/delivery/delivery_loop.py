@@ -23,14 +23,7 @@ from ringback.core.callbacks.callback import (
     put_back,
 )
 from ringback.core.callbacks.retry import RetryNow, attempt_timeouts, decide
-from ringback.core.http.outcome import (
-    SHORTAGES,
-    AttemptFailure,
-    DeliveredOutcome,
-    NoAnswerOutcome,
-    Outcome,
-    failure_of,
-)
+from ringback.core.http.outcome import SHORTAGES, DeliveredOutcome, NoAnswerOutcome, Outcome
 from ringback.core.retry_schedule import RetrySchedule
 from ringback.delivery.backlog import Backlog
 from ringback.delivery.callback_sender import CallbackSender, Sending, Sent
@@ -39,8 +32,7 @@ from ringback.delivery.delivery_workers import DeliveryWorkers
 from ringback.delivery.due_callbacks import DueCallbacks
 from ringback.delivery.fair_scheduler import FairScheduler
 from ringback.delivery.settlement_writer import SettlementWriter
-from ringback.ports import Clock, DeliveryClaim, RandomSource, Settlement, Store
-from ringback.runtime.wakeup import Wakeup
+from ringback.ports import Clock, DeliveryClaim, RandomSource, Settlement
 
 
 @dataclass(eq=False, kw_only=True)
@@ -50,23 +42,27 @@ class DeliveryLoop:
     due_callbacks: DueCallbacks
     scheduler: FairScheduler
     sender: CallbackSender
-    store: Store
     clock: Clock
     random_source: RandomSource
     schedule: RetrySchedule
     """The retry schedule of accounts without their own."""
     backlog: Backlog
     counters: DeliveryCounters
-    wakeup: Wakeup
     per_destination: int
     first_settled: Callable[[CallbackRecord], None]
+    outdated: Callable[[Settlement], None]
     checkpoint: Callable[[str], None]
     is_stopping: bool = False
 
     def __post_init__(self) -> None:
         """Create the workers, which call `_attempt`, and the writer, which calls `_follow_up`."""
         self.workers = DeliveryWorkers(self._attempt, self.sender.transport, self.per_destination)
-        self.settlements = SettlementWriter(self._follow_up, store=self.store, clock=self.clock)
+        self.settlements = SettlementWriter(
+            self._follow_up,
+            outdated=self.outdated,
+            store=self.due_callbacks.store,
+            clock=self.clock,
+        )
 
     async def run(self) -> None:
         """Claim callbacks as they come due, until `is_stopping` is set."""
@@ -104,7 +100,7 @@ class DeliveryLoop:
         self.settlements.add(Settlement(claim, after, result, started, request))
         # A round that goes on keeps its slot.
         if self.scheduler.ended(lane, outcome, slots=0 if after.is_under_way else 1):
-            self.wakeup.wake()
+            self.due_callbacks.wakeup.wake()
         waited = started - callback.date_created if progress.attempt_count == 1 else None
         self.counters.attempt_ended(callback, result, waited=waited)
 
@@ -138,11 +134,9 @@ class DeliveryLoop:
         if result is not None and callback.progress.attempt_count == 1:
             self.first_settled(callback)
         if progress.is_under_way and account is not None:
-            # A kept connection had been closed: the next attempt opens a new one.
-            fresh = result is not None and failure_of(result.outcome) == AttemptFailure.STALE.label
-            self.workers.add_first(claim.going_on(progress, account, fresh=fresh))
+            self.workers.add_first(settlement.next_claim(account))
         elif progress.due is not None:
             self.scheduler.expect(claim.lane, progress.due)
-            self.wakeup.wake()
+            self.due_callbacks.wakeup.wake()
         else:
             self.backlog.ended(callback, progress)

@@ -13,8 +13,6 @@ from typing import Final
 
 from ringback.core.callbacks.callback import CallbackRecord
 from ringback.core.errors import StoreUnavailable
-from ringback.core.http.http_exchange import AttemptResult
-from ringback.core.http.outcome import UnknownOutcome
 from ringback.core.retry_schedule import FAITHFUL, RetrySchedule
 from ringback.core.sources.source_definition import BUILT_IN, Sources
 from ringback.delivery.backlog import Backlog, BacklogLimits
@@ -25,13 +23,14 @@ from ringback.delivery.delivery_loop import DeliveryLoop
 from ringback.delivery.due_callbacks import DueCallbacks
 from ringback.delivery.enqueue import CallbackEnqueuer
 from ringback.delivery.fair_scheduler import FairScheduler
+from ringback.delivery.work_takeover import WorkTakeover
 from ringback.ports import (
     Clock,
-    DeliveryClaim,
+    Cluster,
     RandomSource,
     Settlement,
+    SoleProcess,
     Store,
-    Transaction,
     Transport,
     no_checkpoint,
 )
@@ -52,6 +51,7 @@ class DeliveryLimits:
 
 
 _LIMITS: Final = DeliveryLimits()
+_ALONE: Final = SoleProcess()
 
 
 class DeliveryService:
@@ -72,44 +72,64 @@ class DeliveryService:
         counters: DeliveryCounters | None = None,
         sources: Sources = BUILT_IN,
         signing_keys: CurrentSigningKeys | None = None,
+        cluster: Cluster = _ALONE,
         first_settled: Callable[[CallbackRecord], None] = lambda _: None,
         checkpoint: Callable[[str], None] = no_checkpoint,
     ) -> None:
-        counters = counters or DeliveryCounters()
+        self._counters = counters = counters or DeliveryCounters()
         self.signing_keys = signing_keys or CurrentSigningKeys()
         self._store = store
         self._clock = clock
+        self._cluster = cluster
         self._wakeup = Wakeup(clock)
         self._scheduler = FairScheduler(
             at_once=limits.at_once, per_destination=limits.per_destination
         )
         self._backlog = Backlog(limits.backlog, counters)
-        self._due_callbacks = DueCallbacks(
-            store=store, scheduler=self._scheduler, wakeup=self._wakeup, clock=clock
+        due_callbacks = DueCallbacks(
+            store=store,
+            scheduler=self._scheduler,
+            wakeup=self._wakeup,
+            clock=clock,
+            cluster=cluster,
         )
         self._loop = DeliveryLoop(
-            due_callbacks=self._due_callbacks,
+            due_callbacks=due_callbacks,
             scheduler=self._scheduler,
             sender=CallbackSender(
-                transport, signing_keys=self.signing_keys, clock=clock, sources=sources
+                transport,
+                signing_keys=self.signing_keys,
+                clock=clock,
+                sources=sources,
+                cluster=cluster,
             ),
-            store=store,
             clock=clock,
             random_source=random_source,
             schedule=schedule,
             backlog=self._backlog,
             counters=counters,
-            wakeup=self._wakeup,
             per_destination=limits.per_destination,
             first_settled=first_settled,
+            outdated=self._outdated,
             checkpoint=checkpoint,
         )
+        self._takeover = WorkTakeover(
+            store=store,
+            cluster=cluster,
+            due_callbacks=due_callbacks,
+            backlog=self._backlog,
+            decide=self._loop.decide,
+        )
+        self._keeping: asyncio.Task[None] | None = None
+        """Keeps the leases while the delivery runs; None if the store is not shared."""
+        cluster.listen(lambda news: due_callbacks.look_in(news.shards))
         self.queue = CallbackEnqueuer(
             scheduler=self._scheduler,
             backlog=self._backlog,
             claimed=self._loop.workers.add,
             wakeup=self._wakeup,
             clock=clock,
+            cluster=cluster,
         )
         self._loop_ended = asyncio.Event()
         self._loop_ended.set()
@@ -146,17 +166,15 @@ class DeliveryService:
     async def recover(self) -> int:
         """Give the result `unknown` to attempts that a dead process left open; return their number.
 
-        Their callbacks are tried again as the retry rules say. Then the scheduler is informed of
-        all lanes in which callbacks wait.
+        Then the scheduler is informed of all lanes in which callbacks wait.
         """
-        count = await self._store.transact(self._settle_left_open)
-        await self._store.transact(self._count_unfinished)
-        await self._due_callbacks.sweep()
-        return count
+        return await self._takeover.start()
 
     async def run(self) -> None:
         """Deliver callbacks as they come due, until `stop` is called."""
         self._loop_ended = asyncio.Event()
+        if self._cluster.is_shared:
+            self._keeping = asyncio.create_task(self._takeover.run())
         try:
             await self._loop.run()
         finally:
@@ -180,6 +198,10 @@ class DeliveryService:
                 await self._loop.settlements.finish()
         await self._loop.workers.cancel()
         await self._put_back_unsent()
+        if self._keeping is not None:
+            self._keeping.cancel()
+        with contextlib.suppress(StoreUnavailable):
+            await self._cluster.leave()
 
     async def _put_back_unsent(self) -> None:
         try:
@@ -190,18 +212,8 @@ class DeliveryService:
         except StoreUnavailable as failure:
             _log.warning("%s; the next start of the server settles the open attempts", failure)
 
-    def _count_unfinished(self, tx: Transaction) -> None:
-        unfinished = tx.callbacks.unfinished()
-        # On commit, so that later replays and discards are counted after it.
-        tx.on_commit(lambda: self._backlog.start_with(unfinished))
-
-    def _settle_left_open(self, tx: Transaction) -> int:
-        left_open = tx.callbacks.left_open()
-        tx.callbacks.settle([self._unknown(claim) for claim in left_open])
-        return len(left_open)
-
-    def _unknown(self, claim: DeliveryClaim) -> Settlement:
-        """Return a settlement with the result `unknown` for an attempt that a crash interrupted."""
-        unknown, started = UnknownOutcome(), claim.progress.date_updated
-        after = self._loop.decide(claim, claim.progress, unknown, started)
-        return Settlement(claim, after, AttemptResult(unknown), started)
+    def _outdated(self, settlement: Settlement) -> None:
+        """Count a result that was not saved, since another process has taken its callback over."""
+        self._counters.outdated_results += 1
+        if settlement.progress.is_under_way:
+            self._scheduler.give_back(settlement.claim.lane)

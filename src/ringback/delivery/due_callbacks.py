@@ -1,6 +1,11 @@
-"""Claims due callbacks in the store, and searches for missed ones once a minute."""
+"""Claims due callbacks in the store, and searches for those that nobody has reported.
+
+The search is once a minute. If other processes share the store, it is also once a second for
+callbacks that came due lately, and at once in the shards that another process announces.
+"""
 
 import logging
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -8,7 +13,16 @@ from typing import Final
 
 from ringback.core.callbacks.callback import plan_anew
 from ringback.delivery.fair_scheduler import FairScheduler
-from ringback.ports import Clock, DeliveryClaim, Lane, LaneDue, Store, Transaction
+from ringback.ports import (
+    Clock,
+    Cluster,
+    DeliveryClaim,
+    Lane,
+    LaneDue,
+    LaneQuota,
+    Store,
+    Transaction,
+)
 from ringback.runtime.database_outage import outlast
 from ringback.runtime.wakeup import Wakeup
 
@@ -17,6 +31,10 @@ _SWEEP: Final = timedelta(minutes=1)
 _SWEPT_AT_ONCE: Final = 250
 """How many lanes one transaction reads, so that it delays others only briefly."""
 _PLANNED_ANEW_AT_ONCE: Final = 256
+_LOOK: Final = timedelta(seconds=1)
+"""How often the store is searched for callbacks of other processes."""
+_LATE: Final = timedelta(minutes=1)
+"""How much later than it is due such a callback may be stored, and how much clocks may differ."""
 
 _log = logging.getLogger(__name__)
 
@@ -29,10 +47,19 @@ class DueCallbacks:
     scheduler: FairScheduler
     wakeup: Wakeup
     clock: Clock
+    cluster: Cluster
 
     def __post_init__(self) -> None:
         """Schedule the first search of the store for now."""
-        self._next_sweep = self.clock.now()
+        self._next_sweep = self._next_look = self.clock.now()
+        self._announced = set[int]()
+        """The shards in which another process has added callbacks."""
+
+    def look_in(self, shards: Collection[int]) -> None:
+        """Search these shards soon, since another process has added callbacks."""
+        if shards:
+            self._announced.update(shards)
+            self.wakeup.wake()
 
     async def claim(self) -> list[DeliveryClaim]:
         """Claim the due callbacks in one commit, and return the claims.
@@ -43,11 +70,13 @@ class DueCallbacks:
         # A clock that was set back must not delay the search.
         if not timedelta(0) < self._next_sweep - self.clock.now() <= _SWEEP:
             await outlast(self.sweep, clock=self.clock)
+        if self.cluster.is_shared:
+            await outlast(self._look, clock=self.clock)
         now = self.clock.now()
-        quotas = self.scheduler.due(now)
+        quotas = self._quotas(now)
         if not quotas:
-            due = self.scheduler.next_due()
-            await self.wakeup.wait(min(due or self._next_sweep, self._next_sweep))
+            search = self._next_look if self.cluster.is_shared else self._next_sweep
+            await self.wakeup.wait(min(self.scheduler.next_due() or search, search))
             return []
         claimed = await outlast(
             lambda: self.store.transact(lambda tx: tx.callbacks.claim(quotas, now), is_quick=True),
@@ -56,6 +85,36 @@ class DueCallbacks:
         for quota, (claims, next_due) in zip(quotas, claimed, strict=True):
             self.scheduler.claimed(quota, len(claims), next_due=next_due)
         return [claim for claims, _ in claimed for claim in claims]
+
+    def _quotas(self, now: datetime) -> list[LaneQuota]:
+        """Take slots for due callbacks, but not in lanes that this process may not claim from."""
+        quotas = self.scheduler.due(now)
+        if not self.cluster.is_shared:
+            return quotas
+        own = [quota for quota in quotas if self.cluster.may_claim(quota.lane.destination)]
+        for quota in quotas:
+            if quota not in own:
+                self.scheduler.claimed(quota, 0, next_due=None)
+        return own
+
+    async def _look(self) -> None:
+        """Search for callbacks that other processes have added, if it is time or was announced."""
+        now = self.clock.now()
+        shards, self._announced = self._announced, set[int]()
+        if timedelta(0) < self._next_look - now <= _LOOK:
+            if not shards:
+                return
+            where = shards
+        else:
+            where, self._next_look = None, now + _LOOK
+        last, is_over = None, False
+        while not is_over:
+            some = await self.store.transact(
+                partial(_waiting_since, now - _LATE, where, last), is_quick=True
+            )
+            for lane, due in some:
+                self.scheduler.expect(lane, due)
+            last, is_over = some[-1].lane if some else None, len(some) < _SWEPT_AT_ONCE
 
     async def sweep(self) -> None:
         """Search the store for lanes with waiting callbacks, and report them to the scheduler."""
@@ -80,12 +139,19 @@ class DueCallbacks:
         A due time is wrong if the clock was ahead when the callback was postponed. Returns the
         number of corrected callbacks, and the lanes.
         """
-        ahead = 0 if last else _plan_anew(tx, self.clock.now())
+        tolerance = _LATE if self.cluster.is_shared else timedelta(0)
+        ahead = 0 if last else _plan_anew(tx, self.clock.now(), tolerance)
         return ahead, tx.callbacks.waiting(after=last, limit=_SWEPT_AT_ONCE)
 
 
-def _plan_anew(tx: Transaction, now: datetime) -> int:
-    ahead = tx.callbacks.changed_after(now, limit=_PLANNED_ANEW_AT_ONCE)
+def _waiting_since(
+    since: datetime, shards: Collection[int] | None, last: Lane | None, tx: Transaction
+) -> list[LaneDue]:
+    return tx.callbacks.waiting(after=last, limit=_SWEPT_AT_ONCE, shards=shards, since=since)
+
+
+def _plan_anew(tx: Transaction, now: datetime, tolerance: timedelta) -> int:
+    ahead = tx.callbacks.changed_after(now + tolerance, limit=_PLANNED_ANEW_AT_ONCE)
     for callback in ahead:
         tx.callbacks.change(callback.having(plan_anew(callback.progress, now)))
     return len(ahead)

@@ -12,12 +12,23 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ringback.core.callbacks.callback import CallbackRecord, DeliveryProgress, begin
+from ringback.core.callbacks.shards import shard_of
 from ringback.core.errors import StoreUnavailable
 from ringback.delivery.backlog import Backlog
 from ringback.delivery.batch_ingestion import Add
 from ringback.delivery.counters import DeliveryCounters
 from ringback.delivery.fair_scheduler import FairScheduler
-from ringback.ports import Clock, DeliveryClaim, Lane, LoopWaker, Store, Transaction, lane_of
+from ringback.ports import (
+    Clock,
+    Cluster,
+    DeliveryClaim,
+    Lane,
+    LoopWaker,
+    News,
+    Store,
+    Transaction,
+    lane_of,
+)
 
 
 @dataclass(eq=False, kw_only=True)
@@ -29,6 +40,7 @@ class CallbackEnqueuer:
     claimed: Callable[[DeliveryClaim], None]
     wakeup: LoopWaker
     clock: Clock
+    cluster: Cluster
     is_closed: bool = False
     """True if new callbacks are only saved, and are not sent before the next start."""
     is_paused: bool = False
@@ -58,7 +70,7 @@ class CallbackEnqueuer:
             # Registered first, so that the slot is returned even if saving fails.
             tx.on_commit(
                 lambda: self._taken(
-                    DeliveryClaim(callback, account, lane, row_id=row_id, is_new=True)
+                    DeliveryClaim(callback, account, lane, row_id=row_id, is_new=True, run=row_id)
                 ),
                 undone=lambda: self._free(lane),
             )
@@ -75,7 +87,8 @@ class CallbackEnqueuer:
     def _may_go(self, callback: CallbackRecord, lane: Lane, now: datetime) -> bool:
         due = callback.progress.due
         is_due = due is not None and due <= now
-        return is_due and not self.is_closed and self.scheduler.try_take(lane, now)
+        may_claim = is_due and not self.is_closed and self.cluster.may_claim(lane.destination)
+        return may_claim and self.scheduler.try_take(lane, now)
 
     def _taken(self, claim: DeliveryClaim) -> None:
         self.backlog.accepted(claim.callback)
@@ -97,9 +110,14 @@ class CallbackEnqueuer:
         self._expect(callback, progress)
 
     def _expect(self, callback: CallbackRecord, progress: DeliveryProgress) -> None:
-        if progress.due is not None:
-            self.scheduler.expect(lane_of(callback), progress.due)
+        if progress.due is None:
+            return
+        lane = lane_of(callback)
+        if self.cluster.may_claim(lane.destination):
+            self.scheduler.expect(lane, progress.due)
             self.wakeup.wake()
+        else:
+            self.cluster.announce(News(frozenset({shard_of(lane.destination)})))
 
 
 class StoreOnlyQueue:

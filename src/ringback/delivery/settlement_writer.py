@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from ringback.core.accounts.account import Account
 from ringback.ports import Clock, Settlement, Store, Transaction
@@ -15,11 +15,18 @@ class SettlementWriter:
     """Saves settlements (results of attempts) in order, then calls `settled` for each of them.
 
     If the callback's next attempt is under way, `settled` also gets the account's current state.
+    `outdated` is called instead for a settlement whose callback another process has taken over.
     """
 
     def __init__(
-        self, settled: Callable[[Settlement, Account | None], None], *, store: Store, clock: Clock
+        self,
+        settled: Callable[[Settlement, Account | None], None],
+        *,
+        outdated: Callable[[Settlement], None],
+        store: Store,
+        clock: Clock,
     ) -> None:
+        self._outdated = outdated
         self._store = store
         self._clock = clock
         self._settled = settled
@@ -56,7 +63,7 @@ class SettlementWriter:
 
     async def _settle(self, settlements: list[Settlement], *, may_wait: bool) -> None:
         try:
-            accounts = await outlast(
+            outdated, accounts = await outlast(
                 lambda: self._store.transact(
                     lambda tx: _settle(tx, settlements), is_quick=True, may_wait=may_wait
                 ),
@@ -66,7 +73,10 @@ class SettlementWriter:
             await self._settle_one_by_one(settlements, failure)
         else:
             for settlement in settlements:
-                self._settled(settlement, accounts.get(settlement.claim.callback.account_sid))
+                if settlement in outdated:
+                    self._outdated(settlement)
+                else:
+                    self._settled(settlement, accounts.get(settlement.claim.callback.account_sid))
 
     async def _settle_one_by_one(self, settlements: list[Settlement], failure: Exception) -> None:
         if len(settlements) > 1:
@@ -81,11 +91,14 @@ class SettlementWriter:
             )
 
 
-def _settle(tx: Transaction, settlements: list[Settlement]) -> dict[str, Account | None]:
-    """Save the results of attempts; return the accounts of callbacks whose next attempt has begun.
+def _settle(
+    tx: Transaction, settlements: list[Settlement]
+) -> tuple[Sequence[Settlement], dict[str, Account | None]]:
+    """Save the results of attempts; return the outdated ones, which were not saved, and accounts.
 
-    The keys are the accounts' SIDs; the value is None if the account was deleted.
+    The accounts are those of callbacks whose next attempt has begun. The keys are their SIDs; the
+    value is None if the account was deleted.
     """
-    tx.callbacks.settle(settlements)
+    outdated = tx.callbacks.settle(settlements)
     going_on = {one.claim.callback.account_sid for one in settlements if one.progress.is_under_way}
-    return {sid: tx.accounts.get(sid) for sid in going_on}
+    return outdated, {sid: tx.accounts.get(sid) for sid in going_on}

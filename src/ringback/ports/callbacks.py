@@ -1,6 +1,6 @@
 """Interfaces of the tables for callbacks, attempts, batches of new callbacks, and long answers."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, NamedTuple, Protocol
@@ -14,6 +14,7 @@ from ringback.core.callbacks.callback import (
     settle,
 )
 from ringback.core.http.http_exchange import AttemptResult, OutgoingRequest
+from ringback.core.http.outcome import AttemptFailure, failure_of
 from ringback.core.policy.policy_impact import UrlDeliveryTotals
 from ringback.core.policy.source_policy import SourceName
 from ringback.ports.record_tables import PageWindow, RecordPage
@@ -105,13 +106,6 @@ class DeliveryClaim(NamedTuple):
         """The progress of the attempt under way."""
         return self.callback.progress
 
-    def going_on(
-        self, progress: DeliveryProgress, account: Account, *, fresh: bool
-    ) -> "DeliveryClaim":
-        """Return the claim for the next attempt of the same round, which is under way."""
-        callback = self.callback.having(progress)
-        return self._replace(callback=callback, account=account, fresh=fresh, is_new=False)
-
     @property
     def attempt(self) -> Attempt:
         """The attempt, still without a result."""
@@ -140,6 +134,16 @@ class Settlement(NamedTuple):
             return None
         recorded = self.request and self.request.recorded()
         return settle(self.claim.attempt, self.result, recorded, started=self.started)
+
+    def next_claim(self, account: Account) -> DeliveryClaim:
+        """Return the claim for the next attempt of the round, which is under way.
+
+        If a kept connection turned out to be closed, this attempt opens a new one.
+        """
+        claim, result = self.claim, self.result
+        fresh = result is not None and failure_of(result.outcome) == AttemptFailure.STALE.label
+        callback = claim.callback.having(self.progress)
+        return claim._replace(callback=callback, account=account, fresh=fresh, is_new=False)
 
 
 class LaneClaims(NamedTuple):
@@ -251,10 +255,19 @@ class Callbacks(Protocol):
         """
         ...
 
-    def waiting(self, *, after: Lane | None = None, limit: int | None = None) -> list[LaneDue]:
+    def waiting(
+        self,
+        *,
+        after: Lane | None = None,
+        limit: int | None = None,
+        shards: Collection[int] | None = None,
+        since: datetime | None = None,
+    ) -> list[LaneDue]:
         """Return at most `limit` lanes with waiting callbacks, beginning after the lane `after`.
 
-        Their order is the store's own, and always the same.
+        Their order is the store's own, and always the same. Lanes of other processes are left out.
+        With `shards`, only lanes in these shards are returned. With `since`, callbacks that were
+        due before this instant may be left out, which can be quicker.
         """
         ...
 

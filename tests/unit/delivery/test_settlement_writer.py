@@ -38,7 +38,10 @@ class Bench:
         self.settled = list[str]()
         """The SIDs of callbacks whose settlements are durable."""
         self.accounts = list[Account | None]()
-        self.writer = SettlementWriter(self._note, store=store, clock=self.clock)
+        self.outdated = list[Settlement]()
+        self.writer = SettlementWriter(
+            self._note, outdated=self.outdated.append, store=store, clock=self.clock
+        )
 
     def put(self, settlements: Sequence[Settlement]) -> None:
         for settlement in settlements:
@@ -131,7 +134,7 @@ async def test_settlements_added_while_others_are_reported_are_written_too() -> 
         if settlement is first:
             writer.add(second)
 
-    writer = SettlementWriter(put_the_next, store=store, clock=FakeClock())
+    writer = SettlementWriter(put_the_next, outdated=[].append, store=store, clock=FakeClock())
     writer.add(first)
     await writer.finish()
     assert told == sids(1, 2)

@@ -18,3 +18,12 @@ def shard_of(destination: str) -> int:
     94
     """
     return crc32(destination.encode()) % SHARDS
+
+
+def share_of(processes: int) -> int:
+    """Return the most shards that each of some processes owns if they share all shards evenly.
+
+    >>> share_of(3)
+    86
+    """
+    return -(-SHARDS // processes)

@@ -49,6 +49,8 @@ class AttemptFailure(Enum):
     """This machine lacked file descriptors, buffers or time to connect; nothing was sent."""
     NO_LOCAL_PORT = ("no_local_port", 11205, None)
     """All local ports for connections to the receiver's address were in use; nothing was sent."""
+    LEASE = ("lease", 11205, None)
+    """This process's lease on the destination has ended; nothing was sent."""
     INTERNAL = ("internal", 11200, None)
     """Ringback itself failed; the log has the traceback."""
 
@@ -96,8 +98,10 @@ class UnknownOutcome:
 
 Outcome = DeliveredOutcome | RefusedOutcome | NoAnswerOutcome | UnknownOutcome
 
-SHORTAGES: Final = frozenset({AttemptFailure.SHORTAGE, AttemptFailure.NO_LOCAL_PORT})
-"""Failures because this machine lacks something: nothing was sent, the callback is due again."""
+SHORTAGES: Final = frozenset(
+    {AttemptFailure.SHORTAGE, AttemptFailure.NO_LOCAL_PORT, AttemptFailure.LEASE}
+)
+"""Failures because this process lacks something: nothing was sent, the callback is due again."""
 GONE: Final = 410
 _REASONS: Final[Mapping[int, str]] = {status.value: status.phrase for status in HTTPStatus}
 

@@ -10,11 +10,12 @@ that has died.
 """
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Final, cast
 
 from ringback.core.callbacks.callback import CallbackRecord, DeliveryProgress, put_back
+from ringback.core.callbacks.shards import shard_of
 from ringback.ports import DeliveryClaim, Lane, LaneClaims, LaneDue, LaneQuota, Settlement, lane_of
 from ringback.runtime.system_clock import steady_milliseconds
 from ringback.stores.row_ids import RowIds
@@ -140,7 +141,7 @@ class SqliteCallbacks(SqlCallbacks):
                 row = self._attempt_row(settlement, result, ids, delivered)
                 self._session.queue(ATTEMPT, row)
         self._responses.keep_within_budget()
-        return ()  # no other process can have taken over a callback
+        return []  # no other process can have taken over a callback
 
     def put_back(self, claims: Sequence[DeliveryClaim], now: datetime) -> None:
         for claim in claims:
@@ -157,12 +158,20 @@ class SqliteCallbacks(SqlCallbacks):
             ),
         ]
 
-    def waiting(self, *, after: Lane | None = None, limit: int | None = None) -> list[LaneDue]:
+    def waiting(
+        self,
+        *,
+        after: Lane | None = None,
+        limit: int | None = None,
+        shards: Collection[int] | None = None,
+        since: datetime | None = None,  # noqa: ARG002 (it would not make this quicker)
+    ) -> list[LaneDue]:
         found = list[LaneDue]()
         lane_id = 0 if after is None else self._known_lane(after)
         while len(found) != limit and (row := self._next_lane(lane_id)):
             lane_id, due, *lane = row
-            found.append(LaneDue(Lane(*lane), from_us(due)))
+            if shards is None or shard_of(row["destination"]) in shards:
+                found.append(LaneDue(Lane(*lane), from_us(due)))
         return found
 
     def changed_after(self, instant: datetime, *, limit: int) -> list[CallbackRecord]:

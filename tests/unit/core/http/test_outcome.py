@@ -77,6 +77,7 @@ def test_every_failure_has_its_own_label() -> None:
         "egress",
         "guard",
         "internal",
+        "lease",
         "name",
         "no_local_port",
         "protocol",

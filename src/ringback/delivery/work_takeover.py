@@ -1,0 +1,101 @@
+"""Takes over the work of processes that have died, at the start and while other processes run.
+
+If other processes share the store, this also keeps the leases on this process's shards.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from ringback.core.callbacks.callback import DeliveryProgress
+from ringback.core.errors import StoreUnavailable
+from ringback.core.http.http_exchange import AttemptResult
+from ringback.core.http.outcome import Outcome, UnknownOutcome
+from ringback.delivery.backlog import Backlog
+from ringback.delivery.due_callbacks import DueCallbacks
+from ringback.ports import Cluster, DeliveryClaim, Settlement, Store, Transaction
+
+_RENEW_EVERY: Final = 3.0
+"""Seconds between two renewals of the leases, which end 15 seconds after the last one."""
+_TRY_AGAIN: Final = 1.0
+_COUNT_AT_MOST: Final = 0.01
+"""The part of the time that may be spent on counting unfinished callbacks."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(eq=False, kw_only=True)
+class WorkTakeover:
+    """Settles the attempts that dead processes left open, and finds the callbacks that wait."""
+
+    store: Store
+    cluster: Cluster
+    due_callbacks: DueCallbacks
+    backlog: Backlog
+    decide: Callable[[DeliveryClaim, DeliveryProgress, Outcome, datetime], DeliveryProgress]
+    """Returns a callback's next state after an outcome of an attempt that began at an instant."""
+
+    def __post_init__(self) -> None:
+        """Allow the first count at once."""
+        self._next_count = 0.0
+
+    async def start(self) -> int:
+        """Take over all work that this process has to do, and return how much was left open.
+
+        Attempts that a dead process left open get the result `unknown`; their callbacks are tried
+        again as the retry rules say. Then the scheduler is informed of all lanes in which callbacks
+        wait.
+        """
+        await self.cluster.renew()
+        count = await self.store.transact(self._settle_left_open)
+        await self.store.transact(self._count_unfinished)
+        await self.due_callbacks.sweep()
+        return count
+
+    async def run(self) -> None:
+        """Keep the leases, and take over the work of new shards, for ever."""
+        pause = _RENEW_EVERY
+        while True:
+            await asyncio.sleep(pause)
+            try:
+                await self._renew()
+                pause = _RENEW_EVERY
+            except StoreUnavailable as failure:
+                _log.debug("the leases can't be renewed: %s", failure)
+                pause = _TRY_AGAIN
+            except Exception:  # noqa: BLE001 (without leases, nothing could be sent any more)
+                _log.exception("the leases can't be renewed")
+                pause = _TRY_AGAIN
+
+    async def _renew(self) -> None:
+        gained, lost = await self.cluster.renew()
+        if lost:
+            _log.warning("lost the leases on %d shards of destinations", len(lost))
+        if count := await self.store.transact(self._settle_left_open):
+            _log.warning("settled %d attempts of other processes as unknown", count)
+        if gained or count:
+            await self.due_callbacks.sweep()
+        loop = asyncio.get_running_loop()
+        if loop.time() >= self._next_count:
+            began = loop.time()
+            await self.store.transact(self._count_unfinished)
+            self._next_count = loop.time() + (loop.time() - began) / _COUNT_AT_MOST
+
+    def _count_unfinished(self, tx: Transaction) -> None:
+        unfinished = tx.callbacks.unfinished()
+        # On commit, so that later replays and discards are counted after it.
+        tx.on_commit(lambda: self.backlog.start_with(unfinished))
+
+    def _settle_left_open(self, tx: Transaction) -> int:
+        left_open = tx.callbacks.left_open()
+        tx.callbacks.settle([self._unknown(claim) for claim in left_open])
+        return len(left_open)
+
+    def _unknown(self, claim: DeliveryClaim) -> Settlement:
+        """Return a settlement with the result `unknown` for an attempt that a crash interrupted."""
+        unknown, started = UnknownOutcome(), claim.progress.date_updated
+        after = self.decide(claim, claim.progress, unknown, started)
+        return Settlement(claim, after, AttemptResult(unknown), started)

@@ -1,0 +1,122 @@
+"""Leases on shards in plain dictionaries, and the processes that have them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from ringback.core.callbacks.shards import shard_of, share_of
+from ringback.ports import ALL_SHARDS, LeaseChange, News
+
+if TYPE_CHECKING:
+    from tests.memory_store.store import MemoryProcessStore
+
+LEASE: Final = timedelta(seconds=15)
+MARGIN: Final = timedelta(seconds=1)
+"""How long before the end of its lease a process stops to begin requests."""
+LONGEST_REQUEST: Final = timedelta(seconds=15)
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Ownership(NamedTuple):
+    """The process that owns a shard, or None; and how many owners it has had."""
+
+    process: str | None = None
+    epoch: int = 0
+    open_until: datetime = datetime.min.replace(tzinfo=UTC)
+    """By then, all requests of earlier owners have ended."""
+
+
+@dataclass
+class MemoryLeases:
+    """The leases of all processes, by the store's own clock."""
+
+    ends: dict[str, datetime] = field(default_factory=dict[str, datetime])
+    """When the lease of each process ends."""
+    owners: dict[int, Ownership] = field(
+        default_factory=lambda: dict.fromkeys(ALL_SHARDS, Ownership())
+    )
+
+    def owned_by(self, process: str) -> frozenset[int]:
+        return frozenset(shard for shard, one in self.owners.items() if one.process == process)
+
+    def is_alive(self, process: str | None, now: datetime) -> bool:
+        return process is not None and self.ends.get(process, now) > now
+
+    def renew(self, process: str, now: datetime) -> bool:
+        """Extend a lease, or begin it; return False if it has ended."""
+        if process in self.ends and not self.is_alive(process, now):
+            del self.ends[process]
+            return False
+        self.ends[process] = now + LEASE
+        return True
+
+    def take_free(self, process: str, now: datetime) -> None:
+        """Give a process shards that no living process owns, up to its share of all shards."""
+        living = sum(end > now for end in self.ends.values())
+        room = share_of(living) - len(self.owned_by(process))
+        free = [s for s, one in self.owners.items() if not self.is_alive(one.process, now)]
+        for shard in free[: max(room, 0)]:
+            self._pass_on(shard, process, now)
+
+    def surplus_of(self, process: str, now: datetime) -> list[int]:
+        living = sum(end > now for end in self.ends.values())
+        return sorted(self.owned_by(process))[share_of(living) :]
+
+    def give_back(self, shard: int, now: datetime) -> None:
+        self._pass_on(shard, None, now)
+
+    def _pass_on(self, shard: int, to: str | None, now: datetime) -> None:
+        old = self.owners[shard]
+        ended = max(now, self.ends.get(old.process or "", now)) + LONGEST_REQUEST + MARGIN
+        open_until = max(old.open_until, ended) if old.process else old.open_until
+        self.owners[shard] = Ownership(to, old.epoch + (to is not None), open_until)
+
+
+class MemoryCluster:
+    """Implements `ports.Cluster` for one of the processes that share a memory store.
+
+    `stopwatch` returns seconds that never go back.
+    """
+
+    is_shared = True
+
+    def __init__(self, store: "MemoryProcessStore", *, stopwatch: Callable[[], float]) -> None:
+        self._store = store
+        self._stopwatch = stopwatch
+        self._owned = frozenset[int]()
+        self._surplus = frozenset[int]()
+        self._until = 0.0
+        """Until when requests may begin, by the stopwatch."""
+        self.announced = list[News]()
+        self.listeners = list[Callable[[News], None]]()
+
+    def may_claim(self, destination: str) -> bool:
+        shard = shard_of(destination)
+        return shard in self._owned and shard not in self._surplus
+
+    def may_send(self, destination: str) -> bool:
+        return shard_of(destination) in self._owned and self._stopwatch() < self._until
+
+    async def renew(self) -> LeaseChange:
+        asked, before = self._stopwatch(), self._owned
+        renewed = await self._store.renew_leases()
+        if renewed is None:
+            self._owned = self._surplus = frozenset()
+            return LeaseChange(lost=before)
+        self._owned, self._surplus = renewed
+        self._until = asked + (LEASE - MARGIN).total_seconds()
+        return LeaseChange(self._owned - before, before - self._owned)
+
+    async def leave(self) -> None:
+        self._owned = self._surplus = frozenset()
+        await self._store.leave()
+
+    def announce(self, news: News) -> None:
+        self.announced.append(news)
+
+    def listen(self, listener: Callable[[News], None]) -> None:
+        self.listeners.append(listener)
