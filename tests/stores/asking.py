@@ -39,6 +39,7 @@ from ringback.ports import (
     Store,
     Transaction,
 )
+from ringback.stores.postgres.store import PostgresStore
 from ringback.stores.sqlite.store import SqliteStore, connect
 from tests.fakes import NOW, VAULT, claim_from
 from tests.stores.records import OUR_LANE, OURS, callback
@@ -108,6 +109,21 @@ async def opened(path: Path) -> AsyncIterator[SqliteStore]:
     store = SqliteStore.open(path, VAULT)
     yield store
     await store.close()
+
+
+async def left_open(store: Store, table: str = "callbacks") -> list[Any]:
+    """Return what this process has left open, as another process finds it that follows."""
+    if isinstance(store, PostgresStore):
+        await lose_leases(store)
+        await store.cluster.renew()
+    return await store.transact(lambda tx: getattr(tx, table).left_open())
+
+
+async def lose_leases(store: PostgresStore) -> None:
+    """End the leases of a process, as if it had not renewed them in time."""
+    ended = "UPDATE workers SET lease_until = '-infinity' WHERE worker = $1"
+    await store.cluster._ask(lambda connection: connection.execute(ended, [store.cluster.worker]))
+    await store.cluster.renew()
 
 
 def table_of(tx: Transaction, kind: type) -> Any:

@@ -1,15 +1,17 @@
 """The stores that every test of the suite runs with."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from ringback.ports import Store
+from ringback.stores.postgres.store import PostgresStore
 from ringback.stores.sqlite.store import SqliteStore
 from tests.fakes import VAULT
 from tests.memory_store import MemoryStore
 from tests.stores.asking import keep, new_file
+from tests.stores.postgres_bench import PostgresBench
 from tests.stores.records import (
     FLEETS,
     OURS,
@@ -31,12 +33,25 @@ async def sqlite(tmp_path: Path) -> AsyncIterator[SqliteStore]:
     await store.close()
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(scope="session")
+def postgres_bench(postgres_dsn: str) -> Iterator[PostgresBench]:
+    with PostgresBench.on(postgres_dsn) as bench:
+        yield bench
+
+
+@pytest.fixture
+async def postgres(postgres_bench: PostgresBench) -> AsyncIterator[PostgresStore]:
+    store = await postgres_bench.begin()
+    yield store
+    await postgres_bench.end()
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
 def empty(request: pytest.FixtureRequest) -> Store:
     """An empty store."""
     if request.param == "memory":
         return MemoryStore()
-    return request.getfixturevalue("sqlite")
+    return request.getfixturevalue(request.param)
 
 
 @pytest.fixture

@@ -16,7 +16,17 @@ from ringback.core.callbacks.retry import Decision, GiveUp, NoRetryNeeded, Retry
 from ringback.core.retry_schedule import PERSISTENT
 from ringback.ports import DeliveryClaim, Lane, Settlement, Store
 from tests.fakes import NOW, a_callback
-from tests.stores.asking import attempts_of, claim, ended, found, keep, numbers_of, same, settle
+from tests.stores.asking import (
+    attempts_of,
+    claim,
+    ended,
+    found,
+    keep,
+    left_open,
+    numbers_of,
+    same,
+    settle,
+)
 from tests.stores.records import (
     HOST,
     ODD_INSTANT,
@@ -197,7 +207,7 @@ async def test_an_attempt_that_did_not_leave_is_settled_without_a_row_and_may_be
     await settle(store, Settlement(first, later), ended(second, NoRetryNeeded()))
     assert (await found(store, 1)).progress == DeliveryProgress(NOW, due=NOW + SECOND)
     assert await attempts_of(store, 1) == []
-    assert await store.transact(lambda tx: tx.callbacks.left_open()) == []
+    assert await left_open(store) == []
     assert await claim(store) == []
     (again,) = await claim(store, NOW + SECOND)
     assert (again.callback.sid, again.attempt.number) == (first.callback.sid, 1)

@@ -29,6 +29,7 @@ from tests.stores.asking import (
     ended,
     found,
     keep,
+    left_open,
     numbers_of,
     oldest_of,
     opened,
@@ -266,7 +267,7 @@ async def test_many_are_settled_at_once(store: Store) -> None:
     await keep(store, *map(callback, range(300)))
     claims = await claim(store, limit=300)
     await settle(store, *(ended(taken, NoRetryNeeded()) for taken in claims))
-    assert await store.transact(lambda tx: tx.callbacks.left_open()) == []
+    assert await left_open(store) == []
     delivered = await oldest_of(store, CallbackFilter(frozenset({DELIVERED})), limit=999)
     assert numbers_of(delivered) == list(range(300))
 
@@ -294,7 +295,7 @@ async def test_a_claim_and_its_settlement_may_share_a_transaction(store: Store) 
     await store.transact(do_both)
     assert (await found(store, 1)).status is DELIVERED
     assert [attempt.result for attempt in await attempts_of(store, 1)] == ["delivered"]
-    assert await store.transact(lambda tx: tx.callbacks.left_open()) == []
+    assert await left_open(store) == []
 
 
 async def test_a_claim_may_be_requeued_by_its_own_transaction(store: Store) -> None:

@@ -44,7 +44,7 @@ from ringback.ports import (
     Transaction,
 )
 from tests.fakes import NOW
-from tests.stores.asking import claim, ended, keep, opened, settle
+from tests.stores.asking import claim, ended, keep, left_open, opened, settle
 from tests.stores.records import (
     ODD_INSTANT,
     ODD_URL,
@@ -119,7 +119,7 @@ async def test_a_row_is_open_until_it_is_settled(store: Store) -> None:
     copy = settled(shadow(1), RefusedOutcome(503))
     await settle_(store, copy)
     assert await rows(store) == [shadow(2), copy]
-    assert await store.transact(lambda tx: tx.shadows.left_open()) == [shadow(2)]
+    assert await left_open(store, "shadows") == [shadow(2)]
 
 
 @pytest.mark.parametrize("response", RESPONSES)
@@ -194,12 +194,12 @@ async def test_opening_and_settling_may_share_a_transaction(store: Store) -> Non
     copy = settled(shadow(1), DeliveredOutcome(200))
     await open_(store, shadow(1))
 
-    def work(tx: Transaction) -> list[ShadowCallback]:
+    def work(tx: Transaction) -> None:
         tx.shadows.settle([copy])
         tx.shadows.open([shadow(2)])
-        return tx.shadows.left_open()
 
-    assert await store.transact(work) == [shadow(2)]
+    await store.transact(work)
+    assert await left_open(store, "shadows") == [shadow(2)]
     assert await rows(store) == [shadow(2), copy]
 
 

@@ -9,7 +9,7 @@ from ringback.core.http.http_exchange import AttemptResult
 from ringback.core.http.outcome import UnknownOutcome
 from ringback.ports import Lane, LaneDue, Store, Transaction
 from tests.fakes import NOW, next_due_in
-from tests.stores.asking import claim, ended, keep, numbers_of, settle
+from tests.stores.asking import claim, ended, keep, left_open, numbers_of, settle
 from tests.stores.records import (
     ODD_INSTANT,
     OUR_LANE,
@@ -29,8 +29,7 @@ async def test_an_attempt_in_progress_is_open_until_it_is_settled(store: Store) 
     (first, third) = await claim(store)
     (second,) = await claim(store, lane=THEIR_LANE)
     await settle(store, ended(first, GiveUp("no"), result=AttemptResult(UnknownOutcome())))
-    left_open = await store.transact(lambda tx: tx.callbacks.left_open())
-    assert {(one.callback.sid, one.attempt, one.account) for one in left_open} == {
+    assert {(one.callback.sid, one.attempt, one.account) for one in await left_open(store)} == {
         (second.callback.sid, second.attempt, account(THEIRS)),
         (third.callback.sid, third.attempt, account()),
     }
@@ -39,13 +38,13 @@ async def test_an_attempt_in_progress_is_open_until_it_is_settled(store: Store) 
 async def test_an_open_attempt_has_its_callbacks_progress(store: Store) -> None:
     await keep(store, callback(1))
     (taken,) = await claim(store, ODD_INSTANT)
-    (left_open,) = await store.transact(lambda tx: tx.callbacks.left_open())
-    assert left_open.progress == taken.progress
+    (found,) = await left_open(store)
+    assert found.progress == taken.progress
 
 
 async def test_without_attempts_in_progress_nothing_is_open(store: Store) -> None:
     await keep(store, callback(1))
-    assert await store.transact(lambda tx: tx.callbacks.left_open()) == []
+    assert await left_open(store) == []
 
 
 async def test_the_next_of_a_lane_is_due_at_the_earliest_instant(store: Store) -> None:

@@ -21,7 +21,8 @@ class RowIds:
     """
 
     def __init__(self, lease: int, *, milliseconds: Callable[[], int], after: int = 0) -> None:
-        self._lease = lease % LEASES
+        self.lease = lease
+        """The number that this process has leased; its remainder by `LEASES` counts."""
         self._milliseconds = milliseconds
         self._at = after // _IN_A_MILLISECOND
         self._count = _COUNTS - 1
@@ -38,7 +39,7 @@ class RowIds:
         else:
             # More ids than this in a millisecond take those of the next milliseconds.
             self._at, self._count = self._at + 1, 0
-        self.last = (self._at * LEASES + self._lease) * _COUNTS + self._count
+        self.last = (self._at * LEASES + self.lease % LEASES) * _COUNTS + self._count
         return self.last
 
 

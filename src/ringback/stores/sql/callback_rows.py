@@ -115,8 +115,6 @@ ATTEMPT_COLUMNS: Final = (
     " total_ms, look_up_ms, connect_ms, tls_ms, first_byte_ms"
 )
 """The columns of an attempt."""
-_NUL: Final = "\u0100"
-"""Stands for a NUL character in the stored head of an answer."""
 _METHODS: Final = {method.value: method for method in HttpMethod}
 
 
@@ -239,17 +237,12 @@ def write_result(
 
 def write_response_head(response: ReceiverResponseRecord) -> str:
     """Return the status and the headers of an answer as text for the column `response_head`."""
-    return _without_nul("\n".join([str(response.status), *map(": ".join, response.headers)]))
+    return "\n".join([str(response.status), *map(": ".join, response.headers)])
 
 
 def write_headers(rest: ReceiverResponseRecord) -> str:
     """Return headers as text, one per line, for the separately stored part of a long answer."""
-    return _without_nul("\n".join(map(": ".join, rest.headers)))
-
-
-def _without_nul(head: str) -> str:
-    # PostgreSQL can't store it. The characters of a head are bytes, so no other becomes this one.
-    return head.replace("\0", _NUL)
+    return "\n".join(map(": ".join, rest.headers))
 
 
 def read_outcome(columns: Sequence[Any], *, of: tuple[str, str, int]) -> Attempt:
@@ -299,10 +292,10 @@ def read_response(columns: Sequence[Any]) -> ReceiverResponseRecord | None:
     head, body, is_cut, headers_left_out, body_left_out, more_headers, more_body = columns
     if head is None:
         return None
-    status, *lines = head.replace(_NUL, "\0").split("\n")
+    status, *lines = head.split("\n")
     body = body or b""
     if more_body is not None:
-        lines += more_headers.replace(_NUL, "\0").split("\n") if more_headers else []
+        lines += more_headers.split("\n") if more_headers else []
         body += more_body
         headers_left_out = body_left_out = None
     pairs = (line.partition(": ") for line in lines)

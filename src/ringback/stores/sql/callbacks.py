@@ -268,8 +268,9 @@ class SqlCallbacks(Callbacks):
         counts = Counter[str]()
         for table in ("waiting INDEXED BY waiting_of_account", self.unended.beside):
             rows = self._session.read_queued(
-                f"SELECT accounts.sid, count(*) FROM {table}"
-                " JOIN accounts ON accounts.id = account_id GROUP BY account_id"
+                "SELECT accounts.sid, counts.count FROM"
+                f" (SELECT account_id, count(*) AS count FROM {table} GROUP BY account_id)"
+                " AS counts JOIN accounts ON accounts.id = account_id"
             )
             counts.update(dict(tuple(row) for row in rows))
         return dict(counts)
@@ -469,4 +470,4 @@ def _with_status(statuses: frozenset[CallbackStatus], status: str) -> Condition:
     `1 = ?` is added because every condition needs a value.
     """
     numbers = ", ".join(str(NUMBERS[one]) for one in sorted(statuses))
-    return f"{status} IN ({numbers}) AND 1 = ?", 1
+    return f"{status} IN ({numbers or 'NULL'}) AND 1 = ?", 1

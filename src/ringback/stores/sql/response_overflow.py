@@ -81,7 +81,7 @@ class SqlResponseOverflows:
         callback or of the shadow. `owner` is the account's SID, the attempt's number, and when it
         started.
         """
-        if len(response.body) <= MOST_BODY and len(write_response_head(response)) <= MOST_HEAD:
+        if not is_long(response):
             return response
         first = first_part(response)
         account_sid, number, started_us = owner
@@ -117,6 +117,11 @@ class SqlResponseOverflows:
     def _is_within_budget(self, largest: StoredResponseBytes) -> bool:
         in_all = self.bytes_of(EVERY)
         return self._budget.has_room_for(in_all=in_all, most_of_one=largest.bytes)
+
+
+def is_long(response: ReceiverResponseRecord) -> bool:
+    """Return True if the row of an attempt has no room for the whole answer."""
+    return len(response.body) > MOST_BODY or len(write_response_head(response)) > MOST_HEAD
 
 
 def _what_is_left_out(response: ReceiverResponseRecord, first: ReceiverResponseRecord) -> Row:

@@ -5,7 +5,7 @@ read whole bodies.
 """
 
 from collections.abc import Sequence
-from typing import Final
+from typing import ClassVar, Final
 
 from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.core.callbacks.callback_serialization import read_url
@@ -30,11 +30,12 @@ _ATTEMPT_COLUMNS: Final = (
     f"{ENDED_COLUMNS}, local_address, proxy, request_head, response_head, response_body,"
     " response_is_cut"
 )
-_OPENED: Final = BulkStatement.insert(
-    "shadows",
-    "seq, sid, callback_sid, account_sid, source, idempotency_token, url, credentials,"
-    " started_us, result",
+OPENED_COLUMNS: Final = (
+    "seq, sid, callback_sid, account_sid, source, idempotency_token, url, credentials, started_us,"
+    " result"
 )
+"""The columns of a new copy; `write_opened` returns the values of all but the first."""
+_OPENED: Final = BulkStatement.insert("shadows", OPENED_COLUMNS)
 _SETTLED: Final = BulkStatement.update("shadows", _ATTEMPT_COLUMNS)
 
 TABLES: Final = (_OPENED, _SETTLED)
@@ -109,13 +110,16 @@ _COMPARED: Final = ", ".join(
 class SqlShadowCallbacks:
     """Implements `ports.ShadowCallbacks`."""
 
+    left_open_condition: ClassVar = "result = 'open'"
+    """The condition for copies that a process left open that does not run any more."""
+
     def __init__(self, session: WriteBatch, responses: SqlResponseOverflows) -> None:
         self._session = session
         self._responses = responses
 
     def open(self, shadows: Sequence[ShadowCallback]) -> None:
         for shadow in shadows:
-            self._session.queue(_OPENED, (self._session.new_seq(), *_write_opened(shadow)))
+            self._session.queue(_OPENED, (self._session.new_seq(), *write_opened(shadow)))
 
     def settle(self, shadows: Sequence[ShadowCallback]) -> None:
         for shadow in shadows:
@@ -126,7 +130,7 @@ class SqlShadowCallbacks:
     def left_open(self) -> list[ShadowCallback]:
         rows = self._session.read_queued(
             f"SELECT {_OWN}, 'POST', '', {_ATTEMPT_COLUMNS}, NULL, NULL, NULL, NULL FROM shadows"
-            " WHERE result = 'open' ORDER BY seq"
+            f" WHERE {self.left_open_condition} ORDER BY seq"
         )
         return [_read(row) for row in rows]
 
@@ -175,7 +179,8 @@ class SqlShadowCallbacks:
         return read_page(read, listing, account_sid=account_sid, window=window)
 
 
-def _write_opened(shadow: ShadowCallback) -> Row:
+def write_opened(shadow: ShadowCallback) -> Row:
+    """Return the row of a copy that is about to be sent."""
     attempt = shadow.attempt
     return (
         shadow.sid,

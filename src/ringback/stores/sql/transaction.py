@@ -68,7 +68,7 @@ class SqlTransaction(Transaction, Generic[S]):
         self.api_clients = SqlApiClients(session, cipher)
         self.scenarios = SqlScenarioChoices(session)
         self.tasks = SqlTasks(session)
-        self.kept_responses = responses = SqlResponseOverflows(session, budget)
+        self.kept_responses = self._responses = responses = SqlResponseOverflows(session, budget)
         self.callbacks = self._callbacks = callbacks(session, self._accounts, responses)
         self.shadows = SqlShadowCallbacks(session, responses)
         self.batches = SqlIncomingBatches(session)

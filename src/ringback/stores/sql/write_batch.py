@@ -9,8 +9,9 @@ A commit runs the jobs of several callers. If a job fails, only its own rows are
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn, Protocol, Self
+from uuid import UUID
 
-SqlValue = str | int | float | bytes | None
+SqlValue = str | int | float | bytes | UUID | None
 Row = tuple[SqlValue, ...]
 
 
@@ -138,6 +139,12 @@ class WriteBatch(ABC):
     def write(self, statement: str, values: Sequence[Any] = ()) -> SqlResult:
         """Run a writing statement at once instead of queueing it."""
         self._save()
+        return self.read(statement, values)
+
+    def write_queued(self, statement: str, values: Sequence[Any] = ()) -> SqlResult:
+        """Write all queued rows, then run a writing statement at once, which sees these rows."""
+        self._save()
+        self.flush()
         return self.read(statement, values)
 
     @abstractmethod

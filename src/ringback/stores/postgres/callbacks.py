@@ -1,0 +1,455 @@
+"""Stores callbacks and their attempts in PostgreSQL, and shares them among processes.
+
+A callback that waits has a row in `waiting`. A claim moves it to `open_attempts`, where it gets a
+run: a number that no other claim has. Results are saved only where the run is still the same, so a
+process whose callbacks were taken over changes nothing. A callback that is sent at once has its row
+in `open_attempts` from the start. The row is deleted with the result of the attempt, and updated if
+the next attempt follows at once.
+
+The statements for claims and results are each one round trip, and find rows by index only. They
+begin at `LaneQuota.since`, because an old snapshot of somebody else can keep all deleted rows at
+the front of a lane, and each claim would walk over them.
+"""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from itertools import repeat
+from typing import Any, Final, cast
+
+from psycopg.rows import tuple_row
+
+from ringback.core.callbacks.callback import CallbackRecord, DeliveryProgress, put_back
+from ringback.core.callbacks.shards import SHARDS, shard_of
+from ringback.ports import (
+    BEGINNING,
+    DeliveryClaim,
+    Lane,
+    LaneClaims,
+    LaneDue,
+    LaneQuota,
+    Settlement,
+    lane_of,
+)
+from ringback.stores.postgres.connections import Bigints, Cursor
+from ringback.stores.postgres.leases import WorkerIdentity
+from ringback.stores.postgres.write_batch import PostgresWriteBatch, columns_of
+from ringback.stores.row_ids import RowIds
+from ringback.stores.sql.accounts import SqlAccounts
+from ringback.stores.sql.callback_rows import (
+    ATTEMPT_COLUMNS,
+    BEGUN,
+    OUTCOME_COLUMNS,
+    WAITING,
+    UnendedCallbacks,
+    read_callback,
+    write_outcome,
+)
+from ringback.stores.sql.callbacks import (
+    ENDED_NO_MORE,
+    HAS_ENDED,
+    NEW_ROWS,
+    SqlCallbacks,
+    is_delivered_at_once,
+)
+from ringback.stores.sql.field_columns import from_us, maybe_to_us, to_us
+from ringback.stores.sql.response_overflow import SqlResponseOverflows, is_long
+from ringback.stores.sql.write_batch import BulkStatement, Row
+
+_PROGRESS: Final = "attempt_count, round_attempts, round_number, round_began_us, updated_us"
+_WAITING_COLUMNS: Final = f"id, shard, lane_id, due_us, account_id, is_appointed, {_PROGRESS}"
+_OPEN_COLUMNS: Final = (
+    f"id, run, shard, lane_id, epoch, due_us, account_id, started_us, {_PROGRESS}"
+)
+_NEW_OPEN_COLUMNS: Final = f"id, shard, lane_id, account_id, {_PROGRESS}"
+
+_WAITS: Final = BulkStatement.insert("waiting", _WAITING_COLUMNS)
+_WAITS_NO_MORE: Final = BulkStatement.delete("waiting", "id")
+_KEY: Final = BulkStatement.insert("idempotency", "account_id, key, callback_id")
+# If the shard has just been lost, the callbacks wait for the new owner instead.
+_IS_SENT: Final = BulkStatement(
+    "open_attempts",
+    f"WITH new ({_NEW_OPEN_COLUMNS}, worker) AS (",
+    f"{_NEW_OPEN_COLUMNS}, workers.worker",
+    f"""), own AS (
+        SELECT new.*, epoch FROM new JOIN shard_leases USING (shard, worker)
+    ), opened AS (
+        INSERT INTO open_attempts ({_OPEN_COLUMNS})
+        SELECT id, id, shard, lane_id, epoch, {BEGUN}, account_id, updated_us, {_PROGRESS} FROM own
+    )
+    INSERT INTO waiting ({_WAITING_COLUMNS})
+    SELECT id, shard, lane_id, updated_us, account_id, false, attempt_count - 1, round_attempts - 1,
+        round_number, CASE WHEN round_attempts > 1 THEN round_began_us END, updated_us
+    FROM new WHERE id NOT IN (SELECT id FROM own)""",
+)
+
+TABLES: Final = (*(*NEW_ROWS, _KEY, _WAITS_NO_MORE, ENDED_NO_MORE), *(_WAITS, _IS_SENT, HAS_ENDED))
+"""The SQL statements that write queued rows, in the order in which `WriteBatch` runs them."""
+
+_UNENDED_PARTS: Final = "id, due_us, {}, attempt_count, round_attempts, round_number,"
+_LIKE_WAITING: Final = " UNION ALL ".join(
+    f"SELECT {_UNENDED_PARTS.format(started)} round_began_us, updated_us FROM {table}"
+    " WHERE id = callbacks.id"
+    for table, started in (
+        ("waiting", "NULL::bigint AS started_us"),
+        ("open_attempts", "started_us"),
+    )
+)
+_UNENDED: Final = UnendedCallbacks(
+    joined=f"LEFT JOIN LATERAL ({_LIKE_WAITING}) AS waiting ON true",
+    beside="open_attempts",
+    is_unended="waiting.id IS NOT NULL",
+    begun_at_once="NULL",
+)
+
+# The values: of each quota the lane, its shard, the limit and the earliest due time; the worker,
+# the time, the number of the run, and the time again.
+_CLAIM: Final = f"""
+    WITH wanted AS (
+        SELECT place, lane_id, shard, most, since_us, epoch
+        FROM unnest(?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[]) WITH ORDINALITY
+            AS quotas (lane_id, shard, most, since_us, place)
+        JOIN shard_leases USING (shard) WHERE worker = ?
+    ), picked AS (
+        SELECT place, epoch, due.* FROM wanted JOIN LATERAL (
+            SELECT ctid AS at, {_WAITING_COLUMNS} FROM waiting
+            WHERE waiting.shard = wanted.shard AND waiting.lane_id = wanted.lane_id
+                AND due_us >= since_us AND due_us <= ?
+            ORDER BY due_us, id LIMIT most FOR UPDATE SKIP LOCKED
+        ) AS due ON true
+    ), gone AS (
+        DELETE FROM waiting WHERE ctid = ANY (ARRAY(SELECT at FROM picked))
+    ), opened AS (
+        INSERT INTO open_attempts ({_OPEN_COLUMNS})
+        SELECT id, ?, shard, lane_id, epoch, due_us, account_id, ?, {_PROGRESS} FROM picked
+    )
+    SELECT {WAITING.replace("waiting.started_us", "NULL")}, place
+    FROM picked AS waiting JOIN callbacks USING (id) ORDER BY place, due_us, waiting.id
+"""
+_NEXT_DUE: Final = """
+    SELECT place, (
+        SELECT due_us FROM waiting
+        WHERE waiting.shard = lanes.shard AND waiting.lane_id = lanes.lane_id AND due_us >= since_us
+        ORDER BY due_us, id LIMIT 1
+    )
+    FROM unnest(?::bigint[], ?::bigint[], ?::bigint[]) WITH ORDINALITY
+        AS lanes (lane_id, shard, since_us, place)
+    JOIN shard_leases USING (shard) WHERE worker = ?
+"""
+_CHANGED_TYPES: Final = ("bigint",) * 7
+_ATTEMPT_TYPES: Final = (
+    *("bigint",) * 5,
+    *("text", "bigint", "bigint"),
+    *("double precision",) * 5,
+)
+_ENDED_TYPES: Final = (*("bigint",) * 3, "text", *("bigint",) * 3)
+
+
+def _arrays(types: Sequence[str]) -> str:
+    return ", ".join(f"?::{type_}[]" for type_ in types)
+
+
+# The values are arrays: of all claims the id, the run, and whether the next attempt follows at
+# once; then the rows of callbacks that wait or go on, those of attempts, and those of outcomes.
+_SETTLE: Final = f"""
+    WITH claims AS (
+        SELECT * FROM unnest(?::bigint[], ?::bigint[], ?::boolean[]) AS claims (id, run, goes_on)
+    ), changed AS (
+        SELECT * FROM unnest({_arrays(_CHANGED_TYPES)}) AS changed (id, due_us, {_PROGRESS})
+    ), closed AS (
+        DELETE FROM open_attempts USING claims
+        WHERE open_attempts.id = claims.id AND open_attempts.run = claims.run AND NOT goes_on
+        RETURNING open_attempts.id, shard, lane_id, account_id
+    ), went_on AS (
+        UPDATE open_attempts SET due_us = {BEGUN}, started_us = changed.updated_us,
+            {", ".join(f"{column} = changed.{column}" for column in _PROGRESS.split(", "))}
+        FROM claims JOIN changed USING (id)
+        WHERE open_attempts.id = claims.id AND open_attempts.run = claims.run AND goes_on
+        RETURNING open_attempts.id
+    ), settled AS (
+        SELECT id FROM closed UNION ALL SELECT id FROM went_on
+    ), attempted AS (
+        INSERT INTO attempts ({ATTEMPT_COLUMNS})
+        SELECT new.* FROM unnest({_arrays(_ATTEMPT_TYPES)}) AS new (callback_id)
+        JOIN settled ON settled.id = callback_id
+    ), waits AS (
+        INSERT INTO waiting ({_WAITING_COLUMNS})
+        SELECT id, shard, lane_id, due_us, account_id, false, {_PROGRESS}
+        FROM closed JOIN changed USING (id)
+    ), ended AS (
+        INSERT INTO outcomes ({OUTCOME_COLUMNS})
+        SELECT new.* FROM unnest({_arrays(_ENDED_TYPES)}) AS new (id) JOIN closed USING (id)
+    )
+    SELECT id FROM settled
+"""
+_STILL_OPEN: Final = """
+    SELECT id FROM unnest(?::bigint[], ?::bigint[]) AS claims (id, run)
+    JOIN open_attempts USING (id, run) FOR UPDATE OF open_attempts
+"""
+_LEFT_OPEN: Final = f"""
+    SELECT {_UNENDED.columns}, open.run
+    FROM open_attempts AS open JOIN shard_leases USING (shard) JOIN callbacks USING (id)
+        {_UNENDED.states}
+    WHERE worker = ? AND open.epoch < shard_leases.epoch AND open_until <= clock_timestamp()
+    ORDER BY open.id
+"""
+# At most so many lanes are looked at by one statement.
+_LANES_AT_ONCE: Final = 2500
+_WAITING_LANES: Final = """
+    SELECT id, account_sid, destination, (
+        SELECT due_us FROM waiting
+        WHERE waiting.shard = part.shard AND waiting.lane_id = part.id AND due_us >= ?
+        ORDER BY due_us, waiting.id LIMIT 1
+    ) AS due_us, worker = ? AND shard = ANY (?::bigint[]) AS is_wanted
+    FROM (SELECT * FROM lanes WHERE id > ? ORDER BY id LIMIT ?) AS part
+    JOIN shard_leases USING (shard)
+    ORDER BY id
+"""
+_ALL_SHARDS: Final = range(SHARDS)
+_LONG_AGO: Final = -(2**62)
+
+
+class PostgresCallbacks(SqlCallbacks):
+    """Implements `ports.Callbacks` in PostgreSQL, for one of the processes that share it."""
+
+    unended = _UNENDED
+
+    def __init__(
+        self,
+        session: PostgresWriteBatch,
+        accounts: SqlAccounts,
+        responses: SqlResponseOverflows,
+        *,
+        own: WorkerIdentity,
+        ids: RowIds,
+    ) -> None:
+        super().__init__(session, accounts, responses)
+        self._batch = session
+        self._own = own
+        self._row_ids = ids
+
+    def with_key(self, account_sid: str, idempotency_key: str) -> CallbackRecord | None:
+        added = self._keyed.get((account_sid, idempotency_key))
+        if added is not None:
+            return added
+        row = self._session.read(
+            "SELECT callback_id FROM idempotency WHERE account_id = ? AND key = ?",
+            (self._accounts.id_of(account_sid), idempotency_key),
+        ).fetchone()
+        if row is None:
+            return None
+        row = self._session.read_queued(
+            f"SELECT {_UNENDED.columns} FROM callbacks {_UNENDED.states} WHERE callbacks.id = ?",
+            [row[0]],
+        ).fetchone()
+        return row and self._read(row)
+
+    def claim(self, quotas: Sequence[LaneQuota], now: datetime) -> list[LaneClaims]:
+        until, worker = to_us(now), self._own.worker
+        lanes = [self._known_lane(quota.lane) for quota in quotas]
+        shards = [shard_of(quota.lane.destination) for quota in quotas]
+        since = [_since_us(quota.since) for quota in quotas]
+        limits = [quota.limit for quota in quotas]
+        run = self._ids().make()
+        values = *map(Bigints, (lanes, shards, limits, since)), worker, until, run, until
+        cursor = cast("Cursor[Any]", self._batch.write_queued(_CLAIM, values))
+        cursor.row_factory = tuple_row  # plain tuples are read faster
+        rows: list[Any] = cursor.fetchall()
+        if rows:
+            self._keyed.clear()  # they are in the database now, and change there
+        claims = [list[DeliveryClaim]() for _ in quotas]
+        last_due = [0] * len(quotas)
+        for row in rows:
+            place: int = row[16] - 1
+            lane = quotas[place].lane
+            callback = read_callback(row, self._target(row[2]), now)
+            account = self._account(lane.account_sid)
+            claims[place].append(DeliveryClaim(callback, account, lane, row_id=row[0], run=run))
+            last_due[place] = row[9]
+        full = [len(own) == limit > 0 for own, limit in zip(claims, limits, strict=True)]
+        next_due = (
+            list(map(from_us, last_due)) if all(full) else self._next_due(lanes, shards, since)
+        )
+        return [
+            LaneClaims(own, from_us(due) if is_full else following)
+            for own, is_full, due, following in zip(claims, full, last_due, next_due, strict=True)
+        ]
+
+    def settle(self, settlements: Sequence[Settlement]) -> Sequence[Settlement]:
+        ids = self._ids()
+        ids.make()  # it shows how old the rows are that are used again
+        outdated = self._outdated_of([one for one in settlements if _needs_check(one)])
+        attempts, progress = list[Row](), list[tuple[DeliveryClaim, DeliveryProgress | None]]()
+        for settlement in settlements:
+            claim, after, result, *_ = settlement
+            if outdated and settlement in outdated:
+                continue
+            is_at_once = result is not None and is_delivered_at_once(after)
+            if result is not None:
+                delivered = to_us(after.date_updated) if is_at_once else None
+                attempts.append(self._attempt_row(settlement, result, ids, delivered))
+            progress.append((claim, None if is_at_once else after))
+        settled = self._settle(progress, attempts)
+        self._responses.keep_within_budget()
+        return [one for one in settlements if one.claim.row_id not in settled]
+
+    def put_back(self, claims: Sequence[DeliveryClaim], now: datetime) -> None:
+        self._settle([(claim, put_back(claim.progress, now)) for claim in claims], [])
+
+    def left_open(self) -> list[DeliveryClaim]:
+        claims = list[DeliveryClaim]()
+        for row in self._session.read_queued(_LEFT_OPEN, [self._own.worker]).fetchall():
+            callback = self._read(row)
+            account = self._account(callback.account_sid)
+            lane, run = lane_of(callback), row["run"]
+            claims.append(DeliveryClaim(callback, account, lane, row_id=row[0], run=run))
+        return claims
+
+    def waiting(
+        self,
+        *,
+        after: Lane | None = None,
+        limit: int | None = None,
+        shards: Collection[int] | None = None,
+        since: datetime | None = None,
+    ) -> list[LaneDue]:
+        found, lane_id = list[LaneDue](), 0 if after is None else self._known_lane(after)
+        first = _since_us(since or BEGINNING), self._own.worker
+        wanted = Bigints(_ALL_SHARDS if shards is None else shards)
+        is_over = False
+        while not is_over and len(found) != limit:
+            rows = self._session.read_queued(
+                _WAITING_LANES, (*first, wanted, lane_id, _LANES_AT_ONCE)
+            ).fetchall()
+            for _, account_sid, destination, due, is_wanted in rows:
+                if is_wanted and due is not None and len(found) != limit:
+                    found.append(LaneDue(Lane(account_sid, destination), from_us(due)))
+            if rows:
+                lane_id = rows[-1][0]
+            is_over = len(rows) < _LANES_AT_ONCE
+        return found
+
+    def changed_after(self, instant: datetime, *, limit: int) -> list[CallbackRecord]:
+        after = to_us(instant)
+        rows = self._session.read_queued(
+            f"SELECT {WAITING.replace('waiting.started_us', 'NULL')}"
+            " FROM waiting JOIN callbacks USING (id)"
+            " WHERE due_us > ? AND waiting.updated_us > ? AND NOT is_appointed"
+            " AND waiting.shard IN (SELECT shard FROM shard_leases WHERE worker = ?) LIMIT ?",
+            (after, after, self._own.worker, limit),
+        )
+        return [self._read(row) for row in rows.fetchall()]
+
+    def due_before(self, instants: Sequence[datetime]) -> list[int]:
+        counts = ", ".join("count(*) FILTER (WHERE due_us < ?)" for _ in instants)
+        row = self._session.read_queued(
+            f"SELECT {counts} FROM waiting", [to_us(instant) for instant in instants]
+        ).fetchone()
+        return [*row]
+
+    def _ids(self) -> RowIds:
+        return self._row_ids
+
+    def _add_lane(self, lane: Lane) -> int:
+        return self._session.write(
+            "INSERT INTO lanes (account_sid, destination, shard) VALUES (?, ?, ?) RETURNING id",
+            (*lane, shard_of(lane.destination)),
+        ).fetchone()[0]
+
+    def _add_progress(
+        self, callback: CallbackRecord, row_id: int, account_id: int | None, lane_id: int
+    ) -> None:
+        progress, queue = callback.progress, self._session.queue
+        if callback.idempotency_key is not None:
+            queue(_KEY, (account_id, callback.idempotency_key, row_id))
+        shard = shard_of(callback.url.destination)
+        if progress.is_ended:
+            queue(HAS_ENDED, write_outcome(progress, row_id, account_id))
+        elif progress.due is None:
+            place = row_id, shard, lane_id, account_id
+            queue(_IS_SENT, (*place, *_counts(progress), self._own.worker))
+        else:
+            is_appointed = progress.due > callback.date_created
+            place = row_id, shard, lane_id, to_us(progress.due), account_id
+            queue(_WAITS, (*place, is_appointed, *_counts(progress)))
+
+    def _change(self, callback: CallbackRecord, row_id: int) -> None:
+        progress, queue = callback.progress, self._session.queue
+        account_id = self._accounts.id_of(callback.account_sid)
+        queue(_WAITS_NO_MORE, (row_id,))
+        queue(ENDED_NO_MORE, (row_id,))
+        if progress.is_ended:
+            queue(HAS_ENDED, write_outcome(progress, row_id, account_id))
+        else:
+            lane = lane_of(callback)
+            place = row_id, shard_of(lane.destination), self._lane_id(lane)
+            due_us = to_us(progress.due or progress.date_updated)
+            queue(_WAITS, (*place, due_us, account_id, False, *_counts(progress)))
+
+    def _settle(
+        self,
+        progress: Sequence[tuple[DeliveryClaim, DeliveryProgress | None]],
+        attempts: Sequence[Row],
+    ) -> set[int]:
+        """Save the new progress of claimed callbacks; None if the first attempt delivered one.
+
+        Returns the ids of those that this process still had.
+        """
+        goes_on, changed, ended = list[bool](), list[Row](), list[Row]()
+        for (callback, *_, row_id, _, _), after in progress:
+            goes_on.append(after is not None and after.is_under_way)
+            if after is None:
+                continue
+            if after.is_ended:
+                account_id = self._accounts.id_of(callback.account_sid)
+                ended.append(write_outcome(after, row_id, account_id))
+            else:
+                due_us = BEGUN if after.due is None else to_us(after.due)
+                changed.append((row_id, due_us, *_counts(after)))
+        values = (
+            Bigints([claim.row_id for claim, _ in progress]),
+            Bigints([claim.run for claim, _ in progress]),
+            goes_on,
+            *columns_of(changed, _CHANGED_TYPES),
+            *columns_of(attempts, _ATTEMPT_TYPES),
+            *columns_of(ended, _ENDED_TYPES),
+        )
+        return {row_id for (row_id,) in self._batch.write_queued(_SETTLE, values).fetchall()}
+
+    def _outdated_of(self, settlements: Sequence[Settlement]) -> list[Settlement]:
+        """Return those of these settlements whose callbacks others have taken over."""
+        if not settlements:
+            return []
+        claims = [settlement.claim for settlement in settlements]
+        places = Bigints(one.row_id for one in claims), Bigints(one.run for one in claims)
+        still_open = {
+            row_id for (row_id,) in self._batch.write_queued(_STILL_OPEN, places).fetchall()
+        }
+        return [one for one in settlements if one.claim.row_id not in still_open]
+
+    def _next_due(
+        self, lanes: Sequence[int | None], shards: Sequence[int], since: Sequence[int]
+    ) -> list[datetime | None]:
+        """Return when the next callback of each lane is due; None for lanes of other processes."""
+        due: list[datetime | None] = [*repeat(None, len(lanes))]
+        values = *map(Bigints, (lanes, shards, since)), self._own.worker
+        for place, due_us in self._session.read(_NEXT_DUE, values).fetchall():
+            due[place - 1] = None if due_us is None else from_us(due_us)
+        return due
+
+
+def _counts(progress: DeliveryProgress) -> Row:
+    """Return the values of `_PROGRESS`."""
+    when, _, _, attempts, _, round_attempts, began, number = progress
+    return attempts, round_attempts, number, maybe_to_us(began), to_us(when)
+
+
+def _since_us(since: datetime) -> int:
+    return _LONG_AGO if since == BEGINNING else to_us(since)
+
+
+def _needs_check(settlement: Settlement) -> bool:
+    """Return True if the settlement also changes rows that are not fenced by the claim's run."""
+    result = settlement.result
+    if result is None or result.response is None:
+        return False
+    return settlement.claim.progress.attempt_count > 1 or is_long(result.response)

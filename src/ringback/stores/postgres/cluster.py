@@ -1,0 +1,249 @@
+"""The processes that share a PostgreSQL database, and what they announce to each other.
+
+Everything here has a thread and connections of its own, so that leases are renewed in time however
+much work waits for the store.
+"""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import timedelta
+from typing import Final, TypeVar
+from uuid import UUID
+
+import psycopg
+
+from ringback.core.callbacks.shards import SHARDS, shard_of
+from ringback.core.errors import StoreUnavailable
+from ringback.core.newest_entries import NewestEntries
+from ringback.ports import LeaseChange, News
+from ringback.runtime.system_clock import SystemClock, steady_milliseconds
+from ringback.stores.postgres import leases
+from ringback.stores.postgres.connections import Connection, Dsn, execute, reason_of
+from ringback.stores.postgres.leases import MARGIN, Shares, WorkerIdentity, WorkerState
+from ringback.stores.postgres.schema import make_missing_partitions
+
+T = TypeVar("T")
+_log = logging.getLogger(__name__)
+
+_CHANNEL: Final = "ringback"
+_NOTICE_EVERY: Final = 0.01
+"""Seconds between two announcements at least: `NOTIFY` takes a lock that all commits need."""
+_A_DAY: Final = 24 * 3_600_000
+"""Milliseconds."""
+_MOST_DESTINATIONS: Final = 20_000
+_LOOK_UP_EVERY: Final = 0.5
+"""Seconds for which the listener waits before it looks whether it should end."""
+_LISTEN_AGAIN: Final = 1.0
+"""Seconds before the listener connects again."""
+_SHARES_OF_NONE: Final = Shares(frozenset(), frozenset())
+
+
+class PostgresCluster:
+    """Implements `ports.Cluster` for one of the processes that use a database."""
+
+    is_shared = True
+
+    def __init__(
+        self,
+        dsn: Dsn,
+        own: WorkerIdentity,
+        *,
+        renumbered: Callable[[int], None],
+        has_notifications: bool = True,
+    ) -> None:
+        """Take part as `own`, which is registered; `renumbered` is told if its number changes."""
+        self._dsn = dsn
+        self._own = own
+        self._renumbered = renumbered
+        self._shares = _SHARES_OF_NONE
+        self._until = 0
+        """Until when requests may begin, by the steady clock, in milliseconds."""
+        self._shard_of = NewestEntries[str, int](_MOST_DESTINATIONS)
+        self._connection: Connection | None = None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="ringback-leases")
+        self._has_notifications = has_notifications
+        self._news = News()
+        """What has to be announced, once a moment has passed."""
+        self._listener: threading.Thread | None = None
+        self._is_closed = threading.Event()
+        self._next_partitions = 0
+
+    @property
+    def worker(self) -> UUID:
+        """The id of this process; it changes when the process loses its leases."""
+        return self._own.worker
+
+    def may_claim(self, destination: str) -> bool:
+        shard = self._shard(destination)
+        return shard in self._shares.owned and shard not in self._shares.surplus
+
+    def may_send(self, destination: str) -> bool:
+        is_owned = self._shard(destination) in self._shares.owned
+        return is_owned and steady_milliseconds() < self._until
+
+    async def renew(self) -> LeaseChange:
+        before, asked = self._shares.owned, steady_milliseconds()
+        shares = await self._ask(self._renew)
+        if shares is None:
+            self._shares = _SHARES_OF_NONE
+            return LeaseChange(lost=before)
+        self._shares = shares
+        self._until = asked + (self._own.lease - MARGIN) // timedelta(milliseconds=1)
+        return LeaseChange(shares.owned - before, before - shares.owned)
+
+    async def leave(self) -> None:
+        self._shares = _SHARES_OF_NONE
+        if not self._is_closed.is_set():
+            self._is_closed.set()
+            await self._ask(lambda connection: leases.leave(connection, self._own))
+
+    def announce(self, news: News) -> None:
+        if not self._has_notifications:
+            return
+        is_planned, before = self._news != News(), self._news
+        self._news = News(
+            before.shards | news.shards,
+            has_tasks=before.has_tasks or news.has_tasks,
+            has_changes=before.has_changes or news.has_changes,
+        )
+        if not is_planned:
+            asyncio.get_running_loop().call_later(_NOTICE_EVERY, self._send_news)
+
+    def listen(self, listener: Callable[[News], None]) -> None:
+        if not self._has_notifications:
+            return
+        loop = asyncio.get_running_loop()
+
+        def tell(news: News) -> None:
+            with suppress(RuntimeError):  # the event loop may be closed
+                loop.call_soon_threadsafe(listener, news)
+
+        self._listener = threading.Thread(
+            target=self._hear, args=(tell,), name="ringback-listener", daemon=True
+        )
+        self._listener.start()
+
+    async def workers(self) -> list[WorkerState]:
+        """Return all processes that use the database, or did so lately, the oldest first.
+
+        Raises StoreUnavailable if the database can't be used at the moment.
+        """
+        return await self._ask(leases.workers)
+
+    async def clock_difference(self) -> timedelta:
+        """Return how far the clock of this machine is ahead of that of the database.
+
+        Raises StoreUnavailable if the database can't be used at the moment.
+        """
+
+        def ask(connection: Connection) -> timedelta:
+            before = SystemClock().now()
+            (theirs,) = execute(connection, "SELECT clock_timestamp()").fetchone()
+            return before + (SystemClock().now() - before) / 2 - theirs
+
+        return await self._ask(ask)
+
+    async def close(self) -> None:
+        """Give the shards back, unless that was done, and close all connections."""
+        try:
+            await self.leave()
+        except StoreUnavailable as failure:
+            _log.warning("the leases end by themselves later: %s", failure)
+        await asyncio.to_thread(self._close)
+
+    # ---- in threads --------------------------------------------------------------------------
+
+    async def _ask(self, work: Callable[[Connection], T]) -> T:
+        """Run work on the connection, in the thread; try again at once if the connection broke."""
+        return await asyncio.wrap_future(self._thread.submit(self._do, work))
+
+    def _do(self, work: Callable[[Connection], T]) -> T:
+        for is_last in (self._connection is None, True):
+            try:
+                if self._connection is None:
+                    self._connection = self._dsn.connect("statement_timeout=5s")
+                return work(self._connection)
+            except psycopg.Error as failure:
+                self._disconnect()
+                if is_last:
+                    raise StoreUnavailable(
+                        f"the database can't be used just now: {reason_of(failure)}"
+                    ) from failure
+        raise AssertionError  # the loop ends by a return or an error
+
+    def _renew(self, connection: Connection) -> Shares | None:
+        if self._next_partitions < steady_milliseconds():
+            self._next_partitions = steady_milliseconds() + _A_DAY
+            make_missing_partitions(self._dsn)
+        shares = leases.renew(connection, self._own)
+        if shares is None:
+            before = self._own.number
+            self._own.begin_again(connection)
+            if self._own.number != before:
+                self._renumbered(self._own.number)
+        return shares
+
+    def _send_news(self) -> None:
+        """In the event loop, have the thread send what has gathered."""
+        news, self._news = self._news, News()
+        payload = _written(news, self._own)
+
+        def send(connection: Connection) -> None:
+            execute(connection, "SELECT pg_notify(?, ?)", [_CHANNEL, payload])
+
+        with suppress(RuntimeError):  # the thread may have ended
+            # Nobody waits for it: others look into the database each second anyway.
+            self._thread.submit(self._do, send)
+
+    def _hear(self, tell: Callable[[News], None]) -> None:
+        """Pass on what other processes announce, until the end; connects again as needed."""
+        while not self._is_closed.is_set():
+            try:
+                with self._dsn.connect() as connection:
+                    connection.execute(f"LISTEN {_CHANNEL}".encode())
+                    while not self._is_closed.is_set():
+                        for notice in connection.notifies(timeout=_LOOK_UP_EVERY):
+                            news = _read(notice.payload, self._own)
+                            if news is not None:
+                                tell(news)
+            except psycopg.Error as failure:
+                _log.debug("can't hear announcements: %s", reason_of(failure))
+                self._is_closed.wait(_LISTEN_AGAIN)
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _close(self) -> None:
+        self._thread.shutdown()
+        self._disconnect()
+        if self._listener is not None:
+            self._listener.join()
+
+    def _shard(self, destination: str) -> int:
+        shard = self._shard_of.get(destination)
+        if shard is None:
+            self._shard_of[destination] = shard = shard_of(destination)
+        return shard
+
+
+def _written(news: News, own: WorkerIdentity) -> str:
+    """Return an announcement as text: who it is from, a bitmap of shards, and two flags."""
+    bits = sum(1 << shard for shard in news.shards)
+    return f"{own.worker} {bits:x} {news.has_tasks:d}{news.has_changes:d}"
+
+
+def _read(payload: str, own: WorkerIdentity) -> News | None:
+    """Return the announcement in a text; None if it is this process's own, or of another kind."""
+    match payload.split():
+        case [worker, bits, flags] if worker != str(own.worker) and len(flags) == 2:
+            bitmap = int(bits, 16)
+            shards = frozenset(shard for shard in range(SHARDS) if bitmap >> shard & 1)
+            return News(shards, flags[0] == "1", flags[1] == "1")
+        case _:
+            return None

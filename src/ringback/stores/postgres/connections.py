@@ -1,0 +1,221 @@
+"""Connections to PostgreSQL: how they are opened, what they send and return, and their errors."""
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import chain, repeat
+from typing import Any, Final, cast
+
+import psycopg
+from psycopg import RawCursor, errors, postgres, pq
+from psycopg.abc import Buffer
+from psycopg.adapt import Dumper, Loader
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.types.array import ListBinaryDumper
+from psycopg.types.numeric import Int8BinaryDumper
+
+from ringback.core.errors import ConfigurationError
+from ringback.stores.sql.write_batch import SqlResult
+
+Connection = psycopg.Connection[Any]
+Cursor = psycopg.Cursor
+_INT8: Final = postgres.types["int8"].oid
+_ESCAPE: Final = "\uffff"
+"""A character that no text has, by Unicode's rules; if one does, it is written twice."""
+_NUL_ESCAPED: Final = _ESCAPE + "0"
+_NULL: Final = struct.pack(">i", -1)
+
+# A connection to a machine that is gone is given up after about 20 s.
+_DEFAULTS: Final = {
+    "connect_timeout": "5",
+    "keepalives_idle": "10",
+    "keepalives_interval": "3",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "20000",
+    "application_name": "ringback",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Dsn:
+    """Where a database is, and how to use it, as libpq's connection strings say it."""
+
+    text: str
+    has_prepared_statements: bool = True
+    """False behind a pooler such as PgBouncer that gives each transaction another connection."""
+
+    @property
+    def shown(self) -> str:
+        """The database as messages name it: without its password."""
+        given = conninfo_to_dict(self.text)
+        where = given.get("host") or given.get("hostaddr") or "this machine"
+        return f"{given.get('dbname') or given.get('user') or 'postgres'} on {where}"
+
+    def connect(self, *settings: str) -> Connection:
+        """Open a connection with these server settings, such as `enable_seqscan=off`.
+
+        Raises psycopg.OperationalError if that fails, and ConfigurationError if the text is wrong.
+        """
+        try:
+            given = conninfo_to_dict(self.text)
+        except psycopg.ProgrammingError as failure:
+            raise ConfigurationError(
+                f"the address of the PostgreSQL database can't be read: {failure}; right would be"
+                " postgresql://user:password@host:5432/name"
+            ) from None
+        options = " ".join([str(given.pop("options", None) or ""), *(f"-c {s}" for s in settings)])
+        connection = psycopg.connect(
+            make_conninfo("", **{**_DEFAULTS, **given, "options": options.strip()}),
+            autocommit=True,
+            prepare_threshold=2 if self.has_prepared_statements else None,
+            cursor_factory=RawCursor,
+            row_factory=cast("Any", _named_rows),
+        )
+        # One type for all integers and one for all texts: else each value that needs more bits
+        # makes another prepared statement of the same query.
+        connection.adapters.register_dumper(int, Int8BinaryDumper)
+        connection.adapters.register_dumper(str, _TextDumper)
+        connection.adapters.register_loader("text", _TextLoader)
+        connection.adapters.register_dumper(list, ListBinaryDumper)
+        connection.adapters.register_dumper(Bigints, _BigintsDumper)
+        return connection
+
+    def without_prepared_statements(self) -> "Dsn":
+        """Return the same for a pooler of transactions."""
+        return replace(self, has_prepared_statements=False)
+
+
+class _TextDumper(Dumper):
+    """Writes texts; a NUL character, which PostgreSQL refuses, becomes a sequence of two others."""
+
+    format = pq.Format.BINARY
+    oid = postgres.types["text"].oid
+
+    def dump(self, obj: str) -> bytes:
+        if "\0" in obj or _ESCAPE in obj:
+            obj = obj.replace(_ESCAPE, _ESCAPE * 2).replace("\0", _NUL_ESCAPED)
+        return obj.encode()
+
+
+class _TextLoader(Loader):
+    """Reads texts that `_TextDumper` has written."""
+
+    format = pq.Format.BINARY
+
+    def load(self, data: Buffer) -> str:
+        text = str(data, "utf-8")
+        if _ESCAPE not in text:
+            return text
+        # The first part of a split is never within a sequence, so the pairs are found in order.
+        return _ESCAPE.join(part.replace(_NUL_ESCAPED, "\0") for part in text.split(_ESCAPE * 2))
+
+
+class Bigints(list[Any]):
+    """A list of integers or None that is sent as a `bigint[]`, whatever their size.
+
+    By itself, psycopg would choose the type by the largest number, and need more time for it.
+    """
+
+
+class _BigintsDumper(Dumper):
+    format = pq.Format.BINARY
+    oid = postgres.types["int8"].array_oid
+
+    def dump(self, obj: Bigints) -> bytes:
+        has_null, count = None in obj, len(obj)
+        head = (
+            struct.pack(">iiIii", 1, has_null, _INT8, count, 1)
+            if obj
+            else struct.pack(">iiI", 0, 0, _INT8)
+        )
+        try:
+            if has_null:
+                body = b"".join(_NULL if v is None else struct.pack(">iq", 8, v) for v in obj)
+            else:
+                body = struct.pack(">" + "iq" * count, *chain.from_iterable(zip(repeat(8), obj)))
+        except struct.error as failure:
+            raise psycopg.DataError(f"a value can't be stored: {failure}") from failure
+        return head + body
+
+
+class NamedRow(tuple[Any, ...]):
+    """A row, with its values by the places and by the names of its columns, as SQLite returns it.
+
+    Each list of columns has a class of its own.
+    """
+
+    __slots__ = ()
+    places: dict[str, int] = {}  # noqa: RUF012 (set once, when the class is made)
+
+    def __getitem__(self, key: Any) -> Any:
+        """Return the value of a column, by its name or place, or those of a slice."""
+        return super().__getitem__(self.places[key] if type(key) is str else key)
+
+
+@lru_cache(maxsize=512)
+def _row_class(names: tuple[str, ...]) -> type[NamedRow]:
+    places = {name: place for place, name in reversed([*enumerate(names)])}
+    return type("NamedRow", (NamedRow,), {"__slots__": (), "places": places})
+
+
+def _named_rows(cursor: Cursor[Any]) -> Any:
+    if cursor.description is None:
+        return tuple
+    return _row_class(tuple(column.name for column in cursor.description))
+
+
+@lru_cache(maxsize=2048)
+def in_postgres(statement: str) -> bytes:
+    """Return a statement of the shared SQL as PostgreSQL understands it.
+
+    Each `?` becomes a numbered parameter. SQLite's hints on how to run the statement are left out:
+    `INDEXED BY …`, `NOT INDEXED`, and `CROSS` before a JOIN that has a condition. The empty blob
+    has another literal.
+    """
+    first, *rest = statement.replace("x''", "''::bytea").split("?")
+    numbered = "".join([first, *(f"${number}{part}" for number, part in enumerate(rest, 1))])
+    words = numbered.replace(" NOT INDEXED", "").replace("CROSS JOIN ", "JOIN ")
+    before, *hinted = words.split(" INDEXED BY ")
+    return "".join([before, *(" " + part.partition(" ")[2] for part in hinted)]).encode()
+
+
+def execute(
+    connection: Connection,
+    statement: str,
+    values: Sequence[Any] = (),
+    *,
+    prepare: bool | None = None,
+) -> SqlResult:
+    """Run a statement of the shared SQL on a connection, and return its result."""
+    return connection.execute(in_postgres(statement), values, prepare=prepare, binary=True)
+
+
+def execute_both(connection: Connection, first: str, second: str) -> Sequence[Any]:
+    """Run two statements without values in one round trip; return the row of the second one."""
+    cursor = connection.execute(f"{first}; {second}".encode(), prepare=False)
+    cursor.nextset()
+    row = cursor.fetchone()
+    assert row is not None  # noqa: S101 (each caller's second statement returns a row)
+    return row
+
+
+def is_lost(connection: Connection) -> bool:
+    """Return True if the connection can't be used any more."""
+    return connection.closed or connection.pgconn.status != pq.ConnStatus.OK
+
+
+def is_of_a_row(failure: Exception) -> bool:
+    """Return True for an error that the values of a row have caused, not the server or network."""
+    kinds = psycopg.IntegrityError, psycopg.DataError, psycopg.ProgrammingError, UnicodeError
+    return isinstance(failure, (*kinds, OverflowError))
+
+
+def is_of_timing(failure: Exception) -> bool:
+    """Return True for an error that only the simultaneous work of others has caused."""
+    return isinstance(failure, (errors.SerializationFailure, errors.DeadlockDetected))
+
+
+def reason_of(failure: Exception) -> str:
+    """Return what an error says, in one line."""
+    return " ".join(str(failure).split())

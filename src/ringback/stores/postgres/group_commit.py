@@ -1,0 +1,261 @@
+"""Runs the jobs of several callers in one commit to PostgreSQL, and finds out how it ended.
+
+A commit is run again, without its callers noticing, if only the work of others was in its way, or
+if the connection broke before it could be committed. If the connection breaks during the COMMIT,
+the next connection asks whether the transaction was committed.
+"""
+
+import logging
+import math
+from collections.abc import Callable
+from contextlib import suppress
+from enum import Enum
+from functools import partial
+from time import monotonic, sleep
+from typing import Final
+
+import psycopg
+from psycopg import errors
+
+from ringback.core.callbacks.response_storage import ResponseStorageBudget
+from ringback.core.errors import StoreUnavailable
+from ringback.stores.encryption import SecretCipher
+from ringback.stores.postgres.callbacks import TABLES as CALLBACK_TABLES
+from ringback.stores.postgres.callbacks import PostgresCallbacks
+from ringback.stores.postgres.connections import (
+    Connection,
+    Dsn,
+    execute,
+    execute_both,
+    is_lost,
+    is_of_a_row,
+    is_of_timing,
+    reason_of,
+)
+from ringback.stores.postgres.leases import WorkerIdentity
+from ringback.stores.postgres.schema import make_missing_partitions
+from ringback.stores.postgres.shared_work import TABLES as SHADOW_TABLES
+from ringback.stores.postgres.shared_work import PostgresShadowCallbacks, PostgresTasks
+from ringback.stores.postgres.write_batch import PostgresWriteBatch
+from ringback.stores.row_ids import RowIds
+from ringback.stores.sql.transaction import TABLES as FURTHER_TABLES
+from ringback.stores.sql.transaction import CommitJob, SqlTransaction
+
+TABLES: Final = (*CALLBACK_TABLES, *SHADOW_TABLES, *FURTHER_TABLES)
+"""The SQL statements that write queued rows, in the order that foreign keys require."""
+_MOST_TRIES: Final = 20
+"""How often a commit is run if the work of others is in its way."""
+_PAUSE: Final = 0.05
+"""Seconds between questions about a transaction that is still running."""
+_LONGEST_PAUSE: Final = 1.0
+_PATIENCE_AT_THE_END: Final = 10.0
+"""Seconds for which a store that is being closed still asks how its last commit ended."""
+_log = logging.getLogger(__name__)
+
+
+class Isolation(Enum):
+    """How much a commit sees of what others commit at the same time."""
+
+    READ_COMMITTED = "quick"
+    """For work that only adds rows, or changes rows that belong to this process."""
+    SERIALIZABLE = "other"
+    """For all other work: it ends as if others had worked before or after it."""
+
+
+# The planner has no statistics of these tables that are worth anything, because their rows come and
+# go: after a while, it would read them as a whole.
+_QUICK: Final = (
+    *("plan_cache_mode=force_generic_plan", "enable_seqscan=off"),
+    *("enable_hashjoin=off", "enable_mergejoin=off"),
+)
+# A process that was frozen during its work must not keep locks for ever.
+_SETTINGS: Final = {
+    Isolation.READ_COMMITTED: ("idle_in_transaction_session_timeout=30s", *_QUICK),
+    Isolation.SERIALIZABLE: ("idle_in_transaction_session_timeout=30s",),
+}
+_BEGIN: Final = {
+    Isolation.READ_COMMITTED: "BEGIN",
+    Isolation.SERIALIZABLE: "BEGIN ISOLATION LEVEL SERIALIZABLE",
+}
+_STATE: Final = "SELECT pg_current_xact_id()::text, (SELECT accounts FROM changes)"
+
+
+class PostgresTransaction(SqlTransaction[PostgresWriteBatch]):
+    """Implements `ports.Transaction` in PostgreSQL."""
+
+    def __init__(
+        self,
+        session: PostgresWriteBatch,
+        cipher: SecretCipher,
+        budget: ResponseStorageBudget,
+        own: WorkerIdentity,
+        ids: RowIds,
+    ) -> None:
+        super().__init__(session, cipher, budget, partial(PostgresCallbacks, own=own, ids=ids))
+        self.tasks = PostgresTasks(session, own)
+        self.shadows = PostgresShadowCallbacks(session, self._responses, own)
+
+    def write_nothing(self) -> None:
+        self._session.write("UPDATE write_checks SET checked = clock_timestamp()")
+
+
+class PostgresCommitter:
+    """Runs jobs on one connection; all jobs of a `commit` call share one commit."""
+
+    def __init__(
+        self,
+        dsn: Dsn,
+        isolation: Isolation,
+        transaction: PostgresTransaction,
+        session: PostgresWriteBatch,
+        *,
+        is_closing: Callable[[], bool],
+    ) -> None:
+        self._dsn = dsn
+        self._isolation = isolation
+        self._transaction = transaction
+        self._session = session
+        self._is_closing = is_closing
+        self._connection: Connection | None = None
+        self._transaction_id: str | None = None
+        """The id of the transaction whose COMMIT was sent, and whose end is not known yet."""
+        self._next_try = 0.0
+        self._last_trouble: psycopg.Error | None = None
+
+    def commit(self, jobs: list[CommitJob]) -> None:
+        """Run the jobs in one commit, and store in each job its result or failure.
+
+        Afterwards, the changes of all jobs that succeeded are durable.
+        """
+        for tries in range(1, _MOST_TRIES + 1):
+            try:
+                self._run(jobs)
+            except Exception as failure:
+                self._roll_back()
+                transaction_id, self._transaction_id = self._transaction_id, None
+                if not isinstance(failure, psycopg.Error) and not is_of_a_row(failure):
+                    raise
+                if transaction_id is not None and self._connection is None:
+                    state = self._end_of(transaction_id)
+                    if state == "committed":
+                        return
+                    is_again = state == "aborted"
+                else:
+                    is_again = self._is_to_be_run_again(failure, tries)
+                if not is_again:
+                    self._fail(jobs, failure)
+                    return
+            else:
+                return
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._connection is not None:
+            self._connection.close()
+
+    def _run(self, jobs: list[CommitJob]) -> None:
+        connection, is_alone = self._connected(), len(jobs) == 1
+        transaction_id, accounts = execute_both(connection, _BEGIN[self._isolation], _STATE)
+        self._session.begin(is_alone=is_alone)
+        self._transaction.begin_commit(int(accounts))
+        for job in jobs:
+            self._transaction.run(job, psycopg.Error)
+        if is_alone and jobs[0].failure is not None:
+            self._session.forget()
+            return
+        self._transaction_id = transaction_id
+        self._session.flush_and("COMMIT")
+        self._transaction_id = None
+
+    def _is_to_be_run_again(self, failure: Exception, tries: int) -> bool:
+        """Decide what to do after a failure, when nothing of the commit is left."""
+        if isinstance(failure, errors.CheckViolation) and "no partition" in str(failure):
+            with suppress(psycopg.Error):
+                make_missing_partitions(self._dsn)
+            return tries == 1
+        if is_of_timing(failure):
+            return tries < _MOST_TRIES
+        # Another process may have added the same row just before: then the job finds it now.
+        return tries == 1 and (
+            self._connection is None or isinstance(failure, errors.UniqueViolation)
+        )
+
+    def _fail(self, jobs: list[CommitJob], failure: Exception) -> None:
+        if is_of_a_row(failure):
+            if len(jobs) > 1:
+                # Rows of all jobs are written together, so it is unknown which job's row failed.
+                for job in jobs:
+                    self.commit([job])
+            else:
+                jobs[0].failure = failure
+            return
+        unavailable = StoreUnavailable(f"the database can't be used just now: {reason_of(failure)}")
+        for job in jobs:
+            job.failure = unavailable
+
+    def _roll_back(self) -> None:
+        """Undo everything; drop the connection if it is broken."""
+        try:
+            self._session.forget()
+        except (psycopg.Error, RuntimeError):
+            self._drop_connection()
+        else:
+            if self._connection is not None and is_lost(self._connection):
+                self._drop_connection()
+        self._transaction.forget()
+
+    def _drop_connection(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _connected(self) -> Connection:
+        """Return the connection; open it if there is none, but not too often in vain."""
+        if self._connection is None:
+            if self._last_trouble is not None and monotonic() < self._next_try:
+                raise self._last_trouble
+            try:
+                self._connection = self._dsn.connect(*_SETTINGS[self._isolation])
+            except psycopg.Error as trouble:
+                self._last_trouble, self._next_try = trouble, monotonic() + _PAUSE
+                raise
+            self._session.use(self._connection)
+        return self._connection
+
+    def _end_of(self, transaction_id: str) -> str | None:
+        """Return how a transaction ended, `committed` or `aborted`; asks until that is known.
+
+        Meanwhile its callers wait: nobody may be told that something failed that was done. Returns
+        None if the server does not know any more, or the store is closed during an outage.
+        """
+        pause, last_try = _PAUSE, math.inf
+        while monotonic() < last_try:
+            if last_try == math.inf and self._is_closing():
+                last_try = monotonic() + _PATIENCE_AT_THE_END
+            try:
+                state = self._state_of(transaction_id)
+            except psycopg.Error as trouble:
+                _log.debug("the end of a commit is not known yet: %s", reason_of(trouble))
+                self._drop_connection()
+            else:
+                if state != "in progress":
+                    return state
+            sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+        _log.error("it is not known whether the last commit was made: no answer from the database")
+        return None
+
+    def _state_of(self, transaction_id: str) -> str | None:
+        connection = self._connected()
+        (state,) = execute(
+            connection, "SELECT pg_xact_status(?::xid8)", [transaction_id]
+        ).fetchone()
+        if state == "in progress":
+            # The server does not know yet that nobody listens to it any more.
+            execute(
+                connection,
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE backend_xid = (?::xid8)::xid AND pid <> pg_backend_pid()",
+                [transaction_id],
+            )
+        return state

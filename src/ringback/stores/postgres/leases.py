@@ -1,0 +1,194 @@
+"""The statements with which processes share the work: workers, and their leases on shards.
+
+Only the database's clock decides when a lease ends.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple
+from uuid import UUID
+
+from psycopg import errors
+
+from ringback.core.callbacks.shards import share_of
+from ringback.stores.postgres.connections import Connection, execute
+
+MARGIN: Final = timedelta(seconds=1)
+"""A request begins only if the lease lasts at least this much longer."""
+MOST_WORKERS: Final = 256
+"""The number of processes that can use a database at once; `row_ids` has twice as many numbers."""
+SERVING_ROLES: Final = ("all", "worker")
+"""The roles of processes that send callbacks, and so own shards."""
+_FORGOTTEN_AFTER: Final = timedelta(hours=1)
+"""How long after its lease the number of a dead process is free again.
+
+Until then, a process that was only frozen may still make ids with it.
+"""
+
+
+@dataclass(eq=False)
+class WorkerIdentity:
+    """What the database knows this process by; it changes when the process loses its lease."""
+
+    name: str
+    role: str
+    lease: timedelta = timedelta(seconds=15)
+    open_for: timedelta = timedelta(seconds=16)
+    """How long after the end of a lease the requests of its owner may still go on."""
+    details: str = "{}"
+    """Further details for people, as a JSON object."""
+    worker: UUID = field(init=False)
+    number: int = field(init=False)
+    """The number from which the process makes ids, and which no other process has."""
+
+    def register(self, connection: Connection) -> None:
+        """Add a row for this process, which begins a lease; earlier rows are left as they are."""
+        execute(
+            connection,
+            "DELETE FROM workers WHERE lease_until < clock_timestamp() - ?::interval",
+            [_FORGOTTEN_AFTER],
+        )
+        while True:
+            try:
+                row = execute(
+                    connection,
+                    "INSERT INTO workers (worker, number, name, role, lease_until, details)"
+                    " SELECT gen_random_uuid(), number, ?, ?, clock_timestamp() + ?, ?::jsonb"
+                    " FROM generate_series(0, ?) AS number"
+                    " WHERE number NOT IN (SELECT number FROM workers)"
+                    " ORDER BY random() LIMIT 1 RETURNING worker, number",
+                    [self.name, self.role, self.lease, self.details, MOST_WORKERS - 1],
+                ).fetchone()
+            except errors.UniqueViolation:
+                continue  # another process has taken the number
+            if row is None:
+                raise RuntimeError(f"{MOST_WORKERS} processes use the database already")
+            self.worker, self.number = row
+            return
+
+    def begin_again(self, connection: Connection) -> None:
+        """Take another id after the lease was lost; the number stays the same if it can."""
+        row = execute(
+            connection,
+            "UPDATE workers SET worker = gen_random_uuid(), lease_until = clock_timestamp() + ?"
+            " WHERE worker = ? RETURNING worker",
+            [self.lease, self.worker],
+        ).fetchone()
+        if row is None:
+            self.register(connection)
+        else:
+            self.worker = row[0]
+
+
+class Shares(NamedTuple):
+    """The shards of a process, and those of them that it is to give back."""
+
+    owned: frozenset[int]
+    surplus: frozenset[int]
+
+
+class WorkerState(NamedTuple):
+    """A process that uses the database, for people."""
+
+    name: str
+    role: str
+    is_alive: bool
+    shards: int
+    started: datetime
+    lease_until: datetime
+
+
+_RENEW: Final = """
+    UPDATE workers SET lease_until = clock_timestamp() + ?
+    WHERE worker = ? AND lease_until >= clock_timestamp()
+"""
+# Locked until the end of the transaction, so that a late renewal finds that its lease has ended.
+_DEAD: Final = """
+    SELECT worker FROM workers WHERE lease_until < clock_timestamp() FOR UPDATE SKIP LOCKED
+"""
+# Requests of the old owner may have begun until its lease ended.
+_OPEN_UNTIL: Final = """
+    greatest(
+        open_until,
+        clock_timestamp() + ?,
+        (SELECT lease_until FROM workers WHERE workers.worker = shard_leases.worker) + ?
+    )
+"""
+_TAKE: Final = f"""
+    WITH free AS (
+        SELECT shard FROM shard_leases
+        WHERE worker IS NULL OR worker = ANY (?) OR worker NOT IN (SELECT worker FROM workers)
+        ORDER BY random() LIMIT ? FOR UPDATE SKIP LOCKED
+    )
+    UPDATE shard_leases SET worker = ?, epoch = epoch + 1,
+        open_until = CASE WHEN worker IS NULL THEN open_until ELSE {_OPEN_UNTIL} END
+    FROM free WHERE shard_leases.shard = free.shard
+"""
+_GIVE_BACK: Final = f"""
+    UPDATE shard_leases SET worker = NULL, open_until = {_OPEN_UNTIL}
+    WHERE worker = ? AND shard = ANY (?)
+        AND NOT EXISTS (
+            SELECT FROM open_attempts
+            WHERE open_attempts.shard = shard_leases.shard
+                AND open_attempts.epoch = shard_leases.epoch
+        )
+"""
+_OWNED: Final = "SELECT shard FROM shard_leases WHERE worker = ? ORDER BY shard"
+_SERVING: Final = """
+    SELECT count(*) FROM workers WHERE role = ANY (?) AND lease_until >= clock_timestamp()
+"""
+_STATES: Final = """
+    SELECT name, role, lease_until >= clock_timestamp(),
+        (SELECT count(*) FROM shard_leases WHERE shard_leases.worker = workers.worker),
+        started, lease_until
+    FROM workers ORDER BY started
+"""
+
+
+def renew(connection: Connection, own: WorkerIdentity) -> Shares | None:
+    """Extend the lease, take free shards and give back surplus ones.
+
+    Returns the shards; None if the lease had ended, so that all shards are lost.
+    """
+    if not execute(connection, _RENEW, [own.lease, own.worker]).rowcount:
+        return None
+    if own.role not in SERVING_ROLES:
+        return Shares(frozenset(), frozenset())
+    before = _owned_by(connection, own)
+    (serving,) = execute(connection, _SERVING, [list(SERVING_ROLES)]).fetchone()
+    share = share_of(max(serving, 1))
+    if len(before) < share:
+        with connection.transaction():
+            dead = [worker for (worker,) in execute(connection, _DEAD)]
+            wanted = share - len(before)
+            ends = own.open_for, own.open_for
+            execute(connection, _TAKE, [dead, wanted, own.worker, *ends])
+    elif surplus := before[share:]:
+        _give_back(connection, own, surplus)
+    owned = _owned_by(connection, own)
+    return Shares(frozenset(owned), frozenset(owned[share:]))
+
+
+def leave(connection: Connection, own: WorkerIdentity) -> None:
+    """Give all shards back, also those with attempts under way, and delete the process's row."""
+    execute(
+        connection,
+        f"UPDATE shard_leases SET worker = NULL, open_until = {_OPEN_UNTIL} WHERE worker = ?",
+        [own.open_for, own.open_for, own.worker],
+    )
+    execute(connection, "DELETE FROM workers WHERE worker = ?", [own.worker])
+
+
+def workers(connection: Connection) -> list[WorkerState]:
+    """Return all processes that use the database, or did so lately."""
+    return [WorkerState(*row) for row in execute(connection, _STATES)]
+
+
+def _give_back(connection: Connection, own: WorkerIdentity, surplus: Sequence[int]) -> None:
+    """Give back those of these shards in which the process has no attempt under way."""
+    execute(connection, _GIVE_BACK, [own.open_for, own.open_for, own.worker, [*surplus]])
+
+
+def _owned_by(connection: Connection, own: WorkerIdentity) -> list[int]:
+    return [shard for (shard,) in execute(connection, _OWNED, [own.worker])]

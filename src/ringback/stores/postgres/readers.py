@@ -1,0 +1,64 @@
+"""Read-only connections to PostgreSQL."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from psycopg import errors
+
+from ringback.core.callbacks.response_storage import ResponseStorageBudget
+from ringback.ports import Transaction
+from ringback.stores.encryption import SecretCipher
+from ringback.stores.postgres.connections import Dsn, execute_both
+from ringback.stores.postgres.group_commit import TABLES, PostgresTransaction
+from ringback.stores.postgres.leases import WorkerIdentity
+from ringback.stores.postgres.write_batch import ColumnTypes, PostgresReadOnlyBatch
+from ringback.stores.row_ids import RowIds
+from ringback.stores.sql.read_pool import LONGEST, too_slow
+from ringback.stores.sql.write_batch import writes
+
+_BEGIN: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+
+
+class PostgresReader:
+    """A read-only connection to the database, which runs one read at a time."""
+
+    def __init__(
+        self,
+        dsn: Dsn,
+        cipher: SecretCipher,
+        own: WorkerIdentity,
+        types: ColumnTypes,
+        *,
+        longest: float = LONGEST,
+    ) -> None:
+        """Connect to the database; raises psycopg.Error if that fails."""
+        self._longest = longest
+        self._connection = dsn.connect(f"statement_timeout={int(longest * 1000)}")
+        session = PostgresReadOnlyBatch(TABLES, types, _no_seq)
+        session.use(self._connection)
+        ids = RowIds(0, milliseconds=_no_seq)
+        self._transaction = PostgresTransaction(session, cipher, ResponseStorageBudget(), own, ids)
+
+    def run(self, work: Callable[[Transaction], Any]) -> Any:
+        """Run the work in a read transaction, and return its result; see `Reader.run`."""
+        (accounts,) = execute_both(self._connection, _BEGIN, "SELECT accounts FROM changes")
+        try:
+            self._transaction.begin_commit(int(accounts))
+            result = work(self._transaction)
+            if self._transaction.endings:
+                raise writes()
+            return result
+        except errors.QueryCanceled:
+            raise too_slow(self._longest) from None
+        finally:
+            self._transaction.endings.clear()
+            if not self._connection.closed:
+                self._connection.execute(b"ROLLBACK")
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+
+def _no_seq() -> int:
+    raise writes()

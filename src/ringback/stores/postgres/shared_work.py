@@ -1,0 +1,71 @@
+"""Tasks and shadow copies in PostgreSQL, where each belongs to the process that does the work."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+from ringback.core.scheduled_task import ScheduledTask
+from ringback.core.shadows.shadow import ShadowCallback
+from ringback.stores.postgres.leases import WorkerIdentity
+from ringback.stores.sql.field_columns import maybe_from_us, to_us
+from ringback.stores.sql.response_overflow import SqlResponseOverflows
+from ringback.stores.sql.shadows import OPENED_COLUMNS, SqlShadowCallbacks, write_opened
+from ringback.stores.sql.tasks_and_scenarios import TASKS, SqlTasks
+from ringback.stores.sql.write_batch import BulkStatement, WriteBatch
+
+_ALIVE: Final = "(SELECT worker FROM workers WHERE lease_until >= clock_timestamp())"
+# The one value is the worker that asks.
+_MINE_OR_FREE: Final = f"(worker IS NULL OR worker = ? OR worker NOT IN {_ALIVE})"
+_OPENED: Final = BulkStatement.insert("shadows", f"{OPENED_COLUMNS}, worker")
+
+TABLES: Final = (_OPENED,)
+"""The SQL statements that write queued rows here; they run before those of the shared tables."""
+
+
+class PostgresTasks(SqlTasks):
+    """Implements `ports.ScheduledTasks` for processes that share the tasks."""
+
+    def __init__(self, session: WriteBatch, own: WorkerIdentity) -> None:
+        super().__init__(session)
+        self._own = own
+
+    def claim(self, now: datetime, *, limit: int) -> list[ScheduledTask]:
+        rows = self._session.write(
+            "UPDATE tasks SET worker = ? WHERE seq IN (SELECT seq FROM tasks"
+            f" WHERE due_us <= ? AND {_MINE_OR_FREE} ORDER BY due_us, seq LIMIT ?"
+            " FOR UPDATE SKIP LOCKED) RETURNING *",
+            (self._own.worker, to_us(now), self._own.worker, limit),
+        )
+        claimed = sorted(rows, key=lambda row: (row["due_us"], row["seq"]))
+        return [TASKS.read(row) for row in claimed]
+
+    def next_due(self) -> datetime | None:
+        row = self._session.read(
+            f"SELECT min(due_us) AS due_us FROM tasks WHERE {_MINE_OR_FREE}", [self._own.worker]
+        ).fetchone()
+        return maybe_from_us(row["due_us"])
+
+    def take(self, task: ScheduledTask) -> bool:
+        taken = self._session.write(
+            "DELETE FROM tasks WHERE subject_sid = ? AND step = ? AND due_us = ?"
+            f" AND {_MINE_OR_FREE}",
+            (task.subject_sid, task.step, to_us(task.due), self._own.worker),
+        )
+        return taken.rowcount > 0
+
+
+class PostgresShadowCallbacks(SqlShadowCallbacks):
+    """Implements `ports.ShadowCallbacks` for processes that share a database."""
+
+    left_open_condition = f"result = 'open' AND (worker IS NULL OR worker NOT IN {_ALIVE})"
+
+    def __init__(
+        self, session: WriteBatch, responses: SqlResponseOverflows, own: WorkerIdentity
+    ) -> None:
+        super().__init__(session, responses)
+        self._own = own
+
+    def open(self, shadows: Sequence[ShadowCallback]) -> None:
+        for shadow in shadows:
+            seq, opened = self._session.new_seq(), write_opened(shadow)
+            self._session.queue(_OPENED, (seq, *opened, self._own.worker))

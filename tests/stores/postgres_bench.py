@@ -1,0 +1,82 @@
+"""A PostgreSQL database for many tests, with a store that stays open from one to the next."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from typing import Any, NoReturn, Self
+
+import psycopg
+from psycopg.conninfo import make_conninfo
+
+from ringback.stores.postgres import schema
+from ringback.stores.postgres.connections import Dsn
+from ringback.stores.postgres.store import PostgresOptions, PostgresStore
+from tests.fakes import VAULT
+
+# To delete a few rows is quicker than to truncate tables.
+_EMPTY = """
+CREATE FUNCTION empty_tables() RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    name text; is_used boolean;
+BEGIN
+    SET LOCAL session_replication_role = replica;
+    FOR name IN
+        SELECT relname FROM pg_class
+        WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p')
+            AND NOT relispartition AND relname NOT IN ('schema_versions', 'workers', 'shard_leases',
+                'changes', 'write_checks', 'sealed_with')
+    LOOP
+        EXECUTE format('SELECT EXISTS (SELECT FROM %I)', name) INTO is_used;
+        IF is_used THEN
+            EXECUTE format('DELETE FROM %I', name);
+        END IF;
+    END LOOP;
+    UPDATE changes SET accounts = accounts + 1;
+END $$
+"""
+
+
+class _Undone(Exception):
+    """Makes a job fail, so that the store forgets what it remembers of its rows."""
+
+
+class PostgresBench:
+    """A database with the newest schema, and an open store of it."""
+
+    def __init__(self, dsn: Dsn, connection: psycopg.Connection[Any]) -> None:
+        self.dsn = dsn
+        self.connection = connection
+        self._store: PostgresStore | None = None
+
+    @classmethod
+    @contextmanager
+    def on(cls, server: str) -> Iterator[Self]:
+        """Make a database on a server."""
+        with psycopg.connect(server, autocommit=True) as connection:
+            connection.execute("CREATE DATABASE conformance TEMPLATE template0")
+        dsn = Dsn(make_conninfo(server, dbname="conformance"))
+        schema.upgrade(dsn, VAULT)
+        with psycopg.connect(dsn.text, autocommit=True) as connection:
+            connection.execute(_EMPTY)
+            yield cls(dsn, connection)
+
+    async def begin(self) -> PostgresStore:
+        """Return the store, which owns all shards; the tables are empty."""
+        if self._store is None:
+            self._store = PostgresStore.open(
+                self.dsn, VAULT, PostgresOptions(open_for=timedelta(0))
+            )
+        await self._store.cluster.renew()
+        return self._store
+
+    async def end(self) -> None:
+        """Empty the tables."""
+        self.connection.execute("SELECT empty_tables()")
+        if self._store is not None:
+            for is_quick in (True, False):
+                with suppress(_Undone):
+                    await self._store.transact(_fail, is_quick=is_quick)
+
+
+def _fail(_: object) -> NoReturn:
+    raise _Undone
