@@ -426,6 +426,10 @@ class SqliteCallbacks:
         ).fetchone()
         return [int(number) for number in row]
 
+    def oldest_due(self, shards: Collection[int], now: datetime) -> datetime | None:
+        firsts = self.waiting(shards=shards)
+        return min((due for _, due in firsts if due <= now), default=None)
+
     def date_of(self, nth: int, *, since: datetime) -> datetime | None:
         row = self._session.read_queued(
             "SELECT created_us FROM callbacks WHERE sid >= ? ORDER BY sid LIMIT 1 OFFSET ?",
