@@ -13,7 +13,8 @@ from typing import Any, NamedTuple, TypeVar, cast
 
 from ringback.core.errors import StoreUnavailable
 from ringback.ports import Transaction
-from ringback.stores.sqlite.group_commit import CommitJob, GroupCommitter
+from ringback.stores.sql.transaction import CommitJob
+from ringback.stores.sqlite.group_commit import GroupCommitter
 from tests.fakes import VAULT
 from tests.simulation.database import Database
 from tests.simulation.loop import SimLoop

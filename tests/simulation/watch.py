@@ -17,7 +17,7 @@ from ringback.core.callbacks.callback import CallbackRecord
 from ringback.core.http.http_exchange import OutgoingRequest
 from ringback.core.policy.source_policy import Source
 from ringback.core.retry_schedule import RetrySchedule
-from ringback.stores.sqlite.field_columns import to_us
+from ringback.stores.sql.field_columns import to_us
 from tests.simulation.database import Database
 from tests.simulation.invariants import Violated
 from tests.simulation.network import is_private

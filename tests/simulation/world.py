@@ -15,7 +15,8 @@ from ringback.core.accounts.account import Account
 from ringback.delivery import batch_ingestion as batch_queue_module
 from ringback.delivery import due_callbacks as due_callbacks_module
 from ringback.delivery import fair_scheduler as scheduler_module
-from ringback.stores.sqlite.group_commit import CommitJob, GroupCommitter
+from ringback.stores.sql.transaction import CommitJob
+from ringback.stores.sqlite.group_commit import GroupCommitter
 from tests.fakes import VAULT, an_account
 from tests.simulation.customers import Customers
 from tests.simulation.database import Database

@@ -21,7 +21,8 @@ from ringback.core.accounts.account import EVERY
 from ringback.core.callbacks.response_storage import ResponseStorageBudget
 from ringback.core.errors import InvalidParameter
 from ringback.ports import CallbackFilter, DeliveryClaim, PageWindow, Transaction
-from ringback.stores.sqlite.group_commit import CommitJob, GroupCommitter
+from ringback.stores.sql.transaction import CommitJob
+from ringback.stores.sqlite.group_commit import GroupCommitter
 from ringback.stores.sqlite.store import connect
 from tests.fakes import NOW, VAULT
 from tests.memory_store import MemoryStore

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from ringback.ports import Transaction
-from ringback.stores.sqlite.group_commit import CommitJob, GroupCommitter
+from ringback.stores.sql.transaction import CommitJob
+from ringback.stores.sqlite.group_commit import GroupCommitter
 from ringback.stores.sqlite.store import connect
 from tests.fakes import VAULT
 from tests.stores.records import OURS, THEIRS, account

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ringback.core.accounts.account import Account
 from ringback.core.accounts.webhook_secret import AccountWebhookSecrets
-from ringback.stores.sqlite.field_columns import to_us
+from ringback.stores.sql.field_columns import to_us
 from ringback.stores.sqlite.migration_functions import (
     FUNCTIONS,
     DeviceAddressBackfill,

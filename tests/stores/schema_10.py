@@ -38,7 +38,7 @@ from ringback.core.sources.source_definition import (
     CallbackSourceDefinition,
     HeaderTemplate,
 )
-from ringback.stores.sqlite.field_columns import from_us, maybe_from_us, maybe_to_us, to_us
+from ringback.stores.sql.field_columns import from_us, maybe_from_us, maybe_to_us, to_us
 from tests.fakes import NOW
 from tests.stores.old_files import insert, insert_many, write_old_file
 from tests.stores.records import ODD_INSTANT, ODD_URL, OURS, SECOND, THEIRS, account, callback, sim

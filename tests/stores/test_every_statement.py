@@ -39,11 +39,12 @@ from ringback.ports import (
     ShadowCallbackFilter,
     Transaction,
 )
+from ringback.stores.sql.transaction import CommitJob
 from ringback.stores.sqlite import callbacks as callbacks_module
 from ringback.stores.sqlite.callbacks import SqliteCallbacks
-from ringback.stores.sqlite.group_commit import CommitJob, GroupCommitter
+from ringback.stores.sqlite.group_commit import GroupCommitter
 from ringback.stores.sqlite.store import connect
-from ringback.stores.sqlite.write_batch import WriteBatch
+from ringback.stores.sqlite.write_batch import SqliteWriteBatch
 from tests.fakes import NOW, VAULT, an_api_client, claim_from, next_due_in
 from tests.stores.asking import add, ended, rendered, table_of
 from tests.stores.records import (
@@ -73,7 +74,7 @@ Work = Callable[[Transaction], Any]
 Place = tuple[str, int]
 """A file of the store, and a line in it."""
 
-STORE: Final = Path(callbacks_module.__file__).parent
+STORE: Final = Path(callbacks_module.__file__).parents[1]
 
 ALLOWED: Final = (
     # a pattern of the statement, a pattern of the plan's step, and why the step is allowed
@@ -427,7 +428,7 @@ def places_in(tree: ast.AST, name: str) -> Iterator[tuple[str, int, int]]:
 
 
 def all_places() -> set[tuple[str, int, int]]:
-    files = STORE.glob("*.py")
+    files = [path for folder in ("sql", "sqlite") for path in (STORE / folder).glob("*.py")]
     return {place for file in files for place in places_in(ast.parse(file.read_text()), file.name)}
 
 
@@ -446,7 +447,7 @@ def walked() -> tuple[Walk, set[Place]]:
 
     with pytest.MonkeyPatch.context() as patch:
         for name in ("read", "read_queued", "write", "queue"):
-            patch.setattr(WriteBatch, name, noting(getattr(WriteBatch, name)))
+            patch.setattr(SqliteWriteBatch, name, noting(getattr(SqliteWriteBatch, name)))
         walk = Walk()
         for step in STEPS.values():
             walk.do(step)
@@ -524,20 +525,25 @@ def mutant(module: ModuleType, old: str, new: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "step"),
+    ("method", "old", "new", "step"),
     [
-        (" ORDER BY due_us, id LIMIT 1", " ORDER BY id LIMIT 1", engine),
-        ("INDEXED BY callbacks_by_token", "NOT INDEXED", lists_of_callbacks),
+        (SqliteCallbacks._next_due, " ORDER BY due_us, id LIMIT 1", " ORDER BY id LIMIT 1", engine),
+        (
+            SqliteCallbacks._listing,
+            "INDEXED BY callbacks_by_token",
+            "NOT INDEXED",
+            lists_of_callbacks,
+        ),
     ],
     ids=["the next of a lane in another order", "a token without its index"],
 )
-def test_a_statement_that_scans_the_history_is_detected(old: str, new: str, step: Work) -> None:
+def test_a_statement_that_scans_the_history_is_detected(
+    monkeypatch: pytest.MonkeyPatch, method: Any, old: str, new: str, step: Work
+) -> None:
     walk = Walk()
     assert walk.recorded.faults() == []
-    names = mutant(callbacks_module, old, new)
-    tables = walk.committer._transaction
-    tables.callbacks = names[SqliteCallbacks.__name__](
-        tables._session, tables._accounts, tables.kept_responses
-    )
+    owner, _, name = method.__qualname__.partition(".")
+    names = mutant(sys.modules[method.__module__], old, new)
+    monkeypatch.setattr(SqliteCallbacks, name, vars(names[owner])[name])
     walk.do(step)
     assert walk.recorded.faults() != []

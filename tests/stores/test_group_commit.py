@@ -12,7 +12,8 @@ from ringback.core.callbacks.retry import NoRetryNeeded
 from ringback.core.errors import StoreUnavailable
 from ringback.core.http.http_exchange import ReceiverResponseRecord
 from ringback.ports import CallbackFilter, DeliveryClaim, PageWindow, Settlement, Transaction
-from ringback.stores.sqlite.group_commit import CommitJob, GroupCommitter
+from ringback.stores.sql.transaction import CommitJob
+from ringback.stores.sqlite.group_commit import GroupCommitter
 from ringback.stores.sqlite.store import connect
 from tests.fakes import NOW, VAULT, claim_from
 from tests.stores.asking import ended, numbers_of, rendered

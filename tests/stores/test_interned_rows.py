@@ -13,9 +13,10 @@ from ringback.core.http.http_exchange import ReceiverResponseRecord
 from ringback.core.policy.source_policy import Source
 from ringback.ports import Lane, Transaction
 from ringback.stores.row_ids import RowIds, ids_in
+from ringback.stores.sql.interned_rows import InternedRows
+from ringback.stores.sql.write_batch import BulkStatement
 from ringback.stores.sqlite import callbacks as callbacks_module
-from ringback.stores.sqlite.interned_rows import InternedRows
-from ringback.stores.sqlite.write_batch import BulkStatement, WriteBatch
+from ringback.stores.sqlite.write_batch import SqliteWriteBatch
 from tests.fakes import NOW, claim_from
 from tests.stores.asking import dangling, ended, rendered
 from tests.stores.records import HOST, OUR_LANE, OURS, THEIR_LANE, THEIRS, account, callback
@@ -245,7 +246,7 @@ NOTES = BulkStatement.insert("notes", "id, account_sid, text")
 def notes(clock: Clock) -> InternedRows:
     connection = sqlite3.connect(":memory:", isolation_level=None)
     connection.execute("CREATE TABLE notes (id INTEGER PRIMARY KEY, account_sid TEXT, text TEXT)")
-    return InternedRows(WriteBatch(connection, [NOTES]), NOTES)
+    return InternedRows(SqliteWriteBatch(connection, [NOTES]), NOTES)
 
 
 def remembered(notes: InternedRows, ids: RowIds, account_sid: str, count: int) -> list[int]:

@@ -128,7 +128,7 @@ async def test_a_restored_key_opens_the_data_again(sealed: Path) -> None:
 def test_another_key_is_refused_and_neither_is_shown(sealed: Path) -> None:
     other = new_key()
     refusal = refusal_of(sealed, key=other)
-    assert refusal.startswith("the secrets in the data file are encrypted with the key ")
+    assert refusal.startswith("the secrets in the database are encrypted with the key ")
     assert other not in refusal
     assert (sealed / KEY_FILE).read_text().strip() not in refusal
 

@@ -31,7 +31,8 @@ from ringback.core.wireless.rate_plan import RatePlan
 from ringback.core.wireless.sim import WirelessSim, WirelessStatus
 from ringback.core.wireless.usage import WirelessUsageQuery
 from ringback.ports import FieldFilter, PageWindow, ShadowCallbackFilter, Transaction
-from ringback.stores.sqlite.group_commit import CommitJob, GroupCommitter
+from ringback.stores.sql.transaction import CommitJob
+from ringback.stores.sqlite.group_commit import GroupCommitter
 from ringback.stores.sqlite.store import connect
 from tests.fakes import NOW, VAULT, claim_from
 from tests.stores.asking import add, ended, table_of

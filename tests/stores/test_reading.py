@@ -1,6 +1,7 @@
 """Reading in parallel with commits: the rows seen, refused writes, and waiting."""
 
 import asyncio
+import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -12,7 +13,8 @@ import pytest
 
 from ringback.core.errors import NotFound, QueryTimeout, StoreUnavailable
 from ringback.ports import CallbackFilter, PageWindow, Store, Transaction
-from ringback.stores.sqlite.read_connections import ReadConnectionPool
+from ringback.stores.sql.read_pool import ReadConnectionPool
+from ringback.stores.sqlite.read_connections import SqliteReader
 from ringback.stores.sqlite.store import SqliteStore
 from tests.fakes import NOW, VAULT, claim_from
 from tests.stores.asking import keep
@@ -166,6 +168,10 @@ async def test_waiting_accounts_take_turns(sqlite: SqliteStore, held: Held) -> N
     assert ended.index("quiet") < 25
 
 
+def reading(path: Path, **how: float) -> ReadConnectionPool:
+    return ReadConnectionPool(lambda: SqliteReader(path, VAULT, **how), sqlite3.Error)
+
+
 ENDLESS = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT sum(i) FROM n"
 
 
@@ -177,7 +183,7 @@ def _read_without_end(tx: Transaction) -> object:
 async def test_a_read_that_takes_too_long_is_interrupted_and_says_what_to_do(
     sqlite: SqliteStore, tmp_path: Path
 ) -> None:
-    readers = ReadConnectionPool(tmp_path / "ringback.db", VAULT, longest=0.05)
+    readers = reading(tmp_path / "ringback.db", longest=0.05)
     with pytest.raises(QueryTimeout, match=r"longer than 0\.05 s, .* request less at once"):
         await readers.read(_read_without_end, "")
     assert await readers.read(lambda tx: tx.accounts.all(), "") == []
@@ -200,7 +206,7 @@ async def test_threads_are_started_when_needed(sqlite: SqliteStore, held: Held) 
 async def test_a_file_that_cannot_be_read_is_reported_and_tried_again(
     sqlite: SqliteStore, tmp_path: Path
 ) -> None:
-    readers = ReadConnectionPool(tmp_path / "gone" / "ringback.db", VAULT)
+    readers = reading(tmp_path / "gone" / "ringback.db")
     with pytest.raises(StoreUnavailable, match="can't be read just now: unable to open"):
         await readers.read(how_many, "")
     (tmp_path / "gone").symlink_to(tmp_path)

@@ -141,7 +141,7 @@ async def test_without_its_key_a_file_is_refused_by_the_keys_id(sealed: Path) ->
     with pytest.raises(ConfigurationError) as refused:
         SqliteStore.open(sealed, other)
     assert str(refused.value) == (
-        f"the secrets in the data file are encrypted with the key {VAULT.key_ids[0]},"
+        f"the secrets in the database are encrypted with the key {VAULT.key_ids[0]},"
         f" but the given key is {other.key_ids[0]}; name the right key file"
         " with --seal-key-file"
     )

@@ -23,7 +23,7 @@ from ringback.core.http.http_exchange import (
 )
 from ringback.core.policy.source_policy import Source
 from ringback.ports import CallbackFilter, Lane, LaneDue, PageWindow
-from ringback.stores.sqlite.field_columns import to_us
+from ringback.stores.sql.field_columns import to_us
 from ringback.stores.sqlite.store import SqliteStore
 from tests.fakes import NOW, VAULT, claim_from
 from tests.stores.asking import opened

@@ -21,6 +21,7 @@ from ringback.data_folder import DATA_FILE, DataFolder
 from ringback.ports import CallbackFilter, PageWindow, Transaction
 from ringback.runtime.system_clock import steady_milliseconds
 from ringback.stores.row_ids import ids_in
+from ringback.stores.sql.field_columns import from_us, to_us
 from ringback.stores.sqlite import data_file_upgrade, table_rebuild
 from ringback.stores.sqlite.data_file_opener import open_as_owner
 from ringback.stores.sqlite.durability_mark import (
@@ -29,7 +30,6 @@ from ringback.stores.sqlite.durability_mark import (
     read_mark,
     write_mark,
 )
-from ringback.stores.sqlite.field_columns import from_us, to_us
 from ringback.stores.sqlite.store import SqliteStore, connect
 from ringback.stores.sqlite.table_rebuild import template_of
 from tests.fakes import NOW, VAULT, claim_from

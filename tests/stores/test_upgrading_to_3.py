@@ -17,7 +17,7 @@ from ringback.core.supersim.sim import SimStatus, SuperSim
 from ringback.core.supersim.usage import BillingPeriodType
 from ringback.operations.task_handlers import TASK_HANDLERS
 from ringback.ports import CallbackFilter, PageWindow, Store, Transaction
-from ringback.stores.sqlite.field_columns import to_us
+from ringback.stores.sql.field_columns import to_us
 from tests.fakes import NOW, a_context
 from tests.stores.asking import opened
 from tests.stores.old_files import (

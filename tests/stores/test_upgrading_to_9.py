@@ -3,7 +3,7 @@
 from datetime import timedelta
 from pathlib import Path
 
-from ringback.stores.sqlite.field_columns import to_us
+from ringback.stores.sql.field_columns import to_us
 from tests.fakes import NOW
 from tests.stores.asking import numbers_of, opened
 from tests.stores.old_files import insert_callback, write_old_file

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
-from ringback.stores.sqlite.write_batch import WriteBatch
+from ringback.stores.sql.write_batch import WriteBatch
 
 _BYTES: Final = 512 << 10
 """The number of bytes to check for; one request writes less, even with its index entries."""

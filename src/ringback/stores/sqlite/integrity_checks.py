@@ -10,11 +10,11 @@ from ringback.core.callbacks.callback_serialization import read_new
 from ringback.core.counted import counted
 from ringback.core.errors import ConfigurationError
 from ringback.stores.encryption import SecretCipher
+from ringback.stores.sql.sealed_columns import open_all
 from ringback.stores.sqlite.data_loss import is_missing, known_damage_of_wal
 from ringback.stores.sqlite.durability_mark import DurableCommitMark, number_in, read_mark
 from ringback.stores.sqlite.file_lock import FileLock
 from ringback.stores.sqlite.schema_upgrade import newest, version_of
-from ringback.stores.sqlite.seal_key_rotation import open_all
 from ringback.stores.sqlite.wal_integrity import wal_path
 
 _MOST_SHOWN: Final = 20
@@ -119,7 +119,7 @@ def _foreign_keys(opened: _OpenFile) -> tuple[bool, str]:
 
 
 def _secrets(opened: _OpenFile) -> tuple[bool, str]:
-    number = open_all(opened.connection, opened.cipher())
+    number = open_all(opened.connection.execute, opened.cipher())
     return True, f"{counted(number, 'secret')} can be decrypted with the key"
 
 

@@ -13,7 +13,7 @@ from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.kore_ids import ULID_BYTES, KoreIdKind, make_kore_id
 from ringback.core.kore_ids import id_of_account as kore_id_of_account
 from ringback.core.sims.simulated_network import device_address
-from ringback.stores.sqlite.field_columns import from_us
+from ringback.stores.sql.field_columns import from_us
 
 _DEVICES: Final = IPv4Network("127.64.0.0/10")
 

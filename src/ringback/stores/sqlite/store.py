@@ -10,6 +10,7 @@ SQL statement, which can take as long as the work.
 
 import asyncio
 import logging
+import sqlite3
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ from ringback.core.errors import StoreUnavailable
 from ringback.ports import Transaction
 from ringback.runtime.undo import on_failure
 from ringback.stores.encryption import SecretCipher
+from ringback.stores.sql.read_pool import ReadConnectionPool
+from ringback.stores.sql.transaction import CommitJob
 from ringback.stores.sqlite.data_file_opener import (
     OpenDataFile,
     connect,
@@ -30,8 +33,8 @@ from ringback.stores.sqlite.data_file_opener import (
     open_beside,
 )
 from ringback.stores.sqlite.file_lock import FileLock
-from ringback.stores.sqlite.group_commit import CommitJob, GroupCommitter
-from ringback.stores.sqlite.read_connections import ReadConnectionPool
+from ringback.stores.sqlite.group_commit import GroupCommitter
+from ringback.stores.sqlite.read_connections import SqliteReader
 from ringback.stores.sqlite.wal_checkpointer import WalCheckpointer
 
 __all__ = ["SqliteStore", "StoreOptions", "connect"]
@@ -105,7 +108,7 @@ class SqliteStore:
         self._cipher = cipher
         self._path = path
         self._options = options
-        self._readers = ReadConnectionPool(path, cipher)
+        self._readers = ReadConnectionPool(lambda: SqliteReader(path, cipher), sqlite3.Error)
         self._use(opened)
         self._lock = lock
         self._next_try = 0.0

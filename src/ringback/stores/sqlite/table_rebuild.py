@@ -21,7 +21,7 @@ from ringback.core.http.http_exchange import HeadPlace, HeadTemplate
 from ringback.runtime.system_clock import steady_milliseconds
 from ringback.runtime.undo import on_failure
 from ringback.stores.row_ids import ids_in
-from ringback.stores.sqlite.field_columns import from_us, to_us
+from ringback.stores.sql.field_columns import from_us, to_us
 from ringback.stores.sqlite.schema_upgrade import LAYOUT, bring_up_to_date
 
 REBUILT: Final = 11

@@ -9,7 +9,7 @@ import sqlite3
 from pathlib import Path
 from typing import Final
 
-from ringback.stores.sqlite.read_connections import ReadConnectionPool
+from ringback.stores.sql.read_pool import ReadConnectionPool
 from ringback.stores.sqlite.wal_integrity import wal_path
 
 SMALL: Final = 20 * 1024 * 1024

@@ -1,13 +1,12 @@
 """Tables of records: each row is a record, with one or more columns for each field."""
 
-import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Generic, TypeVar
 
 from ringback.ports import FieldFilter, N, PageWindow, R, RecordPage
-from ringback.stores.sqlite.field_columns import FieldColumns, fields_of
-from ringback.stores.sqlite.pagination import Condition, SqliteListQuery, read_page, whose
-from ringback.stores.sqlite.write_batch import SqlValue, WriteBatch
+from ringback.stores.sql.field_columns import FieldColumns, fields_of
+from ringback.stores.sql.pagination import Condition, SqlListQuery, read_page, whose
+from ringback.stores.sql.write_batch import SqlRow, SqlValue, WriteBatch
 
 T = TypeVar("T")
 
@@ -29,7 +28,8 @@ class RowMapping(Generic[T]):
 
         Each of `indexes` lists the columns of one index, separated by spaces, without `seq` at its
         end. The index that finds the fewest rows comes first. `key` is the column that identifies a
-        row. `order` is the column by which rows are sorted, oldest first.
+        row. `order` is the column by which rows are sorted, oldest first; if it is none of the
+        record's, each new row gets a number in it.
         """
         self.table, self.key, self.order = table, key, order
         self._indexes = tuple(index.split() for index in (*indexes, "account_sid"))
@@ -37,21 +37,22 @@ class RowMapping(Generic[T]):
         self._fields = fields = fields_of(make)
         self._by_name = {field.name: field for field in fields}
         columns = [column for field in fields for column in field.columns]
-        places = ", ".join("?" * len(columns))
-        row = f"INTO {table} ({', '.join(columns)}) VALUES ({places})"
-        self.insert = f"INSERT {row}"
-        self.replace = f"INSERT OR REPLACE {row}"
-        # A SID never changes; setting it makes SQLite check all tables for rows that refer to it.
+        self.is_numbered = order not in columns
+        added = [order, *columns] if self.is_numbered else columns
+        places = ", ".join("?" * len(added))
+        self.insert = f"INSERT INTO {table} ({', '.join(added)}) VALUES ({places})"
+        # A SID never changes; to set it makes a database look for rows that refer to it.
         changing = ", ".join(f"{column} = ?" for column in columns if column != "sid")
         self.update = f"UPDATE {table} SET {changing} WHERE sid = ?"
 
-    def read(self, row: sqlite3.Row) -> T:
+    def read(self, row: SqlRow) -> T:
         """Return the record in a row."""
         return self._make(**{field.name: field.read(row) for field in self._fields})
 
-    def values(self, record: T) -> list[SqlValue]:
-        """Return the values of all columns, for `insert` and `replace`."""
-        return self._values(record, self._fields)
+    def values(self, record: T, seq: int | None) -> list[SqlValue]:
+        """Return the values for `insert`; `seq` says how old the row is."""
+        values = self._values(record, self._fields)
+        return [seq, *values] if self.is_numbered else values
 
     def changed_values(self, record: T, sid: str) -> list[SqlValue]:
         """Return the values for `update`: all columns except the SID, then the SID."""
@@ -67,28 +68,29 @@ class RowMapping(Generic[T]):
 
     def listing(
         self, account_sid: str, which: FieldFilter, further: Sequence[Condition] = ()
-    ) -> SqliteListQuery:
+    ) -> SqlListQuery:
         """Return the query for an account's records that match the filter and conditions."""
         given = [whose(account_sid), *self.conditions(which)]
         left = {text.split()[0]: (text, value) for text, value in given if value is not None}
         best = next((columns for columns in self._indexes if left.keys() >= set(columns)), ())
         found = [left.pop(column) for column in best]
-        return SqliteListQuery(self.table, found, [*left.values(), *further])
+        return SqlListQuery(self.table, found, [*left.values(), *further])
 
     def _condition(self, name: str, value: object) -> Condition:
         field = self._by_name[name]
         return f"{field.columns[0]} = ?", None if value is None else field.write(value)[0]
 
 
-class SqliteTable(Generic[T]):
-    """Implements `ports.RecordTable`, the methods of every table of records, in SQLite."""
+class SqlTable(Generic[T]):
+    """Implements `ports.RecordTable`, the methods of every table of records."""
 
     def __init__(self, session: WriteBatch, mapping: RowMapping[T]) -> None:
         self._session = session
         self._mapping = mapping
 
     def add(self, record: T) -> None:
-        self._session.write(self._mapping.insert, self._mapping.values(record))
+        values = self._mapping.values(record, self._session.new_seq())
+        self._session.write(self._mapping.insert, values)
 
     def get(self, sid: str) -> T | None:
         return self.first({self._mapping.key: sid})
@@ -122,8 +124,8 @@ class SqliteTable(Generic[T]):
         return RecordPage(map(self._mapping.read, rows), stopped_at)
 
 
-class SqliteRecords(SqliteTable[R]):
-    """Implements `ports.Records` in SQLite."""
+class SqlRecords(SqlTable[R]):
+    """Implements `ports.Records`."""
 
     def save(self, record: R) -> None:
         self._session.write(self._mapping.update, self._mapping.changed_values(record, record.sid))
@@ -131,8 +133,9 @@ class SqliteRecords(SqliteTable[R]):
     def remove(self, sid: str) -> None:
         # The record's place is kept for pages that begin at it, until 100,000 others are removed.
         self._session.write(
-            "INSERT OR REPLACE INTO removed (table_name, sid, account_sid, seq)"
-            f" SELECT ?, sid, account_sid, seq FROM {self._mapping.table} WHERE sid = ?",
+            "INSERT INTO removed (table_name, sid, account_sid, seq)"
+            f" SELECT ?, sid, account_sid, seq FROM {self._mapping.table} WHERE sid = ?"
+            " ON CONFLICT (table_name, sid) DO UPDATE SET seq = excluded.seq",
             (self._mapping.table, sid),
         )
         self._session.write(
@@ -145,8 +148,8 @@ class SqliteRecords(SqliteTable[R]):
         return self._listed(account_sid, which, window)
 
 
-class SqliteNamedRecords(SqliteRecords[N]):
-    """Implements `ports.NamedRecords` in SQLite."""
+class SqlNamedRecords(SqlRecords[N]):
+    """Implements `ports.NamedRecords`."""
 
     def find(self, account_sid: str, sid_or_name: str) -> N | None:
         # A SID takes precedence over a unique name that happens to look like a SID.

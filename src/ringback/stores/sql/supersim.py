@@ -1,4 +1,4 @@
-"""The SQLite tables of Super SIM's records."""
+"""The tables of Super SIM's records."""
 
 from typing import Final
 
@@ -10,14 +10,9 @@ from ringback.core.supersim.settings_update import OtaSettingsUpdate
 from ringback.core.supersim.sim import SuperSim
 from ringback.core.supersim.usage import BillingPeriod, SuperSimDataSession
 from ringback.ports import SuperSimTables
-from ringback.stores.sqlite.data_sessions import SqliteDataSessions
-from ringback.stores.sqlite.record_tables import (
-    RowMapping,
-    SqliteNamedRecords,
-    SqliteRecords,
-    SqliteTable,
-)
-from ringback.stores.sqlite.write_batch import WriteBatch
+from ringback.stores.sql.data_sessions import SqlDataSessions
+from ringback.stores.sql.record_tables import RowMapping, SqlNamedRecords, SqlRecords, SqlTable
+from ringback.stores.sql.write_batch import WriteBatch
 
 ACCESS_PROFILES: Final = RowMapping("access_profiles", NetworkAccessProfile)
 
@@ -65,14 +60,14 @@ SESSIONS: Final = RowMapping("data_sessions", SuperSimDataSession, "sim_sid", "f
 def supersim_tables(session: WriteBatch) -> SuperSimTables:
     """Return Super SIM's tables, which read and write through this batch."""
     return SuperSimTables(
-        access_profiles=SqliteNamedRecords(session, ACCESS_PROFILES),
-        fleets=SqliteNamedRecords(session, FLEETS),
-        sims=SqliteNamedRecords(session, SIMS),
-        sim_updates=SqliteTable(session, SIM_UPDATES),
-        sms_commands=SqliteRecords(session, SMS_COMMANDS),
-        ip_commands=SqliteRecords(session, IP_COMMANDS),
-        esim_profiles=SqliteRecords(session, ESIM_PROFILES),
-        settings_updates=SqliteRecords(session, SETTINGS_UPDATES),
-        billing_periods=SqliteRecords(session, BILLING_PERIODS),
-        sessions=SqliteDataSessions(session, SESSIONS),
+        access_profiles=SqlNamedRecords(session, ACCESS_PROFILES),
+        fleets=SqlNamedRecords(session, FLEETS),
+        sims=SqlNamedRecords(session, SIMS),
+        sim_updates=SqlTable(session, SIM_UPDATES),
+        sms_commands=SqlRecords(session, SMS_COMMANDS),
+        ip_commands=SqlRecords(session, IP_COMMANDS),
+        esim_profiles=SqlRecords(session, ESIM_PROFILES),
+        settings_updates=SqlRecords(session, SETTINGS_UPDATES),
+        billing_periods=SqlRecords(session, BILLING_PERIODS),
+        sessions=SqlDataSessions(session, SESSIONS),
     )

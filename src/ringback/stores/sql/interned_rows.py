@@ -11,7 +11,7 @@ from typing import Final
 
 from ringback.core.newest_entries import NewestEntries
 from ringback.stores.row_ids import RowIds, ids_in
-from ringback.stores.sqlite.write_batch import BulkStatement, Row, WriteBatch
+from ringback.stores.sql.write_batch import BulkStatement, Row, WriteBatch
 
 _MOST_OF_AN_ACCOUNT: Final = 500
 _MOST: Final = 10_000

@@ -1,9 +1,8 @@
-"""Stores accounts, API keys and API clients in SQLite.
+"""Stores accounts, API keys and API clients.
 
 Secrets that Ringback has to read again, such as Auth Tokens, are encrypted.
 """
 
-import sqlite3
 from collections.abc import Sequence
 from typing import Final, TypeVar
 
@@ -18,16 +17,16 @@ from ringback.core.newest_entries import NewestEntries
 from ringback.core.retry_schedule import RetrySchedule
 from ringback.ports import TokenSigningKey
 from ringback.stores.encryption import SecretCipher
-from ringback.stores.sqlite.field_columns import from_us, to_us
-from ringback.stores.sqlite.record_tables import RowMapping, SqliteTable
-from ringback.stores.sqlite.seal_key_rotation import (
+from ringback.stores.sql.field_columns import from_us, to_us
+from ringback.stores.sql.record_tables import RowMapping, SqlTable
+from ringback.stores.sql.sealed_columns import (
     AUTH_TOKEN,
     SECONDARY_AUTH_TOKEN,
     TOKEN_KEY,
     WEBHOOK_SECRET,
     SealedColumn,
 )
-from ringback.stores.sqlite.write_batch import Row, WriteBatch
+from ringback.stores.sql.write_batch import Row, SqlRow, WriteBatch
 
 T = TypeVar("T")
 
@@ -36,19 +35,20 @@ _KEYS: Final = RowMapping("api_keys", ApiKey, order="rowid")
 _CLIENTS: Final = RowMapping("api_clients", ClientCredentials, order="rowid")
 
 
-class SqliteCredentials(SqliteTable[T]):
-    """Implements `ports.CredentialTable` in SQLite."""
+class SqlCredentials(SqlTable[T]):
+    """Implements `ports.CredentialTable`."""
 
     def of(self, account_sid: str | None) -> list[T]:
+        condition = "account_sid IS NULL" if account_sid is None else "account_sid = ?"
         rows = self._session.read(
-            f"SELECT * FROM {self._mapping.table} WHERE account_sid IS ? ORDER BY rowid",
-            [account_sid],
+            f"SELECT * FROM {self._mapping.table} WHERE {condition} ORDER BY rowid",
+            [] if account_sid is None else [account_sid],
         )
         return [self._mapping.read(row) for row in rows]
 
 
-class SqliteAccounts:
-    """Implements `ports.Accounts` in SQLite."""
+class SqlAccounts:
+    """Implements `ports.Accounts`."""
 
     def __init__(self, session: WriteBatch, cipher: SecretCipher) -> None:
         self._session = session
@@ -56,12 +56,11 @@ class SqliteAccounts:
         self._known = NewestEntries[str, Account](_MOST_KNOWN)
         self._ids = NewestEntries[str, int](_MOST_KNOWN)
         self._version: int | None = None
-        """SQLite's number of changes of the file by other connections."""
-        self.keys = SqliteCredentials(session, _KEYS)
+        """The database's number of changes by others."""
+        self.keys = SqlCredentials(session, _KEYS)
 
-    def begin_commit(self) -> None:
-        """Clear the cache of accounts if another process has changed the file since it was read."""
-        (version,) = self._session.read("PRAGMA data_version").fetchone()
+    def begin_commit(self, version: int) -> None:
+        """Clear the cache of accounts if `version` shows that others may have changed accounts."""
         if version != self._version:
             self._version = version
             self.forget()
@@ -124,11 +123,11 @@ class SqliteAccounts:
 
     def _some(self, condition: str, *values: str) -> list[Account]:
         rows = self._session.read(
-            f"SELECT * FROM accounts WHERE {condition} ORDER BY rowid", values
+            f"SELECT * FROM accounts WHERE {condition} ORDER BY id", values
         ).fetchall()
         return [self._read(row) for row in rows]
 
-    def _read(self, row: sqlite3.Row) -> Account:
+    def _read(self, row: SqlRow) -> Account:
         sid, schedule = row["sid"], row["schedule"]
         return Account(
             sid=sid,
@@ -174,7 +173,7 @@ class SqliteAccounts:
             found.get(WebhookSecretStatus.ACTIVE), found.get(WebhookSecretStatus.PENDING)
         )
 
-    def _read_secret(self, row: sqlite3.Row) -> WebhookSecret:
+    def _read_secret(self, row: SqlRow) -> WebhookSecret:
         value = self._cipher.open(row["value"], WEBHOOK_SECRET.place(row["id"]))
         return WebhookSecret(row["id"], row["name"], value, from_us(row["modified_us"]))
 
@@ -193,8 +192,8 @@ class SqliteAccounts:
             )
 
 
-class SqliteApiClients(SqliteCredentials[ClientCredentials]):
-    """Implements `ports.ApiClients` in SQLite."""
+class SqlApiClients(SqlCredentials[ClientCredentials]):
+    """Implements `ports.ApiClients`."""
 
     def __init__(self, session: WriteBatch, cipher: SecretCipher) -> None:
         super().__init__(session, _CLIENTS)

@@ -18,15 +18,15 @@ from ringback.core.callbacks.response_storage import (
 )
 from ringback.core.http.http_exchange import ReceiverResponseRecord
 from ringback.ports import StoredResponseBytes
-from ringback.stores.sqlite.callback_rows import write_headers, write_response_head
-from ringback.stores.sqlite.write_batch import BulkStatement, Row, WriteBatch
+from ringback.stores.sql.callback_rows import write_headers, write_response_head
+from ringback.stores.sql.write_batch import BulkStatement, Row, WriteBatch
 
 _LONG: Final = BulkStatement.insert(
     "long_responses", "sid, number, headers_left_out, body_left_out, digest"
 )
 _REPLACED: Final = BulkStatement.delete("kept_responses", "sid")
 _KEPT: Final = BulkStatement.insert(
-    "kept_responses", "sid, account_sid, number, started_us, size, head, body"
+    "kept_responses", "seq, sid, account_sid, number, started_us, size, head, body"
 )
 
 TABLES: Final = (_LONG, _REPLACED, _KEPT)
@@ -48,8 +48,8 @@ An answer is at most 128 KiB long, and each stored answer counts as at least 1 K
 """
 
 
-class SqliteResponseOverflows:
-    """Implements `ports.ResponseOverflows` in SQLite."""
+class SqlResponseOverflows:
+    """Implements `ports.ResponseOverflows`."""
 
     def __init__(self, session: WriteBatch, budget: ResponseStorageBudget) -> None:
         self._session = session
@@ -89,9 +89,8 @@ class SqliteResponseOverflows:
         if is_last:
             rest = rest_of(response, first)
             size, head = size_of(rest), write_headers(rest)
-            self._session.queue(
-                _KEPT, (sid, account_sid, number, started_us, size, head, rest.body)
-            )
+            row = sid, account_sid, number, started_us, size, head, rest.body
+            self._session.queue(_KEPT, (self._session.new_seq(), *row))
             self._added += 1
         return first
 

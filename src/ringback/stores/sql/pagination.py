@@ -6,7 +6,6 @@ Conditions that no index serves are checked row by row, up to a maximum number o
 reaches this maximum ends early, and reports where.
 """
 
-import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
@@ -15,19 +14,19 @@ from typing import Any
 from ringback.core.accounts.account import EVERY
 from ringback.core.errors import PageNotFound
 from ringback.ports import PageWindow
-from ringback.stores.sqlite.write_batch import SqlValue
+from ringback.stores.sql.write_batch import SqlResult, SqlRow, SqlValue
 
 Condition = tuple[str, SqlValue]
 """An SQL condition and the value of its `?`. If the value is None, the condition is ignored."""
-Read = Callable[[str, Sequence[Any]], sqlite3.Cursor]
+Read = Callable[[str, Sequence[Any]], SqlResult]
 
 
 @dataclass(frozen=True, slots=True)
-class SqliteListQuery:
+class SqlListQuery:
     """Describes a list for `read_page`: its table, conditions and columns."""
 
     table: str
-    """The table's name, with an `INDEXED BY …` clause unless SQLite may choose the index."""
+    """The table's name, with an `INDEXED BY …` clause for SQLite unless it may choose the index."""
     found: Sequence[Condition] = ()
     """The conditions for which an index finds the rows, in the order of `seq`."""
     looked_at: Sequence[Condition] = ()
@@ -58,8 +57,8 @@ class PageRange:
 
 
 def read_page(
-    read: Read, listing: SqliteListQuery, *, account_sid: str, window: PageWindow
-) -> tuple[Sequence[sqlite3.Row], str | None]:
+    read: Read, listing: SqlListQuery, *, account_sid: str, window: PageWindow
+) -> tuple[Sequence[SqlRow], str | None]:
     """Return the rows of a page, newest first, and the SID at which reading stopped early, or None.
 
     Raises PageNotFound if the account never had the record that the page begins at.
@@ -72,8 +71,8 @@ def read_page(
 
 
 def read_part(
-    read: Read, listing: SqliteListQuery, part: PageRange
-) -> tuple[Sequence[sqlite3.Row], str | None]:
+    read: Read, listing: SqlListQuery, part: PageRange
+) -> tuple[Sequence[SqlRow], str | None]:
     """Return the rows of a part of a list, and the SID at which reading stopped early, or None."""
     beyond, order = (">", "ASC") if part.is_ascending else ("<", "DESC")
     key, table = listing.key, listing.table
@@ -114,9 +113,7 @@ def _values_of(conditions: Iterable[Condition]) -> list[SqlValue]:
     return [value for _, value in conditions]
 
 
-def _place(
-    read: Read, listing: SqliteListQuery, account_sid: str, window: PageWindow
-) -> int | None:
+def _place(read: Read, listing: SqlListQuery, account_sid: str, window: PageWindow) -> int | None:
     sid, table = window.after if window.before is None else window.before, listing.table
     if sid is None:
         return None

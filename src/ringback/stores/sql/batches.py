@@ -1,10 +1,10 @@
-"""Queues big batches of new callbacks in SQLite until they are moved to the callbacks table."""
+"""Queues big batches of new callbacks until they are moved to the callbacks table."""
 
 from collections.abc import Sequence
 from itertools import count
 from typing import Final
 
-from ringback.stores.sqlite.write_batch import BulkStatement, WriteBatch
+from ringback.stores.sql.write_batch import BulkStatement, WriteBatch
 
 _NEW: Final = BulkStatement.insert("batched_callbacks", "number, callback")
 _ADDED: Final = BulkStatement.delete("batched_callbacks", "number")
@@ -13,8 +13,8 @@ TABLES: Final = (_NEW, _ADDED)
 """The SQL statements that write queued rows, in the order in which `WriteBatch` runs them."""
 
 
-class SqliteIncomingBatches:
-    """Implements `ports.IncomingCallbackBatches` in SQLite."""
+class SqlIncomingBatches:
+    """Implements `ports.IncomingCallbackBatches`."""
 
     def __init__(self, session: WriteBatch) -> None:
         self._session = session

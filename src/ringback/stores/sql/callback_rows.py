@@ -1,6 +1,7 @@
 """Converts callbacks and attempts to database rows, and back."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
@@ -21,8 +22,8 @@ from ringback.core.http.http_exchange import (
 )
 from ringback.core.http.outcome import Outcome, code_of, describe, failure_of, status_of
 from ringback.core.policy.source_policy import SourceName, source_named
-from ringback.stores.sqlite.field_columns import from_us, maybe_from_us, maybe_to_us, to_us
-from ringback.stores.sqlite.write_batch import Row
+from ringback.stores.sql.field_columns import from_us, maybe_from_us, maybe_to_us, to_us
+from ringback.stores.sql.write_batch import Row, SqlRow
 
 STATUSES: Final = tuple(CallbackStatus)
 """The statuses of callbacks, in the order of their numbers in the database."""
@@ -50,8 +51,6 @@ OUTCOME_COLUMNS: Final = (
 """The columns of a callback that has ended; `write_outcome` returns their values."""
 BEGUN: Final = 2**63 - 1
 """The `due_us` of a callback in `waiting` whose attempt under way was not begun by a claim."""
-AT_ONCE_COLUMNS: Final = "id, account_id, started_us"
-"""The columns of a callback whose first attempt began at once."""
 BODY: Final = "coalesce(body, (SELECT bodies.body FROM bodies WHERE bodies.id = body_id))"
 """A callback's parameters: its own or, if it has none, those that it shares with others."""
 _OWN: Final = (
@@ -62,28 +61,45 @@ _PROGRESS: Final = (
     "waiting.due_us, waiting.started_us, waiting.attempt_count, waiting.round_attempts,"
     " waiting.round_number, waiting.round_began_us, waiting.updated_us"
 )
-COLUMNS: Final = (
-    f"{_OWN}, {_PROGRESS}, outcomes.status, outcomes.status_reason, outcomes.attempt_count,"
-    " outcomes.round_number, outcomes.updated_us, sent_at_once.started_us, first.delivered_us"
-)
-"""The columns that `read_callback` needs, from `callbacks` and the tables in `STATES`."""
-WAITING: Final = f"{_OWN}, {_PROGRESS} FROM waiting CROSS JOIN callbacks USING (id)"
-"""The same for callbacks in `waiting`, up to a query's WHERE clause.
+WAITING: Final = f"{_OWN}, {_PROGRESS}"
+"""The columns that `read_callback` needs of a callback that waits."""
 
-CROSS JOIN makes SQLite begin with the few rows that wait.
-"""
-STATES: Final = (
-    "LEFT JOIN waiting ON waiting.account_id = callbacks.account_id AND waiting.id = callbacks.id"
-    " LEFT JOIN sent_at_once ON sent_at_once.id = callbacks.id"
-    " LEFT JOIN outcomes ON outcomes.id = callbacks.id"
-    " LEFT JOIN attempts AS first ON first.callback_id = callbacks.id AND first.number = 1"
-)
-"""Follows `callbacks` in a query: the rows that say what has become of a callback."""
-STATUS: Final = (
-    "(CASE WHEN coalesce(waiting.id, sent_at_once.id) IS NULL"
-    " THEN coalesce(outcomes.status, 1) ELSE 0 END)"
-)
-"""The number of a callback's status, from the tables in `STATES`."""
+
+@dataclass(frozen=True, slots=True)
+class UnendedCallbacks:
+    """Where a database stores the callbacks that have not ended, as parts of queries."""
+
+    joined: str
+    """The joins that follow `callbacks`, to a table `waiting`, or what looks like it."""
+    beside: str
+    """The table of further callbacks that have not ended, with their ids and accounts."""
+    is_unended: str
+    """The condition that a callback has not ended."""
+    begun_at_once: str
+    """When the first attempt of a callback began that is not in `waiting`; NULL if all are."""
+
+    @property
+    def states(self) -> str:
+        """Follows `callbacks` in a query: the rows that say what has become of a callback."""
+        return (
+            f"{self.joined} LEFT JOIN outcomes ON outcomes.id = callbacks.id"
+            " LEFT JOIN attempts AS first ON first.callback_id = callbacks.id AND first.number = 1"
+        )
+
+    @property
+    def columns(self) -> str:
+        """The columns that `read_callback` needs, from `callbacks` and the tables in `states`."""
+        return (
+            f"{WAITING}, outcomes.status, outcomes.status_reason, outcomes.attempt_count,"
+            f" outcomes.round_number, outcomes.updated_us, {self.begun_at_once}, first.delivered_us"
+        )
+
+    @property
+    def status(self) -> str:
+        """The number of a callback's status, from the tables in `states`."""
+        return f"(CASE WHEN {self.is_unended} THEN 0 ELSE coalesce(outcomes.status, 1) END)"
+
+
 RESULT_COLUMNS: Final = (
     "result, status_code, error_code, failure, reason, local_address, proxy, response_head,"
     " response_is_cut"
@@ -99,6 +115,8 @@ ATTEMPT_COLUMNS: Final = (
     " total_ms, look_up_ms, connect_ms, tls_ms, first_byte_ms"
 )
 """The columns of an attempt."""
+_NUL: Final = "\u0100"
+"""Stands for a NUL character in the stored head of an answer."""
 _METHODS: Final = {method.value: method for method in HttpMethod}
 
 
@@ -163,9 +181,9 @@ def write_outcome(progress: DeliveryProgress, row_id: int, account_id: int | Non
 
 
 def read_callback(
-    row: Sequence[Any], target: StoredTarget, claimed: datetime | None = None
+    row: SqlRow, target: StoredTarget, claimed: datetime | None = None
 ) -> CallbackRecord:
-    """Return the callback in a row of `COLUMNS`, including an attempt under way.
+    """Return the callback in a row of its columns, including an attempt under way.
 
     `claimed` is when an attempt begins that is not in the row yet; None if none does.
     """
@@ -221,12 +239,17 @@ def write_result(
 
 def write_response_head(response: ReceiverResponseRecord) -> str:
     """Return the status and the headers of an answer as text for the column `response_head`."""
-    return "\n".join([str(response.status), *map(": ".join, response.headers)])
+    return _without_nul("\n".join([str(response.status), *map(": ".join, response.headers)]))
 
 
 def write_headers(rest: ReceiverResponseRecord) -> str:
     """Return headers as text, one per line, for the separately stored part of a long answer."""
-    return "\n".join(map(": ".join, rest.headers))
+    return _without_nul("\n".join(map(": ".join, rest.headers)))
+
+
+def _without_nul(head: str) -> str:
+    # PostgreSQL can't store it. The characters of a head are bytes, so no other becomes this one.
+    return head.replace("\0", _NUL)
 
 
 def read_outcome(columns: Sequence[Any], *, of: tuple[str, str, int]) -> Attempt:
@@ -269,16 +292,17 @@ def read_response(columns: Sequence[Any]) -> ReceiverResponseRecord | None:
 
     The columns are:
 
-    - `response_head`, `response_body` and `response_is_cut`;
+    - `response_head`, `response_body`, which is None if it is empty, and `response_is_cut`;
     - how many headers and body bytes are missing from these; None unless the answer is long;
     - the missing headers and the rest of the body; None if they are not stored.
     """
     head, body, is_cut, headers_left_out, body_left_out, more_headers, more_body = columns
     if head is None:
         return None
-    status, *lines = head.split("\n")
+    status, *lines = head.replace(_NUL, "\0").split("\n")
+    body = body or b""
     if more_body is not None:
-        lines += more_headers.split("\n") if more_headers else []
+        lines += more_headers.replace(_NUL, "\0").split("\n") if more_headers else []
         body += more_body
         headers_left_out = body_left_out = None
     pairs = (line.partition(": ") for line in lines)

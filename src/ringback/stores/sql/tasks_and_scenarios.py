@@ -1,33 +1,34 @@
-"""Stores scheduled tasks, and the network scenarios that were chosen for SIMs, in SQLite."""
+"""Stores scheduled tasks, and the network scenarios that were chosen for SIMs."""
 
 from datetime import datetime
 from typing import Final
 
 from ringback.core.scheduled_task import ScheduledTask
 from ringback.core.sims.scenario import TaskKind
-from ringback.stores.sqlite.field_columns import from_us, maybe_from_us, to_us
-from ringback.stores.sqlite.record_tables import RowMapping
-from ringback.stores.sqlite.write_batch import WriteBatch
+from ringback.stores.sql.field_columns import from_us, maybe_from_us, to_us
+from ringback.stores.sql.record_tables import RowMapping
+from ringback.stores.sql.write_batch import WriteBatch
 
-_TASKS: Final = RowMapping("tasks", ScheduledTask)
+TASKS: Final = RowMapping("tasks", ScheduledTask)
 
 
-class SqliteTasks:
-    """Implements `ports.ScheduledTasks` in SQLite."""
+class SqlTasks:
+    """Implements `ports.ScheduledTasks`."""
 
     def __init__(self, session: WriteBatch) -> None:
         self._session = session
 
     def put(self, task: ScheduledTask) -> None:
         # The new row gets a new `seq`, so that it comes after tasks that are due at the same time.
-        self._session.write(_TASKS.replace, _TASKS.values(task))
+        self.drop(task.subject_sid, task.step)
+        self._session.write(TASKS.insert, TASKS.values(task, self._session.new_seq()))
 
     def claim(self, now: datetime, *, limit: int) -> list[ScheduledTask]:
         rows = self._session.read(
             "SELECT * FROM tasks WHERE due_us <= ? ORDER BY due_us, seq LIMIT ?",
             (to_us(now), limit),
         )
-        return [_TASKS.read(row) for row in rows]
+        return [TASKS.read(row) for row in rows]
 
     def next_due(self) -> datetime | None:
         row = self._session.read("SELECT min(due_us) AS due_us FROM tasks").fetchone()
@@ -52,8 +53,8 @@ class SqliteTasks:
         )
 
 
-class SqliteScenarioChoices:
-    """Implements `ports.ScenarioChoices` in SQLite."""
+class SqlScenarioChoices:
+    """Implements `ports.ScenarioChoices`."""
 
     def __init__(self, session: WriteBatch) -> None:
         self._session = session
@@ -63,7 +64,9 @@ class SqliteScenarioChoices:
             self._session.write("DELETE FROM scenarios WHERE subject_sid = ?", [subject_sid])
         else:
             self._session.write(
-                "INSERT OR REPLACE INTO scenarios VALUES (?, ?)", (subject_sid, name)
+                "INSERT INTO scenarios VALUES (?, ?)"
+                " ON CONFLICT (subject_sid) DO UPDATE SET name = excluded.name",
+                (subject_sid, name),
             )
 
     def get(self, subject_sid: str) -> str | None:

@@ -1,4 +1,4 @@
-"""The SQLite tables of Programmable Wireless's records."""
+"""The tables of Programmable Wireless's records."""
 
 from typing import Final
 
@@ -10,15 +10,10 @@ from ringback.core.wireless.rate_plan import RatePlan
 from ringback.core.wireless.sim import WirelessSim
 from ringback.core.wireless.usage import CommandCount, MeteredCommand, WirelessUsageQuery
 from ringback.ports import WirelessTables
-from ringback.stores.sqlite.data_sessions import SqliteDataSessions
-from ringback.stores.sqlite.field_columns import to_us
-from ringback.stores.sqlite.record_tables import (
-    RowMapping,
-    SqliteNamedRecords,
-    SqliteRecords,
-    SqliteTable,
-)
-from ringback.stores.sqlite.write_batch import WriteBatch
+from ringback.stores.sql.data_sessions import SqlDataSessions
+from ringback.stores.sql.field_columns import to_us
+from ringback.stores.sql.record_tables import RowMapping, SqlNamedRecords, SqlRecords, SqlTable
+from ringback.stores.sql.write_batch import WriteBatch
 
 RATE_PLANS: Final = RowMapping("rate_plans", RatePlan)
 
@@ -53,8 +48,8 @@ COMMAND_USES: Final = RowMapping("command_uses", MeteredCommand)
 SESSIONS: Final = RowMapping("wireless_sessions", WirelessDataSession, "sim_sid")
 
 
-class SqliteCommandUsageTable(SqliteTable[MeteredCommand]):
-    """Implements `ports.CommandUsageTable` in SQLite."""
+class SqlCommandUsageTable(SqlTable[MeteredCommand]):
+    """Implements `ports.CommandUsageTable`."""
 
     def __init__(self, session: WriteBatch) -> None:
         super().__init__(session, COMMAND_USES)
@@ -80,10 +75,10 @@ class SqliteCommandUsageTable(SqliteTable[MeteredCommand]):
 def wireless_tables(session: WriteBatch) -> WirelessTables:
     """Return Programmable Wireless's tables, which read and write through this batch."""
     return WirelessTables(
-        rate_plans=SqliteNamedRecords(session, RATE_PLANS),
-        sims=SqliteNamedRecords(session, SIMS),
-        command_uses=SqliteCommandUsageTable(session),
-        commands=SqliteRecords(session, COMMANDS),
-        sim_updates=SqliteTable(session, SIM_UPDATES),
-        sessions=SqliteDataSessions(session, SESSIONS),
+        rate_plans=SqlNamedRecords(session, RATE_PLANS),
+        sims=SqlNamedRecords(session, SIMS),
+        command_uses=SqlCommandUsageTable(session),
+        commands=SqlRecords(session, COMMANDS),
+        sim_updates=SqlTable(session, SIM_UPDATES),
+        sessions=SqlDataSessions(session, SESSIONS),
     )

@@ -1,7 +1,6 @@
 """Maps the fields of records to table columns. A field's type decides its columns."""
 
 import json
-import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -12,7 +11,7 @@ from typing import Any, Final, get_args, get_origin, get_type_hints
 from ringback.core.callback_urls.callback_target import CallbackTarget
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.callbacks.callback_serialization import read_url, write_warnings
-from ringback.stores.sqlite.write_batch import SqlValue
+from ringback.stores.sql.write_batch import SqlRow, SqlValue
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -45,7 +44,7 @@ class FieldColumns:
     name: str
     columns: tuple[str, ...]
     write: Callable[[Any], tuple[SqlValue, ...]]
-    read: Callable[[sqlite3.Row], Any]
+    read: Callable[[SqlRow], Any]
 
 
 def fields_of(kind: Callable[..., Any]) -> tuple[FieldColumns, ...]:
@@ -69,7 +68,7 @@ def _field(name: str, hint: Any) -> FieldColumns:
         return _words(name, *get_args(given))
     if kind in (tuple, Mapping):
         return _json(name, tuple if kind is tuple else dict)
-    # SQLite has no booleans or enumerations: it returns numbers and text, which are converted here.
+    # A database may have no booleans or enumerations: it returns numbers and text.
     made = kind if issubclass(kind, (bool, StrEnum)) else _as_it_is
     return FieldColumns(name, (name,), lambda value: (value,), lambda row: _maybe(made, row[name]))
 

@@ -1,13 +1,13 @@
-"""Stores the Data Sessions of SIMs in SQLite, and finds those in a period."""
+"""Stores the Data Sessions of SIMs, and finds those in a period."""
 
 from datetime import datetime
 
 from ringback.ports import F, FieldFilter, PageWindow, RecordPage
-from ringback.stores.sqlite.field_columns import maybe_to_us, to_us
-from ringback.stores.sqlite.record_tables import SqliteTable
+from ringback.stores.sql.field_columns import maybe_to_us, to_us
+from ringback.stores.sql.record_tables import SqlTable
 
 
-class SqliteDataSessions(SqliteTable[F]):
+class SqlDataSessions(SqlTable[F]):
     """Implements `ports.DataSessions` for a table with the columns `created_us` and `ended_us`.
 
     The table needs an index, named with `_ending`, that orders the sessions of each SIM by their

@@ -1,10 +1,9 @@
-"""Stores shadows in SQLite: copies of callbacks that are sent from another source.
+"""Stores shadows: copies of callbacks that are sent from another source.
 
 The database compares the answers to a shadow and to its callback, so that Python doesn't have to
 read whole bodies.
 """
 
-import sqlite3
 from collections.abc import Sequence
 from typing import Final
 
@@ -15,17 +14,17 @@ from ringback.core.policy.source_policy import source_named
 from ringback.core.shadows.shadow import ShadowCallback
 from ringback.core.shadows.shadow_report import EXCERPT, AnswerComparison, ComparableResult
 from ringback.ports import ComparedShadow, PageWindow, RecordPage, ShadowCallbackFilter
-from ringback.stores.sqlite.callback_rows import (
+from ringback.stores.sql.callback_rows import (
     BODY,
     ENDED_COLUMNS,
     read_outcome,
     read_response,
     write_response_head,
 )
-from ringback.stores.sqlite.field_columns import from_us, maybe_to_us, to_us
-from ringback.stores.sqlite.pagination import SqliteListQuery, read_page, whose
-from ringback.stores.sqlite.response_overflow import SqliteResponseOverflows
-from ringback.stores.sqlite.write_batch import BulkStatement, Row, WriteBatch
+from ringback.stores.sql.field_columns import from_us, maybe_to_us, to_us
+from ringback.stores.sql.pagination import SqlListQuery, read_page, whose
+from ringback.stores.sql.response_overflow import SqlResponseOverflows
+from ringback.stores.sql.write_batch import BulkStatement, Row, SqlRow, WriteBatch
 
 _ATTEMPT_COLUMNS: Final = (
     f"{ENDED_COLUMNS}, local_address, proxy, request_head, response_head, response_body,"
@@ -33,8 +32,8 @@ _ATTEMPT_COLUMNS: Final = (
 )
 _OPENED: Final = BulkStatement.insert(
     "shadows",
-    "sid, callback_sid, account_sid, source, idempotency_token, url, credentials, started_us,"
-    " result",
+    "seq, sid, callback_sid, account_sid, source, idempotency_token, url, credentials,"
+    " started_us, result",
 )
 _SETTLED: Final = BulkStatement.update("shadows", _ATTEMPT_COLUMNS)
 
@@ -68,6 +67,11 @@ def _of_long(column: str, *, sid: str) -> str:
     return f"(SELECT {column} FROM long_responses WHERE sid = {sid} AND number = 1)"
 
 
+def _digest(sid: str) -> str:
+    """Return the digest of the whole body of a long answer; empty if there is none."""
+    return f"coalesce({_of_long('digest', sid=sid)}, x'')"
+
+
 def _of_kept(column: str) -> str:
     return f"(SELECT kept.{column} FROM kept_responses AS kept WHERE kept.sid = shadows.sid)"
 
@@ -85,9 +89,8 @@ _FIRST_BODY: Final = (
 )
 # If the stored first parts of two bodies are equal, the digests show whether the whole bodies are.
 _IS_SAME_BODY: Final = (
-    f"CASE {_FIRST_BODY} = shadows.response_body WHEN 0 THEN 0 WHEN 1 THEN"
-    f" {_of_long('digest', sid='shadows.callback_sid')} IS {_of_long('digest', sid='shadows.sid')}"
-    " END"
+    f"CASE WHEN {_FIRST_BODY} = shadows.response_body THEN {_digest('shadows.callback_sid')}"
+    f" = {_digest('shadows.sid')} WHEN {_FIRST_BODY} <> shadows.response_body THEN false END"
 )
 
 # These are subqueries, since `read_page` finds the rows of a page by the columns of one table.
@@ -103,16 +106,16 @@ _COMPARED: Final = ", ".join(
 )
 
 
-class SqliteShadowCallbacks:
-    """Implements `ports.ShadowCallbacks` in SQLite."""
+class SqlShadowCallbacks:
+    """Implements `ports.ShadowCallbacks`."""
 
-    def __init__(self, session: WriteBatch, responses: SqliteResponseOverflows) -> None:
+    def __init__(self, session: WriteBatch, responses: SqlResponseOverflows) -> None:
         self._session = session
         self._responses = responses
 
     def open(self, shadows: Sequence[ShadowCallback]) -> None:
         for shadow in shadows:
-            self._session.queue(_OPENED, _write_opened(shadow))
+            self._session.queue(_OPENED, (self._session.new_seq(), *_write_opened(shadow)))
 
     def settle(self, shadows: Sequence[ShadowCallback]) -> None:
         for shadow in shadows:
@@ -155,10 +158,10 @@ class SqliteShadowCallbacks:
 
     def _page(
         self, columns: str, account_sid: str, which: ShadowCallbackFilter, window: PageWindow
-    ) -> tuple[Sequence[sqlite3.Row], str | None]:
+    ) -> tuple[Sequence[SqlRow], str | None]:
         owner, callback = whose(account_sid), ("callback_sid = ?", which.callback_sid)
         found, looked_at = ([owner], []) if which.callback_sid is None else ([callback], [owner])
-        listing = SqliteListQuery(
+        listing = SqlListQuery(
             "shadows",
             found,
             [
@@ -187,7 +190,7 @@ def _write_opened(shadow: ShadowCallback) -> Row:
     )
 
 
-def _read(row: sqlite3.Row) -> ShadowCallback:
+def _read(row: SqlRow) -> ShadowCallback:
     sid, callback_sid, account_sid, source, token, url, credentials, method, body, *columns = row
     parsed, is_post = read_url(url, credentials, "[]"), method == HttpMethod.POST
     local_address, proxy, head, *answer = columns[11:21]
@@ -203,7 +206,7 @@ def _read(row: sqlite3.Row) -> ShadowCallback:
     return ShadowCallback(sid, source_named(source), token, parsed, attempt)
 
 
-def _read_comparison(row: sqlite3.Row) -> AnswerComparison:
+def _read_comparison(row: SqlRow) -> AnswerComparison:
     (sid, callback_sid, source, started, result, status_code, failure, total_ms, *rest) = row[-17:]
     first_url, first_source, *first, is_same_body, first_excerpt, excerpt = rest
     return AnswerComparison(
