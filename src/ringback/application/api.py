@@ -86,6 +86,7 @@ class HttpApi:
         health = HealthChecks(
             commit=SingleFlight(storage.outage.commit, pause=_BETWEEN_PROBES),
             is_running=ports.is_running,
+            clock_difference=lambda: storage.cluster.clock_difference,
         )
         metrics = partial(self._metrics, process, storage, ports)
         beside = [*health_routes(health), *metrics_routes(metrics)]

@@ -6,7 +6,7 @@ claims and sends callbacks to its destinations. Only the store's clock decides w
 """
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, NamedTuple, Protocol
 
 from ringback.core.callbacks.shards import SHARDS, Role
@@ -53,6 +53,11 @@ class Cluster(Protocol):
         """True if other processes may use the store at the same time."""
         ...
 
+    @property
+    def clock_difference(self) -> timedelta:
+        """How far this machine's clock is ahead of the database's; negative if it is behind."""
+        ...
+
     def may_claim(self, destination: str) -> bool:
         """Return True if this process may claim callbacks to a destination (scheme, host, port)."""
         ...
@@ -74,8 +79,16 @@ class Cluster(Protocol):
         """
         ...
 
+    async def hold(self, what: str) -> bool:
+        """Take or extend the lease on something that only one process may have at a time.
+
+        Returns True if this process has it now, until its next call or the end of its leases.
+        Raises StoreUnavailable if the database can't be used at the moment.
+        """
+        ...
+
     async def leave(self) -> None:
-        """Give all shards back, because this process stops."""
+        """Give all leases back, because this process stops."""
         ...
 
     def announce(self, news: News) -> None:
@@ -101,6 +114,7 @@ class SoleProcess:
     """
 
     is_shared = False
+    clock_difference = timedelta(0)
 
     def __init__(self, me: ClusterMember | None = None) -> None:
         self._me = me
@@ -117,6 +131,10 @@ class SoleProcess:
     async def renew(self) -> LeaseChange:
         """Return that nothing has changed, since there are no leases."""
         return LeaseChange()
+
+    async def hold(self, what: str) -> bool:  # noqa: ARG002 (the port's signature)
+        """Return True, since there is no other process."""
+        return True
 
     async def leave(self) -> None:
         """Do nothing, since there are no leases."""
