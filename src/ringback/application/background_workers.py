@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -15,6 +16,7 @@ from ringback.core.errors import ConfigurationError, StoreUnavailable
 from ringback.core.sims.scenario import TaskKind
 from ringback.delivery.backlog import BacklogLimits
 from ringback.delivery.batch_ingestion import BatchIngestionQueue
+from ringback.delivery.current_signing_keys import CurrentSigningKeys
 from ringback.delivery.delivery_service import DeliveryLimits, DeliveryService
 from ringback.delivery.enqueue import DirectBatchQueue
 from ringback.delivery.shadow_sender import ShadowSender
@@ -140,6 +142,9 @@ class BackgroundWorkers:
             ClockAdvancer(clock, loops) if isinstance(clock, VirtualClock) else None
         )
         """Advances the clock; None if the clock is the machine's."""
+        if cluster.is_shared:
+            follower = ChangeFollower(process.signing_keys, store=store, cluster=cluster)
+            beside.append(follower.run)
         beside.append(self.policy_monitor.run)
         if self.policy_reloader is not None:
             beside.append(self.policy_reloader.run)
@@ -175,6 +180,29 @@ class BackgroundWorkers:
         )
         self.network.close_gateway()
         await self.network.sender.close()
+
+
+class ChangeFollower:
+    """Learns what other processes change: the secrets of accounts."""
+
+    def __init__(self, signing_keys: CurrentSigningKeys, *, store: Store, cluster: Cluster) -> None:
+        self._signing_keys = signing_keys
+        self._store = store
+        self._has_changes = asyncio.Event()
+        signing_keys.announce = lambda: cluster.announce(News(has_changes=True))
+        cluster.listen(self._hear)
+
+    def _hear(self, news: News) -> None:
+        if news.has_changes:
+            self._has_changes.set()
+
+    async def run(self) -> None:
+        """Follow changes as they are announced, for ever."""
+        while True:
+            await self._has_changes.wait()
+            self._has_changes.clear()
+            with suppress(StoreUnavailable):
+                await self._signing_keys.refresh(self._store)
 
 
 @dataclass(frozen=True, slots=True)
