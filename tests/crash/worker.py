@@ -13,7 +13,7 @@ from functools import partial
 from itertools import count
 
 from ringback.api.serve_on_socket import bind
-from ringback.application import SingleProcessApplication
+from ringback.application import ServerProcess
 from ringback.cli.dev.server import run
 from ringback.settings.load import load
 from tests.crash.driver import passing
@@ -34,7 +34,7 @@ def main() -> None:
     pairs = zip(flags[::2], flags[1::2], strict=True)
     settings = load({flag[2:].replace("-", "_"): value for flag, value in pairs}, {})
     with bind(settings.host, settings.port) as listener, passing(die):
-        start = partial(SingleProcessApplication.start, checkpoint=die)
+        start = partial(ServerProcess.start, checkpoint=die)
         asyncio.run(run(settings, listener, as_json=known.json, start=start))
 
 

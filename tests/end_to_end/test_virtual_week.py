@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from ringback.application import SingleProcessApplication
+from ringback.application import ServerProcess
 from ringback.core.callbacks.callback import Attempt, CallbackRecord, CallbackStatus
 from ringback.core.policy.source_policy import Source
 from ringback.operations.seed_data import SeededAccount, find_or_seed
@@ -76,7 +76,7 @@ class Customer:
 @asynccontextmanager
 async def started(
     data: Path, clock: VirtualClock
-) -> AsyncIterator[tuple[SingleProcessApplication, Caller, SeededAccount]]:
+) -> AsyncIterator[tuple[ServerProcess, Caller, SeededAccount]]:
     flags = {
         "data": str(data),
         "at": f"{START:%Y-%m-%dT%H:%M:%SZ}",
@@ -84,7 +84,7 @@ async def started(
         "update_takes": "500ms",
         "gateway": "none",
     }
-    application = await SingleProcessApplication.start(load(flags, {}), clock=clock)
+    application = await ServerProcess.start(load(flags, {}), clock=clock)
     try:
         context = application.api.dependencies.context()
         seed = await application.storage.store.transact(
@@ -101,7 +101,7 @@ async def started(
 
 
 async def all_in(
-    application: SingleProcessApplication, account_sid: str
+    application: ServerProcess, account_sid: str
 ) -> list[tuple[CallbackRecord, list[Attempt]]]:
     """Return all callbacks, oldest first, with their attempts."""
 

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 
 import pytest
 
-from ringback.application import SingleProcessApplication
+from ringback.application import ServerProcess
 from ringback.core.errors import ConfigurationError
 from ringback.core.policy.source_policy import Source
 from ringback.operations.seed_data import find_or_seed
@@ -33,7 +33,7 @@ IP_COMMANDS = "/v1/IpCommands"
 class Running:
     """A server in this process, with the notice's SIM."""
 
-    def __init__(self, application: SingleProcessApplication, caller: Caller) -> None:
+    def __init__(self, application: ServerProcess, caller: Caller) -> None:
         assert application.workers.network.gateway is not None
         self.application = application
         self.caller = caller
@@ -59,9 +59,7 @@ async def running(
     data: Path, *, gateway: str = f"{HOST}:0", clock: Clock | None = None
 ) -> AsyncIterator[Running]:
     flags = {"data": str(data), "gateway": gateway, "update_takes": "0s", "data_per_day": "0"}
-    application = await SingleProcessApplication.start(
-        load(flags, {}), clock=clock or SystemClock()
-    )
+    application = await ServerProcess.start(load(flags, {}), clock=clock or SystemClock())
     try:
         context = application.api.dependencies.context()
         seed = await application.storage.store.transact(

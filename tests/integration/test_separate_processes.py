@@ -4,15 +4,18 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ringback.application.api import HttpApi, WorkerServicesForApi
+from ringback.application.api import HttpApi
 from ringback.application.background_workers import BackgroundWorkers, OpenTransports
 from ringback.application.process_dependencies import ProcessDependencies
+from ringback.application.server_process import services_of
 from ringback.application.storage import OpenStorage
+from ringback.core.callbacks.shards import Role
 from ringback.core.errors import StoreUnavailable
 from ringback.ports import Transaction
 from ringback.runtime.database_outage import PAUSE
@@ -40,11 +43,11 @@ BATCH = 65
 """One more than are stored as single callbacks."""
 
 
-def a_process(data: Path) -> ProcessDependencies:
+def a_process(data: Path, role: Role = Role.ALL) -> ProcessDependencies:
     """Return the dependencies of a separate process, in which time stands still."""
     flags = {"data": str(data), "allow": "loopback", "update_takes": "0s"}
     settings = load(flags, {}, command=ServerCommand.SERVE)
-    return ProcessDependencies(settings, VirtualClock.stopped(NOW))
+    return ProcessDependencies(replace(settings, role=role), VirtualClock.stopped(NOW))
 
 
 @asynccontextmanager
@@ -71,11 +74,15 @@ async def workers(data: Path) -> AsyncIterator[OpenStorage]:
 
 @asynccontextmanager
 async def an_api(data: Path) -> AsyncIterator[Caller]:
-    process = a_process(data)
+    process = a_process(data, Role.API)
+    network = OpenTransports.open(process)
     async with a_storage(process) as storage:
         await storage.store.transact(plant)
-        api = HttpApi(process, storage, WorkerServicesForApi.without_workers(process, storage))
+        its = BackgroundWorkers(process, storage, network)
+        await its.start()
+        api = HttpApi(process, storage, services_of(its))
         yield Caller(api.app, credentials=(ACCOUNT_SID, AUTH_TOKEN))
+        await its.stop()
 
 
 def plant(tx: Transaction) -> None:
@@ -187,4 +194,4 @@ async def test_an_api_alone_answers_operators(tmp_path: Path) -> None:
         assert (await caller.get("/portal/v1/policy")).status == 200
         shown = (await caller.get("/metrics")).body.decode().splitlines()
     assert 'ringback_callbacks_accepted_total{source="twilio"} 1.0' in shown
-    assert "ringback_callbacks_waiting 0.0" in shown
+    assert "ringback_callbacks_waiting 1.0" in shown

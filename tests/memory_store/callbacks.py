@@ -210,6 +210,14 @@ class MemoryCallbacks:
         dues = [one.progress.due for one in self.callbacks.values() if one.progress.due]
         return [sum(due < instant for due in dues) for instant in instants]
 
+    def oldest_due(self, shards: Collection[int], now: datetime) -> datetime | None:
+        dues = [
+            one.progress.due
+            for one in self.callbacks.values()
+            if one.progress.due and shard_of(one.url.destination) in shards
+        ]
+        return min((due for due in dues if due <= now), default=None)
+
     def date_of(self, nth: int, *, since: datetime) -> datetime | None:
         first = since - timedelta(microseconds=since.microsecond % 1000)
         found = [one for one in self.callbacks.values() if first <= one.date_created]

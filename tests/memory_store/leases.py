@@ -1,12 +1,12 @@
 """Leases on shards in plain dictionaries, and the processes that have them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ringback.core.callbacks.shards import shard_of, share_of
-from ringback.ports import ALL_SHARDS, LeaseChange, News
+from ringback.ports import ALL_SHARDS, ClusterMember, LeaseChange, News
 
 if TYPE_CHECKING:
     from tests.memory_store.store import MemoryProcessStore
@@ -39,6 +39,14 @@ class MemoryLeases:
     owners: dict[int, Ownership] = field(
         default_factory=lambda: dict.fromkeys(ALL_SHARDS, Ownership())
     )
+
+    held: dict[str, str] = field(default_factory=dict[str, str])
+    """The process that has the lease on each thing that only one may have."""
+
+    def hold(self, what: str, process: str, now: datetime) -> bool:
+        if not self.is_alive(self.held.get(what), now):
+            self.held[what] = process
+        return self.held[what] == process and self.is_alive(process, now)
 
     def owned_by(self, process: str) -> frozenset[int]:
         return frozenset(shard for shard, one in self.owners.items() if one.process == process)
@@ -83,6 +91,7 @@ class MemoryCluster:
     """
 
     is_shared = True
+    clock_difference = timedelta(0)
 
     def __init__(self, store: "MemoryProcessStore", *, stopwatch: Callable[[], float]) -> None:
         self._store = store
@@ -111,6 +120,9 @@ class MemoryCluster:
         self._until = asked + (LEASE - MARGIN).total_seconds()
         return LeaseChange(self._owned - before, before - self._owned)
 
+    async def hold(self, what: str) -> bool:
+        return await self._store.hold(what)
+
     async def leave(self) -> None:
         self._owned = self._surplus = frozenset()
         await self._store.leave()
@@ -120,3 +132,6 @@ class MemoryCluster:
 
     def listen(self, listener: Callable[[News], None]) -> None:
         self.listeners.append(listener)
+
+    async def members(self) -> Sequence[ClusterMember]:
+        return await self._store.members()

@@ -10,8 +10,8 @@ from itertools import count
 from typing import Any, Final, TypeVar, cast
 
 from ringback.core.callbacks.response_storage import ResponseStorageBudget
-from ringback.core.callbacks.shards import shard_of
-from ringback.ports import CommitHooks, Transaction, nothing
+from ringback.core.callbacks.shards import Role, shard_of
+from ringback.ports import ClusterMember, CommitHooks, Transaction, nothing
 from tests.memory_store.accounts import MemoryAccounts, MemoryApiClients
 from tests.memory_store.callbacks import MemoryBatches, MemoryCallbacks
 from tests.memory_store.kept_responses import MemoryKeptResponses
@@ -150,6 +150,30 @@ class MemoryProcessStore:
             tables.leases.ends.pop(self.id, None)
 
         await self.transact(leave)
+
+    async def hold(self, what: str) -> bool:
+        """Take or extend a lease on something; see `ports.Cluster`."""
+
+        def hold(tx: Transaction) -> bool:
+            tables = cast("MemoryTransaction", tx).callbacks
+            return tables.leases.hold(what, self.id, tables.now())
+
+        return await self.transact(hold)
+
+    async def members(self) -> list[ClusterMember]:
+        """Return the processes; see `ports.Cluster`."""
+
+        def members(tx: Transaction) -> list[ClusterMember]:
+            tables = cast("MemoryTransaction", tx).callbacks
+            leases, now = tables.leases, tables.now()
+            return [
+                ClusterMember(
+                    name, Role.ALL, now, leases.is_alive(name, now), leases.owned_by(name)
+                )
+                for name in leases.ends
+            ]
+
+        return await self.transact(members)
 
     def _renew(self, tx: Transaction) -> tuple[frozenset[int], frozenset[int]] | None:
         tables = cast("MemoryTransaction", tx).callbacks

@@ -10,7 +10,7 @@ from itertools import cycle
 from pathlib import Path
 from random import Random
 
-from ringback.application import SingleProcessApplication
+from ringback.application import ServerProcess
 from ringback.core.accounts.account import Account
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.sids import SidKind, make_sid
@@ -47,7 +47,7 @@ class CalledUrl:
 class World:
     """Everything that runs."""
 
-    application: SingleProcessApplication
+    application: ServerProcess
     clock: VirtualClock
     receivers: ManyReceivers
     accounts: list[Account] = field(default_factory=list[Account])
@@ -149,9 +149,7 @@ async def a_world(folder: Path, *, urls: int) -> AsyncGenerator[World]:
     }
     settings = load(flags, {}, command=ServerCommand.SERVE)
     async with ManyReceivers() as receivers:
-        application = await SingleProcessApplication.start(
-            settings, clock=clock, random_source=random_source
-        )
+        application = await ServerProcess.start(settings, clock=clock, random_source=random_source)
         try:
             world = World(application, clock, receivers)
             await application.storage.store.transact(

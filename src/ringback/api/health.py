@@ -8,6 +8,7 @@ outside.
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 _PATIENCE: Final = 2.0
 """Maximum seconds to wait for a commit; most supervisors give up soon after that."""
 
+_MOST_CLOCK_DIFFERENCE: Final = timedelta(minutes=1)
+"""Owners of callbacks search for those that came due within this time before now."""
+
 _NOT_RUNNING: Final = "the delivery engine is not running; the log has the reason"
 
 
@@ -37,6 +41,8 @@ class HealthChecks:
 
     commit: Callable[[], Awaitable[object]]
     is_running: Callable[[], bool]
+    clock_difference: Callable[[], timedelta] = timedelta
+    """Returns how far this machine's clock is ahead of the database's."""
     patience: float = _PATIENCE
 
     async def alive(self, request: Request) -> Response:
@@ -45,10 +51,23 @@ class HealthChecks:
 
     async def ready(self, request: Request) -> Response:
         """Respond 200 if callbacks can be accepted and sent; otherwise 503, with the reason."""
-        reason = await self._store_fault() if self.is_running() else _NOT_RUNNING
+        reason = await self._fault()
         if reason is not None:
             return JSONResponse({"status": "not ready", "reason": reason}, 503)
         return JSONResponse({"status": "ready"})
+
+    async def _fault(self) -> str | None:
+        """Return why the server can't do its work; None if it can."""
+        if not self.is_running():
+            return _NOT_RUNNING
+        ahead = self.clock_difference()
+        if abs(ahead) > _MOST_CLOCK_DIFFERENCE:
+            return (
+                f"this machine's clock is {abs(ahead).total_seconds():.0f} s"
+                f" {'ahead of' if ahead > timedelta(0) else 'behind'} the database's, and"
+                f" {_MOST_CLOCK_DIFFERENCE.total_seconds():.0f} s are allowed; set the clocks"
+            )
+        return await self._store_fault()
 
     async def _store_fault(self) -> str | None:
         try:

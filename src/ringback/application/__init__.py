@@ -1,9 +1,9 @@
 """Builds a server from its settings: the storage, the workers and the API.
 
 May import everything but `cli` and `testing`; API and workers import nothing from each other.
-Start with `single_process`; `WorkerServicesForApi` has all that the API needs from the workers.
+Start with `server_process`; `WorkerServicesForApi` has all that the API needs from the workers.
 """
 
-from ringback.application.single_process import SingleProcessApplication
+from ringback.application.server_process import ServerProcess
 
-__all__ = ["SingleProcessApplication"]
+__all__ = ["ServerProcess"]

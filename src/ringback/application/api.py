@@ -1,29 +1,32 @@
-"""Builds the HTTP API of a server, with its health checks and metrics."""
+"""Builds the HTTP API of a server, with its health checks and metrics; a worker has only these."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final
+
+from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
 from ringback.api.app import create_app, direct_handlers
 from ringback.api.callback_url_reader import callback_url_parser
 from ringback.api.dependencies import ApiDependencies
 from ringback.api.health import HealthChecks, health_routes, metrics_routes
+from ringback.api.http.asgi_runner import DirectHandler
 from ringback.api.http.open_connections import OpenConnections
 from ringback.api.portal.clock import ClockEndpoints
 from ringback.api.portal.policy import PolicyEndpoints
+from ringback.api.portal.workers import WorkerEndpoints
 from ringback.api.rate_limit import AccountRateLimit
 from ringback.api.single_flight import SingleFlight
 from ringback.application.process_dependencies import ProcessDependencies
 from ringback.application.storage import OpenStorage
 from ringback.core.accounts.account import EVERY
-from ringback.delivery.enqueue import StoreOnlyQueue
+from ringback.core.callbacks.shards import Role
 from ringback.engine.clock_advancer import ClockAdvancer
-from ringback.operations.create_callbacks import send_callbacks
 from ringback.policy.policy_monitor import PolicyMonitor
 from ringback.ports import BulkCallbackQueue, LoopWaker, NewCallbackQueue
 from ringback.runtime.system_clock import stopwatch
-from ringback.runtime.wakeup import Wakeup
 
 if TYPE_CHECKING:
     from ringback.api.metrics import PrometheusMetrics
@@ -34,7 +37,7 @@ _BETWEEN_PROBES: Final = 0.1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerServicesForApi:
-    """The workers' services that the API uses; the defaults are for a process without workers."""
+    """The workers' services that the API uses."""
 
     queue: NewCallbackQueue
     batch_queue: BulkCallbackQueue
@@ -50,17 +53,6 @@ class WorkerServicesForApi:
     under_way: Callable[[], int] = lambda: 0
     open_connections: Callable[[], int] = lambda: 0
     datagrams: Callable[[], Mapping[tuple[str, ...], int]] = dict[tuple[str, ...], int]
-
-    @classmethod
-    def without_workers(cls, process: ProcessDependencies, storage: OpenStorage) -> Self:
-        """Return services that only store callbacks and tasks; workers find them in the store."""
-        queue = StoreOnlyQueue(storage.store, process.counters, add=send_callbacks)
-        return cls(
-            queue=queue,
-            batch_queue=queue,
-            notifier=Wakeup(process.clock),
-            policy_monitor=process.policy_monitor(storage.store),
-        )
 
 
 class HttpApi:
@@ -88,17 +80,23 @@ class HttpApi:
             refused=storage.outage.refused,
         )
         portal = PolicyEndpoints(self.dependencies, ports.policy_monitor).operations()
+        portal += WorkerEndpoints(self.dependencies, storage.cluster).operations()
         if ports.clock_advancer is not None:
             portal += ClockEndpoints(self.dependencies, ports.clock_advancer).operations()
         health = HealthChecks(
             commit=SingleFlight(storage.outage.commit, pause=_BETWEEN_PROBES),
             is_running=ports.is_running,
+            clock_difference=lambda: storage.cluster.clock_difference,
         )
         metrics = partial(self._metrics, process, storage, ports)
         beside = [*health_routes(health), *metrics_routes(metrics)]
-        self.app = create_app(self.dependencies, portal=portal, beside=beside)
-        self.direct = direct_handlers(self.dependencies)
+        self.direct = dict[tuple[str, bytes], DirectHandler]()
         """The handlers of requests that are answered without the ASGI application."""
+        if settings.role is Role.WORKER:
+            self.app: ASGIApp = Starlette(routes=beside)
+        else:
+            self.app = create_app(self.dependencies, portal=portal, beside=beside)
+            self.direct = direct_handlers(self.dependencies)
 
     def _metrics(
         self, process: ProcessDependencies, storage: OpenStorage, ports: WorkerServicesForApi

@@ -2,18 +2,23 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from ringback.application.process_dependencies import ProcessDependencies
 from ringback.application.storage import OpenStorage
 from ringback.carrier.simulated_carrier import SimulatedCarrier
+from ringback.core.callbacks.shards import Role
 from ringback.core.errors import ConfigurationError, StoreUnavailable
 from ringback.core.sims.scenario import TaskKind
 from ringback.delivery.backlog import BacklogLimits
 from ringback.delivery.batch_ingestion import BatchIngestionQueue
+from ringback.delivery.current_signing_keys import CurrentSigningKeys
 from ringback.delivery.delivery_service import DeliveryLimits, DeliveryService
+from ringback.delivery.enqueue import DirectBatchQueue
 from ringback.delivery.shadow_sender import ShadowSender
 from ringback.engine.clock_advancer import ClockAdvancer
 from ringback.engine.supervisor import Supervisor
@@ -24,7 +29,16 @@ from ringback.http_client.tls import ClientTls
 from ringback.operations.context import OperationContext
 from ringback.operations.create_callbacks import send_callbacks
 from ringback.policy.policy_reloader import PolicyReloader
-from ringback.ports import Clock, LoopWaker, Store, TaskHandler, Transaction
+from ringback.ports import (
+    BulkCallbackQueue,
+    Clock,
+    Cluster,
+    LoopWaker,
+    News,
+    Store,
+    TaskHandler,
+    Transaction,
+)
 from ringback.runtime.database_outage import outlast
 from ringback.runtime.system_clock import stopwatch
 from ringback.runtime.virtual_clock import VirtualClock
@@ -33,6 +47,9 @@ from ringback.settings.settings_reloader import SettingsReloader
 
 if TYPE_CHECKING:
     from ringback.carrier.udp_gateway import Received, UdpGateway
+
+_LOOK_FOR_TASKS: Final = timedelta(seconds=1)
+"""How often to look for tasks of other processes, in case an announcement got lost."""
 
 # The code of the two SIM products is imported when it is needed: a server that sends callbacks only
 # starts in less time without it.
@@ -87,11 +104,20 @@ class BackgroundWorkers:
         *,
         origin: SettingsReloader | None = None,
     ) -> None:
-        store, clock = storage.store, process.clock
+        store, clock, cluster = storage.store, process.clock, storage.cluster
+        role = process.settings.role
         self.network = network
         self.shadow_sender = _shadow_sender_of(process, store, network.sender)
-        self.delivery = _delivery_of(process, store, network.sender, self.shadow_sender)
-        self.batch_queue = _batch_queue_of(process, store, self.delivery)
+        self.delivery = _delivery_of(process, storage, network.sender, self.shadow_sender)
+        beside = [storage.outage.run]
+        self.batch_queue: BulkCallbackQueue
+        if cluster.is_shared:
+            self.batch_queue = DirectBatchQueue(
+                store=store, queue=self.delivery.queue, add=send_callbacks
+            )
+        else:
+            self.batch_queue = queue = _batch_queue_of(process, store, self.delivery)
+            beside.append(queue.run)
         context = partial(process.context, self.delivery.queue)
         self.task_runner = ScheduledTaskRunner(
             store=store,
@@ -99,8 +125,15 @@ class BackgroundWorkers:
             handler_of=_handler_of,
             context=context,
             clock=clock,
+            look_every=_LOOK_FOR_TASKS if cluster.is_shared else None,
             checkpoint=process.checkpoint,
         )
+        self.notifier: LoopWaker = self.task_runner
+        """Wakes a loop that carries out scheduled tasks, in this process or another."""
+        if role is Role.API:
+            self.notifier = TaskAnnouncer(cluster)
+        else:
+            cluster.listen(lambda news: self.task_runner.wake() if news.has_tasks else None)
         self.policy_monitor = process.policy_monitor(store)
         self.policy_reloader = _policy_reloader_of(origin, process)
         """Reloads the policy when the settings file changes; None if there is no settings file."""
@@ -109,14 +142,17 @@ class BackgroundWorkers:
             ClockAdvancer(clock, loops) if isinstance(clock, VirtualClock) else None
         )
         """Advances the clock; None if the clock is the machine's."""
-        beside = [self.batch_queue.run, storage.outage.run, self.policy_monitor.run]
+        if cluster.is_shared:
+            follower = ChangeFollower(process.signing_keys, store=store, cluster=cluster)
+            beside.append(follower.run)
+        beside.append(self.policy_monitor.run)
         if self.policy_reloader is not None:
             beside.append(self.policy_reloader.run)
         self.supervisor = Supervisor(
-            self.task_runner,
+            None if role is Role.API else self.task_runner,
             self.delivery,
             clock=clock,
-            recover=self.shadow_sender.recover,
+            recover=None if role is Role.API else self.shadow_sender.recover,
             beside=beside,
         )
         self._receive = _receiver(store, clock, self.task_runner, context)
@@ -146,6 +182,40 @@ class BackgroundWorkers:
         await self.network.sender.close()
 
 
+class ChangeFollower:
+    """Learns what other processes change: the secrets of accounts."""
+
+    def __init__(self, signing_keys: CurrentSigningKeys, *, store: Store, cluster: Cluster) -> None:
+        self._signing_keys = signing_keys
+        self._store = store
+        self._has_changes = asyncio.Event()
+        signing_keys.announce = lambda: cluster.announce(News(has_changes=True))
+        cluster.listen(self._hear)
+
+    def _hear(self, news: News) -> None:
+        if news.has_changes:
+            self._has_changes.set()
+
+    async def run(self) -> None:
+        """Follow changes as they are announced, for ever."""
+        while True:
+            await self._has_changes.wait()
+            self._has_changes.clear()
+            with suppress(StoreUnavailable):
+                await self._signing_keys.refresh(self._store)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskAnnouncer:
+    """Implements `ports.LoopWaker`: wakes the loops for tasks of other processes."""
+
+    cluster: Cluster
+
+    def wake(self) -> None:
+        """Announce that there are new tasks."""
+        self.cluster.announce(News(has_tasks=True))
+
+
 def _handler_of(kind: TaskKind) -> TaskHandler[OperationContext]:
     from ringback.operations.task_handlers import TASK_HANDLERS  # noqa: PLC0415 (see above)
 
@@ -153,7 +223,7 @@ def _handler_of(kind: TaskKind) -> TaskHandler[OperationContext]:
 
 
 def _gateway_of(settings: Settings) -> "UdpGateway | None":
-    if settings.gateway is None:
+    if settings.gateway is None or settings.role is Role.API:
         return None
     from ringback.carrier.udp_gateway import UdpGateway  # noqa: PLC0415 (see above)
 
@@ -184,7 +254,10 @@ def _shadow_sender_of(
 
 
 def _delivery_of(
-    process: ProcessDependencies, store: Store, sender: HttpTransport, shadow_sender: ShadowSender
+    process: ProcessDependencies,
+    storage: OpenStorage,
+    sender: HttpTransport,
+    shadow_sender: ShadowSender,
 ) -> DeliveryService:
     settings = process.settings
     limits = DeliveryLimits(
@@ -194,7 +267,8 @@ def _delivery_of(
         backlog=BacklogLimits(settings.backlog, settings.backlog_per_account),
     )
     return DeliveryService(
-        store=store,
+        store=storage.store,
+        cluster=storage.cluster,
         transport=sender,
         clock=process.clock,
         random_source=process.random_source,

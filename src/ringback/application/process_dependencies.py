@@ -1,9 +1,11 @@
 """The objects that all parts of a server process share: settings, clock, policy and counters."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
+from socket import gethostname
 from typing import Final
 
 from ringback.core.http.descriptor_shares import DescriptorShares, divide
@@ -14,7 +16,14 @@ from ringback.operations.context import OperationContext
 from ringback.operations.delivery_totals import count_last_week
 from ringback.policy.active_policy import ActivePolicy
 from ringback.policy.policy_monitor import PolicyMonitor
-from ringback.ports import Clock, NewCallbackQueue, RandomSource, Store, no_checkpoint
+from ringback.ports import (
+    Clock,
+    ClusterMember,
+    NewCallbackQueue,
+    RandomSource,
+    Store,
+    no_checkpoint,
+)
 from ringback.runtime.open_files import open_files_limit
 from ringback.runtime.system_clock import SystemClock, SystemRandomSource
 from ringback.settings.settings import Settings
@@ -36,6 +45,8 @@ class ProcessDependencies:
     """The maximum numbers of incoming and outgoing connections, given the limit on open files."""
     signing_keys: CurrentSigningKeys = field(init=False, default_factory=CurrentSigningKeys)
     counters: DeliveryCounters = field(init=False, default_factory=DeliveryCounters)
+    member: ClusterMember = field(init=False)
+    """This process as `ringback workers` shows it."""
     _simulation: SimulationSettings = field(init=False)
 
     def __post_init__(self) -> None:
@@ -44,6 +55,8 @@ class ProcessDependencies:
         self.shares = divide(open_files_limit(), settings.connections_wanted)
         ahead = timedelta(0) if settings.at is None else settings.at - self.clock.now()
         self.policy = ActivePolicy(replace(settings.effective_policy, ahead=ahead))
+        name = f"{gethostname()}:{os.getpid()}"
+        self.member = ClusterMember(name, settings.role, self.clock.now())
         self._simulation = settings.simulation
 
     def context(self, queue: NewCallbackQueue) -> OperationContext:

@@ -5,6 +5,7 @@ from typing import Self
 
 from ringback.application.process_dependencies import ProcessDependencies
 from ringback.data_folder import DataFolder, StoreOptions
+from ringback.ports import Cluster, SoleProcess
 from ringback.runtime.database_outage import DatabaseOutageMonitor
 from ringback.runtime.system_clock import stopwatch
 from ringback.stores.sqlite.store import SqliteStore
@@ -15,6 +16,8 @@ class OpenStorage:
     """The open data file, and a monitor of whether it can be written to."""
 
     store: SqliteStore
+    cluster: Cluster
+    """The other processes that use the same data."""
     outage: DatabaseOutageMonitor
     """Monitors database outages; the workers, or else the process, have to call its `run`."""
 
@@ -37,4 +40,4 @@ class OpenStorage:
             budget=settings.storage_budget,
         )
         store = folder.open_to_serve(options, accept_data_loss=accept_data_loss)
-        return cls(store, outage)
+        return cls(store, SoleProcess(process.member), outage)

@@ -18,7 +18,7 @@ import click
 from ringback.api.http.server import ApiHttpServer
 from ringback.api.portal.comparison import show_comparison
 from ringback.api.serve_on_socket import base_url_of, bind
-from ringback.application import SingleProcessApplication
+from ringback.application import ServerProcess
 from ringback.cli.comparison_output import comparison_lines, terminal_width, wrapped
 from ringback.cli.dev.server import details_of, seed_account
 from ringback.cli.log_output import log_to_stderr
@@ -115,7 +115,7 @@ class _Running:
     """The server and the receiver of the demo, on ports of their own."""
 
     folder: Path
-    application: SingleProcessApplication
+    application: ServerProcess
     details: DevServerDetails
     receiver: ListenServer
     receiver_url: str
@@ -186,7 +186,7 @@ async def _start(stack: AsyncExitStack) -> _Running:
     listener = bind(_HOST, 0)
     stack.callback(listener.close)
     clock = VirtualClock(SystemClock())
-    application = await SingleProcessApplication.start(settings, clock=clock)
+    application = await ServerProcess.start(settings, clock=clock)
     stack.push_async_callback(application.stop)
     seed = await seed_account(settings, application)
     details = details_of(settings, application, seed, base_url_of(listener))

@@ -42,6 +42,7 @@ _COMMANDS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
         "send": ("send", "Send a callback with your own parameters to a URL."),
         "test-event": ("send", "Send KORE's test event to a URL."),
         "db": ("db", "Check or upgrade the file that stores a server's data."),
+        "workers": ("workers", "List the processes of a server, and what each of them does."),
     },
     "Move receivers to another source": {
         "policy": ("policy.command", "Show, simulate or change which source sends, and when."),

@@ -17,7 +17,7 @@ from ringback.settings.setting_definitions import ServerCommand
 if TYPE_CHECKING:
     import socket
 
-    from ringback.application import SingleProcessApplication
+    from ringback.application import ServerProcess
     from ringback.policy.policy_reloader import PolicyReloader
     from ringback.runtime.server_certificate import ServerCertificate
     from ringback.settings.settings import Settings
@@ -66,13 +66,13 @@ def serve(*, accept_data_loss: bool, as_json: bool, **flags: Any) -> None:
         log_to_stderr(settings.log_format, settings.log_level)
         with _listener_of(settings) as listener:
             # Imported only now: from here on, requests wait instead of being refused.
-            from ringback.application import SingleProcessApplication
+            from ringback.application import ServerProcess
             from ringback.cli.server_runner import serve_until_stopped
 
             certificate = _certificate_of(settings)
 
-            async def start() -> SingleProcessApplication:
-                application = await SingleProcessApplication.start(
+            async def start() -> ServerProcess:
+                application = await ServerProcess.start(
                     settings, origin=origin, accept_data_loss=accept_data_loss
                 )
                 # Not for `ringback dev`: a terminal that closes sends SIGHUP too, and ends it.
@@ -124,7 +124,7 @@ def _look_on_hangup(
 
 
 async def _announce(
-    settings: "Settings", application: "SingleProcessApplication", base_url: str, *, as_json: bool
+    settings: "Settings", application: "ServerProcess", base_url: str, *, as_json: bool
 ) -> None:
     from ringback import __version__
     from ringback.cli.output import schedule_in_words

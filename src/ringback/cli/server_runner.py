@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ringback.api.http.server import ApiHttpServer
 from ringback.api.serve_on_socket import base_url_of
-from ringback.application import SingleProcessApplication
+from ringback.application import ServerProcess
 from ringback.cli.signals import event_of_signals
 from ringback.core.http.descriptor_shares import DescriptorShares, needed_for
 from ringback.runtime.interpreter_tuning import collect_only_what_is_new, let_threads_take_turns
@@ -27,8 +27,8 @@ async def serve_until_stopped(
     settings: Settings,
     listener: socket.socket,
     *,
-    start: Callable[[], Awaitable[SingleProcessApplication]],
-    announce: Callable[[SingleProcessApplication, str], Awaitable[None]],
+    start: Callable[[], Awaitable[ServerProcess]],
+    announce: Callable[[ServerProcess, str], Awaitable[None]],
     https: "DevHttps | None" = None,
     certificate: "ServerCertificate | None" = None,
 ) -> None:
@@ -72,7 +72,7 @@ async def serve_until_stopped(
 
 
 async def _serve(
-    application: SingleProcessApplication,
+    application: ServerProcess,
     server: ApiHttpServer,
     certificate: "ServerCertificate | None",
     stop: asyncio.Event,

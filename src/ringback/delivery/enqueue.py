@@ -16,7 +16,6 @@ from ringback.core.callbacks.shards import shard_of
 from ringback.core.errors import StoreUnavailable
 from ringback.delivery.backlog import Backlog
 from ringback.delivery.batch_ingestion import Add
-from ringback.delivery.counters import DeliveryCounters
 from ringback.delivery.fair_scheduler import FairScheduler
 from ringback.ports import (
     Clock,
@@ -24,6 +23,7 @@ from ringback.ports import (
     DeliveryClaim,
     Lane,
     LoopWaker,
+    NewCallbackQueue,
     News,
     Store,
     Transaction,
@@ -120,34 +120,23 @@ class CallbackEnqueuer:
             self.cluster.announce(News(frozenset({shard_of(lane.destination)})))
 
 
-class StoreOnlyQueue:
-    """Implements the ports for new callbacks in a process without workers: it only stores them.
+@dataclass(eq=False, kw_only=True)
+class DirectBatchQueue:
+    """Implements `ports.BulkCallbackQueue`: one transaction adds all callbacks of a batch.
 
-    It does not limit the number of callbacks, since only workers know when one ends.
+    It is for stores in which a long transaction does not delay others.
     """
 
-    def __init__(self, store: Store, counters: DeliveryCounters, *, add: Add) -> None:
-        self._store = store
-        self._counters = counters
-        self._add = add
-
-    def make_room(self, account_sid: str, count: int) -> None:
-        """Do nothing, since any number may wait; see `ports.NewCallbackQueue`."""
-
-    def take(self, tx: Transaction, callback: CallbackRecord) -> None:
-        """Save a new callback, for workers to find."""
-        tx.callbacks.add(callback)
-        tx.on_commit(lambda: self._counters.accepted(callback.source))
-
-    def change(self, tx: Transaction, callback: CallbackRecord, progress: DeliveryProgress) -> None:
-        """Save the new progress of a callback that has no attempt under way."""
-        tx.callbacks.change(callback.having(progress))
+    store: Store
+    queue: NewCallbackQueue
+    add: Add
 
     async def keep(
         self,
-        account_sid: str,  # noqa: ARG002 (the port's signature)
+        account_sid: str,
         callbacks: Sequence[CallbackRecord],
         texts: Sequence[str],  # noqa: ARG002 (the port's signature)
     ) -> list[CallbackRecord]:
-        """Save a batch of callbacks in one transaction, and return their records."""
-        return await self._store.transact(lambda tx: self._add(tx, callbacks, self))
+        """Save a batch of callbacks, and return their records; see `ports.BulkCallbackQueue`."""
+        self.queue.make_room(account_sid, len(callbacks))
+        return await self.store.transact(lambda tx: self.add(tx, callbacks, self.queue))

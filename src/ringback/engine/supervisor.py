@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import KW_ONLY, dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from ringback.core.errors import StoreUnavailable
@@ -17,7 +18,8 @@ from ringback.runtime.database_outage import outlast
 class Supervisor:
     """Starts, watches and stops the task runner, the delivery and all other loops of a server."""
 
-    task_runner: ScheduledTaskRunner[Any]
+    task_runner: ScheduledTaskRunner[Any] | None
+    """Carries out scheduled tasks; None if this process carries out none."""
     delivery: DeliveryService
     _: KW_ONLY
     clock: Clock
@@ -47,10 +49,12 @@ class Supervisor:
             await self._recover()
         except StoreUnavailable:
             self.delivery.queue.is_paused = True
+        beside = list(self.beside)
+        if self.task_runner is not None:
+            beside.append(partial(self._run_tasks, self.task_runner))
         self._loops = [
-            asyncio.create_task(self._run_tasks(), name="tasks"),
             asyncio.create_task(self._deliver(), name="delivery"),
-            *(asyncio.create_task(run()) for run in self.beside),
+            *(asyncio.create_task(run()) for run in beside),
         ]
 
     async def _recover(self) -> None:
@@ -65,9 +69,9 @@ class Supervisor:
             self.delivery.queue.is_paused = False
         await self.delivery.run()
 
-    async def _run_tasks(self) -> None:
+    async def _run_tasks(self, task_runner: ScheduledTaskRunner[Any]) -> None:
         await self._has_recovered.wait()
-        await self.task_runner.run()
+        await task_runner.run()
 
     async def watch(self) -> None:
         """Wait until a loop ends, and raise its error; a loop ends only if something is wrong."""
@@ -77,8 +81,8 @@ class Supervisor:
 
     async def stop(self, *, within: timedelta) -> None:
         """Stop all loops; attempts under way may still end within this time."""
-        tasks, delivery, *beside = self._loops
-        for loop in (tasks, *beside):
+        delivery, *beside = self._loops
+        for loop in beside:
             loop.cancel()
         await self.delivery.stop(within=within)
         # Its last claim may wait for a database that is unavailable.

@@ -44,6 +44,8 @@ class ScheduledTaskRunner(Generic[C]):
     """Returns the handler of a kind of task."""
     context: Callable[[], C]
     clock: Clock
+    look_every: timedelta | None = None
+    """How often to look for tasks that other processes have added; None if there are none."""
     checkpoint: Callable[[str], None] = no_checkpoint
 
     def __post_init__(self) -> None:
@@ -70,7 +72,11 @@ class ScheduledTaskRunner(Generic[C]):
 
     async def _step_or_wait(self) -> None:
         if not await self.step():
-            await self._wakeup.wait(await self.next_due())
+            due = await self.next_due()
+            if self.look_every is not None:
+                look = self.clock.now() + self.look_every
+                due = min(due or look, look)
+            await self._wakeup.wait(due)
 
     async def step(self) -> int:
         """Carry out the tasks that are due now, and return their number."""

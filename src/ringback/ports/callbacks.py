@@ -286,6 +286,13 @@ class Callbacks(Protocol):
         """Return, for each instant, the number of waiting callbacks that are due before it."""
         ...
 
+    def oldest_due(self, shards: Collection[int], now: datetime) -> datetime | None:
+        """Return when the callback that has waited longest in these shards came due.
+
+        Returns None if none is due.
+        """
+        ...
+
     def date_of(self, nth: int, *, since: datetime) -> datetime | None:
         """Return the creation date of the `nth` callback (from 0) since `since`, or None.
 

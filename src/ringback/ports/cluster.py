@@ -5,10 +5,11 @@ which has a lease on it: for a limited time, which it keeps extending. Only the 
 claims and sends callbacks to its destinations. Only the store's clock decides when a lease ends.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 from typing import Final, NamedTuple, Protocol
 
-from ringback.core.callbacks.shards import SHARDS
+from ringback.core.callbacks.shards import SHARDS, Role
 
 ALL_SHARDS: Final = frozenset(range(SHARDS))
 
@@ -31,12 +32,30 @@ class News(NamedTuple):
     """True if the policy, or an account's secrets, have changed."""
 
 
+class ClusterMember(NamedTuple):
+    """A process that uses the store."""
+
+    name: str
+    """A name for people, such as the machine's name and the process's number."""
+    role: Role
+    started: datetime
+    is_alive: bool = True
+    """False if its lease has ended, so that others take over its shards."""
+    shards: frozenset[int] = frozenset()
+    """The shards that the process owns."""
+
+
 class Cluster(Protocol):
     """The processes that use the same store, as one of them sees them."""
 
     @property
     def is_shared(self) -> bool:
         """True if other processes may use the store at the same time."""
+        ...
+
+    @property
+    def clock_difference(self) -> timedelta:
+        """How far this machine's clock is ahead of the database's; negative if it is behind."""
         ...
 
     def may_claim(self, destination: str) -> bool:
@@ -60,8 +79,16 @@ class Cluster(Protocol):
         """
         ...
 
+    async def hold(self, what: str) -> bool:
+        """Take or extend the lease on something that only one process may have at a time.
+
+        Returns True if this process has it now, until its next call or the end of its leases.
+        Raises StoreUnavailable if the database can't be used at the moment.
+        """
+        ...
+
     async def leave(self) -> None:
-        """Give all shards back, because this process stops."""
+        """Give all leases back, because this process stops."""
         ...
 
     def announce(self, news: News) -> None:
@@ -72,15 +99,30 @@ class Cluster(Protocol):
         """Call `listener` in the event loop with each announcement of another process."""
         ...
 
+    async def members(self) -> Sequence[ClusterMember]:
+        """Return all processes that use the store, the longest running first.
+
+        Raises StoreUnavailable if the database can't be used at the moment.
+        """
+        ...
+
 
 class SoleProcess:
-    """Implements `Cluster` for a process that has the store to itself."""
+    """Implements `Cluster` for a process that has the store to itself.
+
+    In the role API, it leaves the callbacks to a later process.
+    """
 
     is_shared = False
+    clock_difference = timedelta(0)
+
+    def __init__(self, me: ClusterMember | None = None) -> None:
+        self._me = me
+        self._is_sending = me is None or me.role is not Role.API
 
     def may_claim(self, destination: str) -> bool:  # noqa: ARG002 (the port's signature)
-        """Return True, since every shard belongs to this process."""
-        return True
+        """Return True if this process sends callbacks, since every shard belongs to it."""
+        return self._is_sending
 
     def may_send(self, destination: str) -> bool:  # noqa: ARG002 (the port's signature)
         """Return True, since no other process can take a callback over."""
@@ -90,6 +132,10 @@ class SoleProcess:
         """Return that nothing has changed, since there are no leases."""
         return LeaseChange()
 
+    async def hold(self, what: str) -> bool:  # noqa: ARG002 (the port's signature)
+        """Return True, since there is no other process."""
+        return True
+
     async def leave(self) -> None:
         """Do nothing, since there are no leases."""
 
@@ -98,3 +144,7 @@ class SoleProcess:
 
     def listen(self, listener: Callable[[News], None]) -> None:
         """Do nothing, since nobody announces anything."""
+
+    async def members(self) -> Sequence[ClusterMember]:
+        """Return this process."""
+        return [] if self._me is None else [self._me]

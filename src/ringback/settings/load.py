@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final, cast
 
+from ringback.core.callbacks.shards import Role
 from ringback.core.errors import ConfigurationError
 from ringback.core.http.egress_routes import Egress
 from ringback.core.policy.source_policy import Policy
@@ -17,7 +18,7 @@ from ringback.runtime.server_certificate import server_context
 from ringback.settings.custom_sources import TABLE as SOURCES
 from ringback.settings.custom_sources import ConfiguredCallbackSources
 from ringback.settings.file import SettingsFile
-from ringback.settings.parsers import is_egress_name
+from ringback.settings.parsers import is_egress_name, without_password
 from ringback.settings.policy import TABLES, read_policy
 from ringback.settings.raw_setting import RawSetting, find, in_file
 from ringback.settings.setting_definitions import (
@@ -62,6 +63,7 @@ def load(
     policy = read_policy(file, added.sources)
     values["phase"] = _phase_to_be_in(given["phase"], values["at"], policy, command)
     _check_certificates(given, values)
+    _check_database(given, values)
     return Settings(
         policy=policy,
         sources=added.sources,
@@ -166,6 +168,21 @@ def _check_certificates(given: Mapping[str, RawSetting], values: Mapping[str, An
     if (own := values["tls_cert"]) is not None or values["tls_key"] is not None:
         with _blaming(given["tls_cert" if own else "tls_key"]):
             server_context(own, values["tls_key"])
+
+
+def _check_database(given: Mapping[str, RawSetting], values: dict[str, Any]) -> None:
+    """Turn the role's name into a Role; refuse a role, or a password, that can't be used."""
+    database, values["role"] = given["database"], Role(values["role"])
+    if database.where == database.setting.flag and "***" in without_password(database.text):
+        raise ConfigurationError(
+            f"{database.where}: a password in a flag can be read by all users of this machine; give"
+            f" the URL in the variable {database.setting.variable} or in the settings file"
+        )
+    if values["role"] is not Role.ALL and values["database"] is None:
+        raise given["role"].refused(
+            f"the role {values['role']} is for several processes with one PostgreSQL database; name"
+            f" it in the variable {database.setting.variable}, or leave the role out"
+        )
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address, IPv4Network
 from typing import Final, NamedTuple
+from urllib.parse import urlsplit
 
 from ringback.core.calendar import read_duration
 from ringback.core.http.allowed_addresses import LOOPBACK, Network
@@ -111,6 +112,33 @@ def read_gateway(text: str) -> UdpGatewayAddress | None:
         raise ValueError(
             f"{text!r} is not an IPv4 address with a port, like 127.0.0.1:6969"
         ) from None
+
+
+def read_database_url(text: str) -> str:
+    """Check the URL of a PostgreSQL database, and return it unchanged."""
+    try:
+        parts = urlsplit(text)
+        is_usable = parts.scheme in ("postgresql", "postgres") and parts.port != 0
+    except ValueError:
+        is_usable = False
+    if not is_usable or not text.startswith(("postgresql://", "postgres://")):
+        raise ValueError(
+            f"{without_password(text)!r} is not the URL of a PostgreSQL database; write it like"
+            " postgresql://ringback@db.internal:5432/ringback"
+        )
+    return text
+
+
+def without_password(url: str) -> str:
+    """Return a URL with `***` in place of its password.
+
+    >>> without_password("postgresql://ringback:secret@db.internal/ringback")
+    'postgresql://ringback:***@db.internal/ringback'
+    """
+    before, at, rest = url.rpartition("@")
+    scheme, slashes, credentials = before.partition("//")
+    user, colon, _ = credentials.partition(":")
+    return f"{scheme}{slashes}{user}{colon}***{at}{rest}" if colon else url
 
 
 def choice(*names: str) -> Callable[[str], str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from ringback.core.calendar import read_duration
+from ringback.core.callbacks.shards import Role
 from ringback.core.http.egress_routes import read_egress
 from ringback.core.http.ssrf_guard import read_ports, read_schemes
 from ringback.core.retry_schedule import RetrySchedule
@@ -15,6 +16,7 @@ from ringback.core.sims.scenario import scenario_called
 from ringback.settings.parsers import (
     choice,
     number,
+    read_database_url,
     read_descriptor,
     read_device_network,
     read_durations,
@@ -139,6 +141,16 @@ DATA: Final = Setting(
     "Folder of the data file; it is created if it doesn't exist.",
 )
 
+DATABASE: Final = Setting(
+    *("database", SettingForm(read_database_url, "URL", is_secret=True), ""),
+    "PostgreSQL database for all data, in place of a data file:"
+    " postgresql://USER@HOST:PORT/NAME. Several processes can share it. With a password, give it in"
+    " the variable RINGBACK_DATABASE or in the settings file, since all users of a machine can read"
+    " the flags of its programs.",
+    only=ServerCommand.SERVE,
+    example="postgresql://ringback@db.internal:5432/ringback",
+)
+
 EGRESS: Final = Setting(
     *("egress", _EGRESS, "any"),
     "Egress route (the way out of this machine) that a callback URL chooses with #e=NAME; the"
@@ -208,6 +220,20 @@ SETTINGS: Final = (
         " that many files.",
     ),
     DATA,
+    DATABASE,
+    Setting(
+        *("database_notifications", _SWITCH, "yes"),
+        "Let the processes of one PostgreSQL database wake each other with LISTEN and NOTIFY. Set"
+        " it to no if a connection pooler such as PgBouncer in transaction mode is in between; a"
+        " new callback can then wait a second until its worker finds it.",
+        only=_SERVE,
+    ),
+    Setting(
+        *("role", SettingForm(choice(*Role), "all|api|worker"), "all"),
+        "What this process does: api (accept requests), worker (send callbacks; it answers only"
+        " /healthz, /readyz and /metrics) or all. Roles other than all need --database.",
+        only=_SERVE,
+    ),
     Setting(
         *("phase", SettingForm(str, "NAME"), ""),
         "Phase of the transition from twilio to kore that the server stays in: before, between or"
@@ -366,7 +392,8 @@ SETTING_GROUPS: Final[Mapping[str, Sequence[Setting]]] = {
     for title, names in {
         "Server": "host port fd tls tls_port tls_cert tls_key trusted_proxies max_connections drain"
         " log_format log_level",
-        "Data": "data seal_key seal_key_file response_storage response_storage_per_account",
+        "Data": "data database database_notifications role seal_key seal_key_file response_storage"
+        " response_storage_per_account",
         "Phase": "phase at warn_before",
         "Where callbacks may go": "allow callback_ports callback_schemes extra_ca_file"
         " client_cert_file client_key_file",

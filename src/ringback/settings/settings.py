@@ -7,6 +7,7 @@ from ipaddress import IPv4Network
 from pathlib import Path
 
 from ringback.core.callbacks.response_storage import ResponseStorageBudget
+from ringback.core.callbacks.shards import Role
 from ringback.core.http.allowed_addresses import Network
 from ringback.core.http.descriptor_shares import DescriptorShares, outgoing_wanted
 from ringback.core.http.egress_routes import Egress, Egresses
@@ -36,6 +37,10 @@ class Settings:
     trusted_proxies: tuple[Network, ...]
     max_connections: int
     data: Path
+    database: str | None
+    """The URL of the PostgreSQL database in place of the data file."""
+    database_notifications: bool
+    role: Role
     policy: Policy
     sources: Sources
     """The two built-in sources, and those that the settings file adds."""

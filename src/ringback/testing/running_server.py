@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from starlette.types import Receive, Scope, Send
 
 from ringback.api.serve_on_socket import base_url_of, bind, serve
-from ringback.application import SingleProcessApplication
+from ringback.application import ServerProcess
 from ringback.operations.seed_data import SeededAccount, find_or_seed
 from ringback.runtime.undo import on_failure
 from ringback.runtime.virtual_clock import VirtualClock
@@ -62,7 +62,7 @@ class RunningServer:
         self._folder = Path(mkdtemp(prefix="ringback-"))
         self._until = asyncio.Event()
         self._serving: asyncio.Task[None] | None = None
-        self.application: SingleProcessApplication
+        self.application: ServerProcess
         self.seed: SeededAccount
 
     def start(self) -> None:
@@ -123,7 +123,7 @@ class RunningServer:
         settings = self._settings()
         clock = VirtualClock.stopped(self._start)
         random_source = SeededRandomSource(self._seed)
-        self.application = application = await SingleProcessApplication.start(
+        self.application = application = await ServerProcess.start(
             settings, clock=clock, random_source=random_source
         )
         context = application.api.dependencies.context()

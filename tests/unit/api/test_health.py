@@ -1,6 +1,7 @@
 """The health checks for supervisors and load balancers."""
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 from starlette.types import ASGIApp
@@ -19,6 +20,7 @@ class Machine:
     def __init__(self) -> None:
         self.commits = 0
         self.is_running = True
+        self.clock_difference = timedelta(0)
         self.failure: Exception | None = None
         self.gate = asyncio.Event()
         self.gate.set()
@@ -30,7 +32,12 @@ class Machine:
         self.commits += 1
 
     def app(self) -> ASGIApp:
-        health = HealthChecks(commit=self.commit, is_running=lambda: self.is_running, patience=0.05)
+        health = HealthChecks(
+            commit=self.commit,
+            is_running=lambda: self.is_running,
+            clock_difference=lambda: self.clock_difference,
+            patience=0.05,
+        )
         return app_on(MemoryStore(), beside=health_routes(health))
 
 
@@ -69,6 +76,24 @@ async def test_without_the_engine_the_server_is_not_ready(machine: Machine, call
         "status": "not ready",
         "reason": "the delivery engine is not running; the log has the reason",
     }
+
+
+@pytest.mark.parametrize(
+    ("seconds", "reason"),
+    [
+        (60, None),
+        (-60, None),
+        (61, "this machine's clock is 61 s ahead of the database's, and 60 s are allowed"),
+        (-3600, "this machine's clock is 3600 s behind the database's, and 60 s are allowed"),
+    ],
+)
+async def test_a_clock_that_differs_by_over_a_minute_makes_it_not_ready(
+    machine: Machine, caller: Caller, seconds: int, reason: str | None
+) -> None:
+    machine.clock_difference = timedelta(seconds=seconds)
+    answer = await caller.get("/readyz")
+    assert answer.status == (200 if reason is None else 503)
+    assert answer.json.get("reason") == (reason and f"{reason}; set the clocks")
 
 
 async def test_without_the_store_the_server_is_not_ready(machine: Machine, caller: Caller) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import trustme
 
+from ringback.core.callbacks.shards import Role
 from ringback.core.errors import ConfigurationError
 from ringback.core.http.allowed_addresses import LOOPBACK
 from ringback.core.http.egress_routes import ANY, Direct, Egresses, Proxy
@@ -63,6 +64,9 @@ DEFAULTS_OF_DEV = Settings(
     trusted_proxies=(),
     max_connections=4096,
     data=Path("ringback-data"),
+    database=None,
+    database_notifications=True,
+    role=Role.ALL,
     policy=NOTICE,
     sources=BUILT_IN,
     egress_of_source={},

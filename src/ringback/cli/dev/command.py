@@ -44,7 +44,7 @@ def dev(*, accept_data_loss: bool, as_json: bool, **flags: Any) -> None:
     import uvloop
 
     from ringback.api.serve_on_socket import reserve
-    from ringback.application import SingleProcessApplication
+    from ringback.application import ServerProcess
     from ringback.cli.dev.server import run
     from ringback.cli.log_output import log_to_stderr
     from ringback.dev_environment.dev_https import https_of
@@ -54,7 +54,5 @@ def dev(*, accept_data_loss: bool, as_json: bool, **flags: Any) -> None:
     settings = origin.load()
     log_to_stderr(settings.log_format, settings.log_level)
     with reserve(settings.host, settings.port) as listener, https_of(settings) as https:
-        start = partial(
-            SingleProcessApplication.start, origin=origin, accept_data_loss=accept_data_loss
-        )
+        start = partial(ServerProcess.start, origin=origin, accept_data_loss=accept_data_loss)
         uvloop.run(run(settings, listener, as_json=as_json, https=https, start=start))

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from functools import partial
 
 from ringback.api.serve_on_socket import listen
-from ringback.application import SingleProcessApplication
+from ringback.application import ServerProcess
 from ringback.cli.dev.banner import banner
 from ringback.cli.output import say
 from ringback.cli.server_runner import serve_until_stopped
@@ -32,7 +32,7 @@ async def run(
     *,
     as_json: bool,
     https: DevHttps | None = None,
-    start: Callable[..., Awaitable[SingleProcessApplication]] = SingleProcessApplication.start,
+    start: Callable[..., Awaitable[ServerProcess]] = ServerProcess.start,
 ) -> None:
     """Start everything with the notice's account, print the banner, and serve until a signal.
 
@@ -42,7 +42,7 @@ async def run(
     file = ClockFile(settings.data)
     clock = VirtualClock(SystemClock(), ahead=file.read(), keep=file.write)
 
-    async def announce(application: SingleProcessApplication, base_url: str) -> None:
+    async def announce(application: ServerProcess, base_url: str) -> None:
         seed = await seed_account(settings, application)
         dev_file = details_of(settings, application, seed, base_url, https)
         dev_file.write(settings.data)
@@ -62,7 +62,7 @@ async def run(
     await serve_until_stopped(settings, listener, start=start_now, announce=announce, https=https)
 
 
-async def seed_account(settings: Settings, application: SingleProcessApplication) -> SeededAccount:
+async def seed_account(settings: Settings, application: ServerProcess) -> SeededAccount:
     """Return the notice's account with its secrets; it is created if the data folder has none."""
     context = application.api.dependencies.context()
     return await application.storage.store.transact(
@@ -74,7 +74,7 @@ async def seed_account(settings: Settings, application: SingleProcessApplication
 
 def details_of(
     settings: Settings,
-    application: SingleProcessApplication,
+    application: ServerProcess,
     seed: SeededAccount,
     base_url: str,
     https: DevHttps | None = None,

@@ -1,14 +1,25 @@
-"""Divides destinations into shards, so that processes can share the work.
+"""Roles of processes that share the work, and the shards into which destinations are divided.
 
 A process owns a shard as a whole, and with it all lanes to its destinations. So the limits of a
 destination, and the order of its callbacks, hold however many processes there are.
 """
 
+from enum import StrEnum
 from typing import Final
 from zlib import crc32
 
 SHARDS: Final = 256
 """The number of shards. It is stored with each lane, so it can't be changed later."""
+
+
+class Role(StrEnum):
+    """What a process does."""
+
+    ALL = "all"
+    API = "api"
+    """It accepts requests and stores callbacks, but sends none."""
+    WORKER = "worker"
+    """It sends callbacks, and carries out the tasks of SIMs."""
 
 
 def shard_of(destination: str) -> int:

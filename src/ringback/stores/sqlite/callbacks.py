@@ -203,6 +203,10 @@ class SqliteCallbacks(SqlCallbacks):
         ).fetchone()
         return [int(number) for number in row]
 
+    def oldest_due(self, shards: Collection[int], now: datetime) -> datetime | None:
+        firsts = self.waiting(shards=shards)
+        return min((due for _, due in firsts if due <= now), default=None)
+
     def _ids(self) -> RowIds:
         return self._new_ids or self._lease_ids()
 

@@ -1,4 +1,4 @@
-"""Builds and starts a whole server in one process: storage, workers and API."""
+"""Builds and starts a server process: storage, workers and API, as its role says."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,8 +20,8 @@ from ringback.settings.settings_reloader import SettingsReloader
 
 
 @dataclass(frozen=True, slots=True)
-class SingleProcessApplication:
-    """A running server: its storage, workers and API in one process."""
+class ServerProcess:
+    """A running server process, with its storage, workers and API."""
 
     process: ProcessDependencies
     storage: OpenStorage
@@ -55,7 +55,7 @@ class SingleProcessApplication:
         with on_failure(network.close_gateway):
             storage = OpenStorage.open(process, accept_data_loss=accept_data_loss)
         workers = BackgroundWorkers(process, storage, network, origin=origin)
-        api = HttpApi(process, storage, _ports_of(workers))
+        api = HttpApi(process, storage, services_of(workers))
         await workers.start()
         monitor = workers.policy_monitor
         phase = monitor.policy.general_phase(monitor.date)
@@ -67,12 +67,13 @@ class SingleProcessApplication:
         await self.storage.store.close()
 
 
-def _ports_of(workers: BackgroundWorkers) -> WorkerServicesForApi:
+def services_of(workers: BackgroundWorkers) -> WorkerServicesForApi:
+    """Return what the API needs from the workers."""
     delivery, network = workers.delivery, workers.network
     return WorkerServicesForApi(
         queue=delivery.queue,
         batch_queue=workers.batch_queue,
-        notifier=workers.task_runner,
+        notifier=workers.notifier,
         policy_monitor=workers.policy_monitor,
         clock_advancer=workers.clock_advancer,
         gateway=network.gateway and network.gateway.shown_address,
