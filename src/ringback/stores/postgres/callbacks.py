@@ -51,7 +51,7 @@ from ringback.stores.sql.callbacks import (
     SqlCallbacks,
     is_delivered_at_once,
 )
-from ringback.stores.sql.field_columns import from_us, maybe_to_us, to_us
+from ringback.stores.sql.field_columns import from_us, maybe_from_us, maybe_to_us, to_us
 from ringback.stores.sql.response_overflow import SqlResponseOverflows, is_long
 from ringback.stores.sql.write_batch import BulkStatement, Row
 
@@ -327,6 +327,17 @@ class PostgresCallbacks(SqlCallbacks):
                 lane_id = rows[-1][0]
             is_over = len(rows) < _LANES_AT_ONCE
         return found
+
+    def oldest_due(self, shards: Collection[int], now: datetime) -> datetime | None:
+        row = self._session.read_queued(
+            "SELECT min(first.due_us) AS due_us FROM lanes JOIN LATERAL ("
+            " SELECT due_us FROM waiting"
+            " WHERE waiting.shard = lanes.shard AND waiting.lane_id = lanes.id"
+            " ORDER BY due_us LIMIT 1) AS first ON true"
+            " WHERE lanes.shard = ANY (?::bigint[]) AND first.due_us <= ?",
+            (Bigints(shards), to_us(now)),
+        ).fetchone()
+        return maybe_from_us(row["due_us"])
 
     def changed_after(self, instant: datetime, *, limit: int) -> list[CallbackRecord]:
         after = to_us(instant)

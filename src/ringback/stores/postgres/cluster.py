@@ -7,7 +7,7 @@ much work waits for the store.
 import asyncio
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import timedelta
@@ -19,11 +19,11 @@ import psycopg
 from ringback.core.callbacks.shards import SHARDS, shard_of
 from ringback.core.errors import StoreUnavailable
 from ringback.core.newest_entries import NewestEntries
-from ringback.ports import LeaseChange, News
+from ringback.ports import ClusterMember, LeaseChange, News
 from ringback.runtime.system_clock import SystemClock, steady_milliseconds
 from ringback.stores.postgres import leases
 from ringback.stores.postgres.connections import Connection, Dsn, execute, reason_of
-from ringback.stores.postgres.leases import MARGIN, Shares, WorkerIdentity, WorkerState
+from ringback.stores.postgres.leases import MARGIN, Shares, WorkerIdentity
 from ringback.stores.postgres.schema import make_missing_partitions
 
 T = TypeVar("T")
@@ -66,6 +66,8 @@ class PostgresCluster:
         self._connection: Connection | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ringback-leases")
         self._has_notifications = has_notifications
+        self._listeners = list[Callable[[News], None]]()
+        self.clock_difference = timedelta(0)
         self._news = News()
         """What has to be announced, once a moment has passed."""
         self._listener: threading.Thread | None = None
@@ -116,36 +118,25 @@ class PostgresCluster:
     def listen(self, listener: Callable[[News], None]) -> None:
         if not self._has_notifications:
             return
+        self._listeners.append(listener)
+        if self._listener is not None:
+            return
         loop = asyncio.get_running_loop()
 
         def tell(news: News) -> None:
             with suppress(RuntimeError):  # the event loop may be closed
-                loop.call_soon_threadsafe(listener, news)
+                loop.call_soon_threadsafe(self._pass_on, news)
 
         self._listener = threading.Thread(
             target=self._hear, args=(tell,), name="ringback-listener", daemon=True
         )
         self._listener.start()
 
-    async def workers(self) -> list[WorkerState]:
-        """Return all processes that use the database, or did so lately, the oldest first.
+    async def members(self) -> Sequence[ClusterMember]:
+        return await self._ask(leases.members)
 
-        Raises StoreUnavailable if the database can't be used at the moment.
-        """
-        return await self._ask(leases.workers)
-
-    async def clock_difference(self) -> timedelta:
-        """Return how far the clock of this machine is ahead of that of the database.
-
-        Raises StoreUnavailable if the database can't be used at the moment.
-        """
-
-        def ask(connection: Connection) -> timedelta:
-            before = SystemClock().now()
-            (theirs,) = execute(connection, "SELECT clock_timestamp()").fetchone()
-            return before + (SystemClock().now() - before) / 2 - theirs
-
-        return await self._ask(ask)
+    async def hold(self, what: str) -> bool:
+        return await self._ask(lambda connection: leases.hold(connection, self._own, what))
 
     async def close(self) -> None:
         """Give the shards back, unless that was done, and close all connections."""
@@ -179,6 +170,7 @@ class PostgresCluster:
         if self._next_partitions < steady_milliseconds():
             self._next_partitions = steady_milliseconds() + _A_DAY
             make_missing_partitions(self._dsn)
+        self.clock_difference = _clock_difference(connection)
         shares = leases.renew(connection, self._own)
         if shares is None:
             before = self._own.number
@@ -186,6 +178,10 @@ class PostgresCluster:
             if self._own.number != before:
                 self._renumbered(self._own.number)
         return shares
+
+    def _pass_on(self, news: News) -> None:
+        for listener in self._listeners:
+            listener(news)
 
     def _send_news(self) -> None:
         """In the event loop, have the thread send what has gathered."""
@@ -230,6 +226,13 @@ class PostgresCluster:
         if shard is None:
             self._shard_of[destination] = shard = shard_of(destination)
         return shard
+
+
+def _clock_difference(connection: Connection) -> timedelta:
+    """Return how far the clock of this machine is ahead of that of the database."""
+    before = SystemClock().now()
+    (theirs,) = execute(connection, "SELECT clock_timestamp()").fetchone()
+    return before + (SystemClock().now() - before) / 2 - theirs
 
 
 def _written(news: News, own: WorkerIdentity) -> str:

@@ -5,13 +5,14 @@ Only the database's clock decides when a lease ends.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final, NamedTuple
 from uuid import UUID
 
 from psycopg import errors
 
-from ringback.core.callbacks.shards import share_of
+from ringback.core.callbacks.shards import Role, share_of
+from ringback.ports import ClusterMember
 from ringback.stores.postgres.connections import Connection, execute
 
 MARGIN: Final = timedelta(seconds=1)
@@ -88,17 +89,6 @@ class Shares(NamedTuple):
     surplus: frozenset[int]
 
 
-class WorkerState(NamedTuple):
-    """A process that uses the database, for people."""
-
-    name: str
-    role: str
-    is_alive: bool
-    shards: int
-    started: datetime
-    lease_until: datetime
-
-
 _RENEW: Final = """
     UPDATE workers SET lease_until = clock_timestamp() + ?
     WHERE worker = ? AND lease_until >= clock_timestamp()
@@ -138,11 +128,18 @@ _OWNED: Final = "SELECT shard FROM shard_leases WHERE worker = ? ORDER BY shard"
 _SERVING: Final = """
     SELECT count(*) FROM workers WHERE role = ANY (?) AND lease_until >= clock_timestamp()
 """
-_STATES: Final = """
-    SELECT name, role, lease_until >= clock_timestamp(),
-        (SELECT count(*) FROM shard_leases WHERE shard_leases.worker = workers.worker),
-        started, lease_until
+_MEMBERS: Final = """
+    SELECT name, role, started, lease_until >= clock_timestamp(),
+        ARRAY(SELECT shard::bigint FROM shard_leases WHERE shard_leases.worker = workers.worker)
     FROM workers ORDER BY started
+"""
+_HOLD: Final = """
+    INSERT INTO held_leases AS held (name, worker)
+    SELECT ?, worker FROM workers WHERE worker = ? AND lease_until >= clock_timestamp()
+    ON CONFLICT (name) DO UPDATE SET worker = excluded.worker
+    WHERE held.worker = excluded.worker OR held.worker NOT IN (
+        SELECT worker FROM workers WHERE lease_until >= clock_timestamp()
+    )
 """
 
 
@@ -180,9 +177,17 @@ def leave(connection: Connection, own: WorkerIdentity) -> None:
     execute(connection, "DELETE FROM workers WHERE worker = ?", [own.worker])
 
 
-def workers(connection: Connection) -> list[WorkerState]:
+def members(connection: Connection) -> list[ClusterMember]:
     """Return all processes that use the database, or did so lately."""
-    return [WorkerState(*row) for row in execute(connection, _STATES)]
+    return [
+        ClusterMember(name, Role(role), started, is_alive, frozenset(shards))
+        for name, role, started, is_alive, shards in execute(connection, _MEMBERS)
+    ]
+
+
+def hold(connection: Connection, own: WorkerIdentity, what: str) -> bool:
+    """Take the lease on something by its name; return True if this process has it now."""
+    return execute(connection, _HOLD, [what, own.worker]).rowcount > 0
 
 
 def _give_back(connection: Connection, own: WorkerIdentity, surplus: Sequence[int]) -> None:
