@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ringback.cli.base_command import option
 from ringback.cli.options import read_by
+from ringback.core.calendar import read_instant
 from ringback.settings import ENVIRONMENT
-from ringback.settings.parsers import read_instant
 from ringback.settings.setting_definitions import FILE_VARIABLE
 
 if TYPE_CHECKING:

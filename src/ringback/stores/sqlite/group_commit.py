@@ -21,6 +21,7 @@ from ringback.stores.sqlite.callbacks import TABLES as CALLBACK_TABLES
 from ringback.stores.sqlite.callbacks import SqliteCallbacks
 from ringback.stores.sqlite.disk_space import DiskSpace, is_want_of_room
 from ringback.stores.sqlite.durability_mark import CommitNumbering
+from ringback.stores.sqlite.policy_versions import SqlitePolicyVersions
 from ringback.stores.sqlite.response_overflow import TABLES as RESPONSE_TABLES
 from ringback.stores.sqlite.response_overflow import SqliteResponseOverflows
 from ringback.stores.sqlite.shadows import TABLES as SHADOW_TABLES
@@ -79,6 +80,7 @@ class SqliteTransaction(Transaction):
         self.accounts = self._accounts = SqliteAccounts(session, cipher)
         self.api_clients = SqliteApiClients(session, cipher)
         self.scenarios = SqliteScenarioChoices(session)
+        self.policies = SqlitePolicyVersions(session)
         self.tasks = SqliteTasks(session)
         self.kept_responses = responses = SqliteResponseOverflows(session, budget)
         self.callbacks = self._callbacks = SqliteCallbacks(session, self._accounts, responses)

@@ -1,0 +1,52 @@
+"""Stores the versions of the policy in SQLite, each as a text in JSON."""
+
+import sqlite3
+
+from ringback.core.policy.policy_version import PolicyVersion, read_policy_text, write_policy
+from ringback.stores.sqlite.field_columns import from_us, to_us
+from ringback.stores.sqlite.write_batch import WriteBatch
+
+
+class SqlitePolicyVersions:
+    """Implements `ports.PolicyVersions` in SQLite."""
+
+    def __init__(self, session: WriteBatch) -> None:
+        self._session = session
+
+    def newest(self, *, after: int = 0) -> PolicyVersion | None:
+        row = self._session.read(
+            "SELECT * FROM policy_versions"
+            " WHERE number = (SELECT max(number) FROM policy_versions) AND number > ?",
+            [after],
+        ).fetchone()
+        return row and _read(row)
+
+    def made_by(self, file_hash: str) -> PolicyVersion | None:
+        row = self._session.read(
+            "SELECT * FROM policy_versions WHERE file_hash = ?", [file_hash]
+        ).fetchone()
+        return row and _read(row)
+
+    def add(self, version: PolicyVersion) -> bool:
+        added = self._session.write(
+            "INSERT INTO policy_versions (number, policy, created_us, origin, file_hash)"
+            " VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            (
+                version.number,
+                write_policy(version.policy),
+                to_us(version.date_created),
+                version.origin,
+                version.file_hash,
+            ),
+        )
+        return added.rowcount > 0
+
+
+def _read(row: sqlite3.Row) -> PolicyVersion:
+    return PolicyVersion(
+        row["number"],
+        read_policy_text(row["policy"]),
+        from_us(row["created_us"]),
+        row["origin"],
+        row["file_hash"],
+    )
