@@ -21,6 +21,7 @@ from ringback.delivery.enqueue import StoreOnlyQueue
 from ringback.engine.clock_advancer import ClockAdvancer
 from ringback.operations.create_callbacks import send_callbacks
 from ringback.policy.policy_monitor import PolicyMonitor
+from ringback.policy.stored_policy import StoredPolicy
 from ringback.ports import BulkCallbackQueue, LoopWaker, NewCallbackQueue
 from ringback.runtime.system_clock import stopwatch
 from ringback.runtime.wakeup import Wakeup
@@ -41,6 +42,7 @@ class WorkerServicesForApi:
     notifier: LoopWaker
     """Wakes the loop for scheduled tasks after each new task."""
     policy_monitor: PolicyMonitor
+    stored_policy: StoredPolicy
     clock_advancer: ClockAdvancer | None = None
     """Advances the clock; None if the clock can't be advanced."""
     gateway: str | None = None
@@ -60,6 +62,7 @@ class WorkerServicesForApi:
             batch_queue=queue,
             notifier=Wakeup(process.clock),
             policy_monitor=process.policy_monitor(storage.store),
+            stored_policy=process.stored_policy(storage.store),
         )
 
 
@@ -87,7 +90,8 @@ class HttpApi:
             gateway=ports.gateway,
             refused=storage.outage.refused,
         )
-        portal = PolicyEndpoints(self.dependencies, ports.policy_monitor).operations()
+        policies = PolicyEndpoints(self.dependencies, ports.policy_monitor, ports.stored_policy)
+        portal = policies.operations()
         if ports.clock_advancer is not None:
             portal += ClockEndpoints(self.dependencies, ports.clock_advancer).operations()
         health = HealthChecks(

@@ -24,6 +24,7 @@ from ringback.http_client.tls import ClientTls
 from ringback.operations.context import OperationContext
 from ringback.operations.create_callbacks import send_callbacks
 from ringback.policy.policy_reloader import PolicyReloader
+from ringback.policy.stored_policy import StoredPolicy
 from ringback.ports import Clock, LoopWaker, Store, TaskHandler, Transaction
 from ringback.runtime.database_outage import outlast
 from ringback.runtime.system_clock import stopwatch
@@ -102,7 +103,8 @@ class BackgroundWorkers:
             checkpoint=process.checkpoint,
         )
         self.policy_monitor = process.policy_monitor(store)
-        self.policy_reloader = _policy_reloader_of(origin, process)
+        self.stored_policy = process.stored_policy(store)
+        self.policy_reloader = _policy_reloader_of(origin, process, self.stored_policy)
         """Reloads the policy when the settings file changes; None if there is no settings file."""
         loops = (self.task_runner, self.delivery, self.shadow_sender)
         self.clock_advancer = (
@@ -120,10 +122,24 @@ class BackgroundWorkers:
             beside=beside,
         )
         self._receive = _receiver(store, clock, self.task_runner, context)
+        self._policy_part = process.settings.policy_part
         self._drain = process.settings.drain
 
     async def start(self) -> None:
-        """Recover the work of a dead process, then begin to send callbacks and accept datagrams."""
+        """Recover the work of a dead process, then begin to send callbacks and accept datagrams.
+
+        Before that, activate the newest version of the policy. Raises ConfigurationError if this
+        process can't use it, or if there is none, and the database can't be written to.
+        """
+        try:
+            await self.stored_policy.offer(self._policy_part)
+        except StoreUnavailable:
+            await self.stored_policy.look()
+            if self.policy_reloader is None or self.stored_policy.active.version is None:
+                raise
+            # The file's new policy is stored as soon as the database can be written to; usually, no
+            # callbacks are accepted until then.
+            self.policy_reloader.look_now()
         await self.supervisor.start()
         if self.network.gateway is not None:
             self.network.gateway.start(self._receive)
@@ -222,12 +238,12 @@ def _batch_queue_of(
 
 
 def _policy_reloader_of(
-    origin: SettingsReloader | None, process: ProcessDependencies
+    origin: SettingsReloader | None, process: ProcessDependencies, stored: StoredPolicy
 ) -> PolicyReloader | None:
     if origin is None or origin.path is None:
         return None
     reload = partial(origin.reload_policy, process.settings)
-    return PolicyReloader(origin.path, reload, process.policy)
+    return PolicyReloader(origin.path, reload, stored, clock=process.clock)
 
 
 def _receiver(
