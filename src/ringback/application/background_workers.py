@@ -29,6 +29,7 @@ from ringback.http_client.tls import ClientTls
 from ringback.operations.context import OperationContext
 from ringback.operations.create_callbacks import send_callbacks
 from ringback.policy.policy_reloader import PolicyReloader
+from ringback.policy.stored_policy import StoredPolicy
 from ringback.ports import (
     BulkCallbackQueue,
     Clock,
@@ -50,6 +51,9 @@ if TYPE_CHECKING:
 
 _LOOK_FOR_TASKS: Final = timedelta(seconds=1)
 """How often to look for tasks of other processes, in case an announcement got lost."""
+
+_LOOK_AT_POLICY: Final = 1.0
+"""Seconds between two looks at the policy's newest version, in case an announcement got lost."""
 
 # The code of the two SIM products is imported when it is needed: a server that sends callbacks only
 # starts in less time without it.
@@ -135,16 +139,19 @@ class BackgroundWorkers:
         else:
             cluster.listen(lambda news: self.task_runner.wake() if news.has_tasks else None)
         self.policy_monitor = process.policy_monitor(store)
-        self.policy_reloader = _policy_reloader_of(origin, process)
+        self.stored_policy = process.stored_policy(store)
+        if cluster.is_shared:
+            follower = ChangeFollower(
+                process.signing_keys, self.stored_policy, store=store, cluster=cluster
+            )
+            beside.append(follower.run)
+        self.policy_reloader = _policy_reloader_of(origin, process, self.stored_policy)
         """Reloads the policy when the settings file changes; None if there is no settings file."""
         loops = (self.task_runner, self.delivery, self.shadow_sender)
         self.clock_advancer = (
             ClockAdvancer(clock, loops) if isinstance(clock, VirtualClock) else None
         )
         """Advances the clock; None if the clock is the machine's."""
-        if cluster.is_shared:
-            follower = ChangeFollower(process.signing_keys, store=store, cluster=cluster)
-            beside.append(follower.run)
         beside.append(self.policy_monitor.run)
         if self.policy_reloader is not None:
             beside.append(self.policy_reloader.run)
@@ -156,10 +163,24 @@ class BackgroundWorkers:
             beside=beside,
         )
         self._receive = _receiver(store, clock, self.task_runner, context)
+        self._policy_part = process.settings.policy_part
         self._drain = process.settings.drain
 
     async def start(self) -> None:
-        """Recover the work of a dead process, then begin to send callbacks and accept datagrams."""
+        """Recover the work of a dead process, then begin to send callbacks and accept datagrams.
+
+        Before that, activate the newest version of the policy. Raises ConfigurationError if this
+        process can't use it, or if there is none, and the database can't be written to.
+        """
+        try:
+            await self.stored_policy.offer(self._policy_part)
+        except StoreUnavailable:
+            await self.stored_policy.look()
+            if self.policy_reloader is None or self.stored_policy.active.version is None:
+                raise
+            # The file's new policy is stored as soon as the database can be written to; usually, no
+            # callbacks are accepted until then.
+            self.policy_reloader.look_now()
         await self.supervisor.start()
         if self.network.gateway is not None:
             self.network.gateway.start(self._receive)
@@ -183,13 +204,23 @@ class BackgroundWorkers:
 
 
 class ChangeFollower:
-    """Learns what other processes change: the secrets of accounts."""
+    """Learns what other processes change: the policy, and the secrets of accounts."""
 
-    def __init__(self, signing_keys: CurrentSigningKeys, *, store: Store, cluster: Cluster) -> None:
+    def __init__(
+        self,
+        signing_keys: CurrentSigningKeys,
+        policy: StoredPolicy,
+        *,
+        store: Store,
+        cluster: Cluster,
+    ) -> None:
+        """Also announce the changes of this process."""
         self._signing_keys = signing_keys
+        self._policy = policy
         self._store = store
         self._has_changes = asyncio.Event()
         signing_keys.announce = lambda: cluster.announce(News(has_changes=True))
+        policy.active.listen(signing_keys.announce)
         cluster.listen(self._hear)
 
     def _hear(self, news: News) -> None:
@@ -197,12 +228,17 @@ class ChangeFollower:
             self._has_changes.set()
 
     async def run(self) -> None:
-        """Follow changes as they are announced, for ever."""
+        """Follow changes as they are announced; look at the policy each second; for ever."""
         while True:
-            await self._has_changes.wait()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_AT_POLICY):
+                    await self._has_changes.wait()
+            are_announced = self._has_changes.is_set()
             self._has_changes.clear()
             with suppress(StoreUnavailable):
-                await self._signing_keys.refresh(self._store)
+                await self._policy.look()
+                if are_announced:
+                    await self._signing_keys.refresh(self._store)
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,12 +332,12 @@ def _batch_queue_of(
 
 
 def _policy_reloader_of(
-    origin: SettingsReloader | None, process: ProcessDependencies
+    origin: SettingsReloader | None, process: ProcessDependencies, stored: StoredPolicy
 ) -> PolicyReloader | None:
     if origin is None or origin.path is None:
         return None
     reload = partial(origin.reload_policy, process.settings)
-    return PolicyReloader(origin.path, reload, process.policy)
+    return PolicyReloader(origin.path, reload, stored, clock=process.clock)
 
 
 def _receiver(
