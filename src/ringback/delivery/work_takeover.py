@@ -41,6 +41,8 @@ class WorkTakeover:
     def __post_init__(self) -> None:
         """Allow the first count at once."""
         self._next_count = 0.0
+        self._surplus = frozenset[int]()
+        """The shards that this process wants to give back."""
 
     async def start(self) -> int:
         """Take over all work that this process has to do, and return how much was left open.
@@ -61,8 +63,8 @@ class WorkTakeover:
         while True:
             await asyncio.sleep(pause)
             try:
-                await self._renew()
-                pause = _RENEW_EVERY
+                is_giving_back = await self._renew()
+                pause = _TRY_AGAIN if is_giving_back else _RENEW_EVERY
             except StoreUnavailable as failure:
                 _log.debug("the leases can't be renewed: %s", failure)
                 pause = _TRY_AGAIN
@@ -70,10 +72,12 @@ class WorkTakeover:
                 _log.exception("the leases can't be renewed")
                 pause = _TRY_AGAIN
 
-    async def _renew(self) -> None:
-        gained, lost = await self.cluster.renew()
-        if lost:
+    async def _renew(self) -> bool:
+        """Renew the leases, and do what follows; return True if shards are to be given back."""
+        gained, lost, surplus = await self.cluster.renew()
+        if lost := lost - self._surplus:
             _log.warning("lost the leases on %d shards of destinations", len(lost))
+        self._surplus = surplus
         if count := await self.store.transact(self._settle_left_open):
             _log.warning("settled %d attempts of other processes as unknown", count)
         if gained or count:
@@ -83,6 +87,7 @@ class WorkTakeover:
             began = loop.time()
             await self.store.transact(self._count_unfinished)
             self._next_count = loop.time() + (loop.time() - began) / _COUNT_AT_MOST
+        return bool(surplus)
 
     def _count_unfinished(self, tx: Transaction) -> None:
         unfinished = tx.callbacks.unfinished()

@@ -19,6 +19,8 @@ class LeaseChange(NamedTuple):
 
     gained: frozenset[int] = frozenset()
     lost: frozenset[int] = frozenset()
+    surplus: frozenset[int] = frozenset()
+    """Those that it will give back; it claims nothing more in them."""
 
 
 class News(NamedTuple):
@@ -73,7 +75,8 @@ class Cluster(Protocol):
         """Extend the leases, take shards that nobody owns, and give back what are too many.
 
         A process has too many shards if others have fewer than their equal share. It then claims
-        nothing more in some of them, and gives each back once it has no attempt under way there.
+        nothing more in some of them. The next calls give each of them back once it has no attempt
+        under way there.
 
         Raises StoreUnavailable if the database can't be used at the moment.
         """

@@ -88,14 +88,17 @@ class PostgresCluster:
         return is_owned and steady_milliseconds() < self._until
 
     async def renew(self) -> LeaseChange:
-        before, asked = self._shares.owned, steady_milliseconds()
-        shares = await self._ask(self._renew)
+        (before, leaving), asked = self._shares, steady_milliseconds()
+        # No request begins in them from now on: a callback that was to be sent at once, and that is
+        # saved after the shard was given back, waits for the new owner instead.
+        self._shares = Shares(before - leaving, frozenset())
+        shares = await self._ask(lambda connection: self._renew(connection, leaving))
         if shares is None:
             self._shares = _SHARES_OF_NONE
             return LeaseChange(lost=before)
         self._shares = shares
         self._until = asked + (self._own.lease - MARGIN) // timedelta(milliseconds=1)
-        return LeaseChange(shares.owned - before, before - shares.owned)
+        return LeaseChange(shares.owned - before, before - shares.owned, shares.surplus)
 
     async def leave(self) -> None:
         self._shares = _SHARES_OF_NONE
@@ -166,12 +169,12 @@ class PostgresCluster:
                     ) from failure
         raise AssertionError  # the loop ends by a return or an error
 
-    def _renew(self, connection: Connection) -> Shares | None:
+    def _renew(self, connection: Connection, leaving: frozenset[int]) -> Shares | None:
         if self._next_partitions < steady_milliseconds():
             self._next_partitions = steady_milliseconds() + _A_DAY
             make_missing_partitions(self._dsn)
         self.clock_difference = _clock_difference(connection)
-        shares = leases.renew(connection, self._own)
+        shares = leases.renew(connection, self._own, leaving)
         if shares is None:
             before = self._own.number
             self._own.begin_again(connection)

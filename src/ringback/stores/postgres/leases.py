@@ -143,10 +143,13 @@ _HOLD: Final = """
 """
 
 
-def renew(connection: Connection, own: WorkerIdentity) -> Shares | None:
-    """Extend the lease, take free shards and give back surplus ones.
+def renew(
+    connection: Connection, own: WorkerIdentity, leaving: frozenset[int] = frozenset()
+) -> Shares | None:
+    """Extend the lease, and take free shards or give back those of `leaving` that are surplus.
 
-    Returns the shards; None if the lease had ended, so that all shards are lost.
+    The process must begin no requests in `leaving`. Returns the shards; None if the lease had
+    ended, so that all shards are lost.
     """
     if not execute(connection, _RENEW, [own.lease, own.worker]).rowcount:
         return None
@@ -161,8 +164,8 @@ def renew(connection: Connection, own: WorkerIdentity) -> Shares | None:
             wanted = share - len(before)
             ends = own.open_for, own.open_for
             execute(connection, _TAKE, [dead, wanted, own.worker, *ends])
-    elif surplus := before[share:]:
-        _give_back(connection, own, surplus)
+    elif surplus := leaving.intersection(before[share:]):
+        _give_back(connection, own, [*surplus])
     owned = _owned_by(connection, own)
     return Shares(frozenset(owned), frozenset(owned[share:]))
 
