@@ -59,11 +59,13 @@ def test_a_statement_that_was_skipped_after_a_failure_works_later(
         batch.use(connection)
         for _ in range(3):
             batch.forget()
+        for _ in range(2):
+            connection.execute(b"SELECT 2")
         connection.execute(b"BEGIN")
-        # The third time, psycopg prepares a statement; the server skips that after the failure.
+        # It fails only when all is sent. The third time, psycopg prepares a statement; the server
+        # skips that after the failure.
         with suppress(psycopg.Error), connection.pipeline():
-            connection.execute(b"SELECT 1 / 0")
-            for _ in range(4):
-                connection.execute(b"SELECT 2")
+            connection.execute(b"SELECT 1 / length(pg_sleep(0.2)::text)")
+            connection.execute(b"SELECT 2")
         batch.forget()
         assert connection.execute(b"SELECT 2").fetchone() == (2,)
