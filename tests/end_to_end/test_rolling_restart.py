@@ -4,13 +4,17 @@ Users are the official client, and a receiver that is built with the toolkit.
 """
 
 import asyncio
+import json
 import signal
 import sys
 import time
+from base64 import b64encode
 from collections import Counter
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, asynccontextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, field
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +109,32 @@ class User:
 
 
 @dataclass
+class Poster:
+    """Creates callbacks without a pause; what a proxy must not repeat by itself."""
+
+    credentials: dict[str, str]
+    address: str
+    url: str
+    requests: int = 0
+    is_stopping: bool = False
+
+    def work(self) -> None:
+        """Create callbacks until stopped; each request has to succeed."""
+        pair = "{account_sid}:{auth_token}".format_map(self.credentials).encode()
+        headers = {
+            "Authorization": f"Basic {b64encode(pair).decode()}",
+            "Content-Type": "application/json",
+        }
+        with closing(HTTPConnection(self.address, timeout=20)) as connection:
+            while not self.is_stopping:
+                document = {"url": self.url, "parameters": {"Number": str(self.requests)}}
+                connection.request("POST", "/portal/v1/callbacks", json.dumps(document), headers)
+                answer = connection.getresponse()
+                assert (answer.read() and answer.status) == 201
+                self.requests += 1
+
+
+@dataclass
 class Place:
     """Where one process of the cluster runs, and runs again after a restart."""
 
@@ -153,26 +183,34 @@ async def test_no_request_fails_while_all_processes_restart(times: int, tmp_path
         an_nginx(tmp_path, [place.port for place in places if place.role == "api"]) as base,
     ):
         receiving = Receiving(cluster.credentials)
-        async with receiving.server as receiver:
+        async with receiving.server as receiver, RecordingReceiver() as another:
             receiving.configure()
             users = [
                 User(number, client_of(cluster, base), receiver.url("/hook"))
                 for number in range(USERS)
             ]
+            address, url = base.removeprefix("http://"), another.url("/hook")
+            posters = [Poster(cluster.credentials, address, url) for _ in range(USERS)]
             await asyncio.to_thread(make_a_fleet, users[0].client)
-            working = [asyncio.create_task(asyncio.to_thread(user.work)) for user in users]
+            everybody, loop = (*users, *posters), asyncio.get_running_loop()
+            threads = ThreadPoolExecutor(len(everybody))
+            working = [loop.run_in_executor(threads, one.work) for one in everybody]
             codes = list[int]()
             for place in places * times:
                 codes.append(await place.stop())
                 await place.start()
-            for user in users:
-                user.is_stopping = True
+            for one in everybody:
+                one.is_stopping = True
             await asyncio.gather(*working)
             sims = sum(user.sims for user in users)
             # Each SIM has an update and a Command, which was sent and delivered.
             await receiver.wait_for(3 * sims)
+            posted = sum(poster.requests for poster in posters)
+            await another.wait_for(posted)
     print(f"{sum(user.requests for user in users)} requests, {sims} SIMs, {receiving.accepted}")
+    print(f"{posted} callbacks created, {len(another.requests)} requests")
     assert sims >= USERS
+    assert len(another.requests) == posted
     assert codes == [0] * len(places) * times
     assert receiving.others == []
     assert receiving.accepted == {"SimUpdated": sims, "SmsCommandChanged": 2 * sims}
