@@ -19,11 +19,11 @@ import psycopg
 from ringback.core.callbacks.shards import SHARDS, shard_of
 from ringback.core.errors import StoreUnavailable
 from ringback.core.newest_entries import NewestEntries
-from ringback.ports import LeaseChange, News
+from ringback.ports import ClusterMember, LeaseChange, News
 from ringback.runtime.system_clock import SystemClock, steady_milliseconds
 from ringback.stores.postgres import leases
 from ringback.stores.postgres.connections import Connection, Dsn, execute, reason_of
-from ringback.stores.postgres.leases import MARGIN, Shares, WorkerIdentity, WorkerState
+from ringback.stores.postgres.leases import MARGIN, Shares, WorkerIdentity
 from ringback.stores.postgres.schema import make_missing_partitions
 
 T = TypeVar("T")
@@ -71,6 +71,7 @@ class PostgresCluster:
         self._listener: threading.Thread | None = None
         self._is_closed = threading.Event()
         self._next_partitions = 0
+        self.clock_difference = timedelta(0)
 
     @property
     def worker(self) -> UUID:
@@ -94,6 +95,9 @@ class PostgresCluster:
         self._shares = shares
         self._until = asked + (self._own.lease - MARGIN) // timedelta(milliseconds=1)
         return LeaseChange(shares.owned - before, before - shares.owned)
+
+    async def hold(self, what: str) -> bool:
+        return await self._ask(lambda connection: leases.hold(connection, self._own, what))
 
     async def leave(self) -> None:
         self._shares = _SHARES_OF_NONE
@@ -127,25 +131,8 @@ class PostgresCluster:
         )
         self._listener.start()
 
-    async def workers(self) -> list[WorkerState]:
-        """Return all processes that use the database, or did so lately, the oldest first.
-
-        Raises StoreUnavailable if the database can't be used at the moment.
-        """
-        return await self._ask(leases.workers)
-
-    async def clock_difference(self) -> timedelta:
-        """Return how far the clock of this machine is ahead of that of the database.
-
-        Raises StoreUnavailable if the database can't be used at the moment.
-        """
-
-        def ask(connection: Connection) -> timedelta:
-            before = SystemClock().now()
-            (theirs,) = execute(connection, "SELECT clock_timestamp()").fetchone()
-            return before + (SystemClock().now() - before) / 2 - theirs
-
-        return await self._ask(ask)
+    async def members(self) -> list[ClusterMember]:
+        return await self._ask(leases.members)
 
     async def close(self) -> None:
         """Give the shards back, unless that was done, and close all connections."""
@@ -179,11 +166,14 @@ class PostgresCluster:
         if self._next_partitions < steady_milliseconds():
             self._next_partitions = steady_milliseconds() + _A_DAY
             make_missing_partitions(self._dsn)
+        before = SystemClock().now()
+        (theirs,) = execute(connection, "SELECT clock_timestamp()").fetchone()
+        self.clock_difference = before + (SystemClock().now() - before) / 2 - theirs
         shares = leases.renew(connection, self._own)
         if shares is None:
-            before = self._own.number
+            number = self._own.number
             self._own.begin_again(connection)
-            if self._own.number != before:
+            if self._own.number != number:
                 self._renumbered(self._own.number)
         return shares
 
