@@ -31,6 +31,7 @@ BEGIN
             EXECUTE format('DELETE FROM %I', name);
         END IF;
     END LOOP;
+    UPDATE shard_leases SET open_until = '-infinity';
     UPDATE changes SET accounts = accounts + 1;
 END $$
 """
@@ -68,6 +69,12 @@ class PostgresBench:
             )
         await self._store.cluster.renew()
         return self._store
+
+    async def leave(self) -> None:
+        """Close the store, so that another process can own the shards."""
+        if self._store is not None:
+            await self._store.close()
+            self._store = None
 
     async def end(self) -> None:
         """Empty the tables."""

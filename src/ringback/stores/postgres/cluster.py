@@ -69,6 +69,8 @@ class PostgresCluster:
         self._news = News()
         """What has to be announced, once a moment has passed."""
         self._listener: threading.Thread | None = None
+        self.hears = threading.Event()
+        """Set while announcements of other processes arrive."""
         self._is_closed = threading.Event()
         self._next_partitions = 0
         self.clock_difference = timedelta(0)
@@ -195,12 +197,14 @@ class PostgresCluster:
             try:
                 with self._dsn.connect() as connection:
                     connection.execute(f"LISTEN {_CHANNEL}".encode())
+                    self.hears.set()
                     while not self._is_closed.is_set():
                         for notice in connection.notifies(timeout=_LOOK_UP_EVERY):
                             news = _read(notice.payload, self._own)
                             if news is not None:
                                 tell(news)
             except psycopg.Error as failure:
+                self.hears.clear()
                 _log.debug("can't hear announcements: %s", reason_of(failure))
                 self._is_closed.wait(_LISTEN_AGAIN)
 
