@@ -256,12 +256,9 @@ async def test_a_result_is_saved_if_nobody_has_found_the_attempt_yet(
 
 
 async def test_an_attempt_is_left_open_only_once_its_request_must_have_ended(
-    processes: Processes,
+    first: PostgresStore, processes: Processes
 ) -> None:
     second = await processes.begin(open_for=LONG)
-    first = await processes.begin()
-    await first.cluster.renew()
-    await first.transact(lambda tx: tx.accounts.add(account(), []))
     await keep(first, callback(1), callback(2))
     await claim(first, limit=1)
     await take_over(first, second)
