@@ -18,7 +18,12 @@ from typing import Any, Final, cast
 
 from psycopg.rows import tuple_row
 
-from ringback.core.callbacks.callback import CallbackRecord, DeliveryProgress, put_back
+from ringback.core.callbacks.callback import (
+    CallbackRecord,
+    CallbackStatus,
+    DeliveryProgress,
+    put_back,
+)
 from ringback.core.callbacks.shards import SHARDS, shard_of
 from ringback.ports import (
     BEGINNING,
@@ -38,6 +43,7 @@ from ringback.stores.sql.accounts import SqlAccounts
 from ringback.stores.sql.callback_rows import (
     ATTEMPT_COLUMNS,
     BEGUN,
+    NUMBERS,
     OUTCOME_COLUMNS,
     WAITING,
     UnendedCallbacks,
@@ -135,51 +141,49 @@ _NEXT_DUE: Final = """
         AS lanes (lane_id, shard, since_us, place)
     JOIN shard_leases USING (shard) WHERE worker = ?
 """
-_CHANGED_TYPES: Final = ("bigint",) * 7
-_ATTEMPT_TYPES: Final = (
-    *("bigint",) * 5,
-    *("text", "bigint", "bigint"),
+# How a callback goes on after an attempt.
+_IS_DELIVERED, _HAS_ENDED, _WAITS_AGAIN, _GOES_ON = range(4)
+_SETTLED_TYPES: Final = (
+    *("bigint", "bigint", "bigint"),
+    *("bigint", "bigint", "bigint", "bigint", "text", "bigint", "bigint"),
     *("double precision",) * 5,
+    *("bigint",) * 7,
+    "text",
 )
-_ENDED_TYPES: Final = (*("bigint",) * 3, "text", *("bigint",) * 3)
-
-
-def _arrays(types: Sequence[str]) -> str:
-    return ", ".join(f"?::{type_}[]" for type_ in types)
-
-
-# The values are arrays: of all claims the id, the run, and whether the next attempt follows at
-# once; then the rows of callbacks that wait or go on, those of attempts, and those of outcomes.
+_NO_ATTEMPT: Final = (None,) * 12
+_NO_CHANGE: Final = (None,) * 8
+# The values are arrays with an item for each claim. Those after the run and the kind are NULL
+# unless there is an attempt, and unless the callback is changed. Nothing is joined to the rows that
+# are found, since without hash joins each would be compared to all.
 _SETTLE: Final = f"""
     WITH claims AS (
-        SELECT * FROM unnest(?::bigint[], ?::bigint[], ?::boolean[]) AS claims (id, run, goes_on)
-    ), changed AS (
-        SELECT * FROM unnest({_arrays(_CHANGED_TYPES)}) AS changed (id, due_us, {_PROGRESS})
+        SELECT * FROM unnest({", ".join(f"?::{type_}[]" for type_ in _SETTLED_TYPES)}) AS claims (
+            id, run, kind, {ATTEMPT_COLUMNS.removeprefix("callback_id, ")},
+            due_us, {_PROGRESS}, status, status_reason
+        )
     ), closed AS (
-        DELETE FROM open_attempts USING claims
-        WHERE open_attempts.id = claims.id AND open_attempts.run = claims.run AND NOT goes_on
-        RETURNING open_attempts.id, shard, lane_id, account_id
+        DELETE FROM open_attempts AS open USING claims
+        WHERE open.id = claims.id AND open.run = claims.run AND kind <> {_GOES_ON}
+        RETURNING claims.*, shard, lane_id, account_id
     ), went_on AS (
-        UPDATE open_attempts SET due_us = {BEGUN}, started_us = changed.updated_us,
-            {", ".join(f"{column} = changed.{column}" for column in _PROGRESS.split(", "))}
-        FROM claims JOIN changed USING (id)
-        WHERE open_attempts.id = claims.id AND open_attempts.run = claims.run AND goes_on
-        RETURNING open_attempts.id
-    ), settled AS (
-        SELECT id FROM closed UNION ALL SELECT id FROM went_on
+        UPDATE open_attempts AS open SET due_us = {BEGUN}, started_us = claims.updated_us,
+            {", ".join(f"{column} = claims.{column}" for column in _PROGRESS.split(", "))}
+        FROM claims WHERE open.id = claims.id AND open.run = claims.run AND kind = {_GOES_ON}
+        RETURNING claims.*
     ), attempted AS (
         INSERT INTO attempts ({ATTEMPT_COLUMNS})
-        SELECT new.* FROM unnest({_arrays(_ATTEMPT_TYPES)}) AS new (callback_id)
-        JOIN settled ON settled.id = callback_id
+        SELECT {ATTEMPT_COLUMNS.replace("callback_id", "id")} FROM closed WHERE number IS NOT NULL
+        UNION ALL
+        SELECT {ATTEMPT_COLUMNS.replace("callback_id", "id")} FROM went_on WHERE number IS NOT NULL
     ), waits AS (
         INSERT INTO waiting ({_WAITING_COLUMNS})
-        SELECT id, shard, lane_id, due_us, account_id, false, {_PROGRESS}
-        FROM closed JOIN changed USING (id)
+        SELECT {_WAITING_COLUMNS.replace("is_appointed", "false")} FROM closed
+        WHERE kind = {_WAITS_AGAIN}
     ), ended AS (
         INSERT INTO outcomes ({OUTCOME_COLUMNS})
-        SELECT new.* FROM unnest({_arrays(_ENDED_TYPES)}) AS new (id) JOIN closed USING (id)
+        SELECT {OUTCOME_COLUMNS} FROM closed WHERE kind = {_HAS_ENDED}
     )
-    SELECT id FROM settled
+    SELECT id FROM closed UNION ALL SELECT id FROM went_on
 """
 _STILL_OPEN: Final = """
     SELECT id FROM unnest(?::bigint[], ?::bigint[]) AS claims (id, run)
@@ -278,22 +282,28 @@ class PostgresCallbacks(SqlCallbacks):
         ids = self._ids()
         ids.make()  # it shows how old the rows are that are used again
         outdated = self._outdated_of([one for one in settlements if _needs_check(one)])
-        attempts, progress = list[Row](), list[tuple[DeliveryClaim, DeliveryProgress | None]]()
+        rows = list[Row]()
         for settlement in settlements:
             claim, after, result, *_ = settlement
             if outdated and settlement in outdated:
                 continue
+            attempt: Row = _NO_ATTEMPT
             is_at_once = result is not None and is_delivered_at_once(after)
             if result is not None:
                 delivered = to_us(after.date_updated) if is_at_once else None
-                attempts.append(self._attempt_row(settlement, result, ids, delivered))
-            progress.append((claim, None if is_at_once else after))
-        settled = self._settle(progress, attempts)
+                attempt = self._attempt_row(settlement, result, ids, delivered)[1:]
+            change = (_IS_DELIVERED, _NO_CHANGE) if is_at_once else _change_to(after)
+            rows.append((claim.row_id, claim.run, change[0], *attempt, *change[1]))
+        settled = self._settle(rows)
         self._responses.keep_within_budget()
         return [one for one in settlements if one.claim.row_id not in settled]
 
     def put_back(self, claims: Sequence[DeliveryClaim], now: datetime) -> None:
-        self._settle([(claim, put_back(claim.progress, now)) for claim in claims], [])
+        rows = list[Row]()
+        for claim in claims:
+            kind, change = _change_to(put_back(claim.progress, now))
+            rows.append((claim.row_id, claim.run, kind, *_NO_ATTEMPT, *change))
+        self._settle(rows)
 
     def left_open(self) -> list[DeliveryClaim]:
         claims = list[DeliveryClaim]()
@@ -396,34 +406,9 @@ class PostgresCallbacks(SqlCallbacks):
             due_us = to_us(progress.due or progress.date_updated)
             queue(_WAITS, (*place, due_us, account_id, False, *_counts(progress)))
 
-    def _settle(
-        self,
-        progress: Sequence[tuple[DeliveryClaim, DeliveryProgress | None]],
-        attempts: Sequence[Row],
-    ) -> set[int]:
-        """Save the new progress of claimed callbacks; None if the first attempt delivered one.
-
-        Returns the ids of those that this process still had.
-        """
-        goes_on, changed, ended = list[bool](), list[Row](), list[Row]()
-        for (callback, *_, row_id, _, _), after in progress:
-            goes_on.append(after is not None and after.is_under_way)
-            if after is None:
-                continue
-            if after.is_ended:
-                account_id = self._accounts.id_of(callback.account_sid)
-                ended.append(write_outcome(after, row_id, account_id))
-            else:
-                due_us = BEGUN if after.due is None else to_us(after.due)
-                changed.append((row_id, due_us, *_counts(after)))
-        values = (
-            Bigints([claim.row_id for claim, _ in progress]),
-            Bigints([claim.run for claim, _ in progress]),
-            goes_on,
-            *columns_of(changed, _CHANGED_TYPES),
-            *columns_of(attempts, _ATTEMPT_TYPES),
-            *columns_of(ended, _ENDED_TYPES),
-        )
+    def _settle(self, rows: Sequence[Row]) -> set[int]:
+        """Save how claimed callbacks go on; return the ids of those that this process still had."""
+        values = columns_of(rows, _SETTLED_TYPES)
         return {row_id for (row_id,) in self._batch.write_queued(_SETTLE, values).fetchall()}
 
     def _outdated_of(self, settlements: Sequence[Settlement]) -> list[Settlement]:
@@ -452,6 +437,16 @@ def _counts(progress: DeliveryProgress) -> Row:
     """Return the values of `_PROGRESS`."""
     when, _, _, attempts, _, round_attempts, began, number = progress
     return attempts, round_attempts, number, maybe_to_us(began), to_us(when)
+
+
+def _change_to(after: DeliveryProgress) -> tuple[int, Row]:
+    """Return the kind of a change, and its values for `_SETTLE`."""
+    due, status = after.due, after.status
+    if status is not CallbackStatus.SCHEDULED:
+        return _HAS_ENDED, (None, *_counts(after), NUMBERS[status], after.status_reason)
+    if due is None:
+        return _GOES_ON, (None, *_counts(after), None, None)
+    return _WAITS_AGAIN, (to_us(due), *_counts(after), None, None)
 
 
 def _since_us(since: datetime) -> int:
