@@ -31,7 +31,7 @@ class PostgresTasks(SqlTasks):
 
     def claim(self, now: datetime, *, limit: int) -> list[ScheduledTask]:
         rows = self._session.write(
-            # An array is made once; a subquery in `IN` could run several times, each with its limit.
+            # An array is made once; a subquery of `IN` could run several times.
             "UPDATE tasks SET worker = ? WHERE seq = ANY (ARRAY(SELECT seq FROM tasks"
             f" WHERE due_us <= ? AND {_MINE_OR_FREE} ORDER BY due_us, seq LIMIT ?"
             " FOR UPDATE SKIP LOCKED)) RETURNING *",
