@@ -1,11 +1,28 @@
-"""Run a policy monitor in a test, until it has the expected result."""
+"""Run a policy monitor in a test until it has the expected result; versions of the policy."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
 
+from ringback.core.policy.policy_version import OPERATOR, PolicyVersion
+from ringback.core.policy.source_policy import Policy
+from ringback.core.sources.source_definition import BUILT_IN
+from ringback.policy.active_policy import ActivePolicy
 from ringback.policy.policy_monitor import PolicyMonitor
+from ringback.policy.stored_policy import StoredPolicy
+from ringback.ports import Clock, Store
+from tests.fakes import NOW, FakeClock
+
+
+def version_of(policy: Policy, number: int = 1, *, file_hash: str | None = None) -> PolicyVersion:
+    """Return a version with this policy."""
+    return PolicyVersion(number, policy, NOW, OPERATOR, file_hash)
+
+
+def stored_in(store: Store, active: ActivePolicy, clock: Clock | None = None) -> StoredPolicy:
+    """Return the versions of the policy in a store, for a process with this active policy."""
+    return StoredPolicy(store, active, clock=clock or FakeClock(), sources=BUILT_IN)
 
 
 @asynccontextmanager

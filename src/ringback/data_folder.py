@@ -5,10 +5,11 @@ start twice as fast. Only these two modules may import `stores`.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from ringback.core.errors import ConfigurationError
 from ringback.ports import Store, Transaction
@@ -17,7 +18,12 @@ from ringback.runtime.undo import on_failure
 from ringback.settings.setting_definitions import DATA_FILE
 from ringback.stores.encryption import SecretCipher, has_key_file, make_key_file
 from ringback.stores.encryption import new_key as new_seal_key
-from ringback.stores.sqlite.data_file_opener import is_sealed, open_as_owner, refuse_to_upgrade
+from ringback.stores.sqlite.data_file_opener import (
+    is_sealed,
+    open_as_owner,
+    refuse_to_upgrade,
+    schema_of_file,
+)
 from ringback.stores.sqlite.data_loss import (
     begin_new_data,
     forget_lost_data,
@@ -36,7 +42,9 @@ __all__ = [
     "KEY_FILE",
     "DataFolder",
     "IntegrityCheckResult",
+    "OpenStore",
     "StoreOptions",
+    "StoredData",
     "UpgradedSchema",
     "new_seal_key",
 ]
@@ -46,8 +54,64 @@ T = TypeVar("T")
 KEY_FILE: Final = "ringback.key"
 
 
+class OpenStore(Store, Protocol):
+    """A store that has to be closed."""
+
+    async def close(self) -> None:
+        """Finish all queued work, and give back what was used."""
+        ...
+
+
+class StoredData(ABC):
+    """A place that stores all data of a server."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def upgrade(self, tell: Callable[[str], None] | None = None) -> UpgradedSchema:
+        """Upgrade the schema to the newest version.
+
+        During a long upgrade, `tell` is called with texts that say how far it is. Raises
+        ConfigurationError if the data can't be used or upgraded.
+        """
+
+    @abstractmethod
+    def status(self) -> Mapping[str, str | int | None]:
+        """Return where the data is, its size, and the version of its schema."""
+
+    @abstractmethod
+    def check(self) -> Sequence[IntegrityCheckResult]:
+        """Check the integrity of the data, read-only; a server may be using it meanwhile."""
+
+    @abstractmethod
+    def open_beside(self) -> OpenStore:
+        """Open the data for a short job; a server may be using it meanwhile.
+
+        Raises ConfigurationError if it can't be used.
+        """
+
+    def transact(self, work: Callable[[Transaction], T]) -> T:
+        """Do `work` in one transaction, commit it, and return its result.
+
+        A server may be using the data meanwhile. Raises ConfigurationError if it can't be used.
+        """
+        return self.use(lambda store: store.transact(work))
+
+    def use(self, work: Callable[[Store], Awaitable[T]]) -> T:
+        """Do work that takes several transactions; otherwise like `transact`."""
+
+        async def use() -> T:
+            store = self.open_beside()
+            try:
+                return await work(store)
+            finally:
+                await store.close()
+
+        return asyncio.run(use())
+
+
 @dataclass(frozen=True, slots=True)
-class DataFolder:
+class DataFolder(StoredData):
     """Opens, upgrades and checks the data file in a folder, and finds the key of its secrets.
 
     The key encrypts the secrets in the data file. It is `seal_key` if given, else the content of
@@ -117,29 +181,23 @@ class DataFolder:
             lock.release()
         return opened.upgrade or UpgradedSchema(newest(), newest(), None)
 
-    def transact(self, work: Callable[[Transaction], T]) -> T:
-        """Do `work` in one transaction on the data file, commit it, and return its result.
-
-        A server may be using the data meanwhile. Raises ConfigurationError if the folder or
-        the file can't be used.
-        """
-        return self.use(lambda store: store.transact(work))
-
-    def use(self, work: Callable[[Store], Awaitable[T]]) -> T:
-        """Do work that takes several transactions; otherwise like `transact`."""
-
-        async def use() -> T:
-            store = self.open_beside()
-            try:
-                return await work(store)
-            finally:
-                await store.close()
-
-        return asyncio.run(use())
-
     def check(self) -> Sequence[IntegrityCheckResult]:
         """Check the integrity of the data, read-only; a server may be using it meanwhile."""
         return check_data(self._path, self._existing_cipher)
+
+    def status(self) -> dict[str, str | int | None]:
+        """Return the state of the data file; raises ConfigurationError if there is none."""
+        path = self._path
+        if is_missing(path):
+            raise ConfigurationError(
+                f"there is no data in {self.folder}; give the data folder of a Ringback with --data"
+            )
+        return {
+            "where": str(path),
+            "schema": schema_of_file(path),
+            "newest_schema": newest(),
+            "bytes": path.stat().st_size,
+        }
 
     @property
     def _path(self) -> Path:

@@ -19,6 +19,7 @@ from ringback.core.http.outcome import AttemptFailure
 from ringback.delivery.shadow_sender import ShadowLimits
 from ringback.engine.clock_advancer import ClockAdvancer
 from ringback.policy.policy_monitor import PolicyMonitor
+from ringback.policy.stored_policy import StoredPolicy
 from tests.docs import REFERENCE
 from tests.memory_store import MemoryStore
 from tests.unit.api.world import dependencies_on
@@ -78,7 +79,9 @@ def test_each_route_is_documented() -> None:
     dependencies = dependencies_on(MemoryStore())
     portal = [
         *ClockEndpoints(dependencies, cast("ClockAdvancer", ClockAdvancer)).operations(),
-        *PolicyEndpoints(dependencies, cast("PolicyMonitor", PolicyMonitor)).operations(),
+        *PolicyEndpoints(
+            dependencies, cast("PolicyMonitor", PolicyMonitor), cast("StoredPolicy", StoredPolicy)
+        ).operations(),
     ]
     beside = [
         *health_routes(cast("HealthChecks", HealthChecks)),

@@ -1,15 +1,23 @@
-"""A policy that changes while a server runs, as an operator changes it: in the file."""
+"""A policy that changes while a server runs: in the file, or through the server."""
 
 import asyncio
 import json
 import signal
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Self
 
 import pytest
 
-from tests.end_to_end.test_serve import create, metrics, ringback, send, serving
+from ringback.api.strict_json import JSON_TYPE
+from ringback.application import ServerProcess
+from ringback.core.errors import ConfigurationError
+from ringback.settings.load import load
+from ringback.settings.setting_definitions import ServerCommand
+from tests.end_to_end.test_serve import Serving, create, metrics, ringback, send, serving
 from tests.policy_monitors import until
-from tests.served import Served, in_this_process, served
+from tests.served import Answered, Served, in_this_process, served
+from tests.unit.api.caller import basic
 
 NOWHERE = "http://127.0.0.1:9/hook"
 HOLD = '[[holds]]\nphase = "before"\n'
@@ -162,3 +170,214 @@ async def test_a_settings_file_is_tried_with_the_callbacks_of_the_server(tmp_pat
     record = json.loads(simulated.stdout)
     assert (record["policy_of"], record["phase_now"]) == (str(file), "before")
     assert record["last_week"]["callbacks"] == 1
+
+
+# ---- versions
+
+
+@dataclass(frozen=True)
+class Operator:
+    """The operator of the server in a data folder, with a key."""
+
+    sid: str
+    secret: str
+
+    @classmethod
+    async def of(cls, data: Path) -> Self:
+        words = ("accounts", "keys", "create", "--operator", "--json", "--data", str(data))
+        made = json.loads((await in_this_process(*words)).stdout)
+        return cls(made["sid"], made["secret"])
+
+    def at(self, server: Served) -> tuple[str, ...]:
+        """Return the options that name the server."""
+        given = ("--account-sid", self.sid, "--auth-token", self.secret)
+        return "--server", server.dev["base_url"], *given
+
+    async def policy(self, server: Served) -> dict[str, Any]:
+        shown = await in_this_process("policy", "show", "--json", *self.at(server))
+        assert shown.exit_code == 0, shown.output
+        return json.loads(shown.stdout)
+
+    async def put(self, server: Served, **policy: object) -> Answered:
+        headers = {"Authorization": basic(self.sid, self.secret), "Content-Type": JSON_TYPE}
+        body = json.dumps(policy).encode()
+        return await server.call("PUT", "/portal/v1/policy", body=body, headers=headers)
+
+
+async def warnings_at_the_start(server: Serving) -> list[str]:
+    """Return the warnings that a server logs until it serves."""
+    await server.wait_for_log("serving at")
+    return [line["message"] for line in server.log if line["level"] == "warning"]
+
+
+async def test_a_file_that_was_seen_before_changes_nothing_and_is_behind(tmp_path: Path) -> None:
+    file, data = tmp_path / "ringback.toml", tmp_path / "data"
+    operator, first = await Operator.of(data), "log_level = 'info'\n"
+    write(file, first)
+    async with serving(data, "--settings", str(file)) as server:
+        told = await operator.policy(server)
+        assert (told["version"], told["origin"], told["behind"]) == (1, "KORE's notice", None)
+        write(file, HOLD)
+        await server.wait_for_log("the policy of")
+        assert (await operator.policy(server))["version"] == 2
+        write(file, first)
+        await server.wait_for_log("KORE's notice is behind: it has the policy of version 1, and")
+        told = await operator.policy(server)
+        assert (told["version"], told["phase"]) == (2, "before")
+        assert told["behind"] == server.log[-1]["message"]
+        write(file, f"{HOLD}# with a comment\n")
+        while (await operator.policy(server))["behind"] is not None:
+            pass
+        assert await server.stop() == 0
+
+    other = tmp_path / "other.toml"
+    write(other, f"{HOLD}until = 2999-01-01\n")
+    async with serving(data, "--settings", str(other)) as server:
+        assert await warnings_at_the_start(server) == []
+        assert (await operator.policy(server))["version"] == 3
+        assert await server.stop() == 0
+    async with serving(data, "--settings", str(file)) as server:
+        (warning,) = await warnings_at_the_start(server)
+        assert warning.startswith(
+            f"{file} is behind: it has the policy of version 2, and version 3"
+        )
+        shown = await in_this_process("policy", "show", *operator.at(server))
+        assert f"\nversion 3, from {other}, 20" in shown.stdout
+        assert shown.stdout.endswith(f"\nthe settings file is not in force\n  {warning}\n")
+        put = ("policy", "set", "file", str(file), "--yes", *operator.at(server))
+        said = (await in_this_process(*put)).stdout
+        assert "-until = 2999-01-01\n" in said
+        assert said.endswith(" is changed: version 4 is in force\n")
+        told = await operator.policy(server)
+        assert (told["version"], told["behind"], told["holds"][0]["until"]) == (4, None, None)
+        assert await server.stop() == 0
+    async with serving(data, "--settings", str(file)) as server:
+        assert await warnings_at_the_start(server) == []
+
+
+async def test_of_two_changes_of_one_version_the_second_is_refused(tmp_path: Path) -> None:
+    operator, account = await Operator.of(tmp_path), await create(tmp_path)
+    async with serving(tmp_path) as server:
+        server.dev |= account
+        told = await operator.policy(server)
+        rules = {"version": told["version"], "phases": told["phases"]}
+        held = {"phase": "before", "account_sid": account["account_sid"]}
+        changed = await operator.put(server, **rules, holds=[held])
+        assert (changed.status, changed.body["version"]) == (200, 2)
+        late = await operator.put(server, **rules, holds=[])
+        assert (late.status, late.body["code"]) == (409, 20409)
+        assert await why(server) == (
+            "twilio",
+            "the default in phase `before`, in which a hold keeps this account",
+        )
+        await server.wait_for_log("the policy is version 2 (from the operator, ")
+        assert await server.stop() == 0
+    async with serving(tmp_path) as server:
+        (warning,) = await warnings_at_the_start(server)
+        assert warning.startswith("KORE's notice is behind: ")
+        assert len((await operator.policy(server))["holds"]) == 1
+
+
+async def test_set_changes_the_server_that_runs_or_else_the_file(tmp_path: Path) -> None:
+    file, data = tmp_path / "ringback.toml", tmp_path / "data"
+    write(file, "port = 0\n")
+    words = ("policy", "set", "hold", "--account", "AC1", "--phase", "before", "--yes")
+    named = ("--settings", str(file), "--data", str(data))
+    async with served(data, "--settings", str(file)) as server:
+        url = server.dev["base_url"]
+        said = (await in_this_process(*words, *named)).stdout
+        assert '+[[holds]]\n+phase = "before"\n+account_sid = "AC1"\n' in said
+        changed = f"the policy of the server at {url} is changed: version 2 is in force"
+        assert said.endswith(f"\n{changed}; {file} is not changed\n")
+        again = await in_this_process(*words, *named, "--json")
+        assert json.loads(again.stdout) == {
+            "server": url,
+            "version": 2,
+            "changed": False,
+            "diff": "",
+        }
+        shown = json.loads((await in_this_process("policy", "show", *named[2:], "--json")).stdout)
+        assert [hold["account_sid"] for hold in shown["holds"]] == ["AC1"]
+        assert (shown["version"], shown["stays_in"]) == (2, "before")
+        moved = ("policy", "set", "phase", "after", "--since", "2030-01-01", "--yes")
+        assert (
+            "-since = 2024-11-02\n+since = 2030-01-01\n"
+            in (await in_this_process(*moved, "--data", str(data))).stdout
+        )
+        refused = await in_this_process("policy", "set", "release", "--account", "AC2", *named)
+        assert "there is no hold of AC2" in refused.stderr
+        assert await server.stop() == 0
+    assert file.read_text() == "port = 0\n"
+    said = (await in_this_process(*words, *named)).stdout
+    assert said.endswith(f"\n{file} is changed\n")
+    assert "[[holds]]" in file.read_text()
+
+
+async def test_only_an_operators_key_sets_the_policy_of_a_server(tmp_path: Path) -> None:
+    operator, account = await Operator.of(tmp_path), await create(tmp_path)
+    words = ("policy", "set", "phase", "after", "--since", "2030-01-01", "--yes")
+    async with serving(tmp_path) as server:
+        theirs = Operator(account["account_sid"], account["auth_token"])
+        refused = await in_this_process(*words, *theirs.at(server))
+        assert "only the operator can change the policy of the server at" in refused.stderr
+        assert "`ringback accounts keys create --operator` makes" in refused.stderr
+        assert (await operator.policy(server))["version"] == 1
+        said = await in_this_process(*words, *operator.at(server), "--json")
+        assert json.loads(said.stdout)["version"] == 2
+        told = await operator.policy(server)
+    assert told["phases"][2]["since"] == "2030-01-01T00:00:00Z"
+
+
+async def test_the_phase_of_dev_is_not_part_of_any_version(tmp_path: Path) -> None:
+    hold = ("policy", "set", "hold", "--account", "AC1", "--phase", "before", "--yes")
+    async with served(tmp_path, "--phase", "between") as server:
+        await in_this_process(*hold, "--data", str(tmp_path))
+        assert (await server.get("/portal/v1/policy")).body["phase"] == "between"
+        await server.stop()
+    async with served(tmp_path, "--phase", "after") as server:
+        told = (await in_this_process("policy", "show", "--data", str(tmp_path))).stdout
+        await server.stop()
+    assert ": phase after is in force\nthe server stays in phase after, whatever the date\n" in told
+    assert "\nholds\n  AC1  in phase before  without an end\n" in told
+    assert "\nversion 2, from the operator, 20" in told
+
+
+ALL_BY_ACME = '[[phases]]\nname = "all"\ndefault = "acme"\nmay_ask = ["acme"]\n'
+ACME = """\
+[sources.acme]
+signature = "hmac-sha256"
+token = "{uuid}"
+headers = ["X-Token: {token}", "X-Signature: {signature}"]
+"""
+
+
+async def test_a_server_that_lacks_a_source_in_use_does_not_start(tmp_path: Path) -> None:
+    file, data = tmp_path / "ringback.toml", tmp_path / "data"
+    flags = ("--settings", str(file))
+    async with serving(data) as server:
+        assert await server.stop() == 0
+    write(file, f"{ACME}{ALL_BY_ACME}")
+    async with serving(data, *flags) as server:
+        assert await server.stop() == 0
+    write(file, "port = 0\n")
+    ended = await asyncio.to_thread(ringback, "serve", "--data", str(data), *flags)
+    assert ended.returncode == 1
+    line = json.loads(ended.stderr.splitlines()[-1])
+    assert line["message"].startswith(
+        f"this server can't use the policy in force, version 2 (from {file}, "
+    )
+    assert "it names the source 'acme', which the settings don't define" in line["message"]
+    write(file, ACME)
+    async with serving(data, *flags) as server:
+        assert len(await warnings_at_the_start(server)) == 1
+
+
+async def test_a_start_that_was_refused_frees_the_data_folder(tmp_path: Path) -> None:
+    file, flags = tmp_path / "ringback.toml", {"data": str(tmp_path), "port": "0"}
+    write(file, f"{ACME}{ALL_BY_ACME}")
+    with_acme = load({**flags, "settings": str(file)}, {}, command=ServerCommand.SERVE)
+    for settings in (load(flags, {}, command=ServerCommand.SERVE), with_acme):
+        await (await ServerProcess.start(settings)).stop()
+    with pytest.raises(ConfigurationError, match="it names the source 'acme'"):
+        await ServerProcess.start(load(flags, {}, command=ServerCommand.SERVE))
+    await (await ServerProcess.start(with_acme)).stop()

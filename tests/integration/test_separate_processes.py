@@ -17,11 +17,13 @@ from ringback.application.server_process import services_of
 from ringback.application.storage import OpenStorage
 from ringback.core.callbacks.shards import Role
 from ringback.core.errors import StoreUnavailable
+from ringback.core.policy.source_policy import PhaseHold
 from ringback.ports import Transaction
 from ringback.runtime.database_outage import PAUSE
 from ringback.runtime.virtual_clock import VirtualClock
 from ringback.settings.load import load
 from ringback.settings.setting_definitions import ServerCommand
+from ringback.settings.settings_reloader import SettingsReloader
 from tests.crash.driver import writing_nothing_while
 from tests.fakes import (
     ACCOUNT_SID,
@@ -43,11 +45,17 @@ BATCH = 65
 """One more than are stored as single callbacks."""
 
 
-def a_process(data: Path, role: Role = Role.ALL) -> ProcessDependencies:
+def flags_of(data: Path) -> dict[str, str | None]:
+    return {"data": str(data), "allow": "loopback", "update_takes": "0s"}
+
+
+def a_process(
+    data: Path, settings: Path | None = None, *, role: Role = Role.ALL
+) -> ProcessDependencies:
     """Return the dependencies of a separate process, in which time stands still."""
-    flags = {"data": str(data), "allow": "loopback", "update_takes": "0s"}
-    settings = load(flags, {}, command=ServerCommand.SERVE)
-    return ProcessDependencies(replace(settings, role=role), VirtualClock.stopped(NOW))
+    flags = {**flags_of(data), "settings": settings and str(settings)}
+    loaded = load(flags, {}, command=ServerCommand.SERVE)
+    return ProcessDependencies(replace(loaded, role=role), VirtualClock.stopped(NOW))
 
 
 @asynccontextmanager
@@ -74,7 +82,7 @@ async def workers(data: Path) -> AsyncIterator[OpenStorage]:
 
 @asynccontextmanager
 async def an_api(data: Path) -> AsyncIterator[Caller]:
-    process = a_process(data, Role.API)
+    process = a_process(data, role=Role.API)
     network = OpenTransports.open(process)
     async with a_storage(process) as storage:
         await storage.store.transact(plant)
@@ -195,3 +203,35 @@ async def test_an_api_alone_answers_operators(tmp_path: Path) -> None:
         shown = (await caller.get("/metrics")).body.decode().splitlines()
     assert 'ringback_callbacks_accepted_total{source="twilio"} 1.0' in shown
     assert "ringback_callbacks_waiting 1.0" in shown
+
+
+@pytest.mark.parametrize("is_first", [False, True])
+async def test_workers_start_with_the_stored_policy_while_a_new_one_can_not_be_stored(
+    tmp_path: Path, *, is_first: bool
+) -> None:
+    file, sign = tmp_path / "ringback.toml", tmp_path / "away"
+    file.write_text('[[holds]]\nphase = "after"\n')
+    if not is_first:
+        async with workers(tmp_path):
+            pass
+    process = a_process(tmp_path, file)
+    assert isinstance(process.clock, VirtualClock)
+    flags = {**flags_of(tmp_path), "settings": str(file)}
+    origin = SettingsReloader(flags, {}, ServerCommand.SERVE)
+    with writing_nothing_while(sign):
+        async with a_storage(process) as storage:
+            its = BackgroundWorkers(process, storage, OpenTransports.open(process), origin=origin)
+            sign.touch()
+            if is_first:
+                with pytest.raises(StoreUnavailable):
+                    await its.start()
+                return
+            await its.start()
+            assert (process.policy.number, process.policy.policy.holds) == (1, ())
+            sign.unlink()
+            async with asyncio.timeout(10):
+                while process.policy.number == 1:
+                    process.clock.advance(PAUSE)
+                    await asyncio.sleep(0.01)
+            assert process.policy.policy.holds == (PhaseHold("after"),)
+            await its.stop()

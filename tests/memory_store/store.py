@@ -18,7 +18,7 @@ from tests.memory_store.kept_responses import MemoryKeptResponses
 from tests.memory_store.leases import utc_now
 from tests.memory_store.shadows import MemoryShadows
 from tests.memory_store.supersim import MemorySuperSim
-from tests.memory_store.tasks import MemoryScenarios, MemoryTasks
+from tests.memory_store.tasks import MemoryPolicyVersions, MemoryScenarios, MemoryTasks
 from tests.memory_store.wireless import MemoryWireless
 
 T = TypeVar("T")
@@ -33,6 +33,7 @@ class MemoryTransaction(Transaction):
     supersim: MemorySuperSim
     wireless: MemoryWireless
     scenarios: MemoryScenarios
+    policies: MemoryPolicyVersions
     tasks: MemoryTasks
     kept_responses: MemoryKeptResponses
     callbacks: MemoryCallbacks
@@ -45,6 +46,7 @@ class MemoryTransaction(Transaction):
         self.supersim = MemorySuperSim()
         self.wireless = MemoryWireless()
         self.scenarios = MemoryScenarios()
+        self.policies = MemoryPolicyVersions()
         self.tasks = MemoryTasks()
         self.kept_responses = MemoryKeptResponses(budget)
         self.callbacks = MemoryCallbacks(self.accounts, self.kept_responses)

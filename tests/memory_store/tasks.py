@@ -1,9 +1,10 @@
-"""Tasks and chosen scenarios in plain dictionaries."""
+"""Tasks, chosen scenarios and versions of the policy in plain dictionaries."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from ringback.core.policy.policy_version import PolicyVersion
 from ringback.core.scheduled_task import ScheduledTask
 from ringback.core.sims.scenario import TaskKind
 from tests.memory_store.leases import MemoryLeases, utc_now
@@ -22,6 +23,28 @@ class MemoryScenarios:
 
     def get(self, subject_sid: str) -> str | None:
         return self.names.get(subject_sid)
+
+
+@dataclass
+class MemoryPolicyVersions:
+    """Implements `ports.PolicyVersions`."""
+
+    versions: dict[int, PolicyVersion] = field(default_factory=dict[int, PolicyVersion])
+
+    def newest(self, *, after: int = 0) -> PolicyVersion | None:
+        found = (one for one in self.versions.values() if one.number > after)
+        return max(found, key=lambda one: one.number, default=None)
+
+    def made_by(self, file_hash: str) -> PolicyVersion | None:
+        found = (one for one in self.versions.values() if one.file_hash == file_hash)
+        return next(found, None)
+
+    def add(self, version: PolicyVersion) -> bool:
+        file_hash = version.file_hash
+        if version.number in self.versions or (file_hash and self.made_by(file_hash)):
+            return False
+        self.versions[version.number] = version
+        return True
 
 
 @dataclass

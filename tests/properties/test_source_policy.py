@@ -4,7 +4,11 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ringback.core.policy.policy_version import PolicyPart, read_policy_text, write_policy
 from ringback.core.policy.source_policy import BOTH, NOTICE, Phase, PhaseHold, Policy, Source
+from ringback.settings.file import SettingsFile
+from ringback.settings.load import policy_in
+from ringback.settings.policy_editor import as_text
 from tests.properties.strategies import any_text, sources, urls
 
 instants = st.datetimes(
@@ -30,6 +34,7 @@ def policies(draw: st.DrawFn) -> Policy:
         st.sampled_from([phase.name for phase in phases]),
         st.none() | account_sids,
         st.none() | st.sampled_from(["http://a", "http", "https://b.example/"]),
+        st.none() | instants,
     )
     return Policy(tuple(phases), tuple(draw(st.lists(held, max_size=3))))
 
@@ -80,3 +85,19 @@ def test_the_notice_never_goes_back_to_twilio(one: datetime, other: datetime) ->
         for at in (earlier, later)
     )
     assert before is Source.TWILIO or after is Source.KORE
+
+
+@given(policies())
+def test_a_policy_is_read_back_from_its_text(policy: Policy) -> None:
+    assert read_policy_text(write_policy(policy)) == policy
+
+
+@given(policies(), policies())
+def test_two_policies_have_the_same_hash_if_they_are_equal(one: Policy, other: Policy) -> None:
+    hashes = {PolicyPart(policy, "").hash for policy in (one, other)}
+    assert (len(hashes) == 1) == (one == other)
+
+
+@given(policies())
+def test_a_policy_as_the_text_of_a_settings_file_is_read_back(policy: Policy) -> None:
+    assert policy_in(SettingsFile.of("ringback.toml", as_text(policy))) == policy

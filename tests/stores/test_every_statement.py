@@ -27,7 +27,8 @@ from ringback.core.callbacks.response_storage import ResponseStorageBudget
 from ringback.core.callbacks.retry import NoRetryNeeded, RetryLater
 from ringback.core.http.http_exchange import ReceiverResponseRecord
 from ringback.core.http.outcome import DeliveredOutcome, RefusedOutcome
-from ringback.core.policy.source_policy import Source
+from ringback.core.policy.policy_version import OPERATOR, PolicyPart, PolicyVersion
+from ringback.core.policy.source_policy import NOTICE, Source
 from ringback.core.sims.scenario import TaskKind
 from ringback.core.supersim.usage import BillingPeriod
 from ringback.core.wireless.usage import WirelessUsageQuery
@@ -96,7 +97,11 @@ ALLOWED: Final = (
         r"SCAN shadows USING INDEX shadows_open",
         "only open ones",
     ),
-    (r"SELECT accounts.sid, count", r"SCAN .* INDEX waiting_of_account", "once, at the start"),
+    (
+        r"SELECT min\(accounts.sid\), count",
+        r"SCAN .* INDEX waiting_of_account",
+        "once, at the start",
+    ),
     (r"SELECT total\(due_us", r"SCAN waiting$", "now and then, beside commits"),
     (r"FROM accounts WHERE true", r"SCAN accounts", "the query is for all accounts"),
     (r"token_keys", r"SCAN token_keys", "has one row"),
@@ -354,6 +359,14 @@ def tasks(tx: Transaction) -> None:
     tx.scenarios.get(OURS)
 
 
+def policies(tx: Transaction) -> None:
+    first = PolicyVersion.of_part(PolicyPart(NOTICE, "ringback.toml"), 1, NOW)
+    for version in (first, first, PolicyVersion(2, NOTICE, NOW, OPERATOR)):
+        tx.policies.add(version)
+    tx.policies.newest()
+    tx.policies.made_by(first.file_hash or "")
+
+
 def records(tx: Transaction) -> None:
     for record in RECORDS:
         table = table_of(tx, type(record))
@@ -404,6 +417,7 @@ STEPS: Final[dict[str, Work]] = {
     "accounts": accounts,
     "clients": clients,
     "tasks": tasks,
+    "policies": policies,
     "records": records,
     "updates": updates,
     "uses": uses,

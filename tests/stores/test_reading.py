@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from ringback.core.errors import NotFound, QueryTimeout, StoreUnavailable
+from ringback.core.policy.policy_version import OPERATOR, PolicyVersion
+from ringback.core.policy.source_policy import NOTICE
 from ringback.ports import CallbackFilter, PageWindow, Store, Transaction
 from ringback.stores.sql.read_pool import ReadConnectionPool
 from ringback.stores.sqlite.read_connections import SqliteReader
@@ -57,6 +59,7 @@ WRITES: dict[str, Callable[[Transaction], Any]] = {
     "a copy": lambda tx: tx.shadows.open([shadow(0)]),
     "a SIM": lambda tx: tx.supersim.sims.add(sim(1)),
     "a task": lambda tx: tx.tasks.put(task(1)),
+    "a policy": lambda tx: tx.policies.add(PolicyVersion(1, NOTICE, NOW, OPERATOR)),
     "an account": lambda tx: tx.accounts.save(replace(account(), name="renamed")),
     "a key": lambda tx: tx.accounts.keys.add(api_key(1)),
     "what follows": lambda tx: tx.on_commit(lambda: None),

@@ -16,6 +16,8 @@ Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | Non
 
 JSON_TYPE: Final = "application/json"
 """The media type of JSON bodies."""
+# The checks are recursive, and Python limits the depth of recursion.
+_DEEPEST: Final = 8
 
 
 async def read_json_body(request: Request, *, most: int, code: int = SUPER_SIM.invalid) -> bytes:
@@ -40,11 +42,17 @@ def parse_json(body: bytes, *, code: int = SUPER_SIM.invalid) -> Json:
         raise InvalidParameter(f"the body can't be read as JSON: {problem}", code=code) from None
 
 
+def refuse_deep(document: Json, *, code: int = SUPER_SIM.invalid) -> None:
+    """Raise InvalidParameter if a parsed body is nested deeply; `check_names` is recursive."""
+    if _is_deeper(document, _DEEPEST):
+        raise InvalidParameter(f"the body is nested deeper than {_DEEPEST} levels", code=code)
+
+
 def check_names(body: bytes, document: Json, *, code: int = SUPER_SIM.invalid) -> None:
     """Raise InvalidParameter if an object in a JSON body has the same name twice.
 
     `document` is the parsed body, in which repeated names are lost. The caller must have refused
-    deeply nested documents, since this function is recursive.
+    deeply nested documents, with `refuse_deep` or otherwise, since this function is recursive.
     """
     if may_repeat_names(body, document):
         refuse_repeats(body, code=code)
@@ -69,6 +77,12 @@ def refuse_repeats(body: bytes, *, code: int = SUPER_SIM.invalid) -> None:
             " each name once",
             code=code,
         ) from None
+
+
+def _is_deeper(value: Json, most: int) -> bool:
+    """Return True if a JSON value has more than `most` nested levels; looks no deeper than that."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return most == 0 or any(_is_deeper(one, most - 1) for one in inner)
 
 
 def _texts_in(value: Json) -> int:

@@ -25,6 +25,7 @@ from ringback.core.accounts.account import EVERY
 from ringback.core.callbacks.shards import Role
 from ringback.engine.clock_advancer import ClockAdvancer
 from ringback.policy.policy_monitor import PolicyMonitor
+from ringback.policy.stored_policy import StoredPolicy
 from ringback.ports import BulkCallbackQueue, LoopWaker, NewCallbackQueue
 from ringback.runtime.system_clock import stopwatch
 
@@ -44,6 +45,7 @@ class WorkerServicesForApi:
     notifier: LoopWaker
     """Wakes the loop for scheduled tasks after each new task."""
     policy_monitor: PolicyMonitor
+    stored_policy: StoredPolicy
     clock_advancer: ClockAdvancer | None = None
     """Advances the clock; None if the clock can't be advanced."""
     gateway: str | None = None
@@ -79,7 +81,8 @@ class HttpApi:
             gateway=ports.gateway,
             refused=storage.outage.refused,
         )
-        portal = PolicyEndpoints(self.dependencies, ports.policy_monitor).operations()
+        policies = PolicyEndpoints(self.dependencies, ports.policy_monitor, ports.stored_policy)
+        portal = policies.operations()
         portal += WorkerEndpoints(self.dependencies, storage.cluster).operations()
         if ports.clock_advancer is not None:
             portal += ClockEndpoints(self.dependencies, ports.clock_advancer).operations()

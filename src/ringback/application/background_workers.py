@@ -8,6 +8,7 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Final, Self
 
+from ringback.application.gateway_duty import GatewayDuty
 from ringback.application.process_dependencies import ProcessDependencies
 from ringback.application.storage import OpenStorage
 from ringback.carrier.simulated_carrier import SimulatedCarrier
@@ -29,6 +30,7 @@ from ringback.http_client.tls import ClientTls
 from ringback.operations.context import OperationContext
 from ringback.operations.create_callbacks import send_callbacks
 from ringback.policy.policy_reloader import PolicyReloader
+from ringback.policy.stored_policy import StoredPolicy
 from ringback.ports import (
     BulkCallbackQueue,
     Clock,
@@ -42,6 +44,7 @@ from ringback.ports import (
 from ringback.runtime.database_outage import outlast
 from ringback.runtime.system_clock import stopwatch
 from ringback.runtime.virtual_clock import VirtualClock
+from ringback.settings.parsers import UdpGatewayAddress
 from ringback.settings.settings import Settings
 from ringback.settings.settings_reloader import SettingsReloader
 
@@ -50,6 +53,9 @@ if TYPE_CHECKING:
 
 _LOOK_FOR_TASKS: Final = timedelta(seconds=1)
 """How often to look for tasks of other processes, in case an announcement got lost."""
+
+_LOOK_AT_POLICY: Final = 1.0
+"""Seconds between two looks at the policy's newest version, in case an announcement got lost."""
 
 # The code of the two SIM products is imported when it is needed: a server that sends callbacks only
 # starts in less time without it.
@@ -82,7 +88,9 @@ class OpenTransports:
             network=SystemNetwork(tls),
             most_open=process.shares.outgoing,
         )
-        return cls(sender, _gateway_of(settings))
+        # With a database, the process that has the lease on the gateway opens it.
+        gateway = None if settings.database is not None else _gateway_of(settings)
+        return cls(sender, gateway)
 
     def close_gateway(self) -> None:
         """Close the socket of the UDP gateway, if there is one."""
@@ -119,15 +127,27 @@ class BackgroundWorkers:
             self.batch_queue = queue = _batch_queue_of(process, store, self.delivery)
             beside.append(queue.run)
         context = partial(process.context, self.delivery.queue)
+        self._gateway_at = process.settings.gateway if cluster.is_shared else None
+        self._gateway_duty = None
+        if self._gateway_at is not None and role is not Role.API:
+            self._gateway_duty = GatewayDuty(
+                cluster=cluster,
+                open_gateway=partial(_open_gateway, self._gateway_at),
+                drain=process.settings.drain,
+            )
         self.task_runner = ScheduledTaskRunner(
             store=store,
-            carrier=network.gateway or SimulatedCarrier(),
+            carrier=self._gateway_duty or network.gateway or SimulatedCarrier(),
             handler_of=_handler_of,
             context=context,
             clock=clock,
             look_every=_LOOK_FOR_TASKS if cluster.is_shared else None,
             checkpoint=process.checkpoint,
         )
+        self._receive = _receiver(store, clock, self.task_runner, context)
+        if self._gateway_duty is not None:
+            run_tasks = self.task_runner.run
+            beside.append(partial(self._gateway_duty.run, run_tasks, self._receive))
         self.notifier: LoopWaker = self.task_runner
         """Wakes a loop that carries out scheduled tasks, in this process or another."""
         if role is Role.API:
@@ -135,31 +155,59 @@ class BackgroundWorkers:
         else:
             cluster.listen(lambda news: self.task_runner.wake() if news.has_tasks else None)
         self.policy_monitor = process.policy_monitor(store)
-        self.policy_reloader = _policy_reloader_of(origin, process)
+        self.stored_policy = process.stored_policy(store)
+        if cluster.is_shared:
+            follower = ChangeFollower(
+                process.signing_keys, self.stored_policy, store=store, cluster=cluster
+            )
+            beside.append(follower.run)
+        self.policy_reloader = _policy_reloader_of(origin, process, self.stored_policy)
         """Reloads the policy when the settings file changes; None if there is no settings file."""
         loops = (self.task_runner, self.delivery, self.shadow_sender)
         self.clock_advancer = (
             ClockAdvancer(clock, loops) if isinstance(clock, VirtualClock) else None
         )
         """Advances the clock; None if the clock is the machine's."""
-        if cluster.is_shared:
-            follower = ChangeFollower(process.signing_keys, store=store, cluster=cluster)
-            beside.append(follower.run)
         beside.append(self.policy_monitor.run)
         if self.policy_reloader is not None:
             beside.append(self.policy_reloader.run)
         self.supervisor = Supervisor(
-            None if role is Role.API else self.task_runner,
+            None if role is Role.API or self._gateway_duty else self.task_runner,
             self.delivery,
             clock=clock,
             recover=None if role is Role.API else self.shadow_sender.recover,
             beside=beside,
         )
-        self._receive = _receiver(store, clock, self.task_runner, context)
+        self._policy_part = process.settings.policy_part
         self._drain = process.settings.drain
 
+    @property
+    def gateway_address(self) -> str | None:
+        """The `host:port` that devices send datagrams to; None without a UDP gateway."""
+        if self.network.gateway is not None:
+            return self.network.gateway.shown_address
+        return self._gateway_at and f"{self._gateway_at.host}:{self._gateway_at.port}"
+
+    @property
+    def open_gateway(self) -> "UdpGateway | None":
+        """The UDP gateway, if there is one and this process has it."""
+        return self.network.gateway or (self._gateway_duty and self._gateway_duty.gateway)
+
     async def start(self) -> None:
-        """Recover the work of a dead process, then begin to send callbacks and accept datagrams."""
+        """Recover the work of a dead process, then begin to send callbacks and accept datagrams.
+
+        Before that, activate the newest version of the policy. Raises ConfigurationError if this
+        process can't use it, or if there is none, and the database can't be written to.
+        """
+        try:
+            await self.stored_policy.offer(self._policy_part)
+        except StoreUnavailable:
+            await self.stored_policy.look()
+            if self.policy_reloader is None or self.stored_policy.active.version is None:
+                raise
+            # The file's new policy is stored as soon as the database can be written to; usually, no
+            # callbacks are accepted until then.
+            self.policy_reloader.look_now()
         await self.supervisor.start()
         if self.network.gateway is not None:
             self.network.gateway.start(self._receive)
@@ -183,13 +231,23 @@ class BackgroundWorkers:
 
 
 class ChangeFollower:
-    """Learns what other processes change: the secrets of accounts."""
+    """Learns what other processes change: the policy, and the secrets of accounts."""
 
-    def __init__(self, signing_keys: CurrentSigningKeys, *, store: Store, cluster: Cluster) -> None:
+    def __init__(
+        self,
+        signing_keys: CurrentSigningKeys,
+        policy: StoredPolicy,
+        *,
+        store: Store,
+        cluster: Cluster,
+    ) -> None:
+        """Also announce the changes of this process."""
         self._signing_keys = signing_keys
+        self._policy = policy
         self._store = store
         self._has_changes = asyncio.Event()
         signing_keys.announce = lambda: cluster.announce(News(has_changes=True))
+        policy.active.listen(signing_keys.announce)
         cluster.listen(self._hear)
 
     def _hear(self, news: News) -> None:
@@ -197,12 +255,17 @@ class ChangeFollower:
             self._has_changes.set()
 
     async def run(self) -> None:
-        """Follow changes as they are announced, for ever."""
+        """Follow changes as they are announced; look at the policy each second; for ever."""
         while True:
-            await self._has_changes.wait()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_AT_POLICY):
+                    await self._has_changes.wait()
+            are_announced = self._has_changes.is_set()
             self._has_changes.clear()
             with suppress(StoreUnavailable):
-                await self._signing_keys.refresh(self._store)
+                await self._policy.look()
+                if are_announced:
+                    await self._signing_keys.refresh(self._store)
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,11 +286,13 @@ def _handler_of(kind: TaskKind) -> TaskHandler[OperationContext]:
 
 
 def _gateway_of(settings: Settings) -> "UdpGateway | None":
-    if settings.gateway is None or settings.role is Role.API:
-        return None
+    return None if settings.gateway is None else _open_gateway(settings.gateway)
+
+
+def _open_gateway(at: UdpGatewayAddress) -> "UdpGateway":
     from ringback.carrier.udp_gateway import UdpGateway  # noqa: PLC0415 (see above)
 
-    host, port, else_any = settings.gateway
+    host, port, else_any = at
     gateway_at = partial(UdpGateway, host, behind=SimulatedCarrier(), stopwatch=stopwatch)
     try:
         return gateway_at(port)
@@ -296,12 +361,12 @@ def _batch_queue_of(
 
 
 def _policy_reloader_of(
-    origin: SettingsReloader | None, process: ProcessDependencies
+    origin: SettingsReloader | None, process: ProcessDependencies, stored: StoredPolicy
 ) -> PolicyReloader | None:
     if origin is None or origin.path is None:
         return None
     reload = partial(origin.reload_policy, process.settings)
-    return PolicyReloader(origin.path, reload, process.policy)
+    return PolicyReloader(origin.path, reload, stored, clock=process.clock)
 
 
 def _receiver(

@@ -16,6 +16,7 @@ from ringback.operations.context import OperationContext
 from ringback.operations.delivery_totals import count_last_week
 from ringback.policy.active_policy import ActivePolicy
 from ringback.policy.policy_monitor import PolicyMonitor
+from ringback.policy.stored_policy import StoredPolicy
 from ringback.ports import (
     Clock,
     ClusterMember,
@@ -54,7 +55,8 @@ class ProcessDependencies:
         settings = self.settings
         self.shares = divide(open_files_limit(), settings.connections_wanted)
         ahead = timedelta(0) if settings.at is None else settings.at - self.clock.now()
-        self.policy = ActivePolicy(replace(settings.effective_policy, ahead=ahead))
+        policy = replace(settings.policy, ahead=ahead)
+        self.policy = ActivePolicy(policy, phase=settings.phase)
         name = f"{gethostname()}:{os.getpid()}"
         self.member = ClusterMember(name, settings.role, self.clock.now())
         self._simulation = settings.simulation
@@ -70,6 +72,10 @@ class ProcessDependencies:
             self._simulation,
             self.settings.sources,
         )
+
+    def stored_policy(self, store: Store) -> StoredPolicy:
+        """Return the versions of the policy in a store; the caller has to call `offer` first."""
+        return StoredPolicy(store, self.policy, clock=self.clock, sources=self.settings.sources)
 
     def policy_monitor(self, store: Store) -> PolicyMonitor:
         """Return a monitor of the active policy; the caller has to call its `run`."""

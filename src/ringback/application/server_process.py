@@ -12,6 +12,7 @@ from ringback.application.process_dependencies import (
     ProcessDependencies,
 )
 from ringback.application.storage import OpenStorage
+from ringback.core.errors import ConfigurationError
 from ringback.core.policy.source_policy import Phase
 from ringback.ports import Clock, RandomSource, no_checkpoint
 from ringback.runtime.undo import on_failure
@@ -48,7 +49,7 @@ class ServerProcess:
         if the data file is missing or has lost data.
 
         Raises ConfigurationError if the data folder, a certificate or the gateway's address can't
-        be used.
+        be used, or if the policy in force names a source that the settings lack.
         """
         process = ProcessDependencies(settings, clock, random_source, checkpoint)
         network = OpenTransports.open(process)
@@ -56,7 +57,12 @@ class ServerProcess:
             storage = OpenStorage.open(process, accept_data_loss=accept_data_loss)
         workers = BackgroundWorkers(process, storage, network, origin=origin)
         api = HttpApi(process, storage, services_of(workers))
-        await workers.start()
+        try:
+            await workers.start()
+        except ConfigurationError:
+            network.close_gateway()
+            await storage.store.close()
+            raise
         monitor = workers.policy_monitor
         phase = monitor.policy.general_phase(monitor.date)
         return cls(process, storage, workers, api, phase)
@@ -75,11 +81,12 @@ def services_of(workers: BackgroundWorkers) -> WorkerServicesForApi:
         batch_queue=workers.batch_queue,
         notifier=workers.notifier,
         policy_monitor=workers.policy_monitor,
+        stored_policy=workers.stored_policy,
         clock_advancer=workers.clock_advancer,
-        gateway=network.gateway and network.gateway.shown_address,
+        gateway=workers.gateway_address,
         is_running=lambda: workers.supervisor.is_running,
         waiting=lambda: delivery.waiting,
         under_way=lambda: delivery.under_way,
         open_connections=lambda: network.sender.open_connections,
-        datagrams=lambda: {} if network.gateway is None else network.gateway.counts,
+        datagrams=lambda: {} if (open_ := workers.open_gateway) is None else open_.counts,
     )

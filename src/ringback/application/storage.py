@@ -1,21 +1,20 @@
-"""Opens the data file of a server, and notices when it can't be written to."""
+"""Opens the data file or database of a server, and notices when it can't be written to."""
 
 from dataclasses import dataclass
 from typing import Self
 
 from ringback.application.process_dependencies import ProcessDependencies
-from ringback.data_folder import DataFolder, StoreOptions
+from ringback.data_folder import DataFolder, OpenStore, StoreOptions
 from ringback.ports import Cluster, SoleProcess
 from ringback.runtime.database_outage import DatabaseOutageMonitor
 from ringback.runtime.system_clock import stopwatch
-from ringback.stores.sqlite.store import SqliteStore
 
 
 @dataclass(frozen=True, slots=True)
 class OpenStorage:
-    """The open data file, and a monitor of whether it can be written to."""
+    """The open data file or database, and a monitor of whether it can be written to."""
 
-    store: SqliteStore
+    store: OpenStore
     cluster: Cluster
     """The other processes that use the same data."""
     outage: DatabaseOutageMonitor
@@ -23,9 +22,9 @@ class OpenStorage:
 
     @classmethod
     def open(cls, process: ProcessDependencies, *, accept_data_loss: bool = False) -> Self:
-        """Open the data file, which no other server can use until this one closes it.
+        """Open the database, or else the data file, which no other server can use meanwhile.
 
-        Raises ConfigurationError if the data file can't be used.
+        Raises ConfigurationError if it can't be used.
         """
         settings = process.settings
         outage = DatabaseOutageMonitor(
@@ -33,6 +32,9 @@ class OpenStorage:
             clock=process.clock,
             stopwatch=stopwatch,
         )
+        if settings.database is not None:
+            store, cluster = _open_database(process, settings.database, outage)
+            return cls(store, cluster, outage)
         folder = DataFolder(settings.data, settings.seal_key, settings.seal_key_file)
         options = StoreOptions(
             committed=process.counters.commit_seconds.add,
@@ -41,3 +43,23 @@ class OpenStorage:
         )
         store = folder.open_to_serve(options, accept_data_loss=accept_data_loss)
         return cls(store, SoleProcess(process.member), outage)
+
+
+def _open_database(
+    process: ProcessDependencies, url: str, outage: DatabaseOutageMonitor
+) -> tuple[OpenStore, Cluster]:
+    # Imported late: without a database, its driver need not be installed.
+    from ringback.postgres_database import PostgresDatabase, PostgresOptions  # noqa: PLC0415 (see above)
+
+    settings = process.settings
+    database = PostgresDatabase(url, settings.seal_key, settings.seal_key_file, settings.data)
+    options = PostgresOptions(
+        name=process.member.name,
+        role=settings.role,
+        committed=process.counters.commit_seconds.add,
+        unavailable=outage.failed,
+        budget=settings.storage_budget,
+        has_notifications=settings.database_notifications,
+    )
+    store = database.open_to_serve(options)
+    return store, store.cluster

@@ -41,7 +41,7 @@ _COMMANDS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
         "secrets": ("webhook_secrets", "Manage webhook secrets, which sign KORE's callbacks."),
         "send": ("send", "Send a callback with your own parameters to a URL."),
         "test-event": ("send", "Send KORE's test event to a URL."),
-        "db": ("db", "Check or upgrade the file that stores a server's data."),
+        "db": ("db", "Check, upgrade or describe the stored data of a server."),
         "workers": ("workers", "List the processes of a server, and what each of them does."),
     },
     "Move receivers to another source": {

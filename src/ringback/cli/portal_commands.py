@@ -1,6 +1,7 @@
 """Shared by commands that call a running server: the choice of the server, and lists of records."""
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -73,6 +74,17 @@ def portal_of(dev: DevServerDetails) -> "PortalClient":
         sim_sid=dev.sim_sid,
         wireless_sim_sid=dev.wireless_sim_sid,
     )
+
+
+def operators_portal_of(dev: DevServerDetails) -> "PortalClient":
+    """Return a client of the portal API of a running `ringback dev` that acts as the operator.
+
+    If `dev.json` is from an older version, which gave the operator no key, it acts as the account.
+    """
+    portal = portal_of(dev)
+    if not dev.operator_key_sid:
+        return portal
+    return replace(portal, account_sid=dev.operator_key_sid, auth_token=dev.operator_key_secret)
 
 
 def asked_portal(

@@ -54,6 +54,15 @@ def iso(instant: datetime) -> str:
     return f"{instant.isoformat(timespec='seconds')[:19]}Z"
 
 
+def exact(instant: datetime) -> str:
+    """Return an instant as text like `iso`, but with all its digits, in UTC.
+
+    >>> exact(datetime(2024, 7, 3, 14, 40, 58, 500000, tzinfo=UTC))
+    '2024-07-03T14:40:58.500000Z'
+    """
+    return f"{instant.astimezone(UTC).replace(tzinfo=None).isoformat()}Z"
+
+
 def floor(instant: datetime, span: timedelta) -> datetime:
     """Return the start of the hour or day that contains an instant; `span` is HOUR or DAY.
 
@@ -87,6 +96,26 @@ def periods_between(
         return [(start, end)]
     starts = [start + index * span for index in range((end - start) // span)]
     return [(begin, begin + span) for begin in reversed(starts)]
+
+
+_EARLIEST: Final = 1970
+_LATEST: Final = 2999
+"""The bounds of years leave the calendar room to run on from any date."""
+
+
+def read_instant(text: str) -> datetime:
+    """Parse a date, or a date and time, and return it in UTC; without an offset it is UTC."""
+    try:
+        instant = datetime.fromisoformat(text)
+        is_naive = instant.tzinfo is None
+        instant = instant.replace(tzinfo=UTC) if is_naive else instant.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise ValueError(
+            f"{text!r} is not a date; write it like 2024-10-20 or 2024-10-20T12:00:00Z"
+        ) from None
+    if not _EARLIEST <= instant.year <= _LATEST:
+        raise ValueError(f"{text!r} must be in the years {_EARLIEST} to {_LATEST}")
+    return instant
 
 
 _FORM: Final = re.compile(r"(?P<count>[0-9]{1,9}(\.[0-9]{1,6})?)(?P<unit>ms|s|m|h|d)?")

@@ -10,7 +10,7 @@
     │   ├── Forbidden          403  valid credentials without access to this (20006)
     │   ├── NotFound           404  no such resource (20404)
     │   ├── MethodNotAllowed   405  the resource exists, but not with this HTTP method (20004)
-    │   ├── Conflict           409  another change to the same resource is still running (20409)
+    │   ├── Conflict           409  another change to the same resource came first (20409)
     │   └── BacklogFull        429  too much work is already waiting (20429)
     │       ├── LoginRateLimited    too many sign-ins with wrong credentials
     │       └── TooManyRequests     an account sends more requests than its rate limit allows
@@ -109,7 +109,7 @@ class MethodNotAllowed(ApiError):
 
 
 class Conflict(ApiError):
-    """Another change to the same resource is still being carried out."""
+    """Another change to the same resource is still being carried out, or was made meanwhile."""
 
     status = 409
 

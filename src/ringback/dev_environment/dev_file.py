@@ -5,7 +5,7 @@ import os
 from dataclasses import asdict, dataclass, fields
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 from urllib.parse import urlsplit
 
 from ringback.core.errors import ConfigurationError
@@ -39,6 +39,9 @@ class DevServerDetails:
     """The file with the CA's certificate, which HTTPS clients must trust, or `none`."""
     reachable_from: str = THIS_MACHINE
     """The machines that can connect: only `this machine`, or all machines in the `network`."""
+    operator_key_sid: str = ""
+    """The SID of an operator's API key, which commands need to change the policy."""
+    operator_key_secret: str = ""
 
     @classmethod
     def read(cls, folder: Path) -> Self:
@@ -84,13 +87,22 @@ def path_in(folder: Path) -> Path:
     return folder / "dev.json"
 
 
-def known_key(folder: Path) -> tuple[str, str] | None:
-    """Return the SID and secret of the API key in `dev.json`; None if there is no valid file."""
+class KnownApiKeys(NamedTuple):
+    """The API keys in `dev.json`, each with its SID and secret; None without a valid file."""
+
+    of_account: tuple[str, str] | None = None
+    of_operator: tuple[str, str] | None = None
+
+
+def known_keys(folder: Path) -> KnownApiKeys:
+    """Return the API keys in `dev.json`."""
     try:
         dev = DevServerDetails.read(folder)
     except ConfigurationError:
-        return None
-    return dev.api_key_sid, dev.api_key_secret
+        return KnownApiKeys()
+    return KnownApiKeys(
+        (dev.api_key_sid, dev.api_key_secret), (dev.operator_key_sid, dev.operator_key_secret)
+    )
 
 
 def write_private(path: Path, text: str) -> None:

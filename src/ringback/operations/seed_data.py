@@ -14,6 +14,7 @@ from ringback.ports import Transaction
 ACCOUNT_SID: Final = "AC3ba717b1d236e6c4a835e46130267eb4"
 _ACCOUNT_NAME: Final = "The notice's account"
 _KEY_NAME: Final = "first"
+_OPERATORS_NAME: Final = "ringback dev"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,26 +45,33 @@ def find_or_seed(
         account = keep_changed(tx, changed, context)
     supersim.address_first_sim(tx)
     wireless.seed_where_missing(tx, ACCOUNT_SID, context)
-    key = _known_key(tx, known) or _new_key(tx, context)
+    key = _find_or_make_key(tx, context, ACCOUNT_SID, _KEY_NAME, known)
     return SeededAccount(account, key, supersim.SIM_SID, wireless.SIM_SID)
 
 
-def _known_key(tx: Transaction, known: tuple[str, str] | None) -> CreatedApiKey | None:
-    if known is None:
-        return None
-    sid, secret = known
+def find_or_make_operators_key(
+    tx: Transaction, context: OperationContext, known: tuple[str, str] | None
+) -> CreatedApiKey:
+    """Return the operator's key of `ringback dev`; `known` is as for `find_or_seed`."""
+    return _find_or_make_key(tx, context, None, _OPERATORS_NAME, known)
+
+
+def _find_or_make_key(
+    tx: Transaction,
+    context: OperationContext,
+    account_sid: str | None,
+    name: str,
+    known: tuple[str, str] | None,
+) -> CreatedApiKey:
+    """Return the known key, or else create one, and delete those that were created before."""
+    sid, secret = known or ("", "")
     key = tx.accounts.keys.get(sid)
-    if key is None or key.account_sid != ACCOUNT_SID or not key.opens_with(secret):
-        return None
-    return CreatedApiKey(key, secret)
-
-
-def _new_key(tx: Transaction, context: OperationContext) -> CreatedApiKey:
-    """Create an API key, and delete the keys that this function created before."""
-    for key in tx.accounts.keys.of(ACCOUNT_SID):
-        if key.name == _KEY_NAME:
+    if key is not None and key.account_sid == account_sid and key.opens_with(secret):
+        return CreatedApiKey(key, secret)
+    for key in tx.accounts.keys.of(account_sid):
+        if key.name == name:
             delete_key(tx, key.sid)
-    return create_key(tx, ACCOUNT_SID, _KEY_NAME, context)
+    return create_key(tx, account_sid, name, context)
 
 
 def _seed(tx: Transaction, context: OperationContext) -> Account:

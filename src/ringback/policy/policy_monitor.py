@@ -92,7 +92,7 @@ class PolicyMetrics:
     refusals: int
     """How often the settings file has been refused since the start."""
     is_current: bool
-    """True if the policy in the settings file is active."""
+    """False while the settings file, or the newest version of the policy, can't be used."""
 
 
 class PolicyMonitor:
@@ -164,7 +164,7 @@ class PolicyMonitor:
             seconds_to_changes=seconds,
             dependents={source: on.callbacks for source, on in self.depending_on_ends().items()},
             refusals=self.active.refusals,
-            is_current=self.active.problem is None,
+            is_current=self.active.problem is None and self.active.unusable is None,
         )
 
     async def run(self) -> None:

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Final
 
 from ringback.core.errors import ConfigurationError
-from ringback.core.policy.source_policy import Policy
-from ringback.policy.active_policy import ActivePolicy
+from ringback.core.policy.policy_version import PolicyPart
+from ringback.policy.stored_policy import StoredPolicy
+from ringback.ports import Clock
+from ringback.runtime.database_outage import outlast
 from ringback.runtime.file_watch import FilesState, FileWatch
 
 # A change takes effect when two looks have found the same file, which is within a second.
@@ -25,16 +27,22 @@ class PolicyReloader:
     """
 
     def __init__(
-        self, path: str, load: Callable[[], tuple[Policy, Sequence[str]]], active: ActivePolicy
+        self,
+        path: str,
+        load: Callable[[], tuple[PolicyPart, Sequence[str]]],
+        stored: StoredPolicy,
+        *,
+        clock: Clock,
     ) -> None:
-        """Keep the active policy up to date with the settings file at `path`.
+        """Offer the policy of the settings file at `path` to the store whenever it changes.
 
         `load` returns the file's policy and the names of other settings that changed, which need a
         restart; it raises ConfigurationError if the file is invalid.
         """
         self._path = path
         self._load = load
-        self._active = active
+        self._stored = stored
+        self._clock = clock
         self._watch = FileWatch(Path(path), look_every=_LOOK_EVERY_SECONDS)
         self._waiting_for_restart: Sequence[str] = []
 
@@ -54,14 +62,21 @@ class PolicyReloader:
             found = problem
         if self._watch.state() != state:
             return  # it was changed while it was read, so half of it may be missing
+        active = self._stored.active
         if isinstance(found, ConfigurationError):
-            self._active.refuse(str(found))
+            active.refuse(str(found))
             _log.error("the changed policy is not valid, so the old one stays active: %s", found)
             return
-        policy, changed = found
+        part, changed = found
         self._warn_of(changed)
-        was_refused = self._active.problem is not None
-        if self._active.activate(policy) or was_refused:
+        before, was_refused = active.policy, active.problem is not None
+        active.problem = None
+        try:
+            await outlast(lambda: self._stored.offer(part), clock=self._clock)
+        except ConfigurationError as problem:
+            _log.error("%s; until then, the old policy stays active", problem)
+            return
+        if active.behind is None and (active.policy != before or was_refused):
             _log.info("the policy of %s is active now", self._path)
 
     def _warn_of(self, changed: Sequence[str]) -> None:

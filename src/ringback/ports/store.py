@@ -14,6 +14,7 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 from ringback.core.accounts.account import Account, ApiKey
 from ringback.core.accounts.client_credentials import ClientCredentials
 from ringback.core.callbacks.callback import CallbackRecord, DeliveryProgress
+from ringback.core.policy.policy_version import PolicyVersion
 from ringback.core.scheduled_task import BeginResult, ScheduledTask
 from ringback.core.sims.scenario import CarrierResult
 from ringback.ports.callbacks import Callbacks, IncomingCallbackBatches, ResponseOverflows
@@ -102,6 +103,26 @@ class ScenarioChoices(Protocol):
         ...
 
 
+class PolicyVersions(Protocol):
+    """The table of all versions of the policy, which several processes may share."""
+
+    def newest(self, *, after: int = 0) -> PolicyVersion | None:
+        """Return the version with the highest number, or None if none is higher than `after`."""
+        ...
+
+    def made_by(self, file_hash: str) -> PolicyVersion | None:
+        """Return the version made by the policy part with this hash, or None if there is none."""
+        ...
+
+    def add(self, version: PolicyVersion) -> bool:
+        """Save a new version, and return True.
+
+        Returns False, and saves nothing, if another process was faster: if there is a version with
+        this number, or one made by the same policy part.
+        """
+        ...
+
+
 class Transaction(Protocol):
     """All tables, within one transaction."""
 
@@ -111,6 +132,7 @@ class Transaction(Protocol):
     wireless: WirelessTables
     scenarios: ScenarioChoices
     """The scenarios chosen for SIMs and accounts."""
+    policies: PolicyVersions
     tasks: ScheduledTasks
     callbacks: Callbacks
     batches: IncomingCallbackBatches

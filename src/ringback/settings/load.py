@@ -66,6 +66,7 @@ def load(
     _check_database(given, values)
     return Settings(
         policy=policy,
+        policy_origin=file.path if any(name in file.table for name in TABLES) else "KORE's notice",
         sources=added.sources,
         egress_of_source=added.egresses,
         egress=_named_egress(file),
@@ -138,12 +139,13 @@ def _phase_to_be_in(
 ) -> str | None:
     """Return the name of the phase in which the policy stays, or None if the date decides.
 
-    `ringback dev` without `--phase` and `--at` stays in the first phase.
+    `ringback dev` without `--phase` and `--at` stays in the first phase, whatever its name: then
+    the name is empty.
     """
     names = [known.name for known in policy.phases]
     phase = given.text
     if not phase:
-        return names[0] if command is ServerCommand.DEV and at is None else None
+        return "" if command is ServerCommand.DEV and at is None else None
     if at is not None:
         raise ConfigurationError(
             "--phase and --at can't be given together; give a phase, or a date"

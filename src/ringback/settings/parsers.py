@@ -2,7 +2,7 @@
 
 import ipaddress
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from ipaddress import IPv4Address, IPv4Network
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
@@ -10,9 +10,6 @@ from urllib.parse import urlsplit
 from ringback.core.calendar import read_duration
 from ringback.core.http.allowed_addresses import LOOPBACK, Network
 
-# The bounds leave the calendar room to run on from any date.
-_FIRST_YEAR: Final = 1970
-_LAST_YEAR: Final = 2999
 _HIGHEST_PORT: Final = 65535
 _HIGHEST_DESCRIPTOR: Final = 2**31 - 1
 _BYTES: Final = {"": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
@@ -150,21 +147,6 @@ def choice(*names: str) -> Callable[[str], str]:
         raise ValueError(f"{text!r} must be {' or '.join(names)}")
 
     return read
-
-
-def read_instant(text: str) -> datetime:
-    """Parse a date, or a date and time, and return it in UTC; without an offset it is UTC."""
-    try:
-        instant = datetime.fromisoformat(text)
-        is_naive = instant.tzinfo is None
-        instant = instant.replace(tzinfo=UTC) if is_naive else instant.astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise ValueError(
-            f"{text!r} is not a date; write it like 2024-10-20 or 2024-10-20T12:00:00Z"
-        ) from None
-    if not _FIRST_YEAR <= instant.year <= _LAST_YEAR:
-        raise ValueError(f"{text!r} must be in the years {_FIRST_YEAR} to {_LAST_YEAR}")
-    return instant
 
 
 def read_yes_or_no(text: str) -> bool:

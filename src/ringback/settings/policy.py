@@ -6,9 +6,9 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Final, cast
 
+from ringback.core.calendar import read_instant
 from ringback.core.policy.source_policy import NOTICE, Phase, PhaseHold, Policy, SourceName
 from ringback.settings.file import SettingsFile
-from ringback.settings.parsers import read_instant
 from ringback.settings.toml_tables import (
     TomlTableError,
     check_keys,

@@ -9,8 +9,8 @@ and ends new lines with LF in a CRLF file.
 
 import re
 import tomllib
-from collections.abc import Mapping
-from dataclasses import asdict, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Final
 
@@ -26,77 +26,47 @@ _VALUE: Final = r"""(?P<value>"(?:[^"\\\n]|\\.)*"|'[^'\n]*'|[^"'#\n]*?)"""
 _LINE: Final = re.compile(rf"(?P<head>\s*[^=]+=\s*){_VALUE}(?P<tail>\s*(?:\#[^\n]*)?\n)")
 
 
-def move_phase(file: SettingsFile, name: str, since: datetime) -> str:
-    """Return the file's text, changed so that the phase `name` begins at `since`.
+def with_policy(file: SettingsFile, policy: Policy) -> str:
+    """Return the file's text, changed so that it has this policy.
 
-    If the file has no phases, those of KORE's migration notice are added to it first. Raises
-    ConfigurationError if there is no such phase, or if the phases would not be in the order of
-    their dates any more.
+    The dates of phases can be changed, and one hold added, changed or removed. If the file has no
+    phases, those of KORE's migration notice are added to it before one gets another date. Raises
+    ConfigurationError if the text is written in a way that can't be edited.
     """
-    policy, text = policy_in(file), _Text(file)
-    names = [phase.name for phase in policy.phases]
-    if name not in names:
-        raise ConfigurationError(f"there is no phase {name!r}; the phases are {', '.join(names)}")
-    phases = list(policy.phases)
-    index = names.index(name)
-    phases[index] = replace(phases[index], since=since)
-    if "phases" in file.table:
-        text.set("phases", index, "since", since)
-    else:
-        for phase in phases:
-            text.append("phases", {**asdict(phase), "may_ask": sorted(phase.may_ask)})
-    return text.checked(replace(policy, phases=tuple(phases)))
-
-
-def put_hold(file: SettingsFile, hold: PhaseHold) -> str:
-    """Return the file's text with this hold, which replaces any hold of its account and URL prefix.
-
-    The first hold that covers a callback decides, so a new hold is placed before any hold that
-    covers all of its callbacks. Raises ConfigurationError if the hold's phase doesn't exist.
-    """
-    policy, text = policy_in(file), _Text(file)
-    holds = list(policy.holds)
-    if (index := _index_of(policy, hold.account_sid, hold.url_prefix)) is not None:
-        text.set("holds", index, "phase", hold.phase)
-        text.set("holds", index, "until", hold.until)
-        holds[index] = hold
-    else:
-        covered = (hold.account_sid or "", hold.url_prefix or "")
-        index = next((i for i, one in enumerate(holds) if one.covers(*covered)), len(holds))
-        if index == len(holds):
-            text.append("holds", asdict(hold))
+    old, text = policy_in(file), _Text(file)
+    if old.phases != policy.phases:
+        if "phases" in file.table:
+            for index, (before, after) in enumerate(zip(old.phases, policy.phases, strict=False)):
+                if before.since != after.since:
+                    text.set("phases", index, "since", after.since)
         else:
-            text.insert("holds", index, asdict(hold))
-        holds.insert(index, hold)
-    return text.checked(replace(policy, holds=tuple(holds)))
+            text.append_phases(policy)
+    if old.holds != policy.holds:
+        _edit_holds(text, old.holds, policy.holds)
+    return text.checked(policy)
 
 
-def held(file: SettingsFile, account_sid: str | None, url_prefix: str | None) -> PhaseHold | None:
-    """Return the hold of exactly this account and URL prefix, or None if the file has none."""
-    policy = policy_in(file)
-    index = _index_of(policy, account_sid, url_prefix)
-    return None if index is None else policy.holds[index]
+def as_text(policy: Policy) -> str:
+    """Return the text of a settings file that has only this policy."""
+    text = _Text(SettingsFile())
+    text.append_phases(policy)
+    for hold in policy.holds:
+        text.append("holds", asdict(hold))
+    return str(text)
 
 
-def release(file: SettingsFile, account_sid: str | None, url_prefix: str | None) -> str:
-    """Return the file's text after removing the hold of exactly this account and URL prefix.
-
-    Raises ConfigurationError if there is no such hold.
-    """
-    policy, text = policy_in(file), _Text(file)
-    index = _index_of(policy, account_sid, url_prefix)
-    if index is None:
-        whose = " and ".join(filter(None, (account_sid, url_prefix))) or "every callback"
-        raise ConfigurationError(
-            f"there is no hold of {whose}; `ringback policy show` lists all holds"
-        )
-    text.remove("holds", index)
-    return text.checked(replace(policy, holds=policy.holds[:index] + policy.holds[index + 1 :]))
-
-
-def _index_of(policy: Policy, account_sid: str | None, url_prefix: str | None) -> int | None:
-    whose = [(hold.account_sid, hold.url_prefix) for hold in policy.holds]
-    return whose.index((account_sid, url_prefix)) if (account_sid, url_prefix) in whose else None
+def _edit_holds(text: "_Text", old: Sequence[PhaseHold], new: Sequence[PhaseHold]) -> None:
+    pairs = zip(old, new, strict=False)
+    index = next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(old), len(new)))
+    if len(new) < len(old):
+        text.remove("holds", index)
+    elif len(new) == len(old):
+        text.set("holds", index, "phase", new[index].phase)
+        text.set("holds", index, "until", new[index].until)
+    elif index == len(old):
+        text.append("holds", asdict(new[index]))
+    else:
+        text.insert("holds", index, asdict(new[index]))
 
 
 class _Text:
@@ -118,6 +88,11 @@ class _Text:
             last = max(keys.values())
             indent = self._parts[last][: -len(self._parts[last].lstrip())]
             self._parts.insert(last + 1, f"{indent}{key} = {_as_toml(value)}{self._newline}")
+
+    def append_phases(self, policy: Policy) -> None:
+        """Add the phases of a policy at the end of the file."""
+        for phase in policy.phases:
+            self.append("phases", {**asdict(phase), "may_ask": sorted(phase.may_ask)})
 
     def append(self, name: str, table: Mapping[str, Any]) -> None:
         """Add a table `[[name]]` at the end of the file."""
@@ -148,8 +123,7 @@ class _Text:
         Raises ConfigurationError unless the text, when read, gives exactly this policy and leaves
         all other settings as they were.
         """
-        # `statements` has ended the last line, which may have no newline in the file.
-        text = re.sub(r"\r?\n\Z", "", "".join(self._parts))
+        text = str(self)
         edited = SettingsFile.of(self._file.path, text)
         if policy_in(edited) != policy or _rest(edited) != _rest(self._file):
             raise ConfigurationError(
@@ -157,6 +131,10 @@ class _Text:
                 " edit the file by hand"
             )
         return text
+
+    def __str__(self) -> str:
+        # `statements` has ended the last line, which may have no newline in the file.
+        return re.sub(r"\r?\n\Z", "", "".join(self._parts))
 
     def _headers(self, name: str) -> list[int]:
         """Return where the `[[name]]` tables begin: the indexes of their first statements.

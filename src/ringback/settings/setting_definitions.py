@@ -7,7 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from ringback.core.calendar import read_duration
+from ringback.core.calendar import read_duration, read_instant
 from ringback.core.callbacks.shards import Role
 from ringback.core.http.egress_routes import read_egress
 from ringback.core.http.ssrf_guard import read_ports, read_schemes
@@ -21,7 +21,6 @@ from ringback.settings.parsers import (
     read_device_network,
     read_durations,
     read_gateway,
-    read_instant,
     read_networks,
     read_port,
     read_size,

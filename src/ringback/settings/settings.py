@@ -12,6 +12,7 @@ from ringback.core.http.allowed_addresses import Network
 from ringback.core.http.descriptor_shares import DescriptorShares, outgoing_wanted
 from ringback.core.http.egress_routes import Egress, Egresses
 from ringback.core.http.ssrf_guard import Ports, SsrfGuard
+from ringback.core.policy.policy_version import PolicyPart
 from ringback.core.policy.source_policy import Policy, Source, SourceName
 from ringback.core.retry_schedule import RetrySchedule
 from ringback.core.shadows.shadow import ShadowRule
@@ -42,10 +43,16 @@ class Settings:
     database_notifications: bool
     role: Role
     policy: Policy
+    """The policy in the settings file; the server uses the newest version in its store."""
+    policy_origin: str
+    """The path of the settings file, or `KORE's notice` if the file has no policy."""
     sources: Sources
     """The two built-in sources, and those that the settings file adds."""
     phase: str | None
-    """The phase in which the policy stays whatever the date; None if the date decides."""
+    """The phase in which the policy stays whatever the date; None if the date decides.
+
+    An empty name stands for the first phase of the policy in force.
+    """
     at: datetime | None
     """The time at which the policy's calendar starts; None for the current time."""
     update_takes: timedelta
@@ -92,9 +99,9 @@ class Settings:
     log_level: str
 
     @property
-    def effective_policy(self) -> Policy:
-        """The policy that the server uses: the configured one, kept in `phase` if that is set."""
-        return self.policy if self.phase is None else self.policy.held_in(self.phase)
+    def policy_part(self) -> PolicyPart:
+        """The policy in the settings file, and where it is from."""
+        return PolicyPart(self.policy, self.policy_origin)
 
     @property
     def connections_wanted(self) -> DescriptorShares:

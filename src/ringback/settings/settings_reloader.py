@@ -5,13 +5,13 @@ from dataclasses import dataclass, field, fields
 from typing import Final
 
 from ringback.core.errors import ConfigurationError
-from ringback.core.policy.source_policy import Policy
+from ringback.core.policy.policy_version import PolicyPart
 from ringback.settings.load import FILE_VARIABLE, load
 from ringback.settings.setting_definitions import ServerCommand
 from ringback.settings.settings import Settings
 
 # All other settings are read once, at the start.
-_TAKES_EFFECT: Final = frozenset({"policy", "phase"})
+_TAKES_EFFECT: Final = frozenset({"policy", "policy_origin"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class SettingsReloader:
         """
         return load(self.flags, self.environment, command=self.command)
 
-    def reload_policy(self, running: Settings) -> tuple[Policy, Sequence[str]]:
+    def reload_policy(self, running: Settings) -> tuple[PolicyPart, Sequence[str]]:
         """Return the file's policy, and the names of other settings that differ from `running`.
 
         The other settings take effect only after a restart. Raises ConfigurationError if the
@@ -46,7 +46,7 @@ class SettingsReloader:
             raise ConfigurationError(
                 f"{self.path}: the policy has new sources, which need a restart: {names}"
             )
-        return settings.effective_policy, [
+        return settings.policy_part, [
             one.name
             for one in fields(Settings)
             if one.name not in _TAKES_EFFECT

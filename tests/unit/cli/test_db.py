@@ -16,7 +16,17 @@ from ringback.stores.encryption import new_key
 from tests.damage.trial import opened
 from tests.stores.records import account
 
-NAMES = ["file", "wal", "schema", "age", "integrity", "foreign_keys", "secrets", "batches"]
+NAMES = [
+    "file",
+    "wal",
+    "schema",
+    "age",
+    "integrity",
+    "foreign_keys",
+    "secrets",
+    "batches",
+    "policy",
+]
 
 
 @pytest.fixture
@@ -113,6 +123,13 @@ def lose_rows_of_an_index(folder: Path) -> None:
     )
 
 
+def damage_a_version(folder: Path) -> None:
+    change(
+        folder,
+        "INSERT INTO policy_versions VALUES (1, '{\"phases\": [], \"holds\": []}', 0, '', NULL)",
+    )
+
+
 def damage_a_batch(folder: Path) -> None:
     change(folder, "INSERT INTO batched_callbacks VALUES (1, '[\"CB')")
 
@@ -129,6 +146,7 @@ def damage_a_batch(folder: Path) -> None:
         (swap_a_secret, "secrets", " belongs to webhook_secrets"),
         (lose_a_row, "foreign_keys", "of webhook_secrets has no accounts"),
         (lose_rows_of_an_index, "integrity", "missing from index empty"),
+        (damage_a_version, "policy", "version 1 of 1 version can't be read: policy: the first"),
         (damage_a_batch, "batches", "1 of 1 accepted callback not queued yet can't be read"),
     ],
 )

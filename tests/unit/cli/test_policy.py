@@ -5,15 +5,20 @@ import json
 import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from click.testing import CliRunner, Result
 
 from ringback.cli.main import main
 from ringback.cli.policy import set_command
-from ringback.core.policy.source_policy import Source
+from ringback.cli.policy.options import policy_of_server
+from ringback.core.calendar import iso
+from ringback.core.policy.policy_json import policy_record
+from ringback.core.policy.source_policy import NOTICE, PhaseHold, Policy, Source
 from ringback.data_folder import DataFolder
+from ringback.dev_environment.dev_file import DevServerDetails
+from ringback.portal_client import PortalClient
 from ringback.ports import Transaction
 from ringback.runtime.system_clock import SystemClock
 from ringback.settings.file import SettingsFile
@@ -358,5 +363,72 @@ def test_without_a_file_there_is_nothing_to_set() -> None:
     words = ["policy", "set", "phase", "after", "--since", "2999-01-01"]
     ended = CliRunner().invoke(main, words, env={"RINGBACK_SETTINGS": None})
     assert ended.stderr == (
-        "ringback: name the settings file with --settings, or in RINGBACK_SETTINGS\n"
+        "ringback: no `ringback dev` runs in ringback-data: name a server with --server,"
+        " --account-sid and RINGBACK_AUTH_TOKEN, or, if none runs, its settings file with"
+        " --settings or RINGBACK_SETTINGS\n"
     )
+
+
+NOBODY = ("--server", "http://127.0.0.1:9", "--account-sid", "SK1", "--auth-token", "made-up")
+
+
+def test_a_named_server_that_does_not_answer_changes_no_file_unless_one_is_named_too(
+    shell: Shell,
+) -> None:
+    words = ("policy", "set", "phase", "after", "--since", "2999-01-01", "--yes", *NOBODY)
+    ended = CliRunner().invoke(main, words, env={"RINGBACK_SETTINGS": str(shell.file)})
+    assert "no Ringback answers at http://127.0.0.1:9" in ended.stderr
+    assert shell.file.read_text() == POLICY + HOLD
+    said = shell.said(*words[1:])
+    assert said.endswith(f"{shell.file} is changed\n")
+    assert "since = 2999-01-01" in shell.file.read_text()
+
+
+def test_an_incomplete_name_of_a_server_is_refused_and_changes_nothing(shell: Shell) -> None:
+    words = ("set", "phase", "after", "--since", "2999-01-01", "--yes", *NOBODY[:2])
+    assert "also give --account-sid and --auth-token" in shell.refused(*words)
+    assert shell.file.read_text() == POLICY + HOLD
+
+
+def test_a_dev_json_that_was_left_behind_is_not_a_server(shell: Shell, tmp_path: Path) -> None:
+    DevServerDetails("http://127.0.0.1:9", *["x"] * 9).write(tmp_path)
+    data = ("--data", str(tmp_path))
+    said = shell.said("set", "phase", "after", "--since", "2999-01-01", "--yes", *data)
+    assert said.endswith(f"{shell.file} is changed\n")
+
+
+def test_only_a_server_can_get_the_whole_policy_of_a_file(shell: Shell) -> None:
+    words = ("policy", "set", "file", str(shell.file), "--yes")
+    environment = {"RINGBACK_SETTINGS": str(shell.file)}
+    ended = CliRunner().invoke(main, words, env=environment)
+    assert ended.stderr == (
+        "ringback: no server answers whose policy could change: name a server with --server,"
+        " --account-sid and RINGBACK_AUTH_TOKEN\n"
+    )
+
+
+# ---- the policy of a server
+
+
+class FakePortal:
+    """A server that stays in the phase `between`, and has two holds."""
+
+    base_url = "http://127.0.0.1:1"
+    time = datetime(2024, 10, 1, tzinfo=UTC)
+    holds = (PhaseHold("before", "AC1"), PhaseHold("before", "AC2", until=time))
+
+    def get(self, *path: str) -> dict[str, Any]:
+        policy = Policy(NOTICE.phases, self.holds)
+        record = policy_record(policy, date=self.time, before=())
+        return json.loads(json.dumps({**record, "stays_in": "between"}, default=iso))
+
+    def now(self) -> datetime:
+        return self.time
+
+
+def test_a_server_that_stays_in_a_phase_is_as_if_it_were_a_date_in_it() -> None:
+    found = policy_of_server(cast("PortalClient", FakePortal()))
+    assert (found.stays_in, found.date) == ("between", NOTICE.phases[1].since)
+    # So that the ended hold does not come back, as it would by the date.
+    assert found.policy.holds == FakePortal.holds[:1]
+    assert found.policy.general_phase(found.policy.date_at(FakePortal.time)).name == "between"

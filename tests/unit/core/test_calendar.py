@@ -6,6 +6,7 @@ from ringback.core.calendar import (
     ALWAYS,
     DAY,
     HOUR,
+    exact,
     floor,
     iso,
     month_around,
@@ -13,6 +14,7 @@ from ringback.core.calendar import (
     next_boundary,
     periods_between,
     read_duration,
+    read_instant,
 )
 from tests.fakes import NOW
 
@@ -220,3 +222,37 @@ def test_a_duration_of_more_than_ten_years_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is too long") as refused:
         read_duration(text)
     assert str(refused.value) == f"{text!r} is too long; the maximum is 3650d"
+
+
+@pytest.mark.parametrize(
+    ("text", "instant"),
+    [
+        ("2027-06-01", "2027-06-01T00:00:00Z"),
+        ("2027-06-01T12:30", "2027-06-01T12:30:00Z"),
+        ("2027-06-01T12:30:01.25+02:00", "2027-06-01T10:30:01.250000Z"),
+        ("1970-01-01", "1970-01-01T00:00:00Z"),
+        ("2999-12-31T23:59:59Z", "2999-12-31T23:59:59Z"),
+    ],
+)
+def test_a_date_is_read_in_utc_and_written_with_all_its_digits(text: str, instant: str) -> None:
+    found = read_instant(text)
+    assert found.tzinfo is UTC
+    assert exact(found) == instant
+    assert read_instant(instant) == found
+
+
+def test_an_instant_of_another_zone_is_written_in_utc() -> None:
+    zone = timezone(timedelta(hours=2))
+    assert exact(datetime(2027, 6, 1, 1, tzinfo=zone)) == "2027-05-31T23:00:00Z"
+
+
+@pytest.mark.parametrize("text", ["soon", "2027-02-30", "0001-01-01T00:00:00+12:00", ""])
+def test_a_text_that_is_not_a_date_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a date; write it like 2024-10-20"):
+        read_instant(text)
+
+
+@pytest.mark.parametrize("text", ["1969-12-31", "3000-01-01"])
+def test_a_date_too_far_away_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="must be in the years 1970 to 2999"):
+        read_instant(text)

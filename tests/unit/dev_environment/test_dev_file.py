@@ -2,7 +2,7 @@
 
 import json
 import stat
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,8 @@ from ringback.dev_environment.dev_file import (
     NETWORK,
     THIS_MACHINE,
     DevServerDetails,
-    known_key,
+    KnownApiKeys,
+    known_keys,
     who_reaches,
 )
 from ringback.operations.accounts import list_accounts
@@ -30,10 +31,19 @@ def test_a_written_file_is_read_and_only_its_owner_can_read_it(tmp_path: Path) -
 
 def test_an_older_file_has_defaults_for_new_fields_and_keeps_its_key(tmp_path: Path) -> None:
     before = asdict(FILE)
-    del before["reachable_from"]
+    for name in ("reachable_from", "operator_key_sid", "operator_key_secret"):
+        del before[name]
     (tmp_path / "dev.json").write_text(json.dumps(before), "utf-8")
     assert DevServerDetails.read(tmp_path) == FILE
-    assert known_key(tmp_path) == (FILE.api_key_sid, FILE.api_key_secret)
+    of_account = (FILE.api_key_sid, FILE.api_key_secret)
+    assert known_keys(tmp_path) == KnownApiKeys(of_account, ("", ""))
+
+
+def test_the_known_keys_are_those_of_the_file(tmp_path: Path) -> None:
+    assert known_keys(tmp_path) == KnownApiKeys()
+    replace(FILE, operator_key_sid="SK1", operator_key_secret="made up").write(tmp_path)
+    of_account = (FILE.api_key_sid, FILE.api_key_secret)
+    assert known_keys(tmp_path) == KnownApiKeys(of_account, ("SK1", "made up"))
 
 
 @pytest.mark.parametrize("text", ["", "[]", "7", "{}", '{"base_url": "http://127.0.0.1:1"}'])

@@ -6,13 +6,14 @@ from datetime import timedelta
 
 import pytest
 
+from ringback.core.accounts.client_credentials import OPERATOR
 from ringback.core.sims.scenario import TaskKind
 from ringback.core.supersim.sim import SimStatus
 from ringback.core.supersim.usage import BillingPeriodType
 from ringback.core.wireless.sim import WirelessStatus
 from ringback.operations.api_keys import create_key
 from ringback.operations.authentication import sign_in
-from ringback.operations.seed_data import SeededAccount, find_or_seed
+from ringback.operations.seed_data import SeededAccount, find_or_make_operators_key, find_or_seed
 from ringback.operations.supersim.billing import list_billing_periods
 from ringback.operations.supersim.sims import fetch_sim, register_sim
 from ringback.operations.wireless import sims as wireless_sims
@@ -136,6 +137,20 @@ def test_keys_of_other_names_are_unchanged() -> None:
 def test_a_new_store_has_no_known_key() -> None:
     tx = MemoryTransaction()
     seeded = seed(tx, random_seed=1, known=("SK" + "0" * 32, "of another store"))
+    assert tx.accounts.keys.of(ACCOUNT_SID) == [seeded.api_key.key]
+
+
+def test_the_operator_has_a_key_too_which_is_kept_while_it_is_known() -> None:
+    tx = MemoryTransaction()
+    seeded = seed(tx)
+    context = a_context(random_source=SeededRandomness(1))
+    own = create_key(tx, None, "mine", context)
+    first = find_or_make_operators_key(tx, context, None)
+    assert sign_in(tx, first.key.sid, first.secret) is OPERATOR
+    known = (first.key.sid, first.secret)
+    assert find_or_make_operators_key(tx, context, known) == first
+    second = find_or_make_operators_key(tx, context, pair_of(seeded))
+    assert tx.accounts.keys.of(None) == [own.key, second.key]
     assert tx.accounts.keys.of(ACCOUNT_SID) == [seeded.api_key.key]
 
 

@@ -20,7 +20,7 @@ from ringback.ports import Store, Transaction
 from tests.counting_store import CountingStore
 from tests.fakes import ACCOUNT_SID, FakeClock, a_callback
 from tests.memory_store import MemoryStore
-from tests.policy_monitors import counted, running, until
+from tests.policy_monitors import counted, running, until, version_of
 
 TWILIO, KORE = Source.TWILIO, Source.KORE
 DAY: Final = timedelta(days=1)
@@ -161,7 +161,9 @@ async def test_a_new_policy_is_checked_as_soon_as_it_is_active(
         await counted(monitor, clock.now())
         assert warned(caplog) == []
         end = clock.now() + 2 * DAY
-        active.activate(Policy(NOTICE.phases, (PhaseHold("after", ACCOUNT_SID, until=end),)))
+        active.activate(
+            version_of(Policy(NOTICE.phases, (PhaseHold("after", ACCOUNT_SID, until=end),)))
+        )
         await until(lambda: warned(caplog))
         assert f"the hold of {ACCOUNT_SID} in phase 'after' ends" in warned(caplog)[0]
         assert "would have affected 1 callback to 1 URL" in warned(caplog)[0]
@@ -234,7 +236,7 @@ async def test_without_dependents_nothing_is_counted_until_there_are_some(
         await asyncio.sleep(0.01)
         assert away.asked == 0
         assert monitor.figures().dependents == {TWILIO: 0}
-        active.activate(Policy(NOTICE.phases, (PhaseHold("before", ACCOUNT_SID),)))
+        active.activate(version_of(Policy(NOTICE.phases, (PhaseHold("before", ACCOUNT_SID),))))
         await counted(monitor, clock.now())
         assert monitor.figures().dependents == {TWILIO: 1}
 
@@ -299,3 +301,7 @@ def test_the_time_to_the_next_change_is_known_for_each_kind_of_change(
     }
     active.refuse("ringback.toml:1: what is this")
     assert (monitor.figures().refusals, monitor.figures().is_current) == (1, False)
+    active.problem = None
+    assert monitor.figures().is_current
+    active.unusable = "this server can't use the policy in force"
+    assert not monitor.figures().is_current

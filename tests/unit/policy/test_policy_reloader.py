@@ -5,19 +5,25 @@ import logging
 import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from ringback.core.policy.source_policy import NOTICE, PhaseHold, Policy
+from ringback.core.policy.policy_version import PolicyPart
+from ringback.core.policy.source_policy import NOTICE, Phase, PhaseHold, Policy
 from ringback.policy import policy_reloader as module
 from ringback.policy.active_policy import ActivePolicy
 from ringback.policy.policy_reloader import PolicyReloader
+from ringback.ports import Store
 from ringback.runtime import file_watch
 from ringback.settings.setting_definitions import ServerCommand
 from ringback.settings.settings_reloader import SettingsReloader
-from tests.policy_monitors import until
+from tests.counting_store import CountingStore
+from tests.fakes import FakeClock
+from tests.memory_store import MemoryStore
+from tests.policy_monitors import stored_in, until, version_of
 
 HOLD = '[[holds]]\nphase = "before"\naccount_sid = "AC1"\n'
 HELD = Policy(NOTICE.phases, (PhaseHold("before", "AC1"),))
@@ -51,10 +57,20 @@ def write(file: Path, text: str | None) -> None:
 
 @asynccontextmanager
 async def reloading(
-    file: Path, active: ActivePolicy, command: ServerCommand = ServerCommand.SERVE, **flags: str
+    file: Path,
+    active: ActivePolicy,
+    command: ServerCommand = ServerCommand.SERVE,
+    *,
+    store: Store | None = None,
+    clock: FakeClock | None = None,
+    **flags: str,
 ) -> AsyncGenerator[PolicyReloader]:
+    clock = clock or FakeClock()
     source = SettingsReloader({"settings": str(file), **flags}, {}, command)
-    looking = PolicyReloader(str(file), partial(source.reload_policy, source.load()), active)
+    settings, stored = source.load(), stored_in(store or MemoryStore(), active, clock)
+    await stored.offer(settings.policy_part)
+    reload = partial(source.reload_policy, settings)
+    looking = PolicyReloader(str(file), reload, stored, clock=clock)
     loop = asyncio.create_task(looking.run())
     try:
         yield looking
@@ -110,11 +126,20 @@ async def test_a_file_that_is_being_written_is_not_read(
 async def test_a_change_takes_two_checks_which_need_less_than_a_second(
     file: Path, active: ActivePolicy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    class Taking:
+        """Notes how many looks there were when a policy was offered."""
+
+        def __init__(self, active: ActivePolicy) -> None:
+            self.active = active
+
+        async def offer(self, part: PolicyPart) -> None:
+            looks_when_taken.append(len(looks))
+
     looks, looks_when_taken = list[None](), list[int]()
     state = file_watch._state_of
     monkeypatch.setattr(file_watch, "_state_of", lambda path: (looks.append(None), state(path))[1])
-    monkeypatch.setattr(active, "activate", lambda _: looks_when_taken.append(len(looks)))
-    async with reloading(file, active):
+    async with reloading(file, active) as looking:
+        monkeypatch.setattr(looking, "_stored", Taking(active))
         looks.clear()
         write(file, HOLD)
         await until(lambda: looks_when_taken)
@@ -125,23 +150,20 @@ async def test_a_change_takes_two_checks_which_need_less_than_a_second(
 async def test_a_file_that_changes_while_it_is_read_is_read_again(
     file: Path, active: ActivePolicy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    taken = list[Policy]()
-    async with reloading(file, active) as looking:
-        load, activate = vars(looking)["_load"], active.activate
-        monkeypatch.setattr(
-            active, "activate", lambda policy: (taken.append(policy), activate(policy))[1]
-        )
+    store = MemoryStore()
+    async with reloading(file, active, store=store) as looking:
+        load = vars(looking)["_load"]
 
         def load_and_write() -> object:
             settings = load()
-            if HOLD not in file.read_text():
+            if "before" not in file.read_text():
                 write(file, f"# now whole\n{HOLD}")
             return settings
 
         monkeypatch.setattr(looking, "_load", load_and_write)
-        write(file, "# the first half\n")
+        write(file, HOLD.replace("before", "after"))
         await until(lambda: active.policy == HELD)
-    assert taken == [HELD]
+    assert active.number == 2
 
 
 @pytest.mark.parametrize(
@@ -177,14 +199,65 @@ async def test_an_unusable_file_changes_nothing_and_is_reported_once(
     assert logged(caplog, logging.INFO) == [f"the policy of {file} is active now"]
 
 
+async def test_a_file_that_was_seen_before_changes_nothing_and_is_behind(
+    file: Path, active: ActivePolicy, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    async with reloading(file, active):
+        write(file, HOLD)
+        await until(lambda: active.policy == HELD)
+        write(file, "# as it was\n")
+        await until(lambda: active.behind)
+        assert (active.policy, active.number, active.problem) == (HELD, 2, None)
+        write(file, "[[hol")
+        await until(lambda: active.problem)
+        write(file, "# as it was at first\n")
+        await until(lambda: active.problem is None)
+        write(file, f"{HOLD}# with a comment\n")
+        await until(lambda: active.behind is None)
+        assert (active.policy, active.number) == (HELD, 2)
+    (line,) = logged(caplog, logging.WARNING)
+    assert line.startswith("KORE's notice is behind: it has the policy of version 1, and version 2")
+    assert logged(caplog, logging.INFO) == [f"the policy of {file} is active now"]
+
+
+async def test_a_policy_is_stored_when_the_database_is_available_again(
+    file: Path, active: ActivePolicy
+) -> None:
+    store, clock = CountingStore(MemoryStore()), FakeClock()
+    async with reloading(file, active, store=store, clock=clock):
+        store.is_away, asked = True, store.asked
+        write(file, HOLD)
+        await until(lambda: store.asked > asked)
+        assert active.policy == NOTICE
+        store.is_away = False
+        clock.advance(timedelta(seconds=1))
+        await until(lambda: active.policy == HELD)
+
+
+async def test_a_newest_version_that_can_not_be_used_is_logged(
+    file: Path, active: ActivePolicy, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = MemoryStore()
+    acme = Policy((Phase("all", None, "acme", frozenset({"acme"})),))
+    async with reloading(file, active, store=store):
+        await store.transact(lambda tx: tx.policies.add(version_of(acme, 2)))
+        write(file, "backlog = 7\n")
+        await until(lambda: active.unusable)
+        assert active.policy == NOTICE
+    assert logged(caplog, logging.ERROR) == [
+        f"{active.unusable}; until then, the old policy stays active"
+    ]
+
+
 async def test_other_changed_settings_need_a_restart_and_are_named_once(
     file: Path, active: ActivePolicy, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with reloading(file, active):
         write(file, f"backlog = 10\nport = 7777\n{HOLD}")
         await until(lambda: active.policy == HELD)
-        write(file, "backlog = 11\nport = 7777\n")
-        await until(lambda: active.policy == NOTICE)
+        write(file, f"backlog = 11\nport = 7777\n{HOLD}until = 2999-01-01\n")
+        await until(lambda: active.policy.holds[0].until)
     assert logged(caplog, logging.WARNING) == [
         f"{file}: restart the server to apply the changes of port, backlog"
     ]
@@ -221,7 +294,8 @@ async def test_a_request_to_reload_checks_at_once(
         assert reads == []
 
 
-async def test_a_phase_fixed_by_dev_stays(file: Path, active: ActivePolicy) -> None:
+async def test_a_phase_fixed_by_dev_stays(file: Path) -> None:
+    active = ActivePolicy(NOTICE, phase="between")
     async with reloading(file, active, ServerCommand.DEV, phase="between"):
         write(file, HOLD)
         await until(lambda: active.policy == HELD.held_in("between"))

@@ -16,6 +16,7 @@ from ringback.core.errors import ConfigurationError
 from ringback.core.http.allowed_addresses import LOOPBACK
 from ringback.core.http.egress_routes import ANY, Direct, Egresses, Proxy
 from ringback.core.http.ssrf_guard import ANY_PORT, SsrfGuard
+from ringback.core.policy.policy_version import PolicyPart
 from ringback.core.policy.source_policy import NOTICE, Phase, PhaseHold, Source
 from ringback.core.retry_schedule import FAITHFUL, PERSISTENT, RetrySchedule
 from ringback.core.sims.scenario import NORMAL, SCENARIOS
@@ -68,9 +69,10 @@ DEFAULTS_OF_DEV = Settings(
     database_notifications=True,
     role=Role.ALL,
     policy=NOTICE,
+    policy_origin="KORE's notice",
     sources=BUILT_IN,
     egress_of_source={},
-    phase="before",
+    phase="",
     at=None,
     update_takes=timedelta(milliseconds=500),
     scenario=NORMAL,
@@ -747,8 +749,17 @@ def test_holds_alone_leave_the_phases_of_the_notice(write_file: WriteFile) -> No
     )
 
 
-def test_the_first_phase_of_the_policy_is_the_default(write_file: WriteFile) -> None:
-    assert load({"settings": write_file(POLICY)}, {}).phase == "old"
+def test_dev_stays_in_the_first_phase_whatever_its_name(write_file: WriteFile) -> None:
+    assert load({"settings": write_file(POLICY)}, {}).phase == ""
+
+
+def test_the_origin_of_a_policy_is_its_file_or_the_notice(write_file: WriteFile) -> None:
+    path = write_file(POLICY)
+    settings = load({"settings": path}, {})
+    assert settings.policy_part == PolicyPart(settings.policy, path)
+    assert load({"settings": write_file("port = 1")}, {}).policy_origin == "KORE's notice"
+    held = write_file('[[holds]]\nphase = "before"\n')
+    assert load({"settings": held}, {}).policy_origin == held
 
 
 def test_a_date_without_a_time_begins_a_phase_at_midnight_utc(write_file: WriteFile) -> None:

@@ -2,16 +2,8 @@
 
 import pytest
 
-from ringback.core.policy.source_policy import NOTICE
 from ringback.settings.setting_definitions import ServerCommand
 from ringback.settings.settings_reloader import SettingsReloader
-
-
-def test_a_policy_of_settings_is_fixed_to_their_phase() -> None:
-    held = SettingsReloader({"phase": "after"}, {}, ServerCommand.DEV).load()
-    by_date = SettingsReloader({"at": "2024-10-20"}, {}, ServerCommand.DEV).load()
-    assert held.effective_policy == NOTICE.held_in("after")
-    assert by_date.effective_policy == NOTICE
 
 
 @pytest.mark.parametrize(

@@ -5,16 +5,12 @@ All functions here raise InvalidParameter if a body or a property is invalid.
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Final
 
 from starlette.requests import Request
 
 from ringback.api.request_parameters import MAX_BODY
-from ringback.api.strict_json import Json, check_names, parse_json, read_json_body
+from ringback.api.strict_json import Json, check_names, parse_json, read_json_body, refuse_deep
 from ringback.core.errors import PLATFORM, InvalidParameter
-
-# The checks are recursive, and Python limits the depth of recursion.
-_DEEPEST: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +42,7 @@ async def read_document(request: Request, known: Collection[str]) -> JsonRequest
     value = parse_json(body, code=PLATFORM.invalid)
     if not isinstance(value, dict):
         raise wrong("the body must be a JSON object")
-    if _is_deeper(value, _DEEPEST):
-        raise wrong(f"the body is nested deeper than {_DEEPEST} levels")
+    refuse_deep(value, code=PLATFORM.invalid)
     check_names(body, value, code=PLATFORM.invalid)
     return JsonRequestBody(value, tuple(name for name in value if name not in known))
 
@@ -60,9 +55,3 @@ def missing(name: str) -> InvalidParameter:
 def wrong(message: str) -> InvalidParameter:
     """Return the error for an invalid property, with this message."""
     return InvalidParameter(message, code=PLATFORM.invalid)
-
-
-def _is_deeper(value: Json, most: int) -> bool:
-    """Return True if a JSON value has more than `most` nested levels; looks no deeper than that."""
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return most == 0 or any(_is_deeper(one, most - 1) for one in inner)

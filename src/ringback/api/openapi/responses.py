@@ -35,7 +35,7 @@ ERRORS: Final[Mapping[int, str]] = {
     403: "The credentials are right, but do not permit this (20006), or their account is suspended"
     " (20005).",
     404: "There is no such resource, or it belongs to another account (20404).",
-    409: "Another change to the same resource is still in progress.",
+    409: "Another change to the same resource is still in progress, or was made in the meantime.",
     429: "The limit of waiting callbacks, of wrong credentials within a minute, or of requests per"
     " second of the account was reached (20429).",
     503: "The database is unavailable at the moment; nothing was changed (20503).",

@@ -8,7 +8,7 @@ from ringback.cli.options import prints_record
 from ringback.cli.output import Output
 
 if TYPE_CHECKING:
-    from ringback.data_folder import DataFolder
+    from ringback.data_folder import StoredData
 
 _CREATED: Final = """\
 secondary Auth Token of account {account_sid}; shown now, and never again:
@@ -41,7 +41,7 @@ def token() -> None:
 @_sid
 @with_data_file
 @prints_record
-def create(*, sid: str, file: "DataFolder") -> Output:
+def create(*, sid: str, file: "StoredData") -> Output:
     """Make a secondary Auth Token and print it; it is shown only once.
 
     The token can sign in at once, but signs no callbacks until it is promoted. It replaces an
@@ -67,7 +67,7 @@ def create(*, sid: str, file: "DataFolder") -> Output:
 @_sid
 @with_data_file
 @prints_record
-def promote(*, sid: str, file: "DataFolder") -> Output:
+def promote(*, sid: str, file: "StoredData") -> Output:
     """Make the secondary Auth Token the primary one.
 
     The old primary token is no longer valid, and this can't be undone. From now on, the new one
@@ -95,7 +95,7 @@ def promote(*, sid: str, file: "DataFolder") -> Output:
 @_sid
 @with_data_file
 @prints_record
-def delete(*, sid: str, file: "DataFolder") -> Output:
+def delete(*, sid: str, file: "StoredData") -> Output:
     """Delete an account's secondary Auth Token: it can no longer sign in."""
     from ringback.operations.auth_tokens import delete_secondary
 

@@ -11,7 +11,7 @@ from ringback.cli.output import Output
 from ringback.core.accounts.client_credentials import LIFETIMES, PRODUCTS, ApiClientType, ApiScope
 
 if TYPE_CHECKING:
-    from ringback.data_folder import DataFolder
+    from ringback.data_folder import StoredData
 
 _CREATED: Final = """\
 API client {name!r} of account {account_sid}; its secret is shown now, and never again:
@@ -75,7 +75,7 @@ def create(
     *,
     sid: str,
     name: str,
-    file: "DataFolder",
+    file: "StoredData",
     admin: bool,
     products: tuple[str, ...],
     lifetime: str,
@@ -112,7 +112,7 @@ def create(
 @_sid
 @with_data_file
 @option_group("Output", json_lines_option)
-def list_(*, sid: str, file: "DataFolder", as_json: bool) -> None:
+def list_(*, sid: str, file: "StoredData", as_json: bool) -> None:
     """List the API clients of an account, oldest first."""
     from ringback.cli.accounts.output import client_record, client_row, say_all
     from ringback.operations.accounts import fetch_account
@@ -135,7 +135,7 @@ def list_(*, sid: str, file: "DataFolder", as_json: bool) -> None:
 @argument("client_id", help="The id of the API client (apiclient_…).")
 @with_data_file
 @prints_record
-def delete(*, client_id: str, file: "DataFolder") -> Output:
+def delete(*, client_id: str, file: "StoredData") -> Output:
     """Delete an API client: its tokens are no longer valid."""
     from ringback.cli.accounts.output import client_record
     from ringback.operations.api_clients import delete_client

@@ -15,7 +15,7 @@ from ringback.core.retry_schedule import RetrySchedule
 if TYPE_CHECKING:
     from ringback.core.accounts.account import Account, AccountStatus, ApiKey
     from ringback.core.accounts.client_credentials import ClientCredentials
-    from ringback.data_folder import DataFolder
+    from ringback.data_folder import StoredData
     from ringback.operations.accounts import CreatedAccount
     from ringback.ports import Transaction
 
@@ -87,7 +87,7 @@ def accounts() -> None:
 def create(
     *,
     name: str,
-    file: "DataFolder",
+    file: "StoredData",
     schedule: RetrySchedule | None,
     parent: str | None,
     bare: bool,
@@ -136,7 +136,7 @@ def create(
 )
 @with_data_file
 @option_group("Output", json_lines_option)
-def list_(*, file: "DataFolder", as_json: bool) -> None:
+def list_(*, file: "StoredData", as_json: bool) -> None:
     """List all accounts, oldest first, without secrets."""
     from ringback.cli.accounts import output
     from ringback.operations.accounts import list_accounts
@@ -155,7 +155,7 @@ def list_(*, file: "DataFolder", as_json: bool) -> None:
 @_sid
 @with_data_file
 @prints_record
-def show(*, sid: str, file: "DataFolder") -> Output:
+def show(*, sid: str, file: "StoredData") -> Output:
     """Show an account and its credentials, without secrets."""
     from ringback.cli.accounts import output
     from ringback.operations.accounts import fetch_account
@@ -187,7 +187,7 @@ def show(*, sid: str, file: "DataFolder") -> Output:
 @_sid
 @with_data_file
 @prints_record
-def suspend(*, sid: str, file: "DataFolder") -> Output:
+def suspend(*, sid: str, file: "StoredData") -> Output:
     """Suspend an account: nobody can sign in to it.
 
     Nobody can sign in to its subaccounts either. Callbacks that the account already has are still
@@ -205,7 +205,7 @@ def suspend(*, sid: str, file: "DataFolder") -> Output:
 @_sid
 @with_data_file
 @prints_record
-def resume(*, sid: str, file: "DataFolder") -> Output:
+def resume(*, sid: str, file: "StoredData") -> Output:
     """Resume a suspended account: it can sign in again."""
     from ringback.core.accounts.account import AccountStatus
 
@@ -237,7 +237,7 @@ for _command in (create, list_, show, suspend, resume, new_key, keys, token, cli
     accounts.add_command(_command)
 
 
-def _set_status(file: "DataFolder", sid: str, status: "AccountStatus") -> Output:
+def _set_status(file: "StoredData", sid: str, status: "AccountStatus") -> Output:
     from ringback.cli.accounts import output
     from ringback.operations.accounts import set_status
 

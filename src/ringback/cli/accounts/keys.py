@@ -10,7 +10,7 @@ from ringback.cli.options import json_lines_option, prints_record
 from ringback.cli.output import Output
 
 if TYPE_CHECKING:
-    from ringback.data_folder import DataFolder
+    from ringback.data_folder import StoredData
     from ringback.ports import Transaction
 
 _CREATED: Final = """\
@@ -69,7 +69,7 @@ def keys() -> None:
     ),
 )
 @prints_record
-def create(*, file: "DataFolder", account: str | None, operator: bool, name: str) -> Output:
+def create(*, file: "StoredData", account: str | None, operator: bool, name: str) -> Output:
     """Make an API key and print its secret, which is shown only once."""
     from ringback.cli.accounts.output import key_record
     from ringback.operations.api_keys import create_key
@@ -95,7 +95,7 @@ def create(*, file: "DataFolder", account: str | None, operator: bool, name: str
 @with_data_file
 @option_group("Which keys", *_owner_options)
 @option_group("Output", json_lines_option)
-def list_(*, file: "DataFolder", account: str | None, operator: bool, as_json: bool) -> None:
+def list_(*, file: "StoredData", account: str | None, operator: bool, as_json: bool) -> None:
     """List API keys, oldest first, without their secrets."""
     from ringback.cli.accounts.output import key_record, key_row, say_all
 
@@ -115,7 +115,7 @@ def list_(*, file: "DataFolder", account: str | None, operator: bool, as_json: b
 @argument("sid", help="The SID of the API key (SK…).")
 @with_data_file
 @prints_record
-def delete(*, sid: str, file: "DataFolder") -> Output:
+def delete(*, sid: str, file: "StoredData") -> Output:
     """Delete an API key: it can no longer sign in."""
     from ringback.cli.accounts.output import key_record
     from ringback.operations.api_keys import delete_key

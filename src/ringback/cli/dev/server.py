@@ -4,6 +4,7 @@ import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from functools import partial
+from typing import NamedTuple
 
 from ringback.api.serve_on_socket import listen
 from ringback.application import ServerProcess
@@ -16,11 +17,13 @@ from ringback.dev_environment.dev_file import (
     NO_GATEWAY,
     NO_TLS,
     DevServerDetails,
-    known_key,
+    known_keys,
     who_reaches,
 )
 from ringback.dev_environment.dev_https import DevHttps
-from ringback.operations.seed_data import SeededAccount, find_or_seed
+from ringback.operations.api_keys import CreatedApiKey
+from ringback.operations.seed_data import SeededAccount, find_or_make_operators_key, find_or_seed
+from ringback.ports import Transaction
 from ringback.runtime.system_clock import SystemClock
 from ringback.runtime.virtual_clock import VirtualClock
 from ringback.settings.settings import Settings
@@ -62,24 +65,34 @@ async def run(
     await serve_until_stopped(settings, listener, start=start_now, announce=announce, https=https)
 
 
-async def seed_account(settings: Settings, application: ServerProcess) -> SeededAccount:
-    """Return the notice's account with its secrets; it is created if the data folder has none."""
-    context = application.api.dependencies.context()
-    return await application.storage.store.transact(
-        lambda tx: find_or_seed(
-            tx, context, uses_static_proxy=settings.static_proxy, known=known_key(settings.data)
-        )
-    )
+class DevSeed(NamedTuple):
+    """The notice's account with its secrets, and an API key of the operator."""
+
+    of_account: SeededAccount
+    operators_key: CreatedApiKey
+
+
+async def seed_account(settings: Settings, application: ServerProcess) -> DevSeed:
+    """Return the notice's account and an operator's key; what the data folder lacks is created."""
+    context, known = application.api.dependencies.context(), known_keys(settings.data)
+
+    def work(tx: Transaction) -> DevSeed:
+        static_proxy = settings.static_proxy
+        account = find_or_seed(tx, context, uses_static_proxy=static_proxy, known=known.of_account)
+        return DevSeed(account, find_or_make_operators_key(tx, context, known.of_operator))
+
+    return await application.storage.store.transact(work)
 
 
 def details_of(
     settings: Settings,
     application: ServerProcess,
-    seed: SeededAccount,
+    seeded: DevSeed,
     base_url: str,
     https: DevHttps | None = None,
 ) -> DevServerDetails:
     """Return the addresses and the credentials of a running server, for dev.json."""
+    seed, operators_key = seeded
     return DevServerDetails(
         base_url=base_url,
         account_sid=seed.account.sid,
@@ -95,4 +108,6 @@ def details_of(
         tls_url=NO_TLS if https is None else https.url,
         ca_file=NO_TLS if https is None else str(https.ca_file),
         reachable_from=who_reaches(base_url),
+        operator_key_sid=operators_key.key.sid,
+        operator_key_secret=operators_key.secret,
     )

@@ -24,8 +24,9 @@ from ringback.cli.policy.options import (
     policy_of_folder,
     policy_of_server,
 )
+from ringback.core.calendar import read_instant
 from ringback.settings import ENVIRONMENT
-from ringback.settings.parsers import read_instant, read_networks
+from ringback.settings.parsers import read_networks
 from ringback.settings.setting_definitions import DATA, FILE_VARIABLE, ServerCommand
 
 if TYPE_CHECKING:

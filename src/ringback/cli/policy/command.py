@@ -182,7 +182,7 @@ def _last_week(
     from ringback.runtime.system_clock import SystemClock
 
     if portal is not None:
-        now, _ = server_time(portal)
+        now = server_time(portal)
         return now, _totals_of(portal, now)
 
     # The last week ends at the data's own time, which `ringback dev` may have advanced.

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ringback.cli.base_command import option
 from ringback.cli.options import read_by
+from ringback.core.calendar import read_instant
 from ringback.settings import ENVIRONMENT
-from ringback.settings.parsers import read_instant
 from ringback.settings.setting_definitions import FILE_VARIABLE
 
 if TYPE_CHECKING:
@@ -51,20 +51,14 @@ def policy_of_server(portal: "PortalClient") -> PolicyInForce:
 
     record = portal.get("policy")
     policy, date = read_policy_record(record)
-    now, is_dev = server_time(portal)
-    stays_in = policy.holds[-1].phase if is_dev and _is_phase_of_dev(policy) else None
+    now, stays_in = server_time(portal), record.get("stays_in")
     if stays_in is not None:
         # So that the dates of the policy can still be looked at, as if the phase came by its date.
-        holds = tuple(hold for hold in policy.holds[:-1] if not hold.has_ended(date))
+        holds = tuple(hold for hold in policy.holds if not hold.has_ended(date))
         policy = replace(policy, holds=holds)
         date = _date_in(stays_in, policy, date)
     policy = replace(policy, ahead=date - now)
     return PolicyInForce(policy, f"the server at {portal.base_url}", date, stays_in, record=record)
-
-
-def _is_phase_of_dev(policy: "Policy") -> bool:
-    """Return True if the last hold is that of `ringback dev --phase`: for all, without an end."""
-    return bool(policy.holds) and policy.holds[-1].is_for_all and policy.holds[-1].until is None
 
 
 def _date_in(phase: str, policy: "Policy", date: datetime) -> datetime:
@@ -77,17 +71,17 @@ def _date_in(phase: str, policy: "Policy", date: datetime) -> datetime:
     return since or (date if until is None else until - timedelta(seconds=1))
 
 
-def server_time(portal: "PortalClient") -> tuple[datetime, bool]:
-    """Return the time by the server's clock, and True if the server is a `ringback dev`."""
+def server_time(portal: "PortalClient") -> datetime:
+    """Return the time by the server's clock."""
     from ringback.portal_client import NoServerAnswers, PortalClientError
     from ringback.runtime.system_clock import SystemClock
 
     try:
-        return portal.now(), True
+        return portal.now()
     except NoServerAnswers:
         raise
     except PortalClientError:  # only `ringback dev` has a clock that can be advanced and shown
-        return SystemClock().now(), False
+        return SystemClock().now()
 
 
 def policy_of_folder(data: Path) -> PolicyInForce:
@@ -95,17 +89,27 @@ def policy_of_folder(data: Path) -> PolicyInForce:
 
     Otherwise it is the policy of the file that RINGBACK_SETTINGS names, or of KORE's notice.
     """
-    from ringback.cli.portal_commands import portal_of
-    from ringback.dev_environment.dev_file import DevServerDetails, path_in
     from ringback.portal_client import NoServerAnswers
 
-    if path_in(data).exists():
+    portal = portal_in_folder(data)
+    if portal is not None:
         try:
-            return policy_of_server(portal_of(DevServerDetails.read(data)))
+            return policy_of_server(portal)
         except NoServerAnswers:
             pass  # dev.json stays behind when `ringback dev` stops
     found = policy_of_file(None)
     return replace(found, origin=f"{found.origin}, since no `ringback dev` runs in {data}")
+
+
+def portal_in_folder(data: Path) -> "PortalClient | None":
+    """Return an operator's client of the `ringback dev` in a data folder; None without one.
+
+    The server may have stopped.
+    """
+    from ringback.cli.portal_commands import operators_portal_of
+    from ringback.dev_environment.dev_file import DevServerDetails, path_in
+
+    return operators_portal_of(DevServerDetails.read(data)) if path_in(data).exists() else None
 
 
 def policy_of_file(settings: str | None) -> PolicyInForce:

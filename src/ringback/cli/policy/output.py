@@ -11,7 +11,11 @@ Record = Mapping[str, Any]
 def lines_of_policy(record: Record) -> Iterator[str]:
     """Yield the lines for `ringback policy show`, from its JSON object."""
     yield f"policy of {record['policy_of']}"
+    if "version" in record:
+        yield _version_line(record)
     yield f"{record['date']}: phase {record['phase']} is in force"
+    if record.get("stays_in"):
+        yield f"the server stays in phase {record['stays_in']}, whatever the date"
     yield from _listed("phases", [_phase_line(phase) for phase in record["phases"]])
     yield from _listed("holds", [_hold_line(hold) for hold in record["holds"]])
     yield from _listed("next changes", [_dated_change_line(change) for change in record["borders"]])
@@ -21,8 +25,9 @@ def lines_of_policy(record: Record) -> Iterator[str]:
         at = record["counted"]
         counted = "callbacks of the last week, " + (f"counted {at}" if at else "not counted yet")
         yield from _listed(counted, [_dependents_line(one) for one in record["dependents"]])
-    if record.get("problem"):
-        yield from _listed("the settings file is not in force", [record["problem"]])
+    for problem in ("problem", "behind"):
+        if record.get(problem):
+            yield from _listed("the settings file is not in force", [record[problem]])
 
 
 def lines_of_simulation(record: Record) -> Iterator[str]:
@@ -58,6 +63,13 @@ def _listed(what: str, lines: Sequence[str]) -> Iterator[str]:
     yield ""
     yield what
     yield from (f"  {line}" for line in lines or ["none"])
+
+
+def _version_line(record: Record) -> str:
+    # Only the operator sees where a version is from.
+    origin = record["origin"]
+    details = f", from {origin}, {record['date_created']}" if origin else ""
+    return f"version {record['version']}{details}"
 
 
 def _phase_line(phase: Record) -> str:

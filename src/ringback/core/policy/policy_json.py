@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final, NamedTuple, cast
 
+from ringback.core.calendar import exact, read_instant
+from ringback.core.errors import ConfigurationError
 from ringback.core.policy.dated_changes import (
     PhaseHoldsEndedChange,
     PolicyChange,
@@ -32,7 +34,11 @@ def policy_record(
         "date": date,
         "phase": policy.general_phase(date).name,
         "phases": [_phase_record(phase) for phase in policy.phases],
-        "holds": [_hold_record(hold, date) for hold in policy.holds if concerns(hold)],
+        "holds": [
+            {**_hold_record(hold), "has_ended": hold.has_ended(date)}
+            for hold in policy.holds
+            if concerns(hold)
+        ],
         "borders": [change_record(change, date) for change in ahead],
         "warnings": [in_words(change, date) for change in _concerning(near, concerns)],
     }
@@ -43,42 +49,115 @@ def read_policy_record(record: Mapping[str, Any]) -> tuple[Policy, datetime]:
 
     The policy has only the holds that the record shows.
     """
-    phases = (
-        Phase(
-            phase["name"],
-            _instant(phase["since"]),
-            source_named(phase["default"]),
-            frozenset(map(source_named, phase["may_ask"])),
-        )
-        for phase in record["phases"]
-    )
-    holds = (
-        PhaseHold(hold["phase"], hold["account_sid"], hold["url_prefix"], _instant(hold["until"]))
-        for hold in record["holds"]
-    )
-    return Policy(tuple(phases), tuple(holds)), datetime.fromisoformat(record["date"])
+    return read_policy(record), datetime.fromisoformat(record["date"])
 
 
-def _instant(text: str | None) -> datetime | None:
-    return None if text is None else datetime.fromisoformat(text)
+def policy_fields(policy: Policy) -> dict[str, Any]:
+    """Return a policy as the JSON fields `phases` and `holds`; equal policies give equal fields."""
+    return {
+        "phases": [_phase_record(phase) for phase in policy.phases],
+        "holds": [_hold_record(hold) for hold in policy.holds],
+    }
+
+
+def read_policy(record: Mapping[str, Any]) -> Policy:
+    """Return the policy in the JSON fields `phases` and `holds`; other fields are ignored.
+
+    Raises ConfigurationError, naming the place, if one of the two or a part of it is not valid.
+    """
+    phases = (_read_phase(place, item) for place, item in _items(record, "phases", _PHASE))
+    holds = (_read_hold(place, item) for place, item in _items(record, "holds", _HOLD))
+    return Policy(tuple(phases), tuple(holds))
+
+
+class _Fields(NamedTuple):
+    """The fields of an object in JSON."""
+
+    required: frozenset[str]
+    optional: frozenset[str]
+
+
+_PHASE: Final = _Fields(frozenset({"name", "default", "may_ask"}), frozenset({"since"}))
+# A hold is shown with `has_ended`, so it may be sent back with it.
+_HOLD: Final = _Fields(
+    frozenset({"phase"}), frozenset({"account_sid", "url_prefix", "until", "has_ended"})
+)
+
+
+def _items(
+    record: Mapping[str, Any], name: str, fields: _Fields
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield the objects in a list, each with its place, such as `holds[0]`."""
+    items = record.get(name)
+    if not isinstance(items, list):
+        raise ConfigurationError(f"policy: {name} must be a list of objects")
+    for index, item in enumerate(cast("list[Any]", items)):
+        place = f"{name}[{index}]"
+        if not isinstance(item, dict):
+            raise ConfigurationError(f"policy: {place} must be an object")
+        given = cast("dict[str, Any]", item)
+        if missing := sorted(fields.required - given.keys()):
+            raise ConfigurationError(f"policy: {place}.{missing[0]} is missing")
+        if unknown := sorted(given.keys() - fields.required - fields.optional):
+            known = ", ".join(sorted(fields.required | fields.optional))
+            raise ConfigurationError(
+                f"policy: {place}.{unknown[0]} is not a known field; the fields are {known}"
+            )
+        yield place, given
+
+
+def _read_phase(place: str, item: Mapping[str, Any]) -> Phase:
+    may_ask = item["may_ask"]
+    if not isinstance(may_ask, list):
+        raise ConfigurationError(f"policy: {place}.may_ask must be a list of sources")
+    asked = (_text(f"{place}.may_ask", name) for name in cast("list[Any]", may_ask))
+    return Phase(
+        _text(f"{place}.name", item["name"]),
+        _instant(f"{place}.since", item.get("since")),
+        source_named(_text(f"{place}.default", item["default"])),
+        frozenset(map(source_named, asked)),
+    )
+
+
+def _read_hold(place: str, item: Mapping[str, Any]) -> PhaseHold:
+    account_sid, url_prefix = (
+        None if item.get(name) is None else _text(f"{place}.{name}", item[name])
+        for name in ("account_sid", "url_prefix")
+    )
+    until = _instant(f"{place}.until", item.get("until"))
+    return PhaseHold(_text(f"{place}.phase", item["phase"]), account_sid, url_prefix, until)
+
+
+def _text(place: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise ConfigurationError(f"policy: {place} must be text")
+    return value
+
+
+def _instant(place: str, value: Any) -> datetime | None:
+    if value is None:
+        return None
+    try:
+        return read_instant(_text(place, value))
+    except ValueError as problem:
+        raise ConfigurationError(f"policy: {place}: {problem}") from None
 
 
 def _phase_record(phase: Phase) -> dict[str, Any]:
     return {
         "name": phase.name,
-        "since": phase.since,
+        "since": phase.since and exact(phase.since),
         "default": phase.default,
         "may_ask": sorted(phase.may_ask),
     }
 
 
-def _hold_record(hold: PhaseHold, date: datetime) -> dict[str, Any]:
+def _hold_record(hold: PhaseHold) -> dict[str, Any]:
     return {
         "phase": hold.phase,
         "account_sid": hold.account_sid,
         "url_prefix": hold.url_prefix,
-        "until": hold.until,
-        "has_ended": hold.has_ended(date),
+        "until": hold.until and exact(hold.until),
     }
 
 

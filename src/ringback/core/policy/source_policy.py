@@ -186,6 +186,59 @@ class Policy:
         """
         return replace(self, holds=(*self.holds, PhaseHold(phase)))
 
+    def with_phase_since(self, name: str, since: datetime) -> Self:
+        """Return this policy with another beginning of the phase with this name.
+
+        Raises ConfigurationError if there is no such phase, or if the phases would not be in the
+        order of their dates any more.
+        """
+        names = [phase.name for phase in self.phases]
+        if name not in names:
+            known = ", ".join(names)
+            raise ConfigurationError(f"there is no phase {name!r}; the phases are {known}")
+        phases = list(self.phases)
+        index = names.index(name)
+        phases[index] = replace(phases[index], since=since)
+        return replace(self, phases=tuple(phases))
+
+    def hold_of(self, account_sid: str | None, url_prefix: str | None) -> PhaseHold | None:
+        """Return the hold of exactly this account and URL prefix, or None if there is none."""
+        index = self._index_of(account_sid, url_prefix)
+        return None if index is None else self.holds[index]
+
+    def with_hold(self, hold: PhaseHold) -> Self:
+        """Return this policy with a hold, which replaces any hold of its account and URL prefix.
+
+        The first hold that covers a callback decides, so a new hold is placed before any hold that
+        covers all of its callbacks. Raises ConfigurationError if the hold's phase doesn't exist.
+        """
+        holds = list(self.holds)
+        if (index := self._index_of(hold.account_sid, hold.url_prefix)) is not None:
+            holds[index] = hold
+        else:
+            covered = (hold.account_sid or "", hold.url_prefix or "")
+            index = next((i for i, one in enumerate(holds) if one.covers(*covered)), len(holds))
+            holds.insert(index, hold)
+        return replace(self, holds=tuple(holds))
+
+    def without_hold(self, account_sid: str | None, url_prefix: str | None) -> Self:
+        """Return this policy without the hold of exactly this account and URL prefix.
+
+        Raises ConfigurationError if there is no such hold.
+        """
+        index = self._index_of(account_sid, url_prefix)
+        if index is None:
+            whose = " and ".join(filter(None, (account_sid, url_prefix))) or "every callback"
+            raise ConfigurationError(
+                f"there is no hold of {whose}; `ringback policy show` lists all holds"
+            )
+        return replace(self, holds=self.holds[:index] + self.holds[index + 1 :])
+
+    def _index_of(self, account_sid: str | None, url_prefix: str | None) -> int | None:
+        whose = [(hold.account_sid, hold.url_prefix) for hold in self.holds]
+        covered = (account_sid, url_prefix)
+        return whose.index(covered) if covered in whose else None
+
     def date_at(self, now: datetime) -> datetime:
         """Return the time in the policy's calendar: `now`, moved forward by `ahead`."""
         return now + self.ahead

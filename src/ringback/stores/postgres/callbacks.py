@@ -342,6 +342,17 @@ class PostgresCallbacks(SqlCallbacks):
             is_over = len(rows) < _LANES_AT_ONCE
         return found
 
+    def oldest_due(self, shards: Collection[int], now: datetime) -> datetime | None:
+        row = self._session.read_queued(
+            "SELECT min(first.due_us) AS due_us FROM lanes JOIN LATERAL ("
+            " SELECT due_us FROM waiting"
+            " WHERE waiting.shard = lanes.shard AND waiting.lane_id = lanes.id"
+            " ORDER BY due_us LIMIT 1) AS first ON true"
+            " WHERE lanes.shard = ANY (?::bigint[]) AND first.due_us <= ?",
+            (Bigints(shards), to_us(now)),
+        ).fetchone()
+        return maybe_from_us(row["due_us"])
+
     def changed_after(self, instant: datetime, *, limit: int) -> list[CallbackRecord]:
         after = to_us(instant)
         rows = self._session.read_queued(
@@ -359,13 +370,6 @@ class PostgresCallbacks(SqlCallbacks):
             f"SELECT {counts} FROM waiting", [to_us(instant) for instant in instants]
         ).fetchone()
         return [*row]
-
-    def oldest_due(self, shards: Collection[int], now: datetime) -> datetime | None:
-        row = self._session.read_queued(
-            "SELECT min(due_us) FROM waiting WHERE shard = ANY (?::bigint[]) AND due_us <= ?",
-            (Bigints(shards), to_us(now)),
-        ).fetchone()
-        return maybe_from_us(row[0])
 
     def _ids(self) -> RowIds:
         return self._row_ids

@@ -68,6 +68,7 @@ class PostgresCluster:
         self._has_notifications = has_notifications
         self._news = News()
         """What has to be announced, once a moment has passed."""
+        self._listeners = list[Callable[[News], None]]()
         self._listener: threading.Thread | None = None
         self.hears = threading.Event()
         """Set while announcements of other processes arrive."""
@@ -122,11 +123,14 @@ class PostgresCluster:
     def listen(self, listener: Callable[[News], None]) -> None:
         if not self._has_notifications:
             return
+        self._listeners.append(listener)
+        if self._listener is not None:
+            return
         loop = asyncio.get_running_loop()
 
         def tell(news: News) -> None:
             with suppress(RuntimeError):  # the event loop may be closed
-                loop.call_soon_threadsafe(listener, news)
+                loop.call_soon_threadsafe(self._pass_on, news)
 
         self._listener = threading.Thread(
             target=self._hear, args=(tell,), name="ringback-listener", daemon=True
@@ -178,6 +182,10 @@ class PostgresCluster:
             if self._own.number != number:
                 self._renumbered(self._own.number)
         return shares
+
+    def _pass_on(self, news: News) -> None:
+        for listener in self._listeners:
+            listener(news)
 
     def _send_news(self) -> None:
         """In the event loop, have the thread send what has gathered."""

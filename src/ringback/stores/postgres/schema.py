@@ -96,7 +96,8 @@ def make_partitions(connection: Connection) -> None:
         name
         for (name,) in connection.execute(
             "SELECT relname FROM pg_class"
-            " WHERE relnamespace = current_schema()::regnamespace AND relispartition"
+            " WHERE relnamespace = current_schema()::regnamespace"
+            " AND relispartition AND relkind = 'r'"
         )
     }
     for week in range(this_week - 1, this_week + 1 + _AHEAD):
@@ -111,6 +112,19 @@ def make_partitions(connection: Connection) -> None:
                     f"ALTER TABLE {table} ATTACH PARTITION {name}"
                     f" FOR VALUES FROM ({start}) TO ({end})".encode()
                 )
+
+
+def partitions_end(connection: Connection) -> datetime:
+    """Return until when there are partitions for new callbacks."""
+    names = connection.execute(
+        "SELECT relname FROM pg_class WHERE relnamespace = current_schema()::regnamespace"
+        " AND relispartition AND relkind = 'r' AND relname LIKE 'callbacks\\_%'"
+        " ORDER BY relname DESC LIMIT 1"
+    ).fetchone()
+    if names is None:
+        return datetime(1970, 1, 1, tzinfo=UTC)
+    begins = datetime.strptime(f"{names[0]}+0000", "callbacks_%Y%m%d%z")
+    return begins + timedelta(weeks=1)
 
 
 def make_missing_partitions(dsn: Dsn) -> None:

@@ -99,6 +99,7 @@ class CommitThread:
         """True while the thread commits, or is about to."""
         self._begins: asyncio.TimerHandle | None = None
         """Begins the next commit; None if no job waits for it."""
+        self._begins_at = 0.0
         self._arrived = 0.0
         """When the last job arrived, by the event loop's clock."""
         self._usual_gap = 1.0
@@ -141,10 +142,10 @@ class CommitThread:
         """Begin a commit after this delay, or earlier if that was planned before."""
         at = loop.time() + delay
         if self._begins is not None:
-            if self._begins.when() <= at:
+            if self._begins_at <= at:
                 return
             self._begins.cancel()
-        self._begins = loop.call_at(at, self._begin)
+        self._begins, self._begins_at = loop.call_at(at, self._begin), at
 
     def _begin(self) -> None:
         """Begin a commit of the waiting jobs, unless there is one already."""

@@ -11,6 +11,7 @@ from ringback.stores.sql.accounts import SqlAccounts, SqlApiClients
 from ringback.stores.sql.batches import TABLES as BATCH_TABLES
 from ringback.stores.sql.batches import SqlIncomingBatches
 from ringback.stores.sql.callbacks import SqlCallbacks
+from ringback.stores.sql.policy_versions import SqlPolicyVersions
 from ringback.stores.sql.response_overflow import TABLES as RESPONSE_TABLES
 from ringback.stores.sql.response_overflow import SqlResponseOverflows
 from ringback.stores.sql.shadows import TABLES as SHADOW_TABLES
@@ -67,6 +68,7 @@ class SqlTransaction(Transaction, Generic[S]):
         self.accounts = self._accounts = SqlAccounts(session, cipher)
         self.api_clients = SqlApiClients(session, cipher)
         self.scenarios = SqlScenarioChoices(session)
+        self.policies = SqlPolicyVersions(session)
         self.tasks = SqlTasks(session)
         self.kept_responses = self._responses = responses = SqlResponseOverflows(session, budget)
         self.callbacks = self._callbacks = callbacks(session, self._accounts, responses)

@@ -128,6 +128,12 @@ def refuse_to_upgrade(path: Path) -> None:
                 refuse_outdated(path, connection)
 
 
+def schema_of_file(path: Path) -> int:
+    """Return the version of a data file's schema; raises ConfigurationError if it can't be read."""
+    with _refusing_unusable(path), closing(open_existing(path)) as connection:
+        return version_of(connection)
+
+
 def is_sealed(path: Path) -> bool:
     """Return True if this data file exists and its secrets are encrypted; changes nothing.
 

@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 from ringback.core.callbacks.callback_serialization import read_new
 from ringback.core.counted import counted
 from ringback.core.errors import ConfigurationError
+from ringback.core.policy.policy_version import read_policy_text
 from ringback.stores.encryption import SecretCipher
 from ringback.stores.sql.sealed_columns import open_all
 from ringback.stores.sqlite.data_loss import is_missing, known_damage_of_wal
@@ -140,6 +141,19 @@ def _can_be_read(text: str) -> bool:
     return True
 
 
+def _policy(opened: _OpenFile) -> tuple[bool, str]:
+    rows = opened.connection.execute(
+        "SELECT number, policy FROM policy_versions ORDER BY number"
+    ).fetchall()
+    versions = counted(len(rows), "version")
+    for number, text in rows:
+        try:
+            read_policy_text(text)
+        except ConfigurationError as problem:
+            return False, f"version {number} of {versions} can't be read: {problem}"
+    return True, versions
+
+
 _CHECKS: Final[dict[str, Callable[[_OpenFile], tuple[bool, str]]]] = {
     "schema": _schema,
     "age": _age,
@@ -147,4 +161,5 @@ _CHECKS: Final[dict[str, Callable[[_OpenFile], tuple[bool, str]]]] = {
     "foreign_keys": _foreign_keys,
     "secrets": _secrets,
     "batches": _batches,
+    "policy": _policy,
 }

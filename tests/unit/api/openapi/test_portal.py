@@ -4,7 +4,9 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
+import jsonschema_rs
 import pytest
+from starlette.types import ASGIApp
 
 from ringback.api.dependencies import ApiDependencies
 from ringback.api.operation_definition import ApiOperation
@@ -18,11 +20,11 @@ from ringback.policy.policy_monitor import PolicyMonitor
 from ringback.ports import Transaction
 from ringback.runtime.virtual_clock import MOST_AHEAD, VirtualClock
 from tests.callback_queues import RecordingQueue
-from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, CALLBACK_SID, NOW, SIM_SID, a_secret
+from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, CALLBACK_SID, NOW, SIM_SID, a_secret, an_api_key
 from tests.memory_store import MemoryStore
-from tests.policy_monitors import counted, running
+from tests.policy_monitors import counted, running, stored_in
 from tests.unit.api.caller import Caller
-from tests.unit.api.described import Call, Document, check, make, operations_in
+from tests.unit.api.described import Call, Document, check, make, operations_in, validate
 from tests.unit.api.plenty import (
     ESIM_SID,
     NEW_ESIM_SID,
@@ -46,6 +48,7 @@ SHADOWS: Final = "/portal/v1/shadows"
 SCENARIOS: Final = "/portal/v1/scenarios"
 POLICY: Final = "/portal/v1/policy"
 CLOCK: Final = "/portal/v1/clock"
+OPERATORS: Final = an_api_key("SK" + "0" * 32, None, "operator's")
 NEW: Final = {"url": HOOK, "parameters": {"Order": 7, "Item": ["A1", True]}}
 
 # Each operation at least once with success, and each error that a test can cause.
@@ -119,17 +122,31 @@ CALLS: Final = (
     Call("POST", SCENARIOS, 200, {"Scenario": "", "Sim": SIM_SID}),
     Call("POST", SCENARIOS, 400, {"Scenario": "none such"}),
     Call("GET", POLICY, 200),
+    Call("PUT", POLICY, 403, json={}),
     Call("GET", CLOCK, 200),
     Call("POST", CLOCK, 200, {"Advance": "1.5s"}),
     Call("POST", CLOCK, 400, {"Advance": "0"}),
 )
 
 
+# Only the operator may do this. The later calls change the version that the first one makes.
+PHASE: Final = {"name": "all", "since": None, "default": "kore", "may_ask": ["kore"]}
+HOLD: Final = {"phase": "all", "account_sid": ACCOUNT_SID, "until": "2027-06-01T00:00:00Z"}
+CHANGED: Final = {"version": 0, "phases": [PHASE], "holds": [HOLD]}
+CALLS_OF_OPERATOR: Final = (
+    Call("PUT", POLICY, 200, json=CHANGED),
+    Call("PUT", POLICY, 400, json={"version": 1, "phases": [], "holds": []}),
+    Call("PUT", POLICY, 409, json=CHANGED),
+    Call("GET", POLICY, 200),
+)
+
+
 @pytest.fixture
-async def caller(callback_queue: RecordingQueue) -> Caller:
+async def app(callback_queue: RecordingQueue) -> ASGIApp:
     store, clock = MemoryStore(), VirtualClock.stopped(at=NOW)
     await store.transact(fill_with_plenty)
     await store.transact(_have_secret_to_rehearse)
+    await store.transact(lambda tx: tx.accounts.keys.add(OPERATORS))
     policy = Policy(NOTICE.phases, (PhaseHold("before", ACCOUNT_SID, until=NOW),))
     active = ActivePolicy(policy)
     monitor = PolicyMonitor(
@@ -140,10 +157,20 @@ async def caller(callback_queue: RecordingQueue) -> Caller:
 
     def beside(dependencies: ApiDependencies) -> list[ApiOperation]:
         clocks = ClockEndpoints(dependencies, ClockAdvancer(clock, ()))
-        return [*clocks.operations(), *PolicyEndpoints(dependencies, monitor).operations()]
+        policies = PolicyEndpoints(dependencies, monitor, stored_in(store, active, clock))
+        return [*clocks.operations(), *policies.operations()]
 
-    app = app_on(store, clock=clock, callback_queue=callback_queue, portal=beside)
+    return app_on(store, clock=clock, callback_queue=callback_queue, portal=beside)
+
+
+@pytest.fixture
+def caller(app: ASGIApp) -> Caller:
     return Caller(app, credentials=(ACCOUNT_SID, AUTH_TOKEN))
+
+
+@pytest.fixture
+def operator(app: ASGIApp) -> Caller:
+    return Caller(app, credentials=(OPERATORS.sid, "operator's"))
 
 
 def _have_secret_to_rehearse(tx: Transaction) -> None:
@@ -158,15 +185,26 @@ async def document(caller: Caller) -> Document:
     return (await caller.get("/openapi.json")).json
 
 
-async def test_each_answer_is_as_in_the_document(caller: Caller, document: Document) -> None:
-    for call in CALLS:
-        answer = await make(caller, call)
+async def test_each_answer_is_as_in_the_document(
+    caller: Caller, operator: Caller, document: Document
+) -> None:
+    pairs = [(caller, call) for call in CALLS] + [(operator, call) for call in CALLS_OF_OPERATOR]
+    for by, call in pairs:
+        answer = await make(by, call)
         assert answer.status == call.status, (call, answer.body)
         check(document, call, answer)
 
 
+async def test_a_changed_policy_is_valid_by_the_document(document: Document) -> None:
+    schema = document["components"]["schemas"]["new_policy"]
+    validate(document, CHANGED, schema)
+    with pytest.raises(jsonschema_rs.ValidationError):
+        validate(document, {**CHANGED, "phases": []}, schema)
+
+
 def test_each_operation_is_called(document: Document) -> None:
-    succeeding = {(call.verb, call.path) for call in CALLS if call.status < 300}
+    calls = (*CALLS, *CALLS_OF_OPERATOR)
+    succeeding = {(call.verb, call.path) for call in calls if call.status < 300}
     assert succeeding == operations_in(document, "/portal/")
 
 

@@ -1,21 +1,25 @@
 """The policy in the portal: the operator sees all of it, an account what concerns it."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import Any
 
 import pytest
 from starlette.types import ASGIApp
 
 from ringback.api.authentication import ACT_FOR
-from ringback.api.portal.policy import PolicyEndpoints
-from ringback.core.policy.source_policy import NOTICE, PhaseHold, Policy
+from ringback.api.portal.policy import MAX_BODY, PolicyEndpoints
+from ringback.core.calendar import iso
+from ringback.core.policy.policy_version import OPERATOR, PolicyVersion
+from ringback.core.policy.source_policy import NOTICE, Phase, PhaseHold, Policy, Source
 from ringback.operations.delivery_totals import count_last_week
 from ringback.policy.active_policy import ActivePolicy
 from ringback.policy.policy_monitor import PolicyMonitor
 from ringback.ports import Store, Transaction
-from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, FakeClock, a_callback, an_api_key
-from tests.policy_monitors import counted, running
-from tests.unit.api.caller import Caller
+from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, NOW, FakeClock, a_callback, an_api_key
+from tests.policy_monitors import counted, running, stored_in, version_of
+from tests.unit.api.caller import Answer, Caller
 from tests.unit.api.world import THEIRS, app_on, refusal
 
 POLICY = "/portal/v1/policy"
@@ -67,7 +71,10 @@ async def monitor(store: Store, clock: FakeClock, active: ActivePolicy) -> Polic
 
 
 def app_with(monitor: PolicyMonitor, store: Store, clock: FakeClock) -> ASGIApp:
-    return app_on(store, clock=clock, portal=lambda on: PolicyEndpoints(on, monitor).operations())
+    stored = stored_in(store, monitor.active, clock)
+    return app_on(
+        store, clock=clock, portal=lambda on: PolicyEndpoints(on, monitor, stored).operations()
+    )
 
 
 @pytest.fixture
@@ -153,3 +160,166 @@ async def test_before_the_first_count_it_says_so(
 async def test_a_client_without_credentials_sees_nothing(app: ASGIApp) -> None:
     answer = await Caller(app, credentials=(ACCOUNT_SID, "wrong")).get(POLICY)
     assert refusal(answer) == (401, 20003)
+
+
+# ---- versions
+
+
+async def test_only_the_operator_sees_where_the_version_is_from(
+    caller: Caller, operator: Caller, active: ActivePolicy
+) -> None:
+    active.activate(version_of(Policy(NOTICE.phases, HOLDS), 7))
+    active.behind = "ringback.toml is behind"
+    told = (await operator.get(POLICY)).json
+    names = ("version", "origin", "date_created", "behind", "stays_in")
+    assert [told[name] for name in names] == [
+        *(7, "the operator", iso(NOW)),
+        *("ringback.toml is behind", None),
+    ]
+    told = (await caller.get(POLICY)).json
+    assert [told[name] for name in names] == [7, None, None, None, None]
+
+
+async def test_a_version_that_the_server_can_not_use_is_a_problem(
+    operator: Caller, active: ActivePolicy
+) -> None:
+    active.unusable = "this server can't use the policy in force"
+    assert (await operator.get(POLICY)).json["problem"] == active.unusable
+
+
+async def test_the_phase_in_which_dev_stays_is_not_among_the_holds(
+    store: Store, clock: FakeClock
+) -> None:
+    own = PhaseHold("after")
+    active = ActivePolicy(Policy(NOTICE.phases, (PhaseHold("before", THEIRS), own)), phase="after")
+    monitor = PolicyMonitor(active, count=partial(count_last_week, store), clock=clock, before=())
+    await store.transact(lambda tx: tx.accounts.keys.add(OPERATORS))
+    app = app_with(monitor, store, clock)
+    told = (await Caller(app, credentials=(OPERATORS.sid, "operator's")).get(POLICY)).json
+    assert (told["phase"], told["stays_in"]) == ("after", "after")
+    assert [(hold["phase"], hold["account_sid"]) for hold in told["holds"]] == [
+        ("before", THEIRS),
+        ("after", None),
+    ]
+
+
+# ---- replacing it
+
+JSON = {"content-type": "application/json"}
+PHASE: dict[str, Any] = {"name": "all", "since": None, "default": "kore", "may_ask": ["kore"]}
+NEW: dict[str, Any] = {"version": 0, "phases": [PHASE], "holds": []}
+
+
+async def put(caller: Caller, body: object, **headers: str) -> Answer:
+    encoded = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return await caller.call("PUT", POLICY, encoded, headers=JSON | headers)
+
+
+async def test_the_operator_replaces_the_policy(
+    operator: Caller, caller: Caller, active: ActivePolicy, store: Store
+) -> None:
+    hold = {"phase": "all", "account_sid": THEIRS, "until": "2027-06-01T12:00:00+02:00"}
+    answer = await put(operator, NEW | {"holds": [hold]})
+    assert answer.status == 200
+    until = datetime(2027, 6, 1, 10, tzinfo=UTC)
+    policy = Policy(
+        (Phase("all", None, Source.KORE, frozenset({Source.KORE})),),
+        (PhaseHold("all", THEIRS, until=until),),
+    )
+    assert active.policy == policy
+    newest = await store.read(lambda tx: tx.policies.newest())
+    assert newest == PolicyVersion(1, policy, DATE, OPERATOR)
+    assert answer.json == (await operator.get(POLICY)).json
+    assert answer.json["holds"] == [
+        {
+            "phase": "all",
+            "account_sid": THEIRS,
+            "url_prefix": None,
+            "until": "2027-06-01T10:00:00Z",
+            "has_ended": False,
+        }
+    ]
+    assert (await caller.get(POLICY)).json["version"] == 1
+
+
+async def test_what_was_fetched_can_be_sent_back(operator: Caller, active: ActivePolicy) -> None:
+    fetched = (await operator.get(POLICY)).json
+    before = active.policy
+    answer = await put(operator, fetched)
+    assert (answer.status, answer.json["version"]) == (200, 1)
+    assert active.policy == before
+    again = await put(operator, answer.json)
+    assert (again.status, again.json["version"]) == (200, 1)
+
+
+async def test_a_change_of_an_older_version_is_refused(operator: Caller) -> None:
+    assert (await put(operator, NEW)).status == 200
+    answer = await put(operator, NEW | {"phases": [PHASE | {"name": "other"}]})
+    assert refusal(answer) == (409, 20409)
+    assert answer.json["message"] == (
+        "version=0: the policy has been changed since then, and is at version 1 now; look at it,"
+        " and change that version"
+    )
+    assert (await operator.get(POLICY)).json["phases"][0]["name"] == "all"
+
+
+async def test_an_account_can_not_change_the_policy(
+    caller: Caller, operator: Caller, active: ActivePolicy
+) -> None:
+    before = active.policy
+    for answer in (
+        await put(caller, NEW),
+        await put(operator, NEW, **{ACT_FOR.lower(): ACCOUNT_SID}),
+    ):
+        assert refusal(answer) == (403, 20006)
+        assert "sign in with an operator's key" in answer.json["message"]
+    assert active.policy == before
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        (b"{", "the body can't be read as JSON"),
+        ([], "the body must be an object with version, phases, holds"),
+        ({"version": 0, "phases": [PHASE]}, "policy: holds must be a list of objects"),
+        ({"phases": [PHASE], "holds": []}, "version must be the number of the version"),
+        (NEW | {"version": True}, "version must be the number of the version"),
+        (NEW | {"version": "0"}, "version must be the number of the version"),
+        (NEW | {"hold": []}, "'hold' is not a field of a policy"),
+        (NEW | {"phases": []}, "policy: the first phase must have no date"),
+        (NEW | {"phases": [PHASE | {"since": "soon"}]}, "policy: phases[0].since: 'soon' is not"),
+        (
+            NEW | {"phases": [PHASE | {"default": "acme", "may_ask": ["acme"]}]},
+            "the policy names the source 'acme', which this server doesn't have; its sources are"
+            " twilio, kore",
+        ),
+        (NEW | {"holds": [{"phase": "later"}]}, "policy: a hold names the unknown phase 'later'"),
+        (NEW | {"warnings": [[[[[[[[[]]]]]]]]]}, "the body is nested deeper than 8 levels"),
+        (b'{"version": 0, "holds": [], "phases": [], "holds": []}', "is given twice in one JSON"),
+        (b'"' + b"x" * MAX_BODY + b'"', f"the body is longer than the limit of {MAX_BODY} bytes"),
+    ],
+)
+async def test_a_policy_that_is_not_valid_is_refused(
+    body: object, why: str, operator: Caller, active: ActivePolicy
+) -> None:
+    answer = await put(operator, body)
+    assert refusal(answer) == (400, 83600)
+    assert why in answer.json["message"]
+    assert active.number == 0
+
+
+async def test_a_form_is_not_a_policy(operator: Caller) -> None:
+    headers = {"content-type": "application/x-www-form-urlencoded"}
+    answer = await put(operator, NEW, **headers)
+    assert refusal(answer) == (400, 83600)
+
+
+async def test_a_policy_with_thousands_of_holds_is_accepted(
+    operator: Caller, active: ActivePolicy
+) -> None:
+    holds = [
+        {"phase": "all", "account_sid": f"AC{number:032x}", "url_prefix": "https://a.example/"}
+        for number in range(10_000)
+    ]
+    assert (await put(operator, NEW | {"holds": holds})).status == 200
+    assert len(active.policy.holds) == 10_000

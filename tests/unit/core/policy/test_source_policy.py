@@ -453,3 +453,67 @@ def test_a_prefix_with_a_path_is_compared_letter_by_letter() -> None:
     hold = PhaseHold("before", url_prefix="https://a.example/Hooks")
     assert hold.covers("AC1", "https://a.example/Hooks2")
     assert not hold.covers("AC1", "https://a.example/hooks")
+
+
+# ---- changes
+
+SLOW = PhaseHold("before", url_prefix="https://slow.example/")
+HELD = Policy(NOTICE.phases, (SLOW, PhaseHold("before", "AC1")))
+
+
+def test_a_phase_gets_another_beginning() -> None:
+    moved = HELD.with_phase_since("after", AFTER + DAY)
+    assert [phase.since for phase in moved.phases] == [None, BETWEEN, AFTER + DAY]
+    assert (moved.phases[:2], moved.holds) == (HELD.phases[:2], HELD.holds)
+
+
+@pytest.mark.parametrize(
+    ("name", "since", "why"),
+    [
+        ("later", AFTER, "there is no phase 'later'; the phases are before, between, after"),
+        ("before", BETWEEN - DAY, "the first phase must have no date"),
+        ("after", BETWEEN, "phase 'after' must begin after 'between' does"),
+    ],
+)
+def test_a_phase_can_not_begin_at_any_time(name: str, since: datetime, why: str) -> None:
+    with pytest.raises(ConfigurationError, match=why):
+        HELD.with_phase_since(name, since)
+
+
+def test_a_hold_is_found_by_its_exact_account_and_prefix() -> None:
+    assert HELD.hold_of("AC1", None) == PhaseHold("before", "AC1")
+    assert HELD.hold_of(None, "https://slow.example/") is SLOW
+    assert HELD.hold_of("AC1", "https://slow.example/") is None
+
+
+def test_a_hold_replaces_the_one_of_its_account_and_prefix() -> None:
+    hold = PhaseHold("after", url_prefix="https://slow.example/", until=AFTER)
+    assert HELD.with_hold(hold).holds == (hold, HELD.holds[1])
+
+
+def test_a_new_hold_comes_last_or_before_one_that_would_take_precedence() -> None:
+    other, narrow = PhaseHold("after", "AC2"), PhaseHold("after", "AC1", "https://b.example/")
+    assert HELD.with_hold(other).holds == (*HELD.holds, other)
+    assert HELD.with_hold(narrow).holds == (SLOW, narrow, HELD.holds[1])
+    with pytest.raises(ConfigurationError, match="a hold names the unknown phase 'later'"):
+        HELD.with_hold(PhaseHold("later", "AC2"))
+
+
+def test_a_hold_is_released_by_its_exact_account_and_prefix() -> None:
+    assert HELD.without_hold("AC1", None).holds == (SLOW,)
+    assert HELD.without_hold(None, "https://slow.example/").holds == HELD.holds[1:]
+
+
+@pytest.mark.parametrize(
+    ("account_sid", "url_prefix", "whose"),
+    [
+        ("AC2", None, "AC2"),
+        ("AC1", "https://slow.example/", "AC1 and https://slow.example/"),
+        (None, None, "every callback"),
+    ],
+)
+def test_an_unknown_hold_can_not_be_released(
+    account_sid: str | None, url_prefix: str | None, whose: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=f"there is no hold of {whose};"):
+        HELD.without_hold(account_sid, url_prefix)

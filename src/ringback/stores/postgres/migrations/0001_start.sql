@@ -53,6 +53,15 @@ INSERT INTO write_checks VALUES (clock_timestamp());
 CREATE FUNCTION instr(text, text) RETURNS integer LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     RETURN strpos($1, $2);
 
+-- The versions of the policy, as JSON; the one with the highest number is in force.
+CREATE TABLE policy_versions (
+    number bigint PRIMARY KEY,
+    policy text NOT NULL,
+    created_us bigint NOT NULL,
+    origin text NOT NULL,
+    file_hash text UNIQUE
+);
+
 -- ---- accounts and records ------------------------------------------------------------------------
 
 CREATE TABLE accounts (

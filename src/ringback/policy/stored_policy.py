@@ -1,0 +1,163 @@
+"""Keeps the active policy of a process the same as the newest version in the store."""
+
+import logging
+from collections.abc import Collection
+from typing import NamedTuple
+
+from ringback.core.errors import (
+    SUPER_SIM,
+    ConfigurationError,
+    Conflict,
+    InvalidParameter,
+    StoreUnavailable,
+)
+from ringback.core.policy.policy_version import OPERATOR, PolicyPart, PolicyVersion
+from ringback.core.policy.source_policy import Policy, SourceName
+from ringback.policy.active_policy import ActivePolicy
+from ringback.ports import Clock, Store, Transaction
+
+_log = logging.getLogger(__name__)
+
+
+class _OfferedPart(NamedTuple):
+    """The policy part of this process's settings file, and the number of the version it made."""
+
+    part: PolicyPart
+    own: int
+
+
+class StoredPolicy:
+    """Makes versions of the policy in the store, and activates the newest one in this process."""
+
+    def __init__(
+        self, store: Store, active: ActivePolicy, *, clock: Clock, sources: Collection[SourceName]
+    ) -> None:
+        """Keep `active` up to date; `sources` are those that this process can send from."""
+        self.active = active
+        self._store = store
+        self._clock = clock
+        self._sources = sources
+        self._offered: _OfferedPart | None = None
+
+    async def offer(self, part: PolicyPart) -> None:
+        """Make a version from the policy part of a settings file, unless it made one before.
+
+        Then the newest version is activated. If it has another policy than the file, the file is
+        behind: this is logged, and `active.behind` says why. Raises ConfigurationError if this
+        process can't use the newest version, and StoreUnavailable if a new version can't be stored.
+        """
+        file_hash, now, logged = part.hash, self._clock.now(), self.active.behind
+
+        def find(tx: Transaction) -> tuple[int, PolicyVersion] | None:
+            own, newest = tx.policies.made_by(file_hash), tx.policies.newest()
+            return None if own is None or newest is None else (own.number, newest)
+
+        def find_or_add(tx: Transaction) -> tuple[int, PolicyVersion] | None:
+            if (found := find(tx)) is not None:
+                return found
+            new = PolicyVersion.of_part(part, _number_of(tx.policies.newest()) + 1, now)
+            return (new.number, new) if tx.policies.add(new) else None
+
+        try:
+            # If another process adds a version at the same time, one of the two has to try again.
+            while (found := await self._store.transact(find_or_add)) is None:
+                pass
+        except StoreUnavailable:
+            # Reading is enough if the part is known; another process may hold the lock for writing.
+            if (found := await self._store.read(find)) is None:
+                raise
+        own, newest = found
+        self._offered = _OfferedPart(part, own)
+        self._use(newest)
+        if self.active.behind not in (None, logged):
+            _log.warning("%s", self.active.behind)
+
+    async def look(self) -> None:
+        """Activate the newest version in the store if it is newer than the active one.
+
+        If this process can't use it, the active policy stays: this is logged, and `active.unusable`
+        says why. Raises StoreUnavailable if the store can't be read at the moment.
+        """
+        number, logged = self.active.number, self.active.unusable
+        newest = await self._store.read(lambda tx: tx.policies.newest(after=number))
+        if newest is None:
+            return
+        try:
+            self._use(newest)
+        except ConfigurationError as problem:
+            if str(problem) != logged:
+                _log.error("%s; until then, the old policy stays active", problem)
+        else:
+            _log.info("the policy is %s now", newest)
+
+    async def change(self, policy: Policy, *, based_on: int) -> None:
+        """Make this policy the newest version, and activate it, unless it is in force already.
+
+        Raises Conflict if the newest version is not the one with the number `based_on`, and
+        InvalidParameter if this process can't use the policy.
+        """
+        self._check(policy)
+        now = self._clock.now()
+
+        def add(tx: Transaction) -> PolicyVersion | None:
+            newest = tx.policies.newest()
+            if _number_of(newest) != based_on:
+                return None
+            if newest is not None and newest.policy == policy:
+                return newest
+            new = PolicyVersion(based_on + 1, policy, now, OPERATOR)
+            return new if tx.policies.add(new) else None
+
+        in_force = await self._store.transact(add)
+        if in_force is None:
+            await self.look()
+            raise Conflict(
+                f"version={based_on}: the policy has been changed since then, and is at version"
+                f" {self.active.number} now; look at it, and change that version"
+            )
+        self._use(in_force)
+        _log.info("the policy is %s now", in_force)
+
+    def _check(self, policy: Policy) -> None:
+        """Raise InvalidParameter if this process can't use a policy."""
+        if missing := self._lacking(policy):
+            known = ", ".join(self._sources)
+            raise InvalidParameter(
+                f"the policy names the source {missing!r}, which this server doesn't have; its"
+                f" sources are {known}",
+                code=SUPER_SIM.invalid,
+            )
+        try:
+            self.active.as_used(policy)
+        except ConfigurationError as problem:
+            raise InvalidParameter(str(problem), code=SUPER_SIM.invalid) from None
+
+    def _lacking(self, policy: Policy) -> SourceName | None:
+        """Return a source that the policy names and this process doesn't have, or None."""
+        return next((name for name in policy.sources if name not in self._sources), None)
+
+    def _use(self, version: PolicyVersion) -> None:
+        """Activate a version, unless a newer one is active.
+
+        Raises ConfigurationError if this process can't use it.
+        """
+        active, offered = self.active, self._offered
+        if version.number < active.number:
+            return
+        try:
+            if missing := self._lacking(version.policy):
+                raise ConfigurationError(
+                    f"it names the source {missing!r}, which the settings don't define: add"
+                    f" [sources.{missing}] to the settings file, or start a server that has this"
+                    " source, and put another policy in force there (`ringback policy set file`)"
+                )
+            active.activate(version)
+        except ConfigurationError as problem:
+            active.unusable = f"this server can't use the policy in force, {version}: {problem}"
+            raise ConfigurationError(active.unusable) from None
+        active.unusable = None
+        active.behind = offered and version.why_behind(*offered)
+
+
+def _number_of(version: PolicyVersion | None) -> int:
+    return 0 if version is None else version.number

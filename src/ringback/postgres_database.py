@@ -1,0 +1,91 @@
+"""The PostgreSQL database in place of a data folder, and the key that encrypts the secrets in it.
+
+It has the same methods as `data_folder`, so commands work on either.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ringback.core.callbacks.shards import Role
+from ringback.core.errors import ConfigurationError
+from ringback.data_folder import KEY_FILE, IntegrityCheckResult, StoredData, UpgradedSchema
+from ringback.stores.encryption import SecretCipher, has_key_file
+from ringback.stores.postgres import schema
+from ringback.stores.postgres.checks import check_database, status_of
+from ringback.stores.postgres.connections import Dsn
+from ringback.stores.postgres.store import PostgresOptions, PostgresStore
+
+__all__ = ["PostgresDatabase", "PostgresOptions", "PostgresStore"]
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresDatabase(StoredData):
+    """Opens and upgrades a PostgreSQL database, and finds the key of its secrets.
+
+    The key is `seal_key` if given, else the content of `seal_key_file` if given, else the content
+    of the key file in `folder`, if there is one.
+    """
+
+    url: str = field(repr=False)
+    seal_key: str | None = field(default=None, repr=False)
+    seal_key_file: Path | None = None
+    folder: Path | None = None
+
+    def open_to_serve(self, options: PostgresOptions) -> PostgresStore:
+        """Open the database for a server; other processes can use it meanwhile.
+
+        Raises ConfigurationError if the database can't be used, if its schema is not the newest, or
+        if the key is missing or wrong.
+        """
+        dsn = self._dsn
+        if not options.has_notifications:
+            dsn = dsn.without_prepared_statements()
+        return PostgresStore.open(dsn, self._cipher(), options)
+
+    def open_beside(self) -> PostgresStore:
+        """Open the database for a short job; raises ConfigurationError like `open_to_serve`."""
+        # Like an API process, a command owns no shards.
+        return PostgresStore.open(
+            self._dsn,
+            self._cipher(),
+            PostgresOptions(name="a command", role=Role.API, has_notifications=False),
+        )
+
+    def upgrade(
+        self,
+        tell: Callable[[str], None] | None = None,  # noqa: ARG002 (it never takes long so far)
+    ) -> UpgradedSchema:
+        """Make the tables, or upgrade them to the newest schema; see `StoredData.upgrade`.
+
+        Servers of the version before can go on meanwhile.
+        """
+        before, after = schema.upgrade(self._dsn, self._cipher())
+        return UpgradedSchema(before, after, None)
+
+    def check(self) -> Sequence[IntegrityCheckResult]:
+        """Check the integrity of the data; raises ConfigurationError if it can't be used at all."""
+        return [IntegrityCheckResult(*one) for one in check_database(self._dsn, self._cipher())]
+
+    def status(self) -> dict[str, str | int | None]:
+        """Return the state of the database; raises ConfigurationError if it can't be used."""
+        found = status_of(self._dsn)
+        until = found.partitions_until
+        return found._asdict() | {"partitions_until": until and until.date().isoformat()}
+
+    @property
+    def _dsn(self) -> Dsn:
+        return Dsn(self.url)
+
+    def _cipher(self) -> SecretCipher:
+        if self.seal_key is not None:
+            return SecretCipher(self.seal_key.split(","))
+        if self.seal_key_file is not None:
+            return SecretCipher.in_file(self.seal_key_file)
+        if self.folder is not None and has_key_file(self.folder / KEY_FILE):
+            return SecretCipher.in_file(self.folder / KEY_FILE)
+        raise ConfigurationError(
+            "all processes that use a PostgreSQL database need the key that encrypts the secrets in"
+            " it: give it in RINGBACK_SEAL_KEY, or its file with --seal-key-file; `ringback"
+            " accounts new-key` makes one"
+        )

@@ -1,0 +1,142 @@
+"""The checks of `ringback db check` on a PostgreSQL database, and its state for `db status`."""
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from functools import partial
+from typing import Any, Final, NamedTuple
+
+import psycopg
+
+from ringback.core.errors import ConfigurationError
+from ringback.stores.encryption import SecretCipher
+from ringback.stores.postgres.connections import Connection, Dsn, execute, reason_of
+from ringback.stores.postgres.schema import newest, partitions_end, version_of
+from ringback.stores.sql.sealed_columns import open_all
+
+OLDEST_SERVER: Final = 15
+"""The oldest version of PostgreSQL that has everything the statements use."""
+_FEW_WEEKS: Final = 3
+"""With partitions for fewer weeks than this, something keeps them from being made."""
+_DURABLE: Final = {"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on"}
+_ORPHANS: Final = """
+    SELECT count(*) FROM (
+        SELECT id FROM waiting UNION ALL SELECT id FROM open_attempts
+    ) AS unended WHERE NOT EXISTS (SELECT FROM callbacks WHERE callbacks.id = unended.id)
+"""
+
+Found = tuple[str, bool, str]
+"""The name of a check, whether it passed, and what it found."""
+
+
+class DatabaseStatus(NamedTuple):
+    """The state of a database."""
+
+    where: str
+    server: str
+    """The version of PostgreSQL."""
+    schema: int
+    newest_schema: int
+    bytes: int
+    unfinished: int
+    """The number of callbacks that have not ended."""
+    partitions_until: datetime | None
+    """Until when there are partitions for new rows; None without tables."""
+
+
+def check_database(dsn: Dsn, cipher: SecretCipher) -> Iterator[Found]:
+    """Yield the result of each check; nothing is changed."""
+    try:
+        connection = dsn.connect()
+    except psycopg.Error as failure:
+        yield "database", False, f"{dsn.shown} can't be used: {reason_of(failure)}"
+        return
+    with connection:
+        for name, look in _CHECKS.items():
+            try:
+                yield name, *look(connection, cipher)
+            except (psycopg.Error, ConfigurationError) as failure:
+                yield name, False, reason_of(failure)
+
+
+def status_of(dsn: Dsn) -> DatabaseStatus:
+    """Return the state of a database; raises ConfigurationError if it can't be used."""
+    try:
+        with dsn.connect() as connection:
+            ask = partial(_one, connection)
+            schema = version_of(connection)
+            unfinished = 0
+            if schema:
+                unfinished = ask(
+                    "SELECT (SELECT count(*) FROM waiting) + (SELECT count(*) FROM open_attempts)"
+                )
+            return DatabaseStatus(
+                dsn.shown,
+                ask("SHOW server_version").split()[0],
+                schema,
+                newest(),
+                ask("SELECT pg_database_size(current_database())"),
+                unfinished,
+                partitions_end(connection) if schema else None,
+            )
+    except psycopg.Error as failure:
+        raise ConfigurationError(
+            f"the PostgreSQL database {dsn.shown} can't be used: {reason_of(failure)}"
+        ) from failure
+
+
+def _one(connection: Connection, query: str) -> Any:
+    (value,) = execute(connection, query).fetchone()
+    return value
+
+
+def _server(connection: Connection, _: SecretCipher) -> tuple[bool, str]:
+    version = connection.info.server_version // 10_000
+    where = f"PostgreSQL {version}"
+    if version < OLDEST_SERVER:
+        return False, f"{where}, but Ringback needs {OLDEST_SERVER} or newer"
+    return True, where
+
+
+def _durability(connection: Connection, _: SecretCipher) -> tuple[bool, str]:
+    found = {name: str(_one(connection, f"SHOW {name}")) for name in _DURABLE}
+    # More than `on`, such as `remote_apply`, is right too.
+    off = [name for name, value in found.items() if value in ("off", "local")]
+    if off:
+        return False, f"{', '.join(off)} is off: a commit can be lost in a crash or power cut"
+    return True, ", ".join(f"{name} {value}" for name, value in found.items())
+
+
+def _schema(connection: Connection, _: SecretCipher) -> tuple[bool, str]:
+    version, wanted = version_of(connection), newest()
+    if version == wanted:
+        return True, str(version)
+    what = "run `ringback db upgrade`" if version < wanted else "use the newer Ringback"
+    return False, f"{version}, but this Ringback needs {wanted}: {what}"
+
+
+def _partitions(connection: Connection, _: SecretCipher) -> tuple[bool, str]:
+    end = partitions_end(connection)
+    (weeks,) = execute(
+        connection, "SELECT extract(epoch FROM ? - clock_timestamp())::bigint / 604800", [end]
+    ).fetchone()
+    return weeks >= _FEW_WEEKS, f"there are partitions for the next {weeks} weeks"
+
+
+def _secrets(connection: Connection, cipher: SecretCipher) -> tuple[bool, str]:
+    number = open_all(partial(execute, connection), cipher)
+    return True, f"{number} secrets can be decrypted with the key"
+
+
+def _references(connection: Connection, _: SecretCipher) -> tuple[bool, str]:
+    orphans = _one(connection, _ORPHANS)
+    return not orphans, f"{orphans} unended callbacks have no row of their own"
+
+
+_CHECKS: Final[dict[str, Callable[[Connection, SecretCipher], tuple[bool, str]]]] = {
+    "server": _server,
+    "durability": _durability,
+    "schema": _schema,
+    "partitions": _partitions,
+    "secrets": _secrets,
+    "references": _references,
+}
