@@ -109,7 +109,7 @@ _UNENDED: Final = UnendedCallbacks(
 
 # The values: of each quota the lane, its shard, the limit and the earliest due time; the worker,
 # the time, the number of the run, and the time again.
-_CLAIM: Final = f"""
+CLAIM: Final = f"""
     WITH wanted AS (
         SELECT place, lane_id, shard, most, since_us, epoch
         FROM unnest(?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[]) WITH ORDINALITY
@@ -131,7 +131,7 @@ _CLAIM: Final = f"""
     SELECT {WAITING.replace("waiting.started_us", "NULL")}, place
     FROM picked AS waiting JOIN callbacks USING (id) ORDER BY place, due_us, waiting.id
 """
-_NEXT_DUE: Final = """
+NEXT_DUE: Final = """
     SELECT place, (
         SELECT due_us FROM waiting
         WHERE waiting.shard = lanes.shard AND waiting.lane_id = lanes.lane_id AND due_us >= since_us
@@ -153,41 +153,45 @@ _SETTLED_TYPES: Final = (
 _NO_ATTEMPT: Final = (None,) * 12
 _NO_CHANGE: Final = (None,) * 8
 # The values are arrays with an item for each claim. Those after the run and the kind are NULL
-# unless there is an attempt, and unless the callback is changed. Nothing is joined to the rows that
-# are found, since without hash joins each would be compared to all.
-_SETTLE: Final = f"""
+# unless there is an attempt, and unless the callback is changed. Each claim looks its own row up,
+# and nothing is joined to what was found: a join might read all rows of `open_attempts`, dead ones
+# too, if the planner has last seen this table when it was empty.
+SETTLE: Final = f"""
     WITH claims AS (
         SELECT * FROM unnest({", ".join(f"?::{type_}[]" for type_ in _SETTLED_TYPES)}) AS claims (
             id, run, kind, {ATTEMPT_COLUMNS.removeprefix("callback_id, ")},
             due_us, {_PROGRESS}, status, status_reason
         )
+    ), open AS (
+        SELECT claims.*, found.* FROM claims JOIN LATERAL (
+            SELECT ctid AS at, shard, lane_id, account_id FROM open_attempts
+            WHERE open_attempts.id = claims.id AND open_attempts.run = claims.run FOR UPDATE
+        ) AS found ON true
     ), closed AS (
-        DELETE FROM open_attempts AS open USING claims
-        WHERE open.id = claims.id AND open.run = claims.run AND kind <> {_GOES_ON}
-        RETURNING claims.*, shard, lane_id, account_id
+        DELETE FROM open_attempts
+        WHERE ctid = ANY (ARRAY(SELECT at FROM open WHERE kind <> {_GOES_ON}))
     ), went_on AS (
-        UPDATE open_attempts AS open SET due_us = {BEGUN}, started_us = claims.updated_us,
-            {", ".join(f"{column} = claims.{column}" for column in _PROGRESS.split(", "))}
-        FROM claims WHERE open.id = claims.id AND open.run = claims.run AND kind = {_GOES_ON}
-        RETURNING claims.*
+        UPDATE open_attempts SET due_us = {BEGUN}, started_us = open.updated_us,
+            {", ".join(f"{column} = open.{column}" for column in _PROGRESS.split(", "))}
+        FROM open WHERE open_attempts.ctid = at AND kind = {_GOES_ON}
     ), attempted AS (
         INSERT INTO attempts ({ATTEMPT_COLUMNS})
-        SELECT {ATTEMPT_COLUMNS.replace("callback_id", "id")} FROM closed WHERE number IS NOT NULL
-        UNION ALL
-        SELECT {ATTEMPT_COLUMNS.replace("callback_id", "id")} FROM went_on WHERE number IS NOT NULL
+        SELECT {ATTEMPT_COLUMNS.replace("callback_id", "id")} FROM open WHERE number IS NOT NULL
     ), waits AS (
         INSERT INTO waiting ({_WAITING_COLUMNS})
-        SELECT {_WAITING_COLUMNS.replace("is_appointed", "false")} FROM closed
+        SELECT {_WAITING_COLUMNS.replace("is_appointed", "false")} FROM open
         WHERE kind = {_WAITS_AGAIN}
     ), ended AS (
         INSERT INTO outcomes ({OUTCOME_COLUMNS})
-        SELECT {OUTCOME_COLUMNS} FROM closed WHERE kind = {_HAS_ENDED}
+        SELECT {OUTCOME_COLUMNS} FROM open WHERE kind = {_HAS_ENDED}
     )
-    SELECT id FROM closed UNION ALL SELECT id FROM went_on
+    SELECT id FROM open
 """
-_STILL_OPEN: Final = """
-    SELECT id FROM unnest(?::bigint[], ?::bigint[]) AS claims (id, run)
-    JOIN open_attempts USING (id, run) FOR UPDATE OF open_attempts
+STILL_OPEN: Final = """
+    SELECT claims.id FROM unnest(?::bigint[], ?::bigint[]) AS claims (id, run) JOIN LATERAL (
+        SELECT FROM open_attempts
+        WHERE open_attempts.id = claims.id AND open_attempts.run = claims.run FOR UPDATE
+    ) AS found ON true
 """
 _LEFT_OPEN: Final = f"""
     SELECT {_UNENDED.columns}, open.run
@@ -198,7 +202,7 @@ _LEFT_OPEN: Final = f"""
 """
 # At most so many lanes are looked at by one statement.
 _LANES_AT_ONCE: Final = 2500
-_WAITING_LANES: Final = """
+WAITING_LANES: Final = """
     SELECT id, account_sid, destination, (
         SELECT due_us FROM waiting
         WHERE waiting.shard = part.shard AND waiting.lane_id = part.id AND due_us >= ?
@@ -255,7 +259,7 @@ class PostgresCallbacks(SqlCallbacks):
         limits = [quota.limit for quota in quotas]
         run = self._ids().make()
         values = *map(Bigints, (lanes, shards, limits, since)), worker, until, run, until
-        cursor = cast("Cursor[Any]", self._batch.write_queued(_CLAIM, values))
+        cursor = cast("Cursor[Any]", self._batch.write_queued(CLAIM, values))
         cursor.row_factory = tuple_row  # plain tuples are read faster
         rows: list[Any] = cursor.fetchall()
         if rows:
@@ -328,7 +332,7 @@ class PostgresCallbacks(SqlCallbacks):
         is_over = False
         while not is_over and len(found) != limit:
             rows = self._session.read_queued(
-                _WAITING_LANES, (*first, wanted, lane_id, _LANES_AT_ONCE)
+                WAITING_LANES, (*first, wanted, lane_id, _LANES_AT_ONCE)
             ).fetchall()
             for _, account_sid, destination, due, is_wanted in rows:
                 if is_wanted and due is not None and len(found) != limit:
@@ -409,7 +413,7 @@ class PostgresCallbacks(SqlCallbacks):
     def _settle(self, rows: Sequence[Row]) -> set[int]:
         """Save how claimed callbacks go on; return the ids of those that this process still had."""
         values = columns_of(rows, _SETTLED_TYPES)
-        return {row_id for (row_id,) in self._batch.write_queued(_SETTLE, values).fetchall()}
+        return {row_id for (row_id,) in self._batch.write_queued(SETTLE, values).fetchall()}
 
     def _outdated_of(self, settlements: Sequence[Settlement]) -> list[Settlement]:
         """Return those of these settlements whose callbacks others have taken over."""
@@ -418,7 +422,7 @@ class PostgresCallbacks(SqlCallbacks):
         claims = [settlement.claim for settlement in settlements]
         places = Bigints(one.row_id for one in claims), Bigints(one.run for one in claims)
         still_open = {
-            row_id for (row_id,) in self._batch.write_queued(_STILL_OPEN, places).fetchall()
+            row_id for (row_id,) in self._batch.write_queued(STILL_OPEN, places).fetchall()
         }
         return [one for one in settlements if one.claim.row_id not in still_open]
 
@@ -428,7 +432,7 @@ class PostgresCallbacks(SqlCallbacks):
         """Return when the next callback of each lane is due; None for lanes of other processes."""
         due: list[datetime | None] = [*repeat(None, len(lanes))]
         values = *map(Bigints, (lanes, shards, since)), self._own.worker
-        for place, due_us in self._session.read(_NEXT_DUE, values).fetchall():
+        for place, due_us in self._session.read(NEXT_DUE, values).fetchall():
             due[place - 1] = None if due_us is None else from_us(due_us)
         return due
 
@@ -440,7 +444,7 @@ def _counts(progress: DeliveryProgress) -> Row:
 
 
 def _change_to(after: DeliveryProgress) -> tuple[int, Row]:
-    """Return the kind of a change, and its values for `_SETTLE`."""
+    """Return the kind of a change, and its values for `SETTLE`."""
     due, status = after.due, after.status
     if status is not CallbackStatus.SCHEDULED:
         return _HAS_ENDED, (None, *_counts(after), NUMBERS[status], after.status_reason)
