@@ -118,6 +118,7 @@ class DeliveryService:
             cluster=cluster,
             due_callbacks=due_callbacks,
             backlog=self._backlog,
+            workers=self._loop.workers,
             decide=self._loop.decide,
         )
         self._keeping: asyncio.Task[None] | None = None

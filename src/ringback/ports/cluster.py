@@ -5,11 +5,13 @@ which has a lease on it: for a limited time, which it keeps extending. Only the 
 claims and sends callbacks to its destinations. Only the store's clock decides when a lease ends.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Final, NamedTuple, Protocol
 
 from ringback.core.callbacks.shards import SHARDS
 
+NONE_OPEN: Final[Mapping[str, int]] = MappingProxyType({})
 ALL_SHARDS: Final = frozenset(range(SHARDS))
 
 
@@ -17,7 +19,14 @@ class LeaseChange(NamedTuple):
     """How the shards of a process have changed."""
 
     gained: frozenset[int] = frozenset()
+    """Shards in which it may claim callbacks now, and could not before."""
     lost: frozenset[int] = frozenset()
+    """Shards whose leases ended before they were extended."""
+    still_open: Mapping[str, int] = NONE_OPEN
+    """How many attempts of earlier owners of its shards have no result yet, by destination.
+
+    Their requests may still be under way, so they count towards the limit of the destination.
+    """
 
 
 class News(NamedTuple):
@@ -39,14 +48,19 @@ class Cluster(Protocol):
         """True if other processes may use the store at the same time."""
         ...
 
-    def may_claim(self, destination: str) -> bool:
-        """Return True if this process may claim callbacks to a destination (scheme, host, port)."""
+    def lease_on(self, destination: str) -> int | None:
+        """Return the number of the lease for claims to a destination (scheme, host and port).
+
+        It is None if this process may not claim callbacks to the destination. Each lease on a shard
+        has a higher number than those before, whoever had them.
+        """
         ...
 
-    def may_send(self, destination: str) -> bool:
-        """Return True if a request for a claimed callback may begin at this moment.
+    def may_send(self, destination: str, lease: int) -> bool:
+        """Return True if a request for a callback claimed under this lease may begin now.
 
-        It is False once the lease on the destination's shard may have ended.
+        It is False once the lease may have ended, even if the process has another one by then: the
+        callback may have been taken over in between.
         """
         ...
 
@@ -54,7 +68,8 @@ class Cluster(Protocol):
         """Extend the leases, take shards that nobody owns, and give back what are too many.
 
         A process has too many shards if others have fewer than their equal share. It then claims
-        nothing more in some of them, and gives each back once it has no attempt under way there.
+        nothing more in some of them, and gives each back once it has no attempt under way there:
+        the next call of `renew` does so, and nothing is sent there from its beginning on.
 
         Raises StoreUnavailable if the database can't be used at the moment.
         """
@@ -78,11 +93,11 @@ class SoleProcess:
 
     is_shared = False
 
-    def may_claim(self, destination: str) -> bool:  # noqa: ARG002 (the port's signature)
-        """Return True, since every shard belongs to this process."""
-        return True
+    def lease_on(self, destination: str) -> int | None:  # noqa: ARG002 (the port's signature)
+        """Return 0, since every shard belongs to this process for ever."""
+        return 0
 
-    def may_send(self, destination: str) -> bool:  # noqa: ARG002 (the port's signature)
+    def may_send(self, destination: str, lease: int) -> bool:  # noqa: ARG002 (as above)
         """Return True, since no other process can take a callback over."""
         return True
 
