@@ -53,6 +53,7 @@ OF_CLUSTERS: Final = {
     "patient": "An attempt of another process is settled as unknown only once its request must"
     " have ended.",
     "settled": "The result of an attempt, once stored, never changes.",
+    "counted": "The end of a callback is counted once, by the process that saved it.",
     "taken over": "Another worker has the shards of a dead one within 20 s.",
 }
 """The invariants of several processes over one store, besides those above."""

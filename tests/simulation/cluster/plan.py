@@ -122,56 +122,68 @@ def _lost_lease(seed: int, random: Random) -> ClusterPlan:
 
     Bursts of callbacks wait for a receiver that is slow; the faults come soon after them.
     """
-    lasts = 90.0
+    lasts = 110.0
     at = random.uniform(0.0, 20.0)
-    size = random.choice((4, 9))
-    places = tuple(
-        Place(f"r{number}.example", 80, "http", (f"93.184.{number}.1",), character, "quick")
-        for number, character in enumerate(
-            ("healthy", random.choice(("hanging", "slow")), random.choice(("hanging", "slow")))
-        )
-    )
+    what = random.choice(("freezes", "last moment", "partitions", "partitions", "slow", "away"))
+    is_last_moment = what == "last moment"
+    size = 1 if is_last_moment else random.choice((4, 9))
+    first, slow = ("hanging",) * 2 if is_last_moment else ("healthy", "slow")
+    places = _places(first, *(random.choice(("hanging", slow)) for _ in range(2)))
     requests = [
         Request(at + random.uniform(0.0, 2.0), (_plain(random, random.choice((1, 2))),) * size)
         for _ in range(random.choice((2, 4)))
     ]
-    requests += _stream(random, 20, at + 60.0, places=3)
+    requests += _stream(random, 3 if is_last_moment else 30, at + 60.0, places=3)
     bounds = replace(
         choose_bounds(random),
-        at_once=random.choice((8, 64)),
+        at_once=64 if is_last_moment else random.choice((8, 64)),
         per_destination=random.choice((1, 2)),
         most_open=random.choice((1, 2, 900, 900)),
         backlog=1_000_000,
     )
-    what = random.choice(("freezes", "freezes", "partitions", "slow"))
-    processes = tuple(
-        replace(
-            _process(random, name, frozenset(), lasts),
-            freezes=((at + random.uniform(0.0, 16.0), random.uniform(10.0, 60.0)),)
-            if what == "freezes" and name == "worker-0"
-            else (),
-            freezes_before_requests=((random.randint(1, 8), random.uniform(25.0, 60.0)),)
-            if what == "freezes" and random.random() < 0.7
-            else (),
-            partitions=(_cut(random, at + random.uniform(0.0, 10.0), (16.0, 25.0, 40.0)),)
-            if what == "partitions" and name == "worker-0"
-            else (),
-        )
-        for name in ("worker-0", "worker-1", "api-0")
-    )
+    quiet = _process(random, "worker-1", frozenset(), lasts)
+    worker = _with_fault(random, replace(quiet, name="worker-0"), what, at)
+    others = () if what == "away" else (quiet,)
+    accepting = replace(quiet, name="api-0", is_worker=False)
+    processes = (worker, accepting, *others)
     plan = _plain_plan(seed, random, places, requests, processes, bounds=bounds, lasts=lasts)
     return replace(plan, slow_commits=0.1, slow_answers=0.1) if what == "slow" else plan
+
+
+def _with_fault(random: Random, plan: ProcessPlan, what: str, at: float) -> ProcessPlan:
+    """Return the plan of a process with a fault by which it loses its leases."""
+    soon = at + random.uniform(0.0, 10.0)
+    match what:
+        case "freezes":
+            last_moment = (random.randint(1, 8), random.uniform(25.0, 60.0))
+            how_long = random.uniform(10.0, 60.0)
+            return replace(
+                plan, freezes=((soon, how_long),), freezes_before_requests=(last_moment,)
+            )
+        case "last moment":
+            freezes = tuple((number, random.uniform(32.0, 60.0)) for number in (1, 4))
+            return replace(plan, freezes_before_requests=freezes)
+        case "partitions":
+            is_set_back = random.random() < 0.5
+            jumps = ((soon + 10.0, timedelta(seconds=-30.0)),) if is_set_back else ()
+            return replace(plan, partitions=(_cut(random, soon, (16.0, 25.0, 40.0)),), jumps=jumps)
+        case "away":
+            return replace(plan, partitions=(_cut(random, soon, (65.0, 75.0)),))
+        case _:
+            return plan
+
+
+def _places(*characters: str) -> tuple[Place, ...]:
+    return tuple(
+        Place(f"r{number}.example", 80, "http", (f"93.184.{number}.1",), character, "quick")
+        for number, character in enumerate(characters)
+    )
 
 
 def _handover(seed: int, random: Random) -> ClusterPlan:
     """Return a world in which shards change hands again and again while callbacks are accepted."""
     lasts = 60.0
-    places = tuple(
-        Place(f"r{number}.example", 80, "http", (f"93.184.{number}.1",), character, "quick")
-        for number, character in enumerate(
-            ("healthy", *(random.choice(("healthy", "slow")) for _ in range(7)))
-        )
-    )
+    places = _places(*(random.choice(("healthy", "slow")) for _ in range(8)))
     requests = _stream(random, 120, lasts, places=8)
     faults = frozenset({"comings", random.choice(("stops", "kills"))})
     processes = tuple(

@@ -76,6 +76,8 @@ class ClusterWatch:
     """Requests in flight beside another one because a process was frozen before its first byte."""
     unended: int = 0
     """The same because a process was frozen while it waited for the answer."""
+    endings: int = 0
+    """How often a callback has ended."""
     waiting: frozenset[str] = frozenset()
     """The callbacks that the last probe has found waiting."""
 
@@ -162,6 +164,8 @@ class ClusterWatch:
                 self.violated("whole", f"{sid} was refused, and is stored")
         elif before.progress.is_ended and not progress.is_ended and not promise.replays:
             self.violated("final", f"{sid} was {before.status} and is {callback.status} now")
+        if progress.is_ended and (before is None or not before.progress.is_ended):
+            self.endings += 1
         if progress.status == "discarded" and not promise.discards:
             self.violated("failed", f"nobody has discarded {sid}")
         if progress.is_under_way and self._result(sid, progress.attempt_count) != "open":

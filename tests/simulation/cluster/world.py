@@ -15,7 +15,7 @@ from ringback.delivery import callback_sender
 from ringback.delivery.counters import DeliveryCounters
 from ringback.delivery.enqueue import StoreOnlyQueue
 from ringback.operations.create_callbacks import send_callbacks
-from ringback.ports import Cluster, News, Transaction
+from ringback.ports import Clock, Cluster, News, Transaction
 from tests.memory_store.leases import MemoryCluster
 from tests.simulation.cluster.database import SharedDatabase, SharedStore
 from tests.simulation.cluster.plan import ClusterPlan, Kill, ProcessPlan, plan_of
@@ -98,11 +98,18 @@ class AcceptingProcess:
         self.loop.kill()
 
 
+def stopwatch_of(loop: SimLoop, clock: Clock) -> Callable[[], float]:
+    """Return what tells a process how long its leases last: not a clock that can be set."""
+    return loop.time
+
+
 class SimCluster(MemoryCluster):
     """The cluster of one process, whose announcements the world delivers, or not."""
 
-    def __init__(self, store: SharedStore, loop: SimLoop, deliver: Callable[[News], None]) -> None:
-        super().__init__(store, stopwatch=loop.time)
+    def __init__(
+        self, store: SharedStore, loop: SimLoop, clock: Clock, deliver: Callable[[News], None]
+    ) -> None:
+        super().__init__(store, stopwatch=stopwatch_of(loop, clock))
         self._deliver = deliver
 
     def announce(self, news: News) -> None:
@@ -321,7 +328,8 @@ class ClusterWorld:
             loop=process.loop,
             is_dead=lambda: process.is_dead,
         )
-        return store, SimCluster(store, process.loop, lambda news: self._tell(site, news))
+        cluster = SimCluster(store, process.loop, site.clock, lambda news: self._tell(site, news))
+        return store, cluster
 
     def _tell(self, site: Site, news: News) -> None:
         """Deliver an announcement to the other processes, late or never."""
@@ -530,6 +538,9 @@ class ClusterWorld:
         tables = self._database.store.tables.callbacks
         if tables.runs:
             self.watch.violated("idle", f"attempts are open: {tables.runs}")
+        counted = sum(self._counters.endings.values())
+        if counted > self.watch.endings:
+            self.watch.violated("counted", f"{counted} endings instead of {self.watch.endings}")
         self._check_owners()
         if any(not tables.leases.owned_by(site.view.identity()) for site in workers):
             self.watch.violated("idle", "a worker has no shards")
