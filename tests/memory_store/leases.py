@@ -132,8 +132,8 @@ class MemoryCluster:
         self._surplus = frozenset[int]()
         self._until = 0.0
         """Until when requests may begin, by the stopwatch."""
-        self.announced = list[News]()
         self.listeners = list[Callable[[News], None]]()
+        store.clusters.append(self)
 
     def lease_on(self, destination: str) -> int | None:
         shard = shard_of(destination)
@@ -162,7 +162,10 @@ class MemoryCluster:
         await self._store.leave()
 
     def announce(self, news: News) -> None:
-        self.announced.append(news)
+        for other in self._store.clusters:
+            if other is not self:
+                for listener in other.listeners:
+                    listener(news)
 
     def listen(self, listener: Callable[[News], None]) -> None:
         self.listeners.append(listener)

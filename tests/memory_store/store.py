@@ -14,7 +14,7 @@ from ringback.ports import CommitHooks, Transaction, nothing
 from tests.memory_store.accounts import MemoryAccounts, MemoryApiClients
 from tests.memory_store.callbacks import MemoryBatches, MemoryCallbacks
 from tests.memory_store.kept_responses import MemoryKeptResponses
-from tests.memory_store.leases import RenewedLeases, RowKey, utc_now
+from tests.memory_store.leases import MemoryCluster, RenewedLeases, RowKey, utc_now
 from tests.memory_store.shadows import MemoryShadows
 from tests.memory_store.supersim import MemorySuperSim
 from tests.memory_store.tasks import MemoryScenarios, MemoryTasks
@@ -77,6 +77,8 @@ class MemoryStore:
         """Create an empty store; `now` is its own clock, which decides how long leases last."""
         self._tables = MemoryTransaction(budget)
         self._tables.callbacks.now = self._tables.tasks.now = now
+        self.clusters = list[MemoryCluster]()
+        """The clusters of the processes that share the store, between which they announce news."""
 
     async def transact(self, work: Callable[[Transaction], T], **how: bool) -> T:
         """Run the work on a copy, and keep the copy if it succeeds."""
@@ -210,6 +212,7 @@ class MemoryProcessStore:
         self._lives = count(1)
         self.id = f"{name} {next(self._lives)}"
         """The process's id, which changes when it loses its leases."""
+        self.clusters = store.clusters
 
     async def transact(self, work: Callable[[Transaction], T], **how: bool) -> T:
         """Run the work for this process; see `ports.Store`."""

@@ -59,6 +59,7 @@ class Customers:
         random: Random,
         clock: SimClock,
         random_source: RandomSource,
+        is_quick: bool = False,
     ) -> None:
         self._plan = plan
         self._accounts = accounts
@@ -66,6 +67,7 @@ class Customers:
         self._random = random
         self._clock = clock
         self._random_source = random_source
+        self._is_quick = is_quick
 
     async def ask(
         self,
@@ -100,7 +102,7 @@ class Customers:
                 records = await batch_queue.keep(account.sid, callbacks, texts)
                 return [record.sid for record in records] == [one.sid for one in callbacks]
             queue.make_room(account.sid, len(callbacks))
-            return await store.transact(accept)
+            return await store.transact(accept, is_quick=self._is_quick)
 
         try:
             is_new = await take_in()

@@ -76,7 +76,10 @@ class Cluster(Protocol):
         ...
 
     async def leave(self) -> None:
-        """Give all shards back, because this process stops."""
+        """Give all shards back, because this process stops; its attempts under way may still end.
+
+        Nothing is claimed or sent from the beginning of this call on.
+        """
         ...
 
     def announce(self, news: News) -> None:

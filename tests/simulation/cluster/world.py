@@ -281,6 +281,7 @@ class ClusterWorld:
             random=self._random,
             clock=site.clock,
             random_source=self._randomness,
+            is_quick=True,
         )
         site.up_since = self.scheduler.now
         process.start(lambda: self._gone(site, process, 1.0))
