@@ -41,21 +41,21 @@ class MemoryShared:
     """Implements `SharedStores` in memory, with a clock of its own."""
 
     def __init__(self) -> None:
-        self._clock = FakeClock()
-        self._store = MemoryStore(now=self._clock.now)
+        self.clock = FakeClock()
+        self._store = MemoryStore(now=self.clock.now)
         self._joined = dict[str, Joined]()
 
     def join(self, name: str) -> Joined:
         if name not in self._joined:
             store = self._store.process(name)
-            stopwatch = lambda: self._clock.now().timestamp()  # noqa: E731 (a name is enough)
+            stopwatch = lambda: self.clock.now().timestamp()  # noqa: E731 (a name is enough)
             self._joined[name] = Joined(store, MemoryCluster(store, stopwatch=stopwatch))
         return self._joined[name]
 
     async def lease_ends(self) -> None:
-        self._clock.advance(LEASE + _MOMENT)
+        self.clock.advance(LEASE + _MOMENT)
 
     async def requests_end(self, owner: Joined) -> None:
         for _ in range(2):
-            self._clock.advance((LONGEST_REQUEST + MARGIN + _MOMENT) / 2)
+            self.clock.advance((LONGEST_REQUEST + MARGIN + _MOMENT) / 2)
             await owner.cluster.renew()

@@ -90,6 +90,7 @@ class WorkTakeover:
             self._has_to_sweep = True
             await self.due_callbacks.sweep()
             self._has_to_sweep = False
+            self.due_callbacks.wakeup.wake()
         loop = asyncio.get_running_loop()
         if loop.time() >= self._next_count:
             began = loop.time()
