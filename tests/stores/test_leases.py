@@ -1,7 +1,9 @@
 """Leases on shards: one owner at a time, and no result of an earlier one."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Sequence
 from datetime import timedelta
+from typing import TypeVar
 
 from ringback.core.callbacks.callback import CallbackRecord, begin, put_back
 from ringback.core.callbacks.retry import NoRetryNeeded, RetryLater
@@ -17,12 +19,17 @@ from ringback.ports import (
     News,
     Settlement,
     Store,
+    Transaction,
 )
-from tests.fakes import NOW
+from tests.fakes import NOW, FakeClock
+from tests.memory_store import MemoryStore
+from tests.memory_store.leases import MemoryCluster
+from tests.memory_store.store import MemoryProcessStore
 from tests.stores.asking import attempts_of, claim, ended, found, keep, numbers_of
 from tests.stores.records import HOST, OUR_LANE, SECOND, callback
 from tests.stores.sharing import Joined, SharedStores
 
+T = TypeVar("T")
 SHARD = shard_of(HOST)
 OF_EACH_SHARD = {shard_of(url): url for url in (f"http://h{number}:80" for number in range(5000))}
 """A destination in each shard."""
@@ -348,3 +355,39 @@ async def test_a_claim_finds_all_that_is_due_since_its_beginning(shared: SharedS
     ]
     assert {0, 1} <= set(numbers_of(recent[0].claims))
     assert {0, 1, 2, 3} == {*numbers_of(recent[0].claims), *numbers_of(all_[0].claims)}
+
+
+# ---- only the model
+
+
+class PausedLeases(MemoryProcessStore):
+    """A process whose renewals take as long as a test wants."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        super().__init__(store, "paused")
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
+
+    async def _change_leases(self, work: Callable[[Transaction], T]) -> T:
+        result = await super()._change_leases(work)
+        await self.may_answer.wait()
+        return result
+
+
+async def test_nothing_is_sent_to_a_shard_while_it_is_given_back() -> None:
+    clock, store = FakeClock(), MemoryStore()
+    paused = PausedLeases(store)
+    first = MemoryCluster(paused, stopwatch=lambda: clock.now().timestamp())
+    second = MemoryCluster(store.process("second"), stopwatch=lambda: clock.now().timestamp())
+    for cluster in (first, second, first):
+        await cluster.renew()
+    kept = claimable(first)
+    lease = first.lease_on(OF_EACH_SHARD[min(kept)]) or 0
+    paused.may_answer.clear()
+    renewing = asyncio.create_task(first.renew())
+    await asyncio.sleep(0)
+    sent = {shard for shard, url in OF_EACH_SHARD.items() if first.may_send(url, lease)}
+    assert sent == kept
+    paused.may_answer.set()
+    await renewing
+    assert claimable(first) == kept
