@@ -15,6 +15,7 @@ from ringback.core.errors import StoreUnavailable
 from ringback.core.http.http_exchange import AttemptResult
 from ringback.core.http.outcome import Outcome, UnknownOutcome
 from ringback.delivery.backlog import Backlog
+from ringback.delivery.delivery_workers import DeliveryWorkers
 from ringback.delivery.due_callbacks import DueCallbacks
 from ringback.ports import Cluster, DeliveryClaim, Settlement, Store, Transaction
 
@@ -23,6 +24,8 @@ _RENEW_EVERY: Final = 3.0
 _TRY_AGAIN: Final = 1.0
 _COUNT_AT_MOST: Final = 0.01
 """The part of the time that may be spent on counting unfinished callbacks."""
+_COUNT_AT_LEAST: Final = 60.0
+"""The most seconds between two counts: a count that waited for the database took no work."""
 
 _log = logging.getLogger(__name__)
 
@@ -35,12 +38,15 @@ class WorkTakeover:
     cluster: Cluster
     due_callbacks: DueCallbacks
     backlog: Backlog
+    workers: DeliveryWorkers
     decide: Callable[[DeliveryClaim, DeliveryProgress, Outcome, datetime], DeliveryProgress]
     """Returns a callback's next state after an outcome of an attempt that began at an instant."""
 
     def __post_init__(self) -> None:
         """Allow the first count at once."""
         self._next_count = 0.0
+        self._has_to_sweep = False
+        """True if callbacks may wait of which the scheduler does not know."""
 
     async def start(self) -> int:
         """Take over all work that this process has to do, and return how much was left open.
@@ -49,7 +55,8 @@ class WorkTakeover:
         again as the retry rules say. Then the scheduler is informed of all lanes in which callbacks
         wait.
         """
-        await self.cluster.renew()
+        change = await self.cluster.renew()
+        self.workers.leave_room(change.still_open)
         count = await self.store.transact(self._settle_left_open)
         await self.store.transact(self._count_unfinished)
         await self.due_callbacks.sweep()
@@ -71,18 +78,25 @@ class WorkTakeover:
                 pause = _TRY_AGAIN
 
     async def _renew(self) -> None:
-        gained, lost = await self.cluster.renew()
+        gained, lost, still_open = await self.cluster.renew()
+        # In the same step of the event loop, so that nothing is sent to them before.
+        self.workers.leave_room(still_open)
+        self._has_to_sweep = self._has_to_sweep or bool(gained)
         if lost:
             _log.warning("lost the leases on %d shards of destinations", len(lost))
         if count := await self.store.transact(self._settle_left_open):
             _log.warning("settled %d attempts of other processes as unknown", count)
-        if gained or count:
+        if self._has_to_sweep or count:
+            self._has_to_sweep = True
             await self.due_callbacks.sweep()
+            self._has_to_sweep = False
+            self.due_callbacks.wakeup.wake()
         loop = asyncio.get_running_loop()
         if loop.time() >= self._next_count:
             began = loop.time()
             await self.store.transact(self._count_unfinished)
-            self._next_count = loop.time() + (loop.time() - began) / _COUNT_AT_MOST
+            pause = (loop.time() - began) / _COUNT_AT_MOST
+            self._next_count = loop.time() + min(pause, _COUNT_AT_LEAST)
 
     def _count_unfinished(self, tx: Transaction) -> None:
         unfinished = tx.callbacks.unfinished()
