@@ -131,7 +131,10 @@ MUTANTS: Final = {
         "patient", (MemoryCallbacks, "_is_left_open", _is_of_earlier_owner), where=_loses_leases
     ),
     "claims what others have open": _mutant(
-        "once", (MemoryCallbacks, "_in_lane", _in_lane_or_open), where=_loses_leases
+        "once",
+        (MemoryCallbacks, "_in_lane", _in_lane_or_open),
+        within=150,
+        where=lambda plan: _loses_leases(plan) and plan.base.bounds.per_destination > 1,
     ),
     "settles its own open attempts": _mutant(
         "patient", (MemoryCallbacks, "_is_left_open", _is_of_any_owner)
