@@ -5,7 +5,7 @@ If other processes share the store, this also keeps the leases on this process's
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -47,6 +47,7 @@ class WorkTakeover:
         self._next_count = 0.0
         self._has_to_sweep = False
         """True if callbacks may wait of which the scheduler does not know."""
+        self._taking_over: asyncio.Task[bool] | None = None
 
     async def start(self) -> int:
         """Take over all work that this process has to do, and return how much was left open.
@@ -65,17 +66,30 @@ class WorkTakeover:
     async def run(self) -> None:
         """Keep the leases, and take over the work of new shards, for ever."""
         pause = _RENEW_EVERY
-        while True:
-            await asyncio.sleep(pause)
-            try:
-                await self._renew()
-                pause = _RENEW_EVERY
-            except StoreUnavailable as failure:
-                _log.debug("the leases can't be renewed: %s", failure)
-                pause = _TRY_AGAIN
-            except Exception:  # noqa: BLE001 (without leases, nothing could be sent any more)
-                _log.exception("the leases can't be renewed")
-                pause = _TRY_AGAIN
+        try:
+            while True:
+                await asyncio.sleep(pause)
+                is_renewed = await self._attempt(self._renew, "the leases can't be renewed")
+                pause = _RENEW_EVERY if is_renewed else _TRY_AGAIN
+                # In a task of its own, so that a slow database delays no renewal.
+                if is_renewed and (self._taking_over is None or self._taking_over.done()):
+                    what = "the work of other processes can't be taken over"
+                    self._taking_over = asyncio.create_task(self._attempt(self._take_over, what))
+        finally:
+            if self._taking_over is not None:
+                self._taking_over.cancel()
+
+    async def _attempt(self, work: Callable[[], Awaitable[None]], failed: str) -> bool:
+        """Return False if the work fails; it is done again soon."""
+        try:
+            await work()
+        except StoreUnavailable as failure:
+            _log.debug("%s: %s", failed, failure)
+            return False
+        except Exception:  # noqa: BLE001 (without leases, nothing could be sent any more)
+            _log.exception(failed)
+            return False
+        return True
 
     async def _renew(self) -> None:
         gained, lost, still_open = await self.cluster.renew()
@@ -84,12 +98,19 @@ class WorkTakeover:
         self._has_to_sweep = self._has_to_sweep or bool(gained)
         if lost:
             _log.warning("lost the leases on %d shards of destinations", len(lost))
+
+    async def _take_over(self) -> None:
         if count := await self.store.transact(self._settle_left_open):
             _log.warning("settled %d attempts of other processes as unknown", count)
-        if self._has_to_sweep or count:
             self._has_to_sweep = True
-            await self.due_callbacks.sweep()
+        if self._has_to_sweep:
+            # First, since shards that are gained meanwhile need another search.
             self._has_to_sweep = False
+            try:
+                await self.due_callbacks.sweep()
+            except BaseException:
+                self._has_to_sweep = True
+                raise
             self.due_callbacks.wakeup.wake()
         loop = asyncio.get_running_loop()
         if loop.time() >= self._next_count:

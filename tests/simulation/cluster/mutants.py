@@ -31,7 +31,7 @@ def _mutant(
 _in_lane = MemoryCallbacks._in_lane
 _look = DueCallbacks._look
 _renew = MemoryCluster.renew
-_renew_all = WorkTakeover._renew
+_take_over = WorkTakeover._take_over
 _settle = settlement_writer._settle
 _pass_on = MemoryLeases._pass_on
 
@@ -83,12 +83,12 @@ async def _look_if_announced(self: DueCallbacks) -> None:
     self._next_look = self.clock.now() + timedelta(seconds=1)
 
 
-async def _renew_without_search(self: WorkTakeover) -> None:
+async def _take_over_without_search(self: WorkTakeover) -> None:
     real = self.due_callbacks
     nothing = SimpleNamespace(sweep=_find_nothing, wakeup=real.wakeup)
     self.due_callbacks = cast("DueCallbacks", nothing)
     try:
-        await _renew_all(self)
+        await _take_over(self)
     finally:
         self.due_callbacks = real
 
@@ -131,7 +131,10 @@ MUTANTS: Final = {
         "patient", (MemoryCallbacks, "_is_left_open", _is_of_earlier_owner), where=_loses_leases
     ),
     "claims what others have open": _mutant(
-        "once", (MemoryCallbacks, "_in_lane", _in_lane_or_open), where=_loses_leases
+        "once",
+        (MemoryCallbacks, "_in_lane", _in_lane_or_open),
+        within=150,
+        where=lambda plan: _loses_leases(plan) and plan.base.bounds.per_destination > 1,
     ),
     "settles its own open attempts": _mutant(
         "patient", (MemoryCallbacks, "_is_left_open", _is_of_any_owner)
@@ -152,7 +155,7 @@ MUTANTS: Final = {
         "prompt", (DueCallbacks, "_look", _look_if_announced), where=lambda plan: plan.news_lost
     ),
     "does not search after a takeover": _mutant(
-        "prompt", (WorkTakeover, "_renew", _renew_without_search), where=_loses_leases
+        "prompt", (WorkTakeover, "_take_over", _take_over_without_search), where=_loses_leases
     ),
     "takes outdated results for saved": _mutant(
         "counted", (settlement_writer, "_settle", _settle_all), where=_loses_leases

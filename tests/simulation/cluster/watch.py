@@ -28,6 +28,7 @@ from tests.simulation.watch import NOTHING_LEFT, TOKEN, Promise, TransportLoad, 
 _INSTANT: Final = 0.001
 _SLACK: Final = 0.1
 """Seconds that a process takes to end a connection whose time is over."""
+_TIMEOUTS: Final = ("read_timeout", "total_timeout")
 _OURS: Final = ("shortage", "no_local_port", "lease")
 
 
@@ -47,6 +48,7 @@ class Flight:
     """True if its process was frozen between the check of its lease and the first byte."""
     answer: Answer | None = None
     is_answered: bool = False
+    was_answered_while_frozen: bool = False
     is_over: bool = False
 
 
@@ -262,8 +264,9 @@ class ClusterWatch:
         if (text := difference(self.promises[flight.sid].callback, request)) is not None:
             self.violated("same", f"request {flight.number} of {flight.sid}: {text}")
 
-    def answered(self, sent: int) -> None:
+    def answered(self, sent: int, *, while_frozen: bool) -> None:
         self.flights[sent].is_answered = True
+        self.flights[sent].was_answered_while_frozen = while_frozen
 
     def over(self, sent: int) -> None:
         self.flights[sent].is_over = True
@@ -310,6 +313,9 @@ class ClusterWatch:
         if failure in _OURS:
             self.violated("ours", where)
         answer = flight.answer if flight is not None and flight.is_answered else None
+        if flight and flight.was_answered_while_frozen and failure in _TIMEOUTS:
+            # If its timer is hardly late, a process does not look again for an answer.
+            return
         if result != "unknown" and answer and answer.status and answer.status != status:
             self.violated("repeated", f"{where}, and was answered {answer.status}")
 
@@ -332,7 +338,6 @@ class ProcessWatch:
         self.is_dead = is_dead
         self.frozen_until = -1.0
         """When it was last frozen."""
-        self.is_frozen_briefly = False
         self.was_frozen_since_check = False
         self._watch = watch
         self._load = TransportLoad(watch.bounds, watch.violated)
@@ -375,9 +380,7 @@ class ProcessWatch:
         self._watch.counted(sent, request, answer)
 
     def answered(self, sent: int) -> None:
-        # After a short stop, a process does not look again whether an answer has arrived.
-        if not self.is_frozen_briefly:
-            self._watch.answered(sent)
+        self._watch.answered(sent, while_frozen=self.frozen_until > self._watch.now())
 
     def over(self, sent: int) -> None:
         self._watch.over(sent)

@@ -51,7 +51,6 @@ _PROMPT: Final = 4.0
 """Seconds that a due callback may wait in the end, if its process is idle."""
 _SWEPT: Final = 65.0
 """The same for a callback that was due long ago when it was saved."""
-_BRIEF: Final = 0.3
 _RECENT: Final = timedelta(seconds=50)
 
 
@@ -363,7 +362,6 @@ class ClusterWorld:
         process.gate.is_shut = True
         if site.plan.is_worker:
             site.view.frozen_until = math.inf
-            site.view.is_frozen_briefly = length < _BRIEF
         self._at(self.scheduler.now + length, self._thaw, site, process)
 
     def _thaw(self, site: Site, process: ClusterProcess | AcceptingProcess) -> None:
@@ -372,7 +370,6 @@ class ClusterWorld:
         self._trouble("thaw", site.plan.name)
         if site.plan.is_worker:
             site.view.frozen_until = self.scheduler.now
-            site.view.is_frozen_briefly = False
         self.scheduler.open(process.gate)
 
     def _jump(self, site: Site, by: timedelta) -> None:

@@ -211,6 +211,20 @@ async def test_a_failed_renewal_is_repeated(
     assert "lost the leases on 256 shards of destinations" in caplog.messages
 
 
+async def test_a_database_that_hangs_delays_no_renewal(cluster: Cluster) -> None:
+    joined = await cluster.owner("first")
+    store = PausedStore(joined.store)
+    bench = cluster.bench("first", store=store)
+    await bench.delivery.recover()
+    lease = joined.cluster.lease_on(HOST) or 0
+    store.may_begin.clear()
+    async with running(bench.delivery.run):
+        for _ in range(4):
+            cluster.shared.clock.advance(10 * SECOND)
+            await asyncio.sleep(0.02)
+            assert joined.cluster.may_send(HOST, lease)
+
+
 async def test_callbacks_of_all_processes_are_counted(cluster: Cluster) -> None:
     transport = GatedTransport()
     bench = cluster.bench("first", transport)
