@@ -34,8 +34,11 @@ def redis_socket() -> Iterator[str]:
 
 
 @contextmanager
-def a_postgres() -> Iterator[str]:
-    """Run a PostgreSQL that listens on a Unix socket, without fsync; yield its DSN."""
+def a_postgres(*, is_durable: bool = False) -> Iterator[str]:
+    """Run a PostgreSQL that listens on a Unix socket; yield its DSN.
+
+    It uses fsync only if it is to be durable.
+    """
     programs = _postgres_programs()
     with _folder() as folder:
         data = folder / "data"
@@ -45,7 +48,9 @@ def a_postgres() -> Iterator[str]:
             cwd=folder, capture_output=True, text=True, check=False, **_unprivileged(),
         )  # fmt: skip
         assert made.returncode == 0, made.stderr
-        command = [programs / "postgres", "-D", data, "-k", folder, "-c", "listen_addresses=", "-F"]
+        command = [programs / "postgres", "-D", data, "-k", folder, "-c", "listen_addresses="]
+        if not is_durable:
+            command.append("-F")
         dsn = f"host={folder} user=postgres dbname=postgres"
         with _running(command, folder, lambda: psycopg.connect(dsn).close()):
             yield dsn
