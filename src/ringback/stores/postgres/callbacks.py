@@ -135,51 +135,53 @@ _NEXT_DUE: Final = """
         AS lanes (lane_id, shard, since_us, place)
     JOIN shard_leases USING (shard) WHERE worker = ?
 """
-_CHANGED_TYPES: Final = ("bigint",) * 7
-_ATTEMPT_TYPES: Final = (
-    *("bigint",) * 5,
+_STATE: Final = f"due_us, {_PROGRESS}, status, status_reason"
+_OF_ATTEMPT: Final = ATTEMPT_COLUMNS.removeprefix("callback_id, ")
+_RESULT: Final = f"id, run, {_STATE}, {_OF_ATTEMPT}"
+_RESULT_TYPES: Final = (
+    *("bigint",) * 9,
+    *("text", *("bigint",) * 4),
     *("text", "bigint", "bigint"),
     *("double precision",) * 5,
 )
-_ENDED_TYPES: Final = (*("bigint",) * 3, "text", *("bigint",) * 3)
-
-
-def _arrays(types: Sequence[str]) -> str:
-    return ", ".join(f"?::{type_}[]" for type_ in types)
-
-
-# The values are arrays: of all claims the id, the run, and whether the next attempt follows at
-# once; then the rows of callbacks that wait or go on, those of attempts, and those of outcomes.
+_UNCHANGED: Final = (None,) * 8
+_NO_ATTEMPT: Final = (None,) * 12
+_RESULT_COLUMNS: Final = ", ".join(
+    f"unnest(?::{type_}[]) AS {column}"
+    for column, type_ in zip(_RESULT.split(", "), _RESULT_TYPES, strict=True)
+)
+# The values are arrays with an element for each result: the id and the run of the claim, the new
+# state of the callback, all NULL if the first attempt delivered it, and the columns of the attempt,
+# all NULL if nothing was sent. Each result has one row, since joins by id would have to compare
+# each row with each. The results that are returned were outdated.
 _SETTLE: Final = f"""
-    WITH claims AS (
-        SELECT * FROM unnest(?::bigint[], ?::bigint[], ?::boolean[]) AS claims (id, run, goes_on)
-    ), changed AS (
-        SELECT * FROM unnest({_arrays(_CHANGED_TYPES)}) AS changed (id, due_us, {_PROGRESS})
+    WITH results AS (
+        SELECT {_RESULT_COLUMNS}
     ), closed AS (
-        DELETE FROM open_attempts USING claims
-        WHERE open_attempts.id = claims.id AND open_attempts.run = claims.run AND NOT goes_on
-        RETURNING open_attempts.id, shard, lane_id, account_id
+        DELETE FROM open_attempts AS open USING results
+        WHERE open.id = results.id AND open.run = results.run AND results.due_us IS DISTINCT FROM {BEGUN}
+        RETURNING results.*, open.shard, open.lane_id, open.account_id
     ), went_on AS (
-        UPDATE open_attempts SET due_us = {BEGUN}, started_us = changed.updated_us,
-            {", ".join(f"{column} = changed.{column}" for column in _PROGRESS.split(", "))}
-        FROM claims JOIN changed USING (id)
-        WHERE open_attempts.id = claims.id AND open_attempts.run = claims.run AND goes_on
-        RETURNING open_attempts.id
+        UPDATE open_attempts AS open SET due_us = results.due_us, started_us = results.updated_us,
+            {", ".join(f"{column} = results.{column}" for column in _PROGRESS.split(", "))}
+        FROM results
+        WHERE open.id = results.id AND open.run = results.run AND results.due_us = {BEGUN}
+        RETURNING results.*
     ), settled AS (
-        SELECT id FROM closed UNION ALL SELECT id FROM went_on
+        SELECT id, {_OF_ATTEMPT} FROM closed UNION ALL SELECT id, {_OF_ATTEMPT} FROM went_on
     ), attempted AS (
         INSERT INTO attempts ({ATTEMPT_COLUMNS})
-        SELECT new.* FROM unnest({_arrays(_ATTEMPT_TYPES)}) AS new (callback_id)
-        JOIN settled ON settled.id = callback_id
+        SELECT id, {_OF_ATTEMPT} FROM settled WHERE number IS NOT NULL
     ), waits AS (
         INSERT INTO waiting ({_WAITING_COLUMNS})
         SELECT id, shard, lane_id, due_us, account_id, false, {_PROGRESS}
-        FROM closed JOIN changed USING (id)
+        FROM closed WHERE due_us IS NOT NULL
     ), ended AS (
         INSERT INTO outcomes ({OUTCOME_COLUMNS})
-        SELECT new.* FROM unnest({_arrays(_ENDED_TYPES)}) AS new (id) JOIN closed USING (id)
+        SELECT id, account_id, status, status_reason, attempt_count, round_number, updated_us
+        FROM closed WHERE status IS NOT NULL
     )
-    SELECT id FROM settled
+    SELECT id FROM results WHERE id NOT IN (SELECT id FROM settled)
 """
 _STILL_OPEN: Final = """
     SELECT id FROM unnest(?::bigint[], ?::bigint[]) AS claims (id, run)
@@ -278,22 +280,31 @@ class PostgresCallbacks(SqlCallbacks):
         ids = self._ids()
         ids.make()  # it shows how old the rows are that are used again
         outdated = self._outdated_of([one for one in settlements if _needs_check(one)])
-        attempts, progress = list[Row](), list[tuple[DeliveryClaim, DeliveryProgress | None]]()
+        results = list[Row]()
         for settlement in settlements:
             claim, after, result, *_ = settlement
             if outdated and settlement in outdated:
                 continue
-            is_at_once = result is not None and is_delivered_at_once(after)
+            is_at_once, attempt = False, _NO_ATTEMPT
             if result is not None:
+                is_at_once = is_delivered_at_once(after)
                 delivered = to_us(after.date_updated) if is_at_once else None
-                attempts.append(self._attempt_row(settlement, result, ids, delivered))
-            progress.append((claim, None if is_at_once else after))
-        settled = self._settle(progress, attempts)
+                _, *attempt = self._attempt_row(settlement, result, ids, delivered)
+            state = _UNCHANGED if is_at_once else _state_of(after)
+            results.append((claim.row_id, claim.run, *state, *attempt))
+        not_saved = self._settle(results)
         self._responses.keep_within_budget()
-        return [one for one in settlements if one.claim.row_id not in settled]
+        if not (not_saved or outdated):
+            return ()
+        return [one for one in settlements if one in outdated or one.claim.row_id in not_saved]
 
     def put_back(self, claims: Sequence[DeliveryClaim], now: datetime) -> None:
-        self._settle([(claim, put_back(claim.progress, now)) for claim in claims], [])
+        self._settle(
+            [
+                (claim.row_id, claim.run, *_state_of(put_back(claim.progress, now)), *_NO_ATTEMPT)
+                for claim in claims
+            ]
+        )
 
     def left_open(self) -> list[DeliveryClaim]:
         claims = list[DeliveryClaim]()
@@ -396,34 +407,9 @@ class PostgresCallbacks(SqlCallbacks):
             due_us = to_us(progress.due or progress.date_updated)
             queue(_WAITS, (*place, due_us, account_id, False, *_counts(progress)))
 
-    def _settle(
-        self,
-        progress: Sequence[tuple[DeliveryClaim, DeliveryProgress | None]],
-        attempts: Sequence[Row],
-    ) -> set[int]:
-        """Save the new progress of claimed callbacks; None if the first attempt delivered one.
-
-        Returns the ids of those that this process still had.
-        """
-        goes_on, changed, ended = list[bool](), list[Row](), list[Row]()
-        for (callback, *_, row_id, _, _), after in progress:
-            goes_on.append(after is not None and after.is_under_way)
-            if after is None:
-                continue
-            if after.is_ended:
-                account_id = self._accounts.id_of(callback.account_sid)
-                ended.append(write_outcome(after, row_id, account_id))
-            else:
-                due_us = BEGUN if after.due is None else to_us(after.due)
-                changed.append((row_id, due_us, *_counts(after)))
-        values = (
-            Bigints([claim.row_id for claim, _ in progress]),
-            Bigints([claim.run for claim, _ in progress]),
-            goes_on,
-            *columns_of(changed, _CHANGED_TYPES),
-            *columns_of(attempts, _ATTEMPT_TYPES),
-            *columns_of(ended, _ENDED_TYPES),
-        )
+    def _settle(self, results: Sequence[Row]) -> set[int]:
+        """Save results of claims; return the ids of those that this process had no more."""
+        values = columns_of(results, _RESULT_TYPES)
         return {row_id for (row_id,) in self._batch.write_queued(_SETTLE, values).fetchall()}
 
     def _outdated_of(self, settlements: Sequence[Settlement]) -> list[Settlement]:
@@ -452,6 +438,15 @@ def _counts(progress: DeliveryProgress) -> Row:
     """Return the values of `_PROGRESS`."""
     when, _, _, attempts, _, round_attempts, began, number = progress
     return attempts, round_attempts, number, maybe_to_us(began), to_us(when)
+
+
+def _state_of(progress: DeliveryProgress) -> Row:
+    """Return the values of `_STATE`."""
+    if progress.is_ended:
+        _, _, status, why, attempts, number, updated = write_outcome(progress, 0, None)
+        return None, attempts, None, number, None, updated, status, why
+    due_us = BEGUN if progress.due is None else to_us(progress.due)
+    return due_us, *_counts(progress), None, None
 
 
 def _since_us(since: datetime) -> int:
