@@ -14,7 +14,7 @@ from psycopg.conninfo import conninfo_to_dict
 from benchmarks.processes import pinned, usage
 from ringback.postgres_database import PostgresDatabase
 from ringback.stores.encryption import new_key
-from tests.databases import a_postgres
+from tests.databases import a_postgres_to_restart
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +84,8 @@ def a_database_server(cores: frozenset[int]) -> Generator[DatabaseServer]:
     """Run a server on these cores."""
     with contextlib.ExitStack() as stack:
         with pinned(cores):
-            dsn = stack.enter_context(a_postgres(is_durable=True))
-        yield DatabaseServer(dsn)
+            server = stack.enter_context(a_postgres_to_restart(has_fsync=True))
+        yield DatabaseServer(server.dsn)
 
 
 def _parent_of(pid: int) -> int:

@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, NoReturn, Self
 
 import psycopg
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from ringback.stores.postgres import schema
 from ringback.stores.postgres.connections import Dsn
@@ -31,6 +32,7 @@ BEGIN
             EXECUTE format('DELETE FROM %I', name);
         END IF;
     END LOOP;
+    UPDATE shard_leases SET open_until = '-infinity';
     UPDATE changes SET accounts = accounts + 1;
 END $$
 """
@@ -68,6 +70,24 @@ class PostgresBench:
             )
         await self._store.cluster.renew()
         return self._store
+
+    @property
+    def socket_folder(self) -> Path:
+        """The folder of the server's socket."""
+        return Path(str(conninfo_to_dict(self.dsn.text)["host"]))
+
+    def terminate_all(self) -> None:
+        """Have the server break all other connections to the database."""
+        self.connection.execute(
+            "SELECT pg_terminate_backend(pid, 1000) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+
+    async def leave(self) -> None:
+        """Close the store, so that another process can own the shards."""
+        if self._store is not None:
+            await self._store.close()
+            self._store = None
 
     async def end(self) -> None:
         """Empty the tables."""

@@ -18,7 +18,12 @@ from typing import Any, Final, cast
 
 from psycopg.rows import tuple_row
 
-from ringback.core.callbacks.callback import CallbackRecord, DeliveryProgress, put_back
+from ringback.core.callbacks.callback import (
+    CallbackRecord,
+    CallbackStatus,
+    DeliveryProgress,
+    put_back,
+)
 from ringback.core.callbacks.shards import SHARDS, shard_of
 from ringback.ports import (
     BEGINNING,
@@ -38,6 +43,7 @@ from ringback.stores.sql.accounts import SqlAccounts
 from ringback.stores.sql.callback_rows import (
     ATTEMPT_COLUMNS,
     BEGUN,
+    NUMBERS,
     OUTCOME_COLUMNS,
     WAITING,
     UnendedCallbacks,
@@ -135,53 +141,49 @@ _NEXT_DUE: Final = """
         AS lanes (lane_id, shard, since_us, place)
     JOIN shard_leases USING (shard) WHERE worker = ?
 """
-_STATE: Final = f"due_us, {_PROGRESS}, status, status_reason"
-_OF_ATTEMPT: Final = ATTEMPT_COLUMNS.removeprefix("callback_id, ")
-_RESULT: Final = f"id, run, {_STATE}, {_OF_ATTEMPT}"
-_RESULT_TYPES: Final = (
-    *("bigint",) * 9,
-    *("text", *("bigint",) * 4),
-    *("text", "bigint", "bigint"),
+# How a callback goes on after an attempt.
+_IS_DELIVERED, _HAS_ENDED, _WAITS_AGAIN, _GOES_ON = range(4)
+_SETTLED_TYPES: Final = (
+    *("bigint", "bigint", "bigint"),
+    *("bigint", "bigint", "bigint", "bigint", "text", "bigint", "bigint"),
     *("double precision",) * 5,
+    *("bigint",) * 7,
+    "text",
 )
-_UNCHANGED: Final = (None,) * 8
 _NO_ATTEMPT: Final = (None,) * 12
-_RESULT_COLUMNS: Final = ", ".join(
-    f"unnest(?::{type_}[]) AS {column}"
-    for column, type_ in zip(_RESULT.split(", "), _RESULT_TYPES, strict=True)
-)
-# The values are arrays with an element for each result: the id and the run of the claim, the new
-# state of the callback, all NULL if the first attempt delivered it, and the columns of the attempt,
-# all NULL if nothing was sent. Each result has one row, since joins by id would have to compare
-# each row with each. The results that are returned were outdated.
+_NO_CHANGE: Final = (None,) * 8
+# The values are arrays with an item for each claim. Those after the run and the kind are NULL
+# unless there is an attempt, and unless the callback is changed. Nothing is joined to the rows that
+# are found, since without hash joins each would be compared to all.
 _SETTLE: Final = f"""
-    WITH results AS (
-        SELECT {_RESULT_COLUMNS}
+    WITH claims AS (
+        SELECT * FROM unnest({", ".join(f"?::{type_}[]" for type_ in _SETTLED_TYPES)}) AS claims (
+            id, run, kind, {ATTEMPT_COLUMNS.removeprefix("callback_id, ")},
+            due_us, {_PROGRESS}, status, status_reason
+        )
     ), closed AS (
-        DELETE FROM open_attempts AS open USING results
-        WHERE open.id = results.id AND open.run = results.run AND results.due_us IS DISTINCT FROM {BEGUN}
-        RETURNING results.*, open.shard, open.lane_id, open.account_id
+        DELETE FROM open_attempts AS open USING claims
+        WHERE open.id = claims.id AND open.run = claims.run AND kind <> {_GOES_ON}
+        RETURNING claims.*, shard, lane_id, account_id
     ), went_on AS (
-        UPDATE open_attempts AS open SET due_us = results.due_us, started_us = results.updated_us,
-            {", ".join(f"{column} = results.{column}" for column in _PROGRESS.split(", "))}
-        FROM results
-        WHERE open.id = results.id AND open.run = results.run AND results.due_us = {BEGUN}
-        RETURNING results.*
-    ), settled AS (
-        SELECT id, {_OF_ATTEMPT} FROM closed UNION ALL SELECT id, {_OF_ATTEMPT} FROM went_on
+        UPDATE open_attempts AS open SET due_us = {BEGUN}, started_us = claims.updated_us,
+            {", ".join(f"{column} = claims.{column}" for column in _PROGRESS.split(", "))}
+        FROM claims WHERE open.id = claims.id AND open.run = claims.run AND kind = {_GOES_ON}
+        RETURNING claims.*
     ), attempted AS (
         INSERT INTO attempts ({ATTEMPT_COLUMNS})
-        SELECT id, {_OF_ATTEMPT} FROM settled WHERE number IS NOT NULL
+        SELECT {ATTEMPT_COLUMNS.replace("callback_id", "id")} FROM closed WHERE number IS NOT NULL
+        UNION ALL
+        SELECT {ATTEMPT_COLUMNS.replace("callback_id", "id")} FROM went_on WHERE number IS NOT NULL
     ), waits AS (
         INSERT INTO waiting ({_WAITING_COLUMNS})
-        SELECT id, shard, lane_id, due_us, account_id, false, {_PROGRESS}
-        FROM closed WHERE due_us IS NOT NULL
+        SELECT {_WAITING_COLUMNS.replace("is_appointed", "false")} FROM closed
+        WHERE kind = {_WAITS_AGAIN}
     ), ended AS (
         INSERT INTO outcomes ({OUTCOME_COLUMNS})
-        SELECT id, account_id, status, status_reason, attempt_count, round_number, updated_us
-        FROM closed WHERE status IS NOT NULL
+        SELECT {OUTCOME_COLUMNS} FROM closed WHERE kind = {_HAS_ENDED}
     )
-    SELECT id FROM results WHERE id NOT IN (SELECT id FROM settled)
+    SELECT id FROM closed UNION ALL SELECT id FROM went_on
 """
 _STILL_OPEN: Final = """
     SELECT id FROM unnest(?::bigint[], ?::bigint[]) AS claims (id, run)
@@ -280,31 +282,28 @@ class PostgresCallbacks(SqlCallbacks):
         ids = self._ids()
         ids.make()  # it shows how old the rows are that are used again
         outdated = self._outdated_of([one for one in settlements if _needs_check(one)])
-        results = list[Row]()
+        rows = list[Row]()
         for settlement in settlements:
             claim, after, result, *_ = settlement
             if outdated and settlement in outdated:
                 continue
-            is_at_once, attempt = False, _NO_ATTEMPT
+            attempt: Row = _NO_ATTEMPT
+            is_at_once = result is not None and is_delivered_at_once(after)
             if result is not None:
-                is_at_once = is_delivered_at_once(after)
                 delivered = to_us(after.date_updated) if is_at_once else None
-                _, *attempt = self._attempt_row(settlement, result, ids, delivered)
-            state = _UNCHANGED if is_at_once else _state_of(after)
-            results.append((claim.row_id, claim.run, *state, *attempt))
-        not_saved = self._settle(results)
+                attempt = self._attempt_row(settlement, result, ids, delivered)[1:]
+            change = (_IS_DELIVERED, _NO_CHANGE) if is_at_once else _change_to(after)
+            rows.append((claim.row_id, claim.run, change[0], *attempt, *change[1]))
+        settled = self._settle(rows)
         self._responses.keep_within_budget()
-        if not (not_saved or outdated):
-            return ()
-        return [one for one in settlements if one in outdated or one.claim.row_id in not_saved]
+        return [one for one in settlements if one.claim.row_id not in settled]
 
     def put_back(self, claims: Sequence[DeliveryClaim], now: datetime) -> None:
-        self._settle(
-            [
-                (claim.row_id, claim.run, *_state_of(put_back(claim.progress, now)), *_NO_ATTEMPT)
-                for claim in claims
-            ]
-        )
+        rows = list[Row]()
+        for claim in claims:
+            kind, change = _change_to(put_back(claim.progress, now))
+            rows.append((claim.row_id, claim.run, kind, *_NO_ATTEMPT, *change))
+        self._settle(rows)
 
     def left_open(self) -> list[DeliveryClaim]:
         claims = list[DeliveryClaim]()
@@ -407,9 +406,9 @@ class PostgresCallbacks(SqlCallbacks):
             due_us = to_us(progress.due or progress.date_updated)
             queue(_WAITS, (*place, due_us, account_id, False, *_counts(progress)))
 
-    def _settle(self, results: Sequence[Row]) -> set[int]:
-        """Save results of claims; return the ids of those that this process had no more."""
-        values = columns_of(results, _RESULT_TYPES)
+    def _settle(self, rows: Sequence[Row]) -> set[int]:
+        """Save how claimed callbacks go on; return the ids of those that this process still had."""
+        values = columns_of(rows, _SETTLED_TYPES)
         return {row_id for (row_id,) in self._batch.write_queued(_SETTLE, values).fetchall()}
 
     def _outdated_of(self, settlements: Sequence[Settlement]) -> list[Settlement]:
@@ -440,13 +439,14 @@ def _counts(progress: DeliveryProgress) -> Row:
     return attempts, round_attempts, number, maybe_to_us(began), to_us(when)
 
 
-def _state_of(progress: DeliveryProgress) -> Row:
-    """Return the values of `_STATE`."""
-    if progress.is_ended:
-        _, _, status, why, attempts, number, updated = write_outcome(progress, 0, None)
-        return None, attempts, None, number, None, updated, status, why
-    due_us = BEGUN if progress.due is None else to_us(progress.due)
-    return due_us, *_counts(progress), None, None
+def _change_to(after: DeliveryProgress) -> tuple[int, Row]:
+    """Return the kind of a change, and its values for `_SETTLE`."""
+    due, status = after.due, after.status
+    if status is not CallbackStatus.SCHEDULED:
+        return _HAS_ENDED, (None, *_counts(after), NUMBERS[status], after.status_reason)
+    if due is None:
+        return _GOES_ON, (None, *_counts(after), None, None)
+    return _WAITS_AGAIN, (to_us(due), *_counts(after), None, None)
 
 
 def _since_us(since: datetime) -> int:

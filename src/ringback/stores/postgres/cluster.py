@@ -7,7 +7,7 @@ much work waits for the store.
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import timedelta
@@ -66,13 +66,15 @@ class PostgresCluster:
         self._connection: Connection | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ringback-leases")
         self._has_notifications = has_notifications
-        self._listeners = list[Callable[[News], None]]()
-        self.clock_difference = timedelta(0)
         self._news = News()
         """What has to be announced, once a moment has passed."""
+        self._listeners = list[Callable[[News], None]]()
         self._listener: threading.Thread | None = None
+        self.hears = threading.Event()
+        """Set while announcements of other processes arrive."""
         self._is_closed = threading.Event()
         self._next_partitions = 0
+        self.clock_difference = timedelta(0)
 
     @property
     def worker(self) -> UUID:
@@ -96,6 +98,9 @@ class PostgresCluster:
         self._shares = shares
         self._until = asked + (self._own.lease - MARGIN) // timedelta(milliseconds=1)
         return LeaseChange(shares.owned - before, before - shares.owned)
+
+    async def hold(self, what: str) -> bool:
+        return await self._ask(lambda connection: leases.hold(connection, self._own, what))
 
     async def leave(self) -> None:
         self._shares = _SHARES_OF_NONE
@@ -132,11 +137,8 @@ class PostgresCluster:
         )
         self._listener.start()
 
-    async def members(self) -> Sequence[ClusterMember]:
+    async def members(self) -> list[ClusterMember]:
         return await self._ask(leases.members)
-
-    async def hold(self, what: str) -> bool:
-        return await self._ask(lambda connection: leases.hold(connection, self._own, what))
 
     async def close(self) -> None:
         """Give the shards back, unless that was done, and close all connections."""
@@ -170,12 +172,14 @@ class PostgresCluster:
         if self._next_partitions < steady_milliseconds():
             self._next_partitions = steady_milliseconds() + _A_DAY
             make_missing_partitions(self._dsn)
-        self.clock_difference = _clock_difference(connection)
+        before = SystemClock().now()
+        (theirs,) = execute(connection, "SELECT clock_timestamp()").fetchone()
+        self.clock_difference = before + (SystemClock().now() - before) / 2 - theirs
         shares = leases.renew(connection, self._own)
         if shares is None:
-            before = self._own.number
+            number = self._own.number
             self._own.begin_again(connection)
-            if self._own.number != before:
+            if self._own.number != number:
                 self._renumbered(self._own.number)
         return shares
 
@@ -201,12 +205,14 @@ class PostgresCluster:
             try:
                 with self._dsn.connect() as connection:
                     connection.execute(f"LISTEN {_CHANNEL}".encode())
+                    self.hears.set()
                     while not self._is_closed.is_set():
                         for notice in connection.notifies(timeout=_LOOK_UP_EVERY):
                             news = _read(notice.payload, self._own)
                             if news is not None:
                                 tell(news)
             except psycopg.Error as failure:
+                self.hears.clear()
                 _log.debug("can't hear announcements: %s", reason_of(failure))
                 self._is_closed.wait(_LISTEN_AGAIN)
 
@@ -226,13 +232,6 @@ class PostgresCluster:
         if shard is None:
             self._shard_of[destination] = shard = shard_of(destination)
         return shard
-
-
-def _clock_difference(connection: Connection) -> timedelta:
-    """Return how far the clock of this machine is ahead of that of the database."""
-    before = SystemClock().now()
-    (theirs,) = execute(connection, "SELECT clock_timestamp()").fetchone()
-    return before + (SystemClock().now() - before) / 2 - theirs
 
 
 def _written(news: News, own: WorkerIdentity) -> str:

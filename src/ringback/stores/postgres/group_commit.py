@@ -48,6 +48,8 @@ _MOST_TRIES: Final = 20
 _PAUSE: Final = 0.05
 """Seconds between questions about a transaction that is still running."""
 _LONGEST_PAUSE: Final = 1.0
+_TERMINATED_AFTER: Final = 0.3
+"""The pause between questions from which on a transaction is ended that nobody waits for."""
 _PATIENCE_AT_THE_END: Final = 10.0
 """Seconds for which a store that is being closed still asks how its last commit ended."""
 _log = logging.getLogger(__name__)
@@ -233,7 +235,7 @@ class PostgresCommitter:
             if last_try == math.inf and self._is_closing():
                 last_try = monotonic() + _PATIENCE_AT_THE_END
             try:
-                state = self._state_of(transaction_id)
+                state = self._state_of(transaction_id, is_late=pause > _TERMINATED_AFTER)
             except psycopg.Error as trouble:
                 _log.debug("the end of a commit is not known yet: %s", reason_of(trouble))
                 self._drop_connection()
@@ -245,13 +247,16 @@ class PostgresCommitter:
         _log.error("it is not known whether the last commit was made: no answer from the database")
         return None
 
-    def _state_of(self, transaction_id: str) -> str | None:
+    def _state_of(self, transaction_id: str, *, is_late: bool) -> str | None:
+        """Return the state of a transaction; one that is still in progress is ended if it is late.
+
+        Then the server does not know yet that nobody listens to it any more.
+        """
         connection = self._connected()
         (state,) = execute(
             connection, "SELECT pg_xact_status(?::xid8)", [transaction_id]
         ).fetchone()
-        if state == "in progress":
-            # The server does not know yet that nobody listens to it any more.
+        if state == "in progress" and is_late:
             execute(
                 connection,
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"

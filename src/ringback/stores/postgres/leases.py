@@ -19,7 +19,7 @@ MARGIN: Final = timedelta(seconds=1)
 """A request begins only if the lease lasts at least this much longer."""
 MOST_WORKERS: Final = 256
 """The number of processes that can use a database at once; `row_ids` has twice as many numbers."""
-SERVING_ROLES: Final = ("all", "worker")
+_SENDING: Final = [Role.ALL, Role.WORKER]
 """The roles of processes that send callbacks, and so own shards."""
 _FORGOTTEN_AFTER: Final = timedelta(hours=1)
 """How long after its lease the number of a dead process is free again.
@@ -33,7 +33,7 @@ class WorkerIdentity:
     """What the database knows this process by; it changes when the process loses its lease."""
 
     name: str
-    role: str
+    role: Role
     lease: timedelta = timedelta(seconds=15)
     open_for: timedelta = timedelta(seconds=16)
     """How long after the end of a lease the requests of its owner may still go on."""
@@ -125,21 +125,21 @@ _GIVE_BACK: Final = f"""
         )
 """
 _OWNED: Final = "SELECT shard FROM shard_leases WHERE worker = ? ORDER BY shard"
-_SERVING: Final = """
+_SENDERS: Final = """
     SELECT count(*) FROM workers WHERE role = ANY (?) AND lease_until >= clock_timestamp()
 """
-_MEMBERS: Final = """
-    SELECT name, role, started, lease_until >= clock_timestamp(),
-        ARRAY(SELECT shard::bigint FROM shard_leases WHERE shard_leases.worker = workers.worker)
-    FROM workers ORDER BY started
-"""
 _HOLD: Final = """
-    INSERT INTO held_leases AS held (name, worker)
+    INSERT INTO held_leases AS held (what, worker)
     SELECT ?, worker FROM workers WHERE worker = ? AND lease_until >= clock_timestamp()
-    ON CONFLICT (name) DO UPDATE SET worker = excluded.worker
+    ON CONFLICT (what) DO UPDATE SET worker = excluded.worker
     WHERE held.worker = excluded.worker OR held.worker NOT IN (
         SELECT worker FROM workers WHERE lease_until >= clock_timestamp()
     )
+"""
+_MEMBERS: Final = """
+    SELECT name, role, started, lease_until >= clock_timestamp(),
+        ARRAY(SELECT shard FROM shard_leases WHERE shard_leases.worker = workers.worker)
+    FROM workers ORDER BY started
 """
 
 
@@ -150,11 +150,11 @@ def renew(connection: Connection, own: WorkerIdentity) -> Shares | None:
     """
     if not execute(connection, _RENEW, [own.lease, own.worker]).rowcount:
         return None
-    if own.role not in SERVING_ROLES:
+    if own.role not in _SENDING:
         return Shares(frozenset(), frozenset())
     before = _owned_by(connection, own)
-    (serving,) = execute(connection, _SERVING, [list(SERVING_ROLES)]).fetchone()
-    share = share_of(max(serving, 1))
+    (senders,) = execute(connection, _SENDERS, [_SENDING]).fetchone()
+    share = share_of(max(senders, 1))
     if len(before) < share:
         with connection.transaction():
             dead = [worker for (worker,) in execute(connection, _DEAD)]
@@ -174,20 +174,21 @@ def leave(connection: Connection, own: WorkerIdentity) -> None:
         f"UPDATE shard_leases SET worker = NULL, open_until = {_OPEN_UNTIL} WHERE worker = ?",
         [own.open_for, own.open_for, own.worker],
     )
+    execute(connection, "DELETE FROM held_leases WHERE worker = ?", [own.worker])
     execute(connection, "DELETE FROM workers WHERE worker = ?", [own.worker])
 
 
+def hold(connection: Connection, own: WorkerIdentity, what: str) -> bool:
+    """Take or extend the lease on something; return whether the process has it now."""
+    return execute(connection, _HOLD, [what, own.worker]).rowcount > 0
+
+
 def members(connection: Connection) -> list[ClusterMember]:
-    """Return all processes that use the database, or did so lately."""
+    """Return all processes that use the database, or did so lately, the longest running first."""
     return [
         ClusterMember(name, Role(role), started, is_alive, frozenset(shards))
         for name, role, started, is_alive, shards in execute(connection, _MEMBERS)
     ]
-
-
-def hold(connection: Connection, own: WorkerIdentity, what: str) -> bool:
-    """Take the lease on something by its name; return True if this process has it now."""
-    return execute(connection, _HOLD, [what, own.worker]).rowcount > 0
 
 
 def _give_back(connection: Connection, own: WorkerIdentity, surplus: Sequence[int]) -> None:
