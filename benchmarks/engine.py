@@ -16,7 +16,7 @@ from ringback.core.callback_urls.connection_overrides import ConnectionOverrides
 from ringback.core.callbacks.callback import CallbackRecord, CallbackStatus, delivered
 from ringback.core.callbacks.create_callback import CALLBACK_BYTES, compose
 from ringback.core.callbacks.rendering import render
-from ringback.core.callbacks.shards import SHARDS
+from ringback.core.callbacks.shards import SHARDS, Role
 from ringback.core.events.payload import parameters_of
 from ringback.core.form_encoding import encode
 from ringback.core.http.allowed_addresses import LOOPBACK
@@ -110,7 +110,7 @@ def open_store(place: str | Path, seal_key: str | None = None) -> OpenStore:
     from ringback.postgres_database import PostgresDatabase, PostgresOptions
 
     database = PostgresDatabase(str(place), seal_key)
-    return database.open_to_serve(PostgresOptions(role="worker"))
+    return database.open_to_serve(PostgresOptions(role=Role.WORKER))
 
 
 def cluster_of(store: OpenStore) -> Cluster:
