@@ -38,6 +38,10 @@ END $$
 """
 
 
+# However slow the machine is, no test loses its shards.
+_OPTIONS = PostgresOptions(lease=timedelta(hours=1), open_for=timedelta(0))
+
+
 class _Undone(Exception):
     """Makes a job fail, so that the store forgets what it remembers of its rows."""
 
@@ -65,9 +69,7 @@ class PostgresBench:
     async def begin(self) -> PostgresStore:
         """Return the store, which owns all shards; the tables are empty."""
         if self._store is None:
-            self._store = PostgresStore.open(
-                self.dsn, VAULT, PostgresOptions(open_for=timedelta(0))
-            )
+            self._store = PostgresStore.open(self.dsn, VAULT, _OPTIONS)
         await self._store.cluster.renew()
         return self._store
 

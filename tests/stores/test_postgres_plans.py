@@ -1,206 +1,141 @@
-"""How PostgreSQL finds the rows of claims and results: by an index, whatever state its tables have.
+"""The statements for each callback look rows up by index, however much history there is."""
 
-Each statement that claims callbacks or saves results is explained as it is run, on the same
-connection and in the same transaction.
+import json
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from ringback.core.callbacks.retry import NoRetryNeeded
+from ringback.ports import LaneQuota
+from ringback.stores.postgres import callbacks
+from ringback.stores.postgres.connections import Bigints, Connection, in_postgres
+from ringback.stores.postgres.group_commit import SETTINGS, Isolation
+from ringback.stores.postgres.store import PostgresStore
+from ringback.stores.postgres.write_batch import statement_of, types_of_columns
+from ringback.stores.sql.field_columns import to_us
+from tests.fakes import NOW
+from tests.stores.asking import ended, settle
+from tests.stores.postgres_bench import PostgresBench
+from tests.stores.records import OUR_LANE, SECOND, account, callback
+
+_HISTORY = """
+WITH made AS (
+    INSERT INTO callbacks (id, sid, account_id, lane_id, target_id, created_us, idempotency_token,
+        body)
+    SELECT id, format('CB%s', id), 1, n % 100, id, n, n::text, 'A=1'
+    FROM (
+        SELECT n, ((extract(epoch FROM now()) * 1000)::bigint << 21) - n AS id
+        FROM generate_series(1, 100000) AS n
+    ) AS numbers
+    RETURNING id, created_us
+), tried AS (
+    INSERT INTO attempts (callback_id, number, started_us, result_id)
+    SELECT id, 1, created_us, id FROM made
+)
+INSERT INTO outcomes (id, account_id, status, attempt_count, round_number, updated_us)
+SELECT id, 1, 2, 1, 0, created_us FROM made WHERE created_us % 50 = 0
+"""
+STATEMENTS = {
+    "claims": in_postgres(callbacks.CLAIM),
+    "results": in_postgres(callbacks.SETTLE),
+    "claims that are still open": in_postgres(callbacks.STILL_OPEN),
+    "lanes that wait": in_postgres(callbacks.WAITING_LANES),
+}
+
+
+_COME_AND_GONE = """
+WITH made AS (
+    INSERT INTO waiting (id, shard, lane_id, due_us, account_id, is_appointed, attempt_count,
+        round_attempts, round_number, updated_us)
+    SELECT n, 1, 1, n, 1, false, 0, 0, 0, n FROM generate_series(1, 1000) AS n
+)
+INSERT INTO open_attempts (id, run, shard, lane_id, epoch, due_us, account_id, started_us,
+    attempt_count, round_attempts, round_number, updated_us)
+SELECT n, 1, 1, 1, 1, n, 1, n, 1, 1, 0, n FROM generate_series(1, 1000) AS n;
+DELETE FROM waiting;
+DELETE FROM open_attempts;
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from datetime import datetime, timedelta
-from itertools import cycle
-from typing import Any, Final
 
-import psycopg
-import pytest
-from psycopg.sql import SQL, Literal
-
-from ringback.core.callbacks.retry import GiveUp, NoRetryNeeded, RetryLater, RetryNow
-from ringback.core.http.http_exchange import ReceiverResponseRecord
-from ringback.ports import BEGINNING, Lane, LaneClaims, LaneQuota, Settlement
-from ringback.stores.postgres.connections import in_postgres
-from ringback.stores.postgres.store import PostgresStore
-from ringback.stores.postgres.write_batch import PostgresWriteBatch
-from ringback.stores.sql.write_batch import SqlResult
-from tests.fakes import NOW
-from tests.stores.asking import ended, keep
-from tests.stores.postgres_bench import PostgresBench
-from tests.stores.records import OURS, SECOND, account, callback
-
-LANES: Final = [Lane(OURS, f"http://h{number}.example:80") for number in range(4)]
-QUEUES: Final = ("waiting", "open_attempts")
-DAY: Final = timedelta(days=1)
-
-Plan = dict[str, Any]
+@pytest.fixture(params=["after a long history", "when all was sent, beside an old snapshot"])
+def quick(
+    request: pytest.FixtureRequest, postgres: PostgresStore, postgres_bench: PostgresBench
+) -> Iterator[Connection]:
+    """A connection for quick work to a database whose tables the planner has just looked at."""
+    run, dsn = postgres_bench.connection.execute, postgres_bench.dsn
+    with dsn.connect() as holder:
+        holder.execute(b"BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM lanes")
+        run(_HISTORY if "history" in request.param else _COME_AND_GONE)
+        run("VACUUM (ANALYZE) waiting, open_attempts, callbacks, attempts, lanes, shard_leases")
+    with dsn.connect(*SETTINGS[Isolation.READ_COMMITTED]) as connection:
+        yield connection
 
 
-class Explained:
-    """The plans of the statements that a store has run, with what they touched."""
-
-    def __init__(self) -> None:
-        self.plans = list[Plan]()
-
-    @property
-    def steps(self) -> Iterator[Plan]:
-        """All steps of all plans."""
-        for plan in self.plans:
-            yield from _steps(plan)
-
-    @property
-    def pages(self) -> int:
-        """The number of times that the statements looked at a page of 8 KiB."""
-        return sum(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] for plan in self.plans)
-
-
-def _steps(plan: Plan) -> Iterator[Plan]:
+def nodes_in(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield plan
-    for part in plan.get("Plans", ()):
-        yield from _steps(part)
+    for child in plan.get("Plans", ()):
+        yield from nodes_in(child)
 
 
-@contextmanager
-def explained(monkeypatch: pytest.MonkeyPatch) -> Iterator[Explained]:
-    """Explain the statements of claims and results, before they are run."""
-    found, read = Explained(), PostgresWriteBatch.read
-
-    def explain(batch: PostgresWriteBatch, statement: str, values: Sequence[Any] = ()) -> SqlResult:
-        if "open_attempts" in statement:
-            found.plans.append(_explain(batch, statement, values))
-        return read(batch, statement, values)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(PostgresWriteBatch, "read", explain)
-        yield found
+def faults_of(connection: Connection, statement: bytes) -> list[str]:
+    """Return the steps of a plan that read whole tables."""
+    row = connection.execute(b"EXPLAIN (GENERIC_PLAN, FORMAT JSON) " + statement).fetchone()
+    assert row is not None
+    (explained,) = row[0] if isinstance(row[0], list) else json.loads(row[0])
+    return [
+        f"{node['Node Type']} {node.get('Relation Name')}"
+        for node in nodes_in(explained["Plan"])
+        if node["Node Type"] in ("Seq Scan", "Hash Join", "Merge Join")
+        or ("Index" in node["Node Type"] and "Index Cond" not in node)
+    ]
 
 
-def _explain(batch: PostgresWriteBatch, statement: str, values: Sequence[Any]) -> Plan:
-    """Return the plan that the server has for a statement; it is run, and then undone."""
-    run = batch.connection.execute
-    given = [Literal([*value] if isinstance(value, list) else value) for value in values]
-    batch.read("SELECT 1")  # first sends what is delayed
-    run(b"SAVEPOINT explained")
-    run(b"PREPARE explained AS " + in_postgres(statement))
-    query = SQL("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE explained ({})")
-    ((plans,),) = run(query.format(SQL(", ").join(given)).as_bytes(None), prepare=False)
-    run(b"ROLLBACK TO SAVEPOINT explained; DEALLOCATE explained")
-    return plans[0]["Plan"]
+def test_quick_statements_look_rows_up_by_index(quick: Connection) -> None:
+    found = {name: faults_of(quick, statement) for name, statement in STATEMENTS.items()}
+    assert {name: faults for name, faults in found.items() if faults} == {}
 
 
-async def claim(
-    store: PostgresStore, limit: int, since: Sequence[datetime] = (BEGINNING,) * len(LANES)
-) -> list[LaneClaims]:
-    """Claim so many callbacks from each lane, from these times on."""
-    quotas = [LaneQuota(lane, limit, mark) for lane, mark in zip(LANES, since, strict=True)]
-    return await store.transact(lambda tx: tx.callbacks.claim(quotas, NOW), is_quick=True)
+def test_rows_are_written_without_reading_tables(quick: Connection) -> None:
+    types = types_of_columns(quick)
+    written = [statement_of(table, types) for table in callbacks.TABLES]
+    assert {one: faults for one in written if (faults := faults_of(quick, one))} == {}
 
 
-async def settle(store: PostgresStore, results: Sequence[Settlement]) -> None:
-    assert not await store.transact(lambda tx: tx.callbacks.settle(results), is_quick=True)
-
-
-async def keep_in_lanes(store: PostgresStore, numbers: range) -> None:
-    """Add callbacks that are due, each a second later than the one before; lanes take turns."""
-    await keep(
-        store,
-        *(
-            callback(n, due=NOW - DAY + n * SECOND, url=f"http://h{n % len(LANES)}.example/")
-            for n in numbers
-        ),
-    )
-
-
-@pytest.mark.parametrize("is_seen", ["never", "while full", "while all was deleted"])
-async def test_rows_are_found_by_index_whatever_the_planner_has_seen_of_the_tables(
-    is_seen: str,
-    postgres: PostgresStore,
-    postgres_bench: PostgresBench,
-    monkeypatch: pytest.MonkeyPatch,
+async def test_an_old_snapshot_does_not_slow_claims_down(
+    postgres: PostgresStore, postgres_bench: PostgresBench
 ) -> None:
+    """Deleted rows stay while somebody may still see them; a claim must not walk over them all."""
     await postgres.transact(lambda tx: tx.accounts.add(account(), []))
-    if is_seen == "while all was deleted":
-        with a_snapshot(postgres_bench):
-            await keep_in_lanes(postgres, range(1000, 2000))
-            gone = [one for each in await claim(postgres, 250) for one in each.claims]
-            await settle(postgres, [ended(one, NoRetryNeeded()) for one in gone])
-            look_at(postgres_bench)
-    await keep_in_lanes(postgres, range(400))
-    first = [one for each in await claim(postgres, 50) for one in each.claims]
-    if is_seen == "while full":
-        look_at(postgres_bench)
-    with explained(monkeypatch) as found:
-        await claim(postgres, 5)
-        decisions = (
-            NoRetryNeeded(),
-            GiveUp("it was enough"),
-            RetryLater(NOW + SECOND, 1),
-            RetryNow(),
+
+    async def cycle(first: int) -> None:
+        due = NOW + first * SECOND
+        made = [callback(first + n, created=due, due=due) for n in range(100)]
+        await postgres.transact(lambda tx: [tx.callbacks.add(one) for one in made], is_quick=True)
+        quota = LaneQuota(OUR_LANE, 100, since=due)
+        ((taken, _),) = await postgres.transact(
+            lambda tx: tx.callbacks.claim([quota], due), is_quick=True
         )
-        answer = ReceiverResponseRecord(200, (), bytes(9999))
-        await settle(
-            postgres,
-            [
-                ended(one, decision, response=answer)
-                for one, decision in zip(first, cycle(decisions), strict=False)
-            ],
-        )
+        assert len(taken) == 100
+        await settle(postgres, *(ended(one, NoRetryNeeded()) for one in taken))
 
-    statements = [" ".join(sorted({*_queues_in(plan)})) for plan in found.plans]
-    assert statements == ["open_attempts waiting", "open_attempts", "open_attempts waiting"]
-    read = [step for step in found.steps if "Relation Name" in step and _reads(step)]
-    assert {step["Node Type"] for step in read} <= {"Index Scan", "Index Only Scan", "Tid Scan"}
-    assert all("Index Cond" in step or "TID Cond" in step for step in read)
-    assert not [step for step in found.steps if "Join Filter" in step]
-    lanes = {step["Index Cond"].count("=") for step in read if _is_of_lanes(step)}
-    assert lanes <= {3, 4}  # shard, lane, and the due time from the mark, or from it to now
+    def blocks_of_a_claim(since: datetime) -> int:
+        lanes = connection.execute(b"SELECT id, shard FROM lanes").fetchall()
+        (lane_id, shard), until = lanes[0], to_us(NOW + 10**6 * SECOND)
+        quota = ([lane_id], [shard], [100], [to_us(since)])
+        values = *map(Bigints, quota), postgres.cluster.worker, until, 1, until, until
+        explain = b"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) "
+        row = connection.execute(explain + in_postgres(callbacks.CLAIM), values).fetchone()
+        assert row is not None
+        return row[0][0]["Plan"]["Shared Hit Blocks"]
 
-
-async def test_an_old_snapshot_does_not_make_claims_slower(
-    postgres: PostgresStore, postgres_bench: PostgresBench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Others can hold a snapshot, so that deleted rows stay; a claim from the mark skips them."""
-    await postgres.transact(lambda tx: tx.accounts.add(account(), []))
-    marks, pages = [BEGINNING] * len(LANES), list[tuple[int, int]]()
-    with a_snapshot(postgres_bench):
-        for number in range(16):
-            await keep_in_lanes(postgres, range(200 * number, 200 * (number + 1)))
-            with explained(monkeypatch) as claimed:
-                first = await claim(postgres, 1, marks)
-            rest = await claim(postgres, 49, [one.next_due or BEGINNING for one in first])
-            marks = [each.next_due or BEGINNING for each in rest]
-            claims = [one for each in (*first, *rest) for one in each.claims]
-            with explained(monkeypatch) as settled:
-                await settle(postgres, [ended(one, NoRetryNeeded()) for one in claims])
-            pages.append((claimed.pages, settled.pages))
-        await keep_in_lanes(postgres, range(9_999, 10_003))
-        with explained(monkeypatch) as unmarked:
-            await claim(postgres, 1)
-
-    early, late = (list(map(sum, zip(*some, strict=True))) for some in (pages[1:5], pages[-4:]))
-    assert late[0] < 1.5 * early[0]
-    assert late[1] < 1.5 * early[1]
-    assert unmarked.pages > 3 * pages[-1][0]
-
-
-@contextmanager
-def a_snapshot(bench: PostgresBench) -> Iterator[None]:
-    """Hold a snapshot: a view of the database, whose rows are kept although others delete them."""
-    with psycopg.connect(bench.dsn.text) as report:
-        report.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-        report.execute("SELECT FROM lanes")
-        yield
-
-
-def look_at(bench: PostgresBench) -> None:
-    """Have the planner look at the tables."""
-    bench.connection.execute("VACUUM (ANALYZE) waiting, open_attempts, callbacks, shard_leases")
-
-
-def _queues_in(plan: Plan) -> Iterator[str]:
-    return (step["Relation Name"] for step in _steps(plan) if step.get("Relation Name") in QUEUES)
-
-
-def _reads(step: Plan) -> bool:
-    return step["Node Type"] not in ("ModifyTable", "LockRows")
-
-
-def _is_of_lanes(step: Plan) -> bool:
-    return step.get("Index Name") == "waiting_in_lane"
+    settings = SETTINGS[Isolation.READ_COMMITTED]
+    with (
+        postgres_bench.dsn.connect() as holder,
+        postgres_bench.dsn.connect(*settings) as connection,
+    ):
+        holder.execute(b"BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM lanes")
+        for number in range(40):
+            await cycle(1000 * number)
+        assert blocks_of_a_claim(NOW) > 3 * blocks_of_a_claim(NOW + 39_500 * SECOND)

@@ -113,7 +113,7 @@ _UNENDED: Final = UnendedCallbacks(
 # the time, the number of the run, and the time twice. Besides the claimed callbacks, there is a row
 # without an id for each lane in which another one waits, with the time when that one is due. It
 # leaves out what is due now: that is claimed, or another transaction is changing it.
-_CLAIM: Final = f"""
+CLAIM: Final = f"""
     WITH wanted AS (
         SELECT place, lane_id, shard, most, since_us, epoch
         FROM unnest(?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[]) WITH ORDINALITY
@@ -147,7 +147,6 @@ _CLAIM: Final = f"""
     ) AS next
     ORDER BY place, due_us, id
 """
-_OF_ATTEMPT: Final = ATTEMPT_COLUMNS.removeprefix("callback_id, ")
 # How a callback goes on after an attempt.
 _IS_DELIVERED, _HAS_ENDED, _WAITS_AGAIN, _GOES_ON = range(4)
 _SETTLED_TYPES: Final = (
@@ -159,47 +158,49 @@ _SETTLED_TYPES: Final = (
 )
 _NO_ATTEMPT: Final = (None,) * 12
 _NO_CHANGE: Final = (None,) * 8
-_CLAIM_COLUMNS: Final = f"id, run, kind, {_OF_ATTEMPT}, due_us, {_PROGRESS}, status, status_reason"
+_OF_ATTEMPT: Final = ATTEMPT_COLUMNS.removeprefix("callback_id, ")
+_SETTLED: Final = f"id, run, kind, {_OF_ATTEMPT}, due_us, {_PROGRESS}, status, status_reason"
 _ARRAYS: Final = ", ".join(
     f"unnest(?::{type_}[]) AS {column}"
-    for column, type_ in zip(_CLAIM_COLUMNS.split(", "), _SETTLED_TYPES, strict=True)
+    for column, type_ in zip(_SETTLED.split(", "), _SETTLED_TYPES, strict=True)
 )
 # The values are arrays with an item for each claim. Those after the run and the kind are NULL
-# unless there is an attempt, and unless the callback is changed. Claims that are outdated are
-# returned.
-_SETTLE: Final = f"""
+# unless there is an attempt, and unless the callback is changed. Each claim looks its own row up,
+# and nothing is joined to what was found: a join might read all rows of `open_attempts`, dead ones
+# too, if the planner has last seen this table when it was empty.
+SETTLE: Final = f"""
     WITH claims AS (
         SELECT {_ARRAYS}
-    ), found AS (
-        SELECT claims.*, at, shard, lane_id, account_id FROM claims, LATERAL (
+    ), open AS (
+        SELECT claims.*, found.* FROM claims JOIN LATERAL (
             SELECT ctid AS at, shard, lane_id, account_id FROM open_attempts
             WHERE open_attempts.id = claims.id AND open_attempts.run = claims.run FOR UPDATE
-        ) AS open
-    ), gone AS (
+        ) AS found ON true
+    ), closed AS (
         DELETE FROM open_attempts
-        WHERE ctid = ANY (ARRAY(SELECT at FROM found WHERE kind <> {_GOES_ON}))
+        WHERE ctid = ANY (ARRAY(SELECT at FROM open WHERE kind <> {_GOES_ON}))
     ), went_on AS (
-        UPDATE open_attempts AS open SET due_us = {BEGUN}, started_us = found.updated_us,
-            {", ".join(f"{column} = found.{column}" for column in _PROGRESS.split(", "))}
-        FROM found WHERE open.ctid = found.at AND kind = {_GOES_ON}
+        UPDATE open_attempts SET due_us = {BEGUN}, started_us = open.updated_us,
+            {", ".join(f"{column} = open.{column}" for column in _PROGRESS.split(", "))}
+        FROM open WHERE open_attempts.ctid = at AND kind = {_GOES_ON}
     ), attempted AS (
         INSERT INTO attempts ({ATTEMPT_COLUMNS})
-        SELECT id, {_OF_ATTEMPT} FROM found WHERE number IS NOT NULL
+        SELECT id, {_OF_ATTEMPT} FROM open WHERE number IS NOT NULL
     ), waits AS (
         INSERT INTO waiting ({_WAITING_COLUMNS})
-        SELECT {_WAITING_COLUMNS.replace("is_appointed", "false")} FROM found
+        SELECT {_WAITING_COLUMNS.replace("is_appointed", "false")} FROM open
         WHERE kind = {_WAITS_AGAIN}
     ), ended AS (
         INSERT INTO outcomes ({OUTCOME_COLUMNS})
-        SELECT {OUTCOME_COLUMNS} FROM found WHERE kind = {_HAS_ENDED}
+        SELECT {OUTCOME_COLUMNS} FROM open WHERE kind = {_HAS_ENDED}
     )
-    SELECT id FROM claims WHERE id NOT IN (SELECT id FROM found)
+    SELECT id FROM claims WHERE id NOT IN (SELECT id FROM open)
 """
-_STILL_OPEN: Final = """
-    SELECT claims.id FROM unnest(?::bigint[], ?::bigint[]) AS claims (id, run), LATERAL (
+STILL_OPEN: Final = """
+    SELECT claims.id FROM unnest(?::bigint[], ?::bigint[]) AS claims (id, run) JOIN LATERAL (
         SELECT FROM open_attempts
         WHERE open_attempts.id = claims.id AND open_attempts.run = claims.run FOR UPDATE
-    ) AS open
+    ) AS found ON true
 """
 _LEFT_OPEN: Final = f"""
     SELECT {_UNENDED.columns}, open.run
@@ -210,7 +211,7 @@ _LEFT_OPEN: Final = f"""
 """
 # At most so many lanes are looked at by one statement.
 _LANES_AT_ONCE: Final = 2500
-_WAITING_LANES: Final = """
+WAITING_LANES: Final = """
     SELECT id, account_sid, destination, (
         SELECT due_us FROM waiting
         WHERE waiting.shard = part.shard AND waiting.lane_id = part.id AND due_us >= ?
@@ -267,7 +268,7 @@ class PostgresCallbacks(SqlCallbacks):
         limits = [quota.limit for quota in quotas]
         run = self._ids().make()
         values = *map(Bigints, (lanes, shards, limits, since)), worker, until, run, until, until
-        cursor = cast("Cursor[Any]", self._batch.write_queued(_CLAIM, values))
+        cursor = cast("Cursor[Any]", self._batch.write_queued(CLAIM, values))
         cursor.row_factory = tuple_row  # plain tuples are read faster
         rows: list[Any] = cursor.fetchall()
         if rows:
@@ -340,7 +341,7 @@ class PostgresCallbacks(SqlCallbacks):
         is_over = False
         while not is_over and len(found) != limit:
             rows = self._session.read_queued(
-                _WAITING_LANES, (*first, wanted, lane_id, _LANES_AT_ONCE)
+                WAITING_LANES, (*first, wanted, lane_id, _LANES_AT_ONCE)
             ).fetchall()
             for _, account_sid, destination, due, is_wanted in rows:
                 if is_wanted and due is not None and len(found) != limit:
@@ -421,7 +422,7 @@ class PostgresCallbacks(SqlCallbacks):
     def _settle(self, rows: Sequence[Row]) -> set[int]:
         """Save how claimed callbacks go on; return the ids of those that others have taken over."""
         values = columns_of(rows, _SETTLED_TYPES)
-        return {row_id for (row_id,) in self._batch.write_queued(_SETTLE, values).fetchall()}
+        return {row_id for (row_id,) in self._batch.write_queued(SETTLE, values).fetchall()}
 
     def _outdated_of(self, settlements: Sequence[Settlement]) -> list[Settlement]:
         """Return those of these settlements whose callbacks others have taken over."""
@@ -430,7 +431,7 @@ class PostgresCallbacks(SqlCallbacks):
         claims = [settlement.claim for settlement in settlements]
         places = Bigints(one.row_id for one in claims), Bigints(one.run for one in claims)
         still_open = {
-            row_id for (row_id,) in self._batch.write_queued(_STILL_OPEN, places).fetchall()
+            row_id for (row_id,) in self._batch.write_queued(STILL_OPEN, places).fetchall()
         }
         return [one for one in settlements if one.claim.row_id not in still_open]
 
@@ -442,7 +443,7 @@ def _counts(progress: DeliveryProgress) -> Row:
 
 
 def _change_to(after: DeliveryProgress) -> tuple[int, Row]:
-    """Return the kind of a change, and its values for `_SETTLE`."""
+    """Return the kind of a change, and its values for `SETTLE`."""
     due, status = after.due, after.status
     if status is not CallbackStatus.SCHEDULED:
         return _HAS_ENDED, (None, *_counts(after), NUMBERS[status], after.status_reason)

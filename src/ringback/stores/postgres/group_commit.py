@@ -71,10 +71,11 @@ _QUICK: Final = (
     *("enable_hashjoin=off", "enable_mergejoin=off"),
 )
 # A process that was frozen during its work must not keep locks for ever.
-_SETTINGS: Final = {
+SETTINGS: Final = {
     Isolation.READ_COMMITTED: ("idle_in_transaction_session_timeout=30s", *_QUICK),
     Isolation.SERIALIZABLE: ("idle_in_transaction_session_timeout=30s",),
 }
+"""The settings of the connections for each kind of work."""
 _BEGIN: Final = {
     Isolation.READ_COMMITTED: "BEGIN",
     Isolation.SERIALIZABLE: "BEGIN ISOLATION LEVEL SERIALIZABLE",
@@ -217,7 +218,7 @@ class PostgresCommitter:
             if self._last_trouble is not None and monotonic() < self._next_try:
                 raise self._last_trouble
             try:
-                self._connection = self._dsn.connect(*_SETTINGS[self._isolation])
+                self._connection = self._dsn.connect(*SETTINGS[self._isolation])
             except psycopg.Error as trouble:
                 self._last_trouble, self._next_try = trouble, monotonic() + _PAUSE
                 raise
