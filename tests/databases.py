@@ -41,7 +41,9 @@ def a_postgres(programs: Path | None = None) -> Iterator[str]:
 
 
 @contextmanager
-def a_postgres_to_restart(programs: Path | None = None) -> "Iterator[OwnPostgres]":
+def a_postgres_to_restart(
+    programs: Path | None = None, *, has_fsync: bool = False
+) -> "Iterator[OwnPostgres]":
     """Do the same, but yield the server itself, which can be stopped and started."""
     programs = programs or postgres_programs()[-1]
     with _folder() as folder:
@@ -51,7 +53,7 @@ def a_postgres_to_restart(programs: Path | None = None) -> "Iterator[OwnPostgres
             cwd=folder, capture_output=True, text=True, check=False, **_unprivileged(),
         )  # fmt: skip
         assert made.returncode == 0, made.stderr
-        server = OwnPostgres(programs, folder)
+        server = OwnPostgres(programs, folder, has_fsync=has_fsync)
         server.start()
         try:
             yield server
@@ -62,12 +64,13 @@ def a_postgres_to_restart(programs: Path | None = None) -> "Iterator[OwnPostgres
 class OwnPostgres:
     """A server in a folder of its own."""
 
-    def __init__(self, programs: Path, folder: Path) -> None:
+    def __init__(self, programs: Path, folder: Path, *, has_fsync: bool = False) -> None:
         self.dsn = f"host={folder} user=postgres dbname=postgres"
         self._folder = folder
         self._command = [
             *(programs / "postgres", "-D", folder / "data", "-k", folder),
-            *("-c", "listen_addresses=", "-c", "max_connections=40", "-F"),
+            *("-c", "listen_addresses=", "-c", "max_connections=40"),
+            *("-c", f"fsync={'on' if has_fsync else 'off'}"),
         ]
         self._running = ExitStack()
 

@@ -15,6 +15,7 @@ from ringback.core.callbacks.shards import SHARDS, Role, shard_of
 from ringback.core.http.http_exchange import AttemptResult, ReceiverResponseRecord
 from ringback.core.http.outcome import UnknownOutcome
 from ringback.ports import LeaseChange, News, Store
+from ringback.stores.postgres import cluster
 from ringback.stores.postgres.store import PostgresOptions, PostgresStore
 from tests.fakes import NOW, VAULT
 from tests.stores.asking import (
@@ -400,6 +401,22 @@ async def test_an_announcement_reaches_the_others_but_not_oneself(
     assert await own.get() == News(has_changes=True)
     assert own.empty()
     assert heard.empty()
+
+
+async def test_only_an_announcement_soon_after_another_one_waits(
+    first: PostgresStore, processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    second, heard = await processes.begin(), asyncio.Queue[News]()
+    second.cluster.listen(heard.put_nowait)
+    await asyncio.to_thread(second.cluster.hears.wait, 10)
+    monkeypatch.setattr(cluster, "_NOTICE_EVERY", LONG.total_seconds())
+    first.cluster.announce(News(frozenset({1})))
+    async with asyncio.timeout(10):
+        assert await heard.get() == News(frozenset({1}))
+    first.cluster.announce(News(frozenset({2})))
+    await first.cluster.members()  # in the thread that would have sent it
+    assert heard.empty()
+    assert first.cluster._news == News(frozenset({2}))
 
 
 async def test_without_notifications_nothing_is_announced(processes: Processes) -> None:

@@ -39,19 +39,37 @@ SELECT id, 1, 2, 1, 0, created_us FROM made WHERE created_us % 50 = 0
 """
 STATEMENTS = {
     "claims": in_postgres(callbacks.CLAIM),
-    "the next of lanes": in_postgres(callbacks.NEXT_DUE),
     "results": in_postgres(callbacks.SETTLE),
     "claims that are still open": in_postgres(callbacks.STILL_OPEN),
     "lanes that wait": in_postgres(callbacks.WAITING_LANES),
 }
 
 
-@pytest.fixture
-def quick(postgres: PostgresStore, postgres_bench: PostgresBench) -> Iterator[Connection]:
-    """A connection for quick work to a database with a long history."""
-    postgres_bench.connection.execute(_HISTORY)
-    postgres_bench.connection.execute("ANALYZE")
-    with postgres_bench.dsn.connect(*SETTINGS[Isolation.READ_COMMITTED]) as connection:
+_COME_AND_GONE = """
+WITH made AS (
+    INSERT INTO waiting (id, shard, lane_id, due_us, account_id, is_appointed, attempt_count,
+        round_attempts, round_number, updated_us)
+    SELECT n, 1, 1, n, 1, false, 0, 0, 0, n FROM generate_series(1, 1000) AS n
+)
+INSERT INTO open_attempts (id, run, shard, lane_id, epoch, due_us, account_id, started_us,
+    attempt_count, round_attempts, round_number, updated_us)
+SELECT n, 1, 1, 1, 1, n, 1, n, 1, 1, 0, n FROM generate_series(1, 1000) AS n;
+DELETE FROM waiting;
+DELETE FROM open_attempts;
+"""
+
+
+@pytest.fixture(params=["after a long history", "when all was sent, beside an old snapshot"])
+def quick(
+    request: pytest.FixtureRequest, postgres: PostgresStore, postgres_bench: PostgresBench
+) -> Iterator[Connection]:
+    """A connection for quick work to a database whose tables the planner has just looked at."""
+    run, dsn = postgres_bench.connection.execute, postgres_bench.dsn
+    with dsn.connect() as holder:
+        holder.execute(b"BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM lanes")
+        run(_HISTORY if "history" in request.param else _COME_AND_GONE)
+        run("VACUUM (ANALYZE) waiting, open_attempts, callbacks, attempts, lanes, shard_leases")
+    with dsn.connect(*SETTINGS[Isolation.READ_COMMITTED]) as connection:
         yield connection
 
 
@@ -106,7 +124,7 @@ async def test_an_old_snapshot_does_not_slow_claims_down(
         lanes = connection.execute(b"SELECT id, shard FROM lanes").fetchall()
         (lane_id, shard), until = lanes[0], to_us(NOW + 10**6 * SECOND)
         quota = ([lane_id], [shard], [100], [to_us(since)])
-        values = *map(Bigints, quota), postgres.cluster.worker, until, 1, until
+        values = *map(Bigints, quota), postgres.cluster.worker, until, 1, until, until
         explain = b"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) "
         row = connection.execute(explain + in_postgres(callbacks.CLAIM), values).fetchone()
         assert row is not None

@@ -13,7 +13,6 @@ the front of a lane, and each claim would walk over them.
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from itertools import repeat
 from typing import Any, Final, cast
 
 from psycopg.rows import tuple_row
@@ -107,21 +106,28 @@ _UNENDED: Final = UnendedCallbacks(
     begun_at_once="NULL",
 )
 
+# Joins in these statements are of one row after the other, by an index: `OFFSET 0` and `FOR UPDATE`
+# keep the planner from another order, which it would take for a table that was empty lately.
+#
 # The values: of each quota the lane, its shard, the limit and the earliest due time; the worker,
-# the time, the number of the run, and the time again.
+# the time, the number of the run, and the time twice. Besides the claimed callbacks, there is a row
+# without an id for each lane in which another one waits, with the time when that one is due. It
+# leaves out what is due now: that is claimed, or another transaction is changing it.
 CLAIM: Final = f"""
     WITH wanted AS (
         SELECT place, lane_id, shard, most, since_us, epoch
         FROM unnest(?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[]) WITH ORDINALITY
-            AS quotas (lane_id, shard, most, since_us, place)
-        JOIN shard_leases USING (shard) WHERE worker = ?
+            AS quotas (lane_id, shard, most, since_us, place), LATERAL (
+            SELECT epoch FROM shard_leases
+            WHERE shard_leases.shard = quotas.shard AND worker = ? OFFSET 0
+        ) AS own
     ), picked AS (
-        SELECT place, epoch, due.* FROM wanted JOIN LATERAL (
+        SELECT place, epoch, due.* FROM wanted, LATERAL (
             SELECT ctid AS at, {_WAITING_COLUMNS} FROM waiting
             WHERE waiting.shard = wanted.shard AND waiting.lane_id = wanted.lane_id
                 AND due_us >= since_us AND due_us <= ?
             ORDER BY due_us, id LIMIT most FOR UPDATE SKIP LOCKED
-        ) AS due ON true
+        ) AS due
     ), gone AS (
         DELETE FROM waiting WHERE ctid = ANY (ARRAY(SELECT at FROM picked))
     ), opened AS (
@@ -129,17 +135,17 @@ CLAIM: Final = f"""
         SELECT id, ?, shard, lane_id, epoch, due_us, account_id, ?, {_PROGRESS} FROM picked
     )
     SELECT {WAITING.replace("waiting.started_us", "NULL")}, place
-    FROM picked AS waiting JOIN callbacks USING (id) ORDER BY place, due_us, waiting.id
-"""
-NEXT_DUE: Final = """
-    SELECT place, (
+    FROM picked AS waiting,
+        LATERAL (SELECT * FROM callbacks WHERE id = waiting.id OFFSET 0) AS callbacks
+    UNION ALL
+    SELECT {"NULL, " * 9} next.due_us, {"NULL, " * 6} place
+    FROM wanted, LATERAL (
         SELECT due_us FROM waiting
-        WHERE waiting.shard = lanes.shard AND waiting.lane_id = lanes.lane_id AND due_us >= since_us
+        WHERE waiting.shard = wanted.shard AND waiting.lane_id = wanted.lane_id
+            AND due_us >= greatest(since_us, CASE WHEN most > 0 THEN ?::bigint + 1 END)
         ORDER BY due_us, id LIMIT 1
-    )
-    FROM unnest(?::bigint[], ?::bigint[], ?::bigint[]) WITH ORDINALITY
-        AS lanes (lane_id, shard, since_us, place)
-    JOIN shard_leases USING (shard) WHERE worker = ?
+    ) AS next
+    ORDER BY place, due_us, id
 """
 # How a callback goes on after an attempt.
 _IS_DELIVERED, _HAS_ENDED, _WAITS_AGAIN, _GOES_ON = range(4)
@@ -152,16 +158,19 @@ _SETTLED_TYPES: Final = (
 )
 _NO_ATTEMPT: Final = (None,) * 12
 _NO_CHANGE: Final = (None,) * 8
+_OF_ATTEMPT: Final = ATTEMPT_COLUMNS.removeprefix("callback_id, ")
+_SETTLED: Final = f"id, run, kind, {_OF_ATTEMPT}, due_us, {_PROGRESS}, status, status_reason"
+_ARRAYS: Final = ", ".join(
+    f"unnest(?::{type_}[]) AS {column}"
+    for column, type_ in zip(_SETTLED.split(", "), _SETTLED_TYPES, strict=True)
+)
 # The values are arrays with an item for each claim. Those after the run and the kind are NULL
 # unless there is an attempt, and unless the callback is changed. Each claim looks its own row up,
 # and nothing is joined to what was found: a join might read all rows of `open_attempts`, dead ones
 # too, if the planner has last seen this table when it was empty.
 SETTLE: Final = f"""
     WITH claims AS (
-        SELECT * FROM unnest({", ".join(f"?::{type_}[]" for type_ in _SETTLED_TYPES)}) AS claims (
-            id, run, kind, {ATTEMPT_COLUMNS.removeprefix("callback_id, ")},
-            due_us, {_PROGRESS}, status, status_reason
-        )
+        SELECT {_ARRAYS}
     ), open AS (
         SELECT claims.*, found.* FROM claims JOIN LATERAL (
             SELECT ctid AS at, shard, lane_id, account_id FROM open_attempts
@@ -176,7 +185,7 @@ SETTLE: Final = f"""
         FROM open WHERE open_attempts.ctid = at AND kind = {_GOES_ON}
     ), attempted AS (
         INSERT INTO attempts ({ATTEMPT_COLUMNS})
-        SELECT {ATTEMPT_COLUMNS.replace("callback_id", "id")} FROM open WHERE number IS NOT NULL
+        SELECT id, {_OF_ATTEMPT} FROM open WHERE number IS NOT NULL
     ), waits AS (
         INSERT INTO waiting ({_WAITING_COLUMNS})
         SELECT {_WAITING_COLUMNS.replace("is_appointed", "false")} FROM open
@@ -185,7 +194,7 @@ SETTLE: Final = f"""
         INSERT INTO outcomes ({OUTCOME_COLUMNS})
         SELECT {OUTCOME_COLUMNS} FROM open WHERE kind = {_HAS_ENDED}
     )
-    SELECT id FROM open
+    SELECT id FROM claims WHERE id NOT IN (SELECT id FROM open)
 """
 STILL_OPEN: Final = """
     SELECT claims.id FROM unnest(?::bigint[], ?::bigint[]) AS claims (id, run) JOIN LATERAL (
@@ -258,28 +267,28 @@ class PostgresCallbacks(SqlCallbacks):
         since = [_since_us(quota.since) for quota in quotas]
         limits = [quota.limit for quota in quotas]
         run = self._ids().make()
-        values = *map(Bigints, (lanes, shards, limits, since)), worker, until, run, until
+        values = *map(Bigints, (lanes, shards, limits, since)), worker, until, run, until, until
         cursor = cast("Cursor[Any]", self._batch.write_queued(CLAIM, values))
         cursor.row_factory = tuple_row  # plain tuples are read faster
         rows: list[Any] = cursor.fetchall()
         if rows:
             self._keyed.clear()  # they are in the database now, and change there
         claims = [list[DeliveryClaim]() for _ in quotas]
-        last_due = [0] * len(quotas)
+        last: list[int | None] = [None] * len(quotas)
+        following = last.copy()
         for row in rows:
             place: int = row[16] - 1
+            if row[0] is None:
+                following[place] = row[9]
+                continue
             lane = quotas[place].lane
             callback = read_callback(row, self._target(row[2]), now)
             account = self._account(lane.account_sid)
             claims[place].append(DeliveryClaim(callback, account, lane, row_id=row[0], run=run))
-            last_due[place] = row[9]
-        full = [len(own) == limit > 0 for own, limit in zip(claims, limits, strict=True)]
-        next_due = (
-            list(map(from_us, last_due)) if all(full) else self._next_due(lanes, shards, since)
-        )
+            last[place] = row[9]
         return [
-            LaneClaims(own, from_us(due) if is_full else following)
-            for own, is_full, due, following in zip(claims, full, last_due, next_due, strict=True)
+            LaneClaims(own, maybe_from_us(due if len(own) == limit > 0 else next_due))
+            for own, limit, due, next_due in zip(claims, limits, last, following, strict=True)
         ]
 
     def settle(self, settlements: Sequence[Settlement]) -> Sequence[Settlement]:
@@ -298,9 +307,9 @@ class PostgresCallbacks(SqlCallbacks):
                 attempt = self._attempt_row(settlement, result, ids, delivered)[1:]
             change = (_IS_DELIVERED, _NO_CHANGE) if is_at_once else _change_to(after)
             rows.append((claim.row_id, claim.run, change[0], *attempt, *change[1]))
-        settled = self._settle(rows)
+        lost = self._settle(rows)
         self._responses.keep_within_budget()
-        return [one for one in settlements if one.claim.row_id not in settled]
+        return [*outdated, *(one for one in settlements if one.claim.row_id in lost)]
 
     def put_back(self, claims: Sequence[DeliveryClaim], now: datetime) -> None:
         rows = list[Row]()
@@ -411,7 +420,7 @@ class PostgresCallbacks(SqlCallbacks):
             queue(_WAITS, (*place, due_us, account_id, False, *_counts(progress)))
 
     def _settle(self, rows: Sequence[Row]) -> set[int]:
-        """Save how claimed callbacks go on; return the ids of those that this process still had."""
+        """Save how claimed callbacks go on; return the ids of those that others have taken over."""
         values = columns_of(rows, _SETTLED_TYPES)
         return {row_id for (row_id,) in self._batch.write_queued(SETTLE, values).fetchall()}
 
@@ -425,16 +434,6 @@ class PostgresCallbacks(SqlCallbacks):
             row_id for (row_id,) in self._batch.write_queued(STILL_OPEN, places).fetchall()
         }
         return [one for one in settlements if one.claim.row_id not in still_open]
-
-    def _next_due(
-        self, lanes: Sequence[int | None], shards: Sequence[int], since: Sequence[int]
-    ) -> list[datetime | None]:
-        """Return when the next callback of each lane is due; None for lanes of other processes."""
-        due: list[datetime | None] = [*repeat(None, len(lanes))]
-        values = *map(Bigints, (lanes, shards, since)), self._own.worker
-        for place, due_us in self._session.read(NEXT_DUE, values).fetchall():
-            due[place - 1] = None if due_us is None else from_us(due_us)
-        return due
 
 
 def _counts(progress: DeliveryProgress) -> Row:

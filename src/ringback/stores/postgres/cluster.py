@@ -68,7 +68,9 @@ class PostgresCluster:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ringback-leases")
         self._has_notifications = has_notifications
         self._news = News()
-        """What has to be announced, once a moment has passed."""
+        """What has to be announced."""
+        self._next_notice = 0.0
+        """When the next announcement may be sent, by the event loop's clock."""
         self._listeners = list[Callable[[News], None]]()
         self._listener: threading.Thread | None = None
         self.hears = threading.Event()
@@ -125,7 +127,7 @@ class PostgresCluster:
             has_changes=before.has_changes or news.has_changes,
         )
         if not is_planned:
-            asyncio.get_running_loop().call_later(_NOTICE_EVERY, self._send_news)
+            asyncio.get_running_loop().call_at(self._next_notice, self._send_news)
 
     def listen(self, listener: Callable[[News], None]) -> None:
         if not self._has_notifications:
@@ -197,6 +199,7 @@ class PostgresCluster:
     def _send_news(self) -> None:
         """In the event loop, have the thread send what has gathered."""
         news, self._news = self._news, News()
+        self._next_notice = asyncio.get_running_loop().time() + _NOTICE_EVERY
         payload = _written(news, self._own)
 
         def send(connection: Connection) -> None:
