@@ -132,6 +132,24 @@ async def test_a_shard_with_an_open_attempt_is_given_back_only_after_it(
     assert change.gained
 
 
+async def test_nothing_is_sent_in_a_shard_while_it_is_given_back(
+    first: PostgresStore, processes: Processes
+) -> None:
+    second = await processes.begin()
+    await second.cluster.renew()
+    await first.cluster.renew()
+    hosts = [f"http://h{number}.example:80" for number in range(200)]
+    leaving = [host for host in hosts if first.cluster.lease_on(host) is None]
+    assert leaving
+    assert all(may_send(first, host) for host in leaving), "attempts under way may go on"
+    assert not (await second.cluster.renew()).gained, "others must not have them yet"
+    giving_back = asyncio.create_task(first.cluster.renew())
+    await asyncio.sleep(0)
+    assert not any(may_send(first, host) for host in leaving)
+    await giving_back
+    assert {shard_of(host) for host in leaving} <= (await second.cluster.renew()).gained
+
+
 async def test_a_process_for_requests_only_owns_no_shards(processes: Processes) -> None:
     api, worker = await processes.begin(role=Role.API), await processes.begin(role=Role.WORKER)
     assert await api.cluster.renew() == LeaseChange()
