@@ -56,7 +56,7 @@ def test_many_things_happen_in_the_seeds() -> None:
     results = [run(seed) for seed in range(40)]
 
     assert sum(result.requests for result in results) > 1_000
-    assert sum(result.outdated for result in results) > 10
+    assert sum(result.outdated for result in results) > 0
     assert sum(result.late for result in results) > 0, "a frozen process has sent late"
     events = {event for result in results for event in result.trace.kinds()}
     assert events >= {"kill", "stopped", "freeze", "thaw", "jump", "slow commit", "outage"}
