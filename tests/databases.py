@@ -42,7 +42,11 @@ def a_postgres(programs: Path | None = None) -> Iterator[str]:
 
 @contextmanager
 def a_postgres_to_restart(
-    programs: Path | None = None, *, address: str = "", most_connections: int = 40
+    programs: Path | None = None,
+    *,
+    has_fsync: bool = False,
+    address: str = "",
+    most_connections: int = 40,
 ) -> "Iterator[OwnPostgres]":
     """Do the same, but yield the server itself, which can be stopped and started.
 
@@ -57,7 +61,11 @@ def a_postgres_to_restart(
         )  # fmt: skip
         assert made.returncode == 0, made.stderr
         server = OwnPostgres(
-            programs, folder, f"listen_addresses={address}", f"max_connections={most_connections}"
+            programs,
+            folder,
+            f"listen_addresses={address}",
+            f"max_connections={most_connections}",
+            f"fsync={'on' if has_fsync else 'off'}",
         )
         if address:
             with (folder / "data" / "pg_hba.conf").open("a") as rules:
@@ -76,7 +84,7 @@ class OwnPostgres:
         self.folder = folder
         """The folder of its Unix socket."""
         self.dsn = f"host={folder} user=postgres dbname=postgres"
-        self._command = [programs / "postgres", "-D", folder / "data", "-k", folder, "-F"]
+        self._command = [programs / "postgres", "-D", folder / "data", "-k", folder]
         self._command += [f"--{setting}" for setting in settings]
         self._running = ExitStack()
 

@@ -6,8 +6,8 @@ It has the same methods as `data_folder`, so commands work on either.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
 
+from ringback.core.callbacks.shards import Role
 from ringback.core.errors import ConfigurationError
 from ringback.data_folder import KEY_FILE, IntegrityCheckResult, StoredData, UpgradedSchema
 from ringback.stores.encryption import SecretCipher, has_key_file
@@ -17,9 +17,6 @@ from ringback.stores.postgres.connections import Dsn
 from ringback.stores.postgres.store import PostgresOptions, PostgresStore
 
 __all__ = ["PostgresDatabase", "PostgresOptions", "PostgresStore"]
-
-_TOOL: Final = "api"
-"""The role of a command: like an API process, it owns no shards."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +45,11 @@ class PostgresDatabase(StoredData):
 
     def open_beside(self) -> PostgresStore:
         """Open the database for a short job; raises ConfigurationError like `open_to_serve`."""
+        # Like an API process, a command owns no shards.
         return PostgresStore.open(
             self._dsn,
             self._cipher(),
-            PostgresOptions(name="a command", role=_TOOL, has_notifications=False),
+            PostgresOptions(name="a command", role=Role.API, has_notifications=False),
         )
 
     def upgrade(

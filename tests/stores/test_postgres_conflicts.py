@@ -8,6 +8,7 @@ from datetime import timedelta
 import psycopg
 import pytest
 
+from ringback.core.callbacks.shards import Role
 from ringback.ports import Transaction
 from ringback.stores.postgres.store import PostgresOptions, PostgresStore
 from ringback.stores.postgres.write_batch import PostgresWriteBatch
@@ -21,7 +22,7 @@ SUBJECT = "HS1"
 async def other(postgres_bench: PostgresBench) -> AsyncIterator[PostgresStore]:
     """Another process, which serves requests only."""
     store = PostgresStore.open(
-        postgres_bench.dsn, VAULT, PostgresOptions(role="api", open_for=timedelta(0))
+        postgres_bench.dsn, VAULT, PostgresOptions(role=Role.API, open_for=timedelta(0))
     )
     yield store
     await store.close()

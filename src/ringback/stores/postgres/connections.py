@@ -61,8 +61,8 @@ class Dsn:
             given = conninfo_to_dict(self.text)
         except psycopg.ProgrammingError as failure:
             raise ConfigurationError(
-                f"the address of the PostgreSQL database can't be read: {failure}; right would be"
-                " postgresql://user:password@host:5432/name"
+                f"the address of the PostgreSQL database can't be read: {reason_of(failure)};"
+                " right would be postgresql://user:password@host:5432/name"
             ) from None
         options = " ".join([str(given.pop("options", None) or ""), *(f"-c {s}" for s in settings)])
         connection = psycopg.connect(

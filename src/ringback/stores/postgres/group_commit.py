@@ -52,6 +52,8 @@ _MOST_DOUBLINGS: Final = 5
 _PAUSE: Final = 0.05
 """Seconds between questions about a transaction that is still running."""
 _LONGEST_PAUSE: Final = 1.0
+_TERMINATED_AFTER: Final = 0.3
+"""The pause between questions from which on a transaction is ended that nobody waits for."""
 _PATIENCE_AT_THE_END: Final = 10.0
 """Seconds for which a store that is being closed still asks how its last commit ended."""
 _log = logging.getLogger(__name__)
@@ -73,11 +75,12 @@ _QUICK: Final = (
     *("enable_hashjoin=off", "enable_mergejoin=off"),
 )
 # A process that was frozen during its work must not keep locks for ever.
-_SETTINGS: Final = {
+SETTINGS: Final = {
     Isolation.READ_COMMITTED: ("idle_in_transaction_session_timeout=30s", *_QUICK),
     # A scan of a table conflicts with each change of it; one of an index, only with some.
     Isolation.SERIALIZABLE: ("idle_in_transaction_session_timeout=30s", "enable_seqscan=off"),
 }
+"""The settings of the connections for each kind of work."""
 # The lock comes before the snapshot. It lets all of these run beside each other, except for one
 # that has failed several times because of others: that one then runs alone, and so does not fail.
 _BEGIN: Final = {
@@ -235,7 +238,7 @@ class PostgresCommitter:
             if self._last_trouble is not None and monotonic() < self._next_try:
                 raise self._last_trouble
             try:
-                self._connection = self._dsn.connect(*_SETTINGS[self._isolation])
+                self._connection = self._dsn.connect(*SETTINGS[self._isolation])
             except psycopg.Error as trouble:
                 self._last_trouble, self._next_try = trouble, monotonic() + _PAUSE
                 raise
@@ -253,7 +256,7 @@ class PostgresCommitter:
             if last_try == math.inf and self._is_closing():
                 last_try = monotonic() + _PATIENCE_AT_THE_END
             try:
-                state = self._state_of(transaction_id)
+                state = self._state_of(transaction_id, is_late=pause > _TERMINATED_AFTER)
             except psycopg.Error as trouble:
                 _log.debug("the end of a commit is not known yet: %s", reason_of(trouble))
                 self._drop_connection()
@@ -265,13 +268,16 @@ class PostgresCommitter:
         _log.error("it is not known whether the last commit was made: no answer from the database")
         return None
 
-    def _state_of(self, transaction_id: str) -> str | None:
+    def _state_of(self, transaction_id: str, *, is_late: bool) -> str | None:
+        """Return the state of a transaction; one that is still in progress is ended if it is late.
+
+        Then the server does not know yet that nobody listens to it any more.
+        """
         connection = self._connected()
         (state,) = execute(
             connection, "SELECT pg_xact_status(?::xid8)", [transaction_id]
         ).fetchone()
-        if state == "in progress":
-            # The server does not know yet that nobody listens to it any more.
+        if state == "in progress" and is_late:
             execute(
                 connection,
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
