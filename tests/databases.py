@@ -42,9 +42,16 @@ def a_postgres(programs: Path | None = None) -> Iterator[str]:
 
 @contextmanager
 def a_postgres_to_restart(
-    programs: Path | None = None, *, has_fsync: bool = False
+    programs: Path | None = None,
+    *,
+    has_fsync: bool = False,
+    address: str = "",
+    most_connections: int = 40,
 ) -> "Iterator[OwnPostgres]":
-    """Do the same, but yield the server itself, which can be stopped and started."""
+    """Do the same, but yield the server itself, which can be stopped and started.
+
+    With an `address`, it also listens there, on its usual port, and lets everybody in.
+    """
     programs = programs or postgres_programs()[-1]
     with _folder() as folder:
         made = subprocess.run(
@@ -53,7 +60,16 @@ def a_postgres_to_restart(
             cwd=folder, capture_output=True, text=True, check=False, **_unprivileged(),
         )  # fmt: skip
         assert made.returncode == 0, made.stderr
-        server = OwnPostgres(programs, folder, has_fsync=has_fsync)
+        server = OwnPostgres(
+            programs,
+            folder,
+            f"listen_addresses={address}",
+            f"max_connections={most_connections}",
+            f"fsync={'on' if has_fsync else 'off'}",
+        )
+        if address:
+            with (folder / "data" / "pg_hba.conf").open("a") as rules:
+                rules.write("host all all all trust\n")
         server.start()
         try:
             yield server
@@ -64,29 +80,33 @@ def a_postgres_to_restart(
 class OwnPostgres:
     """A server in a folder of its own."""
 
-    def __init__(self, programs: Path, folder: Path, *, has_fsync: bool = False) -> None:
+    def __init__(self, programs: Path, folder: Path, *settings: str) -> None:
+        self.folder = folder
+        """The folder of its Unix socket."""
         self.dsn = f"host={folder} user=postgres dbname=postgres"
-        self._folder = folder
-        self._command = [
-            *(programs / "postgres", "-D", folder / "data", "-k", folder),
-            *("-c", "listen_addresses=", "-c", "max_connections=40"),
-            *("-c", f"fsync={'on' if has_fsync else 'off'}"),
-        ]
+        self._command = [programs / "postgres", "-D", folder / "data", "-k", folder]
+        self._command += [f"--{setting}" for setting in settings]
         self._running = ExitStack()
 
     def start(self) -> None:
         """Start the server, and wait until it answers."""
         self._running.enter_context(
-            _running(self._command, self._folder, lambda: psycopg.connect(self.dsn).close())
+            _running(self._command, self.folder, lambda: psycopg.connect(self.dsn).close())
         )
 
     def stop(self) -> None:
         """Stop the server at once, even with clients connected."""
         self._running.close()
 
+    def crash(self) -> None:
+        """Stop the server without saving anything; its next start has to recover."""
+        number = (self.folder / "data" / "postmaster.pid").read_text().partition("\n")[0]
+        os.kill(int(number), signal.SIGQUIT)
+        self._running.close()
+
     def ask_for_passwords(self) -> None:
         """From now on, let nobody in without the right password, which nobody has."""
-        (self._folder / "data" / "pg_hba.conf").write_text("local all all scram-sha-256\n")
+        (self.folder / "data" / "pg_hba.conf").write_text("local all all scram-sha-256\n")
         with psycopg.connect(self.dsn, autocommit=True) as connection:
             connection.execute("ALTER USER postgres PASSWORD 'right'")
             connection.execute("SELECT pg_reload_conf()")

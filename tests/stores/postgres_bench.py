@@ -9,9 +9,21 @@ from typing import Any, NoReturn, Self
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from ringback.core.callbacks.response_storage import ResponseStorageBudget
+from ringback.core.callbacks.shards import Role
+from ringback.runtime.system_clock import steady_milliseconds
 from ringback.stores.postgres import schema
 from ringback.stores.postgres.connections import Dsn
+from ringback.stores.postgres.group_commit import (
+    TABLES,
+    Isolation,
+    PostgresCommitter,
+    PostgresTransaction,
+)
+from ringback.stores.postgres.leases import WorkerIdentity, renew
 from ringback.stores.postgres.store import PostgresOptions, PostgresStore
+from ringback.stores.postgres.write_batch import PostgresWriteBatch, types_of_columns
+from ringback.stores.row_ids import RowIds
 from tests.fakes import VAULT
 
 # To delete a few rows is quicker than to truncate tables.
@@ -91,9 +103,33 @@ class PostgresBench:
             await self._store.close()
             self._store = None
 
-    async def end(self) -> None:
+    def empty(self) -> None:
         """Empty the tables."""
         self.connection.execute("SELECT empty_tables()")
+
+    def forget_workers(self) -> None:
+        """As if all processes had died long ago."""
+        self.connection.execute("DELETE FROM workers")
+
+    def new_process(self, budget: ResponseStorageBudget, *, is_quick: bool) -> PostgresCommitter:
+        """Return the committer of a process that takes all shards over from earlier ones."""
+        own = WorkerIdentity("model", Role.ALL, timedelta(hours=1), timedelta(0))
+        with self.dsn.connect() as connection:
+            self.forget_workers()
+            own.register(connection)
+            renew(connection, own)
+            types = types_of_columns(connection)
+        ids = RowIds(2 * own.number, milliseconds=steady_milliseconds)
+        session = PostgresWriteBatch(TABLES, types, ids.make)
+        transaction = PostgresTransaction(session, VAULT, budget, own, ids)
+        isolation = Isolation.READ_COMMITTED if is_quick else Isolation.SERIALIZABLE
+        return PostgresCommitter(
+            self.dsn, isolation, transaction, session, is_closing=lambda: False
+        )
+
+    async def end(self) -> None:
+        """Empty the tables, and have the store forget what it remembers of them."""
+        self.empty()
         if self._store is not None:
             for is_quick in (True, False):
                 with suppress(_Undone):

@@ -242,7 +242,7 @@ class CallbacksInBothStores(BothStores):
         """Reopen the file, and settle the attempts of the dead process as unknown."""
         self.commit()
         self.committer.close()
-        self.connect_file()
+        self.connect()
         now = self.now
 
         def work(tx: Transaction) -> list[DeliveryClaim]:

@@ -66,7 +66,13 @@ async def first(processes: Processes) -> PostgresStore:
 
 
 def owned(store: PostgresStore) -> frozenset[int]:
-    return store.cluster._shares.owned
+    return frozenset(store.cluster._epochs)
+
+
+def may_send(store: PostgresStore, destination: str) -> bool:
+    """Return True if a request may begin that was claimed under the present lease."""
+    lease = store.cluster._epochs.get(shard_of(destination), 0)
+    return store.cluster.may_send(destination, lease)
 
 
 async def take_over(old: PostgresStore, new: PostgresStore) -> LeaseChange:
@@ -84,15 +90,17 @@ async def take_over(old: PostgresStore, new: PostgresStore) -> LeaseChange:
 
 async def test_the_first_process_owns_all_shards(first: PostgresStore) -> None:
     assert len(owned(first)) == SHARDS
-    assert first.cluster.may_claim("http://a.example:80")
-    assert first.cluster.may_send("http://a.example:80")
+    lease = first.cluster.lease_on("http://a.example:80")
+    assert lease is not None
+    assert first.cluster.may_send("http://a.example:80", lease)
+    assert not first.cluster.may_send("http://a.example:80", lease - 1)
 
 
 async def test_each_process_gets_its_equal_share(
     first: PostgresStore, processes: Processes
 ) -> None:
     others = [await processes.begin() for _ in range(2)]
-    for _ in range(2):
+    for _ in range(3):
         for store in (first, *others):
             await store.cluster.renew()
     counts = [len(owned(store)) for store in (first, *others)]
@@ -113,14 +121,33 @@ async def test_a_shard_with_an_open_attempt_is_given_back_only_after_it(
     busy = {shard_of(lane) for lane in lanes}
     await first.cluster.renew()
     assert busy <= owned(first)
-    surplus = [lane for lane in lanes if not first.cluster.may_claim(lane)]
+    surplus = [lane for lane in lanes if first.cluster.lease_on(lane) is None]
     assert surplus
-    assert all(map(first.cluster.may_send, surplus))
+    assert all(may_send(first, lane) for lane in surplus)
     await settle(first, *(ended(one, NoRetryNeeded()) for (one,) in claims))
-    await first.cluster.renew()
+    for _ in range(2):
+        await first.cluster.renew()
     change = await second.cluster.renew()
     assert len(owned(first)) == len(owned(second)) == SHARDS // 2
     assert change.gained
+
+
+async def test_nothing_is_sent_in_a_shard_while_it_is_given_back(
+    first: PostgresStore, processes: Processes
+) -> None:
+    second = await processes.begin()
+    await second.cluster.renew()
+    await first.cluster.renew()
+    hosts = [f"http://h{number}.example:80" for number in range(200)]
+    leaving = [host for host in hosts if first.cluster.lease_on(host) is None]
+    assert leaving
+    assert all(may_send(first, host) for host in leaving), "attempts under way may go on"
+    assert not (await second.cluster.renew()).gained, "others must not have them yet"
+    giving_back = asyncio.create_task(first.cluster.renew())
+    await asyncio.sleep(0)
+    assert not any(may_send(first, host) for host in leaving)
+    await giving_back
+    assert {shard_of(host) for host in leaving} <= (await second.cluster.renew()).gained
 
 
 async def test_a_process_for_requests_only_owns_no_shards(processes: Processes) -> None:
@@ -135,7 +162,7 @@ async def test_a_process_that_leaves_gives_its_shards_back_at_once(
 ) -> None:
     second = await processes.begin()
     await first.cluster.leave()
-    assert not first.cluster.may_send("http://a.example:80")
+    assert not may_send(first, "http://a.example:80")
     assert len((await second.cluster.renew()).gained) == SHARDS
 
 
@@ -144,7 +171,7 @@ async def test_a_process_whose_lease_ended_has_lost_all_shards_and_begins_anew(
 ) -> None:
     before = first.cluster.worker
     await lose_leases(first)
-    assert not first.cluster.may_claim("http://a.example:80")
+    assert first.cluster.lease_on("http://a.example:80") is None
     assert first.cluster.worker != before
     assert len((await first.cluster.renew()).gained) == SHARDS
 
@@ -154,9 +181,9 @@ async def test_a_request_may_not_begin_in_the_last_second_of_the_lease(
 ) -> None:
     store = await processes.begin(lease=timedelta(seconds=1.5))
     await store.cluster.renew()
-    assert store.cluster.may_send("http://a.example:80")
+    assert may_send(store, "http://a.example:80")
     store.cluster._until -= 500
-    assert not store.cluster.may_send("http://a.example:80")
+    assert not may_send(store, "http://a.example:80")
 
 
 async def test_a_late_renewal_does_not_come_between_another_process_and_its_shards(

@@ -78,7 +78,8 @@ class DueCallbacks:
         if self.cluster.is_shared:
             await outlast(self._look, clock=self.clock)
         now = self.clock.now()
-        quotas = self._quotas(now)
+        leased = self._quotas(now)
+        quotas = [quota for quota, _ in leased]
         if not quotas:
             search = self._next_look if self.cluster.is_shared else self._next_sweep
             await self.wakeup.wait(min(self.scheduler.next_due() or search, search))
@@ -89,20 +90,26 @@ class DueCallbacks:
         )
         for quota, (claims, next_due) in zip(quotas, claimed, strict=True):
             self.scheduler.claimed(quota, len(claims), next_due=next_due)
-        return [claim for claims, _ in claimed for claim in claims]
-
-    def _quotas(self, now: datetime) -> list[LaneQuota]:
-        """Take slots for due callbacks, but not in lanes that this process may not claim from."""
-        quotas = self.scheduler.due(now)
         if not self.cluster.is_shared:
-            return quotas
-        own = list[LaneQuota]()
-        for quota in quotas:
-            if self.cluster.may_claim(quota.lane.destination):
-                own.append(quota)
-            else:
+            return [claim for claims, _ in claimed for claim in claims]
+        pairs = zip(leased, claimed, strict=True)
+        return [
+            claim._replace(lease=lease) for (_, lease), (claims, _) in pairs for claim in claims
+        ]
+
+    def _quotas(self, now: datetime) -> list[tuple[LaneQuota, int]]:
+        """Take slots for due callbacks in lanes from which this process may claim.
+
+        Also returns the numbers of the leases under which they are claimed.
+        """
+        leased = list[tuple[LaneQuota, int]]()
+        for quota in self.scheduler.due(now):
+            lease = self.cluster.lease_on(quota.lane.destination)
+            if lease is None:
                 self.scheduler.claimed(quota, 0, next_due=None)
-        return own
+            else:
+                leased.append((quota, lease))
+        return leased
 
     async def _look(self) -> None:
         """Search for callbacks that other processes have added, if it is time or was announced."""

@@ -7,7 +7,7 @@ much work waits for the store.
 import asyncio
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import timedelta
@@ -39,7 +39,6 @@ _LOOK_UP_EVERY: Final = 0.5
 """Seconds for which the listener waits before it looks whether it should end."""
 _LISTEN_AGAIN: Final = 1.0
 """Seconds before the listener connects again."""
-_SHARES_OF_NONE: Final = Shares(frozenset(), frozenset())
 
 
 class PostgresCluster:
@@ -59,7 +58,9 @@ class PostgresCluster:
         self._dsn = dsn
         self._own = own
         self._renumbered = renumbered
-        self._shares = _SHARES_OF_NONE
+        self._epochs = dict[int, int]()
+        """The number of the lease on each shard that this process owns."""
+        self._surplus = frozenset[int]()
         self._until = 0
         """Until when requests may begin, by the steady clock, in milliseconds."""
         self._shard_of = NewestEntries[str, int](_MOST_DESTINATIONS)
@@ -83,29 +84,35 @@ class PostgresCluster:
         """The id of this process; it changes when the process loses its leases."""
         return self._own.worker
 
-    def may_claim(self, destination: str) -> bool:
+    def lease_on(self, destination: str) -> int | None:
         shard = self._shard(destination)
-        return shard in self._shares.owned and shard not in self._shares.surplus
+        return None if shard in self._surplus else self._epochs.get(shard)
 
-    def may_send(self, destination: str) -> bool:
-        is_owned = self._shard(destination) in self._shares.owned
+    def may_send(self, destination: str, lease: int) -> bool:
+        is_owned = self._epochs.get(self._shard(destination)) == lease
         return is_owned and steady_milliseconds() < self._until
 
     async def renew(self) -> LeaseChange:
-        before, asked = self._shares.owned, steady_milliseconds()
-        shares = await self._ask(self._renew)
+        before, returning = dict(self._epochs), self._surplus
+        for shard in returning:
+            # It may belong to another process before the answer is here.
+            self._epochs.pop(shard, None)
+        asked = steady_milliseconds()
+        shares = await self._ask(lambda connection: self._renew(connection, returning))
         if shares is None:
-            self._shares = _SHARES_OF_NONE
-            return LeaseChange(lost=before)
-        self._shares = shares
+            self._epochs, self._surplus = {}, frozenset[int]()
+            return LeaseChange(lost=frozenset(before))
+        self._epochs, self._surplus = dict(shares.epochs), shares.surplus
         self._until = asked + (self._own.lease - MARGIN) // timedelta(milliseconds=1)
-        return LeaseChange(shares.owned - before, before - shares.owned)
+        claimable = self._epochs.keys() - self._surplus
+        gained = [s for s in claimable if s in returning or self._epochs[s] != before.get(s)]
+        return LeaseChange(frozenset(gained), still_open=shares.still_open)
 
     async def hold(self, what: str) -> bool:
         return await self._ask(lambda connection: leases.hold(connection, self._own, what))
 
     async def leave(self) -> None:
-        self._shares = _SHARES_OF_NONE
+        self._epochs, self._surplus = {}, frozenset[int]()
         if not self._is_closed.is_set():
             self._is_closed.set()
             await self._ask(lambda connection: leases.leave(connection, self._own))
@@ -170,14 +177,14 @@ class PostgresCluster:
                     ) from failure
         raise AssertionError  # the loop ends by a return or an error
 
-    def _renew(self, connection: Connection) -> Shares | None:
+    def _renew(self, connection: Connection, returning: Collection[int]) -> Shares | None:
         if self._next_partitions < steady_milliseconds():
             self._next_partitions = steady_milliseconds() + _A_DAY
             make_missing_partitions(self._dsn)
         before = SystemClock().now()
         (theirs,) = execute(connection, "SELECT clock_timestamp()").fetchone()
         self.clock_difference = before + (SystemClock().now() - before) / 2 - theirs
-        shares = leases.renew(connection, self._own)
+        shares = leases.renew(connection, self._own, returning=returning)
         if shares is None:
             number = self._own.number
             self._own.begin_again(connection)

@@ -3,7 +3,7 @@
 Only the database's clock decides when a lease ends.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final, NamedTuple
@@ -83,10 +83,17 @@ class WorkerIdentity:
 
 
 class Shares(NamedTuple):
-    """The shards of a process, and those of them that it is to give back."""
+    """What a process owns after a renewal."""
 
-    owned: frozenset[int]
+    epochs: Mapping[int, int]
+    """The number of the lease on each shard."""
     surplus: frozenset[int]
+    """Shards that the next renewal gives back, unless others need them no more."""
+    still_open: Mapping[str, int]
+    """Attempts of earlier owners without a result, by destination."""
+
+
+NO_SHARES: Final = Shares({}, frozenset(), {})
 
 
 _RENEW: Final = """
@@ -124,7 +131,21 @@ _GIVE_BACK: Final = f"""
                 AND open_attempts.epoch = shard_leases.epoch
         )
 """
-_OWNED: Final = "SELECT shard FROM shard_leases WHERE worker = ? ORDER BY shard"
+# Shards without an attempt of ours under way come first, since they can be given back soon.
+_OWNED: Final = """
+    SELECT shard, epoch FROM shard_leases WHERE worker = ?
+    ORDER BY EXISTS (
+        SELECT FROM open_attempts
+        WHERE open_attempts.shard = shard_leases.shard
+            AND open_attempts.epoch = shard_leases.epoch
+    ), shard
+"""
+_STILL_OPEN: Final = """
+    SELECT destination, count(*) FROM shard_leases
+    JOIN open_attempts USING (shard) JOIN lanes ON lanes.id = lane_id
+    WHERE worker = ? AND open_attempts.epoch < shard_leases.epoch
+    GROUP BY destination
+"""
 _SENDERS: Final = """
     SELECT count(*) FROM workers WHERE role = ANY (?) AND lease_until >= clock_timestamp()
 """
@@ -143,28 +164,32 @@ _MEMBERS: Final = """
 """
 
 
-def renew(connection: Connection, own: WorkerIdentity) -> Shares | None:
-    """Extend the lease, take free shards and give back surplus ones.
+def renew(
+    connection: Connection, own: WorkerIdentity, *, returning: Collection[int] = ()
+) -> Shares | None:
+    """Extend the lease, take free shards, and give back those that were surplus last time.
 
-    Returns the shards; None if the lease had ended, so that all shards are lost.
+    The process must begin no requests in `leaving`. Returns the shards; None if the lease had
+    ended, so that all shards are lost.
     """
     if not execute(connection, _RENEW, [own.lease, own.worker]).rowcount:
         return None
     if own.role not in _SENDING:
-        return Shares(frozenset(), frozenset())
+        return NO_SHARES
     before = _owned_by(connection, own)
     (senders,) = execute(connection, _SENDERS, [_SENDING]).fetchone()
     share = share_of(max(senders, 1))
-    if len(before) < share:
+    excess = len(before) - share
+    if excess < 0:
         with connection.transaction():
             dead = [worker for (worker,) in execute(connection, _DEAD)]
-            wanted = share - len(before)
             ends = own.open_for, own.open_for
-            execute(connection, _TAKE, [dead, wanted, own.worker, *ends])
-    elif surplus := before[share:]:
-        _give_back(connection, own, surplus)
+            execute(connection, _TAKE, [dead, -excess, own.worker, *ends])
+    elif excess > 0 and returning:
+        _give_back(connection, own, [shard for shard in before if shard in returning][:excess])
     owned = _owned_by(connection, own)
-    return Shares(frozenset(owned), frozenset(owned[share:]))
+    still_open = dict[str, int](execute(connection, _STILL_OPEN, [own.worker]))
+    return Shares(owned, frozenset([*owned][: max(len(owned) - share, 0)]), still_open)
 
 
 def leave(connection: Connection, own: WorkerIdentity) -> None:
@@ -196,5 +221,6 @@ def _give_back(connection: Connection, own: WorkerIdentity, surplus: Sequence[in
     execute(connection, _GIVE_BACK, [own.open_for, own.open_for, own.worker, [*surplus]])
 
 
-def _owned_by(connection: Connection, own: WorkerIdentity) -> list[int]:
-    return [shard for (shard,) in execute(connection, _OWNED, [own.worker])]
+def _owned_by(connection: Connection, own: WorkerIdentity) -> dict[int, int]:
+    """Return the epochs of the process's shards; those with nothing under way come first."""
+    return dict(execute(connection, _OWNED, [own.worker]))

@@ -104,7 +104,9 @@ class PostgresWriteBatch(WriteBatch):
         self.connection.execute(self._statements[table], columns_of(rows, self._types[table]))
 
     def _roll_back(self) -> None:
-        self.connection.execute(b"ROLLBACK")
+        # Not by a statement: with this, psycopg also forgets what it has prepared. What it sent
+        # after a statement that failed was skipped by the server, and so was not prepared there.
+        self.connection.rollback()
 
 
 class PostgresReadOnlyBatch(WriteRefusal, PostgresWriteBatch):
