@@ -42,6 +42,7 @@ STATEMENTS = {
     "results": in_postgres(callbacks.SETTLE),
     "claims that are still open": in_postgres(callbacks.STILL_OPEN),
     "lanes that wait": in_postgres(callbacks.WAITING_LANES),
+    "lanes that wait in some shards": in_postgres(callbacks.WAITING_LANES_OF_SHARDS),
 }
 
 

@@ -35,6 +35,11 @@ _LOOK: Final = timedelta(seconds=1)
 """How often the store is searched for callbacks of other processes."""
 _LATE: Final = timedelta(minutes=1)
 """How much later than it is due such a callback may be stored, and how much clocks may differ."""
+_JUST_NOW: Final = timedelta(seconds=2)
+"""How long before an announcement the announced callback usually came due, at most.
+
+The announcements are frequent, and each search may have to skip all callbacks that were due since.
+"""
 
 _log = logging.getLogger(__name__)
 
@@ -113,13 +118,13 @@ class DueCallbacks:
         if timedelta(0) < self._next_look - now <= _LOOK:
             if not shards:
                 return
-            where = shards
+            where, since = shards, now - _JUST_NOW
         else:
-            where, self._next_look = None, now + _LOOK
+            where, since, self._next_look = None, now - _LATE, now + _LOOK
         last, is_over = None, False
         while not is_over:
             some = await self.store.transact(
-                partial(_waiting_since, now - _LATE, where, last), is_quick=True
+                partial(_waiting_since, since, where, last), is_quick=True
             )
             for lane, due in some:
                 self.scheduler.expect(lane, due)

@@ -23,7 +23,7 @@ from ringback.core.callbacks.callback import (
     DeliveryProgress,
     put_back,
 )
-from ringback.core.callbacks.shards import SHARDS, shard_of
+from ringback.core.callbacks.shards import shard_of
 from ringback.ports import (
     BEGINNING,
     DeliveryClaim,
@@ -211,17 +211,19 @@ _LEFT_OPEN: Final = f"""
 """
 # At most so many lanes are looked at by one statement.
 _LANES_AT_ONCE: Final = 2500
-WAITING_LANES: Final = """
-    SELECT id, account_sid, destination, (
+_WAITING_LANES: Final = """
+    SELECT id, account_sid, destination, CASE WHEN worker = ? THEN (
         SELECT due_us FROM waiting
         WHERE waiting.shard = part.shard AND waiting.lane_id = part.id AND due_us >= ?
         ORDER BY due_us, waiting.id LIMIT 1
-    ) AS due_us, worker = ? AND shard = ANY (?::bigint[]) AS is_wanted
-    FROM (SELECT * FROM lanes WHERE id > ? ORDER BY id LIMIT ?) AS part
+    ) END AS due_us
+    FROM (SELECT * FROM lanes WHERE {} id > ? ORDER BY id LIMIT ?) AS part
     JOIN shard_leases USING (shard)
     ORDER BY id
 """
-_ALL_SHARDS: Final = range(SHARDS)
+WAITING_LANES: Final = _WAITING_LANES.format("")
+# Other processes announce their callbacks often, so this reads only the lanes of a few shards.
+WAITING_LANES_OF_SHARDS: Final = _WAITING_LANES.format("shard = ANY (?::bigint[]) AND")
 _LONG_AGO: Final = -(2**62)
 
 
@@ -336,15 +338,16 @@ class PostgresCallbacks(SqlCallbacks):
         since: datetime | None = None,
     ) -> list[LaneDue]:
         found, lane_id = list[LaneDue](), 0 if after is None else self._known_lane(after)
-        first = _since_us(since or BEGINNING), self._own.worker
-        wanted = Bigints(_ALL_SHARDS if shards is None else shards)
+        statement = WAITING_LANES if shards is None else WAITING_LANES_OF_SHARDS
+        wanted = () if shards is None else (Bigints(shards),)
+        own = self._own.worker, _since_us(since or BEGINNING)
         is_over = False
         while not is_over and len(found) != limit:
             rows = self._session.read_queued(
-                WAITING_LANES, (*first, wanted, lane_id, _LANES_AT_ONCE)
+                statement, (*own, *wanted, lane_id, _LANES_AT_ONCE)
             ).fetchall()
-            for _, account_sid, destination, due, is_wanted in rows:
-                if is_wanted and due is not None and len(found) != limit:
+            for _, account_sid, destination, due in rows:
+                if due is not None and len(found) != limit:
                     found.append(LaneDue(Lane(account_sid, destination), from_us(due)))
             if rows:
                 lane_id = rows[-1][0]

@@ -559,6 +559,7 @@ CREATE TABLE lanes (
     shard smallint NOT NULL,
     UNIQUE (account_sid, destination)
 );
+CREATE INDEX lanes_of_shard ON lanes (shard, id);
 
 -- Rows come and go all the time, so these two tables are vacuumed after a fixed number of changes.
 
