@@ -261,14 +261,16 @@ async def test_a_result_that_comes_after_a_takeover_changes_nothing(
     assert (open_.callback, open_.row_id) == (late.callback, late.row_id)
     unknown = ended(open_, RetryNow(), result=AttemptResult(UnknownOutcome()))
     assert await second.transact(lambda tx: tx.callbacks.settle([unknown])) == []
+    (again,) = await claim(second)
     before = await everything_about(second, 1)
     long = ReceiverResponseRecord(200, (), bytes(9000))
     result = ended(late, NoRetryNeeded(), response=long)
     assert await first.transact(lambda tx: tx.callbacks.settle([result])) == [result]
     await first.transact(lambda tx: tx.callbacks.put_back([late], NOW))
     assert await everything_about(second, 1) == before
-    (again,) = await claim(second)
     assert again.attempt.number == 2
+    await settle(second, ended(again, NoRetryNeeded()))
+    assert (await found(second, 1)).status is CallbackStatus.DELIVERED
 
 
 async def test_a_result_is_saved_if_nobody_has_found_the_attempt_yet(
