@@ -37,7 +37,7 @@ BEGIN
         SELECT relname FROM pg_class
         WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p')
             AND NOT relispartition AND relname NOT IN ('schema_versions', 'workers', 'shard_leases',
-                'changes', 'write_checks', 'sealed_with')
+                'changes', 'write_checks', 'sealed_with', 'server_runs', 'this_server_run')
     LOOP
         EXECUTE format('SELECT EXISTS (SELECT FROM %I)', name) INTO is_used;
         IF is_used THEN

@@ -243,6 +243,30 @@ async def test_a_restart_of_the_server_needs_no_restart_of_ringback(
     await store.close()
 
 
+async def test_a_commit_lost_in_a_crash_is_not_taken_for_that_of_others(
+    own_postgres: OwnPostgres,
+) -> None:
+    store = PostgresStore.open(Dsn(own_postgres.dsn), VAULT, PostgresOptions())
+    await store.transact(lambda tx: tx.accounts.add(account(), []))
+    tries = list[int]()
+
+    def work(tx: Transaction) -> None:
+        tx.callbacks.add(callback(1))
+        if not tries:
+            own_postgres.crash()
+            own_postgres.start()
+            # The server gives them the ids of the transactions that it has forgotten.
+            with psycopg.connect(own_postgres.dsn, autocommit=True) as connection:
+                for _ in range(20):
+                    connection.execute("UPDATE write_checks SET checked = now()")
+        tries.append(1)
+
+    await outlast(lambda: store.transact(work))
+    assert len(tries) == 2
+    assert await stored(store) == [1]
+    await store.close()
+
+
 async def test_a_server_without_free_connections_is_an_outage(own_postgres: OwnPostgres) -> None:
     store = PostgresStore.open(Dsn(own_postgres.dsn), VAULT, PostgresOptions())
     held = list[psycopg.Connection[Any]]()

@@ -93,6 +93,13 @@ _BEGIN_UNDISTURBED: Final = (
     "BEGIN ISOLATION LEVEL SERIALIZABLE; SET LOCAL lock_timeout = '1s';"
     " LOCK TABLE changes IN EXCLUSIVE MODE; SET LOCAL lock_timeout TO DEFAULT"
 )
+# A later run of the server may have given the id to another transaction.
+_STATE_OF: Final = """
+    SELECT CASE WHEN EXISTS (
+        SELECT FROM server_runs WHERE number > ? AND first_transaction <= asked.id
+    ) THEN 'aborted' ELSE pg_xact_status(id::text::xid8) END
+    FROM (SELECT ?::bigint AS id) AS asked
+"""
 _STATE: Final = "SELECT pg_current_xact_id()::text, (SELECT accounts FROM changes)"
 
 
@@ -137,6 +144,8 @@ class PostgresCommitter:
         """The id of the transaction whose COMMIT was sent, and whose end is not known yet."""
         self._latest = 0
         """The id of the latest transaction."""
+        self._server_run = 0
+        """The number of the server's run that the last connection belongs to."""
         self._next_try = 0.0
         self._last_trouble: psycopg.Error | None = None
 
@@ -154,7 +163,7 @@ class PostgresCommitter:
                 if not isinstance(failure, psycopg.Error) and not is_of_a_row(failure):
                     raise
                 if transaction_id is not None and self._connection is None:
-                    state = self._end_of(transaction_id)
+                    state = self._end_of(transaction_id, self._server_run)
                     if state == "committed":
                         return
                     is_again = state == "aborted"
@@ -239,14 +248,18 @@ class PostgresCommitter:
                 raise self._last_trouble
             try:
                 self._connection = self._dsn.connect(*SETTINGS[self._isolation])
+                (self._server_run,) = execute(self._connection, "SELECT server_run()").fetchone()
             except psycopg.Error as trouble:
+                self._drop_connection()
                 self._last_trouble, self._next_try = trouble, monotonic() + _PAUSE
                 raise
             self._session.use(self._connection)
         return self._connection
 
-    def _end_of(self, transaction_id: str) -> str | None:
+    def _end_of(self, transaction_id: str, server_run: int) -> str | None:
         """Return how a transaction ended, `committed` or `aborted`; asks until that is known.
+
+        It began in this run of the server.
 
         Meanwhile its callers wait: nobody may be told that something failed that was done. Returns
         None if the server does not know any more, or the store is closed during an outage.
@@ -256,7 +269,9 @@ class PostgresCommitter:
             if last_try == math.inf and self._is_closing():
                 last_try = monotonic() + _PATIENCE_AT_THE_END
             try:
-                state = self._state_of(transaction_id, is_late=pause > _TERMINATED_AFTER)
+                state = self._state_of(
+                    transaction_id, server_run, is_late=pause > _TERMINATED_AFTER
+                )
             except psycopg.Error as trouble:
                 _log.debug("the end of a commit is not known yet: %s", reason_of(trouble))
                 self._drop_connection()
@@ -268,15 +283,13 @@ class PostgresCommitter:
         _log.error("it is not known whether the last commit was made: no answer from the database")
         return None
 
-    def _state_of(self, transaction_id: str, *, is_late: bool) -> str | None:
+    def _state_of(self, transaction_id: str, server_run: int, *, is_late: bool) -> str | None:
         """Return the state of a transaction; one that is still in progress is ended if it is late.
 
         Then the server does not know yet that nobody listens to it any more.
         """
         connection = self._connected()
-        (state,) = execute(
-            connection, "SELECT pg_xact_status(?::xid8)", [transaction_id]
-        ).fetchone()
+        (state,) = execute(connection, _STATE_OF, [server_run, int(transaction_id)]).fetchone()
         if state == "in progress" and is_late:
             execute(
                 connection,

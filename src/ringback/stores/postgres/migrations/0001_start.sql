@@ -49,6 +49,36 @@ END $$;
 CREATE TABLE write_checks (checked timestamptz NOT NULL) WITH (fillfactor = 50);
 INSERT INTO write_checks VALUES (clock_timestamp());
 
+-- After a crash, PostgreSQL gives the ids of transactions that were lost to others, which may commit.
+-- So there is a row for each run of the server from one recovery to the next, with its first id. The
+-- other table has the number of the run; it is unlogged, so a recovery leaves it empty.
+CREATE TABLE server_runs (
+    number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    first_transaction bigint NOT NULL
+);
+CREATE UNLOGGED TABLE this_server_run (number bigint NOT NULL);
+CREATE FUNCTION server_run() RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    found bigint;
+BEGIN
+    SELECT number INTO found FROM this_server_run;
+    IF found IS NULL THEN
+        LOCK TABLE this_server_run IN EXCLUSIVE MODE;
+        SELECT number INTO found FROM this_server_run;
+    END IF;
+    IF found IS NULL THEN
+        -- A recovery ends with a checkpoint. A standby that takes over has none at first.
+        INSERT INTO server_runs (first_transaction)
+        SELECT CASE
+            WHEN to_hex(timeline_id) = ltrim(lower(left(pg_walfile_name(pg_current_wal_lsn()), 8)), '0')
+            THEN (split_part(next_xid, ':', 1)::bigint << 32) + split_part(next_xid, ':', 2)::bigint
+            ELSE pg_snapshot_xmin(pg_current_snapshot())::text::bigint
+        END FROM pg_control_checkpoint() RETURNING number INTO found;
+        INSERT INTO this_server_run VALUES (found);
+    END IF;
+    RETURN found;
+END $$;
+
 -- SQLite's name for strpos: the queries are the same for both databases.
 CREATE FUNCTION instr(text, text) RETURNS integer LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     RETURN strpos($1, $2);
