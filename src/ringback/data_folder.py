@@ -5,8 +5,10 @@ start twice as fast. Only these two modules may import `stores`.
 """
 
 import asyncio
+import sqlite3
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol, TypeVar
@@ -14,10 +16,13 @@ from typing import Final, Protocol, TypeVar
 from ringback.core.errors import ConfigurationError
 from ringback.ports import Store, Transaction
 from ringback.runtime.os_error_messages import refuse_windows, refusing
+from ringback.runtime.system_clock import SystemClock, SystemRandomSource
 from ringback.runtime.undo import on_failure
 from ringback.settings.setting_definitions import DATA_FILE
 from ringback.stores.encryption import SecretCipher, has_key_file, make_key_file
 from ringback.stores.encryption import new_key as new_seal_key
+from ringback.stores.sql.data_copy import CopySource, CopyTarget, DataCopyResult, copy_all
+from ringback.stores.sqlite.copy_side import SqliteCopySource, SqliteCopyTarget, draft_of_copy
 from ringback.stores.sqlite.data_file_opener import (
     is_sealed,
     open_as_owner,
@@ -40,18 +45,27 @@ from ringback.stores.sqlite.store import SqliteStore, StoreOptions
 __all__ = [
     "DATA_FILE",
     "KEY_FILE",
+    "CopySource",
+    "CopyTarget",
+    "DataCopyResult",
     "DataFolder",
     "IntegrityCheckResult",
     "OpenStore",
     "StoreOptions",
     "StoredData",
     "UpgradedSchema",
+    "keys_in",
     "new_seal_key",
 ]
 
 T = TypeVar("T")
 
 KEY_FILE: Final = "ringback.key"
+
+
+def keys_in(file: Path) -> Sequence[str]:
+    """Return the keys in a key file; raises ConfigurationError if it can't be used."""
+    return SecretCipher.in_file(file).keys
 
 
 class OpenStore(Store, Protocol):
@@ -66,6 +80,28 @@ class StoredData(ABC):
     """A place that stores all data of a server."""
 
     __slots__ = ()
+
+    def copy_to(self, target: "StoredData", tell: Callable[[str], None]) -> DataCopyResult:
+        """Copy all data to an empty place, or go on with such a copy, and compare both places.
+
+        Nothing can use either place meanwhile. Afterwards this one is marked as copied. Now and
+        then, `tell` is called with a text that says how far the copy is.
+
+        Raises ConfigurationError if a place can't be used or is in use, if the target has data, if
+        a key is missing or wrong, or if the copy differs.
+        """
+        with self.as_copy_source() as source, target.as_copy_target() as copied:
+            return copy_all(
+                source, copied, clock=SystemClock(), random_source=SystemRandomSource(), tell=tell
+            )
+
+    @abstractmethod
+    def as_copy_source(self) -> AbstractContextManager[CopySource]:
+        """Hold the data, so that it can be copied; see `copy_to`."""
+
+    @abstractmethod
+    def as_copy_target(self) -> AbstractContextManager[CopyTarget]:
+        """Hold the place, so that data can be copied to it; see `copy_to`."""
 
     @abstractmethod
     def upgrade(self, tell: Callable[[str], None] | None = None) -> UpgradedSchema:
@@ -127,14 +163,15 @@ class DataFolder(StoredData):
         refuse_windows("a Ringback data folder")
 
     def open_to_serve(
-        self, options: StoreOptions, *, accept_data_loss: bool = False
+        self, options: StoreOptions, *, accept_data_loss: bool = False, serve_copied: bool = False
     ) -> SqliteStore:
         """Open the data in this folder for a server; no other server can use it meanwhile.
 
         With `accept_data_loss`, the server continues with the data that is left if some is missing.
+        With `serve_copied`, it continues with data that was copied to another place.
 
-        Raises ConfigurationError if the folder or a file can't be used, if data is missing, or if
-        another server uses the folder.
+        Raises ConfigurationError if the folder or a file can't be used, if data is missing, if it
+        was copied to another place, or if another server uses the folder.
         """
         self._make()
         lock = FileLock.take(self._path)
@@ -145,7 +182,12 @@ class DataFolder(StoredData):
                 self._refuse_lost_data()
             cipher = self._cipher()
         return SqliteStore.open(
-            self._path, cipher, lock=lock, options=options, accept_data_loss=accept_data_loss
+            self._path,
+            cipher,
+            lock=lock,
+            options=options,
+            accept_data_loss=accept_data_loss,
+            serve_copied=serve_copied,
         )
 
     def open_beside(self) -> SqliteStore:
@@ -180,6 +222,36 @@ class DataFolder(StoredData):
         finally:
             lock.release()
         return opened.upgrade or UpgradedSchema(newest(), newest(), None)
+
+    @contextmanager
+    def as_copy_source(self) -> Generator[CopySource]:
+        """Hold the data, so that it can be copied; see `StoredData.copy_to`."""
+        path = self._path
+        if is_missing(path):
+            raise ConfigurationError(f"there is no data in {self.folder}: {path} is missing")
+        with self._held(), SqliteCopySource.open(path, self._existing_cipher()) as source:
+            yield source
+
+    @contextmanager
+    def as_copy_target(self) -> Generator[CopyTarget]:
+        """Hold the place, so that data can be copied to it; see `StoredData.copy_to`."""
+        self._make()
+        with self._held(), SqliteCopyTarget.open(self._path, self._existing_cipher()) as target:
+            yield target
+
+    @contextmanager
+    def _held(self) -> Generator[None]:
+        """Hold the folder for a copy; its errors become a ConfigurationError."""
+        path = self._path
+        lock = FileLock.take(path)
+        try:
+            if not is_missing(path):
+                self._refuse_lost_data()
+            yield
+        except (sqlite3.Error, OSError) as failure:
+            raise ConfigurationError(f"{path} can't be copied: {failure}") from failure
+        finally:
+            lock.release()
 
     def check(self) -> Sequence[IntegrityCheckResult]:
         """Check the integrity of the data, read-only; a server may be using it meanwhile."""
@@ -218,6 +290,11 @@ class DataFolder(StoredData):
         With `is_in_use`, the write-ahead log is not checked, since a server is writing to it.
         """
         path = self._path
+        if is_missing(path) and draft_of_copy(path).exists():
+            raise ConfigurationError(
+                f"the data in {self.folder} is an unfinished copy: run `ringback db copy` again,"
+                f" which goes on with it, or delete {draft_of_copy(path)}"
+            )
         # Look for the key before the note of a data file being made. A start writes that note, then
         # creates the key, and deletes the note once there is data. So a start that was killed in
         # between does not look like lost data.

@@ -4,19 +4,33 @@ It has the same methods as `data_folder`, so commands work on either.
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ringback.core.callbacks.shards import Role
 from ringback.core.errors import ConfigurationError
-from ringback.data_folder import KEY_FILE, IntegrityCheckResult, StoredData, UpgradedSchema
+from ringback.data_folder import (
+    KEY_FILE,
+    CopySource,
+    CopyTarget,
+    IntegrityCheckResult,
+    StoredData,
+    UpgradedSchema,
+)
 from ringback.stores.encryption import SecretCipher, has_key_file
 from ringback.stores.postgres import schema
 from ringback.stores.postgres.checks import check_database, status_of
 from ringback.stores.postgres.connections import Dsn
+from ringback.stores.postgres.copy_side import PostgresCopySource, PostgresCopyTarget
 from ringback.stores.postgres.store import PostgresOptions, PostgresStore
 
 __all__ = ["PostgresDatabase", "PostgresOptions", "PostgresStore"]
+
+
+def has_password(url: str) -> bool:
+    """Return True if the URL of a database has a password."""
+    return Dsn(url).has_password
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +66,26 @@ class PostgresDatabase(StoredData):
             PostgresOptions(name="a command", role=Role.API, has_notifications=False),
         )
 
-    def upgrade(
-        self,
-        tell: Callable[[str], None] | None = None,  # noqa: ARG002 (it never takes long so far)
-    ) -> UpgradedSchema:
+    def upgrade(self, tell: Callable[[str], None] | None = None) -> UpgradedSchema:
         """Make the tables, or upgrade them to the newest schema; see `StoredData.upgrade`.
 
         Servers of the version before can go on meanwhile.
         """
-        before, after = schema.upgrade(self._dsn, self._cipher())
+        before, after = schema.upgrade(self._dsn, self._cipher(), tell)
         return UpgradedSchema(before, after, None)
+
+    def as_copy_source(self) -> AbstractContextManager[CopySource]:
+        """Hold the data, so that it can be copied; see `StoredData.copy_to`."""
+        return PostgresCopySource.open(self._dsn, self._cipher())
+
+    def as_copy_target(self) -> AbstractContextManager[CopyTarget]:
+        """Hold the place, so that data can be copied to it; see `StoredData.copy_to`."""
+        cipher = self._cipher()
+        with schema.connected(self._dsn) as connection:
+            has_tables = schema.version_of(connection) > 0
+        if not has_tables:
+            schema.upgrade(self._dsn, cipher)
+        return PostgresCopyTarget.open(self._dsn, cipher)
 
     def check(self) -> Sequence[IntegrityCheckResult]:
         """Check the integrity of the data; raises ConfigurationError if it can't be used at all."""

@@ -41,12 +41,14 @@ class ServerProcess:
         checkpoint: Callable[[str], None] = no_checkpoint,
         origin: SettingsReloader | None = None,
         accept_data_loss: bool = False,
+        serve_copied: bool = False,
     ) -> Self:
         """Open the data file and start the workers.
 
         If `clock` is a VirtualClock, it can be advanced over HTTP. If `origin` is given, the policy
         is reloaded when the settings file changes. With `accept_data_loss`, the server starts even
-        if the data file is missing or has lost data.
+        if the data file is missing or has lost data; with `serve_copied`, even if the data was
+        copied to another place.
 
         Raises ConfigurationError if the data folder, a certificate or the gateway's address can't
         be used, or if the policy in force names a source that the settings lack.
@@ -54,7 +56,9 @@ class ServerProcess:
         process = ProcessDependencies(settings, clock, random_source, checkpoint)
         network = OpenTransports.open(process)
         with on_failure(network.close_gateway):
-            storage = OpenStorage.open(process, accept_data_loss=accept_data_loss)
+            storage = OpenStorage.open(
+                process, accept_data_loss=accept_data_loss, serve_copied=serve_copied
+            )
         workers = BackgroundWorkers(process, storage, network, origin=origin)
         api = HttpApi(process, storage, services_of(workers))
         try:

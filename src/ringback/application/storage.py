@@ -21,10 +21,18 @@ class OpenStorage:
     """Monitors database outages; the workers, or else the process, have to call its `run`."""
 
     @classmethod
-    def open(cls, process: ProcessDependencies, *, accept_data_loss: bool = False) -> Self:
+    def open(
+        cls,
+        process: ProcessDependencies,
+        *,
+        accept_data_loss: bool = False,
+        serve_copied: bool = False,
+    ) -> Self:
         """Open the database, or else the data file, which no other server can use meanwhile.
 
-        Raises ConfigurationError if it can't be used.
+        With `serve_copied`, data can be used again that was copied to another place.
+
+        Raises ConfigurationError if the data can't be used.
         """
         settings = process.settings
         outage = DatabaseOutageMonitor(
@@ -33,7 +41,9 @@ class OpenStorage:
             stopwatch=stopwatch,
         )
         if settings.database is not None:
-            store, cluster = _open_database(process, settings.database, outage)
+            store, cluster = _open_database(
+                process, settings.database, outage, serve_copied=serve_copied
+            )
             return cls(store, cluster, outage)
         folder = DataFolder(settings.data, settings.seal_key, settings.seal_key_file)
         options = StoreOptions(
@@ -41,12 +51,14 @@ class OpenStorage:
             unavailable=outage.failed,
             budget=settings.storage_budget,
         )
-        store = folder.open_to_serve(options, accept_data_loss=accept_data_loss)
+        store = folder.open_to_serve(
+            options, accept_data_loss=accept_data_loss, serve_copied=serve_copied
+        )
         return cls(store, SoleProcess(process.member), outage)
 
 
 def _open_database(
-    process: ProcessDependencies, url: str, outage: DatabaseOutageMonitor
+    process: ProcessDependencies, url: str, outage: DatabaseOutageMonitor, *, serve_copied: bool
 ) -> tuple[OpenStore, Cluster]:
     # Imported late: without a database, its driver need not be installed.
     from ringback.postgres_database import PostgresDatabase, PostgresOptions  # noqa: PLC0415 (see above)
@@ -60,6 +72,7 @@ def _open_database(
         unavailable=outage.failed,
         budget=settings.storage_budget,
         has_notifications=settings.database_notifications,
+        serve_copied=serve_copied,
     )
     store = database.open_to_serve(options)
     return store, store.cluster

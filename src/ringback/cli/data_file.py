@@ -1,5 +1,6 @@
 """The options and the context of commands that work on a data file, without a server."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -7,6 +8,7 @@ import click
 
 from ringback.cli.base_command import option_group
 from ringback.cli.options import data_folder, handing, seal_key_file_option
+from ringback.core.errors import ConfigurationError
 from ringback.settings import ENVIRONMENT
 from ringback.settings.setting_definitions import DATABASE, SEAL_KEY
 
@@ -55,6 +57,60 @@ def data_file_in(data: Path, seal_key_file: Path | None) -> "DataFolder":
     from ringback.data_folder import DataFolder
 
     return DataFolder(data, ENVIRONMENT.get(SEAL_KEY.variable) or None, seal_key_file)
+
+
+def copy_between(
+    source: str, target: str, seal_key_file: Path | None, to_seal_key_file: Path | None
+) -> "tuple[StoredData, StoredData]":
+    """Return the two places of a copy, each a folder, a URL or the variable of a database.
+
+    The secrets of the source can be opened with any of the keys that the options, the environment
+    and its folder have. Raises ConfigurationError if a key is missing or a place can't be used.
+    """
+    from ringback.data_folder import KEY_FILE, keys_in
+
+    given = ENVIRONMENT.get(SEAL_KEY.variable)
+    keys = [*(given.split(",") if given else keys_in(seal_key_file) if seal_key_file else ())]
+    own, theirs = (Path(place) / KEY_FILE for place in (source, target))
+    if to_seal_key_file is not None:
+        new = keys_in(to_seal_key_file)
+    elif keys or not theirs.exists():
+        new = keys
+    else:
+        new = keys_in(theirs)
+    if not new:
+        raise ConfigurationError(
+            f"{target} needs a key that encrypts the secrets in it: give it in {SEAL_KEY.variable},"
+            f" or its file with --seal-key-file or --to-seal-key-file. To keep the key of {source},"
+            f" give its key file, such as {own}"
+        )
+    old = [*keys, *(keys_in(own) if own.exists() else ()), *new]
+    return _place(source, old), _place(target, new)
+
+
+def _place(text: str, keys: Sequence[str]) -> "StoredData":
+    """Return the data in a place that an argument names; only a variable may have a password."""
+    from ringback.data_folder import DataFolder
+
+    is_variable = text == DATABASE.variable
+    url = ENVIRONMENT.get(text) if is_variable else text
+    if not url:
+        raise click.UsageError(f"{text} is not set: it has to name the database, as a URL")
+    if not is_variable and not url.startswith(("postgresql:", "postgres:")):
+        return DataFolder(Path(text), ",".join(keys))
+    from ringback.postgres_database import PostgresDatabase, has_password
+
+    try:
+        read = DATABASE.form.read(url)
+    except ValueError as problem:
+        raise click.UsageError(str(problem)) from None
+    if not is_variable and has_password(read):
+        raise click.UsageError(
+            "all users of a machine can read the arguments of its programs, so they can't have a"
+            f" password: give the URL in {DATABASE.variable}, and write {DATABASE.variable} as the"
+            " argument"
+        )
+    return PostgresDatabase(read, ",".join(keys))
 
 
 _COMMAND_LINE: Final = click.core.ParameterSource.COMMANDLINE

@@ -1,15 +1,17 @@
-"""`ringback db`: checks a data file or database, shows its state, and upgrades its schema."""
+"""`ringback db`: checks, copies and upgrades a data file or database, and shows its state."""
 
 import sys
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from ringback.cli.base_command import command, group, option_group
-from ringback.cli.data_file import with_data_file
-from ringback.cli.options import json_option, prints_record
+from ringback.cli.base_command import argument, command, group, option_group
+from ringback.cli.data_file import copy_between, with_data_file
+from ringback.cli.options import file_option, json_option, prints_record, seal_key_file_option
 from ringback.cli.output import Output, say
+from ringback.core.counted import counted
 
 if TYPE_CHECKING:
     from ringback.data_folder import IntegrityCheckResult, StoredData
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 
 @group()
 def db() -> None:
-    """Check, upgrade or describe the data of a server.
+    """Check, copy, upgrade or describe the data of a server.
 
     The data is in a data file, ringback.db in the data folder, or in the PostgreSQL database that
     RINGBACK_DATABASE names. It has all accounts, SIMs and callbacks of a server.
@@ -91,7 +93,49 @@ def status(*, file: "StoredData") -> Output:
     return found, [f"{name.replace('_', ' '):<16} {value}" for name, value in found.items()]
 
 
+@command(
+    "copy",
+    examples={
+        "ringback accounts create Acme --data old-data\n"
+        "ringback db copy old-data copied-data --seal-key-file old-data/ringback.key": (
+            "Copy the data of a folder to a new one, which has the same key then."
+        )
+    },
+)
+@argument("source", metavar="FROM")
+@argument("target", metavar="TO")
+@option_group(
+    "Keys",
+    seal_key_file_option(),
+    file_option(
+        "--to-seal-key-file",
+        "File with another key for TO: the secrets are encrypted with this key there.",
+    ),
+)
+@prints_record
+def copy(
+    *, source: str, target: str, seal_key_file: Path | None, to_seal_key_file: Path | None
+) -> Output:
+    """Copy all data from FROM to TO, compare both row by row, and mark FROM as copied.
+
+    FROM and TO are each a data folder, the URL of a PostgreSQL database, or the word
+    RINGBACK_DATABASE for the URL in this variable. A URL with a password can only be given in the
+    variable. TO has to be a new folder or an empty database; its tables are made.
+
+    No server may use FROM or TO, and none can meanwhile. If the copy is interrupted, run the
+    command again: it goes on where it was. Afterwards, FROM can be served only with the flag
+    --serve-copied.
+    """
+    places = copy_between(source, target, seal_key_file, to_seal_key_file)
+    done = places[0].copy_to(places[1], tell=partial(click.echo, err=True))
+    record = done._asdict()
+    if not done.compared:
+        return record, f"{source} is copied to {target} already: nothing to do"
+    return record, f"copied {source} to {target}: {counted(done.compared, 'row')}, all equal"
+
+
 db.add_command(check)
+db.add_command(copy)
 db.add_command(status)
 db.add_command(upgrade)
 

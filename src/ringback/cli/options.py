@@ -169,6 +169,12 @@ accept_data_loss_option = option(
     help="Start the server even if stored data was lost or damaged since the last start. Without"
     " this option, it then refuses to start.",
 )
+serve_copied_option = option(
+    "--serve-copied",
+    is_flag=True,
+    help="Start the server even if `ringback db copy` has copied the data to another place. Then"
+    " there are two sets of data that differ.",
+)
 
 
 def data_folder(

@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ringback.cli.base_command import command, option_group
-from ringback.cli.options import accept_data_loss_option, json_flag, settings_options
+from ringback.cli.options import (
+    accept_data_loss_option,
+    json_flag,
+    serve_copied_option,
+    settings_options,
+)
 from ringback.core.errors import RingbackError
 from ringback.settings import ENVIRONMENT
 from ringback.settings.setting_definitions import ServerCommand
@@ -41,9 +46,10 @@ _log = logging.getLogger(__name__)
 @option_group(
     "Start",
     accept_data_loss_option,
+    serve_copied_option,
     json_flag("Print one JSON object with the server's address when it has started."),
 )
-def serve(*, accept_data_loss: bool, as_json: bool, **flags: Any) -> None:
+def serve(*, accept_data_loss: bool, serve_copied: bool, as_json: bool, **flags: Any) -> None:
     """Run a Ringback server in production.
 
     The server starts without an account: `ringback accounts create` makes one, also while it runs.
@@ -73,7 +79,10 @@ def serve(*, accept_data_loss: bool, as_json: bool, **flags: Any) -> None:
 
             async def start() -> ServerProcess:
                 application = await ServerProcess.start(
-                    settings, origin=origin, accept_data_loss=accept_data_loss
+                    settings,
+                    origin=origin,
+                    accept_data_loss=accept_data_loss,
+                    serve_copied=serve_copied,
                 )
                 # Not for `ringback dev`: a terminal that closes sends SIGHUP too, and ends it.
                 _look_on_hangup(application.workers.policy_reloader, certificate)

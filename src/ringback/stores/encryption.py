@@ -39,6 +39,7 @@ class SecretCipher:
                 "a key must be 32 bytes in URL-safe Base64, like those that"
                 " `ringback accounts new-key` prints"
             ) from None
+        self.keys = keys
         self.key_ids = [hashlib.sha256(key.encode()).hexdigest()[:16] for key in keys]
         """A hash of each key, which reveals nothing about the key; the first key seals."""
         # Each commit reads its accounts again; the cache saves decrypting their secrets each time.

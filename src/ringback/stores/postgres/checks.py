@@ -10,7 +10,7 @@ import psycopg
 from ringback.core.errors import ConfigurationError
 from ringback.stores.encryption import SecretCipher
 from ringback.stores.postgres.connections import Connection, Dsn, execute, reason_of
-from ringback.stores.postgres.schema import newest, partitions_end, version_of
+from ringback.stores.postgres.schema import newest, partitions_end, refuse_unfit, version_of
 from ringback.stores.sql.sealed_columns import open_all
 
 OLDEST_SERVER: Final = 15
@@ -107,11 +107,8 @@ def _durability(connection: Connection, _: SecretCipher) -> tuple[bool, str]:
 
 
 def _schema(connection: Connection, _: SecretCipher) -> tuple[bool, str]:
-    version, wanted = version_of(connection), newest()
-    if version == wanted:
-        return True, str(version)
-    what = "run `ringback db upgrade`" if version < wanted else "use the newer Ringback"
-    return False, f"{version}, but this Ringback needs {wanted}: {what}"
+    refuse_unfit(Dsn(connection.info.dsn), connection)
+    return True, str(version_of(connection))
 
 
 def _partitions(connection: Connection, _: SecretCipher) -> tuple[bool, str]:

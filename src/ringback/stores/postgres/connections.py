@@ -52,6 +52,11 @@ class Dsn:
         where = given.get("host") or given.get("hostaddr") or "this machine"
         return f"{given.get('dbname') or given.get('user') or 'postgres'} on {where}"
 
+    @property
+    def has_password(self) -> bool:
+        """True if the text has a password."""
+        return "password" in conninfo_to_dict(self.text)
+
     def connect(self, *settings: str) -> Connection:
         """Open a connection with these server settings, such as `enable_seqscan=off`.
 

@@ -1,84 +1,139 @@
 """The schema of the database: its version, its upgrades, and the partitions for the next weeks.
 
-All functions work under one advisory lock, so that processes don't do the same at the same time.
+Functions that change it work under an advisory lock, so that processes don't do the same at the
+same time.
+
+Servers of the version before go on during an upgrade and afterwards. So a change is made in three
+steps, each in a version of its own: *expand* (add what the new version needs), *switch* (the code
+uses it) and *contract* (remove what no version uses any more). Each migration names the oldest
+schema whose servers can go on, in the line `-- Servers of schema N can go on.` Indexes are made
+after the line `-- Outside a transaction:`, with CREATE INDEX CONCURRENTLY, which blocks nobody.
 """
 
+import json
 import re
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from importlib.resources import files
+from time import sleep
 from typing import Final, NamedTuple
 
 import psycopg
+from psycopg import errors
+from psycopg.conninfo import conninfo_to_dict
 
 from ringback.core.errors import ConfigurationError
 from ringback.runtime.undo import on_failure
 from ringback.stores.encryption import SecretCipher
 from ringback.stores.postgres.connections import Connection, Dsn, execute, reason_of
 from ringback.stores.row_ids import ids_in
+from ringback.stores.sql.copy_records import take_into_use
 from ringback.stores.sql.sealed_columns import open_all, seal_anew, sealed_with
 
 _LOCK: Final = 0x52494E47
 """The number of the advisory lock; others of the same database must use another one."""
+_COPY_LOCK: Final = _LOCK + 1
+"""The lock that a copy of the whole database holds."""
+_UPGRADE_LOCK: Final = _LOCK + 2
+"""The lock that an upgrade holds from its beginning to its end."""
 _IDS_OF_A_WEEK: Final = ids_in(hours=7 * 24)
 _US_OF_A_WEEK: Final = 7 * 24 * 3_600_000_000
+_MOST: Final = 2**63
 _AHEAD: Final = 7
 """The number of weeks for which partitions are made in advance."""
-_PARTITIONED: Final = (
+_TRIES: Final = 10
+"""How often a migration is tried if it has to wait for a lock for too long."""
+_PAUSE: Final = 0.5
+"""Seconds between these tries, in which those who waited for it get their turn."""
+PARTITIONED: Final = (
     *("callbacks", "attempts", "outcomes", "callback_targets", "bodies"),
     *("request_heads", "attempt_results", "answer_bodies"),
 )
+"""The tables that are divided into partitions, by the first column of their key."""
+LAST_ID: Final = (
+    "SELECT greatest((SELECT coalesce(max(id), 0) FROM callbacks),"
+    " (SELECT coalesce(max(id), 0) FROM attempt_results))"
+)
+"""Finds the highest id of rows that processes have made."""
+_GOES_ON: Final = re.compile(r"^-- Servers of schema (\d+) can go on\.$", re.MULTILINE)
+_OUTSIDE: Final = "-- Outside a transaction:\n"
+_INDEX: Final = re.compile(r"CREATE (UNIQUE )?INDEX CONCURRENTLY (\w+) ON (\w+) (.+)", re.DOTALL)
 
 
 class PostgresMigration(NamedTuple):
     """One step of schema upgrades; its SQL is in a file `NNNN_what_it_does.sql`."""
 
     version: int
+    oldest_server: int
+    """The oldest version whose servers can use the schema afterwards."""
     sql: str
+    """What is done in one transaction."""
+    indexes: Sequence[str]
+    """The statements that make indexes afterwards."""
+
+    @classmethod
+    def read(cls, version: int, text: str) -> "PostgresMigration":
+        """Read the text of a migration's file."""
+        sql, _, outside = text.partition(_OUTSIDE)
+        goes_on = _GOES_ON.search(sql)
+        indexes = [one.strip() for one in outside.split(";") if one.strip()]
+        return cls(version, int(goes_on[1]) if goes_on else version, sql, indexes)
 
 
-def upgrade(dsn: Dsn, cipher: SecretCipher) -> tuple[int, int]:
+def upgrade(
+    dsn: Dsn, cipher: SecretCipher, tell: Callable[[str], None] | None = None
+) -> tuple[int, int]:
     """Bring the schema up to date, in an empty database too; return the versions before and after.
 
-    Also encrypts the secrets with the cipher's first key, and makes partitions. Raises
-    ConfigurationError if the database can't be used, or has a newer schema.
+    Also encrypts the secrets with the cipher's first key, and makes partitions. Servers of the
+    versions that the migrations name can go on meanwhile. An upgrade that was interrupted goes on
+    where it was. `tell` is called with a text for each step.
+
+    Raises ConfigurationError if the database can't be used, has a newer schema, or if a server is
+    using it that could not go on.
     """
-    with _connected(dsn) as connection:
+    with connected(dsn, "ringback.copying=on") as connection, connected(dsn) as holder:
+        holder.execute("BEGIN")
+        if not _try_lock(holder, _UPGRADE_LOCK):
+            raise ConfigurationError(
+                f"another `ringback db upgrade` of {dsn.shown} is running: wait for its end"
+            )
+        _refuse_while_copied(dsn, holder)
+        before = version_of(connection)
+        if before > newest():
+            raise _too_new(dsn, before)
+        for migration in _migrations():
+            if migration.version > before:
+                _tell(tell, f"upgrading to schema {migration.version}")
+                _apply(dsn, connection, migration)
+            if not _is_finished(connection, migration.version):
+                for index in migration.indexes:
+                    _tell(tell, index.partition(" ON ")[0])
+                    _make_index(connection, index)
+                _finish(connection, migration.version)
         with _locked(connection):
-            before = version_of(connection)
-            _refuse_newer(dsn, before)
-            for migration in _migrations():
-                if migration.version > before:
-                    connection.execute(migration.sql.encode())
-                    execute(
-                        connection,
-                        "INSERT INTO schema_versions (version) VALUES (?)",
-                        [migration.version],
-                    )
             seal_anew(partial(execute, connection), cipher)
             make_partitions(connection)
         return before, newest()
 
 
-def check(dsn: Dsn, cipher: SecretCipher) -> None:
+def check(dsn: Dsn, cipher: SecretCipher, *, serve_copied: bool = False) -> None:
     """Check that a server can use the database, and make the partitions for the next weeks.
 
-    Raises ConfigurationError if the database can't be used, if its schema is not the newest, or if
-    the cipher has not the key to its secrets.
+    With `serve_copied`, data that was copied to another place can be used again. Raises
+    ConfigurationError if the database can't be used, if its schema doesn't fit, if its data is
+    being copied or was copied, or if the cipher has not the key to its secrets.
     """
-    with _connected(dsn) as connection:
-        version = version_of(connection)
-        _refuse_newer(dsn, version)
-        if version < newest():
-            state = f"has schema {version}" if version else "has no tables of Ringback"
-            raise ConfigurationError(
-                f"the PostgreSQL database {dsn.shown} {state}, but this Ringback needs schema"
-                f" {newest()}; run `ringback db upgrade`"
-            )
+    with connected(dsn) as connection:
+        refuse_unfit(dsn, connection)
         with _locked(connection):
             run = partial(execute, connection)
+            if _has_notes(connection):
+                _refuse_while_copied(dsn, connection)
+                if take_into_use(run, place_of(dsn), serve_copied=serve_copied):
+                    run("SELECT unfence_data()", ())
             if sealed_with(run, cipher) == cipher.key_ids[0]:
                 open_all(run, cipher)
             else:
@@ -86,45 +141,122 @@ def check(dsn: Dsn, cipher: SecretCipher) -> None:
             make_partitions(connection)
 
 
+def place_of(dsn: Dsn) -> str:
+    """Return the database as notes of copies name it: the same for each user and password."""
+    port = conninfo_to_dict(dsn.text).get("port")
+    return f"the database {dsn.shown}" + (f", port {port}" if port else "")
+
+
+def hold_for_copy(dsn: Dsn, connection: Connection) -> None:
+    """Keep others from using the database until the end of the current transaction.
+
+    Raises ConfigurationError if another copy or an upgrade holds it.
+    """
+    if not _try_lock(connection, _COPY_LOCK):
+        raise ConfigurationError(
+            f"{place_of(dsn)} is in use by another `ringback db copy` or `ringback db upgrade`:"
+            " wait for its end"
+        )
+
+
+def refuse_while_used(dsn: Dsn, connection: Connection) -> None:
+    """Raise ConfigurationError if a process is using the database."""
+    rows = execute(
+        connection, "SELECT name FROM workers WHERE lease_until >= clock_timestamp() ORDER BY name"
+    )
+    names = [name for (name,) in rows]
+    if names:
+        raise ConfigurationError(
+            f"{place_of(dsn)} is in use by {', '.join(names)}: stop all servers and commands that"
+            " use it first. A process that was killed counts for 15 seconds"
+        )
+
+
+def refuse_unfit(dsn: Dsn, connection: Connection) -> None:
+    """Raise ConfigurationError if this process can't use the schema."""
+    version = version_of(connection)
+    if version > newest() and _oldest_server(connection) > newest():
+        raise _too_new(dsn, version)
+    if version < newest():
+        state = f"has schema {version}" if version else "has no tables of Ringback"
+        raise ConfigurationError(
+            f"the PostgreSQL database {dsn.shown} {state}, but this Ringback needs schema"
+            f" {newest()}; run `ringback db upgrade`"
+        )
+    if not _is_finished(connection, newest()):
+        raise ConfigurationError(
+            f"the upgrade of the PostgreSQL database {dsn.shown} to schema {newest()} has not"
+            " ended; run `ringback db upgrade`, which goes on with it"
+        )
+
+
+def refuse_other_versions(dsn: Dsn, connection: Connection) -> None:
+    """Raise ConfigurationError unless the schema is the newest that this Ringback knows."""
+    refuse_unfit(dsn, connection)
+    if (version := version_of(connection)) != newest():
+        raise _too_new(dsn, version)
+
+
 def make_partitions(connection: Connection) -> None:
-    """In a transaction, add the partitions that are missing for this week and the next ones."""
+    """In a transaction, add the partitions that are missing for this week and the next ones.
+
+    If rows have ids of the future, by a clock that was wrong, the next ids follow them: then this
+    also adds partitions for these.
+    """
     (now_us,) = execute(
         connection, "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
     ).fetchone()
     this_week = now_us // _US_OF_A_WEEK
-    there = {
-        name
-        for (name,) in connection.execute(
-            "SELECT relname FROM pg_class"
-            " WHERE relnamespace = current_schema()::regnamespace"
-            " AND relispartition AND relkind = 'r'"
-        )
-    }
-    for week in range(this_week - 1, this_week + 1 + _AHEAD):
+    weeks = {*range(this_week - 1, this_week + 1 + _AHEAD)}
+    (last,) = execute(connection, LAST_ID).fetchone()
+    if last // _IDS_OF_A_WEEK > this_week:
+        weeks |= {last // _IDS_OF_A_WEEK, last // _IDS_OF_A_WEEK + 1}
+    for table in PARTITIONED:
+        _add_partitions(connection, table, weeks)
+
+
+def make_partitions_of(connection: Connection, table: str, ids: Iterable[int]) -> None:
+    """In a transaction, add the partitions of a table that are missing for rows with these ids."""
+    _add_partitions(connection, table, {row_id // _IDS_OF_A_WEEK for row_id in ids})
+
+
+def _add_partitions(connection: Connection, table: str, weeks: Iterable[int]) -> None:
+    there = {start for start, _ in _partitions_of(connection, table)}
+    for week in sorted(week for week in weeks if week * _IDS_OF_A_WEEK < _MOST):
         begins = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(weeks=week)
+        if begins in there:
+            continue
         start, end = week * _IDS_OF_A_WEEK, (week + 1) * _IDS_OF_A_WEEK
-        for table in _PARTITIONED:
-            name = f"{table}_{begins:%Y%m%d}"
-            if name not in there:
-                # To attach a table locks others out for a moment less than `PARTITION OF` does.
-                connection.execute(
-                    f"CREATE TABLE {name} (LIKE {table} INCLUDING ALL);"
-                    f"ALTER TABLE {table} ATTACH PARTITION {name}"
-                    f" FOR VALUES FROM ({start}) TO ({end})".encode()
-                )
+        name = f"{table}_{begins:%Y%m%d}"
+        # To attach a table locks others out for a moment less than `PARTITION OF` does.
+        connection.execute(
+            f"CREATE TABLE {name} (LIKE {table} INCLUDING ALL);"
+            f"ALTER TABLE {table} ATTACH PARTITION {name}"
+            f" FOR VALUES FROM ({start}) TO ({end if end < _MOST else 'MAXVALUE'})".encode()
+        )
+
+
+def _partitions_of(connection: Connection, table: str) -> list[tuple[datetime, str]]:
+    """Return when the weeks of a table's partitions begin, and their names, in order."""
+    rows = execute(
+        connection,
+        "SELECT relname FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid"
+        " WHERE inhparent = ?::regclass ORDER BY relname",
+        [table],
+    )
+    return [(datetime.strptime(f"{name[-8:]}+0000", "%Y%m%d%z"), name) for (name,) in rows]
 
 
 def partitions_end(connection: Connection) -> datetime:
-    """Return until when there are partitions for new callbacks."""
-    names = connection.execute(
-        "SELECT relname FROM pg_class WHERE relnamespace = current_schema()::regnamespace"
-        " AND relispartition AND relkind = 'r' AND relname LIKE 'callbacks\\_%'"
-        " ORDER BY relname DESC LIMIT 1"
-    ).fetchone()
-    if names is None:
-        return datetime(1970, 1, 1, tzinfo=UTC)
-    begins = datetime.strptime(f"{names[0]}+0000", "callbacks_%Y%m%d%z")
-    return begins + timedelta(weeks=1)
+    """Return until when there are partitions for new callbacks, without a gap."""
+    (now,) = execute(connection, "SELECT clock_timestamp()").fetchone()
+    begins = {start for start, _ in _partitions_of(connection, "callbacks")}
+    week = timedelta(weeks=1)
+    end = datetime(1970, 1, 1, tzinfo=UTC)
+    end += (now - end) // week * week
+    while end in begins:
+        end += week
+    return end
 
 
 def make_missing_partitions(dsn: Dsn) -> None:
@@ -151,27 +283,175 @@ def newest() -> int:
     return max(migration.version for migration in _migrations())
 
 
+def worker_details() -> str:
+    """Return the details of this process for `workers`: the newest schema it knows, as JSON."""
+    return json.dumps({"schema": newest()})
+
+
 def _migrations() -> Iterator[PostgresMigration]:
     """Yield the steps from an empty database to the newest schema, in order."""
     folder = files("ringback.stores.postgres") / "migrations"
     for file in sorted(folder.iterdir(), key=lambda file: file.name):
         if match := re.fullmatch(r"(\d+)_\w+\.sql", file.name):
-            yield PostgresMigration(int(match[1]), file.read_text())
+            yield PostgresMigration.read(int(match[1]), file.read_text())
 
 
-def _refuse_newer(dsn: Dsn, version: int) -> None:
-    if version > newest():
+def _apply(dsn: Dsn, connection: Connection, migration: PostgresMigration) -> None:
+    """Do what a migration does in one transaction; try again if it would keep others waiting."""
+    for tries in range(1, _TRIES + 1):
+        try:
+            with _locked(connection):
+                if migration.version > 1:
+                    _refuse_old_servers(dsn, connection, migration)
+                connection.execute(migration.sql.encode())
+                version = migration.version
+                if version == 1:  # it has no other columns yet
+                    execute(connection, "INSERT INTO schema_versions VALUES (?)", [version])
+                else:
+                    execute(
+                        connection,
+                        "INSERT INTO schema_versions (version, oldest_server, is_finished)"
+                        " VALUES (?, ?, ?)",
+                        [version, migration.oldest_server, not migration.indexes],
+                    )
+        except errors.LockNotAvailable:
+            if tries == _TRIES:
+                raise
+            sleep(_PAUSE)
+        else:
+            return
+
+
+def _refuse_old_servers(dsn: Dsn, connection: Connection, migration: PostgresMigration) -> None:
+    """Raise ConfigurationError if a process is using the database that could not go on."""
+    # A process that starts now waits for the end of the migration.
+    connection.execute("LOCK TABLE workers IN SHARE ROW EXCLUSIVE MODE")
+    rows = execute(
+        connection,
+        "SELECT name FROM workers WHERE lease_until >= clock_timestamp()"
+        " AND coalesce((details ->> 'schema')::bigint, 1) < ? ORDER BY name",
+        [migration.oldest_server],
+    )
+    names = [name for (name,) in rows]
+    if names:
         raise ConfigurationError(
-            f"the PostgreSQL database {dsn.shown} has schema {version}, but this Ringback knows"
-            f" only schema {newest()}; use the version of Ringback that upgraded it, or a newer one"
+            f"{', '.join(names)} could not go on with schema {migration.version} of the PostgreSQL"
+            f" database {dsn.shown}: first replace these processes by some of the new version"
         )
 
 
+def _is_finished(connection: Connection, version: int) -> bool:
+    if version == 1:
+        return True
+    row = execute(
+        connection, "SELECT is_finished FROM schema_versions WHERE version = ?", [version]
+    ).fetchone()
+    return row is not None and row[0]
+
+
+def _finish(connection: Connection, version: int) -> None:
+    execute(
+        connection, "UPDATE schema_versions SET is_finished = true WHERE version = ?", [version]
+    )
+
+
+def _oldest_server(connection: Connection) -> int:
+    """Return the oldest version whose servers can use a schema that is too new for this one."""
+    (oldest,) = execute(
+        connection, "SELECT max(oldest_server) FROM schema_versions WHERE version > ?", [newest()]
+    ).fetchone()
+    return oldest
+
+
+def _make_index(connection: Connection, statement: str) -> None:
+    """Make an index while others work with its table, unless it is there.
+
+    A table with partitions can't have one made in this way. So each partition gets one, and the
+    table's own is then made of these.
+    """
+    match = _INDEX.fullmatch(statement)
+    if match is None:
+        raise ValueError(f"not CREATE INDEX CONCURRENTLY name ON table (...): {statement}")
+    unique, name, table, columns = match.groups(default="")
+    is_divided = table in PARTITIONED
+    if is_divided:
+        # From now on, new partitions get the index by themselves.
+        connection.execute(
+            f"CREATE {unique}INDEX IF NOT EXISTS {name} ON ONLY {table} {columns}".encode()
+        )
+    parts = _partitions_of(connection, table) if is_divided else [(None, table)]
+    for begins, part in parts:
+        one = f"{name}_{begins:%Y%m%d}" if begins else name
+        if begins and _has_index_of(connection, part, name):
+            continue
+        # To wait for others blocks nobody here.
+        connection.execute(b"SET lock_timeout = 0")
+        if _is_valid(connection, one) is False:
+            connection.execute(f"DROP INDEX CONCURRENTLY {one}".encode())
+        connection.execute(
+            f"CREATE {unique}INDEX CONCURRENTLY IF NOT EXISTS {one} ON {part} {columns}".encode()
+        )
+        connection.execute(b"SET lock_timeout = '2s'")
+        if begins:
+            connection.execute(f"ALTER INDEX {name} ATTACH PARTITION {one}".encode())
+
+
+def _is_valid(connection: Connection, index: str) -> bool | None:
+    """Return whether an index can be used; False if making it was interrupted, None without it."""
+    row = execute(
+        connection, "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(?)", [index]
+    ).fetchone()
+    return row and row[0]
+
+
+def _has_index_of(connection: Connection, partition: str, index: str) -> bool:
+    """Return True if a partition has its part of an index of the whole table."""
+    row = execute(
+        connection,
+        "SELECT 1 FROM pg_inherits JOIN pg_index ON indexrelid = inhrelid"
+        " WHERE inhparent = to_regclass(?) AND indrelid = ?::regclass",
+        [index, partition],
+    ).fetchone()
+    return row is not None
+
+
+def _too_new(dsn: Dsn, version: int) -> ConfigurationError:
+    return ConfigurationError(
+        f"the PostgreSQL database {dsn.shown} has schema {version}, but this Ringback knows only"
+        f" schema {newest()}; use the version of Ringback that upgraded it, or a newer one"
+    )
+
+
+def _tell(tell: Callable[[str], None] | None, text: str) -> None:
+    if tell is not None:
+        tell(text)
+
+
+def _has_notes(connection: Connection) -> bool:
+    return execute(connection, "SELECT 1 FROM data_copies").fetchone() is not None
+
+
+def _refuse_while_copied(dsn: Dsn, connection: Connection) -> None:
+    (is_free,) = execute(
+        connection, "SELECT pg_try_advisory_xact_lock_shared(?)", [_COPY_LOCK]
+    ).fetchone()
+    if not is_free:
+        raise ConfigurationError(
+            f"{place_of(dsn)} is in use by `ringback db copy`: wait for its end"
+        )
+
+
+def _try_lock(connection: Connection, number: int) -> bool:
+    """Take an advisory lock until the end of the transaction; return False if somebody has it."""
+    (is_taken,) = execute(connection, "SELECT pg_try_advisory_xact_lock(?)", [number]).fetchone()
+    return is_taken
+
+
 @contextmanager
-def _connected(dsn: Dsn) -> Generator[Connection]:
+def connected(dsn: Dsn, *settings: str) -> Generator[Connection]:
     """Connect for the block; turn errors of the database in it into a ConfigurationError."""
     try:
-        with dsn.connect("lock_timeout=2s") as connection:
+        with dsn.connect("lock_timeout=2s", *settings) as connection:
             yield connection
     except psycopg.Error as failure:
         raise ConfigurationError(

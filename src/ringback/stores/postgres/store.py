@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from queue import SimpleQueue
 from time import perf_counter
 from typing import Any, Final, NamedTuple, Self, TypeVar
@@ -22,6 +23,7 @@ from ringback.core.callbacks.shards import Role
 from ringback.core.errors import ConfigurationError, StoreUnavailable
 from ringback.ports import Transaction
 from ringback.runtime.system_clock import steady_milliseconds
+from ringback.runtime.undo import on_failure
 from ringback.stores.encryption import SecretCipher
 from ringback.stores.postgres import schema
 from ringback.stores.postgres.cluster import PostgresCluster
@@ -32,7 +34,7 @@ from ringback.stores.postgres.group_commit import (
     PostgresCommitter,
     PostgresTransaction,
 )
-from ringback.stores.postgres.leases import WorkerIdentity
+from ringback.stores.postgres.leases import WorkerIdentity, leave
 from ringback.stores.postgres.readers import PostgresReader
 from ringback.stores.postgres.write_batch import PostgresWriteBatch, types_of_columns
 from ringback.stores.row_ids import RowIds
@@ -73,6 +75,8 @@ class PostgresOptions:
     """How long after the end of a lease the requests of its owner may still go on."""
     has_notifications: bool = True
     """False if the server is behind a pooler of transactions, such as PgBouncer can be."""
+    serve_copied: bool = False
+    """True if data that was copied to another place may be used again."""
 
 
 _OPTIONS: Final = PostgresOptions()
@@ -227,13 +231,17 @@ class PostgresStore:
 
         Raises ConfigurationError if the database can't be used, or its schema is not the newest.
         """
-        schema.check(dsn, cipher)
-        own = WorkerIdentity(options.name, options.role, options.lease, options.open_for)
+        schema.check(dsn, cipher, serve_copied=options.serve_copied)
+        details = schema.worker_details()
+        own = WorkerIdentity(options.name, options.role, options.lease, options.open_for, details)
         try:
             with dsn.connect() as connection:
                 own.register(connection)
+                with on_failure(partial(leave, connection, own)):
+                    # If an upgrade began after the check, the line above has waited for its end.
+                    schema.refuse_unfit(dsn, connection)
                 types = types_of_columns(connection)
-                (last,) = execute(connection, _LAST_ID).fetchone()
+                (last,) = execute(connection, schema.LAST_ID).fetchone()
         except psycopg.Error as failure:
             raise ConfigurationError(
                 f"the PostgreSQL database {dsn.shown} can't be used: {reason_of(failure)}"
@@ -284,9 +292,3 @@ class PostgresStore:
         await self._quick.close()
         await self._other.close()
         await self.cluster.close()
-
-
-_LAST_ID: Final = (
-    "SELECT greatest((SELECT coalesce(max(id), 0) FROM callbacks),"
-    " (SELECT coalesce(max(id), 0) FROM attempt_results))"
-)

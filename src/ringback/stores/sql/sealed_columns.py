@@ -28,7 +28,8 @@ SECONDARY_AUTH_TOKEN: Final = SealedColumn("accounts", "sid", "secondary_auth_to
 WEBHOOK_SECRET: Final = SealedColumn("webhook_secrets", "id", "value")
 TOKEN_KEY: Final = SealedColumn("token_keys", "id", "private_key")
 
-_ALL: Final = (AUTH_TOKEN, SECONDARY_AUTH_TOKEN, WEBHOOK_SECRET, TOKEN_KEY)
+ALL_SEALED: Final = (AUTH_TOKEN, SECONDARY_AUTH_TOKEN, WEBHOOK_SECRET, TOKEN_KEY)
+"""All columns with secrets."""
 
 
 def open_all(execute: Execute, cipher: SecretCipher) -> int:
@@ -39,7 +40,7 @@ def open_all(execute: Execute, cipher: SecretCipher) -> int:
     if sealed_with(execute, cipher) is None:
         return 0
     count = 0
-    for sealed in _ALL:
+    for sealed in ALL_SEALED:
         for whose, value in _secrets_in(execute, sealed):
             cipher.open(value, sealed.place(whose))
             count += 1
@@ -68,7 +69,7 @@ def seal_anew(execute: Execute, cipher: SecretCipher) -> None:
     """
     before, first = sealed_with(execute, cipher), cipher.key_ids[0]
     if before != first:
-        sealed = sum(_seal(execute, cipher, one, is_clear=before is None) for one in _ALL)
+        sealed = sum(_seal(execute, cipher, one, is_clear=before is None) for one in ALL_SEALED)
         execute("DELETE FROM sealed_with", ())
         execute("INSERT INTO sealed_with VALUES (?, ?)", (first, not sealed))
 

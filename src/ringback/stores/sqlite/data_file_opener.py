@@ -120,6 +120,29 @@ def open_beside(path: Path, cipher: SecretCipher) -> sqlite3.Connection:
     return connection
 
 
+def connect_alone(path: Path) -> sqlite3.Connection:
+    """Open an existing data file so that no other process can use it until it is closed.
+
+    The caller must hold the file's lock. Raises ConfigurationError if the file can't be used, has
+    lost data or an older schema, or if another process has it open.
+    """
+    with _refusing_unusable(path):
+        connection = open_existing(path)
+        with on_failure(connection.close):
+            connection.row_factory = sqlite3.Row
+            connection.isolation_level = None
+            refuse_outdated(path, connection)
+            refuse_older_data(path, connection, read_mark(path))
+            refuse_damaged_data(path, connection)
+            connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+            # Its write-ahead log can be moved into the file only while nothing else has it open.
+            connection.execute("PRAGMA journal_mode = DELETE")
+            connection.execute("BEGIN EXCLUSIVE")
+            # The lock stays after the end of the transaction.
+            connection.execute("COMMIT")
+    return connection
+
+
 def refuse_to_upgrade(path: Path) -> None:
     """Raise ConfigurationError if the file can't be read, or if its schema isn't the newest."""
     with _refusing_unusable(path):

@@ -49,13 +49,13 @@ def upgrade_data_file(
         state = _hold(old, path)
         try:
             _make(path, version, state, tell)
-            kept = _keep(path, version)
+            kept = keep(path, f"before-{version}", step)
             sync(path.parent)
             step.unlink(missing_ok=True)
             new.replace(path)
             sync(path.parent)
         except Exception as failure:
-            _remove(new, step)
+            remove(new, step)
             if is_want_of_room(failure):
                 raise _no_room(path, version, size, str(failure)) from failure
             raise
@@ -89,7 +89,7 @@ def _make(path: Path, version: int, state: str, tell: Callable[[str], None]) -> 
             with closing(_open(step)) as connection:
                 bring_up_to_date(connection, until=REBUILT - 1)
             sync(path.parent)
-        _create(new)
+        create(new)
         with closing(_open(new)) as connection:
             begin(connection, state)
     with closing(_open(new)) as connection:
@@ -115,9 +115,12 @@ def _open(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(path, isolation_level=None)
 
 
-def _keep(path: Path, version: int) -> Path:
-    """Give the file a second name, which it keeps; on a disk where it can't have two, copy it."""
-    name = first = path.with_name(f"{path.name}.before-{version}")
+def keep(path: Path, ending: str, draft: Path) -> Path:
+    """Give the file a second name, which it keeps; on a disk where it can't have two, copy it.
+
+    Returns this name, which has the ending. A copy is made in the file `draft`.
+    """
+    name = first = path.with_name(f"{path.name}.{ending}")
     others = (first.with_name(f"{first.name}-{number}") for number in count(2))
     while name.exists() and not name.samefile(path):
         name = next(others)
@@ -125,14 +128,13 @@ def _keep(path: Path, version: int) -> Path:
         try:
             name.hardlink_to(path)
         except OSError:
-            _, draft = _drafts(path)
             _copy(path, draft)
             draft.rename(name)
     return name
 
 
 def _copy(path: Path, target: Path) -> None:
-    _create(target)
+    create(target)
     # Not by the connection that holds the file: its open transaction would block the copy for ever.
     with closing(_open(path)) as source, closing(_open(target)) as copy:
         # An unfinished copy is deleted anyway, so it needs no journal.
@@ -142,16 +144,17 @@ def _copy(path: Path, target: Path) -> None:
     sync(target)
 
 
-def _create(path: Path) -> None:
+def create(path: Path) -> None:
     """Create an empty file, before SQLite opens it: so nobody else can ever read its content."""
-    _remove(path)
+    remove(path)
     path.touch(mode=0o600, exist_ok=False)
 
 
-def _remove(*drafts: Path) -> None:
+def remove(*drafts: Path) -> None:
+    """Delete unfinished files."""
     for draft in drafts:
-        for path in (draft, draft.with_name(f"{draft.name}-journal")):
-            path.unlink(missing_ok=True)
+        for end in ("", "-journal", "-wal", "-shm"):
+            draft.with_name(f"{draft.name}{end}").unlink(missing_ok=True)
 
 
 def _size_of(*files: Path) -> int:

@@ -24,6 +24,7 @@ from ringback.core.errors import StoreUnavailable
 from ringback.ports import Transaction
 from ringback.runtime.undo import on_failure
 from ringback.stores.encryption import SecretCipher
+from ringback.stores.sql.copy_records import take_into_use
 from ringback.stores.sql.read_pool import ReadConnectionPool
 from ringback.stores.sql.transaction import CommitJob
 from ringback.stores.sqlite.data_file_opener import (
@@ -141,25 +142,35 @@ class SqliteStore:
         lock: FileLock | None = None,
         options: StoreOptions = _OPTIONS,
         accept_data_loss: bool = False,
+        serve_copied: bool = False,
     ) -> Self:
         """Open the data file or create it, and upgrade its schema.
 
         `lock` is the file's lock if the caller has already taken it; it is released if the file
-        can't be used. Raises ConfigurationError if the file can't be used, has lost data, or is in
-        use by another process.
+        can't be used. With `serve_copied`, data that was copied to another place can be used again.
+        Raises ConfigurationError if the file can't be used, has lost data, is in use by another
+        process, or was copied to another place.
         """
         lock = lock or FileLock.take(path)
         with on_failure(lock.release):
             opened = open_as_owner(path, cipher, accept_data_loss=accept_data_loss)
+            with on_failure(opened.connection.close):
+                take_into_use(
+                    opened.connection.execute, str(path.parent), serve_copied=serve_copied
+                )
         return cls(opened, cipher, path, lock=lock, options=options)
 
     @classmethod
     def beside(cls, path: Path, cipher: SecretCipher) -> Self:
         """Open the data file while a server may be using it; for short work, not for deliveries.
 
-        Raises ConfigurationError if the file can't be used, has lost data, or has an older schema.
+        Raises ConfigurationError if the file can't be used, has lost data, has an older schema, or
+        was copied to another place.
         """
-        return cls(OpenDataFile(open_beside(path, cipher)), cipher, path)
+        connection = open_beside(path, cipher)
+        with on_failure(connection.close):
+            take_into_use(connection.execute, str(path.parent))
+        return cls(OpenDataFile(connection), cipher, path)
 
     def transact(
         self, work: Callable[[Transaction], T], *, is_quick: bool = False, may_wait: bool = False

@@ -69,12 +69,8 @@ def begin(new: sqlite3.Connection, source: str) -> None:
     for pragma in LAYOUT:
         new.execute(pragma)
     bring_up_to_date(new, until=REBUILT)
-    those = "FROM sqlite_master WHERE type IN ('index', 'trigger') AND sql IS NOT NULL"
-    with _one_commit(new):
-        names = new.execute(f"SELECT type, name {those}").fetchall()
-        new.execute(f"CREATE TABLE later AS SELECT sql {those} ORDER BY rowid")
-        for kind, name in names:
-            new.execute(f"DROP {kind} {name}")
+    with one_commit(new):
+        put_off_indexes(new)
         # The ids made here have the number 0, so a server has to take another one.
         new.execute("INSERT INTO id_leases VALUES (0)")
         new.execute("CREATE TABLE progress AS SELECT ? AS source, 0 AS tables, 0 AS seq", [source])
@@ -93,7 +89,7 @@ def fill(new: sqlite3.Connection, tell: Callable[[str], None]) -> None:
     """Copy what is missing from the attached database `old`, and call `tell` now and then."""
     done, after = new.execute("SELECT tables, seq FROM progress").fetchone()
     for number, (name, columns) in enumerate(_same_tables(new)[done:], done + 1):
-        with _one_commit(new):
+        with one_commit(new):
             new.execute(
                 f"INSERT INTO main.{name} ({columns}) SELECT {columns} FROM old.{name} NOT INDEXED"
             )
@@ -103,7 +99,7 @@ def fill(new: sqlite3.Connection, tell: Callable[[str], None]) -> None:
     seqs = "SELECT seq FROM old.callbacks WHERE seq > ? ORDER BY seq LIMIT ?"
     chunk, copy = f"SELECT max(seq), count(*) FROM ({seqs})", _CallbackCopy(new)
     while (last := new.execute(chunk, (after, CHUNK)).fetchone())[1]:
-        with _one_commit(new):
+        with one_commit(new):
             copy.copy(after, last[0])
             new.execute("UPDATE progress SET seq = ?", last[:1])
         after, copied = last[0], copied + last[1]
@@ -128,15 +124,13 @@ def finish(new: sqlite3.Connection) -> None:
         ).fetchone()
         if found != wanted:
             raise sqlite3.IntegrityError(f"the copy has {found} of {wanted} rows of {before}")
-    with _one_commit(new):
+    with one_commit(new):
         new.execute("DELETE FROM sqlite_sequence")
         new.execute(
             "INSERT INTO sqlite_sequence"
             " SELECT * FROM old.sqlite_sequence WHERE name <> 'callbacks'"
         )
-        for (sql,) in new.execute("SELECT sql FROM later ORDER BY rowid").fetchall():
-            new.execute(sql)
-        new.execute("DROP TABLE later")
+        make_indexes(new)
         new.execute("DROP TABLE progress")
         (number,) = new.execute("PRAGMA old.application_id").fetchone()
         new.execute(f"PRAGMA main.application_id = {max(1, number)}")
@@ -152,8 +146,25 @@ def _same_tables(new: sqlite3.Connection) -> list[tuple[str, str]]:
     ).fetchall()
 
 
+def put_off_indexes(new: sqlite3.Connection) -> None:
+    """Drop all indexes and triggers; the file notes what to make later."""
+    those = "FROM sqlite_master WHERE type IN ('index', 'trigger') AND sql IS NOT NULL"
+    names = new.execute(f"SELECT type, name {those}").fetchall()
+    new.execute(f"CREATE TABLE later AS SELECT sql {those} ORDER BY rowid")
+    for kind, name in names:
+        new.execute(f"DROP {kind} {name}")
+
+
+def make_indexes(new: sqlite3.Connection) -> None:
+    """Make the indexes and triggers that `put_off_indexes` has dropped."""
+    for (sql,) in new.execute("SELECT sql FROM later ORDER BY rowid").fetchall():
+        new.execute(sql)
+    new.execute("DROP TABLE later")
+
+
 @contextmanager
-def _one_commit(connection: sqlite3.Connection) -> Generator[None]:
+def one_commit(connection: sqlite3.Connection) -> Generator[None]:
+    """Run the block in a transaction."""
     connection.execute("BEGIN")
     with on_failure(connection.rollback):
         yield

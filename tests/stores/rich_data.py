@@ -1,0 +1,178 @@
+"""Data of all kinds: every table has rows; and what can be read of them again."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from ringback.core.accounts.account import EVERY
+from ringback.core.callbacks.callback import Attempt, begin
+from ringback.core.callbacks.callback_serialization import write_new
+from ringback.core.callbacks.retry import NoRetryNeeded, RetryLater
+from ringback.core.http.http_exchange import ReceiverResponseRecord
+from ringback.core.policy.policy_version import OPERATOR, PolicyPart, PolicyVersion
+from ringback.core.policy.source_policy import NOTICE
+from ringback.data_folder import DATA_FILE, DataFolder
+from ringback.ports import PageWindow, Store, TokenSigningKey, Transaction
+from ringback.ports.shadows import ShadowCallbackFilter
+from tests.fakes import NOW, VAULT, an_api_client, claim_from
+from tests.stores.asking import ALL_CALLBACKS, add, ended, rendered, table_of
+from tests.stores.records import (
+    FLEETS,
+    OUR_LANE,
+    OURS,
+    PROFILES,
+    RATE_PLANS,
+    SECOND,
+    SIMS,
+    THEIRS,
+    WIRELESS_SIMS,
+    api_key,
+    callback,
+    command_use,
+    session,
+    shadow,
+    sim,
+    sms_command,
+    task,
+    update_of,
+    wireless_session,
+    wireless_update_of,
+)
+from tests.stores.schema_10 import write_rich_file
+from tests.stores.test_query_plans import RECORDS
+
+KEY: Final = VAULT.keys[0]
+ODD_TEXT: Final = "NUL \0, escape \uffff, escaped \uffff0, both \uffff\uffff0\0"
+NOT_COPIED: Final = ("data_copies", "id_leases", "sealed_with", "sqlite_sequence")
+"""Tables of SQLite that are about the file, and not about what is in it."""
+
+
+def rich_folder(folder: Path) -> DataFolder:
+    """Make a data folder in which every table has rows."""
+    folder.mkdir()
+    path = write_rich_file(folder / DATA_FILE)
+    data = DataFolder(folder, KEY)
+    data.upgrade()
+    data.use(fill)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        # Nothing writes such rows so far.
+        connection.execute("INSERT INTO bodies VALUES (5, 'shared')")
+        connection.execute("UPDATE callbacks SET body_id = 5, body = NULL WHERE id % 7 = 0")
+    return data
+
+
+async def fill(store: Store) -> None:
+    """Add records of all kinds to the data of schema 10."""
+    await store.transact(_records)
+    await store.transact(_accounts)
+    await store.transact(_callbacks)
+    await store.transact(_attempts)
+    await store.transact(lambda tx: tx.supersim.sms_commands.remove(_sms_command().sid))
+
+
+def _records(tx: Transaction) -> None:
+    given = (each[OURS] for each in (PROFILES, FLEETS, SIMS, RATE_PLANS, WIRELESS_SIMS))
+    others = (one for one in RECORDS if one != sim(1))  # the data of schema 10 has this SIM
+    for record in (*given, *others, session(1), wireless_session(1), command_use()):
+        add(tx, record)
+    add(tx, replace(sim(500), unique_name=ODD_TEXT))
+    add(tx, sms_command(2))
+    add(tx, update_of(SIMS[OURS]))
+    add(tx, wireless_update_of(WIRELESS_SIMS[OURS]))
+    tx.tasks.put(task(900, due=NOW + timedelta(days=99)))
+    tx.scenarios.put(OURS, "slow")
+    first = PolicyVersion.of_part(PolicyPart(NOTICE, "ringback.toml"), 1, NOW)
+    for version in (first, PolicyVersion(2, NOTICE, NOW, OPERATOR)):
+        tx.policies.add(version)
+
+
+def _sms_command() -> Any:
+    return next(one for one in RECORDS if type(one).__name__ == "SmsCommand")
+
+
+def _accounts(tx: Transaction) -> None:
+    for number in (7, 3):
+        tx.accounts.keys.add(api_key(number))
+    tx.api_clients.add(replace(an_api_client(), account_sid=OURS))
+    tx.api_clients.keep_token_key(TokenSigningKey("1", "key"))
+    tx.shadows.open([shadow(1)])
+    tx.batches.add([write_new(callback(700)._replace(body=ODD_TEXT))])
+
+
+def _callbacks(tx: Transaction) -> None:
+    for number in range(600, 610):
+        tx.callbacks.add(callback(number, key=f"key {number}", due=NOW - 400 * SECOND))
+    tx.callbacks.add(callback(611, THEIRS, due=NOW + timedelta(days=400)))
+    tx.callbacks.add(callback(612)._replace(body=ODD_TEXT))
+    new = callback(620)
+    tx.callbacks.add(new.having(begin(new.progress, NOW, total_timeout=SECOND)))
+
+
+def _attempts(tx: Transaction) -> None:
+    claims = claim_from(tx, OUR_LANE, NOW - 300 * SECOND, limit=4)
+    first, second, third, _ = claims
+    answer = ReceiverResponseRecord(200, (("X", "y"),), bytes(range(256)) * 40)
+    tx.callbacks.settle(
+        [
+            ended(first, NoRetryNeeded(), response=answer, request=rendered(first)),
+            ended(second, RetryLater(NOW + SECOND, 1), request=rendered(second)),
+        ]
+    )
+    tx.callbacks.put_back([third], NOW)
+
+
+def raw_rows(path: Path) -> dict[str, list[tuple[Any, ...]]]:
+    """Return all rows of a data file, as they are, but for what is about the file only."""
+    with closing(sqlite3.connect(path)) as connection:
+        names = connection.execute(
+            "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name"
+        ).fetchall()
+        return {name: _rows_of(connection, name) for (name,) in names if name not in NOT_COPIED}
+
+
+def _rows_of(connection: sqlite3.Connection, table: str) -> list[tuple[Any, ...]]:
+    columns = [name for _, name, *_ in connection.execute(f"PRAGMA table_info({table})")]
+    if table == "waiting":
+        # Once a callback was claimed, this says nothing any more.
+        at = columns.index("is_appointed")
+        columns[at] = "CASE WHEN started_us IS NULL THEN is_appointed ELSE 0 END"
+    if table in ("api_keys", "api_clients"):
+        columns.append("rowid")
+    rows = connection.execute(f"SELECT {', '.join(columns)} FROM {table}")  # noqa: S608 (its names)
+    return sorted(rows, key=repr)
+
+
+async def public_records(store: Store) -> dict[str, Any]:
+    """Return all that the store's users can read."""
+    return await store.read(lambda tx: dict(_public(tx)))
+
+
+def _public(tx: Transaction) -> Iterator[tuple[str, Any]]:
+    window = PageWindow(100_000)
+    callbacks = [*tx.callbacks.page(EVERY, ALL_CALLBACKS, window)]
+    yield "callbacks", callbacks
+    for one in callbacks:
+        attempts: list[Attempt] = tx.callbacks.attempts(one.sid)
+        yield one.sid, attempts
+    yield "shadows", [*tx.shadows.page(EVERY, ShadowCallbackFilter(), window)]
+    for kind in {type(record) for record in RECORDS}:
+        which = {"sim_sid": SIMS[OURS].sid} if kind.__name__ == "BillingPeriod" else {}
+        yield kind.__name__, [*table_of(tx, kind).page(OURS, which, window)]
+    yield "accounts", tx.accounts.all()
+    yield "keys", [*tx.accounts.keys.of(None), *tx.accounts.keys.of(OURS)]
+    yield "clients", tx.api_clients.of(OURS)
+    yield "token key", tx.api_clients.token_key()
+    yield "update", tx.supersim.sim_updates.get(SIMS[OURS].sid)
+    yield "wireless update", tx.wireless.sim_updates.get(WIRELESS_SIMS[OURS].sid)
+    yield "sessions", tx.supersim.sessions.of_sim(session(1).sim_sid, since=NOW)
+    yield "wireless sessions", tx.wireless.sessions.of_sim(wireless_session(1).sim_sid, since=NOW)
+    yield "next task", tx.tasks.next_due()
+    yield "scenario", tx.scenarios.get(OURS)
+    yield "policy", tx.policies.newest()
+    yield "batches", tx.batches.all()
+    yield "bytes", (tx.kept_responses.bytes_of(OURS), tx.kept_responses.bytes_of(EVERY))
+    yield "unfinished", tx.callbacks.unfinished()
