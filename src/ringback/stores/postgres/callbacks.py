@@ -209,7 +209,7 @@ _LEFT_OPEN: Final = f"""
     WHERE worker = ? AND open.epoch < shard_leases.epoch AND open_until <= clock_timestamp()
     ORDER BY open.id
 """
-# At most so many lanes are looked at by one statement.
+# The number of lanes that one statement looks at.
 _LANES_AT_ONCE: Final = 2500
 _WAITING_LANES: Final = """
     SELECT id, account_sid, destination, CASE WHEN worker = ? THEN (
