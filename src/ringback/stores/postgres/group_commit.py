@@ -173,6 +173,10 @@ class PostgresCommitter:
             with suppress(psycopg.Error):
                 make_missing_partitions(self._dsn)
             return tries == 1
+        if isinstance(failure, errors.FeatureNotSupported):
+            # An upgrade has changed a table since its statements were prepared.
+            self._drop_connection()
+            return tries < _MOST_TRIES
         if is_of_timing(failure):
             return tries < _MOST_TRIES
         # Another process may have added the same row just before: then the job finds it now.
