@@ -72,7 +72,7 @@ class OpenStore(Store, Protocol):
     """A store that has to be closed."""
 
     async def close(self) -> None:
-        """Finish all queued work, and give back what was used."""
+        """Finish all queued work, and close all connections and files."""
         ...
 
 

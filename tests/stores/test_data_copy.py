@@ -155,6 +155,21 @@ def test_a_folder_of_an_older_schema_is_equal_after_its_upgrade(
     assert rows_of(back) == rows
 
 
+def test_a_folder_of_the_version_before_is_equal_after_its_upgrade(
+    rich: DataFolder, database: PostgresDatabase, tmp_path: Path
+) -> None:
+    rows = rows_of(rich)
+    with closing(sqlite3.connect(rich.folder / DATA_FILE)) as connection:
+        connection.executescript("DROP TABLE data_copies; PRAGMA user_version = 12;")
+    with pytest.raises(ConfigurationError, match="schema 12"):
+        copy(rich, database)
+    assert rich.upgrade()[:2] == (12, 13)
+    copy(rich, database)
+    back = DataFolder(tmp_path / "back", KEY)
+    copy(database, back)
+    assert rows_of(back) == rows
+
+
 def test_new_rows_get_numbers_of_their_own(
     rich: DataFolder, empty: StoredData, tmp_path: Path
 ) -> None:

@@ -275,7 +275,7 @@ class TaskAnnouncer:
     cluster: Cluster
 
     def wake(self) -> None:
-        """Announce that there are new tasks."""
+        """Announce new tasks."""
         self.cluster.announce(News(has_tasks=True))
 
 

@@ -78,7 +78,7 @@ class ServerProcess:
 
 
 def services_of(workers: BackgroundWorkers) -> WorkerServicesForApi:
-    """Return what the API needs from the workers."""
+    """Return the services of the workers that the API uses."""
     delivery, network = workers.delivery, workers.network
     return WorkerServicesForApi(
         queue=delivery.queue,

@@ -16,7 +16,7 @@ class CurrentSigningKeys:
     def __init__(self) -> None:
         self._newest = dict[str, Account]()
         self.announce: Callable[[], None] = nothing
-        """Called after each change, to tell other processes of it."""
+        """Called after each change, to notify other processes."""
 
     def learn(self, account: Account) -> None:
         """Use this state of an account for signing from now on, unless a newer one is known."""

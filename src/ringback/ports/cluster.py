@@ -84,7 +84,7 @@ class Cluster(Protocol):
         ...
 
     async def renew(self) -> LeaseChange:
-        """Extend the leases, take shards that nobody owns, and give back what are too many.
+        """Extend the leases, take shards that nobody owns, and return those beyond the share.
 
         A process has too many shards if others have fewer than their equal share. It then claims
         nothing more in some of them, and gives each back once it has no attempt under way there:
@@ -110,7 +110,7 @@ class Cluster(Protocol):
         ...
 
     def announce(self, news: News) -> None:
-        """Tell the other processes something that was saved; it may arrive late, or not at all."""
+        """Notify other processes of something that was saved; this may come late or get lost."""
         ...
 
     def listen(self, listener: Callable[[News], None]) -> None:
@@ -158,7 +158,7 @@ class SoleProcess:
         """Do nothing, since there are no leases."""
 
     def announce(self, news: News) -> None:
-        """Do nothing, since there is nobody to tell."""
+        """Do nothing, since there is nobody to notify."""
 
     def listen(self, listener: Callable[[News], None]) -> None:
         """Do nothing, since nobody announces anything."""

@@ -54,7 +54,7 @@ class PostgresCluster:
         renumbered: Callable[[int], None],
         has_notifications: bool = True,
     ) -> None:
-        """Take part as `own`, which is registered; `renumbered` is told if its number changes."""
+        """Take part as `own`, which is registered; `renumbered` is called if its number changes."""
         self._dsn = dsn
         self._own = own
         self._renumbered = renumbered

@@ -224,5 +224,5 @@ def is_of_timing(failure: Exception) -> bool:
 
 
 def reason_of(failure: Exception) -> str:
-    """Return what an error says, in one line."""
+    """Return the message of an error, in one line."""
     return " ".join(str(failure).split())

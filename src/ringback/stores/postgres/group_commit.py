@@ -204,6 +204,10 @@ class PostgresCommitter:
             with suppress(psycopg.Error):
                 make_missing_partitions(self._dsn)
             return tries == 1
+        if isinstance(failure, errors.FeatureNotSupported):
+            # An upgrade has changed a table since its statements were prepared.
+            self._drop_connection()
+            return tries < _MOST_TRIES
         if is_of_timing(failure):
             sleep(_pause_after(tries, self._latest))
             return tries < _MOST_TRIES
@@ -261,7 +265,7 @@ class PostgresCommitter:
 
         It began in this run of the server.
 
-        Meanwhile its callers wait: nobody may be told that something failed that was done. Returns
+        Meanwhile its callers wait, since nothing may be reported as failed that was done. Returns
         None if the server does not know any more, or the store is closed during an outage.
         """
         pause, last_try = _PAUSE, math.inf

@@ -88,7 +88,7 @@ class Shares(NamedTuple):
     epochs: Mapping[int, int]
     """The number of the lease on each shard."""
     surplus: frozenset[int]
-    """Shards that the next renewal gives back, unless others need them no more."""
+    """Shards that the next renewal returns, unless others need them no more."""
     still_open: Mapping[str, int]
     """Attempts of earlier owners without a result, by destination."""
 
@@ -131,7 +131,7 @@ _GIVE_BACK: Final = f"""
                 AND open_attempts.epoch = shard_leases.epoch
         )
 """
-# Shards without an attempt of ours under way come first, since they can be given back soon.
+# Shards without an attempt of ours under way come first, since they can be returned soon.
 _OWNED: Final = """
     SELECT shard, epoch FROM shard_leases WHERE worker = ?
     ORDER BY EXISTS (
@@ -167,7 +167,7 @@ _MEMBERS: Final = """
 def renew(
     connection: Connection, own: WorkerIdentity, *, returning: Collection[int] = ()
 ) -> Shares | None:
-    """Extend the lease, take free shards, and give back those that were surplus last time.
+    """Extend the lease, take free shards, and return those that were surplus last time.
 
     The process must begin no requests in `leaving`. Returns the shards; None if the lease had
     ended, so that all shards are lost.
@@ -217,7 +217,7 @@ def members(connection: Connection) -> list[ClusterMember]:
 
 
 def _give_back(connection: Connection, own: WorkerIdentity, surplus: Sequence[int]) -> None:
-    """Give back those of these shards in which the process has no attempt under way."""
+    """Return those of these shards in which the process has no attempt under way."""
     execute(connection, _GIVE_BACK, [own.open_for, own.open_for, own.worker, [*surplus]])
 
 

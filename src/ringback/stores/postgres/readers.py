@@ -32,15 +32,32 @@ class PostgresReader:
         longest: float = LONGEST,
     ) -> None:
         """Connect to the database; raises psycopg.Error if that fails."""
+        self._dsn = dsn
         self._longest = longest
-        self._connection = dsn.connect(f"statement_timeout={int(longest * 1000)}")
-        session = PostgresReadOnlyBatch(TABLES, types, _no_seq)
-        session.use(self._connection)
+        self._session = session = PostgresReadOnlyBatch(TABLES, types, _no_seq)
+        self._connect()
         ids = RowIds(0, milliseconds=_no_seq)
         self._transaction = PostgresTransaction(session, cipher, ResponseStorageBudget(), own, ids)
 
     def run(self, work: Callable[[Transaction], Any]) -> Any:
         """Run the work in a read transaction, and return its result; see `Reader.run`."""
+        try:
+            return self._run(work)
+        except errors.FeatureNotSupported:
+            # An upgrade has changed a table since its statements were prepared.
+            self._connection.close()
+            self._connect()
+            return self._run(work)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    def _connect(self) -> None:
+        self._connection = self._dsn.connect(f"statement_timeout={int(self._longest * 1000)}")
+        self._session.use(self._connection)
+
+    def _run(self, work: Callable[[Transaction], Any]) -> Any:
         (accounts,) = execute_both(self._connection, _BEGIN, "SELECT accounts FROM changes")
         try:
             self._transaction.begin_commit(int(accounts))
@@ -54,10 +71,6 @@ class PostgresReader:
             self._transaction.endings.clear()
             if not self._connection.closed:
                 self._connection.execute(b"ROLLBACK")
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._connection.close()
 
 
 def _no_seq() -> int:

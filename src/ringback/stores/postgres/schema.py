@@ -57,6 +57,8 @@ LAST_ID: Final = (
     " (SELECT coalesce(max(id), 0) FROM attempt_results))"
 )
 """Finds the highest id of rows that processes have made."""
+CONCURRENTLY: Final = ("SET lock_timeout = 0",)
+"""The settings to make indexes with: to wait for others then blocks nobody."""
 _GOES_ON: Final = re.compile(r"^-- Servers of schema (\d+) can go on\.$", re.MULTILINE)
 _OUTSIDE: Final = "-- Outside a transaction:\n"
 _INDEX: Final = re.compile(r"CREATE (UNIQUE )?INDEX CONCURRENTLY (\w+) ON (\w+) (.+)", re.DOTALL)
@@ -358,7 +360,9 @@ def _finish(connection: Connection, version: int) -> None:
 def _oldest_server(connection: Connection) -> int:
     """Return the oldest version whose servers can use a schema that is too new for this one."""
     (oldest,) = execute(
-        connection, "SELECT max(oldest_server) FROM schema_versions WHERE version > ?", [newest()]
+        connection,
+        "SELECT max(coalesce(oldest_server, version)) FROM schema_versions WHERE version > ?",
+        [newest()],
     ).fetchone()
     return oldest
 
@@ -384,8 +388,8 @@ def _make_index(connection: Connection, statement: str) -> None:
         one = f"{name}_{begins:%Y%m%d}" if begins else name
         if begins and _has_index_of(connection, part, name):
             continue
-        # To wait for others blocks nobody here.
-        connection.execute(b"SET lock_timeout = 0")
+        for setting in CONCURRENTLY:
+            connection.execute(setting.encode())
         if _is_valid(connection, one) is False:
             connection.execute(f"DROP INDEX CONCURRENTLY {one}".encode())
         connection.execute(
@@ -432,18 +436,17 @@ def _has_notes(connection: Connection) -> bool:
 
 
 def _refuse_while_copied(dsn: Dsn, connection: Connection) -> None:
-    (is_free,) = execute(
-        connection, "SELECT pg_try_advisory_xact_lock_shared(?)", [_COPY_LOCK]
-    ).fetchone()
-    if not is_free:
+    if not _try_lock(connection, _COPY_LOCK, "_shared"):
         raise ConfigurationError(
             f"{place_of(dsn)} is in use by `ringback db copy`: wait for its end"
         )
 
 
-def _try_lock(connection: Connection, number: int) -> bool:
+def _try_lock(connection: Connection, number: int, kind: str = "") -> bool:
     """Take an advisory lock until the end of the transaction; return False if somebody has it."""
-    (is_taken,) = execute(connection, "SELECT pg_try_advisory_xact_lock(?)", [number]).fetchone()
+    # Without parameters, no snapshot is left behind for which CREATE INDEX CONCURRENTLY would wait.
+    row = connection.execute(f"SELECT pg_try_advisory_xact_lock{kind}({number})".encode())
+    (is_taken,) = row.fetchone() or (False,)
     return is_taken
 
 
