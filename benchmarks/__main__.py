@@ -23,6 +23,7 @@ from benchmarks import (
     isolation,
     latency,
     many_sims,
+    postgres,
     receiver_checks,
     restarts,
 )
@@ -43,6 +44,7 @@ BENCHMARKS: Final[Mapping[str, Callable[[Run], Awaitable[list[Figure]]]]] = {
     "T6": contest.measure,
     "T7": footprint.measure,
     "T8": receiver_checks.measure,
+    "T9": postgres.measure,
     "T10": isolation.measure,
     "T11": many_sims.measure,
     "T12": https.measure,

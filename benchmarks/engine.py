@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import AsyncGenerator, Iterable, Iterator
 from datetime import datetime, timedelta
 from ipaddress import IPv4Address
-from itertools import islice, repeat
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Final
 
@@ -16,30 +16,42 @@ from ringback.core.callback_urls.connection_overrides import ConnectionOverrides
 from ringback.core.callbacks.callback import CallbackRecord, CallbackStatus, delivered
 from ringback.core.callbacks.create_callback import CALLBACK_BYTES, compose
 from ringback.core.callbacks.rendering import render
+from ringback.core.callbacks.shards import SHARDS, Role
 from ringback.core.events.payload import parameters_of
 from ringback.core.form_encoding import encode
 from ringback.core.http.allowed_addresses import LOOPBACK
+from ringback.core.http.http_exchange import AttemptResult, ReceiverResponseRecord, RequestTimings
+from ringback.core.http.outcome import DeliveredOutcome
 from ringback.core.http.ssrf_guard import SsrfGuard
 from ringback.core.policy.source_policy import NOTICE
 from ringback.core.sids import SID_BYTES, SidKind, make_sid
 from ringback.core.sims.sim_updated import SimUpdated
 from ringback.core.supersim.fleet import Fleet, NetworkAccessProfile
 from ringback.core.supersim.sim import SimStatus, SuperSim
-from ringback.data_folder import DataFolder, StoreOptions
+from ringback.data_folder import DataFolder, OpenStore, StoreOptions
 from ringback.delivery.delivery_service import DeliveryService
 from ringback.http_client.http_sender import HttpTransport
 from ringback.http_client.sockets_and_tls import SystemNetwork
 from ringback.http_client.tls import ClientTls
-from ringback.ports import CallbackFilter, PageWindow, Transaction
+from ringback.ports import (
+    CallbackFilter,
+    Cluster,
+    DeliveryClaim,
+    PageWindow,
+    Settlement,
+    SoleProcess,
+    Transaction,
+)
 from ringback.runtime.interpreter_tuning import let_threads_take_turns
 from ringback.runtime.system_clock import SystemClock, SystemRandomSource, stopwatch
-from ringback.stores.sqlite.store import SqliteStore
 
 _CLOCK, _RANDOM_SOURCE = SystemClock(), SystemRandomSource()
 _SECRETS: Final = NO_SECRETS.with_new(WebhookSecret("whs_1", "bench", "secret", _CLOCK.now()))
 _ACCOUNT: Final = Account("AC" + "1" * 32, "bench", "token", False, _CLOCK.now(), _SECRETS)
 _EVENT: Final = SimUpdated(_ACCOUNT.sid, "HS" + "2" * 32, "my_super_sim", SimStatus.ACTIVE)
 _LIMITS: Final = limits_of(ConnectionOverrides(), timedelta(seconds=15))
+_TIMINGS: Final = RequestTimings(1.5, None, None, None, 1.25)
+_ANSWER: Final = ReceiverResponseRecord(200, (("Content-Length", "0"),), b"")
 _WAITING: Final = CallbackFilter(statuses=frozenset({CallbackStatus.SCHEDULED}))
 _ROWS_AT_ONCE: Final = 1000
 ACCOUNT_SID: Final = _ACCOUNT.sid
@@ -49,10 +61,9 @@ _FEW: Final = 60
 """How many SIMs pass a filter: the oldest ones, so that a scan of all SIMs finds them last."""
 
 
-def callbacks_to(url: str, *, due: datetime | None = None) -> Iterator[CallbackRecord]:
-    """Make callbacks endlessly, due now or at a given time."""
-    target = CallbackUrl.parse(f"{url}#cbs=kore")
-    for _ in repeat(None):
+def callbacks_to(*urls: str, due: datetime | None = None) -> Iterator[CallbackRecord]:
+    """Make callbacks to these URLs in turn, endlessly, due now or at a given time."""
+    for target in cycle([CallbackUrl.parse(f"{url}#cbs=kore") for url in urls]):
         callback = compose(
             encode(parameters_of(_EVENT)),
             account_sid=_ACCOUNT.sid,
@@ -92,19 +103,41 @@ async def send(sender: HttpTransport, callback: CallbackRecord) -> None:
     await sender.send(request, limits=_LIMITS)
 
 
-def open_store(folder: Path) -> SqliteStore:
-    return DataFolder(folder).open_to_serve(StoreOptions())
+def open_store(place: str | Path, seal_key: str | None = None) -> OpenStore:
+    """Open the store in a data folder, or in the PostgreSQL database with this URL."""
+    if "://" not in str(place):
+        return DataFolder(Path(place)).open_to_serve(StoreOptions())
+    from ringback.postgres_database import PostgresDatabase, PostgresOptions
+
+    database = PostgresDatabase(str(place), seal_key)
+    return database.open_to_serve(PostgresOptions(role=Role.WORKER))
 
 
-async def fill(store: SqliteStore, callbacks: Iterable[CallbackRecord]) -> None:
+def cluster_of(store: OpenStore) -> Cluster:
+    """Return the processes that share a store."""
+    return getattr(store, "cluster", None) or SoleProcess()
+
+
+async def share_lanes(store: OpenStore, workers: int) -> None:
+    """Keep the process's leases until each of this many workers has its share of all lanes."""
+    cluster = cluster_of(store)
+    while cluster.is_shared:
+        await cluster.renew()
+        shares = [len(one.shards) for one in await cluster.members() if one.shards]
+        if len(shares) == workers and max(shares) == -(-SHARDS // workers):
+            break
+        await asyncio.sleep(0.05)
+
+
+async def fill(store: OpenStore, callbacks: Iterable[CallbackRecord]) -> None:
     """Store the callbacks, in an account of their own."""
-    await store.transact(lambda tx: tx.accounts.add(_ACCOUNT, []))
+    await store.transact(_add_account)
     waiting = iter(callbacks)
     while some := list(islice(waiting, _ROWS_AT_ONCE)):
         await store.transact(lambda tx, some=some: _add(tx, some))
 
 
-async def fill_with_sims(store: SqliteStore, count: int) -> None:
+async def fill_with_sims(store: OpenStore, count: int) -> None:
     """Store `count` SIMs in an account, and the fleets they belong to."""
     await store.transact(_add_fleets)
     numbers = iter(range(count))
@@ -128,12 +161,16 @@ def iccid_of(number: int) -> str:
 
 
 @contextlib.asynccontextmanager
-async def engine_on(store: SqliteStore, *, ca_file: Path | None = None) -> AsyncGenerator[None]:
+async def engine_on(store: OpenStore, *, ca_file: Path | None = None) -> AsyncGenerator[None]:
     """Deliver what is due in a store, from a start of the engine to its stop."""
     let_threads_take_turns()
     sender = a_sender(ca_file)
     delivery = DeliveryService(
-        store=store, transport=sender, clock=_CLOCK, random_source=_RANDOM_SOURCE
+        store=store,
+        transport=sender,
+        clock=_CLOCK,
+        random_source=_RANDOM_SOURCE,
+        cluster=cluster_of(store),
     )
     await delivery.recover()
     running = asyncio.create_task(delivery.run())
@@ -145,16 +182,29 @@ async def engine_on(store: SqliteStore, *, ca_file: Path | None = None) -> Async
         await sender.close()
 
 
-async def is_settled(store: SqliteStore) -> bool:
+async def is_settled(store: OpenStore) -> bool:
     """Return True if no callback is waiting or in progress."""
     return not await store.transact(
         lambda tx: tx.callbacks.page(_ACCOUNT.sid, _WAITING, PageWindow(1))
     )
 
 
+def delivered_at_once(claim: DeliveryClaim) -> Settlement:
+    """Return what the engine saves for a claim that its receiver answered with 200."""
+    now = _CLOCK.now()
+    request = render(claim.callback, account=claim.account, at=now)
+    result = AttemptResult(DeliveredOutcome(200), _TIMINGS, _ANSWER, "127.0.0.1")
+    return Settlement(claim, delivered(claim.progress, now), result, now, request)
+
+
 def _add(tx: Transaction, callbacks: Iterable[CallbackRecord]) -> None:
     for callback in callbacks:
         tx.callbacks.add(callback)
+
+
+def _add_account(tx: Transaction) -> None:
+    if tx.accounts.get(_ACCOUNT.sid) is None:
+        tx.accounts.add(_ACCOUNT, [])
 
 
 def _sid(kind: SidKind, number: int) -> str:

@@ -1,4 +1,4 @@
-"""Puts callbacks into a data file, directly: `python -m benchmarks.filling FOLDER ...`.
+"""Puts callbacks into a data file or database, directly: `python -m benchmarks.filling PLACE ...`.
 
 The callbacks are waiting or, with `--history`, were delivered long ago. The store writes only a few
 delivered callbacks; SQL multiplies them.
@@ -47,27 +47,27 @@ def _multiply(connection: sqlite3.Connection, count: int) -> None:
         there += more
 
 
-async def run(folder: Path, url: str, count: int, *, is_due: bool) -> dict[str, object]:
-    store = open_store(folder)
+async def run(given: argparse.Namespace) -> dict[str, object]:
+    store, count = open_store(given.folder, given.seal_key), given.count
     began = time.perf_counter()
-    due = None if is_due else in_a_day()
-    await fill(store, islice(callbacks_to(url, due=due), count))
+    due = None if given.due else in_a_day()
+    urls = [given.url.format(number + 1) for number in range(given.destinations)]
+    await fill(store, islice(callbacks_to(*urls, due=due), count))
     await store.close()
     return {"per_second": count / (time.perf_counter() - began)}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("url")
+    parser.add_argument("folder", help="a data folder, or the URL of a PostgreSQL database")
+    parser.add_argument("url", help="with {} for the number of the destination, if there are many")
     parser.add_argument("count", type=int)
     parser.add_argument("--due", action="store_true", help="due now, not in a day")
     parser.add_argument("--history", action="store_true", help="delivered, not waiting")
+    parser.add_argument("--destinations", type=int, default=1)
+    parser.add_argument("--seal-key")
     given = parser.parse_args()
-    if given.history:
-        work = remember(given.folder, given.url, given.count)
-    else:
-        work = run(given.folder, given.url, given.count, is_due=given.due)
+    work = remember(Path(given.folder), given.url, given.count) if given.history else run(given)
     print(json.dumps(uvloop.run(work)))
 
 

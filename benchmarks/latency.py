@@ -26,10 +26,10 @@ _ALL_COME_WITHIN: Final = 30.0
 async def to_the_receiver(run: Run) -> list[Figure]:
     seconds, figures = run.size(10.0, quick=2.0), list[Figure]()
     async with run.server("T4") as server:
-        await _delivered(run, server, rate=50, seconds=0.5)  # warm-up
+        await delivered(run, server, rate=50, seconds=0.5)  # warm-up
         for rate in _RATES:
             plain = await run.plain_latencies(rate, seconds)
-            samples = await _delivered(run, server, rate=rate, seconds=seconds)
+            samples = await delivered(run, server, rate=rate, seconds=seconds)
             name = f"accept to received, at {rate}/s"
             figures += [
                 _figure("T4", f"{name}: p50", p50(samples), p50(plain)),
@@ -61,10 +61,10 @@ async def to_acceptance(run: Run) -> list[Figure]:
 async def cpu_at_low_rates(run: Run) -> list[Figure]:
     seconds, figures = run.size(10.0, quick=3.0), list[Figure]()
     async with run.server("T13") as server:
-        await _delivered(run, server, rate=50, seconds=0.5)  # warm-up
+        await delivered(run, server, rate=50, seconds=0.5)  # warm-up
         for rate in _RATES:
             before = usage(server.pid)
-            count = len(await _delivered(run, server, rate=rate, seconds=seconds))
+            count = len(await delivered(run, server, rate=rate, seconds=seconds))
             after = usage(server.pid)
             switches = (after.switches - before.switches) / count
             figures.append(
@@ -79,7 +79,8 @@ async def cpu_at_low_rates(run: Run) -> list[Figure]:
     return figures
 
 
-async def _delivered(run: Run, server: Server, *, rate: float, seconds: float) -> list[float]:
+async def delivered(run: Run, server: Server, *, rate: float, seconds: float) -> list[float]:
+    """Create callbacks at this rate; return how many ms after its due time each arrived."""
     await run.receiver.counter.reset()
     callback = a_callback(run.receiver.mark)
     load = await open_loop(

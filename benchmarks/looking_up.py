@@ -19,9 +19,9 @@ import uvloop
 
 from benchmarks.engine import ACCOUNT_SID, fill_with_sims, iccid_of, open_store, sim_called, sim_sid
 from ringback.core.supersim.sim import SimStatus
+from ringback.data_folder import OpenStore
 from ringback.operations.supersim.sims import fetch_sim, list_sims
 from ringback.ports import PageWindow, Transaction
-from ringback.stores.sqlite.store import SqliteStore
 
 Look = Callable[[Transaction, int], list[Any]]
 Took = dict[str, list[list[float]]]
@@ -76,7 +76,7 @@ async def run(folder: Path, counts: Sequence[int], *, rounds: int, times: int) -
     return took
 
 
-async def _time(store: SqliteStore, look: Look, lot: random.Random, count: int) -> float:
+async def _time(store: OpenStore, look: Look, lot: random.Random, count: int) -> float:
     """Return how many µs one lookup takes."""
     numbers = [lot.randrange(count) for _ in range(_IN_A_ROW)]
 

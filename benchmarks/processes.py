@@ -11,12 +11,13 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 ROOT: Final = Path(__file__).parents[1]
+NO_VARIABLES: Final[Mapping[str, str]] = {}
 _CAN_PIN: Final = hasattr(os, "sched_setaffinity")
 _TICK: Final = os.sysconf("SC_CLK_TCK")
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
@@ -123,12 +124,15 @@ async def run_module(
 
 
 async def run_json(
-    *command: str, cores: frozenset[int], product: Product = _OURS
+    *command: str,
+    cores: frozenset[int],
+    product: Product = _OURS,
+    variables: Mapping[str, str] = NO_VARIABLES,
 ) -> dict[str, Any]:
     """Run a command to its end; return the JSON line that it prints last."""
     with pinned(cores):
         process = await asyncio.create_subprocess_exec(
-            *command, stdout=subprocess.PIPE, cwd=product.folder
+            *command, stdout=subprocess.PIPE, cwd=product.folder, env={**os.environ, **variables}
         )
     try:
         output, _ = await process.communicate()
@@ -148,7 +152,7 @@ class Usage:
     """What a process and its children have used up to now."""
 
     cpu_seconds: float
-    """CPU seconds in user and system mode."""
+    """CPU seconds in user and system mode, also of children that have ended."""
     rss_mb: float
     anonymous_mb: float
     """The part of the memory that no file backs."""
@@ -176,9 +180,11 @@ def _cpu_seconds(pid: int) -> float:
     """Return the CPU time of a process, exactly for its living threads or in steps of 1/100 s."""
     exact = [_read(pid, f"{task}/schedstat").partition(" ")[0] for task in _tasks(pid)]
     fields = _read(pid, "stat").rpartition(")")[2].split()
-    coarse = (int(fields[11]) + int(fields[12])) / _TICK if fields else 0.0
-    # Only the second figure includes threads that have ended.
-    return max(coarse, sum(int(ns) for ns in exact if ns) / 1e9)
+    if not fields:
+        return 0.0
+    own, ended = (sum(map(int, fields[at : at + 2])) / _TICK for at in (11, 13))
+    # Only `own` includes threads that have ended.
+    return max(own, sum(int(ns) for ns in exact if ns) / 1e9) + ended
 
 
 def _switches(pid: int) -> int:

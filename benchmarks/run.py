@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from benchmarks.processes import Cores, Product, moved, run_module
+from benchmarks.processes import NO_VARIABLES, Cores, Product, moved, run_module
 from benchmarks.receiving import Receiver
 from benchmarks.server import Server, a_server
 
@@ -99,6 +99,7 @@ class Run:
         cores: frozenset[int] | None = None,
         options: Sequence[str] = (),
         most_files: int | None = None,
+        variables: Mapping[str, str] = NO_VARIABLES,
     ) -> AbstractAsyncContextManager[Server]:
         """Run a server, by default on the measured core; see `a_server`."""
         return a_server(
@@ -108,6 +109,7 @@ class Run:
             is_profiled=id_ in self.profiled,
             options=options,
             most_files=most_files,
+            variables=variables,
         )
 
     @asynccontextmanager

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import os
 import signal
 import subprocess
 import tempfile
@@ -15,7 +16,7 @@ from secrets import token_hex
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
-from benchmarks.processes import BenchmarkFailed, Product, pinned, run_json
+from benchmarks.processes import NO_VARIABLES, BenchmarkFailed, Product, pinned, run_json
 
 _HERE: Final = Path(__file__).parent
 _CALLBACKS: Final = "/portal/v1/callbacks"
@@ -97,14 +98,25 @@ def stamped(callback: Mapping[str, Any], number: int) -> dict[str, Any]:
     return {**callback, "parameters": {**callback["parameters"], "Stamp": str(number)}}
 
 
-async def an_account(product: Product, folder: Path, *, cores: frozenset[int]) -> str:
-    """Create an account in a data folder; return the credentials of its API key."""
+async def an_account(
+    product: Product,
+    folder: Path,
+    *,
+    cores: frozenset[int],
+    variables: Mapping[str, str] = NO_VARIABLES,
+) -> str:
+    """Create an account in a data folder; return the credentials of its API key.
+
+    If the variables name a database, it is created there.
+    """
     # Several servers can use the folder, one after the other, each with an account of its own.
     name = f"client {token_hex(4)}"
+    place = () if variables else ("--data", str(folder))
     account = await run_json(
-        *_ringback(product, "accounts", "create", name, "--data", str(folder), "--json"),
+        *_ringback(product, "accounts", "create", name, *place, "--json"),
         cores=cores,
         product=product,
+        variables=variables,
     )
     return _basic(account["api_key_sid"], account["api_key_secret"])
 
@@ -118,16 +130,17 @@ async def a_server(
     is_profiled: bool = False,
     options: Sequence[str] = (),
     most_files: int | None = None,
+    variables: Mapping[str, str] = NO_VARIABLES,
 ) -> AsyncGenerator[Server]:
     """Run a server on a data folder: the given one, or a new one.
 
-    `most_files` is the maximum number of open files, connections included. Looking up a name under
-    `hang.invalid` never ends.
+    The variables can name a database to use instead. `most_files` is the maximum number of open
+    files, connections included. Looking up a name under `hang.invalid` never ends.
     """
     with contextlib.ExitStack() as stack:
         if folder is None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ringback-")))
-        credentials = await an_account(product, folder, cores=cores)
+        credentials = await an_account(product, folder, cores=cores, variables=variables)
         errors = stack.enter_context(tempfile.TemporaryFile())
         began = time.perf_counter()
         with pinned(cores):
@@ -142,6 +155,7 @@ async def a_server(
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 cwd=product.folder,
+                env={**os.environ, **variables},
             )
         try:
             place = await _place_of(process)

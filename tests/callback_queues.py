@@ -5,8 +5,13 @@ from collections.abc import Sequence
 from ringback.core.callbacks.callback import CallbackRecord, DeliveryProgress
 from ringback.core.callbacks.callback_serialization import read_new
 from ringback.core.errors import BacklogFull
+from ringback.delivery.backlog import Backlog, BacklogLimits
+from ringback.delivery.counters import DeliveryCounters
+from ringback.delivery.enqueue import CallbackEnqueuer
+from ringback.delivery.fair_scheduler import FairScheduler
 from ringback.operations.create_callbacks import send_callbacks
-from ringback.ports import NewCallbackQueue, Store, Transaction
+from ringback.ports import Clock, Cluster, DeliveryClaim, NewCallbackQueue, Store, Transaction
+from ringback.runtime.wakeup import Wakeup
 
 
 class RecordingQueue:
@@ -46,3 +51,19 @@ class BatchesAtOnce:
         assert list(map(read_new, texts)) == callbacks
         self._queue.make_room(account_sid, len(callbacks))
         return await self._store.transact(lambda tx: send_callbacks(tx, callbacks, self._queue))
+
+
+def accepting_queue(cluster: Cluster, clock: Clock, counters: DeliveryCounters) -> CallbackEnqueuer:
+    """Return the queue of a process that accepts callbacks, and owns no shard to send them."""
+    return CallbackEnqueuer(
+        scheduler=FairScheduler(at_once=1, per_destination=1),
+        backlog=Backlog(BacklogLimits(), counters),
+        claimed=_send_nothing,
+        wakeup=Wakeup(clock),
+        clock=clock,
+        cluster=cluster,
+    )
+
+
+def _send_nothing(claim: DeliveryClaim) -> None:
+    raise AssertionError(f"{claim.callback.sid} was claimed by a process that owns no shard")

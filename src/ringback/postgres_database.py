@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
 
+from ringback.core.callbacks.shards import Role
 from ringback.core.errors import ConfigurationError
 from ringback.data_folder import (
     KEY_FILE,
@@ -31,10 +31,6 @@ __all__ = ["PostgresDatabase", "PostgresOptions", "PostgresStore"]
 def has_password(url: str) -> bool:
     """Return True if the URL of a database has a password."""
     return Dsn(url).has_password
-
-
-_TOOL: Final = "api"
-"""The role of a command: like an API process, it owns no shards."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +59,11 @@ class PostgresDatabase(StoredData):
 
     def open_beside(self) -> PostgresStore:
         """Open the database for a short job; raises ConfigurationError like `open_to_serve`."""
+        # Like an API process, a command owns no shards.
         return PostgresStore.open(
             self._dsn,
             self._cipher(),
-            PostgresOptions(name="a command", role=_TOOL, has_notifications=False),
+            PostgresOptions(name="a command", role=Role.API, has_notifications=False),
         )
 
     def upgrade(self, tell: Callable[[str], None] | None = None) -> UpgradedSchema:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 
 class Asked(NamedTuple):
@@ -319,12 +319,30 @@ _CALLBACKS: Final = """
         + (delivered_us IS NOT NULL AND coalesce(waiting.id, outcomes.id) IS NULL) = 1
     ORDER BY callbacks.id
 """
+# The same in PostgreSQL, where callbacks under way have their rows in a table of their own.
+_SHARED_CALLBACKS: Final = """
+    SELECT sid, idempotency_key, url, method, body, source, idempotency_token,
+        CASE WHEN coalesce(waiting.id, open.id) IS NOT NULL THEN 'scheduled'
+            WHEN status = 2 THEN 'failed' WHEN status = 3 THEN 'discarded' ELSE 'delivered' END,
+        status_reason,
+        coalesce(outcomes.attempt_count, waiting.attempt_count, open.attempt_count, 1), created_us
+    FROM callbacks JOIN callback_targets ON callback_targets.id = target_id
+    JOIN lanes ON lanes.id = callbacks.lane_id
+    LEFT JOIN waiting ON waiting.id = callbacks.id
+    LEFT JOIN open_attempts AS open ON open.id = callbacks.id
+    LEFT JOIN outcomes ON outcomes.id = callbacks.id
+    LEFT JOIN attempts ON callback_id = callbacks.id AND number = 1
+    WHERE num_nonnulls(waiting.id, open.id, outcomes.id) + (
+        delivered_us IS NOT NULL AND num_nonnulls(waiting.id, open.id, outcomes.id) = 0
+    )::int = 1
+    ORDER BY callbacks.id
+"""
 _WITHOUT_HEAD: Final = "SELECT * FROM attempts WHERE head_id NOT IN (SELECT id FROM request_heads)"
 
 
 @dataclass
 class OnRecord:
-    """The content of a data file."""
+    """The content of a data file or database."""
 
     records: list[Record] = field(default_factory=list[Record])
     left_open: int = 0
@@ -333,15 +351,32 @@ class OnRecord:
     def read(cls, file: Path) -> "OnRecord":
         """Read the file of a server that has stopped."""
         with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as connection:
-            rows: dict[str, list[Row]] = {}
-            for sid, *row in connection.execute(_ATTEMPTS):
-                rows.setdefault(sid, []).append(Row(*row))
-            found = connection.execute(_CALLBACKS)
-            records = [Record(*one, rows=tuple(rows.pop(one[0], ()))) for one in found]
-            assert not rows, "rows without a callback"
-            (left_open,) = connection.execute(
+
+            def ask(question: str) -> list[tuple[Any, ...]]:
+                return connection.execute(question).fetchall()
+
+            ((left_open,),) = ask(
                 "SELECT (SELECT count(*) FROM waiting WHERE started_us IS NOT NULL)"
                 " + (SELECT count(*) FROM sent_at_once)"
-            ).fetchone()
-            assert not connection.execute(_WITHOUT_HEAD).fetchall()
-        return cls(records, left_open)
+            )
+            return cls(_records(ask, _CALLBACKS), left_open)
+
+    @classmethod
+    def read_shared(cls, ask: "Ask") -> "OnRecord":
+        """Read a PostgreSQL database."""
+        ((left_open,),) = ask("SELECT count(*) FROM open_attempts")
+        return cls(_records(ask, _SHARED_CALLBACKS), left_open)
+
+
+Ask = Callable[[str], list[tuple[Any, ...]]]
+"""Runs a query, and returns its rows."""
+
+
+def _records(ask: Ask, callbacks: str) -> list[Record]:
+    rows: dict[str, list[Row]] = {}
+    for sid, *row in ask(_ATTEMPTS):
+        rows.setdefault(sid, []).append(Row(*row))
+    records = [Record(*one, rows=tuple(rows.pop(one[0], ()))) for one in ask(callbacks)]
+    assert not rows, "rows without a callback"
+    assert not ask(_WITHOUT_HEAD)
+    return records

@@ -83,7 +83,7 @@ class Receivers:
 
         def answer(request: ReceivedRequest) -> Reply:
             status, reply = answer_as(random_source)
-            self.arrivals.append(_arrival(request, status))
+            self.arrivals.append(arrival_of(request, status))
             # Only the needed fields are recorded, because there are many requests.
             receiver.requests.clear()
             return reply
@@ -109,7 +109,8 @@ async def all_receivers(seed: int) -> AsyncGenerator[Receivers]:
         yield receivers
 
 
-def _arrival(request: ReceivedRequest, status: int | None) -> Arrival:
+def arrival_of(request: ReceivedRequest, status: int | None) -> Arrival:
+    """Return what the evidence needs of a request, and the status that it was answered with."""
     headers = dict(line.split(": ", 1) for line in request.headers)
     tokens = {
         "twilio": headers.get("I-Twilio-Idempotency-Token"),

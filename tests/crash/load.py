@@ -20,23 +20,27 @@ _ASKS_AGAIN_AFTER: Final = 0.05
 
 @dataclass
 class Site:
-    """The address of the server, while one is running."""
+    """The addresses of the servers that are running."""
 
     credentials: Mapping[str, str]
-    address: tuple[str, int] = ("", 0)
+    addresses: list[tuple[str, int]] = field(default_factory=list[tuple[str, int]])
     _is_up: asyncio.Event = field(default_factory=asyncio.Event)
 
     def opens(self, address: tuple[str, int]) -> None:
-        self.address = address
+        self.addresses.append(address)
         self._is_up.set()
 
-    def closes(self) -> None:
-        self._is_up.clear()
+    def closes(self, address: tuple[str, int]) -> None:
+        """Note that a server is not running any more, unless that was noted before."""
+        if address in self.addresses:
+            self.addresses.remove(address)
+        if not self.addresses:
+            self._is_up.clear()
 
-    async def wait(self) -> tuple[str, int]:
-        """Wait until a server is running, and return its address."""
+    async def wait(self, random_source: Random) -> tuple[str, int]:
+        """Wait until a server is running, and return the address of one."""
         await self._is_up.wait()
-        return self.address
+        return random_source.choice(self.addresses)
 
 
 @dataclass
@@ -87,7 +91,7 @@ class Client:
                     self._promises.answers.setdefault(key, []).append(sid)
 
     async def _ask(self, body: bytes) -> list[str] | None:
-        address = await self._site.wait()
+        address = await self._site.wait(self._random_source)
         try:
             status, answer = await self._exchange(address, body)
         except _LOST:

@@ -109,12 +109,15 @@ async def create_account(data: Path, *flags: str) -> dict[str, str]:
 
 
 async def spawn(
-    data: Path, *flags: str, command: tuple[str, ...] = RINGBACK
+    data: Path, *flags: str, command: tuple[str, ...] = RINGBACK, before: tuple[str, ...] = ()
 ) -> asyncio.subprocess.Process:
-    """Start `ringback serve` on this folder and any free port."""
+    """Start `ringback serve` on this folder and any free port.
+
+    `before` is a program that runs the command that follows it, such as nsenter.
+    """
     words = ("serve", "--port", "0", "--json", "--data", str(data), "--allow", "loopback", *flags)
     return await asyncio.create_subprocess_exec(
-        *(sys.executable, *command, *words),
+        *(*before, sys.executable, *command, *words),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )

@@ -116,14 +116,14 @@ class Soak:
             await self._let_the_disk_be_full(server.process, random_source)
         if random_source.random() < 0.15:
             server.signal(signal.SIGTERM)
-            site.closes()
+            site.closes(server.address)
             if await self._ends_within(server.process, random_source.uniform(0, 0.8)):
                 if server.process.returncode:
                     raise Unexpected(f"a stop ended with {server.process.returncode}")
                 self.counts["stops"] += 1
                 return
             self.counts["killed while stopping"] += 1
-        site.closes()
+        site.closes(server.address)
         await self._kill(server.process)
 
     async def _let_the_disk_be_full(
@@ -181,7 +181,7 @@ class Soak:
             try:
                 yield server
             finally:
-                site.closes()
+                site.closes(server.address)
 
     async def _let_it_end(self, server: Production) -> None:
         """Wait until the server reports that nothing is due, and has stopped."""

@@ -1,18 +1,22 @@
 """Each page works as printed: its commands are typed into bash and zsh in an empty folder."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import product
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlencode
 
 import click
+import psycopg
 import pytest
 from _pytest.mark.structures import ParameterSet
+from psycopg.conninfo import conninfo_to_dict
 
 from docs_build.reference import commands
 from ringback.api.host_routing import KORE_HOSTS
 from ringback.core.policy.source_policy import Source
+from ringback.stores.encryption import new_key
 from tests.docs.page_runner import (
     PORTS,
     ROOT,
@@ -67,11 +71,19 @@ RUN_LONG: Final = [
 ]
 
 
-def follow(page: Path, shell: str, folder: Path, *, is_long: bool = False) -> int:
+def follow(
+    page: Path,
+    shell: str,
+    folder: Path,
+    *,
+    is_long: bool = False,
+    more: Mapping[str, str] | None = None,
+) -> int:
     clone = folder / "clone"
     clone.mkdir()
     make_clone(clone)
-    environment, text = reader_environment(folder), page.read_text("utf-8")
+    environment = {**reader_environment(folder), **(more or {})}
+    text = page.read_text("utf-8")
     if "export PATH=" not in text:
         # The page is read after the installation, which the README describes.
         environment["PATH"] = f"{clone}/.venv/bin:{environment['PATH']}"
@@ -99,9 +111,17 @@ def ways_to_follow() -> Iterator[ParameterSet]:
 @pytest.mark.timeout(300)  # dozens of programs, while other tests may use the machine
 @pytest.mark.parametrize(("page", "shell", "is_long"), list(ways_to_follow()))
 def test_each_command_works_as_printed(
-    page: Path, shell: str, is_long: bool, tmp_path: Path
+    page: Path, shell: str, is_long: bool, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    assert follow(page, shell, tmp_path, is_long=is_long) > 0
+    more = dict[str, str]()
+    if page.name == "scale.md":
+        dsn: str = request.getfixturevalue("postgres_dsn")
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            connection.execute("CREATE DATABASE scale")
+        parameters = {**conninfo_to_dict(dsn), "dbname": "scale"}
+        more["RINGBACK_DATABASE"] = f"postgresql:///?{urlencode(parameters)}"
+        more["RINGBACK_SEAL_KEY"] = new_key()
+    assert follow(page, shell, tmp_path, is_long=is_long, more=more) > 0
 
 
 @pytest.fixture(scope="module")

@@ -1,9 +1,10 @@
 """Callbacks and their attempts in plain dictionaries."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import count
 from typing import Final, NamedTuple
 
 from ringback.core.callbacks.callback import (
@@ -18,6 +19,7 @@ from ringback.core.callbacks.shards import shard_of
 from ringback.core.policy.source_policy import SourceName
 from ringback.ports import (
     ALL_SHARDS,
+    BEGINNING,
     CallbackFilter,
     DeliveryClaim,
     Lane,
@@ -32,7 +34,7 @@ from ringback.ports import (
 )
 from tests.memory_store.accounts import MemoryAccounts
 from tests.memory_store.kept_responses import MemoryKeptResponses
-from tests.memory_store.leases import MemoryLeases, utc_now
+from tests.memory_store.leases import MemoryLeases, RowLocks, utc_now
 from tests.memory_store.records import first_of, of_account, page_of
 
 _What = tuple[str, str, SourceName, SourceName | None]
@@ -44,6 +46,7 @@ class OpenRun(NamedTuple):
 
     number: int
     epoch: int
+    process: str | None = None
 
 
 @dataclass
@@ -64,21 +67,23 @@ class MemoryCallbacks:
     """The time by the store's own clock, which decides how long leases last."""
     runs: dict[str, OpenRun] = field(default_factory=dict[str, OpenRun])
     """The claims under way, by the callbacks' SIDs."""
-    last_run: int = 0
+    numbers: "count[int]" = field(default_factory=lambda: count(1))
+    """The numbers of claims; each is used once, even if the transaction is undone."""
+    locks: RowLocks = field(default_factory=RowLocks)
 
     def add(self, callback: CallbackRecord) -> int:
         progress, lane = callback.progress, lane_of(callback)
-        self.last_run += 1
+        number = next(self.numbers)
         if progress.is_under_way and not self._owns(lane):
             # The lease has ended since it was decided to send the callback at once.
             progress = put_back(progress, progress.date_updated)
         elif progress.is_under_way:
-            self.runs[callback.sid] = OpenRun(self.last_run, self._epoch_of(lane))
+            self.runs[callback.sid] = OpenRun(number, self._epoch_of(lane), self.process)
         self._keep(callback, progress)
         due = progress.due
         if due is not None and due > callback.date_created:
             self.appointed.add(callback.sid)
-        return self.last_run
+        return number
 
     def get(self, account_sid: str, sid: str) -> CallbackRecord | None:
         callback = self.callbacks.get(sid)
@@ -131,16 +136,18 @@ class MemoryCallbacks:
         self._keep(callback, callback.progress)
 
     def claim(self, quotas: Sequence[LaneQuota], now: datetime) -> list[LaneClaims]:
-        return [self._claim_from(lane, limit, now) for lane, limit, _ in quotas]
+        return [self._claim_from(quota, now) for quota in quotas]
 
-    def _claim_from(self, lane: Lane, limit: int, now: datetime) -> LaneClaims:
+    def _claim_from(self, quota: LaneQuota, now: datetime) -> LaneClaims:
+        lane, limit, since = quota
         if not self._owns(lane):
             return LaneClaims([], None)
-        due = [(at, callback) for at, callback in self._in_lane(lane) if at <= now]
+        found = self._in_lane(lane, since)
+        due = [(at, one) for at, one in found if at <= now and not self._is_locked(one)]
         taken = sorted(due, key=lambda pair: pair[0])[:limit]
         claims = [self._claim(callback, now) for _, callback in taken]
         return LaneClaims(
-            claims, taken[-1][0] if taken and len(taken) == limit else self._next_due(lane)
+            claims, taken[-1][0] if taken and len(taken) == limit else self._next_due(lane, since)
         )
 
     def settle(self, settlements: Sequence[Settlement]) -> Sequence[Settlement]:
@@ -189,7 +196,8 @@ class MemoryCallbacks:
             for lane in map(lane_of, self.callbacks.values())
             if shard_of(lane.destination) in wanted and self._owns(lane)
         }
-        due = [(lane, self._next_due(lane)) for lane in sorted(lanes) if not after or lane > after]
+        following = [lane for lane in sorted(lanes) if not after or lane > after]
+        due = [(lane, self._next_due(lane, since)) for lane in following]
         return [LaneDue(lane, at) for lane, at in due if at is not None][:limit]
 
     def changed_after(self, instant: datetime, *, limit: int) -> list[CallbackRecord]:
@@ -240,18 +248,22 @@ class MemoryCallbacks:
             for what in sorted({what for what, _ in counted}, key=_in_order)
         ]
 
-    def _next_due(self, lane: Lane) -> datetime | None:
-        return min((at for at, _ in self._in_lane(lane)), default=None)
+    def _next_due(self, lane: Lane, since: datetime | None) -> datetime | None:
+        return min((at for at, _ in self._in_lane(lane, since)), default=None)
 
-    def _in_lane(self, lane: Lane) -> list[tuple[datetime, CallbackRecord]]:
+    def _in_lane(self, lane: Lane, since: datetime | None) -> list[tuple[datetime, CallbackRecord]]:
+        """Return the waiting callbacks of a lane, without those that a store may leave out."""
+        first = since if since is not None and self.process is not None else BEGINNING
         own = [one for one in self.callbacks.values() if lane_of(one) == lane]
-        return [(one.progress.due, one) for one in own if one.progress.due is not None]
+        due = [(one.progress.due, one) for one in own if one.progress.due is not None]
+        return [(at, one) for at, one in due if at >= first]
 
     def _claim(self, callback: CallbackRecord, now: datetime) -> DeliveryClaim:
         limit = callback.url.connection.total_timeout
         progress = begin(callback.progress, now, total_timeout=limit)
-        self.last_run += 1
-        self.runs[callback.sid] = OpenRun(self.last_run, self._epoch_of(lane_of(callback)))
+        self.runs[callback.sid] = OpenRun(
+            next(self.numbers), self._epoch_of(lane_of(callback)), self.process
+        )
         self._keep(callback, progress)
         return self._claim_of(callback, progress)
 
@@ -264,6 +276,21 @@ class MemoryCallbacks:
         """Return True if the process that asks may claim callbacks of this lane."""
         owner = self.leases.owners[shard_of(lane.destination)]
         return self.process is None or owner.process == self.process
+
+    def own_open(self) -> set[int]:
+        """Return the shards in which their present owners have an attempt under way."""
+        open_ = [(lane_of(self.callbacks[sid]), run.epoch) for sid, run in self.runs.items()]
+        own = [lane for lane, epoch in open_ if epoch == self._epoch_of(lane)]
+        return {shard_of(lane.destination) for lane in own}
+
+    def still_open(self, epochs: Mapping[int, int]) -> dict[str, int]:
+        """Return how many attempts of earlier owners have no result, in these owners' shards."""
+        to = [(self.callbacks[sid].url.destination, run.epoch) for sid, run in self.runs.items()]
+        return Counter(one for one, epoch in to if epoch < epochs.get(shard_of(one), 0))
+
+    def _is_locked(self, callback: CallbackRecord) -> bool:
+        """Return True if another transaction, which has not ended, has changed the callback."""
+        return (".callbacks.callbacks", callback.sid) in self.locks.held
 
     def _epoch_of(self, lane: Lane) -> int:
         return self.leases.owners[shard_of(lane.destination)].epoch
@@ -286,7 +313,7 @@ class MemoryCallbacks:
         if not progress.is_under_way:
             self.runs.pop(callback.sid, None)
         else:
-            self.runs.setdefault(callback.sid, OpenRun(self.last_run, 0))
+            self.runs.setdefault(callback.sid, OpenRun(0, 0))
             attempt = self._claim_of(callback, progress).attempt
             self.rows[callback.sid, attempt.number] = attempt
 

@@ -1,9 +1,9 @@
 """Leases on shards in plain dictionaries, and the processes that have them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ringback.core.callbacks.shards import shard_of, share_of
 from ringback.ports import ALL_SHARDS, ClusterMember, LeaseChange, News
@@ -30,6 +30,38 @@ class Ownership(NamedTuple):
     """By then, all requests of earlier owners have ended."""
 
 
+class RenewedLeases(NamedTuple):
+    """What a process owns after a renewal."""
+
+    epochs: Mapping[int, int]
+    """The number of the lease on each shard."""
+    surplus: frozenset[int]
+    """Shards to give back soon."""
+    still_open: Mapping[str, int]
+    """Attempts of earlier owners without a result, by destination."""
+
+
+RowKey = tuple[str, Any]
+"""The place of a table, and the key of one of its rows."""
+
+
+class RowLocks:
+    """The rows that transactions have changed which have not ended yet."""
+
+    def __init__(self) -> None:
+        self.held = set[RowKey]()
+
+    def hold(self, rows: Iterable[RowKey]) -> Callable[[], None]:
+        """Lock rows; return the function that unlocks them."""
+        mine = frozenset(rows)
+        self.held |= mine
+
+        def release() -> None:
+            self.held -= mine
+
+        return release
+
+
 @dataclass
 class MemoryLeases:
     """The leases of all processes, by the store's own clock."""
@@ -39,6 +71,7 @@ class MemoryLeases:
     owners: dict[int, Ownership] = field(
         default_factory=lambda: dict.fromkeys(ALL_SHARDS, Ownership())
     )
+    locks: RowLocks = field(default_factory=RowLocks)
 
     held: dict[str, str] = field(default_factory=dict[str, str])
     """The process that has the lease on each thing that only one may have."""
@@ -66,16 +99,23 @@ class MemoryLeases:
         """Give a process shards that no living process owns, up to its share of all shards."""
         living = sum(end > now for end in self.ends.values())
         room = share_of(living) - len(self.owned_by(process))
-        free = [s for s, one in self.owners.items() if not self.is_alive(one.process, now)]
+        free = [shard for shard, one in self.owners.items() if self._is_free(shard, one, now)]
         for shard in free[: max(room, 0)]:
             self._pass_on(shard, process, now)
 
-    def surplus_of(self, process: str, now: datetime) -> list[int]:
+    def excess_of(self, process: str, now: datetime) -> int:
+        """Return how many shards a process has beyond its share."""
         living = sum(end > now for end in self.ends.values())
-        return sorted(self.owned_by(process))[share_of(living) :]
+        return max(len(self.owned_by(process)) - share_of(living), 0)
 
     def give_back(self, shard: int, now: datetime) -> None:
         self._pass_on(shard, None, now)
+
+    def _is_free(self, shard: int, one: Ownership, now: datetime) -> bool:
+        # A lease that is just being extended must not be taken for one that has ended.
+        held, place = self.locks.held, ".callbacks.leases"
+        is_locked = (f"{place}.owners", shard) in held or (f"{place}.ends", one.process) in held
+        return not is_locked and not self.is_alive(one.process, now)
 
     def _pass_on(self, shard: int, to: str | None, now: datetime) -> None:
         old = self.owners[shard]
@@ -96,39 +136,48 @@ class MemoryCluster:
     def __init__(self, store: "MemoryProcessStore", *, stopwatch: Callable[[], float]) -> None:
         self._store = store
         self._stopwatch = stopwatch
-        self._owned = frozenset[int]()
+        self._owned = dict[int, int]()
+        """The numbers of the leases on the shards that it has."""
         self._surplus = frozenset[int]()
         self._until = 0.0
         """Until when requests may begin, by the stopwatch."""
-        self.announced = list[News]()
         self.listeners = list[Callable[[News], None]]()
+        store.clusters.append(self)
 
-    def may_claim(self, destination: str) -> bool:
+    def lease_on(self, destination: str) -> int | None:
         shard = shard_of(destination)
-        return shard in self._owned and shard not in self._surplus
+        return None if shard in self._surplus else self._owned.get(shard)
 
-    def may_send(self, destination: str) -> bool:
-        return shard_of(destination) in self._owned and self._stopwatch() < self._until
+    def may_send(self, destination: str, lease: int) -> bool:
+        return self._owned.get(shard_of(destination)) == lease and self._stopwatch() < self._until
 
     async def renew(self) -> LeaseChange:
-        asked, before = self._stopwatch(), self._owned
-        renewed = await self._store.renew_leases()
+        asked, before, returning = self._stopwatch(), dict(self._owned), self._surplus
+        for shard in returning:
+            # It may belong to another process before the answer is here.
+            self._owned.pop(shard, None)
+        renewed = await self._store.renew_leases(returning=returning)
         if renewed is None:
-            self._owned = self._surplus = frozenset()
-            return LeaseChange(lost=before)
-        self._owned, self._surplus = renewed
+            self._owned, self._surplus = {}, frozenset()
+            return LeaseChange(lost=frozenset(before))
+        self._owned, self._surplus, still_open = dict(renewed.epochs), *renewed[1:]
         self._until = asked + (LEASE - MARGIN).total_seconds()
-        return LeaseChange(self._owned - before, before - self._owned)
+        claimable = self._owned.keys() - self._surplus
+        gained = [s for s in claimable if s in returning or self._owned[s] != before.get(s)]
+        return LeaseChange(frozenset(gained), still_open=still_open)
 
     async def hold(self, what: str) -> bool:
         return await self._store.hold(what)
 
     async def leave(self) -> None:
-        self._owned = self._surplus = frozenset()
+        self._owned, self._surplus = {}, frozenset()
         await self._store.leave()
 
     def announce(self, news: News) -> None:
-        self.announced.append(news)
+        for other in self._store.clusters:
+            if other is not self:
+                for listener in other.listeners:
+                    listener(news)
 
     def listen(self, listener: Callable[[News], None]) -> None:
         self.listeners.append(listener)

@@ -4,18 +4,18 @@
 # pyright: reportIncompatibleVariableOverride=false
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from datetime import datetime
 from itertools import count
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, Generic, TypeVar, cast
 
 from ringback.core.callbacks.response_storage import ResponseStorageBudget
-from ringback.core.callbacks.shards import Role, shard_of
+from ringback.core.callbacks.shards import Role
 from ringback.ports import ClusterMember, CommitHooks, Transaction, nothing
 from tests.memory_store.accounts import MemoryAccounts, MemoryApiClients
 from tests.memory_store.callbacks import MemoryBatches, MemoryCallbacks
 from tests.memory_store.kept_responses import MemoryKeptResponses
-from tests.memory_store.leases import utc_now
+from tests.memory_store.leases import MemoryCluster, RenewedLeases, RowKey, utc_now
 from tests.memory_store.shadows import MemoryShadows
 from tests.memory_store.supersim import MemorySuperSim
 from tests.memory_store.tasks import MemoryPolicyVersions, MemoryScenarios, MemoryTasks
@@ -51,6 +51,7 @@ class MemoryTransaction(Transaction):
         self.kept_responses = MemoryKeptResponses(budget)
         self.callbacks = MemoryCallbacks(self.accounts, self.kept_responses)
         self.tasks.leases = self.callbacks.leases
+        self.callbacks.leases.locks = self.callbacks.locks
         self.batches = MemoryBatches()
         self.shadows = MemoryShadows(self.callbacks, self.kept_responses)
         self.endings: list[CommitHooks] = []
@@ -79,6 +80,8 @@ class MemoryStore:
         """Create an empty store; `now` is its own clock, which decides how long leases last."""
         self._tables = MemoryTransaction(budget)
         self._tables.callbacks.now = self._tables.tasks.now = now
+        self.clusters = list[MemoryCluster]()
+        """The clusters of the processes that share the store, between which they announce news."""
 
     async def transact(self, work: Callable[[Transaction], T], **how: bool) -> T:
         """Run the work on a copy, and keep the copy if it succeeds."""
@@ -86,7 +89,18 @@ class MemoryStore:
 
     def commit(self, work: Callable[["MemoryTransaction"], T], process: str | None = None) -> T:
         """Do the same for a process of those that share this store; None if it has it to itself."""
-        tables = copy.deepcopy(self._tables)
+        begun = self.begin(work, process)
+        self.finish(begun)
+        for ending in begun.endings:
+            ending.durable()
+        return begun.result
+
+    def begin(
+        self, work: Callable[["MemoryTransaction"], T], process: str | None = None
+    ) -> "BegunTransaction[T]":
+        """Run the work on a copy; `finish` makes its changes durable, at once or later."""
+        before = self._tables
+        tables = copy.deepcopy(before)
         tables.callbacks.process = tables.tasks.process = process
         endings = tables.endings
         try:
@@ -96,10 +110,29 @@ class MemoryStore:
                 ending.undone()
             raise
         tables.endings = []
-        self._tables = tables
-        for ending in endings:
-            ending.durable()
-        return result
+        return BegunTransaction(before, tables, result, endings)
+
+    def finish(self, begun: "BegunTransaction[Any]") -> None:
+        """Make the changes of a transaction durable, beside those that others have made since."""
+        if begun.before is self._tables:
+            self._tables = begun.after
+        else:
+            self._tables = copy.deepcopy(self._tables)
+            begun.apply_to(self._tables)
+
+    def is_held(self, begun: "BegunTransaction[Any]") -> bool:
+        """Return True if another transaction, which has not ended, has changed the same rows."""
+        held = self._tables.callbacks.locks.held
+        return bool(held) and not held.isdisjoint(begun.changes())
+
+    def hold(self, begun: "BegunTransaction[Any]") -> Callable[[], None]:
+        """Lock the rows that a transaction has changed; return the function that unlocks them."""
+        return self._tables.callbacks.locks.hold(begun.changes())
+
+    @property
+    def tables(self) -> "MemoryTransaction":
+        """Everything that is durable."""
+        return self._tables
 
     def process(self, name: str) -> "MemoryProcessStore":
         """Return the store as one of several processes sees it."""
@@ -114,6 +147,65 @@ class MemoryStore:
         return result
 
 
+_GONE: Final = object()
+"""In place of a row that a transaction has deleted."""
+
+
+class BegunTransaction(Generic[T]):
+    """A transaction whose work is done, and whose changes are not durable yet."""
+
+    def __init__(
+        self,
+        before: MemoryTransaction,
+        after: MemoryTransaction,
+        result: T,
+        endings: list[CommitHooks],
+    ) -> None:
+        self.before = before
+        self.after = after
+        self.result = result
+        self.endings = endings
+
+    def changes(self) -> dict[RowKey, object]:
+        """Return the changed rows, by the place of their table and their key."""
+        pairs = zip(_containers(self.before), _containers(self.after), strict=True)
+        return {
+            (place, key): value
+            for (place, old), (_, new) in pairs
+            for key, value in _changed(old, new)
+        }
+
+    def apply_to(self, tables: MemoryTransaction) -> None:
+        """Make the same changes to other tables."""
+        containers = dict(_containers(tables))
+        for (place, key), value in self.changes().items():
+            container = containers[place]
+            if isinstance(container, set):
+                (container.discard if value is _GONE else container.add)(key)
+            elif value is _GONE:
+                container.pop(key, None)
+            else:
+                container[key] = value
+
+
+def _containers(table: Any, place: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the dictionaries and sets of all tables, with their places."""
+    for name, part in vars(table).items():
+        if isinstance(part, dict | set):
+            yield f"{place}.{name}", part
+        elif part.__class__.__hash__ is None and not isinstance(part, list):
+            yield from _containers(part, f"{place}.{name}")
+
+
+def _changed(old: Any, new: Any) -> Iterator[tuple[Any, object]]:
+    if isinstance(new, set):
+        yield from ((key, key) for key in new - old)
+        yield from ((key, _GONE) for key in old - new)
+    else:
+        yield from ((key, one) for key, one in new.items() if old.get(key, _GONE) is not one)
+        yield from ((key, _GONE) for key in old.keys() - new.keys())
+
+
 class MemoryProcessStore:
     """Implements `ports.Store` for one of several processes that share a store."""
 
@@ -123,6 +215,7 @@ class MemoryProcessStore:
         self._lives = count(1)
         self.id = f"{name} {next(self._lives)}"
         """The process's id, which changes when it loses its leases."""
+        self.clusters = store.clusters
 
     async def transact(self, work: Callable[[Transaction], T], **how: bool) -> T:
         """Run the work for this process; see `ports.Store`."""
@@ -132,12 +225,13 @@ class MemoryProcessStore:
         """Run work that only reads; see `ports.Store`."""
         return await self._store.read(work, asked_by=asked_by)
 
-    async def renew_leases(self) -> tuple[frozenset[int], frozenset[int]] | None:
-        """Extend the leases; return the shards that are owned, and those to give back soon.
+    async def renew_leases(self, *, returning: Collection[int] = ()) -> RenewedLeases | None:
+        """Extend the leases, and give back shards in which nothing is claimed any more.
 
-        Returns None if the leases had ended; the next call begins anew.
+        Of the shards `returning`, those are given back that are too many and where nothing is under
+        way. Returns None if the leases had ended; the next call begins anew.
         """
-        renewed = await self.transact(self._renew)
+        renewed = await self._change_leases(lambda tx: self._renew(tx, returning))
         if renewed is None:
             self.id = f"{self._name} {next(self._lives)}"
         return renewed
@@ -151,7 +245,7 @@ class MemoryProcessStore:
                 tables.leases.give_back(shard, tables.now())
             tables.leases.ends.pop(self.id, None)
 
-        await self.transact(leave)
+        await self._change_leases(leave)
 
     async def hold(self, what: str) -> bool:
         """Take or extend a lease on something; see `ports.Cluster`."""
@@ -160,7 +254,7 @@ class MemoryProcessStore:
             tables = cast("MemoryTransaction", tx).callbacks
             return tables.leases.hold(what, self.id, tables.now())
 
-        return await self.transact(hold)
+        return await self._change_leases(hold)
 
     async def members(self) -> list[ClusterMember]:
         """Return the processes; see `ports.Cluster`."""
@@ -175,21 +269,26 @@ class MemoryProcessStore:
                 for name in leases.ends
             ]
 
-        return await self.transact(members)
+        return await self._change_leases(members)
 
-    def _renew(self, tx: Transaction) -> tuple[frozenset[int], frozenset[int]] | None:
+    async def _change_leases(self, work: Callable[[Transaction], T]) -> T:
+        """Run work of the cluster, which has a connection of its own."""
+        return await self.transact(work)
+
+    def _renew(self, tx: Transaction, returning: Collection[int]) -> RenewedLeases | None:
         tables = cast("MemoryTransaction", tx).callbacks
         leases, now = tables.leases, tables.now()
         if not leases.renew(self.id, now):
             return None
+        under_way = tables.own_open()
+        idle = sorted(leases.owned_by(self.id).intersection(returning) - under_way)
+        for shard in idle[: leases.excess_of(self.id, now)]:
+            leases.give_back(shard, now)
         leases.take_free(self.id, now)
-        open_in = {shard_of(tables.callbacks[sid].url.destination) for sid in tables.runs}
-        surplus = leases.surplus_of(self.id, now)
-        for shard in surplus:
-            if shard not in open_in:
-                leases.give_back(shard, now)
-        owned = leases.owned_by(self.id)
-        return owned, owned.intersection(surplus)
+        owned = sorted(leases.owned_by(self.id), key=lambda shard: (shard in under_way, shard))
+        surplus = owned[: leases.excess_of(self.id, now)]
+        epochs = {shard: leases.owners[shard].epoch for shard in owned}
+        return RenewedLeases(epochs, frozenset(surplus), tables.still_open(epochs))
 
 
 def _copied(part: Any, copies: dict[int, Any]) -> Any:

@@ -16,5 +16,6 @@ isolation            worlds in which one account makes trouble, and how long oth
                      worlds
 watch, invariants    what must hold, and the checks for it
 world, runner        one run, and many
+cluster              several processes over one store
 mutants              engines that are broken on purpose, which the simulation must detect
 """

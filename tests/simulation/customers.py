@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import timedelta
 from random import Random
+from typing import Protocol
 
 from ringback.core.accounts.account import Account
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
@@ -28,7 +29,22 @@ from ringback.ports import (
 )
 from tests.simulation.loop import SimClock
 from tests.simulation.plan import Asked, Plan, Request
-from tests.simulation.watch import Watch
+from tests.simulation.trace import Trace
+from tests.simulation.watch import Promise
+
+
+class CustomerWatch(Protocol):
+    """Sees what customers ask for, and what they are answered."""
+
+    trace: Trace
+    now: Callable[[], float]
+    promises: dict[str, Promise]
+
+    def asked(self, callbacks: list[CallbackRecord], schedule: RetrySchedule) -> list[Promise]: ...
+
+    def accepted(self, batch: list[Promise]) -> None: ...
+
+    def refused(self, batch: list[Promise]) -> None: ...
 
 
 class Customers:
@@ -39,10 +55,11 @@ class Customers:
         *,
         plan: Plan,
         accounts: list[Account],
-        watch: Watch,
+        watch: CustomerWatch,
         random: Random,
         clock: SimClock,
         random_source: RandomSource,
+        is_quick: bool = False,
     ) -> None:
         self._plan = plan
         self._accounts = accounts
@@ -50,6 +67,7 @@ class Customers:
         self._random = random
         self._clock = clock
         self._random_source = random_source
+        self._is_quick = is_quick
 
     async def ask(
         self,
@@ -58,9 +76,12 @@ class Customers:
         store: Store,
         queue: NewCallbackQueue,
         batch_queue: BulkCallbackQueue,
-        life: int,
+        is_there: Callable[[], bool],
     ) -> None:
-        """Create the callbacks of a request: all of them, or none."""
+        """Create the callbacks of a request: all of them, or none.
+
+        An answer arrives only if the process `is_there`.
+        """
         account = self._accounts[request.callbacks[0].account]
         callbacks = [self._compose(asked, account, request.key) for asked in request.callbacks]
         batch = self._watch.asked(callbacks, self._schedule_of(account))
@@ -81,16 +102,16 @@ class Customers:
                 records = await batch_queue.keep(account.sid, callbacks, texts)
                 return [record.sid for record in records] == [one.sid for one in callbacks]
             queue.make_room(account.sid, len(callbacks))
-            return await store.transact(accept)
+            return await store.transact(accept, is_quick=self._is_quick)
 
         try:
             is_new = await take_in()
         except (StoreUnavailable, BacklogFull, InvalidParameter) as failure:
-            if life == self._watch.life:
+            if is_there():
                 self._watch.trace.note(self._watch.now(), "refused", type(failure).__name__)
                 self._watch.refused(batch)
             return
-        if life != self._watch.life:
+        if not is_there():
             return
         self._watch.trace.note(self._watch.now(), "acknowledged", *(one.sid for one in callbacks))
         if is_new:

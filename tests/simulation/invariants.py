@@ -45,10 +45,24 @@ INVARIANTS: Final = {
 }
 
 
+OF_CLUSTERS: Final = {
+    "leased": "A request begins only under a lease on its destination's shard, by the store's"
+    " clock; except by a process that was frozen after it had checked that.",
+    "once": "No callback is in flight twice, except because of a process that was frozen before"
+    " the first byte of its request or while it waited for the answer.",
+    "patient": "An attempt of another process is settled as unknown only once its request must"
+    " have ended.",
+    "settled": "The result of an attempt, once stored, never changes.",
+    "counted": "The end of a callback is counted once, by the process that saved it.",
+    "taken over": "Another worker has the shards of a dead one within 20 s.",
+}
+"""The invariants of several processes over one store, besides those above."""
+
+
 class Violated(Exception):
     """An invariant does not hold."""
 
     def __init__(self, name: str, what: str) -> None:
-        super().__init__(f"{name}: {what}\n  {INVARIANTS[name]}")
+        super().__init__(f"{name}: {what}\n  {(INVARIANTS | OF_CLUSTERS)[name]}")
         self.name = name
         self.what = what

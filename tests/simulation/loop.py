@@ -45,7 +45,7 @@ class SimLoop(AbstractEventLoop):
     def __init__(
         self, scheduler: Scheduler, *, on_failure: Callable[[dict[str, Any]], None]
     ) -> None:
-        self.gate = Gate()
+        self.gate = Gate(self._enter)
         """The gate of the process: all its steps go through it."""
         self._scheduler = scheduler
         self._on_failure = on_failure
@@ -62,6 +62,7 @@ class SimLoop(AbstractEventLoop):
         the process is dead.
         """
         self.is_dead = True
+        self._enter()
         for task in self.tasks:
             if not task.done():
                 # asyncio has no other way to mark a loop as closed without running it.
@@ -154,6 +155,9 @@ class SimLoop(AbstractEventLoop):
             gate=self.gate,
         )
 
+    def _enter(self) -> None:
+        asyncio._set_running_loop(self)
+
     def _run(self, callback: Callable[..., object], *args: Any) -> None:
         if not self.is_dead:
             callback(*args)
@@ -177,7 +181,7 @@ class SimClock:
 
     def true(self) -> datetime:
         """Return the true time, as everyone else's clock shows it."""
-        return START + timedelta(seconds=self._scheduler.now)
+        return START + self._scheduler.elapsed
 
     async def sleep_until(self, instant: datetime) -> None:
         await asyncio.sleep(max(0.0, (instant - self.now()).total_seconds()))

@@ -63,12 +63,13 @@ class Mutant:
     patches: tuple[Patch, ...]
     within: int
     """The number of seeds within which it must be detected."""
-    where: Callable[[Plan], object]
-    """Selects the worlds in which it can be detected."""
+    where: Callable[[Any], object]
+    """Selects the plans of worlds in which it can be detected."""
+    plan_of: Callable[[int], object] = plan_of
 
     def seeds(self) -> Iterator[int]:
         """Return the seeds to try, one of which must detect it."""
-        return islice((seed for seed in count() if self.where(plan_of(seed))), self.within)
+        return islice((seed for seed in count() if self.where(self.plan_of(seed))), self.within)
 
     @contextmanager
     def applied(self) -> Generator[None]:

@@ -5,8 +5,10 @@ Bytes written before a process died still arrive, as in reality; nothing else do
 
 import asyncio
 import errno
+import math
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from random import Random
 from typing import Protocol
@@ -34,6 +36,10 @@ class Observer(Protocol):
 
     def answered(self, sent: int) -> None: ...
 
+    def over(self, sent: int) -> None:
+        """Note that the receiver has answered a request, or that its connection has ended."""
+        ...
+
 
 class Link:
     """A connection between a process and a receiver."""
@@ -48,6 +54,8 @@ class Link:
         self._scheduler = scheduler
         self._random = random
         self._arrived = self._said = 0.0
+        self.ends_at = math.inf
+        """When the end of the connection arrives at the process."""
         self._under_way = deque[int]()
         self._asked: int | None = None
 
@@ -65,6 +73,7 @@ class Link:
 
     def hang_up(self) -> None:
         """Notify the receiver that the other end is closed."""
+        self._end_requests()
         self._arrived = max(self._arrived, self._scheduler.now + self._latency())
         self._scheduler.do(self.close, at=self._arrived, origin=self)
 
@@ -94,6 +103,7 @@ class Link:
                 is_input=True,
             )
             if isinstance(what, Say):
+                self.ends_at = min(self.ends_at, arrives)
                 self._scheduler.do(self.close, at=said, origin=self)
 
     def _read(self, data: bytes) -> None:
@@ -106,6 +116,12 @@ class Link:
         """Stop reading."""
         self.is_open = False
         self._receiver.forget(self)
+        self._end_requests()
+
+    def _end_requests(self) -> None:
+        for sent in (self._asked, *self._under_way):
+            if sent is not None:
+                self._transport.observer.over(sent)
 
     def _latency(self) -> float:
         return 0.0001 + 0.01 * self._random.random() ** 3
@@ -130,9 +146,15 @@ class SimTransport(asyncio.Transport):
         if self._network.is_dead() or self._is_closing:
             return
         self._network.writing()
+        if self.gate.is_shut:
+            # It was stopped right before the system call.
+            self.gate.rest.append(partial(self._write, bytes(data)))
+        else:
+            self._write(bytes(data))
+
+    def _write(self, request: bytes) -> None:
         if self._network.is_dead():
             return
-        request = bytes(data)
         self._link.carry(request, self.observer.left(request, self.receiver.name))
         self._network.written()
 
@@ -153,7 +175,10 @@ class SimTransport(asyncio.Transport):
         self._end(None)
 
     def arrived(self, asked: int) -> None:
-        """Record that an answer has arrived if the process is stopped, so can't see it yet."""
+        """Record that an answer has arrived; a process that is stopped can't see it yet."""
+        if self._network.scheduler.now > self._link.ends_at:
+            return
+        self.observer.over(asked)
         if self.gate.is_shut and not self._is_closing and not self._network.is_dead():
             self.observer.answered(asked)
 

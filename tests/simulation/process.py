@@ -2,10 +2,10 @@
 
 import asyncio
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
 from datetime import timedelta
 from random import Random
-from typing import Any
+from typing import Any, Protocol
 
 from ringback.carrier.simulated_carrier import SimulatedCarrier
 from ringback.core.callback_urls.connection_overrides import Timeouts
@@ -16,6 +16,7 @@ from ringback.core.sims.simulated_network import SimulationSettings
 from ringback.core.sources.source_definition import BUILT_IN
 from ringback.delivery.backlog import BacklogLimits
 from ringback.delivery.batch_ingestion import BatchIngestionQueue
+from ringback.delivery.counters import DeliveryCounters
 from ringback.delivery.delivery_service import DeliveryLimits, DeliveryService
 from ringback.engine.supervisor import Supervisor
 from ringback.engine.task_runner import ScheduledTaskRunner
@@ -24,23 +25,43 @@ from ringback.http_client.http_sender import HttpTransport
 from ringback.operations.context import OperationContext
 from ringback.operations.create_callbacks import send_callbacks
 from ringback.operations.task_handlers import TASK_HANDLERS
-from ringback.ports import RandomSource, Transport
-from tests.simulation.database import Database
+from ringback.ports import Cluster, NewCallbackQueue, RandomSource, Store, Transport
 from tests.simulation.loop import SimClock, SimLoop
 from tests.simulation.names import Names, SimLookUps
-from tests.simulation.network import SimNetwork
+from tests.simulation.network import Observer, SimNetwork
 from tests.simulation.plan import Plan, Stop
 from tests.simulation.receivers import Receiver
 from tests.simulation.scheduler import Gate, Scheduler
 from tests.simulation.shortage import Machine
-from tests.simulation.store import SimStore
-from tests.simulation.watch import Watch
+from tests.simulation.trace import Trace
+
+
+class ProcessStore(Store, Protocol):
+    """The store as a process uses it."""
+
+    def close(self) -> None: ...
+
+
+class ProcessWatch(Observer, Protocol):
+    """Watches one process."""
+
+    trace: Trace
+
+    def violated(self, name: str, what: str) -> None: ...
+
+    def sending(
+        self, request: OutgoingRequest, total: float, turn: int
+    ) -> AbstractContextManager[None]: ...
+
+    def began(self, life: int) -> None: ...
+
+    def stopped(self) -> None: ...
 
 
 class WatchedTransport:
     """Implements `ports.Transport` by passing each call on, while the watch observes it."""
 
-    def __init__(self, transport: Transport, watch: Watch) -> None:
+    def __init__(self, transport: Transport, watch: ProcessWatch) -> None:
         self.is_closed = False
         """True once the engine was asked to begin nothing new."""
         self._transport = transport
@@ -99,15 +120,22 @@ class Process:
         plan: Plan,
         scheduler: Scheduler,
         random: Random,
-        database: Database,
+        connect: Callable[["Process"], tuple[ProcessStore, Cluster]],
+        was_away: Callable[[], float],
         receivers: dict[tuple[str, int], Receiver],
         names: Names,
         machine: Machine,
         clock: SimClock,
         random_source: RandomSource,
-        watch: Watch,
+        watch: ProcessWatch,
         died: Callable[[], None],
+        counters: DeliveryCounters | None = None,
     ) -> None:
+        """Create a process that is not started yet.
+
+        `connect` returns its store, and the other processes that use the same. `was_away` returns
+        when the store was last unavailable. `died` is called if it dies at a checkpoint.
+        """
         self.number = number
         self.is_ready = False
         """True while its API is available."""
@@ -116,11 +144,12 @@ class Process:
         """The checkpoint at which the process dies, and how many passes are left until then."""
         self._watch = watch
         self._scheduler = scheduler
-        self._database = database
+        self.clock = clock
+        self._was_away = was_away
         self._died = died
         self.loop = SimLoop(scheduler, on_failure=self._failed)
         asyncio._set_running_loop(self.loop)
-        self.store = SimStore(database, self.loop, lambda: self.is_dead)
+        self.store, self.cluster = connect(self)
         bounds = plan.bounds
         self._sender = HttpTransport(
             stopwatch=self.loop.time,
@@ -152,6 +181,8 @@ class Process:
                 per_destination=bounds.per_destination,
                 backlog=BacklogLimits(bounds.backlog, bounds.backlog),
             ),
+            counters=counters,
+            cluster=self.cluster,
             checkpoint=self._pass,
         )
 
@@ -193,6 +224,10 @@ class Process:
     def is_idle(self) -> bool:
         """Return True if it counts nothing as unfinished or in progress."""
         return not self.delivery.under_way and not self.delivery.unfinished
+
+    @property
+    def queue(self) -> NewCallbackQueue:
+        return self.delivery.queue
 
     @property
     def gate(self) -> Gate:
@@ -251,13 +286,10 @@ class Process:
         took = self._scheduler.now - began
         await self._sender.close()
         self.store.close()
-        if took < stop.within and self._database_was_there_since(began):
+        if took < stop.within and self._was_away() < began:
             self._watch.stopped()
         self._watch.trace.note(self._scheduler.now, "stopped")
         stopped()
-
-    def _database_was_there_since(self, began: float) -> bool:
-        return self._database.was_away < began
 
     def _pass(self, name: str) -> None:
         fatal = self.is_to_die_at

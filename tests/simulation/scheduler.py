@@ -14,6 +14,7 @@ through a gate, which can be shut while the rest of the world goes on.
 import heapq
 from collections.abc import Callable
 from contextvars import Context
+from datetime import timedelta
 from enum import Enum
 from itertools import count
 from random import Random
@@ -35,8 +36,12 @@ class Order(Enum):
 class Gate:
     """All steps of one process go through it: while it is shut, the process is stopped."""
 
-    def __init__(self) -> None:
+    def __init__(self, enter: Callable[[], None]) -> None:
+        self.enter = enter
+        """Called before each step of the process."""
         self.is_shut = False
+        self.rest = list[Callable[[], None]]()
+        """The rest of the step in which it was shut."""
         self.held = list["Entry"]()
         """Entries that became ready while it was shut."""
 
@@ -92,6 +97,8 @@ class Entry:
         return self._at
 
     def run(self) -> None:
+        if self.gate is not None:
+            self.gate.enter()
         try:
             if self._context is None:
                 self._action(*self._args)
@@ -124,6 +131,11 @@ class Scheduler:
         self._timers: list[tuple[float, int, Entry]] = []
         self._order = count()
 
+    @property
+    def elapsed(self) -> timedelta:
+        """Virtual time since the start."""
+        return timedelta(seconds=self.now)
+
     def soon(self, entry: Entry) -> None:
         """Schedule an entry for now, in some order with all others that are ready."""
         self._ready.append(entry)
@@ -152,6 +164,10 @@ class Scheduler:
         Event loops differ in the order of the two; both are done before anything later.
         """
         held, gate.held, gate.is_shut = gate.held, [], False
+        rest, gate.rest = gate.rest, []
+        for action in rest:
+            gate.enter()
+            action()
         is_input_first = self._random_source() < 0.5
         for entry in sorted(held, key=lambda entry: entry.is_input is not is_input_first):
             if not entry.is_cancelled:

@@ -76,19 +76,19 @@ def plan_of(seed: int) -> Plan:
 def _plan(seed: int, random: Random) -> Plan:
     faults = frozenset(fault for fault in FAULTS if random.random() < 0.5)
     accounts = random.choice((1, 1, 2, 3))
-    places = _places(random, faults)
+    places = choose_places(random, faults)
     return Plan(
         seed=seed,
         order=random.choice(tuple(Order)),
         tick=random.choice((0.0, 0.00001, 0.0005)),
         stalls=random.choice((0.001, 0.01)) if "stalls" in faults else 0.0,
-        bounds=_bounds(random),
-        schedule=_schedule(random),
+        bounds=choose_bounds(random),
+        schedule=choose_schedule(random),
         account_schedules=tuple(
-            _schedule(random) if random.random() < 0.3 else None for _ in range(accounts)
+            choose_schedule(random) if random.random() < 0.3 else None for _ in range(accounts)
         ),
         places=places,
-        requests=_requests(random, accounts=accounts, places=len(places)),
+        requests=choose_requests(random, accounts=accounts, places=len(places)),
         replays=_times(random, 3) if "people" in faults else (),
         discards=_times(random, 3) if "people" in faults else (),
         stops=_stops(random) if "stops" in faults else (),
@@ -101,7 +101,7 @@ def _plan(seed: int, random: Random) -> Plan:
     )
 
 
-def _bounds(random: Random) -> Bounds:
+def choose_bounds(random: Random) -> Bounds:
     return Bounds(
         at_once=random.choice((1, 2, 3, 8, 64)),
         per_destination=random.choice((1, 2, 8, 64)),
@@ -117,12 +117,12 @@ def _bounds(random: Random) -> Bounds:
     )
 
 
-def _schedule(random: Random) -> RetrySchedule:
+def choose_schedule(random: Random) -> RetrySchedule:
     text = random.choice(_SCHEDULES)
     return {"faithful": FAITHFUL, "persistent": PERSISTENT}.get(text) or RetrySchedule.parse(text)
 
 
-def _places(random: Random, faults: frozenset[str]) -> tuple[Place, ...]:
+def choose_places(random: Random, faults: frozenset[str]) -> tuple[Place, ...]:
     return tuple(_place(random, number, faults) for number in range(random.choice((2, 2, 3, 5))))
 
 
@@ -150,7 +150,7 @@ def _place(random: Random, number: int, faults: frozenset[str]) -> Place:
     )
 
 
-def _requests(random: Random, *, accounts: int, places: int) -> tuple[Request, ...]:
+def choose_requests(random: Random, *, accounts: int, places: int) -> tuple[Request, ...]:
     count = random.randint(3, 14)
     times = sorted(
         random.choice((0.5, random.uniform(0, 1), random.uniform(0, 3), random.uniform(0, 40)))

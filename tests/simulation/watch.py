@@ -7,7 +7,7 @@ the requests at the receivers.
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, NamedTuple
@@ -26,8 +26,8 @@ from tests.simulation.receivers import Answer, ReceivedRequest
 from tests.simulation.shortage import SHORT_OF, Machine
 from tests.simulation.trace import Trace
 
-_TOKEN: Final = re.compile(rb"\r\n(?:I-Twilio|Kore)-Idempotency-Token: (\S+)")
-_NOTHING_LEFT: Final = frozenset({"name", "guard", "connect", "connect_timeout", "egress", "tls"})
+TOKEN: Final = re.compile(rb"\r\n(?:I-Twilio|Kore)-Idempotency-Token: (\S+)")
+NOTHING_LEFT: Final = frozenset({"name", "guard", "connect", "connect_timeout", "egress", "tls"})
 _OURS: Final = ("shortage", "no_local_port")
 _FAIR: Final = 1.0
 """Seconds that a callback may wait for others."""
@@ -131,6 +131,32 @@ class Sent:
     """True if the whole answer has arrived."""
 
 
+class TransportLoad:
+    """The calls of the transport of one process that have not ended, by destination."""
+
+    def __init__(self, bounds: Bounds, violated: Callable[[str, str], None]) -> None:
+        self._bounds = bounds
+        self._violated = violated
+        self._under_way = Counter[str]()
+
+    @contextmanager
+    def sending(self, request: OutgoingRequest, total: float, turn: int) -> Iterator[None]:
+        """Watch one call of the transport."""
+        place, under_way = request.url.destination, self._under_way
+        under_way[place] += 1
+        if under_way[place] > self._bounds.per_destination:
+            self._violated("bounded", f"{under_way[place]} requests to {place}")
+        if under_way.total() > self._bounds.at_once:
+            self._violated("bounded", f"{under_way.total()} requests at once")
+        whole = request.url.connection.total_timeout.total_seconds()
+        if total > whole + _INSTANT or (turn == 0 and total < whole - _INSTANT):
+            self._violated("timed", f"attempt {turn + 1} of a round has {total} s of {whole} s")
+        try:
+            yield
+        finally:
+            under_way[place] -= 1
+
+
 @dataclass(slots=True)
 class Watch:
     """Everything known from outside of the engine."""
@@ -164,8 +190,8 @@ class Watch:
     """The time on the loop's clock from which each callback may leave."""
     sent: list[Sent] = field(default_factory=list)
     by_attempt: dict[tuple[str, int], Sent] = field(default_factory=dict)
-    under_way: Counter[str] = field(default_factory=Counter)
-    """The number of requests in flight, by destination."""
+    load: "TransportLoad" = field(init=False)
+    """The requests in flight."""
     waiting: set[str] = field(default_factory=set)
     """The callbacks that a probe has found waiting."""
     healthy: frozenset[str] = frozenset()
@@ -179,6 +205,12 @@ class Watch:
         """Report that an invariant does not hold."""
         self.trace.note(self.now(), "VIOLATED", name, what)
         self.on_violation(Violated(name, what))
+
+    def sending(
+        self, request: OutgoingRequest, total: float, turn: int
+    ) -> AbstractContextManager[None]:
+        """Watch one call of the transport."""
+        return self.load.sending(request, total, turn)
 
     # Customers' requests, and their answers.
 
@@ -321,7 +353,7 @@ class Watch:
             self.violated("guarded", f"there was a connection to {address}")
 
     def left(self, request: bytes, receiver: str) -> int | None:
-        found = _TOKEN.search(request)
+        found = TOKEN.search(request)
         promise = self.by_token.get(found[1].decode()) if found else None
         if promise is None:
             self.violated(
@@ -359,7 +391,7 @@ class Watch:
         one = self.sent[sent]
         self.trace.note(self.now(), "counted", one.sid, one.number, "->", answer.status)
         one.answer = answer
-        if (text := _difference(self.promises[one.sid].callback, request)) is not None:
+        if (text := difference(self.promises[one.sid].callback, request)) is not None:
             self.violated("same", f"request {one.number} of {one.sid}: {text}")
 
     def answered(self, sent: int) -> None:
@@ -367,24 +399,8 @@ class Watch:
         self.trace.note(self.now(), "answered", one.sid, one.number)
         one.is_answered = True
 
-    # Requests of the engine in flight.
-
-    @contextmanager
-    def sending(self, request: OutgoingRequest, total: float, turn: int) -> Iterator[None]:
-        """Watch one call of the transport."""
-        place, under_way = request.url.destination, self.under_way
-        under_way[place] += 1
-        if under_way[place] > self.bounds.per_destination:
-            self.violated("bounded", f"{under_way[place]} requests to {place}")
-        if under_way.total() > self.bounds.at_once:
-            self.violated("bounded", f"{under_way.total()} requests at once")
-        whole = request.url.connection.total_timeout.total_seconds()
-        if total > whole + _INSTANT or (turn == 0 and total < whole - _INSTANT):
-            self.violated("timed", f"attempt {turn + 1} of a round has {total} s of {whole} s")
-        try:
-            yield
-        finally:
-            under_way[place] -= 1
+    def over(self, sent: int) -> None:
+        """Do nothing: only processes that share a store can send a callback twice at once."""
 
     def probe(self, ready_since: float) -> None:
         """Find callbacks that wait although nothing is in progress; called every second or so.
@@ -409,7 +425,7 @@ class Watch:
 
     def began(self, life: int) -> None:
         self.life, self.life_began = life, self.now()
-        self.under_way = Counter()
+        self.load = TransportLoad(self.bounds, self.violated)
         self.trace.note(self.now(), "start", life)
 
     def stopped(self) -> None:
@@ -479,7 +495,7 @@ class Watch:
         if result in ("delivered", "refused"):
             if sent is None or sent.answer is None or sent.answer.status != status:
                 self.violated("true", f"{where}, and its receiver gave no such answer")
-        elif failure in _NOTHING_LEFT or (failure or "").startswith("certificate"):
+        elif failure in NOTHING_LEFT or (failure or "").startswith("certificate"):
             if sent is not None:
                 self.violated("true", f"{where}, and yet it has left")
         elif failure == "internal":
@@ -509,7 +525,7 @@ class Watch:
                 self.violated("failed", f"{sid} failed in round {row.round_number + 1}: {row}")
 
 
-def _difference(callback: CallbackRecord, request: ReceivedRequest) -> str | None:
+def difference(callback: CallbackRecord, request: ReceivedRequest) -> str | None:
     """Return a text that says how a request differs from its callback, or None."""
     url = callback.url
     method, target, _ = request.line.split(" ")

@@ -15,6 +15,7 @@ from ringback.core.accounts.account import Account
 from ringback.delivery import batch_ingestion as batch_queue_module
 from ringback.delivery import due_callbacks as due_callbacks_module
 from ringback.delivery import fair_scheduler as scheduler_module
+from ringback.ports import SoleProcess
 from ringback.stores.sql.transaction import CommitJob
 from ringback.stores.sqlite.group_commit import GroupCommitter
 from tests.fakes import VAULT, an_account
@@ -30,6 +31,7 @@ from tests.simulation.receivers import Receiver
 from tests.simulation.scheduler import Scheduler
 from tests.simulation.seeds import plan_of
 from tests.simulation.shortage import Machine
+from tests.simulation.store import SimStore
 from tests.simulation.trace import Trace
 from tests.simulation.watch import Watch
 
@@ -85,17 +87,7 @@ class World:
         self._machine = Machine(plan, self._scheduler, self._random("machine"), self._trace)
         self._names = Names(plan, self._scheduler, self._random("names"), self._machine)
         self._network_random = self._random("network")
-        self._receivers = {
-            f"{place.host}:{place.port}": Receiver(
-                place.host, place.character, self._random(f"receiver {place.host}")
-            )
-            for place in plan.places
-        }
-        self._addresses = {
-            (address, place.port): self._receivers[f"{place.host}:{place.port}"]
-            for place in plan.places
-            for address in place.addresses
-        }
+        self._receivers = receivers_of(plan)
         self._watch = Watch(
             database=self._database,
             machine=self._machine,
@@ -112,10 +104,7 @@ class World:
                 if place.character == "healthy"
             ),
         )
-        self._accounts = [
-            an_account(sid=f"AC{number:032}", schedule=schedule)
-            for number, schedule in enumerate(plan.account_schedules)
-        ]
+        self._accounts = accounts_of(plan)
         self._keep(self._accounts)
         self._database.on_durable = self._watch.durable
         self._database.on_runaway = self._runs_away
@@ -161,7 +150,7 @@ class World:
         )
 
     def _random(self, whose: str) -> Random:
-        return Random(f"{whose} {self._plan.seed}")
+        return random_of(self._plan, whose)
 
     def _on_violation(self, violated: Violated) -> None:
         self._violated = self._violated or violated
@@ -204,8 +193,9 @@ class World:
             plan=self._plan,
             scheduler=self._scheduler,
             random=self._network_random,
-            database=self._database,
-            receivers=self._addresses,
+            connect=self._connect,
+            was_away=lambda: self._database.was_away,
+            receivers=self._receivers,
             names=self._names,
             machine=self._machine,
             clock=self._clock,
@@ -220,6 +210,9 @@ class World:
             if self._deaths:
                 process.is_to_die_at = self._deaths.pop(0)
         process.start(lambda: self._start_again(process, 1.0))
+
+    def _connect(self, process: Process) -> tuple[SimStore, SoleProcess]:
+        return SimStore(self._database, process.loop, lambda: process.is_dead), SoleProcess()
 
     def _crash(self, process: Process) -> None:
         if process is self._process and not self._are_faults_over and not process.is_dead:
@@ -278,7 +271,7 @@ class World:
                 store=process.store,
                 queue=process.delivery.queue,
                 batch_queue=process.batch_queue,
-                life=process.number,
+                is_there=lambda: process.number == self._watch.life,
             )
         )
 
@@ -327,7 +320,7 @@ class World:
 
     def _run_until_idle(self) -> None:
         step = 1.0
-        until = self._scheduler.now + self._longest_wait()
+        until = self._scheduler.now + longest_wait(self._plan)
         while self._scheduler.now < until and not self._scheduler.is_stopped:
             if self._is_idle():
                 # Nothing more may happen, except what a customer still asks for.
@@ -341,13 +334,6 @@ class World:
         process = self._up()
         return process is not None and self._watch.has_ended() and process.is_idle
 
-    def _longest_wait(self) -> float:
-        schedules = [self._plan.schedule, *filter(None, self._plan.account_schedules)]
-        waits = [wait.total_seconds() for one in schedules for wait in one.waits[:3]]
-        # Callbacks planned by a wrong clock are due again once the clock is corrected.
-        jumps = sum(abs(by.total_seconds()) for _, by in self._plan.jumps if abs(by) < _ASTRAY)
-        return max([*waits, 300.0]) * 1.2 + jumps + _SLACK
-
     def _judge(self) -> None:
         self._watch.conclude()
         process = self._up()
@@ -360,8 +346,40 @@ class World:
             self._watch.violated("idle", f"{process.open_connections} connections are open")
 
 
+def random_of(plan: Plan, whose: str) -> Random:
+    """Return the source of randomness of one part of a world."""
+    return Random(f"{whose} {plan.seed}")
+
+
+def accounts_of(plan: Plan) -> list[Account]:
+    """Return the accounts of a world."""
+    return [
+        an_account(sid=f"AC{number:032}", schedule=schedule)
+        for number, schedule in enumerate(plan.account_schedules)
+    ]
+
+
+def receivers_of(plan: Plan) -> dict[tuple[str, int], Receiver]:
+    """Return the receivers of a world by their addresses; one may have several."""
+    receivers = dict[tuple[str, int], Receiver]()
+    for place in plan.places:
+        random = random_of(plan, f"receiver {place.host}")
+        receiver = Receiver(place.host, place.character, random)
+        receivers |= {(address, place.port): receiver for address in place.addresses}
+    return receivers
+
+
+def longest_wait(plan: Plan) -> float:
+    """Return how many seconds everything may take once the faults are over."""
+    schedules = [plan.schedule, *filter(None, plan.account_schedules)]
+    waits = [wait.total_seconds() for one in schedules for wait in one.waits[:3]]
+    # Callbacks planned by a wrong clock are due again once the clock is corrected.
+    jumps = sum(abs(by.total_seconds()) for _, by in plan.jumps if abs(by) < _ASTRAY)
+    return max([*waits, 300.0]) * 1.2 + jumps + _SLACK
+
+
 @contextmanager
-def _small(bounds: Bounds) -> Iterator[None]:
+def made_small(bounds: Bounds) -> Iterator[None]:
     """Make the engine's own constants small, so that rare events become frequent."""
     small = (
         (scheduler_module, "_CLAIMED_AT_ONCE", bounds.claimed_at_once),
@@ -380,15 +398,21 @@ def _small(bounds: Bounds) -> Iterator[None]:
 def run(seed: int) -> Result:
     """Run the world of a seed and, if it has one, its calm version, to compare the two."""
     plan = plan_of(seed)
+    with in_silence(), made_small(plan.bounds):
+        result = World(plan).run()
+        if plan.calm is not None and result.violated is None:
+            what = worse(result.waits, World(plan.calm).run().waits)
+            result = replace(result, violated=Violated("apart", what) if what else None)
+        return result
+
+
+@contextmanager
+def in_silence() -> Iterator[None]:
+    """Log nothing, and leave no event loop behind."""
     disabled = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
-        with _small(plan.bounds):
-            result = World(plan).run()
-            if plan.calm is not None and result.violated is None:
-                what = worse(result.waits, World(plan.calm).run().waits)
-                result = replace(result, violated=Violated("apart", what) if what else None)
-            return result
+        yield
     finally:
         logging.disable(disabled)
         asyncio._set_running_loop(None)

@@ -1,4 +1,4 @@
-"""The SQLite store compared with its model in memory: the same work gives the same results.
+"""A store in a database compared with its model in memory: the same work gives the same results.
 
 Work comes in jobs of several steps, and several jobs share a commit; some of them break off, and
 some give the database what it refuses. What is left must be what the model has, which does one job
@@ -12,8 +12,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+import psycopg
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
@@ -21,12 +22,14 @@ from ringback.core.accounts.account import EVERY
 from ringback.core.callbacks.response_storage import ResponseStorageBudget
 from ringback.core.errors import InvalidParameter
 from ringback.ports import CallbackFilter, DeliveryClaim, PageWindow, Transaction
+from ringback.stores.postgres.group_commit import PostgresCommitter
 from ringback.stores.sql.transaction import CommitJob
 from ringback.stores.sqlite.group_commit import GroupCommitter
 from ringback.stores.sqlite.store import connect
 from tests.fakes import NOW, VAULT
 from tests.memory_store import MemoryStore
 from tests.stores.asking import dangling, new_file, same
+from tests.stores.postgres_bench import PostgresBench
 from tests.stores.records import (
     FLEETS,
     OURS,
@@ -103,15 +106,19 @@ class Ask:
 
 
 class BothStores(RuleBasedStateMachine):
-    """Runs everything in both stores, and compares the results."""
+    """Runs everything in both stores, and compares the results.
+
+    The database is an SQLite file, unless `OnPostgres` comes before this class.
+    """
+
+    committer: GroupCommitter | PostgresCommitter
 
     def __init__(self) -> None:
         super().__init__()
         self._loop = asyncio.Runner()
-        self._folder = tempfile.TemporaryDirectory()
-        (Path(self._folder.name) / "ringback.db").write_bytes(new_file())
+        self.make_database()
         self._memory = MemoryStore(BUDGET)
-        self.connect_file()
+        self.connect()
         self.asks = list[Ask]()
         self.now = NOW
         self.add(Part(self._begin))
@@ -123,9 +130,18 @@ class BothStores(RuleBasedStateMachine):
         finally:
             self.committer.close()
             self._loop.close()
-            self._folder.cleanup()
+            self.remove_database()
 
-    def connect_file(self) -> None:
+    def make_database(self) -> None:
+        """Make an empty database."""
+        self._folder = tempfile.TemporaryDirectory()
+        (Path(self._folder.name) / "ringback.db").write_bytes(new_file())
+
+    def remove_database(self) -> None:
+        self._folder.cleanup()
+
+    def connect(self) -> None:
+        """Connect to the database, as a process that begins."""
         self._connection = connect(Path(self._folder.name) / "ringback.db", VAULT)
         self.committer = GroupCommitter(self._connection, VAULT, budget=BUDGET)
 
@@ -174,12 +190,20 @@ class BothStores(RuleBasedStateMachine):
             line for line in told_by_model if "durable" in line
         ]
         assert sum("begins" in line for line in told) == sum("begins" not in line for line in told)
-        assert dangling(self._connection) == []
+        self.check_references()
         for ask, ending in zip(asks, stored, strict=True):
             ask.end(ending)
-        assert without_rows(self._in_file([everything])) == [
-            without_rows(self._in_memory(everything))
+        assert without_rows(self._in_file([self.everything])) == [
+            without_rows(self._in_memory(self.everything))
         ]
+
+    def check_references(self) -> None:
+        """Check that no row of the database refers to one that is missing."""
+        assert dangling(self._connection) == []
+
+    def everything(self, tx: Transaction) -> tuple[object, ...]:
+        """Return all that the stores have."""
+        return everything(tx), by_sid(tx.callbacks.left_open())
 
     def _in_memory(self, work: Callable[[Transaction], Any]) -> Any:
         try:
@@ -192,7 +216,37 @@ class BothStores(RuleBasedStateMachine):
         self.committer.commit(jobs)
         for job in jobs:
             job.end()
-        return [type(job.failure).__name__ if job.failure else job.result for job in jobs]
+        return [_kind_of(job.failure) if job.failure else job.result for job in jobs]
+
+
+class OnPostgres(BothStores):
+    """Does the same with a PostgreSQL database."""
+
+    bench: ClassVar[PostgresBench]
+    """Has the database; set it first."""
+    is_quick: ClassVar = False
+
+    def make_database(self) -> None:
+        """Do nothing: the database is empty before each example."""
+
+    def remove_database(self) -> None:
+        self.bench.empty()
+        self.bench.forget_workers()
+
+    def connect(self) -> None:
+        self.committer = self.bench.new_process(BUDGET, is_quick=self.is_quick)
+
+    def check_references(self) -> None:
+        """Do nothing: the same code writes the references of both databases."""
+
+    def everything(self, tx: Transaction) -> tuple[object, ...]:
+        # A process does not find its own attempts left open.
+        return everything(tx)
+
+
+def _kind_of(failure: Exception) -> str:
+    is_refused = isinstance(failure, psycopg.IntegrityError)
+    return "IntegrityError" if is_refused else type(failure).__name__
 
 
 def or_refused(read: Callable[[], Any]) -> Any:
@@ -211,7 +265,6 @@ def everything(tx: Transaction) -> tuple[object, ...]:
         [tx.callbacks.attempts(one.sid) for one in callbacks],
         [tx.kept_responses.bytes_of(sid) for sid in (EVERY, *FLEETS)],
         [one for one in tx.kept_responses.largest(limit=99) if one.bytes],
-        by_sid(tx.callbacks.left_open()),
         [tx.supersim.sims.page(sid, {}, PageWindow(99)) for sid in FLEETS],
         [tx.supersim.sms_commands.page(sid, {}, PageWindow(999)) for sid in FLEETS],
         [tx.supersim.sessions.of_sim(sim.sid, since=NOW - SECOND) for sim in SIMS.values()],

@@ -22,6 +22,7 @@ from tests.stores.records import (
     WIRELESS_SIMS,
     account,
 )
+from tests.stores.sharing import MemoryShared, SharedStores
 
 
 @pytest.fixture
@@ -52,6 +53,14 @@ def empty(request: pytest.FixtureRequest) -> Store:
     if request.param == "memory":
         return MemoryStore()
     return request.getfixturevalue(request.param)
+
+
+@pytest.fixture
+async def shared() -> SharedStores:
+    """An empty store that several processes share, with the account OURS."""
+    stores = MemoryShared()
+    await stores.join("first").store.transact(lambda tx: tx.accounts.add(account(OURS), []))
+    return stores
 
 
 @pytest.fixture

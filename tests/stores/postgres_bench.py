@@ -3,14 +3,27 @@
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, NoReturn, Self
 
 import psycopg
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from ringback.core.callbacks.response_storage import ResponseStorageBudget
+from ringback.core.callbacks.shards import Role
+from ringback.runtime.system_clock import steady_milliseconds
 from ringback.stores.postgres import schema
 from ringback.stores.postgres.connections import Dsn
+from ringback.stores.postgres.group_commit import (
+    TABLES,
+    Isolation,
+    PostgresCommitter,
+    PostgresTransaction,
+)
+from ringback.stores.postgres.leases import WorkerIdentity, renew
 from ringback.stores.postgres.store import PostgresOptions, PostgresStore
+from ringback.stores.postgres.write_batch import PostgresWriteBatch, types_of_columns
+from ringback.stores.row_ids import RowIds
 from tests.fakes import VAULT
 
 # To delete a few rows is quicker than to truncate tables.
@@ -31,9 +44,14 @@ BEGIN
             EXECUTE format('DELETE FROM %I', name);
         END IF;
     END LOOP;
+    UPDATE shard_leases SET open_until = '-infinity';
     UPDATE changes SET accounts = accounts + 1;
 END $$
 """
+
+
+# However slow the machine is, no test loses its shards.
+_OPTIONS = PostgresOptions(lease=timedelta(hours=1), open_for=timedelta(0))
 
 
 class _Undone(Exception):
@@ -63,15 +81,55 @@ class PostgresBench:
     async def begin(self) -> PostgresStore:
         """Return the store, which owns all shards; the tables are empty."""
         if self._store is None:
-            self._store = PostgresStore.open(
-                self.dsn, VAULT, PostgresOptions(open_for=timedelta(0))
-            )
+            self._store = PostgresStore.open(self.dsn, VAULT, _OPTIONS)
         await self._store.cluster.renew()
         return self._store
 
-    async def end(self) -> None:
+    @property
+    def socket_folder(self) -> Path:
+        """The folder of the server's socket."""
+        return Path(str(conninfo_to_dict(self.dsn.text)["host"]))
+
+    def terminate_all(self) -> None:
+        """Have the server break all other connections to the database."""
+        self.connection.execute(
+            "SELECT pg_terminate_backend(pid, 1000) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+
+    async def leave(self) -> None:
+        """Close the store, so that another process can own the shards."""
+        if self._store is not None:
+            await self._store.close()
+            self._store = None
+
+    def empty(self) -> None:
         """Empty the tables."""
         self.connection.execute("SELECT empty_tables()")
+
+    def forget_workers(self) -> None:
+        """As if all processes had died long ago."""
+        self.connection.execute("DELETE FROM workers")
+
+    def new_process(self, budget: ResponseStorageBudget, *, is_quick: bool) -> PostgresCommitter:
+        """Return the committer of a process that takes all shards over from earlier ones."""
+        own = WorkerIdentity("model", Role.ALL, timedelta(hours=1), timedelta(0))
+        with self.dsn.connect() as connection:
+            self.forget_workers()
+            own.register(connection)
+            renew(connection, own)
+            types = types_of_columns(connection)
+        ids = RowIds(2 * own.number, milliseconds=steady_milliseconds)
+        session = PostgresWriteBatch(TABLES, types, ids.make)
+        transaction = PostgresTransaction(session, VAULT, budget, own, ids)
+        isolation = Isolation.READ_COMMITTED if is_quick else Isolation.SERIALIZABLE
+        return PostgresCommitter(
+            self.dsn, isolation, transaction, session, is_closing=lambda: False
+        )
+
+    async def end(self) -> None:
+        """Empty the tables, and have the store forget what it remembers of them."""
+        self.empty()
         if self._store is not None:
             for is_quick in (True, False):
                 with suppress(_Undone):

@@ -122,7 +122,8 @@ class CallbacksInBothStores(BothStores):
         def work(tx: Transaction) -> list[DeliveryClaim]:
             if key is not None and tx.callbacks.with_key(account_sid, key) is not None:
                 return []
-            return [claimed._replace(row_id=tx.callbacks.add(claimed.callback), is_new=True)]
+            row_id = tx.callbacks.add(claimed.callback)
+            return [claimed._replace(row_id=row_id, is_new=True, run=row_id)]
 
         def done(claims: list[DeliveryClaim]) -> None:
             for claim in claims:
@@ -140,10 +141,14 @@ class CallbacksInBothStores(BothStores):
         def work(tx: Transaction) -> None:
             if isinstance(tx, MemoryTransaction):
                 raise sqlite3.IntegrityError
-            tx.callbacks.add(kept)
+            self.write_what_is_refused(tx, kept)
 
         self.add(Part(work))
         self.next_job()
+
+    def write_what_is_refused(self, tx: Transaction, kept: CallbackRecord) -> None:
+        """Write something that the database refuses because `kept` exists."""
+        tx.callbacks.add(kept)
 
     def _note(self, kept: CallbackRecord) -> None:
         self._kept.append(kept)
@@ -242,7 +247,7 @@ class CallbacksInBothStores(BothStores):
         """Reopen the file, and settle the attempts of the dead process as unknown."""
         self.commit()
         self.committer.close()
-        self.connect_file()
+        self.connect()
         now = self.now
 
         def work(tx: Transaction) -> list[DeliveryClaim]:

@@ -11,6 +11,7 @@ from ringback.ports import Store
 from tests.fakes import NOW
 from tests.stores.asking import keep
 from tests.stores.records import ODD_INSTANT, SECOND, THEIRS, sid, task
+from tests.stores.sharing import Joined, SharedStores
 
 INSTANT = timedelta(microseconds=1)
 LATE = NOW + timedelta(days=365)
@@ -178,3 +179,58 @@ async def test_the_due_time_of_a_resources_step_can_be_read(store: Store) -> Non
     assert await due_of(1, known.step) == known.due
     assert await due_of(2, known.step) == LATE
     assert await due_of(1, TaskKind.RENEW_PERIOD) is await due_of(3, known.step) is None
+
+
+# ---- several processes
+
+
+async def test_two_processes_get_each_task_once(shared: SharedStores) -> None:
+    first, second = await _joined(shared)
+    await keep(first.store, *(task(number) for number in range(6)))
+    claimed = [
+        await due(process.store, limit=limit)
+        for process, limit in ((first, 2), (second, 3), (first, 9), (second, 9))
+    ]
+    numbers = [one for tasks in (claimed[0], claimed[1], claimed[2][2:]) for one in tasks]
+    assert sorted(numbers) == sorted(task(number) for number in range(6))
+    assert claimed[2][:2] == claimed[0], "its own tasks are given to it again"
+    assert claimed[3] == claimed[1]
+
+
+async def test_a_task_of_another_process_can_not_be_taken_and_is_not_due(
+    shared: SharedStores,
+) -> None:
+    first, second = await _joined(shared)
+    await keep(first.store, task(1))
+    await due(first.store)
+    assert await next_due(second.store) is None
+    assert not await take(second.store, task(1))
+    assert await take(first.store, task(1))
+
+
+async def test_the_tasks_of_a_dead_process_are_done_by_another(shared: SharedStores) -> None:
+    first, second = await _joined(shared)
+    await keep(first.store, task(1))
+    await due(first.store)
+    await shared.lease_ends()
+    await second.cluster.renew()
+    await second.cluster.renew()
+    assert await next_due(second.store) == NOW
+    assert await due(second.store) == [task(1)]
+    assert not await take(first.store, task(1))
+    assert await take(second.store, task(1))
+
+
+async def test_a_task_that_is_put_again_is_for_everybody(shared: SharedStores) -> None:
+    first, second = await _joined(shared)
+    await keep(first.store, task(1))
+    await due(first.store)
+    await keep(first.store, task(1, due=NOW + SECOND))
+    assert await due(second.store) == [task(1, due=NOW + SECOND)]
+
+
+async def _joined(shared: SharedStores) -> tuple[Joined, Joined]:
+    first, second = shared.join("first"), shared.join("second")
+    for process in (first, second):
+        await process.cluster.renew()
+    return first, second

@@ -141,6 +141,8 @@ class PrometheusMetrics:
         yield _counter(
             "callbacks_ended", "Callbacks that ended", counters.endings, "source", "status"
         )
+        outdated = "Results not stored, since another process had taken the callbacks over"
+        yield _counter("results_outdated", outdated, counters.outdated_results)
         yield _counter("shadows", "Shadow copies that ended", counters.shadows, *_OF_COPIES)
         yield _counter("shadows_skipped", "Shadow copies not made", skipped, "reason")
         gone = "Client connections closed to make room for others"

@@ -8,6 +8,7 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Final, Self
 
+from ringback.application.gateway_duty import GatewayDuty
 from ringback.application.process_dependencies import ProcessDependencies
 from ringback.application.storage import OpenStorage
 from ringback.carrier.simulated_carrier import SimulatedCarrier
@@ -43,6 +44,7 @@ from ringback.ports import (
 from ringback.runtime.database_outage import outlast
 from ringback.runtime.system_clock import stopwatch
 from ringback.runtime.virtual_clock import VirtualClock
+from ringback.settings.parsers import UdpGatewayAddress
 from ringback.settings.settings import Settings
 from ringback.settings.settings_reloader import SettingsReloader
 
@@ -86,7 +88,9 @@ class OpenTransports:
             network=SystemNetwork(tls),
             most_open=process.shares.outgoing,
         )
-        return cls(sender, _gateway_of(settings))
+        # With a database, the process that has the lease on the gateway opens it.
+        gateway = None if settings.database is not None else _gateway_of(settings)
+        return cls(sender, gateway)
 
     def close_gateway(self) -> None:
         """Close the socket of the UDP gateway, if there is one."""
@@ -123,15 +127,27 @@ class BackgroundWorkers:
             self.batch_queue = queue = _batch_queue_of(process, store, self.delivery)
             beside.append(queue.run)
         context = partial(process.context, self.delivery.queue)
+        self._gateway_at = process.settings.gateway if cluster.is_shared else None
+        self._gateway_duty = None
+        if self._gateway_at is not None and role is not Role.API:
+            self._gateway_duty = GatewayDuty(
+                cluster=cluster,
+                open_gateway=partial(_open_gateway, self._gateway_at),
+                drain=process.settings.drain,
+            )
         self.task_runner = ScheduledTaskRunner(
             store=store,
-            carrier=network.gateway or SimulatedCarrier(),
+            carrier=self._gateway_duty or network.gateway or SimulatedCarrier(),
             handler_of=_handler_of,
             context=context,
             clock=clock,
             look_every=_LOOK_FOR_TASKS if cluster.is_shared else None,
             checkpoint=process.checkpoint,
         )
+        self._receive = _receiver(store, clock, self.task_runner, context)
+        if self._gateway_duty is not None:
+            run_tasks = self.task_runner.run
+            beside.append(partial(self._gateway_duty.run, run_tasks, self._receive))
         self.notifier: LoopWaker = self.task_runner
         """Wakes a loop that carries out scheduled tasks, in this process or another."""
         if role is Role.API:
@@ -156,15 +172,26 @@ class BackgroundWorkers:
         if self.policy_reloader is not None:
             beside.append(self.policy_reloader.run)
         self.supervisor = Supervisor(
-            None if role is Role.API else self.task_runner,
+            None if role is Role.API or self._gateway_duty else self.task_runner,
             self.delivery,
             clock=clock,
             recover=None if role is Role.API else self.shadow_sender.recover,
             beside=beside,
         )
-        self._receive = _receiver(store, clock, self.task_runner, context)
         self._policy_part = process.settings.policy_part
         self._drain = process.settings.drain
+
+    @property
+    def gateway_address(self) -> str | None:
+        """The `host:port` that devices send datagrams to; None without a UDP gateway."""
+        if self.network.gateway is not None:
+            return self.network.gateway.shown_address
+        return self._gateway_at and f"{self._gateway_at.host}:{self._gateway_at.port}"
+
+    @property
+    def open_gateway(self) -> "UdpGateway | None":
+        """The UDP gateway, if there is one and this process has it."""
+        return self.network.gateway or (self._gateway_duty and self._gateway_duty.gateway)
 
     async def start(self) -> None:
         """Recover the work of a dead process, then begin to send callbacks and accept datagrams.
@@ -259,11 +286,13 @@ def _handler_of(kind: TaskKind) -> TaskHandler[OperationContext]:
 
 
 def _gateway_of(settings: Settings) -> "UdpGateway | None":
-    if settings.gateway is None or settings.role is Role.API:
-        return None
+    return None if settings.gateway is None else _open_gateway(settings.gateway)
+
+
+def _open_gateway(at: UdpGatewayAddress) -> "UdpGateway":
     from ringback.carrier.udp_gateway import UdpGateway  # noqa: PLC0415 (see above)
 
-    host, port, else_any = settings.gateway
+    host, port, else_any = at
     gateway_at = partial(UdpGateway, host, behind=SimulatedCarrier(), stopwatch=stopwatch)
     try:
         return gateway_at(port)

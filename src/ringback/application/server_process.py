@@ -87,10 +87,10 @@ def services_of(workers: BackgroundWorkers) -> WorkerServicesForApi:
         policy_monitor=workers.policy_monitor,
         stored_policy=workers.stored_policy,
         clock_advancer=workers.clock_advancer,
-        gateway=network.gateway and network.gateway.shown_address,
+        gateway=workers.gateway_address,
         is_running=lambda: workers.supervisor.is_running,
         waiting=lambda: delivery.waiting,
         under_way=lambda: delivery.under_way,
         open_connections=lambda: network.sender.open_connections,
-        datagrams=lambda: {} if network.gateway is None else network.gateway.counts,
+        datagrams=lambda: {} if (open_ := workers.open_gateway) is None else open_.counts,
     )

@@ -139,12 +139,14 @@ async def _announce(
     from ringback.cli.output import schedule_in_words
     from ringback.data_folder import DATA_FILE
     from ringback.runtime.open_files import open_files_limit
+    from ringback.settings.parsers import without_password
 
-    started = {
-        "base_url": base_url,
-        "data_file": str(settings.data / DATA_FILE),
-        "phase": application.phase.name,
-    }
+    started = {"base_url": base_url}
+    if settings.database is None:
+        started["data_file"] = str(settings.data / DATA_FILE)
+    else:
+        started |= {"database": without_password(settings.database), "role": settings.role}
+    started["phase"] = application.phase.name
     if as_json:
         click.echo(json.dumps(started))
     if near := application.workers.policy_monitor.near_in_words():

@@ -41,6 +41,7 @@ class CallbackSender:
         callback: CallbackRecord,
         account: Account,
         at: datetime | None = None,
+        lease: int = 0,
         *,
         limits: Timeouts,
         turn: int = 0,
@@ -51,10 +52,11 @@ class CallbackSender:
 
         Otherwise return a function that sends the callback; the caller has to await it in a task.
         In both cases, `ended` is called once, after this has returned. `at` is the current time, if
-        the caller knows it.
+        the caller knows it; `lease` is that of the claim.
         """
         try:
-            request = None if fresh else self._render(callback, account, at or self.clock.now())
+            now = at or self.clock.now()
+            request = None if fresh else self._render(callback, account, now, lease)
             is_sent = request is not None and self.transport.try_send(
                 request, limits=limits, turn=turn, ended=lambda result: ended((result, request))
             )
@@ -64,7 +66,9 @@ class CallbackSender:
             return None
 
         async def send() -> None:
-            how = self.render_and_send(callback, account, limits=limits, turn=turn, fresh=fresh)
+            how = self.render_and_send(
+                callback, account, limits=limits, turn=turn, fresh=fresh, lease=lease
+            )
             ended(await how)
 
         return send
@@ -77,6 +81,7 @@ class CallbackSender:
         limits: Timeouts,
         turn: int = 0,
         fresh: bool = False,
+        lease: int = 0,
     ) -> Sent:
         """Send a callback once; return the result, and the request that was sent.
 
@@ -89,7 +94,7 @@ class CallbackSender:
         def rendered() -> OutgoingRequest:
             nonlocal request
             request = None
-            request = self._render(callback, account, self.clock.now())
+            request = self._render(callback, account, self.clock.now(), lease)
             return request
 
         try:
@@ -110,9 +115,11 @@ class CallbackSender:
             exchange = AttemptResult(NoAnswerOutcome(AttemptFailure.INTERNAL, why))
         return exchange, request
 
-    def _render(self, callback: CallbackRecord, account: Account, at: datetime) -> OutgoingRequest:
+    def _render(
+        self, callback: CallbackRecord, account: Account, at: datetime, lease: int
+    ) -> OutgoingRequest:
         # The request is written at once after this, so the check comes as late as it can.
-        if not self.cluster.may_send(callback.url.destination):
+        if not self.cluster.may_send(callback.url.destination, lease):
             raise LeaseLost(
                 f"the lease on {callback.url.destination} has ended, because the database could not"
                 " be reached in time"

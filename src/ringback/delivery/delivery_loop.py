@@ -77,8 +77,10 @@ class DeliveryLoop:
         progress, started = callback.progress, self.clock.now()
         how, turn = callback.url.connection, progress.round_attempts - 1
         limits = attempt_timeouts(how, progress.round, started) if turn else how.limits
-        ended, send = partial(self._ended, claim, started), self.sender.send
-        return send(callback, account, started, limits=limits, turn=turn, fresh=fresh, ended=ended)
+        ended, lease = partial(self._ended, claim, started), claim.lease
+        return self.sender.send(
+            callback, account, started, lease, limits=limits, turn=turn, fresh=fresh, ended=ended
+        )
 
     def _ended(self, claim: DeliveryClaim, started: datetime, sent: Sent) -> None:
         """Decide whether to retry, and queue the result to be saved."""

@@ -118,6 +118,7 @@ class DeliveryService:
             cluster=cluster,
             due_callbacks=due_callbacks,
             backlog=self._backlog,
+            workers=self._loop.workers,
             decide=self._loop.decide,
         )
         self._keeping: asyncio.Task[None] | None = None
@@ -191,6 +192,8 @@ class DeliveryService:
         self.queue.is_closed = True
         self._loop.workers.close()
         self._wakeup.wake()
+        # Other processes begin with what waits while attempts under way end here.
+        leaving = asyncio.create_task(self._leave()) if self._cluster.is_shared else None
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within.total_seconds()):
                 await self._loop_ended.wait()
@@ -198,6 +201,10 @@ class DeliveryService:
                 await self._loop.settlements.finish()
         await self._loop.workers.cancel()
         await self._put_back_unsent()
+        if leaving is not None:
+            await leaving
+
+    async def _leave(self) -> None:
         if self._keeping is not None:
             self._keeping.cancel()
         with contextlib.suppress(StoreUnavailable):
@@ -205,10 +212,11 @@ class DeliveryService:
 
     async def _put_back_unsent(self) -> None:
         try:
-            # When this ends, the workers have all that was claimed before the queue was closed.
-            await self._store.transact(lambda _: None)
+            # When this ends, the workers have all that was claimed before the queue was closed:
+            # claims are quick work, too.
+            await self._store.transact(lambda _: None, is_quick=True)
             unsent, now = self._loop.workers.take_unsent(), self._clock.now()
-            await self._store.transact(lambda tx: tx.callbacks.put_back(unsent, now))
+            await self._store.transact(lambda tx: tx.callbacks.put_back(unsent, now), is_quick=True)
         except StoreUnavailable as failure:
             _log.warning("%s; the next start of the server settles the open attempts", failure)
 

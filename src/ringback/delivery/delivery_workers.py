@@ -6,11 +6,11 @@ destination's queue until then. When a delivery ends, the next claim takes its p
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from ringback.delivery.callback_sender import Sending
-from ringback.ports import DeliveryClaim, Transport
+from ringback.ports import NONE_OPEN, DeliveryClaim, Transport
 
 
 @dataclass(eq=False, slots=True)
@@ -39,6 +39,7 @@ class DeliveryWorkers:
         self._transport = transport
         self._per_destination = per_destination
         self._destinations = dict[str, _Destination]()
+        self._still_open = NONE_OPEN
         self._tasks = set[asyncio.Task[None]]()
         self._taken = 0
         self._none_is_taken = asyncio.Event()
@@ -60,6 +61,16 @@ class DeliveryWorkers:
     def ended(self, claim: DeliveryClaim) -> None:
         """Give the place of a delivery that has ended to the next claim for its destination."""
         self._go_on(self._destinations[claim.lane.destination])
+
+    def leave_room(self, still_open: Mapping[str, int]) -> None:
+        """Leave places of destinations free for requests of other processes from now on.
+
+        `still_open` is their number by destination. Deliveries under way are not affected.
+        """
+        self._still_open = still_open
+        for destination in list(self._destinations.values()):
+            for _ in destination.ready:
+                self._employ(destination)
 
     def close(self) -> None:
         """Deliver no more claims: those not begun yet, and those added later, stay unsent."""
@@ -95,7 +106,7 @@ class DeliveryWorkers:
 
     def _employ(self, destination: _Destination) -> None:
         """Take a place for the next claim, if one is free."""
-        if destination.taken >= self._per_destination or self._is_closed:
+        if destination.taken >= self._places_of(destination) or self._is_closed:
             return
         destination.taken += 1
         self._taken += 1
@@ -105,7 +116,8 @@ class DeliveryWorkers:
 
     def _go_on(self, destination: _Destination) -> None:
         """Use a place for the next claim, or free it if no claim is left."""
-        if not destination.ready or self._is_closed:
+        is_too_many = self._still_open and destination.taken > self._places_of(destination)
+        if not destination.ready or self._is_closed or is_too_many:
             self._free(destination)
             return
         claim = destination.ready.popleft()
@@ -118,6 +130,11 @@ class DeliveryWorkers:
             task = asyncio.create_task(self._in_task(destination, claim, sending))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+
+    def _places_of(self, destination: _Destination) -> int:
+        if not self._still_open:
+            return self._per_destination
+        return self._per_destination - self._still_open.get(destination.name, 0)
 
     async def _in_task(
         self, destination: _Destination, claim: DeliveryClaim, sending: Sending

@@ -35,6 +35,11 @@ _LOOK: Final = timedelta(seconds=1)
 """How often the store is searched for callbacks of other processes."""
 _LATE: Final = timedelta(minutes=1)
 """How much later than it is due such a callback may be stored, and how much clocks may differ."""
+_JUST_NOW: Final = timedelta(seconds=2)
+"""How long before an announcement the announced callback usually came due, at most.
+
+The announcements are frequent, and each search may have to skip all callbacks that were due since.
+"""
 
 _log = logging.getLogger(__name__)
 
@@ -73,7 +78,8 @@ class DueCallbacks:
         if self.cluster.is_shared:
             await outlast(self._look, clock=self.clock)
         now = self.clock.now()
-        quotas = self._quotas(now)
+        leased = self._quotas(now)
+        quotas = [quota for quota, _ in leased]
         if not quotas:
             search = self._next_look if self.cluster.is_shared else self._next_sweep
             await self.wakeup.wait(min(self.scheduler.next_due() or search, search))
@@ -84,18 +90,26 @@ class DueCallbacks:
         )
         for quota, (claims, next_due) in zip(quotas, claimed, strict=True):
             self.scheduler.claimed(quota, len(claims), next_due=next_due)
-        return [claim for claims, _ in claimed for claim in claims]
-
-    def _quotas(self, now: datetime) -> list[LaneQuota]:
-        """Take slots for due callbacks, but not in lanes that this process may not claim from."""
-        quotas = self.scheduler.due(now)
         if not self.cluster.is_shared:
-            return quotas
-        own = [quota for quota in quotas if self.cluster.may_claim(quota.lane.destination)]
-        for quota in quotas:
-            if quota not in own:
+            return [claim for claims, _ in claimed for claim in claims]
+        pairs = zip(leased, claimed, strict=True)
+        return [
+            claim._replace(lease=lease) for (_, lease), (claims, _) in pairs for claim in claims
+        ]
+
+    def _quotas(self, now: datetime) -> list[tuple[LaneQuota, int]]:
+        """Take slots for due callbacks in lanes from which this process may claim.
+
+        Also returns the numbers of the leases under which they are claimed.
+        """
+        leased = list[tuple[LaneQuota, int]]()
+        for quota in self.scheduler.due(now):
+            lease = self.cluster.lease_on(quota.lane.destination)
+            if lease is None:
                 self.scheduler.claimed(quota, 0, next_due=None)
-        return own
+            else:
+                leased.append((quota, lease))
+        return leased
 
     async def _look(self) -> None:
         """Search for callbacks that other processes have added, if it is time or was announced."""
@@ -104,13 +118,13 @@ class DueCallbacks:
         if timedelta(0) < self._next_look - now <= _LOOK:
             if not shards:
                 return
-            where = shards
+            where, since = shards, now - _JUST_NOW
         else:
-            where, self._next_look = None, now + _LOOK
+            where, since, self._next_look = None, now - _LATE, now + _LOOK
         last, is_over = None, False
         while not is_over:
             some = await self.store.transact(
-                partial(_waiting_since, now - _LATE, where, last), is_quick=True
+                partial(_waiting_since, since, where, last), is_quick=True
             )
             for lane, due in some:
                 self.scheduler.expect(lane, due)

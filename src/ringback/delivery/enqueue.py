@@ -10,6 +10,7 @@ with a transaction run where the store runs its work: in the event loop or in th
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from ringback.core.callbacks.callback import CallbackRecord, DeliveryProgress, begin
 from ringback.core.callbacks.shards import shard_of
@@ -25,10 +26,13 @@ from ringback.ports import (
     LoopWaker,
     NewCallbackQueue,
     News,
+    SoleProcess,
     Store,
     Transaction,
     lane_of,
 )
+
+_ALONE: Final = SoleProcess()
 
 
 @dataclass(eq=False, kw_only=True)
@@ -63,14 +67,17 @@ class CallbackEnqueuer:
         account = tx.accounts.get(callback.account_sid)
         now = self.clock.now()
         lane = lane_of(callback)
-        if account is not None and self._may_go(callback, lane, now):
+        lease = self.cluster.lease_on(lane.destination)
+        if account is not None and lease is not None and self._may_go(callback, lane, now):
             limit = callback.url.connection.total_timeout
             progress = begin(callback.progress, now, total_timeout=limit)
             callback, row_id = callback.having(progress), 0
             # Registered first, so that the slot is returned even if saving fails.
             tx.on_commit(
                 lambda: self._taken(
-                    DeliveryClaim(callback, account, lane, row_id=row_id, is_new=True, run=row_id)
+                    DeliveryClaim(
+                        callback, account, lane, row_id=row_id, is_new=True, run=row_id, lease=lease
+                    )
                 ),
                 undone=lambda: self._free(lane),
             )
@@ -87,8 +94,7 @@ class CallbackEnqueuer:
     def _may_go(self, callback: CallbackRecord, lane: Lane, now: datetime) -> bool:
         due = callback.progress.due
         is_due = due is not None and due <= now
-        may_claim = is_due and not self.is_closed and self.cluster.may_claim(lane.destination)
-        return may_claim and self.scheduler.try_take(lane, now)
+        return is_due and not self.is_closed and self.scheduler.try_take(lane, now)
 
     def _taken(self, claim: DeliveryClaim) -> None:
         self.backlog.accepted(claim.callback)
@@ -113,11 +119,11 @@ class CallbackEnqueuer:
         if progress.due is None:
             return
         lane = lane_of(callback)
-        if self.cluster.may_claim(lane.destination):
+        if self.cluster.lease_on(lane.destination) is None:
+            self.cluster.announce(News(frozenset({shard_of(lane.destination)})))
+        else:
             self.scheduler.expect(lane, progress.due)
             self.wakeup.wake()
-        else:
-            self.cluster.announce(News(frozenset({shard_of(lane.destination)})))
 
 
 @dataclass(eq=False, kw_only=True)

@@ -25,7 +25,7 @@ from typing import Final
 
 from ringback.core.http.outcome import AttemptFailure, NoAnswerOutcome, Outcome, status_of
 from ringback.delivery.resource_shortage_pause import NO_TIME, ShortagePause
-from ringback.ports import Lane, LaneQuota
+from ringback.ports import BEGINNING, Lane, LaneQuota
 
 _CLAIMED_AT_ONCE: Final = 256
 _CLAIMED_BESIDE_OTHERS: Final = 32
@@ -65,7 +65,9 @@ class _State:
     taken: int = 0
     window: int = _FIRST_WINDOW
     next_due: datetime | None = None
-    """When the next waiting callback of the lane is due; None if none waits."""
+    """When the next waiting callback of the lane may be sent; None if none waits."""
+    first_due: datetime = BEGINNING
+    """When that callback is due, even if the lane pauses until later; see `LaneQuota.since`."""
     is_ready: bool = False
     rest: ShortagePause | None = None
     """The pause of the lane, if this machine had no port left for its destination."""
@@ -191,7 +193,8 @@ class FairScheduler:
             while limit > 0 and (state := self._next_in_turn(skipped)):
                 room = min(self._room_of(state), quantum, limit)
                 limit -= room
-                since, state.next_due = state.next_due or now, None
+                since = now if state.next_due is None else state.first_due
+                state.next_due = None
                 self._take(state, room)
                 self._note(state.account, now)
                 quotas.append(LaneQuota(state.lane, room, since))
@@ -260,6 +263,7 @@ class FairScheduler:
         return not self._rest.is_over(now) or not (state.rest is None or state.rest.is_over(now))
 
     def _wait(self, state: _State, due: datetime) -> None:
+        state.first_due = due if state.next_due is None else min(due, state.first_due)
         if state.rest is not None and state.rest.until is not None:
             due = max(due, state.rest.until)
         state.next_due = due

@@ -5,7 +5,7 @@ If other processes share the store, this also keeps the leases on this process's
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -15,6 +15,7 @@ from ringback.core.errors import StoreUnavailable
 from ringback.core.http.http_exchange import AttemptResult
 from ringback.core.http.outcome import Outcome, UnknownOutcome
 from ringback.delivery.backlog import Backlog
+from ringback.delivery.delivery_workers import DeliveryWorkers
 from ringback.delivery.due_callbacks import DueCallbacks
 from ringback.ports import Cluster, DeliveryClaim, Settlement, Store, Transaction
 
@@ -23,6 +24,8 @@ _RENEW_EVERY: Final = 3.0
 _TRY_AGAIN: Final = 1.0
 _COUNT_AT_MOST: Final = 0.01
 """The part of the time that may be spent on counting unfinished callbacks."""
+_COUNT_AT_LEAST: Final = 60.0
+"""The most seconds between two counts: a count that waited for the database took no work."""
 
 _log = logging.getLogger(__name__)
 
@@ -35,12 +38,16 @@ class WorkTakeover:
     cluster: Cluster
     due_callbacks: DueCallbacks
     backlog: Backlog
+    workers: DeliveryWorkers
     decide: Callable[[DeliveryClaim, DeliveryProgress, Outcome, datetime], DeliveryProgress]
     """Returns a callback's next state after an outcome of an attempt that began at an instant."""
 
     def __post_init__(self) -> None:
         """Allow the first count at once."""
         self._next_count = 0.0
+        self._has_to_sweep = False
+        """True if callbacks may wait of which the scheduler does not know."""
+        self._taking_over: asyncio.Task[bool] | None = None
 
     async def start(self) -> int:
         """Take over all work that this process has to do, and return how much was left open.
@@ -49,7 +56,8 @@ class WorkTakeover:
         again as the retry rules say. Then the scheduler is informed of all lanes in which callbacks
         wait.
         """
-        await self.cluster.renew()
+        change = await self.cluster.renew()
+        self.workers.leave_room(change.still_open)
         count = await self.store.transact(self._settle_left_open)
         await self.store.transact(self._count_unfinished)
         await self.due_callbacks.sweep()
@@ -58,31 +66,58 @@ class WorkTakeover:
     async def run(self) -> None:
         """Keep the leases, and take over the work of new shards, for ever."""
         pause = _RENEW_EVERY
-        while True:
-            await asyncio.sleep(pause)
-            try:
-                await self._renew()
-                pause = _RENEW_EVERY
-            except StoreUnavailable as failure:
-                _log.debug("the leases can't be renewed: %s", failure)
-                pause = _TRY_AGAIN
-            except Exception:  # noqa: BLE001 (without leases, nothing could be sent any more)
-                _log.exception("the leases can't be renewed")
-                pause = _TRY_AGAIN
+        try:
+            while True:
+                await asyncio.sleep(pause)
+                is_renewed = await self._attempt(self._renew, "the leases can't be renewed")
+                pause = _RENEW_EVERY if is_renewed else _TRY_AGAIN
+                # In a task of its own, so that a slow database delays no renewal.
+                if is_renewed and (self._taking_over is None or self._taking_over.done()):
+                    what = "the work of other processes can't be taken over"
+                    self._taking_over = asyncio.create_task(self._attempt(self._take_over, what))
+        finally:
+            if self._taking_over is not None:
+                self._taking_over.cancel()
+
+    async def _attempt(self, work: Callable[[], Awaitable[None]], failed: str) -> bool:
+        """Return False if the work fails; it is done again soon."""
+        try:
+            await work()
+        except StoreUnavailable as failure:
+            _log.debug("%s: %s", failed, failure)
+            return False
+        except Exception:  # noqa: BLE001 (without leases, nothing could be sent any more)
+            _log.exception(failed)
+            return False
+        return True
 
     async def _renew(self) -> None:
-        gained, lost = await self.cluster.renew()
+        gained, lost, still_open = await self.cluster.renew()
+        # In the same step of the event loop, so that nothing is sent to them before.
+        self.workers.leave_room(still_open)
+        self._has_to_sweep = self._has_to_sweep or bool(gained)
         if lost:
             _log.warning("lost the leases on %d shards of destinations", len(lost))
+
+    async def _take_over(self) -> None:
         if count := await self.store.transact(self._settle_left_open):
             _log.warning("settled %d attempts of other processes as unknown", count)
-        if gained or count:
-            await self.due_callbacks.sweep()
+            self._has_to_sweep = True
+        if self._has_to_sweep:
+            # First, since shards that are gained meanwhile need another search.
+            self._has_to_sweep = False
+            try:
+                await self.due_callbacks.sweep()
+            except BaseException:
+                self._has_to_sweep = True
+                raise
+            self.due_callbacks.wakeup.wake()
         loop = asyncio.get_running_loop()
         if loop.time() >= self._next_count:
             began = loop.time()
             await self.store.transact(self._count_unfinished)
-            self._next_count = loop.time() + (loop.time() - began) / _COUNT_AT_MOST
+            pause = (loop.time() - began) / _COUNT_AT_MOST
+            self._next_count = loop.time() + min(pause, _COUNT_AT_LEAST)
 
     def _count_unfinished(self, tx: Transaction) -> None:
         unfinished = tx.callbacks.unfinished()

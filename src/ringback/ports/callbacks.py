@@ -100,6 +100,8 @@ class DeliveryClaim(NamedTuple):
     Once another process has taken the callback over, it has another number, and the store ignores
     the results of this claim.
     """
+    lease: int = 0
+    """The number of the lease under which it was claimed: see `Cluster.lease_on`."""
 
     @property
     def progress(self) -> DeliveryProgress:

@@ -5,12 +5,14 @@ which has a lease on it: for a limited time, which it keeps extending. Only the 
 claims and sends callbacks to its destinations. Only the store's clock decides when a lease ends.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Final, NamedTuple, Protocol
 
 from ringback.core.callbacks.shards import SHARDS, Role
 
+NONE_OPEN: Final[Mapping[str, int]] = MappingProxyType({})
 ALL_SHARDS: Final = frozenset(range(SHARDS))
 
 
@@ -18,7 +20,14 @@ class LeaseChange(NamedTuple):
     """How the shards of a process have changed."""
 
     gained: frozenset[int] = frozenset()
+    """Shards in which it may claim callbacks now, and could not before."""
     lost: frozenset[int] = frozenset()
+    """Shards whose leases ended before they were extended."""
+    still_open: Mapping[str, int] = NONE_OPEN
+    """How many attempts of earlier owners of its shards have no result yet, by destination.
+
+    Their requests may still be under way, so they count towards the limit of the destination.
+    """
 
 
 class News(NamedTuple):
@@ -58,14 +67,19 @@ class Cluster(Protocol):
         """How far this machine's clock is ahead of the database's; negative if it is behind."""
         ...
 
-    def may_claim(self, destination: str) -> bool:
-        """Return True if this process may claim callbacks to a destination (scheme, host, port)."""
+    def lease_on(self, destination: str) -> int | None:
+        """Return the number of the lease for claims to a destination (scheme, host and port).
+
+        It is None if this process may not claim callbacks to the destination. Each lease on a shard
+        has a higher number than those before, whoever had them.
+        """
         ...
 
-    def may_send(self, destination: str) -> bool:
-        """Return True if a request for a claimed callback may begin at this moment.
+    def may_send(self, destination: str, lease: int) -> bool:
+        """Return True if a request for a callback claimed under this lease may begin now.
 
-        It is False once the lease on the destination's shard may have ended.
+        It is False once the lease may have ended, even if the process has another one by then: the
+        callback may have been taken over in between.
         """
         ...
 
@@ -73,7 +87,8 @@ class Cluster(Protocol):
         """Extend the leases, take shards that nobody owns, and give back what are too many.
 
         A process has too many shards if others have fewer than their equal share. It then claims
-        nothing more in some of them, and gives each back once it has no attempt under way there.
+        nothing more in some of them, and gives each back once it has no attempt under way there:
+        the next call of `renew` does so, and nothing is sent there from its beginning on.
 
         Raises StoreUnavailable if the database can't be used at the moment.
         """
@@ -88,7 +103,10 @@ class Cluster(Protocol):
         ...
 
     async def leave(self) -> None:
-        """Give all leases back, because this process stops."""
+        """Give all leases back, because this process stops; its attempts under way may still end.
+
+        Nothing is claimed or sent from the beginning of this call on.
+        """
         ...
 
     def announce(self, news: News) -> None:
@@ -120,11 +138,11 @@ class SoleProcess:
         self._me = me
         self._is_sending = me is None or me.role is not Role.API
 
-    def may_claim(self, destination: str) -> bool:  # noqa: ARG002 (the port's signature)
-        """Return True if this process sends callbacks, since every shard belongs to it."""
-        return self._is_sending
+    def lease_on(self, destination: str) -> int | None:  # noqa: ARG002 (the port's signature)
+        """Return 0 if this process sends callbacks, since every shard belongs to it for ever."""
+        return 0 if self._is_sending else None
 
-    def may_send(self, destination: str) -> bool:  # noqa: ARG002 (the port's signature)
+    def may_send(self, destination: str, lease: int) -> bool:  # noqa: ARG002 (as above)
         """Return True, since no other process can take a callback over."""
         return True
 

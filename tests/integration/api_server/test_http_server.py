@@ -532,6 +532,18 @@ async def test_a_stop_interrupts_requests_after_a_second() -> None:
         writer.close()
 
 
+async def test_a_stop_answers_requests_on_connections_that_were_not_accepted_yet() -> None:
+    async with serving(Echo()) as served:
+        # Without a step of the event loop, so the system has accepted them, and nobody else.
+        clients = [socket.create_connection(served.address) for _ in range(20)]
+        for client in clients:
+            client.sendall(SECOND)
+        await served.server.stop()
+        for client in clients:
+            with client, client.makefile("rb") as said:
+                assert b"/second " in said.read()
+
+
 # ---- client addresses ----------------------------------------------------------------------------
 
 

@@ -20,7 +20,17 @@ from ringback.core.http.outcome import (
 from ringback.core.retry_schedule import FAITHFUL, RetrySchedule
 from ringback.delivery.counters import DeliveryCounters
 from ringback.delivery.delivery_service import DeliveryLimits, DeliveryService
-from ringback.ports import DeliveryClaim, Lane, RandomSource, Store, Transaction, Transport, lane_of
+from ringback.ports import (
+    Cluster,
+    DeliveryClaim,
+    Lane,
+    RandomSource,
+    SoleProcess,
+    Store,
+    Transaction,
+    Transport,
+    lane_of,
+)
 from tests.fakes import (
     ACCOUNT_SID,
     CALLBACK_SID,
@@ -203,6 +213,7 @@ class Bench:
     clock: FakeClock = field(default_factory=FakeClock)
     steps: Steps = field(default_factory=Steps)
     counters: DeliveryCounters = field(default_factory=DeliveryCounters)
+    cluster: Cluster = field(default_factory=SoleProcess)
 
     def __post_init__(self) -> None:
         self.delivery = DeliveryService(
@@ -213,6 +224,7 @@ class Bench:
             schedule=self.schedule,
             limits=self.limits,
             counters=self.counters,
+            cluster=self.cluster,
             checkpoint=self.steps,
         )
 

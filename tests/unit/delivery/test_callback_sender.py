@@ -13,14 +13,14 @@ from ringback.core.callback_urls.connection_overrides import ConnectionOverrides
 from ringback.core.callbacks.callback import CallbackRecord
 from ringback.core.http.allowed_addresses import LOOPBACK
 from ringback.core.http.http_exchange import AttemptResult, OutgoingRequest
-from ringback.core.http.outcome import AttemptFailure, DeliveredOutcome, NoAnswerOutcome
+from ringback.core.http.outcome import AttemptFailure, DeliveredOutcome, NoAnswerOutcome, failure_of
 from ringback.core.http.ssrf_guard import SsrfGuard
 from ringback.core.sources.signature import sign_as_kore
 from ringback.core.sources.source_definition import BUILT_IN
 from ringback.delivery.callback_sender import CallbackSender, Sent
 from ringback.delivery.current_signing_keys import CurrentSigningKeys
 from ringback.http_client.http_sender import HttpTransport
-from ringback.ports import Transport
+from ringback.ports import SoleProcess, Transport
 from ringback.runtime.system_clock import stopwatch
 from tests.fakes import (
     FakeClock,
@@ -71,6 +71,43 @@ async def test_it_returns_the_result_and_the_request_that_left() -> None:
     transport = RecordingTransport([REFUSED])
     exchange, request = await Bench(transport).send(a_callback())
     assert (exchange, [request]) == (REFUSED, transport.requests)
+
+
+class Leases(SoleProcess):
+    """Leases of which only those with these numbers last."""
+
+    def __init__(self, *lasting: int) -> None:
+        self.lasting = set(lasting)
+
+    def may_send(self, destination: str, lease: int) -> bool:
+        return lease in self.lasting
+
+
+@pytest.mark.parametrize("lasting", [(), (1, 3)])
+async def test_without_the_lease_of_its_claim_nothing_is_sent(lasting: tuple[int, ...]) -> None:
+    transport = RecordingTransport()
+    sender = replace(Bench(transport).sender, cluster=Leases(*lasting))
+    exchange, request = await sender.render_and_send(
+        a_callback(), an_account(), limits=LIMITS, lease=2
+    )
+    assert failure_of(exchange.outcome) == "lease"
+    assert (request, transport.requests) == (None, [])
+
+
+async def test_a_lease_that_ends_while_the_request_waits_for_a_connection_prevents_it() -> None:
+    connecting = asyncio.Event()
+    transport, leases = RecordingTransport(connecting=connecting), Leases(2)
+    sender = replace(Bench(transport).sender, cluster=leases)
+    ended = list[Sent]()
+    sending = sender.send(a_callback(), an_account(), lease=2, limits=LIMITS, ended=ended.append)
+    assert sending is not None
+    task = asyncio.create_task(sending())
+    await all_has_run()
+    leases.lasting.clear()
+    connecting.set()
+    await task
+    assert [failure_of(exchange.outcome) for exchange, _ in ended] == ["lease"]
+    assert transport.requests == []
 
 
 async def test_a_claim_that_waited_is_signed_with_the_newest_secret() -> None:

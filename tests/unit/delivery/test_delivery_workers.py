@@ -60,6 +60,32 @@ def sids(*numbers: int) -> list[str]:
     return [sid(number) for number in numbers]
 
 
+async def test_places_are_left_free_for_requests_of_other_processes() -> None:
+    bench = Bench()
+    bench.workers.leave_room({f"http://{A}:80": 1})
+    for claim in claims_to(HOST, range(3)) + claims_to(OTHER_HOST, range(3, 6)):
+        bench.workers.add(claim)
+    await all_has_run()
+    assert bench.under_way == {A: 1, B: 2}
+    bench.workers.leave_room({})
+    await all_has_run()
+    assert bench.under_way == {A: 2, B: 2}
+
+
+async def test_a_place_is_not_used_again_if_it_is_to_be_left_free() -> None:
+    bench = Bench()
+    for claim in claims_to(HOST, range(4)):
+        bench.workers.add(claim)
+    await all_has_run()
+    bench.workers.leave_room({f"http://{A}:80": 2})
+    bench.gates[A].set()
+    await all_has_run()
+    assert (bench.begun, bench.ended) == (sids(0, 1), sids(0, 1))
+    bench.workers.leave_room({f"http://{A}:80": 1})
+    await all_has_run()
+    assert bench.ended == sids(0, 1, 2, 3)
+
+
 @pytest.mark.parametrize("most", [1, 2, 7])
 async def test_the_number_of_requests_to_one_destination_is_limited(most: int) -> None:
     bench = Bench(per_destination=most)

@@ -604,6 +604,17 @@ def test_a_paused_lane_delays_no_other() -> None:
     assert scheduler.try_take(B1, NOW)
 
 
+def test_a_pause_does_not_hide_callbacks_that_are_due_before_its_end() -> None:
+    scheduler = many()
+    assert scheduler.try_take(A1, NOW)
+    until = scheduler.rest(A1, NOW, NO_PORT)
+    scheduler.expect(A1, NOW)
+    scheduler.expect(A1, NOW - SECOND)
+    scheduler.expect(A1, NOW + SECOND)
+    [quota] = scheduler.due(until)
+    assert quota.since == NOW - SECOND
+
+
 def rests(scheduler: FairScheduler, count: int) -> list[float]:
     """Return the seconds of this many pauses, one right after the other."""
     now, lengths = NOW, list[float]()

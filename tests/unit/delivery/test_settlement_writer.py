@@ -12,12 +12,14 @@ from ringback.delivery.settlement_writer import SettlementWriter
 from ringback.ports import DeliveryClaim, Settlement, Store, Transaction
 from tests.fakes import ACCOUNT_SID, NOW, FakeClock, a_callback, an_account
 from tests.memory_store import MemoryStore
+from tests.stores.sharing import MemoryShared
 from tests.unit.delivery.parts import (
     DELIVERED,
     HOST,
     FailingStore,
     PausedStore,
     a_store,
+    add,
     all_has_run,
     callback_in,
     callbacks_to,
@@ -194,6 +196,24 @@ async def test_without_settlements_it_is_finished_at_once() -> None:
     store = FailingStore(await a_store(a_callback()))
     await Bench(store).writer.finish()
     assert store.transactions == 0
+
+
+async def test_a_result_that_was_overtaken_by_another_process_is_reported_as_outdated() -> None:
+    shared = MemoryShared()
+    first, second = shared.join("first"), shared.join("second")
+    await first.store.transact(lambda tx: tx.accounts.add(an_account(), []))
+    await first.cluster.renew()
+    callbacks = callbacks_to(HOST, [1, 2])
+    await add(first.store, *callbacks)
+    overtaken, in_time = await claim_of(first.store, callbacks[0], limit=2)
+    await shared.lease_ends()
+    await second.cluster.renew()
+    await second.store.transact(lambda tx: tx.callbacks.settle([settlement_of(overtaken)]))
+    bench = Bench(first.store)
+    bench.put([settlement_of(overtaken), settlement_of(in_time)])
+    await bench.writer.finish()
+    assert bench.settled == sids(2)
+    assert [one.claim.callback.sid for one in bench.outdated] == sids(1)
 
 
 class Particular:

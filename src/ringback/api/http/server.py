@@ -30,6 +30,8 @@ _BUFFER: Final = 64 * 1024
 _ANY_ADDRESS: Final = ("0.0.0.0", "::")  # noqa: S104 (compared with, not listened on)
 _AT_ONCE: Final = 64
 """Maximum number of connections that are accepted before the event loop runs other work."""
+_MOST_LAST: Final = 1024
+"""Maximum number of connections that are accepted when the server stops; as many can wait."""
 _JUST_NOW_SECONDS: Final = 0.001
 _PAUSE_SECONDS: Final = 0.25
 """Seconds until connections are accepted again after the system had no resources for one."""
@@ -186,14 +188,19 @@ class _Acceptor:
         self._resume()
 
     def close(self) -> None:
-        """Accept no more connections.
+        """Accept the connections that wait, but no more.
 
-        If no other process has this socket, the system refuses those that wait to be accepted.
+        The system would reset those that are not accepted, unless another process has this socket.
+        Their clients may have sent requests on them already.
         """
         if self._pausing is not None:
             self._pausing.cancel()
         else:
             self._loop.remove_reader(self._listener)
+            with suppress(OSError):  # the system has no resources for another one
+                for _ in range(_MOST_LAST):
+                    if not self._accept():
+                        break
         self._listener.close()
 
     async def ended(self) -> None:
@@ -213,17 +220,24 @@ class _Acceptor:
         self._came = now
         for _ in range(self._next):
             try:
-                # Not by asyncio, so that a refused connection needs no transport.
-                sock, address = self._listener.accept()
-            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-                return
+                if not self._accept():
+                    return
             except OSError as problem:
                 self._pause(problem)
                 return
-            if self._is_short:
-                self._is_short = False
-                _log.info("new client connections are accepted again")
-            self._take(sock, address[0], address[1])
+
+    def _accept(self) -> bool:
+        """Accept a connection; return False if none waits."""
+        try:
+            # Not by asyncio, so that a refused connection needs no transport.
+            sock, address = self._listener.accept()
+        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            return False
+        if self._is_short:
+            self._is_short = False
+            _log.info("new client connections are accepted again")
+        self._take(sock, address[0], address[1])
+        return True
 
     def _pause(self, problem: OSError) -> None:
         """Stop accepting for a moment after an error; trying again at once would waste CPU time."""

@@ -13,13 +13,17 @@ the front of a lane, and each claim would walk over them.
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from itertools import repeat
 from typing import Any, Final, cast
 
 from psycopg.rows import tuple_row
 
-from ringback.core.callbacks.callback import CallbackRecord, DeliveryProgress, put_back
-from ringback.core.callbacks.shards import SHARDS, shard_of
+from ringback.core.callbacks.callback import (
+    CallbackRecord,
+    CallbackStatus,
+    DeliveryProgress,
+    put_back,
+)
+from ringback.core.callbacks.shards import shard_of
 from ringback.ports import (
     BEGINNING,
     DeliveryClaim,
@@ -38,6 +42,7 @@ from ringback.stores.sql.accounts import SqlAccounts
 from ringback.stores.sql.callback_rows import (
     ATTEMPT_COLUMNS,
     BEGUN,
+    NUMBERS,
     OUTCOME_COLUMNS,
     WAITING,
     UnendedCallbacks,
@@ -101,21 +106,28 @@ _UNENDED: Final = UnendedCallbacks(
     begun_at_once="NULL",
 )
 
+# Joins in these statements are of one row after the other, by an index: `OFFSET 0` and `FOR UPDATE`
+# keep the planner from another order, which it would take for a table that was empty lately.
+#
 # The values: of each quota the lane, its shard, the limit and the earliest due time; the worker,
-# the time, the number of the run, and the time again.
-_CLAIM: Final = f"""
+# the time, the number of the run, and the time twice. Besides the claimed callbacks, there is a row
+# without an id for each lane in which another one waits, with the time when that one is due. It
+# leaves out what is due now: that is claimed, or another transaction is changing it.
+CLAIM: Final = f"""
     WITH wanted AS (
         SELECT place, lane_id, shard, most, since_us, epoch
         FROM unnest(?::bigint[], ?::bigint[], ?::bigint[], ?::bigint[]) WITH ORDINALITY
-            AS quotas (lane_id, shard, most, since_us, place)
-        JOIN shard_leases USING (shard) WHERE worker = ?
+            AS quotas (lane_id, shard, most, since_us, place), LATERAL (
+            SELECT epoch FROM shard_leases
+            WHERE shard_leases.shard = quotas.shard AND worker = ? OFFSET 0
+        ) AS own
     ), picked AS (
-        SELECT place, epoch, due.* FROM wanted JOIN LATERAL (
+        SELECT place, epoch, due.* FROM wanted, LATERAL (
             SELECT ctid AS at, {_WAITING_COLUMNS} FROM waiting
             WHERE waiting.shard = wanted.shard AND waiting.lane_id = wanted.lane_id
                 AND due_us >= since_us AND due_us <= ?
             ORDER BY due_us, id LIMIT most FOR UPDATE SKIP LOCKED
-        ) AS due ON true
+        ) AS due
     ), gone AS (
         DELETE FROM waiting WHERE ctid = ANY (ARRAY(SELECT at FROM picked))
     ), opened AS (
@@ -123,67 +135,72 @@ _CLAIM: Final = f"""
         SELECT id, ?, shard, lane_id, epoch, due_us, account_id, ?, {_PROGRESS} FROM picked
     )
     SELECT {WAITING.replace("waiting.started_us", "NULL")}, place
-    FROM picked AS waiting JOIN callbacks USING (id) ORDER BY place, due_us, waiting.id
-"""
-_NEXT_DUE: Final = """
-    SELECT place, (
+    FROM picked AS waiting,
+        LATERAL (SELECT * FROM callbacks WHERE id = waiting.id OFFSET 0) AS callbacks
+    UNION ALL
+    SELECT {"NULL, " * 9} next.due_us, {"NULL, " * 6} place
+    FROM wanted, LATERAL (
         SELECT due_us FROM waiting
-        WHERE waiting.shard = lanes.shard AND waiting.lane_id = lanes.lane_id AND due_us >= since_us
+        WHERE waiting.shard = wanted.shard AND waiting.lane_id = wanted.lane_id
+            AND due_us >= greatest(since_us, CASE WHEN most > 0 THEN ?::bigint + 1 END)
         ORDER BY due_us, id LIMIT 1
-    )
-    FROM unnest(?::bigint[], ?::bigint[], ?::bigint[]) WITH ORDINALITY
-        AS lanes (lane_id, shard, since_us, place)
-    JOIN shard_leases USING (shard) WHERE worker = ?
+    ) AS next
+    ORDER BY place, due_us, id
 """
-_CHANGED_TYPES: Final = ("bigint",) * 7
-_ATTEMPT_TYPES: Final = (
-    *("bigint",) * 5,
-    *("text", "bigint", "bigint"),
+# How a callback goes on after an attempt.
+_IS_DELIVERED, _HAS_ENDED, _WAITS_AGAIN, _GOES_ON = range(4)
+_SETTLED_TYPES: Final = (
+    *("bigint", "bigint", "bigint"),
+    *("bigint", "bigint", "bigint", "bigint", "text", "bigint", "bigint"),
     *("double precision",) * 5,
+    *("bigint",) * 7,
+    "text",
 )
-_ENDED_TYPES: Final = (*("bigint",) * 3, "text", *("bigint",) * 3)
-
-
-def _arrays(types: Sequence[str]) -> str:
-    return ", ".join(f"?::{type_}[]" for type_ in types)
-
-
-# The values are arrays: of all claims the id, the run, and whether the next attempt follows at
-# once; then the rows of callbacks that wait or go on, those of attempts, and those of outcomes.
-_SETTLE: Final = f"""
+_NO_ATTEMPT: Final = (None,) * 12
+_NO_CHANGE: Final = (None,) * 8
+_OF_ATTEMPT: Final = ATTEMPT_COLUMNS.removeprefix("callback_id, ")
+_SETTLED: Final = f"id, run, kind, {_OF_ATTEMPT}, due_us, {_PROGRESS}, status, status_reason"
+_ARRAYS: Final = ", ".join(
+    f"unnest(?::{type_}[]) AS {column}"
+    for column, type_ in zip(_SETTLED.split(", "), _SETTLED_TYPES, strict=True)
+)
+# The values are arrays with an item for each claim. Those after the run and the kind are NULL
+# unless there is an attempt, and unless the callback is changed. Each claim looks its own row up,
+# and nothing is joined to what was found: a join might read all rows of `open_attempts`, dead ones
+# too, if the planner has last seen this table when it was empty.
+SETTLE: Final = f"""
     WITH claims AS (
-        SELECT * FROM unnest(?::bigint[], ?::bigint[], ?::boolean[]) AS claims (id, run, goes_on)
-    ), changed AS (
-        SELECT * FROM unnest({_arrays(_CHANGED_TYPES)}) AS changed (id, due_us, {_PROGRESS})
+        SELECT {_ARRAYS}
+    ), open AS (
+        SELECT claims.*, found.* FROM claims JOIN LATERAL (
+            SELECT ctid AS at, shard, lane_id, account_id FROM open_attempts
+            WHERE open_attempts.id = claims.id AND open_attempts.run = claims.run FOR UPDATE
+        ) AS found ON true
     ), closed AS (
-        DELETE FROM open_attempts USING claims
-        WHERE open_attempts.id = claims.id AND open_attempts.run = claims.run AND NOT goes_on
-        RETURNING open_attempts.id, shard, lane_id, account_id
+        DELETE FROM open_attempts
+        WHERE ctid = ANY (ARRAY(SELECT at FROM open WHERE kind <> {_GOES_ON}))
     ), went_on AS (
-        UPDATE open_attempts SET due_us = {BEGUN}, started_us = changed.updated_us,
-            {", ".join(f"{column} = changed.{column}" for column in _PROGRESS.split(", "))}
-        FROM claims JOIN changed USING (id)
-        WHERE open_attempts.id = claims.id AND open_attempts.run = claims.run AND goes_on
-        RETURNING open_attempts.id
-    ), settled AS (
-        SELECT id FROM closed UNION ALL SELECT id FROM went_on
+        UPDATE open_attempts SET due_us = {BEGUN}, started_us = open.updated_us,
+            {", ".join(f"{column} = open.{column}" for column in _PROGRESS.split(", "))}
+        FROM open WHERE open_attempts.ctid = at AND kind = {_GOES_ON}
     ), attempted AS (
         INSERT INTO attempts ({ATTEMPT_COLUMNS})
-        SELECT new.* FROM unnest({_arrays(_ATTEMPT_TYPES)}) AS new (callback_id)
-        JOIN settled ON settled.id = callback_id
+        SELECT id, {_OF_ATTEMPT} FROM open WHERE number IS NOT NULL
     ), waits AS (
         INSERT INTO waiting ({_WAITING_COLUMNS})
-        SELECT id, shard, lane_id, due_us, account_id, false, {_PROGRESS}
-        FROM closed JOIN changed USING (id)
+        SELECT {_WAITING_COLUMNS.replace("is_appointed", "false")} FROM open
+        WHERE kind = {_WAITS_AGAIN}
     ), ended AS (
         INSERT INTO outcomes ({OUTCOME_COLUMNS})
-        SELECT new.* FROM unnest({_arrays(_ENDED_TYPES)}) AS new (id) JOIN closed USING (id)
+        SELECT {OUTCOME_COLUMNS} FROM open WHERE kind = {_HAS_ENDED}
     )
-    SELECT id FROM settled
+    SELECT id FROM claims WHERE id NOT IN (SELECT id FROM open)
 """
-_STILL_OPEN: Final = """
-    SELECT id FROM unnest(?::bigint[], ?::bigint[]) AS claims (id, run)
-    JOIN open_attempts USING (id, run) FOR UPDATE OF open_attempts
+STILL_OPEN: Final = """
+    SELECT claims.id FROM unnest(?::bigint[], ?::bigint[]) AS claims (id, run) JOIN LATERAL (
+        SELECT FROM open_attempts
+        WHERE open_attempts.id = claims.id AND open_attempts.run = claims.run FOR UPDATE
+    ) AS found ON true
 """
 _LEFT_OPEN: Final = f"""
     SELECT {_UNENDED.columns}, open.run
@@ -195,16 +212,18 @@ _LEFT_OPEN: Final = f"""
 # At most so many lanes are looked at by one statement.
 _LANES_AT_ONCE: Final = 2500
 _WAITING_LANES: Final = """
-    SELECT id, account_sid, destination, (
+    SELECT id, account_sid, destination, CASE WHEN worker = ? THEN (
         SELECT due_us FROM waiting
         WHERE waiting.shard = part.shard AND waiting.lane_id = part.id AND due_us >= ?
         ORDER BY due_us, waiting.id LIMIT 1
-    ) AS due_us, worker = ? AND shard = ANY (?::bigint[]) AS is_wanted
-    FROM (SELECT * FROM lanes WHERE id > ? ORDER BY id LIMIT ?) AS part
+    ) END AS due_us
+    FROM (SELECT * FROM lanes WHERE {} id > ? ORDER BY id LIMIT ?) AS part
     JOIN shard_leases USING (shard)
     ORDER BY id
 """
-_ALL_SHARDS: Final = range(SHARDS)
+WAITING_LANES: Final = _WAITING_LANES.format("")
+# Other processes announce their callbacks often, so this reads only the lanes of a few shards.
+WAITING_LANES_OF_SHARDS: Final = _WAITING_LANES.format("shard = ANY (?::bigint[]) AND")
 _LONG_AGO: Final = -(2**62)
 
 
@@ -250,50 +269,56 @@ class PostgresCallbacks(SqlCallbacks):
         since = [_since_us(quota.since) for quota in quotas]
         limits = [quota.limit for quota in quotas]
         run = self._ids().make()
-        values = *map(Bigints, (lanes, shards, limits, since)), worker, until, run, until
-        cursor = cast("Cursor[Any]", self._batch.write_queued(_CLAIM, values))
+        values = *map(Bigints, (lanes, shards, limits, since)), worker, until, run, until, until
+        cursor = cast("Cursor[Any]", self._batch.write_queued(CLAIM, values))
         cursor.row_factory = tuple_row  # plain tuples are read faster
         rows: list[Any] = cursor.fetchall()
         if rows:
             self._keyed.clear()  # they are in the database now, and change there
         claims = [list[DeliveryClaim]() for _ in quotas]
-        last_due = [0] * len(quotas)
+        last: list[int | None] = [None] * len(quotas)
+        following = last.copy()
         for row in rows:
             place: int = row[16] - 1
+            if row[0] is None:
+                following[place] = row[9]
+                continue
             lane = quotas[place].lane
             callback = read_callback(row, self._target(row[2]), now)
             account = self._account(lane.account_sid)
             claims[place].append(DeliveryClaim(callback, account, lane, row_id=row[0], run=run))
-            last_due[place] = row[9]
-        full = [len(own) == limit > 0 for own, limit in zip(claims, limits, strict=True)]
-        next_due = (
-            list(map(from_us, last_due)) if all(full) else self._next_due(lanes, shards, since)
-        )
+            last[place] = row[9]
         return [
-            LaneClaims(own, from_us(due) if is_full else following)
-            for own, is_full, due, following in zip(claims, full, last_due, next_due, strict=True)
+            LaneClaims(own, maybe_from_us(due if len(own) == limit > 0 else next_due))
+            for own, limit, due, next_due in zip(claims, limits, last, following, strict=True)
         ]
 
     def settle(self, settlements: Sequence[Settlement]) -> Sequence[Settlement]:
         ids = self._ids()
         ids.make()  # it shows how old the rows are that are used again
         outdated = self._outdated_of([one for one in settlements if _needs_check(one)])
-        attempts, progress = list[Row](), list[tuple[DeliveryClaim, DeliveryProgress | None]]()
+        rows = list[Row]()
         for settlement in settlements:
             claim, after, result, *_ = settlement
             if outdated and settlement in outdated:
                 continue
+            attempt: Row = _NO_ATTEMPT
             is_at_once = result is not None and is_delivered_at_once(after)
             if result is not None:
                 delivered = to_us(after.date_updated) if is_at_once else None
-                attempts.append(self._attempt_row(settlement, result, ids, delivered))
-            progress.append((claim, None if is_at_once else after))
-        settled = self._settle(progress, attempts)
+                attempt = self._attempt_row(settlement, result, ids, delivered)[1:]
+            change = (_IS_DELIVERED, _NO_CHANGE) if is_at_once else _change_to(after)
+            rows.append((claim.row_id, claim.run, change[0], *attempt, *change[1]))
+        lost = self._settle(rows)
         self._responses.keep_within_budget()
-        return [one for one in settlements if one.claim.row_id not in settled]
+        return [*outdated, *(one for one in settlements if one.claim.row_id in lost)]
 
     def put_back(self, claims: Sequence[DeliveryClaim], now: datetime) -> None:
-        self._settle([(claim, put_back(claim.progress, now)) for claim in claims], [])
+        rows = list[Row]()
+        for claim in claims:
+            kind, change = _change_to(put_back(claim.progress, now))
+            rows.append((claim.row_id, claim.run, kind, *_NO_ATTEMPT, *change))
+        self._settle(rows)
 
     def left_open(self) -> list[DeliveryClaim]:
         claims = list[DeliveryClaim]()
@@ -313,15 +338,16 @@ class PostgresCallbacks(SqlCallbacks):
         since: datetime | None = None,
     ) -> list[LaneDue]:
         found, lane_id = list[LaneDue](), 0 if after is None else self._known_lane(after)
-        first = _since_us(since or BEGINNING), self._own.worker
-        wanted = Bigints(_ALL_SHARDS if shards is None else shards)
+        statement = WAITING_LANES if shards is None else WAITING_LANES_OF_SHARDS
+        wanted = () if shards is None else (Bigints(shards),)
+        own = self._own.worker, _since_us(since or BEGINNING)
         is_over = False
         while not is_over and len(found) != limit:
             rows = self._session.read_queued(
-                _WAITING_LANES, (*first, wanted, lane_id, _LANES_AT_ONCE)
+                statement, (*own, *wanted, lane_id, _LANES_AT_ONCE)
             ).fetchall()
-            for _, account_sid, destination, due, is_wanted in rows:
-                if is_wanted and due is not None and len(found) != limit:
+            for _, account_sid, destination, due in rows:
+                if due is not None and len(found) != limit:
                     found.append(LaneDue(Lane(account_sid, destination), from_us(due)))
             if rows:
                 lane_id = rows[-1][0]
@@ -396,35 +422,10 @@ class PostgresCallbacks(SqlCallbacks):
             due_us = to_us(progress.due or progress.date_updated)
             queue(_WAITS, (*place, due_us, account_id, False, *_counts(progress)))
 
-    def _settle(
-        self,
-        progress: Sequence[tuple[DeliveryClaim, DeliveryProgress | None]],
-        attempts: Sequence[Row],
-    ) -> set[int]:
-        """Save the new progress of claimed callbacks; None if the first attempt delivered one.
-
-        Returns the ids of those that this process still had.
-        """
-        goes_on, changed, ended = list[bool](), list[Row](), list[Row]()
-        for (callback, *_, row_id, _, _), after in progress:
-            goes_on.append(after is not None and after.is_under_way)
-            if after is None:
-                continue
-            if after.is_ended:
-                account_id = self._accounts.id_of(callback.account_sid)
-                ended.append(write_outcome(after, row_id, account_id))
-            else:
-                due_us = BEGUN if after.due is None else to_us(after.due)
-                changed.append((row_id, due_us, *_counts(after)))
-        values = (
-            Bigints([claim.row_id for claim, _ in progress]),
-            Bigints([claim.run for claim, _ in progress]),
-            goes_on,
-            *columns_of(changed, _CHANGED_TYPES),
-            *columns_of(attempts, _ATTEMPT_TYPES),
-            *columns_of(ended, _ENDED_TYPES),
-        )
-        return {row_id for (row_id,) in self._batch.write_queued(_SETTLE, values).fetchall()}
+    def _settle(self, rows: Sequence[Row]) -> set[int]:
+        """Save how claimed callbacks go on; return the ids of those that others have taken over."""
+        values = columns_of(rows, _SETTLED_TYPES)
+        return {row_id for (row_id,) in self._batch.write_queued(SETTLE, values).fetchall()}
 
     def _outdated_of(self, settlements: Sequence[Settlement]) -> list[Settlement]:
         """Return those of these settlements whose callbacks others have taken over."""
@@ -433,25 +434,25 @@ class PostgresCallbacks(SqlCallbacks):
         claims = [settlement.claim for settlement in settlements]
         places = Bigints(one.row_id for one in claims), Bigints(one.run for one in claims)
         still_open = {
-            row_id for (row_id,) in self._batch.write_queued(_STILL_OPEN, places).fetchall()
+            row_id for (row_id,) in self._batch.write_queued(STILL_OPEN, places).fetchall()
         }
         return [one for one in settlements if one.claim.row_id not in still_open]
-
-    def _next_due(
-        self, lanes: Sequence[int | None], shards: Sequence[int], since: Sequence[int]
-    ) -> list[datetime | None]:
-        """Return when the next callback of each lane is due; None for lanes of other processes."""
-        due: list[datetime | None] = [*repeat(None, len(lanes))]
-        values = *map(Bigints, (lanes, shards, since)), self._own.worker
-        for place, due_us in self._session.read(_NEXT_DUE, values).fetchall():
-            due[place - 1] = None if due_us is None else from_us(due_us)
-        return due
 
 
 def _counts(progress: DeliveryProgress) -> Row:
     """Return the values of `_PROGRESS`."""
     when, _, _, attempts, _, round_attempts, began, number = progress
     return attempts, round_attempts, number, maybe_to_us(began), to_us(when)
+
+
+def _change_to(after: DeliveryProgress) -> tuple[int, Row]:
+    """Return the kind of a change, and its values for `SETTLE`."""
+    due, status = after.due, after.status
+    if status is not CallbackStatus.SCHEDULED:
+        return _HAS_ENDED, (None, *_counts(after), NUMBERS[status], after.status_reason)
+    if due is None:
+        return _GOES_ON, (None, *_counts(after), None, None)
+    return _WAITS_AGAIN, (to_us(due), *_counts(after), None, None)
 
 
 def _since_us(since: datetime) -> int:

@@ -7,7 +7,7 @@ much work waits for the store.
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import timedelta
@@ -39,7 +39,6 @@ _LOOK_UP_EVERY: Final = 0.5
 """Seconds for which the listener waits before it looks whether it should end."""
 _LISTEN_AGAIN: Final = 1.0
 """Seconds before the listener connects again."""
-_SHARES_OF_NONE: Final = Shares(frozenset(), frozenset())
 
 
 class PostgresCluster:
@@ -59,46 +58,61 @@ class PostgresCluster:
         self._dsn = dsn
         self._own = own
         self._renumbered = renumbered
-        self._shares = _SHARES_OF_NONE
+        self._epochs = dict[int, int]()
+        """The number of the lease on each shard that this process owns."""
+        self._surplus = frozenset[int]()
         self._until = 0
         """Until when requests may begin, by the steady clock, in milliseconds."""
         self._shard_of = NewestEntries[str, int](_MOST_DESTINATIONS)
         self._connection: Connection | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ringback-leases")
         self._has_notifications = has_notifications
-        self._listeners = list[Callable[[News], None]]()
-        self.clock_difference = timedelta(0)
         self._news = News()
-        """What has to be announced, once a moment has passed."""
+        """What has to be announced."""
+        self._next_notice = 0.0
+        """When the next announcement may be sent, by the event loop's clock."""
+        self._listeners = list[Callable[[News], None]]()
         self._listener: threading.Thread | None = None
+        self.hears = threading.Event()
+        """Set while announcements of other processes arrive."""
         self._is_closed = threading.Event()
         self._next_partitions = 0
+        self.clock_difference = timedelta(0)
 
     @property
     def worker(self) -> UUID:
         """The id of this process; it changes when the process loses its leases."""
         return self._own.worker
 
-    def may_claim(self, destination: str) -> bool:
+    def lease_on(self, destination: str) -> int | None:
         shard = self._shard(destination)
-        return shard in self._shares.owned and shard not in self._shares.surplus
+        return None if shard in self._surplus else self._epochs.get(shard)
 
-    def may_send(self, destination: str) -> bool:
-        is_owned = self._shard(destination) in self._shares.owned
+    def may_send(self, destination: str, lease: int) -> bool:
+        is_owned = self._epochs.get(self._shard(destination)) == lease
         return is_owned and steady_milliseconds() < self._until
 
     async def renew(self) -> LeaseChange:
-        before, asked = self._shares.owned, steady_milliseconds()
-        shares = await self._ask(self._renew)
+        before, returning = dict(self._epochs), self._surplus
+        for shard in returning:
+            # It may belong to another process before the answer is here.
+            self._epochs.pop(shard, None)
+        asked = steady_milliseconds()
+        shares = await self._ask(lambda connection: self._renew(connection, returning))
         if shares is None:
-            self._shares = _SHARES_OF_NONE
-            return LeaseChange(lost=before)
-        self._shares = shares
+            self._epochs, self._surplus = {}, frozenset[int]()
+            return LeaseChange(lost=frozenset(before))
+        self._epochs, self._surplus = dict(shares.epochs), shares.surplus
         self._until = asked + (self._own.lease - MARGIN) // timedelta(milliseconds=1)
-        return LeaseChange(shares.owned - before, before - shares.owned)
+        claimable = self._epochs.keys() - self._surplus
+        gained = [s for s in claimable if s in returning or self._epochs[s] != before.get(s)]
+        return LeaseChange(frozenset(gained), still_open=shares.still_open)
+
+    async def hold(self, what: str) -> bool:
+        return await self._ask(lambda connection: leases.hold(connection, self._own, what))
 
     async def leave(self) -> None:
-        self._shares = _SHARES_OF_NONE
+        self._epochs, self._surplus = {}, frozenset[int]()
         if not self._is_closed.is_set():
             self._is_closed.set()
             await self._ask(lambda connection: leases.leave(connection, self._own))
@@ -113,7 +127,7 @@ class PostgresCluster:
             has_changes=before.has_changes or news.has_changes,
         )
         if not is_planned:
-            asyncio.get_running_loop().call_later(_NOTICE_EVERY, self._send_news)
+            asyncio.get_running_loop().call_at(self._next_notice, self._send_news)
 
     def listen(self, listener: Callable[[News], None]) -> None:
         if not self._has_notifications:
@@ -132,11 +146,8 @@ class PostgresCluster:
         )
         self._listener.start()
 
-    async def members(self) -> Sequence[ClusterMember]:
+    async def members(self) -> list[ClusterMember]:
         return await self._ask(leases.members)
-
-    async def hold(self, what: str) -> bool:
-        return await self._ask(lambda connection: leases.hold(connection, self._own, what))
 
     async def close(self) -> None:
         """Give the shards back, unless that was done, and close all connections."""
@@ -166,16 +177,18 @@ class PostgresCluster:
                     ) from failure
         raise AssertionError  # the loop ends by a return or an error
 
-    def _renew(self, connection: Connection) -> Shares | None:
+    def _renew(self, connection: Connection, returning: Collection[int]) -> Shares | None:
         if self._next_partitions < steady_milliseconds():
             self._next_partitions = steady_milliseconds() + _A_DAY
             make_missing_partitions(self._dsn)
-        self.clock_difference = _clock_difference(connection)
-        shares = leases.renew(connection, self._own)
+        before = SystemClock().now()
+        (theirs,) = execute(connection, "SELECT clock_timestamp()").fetchone()
+        self.clock_difference = before + (SystemClock().now() - before) / 2 - theirs
+        shares = leases.renew(connection, self._own, returning=returning)
         if shares is None:
-            before = self._own.number
+            number = self._own.number
             self._own.begin_again(connection)
-            if self._own.number != before:
+            if self._own.number != number:
                 self._renumbered(self._own.number)
         return shares
 
@@ -186,6 +199,7 @@ class PostgresCluster:
     def _send_news(self) -> None:
         """In the event loop, have the thread send what has gathered."""
         news, self._news = self._news, News()
+        self._next_notice = asyncio.get_running_loop().time() + _NOTICE_EVERY
         payload = _written(news, self._own)
 
         def send(connection: Connection) -> None:
@@ -201,12 +215,14 @@ class PostgresCluster:
             try:
                 with self._dsn.connect() as connection:
                     connection.execute(f"LISTEN {_CHANNEL}".encode())
+                    self.hears.set()
                     while not self._is_closed.is_set():
                         for notice in connection.notifies(timeout=_LOOK_UP_EVERY):
                             news = _read(notice.payload, self._own)
                             if news is not None:
                                 tell(news)
             except psycopg.Error as failure:
+                self.hears.clear()
                 _log.debug("can't hear announcements: %s", reason_of(failure))
                 self._is_closed.wait(_LISTEN_AGAIN)
 
@@ -226,13 +242,6 @@ class PostgresCluster:
         if shard is None:
             self._shard_of[destination] = shard = shard_of(destination)
         return shard
-
-
-def _clock_difference(connection: Connection) -> timedelta:
-    """Return how far the clock of this machine is ahead of that of the database."""
-    before = SystemClock().now()
-    (theirs,) = execute(connection, "SELECT clock_timestamp()").fetchone()
-    return before + (SystemClock().now() - before) / 2 - theirs
 
 
 def _written(news: News, own: WorkerIdentity) -> str:

@@ -66,8 +66,8 @@ class Dsn:
             given = conninfo_to_dict(self.text)
         except psycopg.ProgrammingError as failure:
             raise ConfigurationError(
-                f"the address of the PostgreSQL database can't be read: {failure}; right would be"
-                " postgresql://user:password@host:5432/name"
+                f"the address of the PostgreSQL database can't be read: {reason_of(failure)};"
+                " right would be postgresql://user:password@host:5432/name"
             ) from None
         options = " ".join([str(given.pop("options", None) or ""), *(f"-c {s}" for s in settings)])
         connection = psycopg.connect(
@@ -197,9 +197,10 @@ def execute(
 
 
 def execute_both(connection: Connection, first: str, second: str) -> Sequence[Any]:
-    """Run two statements without values in one round trip; return the row of the second one."""
+    """Run statements without values in one round trip; return the row of the last one."""
     cursor = connection.execute(f"{first}; {second}".encode(), prepare=False)
-    cursor.nextset()
+    while cursor.nextset():
+        pass
     row = cursor.fetchone()
     assert row is not None  # noqa: S101 (each caller's second statement returns a row)
     return row
@@ -218,7 +219,8 @@ def is_of_a_row(failure: Exception) -> bool:
 
 def is_of_timing(failure: Exception) -> bool:
     """Return True for an error that only the simultaneous work of others has caused."""
-    return isinstance(failure, (errors.SerializationFailure, errors.DeadlockDetected))
+    kinds = errors.SerializationFailure, errors.DeadlockDetected, errors.LockNotAvailable
+    return isinstance(failure, kinds)
 
 
 def reason_of(failure: Exception) -> str:

@@ -45,9 +45,15 @@ TABLES: Final = (*CALLBACK_TABLES, *SHADOW_TABLES, *FURTHER_TABLES)
 """The SQL statements that write queued rows, in the order that foreign keys require."""
 _MOST_TRIES: Final = 20
 """How often a commit is run if the work of others is in its way."""
+_TRIES_BESIDE_OTHERS: Final = 3
+_SHORTEST_PAUSE: Final = 0.00025
+"""Seconds; what a commit waits before it is run again is up to 16 times as long at first."""
+_MOST_DOUBLINGS: Final = 5
 _PAUSE: Final = 0.05
 """Seconds between questions about a transaction that is still running."""
 _LONGEST_PAUSE: Final = 1.0
+_TERMINATED_AFTER: Final = 0.3
+"""The pause between questions from which on a transaction is ended that nobody waits for."""
 _PATIENCE_AT_THE_END: Final = 10.0
 """Seconds for which a store that is being closed still asks how its last commit ended."""
 _log = logging.getLogger(__name__)
@@ -69,14 +75,24 @@ _QUICK: Final = (
     *("enable_hashjoin=off", "enable_mergejoin=off"),
 )
 # A process that was frozen during its work must not keep locks for ever.
-_SETTINGS: Final = {
+SETTINGS: Final = {
     Isolation.READ_COMMITTED: ("idle_in_transaction_session_timeout=30s", *_QUICK),
-    Isolation.SERIALIZABLE: ("idle_in_transaction_session_timeout=30s",),
+    # A scan of a table conflicts with each change of it; one of an index, only with some.
+    Isolation.SERIALIZABLE: ("idle_in_transaction_session_timeout=30s", "enable_seqscan=off"),
 }
+"""The settings of the connections for each kind of work."""
+# The lock comes before the snapshot. It lets all of these run beside each other, except for one
+# that has failed several times because of others: that one then runs alone, and so does not fail.
 _BEGIN: Final = {
     Isolation.READ_COMMITTED: "BEGIN",
-    Isolation.SERIALIZABLE: "BEGIN ISOLATION LEVEL SERIALIZABLE",
+    Isolation.SERIALIZABLE: (
+        "BEGIN ISOLATION LEVEL SERIALIZABLE; LOCK TABLE changes IN ROW SHARE MODE"
+    ),
 }
+_BEGIN_UNDISTURBED: Final = (
+    "BEGIN ISOLATION LEVEL SERIALIZABLE; SET LOCAL lock_timeout = '1s';"
+    " LOCK TABLE changes IN EXCLUSIVE MODE; SET LOCAL lock_timeout TO DEFAULT"
+)
 _STATE: Final = "SELECT pg_current_xact_id()::text, (SELECT accounts FROM changes)"
 
 
@@ -119,6 +135,8 @@ class PostgresCommitter:
         self._connection: Connection | None = None
         self._transaction_id: str | None = None
         """The id of the transaction whose COMMIT was sent, and whose end is not known yet."""
+        self._latest = 0
+        """The id of the latest transaction."""
         self._next_try = 0.0
         self._last_trouble: psycopg.Error | None = None
 
@@ -129,7 +147,7 @@ class PostgresCommitter:
         """
         for tries in range(1, _MOST_TRIES + 1):
             try:
-                self._run(jobs)
+                self._run(jobs, is_undisturbed=tries > _TRIES_BESIDE_OTHERS)
             except Exception as failure:
                 self._roll_back()
                 transaction_id, self._transaction_id = self._transaction_id, None
@@ -153,9 +171,13 @@ class PostgresCommitter:
         if self._connection is not None:
             self._connection.close()
 
-    def _run(self, jobs: list[CommitJob]) -> None:
+    def _run(self, jobs: list[CommitJob], *, is_undisturbed: bool) -> None:
         connection, is_alone = self._connected(), len(jobs) == 1
-        transaction_id, accounts = execute_both(connection, _BEGIN[self._isolation], _STATE)
+        begin = _BEGIN[self._isolation]
+        if is_undisturbed and self._isolation is Isolation.SERIALIZABLE:
+            begin = _BEGIN_UNDISTURBED
+        transaction_id, accounts = execute_both(connection, begin, _STATE)
+        self._latest = int(transaction_id)
         self._session.begin(is_alone=is_alone)
         self._transaction.begin_commit(int(accounts))
         for job in jobs:
@@ -178,6 +200,7 @@ class PostgresCommitter:
             self._drop_connection()
             return tries < _MOST_TRIES
         if is_of_timing(failure):
+            sleep(_pause_after(tries, self._latest))
             return tries < _MOST_TRIES
         # Another process may have added the same row just before: then the job finds it now.
         return tries == 1 and (
@@ -219,7 +242,7 @@ class PostgresCommitter:
             if self._last_trouble is not None and monotonic() < self._next_try:
                 raise self._last_trouble
             try:
-                self._connection = self._dsn.connect(*_SETTINGS[self._isolation])
+                self._connection = self._dsn.connect(*SETTINGS[self._isolation])
             except psycopg.Error as trouble:
                 self._last_trouble, self._next_try = trouble, monotonic() + _PAUSE
                 raise
@@ -237,7 +260,7 @@ class PostgresCommitter:
             if last_try == math.inf and self._is_closing():
                 last_try = monotonic() + _PATIENCE_AT_THE_END
             try:
-                state = self._state_of(transaction_id)
+                state = self._state_of(transaction_id, is_late=pause > _TERMINATED_AFTER)
             except psycopg.Error as trouble:
                 _log.debug("the end of a commit is not known yet: %s", reason_of(trouble))
                 self._drop_connection()
@@ -249,13 +272,16 @@ class PostgresCommitter:
         _log.error("it is not known whether the last commit was made: no answer from the database")
         return None
 
-    def _state_of(self, transaction_id: str) -> str | None:
+    def _state_of(self, transaction_id: str, *, is_late: bool) -> str | None:
+        """Return the state of a transaction; one that is still in progress is ended if it is late.
+
+        Then the server does not know yet that nobody listens to it any more.
+        """
         connection = self._connected()
         (state,) = execute(
             connection, "SELECT pg_xact_status(?::xid8)", [transaction_id]
         ).fetchone()
-        if state == "in progress":
-            # The server does not know yet that nobody listens to it any more.
+        if state == "in progress" and is_late:
             execute(
                 connection,
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
@@ -263,3 +289,12 @@ class PostgresCommitter:
                 [transaction_id],
             )
         return state
+
+
+def _pause_after(tries: int, transaction_id: int) -> float:
+    """Return how many seconds to wait before a commit is run again because of others.
+
+    Without a wait, processes would get in each other's way again and again. So the wait depends on
+    the transaction's id, which differs between them, and it gets longer.
+    """
+    return _SHORTEST_PAUSE * (1 + transaction_id % 16) * 2 ** min(tries - 1, _MOST_DOUBLINGS)

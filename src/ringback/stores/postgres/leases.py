@@ -3,7 +3,7 @@
 Only the database's clock decides when a lease ends.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final, NamedTuple
@@ -19,7 +19,7 @@ MARGIN: Final = timedelta(seconds=1)
 """A request begins only if the lease lasts at least this much longer."""
 MOST_WORKERS: Final = 256
 """The number of processes that can use a database at once; `row_ids` has twice as many numbers."""
-SERVING_ROLES: Final = ("all", "worker")
+_SENDING: Final = [Role.ALL, Role.WORKER]
 """The roles of processes that send callbacks, and so own shards."""
 _FORGOTTEN_AFTER: Final = timedelta(hours=1)
 """How long after its lease the number of a dead process is free again.
@@ -33,7 +33,7 @@ class WorkerIdentity:
     """What the database knows this process by; it changes when the process loses its lease."""
 
     name: str
-    role: str
+    role: Role
     lease: timedelta = timedelta(seconds=15)
     open_for: timedelta = timedelta(seconds=16)
     """How long after the end of a lease the requests of its owner may still go on."""
@@ -83,10 +83,17 @@ class WorkerIdentity:
 
 
 class Shares(NamedTuple):
-    """The shards of a process, and those of them that it is to give back."""
+    """What a process owns after a renewal."""
 
-    owned: frozenset[int]
+    epochs: Mapping[int, int]
+    """The number of the lease on each shard."""
     surplus: frozenset[int]
+    """Shards that the next renewal gives back, unless others need them no more."""
+    still_open: Mapping[str, int]
+    """Attempts of earlier owners without a result, by destination."""
+
+
+NO_SHARES: Final = Shares({}, frozenset(), {})
 
 
 _RENEW: Final = """
@@ -124,47 +131,65 @@ _GIVE_BACK: Final = f"""
                 AND open_attempts.epoch = shard_leases.epoch
         )
 """
-_OWNED: Final = "SELECT shard FROM shard_leases WHERE worker = ? ORDER BY shard"
-_SERVING: Final = """
+# Shards without an attempt of ours under way come first, since they can be given back soon.
+_OWNED: Final = """
+    SELECT shard, epoch FROM shard_leases WHERE worker = ?
+    ORDER BY EXISTS (
+        SELECT FROM open_attempts
+        WHERE open_attempts.shard = shard_leases.shard
+            AND open_attempts.epoch = shard_leases.epoch
+    ), shard
+"""
+_STILL_OPEN: Final = """
+    SELECT destination, count(*) FROM shard_leases
+    JOIN open_attempts USING (shard) JOIN lanes ON lanes.id = lane_id
+    WHERE worker = ? AND open_attempts.epoch < shard_leases.epoch
+    GROUP BY destination
+"""
+_SENDERS: Final = """
     SELECT count(*) FROM workers WHERE role = ANY (?) AND lease_until >= clock_timestamp()
 """
-_MEMBERS: Final = """
-    SELECT name, role, started, lease_until >= clock_timestamp(),
-        ARRAY(SELECT shard::bigint FROM shard_leases WHERE shard_leases.worker = workers.worker)
-    FROM workers ORDER BY started
-"""
 _HOLD: Final = """
-    INSERT INTO held_leases AS held (name, worker)
+    INSERT INTO held_leases AS held (what, worker)
     SELECT ?, worker FROM workers WHERE worker = ? AND lease_until >= clock_timestamp()
-    ON CONFLICT (name) DO UPDATE SET worker = excluded.worker
+    ON CONFLICT (what) DO UPDATE SET worker = excluded.worker
     WHERE held.worker = excluded.worker OR held.worker NOT IN (
         SELECT worker FROM workers WHERE lease_until >= clock_timestamp()
     )
 """
+_MEMBERS: Final = """
+    SELECT name, role, started, lease_until >= clock_timestamp(),
+        ARRAY(SELECT shard FROM shard_leases WHERE shard_leases.worker = workers.worker)
+    FROM workers ORDER BY started
+"""
 
 
-def renew(connection: Connection, own: WorkerIdentity) -> Shares | None:
-    """Extend the lease, take free shards and give back surplus ones.
+def renew(
+    connection: Connection, own: WorkerIdentity, *, returning: Collection[int] = ()
+) -> Shares | None:
+    """Extend the lease, take free shards, and give back those that were surplus last time.
 
-    Returns the shards; None if the lease had ended, so that all shards are lost.
+    The process must begin no requests in `leaving`. Returns the shards; None if the lease had
+    ended, so that all shards are lost.
     """
     if not execute(connection, _RENEW, [own.lease, own.worker]).rowcount:
         return None
-    if own.role not in SERVING_ROLES:
-        return Shares(frozenset(), frozenset())
+    if own.role not in _SENDING:
+        return NO_SHARES
     before = _owned_by(connection, own)
-    (serving,) = execute(connection, _SERVING, [list(SERVING_ROLES)]).fetchone()
-    share = share_of(max(serving, 1))
-    if len(before) < share:
+    (senders,) = execute(connection, _SENDERS, [_SENDING]).fetchone()
+    share = share_of(max(senders, 1))
+    excess = len(before) - share
+    if excess < 0:
         with connection.transaction():
             dead = [worker for (worker,) in execute(connection, _DEAD)]
-            wanted = share - len(before)
             ends = own.open_for, own.open_for
-            execute(connection, _TAKE, [dead, wanted, own.worker, *ends])
-    elif surplus := before[share:]:
-        _give_back(connection, own, surplus)
+            execute(connection, _TAKE, [dead, -excess, own.worker, *ends])
+    elif excess > 0 and returning:
+        _give_back(connection, own, [shard for shard in before if shard in returning][:excess])
     owned = _owned_by(connection, own)
-    return Shares(frozenset(owned), frozenset(owned[share:]))
+    still_open = dict[str, int](execute(connection, _STILL_OPEN, [own.worker]))
+    return Shares(owned, frozenset([*owned][: max(len(owned) - share, 0)]), still_open)
 
 
 def leave(connection: Connection, own: WorkerIdentity) -> None:
@@ -174,20 +199,21 @@ def leave(connection: Connection, own: WorkerIdentity) -> None:
         f"UPDATE shard_leases SET worker = NULL, open_until = {_OPEN_UNTIL} WHERE worker = ?",
         [own.open_for, own.open_for, own.worker],
     )
+    execute(connection, "DELETE FROM held_leases WHERE worker = ?", [own.worker])
     execute(connection, "DELETE FROM workers WHERE worker = ?", [own.worker])
 
 
+def hold(connection: Connection, own: WorkerIdentity, what: str) -> bool:
+    """Take or extend the lease on something; return whether the process has it now."""
+    return execute(connection, _HOLD, [what, own.worker]).rowcount > 0
+
+
 def members(connection: Connection) -> list[ClusterMember]:
-    """Return all processes that use the database, or did so lately."""
+    """Return all processes that use the database, or did so lately, the longest running first."""
     return [
         ClusterMember(name, Role(role), started, is_alive, frozenset(shards))
         for name, role, started, is_alive, shards in execute(connection, _MEMBERS)
     ]
-
-
-def hold(connection: Connection, own: WorkerIdentity, what: str) -> bool:
-    """Take the lease on something by its name; return True if this process has it now."""
-    return execute(connection, _HOLD, [what, own.worker]).rowcount > 0
 
 
 def _give_back(connection: Connection, own: WorkerIdentity, surplus: Sequence[int]) -> None:
@@ -195,5 +221,6 @@ def _give_back(connection: Connection, own: WorkerIdentity, surplus: Sequence[in
     execute(connection, _GIVE_BACK, [own.open_for, own.open_for, own.worker, [*surplus]])
 
 
-def _owned_by(connection: Connection, own: WorkerIdentity) -> list[int]:
-    return [shard for (shard,) in execute(connection, _OWNED, [own.worker])]
+def _owned_by(connection: Connection, own: WorkerIdentity) -> dict[int, int]:
+    """Return the epochs of the process's shards; those with nothing under way come first."""
+    return dict(execute(connection, _OWNED, [own.worker]))

@@ -31,9 +31,10 @@ class PostgresTasks(SqlTasks):
 
     def claim(self, now: datetime, *, limit: int) -> list[ScheduledTask]:
         rows = self._session.write(
-            "UPDATE tasks SET worker = ? WHERE seq IN (SELECT seq FROM tasks"
+            # An array is made once; a subquery of `IN` could run several times.
+            "UPDATE tasks SET worker = ? WHERE seq = ANY (ARRAY(SELECT seq FROM tasks"
             f" WHERE due_us <= ? AND {_MINE_OR_FREE} ORDER BY due_us, seq LIMIT ?"
-            " FOR UPDATE SKIP LOCKED) RETURNING *",
+            " FOR UPDATE SKIP LOCKED)) RETURNING *",
             (self._own.worker, to_us(now), self._own.worker, limit),
         )
         claimed = sorted(rows, key=lambda row: (row["due_us"], row["seq"]))

@@ -19,6 +19,7 @@ from typing import Any, Final, NamedTuple, Self, TypeVar
 import psycopg
 
 from ringback.core.callbacks.response_storage import ResponseStorageBudget
+from ringback.core.callbacks.shards import Role
 from ringback.core.errors import ConfigurationError, StoreUnavailable
 from ringback.ports import Transaction
 from ringback.runtime.system_clock import steady_milliseconds
@@ -61,8 +62,8 @@ class PostgresOptions:
 
     name: str = "ringback"
     """The name of this process for people."""
-    role: str = "all"
-    """The role of this process, `all`, `worker` or `api`; one with the role api owns no shards."""
+    role: Role = Role.ALL
+    """The role of this process; one with the role `api` owns no shards."""
     committed: Callable[[float], None] = _not_told
     """Called after each commit with its duration in seconds, in one of the store's threads."""
     unavailable: Callable[[str], None] = _not_told

@@ -35,7 +35,7 @@ class PostgresWriteBatch(WriteBatch):
     ) -> None:
         """Create a batch, which needs `use` and `begin` before it can be used."""
         super().__init__(tables)
-        self._statements = {table: _of_arrays(table, types) for table in tables}
+        self._statements = {table: statement_of(table, types) for table in tables}
         self._types = {table: [types[name] for name in _names_in(table)] for table in tables}
         self._new_seq = new_seq
         self._connection: Connection | None = None
@@ -104,7 +104,9 @@ class PostgresWriteBatch(WriteBatch):
         self.connection.execute(self._statements[table], columns_of(rows, self._types[table]))
 
     def _roll_back(self) -> None:
-        self.connection.execute(b"ROLLBACK")
+        # Not by a statement: with this, psycopg also forgets what it has prepared. What it sent
+        # after a statement that failed was skipped by the server, and so was not prepared there.
+        self.connection.rollback()
 
 
 class PostgresReadOnlyBatch(WriteRefusal, PostgresWriteBatch):
@@ -126,11 +128,15 @@ def _names_in(table: BulkStatement) -> list[tuple[str, str]]:
     return [(of or table.table, name) for of, _, name in parts]
 
 
-def _of_arrays(table: BulkStatement, types: ColumnTypes) -> bytes:
+def statement_of(table: BulkStatement, types: ColumnTypes) -> bytes:
     """Return the statement that writes rows, whose parameters are an array for each column.
 
     A column of another table has the name of this table before its own.
     """
     names = _names_in(table)
+    if table.is_deletion and len(names) == 1:
+        # Unlike a join, this can only look the rows up.
+        condition = f"{names[0][1]} = ANY ($1::{types[names[0]]}[])"
+        return f"DELETE FROM {table.table} WHERE {condition}".encode()
     arrays = ", ".join(f"${place}::{types[name]}[]" for place, name in enumerate(names, 1))
     return in_postgres(f"{table.before} SELECT * FROM unnest({arrays}) {table.after}")

@@ -268,9 +268,8 @@ class SqlCallbacks(Callbacks):
         counts = Counter[str]()
         for table in ("waiting INDEXED BY waiting_of_account", self.unended.beside):
             rows = self._session.read_queued(
-                "SELECT accounts.sid, counts.count FROM"
-                f" (SELECT account_id, count(*) AS count FROM {table} GROUP BY account_id)"
-                " AS counts JOIN accounts ON accounts.id = account_id"
+                f"SELECT min(accounts.sid), count(*) FROM {table}"
+                " JOIN accounts ON accounts.id = account_id GROUP BY account_id"
             )
             counts.update(dict(tuple(row) for row in rows))
         return dict(counts)

@@ -49,8 +49,12 @@ class BulkStatement:
     separated by commas.
     """
 
-    def __init__(self, table: str, before: str, columns: str, after: str = "") -> None:
+    def __init__(
+        self, table: str, before: str, columns: str, after: str = "", *, is_deletion: bool = False
+    ) -> None:
         self.table = table
+        self.is_deletion = is_deletion
+        """True if all it does is to delete the rows that have these values in these columns."""
         self.before = before
         self.columns = columns
         self.after = after
@@ -74,7 +78,8 @@ class BulkStatement:
     @classmethod
     def delete(cls, table: str, column: str) -> Self:
         """Return a statement that deletes the rows that have the given values in this column."""
-        return cls(table, f"DELETE FROM {table} WHERE ({column}) IN (", column, ")")
+        before = f"DELETE FROM {table} WHERE ({column}) IN ("
+        return cls(table, before, column, ")", is_deletion=True)
 
 
 class WriteBatch(ABC):

@@ -33,11 +33,8 @@ CREATE TABLE shard_leases (
 ) WITH (fillfactor = 50);
 INSERT INTO shard_leases (shard) SELECT generate_series(0, 255);
 
--- What only one process may have at a time, such as the UDP gateway.
-CREATE TABLE held_leases (
-    name text PRIMARY KEY,
-    worker uuid NOT NULL
-);
+-- What only one process may have at a time.
+CREATE TABLE held_leases (what text PRIMARY KEY, worker uuid NOT NULL);
 
 -- Each transaction that changes accounts counts up, so that others drop what they remember of them.
 CREATE TABLE changes (accounts bigint NOT NULL);
@@ -562,6 +559,7 @@ CREATE TABLE lanes (
     shard smallint NOT NULL,
     UNIQUE (account_sid, destination)
 );
+CREATE INDEX lanes_of_shard ON lanes (shard, id);
 
 -- Rows come and go all the time, so these two tables are vacuumed after a fixed number of changes.
 

@@ -1,0 +1,423 @@
+"""`python -m tests.crash.cluster_soak`: several servers on one PostgreSQL, and faults everywhere.
+
+Three workers and two API processes get events from several clients. Each process is killed again
+and again, frozen or stopped, and started again. Meanwhile the connections to PostgreSQL are cut,
+all its connections are taken, and PostgreSQL itself is stopped, or crashes. What was not killed has
+to go on by itself. In the end all are left alone until nothing is due, and stop. Then the laws in
+`tests.crash.evidence` are checked. A failing run keeps its folder.
+"""
+
+import argparse
+import asyncio
+import math
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random, randrange
+from typing import Any, Final, NamedTuple
+
+import psycopg
+
+from tests.crash.cluster import SHORT_LEASES, Cluster, a_cluster
+from tests.crash.evidence import Evidence, OnRecord, broken
+from tests.crash.kinds import HEALTHY, STEADY, Receivers, all_receivers
+from tests.crash.load import Client, Promises, Site
+from tests.crash.production import AWAY, BACK, RINGBACK, Log, Production, ready
+from tests.databases import postgres_programs
+
+ROLES: Final = ("worker", "worker", "worker", "api", "api")
+_CLIENTS: Final = 6
+_SETS_OF_RECEIVERS: Final = 3
+"""Enough destinations for each worker to own some."""
+_SETTINGS: Final = """\
+per_destination = 8
+backlog = 2000
+drain = "1s"
+schedule = "100ms,200ms,400ms,800ms"
+
+[[phases]]
+name = "both"
+default = "kore"
+may_ask = ["twilio", "kore"]
+"""
+_STARTS_WITHIN: Final = 60
+_ENDS_WITHIN: Final = 120
+
+
+class Unexpected(Exception):
+    """A process did something that it must not do."""
+
+
+class Plan(NamedTuple):
+    """The faults of a run; times are in seconds."""
+
+    seconds: float
+    lives: tuple[float, float] = (2, 12)
+    """The shortest and longest time from the start of a process to its end."""
+    frozen: float = 20
+    """The longest time for which a process is frozen."""
+    cuts_every: float = 0.5
+    database_stops_every: float = 20
+    connections_taken_every: float = 15
+    connections: int = 300
+    """How many connections are taken, at most."""
+    command: tuple[str, ...] = RINGBACK
+
+
+FAULTS: Final = (
+    "kills",
+    "stops",
+    "freezes",
+    "connections cut",
+    "database stops",
+    "database crashes",
+    "times without connections",
+)
+LONG: Final = Plan(120)
+SHORT: Final = Plan(
+    10,
+    lives=(1, 6),
+    frozen=8,
+    database_stops_every=4,
+    connections_taken_every=4,
+    connections=30,
+    command=SHORT_LEASES,
+)
+
+
+@dataclass
+class ClusterSoak:
+    """One soak run; `folder` takes its files."""
+
+    folder: Path
+    seed: int
+    plan: Plan
+    log: Log
+    programs: Path | None = None
+    """The programs of the PostgreSQL to use; None for the newest one here."""
+    counts: Counter[str] = field(default_factory=Counter[str])
+    promises: Promises = field(default_factory=Promises)
+
+    async def run(self) -> Evidence:
+        """Run for the planned time, and return the evidence."""
+        (self.folder / "ringback.toml").write_text(_SETTINGS)
+        # Enough connections for all processes, but not while others take as many as they can.
+        most = self.plan.connections + 50
+        async with (
+            a_cluster(
+                self.folder,
+                programs=self.programs,
+                most_connections=most,
+                command=self.plan.command,
+            ) as cluster,
+            _sets_of_receivers(self.seed) as sets,
+        ):
+            await self._run_on(cluster, sets)
+            for receivers in sets:
+                await receivers.have_heard_all()
+            return self._evidence(OnRecord.read_shared(cluster.ask), sets)
+
+    @property
+    def faults(self) -> int:
+        """How many faults there were."""
+        return sum(self.counts[name] for name in FAULTS)
+
+    def faults_logged(self) -> list[str]:
+        """Return unexpected lines of the servers' logs."""
+        return [f"logged: {line}" for line in self.log.lines if not _is_ordinary(line)]
+
+    async def _run_on(self, cluster: Cluster, sets: Sequence[Receivers]) -> None:
+        site = Site(cluster.credentials)
+        clients = [
+            Client(site, self.promises, sets[number % len(sets)].urls, self._random(f"c{number}"))
+            for number in range(_CLIENTS)
+        ]
+        all_are_up, is_over = asyncio.Barrier(len(ROLES) + 1), asyncio.Event()
+        async with asyncio.TaskGroup() as group:
+            sending = [group.create_task(client.work()) for client in clients]
+            for number, role in enumerate(ROLES):
+                member = _Member(self, cluster, site, role, self._random(f"p{number}"))
+                group.create_task(member.live(all_are_up, is_over))
+            await all_are_up.wait()
+            await self._break_the_database(cluster)
+            for client in clients:
+                client.is_stopping = True
+            async with asyncio.timeout(_ENDS_WITHIN):
+                await asyncio.wait(sending)
+                while (await asyncio.to_thread(cluster.ask, _HAS_WORK))[0][0]:
+                    pass
+            is_over.set()
+
+    def _random(self, name: str) -> Random:
+        return Random(f"{self.seed}: {name}")
+
+    # ---- the database ----------------------------------------------------------------------------
+
+    async def _break_the_database(self, cluster: Cluster) -> None:
+        plan, ends = self.plan, asyncio.get_running_loop().time() + self.plan.seconds
+        async with asyncio.TaskGroup() as group:
+            for every, break_it in (
+                (plan.cuts_every, self._cut_a_connection),
+                (plan.database_stops_every, self._stop_the_database),
+                (plan.connections_taken_every, self._take_all_connections),
+            ):
+                group.create_task(self._again_and_again(every, break_it, cluster, ends))
+
+    async def _again_and_again(
+        self,
+        every: float,
+        break_it: Callable[[Cluster, Random], Awaitable[None]],
+        cluster: Cluster,
+        ends: float,
+    ) -> None:
+        loop, random_source = asyncio.get_running_loop(), self._random(break_it.__name__)
+        while (pause := every * random_source.uniform(0.6, 1.4)) < ends - loop.time():
+            await asyncio.sleep(pause)
+            # There may be no database at this moment.
+            with suppress(psycopg.OperationalError):
+                await break_it(cluster, random_source)
+
+    async def _cut_a_connection(self, cluster: Cluster, random_source: Random) -> None:
+        found = await asyncio.to_thread(cluster.ask, _CONNECTIONS)
+        if found:
+            (number,) = random_source.choice(found)
+            await asyncio.to_thread(cluster.ask, f"SELECT pg_terminate_backend({number:d})")
+            self.counts["connections cut"] += 1
+
+    async def _stop_the_database(self, cluster: Cluster, random_source: Random) -> None:
+        is_crash = random_source.random() < 0.5
+        self.counts["database crashes" if is_crash else "database stops"] += 1
+        database = cluster.database
+        await asyncio.to_thread(database.crash if is_crash else database.stop)
+        await asyncio.sleep(random_source.uniform(0, 2))
+        await asyncio.to_thread(database.start)
+
+    async def _take_all_connections(self, cluster: Cluster, random_source: Random) -> None:
+        taken = list[psycopg.Connection[Any]]()
+        until = asyncio.get_running_loop().time() + random_source.uniform(1, 5)
+        self.counts["times without connections"] += 1
+        try:
+            while len(taken) < self.plan.connections:
+                taken.append(await asyncio.to_thread(psycopg.connect, cluster.url))
+        except psycopg.OperationalError:
+            pass  # there are no more, or there is no database at this moment
+        try:
+            self.counts["connections taken"] += len(taken)
+            await asyncio.sleep(until - asyncio.get_running_loop().time())
+        finally:
+            for connection in taken:
+                connection.close()
+
+    # ---- counting --------------------------------------------------------------------------------
+
+    def _evidence(self, found: OnRecord, sets: Sequence[Receivers]) -> Evidence:
+        def places(*kinds: str) -> frozenset[str]:
+            return frozenset(
+                f"{receivers.urls[kind]}#cbs={source}"
+                for receivers in sets
+                for kind in kinds
+                for source in ("kore", "twilio")
+            )
+
+        return Evidence(
+            asked=self.promises.asked,
+            answers=self.promises.answers,
+            records=found.records,
+            arrivals=[arrival for receivers in sets for arrival in receivers.arrivals],
+            steady=places(*STEADY),
+            healthy=places(*HEALTHY),
+            gone=places("gone"),
+            dead=places("dead"),
+            left_open=found.left_open,
+        )
+
+
+@dataclass
+class _Member:
+    """A process that is killed, stopped or frozen again and again, and started each time."""
+
+    soak: ClusterSoak
+    cluster: Cluster
+    site: Site
+    role: str
+    random_source: Random
+
+    async def live(self, all_are_up: asyncio.Barrier, is_over: asyncio.Event) -> None:
+        """End and start it for the planned time, then let the last process work until all is over.
+
+        The time begins when all processes of the cluster are up.
+        """
+        loop, counts, ends = asyncio.get_running_loop(), self.soak.counts, math.inf
+        while not is_over.is_set():
+            async with self._process() as process:
+                server = await self._started(process)
+                if ends == math.inf:
+                    await all_are_up.wait()
+                    ends = loop.time() + self.soak.plan.seconds
+                if server is None:
+                    # It found no database; its supervisor starts it again.
+                    counts["starts without a database"] += 1
+                    await asyncio.sleep(0.3)
+                elif (life := self.random_source.uniform(*self.soak.plan.lives)) < (
+                    ends - loop.time()
+                ):
+                    await self._leave_alone(process, asyncio.sleep(life))
+                    await self._end_early(server)
+                else:
+                    await self._leave_alone(process, is_over.wait())
+                    if code := await server.stop():
+                        raise Unexpected(f"the last stop ended with {code}")
+
+    @asynccontextmanager
+    async def _process(self) -> AsyncGenerator[asyncio.subprocess.Process]:
+        settings = str(self.soak.folder / "ringback.toml")
+        process = await self.cluster.spawn(self.role, "--settings", settings)
+        following = asyncio.create_task(self.soak.log.follow(process))
+        self.soak.counts["starts"] += 1
+        try:
+            yield process
+        finally:
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
+            await following
+
+    async def _started(self, process: asyncio.subprocess.Process) -> Production | None:
+        async with asyncio.timeout(_STARTS_WITHIN):
+            server = await ready(process, self.cluster.credentials)
+        if server is not None and self.role == "api":
+            self.site.opens(server.address)
+        return server
+
+    async def _leave_alone(
+        self, process: asyncio.subprocess.Process, until: Coroutine[Any, Any, object]
+    ) -> None:
+        """Wait for something; meanwhile, the process must not end."""
+        waiting, ending = asyncio.ensure_future(until), asyncio.ensure_future(process.wait())
+        await asyncio.wait((waiting, ending), return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        if ending.done():
+            raise Unexpected(f"a process ended by itself, with {process.returncode}")
+        ending.cancel()
+
+    async def _end_early(self, server: Production) -> None:
+        """Kill the process; before that, it may be frozen, or have the time to stop."""
+        process, counts, choice = server.process, self.soak.counts, self.random_source.random()
+        if choice < 0.15:
+            counts["freezes"] += 1
+            server.signal(signal.SIGSTOP)
+            await asyncio.sleep(self.random_source.uniform(0, self.soak.plan.frozen))
+            server.signal(signal.SIGCONT)
+            await self._leave_alone(process, asyncio.sleep(self.random_source.uniform(0, 4)))
+        self.site.closes(server.address)
+        if choice > 0.8:
+            server.signal(signal.SIGTERM)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self.random_source.uniform(0, 5)):
+                    await process.wait()
+            if process.returncode is not None:
+                counts["stops"] += 1
+                if process.returncode:
+                    raise Unexpected(f"a stop ended with {process.returncode}")
+                return
+        process.kill()
+        counts["kills"] += 1
+
+
+# It takes a tenth of a second, so that it can be asked again at once.
+_HAS_WORK: Final = (
+    "SELECT EXISTS (SELECT FROM waiting) OR EXISTS (SELECT FROM open_attempts), pg_sleep(0.1)"
+)
+_CONNECTIONS: Final = (
+    "SELECT pid FROM pg_stat_activity WHERE usename = 'ringback' AND application_name = 'ringback'"
+)
+
+
+@asynccontextmanager
+async def _sets_of_receivers(seed: int) -> AsyncGenerator[list[Receivers]]:
+    async with AsyncExitStack() as stack:
+        yield [
+            await stack.enter_async_context(all_receivers(seed + number))
+            for number in range(_SETS_OF_RECEIVERS)
+        ]
+
+
+_FORESEEN: Final = (
+    *("callback CB", AWAY, BACK, "lost the leases on ", "settled "),
+    # After a process was frozen:
+    "callbacks have to wait, but none is lost: the lease on ",
+    "callbacks have to wait, but none is lost: the process was suspended",
+    # A start without a database, and a stop:
+    *("the PostgreSQL database ringback on ", "the leases end by themselves later: "),
+    # Of psycopg, which has seen that the connection is lost:
+    "error ignored terminating ",
+)
+
+
+def _is_ordinary(line: Mapping[str, Any]) -> bool:
+    is_foreseen = line["message"].startswith(_FORESEEN) and "exc_info" not in line
+    return line["level"] == "info" or is_foreseen
+
+
+def summary(soak: ClusterSoak, evidence: Evidence, seconds: float) -> str:
+    """Return the figures of a run, as lines of text."""
+    results = Counter(row.result for record in evidence.records for row in record.rows)
+    statuses = Counter(record.status for record in evidence.records)
+    figures = {
+        **soak.counts,
+        "faults": soak.faults,
+        "seconds": round(seconds),
+        "acknowledged": len(evidence.answers),
+        "answers lost": soak.promises.lost,
+        "answered 429 or 503": soak.promises.refused,
+        "requests": len(evidence.arrivals),
+        "rows": sum(results.values()),
+        **{f"  {result}": number for result, number in sorted(results.items())},
+        "repeats after 2xx": evidence.repeats,
+        **statuses,
+    }
+    return "\n".join(f"{name:<26}{number:>9,}" for name, number in figures.items())
+
+
+def main() -> int:
+    """Run a soak, and return the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="cluster_soak", description=(__doc__ or "").splitlines()[0]
+    )
+    parser.add_argument("--seconds", type=float, default=LONG.seconds, help="of faults (120)")
+    parser.add_argument("--short", action="store_true", help="with short leases, as `make test`")
+    parser.add_argument("--oldest", action="store_true", help="with the oldest PostgreSQL here")
+    parser.add_argument(
+        "--seed", type=int, default=randrange(1_000_000), help="for all random choices"
+    )
+    asked = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="ringback-soak-"))
+    print(f"seed {asked.seed}, data in {folder}", flush=True)
+    plan = SHORT if asked.short else LONG._replace(seconds=asked.seconds)
+    programs = postgres_programs()[0 if asked.oldest else -1]
+    began = time.monotonic()
+    with folder.joinpath("serve.log").open("w", encoding="utf-8") as log:
+        soak = ClusterSoak(folder, asked.seed, plan, Log(log), programs)
+        try:
+            evidence = asyncio.run(soak.run())
+        except BaseException:
+            print(f"seed {asked.seed} FAILED after {dict(soak.counts)}; see {folder}", flush=True)
+            raise
+    print(summary(soak, evidence, time.monotonic() - began))
+    if faults := [*broken(evidence), *soak.faults_logged()]:
+        print(f"\nseed {asked.seed} FAILED; its log is kept in {folder}", *faults, sep="\n  ")
+        return 1
+    shutil.rmtree(folder)
+    print("all laws hold")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

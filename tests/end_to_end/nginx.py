@@ -1,0 +1,86 @@
+"""nginx in front of API processes, as `docs/operating.md` describes it."""
+
+import asyncio
+import os
+import shutil
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.ports import free_port
+
+_CONFIGURATION: Final = """\
+daemon off;
+{user}
+pid {folder}/nginx.pid;
+error_log {folder}/error.log;
+worker_processes 1;
+events {{ worker_connections 512; }}
+http {{
+    log_format short '$status $upstream_status $request_method $uri';
+    access_log {folder}/access.log short;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    upstream ringback {{
+        {servers}
+        keepalive 16;
+    }}
+    server {{
+        listen 127.0.0.1:{port};
+        location / {{
+            proxy_pass http://ringback;
+            proxy_set_header Host $http_host;
+            proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+            proxy_set_header X-Forwarded-Proto $scheme;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+        }}
+    }}
+}}
+"""
+
+
+@asynccontextmanager
+async def an_nginx(folder: Path, ports: Sequence[int]) -> AsyncGenerator[str]:
+    """Run nginx in front of the servers on these ports of 127.0.0.1; yield its base URL."""
+    program = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
+    if program is None:
+        pytest.skip("nginx is not installed (Debian: nginx-light)")
+    port = free_port()
+    (folder / "nginx.conf").write_text(
+        _CONFIGURATION.format(
+            folder=folder,
+            port=port,
+            # As root, its worker would otherwise be somebody who may not enter the folder.
+            user="user root root;" if os.geteuid() == 0 else "",
+            servers="\n        ".join(f"server 127.0.0.1:{one} max_fails=0;" for one in ports),
+        )
+    )
+    process = await asyncio.create_subprocess_exec(
+        *(program, "-p", folder, "-c", folder / "nginx.conf", "-e", folder / "error.log")
+    )
+    try:
+        async with asyncio.timeout(10):
+            while not await _listens(port):
+                assert process.returncode is None, (folder / "error.log").read_text()
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await process.wait()
+
+
+async def _listens(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        await asyncio.sleep(0.02)
+        return False
+    writer.close()
+    return True

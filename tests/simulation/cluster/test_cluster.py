@@ -1,0 +1,63 @@
+"""Several processes over one store, in virtual time: the promises hold despite all faults."""
+
+from typing import Final
+
+import pytest
+
+from tests.simulation.cluster.mutants import MUTANTS
+from tests.simulation.cluster.world import run
+from tests.simulation.invariants import OF_CLUSTERS
+from tests.simulation.runner import judge_cluster
+
+SLOWEST: Final = {
+    *("sends under any lease", "ignores what others have open", "claims what others have open")
+}
+"""The mutants that take longest to detect, which only the long tests apply."""
+
+
+@pytest.mark.parametrize("first", range(0, 100, 25))
+def test_all_invariants_hold_in_some_seeds(first: int) -> None:
+    verdicts = map(judge_cluster, range(first, first + 25))
+
+    assert [one for one in verdicts if one.violated is not None] == []
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)  # half a minute, or as many minutes on a busy machine
+@pytest.mark.parametrize("first", range(0, 1_000, 100))
+def test_all_invariants_hold_in_every_seed(first: int) -> None:
+    verdicts = list(map(judge_cluster, range(first, first + 100)))
+
+    assert [one for one in verdicts if one.violated is not None] == []
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.long] * (name in SLOWEST)) for name in MUTANTS]
+)
+def test_a_broken_engine_is_detected(name: str) -> None:
+    mutant = MUTANTS[name]
+    with mutant.applied():
+        violated = (run(seed).violated for seed in mutant.seeds())
+        found = any(one is not None and one.name == mutant.breaks for one in violated)
+
+    assert found
+
+
+def test_every_invariant_of_clusters_detects_a_broken_engine() -> None:
+    assert {mutant.breaks for mutant in MUTANTS.values()} >= set(OF_CLUSTERS)
+
+
+@pytest.mark.parametrize("seed", [2, 5, 7])
+def test_a_seed_replays_exactly(seed: int) -> None:
+    assert run(seed).trace.lines() == run(seed).trace.lines()
+
+
+def test_many_things_happen_in_the_seeds() -> None:
+    results = [run(seed) for seed in range(40)]
+
+    assert sum(result.requests for result in results) > 1_000
+    assert sum(result.outdated for result in results) > 0
+    assert sum(result.late for result in results) > 0, "a frozen process has sent late"
+    events = {event for result in results for event in result.trace.kinds()}
+    assert events >= {"kill", "stopped", "freeze", "thaw", "jump", "slow commit", "outage"}
+    assert events >= {"replay", "discard", "twice, late"}

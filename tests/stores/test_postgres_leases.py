@@ -1,0 +1,448 @@
+"""Processes that share a PostgreSQL database: who owns which shards, and what that allows."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from ringback.core.callbacks.callback import CallbackStatus, DeliveryProgress, begin
+from ringback.core.callbacks.retry import NoRetryNeeded, RetryNow
+from ringback.core.callbacks.shards import SHARDS, Role, shard_of
+from ringback.core.http.http_exchange import AttemptResult, ReceiverResponseRecord
+from ringback.core.http.outcome import UnknownOutcome
+from ringback.ports import LeaseChange, News, Store
+from ringback.stores.postgres import cluster
+from ringback.stores.postgres.store import PostgresOptions, PostgresStore
+from tests.fakes import NOW, VAULT
+from tests.stores.asking import (
+    attempts_of,
+    claim,
+    ended,
+    found,
+    keep,
+    lose_leases,
+    numbers_of,
+    settle,
+)
+from tests.stores.postgres_bench import PostgresBench
+from tests.stores.records import OUR_LANE, OURS, SECOND, account, callback, shadow, task
+
+LONG = timedelta(hours=1)
+
+
+class Processes:
+    """Opens stores of one database, as several processes do, and closes them at the end."""
+
+    def __init__(self, bench: PostgresBench, stack: AsyncExitStack) -> None:
+        self.bench = bench
+        self._stack = stack
+
+    async def begin(self, **options: Any) -> PostgresStore:
+        given = {"lease": LONG, "open_for": timedelta(0), **options}
+        store = PostgresStore.open(self.bench.dsn, VAULT, PostgresOptions(**given))
+        self._stack.push_async_callback(store.close)
+        return store
+
+
+@pytest.fixture
+async def processes(postgres_bench: PostgresBench) -> AsyncIterator[Processes]:
+    await postgres_bench.leave()
+    async with AsyncExitStack() as stack:
+        yield Processes(postgres_bench, stack)
+    await postgres_bench.end()
+
+
+@pytest.fixture
+async def first(processes: Processes) -> PostgresStore:
+    """A process that owns all shards, and has an account."""
+    store = await processes.begin()
+    await store.cluster.renew()
+    await store.transact(lambda tx: tx.accounts.add(account(), []))
+    return store
+
+
+def owned(store: PostgresStore) -> frozenset[int]:
+    return frozenset(store.cluster._epochs)
+
+
+def may_send(store: PostgresStore, destination: str) -> bool:
+    """Return True if a request may begin that was claimed under the present lease."""
+    lease = store.cluster._epochs.get(shard_of(destination), 0)
+    return store.cluster.may_send(destination, lease)
+
+
+async def take_over(old: PostgresStore, new: PostgresStore) -> LeaseChange:
+    """End the leases of one process, and have another one take its shards."""
+    await old.cluster._ask(
+        lambda connection: connection.execute(
+            "UPDATE workers SET lease_until = '-infinity' WHERE worker = $1", [old.cluster.worker]
+        )
+    )
+    return await new.cluster.renew()
+
+
+# ---- shards --------------------------------------------------------------------------------------
+
+
+async def test_the_first_process_owns_all_shards(first: PostgresStore) -> None:
+    assert len(owned(first)) == SHARDS
+    lease = first.cluster.lease_on("http://a.example:80")
+    assert lease is not None
+    assert first.cluster.may_send("http://a.example:80", lease)
+    assert not first.cluster.may_send("http://a.example:80", lease - 1)
+
+
+async def test_each_process_gets_its_equal_share(
+    first: PostgresStore, processes: Processes
+) -> None:
+    others = [await processes.begin() for _ in range(2)]
+    for _ in range(3):
+        for store in (first, *others):
+            await store.cluster.renew()
+    counts = [len(owned(store)) for store in (first, *others)]
+    assert sum(counts) == SHARDS
+    assert max(counts) == 86
+    assert not owned(first) & owned(others[0])
+
+
+async def test_a_shard_with_an_open_attempt_is_given_back_only_after_it(
+    first: PostgresStore, processes: Processes
+) -> None:
+    numbers = range(200)
+    await keep(first, *(callback(n, url=f"http://h{n}.example/") for n in numbers))
+    lanes = [f"http://h{n}.example:80" for n in numbers]
+    claims = [await claim(first, lane=OUR_LANE._replace(destination=lane)) for lane in lanes]
+    second = await processes.begin()
+    await second.cluster.renew()
+    busy = {shard_of(lane) for lane in lanes}
+    await first.cluster.renew()
+    assert busy <= owned(first)
+    surplus = [lane for lane in lanes if first.cluster.lease_on(lane) is None]
+    assert surplus
+    assert all(may_send(first, lane) for lane in surplus)
+    await settle(first, *(ended(one, NoRetryNeeded()) for (one,) in claims))
+    for _ in range(2):
+        await first.cluster.renew()
+    change = await second.cluster.renew()
+    assert len(owned(first)) == len(owned(second)) == SHARDS // 2
+    assert change.gained
+
+
+async def test_nothing_is_sent_in_a_shard_while_it_is_given_back(
+    first: PostgresStore, processes: Processes
+) -> None:
+    second = await processes.begin()
+    await second.cluster.renew()
+    await first.cluster.renew()
+    hosts = [f"http://h{number}.example:80" for number in range(200)]
+    leaving = [host for host in hosts if first.cluster.lease_on(host) is None]
+    assert leaving
+    assert all(may_send(first, host) for host in leaving), "attempts under way may go on"
+    assert not (await second.cluster.renew()).gained, "others must not have them yet"
+    giving_back = asyncio.create_task(first.cluster.renew())
+    await asyncio.sleep(0)
+    assert not any(may_send(first, host) for host in leaving)
+    await giving_back
+    assert {shard_of(host) for host in leaving} <= (await second.cluster.renew()).gained
+
+
+async def test_a_process_for_requests_only_owns_no_shards(processes: Processes) -> None:
+    api, worker = await processes.begin(role=Role.API), await processes.begin(role=Role.WORKER)
+    assert await api.cluster.renew() == LeaseChange()
+    await worker.cluster.renew()
+    assert (len(owned(api)), len(owned(worker))) == (0, SHARDS)
+
+
+async def test_a_process_that_leaves_gives_its_shards_back_at_once(
+    first: PostgresStore, processes: Processes
+) -> None:
+    second = await processes.begin()
+    await first.cluster.leave()
+    assert not may_send(first, "http://a.example:80")
+    assert len((await second.cluster.renew()).gained) == SHARDS
+
+
+async def test_a_process_whose_lease_ended_has_lost_all_shards_and_begins_anew(
+    first: PostgresStore,
+) -> None:
+    before = first.cluster.worker
+    await lose_leases(first)
+    assert first.cluster.lease_on("http://a.example:80") is None
+    assert first.cluster.worker != before
+    assert len((await first.cluster.renew()).gained) == SHARDS
+
+
+async def test_a_request_may_not_begin_in_the_last_second_of_the_lease(
+    processes: Processes,
+) -> None:
+    store = await processes.begin(lease=timedelta(seconds=1.5))
+    await store.cluster.renew()
+    assert may_send(store, "http://a.example:80")
+    store.cluster._until -= 500
+    assert not may_send(store, "http://a.example:80")
+
+
+async def test_a_late_renewal_does_not_come_between_another_process_and_its_shards(
+    first: PostgresStore, processes: Processes
+) -> None:
+    second = await processes.begin()
+    change = await take_over(first, second)
+    assert len(change.gained) == SHARDS
+    assert len((await first.cluster.renew()).lost) == SHARDS
+    assert owned(first) == frozenset()
+
+
+async def test_the_processes_are_listed(first: PostgresStore, processes: Processes) -> None:
+    await processes.begin(name="second", role=Role.API)
+    one, other = await first.cluster.members()
+    assert (one.role, len(one.shards), one.is_alive) == (Role.ALL, SHARDS, True)
+    assert (other.name, other.role, other.shards) == ("second", Role.API, frozenset())
+
+
+async def test_one_process_at_a_time_holds_something(
+    first: PostgresStore, processes: Processes
+) -> None:
+    second = await processes.begin()
+    assert await first.cluster.hold("policy")
+    assert await first.cluster.hold("policy")
+    assert not await second.cluster.hold("policy")
+    assert await second.cluster.hold("something else")
+    await take_over(first, second)
+    assert not await first.cluster.hold("policy")
+    assert await second.cluster.hold("policy")
+
+
+async def test_each_process_makes_ids_that_no_other_makes(
+    first: PostgresStore, processes: Processes
+) -> None:
+    second = await processes.begin()
+    numbers = {store.cluster._own.number for store in (first, second)}
+    assert len(numbers) == 2
+
+
+# ---- callbacks -----------------------------------------------------------------------------------
+
+
+async def test_nothing_is_claimed_from_lanes_of_another_process(
+    first: PostgresStore, processes: Processes
+) -> None:
+    await keep(first, callback(1))
+    second = await processes.begin()
+    assert await claim(second) == []
+    assert await second.transact(lambda tx: tx.callbacks.waiting()) == []
+    await take_over(first, second)
+    assert await claim(first) == []
+    assert numbers_of(await claim(second)) == [1]
+
+
+async def test_of_two_processes_that_claim_at_once_one_gets_each_callback(
+    first: PostgresStore, processes: Processes
+) -> None:
+    await keep(first, *map(callback, range(20)))
+    second = await processes.begin()
+    await take_over(first, second)
+    taken = await asyncio.gather(*(claim(store, limit=5) for store in (first, second) * 5))
+    assert sorted(numbers_of([one for some in taken for one in some])) == [*range(20)]
+
+
+async def test_a_result_that_comes_after_a_takeover_changes_nothing(
+    first: PostgresStore, processes: Processes
+) -> None:
+    await keep(first, callback(1), callback(2))
+    late, in_time = await claim(first)
+    await settle(first, ended(in_time, NoRetryNeeded()))
+    second = await processes.begin()
+    await take_over(first, second)
+    (open_,) = await second.transact(lambda tx: tx.callbacks.left_open())
+    assert (open_.callback, open_.row_id) == (late.callback, late.row_id)
+    unknown = ended(open_, RetryNow(), result=AttemptResult(UnknownOutcome()))
+    assert await second.transact(lambda tx: tx.callbacks.settle([unknown])) == []
+    before = await everything_about(second, 1)
+    long = ReceiverResponseRecord(200, (), bytes(9000))
+    result = ended(late, NoRetryNeeded(), response=long)
+    assert await first.transact(lambda tx: tx.callbacks.settle([result])) == [result]
+    await first.transact(lambda tx: tx.callbacks.put_back([late], NOW))
+    assert await everything_about(second, 1) == before
+    (again,) = await claim(second)
+    assert again.attempt.number == 2
+
+
+async def test_a_result_is_saved_if_nobody_has_found_the_attempt_yet(
+    first: PostgresStore, processes: Processes
+) -> None:
+    await keep(first, callback(1))
+    (late,) = await claim(first)
+    second = await processes.begin()
+    await take_over(first, second)
+    await settle(first, ended(late, NoRetryNeeded()))
+    assert (await found(second, 1)).status is CallbackStatus.DELIVERED
+    assert await second.transact(lambda tx: tx.callbacks.left_open()) == []
+
+
+async def test_an_attempt_is_left_open_only_once_its_request_must_have_ended(
+    first: PostgresStore, processes: Processes
+) -> None:
+    second = await processes.begin(open_for=LONG)
+    await keep(first, callback(1), callback(2))
+    await claim(first, limit=1)
+    await take_over(first, second)
+    assert await second.transact(lambda tx: tx.callbacks.left_open()) == []
+    assert numbers_of(await claim(second)) == [2]
+    processes.bench.connection.execute("UPDATE shard_leases SET open_until = clock_timestamp()")
+    assert len(await second.transact(lambda tx: tx.callbacks.left_open())) == 1
+
+
+async def test_own_attempts_are_not_left_open(first: PostgresStore) -> None:
+    await keep(first, callback(1))
+    await claim(first)
+    assert await first.transact(lambda tx: tx.callbacks.left_open()) == []
+
+
+async def test_a_callback_sent_at_once_waits_for_the_owner_if_the_shard_was_lost(
+    first: PostgresStore, processes: Processes
+) -> None:
+    second = await processes.begin()
+    await take_over(first, second)
+    under_way = begin(callback(1).progress, NOW, total_timeout=15 * SECOND)
+    sent = callback(1).having(under_way)
+    row_id = await first.transact(lambda tx: tx.callbacks.add(sent))
+    assert (await found(second, 1)).progress == DeliveryProgress(NOW, due=NOW)
+    (taken,) = await claim(second)
+    assert taken.attempt.number == 1
+    result = ended(taken._replace(row_id=row_id, run=row_id), NoRetryNeeded())
+    assert await first.transact(lambda tx: tx.callbacks.settle([result])) == [result]
+
+
+async def test_a_key_that_another_process_has_just_used_is_found(
+    first: PostgresStore, processes: Processes
+) -> None:
+    second = await processes.begin()
+
+    def add(tx: Any, number: int) -> str:
+        known = tx.callbacks.with_key(OURS, "key")
+        if known is None:
+            tx.callbacks.add(callback(number, key="key"))
+        return known.sid if known else callback(number).sid
+
+    # Each process has looked for the key before the other one commits.
+    both = [
+        store.transact(lambda tx, n=n: add(tx, n), is_quick=is_quick)
+        for n, (store, is_quick) in enumerate(
+            [(first, True), (second, True), (first, False), (second, False)]
+        )
+    ]
+    assert len(set(await asyncio.gather(*both))) == 1
+
+
+async def test_an_account_that_another_process_changed_is_current(
+    first: PostgresStore, processes: Processes
+) -> None:
+    second = await processes.begin()
+    await keep(second, callback(1))
+    changed = replace(account(), name="renamed")
+    await second.transact(lambda tx: tx.accounts.save(changed))
+    (taken,) = await claim(first)
+    assert taken.account.name == "renamed"
+
+
+async def test_no_account_is_changed_twice_at_once(
+    first: PostgresStore, processes: Processes
+) -> None:
+    second = await processes.begin()
+
+    def count_up(tx: Any) -> None:
+        one = tx.accounts.get(OURS)
+        tx.accounts.save(replace(one, revision=one.revision + 1))
+
+    await asyncio.gather(*(store.transact(count_up) for store in (first, second) * 10))
+    counted = await first.read(lambda tx: tx.accounts.get(OURS))
+    assert counted is not None
+    assert counted.revision == 20
+
+
+# ---- tasks and shadows ---------------------------------------------------------------------------
+
+
+async def test_a_task_belongs_to_the_process_that_claimed_it(
+    first: PostgresStore, processes: Processes
+) -> None:
+    second = await processes.begin()
+    await keep(first, task(1))
+    due = task(1).due
+
+    async def claimed(store: Store) -> list[Any]:
+        return await store.transact(lambda tx: tx.tasks.claim(due, limit=9))
+
+    assert await claimed(first) == [task(1)]
+    assert await claimed(first) == [task(1)]
+    assert await claimed(second) == []
+    assert await second.transact(lambda tx: tx.tasks.next_due()) is None
+    assert not await second.transact(lambda tx: tx.tasks.take(task(1)))
+    await take_over(first, second)
+    assert await second.transact(lambda tx: tx.tasks.next_due()) == due
+    assert await claimed(second) == [task(1)]
+    assert not await first.transact(lambda tx: tx.tasks.take(task(1)))
+    assert await second.transact(lambda tx: tx.tasks.take(task(1)))
+
+
+async def test_a_copy_is_left_open_only_by_a_process_that_died(
+    first: PostgresStore, processes: Processes
+) -> None:
+    second = await processes.begin()
+    await keep(first, callback(1))
+    await first.transact(lambda tx: tx.shadows.open([shadow(1)]))
+    assert await second.transact(lambda tx: tx.shadows.left_open()) == []
+    await take_over(first, second)
+    assert await second.transact(lambda tx: tx.shadows.left_open()) == [shadow(1)]
+
+
+# ---- announcements -------------------------------------------------------------------------------
+
+
+async def test_an_announcement_reaches_the_others_but_not_oneself(
+    first: PostgresStore, processes: Processes
+) -> None:
+    second = await processes.begin()
+    heard, own = asyncio.Queue[News](), asyncio.Queue[News]()
+    second.cluster.listen(heard.put_nowait)
+    first.cluster.listen(own.put_nowait)
+    await asyncio.to_thread(second.cluster.hears.wait, 10)
+    await asyncio.to_thread(first.cluster.hears.wait, 10)
+    first.cluster.announce(News(frozenset({0, 255})))
+    first.cluster.announce(News(frozenset({7}), has_tasks=True))
+    assert await heard.get() == News(frozenset({0, 7, 255}), has_tasks=True)
+    second.cluster.announce(News(has_changes=True))
+    assert await own.get() == News(has_changes=True)
+    assert own.empty()
+    assert heard.empty()
+
+
+async def test_only_an_announcement_soon_after_another_one_waits(
+    first: PostgresStore, processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    second, heard = await processes.begin(), asyncio.Queue[News]()
+    second.cluster.listen(heard.put_nowait)
+    await asyncio.to_thread(second.cluster.hears.wait, 10)
+    monkeypatch.setattr(cluster, "_NOTICE_EVERY", LONG.total_seconds())
+    first.cluster.announce(News(frozenset({1})))
+    async with asyncio.timeout(10):
+        assert await heard.get() == News(frozenset({1}))
+    first.cluster.announce(News(frozenset({2})))
+    await first.cluster.members()  # in the thread that would have sent it
+    assert heard.empty()
+    assert first.cluster._news == News(frozenset({2}))
+
+
+async def test_without_notifications_nothing_is_announced(processes: Processes) -> None:
+    store = await processes.begin(has_notifications=False)
+    store.cluster.listen(lambda news: None)
+    store.cluster.announce(News(frozenset({1})))
+    assert store.cluster._listener is None
+
+
+async def everything_about(store: Store, number: int) -> object:
+    return await found(store, number), await attempts_of(store, number)

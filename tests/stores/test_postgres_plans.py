@@ -1,0 +1,142 @@
+"""The statements for each callback look rows up by index, however much history there is."""
+
+import json
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from ringback.core.callbacks.retry import NoRetryNeeded
+from ringback.ports import LaneQuota
+from ringback.stores.postgres import callbacks
+from ringback.stores.postgres.connections import Bigints, Connection, in_postgres
+from ringback.stores.postgres.group_commit import SETTINGS, Isolation
+from ringback.stores.postgres.store import PostgresStore
+from ringback.stores.postgres.write_batch import statement_of, types_of_columns
+from ringback.stores.sql.field_columns import to_us
+from tests.fakes import NOW
+from tests.stores.asking import ended, settle
+from tests.stores.postgres_bench import PostgresBench
+from tests.stores.records import OUR_LANE, SECOND, account, callback
+
+_HISTORY = """
+WITH made AS (
+    INSERT INTO callbacks (id, sid, account_id, lane_id, target_id, created_us, idempotency_token,
+        body)
+    SELECT id, format('CB%s', id), 1, n % 100, id, n, n::text, 'A=1'
+    FROM (
+        SELECT n, ((extract(epoch FROM now()) * 1000)::bigint << 21) - n AS id
+        FROM generate_series(1, 100000) AS n
+    ) AS numbers
+    RETURNING id, created_us
+), tried AS (
+    INSERT INTO attempts (callback_id, number, started_us, result_id)
+    SELECT id, 1, created_us, id FROM made
+)
+INSERT INTO outcomes (id, account_id, status, attempt_count, round_number, updated_us)
+SELECT id, 1, 2, 1, 0, created_us FROM made WHERE created_us % 50 = 0
+"""
+STATEMENTS = {
+    "claims": in_postgres(callbacks.CLAIM),
+    "results": in_postgres(callbacks.SETTLE),
+    "claims that are still open": in_postgres(callbacks.STILL_OPEN),
+    "lanes that wait": in_postgres(callbacks.WAITING_LANES),
+    "lanes that wait in some shards": in_postgres(callbacks.WAITING_LANES_OF_SHARDS),
+}
+
+
+_COME_AND_GONE = """
+WITH made AS (
+    INSERT INTO waiting (id, shard, lane_id, due_us, account_id, is_appointed, attempt_count,
+        round_attempts, round_number, updated_us)
+    SELECT n, 1, 1, n, 1, false, 0, 0, 0, n FROM generate_series(1, 1000) AS n
+)
+INSERT INTO open_attempts (id, run, shard, lane_id, epoch, due_us, account_id, started_us,
+    attempt_count, round_attempts, round_number, updated_us)
+SELECT n, 1, 1, 1, 1, n, 1, n, 1, 1, 0, n FROM generate_series(1, 1000) AS n;
+DELETE FROM waiting;
+DELETE FROM open_attempts;
+"""
+
+
+@pytest.fixture(params=["after a long history", "when all was sent, beside an old snapshot"])
+def quick(
+    request: pytest.FixtureRequest, postgres: PostgresStore, postgres_bench: PostgresBench
+) -> Iterator[Connection]:
+    """A connection for quick work to a database whose tables the planner has just looked at."""
+    run, dsn = postgres_bench.connection.execute, postgres_bench.dsn
+    with dsn.connect() as holder:
+        holder.execute(b"BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM lanes")
+        run(_HISTORY if "history" in request.param else _COME_AND_GONE)
+        run("VACUUM (ANALYZE) waiting, open_attempts, callbacks, attempts, lanes, shard_leases")
+    with dsn.connect(*SETTINGS[Isolation.READ_COMMITTED]) as connection:
+        yield connection
+
+
+def nodes_in(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for child in plan.get("Plans", ()):
+        yield from nodes_in(child)
+
+
+def faults_of(connection: Connection, statement: bytes) -> list[str]:
+    """Return the steps of a plan that read whole tables."""
+    row = connection.execute(b"EXPLAIN (GENERIC_PLAN, FORMAT JSON) " + statement).fetchone()
+    assert row is not None
+    (explained,) = row[0] if isinstance(row[0], list) else json.loads(row[0])
+    return [
+        f"{node['Node Type']} {node.get('Relation Name')}"
+        for node in nodes_in(explained["Plan"])
+        if node["Node Type"] in ("Seq Scan", "Hash Join", "Merge Join")
+        or ("Index" in node["Node Type"] and "Index Cond" not in node)
+    ]
+
+
+def test_quick_statements_look_rows_up_by_index(quick: Connection) -> None:
+    found = {name: faults_of(quick, statement) for name, statement in STATEMENTS.items()}
+    assert {name: faults for name, faults in found.items() if faults} == {}
+
+
+def test_rows_are_written_without_reading_tables(quick: Connection) -> None:
+    types = types_of_columns(quick)
+    written = [statement_of(table, types) for table in callbacks.TABLES]
+    assert {one: faults for one in written if (faults := faults_of(quick, one))} == {}
+
+
+async def test_an_old_snapshot_does_not_slow_claims_down(
+    postgres: PostgresStore, postgres_bench: PostgresBench
+) -> None:
+    """Deleted rows stay while somebody may still see them; a claim must not walk over them all."""
+    await postgres.transact(lambda tx: tx.accounts.add(account(), []))
+
+    async def cycle(first: int) -> None:
+        due = NOW + first * SECOND
+        made = [callback(first + n, created=due, due=due) for n in range(100)]
+        await postgres.transact(lambda tx: [tx.callbacks.add(one) for one in made], is_quick=True)
+        quota = LaneQuota(OUR_LANE, 100, since=due)
+        ((taken, _),) = await postgres.transact(
+            lambda tx: tx.callbacks.claim([quota], due), is_quick=True
+        )
+        assert len(taken) == 100
+        await settle(postgres, *(ended(one, NoRetryNeeded()) for one in taken))
+
+    def blocks_of_a_claim(since: datetime) -> int:
+        lanes = connection.execute(b"SELECT id, shard FROM lanes").fetchall()
+        (lane_id, shard), until = lanes[0], to_us(NOW + 10**6 * SECOND)
+        quota = ([lane_id], [shard], [100], [to_us(since)])
+        values = *map(Bigints, quota), postgres.cluster.worker, until, 1, until, until
+        explain = b"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) "
+        row = connection.execute(explain + in_postgres(callbacks.CLAIM), values).fetchone()
+        assert row is not None
+        return row[0][0]["Plan"]["Shared Hit Blocks"]
+
+    settings = SETTINGS[Isolation.READ_COMMITTED]
+    with (
+        postgres_bench.dsn.connect() as holder,
+        postgres_bench.dsn.connect(*settings) as connection,
+    ):
+        holder.execute(b"BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM lanes")
+        for number in range(40):
+            await cycle(1000 * number)
+        assert blocks_of_a_claim(NOW) > 3 * blocks_of_a_claim(NOW + 39_500 * SECOND)
