@@ -42,7 +42,10 @@ def test_a_server_has_a_flag_for_each_of_its_settings_and_for_no_other(
     assert found is not None
     names = {name for option in options_of(found) for name in option.opts}
     settings = {setting.flag for setting in settings_of(command) if setting.has_flag}
-    assert names == settings | {"--settings", "--json", "--accept-data-loss", "--color"}
+    others = {"--settings", "--json", "--accept-data-loss", "--color"}
+    if command is ServerCommand.SERVE:
+        others.add("--serve-copied")
+    assert names == settings | others
 
 
 @pytest.mark.parametrize("command", list(ServerCommand))
