@@ -46,7 +46,7 @@ def a_postgres_to_restart(
     *,
     has_fsync: bool = False,
     address: str = "",
-    most_connections: int = 40,
+    most_connections: int = 100,
 ) -> "Iterator[OwnPostgres]":
     """Do the same, but yield the server itself, which can be stopped and started.
 

@@ -45,11 +45,11 @@ RowKey = tuple[str, Any]
 """The place of a table, and the key of one of its rows."""
 
 
+@dataclass
 class RowLocks:
     """The rows that transactions have changed which have not ended yet."""
 
-    def __init__(self) -> None:
-        self.held = set[RowKey]()
+    held: set[RowKey] = field(default_factory=set[RowKey])
 
     def hold(self, rows: Iterable[RowKey]) -> Callable[[], None]:
         """Lock rows; return the function that unlocks them."""

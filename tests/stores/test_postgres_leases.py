@@ -1,6 +1,7 @@
 """Processes that share a PostgreSQL database: who owns which shards, and what that allows."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -351,19 +352,48 @@ async def test_an_account_that_another_process_changed_is_current(
     assert taken.account.name == "renamed"
 
 
+def count_up(tx: Any) -> None:
+    one = tx.accounts.get(OURS)
+    tx.accounts.save(replace(one, revision=one.revision + 1))
+
+
+async def counted(store: PostgresStore) -> int:
+    one = await store.read(lambda tx: tx.accounts.get(OURS))
+    assert one is not None
+    return one.revision
+
+
 async def test_no_account_is_changed_twice_at_once(
     first: PostgresStore, processes: Processes
 ) -> None:
     second = await processes.begin()
 
-    def count_up(tx: Any) -> None:
-        one = tx.accounts.get(OURS)
-        tx.accounts.save(replace(one, revision=one.revision + 1))
-
     await asyncio.gather(*(store.transact(count_up) for store in (first, second) * 10))
-    counted = await first.read(lambda tx: tx.accounts.get(OURS))
-    assert counted is not None
-    assert counted.revision == 20
+    assert await counted(first) == 20
+
+
+async def test_a_process_frozen_within_its_work_holds_up_others_only_for_seconds(
+    first: PostgresStore, processes: Processes
+) -> None:
+    second = await processes.begin()
+    freezes, has_frozen, ends = True, threading.Event(), threading.Event()
+
+    def count_and_freeze(tx: Any) -> None:
+        nonlocal freezes
+        count_up(tx)
+        if freezes:
+            tx.callbacks.unfinished()  # a question, so that the change is in the database
+            freezes = False
+            has_frozen.set()
+            ends.wait(25)
+
+    frozen = asyncio.ensure_future(first.transact(count_and_freeze))
+    await asyncio.to_thread(has_frozen.wait)
+    async with asyncio.timeout(15):
+        await second.transact(count_up)
+    ends.set()
+    await frozen
+    assert await counted(first) == 2
 
 
 # ---- tasks and shadows ---------------------------------------------------------------------------

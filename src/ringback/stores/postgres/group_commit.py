@@ -74,11 +74,12 @@ _QUICK: Final = (
     *("plan_cache_mode=force_generic_plan", "enable_seqscan=off"),
     *("enable_hashjoin=off", "enable_mergejoin=off"),
 )
-# A process that was frozen during its work must not keep locks for ever.
+# A process that is frozen or cut off during its work has lost its locks before its lease ends.
+_LOSES_LOCKS: Final = "idle_in_transaction_session_timeout=5s"
 SETTINGS: Final = {
-    Isolation.READ_COMMITTED: ("idle_in_transaction_session_timeout=30s", *_QUICK),
+    Isolation.READ_COMMITTED: (_LOSES_LOCKS, *_QUICK),
     # A scan of a table conflicts with each change of it; one of an index, only with some.
-    Isolation.SERIALIZABLE: ("idle_in_transaction_session_timeout=30s", "enable_seqscan=off"),
+    Isolation.SERIALIZABLE: (_LOSES_LOCKS, "enable_seqscan=off"),
 }
 """The settings of the connections for each kind of work."""
 # The lock comes before the snapshot. It lets all of these run beside each other, except for one

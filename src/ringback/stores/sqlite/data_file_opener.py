@@ -203,6 +203,11 @@ def _refusing_unusable(path: Path) -> Generator[None]:
         raise ConfigurationError(
             f"{path} can't be used as Ringback's data file: {failure}"
         ) from failure
+    except UnicodeDecodeError as failure:
+        # SQLite's own message quotes what is damaged, and Python can't read it.
+        raise ConfigurationError(
+            f"{path} can't be used as Ringback's data file: its schema is damaged"
+        ) from failure
 
 
 def _connect_as_owner(path: Path, cipher: SecretCipher) -> tuple[sqlite3.Connection, Reopen | None]:
