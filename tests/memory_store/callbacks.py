@@ -69,7 +69,7 @@ class MemoryCallbacks:
     """The claims under way, by the callbacks' SIDs."""
     numbers: "count[int]" = field(default_factory=lambda: count(1))
     """The numbers of claims; each is used once, even if the transaction is undone."""
-    locks: RowLocks = field(default_factory=RowLocks)
+    locks: RowLocks = field(default_factory=RowLocks, compare=False)
 
     def add(self, callback: CallbackRecord) -> int:
         progress, lane = callback.progress, lane_of(callback)

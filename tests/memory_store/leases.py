@@ -45,11 +45,11 @@ RowKey = tuple[str, Any]
 """The place of a table, and the key of one of its rows."""
 
 
-@dataclass
 class RowLocks:
     """The rows that transactions have changed which have not ended yet."""
 
-    held: set[RowKey] = field(default_factory=set[RowKey])
+    def __init__(self) -> None:
+        self.held = set[RowKey]()
 
     def hold(self, rows: Iterable[RowKey]) -> Callable[[], None]:
         """Lock rows; return the function that unlocks them."""
@@ -71,7 +71,7 @@ class MemoryLeases:
     owners: dict[int, Ownership] = field(
         default_factory=lambda: dict.fromkeys(ALL_SHARDS, Ownership())
     )
-    locks: RowLocks = field(default_factory=RowLocks)
+    locks: RowLocks = field(default_factory=RowLocks, compare=False)
 
     held: dict[str, str] = field(default_factory=dict[str, str])
     """The process that has the lease on each thing that only one may have."""
