@@ -355,7 +355,8 @@ _FORESEEN: Final = (
     "callbacks have to wait, but none is lost: the lease on ",
     "callbacks have to wait, but none is lost: the process was suspended",
     # A start without a database, and a stop:
-    *("the PostgreSQL database ringback on ", "the leases end by themselves later: "),
+    *("the PostgreSQL database ringback on ", "the database can't be read just now: "),
+    "the leases end by themselves later: ",
     # Of psycopg, which has seen that the connection is lost:
     "error ignored terminating ",
 )

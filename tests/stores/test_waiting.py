@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from ringback.core.callbacks.callback import CallbackStatus, DeliveryProgress
 from ringback.core.callbacks.retry import GiveUp, NoRetryNeeded
+from ringback.core.callbacks.shards import shard_of
 from ringback.core.http.http_exchange import AttemptResult
 from ringback.core.http.outcome import UnknownOutcome
 from ringback.ports import Lane, LaneDue, Store, Transaction
@@ -87,6 +88,20 @@ async def test_waiting_lanes_are_listed_in_parts(store: Store) -> None:
     rest = await store.transact(lambda tx: tx.callbacks.waiting(after=first[-1].lane, limit=2))
     assert first + rest == whole
     assert len(rest) == 1
+
+
+async def test_the_longest_due_callback_of_some_destinations_is_found(store: Store) -> None:
+    await keep(store, callback(1, due=NOW), callback(2, THEIRS, due=NOW - SECOND))
+    await keep(store, callback(3, url=ELSEWHERE, due=NOW - 2 * SECOND))
+    here, there = shard_of(OUR_LANE.destination), shard_of(ELSEWHERE.rstrip("/") + ":443")
+
+    async def oldest_due(*shards: int, now: datetime = NOW) -> datetime | None:
+        return await store.read(lambda tx: tx.callbacks.oldest_due(shards, now))
+
+    assert await oldest_due(here) == NOW - SECOND
+    assert await oldest_due(here, there) == NOW - 2 * SECOND
+    assert await oldest_due(here, now=NOW - 2 * SECOND) is None
+    assert await oldest_due() is None
 
 
 async def test_nothing_waits_in_an_empty_store(empty: Store) -> None:

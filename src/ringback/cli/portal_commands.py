@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -88,19 +89,27 @@ def operators_portal_of(dev: DevServerDetails) -> "PortalClient":
 
 
 def asked_portal(
-    data: Path, server: str | None, account_sid: str | None, auth_token: str | None
+    data: Path,
+    server: str | None,
+    account_sid: str | None,
+    auth_token: str | None,
+    *,
+    of_dev: Callable[[DevServerDetails], "PortalClient"] = portal_of,
 ) -> "PortalClient":
     """Return a client of the named server, or of `ringback dev` if no server is named."""
     # One option without the others is a mistake: using `ringback dev` could change the wrong data.
     if server or account_sid or auth_token:
         return named_portal(server, account_sid, auth_token)
-    return portal_of(DevServerDetails.read(data))
+    return of_dev(DevServerDetails.read(data))
 
 
-with_portal: Final = handing(
-    "portal", asked_portal, option_group("Which server", data_option, server_options)
-)
+_which_server: Final = option_group("Which server", data_option, server_options)
+with_portal: Final = handing("portal", asked_portal, _which_server)
 """Adds the options that choose a server, and calls the command with `portal`, its client."""
+with_operators_portal: Final = handing(
+    "portal", partial(asked_portal, of_dev=operators_portal_of), _which_server
+)
+"""Does the same for a command of the operator."""
 
 
 def newest(

@@ -6,27 +6,22 @@ from typing import TYPE_CHECKING, Any
 from ringback.cli.base_command import command
 from ringback.cli.options import prints_answer
 from ringback.cli.output import Output
-from ringback.cli.portal_commands import with_portal
+from ringback.cli.portal_commands import with_operators_portal
 
 if TYPE_CHECKING:
     from ringback.portal_client import PortalClient
 
 
-@command(
-    examples={
-        "ringback workers --server https://ringback.example --account-sid SK…": (
-            "List the processes of a server; the key is an operator's."
-        )
-    }
-)
+@command(examples={"ringback workers": "List the processes of `ringback dev`: there is one."})
 @prints_answer
-@with_portal
+@with_operators_portal
 def workers(*, portal: "PortalClient") -> Output:
     """List the processes of a server, and what each of them does.
 
     A line says whether a process is alive, since when it runs, how many of the 256 shards of
     destinations it sends to, and for how long the callback that is due longest there has waited.
-    Needs an operator's key, which `ringback accounts keys create --operator` makes.
+    On a server other than `ringback dev`, needs an operator's key, which
+    `ringback accounts keys create --operator` makes.
     """
     answer = portal.get("workers")
     return answer, _lines_of(answer)

@@ -197,3 +197,8 @@ PLATFORM: Final = ErrorCodes(invalid=20001, missing=20002, paging=20001, name_ta
 """The error codes of KORE's global resources: accounts, API clients and webhook secrets."""
 WIRELESS: Final = ErrorCodes(invalid=33101, missing=33102, paging=33103, name_taken=33101)
 """The error codes of Programmable Wireless, which has no special code for a name in use."""
+
+
+def reason_of(failure: Exception) -> str:
+    """Return the message of an error, in one line."""
+    return " ".join(str(failure).split())

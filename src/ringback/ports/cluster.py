@@ -164,5 +164,6 @@ class SoleProcess:
         """Do nothing, since nobody announces anything."""
 
     async def members(self) -> Sequence[ClusterMember]:
-        """Return this process."""
-        return [] if self._me is None else [self._me]
+        """Return this process, which sends to all destinations, or to none."""
+        shards = ALL_SHARDS if self._is_sending else frozenset[int]()
+        return [] if self._me is None else [self._me._replace(shards=shards)]

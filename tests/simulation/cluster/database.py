@@ -79,7 +79,8 @@ class SharedDatabase:
         if self.is_sound or self.random.random() >= self.plan.slow_answers:
             return 0.001
         takes = self.random.choice((0.1, 3.0, _SLOW)) * self.random.random()
-        self.troubled = max(self.troubled, self.scheduler.now + takes)
+        # The step that reports it may take half as long again.
+        self.troubled = max(self.troubled, self.scheduler.now + 1.5 * takes)
         return takes
 
     def finish(self, begun: BegunTransaction[Any]) -> None:

@@ -122,7 +122,10 @@ MUTANTS: Final = {
         "leased", (MemoryCluster, "may_send", _may_always_send), where=_loses_leases
     ),
     "sends under any lease": _mutant(
-        "logged", (MemoryCluster, "may_send", _may_send_under_any_lease), where=_loses_leases
+        "logged",
+        (MemoryCluster, "may_send", _may_send_under_any_lease),
+        within=300,
+        where=_loses_leases,
     ),
     "saves outdated results": _mutant(
         "settled", (MemoryCallbacks, "_is_current", lambda self, claim: True), where=_loses_leases

@@ -513,7 +513,7 @@ class ClusterWorld:
         until = now + longest_wait(self._base) + 60.0
         last = max(now, *(request.at for request in self._base.requests)) + 5.0
         while self.scheduler.now < until and not self.scheduler.is_stopped:
-            if self.scheduler.now > last and self._is_idle():
+            if self.scheduler.now > max(last, self._database.troubled) and self._is_idle():
                 # Nothing more may happen.
                 self.scheduler.run(self.scheduler.now + 20.0)
                 if self._is_idle():

@@ -7,9 +7,9 @@ from typing import Any, Final, NamedTuple
 
 import psycopg
 
-from ringback.core.errors import ConfigurationError
+from ringback.core.errors import ConfigurationError, reason_of
 from ringback.stores.encryption import SecretCipher
-from ringback.stores.postgres.connections import Connection, Dsn, execute, reason_of
+from ringback.stores.postgres.connections import Connection, Dsn, execute
 from ringback.stores.postgres.schema import newest, partitions_end, refuse_unfit, version_of
 from ringback.stores.sql.sealed_columns import open_all
 

@@ -17,12 +17,12 @@ from uuid import UUID
 import psycopg
 
 from ringback.core.callbacks.shards import SHARDS, shard_of
-from ringback.core.errors import StoreUnavailable
+from ringback.core.errors import StoreUnavailable, reason_of
 from ringback.core.newest_entries import NewestEntries
 from ringback.ports import ClusterMember, LeaseChange, News
 from ringback.runtime.system_clock import SystemClock, steady_milliseconds
 from ringback.stores.postgres import leases
-from ringback.stores.postgres.connections import Connection, Dsn, execute, reason_of
+from ringback.stores.postgres.connections import Connection, Dsn, execute
 from ringback.stores.postgres.leases import MARGIN, Shares, WorkerIdentity
 from ringback.stores.postgres.schema import make_missing_partitions
 

@@ -15,7 +15,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.types.array import ListBinaryDumper
 from psycopg.types.numeric import Int8BinaryDumper
 
-from ringback.core.errors import ConfigurationError
+from ringback.core.errors import ConfigurationError, reason_of
 from ringback.stores.sql.write_batch import SqlResult
 
 Connection = psycopg.Connection[Any]
@@ -221,8 +221,3 @@ def is_of_timing(failure: Exception) -> bool:
     """Return True for an error that only the simultaneous work of others has caused."""
     kinds = errors.SerializationFailure, errors.DeadlockDetected, errors.LockNotAvailable
     return isinstance(failure, kinds)
-
-
-def reason_of(failure: Exception) -> str:
-    """Return the message of an error, in one line."""
-    return " ".join(str(failure).split())

@@ -18,7 +18,7 @@ import psycopg
 from psycopg import errors
 
 from ringback.core.callbacks.response_storage import ResponseStorageBudget
-from ringback.core.errors import StoreUnavailable
+from ringback.core.errors import StoreUnavailable, reason_of
 from ringback.stores.encryption import SecretCipher
 from ringback.stores.postgres.callbacks import TABLES as CALLBACK_TABLES
 from ringback.stores.postgres.callbacks import PostgresCallbacks
@@ -30,7 +30,6 @@ from ringback.stores.postgres.connections import (
     is_lost,
     is_of_a_row,
     is_of_timing,
-    reason_of,
 )
 from ringback.stores.postgres.leases import WorkerIdentity
 from ringback.stores.postgres.schema import make_missing_partitions

@@ -24,10 +24,10 @@ import psycopg
 from psycopg import errors
 from psycopg.conninfo import conninfo_to_dict
 
-from ringback.core.errors import ConfigurationError
+from ringback.core.errors import ConfigurationError, reason_of
 from ringback.runtime.undo import on_failure
 from ringback.stores.encryption import SecretCipher
-from ringback.stores.postgres.connections import Connection, Dsn, execute, reason_of
+from ringback.stores.postgres.connections import Connection, Dsn, execute
 from ringback.stores.row_ids import ids_in
 from ringback.stores.sql.copy_records import take_into_use
 from ringback.stores.sql.sealed_columns import open_all, seal_anew, sealed_with

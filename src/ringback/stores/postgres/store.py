@@ -20,14 +20,14 @@ import psycopg
 
 from ringback.core.callbacks.response_storage import ResponseStorageBudget
 from ringback.core.callbacks.shards import Role
-from ringback.core.errors import ConfigurationError, StoreUnavailable
+from ringback.core.errors import ConfigurationError, StoreUnavailable, reason_of
 from ringback.ports import Transaction
 from ringback.runtime.system_clock import steady_milliseconds
 from ringback.runtime.undo import on_failure
 from ringback.stores.encryption import SecretCipher
 from ringback.stores.postgres import schema
 from ringback.stores.postgres.cluster import PostgresCluster
-from ringback.stores.postgres.connections import Dsn, execute, reason_of
+from ringback.stores.postgres.connections import Dsn, execute
 from ringback.stores.postgres.group_commit import (
     TABLES,
     Isolation,

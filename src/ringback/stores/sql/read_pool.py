@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple, Protocol
 
-from ringback.core.errors import QueryTimeout, StoreUnavailable
+from ringback.core.errors import QueryTimeout, StoreUnavailable, reason_of
 from ringback.ports import Transaction
 
 MOST_THREADS: Final = 4
@@ -123,7 +123,9 @@ class ReadConnectionPool:
                 result = reader.run(read.work)
             except self._errors as trouble:
                 reader = _closed(reader)
-                failure = StoreUnavailable(f"the database can't be read just now: {trouble}")
+                failure = StoreUnavailable(
+                    f"the database can't be read just now: {reason_of(trouble)}"
+                )
             except Exception as own:  # noqa: BLE001 (passed on to the caller of `read`)
                 failure = own
             self._end(read)
