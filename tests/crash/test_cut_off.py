@@ -131,6 +131,7 @@ async def test_a_worker_on_a_machine_whose_cable_is_cut(
             await cut_off(cluster, machine, RECEIVERS, lease=lease, open_for=open_for)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("command", "lease", "open_for"), [SHORT])
 async def test_a_worker_whose_proxy_forwards_nothing(
     command: tuple[str, ...], lease: float, open_for: float, tmp_path: Path

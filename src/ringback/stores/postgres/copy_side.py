@@ -153,20 +153,25 @@ class PostgresCopyTarget(PostgresCopySide):
         made = self.noted(CopyRole.TARGET)
         if made is not None and made.ended is None:
             return False
-        exists = (f"EXISTS (SELECT FROM {table.name})" for table in TABLES)
-        (has_some,) = self._execute(f"SELECT {' OR '.join(exists)}").fetchone()
-        return has_some
+        return self._has_rows()
 
     def begin(self, copy: CopyNote) -> None:
         """Remove all data, and note that a copy to here has begun."""
         with self._connection.transaction():
             self._begin(CopyRole.TARGET, copy)
             forget(self._execute, CopyRole.SOURCE)
-            self._execute(f"TRUNCATE {', '.join(table.name for table in TABLES)}")
+            # To truncate a partitioned table takes long, even if it is empty.
+            if self._has_rows():
+                self._execute(f"TRUNCATE {', '.join(table.name for table in TABLES)}")
             # The sums of bytes are copied, too.
             self._execute("ALTER TABLE kept_responses DISABLE TRIGGER kept_responses_changed")
             self._execute("DELETE FROM sealed_with")
             self._execute("INSERT INTO sealed_with VALUES (?, true)", [self.cipher.key_ids[0]])
+
+    def _has_rows(self) -> bool:
+        exists = (f"EXISTS (SELECT FROM {table.name})" for table in TABLES)
+        (has_some,) = self._execute(f"SELECT {' OR '.join(exists)}").fetchone()
+        return has_some
 
     def progress(self) -> CopyProgress:
         """Return how far the copy has come."""
