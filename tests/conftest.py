@@ -1,13 +1,19 @@
 """Options of the whole suite, and servers that are started once, when a test first needs them."""
 
+import gc
 import os
 import signal
+from collections.abc import Generator
 
 import pytest
+from _pytest.doctest import DoctestModule
 
 from tests.databases import postgres_dsn, redis_socket
 
 __all__ = ["postgres_dsn", "redis_socket"]
+
+# Nothing becomes garbage while tests are collected.
+gc.disable()
 
 # Several servers may be tested at once, and only one can have the gateway's default port.
 os.environ.setdefault("RINGBACK_GATEWAY", "none")
@@ -27,8 +33,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Return the number of workers: two more than cores, at most 4 (see tests/ports.py).
+    """Return the number of workers: the number of cores plus 1, at most 4 (see tests/ports.py)."""
+    return min(1 + (os.cpu_count() or 1), 4)
 
-    Many tests wait for a server, or for a lease to end.
-    """
-    return min(2 + (os.cpu_count() or 1), 4)
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collect_file() -> Generator[None, list[pytest.Collector], list[pytest.Collector]]:
+    """Look for examples in docstrings of the product only: tests have none."""
+    return [one for one in (yield) if not isinstance(one, DoctestModule)]
+
+
+def pytest_collection_finish() -> None:
+    """Enable garbage collections, which pass over all tests: these stay until the end."""
+    gc.freeze()
+    gc.enable()

@@ -17,6 +17,8 @@ import pytest
 import redis
 
 _PATIENCE = 20.0  # seconds
+_MEMORY = Path("/dev/shm")  # noqa: S108 (the folder in it gets a random name)
+_ROOM = 4 * 2**30  # bytes; the servers of all tests take less than 1 GiB
 
 
 @pytest.fixture(scope="session")
@@ -53,7 +55,7 @@ def a_postgres_to_restart(
     With an `address`, it also listens there, on its usual port, and lets everybody in.
     """
     programs = programs or postgres_programs()[-1]
-    with _folder() as folder:
+    with _folder(on_disk=has_fsync) as folder:
         made = subprocess.run(
             [programs / "initdb", "-D", folder / "data", "-U", "postgres", "-A", "trust",
              "--no-sync", "-E", "UTF8", "--no-locale"],
@@ -154,9 +156,14 @@ def _redis_program() -> str:
 
 
 @contextmanager
-def _folder() -> Iterator[Path]:
-    """Yield a folder that all users may enter, with a path short enough for a Unix socket."""
-    folder = Path(tempfile.mkdtemp(prefix="ringback-"))
+def _folder(*, on_disk: bool = False) -> Iterator[Path]:
+    """Yield a folder that all users may enter, with a path short enough for a Unix socket.
+
+    It is in memory if there is room, since PostgreSQL makes hundreds of files for each database.
+    """
+    has_room = _MEMORY.exists() and shutil.disk_usage(_MEMORY).free > _ROOM
+    place = _MEMORY if has_room and not on_disk else None
+    folder = Path(tempfile.mkdtemp(prefix="ringback-", dir=place))
     if os.geteuid() == 0:
         shutil.chown(folder, "nobody")
     try:

@@ -357,8 +357,6 @@ _FORESEEN: Final = (
     # A start without a database, and a stop:
     *("the PostgreSQL database ringback on ", "the database can't be read just now: "),
     "the leases end by themselves later: ",
-    # Of psycopg, which has seen that the connection is lost:
-    "error ignored terminating ",
 )
 
 

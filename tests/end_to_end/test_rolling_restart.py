@@ -31,6 +31,12 @@ from tests.receivers import OK, ReceivedRequest, RecordingReceiver
 
 USERS = 4
 FLAGS = ("--update-takes", "10ms", "--trusted-proxies", "127.0.0.1", "--allow", "loopback")
+ATTEMPTS = """
+    SELECT number, to_timestamp(started_us / 1e6), result, status_code, reason, total_ms
+    FROM callbacks JOIN attempts ON callback_id = callbacks.id
+        JOIN attempt_results ON result_id = attempt_results.id
+    WHERE idempotency_token = %s
+"""
 REFUSED = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"
 
 
@@ -41,7 +47,7 @@ class Receiving:
     credentials: dict[str, str]
     accepted: Counter[str] = field(default_factory=Counter[str])
     """The events, by their kind."""
-    others: list[object] = field(default_factory=list[object])
+    others: list[Any] = field(default_factory=list[Any])
     """Results that should not have been."""
 
     def __post_init__(self) -> None:
@@ -207,12 +213,13 @@ async def test_no_request_fails_while_all_processes_restart(times: int, tmp_path
             await receiver.wait_for(3 * sims)
             posted = sum(poster.requests for poster in posters)
             await another.wait_for(posted)
+            attempts = [cluster.ask(ATTEMPTS, one.callback.token) for one in receiving.others]
     print(f"{sum(user.requests for user in users)} requests, {sims} SIMs, {receiving.accepted}")
     print(f"{posted} callbacks created, {len(another.requests)} requests")
     assert sims >= USERS
     assert len(another.requests) == posted
     assert codes == [0] * len(places) * times
-    assert receiving.others == []
+    assert (receiving.others, attempts) == ([], [])
     assert receiving.accepted == {"SimUpdated": sims, "SmsCommandChanged": 2 * sims}
     statuses = Counter(
         line.split()[0] for line in (tmp_path / "access.log").read_text().splitlines()

@@ -58,7 +58,7 @@ class MemoryTransaction(Transaction):
 
     def __deepcopy__(self, copies: dict[int, Any]) -> "MemoryTransaction":
         """Return a copy that shares the records, since they never change."""
-        copied = MemoryTransaction()
+        copied = MemoryTransaction.__new__(MemoryTransaction)
         vars(copied).update({name: _copied(part, copies) for name, part in vars(self).items()})
         return copied
 
@@ -292,14 +292,14 @@ class MemoryProcessStore:
 
 
 def _copied(part: Any, copies: dict[int, Any]) -> Any:
+    kind = part.__class__
+    if kind is dict or kind is list or kind is set:
+        return part.copy()
+    if kind.__hash__ is not None:
+        return part
     # A table that several others refer to is copied once.
     if id(part) in copies:
         return copies[id(part)]
-    kind = part.__class__
-    if kind in (dict, list, set):
-        return copy.copy(part)
-    if kind.__hash__ is not None:
-        return part
     copies[id(part)] = table = kind.__new__(kind)
     table.__dict__ |= {name: _copied(inner, copies) for name, inner in part.__dict__.items()}
     return table

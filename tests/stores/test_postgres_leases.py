@@ -320,6 +320,31 @@ async def test_a_callback_sent_at_once_waits_for_the_owner_if_the_shard_was_lost
     assert await first.transact(lambda tx: tx.callbacks.settle([result])) == [result]
 
 
+async def test_a_callback_sent_at_once_does_not_wait_if_the_shard_was_just_gained(
+    first: PostgresStore, processes: Processes
+) -> None:
+    second = await processes.begin()
+    await take_over(first, second)
+    under_way = begin(callback(1).progress, NOW, total_timeout=15 * SECOND)
+    has_begun, goes_on = threading.Event(), threading.Event()
+
+    def add(tx: Any) -> None:
+        tx.accounts.all()  # from here on, the transaction sees nothing newer
+        has_begun.set()
+        goes_on.wait(10)
+        tx.callbacks.add(callback(1).having(under_way))
+
+    adding = asyncio.ensure_future(first.transact(add))
+    await asyncio.to_thread(has_begun.wait)
+    await second.cluster.leave()
+    await first.cluster.renew()
+    await first.cluster.renew()
+    assert may_send(first, callback(1).url.destination)
+    goes_on.set()
+    await adding
+    assert await claim(first) == []
+
+
 async def test_a_key_that_another_process_has_just_used_is_found(
     first: PostgresStore, processes: Processes
 ) -> None:

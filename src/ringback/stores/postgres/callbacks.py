@@ -70,7 +70,9 @@ _NEW_OPEN_COLUMNS: Final = f"id, shard, lane_id, account_id, {_PROGRESS}"
 _WAITS: Final = BulkStatement.insert("waiting", _WAITING_COLUMNS)
 _WAITS_NO_MORE: Final = BulkStatement.delete("waiting", "id")
 _KEY: Final = BulkStatement.insert("idempotency", "account_id, key, callback_id")
-# If the shard has just been lost, the callbacks wait for the new owner instead.
+# If the shard has just been lost, the callbacks wait for the new owner instead. If it was gained
+# since a serializable transaction began, which does not see that, `FOR SHARE` fails, and the
+# transaction runs again: else the callback would be sent, and wait as well.
 _IS_SENT: Final = BulkStatement(
     "open_attempts",
     f"WITH new ({_NEW_OPEN_COLUMNS}, worker) AS (",
@@ -84,7 +86,10 @@ _IS_SENT: Final = BulkStatement(
     INSERT INTO waiting ({_WAITING_COLUMNS})
     SELECT id, shard, lane_id, updated_us, account_id, false, attempt_count - 1, round_attempts - 1,
         round_number, CASE WHEN round_attempts > 1 THEN round_began_us END, updated_us
-    FROM new WHERE id NOT IN (SELECT id FROM own)""",
+    FROM new, LATERAL (
+        SELECT FROM shard_leases WHERE shard_leases.shard = new.shard FOR SHARE
+    ) AS lost
+    WHERE id NOT IN (SELECT id FROM own)""",
 )
 
 TABLES: Final = (*(*NEW_ROWS, _KEY, _WAITS_NO_MORE, ENDED_NO_MORE), *(_WAITS, _IS_SENT, HAS_ENDED))

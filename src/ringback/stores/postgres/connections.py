@@ -1,5 +1,6 @@
 """Connections to PostgreSQL: how they are opened, what they send and return, and their errors."""
 
+import logging
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,6 +18,9 @@ from psycopg.types.numeric import Int8BinaryDumper
 
 from ringback.core.errors import ConfigurationError, reason_of
 from ringback.stores.sql.write_batch import SqlResult
+
+# What it logs is also raised: a transaction that has to be tried again is no reason to warn.
+logging.getLogger("psycopg").setLevel(logging.ERROR)
 
 Connection = psycopg.Connection[Any]
 Cursor = psycopg.Cursor
