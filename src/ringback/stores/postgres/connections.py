@@ -19,7 +19,7 @@ from psycopg.types.numeric import Int8BinaryDumper
 from ringback.core.errors import ConfigurationError, reason_of
 from ringback.stores.sql.write_batch import SqlResult
 
-# What it logs is also raised: a transaction that has to be tried again is no reason to warn.
+# What it logs is also raised, and a transaction that is tried again needs no warning.
 logging.getLogger("psycopg").setLevel(logging.ERROR)
 
 Connection = psycopg.Connection[Any]
