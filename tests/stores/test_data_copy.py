@@ -80,7 +80,7 @@ def template(postgres_dsn: str) -> Iterator[str]:
     """The name of a database with empty tables, of which copies are made more quickly."""
     with a_database(postgres_dsn, "template0") as dsn:
         PostgresDatabase(dsn, KEY).upgrade()
-        yield conninfo_to_dict(dsn)["dbname"]
+        yield str(conninfo_to_dict(dsn)["dbname"])
 
 
 @pytest.fixture
