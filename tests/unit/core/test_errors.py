@@ -23,6 +23,7 @@ from ringback.core.errors import (
     TooManyRequests,
     Unauthorized,
     missing_extra,
+    reason_of,
 )
 
 
@@ -121,3 +122,9 @@ def test_the_extra_of_a_missing_module_is_named(module: str, extra: str) -> None
 def test_no_extra_is_named_for_an_unknown_module(module: str | None) -> None:
     missing = ModuleNotFoundError("no module", name=module)
     assert missing_extra("the command", missing) is missing
+
+
+def test_the_reason_of_an_error_is_one_line() -> None:
+    assert reason_of(OSError("no such place\n\tis the server running?")) == (
+        "no such place is the server running?"
+    )
