@@ -1,7 +1,7 @@
 """The simulation's event loop keeps asyncio's promises, in any order of the ready entries."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from datetime import timedelta
 from random import Random
 from typing import Any
@@ -12,6 +12,13 @@ from tests.simulation.loop import SimClock, SimLoop
 from tests.simulation.scheduler import Order, Scheduler
 
 Main = Callable[[], Coroutine[Any, Any, Any]]
+
+
+@pytest.fixture(autouse=True)
+def leaving_no_loop() -> Iterator[None]:
+    """Leave no running loop behind, in which all later tests of the process would fail."""
+    yield
+    asyncio._set_running_loop(None)
 
 
 def run(main: Main, *, seed: int = 0, order: Order = Order.ANY) -> tuple[Any, float]:
