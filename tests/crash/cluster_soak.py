@@ -10,13 +10,10 @@ to go on by itself. In the end all are left alone until nothing is due, and stop
 import argparse
 import asyncio
 import math
-import shutil
 import signal
 import sys
-import tempfile
-import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,10 +23,11 @@ from typing import Any, Final, NamedTuple
 import psycopg
 
 from tests.crash.cluster import SHORT_LEASES, Cluster, a_cluster
-from tests.crash.evidence import Evidence, OnRecord, broken
+from tests.crash.evidence import Evidence, OnRecord
 from tests.crash.kinds import HEALTHY, STEADY, Receivers, all_receivers
 from tests.crash.load import Client, Promises, Site
-from tests.crash.production import AWAY, BACK, RINGBACK, Log, Production, ready
+from tests.crash.production import RINGBACK, Log, Production, ready
+from tests.crash.soak import FORESEEN, run_and_report, unforeseen
 from tests.databases import postgres_programs
 
 ROLES: Final = ("worker", "worker", "worker", "api", "api")
@@ -122,6 +120,7 @@ class ClusterSoak:
             await self._run_on(cluster, sets)
             for receivers in sets:
                 await receivers.have_heard_all()
+            self.counts["faults"] = self.faults
             return self._evidence(OnRecord.read_shared(cluster.ask), sets)
 
     @property
@@ -131,7 +130,7 @@ class ClusterSoak:
 
     def faults_logged(self) -> list[str]:
         """Return unexpected lines of the servers' logs."""
-        return [f"logged: {line}" for line in self.log.lines if not _is_ordinary(line)]
+        return unforeseen(self.log, _FORESEEN)
 
     async def _run_on(self, cluster: Cluster, sets: Sequence[Receivers]) -> None:
         site = Site(cluster.credentials)
@@ -350,7 +349,7 @@ async def _sets_of_receivers(seed: int) -> AsyncGenerator[list[Receivers]]:
 
 
 _FORESEEN: Final = (
-    *("callback CB", AWAY, BACK, "lost the leases on ", "settled "),
+    *(*FORESEEN, "lost the leases on ", "settled "),
     # After a process was frozen:
     "callbacks have to wait, but none is lost: the lease on ",
     "callbacks have to wait, but none is lost: the process was suspended",
@@ -358,31 +357,6 @@ _FORESEEN: Final = (
     *("the PostgreSQL database ringback on ", "the database can't be read just now: "),
     "the leases end by themselves later: ",
 )
-
-
-def _is_ordinary(line: Mapping[str, Any]) -> bool:
-    is_foreseen = line["message"].startswith(_FORESEEN) and "exc_info" not in line
-    return line["level"] == "info" or is_foreseen
-
-
-def summary(soak: ClusterSoak, evidence: Evidence, seconds: float) -> str:
-    """Return the figures of a run, as lines of text."""
-    results = Counter(row.result for record in evidence.records for row in record.rows)
-    statuses = Counter(record.status for record in evidence.records)
-    figures = {
-        **soak.counts,
-        "faults": soak.faults,
-        "seconds": round(seconds),
-        "acknowledged": len(evidence.answers),
-        "answers lost": soak.promises.lost,
-        "answered 429 or 503": soak.promises.refused,
-        "requests": len(evidence.arrivals),
-        "rows": sum(results.values()),
-        **{f"  {result}": number for result, number in sorted(results.items())},
-        "repeats after 2xx": evidence.repeats,
-        **statuses,
-    }
-    return "\n".join(f"{name:<26}{number:>9,}" for name, number in figures.items())
 
 
 def main() -> int:
@@ -397,25 +371,11 @@ def main() -> int:
         "--seed", type=int, default=randrange(1_000_000), help="for all random choices"
     )
     asked = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="ringback-soak-"))
-    print(f"seed {asked.seed}, data in {folder}", flush=True)
     plan = SHORT if asked.short else LONG._replace(seconds=asked.seconds)
     programs = postgres_programs()[0 if asked.oldest else -1]
-    began = time.monotonic()
-    with folder.joinpath("serve.log").open("w", encoding="utf-8") as log:
-        soak = ClusterSoak(folder, asked.seed, plan, Log(log), programs)
-        try:
-            evidence = asyncio.run(soak.run())
-        except BaseException:
-            print(f"seed {asked.seed} FAILED after {dict(soak.counts)}; see {folder}", flush=True)
-            raise
-    print(summary(soak, evidence, time.monotonic() - began))
-    if faults := [*broken(evidence), *soak.faults_logged()]:
-        print(f"\nseed {asked.seed} FAILED; its log is kept in {folder}", *faults, sep="\n  ")
-        return 1
-    shutil.rmtree(folder)
-    print("all laws hold")
-    return 0
+    return run_and_report(
+        asked.seed, lambda folder, log: ClusterSoak(folder, asked.seed, plan, log, programs)
+    )
 
 
 if __name__ == "__main__":

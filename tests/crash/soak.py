@@ -15,12 +15,12 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random, randrange
-from typing import Any, Final
+from typing import Final, Protocol
 
 from tests.crash.evidence import Evidence, OnRecord, broken
 from tests.crash.kinds import HEALTHY, STEADY, Receivers, all_receivers
@@ -36,6 +36,8 @@ from tests.crash.production import (
     spawn,
 )
 
+FORESEEN: Final = ("callback CB", AWAY, BACK)
+"""How warnings and errors begin that each soak run causes."""
 CLIENTS: Final = 6
 _STARTS_WITHIN: Final = 30
 _ENDS_WITHIN: Final = 120
@@ -213,15 +215,31 @@ class Soak:
 
     def faults_logged(self) -> list[str]:
         """Return unexpected lines of the servers' logs."""
-        return [f"logged: {line}" for line in self.log.lines if not _is_ordinary(line)]
+        return unforeseen(self.log, FORESEEN)
 
 
-def _is_ordinary(line: Mapping[str, Any]) -> bool:
-    is_foreseen = line["message"].startswith(("callback CB", AWAY, BACK)) and "exc_info" not in line
-    return line["level"] == "info" or is_foreseen
+class AnySoak(Protocol):
+    """A soak run, and what it counts."""
+
+    counts: Counter[str]
+    promises: Promises
+
+    async def run(self) -> Evidence: ...
+
+    def faults_logged(self) -> list[str]: ...
 
 
-def summary(soak: Soak, evidence: Evidence, seconds: float) -> str:
+def unforeseen(log: Log, foreseen: tuple[str, ...]) -> list[str]:
+    """Return the lines of a log that no soak run should cause; `foreseen` is how others begin."""
+    return [
+        f"logged: {line}"
+        for line in log.lines
+        if line["level"] != "info"
+        and ("exc_info" in line or not line["message"].startswith(foreseen))
+    ]
+
+
+def summary(soak: AnySoak, evidence: Evidence, seconds: float) -> str:
     """Return the figures of a run, as lines of text."""
     results = Counter(row.result for record in evidence.records for row in record.rows)
     statuses = Counter(record.status for record in evidence.records)
@@ -254,19 +272,27 @@ def main() -> int:
         help="the longest time from listening to the kill, in seconds (0.3)",
     )
     asked = parser.parse_args()
+    return run_and_report(
+        asked.seed,
+        lambda folder, log: Soak(folder, asked.seed, asked.kills, log, asked.seconds_between),
+    )
+
+
+def run_and_report(seed: int, make: Callable[[Path, Log], AnySoak]) -> int:
+    """Run a soak in a new folder, print its figures or faults, and return the exit code."""
     folder = Path(tempfile.mkdtemp(prefix="ringback-soak-"))
-    print(f"seed {asked.seed}, {asked.kills} kills, data in {folder}", flush=True)
+    print(f"seed {seed}, data in {folder}", flush=True)
     began = time.monotonic()
     with folder.joinpath("serve.log").open("w", encoding="utf-8") as log:
-        soak = Soak(folder, asked.seed, asked.kills, Log(log), asked.seconds_between)
+        soak = make(folder, Log(log))
         try:
             evidence = asyncio.run(soak.run())
         except BaseException:
-            print(f"seed {asked.seed} FAILED after {dict(soak.counts)}; see {folder}", flush=True)
+            print(f"seed {seed} FAILED after {dict(soak.counts)}; see {folder}", flush=True)
             raise
     print(summary(soak, evidence, time.monotonic() - began))
     if faults := [*broken(evidence), *soak.faults_logged()]:
-        print(f"\nseed {asked.seed} FAILED; its data is kept in {folder}", *faults, sep="\n  ")
+        print(f"\nseed {seed} FAILED; its data is kept in {folder}", *faults, sep="\n  ")
         return 1
     shutil.rmtree(folder)
     print("all laws hold")

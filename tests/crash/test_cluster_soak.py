@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash.cluster_soak import LONG, SHORT, ClusterSoak, Plan, summary
+from tests.crash.cluster_soak import LONG, SHORT, ClusterSoak, Plan
 from tests.crash.evidence import broken
 from tests.crash.production import Log
+from tests.crash.soak import summary
 from tests.databases import postgres_programs
 
 
