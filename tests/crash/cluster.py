@@ -10,13 +10,12 @@ from typing import IO, Any, Final
 
 import psycopg
 
-from tests.crash.production import RINGBACK, Log, Production, ready, spawn
+from tests.crash.production import RINGBACK, Log, Production, attended, spawn
 from tests.databases import OwnPostgres, a_postgres_to_restart
 from tests.served import in_this_process
 
 SHORT_LEASES: Final = ("-m", "tests.crash.short_leases")
 """The command `ringback` with leases of 6 s, so that a test need not wait long for their end."""
-_STARTS_WITHIN: Final = 30
 
 
 @dataclass(frozen=True)
@@ -62,19 +61,8 @@ class Cluster:
     ) -> AsyncGenerator[Production]:
         """Run a process with this role until the block ends."""
         process = await self.spawn(role, *flags, before=before, url=url)
-        lines = Log(log)
-        following = asyncio.create_task(lines.follow(process))
-        try:
-            async with asyncio.timeout(_STARTS_WITHIN):
-                server = await ready(process, self.credentials)
-            assert server is not None, "the process did not start; its log says why"
-            server.log = lines
+        async with attended(process, self.credentials, Log(log)) as server:
             yield server
-        finally:
-            if process.returncode is None:
-                process.kill()
-            await process.wait()
-            await following
 
 
 @contextmanager

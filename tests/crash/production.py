@@ -147,14 +147,23 @@ async def in_production(
     data: Path, credentials: dict[str, str], *flags: str, command: tuple[str, ...] = RINGBACK
 ) -> AsyncGenerator[Production]:
     """Run `ringback serve` on this folder and any free port."""
-    process, log = await spawn(data, *flags, command=command), Log(sys.stderr)
+    process = await spawn(data, *flags, command=command)
+    async with attended(process, credentials, Log(sys.stderr)) as server:
+        yield server
+
+
+@asynccontextmanager
+async def attended(
+    process: asyncio.subprocess.Process, credentials: dict[str, str], log: Log
+) -> AsyncGenerator[Production]:
+    """Read a process's log, wait until it serves, and kill it in the end if it still runs."""
     following = asyncio.create_task(log.follow(process))
     try:
         async with asyncio.timeout(40):
             server = await ready(process, credentials)
-            assert server is not None
-            server.log = log
-            yield server
+        assert server is not None, "the process did not start; its log says why"
+        server.log = log
+        yield server
     finally:
         if process.returncode is None:
             process.kill()
