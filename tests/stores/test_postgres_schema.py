@@ -11,6 +11,7 @@ from psycopg.conninfo import make_conninfo
 from ringback.core.errors import ConfigurationError
 from ringback.stores.encryption import SecretCipher, new_key
 from ringback.stores.postgres import schema
+from ringback.stores.postgres.checks import check_database
 from ringback.stores.postgres.connections import Dsn, in_postgres
 from ringback.stores.postgres.store import PostgresStore
 from ringback.stores.sqlite.store import connect
@@ -42,6 +43,12 @@ def test_a_server_refuses_an_empty_database_and_changes_nothing(empty_database: 
         PostgresStore.open(empty_database, VAULT)
     with empty_database.connect() as connection:
         assert schema.version_of(connection) == 0
+
+
+def test_without_tables_no_check_reads_them(empty_database: Dsn) -> None:
+    found = [(name, reason) for name, _, reason in check_database(empty_database, VAULT)]
+    assert [name for name, _ in found] == ["server", "durability", "schema"]
+    assert "has no tables of Ringback" in found[-1][1]
 
 
 def test_a_newer_schema_is_refused(empty_database: Dsn) -> None:
