@@ -35,7 +35,7 @@ def use_the_new_column() -> None:
         return *write(*given, **more), COUNTRY
 
     callback_rows.write_callback = write_with_country
-    callback_rows.NEW_COLUMNS += ", country"  # pyright: ignore[reportConstantRedefinition]
+    callback_rows.NEW_COLUMNS += ", country"  # pyright: ignore[reportConstantRedefinition] (the version to come has another)
 
 
 if __name__ == "__main__":

@@ -48,6 +48,7 @@ from ringback.runtime.account_fair_semaphore import FairSemaphore
 from ringback.runtime.wakeup import Wakeup
 from ringback.stores.sqlite import callbacks
 from ringback.stores.sqlite.callbacks import SqliteCallbacks
+from tests.simulation.invariants import Violated
 from tests.simulation.plan import Plan
 from tests.simulation.seeds import plan_of
 from tests.simulation.store import SimStore
@@ -70,6 +71,12 @@ class Mutant:
     def seeds(self) -> Iterator[int]:
         """Return the seeds to try, one of which must detect it."""
         return islice((seed for seed in count() if self.where(self.plan_of(seed))), self.within)
+
+    def is_detected_by(self, violated_in: Callable[[int], Violated | None]) -> bool:
+        """Return True if the world of one of the seeds violates the invariant."""
+        with self.applied():
+            found = map(violated_in, self.seeds())
+            return any(one is not None and one.name == self.breaks for one in found)
 
     @contextmanager
     def applied(self) -> Generator[None]:

@@ -559,7 +559,7 @@ def test_a_copy_that_differs_is_an_error(
 
 def test_another_key_seals_the_secrets_anew(rich: DataFolder, empty: StoredData) -> None:
     new = new_seal_key()
-    target = replace(empty, seal_key=new)  # type: ignore[type-var]
+    target = replace(empty, seal_key=new)  # type: ignore[type-var] (both kinds are dataclasses)
     before, rows = rich.use(public_records), rows_of(rich)
     copy(rich, target)
     assert target.use(public_records) == before
