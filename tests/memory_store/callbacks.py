@@ -193,7 +193,7 @@ class MemoryCallbacks:
         wanted = ALL_SHARDS if shards is None else shards
         lanes = {
             lane
-            for lane in map(lane_of, self.callbacks.values())
+            for lane in {lane_of(one) for one in self.callbacks.values() if one.progress.due}
             if shard_of(lane.destination) in wanted and self._owns(lane)
         }
         following = [lane for lane in sorted(lanes) if not after or lane > after]
@@ -254,9 +254,9 @@ class MemoryCallbacks:
     def _in_lane(self, lane: Lane, since: datetime | None) -> list[tuple[datetime, CallbackRecord]]:
         """Return the waiting callbacks of a lane, without those that a store may leave out."""
         first = since if since is not None and self.process is not None else BEGINNING
-        own = [one for one in self.callbacks.values() if lane_of(one) == lane]
-        due = [(one.progress.due, one) for one in own if one.progress.due is not None]
-        return [(at, one) for at, one in due if at >= first]
+        due = [(one.progress.due, one) for one in self.callbacks.values()]
+        waiting = [(at, one) for at, one in due if at is not None and at >= first]
+        return [(at, one) for at, one in waiting if lane_of(one) == lane]
 
     def _claim(self, callback: CallbackRecord, now: datetime) -> DeliveryClaim:
         limit = callback.url.connection.total_timeout

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ringback.core.callbacks.shards import shard_of, share_of
@@ -99,8 +100,8 @@ class MemoryLeases:
         """Give a process shards that no living process owns, up to its share of all shards."""
         living = sum(end > now for end in self.ends.values())
         room = share_of(living) - len(self.owned_by(process))
-        free = [shard for shard, one in self.owners.items() if self._is_free(shard, one, now)]
-        for shard in free[: max(room, 0)]:
+        free = (shard for shard, one in self.owners.items() if self._is_free(shard, one, now))
+        for shard in list(islice(free, max(room, 0))):
             self._pass_on(shard, process, now)
 
     def excess_of(self, process: str, now: datetime) -> int:

@@ -58,9 +58,7 @@ class MemoryTransaction(Transaction):
 
     def __deepcopy__(self, copies: dict[int, Any]) -> "MemoryTransaction":
         """Return a copy that shares the records, since they never change."""
-        copied = MemoryTransaction.__new__(MemoryTransaction)
-        vars(copied).update({name: _copied(part, copies) for name, part in vars(self).items()})
-        return copied
+        return _copied(self, copies)
 
     def write_nothing(self) -> None:
         pass
@@ -291,15 +289,17 @@ class MemoryProcessStore:
         return RenewedLeases(epochs, frozenset(surplus), tables.still_open(epochs))
 
 
-def _copied(part: Any, copies: dict[int, Any]) -> Any:
-    kind = part.__class__
-    if kind is dict or kind is list or kind is set:
-        return part.copy()
-    if kind.__hash__ is not None:
-        return part
+def _copied(table: Any, copies: dict[int, Any]) -> Any:
+    """Return a copy of a table with all tables in it; it shares what never changes."""
     # A table that several others refer to is copied once.
-    if id(part) in copies:
-        return copies[id(part)]
-    copies[id(part)] = table = kind.__new__(kind)
-    table.__dict__ |= {name: _copied(inner, copies) for name, inner in part.__dict__.items()}
-    return table
+    if id(table) in copies:
+        return copies[id(table)]
+    copies[id(table)] = copied = table.__class__.__new__(table.__class__)
+    for name, part in table.__dict__.items():
+        kind = part.__class__
+        if kind is dict or kind is list or kind is set:
+            part = part.copy()  # noqa: PLW2901 (without a further name, it is quicker)
+        elif kind.__hash__ is None:
+            part = _copied(part, copies)  # noqa: PLW2901
+        copied.__dict__[name] = part
+    return copied
