@@ -4,19 +4,21 @@ import asyncio
 import json
 import sys
 from base64 import b64encode
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from functools import partial
 from http.client import HTTPConnection
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 from urllib.parse import urlencode
 
 from click.testing import CliRunner, Result
 
 from ringback.cli.main import main
 from tests.forked import Forked
+
+T = TypeVar("T")
 
 DEV = ("ringback", "dev")
 # Its default port may be taken by another server that is being tested.
@@ -85,10 +87,8 @@ class Served:
 
     async def settled(self) -> dict[str, Any]:
         """Return the newest callback, once it is settled."""
-        async with asyncio.timeout(10):
-            while (newest := (await self.callbacks())[0])["status"] == "scheduled":
-                pass
-        return newest
+        callbacks = await asked_until(self.callbacks, lambda them: is_settled(them[0]))
+        return callbacks[0]
 
     async def kill(self) -> None:
         """Kill the server at once, as `kill -9` does."""
@@ -99,6 +99,20 @@ class Served:
         """Stop the server as Ctrl-C does, and return its exit code."""
         self.process.terminate()
         return await self.process.wait()
+
+
+async def asked_until(
+    ask: Callable[[], Awaitable[T]], is_right: Callable[[T], object], *, within: float = 20
+) -> T:
+    """Ask a server until its answer is right, and return this answer; seconds are of patience."""
+    async with asyncio.timeout(within):
+        while not is_right(answer := await ask()):  # noqa: ASYNC110 (it's another process)
+            await asyncio.sleep(0.02)
+    return answer
+
+
+def is_settled(callback: dict[str, Any]) -> bool:
+    return callback["status"] != "scheduled"
 
 
 async def in_this_process(*words: str, **variables: str) -> Result:

@@ -31,7 +31,6 @@ from tests.crash.soak import FORESEEN, run_and_report, unforeseen
 from tests.databases import postgres_programs
 
 ROLES: Final = ("worker", "worker", "worker", "api", "api")
-_CLIENTS: Final = 6
 _SETS_OF_RECEIVERS: Final = 3
 """Enough destinations for each worker to own some."""
 _SETTINGS: Final = """\
@@ -61,6 +60,7 @@ class Plan(NamedTuple):
     """The shortest and longest time from the start of a process to its end."""
     frozen: float = 20
     """The longest time for which a process is frozen."""
+    clients: int = 6
     cuts_every: float = 0.5
     database_stops_every: float = 20
     connections_taken_every: float = 15
@@ -80,9 +80,10 @@ FAULTS: Final = (
 )
 LONG: Final = Plan(120)
 SHORT: Final = Plan(
-    10,
+    7,
     lives=(1, 6),
     frozen=8,
+    clients=2,
     database_stops_every=4,
     connections_taken_every=4,
     connections=30,
@@ -136,7 +137,7 @@ class ClusterSoak:
         site = Site(cluster.credentials)
         clients = [
             Client(site, self.promises, sets[number % len(sets)].urls, self._random(f"c{number}"))
-            for number in range(_CLIENTS)
+            for number in range(self.plan.clients)
         ]
         all_are_up, is_over = asyncio.Barrier(len(ROLES) + 1), asyncio.Event()
         async with asyncio.TaskGroup() as group:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, cast
 
-from tests.served import Answered, Served, in_this_process
+from tests.served import Answered, Served, asked_until, in_this_process, is_settled
 
 RINGBACK = ("-m", "ringback")
 AWAY = "the database can't be used just now: "
@@ -78,10 +78,7 @@ class Production(Served):
 
     async def ended(self, sid: str) -> dict[str, Any]:
         """Wait until this callback is settled, and return it."""
-        async with asyncio.timeout(20):
-            while (callback := await self.fetch(sid))["status"] == "scheduled":
-                pass
-        return callback
+        return await asked_until(lambda: self.fetch(sid), is_settled)
 
     async def results(self, sid: str) -> list[str]:
         """Return the results of this callback's attempts."""

@@ -35,6 +35,7 @@ from tests.crash.production import (
     ready,
     spawn,
 )
+from tests.served import asked_until
 
 FORESEEN: Final = ("callback CB", AWAY, BACK)
 """How warnings and errors begin that each soak run causes."""
@@ -188,8 +189,11 @@ class Soak:
     async def _let_it_end(self, server: Production) -> None:
         """Wait until the server reports that nothing is due, and has stopped."""
         path = "/portal/v1/callbacks"
-        while (await server.get(path, Status="scheduled", PageSize="1")).body["callbacks"]:
-            pass
+        await asked_until(
+            lambda: server.get(path, Status="scheduled", PageSize="1"),
+            lambda answered: not answered.body["callbacks"],
+            within=_ENDS_WITHIN,
+        )
         if code := await server.stop():
             raise Unexpected(f"the last stop ended with {code}")
 

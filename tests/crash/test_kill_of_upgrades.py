@@ -75,7 +75,10 @@ def sids_in(path: Path) -> list[str]:
         return [sid for (sid,) in connection.execute("SELECT sid FROM callbacks ORDER BY rowid")]
 
 
-@pytest.mark.parametrize(("schema", "write"), [(5, write_schema_5), (10, write_rich_file)])
+@pytest.mark.parametrize(
+    ("schema", "write"),
+    [pytest.param(5, write_schema_5, marks=pytest.mark.long), (10, write_rich_file)],
+)
 def test_an_upgrade_survives_kills(
     schema: int, write: Callable[[Path], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,7 +13,7 @@ import pytest_asyncio
 from click.testing import CliRunner
 
 from ringback.cli.main import main
-from tests.served import Answered, Served, served
+from tests.served import Answered, Served, asked_until, served
 
 SERVE = ("ringback", "serve", "--log-level", "error")
 
@@ -47,10 +47,11 @@ class Office:
 
     async def soon(self, status: int, username: str, password: str) -> Answered:
         """Return the first answer with this status, which has to arrive within a second."""
-        async with asyncio.timeout(1.5):  # the rest is for a slow machine
-            while (answered := await self.ask(username, password)).status != status:
-                pass
-        return answered
+        return await asked_until(
+            lambda: self.ask(username, password),
+            lambda answered: answered.status == status,
+            within=1.5,  # the rest is for a slow machine
+        )
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

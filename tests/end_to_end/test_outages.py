@@ -35,6 +35,7 @@ from tests.crash.production import (
 )
 from tests.crash.read_only_disk import SIGN
 from tests.receivers import OK, Hang, ReceivedRequest, RecordingReceiver
+from tests.served import asked_until
 from tests.stores.schema_10 import read_rich_file, write_rich_file
 
 if sys.platform != "linux":
@@ -294,9 +295,7 @@ def assert_said_once(server: Production, why: str) -> None:
 
 
 async def is_ready_again(server: Production) -> None:
-    async with asyncio.timeout(10):
-        while (await server.get("/readyz")).status != 200:
-            pass
+    await asked_until(lambda: server.get("/readyz"), lambda answered: answered.status == 200)
 
 
 # ---- while it starts -----------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from ringback.settings.load import load
 from ringback.settings.setting_definitions import ServerCommand
 from tests.end_to_end.test_serve import Serving, create, metrics, ringback, send, serving
 from tests.policy_monitors import until
-from tests.served import Answered, Served, in_this_process, served
+from tests.served import Answered, Served, asked_until, in_this_process, served
 from tests.unit.api.caller import basic
 
 NOWHERE = "http://127.0.0.1:9/hook"
@@ -89,8 +89,7 @@ async def test_dev_continues_in_its_phase_or_from_its_date(tmp_path: Path) -> No
             assert (told["phase"], len(told["borders"])) == ("before", 2)
             await until(lambda: "moves from twilio to kore at 2024-10-16" in log.read_text())
             write(file, '[[holds]]\nphase = "after"\nurl_prefix = "http://127.0.0.1:9"\n')
-            while (await why(server))[0] != "kore":
-                pass
+            await asked_until(lambda: why(server), lambda reason: reason[0] == "kore")
             told = (await server.get("/portal/v1/policy")).body
             assert (told["phase"], told["date"][:10]) == ("before", "2024-10-15")
             await server.post("/portal/v1/clock", Advance="1d")
@@ -226,8 +225,7 @@ async def test_a_file_that_was_seen_before_changes_nothing_and_is_behind(tmp_pat
         assert (told["version"], told["phase"]) == (2, "before")
         assert told["behind"] == server.log[-1]["message"]
         write(file, f"{HOLD}# with a comment\n")
-        while (await operator.policy(server))["behind"] is not None:
-            pass
+        await asked_until(lambda: operator.policy(server), lambda policy: policy["behind"] is None)
         assert await server.stop() == 0
 
     other = tmp_path / "other.toml"

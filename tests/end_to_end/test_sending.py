@@ -1,12 +1,11 @@
 """Sending callbacks, replays and the commands for them, with a running server."""
 
-import asyncio
 import json
 from pathlib import Path
 from typing import Any
 
 from tests.receivers import ReceivedRequest, RecordingReceiver
-from tests.served import Answered, Served, in_this_process, served
+from tests.served import Answered, Served, asked_until, in_this_process, is_settled, served
 
 UNAVAILABLE = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
 NEVER_ASKED = {
@@ -32,10 +31,7 @@ async def ringback(*words: str, data: Path | None, fails: bool = False, **variab
 
 async def settled(server: Served, sid: str) -> dict[str, Any]:
     """Return a callback's record once it is settled."""
-    async with asyncio.timeout(10):
-        while (record := await fetch(server, sid))["status"] == "scheduled":
-            pass
-    return record
+    return await asked_until(lambda: fetch(server, sid), is_settled)
 
 
 async def fetch(server: Served, sid: str) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from ringback.triggers.trigger import TriggerRun
 from tests.end_to_end.test_sending import ringback
 from tests.fakes import SIM_SID
 from tests.receivers import ReceivedRequest, RecordingReceiver
-from tests.served import Served, served
+from tests.served import Served, asked_until, served
 
 FAST = ("--update-takes", "10ms")
 NOBODY = "http://127.0.0.1:9/"
@@ -156,9 +156,8 @@ async def a_connected_sim(dev: Served) -> str:
     sim = (await dev.post("/portal/v1/wireless_sims")).body["sid"]
     form = {"UniqueName": "my meter", "Status": "active", "RatePlan": "my_rate_plan"}
     await dev.post(f"/wireless/v1/Sims/{sim}", **form)
-    async with asyncio.timeout(10):
-        while (await dev.get(f"/wireless/v1/Sims/{sim}")).body["status"] != "active":
-            pass
+    path = f"/wireless/v1/Sims/{sim}"
+    await asked_until(lambda: dev.get(path), lambda answered: answered.body["status"] == "active")
     return sim
 
 

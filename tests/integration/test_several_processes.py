@@ -3,18 +3,15 @@
 import asyncio
 import json
 import sys
-from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import TypeVar
 
 from tests.crash.cluster import SHORT_LEASES, a_cluster
 from tests.crash.production import Production
 from tests.ports import free_port
 from tests.receivers import RecordingReceiver
-from tests.served import in_this_process
+from tests.served import asked_until, in_this_process
 
-T = TypeVar("T")
 HAS_GATEWAY = "this process has the UDP gateway now"
 PATIENCE = 20  # seconds; the leases end after 6
 
@@ -49,7 +46,7 @@ async def test_several_processes_act_as_one_server(tmp_path: Path) -> None:
         numbers = [server.process.pid for server in (api, first, second)]
         share = ("worker", True, 128)
         equal = dict(zip(numbers, [("api", True, 0), share, share], strict=True))
-        await until(processes, lambda found: found == equal)
+        await asked_until(processes, lambda found: found == equal)
         shown = await in_this_process("workers", **operator)
         assert shown.stdout.startswith("PROCESS ")
         assert len(shown.stdout.splitlines()) == 4
@@ -57,7 +54,7 @@ async def test_several_processes_act_as_one_server(tmp_path: Path) -> None:
         await one_version_of_the_policy(api, first, operator)
         await callbacks_reach(api, stack)
         await the_gateway_goes_to_the_next(first, second)
-        await until(
+        await asked_until(
             processes, lambda found: sorted(one[2] for one in found.values()) == [0, 0, 256]
         )
 
@@ -97,10 +94,3 @@ async def the_gateway_goes_to_the_next(first: Production, second: Production) ->
     assert not any(line["message"].startswith(HAS_GATEWAY) for line in other.log.lines)
     await having.kill()
     await other.log.says(HAS_GATEWAY)
-
-
-async def until(ask: Callable[[], Awaitable[T]], is_right: Callable[[T], bool]) -> None:
-    """Ask until the answer is right."""
-    async with asyncio.timeout(PATIENCE):
-        while not is_right(await ask()):
-            pass

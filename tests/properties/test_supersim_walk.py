@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule
@@ -475,5 +476,11 @@ def _as_expected(callback: Any) -> ExpectedCallback:
     return ExpectedCallback(sid, status, "ErrorCode" in told, callback.url.wire, callback.method)
 
 
+class LongSuperSimWalk(SuperSimWalk):
+    """The same, in more examples."""
+
+
 TestLife = SuperSimWalk.TestCase
-TestLife.settings = settings(max_examples=100, stateful_step_count=50, deadline=None)
+TestLife.settings = settings(max_examples=50, stateful_step_count=50, deadline=None)
+TestLongLife = pytest.mark.long(LongSuperSimWalk.TestCase)
+TestLongLife.settings = settings(max_examples=250, stateful_step_count=50, deadline=None)

@@ -229,5 +229,5 @@ def _kind_of(number: int, url: str) -> Kind:
         return Kind.TWILIO
     if number % 100 == 7:
         return Kind.KORE
-    is_fragile = number % 400 == 11 and rank(CallbackUrl.parse(url)) > 0.2
+    is_fragile = number % 160 == 11 and rank(CallbackUrl.parse(url)) > 0.2
     return Kind.FRAGILE if is_fragile else Kind.BOTH

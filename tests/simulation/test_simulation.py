@@ -19,7 +19,7 @@ from tests.simulation.world import run
 
 _DIGESTS: Final = (
     "from tests.simulation.world import run\n"
-    "print(*(run(seed).trace.digest() for seed in range(30)), sep='\\n')"
+    "print(*(run(seed).trace.digest() for seed in range(10)), sep='\\n')"
 )
 
 SLOWEST: Final = {
@@ -59,7 +59,7 @@ def test_a_broken_engine_is_detected(name: str) -> None:
     assert MUTANTS[name].is_detected_by(lambda seed: run(seed).violated)
 
 
-@pytest.mark.parametrize("seed", [125, 375])
+@pytest.mark.parametrize("seed", [pytest.param(125, marks=pytest.mark.long), 375])
 def test_a_scan_of_the_whole_history_is_detected_in_each_large_world(seed: int) -> None:
     with MUTANTS["scans the whole history"].applied():
         violated = run(seed).violated
@@ -72,7 +72,7 @@ def test_every_invariant_detects_a_broken_engine() -> None:
     assert {mutant.breaks for mutant in MUTANTS.values()} == set(INVARIANTS)
 
 
-@pytest.mark.parametrize("seed", [3, 7, 86, 375])
+@pytest.mark.parametrize("seed", [3, 7, 86, pytest.param(375, marks=pytest.mark.long)])
 def test_a_seed_replays_exactly(seed: int) -> None:
     assert run(seed).trace.lines() == run(seed).trace.lines()
 
@@ -106,7 +106,7 @@ def test_a_seed_is_the_same_in_every_process() -> None:
 
 
 def test_many_things_happen_in_the_seeds() -> None:
-    results = [run(seed) for seed in range(50)]
+    results = [run(seed) for seed in range(30)]
 
     assert sum(result.requests for result in results) > 1_000
     assert sum(result.virtual_seconds for result in results) > 3_600

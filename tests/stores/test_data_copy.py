@@ -483,7 +483,7 @@ def test_a_copy_that_is_killed_goes_on(
     assert not is_usable(source)
 
 
-@pytest.mark.parametrize("way", ["there", "back"])
+@pytest.mark.parametrize("way", ["there", pytest.param("back", marks=pytest.mark.long)])
 @pytest.mark.parametrize("step", [-2, -1])
 @pytest.mark.parametrize("is_after", [False, True])
 def test_a_kill_at_the_end_leaves_one_place_that_can_be_used_at_most(

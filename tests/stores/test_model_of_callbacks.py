@@ -363,7 +363,17 @@ def _add_once(tx: Transaction, given: CallbackRecord) -> CallbackRecord:
     return kept or given
 
 
+class LongCallbacksInBothStores(CallbacksInBothStores):
+    """The same, in more examples."""
+
+
 # This takes some seconds, and much longer on a busy machine.
 @pytest.mark.timeout(300)
 class TestCallbacksInBothStores(CallbacksInBothStores.TestCase):
-    settings = settings(max_examples=100, stateful_step_count=60, deadline=None)
+    settings = settings(max_examples=40, stateful_step_count=60, deadline=None)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+class TestLongCallbacksInBothStores(LongCallbacksInBothStores.TestCase):
+    settings = settings(max_examples=250, stateful_step_count=60, deadline=None)

@@ -200,10 +200,10 @@ def hostile() -> Iterator[Hostile]:
 
 
 def calls(**what: st.SearchStrategy[Any]) -> Any:
-    """Run a test with these inputs, a few hundred times."""
+    """Run a test with these inputs, a hundred times."""
 
     def decorate(test: Any) -> Any:
-        return settings(max_examples=200, deadline=None)(given(**what)(test))
+        return settings(max_examples=100, deadline=None)(given(**what)(test))
 
     return decorate
 
