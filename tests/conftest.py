@@ -33,8 +33,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Return the number of workers: the number of cores plus 1, at most 4 (see tests/ports.py)."""
-    return min(1 + (os.cpu_count() or 1), 4)
+    """Return the number of workers: two for each core, since many tests wait; at most 4.
+
+    See tests/ports.py.
+    """
+    return min(2 * (os.cpu_count() or 1), 4)
 
 
 @pytest.hookimpl(wrapper=True)

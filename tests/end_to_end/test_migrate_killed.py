@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -14,14 +13,15 @@ from typing import Any
 
 from ringback.core.sids import SidKind, make_sid
 from ringback.data_folder import DataFolder
+from ringback.migration.journal import journal_of
 from ringback.migration.url_sources.own_data import OwnDataUrlSource
 from ringback.ports import Transaction
 from tests.fakes import FakeClock, SeededRandomness, a_fleet, a_profile, an_account
 
 FLEETS = 300
 URLS = 2 * FLEETS
-_START = 0.35
-"""About how many seconds the command takes until it has read its plan."""
+MOST = 24
+"""The most lines that a process adds to the journal before it is killed, of about 27 in all."""
 
 
 def migrate(folder: Path, *words: str) -> "subprocess.Popen[bytes]":
@@ -77,13 +77,20 @@ def statuses(folder: Path) -> dict[str, str]:
     return {record["place"]: record["status"] for record in records}
 
 
+def notes_in(folder: Path) -> int:
+    journal = journal_of(folder / "move.plan")
+    return journal.read_bytes().count(b"\n") if journal.exists() else 0
+
+
 def killed_until_done(folder: Path, random: Random, *words: str, old: dict[str, str]) -> int:
     """Run a command, killing it until it ends by itself; return how often it was killed."""
     new = {place: f"{url}&cbs=kore" for place, url in old.items()}
     for deaths in range(40):
+        last = notes_in(folder) + random.randrange(MOST)
         process = migrate(folder, *words)
-        time.sleep(_START + random.uniform(0, 0.1) + deaths * 0.15)
-        os.kill(process.pid, signal.SIGKILL)
+        while process.poll() is None and notes_in(folder) <= last:
+            time.sleep(0.001)
+        process.kill()
         _, problems = process.communicate()
         if process.returncode == 0:
             return deaths
