@@ -47,6 +47,7 @@ def pytest_collect_file() -> Generator[None, list[pytest.Collector], list[pytest
 
 
 def pytest_collection_finish() -> None:
-    """Enable garbage collections, which pass over all tests: these stay until the end."""
+    """Enable garbage collections, but few; they pass over all tests, which stay until the end."""
     gc.freeze()
+    gc.set_threshold(20_000)
     gc.enable()

@@ -48,6 +48,7 @@ _SETTINGS: Final = (
     *("ringback.copying=on", "lock_timeout=2s"),
     *("idle_in_transaction_session_timeout=0", "statement_timeout=0"),
 )
+_ALL_TABLES: Final = ", ".join(table.name for table in TABLES)
 _STRAY: Final = (
     "SELECT count(*) FROM {} AS one JOIN lanes ON lanes.id = lane_id WHERE one.shard <> lanes.shard"
 )
@@ -162,7 +163,7 @@ class PostgresCopyTarget(PostgresCopySide):
             forget(self._execute, CopyRole.SOURCE)
             # To truncate a partitioned table takes long, even if it is empty.
             if self._has_rows():
-                self._execute(f"TRUNCATE {', '.join(table.name for table in TABLES)}")
+                self._execute(f"TRUNCATE {_ALL_TABLES}")
             # The sums of bytes are copied, too.
             self._execute("ALTER TABLE kept_responses DISABLE TRIGGER kept_responses_changed")
             self._execute("DELETE FROM sealed_with")
@@ -214,4 +215,4 @@ class PostgresCopyTarget(PostgresCopySide):
             schema.make_partitions(self._connection)
             note_end(self._execute, CopyRole.TARGET, now)
             self._execute("SELECT unfence_data()")
-        self._connection.execute("ANALYZE")
+        self._execute(f"ANALYZE {_ALL_TABLES}")
