@@ -175,7 +175,6 @@ class BackgroundWorkers:
             None if role is Role.API or self._gateway_duty else self.task_runner,
             self.delivery,
             clock=clock,
-            recover=None if role is Role.API else self.shadow_sender.recover,
             beside=beside,
         )
         self._policy_part = process.settings.policy_part
@@ -343,6 +342,7 @@ def _delivery_of(
         sources=settings.sources,
         signing_keys=process.signing_keys,
         first_settled=shadow_sender.consider,
+        recover_copies=shadow_sender.recover,
         checkpoint=process.checkpoint,
     )
 

@@ -6,7 +6,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -57,7 +57,8 @@ _ALONE: Final = SoleProcess()
 class DeliveryService:
     """Delivers callbacks, from the recovery at the start until the stop.
 
-    `first_settled` is called with each callback when the result of its first attempt is saved.
+    `first_settled` is called with each callback when the result of its first attempt is saved, and
+    `recover_copies` when other processes may have left shadow copies open.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class DeliveryService:
         signing_keys: CurrentSigningKeys | None = None,
         cluster: Cluster = _ALONE,
         first_settled: Callable[[CallbackRecord], None] = lambda _: None,
+        recover_copies: Callable[[], Awaitable[object]] | None = None,
         checkpoint: Callable[[str], None] = no_checkpoint,
     ) -> None:
         self._counters = counters = counters or DeliveryCounters()
@@ -120,6 +122,7 @@ class DeliveryService:
             backlog=self._backlog,
             workers=self._loop.workers,
             decide=self._loop.decide,
+            recover_copies=recover_copies,
         )
         self._keeping: asyncio.Task[None] | None = None
         """Keeps the leases while the delivery runs; None if the store is not shared."""

@@ -41,6 +41,8 @@ class WorkTakeover:
     workers: DeliveryWorkers
     decide: Callable[[DeliveryClaim, DeliveryProgress, Outcome, datetime], DeliveryProgress]
     """Returns a callback's next state after an outcome of an attempt that began at an instant."""
+    recover_copies: Callable[[], Awaitable[object]] | None = None
+    """Settles the shadow copies that dead processes left open."""
 
     def __post_init__(self) -> None:
         """Allow the first count at once."""
@@ -58,6 +60,7 @@ class WorkTakeover:
         """
         change = await self.cluster.renew()
         self.workers.leave_room(change.still_open)
+        await self._recover_copies()
         count = await self.store.transact(self._settle_left_open)
         await self.store.transact(self._count_unfinished)
         await self.due_callbacks.sweep()
@@ -107,6 +110,7 @@ class WorkTakeover:
             # First, since shards that are gained meanwhile need another search.
             self._has_to_sweep = False
             try:
+                await self._recover_copies()
                 await self.due_callbacks.sweep()
             except BaseException:
                 self._has_to_sweep = True
@@ -118,6 +122,10 @@ class WorkTakeover:
             await self.store.transact(self._count_unfinished)
             pause = (loop.time() - began) / _COUNT_AT_MOST
             self._next_count = loop.time() + min(pause, _COUNT_AT_LEAST)
+
+    async def _recover_copies(self) -> None:
+        if self.recover_copies is not None:
+            await self.recover_copies()
 
     def _count_unfinished(self, tx: Transaction) -> None:
         unfinished = tx.callbacks.unfinished()

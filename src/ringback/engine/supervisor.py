@@ -1,7 +1,7 @@
 """Starts, watches and stops the loops of a server: tasks, delivery and others."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import KW_ONLY, dataclass
 from datetime import timedelta
 from functools import partial
@@ -23,8 +23,6 @@ class Supervisor:
     delivery: DeliveryService
     _: KW_ONLY
     clock: Clock
-    recover: Callable[[], Awaitable[object]] | None = None
-    """A function that is called before callbacks are recovered, to recover other work."""
     beside: Sequence[Callable[[], Coroutine[Any, Any, None]]] = ()
     """The functions that run the other loops; they are cancelled at the stop."""
 
@@ -58,8 +56,6 @@ class Supervisor:
         ]
 
     async def _recover(self) -> None:
-        if self.recover is not None:
-            await self.recover()
         await self.delivery.recover()
         self._has_recovered.set()
 

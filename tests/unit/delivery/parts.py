@@ -214,6 +214,7 @@ class Bench:
     steps: Steps = field(default_factory=Steps)
     counters: DeliveryCounters = field(default_factory=DeliveryCounters)
     cluster: Cluster = field(default_factory=SoleProcess)
+    recover_copies: Callable[[], Awaitable[object]] | None = None
 
     def __post_init__(self) -> None:
         self.delivery = DeliveryService(
@@ -225,6 +226,7 @@ class Bench:
             limits=self.limits,
             counters=self.counters,
             cluster=self.cluster,
+            recover_copies=self.recover_copies,
             checkpoint=self.steps,
         )
 

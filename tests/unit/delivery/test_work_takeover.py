@@ -133,6 +133,28 @@ async def test_what_waits_for_a_dead_process_is_sent_once_its_leases_have_ended(
     assert await results_in(bench.store) == ["delivered"]
 
 
+async def test_open_copies_are_settled_at_the_start_and_when_shards_of_the_dead_are_gained(
+    cluster: Cluster,
+) -> None:
+    calls = ["at the start", "in vain", "after the takeover"]
+    done = list[str]()
+
+    async def settle_copies() -> None:
+        done.append(calls.pop(0))
+        if done[-1] == "in vain":
+            raise StoreUnavailable("gone")
+
+    await cluster.owner("dead")
+    bench = cluster.bench("second", recover_copies=settle_copies)
+    await bench.delivery.recover()
+    async with running(bench.delivery.run):
+        await asyncio.sleep(0.02)
+        assert done == ["at the start"]
+        await cluster.shared.lease_ends()
+        await eventually(lambda: len(done) == 3)
+    assert done[1:] == ["in vain", "after the takeover"]
+
+
 async def test_requests_of_a_dead_process_count_towards_the_limit_of_their_destination(
     cluster: Cluster,
 ) -> None:
