@@ -16,6 +16,7 @@ from ringback.ports import (
     DeliveryClaim,
     LaneDue,
     LaneQuota,
+    LeaseChange,
     News,
     Settlement,
     Store,
@@ -96,14 +97,14 @@ async def test_without_a_lease_a_process_may_claim_nothing(shared: SharedStores)
 async def test_the_first_process_gets_all_shards(shared: SharedStores) -> None:
     first = shared.join("first")
     assert first.cluster.is_shared
-    assert await first.cluster.renew() == (ALL_SHARDS, frozenset(), {})
+    assert await first.cluster.renew() == LeaseChange(gained=ALL_SHARDS)
     assert claimable(first.cluster) == sendable(first.cluster) == ALL_SHARDS
 
 
 async def test_a_renewal_keeps_all_shards_and_their_leases(shared: SharedStores) -> None:
     first = await owner_of_all(shared)
     lease = first.cluster.lease_on(HOST)
-    assert await first.cluster.renew() == (frozenset(), frozenset(), {})
+    assert await first.cluster.renew() == LeaseChange()
     assert first.cluster.lease_on(HOST) == lease
 
 
@@ -178,7 +179,7 @@ async def test_a_lease_that_was_not_extended_is_lost(shared: SharedStores) -> No
     assert not first.cluster.may_send(HOST, lease)
     second = shared.join("second")
     assert (await second.cluster.renew()).gained == ALL_SHARDS
-    assert await first.cluster.renew() == (frozenset(), ALL_SHARDS, {})
+    assert await first.cluster.renew() == LeaseChange(lost=ALL_SHARDS)
     assert claimable(first.cluster) == set()
 
 

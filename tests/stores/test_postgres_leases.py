@@ -110,6 +110,28 @@ async def test_each_process_gets_its_equal_share(
     assert not owned(first) & owned(others[0])
 
 
+async def test_processes_are_unbalanced_until_each_has_its_share(
+    first: PostgresStore, processes: Processes
+) -> None:
+    second = await processes.begin()
+    told = [
+        (await store.cluster.renew()).is_unbalanced
+        for store in (second, first, first, second, first, second)
+    ]
+    assert told == [True, True, False, False, False, False]
+    await second.cluster.leave()
+    told = [(await first.cluster.renew()).is_unbalanced for _ in range(2)]
+    assert told == [False, False]
+    # 256 can't be divided by 3.
+    for store in [others := [await processes.begin(), await processes.begin()], [first]] * 3:
+        for one in store:
+            await one.cluster.renew()
+    assert sorted(len(owned(store)) for store in (first, *others)) == [84, 86, 86]
+    assert [(await store.cluster.renew()).is_unbalanced for store in (first, *others)] == [
+        False
+    ] * 3
+
+
 async def test_a_shard_with_an_open_attempt_is_given_back_only_after_it(
     first: PostgresStore, processes: Processes
 ) -> None:

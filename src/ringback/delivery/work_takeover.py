@@ -21,7 +21,8 @@ from ringback.ports import Cluster, DeliveryClaim, Settlement, Store, Transactio
 
 _RENEW_EVERY: Final = 3.0
 """Seconds between two renewals of the leases, which end 15 seconds after the last one."""
-_TRY_AGAIN: Final = 1.0
+_RENEW_SOON: Final = 1.0
+"""Seconds until the next renewal if the last one failed, or if shards should move."""
 _COUNT_AT_MOST: Final = 0.01
 """The part of the time that may be spent on counting unfinished callbacks."""
 _COUNT_AT_LEAST: Final = 60.0
@@ -49,6 +50,8 @@ class WorkTakeover:
         self._next_count = 0.0
         self._has_to_sweep = False
         """True if callbacks may wait of which the scheduler does not know."""
+        self._is_unbalanced = False
+        """True if shards should move to or from this process."""
         self._taking_over: asyncio.Task[bool] | None = None
 
     async def start(self) -> int:
@@ -60,6 +63,7 @@ class WorkTakeover:
         """
         change = await self.cluster.renew()
         self.workers.leave_room(change.still_open)
+        self._is_unbalanced = change.is_unbalanced
         await self._recover_copies()
         count = await self.store.transact(self._settle_left_open)
         await self.store.transact(self._count_unfinished)
@@ -68,12 +72,12 @@ class WorkTakeover:
 
     async def run(self) -> None:
         """Keep the leases, and take over the work of new shards, for ever."""
-        pause = _RENEW_EVERY
+        is_renewed = True
         try:
             while True:
-                await asyncio.sleep(pause)
+                is_settled = is_renewed and not self._is_unbalanced
+                await asyncio.sleep(_RENEW_EVERY if is_settled else _RENEW_SOON)
                 is_renewed = await self._attempt(self._renew, "the leases can't be renewed")
-                pause = _RENEW_EVERY if is_renewed else _TRY_AGAIN
                 # In a task of its own, so that a slow database delays no renewal.
                 if is_renewed and (self._taking_over is None or self._taking_over.done()):
                     what = "the work of other processes can't be taken over"
@@ -95,7 +99,7 @@ class WorkTakeover:
         return True
 
     async def _renew(self) -> None:
-        gained, lost, still_open = await self.cluster.renew()
+        gained, lost, still_open, self._is_unbalanced = await self.cluster.renew()
         # In the same step of the event loop, so that nothing is sent to them before.
         self.workers.leave_room(still_open)
         self._has_to_sweep = self._has_to_sweep or bool(gained)

@@ -28,6 +28,8 @@ class LeaseChange(NamedTuple):
 
     Their requests may still be under way, so they count towards the limit of the destination.
     """
+    is_unbalanced: bool = False
+    """True if it has more or fewer shards than its share, so that some should move soon."""
 
 
 class News(NamedTuple):

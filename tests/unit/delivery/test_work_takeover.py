@@ -43,7 +43,7 @@ SHARD = shard_of(LANE.destination)
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[reportUnusedFunction] (a fixture)
     monkeypatch.setattr(work_takeover, "_RENEW_EVERY", 0.001)
-    monkeypatch.setattr(work_takeover, "_TRY_AGAIN", 0.001)
+    monkeypatch.setattr(work_takeover, "_RENEW_SOON", 0.001)
 
 
 @dataclass
@@ -231,6 +231,36 @@ async def test_a_failed_renewal_is_repeated(
         await eventually(lambda: joined.cluster.lease_on(HOST) not in (None, lease))
     assert [one for one in caplog.messages if "can't" in one] == messages * 2
     assert "lost the leases on 256 shards of destinations" in caplog.messages
+
+
+class UnbalancedCluster:
+    """A cluster that lacks shards for some renewals."""
+
+    def __init__(self, joined: Joined, *, renewals: int) -> None:
+        self._cluster = joined.cluster
+        self.renewals_left = renewals
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cluster, name)
+
+    async def renew(self) -> LeaseChange:
+        self.renewals_left -= 1
+        change = await self._cluster.renew()
+        return change._replace(is_unbalanced=self.renewals_left > 0)
+
+
+async def test_renewals_follow_each_other_soon_while_shards_should_move(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(work_takeover, "_RENEW_EVERY", 3600)
+    bench = cluster.bench("first")
+    unbalanced: Any = UnbalancedCluster(cluster.shared.join("first"), renewals=4)
+    bench.delivery._takeover.cluster = unbalanced
+    await bench.delivery.recover()
+    async with running(bench.delivery.run):
+        await eventually(lambda: unbalanced.renewals_left == 0)
+        await asyncio.sleep(0.02)
+    assert unbalanced.renewals_left == 0
 
 
 async def test_a_database_that_hangs_delays_no_renewal(cluster: Cluster) -> None:

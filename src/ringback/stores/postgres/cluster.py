@@ -106,7 +106,9 @@ class PostgresCluster:
         self._until = asked + (self._own.lease - MARGIN) // timedelta(milliseconds=1)
         claimable = self._epochs.keys() - self._surplus
         gained = [s for s in claimable if s in returning or self._epochs[s] != before.get(s)]
-        return LeaseChange(frozenset(gained), still_open=shares.still_open)
+        return LeaseChange(
+            frozenset(gained), still_open=shares.still_open, is_unbalanced=shares.is_unbalanced
+        )
 
     async def hold(self, what: str) -> bool:
         return await self._ask(lambda connection: leases.hold(connection, self._own, what))

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from psycopg import errors
 
-from ringback.core.callbacks.shards import Role, share_of
+from ringback.core.callbacks.shards import SHARDS, Role, share_of
 from ringback.ports import ClusterMember
 from ringback.stores.postgres.connections import Connection, execute
 
@@ -91,9 +91,11 @@ class Shares(NamedTuple):
     """Shards that the next renewal returns, unless others need them no more."""
     still_open: Mapping[str, int]
     """Attempts of earlier owners without a result, by destination."""
+    is_unbalanced: bool
+    """True if it has more or fewer shards than its share."""
 
 
-NO_SHARES: Final = Shares({}, frozenset(), {})
+NO_SHARES: Final = Shares({}, frozenset(), {}, is_unbalanced=False)
 
 
 _RENEW: Final = """
@@ -179,6 +181,8 @@ def renew(
     before = _owned_by(connection, own)
     (senders,) = execute(connection, _SENDERS, [_SENDING]).fetchone()
     share = share_of(max(senders, 1))
+    # If all others have their share, these are left.
+    least = SHARDS - share * max(senders - 1, 0)
     excess = len(before) - share
     if excess < 0:
         with connection.transaction():
@@ -189,7 +193,8 @@ def renew(
         _give_back(connection, own, [shard for shard in before if shard in returning][:excess])
     owned = _owned_by(connection, own)
     still_open = dict[str, int](execute(connection, _STILL_OPEN, [own.worker]))
-    return Shares(owned, frozenset([*owned][: max(len(owned) - share, 0)]), still_open)
+    surplus = frozenset([*owned][: max(len(owned) - share, 0)])
+    return Shares(owned, surplus, still_open, is_unbalanced=not least <= len(owned) <= share)
 
 
 def leave(connection: Connection, own: WorkerIdentity) -> None:
