@@ -20,7 +20,7 @@ from ringback.cli.main import main
 from ringback.core.accounts.account import Account
 from ringback.core.errors import ConfigurationError
 from ringback.ports import Transaction
-from ringback.stores.postgres import schema
+from ringback.stores.postgres import partitions, schema
 from ringback.stores.postgres.connections import Dsn
 from ringback.stores.postgres.store import PostgresStore
 from tests.crash.production import Production, in_production
@@ -225,7 +225,7 @@ def test_new_partitions_have_the_new_indexes(dsn: str, later: Callable[[int], No
     later(1)
     schema.upgrade(Dsn(dsn), VAULT)
     with Dsn(dsn).connect() as connection:
-        schema.make_partitions_of(connection, "callbacks", [1])
+        partitions.make_partitions_of(connection, "callbacks", [1])
     parts = "SELECT count(*) FROM pg_inherits WHERE inhparent = '{}'::regclass"
     (tables,) = ask(dsn, parts.format("callbacks"))
     assert ask(dsn, parts.format("callbacks_by_country")) == [tables]

@@ -10,7 +10,8 @@ import psycopg
 from ringback.core.errors import ConfigurationError, reason_of
 from ringback.stores.encryption import SecretCipher
 from ringback.stores.postgres.connections import Connection, Dsn, execute
-from ringback.stores.postgres.schema import newest, partitions_end, refuse_unfit, version_of
+from ringback.stores.postgres.partitions import partitions_end
+from ringback.stores.postgres.schema import newest, refuse_unfit, version_of
 from ringback.stores.sql.sealed_columns import open_all
 
 OLDEST_SERVER: Final = 15

@@ -16,6 +16,7 @@ from ringback.core.errors import ConfigurationError
 from ringback.stores.encryption import SecretCipher
 from ringback.stores.postgres import schema
 from ringback.stores.postgres.connections import Connection, Dsn, execute
+from ringback.stores.postgres.partitions import PARTITIONED, make_partitions, make_partitions_of
 from ringback.stores.postgres.write_batch import types_of_columns
 from ringback.stores.sql.callback_rows import BEGUN
 from ringback.stores.sql.copy_records import (
@@ -188,10 +189,10 @@ class PostgresCopyTarget(PostgresCopySide):
         """Add rows and note the progress, in one commit."""
         with self._connection.transaction():
             if rows:
-                if table.name in schema.PARTITIONED:
+                if table.name in PARTITIONED:
                     place = columns.index(table.key[0])
                     ids = (row[place] for row in rows)
-                    schema.make_partitions_of(self._connection, table.name, ids)
+                    make_partitions_of(self._connection, table.name, ids)
                 statement = f"COPY {table.name} ({', '.join(columns)}) FROM STDIN (FORMAT BINARY)"
                 with self._connection.cursor().copy(statement.encode()) as copy:
                     copy.set_types([self._types[table.name, name] for name in columns])
@@ -212,7 +213,7 @@ class PostgresCopyTarget(PostgresCopySide):
                     f" coalesce(max({column}), 1), max({column}) IS NOT NULL) FROM {table}"
                 )
             self._execute("ALTER TABLE kept_responses ENABLE TRIGGER kept_responses_changed")
-            schema.make_partitions(self._connection)
+            make_partitions(self._connection)
             note_end(self._execute, CopyRole.TARGET, now)
             self._execute("SELECT unfence_data()")
         self._execute(f"ANALYZE {_ALL_TABLES}")

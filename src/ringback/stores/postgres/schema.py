@@ -1,4 +1,4 @@
-"""The schema of the database: its version, its upgrades, and the partitions for the next weeks.
+"""The schema of the database: its version, and its upgrades.
 
 Functions that change it work under an advisory lock, so that processes don't do the same at the
 same time.
@@ -12,9 +12,8 @@ after the line `-- Outside a transaction:`, with CREATE INDEX CONCURRENTLY, whic
 
 import json
 import re
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 from functools import partial
 from importlib.resources import files
 from time import sleep
@@ -28,7 +27,7 @@ from ringback.core.errors import ConfigurationError, reason_of
 from ringback.runtime.undo import on_failure
 from ringback.stores.encryption import SecretCipher
 from ringback.stores.postgres.connections import Connection, Dsn, execute
-from ringback.stores.row_ids import ids_in
+from ringback.stores.postgres.partitions import PARTITIONED, make_partitions, partitions_of
 from ringback.stores.sql.copy_records import take_into_use
 from ringback.stores.sql.sealed_columns import open_all, seal_anew, sealed_with
 
@@ -38,25 +37,10 @@ _COPY_LOCK: Final = _LOCK + 1
 """The lock that a copy of the whole database holds."""
 _UPGRADE_LOCK: Final = _LOCK + 2
 """The lock that an upgrade holds from its beginning to its end."""
-_IDS_OF_A_WEEK: Final = ids_in(hours=7 * 24)
-_US_OF_A_WEEK: Final = 7 * 24 * 3_600_000_000
-_MOST: Final = 2**63
-_AHEAD: Final = 7
-"""The number of weeks for which partitions are made in advance."""
 _TRIES: Final = 10
 """How often a migration is tried if it has to wait for a lock for too long."""
 _PAUSE: Final = 0.5
 """Seconds between these tries, in which those who waited for it get their turn."""
-PARTITIONED: Final = (
-    *("callbacks", "attempts", "outcomes", "callback_targets", "bodies"),
-    *("request_heads", "attempt_results", "answer_bodies"),
-)
-"""The tables that are divided into partitions, by the first column of their key."""
-LAST_ID: Final = (
-    "SELECT greatest((SELECT coalesce(max(id), 0) FROM callbacks),"
-    " (SELECT coalesce(max(id), 0) FROM attempt_results))"
-)
-"""Finds the highest id of rows that processes have made."""
 CONCURRENTLY: Final = ("SET lock_timeout = 0",)
 """The settings to make indexes with: to wait for others then blocks nobody."""
 _GOES_ON: Final = re.compile(r"^-- Servers of schema (\d+) can go on\.$", re.MULTILINE)
@@ -199,70 +183,8 @@ def refuse_other_versions(dsn: Dsn, connection: Connection) -> None:
         raise _too_new(dsn, version)
 
 
-def make_partitions(connection: Connection) -> None:
-    """In a transaction, add the partitions that are missing for this week and the next ones.
-
-    If rows have ids of the future, by a clock that was wrong, the next ids follow them: then this
-    also adds partitions for these.
-    """
-    (now_us,) = execute(
-        connection, "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
-    ).fetchone()
-    this_week = now_us // _US_OF_A_WEEK
-    weeks = {*range(this_week - 1, this_week + 1 + _AHEAD)}
-    (last,) = execute(connection, LAST_ID).fetchone()
-    if last // _IDS_OF_A_WEEK > this_week:
-        weeks |= {last // _IDS_OF_A_WEEK, last // _IDS_OF_A_WEEK + 1}
-    for table in PARTITIONED:
-        _add_partitions(connection, table, weeks)
-
-
-def make_partitions_of(connection: Connection, table: str, ids: Iterable[int]) -> None:
-    """In a transaction, add the partitions of a table that are missing for rows with these ids."""
-    _add_partitions(connection, table, {row_id // _IDS_OF_A_WEEK for row_id in ids})
-
-
-def _add_partitions(connection: Connection, table: str, weeks: Iterable[int]) -> None:
-    there = {start for start, _ in _partitions_of(connection, table)}
-    for week in sorted(week for week in weeks if week * _IDS_OF_A_WEEK < _MOST):
-        begins = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(weeks=week)
-        if begins in there:
-            continue
-        start, end = week * _IDS_OF_A_WEEK, (week + 1) * _IDS_OF_A_WEEK
-        name = f"{table}_{begins:%Y%m%d}"
-        # To attach a table locks others out for a moment less than `PARTITION OF` does.
-        connection.execute(
-            f"CREATE TABLE {name} (LIKE {table} INCLUDING ALL);"
-            f"ALTER TABLE {table} ATTACH PARTITION {name}"
-            f" FOR VALUES FROM ({start}) TO ({end if end < _MOST else 'MAXVALUE'})".encode()
-        )
-
-
-def _partitions_of(connection: Connection, table: str) -> list[tuple[datetime, str]]:
-    """Return when the weeks of a table's partitions begin, and their names, in order."""
-    rows = execute(
-        connection,
-        "SELECT relname FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid"
-        " WHERE inhparent = ?::regclass ORDER BY relname",
-        [table],
-    )
-    return [(datetime.strptime(f"{name[-8:]}+0000", "%Y%m%d%z"), name) for (name,) in rows]
-
-
-def partitions_end(connection: Connection) -> datetime:
-    """Return until when there are partitions for new callbacks, without a gap."""
-    (now,) = execute(connection, "SELECT clock_timestamp()").fetchone()
-    begins = {start for start, _ in _partitions_of(connection, "callbacks")}
-    week = timedelta(weeks=1)
-    end = datetime(1970, 1, 1, tzinfo=UTC)
-    end += (now - end) // week * week
-    while end in begins:
-        end += week
-    return end
-
-
 def make_missing_partitions(dsn: Dsn) -> None:
-    """Do the same on a connection of its own; raises psycopg.Error if that fails."""
+    """Make the partitions for the next weeks; raises psycopg.Error if that fails."""
     with dsn.connect() as connection, _locked(connection):
         make_partitions(connection)
 
@@ -383,7 +305,7 @@ def _make_index(connection: Connection, statement: str) -> None:
         connection.execute(
             f"CREATE {unique}INDEX IF NOT EXISTS {name} ON ONLY {table} {columns}".encode()
         )
-    parts = _partitions_of(connection, table) if is_divided else [(None, table)]
+    parts = partitions_of(connection, table) if is_divided else [(None, table)]
     for begins, part in parts:
         one = f"{name}_{begins:%Y%m%d}" if begins else name
         if begins and _has_index_of(connection, part, name):

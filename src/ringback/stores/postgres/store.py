@@ -35,6 +35,7 @@ from ringback.stores.postgres.group_commit import (
     PostgresTransaction,
 )
 from ringback.stores.postgres.leases import WorkerIdentity, leave
+from ringback.stores.postgres.partitions import LAST_ID
 from ringback.stores.postgres.readers import PostgresReader
 from ringback.stores.postgres.write_batch import PostgresWriteBatch, types_of_columns
 from ringback.stores.row_ids import RowIds
@@ -241,7 +242,7 @@ class PostgresStore:
                     # If an upgrade began after the check, the line above has waited for its end.
                     schema.refuse_unfit(dsn, connection)
                 types = types_of_columns(connection)
-                (last,) = execute(connection, schema.LAST_ID).fetchone()
+                (last,) = execute(connection, LAST_ID).fetchone()
         except psycopg.Error as failure:
             raise ConfigurationError(
                 f"the PostgreSQL database {dsn.shown} can't be used: {reason_of(failure)}"
