@@ -46,8 +46,28 @@ def pytest_collect_file() -> Generator[None, list[pytest.Collector], list[pytest
     return [one for one in (yield) if not isinstance(one, DoctestModule)]
 
 
+@pytest.hookimpl(trylast=True)  # after the tests have been shuffled
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Let each worker begin with modules that take long, so that none is the last one at work.
+
+    These are the modules in which a test has a timeout of its own. The workers get equal parts of
+    the list, in order.
+    """
+    workers = getattr(config, "workerinput", {}).get("workercount", 1)
+    long = dict.fromkeys(item.path for item in items if item.get_closest_marker("timeout"))
+    others = [item for item in items if item.path not in long]
+    ordered = list[pytest.Item]()
+    for number in range(workers):
+        size = (len(items) - len(ordered)) // (workers - number)
+        paths = {*list(long)[number::workers]}
+        part = [item for item in items if item.path in paths]
+        room = max(size - len(part), 0)
+        ordered += part + others[:room]
+        del others[:room]
+    items[:] = ordered + others
+
+
 def pytest_collection_finish() -> None:
-    """Enable garbage collections, but few; they pass over all tests, which stay until the end."""
+    """Enable garbage collections, which pass over all tests: these stay until the end."""
     gc.freeze()
-    gc.set_threshold(20_000)
     gc.enable()

@@ -5,8 +5,10 @@ import json
 import os
 import signal
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -244,6 +246,24 @@ def test_an_upgrade_waits_for_locks_only_a_little_at_a_time(
             schema.upgrade(Dsn(dsn), VAULT)
     later(0)
     schema.check(Dsn(dsn), VAULT)  # nothing was changed
+
+
+def test_an_upgrade_is_tried_again_after_a_deadlock_with_a_server(
+    dsn: str, later: Callable[[int], None]
+) -> None:
+    schema.upgrade(Dsn(dsn), VAULT)
+    later(1)
+    with psycopg.connect(dsn) as busy, ThreadPoolExecutor() as threads:
+        # The upgrade notices the deadlock first, so it has to give way.
+        busy.execute("SET deadlock_timeout = '20s'")
+        busy.execute("LOCK TABLE accounts IN ACCESS SHARE MODE")
+        upgrade = threads.submit(schema.upgrade, Dsn(dsn), VAULT)
+        waiting = "SELECT 1 FROM pg_locks WHERE NOT granted AND relation = 'accounts'::regclass"
+        while busy.execute(waiting).fetchone() is None:
+            time.sleep(0.01)
+        busy.execute("LOCK TABLE workers IN ROW EXCLUSIVE MODE")
+        busy.commit()
+        assert upgrade.result() == (BASE, BASE + 1)
 
 
 def test_two_upgrades_at_once_are_refused(dsn: str) -> None:

@@ -447,8 +447,8 @@ def all_places() -> set[tuple[str, int, int]]:
 
 
 @pytest.fixture(scope="module")
-def walked() -> tuple[Walk, set[Place]]:
-    """Walk once; return the recorded statements, and the lines of code that ran them."""
+def walked() -> Iterator[tuple[Walk, set[Place]]]:
+    """Walk once; yield the recorded statements, and the lines of code that ran them."""
     passed = set[Place]()
 
     def noting(method: Any) -> Any:
@@ -465,7 +465,8 @@ def walked() -> tuple[Walk, set[Place]]:
         walk = Walk()
         for step in STEPS.values():
             walk.do(step)
-    return walk, passed
+    yield walk, passed
+    walk.recorded.connection.close()
 
 
 def test_no_statement_reads_a_whole_table_or_sorts_what_it_found(
@@ -561,3 +562,4 @@ def test_a_statement_that_scans_the_history_is_detected(
     monkeypatch.setattr(SqliteCallbacks, name, vars(names[owner])[name])
     walk.do(step)
     assert walk.recorded.faults() != []
+    walk.recorded.connection.close()

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -243,10 +244,12 @@ NOTES = BulkStatement.insert("notes", "id, account_sid, text")
 
 
 @pytest.fixture
-def notes(clock: Clock) -> InternedRows:
-    connection = sqlite3.connect(":memory:", isolation_level=None)
-    connection.execute("CREATE TABLE notes (id INTEGER PRIMARY KEY, account_sid TEXT, text TEXT)")
-    return InternedRows(SqliteWriteBatch(connection, [NOTES]), NOTES)
+def notes(clock: Clock) -> Iterator[InternedRows]:
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        connection.execute(
+            "CREATE TABLE notes (id INTEGER PRIMARY KEY, account_sid TEXT, text TEXT)"
+        )
+        yield InternedRows(SqliteWriteBatch(connection, [NOTES]), NOTES)
 
 
 def remembered(notes: InternedRows, ids: RowIds, account_sid: str, count: int) -> list[int]:

@@ -122,6 +122,7 @@ def test_a_process_keeps_its_number_whatever_fails() -> None:
     ids = [row_id for (row_id,) in bench.connection.execute("SELECT id FROM callbacks")]
     assert bench.numbers() == [1, 3, 4, 6, 7]
     assert len({row_id // 4096 % LEASES for row_id in ids[1:]}) == 1
+    bench.committer.close()
 
 
 async def test_processes_that_share_a_file_have_numbers_of_their_own(tmp_path: Path) -> None:

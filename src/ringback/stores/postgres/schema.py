@@ -38,7 +38,7 @@ _COPY_LOCK: Final = _LOCK + 1
 _UPGRADE_LOCK: Final = _LOCK + 2
 """The lock that an upgrade holds from its beginning to its end."""
 _TRIES: Final = 10
-"""How often a migration is tried if it has to wait for a lock for too long."""
+"""How often a migration is tried if it and others wait for each other's locks."""
 _PAUSE: Final = 0.5
 """Seconds between these tries, in which those who waited for it get their turn."""
 CONCURRENTLY: Final = ("SET lock_timeout = 0",)
@@ -238,7 +238,7 @@ def _apply(dsn: Dsn, connection: Connection, migration: PostgresMigration) -> No
                         " VALUES (?, ?, ?)",
                         [version, migration.oldest_server, not migration.indexes],
                     )
-        except errors.LockNotAvailable:
+        except (errors.LockNotAvailable, errors.DeadlockDetected):
             if tries == _TRIES:
                 raise
             sleep(_PAUSE)
