@@ -1,9 +1,10 @@
 """The database of the simulation has its planned delays, full disks and shortages of files."""
 
 import sqlite3
+from collections.abc import Iterator
 from dataclasses import replace
 from random import Random
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -22,8 +23,20 @@ def database(**plan: Any) -> Database:
     return opened(replace(calm, **plan))
 
 
+OPENED: Final = list[Database]()
+
+
 def opened(plan: Plan) -> Database:
-    return Database(Scheduler(Random(0)), Random(0), plan, Trace())
+    OPENED.append(Database(Scheduler(Random(0)), Random(0), plan, Trace()))
+    return OPENED[-1]
+
+
+@pytest.fixture(autouse=True)
+def _closed() -> Iterator[None]:  # pyright: ignore[reportUnusedFunction] (a fixture)
+    """Close the databases of each test."""
+    yield
+    while OPENED:
+        OPENED.pop().close()
 
 
 def add_accounts(database: Database, count: int) -> None:
