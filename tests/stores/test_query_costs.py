@@ -1,6 +1,6 @@
 """The engine's regular queries cost the same, however many callbacks have been sent before."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from itertools import product
@@ -71,8 +71,11 @@ WORK: dict[str, Callable[[Transaction], Any]] = {
 
 
 @pytest.fixture(scope="module")
-def stores() -> tuple[CountedStore, CountedStore]:
-    return store_with(LITTLE), store_with(MUCH)
+def stores() -> Iterator[tuple[CountedStore, CountedStore]]:
+    pair = store_with(LITTLE), store_with(MUCH)
+    yield pair
+    for store in pair:
+        store.connection.close()
 
 
 class _Undone(Exception):
