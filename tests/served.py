@@ -102,7 +102,7 @@ class Served:
 
 
 async def asked_until(
-    ask: Callable[[], Awaitable[T]], is_right: Callable[[T], object], *, within: float = 20
+    ask: Callable[[], Awaitable[T]], is_right: Callable[[T], object], *, within: float = 10
 ) -> T:
     """Ask a server until its answer is right, and return this answer; seconds are of patience."""
     async with asyncio.timeout(within):

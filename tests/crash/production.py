@@ -78,7 +78,7 @@ class Production(Served):
 
     async def ended(self, sid: str) -> dict[str, Any]:
         """Wait until this callback is settled, and return it."""
-        return await asked_until(lambda: self.fetch(sid), is_settled)
+        return await asked_until(lambda: self.fetch(sid), is_settled, within=20)
 
     async def results(self, sid: str) -> list[str]:
         """Return the results of this callback's attempts."""

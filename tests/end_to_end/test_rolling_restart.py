@@ -159,7 +159,9 @@ class Place:
         self._stack = AsyncExitStack()
         running = self.cluster.running(self.role, sys.stderr, *FLAGS, "--port", str(self.port))
         self.process: Production = await self._stack.enter_async_context(running)
-        await asked_until(lambda: self.process.get("/readyz"), lambda ready: ready.status == 200)
+        await asked_until(
+            lambda: self.process.get("/readyz"), lambda ready: ready.status == 200, within=20
+        )
 
     async def stop(self) -> int:
         """Stop it as a service manager does, and return its exit code."""

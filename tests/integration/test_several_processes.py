@@ -46,7 +46,7 @@ async def test_several_processes_act_as_one_server(tmp_path: Path) -> None:
         numbers = [server.process.pid for server in (api, first, second)]
         share = ("worker", True, 128)
         equal = dict(zip(numbers, [("api", True, 0), share, share], strict=True))
-        await asked_until(processes, lambda found: found == equal)
+        await asked_until(processes, lambda found: found == equal, within=PATIENCE)
         shown = await in_this_process("workers", **operator)
         assert shown.stdout.startswith("PROCESS ")
         assert len(shown.stdout.splitlines()) == 4
@@ -55,7 +55,9 @@ async def test_several_processes_act_as_one_server(tmp_path: Path) -> None:
         await callbacks_reach(api, stack)
         await the_gateway_goes_to_the_next(first, second)
         await asked_until(
-            processes, lambda found: sorted(one[2] for one in found.values()) == [0, 0, 256]
+            processes,
+            lambda found: sorted(one[2] for one in found.values()) == [0, 0, 256],
+            within=PATIENCE,
         )
 
 

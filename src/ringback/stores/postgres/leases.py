@@ -171,8 +171,8 @@ def renew(
 ) -> Shares | None:
     """Extend the lease, take free shards, and return those that were surplus last time.
 
-    The process must begin no requests in `leaving`. Returns the shards; None if the lease had
-    ended, so that all shards are lost.
+    The process must begin no requests in the shards `returning`. Returns the shards; None if the
+    lease had ended, so that all shards are lost.
     """
     if not execute(connection, _RENEW, [own.lease, own.worker]).rowcount:
         return None
