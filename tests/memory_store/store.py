@@ -14,6 +14,7 @@ from ringback.core.callbacks.shards import Role
 from ringback.ports import ClusterMember, CommitHooks, Transaction, nothing
 from tests.memory_store.accounts import MemoryAccounts, MemoryApiClients
 from tests.memory_store.callbacks import MemoryBatches, MemoryCallbacks
+from tests.memory_store.counters import MemoryCounters
 from tests.memory_store.kept_responses import MemoryKeptResponses
 from tests.memory_store.leases import MemoryCluster, RenewedLeases, RowKey, utc_now
 from tests.memory_store.shadows import MemoryShadows
@@ -39,6 +40,7 @@ class MemoryTransaction(Transaction):
     callbacks: MemoryCallbacks
     batches: MemoryBatches
     shadows: MemoryShadows
+    counters: MemoryCounters
 
     def __init__(self, budget: ResponseStorageBudget = _BUDGET) -> None:
         self.accounts = MemoryAccounts()
@@ -54,6 +56,7 @@ class MemoryTransaction(Transaction):
         self.callbacks.leases.locks = self.callbacks.locks
         self.batches = MemoryBatches()
         self.shadows = MemoryShadows(self.callbacks, self.kept_responses)
+        self.counters = MemoryCounters()
         self.endings: list[CommitHooks] = []
 
     def __deepcopy__(self, copies: dict[int, Any]) -> "MemoryTransaction":

@@ -27,7 +27,7 @@ class BacklogLimits:
 class Backlog:
     """Counts the unfinished callbacks of each account: not yet delivered, failed or discarded.
 
-    It also counts each new and each ended callback for `/metrics`.
+    It also counts each new and each ended callback for `/metrics` and the stored counters.
     """
 
     def __init__(self, bounds: BacklogLimits, counters: DeliveryCounters) -> None:
@@ -45,6 +45,7 @@ class Backlog:
     def accepted(self, callback: CallbackRecord) -> None:
         """Count a new callback, which Ringback has accepted for delivery, as unfinished."""
         self._counters.accepted(callback.source)
+        self._counters.by_minute.accepted(callback)
         self.change(callback.account_sid, 1)
 
     def ended(self, callback: CallbackRecord, progress: DeliveryProgress) -> None:
@@ -52,8 +53,14 @@ class Backlog:
         self.change(callback.account_sid, -1)
         took = (progress.date_updated - callback.date_created).total_seconds()
         self._counters.ended(progress.status, callback.source, took)
+        self._counters.by_minute.ended(callback, progress, took)
         if progress.status is CallbackStatus.FAILED:
             _log.warning("callback %s failed: %s", callback.sid, progress.status_reason)
+
+    def replayed(self, callback: CallbackRecord, progress: DeliveryProgress) -> None:
+        """Count a callback that had ended as unfinished again."""
+        self.change(callback.account_sid, 1)
+        self._counters.by_minute.replayed(callback, progress)
 
     def change(self, account_sid: str, by: int) -> None:
         """Add `by`, which may be negative, to the number of an account's unfinished callbacks."""

@@ -12,18 +12,11 @@ from typing import Final
 
 from ringback.core.accounts.account import EVERY
 from ringback.core.callbacks.callback import CallbackRecord, CallbackStatus
+from ringback.core.delivery_counts import ATTEMPT_SECONDS, DELAY_SECONDS
 from ringback.core.http.http_exchange import AttemptResult
 from ringback.core.http.outcome import failure_of
 from ringback.core.policy.source_policy import Source, SourceName
-
-ATTEMPT_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0)
-"""Histogram bounds for the duration of an attempt, which ends after at most 15 seconds."""
-
-DELAY_SECONDS: Final = (
-    *(0.005, 0.01, 0.025, 0.1, 0.5, 1.0, 5.0, 30.0),
-    *(300.0, 3600.0, 21600.0, 86400.0),
-)
-"""Histogram bounds for waits that a retry schedule can cause: from milliseconds to days."""
+from ringback.delivery.minute_counters import MinuteCounters
 
 COMMIT_SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
 
@@ -87,6 +80,8 @@ class DeliveryCounters:
         """Results that were not saved, since another process had taken their callbacks over."""
         self.commit_seconds = Histogram(COMMIT_SECONDS)
         """The seconds that commits of the store took; only the store's thread writes them."""
+        self.by_minute = MinuteCounters()
+        """What is counted for each minute, account, destination and source, to be stored."""
 
     def accepted(self, source: SourceName) -> None:
         """Count a callback that Ringback has accepted for delivery."""

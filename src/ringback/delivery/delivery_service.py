@@ -122,6 +122,7 @@ class DeliveryService:
             backlog=self._backlog,
             workers=self._loop.workers,
             decide=self._loop.decide,
+            counters=counters.by_minute,
             recover_copies=recover_copies,
         )
         self._keeping: asyncio.Task[None] | None = None

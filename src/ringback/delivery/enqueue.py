@@ -112,7 +112,7 @@ class CallbackEnqueuer:
         if progress.is_ended and not callback.progress.is_ended:
             self.backlog.ended(callback, progress)
         elif callback.progress.is_ended and not progress.is_ended:
-            self.backlog.change(callback.account_sid, 1)
+            self.backlog.replayed(callback, progress)
         self._expect(callback, progress)
 
     def _expect(self, callback: CallbackRecord, progress: DeliveryProgress) -> None:

@@ -5,7 +5,7 @@ If other processes share the store, this also keeps the leases on this process's
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -17,6 +17,7 @@ from ringback.core.http.outcome import Outcome, UnknownOutcome
 from ringback.delivery.backlog import Backlog
 from ringback.delivery.delivery_workers import DeliveryWorkers
 from ringback.delivery.due_callbacks import DueCallbacks
+from ringback.delivery.minute_counters import MinuteCounters
 from ringback.ports import Cluster, DeliveryClaim, Settlement, Store, Transaction
 
 _RENEW_EVERY: Final = 3.0
@@ -42,6 +43,7 @@ class WorkTakeover:
     workers: DeliveryWorkers
     decide: Callable[[DeliveryClaim, DeliveryProgress, Outcome, datetime], DeliveryProgress]
     """Returns a callback's next state after an outcome of an attempt that began at an instant."""
+    counters: MinuteCounters
     recover_copies: Callable[[], Awaitable[object]] | None = None
     """Settles the shadow copies that dead processes left open."""
 
@@ -138,8 +140,19 @@ class WorkTakeover:
 
     def _settle_left_open(self, tx: Transaction) -> int:
         left_open = tx.callbacks.left_open()
-        tx.callbacks.settle([self._unknown(claim) for claim in left_open])
+        settlements = [self._unknown(claim) for claim in left_open]
+        outdated = tx.callbacks.settle(settlements)
+        settled = [one for one in settlements if one not in outdated]
+        tx.on_commit(lambda: self._count(settled))
         return len(left_open)
+
+    def _count(self, settlements: Sequence[Settlement]) -> None:
+        for settlement in settlements:
+            self.counters.attempt_ended(settlement)
+            callback, progress = settlement.claim.callback, settlement.progress
+            if progress.is_ended:
+                took = progress.date_updated - callback.date_created
+                self.counters.ended(callback, progress, took.total_seconds())
 
     def _unknown(self, claim: DeliveryClaim) -> Settlement:
         """Return a settlement with the result `unknown` for an attempt that a crash interrupted."""

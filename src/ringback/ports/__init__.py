@@ -9,6 +9,7 @@ Start with `store`, then `callbacks`.
 
 from ringback.ports.callbacks import *
 from ringback.ports.cluster import *
+from ringback.ports.counters import *
 from ringback.ports.record_tables import *
 from ringback.ports.runtime import *
 from ringback.ports.shadows import *

@@ -18,6 +18,7 @@ from ringback.core.policy.policy_version import PolicyVersion
 from ringback.core.scheduled_task import BeginResult, ScheduledTask
 from ringback.core.sims.scenario import CarrierResult
 from ringback.ports.callbacks import Callbacks, IncomingCallbackBatches, ResponseOverflows
+from ringback.ports.counters import Counters
 from ringback.ports.record_tables import CredentialTable, ScheduledTasks
 from ringback.ports.shadows import ShadowCallbacks
 from ringback.ports.sim_tables import SuperSimTables, WirelessTables
@@ -140,6 +141,8 @@ class Transaction(Protocol):
     shadows: ShadowCallbacks
     """Shadow copies of callbacks."""
     kept_responses: ResponseOverflows
+    counters: Counters
+    """What was counted of callbacks, minute by minute."""
 
     def write_nothing(self) -> None:
         """Write to the database without changing anything, to check that it can be written to."""

@@ -423,7 +423,7 @@ class PostgresCallbacks(SqlCallbacks):
             queue(HAS_ENDED, write_outcome(progress, row_id, account_id))
         else:
             lane = lane_of(callback)
-            place = row_id, shard_of(lane.destination), self._lane_id(lane)
+            place = row_id, shard_of(lane.destination), self.lane_id(lane)
             due_us = to_us(progress.due or progress.date_updated)
             queue(_WAITS, (*place, due_us, account_id, False, *_counts(progress)))
 

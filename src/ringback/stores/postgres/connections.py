@@ -180,9 +180,10 @@ def in_postgres(statement: str) -> bytes:
 
     Each `?` becomes a numbered parameter. SQLite's hints on how to run the statement are left out:
     `INDEXED BY …`, `NOT INDEXED`, and `CROSS` before a JOIN that has a condition. The empty blob
-    has another literal.
+    has another literal, and the function that joins texts another name.
     """
-    first, *rest = statement.replace("x''", "''::bytea").split("?")
+    ours = statement.replace("x''", "''::bytea").replace("group_concat(", "string_agg(")
+    first, *rest = ours.split("?")
     numbered = "".join([first, *(f"${number}{part}" for number, part in enumerate(rest, 1))])
     words = numbered.replace(" NOT INDEXED", "").replace("CROSS JOIN ", "JOIN ")
     before, *hinted = words.split(" INDEXED BY ")

@@ -160,7 +160,7 @@ class SqlCallbacks(Callbacks):
         if callback.idempotency_key is not None:
             self._keyed[callback.account_sid, callback.idempotency_key] = callback
         account_id = self._accounts.id_of(callback.account_sid)
-        lane_id, ids = self._lane_id(lane_of(callback)), self._ids()
+        lane_id, ids = self.lane_id(lane_of(callback)), self._ids()
         # Made first, because it shows how old the target's row is.
         row_id, target = ids.make(), write_target(callback)
         target_id = self._targets.id_of(callback.account_sid, target, ids)
@@ -319,7 +319,7 @@ class SqlCallbacks(Callbacks):
             self._read_targets[target_id] = target = read_target(row)
         return target
 
-    def _lane_id(self, lane: Lane) -> int:
+    def lane_id(self, lane: Lane) -> int:
         """Return the id of a lane's row, which is added if there is none."""
         lane_id = self._known_lane(lane)
         if lane_id is None:

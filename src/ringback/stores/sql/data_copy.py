@@ -64,6 +64,7 @@ TABLES: Final = (
     *_tables("attempts", key="callback_id number"),
     *_tables("outcomes", key="id"),
     *_tables("shadows"),
+    *_tables("counters"),
     *_tables("long_responses", key="sid number"),
     *_tables("kept_responses"),
     *_tables("kept_bytes", key="account_sid"),

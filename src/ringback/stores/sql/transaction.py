@@ -11,6 +11,8 @@ from ringback.stores.sql.accounts import SqlAccounts, SqlApiClients
 from ringback.stores.sql.batches import TABLES as BATCH_TABLES
 from ringback.stores.sql.batches import SqlIncomingBatches
 from ringback.stores.sql.callbacks import SqlCallbacks
+from ringback.stores.sql.counters import TABLES as COUNTER_TABLES
+from ringback.stores.sql.counters import SqlCounters
 from ringback.stores.sql.policy_versions import SqlPolicyVersions
 from ringback.stores.sql.response_overflow import TABLES as RESPONSE_TABLES
 from ringback.stores.sql.response_overflow import SqlResponseOverflows
@@ -19,7 +21,7 @@ from ringback.stores.sql.shadows import SqlShadowCallbacks
 from ringback.stores.sql.tasks_and_scenarios import SqlScenarioChoices, SqlTasks
 from ringback.stores.sql.write_batch import WriteBatch
 
-TABLES: Final = (*SHADOW_TABLES, *RESPONSE_TABLES, *BATCH_TABLES)
+TABLES: Final = (*SHADOW_TABLES, *RESPONSE_TABLES, *BATCH_TABLES, *COUNTER_TABLES)
 """The SQL statements that write queued rows, except those of callbacks, which come first."""
 BUDGET: Final = ResponseStorageBudget()
 
@@ -74,6 +76,7 @@ class SqlTransaction(Transaction, Generic[S]):
         self.callbacks = self._callbacks = callbacks(session, self._accounts, responses)
         self.shadows = SqlShadowCallbacks(session, responses)
         self.batches = SqlIncomingBatches(session)
+        self.counters = SqlCounters(session, self._callbacks.lane_id)
         self.endings: list[CommitHooks] = []
         self._session = session
 

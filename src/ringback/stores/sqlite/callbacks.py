@@ -297,7 +297,7 @@ class SqliteCallbacks(SqlCallbacks):
         if progress.is_ended:
             queue(HAS_ENDED, write_outcome(progress, row_id, account_id))
         else:
-            lane_id = self._lane_id(lane_of(callback))
+            lane_id = self.lane_id(lane_of(callback))
             self._wait(write_waiting(progress, row_id, account_id, lane_id))
 
     def _wait(self, row: Row) -> None:

@@ -1,0 +1,212 @@
+"""Counts the callbacks and attempts of each minute, and writes the counts once a minute.
+
+Only what is durable is counted: a callback once the commit that adds it has ended, an attempt or an
+end once it is saved. So at a quiet moment, the counts equal the rows. What a killed process has
+counted and not written is lost.
+
+Counting has to be fast, because every callback is counted: it only adds to numbers in memory.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Final
+
+from ringback.core.callbacks.callback import CallbackRecord, DeliveryProgress
+from ringback.core.delivery_counts import CountedMinute, CountSpan, DeliveryCounts
+from ringback.core.errors import StoreUnavailable
+from ringback.ports import Clock, Cluster, Settlement, Store, Transaction
+
+MOST_COUNTS: Final = 20_000
+"""How many counts may be in memory; beyond that, they are written before the minute is over."""
+ROWS: Final = 500
+"""How many counts one commit writes, sums up or deletes, so that it delays others only briefly."""
+
+_ROLLED_UP_AFTER: Final = {CountSpan.HOUR: timedelta(hours=2), CountSpan.DAY: timedelta(days=2)}
+"""How old counts are that are summed up to those of hours and of days."""
+_WRITTEN_AFTER: Final = 2.0
+"""Seconds after the end of a minute; attempts that have just ended are still added to it."""
+_DUTY: Final = "counters"
+"""The name of the lease on summing up."""
+_PAUSE: Final = 0.05
+"""Seconds between two commits that sum up or delete."""
+
+_log = logging.getLogger(__name__)
+_Key = tuple[str, str, str]
+_Counts = dict[_Key, DeliveryCounts]
+_NEVER: Final = datetime.min.replace(tzinfo=UTC)
+
+
+class MinuteCounters:
+    """The counts of a process that are not written yet, by account, destination and source."""
+
+    def __init__(self) -> None:
+        self._minutes = dict[datetime, _Counts]()
+        # The minute of the last event, since most events belong to the same one.
+        self._counts: _Counts = {}
+        self._began = self._until = _NEVER
+        self._free = MOST_COUNTS
+        self.has_counts = asyncio.Event()
+        """Set while there are counts to write."""
+        self.is_full = asyncio.Event()
+        """Set while there are too many counts."""
+
+    def accepted(self, callback: CallbackRecord) -> None:
+        """Count a new callback that is durable."""
+        self._at(callback.date_created, callback).accepted += 1
+
+    def attempt_ended(self, settlement: Settlement) -> None:
+        """Count an attempt whose result is durable; one that was put back does not count."""
+        claim, _, result, started, _ = settlement
+        if result is not None:
+            callback = claim.callback
+            counts = self._at(started, callback)
+            counts.attempt_ended(callback.progress.attempt_count, result)
+
+    def ended(
+        self, callback: CallbackRecord, progress: DeliveryProgress, seconds_since_created: float
+    ) -> None:
+        """Count a callback whose end is durable."""
+        counts = self._at(progress.date_updated, callback)
+        counts.ended(progress.status, seconds_since_created)
+
+    def replayed(self, callback: CallbackRecord, progress: DeliveryProgress) -> None:
+        """Count a callback that had ended, and whose new progress is durable."""
+        self._at(progress.date_updated, callback).replayed += 1
+
+    def take(self, *, before: datetime | None = None) -> list[CountedMinute]:
+        """Return the counts of all minutes that began before this instant, and forget them.
+
+        They are those of all minutes if it is None.
+        """
+        minutes = [one for one in sorted(self._minutes) if before is None or one < before]
+        taken = [
+            CountedMinute(minute, *key, counts)
+            for minute in minutes
+            for key, counts in self._minutes.pop(minute).items()
+        ]
+        self._counts, self._began, self._until = {}, _NEVER, _NEVER
+        self._free += len(taken)
+        if not self._minutes:
+            self.has_counts.clear()
+        if self._free > 0:
+            self.is_full.clear()
+        return taken
+
+    def _at(self, instant: datetime, callback: CallbackRecord) -> DeliveryCounts:
+        """Return the counts to which an event of a callback at this instant belongs."""
+        if not self._began <= instant < self._until:
+            self._use_minute_of(instant)
+        key = (callback.account_sid, callback.url.destination, callback.source)
+        counts = self._counts.get(key)
+        if counts is None:
+            counts = self._counts[key] = DeliveryCounts()
+            self._free -= 1
+            if self._free <= 0:
+                self.is_full.set()
+        return counts
+
+    def _use_minute_of(self, instant: datetime) -> None:
+        self._began = began = CountSpan.MINUTE.begin_of(instant)
+        self._until = began + CountSpan.MINUTE.length
+        self._counts = self._minutes.setdefault(began, {})
+        self.has_counts.set()
+
+
+class CounterWriter:
+    """Writes the counts of a process once a minute, sums up old ones, and deletes the oldest."""
+
+    def __init__(
+        self, counters: MinuteCounters, *, store: Store, clock: Clock, cluster: Cluster
+    ) -> None:
+        self._counters = counters
+        self._store = store
+        self._clock = clock
+        self._cluster = cluster
+        self._unwritten = list[CountedMinute]()
+        self._writing = asyncio.Lock()
+        self._kept_at = _NEVER
+        """The hour in which old counts were last summed up."""
+
+    async def run(self) -> None:
+        """Write counts for ever; without callbacks, nothing is written, and nothing wakes up."""
+        while True:
+            if not self._unwritten:
+                await self._counters.has_counts.wait()
+            seconds = self._clock.now().timestamp() % 60
+            with suppress(TimeoutError):
+                async with asyncio.timeout(60 - seconds + _WRITTEN_AFTER):
+                    await self._counters.is_full.wait()
+            with suppress(StoreUnavailable):
+                if self._counters.is_full.is_set():
+                    await self.write_all()
+                else:
+                    await self.write()
+                await self._keep_few()
+
+    async def write(self) -> None:
+        """Write the counts of all minutes that are over.
+
+        If that fails, they are written by the next call. Raises StoreUnavailable.
+        """
+        await self._write(CountSpan.MINUTE.begin_of(self._clock.now()))
+
+    async def write_all(self) -> None:
+        """Write all counts, also those of the minute that is not over; see `write`."""
+        await self._write(None)
+
+    async def stop(self) -> None:
+        """Write all counts, or log that they are lost; `run` has to be cancelled before."""
+        try:
+            await self.write_all()
+        except StoreUnavailable as failure:
+            lost = self._counters.take() + self._unwritten
+            _log.warning("%s; the counts of the last minutes are lost: %d", failure, len(lost))
+
+    async def _write(self, before: datetime | None) -> None:
+        # A commit goes on if its caller is cancelled. Without the shield, the next call would write
+        # the same counts again.
+        await asyncio.shield(asyncio.create_task(self._write_parts(before)))
+
+    async def _write_parts(self, before: datetime | None) -> None:
+        async with self._writing:
+            self._unwritten += self._counters.take(before=before)
+            while part := self._unwritten[:ROWS]:
+                await self._store.transact(
+                    lambda tx, part=part: tx.counters.add(part), may_wait=True
+                )
+                del self._unwritten[:ROWS]
+
+    async def _keep_few(self) -> None:
+        """Once an hour, sum up counts that are old enough, and delete those that were kept longest.
+
+        One process does it for all. Each part is a transaction, so another one would do no harm.
+        """
+        now = self._clock.now()
+        hour = CountSpan.HOUR.begin_of(now)
+        if hour == self._kept_at or not await self._cluster.hold(_DUTY):
+            return
+        for span, age in _ROLLED_UP_AFTER.items():
+            await self._in_parts(partial(_roll_up, span, span.begin_of(now - age)))
+        for span in CountSpan:
+            await self._in_parts(partial(_remove, span, now - span.kept_for))
+        self._kept_at = hour
+
+    async def _in_parts(self, do: Callable[[Transaction, int], int | None]) -> None:
+        """Call `do` with what it returned, each time in a transaction, until it returns None."""
+        at: int | None = 0
+        while at is not None:
+            at = await self._store.transact(lambda tx, at=at: do(tx, at), may_wait=True)
+            if at is not None:
+                await asyncio.sleep(_PAUSE)
+
+
+def _roll_up(span: CountSpan, before: datetime, tx: Transaction, at: int) -> int | None:
+    return tx.counters.roll_up(span, before, at=at, limit=ROWS)
+
+
+def _remove(span: CountSpan, before: datetime, tx: Transaction, _at: int) -> int | None:
+    return tx.counters.remove(span, before, limit=ROWS)

@@ -1,0 +1,75 @@
+"""The interface of the table of counters: what was counted of callbacks, minute by minute."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from ringback.core.delivery_counts import CountedMinute, CountSpan, CountSum
+from ringback.core.policy.source_policy import SourceName
+
+
+class CountSplit(StrEnum):
+    """What counts can be told apart by, besides time."""
+
+    ACCOUNT = "account"
+    DESTINATION = "destination"
+    SOURCE = "source"
+
+
+@dataclass(frozen=True, slots=True)
+class CountFilter:
+    """Which counts are summed up; a field that is None matches all."""
+
+    since: datetime
+    """Counts from this instant on: the beginning of a span."""
+    until: datetime
+    """Counts before this instant."""
+    account_sid: str | None = None
+    destination: str | None = None
+    source: SourceName | None = None
+
+
+class Counters(Protocol):
+    """The table of counters.
+
+    Many processes add rows, and none changes those of others, so nobody waits for a row. The counts
+    of a span are the sum of all its rows.
+    """
+
+    def add(self, counted: Sequence[CountedMinute]) -> None:
+        """Save counts; there may be others of the same minute. Their lanes have had callbacks."""
+        ...
+
+    def sums(
+        self,
+        which: CountFilter,
+        span: CountSpan,
+        *,
+        split: Collection[CountSplit] = (),
+        is_total: bool = False,
+        limit: int,
+    ) -> list[CountSum]:
+        """Return the sums of counts for each span that has any, and for each part of `split`.
+
+        With `is_total`, they are those of the whole time; `span` then says which counts are read.
+        They are in the order of time, account, destination and source. If there are more than
+        `limit`, more than `limit` are returned, and the result is not complete.
+        """
+        ...
+
+    def roll_up(self, span: CountSpan, before: datetime, *, at: int = 0, limit: int) -> int | None:
+        """Add the sums of the finer counts of spans that ended before this instant.
+
+        At most `limit` counts are summed up, and each only once. `before` has to be the beginning
+        of a span. Returns None if no more are left, or else the `at` of the next call.
+        """
+        ...
+
+    def remove(self, span: CountSpan, before: datetime, *, limit: int) -> int | None:
+        """Delete at most `limit` counts of spans that began before this instant, oldest first.
+
+        Returns None if no more are left.
+        """
+        ...

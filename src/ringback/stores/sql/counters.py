@@ -1,0 +1,201 @@
+"""Stores what was counted of callbacks, for minutes, and summed up for hours and days.
+
+Rows are only added, summed up once, and deleted in the end. So the counts of hours are those in the
+rows of hours, and those in rows of minutes that are not summed up yet.
+"""
+
+import json
+from collections.abc import Callable, Collection, Iterator, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from ringback.core.delivery_counts import (
+    ATTEMPT_SECONDS,
+    DELAY_SECONDS,
+    PLAIN_COUNTS,
+    CountedMinute,
+    CountSpan,
+    CountSum,
+    DeliveryCounts,
+)
+from ringback.ports import CountFilter, CountSplit, Lane
+from ringback.stores.sql.field_columns import from_us, to_us
+from ringback.stores.sql.write_batch import BulkStatement, Row, WriteBatch
+
+_ATTEMPT_TIMES: Final = tuple(f"attempt_time_{n}" for n in range(len(ATTEMPT_SECONDS) + 1))
+_DELIVERY_TIMES: Final = tuple(f"delivery_time_{n}" for n in range(len(DELAY_SECONDS) + 1))
+_NUMBERS: Final = (*PLAIN_COUNTS, *_ATTEMPT_TIMES, *_DELIVERY_TIMES)
+_ROW: Final = "span_s, began_us, lane_id, source, is_summed"
+_COUNTED: Final = BulkStatement.insert("counters", f"seq, {_ROW}, {', '.join(_NUMBERS)}, failures")
+
+TABLES: Final = (_COUNTED,)
+"""The SQL statement that writes queued rows."""
+
+_SUMS: Final = ", ".join(
+    (*(f"CAST(sum({name}) AS bigint)" for name in _NUMBERS), "group_concat(failures, ',')")
+)
+_TO_SUM_UP: Final = "WHERE NOT is_summed AND span_s = ? AND lane_id >= ? AND began_us < ?"
+_ROLL_UP: Final = f"""
+    SELECT seq, lane_id, source, began_us, {", ".join(_NUMBERS)}, failures
+    FROM counters INDEXED BY counters_to_sum_up {_TO_SUM_UP}
+    ORDER BY lane_id, began_us, seq LIMIT ?
+"""
+_SUMMED: Final = f"""
+    UPDATE counters INDEXED BY counters_to_sum_up SET is_summed = true {_TO_SUM_UP}
+    AND (lane_id, began_us, seq) <= (?, ?, ?)
+"""
+_REMOVE: Final = """
+    DELETE FROM counters WHERE seq IN (
+        SELECT seq FROM counters INDEXED BY counters_of_span
+        WHERE span_s = ? AND began_us < ? ORDER BY began_us LIMIT ?
+    )
+"""
+_SPLIT: Final = {
+    CountSplit.ACCOUNT: "account_sid",
+    CountSplit.DESTINATION: "destination",
+    CountSplit.SOURCE: "source",
+}
+
+
+class SqlCounters:
+    """Implements `ports.Counters`; `lane_id` returns the id of a lane's row."""
+
+    def __init__(self, session: WriteBatch, lane_id: Callable[[Lane], int]) -> None:
+        self._session = session
+        self._lane_id = lane_id
+
+    def add(self, counted: Sequence[CountedMinute]) -> None:
+        for began, account_sid, destination, source, counts in counted:
+            lane_id = self._lane_id(Lane(account_sid, destination))
+            self._add(CountSpan.MINUTE, to_us(began), lane_id, source, counts)
+
+    def sums(
+        self,
+        which: CountFilter,
+        span: CountSpan,
+        *,
+        split: Collection[CountSplit] = (),
+        is_total: bool = False,
+        limit: int,
+    ) -> list[CountSum]:
+        shown = [_SPLIT[one] for one in CountSplit if one in split]
+        if not is_total:
+            shown.insert(0, f"began_us / {_us(span)} * {_us(span)}")
+        groups, condition, values = ", ".join(shown), *_condition(which)
+        sums = dict[tuple[Any, ...], DeliveryCounts]()
+        for read, only in _finer(span):
+            joined = _joined(which, only)
+            rows = self._session.read_queued(
+                f"SELECT {', '.join([*shown, _SUMS])} FROM {joined}"
+                f" WHERE span_s = ? AND began_us >= ? AND began_us < ?{only}{condition}"
+                f" {f'GROUP BY {groups}' if groups else 'HAVING count(*) > 0'} LIMIT ?",
+                (_seconds(read), to_us(which.since), to_us(which.until), *values, limit + 1),
+            )
+            for row in rows:
+                place, numbers = tuple(row)[: len(shown)], tuple(row)[len(shown) :]
+                sums.setdefault(place, DeliveryCounts()).add(_read(numbers))
+        return [
+            _sum_at(place, counts, split, is_total=is_total)
+            for place, counts in sorted(sums.items())
+        ]
+
+    def roll_up(self, span: CountSpan, before: datetime, *, at: int = 0, limit: int) -> int | None:
+        finer = span.finer
+        if finer is None:
+            return None
+        about, length = (_seconds(finer), at, to_us(before)), _us(span)
+        rows = self._session.read_queued(_ROLL_UP, (*about, limit)).fetchall()
+        if not rows:
+            return None
+        sums = dict[tuple[int, int, str], DeliveryCounts]()
+        for _, lane_id, source, began_us, *numbers in rows:
+            place = (began_us // length * length, lane_id, source)
+            sums.setdefault(place, DeliveryCounts()).add(_read(numbers))
+        for place, counts in sums.items():
+            self._add(span, *place, counts)
+        seq, lane_id, _, began_us, *_ = rows[-1]
+        self._session.write(_SUMMED, (*about, lane_id, began_us, seq))
+        return lane_id if len(rows) == limit else None
+
+    def remove(self, span: CountSpan, before: datetime, *, limit: int) -> int | None:
+        removed = self._session.write_queued(_REMOVE, (_seconds(span), to_us(before), limit))
+        return 0 if removed.rowcount == limit else None
+
+    def _add(
+        self, span: CountSpan, began_us: int, lane_id: int, source: str, counts: DeliveryCounts
+    ) -> None:
+        row = (_seconds(span), began_us, lane_id, source, False, *_write(counts))
+        self._session.queue(_COUNTED, (self._session.new_seq(), *row))
+
+
+def _write(counts: DeliveryCounts) -> Row:
+    """Return the values of the numbers and of `failures`."""
+    plain = (getattr(counts, name) for name in PLAIN_COUNTS)
+    numbers = (*plain, *counts.attempt_seconds, *counts.delivery_seconds)
+    failures = json.dumps(counts.failures) if counts.failures else None
+    return (*(number or None for number in numbers), failures)
+
+
+def _read(values: Sequence[int | str | None]) -> DeliveryCounts:
+    """Return the counts of a row, or of several whose failures are joined by commas."""
+    *numbers, texts = values
+    numbers = [int(number or 0) for number in numbers]
+    plain, times = numbers[: len(PLAIN_COUNTS)], numbers[len(PLAIN_COUNTS) :]
+    failures = dict[str, int]()
+    for one in json.loads(f"[{texts or ''}]"):
+        for reason, count in one.items():
+            failures[reason] = failures.get(reason, 0) + count
+    return DeliveryCounts(
+        **dict(zip(PLAIN_COUNTS, plain, strict=True)),
+        failures=failures,
+        attempt_seconds=times[: len(_ATTEMPT_TIMES)],
+        delivery_seconds=times[len(_ATTEMPT_TIMES) :],
+    )
+
+
+def _sum_at(
+    place: tuple[Any, ...], counts: DeliveryCounts, split: Collection[CountSplit], *, is_total: bool
+) -> CountSum:
+    """Return the sum of counts that have these values of the columns by which they are grouped."""
+    values = iter(place)
+    began = None if is_total else from_us(next(values))
+    account_sid, destination, source = (
+        next(values) if one in split else None for one in CountSplit
+    )
+    return CountSum(began, account_sid, destination, source, counts)
+
+
+def _finer(span: CountSpan) -> Iterator[tuple[CountSpan, str]]:
+    """Yield a span and all finer ones, each with the condition of the rows to count."""
+    yield span, ""
+    finer = span.finer
+    while finer is not None:
+        yield finer, " AND NOT is_summed"
+        finer = finer.finer
+
+
+def _joined(which: CountFilter, only: str) -> str:
+    """Return the tables to read: first the lanes of one account, or else the counts of all."""
+    if which.account_sid is not None:
+        index = "counters_to_sum_up" if only else "counters_of_lane"
+        return f"lanes CROSS JOIN counters INDEXED BY {index} ON lane_id = lanes.id"
+    index = "counters_to_sum_up" if only else "counters_of_span"
+    return f"counters INDEXED BY {index} CROSS JOIN lanes ON lanes.id = lane_id"
+
+
+def _condition(which: CountFilter) -> tuple[str, list[str]]:
+    wanted = {
+        "account_sid": which.account_sid,
+        "destination": which.destination,
+        "source": which.source,
+    }
+    given = {name: value for name, value in wanted.items() if value is not None}
+    return "".join(f" AND {name} = ?" for name in given), list(given.values())
+
+
+def _seconds(span: CountSpan) -> int:
+    return int(span.length.total_seconds())
+
+
+def _us(span: CountSpan) -> int:
+    return 1_000_000 * _seconds(span)
