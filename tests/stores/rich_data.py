@@ -9,14 +9,16 @@ from pathlib import Path
 from typing import Any, Final
 
 from ringback.core.accounts.account import EVERY
+from ringback.core.calendar import DAY
 from ringback.core.callbacks.callback import Attempt, begin
 from ringback.core.callbacks.callback_serialization import write_new
 from ringback.core.callbacks.retry import NoRetryNeeded, RetryLater
+from ringback.core.delivery_counts import CountedMinute, CountSpan, DeliveryCounts
 from ringback.core.http.http_exchange import ReceiverResponseRecord
 from ringback.core.policy.policy_version import OPERATOR, PolicyPart, PolicyVersion
-from ringback.core.policy.source_policy import NOTICE
+from ringback.core.policy.source_policy import NOTICE, Source
 from ringback.data_folder import DATA_FILE, DataFolder
-from ringback.ports import PageWindow, Store, TokenSigningKey, Transaction
+from ringback.ports import CountFilter, CountSplit, PageWindow, Store, TokenSigningKey, Transaction
 from ringback.ports.shadows import ShadowCallbackFilter
 from tests.fakes import NOW, VAULT, an_api_client, claim_from
 from tests.stores.asking import ALL_CALLBACKS, add, ended, rendered, table_of
@@ -123,6 +125,10 @@ def _attempts(tx: Transaction) -> None:
         ]
     )
     tx.callbacks.put_back([third], NOW)
+    counts = DeliveryCounts(accepted=3, failures={"tls": 2})
+    for minute in (NOW - DAY, NOW, NOW):
+        tx.counters.add([CountedMinute(minute, *OUR_LANE, Source.KORE, counts)])
+    tx.counters.roll_up(CountSpan.HOUR, CountSpan.HOUR.begin_of(NOW), limit=9)
 
 
 def raw_rows(path: Path) -> dict[str, list[tuple[Any, ...]]]:
@@ -175,4 +181,7 @@ def _public(tx: Transaction) -> Iterator[tuple[str, Any]]:
     yield "policy", tx.policies.newest()
     yield "batches", tx.batches.all()
     yield "bytes", (tx.kept_responses.bytes_of(OURS), tx.kept_responses.bytes_of(EVERY))
+    week = CountFilter(NOW - 7 * DAY, NOW + DAY)
+    for span in CountSpan:
+        yield f"counters by {span}", tx.counters.sums(week, span, split=CountSplit, limit=99)
     yield "unfinished", tx.callbacks.unfinished()

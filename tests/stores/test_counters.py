@@ -215,7 +215,7 @@ async def test_minutes_that_were_summed_up_can_be_deleted(counting: Store) -> No
         )
         parts += 1
     assert parts == 3
-    assert [one.began for one in await sums(counting)][0] == BEGAN + 2 * HOUR
+    assert (await sums(counting))[0].began == BEGAN + 2 * HOUR
     assert await sums(counting, CountSpan.HOUR) == before
     assert [one.counts.accepted for one in before] == [60, 60, 60]
 

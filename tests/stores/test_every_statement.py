@@ -22,9 +22,11 @@ import pytest
 
 from ringback import ports
 from ringback.core.accounts.account import EVERY
+from ringback.core.calendar import DAY
 from ringback.core.callbacks.callback import UNDELIVERED, CallbackStatus, begin, discard
 from ringback.core.callbacks.response_storage import ResponseStorageBudget
 from ringback.core.callbacks.retry import NoRetryNeeded, RetryLater
+from ringback.core.delivery_counts import CountedMinute, CountSpan, DeliveryCounts
 from ringback.core.http.http_exchange import ReceiverResponseRecord
 from ringback.core.http.outcome import DeliveredOutcome, RefusedOutcome
 from ringback.core.policy.policy_version import OPERATOR, PolicyPart, PolicyVersion
@@ -34,6 +36,8 @@ from ringback.core.supersim.usage import BillingPeriod
 from ringback.core.wireless.usage import WirelessUsageQuery
 from ringback.ports import (
     CallbackFilter,
+    CountFilter,
+    CountSplit,
     DeliveryClaim,
     Lane,
     PageWindow,
@@ -108,6 +112,7 @@ ALLOWED: Final = (
     (r"id_leases", r"SCAN id_leases", "has one row"),
     (r"GROUP BY target_id", r"USE TEMP B-TREE FOR GROUP BY", "of one part of a period"),
     (r"FROM command_uses", r"USE TEMP B-TREE", "of the time that is asked for"),
+    (r"sum\(accepted\)", r"USE TEMP B-TREE FOR GROUP BY", "of the time that is asked for"),
     (r"_sessions_ending WHERE sim_sid", r"USE TEMP B-TREE FOR ORDER BY", "few that have not ended"),
     (
         r"^SELECT (?!.*account_s?id = \?).* ORDER BY (seq|\w+\.id) (ASC|DESC) LIMIT",
@@ -403,6 +408,17 @@ def uses(tx: Transaction) -> None:
         tx.wireless.command_uses.count(OURS, sim_sid, question)
 
 
+def counters(tx: Transaction) -> None:
+    counted = CountedMinute(NOW, *OUR_LANE, Source.KORE, DeliveryCounts(accepted=1))
+    tx.counters.add([counted, counted])
+    for whose, where in product((None, OURS), (None, OUR_LANE.destination)):
+        which = CountFilter(NOW - DAY, NOW + DAY, whose, where)
+        for span, split, is_total in product(CountSpan, ((), tuple(CountSplit)), (False, True)):
+            tx.counters.sums(which, span, split=split, is_total=is_total, limit=9)
+    tx.counters.roll_up(CountSpan.HOUR, NOW + DAY, limit=1)
+    tx.counters.remove(CountSpan.MINUTE, NOW, limit=1)
+
+
 STEPS: Final[dict[str, Work]] = {
     "attempts": attempts,
     "long answers": long_answers,
@@ -421,6 +437,7 @@ STEPS: Final[dict[str, Work]] = {
     "records": records,
     "updates": updates,
     "uses": uses,
+    "counters": counters,
     "nothing": lambda tx: tx.write_nothing(),
 }
 

@@ -17,6 +17,7 @@ from ringback.api.openapi.publishing import openapi_routes
 from ringback.api.operation_definition import ApiOperation, resource, routes_of
 from ringback.api.portal.callbacks import CallbackEndpoints
 from ringback.api.portal.comparison import ComparisonEndpoints
+from ringback.api.portal.counters import CounterEndpoints
 from ringback.api.portal.create_callbacks import CreateCallbacksEndpoints
 from ringback.api.portal.devices import DeviceEndpoints
 from ringback.api.portal.kore_test_events import TestEventEndpoints
@@ -59,6 +60,7 @@ _PORTAL: Final = (
     CreateCallbacksEndpoints,
     ReplayEndpoints,
     TotalsEndpoints,
+    CounterEndpoints,
     TestEventEndpoints,
     ShadowEndpoints,
     DeviceEndpoints,

@@ -1,7 +1,7 @@
 """The parts of the server that the endpoints of every API use."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from ringback.api.authentication import Authenticator
@@ -13,6 +13,10 @@ from ringback.core.sources.source_definition import BUILT_IN, Sources
 from ringback.operations.context import OperationContext
 from ringback.ports import BulkCallbackQueue, Clock, LoopWaker, NewCallbackQueue, Store
 from ringback.runtime.system_clock import stopwatch
+
+
+async def _write_nothing() -> None:
+    """Do nothing; the default for `write_counters`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,8 @@ class ApiDependencies:
     sources: Sources = field(default_factory=lambda: BUILT_IN)
     skipped_copies: Callable[[str], Mapping[str, int]] = lambda _: {}
     """Returns, by reason, how many shadow copies of an account weren't sent since the start."""
+    write_counters: Callable[[], Awaitable[None]] = _write_nothing
+    """Writes the counters of minutes that are over; raises StoreUnavailable."""
     response_storage: ResponseStorageBudget = field(default_factory=ResponseStorageBudget)
     """Limits how many bytes of receivers' long responses are stored."""
     slices: CooperativeYield = field(default_factory=lambda: CooperativeYield(stopwatch))

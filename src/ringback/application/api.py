@@ -1,6 +1,6 @@
 """Builds the HTTP API of a server, with its health checks and metrics; a worker has only these."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -42,6 +42,8 @@ class WorkerServicesForApi:
 
     queue: NewCallbackQueue
     batch_queue: BulkCallbackQueue
+    write_counters: Callable[[], Awaitable[None]]
+    """Writes the counters of minutes that are over."""
     notifier: LoopWaker
     """Wakes the loop for scheduled tasks after each new task."""
     policy_monitor: PolicyMonitor
@@ -76,6 +78,7 @@ class HttpApi:
             read_url=callback_url_parser(settings.guard, settings.egresses, settings.sources),
             sources=settings.sources,
             skipped_copies=process.counters.skipped_copies,
+            write_counters=ports.write_counters,
             response_storage=settings.storage_budget,
             rate_limit=AccountRateLimit(settings.rate_limit),
             gateway=ports.gateway,

@@ -20,6 +20,7 @@ from ringback.delivery.batch_ingestion import BatchIngestionQueue
 from ringback.delivery.current_signing_keys import CurrentSigningKeys
 from ringback.delivery.delivery_service import DeliveryLimits, DeliveryService
 from ringback.delivery.enqueue import DirectBatchQueue
+from ringback.delivery.minute_counters import CounterWriter
 from ringback.delivery.shadow_sender import ShadowSender
 from ringback.engine.clock_advancer import ClockAdvancer
 from ringback.engine.supervisor import Supervisor
@@ -154,6 +155,10 @@ class BackgroundWorkers:
             self.notifier = TaskAnnouncer(cluster)
         else:
             cluster.listen(lambda news: self.task_runner.wake() if news.has_tasks else None)
+        self.counter_writer = CounterWriter(
+            process.counters.by_minute, store=store, clock=clock, cluster=cluster
+        )
+        beside.append(self.counter_writer.run)
         self.policy_monitor = process.policy_monitor(store)
         self.stored_policy = process.stored_policy(store)
         if cluster.is_shared:
@@ -225,6 +230,7 @@ class BackgroundWorkers:
         await asyncio.gather(
             self.supervisor.stop(within=within), self.shadow_sender.stop(within=within)
         )
+        await self.counter_writer.stop()
         self.network.close_gateway()
         await self.network.sender.close()
 

@@ -83,6 +83,7 @@ def services_of(workers: BackgroundWorkers) -> WorkerServicesForApi:
     return WorkerServicesForApi(
         queue=delivery.queue,
         batch_queue=workers.batch_queue,
+        write_counters=workers.counter_writer.write,
         notifier=workers.notifier,
         policy_monitor=workers.policy_monitor,
         stored_policy=workers.stored_policy,

@@ -26,6 +26,7 @@ _COMMANDS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
     },
     "Inspect callbacks and receivers": {
         "callbacks": ("callbacks", "List callbacks, send them again, or stop sending them."),
+        "counters": ("counters", "Count callbacks and attempts by minute, hour or day."),
         "diff": ("diff", "Compare a callback's requests from twilio and kore."),
         "verify": (
             "verify.command",

@@ -169,16 +169,25 @@ class CounterWriter:
     async def _write(self, before: datetime | None) -> None:
         # A commit goes on if its caller is cancelled. Without the shield, the next call would write
         # the same counts again.
-        await asyncio.shield(asyncio.create_task(self._write_parts(before)))
+        failure = await asyncio.shield(asyncio.create_task(self._write_parts(before)))
+        if failure is not None:
+            raise failure
 
-    async def _write_parts(self, before: datetime | None) -> None:
+    async def _write_parts(self, before: datetime | None) -> StoreUnavailable | None:
+        """Write counts in several commits; return why the rest could not be written."""
         async with self._writing:
             self._unwritten += self._counters.take(before=before)
             while part := self._unwritten[:ROWS]:
-                await self._store.transact(
-                    lambda tx, part=part: tx.counters.add(part), may_wait=True
-                )
+                try:
+                    await self._store.transact(
+                        lambda tx, part=part: tx.counters.add(part), may_wait=True
+                    )
+                except StoreUnavailable as failure:
+                    return failure
+                except Exception:  # noqa: BLE001 (counters must not stop the server)
+                    _log.exception("%d counts can't be stored, and are lost", len(part))
                 del self._unwritten[:ROWS]
+        return None
 
     async def _keep_few(self) -> None:
         """Once an hour, sum up counts that are old enough, and delete those that were kept longest.
