@@ -1,7 +1,7 @@
 """`ringback counters`: how many callbacks were accepted, delivered and so on, by time."""
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ringback.core.callback_urls.callback_url import CallbackUrl
     from ringback.portal_client import PortalClient
 
-_PLAIN = ("accepted", "attempts", "retried", "delivered", "failed", "discarded", "replayed")
+_SHOWN: Final = ("accepted", "delivered", "failed", "retried")
 
 
 @command(
@@ -69,10 +69,10 @@ def counters(
 ) -> Output:
     """Count callbacks and attempts by minute, hour or day.
 
-    Shows how many callbacks were accepted, delivered and failed, how many attempts were made, and
-    how long half (p50) and 95 % (p95) of them took at most: an attempt, and a delivery since the
-    callback was accepted. Without --since, shows the last day. Minutes are kept for 8 days, hours
-    for 400 days, and days for 10 years.
+    Shows how many callbacks were accepted, delivered and failed, how many attempts were repeated,
+    and how long half (p50) and 95 % (p95) of them took at most: an attempt, and a delivery since
+    the callback was accepted. Without --since, shows the last day. Minutes are kept for 8 days,
+    hours for 400 days, and days for 10 years.
     """
     answer = portal.get(
         "counters",
@@ -93,7 +93,7 @@ def _lines_of(answer: Mapping[str, Any], split: str | None) -> Iterator[str]:
         yield f"no callbacks between {answer['since']} and {answer['until']}"
         return
     parts = () if split is None else (split.upper(),)
-    titles = (*(name.upper() for name in _PLAIN), "ATTEMPT P50/P95", "DELIVERY P50/P95")
+    titles = (*(name.upper() for name in _SHOWN), "ATTEMPT P50/P95", "DELIVERY P50/P95")
     rows = [("FROM", *parts, *titles)]
     rows += [_row_of(one, split) for one in answer["counters"]]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -104,7 +104,7 @@ def _lines_of(answer: Mapping[str, Any], split: str | None) -> Iterator[str]:
 def _row_of(one: Mapping[str, Any], split: str | None) -> tuple[str, ...]:
     # The field of an account has its SID.
     parts = () if split is None else (one["account_sid" if split == "account" else split],)
-    numbers = (str(one[name]) for name in _PLAIN)
+    numbers = (str(one[name]) for name in _SHOWN)
     return one["began"], *parts, *numbers, _times(one, "attempt"), _times(one, "delivery")
 
 

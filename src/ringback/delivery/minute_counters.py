@@ -136,9 +136,10 @@ class CounterWriter:
         while True:
             if not self._unwritten:
                 await self._counters.has_counts.wait()
-            seconds = self._clock.now().timestamp() % 60
+            now, minute = self._clock.now(), CountSpan.MINUTE
+            ends_in = minute.begin_of(now) + minute.length - now
             with suppress(TimeoutError):
-                async with asyncio.timeout(60 - seconds + _WRITTEN_AFTER):
+                async with asyncio.timeout(ends_in.total_seconds() + _WRITTEN_AFTER):
                     await self._counters.is_full.wait()
             with suppress(StoreUnavailable):
                 if self._counters.is_full.is_set():

@@ -1,0 +1,131 @@
+"""What is counted of callbacks and attempts, and the spans of time for which it is counted."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from ringback.core.callbacks.callback import CallbackStatus
+from ringback.core.delivery_counts import (
+    ATTEMPT_SECONDS,
+    DELAY_SECONDS,
+    CountSpan,
+    DeliveryCounts,
+    quantile,
+)
+from ringback.core.http.http_exchange import AttemptResult, RequestTimings
+from ringback.core.http.outcome import (
+    AttemptFailure,
+    DeliveredOutcome,
+    NoAnswerOutcome,
+    Outcome,
+    RefusedOutcome,
+    UnknownOutcome,
+)
+from tests.fakes import NOW
+
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+AT = datetime(2026, 11, 24, 10, 17, 45, 999999, UTC)
+
+
+def ended_after(ms: float | None, outcome: Outcome) -> AttemptResult:
+    return AttemptResult(outcome, None if ms is None else RequestTimings(ms))
+
+
+@pytest.mark.parametrize(
+    ("span", "began"),
+    [
+        (CountSpan.MINUTE, datetime(2026, 11, 24, 10, 17, tzinfo=UTC)),
+        (CountSpan.HOUR, datetime(2026, 11, 24, 10, tzinfo=UTC)),
+        (CountSpan.DAY, datetime(2026, 11, 24, tzinfo=UTC)),
+    ],
+)
+def test_a_span_begins_with_its_first_instant(span: CountSpan, began: datetime) -> None:
+    assert span.begin_of(AT) == span.begin_of(began) == began
+    assert span.begin_of(began - timedelta(microseconds=1)) == began - span.length
+
+
+def test_a_span_before_1970_begins_before_its_instants() -> None:
+    assert CountSpan.DAY.begin_of(datetime(1969, 12, 31, 7, tzinfo=UTC)).hour == 0
+    assert CountSpan.HOUR.begin_of(datetime(1, 1, 1, tzinfo=UTC)).year == 1
+
+
+def test_each_span_is_made_of_finer_ones_which_are_kept_for_a_shorter_time() -> None:
+    assert [span.finer for span in CountSpan] == [None, CountSpan.MINUTE, CountSpan.HOUR]
+    lives = [span.kept_for for span in CountSpan]
+    assert lives == sorted(lives)
+    assert lives[0] >= 8 * DAY
+
+
+@pytest.mark.parametrize(
+    ("ago", "length", "span"),
+    [
+        (3 * HOUR, 3 * HOUR, CountSpan.MINUTE),
+        (3 * HOUR + MINUTE, 3 * HOUR + MINUTE, CountSpan.HOUR),
+        (8 * DAY, HOUR, CountSpan.MINUTE),
+        (8 * DAY + MINUTE, HOUR, CountSpan.HOUR),
+        (7 * DAY, 7 * DAY, CountSpan.HOUR),
+        (8 * DAY, 7 * DAY + MINUTE, CountSpan.DAY),
+        (401 * DAY, HOUR, CountSpan.DAY),
+    ],
+)
+def test_a_total_is_read_by_spans_that_are_stored_and_few(
+    ago: timedelta, length: timedelta, span: CountSpan
+) -> None:
+    assert CountSpan.for_total(NOW - ago, NOW - ago + length, NOW) is span
+
+
+def test_attempts_are_counted_by_why_they_did_not_deliver() -> None:
+    counts = DeliveryCounts()
+    outcomes = (
+        *(DeliveredOutcome(200), RefusedOutcome(503), UnknownOutcome(), RefusedOutcome(404)),
+        NoAnswerOutcome(AttemptFailure.READ_TIMEOUT, "slow"),
+    )
+    for number, outcome in enumerate(outcomes, 1):
+        counts.attempt_ended(number, ended_after(None, outcome))
+    assert (counts.attempts, counts.retried) == (5, 4)
+    assert counts.failures == {"refused": 2, "unknown": 1, "read_timeout": 1}
+
+
+def test_the_duration_of_an_attempt_is_counted_up_to_a_bound_if_it_is_known() -> None:
+    counts = DeliveryCounts()
+    for ms in (5.0, 5.1, 15_000.0, 15_001.0, None):
+        counts.attempt_ended(1, ended_after(ms, DeliveredOutcome(200)))
+    assert counts.attempt_seconds == [1, 1, *[0] * 9, 1, 1]
+    assert len(counts.attempt_seconds) == len(ATTEMPT_SECONDS) + 1
+
+
+def test_callbacks_are_counted_by_how_they_end_and_deliveries_by_how_long_they_took() -> None:
+    counts = DeliveryCounts()
+    for status, seconds in (("delivered", 0.2), ("delivered", 90_000), ("failed", 9)):
+        counts.ended(CallbackStatus(status), seconds)
+    counts.ended(CallbackStatus.DISCARDED, 1)
+    counts.ended(CallbackStatus.SCHEDULED, 1)
+    assert (counts.delivered, counts.failed, counts.discarded) == (2, 1, 1)
+    assert counts.delivery_seconds == [0, 0, 0, 0, 1, *[0] * 7, 1]
+    assert len(counts.delivery_seconds) == len(DELAY_SECONDS) + 1
+
+
+def test_the_sum_of_counts_has_all_of_them() -> None:
+    first = DeliveryCounts(1, 2, 3, 4, 5, 6, 7, {"tls": 1, "name": 2}, [1] * 13, [2] * 13)
+    first.add(DeliveryCounts(10, 20, 30, 40, 50, 60, 70, {"tls": 1}, [10] * 13, [20] * 13))
+    assert first == DeliveryCounts(
+        *(11, 22, 33, 44, 55, 66, 77), {"tls": 2, "name": 2}, [11] * 13, [22] * 13
+    )
+
+
+@pytest.mark.parametrize(
+    ("counts", "part", "bound"),
+    [
+        ([0, 0, 0], 0.5, None),
+        ([1, 0, 0], 0.5, 0.1),
+        ([1, 1, 0], 0.5, 0.1),
+        ([1, 2, 0], 0.5, 0.5),
+        ([19, 1, 0], 0.95, 0.1),
+        ([18, 2, 0], 0.95, 0.5),
+        ([1, 1, 8], 0.5, None),
+    ],
+)
+def test_a_quantile_is_the_bound_up_to_which_a_part_of_the_values_lies(
+    counts: list[int], part: float, bound: float | None
+) -> None:
+    assert quantile(counts, (0.1, 0.5), part) == bound
