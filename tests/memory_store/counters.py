@@ -59,10 +59,14 @@ class MemoryCounters:
             if row.span is span.finer and not row.is_summed and row.counted.began < before
         )
         found = list(islice(wanted, limit))
+        sums = dict[tuple[object, ...], CountedMinute]()
         for seq, row in found:
             self.rows[seq] = row._replace(is_summed=True)
-            began = span.begin_of(row.counted.began)
-            self._add(_Row(span, row.counted._replace(began=began)))
+            counted = row.counted
+            one = counted._replace(began=span.begin_of(counted.began), counts=DeliveryCounts())
+            sums.setdefault(one[:4], one).counts.add(counted.counts)
+        for one in sums.values():
+            self._add(_Row(span, one))
         return 0 if len(found) == limit else None
 
     def remove(self, span: CountSpan, before: datetime, *, limit: int) -> int | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -61,7 +62,7 @@ async def sums(
     split: Iterable[CountSplit] = (),
     is_total: bool = False,
     limit: int = 999,
-    **which: str,
+    **which: Any,
 ) -> list[CountSum]:
     asked = CountFilter(since, until, **which)
     return await store.read(
@@ -150,7 +151,7 @@ async def test_sums_are_of_what_was_asked_for(counting: Store) -> None:
         of(timedelta(0), OURS, A, Source.TWILIO, accepted=1000),
     )
 
-    async def accepted(**which: str) -> int:
+    async def accepted(**which: Any) -> int:
         return sum(one.counts.accepted for one in await sums(counting, **which))
 
     assert await accepted() == 1111
@@ -183,12 +184,15 @@ async def test_summing_up_changes_no_sum(counting: Store, limit: int) -> None:
     ]
     await add(counting, *rows)
 
+    ours = {"account_sid": OURS}
+    asked: list[dict[str, Any]] = [{}, ours, {**ours, "destination": B}]
+
     async def everything() -> list[list[CountSum]]:
         return [
             await sums(counting, span, split=CountSplit, is_total=is_total, **which)
             for span in CountSpan
             for is_total in (False, True)
-            for which in ({}, {"account_sid": OURS}, {"account_sid": OURS, "destination": B})
+            for which in asked
         ]
 
     before = await everything()
