@@ -1,7 +1,11 @@
 """The counters of every store: sums of what was added, whatever is summed up meanwhile."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
+from multiprocessing import get_context
+from multiprocessing.synchronize import Event
+from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -16,10 +20,13 @@ from ringback.core.http.outcome import (
     RefusedOutcome,
 )
 from ringback.core.policy.source_policy import Source
-from ringback.ports import CountFilter, CountSplit, Store
-from tests.fakes import NOW
-from tests.stores.asking import keep
-from tests.stores.records import OURS, THEIRS, callback
+from ringback.data_folder import DataFolder, StoredData
+from ringback.ports import CountFilter, CountSplit, Store, Transaction
+from ringback.postgres_database import PostgresDatabase
+from tests.fakes import NOW, VAULT
+from tests.stores.asking import keep, new_file
+from tests.stores.postgres_bench import PostgresBench
+from tests.stores.records import OURS, THEIRS, account, callback
 
 MINUTE, HOUR, DAY = (span.length for span in CountSpan)
 BEGAN = CountSpan.DAY.begin_of(NOW)
@@ -237,3 +244,63 @@ async def test_nothing_is_summed_up_to_minutes(counting: Store) -> None:
     await add(counting, of(timedelta(0)))
     assert await roll_up(counting, CountSpan.MINUTE, BEGAN + DAY) == 1
     assert len(await sums(counting)) == 1
+
+
+# ---- kills ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["folder", "database"])
+def data(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StoredData]:
+    """Data of either kind, which another process can use, too."""
+    if request.param == "folder":
+        (tmp_path / "ringback.db").write_bytes(new_file())
+        yield DataFolder(tmp_path, VAULT.keys[0])
+        return
+    bench: PostgresBench = request.getfixturevalue("postgres_bench")
+    yield PostgresDatabase(bench.dsn.text, VAULT.keys[0])
+    bench.empty()
+    bench.forget_workers()
+
+
+def sum_up(data: StoredData, has_begun: Event) -> None:
+    """Sum everything up, a few rows at a time."""
+
+    async def work(store: Store) -> None:
+        for span in (CountSpan.HOUR, CountSpan.DAY):
+            at: int | None = 0
+            while at is not None:
+                at = await store.transact(
+                    lambda tx, at=at, span=span: tx.counters.roll_up(
+                        span, BEGAN + 2 * DAY, at=at, limit=3
+                    )
+                )
+                has_begun.set()
+
+    data.use(work)
+
+
+def everything_in(tx: Transaction) -> list[list[CountSum]]:
+    which = CountFilter(BEGAN, BEGAN + 2 * DAY)
+    return [tx.counters.sums(which, span, split=CountSplit, limit=9999) for span in CountSpan]
+
+
+def test_kills_while_counts_are_summed_up_change_no_sum(data: StoredData) -> None:
+    def fill(tx: Transaction) -> None:
+        tx.accounts.add(account(), [])
+        tx.counters.add([of(n * 7 * MINUTE, accepted=n + 1) for n in range(400)])
+
+    data.transact(fill)
+    before, random, kills = data.transact(everything_in), Random(1), 0
+    context, is_done = get_context("fork"), False
+    while not is_done:
+        has_begun = context.Event()
+        process = context.Process(target=sum_up, args=(data, has_begun))
+        process.start()
+        has_begun.wait()
+        process.join(random.uniform(0, 0.05))
+        process.kill()
+        process.join()
+        is_done = process.exitcode == 0 or kills == 4
+        kills += 1
+        assert data.transact(everything_in) == before
+    assert kills > 2

@@ -8,6 +8,7 @@ from ringback.core.calendar import months_after
 from ringback.core.callbacks.callback import CallbackRecord, advance
 from ringback.core.callbacks.rendering import render
 from ringback.core.callbacks.retry import GiveUp
+from ringback.core.delivery_counts import CountedMinute, DeliveryCounts
 from ringback.core.http.http_exchange import (
     AttemptResult,
     ReceiverResponseRecord,
@@ -32,7 +33,7 @@ from ringback.core.supersim.sim import SimStatus
 from ringback.core.supersim.usage import BillingPeriod, BillingPeriodType, SuperSimDataSession
 from ringback.core.wireless.sim import WirelessStatus
 from ringback.core.wireless.usage import MeteredCommand
-from ringback.ports import Lane, Settlement, Transaction
+from ringback.ports import Lane, Settlement, Transaction, lane_of
 from tests.fakes import (
     ACCOUNT_SID,
     FLEET_SID,
@@ -142,6 +143,8 @@ _REQUEST: Final = SentRequestRecord(
 def fill_with_plenty(tx: Transaction) -> None:
     """The records of the other tests, and one of every other kind."""
     fill(tx)
+    counts = DeliveryCounts(accepted=1, failures={"tls": 2}, attempt_seconds=[1] * 13)
+    tx.counters.add([CountedMinute(NOW, *lane_of(a_callback()), Source.KORE, counts)])
     tx.supersim.sims.save(a_sim(device_ip="100.64.0.1"))
     tx.supersim.sims.add(
         a_sim(

@@ -42,6 +42,7 @@ DEVICE: Final = "/portal/v1/devices/{sim}"
 DOWNLOAD: Final = "/portal/v1/esim_profiles/{sid}/download"
 REGISTER: Final = "/portal/v1/wireless_sims"
 TOTALS: Final = "/portal/v1/totals"
+COUNTERS: Final = "/portal/v1/counters"
 TEST_EVENTS: Final = "/portal/v1/test_events"
 REHEARSALS: Final = "/portal/v1/rehearsals"
 SHADOWS: Final = "/portal/v1/shadows"
@@ -86,6 +87,9 @@ CALLS: Final = (
     Call("GET", TOTALS, 200, {"Since": "2024-01-01T00:00:00Z", "Until": "2025-01-01T00:00:00Z"}),
     Call("GET", TOTALS, 200),
     Call("GET", TOTALS, 400, {"Since": "yesterday"}),
+    Call("GET", COUNTERS, 200),
+    Call("GET", COUNTERS, 200, {"By": "all", "Split": "destination", "Source": "kore"}),
+    Call("GET", COUNTERS, 400, {"By": "second"}),
     Call("GET", "/portal/v1/response_storage", 200),
     Call("POST", TEST_EVENTS, 201, {"Url": HOOK, "Method": "GET"}),
     Call("POST", TEST_EVENTS, 400),
