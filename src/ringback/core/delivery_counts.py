@@ -66,7 +66,8 @@ class CountSpan(StrEnum):
     def for_total(cls, since: datetime, until: datetime, now: datetime) -> "CountSpan":
         """Return the span by which the total of a period is best read: the shorter, the finer."""
         for span, longest in ((cls.MINUTE, timedelta(hours=3)), (cls.HOUR, timedelta(days=7))):
-            if until - since <= longest and now - since <= span.kept_for:
+            # "The last 3 hours" are a little more, if `since` was computed before `until`.
+            if until - since <= longest + span.length and now - since <= span.kept_for:
                 return span
         return cls.DAY
 

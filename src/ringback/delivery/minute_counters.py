@@ -22,7 +22,7 @@ from ringback.ports import Clock, Cluster, Settlement, Store, Transaction
 
 MOST_COUNTS: Final = 20_000
 """How many counts may be in memory; beyond that, they are written before the minute is over."""
-ROWS: Final = 500
+ROWS: Final = 100
 """How many counts one commit writes, sums up or deletes, so that it delays others only briefly."""
 
 _ROLLED_UP_AFTER: Final = {CountSpan.HOUR: timedelta(hours=2), CountSpan.DAY: timedelta(days=2)}

@@ -59,12 +59,12 @@ def test_each_span_is_made_of_finer_ones_which_are_kept_for_a_shorter_time() -> 
 @pytest.mark.parametrize(
     ("ago", "length", "span"),
     [
-        (3 * HOUR, 3 * HOUR, CountSpan.MINUTE),
-        (3 * HOUR + MINUTE, 3 * HOUR + MINUTE, CountSpan.HOUR),
+        (3 * HOUR + MINUTE, 3 * HOUR + MINUTE, CountSpan.MINUTE),
+        (3 * HOUR + 2 * MINUTE, 3 * HOUR + 2 * MINUTE, CountSpan.HOUR),
         (8 * DAY, HOUR, CountSpan.MINUTE),
         (8 * DAY + MINUTE, HOUR, CountSpan.HOUR),
-        (7 * DAY, 7 * DAY, CountSpan.HOUR),
-        (8 * DAY, 7 * DAY + MINUTE, CountSpan.DAY),
+        (7 * DAY + HOUR, 7 * DAY + HOUR, CountSpan.HOUR),
+        (8 * DAY, 7 * DAY + 2 * HOUR, CountSpan.DAY),
         (401 * DAY, HOUR, CountSpan.DAY),
     ],
 )
