@@ -4,8 +4,8 @@ from datetime import datetime
 from typing import Final
 
 from ringback.core.accounts.account import EVERY
+from ringback.core.callback_counts import CallbackCounts, CountSpan
 from ringback.core.callbacks.callback import Attempt
-from ringback.core.delivery_counts import CountSpan, DeliveryCounts
 from ringback.core.http.http_exchange import AttemptResult
 from ringback.core.http.outcome import (
     AttemptFailure,
@@ -26,7 +26,7 @@ from ringback.ports import (
 
 Place = tuple[datetime, str, str, str]
 """A minute, and the account, destination and source of callbacks."""
-Counted = dict[Place, DeliveryCounts]
+Counted = dict[Place, CallbackCounts]
 
 _FAILURES: Final = {failure.label: failure for failure in AttemptFailure}
 
@@ -35,8 +35,8 @@ def counts_of_rows(tx: Transaction) -> Counted:
     """Count all callbacks and attempts in a store; `replayed` stays 0, since no row shows it."""
     counted = Counted()
 
-    def at(instant: datetime, key: tuple[str, str, str]) -> DeliveryCounts:
-        return counted.setdefault((CountSpan.MINUTE.begin_of(instant), *key), DeliveryCounts())
+    def at(instant: datetime, key: tuple[str, str, str]) -> CallbackCounts:
+        return counted.setdefault((CountSpan.MINUTE.begin_of(instant), *key), CallbackCounts())
 
     for callback in tx.callbacks.page(EVERY, CallbackFilter(), PageWindow(1_000_000)):
         key = callback.account_sid, callback.url.destination, callback.source

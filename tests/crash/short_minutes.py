@@ -5,8 +5,8 @@ from datetime import timedelta
 from typing import Final
 
 from ringback.cli.main import main
-from ringback.core import delivery_counts
-from ringback.core.delivery_counts import CountSpan
+from ringback.core import callback_counts
+from ringback.core.callback_counts import CountSpan
 from ringback.delivery import minute_counters
 
 MINUTE: Final = timedelta(seconds=1)
@@ -15,7 +15,7 @@ WRITTEN_AFTER: Final = timedelta(seconds=0.2)
 
 def shorten() -> None:
     """Make all minutes of this process short."""
-    spans = delivery_counts._SPANS
+    spans = callback_counts._SPANS
     spans[CountSpan.MINUTE] = spans[CountSpan.MINUTE]._replace(length=MINUTE)
     setattr(minute_counters, "_WRITTEN_AFTER", WRITTEN_AFTER.total_seconds())  # noqa: B010 (it is Final)
 

@@ -14,8 +14,8 @@ from typing import Final
 
 import pytest
 
-from ringback.core import delivery_counts
-from ringback.core.delivery_counts import PLAIN_COUNTS, DeliveryCounts
+from ringback.core import callback_counts
+from ringback.core.callback_counts import PLAIN_COUNTS, CallbackCounts
 from ringback.data_folder import DataFolder
 from tests.counted_rows import Counted, Place, counts_of_rows, counts_stored
 from tests.crash import short_minutes
@@ -31,7 +31,7 @@ SLOWEST: Final = timedelta(seconds=2)
 
 @pytest.fixture(autouse=True)
 def _short_minutes(monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[reportUnusedFunction] (a fixture)
-    monkeypatch.setattr(delivery_counts, "_SPANS", dict(delivery_counts._SPANS))
+    monkeypatch.setattr(callback_counts, "_SPANS", dict(callback_counts._SPANS))
     monkeypatch.setattr(short_minutes.minute_counters, "_WRITTEN_AFTER", 0.0)
     short_minutes.shorten()
 
@@ -67,7 +67,7 @@ def missing(stored: Counted, rows: Counted) -> Iterator[Place]:
     """Yield the places of which counts are missing; nothing may be counted that has no row."""
     assert stored.keys() <= rows.keys()
     for place, counted in rows.items():
-        found = stored.get(place, DeliveryCounts())
+        found = stored.get(place, CallbackCounts())
         for name in PLAIN_COUNTS:
             assert getattr(found, name) <= getattr(counted, name)
         if found != counted:

@@ -6,7 +6,7 @@ from datetime import datetime
 from itertools import count, islice
 from typing import Final, NamedTuple
 
-from ringback.core.delivery_counts import CountedMinute, CountSpan, CountSum, DeliveryCounts
+from ringback.core.callback_counts import CallbackCounts, CountedMinute, CountSpan, CountSum
 from ringback.ports import CountFilter, CountSplit
 
 _NUMBERS: Final = count()
@@ -49,7 +49,7 @@ class MemoryCounters:
                 destination if CountSplit.DESTINATION in split else None,
                 source if CountSplit.SOURCE in split else None,
             )
-            sums.setdefault(place, CountSum(*place, DeliveryCounts())).counts.add(counts)
+            sums.setdefault(place, CountSum(*place, CallbackCounts())).counts.add(counts)
         return sorted(sums.values(), key=lambda one: [str(part) for part in one[:4]])
 
     def roll_up(self, span: CountSpan, before: datetime, *, at: int = 0, limit: int) -> int | None:
@@ -63,7 +63,7 @@ class MemoryCounters:
         for seq, row in found:
             self.rows[seq] = row._replace(is_summed=True)
             counted = row.counted
-            one = counted._replace(began=span.begin_of(counted.began), counts=DeliveryCounts())
+            one = counted._replace(began=span.begin_of(counted.began), counts=CallbackCounts())
             sums.setdefault(one[:4], one).counts.add(counted.counts)
         for one in sums.values():
             self._add(_Row(span, one))
@@ -83,8 +83,8 @@ class MemoryCounters:
         self.rows[next(_NUMBERS)] = row
 
 
-def _copy(counts: DeliveryCounts) -> DeliveryCounts:
-    copied = DeliveryCounts()
+def _copy(counts: CallbackCounts) -> CallbackCounts:
+    copied = CallbackCounts()
     copied.add(counts)
     return copied
 

@@ -10,10 +10,10 @@ from typing import Any, Final
 
 from ringback.core.accounts.account import EVERY
 from ringback.core.calendar import DAY
+from ringback.core.callback_counts import CallbackCounts, CountedMinute, CountSpan
 from ringback.core.callbacks.callback import Attempt, begin
 from ringback.core.callbacks.callback_serialization import write_new
 from ringback.core.callbacks.retry import NoRetryNeeded, RetryLater
-from ringback.core.delivery_counts import CountedMinute, CountSpan, DeliveryCounts
 from ringback.core.http.http_exchange import ReceiverResponseRecord
 from ringback.core.policy.policy_version import OPERATOR, PolicyPart, PolicyVersion
 from ringback.core.policy.source_policy import NOTICE, Source
@@ -125,7 +125,7 @@ def _attempts(tx: Transaction) -> None:
         ]
     )
     tx.callbacks.put_back([third], NOW)
-    counts = DeliveryCounts(accepted=3, failures={"tls": 2})
+    counts = CallbackCounts(accepted=3, failures={"tls": 2})
     for minute in (NOW - DAY, NOW, NOW):
         tx.counters.add([CountedMinute(minute, *OUR_LANE, Source.KORE, counts)])
     tx.counters.roll_up(CountSpan.HOUR, CountSpan.HOUR.begin_of(NOW), limit=9)

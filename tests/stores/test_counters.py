@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from ringback.core.callback_counts import CallbackCounts, CountedMinute, CountSpan, CountSum
 from ringback.core.callbacks.callback import CallbackStatus
-from ringback.core.delivery_counts import CountedMinute, CountSpan, CountSum, DeliveryCounts
 from ringback.core.http.http_exchange import AttemptResult, RequestTimings
 from ringback.core.http.outcome import (
     AttemptFailure,
@@ -43,7 +43,7 @@ def of(
     accepted: int = 1,
 ) -> CountedMinute:
     return CountedMinute(
-        BEGAN + at, account_sid, destination, source, DeliveryCounts(accepted=accepted)
+        BEGAN + at, account_sid, destination, source, CallbackCounts(accepted=accepted)
     )
 
 
@@ -88,9 +88,9 @@ async def roll_up(store: Store, span: CountSpan, before: datetime, *, limit: int
     return parts
 
 
-def full_counts() -> DeliveryCounts:
+def full_counts() -> CallbackCounts:
     """Return counts with a number in each place."""
-    counts = DeliveryCounts(accepted=5)
+    counts = CallbackCounts(accepted=5)
     results = (
         AttemptResult(DeliveredOutcome(200), RequestTimings(12.0)),
         AttemptResult(RefusedOutcome(503), RequestTimings(99_000.0)),

@@ -17,8 +17,8 @@ from typing import Final
 import pytest
 
 from ringback.core.accounts.account import EVERY
+from ringback.core.callback_counts import CallbackCounts, CountSpan
 from ringback.core.callbacks.callback import CallbackRecord, DeliveryProgress, discard, replay
-from ringback.core.delivery_counts import CountSpan, DeliveryCounts
 from ringback.core.http.http_exchange import AttemptResult, OutgoingRequest, RequestTimings
 from ringback.core.http.outcome import (
     AttemptFailure,
@@ -161,11 +161,11 @@ class History:
 def without_ends(counted: Counted) -> Counted:
     """Return counts without those that only rows of callbacks that stayed ended show."""
     started = {place: _started(counts) for place, counts in counted.items()}
-    return {place: one for place, one in started.items() if one != DeliveryCounts()}
+    return {place: one for place, one in started.items() if one != CallbackCounts()}
 
 
-def _started(counts: DeliveryCounts) -> DeliveryCounts:
-    return DeliveryCounts(
+def _started(counts: CallbackCounts) -> CallbackCounts:
+    return CallbackCounts(
         counts.accepted,
         counts.attempts,
         counts.retried,

@@ -23,10 +23,10 @@ import pytest
 from ringback import ports
 from ringback.core.accounts.account import EVERY
 from ringback.core.calendar import DAY
+from ringback.core.callback_counts import CallbackCounts, CountedMinute, CountSpan
 from ringback.core.callbacks.callback import UNDELIVERED, CallbackStatus, begin, discard
 from ringback.core.callbacks.response_storage import ResponseStorageBudget
 from ringback.core.callbacks.retry import NoRetryNeeded, RetryLater
-from ringback.core.delivery_counts import CountedMinute, CountSpan, DeliveryCounts
 from ringback.core.http.http_exchange import ReceiverResponseRecord
 from ringback.core.http.outcome import DeliveredOutcome, RefusedOutcome
 from ringback.core.policy.policy_version import OPERATOR, PolicyPart, PolicyVersion
@@ -409,7 +409,7 @@ def uses(tx: Transaction) -> None:
 
 
 def counters(tx: Transaction) -> None:
-    counted = CountedMinute(NOW, *OUR_LANE, Source.KORE, DeliveryCounts(accepted=1))
+    counted = CountedMinute(NOW, *OUR_LANE, Source.KORE, CallbackCounts(accepted=1))
     tx.counters.add([counted, counted])
     for whose, where in product((None, OURS), (None, OUR_LANE.destination)):
         which = CountFilter(NOW - DAY, NOW + DAY, whose, where)

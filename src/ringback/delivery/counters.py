@@ -11,8 +11,8 @@ from itertools import accumulate, product
 from typing import Final
 
 from ringback.core.accounts.account import EVERY
+from ringback.core.callback_counts import ATTEMPT_SECONDS, DELAY_SECONDS
 from ringback.core.callbacks.callback import CallbackRecord, CallbackStatus
-from ringback.core.delivery_counts import ATTEMPT_SECONDS, DELAY_SECONDS
 from ringback.core.http.http_exchange import AttemptResult
 from ringback.core.http.outcome import failure_of
 from ringback.core.policy.source_policy import Source, SourceName

@@ -15,8 +15,8 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final
 
+from ringback.core.callback_counts import CallbackCounts, CountedMinute, CountSpan
 from ringback.core.callbacks.callback import CallbackRecord, DeliveryProgress
-from ringback.core.delivery_counts import CountedMinute, CountSpan, DeliveryCounts
 from ringback.core.errors import StoreUnavailable
 from ringback.ports import Clock, Cluster, Settlement, Store, Transaction
 
@@ -36,7 +36,7 @@ _PAUSE: Final = 0.05
 
 _log = logging.getLogger(__name__)
 _Key = tuple[str, str, str]
-_Counts = dict[_Key, DeliveryCounts]
+_Counts = dict[_Key, CallbackCounts]
 _NEVER: Final = datetime.min.replace(tzinfo=UTC)
 
 
@@ -96,14 +96,14 @@ class MinuteCounters:
             self.is_full.clear()
         return taken
 
-    def _at(self, instant: datetime, callback: CallbackRecord) -> DeliveryCounts:
+    def _at(self, instant: datetime, callback: CallbackRecord) -> CallbackCounts:
         """Return the counts to which an event of a callback at this instant belongs."""
         if not self._began <= instant < self._until:
             self._use_minute_of(instant)
         key = (callback.account_sid, callback.url.destination, callback.source)
         counts = self._counts.get(key)
         if counts is None:
-            counts = self._counts[key] = DeliveryCounts()
+            counts = self._counts[key] = CallbackCounts()
             self._free -= 1
             if self._free <= 0:
                 self.is_full.set()

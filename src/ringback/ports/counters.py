@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-from ringback.core.delivery_counts import CountedMinute, CountSpan, CountSum
+from ringback.core.callback_counts import CountedMinute, CountSpan, CountSum
 from ringback.core.policy.source_policy import SourceName
 
 

@@ -5,10 +5,10 @@ from datetime import timedelta
 from typing import Final
 
 from ringback.core.calendar import months_after
+from ringback.core.callback_counts import CallbackCounts, CountedMinute
 from ringback.core.callbacks.callback import CallbackRecord, advance
 from ringback.core.callbacks.rendering import render
 from ringback.core.callbacks.retry import GiveUp
-from ringback.core.delivery_counts import CountedMinute, DeliveryCounts
 from ringback.core.http.http_exchange import (
     AttemptResult,
     ReceiverResponseRecord,
@@ -143,7 +143,7 @@ _REQUEST: Final = SentRequestRecord(
 def fill_with_plenty(tx: Transaction) -> None:
     """The records of the other tests, and one of every other kind."""
     fill(tx)
-    counts = DeliveryCounts(accepted=1, failures={"tls": 2}, attempt_seconds=[1] * 13)
+    counts = CallbackCounts(accepted=1, failures={"tls": 2}, attempt_seconds=[1] * 13)
     tx.counters.add([CountedMinute(NOW, *lane_of(a_callback()), Source.KORE, counts)])
     tx.supersim.sims.save(a_sim(device_ip="100.64.0.1"))
     tx.supersim.sims.add(

@@ -8,8 +8,8 @@ import pytest
 from click.testing import CliRunner
 
 from ringback.cli.main import main
+from ringback.core.callback_counts import CallbackCounts, CountedMinute, CountSpan
 from ringback.core.callbacks.callback import CallbackStatus
-from ringback.core.delivery_counts import CountedMinute, CountSpan, DeliveryCounts
 from ringback.core.http.http_exchange import AttemptResult, RequestTimings
 from ringback.core.http.outcome import DeliveredOutcome, RefusedOutcome
 from ringback.core.policy.source_policy import Source
@@ -41,7 +41,7 @@ def run(ringback: Emulator, *words: str) -> str:
 
 def add(ringback: Emulator) -> datetime:
     """Count something of this hour; return its beginning."""
-    counts = DeliveryCounts(accepted=12, failed=1)
+    counts = CallbackCounts(accepted=12, failed=1)
     for number in range(19):
         counts.attempt_ended(number, AttemptResult(DeliveredOutcome(200), RequestTimings(20.0)))
     counts.attempt_ended(1, AttemptResult(RefusedOutcome(503), RequestTimings(60_000.0)))
@@ -50,7 +50,7 @@ def add(ringback: Emulator) -> datetime:
 
     def keep(tx: Transaction, context: OperationContext) -> datetime:
         began, owner = CountSpan.HOUR.begin_of(context.now), ringback.account_sid
-        few = DeliveryCounts(accepted=1, attempts=1, attempt_seconds=[0] * 12 + [1])
+        few = CallbackCounts(accepted=1, attempts=1, attempt_seconds=[0] * 12 + [1])
         tx.counters.add(
             [
                 CountedMinute(began, owner, A, Source.KORE, counts),

@@ -7,8 +7,8 @@ from datetime import timedelta
 
 import pytest
 
+from ringback.core.callback_counts import CallbackCounts, CountedMinute, CountSpan
 from ringback.core.callbacks.callback import begin, delivered, replay
-from ringback.core.delivery_counts import CountedMinute, CountSpan, DeliveryCounts
 from ringback.core.http.http_exchange import AttemptResult, RequestTimings
 from ringback.core.http.outcome import DeliveredOutcome
 from ringback.core.policy.source_policy import Source
@@ -70,11 +70,11 @@ def test_each_event_counts_in_its_own_minute(counters: MinuteCounters) -> None:
     counters.attempt_ended(SETTLED)
     counters.ended(CALLBACK, END, 2.0)
     counters.replayed(CALLBACK, replay(END, AT + 62 * SECOND))
-    expected = DeliveryCounts(replayed=1)
+    expected = CallbackCounts(replayed=1)
     expected.attempt_ended(1, AttemptResult(DeliveredOutcome(200), RequestTimings(12.3)))
     expected.ended(END.status, 2.0)
     assert counters.take() == [
-        CountedMinute(AT, *KEY, DeliveryCounts(accepted=1)),
+        CountedMinute(AT, *KEY, CallbackCounts(accepted=1)),
         CountedMinute(AT + MINUTE, *KEY, expected),
     ]
     assert counters.take() == []

@@ -26,8 +26,7 @@ from ringback.api.schema_pieces import (
 from ringback.api.serializers import CustomJsonSerializer
 from ringback.core import calendar
 from ringback.core.accounts.account import EVERY
-from ringback.core.counted import counted
-from ringback.core.delivery_counts import (
+from ringback.core.callback_counts import (
     ATTEMPT_SECONDS,
     DELAY_SECONDS,
     MOST_SPANS,
@@ -36,6 +35,7 @@ from ringback.core.delivery_counts import (
     CountSum,
     quantile,
 )
+from ringback.core.counted import counted
 from ringback.core.errors import StoreUnavailable
 from ringback.core.sids import SidKind
 from ringback.ports import CountFilter, CountSplit, Transaction

@@ -9,14 +9,14 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from ringback.core.delivery_counts import (
+from ringback.core.callback_counts import (
     ATTEMPT_SECONDS,
     DELAY_SECONDS,
     PLAIN_COUNTS,
+    CallbackCounts,
     CountedMinute,
     CountSpan,
     CountSum,
-    DeliveryCounts,
 )
 from ringback.ports import CountFilter, CountSplit, Lane
 from ringback.stores.sql.field_columns import from_us, to_us
@@ -82,7 +82,7 @@ class SqlCounters:
         if not is_total:
             shown.insert(0, f"began_us / {_us(span)} * {_us(span)}")
         groups, condition, values = ", ".join(shown), *_condition(which)
-        sums = dict[tuple[Any, ...], DeliveryCounts]()
+        sums = dict[tuple[Any, ...], CallbackCounts]()
         for read, only in _finer(span):
             joined = _joined(which, only)
             rows = self._session.read_queued(
@@ -93,7 +93,7 @@ class SqlCounters:
             )
             for row in rows:
                 place, numbers = tuple(row)[: len(shown)], tuple(row)[len(shown) :]
-                sums.setdefault(place, DeliveryCounts()).add(_read(numbers))
+                sums.setdefault(place, CallbackCounts()).add(_read(numbers))
         return [
             _sum_at(place, counts, split, is_total=is_total)
             for place, counts in sorted(sums.items())
@@ -107,10 +107,10 @@ class SqlCounters:
         rows = self._session.read_queued(_ROLL_UP, (*about, limit)).fetchall()
         if not rows:
             return None
-        sums = dict[tuple[int, int, str], DeliveryCounts]()
+        sums = dict[tuple[int, int, str], CallbackCounts]()
         for _, lane_id, source, began_us, *numbers in rows:
             place = (began_us // length * length, lane_id, source)
-            sums.setdefault(place, DeliveryCounts()).add(_read(numbers))
+            sums.setdefault(place, CallbackCounts()).add(_read(numbers))
         for place, counts in sums.items():
             self._add(span, *place, counts)
         seq, lane_id, _, began_us, *_ = rows[-1]
@@ -122,13 +122,13 @@ class SqlCounters:
         return 0 if removed.rowcount == limit else None
 
     def _add(
-        self, span: CountSpan, began_us: int, lane_id: int, source: str, counts: DeliveryCounts
+        self, span: CountSpan, began_us: int, lane_id: int, source: str, counts: CallbackCounts
     ) -> None:
         row = (_seconds(span), began_us, lane_id, source, False, *_write(counts))
         self._session.queue(_COUNTED, (self._session.new_seq(), *row))
 
 
-def _write(counts: DeliveryCounts) -> Row:
+def _write(counts: CallbackCounts) -> Row:
     """Return the values of the numbers and of `failures`."""
     plain = (getattr(counts, name) for name in PLAIN_COUNTS)
     numbers = (*plain, *counts.attempt_seconds, *counts.delivery_seconds)
@@ -136,7 +136,7 @@ def _write(counts: DeliveryCounts) -> Row:
     return (*(number or None for number in numbers), failures)
 
 
-def _read(values: Sequence[int | str | None]) -> DeliveryCounts:
+def _read(values: Sequence[int | str | None]) -> CallbackCounts:
     """Return the counts of a row, or of several whose failures are joined by commas."""
     *numbers, texts = values
     numbers = [int(number or 0) for number in numbers]
@@ -145,7 +145,7 @@ def _read(values: Sequence[int | str | None]) -> DeliveryCounts:
     for one in json.loads(f"[{texts or ''}]"):
         for reason, count in one.items():
             failures[reason] = failures.get(reason, 0) + count
-    return DeliveryCounts(
+    return CallbackCounts(
         **dict(zip(PLAIN_COUNTS, plain, strict=True)),
         failures=failures,
         attempt_seconds=times[: len(_ATTEMPT_TIMES)],
@@ -154,7 +154,7 @@ def _read(values: Sequence[int | str | None]) -> DeliveryCounts:
 
 
 def _sum_at(
-    place: tuple[Any, ...], counts: DeliveryCounts, split: Collection[CountSplit], *, is_total: bool
+    place: tuple[Any, ...], counts: CallbackCounts, split: Collection[CountSplit], *, is_total: bool
 ) -> CountSum:
     """Return the sum of counts that have these values of the columns by which they are grouped."""
     values = iter(place)

@@ -10,8 +10,8 @@ from starlette.types import ASGIApp
 
 from ringback.api.app import create_app
 from ringback.api.portal import counters as counters_module
+from ringback.core.callback_counts import CallbackCounts, CountedMinute
 from ringback.core.callbacks.callback import CallbackStatus
-from ringback.core.delivery_counts import CountedMinute, DeliveryCounts
 from ringback.core.errors import StoreUnavailable
 from ringback.core.http.http_exchange import AttemptResult, RequestTimings
 from ringback.core.http.outcome import DeliveredOutcome, RefusedOutcome
@@ -28,8 +28,8 @@ CURRENT = NOW.replace(second=0, microsecond=0)
 """The minute of the clock; it is 14:40 on 3 July 2024."""
 
 
-def some_counts() -> DeliveryCounts:
-    counts = DeliveryCounts(accepted=3, replayed=1)
+def some_counts() -> CallbackCounts:
+    counts = CallbackCounts(accepted=3, replayed=1)
     counts.attempt_ended(1, AttemptResult(RefusedOutcome(503), RequestTimings(20_000.0)))
     counts.attempt_ended(2, AttemptResult(DeliveredOutcome(200), RequestTimings(12.0)))
     counts.ended(CallbackStatus.DELIVERED, 0.3)
@@ -41,9 +41,9 @@ async def some(store: Store) -> None:
     """Counts of both accounts, of this minute and of an hour ago."""
     counted = [
         CountedMinute(CURRENT, ACCOUNT_SID, A, Source.KORE, some_counts()),
-        CountedMinute(CURRENT - HOUR, ACCOUNT_SID, A, Source.KORE, DeliveryCounts(accepted=10)),
-        CountedMinute(CURRENT, ACCOUNT_SID, B, Source.TWILIO, DeliveryCounts(accepted=100)),
-        CountedMinute(CURRENT, THEIRS, A, Source.KORE, DeliveryCounts(accepted=1000)),
+        CountedMinute(CURRENT - HOUR, ACCOUNT_SID, A, Source.KORE, CallbackCounts(accepted=10)),
+        CountedMinute(CURRENT, ACCOUNT_SID, B, Source.TWILIO, CallbackCounts(accepted=100)),
+        CountedMinute(CURRENT, THEIRS, A, Source.KORE, CallbackCounts(accepted=1000)),
     ]
     await store.transact(lambda tx: tx.counters.add(counted))
 
@@ -202,7 +202,7 @@ async def test_minutes_that_are_over_are_written_first_if_that_is_possible(
     async def write() -> None:
         if is_away:
             raise StoreUnavailable("the disk is full")
-        counts = DeliveryCounts(accepted=5)
+        counts = CallbackCounts(accepted=5)
         one = CountedMinute(CURRENT, ACCOUNT_SID, A, Source.KORE, counts)
         await store.transact(lambda tx: tx.counters.add([one]))
 

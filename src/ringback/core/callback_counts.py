@@ -90,7 +90,7 @@ def _empty(bounds: Sequence[float]) -> list[int]:
 
 
 @dataclass(slots=True)
-class DeliveryCounts:
+class CallbackCounts:
     """The numbers of callbacks and attempts in a span of time."""
 
     accepted: int = 0
@@ -127,7 +127,7 @@ class DeliveryCounts:
             self.attempt_seconds[bisect_left(ATTEMPT_SECONDS, timings.total / 1000)] += 1
 
     def ended(self, status: CallbackStatus, seconds: float) -> None:
-        """Count a callback that has ended with this status, so long after its creation."""
+        """Count a callback that has ended with this status, `seconds` after its creation."""
         if status is _DELIVERED:
             self.delivered += 1
             self.delivery_seconds[bisect_left(DELAY_SECONDS, seconds)] += 1
@@ -136,7 +136,7 @@ class DeliveryCounts:
         elif status is CallbackStatus.DISCARDED:
             self.discarded += 1
 
-    def add(self, other: "DeliveryCounts") -> None:
+    def add(self, other: "CallbackCounts") -> None:
         """Add the counts of another time or place to these."""
         for name in PLAIN_COUNTS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
@@ -163,7 +163,7 @@ class CountedMinute(NamedTuple):
     account_sid: str
     destination: str
     source: SourceName
-    counts: DeliveryCounts
+    counts: CallbackCounts
 
 
 class CountSum(NamedTuple):
@@ -173,7 +173,7 @@ class CountSum(NamedTuple):
     account_sid: str | None
     destination: str | None
     source: SourceName | None
-    counts: DeliveryCounts
+    counts: CallbackCounts
 
 
 def quantile(counts: Sequence[int], bounds: Sequence[float], part: float) -> float | None:

@@ -4,14 +4,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ringback.core.callbacks.callback import CallbackStatus
-from ringback.core.delivery_counts import (
+from ringback.core.callback_counts import (
     ATTEMPT_SECONDS,
     DELAY_SECONDS,
+    CallbackCounts,
     CountSpan,
-    DeliveryCounts,
     quantile,
 )
+from ringback.core.callbacks.callback import CallbackStatus
 from ringback.core.http.http_exchange import AttemptResult, RequestTimings
 from ringback.core.http.outcome import (
     AttemptFailure,
@@ -75,7 +75,7 @@ def test_a_total_is_read_by_spans_that_are_stored_and_few(
 
 
 def test_attempts_are_counted_by_why_they_did_not_deliver() -> None:
-    counts = DeliveryCounts()
+    counts = CallbackCounts()
     outcomes = (
         *(DeliveredOutcome(200), RefusedOutcome(503), UnknownOutcome(), RefusedOutcome(404)),
         NoAnswerOutcome(AttemptFailure.READ_TIMEOUT, "slow"),
@@ -87,7 +87,7 @@ def test_attempts_are_counted_by_why_they_did_not_deliver() -> None:
 
 
 def test_the_duration_of_an_attempt_is_counted_up_to_a_bound_if_it_is_known() -> None:
-    counts = DeliveryCounts()
+    counts = CallbackCounts()
     for ms in (5.0, 5.1, 15_000.0, 15_001.0, None):
         counts.attempt_ended(1, ended_after(ms, DeliveredOutcome(200)))
     assert counts.attempt_seconds == [1, 1, *[0] * 9, 1, 1]
@@ -95,7 +95,7 @@ def test_the_duration_of_an_attempt_is_counted_up_to_a_bound_if_it_is_known() ->
 
 
 def test_callbacks_are_counted_by_how_they_end_and_deliveries_by_how_long_they_took() -> None:
-    counts = DeliveryCounts()
+    counts = CallbackCounts()
     for status, seconds in (("delivered", 0.2), ("delivered", 90_000), ("failed", 9)):
         counts.ended(CallbackStatus(status), seconds)
     counts.ended(CallbackStatus.DISCARDED, 1)
@@ -106,9 +106,9 @@ def test_callbacks_are_counted_by_how_they_end_and_deliveries_by_how_long_they_t
 
 
 def test_the_sum_of_counts_has_all_of_them() -> None:
-    first = DeliveryCounts(1, 2, 3, 4, 5, 6, 7, {"tls": 1, "name": 2}, [1] * 13, [2] * 13)
-    first.add(DeliveryCounts(10, 20, 30, 40, 50, 60, 70, {"tls": 1}, [10] * 13, [20] * 13))
-    assert first == DeliveryCounts(
+    first = CallbackCounts(1, 2, 3, 4, 5, 6, 7, {"tls": 1, "name": 2}, [1] * 13, [2] * 13)
+    first.add(CallbackCounts(10, 20, 30, 40, 50, 60, 70, {"tls": 1}, [10] * 13, [20] * 13))
+    assert first == CallbackCounts(
         *(11, 22, 33, 44, 55, 66, 77), {"tls": 2, "name": 2}, [11] * 13, [22] * 13
     )
 
