@@ -116,6 +116,13 @@ class StoredData(ABC):
         """Return where the data is, its size, and the version of its schema."""
 
     @abstractmethod
+    def served_by(self) -> str | None:
+        """Return the id of the process that would not notice changes by others; None without one.
+
+        Processes that share a database notice them.
+        """
+
+    @abstractmethod
     def check(self) -> Sequence[IntegrityCheckResult]:
         """Check the integrity of the data, read-only; a server may be using it meanwhile."""
 
@@ -252,6 +259,10 @@ class DataFolder(StoredData):
             raise ConfigurationError(f"{path} can't be copied: {failure}") from failure
         finally:
             lock.release()
+
+    def served_by(self) -> str | None:
+        """Return the id of the process that holds the data file's lock, or None."""
+        return FileLock.holder(self._path)
 
     def check(self) -> Sequence[IntegrityCheckResult]:
         """Check the integrity of the data, read-only; a server may be using it meanwhile."""

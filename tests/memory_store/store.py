@@ -19,7 +19,7 @@ from tests.memory_store.kept_responses import MemoryKeptResponses
 from tests.memory_store.leases import MemoryCluster, RenewedLeases, RowKey, utc_now
 from tests.memory_store.shadows import MemoryShadows
 from tests.memory_store.supersim import MemorySuperSim
-from tests.memory_store.tasks import MemoryPolicyVersions, MemoryScenarios, MemoryTasks
+from tests.memory_store.tasks import MemoryPause, MemoryPolicyVersions, MemoryScenarios, MemoryTasks
 from tests.memory_store.wireless import MemoryWireless
 
 T = TypeVar("T")
@@ -35,6 +35,7 @@ class MemoryTransaction(Transaction):
     wireless: MemoryWireless
     scenarios: MemoryScenarios
     policies: MemoryPolicyVersions
+    pause: MemoryPause
     tasks: MemoryTasks
     kept_responses: MemoryKeptResponses
     callbacks: MemoryCallbacks
@@ -49,6 +50,7 @@ class MemoryTransaction(Transaction):
         self.wireless = MemoryWireless()
         self.scenarios = MemoryScenarios()
         self.policies = MemoryPolicyVersions()
+        self.pause = MemoryPause()
         self.tasks = MemoryTasks()
         self.kept_responses = MemoryKeptResponses(budget)
         self.callbacks = MemoryCallbacks(self.accounts, self.kept_responses)

@@ -1,4 +1,4 @@
-"""Tasks, chosen scenarios and versions of the policy in plain dictionaries."""
+"""Tasks, chosen scenarios, versions of the policy and the pause, in plain dictionaries."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -7,6 +7,7 @@ from datetime import datetime
 from ringback.core.policy.policy_version import PolicyVersion
 from ringback.core.scheduled_task import ScheduledTask
 from ringback.core.sims.scenario import TaskKind
+from ringback.ports import SendingPause
 from tests.memory_store.leases import MemoryLeases, utc_now
 
 
@@ -48,6 +49,23 @@ class MemoryPolicyVersions:
 
 
 @dataclass
+class MemoryPause:
+    """Implements `ports.StoredPause`."""
+
+    pauses: dict[int, SendingPause] = field(default_factory=dict[int, SendingPause])
+    """The pause, if there is one, under the key 1."""
+
+    def get(self) -> SendingPause | None:
+        return self.pauses.get(1)
+
+    def begin(self, pause: SendingPause) -> SendingPause:
+        return self.pauses.setdefault(1, pause)
+
+    def end(self) -> SendingPause | None:
+        return self.pauses.pop(1, None)
+
+
+@dataclass
 class MemoryTasks:
     """Implements `ports.ScheduledTasks`."""
 
@@ -76,6 +94,9 @@ class MemoryTasks:
 
     def next_due(self) -> datetime | None:
         return min((task.due for task in self._free()), default=None)
+
+    def count_due(self, now: datetime) -> int:
+        return sum(task.due <= now for task in self.tasks.values())
 
     def due_of(self, subject_sid: str, step: TaskKind) -> datetime | None:
         task = self.tasks.get((subject_sid, step))

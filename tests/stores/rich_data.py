@@ -18,7 +18,15 @@ from ringback.core.http.http_exchange import ReceiverResponseRecord
 from ringback.core.policy.policy_version import OPERATOR, PolicyPart, PolicyVersion
 from ringback.core.policy.source_policy import NOTICE, Source
 from ringback.data_folder import DATA_FILE, DataFolder
-from ringback.ports import CountFilter, CountSplit, PageWindow, Store, TokenSigningKey, Transaction
+from ringback.ports import (
+    CountFilter,
+    CountSplit,
+    PageWindow,
+    SendingPause,
+    Store,
+    TokenSigningKey,
+    Transaction,
+)
 from ringback.ports.shadows import ShadowCallbackFilter
 from tests.fakes import NOW, VAULT, an_api_client, claim_from
 from tests.stores.asking import ALL_CALLBACKS, add, ended, rendered, table_of
@@ -87,6 +95,7 @@ def _records(tx: Transaction) -> None:
     add(tx, wireless_update_of(WIRELESS_SIMS[OURS]))
     tx.tasks.put(task(900, due=NOW + timedelta(days=99)))
     tx.scenarios.put(OURS, "slow")
+    tx.pause.begin(SendingPause(NOW, ODD_TEXT))
     first = PolicyVersion.of_part(PolicyPart(NOTICE, "ringback.toml"), 1, NOW)
     for version in (first, PolicyVersion(2, NOTICE, NOW, OPERATOR)):
         tx.policies.add(version)
@@ -179,6 +188,7 @@ def _public(tx: Transaction) -> Iterator[tuple[str, Any]]:
     yield "next task", tx.tasks.next_due()
     yield "scenario", tx.scenarios.get(OURS)
     yield "policy", tx.policies.newest()
+    yield "pause", tx.pause.get()
     yield "batches", tx.batches.all()
     yield "bytes", (tx.kept_responses.bytes_of(OURS), tx.kept_responses.bytes_of(EVERY))
     week = CountFilter(NOW - 7 * DAY, NOW + DAY)

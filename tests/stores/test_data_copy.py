@@ -22,12 +22,13 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from ringback.cli.main import main
 from ringback.core.errors import ConfigurationError, StoreUnavailable
 from ringback.data_folder import DATA_FILE, DataFolder, StoredData, StoreOptions, new_seal_key
+from ringback.ports import SendingPause
 from ringback.postgres_database import PostgresDatabase, PostgresOptions
 from ringback.stores.postgres import copy_side as postgres_side
 from ringback.stores.postgres.copy_side import PostgresCopyTarget
 from ringback.stores.sql import data_copy
 from ringback.stores.sql.copy_records import CopyRole
-from ringback.stores.sql.data_copy import TABLES
+from ringback.stores.sql.data_copy import TABLES, WITH_DATA
 from ringback.stores.sqlite import copy_side as sqlite_side
 from ringback.stores.sqlite.copy_side import SqliteCopyTarget
 from ringback.stores.sqlite.schema_upgrade import newest
@@ -184,7 +185,8 @@ def test_a_folder_of_the_version_before_is_equal_after_its_upgrade(
     rows = rows_of(rich)
     with closing(sqlite3.connect(rich.folder / DATA_FILE)) as connection:
         connection.executescript(
-            "DROP TABLE data_copies; DROP TABLE counters; PRAGMA user_version = 12;"
+            "DROP TABLE data_copies; DROP TABLE counters; DROP TABLE installation;"
+            " PRAGMA user_version = 12;"
         )
     with pytest.raises(ConfigurationError, match="schema 12"):
         copy(rich, database)
@@ -192,7 +194,7 @@ def test_a_folder_of_the_version_before_is_equal_after_its_upgrade(
     copy(rich, database)
     back = DataFolder(tmp_path / "back", KEY)
     copy(database, back)
-    assert rows_of(back) == rows | {"counters": []}
+    assert rows_of(back) == rows | {"counters": [], "installation": []}
 
 
 def test_new_rows_get_numbers_of_their_own(
@@ -451,7 +453,7 @@ def is_usable(data: StoredData) -> bool:
         with data.as_copy_source() as source:
             made, left = (source.noted(role) for role in (CopyRole.TARGET, CopyRole.SOURCE))
             is_made = made is None or made.ended is not None
-            has_data = any(map(source.count, TABLES))
+            has_data = any(map(source.count, WITH_DATA))
             return has_data and is_made and (left is None or left.ended is None)
     except ConfigurationError:
         return False
@@ -632,3 +634,24 @@ def test_the_command_says_what_is_missing(tmp_path: Path) -> None:
     assert "RINGBACK_DATABASE is not set" in run(tmp_path, "RINGBACK_DATABASE").output
     assert "there is no data in" in run(tmp_path / "none", tmp_path / "new").output
     assert not (tmp_path / "none").exists()
+
+
+# ---- the pause -----------------------------------------------------------------------------------
+
+
+def is_paused(data: StoredData) -> bool:
+    return data.transact(lambda tx: tx.pause.get()) is not None
+
+
+def test_a_copy_is_paused_only_if_its_source_is(
+    rich: DataFolder, database: PostgresDatabase, folder: DataFolder
+) -> None:
+    rich.transact(lambda tx: tx.pause.end())
+    copy(rich, database)
+    assert not is_paused(database)  # although the data is in another place than before
+    database.transact(lambda tx: tx.pause.begin(SendingPause(NOW, "maintenance")))
+    copy(database, folder)
+    assert is_paused(folder)
+    with psycopg.connect(database.url) as connection:
+        place = connection.execute("SELECT written_in = own_place() FROM installation").fetchone()
+    assert place == (True,)

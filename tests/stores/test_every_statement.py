@@ -41,6 +41,7 @@ from ringback.ports import (
     DeliveryClaim,
     Lane,
     PageWindow,
+    SendingPause,
     ShadowCallbackFilter,
     Transaction,
 )
@@ -356,6 +357,7 @@ def tasks(tx: Transaction) -> None:
     tx.tasks.put(task(1))
     tx.tasks.claim(NOW, limit=9)
     tx.tasks.next_due()
+    tx.tasks.count_due(NOW)
     tx.tasks.due_of(task(1).subject_sid, TaskKind.UPDATE_SIM)
     tx.tasks.take(task(1))
     tx.tasks.drop(task(1).subject_sid, TaskKind.UPDATE_SIM)
@@ -370,6 +372,11 @@ def policies(tx: Transaction) -> None:
         tx.policies.add(version)
     tx.policies.newest()
     tx.policies.made_by(first.file_hash or "")
+
+
+def pauses(tx: Transaction) -> None:
+    tx.pause.begin(SendingPause(NOW, "maintenance"))
+    tx.pause.end()
 
 
 def records(tx: Transaction) -> None:
@@ -434,6 +441,7 @@ STEPS: Final[dict[str, Work]] = {
     "clients": clients,
     "tasks": tasks,
     "policies": policies,
+    "pauses": pauses,
     "records": records,
     "updates": updates,
     "uses": uses,

@@ -99,7 +99,7 @@ async def test_a_file_of_schema_11_is_upgraded_with_its_data(tmp_path: Path) -> 
         await keep_account(store)
         await keep(store, callback(1))
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        for table in ("policy_versions", "data_copies", "counters"):
+        for table in ("policy_versions", "data_copies", "counters", "installation"):
             connection.execute(f"DROP TABLE {table}")
         connection.execute("PRAGMA user_version = 11")
     async with opened(path) as store:

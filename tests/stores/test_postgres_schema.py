@@ -1,12 +1,13 @@
 """The schema of a PostgreSQL database: its upgrades, and what a server refuses."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
 import psycopg
 import pytest
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from ringback.core.errors import ConfigurationError
 from ringback.stores.encryption import SecretCipher, new_key
@@ -138,3 +139,74 @@ async def test_each_version_of_the_server_claims_callbacks(place: int) -> None:
 )
 def test_shared_statements_are_translated(shared: str, translated: bytes) -> None:
     assert in_postgres(shared) == translated
+
+
+# ---- the place of the data -----------------------------------------------------------------------
+
+
+def pause_of(dsn: Dsn) -> tuple[str | None, int | None]:
+    """Return why servers are paused, and since when in microseconds."""
+    with dsn.connect() as connection:
+        row = connection.execute(b"SELECT paused_reason, paused_us FROM installation").fetchone()
+    assert row is not None
+    return row
+
+
+def forget_place(dsn: Dsn) -> None:
+    with dsn.connect() as connection:
+        connection.execute(b"UPDATE installation SET written_in = NULL")
+
+
+@contextmanager
+def copied(dsn: Dsn, postgres_dsn: str) -> Iterator[Dsn]:
+    """Copy a database as a whole, as a restore does."""
+    with psycopg.connect(postgres_dsn, autocommit=True) as connection:
+        name = f"schema_{next(_numbers)}"
+        source = conninfo_to_dict(dsn.text)["dbname"]
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {source}".encode())
+        yield Dsn(make_conninfo(postgres_dsn, dbname=name))
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
+def test_data_that_stays_where_it_is_is_not_paused(empty_database: Dsn) -> None:
+    for _ in range(2):
+        schema.upgrade(empty_database, VAULT)
+        schema.check(empty_database, VAULT)
+    assert pause_of(empty_database) == (None, None)
+
+
+@pytest.mark.parametrize("first", [schema.check, schema.upgrade])
+def test_data_found_in_another_database_is_paused_once(
+    empty_database: Dsn, postgres_dsn: str, first: Callable[[Dsn, SecretCipher], object]
+) -> None:
+    schema.upgrade(empty_database, VAULT)
+    with copied(empty_database, postgres_dsn) as copy:
+        first(copy, VAULT)
+        reason, since = pause_of(copy)
+        assert reason is not None
+        assert reason.startswith("the data is in another PostgreSQL database")
+        assert since is not None
+        with copy.connect() as connection:  # an operator resumes it
+            connection.execute(b"UPDATE installation SET paused_us = NULL, paused_reason = NULL")
+        first(copy, VAULT)
+        assert pause_of(copy) == (None, None)
+    assert pause_of(empty_database) == (None, None)
+
+
+def test_an_earlier_pause_goes_with_the_data(empty_database: Dsn, postgres_dsn: str) -> None:
+    schema.upgrade(empty_database, VAULT)
+    with empty_database.connect() as connection:
+        connection.execute(b"UPDATE installation SET paused_us = 5, paused_reason = 'maintenance'")
+    with copied(empty_database, postgres_dsn) as copy:
+        schema.check(copy, VAULT)
+        assert pause_of(copy) == ("maintenance", 5)
+
+
+def test_data_of_a_version_that_noted_no_place_is_not_paused(empty_database: Dsn) -> None:
+    schema.upgrade(empty_database, VAULT)
+    forget_place(empty_database)
+    schema.check(empty_database, VAULT)
+    assert pause_of(empty_database) == (None, None)
+    with empty_database.connect() as connection:
+        row = connection.execute(b"SELECT written_in = own_place() FROM installation").fetchone()
+    assert row == (True,)

@@ -56,6 +56,16 @@ async def test_the_task_that_is_longest_due_comes_first(store: Store) -> None:
     assert await due(store) == [tasks[1], tasks[2], tasks[3]]
 
 
+async def test_tasks_that_are_due_are_counted_whoever_has_claimed_them(store: Store) -> None:
+    await keep(store, *(task(number, due=NOW + number * SECOND) for number in (1, 2, 3)))
+    await due(store, NOW + SECOND)
+    counts = [
+        await store.transact(lambda tx, now=now: tx.tasks.count_due(now))
+        for now in (NOW, NOW + 2 * SECOND, LATE)
+    ]
+    assert counts == [0, 2, 3]
+
+
 async def test_of_tasks_due_at_the_same_instant_the_first_added_comes_first(store: Store) -> None:
     tasks = [task(number) for number in (5, 1, 9, 3)]
     await keep(store, *tasks)

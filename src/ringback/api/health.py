@@ -18,6 +18,7 @@ from starlette.routing import BaseRoute
 
 from ringback.api.operation_definition import resource
 from ringback.core.errors import StoreUnavailable
+from ringback.ports import SendingPause
 
 if TYPE_CHECKING:
     from ringback.api.metrics import PrometheusMetrics
@@ -43,6 +44,8 @@ class HealthChecks:
     is_running: Callable[[], bool]
     clock_difference: Callable[[], timedelta] = timedelta
     """Returns how far this machine's clock is ahead of the database's."""
+    pause: Callable[[], SendingPause | None] = lambda: None
+    """Returns why the server is paused; None if it is not."""
     patience: float = _PATIENCE
 
     async def alive(self, request: Request) -> Response:
@@ -50,11 +53,15 @@ class HealthChecks:
         return JSONResponse({"status": "alive"})
 
     async def ready(self, request: Request) -> Response:
-        """Respond 200 if callbacks can be accepted and sent; otherwise 503, with the reason."""
+        """Respond 200 if callbacks can be accepted and sent; otherwise 503, with the reason.
+
+        A paused server is ready: it accepts callbacks, and `paused` says why it sends none.
+        """
         reason = await self._fault()
         if reason is not None:
             return JSONResponse({"status": "not ready", "reason": reason}, 503)
-        return JSONResponse({"status": "ready"})
+        pause = self.pause()
+        return JSONResponse({"status": "ready"} | ({"paused": pause.reason} if pause else {}))
 
     async def _fault(self) -> str | None:
         """Return why the server can't do its work; None if it can."""

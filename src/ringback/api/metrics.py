@@ -82,6 +82,8 @@ class PrometheusMetrics:
     """Returns how many requests the rate limits have refused, for each of the limits."""
     policy: Callable[[], PolicyMetrics]
     """Returns the metrics of the source policy."""
+    is_paused: Callable[[], bool]
+    """Returns True while the server sends nothing, until an operator resumes it."""
     is_store_up: Callable[[], bool]
     """Returns True if the database can be written to."""
     of_clients: OpenConnections
@@ -164,6 +166,8 @@ class PrometheusMetrics:
         yield _gauge("client_connections_open", "Connections of API clients", of_clients)
         queued = "Callbacks that wait for an attempt, due now or later"
         yield _gauge("callbacks_waiting", queued, self.waiting())
+        paused = "1 while nothing is sent, until `ringback resume`; else 0"
+        yield _gauge("paused", paused, self.is_paused())
         is_up = self.is_store_up() and stored is not None
         yield _gauge("store_up", "1 if the database can be written to, else 0", is_up)
         if stored is not None:

@@ -15,6 +15,7 @@ from ringback.api.health import HealthChecks, health_routes, metrics_routes
 from ringback.api.http.asgi_runner import DirectHandler
 from ringback.api.http.open_connections import OpenConnections
 from ringback.api.portal.clock import ClockEndpoints
+from ringback.api.portal.pause import PauseEndpoints
 from ringback.api.portal.policy import PolicyEndpoints
 from ringback.api.portal.workers import WorkerEndpoints
 from ringback.api.rate_limit import AccountRateLimit
@@ -24,6 +25,7 @@ from ringback.application.storage import OpenStorage
 from ringback.core.accounts.account import EVERY
 from ringback.core.callbacks.shards import Role
 from ringback.engine.clock_advancer import ClockAdvancer
+from ringback.engine.pause_control import PauseControl
 from ringback.policy.policy_monitor import PolicyMonitor
 from ringback.policy.stored_policy import StoredPolicy
 from ringback.ports import BulkCallbackQueue, LoopWaker, NewCallbackQueue
@@ -48,6 +50,7 @@ class WorkerServicesForApi:
     """Wakes the loop for scheduled tasks after each new task."""
     policy_monitor: PolicyMonitor
     stored_policy: StoredPolicy
+    pause_control: PauseControl
     clock_advancer: ClockAdvancer | None = None
     """Advances the clock; None if the clock can't be advanced."""
     gateway: str | None = None
@@ -87,12 +90,14 @@ class HttpApi:
         policies = PolicyEndpoints(self.dependencies, ports.policy_monitor, ports.stored_policy)
         portal = policies.operations()
         portal += WorkerEndpoints(self.dependencies, storage.cluster).operations()
+        portal += PauseEndpoints(self.dependencies, ports.pause_control).operations()
         if ports.clock_advancer is not None:
             portal += ClockEndpoints(self.dependencies, ports.clock_advancer).operations()
         health = HealthChecks(
             commit=SingleFlight(storage.outage.commit, pause=_BETWEEN_PROBES),
             is_running=ports.is_running,
             clock_difference=lambda: storage.cluster.clock_difference,
+            pause=lambda: process.gate.pause,
         )
         metrics = partial(self._metrics, process, storage, ports)
         beside = [*health_routes(health), *metrics_routes(metrics)]
@@ -123,6 +128,7 @@ class HttpApi:
             datagrams=ports.datagrams,
             refusals=lambda: self.dependencies.authenticator.refusals,
             policy=ports.policy_monitor.figures,
+            is_paused=lambda: not process.gate.is_open,
             is_store_up=lambda: storage.outage.is_over,
             of_clients=self.connections,
         )

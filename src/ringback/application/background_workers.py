@@ -23,6 +23,7 @@ from ringback.delivery.enqueue import DirectBatchQueue
 from ringback.delivery.minute_counters import CounterWriter
 from ringback.delivery.shadow_sender import ShadowSender
 from ringback.engine.clock_advancer import ClockAdvancer
+from ringback.engine.pause_control import PauseControl
 from ringback.engine.supervisor import Supervisor
 from ringback.engine.task_runner import ScheduledTaskRunner
 from ringback.http_client.http_sender import HttpTransport
@@ -55,8 +56,8 @@ if TYPE_CHECKING:
 _LOOK_FOR_TASKS: Final = timedelta(seconds=1)
 """How often to look for tasks of other processes, in case an announcement got lost."""
 
-_LOOK_AT_POLICY: Final = 1.0
-"""Seconds between two looks at the policy's newest version, in case an announcement got lost."""
+_LOOK_AT_CHANGES: Final = 1.0
+"""Seconds between two looks at the policy and the pause, in case an announcement got lost."""
 
 # The code of the two SIM products is imported when it is needed: a server that sends callbacks only
 # starts in less time without it.
@@ -143,6 +144,7 @@ class BackgroundWorkers:
             context=context,
             clock=clock,
             look_every=_LOOK_FOR_TASKS if cluster.is_shared else None,
+            gate=process.gate,
             checkpoint=process.checkpoint,
         )
         self._receive = _receiver(store, clock, self.task_runner, context)
@@ -161,9 +163,14 @@ class BackgroundWorkers:
         beside.append(self.counter_writer.run)
         self.policy_monitor = process.policy_monitor(store)
         self.stored_policy = process.stored_policy(store)
+        self.pause_control = PauseControl(store, process.gate, clock=clock)
         if cluster.is_shared:
             follower = ChangeFollower(
-                process.signing_keys, self.stored_policy, store=store, cluster=cluster
+                process.signing_keys,
+                self.stored_policy,
+                self.pause_control,
+                store=store,
+                cluster=cluster,
             )
             beside.append(follower.run)
         self.policy_reloader = _policy_reloader_of(origin, process, self.stored_policy)
@@ -183,6 +190,7 @@ class BackgroundWorkers:
             beside=beside,
         )
         self._policy_part = process.settings.policy_part
+        self._starts_paused = process.settings.start_paused
         self._drain = process.settings.drain
 
     @property
@@ -200,9 +208,13 @@ class BackgroundWorkers:
     async def start(self) -> None:
         """Recover the work of a dead process, then begin to send callbacks and accept datagrams.
 
-        Before that, activate the newest version of the policy. Raises ConfigurationError if this
-        process can't use it, or if there is none, and the database can't be written to.
+        Before that, find out whether the server is paused, and activate the newest version of the
+        policy. Raises ConfigurationError if this process can't use it, or if there is none, or the
+        server has to be paused, and the database can't be written to.
         """
+        await self.pause_control.look()
+        if self._starts_paused:
+            await self.pause_control.pause("the server was started with start_paused")
         try:
             await self.stored_policy.offer(self._policy_part)
         except StoreUnavailable:
@@ -236,12 +248,13 @@ class BackgroundWorkers:
 
 
 class ChangeFollower:
-    """Learns what other processes change: the policy, and the secrets of accounts."""
+    """Learns what other processes change: the policy, the pause, and the secrets of accounts."""
 
     def __init__(
         self,
         signing_keys: CurrentSigningKeys,
         policy: StoredPolicy,
+        pause: PauseControl,
         *,
         store: Store,
         cluster: Cluster,
@@ -249,10 +262,12 @@ class ChangeFollower:
         """Also announce the changes of this process."""
         self._signing_keys = signing_keys
         self._policy = policy
+        self._pause = pause
         self._store = store
         self._has_changes = asyncio.Event()
         signing_keys.announce = lambda: cluster.announce(News(has_changes=True))
         policy.active.listen(signing_keys.announce)
+        pause.announce = signing_keys.announce
         cluster.listen(self._hear)
 
     def _hear(self, news: News) -> None:
@@ -260,14 +275,15 @@ class ChangeFollower:
             self._has_changes.set()
 
     async def run(self) -> None:
-        """Follow changes as they are announced; look at the policy each second; for ever."""
+        """Follow changes as they are announced; look at two of them each second; for ever."""
         while True:
             with suppress(TimeoutError):
-                async with asyncio.timeout(_LOOK_AT_POLICY):
+                async with asyncio.timeout(_LOOK_AT_CHANGES):
                     await self._has_changes.wait()
             are_announced = self._has_changes.is_set()
             self._has_changes.clear()
             with suppress(StoreUnavailable):
+                await self._pause.look()
                 await self._policy.look()
                 if are_announced:
                     await self._signing_keys.refresh(self._store)
@@ -319,6 +335,7 @@ def _shadow_sender_of(
         random_source=process.random_source,
         counters=process.counters,
         sources=process.settings.sources,
+        gate=process.gate,
         checkpoint=process.checkpoint,
     )
 
@@ -349,6 +366,7 @@ def _delivery_of(
         signing_keys=process.signing_keys,
         first_settled=shadow_sender.consider,
         recover_copies=shadow_sender.recover,
+        gate=process.gate,
         checkpoint=process.checkpoint,
     )
 

@@ -26,6 +26,7 @@ from ringback.ports import (
     no_checkpoint,
 )
 from ringback.runtime.open_files import open_files_limit
+from ringback.runtime.sending_gate import SendingGate
 from ringback.runtime.system_clock import SystemClock, SystemRandomSource
 from ringback.settings.settings import Settings
 
@@ -46,6 +47,8 @@ class ProcessDependencies:
     """The maximum numbers of incoming and outgoing connections, given the limit on open files."""
     signing_keys: CurrentSigningKeys = field(init=False, default_factory=CurrentSigningKeys)
     counters: DeliveryCounters = field(init=False, default_factory=DeliveryCounters)
+    gate: SendingGate = field(init=False, default_factory=SendingGate)
+    """Closed while the server is paused."""
     member: ClusterMember = field(init=False)
     """This process as `ringback workers` shows it."""
     _simulation: SimulationSettings = field(init=False)

@@ -147,6 +147,8 @@ async def _announce(
     else:
         started |= {"database": without_password(settings.database), "role": settings.role}
     started["phase"] = application.phase.name
+    if (pause := application.process.gate.pause) is not None:
+        started["paused"] = pause.reason
     if as_json:
         click.echo(json.dumps(started))
     if near := application.workers.policy_monitor.near_in_words():

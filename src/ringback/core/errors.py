@@ -145,7 +145,7 @@ class CallbackSourceNotConfigured(RingbackError):
 
 
 class LeaseLost(RingbackError):
-    """The process's lease on a destination has ended, so another process may send to it now."""
+    """This process may not send to a destination now: its lease has ended, or it is paused."""
 
 
 class ConfigurationError(RingbackError):

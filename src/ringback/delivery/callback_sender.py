@@ -16,6 +16,7 @@ from ringback.core.http.outcome import AttemptFailure, NoAnswerOutcome
 from ringback.core.sources.source_definition import Sources
 from ringback.delivery.current_signing_keys import CurrentSigningKeys
 from ringback.ports import Clock, Cluster, SoleProcess, Transport
+from ringback.runtime.sending_gate import SendingGate
 
 _log = logging.getLogger(__name__)
 
@@ -35,6 +36,7 @@ class CallbackSender:
     clock: Clock
     sources: Sources
     cluster: Cluster = field(default_factory=SoleProcess)
+    gate: SendingGate = field(default_factory=SendingGate)
 
     def send(
         self,
@@ -118,7 +120,9 @@ class CallbackSender:
     def _render(
         self, callback: CallbackRecord, account: Account, at: datetime, lease: int
     ) -> OutgoingRequest:
-        # The request is written at once after this, so the check comes as late as it can.
+        # The request is written at once after this, so the checks come as late as they can.
+        if not self.gate.is_open:
+            raise LeaseLost("an operator has paused the server")
         if not self.cluster.may_send(callback.url.destination, lease):
             raise LeaseLost(
                 f"the lease on {callback.url.destination} has ended, because the database could not"

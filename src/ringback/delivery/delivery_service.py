@@ -34,6 +34,7 @@ from ringback.ports import (
     Transport,
     no_checkpoint,
 )
+from ringback.runtime.sending_gate import SendingGate
 from ringback.runtime.wakeup import Wakeup
 
 _log = logging.getLogger(__name__)
@@ -74,6 +75,7 @@ class DeliveryService:
         sources: Sources = BUILT_IN,
         signing_keys: CurrentSigningKeys | None = None,
         cluster: Cluster = _ALONE,
+        gate: SendingGate | None = None,
         first_settled: Callable[[CallbackRecord], None] = lambda _: None,
         recover_copies: Callable[[], Awaitable[object]] | None = None,
         checkpoint: Callable[[str], None] = no_checkpoint,
@@ -83,6 +85,7 @@ class DeliveryService:
         self._store = store
         self._clock = clock
         self._cluster = cluster
+        self._gate = gate = gate or SendingGate()
         self._wakeup = Wakeup(clock)
         self._scheduler = FairScheduler(
             at_once=limits.at_once, per_destination=limits.per_destination
@@ -94,6 +97,7 @@ class DeliveryService:
             wakeup=self._wakeup,
             clock=clock,
             cluster=cluster,
+            gate=gate,
         )
         self._loop = DeliveryLoop(
             due_callbacks=due_callbacks,
@@ -104,6 +108,7 @@ class DeliveryService:
                 clock=clock,
                 sources=sources,
                 cluster=cluster,
+                gate=gate,
             ),
             clock=clock,
             random_source=random_source,
@@ -135,6 +140,7 @@ class DeliveryService:
             wakeup=self._wakeup,
             clock=clock,
             cluster=cluster,
+            gate=gate,
         )
         self._loop_ended = asyncio.Event()
         self._loop_ended.set()
@@ -165,8 +171,8 @@ class DeliveryService:
         return self._wakeup.is_quiet and not self.under_way and self._loop.settlements.is_idle
 
     async def next_due(self) -> datetime | None:
-        """Return when the next waiting callback is due, or None if none waits."""
-        return self._scheduler.next_due()
+        """Return when the next waiting callback is due; None if none waits, or while paused."""
+        return self._scheduler.next_due() if self._gate.is_open else None
 
     async def recover(self) -> int:
         """Give the result `unknown` to attempts that a dead process left open; return their number.

@@ -24,6 +24,7 @@ from ringback.ports import (
     Transaction,
 )
 from ringback.runtime.database_outage import outlast
+from ringback.runtime.sending_gate import SendingGate
 from ringback.runtime.wakeup import Wakeup
 
 _SWEEP: Final = timedelta(minutes=1)
@@ -53,12 +54,14 @@ class DueCallbacks:
     wakeup: Wakeup
     clock: Clock
     cluster: Cluster
+    gate: SendingGate
 
     def __post_init__(self) -> None:
         """Schedule the first search of the store for now."""
         self._next_sweep = self._next_look = self.clock.now()
         self._announced = set[int]()
         """The shards in which another process has added callbacks."""
+        self.gate.listen(self.wakeup.wake)
 
     def look_in(self, shards: Collection[int]) -> None:
         """Search these shards soon, since another process has added callbacks."""
@@ -70,8 +73,11 @@ class DueCallbacks:
         """Claim the due callbacks in one commit, and return the claims.
 
         If none is due, waits until a callback may have come due, or until `wakeup` wakes it,
-        and returns an empty list.
+        and returns an empty list. While the server is paused, none is claimed.
         """
+        if not self.gate.is_open:
+            await self.wakeup.wait(None)
+            return []
         # A clock that was set back must not delay the search.
         if not timedelta(0) < self._next_sweep - self.clock.now() <= _SWEEP:
             await outlast(self.sweep, clock=self.clock)

@@ -8,7 +8,7 @@ with a transaction run where the store runs its work: in the event loop or in th
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
@@ -31,6 +31,7 @@ from ringback.ports import (
     Transaction,
     lane_of,
 )
+from ringback.runtime.sending_gate import SendingGate
 
 _ALONE: Final = SoleProcess()
 
@@ -45,6 +46,7 @@ class CallbackEnqueuer:
     wakeup: LoopWaker
     clock: Clock
     cluster: Cluster
+    gate: SendingGate = field(default_factory=SendingGate)
     is_closed: bool = False
     """True if new callbacks are only saved, and are not sent before the next start."""
     is_paused: bool = False
@@ -94,7 +96,8 @@ class CallbackEnqueuer:
     def _may_go(self, callback: CallbackRecord, lane: Lane, now: datetime) -> bool:
         due = callback.progress.due
         is_due = due is not None and due <= now
-        return is_due and not self.is_closed and self.scheduler.try_take(lane, now)
+        may_send = self.gate.is_open and not self.is_closed
+        return is_due and may_send and self.scheduler.try_take(lane, now)
 
     def _taken(self, claim: DeliveryClaim) -> None:
         self.backlog.accepted(claim.callback)

@@ -3,7 +3,7 @@
 A copy is sent once, after the first attempt of its callback has been settled. It changes nothing
 about the callback, its lane or its counters. A row is saved before the copy is sent, and gets the
 result afterwards. Copies that can't be sent at once wait in memory, up to a limit, and are lost
-when the process ends.
+when the process ends. They also wait while the server is paused.
 
 Tests can stop the process at three checkpoints: `shadow_opened`, when the row has been saved,
 `shadow_sent` and `shadow_settled`.
@@ -29,6 +29,7 @@ from ringback.delivery.counters import DeliveryCounters
 from ringback.delivery.current_signing_keys import CurrentSigningKeys
 from ringback.ports import Clock, RandomSource, Store, Transaction, Transport, no_checkpoint
 from ringback.runtime.database_outage import outlast
+from ringback.runtime.sending_gate import SendingGate
 
 _log = logging.getLogger(__name__)
 
@@ -84,6 +85,7 @@ class ShadowSender:
         counters: DeliveryCounters,
         sources: Sources = BUILT_IN,
         limits: ShadowLimits = _LIMITS,
+        gate: SendingGate | None = None,
         checkpoint: Callable[[str], None] = no_checkpoint,
     ) -> None:
         self._rules = tuple(rules)
@@ -95,6 +97,8 @@ class ShadowSender:
         self._random_source = random_source
         self._counters = counters
         self._limits = limits
+        self._gate = gate or SendingGate()
+        self._gate.listen(self._go_on)
         self._checkpoint = checkpoint
         self._destinations = dict[str, _Destination]()
         self._waiting = 0
@@ -107,8 +111,9 @@ class ShadowSender:
 
     @property
     def is_still(self) -> bool:
-        """True if no copy waits, is under way, or is being written."""
-        return not self._waiting and not self._sending and self._writing is None
+        """True if no copy waits for its turn, is under way, or is being written."""
+        waits = self._waiting and self._gate.is_open
+        return not waits and not self._sending and self._writing is None
 
     async def next_due(self) -> datetime | None:
         """Return None, since shadow copies don't wait for a time."""
@@ -187,6 +192,8 @@ class ShadowSender:
     def _pick(self) -> list[_Copied]:
         """Remove and return the waiting copies that may be sent now; destinations take turns."""
         picked = list[_Copied]()
+        if not self._gate.is_open:
+            return picked
         free = self._limits.at_once - self._under_way
         for name, destination in list(self._destinations.items()):
             room = min(free - len(picked), self._limits.per_destination - destination.under_way)

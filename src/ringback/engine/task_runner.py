@@ -10,7 +10,7 @@ Tests can stop the loop at two checkpoints: `carried_out`, before the last trans
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final, Generic, TypeVar
@@ -20,6 +20,7 @@ from ringback.core.scheduled_task import BeginResult, CarrierRequest, ScheduledT
 from ringback.core.sims.scenario import CarrierResult, CarrierTimeout, TaskKind
 from ringback.ports import Carrier, Clock, Store, TaskHandler, Transaction, no_checkpoint
 from ringback.runtime.database_outage import outlast
+from ringback.runtime.sending_gate import SendingGate
 from ringback.runtime.wakeup import Wakeup
 
 PAUSE: Final = timedelta(hours=1)
@@ -46,11 +47,14 @@ class ScheduledTaskRunner(Generic[C]):
     clock: Clock
     look_every: timedelta | None = None
     """How often to look for tasks that other processes have added; None if there are none."""
+    gate: SendingGate = field(default_factory=SendingGate)
+    """While it is closed, no task is begun."""
     checkpoint: Callable[[str], None] = no_checkpoint
 
     def __post_init__(self) -> None:
         """Create the object that wakes the loop when a task is due."""
         self._wakeup = Wakeup(self.clock)
+        self.gate.listen(self._wakeup.wake)
 
     @property
     def is_still(self) -> bool:
@@ -58,7 +62,9 @@ class ScheduledTaskRunner(Generic[C]):
         return self._wakeup.is_quiet
 
     async def next_due(self) -> datetime | None:
-        """Return when the next task is due, or None if there is none."""
+        """Return when the next task is due; None if there is none, or while paused."""
+        if not self.gate.is_open:
+            return None
         return await self.store.transact(lambda tx: tx.tasks.next_due())
 
     def wake(self) -> None:
@@ -71,7 +77,9 @@ class ScheduledTaskRunner(Generic[C]):
             await outlast(self._step_or_wait, clock=self.clock)
 
     async def _step_or_wait(self) -> None:
-        if not await self.step():
+        if not self.gate.is_open:
+            await self._wakeup.wait(None)
+        elif not await self.step():
             due = await self.next_due()
             if self.look_every is not None:
                 look = self.clock.now() + self.look_every

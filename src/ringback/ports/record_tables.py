@@ -164,6 +164,10 @@ class ScheduledTasks(Protocol):
         """Return when the next task that no other process has claimed is due, or None."""
         ...
 
+    def count_due(self, now: datetime) -> int:
+        """Return the number of tasks that are due, whoever has claimed them."""
+        ...
+
     def due_of(self, subject_sid: str, step: TaskKind) -> datetime | None:
         """Return when a resource's task for this step is due, or None if it has no such task."""
         ...

@@ -9,6 +9,7 @@ one commit, or run a function again.
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from ringback.core.accounts.account import Account, ApiKey
@@ -124,6 +125,30 @@ class PolicyVersions(Protocol):
         ...
 
 
+class SendingPause(NamedTuple):
+    """That servers send nothing and ask no carrier, until an operator resumes them."""
+
+    since: datetime
+    reason: str
+    """Why, in words for the operator."""
+
+
+class StoredPause(Protocol):
+    """The pause of all servers that use the store, if there is one."""
+
+    def get(self) -> SendingPause | None:
+        """Return the pause, or None if there is none."""
+        ...
+
+    def begin(self, pause: SendingPause) -> SendingPause:
+        """Begin a pause, unless there is one already, and return the pause that is in force."""
+        ...
+
+    def end(self) -> SendingPause | None:
+        """End the pause, and return it; None if there was none."""
+        ...
+
+
 class Transaction(Protocol):
     """All tables, within one transaction."""
 
@@ -134,6 +159,7 @@ class Transaction(Protocol):
     scenarios: ScenarioChoices
     """The scenarios chosen for SIMs and accounts."""
     policies: PolicyVersions
+    pause: StoredPause
     tasks: ScheduledTasks
     callbacks: Callbacks
     batches: IncomingCallbackBatches

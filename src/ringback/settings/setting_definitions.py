@@ -234,6 +234,13 @@ SETTINGS: Final = (
         only=_SERVE,
     ),
     Setting(
+        *("start_paused", _SWITCH, "no"),
+        "Pause the server at its start: it accepts requests, but sends nothing and asks no carrier"
+        " until `ringback resume`. For the first start after the data was restored: what was sent"
+        " after the backup would be sent again.",
+        only=_SERVE,
+    ),
+    Setting(
         *("phase", SettingForm(str, "NAME"), ""),
         "Phase of the transition from twilio to kore that the server stays in: before, between or"
         " after.  [default: before]",
@@ -391,8 +398,8 @@ SETTING_GROUPS: Final[Mapping[str, Sequence[Setting]]] = {
     for title, names in {
         "Server": "host port fd tls tls_port tls_cert tls_key trusted_proxies max_connections drain"
         " log_format log_level",
-        "Data": "data database database_notifications role seal_key seal_key_file response_storage"
-        " response_storage_per_account",
+        "Data": "data database database_notifications role start_paused seal_key seal_key_file"
+        " response_storage response_storage_per_account",
         "Phase": "phase at warn_before",
         "Where callbacks may go": "allow callback_ports callback_schemes extra_ca_file"
         " client_cert_file client_key_file",

@@ -42,6 +42,8 @@ class Settings:
     """The URL of the PostgreSQL database in place of the data file."""
     database_notifications: bool
     role: Role
+    start_paused: bool
+    """True if the server pauses at its start, until an operator resumes it."""
     policy: Policy
     """The policy in the settings file; the server uses the newest version in its store."""
     policy_origin: str

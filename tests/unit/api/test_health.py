@@ -8,7 +8,8 @@ from starlette.types import ASGIApp
 
 from ringback.api.health import HealthChecks, health_routes
 from ringback.core.errors import StoreUnavailable
-from tests.fakes import ACCOUNT_SID
+from ringback.ports import SendingPause
+from tests.fakes import ACCOUNT_SID, NOW
 from tests.memory_store import MemoryStore
 from tests.unit.api.caller import Caller
 from tests.unit.api.world import app_on
@@ -22,6 +23,7 @@ class Machine:
         self.is_running = True
         self.clock_difference = timedelta(0)
         self.failure: Exception | None = None
+        self.pause: SendingPause | None = None
         self.gate = asyncio.Event()
         self.gate.set()
 
@@ -36,6 +38,7 @@ class Machine:
             commit=self.commit,
             is_running=lambda: self.is_running,
             clock_difference=lambda: self.clock_difference,
+            pause=lambda: self.pause,
             patience=0.05,
         )
         return app_on(MemoryStore(), beside=health_routes(health))
@@ -129,3 +132,13 @@ async def test_credentials_are_not_needed_and_make_no_difference(machine: Machin
 @pytest.mark.parametrize("host", ["supersim.twilio.com", "webhook.korewireless.com"])
 async def test_an_apis_host_name_does_not_hide_the_checks(machine: Machine, host: str) -> None:
     assert (await Caller(machine.app(), credentials=None, host=host).get("/healthz")).status == 200
+
+
+async def test_a_paused_server_is_ready_and_says_why_it_is_paused(
+    machine: Machine, caller: Caller
+) -> None:
+    assert (await caller.get("/readyz")).json == {"status": "ready"}
+    machine.pause = SendingPause(NOW, "restored from a backup")
+    answer = await caller.get("/readyz")
+    assert answer.status == 200
+    assert answer.json == {"status": "ready", "paused": "restored from a backup"}

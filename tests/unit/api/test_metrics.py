@@ -97,6 +97,7 @@ def caller_of(counters: DeliveryCounters, backlog: Backlog, *, pause: float) -> 
         kept_bytes=backlog.kept_bytes,
         datagrams=lambda: {("received",): 5, ("dropped",): 2},
         refusals=lambda: {("sign_in",): 2, ("rate_limit",): 3},
+        is_paused=lambda: True,
         is_store_up=lambda: backlog.is_writable,
         policy=lambda: PolicyMetrics(
             {"source_ends": 86400.0}, {Source.TWILIO: 12}, refusals=2, is_current=False
@@ -193,6 +194,7 @@ async def test_durations_are_reported_for_all_sources_together(
 async def test_current_activity_is_reported(caller: Caller) -> None:
     told = await samples(caller)
     assert told[named("callbacks_under_way")] == 3
+    assert told[named("paused")] == 1
     assert told[named("connections_open")] == 17
     assert told[named("info", version=__version__)] == 1
 

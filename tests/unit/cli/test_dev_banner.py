@@ -1,6 +1,6 @@
 """What `ringback dev` prints when it is up: warnings, the walkthrough, and how to use HTTPS."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -8,12 +8,15 @@ import pytest
 from ringback.cli.dev.banner import banner, tls_banner
 from ringback.core.policy.source_policy import NOTICE, Phase
 from ringback.dev_environment.dev_file import NETWORK, DevServerDetails
+from ringback.ports import SendingPause
 from ringback.settings.load import load
 
 
-def shown_at(base_url: str, phase: Phase = NOTICE.phases[0], **more: str) -> str:
+def shown_at(
+    base_url: str, phase: Phase = NOTICE.phases[0], pause: SendingPause | None = None, **more: str
+) -> str:
     dev = DevServerDetails(base_url, *(["x"] * 9), **more)
-    return banner(dev, load({}, {}), phase, ahead=timedelta(0))
+    return banner(dev, load({}, {}), phase, ahead=timedelta(0), pause=pause)
 
 
 def test_who_opens_it_to_the_network_is_warned_before_the_credentials() -> None:
@@ -28,6 +31,15 @@ def test_who_opens_it_to_the_network_is_warned_before_the_credentials() -> None:
 
 def test_on_this_machine_alone_there_is_no_warning() -> None:
     assert "WARNING" not in shown_at("http://127.0.0.1:8080")
+
+
+def test_a_paused_server_says_so_before_all_else() -> None:
+    pause = SendingPause(datetime(2027, 6, 1, tzinfo=UTC), "restored from a backup")
+    shown = shown_at("http://127.0.0.1:8080", pause=pause)
+    before, _, after = shown.partition("PAUSED   Nothing is sent until `ringback resume`: ")
+    assert "Auth Token" not in before
+    assert after.startswith("restored from a backup.\n")
+    assert "PAUSED" not in shown_at("http://127.0.0.1:8080")
 
 
 # ---- the walkthrough --------------------------------------------------------------------------

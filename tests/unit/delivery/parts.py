@@ -31,6 +31,7 @@ from ringback.ports import (
     Transport,
     lane_of,
 )
+from ringback.runtime.sending_gate import SendingGate
 from tests.fakes import (
     ACCOUNT_SID,
     CALLBACK_SID,
@@ -215,6 +216,7 @@ class Bench:
     counters: DeliveryCounters = field(default_factory=DeliveryCounters)
     cluster: Cluster = field(default_factory=SoleProcess)
     recover_copies: Callable[[], Awaitable[object]] | None = None
+    gate: SendingGate = field(default_factory=SendingGate)
 
     def __post_init__(self) -> None:
         self.delivery = DeliveryService(
@@ -227,6 +229,7 @@ class Bench:
             counters=self.counters,
             cluster=self.cluster,
             recover_copies=self.recover_copies,
+            gate=self.gate,
             checkpoint=self.steps,
         )
 

@@ -25,10 +25,12 @@ from ringback.ports import (
     Carrier,
     PageWindow,
     RandomSource,
+    SendingPause,
     Store,
     TaskHandler,
     Transaction,
 )
+from ringback.runtime.sending_gate import SendingGate
 from tests.callback_queues import RecordingQueue
 from tests.fakes import (
     ACCOUNT_SID,
@@ -74,6 +76,7 @@ class Bench:
     callback_queue: RecordingQueue = field(default_factory=RecordingQueue)
     steps: Steps = field(default_factory=Steps)
     checkpoint: Callable[[str], None] | None = None
+    gate: SendingGate = field(default_factory=SendingGate)
     handlers: Mapping[TaskKind, TaskHandler[OperationContext]] = field(
         default_factory=lambda: TASK_HANDLERS
     )
@@ -85,6 +88,7 @@ class Bench:
             handler_of=self.handlers.__getitem__,
             context=self.context,
             clock=self.clock,
+            gate=self.gate,
             checkpoint=self.checkpoint or self.steps,
         )
 
@@ -482,3 +486,20 @@ async def test_a_task_that_waits_for_another_follows_it_at_the_same_instant() ->
     # The SIM is inactive by then; before its change, the SMS would have been sent.
     assert told is not None
     assert told.status == "failed"
+
+
+# ---- while the server is paused ------------------------------------------------------------------
+
+
+async def test_no_task_is_begun_while_the_server_is_paused() -> None:
+    bench = Bench(await a_store_with(an_update()))
+    bench.gate.use(SendingPause(NOW, "maintenance"))
+    async with running(bench.task_runner.run):
+        bench.task_runner.wake()
+        await all_has_run()
+        assert bench.steps.passed == []
+        assert bench.task_runner.is_still
+        assert await bench.task_runner.next_due() is None
+        bench.gate.use(None)
+        await bench.steps.reach("announced")
+    assert (await sim_in(bench.store)).status is SimStatus.INACTIVE

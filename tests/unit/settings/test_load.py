@@ -67,6 +67,7 @@ DEFAULTS_OF_DEV = Settings(
     data=Path("ringback-data"),
     database=None,
     database_notifications=True,
+    start_paused=False,
     role=Role.ALL,
     policy=NOTICE,
     policy_origin="KORE's notice",

@@ -23,12 +23,13 @@ from ringback.dev_environment.dev_file import (
     path_in,
 )
 from ringback.dev_environment.dev_https import USUAL_PORT
+from ringback.ports import SendingPause
 from ringback.settings.settings import Settings
 
 _TEMPLATE = """\
 Ringback {version} serves the Super SIM API at {base_url}  (Ctrl-C stops it)
 and Programmable Wireless at {base_url}/wireless
-{warning}
+{warning}{paused}
   Account SID          {account_sid}
   Auth Token           {auth_token}
   API key              {api_key_sid}
@@ -77,6 +78,10 @@ _WARNING = """
            To serve this machine alone, start with --host 127.0.0.1.
 """
 
+_PAUSED: Final = """
+  PAUSED   Nothing is sent until `ringback resume`: {reason}.
+"""
+
 _TLS_TEMPLATE: Final = """
 5. HTTPS is at {tls_url}, for the vendors' host names too, with a CA of its own:
 
@@ -115,12 +120,17 @@ def banner(
     *,
     ahead: timedelta,
     near: Sequence[str] = (),
+    pause: SendingPause | None = None,
 ) -> str:
-    """Return the text to print; `near` has a line for each policy change that comes soon."""
+    """Return the text to print; `near` has a line for each policy change that comes soon.
+
+    `pause` says why nothing is sent; None if the server is not paused.
+    """
     shown = _TEMPLATE.format(
         **asdict(replace(dev, gateway=_gateway_line(dev))),
         version=__version__,
         warning=_warning(dev),
+        paused="" if pause is None else _PAUSED.format(reason=pause.reason),
         phase_line=_phase_line(phase),
         phase_help=_phase_help(settings),
         change_lines="".join(f"\n                       {change}" for change in near),

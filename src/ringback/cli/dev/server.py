@@ -58,6 +58,7 @@ async def run(
             application.phase,
             ahead=clock.ahead,
             near=application.workers.policy_monitor.near_in_words(),
+            pause=application.process.gate.pause,
         )
         say(asdict(dev_file), shown, as_json=as_json)
 

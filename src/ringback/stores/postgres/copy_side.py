@@ -30,7 +30,7 @@ from ringback.stores.sql.copy_records import (
     noted,
     noted_progress,
 )
-from ringback.stores.sql.data_copy import CHUNK, TABLES, CopiedTable, Row
+from ringback.stores.sql.data_copy import CHUNK, TABLES, WITH_DATA, CopiedTable, Row
 from ringback.stores.sql.sealed_columns import open_all, sealed_with
 
 _OWN: Final = ("worker",)
@@ -167,11 +167,12 @@ class PostgresCopyTarget(PostgresCopySide):
                 self._execute(f"TRUNCATE {_ALL_TABLES}")
             # The sums of bytes are copied, too.
             self._execute("ALTER TABLE kept_responses DISABLE TRIGGER kept_responses_changed")
+            self._execute("DELETE FROM installation")
             self._execute("DELETE FROM sealed_with")
             self._execute("INSERT INTO sealed_with VALUES (?, true)", [self.cipher.key_ids[0]])
 
     def _has_rows(self) -> bool:
-        exists = (f"EXISTS (SELECT FROM {table.name})" for table in TABLES)
+        exists = (f"EXISTS (SELECT FROM {table.name})" for table in WITH_DATA)
         (has_some,) = self._execute(f"SELECT {' OR '.join(exists)}").fetchone()
         return has_some
 
@@ -214,6 +215,9 @@ class PostgresCopyTarget(PostgresCopySide):
                 )
             self._execute("ALTER TABLE kept_responses ENABLE TRIGGER kept_responses_changed")
             make_partitions(self._connection)
+            # The copy was wanted, so servers need not be paused as they are in a found database.
+            self._execute("UPDATE installation SET written_in = NULL")
+            schema.note_place(self._connection)
             note_end(self._execute, CopyRole.TARGET, now)
             self._execute("SELECT unfence_data()")
         self._execute(f"ANALYZE {_ALL_TABLES}")

@@ -24,11 +24,13 @@ from psycopg import errors
 from psycopg.conninfo import conninfo_to_dict
 
 from ringback.core.errors import ConfigurationError, reason_of
+from ringback.runtime.system_clock import SystemClock
 from ringback.runtime.undo import on_failure
 from ringback.stores.encryption import SecretCipher
 from ringback.stores.postgres.connections import Connection, Dsn, execute
 from ringback.stores.postgres.partitions import PARTITIONED, make_partitions, partitions_of
 from ringback.stores.sql.copy_records import take_into_use
+from ringback.stores.sql.field_columns import to_us
 from ringback.stores.sql.sealed_columns import open_all, seal_anew, sealed_with
 
 _LOCK: Final = 0x52494E47
@@ -45,6 +47,20 @@ CONCURRENTLY: Final = ("SET lock_timeout = 0",)
 """The settings to make indexes with: to wait for others then blocks nobody."""
 _GOES_ON: Final = re.compile(r"^-- Servers of schema (\d+) can go on\.$", re.MULTILINE)
 _OUTSIDE: Final = "-- Outside a transaction:\n"
+_MOVED: Final = (
+    "the data is in another PostgreSQL database than the one it was written in: it was restored or"
+    " copied"
+)
+# Servers are paused if the place was noted, and is another one now.
+_NOTE_PLACE: Final = """
+    INSERT INTO installation (number, written_in) VALUES (1, own_place())
+    ON CONFLICT (number) DO UPDATE SET written_in = excluded.written_in,
+        paused_us = CASE WHEN installation.written_in IS NULL THEN installation.paused_us
+            ELSE coalesce(installation.paused_us, ?) END,
+        paused_reason = CASE WHEN installation.written_in IS NULL OR installation.paused_us NOTNULL
+            THEN installation.paused_reason ELSE ? END
+    WHERE installation.written_in IS DISTINCT FROM excluded.written_in
+"""
 _INDEX: Final = re.compile(r"CREATE (UNIQUE )?INDEX CONCURRENTLY (\w+) ON (\w+) (.+)", re.DOTALL)
 
 
@@ -102,6 +118,7 @@ def upgrade(
         with _locked(connection):
             seal_anew(partial(execute, connection), cipher)
             make_partitions(connection)
+            note_place(connection)
         return before, newest()
 
 
@@ -125,12 +142,28 @@ def check(dsn: Dsn, cipher: SecretCipher, *, serve_copied: bool = False) -> None
             else:
                 seal_anew(run, cipher)
             make_partitions(connection)
+            note_place(connection)
 
 
 def place_of(dsn: Dsn) -> str:
     """Return the database as notes of copies name it: the same for each user and password."""
     port = conninfo_to_dict(dsn.text).get("port")
     return f"the database {dsn.shown}" + (f", port {port}" if port else "")
+
+
+def note_place(connection: Connection) -> None:
+    """In a transaction, note in which database the data is.
+
+    If it was in another one before, it was restored or copied: servers are paused then, so that
+    nothing is sent twice.
+    """
+    now = to_us(SystemClock().now())
+    # Usually nothing has changed, and nothing is written.
+    (is_here,) = execute(
+        connection, "SELECT EXISTS (SELECT FROM installation WHERE written_in = own_place())"
+    ).fetchone()
+    if not is_here:
+        execute(connection, _NOTE_PLACE, (now, _MOVED))
 
 
 def hold_for_copy(dsn: Dsn, connection: Connection) -> None:

@@ -44,7 +44,7 @@ def _tables(*names: str, key: str = "seq") -> tuple[CopiedTable, ...]:
 
 
 TABLES: Final = (
-    *_tables("policy_versions", key="number"),
+    *_tables("installation", "policy_versions", key="number"),
     *_tables("accounts", key="id"),
     *_tables("webhook_secrets", key="id"),
     *_tables("api_keys", "api_clients", key="rowid"),
@@ -76,6 +76,9 @@ SQLite has another form of the last two, which is converted, and has no `idempot
 reads from `callbacks`. Whether a callback was appointed matters only until its first claim, so that
 is not copied for one that is being sent.
 """
+
+WITH_DATA: Final = tuple(table for table in TABLES if table.name != "installation")
+"""The tables that have no rows in a place without data."""
 
 
 class CopySide(Protocol):

@@ -34,6 +34,12 @@ class SqlTasks:
         row = self._session.read("SELECT min(due_us) AS due_us FROM tasks").fetchone()
         return maybe_from_us(row["due_us"])
 
+    def count_due(self, now: datetime) -> int:
+        row = self._session.read(
+            "SELECT count(*) AS due FROM tasks WHERE due_us <= ?", [to_us(now)]
+        ).fetchone()
+        return row["due"]
+
     def due_of(self, subject_sid: str, step: TaskKind) -> datetime | None:
         row = self._session.read(
             "SELECT due_us FROM tasks WHERE subject_sid = ? AND step = ?", (subject_sid, step)

@@ -16,6 +16,7 @@ from ringback.stores.sql.counters import SqlCounters
 from ringback.stores.sql.policy_versions import SqlPolicyVersions
 from ringback.stores.sql.response_overflow import TABLES as RESPONSE_TABLES
 from ringback.stores.sql.response_overflow import SqlResponseOverflows
+from ringback.stores.sql.sending_pause import SqlStoredPause
 from ringback.stores.sql.shadows import TABLES as SHADOW_TABLES
 from ringback.stores.sql.shadows import SqlShadowCallbacks
 from ringback.stores.sql.tasks_and_scenarios import SqlScenarioChoices, SqlTasks
@@ -71,6 +72,8 @@ class SqlTransaction(Transaction, Generic[S]):
         self.api_clients = SqlApiClients(session, cipher)
         self.scenarios = SqlScenarioChoices(session)
         self.policies = SqlPolicyVersions(session)
+        self.pause = SqlStoredPause(session)
+        self.pause = SqlStoredPause(session)
         self.tasks = SqlTasks(session)
         self.kept_responses = self._responses = responses = SqlResponseOverflows(session, budget)
         self.callbacks = self._callbacks = callbacks(session, self._accounts, responses)

@@ -27,7 +27,7 @@ from ringback.stores.sql.copy_records import (
     noted,
     noted_progress,
 )
-from ringback.stores.sql.data_copy import CHUNK, TABLES, CopiedTable, Row
+from ringback.stores.sql.data_copy import CHUNK, WITH_DATA, CopiedTable, Row
 from ringback.stores.sql.sealed_columns import open_all, sealed_with
 from ringback.stores.sqlite.data_file_opener import connect_alone
 from ringback.stores.sqlite.data_file_upgrade import create, keep, remove
@@ -192,7 +192,7 @@ class SqliteCopyTarget(SqliteCopySide):
         if self._old is None:
             return False
         others = "idempotency", "open_attempts"
-        names = [table.name for table in TABLES if table.name not in others]
+        names = [table.name for table in WITH_DATA if table.name not in others]
         exists = (f"EXISTS (SELECT 1 FROM {name})" for name in (*names, "sent_at_once"))
         (has_some,) = self._old.execute(f"SELECT {' OR '.join(exists)}").fetchone()
         return bool(has_some)
@@ -267,6 +267,8 @@ class SqliteCopyTarget(SqliteCopySide):
                 "UPDATE sqlite_sequence SET seq = max(seq, coalesce("
                 "(SELECT max(seq) FROM removed WHERE table_name = sqlite_sequence.name), 0))"
             )
+            draft.execute("DELETE FROM installation WHERE paused_us IS NULL")
+            draft.execute("UPDATE installation SET written_in = NULL")
             note_end(draft.execute, CopyRole.TARGET, now)
             draft.execute(f"PRAGMA application_id = {number + 1}")
         draft.execute("PRAGMA journal_mode = DELETE")
