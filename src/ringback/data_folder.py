@@ -11,17 +11,18 @@ from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Protocol, TypeVar
+from typing import Final, NamedTuple, Protocol, TypeVar
 
 from ringback.core.errors import ConfigurationError
 from ringback.ports import Store, Transaction
 from ringback.runtime.os_error_messages import refuse_windows, refusing
 from ringback.runtime.system_clock import SystemClock, SystemRandomSource
 from ringback.runtime.undo import on_failure
-from ringback.settings.setting_definitions import DATA_FILE
+from ringback.settings.setting_definitions import DATA_FILE, SEAL_KEY
 from ringback.stores.encryption import SecretCipher, has_key_file, make_key_file
 from ringback.stores.encryption import new_key as new_seal_key
 from ringback.stores.sql.data_copy import CopySource, CopyTarget, DataCopyResult, copy_all
+from ringback.stores.sqlite.backup import BackupNote, back_up
 from ringback.stores.sqlite.copy_side import SqliteCopySource, SqliteCopyTarget, draft_of_copy
 from ringback.stores.sqlite.data_file_opener import (
     is_sealed,
@@ -37,8 +38,10 @@ from ringback.stores.sqlite.data_loss import (
     refuse_damaged_wal,
     refuse_missing_data,
 )
+from ringback.stores.sqlite.durability_mark import mark_path
 from ringback.stores.sqlite.file_lock import FileLock
 from ringback.stores.sqlite.integrity_checks import IntegrityCheckResult, check_data
+from ringback.stores.sqlite.restore import draft_of_restore, read_note, restore_file
 from ringback.stores.sqlite.schema_upgrade import UpgradedSchema, newest
 from ringback.stores.sqlite.store import SqliteStore, StoreOptions
 
@@ -50,7 +53,10 @@ __all__ = [
     "DataCopyResult",
     "DataFolder",
     "IntegrityCheckResult",
+    "MadeBackup",
+    "NotARingbackBackup",
     "OpenStore",
+    "RestoredData",
     "StoreOptions",
     "StoredData",
     "UpgradedSchema",
@@ -61,6 +67,8 @@ __all__ = [
 T = TypeVar("T")
 
 KEY_FILE: Final = "ringback.key"
+_MOST_NAMED: Final = 5
+"""The most files in a folder that a message names."""
 
 
 def keys_in(file: Path) -> Sequence[str]:
@@ -76,10 +84,47 @@ class OpenStore(Store, Protocol):
         ...
 
 
+class NotARingbackBackup(ConfigurationError):
+    """Another program has to make or restore the backup; the message says how."""
+
+    exit_code = 2
+
+
+class MadeBackup(NamedTuple):
+    """A backup that was made, and where the key is that its secrets need."""
+
+    note: BackupNote
+    key_in: str
+
+
+class RestoredData(NamedTuple):
+    """The backup that a data folder was made from, and if the key of its secrets is known."""
+
+    note: BackupNote
+    has_key: bool
+
+
 class StoredData(ABC):
     """A place that stores all data of a server."""
 
     __slots__ = ()
+
+    @abstractmethod
+    def back_up(self, target: Path, *, rate: int, tell: Callable[[str], None]) -> MadeBackup:
+        """Copy all data as of now into a new file, while a server may use it, and check the copy.
+
+        At most `rate` bytes are copied in a second. Now and then, `tell` is called with a text that
+        says how far the backup is. Raises ConfigurationError if the data or the file can't be used.
+        """
+
+    @abstractmethod
+    def restore(self, backup: Path, *, tell: Callable[[str], None]) -> RestoredData:
+        """Make the data from a backup; servers that use it are paused until an operator resumes.
+
+        Now and then, `tell` is called with a text that says how far the restore is. Raises
+        ConfigurationError if there is something in this place, if the backup can't be used, or if
+        the key that is known is another one.
+        """
 
     def copy_to(self, target: "StoredData", tell: Callable[[str], None]) -> DataCopyResult:
         """Copy all data to an empty place, or go on with such a copy, and compare both places.
@@ -218,9 +263,7 @@ class DataFolder(StoredData):
         """
         path = self._path
         if is_missing(path):
-            raise ConfigurationError(
-                f"there is no data in {self.folder}; give the data folder of a Ringback with --data"
-            )
+            raise self._no_data()
         lock = FileLock.take(path)
         try:
             self._refuse_lost_data()
@@ -229,6 +272,48 @@ class DataFolder(StoredData):
         finally:
             lock.release()
         return opened.upgrade or UpgradedSchema(newest(), newest(), None)
+
+    def back_up(self, target: Path, *, rate: int, tell: Callable[[str], None]) -> MadeBackup:
+        """Copy the data file into a new file; see `StoredData.back_up`."""
+        path = self._path
+        if is_missing(path):
+            raise self._no_data()
+        self._refuse_lost_data(is_in_use=FileLock.holder(path) is not None)
+        note = back_up(path, target, rate=rate, clock=SystemClock().now, tell=tell)
+        is_given = self.seal_key is not None
+        return MadeBackup(note, SEAL_KEY.variable if is_given else str(self._key_file))
+
+    def restore(self, backup: Path, *, tell: Callable[[str], None]) -> RestoredData:
+        """Make the data file in this folder from a backup; see `StoredData.restore`."""
+        note, path = read_note(backup), self._path
+        cipher = None
+        if self.seal_key is not None or has_key_file(self._key_file):
+            cipher = self._existing_cipher()
+        self._make()
+        self._refuse_what_is_there()
+        lock = FileLock.take(path)
+        try:
+            now = SystemClock().now()
+            restore_file(backup, path, note, cipher=cipher, now=now, tell=tell)
+        finally:
+            lock.release()
+        return RestoredData(note, has_key=cipher is not None)
+
+    def _refuse_what_is_there(self) -> None:
+        """Raise ConfigurationError if anything is in the folder but a key and what a kill left."""
+        lock, mark = self._path.with_suffix(".lock"), mark_path(self._path)
+        draft = draft_of_restore(self._path)
+        may_be = {KEY_FILE, lock.name, draft.name, f"{draft.name}-journal"}
+        if is_being_made(self._path):
+            may_be.add(mark.name)
+        with refusing(f"the folder {self.folder} can't be read"):
+            others = sorted({file.name for file in self.folder.iterdir()} - may_be)
+        if others:
+            named = ", ".join([*others[:_MOST_NAMED], *(["…"] if others[_MOST_NAMED:] else [])])
+            raise ConfigurationError(
+                f"{self.folder} is not empty: it has {named}. Name a new folder with --data; only"
+                f" the key file, {KEY_FILE}, may be in it"
+            )
 
     @contextmanager
     def as_copy_source(self) -> Generator[CopySource]:
@@ -272,9 +357,7 @@ class DataFolder(StoredData):
         """Return the state of the data file; raises ConfigurationError if there is none."""
         path = self._path
         if is_missing(path):
-            raise ConfigurationError(
-                f"there is no data in {self.folder}; give the data folder of a Ringback with --data"
-            )
+            raise self._no_data()
         return {
             "where": str(path),
             "schema": schema_of_file(path),
@@ -289,6 +372,11 @@ class DataFolder(StoredData):
     @property
     def _key_file(self) -> Path:
         return self.seal_key_file or self.folder / KEY_FILE
+
+    def _no_data(self) -> ConfigurationError:
+        return ConfigurationError(
+            f"there is no data in {self.folder}; give the data folder of a Ringback with --data"
+        )
 
     def _make(self) -> None:
         advice = "choose another folder with --data"

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
+from shlex import quote
+from typing import NoReturn
 
 from ringback.core.callbacks.shards import Role
 from ringback.core.errors import ConfigurationError
@@ -15,6 +17,7 @@ from ringback.data_folder import (
     CopySource,
     CopyTarget,
     IntegrityCheckResult,
+    NotARingbackBackup,
     StoredData,
     UpgradedSchema,
 )
@@ -73,6 +76,39 @@ class PostgresDatabase(StoredData):
         """
         before, after = schema.upgrade(self._dsn, self._cipher(), tell)
         return UpgradedSchema(before, after, None)
+
+    def back_up(
+        self,
+        target: Path,
+        *,
+        rate: int,  # noqa: ARG002 (that of data folders)
+        tell: Callable[[str], None],  # noqa: ARG002 (as above)
+    ) -> NoReturn:
+        """Raise NotARingbackBackup, which says what to run: PostgreSQL has its own programs."""
+        raise NotARingbackBackup(
+            f"no backup was made: PostgreSQL's own programs back up {self._dsn.shown}, also while"
+            f" servers use it:\n\n  pg_dump --format=custom --file={quote(str(target))}"
+            f" --dbname={quote(self._dsn.without_password)}\n\nFor backups that lose less than"
+            " the time since the last dump, use base backups and the archived WAL:"
+            " docs/operating.md has the steps. Neither has the key that opens the secrets: also"
+            f" keep the key {self._cipher().key_ids[0]}, in another place than the backups. Servers"
+            " that find a restored dump are paused by themselves; after the restore of a base"
+            " backup, start them with --start-paused"
+        )
+
+    def restore(
+        self,
+        backup: Path,
+        *,
+        tell: Callable[[str], None],  # noqa: ARG002 (that of data folders)
+    ) -> NoReturn:
+        """Raise NotARingbackBackup, which says what to run."""
+        raise NotARingbackBackup(
+            "nothing was restored: PostgreSQL's own programs restore its backups, for example into"
+            f" an empty database:\n\n  pg_restore --dbname={quote(self._dsn.without_password)}"
+            f" {quote(str(backup))}\n\nTo restore a backup of a data folder, name a new folder with"
+            " --data; `ringback db copy` can copy it into a database afterwards"
+        )
 
     def as_copy_source(self) -> AbstractContextManager[CopySource]:
         """Hold the data, so that it can be copied; see `StoredData.copy_to`."""

@@ -1,6 +1,7 @@
 """The write-ahead log stays short, however many reads there are and however long they take."""
 
 import asyncio
+import math
 import sqlite3
 import time
 from collections.abc import Callable
@@ -86,3 +87,32 @@ async def test_the_log_is_not_checked_again_while_nothing_happens(sqlite: Sqlite
     await sqlite.transact(lambda tx: tx.accounts.add(account(), []))
     assert sqlite._log.patience is not None
     await until(lambda: sqlite._log.patience is None)
+
+
+async def test_reads_hardly_wait_while_another_process_reads_for_long(
+    sqlite: SqliteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wal_checkpointer, "_LARGE", 2 * MIB)
+    monkeypatch.setattr(wal_checkpointer, "_LOOK_EVERY", 0.01)
+    await sqlite.transact(lambda tx: tx.accounts.add(account(), []))
+    holds, hold = list[float](), sqlite._readers.hold
+
+    def counted_hold() -> bool:
+        holds.append(time.perf_counter())
+        return hold()
+
+    monkeypatch.setattr(sqlite._readers, "hold", counted_hold)
+    other = sqlite3.connect(tmp_path / "ringback.db", isolation_level=None)
+    other.execute("BEGIN")
+    other.execute("SELECT count(*) FROM callbacks").fetchone()
+    began = time.perf_counter()
+    for number in range(40):
+        await write(sqlite, range(number, number + 1))
+        await asyncio.sleep(0.01)
+    took = time.perf_counter() - began
+    # Each pause is twice as long as the one before: 0.01 s, 0.02 s, 0.04 s, …
+    assert 2 <= len(holds) <= 3 + math.log2(took / 0.01)
+    assert size_in(tmp_path) > 30 * MIB
+    other.execute("COMMIT")
+    other.close()
+    await until(lambda: size_in(tmp_path) <= SMALL)  # it is idle

@@ -43,6 +43,8 @@ _COMMANDS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
         "send": ("send", "Send a callback with your own parameters to a URL."),
         "test-event": ("send", "Send KORE's test event to a URL."),
         "db": ("db", "Check, upgrade or describe the stored data of a server."),
+        "backup": ("backup", "Back up a data folder into a file, while a server uses it."),
+        "restore": ("backup", "Make a new data folder from a backup."),
         "pause": ("pause", "Let a server accept requests, but send nothing."),
         "resume": ("pause", "Let a paused server send everything that is due."),
         "workers": ("workers", "List the processes of a server, and what each of them does."),

@@ -57,6 +57,13 @@ class Dsn:
         return f"{given.get('dbname') or given.get('user') or 'postgres'} on {where}"
 
     @property
+    def without_password(self) -> str:
+        """The connection string without its password, which may then be shown."""
+        given = conninfo_to_dict(self.text)
+        others = {name: str(value) for name, value in given.items() if name != "password"}
+        return make_conninfo("", **others)
+
+    @property
     def has_password(self) -> bool:
         """True if the text has a password."""
         return "password" in conninfo_to_dict(self.text)

@@ -3,6 +3,9 @@
 SQLite can start the log over only when nobody reads from it, so constant reads would make it grow
 forever. When the log is large, new reads wait until the running reads have ended; then the log is
 truncated. It is also truncated when the store is idle.
+
+Another process can also read, for minutes if it makes a backup. Then waiting is in vain, so it is
+tried less and less often, and the log grows until that process is done.
 """
 
 import sqlite3
@@ -21,6 +24,8 @@ _LARGE: Final = 4 * SMALL
 _LOOK_EVERY: Final = 1.0
 _HELD: Final = 0.02
 """Seconds between two checks while new reads have to wait."""
+_LONGEST_PAUSE: Final = 64.0
+"""The most seconds for which reads need not wait after they have waited in vain."""
 
 
 class WalCheckpointer:
@@ -34,6 +39,9 @@ class WalCheckpointer:
         self._readers = readers
         self._look_at = 0.0
         self._is_held = False
+        self._pause = 0.0
+        """For how many seconds reads need not wait, after they have waited in vain."""
+        self._hold_again = 0.0
         self._is_in_question = True
 
     @property
@@ -54,17 +62,19 @@ class WalCheckpointer:
             return
         self._look_at = now + (_HELD if self._is_held else _LOOK_EVERY)
         size = self._size()
-        if size > _LARGE or self._is_held:
-            self._hold()
+        if self._is_held or (size > _LARGE and now >= self._hold_again):
+            self._hold(now)
         elif is_idle:
             # Look again later if another process has prevented the truncation.
             self._is_in_question = size > SMALL and not self._cut()
 
-    def _hold(self) -> None:
+    def _hold(self, now: float) -> None:
         """Let new reads wait; if none is running, truncate the log and let reads start again."""
         self._is_held = True
         if self._readers.hold():
-            self._cut()
+            is_cut = self._cut()
+            self._pause = 0.0 if is_cut else min(max(2 * self._pause, _LOOK_EVERY), _LONGEST_PAUSE)
+            self._hold_again = now + self._pause
             self._is_held = False
             self._readers.release()
 

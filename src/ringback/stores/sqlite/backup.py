@@ -1,0 +1,269 @@
+"""Makes a backup of a data file while a server uses it: one file, as of one moment.
+
+One read transaction holds that moment, so commits go on, and the copy never has to begin again.
+Meanwhile, the write-ahead log can't be started over, and grows. The copy is made under another
+name, and gets its own only when it is complete and checked. In it, servers are paused, even if it
+is put in the place of a data file by hand.
+"""
+
+import fcntl
+import os
+import shutil
+import sqlite3
+from collections.abc import Callable, Generator
+from contextlib import closing, contextmanager, suppress
+from datetime import datetime
+from pathlib import Path
+from time import perf_counter, sleep
+from typing import Final, NamedTuple
+
+from ringback import __version__
+from ringback.core.errors import ConfigurationError
+from ringback.runtime.disk_sync import sync
+from ringback.stores.sql.field_columns import from_us, to_us
+from ringback.stores.sql.sending_pause import BEGIN_PAUSE
+from ringback.stores.sqlite.data_file_upgrade import remove
+from ringback.stores.sqlite.data_loss import refuse_older_data
+from ringback.stores.sqlite.disk_space import is_want_of_room
+from ringback.stores.sqlite.durability_mark import number_in, read_mark
+from ringback.stores.sqlite.file_lock import FileLock
+from ringback.stores.sqlite.schema_upgrade import open_existing, refuse_outdated, version_of
+
+_PART: Final = 1 << 20
+"""Bytes that are copied at once."""
+_SYNCED_AFTER: Final = 16 << 20
+"""Bytes after which the copy is synced, so that a server's commits never wait for much of it."""
+_TOLD_EVERY: Final = 5.0
+"""Seconds."""
+_TURN: Final = 0.02
+"""Seconds for which the check of a copy works before it pauses as long."""
+_SPARE: Final = 1 << 20
+"""Bytes that must be free on the disk in addition to the size of the copy."""
+_WRITE_BACK: Final = "PRAGMA wal_checkpoint(PASSIVE)"
+"""Writes back what no transaction needs any more; commits need not wait for it."""
+_CREATE: Final = """
+    CREATE TABLE backup_note (
+        made_us INTEGER NOT NULL,
+        ringback TEXT NOT NULL,
+        data_folder TEXT NOT NULL,
+        key_id TEXT
+    ) STRICT
+"""
+
+
+class BackupNote(NamedTuple):
+    """What a backup says about itself."""
+
+    made: datetime
+    """The moment that the backup shows."""
+    ringback: str
+    """The version of Ringback that made it."""
+    data_folder: str
+    key_id: str | None
+    """The id of the key that opens its secrets; None if they are plain text."""
+    schema: int
+    commits: int
+    """The number of the last numbered commit in it."""
+    size: int
+    """The size of the file, in bytes."""
+
+    @classmethod
+    def read(cls, backup: sqlite3.Connection, size: int) -> "BackupNote | None":
+        """Read the note in an open file of this size; return None if it has none."""
+        try:
+            row = backup.execute(
+                "SELECT made_us, ringback, data_folder, key_id FROM backup_note"
+            ).fetchone()
+        except sqlite3.OperationalError:
+            return None
+        if row is None:
+            return None
+        made_us, ringback, data_folder, key_id = row
+        schema, commits = version_of(backup), number_in(backup)
+        return cls(from_us(made_us), ringback, data_folder, key_id, schema, commits, size)
+
+
+def back_up(
+    path: Path,
+    target: Path,
+    *,
+    rate: int,
+    clock: Callable[[], datetime],
+    tell: Callable[[str], None],
+) -> BackupNote:
+    """Copy a data file to `target`, a file that does not exist yet, and check the copy.
+
+    At most `rate` bytes are copied in a second. Now and then, `tell` is called with a text that
+    says how far the backup is. Raises ConfigurationError if the data can't be used, if its schema
+    is not the newest, if `target` can't be made, or if the disk has no room for it; there is no
+    `target` then.
+    """
+    try:
+        with closing(_snapshot(path)) as source, _draft(path, target) as draft:
+            made = clock()
+            _copy(source, draft, rate, tell)
+            _end_snapshot(source, path)
+            _mark(draft, made, path)
+            tell("checking the copy")
+            note = _check(draft)
+            sync(draft)
+            _publish(draft, target)
+            return note
+    except sqlite3.Error as failure:
+        if is_want_of_room(failure):
+            raise ConfigurationError(f"no backup was made: the disk of {target} is full") from None
+        raise ConfigurationError(f"no backup of {path} was made: {failure}") from failure
+    except OSError as failure:
+        raise ConfigurationError(f"{target} can't be made: {failure.strerror}") from failure
+
+
+def _snapshot(path: Path) -> sqlite3.Connection:
+    """Open the data file read-only, in a transaction that sees it as it is now."""
+    mark = read_mark(path)
+    source = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=10
+    )
+    try:
+        source.execute("BEGIN")
+        refuse_outdated(path, source)
+        refuse_older_data(path, source, mark)
+    except BaseException:
+        source.close()
+        raise
+    return source
+
+
+@contextmanager
+def _draft(path: Path, target: Path) -> Generator[Path]:
+    """Make an empty file for the copy, which is removed at the end if it is still there."""
+    folder = target.resolve().parent
+    if target.exists() or target.is_symlink():
+        raise ConfigurationError(f"{target} exists already, and is not replaced: name a new file")
+    if not folder.is_dir():
+        raise ConfigurationError(f"{target} can't be made: the folder {folder} does not exist")
+    if folder == path.resolve().parent:
+        raise ConfigurationError(
+            f"{target} would be in the data folder, and be lost together with it: name a file in"
+            " another folder, best on another disk"
+        )
+    draft = target.with_name(f"{target.name}.part")
+    descriptor = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigurationError(f"another process is making {target} just now") from None
+        try:
+            # A backup that was killed has left it behind.
+            os.ftruncate(descriptor, 0)
+            os.fchmod(descriptor, 0o600)
+            yield draft
+        finally:
+            remove(draft)
+    finally:
+        os.close(descriptor)
+
+
+def _copy(source: sqlite3.Connection, draft: Path, rate: int, tell: Callable[[str], None]) -> None:
+    (page_size,), (pages,) = (
+        source.execute(f"PRAGMA {name}").fetchone() for name in ("page_size", "page_count")
+    )
+    size = page_size * pages
+    free = shutil.disk_usage(draft.parent).free
+    if free < size + _SPARE:
+        raise ConfigurationError(
+            f"no backup was made: it needs {(size + _SPARE) / 1e6:.1f} MB, but the disk of {draft}"
+            f" has {free / 1e6:.1f} MB left"
+        )
+    began = told = perf_counter()
+    synced = 0
+
+    def pace(_status: int, remaining: int, _total: int) -> None:
+        nonlocal told, synced
+        copied = size - remaining * page_size
+        if copied - synced >= _SYNCED_AFTER:
+            sync(draft)
+            synced = copied
+        now = perf_counter()
+        if now - told >= _TOLD_EVERY:
+            told = now
+            tell(f"copied {copied / 1e6:,.1f} of {size / 1e6:,.1f} MB")
+        sleep(max(0.0, began + copied / rate - now))
+
+    with closing(_open(draft)) as copy:
+        source.backup(copy, pages=max(1, _PART // page_size), progress=pace)
+        # So the copy is one file, which can be read on any disk. Nothing else can have it open.
+        copy.execute("PRAGMA locking_mode = EXCLUSIVE")
+        copy.execute("PRAGMA journal_mode = DELETE")
+
+
+def _end_snapshot(source: sqlite3.Connection, path: Path) -> None:
+    """Let the write-ahead log start over, and write back what has gathered in it.
+
+    Otherwise a commit of the server would have to do so, and all others would wait for it.
+    """
+    if FileLock.holder(path) is None:
+        source.execute("ROLLBACK")
+        return
+    with suppress(sqlite3.Error), closing(open_existing(path)) as helper:
+        helper.execute(_WRITE_BACK)  # so it has opened all files by the next time
+        source.execute("ROLLBACK")
+        helper.execute(_WRITE_BACK)
+
+
+def _mark(draft: Path, made: datetime, path: Path) -> None:
+    """Note in the copy what it is, and let servers that use it begin with a pause."""
+    with closing(_open(draft)) as copy:
+        copy.execute("BEGIN")
+        copy.execute(_CREATE)
+        copy.execute(
+            "INSERT INTO backup_note SELECT ?, ?, ?, (SELECT key_id FROM sealed_with)",
+            (to_us(made), __version__, str(path.parent.resolve())),
+        )
+        copy.execute(BEGIN_PAUSE, (to_us(made), f"it is a backup of {made:%Y-%m-%d %H:%M:%S} UTC"))
+        copy.execute("COMMIT")
+
+
+def _check(draft: Path) -> BackupNote:
+    """Check that all pages of the copy can be read, and return its note."""
+    turn = perf_counter()
+
+    def pause() -> int:
+        nonlocal turn
+        if perf_counter() - turn > _TURN:
+            sleep(_TURN)
+            turn = perf_counter()
+        return 0
+
+    with closing(_open(draft)) as copy:
+        copy.set_progress_handler(pause, 10_000)
+        (found,) = copy.execute("PRAGMA quick_check(1)").fetchone()
+        if found != "ok":
+            raise ConfigurationError(
+                f"no backup was made: the data is damaged ({' '.join(found.split())}); `ringback db"
+                " check` says more"
+            )
+        note = BackupNote.read(copy, draft.stat().st_size)
+        assert note is not None  # noqa: S101 (it was written just now)
+        return note
+
+
+def _publish(draft: Path, target: Path) -> None:
+    """Give the copy its name, unless a file has it by now."""
+    try:
+        target.hardlink_to(draft)
+    except FileExistsError:
+        raise ConfigurationError(f"{target} was made by another program meanwhile") from None
+    except OSError:  # on this disk, a file can't have two names
+        draft.rename(target)
+    with suppress(FileNotFoundError):
+        draft.unlink()
+    sync(target.resolve().parent)
+
+
+def _open(draft: Path) -> sqlite3.Connection:
+    copy = sqlite3.connect(draft, isolation_level=None)
+    # An unfinished copy is removed anyway, so it needs no journal.
+    copy.execute("PRAGMA journal_mode = OFF")
+    copy.execute("PRAGMA synchronous = OFF")
+    return copy
