@@ -15,6 +15,7 @@ from ringback.data_folder import DATA_FILE, KEY_FILE, DataFolder
 from ringback.stores.encryption import new_key
 from tests.damage.trial import opened
 from tests.stores.records import account
+from tests.stores.rich_data import rich_folder
 
 NAMES = [
     "file",
@@ -26,6 +27,9 @@ NAMES = [
     "secrets",
     "batches",
     "policy",
+    "references",
+    "counts",
+    "open_attempts",
 ]
 
 
@@ -157,6 +161,19 @@ async def test_what_is_wrong_is_found(
     faults = faults_in(folder)
     assert list(faults) == [name]
     assert why in faults[name]
+
+
+def test_the_states_of_callbacks_and_the_open_attempts_are_shown(tmp_path: Path) -> None:
+    rich = rich_folder(tmp_path / "rich")
+    checks = {one.name: one for one in rich.check()}
+    assert all(one.is_ok for one in checks.values())
+    with closing(sqlite3.connect(rich.folder / DATA_FILE)) as connection:
+        (in_all,) = connection.execute("SELECT count(*) FROM callbacks").fetchone()
+    assert checks["counts"].found.startswith(f"{in_all} callbacks: ")
+    numbers = [int(word) for word in checks["counts"].found.split() if word.isdigit()]
+    assert sum(numbers[1:]) == in_all
+    assert checks["open_attempts"].found.startswith("4 attempts under way, the oldest since ")
+    assert checks["open_attempts"].found.endswith("the next one settles them as unknown")
 
 
 async def test_a_schema_that_is_older_is_said_with_what_to_do(folder: Path) -> None:

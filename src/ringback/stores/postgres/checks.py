@@ -12,6 +12,14 @@ from ringback.stores.encryption import SecretCipher
 from ringback.stores.postgres.connections import Connection, Dsn, execute
 from ringback.stores.postgres.partitions import partitions_end
 from ringback.stores.postgres.schema import newest, refuse_unfit, version_of
+from ringback.stores.sql.consistency_checks import (
+    RowCheck,
+    counts,
+    found_by,
+    open_attempts,
+    references,
+    states,
+)
 from ringback.stores.sql.sealed_columns import open_all
 
 OLDEST_SERVER: Final = 15
@@ -19,11 +27,13 @@ OLDEST_SERVER: Final = 15
 _FEW_WEEKS: Final = 3
 """With partitions for fewer weeks than this, something keeps them from being made."""
 _DURABLE: Final = {"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on"}
-_ORPHANS: Final = """
-    SELECT count(*) FROM (
-        SELECT id FROM waiting UNION ALL SELECT id FROM open_attempts
-    ) AS unended WHERE NOT EXISTS (SELECT FROM callbacks WHERE callbacks.id = unended.id)
-"""
+_BEGUN: Final = "open_attempts"
+_OPEN_ATTEMPTS: Final = "SELECT count(*), min(started_us) FROM open_attempts"
+_FURTHER_REFERENCES: Final = RowCheck(
+    "rows of idempotency without their row of callbacks",
+    "SELECT count(*), min(callback_id) FROM idempotency WHERE NOT EXISTS"
+    " (SELECT 1 FROM callbacks WHERE callbacks.id = idempotency.callback_id)",
+)
 
 Found = tuple[str, bool, str]
 """The name of a check, whether it passed, and what it found."""
@@ -128,8 +138,19 @@ def _secrets(connection: Connection, cipher: SecretCipher) -> tuple[bool, str]:
 
 
 def _references(connection: Connection, _: SecretCipher) -> tuple[bool, str]:
-    orphans = _one(connection, _ORPHANS)
-    return not orphans, f"{orphans} unended callbacks have no row of their own"
+    checks = (*references(_BEGUN), _FURTHER_REFERENCES)
+    wrong = found_by(partial(execute, connection), checks)
+    return not wrong, wrong or "ok"
+
+
+def _counts(connection: Connection, _: SecretCipher) -> tuple[bool, str]:
+    run = partial(execute, connection)
+    wrong = found_by(run, counts(_BEGUN))
+    return not wrong, wrong or states(run, _BEGUN)
+
+
+def _open_attempts(connection: Connection, _: SecretCipher) -> tuple[bool, str]:
+    return True, open_attempts(partial(execute, connection), _OPEN_ATTEMPTS)[1]
 
 
 _CHECKS: Final[dict[str, Callable[[Connection, SecretCipher], tuple[bool, str]]]] = {
@@ -139,4 +160,6 @@ _CHECKS: Final[dict[str, Callable[[Connection, SecretCipher], tuple[bool, str]]]
     "partitions": _partitions,
     "secrets": _secrets,
     "references": _references,
+    "counts": _counts,
+    "open_attempts": _open_attempts,
 }

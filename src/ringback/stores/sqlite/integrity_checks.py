@@ -11,6 +11,13 @@ from ringback.core.counted import counted
 from ringback.core.errors import ConfigurationError
 from ringback.core.policy.policy_version import read_policy_text
 from ringback.stores.encryption import SecretCipher
+from ringback.stores.sql.consistency_checks import (
+    counts,
+    found_by,
+    open_attempts,
+    references,
+    states,
+)
 from ringback.stores.sql.sealed_columns import open_all
 from ringback.stores.sqlite.data_loss import is_missing, known_damage_of_wal
 from ringback.stores.sqlite.durability_mark import DurableCommitMark, number_in, read_mark
@@ -30,9 +37,17 @@ class IntegrityCheckResult(NamedTuple):
     found: str
 
 
+_SENT: Final = "sent_at_once"
+_OPEN_ATTEMPTS: Final = (
+    "SELECT count(*), min(started_us) FROM (SELECT started_us FROM waiting"
+    " WHERE started_us IS NOT NULL UNION ALL SELECT started_us FROM sent_at_once)"
+)
+
+
 class _OpenFile(NamedTuple):
     """An open data file, its watermark and its cipher, for the checks that need them."""
 
+    path: Path
     connection: sqlite3.Connection
     mark: DurableCommitMark | None
     cipher: Callable[[], SecretCipher]
@@ -55,7 +70,7 @@ def _checks(path: Path, cipher: Callable[[], SecretCipher]) -> Iterator[Integrit
             opened.row_factory = sqlite3.Row
             opened.execute("PRAGMA cell_size_check = ON")
             for name, look in _CHECKS.items():
-                yield _look(name, look, _OpenFile(opened, mark, cipher))
+                yield _look(name, look, _OpenFile(path, opened, mark, cipher))
     except sqlite3.Error as failure:
         yield IntegrityCheckResult("open", is_ok=False, found=str(failure))
 
@@ -154,6 +169,24 @@ def _policy(opened: _OpenFile) -> tuple[bool, str]:
     return True, versions
 
 
+def _references(opened: _OpenFile) -> tuple[bool, str]:
+    wrong = found_by(opened.connection.execute, references(_SENT))
+    return not wrong, wrong or "ok"
+
+
+def _counts(opened: _OpenFile) -> tuple[bool, str]:
+    execute = opened.connection.execute
+    wrong = found_by(execute, counts(_SENT))
+    return not wrong, wrong or states(execute, _SENT)
+
+
+def _open_attempts(opened: _OpenFile) -> tuple[bool, str]:
+    count, found = open_attempts(opened.connection.execute, _OPEN_ATTEMPTS)
+    if count and FileLock.holder(opened.path) is None:
+        found += "; no server is running, so the next one settles them as unknown"
+    return True, found
+
+
 _CHECKS: Final[dict[str, Callable[[_OpenFile], tuple[bool, str]]]] = {
     "schema": _schema,
     "age": _age,
@@ -162,4 +195,7 @@ _CHECKS: Final[dict[str, Callable[[_OpenFile], tuple[bool, str]]]] = {
     "secrets": _secrets,
     "batches": _batches,
     "policy": _policy,
+    "references": _references,
+    "counts": _counts,
+    "open_attempts": _open_attempts,
 }

@@ -36,10 +36,10 @@ def draft_of_restore(path: Path) -> Path:
 
 
 def read_note(backup: Path) -> BackupNote:
-    """Return what a backup says about itself.
+    """Return the note in a backup.
 
-    Raises ConfigurationError if the file can't be read, is no backup of Ringback's, has another
-    size than it had when it was made, or has a schema that is newer than this Ringback.
+    Raises ConfigurationError if the file can't be read, was not made by `ringback backup`, has
+    another size than it had when it was made, or has a schema that is newer than this Ringback.
     """
     try:
         _refuse_incomplete(backup)
@@ -109,7 +109,7 @@ def _refuse_incomplete(backup: Path) -> None:
     if not header:
         raise ConfigurationError(f"{backup} is empty: it was cut off, so get it again")
     if not header.startswith(_MAGIC[: len(header)]):
-        raise _no_backup(backup, "it is no database at all")
+        raise _no_backup(backup, "it is not a database")
     if header[18:20] == _WAL_MODE:
         raise _no_backup(backup, "it is a database that a program uses or has used")
     # A page of 64 KiB is written as 1.
