@@ -6,10 +6,10 @@ name, and gets its own only when it is complete and checked. In it, servers are 
 is put in the place of a data file by hand.
 """
 
-import fcntl
 import os
 import shutil
 import sqlite3
+import sys
 from collections.abc import Callable, Generator
 from contextlib import closing, contextmanager, suppress
 from datetime import datetime
@@ -28,6 +28,9 @@ from ringback.stores.sqlite.disk_space import is_want_of_room
 from ringback.stores.sqlite.durability_mark import number_in, read_mark
 from ringback.stores.sqlite.file_lock import FileLock
 from ringback.stores.sqlite.schema_upgrade import open_existing, refuse_outdated, version_of
+
+if sys.platform != "win32":
+    import fcntl
 
 _PART: Final = 1 << 20
 """Bytes that are copied at once."""
