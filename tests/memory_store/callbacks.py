@@ -67,6 +67,8 @@ class MemoryCallbacks:
     """The time by the store's own clock, which decides how long leases last."""
     runs: dict[str, OpenRun] = field(default_factory=dict[str, OpenRun])
     """The claims under way, by the callbacks' SIDs."""
+    places: dict[str, int] = field(default_factory=dict[str, int])
+    """The callbacks' places in lists, by their SIDs."""
     numbers: "count[int]" = field(default_factory=lambda: count(1))
     """The numbers of claims; each is used once, even if the transaction is undone."""
     locks: RowLocks = field(default_factory=RowLocks, compare=False)
@@ -74,6 +76,7 @@ class MemoryCallbacks:
     def add(self, callback: CallbackRecord) -> int:
         progress, lane = callback.progress, lane_of(callback)
         number = next(self.numbers)
+        self.places[callback.sid] = number
         if progress.is_under_way and not self._owns(lane):
             # The lease has ended since it was decided to send the callback at once.
             progress = put_back(progress, progress.date_updated)
@@ -107,14 +110,17 @@ class MemoryCallbacks:
         account_sid: str,
         which: CallbackFilter,
         *,
-        after: str | None,
+        after: str | int | None,
         limit: int,
         examining: int | None = None,
     ) -> RecordPage[CallbackRecord]:
         own = of_account(account_sid, self.callbacks.values())
-        sids = [callback.sid for callback in own]
-        start = sids.index(after) + 1 if after in sids else 0
-        return first_of(own[start:], lambda one: _is_wanted(one, which), limit, examining)
+        place = self.places.get(after, 0) if isinstance(after, str) else after or 0
+        newer = [one for one in own if self.places[one.sid] > place]
+        page = first_of(newer, lambda one: _is_wanted(one, which), limit, examining)
+        last = [page.stopped_at] if page.stopped_at else [one.sid for one in page[-1:]]
+        page.last_place = self.places[last[0]] if last else None
+        return page
 
     def attempts(self, callback_sid: str) -> list[Attempt]:
         own = [row for row in self.rows.values() if row.callback_sid == callback_sid]

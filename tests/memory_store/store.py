@@ -19,7 +19,13 @@ from tests.memory_store.kept_responses import MemoryKeptResponses
 from tests.memory_store.leases import MemoryCluster, RenewedLeases, RowKey, utc_now
 from tests.memory_store.shadows import MemoryShadows
 from tests.memory_store.supersim import MemorySuperSim
-from tests.memory_store.tasks import MemoryPause, MemoryPolicyVersions, MemoryScenarios, MemoryTasks
+from tests.memory_store.tasks import (
+    MemoryJobs,
+    MemoryPause,
+    MemoryPolicyVersions,
+    MemoryScenarios,
+    MemoryTasks,
+)
 from tests.memory_store.wireless import MemoryWireless
 
 T = TypeVar("T")
@@ -37,6 +43,7 @@ class MemoryTransaction(Transaction):
     policies: MemoryPolicyVersions
     pause: MemoryPause
     tasks: MemoryTasks
+    jobs: MemoryJobs
     kept_responses: MemoryKeptResponses
     callbacks: MemoryCallbacks
     batches: MemoryBatches
@@ -52,9 +59,10 @@ class MemoryTransaction(Transaction):
         self.policies = MemoryPolicyVersions()
         self.pause = MemoryPause()
         self.tasks = MemoryTasks()
+        self.jobs = MemoryJobs()
         self.kept_responses = MemoryKeptResponses(budget)
         self.callbacks = MemoryCallbacks(self.accounts, self.kept_responses)
-        self.tasks.leases = self.callbacks.leases
+        self.tasks.leases = self.jobs.leases = self.callbacks.leases
         self.callbacks.leases.locks = self.callbacks.locks
         self.batches = MemoryBatches()
         self.shadows = MemoryShadows(self.callbacks, self.kept_responses)
@@ -82,7 +90,7 @@ class MemoryStore:
     ) -> None:
         """Create an empty store; `now` is its own clock, which decides how long leases last."""
         self._tables = MemoryTransaction(budget)
-        self._tables.callbacks.now = self._tables.tasks.now = now
+        self._tables.callbacks.now = self._tables.tasks.now = self._tables.jobs.now = now
         self.clusters = list[MemoryCluster]()
         """The clusters of the processes that share the store, between which they announce news."""
 
@@ -104,7 +112,7 @@ class MemoryStore:
         """Run the work on a copy; `finish` makes its changes durable, at once or later."""
         before = self._tables
         tables = copy.deepcopy(before)
-        tables.callbacks.process = tables.tasks.process = process
+        tables.callbacks.process = tables.tasks.process = tables.jobs.process = process
         endings = tables.endings
         try:
             result = work(tables)

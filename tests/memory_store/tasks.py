@@ -1,14 +1,16 @@
-"""Tasks, chosen scenarios, versions of the policy and the pause, in plain dictionaries."""
+"""Tasks, jobs, chosen scenarios, versions of the policy and the pause, in plain dictionaries."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from ringback.core.job import Job, JobStatus
 from ringback.core.policy.policy_version import PolicyVersion
 from ringback.core.scheduled_task import ScheduledTask
 from ringback.core.sims.scenario import TaskKind
 from ringback.ports import SendingPause
 from tests.memory_store.leases import MemoryLeases, utc_now
+from tests.memory_store.records import MemoryRecords
 
 
 @dataclass
@@ -118,4 +120,34 @@ class MemoryTasks:
 
     def _is_of_another(self, key: tuple[str, TaskKind]) -> bool:
         owner = self.claimed_by.get(key)
+        return owner not in (None, self.process) and self.leases.is_alive(owner, self.now())
+
+
+@dataclass
+class MemoryJobs(MemoryRecords[Job]):
+    """Implements `ports.Jobs`."""
+
+    leases: MemoryLeases = field(default_factory=MemoryLeases)
+    process: str | None = None
+    """The process that asks; None if only one process can use the store."""
+    now: Callable[[], datetime] = utc_now
+    claimed_by: dict[str, str] = field(default_factory=dict[str, str])
+
+    def claim(self) -> list[Job]:
+        running = [one for one in self.records.values() if one.status is JobStatus.RUNNING]
+        claimed = [one for one in running if not self._is_of_another(one.sid)]
+        if self.process is not None:
+            self.claimed_by |= {one.sid: self.process for one in claimed}
+        return claimed
+
+    def remove_ended_before(self, instant: datetime, *, limit: int) -> int:
+        ended = [one for one in self.records.values() if one.date_ended is not None]
+        old = [one for one in ended if one.date_ended and one.date_ended < instant]
+        gone = sorted(old, key=lambda one: one.date_ended or instant)[:limit]
+        for one in gone:
+            self.remove(one.sid)
+        return len(gone)
+
+    def _is_of_another(self, sid: str) -> bool:
+        owner = self.claimed_by.get(sid)
         return owner not in (None, self.process) and self.leases.is_alive(owner, self.now())

@@ -15,6 +15,7 @@ from ringback.core.callbacks.rendering import render
 from ringback.core.callbacks.retry import Decision, NoRetryNeeded
 from ringback.core.http.http_exchange import AttemptResult, OutgoingRequest, ReceiverResponseRecord
 from ringback.core.http.outcome import answered
+from ringback.core.job import Job
 from ringback.core.scheduled_task import ScheduledTask
 from ringback.core.supersim.command import IpCommand, SmsCommand
 from ringback.core.supersim.esim_profile import EsimProfile
@@ -64,6 +65,7 @@ _TABLES: dict[type, str] = {
     MeteredCommand: "wireless.command_uses",
     WirelessDataSession: "wireless.sessions",
     CallbackRecord: "callbacks",
+    Job: "jobs",
 }
 
 

@@ -6,6 +6,7 @@ from ringback.core.accounts.account import Account, ApiKey
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.callbacks.callback import Attempt, CallbackRecord
 from ringback.core.http.http_exchange import SentRequestRecord
+from ringback.core.job import Job, JobKind
 from ringback.core.policy.source_policy import Source
 from ringback.core.scheduled_task import ScheduledTask
 from ringback.core.shadows.shadow import ShadowCallback
@@ -271,6 +272,21 @@ def task(
     number: int, step: TaskKind = TaskKind.UPDATE_SIM, *, due: datetime = NOW
 ) -> ScheduledTask:
     return ScheduledTask(step, sid(SidKind.SIM, number), OURS, due)
+
+
+def job(number: int, account_sid: str = OURS) -> Job:
+    return Job(
+        sid=sid(SidKind.JOB, number),
+        account_sid=account_sid,
+        kind=JobKind.REPLAY,
+        parameters={"statuses": ["failed"], "as_other_source": False},
+        estimate=number,
+        is_exact=True,
+        counts={},
+        created_by=f"account {account_sid}",
+        date_created=NOW,
+        date_updated=NOW,
+    )
 
 
 HOST = "http://127.0.0.1:9000"

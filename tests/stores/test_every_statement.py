@@ -29,6 +29,7 @@ from ringback.core.callbacks.response_storage import ResponseStorageBudget
 from ringback.core.callbacks.retry import NoRetryNeeded, RetryLater
 from ringback.core.http.http_exchange import ReceiverResponseRecord
 from ringback.core.http.outcome import DeliveredOutcome, RefusedOutcome
+from ringback.core.job import JobStatus
 from ringback.core.policy.policy_version import OPERATOR, PolicyPart, PolicyVersion
 from ringback.core.policy.source_policy import NOTICE, Source
 from ringback.core.sims.scenario import TaskKind
@@ -66,6 +67,7 @@ from tests.stores.records import (
     api_key,
     callback,
     command_use,
+    job,
     session,
     shadow,
     task,
@@ -93,6 +95,11 @@ ALLOWED: Final = (
     (r"FROM sent_at_once", r"SCAN (open|sent_at_once|listed)$", "few that are being sent"),
     (r"FROM sent_at_once", r"USE TEMP B-TREE FOR GROUP BY", "once, at the start"),
     (
+        r"FROM jobs WHERE status = 'running'",
+        r"SCAN jobs USING INDEX jobs_running",
+        "only running ones",
+    ),
+    (
         r"FROM batched_callbacks",
         r"SCAN batched_callbacks",
         "all remaining ones, once, at the start",
@@ -117,7 +124,7 @@ ALLOWED: Final = (
     (r"_sessions_ending WHERE sim_sid", r"USE TEMP B-TREE FOR ORDER BY", "few that have not ended"),
     (
         r"^SELECT (?!.*account_s?id = \?).* ORDER BY (seq|\w+\.id) (ASC|DESC) LIMIT",
-        r"SCAN \w+( USING INDEX outcomes_undelivered_of_all)?$",
+        r"SCAN \w+( USING INDEX (outcomes_undelivered_of_all|jobs_running))?$",
         "of all accounts, in its own order, and no more than a page may look at",
     ),
 )
@@ -222,7 +229,8 @@ def lists_of_callbacks(tx: Transaction) -> None:
                 tx.callbacks.page(whose, which, window)
         for examining in (None, 1):
             sid = callback(1).sid
-            tx.callbacks.oldest(OURS, which, after=sid, limit=9, examining=examining)
+            for after in (sid, 1):
+                tx.callbacks.oldest(OURS, which, after=after, limit=9, examining=examining)
 
 
 def lists_of_copies(tx: Transaction) -> None:
@@ -366,6 +374,13 @@ def tasks(tx: Transaction) -> None:
     tx.scenarios.get(OURS)
 
 
+def jobs(tx: Transaction) -> None:
+    tx.jobs.claim()
+    tx.jobs.save(replace(job(1), status=JobStatus.DONE, date_ended=NOW - SECOND))
+    tx.jobs.first({"account_sid": OURS, "idempotency_key": "key"})
+    tx.jobs.remove_ended_before(NOW, limit=9)
+
+
 def policies(tx: Transaction) -> None:
     first = PolicyVersion.of_part(PolicyPart(NOTICE, "ringback.toml"), 1, NOW)
     for version in (first, first, PolicyVersion(2, NOTICE, NOW, OPERATOR)):
@@ -443,6 +458,7 @@ STEPS: Final[dict[str, Work]] = {
     "policies": policies,
     "pauses": pauses,
     "records": records,
+    "jobs": jobs,
     "updates": updates,
     "uses": uses,
     "counters": counters,

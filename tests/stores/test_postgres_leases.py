@@ -15,7 +15,8 @@ from ringback.core.callbacks.retry import NoRetryNeeded, RetryNow
 from ringback.core.callbacks.shards import SHARDS, Role, shard_of
 from ringback.core.http.http_exchange import AttemptResult, ReceiverResponseRecord
 from ringback.core.http.outcome import UnknownOutcome
-from ringback.ports import LeaseChange, News, Store
+from ringback.core.job import Job, JobPiece
+from ringback.ports import LeaseChange, News, Store, Transaction
 from ringback.stores.postgres import cluster
 from ringback.stores.postgres.store import PostgresOptions, PostgresStore
 from tests.fakes import NOW, VAULT
@@ -30,7 +31,7 @@ from tests.stores.asking import (
     settle,
 )
 from tests.stores.postgres_bench import PostgresBench
-from tests.stores.records import OUR_LANE, OURS, SECOND, account, callback, shadow, task
+from tests.stores.records import OUR_LANE, OURS, SECOND, account, callback, job, shadow, task
 
 LONG = timedelta(hours=1)
 
@@ -466,6 +467,56 @@ async def test_a_task_belongs_to_the_process_that_claimed_it(
     assert await claimed(second) == [task(1)]
     assert not await first.transact(lambda tx: tx.tasks.take(task(1)))
     assert await second.transact(lambda tx: tx.tasks.take(task(1)))
+
+
+async def test_a_job_belongs_to_the_process_that_claimed_it(
+    first: PostgresStore, processes: Processes
+) -> None:
+    second = await processes.begin()
+    await keep(first, job(1))
+
+    async def claimed(store: Store) -> list[Job]:
+        return await store.transact(lambda tx: tx.jobs.claim())
+
+    assert await claimed(first) == [job(1)]
+    await keep(second, job(2))
+    assert await claimed(second) == [job(2)]
+    assert await claimed(first) == [job(1)]
+    await take_over(first, second)
+    await asyncio.sleep(1.1)  # a process that has jobs looks for others once a second
+    assert await claimed(second) == [job(1), job(2)]
+    assert await claimed(first) == []
+
+
+async def test_two_processes_with_jobs_are_not_in_each_others_way(
+    first: PostgresStore, processes: Processes
+) -> None:
+    second = await processes.begin()
+    begun, ends = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+    for number, process in enumerate((first, second)):
+        await keep(process, job(number))
+        await process.transact(lambda tx: tx.jobs.claim())
+    runs = list[int]()
+
+    def slow(tx: Transaction) -> None:
+        runs.append(1)
+        (mine,) = tx.jobs.claim()
+        loop.call_soon_threadsafe(begun.set)
+        ends.wait(5)
+        tx.jobs.save(mine.after(JobPiece({"done": 1}, 1, is_last=False), NOW))
+
+    def quick(tx: Transaction) -> None:
+        runs.append(2)
+        (mine,) = tx.jobs.claim()
+        tx.jobs.save(mine.after(JobPiece({"done": 1}, 1, is_last=False), NOW))
+
+    first_ends = asyncio.ensure_future(first.transact(slow))
+    await begun.wait()
+    await second.transact(quick)
+    ends.set()
+    await first_ends
+    assert runs == [1, 2]
 
 
 async def test_a_copy_is_left_open_only_by_a_process_that_died(

@@ -17,6 +17,7 @@ from ringback.core.accounts.account import EVERY
 from ringback.core.callbacks.response_storage import ResponseStorageBudget
 from ringback.core.callbacks.retry import RetryLater
 from ringback.core.http.http_exchange import ReceiverResponseRecord
+from ringback.core.job import Job, JobStatus
 from ringback.core.policy.source_policy import Source
 from ringback.core.sims.message import Direction, MessageStatus
 from ringback.core.sims.scenario import TaskKind
@@ -53,6 +54,7 @@ from tests.stores.records import (
     esim_profile,
     fleet,
     ip_command,
+    job,
     profile,
     rate_plan,
     session,
@@ -95,6 +97,7 @@ FILTERS: dict[type, FieldFilter] = {
         "direction": Direction.TO_SIM,
         "transport": CommandTransport.SMS,
     },
+    Job: {"status": JobStatus.RUNNING},
 }
 """The filters that the API offers for each kind of record."""
 LISTS = [
@@ -117,6 +120,7 @@ RECORDS: list[Any] = [
     rate_plan(1),
     wireless_sim(1),
     command(1),
+    job(1),
 ]
 
 
@@ -226,6 +230,7 @@ FLEET_SID = FLEETS[OURS].sid
         (WirelessCommand, {"status": MessageStatus.SENT, "direction": FROM_SIM}, "status"),
         (WirelessCommand, {"sim_sid": WIRELESS_SID}, "sim_sid"),
         (WirelessCommand, FILTERS[WirelessCommand], "sim_sid, status"),
+        (Job, FILTERS[Job], "status"),
     ],
 )
 def test_a_list_uses_the_filter_that_leaves_the_fewest_rows(
@@ -305,6 +310,10 @@ OTHER: dict[str, Callable[[Transaction], Any]] = {
     "an address": lambda tx: tx.supersim.sims.first({"device_ip": "127.64.0.1"}),
     "a change": lambda tx: tx.supersim.sim_updates.get(SIM_SID),
     "the end of a change": lambda tx: tx.supersim.sim_updates.remove(SIM_SID),
+    "a job by its idempotency key": lambda tx: tx.jobs.first(
+        {"account_sid": OURS, "idempotency_key": "key"}
+    ),
+    "jobs that ended long ago": lambda tx: tx.jobs.remove_ended_before(NOW, limit=9),
     "tasks that are due": lambda tx: tx.tasks.claim(NOW, limit=9),
     "a task that is taken": lambda tx: tx.tasks.take(task(1)),
     "a task that is dropped": lambda tx: tx.tasks.drop(SIM_SID, TaskKind.UPDATE_SIM),

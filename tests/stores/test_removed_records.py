@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from ringback.core.errors import InvalidParameter, PageNotFound
+from ringback.core.job import Job
 from ringback.core.sims.message import Direction
 from ringback.core.wireless.command import WirelessCommand
 from ringback.core.wireless.rate_plan import RatePlan
@@ -16,12 +17,13 @@ from ringback.ports import PageWindow, Store, Transaction
 from ringback.stores.sqlite.store import SqliteStore
 from tests.stores.asking import keep, numbers_of, opened, page_of, table_of
 from tests.stores.old_files import insert
-from tests.stores.records import OURS, THEIRS, account, command, rate_plan, wireless_sim
+from tests.stores.records import OURS, THEIRS, account, command, job, rate_plan, wireless_sim
 
 MAKERS: dict[type, Callable[..., Any]] = {
     RatePlan: rate_plan,
     WirelessSim: wireless_sim,
     WirelessCommand: command,
+    Job: job,
 }
 
 

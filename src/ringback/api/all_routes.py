@@ -20,6 +20,7 @@ from ringback.api.portal.comparison import ComparisonEndpoints
 from ringback.api.portal.counters import CounterEndpoints
 from ringback.api.portal.create_callbacks import CreateCallbacksEndpoints
 from ringback.api.portal.devices import DeviceEndpoints
+from ringback.api.portal.jobs import JobEndpoints
 from ringback.api.portal.kore_test_events import TestEventEndpoints
 from ringback.api.portal.network_scenarios import ScenarioEndpoints
 from ringback.api.portal.replays import ReplayEndpoints
@@ -59,6 +60,7 @@ _PORTAL: Final = (
     ComparisonEndpoints,
     CreateCallbacksEndpoints,
     ReplayEndpoints,
+    JobEndpoints,
     TotalsEndpoints,
     CounterEndpoints,
     TestEventEndpoints,

@@ -31,6 +31,8 @@ class ApiDependencies:
     """Runs scheduled tasks; endpoints wake it after a change that has created tasks."""
     callback_queue: NewCallbackQueue
     batch_queue: BulkCallbackQueue
+    wake_jobs: Callable[[], None] = lambda: None
+    """Lets the loop that works on jobs look for new ones at once."""
     read_url: Callable[[str], CallbackUrl] = CallbackUrl.parse
     """Parses a callback URL by the operator's rules; raises InvalidCallbackUrl."""
     sources: Sources = field(default_factory=lambda: BUILT_IN)

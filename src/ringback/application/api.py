@@ -48,6 +48,8 @@ class WorkerServicesForApi:
     """Writes the counters of minutes that are over."""
     notifier: LoopWaker
     """Wakes the loop for scheduled tasks after each new task."""
+    job_notifier: LoopWaker
+    """Wakes the loop that works on jobs after each change of them."""
     policy_monitor: PolicyMonitor
     stored_policy: StoredPolicy
     pause_control: PauseControl
@@ -78,6 +80,7 @@ class HttpApi:
             task_runner=ports.notifier,
             callback_queue=ports.queue,
             batch_queue=ports.batch_queue,
+            wake_jobs=ports.job_notifier.wake,
             read_url=callback_url_parser(settings.guard, settings.egresses, settings.sources),
             sources=settings.sources,
             skipped_copies=process.counters.skipped_copies,

@@ -23,6 +23,7 @@ from ringback.delivery.enqueue import DirectBatchQueue
 from ringback.delivery.minute_counters import CounterWriter
 from ringback.delivery.shadow_sender import ShadowSender
 from ringback.engine.clock_advancer import ClockAdvancer
+from ringback.engine.job_runner import JobRunner
 from ringback.engine.pause_control import PauseControl
 from ringback.engine.supervisor import Supervisor
 from ringback.engine.task_runner import ScheduledTaskRunner
@@ -31,6 +32,7 @@ from ringback.http_client.sockets_and_tls import SystemNetwork
 from ringback.http_client.tls import ClientTls
 from ringback.operations.context import OperationContext
 from ringback.operations.create_callbacks import send_callbacks
+from ringback.operations.jobs import do_piece
 from ringback.policy.policy_reloader import PolicyReloader
 from ringback.policy.stored_policy import StoredPolicy
 from ringback.ports import (
@@ -53,8 +55,8 @@ from ringback.settings.settings_reloader import SettingsReloader
 if TYPE_CHECKING:
     from ringback.carrier.udp_gateway import Received, UdpGateway
 
-_LOOK_FOR_TASKS: Final = timedelta(seconds=1)
-"""How often to look for tasks of other processes, in case an announcement got lost."""
+_LOOK_FOR_WORK: Final = timedelta(seconds=1)
+"""How often to look for jobs of other processes, and tasks whose announcement got lost."""
 
 _LOOK_AT_CHANGES: Final = 1.0
 """Seconds between two looks at the policy and the pause, in case an announcement got lost."""
@@ -137,16 +139,27 @@ class BackgroundWorkers:
                 open_gateway=partial(_open_gateway, self._gateway_at),
                 drain=process.settings.drain,
             )
+        look_every = _LOOK_FOR_WORK if cluster.is_shared else None
         self.task_runner = ScheduledTaskRunner(
             store=store,
             carrier=self._gateway_duty or network.gateway or SimulatedCarrier(),
             handler_of=_handler_of,
             context=context,
             clock=clock,
-            look_every=_LOOK_FOR_TASKS if cluster.is_shared else None,
+            look_every=look_every,
             gate=process.gate,
             checkpoint=process.checkpoint,
         )
+        self.job_runner = JobRunner(
+            store=store,
+            do_piece=do_piece,
+            context=context,
+            clock=clock,
+            look_every=look_every,
+            most_per_second=process.settings.rate_limit,
+            checkpoint=process.checkpoint,
+        )
+        """Works on jobs, but not in the role API: another process then finds them."""
         self._receive = _receiver(store, clock, self.task_runner, context)
         if self._gateway_duty is not None:
             run_tasks = self.task_runner.run
@@ -175,7 +188,7 @@ class BackgroundWorkers:
             beside.append(follower.run)
         self.policy_reloader = _policy_reloader_of(origin, process, self.stored_policy)
         """Reloads the policy when the settings file changes; None if there is no settings file."""
-        loops = (self.task_runner, self.delivery, self.shadow_sender)
+        loops = (self.task_runner, self.job_runner, self.delivery, self.shadow_sender)
         self.clock_advancer = (
             ClockAdvancer(clock, loops) if isinstance(clock, VirtualClock) else None
         )
@@ -188,6 +201,7 @@ class BackgroundWorkers:
             self.delivery,
             clock=clock,
             beside=beside,
+            after_recovery=() if role is Role.API else (self.job_runner.run,),
         )
         self._policy_part = process.settings.policy_part
         self._starts_paused = process.settings.start_paused

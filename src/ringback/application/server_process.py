@@ -85,6 +85,7 @@ def services_of(workers: BackgroundWorkers) -> WorkerServicesForApi:
         batch_queue=workers.batch_queue,
         write_counters=workers.counter_writer.write,
         notifier=workers.notifier,
+        job_notifier=workers.job_runner,
         policy_monitor=workers.policy_monitor,
         stored_policy=workers.stored_policy,
         pause_control=workers.pause_control,

@@ -27,6 +27,7 @@ class SidKind(StrEnum):
     ESIM_PROFILE = "HP"
     FLEET = "HF"
     IP_COMMAND = "HG"
+    JOB = "JO"
     NETWORK = "HW"
     NETWORK_ACCESS_PROFILE = "HA"
     RATE_PLAN = "WP"

@@ -25,6 +25,8 @@ class Supervisor:
     clock: Clock
     beside: Sequence[Callable[[], Coroutine[Any, Any, None]]] = ()
     """The functions that run the other loops; they are cancelled at the stop."""
+    after_recovery: Sequence[Callable[[], Coroutine[Any, Any, None]]] = ()
+    """Further ones, which begin when the work of a dead process is recovered."""
 
     def __post_init__(self) -> None:
         """Begin without any running loop."""
@@ -47,9 +49,10 @@ class Supervisor:
             await self._recover()
         except StoreUnavailable:
             self.delivery.queue.is_paused = True
-        beside = list(self.beside)
+        later = [*self.after_recovery]
         if self.task_runner is not None:
-            beside.append(partial(self._run_tasks, self.task_runner))
+            later.append(self.task_runner.run)
+        beside = [*self.beside, *(partial(self._run_later, run) for run in later)]
         self._loops = [
             asyncio.create_task(self._deliver(), name="delivery"),
             *(asyncio.create_task(run()) for run in beside),
@@ -65,9 +68,9 @@ class Supervisor:
             self.delivery.queue.is_paused = False
         await self.delivery.run()
 
-    async def _run_tasks(self, task_runner: ScheduledTaskRunner[Any]) -> None:
+    async def _run_later(self, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
         await self._has_recovered.wait()
-        await task_runner.run()
+        await run()
 
     async def watch(self) -> None:
         """Wait until a loop ends, and raise its error; a loop ends only if something is wrong."""

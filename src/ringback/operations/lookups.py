@@ -100,6 +100,7 @@ def _by_kind(tx: Transaction) -> Mapping[str, Callable[[str], AccountOwnedRecord
     supersim, wireless = tx.supersim, tx.wireless
     return {
         SidKind.CALLBACK: tx.callbacks.find,
+        SidKind.JOB: tx.jobs.get,
         SidKind.NETWORK_ACCESS_PROFILE: supersim.access_profiles.get,
         SidKind.FLEET: supersim.fleets.get,
         SidKind.SIM: supersim.sims.get,

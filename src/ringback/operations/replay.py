@@ -46,6 +46,8 @@ class BulkReplayTotals:
     """The SID of the last callback that was read."""
     has_more: bool = False
     """True if there may be more callbacks after `last`."""
+    last_place: int | None = None
+    """The place of `last` in the list of callbacks, if it is known."""
 
     @property
     def replayed(self) -> int:
@@ -59,6 +61,7 @@ class BulkReplayTotals:
             self.skipped + later.skipped,
             later.last or self.last,
             later.has_more,
+            later.last_place or self.last_place,
         )
 
 
@@ -163,17 +166,18 @@ def replay_oldest(
     which: CallbackFilter,
     send_again: Replay,
     *,
-    after: str | None,
+    after: str | int | None,
     limit: int,
 ) -> BulkReplayTotals:
     """Send the oldest callbacks that match `which` again, and count them.
 
-    At most `limit` callbacks are taken, beginning after the SID `after`.
+    At most `limit` callbacks are taken, beginning after the SID or place `after`.
     """
     oldest = tx.callbacks.oldest(account_sid, which, after=after, limit=limit, examining=_EXAMINED)
     done = _replay(tx, oldest, send_again, statuses=ANY)
     has_more = oldest.stopped_at is not None or len(oldest) == limit
-    return replace(done, last=oldest.stopped_at or done.last, has_more=has_more)
+    last = oldest.stopped_at or done.last
+    return replace(done, last=last, has_more=has_more, last_place=oldest.last_place)
 
 
 def discard_callback(

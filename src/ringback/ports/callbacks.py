@@ -199,14 +199,15 @@ class Callbacks(Protocol):
         account_sid: str,
         which: CallbackFilter,
         *,
-        after: str | None,
+        after: str | int | None,
         limit: int,
         examining: int | None = None,
     ) -> RecordPage[CallbackRecord]:
         """Return at most `limit` callbacks of an account that match a filter, oldest first.
 
-        With `after`, only callbacks that follow the one with this SID are returned. `examining`
-        limits how many callbacks are read; see `PageWindow.examining`.
+        With `after`, only callbacks that follow the one with this SID, or this place, are returned;
+        a place is the `last_place` of an earlier page. `examining` limits how many callbacks are
+        read; see `PageWindow.examining`.
         """
         ...
 

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Protocol, TypeVar
 
 from ringback.core.accounts.account import AccountOwnedRecord, NamedRecord
+from ringback.core.job import Job
 from ringback.core.scheduled_task import ScheduledTask
 from ringback.core.sims.data_session import DataSession
 from ringback.core.sims.scenario import TaskKind
@@ -52,15 +53,23 @@ T = TypeVar("T")
 class RecordPage(list[T]):
     """The records of a page, newest first."""
 
-    def __init__(self, records: Iterable[T] = (), stopped_at: str | None = None) -> None:
+    def __init__(
+        self,
+        records: Iterable[T] = (),
+        stopped_at: str | None = None,
+        last_place: int | None = None,
+    ) -> None:
         """Create a page from its records.
 
         `stopped_at` is the SID of the last record that was read, if reading stopped before the page
         was full. More records may follow: the next page begins after this record, or before it if
-        the page was read backwards (`PageWindow.before`).
+        the page was read backwards (`PageWindow.before`). `last_place` is the place in the list of
+        the last record that was read, which stays valid if the record is deleted; it is known only
+        for `Callbacks.oldest`, and None if nothing was read.
         """
         super().__init__(records)
         self.stopped_at = stopped_at
+        self.last_place = last_place
 
 
 class RecordTable(Protocol[T]):
@@ -178,4 +187,20 @@ class ScheduledTasks(Protocol):
 
     def drop(self, subject_sid: str, step: TaskKind) -> None:
         """Delete the task for this step of this resource, if there is one."""
+        ...
+
+
+class Jobs(Records[Job], Protocol):
+    """The table of jobs: long actions that run piece by piece."""
+
+    def claim(self) -> list[Job]:
+        """Claim the running jobs, and return them, the oldest first.
+
+        Other processes can claim them only if this one dies. A job is saved in the transaction that
+        has claimed it, or not at all: so no piece of it is done by two processes.
+        """
+        ...
+
+    def remove_ended_before(self, instant: datetime, *, limit: int) -> int:
+        """Delete at most `limit` jobs that ended before this instant, and return their number."""
         ...

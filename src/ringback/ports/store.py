@@ -20,7 +20,7 @@ from ringback.core.scheduled_task import BeginResult, ScheduledTask
 from ringback.core.sims.scenario import CarrierResult
 from ringback.ports.callbacks import Callbacks, IncomingCallbackBatches, ResponseOverflows
 from ringback.ports.counters import Counters
-from ringback.ports.record_tables import CredentialTable, ScheduledTasks
+from ringback.ports.record_tables import CredentialTable, Jobs, ScheduledTasks
 from ringback.ports.shadows import ShadowCallbacks
 from ringback.ports.sim_tables import SuperSimTables, WirelessTables
 
@@ -161,6 +161,8 @@ class Transaction(Protocol):
     policies: PolicyVersions
     pause: StoredPause
     tasks: ScheduledTasks
+    jobs: Jobs
+    """Long actions, such as the replay of many callbacks."""
     callbacks: Callbacks
     batches: IncomingCallbackBatches
     """Large batches of new callbacks that have not been added to `callbacks` yet."""

@@ -78,6 +78,23 @@ def read_replays(
     return ReplayRequest(statuses, sids, which, after, is_dry)
 
 
+def read_replay_of_all(
+    form: RequestParameters, *, now: datetime, sources: Collection[SourceName]
+) -> CallbackFilter:
+    """Parse the filter of a job that replays all callbacks created until now that match it.
+
+    Raises InvalidParameter.
+    """
+    form.required("Since")
+    beside = next((each for each in ("Sids", "After") if form.text(each) is not None), None)
+    if beside is not None:
+        raise form.wrong(
+            f"a job takes no {beside}: it replays all callbacks since Since that match"
+        )
+    which = read_replays(form, now=now, sources=sources).which
+    return replace(which, until=min(which.until or now, now))
+
+
 def _read_statuses(
     form: RequestParameters, *, default: frozenset[CallbackStatus]
 ) -> frozenset[CallbackStatus]:

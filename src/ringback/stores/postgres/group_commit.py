@@ -34,7 +34,11 @@ from ringback.stores.postgres.connections import (
 from ringback.stores.postgres.leases import WorkerIdentity
 from ringback.stores.postgres.schema import make_missing_partitions
 from ringback.stores.postgres.shared_work import TABLES as SHADOW_TABLES
-from ringback.stores.postgres.shared_work import PostgresShadowCallbacks, PostgresTasks
+from ringback.stores.postgres.shared_work import (
+    PostgresJobs,
+    PostgresShadowCallbacks,
+    PostgresTasks,
+)
 from ringback.stores.postgres.write_batch import PostgresWriteBatch
 from ringback.stores.row_ids import RowIds
 from ringback.stores.sql.transaction import TABLES as FURTHER_TABLES
@@ -116,6 +120,7 @@ class PostgresTransaction(SqlTransaction[PostgresWriteBatch]):
     ) -> None:
         super().__init__(session, cipher, budget, partial(PostgresCallbacks, own=own, ids=ids))
         self.tasks = PostgresTasks(session, own)
+        self.jobs = PostgresJobs(session, own)
         self.shadows = PostgresShadowCallbacks(session, self._responses, own)
 
     def write_nothing(self) -> None:

@@ -1,22 +1,27 @@
-"""Tasks and shadow copies in PostgreSQL, where each belongs to the process that does the work."""
+"""Tasks, jobs and shadow copies in PostgreSQL; each belongs to the process that does the work."""
 
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
+from ringback.core.job import Job
 from ringback.core.scheduled_task import ScheduledTask
 from ringback.core.shadows.shadow import ShadowCallback
+from ringback.runtime.system_clock import steady_milliseconds
 from ringback.stores.postgres.leases import WorkerIdentity
 from ringback.stores.sql.field_columns import maybe_from_us, to_us
 from ringback.stores.sql.response_overflow import SqlResponseOverflows
 from ringback.stores.sql.shadows import OPENED_COLUMNS, SqlShadowCallbacks, write_opened
-from ringback.stores.sql.tasks_and_scenarios import TASKS, SqlTasks
+from ringback.stores.sql.tasks_and_scenarios import JOBS, TASKS, SqlJobs, SqlTasks
 from ringback.stores.sql.write_batch import BulkStatement, WriteBatch
 
 _ALIVE: Final = "(SELECT worker FROM workers WHERE lease_until >= clock_timestamp())"
 # The one value is the worker that asks.
 _MINE_OR_FREE: Final = f"(worker IS NULL OR worker = ? OR worker NOT IN {_ALIVE})"
 _OPENED: Final = BulkStatement.insert("shadows", f"{OPENED_COLUMNS}, worker")
+
+_LOOK_EVERY: Final = 1000
+"""Milliseconds after which a process with jobs looks for further ones."""
 
 TABLES: Final = (_OPENED,)
 """The SQL statements that write queued rows here; they run before those of the shared tables."""
@@ -53,6 +58,40 @@ class PostgresTasks(SqlTasks):
             (task.subject_sid, task.step, to_us(task.due), self._own.worker),
         )
         return taken.rowcount > 0
+
+
+class PostgresJobs(SqlJobs):
+    """Implements `ports.Jobs` for processes that share the jobs.
+
+    A process that works on jobs looks only at its own, because two processes that read each other's
+    rows would be in each other's way. It looks for free ones once a second.
+    """
+
+    def __init__(self, session: WriteBatch, own: WorkerIdentity) -> None:
+        super().__init__(session)
+        self._own = own
+        self._looks_at = 0
+        """When to look for free jobs next, by the steady clock, in milliseconds."""
+
+    def claim(self) -> list[Job]:
+        mine = self._mine()
+        if mine and steady_milliseconds() < self._looks_at:
+            return mine
+        self._looks_at = steady_milliseconds() + _LOOK_EVERY
+        claimed = self._session.write(
+            "UPDATE jobs SET worker = ? WHERE seq = ANY (ARRAY(SELECT seq FROM jobs"
+            f" WHERE status = 'running' AND (worker IS NULL OR worker NOT IN {_ALIVE})"
+            " FOR UPDATE SKIP LOCKED))",
+            [self._own.worker],
+        )
+        return self._mine() if claimed.rowcount else mine
+
+    def _mine(self) -> list[Job]:
+        rows = self._session.read(
+            "SELECT * FROM jobs WHERE status = 'running' AND worker = ? ORDER BY seq",
+            [self._own.worker],
+        )
+        return [JOBS.read(row) for row in rows]
 
 
 class PostgresShadowCallbacks(SqlShadowCallbacks):

@@ -201,18 +201,19 @@ class SqlCallbacks(Callbacks):
         account_sid: str,
         which: CallbackFilter,
         *,
-        after: str | None,
+        after: str | int | None,
         limit: int,
         examining: int | None = None,
     ) -> RecordPage[CallbackRecord]:
-        edge = self._session.read_queued(
-            "SELECT id FROM callbacks WHERE account_id = ? AND sid = ?",
-            (self._accounts.id_of(account_sid), after),
-        ).fetchone()
-        part = PageRange(limit, examining, edge and edge[0], is_ascending=True)
+        edge = self._place_of(account_sid, after) if isinstance(after, str) else after
+        part = PageRange(limit, examining, edge, is_ascending=True)
         listing = self._listing(account_sid, which)
         rows, stopped_at = read_part(self._session.read_queued, listing, part)
-        return RecordPage(map(self._read, rows), stopped_at)
+        if stopped_at is not None:
+            last = self._place_of(account_sid, stopped_at)
+        else:
+            last = rows[-1][0] if rows else None
+        return RecordPage(map(self._read, rows), stopped_at, last)
 
     def attempts(self, callback_sid: str) -> list[Attempt]:
         found = self._one(callback_sid)
@@ -298,6 +299,13 @@ class SqlCallbacks(Callbacks):
                 sums[what] = list(map(int.__add__, before, numbers))
         ordered = sorted(sums, key=lambda what: (*what[:3], what[3] or ""))
         return [UrlDeliveryTotals(*what, *sums[what]) for what in ordered]
+
+    def _place_of(self, account_sid: str, sid: str) -> int | None:
+        row = self._session.read_queued(
+            "SELECT id FROM callbacks WHERE account_id = ? AND sid = ?",
+            (self._accounts.id_of(account_sid), sid),
+        ).fetchone()
+        return row and row[0]
 
     def _one(self, sid: str) -> tuple[int, CallbackRecord] | None:
         row = self._session.read_queued(

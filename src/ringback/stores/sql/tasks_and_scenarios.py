@@ -1,15 +1,17 @@
-"""Stores scheduled tasks, and the network scenarios that were chosen for SIMs."""
+"""Stores scheduled tasks, jobs, and the network scenarios that were chosen for SIMs."""
 
 from datetime import datetime
 from typing import Final
 
+from ringback.core.job import Job
 from ringback.core.scheduled_task import ScheduledTask
 from ringback.core.sims.scenario import TaskKind
 from ringback.stores.sql.field_columns import from_us, maybe_from_us, to_us
-from ringback.stores.sql.record_tables import RowMapping
+from ringback.stores.sql.record_tables import RowMapping, SqlRecords
 from ringback.stores.sql.write_batch import WriteBatch
 
 TASKS: Final = RowMapping("tasks", ScheduledTask)
+JOBS: Final = RowMapping("jobs", Job, "account_sid status")
 
 
 class SqlTasks:
@@ -57,6 +59,26 @@ class SqlTasks:
         self._session.write(
             "DELETE FROM tasks WHERE subject_sid = ? AND step = ?", (subject_sid, step)
         )
+
+
+class SqlJobs(SqlRecords[Job]):
+    """Implements `ports.Jobs`."""
+
+    def __init__(self, session: WriteBatch) -> None:
+        super().__init__(session, JOBS)
+
+    def claim(self) -> list[Job]:
+        rows = self._session.read("SELECT * FROM jobs WHERE status = 'running' ORDER BY seq")
+        return [JOBS.read(row) for row in rows]
+
+    def remove_ended_before(self, instant: datetime, *, limit: int) -> int:
+        rows = self._session.read(
+            "SELECT sid FROM jobs WHERE ended_us < ? ORDER BY ended_us LIMIT ?",
+            (to_us(instant), limit),
+        ).fetchall()
+        for row in rows:
+            self.remove(row["sid"])
+        return len(rows)
 
 
 class SqlScenarioChoices:

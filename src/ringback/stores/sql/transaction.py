@@ -19,7 +19,7 @@ from ringback.stores.sql.response_overflow import SqlResponseOverflows
 from ringback.stores.sql.sending_pause import SqlStoredPause
 from ringback.stores.sql.shadows import TABLES as SHADOW_TABLES
 from ringback.stores.sql.shadows import SqlShadowCallbacks
-from ringback.stores.sql.tasks_and_scenarios import SqlScenarioChoices, SqlTasks
+from ringback.stores.sql.tasks_and_scenarios import SqlJobs, SqlScenarioChoices, SqlTasks
 from ringback.stores.sql.write_batch import WriteBatch
 
 TABLES: Final = (*SHADOW_TABLES, *RESPONSE_TABLES, *BATCH_TABLES, *COUNTER_TABLES)
@@ -75,6 +75,7 @@ class SqlTransaction(Transaction, Generic[S]):
         self.pause = SqlStoredPause(session)
         self.pause = SqlStoredPause(session)
         self.tasks = SqlTasks(session)
+        self.jobs = SqlJobs(session)
         self.kept_responses = self._responses = responses = SqlResponseOverflows(session, budget)
         self.callbacks = self._callbacks = callbacks(session, self._accounts, responses)
         self.shadows = SqlShadowCallbacks(session, responses)

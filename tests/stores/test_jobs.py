@@ -1,0 +1,142 @@
+"""Jobs: which are running, to which process they belong, and when ended ones are deleted."""
+
+from dataclasses import replace
+
+import pytest
+
+from ringback.core.callbacks.callback import CallbackRecord, CallbackStatus
+from ringback.core.job import Job, JobStatus, cancel, pause
+from ringback.ports import CallbackFilter, RecordPage, Store, Transaction
+from tests.fakes import NOW
+from tests.stores.asking import keep, numbers_of
+from tests.stores.records import OURS, SECOND, THEIRS, callback, job
+from tests.stores.sharing import Joined, SharedStores
+
+
+async def claimed(store: Store) -> list[Job]:
+    return await store.transact(lambda tx: tx.jobs.claim())
+
+
+async def save(store: Store, *jobs: Job) -> None:
+    await store.transact(lambda tx: [tx.jobs.save(one) for one in jobs])
+
+
+async def test_running_jobs_of_all_accounts_are_claimed_the_oldest_first(store: Store) -> None:
+    jobs = [job(5), job(1, THEIRS), job(3)]
+    await keep(store, *jobs)
+    assert await claimed(store) == jobs
+    assert await claimed(store) == jobs
+
+
+@pytest.mark.parametrize("status", set(JobStatus) - {JobStatus.RUNNING})
+async def test_other_jobs_are_not_claimed(store: Store, status: JobStatus) -> None:
+    await keep(store, replace(job(1), status=status), job(2))
+    assert await claimed(store) == [job(2)]
+
+
+async def test_a_job_is_claimed_again_when_it_runs_again(store: Store) -> None:
+    await keep(store, job(1))
+    await save(store, pause(job(1), NOW))
+    assert await claimed(store) == []
+    await save(store, job(1))
+    assert await claimed(store) == [job(1)]
+
+
+async def test_a_job_is_found_by_its_idempotency_key(store: Store) -> None:
+    mine, theirs = (
+        replace(job(number, whose), idempotency_key="a key")
+        for number, whose in ((1, OURS), (2, THEIRS))
+    )
+    await keep(store, theirs, mine, job(3), job(4))
+    which = {"account_sid": OURS, "idempotency_key": "a key"}
+    assert await store.transact(lambda tx: tx.jobs.first(which)) == mine
+
+
+async def test_the_jobs_that_ended_first_are_deleted_and_no_others(store: Store) -> None:
+    ended = [cancel(job(number), NOW + number * SECOND) for number in (4, 1, 3, 2)]
+    await keep(store, *ended, job(5), pause(job(6), NOW))
+
+    async def remove(limit: int) -> int:
+        before = NOW + 4 * SECOND
+        return await store.transact(lambda tx: tx.jobs.remove_ended_before(before, limit=limit))
+
+    async def left() -> list[int]:
+        sids = [job(number).sid for number in range(1, 7)]
+        found = await store.transact(lambda tx: [tx.jobs.get(sid) for sid in sids])
+        return numbers_of([one for one in found if one is not None])
+
+    assert await remove(2) == 2
+    assert await left() == [3, 4, 5, 6]
+    assert await remove(9) == 1
+    assert await remove(9) == 0
+    assert await left() == [4, 5, 6]
+
+
+# ---- several processes
+
+
+async def _joined(shared: SharedStores) -> tuple[Joined, Joined]:
+    first, second = shared.join("first"), shared.join("second")
+    for process in (first, second):
+        await process.cluster.renew()
+    return first, second
+
+
+async def test_a_job_belongs_to_the_process_that_claimed_it(shared: SharedStores) -> None:
+    first, second = await _joined(shared)
+    await keep(first.store, job(1))
+    assert await claimed(first.store) == [job(1)]
+    await keep(first.store, job(2))
+    assert await claimed(second.store) == [job(2)]
+    assert await claimed(first.store) == [job(1)]
+
+
+async def test_the_jobs_of_a_dead_process_are_continued_by_another(shared: SharedStores) -> None:
+    first, second = await _joined(shared)
+    await keep(first.store, job(1))
+    await claimed(first.store)
+    await shared.lease_ends()
+    await second.cluster.renew()
+    await second.cluster.renew()
+    assert await claimed(second.store) == [job(1)]
+    assert await claimed(first.store) == []
+
+
+# ---- the places of callbacks, at which jobs go on
+
+
+async def test_a_search_for_the_oldest_goes_on_at_the_last_place(store: Store) -> None:
+    failed = [
+        callback(number).having(
+            callback(number).progress._replace(status=CallbackStatus.FAILED, due=None)
+        )
+        for number in (8, 2, 5)
+    ]
+    await keep(store, failed[0], callback(1), *failed[1:], callback(9))
+    which = CallbackFilter(statuses=frozenset({CallbackStatus.FAILED}))
+
+    async def page(after: int | None, examining: int | None = None) -> RecordPage[CallbackRecord]:
+        def work(tx: Transaction) -> RecordPage[CallbackRecord]:
+            return tx.callbacks.oldest(OURS, which, after=after, limit=2, examining=examining)
+
+        return await store.transact(work)
+
+    first = await page(None)
+    assert (numbers_of(first), first.stopped_at) == ([8, 2], None)
+    second = await page(first.last_place)
+    assert numbers_of(second) == [5]
+    last = await page(second.last_place)
+    assert (last, last.last_place) == ([], None)
+
+
+async def test_the_last_place_is_that_of_the_last_callback_that_was_read(store: Store) -> None:
+    await keep(store, *map(callback, (7, 1, 3)))
+    which = CallbackFilter(since=NOW + SECOND)
+    seen = await store.transact(
+        lambda tx: tx.callbacks.oldest(OURS, which, after=None, limit=9, examining=2)
+    )
+    assert (seen, seen.stopped_at) == ([], callback(1).sid)
+    rest = await store.transact(
+        lambda tx: tx.callbacks.oldest(OURS, CallbackFilter(), after=seen.last_place, limit=9)
+    )
+    assert numbers_of(rest) == [3]
