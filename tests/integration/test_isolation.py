@@ -132,6 +132,8 @@ def furnish_callbacks(tx: Transaction, sid: str) -> None:
     long = ReceiverResponseRecord(503, (), f"busy with {host}".encode() * 999)
     settlement = ended(claim, GiveUp("made up"), response=long, request=rendered(claim))
     tx.callbacks.settle([settlement])
+    whose = {"statuses": ["failed"], "as_other_source": False, "destination": host}
+    tx.jobs.add(replace(records.job(NUMBERS[sid], sid), parameters=whose))
     copy = records.shadow(NUMBERS[sid], sid)
     tx.shadows.open([copy])
     tx.shadows.settle([copy.settled(AttemptResult(DeliveredOutcome(200)), None, started=NOW)])
@@ -144,7 +146,7 @@ def everything_of(tx: Transaction, sid: str) -> list[Any]:
         *(tx.supersim.access_profiles, tx.supersim.fleets, tx.supersim.sims),
         *(tx.supersim.sms_commands, tx.supersim.ip_commands, tx.supersim.esim_profiles),
         *(tx.supersim.settings_updates, tx.supersim.billing_periods),
-        *(tx.wireless.rate_plans, tx.wireless.sims, tx.wireless.commands),
+        *(tx.wireless.rate_plans, tx.wireless.sims, tx.wireless.commands, tx.jobs),
     ]
     return [
         *(tx.accounts.get(sid), tx.accounts.children_of(sid), tx.accounts.keys.of(sid)),
@@ -172,6 +174,7 @@ NETWORK: Final = NETWORKS[0].sid
 
 NAMES: Final[dict[str, list[str]]] = {
     "/portal/v1/callbacks/{sid}": [CALLBACK],
+    "/portal/v1/jobs/{sid}": [records.job(NUMBER).sid],
     "/portal/v1/devices/{sim}": [SIM, METER, "theirs-sim", "theirs-meter"],
     "/portal/v1/esim_profiles/{sid}": [ESIM],
     "/webhook/v1/secrets/{id}": SECRETS,
@@ -189,6 +192,11 @@ NAMES: Final[dict[str, list[str]]] = {
 }
 """The values for each parameter of a path, by the path up to it."""
 
+QUERIES: Final = {
+    "/portal/v1/jobs/preview": "?Kind=replay&Since=2024-01-01T00:00:00Z&Status=undelivered&"
+}
+"""The beginnings of queries without which a path has no answer."""
+
 NOBODYS: Final = {
     *("/openapi.json", "/wireless/openapi.json", "/docs", "/wireless/docs", "/docs/start.js"),
     *("/docs/{name}", "/client/v1/ping", "/api-services/v1/auth/token"),
@@ -199,6 +207,8 @@ NOBODYS: Final = {
 A_URL: Final = "http://ours.example/new"
 FORMS: Final[dict[str, list[dict[str, str]]]] = {
     "/portal/v1/replays": [{"Sids": CALLBACK}, {"Since": "2024-01-01T00:00:00Z"}],
+    "/portal/v1/jobs": [{"Kind": "replay", "Since": "2024-01-01T00:00:00Z"}],
+    **{f"/portal/v1/jobs/{{sid}}/{verb}": [{}] for verb in ("pause", "resume", "cancel")},
     "/portal/v1/callbacks/{sid}/replay": [{}, {"AsOtherSource": "true"}],
     "/portal/v1/callbacks/{sid}/discard": [{"Reason": "because"}],
     "/portal/v1/test_events": [{"Url": A_URL}],
@@ -325,7 +335,7 @@ def asks_of(route: Route) -> Iterator[Ask]:
 
 def _reads(verb: str, path: str, target: str) -> Iterator[Ask]:
     paged = "page_number=1&page_size=50" if path.startswith(("/client", "/webhook")) else ""
-    target = f"{target}?{paged}"
+    target = f"{target}{QUERIES.get(path, '?')}{paged}"
     yield Ask(verb, path, target, names_theirs="{" in path)
     yield Ask(verb, path, target, headers={"ringback-account": THEIRS}, names_theirs="{" in path)
     if path in MINE_WITH_THEIRS:

@@ -1,5 +1,6 @@
 """`ringback callbacks`: list, show, replay and discard callbacks."""
 
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from itertools import chain
@@ -9,6 +10,7 @@ import click
 
 from ringback.cli.base_command import argument, group, option, option_group
 from ringback.cli.callback_output import CallbackTable, attempt_lines, details, storage_lines, table
+from ringback.cli.jobs import follow_job
 from ringback.cli.options import (
     json_answer_option,
     limit_option,
@@ -18,7 +20,7 @@ from ringback.cli.options import (
     read_url,
     with_options,
 )
-from ringback.cli.output import Output, say
+from ringback.cli.output import Output, confirm, say
 from ringback.cli.portal_commands import newest, with_portal
 from ringback.cli.time_arguments import ago, time_option
 from ringback.core.counted import counted
@@ -301,11 +303,14 @@ def show_storage(*, portal: "PortalClient") -> Output:
 @callbacks.command(
     "replay",
     examples={
-        "ringback callbacks replay --since 2h": (
-            "Count the callbacks of the last two hours that failed (dry run):"
+        "ringback callbacks replay --since 2h --dry-run": (
+            "Count the callbacks of the last two hours that failed:"
         ),
         "ringback callbacks replay --since 2h --yes": (
             "Send the failed callbacks of the last two hours again:"
+        ),
+        "ringback callbacks replay --since 2h --most 1000 --rate 50 --yes": (
+            "Send at most 1,000 of them again, and no more than 50 in a second:"
         ),
         'ringback callbacks replay "$CALLBACK_SID" --yes': "Send one callback again:",
     },
@@ -348,6 +353,18 @@ def show_storage(*, portal: "PortalClient") -> Output:
         metavar="SID",
         help="With --since, replay only callbacks about the SIM with this SID.",
     ),
+    option(
+        "--destination",
+        metavar="URL",
+        callback=read_url,
+        help="With --since, replay only callbacks to this server, for example https://a.example.",
+    ),
+    option(
+        "--most",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="With --since, send at most this many callbacks again, the oldest. Default: all.",
+    ),
 )
 @option_group(
     "How to replay",
@@ -358,9 +375,17 @@ def show_storage(*, portal: "PortalClient") -> Output:
         " instead of kore. Default: send the same callback again from its own source.",
     ),
     option(
+        "--rate",
+        type=click.IntRange(1, 1_000_000),
+        metavar="N",
+        help="With --since, send at most this many callbacks again in a second. Default: no limit.",
+    ),
+    option("--dry-run", is_flag=True, help="Only count the callbacks, and send nothing again."),
+    option(
         "--yes",
         is_flag=True,
-        help="Replay for real. Without this option, the callbacks are only counted (dry run).",
+        help="Replay for real, without a question. Without this option, you are asked if you call"
+        " the command in a terminal with --since; otherwise, the callbacks are only counted.",
     ),
 )
 @printing("Print the counts of callbacks as one JSON object.")
@@ -375,52 +400,90 @@ def replay(
     source: str | None,
     event: str | None,
     sim: str | None,
+    destination: "CallbackUrl | None",
+    most: int | None,
     as_other_source: bool,
+    rate: int | None,
+    dry_run: bool,
     yes: bool,
 ) -> Output:
     """Send callbacks again: given ones, or all that failed.
 
     A callback that is sent again keeps its source, its idempotency token and its payload. So a
     receiver can recognise a callback that it already has.
+
+    With --since, the callbacks are replayed by a job in the server. The command prints its
+    progress. Ctrl-C ends the command, but not the job; `ringback jobs` lists, pauses and cancels
+    jobs.
     """
+    if dry_run and yes:
+        raise click.UsageError("--dry-run only counts the callbacks; leave out --yes")
     form = {
-        "Sids": ",".join(sids) or None,
         "Since": ago(since, portal),
         "Until": ago(until, portal),
         "Status": status,
         "Source": source,
         "Event": event,
         "SimSid": sim,
+        "Destination": None if destination is None else destination.shown,
         "AsOtherSource": "yes" if as_other_source else "no",
-        "DryRun": "no" if yes else "yes",
     }
-    counts = _replay_all(portal, form)
+    if sids or since is None:
+        beside = {"--most": most, "--rate": rate, "--destination": destination}
+        wrong = [name for name, value in beside.items() if value is not None]
+        if wrong:
+            raise click.UsageError(f"{wrong[0]} is allowed only with --since, not with SIDs")
+        named = {**form, "Sids": ",".join(sids) or None, "DryRun": "no" if yes else "yes"}
+        answer = portal.post("replays", form=named)
+        counts = {key: answer[key] for key in ("dry_run", "matched", "replayed", "skipped")}
+        return counts, _in_words(counts)
+    form |= {"Kind": "replay", "Most": None if most is None else str(most)}
+    if not yes:
+        counts = _preview(portal, form)
+        if dry_run or not sys.stdin.isatty() or not counts["replayed"]:
+            return counts, _in_words(counts)
+        confirm(f"{_in_words(counts, hint='')}. Replay?", "callbacks would be sent again")
+        # No callback is replayed that the person has not been told about.
+        form["Until"] = counts["until"]
+    job = portal.post("jobs", form={**form, "Rate": None if rate is None else str(rate)})
+    click.echo(f"{job['sid']} runs in the server", err=True)
+    counts = _counts_of(follow_job(portal, job))
     return counts, _in_words(counts)
 
 
-def _replay_all(portal: "PortalClient", form: Mapping[str, str | None]) -> dict[str, Any]:
-    """Replay callbacks, request by request, until none is left; return the added counts."""
-    matched, replayed, skipped = 0, 0, dict[str, int]()
-    # The server handles a limited number in each request, and returns where to continue.
-    further: Mapping[str, str] | None = {}
-    while further is not None:
-        answer = portal.post("replays", form={**form, **further})
-        matched += answer["matched"]
-        replayed += answer["replayed"]
-        for why, number in answer["skipped"].items():
-            skipped[why] = skipped.get(why, 0) + number
-        further = answer["next"]
-    is_dry = form["DryRun"] == "yes"
-    return {"dry_run": is_dry, "matched": matched, "replayed": replayed, "skipped": skipped}
+def _preview(portal: "PortalClient", form: Mapping[str, str | None]) -> dict[str, Any]:
+    """Return the counts of a dry run."""
+    found = portal.get("jobs", "preview", query=form)
+    matched = found["estimate"] + sum(found["skipped"].values())
+    return {
+        "dry_run": True,
+        "matched": matched,
+        "replayed": found["estimate"],
+        **{key: found[key] for key in ("skipped", "is_exact", "until")},
+    }
 
 
-def _in_words(counts: Mapping[str, Any]) -> str:
+def _counts_of(job: "JsonObject") -> dict[str, Any]:
+    """Return what a job has done, with the names that a dry run has."""
+    skipped = {why: number for why, number in job["counts"].items() if why != "replayed"}
+    return {
+        "dry_run": False,
+        "matched": job["done"],
+        "replayed": job["counts"].get("replayed", 0),
+        "skipped": skipped,
+        "job": job["sid"],
+    }
+
+
+def _in_words(counts: Mapping[str, Any], *, hint: str = "; replay for real with --yes") -> str:
     done = "would be replayed" if counts["dry_run"] else "replayed"
     skipped = "".join(
         f"; {number} skipped: {why.replace('_', ' ')}" for why, number in counts["skipped"].items()
     )
-    hint = "; replay for real with --yes" if counts["dry_run"] and counts["replayed"] else ""
-    return f"{counts['replayed']} of {counted(counts['matched'], 'callback')} {done}{skipped}{hint}"
+    hint = hint if counts["dry_run"] and counts["replayed"] else ""
+    matched = counted(counts["matched"], "callback")
+    at_least = "" if counts.get("is_exact", True) else "at least "
+    return f"{at_least}{counts['replayed']} of {matched} {done}{skipped}{hint}"
 
 
 @callbacks.command(

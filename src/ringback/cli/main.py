@@ -47,6 +47,7 @@ _COMMANDS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
         "restore": ("backup", "Make a new data folder from a backup."),
         "pause": ("pause", "Let a server accept requests, but send nothing."),
         "resume": ("pause", "Let a paused server send everything that is due."),
+        "jobs": ("jobs", "Show, pause and cancel jobs: long actions that run in the server."),
         "workers": ("workers", "List the processes of a server, and what each of them does."),
     },
     "Move receivers to another source": {

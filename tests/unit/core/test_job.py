@@ -68,9 +68,7 @@ def test_an_allowed_move_changes_the_status(
 ) -> None:
     begun = replace(job(1), status=before)
     ended = LATER if after is CANCELLED else None
-    assert move(begun, LATER) == replace(
-        begun, status=after, date_updated=LATER, date_ended=ended
-    )
+    assert move(begun, LATER) == replace(begun, status=after, date_updated=LATER, date_ended=ended)
 
 
 @pytest.mark.parametrize("move", [pause, cancel])

@@ -23,6 +23,7 @@ from tests.callback_queues import RecordingQueue
 from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, CALLBACK_SID, NOW, SIM_SID, a_secret, an_api_key
 from tests.memory_store import MemoryStore
 from tests.policy_monitors import counted, running, stored_in
+from tests.stores.records import job
 from tests.unit.api.caller import Caller
 from tests.unit.api.described import Call, Document, check, make, operations_in, validate
 from tests.unit.api.plenty import (
@@ -47,6 +48,9 @@ TEST_EVENTS: Final = "/portal/v1/test_events"
 REHEARSALS: Final = "/portal/v1/rehearsals"
 SHADOWS: Final = "/portal/v1/shadows"
 SCENARIOS: Final = "/portal/v1/scenarios"
+JOBS: Final = "/portal/v1/jobs"
+RUNS: Final = replace(job(1), account_sid=ACCOUNT_SID)
+REPLAY: Final = {"Kind": "replay", "Since": "2024-01-01T00:00:00Z"}
 POLICY: Final = "/portal/v1/policy"
 CLOCK: Final = "/portal/v1/clock"
 OPERATORS: Final = an_api_key("SK" + "0" * 32, None, "operator's")
@@ -84,6 +88,20 @@ CALLS: Final = (
     Call("POST", f"{ONE}/replay", 200, sid=CALLBACK_SID),
     Call("POST", f"{ONE}/replay", 409, {"AsOtherSource": "yes"}, sid=CALLBACK_SID),
     Call("POST", f"{ONE}/replay", 404, sid="none"),
+    Call("GET", f"{JOBS}/preview", 200, REPLAY),
+    Call("GET", f"{JOBS}/preview", 400),
+    Call("POST", JOBS, 201, REPLAY | {"Most": "9", "Rate": "5", "IdempotencyKey": "once"}),
+    Call("POST", JOBS, 400, REPLAY | {"Kind": "move"}),
+    Call("GET", JOBS, 200, {"Status": "running", "PageSize": "1"}),
+    Call("GET", JOBS, 400, {"Status": "odd"}),
+    Call("GET", f"{JOBS}/{{sid}}", 200, sid=RUNS.sid),
+    Call("GET", f"{JOBS}/{{sid}}", 404, sid="none"),
+    Call("POST", f"{JOBS}/{{sid}}/resume", 409, sid=RUNS.sid),
+    Call("POST", f"{JOBS}/{{sid}}/pause", 200, sid=RUNS.sid),
+    Call("POST", f"{JOBS}/{{sid}}/pause", 409, sid=RUNS.sid),
+    Call("POST", f"{JOBS}/{{sid}}/resume", 200, sid=RUNS.sid),
+    Call("POST", f"{JOBS}/{{sid}}/cancel", 200, sid=RUNS.sid),
+    Call("POST", f"{JOBS}/{{sid}}/cancel", 409, sid=RUNS.sid),
     Call("GET", TOTALS, 200, {"Since": "2024-01-01T00:00:00Z", "Until": "2025-01-01T00:00:00Z"}),
     Call("GET", TOTALS, 200),
     Call("GET", TOTALS, 400, {"Since": "yesterday"}),
@@ -151,6 +169,7 @@ async def app(callback_queue: RecordingQueue) -> ASGIApp:
     await store.transact(fill_with_plenty)
     await store.transact(_have_secret_to_rehearse)
     await store.transact(lambda tx: tx.accounts.keys.add(OPERATORS))
+    await store.transact(lambda tx: tx.jobs.add(RUNS))
     policy = Policy(NOTICE.phases, (PhaseHold("before", ACCOUNT_SID, until=NOW),))
     active = ActivePolicy(policy)
     monitor = PolicyMonitor(
