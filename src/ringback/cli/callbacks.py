@@ -443,7 +443,7 @@ def replay(
         if dry_run or not sys.stdin.isatty() or not counts["replayed"]:
             return counts, _in_words(counts)
         confirm(f"{_in_words(counts, hint='')}. Replay?", "callbacks would be sent again")
-        # No callback is replayed that the person has not been told about.
+        # Callbacks that were created since are not part of the count.
         form["Until"] = counts["until"]
     job = portal.post("jobs", form={**form, "Rate": None if rate is None else str(rate)})
     click.echo(f"{job['sid']} runs in the server", err=True)
@@ -464,7 +464,7 @@ def _preview(portal: "PortalClient", form: Mapping[str, str | None]) -> dict[str
 
 
 def _counts_of(job: "JsonObject") -> dict[str, Any]:
-    """Return what a job has done, with the names that a dry run has."""
+    """Return the counts of a job, with the names that a dry run has."""
     skipped = {why: number for why, number in job["counts"].items() if why != "replayed"}
     return {
         "dry_run": False,

@@ -22,7 +22,7 @@ INTERRUPTED: Final = 130
 _UNFINISHED: Final = ("running", "paused")
 _LOOK_EVERY_SECONDS: Final = 0.5
 _SAY_EVERY_SECONDS: Final = 10.0
-"""How often progress is printed if the output is no terminal."""
+"""How often progress is printed if the output is not a terminal."""
 _PATIENCE_SECONDS: Final = 120.0
 """For how long a job is still followed if its server doesn't answer, for example at a restart."""
 

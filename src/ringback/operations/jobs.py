@@ -44,7 +44,7 @@ class BulkReplay:
 
     @classmethod
     def of(cls, parameters: Mapping[str, Any]) -> Self:
-        """Return what the parameters of a job say."""
+        """Return the replay that the parameters of a job describe."""
         given = dict(parameters)
         is_from_other_source, most = given.pop("as_other_source"), given.pop("most", None)
         for name in ("since", "until"):
