@@ -16,10 +16,12 @@ from ringback.core.callbacks.shards import SHARDS, Role, shard_of
 from ringback.core.http.http_exchange import AttemptResult, ReceiverResponseRecord
 from ringback.core.http.outcome import UnknownOutcome
 from ringback.core.job import Job, JobPiece
-from ringback.ports import LeaseChange, News, Store, Transaction
+from ringback.engine.job_runner import PIECE, JobRunner
+from ringback.operations.jobs import BulkReplay, do_piece
+from ringback.ports import CallbackFilter, LeaseChange, News, PageWindow, Store, Transaction
 from ringback.stores.postgres import cluster
 from ringback.stores.postgres.store import PostgresOptions, PostgresStore
-from tests.fakes import NOW, VAULT
+from tests.fakes import NOW, VAULT, FakeClock, SeededRandomness, a_context
 from tests.stores.asking import (
     attempts_of,
     claim,
@@ -486,6 +488,43 @@ async def test_a_job_belongs_to_the_process_that_claimed_it(
     await asyncio.sleep(1.1)  # a process that has jobs looks for others once a second
     assert await claimed(second) == [job(1), job(2)]
     assert await claimed(first) == []
+
+
+async def test_a_replay_goes_on_where_the_process_was_that_died(
+    first: PostgresStore, processes: Processes
+) -> None:
+    second = await processes.begin()
+    failed = [
+        callback(number).having(
+            callback(number).progress._replace(status=CallbackStatus.FAILED, due=None)
+        )
+        for number in range(2 * PIECE + 50)
+    ]
+    which = CallbackFilter(statuses=frozenset(CallbackStatus), until=NOW + LONG)
+    replay = BulkReplay(which=which, is_from_other_source=True)
+    await keep(
+        first, *failed, replace(job(1), parameters=replay.parameters(), date_created=NOW + LONG)
+    )
+    contexts = [a_context(random_source=SeededRandomness(seed)) for seed in (1, 2)]
+    runners = [
+        JobRunner(store=store, do_piece=do_piece, context=lambda c=one: c, clock=FakeClock())
+        for store, one in zip((first, second), contexts, strict=True)
+    ]
+    assert await runners[0].step()
+    assert not await runners[1].step()
+    await take_over(first, second)
+    steps = [await runners[1].step() for _ in range(4)]
+    assert steps == [True, True, False, False]
+    assert not await runners[0].step()
+    ended_job = await second.transact(lambda tx: tx.jobs.get(job(1).sid))
+    assert ended_job is not None
+    assert ended_job.counts == {"replayed": len(failed)}
+    page = await second.transact(
+        lambda tx: tx.callbacks.page(OURS, CallbackFilter(), PageWindow(9999))
+    )
+    assert sorted(one.replay_of for one in page if one.replay_of) == sorted(
+        one.sid for one in failed
+    )
 
 
 async def test_two_processes_with_jobs_are_not_in_each_others_way(
