@@ -169,10 +169,10 @@ async def _worker_of(cluster: Cluster, sid: str) -> int | None:
     rows = await asyncio.to_thread(
         cluster.ask,
         "SELECT workers.name FROM jobs JOIN workers USING (worker)"
-        " WHERE sid = $1 AND lease_until > clock_timestamp()",
+        " WHERE sid = %s AND lease_until > clock_timestamp()",
         sid,
     )
-    return int(rows[0][0].rsplit(maxsplit=1)[-1]) if rows else None
+    return int(rows[0][0].rpartition(":")[2]) if rows else None
 
 
 async def _progress(cluster: Cluster) -> int:

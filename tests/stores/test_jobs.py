@@ -1,15 +1,19 @@
 """Jobs: which are running, to which process they belong, and when ended ones are deleted."""
 
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from ringback.core.callbacks.callback import CallbackRecord, CallbackStatus
 from ringback.core.job import Job, JobStatus, cancel, pause
 from ringback.ports import CallbackFilter, RecordPage, Store, Transaction
+from ringback.stores.sqlite.store import SqliteStore
 from tests.fakes import NOW
 from tests.stores.asking import keep, numbers_of
-from tests.stores.records import OURS, SECOND, THEIRS, callback, job
+from tests.stores.records import OURS, SECOND, THEIRS, account, callback, job
 from tests.stores.sharing import Joined, SharedStores
 
 
@@ -70,6 +74,16 @@ async def test_the_jobs_that_ended_first_are_deleted_and_no_others(store: Store)
     assert await remove(9) == 1
     assert await remove(9) == 0
     assert await left() == [4, 5, 6]
+
+
+async def test_a_job_of_a_kind_that_a_newer_version_has_is_left_to_it(
+    sqlite: SqliteStore, tmp_path: Path
+) -> None:
+    await sqlite.transact(lambda tx: tx.accounts.add(account(OURS), []))
+    await keep(sqlite, job(1), job(2))
+    with closing(sqlite3.connect(tmp_path / "ringback.db")) as connection, connection:
+        connection.execute("UPDATE jobs SET kind = 'dance' WHERE sid = ?", [job(1).sid])
+    assert await claimed(sqlite) == [job(2)]
 
 
 # ---- several processes

@@ -153,6 +153,7 @@ class JobRunner(Generic[C]):
     def _note(self, turn: _Turn, began: datetime) -> None:
         running, job = {one.sid for one in turn.running}, turn.job
         self._not_before = {sid: due for sid, due in self._not_before.items() if sid in running}
+        self._failures = {sid: tries for sid, tries in self._failures.items() if sid in running}
         if job is None:
             return
         self._last = job.sid
@@ -164,13 +165,8 @@ class JobRunner(Generic[C]):
     async def _fail(self, job: Job, failure: Exception) -> None:
         """Let a job whose piece has failed wait for another try, or end it after some tries."""
         tries = self._failures.get(job.sid, 0) + 1
-        _log.error(
-            "a piece of the job %s failed (%d of %d tries)",
-            job.sid,
-            tries,
-            _TRIES,
-            exc_info=failure,
-        )
+        told = "a piece of the job %s failed (%d of %d tries)"
+        _log.error(told, job.sid, tries, _TRIES, exc_info=failure)
         self._last = job.sid
         if tries < _TRIES:
             self._failures[job.sid] = tries

@@ -194,7 +194,7 @@ class Jobs(Records[Job], Protocol):
     """The table of jobs: long actions that run piece by piece."""
 
     def claim(self) -> list[Job]:
-        """Claim the running jobs, and return them, the oldest first.
+        """Claim the running jobs of kinds that are known here, and return them, the oldest first.
 
         Other processes can claim them only if this one dies. A job is saved in the transaction that
         has claimed it, or not at all: so no piece of it is done by two processes.

@@ -172,6 +172,27 @@ async def test_a_stop_before_the_database_is_back_ends_at_once() -> None:
     assert not bench.supervisor.is_running
 
 
+async def test_a_loop_can_begin_after_the_recovery() -> None:
+    store, begun = FailingStore(await a_store()), asyncio.Event()
+    bench = Bench(store)
+
+    async def run() -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    supervisor = Supervisor(None, bench.delivery, clock=bench.clock, after_recovery=(run,))
+    store.failures_to_come = 2
+    await supervisor.start()
+    await all_has_run()
+    assert not begun.is_set()
+    bench.clock.advance(SECOND)
+    await all_has_run()
+    assert begun.is_set()
+    assert supervisor.is_running
+    await supervisor.stop(within=SECOND)
+    assert not supervisor.is_running
+
+
 async def test_a_stop_leaves_unrecovered_attempts_to_the_next_start() -> None:
     there = await a_store(a_callback())
     await claim_of(there, a_callback())

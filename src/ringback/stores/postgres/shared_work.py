@@ -12,7 +12,7 @@ from ringback.stores.postgres.leases import WorkerIdentity
 from ringback.stores.sql.field_columns import maybe_from_us, to_us
 from ringback.stores.sql.response_overflow import SqlResponseOverflows
 from ringback.stores.sql.shadows import OPENED_COLUMNS, SqlShadowCallbacks, write_opened
-from ringback.stores.sql.tasks_and_scenarios import JOBS, TASKS, SqlJobs, SqlTasks
+from ringback.stores.sql.tasks_and_scenarios import JOBS, RUNNING_JOBS, TASKS, SqlJobs, SqlTasks
 from ringback.stores.sql.write_batch import BulkStatement, WriteBatch
 
 _ALIVE: Final = "(SELECT worker FROM workers WHERE lease_until >= clock_timestamp())"
@@ -80,7 +80,7 @@ class PostgresJobs(SqlJobs):
         self._looks_at = steady_milliseconds() + _LOOK_EVERY
         claimed = self._session.write(
             "UPDATE jobs SET worker = ? WHERE seq = ANY (ARRAY(SELECT seq FROM jobs"
-            f" WHERE status = 'running' AND (worker IS NULL OR worker NOT IN {_ALIVE})"
+            f" WHERE {RUNNING_JOBS} AND (worker IS NULL OR worker NOT IN {_ALIVE})"
             " FOR UPDATE SKIP LOCKED))",
             [self._own.worker],
         )
@@ -88,7 +88,7 @@ class PostgresJobs(SqlJobs):
 
     def _mine(self) -> list[Job]:
         rows = self._session.read(
-            "SELECT * FROM jobs WHERE status = 'running' AND worker = ? ORDER BY seq",
+            f"SELECT * FROM jobs WHERE {RUNNING_JOBS} AND worker = ? ORDER BY seq",
             [self._own.worker],
         )
         return [JOBS.read(row) for row in rows]

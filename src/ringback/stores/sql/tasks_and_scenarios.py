@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Final
 
-from ringback.core.job import Job
+from ringback.core.job import Job, JobKind
 from ringback.core.scheduled_task import ScheduledTask
 from ringback.core.sims.scenario import TaskKind
 from ringback.stores.sql.field_columns import from_us, maybe_from_us, to_us
@@ -12,6 +12,10 @@ from ringback.stores.sql.write_batch import WriteBatch
 
 TASKS: Final = RowMapping("tasks", ScheduledTask)
 JOBS: Final = RowMapping("jobs", Job, "account_sid status")
+# A newer server, which shares the database during an upgrade, may have further kinds.
+_KINDS: Final = ", ".join(f"'{one}'" for one in JobKind)
+RUNNING_JOBS: Final = f"status = 'running' AND kind IN ({_KINDS})"
+"""The condition for jobs that a process of this version can work on."""
 
 
 class SqlTasks:
@@ -68,7 +72,7 @@ class SqlJobs(SqlRecords[Job]):
         super().__init__(session, JOBS)
 
     def claim(self) -> list[Job]:
-        rows = self._session.read("SELECT * FROM jobs WHERE status = 'running' ORDER BY seq")
+        rows = self._session.read(f"SELECT * FROM jobs WHERE {RUNNING_JOBS} ORDER BY seq")
         return [JOBS.read(row) for row in rows]
 
     def remove_ended_before(self, instant: datetime, *, limit: int) -> int:
