@@ -261,11 +261,17 @@ class PostgresCallbacks(SqlCallbacks):
         ).fetchone()
         if row is None:
             return None
-        row = self._session.read_queued(
+        found = self._session.read_queued(
             f"SELECT {_UNENDED.columns} FROM callbacks {_UNENDED.states} WHERE callbacks.id = ?",
             [row[0]],
         ).fetchone()
-        return row and self._read(row)
+        if found is None:
+            # The callback has gone with its week, and its key goes a little later.
+            self._session.write(
+                "DELETE FROM idempotency WHERE account_id = ? AND key = ? AND callback_id = ?",
+                (self._accounts.id_of(account_sid), idempotency_key, row[0]),
+            )
+        return found and self._read(found)
 
     def claim(self, quotas: Sequence[LaneQuota], now: datetime) -> list[LaneClaims]:
         until, worker = to_us(now), self._own.worker

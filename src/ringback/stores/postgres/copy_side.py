@@ -43,6 +43,14 @@ _OPEN_ATTEMPTS: Final = f"""
         0::bigint AS epoch, due_us, account_id, started_us, attempt_count, round_attempts,
         round_number, round_began_us, updated_us FROM open_attempts) AS open_attempts
 """
+# A key whose callback has gone goes a little later.
+_KEYS: Final = """
+    (SELECT * FROM idempotency AS one WHERE EXISTS (
+        SELECT FROM callbacks WHERE callbacks.id = one.callback_id
+    )) AS idempotency
+"""
+_FORMS: Final = {"open_attempts": _OPEN_ATTEMPTS, "idempotency": _KEYS}
+"""The tables that are copied in another form than that of their rows."""
 _NUMBERED: Final = {"accounts": "id", "lanes": "id", "removed": "number"}
 """The tables whose numbers PostgreSQL makes."""
 _SETTINGS: Final = (
@@ -94,7 +102,7 @@ class PostgresCopySide:
             f'{name} COLLATE "C"' if self._types[table.name, name] == "text" else name
             for name in table.key
         )
-        source = _OPEN_ATTEMPTS if table.name == "open_attempts" else table.name
+        source = _FORMS.get(table.name, table.name)
         above = f" WHERE ({key}) > ({', '.join('?' * len(after))})" if after else ""
         query = f"SELECT {', '.join(columns)} FROM {source}{above} ORDER BY {key}"
         with self._connection.transaction():

@@ -1,6 +1,7 @@
 """Partitions of the tables that grow: one for each week, made for the next weeks in advance.
 
-A row is in the partition of its id, which begins with the time at which it was made.
+A row is in the partition of its id, which begins with the time at which it was made. The module
+`retired_weeks` removes those of old weeks.
 """
 
 from collections.abc import Iterable
@@ -15,9 +16,11 @@ _US_OF_A_WEEK: Final = 7 * 24 * 3_600_000_000
 _MOST: Final = 2**63
 _AHEAD: Final = 7
 """The number of weeks for which partitions are made in advance."""
+OF_CALLBACKS: Final = ("callbacks", "attempts", "outcomes")
+"""The tables divided by the ids of callbacks: where one has a partition, each has."""
 PARTITIONED: Final = (
-    *("callbacks", "attempts", "outcomes", "callback_targets", "bodies"),
-    *("request_heads", "attempt_results", "answer_bodies"),
+    *OF_CALLBACKS,
+    *("callback_targets", "bodies", "request_heads", "attempt_results", "answer_bodies"),
 )
 """The tables that are divided into partitions, by the first column of their key."""
 LAST_ID: Final = (
@@ -46,8 +49,13 @@ def make_partitions(connection: Connection) -> None:
 
 
 def make_partitions_of(connection: Connection, table: str, ids: Iterable[int]) -> None:
-    """In a transaction, add the partitions of a table that are missing for rows with these ids."""
-    _add_partitions(connection, table, {row_id // _IDS_OF_A_WEEK for row_id in ids})
+    """In a transaction, add the partitions that are missing for a table's rows with these ids.
+
+    Callbacks also get those for their attempts and outcomes, which may come later.
+    """
+    weeks = {row_id // _IDS_OF_A_WEEK for row_id in ids}
+    for name in OF_CALLBACKS if table == "callbacks" else [table]:
+        _add_partitions(connection, name, weeks)
 
 
 def _add_partitions(connection: Connection, table: str, weeks: Iterable[int]) -> None:
@@ -64,6 +72,12 @@ def _add_partitions(connection: Connection, table: str, weeks: Iterable[int]) ->
             f"ALTER TABLE {table} ATTACH PARTITION {name}"
             f" FOR VALUES FROM ({start}) TO ({end if end < _MOST else 'MAXVALUE'})".encode()
         )
+
+
+def ids_of_week(begins: datetime) -> tuple[int, int]:
+    """Return the first id of the week that begins then, and the first one of the next week."""
+    week = (begins - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(weeks=1)
+    return week * _IDS_OF_A_WEEK, (week + 1) * _IDS_OF_A_WEEK
 
 
 def partitions_of(connection: Connection, table: str) -> list[tuple[datetime, str]]:

@@ -39,6 +39,8 @@ _COPY_LOCK: Final = _LOCK + 1
 """The lock that a copy of the whole database holds."""
 _UPGRADE_LOCK: Final = _LOCK + 2
 """The lock that an upgrade holds from its beginning to its end."""
+_RETIREMENT_LOCK: Final = _LOCK + 3
+"""The lock of the process that removes old weeks."""
 _TRIES: Final = 10
 """How often a migration is tried if it and others wait for each other's locks."""
 _PAUSE: Final = 0.5
@@ -176,6 +178,20 @@ def hold_for_copy(dsn: Dsn, connection: Connection) -> None:
             f"{place_of(dsn)} is in use by another `ringback db copy` or `ringback db upgrade`:"
             " wait for its end"
         )
+
+
+def hold_for_retirement(connection: Connection) -> bool:
+    """Until the end of the transaction, keep others from removing old weeks, and from copying all.
+
+    Returns False if another process is doing one of these.
+    """
+    is_free = _try_lock(connection, _RETIREMENT_LOCK)
+    return is_free and _try_lock(connection, _COPY_LOCK, "_shared")
+
+
+def hold_schema(connection: Connection) -> bool:
+    """Until the end of the transaction, keep others from changing tables; False if one does."""
+    return _try_lock(connection, _LOCK)
 
 
 def refuse_while_used(dsn: Dsn, connection: Connection) -> None:

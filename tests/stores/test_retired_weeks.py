@@ -1,0 +1,451 @@
+"""What has expired goes with the partitions of its week; all else stays, whatever happens."""
+
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import Any, NamedTuple
+
+import psycopg
+import pytest
+from psycopg.conninfo import make_conninfo
+
+from ringback.core.callbacks.callback import CallbackStatus, discard, replay
+from ringback.core.callbacks.response_storage import ResponseStorageBudget
+from ringback.core.callbacks.retry import Decision, GiveUp, NoRetryNeeded, RetryLater
+from ringback.core.callbacks.shards import Role
+from ringback.core.errors import StoreUnavailable
+from ringback.core.http.http_exchange import ReceiverResponseRecord
+from ringback.core.retention import RetentionPolicy, RetentionTimes
+from ringback.data_folder import DataFolder
+from ringback.ports import CallbackFilter, PageWindow, Transaction
+from ringback.postgres_database import PostgresDatabase
+from ringback.runtime.system_clock import SystemClock
+from ringback.stores.postgres import retired_weeks, schema
+from ringback.stores.postgres.connections import Connection, Dsn, execute
+from ringback.stores.postgres.group_commit import (
+    TABLES,
+    Isolation,
+    PostgresCommitter,
+    PostgresTransaction,
+)
+from ringback.stores.postgres.leases import WorkerIdentity, leave, renew
+from ringback.stores.postgres.partitions import (
+    OF_CALLBACKS,
+    PARTITIONED,
+    ids_of_week,
+    make_partitions,
+    make_partitions_of,
+    partitions_of,
+)
+from ringback.stores.postgres.retired_weeks import RetiredWeek, retire_weeks
+from ringback.stores.postgres.write_batch import PostgresWriteBatch, types_of_columns
+from ringback.stores.row_ids import RowIds
+from ringback.stores.sql.transaction import CommitJob
+from tests.fakes import VAULT, claim_from
+from tests.stores.asking import ended, rendered
+from tests.stores.records import OUR_LANE, OURS, SECOND, THEIR_LANE, THEIRS, account, callback
+
+DAY, WEEK = timedelta(days=1), timedelta(weeks=1)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+THIS_WEEK = EPOCH + (SystemClock().now() - EPOCH) // WEEK * WEEK
+"""When this week begins: nothing is removed before its week has ended for two days."""
+MONTH = RetentionTimes(7 * DAY, 30 * DAY, 30 * DAY, 90 * DAY)
+WHOLE = MONTH._replace(answers=None, attempts=None)
+"""The same times for callbacks; what belongs to them stays as long as they do."""
+FOREVER = RetentionTimes()
+ANSWER = ReceiverResponseRecord(200, (("X", "y"),), b"thanks")
+LONG = ReceiverResponseRecord(200, (("X", "y"),), bytes(range(256)) * 40)
+BUDGET = ResponseStorageBudget()
+_numbers = count(1)
+
+
+def weeks_ago(weeks: int) -> datetime:
+    return THIS_WEEK - weeks * WEEK
+
+
+class Past:
+    """A database, in which a process works at any time of the past, and old weeks are removed."""
+
+    def __init__(self, dsn: Dsn) -> None:
+        self.dsn = dsn
+        self.connection = dsn.connect()
+        self.now = THIS_WEEK
+        self._own = WorkerIdentity("past", Role.ALL, timedelta(hours=1), timedelta(0))
+        self._own.register(self.connection)
+        renew(self.connection, self._own)
+        self._ids = RowIds(2, milliseconds=lambda: round(self.now.timestamp() * 1000))
+        self.quick, self.other = map(self._committer, Isolation)
+        self._known = set[datetime]()
+        self.sids = dict[int, str]()
+        """The SIDs of the callbacks, by their numbers."""
+        for sid in (OURS, THEIRS):
+            self.do(lambda tx, sid=sid: tx.accounts.add(account(sid), []))
+
+    def _committer(self, isolation: Isolation) -> PostgresCommitter:
+        types, own, ids = types_of_columns(self.connection), self._own, self._ids
+        session = PostgresWriteBatch(TABLES, types, ids.make)
+        transaction = PostgresTransaction(session, VAULT, BUDGET, own, ids)
+        return PostgresCommitter(
+            self.dsn, isolation, transaction, session, is_closing=lambda: False
+        )
+
+    def at(self, instant: datetime) -> "Past":
+        """Set the time; ids get it, too."""
+        self.now = instant
+        week = EPOCH + (instant - EPOCH) // WEEK * WEEK
+        if week not in self._known:
+            self._known.add(week)
+            with self.connection.transaction():
+                for table in PARTITIONED:
+                    make_partitions_of(self.connection, table, [ids_of_week(week)[0]])
+        return self
+
+    def do(self, work: Callable[[Transaction], Any], *, is_quick: bool = False) -> Any:
+        job = CommitJob(work)
+        (self.quick if is_quick else self.other).commit([job])
+        if job.failure is not None:
+            raise job.failure
+        return job.result
+
+    def add(
+        self, *numbers: int, whose: str = OURS, due: datetime | None = None, key: str | None = None
+    ) -> None:
+        made = {
+            one: callback(one, whose, created=self.now, due=due or self.now, key=key)
+            for one in numbers
+        }
+        self.do(lambda tx: [tx.callbacks.add(one) for one in made.values()], is_quick=True)
+        self.sids |= {one: each.sid for one, each in made.items()}
+
+    def send(
+        self,
+        decision: Decision = NoRetryNeeded(),
+        *,
+        whose: str = OURS,
+        answer: ReceiverResponseRecord = ANSWER,
+        limit: int = 100,
+    ) -> None:
+        """Send what is due, and settle it like this."""
+
+        def work(tx: Transaction) -> None:
+            lane = OUR_LANE if whose == OURS else THEIR_LANE
+            claims = claim_from(tx, lane, self.now, limit=limit)
+            tx.callbacks.settle(
+                [
+                    ended(one, decision, self.now, response=answer, request=rendered(one))
+                    for one in claims
+                ]
+            )
+
+        self.do(work, is_quick=True)
+
+    def replay(self, number: int) -> None:
+        def work(tx: Transaction) -> None:
+            one = tx.callbacks.find(self.sids[number])
+            assert one is not None
+            tx.callbacks.change(one.having(replay(one.progress, self.now)))
+
+        self.do(work)
+
+    def discard(self, number: int) -> None:
+        def work(tx: Transaction) -> None:
+            one = tx.callbacks.find(self.sids[number])
+            assert one is not None
+            tx.callbacks.change(one.having(discard(one.progress, "enough", self.now)))
+
+        self.do(work)
+
+    def retire(
+        self, policy: RetentionPolicy | RetentionTimes, now: datetime = THIS_WEEK, **more: Any
+    ) -> list[RetiredWeek]:
+        """Remove old weeks without a pause."""
+        if isinstance(policy, RetentionTimes) and not isinstance(policy, RetentionPolicy):
+            policy = RetentionPolicy(policy, {})
+        return [*retire_weeks(self.dsn.connect, policy, now, **{"pause": lambda _: None, **more})]
+
+    def public(self) -> dict[int, Any]:
+        """Return what can be read of each callback that is left, by its number."""
+
+        def work(tx: Transaction) -> dict[int, Any]:
+            found = {number: tx.callbacks.find(sid) for number, sid in self.sids.items()}
+            return {
+                number: (one, tx.callbacks.attempts(one.sid))
+                for number, one in found.items()
+                if one is not None
+            }
+
+        return self.do(work)
+
+    def rows(self, table: str) -> int:
+        return self.value(f"SELECT count(*) FROM {table}")  # noqa: S608 (its own names)
+
+    def value(self, query: str) -> Any:
+        (value,) = self.connection.execute(query.encode()).fetchone() or (None,)
+        return value
+
+    def weeks(self, table: str) -> set[datetime]:
+        """Return which weeks of the past have a partition."""
+        found = {begins for begins, _ in partitions_of(self.connection, table)}
+        return {begins for begins in found if begins < weeks_ago(1)}
+
+    def strays(self) -> list[str]:
+        """Return the references that lead to no row, and the tables that are left behind."""
+        found = [
+            f"{what} {self.value(f'SELECT count(*) FROM {where}')}"
+            for what, where in STRAYS.items()
+            if self.value(f"SELECT count(*) FROM {where}")
+        ]
+        names = self.connection.execute(
+            b"SELECT relname FROM pg_class WHERE relname ~ '_(gone|new)$' AND relkind = 'r'"
+        )
+        return [*found, *(name for (name,) in names)]
+
+    def close(self) -> None:
+        self.quick.close()
+        self.other.close()
+        leave(self.connection, self._own)
+        self.connection.close()
+
+
+def _without(table: str, column: str, target: str, key: str = "id") -> str:
+    return (
+        f"{table} AS one WHERE {column} IS NOT NULL AND NOT EXISTS ("
+        f"SELECT FROM {target} AS other WHERE other.{key} = one.{column})"
+    )
+
+
+STRAYS = {
+    "attempts of no callback": _without("attempts", "callback_id", "callbacks"),
+    "outcomes of no callback": _without("outcomes", "id", "callbacks"),
+    "waiting of no callback": _without("waiting", "id", "callbacks"),
+    "open attempts of no callback": _without("open_attempts", "id", "callbacks"),
+    "keys of no callback": _without("idempotency", "callback_id", "callbacks"),
+    "copies of no callback": _without("shadows", "callback_sid", "callbacks", "sid"),
+    "attempts without a result": _without("attempts", "result_id", "attempt_results"),
+    "attempts without a head": _without("attempts", "head_id", "request_heads"),
+    "callbacks without a target": _without("callbacks", "target_id", "callback_targets"),
+    "callbacks without a key": (
+        "callbacks AS one WHERE idempotency_key IS NOT NULL AND NOT EXISTS ("
+        "SELECT FROM idempotency AS key WHERE key.callback_id = one.id)"
+    ),
+    "bodies without a result": _without("answer_bodies", "id", "attempt_results"),
+    "long answers of nobody": (
+        "(SELECT sid FROM long_responses UNION SELECT sid FROM kept_responses) AS one"
+        " WHERE sid NOT IN (SELECT sid FROM callbacks UNION SELECT sid FROM shadows)"
+    ),
+}
+
+HALF_GONE = (
+    "callbacks AS one WHERE NOT EXISTS (SELECT FROM outcomes WHERE outcomes.id = one.id)"
+    " AND NOT EXISTS (SELECT FROM attempts WHERE callback_id = one.id AND number = 1)"
+    " AND NOT EXISTS (SELECT FROM waiting WHERE waiting.id = one.id)"
+    " AND NOT EXISTS (SELECT FROM open_attempts WHERE open_attempts.id = one.id)"
+)
+"""The callbacks that nothing says how they ended; they have lost their attempts."""
+
+
+@contextmanager
+def a_database(server: str, template: str = "template0") -> Iterator[str]:
+    name = f"past_{os.getpid()}_{next(_numbers)}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}".encode())
+        yield name
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
+@pytest.fixture(scope="session")
+def past_template(postgres_dsn: str) -> Iterator[str]:
+    with a_database(postgres_dsn) as name:
+        schema.upgrade(Dsn(make_conninfo(postgres_dsn, dbname=name)), VAULT)
+        yield name
+
+
+@pytest.fixture
+def past(postgres_dsn: str, past_template: str) -> Iterator[Past]:
+    with (
+        a_database(postgres_dsn, past_template) as name,
+        closing(Past(Dsn(make_conninfo(postgres_dsn, dbname=name)))) as past,
+    ):
+        yield past
+
+
+# ---- what goes, and what stays -------------------------------------------------------------------
+
+
+def test_a_week_goes_with_all_that_belongs_to_it(past: Past) -> None:
+    past.at(weeks_ago(6)).add(1, key="a key")
+    past.send(answer=LONG)
+    past.add(2, whose=THEIRS)
+    past.send(whose=THEIRS)
+    past.at(weeks_ago(1)).add(3)
+    past.send()
+    before = past.public()
+    done = past.retire(MONTH)
+    assert past.public() == {3: before[3]}
+    assert past.strays() == []
+    left = ("callbacks", "attempts", "callback_targets", "request_heads", "attempt_results")
+    assert {table: past.rows(table) for table in left} == dict.fromkeys(left, 1)
+    gone = ("idempotency", "long_responses", "kept_responses", "outcomes")
+    assert {table: past.rows(table) for table in gone} == dict.fromkeys(gone, 0)
+    assert past.value("SELECT sum(bytes) FROM kept_bytes") == 0
+    assert all(past.weeks(table) == set() for table in PARTITIONED if table != "bodies")
+    assert {table for one in done for table in one.tables} == set(PARTITIONED)
+    assert all(one.kept == 0 and one.freed > 0 and 0 < one.locked < 1 for one in done)
+    past.at(THIS_WEEK).add(4, key="a key")
+    assert past.retire(MONTH) == []
+
+
+def test_nothing_goes_before_its_time(past: Past) -> None:
+    past.at(weeks_ago(6) + 6 * DAY).add(1, key="a key")
+    past.send()
+    before = past.public()
+    # The week ends five weeks ago.
+    late = MONTH._replace(attempts=35 * DAY + SECOND, delivered=36 * DAY, answers=34 * DAY + SECOND)
+    past.retire(late)
+    past.retire(FOREVER)
+    assert (past.public(), past.strays()) == (before, [])
+
+
+def test_what_is_kept_longer_stays(past: Past) -> None:
+    past.at(weeks_ago(10)).add(1, 2)
+    past.send()
+    past.add(3)
+    past.send(GiveUp("no"))
+    past.add(4, whose=THEIRS)
+    past.send(whose=THEIRS)
+    past.add(5, whose=THEIRS, key="kept")
+    past.discard(5)
+    past.at(weeks_ago(3)).replay(2)
+    past.send()
+    before = past.public()
+    done = past.retire(RetentionPolicy(WHOLE, {THEIRS: FOREVER}))
+    assert past.public() == {number: before[number] for number in (2, 3, 4, 5)}
+    assert past.strays() == []
+    assert next(one for one in done if "callbacks" in one.tables).kept == 4
+    # A week later, it is looked at again.
+    assert past.retire(RetentionPolicy(WHOLE, {THEIRS: FOREVER}), THIS_WEEK + 6 * DAY) == []
+    past.retire(RetentionPolicy(WHOLE, {THEIRS: FOREVER}), THIS_WEEK + 30 * DAY)
+    assert set(past.public()) == {4, 5}
+    # Other times are in force at once.
+    past.retire(WHOLE, THIS_WEEK + 30 * DAY)
+    assert set(past.public()) == set()
+    assert past.strays() == []
+    assert past.weeks("callbacks") == set()
+
+
+def test_what_is_due_in_a_year_survives_and_is_delivered(past: Past) -> None:
+    past.at(weeks_ago(60)).add(1)
+    past.send()
+    past.add(2, due=weeks_ago(8), key="a key")
+    past.at(weeks_ago(58)).add(3, due=THIS_WEEK)
+    before = past.public()
+    past.retire(WHOLE, weeks_ago(9))
+    assert past.public() == {number: before[number] for number in (2, 3)}
+    past.at(weeks_ago(8)).send()
+    (ended_now,) = (one for one, _ in past.public().values() if one.sid == past.sids[2])
+    assert ended_now.progress.status is CallbackStatus.DELIVERED
+    before = past.public()
+    past.retire(WHOLE, weeks_ago(7))
+    assert past.public() == before
+    past.retire(WHOLE, weeks_ago(3))
+    assert past.public() == {3: before[3]}
+    assert past.strays() == []
+    past.at(THIS_WEEK).send()
+    past.retire(WHOLE, THIS_WEEK + 5 * WEEK)
+    assert (past.public(), past.strays(), past.weeks("attempts")) == ({}, [], set())
+
+
+def test_attempts_go_before_their_callbacks(past: Past) -> None:
+    times = MONTH._replace(answers=None, delivered=100 * DAY, undelivered=100 * DAY)
+    past.at(weeks_ago(7)).add(1, 2)
+    past.send(RetryLater(past.now + SECOND, 1), answer=LONG)
+    past.at(past.now + SECOND).send(GiveUp("no"), answer=LONG)
+    past.add(3, due=past.now + 2 * DAY)
+    past.at(past.now + 2 * DAY).send()  # after more than a minute, but by the first attempt
+    past.add(4, due=THIS_WEEK + WEEK)
+    past.at(weeks_ago(2)).replay(2)
+    past.send(GiveUp("no"))
+    before = past.public()
+    past.retire(times)
+    after = past.public()
+    assert {number: len(attempts) for number, (_, attempts) in before.items()} == {
+        1: 2, 2: 3, 3: 1, 4: 0,
+    }  # fmt: skip
+    assert after == before | {1: (before[1][0], [])}
+    assert past.strays() == []
+    assert past.rows("long_responses") == 2, "those of the callback that was replayed"
+    past.at(THIS_WEEK + WEEK).send()
+    assert len(past.public()[4][1]) == 1
+
+
+def test_bodies_of_answers_go_first(past: Past) -> None:
+    past.at(weeks_ago(5)).add(1)
+    past.send(GiveUp("no"))
+    past.add(2, 3, whose=THEIRS)
+    past.send(whose=THEIRS)
+    past.add(4)
+    past.send(GiveUp("no"), answer=ANSWER._replace(body=b"another"))
+    past.at(THIS_WEEK - 5 * DAY).replay(4)
+    past.send()
+    before = past.public()
+    week = MONTH._replace(attempts=None, delivered=None)
+    done = past.retire(RetentionPolicy(week, {THEIRS: FOREVER}))
+    assert [one.tables for one in done] == [("answer_bodies",)]
+    after = past.public()
+    bodies = {n: [one.response.body for one in attempts] for n, (_, attempts) in after.items()}
+    assert bodies == {1: [b""], 2: [b"thanks"], 3: [b"thanks"], 4: [b"another", b"thanks"]}
+    assert {number: len(attempts) for number, (_, attempts) in before.items()} == {
+        number: len(attempts) for number, (_, attempts) in after.items()
+    }
+    assert past.strays() == []
+
+
+def test_rows_that_others_refer_to_stay_while_one_does(past: Past) -> None:
+    """A row is used for a day, also by callbacks of later and of much earlier weeks."""
+    past.at(weeks_ago(9)).add(1, due=weeks_ago(7) - SECOND, whose=THEIRS)
+    past.at(weeks_ago(7) - 60 * SECOND).add(2)
+    past.send()
+    past.at(weeks_ago(7) - SECOND).add(3, whose=THEIRS)
+    past.send(whose=THEIRS)
+    past.at(weeks_ago(7) + 60 * SECOND).add(4)
+    past.add(5, whose=THEIRS)
+    past.send(whose=THEIRS)
+    past.send()
+    before = past.public()
+    assert past.rows("attempt_results") == past.rows("request_heads") == 2
+    keeps = RetentionPolicy(WHOLE, {THEIRS: FOREVER})
+    past.retire(keeps)
+    assert past.public() == {number: before[number] for number in (1, 3, 5)}
+    assert past.strays() == []
+    interned = ("callback_targets", "request_heads", "attempt_results", "answer_bodies")
+    assert {table: past.rows(table) for table in interned} == {
+        "callback_targets": 2,  # one of each day
+        "request_heads": 1,
+        "attempt_results": 1,
+        "answer_bodies": 1,
+    }
+    past.retire(WHOLE)
+    assert {table: past.rows(table) for table in interned} == dict.fromkeys(interned, 0)
+
+
+def test_copies_from_other_sources_go_with_the_attempts(past: Past) -> None:
+    past.at(weeks_ago(7)).add(1, 2)
+    past.send()
+    past.at(weeks_ago(2)).replay(2)
+    past.send()
+    statement = (
+        "INSERT INTO shadows (seq, sid, callback_sid, account_sid, source, idempotency_token, url,"
+        " started_us, result) VALUES (?, ?, ?, ?, 'kore', 'token', 'http://h/', 0, 'delivered')"
+    )
+    for number in (1, 2):
+        execute(past.connection, statement, [number, f"CS{number}", past.sids[number], OURS])
+        past.connection.execute(
+            f"INSERT INTO long_responses VALUES ('CS{number}', 1, 0, 9, NULL)".encode()
+        )
+    past.retire(MONTH._replace(delivered=35 * DAY + SECOND))
+    assert past.value("SELECT string_agg(sid, ' ') FROM shadows") == "CS2"
+    assert past.value("SELECT string_agg(sid, ' ') FROM long_responses") == "CS2"
+    assert past.strays() == []
