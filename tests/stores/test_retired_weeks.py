@@ -1,12 +1,11 @@
 """What has expired goes with the partitions of its week; all else stays, whatever happens."""
 
 import os
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from itertools import count
-from typing import Any, NamedTuple
+from typing import Any
 
 import psycopg
 import pytest
@@ -20,7 +19,7 @@ from ringback.core.errors import StoreUnavailable
 from ringback.core.http.http_exchange import ReceiverResponseRecord
 from ringback.core.retention import RetentionPolicy, RetentionTimes
 from ringback.data_folder import DataFolder
-from ringback.ports import CallbackFilter, PageWindow, Transaction
+from ringback.ports import Transaction
 from ringback.postgres_database import PostgresDatabase
 from ringback.runtime.system_clock import SystemClock
 from ringback.stores.postgres import retired_weeks, schema
@@ -56,6 +55,7 @@ MONTH = RetentionTimes(7 * DAY, 30 * DAY, 30 * DAY, 90 * DAY)
 WHOLE = MONTH._replace(answers=None, attempts=None)
 """The same times for callbacks; what belongs to them stays as long as they do."""
 FOREVER = RetentionTimes()
+DELIVERED = NoRetryNeeded()
 ANSWER = ReceiverResponseRecord(200, (("X", "y"),), b"thanks")
 LONG = ReceiverResponseRecord(200, (("X", "y"),), bytes(range(256)) * 40)
 BUDGET = ResponseStorageBudget()
@@ -122,7 +122,7 @@ class Past:
 
     def send(
         self,
-        decision: Decision = NoRetryNeeded(),
+        decision: Decision = DELIVERED,
         *,
         whose: str = OURS,
         answer: ReceiverResponseRecord = ANSWER,
@@ -193,11 +193,8 @@ class Past:
 
     def strays(self) -> list[str]:
         """Return the references that lead to no row, and the tables that are left behind."""
-        found = [
-            f"{what} {self.value(f'SELECT count(*) FROM {where}')}"
-            for what, where in STRAYS.items()
-            if self.value(f"SELECT count(*) FROM {where}")
-        ]
+        counts = {what: self.rows(where) for what, where in STRAYS.items()}
+        found = [f"{what} {number}" for what, number in counts.items() if number]
         names = self.connection.execute(
             b"SELECT relname FROM pg_class WHERE relname ~ '_(gone|new)$' AND relkind = 'r'"
         )
@@ -206,8 +203,9 @@ class Past:
     def close(self) -> None:
         self.quick.close()
         self.other.close()
-        leave(self.connection, self._own)
-        self.connection.close()
+        if not self.connection.closed:
+            leave(self.connection, self._own)
+            self.connection.close()
 
 
 def _without(table: str, column: str, target: str, key: str = "id") -> str:
@@ -442,10 +440,337 @@ def test_copies_from_other_sources_go_with_the_attempts(past: Past) -> None:
     )
     for number in (1, 2):
         execute(past.connection, statement, [number, f"CS{number}", past.sids[number], OURS])
-        past.connection.execute(
-            f"INSERT INTO long_responses VALUES ('CS{number}', 1, 0, 9, NULL)".encode()
-        )
+        left_out = "INSERT INTO long_responses VALUES (?, 1, 0, 9, NULL)"
+        execute(past.connection, left_out, [f"CS{number}"])
     past.retire(MONTH._replace(delivered=35 * DAY + SECOND))
     assert past.value("SELECT string_agg(sid, ' ') FROM shadows") == "CS2"
     assert past.value("SELECT string_agg(sid, ' ') FROM long_responses") == "CS2"
     assert past.strays() == []
+
+
+# ---- beside others -------------------------------------------------------------------------------
+
+
+def before_the_lock(monkeypatch: pytest.MonkeyPatch, work: Callable[[], object]) -> None:
+    """Have others do something once, after the rows of a week were copied."""
+    original, is_done = retired_weeks._Retirement._lock, list[bool]()
+
+    def lock(self: Any, *given: Any) -> Any:
+        if not is_done:
+            is_done.append(True)
+            work()
+        return original(self, *given)
+
+    monkeypatch.setattr(retired_weeks._Retirement, "_lock", lock)
+
+
+KEEPS_THEIRS = RetentionPolicy(WHOLE, {THEIRS: FOREVER})
+
+
+def delete(past: Past, number: int) -> None:
+    """Delete the rows of a callback, one by one."""
+    (row_id,) = execute(
+        past.connection, "SELECT id FROM callbacks WHERE sid = ?", [past.sids[number]]
+    ).fetchone()
+    for table, key in (("attempts", "callback_id"), ("outcomes", "id"), ("callbacks", "id")):
+        statement = f"DELETE FROM {table} WHERE {key} = ?"  # noqa: S608 (its own names)
+        execute(past.connection, statement, [row_id])
+
+
+def test_what_others_change_meanwhile_is_not_lost(
+    past: Past, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    past.at(weeks_ago(20)).add(1, 2, key=None)
+    past.send(limit=1)
+    past.send(GiveUp("no"))
+    past.add(3, due=THIS_WEEK)
+    past.add(4, 5, 6, 7, whose=THEIRS)
+    past.send(whose=THEIRS)
+    past.add(8, 9)
+    past.send()
+    left = dict[int, Any]()
+
+    def change() -> None:
+        past.at(THIS_WEEK).send()  # 3
+        past.replay(2)
+        past.send(GiveUp("not again"))
+        for number in (4, 5, 8):
+            past.replay(number)
+        past.discard(4)
+        past.send(RetryLater(THIS_WEEK + DAY, 1), whose=THEIRS)  # 5
+        past.replay(6)
+        past.do(lambda tx: claim_from(tx, THEIR_LANE, past.now, limit=1), is_quick=True)
+        delete(past, 7)
+        left.update(past.public())
+
+    before_the_lock(monkeypatch, change)
+    past.retire(KEEPS_THEIRS)
+    del left[1], left[9]
+    assert set(left) == {2, 3, 4, 5, 6, 8}
+    assert past.public() == left
+    assert past.rows(HALF_GONE) == 0
+    assert past.strays() == []
+    assert past.value("SELECT count(*) FROM retirement_changes") == 0
+
+
+def test_a_transaction_that_began_before_sees_all_that_is_kept(
+    past: Past, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    past.at(weeks_ago(20)).add(1)
+    past.send()
+    past.add(2, 3, whose=THEIRS)
+    past.send(whose=THEIRS)
+    with past.dsn.connect() as reader:
+        reader.execute(b"BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM changes")
+        before_the_lock(monkeypatch, lambda: past.at(THIS_WEEK).replay(3))
+        past.retire(KEEPS_THEIRS)
+        assert past.rows("callbacks") == 2
+        for table in ("callbacks", "attempts", "callback_targets", "attempt_results"):
+            seen = len(reader.execute(f"TABLE {table}".encode()).fetchall())
+            assert seen == past.rows(table), table
+
+
+def test_a_long_reader_delays_it_and_others_go_on(
+    past: Past, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    past.at(weeks_ago(20)).add(1)
+    past.send()
+    pauses = list[float]()
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        assert other.execute(b"SELECT count(*) FROM callbacks").fetchone() == (1,)
+
+    with past.dsn.connect("lock_timeout=1") as other, past.dsn.connect() as reader:
+        reader.execute(b"BEGIN; SELECT FROM attempts")
+        assert past.retire(MONTH, pause=pause) == []
+        assert len(pauses) == 12
+        assert (past.rows("callbacks"), past.strays()) == (1, [])
+        reader.execute(b"COMMIT")
+        # It may also begin during the copy.
+        before_the_lock(monkeypatch, lambda: reader.execute(b"BEGIN; SELECT FROM outcomes"))
+        monkeypatch.setattr(retired_weeks, "_TRIES", ((10, 0.1), (20, 0.5)))
+        pauses.clear()
+        assert past.retire(MONTH, pause=pause) == []
+        assert pauses == [0.1, 0.5]
+        assert (past.rows("callbacks"), past.strays()) == (1, [])
+        reader.execute(b"COMMIT")
+        assert past.retire(MONTH, pause=lambda _: None)[0].tables == OF_CALLBACKS_GONE
+    assert past.strays() == []
+
+
+OF_CALLBACKS_GONE = ("callbacks", "outcomes", "attempts")
+
+
+def test_it_makes_room_for_an_upgrade(past: Past, monkeypatch: pytest.MonkeyPatch) -> None:
+    past.at(weeks_ago(20)).add(1, whose=THEIRS)
+    past.send(whose=THEIRS)
+    past.add(2)
+    past.send()
+
+    def upgrade() -> None:
+        past.connection.execute(b"CREATE INDEX another ON callbacks (created_us)")
+
+    before_the_lock(monkeypatch, upgrade)
+    assert past.retire(KEEPS_THEIRS) == []
+    done = past.retire(KEEPS_THEIRS)
+    assert [one.kept for one in done if "callbacks" in one.tables] == [1]
+    (name,) = (
+        name
+        for begins, name in partitions_of(past.connection, "callbacks")
+        if begins < weeks_ago(9)
+    )
+    indexed = f"SELECT count(*) FROM pg_index WHERE indrelid = '{name}'::regclass"  # noqa: S608
+    assert past.value(indexed) == 5
+
+
+def test_two_processes_do_not_do_the_same(past: Past, monkeypatch: pytest.MonkeyPatch) -> None:
+    past.at(weeks_ago(20)).add(1)
+    past.send()
+    others = list[Any]()
+    before_the_lock(monkeypatch, lambda: others.append(past.retire(MONTH)))
+    assert past.retire(MONTH) != []
+    assert others == [[]]
+    assert past.strays() == []
+
+
+def test_data_that_was_copied_elsewhere_stays_as_it_is(past: Past) -> None:
+    past.at(weeks_ago(20)).add(1)
+    past.send()
+    past.connection.execute(b"SELECT fence_data()")
+    with pytest.raises(StoreUnavailable, match="copies or has copied the data"):
+        past.retire(MONTH)
+    past.connection.execute(b"SELECT unfence_data()")
+    assert (past.rows("callbacks"), past.strays()) == (1, [])
+
+
+# ---- interruptions -------------------------------------------------------------------------------
+
+
+def interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a call end right after it has exchanged the partitions of a week."""
+    calls = count(1)
+    original = retired_weeks._Retirement._clean_up
+
+    def clean_up(self: Any) -> None:
+        if next(calls) == 2:
+            raise retired_weeks._Busy
+        original(self)
+
+    monkeypatch.setattr(retired_weeks._Retirement, "_clean_up", clean_up)
+
+
+def test_a_key_is_free_as_soon_as_its_callback_has_gone(
+    past: Past, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    past.at(weeks_ago(20)).add(1, key="a key")
+    past.add(2, key="another")
+    past.send(answer=LONG)
+    interrupted(monkeypatch)
+    past.retire(MONTH)
+    assert (past.public(), past.rows("idempotency")) == ({}, 2)
+    past.at(THIS_WEEK)
+    new = callback(3, created=THIS_WEEK, key="a key")
+
+    def create(tx: Transaction) -> None:
+        assert tx.callbacks.with_key(OURS, "a key") is None
+        tx.callbacks.add(new)
+
+    past.do(create)
+    past.do(lambda tx: tx.callbacks.with_key(OURS, "a key"))
+    past.retire(MONTH)
+    assert past.strays() == []
+    found = past.do(lambda tx: tx.callbacks.with_key(OURS, "a key"))
+    assert (found and found.sid, past.rows("idempotency")) == (new.sid, 1)
+
+
+def test_data_can_be_copied_between_two_steps(
+    past: Past, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    past.at(weeks_ago(20)).add(1, key="a key")
+    past.send()
+    past.add(2, whose=THEIRS, due=THIS_WEEK)
+    interrupted(monkeypatch)
+    past.retire(MONTH)
+    assert past.strays()[0] == "keys of no callback 1"
+    past.close()
+    database = PostgresDatabase(past.dsn.text, VAULT.keys[0])
+    folder = DataFolder(tmp_path / "copy", VAULT.keys[0])
+    assert database.copy_to(folder, lambda _: None).copied > 0
+
+
+def test_callbacks_of_a_copy_have_partitions_for_what_comes_later(past: Past) -> None:
+    week = weeks_ago(70)
+    with past.connection.transaction():
+        make_partitions_of(past.connection, "callbacks", [ids_of_week(week)[0]])
+    assert all(week in past.weeks(table) for table in OF_CALLBACKS)
+    assert week not in past.weeks("request_heads")
+
+
+def kill_at(monkeypatch: pytest.MonkeyPatch, statement: int) -> None:
+    """Break the connection instead of running this statement."""
+    numbers = count(1)
+
+    def run(connection: Connection, *given: Any, **options: Any) -> Any:
+        if next(numbers) == statement:
+            connection.close()
+        return execute(connection, *given, **options)
+
+    monkeypatch.setattr(retired_weeks, "execute", run)
+
+
+def kill_again_and_again(
+    past: Past, monkeypatch: pytest.MonkeyPatch, steps: range, least: int
+) -> None:
+    """Break off at all these statements, one after the other, then let a call finish."""
+    past.at(weeks_ago(20)).add(1, 2, key=None)
+    past.send(answer=LONG)
+    past.add(3, key="a key", due=past.now + DAY)
+    past.at(past.now + DAY).send()
+    past.add(4, whose=THEIRS)
+    past.send(whose=THEIRS)
+    past.at(weeks_ago(15)).add(5, key="b")
+    past.send(GiveUp("no"))
+    past.add(6, due=THIS_WEEK)
+    past.at(weeks_ago(2)).add(7)
+    past.send()
+    before, kept = past.public(), {4, 6, 7}
+    kills = 0
+    for step in steps:
+        kill_at(monkeypatch, step)
+        with suppress(StoreUnavailable):
+            past.retire(KEEPS_THEIRS)
+            break
+        kills += 1
+        left = past.public()
+        assert set(left) >= kept
+        assert left == {number: before[number] for number in left}
+        strays = [one for one in past.strays() if "_gone" not in one]
+        assert {one[:-2] for one in strays} <= {"keys of no callback", "long answers of nobody"}
+    monkeypatch.undo()
+    past.retire(KEEPS_THEIRS)
+    assert past.public() == {number: before[number] for number in kept}
+    assert past.strays() == []
+    assert kills >= least
+
+
+def test_killed_at_any_statement_nothing_is_half_gone(
+    past: Past, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kill_again_and_again(past, monkeypatch, range(5, 400, 5), 10)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("first", [1, 2, 3, 4])
+def test_killed_a_hundred_times_nothing_is_half_gone(
+    past: Past, monkeypatch: pytest.MonkeyPatch, first: int
+) -> None:
+    kill_again_and_again(past, monkeypatch, range(first, 400, 2), 30)
+
+
+# ---- partitions ----------------------------------------------------------------------------------
+
+
+def test_weeks_without_rows_go_and_new_ones_stay(past: Past) -> None:
+    past.at(weeks_ago(6)).at(weeks_ago(9))
+    future = {begins for begins, _ in partitions_of(past.connection, "callbacks")}
+    past.retire(MONTH)
+    assert all(past.weeks(table) == set() for table in PARTITIONED)
+    left = {begins for begins, _ in partitions_of(past.connection, "callbacks")}
+    assert left == future - {weeks_ago(6), weeks_ago(9)}
+    for _ in range(2):
+        with past.connection.transaction():
+            make_partitions(past.connection)
+        assert past.retire(MONTH) == [], "none is made again and again"
+
+
+def test_without_the_server_s_times_no_week_is_due(past: Past) -> None:
+    """Accounts with shorter times lose their rows one by one."""
+    past.at(weeks_ago(50)).add(1)
+    past.send()
+    assert past.retire(RetentionPolicy(FOREVER, {OURS: MONTH})) == []
+
+
+def nodes_in(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for child in plan.get("Plans", ()):
+        yield from nodes_in(child)
+
+
+@pytest.mark.parametrize("table", retired_weeks._CLEAN)
+def test_what_belongs_to_removed_rows_is_found_by_index(past: Past, table: str) -> None:
+    like = "shadows" if table == "shadows" else table
+    past.connection.execute(f"CREATE TABLE gone (LIKE {like} INCLUDING ALL)".encode())
+    if table == "shadows":
+        past.connection.execute(b"ALTER TABLE gone RENAME seq TO id")
+    statement = retired_weeks._CLEAN[table].format(gone="gone").replace("?", "1")
+    past.connection.execute(b"SET enable_seqscan = off; SET enable_hashjoin = off")
+    past.connection.execute(b"SET enable_mergejoin = off")
+    plan = past.value(f"EXPLAIN (FORMAT JSON) {statement}")
+    faults = [
+        (node["Node Type"], node.get("Relation Name"))
+        for node in nodes_in(plan[0]["Plan"])
+        if node["Node Type"] in ("Seq Scan", "Hash Join", "Merge Join")
+        or ("Index" in node["Node Type"] and "Index Cond" not in node)
+    ]
+    assert faults == []

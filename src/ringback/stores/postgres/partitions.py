@@ -88,7 +88,12 @@ def partitions_of(connection: Connection, table: str) -> list[tuple[datetime, st
         " WHERE inhparent = ?::regclass ORDER BY relname",
         [table],
     )
-    return [(datetime.strptime(f"{name[-8:]}+0000", "%Y%m%d%z"), name) for (name,) in rows]
+    return [(begin_of(name), name) for (name,) in rows]
+
+
+def begin_of(name: str) -> datetime:
+    """Return when the week of the partition with this name begins."""
+    return datetime.strptime(f"{name[-8:]}+0000", "%Y%m%d%z")
 
 
 def partitions_end(connection: Connection) -> datetime:

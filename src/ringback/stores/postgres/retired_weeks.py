@@ -28,7 +28,7 @@ have changed since, so that the rows that were kept also go.
 
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from hashlib import sha256
 from time import perf_counter, sleep
@@ -41,7 +41,7 @@ from ringback.core.errors import StoreUnavailable, reason_of
 from ringback.core.retention import RetentionPolicy, RetentionTimes
 from ringback.stores.postgres import schema
 from ringback.stores.postgres.connections import Bigints, Connection, execute
-from ringback.stores.postgres.partitions import PARTITIONED, ids_of_week, partitions_of
+from ringback.stores.postgres.partitions import PARTITIONED, begin_of, ids_of_week
 from ringback.stores.row_ids import ids_in
 from ringback.stores.sql.field_columns import to_us
 from ringback.stores.sql.write_batch import SqlResult
@@ -62,7 +62,7 @@ deadlocks only after a second, so it is never another transaction that has to en
 _FIRST_TRIES: Final = _TRIES[:12]
 _CHUNK: Final = 2_000
 """The number of rows that are copied, or cleaned up after, at once."""
-_MOST_WEEKS: Final = 8
+_MOST_WEEKS: Final = 4
 """The number of weeks of a table that are exchanged at once, by one commit."""
 
 
@@ -108,9 +108,6 @@ def retire_weeks(
 
 
 _OF_LOCKS: Final = errors.LockNotAvailable, errors.DeadlockDetected
-_SIZE: Final = (
-    "SELECT sum(pg_total_relation_size(name::regclass))::bigint FROM unnest(ARRAY[{names}]) AS name"
-)
 
 
 class _Busy(Exception):
@@ -191,6 +188,13 @@ _UNTIL: Final = """
         LEFT JOIN times ON times.account_id = callbacks.account_id
     ) AS known
 """
+_PARTITIONS: Final = """
+    SELECT parent.relname::text, part.relname::text, obj_description(part.oid, 'pg_class')
+    FROM pg_inherits
+    JOIN pg_class AS part ON part.oid = inhrelid JOIN pg_class AS parent ON parent.oid = inhparent
+    WHERE parent.relnamespace = current_schema()::regnamespace
+        AND parent.relname = ANY (?::text[])
+"""
 _TIMES: Final = """
     CREATE TEMP TABLE times (
         account_id bigint PRIMARY KEY, answers bigint, attempts bigint, delivered bigint,
@@ -208,7 +212,7 @@ _OWN_TIMES: Final = """
 # Which callbacks of a week may have changed since its rows were copied. One that was delivered
 # at once is replayed without a change of the partitions; then it waits, and is not appointed.
 _CHANGED: Final = """
-    INSERT INTO changed
+    WITH found AS (INSERT INTO changed
     SELECT id FROM retirement_changes WHERE id >= {first} AND id < {end}
     UNION SELECT id FROM waiting
         WHERE id >= {first} AND id < {end} AND NOT is_appointed
@@ -216,6 +220,20 @@ _CHANGED: Final = """
     UNION SELECT id FROM open_attempts
         WHERE id >= {first} AND id < {end}
             AND NOT EXISTS (SELECT FROM kept WHERE kept.id = open_attempts.id)
+    RETURNING id) SELECT count(*) FROM found
+"""
+# Whether one of the new tables has other columns or indexes than the old one.
+_DIFFERS: Final = """
+    SELECT count(*) > count(*) FILTER (WHERE of_old = of_new) FROM (
+        SELECT (
+            SELECT array_agg(attname::text ORDER BY attname) FROM pg_attribute
+            WHERE attrelid = old::regclass AND attnum > 0 AND NOT attisdropped
+        ) || (SELECT count(*)::text FROM pg_index WHERE indrelid = old::regclass) AS of_old, (
+            SELECT array_agg(attname::text ORDER BY attname) FROM pg_attribute
+            WHERE attrelid = new::regclass AND attnum > 0 AND NOT attisdropped
+        ) || (SELECT count(*)::text FROM pg_index WHERE indrelid = new::regclass) AS of_new
+        FROM unnest(?::text[], ?::text[]) AS pair (old, new)
+    ) AS shapes
 """
 # A transaction with an older snapshot sees the row as it was then, and never both.
 _CHANGE: Final = """
@@ -232,19 +250,20 @@ _CHANGE: Final = """
 _REMOVE_COPIES: Final = """
     WITH gone AS (
         DELETE FROM shadows USING {callbacks} AS callback
-        WHERE callback_sid = callback.sid AND NOT EXISTS (
+        WHERE callback_sid = callback.sid COLLATE "default" AND NOT EXISTS (
             SELECT FROM kept WHERE kept.id = callback.id AND has_part
         ) RETURNING seq, shadows.sid
     )
     INSERT INTO {copies} SELECT * FROM gone
 """
-# Nobody finds these rows: the callback, attempt or copy to which they belong has gone.
+# Nobody finds these rows: the callback, attempt or copy to which they belong has gone. The SIDs of
+# callbacks have another collation, with which the indexes of the others can't be used.
 _CLEAN: Final = {
     "callbacks": """
         WITH piece AS MATERIALIZED (
             SELECT * FROM {gone} WHERE id > ? ORDER BY id LIMIT ?
         ), callback AS MATERIALIZED (
-            SELECT * FROM piece
+            SELECT id, account_id, idempotency_key, sid COLLATE "default" AS sid FROM piece
             WHERE NOT EXISTS (SELECT FROM callbacks WHERE callbacks.id = piece.id)
         ), keys AS (
             DELETE FROM idempotency USING callback
@@ -262,7 +281,8 @@ _CLEAN: Final = {
             SELECT callback_id, number FROM {gone} WHERE callback_id > ?
             ORDER BY callback_id FETCH FIRST (?) ROWS WITH TIES
         ), attempt AS MATERIALIZED (
-            SELECT sid, number FROM piece JOIN callbacks ON callbacks.id = callback_id
+            SELECT sid COLLATE "default" AS sid, number
+            FROM piece JOIN callbacks ON callbacks.id = callback_id
             WHERE NOT EXISTS (
                 SELECT FROM attempts
                 WHERE attempts.callback_id = piece.callback_id AND attempts.number = piece.number
@@ -309,8 +329,9 @@ class _Retirement:
         self._pause = pause
         shown = repr((policy.server, sorted(policy.accounts.items())))
         self._policy_id = sha256(shown.encode()).hexdigest()[:16]
-        self._marks: Mapping[str, Mapping[datetime, _Mark | None]] = {}
+        self._marks = dict[str, dict[datetime, _Mark | None]]()
         """The partitions of each table, with their marks."""
+        self._columns_of = dict[str, Sequence[str]]()
         self._is_over: Callable[[datetime], bool] = bool
         """Says whether no new rows can come to a week any more, which begins then."""
 
@@ -379,21 +400,10 @@ class _Retirement:
     def _read_marks(self) -> None:
         (now,) = self._run("SELECT clock_timestamp()").fetchone()
         self._is_over = lambda begins: begins + _WEEK + 2 * _DAY <= now
-        comments = dict(
-            tuple(row)
-            for row in self._run(
-                "SELECT relname, obj_description(pg_class.oid, 'pg_class')"
-                " FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid"
-                " WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r'"
-            )
-        )
-        self._marks = {
-            table: {
-                begins: _read_mark(comments.get(name))
-                for begins, name in partitions_of(self._connection, table)
-            }
-            for table in PARTITIONED
-        }
+        self._marks.clear()
+        self._marks.update({table: {} for table in PARTITIONED})
+        for table, name, comment in self._run(_PARTITIONS, [[*PARTITIONED]]):
+            self._marks[table][begin_of(name)] = _read_mark(comment)
 
     # ---- what is kept ----------------------------------------------------------------------------
 
@@ -479,6 +489,7 @@ class _Retirement:
             if not schema.hold_for_retirement(self._connection):
                 raise _Busy("another process removes old weeks, or copies all data")
             self._read_marks()
+            self._columns_of.clear()
             self._refuse_if_others_use(work)
             first, end = _ids_of(work.weeks)
             # Data that was copied to another place refuses this. And what was noted before does
@@ -492,11 +503,9 @@ class _Retirement:
                 self._copy(leaf)
             if work.is_of_callbacks:
                 self._remove_copies(*work.weeks)
+            done = [self._plan(changing, begins, work) for begins in work.weeks]
             locked_at = self._lock(work, changing)
-            done = [
-                self._exchange([leaf for leaf in changing if leaf.begins == begins], work)
-                for begins in dict.fromkeys(leaf.begins for leaf in changing)
-            ]
+            done = [self._exchange(one, work) for one in done if one.tables]
         locked = perf_counter() - locked_at
         return [one._replace(locked=locked) for one in done]
 
@@ -556,7 +565,7 @@ class _Retirement:
                 changing = [leaf for leaf in leaves if self._loses_rows(leaf)]
             for leaf in leaves:
                 if leaf not in changing:
-                    self._mark(leaf.name)
+                    self._run(self._marking(leaf.name))
             found += changing
             weeks += bool(changing)
             if weeks == _MOST_WEEKS:
@@ -635,7 +644,8 @@ class _Retirement:
         names = ", ".join([_parents(work), *(f"ONLY {leaf.name}" for leaf in changing)])
         self._lock_tables(names, "ACCESS EXCLUSIVE")
         locked_at = perf_counter()
-        if not all(map(self._is_alike, changing)):
+        old = [leaf.name for leaf in changing]
+        if self._value(_DIFFERS, [old, [f"{name}_new" for name in old]]):
             raise _Busy("an upgrade has changed the tables")
         return locked_at
 
@@ -654,55 +664,59 @@ class _Retirement:
             self._pause(wait)
         raise _Busy(f"others have used {names} all the time, or one of them for long")
 
-    def _is_alike(self, leaf: _Leaf) -> bool:
-        """Return True if the new table has the columns and indexes of the old one."""
-        shapes = [
-            self._run(
-                "SELECT array_agg(attname::text ORDER BY attname),"
-                " (SELECT count(*) FROM pg_index WHERE indrelid = attrelid)"
-                " FROM pg_attribute WHERE attrelid = ?::regclass AND attnum > 0"
-                " AND NOT attisdropped GROUP BY attrelid",
-                [name],
-            ).fetchone()
-            for name in (leaf.name, f"{leaf.name}_new")
-        ]
-        return tuple(shapes[0]) == tuple(shapes[1])
-
-    def _exchange(self, leaves: Sequence[_Leaf], work: _Work) -> RetiredWeek:
-        """Under the lock, put the new tables of a week into the places of the old ones."""
-        begins = leaves[0].begins
-        first, end = ids_of_week(begins)
-        if work.is_of_callbacks:
-            self._run(_CHANGED.format(first=first, end=end))
-            if self._value("SELECT EXISTS (SELECT FROM changed)"):
-                for leaf in leaves:
-                    self._copy_again(leaf)
+    def _plan(self, changing: Sequence[_Leaf], begins: datetime, work: _Work) -> RetiredWeek:
+        """Return what will have been done to a week; some more rows can be kept in the end."""
+        leaves = [leaf for leaf in changing if leaf.begins == begins]
+        if not leaves:
+            return RetiredWeek((), begins, 0, 0, 0.0)
         names = [leaf.name for leaf in leaves]
-        freed = self._value(_SIZE.format(names=_texts(names)))
+        before, after = (
+            self._value(
+                "SELECT sum(pg_total_relation_size(name::regclass))::bigint"
+                " FROM unnest(?::text[]) AS name",
+                [[f"{name}{end}" for name in names]],
+            )
+            for end in ("", "_new")
+        )
         kept = self._value(f"SELECT count(*) FROM {names[0]}_new")
-        stays = kept or leaves[0].table != work.tables[0] or self._stays(begins, work)
-        if stays:
-            freed -= self._value(_SIZE.format(names=_texts([f"{name}_new" for name in names])))
-        for leaf, name in zip(leaves, names, strict=True):
-            table = leaf.table.name
-            statements = [
+        tables = tuple(leaf.table.name for leaf in leaves)
+        freed = before - after if self._is_replaced(leaves, kept, work) else before
+        return RetiredWeek(tables, begins, kept, freed, 0.0)
+
+    def _is_replaced(self, leaves: Sequence[_Leaf], kept: int, work: _Work) -> bool:
+        """Return True if new partitions take the place of these; else these are dropped."""
+        first = leaves[0]
+        return kept > 0 or first.table != work.tables[0] or self._stays(first.begins, work)
+
+    def _exchange(self, plan: RetiredWeek, work: _Work) -> RetiredWeek:
+        """Under the lock, put the new tables of a week into the places of the old ones."""
+        begins, kept = plan.begins, plan.kept
+        leaves = [_Leaf(one, begins) for one in work.tables if one.name in plan.tables]
+        first, end = ids_of_week(begins)
+        if work.is_of_callbacks and self._value(_CHANGED.format(first=first, end=end)):
+            for leaf in leaves:
+                self._copy_again(leaf)
+            kept = self._value(f"SELECT count(*) FROM {leaves[0].name}_new")
+        is_replaced = self._is_replaced(leaves, kept, work)
+        statements = list[str]()
+        for leaf in leaves:
+            table, name = leaf.table.name, leaf.name
+            statements += [
                 f"ALTER TABLE {table} DETACH PARTITION {name}",
                 f"ALTER TABLE {name} RENAME TO {name}_gone",
             ]
-            if stays:
+            if is_replaced:
                 statements += [
                     f"ALTER TABLE {name}_new RENAME TO {name}",
                     f"ALTER TABLE {table} ATTACH PARTITION {name}"
                     f" FOR VALUES FROM ({first}) TO ({end})",
                     f"ALTER TABLE {name} DROP CONSTRAINT of_week",
+                    self._marking(name),
                 ]
             else:
                 statements.append(f"DROP TABLE {name}_new")
-            self._connection.execute("; ".join(statements).encode())
-            if stays:
-                self._mark(name)
-        tables = tuple(leaf.table.name for leaf in leaves)
-        return RetiredWeek(tables, begins, kept, freed, 0.0)
+        self._connection.execute("; ".join(statements).encode())
+        return plan._replace(kept=kept)
 
     def _copy_again(self, leaf: _Leaf) -> None:
         """Bring the rows of callbacks up to date that others have changed since the copy."""
@@ -729,9 +743,10 @@ class _Retirement:
             f" WHERE NOT EXISTS (SELECT FROM {new} AS new WHERE {here})",
         )
 
-    def _mark(self, name: str) -> None:
+    def _marking(self, name: str) -> str:
+        """Return the statement that notes that a partition was looked at."""
         mark = _Mark(self._now_us + _WEEK // timedelta(microseconds=1), self._policy_id)
-        self._run(f"COMMENT ON TABLE {name} IS '{json.dumps(mark._asdict())}'")
+        return f"COMMENT ON TABLE {name} IS '{json.dumps(mark._asdict())}'"
 
     # ---- cleaning up ----------------------------------------------------------------------------
 
@@ -765,13 +780,15 @@ class _Retirement:
 
     # ---- statements -----------------------------------------------------------------------------
 
-    def _columns(self, table: str) -> list[str]:
-        rows = self._run(
-            "SELECT attname::text FROM pg_attribute WHERE attrelid = ?::regclass AND attnum > 0"
-            " AND NOT attisdropped ORDER BY attnum",
-            [table],
-        )
-        return [name for (name,) in rows]
+    def _columns(self, table: str) -> Sequence[str]:
+        if table not in self._columns_of:
+            rows = self._run(
+                "SELECT attname::text FROM pg_attribute WHERE attrelid = ?::regclass AND attnum > 0"
+                " AND NOT attisdropped ORDER BY attnum",
+                [table],
+            )
+            self._columns_of[table] = [name for (name,) in rows]
+        return self._columns_of[table]
 
     def _run(self, statement: str, values: Sequence[object] = ()) -> SqlResult:
         return execute(self._connection, statement, values, prepare=False)
@@ -792,10 +809,6 @@ def _ids_of(weeks: Sequence[datetime]) -> tuple[int, int]:
 
 def _in_us(times: RetentionTimes) -> list[int | None]:
     return [None if time is None else time // timedelta(microseconds=1) for time in times]
-
-
-def _texts(names: Sequence[str]) -> str:
-    return ", ".join(f"'{name}'" for name in names)
 
 
 def _read_mark(comment: str | None) -> _Mark | None:
