@@ -1,14 +1,19 @@
 """What has expired goes with the partitions of its week; all else stays, whatever happens."""
 
 import os
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from time import perf_counter, sleep
 from typing import Any
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from psycopg.conninfo import make_conninfo
 
 from ringback.core.callbacks.callback import CallbackStatus, discard, replay
@@ -604,6 +609,121 @@ def test_data_that_was_copied_elsewhere_stays_as_it_is(past: Past) -> None:
     assert (past.rows("callbacks"), past.strays()) == (1, [])
 
 
+_HISTORY = """
+WITH made AS (
+    INSERT INTO callbacks (id, sid, account_id, lane_id, target_id, created_us, idempotency_token,
+        idempotency_key, body)
+    SELECT id, dated || lpad(to_hex(n), 22, '0'), account_id, lane_id, target_id, created_us,
+        n::text, n::text, repeat('A=1&', 40)
+    FROM (
+        SELECT n, {first} + (n::bigint << 21) AS id, substr(sid, 1, 12) AS dated, lane_id,
+            target_id,
+            CASE WHEN n % 20 = 0 THEN {theirs} ELSE account_id END AS account_id, created_us
+        FROM (SELECT * FROM callbacks ORDER BY id LIMIT 1) AS one,
+            generate_series({number} + 1, {number} + {count}) AS n
+    ) AS numbers
+    RETURNING id, account_id, created_us, idempotency_key
+), keys AS (
+    INSERT INTO idempotency SELECT account_id, idempotency_key, id FROM made
+), tried AS (
+    INSERT INTO attempts (callback_id, number, started_us, result_id, head_id, delivered_us)
+    SELECT made.id, 1, created_us, result_id, head_id, created_us
+    FROM made, (SELECT result_id, head_id FROM attempts LIMIT 1) AS one
+)
+INSERT INTO outcomes (id, account_id, status, attempt_count, round_number, updated_us)
+SELECT id, account_id, 1, 2, 0, created_us FROM made WHERE idempotency_key::bigint % 10 < 2
+"""
+
+
+def work_beside_it(past: Past, weeks: range, count: int) -> tuple[list[RetiredWeek], list[float]]:
+    """Remove weeks with so many callbacks each, one of 20 of which is kept, beside others.
+
+    Returns what was done, and how long each commit and each read of the others took.
+    """
+    theirs = past.value(f"SELECT id FROM accounts WHERE sid = '{THEIRS}'")  # noqa: S608 (a SID)
+    for place, week in enumerate(weeks):
+        if not place:
+            past.at(weeks_ago(week)).add(1)
+            past.send()
+        first, _ = ids_of_week(past.at(weeks_ago(week)).now)
+        past.connection.execute(
+            _HISTORY.format(first=first, theirs=theirs, number=place * count, count=count).encode()
+        )
+    past.connection.execute(b"VACUUM ANALYZE")
+    kept = past.rows("callbacks AS one WHERE account_id <> 1")
+    assert kept == count * len(weeks) // 20
+    is_over, took, troubles = threading.Event(), list[float](), list[object]()
+
+    def write(past: Past) -> None:
+        past.at(THIS_WEEK)
+        for number in range(10**6, 2 * 10**6):
+            if is_over.is_set():
+                return
+            began = perf_counter()
+            past.add(number)
+            past.send()
+            past.replay(number)
+            past.send()
+            took.append((perf_counter() - began) / 4)
+
+    def read(_: Past) -> None:
+        with past.dsn.connect() as connection:
+            while not is_over.is_set():
+                began = perf_counter()
+                with connection.transaction():
+                    connection.execute(b"SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+                    connection.execute(b"SELECT FROM changes")
+                    row = connection.execute(
+                        b"SELECT count(*) FROM (SELECT account_id FROM callbacks"
+                        b" WHERE account_id = $1 ORDER BY id LIMIT 500) AS page",
+                        [theirs],
+                    ).fetchone()
+                took.append(perf_counter() - began)
+                if row is None or row[0] != min(kept, 500):
+                    troubles.append(row)
+
+    def watched(work: Callable[[Past], None]) -> None:
+        try:
+            work(past)
+        except Exception as trouble:  # noqa: BLE001 (the test reports it)
+            troubles.append(trouble)
+
+    others = [threading.Thread(target=watched, args=(one,)) for one in (write, read, read)]
+    for one in others:
+        one.start()
+    try:
+        done = past.retire(KEEPS_THEIRS, pause=sleep)
+    finally:
+        is_over.set()
+        for one in others:
+            one.join()
+    assert troubles == []
+    assert past.rows("callbacks AS one WHERE account_id <> 1") == kept
+    assert past.strays() == []
+    return done, took
+
+
+def test_readers_and_writers_go_on_meanwhile(past: Past) -> None:
+    done, took = work_beside_it(past, range(12, 9, -1), 2_000)
+    assert [one.kept for one in done if "callbacks" in one.tables] == [100, 100, 100]
+    assert past.rows("idempotency") == 300
+    assert max(one.locked for one in done) < 0.5
+    assert max(took) < 2
+    assert len(took) > 50
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+def test_readers_and_writers_of_a_large_database_hardly_notice_it(past: Past) -> None:
+    done, took = work_beside_it(past, range(12, 10, -1), 400_000)
+    assert [one.kept for one in done if "callbacks" in one.tables] == [20_000] * 2
+    locked, waited = max(one.locked for one in done), sorted(took)
+    print(f"locked for up to {locked * 1000:.0f} ms; p95 {waited[len(took) * 19 // 20]:.4f} s")
+    print(f"longest {waited[-1]:.3f} s of {len(took)}")
+    assert locked < 0.2
+    assert waited[-1] < 1
+
+
 # ---- interruptions -------------------------------------------------------------------------------
 
 
@@ -726,6 +846,193 @@ def test_killed_a_hundred_times_nothing_is_half_gone(
     past: Past, monkeypatch: pytest.MonkeyPatch, first: int
 ) -> None:
     kill_again_and_again(past, monkeypatch, range(first, 400, 2), 30)
+
+
+# ---- the rule ------------------------------------------------------------------------------------
+
+
+@dataclass
+class Known:
+    """What a test knows of a callback."""
+
+    whose: str
+    created: datetime
+    due: datetime | None
+    ended: datetime | None = None
+    is_undelivered: bool = False
+    made: int = 0
+    """How many attempts were made."""
+    bodies: dict[int, datetime] = field(default_factory=dict[int, datetime])
+    """The attempts that are left, with the time of their answers."""
+    is_at_once: bool = False
+    """True if only its first attempt says when it ended."""
+
+    @property
+    def is_late(self) -> bool:
+        return self.is_at_once and self.ended != self.created
+
+
+class History:
+    """Callbacks that live on at random, while old weeks are removed, and what is known of them."""
+
+    def __init__(self, past: Past) -> None:
+        self._past = past.at(weeks_ago(60))
+        self._callbacks = dict[int, Known]()
+        self._numbers = count(1)
+        self._looked_at = {"delivered": set[datetime](), "attempts": set[datetime]()}
+        """The weeks that were looked at, by what was due then."""
+
+    def do(self, step: str, *given: Any) -> None:
+        getattr(self, step)(*given)
+
+    def add(self, whose: str, delay: timedelta) -> None:
+        number, now = next(self._numbers), self._past.now
+        self._past.add(number, whose=whose, due=now + delay, key=f"key {number}")
+        self._callbacks[number] = Known(whose, now, now + delay)
+
+    def go_on(self, time: timedelta) -> None:
+        self._past.at(min(self._past.now + time, weeks_ago(2)))
+
+    def send(self, whose: str, decision: Decision, answer: int) -> None:
+        past = self._past
+        if isinstance(decision, RetryLater):
+            decision = RetryLater(past.now + DAY, 1)
+        body = f"{answer} {past.now}".encode()  # so that no other week uses it
+        past.send(decision, whose=whose, answer=ANSWER._replace(body=body))
+        for one in self._callbacks.values():
+            if one.whose == whose and one.due is not None and one.due <= past.now:
+                one.made += 1
+                one.bodies[one.made] = past.now
+                one.due = past.now + DAY if isinstance(decision, RetryLater) else None
+                one.ended = past.now if one.due is None else None
+                one.is_undelivered = isinstance(decision, GiveUp)
+                one.is_at_once = decision == DELIVERED and one.made == 1
+
+    def replay(self, place: int) -> None:
+        # Nothing in this test can read one that was delivered at once and has lost its attempt.
+        ended_ones = {
+            number: one
+            for number, one in self._callbacks.items()
+            if one.ended is not None and (one.bodies or not one.is_at_once)
+        }
+        if ended_ones:
+            number = sorted(ended_ones)[place % len(ended_ones)]
+            self._past.replay(number)
+            one = ended_ones[number]
+            one.ended, one.due, one.is_at_once = None, self._past.now, False
+
+    def discard(self, place: int) -> None:
+        waiting = [number for number, one in self._callbacks.items() if one.due is not None]
+        if waiting:
+            number = waiting[place % len(waiting)]
+            self._past.discard(number)
+            one = self._callbacks[number]
+            one.ended, one.due, one.is_undelivered = self._past.now, None, True
+
+    def retire(self, server: RetentionTimes, theirs: RetentionTimes | None) -> None:
+        # An account of its own makes each policy another one, so all weeks are looked at again.
+        own = {f"AC{next(self._numbers)}": FOREVER} | ({THEIRS: theirs} if theirs else {})
+        policy = RetentionPolicy(server, own)
+        self._past.retire(policy, self._past.now)
+        self._forget(policy)
+        self.check()
+
+    def _forget(self, policy: RetentionPolicy) -> None:
+        server = policy.server
+        whole = [time for time in (server.delivered, server.undelivered) if time is not None]
+        for number, one in [*self._callbacks.items()]:
+            times = policy.of(one.whose)
+            kept_for = times.undelivered if one.is_undelivered else times.delivered
+            is_due = self._is_due("delivered", one.created, min(whole, default=None))
+            attempts_due = self._is_due("attempts", one.created, server.attempts) or is_due
+            if attempts_due:
+                self._looked_at["attempts"].add(week_of(one.created))
+            if is_due and self._has_passed(one, kept_for):
+                del self._callbacks[number]
+            elif (
+                attempts_due and not one.is_late and self._has_passed(one, times.attempts, kept_for)
+            ):
+                one.bodies.clear()
+
+    def _is_due(self, what: str, made: datetime, time: timedelta | None) -> bool:
+        week = week_of(made)
+        if time is not None and week + WEEK + time <= self._past.now:
+            self._looked_at[what].add(week)
+        return week in self._looked_at[what]
+
+    def _has_passed(self, one: Known, *times: timedelta | None) -> bool:
+        shortest = min((time for time in times if time is not None), default=None)
+        return (
+            one.ended is not None
+            and shortest is not None
+            and one.ended + shortest <= self._past.now
+        )
+
+    def check(self) -> None:
+        found = self._past.connection.execute(
+            b"SELECT idempotency_token, coalesce(array_agg(number) FILTER (WHERE number > 0), '{}')"
+            b" FROM callbacks LEFT JOIN attempts ON callback_id = id GROUP BY 1"
+        )
+        rows = {int(token.split()[1]): {*numbers} for token, numbers in found.fetchall()}
+        assert rows == {number: {*one.bodies} for number, one in self._callbacks.items()}
+        assert self._past.strays() == []
+
+
+def week_of(instant: datetime) -> datetime:
+    return EPOCH + (instant - EPOCH) // WEEK * WEEK
+
+
+_times = st.sampled_from([None, DAY, 9 * DAY, 30 * DAY, 90 * DAY])
+_long_times = st.sampled_from([None, 8 * DAY, 30 * DAY, 90 * DAY])
+TIMES = st.builds(RetentionTimes, _times, _times, _long_times, _long_times)
+ACCOUNTS = st.sampled_from([OURS, THEIRS])
+STEPS = st.one_of(
+    st.tuples(
+        st.just("add"),
+        ACCOUNTS,
+        st.sampled_from([timedelta(0), timedelta(0), timedelta(hours=2), 3 * DAY, 300 * DAY]),
+    ),
+    st.tuples(st.just("go_on"), st.sampled_from([timedelta(hours=1), DAY, 5 * DAY, 20 * DAY])),
+    st.tuples(
+        st.just("send"),
+        ACCOUNTS,
+        st.sampled_from([DELIVERED, DELIVERED, GiveUp("no"), RetryLater(THIS_WEEK, 1)]),
+        st.integers(0, 3),
+    ),
+    st.tuples(st.just("replay"), st.integers(0, 9)),
+    st.tuples(st.just("discard"), st.integers(0, 9)),
+    st.tuples(st.just("retire"), TIMES, st.none() | TIMES),
+)
+
+
+def live_through(server: str, template: str, steps: list[Any]) -> None:
+    with (
+        a_database(server, template) as name,
+        closing(Past(Dsn(make_conninfo(server, dbname=name)))) as past,
+    ):
+        history = History(past)
+        for step in steps:
+            history.do(*step)
+        history.go_on(30 * DAY)
+        history.retire(MONTH, None)
+
+
+@settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(steps=st.lists(STEPS, min_size=15, max_size=30))
+def test_exactly_what_has_expired_goes(
+    postgres_dsn: str, past_template: str, steps: list[Any]
+) -> None:
+    live_through(postgres_dsn, past_template, steps)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(steps=st.lists(STEPS, min_size=20, max_size=60))
+def test_exactly_what_has_expired_goes_in_many_histories(
+    postgres_dsn: str, past_template: str, steps: list[Any]
+) -> None:
+    live_through(postgres_dsn, past_template, steps)
 
 
 # ---- partitions ----------------------------------------------------------------------------------
