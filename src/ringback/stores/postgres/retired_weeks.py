@@ -15,6 +15,8 @@ rows. Tables are replaced by these rules:
 - Everybody sees the rows that are kept, also transactions that began before the exchange: the rows
   are copied with FREEZE. Those transactions see no expired rows any more, unless they have read
   from the tables before; then the exchange waits for their end.
+- A callback without attempts has an outcome, so that everything that reads callbacks goes on as
+  before. If its attempt was all that said how it ended, it gets one.
 - All tables of a week are exchanged by one commit. A process can be killed at any point, and the
   next call goes on. Only the replaced tables (`..._gone`), and what belongs to their rows in tables
   without partitions (`_CLEAN`), are removed afterwards; nobody finds them any more.
@@ -37,12 +39,14 @@ from typing import Any, Final, NamedTuple
 import psycopg
 from psycopg import errors
 
+from ringback.core.callbacks.callback import CallbackStatus
 from ringback.core.errors import StoreUnavailable, reason_of
 from ringback.core.retention import RetentionPolicy, RetentionTimes
 from ringback.stores.postgres import schema
 from ringback.stores.postgres.connections import Bigints, Connection, execute
 from ringback.stores.postgres.partitions import PARTITIONED, begin_of, ids_of_week
 from ringback.stores.row_ids import ids_in
+from ringback.stores.sql.callback_rows import NUMBERS, OUTCOME_COLUMNS
 from ringback.stores.sql.field_columns import to_us
 from ringback.stores.sql.write_batch import SqlResult
 
@@ -51,8 +55,6 @@ _log = logging.getLogger(__name__)
 _WEEK: Final = timedelta(weeks=1)
 _DAY: Final = timedelta(days=1)
 _IDS_OF_A_DAY: Final = ids_in(hours=24)
-_AT_ONCE_US: Final = 60_000_000
-"""Microseconds. A callback that its first attempt delivers later than this has an own end."""
 _TRIES: Final = (*((10, 0.1),) * 10, *((50, 0.5),) * 10, *((200, 2.0),) * 30)
 """How long to wait for a lock, in milliseconds, and how long to leave others alone afterwards.
 
@@ -127,7 +129,8 @@ class _Table(NamedTuple):
 _ATTEMPTS: Final = _Table(
     "attempts", "callback_id", is_part=True, primary=("callback_id", "number")
 )
-_CALLBACKS: Final = (_Table("callbacks"), _Table("outcomes"), _ATTEMPTS)
+_OUTCOMES: Final = _Table("outcomes")
+_CALLBACKS: Final = (_Table("callbacks"), _OUTCOMES, _ATTEMPTS)
 _RESULTS: Final = _Table("attempt_results")
 _ANSWERS: Final = _Table("answer_bodies", is_part=True)
 
@@ -166,19 +169,18 @@ class _Mark(NamedTuple):
 
 
 # What belongs to a callback is kept until these times, in microseconds; NULL means forever. If only
-# its attempt says when a callback ended, the attempt stays; without one, it ended within a minute.
+# its first attempt says when it was delivered, `at_once_us` says that, too.
 _UNTIL: Final = """
-    SELECT id, ended + kept_for AS until,
+    SELECT id, at_once_us, ended + kept_for AS until,
         least(ended + kept_for, ended + attempts) AS attempts_until,
         least(ended + kept_for, ended + attempts, ended + answers) AS answers_until
     FROM (
-        SELECT callbacks.id, answers,
-            CASE WHEN live.id IS NULL
-                THEN coalesce(outcomes.updated_us, first.delivered_us, callbacks.created_us)
-            END AS ended,
-            CASE WHEN outcomes.status > 1 THEN undelivered ELSE delivered END AS kept_for,
-            CASE WHEN outcomes.id IS NULL AND first.delivered_us > created_us + {at_once} THEN NULL
-                ELSE attempts END AS attempts
+        SELECT callbacks.id, attempts, answers,
+            CASE WHEN live.id IS NULL THEN coalesce(outcomes.updated_us, first.delivered_us) END
+                AS ended,
+            CASE WHEN live.id IS NULL AND outcomes.id IS NULL THEN first.delivered_us END
+                AS at_once_us,
+            CASE WHEN outcomes.status > 1 THEN undelivered ELSE delivered END AS kept_for
         FROM {callbacks} AS callbacks
         LEFT JOIN {outcomes} AS outcomes ON outcomes.id = callbacks.id
         LEFT JOIN {attempts} AS first ON first.callback_id = callbacks.id AND first.number = 1
@@ -209,6 +211,15 @@ _OWN_TIMES: Final = """
     JOIN accounts ON accounts.sid = own.sid
     WHERE account_id = accounts.id
 """
+# If a callback stays that its first attempt delivered, but the attempt goes, this says how it
+# ended.
+_NEW_OUTCOMES: Final = f"""
+    SELECT kept.id, account_id, {NUMBERS[CallbackStatus.DELIVERED]}::bigint, NULL::text, 1::bigint,
+        0::bigint, at_once_us
+    FROM kept JOIN {{callbacks}} AS callback ON callback.id = kept.id
+    WHERE kept.id > {{after}} AND kept.id <= {{last}} AND at_once_us IS NOT NULL
+        AND callback.id > {{after}} AND callback.id <= {{last}}
+"""
 # Which callbacks of a week may have changed since its rows were copied. One that was delivered
 # at once is replayed without a change of the partitions; then it waits, and is not appointed.
 _CHANGED: Final = """
@@ -216,10 +227,10 @@ _CHANGED: Final = """
     SELECT id FROM retirement_changes WHERE id >= {first} AND id < {end}
     UNION SELECT id FROM waiting
         WHERE id >= {first} AND id < {end} AND NOT is_appointed
-            AND NOT EXISTS (SELECT FROM kept WHERE kept.id = waiting.id)
+            AND NOT EXISTS (SELECT FROM kept WHERE kept.id = waiting.id AND has_part)
     UNION SELECT id FROM open_attempts
         WHERE id >= {first} AND id < {end}
-            AND NOT EXISTS (SELECT FROM kept WHERE kept.id = open_attempts.id)
+            AND NOT EXISTS (SELECT FROM kept WHERE kept.id = open_attempts.id AND has_part)
     RETURNING id) SELECT count(*) FROM found
 """
 # Whether one of the new tables has other columns or indexes than the old one.
@@ -307,9 +318,10 @@ _CLEAN: Final = {
         SELECT max(id) FROM piece
     """,
 }
-_HAS_LONG_ANSWERS: Final = (
-    "SELECT EXISTS (SELECT FROM long_responses) OR EXISTS (SELECT FROM kept_responses)"
-)
+_HAS_MORE: Final = """
+    SELECT EXISTS (SELECT FROM long_responses) OR EXISTS (SELECT FROM kept_responses)
+        OR EXISTS (SELECT FROM idempotency)
+"""
 
 
 class _Retirement:
@@ -408,20 +420,21 @@ class _Retirement:
     # ---- what is kept ----------------------------------------------------------------------------
 
     def _callbacks(self, begins: datetime) -> _Work:
-        until, now = self._until_of_week(begins), self._now_us
-        keep = (
-            f"SELECT id, coalesce(attempts_until > {now}, true) FROM ({until}) AS callback"
-            f" WHERE coalesce(until > {now}, true)"
-        )
+        keep = f"{self._kept_callbacks(begins)} WHERE coalesce(until > {self._now_us}, true)"
         return _Work(_CALLBACKS, [begins], keep, is_of_callbacks=True)
 
     def _attempts(self, begins: datetime) -> _Work:
-        keep = (
-            f"SELECT id, true FROM ({self._until_of_week(begins)}) AS callback"
-            f" WHERE coalesce(attempts_until > {self._now_us}, true)"
+        # A callback that stays needs these partitions, even if they are empty.
+        keep = self._kept_callbacks(begins)
+        return _Work((_ATTEMPTS, _OUTCOMES), [begins], keep, is_of_callbacks=True, stays=True)
+
+    def _kept_callbacks(self, begins: datetime) -> str:
+        leaves = {table.name: _Leaf(table, begins).name for table in _CALLBACKS}
+        has_attempts = f"coalesce(attempts_until > {self._now_us}, true)"
+        return (
+            f"SELECT id, {has_attempts}, CASE WHEN NOT {has_attempts} THEN at_once_us END"
+            f" FROM ({_UNTIL.format(**leaves)}) AS callback"
         )
-        # An attempt of a callback that is still there needs its partition.
-        return _Work((_ATTEMPTS,), [begins], keep, is_of_callbacks=True, stays=True)
 
     def _answers(self, weeks: Sequence[datetime]) -> _Work:
         used = self._used_results(weeks)
@@ -455,10 +468,6 @@ class _Retirement:
         keep = f"SELECT id, true FROM bodies WHERE id >= {first} AND id < {end}"
         return _Work((_Table("bodies"),), weeks, keep)
 
-    def _until_of_week(self, begins: datetime) -> str:
-        leaves = {table.name: _Leaf(table, begins).name for table in _CALLBACKS}
-        return _UNTIL.format(**leaves, at_once=_AT_ONCE_US)
-
     def _used_results(self, weeks: Sequence[datetime]) -> str:
         """Return the query for the results in use, with whether an answer's body is, too."""
         first, end = _ids_of(weeks)
@@ -467,7 +476,6 @@ class _Retirement:
             callbacks=f"(SELECT * FROM callbacks WHERE id < {last})",
             outcomes=f"(SELECT * FROM outcomes WHERE id < {last})",
             attempts=f"(SELECT * FROM attempts WHERE callback_id < {last})",
-            at_once=_AT_ONCE_US,
         )
         return (
             "SELECT result_id, coalesce(bool_or(coalesce(answers_until > "
@@ -538,14 +546,17 @@ class _Retirement:
     def _list_what_is_kept(self, work: _Work) -> None:
         """Make the table `kept`."""
         self._run(_TIMES)
-        server, own = self._policy
+        server, own = self._policy.server, self._policy.accounts
         self._run(
             "INSERT INTO times SELECT id, ?::bigint, ?::bigint, ?::bigint, ?::bigint FROM accounts",
             _in_us(server),
         )
         columns = zip(*map(_in_us, own.values()), strict=True) if own else ((),) * 4
         self._run(_OWN_TIMES, [[*own], *map(Bigints, columns)])
-        self._run("CREATE TEMP TABLE kept (id bigint PRIMARY KEY, has_part boolean) ON COMMIT DROP")
+        self._run(
+            "CREATE TEMP TABLE kept (id bigint PRIMARY KEY, has_part boolean, at_once_us bigint)"
+            " ON COMMIT DROP"
+        )
         self._run("CREATE TEMP TABLE changed (id bigint PRIMARY KEY) ON COMMIT DROP")
         self._run("ANALYZE times")
         self._run(f"INSERT INTO kept {work.keep}")
@@ -562,7 +573,7 @@ class _Retirement:
             leaves = [leaf for leaf in leaves if begins in self._marks[leaf.table.name]]
             changing = leaves
             if self._stays(begins, work) or self._keeps_some(begins):
-                changing = [leaf for leaf in leaves if self._loses_rows(leaf)]
+                changing = [leaf for leaf in leaves if self._changes(leaf)]
             for leaf in leaves:
                 if leaf not in changing:
                     self._run(self._marking(leaf.name))
@@ -580,7 +591,12 @@ class _Retirement:
         """Return True if a partition stays though it is empty; else it would be made again."""
         return work.stays or not self._is_over(begins + _WEEK)
 
-    def _loses_rows(self, leaf: _Leaf) -> bool:
+    def _changes(self, leaf: _Leaf) -> bool:
+        """Return True if a partition loses rows, or gets outcomes."""
+        if leaf.table == _OUTCOMES and self._value(
+            "SELECT EXISTS (SELECT FROM kept WHERE at_once_us IS NOT NULL)"
+        ):
+            return True
         part = "AND has_part" if leaf.table.is_part else ""
         return self._value(
             f"SELECT EXISTS (SELECT FROM {leaf.name} AS one WHERE NOT EXISTS"
@@ -596,6 +612,7 @@ class _Retirement:
         self._run(
             f"ALTER TABLE {new} ADD CONSTRAINT of_week CHECK ({key} >= {first} AND {key} < {end})"
         )
+        self._run("SET LOCAL enable_seqscan = off")
         part = "AND has_part" if leaf.table.is_part else ""
         after = first - 1
         while True:
@@ -608,25 +625,40 @@ class _Retirement:
             self._copy_rows(
                 leaf,
                 f"JOIN kept ON kept.id = one.{key}"
-                f" WHERE kept.id > {after} AND kept.id <= {last} {part} ORDER BY one.{key}",
+                # Both ranges, since the planner does not conclude one from the other.
+                f" WHERE kept.id > {after} AND kept.id <= {last} {part}"
+                f" AND one.{key} > {after} AND one.{key} <= {last} ORDER BY one.{key}",
             )
+            if leaf.table == _OUTCOMES:
+                self._copy_into(
+                    leaf,
+                    OUTCOME_COLUMNS,
+                    _NEW_OUTCOMES.format(
+                        callbacks=_Leaf(_CALLBACKS[0], leaf.begins).name, after=after, last=last
+                    ),
+                )
             after = last
             if self._value(
                 "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted"
                 " AND pg_backend_pid() = ANY (pg_blocking_pids(pid)))"
             ):
                 raise _Busy(f"others wait for {leaf.name}")
+        self._run("SET LOCAL enable_seqscan TO DEFAULT")
         self._run(f"ANALYZE {new}")
 
     def _copy_rows(self, leaf: _Leaf, which: str) -> None:
-        """Copy some rows to the new table, so that all transactions see them there."""
+        """Copy some rows to the new table."""
         columns = self._columns(leaf.table.name)
         ours = ", ".join(f"one.{name}" for name in columns)
+        query = f"SELECT {ours} FROM {leaf.name} AS one {which}"
+        self._copy_into(leaf, ", ".join(columns), query)
+
+    def _copy_into(self, leaf: _Leaf, columns: str, query: str) -> None:
+        """Add the rows that a query finds to the new table, so that all transactions see them."""
         cursor = self._connection.cursor()
-        query = f"COPY (SELECT {ours} FROM {leaf.name} AS one {which}) TO STDOUT (FORMAT BINARY)"
-        with cursor.copy(query.encode()) as copy:
+        with cursor.copy(f"COPY ({query}) TO STDOUT (FORMAT BINARY)".encode()) as copy:
             blocks = [bytes(block) for block in copy]
-        into = f"COPY {leaf.name}_new ({', '.join(columns)}) FROM STDIN (FORMAT BINARY, FREEZE)"
+        into = f"COPY {leaf.name}_new ({columns}) FROM STDIN (FORMAT BINARY, FREEZE)"
         with cursor.copy(into.encode()) as copy:
             for block in blocks:
                 copy.write(block)
@@ -760,7 +792,7 @@ class _Retirement:
         )
         for (name,) in found.fetchall():
             table = name.removesuffix("_gone")[:-9]
-            if table == "callbacks" or (table in _CLEAN and self._value(_HAS_LONG_ANSWERS)):
+            if table in _CLEAN and self._value(_HAS_MORE):
                 self._clean_up_after(name, _CLEAN[table].format(gone=name))
             self._run(f"DROP TABLE IF EXISTS {name}")
 
