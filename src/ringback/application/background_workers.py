@@ -157,6 +157,7 @@ class BackgroundWorkers:
             clock=clock,
             look_every=look_every,
             most_per_second=process.settings.rate_limit,
+            gate=process.gate,
             checkpoint=process.checkpoint,
         )
         """Works on jobs, but not in the role API: another process then finds them."""

@@ -9,7 +9,7 @@ Tests can stop the loop at the checkpoint `piece_done`, after the transaction of
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, Generic, NamedTuple, TypeVar
 
@@ -17,6 +17,7 @@ from ringback.core.errors import BacklogFull, StoreUnavailable
 from ringback.core.job import Job, JobPiece
 from ringback.ports import Clock, Store, Transaction, no_checkpoint
 from ringback.runtime.database_outage import outlast
+from ringback.runtime.sending_gate import SendingGate
 from ringback.runtime.wakeup import Wakeup
 
 C = TypeVar("C")
@@ -59,13 +60,14 @@ class JobRunner(Generic[C]):
     """How often to look for jobs of other processes; None if there are none."""
     most_per_second: int | None = None
     """The most items of each job in a second, whatever its own rate is; None for no limit."""
-    is_held: Callable[[], bool] = lambda: False
-    """Returns True while no job may be continued."""
+    gate: SendingGate = field(default_factory=SendingGate)
+    """While it is closed, no job is continued."""
     checkpoint: Callable[[str], None] = no_checkpoint
 
     def __post_init__(self) -> None:
         """Create the object that wakes the loop when there is a new job."""
         self._wakeup = Wakeup(self.clock)
+        self.gate.listen(self._wakeup.wake)
         self._last: str | None = None
         """The SID of the job that had the last turn."""
         self._not_before = dict[str, datetime]()
@@ -101,7 +103,7 @@ class JobRunner(Generic[C]):
 
     async def step(self) -> bool:
         """Do a piece of the job whose turn it is; return False if all have to wait."""
-        if self.is_held():
+        if not self.gate.is_open:
             self._not_before.clear()
             return False
         tried, began = list[Job](), self.clock.now()

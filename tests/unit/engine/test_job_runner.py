@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from ringback.core.errors import BacklogFull, ConfigurationError
 from ringback.core.job import Job, JobPiece, JobStatus, cancel, pause, resume
 from ringback.engine.job_runner import PIECE, JobRunner
-from ringback.ports import Store, Transaction
+from ringback.ports import SendingPause, Store, Transaction
 from tests.fakes import NOW, FakeClock, an_account
 from tests.memory_store import MemoryStore
 from tests.stores.records import OURS, job
@@ -79,7 +79,6 @@ class Bench:
     steps: Steps = field(default_factory=Steps)
     look_every: timedelta | None = None
     most_per_second: int | None = None
-    is_held: bool = False
 
     def __post_init__(self) -> None:
         self.runner = JobRunner(
@@ -89,7 +88,6 @@ class Bench:
             clock=self.clock,
             look_every=self.look_every,
             most_per_second=self.most_per_second,
-            is_held=lambda: self.is_held,
             checkpoint=self.steps,
         )
 
@@ -248,12 +246,13 @@ async def test_jobs_of_other_processes_are_found_in_time() -> None:
     assert (await bench.job()).status is JobStatus.DONE
 
 
-async def test_nothing_is_done_while_jobs_are_held() -> None:
-    bench = Bench(is_held=True)
+async def test_nothing_is_done_while_paused() -> None:
+    bench = Bench()
+    bench.runner.gate.use(SendingPause(NOW, "restored"))
     await bench.add(job(1))
     assert await bench.work() == 0
     assert bench.items.pieces == []
-    bench.is_held = False
+    bench.runner.gate.use(None)
     assert await bench.work() == 1
 
 
