@@ -67,4 +67,5 @@ class MemoryKeptResponses:
             return None
         kept = self.kept.get(sid)
         is_whole = kept is not None and kept.number == number
-        return response if is_whole else first_part(response)
+        is_shortened = response.headers_left_out or response.body_left_out
+        return response if is_whole or is_shortened else first_part(response)

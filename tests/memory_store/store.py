@@ -17,6 +17,7 @@ from tests.memory_store.callbacks import MemoryBatches, MemoryCallbacks
 from tests.memory_store.counters import MemoryCounters
 from tests.memory_store.kept_responses import MemoryKeptResponses
 from tests.memory_store.leases import MemoryCluster, RenewedLeases, RowKey, utc_now
+from tests.memory_store.retention import MemoryRetention
 from tests.memory_store.shadows import MemoryShadows
 from tests.memory_store.supersim import MemorySuperSim
 from tests.memory_store.tasks import (
@@ -49,6 +50,7 @@ class MemoryTransaction(Transaction):
     batches: MemoryBatches
     shadows: MemoryShadows
     counters: MemoryCounters
+    retention: MemoryRetention
 
     def __init__(self, budget: ResponseStorageBudget = _BUDGET) -> None:
         self.accounts = MemoryAccounts()
@@ -67,6 +69,7 @@ class MemoryTransaction(Transaction):
         self.batches = MemoryBatches()
         self.shadows = MemoryShadows(self.callbacks, self.kept_responses)
         self.counters = MemoryCounters()
+        self.retention = MemoryRetention(self.callbacks, self.kept_responses, self.shadows)
         self.endings: list[CommitHooks] = []
 
     def __deepcopy__(self, copies: dict[int, Any]) -> "MemoryTransaction":

@@ -11,6 +11,7 @@ from ringback.ports.callbacks import *
 from ringback.ports.cluster import *
 from ringback.ports.counters import *
 from ringback.ports.record_tables import *
+from ringback.ports.retention import *
 from ringback.ports.runtime import *
 from ringback.ports.shadows import *
 from ringback.ports.sim_tables import *

@@ -21,6 +21,7 @@ from ringback.core.sims.scenario import CarrierResult
 from ringback.ports.callbacks import Callbacks, IncomingCallbackBatches, ResponseOverflows
 from ringback.ports.counters import Counters
 from ringback.ports.record_tables import CredentialTable, Jobs, ScheduledTasks
+from ringback.ports.retention import Retention
 from ringback.ports.shadows import ShadowCallbacks
 from ringback.ports.sim_tables import SuperSimTables, WirelessTables
 
@@ -171,6 +172,8 @@ class Transaction(Protocol):
     kept_responses: ResponseOverflows
     counters: Counters
     """What was counted of callbacks, minute by minute."""
+    retention: Retention
+    """Deletes what has been kept for long enough."""
 
     def write_nothing(self) -> None:
         """Write to the database without changing anything, to check that it can be written to."""

@@ -314,7 +314,9 @@ class PostgresCallbacks(SqlCallbacks):
             if outdated and settlement in outdated:
                 continue
             attempt: Row = _NO_ATTEMPT
-            is_at_once = result is not None and is_delivered_at_once(after)
+            is_at_once = result is not None and is_delivered_at_once(
+                after, claim.callback.date_created
+            )
             if result is not None:
                 delivered = to_us(after.date_updated) if is_at_once else None
                 attempt = self._attempt_row(settlement, result, ids, delivered)[1:]

@@ -30,7 +30,7 @@ from ringback.stores.sql.copy_records import (
     noted,
     noted_progress,
 )
-from ringback.stores.sql.data_copy import CHUNK, TABLES, WITH_DATA, CopiedTable, Row
+from ringback.stores.sql.data_copy import CHUNK, IN_NEW_DATA, TABLES, CopiedTable, Row
 from ringback.stores.sql.sealed_columns import open_all, sealed_with
 
 _OWN: Final = ("worker",)
@@ -173,14 +173,16 @@ class PostgresCopyTarget(PostgresCopySide):
             # To truncate a partitioned table takes long, even if it is empty.
             if self._has_rows():
                 self._execute(f"TRUNCATE {_ALL_TABLES}")
+            for name in IN_NEW_DATA:
+                self._execute(f"DELETE FROM {name}")
             # The sums of bytes are copied, too.
             self._execute("ALTER TABLE kept_responses DISABLE TRIGGER kept_responses_changed")
-            self._execute("DELETE FROM installation")
             self._execute("DELETE FROM sealed_with")
             self._execute("INSERT INTO sealed_with VALUES (?, true)", [self.cipher.key_ids[0]])
 
     def _has_rows(self) -> bool:
-        exists = (f"EXISTS (SELECT FROM {table.name})" for table in WITH_DATA)
+        counted = (table.name for table in TABLES if table.name not in IN_NEW_DATA)
+        exists = (f"EXISTS (SELECT FROM {name})" for name in counted)
         (has_some,) = self._execute(f"SELECT {' OR '.join(exists)}").fetchone()
         return has_some
 

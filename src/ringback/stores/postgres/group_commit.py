@@ -36,6 +36,7 @@ from ringback.stores.postgres.schema import make_missing_partitions
 from ringback.stores.postgres.shared_work import TABLES as SHADOW_TABLES
 from ringback.stores.postgres.shared_work import (
     PostgresJobs,
+    PostgresRetention,
     PostgresShadowCallbacks,
     PostgresTasks,
 )
@@ -119,6 +120,7 @@ class PostgresTransaction(SqlTransaction[PostgresWriteBatch]):
         ids: RowIds,
     ) -> None:
         super().__init__(session, cipher, budget, partial(PostgresCallbacks, own=own, ids=ids))
+        self.retention = PostgresRetention(session, self._accounts, self._callbacks.unended)
         self.tasks = PostgresTasks(session, own)
         self.jobs = PostgresJobs(session, own)
         self.shadows = PostgresShadowCallbacks(session, self._responses, own)

@@ -1,4 +1,7 @@
-"""Tasks, jobs and shadow copies in PostgreSQL; each belongs to the process that does the work."""
+"""Tasks, jobs and shadow copies in PostgreSQL; each belongs to the process that does the work.
+
+Also says what retention has to do in addition there.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -11,6 +14,7 @@ from ringback.runtime.system_clock import steady_milliseconds
 from ringback.stores.postgres.leases import WorkerIdentity
 from ringback.stores.sql.field_columns import maybe_from_us, to_us
 from ringback.stores.sql.response_overflow import SqlResponseOverflows
+from ringback.stores.sql.retention import SqlRetention
 from ringback.stores.sql.shadows import OPENED_COLUMNS, SqlShadowCallbacks, write_opened
 from ringback.stores.sql.tasks_and_scenarios import JOBS, RUNNING_JOBS, TASKS, SqlJobs, SqlTasks
 from ringback.stores.sql.write_batch import BulkStatement, WriteBatch
@@ -19,11 +23,12 @@ _ALIVE: Final = "(SELECT worker FROM workers WHERE lease_until >= clock_timestam
 # The one value is the worker that asks.
 _MINE_OR_FREE: Final = f"(worker IS NULL OR worker = ? OR worker NOT IN {_ALIVE})"
 _OPENED: Final = BulkStatement.insert("shadows", f"{OPENED_COLUMNS}, worker")
+_KEYS: Final = BulkStatement.delete("idempotency", "account_id, key")
 
 _LOOK_EVERY: Final = 1000
 """Milliseconds after which a process with jobs looks for further ones."""
 
-TABLES: Final = (_OPENED,)
+TABLES: Final = (_OPENED, _KEYS)
 """The SQL statements that write queued rows here; they run before those of the shared tables."""
 
 
@@ -109,3 +114,9 @@ class PostgresShadowCallbacks(SqlShadowCallbacks):
         for shadow in shadows:
             seq, opened = self._session.new_seq(), write_opened(shadow)
             self._session.queue(_OPENED, (seq, *opened, self._own.worker))
+
+
+class PostgresRetention(SqlRetention):
+    """Implements `ports.Retention` in PostgreSQL, where idempotency keys have their own table."""
+
+    forgotten_keys = _KEYS

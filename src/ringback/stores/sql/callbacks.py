@@ -1,14 +1,14 @@
 """Stores callbacks and their attempts, as far as all databases have it in common.
 
 A callback's own row never changes. Rows in other tables say that it waits or is being sent, or how
-it ended; a callback that its first attempt delivered needs none, but for the attempt's own row.
-Each database decides how it queues, claims and settles callbacks.
+it ended; a callback that its first attempt delivered at once needs none, but for the attempt's own
+row. Each database decides how it queues, claims and settles callbacks.
 """
 
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import chain
 from typing import ClassVar, Final
 
@@ -113,6 +113,8 @@ _PLACE: Final = (
     "SELECT accounts.sid AS account_sid, callbacks.id AS seq FROM callbacks"
     " JOIN accounts ON accounts.id = account_id WHERE callbacks.sid = ?"
 )
+LATE: Final = timedelta(minutes=1)
+"""How long after its creation a callback that was delivered at once may have ended."""
 _NOBODY: Final = -1
 """An id that no account has."""
 _NO_TIMINGS: Final = (None,) * 5
@@ -278,14 +280,14 @@ class SqlCallbacks(Callbacks):
     def date_of(self, nth: int, *, since: datetime) -> datetime | None:
         row = self._session.read_queued(
             "SELECT created_us FROM callbacks WHERE sid >= ? ORDER BY sid LIMIT 1 OFFSET ?",
-            (_sid_at(since, b"\0"), nth),
+            (sid_at(since, b"\0"), nth),
         ).fetchone()
         return row and from_us(row[0])
 
     def totals(
         self, *, since: datetime, until: datetime, account_sid: str | None = None
     ) -> list[UrlDeliveryTotals]:
-        sids = _sid_at(since, b"\0"), _sid_at(until, b"\xff")
+        sids = sid_at(since, b"\0"), sid_at(until, b"\xff")
         owner = account_sid and (self._accounts.id_of(account_sid) or _NOBODY)
         unended = self.unended
         query = _TOTALS.format(status=unended.status, attempts=_ATTEMPTS, states=unended.states)
@@ -432,13 +434,17 @@ class SqlCallbacks(Callbacks):
         """Save the progress of a callback that has no attempt under way, and may have ended."""
 
 
-def is_delivered_at_once(progress: DeliveryProgress) -> bool:
-    """Return True if this is the state of a callback that its first attempt has delivered."""
+def is_delivered_at_once(progress: DeliveryProgress, created: datetime) -> bool:
+    """Return True if a callback's first attempt has delivered it, within a minute.
+
+    Such a callback needs no row in `outcomes`; retention relies on the minute.
+    """
     first = progress.attempt_count == 1 and not progress.round_number
-    return first and progress.status is CallbackStatus.DELIVERED
+    is_delivered = first and progress.status is CallbackStatus.DELIVERED
+    return is_delivered and progress.date_updated - created <= LATE
 
 
-def _sid_at(instant: datetime, random_bytes: bytes) -> str:
+def sid_at(instant: datetime, random_bytes: bytes) -> str:
     """Return a callback SID of this time in which every random byte is the given byte.
 
     With a zero byte, it is the lowest SID of that time; with 0xff, the highest.

@@ -45,6 +45,7 @@ def _tables(*names: str, key: str = "seq") -> tuple[CopiedTable, ...]:
 
 TABLES: Final = (
     *_tables("installation", "policy_versions", key="number"),
+    *_tables("retention_times", key="subject kind"),
     *_tables("accounts", key="id"),
     *_tables("webhook_secrets", key="id"),
     *_tables("api_keys", "api_clients", key="rowid"),
@@ -77,8 +78,9 @@ reads from `callbacks`. Whether a callback was appointed matters only until its 
 is not copied for one that is being sent.
 """
 
-WITH_DATA: Final = tuple(table for table in TABLES if table.name != "installation")
-"""The tables that have no rows in a place without data."""
+
+IN_NEW_DATA: Final = ("installation", "retention_times")
+"""Tables that have rows in new data, too: they do not make it data that a copy would lose."""
 
 
 class CopySide(Protocol):

@@ -16,13 +16,18 @@ from ringback.stores.sql.counters import SqlCounters
 from ringback.stores.sql.policy_versions import SqlPolicyVersions
 from ringback.stores.sql.response_overflow import TABLES as RESPONSE_TABLES
 from ringback.stores.sql.response_overflow import SqlResponseOverflows
+from ringback.stores.sql.retention import TABLES as RETENTION_TABLES
+from ringback.stores.sql.retention import SqlRetention
 from ringback.stores.sql.sending_pause import SqlStoredPause
 from ringback.stores.sql.shadows import TABLES as SHADOW_TABLES
 from ringback.stores.sql.shadows import SqlShadowCallbacks
 from ringback.stores.sql.tasks_and_scenarios import SqlJobs, SqlScenarioChoices, SqlTasks
 from ringback.stores.sql.write_batch import WriteBatch
 
-TABLES: Final = (*SHADOW_TABLES, *RESPONSE_TABLES, *BATCH_TABLES, *COUNTER_TABLES)
+TABLES: Final = (
+    *(*SHADOW_TABLES, *RESPONSE_TABLES, *BATCH_TABLES, *COUNTER_TABLES),
+    *RETENTION_TABLES,
+)
 """The SQL statements that write queued rows, except those of callbacks, which come first."""
 BUDGET: Final = ResponseStorageBudget()
 
@@ -81,6 +86,8 @@ class SqlTransaction(Transaction, Generic[S]):
         self.shadows = SqlShadowCallbacks(session, responses)
         self.batches = SqlIncomingBatches(session)
         self.counters = SqlCounters(session, self._callbacks.lane_id)
+        unended = self._callbacks.unended
+        self.retention = SqlRetention(session, self._accounts, unended)
         self.endings: list[CommitHooks] = []
         self._session = session
 

@@ -132,7 +132,9 @@ class SqliteCallbacks(SqlCallbacks):
         ids.make()  # it shows how old the rows are that are used again
         for settlement in settlements:
             claim, progress, result, *_ = settlement
-            is_at_once = result is not None and is_delivered_at_once(progress)
+            is_at_once = result is not None and is_delivered_at_once(
+                progress, claim.callback.date_created
+            )
             self._settle(
                 claim.callback, claim.row_id, None if is_at_once else progress, is_new=claim.is_new
             )

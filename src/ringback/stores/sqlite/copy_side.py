@@ -27,7 +27,7 @@ from ringback.stores.sql.copy_records import (
     noted,
     noted_progress,
 )
-from ringback.stores.sql.data_copy import CHUNK, WITH_DATA, CopiedTable, Row
+from ringback.stores.sql.data_copy import CHUNK, IN_NEW_DATA, TABLES, CopiedTable, Row
 from ringback.stores.sql.sealed_columns import open_all, sealed_with
 from ringback.stores.sqlite.data_file_opener import connect_alone
 from ringback.stores.sqlite.data_file_upgrade import create, keep, remove
@@ -191,8 +191,8 @@ class SqliteCopyTarget(SqliteCopySide):
         """Return True if the data file has any rows."""
         if self._old is None:
             return False
-        others = "idempotency", "open_attempts"
-        names = [table.name for table in WITH_DATA if table.name not in others]
+        others = "idempotency", "open_attempts", *IN_NEW_DATA
+        names = [table.name for table in TABLES if table.name not in others]
         exists = (f"EXISTS (SELECT 1 FROM {name})" for name in (*names, "sent_at_once"))
         (has_some,) = self._old.execute(f"SELECT {' OR '.join(exists)}").fetchone()
         return bool(has_some)
@@ -217,6 +217,8 @@ class SqliteCopyTarget(SqliteCopySide):
         self.connection.execute("PRAGMA journal_mode = WAL")
         with one_commit(self.connection):
             put_off_indexes(self.connection)
+            for name in IN_NEW_DATA:
+                self.connection.execute(f"DELETE FROM {name}")
             self.connection.execute(
                 "INSERT INTO sealed_with VALUES (?, true)", [self.cipher.key_ids[0]]
             )

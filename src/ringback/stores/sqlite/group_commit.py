@@ -17,6 +17,7 @@ from ringback.stores.sqlite.callbacks import TABLES as CALLBACK_TABLES
 from ringback.stores.sqlite.callbacks import SqliteCallbacks
 from ringback.stores.sqlite.disk_space import DiskSpace, is_want_of_room
 from ringback.stores.sqlite.durability_mark import CommitNumbering
+from ringback.stores.sqlite.retention import SqliteRetention
 from ringback.stores.sqlite.write_batch import SqliteWriteBatch
 
 _OF_A_ROW: Final = (
@@ -42,6 +43,7 @@ class SqliteTransaction(SqlTransaction[SqliteWriteBatch]):
         budget: ResponseStorageBudget = BUDGET,
     ) -> None:
         super().__init__(session, cipher, budget, SqliteCallbacks)
+        self.retention = SqliteRetention(session, self._accounts, self._callbacks.unended)
         self.room = DiskSpace.beside(session)
         """Checks that the disk has space for the database to grow."""
 
