@@ -4,6 +4,7 @@ import sqlite3
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 from ringback.core.accounts.account import Account
 from ringback.core.accounts.webhook_secret import AccountWebhookSecrets
@@ -20,6 +21,22 @@ from tests.stores.records import OURS, account, callback
 NOW_US = to_us(NOW)
 NEWEST = pending_migrations(0)[-1].version
 """The newest schema version."""
+
+_UNDONE: Final = {
+    12: "DROP TABLE policy_versions",
+    13: "DROP TABLE data_copies",
+    15: "DROP TABLE counters",
+    16: "DROP TABLE jobs",
+    17: "DROP TABLE retention_times; DROP INDEX outcomes_ended",
+    18: "DROP TABLE installation",
+}
+"""Statements that undo upgrades, by the schema version that each has led to."""
+
+
+def go_back(connection: sqlite3.Connection, *, to: int) -> None:
+    """Undo the upgrades since a version, without keeping the data that they have made room for."""
+    undone = [sql for version, sql in sorted(_UNDONE.items(), reverse=True) if version > to]
+    connection.executescript("; ".join([*undone, f"PRAGMA user_version = {to}"]))
 
 
 def write_old_file(path: Path, *, schema: int) -> Path:

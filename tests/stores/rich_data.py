@@ -17,6 +17,7 @@ from ringback.core.callbacks.retry import NoRetryNeeded, RetryLater
 from ringback.core.http.http_exchange import ReceiverResponseRecord
 from ringback.core.policy.policy_version import OPERATOR, PolicyPart, PolicyVersion
 from ringback.core.policy.source_policy import NOTICE, Source
+from ringback.core.retention import TimeSubject
 from ringback.data_folder import DATA_FILE, DataFolder
 from ringback.ports import (
     CountFilter,
@@ -97,6 +98,8 @@ def _records(tx: Transaction) -> None:
     tx.scenarios.put(OURS, "slow")
     tx.pause.begin(SendingPause(NOW, ODD_TEXT))
     first = PolicyVersion.of_part(PolicyPart(NOTICE, "ringback.toml"), 1, NOW)
+    times = {TimeSubject(OURS, "attempts"): timedelta(days=9), TimeSubject("*", "answers"): None}
+    tx.retention.set_times(times, NOW)
     for version in (first, PolicyVersion(2, NOTICE, NOW, OPERATOR)):
         tx.policies.add(version)
 
@@ -194,4 +197,5 @@ def _public(tx: Transaction) -> Iterator[tuple[str, Any]]:
     week = CountFilter(NOW - 7 * DAY, NOW + DAY)
     for span in CountSpan:
         yield f"counters by {span}", tx.counters.sums(week, span, split=CountSplit, limit=99)
+    yield "times", tx.retention.times()
     yield "unfinished", tx.callbacks.unfinished()

@@ -32,6 +32,7 @@ from ringback.core.http.outcome import DeliveredOutcome, RefusedOutcome
 from ringback.core.job import JobStatus
 from ringback.core.policy.policy_version import OPERATOR, PolicyPart, PolicyVersion
 from ringback.core.policy.source_policy import NOTICE, Source
+from ringback.core.retention import RetentionTimes, TimeSubject
 from ringback.core.sims.scenario import TaskKind
 from ringback.core.supersim.usage import BillingPeriod
 from ringback.core.wireless.usage import WirelessUsageQuery
@@ -118,6 +119,8 @@ ALLOWED: Final = (
     (r"FROM accounts WHERE true", r"SCAN accounts", "the query is for all accounts"),
     (r"token_keys", r"SCAN token_keys", "has one row"),
     (r"id_leases", r"SCAN id_leases", "has one row"),
+    (r"FROM retention_times", r"SCAN retention_times", "a few for some accounts"),
+    (r"FROM \( ?SELECT", r"SCAN (kept|listed|copies)$", "a part that an index has found"),
     (r"GROUP BY target_id", r"USE TEMP B-TREE FOR GROUP BY", "of one part of a period"),
     (r"FROM command_uses", r"USE TEMP B-TREE", "of the time that is asked for"),
     (r"sum\(accepted\)", r"USE TEMP B-TREE FOR GROUP BY", "of the time that is asked for"),
@@ -441,6 +444,28 @@ def counters(tx: Transaction) -> None:
     tx.counters.remove(CountSpan.MINUTE, NOW, limit=1)
 
 
+def retention(tx: Transaction) -> None:
+    keys = [TimeSubject(OURS, "answers")]
+    tx.retention.set_times({keys[0]: SECOND}, NOW)
+    tx.retention.times()
+    tx.retention.unset_times(keys)
+    # Attempts go alone first, and bodies before them.
+    past = RetentionTimes(*4 * [timedelta(days=-1)]).before(NOW)
+    for cutoffs in (past._replace(attempts=None, delivered=None, undelivered=None), past):
+        for its in (cutoffs._replace(delivered=None, undelivered=None), cutoffs):
+            rows, *_ = tx.retention.find_expired(OURS, its, limit=99)
+            tx.retention.remove_expired(rows, its)
+        place: object = None
+        while True:
+            unused, place = tx.retention.find_unused({OURS: cutoffs}, place, limit=99)
+            tx.retention.remove_unused(unused)
+            if place is None:
+                break
+    tx.retention.remove_unused([("answer_bodies", 1)])
+    tx.retention.free_space()
+    tx.retention.give_back(1 << 20)
+
+
 STEPS: Final[dict[str, Work]] = {
     "attempts": attempts,
     "long answers": long_answers,
@@ -463,6 +488,7 @@ STEPS: Final[dict[str, Work]] = {
     "uses": uses,
     "counters": counters,
     "nothing": lambda tx: tx.write_nothing(),
+    "retention": retention,
 }
 
 

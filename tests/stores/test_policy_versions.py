@@ -14,7 +14,7 @@ from ringback.core.policy.source_policy import NOTICE, Phase, PhaseHold, Policy
 from ringback.ports import Store, Transaction
 from tests.fakes import NOW
 from tests.stores.asking import keep, opened
-from tests.stores.old_files import NEWEST, schema_of
+from tests.stores.old_files import NEWEST, go_back, schema_of
 from tests.stores.records import OURS, account, callback
 
 MOMENT = datetime(2027, 6, 1, tzinfo=UTC) + timedelta(microseconds=1)
@@ -99,9 +99,7 @@ async def test_a_file_of_schema_11_is_upgraded_with_its_data(tmp_path: Path) -> 
         await keep_account(store)
         await keep(store, callback(1))
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        for table in ("policy_versions", "data_copies", "counters", "installation"):
-            connection.execute(f"DROP TABLE {table}")
-        connection.execute("PRAGMA user_version = 11")
+        go_back(connection, to=11)
     async with opened(path) as store:
         assert await newest(store) is None
         assert await store.read(lambda tx: tx.callbacks.get(OURS, callback(1).sid)) == callback(1)

@@ -24,6 +24,7 @@ from ringback.api.portal.jobs import JobEndpoints
 from ringback.api.portal.kore_test_events import TestEventEndpoints
 from ringback.api.portal.network_scenarios import ScenarioEndpoints
 from ringback.api.portal.replays import ReplayEndpoints
+from ringback.api.portal.retention import RetentionEndpoints
 from ringback.api.portal.shadows import ShadowEndpoints
 from ringback.api.portal.totals import TotalsEndpoints
 from ringback.api.supersim.access_profiles import AccessProfileEndpoints, NetworkEndpoints
@@ -67,6 +68,7 @@ _PORTAL: Final = (
     ShadowEndpoints,
     DeviceEndpoints,
     ScenarioEndpoints,
+    RetentionEndpoints,
 )
 
 

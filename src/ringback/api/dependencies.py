@@ -3,12 +3,14 @@
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from ringback.api.authentication import Authenticator
 from ringback.api.cooperative_yield import CooperativeYield
 from ringback.api.rate_limit import AccountRateLimit
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.callbacks.response_storage import ResponseStorageBudget
+from ringback.core.retention import StoredTimes, TimeSubject
 from ringback.core.sources.source_definition import BUILT_IN, Sources
 from ringback.operations.context import OperationContext
 from ringback.ports import BulkCallbackQueue, Clock, LoopWaker, NewCallbackQueue, Store
@@ -46,6 +48,10 @@ class ApiDependencies:
     """Splits the work on big batches into slices, so that other requests run in between."""
     gateway: str | None = None
     """The address to which devices send their UDP datagrams; None if there is no gateway."""
+    retention_times: StoredTimes = field(default_factory=dict[TimeSubject, "timedelta | None"])
+    """How long what is kept, as the settings say."""
+    times_changed: Callable[[], None] = lambda: None
+    """Called after a time was set at run time, so that what has expired goes."""
     rate_limit: AccountRateLimit = field(default_factory=AccountRateLimit)
     """Limits the requests of each account."""
     refused: Callable[[], None] = lambda: None

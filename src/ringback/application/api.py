@@ -53,6 +53,8 @@ class WorkerServicesForApi:
     policy_monitor: PolicyMonitor
     stored_policy: StoredPolicy
     pause_control: PauseControl
+    retention: LoopWaker
+    """Wakes the loop that deletes what has been kept for long enough."""
     clock_advancer: ClockAdvancer | None = None
     """Advances the clock; None if the clock can't be advanced."""
     gateway: str | None = None
@@ -86,6 +88,8 @@ class HttpApi:
             skipped_copies=process.counters.skipped_copies,
             write_counters=ports.write_counters,
             response_storage=settings.storage_budget,
+            retention_times=settings.retention,
+            times_changed=ports.retention.wake,
             rate_limit=AccountRateLimit(settings.rate_limit),
             gateway=ports.gateway,
             refused=storage.outage.refused,

@@ -25,6 +25,7 @@ from ringback.delivery.shadow_sender import ShadowSender
 from ringback.engine.clock_advancer import ClockAdvancer
 from ringback.engine.job_runner import JobRunner
 from ringback.engine.pause_control import PauseControl
+from ringback.engine.retention_worker import RetentionWorker
 from ringback.engine.supervisor import Supervisor
 from ringback.engine.task_runner import ScheduledTaskRunner
 from ringback.http_client.http_sender import HttpTransport
@@ -195,6 +196,16 @@ class BackgroundWorkers:
         )
         """Advances the clock; None if the clock is the machine's."""
         beside.append(self.policy_monitor.run)
+        self.retention = RetentionWorker(
+            store,
+            cluster=cluster,
+            clock=clock,
+            stopwatch=stopwatch,
+            in_settings=process.settings.retention,
+        )
+        """Deletes what has been kept for long enough."""
+        if role is not Role.API:
+            beside.append(self.retention.run)
         if self.policy_reloader is not None:
             beside.append(self.policy_reloader.run)
         self.supervisor = Supervisor(

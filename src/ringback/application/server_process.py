@@ -89,6 +89,7 @@ def services_of(workers: BackgroundWorkers) -> WorkerServicesForApi:
         policy_monitor=workers.policy_monitor,
         stored_policy=workers.stored_policy,
         pause_control=workers.pause_control,
+        retention=workers.retention,
         clock_advancer=workers.clock_advancer,
         gateway=workers.gateway_address,
         is_running=lambda: workers.supervisor.is_running,

@@ -20,6 +20,9 @@ SHORTEST: Final = {"answers": HOUR, "attempts": HOUR, "delivered": 8 * DAY, "und
 `policy simulate`, `/portal/v1/totals` and the move's canary count callbacks of the last week, and
 so need each callback for eight days.
 """
+_WHY_SO_LONG: Final = (
+    ", since `policy simulate`, `migrate` and /portal/v1/totals count the callbacks of a week"
+)
 
 
 class RetentionCutoffs(NamedTuple):
@@ -86,6 +89,16 @@ def stage_of(status: CallbackStatus, ended: datetime, cutoffs: RetentionCutoffs)
     if cutoffs.attempts is not None and ended <= cutoffs.attempts:
         return RetentionStage.ATTEMPTS
     return RetentionStage.NOTHING
+
+
+def shortened(before: RetentionTimes, after: RetentionTimes) -> bool:
+    """Return True if something is kept for less long than before.
+
+    >>> shortened(RetentionTimes(), RetentionTimes(answers=DAY)), shortened(DEFAULTS, DEFAULTS)
+    (True, False)
+    """
+    pairs = zip(before, after, strict=True)
+    return any(new is not None and (old is None or new < old) for old, new in pairs)
 
 
 class RetentionPolicy(NamedTuple):
@@ -179,14 +192,10 @@ def read_time(kind: str, text: str) -> timedelta | None:
     if text == FOREVER:
         return None
     time = read_duration(text)
-    if time < SHORTEST[kind]:
-        reason = (
-            "; callbacks of the last week are counted by `policy simulate`, `migrate` and"
-            " /portal/v1/totals"
-            if SHORTEST[kind] > DAY
-            else ""
-        )
-        raise ValueError(f"{kind} must be at least {show_time(SHORTEST[kind])}{reason}")
+    shortest = SHORTEST[kind]
+    if time < shortest:
+        why = "" if shortest < DAY else _WHY_SO_LONG
+        raise ValueError(f"{text!r} is too short; the minimum is {show_time(shortest)}{why}")
     return time
 
 

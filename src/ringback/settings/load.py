@@ -21,6 +21,8 @@ from ringback.settings.file import SettingsFile
 from ringback.settings.parsers import is_egress_name, without_password
 from ringback.settings.policy import TABLES, read_policy
 from ringback.settings.raw_setting import RawSetting, find, in_file
+from ringback.settings.retention import TABLE as RETENTION
+from ringback.settings.retention import read_retention
 from ringback.settings.setting_definitions import (
     EGRESS,
     FILE_VARIABLE,
@@ -35,7 +37,7 @@ from ringback.settings.shadows import TABLE as SHADOWS
 from ringback.settings.shadows import read_shadows
 
 _PREFIX: Final = "RINGBACK_"
-_TABLES: Final = ("egress", "scenarios", SOURCES, *TABLES, SHADOWS)
+_TABLES: Final = ("egress", "scenarios", SOURCES, *TABLES, SHADOWS, RETENTION)
 
 
 def load(
@@ -72,6 +74,7 @@ def load(
         egress=_named_egress(file),
         scenarios=_scenarios(file),
         shadows=read_shadows(file, added.sources),
+        retention=read_retention(file),
         **values,
     )
 

@@ -14,6 +14,7 @@ from ringback.core.http.egress_routes import Egress, Egresses
 from ringback.core.http.ssrf_guard import Ports, SsrfGuard
 from ringback.core.policy.policy_version import PolicyPart
 from ringback.core.policy.source_policy import Policy, Source, SourceName
+from ringback.core.retention import StoredTimes
 from ringback.core.retry_schedule import RetrySchedule
 from ringback.core.shadows.shadow import ShadowRule
 from ringback.core.sims.data_session import MEGABYTE
@@ -90,6 +91,8 @@ class Settings:
     """The egress routes that a callback URL can name with `#e=`, by name."""
     shadows: tuple[ShadowRule, ...]
     """The rules for shadow copies, in order: the first rule that covers a callback applies."""
+    retention: StoredTimes
+    """How long what is kept, for the whole server and for single accounts."""
     extra_ca_file: Path | None
     client_cert_file: Path | None
     client_key_file: Path | None

@@ -65,6 +65,19 @@ _TABLES: Final = """\
 #     url_prefix = "https://customer.example/"
 #     parameter = "shadow=1"
 #     percent = 10
+
+# How long what is kept after the end of a callback: the bodies of receivers' answers, the records
+# of attempts, delivered and undelivered callbacks. A single account can have times of its own.
+# What is deleted can't be brought back.
+#
+#     [retention]
+#     answers = "7d"
+#     attempts = "30d"
+#     delivered = "30d"
+#     undelivered = "90d"
+#
+#     [retention.accounts.AC5ef8732a3c49700934481addd5ce1659]
+#     delivered = "forever"
 """
 
 

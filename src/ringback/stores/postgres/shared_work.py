@@ -119,4 +119,5 @@ class PostgresShadowCallbacks(SqlShadowCallbacks):
 class PostgresRetention(SqlRetention):
     """Implements `ports.Retention` in PostgreSQL, where idempotency keys have their own table."""
 
-    forgotten_keys = _KEYS
+    def _forget_key(self, account_id: int, key: str) -> None:
+        self._session.queue(_KEYS, (account_id, key))

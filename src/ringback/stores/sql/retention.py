@@ -81,9 +81,6 @@ class _Places(NamedTuple):
 class SqlRetention:
     """Implements `ports.Retention`, for a database that takes care of its space itself."""
 
-    forgotten_keys: BulkStatement | None = None
-    """Deletes idempotency keys by account and key, if they have a table of their own."""
-
     def __init__(
         self, session: WriteBatch, accounts: SqlAccounts, unended: UnendedCallbacks
     ) -> None:
@@ -162,8 +159,8 @@ class SqlRetention:
         for row in whole:
             queue(ENDED_NO_MORE, (row["id"],))
             queue(_CALLBACKS, (row["id"],))
-            if self.forgotten_keys is not None and row["idempotency_key"] is not None:
-                queue(self.forgotten_keys, (row["account_id"], row["idempotency_key"]))
+            if row["idempotency_key"] is not None:
+                self._forget_key(row["account_id"], row["idempotency_key"])
         return RetentionCounts(len(whole), len(stripped))
 
     def find_unused(
@@ -186,6 +183,9 @@ class SqlRetention:
 
     def give_back(self, most: int) -> None:
         pass
+
+    def _forget_key(self, account_id: int, key: str) -> None:
+        """Delete an idempotency key, if keys have a table of their own."""
 
     def _walk(
         self, account_id: int | None, until_us: int, after: int, limit: int

@@ -52,7 +52,6 @@ _KEPT: Final = """
         SELECT seq, sid, started_us FROM kept_responses
         WHERE account_sid = ? AND seq > ? ORDER BY seq LIMIT ?
     ) AS kept LEFT JOIN callbacks ON callbacks.sid = kept.sid {states}
-    ORDER BY kept.seq
 """
 _USED: Final = """
     SELECT listed.*, result_id, head_id FROM ({listed}) AS listed
@@ -188,10 +187,11 @@ class UnusedRowSearch:
         while True:
             rows = read(query, (account_sid, after, _PART)).fetchall()
             ended = (row for row in rows if row["status"] and row["ended_us"] <= to_us(cutoff))
-            read = yield [("kept_responses", row["seq"]) for row in ended]
+            found = [("kept_responses", row["seq"]) for row in ended]
+            read = yield found
             if len(rows) < _PART:
                 return read
-            after = rows[-1]["seq"]
+            after = max(row["seq"] for row in rows)
 
     def _used(
         self, read: Read, account_sid: str, need: _Need, ended: Mapping[int, datetime | None]

@@ -1,0 +1,248 @@
+"""When the retention worker works, how it begins anew, and what it says."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from ringback.core.callbacks.shards import Role
+from ringback.core.errors import StoreUnavailable
+from ringback.core.retention import DEFAULTS, RetentionPolicy, RetentionTimes, TimeSubject
+from ringback.engine.retention_worker import PASS_EVERY, SWEEP_EVERY, RetentionWorker, in_words
+from ringback.ports import ClusterMember, FreeSpace, SoleProcess
+from ringback.runtime.virtual_clock import VirtualClock
+from tests.fakes import NOW
+from tests.memory_store import MemoryStore
+from tests.memory_store.retention import MemoryRetention
+from tests.stores.records import OURS, THEIRS, account
+from tests.stores.retaining import DAY, Retaining
+
+TIMES = RetentionTimes(2 * DAY, 4 * DAY, 10 * DAY, 20 * DAY)
+
+
+class Cluster(SoleProcess):
+    """The duty is this process's only while `is_mine` is True."""
+
+    def __init__(self) -> None:
+        super().__init__(ClusterMember("one", Role.ALL, NOW))
+        self.is_mine = True
+
+    async def hold(self, what: str) -> bool:
+        return self.is_mine
+
+
+class World:
+    """A worker of a memory store with two accounts, and the names of all that it asks for."""
+
+    def __init__(self, **how: Any) -> None:
+        self.store, self.clock, self.cluster = MemoryStore(), VirtualClock.stopped(NOW), Cluster()
+        for sid in (OURS, THEIRS):
+            self.store.commit(lambda tx, sid=sid: tx.accounts.add(account(sid), []))
+        self.asked = list[str]()
+        self.worker = RetentionWorker(
+            self.store,
+            cluster=self.cluster,
+            clock=self.clock,
+            stopwatch=lambda: 0.0,
+            **{"in_settings": {}, **how},
+        )
+
+    def set(self, times: RetentionTimes) -> None:
+        changes = {TimeSubject("*", kind): time for kind, time in times._asdict().items()}
+        self.store.commit(lambda tx: tx.retention.set_times(changes, NOW))
+
+
+@contextmanager
+def noting(monkeypatch: pytest.MonkeyPatch, *names: str) -> Iterator[list[tuple[str, Any]]]:
+    """Note each call of these methods of the store, with its arguments."""
+    calls = list[tuple[str, Any]]()
+    for name in names:
+        original = getattr(MemoryRetention, name)
+
+        def note(
+            self: Any, *args: Any, name: str = name, original: Any = original, **kwargs: Any
+        ) -> Any:
+            calls.append((name, kwargs | {"args": args}))
+            return original(self, *args, **kwargs)
+
+        monkeypatch.setattr(MemoryRetention, name, note)
+    yield calls
+
+
+async def run_for(world: World, *steps: Callable[[], object]) -> None:
+    """Run the worker; do each step when it waits."""
+    task = asyncio.create_task(world.worker.run())
+    for step in (lambda: None, *steps):
+        step()
+        for _ in range(5):
+            await asyncio.sleep(0.005)
+    task.cancel()
+
+
+async def test_a_pass_begins_at_the_start_then_every_ten_minutes_and_when_woken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World()
+    with noting(monkeypatch, "times") as calls:
+        await run_for(world, lambda: None)
+        assert len(calls) == 1
+        await run_for(
+            world,
+            lambda: world.clock.advance(PASS_EVERY - timedelta(seconds=1)),
+            lambda: world.clock.advance(timedelta(seconds=1)),
+        )
+        assert len(calls) == 3
+        await run_for(world, world.worker.wake)
+        assert len(calls) == 5
+
+
+async def test_after_a_failure_it_goes_on_in_a_minute(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = World()
+    passes = list[datetime]()
+
+    async def fail() -> None:
+        passes.append(world.clock.now())
+        raise StoreUnavailable("the disk is full")
+
+    monkeypatch.setattr(world.worker, "do_pass", fail)
+    await run_for(world, lambda: world.clock.advance(timedelta(minutes=1)))
+    assert passes == [NOW, NOW + timedelta(minutes=1)]
+    assert "retention: the disk is full; it goes on in a minute" in caplog.text
+
+
+async def test_only_the_process_that_has_the_duty_deletes(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    world.set(TIMES)
+    world.cluster.is_mine = False
+    with noting(monkeypatch, "find_expired") as calls:
+        await world.worker.do_pass()
+        assert calls == []
+        world.cluster.is_mine = True
+        await world.worker.do_pass()
+        assert len(calls) == 2
+
+
+async def test_what_nobody_needs_is_looked_for_once_a_day_and_after_a_change(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World()
+    world.set(TIMES)
+    with noting(monkeypatch, "find_unused") as calls:
+        for step, expected in (
+            (timedelta(0), 1),
+            (SWEEP_EVERY - timedelta(seconds=1), 1),
+            (timedelta(seconds=1), 2),
+            (timedelta(hours=1), 2),
+        ):
+            world.clock.advance(step)
+            await world.worker.do_pass()
+            assert len(calls) == expected
+        world.set(TIMES._replace(answers=DAY))
+        await world.worker.do_pass()
+        assert len(calls) == 3
+
+
+async def test_it_says_which_times_are_in_force(caplog: pytest.LogCaptureFixture) -> None:
+    world = World()
+    caplog.set_level(logging.INFO)
+    await world.worker.do_pass()
+    await world.worker.do_pass()
+    assert caplog.text.count("retention: no times are set, so everything is kept") == 1
+    world.set(DEFAULTS)
+    await world.worker.do_pass()
+    assert "retention: answers 7d, attempts 30d, delivered 30d, undelivered 90d" in caplog.text
+
+
+def test_the_times_of_accounts_are_said_too() -> None:
+    policy = RetentionPolicy(RetentionTimes(), {OURS: TIMES})
+    forever = "answers forever, attempts forever, delivered forever, undelivered forever"
+    own = "answers 2d, attempts 4d, delivered 10d, undelivered 20d"
+    assert in_words(policy) == f"{forever}; {own} for {OURS}"
+
+
+async def test_if_the_clock_was_set_back_the_search_begins_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World()
+    world.set(TIMES)
+    with noting(monkeypatch, "find_expired") as calls:
+        await world.worker.do_pass()
+        world.worker._places = {OURS: "far", THEIRS: "far"}
+        await world.worker.do_pass()
+        assert [call["args"][2] for _, call in calls] == [None, None, "far", "far"]
+        world.worker._places = {OURS: "far", THEIRS: "far"}
+        world.worker._last = NOW + DAY
+        await world.worker.do_pass()
+        assert [call["args"][2] for _, call in calls[4:]] == [None, None]
+
+
+async def test_weeks_take_with_them_what_has_no_time_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = list[tuple[RetentionPolicy, datetime]]()
+
+    async def weeks(policy: RetentionPolicy, now: datetime) -> None:
+        asked.append((policy, now))
+
+    world = World(weeks=weeks, in_settings={TimeSubject(THEIRS, "attempts"): DAY})
+    world.set(TIMES)
+    with noting(monkeypatch, "find_expired", "find_unused") as calls:
+        await world.worker.do_pass()
+    assert asked == [(RetentionPolicy(TIMES, {THEIRS: TIMES._replace(attempts=DAY)}), NOW)]
+    walked = {c["args"][0]: c["is_walked"] for name, c in calls if name == "find_expired"}
+    assert walked == {OURS: False, THEIRS: True}
+    (unused,) = [call["args"][0] for name, call in calls if name == "find_unused"]
+    assert [*unused] == [THEIRS]
+
+
+async def test_free_space_is_given_back_in_pieces_but_for_a_reserve(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world, given = World(), list[int]()
+    free = 17 << 20
+
+    def give_back(self: Any, most: int) -> None:
+        given.append(most)
+
+    def free_space(self: Any) -> FreeSpace:
+        return FreeSpace(100 << 20, free - sum(given), can_shrink=can_shrink)
+
+    monkeypatch.setattr(MemoryRetention, "give_back", give_back)
+    monkeypatch.setattr(MemoryRetention, "free_space", free_space)
+    can_shrink = False
+    await world.worker.do_pass()
+    assert given == []
+    can_shrink = True
+    await world.worker.do_pass()
+    assert given == [256 << 10] * 4
+
+
+async def test_the_pauses_leave_most_of_the_time_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    ticks = iter(range(1000))
+    pauses = list[float]()
+    retaining = Retaining(MemoryStore())
+    worker = RetentionWorker(
+        retaining.store,
+        cluster=Cluster(),
+        clock=retaining.clock,
+        stopwatch=lambda: next(ticks) * 0.01,
+        in_settings={},
+    )
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    await retaining.store.transact(lambda tx: tx.accounts.add(account(OURS), []))
+    await retaining.set(TIMES)
+    await retaining.create(1)
+    await retaining.change(1, is_replay=False)
+    retaining.clock.advance(20 * DAY)
+    assert await worker.do_pass() == (1, 0)
+    assert pauses == [pytest.approx(0.09)] * 3
