@@ -173,10 +173,10 @@ async def test_if_the_clock_was_set_back_the_search_begins_anew(
     world.set(TIMES)
     with noting(monkeypatch, "find_expired") as calls:
         await world.worker.do_pass()
-        world.worker._places = {OURS: "far", THEIRS: "far"}
+        world.worker._places |= dict.fromkeys((OURS, THEIRS), "far")
         await world.worker.do_pass()
         assert [call["args"][2] for _, call in calls] == [None, None, "far", "far"]
-        world.worker._places = {OURS: "far", THEIRS: "far"}
+        world.worker._places |= dict.fromkeys((OURS, THEIRS), "far")
         world.worker._last = NOW + DAY
         await world.worker.do_pass()
         assert [call["args"][2] for _, call in calls[4:]] == [None, None]
