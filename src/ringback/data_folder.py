@@ -25,6 +25,7 @@ from ringback.stores.sql.data_copy import CopySource, CopyTarget, DataCopyResult
 from ringback.stores.sqlite.backup import BackupNote, back_up
 from ringback.stores.sqlite.copy_side import SqliteCopySource, SqliteCopyTarget, draft_of_copy
 from ringback.stores.sqlite.data_file_opener import (
+    growth_of_file,
     is_sealed,
     open_as_owner,
     refuse_to_upgrade,
@@ -158,7 +159,7 @@ class StoredData(ABC):
 
     @abstractmethod
     def status(self) -> Mapping[str, str | int | None]:
-        """Return where the data is, its size, and the version of its schema."""
+        """Return where the data is, its size and growth, and the version of its schema."""
 
     @abstractmethod
     def served_by(self) -> str | None:
@@ -358,12 +359,14 @@ class DataFolder(StoredData):
         path = self._path
         if is_missing(path):
             raise self._no_data()
-        return {
+        found: dict[str, str | int | None] = {
             "where": str(path),
             "schema": schema_of_file(path),
             "newest_schema": newest(),
             "bytes": path.stat().st_size,
         }
+        # An older schema has no times.
+        return found | growth_of_file(path) if found["schema"] == newest() else found
 
     @property
     def _path(self) -> Path:

@@ -135,7 +135,9 @@ class PostgresDatabase(StoredData):
         """Return the state of the database; raises ConfigurationError if it can't be used."""
         found = status_of(self._dsn)
         until = found.partitions_until
-        return found._asdict() | {"partitions_until": until and until.date().isoformat()}
+        shown = {} if found.growth is None else found.growth.shown(used=found.bytes, room=None)
+        record = {name: value for name, value in found._asdict().items() if name != "growth"}
+        return {**record, "partitions_until": until and until.date().isoformat(), **shown}
 
     @property
     def _dsn(self) -> Dsn:

@@ -19,7 +19,7 @@ from ringback.runtime.virtual_clock import VirtualClock
 from ringback.stores.postgres.store import CommitThread, PostgresStore
 from ringback.stores.sqlite import callbacks as sqlite_callbacks
 from tests.fakes import NOW
-from tests.stores.asking import ALL_CALLBACKS, claim, ended, found, keep, rendered, settle
+from tests.stores.asking import ALL_CALLBACKS, claim, ended, keep, rendered, settle
 from tests.stores.records import OURS, callback
 
 DAY = timedelta(days=1)
@@ -79,11 +79,28 @@ class Retaining:
         )
         await settle(self.store, *made)
 
+    async def send(self, number: int, *, how: str) -> None:
+        """Claim all that is due now; put all back but one, which is delivered, fails or waits."""
+        now = self.clock.now()
+        claims = await claim(self.store, now, limit=99)
+        (one,) = [each for each in claims if _number_of(each.callback.sid) == number]
+        others = [each for each in claims if each is not one]
+        await self.store.transact(lambda tx: tx.callbacks.put_back(others, now))
+        # It is due at once again, so that the next step can choose it.
+        decisions = {"deliver": NoRetryNeeded(), "fail": GiveUp("why"), "retry": RetryLater(now, 1)}
+        await settle(self.store, ended(one, decisions[how], now, request=rendered(one)))
+
     async def change(self, number: int, *, is_replay: bool) -> None:
         """Replay or discard a callback now."""
-        now, one = self.clock.now(), await found(self.store, number)
-        progress = replay(one.progress, now) if is_replay else discard(one.progress, "why", now)
-        await self.store.transact(lambda tx: tx.callbacks.change(one.having(progress)))
+
+        def work(tx: Transaction) -> None:
+            every = tx.callbacks.page(OURS, ALL_CALLBACKS, PageWindow(1000))
+            (one,) = [each for each in every if _number_of(each.sid) == number]
+            now = self.clock.now()
+            again = replay(one.progress, now) if is_replay else discard(one.progress, "why", now)
+            tx.callbacks.change(one.having(again))
+
+        await self.store.transact(work)
 
     async def do_pass(self, *, after: timedelta = timedelta(0)) -> None:
         """Advance the clock, and do a pass."""
@@ -98,7 +115,7 @@ class Retaining:
             for one in tx.callbacks.page(OURS, ALL_CALLBACKS, PageWindow(1000)):
                 attempts = tx.callbacks.attempts(one.sid)
                 bodies = sum(bool(each.response and each.response.body) for each in attempts)
-                left[int(one.sid[-4:], 16)] = one.status.value, len(attempts), bodies
+                left[_number_of(one.sid)] = one.status.value, len(attempts), bodies
             return left
 
         return await self.store.read(look)
@@ -126,3 +143,7 @@ def ids_of_its_clock(retaining: Retaining, monkeypatch: pytest.MonkeyPatch) -> I
 def _id_makers(store: PostgresStore) -> Iterator[Any]:
     threads: tuple[CommitThread, ...] = store._quick, store._other
     return (one._committer._transaction._callbacks._ids() for one in threads)
+
+
+def _number_of(sid: str) -> int:
+    return int(sid[-4:], 16)

@@ -21,6 +21,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from ringback.cli.main import main
 from ringback.core.errors import ConfigurationError, StoreUnavailable
+from ringback.core.retention import DEFAULT, DEFAULTS, TimeSubject
 from ringback.data_folder import DATA_FILE, DataFolder, StoredData, StoreOptions, new_seal_key
 from ringback.ports import SendingPause
 from ringback.postgres_database import PostgresDatabase, PostgresOptions
@@ -139,6 +140,11 @@ def test_every_table_and_column_is_copied(rich: DataFolder, dsn: str) -> None:
     here = rows_of(rich)
     assert here.keys() == copied - NOT_IN_SQLITE | {"sent_at_once"}
     assert [name for name, rows in here.items() if not rows] == []
+
+
+def test_a_new_database_begins_with_the_default_times(database: PostgresDatabase) -> None:
+    times = database.use(lambda store: store.read(lambda tx: tx.retention.times()))
+    assert times == {TimeSubject(DEFAULT, kind): its for kind, its in DEFAULTS._asdict().items()}
 
 
 def test_a_copy_to_postgresql_and_back_is_equal(

@@ -81,14 +81,18 @@ def upgrade(*, file: "StoredData") -> Output:
     "status",
     examples={
         "ringback accounts create Acme --data new-data\nringback db status --data new-data": (
-            "Make a data file, and show its size and the version of its schema."
+            "Make a data file, and show its size, its growth and the version of its schema."
         )
     },
 )
 @with_data_file
 @prints_record
 def status(*, file: "StoredData") -> Output:
-    """Show where the data is, how large it is, and the version of its schema."""
+    """Show where the data is, how large it is and how fast it grows, and what is kept how long.
+
+    The times are those that are set at run time, or that the data began with: this command does not
+    read the settings file. `ringback retention show` says which times are in force.
+    """
     found = file.status()
     return found, [f"{name.replace('_', ' '):<16} {value}" for name, value in found.items()]
 

@@ -75,7 +75,7 @@ class RetentionStage(Enum):
 
 
 def stage_of(status: CallbackStatus, ended: datetime, cutoffs: RetentionCutoffs) -> RetentionStage:
-    """Return what goes of a callback that has this status since `ended`.
+    """Return the stage of retention of a callback that has this status since `ended`.
 
     >>> cutoffs = RetentionTimes(delivered=8 * DAY).before(datetime(2026, 1, 9))
     >>> stage_of(CallbackStatus.DELIVERED, datetime(2026, 1, 1), cutoffs)

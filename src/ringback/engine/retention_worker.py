@@ -46,7 +46,7 @@ _LONGEST_REST: Final = 1.0
 _SPARE: Final = 16 << 20
 """The free bytes that stay in a data file, since new rows will need them."""
 _GIVEN_BACK: Final = 256 << 10
-"""The most bytes that one transaction gives back."""
+"""The most free bytes by which one transaction makes the file smaller."""
 
 _log = logging.getLogger(__name__)
 

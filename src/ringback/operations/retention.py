@@ -18,7 +18,7 @@ from ringback.operations.accounts import fetch_account
 from ringback.ports import Store, Transaction
 
 MOST_COUNTED: Final = 10_000
-"""The number of callbacks from which on an estimate says that there are more."""
+"""The number of callbacks from which on an estimate stops counting."""
 _PART: Final = 1000
 
 

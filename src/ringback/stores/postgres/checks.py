@@ -20,6 +20,7 @@ from ringback.stores.sql.consistency_checks import (
     references,
     states,
 )
+from ringback.stores.sql.data_growth import DataGrowth, growth_of
 from ringback.stores.sql.sealed_columns import open_all
 
 OLDEST_SERVER: Final = 15
@@ -52,6 +53,8 @@ class DatabaseStatus(NamedTuple):
     """The number of callbacks that have not ended."""
     partitions_until: datetime | None
     """Until when there are partitions for new rows; None without tables."""
+    growth: DataGrowth | None
+    """How much data there is, about; None if the schema is not the newest."""
 
 
 def check_database(dsn: Dsn, cipher: SecretCipher) -> Iterator[Found]:
@@ -90,11 +93,22 @@ def status_of(dsn: Dsn) -> DatabaseStatus:
                 ask("SELECT pg_database_size(current_database())"),
                 unfinished,
                 partitions_end(connection) if schema else None,
+                _growth(connection) if schema == newest() else None,
             )
     except psycopg.Error as failure:
         raise ConfigurationError(
             f"the PostgreSQL database {dsn.shown} can't be used: {reason_of(failure)}"
         ) from failure
+
+
+def _growth(connection: Connection) -> DataGrowth:
+    # To count all rows would take minutes; this is how many the planner has last seen.
+    callbacks = _one(
+        connection,
+        "SELECT coalesce(sum(greatest(reltuples, 0)), 0)::bigint FROM pg_inherits"
+        " JOIN pg_class ON pg_class.oid = inhrelid WHERE inhparent = 'callbacks'::regclass",
+    )
+    return growth_of(partial(execute, connection), callbacks)
 
 
 def _one(connection: Connection, query: str) -> Any:

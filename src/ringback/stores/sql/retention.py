@@ -9,7 +9,7 @@ So an ended callback without attempts always has a row in `outcomes`, and all th
 goes on as before.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple, cast
 
@@ -89,11 +89,7 @@ class SqlRetention:
         self._unended = unended
 
     def times(self) -> StoredTimes:
-        rows = self._session.read("SELECT subject, kind, seconds FROM retention_times")
-        return {
-            TimeSubject(subject, kind): None if seconds is None else timedelta(seconds=seconds)
-            for subject, kind, seconds in rows
-        }
+        return read_times(self._session.read)
 
     def set_times(self, changes: Mapping[TimeSubject, timedelta | None], now: datetime) -> None:
         for key, time in changes.items():
@@ -240,6 +236,14 @@ class SqlRetention:
                 queue(_SHADOWS, (sid,))
         for row in rows:
             queue(_ATTEMPTS, (row["id"],))
+
+
+def read_times(read: Callable[[str, Sequence[Any]], Any]) -> StoredTimes:
+    """Return the times that are stored; `read` runs a query."""
+    return {
+        TimeSubject(subject, kind): None if seconds is None else timedelta(seconds=seconds)
+        for subject, kind, seconds in read("SELECT subject, kind, seconds FROM retention_times", ())
+    }
 
 
 def _searches(cutoffs: RetentionCutoffs) -> list[tuple[int, datetime | None, bool]]:

@@ -38,12 +38,10 @@ _DAY: Final = ids_in(hours=24)
 _PART: Final = 1000
 """The number of rows that a step reads."""
 
-# The first is the earliest of all that came after an instant; without one, nothing newer is known.
+# The first callback that was created after an instant; then the last rows that were made.
 _FIRST_AFTER: Final = """
-    SELECT coalesce(
-        (SELECT id FROM callbacks WHERE sid >= ? ORDER BY sid LIMIT 1),
-        (SELECT max(id) FROM callbacks), (SELECT max(id) FROM attempt_results), 0
-    )
+    SELECT (SELECT id FROM callbacks WHERE sid >= ? ORDER BY sid LIMIT 1),
+        (SELECT max(id) FROM callbacks), (SELECT max(id) FROM attempt_results)
 """
 _KEPT: Final = """
     SELECT kept.seq, {status} AS status, CASE WHEN callbacks.id IS NULL THEN kept.started_us
@@ -241,8 +239,9 @@ class UnusedRowSearch:
         A callback that was delivered at once may have ended a little after its creation.
         """
         if cutoff not in self._horizons:
-            (first,) = read(_FIRST_AFTER, [sid_at(cutoff - LATE, b"\0")]).fetchone()
-            self._horizons[cutoff] = first - _DAY
+            first, *last = read(_FIRST_AFTER, [sid_at(cutoff - LATE, b"\0")]).fetchone()
+            newest = max((row_id for row_id in last if row_id is not None), default=0)
+            self._horizons[cutoff] = (newest if first is None else first) - _DAY
         return self._horizons[cutoff]
 
 

@@ -10,11 +10,13 @@ from collections.abc import Callable, Generator
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
+from shutil import disk_usage
 from typing import Final, NamedTuple
 
 from ringback.core.errors import ConfigurationError
 from ringback.runtime.undo import on_failure
 from ringback.stores.encryption import SecretCipher
+from ringback.stores.sql.data_growth import growth_of
 from ringback.stores.sqlite.data_loss import is_missing, refuse_damaged_data, refuse_older_data
 from ringback.stores.sqlite.disk_space import is_want_of_room
 from ringback.stores.sqlite.durability_mark import (
@@ -24,6 +26,7 @@ from ringback.stores.sqlite.durability_mark import (
     read_mark,
     write_mark,
 )
+from ringback.stores.sqlite.retention import INCREMENTAL
 from ringback.stores.sqlite.schema_upgrade import (
     LAYOUT,
     OutdatedSchema,
@@ -155,6 +158,30 @@ def schema_of_file(path: Path) -> int:
     """Return the version of a data file's schema; raises ConfigurationError if it can't be read."""
     with _refusing_unusable(path), closing(open_existing(path)) as connection:
         return version_of(connection)
+
+
+def growth_of_file(path: Path) -> dict[str, str | int | None]:
+    """Return how much is in a data file with the newest schema, and how fast it grows.
+
+    Raises ConfigurationError if the file can't be read.
+    """
+    with _refusing_unusable(path), closing(open_existing(path)) as connection:
+        size, pages, free, kind = (
+            connection.execute(f"PRAGMA {name}").fetchone()[0]
+            for name in ("page_size", "page_count", "freelist_count", "auto_vacuum")
+        )
+        # An index without the bodies is counted in a fraction of the time.
+        (callbacks,) = connection.execute(
+            "SELECT count(*) FROM callbacks INDEXED BY callbacks_of_account"
+        ).fetchone()
+        growth = growth_of(connection.execute, callbacks)
+    room = disk_usage(path.parent).free + free * size
+    shrinks = "yes" if kind == INCREMENTAL else "no: `ringback db copy` makes a file that can"
+    return {
+        "free_bytes": free * size,
+        "can_shrink": shrinks,
+        **growth.shown(used=(pages - free) * size, room=room),
+    }
 
 
 def is_sealed(path: Path) -> bool:

@@ -53,6 +53,7 @@ RUNS: Final = replace(job(1), account_sid=ACCOUNT_SID)
 REPLAY: Final = {"Kind": "replay", "Since": "2024-01-01T00:00:00Z"}
 POLICY: Final = "/portal/v1/policy"
 CLOCK: Final = "/portal/v1/clock"
+RETENTION: Final = "/portal/v1/retention"
 OPERATORS: Final = an_api_key("SK" + "0" * 32, None, "operator's")
 NEW: Final = {"url": HOOK, "parameters": {"Order": 7, "Item": ["A1", True]}}
 
@@ -62,6 +63,8 @@ CALLS: Final = (
     Call("GET", LIST, 200, {"Status": "undelivered", "Source": "kore", "PageSize": "1"}),
     Call("GET", LIST, 400, {"CreatedAfter": "yesterday"}),
     Call("GET", "/portal/v1/undelivered", 200),
+    Call("GET", RETENTION, 200),
+    Call("POST", RETENTION, 403, {"Answers": "7d"}),
     Call("GET", ONE, 200, sid=CALLBACK_SID),
     Call("GET", ONE, 404, sid="none"),
     Call("GET", f"{ONE}/attempts", 200, sid=CALLBACK_SID),
@@ -160,6 +163,10 @@ CALLS_OF_OPERATOR: Final = (
     Call("PUT", POLICY, 400, json={"version": 1, "phases": [], "holds": []}),
     Call("PUT", POLICY, 409, json=CHANGED),
     Call("GET", POLICY, 200),
+    Call("POST", RETENTION, 200, {"Answers": "7d", "Confirm": "yes"}),
+    Call("POST", RETENTION, 400, {"Answers": "7"}),
+    Call("POST", RETENTION, 409, {"Answers": "1h"}),
+    Call("GET", RETENTION, 200),
 )
 
 
