@@ -12,7 +12,7 @@ from ringback.core.callbacks.retry import GiveUp, NoRetryNeeded, RetryLater
 from ringback.core.callbacks.shards import Role
 from ringback.core.http.http_exchange import ReceiverResponseRecord
 from ringback.core.retention import EVERY_ACCOUNT, KINDS, RetentionTimes, StoredTimes, TimeSubject
-from ringback.engine.retention_worker import RetentionWorker, Weeks
+from ringback.engine.retention_worker import PassWork, RetentionWorker
 from ringback.ports import ClusterMember, PageWindow, SoleProcess, Store, Transaction
 from ringback.runtime.system_clock import steady_milliseconds
 from ringback.runtime.virtual_clock import VirtualClock
@@ -29,7 +29,7 @@ HOUR = timedelta(hours=1)
 class Retaining:
     """A store with callbacks, and its worker."""
 
-    def __init__(self, store: Store, *, weeks: Weeks | None = None) -> None:
+    def __init__(self, store: Store, *, weeks: PassWork | None = None) -> None:
         self.store = store
         self.clock = VirtualClock.stopped(NOW)
         self._weeks = weeks

@@ -14,7 +14,9 @@ from ringback.stores.postgres.connections import Bigints, Connection, in_postgre
 from ringback.stores.postgres.group_commit import SETTINGS, Isolation
 from ringback.stores.postgres.store import PostgresStore
 from ringback.stores.postgres.write_batch import statement_of, types_of_columns
+from ringback.stores.sql import retention, unused_rows
 from ringback.stores.sql.field_columns import to_us
+from ringback.stores.sql.unused_rows import _ENDED, _WAITING
 from tests.fakes import NOW
 from tests.stores.asking import ended, settle
 from tests.stores.postgres_bench import PostgresBench
@@ -101,6 +103,32 @@ def test_quick_statements_look_rows_up_by_index(quick: Connection) -> None:
     types = types_of_columns(quick)
     statements = [*STATEMENTS, *(statement_of(table, types) for table in callbacks.TABLES)]
     found = {statement: faults_of(quick, statement) for statement in statements}
+    assert {statement: faults for statement, faults in found.items() if faults} == {}
+
+
+def test_retention_reads_no_whole_table_of_history(
+    quick: Connection, postgres_bench: PostgresBench
+) -> None:
+    unended = callbacks.PostgresCallbacks.unended
+    parts = {"status": unended.status, "states": unended.states, "marks": "?, ?"}
+    statements = [
+        *(retention._WALK, retention._ENDED, retention._STATES),
+        *(unused_rows._FIRST_AFTER, unused_rows._KEPT, unused_rows._COPIED, unused_rows._TARGETS),
+        *(unused_rows._USED.format(listed=listed) for listed in (_WAITING, _ENDED)),
+        unused_rows._BODIES,
+        unused_rows._SHARED.format(table="attempt_results"),
+    ]
+    with postgres_bench.dsn.connect() as reader:
+        # Of tables without rows, the planner reads the whole.
+        rows = reader.execute(b"SELECT relname FROM pg_class WHERE reltuples > 1000").fetchall()
+        found = {
+            statement: [
+                fault
+                for fault in faults_of(reader, in_postgres(statement.format(**parts)))
+                if fault in {f"Seq Scan {name}" for (name,) in rows}
+            ]
+            for statement in statements
+        }
     assert {statement: faults for statement, faults in found.items() if faults} == {}
 
 

@@ -8,7 +8,7 @@ more.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final, TypeVar
 
@@ -27,8 +27,8 @@ from ringback.ports import Clock, Cluster, RetentionCounts, Store, Transaction
 from ringback.runtime.wakeup import Wakeup
 
 T = TypeVar("T")
-Weeks = Callable[[RetentionPolicy, datetime], Awaitable[None]]
-"""Replaces whole weeks of a database that keeps its rows in partitions, if their time has come."""
+PassWork = Callable[[RetentionPolicy, datetime], Awaitable[None]]
+"""Does a part of a pass: deletes what has expired at an instant, by the times in force."""
 
 PASS_EVERY: Final = timedelta(minutes=10)
 """The time between two passes."""
@@ -37,7 +37,7 @@ SWEEP_EVERY: Final = timedelta(days=1)
 _AFTER_A_FAILURE: Final = timedelta(minutes=1)
 _DUTY: Final = "retention"
 """The name of the lease, since only one of several processes does this."""
-PIECE: Final = 100
+PIECE: Final = 200
 """The most callbacks that one transaction deletes: a few milliseconds."""
 _REST: Final = 9
 """The pause after each step, as a multiple of the time that it took."""
@@ -62,11 +62,14 @@ class RetentionWorker:
         clock: Clock,
         stopwatch: Callable[[], float],
         in_settings: StoredTimes,
-        weeks: Weeks | None = None,
+        weeks: PassWork | None = None,
+        further: Sequence[PassWork] = (),
     ) -> None:
         """Delete by the times in the settings and those in the store.
 
-        With `weeks`, only callbacks that a whole week does not take with it are deleted one by one.
+        `weeks` replaces whole weeks of a database that keeps its rows in partitions. With it, only
+        callbacks that a week does not take with it are deleted one by one. `further` deletes what
+        does not belong to callbacks.
         """
         self._store = store
         self._cluster = cluster
@@ -74,6 +77,7 @@ class RetentionWorker:
         self._stopwatch = stopwatch
         self._in_settings = in_settings
         self._weeks = weeks
+        self._further = further
         self._wakeup = Wakeup(clock)
         self._places = dict[str, object]()
         """How far the searches of each account have come."""
@@ -99,8 +103,9 @@ class RetentionWorker:
     async def do_pass(self) -> RetentionCounts:
         """Delete all that has expired by now; return how much that was."""
         now = self._clock.now()
-        policy, accounts = await self._store.read(self._policy_and_accounts)
-        self._learn(policy, now)
+        times, accounts = await self._store.read(self._times_and_accounts)
+        policy = times.in_force()
+        self._learn(policy, now, is_set=bool(times.in_settings or times.in_store))
         if not await self._cluster.hold(_DUTY):
             return RetentionCounts()
         if self._weeks is not None:
@@ -118,16 +123,18 @@ class RetentionWorker:
                 {sid: its for sid, its in cutoffs.items() if self._is_by_row(sid, policy)}
             )
             self._next_sweep = now + SWEEP_EVERY
+        for work in self._further:
+            await work(policy, now)
         await self._give_space_back()
         if any(done):
             _log.info("retention: deleted %d callbacks, and the attempts of %d", *done)
         return done
 
-    def _policy_and_accounts(self, tx: Transaction) -> tuple[RetentionPolicy, list[str]]:
-        policy = SetTimes(self._in_settings, tx.retention.times()).in_force()
-        return policy, [account.sid for account in tx.accounts.all()]
+    def _times_and_accounts(self, tx: Transaction) -> tuple[SetTimes, list[str]]:
+        times = SetTimes(self._in_settings, tx.retention.times())
+        return times, [account.sid for account in tx.accounts.all()]
 
-    def _learn(self, policy: RetentionPolicy, now: datetime) -> None:
+    def _learn(self, policy: RetentionPolicy, now: datetime, *, is_set: bool) -> None:
         """Begin anew where needed: after a change of the times, and if the clock was set back."""
         if now < self._last:
             self._places.clear()
@@ -135,7 +142,7 @@ class RetentionWorker:
         self._last = now
         if policy == self._policy:
             return
-        if policy.server == RetentionTimes() and not policy.accounts:
+        if not is_set:
             _log.warning(
                 "retention: no times are set, so everything is kept, and the data grows for ever;"
                 " set times with `ringback retention set` or in the settings"

@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 from collections.abc import Coroutine, Mapping
+from dataclasses import replace
 from datetime import datetime
 from hashlib import shake_128
 from itertools import count
@@ -15,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from ringback.api.serve_on_socket import base_url_of, bind, serve
 from ringback.application import ServerProcess
+from ringback.core.retention import EVERY_ACCOUNT, KINDS, TimeSubject
 from ringback.operations.seed_data import SeededAccount, find_or_seed
 from ringback.runtime.undo import on_failure
 from ringback.runtime.virtual_clock import VirtualClock
@@ -135,4 +137,7 @@ class RunningServer:
         # No delays and no spontaneous events, so that a test sees all effects at once.
         given = {"update_takes": "0s", "gateway": "none", "data_per_day": "0", "drain": "0s"}
         fixed = {"data": str(self._folder), "seed": str(self._seed)}
-        return load({**given, **self._given, **fixed}, {}, command=ServerCommand.DEV)
+        settings = load({**given, **self._given, **fixed}, {}, command=ServerCommand.DEV)
+        # A test may set its clock ahead by years, and look at what was sent before.
+        forever = dict.fromkeys((TimeSubject(EVERY_ACCOUNT, kind) for kind in KINDS), None)
+        return replace(settings, retention={**forever, **settings.retention})

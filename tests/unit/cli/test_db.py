@@ -11,10 +11,12 @@ import pytest
 from click.testing import CliRunner
 
 from ringback.cli.main import main
+from ringback.core.retention import TimeSubject
 from ringback.data_folder import DATA_FILE, KEY_FILE, DataFolder
 from ringback.stores.encryption import new_key
 from tests.damage.trial import opened
-from tests.stores.records import account
+from tests.fakes import NOW
+from tests.stores.records import account, callback
 from tests.stores.rich_data import rich_folder
 
 NAMES = [
@@ -189,3 +191,48 @@ async def test_one_that_is_newer_too(folder: Path) -> None:
 def test_a_letter_is_no_database(tmp_path: Path) -> None:
     (tmp_path / DATA_FILE).write_bytes(b"This is not a database, it is a letter. " * 100)
     assert "file is not a database" in faults_in(tmp_path)["schema"]
+
+
+# ---- the state -----------------------------------------------------------------------------------
+
+
+def status_of(folder: Path) -> dict[str, Any]:
+    result = CliRunner().invoke(main, ["db", "status", "--data", str(folder), "--json"])
+    assert result.exit_code == 0, result.output
+    return json.loads(result.output)
+
+
+async def test_the_status_says_how_much_there_is_and_how_fast_it_grows(folder: Path) -> None:
+    before = status_of(folder)
+    assert (before["callbacks"], before["oldest_callback"]) == (0, None)
+    assert before["disk_lasts"] == "for ever at this rate"
+    store = DataFolder(folder).open_beside()
+    made = [callback(number) for number in range(48)]
+    await store.transact(lambda tx: [tx.callbacks.add(one) for one in made])
+    await store.close()
+    after = status_of(folder)
+    assert after["callbacks"] == 48
+    assert after["oldest_callback"] == f"{NOW:%Y-%m-%d}"
+    # They are of the last hour.
+    assert after["callbacks_per_day"] == 48 * 24
+    assert after["bytes_per_callback"] > 0
+    assert after["room_bytes"] > after["free_bytes"] >= 0
+    assert after["can_shrink"] == "yes"
+
+
+async def test_the_status_says_what_is_kept_how_long(folder: Path) -> None:
+    assert "undelivered 90d (the default of new data)" in status_of(folder)["retention"]
+    forever = {TimeSubject("*", "delivered"): None, TimeSubject(account().sid, "answers"): None}
+    store = DataFolder(folder).open_beside()
+    await store.transact(lambda tx: tx.retention.set_times(forever, NOW))
+    await store.transact(lambda tx: tx.callbacks.add(callback(1)))
+    await store.close()
+    found = status_of(folder)
+    assert "delivered forever (set for the server)" in found["retention"]
+    assert found["retention"].endswith("1 account with times of their own")
+    assert found["disk_lasts"].endswith(" days at this rate")
+
+
+async def test_the_status_of_an_older_file_has_no_growth(folder: Path) -> None:
+    change(folder, "PRAGMA user_version = 11")
+    assert list(status_of(folder)) == ["where", "schema", "newest_schema", "bytes"]

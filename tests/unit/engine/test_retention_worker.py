@@ -190,11 +190,11 @@ async def test_weeks_take_with_them_what_has_no_time_of_its_own(
     async def weeks(policy: RetentionPolicy, now: datetime) -> None:
         asked.append((policy, now))
 
-    world = World(weeks=weeks, in_settings={TimeSubject(THEIRS, "attempts"): DAY})
+    world = World(weeks=weeks, further=[weeks], in_settings={TimeSubject(THEIRS, "attempts"): DAY})
     world.set(TIMES)
     with noting(monkeypatch, "find_expired", "find_unused") as calls:
         await world.worker.do_pass()
-    assert asked == [(RetentionPolicy(TIMES, {THEIRS: TIMES._replace(attempts=DAY)}), NOW)]
+    assert asked == [(RetentionPolicy(TIMES, {THEIRS: TIMES._replace(attempts=DAY)}), NOW)] * 2
     walked = {c["args"][0]: c["is_walked"] for name, c in calls if name == "find_expired"}
     assert walked == {OURS: False, THEIRS: True}
     (unused,) = [call["args"][0] for name, call in calls if name == "find_unused"]

@@ -7,6 +7,7 @@ callbacks.
 from datetime import datetime
 from typing import Final, NamedTuple
 
+from ringback.core.counted import counted
 from ringback.core.retention import EVERY_ACCOUNT, KINDS, SetTimes, show_time
 from ringback.runtime.system_clock import steady_milliseconds
 from ringback.stores.row_ids import ids_in
@@ -66,7 +67,7 @@ class DataGrowth(NamedTuple):
         found = {kind: self.times.time_of(EVERY_ACCOUNT, kind) for kind in KINDS}
         texts = [f"{kind} {show_time(one.time)} ({one.origin})" for kind, one in found.items()]
         others = len(self.times.in_force().accounts)
-        return f"{', '.join(texts)}; {others} accounts have times of their own"
+        return f"{', '.join(texts)}; {counted(others, 'account')} with times of their own"
 
 
 def growth_of(execute: Execute, callbacks: int) -> DataGrowth:

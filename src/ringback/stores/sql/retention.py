@@ -38,7 +38,7 @@ _CALLBACKS: Final = BulkStatement.delete("callbacks", "id")
 TABLES: Final = (_SHADOWS, _LONG, _KEPT, _ATTEMPTS, _CALLBACKS, *UNUSED.values())
 """The SQL statements that write queued rows, in the order that foreign keys require."""
 
-_EXAMINED: Final = 1000
+_EXAMINED: Final = 500
 """The number of callbacks that a step of the walk reads."""
 _DELIVERED: Final = NUMBERS[CallbackStatus.DELIVERED]
 _WALK: Final = """
