@@ -189,7 +189,8 @@ def test_a_folder_of_an_older_schema_is_equal_after_its_upgrade(
 def test_a_folder_of_an_earlier_version_is_equal_after_its_upgrade(
     rich: DataFolder, database: PostgresDatabase, tmp_path: Path
 ) -> None:
-    rows = rows_of(rich) | dict.fromkeys(("counters", "installation", "jobs", "retention_times"), [])
+    new = ("counters", "installation", "jobs", "retention_times")
+    rows = rows_of(rich) | {table: [] for table in new}
     with closing(sqlite3.connect(rich.folder / DATA_FILE)) as connection:
         go_back(connection, to=12)
     with pytest.raises(ConfigurationError, match="schema 12"):

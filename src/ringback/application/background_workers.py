@@ -122,15 +122,13 @@ class BackgroundWorkers:
         self.network = network
         self.shadow_sender = _shadow_sender_of(process, store, network.sender)
         self.delivery = _delivery_of(process, storage, network.sender, self.shadow_sender)
-        beside = [storage.outage.run]
         self.batch_queue: BulkCallbackQueue
         if cluster.is_shared:
             self.batch_queue = DirectBatchQueue(
                 store=store, queue=self.delivery.queue, add=send_callbacks
             )
         else:
-            self.batch_queue = queue = _batch_queue_of(process, store, self.delivery)
-            beside.append(queue.run)
+            self.batch_queue = _batch_queue_of(process, store, self.delivery)
         context = partial(process.context, self.delivery.queue)
         self._gateway_at = process.settings.gateway if cluster.is_shared else None
         self._gateway_duty = None
@@ -163,9 +161,6 @@ class BackgroundWorkers:
         )
         """Works on jobs, but not in the role API: another process then finds them."""
         self._receive = _receiver(store, clock, self.task_runner, context)
-        if self._gateway_duty is not None:
-            run_tasks = self.task_runner.run
-            beside.append(partial(self._gateway_duty.run, run_tasks, self._receive))
         self.notifier: LoopWaker = self.task_runner
         """Wakes a loop that carries out scheduled tasks, in this process or another."""
         if role is Role.API:
@@ -175,19 +170,9 @@ class BackgroundWorkers:
         self.counter_writer = CounterWriter(
             process.counters.by_minute, store=store, clock=clock, cluster=cluster
         )
-        beside.append(self.counter_writer.run)
         self.policy_monitor = process.policy_monitor(store)
         self.stored_policy = process.stored_policy(store)
         self.pause_control = PauseControl(store, process.gate, clock=clock)
-        if cluster.is_shared:
-            follower = ChangeFollower(
-                process.signing_keys,
-                self.stored_policy,
-                self.pause_control,
-                store=store,
-                cluster=cluster,
-            )
-            beside.append(follower.run)
         self.policy_reloader = _policy_reloader_of(origin, process, self.stored_policy)
         """Reloads the policy when the settings file changes; None if there is no settings file."""
         loops = (self.task_runner, self.job_runner, self.delivery, self.shadow_sender)
@@ -195,29 +180,50 @@ class BackgroundWorkers:
             ClockAdvancer(clock, loops) if isinstance(clock, VirtualClock) else None
         )
         """Advances the clock; None if the clock is the machine's."""
-        beside.append(self.policy_monitor.run)
         self.retention = RetentionWorker(
             store,
             cluster=cluster,
             clock=clock,
             stopwatch=stopwatch,
             in_settings=process.settings.retention,
+            gate=process.gate,
+            weeks=storage.retire_weeks,
         )
         """Deletes what has been kept for long enough."""
-        if role is not Role.API:
-            beside.append(self.retention.run)
-        if self.policy_reloader is not None:
-            beside.append(self.policy_reloader.run)
-        self.supervisor = Supervisor(
-            None if role is Role.API or self._gateway_duty else self.task_runner,
-            self.delivery,
-            clock=clock,
-            beside=beside,
-            after_recovery=() if role is Role.API else (self.job_runner.run,),
-        )
+        self.supervisor = self._supervised(process, storage)
         self._policy_part = process.settings.policy_part
         self._starts_paused = process.settings.start_paused
         self._drain = process.settings.drain
+
+    def _supervised(self, process: ProcessDependencies, storage: OpenStorage) -> Supervisor:
+        """Return the supervisor of all loops that this process runs."""
+        beside = [storage.outage.run, self.counter_writer.run, self.policy_monitor.run]
+        if isinstance(self.batch_queue, BatchIngestionQueue):
+            beside.append(self.batch_queue.run)
+        if self._gateway_duty is not None:
+            run_tasks = self.task_runner.run
+            beside.append(partial(self._gateway_duty.run, run_tasks, self._receive))
+        if storage.cluster.is_shared:
+            follower = ChangeFollower(
+                process.signing_keys,
+                self.stored_policy,
+                self.pause_control,
+                store=storage.store,
+                cluster=storage.cluster,
+            )
+            beside.append(follower.run)
+        if self.policy_reloader is not None:
+            beside.append(self.policy_reloader.run)
+        is_worker = process.settings.role is not Role.API
+        if is_worker:
+            beside.append(self.retention.run)
+        return Supervisor(
+            self.task_runner if is_worker and self._gateway_duty is None else None,
+            self.delivery,
+            clock=process.clock,
+            beside=beside,
+            after_recovery=(self.job_runner.run,) if is_worker else (),
+        )
 
     @property
     def gateway_address(self) -> str | None:

@@ -1,13 +1,17 @@
 """Opens the data file or database of a server, and notices when it can't be written to."""
 
 from dataclasses import dataclass
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from ringback.application.process_dependencies import ProcessDependencies
 from ringback.data_folder import DataFolder, OpenStore, StoreOptions
+from ringback.engine.retention_worker import PassWork
 from ringback.ports import Cluster, SoleProcess
 from ringback.runtime.database_outage import DatabaseOutageMonitor
 from ringback.runtime.system_clock import stopwatch
+
+if TYPE_CHECKING:
+    from ringback.postgres_database import PostgresStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +23,8 @@ class OpenStorage:
     """The other processes that use the same data."""
     outage: DatabaseOutageMonitor
     """Monitors database outages; the workers, or else the process, have to call its `run`."""
+    retire_weeks: PassWork | None = None
+    """Removes what has expired from whole weeks, if the database keeps them apart."""
 
     @classmethod
     def open(
@@ -41,10 +47,8 @@ class OpenStorage:
             stopwatch=stopwatch,
         )
         if settings.database is not None:
-            store, cluster = _open_database(
-                process, settings.database, outage, serve_copied=serve_copied
-            )
-            return cls(store, cluster, outage)
+            database = _open_database(process, settings.database, outage, serve_copied=serve_copied)
+            return cls(database, database.cluster, outage, database.retire_weeks)
         folder = DataFolder(settings.data, settings.seal_key, settings.seal_key_file)
         options = StoreOptions(
             committed=process.counters.commit_seconds.add,
@@ -59,7 +63,7 @@ class OpenStorage:
 
 def _open_database(
     process: ProcessDependencies, url: str, outage: DatabaseOutageMonitor, *, serve_copied: bool
-) -> tuple[OpenStore, Cluster]:
+) -> "PostgresStore":
     # Imported late: without a database, its driver need not be installed.
     from ringback.postgres_database import PostgresDatabase, PostgresOptions  # noqa: PLC0415 (see above)
 
@@ -74,5 +78,4 @@ def _open_database(
         has_notifications=settings.database_notifications,
         serve_copied=serve_copied,
     )
-    store = database.open_to_serve(options)
-    return store, store.cluster
+    return database.open_to_serve(options)

@@ -3,7 +3,9 @@
 A pass begins every ten minutes by the clock, and at once after a change of the times. It looks for
 expired callbacks of each account in reads, and deletes a few in each transaction. Then it pauses
 for several times as long as that took. Once a day, it also looks for what no callback needs any
-more.
+more. Ended jobs and entries of the audit have fixed times.
+
+While the server is paused, nothing is deleted: restored data stays as it was in the backup.
 """
 
 import asyncio
@@ -24,6 +26,7 @@ from ringback.core.retention import (
     show_time,
 )
 from ringback.ports import Clock, Cluster, RetentionCounts, Store, Transaction
+from ringback.runtime.sending_gate import SendingGate
 from ringback.runtime.wakeup import Wakeup
 
 T = TypeVar("T")
@@ -48,6 +51,14 @@ _SPARE: Final = 16 << 20
 _GIVEN_BACK: Final = 256 << 10
 """The most free bytes by which one transaction makes the file smaller."""
 
+RemoveBefore = Callable[[Transaction, datetime], int]
+"""Deletes at most `PIECE` records that are older than an instant; returns how many it deleted."""
+JOBS_KEPT: Final = timedelta(days=90)
+"""How long a job is kept after its end."""
+_FIXED: Final[Sequence[tuple[timedelta, RemoveBefore]]] = (
+    (JOBS_KEPT, lambda tx, instant: tx.jobs.remove_ended_before(instant, limit=PIECE)),
+)
+
 _log = logging.getLogger(__name__)
 
 
@@ -62,23 +73,24 @@ class RetentionWorker:
         clock: Clock,
         stopwatch: Callable[[], float],
         in_settings: StoredTimes,
+        gate: SendingGate | None = None,
         weeks: PassWork | None = None,
-        further: Sequence[PassWork] = (),
     ) -> None:
         """Delete by the times in the settings and those in the store.
 
-        `weeks` replaces whole weeks of a database that keeps its rows in partitions. With it, only
-        callbacks that a week does not take with it are deleted one by one. `further` deletes what
-        does not belong to callbacks.
+        While `gate` is closed, nothing is deleted. `weeks` replaces whole weeks of a database that
+        keeps its rows in partitions. With it, only callbacks that a week does not take with it are
+        deleted one by one.
         """
         self._store = store
         self._cluster = cluster
         self._clock = clock
         self._stopwatch = stopwatch
         self._in_settings = in_settings
+        self._gate = gate or SendingGate()
         self._weeks = weeks
-        self._further = further
         self._wakeup = Wakeup(clock)
+        self._gate.listen(self._wakeup.wake)
         self._places = dict[str, object]()
         """How far the searches of each account have come."""
         self._last = clock.now()
@@ -106,7 +118,7 @@ class RetentionWorker:
         times, accounts = await self._store.read(self._times_and_accounts)
         policy = times.in_force()
         self._learn(policy, now, is_set=bool(times.in_settings or times.in_store))
-        if not await self._cluster.hold(_DUTY):
+        if not self._gate.is_open or not await self._cluster.hold(_DUTY):
             return RetentionCounts()
         if self._weeks is not None:
             await self._weeks(policy, now)
@@ -123,8 +135,8 @@ class RetentionWorker:
                 {sid: its for sid, its in cutoffs.items() if self._is_by_row(sid, policy)}
             )
             self._next_sweep = now + SWEEP_EVERY
-        for work in self._further:
-            await work(policy, now)
+        for kept_for, remove in _FIXED:
+            await self._remove_before(now - kept_for, remove)
         await self._give_space_back()
         if any(done):
             _log.info("retention: deleted %d callbacks, and the attempts of %d", *done)
@@ -197,6 +209,13 @@ class RetentionWorker:
                 )
             if place is None:
                 return
+
+    async def _remove_before(self, instant: datetime, remove: RemoveBefore) -> None:
+        while (
+            await self._resting(lambda: self._store.transact(lambda tx: remove(tx, instant)))
+            == PIECE
+        ):
+            pass
 
     async def _give_space_back(self) -> None:
         while True:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,16 +12,25 @@ import pytest
 
 from ringback.core.callbacks.shards import Role
 from ringback.core.errors import StoreUnavailable
+from ringback.core.job import JobStatus
 from ringback.core.retention import DEFAULTS, RetentionPolicy, RetentionTimes, TimeSubject
-from ringback.engine.retention_worker import PASS_EVERY, SWEEP_EVERY, RetentionWorker, in_words
-from ringback.ports import ClusterMember, FreeSpace, SoleProcess
+from ringback.engine.retention_worker import (
+    JOBS_KEPT,
+    PASS_EVERY,
+    SWEEP_EVERY,
+    RetentionWorker,
+    in_words,
+)
+from ringback.ports import ClusterMember, FreeSpace, SendingPause, SoleProcess
+from ringback.runtime.sending_gate import SendingGate
 from ringback.runtime.virtual_clock import VirtualClock
 from tests.fakes import NOW
 from tests.memory_store import MemoryStore
 from tests.memory_store.retention import MemoryRetention
-from tests.stores.records import OURS, THEIRS, account
+from tests.stores.records import OURS, THEIRS, account, job
 from tests.stores.retaining import DAY, Retaining
 
+TICK = timedelta(microseconds=1)
 TIMES = RetentionTimes(2 * DAY, 4 * DAY, 10 * DAY, 20 * DAY)
 
 
@@ -43,11 +53,13 @@ class World:
         for sid in (OURS, THEIRS):
             self.store.commit(lambda tx, sid=sid: tx.accounts.add(account(sid), []))
         self.asked = list[str]()
+        self.gate = SendingGate()
         self.worker = RetentionWorker(
             self.store,
             cluster=self.cluster,
             clock=self.clock,
             stopwatch=lambda: 0.0,
+            gate=self.gate,
             **{"in_settings": {}, **how},
         )
 
@@ -190,15 +202,38 @@ async def test_weeks_take_with_them_what_has_no_time_of_its_own(
     async def weeks(policy: RetentionPolicy, now: datetime) -> None:
         asked.append((policy, now))
 
-    world = World(weeks=weeks, further=[weeks], in_settings={TimeSubject(THEIRS, "attempts"): DAY})
+    world = World(weeks=weeks, in_settings={TimeSubject(THEIRS, "attempts"): DAY})
     world.set(TIMES)
     with noting(monkeypatch, "find_expired", "find_unused") as calls:
         await world.worker.do_pass()
-    assert asked == [(RetentionPolicy(TIMES, {THEIRS: TIMES._replace(attempts=DAY)}), NOW)] * 2
+    assert asked == [(RetentionPolicy(TIMES, {THEIRS: TIMES._replace(attempts=DAY)}), NOW)]
     walked = {c["args"][0]: c["is_walked"] for name, c in calls if name == "find_expired"}
     assert walked == {OURS: False, THEIRS: True}
     (unused,) = [call["args"][0] for name, call in calls if name == "find_unused"]
     assert [*unused] == [THEIRS]
+
+
+async def test_ended_jobs_go_after_their_time() -> None:
+    world = World()
+    ended = replace(job(1), status=JobStatus.DONE, date_ended=NOW - JOBS_KEPT - TICK)
+    kept = replace(job(2), status=JobStatus.DONE, date_ended=NOW - JOBS_KEPT + TICK)
+    for one in (ended, kept, job(3)):
+        world.store.commit(lambda tx, one=one: tx.jobs.add(one))
+    await world.worker.do_pass()
+    found = [world.store.commit(lambda tx, n=n: tx.jobs.get(job(n).sid)) for n in (1, 2, 3)]
+    assert found == [None, kept, job(3)]
+
+
+async def test_nothing_is_deleted_while_paused(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    world.set(TIMES)
+    world.gate.use(SendingPause(NOW, "restored"))
+    with noting(monkeypatch, "find_expired") as calls:
+        await world.worker.do_pass()
+        assert not calls
+        world.gate.use(None)
+        await world.worker.do_pass()
+        assert calls
 
 
 async def test_free_space_is_given_back_in_pieces_but_for_a_reserve(
@@ -245,4 +280,4 @@ async def test_the_pauses_leave_most_of_the_time_to_others(monkeypatch: pytest.M
     await retaining.change(1, is_replay=False)
     retaining.clock.advance(20 * DAY)
     assert await worker.do_pass() == (1, 0)
-    assert pauses == [pytest.approx(0.09)] * 3
+    assert pauses == [pytest.approx(0.09)] * 4

@@ -81,6 +81,14 @@ class RetiredWeek(NamedTuple):
     locked: float
     """Seconds for which nobody else could use the tables."""
 
+    def __str__(self) -> str:
+        """Say what was done."""
+        return (
+            f"removed {self.freed / 1e6:.1f} MB from {', '.join(self.tables)} of the week from"
+            f" {self.begins:%Y-%m-%d}; {self.kept} rows were kept, and others waited for up to"
+            f" {self.locked * 1000:.0f} ms"
+        )
+
 
 def retire_weeks(
     connect: Callable[[], Connection],
@@ -643,6 +651,7 @@ class _Retirement:
                 " AND pg_backend_pid() = ANY (pg_blocking_pids(pid)))"
             ):
                 raise _Busy(f"others wait for {leaf.name}")
+            self._pause(0)
         self._run("SET LOCAL enable_seqscan TO DEFAULT")
         self._run(f"ANALYZE {new}")
 

@@ -9,8 +9,9 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from queue import SimpleQueue
 from time import perf_counter
@@ -21,6 +22,7 @@ import psycopg
 from ringback.core.callbacks.response_storage import ResponseStorageBudget
 from ringback.core.callbacks.shards import Role
 from ringback.core.errors import ConfigurationError, StoreUnavailable, reason_of
+from ringback.core.retention import RetentionPolicy
 from ringback.ports import Transaction
 from ringback.runtime.system_clock import steady_milliseconds
 from ringback.runtime.undo import on_failure
@@ -37,6 +39,7 @@ from ringback.stores.postgres.group_commit import (
 from ringback.stores.postgres.leases import WorkerIdentity, leave
 from ringback.stores.postgres.partitions import LAST_ID
 from ringback.stores.postgres.readers import PostgresReader
+from ringback.stores.postgres.retired_weeks import retire_weeks
 from ringback.stores.postgres.write_batch import PostgresWriteBatch, types_of_columns
 from ringback.stores.row_ids import RowIds
 from ringback.stores.sql.read_pool import ReadConnectionPool
@@ -221,6 +224,7 @@ class PostgresStore:
 
     cluster: PostgresCluster
     """The processes that use the same database."""
+    _dsn: Dsn
     _quick: CommitThread
     _other: CommitThread
     _readers: ReadConnectionPool
@@ -269,7 +273,7 @@ class PostgresStore:
             dsn, own, renumbered=number, has_notifications=options.has_notifications
         )
         quick, other = threads
-        return cls(cluster, quick, other, readers, is_closed)
+        return cls(cluster, dsn, quick, other, readers, is_closed)
 
     def transact(
         self, work: Callable[[Transaction], T], *, is_quick: bool = False, may_wait: bool = False
@@ -285,6 +289,37 @@ class PostgresStore:
         if self._is_closed.is_set():
             raise StoreUnavailable("the database is closed")
         return await self._readers.read(work, asked_by)
+
+    async def retire_weeks(self, policy: RetentionPolicy, now: datetime) -> None:
+        """Remove what has expired from whole weeks of callbacks; see `retired_weeks`.
+
+        Raises StoreUnavailable if the database can't be used at the moment.
+        """
+        loop = asyncio.get_running_loop()
+        ended = loop.create_future()
+
+        def end(failure: Exception | None) -> None:
+            if not ended.done():
+                ended.set_result(None) if failure is None else ended.set_exception(failure)
+
+        def retire() -> None:
+            failure = None
+            try:
+                for week in retire_weeks(self._dsn.connect, policy, now, pause=self._rest):
+                    _log.info("retention: %s", week)
+            except Exception as raised:  # noqa: BLE001 (the caller gets it)
+                failure = raised
+            with suppress(RuntimeError):  # the event loop may be closed
+                loop.call_soon_threadsafe(end, failure)
+
+        # It can be killed at any point, so a stop need not wait for its end.
+        threading.Thread(target=retire, name="ringback-weeks", daemon=True).start()
+        await ended
+
+    def _rest(self, seconds: float) -> None:
+        """Wait, and raise StoreUnavailable if the store is closed."""
+        if self._is_closed.wait(seconds):
+            raise StoreUnavailable("the database is closed")
 
     async def close(self) -> None:
         """Finish all queued work, give the shards back, and close all connections."""
