@@ -9,11 +9,10 @@ a commit with new callbacks, such as that of a piece).
 """
 
 import asyncio
-import signal
 import sqlite3
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import closing, suppress
+from contextlib import AsyncExitStack, closing, suppress
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Final
@@ -120,7 +119,7 @@ async def _each_callback_is_replayed_once(folder: Path, count: int) -> None:
             assert await _dies(folder, step) == KILLED
             found, least, most = replays_in(folder)
             assert found > before or step == "keeping"
-        job = {"status": "running"}
+        job: dict[str, Any] = {"status": "running"}
         while job["status"] == "running":
             async with served(folder) as dev:  # for 20 s at most
                 (job,) = (await dev.get("/portal/v1/jobs")).body["jobs"]
@@ -175,11 +174,6 @@ async def _worker_of(cluster: Cluster, sid: str) -> int | None:
     return int(rows[0][0].rpartition(":")[2]) if rows else None
 
 
-async def _progress(cluster: Cluster) -> int:
-    rows = await asyncio.to_thread(cluster.ask, REPLAYS_OF_EACH)
-    return rows[0][0]
-
-
 async def _until(ask: Callable[[], Awaitable[Any]], is_right: Callable[[Any], object]) -> Any:
     return await asked_until(ask, is_right, within=120)
 
@@ -190,45 +184,29 @@ async def test_another_process_goes_on_when_the_one_that_runs_the_job_is_killed(
     tmp_path: Path,
 ) -> None:
     count, kills = 100_000, 5
-    with (tmp_path / "log").open("w") as log:
-        async with (
-            RecordingReceiver() as receiver,
-            a_cluster(tmp_path, command=SHORT_LEASES) as cluster,
-        ):
-            data = PostgresDatabase(cluster.url, None, tmp_path / "ringback.key", tmp_path)
-            account_sid, url = cluster.credentials["account_sid"], receiver.url("/#cbs=twilio")
-            await asyncio.to_thread(add_failed, data, count, account_sid, url)
-            async with cluster.running("api", log) as api:
-                workers = {
-                    process.pid: process
-                    for process in [await cluster.spawn("worker") for _ in range(2)]
-                }
-                sid = (await api.post("/portal/v1/jobs", **REPLAY)).body["sid"]
-                await _killed_while_it_runs(cluster, api, sid, workers, kills=kills)
-                job = await ended(api, sid, within=600)
-                for process in workers.values():
-                    process.send_signal(signal.SIGKILL)
-                    await process.wait()
-                found = await asyncio.to_thread(cluster.ask, REPLAYS_OF_EACH)
+    async with AsyncExitStack() as stack:
+        log = stack.enter_context((tmp_path / "log").open("w"))
+        receiver = await stack.enter_async_context(RecordingReceiver())
+        cluster = await stack.enter_async_context(a_cluster(tmp_path, command=SHORT_LEASES))
+        data = PostgresDatabase(cluster.url, None, tmp_path / "ringback.key", tmp_path)
+        account_sid, url = cluster.credentials["account_sid"], receiver.url("/#cbs=twilio")
+        await asyncio.to_thread(add_failed, data, count, account_sid, url)
+        api = await stack.enter_async_context(cluster.running("api", log))
+
+        async def begin() -> Production:
+            return await stack.enter_async_context(cluster.running("worker", log))
+
+        workers = {one.process.pid: one for one in [await begin(), await begin()]}
+        sid = (await api.post("/portal/v1/jobs", **REPLAY)).body["sid"]
+        for _ in range(kills):
+            done = (await job_of(api, sid))["done"]
+            await _until(lambda: job_of(api, sid), lambda job, at=done: job["done"] > at + 2_000)
+            pid = await _until(lambda: _worker_of(cluster, sid), lambda found: found in workers)
+            await workers.pop(pid).kill()
+            assert (await job_of(api, sid))["status"] == "running"
+            another = await begin()
+            workers[another.process.pid] = another
+        job = await ended(api, sid, within=600)
+        found = await asyncio.to_thread(cluster.ask, REPLAYS_OF_EACH)
     assert (job["status"], job["counts"]) == ("done", {"replayed": count})
     assert found == [(count, 1, 1)]
-
-
-async def _killed_while_it_runs(
-    cluster: Cluster,
-    api: Production,
-    sid: str,
-    workers: dict[int, asyncio.subprocess.Process],
-    *,
-    kills: int,
-) -> None:
-    for _ in range(kills):
-        done = await _progress(cluster)
-        await _until(lambda: _progress(cluster), lambda now, before=done: now > before + 2_000)
-        pid = await _until(lambda: _worker_of(cluster, sid), lambda found: found in workers)
-        doomed = workers.pop(pid)
-        doomed.send_signal(signal.SIGKILL)
-        await doomed.wait()
-        assert (await job_of(api, sid))["status"] == "running"
-        another = await cluster.spawn("worker")
-        workers[another.pid] = another

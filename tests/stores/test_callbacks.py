@@ -13,11 +13,12 @@ from ringback.core.callbacks.callback import (
     CallbackStatus,
     DeliveryProgress,
     discard,
+    replay,
 )
-from ringback.core.callbacks.retry import RetryNow
+from ringback.core.callbacks.retry import GiveUp, RetryNow
 from ringback.core.policy.source_policy import Source
 from ringback.core.sids import SidKind
-from ringback.ports import PageWindow, Store, Transaction
+from ringback.ports import CallbackFilter, PageWindow, Store, Transaction
 from tests.fakes import NOW, claim_from
 from tests.stores.asking import (
     attempts_of,
@@ -36,6 +37,7 @@ from tests.stores.records import (
     ODD_URL,
     OUR_LANE,
     OURS,
+    SECOND,
     THEIRS,
     account,
     callback,
@@ -234,3 +236,36 @@ async def test_callbacks_may_share_a_body(tmp_path: Path, method: HttpMethod) ->
             assert (await found(store, number)).body == body
             (attempt,) = await attempts_of(store, number)
             assert attempt.request == requests[each.sid].recorded()
+
+
+# ---- many changes after one read
+
+
+async def test_a_callback_can_be_changed_twice_after_it_was_read_with_others(store: Store) -> None:
+    await keep(store, *map(callback, (1, 2)))
+
+    def work(tx: Transaction) -> None:
+        for one in tx.callbacks.oldest(OURS, CallbackFilter(), after=None, limit=9):
+            tx.callbacks.change(one.having(discard(one.progress, "first", NOW)))
+            tx.callbacks.change(one.having(replay(one.progress, NOW + SECOND)))
+            tx.callbacks.change(one.having(discard(one.progress, "last", NOW + SECOND)))
+
+    await store.transact(work)
+    reasons = [(await found(store, number)).progress.status_reason for number in (1, 2)]
+    assert reasons == ["last", "last"]
+
+
+async def test_a_callback_is_changed_after_its_attempt_although_it_was_read_before(
+    store: Store,
+) -> None:
+    await keep(store, callback(1))
+    (claimed,) = await claim(store)
+
+    def work(tx: Transaction) -> None:
+        (one,) = tx.callbacks.oldest(OURS, CallbackFilter(), after=None, limit=9)
+        tx.callbacks.settle([ended(claimed, GiveUp("made up"))])
+        tx.callbacks.change(one.having(discard(one.progress, "last", NOW + SECOND)))
+
+    await store.transact(work)
+    assert (await found(store, 1)).progress.status_reason == "last"
+    assert (await store.transact(lambda tx: tx.callbacks.unfinished())) == {}

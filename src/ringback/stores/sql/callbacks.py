@@ -143,10 +143,13 @@ class SqlCallbacks(Callbacks):
         self._lane_ids = NewestEntries[Lane, int](_MOST_LANES)
         self._keyed = dict[tuple[str, str], CallbackRecord]()
         """The callbacks with an idempotency key that this commit adds, by account and key."""
+        self._unchanged = dict[str, int]()
+        """The row ids of callbacks of which no change is queued, by SID: those `oldest` read."""
 
     def begin_commit(self) -> None:
-        """Before a commit, clear the cache of callbacks that the previous commit added."""
+        """Before a commit, clear the caches of callbacks that the previous commit used."""
         self._keyed.clear()
+        self._unchanged.clear()
 
     def forget(self) -> None:
         """Clear all caches, because a job was undone that may have changed cached rows."""
@@ -154,6 +157,7 @@ class SqlCallbacks(Callbacks):
             rows.forget()
         self._read_targets.clear()
         self._lane_ids.clear()
+        self._unchanged.clear()
         if self._keyed:
             self._session.flush()
             self._keyed.clear()
@@ -215,7 +219,9 @@ class SqlCallbacks(Callbacks):
             last = self._place_of(account_sid, stopped_at)
         else:
             last = rows[-1][0] if rows else None
-        return RecordPage(map(self._read, rows), stopped_at, last)
+        page = RecordPage(map(self._read, rows), stopped_at, last)
+        self._unchanged = {one.sid: row[0] for one, row in zip(page, rows, strict=True)}
+        return page
 
     def attempts(self, callback_sid: str) -> list[Attempt]:
         found = self._one(callback_sid)
@@ -261,10 +267,15 @@ class SqlCallbacks(Callbacks):
         }
 
     def change(self, callback: CallbackRecord) -> None:
-        row = self._session.read_queued(
-            "SELECT id FROM callbacks WHERE sid = ?", [callback.sid]
-        ).fetchone()
-        self._change(callback, row[0])
+        row_id = self._unchanged.pop(callback.sid, None)
+        if row_id is None:
+            # This writes earlier changes of the callback, since they must come before this one. To
+            # write the queued rows for each of many callbacks would take ten times as long.
+            row = self._session.read_queued(
+                "SELECT id FROM callbacks WHERE sid = ?", [callback.sid]
+            ).fetchone()
+            row_id = row[0]
+        self._change(callback, row_id)
         self._keyed.pop((callback.account_sid, callback.idempotency_key or ""), None)
 
     def unfinished(self) -> dict[str, int]:

@@ -290,6 +290,7 @@ class SqliteCallbacks(SqlCallbacks):
         `is_new` is that of the callback's claim.
         """
         queue, account_id = self._session.queue, self._accounts.id_of(callback.account_sid)
+        self._unchanged.pop(callback.sid, None)
         if is_new:
             queue(_ENDED_AT_ONCE, (row_id,))
         else:
