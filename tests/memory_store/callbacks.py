@@ -115,7 +115,9 @@ class MemoryCallbacks:
         examining: int | None = None,
     ) -> RecordPage[CallbackRecord]:
         own = of_account(account_sid, self.callbacks.values())
-        place = self.places.get(after, 0) if isinstance(after, str) else after or 0
+        place = after or 0
+        if isinstance(place, str):
+            place = self.places[place] if self.get(account_sid, place) else 0
         newer = [one for one in own if self.places[one.sid] > place]
         page = first_of(newer, lambda one: _is_wanted(one, which), limit, examining)
         last = [page.stopped_at] if page.stopped_at else [one.sid for one in page[-1:]]
