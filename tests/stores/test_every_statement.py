@@ -461,7 +461,7 @@ def retention(tx: Transaction) -> None:
             tx.retention.remove_unused(unused)
             if place is None:
                 break
-    tx.retention.remove_unused([("answer_bodies", 1)])
+    tx.retention.remove_unused([("attempt_results", 1)])
     tx.retention.free_space()
     tx.retention.give_back(1 << 20)
 

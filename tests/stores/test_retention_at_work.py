@@ -5,6 +5,7 @@ import os
 import signal
 import sqlite3
 from contextlib import closing
+from datetime import timedelta
 from itertools import count
 from multiprocessing import get_context
 from pathlib import Path
@@ -241,6 +242,30 @@ async def test_the_file_does_not_grow_over_ten_turns(
         free = store._committer._connection.execute("PRAGMA freelist_count").fetchone()[0]
         pages = store._committer._connection.execute("PRAGMA page_count").fetchone()[0]
         assert free <= pages // 10
+
+
+@pytest.mark.parametrize("answers", [DAY, None])
+async def test_what_callbacks_shared_goes_with_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answers: timedelta | None
+) -> None:
+    """Bodies of answers go at the latest with the attempts, even if they are kept for ever."""
+    path = tmp_path / "ringback.db"
+    path.write_bytes(new_file())
+    async with opened(path) as store:
+        await store.transact(lambda tx: tx.accounts.add(account(OURS), []))
+        retaining = Retaining(store)
+        with ids_of_its_clock(retaining, monkeypatch):
+            await retaining.set(TIMES._replace(answers=answers))
+            await retaining.create(1, 2)
+            answer = ReceiverResponseRecord(200, (("X", "y"),), b"body")
+            await retaining.attempt(1, 2, response=answer)
+            retaining.clock.advance(12 * DAY)
+            await retaining.create(3, due=NOW + 99 * DAY)
+            await retaining.do_pass()
+            _, rows = sizes(store)
+        shared = "answer_bodies", "attempt_results", "request_heads", "callback_targets"
+        assert [rows[table] for table in shared] == [0, 0, 0, 1]
+        assert dangling(store._committer._connection) == []
 
 
 # ---- old folders ---------------------------------------------------------------------------------

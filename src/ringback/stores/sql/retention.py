@@ -173,6 +173,8 @@ class SqlRetention:
     def remove_unused(self, rows: Sequence[tuple[str, int]]) -> None:
         for table, key in rows:
             self._session.queue(UNUSED[table], (key,))
+            if table == "attempt_results":
+                self._session.queue(UNUSED["answer_bodies"], (key,))
 
     def free_space(self) -> FreeSpace:
         return FreeSpace(0, 0, can_shrink=True)
