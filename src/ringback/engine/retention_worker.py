@@ -42,8 +42,13 @@ _DUTY: Final = "retention"
 """The name of the lease, since only one of several processes does this."""
 PIECE: Final = 200
 """The most callbacks that one transaction deletes: a few milliseconds."""
-_REST: Final = 9
-"""The pause after each step, as a multiple of the time that it took."""
+_REST: Final = 19
+"""The pause after each step, as a multiple of the time that it took.
+
+So most other commits never wait for it.
+"""
+_REST_IN_ARREARS: Final = 4
+"""The same, once a pass has lasted for as long as there should be between two passes."""
 _SHORTEST_REST: Final = 0.001
 _LONGEST_REST: Final = 1.0
 _SPARE: Final = 16 << 20
@@ -93,6 +98,8 @@ class RetentionWorker:
         self._gate.listen(self._wakeup.wake)
         self._places = dict[str, object]()
         """How far the searches of each account have come."""
+        self._began = 0.0
+        """When the last pass began, by the stopwatch."""
         self._last = clock.now()
         self._next_sweep = self._last
         self._policy: RetentionPolicy | None = None
@@ -114,7 +121,7 @@ class RetentionWorker:
 
     async def do_pass(self) -> RetentionCounts:
         """Delete all that has expired by now; return how much that was."""
-        now = self._clock.now()
+        now, self._began = self._clock.now(), self._stopwatch()
         times, accounts = await self._store.read(self._times_and_accounts)
         policy = times.in_force()
         self._learn(policy, now, is_set=bool(times.in_settings or times.in_store))
@@ -229,10 +236,12 @@ class RetentionWorker:
             )
 
     async def _resting(self, step: Callable[[], Awaitable[T]]) -> T:
-        """Do a step, then pause, so that all steps together take a tenth of the time."""
+        """Do a step, then pause, so that all steps together take a twentieth of the time."""
         began = self._stopwatch()
         result = await step()
-        rest = _REST * (self._stopwatch() - began)
+        ended = self._stopwatch()
+        is_late = ended - self._began > PASS_EVERY.total_seconds()
+        rest = (_REST_IN_ARREARS if is_late else _REST) * (ended - began)
         await asyncio.sleep(min(max(rest, _SHORTEST_REST), _LONGEST_REST))
         return result
 

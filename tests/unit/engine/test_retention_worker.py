@@ -14,6 +14,7 @@ from ringback.core.callbacks.shards import Role
 from ringback.core.errors import StoreUnavailable
 from ringback.core.job import JobStatus
 from ringback.core.retention import DEFAULTS, RetentionPolicy, RetentionTimes, TimeSubject
+from ringback.engine import retention_worker
 from ringback.engine.retention_worker import (
     JOBS_KEPT,
     PASS_EVERY,
@@ -258,7 +259,24 @@ async def test_free_space_is_given_back_in_pieces_but_for_a_reserve(
     assert given == [256 << 10] * 4
 
 
-async def test_the_pauses_leave_most_of_the_time_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("seconds", "pause"), [(0.01, 0.19), (0.0001, 0.0019), (700.0, 1.0)])
+async def test_the_pauses_leave_most_of_the_time_to_others(
+    monkeypatch: pytest.MonkeyPatch, seconds: float, pause: float
+) -> None:
+    pauses = await _pauses(monkeypatch, seconds)
+    assert pauses == [pytest.approx(pause)] * 4
+
+
+async def test_a_pass_that_lasts_for_too_long_becomes_quicker(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(retention_worker, "PASS_EVERY", timedelta(seconds=0.025))
+    pauses = await _pauses(monkeypatch, 0.01)
+    assert pauses == pytest.approx([0.19, 0.04, 0.04, 0.04])
+
+
+async def _pauses(monkeypatch: pytest.MonkeyPatch, seconds: float) -> list[float]:
+    """Let each look at the stopwatch take this long; return the pauses of a pass with some work."""
     ticks = iter(range(1000))
     pauses = list[float]()
     retaining = Retaining(MemoryStore())
@@ -266,18 +284,18 @@ async def test_the_pauses_leave_most_of_the_time_to_others(monkeypatch: pytest.M
         retaining.store,
         cluster=Cluster(),
         clock=retaining.clock,
-        stopwatch=lambda: next(ticks) * 0.01,
+        stopwatch=lambda: next(ticks) * seconds,
         in_settings={},
     )
 
     async def sleep(seconds: float) -> None:
         pauses.append(seconds)
 
-    monkeypatch.setattr(asyncio, "sleep", sleep)
     await retaining.store.transact(lambda tx: tx.accounts.add(account(OURS), []))
     await retaining.set(TIMES)
     await retaining.create(1)
     await retaining.change(1, is_replay=False)
     retaining.clock.advance(20 * DAY)
+    monkeypatch.setattr(asyncio, "sleep", sleep)
     assert await worker.do_pass() == (1, 0)
-    assert pauses == [pytest.approx(0.09)] * 4
+    return pauses
