@@ -2,12 +2,12 @@
 
 import asyncio
 import heapq
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from itertools import count
 from random import Random
-from typing import Final
+from typing import Any, Final
 
 from ringback.core.accounts.account import Account, ApiKey
 from ringback.core.accounts.client_credentials import (
@@ -18,6 +18,7 @@ from ringback.core.accounts.client_credentials import (
 )
 from ringback.core.accounts.secret_hash import hash_secret
 from ringback.core.accounts.webhook_secret import NO_SECRETS, AccountWebhookSecrets, WebhookSecret
+from ringback.core.audit import Actor, ActorKind, AuditEntry
 from ringback.core.callback_urls.callback_target import CallbackTarget
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.callback_urls.connection_overrides import Timeouts
@@ -215,6 +216,33 @@ def an_api_key(
     secret: str = "made-up-key-secret",
 ) -> ApiKey:
     return ApiKey(sid, account_sid, "first", hash_secret(secret), NOW)
+
+
+A_KEY: Final = Actor(ActorKind.API_KEY, f"SK{'a' * 32}", "first", "192.0.2.1")
+
+
+def an_audit_entry(
+    *,
+    at: datetime = NOW,
+    account_sid: str | None = ACCOUNT_SID,
+    actor: Actor = A_KEY,
+    action: str = "CreateFleet",
+    subject: str = f"HF{'a' * 32}",
+    before: Mapping[str, Any] | None = None,
+    after: Mapping[str, Any] | None = None,
+) -> AuditEntry:
+    return AuditEntry(
+        date_created=at,
+        account_sid=account_sid,
+        actor_kind=actor.kind,
+        actor=actor.id,
+        actor_name=actor.name,
+        address=actor.address,
+        action=action,
+        subject=subject,
+        before=before,
+        after=after,
+    )
 
 
 def an_api_client(

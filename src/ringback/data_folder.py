@@ -5,14 +5,17 @@ start twice as fast. Only these two modules may import `stores`.
 """
 
 import asyncio
+import getpass
 import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from socket import gethostname
 from typing import Final, NamedTuple, Protocol, TypeVar
 
+from ringback.core.audit import Actor, ActorKind
 from ringback.core.errors import ConfigurationError
 from ringback.ports import Store, Transaction
 from ringback.runtime.os_error_messages import refuse_windows, refusing
@@ -61,6 +64,7 @@ __all__ = [
     "StoreOptions",
     "StoredData",
     "UpgradedSchema",
+    "command_line",
     "keys_in",
     "new_seal_key",
 ]
@@ -70,6 +74,15 @@ T = TypeVar("T")
 KEY_FILE: Final = "ringback.key"
 _MOST_NAMED: Final = 5
 """The most files in a folder that a message names."""
+
+
+def command_line() -> Actor:
+    """Return the user of this machine who runs a command, as audit entries name who did what."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container may run a program as a user without a name
+        user = "unknown"
+    return Actor(ActorKind.COMMAND_LINE, address=f"{user}@{gethostname()}")
 
 
 def keys_in(file: Path) -> Sequence[str]:

@@ -18,7 +18,7 @@ from ringback.core.http.allowed_addresses import Network
 from ringback.core.http.ssrf_guard import SsrfGuard
 from ringback.core.policy.source_policy import SourceName
 from ringback.core.sources.source_definition import Sources
-from ringback.data_folder import DATA_FILE, DataFolder
+from ringback.data_folder import DATA_FILE, DataFolder, command_line
 from ringback.dev_environment.clock_file import ClockFile
 from ringback.http_client.http_sender import HttpTransport
 from ringback.http_client.sockets_and_tls import SystemNetwork
@@ -102,7 +102,9 @@ async def _store(
         clock = VirtualClock(SystemClock(), ahead=ClockFile(data).read())
         # The account may be given by its KORE id, and the URL source knows only SIDs.
         owner = await store.read(lambda tx: fetch_account(tx, account).sid) if account else None
-        own_data = OwnDataUrlSource(store, folder=str(data), clock=clock, account_sid=owner)
+        own_data = OwnDataUrlSource(
+            store, folder=str(data), clock=clock, account_sid=owner, actor=command_line()
+        )
         yield OpenedUrlSource(own_data, clock, own_data)
     finally:
         await store.close()

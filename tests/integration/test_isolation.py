@@ -5,6 +5,7 @@ give an intruder the same answers, so that not even a difference reveals what ex
 """
 
 import json
+import re
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -29,10 +30,25 @@ from ringback.core.sids import SidKind
 from ringback.core.sims.mobile_networks import NETWORKS
 from ringback.core.supersim.sim import SimStatus
 from ringback.core.wireless.sim import WirelessStatus
-from ringback.ports import CallbackFilter, PageWindow, ShadowCallbackFilter, Transaction
+from ringback.ports import (
+    AuditFilter,
+    CallbackFilter,
+    PageWindow,
+    ShadowCallbackFilter,
+    Transaction,
+)
 from ringback.ports.callbacks import lane_of
 from ringback.stores.sqlite.store import SqliteStore
-from tests.fakes import NOW, VAULT, a_secret, an_account, an_api_client, an_api_key, claim_from
+from tests.fakes import (
+    NOW,
+    VAULT,
+    a_secret,
+    an_account,
+    an_api_client,
+    an_api_key,
+    an_audit_entry,
+    claim_from,
+)
 from tests.stores import records
 from tests.stores.asking import ended, rendered
 from tests.stores.records import OURS, THEIRS
@@ -76,6 +92,7 @@ def furnish(tx: Transaction, sid: str) -> None:
     number, whose = NUMBERS[sid], WHOSE[sid]
     key = an_api_key(records.sid(SidKind.API_KEY, number), sid, f"{whose}-key-secret")
     tx.accounts.add(account(sid), [key])
+    tx.audit.add(an_audit_entry(account_sid=sid, subject=f"{whose}-subject"))
     tx.accounts.add(child(sid), [])
     tx.api_clients.add(client(sid))
     tx.supersim.access_profiles.add(
@@ -159,6 +176,7 @@ def everything_of(tx: Transaction, sid: str) -> list[Any]:
             records.WIRELESS_SIMS[sid].sid, since=NOW - records.SECOND * 9999
         ),
         [tx.scenarios.get(one) for one in (sid, records.SIMS[sid].sid)],
+        tx.audit.page(sid, AuditFilter(), PageWindow(99)),
     ]
 
 
@@ -177,6 +195,7 @@ NAMES: Final[dict[str, list[str]]] = {
     "/portal/v1/jobs/{sid}": [records.job(NUMBER).sid],
     "/portal/v1/devices/{sim}": [SIM, METER, "theirs-sim", "theirs-meter"],
     "/portal/v1/esim_profiles/{sid}": [ESIM],
+    "/portal/v1/keys/{sid}": [records.sid(SidKind.API_KEY, NUMBER), OPERATOR.sid],
     "/webhook/v1/secrets/{id}": SECRETS,
     "/client/v1/clients/{client_id}": [CLIENT],
     "/supersim/v1/Sims/{sid}": [SIM, "theirs-sim"],
@@ -218,6 +237,7 @@ FORMS: Final[dict[str, list[dict[str, str]]]] = {
     "/portal/v1/devices/{sim}/commands": [{"Payload": "hello"}],
     "/portal/v1/devices/{sim}/data": [{"Upload": "1"}],
     "/portal/v1/wireless_sims": [{}],
+    "/portal/v1/keys": [{"Name": "mine"}],
     "/portal/v1/esim_profiles/{sid}/download": [{}],
     "/portal/v1/scenarios": [{"Scenario": "fast", "Sim": SIM}, {"Scenario": "", "Sim": METER}],
     "/supersim/v1/Sims": [{"Iccid": "8988307999999999999", "RegistrationCode": "H3LL0W0RLD"}],
@@ -289,6 +309,7 @@ BESIDE: Final = {
     "account_id": account(THEIRS).kore_id,
     "IdempotencyToken": f"token {NUMBER}",
     "Destination": "http://theirs.example",
+    "Subject": "theirs-subject",
 }
 """Parameters that name records of the other account."""
 TOKENS: Final = [
@@ -421,7 +442,8 @@ async def without_them(tmp_path: Path) -> AsyncIterator[Server]:
 
 def plain(answer: Answer) -> tuple[int, dict[str, str], bytes]:
     headers = {name: text for name, text in answer.headers.items() if name != "date"}
-    return answer.status, headers, answer.body
+    # The number of an audit entry is its time, or the next that is free.
+    return answer.status, headers, re.sub(rb"AU[0-9a-f]{32}", b"AU", answer.body)
 
 
 MARKS: Final = [

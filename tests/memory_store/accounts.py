@@ -1,10 +1,11 @@
 """Accounts, and their credentials, in plain dictionaries."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Generic, TypeVar
 
-from ringback.core.accounts.account import Account, ApiKey
+from ringback.core.accounts.account import EVERY, Account, ApiKey
 from ringback.core.accounts.client_credentials import ClientCredentials
 from ringback.ports import FieldFilter, TokenSigningKey
 from tests.memory_store.records import has
@@ -28,10 +29,24 @@ class MemoryCredentials(Generic[T]):
         return next((one for one in self.records.values() if has(one, which)), None)
 
     def of(self, account_sid: str | None) -> list[T]:
-        return [one for one in self.records.values() if one.account_sid == account_sid]
+        return [one for one in self.records.values() if account_sid in (EVERY, one.account_sid)]
 
     def remove(self, sid: str) -> None:
         self.records.pop(sid, None)
+
+
+@dataclass
+class MemoryApiKeys(MemoryCredentials[ApiKey]):
+    """Implements `ports.ApiKeys`."""
+
+    def end(self, sid: str, at: datetime) -> None:
+        self.records[sid] = replace(self.records[sid], date_ended=at, secret_hash="")
+
+    def note_uses(self, last: Mapping[str, datetime]) -> None:
+        for sid, at in last.items():
+            key = self.records.get(sid)
+            if key is not None and (key.date_last_used is None or key.date_last_used < at):
+                self.records[sid] = replace(key, date_last_used=at)
 
 
 @dataclass
@@ -39,7 +54,7 @@ class MemoryAccounts:
     """Implements `ports.Accounts`."""
 
     accounts: dict[str, Account] = field(default_factory=dict[str, Account])
-    keys: MemoryCredentials[ApiKey] = field(default_factory=MemoryCredentials[ApiKey])
+    keys: MemoryApiKeys = field(default_factory=MemoryApiKeys)
 
     def add(self, account: Account, keys: Sequence[ApiKey]) -> None:
         self.accounts[account.sid] = account

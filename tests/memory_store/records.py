@@ -3,13 +3,15 @@
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Final, Generic, NamedTuple
+from typing import Final, Generic, NamedTuple, TypeVar
 
+from ringback.api.paging import RecordWithSid
 from ringback.core.accounts.account import EVERY
 from ringback.core.errors import PageNotFound
 from ringback.ports import FieldFilter, PageWindow, RecordPage
 from ringback.ports.record_tables import F, N, R, U
 
+S = TypeVar("S", bound=RecordWithSid)
 _NONE: Final[Mapping[str, Collection[str]]] = {}
 
 
@@ -147,8 +149,8 @@ def page_of(
 
 
 def first_of(
-    records: Sequence[R], is_wanted: Callable[[R], bool], limit: int, examining: int | None
-) -> RecordPage[R]:
+    records: Sequence[S], is_wanted: Callable[[S], bool], limit: int, examining: int | None
+) -> RecordPage[S]:
     """Return at most `limit` of the matching records, examining at most `examining` records."""
     looked_at = records[:examining]
     found = list(filter(is_wanted, looked_at))[:limit]

@@ -13,6 +13,7 @@ from ringback.core.callbacks.response_storage import ResponseStorageBudget
 from ringback.core.callbacks.shards import Role
 from ringback.ports import ClusterMember, CommitHooks, Transaction, nothing
 from tests.memory_store.accounts import MemoryAccounts, MemoryApiClients
+from tests.memory_store.audit import MemoryAuditLog
 from tests.memory_store.callbacks import MemoryBatches, MemoryCallbacks
 from tests.memory_store.counters import MemoryCounters
 from tests.memory_store.kept_responses import MemoryKeptResponses
@@ -43,6 +44,7 @@ class MemoryTransaction(Transaction):
     scenarios: MemoryScenarios
     policies: MemoryPolicyVersions
     pause: MemoryPause
+    audit: MemoryAuditLog
     tasks: MemoryTasks
     jobs: MemoryJobs
     kept_responses: MemoryKeptResponses
@@ -60,6 +62,7 @@ class MemoryTransaction(Transaction):
         self.scenarios = MemoryScenarios()
         self.policies = MemoryPolicyVersions()
         self.pause = MemoryPause()
+        self.audit = MemoryAuditLog()
         self.tasks = MemoryTasks()
         self.jobs = MemoryJobs()
         self.kept_responses = MemoryKeptResponses(budget)

@@ -336,7 +336,9 @@ class SuperSimWalk(Walk):
         sim = self.sim(pick)
         whose = None if is_for_all else sim.sid
         refused = self.do(
-            lambda tx, context: choose_scenario(tx, sim.account_sid, sim=whose, scenario=scenario)
+            lambda tx, context: choose_scenario(
+                tx, sim.account_sid, sim=whose, scenario=scenario, context=context
+            )
         )
         assert refused is None
 

@@ -553,7 +553,9 @@ class WirelessWalk(Walk):
                 self.chosen[subject] = scenario.name
 
         refused = self.do(
-            lambda tx, context: choose_scenario(tx, sim.account_sid, sim=whose, scenario=scenario),
+            lambda tx, context: choose_scenario(
+                tx, sim.account_sid, sim=whose, scenario=scenario, context=context
+            ),
             learn,
         )
         assert refused is None

@@ -22,21 +22,25 @@ NOW_US = to_us(NOW)
 NEWEST = pending_migrations(0)[-1].version
 """The newest schema version."""
 
-_UNDONE: Final = {
+_UNDONE_BY: Final = {
     12: "DROP TABLE policy_versions",
     13: "DROP TABLE data_copies",
+    14: "DROP TABLE audit; ALTER TABLE api_keys DROP COLUMN role;"
+    " ALTER TABLE api_keys DROP COLUMN ended_us; ALTER TABLE api_keys DROP COLUMN last_used_us",
     15: "DROP TABLE counters",
     16: "DROP TABLE jobs",
     17: "DROP TABLE retention_times; DROP INDEX outcomes_ended",
     18: "DROP TABLE installation",
 }
-"""Statements that undo upgrades, by the schema version that each has led to."""
+"""The statements that undo each migration since schema 11."""
 
 
-def go_back(connection: sqlite3.Connection, *, to: int) -> None:
-    """Undo the upgrades since a version, without keeping the data that they have made room for."""
-    undone = [sql for version, sql in sorted(_UNDONE.items(), reverse=True) if version > to]
-    connection.executescript("; ".join([*undone, f"PRAGMA user_version = {to}"]))
+def go_back(path: Path, *, schema: int) -> None:
+    """Make a file of this schema, which is 11 or later, of one with the newest schema."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        for version in range(NEWEST, schema, -1):
+            connection.executescript(_UNDONE_BY[version])
+        connection.execute(f"PRAGMA user_version = {schema}")
 
 
 def write_old_file(path: Path, *, schema: int) -> Path:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ringback.core.accounts.account import EVERY
+from ringback.core.audit import SERVER
 from ringback.core.calendar import DAY
 from ringback.core.callback_counts import CallbackCounts, CountedMinute, CountSpan
 from ringback.core.callbacks.callback import Attempt, begin
@@ -20,6 +21,7 @@ from ringback.core.policy.source_policy import NOTICE, Source
 from ringback.core.retention import TimeSubject
 from ringback.data_folder import DATA_FILE, DataFolder
 from ringback.ports import (
+    AuditFilter,
     CountFilter,
     CountSplit,
     PageWindow,
@@ -29,7 +31,7 @@ from ringback.ports import (
     Transaction,
 )
 from ringback.ports.shadows import ShadowCallbackFilter
-from tests.fakes import NOW, VAULT, an_api_client, claim_from
+from tests.fakes import NOW, VAULT, an_api_client, an_audit_entry, claim_from
 from tests.stores.asking import ALL_CALLBACKS, add, ended, rendered, table_of
 from tests.stores.records import (
     FLEETS,
@@ -111,6 +113,10 @@ def _sms_command() -> Any:
 def _accounts(tx: Transaction) -> None:
     for number in (7, 3):
         tx.accounts.keys.add(api_key(number))
+    tx.accounts.keys.note_uses({api_key(7).sid: NOW})
+    tx.accounts.keys.end(api_key(3).sid, NOW)
+    tx.audit.add(an_audit_entry(account_sid=OURS, subject=ODD_TEXT, after={"name": ODD_TEXT}))
+    tx.audit.add(an_audit_entry(account_sid=None, actor=SERVER))
     tx.api_clients.add(replace(an_api_client(), account_sid=OURS))
     tx.api_clients.keep_token_key(TokenSigningKey("1", "key"))
     tx.shadows.open([shadow(1)])
@@ -198,4 +204,5 @@ def _public(tx: Transaction) -> Iterator[tuple[str, Any]]:
     for span in CountSpan:
         yield f"counters by {span}", tx.counters.sums(week, span, split=CountSplit, limit=99)
     yield "times", tx.retention.times()
+    yield "audit", [*tx.audit.page(EVERY, AuditFilter(), window)]
     yield "unfinished", tx.callbacks.unfinished()

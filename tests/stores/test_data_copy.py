@@ -32,9 +32,8 @@ from ringback.stores.sql.copy_records import CopyRole
 from ringback.stores.sql.data_copy import IN_NEW_DATA, TABLES
 from ringback.stores.sqlite import copy_side as sqlite_side
 from ringback.stores.sqlite.copy_side import SqliteCopyTarget
-from ringback.stores.sqlite.schema_upgrade import newest
 from tests.fakes import NOW, an_account
-from tests.stores.old_files import go_back
+from tests.stores.old_files import NEWEST, go_back
 from tests.stores.records import SECOND, callback, sms_command
 from tests.stores.rich_data import KEY, public_records, raw_rows, rich_folder
 from tests.stores.schema_10 import write_rich_file
@@ -189,13 +188,14 @@ def test_a_folder_of_an_older_schema_is_equal_after_its_upgrade(
 def test_a_folder_of_an_earlier_version_is_equal_after_its_upgrade(
     rich: DataFolder, database: PostgresDatabase, tmp_path: Path
 ) -> None:
-    new = ("counters", "installation", "jobs", "retention_times")
-    rows = rows_of(rich) | {table: [] for table in new}
-    with closing(sqlite3.connect(rich.folder / DATA_FILE)) as connection:
-        go_back(connection, to=12)
-    with pytest.raises(ConfigurationError, match="schema 12"):
+    before = rows_of(rich)
+    go_back(rich.folder / DATA_FILE, schema=13)
+    with pytest.raises(ConfigurationError, match="schema 13"):
         copy(rich, database)
-    assert rich.upgrade()[:2] == (12, newest())
+    assert rich.upgrade()[:2] == (13, NEWEST)
+    rows = rows_of(rich)
+    new = {"audit", "counters", "installation", "jobs", "retention_times"}
+    assert {name for name in rows if rows[name] != before[name]} == {"api_keys", *new}
     copy(rich, database)
     back = DataFolder(tmp_path / "back", KEY)
     copy(database, back)

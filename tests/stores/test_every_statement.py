@@ -37,6 +37,7 @@ from ringback.core.sims.scenario import TaskKind
 from ringback.core.supersim.usage import BillingPeriod
 from ringback.core.wireless.usage import WirelessUsageQuery
 from ringback.ports import (
+    AuditFilter,
     CallbackFilter,
     CountFilter,
     CountSplit,
@@ -53,7 +54,7 @@ from ringback.stores.sqlite.callbacks import SqliteCallbacks
 from ringback.stores.sqlite.group_commit import GroupCommitter
 from ringback.stores.sqlite.store import connect
 from ringback.stores.sqlite.write_batch import SqliteWriteBatch
-from tests.fakes import NOW, VAULT, an_api_client, claim_from, next_due_in
+from tests.fakes import NOW, VAULT, an_api_client, an_audit_entry, claim_from, next_due_in
 from tests.stores.asking import add, ended, rendered, table_of
 from tests.stores.records import (
     FLEETS,
@@ -117,6 +118,7 @@ ALLOWED: Final = (
     ),
     (r"SELECT total\(due_us", r"SCAN waiting$", "now and then, beside commits"),
     (r"FROM accounts WHERE true", r"SCAN accounts", "the query is for all accounts"),
+    (r"FROM api_keys WHERE true", r"SCAN api_keys", "the query is for all accounts"),
     (r"token_keys", r"SCAN token_keys", "has one row"),
     (r"id_leases", r"SCAN id_leases", "has one row"),
     (r"FROM retention_times", r"SCAN retention_times", "a few for some accounts"),
@@ -351,7 +353,28 @@ def accounts(tx: Transaction) -> None:
     tx.accounts.keys.get(api_key(1).sid)
     tx.accounts.keys.of(OURS)
     tx.accounts.keys.of(None)
+    tx.accounts.keys.of(EVERY)
+    tx.accounts.keys.note_uses({api_key(1).sid: NOW})
+    tx.accounts.keys.end(api_key(1).sid, NOW)
     tx.accounts.keys.remove(api_key(1).sid)
+
+
+def audit(tx: Transaction) -> None:
+    for _ in range(9):
+        tx.audit.add(an_audit_entry())
+    entry = tx.audit.page(EVERY, AuditFilter(), PageWindow(1))[0]
+    filters = product(
+        (None, entry.actor),
+        (None, entry.actor_kind),
+        (None, entry.action),
+        (None, entry.subject),
+        (None, NOW),
+        (None, NOW + SECOND),
+    )
+    for some, whose in product(filters, (OURS, EVERY)):
+        for window in windows(entry.sid):
+            tx.audit.page(whose, AuditFilter(*some), window)
+    tx.audit.remove_before(NOW + SECOND, limit=9)
 
 
 def clients(tx: Transaction) -> None:
@@ -478,6 +501,7 @@ STEPS: Final[dict[str, Work]] = {
     **{f"lists of {kind.__name__}": lists_of(kind) for kind in FILTERS},
     "sessions": sessions,
     "accounts": accounts,
+    "audit": audit,
     "clients": clients,
     "tasks": tasks,
     "policies": policies,

@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
+from ringback.core.audit import Actor, ActorKind
 from ringback.core.callback_urls.callback_target import CallbackTarget
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.errors import ConfigurationError
 from ringback.migration.url_source import EditOutcome, UrlEdit, UrlEntry, UrlLocation
 from ringback.migration.url_sources.own_data import OwnDataUrlSource
 from ringback.operations.callback_urls import PAGE_SIZE
-from ringback.ports import Store
+from ringback.ports import AuditFilter, PageWindow, Store
 from tests.fakes import NOW, FakeClock
 from tests.stores.asking import keep, table_of
 from tests.stores.records import OURS, SECOND, THEIRS, account, callback, fleet, wireless_sim
@@ -53,6 +54,24 @@ async def test_entries_name_places_like_the_apis_parameters(furnished: Store) ->
         UrlEntry(UrlLocation(f"SIM {sim.sid} CommandsCallbackUrl", THEIRS), "http://a.example"),
         UrlEntry(UrlLocation(f"SIM {sim.sid} CallbackUrl", THEIRS), NEW),
     ]
+
+
+async def test_a_replaced_url_leaves_an_audit_entry_that_names_its_author(furnished: Store) -> None:
+    await keep(furnished, with_sms_url(1))
+    source = record_of(furnished, actor=Actor(ActorKind.COMMAND_LINE, address="me@here"))
+    edits = [UrlEdit(place(1), OLD, NEW)]
+    assert await source.replace(edits) == [EditOutcome.DONE]
+    # The second time, there is nothing to change.
+    assert await source.replace(edits) == [EditOutcome.DONE]
+    (entry,) = await furnished.read(lambda tx: tx.audit.page(OURS, AuditFilter(), PageWindow(9)))
+    assert (entry.action, entry.subject) == ("ReplaceCallbackUrl", fleet(1).sid)
+    assert (entry.actor_kind, entry.address) == (ActorKind.COMMAND_LINE, "me@here")
+    assert entry.before is not None
+    assert entry.after is not None
+    # Without the credentials of the URL.
+    shown = [CallbackUrl.parse(url, sources=None).shown for url in (OLD, NEW)]
+    assert [one["sms_commands"]["url"] for one in (entry.before, entry.after)] == shown
+    assert "pass" not in repr(entry)
 
 
 async def test_it_reads_more_than_one_page(furnished: Store) -> None:

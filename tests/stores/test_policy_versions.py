@@ -1,7 +1,5 @@
 """The versions of the policy: the newest counts, and a settings file makes only one of them."""
 
-import sqlite3
-from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -98,8 +96,7 @@ async def test_a_file_of_schema_11_is_upgraded_with_its_data(tmp_path: Path) -> 
     async with opened(path) as store:
         await keep_account(store)
         await keep(store, callback(1))
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        go_back(connection, to=11)
+    go_back(path, schema=11)
     async with opened(path) as store:
         assert await newest(store) is None
         assert await store.read(lambda tx: tx.callbacks.get(OURS, callback(1).sid)) == callback(1)

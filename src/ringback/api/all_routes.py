@@ -15,6 +15,8 @@ from ringback.api.kore.token_endpoint import TokenEndpoints
 from ringback.api.kore.webhook_secrets import WebhookSecretEndpoints
 from ringback.api.openapi.publishing import openapi_routes
 from ringback.api.operation_definition import ApiOperation, resource, routes_of
+from ringback.api.portal.api_keys import ApiKeyEndpoints
+from ringback.api.portal.audit import AuditEndpoints
 from ringback.api.portal.callbacks import CallbackEndpoints
 from ringback.api.portal.comparison import ComparisonEndpoints
 from ringback.api.portal.counters import CounterEndpoints
@@ -69,6 +71,8 @@ _PORTAL: Final = (
     DeviceEndpoints,
     ScenarioEndpoints,
     RetentionEndpoints,
+    ApiKeyEndpoints,
+    AuditEndpoints,
 )
 
 

@@ -1,5 +1,6 @@
 """Authenticates requests by their Authorization header, and checks what the client may do."""
 
+import asyncio
 import base64
 import binascii
 from collections.abc import Mapping
@@ -15,11 +16,18 @@ from ringback.api.login_rate_limiter import LoginAttempt, LoginRateLimiter
 from ringback.api.rate_limit import AccountRateLimit
 from ringback.core.accounts.account import EVERY, Account
 from ringback.core.accounts.client_credentials import ApiScope, Principal
-from ringback.core.errors import Forbidden, InvalidParameter, NotFound, Unauthorized
+from ringback.core.audit import Actor, ActorKind
+from ringback.core.errors import (
+    Forbidden,
+    InvalidParameter,
+    NotFound,
+    StoreUnavailable,
+    Unauthorized,
+)
 from ringback.core.newest_entries import NewestEntries
 from ringback.operations.accounts import fetch_account
 from ringback.operations.authentication import sign_in
-from ringback.operations.lookups import owner_of
+from ringback.operations.lookups import is_operators_key, owner_of
 from ringback.ports import Clock, Store, Transaction
 
 if TYPE_CHECKING:
@@ -28,9 +36,14 @@ if TYPE_CHECKING:
 ACT_FOR: Final = "Ringback-Account"
 """The header that names the account for which a request with an operator's key acts."""
 
+READING: Final = frozenset({"GET", "HEAD"})
+"""The HTTP methods of requests that change nothing; an API key that can only read has no others."""
+
 _CALLER: Final = "ringback.caller"
 """The key of the ASGI scope under which the authenticated client (`Principal`) is stored."""
 _REMEMBERED_FOR: Final = timedelta(seconds=1)
+_BETWEEN_WRITES: Final = 60
+"""Seconds between two writes of when API keys have signed in last."""
 _MOST: Final = 10_000
 _AREAS: Final = ((f"{SUPER_SIM}/", ApiScope.SUPER_SIM), (f"{WIRELESS}/", ApiScope.WIRELESS))
 
@@ -48,6 +61,8 @@ class _SignedIn(NamedTuple):
 
 class Authenticator:
     """Authenticates requests, and remembers each successful sign-in for a second.
+
+    When an API key signs in, it only notes this in memory; `write_uses` stores it later.
 
     A client that makes thousands of calls therefore causes only one read of the store per second.
     If another process changes or deletes credentials, this takes effect within a second. Only a
@@ -67,6 +82,8 @@ class Authenticator:
         self.rate_limit = rate_limit or AccountRateLimit()
         self._clock = clock
         self._remembered = NewestEntries[bytes, _SignedIn](most)
+        self._used = dict[str, datetime]()
+        """When API keys have signed in last, by their SIDs; only those that are not stored yet."""
 
     @cached_property
     def tokens(self) -> "BearerTokens":
@@ -120,7 +137,32 @@ class Authenticator:
             return known
         signed_in = await self._sign_in(authorization, address, self._clock.now())
         self._remembered[_digest(authorization)] = signed_in
+        actor = signed_in.caller.actor
+        if actor.kind in (ActorKind.API_KEY, ActorKind.OPERATOR_KEY) and actor.id is not None:
+            self._used[actor.id] = signed_in.since
         return signed_in.caller
+
+    async def write_uses(self) -> None:
+        """Store when API keys have signed in last, in one transaction, unless none has.
+
+        If the database can't be used at the moment, nothing is lost: the next call stores it.
+        """
+        if not self._used:
+            return
+        used, self._used = self._used, dict[str, datetime]()
+        try:
+            await self.store.transact(lambda tx: tx.accounts.keys.note_uses(used))
+        except StoreUnavailable:
+            self._used = used | self._used
+
+    async def run(self) -> None:
+        """Call `write_uses` every minute, for ever, and once more when it is cancelled."""
+        try:
+            while True:
+                await asyncio.sleep(_BETWEEN_WRITES)
+                await self.write_uses()
+        finally:
+            await self.write_uses()
 
     def remembered(self, authorization: str | None) -> Principal | None:
         """Return the client whose credentials are in this header if it signed in just now."""
@@ -151,10 +193,16 @@ async def caller_of(request: Request, authenticator: Authenticator) -> Principal
     """Return the client that makes a request, and count the request against its rate limit.
 
     Raises the errors of `Authenticator.caller_of`, TooManyRequests if the client is over its rate
-    limit, and Forbidden if the credentials are valid but not for this API.
+    limit, and Forbidden if the credentials are valid but not for this API, or can only read, and
+    the request would change something.
     """
     header = request.headers.get("authorization")
     caller = await authenticator.caller_of(header, address_of(request))
+    if caller.is_read_only and request.method not in READING:
+        raise Forbidden(
+            f"this API key can only read, so it can't {request.method} anything: sign in with a key"
+            " whose role is full"
+        )
     await authenticator.let_in(caller)
     request.scope[_CALLER] = caller
     path = request.scope["path"]
@@ -206,6 +254,11 @@ def signed_in(request: Request) -> Principal:
     return request.scope[_CALLER]
 
 
+def actor_of(request: Request) -> Actor:
+    """Return who makes a signed-in request, and from where, as audit entries name them."""
+    return signed_in(request).actor.at(address_of(request))
+
+
 def address_of(request: Request) -> str:
     """Return the IP address of the client that sent a request; empty if it is unknown."""
     return request.client.host if request.client else ""
@@ -214,16 +267,16 @@ def address_of(request: Request) -> str:
 def _named(tx: Transaction, request: Request) -> Account | None:
     """Return the account named by an operator's request, or the owner of the resource in its path.
 
-    Returns None if the request has neither; raises NotFound if the account or resource does not
-    exist.
+    Returns None if the request has neither, or if the resource is the operator's own; raises
+    NotFound if the account or resource does not exist.
     """
     named = request.headers.get(ACT_FOR)
     if named is not None:
         return fetch_account(tx, named)
-    owners = (owner_of(tx, sid) for sid in names_in_path(request).values())
-    owner = next(filter(None, owners), None)
-    if owner is None and names_in_path(request):
-        asked = ", ".join(names_in_path(request).values())
+    names = names_in_path(request).values()
+    owner = next(filter(None, (owner_of(tx, sid) for sid in names)), None)
+    if owner is None and names and not any(is_operators_key(tx, sid) for sid in names):
+        asked = ", ".join(names)
         raise NotFound(
             f"no account has a resource with the SID {asked!r}; to use a unique name, name"
             f" its account in the header {ACT_FOR}"

@@ -105,8 +105,8 @@ class BearerTokens:
         if claims.until <= now:
             ended = f"{claims.until:%Y-%m-%dT%H:%M:%SZ}"
             raise InvalidBearerToken(f"the token expired at {ended}; request a new one")
-        account = await self._store.read(lambda tx: _account_of(tx, claims.client_sid))
-        return Principal(account, claims.areas, claims.until)
+        client, account = await self._store.read(lambda tx: _owner_of(tx, claims.client_sid))
+        return Principal(account, client.actor, claims.areas, claims.until)
 
     async def _key(self, random_source: RandomSource) -> _Loaded:
         if self._loaded is None and await self._kept() is None:
@@ -121,13 +121,13 @@ class BearerTokens:
         return self._loaded
 
 
-def _account_of(tx: Transaction, client_sid: str) -> Account:
+def _owner_of(tx: Transaction, client_sid: str) -> tuple[ClientCredentials, Account]:
     client = tx.api_clients.get(client_sid)
     if client is None:
         raise InvalidBearerToken(
             "the API client of this token was deleted; request a token with another client"
         )
-    return check_active(tx, tx.accounts.get(client.account_sid))
+    return client, check_active(tx, tx.accounts.get(client.account_sid))
 
 
 def _keep_first(tx: Transaction, key: TokenSigningKey) -> TokenSigningKey:

@@ -5,14 +5,14 @@ work in the transaction.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar, Final, Generic, NamedTuple, TypedDict, TypeVar, Unpack
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ringback.api.authentication import account_of, reach_of
+from ringback.api.authentication import account_of, actor_of, reach_of
 from ringback.api.callback_url_reader import callback_url
 from ringback.api.dependencies import ApiDependencies
 from ringback.api.operation_definition import (
@@ -137,7 +137,7 @@ class EndpointGroup:
         """
 
         async def work(call: ApiRequest) -> dict[str, Any]:
-            return shown.at(call.request)(await self.change(asked(call)))
+            return shown.at(call.request)(await self.change(call.request, asked(call)))
 
         return self.answers(
             *(path, name, meaning, shown, work), verb="POST", statuses=statuses, **about
@@ -206,9 +206,18 @@ class EndpointGroup:
                 return records
             last = some.stopped_at or some[-1].sid
 
-    async def change(self, work: Callable[[Transaction, OperationContext], T]) -> T:
-        """Run a change in one transaction, wake the task runner, and return the result."""
-        context = self._dependencies.context()
+    def context_of(self, request: Request) -> OperationContext:
+        """Return the context of a change that the signed-in client of this request makes now."""
+        return replace(self._dependencies.context(), actor=actor_of(request))
+
+    async def change(
+        self, request: Request, work: Callable[[Transaction, OperationContext], T]
+    ) -> T:
+        """Run a request's change in one transaction, wake the task runner, and return the result.
+
+        The work also has to add the audit entry of the change: see `OperationContext.record`.
+        """
+        context = self.context_of(request)
         result = await self._dependencies.store.transact(lambda tx: work(tx, context))
         self._dependencies.task_runner.wake()
         return result
@@ -287,7 +296,7 @@ class RecordOperations(Generic[R]):
 
         async def work(call: ApiRequest) -> Response:
             await self.group.change(
-                lambda tx, context: deleting(tx, call.account_sid, call.sid, context)
+                call.request, lambda tx, context: deleting(tx, call.account_sid, call.sid, context)
             )
             return Response(status_code=204)
 

@@ -1,12 +1,12 @@
 """Builds the workers of a server, which send callbacks and simulate the mobile network."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from ringback.application.gateway_duty import GatewayDuty
 from ringback.application.process_dependencies import ProcessDependencies
@@ -224,6 +224,10 @@ class BackgroundWorkers:
             beside=beside,
             after_recovery=(self.job_runner.run,) if is_worker else (),
         )
+
+    def add_loop(self, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run a further loop beside the others; to be called before `start`."""
+        self.supervisor.beside = (*self.supervisor.beside, run)
 
     @property
     def gateway_address(self) -> str | None:

@@ -61,6 +61,7 @@ class ServerProcess:
             )
         workers = BackgroundWorkers(process, storage, network, origin=origin)
         api = HttpApi(process, storage, services_of(workers))
+        workers.add_loop(api.dependencies.authenticator.run)
         try:
             await workers.start()
         except ConfigurationError:

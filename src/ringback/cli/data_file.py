@@ -31,10 +31,12 @@ class NullSigningKeys:
 
 def account_context() -> "AccountOperationContext":
     """Return the context of an operation on accounts that begins now."""
+    from ringback.data_folder import command_line
     from ringback.operations.context import AccountOperationContext
     from ringback.runtime.system_clock import SystemClock, SystemRandomSource
 
-    return AccountOperationContext(SystemClock().now(), SystemRandomSource(), NullSigningKeys())
+    now, random_source = SystemClock().now(), SystemRandomSource()
+    return AccountOperationContext(now, random_source, NullSigningKeys(), actor=command_line())
 
 
 def data_in(data: Path, seal_key_file: Path | None) -> "StoredData":

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ringback.cli.base_command import argument, command, group, option_group
-from ringback.cli.data_file import copy_between, with_data_file
+from ringback.cli.data_file import account_context, copy_between, with_data_file
 from ringback.cli.options import file_option, json_option, prints_record, seal_key_file_option
 from ringback.cli.output import Output, say
 from ringback.core.counted import counted
@@ -73,6 +73,12 @@ def upgrade(*, file: "StoredData") -> Output:
     record = {"before": before, "after": after, "copy": None if copy is None else str(copy)}
     if before == after:
         return record, f"schema {after} is the newest: nothing to do"
+    change = {"before": {"schema": before}, "after": {"schema": after}}
+    file.transact(
+        lambda tx: account_context().record(
+            tx, "UpgradeSchema", "schema", account_sid=None, **change
+        )
+    )
     kept = "" if copy is None else f"; {copy} is a backup of the data before"
     return record, f"schema {before} is now {after}{kept}"
 

@@ -49,6 +49,7 @@ _COMMANDS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
         "resume": ("pause", "Let a paused server send everything that is due."),
         "jobs": ("jobs", "Show, pause and cancel jobs: long actions that run in the server."),
         "retention": ("retention", "Show or change how long callbacks are kept."),
+        "audit": ("audit", "Show who changed what, when and from where."),
         "workers": ("workers", "List the processes of a server, and what each of them does."),
     },
     "Move receivers to another source": {

@@ -20,6 +20,7 @@ class SidKind(StrEnum):
 
     ACCOUNT = "AC"
     API_KEY = "SK"
+    AUDIT_ENTRY = "AU"
     BILLING_PERIOD = "HB"
     CALLBACK = "CB"
     COMMAND = "DC"

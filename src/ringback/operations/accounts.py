@@ -56,6 +56,10 @@ def create_account(
         parent_sid=parent_sid,
     )
     tx.accounts.add(account, [])
+    # The parent, which can create subaccounts, sees the entries that are about the parent.
+    context.record(
+        tx, "CreateAccount", account.sid, account_sid=parent_sid or account.sid, after=account
+    )
     return account
 
 
@@ -63,9 +67,10 @@ def add_credentials(
     tx: Transaction, bare: Account, context: AccountOperationContext
 ) -> CreatedAccount:
     """Create a new account's first webhook secret and API key; return the account with both."""
-    secrets = NO_SECRETS.with_new(make_secret(_FIRST, context))
-    account = replace(bare, webhook_secrets=secrets)
+    secret = make_secret(_FIRST, context)
+    account = replace(bare, webhook_secrets=NO_SECRETS.with_new(secret))
     tx.accounts.save(account)
+    context.record(tx, "CreateSecret", secret.id, account_sid=account.sid, after=secret)
     return CreatedAccount(account, create_key(tx, account.sid, _FIRST, context))
 
 
@@ -91,7 +96,16 @@ def set_status(
     before are still sent.
     """
     account = fetch_account(tx, sid_or_kore_id)
-    return keep_changed(tx, replace(account, status=status), context)
+    changed = replace(account, status=status)
+    return change_account(tx, "UpdateAccount", account, changed, context)
+
+
+def change_account(
+    tx: Transaction, action: str, before: Account, after: Account, context: AccountOperationContext
+) -> Account:
+    """Do the same as `keep_changed`, and add the audit entry of this action."""
+    context.record(tx, action, before.sid, account_sid=before.sid, before=before, after=after)
+    return keep_changed(tx, after, context)
 
 
 def keep_changed(tx: Transaction, account: Account, context: AccountOperationContext) -> Account:

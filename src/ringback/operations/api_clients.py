@@ -63,6 +63,7 @@ def create_client(
         locked=locked,
     )
     tx.api_clients.add(client)
+    context.record_of(tx, "CreateClient", after=client)
     return CreatedApiClient(client, secret)
 
 
@@ -74,7 +75,7 @@ def fetch_client(tx: Transaction, sid: str, owners: Collection[str]) -> ClientCr
     return client
 
 
-def delete_client(tx: Transaction, sid: str) -> ClientCredentials:
+def delete_client(tx: Transaction, sid: str, context: AccountOperationContext) -> ClientCredentials:
     """Delete an API client and return it; its tokens become invalid.
 
     Raises NotFound if there is no such client.
@@ -83,6 +84,7 @@ def delete_client(tx: Transaction, sid: str) -> ClientCredentials:
     if client is None:
         raise NotFound(f"there is no API client {sid!r}")
     tx.api_clients.remove(sid)
+    context.record_of(tx, "DeleteClient", before=client)
     return client
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from ringback.core.accounts.account import Account
 from ringback.core.errors import NotFound
-from ringback.operations.accounts import fetch_account, keep_changed, make_auth_token
+from ringback.operations.accounts import change_account, fetch_account, make_auth_token
 from ringback.operations.context import AccountOperationContext
 from ringback.ports import Transaction
 
@@ -21,9 +21,8 @@ def create_secondary(
     Raises NotFound if there is no such account.
     """
     account = fetch_account(tx, account_sid)
-    return keep_changed(
-        tx, replace(account, secondary_auth_token=make_auth_token(context.random_source)), context
-    )
+    changed = replace(account, secondary_auth_token=make_auth_token(context.random_source))
+    return change_account(tx, "CreateSecondaryToken", account, changed, context)
 
 
 def promote_secondary(
@@ -35,7 +34,7 @@ def promote_secondary(
     """
     account = fetch_account(tx, account_sid)
     promoted = replace(account, auth_token=_secondary_of(account), secondary_auth_token=None)
-    return keep_changed(tx, promoted, context)
+    return change_account(tx, "PromoteSecondaryToken", account, promoted, context)
 
 
 def delete_secondary(
@@ -47,7 +46,8 @@ def delete_secondary(
     """
     account = fetch_account(tx, account_sid)
     _secondary_of(account)
-    return keep_changed(tx, replace(account, secondary_auth_token=None), context)
+    changed = replace(account, secondary_auth_token=None)
+    return change_account(tx, "DeleteSecondaryToken", account, changed, context)
 
 
 def _secondary_of(account: Account) -> str:

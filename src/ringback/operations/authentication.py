@@ -1,8 +1,9 @@
 """Checks credentials, and finds the account or operator that they belong to."""
 
-from ringback.core.accounts.account import Account, ApiKey
-from ringback.core.accounts.client_credentials import OPERATOR, Principal
+from ringback.core.accounts.account import Account, ApiKey, ApiKeyRole
+from ringback.core.accounts.client_credentials import Principal
 from ringback.core.accounts.secret_hash import is_same
+from ringback.core.audit import Actor, ActorKind
 from ringback.core.errors import Forbidden, Unauthorized
 from ringback.core.sids import SidKind
 from ringback.ports import Transaction
@@ -24,7 +25,8 @@ def sign_in(tx: Transaction, username: str, password: str) -> Principal:
             "wrong credentials: sign in with an Account SID and its Auth Token,"
             " or an API key SID (SK…) and its secret"
         )
-    return Principal(check_active(tx, account))
+    actor = Actor(ActorKind.AUTH_TOKEN, account.sid, account.name)
+    return Principal(check_active(tx, account), actor)
 
 
 def check_active(tx: Transaction, account: Account | None) -> Account:
@@ -56,9 +58,13 @@ def _by_api_key(tx: Transaction, key_sid: str, secret: str) -> Principal:
 
 
 def _principal_of(tx: Transaction, key: ApiKey) -> Principal:
+    is_read_only = key.role is ApiKeyRole.READ_ONLY
     if key.account_sid is None:
-        return OPERATOR
-    return Principal(check_active(tx, tx.accounts.get(key.account_sid)))
+        actor = Actor(ActorKind.OPERATOR_KEY, key.sid, key.name)
+        return Principal(None, actor, is_read_only=is_read_only)
+    account = check_active(tx, tx.accounts.get(key.account_sid))
+    actor = Actor(ActorKind.API_KEY, key.sid, key.name)
+    return Principal(account, actor, is_read_only=is_read_only)
 
 
 def _has_token(account: Account, given: str) -> bool:

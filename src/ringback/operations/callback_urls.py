@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any, Final, Literal, NamedTuple
 
 from ringback.core.accounts.account import EVERY
+from ringback.core.audit import SERVER, Actor, audit_entry
 from ringback.core.callback_urls.callback_target import CallbackTarget
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.sids import SidKind
@@ -98,6 +99,7 @@ def replace_callback_url(
     account_sid: str | None = None,
     read_url: Callable[[str], CallbackUrl],
     now: datetime,
+    actor: Actor = SERVER,
 ) -> Replaced:
     """Replace the URL `old` at this place by `new`; both include fragment and credentials.
 
@@ -119,7 +121,16 @@ def replace_callback_url(
         url = url.with_warnings(*(each for each in found.warnings if each not in url.warnings))
         field = _FIELDS[place.sid[:2]][place.parameter]
         target = replace(getattr(record, field), url=url)
-        records.save(replace(record, **{field: target}, date_updated=now))
+        changed = replace(record, **{field: target}, date_updated=now)
+        records.save(changed)
+        entry = audit_entry(
+            *(actor, now, "ReplaceCallbackUrl", record.sid),
+            account_sid=record.account_sid,
+            before=record,
+            after=changed,
+        )
+        if entry is not None:
+            tx.audit.add(entry)
     return "done"
 
 

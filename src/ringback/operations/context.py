@@ -1,10 +1,11 @@
 """Defines the context that operations get: time, random source, policy, queue and more."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple, TypedDict
 
 from ringback.core.accounts.account import AccountOwnedRecord, NamedRecord
+from ringback.core.audit import SERVER, Actor, audit_entry
 from ringback.core.callback_urls.callback_target import CallbackTarget
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.callbacks.callback import CallbackRecord
@@ -45,6 +46,50 @@ class AccountOperationContext:
     now: datetime
     random_source: RandomSource
     signing_keys: CallbackSigningKeys
+    actor: Actor = field(default=SERVER, kw_only=True)
+    """Who does what the operation does, for audit entries."""
+
+    def record(
+        self,
+        tx: Transaction,
+        action: str,
+        subject: str,
+        *,
+        account_sid: str | None,
+        before: object = None,
+        after: object = None,
+    ) -> None:
+        """Add the audit entry of a change, unless nothing was changed.
+
+        `action` is the name of the API's operation, and `subject` the SID, id or name of what is
+        changed. `before` and `after` are the record, or its fields by name; None if there was none.
+        """
+        entry = audit_entry(
+            *(self.actor, self.now, action, subject),
+            account_sid=account_sid,
+            before=before,
+            after=after,
+        )
+        if entry is not None:
+            tx.audit.add(entry)
+
+    def record_of(
+        self,
+        tx: Transaction,
+        action: str,
+        *,
+        before: AccountOwnedRecord | None = None,
+        after: AccountOwnedRecord | None = None,
+    ) -> None:
+        """Do the same for a record of an account, at least one of whose states is given."""
+        record = before or after
+        if record is not None:
+            self.record(
+                *(tx, action, record.sid),
+                account_sid=record.account_sid,
+                before=before,
+                after=after,
+            )
 
 
 @dataclass(frozen=True, slots=True)

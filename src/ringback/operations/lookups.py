@@ -90,10 +90,22 @@ def fetch_attempts(tx: Transaction, account_sid: str, sid: str) -> list[Attempt]
 
 
 def owner_of(tx: Transaction, sid: str) -> str | None:
-    """Return the SID of the account that owns a record, or None if there is no such record."""
+    """Return the SID of the account that owns a record, or None if there is none.
+
+    An API key of the operator has no account.
+    """
+    if sid.startswith(SidKind.API_KEY):
+        key = tx.accounts.keys.get(sid)
+        return key and key.account_sid
     get = _by_kind(tx).get(sid[:2])
     record = None if get is None else get(sid)
     return None if record is None else record.account_sid
+
+
+def is_operators_key(tx: Transaction, sid: str) -> bool:
+    """Return True if this is the SID of an API key of the operator."""
+    key = tx.accounts.keys.get(sid)
+    return key is not None and key.account_sid is None
 
 
 def _by_kind(tx: Transaction) -> Mapping[str, Callable[[str], AccountOwnedRecord | None]]:

@@ -195,6 +195,12 @@ def discard_callback(
         raise Conflict(f"{sid} is {callback.status} already{because}; it can't be discarded")
     progress = discard(callback.progress, why, context.now)
     context.queue.change(tx, callback, progress)
+    context.record(
+        *(tx, "DiscardCallback", sid),
+        account_sid=account_sid,
+        before={"status": callback.status},
+        after={"status": progress.status, "status_reason": why},
+    )
     return callback.having(progress)
 
 

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from ringback.core.sims.scenario import NetworkScenario
 from ringback.operations.any_sim import any_sim_named
-from ringback.operations.context import EffectiveScenario, OperationContext
+from ringback.operations.context import AccountOperationContext, EffectiveScenario, OperationContext
 from ringback.ports import Transaction
 
 
@@ -19,7 +19,12 @@ class ScenarioAssignment(NamedTuple):
 
 
 def choose_scenario(
-    tx: Transaction, account_sid: str, *, sim: str | None, scenario: NetworkScenario | None
+    tx: Transaction,
+    account_sid: str,
+    *,
+    sim: str | None,
+    scenario: NetworkScenario | None,
+    context: AccountOperationContext,
 ) -> str:
     """Choose the simulated network's scenario for a SIM, or for the account if `sim` is None.
 
@@ -27,7 +32,14 @@ def choose_scenario(
     Raises InvalidParameter if there is no such SIM (83005).
     """
     subject = account_sid if sim is None else any_sim_named(tx, account_sid, sim).sid
-    tx.scenarios.put(subject, None if scenario is None else scenario.name)
+    before, after = tx.scenarios.get(subject), None if scenario is None else scenario.name
+    tx.scenarios.put(subject, after)
+    context.record(
+        *(tx, "ChooseScenario", subject),
+        account_sid=account_sid,
+        before={"scenario": before},
+        after={"scenario": after},
+    )
     return subject
 
 

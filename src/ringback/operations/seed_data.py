@@ -4,8 +4,13 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from ringback.core.accounts.account import Account
-from ringback.operations.accounts import add_credentials, create_account, keep_changed
-from ringback.operations.api_keys import CreatedApiKey, create_key, delete_key
+from ringback.operations.accounts import (
+    CreatedAccount,
+    add_credentials,
+    create_account,
+    keep_changed,
+)
+from ringback.operations.api_keys import CreatedApiKey, create_key, end_key
 from ringback.operations.context import OperationContext
 from ringback.operations.supersim import seed_data as supersim
 from ringback.operations.wireless import seed_data as wireless
@@ -39,13 +44,19 @@ def find_or_seed(
     `known` is the SID and secret of the API key that was returned last time. The key is kept if it
     is still valid. Otherwise a new one is created, since only a hash of the secret is saved.
     """
-    account = tx.accounts.get(ACCOUNT_SID) or _seed(tx, context)
+    account, made = tx.accounts.get(ACCOUNT_SID), None
+    if account is None:
+        made = _seed(tx, context)
+        account = made.account
     if account.uses_static_proxy != uses_static_proxy:
         changed = replace(account, uses_static_proxy=uses_static_proxy)
         account = keep_changed(tx, changed, context)
     supersim.address_first_sim(tx)
     wireless.seed_where_missing(tx, ACCOUNT_SID, context)
-    key = _find_or_make_key(tx, context, ACCOUNT_SID, _KEY_NAME, known)
+    if made is None:
+        key = _find_or_make_key(tx, context, ACCOUNT_SID, _KEY_NAME, known)
+    else:
+        key = made.api_key
     return SeededAccount(account, key, supersim.SIM_SID, wireless.SIM_SID)
 
 
@@ -63,19 +74,19 @@ def _find_or_make_key(
     name: str,
     known: tuple[str, str] | None,
 ) -> CreatedApiKey:
-    """Return the known key, or else create one, and delete those that were created before."""
+    """Return the known key, or else create one, and end those that were created before."""
     sid, secret = known or ("", "")
     key = tx.accounts.keys.get(sid)
     if key is not None and key.account_sid == account_sid and key.opens_with(secret):
         return CreatedApiKey(key, secret)
     for key in tx.accounts.keys.of(account_sid):
-        if key.name == name:
-            delete_key(tx, key.sid)
+        if key.name == name and key.date_ended is None:
+            end_key(tx, key.sid, context)
     return create_key(tx, account_sid, name, context)
 
 
-def _seed(tx: Transaction, context: OperationContext) -> Account:
+def _seed(tx: Transaction, context: OperationContext) -> CreatedAccount:
     account = create_account(tx, name=_ACCOUNT_NAME, context=context, sid=ACCOUNT_SID)
     created = add_credentials(tx, account, context)
     supersim.seed(tx, ACCOUNT_SID, context)
-    return created.account
+    return created

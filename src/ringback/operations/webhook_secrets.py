@@ -6,7 +6,11 @@ See `core/accounts/webhook_secret` for their life cycle.
 from dataclasses import replace
 
 from ringback.core.accounts.account import Account
-from ringback.core.accounts.webhook_secret import WebhookSecret, WebhookSecretStatus
+from ringback.core.accounts.webhook_secret import (
+    AccountWebhookSecrets,
+    WebhookSecret,
+    WebhookSecretStatus,
+)
 from ringback.core.errors import PLATFORM, InvalidParameter, NotFound
 from ringback.operations.accounts import keep_changed, make_secret
 from ringback.operations.context import AccountOperationContext
@@ -29,7 +33,13 @@ def create_secret(
     secret = make_secret(name, context)
     secrets = account.webhook_secrets.with_new(secret)
     keep_changed(tx, replace(account, webhook_secrets=secrets), context)
-    return _held(secrets.find(secret.id), secret.id)
+    held = _held(secrets.find(secret.id), secret.id)
+    context.record(
+        *(tx, "CreateSecret", secret.id),
+        account_sid=account.sid,
+        after={**_shown(held), "replaces": _replaced(account.webhook_secrets, secrets)},
+    )
+    return held
 
 
 def change_secret(
@@ -48,7 +58,7 @@ def change_secret(
     secret would become pending again.
     """
     secrets = account.webhook_secrets
-    had, _ = _held(secrets.find(secret_id), secret_id)
+    before = had, _ = _held(secrets.find(secret_id), secret_id)
     if name is not None:
         check_label(name, "a secret's name", code=PLATFORM.invalid)
         secrets = secrets.with_name(secret_id, name, context.now)
@@ -65,10 +75,30 @@ def change_secret(
             pass
     if secrets != account.webhook_secrets:
         keep_changed(tx, replace(account, webhook_secrets=secrets), context)
-    return _held(secrets.find(secret_id), secret_id)
+    held = _held(secrets.find(secret_id), secret_id)
+    replaced = _replaced(account.webhook_secrets, secrets)
+    context.record(
+        *(tx, "UpdateSecret", secret_id),
+        account_sid=account.sid,
+        before=_shown(before),
+        after={**_shown(held), **({"replaces": replaced} if replaced else {})},
+    )
+    return held
 
 
 def _held(found: SecretAndStatus | None, secret_id: str) -> SecretAndStatus:
     if found is None:
         raise NotFound(f"there is no webhook secret {secret_id!r}")
     return found
+
+
+def _shown(held: SecretAndStatus) -> dict[str, object]:
+    """Return the fields of a secret that audit entries show."""
+    status, secret = held
+    return {"name": secret.name, "status": status}
+
+
+def _replaced(before: AccountWebhookSecrets, after: AccountWebhookSecrets) -> str | None:
+    """Return the id of the secret that is deleted by a change; None if none is."""
+    left = {secret.id for _, secret in after.all}
+    return next((secret.id for _, secret in before.all if secret.id not in left), None)

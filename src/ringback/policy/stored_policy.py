@@ -2,8 +2,10 @@
 
 import logging
 from collections.abc import Collection
-from typing import NamedTuple
+from dataclasses import replace
+from typing import Any, NamedTuple
 
+from ringback.core.audit import Actor, ActorKind, audit_entry
 from ringback.core.errors import (
     SUPER_SIM,
     ConfigurationError,
@@ -11,6 +13,7 @@ from ringback.core.errors import (
     InvalidParameter,
     StoreUnavailable,
 )
+from ringback.core.policy.policy_json import policy_fields
 from ringback.core.policy.policy_version import OPERATOR, PolicyPart, PolicyVersion
 from ringback.core.policy.source_policy import Policy, SourceName
 from ringback.policy.active_policy import ActivePolicy
@@ -47,6 +50,7 @@ class StoredPolicy:
         process can't use the newest version, and StoreUnavailable if a new version can't be stored.
         """
         file_hash, now, logged = part.hash, self._clock.now(), self.active.behind
+        actor = Actor(ActorKind.SETTINGS_FILE, name=part.origin)
 
         def find(tx: Transaction) -> tuple[int, PolicyVersion] | None:
             own, newest = tx.policies.made_by(file_hash), tx.policies.newest()
@@ -55,8 +59,9 @@ class StoredPolicy:
         def find_or_add(tx: Transaction) -> tuple[int, PolicyVersion] | None:
             if (found := find(tx)) is not None:
                 return found
-            new = PolicyVersion.of_part(part, _number_of(tx.policies.newest()) + 1, now)
-            return (new.number, new) if tx.policies.add(new) else None
+            newest = tx.policies.newest()
+            new = PolicyVersion.of_part(part, _number_of(newest) + 1, now)
+            return (new.number, new) if _add(tx, new, newest, actor) else None
 
         try:
             # If another process adds a version at the same time, one of the two has to try again.
@@ -90,8 +95,10 @@ class StoredPolicy:
         else:
             _log.info("the policy is %s now", newest)
 
-    async def change(self, policy: Policy, *, based_on: int) -> None:
+    async def change(self, policy: Policy, *, based_on: int, actor: Actor) -> None:
         """Make this policy the newest version, and activate it, unless it is in force already.
+
+        `actor` is who changes it, for the audit entry.
 
         Raises Conflict if the newest version is not the one with the number `based_on`, and
         InvalidParameter if this process can't use the policy.
@@ -106,7 +113,7 @@ class StoredPolicy:
             if newest is not None and newest.policy == policy:
                 return newest
             new = PolicyVersion(based_on + 1, policy, now, OPERATOR)
-            return new if tx.policies.add(new) else None
+            return new if _add(tx, new, newest, actor) else None
 
         in_force = await self._store.transact(add)
         if in_force is None:
@@ -157,6 +164,30 @@ class StoredPolicy:
             raise ConfigurationError(active.unusable) from None
         active.unusable = None
         active.behind = offered and version.why_behind(*offered)
+
+
+def _add(tx: Transaction, new: PolicyVersion, before: PolicyVersion | None, actor: Actor) -> bool:
+    """Save a new version with its audit entry, and return True; False if another was faster."""
+    if not tx.policies.add(new):
+        return False
+    entry = audit_entry(
+        *(actor, new.date_created, "ReplacePolicy", "policy"),
+        account_sid=None,
+        before=before and _shown(before, beside=new),
+        after=_shown(new, beside=before),
+    )
+    if entry is not None:
+        tx.audit.add(entry)
+    return True
+
+
+def _shown(version: PolicyVersion, *, beside: PolicyVersion | None) -> dict[str, Any]:
+    """Return a version as audit entries show it: without the holds that `beside` has, too."""
+    policy = version.policy
+    if beside is not None:
+        others = frozenset(beside.policy.holds)
+        policy = replace(policy, holds=tuple(one for one in policy.holds if one not in others))
+    return {"version": version.number, **policy_fields(policy)}
 
 
 def _number_of(version: PolicyVersion | None) -> int:

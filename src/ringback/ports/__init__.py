@@ -7,6 +7,7 @@ Start with `store`, then `callbacks`.
 # Everything that these modules define is public; a list here would only repeat the names.
 # ruff: noqa: F403
 
+from ringback.ports.audit import *
 from ringback.ports.callbacks import *
 from ringback.ports.cluster import *
 from ringback.ports.counters import *

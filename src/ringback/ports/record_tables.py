@@ -150,7 +150,10 @@ class CredentialTable(RecordTable[T], Protocol[T]):
     """A table of credentials, such as API keys; each account has only a few."""
 
     def of(self, account_sid: str | None) -> list[T]:
-        """Return all credentials of an account, or of the operator if None, oldest first."""
+        """Return all credentials of an account, or of the operator if None, oldest first.
+
+        For EVERY, return all credentials there are.
+        """
         ...
 
 

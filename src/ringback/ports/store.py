@@ -7,7 +7,7 @@ The function must not await, and must not keep the `Transaction`: a store may ru
 one commit, or run a function again.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Generic, NamedTuple, Protocol, TypeVar
@@ -18,6 +18,7 @@ from ringback.core.callbacks.callback import CallbackRecord, DeliveryProgress
 from ringback.core.policy.policy_version import PolicyVersion
 from ringback.core.scheduled_task import BeginResult, ScheduledTask
 from ringback.core.sims.scenario import CarrierResult
+from ringback.ports.audit import AuditLog
 from ringback.ports.callbacks import Callbacks, IncomingCallbackBatches, ResponseOverflows
 from ringback.ports.counters import Counters
 from ringback.ports.record_tables import CredentialTable, Jobs, ScheduledTasks
@@ -40,11 +41,23 @@ class CommitHooks(NamedTuple):
     undone: Callable[[], None]
 
 
+class ApiKeys(CredentialTable[ApiKey], Protocol):
+    """The table of the API keys of all accounts, and of the operator."""
+
+    def end(self, sid: str, at: datetime) -> None:
+        """Save that the key with this SID has ended, and forget its secret."""
+        ...
+
+    def note_uses(self, last: Mapping[str, datetime]) -> None:
+        """Save when keys signed in last, by their SIDs, unless a later time is known."""
+        ...
+
+
 class Accounts(Protocol):
     """The table of accounts, with the API keys that sign in to them."""
 
     @property
-    def keys(self) -> CredentialTable[ApiKey]:
+    def keys(self) -> ApiKeys:
         """The API keys of all accounts, and of the operator."""
         ...
 
@@ -161,6 +174,8 @@ class Transaction(Protocol):
     """The scenarios chosen for SIMs and accounts."""
     policies: PolicyVersions
     pause: StoredPause
+    audit: AuditLog
+    """Who changed what."""
     tasks: ScheduledTasks
     jobs: Jobs
     """Long actions, such as the replay of many callbacks."""

@@ -177,7 +177,11 @@ class Emulator:
     def scenario(self, name: str, *, sim: str | None = None) -> None:
         """Choose a network scenario, such as `unattached`, for a SIM or for the account."""
         chosen = scenario_called(name)
-        self._change(lambda tx, _: choose_scenario(tx, self.account_sid, sim=sim, scenario=chosen))
+        self._change(
+            lambda tx, context: choose_scenario(
+                tx, self.account_sid, sim=sim, scenario=chosen, context=context
+            )
+        )
 
     # ---- callbacks -------------------------------------------------------------------------------
 

@@ -1,13 +1,15 @@
 """Authentication: a sign-in is remembered for a second without asking the store again."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
 import pytest
 from starlette.types import ASGIApp
 
+from ringback.api.app import create_app
 from ringback.api.authentication import ACT_FOR, Authenticator
 from ringback.api.bearer_tokens import BearerTokens
 from ringback.core.accounts.account import Account, AccountStatus
@@ -35,6 +37,7 @@ from tests.unit.api.world import (
     THEIR_SIM,
     THEIRS,
     app_on,
+    dependencies_on,
     fill,
     refusal,
 )
@@ -312,6 +315,76 @@ async def test_a_token_is_remembered_no_longer_than_it_is_valid(
 
 
 # ---- the operator --------------------------------------------------------------------------------
+
+
+# ---- when keys were used last --------------------------------------------------------------------
+
+WITH_KEY = basic(KEY.sid, KEY_SECRET)
+
+
+async def last_use(store: CountingStore) -> datetime | None:
+    key = await store.store.read(lambda tx: tx.accounts.keys.get(KEY.sid))
+    assert key is not None
+    return key.date_last_used
+
+
+async def test_requests_write_nothing_and_the_last_use_of_a_key_is_written_later(
+    app: ASGIApp, store: CountingStore, clock: FakeClock
+) -> None:
+    dependencies = dependencies_on(store, clock=clock)
+    caller = Caller(create_app(dependencies), credentials=(KEY.sid, KEY_SECRET))
+    for _ in range(5):
+        clock.advance(timedelta(seconds=1))
+        assert (await caller.get("/v1/Fleets")).status == 200
+    assert (store.transactions, await last_use(store)) == (0, None)
+    await dependencies.authenticator.write_uses()
+    assert (store.transactions, await last_use(store)) == (1, clock.now())
+    await dependencies.authenticator.write_uses()
+    assert store.transactions == 1
+
+
+async def test_other_credentials_and_wrong_ones_leave_no_last_use(
+    authenticator: Authenticator, store: CountingStore
+) -> None:
+    await authenticator.caller_of(RIGHT)
+    with pytest.raises(Unauthorized):
+        await authenticator.caller_of(basic(KEY.sid, "wrong"))
+    await authenticator.write_uses()
+    assert store.transactions == 0
+
+
+async def test_a_last_use_waits_while_the_database_is_away(
+    authenticator: Authenticator, store: CountingStore, clock: FakeClock
+) -> None:
+    await authenticator.caller_of(WITH_KEY)
+    store.is_away = True
+    await authenticator.write_uses()
+    store.is_away = False
+    await authenticator.write_uses()
+    assert await last_use(store) == clock.now()
+
+
+async def test_a_last_use_is_written_every_minute_and_at_the_stop(
+    authenticator: Authenticator,
+    store: CountingStore,
+    clock: FakeClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("ringback.api.authentication._BETWEEN_WRITES", 0)
+    await authenticator.caller_of(WITH_KEY)
+    written = asyncio.Event()
+    store.when_asked = written.set
+    loop = asyncio.create_task(authenticator.run())
+    async with asyncio.timeout(5):
+        await written.wait()
+    monkeypatch.setattr("ringback.api.authentication._BETWEEN_WRITES", 60)
+    for _ in range(5):
+        await asyncio.sleep(0)
+    clock.advance(timedelta(seconds=5))
+    await authenticator.caller_of(WITH_KEY)
+    loop.cancel()
+    await asyncio.gather(loop, return_exceptions=True)
+    assert (store.transactions, await last_use(store)) == (2, clock.now())
 
 
 FOR = ACT_FOR.lower()

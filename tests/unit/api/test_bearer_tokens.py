@@ -144,7 +144,7 @@ async def test_anybody_can_verify_it_with_the_public_key(tokens: BearerTokens) -
 async def test_a_token_has_the_rights_of_its_client(tokens: BearerTokens) -> None:
     for client, areas in ((ADMIN, EVERYTHING), (STANDARD, frozenset({ApiScope.SUPER_SIM}))):
         caller = await tokens.caller_of(await token_of(tokens, client))
-        assert caller == Principal(an_account(), areas, NOW + timedelta(hours=1))
+        assert caller == Principal(an_account(), client.actor, areas, NOW + timedelta(hours=1))
 
 
 @pytest.mark.parametrize("lifetime", LIFETIMES.values(), ids=LIFETIMES)

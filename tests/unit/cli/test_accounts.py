@@ -1,17 +1,22 @@
 """`ringback accounts` on a data folder that no server uses."""
 
+import getpass
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from socket import gethostname
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
 from ringback.cli.main import main
-from ringback.data_folder import KEY_FILE
+from ringback.core.accounts.account import EVERY
+from ringback.core.audit import ActorKind, AuditEntry
+from ringback.data_folder import KEY_FILE, DataFolder
+from ringback.ports import AuditFilter, PageWindow
 from tests.keyboards import terminal
 
 NOBODY = "AC" + "0" * 32
@@ -38,6 +43,12 @@ class Shell:
     def record(self, *words: str) -> dict[str, Any]:
         (record,) = self.records(*words)
         return record
+
+    def audit(self) -> list[AuditEntry]:
+        """Return the audit entries in the folder, oldest first."""
+        return DataFolder(self.folder).transact(
+            lambda tx: tx.audit.page(EVERY, AuditFilter(), PageWindow(99))
+        )[::-1]
 
     def refused(self, *words: str) -> str:
         ended = self.run(*words)
@@ -198,20 +209,30 @@ def test_an_account_that_is_not_there_is_refused(words: tuple[str, ...], shell: 
 # ---- keys ----------------------------------------------------------------------------------------
 
 
-def test_a_key_is_made_listed_and_taken_back(shell: Shell, made: dict[str, Any]) -> None:
+def test_a_key_is_made_listed_and_ended(shell: Shell, made: dict[str, Any]) -> None:
     whose = ("--account", made["kore_id"])
     key = shell.record("keys", "create", *whose, "--name", "deploy")
     assert (key["account_sid"], key["name"]) == (made["account_sid"], "deploy")
     listed = shell.records("keys", "list", *whose)
     assert [one["sid"] for one in listed] == [made["api_key_sid"], key["sid"]]
     assert key["secret"] not in json.dumps(listed)
-    assert shell.said("keys", "delete", key["sid"]) == (
-        f"API key {key['sid']} (deploy) of {made['account_sid']} is deleted\n"
+    assert key["role"] == "full"
+    assert [one["date_ended"] for one in listed] == [None, None]
+    assert shell.said("keys", "end", key["sid"]) == (
+        f"API key {key['sid']} (deploy) of {made['account_sid']} has ended\n"
     )
-    assert len(shell.records("keys", "list", *whose)) == 1
+    ended = shell.records("keys", "list", *whose)[1]["date_ended"]
+    assert f"deploy  ended {ended}" in shell.said("keys", "list", *whose)
+    # The name of the command in earlier versions still works.
     assert shell.refused("keys", "delete", key["sid"]) == (
-        f"ringback: there is no API key {key['sid']!r}\n"
+        f"ringback: the API key {key['sid']} ended at {ended} already\n"
     )
+
+
+def test_a_key_that_can_only_read_is_made(shell: Shell) -> None:
+    key = shell.record("keys", "create", "--operator", "--role", "read-only")
+    assert key["role"] == "read_only"
+    assert "  read-only  never used  unnamed\n" in shell.said("keys", "list", "--operator")
 
 
 def test_the_operators_keys_are_nobody_elses(shell: Shell, made: dict[str, Any]) -> None:
@@ -220,7 +241,7 @@ def test_the_operators_keys_are_nobody_elses(shell: Shell, made: dict[str, Any])
     (key,) = shell.records("keys", "list", "--operator")
     assert key["account_sid"] is None
     assert len(shell.records("keys", "list", "--account", made["account_sid"])) == 1
-    assert shell.said("keys", "delete", key["sid"]).endswith(" of the operator is deleted\n")
+    assert shell.said("keys", "delete", key["sid"]).endswith(" of the operator has ended\n")
 
 
 @pytest.mark.parametrize("command", ["create", "list"])
@@ -302,3 +323,39 @@ def test_the_file_with_the_key_can_be_named(
     flags = ("--seal-key-file", elsewhere) if is_flag else ()
     variables = {} if is_flag else {"RINGBACK_SEAL_KEY_FILE": elsewhere}
     assert made["account_sid"] in shell.run("list", *flags, **variables).stdout
+
+
+# ---- who did it ----------------------------------------------------------------------------------
+
+
+def test_each_command_that_changes_something_leaves_audit_entries_of_its_user(
+    shell: Shell, made: dict[str, Any]
+) -> None:
+    sid = made["account_sid"]
+    shell.record("suspend", sid)
+    shell.record("suspend", sid)  # changes nothing
+    shell.record("resume", sid)
+    shell.record("token", "create", sid)
+    shell.record("token", "promote", sid)
+    shell.record("token", "create", sid)
+    shell.record("token", "delete", sid)
+    client = shell.record("clients", "create", sid, "CI")
+    shell.record("clients", "delete", client["client_id"])
+    shell.record("keys", "end", made["api_key_sid"])
+    entries = shell.audit()
+    assert [(one.action, one.subject) for one in entries] == [
+        ("CreateAccount", sid),
+        ("CreateSecret", entries[1].subject),
+        ("CreateKey", made["api_key_sid"]),
+        *[("UpdateAccount", sid)] * 2,
+        *[("CreateSecondaryToken", sid), ("PromoteSecondaryToken", sid)],
+        *[("CreateSecondaryToken", sid), ("DeleteSecondaryToken", sid)],
+        ("CreateClient", client["client_id"]),
+        ("DeleteClient", client["client_id"]),
+        ("EndKey", made["api_key_sid"]),
+    ]
+    assert {one.account_sid for one in entries} == {sid}
+    assert {(one.actor_kind, one.actor) for one in entries} == {(ActorKind.COMMAND_LINE, None)}
+    assert {one.address for one in entries} == {f"{getpass.getuser()}@{gethostname()}"}
+    told = repr(entries)
+    assert [one for one in (made["auth_token"], client["client_secret"]) if one in told] == []

@@ -11,11 +11,15 @@ import pytest
 from click.testing import CliRunner
 
 from ringback.cli.main import main
+from ringback.core.accounts.account import EVERY
+from ringback.core.audit import ActorKind
 from ringback.core.retention import TimeSubject
 from ringback.data_folder import DATA_FILE, KEY_FILE, DataFolder
+from ringback.ports import AuditFilter, PageWindow
 from ringback.stores.encryption import new_key
 from tests.damage.trial import opened
 from tests.fakes import NOW
+from tests.stores.old_files import NEWEST, write_old_file
 from tests.stores.records import account, callback
 from tests.stores.rich_data import rich_folder
 
@@ -236,3 +240,16 @@ async def test_the_status_says_what_is_kept_how_long(folder: Path) -> None:
 async def test_the_status_of_an_older_file_has_no_growth(folder: Path) -> None:
     change(folder, "PRAGMA user_version = 11")
     assert list(status_of(folder)) == ["where", "schema", "newest_schema", "bytes"]
+
+
+def test_an_upgrade_leaves_an_audit_entry(tmp_path: Path) -> None:
+    write_old_file(tmp_path / DATA_FILE, schema=NEWEST - 1)
+    run = ["db", "upgrade", "--data", str(tmp_path)]
+    for _ in range(2):
+        assert CliRunner().invoke(main, run).exit_code == 0
+    (entry,) = DataFolder(tmp_path).transact(
+        lambda tx: tx.audit.page(EVERY, AuditFilter(), PageWindow(9))
+    )
+    assert (entry.action, entry.subject) == ("UpgradeSchema", "schema")
+    assert (entry.before, entry.after) == ({"schema": NEWEST - 1}, {"schema": NEWEST})
+    assert entry.actor_kind is ActorKind.COMMAND_LINE

@@ -98,8 +98,8 @@ def test_a_client_is_found_only_among_those_of_its_owners(tx: MemoryTransaction)
 
 def test_a_deleted_client_is_gone(tx: MemoryTransaction) -> None:
     made = create(tx)
-    assert delete_client(tx, made.client.sid) == made.client
+    assert delete_client(tx, made.client.sid, a_context()) == made.client
     with pytest.raises(Unauthorized):
         sign_in_client(tx, made.client.sid, made.secret)
     with pytest.raises(NotFound):
-        delete_client(tx, made.client.sid)
+        delete_client(tx, made.client.sid, a_context())

@@ -5,7 +5,6 @@ from dataclasses import replace
 import pytest
 
 from ringback.core.accounts.account import AccountStatus
-from ringback.core.accounts.client_credentials import OPERATOR
 from ringback.core.errors import Forbidden, Unauthorized
 from ringback.operations.authentication import sign_in
 from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, an_account, an_api_key
@@ -115,7 +114,7 @@ def test_an_api_key_with_the_secondary_token_is_refused_with_an_explanation(
 
 def test_a_key_without_an_account_authenticates_the_operator(tx: MemoryTransaction) -> None:
     tx.accounts.keys.add(an_api_key(OPERATORS, None, "operator's"))
-    assert sign_in(tx, OPERATORS, "operator's") == OPERATOR
+    assert sign_in(tx, OPERATORS, "operator's").account is None
     refusal_of(tx, OPERATORS, AUTH_TOKEN)
 
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from ringback.core.accounts.client_credentials import OPERATOR
+from ringback.core.accounts.account import ApiKey
 from ringback.core.sims.scenario import TaskKind
 from ringback.core.supersim.sim import SimStatus
 from ringback.core.supersim.usage import BillingPeriodType
@@ -101,12 +101,17 @@ def test_seeding_again_finds_the_accounts_secrets_and_uses_the_known_key() -> No
     assert tx.accounts.keys.of(ACCOUNT_SID) == [first.api_key.key]
 
 
+def valid_keys(tx: MemoryTransaction, account_sid: str | None = ACCOUNT_SID) -> list[ApiKey]:
+    return [key for key in tx.accounts.keys.of(account_sid) if key.date_ended is None]
+
+
 def test_without_the_known_key_a_new_one_replaces_it() -> None:
     tx = MemoryTransaction()
     first, second = seed(tx, random_seed=1), seed(tx, random_seed=2)
     assert second.account == first.account
     assert second.api_key.secret != first.api_key.secret
-    assert tx.accounts.keys.of(ACCOUNT_SID) == [second.api_key.key]
+    assert valid_keys(tx) == [second.api_key.key]
+    assert [key.date_ended for key in tx.accounts.keys.of(ACCOUNT_SID)] == [NOW, None]
 
 
 @pytest.mark.parametrize("wrong", ["a wrong secret", "a key that is gone", "another account's"])
@@ -131,7 +136,7 @@ def test_keys_of_other_names_are_unchanged() -> None:
     seed(tx, random_seed=1)
     own = create_key(tx, ACCOUNT_SID, "mine", a_context(random_source=SeededRandomness(3)))
     again = seed(tx, random_seed=2)
-    assert tx.accounts.keys.of(ACCOUNT_SID) == [own.key, again.api_key.key]
+    assert valid_keys(tx) == [own.key, again.api_key.key]
 
 
 def test_a_new_store_has_no_known_key() -> None:
@@ -146,11 +151,11 @@ def test_the_operator_has_a_key_too_which_is_kept_while_it_is_known() -> None:
     context = a_context(random_source=SeededRandomness(1))
     own = create_key(tx, None, "mine", context)
     first = find_or_make_operators_key(tx, context, None)
-    assert sign_in(tx, first.key.sid, first.secret) is OPERATOR
+    assert sign_in(tx, first.key.sid, first.secret).account is None
     known = (first.key.sid, first.secret)
     assert find_or_make_operators_key(tx, context, known) == first
     second = find_or_make_operators_key(tx, context, pair_of(seeded))
-    assert tx.accounts.keys.of(None) == [own.key, second.key]
+    assert valid_keys(tx, None) == [own.key, second.key]
     assert tx.accounts.keys.of(ACCOUNT_SID) == [seeded.api_key.key]
 
 

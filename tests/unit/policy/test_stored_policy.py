@@ -6,6 +6,7 @@ from typing import TypeVar
 
 import pytest
 
+from ringback.core.audit import SERVER, Actor, ActorKind
 from ringback.core.calendar import iso
 from ringback.core.errors import ConfigurationError, Conflict, InvalidParameter, StoreUnavailable
 from ringback.core.policy.policy_version import OPERATOR, PolicyPart, PolicyVersion
@@ -139,11 +140,11 @@ async def test_a_file_that_says_what_the_operator_has_set_is_not_behind(
     stored: StoredPolicy, store: MemoryStore
 ) -> None:
     await stored.offer(OLD_FILE)
-    await stored.change(HELD, based_on=1)
+    await stored.change(HELD, based_on=1, actor=SERVER)
     assert stored.active.behind is not None
-    await stored.change(NOTICE, based_on=2)
+    await stored.change(NOTICE, based_on=2, actor=SERVER)
     assert stored.active.behind is None
-    await stored.change(HELD, based_on=3)
+    await stored.change(HELD, based_on=3, actor=SERVER)
     await stored.offer(FILE)
     assert stored.active.behind is None
     newest = (await versions(store))[5]
@@ -218,7 +219,7 @@ async def test_a_version_without_the_phase_in_which_the_process_stays_is_refused
 ) -> None:
     await process_on(store).offer(PolicyPart(KORE_ONLY, "new.toml"))
     await process_on(store).offer(OLD_FILE)
-    await process_on(store).change(KORE_ONLY, based_on=2)
+    await process_on(store).change(KORE_ONLY, based_on=2, actor=SERVER)
     with pytest.raises(ConfigurationError, match="stays in the phase 'between'"):
         await process_on(store, phase="between").offer(OLD_FILE)
 
@@ -282,7 +283,7 @@ async def test_a_change_of_the_newest_version_is_the_next_one(
     stored: StoredPolicy, store: MemoryStore
 ) -> None:
     await stored.offer(OLD_FILE)
-    await stored.change(HELD, based_on=1)
+    await stored.change(HELD, based_on=1, actor=SERVER)
     made = PolicyVersion(2, HELD, NOW, OPERATOR)
     assert (await versions(store))[2] == made
     assert (stored.active.policy, stored.active.version) == (HELD, made)
@@ -292,7 +293,7 @@ async def test_the_policy_in_force_makes_no_further_version(
     stored: StoredPolicy, store: MemoryStore
 ) -> None:
     await stored.offer(FILE)
-    await stored.change(HELD, based_on=1)
+    await stored.change(HELD, based_on=1, actor=SERVER)
     assert (list(await versions(store)), stored.active.number) == ([1], 1)
 
 
@@ -302,7 +303,7 @@ async def test_a_change_of_an_older_version_conflicts_and_shows_the_newest(
     await stored.offer(OLD_FILE)
     await add(store, version_of(HELD, 2))
     with pytest.raises(Conflict) as refused:
-        await stored.change(OTHER, based_on=1)
+        await stored.change(OTHER, based_on=1, actor=SERVER)
     assert refused.value.message == (
         "version=1: the policy has been changed since then, and is at version 2 now; look at it,"
         " and change that version"
@@ -317,7 +318,7 @@ async def test_of_two_changes_at_once_one_conflicts() -> None:
     await process.offer(OLD_FILE)
     store.other = version_of(OTHER, 2)
     with pytest.raises(Conflict, match="is at version 2 now"):
-        await process.change(HELD, based_on=1)
+        await process.change(HELD, based_on=1, actor=SERVER)
     assert (await versions(store))[2].policy == OTHER
     assert process.active.policy == OTHER
 
@@ -331,7 +332,7 @@ async def test_a_change_to_a_source_that_the_server_lacks_is_refused(
         match="the policy names the source 'acme', which this server doesn't have; its sources are"
         " twilio, kore",
     ):
-        await stored.change(ACME, based_on=1)
+        await stored.change(ACME, based_on=1, actor=SERVER)
     assert list(await versions(store)) == [1]
 
 
@@ -341,13 +342,48 @@ async def test_a_change_that_removes_the_phase_in_which_the_server_stays_is_refu
     process = process_on(store, phase="between")
     await process.offer(OLD_FILE)
     with pytest.raises(InvalidParameter, match="stays in the phase 'between'"):
-        await process.change(KORE_ONLY, based_on=1)
+        await process.change(KORE_ONLY, based_on=1, actor=SERVER)
     assert list(await versions(store)) == [1]
 
 
 async def test_the_phase_in_which_a_process_stays_is_never_stored(store: MemoryStore) -> None:
     process = process_on(store, phase="between")
     await process.offer(OLD_FILE)
-    await process.change(HELD, based_on=1)
+    await process.change(HELD, based_on=1, actor=SERVER)
     assert [one.policy for one in (await versions(store)).values()] == [NOTICE, HELD]
     assert process.active.policy == HELD.held_in("between")
+
+
+# ---- who changed it ------------------------------------------------------------------------------
+
+
+async def test_each_version_leaves_an_audit_entry_with_what_was_changed(
+    stored: StoredPolicy, store: MemoryStore
+) -> None:
+    await stored.offer(OLD_FILE)
+    key = Actor(ActorKind.OPERATOR_KEY, "SK1", "ops", "192.0.2.1")
+    await stored.change(HELD, based_on=1, actor=key)
+    await stored.change(NOTICE, based_on=2, actor=key)
+    first, held, free = store.tables.audit.entries.values()
+    assert (first.actor_kind, first.actor_name) == (ActorKind.SETTINGS_FILE, OLD_FILE.origin)
+    assert (first.action, first.subject, first.before) == ("ReplacePolicy", "policy", None)
+    assert first.after is not None
+    assert first.after["version"] == 1
+    assert (held.actor, held.address, held.account_sid) == ("SK1", "192.0.2.1", None)
+    assert held.before == {"version": 1, "holds": []}
+    assert held.after is not None
+    assert held.after.keys() == {"version", "holds"}
+    assert len(held.after["holds"]) == len(HELD.holds) - len(NOTICE.holds)
+    assert (free.before, free.after) == (
+        {"version": 2, "holds": held.after["holds"]},
+        {"version": 3, "holds": []},
+    )
+
+
+async def test_a_policy_that_is_in_force_or_known_already_leaves_none(
+    stored: StoredPolicy, store: MemoryStore
+) -> None:
+    await stored.offer(FILE)
+    await stored.offer(FILE)
+    await stored.change(FILE.policy, based_on=1, actor=SERVER)
+    assert len(store.tables.audit.entries) == 1

@@ -35,9 +35,10 @@ class KoreAccountEndpoints(EndpointGroup):
                 " under the parent account"
             )
         made = await self.change(
+            request,
             lambda tx, context: create_account(
                 tx, name=name, context=context, parent_sid=account.sid
-            )
+            ),
         )
         return with_unknown(asked.unknown, json_answer(_show(made, {account.sid: account})))
 

@@ -61,7 +61,7 @@ class ApiClientEndpoints(EndpointGroup):
             )
             return made, owner
 
-        made, owner = await self.change(work)
+        made, owner = await self.change(request, work)
         return shown_once(json_answer(_show_new(made, owner), 201))
 
     async def list(self, request: Request) -> Response:

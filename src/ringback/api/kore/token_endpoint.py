@@ -44,7 +44,7 @@ class TokenEndpoints(EndpointGroup):
         except Unauthorized as refused:
             body = {"error": "unauthorized_client", "error_description": refused.message}
             return json_answer(body, 401)
-        await dependencies.authenticator.let_in(Principal(account))
+        await dependencies.authenticator.let_in(Principal(account, client.actor))
         token = await dependencies.authenticator.tokens.make(
             client, account, dependencies.context().random_source
         )

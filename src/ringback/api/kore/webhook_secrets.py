@@ -30,7 +30,8 @@ class WebhookSecretEndpoints(EndpointGroup):
         asked = await read_document(request, _KNOWN[:1])
         name = asked.required("Name")
         held = await self.change(
-            lambda tx, context: create_secret(tx, fetch_account(tx, account.sid), name, context)
+            request,
+            lambda tx, context: create_secret(tx, fetch_account(tx, account.sid), name, context),
         )
         shown = _show(held) | {"secret": held[1].value}
         return shown_once(with_unknown(asked.unknown, json_answer(shown, 201)))
@@ -55,6 +56,7 @@ class WebhookSecretEndpoints(EndpointGroup):
             raise missing("Name or Status")
         secret_id = request.path_params["id"]
         held = await self.change(
+            request,
             lambda tx, context: change_secret(
                 tx,
                 fetch_account(tx, account.sid),
@@ -62,7 +64,7 @@ class WebhookSecretEndpoints(EndpointGroup):
                 name=name,
                 status=status,
                 context=context,
-            )
+            ),
         )
         return with_unknown(asked.unknown, json_answer(_show(held)))
 

@@ -6,6 +6,7 @@ from typing import Any, Final
 from ringback.api.cors import CROSS_ORIGIN, OPEN
 from ringback.api.operation_definition import ApiOperation, Body
 from ringback.api.schema_pieces import TEXT, URL, Schema, number, object_of, refer
+from ringback.api.serializers import Serializer
 from ringback.api.strict_json import JSON_TYPE
 
 _HEADERS: Final = "#/components/headers"
@@ -26,14 +27,19 @@ _RETRY_AFTER: Final = {
     "description": "Seconds to wait before the request is repeated.",
     "schema": number(0),
 }
+_NOT_STORED: Final = {
+    "description": "Keeps caches from storing a response with a secret.",
+    "schema": TEXT,
+}
+_OF_SECRETS: Final = ("Cache-Control", "Pragma")
 _CHALLENGE: Final = {"description": "The authentication scheme to use: HTTP Basic.", "schema": TEXT}
 
 ERRORS: Final[Mapping[int, str]] = {
     400: "The request is invalid, for example a parameter or the HTTP syntax: `code` and `message`"
     " describe the problem. Nothing was changed.",
     401: "The credentials are missing or wrong (20003).",
-    403: "The credentials are right, but do not permit this (20006), or their account is suspended"
-    " (20005).",
+    403: "The credentials are right, but do not permit this, such as an API key that can only read"
+    " (20006), or their account is suspended (20005).",
     404: "There is no such resource, or it belongs to another account (20404).",
     409: "Another change to the same resource is still in progress, or was made in the meantime.",
     429: "The limit of waiting callbacks, of wrong credentials within a minute, or of requests per"
@@ -55,6 +61,7 @@ def headers() -> dict[str, Any]:
         "Ringback-Warning": _WARNING,
         "Retry-After": _RETRY_AFTER,
         "WWW-Authenticate": _CHALLENGE,
+        **dict.fromkeys(_OF_SECRETS, _NOT_STORED),
     }
     return {**ours, **allowed}
 
@@ -79,7 +86,8 @@ def content_of(name: str) -> dict[str, Any]:
 def answers_of(operation: ApiOperation) -> dict[str, Any]:
     """Return the descriptions of all responses of an operation, by status."""
     is_open = operation.path.startswith(OPEN)
-    headers = _refer("Ringback-Warning", *(CROSS_ORIGIN if is_open else ()))
+    beside = (*(CROSS_ORIGIN if is_open else ()), *(_OF_SECRETS if _has_secret(operation) else ()))
+    headers = _refer("Ringback-Warning", *beside)
     good = {
         str(status): {"description": operation.meaning, "headers": headers, **_body(body)}
         for status, body in operation.answers.items()
@@ -99,6 +107,12 @@ def schemas_of(operation: ApiOperation) -> dict[str, Schema]:
     for body in filter(None, (operation.takes_json, *operation.answers.values())):
         schemas |= body.schemas
     return schemas
+
+
+def _has_secret(operation: ApiOperation) -> bool:
+    """Return True if an operation's response has a secret, which is shown only this once."""
+    bodies = (body for body in operation.answers.values() if isinstance(body, Serializer))
+    return any("secret" in body.schema.get("properties", ()) for body in bodies)
 
 
 def _errors_of(operation: ApiOperation) -> list[int]:

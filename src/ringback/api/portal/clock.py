@@ -47,7 +47,18 @@ class ClockEndpoints(EndpointGroup):
         return {"now": clock.now(), "ahead_seconds": clock.ahead.total_seconds()}
 
     async def _advance(self, call: ApiRequest) -> dict[str, object]:
-        await self._clock_advancer.advance(self._read_advance(call.given))
+        by, ahead = self._read_advance(call.given), self._clock_advancer.clock.ahead
+        # The entry comes first: much happens while the clock advances.
+        await self.change(
+            call.request,
+            lambda tx, context: context.record(
+                *(tx, "AdvanceClock", "clock"),
+                account_sid=None,
+                before={"ahead_seconds": ahead},
+                after={"ahead_seconds": ahead + by},
+            ),
+        )
+        await self._clock_advancer.advance(by)
         return await self._fetch(call)
 
     def _read_advance(self, form: RequestParameters) -> timedelta:

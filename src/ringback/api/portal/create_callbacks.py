@@ -123,6 +123,8 @@ class CreateCallbacksEndpoints(EndpointGroup):
         caller = self._dependencies.authenticator.remembered(authorization)
         if caller is None or caller.account is None or not caller.may(ApiScope.GLOBAL):
             return None
+        if caller.is_read_only:
+            return None
         content_type = head.by_name.get(b"content-type", b"").decode("latin-1")
         if content_type != JSON_TYPE and media_type_in(content_type) != JSON_TYPE:
             return None

@@ -224,8 +224,9 @@ def _use_data(call: ApiRequest) -> Change[Mapping[str, object]]:
     def use(tx: Transaction, context: OperationContext) -> Mapping[str, object]:
         user = fetch_any_sim(tx, call.account_sid, call.sid)
         transfer_data(tx, user, upload=upload, download=download, context=context)
-        used = {"sim_sid": user.sid, "data_upload": upload, "data_download": download}
-        return {**used, "data_total": upload + download}
+        used = {"data_upload": upload, "data_download": download}
+        context.record(tx, "UseData", user.sid, account_sid=user.account_sid, after=used)
+        return {"sim_sid": user.sid, **used, "data_total": upload + download}
 
     return use
 

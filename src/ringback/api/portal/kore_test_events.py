@@ -89,7 +89,8 @@ class TestEventEndpoints(EndpointGroup):
         self._dependencies.callback_queue.make_room(account_sid, count)
         self._dependencies.authenticator.charge(signed_in(call.request), max(0, count - 1))
         pending, events, forgeries = await self.change(
-            lambda tx, context: rehearse(tx, account_sid, destinations, context, forges=forges)
+            call.request,
+            lambda tx, context: rehearse(tx, account_sid, destinations, context, forges=forges),
         )
         return {
             "secret_id": pending.id,

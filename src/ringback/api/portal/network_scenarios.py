@@ -77,7 +77,7 @@ def _choose(call: ApiRequest) -> Change[ScenarioAssignment]:
         raise call.given.wrong(f"Scenario: {problem}") from None
 
     def choose(tx: Transaction, context: OperationContext) -> ScenarioAssignment:
-        choose_scenario(tx, call.account_sid, sim=sim, scenario=chosen)
+        choose_scenario(tx, call.account_sid, sim=sim, scenario=chosen, context=context)
         return explain_scenario(tx, call.account_sid, sim=sim, context=context)
 
     return choose

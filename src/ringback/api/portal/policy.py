@@ -7,7 +7,7 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ringback.api.authentication import reach_of
+from ringback.api.authentication import actor_of, reach_of
 from ringback.api.dependencies import ApiDependencies
 from ringback.api.endpoint_group import ApiRequest, EndpointGroup
 from ringback.api.operation_definition import ApiOperation
@@ -131,7 +131,7 @@ class PolicyEndpoints(EndpointGroup):
         body = await read_json_body(request, most=MAX_BODY)
         # In a thread, since there may be thousands of holds.
         based_on, policy = await asyncio.to_thread(_read, body)
-        await self._stored.change(policy, based_on=based_on)
+        await self._stored.change(policy, based_on=based_on, actor=actor_of(request))
         return json_answer(self._record(None))
 
     async def _fetch(self, call: ApiRequest) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """The portal's operations that replay and discard callbacks."""
 
+from collections.abc import AsyncIterator
+from dataclasses import fields
 from typing import Any, Final
 
 from starlette.responses import Response
@@ -21,6 +23,7 @@ from ringback.api.schema_pieces import COUNTS, FLAG, INSTANT, TEXT, number, obje
 from ringback.api.serializers import CustomJsonSerializer, json_answer
 from ringback.core.callbacks.callback import CallbackRecord
 from ringback.core.errors import BacklogFull
+from ringback.operations.context import OperationContext
 from ringback.operations.replay import (
     ANY,
     ENDED,
@@ -91,37 +94,57 @@ class ReplayEndpoints(EndpointGroup):
         ]
 
     async def _replay(self, call: ApiRequest) -> Response:
-        is_new = call.given.is_yes("AsOtherSource")
-        send_again = self._replay_of(call.given)
+        is_new, context = call.given.is_yes("AsOtherSource"), self.context_of(call.request)
+        send_again = _replay_of(call.given, context)
         self._dependencies.callback_queue.make_room(call.account_sid, 1)
-        callback = await self._dependencies.store.transact(
-            lambda tx: replay_callback(
+
+        def work(tx: Transaction) -> CallbackRecord:
+            again = replay_callback(
                 tx, call.account_sid, call.sid, send_again, statuses=ENDED if is_new else ANY
             )
-        )
+            context.record(
+                *(tx, "ReplayCallback", call.sid),
+                account_sid=call.account_sid,
+                after={"callback_sid": again.sid, "source": again.source},
+            )
+            return again
+
+        callback = await self._dependencies.store.transact(work)
         return json_answer(show_callback(callback), 201 if is_new else 200)
 
     async def _replay_many(self, call: ApiRequest) -> dict[str, Any]:
         now, sources = self._dependencies.clock.now(), self._dependencies.sources
         asked = read_replays(call.given, now=now, sources=sources)
-        send_again = _dry_run_of(call.given) if asked.is_dry else self._replay_of(call.given)
-        done, is_all = await self._work_through(call, asked, send_again)
+        done = await self._work_through(call, asked, self.context_of(call.request))
         return {
             "dry_run": asked.is_dry,
             "matched": done.matched,
             "replayed": done.replayed,
             "skipped": done.skipped,
-            "next": None if is_all else _next(asked, done),
+            "next": _next(asked, done) if done.has_more else None,
         }
 
-    def _replay_of(self, form: RequestParameters) -> Replay:
-        replay = from_other_source if form.is_yes("AsOtherSource") else from_same_source
-        return replay(self._dependencies.context())
-
     async def _work_through(
-        self, call: ApiRequest, asked: ReplayRequest, send_again: Replay
-    ) -> tuple[BulkReplayTotals, bool]:
-        """Replay callbacks in chunks; return the totals, and True if no more are left."""
+        self, call: ApiRequest, asked: ReplayRequest, context: OperationContext
+    ) -> BulkReplayTotals:
+        """Replay callbacks in chunks, and return the totals.
+
+        The first chunk adds an audit entry, so that nothing is replayed without one. If there are
+        further chunks, a second entry with all totals follows them.
+        """
+        first, done = 0, BulkReplayTotals()
+        async for done in self._chunks(call, asked, context):
+            first = first or done.matched
+        if done.matched > first and not asked.is_dry:
+            await self._dependencies.store.transact(
+                lambda tx: _record(tx, call, asked, done, context)
+            )
+        return done
+
+    async def _chunks(
+        self, call: ApiRequest, asked: ReplayRequest, context: OperationContext
+    ) -> AsyncIterator[BulkReplayTotals]:
+        """Replay chunk after chunk, and yield the totals after each of them."""
         done = BulkReplayTotals(last=asked.after)
         for _ in range(_MOST_CHUNKS):
             try:
@@ -132,28 +155,35 @@ class ReplayEndpoints(EndpointGroup):
                     )
             except BacklogFull:
                 if done.matched:
-                    return done, False
+                    return
                 raise
-            chunk = await self._chunk(call.account_sid, asked, send_again, after=done.last)
-            done += chunk
-            if not done.has_more:
-                return done, True
-            if done.matched >= MOST_AT_ONCE:
-                break
-        return done, False
+            done += await self._chunk(call, asked, done, context)
+            yield done
+            if not done.has_more or done.matched >= MOST_AT_ONCE:
+                return
 
     async def _chunk(
-        self, account_sid: str, asked: ReplayRequest, send_again: Replay, *, after: str | None
+        self,
+        call: ApiRequest,
+        asked: ReplayRequest,
+        before: BulkReplayTotals,
+        context: OperationContext,
     ) -> BulkReplayTotals:
-        if asked.sids:
-            return await self._dependencies.store.transact(
-                lambda tx: replay_named(
-                    tx, account_sid, asked.sids, send_again, statuses=asked.statuses
-                )
-            )
+        """Replay one chunk after those of `before`, and return the totals of this chunk."""
+        account_sid = call.account_sid
+        send_again = (_dry_run_of if asked.is_dry else _replay_of)(call.given, context)
 
         def work(tx: Transaction) -> BulkReplayTotals:
-            return replay_oldest(tx, account_sid, asked.which, send_again, after=after, limit=CHUNK)
+            if asked.sids:
+                done = replay_named(
+                    tx, account_sid, asked.sids, send_again, statuses=asked.statuses
+                )
+            else:
+                which, after = asked.which, before.last
+                done = replay_oldest(tx, account_sid, which, send_again, after=after, limit=CHUNK)
+            if done.matched and not before.matched and not asked.is_dry:
+                _record(tx, call, asked, done, context)
+            return done
 
         if asked.is_dry:
             return await self.read(account_sid, work)
@@ -166,7 +196,37 @@ def _discard(call: ApiRequest) -> Change[CallbackRecord]:
     return lambda tx, context: discard_callback(tx, call.account_sid, call.sid, why, context)
 
 
-def _dry_run_of(form: RequestParameters) -> Replay:
+def _record(
+    tx: Transaction,
+    call: ApiRequest,
+    asked: ReplayRequest,
+    done: BulkReplayTotals,
+    context: OperationContext,
+) -> None:
+    """Add the audit entry of a bulk replay, with what was asked for, and the totals so far."""
+    which = {
+        field.name: value
+        for field in fields(asked.which)
+        if (value := getattr(asked.which, field.name)) is not None
+    }
+    context.record(
+        *(tx, "ReplayCallbacks", "callbacks"),
+        account_sid=call.account_sid,
+        after={
+            **({"sids": asked.sids} if asked.sids else which),
+            "as_other_source": call.given.is_yes("AsOtherSource"),
+            "matched": done.matched,
+            "replayed": done.replayed,
+        },
+    )
+
+
+def _replay_of(form: RequestParameters, context: OperationContext) -> Replay:
+    replay = from_other_source if form.is_yes("AsOtherSource") else from_same_source
+    return replay(context)
+
+
+def _dry_run_of(form: RequestParameters, _: OperationContext) -> Replay:
     return only_look_at_other if form.is_yes("AsOtherSource") else only_look
 
 

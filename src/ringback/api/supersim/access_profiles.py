@@ -151,7 +151,8 @@ class AccessProfileEndpoints(EndpointGroup):
     async def _remove_network(self, call: ApiRequest) -> Response:
         sid = call.request.path_params["network_sid"]
         await self.change(
-            lambda tx, context: remove_network(tx, call.account_sid, call.sid, sid, context)
+            call.request,
+            lambda tx, context: remove_network(tx, call.account_sid, call.sid, sid, context),
         )
         return Response(status_code=204)
 

@@ -98,7 +98,8 @@ class SuperSimEndpoints(EndpointGroup):
     async def _update(self, call: ApiRequest) -> Response:
         asked = self._read_update(call)
         updated = await self.change(
-            lambda tx, context: sims.update_sim(tx, call.account_sid, call.sid, asked, context)
+            call.request,
+            lambda tx, context: sims.update_sim(tx, call.account_sid, call.sid, asked, context),
         )
         status = 202 if updated.is_underway else 200
         return json_answer(SIM.at(call.request)(updated.sim), status)

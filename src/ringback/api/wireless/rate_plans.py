@@ -157,7 +157,8 @@ class RatePlanEndpoints(WirelessEndpointGroup):
     async def _create(self, call: ApiRequest) -> Response:
         names, allowed = self._names(call.given), _allowed(call.given)
         plan = await self.change(
-            lambda tx, context: create_rate_plan(tx, call.account_sid, names, allowed, context)
+            call.request,
+            lambda tx, context: create_rate_plan(tx, call.account_sid, names, allowed, context),
         )
         status = 200 if is_at_kore(call.request) else 201
         return json_answer(RATE_PLAN.at(call.request)(plan), status)

@@ -140,7 +140,7 @@ def delete(*, client_id: str, file: "StoredData") -> Output:
     from ringback.cli.accounts.output import client_record
     from ringback.operations.api_clients import delete_client
 
-    client = file.transact(lambda tx: delete_client(tx, client_id))
+    client = file.transact(lambda tx: delete_client(tx, client_id, account_context()))
     words = f"API client {client.sid} ({client.name}) of {client.account_sid} is deleted"
     return client_record(client), words
 

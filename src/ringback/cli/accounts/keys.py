@@ -1,5 +1,6 @@
-"""`ringback accounts keys`: creates, lists and deletes API keys."""
+"""`ringback accounts keys`: creates, lists and ends API keys."""
 
+from copy import copy
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -8,6 +9,7 @@ from ringback.cli.base_command import argument, command, group, option, option_g
 from ringback.cli.data_file import account_context, with_data_file
 from ringback.cli.options import json_lines_option, prints_record
 from ringback.cli.output import Output
+from ringback.core.accounts.account import ApiKeyRole
 
 if TYPE_CHECKING:
     from ringback.data_folder import StoredData
@@ -54,6 +56,9 @@ def keys() -> None:
         "ringback accounts keys create --operator": (
             "Make an API key for the operator, which can see all accounts."
         ),
+        "ringback accounts keys create --operator --name dashboard --role read-only": (
+            "Make an API key that can see all accounts, and change nothing."
+        ),
     },
 )
 @with_data_file
@@ -67,15 +72,27 @@ def keys() -> None:
         metavar="NAME",
         help="A name for the API key.",
     ),
+    option(
+        "--role",
+        type=click.Choice(["full", "read-only"]),
+        default="full",
+        show_default=True,
+        help="What the API key may do: everything that its owner may, or only read.",
+    ),
 )
 @prints_record
-def create(*, file: "StoredData", account: str | None, operator: bool, name: str) -> Output:
+def create(
+    *, file: "StoredData", account: str | None, operator: bool, name: str, role: str
+) -> Output:
     """Make an API key and print its secret, which is shown only once."""
     from ringback.cli.accounts.output import key_record
     from ringback.operations.api_keys import create_key
 
     _check_owner(account, operator=operator)
-    made = file.transact(lambda tx: create_key(tx, _owner(tx, account), name, account_context()))
+    key_role, context = ApiKeyRole(role.replace("-", "_")), account_context()
+    made = file.transact(
+        lambda tx: create_key(tx, _owner(tx, account), name, context, role=key_role)
+    )
     record = {**key_record(made.key), "secret": made.secret}
     owner = made.key.account_sid or _OPERATOR
     return record, _CREATED.format(**record, owner=owner)
@@ -96,7 +113,11 @@ def create(*, file: "StoredData", account: str | None, operator: bool, name: str
 @option_group("Which keys", *_owner_options)
 @option_group("Output", json_lines_option)
 def list_(*, file: "StoredData", account: str | None, operator: bool, as_json: bool) -> None:
-    """List API keys, oldest first, without their secrets."""
+    """List API keys, oldest first, without their secrets.
+
+    A line has the SID, the time of creation, the role, when the key signed in last, and the name.
+    Keys that have ended stay in the list.
+    """
     from ringback.cli.accounts.output import key_record, key_row, say_all
 
     _check_owner(account, operator=operator)
@@ -105,27 +126,35 @@ def list_(*, file: "StoredData", account: str | None, operator: bool, as_json: b
     say_all(found, key_record, key_row, nothing=nothing, as_json=as_json)
 
 
-@command(
-    "delete",
-    examples={
-        "KEY=$(ringback accounts keys list --operator | tail -n 1 | cut -d ' ' -f 1)\n"
-        'ringback accounts keys delete "$KEY"': "Delete the operator's newest API key."
-    },
-)
+_end_examples: Final = {
+    "KEY=$(ringback accounts keys list --operator | tail -n 1 | cut -d ' ' -f 1)\n"
+    'ringback accounts keys end "$KEY"': "End the operator's newest API key."
+}
+
+
+@command("end", examples=_end_examples)
 @argument("sid", help="The SID of the API key (SK…).")
 @with_data_file
 @prints_record
-def delete(*, sid: str, file: "StoredData") -> Output:
-    """Delete an API key: it can no longer sign in."""
-    from ringback.cli.accounts.output import key_record
-    from ringback.operations.api_keys import delete_key
+def end(*, sid: str, file: "StoredData") -> Output:
+    """End an API key: it can no longer sign in.
 
-    key = file.transact(lambda tx: delete_key(tx, sid))
-    words = f"API key {key.sid} ({key.name}) of {key.account_sid or _OPERATOR} is deleted"
+    This can't be undone. The key stays in the list, so that its SID in audit entries still means
+    something.
+    """
+    from ringback.cli.accounts.output import key_record
+    from ringback.operations.api_keys import end_key
+
+    key = file.transact(lambda tx: end_key(tx, sid, account_context()))
+    words = f"API key {key.sid} ({key.name}) of {key.account_sid or _OPERATOR} has ended"
     return key_record(key), words
 
 
-for _command in (create, list_, delete):
+# The name of `end` in earlier versions, in which keys that had ended were not listed.
+delete: Final = copy(end)
+delete.name, delete.hidden = "delete", True
+
+for _command in (create, list_, end, delete):
     keys.add_command(_command)
 
 

@@ -59,13 +59,19 @@ def key_record(key: ApiKey) -> dict[str, str | None]:
         "sid": key.sid,
         "account_sid": key.account_sid,
         "name": key.name,
+        "role": key.role.value,
         "date_created": iso(key.date_created),
+        "date_last_used": key.date_last_used and iso(key.date_last_used),
+        "date_ended": key.date_ended and iso(key.date_ended),
     }
 
 
 def key_row(key: ApiKey) -> str:
     """Return an API key on one line."""
-    return f"{key.sid}  {iso(key.date_created)}  {key.name}"
+    role = key.role.value.replace("_", "-")
+    used = "never used" if key.date_last_used is None else f"used {iso(key.date_last_used)}"
+    ended = "" if key.date_ended is None else f"  ended {iso(key.date_ended)}"
+    return f"{key.sid}  {iso(key.date_created)}  {role:<9}  {used}  {key.name}{ended}"
 
 
 def client_record(client: ClientCredentials) -> dict[str, Any]:

@@ -61,16 +61,32 @@ class Account:
         return self.status is AccountStatus.SUSPENDED
 
 
+class ApiKeyRole(StrEnum):
+    """What an API key may do: `read_only` ones can change nothing."""
+
+    FULL = "full"
+    READ_ONLY = "read_only"
+
+
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """An API key: a credential with which an account or the operator signs in."""
+    """An API key: a credential with which an account or the operator signs in.
+
+    A key that has ended can't sign in any more. It stays listed, since audit entries name it.
+    """
 
     sid: str
     account_sid: str | None
     """The SID of the account that owns the key; None for a key of the operator."""
     name: str
     secret_hash: str = field(repr=False)
+    """The hash of its secret; empty after its end."""
     date_created: datetime
+    role: ApiKeyRole = ApiKeyRole.FULL
+    date_ended: datetime | None = None
+    """When the key was ended; None while it can sign in."""
+    date_last_used: datetime | None = None
+    """When the key signed in last, to the minute; None if it never did."""
 
     def opens_with(self, secret: str) -> bool:
         """Return True if `secret` is the key's secret; compares in constant time."""

@@ -7,6 +7,7 @@ from typing import Final
 
 from ringback.core.accounts.account import Account
 from ringback.core.accounts.secret_hash import is_secret_of
+from ringback.core.audit import Actor, ActorKind
 
 
 class ApiScope(StrEnum):
@@ -61,6 +62,11 @@ class ClientCredentials:
         """The parts of the APIs that the client's tokens give access to."""
         return EVERYTHING if self.type is ApiClientType.ADMIN else self.products
 
+    @property
+    def actor(self) -> Actor:
+        """The client, as audit entries name it."""
+        return Actor(ActorKind.API_CLIENT, self.sid, self.name)
+
     def opens_with(self, secret: str) -> bool:
         """Return True if `secret` is the client's secret; compares in constant time."""
         return is_secret_of(self.secret_hash, secret)
@@ -72,14 +78,14 @@ class Principal:
 
     account: Account | None
     """The account that is signed in; None for the operator, who sees every account."""
+    actor: Actor
+    """The credentials that signed in, as audit entries name them."""
     areas: frozenset[ApiScope] = EVERYTHING
     until: datetime | None = None
     """When the credentials expire; None if they don't."""
+    is_read_only: bool = False
+    """True if the caller may change nothing."""
 
     def may(self, area: ApiScope) -> bool:
         """Return True if the caller has access to this part of the APIs."""
         return area in self.areas
-
-
-OPERATOR: Final = Principal(None)
-"""The caller who signed in with an operator's key."""

@@ -72,7 +72,7 @@ class WirelessSim:
     friendly_name: str | None = None
     rate_plan_sid: str | None = None
     eid: str | None = None
-    registration_code: str | None = None
+    registration_code: str | None = field(default=None, repr=False)
     is_narrowband: bool = False
     """True for a Narrowband (NB-IoT) SIM, which has data but no SMS."""
     commands_to: CallbackTarget = NO_TARGET

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Final
 
 from ringback.core.accounts.account import Account
+from ringback.core.audit import SERVER, Actor
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.errors import ConfigurationError, InvalidCallbackUrl
 from ringback.migration.url_source import EditOutcome, UrlEdit, UrlEntry, UrlSourceSpec
@@ -33,6 +34,8 @@ class OwnDataUrlSource:
     clock: Clock = field(kw_only=True)
     account_sid: str | None = field(default=None, kw_only=True)
     """The account whose URLs are read; None for all accounts."""
+    actor: Actor = field(default=SERVER, kw_only=True)
+    """Who changes URLs, for the audit entries."""
 
     @property
     def spec(self) -> UrlSourceSpec:
@@ -95,6 +98,7 @@ class OwnDataUrlSource:
             account_sid=owner or self.account_sid,
             read_url=_read_url,
             now=self.clock.now(),
+            actor=self.actor,
         )
         return EditOutcome(ending)
 

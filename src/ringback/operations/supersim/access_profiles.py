@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Final
 
 from ringback.core.errors import InvalidParameter, NotFound
 from ringback.core.sids import SidKind
@@ -11,6 +12,8 @@ from ringback.operations.context import OperationContext
 from ringback.operations.lookups import fetch_named, named_in
 from ringback.operations.unique_names import check_name_is_free
 from ringback.ports import PageWindow, Transaction
+
+_NETWORK: Final = "NetworkAccessProfileNetwork"
 
 
 def create_access_profile(
@@ -32,6 +35,7 @@ def create_access_profile(
         network_sids=tuple(dict.fromkeys(_network(sid, "Networks").sid for sid in networks)),
     )
     tx.supersim.access_profiles.add(profile)
+    context.record_of(tx, "CreateNetworkAccessProfile", after=profile)
     return profile
 
 
@@ -82,9 +86,10 @@ def rename_access_profile(
     if unique_name is None:
         return profile
     check_name_is_free(tx.supersim.access_profiles, account_sid, unique_name, profile.sid)
-    profile = replace(profile, unique_name=unique_name or None, date_updated=context.now)
-    tx.supersim.access_profiles.save(profile)
-    return profile
+    renamed = replace(profile, unique_name=unique_name or None, date_updated=context.now)
+    tx.supersim.access_profiles.save(renamed)
+    context.record_of(tx, "UpdateNetworkAccessProfile", before=profile, after=renamed)
+    return renamed
 
 
 def networks_of(profile: NetworkAccessProfile) -> list[MobileNetwork]:
@@ -116,10 +121,8 @@ def add_network(
     profile = fetch_access_profile(tx, account_sid, profile_sid)
     network = _network(network_sid, "Network")
     if network.sid not in profile.network_sids:
-        profile = replace(
-            profile, network_sids=(*profile.network_sids, network.sid), date_updated=context.now
-        )
-        tx.supersim.access_profiles.save(profile)
+        networks = *profile.network_sids, network.sid
+        profile = _with_networks(tx, f"Create{_NETWORK}", profile, networks, context)
     return profile, network
 
 
@@ -130,7 +133,20 @@ def remove_network(
     profile = fetch_access_profile(tx, account_sid, profile_sid)
     network = fetch_network_of(profile, network_sid)
     left = tuple(sid for sid in profile.network_sids if sid != network.sid)
-    tx.supersim.access_profiles.save(replace(profile, network_sids=left, date_updated=context.now))
+    _with_networks(tx, f"Delete{_NETWORK}", profile, left, context)
+
+
+def _with_networks(
+    tx: Transaction,
+    action: str,
+    profile: NetworkAccessProfile,
+    networks: tuple[str, ...],
+    context: OperationContext,
+) -> NetworkAccessProfile:
+    changed = replace(profile, network_sids=networks, date_updated=context.now)
+    tx.supersim.access_profiles.save(changed)
+    context.record_of(tx, action, before=profile, after=changed)
+    return changed
 
 
 def fetch_network(sid: str) -> MobileNetwork:

@@ -123,6 +123,7 @@ def download_profile(
             code=83600,
         )
     context.begin_step(tx, TaskKind.DOWNLOAD_PROFILE, profile, None)
+    context.record(tx, "DownloadEsimProfile", sid, account_sid=account_sid)
     return profile
 
 

@@ -52,6 +52,7 @@ def create_fleet(
         ip_commands=settings.ip_commands.after(NO_TARGET),
     )
     tx.supersim.fleets.add(fleet)
+    context.record_of(tx, "CreateFleet", after=fleet)
     return fleet
 
 
@@ -97,16 +98,17 @@ def update_fleet(
     Raises NotFound if there is no such fleet, and InvalidParameter if the Network Access Profile is
     unknown, or the name is taken (83011).
     """
-    fleet = fetch_fleet(tx, account_sid, sid_or_name)
-    check_name_is_free(tx.supersim.fleets, account_sid, settings.unique_name, fleet.sid)
+    before = fetch_fleet(tx, account_sid, sid_or_name)
+    check_name_is_free(tx.supersim.fleets, account_sid, settings.unique_name, before.sid)
     fleet = replace(
-        fleet,
+        before,
         **_changes(tx, account_sid, settings),
-        sms_commands=settings.sms_commands.after(fleet.sms_commands),
-        ip_commands=settings.ip_commands.after(fleet.ip_commands),
+        sms_commands=settings.sms_commands.after(before.sms_commands),
+        ip_commands=settings.ip_commands.after(before.ip_commands),
         date_updated=context.now,
     )
     tx.supersim.fleets.save(fleet)
+    context.record_of(tx, "UpdateFleet", before=before, after=fleet)
     return fleet
 
 

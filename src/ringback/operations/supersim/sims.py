@@ -74,7 +74,9 @@ def register_sim(
     known = tx.supersim.sims.first({"iccid": iccid})
     if known is not None:
         raise _already_registered(known, account_sid)
-    return add_sim(tx, account_sid, iccid=iccid, context=context)
+    sim = add_sim(tx, account_sid, iccid=iccid, context=context)
+    context.record_of(tx, "CreateSim", after=sim)
+    return sim
 
 
 def add_sim(

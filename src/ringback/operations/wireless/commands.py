@@ -86,12 +86,16 @@ def list_commands(
     return list_of(tx.wireless.commands, account_sid, window, given, sim=tx.wireless.sims)
 
 
-def delete_command(tx: Transaction, account_sid: str, sid: str, _: OperationContext) -> None:
+def delete_command(tx: Transaction, account_sid: str, sid: str, context: OperationContext) -> None:
     """Delete a Command; if it has not been sent yet, it is never sent.
 
     Raises NotFound if there is no such Command.
     """
-    forget_command(tx, fetch_command(tx, account_sid, sid).sid)
+    command = fetch_command(tx, account_sid, sid)
+    forget_command(tx, sid)
+    # Not its text, since that is deleted.
+    before = {"sim_sid": command.sim_sid, "status": command.status}
+    context.record(tx, "DeleteCommand", sid, account_sid=account_sid, before=before)
 
 
 def forget_command(tx: Transaction, sid: str) -> None:

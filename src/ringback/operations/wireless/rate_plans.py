@@ -38,6 +38,7 @@ def create_rate_plan(
     fields = context.record_fields(SidKind.RATE_PLAN, account_sid)
     plan = RatePlan(**fields, **allowed, **_changes(names))
     tx.wireless.rate_plans.add(plan)
+    context.record_of(tx, "CreateRatePlan", after=plan)
     return plan
 
 
@@ -77,13 +78,14 @@ def rename_rate_plan(
     plan = fetch_rate_plan(tx, account_sid, sid_or_name)
     plans, name = tx.wireless.rate_plans, names.unique_name
     check_name_is_free(plans, account_sid, name, plan.sid, codes=WIRELESS)
-    plan = replace(plan, **_changes(names), date_updated=context.now)
-    plans.save(plan)
-    return plan
+    renamed = replace(plan, **_changes(names), date_updated=context.now)
+    plans.save(renamed)
+    context.record_of(tx, "UpdateRatePlan", before=plan, after=renamed)
+    return renamed
 
 
 def delete_rate_plan(
-    tx: Transaction, account_sid: str, sid_or_name: str, _: OperationContext
+    tx: Transaction, account_sid: str, sid_or_name: str, context: OperationContext
 ) -> None:
     """Delete a rate plan.
 
@@ -101,6 +103,7 @@ def delete_rate_plan(
             code=33201,
         )
     tx.wireless.rate_plans.remove(plan.sid)
+    context.record_of(tx, "DeleteRatePlan", before=plan)
 
 
 def _changes(names: RatePlanUpdateRequest) -> dict[str, Any]:

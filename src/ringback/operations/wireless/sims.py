@@ -88,6 +88,7 @@ def register_sim(
         raise InvalidParameter(f"Iccid {card.iccid} is registered already", code=WIRELESS.invalid)
     sim = WirelessSim(**context.record_fields(SidKind.WIRELESS_SIM, account_sid), **card._asdict())
     tx.wireless.sims.add(sim)
+    context.record_of(tx, "RegisterWirelessSim", after=sim)
     return sim
 
 
@@ -178,6 +179,7 @@ def delete_sim(
     end_sessions(tx.wireless.sessions, sim.sid, context.now)
     tx.scenarios.put(sim.sid, None)
     tx.wireless.sims.remove(sim.sid)
+    context.record_of(tx, "DeleteSim", before=sim)
 
 
 def _moved(tx: Transaction, sim: WirelessSim, account_sid: str | None) -> WirelessSim:

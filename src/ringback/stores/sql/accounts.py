@@ -3,10 +3,11 @@
 Secrets that Ringback has to read again, such as Auth Tokens, are encrypted.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Final, TypeVar
 
-from ringback.core.accounts.account import Account, AccountStatus, ApiKey
+from ringback.core.accounts.account import EVERY, Account, AccountStatus, ApiKey
 from ringback.core.accounts.client_credentials import ClientCredentials
 from ringback.core.accounts.webhook_secret import (
     AccountWebhookSecrets,
@@ -39,12 +40,30 @@ class SqlCredentials(SqlTable[T]):
     """Implements `ports.CredentialTable`."""
 
     def of(self, account_sid: str | None) -> list[T]:
-        condition = "account_sid IS NULL" if account_sid is None else "account_sid = ?"
+        condition, values = "account_sid = ?", [account_sid]
+        if account_sid in (None, EVERY):
+            condition, values = "account_sid IS NULL" if account_sid is None else "true", []
         rows = self._session.read(
-            f"SELECT * FROM {self._mapping.table} WHERE {condition} ORDER BY rowid",
-            [] if account_sid is None else [account_sid],
+            f"SELECT * FROM {self._mapping.table} WHERE {condition} ORDER BY rowid", values
         )
         return [self._mapping.read(row) for row in rows]
+
+
+class SqlApiKeys(SqlCredentials[ApiKey]):
+    """Implements `ports.ApiKeys`."""
+
+    def end(self, sid: str, at: datetime) -> None:
+        self._session.write(
+            "UPDATE api_keys SET ended_us = ?, secret_hash = '' WHERE sid = ?", [to_us(at), sid]
+        )
+
+    def note_uses(self, last: Mapping[str, datetime]) -> None:
+        for sid, at in last.items():
+            self._session.write(
+                "UPDATE api_keys SET last_used_us = ?"
+                " WHERE sid = ? AND coalesce(last_used_us, 0) < ?",
+                [to_us(at), sid, to_us(at)],
+            )
 
 
 class SqlAccounts:
@@ -57,7 +76,7 @@ class SqlAccounts:
         self._ids = NewestEntries[str, int](_MOST_KNOWN)
         self._version: int | None = None
         """The database's number of changes by others."""
-        self.keys = SqlCredentials(session, _KEYS)
+        self.keys = SqlApiKeys(session, _KEYS)
 
     def begin_commit(self, version: int) -> None:
         """Clear the cache of accounts if `version` shows that others may have changed accounts."""

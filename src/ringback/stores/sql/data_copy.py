@@ -57,7 +57,7 @@ TABLES: Final = (
     *_tables("wireless_updates", key="sim_sid"),
     *_tables("commands", "command_uses", "wireless_sessions"),
     *_tables("scenarios", key="subject_sid"),
-    *_tables("tasks", "jobs"),
+    *_tables("tasks", "jobs", "audit"),
     *_tables("removed", "batched_callbacks", key="number"),
     *_tables("lanes", "callback_targets", "bodies", "request_heads", key="id"),
     *_tables("attempt_results", "answer_bodies", "callbacks", key="id"),

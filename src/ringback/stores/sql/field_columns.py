@@ -109,8 +109,11 @@ def _words(name: str, made: Callable[[str], Any]) -> FieldColumns:
 
 
 def _json(name: str, made: Callable[[Any], Any]) -> FieldColumns:
+    def write(value: Any) -> tuple[SqlValue, ...]:
+        return (None if value is None else json.dumps(value),)
+
     return FieldColumns(
-        name, (name,), lambda value: (json.dumps(value),), lambda row: made(json.loads(row[name]))
+        name, (name,), write, lambda row: _maybe(lambda text: made(json.loads(text)), row[name])
     )
 
 

@@ -8,6 +8,7 @@ from ringback.core.callbacks.response_storage import ResponseStorageBudget
 from ringback.ports import CommitHooks, SuperSimTables, Transaction, WirelessTables, nothing
 from ringback.stores.encryption import SecretCipher
 from ringback.stores.sql.accounts import SqlAccounts, SqlApiClients
+from ringback.stores.sql.audit import SqlAuditLog
 from ringback.stores.sql.batches import TABLES as BATCH_TABLES
 from ringback.stores.sql.batches import SqlIncomingBatches
 from ringback.stores.sql.callbacks import SqlCallbacks
@@ -78,7 +79,7 @@ class SqlTransaction(Transaction, Generic[S]):
         self.scenarios = SqlScenarioChoices(session)
         self.policies = SqlPolicyVersions(session)
         self.pause = SqlStoredPause(session)
-        self.pause = SqlStoredPause(session)
+        self.audit = SqlAuditLog(session)
         self.tasks = SqlTasks(session)
         self.jobs = SqlJobs(session)
         self.kept_responses = self._responses = responses = SqlResponseOverflows(session, budget)

@@ -54,6 +54,9 @@ REPLAY: Final = {"Kind": "replay", "Since": "2024-01-01T00:00:00Z"}
 POLICY: Final = "/portal/v1/policy"
 CLOCK: Final = "/portal/v1/clock"
 RETENTION: Final = "/portal/v1/retention"
+KEYS: Final = "/portal/v1/keys"
+AUDIT: Final = "/portal/v1/audit"
+OWN_KEY: Final = an_api_key()
 OPERATORS: Final = an_api_key("SK" + "0" * 32, None, "operator's")
 NEW: Final = {"url": HOOK, "parameters": {"Order": 7, "Item": ["A1", True]}}
 
@@ -148,6 +151,13 @@ CALLS: Final = (
     Call("POST", SCENARIOS, 400, {"Scenario": "none such"}),
     Call("GET", POLICY, 200),
     Call("PUT", POLICY, 403, json={}),
+    Call("GET", KEYS, 200),
+    Call("POST", KEYS, 201, {"Name": "CI"}),
+    Call("POST", KEYS, 400, {"Name": "CI", "Role": "none such"}),
+    Call("DELETE", f"{KEYS}/{{sid}}", 204, sid=OWN_KEY.sid),
+    Call("DELETE", f"{KEYS}/{{sid}}", 404, sid=OWN_KEY.sid),
+    Call("GET", AUDIT, 200),
+    Call("GET", AUDIT, 400, {"Since": "yesterday"}),
     Call("GET", CLOCK, 200),
     Call("POST", CLOCK, 200, {"Advance": "1.5s"}),
     Call("POST", CLOCK, 400, {"Advance": "0"}),
@@ -167,6 +177,10 @@ CALLS_OF_OPERATOR: Final = (
     Call("POST", RETENTION, 400, {"Answers": "7"}),
     Call("POST", RETENTION, 409, {"Answers": "1h"}),
     Call("GET", RETENTION, 200),
+    Call("GET", KEYS, 200),
+    Call("POST", KEYS, 201, {"Name": "dashboard", "Role": "read_only"}),
+    Call("DELETE", f"{KEYS}/{{sid}}", 204, sid=OPERATORS.sid),
+    Call("GET", AUDIT, 200),
 )
 
 
@@ -175,7 +189,8 @@ async def app(callback_queue: RecordingQueue) -> ASGIApp:
     store, clock = MemoryStore(), VirtualClock.stopped(at=NOW)
     await store.transact(fill_with_plenty)
     await store.transact(_have_secret_to_rehearse)
-    await store.transact(lambda tx: tx.accounts.keys.add(OPERATORS))
+    for key in (OPERATORS, OWN_KEY):
+        await store.transact(lambda tx, key=key: tx.accounts.keys.add(key))
     await store.transact(lambda tx: tx.jobs.add(RUNS))
     policy = Policy(NOTICE.phases, (PhaseHold("before", ACCOUNT_SID, until=NOW),))
     active = ActivePolicy(policy)

@@ -5,13 +5,13 @@ import pytest
 from ringback.core.accounts.client_credentials import (
     EVERYTHING,
     LIFETIMES,
-    OPERATOR,
     PRODUCTS,
     ApiClientType,
     ApiScope,
     ClientCredentials,
     Principal,
 )
+from ringback.core.audit import SERVER, Actor, ActorKind
 from tests.fakes import ACCOUNT_SID, NOW, an_account, an_api_client
 
 
@@ -46,16 +46,16 @@ def test_tokens_are_valid_for_an_hour_by_default() -> None:
 
 
 def test_an_accounts_own_credentials_allow_everything_and_do_not_expire() -> None:
-    principal = Principal(an_account())
+    principal = Principal(an_account(), SERVER)
     assert all(map(principal.may, ApiScope))
     assert principal.until is None
 
 
 def test_a_principal_may_use_its_areas_and_nothing_else() -> None:
-    principal = Principal(an_account(), frozenset({ApiScope.WIRELESS}))
+    principal = Principal(an_account(), SERVER, frozenset({ApiScope.WIRELESS}))
     assert [area for area in ApiScope if principal.may(area)] == [ApiScope.WIRELESS]
 
 
-def test_the_operator_is_no_account_and_may_use_everything() -> None:
-    assert OPERATOR.account is None
-    assert all(map(OPERATOR.may, ApiScope))
+def test_a_client_is_named_by_its_id_and_name_in_audit_entries() -> None:
+    client = an_api_client(name="CI")
+    assert client.actor == Actor(ActorKind.API_CLIENT, client.sid, "CI")

@@ -28,7 +28,7 @@ from ringback.operations.supersim.commands import (
     send_sms,
 )
 from ringback.operations.supersim.device_actions import transfer_data
-from tests.fakes import ACCOUNT_SID, NOW, SIM_SID, TAKES, a_fleet, a_sim
+from tests.fakes import ACCOUNT_SID, NOW, SIM_SID, TAKES, a_context, a_fleet, a_sim
 from tests.unit.operations.supersim.bench import URL, World
 from tests.unit.operations.worlds import DAY, INSTANT
 
@@ -255,7 +255,7 @@ def test_there_is_no_callback_without_a_url() -> None:
 def test_in_the_scenario_slow_everything_takes_twenty_times_as_long() -> None:
     world = world_with()
     slow = SCENARIOS["slow"]
-    choose_scenario(world.tx, ACCOUNT_SID, sim=SIM_SID, scenario=slow)
+    choose_scenario(world.tx, ACCOUNT_SID, sim=SIM_SID, scenario=slow, context=a_context())
     sid = sms(world)
     assert world.due(TaskKind.SEND_SMS, sid) == NOW + 20 * TAKES
     assert world.due(TaskKind.SEND_IP, datagram(world)) == NOW + 20 * TAKES

@@ -16,7 +16,7 @@ from ringback.operations.wireless.commands import NewWirelessCommand, send_comma
 from ringback.operations.wireless.device_actions import transfer_data
 from ringback.operations.wireless.sim_lifecycle import follow
 from ringback.operations.wireless.sims import WirelessUpdateRequest, update_sim
-from tests.fakes import ACCOUNT_SID, NOW, TAKES
+from tests.fakes import ACCOUNT_SID, NOW, TAKES, a_context
 from tests.unit.operations.worlds import TimedWorld
 from tests.wireless_fakes import WIRELESS_SIM_SID, a_rate_plan, a_target, a_wireless_sim
 
@@ -79,7 +79,9 @@ class World(TimedWorld):
 
     def choose(self, scenario: NetworkScenario | None) -> None:
         """Choose how the simulated network behaves for the SIM."""
-        choose_scenario(self.tx, ACCOUNT_SID, sim=WIRELESS_SIM_SID, scenario=scenario)
+        choose_scenario(
+            self.tx, ACCOUNT_SID, sim=WIRELESS_SIM_SID, scenario=scenario, context=a_context()
+        )
 
     def due(self, step: TaskKind, sid: str = WIRELESS_SIM_SID) -> datetime | None:
         """Return when a step of the SIM, or of another resource, is due."""

@@ -1,0 +1,426 @@
+"""Every route that changes something leaves one audit entry, and a read-only key can use none.
+
+The table has a valid request for each route; a route that it lacks fails the test.
+"""
+
+import copy
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+from functools import cache, partial
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+from urllib.parse import urlencode
+
+import pytest
+from starlette.routing import Route
+
+from ringback.api.all_routes import (
+    all_routes,
+    portal_operations,
+    supersim_operations,
+    wireless_operations,
+)
+from ringback.api.app import create_app
+from ringback.api.authentication import READING
+from ringback.api.http.request_head import RequestHead, parse_head
+from ringback.api.operation_definition import ApiOperation
+from ringback.api.portal.clock import ClockEndpoints
+from ringback.api.portal.create_callbacks import CreateCallbacksEndpoints
+from ringback.api.portal.policy import PolicyEndpoints
+from ringback.core.accounts.account import ApiKeyRole
+from ringback.core.audit import ActorKind, AuditEntry
+from ringback.core.policy.source_policy import NOTICE
+from ringback.core.sims.mobile_networks import NETWORKS
+from ringback.engine.clock_advancer import ClockAdvancer
+from ringback.operations.delivery_totals import count_last_week
+from ringback.policy.active_policy import ActivePolicy
+from ringback.policy.policy_monitor import PolicyMonitor
+from ringback.ports import Transaction
+from ringback.runtime.virtual_clock import VirtualClock
+from tests.fakes import (
+    ACCOUNT_SID,
+    AUTH_TOKEN,
+    CALLBACK_SID,
+    FLEET_SID,
+    NOW,
+    PROFILE_SID,
+    SIM_SID,
+    a_callback,
+    a_secret,
+    an_api_client,
+    an_api_key,
+)
+from tests.memory_store import MemoryStore, MemoryTransaction
+from tests.policy_monitors import stored_in
+from tests.unit.api.caller import Answer, Caller, basic
+from tests.unit.api.plenty import (
+    ESIM_SID,
+    FREE_PLAN_SID,
+    NETWORK_SID,
+    NEW_WIRELESS_SIM_SID,
+    fill_with_plenty,
+)
+from tests.unit.api.world import dependencies_on, refusal
+from tests.wireless_fakes import COMMAND_SID, RATE_PLAN_SID, WIRELESS_SIM_SID
+
+PAGE: Final = Path(__file__).parents[3] / "docs" / "reference" / "audit.md"
+
+FULL: Final = an_api_key("SK" + "1" * 32, ACCOUNT_SID, "full")
+READER: Final = replace(
+    an_api_key("SK" + "2" * 32, ACCOUNT_SID, "reader"), role=ApiKeyRole.READ_ONLY
+)
+OPERATOR: Final = an_api_key("SK" + "3" * 32, None, "operator")
+OPERATORS_READER: Final = replace(
+    an_api_key("SK" + "4" * 32, None, "operators reader"), role=ApiKeyRole.READ_ONLY
+)
+CLIENT: Final = an_api_client(secret="client's")
+PENDING: Final = a_secret("pending-value", name="next")
+
+HOOK: Final = "http://user:hunter2@127.0.0.1:9000/path"
+POLICY: Final = {
+    "version": 0,
+    "phases": [{"name": "all", "default": "kore", "may_ask": ["kore"]}],
+    "holds": [{"phase": "all", "account_sid": ACCOUNT_SID}],
+}
+ANSWERS_OF: Final = {
+    "SendCallback": "callbacks",
+    "SendTestEvent": "callbacks",
+    "RehearseSecret": "callbacks",
+    "CreateSmsCommand": "messages",
+    "CreateIpCommand": "messages",
+    "CreateCommand": "messages",
+    "SendSmsFromDevice": "messages",
+    "SendDatagramFromDevice": "messages",
+    "SendCommandFromDevice": "messages",
+    "CreateEsimProfile": "orders",
+    "UpdateSim": "SIMs",
+    "ExchangeToken": "tokens",
+}
+"""The operations that leave no entry: what they create or change has rows of its own."""
+
+
+class Change(NamedTuple):
+    """A request that changes something, and the action that its entry names."""
+
+    action: str
+    path: str = ""
+    form: Mapping[str, str] = {}
+    json: object = None
+    account_sid: str | None = ACCOUNT_SID
+    by_operator: bool = False
+
+
+CALLBACK: Final = f"/portal/v1/callbacks/{CALLBACK_SID}"
+DEVICE: Final = f"/portal/v1/devices/{SIM_SID}"
+PROFILES: Final = "/supersim/v1/NetworkAccessProfiles"
+OF_SIM: Final = {"Sim": SIM_SID, "Payload": "Hi"}
+
+CHANGES: Final[dict[tuple[str, str], Change]] = {
+    ("POST", "/portal/v1/callbacks"): Change(
+        "SendCallback", json={"url": HOOK, "parameters": {"a": "1"}}
+    ),
+    ("POST", "/portal/v1/callbacks/{sid}/replay"): Change("ReplayCallback", f"{CALLBACK}/replay"),
+    ("POST", "/portal/v1/callbacks/{sid}/discard"): Change(
+        "DiscardCallback", f"{CALLBACK}/discard", {"Reason": "why"}
+    ),
+    ("POST", "/portal/v1/replays"): Change("ReplayCallbacks", form={"Sids": CALLBACK_SID}),
+    ("POST", "/portal/v1/test_events"): Change("SendTestEvent", form={"Url": HOOK}),
+    ("POST", "/portal/v1/rehearsals"): Change("RehearseSecret", form={"Url": HOOK}),
+    ("POST", "/portal/v1/devices/{sim}/sms"): Change(
+        "SendSmsFromDevice", f"{DEVICE}/sms", {"Payload": "Hi"}
+    ),
+    ("POST", "/portal/v1/devices/{sim}/ip"): Change(
+        "SendDatagramFromDevice", f"{DEVICE}/ip", {"Payload": "Hi"}
+    ),
+    ("POST", "/portal/v1/devices/{sim}/commands"): Change(
+        "SendCommandFromDevice",
+        f"/portal/v1/devices/{WIRELESS_SIM_SID}/commands",
+        {"Payload": "Hi"},
+    ),
+    ("POST", "/portal/v1/devices/{sim}/data"): Change("UseData", f"{DEVICE}/data", {"Upload": "1"}),
+    ("POST", "/portal/v1/esim_profiles/{sid}/download"): Change(
+        "DownloadEsimProfile", f"/portal/v1/esim_profiles/{ESIM_SID}/download"
+    ),
+    ("POST", "/portal/v1/wireless_sims"): Change("RegisterWirelessSim"),
+    ("POST", "/portal/v1/scenarios"): Change("ChooseScenario", form={"Scenario": "slow"}),
+    ("POST", "/portal/v1/keys"): Change("CreateKey", form={"Name": "CI"}),
+    ("DELETE", "/portal/v1/keys/{sid}"): Change("EndKey", f"/portal/v1/keys/{READER.sid}"),
+    ("PUT", "/portal/v1/policy"): Change(
+        "ReplacePolicy", json=POLICY, account_sid=None, by_operator=True
+    ),
+    ("POST", "/portal/v1/clock"): Change("AdvanceClock", form={"Advance": "1s"}, account_sid=None),
+    ("POST", "/supersim/v1/Sims"): Change(
+        "CreateSim", form={"Iccid": "8988307999999999999", "RegistrationCode": "H3LL0W0RLD"}
+    ),
+    ("POST", "/supersim/v1/Sims/{sid}"): Change(
+        "UpdateSim", f"/supersim/v1/Sims/{SIM_SID}", {"UniqueName": "x"}
+    ),
+    ("POST", "/supersim/v1/SmsCommands"): Change("CreateSmsCommand", form=OF_SIM),
+    ("POST", "/supersim/v1/IpCommands"): Change(
+        "CreateIpCommand", form={**OF_SIM, "DevicePort": "7"}
+    ),
+    ("POST", "/supersim/v1/ESimProfiles"): Change(
+        "CreateEsimProfile", form={"GenerateMatchingId": "true"}
+    ),
+    ("POST", "/supersim/v1/Fleets"): Change(
+        "CreateFleet", form={"NetworkAccessProfile": PROFILE_SID, "SmsCommandsUrl": HOOK}
+    ),
+    ("POST", "/supersim/v1/Fleets/{sid}"): Change(
+        "UpdateFleet", f"/supersim/v1/Fleets/{FLEET_SID}", {"SmsCommandsUrl": HOOK}
+    ),
+    ("POST", PROFILES): Change("CreateNetworkAccessProfile", form={"UniqueName": "x"}),
+    ("POST", f"{PROFILES}/{{sid}}"): Change(
+        "UpdateNetworkAccessProfile", f"{PROFILES}/{PROFILE_SID}", {"UniqueName": "x"}
+    ),
+    ("POST", f"{PROFILES}/{{sid}}/Networks"): Change(
+        "CreateNetworkAccessProfileNetwork",
+        f"{PROFILES}/{PROFILE_SID}/Networks",
+        {"Network": NETWORKS[-1].sid},
+    ),
+    ("DELETE", f"{PROFILES}/{{sid}}/Networks/{{network_sid}}"): Change(
+        "DeleteNetworkAccessProfileNetwork", f"{PROFILES}/{PROFILE_SID}/Networks/{NETWORK_SID}"
+    ),
+    ("POST", "/wireless/v1/Sims/{sid}"): Change(
+        "UpdateSim", f"/wireless/v1/Sims/{WIRELESS_SIM_SID}", {"FriendlyName": "x"}
+    ),
+    ("DELETE", "/wireless/v1/Sims/{sid}"): Change(
+        "DeleteSim", f"/wireless/v1/Sims/{NEW_WIRELESS_SIM_SID}"
+    ),
+    ("POST", "/wireless/v1/Commands"): Change(
+        "CreateCommand", form={"Sim": WIRELESS_SIM_SID, "Command": "Hi"}
+    ),
+    ("DELETE", "/wireless/v1/Commands/{sid}"): Change(
+        "DeleteCommand", f"/wireless/v1/Commands/{COMMAND_SID}"
+    ),
+    ("POST", "/wireless/v1/RatePlans"): Change("CreateRatePlan", form={"UniqueName": "x"}),
+    ("POST", "/wireless/v1/RatePlans/{sid}"): Change(
+        "UpdateRatePlan", f"/wireless/v1/RatePlans/{RATE_PLAN_SID}", {"UniqueName": "x"}
+    ),
+    ("DELETE", "/wireless/v1/RatePlans/{sid}"): Change(
+        "DeleteRatePlan", f"/wireless/v1/RatePlans/{FREE_PLAN_SID}"
+    ),
+    ("POST", "/api-services/v1/auth/token"): Change(
+        "ExchangeToken",
+        form={
+            "grant_type": "client_credentials",
+            "client_id": CLIENT.sid,
+            "client_secret": "client's",
+        },
+    ),
+    ("POST", "/webhook/v1/secrets"): Change("CreateSecret", json={"Name": "third"}),
+    ("PATCH", "/webhook/v1/secrets/{id}"): Change(
+        "UpdateSecret", f"/webhook/v1/secrets/{PENDING.id}", json={"Status": "active"}
+    ),
+    ("POST", "/client/v1/clients"): Change(
+        "CreateClient", json={"name": "x", "locked": False, "scopes": {"products": ["SuperSIM"]}}
+    ),
+    ("POST", "/iam/v1/accounts"): Change("CreateAccount", json={"friendly_name": "x"}),
+}
+"""A valid request for each route that changes something, by its verb and path."""
+
+
+class World:
+    """A server with records of all kinds, in memory."""
+
+    def __init__(self) -> None:
+        self.store = MemoryStore()
+        self.store._tables = copy.deepcopy(_filled())
+        clock = VirtualClock.stopped(at=NOW + timedelta(hours=1))
+        self.dependencies = dependencies_on(self.store, clock=clock)
+        active = ActivePolicy(NOTICE)
+        monitor = PolicyMonitor(
+            active, count=partial(count_last_week, self.store), clock=clock, before=()
+        )
+        stored = stored_in(self.store, active, clock)
+        self.portal = [
+            *ClockEndpoints(self.dependencies, ClockAdvancer(clock, ())).operations(),
+            *PolicyEndpoints(self.dependencies, monitor, stored).operations(),
+        ]
+        self.caller = Caller(create_app(self.dependencies, portal=self.portal), credentials=None)
+
+    async def ask(self, key: tuple[str, str], pair: tuple[str, str]) -> Answer:
+        """Send the request of a route that changes something."""
+        verb, path = key
+        change = CHANGES[key]
+        kind, body = "application/x-www-form-urlencoded", urlencode(change.form).encode()
+        if change.json is not None:
+            kind, body = "application/json", json.dumps(change.json).encode()
+        headers = {"authorization": basic(*pair), "content-type": kind}
+        if not change.by_operator and pair[0] in (OPERATOR.sid, OPERATORS_READER.sid):
+            headers["ringback-account"] = ACCOUNT_SID
+        return await self.caller.call(verb, change.path or path, body, headers=headers)
+
+    @property
+    def entries(self) -> list[AuditEntry]:
+        return [*self.store.tables.audit.entries.values()]
+
+
+@cache
+def _filled() -> MemoryTransaction:
+    store = MemoryStore()
+    store.commit(_fill)
+    return store.tables
+
+
+def _fill(tx: Transaction) -> None:
+    fill_with_plenty(tx)
+    for key in (FULL, READER, OPERATOR, OPERATORS_READER):
+        tx.accounts.keys.add(key)
+    tx.api_clients.add(CLIENT)
+    account = tx.accounts.get(ACCOUNT_SID)
+    assert account is not None
+    tx.accounts.save(replace(account, webhook_secrets=account.webhook_secrets.with_new(PENDING)))
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def operations_of(world: World) -> list[ApiOperation]:
+    made = (portal_operations, supersim_operations, wireless_operations)
+    return [*world.portal, *(one for make in made for one in make(world.dependencies))]
+
+
+def test_the_table_has_each_route_that_changes_something(world: World) -> None:
+    routes = [
+        (verb, route.path)
+        for route in all_routes(world.dependencies, world.portal)
+        if isinstance(route, Route)
+        for verb in route.methods or ()
+        if verb not in READING
+    ]
+    assert set(routes) == set(CHANGES)
+    names = {(one.verb, one.path): one.name for one in operations_of(world)}
+    for key, change in CHANGES.items():
+        assert names.get(key, change.action) == change.action
+
+
+def test_the_page_names_the_operations_that_leave_no_entry_and_those_that_do() -> None:
+    page = PAGE.read_text()
+    without = page.partition("## What leaves no entry")[2].partition("\n## ")[0]
+    for change in CHANGES.values():
+        assert (f"`{change.action}`" in without) is (change.action in ANSWERS_OF), change.action
+
+
+@pytest.mark.parametrize("key", CHANGES, ids=" ".join)
+async def test_a_change_leaves_one_entry_that_names_its_author(
+    world: World, key: tuple[str, str]
+) -> None:
+    change = CHANGES[key]
+    pair = (OPERATOR.sid, "operator") if change.by_operator else (FULL.sid, "full")
+    answer = await world.ask(key, pair)
+    assert answer.status in (200, 201, 202, 204), answer.body
+    if change.action in ANSWERS_OF:
+        assert world.entries == []
+        return
+    (entry,) = world.entries
+    kind = ActorKind.OPERATOR_KEY if change.by_operator else ActorKind.API_KEY
+    assert (entry.action, entry.account_sid) == (change.action, change.account_sid)
+    assert (entry.actor_kind, entry.actor, entry.actor_name) == (kind, pair[0], "first")
+    assert entry.address == "127.0.0.1"
+    assert entry.before != entry.after or change.action == "DownloadEsimProfile"
+
+
+@pytest.mark.parametrize("key", CHANGES, ids=" ".join)
+async def test_a_key_that_can_only_read_is_refused_and_changes_nothing(
+    world: World, key: tuple[str, str]
+) -> None:
+    if CHANGES[key].action == "ExchangeToken":  # not used with a key
+        return
+    before = vars(world.store.tables)
+    for pair in ((READER.sid, "reader"), (OPERATORS_READER.sid, "operators reader")):
+        answer = await world.ask(key, pair)
+        assert refusal(answer)[:1] == (403,), answer.body
+        assert "this API key can only read" in answer.json["message"]
+    assert vars(world.store.tables) == before
+
+
+async def test_a_key_that_can_only_read_reads(world: World) -> None:
+    for verb in ("GET", "HEAD"):
+        headers = {"authorization": basic(READER.sid, "reader")}
+        assert (await world.caller.call(verb, "/supersim/v1/Fleets", headers=headers)).status == 200
+
+
+async def test_a_key_that_can_only_read_is_not_answered_directly(world: World) -> None:
+    """Requests to create callbacks have a way of their own, without the application."""
+    direct = CreateCallbacksEndpoints(world.dependencies).send_directly
+    for pair, is_direct in (((FULL.sid, "full"), True), ((READER.sid, "reader"), False)):
+        authorization = basic(*pair)
+        await world.dependencies.authenticator.caller_of(authorization)
+        head = _head_with(authorization)
+        assert (direct(head) is not None) is is_direct
+
+
+def _head_with(authorization: str) -> RequestHead:
+    text = f"POST /portal/v1/callbacks HTTP/1.1\r\nAuthorization: {authorization}\r\n"
+    return parse_head(f"{text}Host: a\r\nContent-Type: application/json\r\n\r\n".encode())
+
+
+async def test_no_entry_has_a_secret() -> None:
+    found = 0
+    for key, change in CHANGES.items():
+        world, secrets = World(), {AUTH_TOKEN, "hunter2", "pending-value", "client's"}
+        pair = (OPERATOR.sid, "operator") if change.by_operator else (FULL.sid, "full")
+        answer = await world.ask(key, pair)
+        secrets |= set(_secrets_in(json.loads(answer.body or b"null")))
+        tables = world.store.tables
+        secrets |= {one.auth_token for one in tables.accounts.all()}
+        secrets |= {one.secret_hash for one in tables.accounts.keys.records.values()}
+        secrets |= {one.secret_hash for one in tables.api_clients.records.values()}
+        for account in tables.accounts.all():
+            secrets |= {secret.value for _, secret in account.webhook_secrets.all}
+        shown = repr(world.entries)
+        assert [one for one in secrets if one and one in shown] == [], change.action
+        found += len(secrets)
+    assert found > 10 * len(CHANGES)
+
+
+def _secrets_in(answer: Any) -> list[str]:
+    fields: dict[str, Any] = answer if isinstance(answer, dict) else {}
+    names = ("secret", "client_secret", "access_token")
+    return [fields[name] for name in names if name in fields]
+
+
+# ---- replays in bulk -----------------------------------------------------------------------------
+
+
+async def add_callbacks(world: World, count: int) -> None:
+    for number in range(count):
+        one = a_callback(sid=f"CB{number:032x}", account_sid=ACCOUNT_SID)
+        await world.store.transact(lambda tx, one=one: tx.callbacks.add(one))
+
+
+async def test_a_replay_of_many_leaves_an_entry_with_what_was_asked_for_and_the_totals(
+    world: World,
+) -> None:
+    await add_callbacks(world, 2)
+    form = {"Since": "2024-01-01T00:00:00Z", "Status": "scheduled"}
+    caller = Caller(
+        create_app(world.dependencies, portal=world.portal), credentials=(FULL.sid, "full")
+    )
+    answer = await caller.post("/portal/v1/replays", {**form, "DryRun": "yes"})
+    assert (answer.status, world.entries) == (200, [])
+    done = (await caller.post("/portal/v1/replays", form)).json
+    (entry,) = world.entries
+    assert entry.after is not None
+    assert entry.after["since"] == "2024-01-01T00:00:00Z"
+    assert entry.after["statuses"] == ["scheduled"]
+    assert entry.after["as_other_source"] is False
+    assert (entry.after["matched"], entry.after["replayed"]) == (done["matched"], done["replayed"])
+    assert done["matched"] > 0
+
+
+async def test_a_replay_in_several_chunks_leaves_an_entry_before_and_one_after(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ringback.api.portal.replays.CHUNK", 2)
+    await add_callbacks(world, 5)
+    caller = Caller(create_app(world.dependencies), credentials=(FULL.sid, "full"))
+    form = {"Since": "2024-01-01T00:00:00Z", "Status": "scheduled"}
+    matched = (await caller.post("/portal/v1/replays", form)).json["matched"]
+    assert matched > 4
+    told = [entry.after and entry.after["matched"] for entry in world.entries]
+    assert told == [2, matched]
