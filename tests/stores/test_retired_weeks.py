@@ -1058,6 +1058,15 @@ def test_weeks_without_rows_go_and_new_ones_stay(past: Past) -> None:
         assert past.retire(MONTH) == [], "none is made again and again"
 
 
+def test_many_weeks_go_in_one_call(past: Past) -> None:
+    for week in range(11, 6, -1):
+        past.at(weeks_ago(week)).add(week)
+        past.send()
+    past.retire(MONTH)
+    assert all(past.weeks(table) == set() for table in PARTITIONED)
+    assert past.strays() == []
+
+
 def test_without_the_server_s_times_no_week_is_due(past: Past) -> None:
     """Accounts with shorter times lose their rows one by one."""
     past.at(weeks_ago(50)).add(1)

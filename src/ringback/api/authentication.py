@@ -255,7 +255,7 @@ def signed_in(request: Request) -> Principal:
 
 
 def actor_of(request: Request) -> Actor:
-    """Return who makes a signed-in request, and from where, as audit entries name them."""
+    """Return the client of a signed-in request, with its address, as audit entries name it."""
     return signed_in(request).actor.at(address_of(request))
 
 

@@ -65,15 +65,19 @@ class _StoredPause:
         return json.loads(json.dumps(record, default=iso))
 
     def pause(self, reason: str | None) -> Mapping[str, Any]:
-        from ringback.operations.sending_pause import BY_AN_OPERATOR
-        from ringback.ports import SendingPause
+        from ringback.data_folder import command_line
+        from ringback.operations.sending_pause import BY_AN_OPERATOR, begin_pause
 
-        new = SendingPause(self._now, reason or BY_AN_OPERATOR)
-        self._data.transact(lambda tx: tx.pause.begin(new))
+        why, actor = reason or BY_AN_OPERATOR, command_line()
+        self._data.transact(lambda tx: begin_pause(tx, why, self._now, actor))
         return self.state()
 
     def resume(self) -> Mapping[str, Any]:
-        self._data.transact(lambda tx: tx.pause.end())
+        from ringback.data_folder import command_line
+        from ringback.operations.sending_pause import end_pause
+
+        actor = command_line()
+        self._data.transact(lambda tx: end_pause(tx, self._now, actor))
         return self.state()
 
 

@@ -3,6 +3,8 @@
 import logging
 from collections.abc import Callable
 
+from ringback.core.audit import SERVER, Actor
+from ringback.operations.sending_pause import begin_pause, end_pause
 from ringback.ports import Clock, SendingPause, Store, nothing
 from ringback.runtime.sending_gate import SendingGate
 
@@ -36,23 +38,27 @@ class PauseControl:
             self.gate.use(pause)
             self._log_change(before)
 
-    async def pause(self, reason: str) -> SendingPause:
+    async def pause(self, reason: str, actor: Actor = SERVER) -> SendingPause:
         """Let all servers send nothing more, and return the pause; an earlier one stays.
+
+        `actor` is who pauses them, for the audit entry.
 
         Raises StoreUnavailable if it can't be stored.
         """
-        new, before = SendingPause(self._clock.now(), reason), self.gate.pause
-        pause = await self._store.transact(lambda tx: tx.pause.begin(new))
+        now, before = self._clock.now(), self.gate.pause
+        pause = await self._store.transact(lambda tx: begin_pause(tx, reason, now, actor))
         self._use(pause, before)
         return pause
 
-    async def resume(self) -> SendingPause | None:
+    async def resume(self, actor: Actor = SERVER) -> SendingPause | None:
         """Let all servers send again, and return the pause that has ended; None if there was none.
+
+        `actor` is who resumes them, for the audit entry.
 
         Raises StoreUnavailable if it can't be stored.
         """
-        before = self.gate.pause
-        ended = await self._store.transact(lambda tx: tx.pause.end())
+        now, before = self._clock.now(), self.gate.pause
+        ended = await self._store.transact(lambda tx: end_pause(tx, now, actor))
         self._use(None, before)
         return ended
 

@@ -55,7 +55,7 @@ class BulkReplay:
         return cls(which=which, is_from_other_source=is_from_other_source, most=most)
 
 
-def create_job(tx: Transaction, job: Job) -> Job:
+def create_job(tx: Transaction, job: Job, context: OperationContext) -> Job:
     """Save a new job, and return it; raises Conflict if its account has too many unfinished ones.
 
     If the account has a job with the same idempotency key, nothing is saved, and that one is
@@ -74,6 +74,7 @@ def create_job(tx: Transaction, job: Job) -> Job:
             " cancel one"
         )
     tx.jobs.add(job)
+    context.record_of(tx, "CreateJob", after=job)
     return job
 
 
@@ -83,14 +84,22 @@ def fetch_job(tx: Transaction, account_sid: str, sid: str) -> Job:
 
 
 def change_job(
-    tx: Transaction, account_sid: str, sid: str, move: Callable[[Job, datetime], Job], now: datetime
+    tx: Transaction,
+    account_sid: str,
+    sid: str,
+    move: Callable[[Job, datetime], Job],
+    context: OperationContext,
+    *,
+    action: str,
 ) -> Job:
-    """Pause, resume or cancel a job by `move`, and return it.
+    """Pause, resume or cancel a job by `move`, and return it; `action` is for the audit entry.
 
     Raises NotFound if the account has no such job, and Conflict if it can't be moved so.
     """
-    job = move(fetch_job(tx, account_sid, sid), now)
+    before = fetch_job(tx, account_sid, sid)
+    job = move(before, context.now)
     tx.jobs.save(job)
+    context.record_of(tx, action, before=before, after=job)
     return job
 
 

@@ -13,8 +13,10 @@ from ringback.core.retention import (
     StoredTimes,
     TimeSubject,
     shortened,
+    show_time,
 )
 from ringback.operations.accounts import fetch_account
+from ringback.operations.context import AccountOperationContext
 from ringback.ports import Store, Transaction
 
 MOST_COUNTED: Final = 10_000
@@ -54,14 +56,19 @@ def fetch_times(tx: Transaction, in_settings: StoredTimes) -> SetTimes:
 
 
 async def change_times(
-    store: Store, changes: TimeChanges, in_settings: StoredTimes, now: datetime, *, is_sure: bool
+    store: Store,
+    changes: TimeChanges,
+    in_settings: StoredTimes,
+    context: AccountOperationContext,
+    *,
+    is_sure: bool,
 ) -> SetTimes:
     """Set or unset times, and return all that are set afterwards.
 
     Unless `is_sure`, raises Conflict if something would be kept for less long than before; the
     message says how much would go now. Raises NotFound if there is no such account.
     """
-    subject = changes.subject
+    subject, now = changes.subject, context.now
     to_set = {TimeSubject(subject, kind): time for kind, time in changes.to_set.items()}
     to_unset = [TimeSubject(subject, kind) for kind in changes.to_unset]
 
@@ -71,9 +78,17 @@ async def change_times(
         return fetch_times(tx, in_settings), [account.sid for account in tx.accounts.all()]
 
     def change(tx: Transaction) -> SetTimes:
+        stored = tx.retention.times()
         tx.retention.set_times(to_set, now)
         tx.retention.unset_times(to_unset)
-        return fetch_times(tx, in_settings)
+        after = fetch_times(tx, in_settings)
+        context.record(
+            *(tx, "SetRetention", "retention"),
+            account_sid=None if changes.account_sid == EVERY else changes.account_sid,
+            before=_shown(stored, subject),
+            after=_shown(after.in_store, subject),
+        )
+        return after
 
     before, accounts = await store.read(look)
     after = before.having(to_set, to_unset).in_force()
@@ -86,6 +101,11 @@ async def change_times(
             " Give Confirm=yes (--yes) to do it"
         )
     return await store.transact(change)
+
+
+def _shown(times: StoredTimes, subject: str) -> dict[str, str]:
+    """Return the times that are set for a subject, as audit entries show them."""
+    return {key.kind: show_time(time) for key, time in times.items() if key.subject == subject}
 
 
 async def estimate(

@@ -1,8 +1,9 @@
-"""Describes what waits while servers send nothing, before an operator resumes them."""
+"""Pauses and resumes all servers that use a store, and describes what waits meanwhile."""
 
 from datetime import datetime
 from typing import Final, NamedTuple
 
+from ringback.core.audit import Actor, audit_entry
 from ringback.ports import ALL_SHARDS, SendingPause, Transaction
 
 BY_AN_OPERATOR: Final = "an operator has paused it"
@@ -44,3 +45,27 @@ class PauseStatus(NamedTuple):
             "reason": pause and pause.reason,
             **fields,
         }
+
+
+def begin_pause(tx: Transaction, reason: str, now: datetime, actor: Actor) -> SendingPause:
+    """Begin a pause, unless there is one already, and return the pause that is in force."""
+    before, pause = tx.pause.get(), tx.pause.begin(SendingPause(now, reason))
+    if before is None:
+        _record(tx, "PauseServer", now, actor, after=pause._asdict())
+    return pause
+
+
+def end_pause(tx: Transaction, now: datetime, actor: Actor) -> SendingPause | None:
+    """End the pause, and return it; None if there was none."""
+    ended = tx.pause.end()
+    if ended is not None:
+        _record(tx, "ResumeServer", now, actor, before=ended._asdict())
+    return ended
+
+
+def _record(
+    tx: Transaction, action: str, now: datetime, actor: Actor, **change: dict[str, object]
+) -> None:
+    entry = audit_entry(actor, now, action, "server", account_sid=None, **change)
+    if entry is not None:
+        tx.audit.add(entry)

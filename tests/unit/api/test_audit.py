@@ -28,16 +28,20 @@ from ringback.api.http.request_head import RequestHead, parse_head
 from ringback.api.operation_definition import ApiOperation
 from ringback.api.portal.clock import ClockEndpoints
 from ringback.api.portal.create_callbacks import CreateCallbacksEndpoints
+from ringback.api.portal.pause import PauseEndpoints
 from ringback.api.portal.policy import PolicyEndpoints
 from ringback.core.accounts.account import ApiKeyRole
 from ringback.core.audit import ActorKind, AuditEntry
+from ringback.core.job import pause
 from ringback.core.policy.source_policy import NOTICE
 from ringback.core.sims.mobile_networks import NETWORKS
 from ringback.engine.clock_advancer import ClockAdvancer
+from ringback.engine.pause_control import PauseControl
 from ringback.operations.delivery_totals import count_last_week
 from ringback.policy.active_policy import ActivePolicy
 from ringback.policy.policy_monitor import PolicyMonitor
-from ringback.ports import Transaction
+from ringback.ports import SendingPause, Transaction
+from ringback.runtime.sending_gate import SendingGate
 from ringback.runtime.virtual_clock import VirtualClock
 from tests.fakes import (
     ACCOUNT_SID,
@@ -54,6 +58,7 @@ from tests.fakes import (
 )
 from tests.memory_store import MemoryStore, MemoryTransaction
 from tests.policy_monitors import stored_in
+from tests.stores.records import job
 from tests.unit.api.caller import Answer, Caller, basic
 from tests.unit.api.plenty import (
     ESIM_SID,
@@ -76,6 +81,8 @@ OPERATORS_READER: Final = replace(
     an_api_key("SK" + "4" * 32, None, "operators reader"), role=ApiKeyRole.READ_ONLY
 )
 CLIENT: Final = an_api_client(secret="client's")
+RUNS: Final = job(1, ACCOUNT_SID)
+PAUSED: Final = pause(job(2, ACCOUNT_SID), NOW)
 PENDING: Final = a_secret("pending-value", name="next")
 
 HOOK: Final = "http://user:hunter2@127.0.0.1:9000/path"
@@ -126,6 +133,20 @@ CHANGES: Final[dict[tuple[str, str], Change]] = {
         "DiscardCallback", f"{CALLBACK}/discard", {"Reason": "why"}
     ),
     ("POST", "/portal/v1/replays"): Change("ReplayCallbacks", form={"Sids": CALLBACK_SID}),
+    ("POST", "/portal/v1/jobs"): Change(
+        "CreateJob", form={"Kind": "replay", "Since": "2024-01-01T00:00:00Z"}
+    ),
+    **{
+        ("POST", f"/portal/v1/jobs/{{sid}}/{verb}"): Change(
+            f"{verb.capitalize()}Job", f"/portal/v1/jobs/{which.sid}/{verb}"
+        )
+        for verb, which in (("pause", RUNS), ("resume", PAUSED), ("cancel", RUNS))
+    },
+    ("POST", "/portal/v1/pause"): Change("PauseServer", account_sid=None, by_operator=True),
+    ("POST", "/portal/v1/resume"): Change("ResumeServer", account_sid=None, by_operator=True),
+    ("POST", "/portal/v1/retention"): Change(
+        "SetRetention", form={"Answers": "forever"}, account_sid=None, by_operator=True
+    ),
     ("POST", "/portal/v1/test_events"): Change("SendTestEvent", form={"Url": HOOK}),
     ("POST", "/portal/v1/rehearsals"): Change("RehearseSecret", form={"Url": HOOK}),
     ("POST", "/portal/v1/devices/{sim}/sms"): Change(
@@ -234,9 +255,11 @@ class World:
             active, count=partial(count_last_week, self.store), clock=clock, before=()
         )
         stored = stored_in(self.store, active, clock)
+        pauses = PauseControl(self.store, SendingGate(), clock=clock)
         self.portal = [
             *ClockEndpoints(self.dependencies, ClockAdvancer(clock, ())).operations(),
             *PolicyEndpoints(self.dependencies, monitor, stored).operations(),
+            *PauseEndpoints(self.dependencies, pauses).operations(),
         ]
         self.caller = Caller(create_app(self.dependencies, portal=self.portal), credentials=None)
 
@@ -251,6 +274,11 @@ class World:
         if not change.by_operator and pair[0] in (OPERATOR.sid, OPERATORS_READER.sid):
             headers["ringback-account"] = ACCOUNT_SID
         return await self.caller.call(verb, change.path or path, body, headers=headers)
+
+    def prepare(self, key: tuple[str, str]) -> None:
+        """Pause the server if the request of this route ends a pause."""
+        if CHANGES[key].action == "ResumeServer":
+            self.store.commit(lambda tx: tx.pause.begin(SendingPause(NOW, "why")))
 
     @property
     def entries(self) -> list[AuditEntry]:
@@ -269,6 +297,8 @@ def _fill(tx: Transaction) -> None:
     for key in (FULL, READER, OPERATOR, OPERATORS_READER):
         tx.accounts.keys.add(key)
     tx.api_clients.add(CLIENT)
+    for one in (RUNS, PAUSED):
+        tx.jobs.add(one)
     account = tx.accounts.get(ACCOUNT_SID)
     assert account is not None
     tx.accounts.save(replace(account, webhook_secrets=account.webhook_secrets.with_new(PENDING)))
@@ -311,6 +341,7 @@ async def test_a_change_leaves_one_entry_that_names_its_author(
 ) -> None:
     change = CHANGES[key]
     pair = (OPERATOR.sid, "operator") if change.by_operator else (FULL.sid, "full")
+    world.prepare(key)
     answer = await world.ask(key, pair)
     assert answer.status in (200, 201, 202, 204), answer.body
     if change.action in ANSWERS_OF:
@@ -330,12 +361,13 @@ async def test_a_key_that_can_only_read_is_refused_and_changes_nothing(
 ) -> None:
     if CHANGES[key].action == "ExchangeToken":  # not used with a key
         return
-    before = vars(world.store.tables)
+    world.prepare(key)
+    before = copy.deepcopy(world.store.tables)
     for pair in ((READER.sid, "reader"), (OPERATORS_READER.sid, "operators reader")):
         answer = await world.ask(key, pair)
         assert refusal(answer)[:1] == (403,), answer.body
         assert "this API key can only read" in answer.json["message"]
-    assert vars(world.store.tables) == before
+    assert vars(world.store.tables) == vars(before)
 
 
 async def test_a_key_that_can_only_read_reads(world: World) -> None:

@@ -10,12 +10,14 @@ from typing import Any
 
 import pytest
 
+from ringback.core.audit import SERVER, audit_entry
 from ringback.core.callbacks.shards import Role
 from ringback.core.errors import StoreUnavailable
 from ringback.core.job import JobStatus
 from ringback.core.retention import DEFAULTS, RetentionPolicy, RetentionTimes, TimeSubject
 from ringback.engine import retention_worker
 from ringback.engine.retention_worker import (
+    AUDIT_KEPT,
     JOBS_KEPT,
     PASS_EVERY,
     SWEEP_EVERY,
@@ -225,6 +227,16 @@ async def test_ended_jobs_go_after_their_time() -> None:
     assert found == [None, kept, job(3)]
 
 
+async def test_entries_of_the_audit_go_after_their_time() -> None:
+    world, kept = World(), NOW - AUDIT_KEPT + TICK
+    for date in (NOW - AUDIT_KEPT - TICK, kept):
+        one = audit_entry(SERVER, date, "AdvanceClock", "clock", account_sid=None, after={})
+        assert one is not None
+        world.store.commit(lambda tx, one=one: tx.audit.add(one))
+    await world.worker.do_pass()
+    assert [one.date_created for one in world.store.tables.audit.entries.values()] == [kept]
+
+
 async def test_nothing_is_deleted_while_paused(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World()
     world.set(TIMES)
@@ -264,7 +276,7 @@ async def test_the_pauses_leave_most_of_the_time_to_others(
     monkeypatch: pytest.MonkeyPatch, seconds: float, pause: float
 ) -> None:
     pauses = await _pauses(monkeypatch, seconds)
-    assert pauses == [pytest.approx(pause)] * 4
+    assert pauses == [pytest.approx(pause)] * 5
 
 
 async def test_a_pass_that_lasts_for_too_long_becomes_quicker(
@@ -272,7 +284,7 @@ async def test_a_pass_that_lasts_for_too_long_becomes_quicker(
 ) -> None:
     monkeypatch.setattr(retention_worker, "PASS_EVERY", timedelta(seconds=0.025))
     pauses = await _pauses(monkeypatch, 0.01)
-    assert pauses == pytest.approx([0.19, 0.04, 0.04, 0.04])
+    assert pauses == pytest.approx([0.19, *[0.04] * 4])
 
 
 async def _pauses(monkeypatch: pytest.MonkeyPatch, seconds: float) -> list[float]:

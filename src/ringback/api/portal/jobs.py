@@ -129,7 +129,7 @@ class JobEndpoints(EndpointGroup):
             ),
             *(
                 self.changes(
-                    *(f"{one}/{verb}", name, meaning, JOB, partial(self._move, move)),
+                    *(f"{one}/{verb}", name, meaning, JOB, partial(self._move, move, name)),
                     conflicts=True,
                 )
                 for verb, name, meaning, move in moves
@@ -168,7 +168,7 @@ class JobEndpoints(EndpointGroup):
             date_created=now,
             date_updated=now,
         )
-        saved = await self.change(lambda tx, _: create_job(tx, job))
+        saved = await self.change(call.request, lambda tx, context: create_job(tx, job, context))
         self._dependencies.wake_jobs()
         return JOB.at(call.request)(saved)
 
@@ -196,10 +196,12 @@ class JobEndpoints(EndpointGroup):
                 return found
         return replace(found, has_more=False)
 
-    def _move(self, move: Callable[[Job, datetime], Job], call: ApiRequest) -> Change[Job]:
+    def _move(
+        self, move: Callable[[Job, datetime], Job], action: str, call: ApiRequest
+    ) -> Change[Job]:
         def change(tx: Transaction, context: OperationContext) -> Job:
             tx.on_commit(self._dependencies.wake_jobs)
-            return change_job(tx, call.account_sid, call.sid, move, context.now)
+            return change_job(tx, call.account_sid, call.sid, move, context, action=action)
 
         return change
 

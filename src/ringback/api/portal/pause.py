@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from ringback.api.authentication import actor_of
 from ringback.api.dependencies import ApiDependencies
 from ringback.api.endpoint_group import ApiRequest, EndpointGroup
 from ringback.api.operation_definition import ApiOperation, OperationParameter
@@ -92,7 +93,7 @@ class PauseEndpoints(EndpointGroup):
 
     async def _pause(self, call: ApiRequest) -> None:
         reason = call.given.label("Reason", longest=_LONGEST_REASON)
-        await self._control.pause(reason or BY_AN_OPERATOR)
+        await self._control.pause(reason or BY_AN_OPERATOR, actor_of(call.request))
 
     async def _resume(self, call: ApiRequest) -> None:
-        await self._control.resume()
+        await self._control.resume(actor_of(call.request))

@@ -102,7 +102,7 @@ class RetentionEndpoints(EndpointGroup):
             parts.store,
             _read(call.given),
             parts.retention_times,
-            parts.clock.now(),
+            self.context_of(call.request),
             is_sure=call.given.is_yes("Confirm"),
         )
         parts.times_changed()

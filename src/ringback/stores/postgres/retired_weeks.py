@@ -326,10 +326,10 @@ _CLEAN: Final = {
         SELECT max(id) FROM piece
     """,
 }
-_HAS_MORE: Final = """
-    SELECT EXISTS (SELECT FROM long_responses) OR EXISTS (SELECT FROM kept_responses)
-        OR EXISTS (SELECT FROM idempotency)
-"""
+_HAS_LONG_ANSWERS: Final = (
+    "SELECT EXISTS (SELECT FROM long_responses) OR EXISTS (SELECT FROM kept_responses)"
+)
+_HAS_KEYS: Final = f"{_HAS_LONG_ANSWERS} OR EXISTS (SELECT FROM idempotency)"
 
 
 class _Retirement:
@@ -365,7 +365,7 @@ class _Retirement:
                 done = self._do(work)
                 self._clean_up()
                 yield from done
-                is_done = len(work.tables) > 1 or len(done) < _MOST_WEEKS
+                is_done = len(done) < _MOST_WEEKS
 
     # ---- which weeks are due ---------------------------------------------------------------------
 
@@ -706,7 +706,7 @@ class _Retirement:
         raise _Busy(f"others have used {names} all the time, or one of them for long")
 
     def _plan(self, changing: Sequence[_Leaf], begins: datetime, work: _Work) -> RetiredWeek:
-        """Return what will have been done to a week; some more rows can be kept in the end."""
+        """Return the result for a week; a few more rows can be kept in the end."""
         leaves = [leaf for leaf in changing if leaf.begins == begins]
         if not leaves:
             return RetiredWeek((), begins, 0, 0, 0.0)
@@ -801,7 +801,8 @@ class _Retirement:
         )
         for (name,) in found.fetchall():
             table = name.removesuffix("_gone")[:-9]
-            if table in _CLEAN and self._value(_HAS_MORE):
+            has_more = _HAS_KEYS if table == "callbacks" else _HAS_LONG_ANSWERS
+            if table in _CLEAN and self._value(has_more):
                 self._clean_up_after(name, _CLEAN[table].format(gone=name))
             self._run(f"DROP TABLE IF EXISTS {name}")
 
