@@ -146,7 +146,7 @@ class CounterWriter:
                     await self.write_all()
                 else:
                     await self.write()
-                await self._keep_few()
+                await self._try_to_keep_few()
 
     async def write(self) -> None:
         """Write the counts of all minutes that are over.
@@ -189,6 +189,14 @@ class CounterWriter:
                     _log.exception("%d counts can't be stored, and are lost", len(part))
                 del self._unwritten[:ROWS]
         return None
+
+    async def _try_to_keep_few(self) -> None:
+        try:
+            await self._keep_few()
+        except StoreUnavailable:
+            raise
+        except Exception:  # noqa: BLE001 (counters must not stop the server)
+            _log.exception("old counts can't be summed up or deleted; the next try is in a minute")
 
     async def _keep_few(self) -> None:
         """Once an hour, sum up counts that are old enough, and delete those that were kept longest.

@@ -307,3 +307,26 @@ async def test_old_minutes_are_summed_up_and_deleted_by_the_process_that_has_the
     assert await keep_few() == [(CountSpan.DAY, 60)]
     clock.set(AT + timedelta(days=3660))
     assert await keep_few() == []
+
+
+async def test_a_failure_to_sum_up_does_not_stop_the_server(
+    counters: MinuteCounters,
+    clock: FakeClock,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(minute_counters, "_WRITTEN_AFTER", 0.0)
+    store = CountingStore(MemoryStore())
+
+    def fail() -> None:
+        if store.transactions:
+            raise ValueError("a row can't be read")
+
+    store.when_asked = fail
+    async with running(writer_of(counters, store, clock).run) as task:
+        counters.accepted(CALLBACK)
+        await until(lambda: caplog.messages)
+        assert not task.done()
+    assert caplog.messages == [
+        "old counts can't be summed up or deleted; the next try is in a minute"
+    ]

@@ -20,7 +20,7 @@ from ringback.core.callback_counts import (
 )
 from ringback.ports import CountFilter, CountSplit, Lane
 from ringback.stores.sql.field_columns import from_us, to_us
-from ringback.stores.sql.write_batch import BulkStatement, Row, WriteBatch
+from ringback.stores.sql.write_batch import BulkStatement, Row, SqlValue, WriteBatch
 
 _ATTEMPT_TIMES: Final = tuple(f"attempt_time_{n}" for n in range(len(ATTEMPT_SECONDS) + 1))
 _DELIVERY_TIMES: Final = tuple(f"delivery_time_{n}" for n in range(len(DELAY_SECONDS) + 1))
@@ -35,16 +35,16 @@ _SUMS: Final = ", ".join(
     (*(f"CAST(sum({name}) AS bigint)" for name in _NUMBERS), "group_concat(failures, ',')")
 )
 _TO_SUM_UP: Final = "WHERE NOT is_summed AND span_s = ? AND lane_id >= ? AND began_us < ?"
-_ROLL_UP: Final = f"""
+ROLL_UP: Final = f"""
     SELECT seq, lane_id, source, began_us, {", ".join(_NUMBERS)}, failures
     FROM counters INDEXED BY counters_to_sum_up {_TO_SUM_UP}
     ORDER BY lane_id, began_us, seq LIMIT ?
 """
-_SUMMED: Final = f"""
+SUMMED: Final = f"""
     UPDATE counters INDEXED BY counters_to_sum_up SET is_summed = true {_TO_SUM_UP}
     AND (lane_id, began_us, seq) <= (?, ?, ?)
 """
-_REMOVE: Final = """
+REMOVE: Final = """
     DELETE FROM counters WHERE seq IN (
         SELECT seq FROM counters INDEXED BY counters_of_span
         WHERE span_s = ? AND began_us < ? ORDER BY began_us LIMIT ?
@@ -78,21 +78,13 @@ class SqlCounters:
         is_total: bool = False,
         limit: int,
     ) -> list[CountSum]:
-        shown = [_SPLIT[one] for one in CountSplit if one in split]
+        places = [_SPLIT[one] for one in CountSplit if one in split]
         if not is_total:
-            shown.insert(0, f"began_us / {_us(span)} * {_us(span)}")
-        groups, condition, values = ", ".join(shown), *_condition(which)
+            places.insert(0, f"began_us / {_us(span)} * {_us(span)}")
         sums = dict[tuple[Any, ...], CallbackCounts]()
-        for read, only in _finer(span):
-            joined = _joined(which, only)
-            rows = self._session.read_queued(
-                f"SELECT {', '.join([*shown, _SUMS])} FROM {joined}"
-                f" WHERE span_s = ? AND began_us >= ? AND began_us < ?{only}{condition}"
-                f" {f'GROUP BY {groups}' if groups else 'HAVING count(*) > 0'} LIMIT ?",
-                (_seconds(read), to_us(which.since), to_us(which.until), *values, limit + 1),
-            )
-            for row in rows:
-                place, numbers = tuple(row)[: len(shown)], tuple(row)[len(shown) :]
+        for statement, values in statements_of_sums(which, span, places):
+            for row in self._session.read_queued(statement, (*values, limit + 1)):
+                place, numbers = tuple(row)[: len(places)], tuple(row)[len(places) :]
                 sums.setdefault(place, CallbackCounts()).add(_read(numbers))
         return [
             _sum_at(place, counts, split, is_total=is_total)
@@ -104,7 +96,7 @@ class SqlCounters:
         if finer is None:
             return None
         about, length = (_seconds(finer), at, to_us(before)), _us(span)
-        rows = self._session.read_queued(_ROLL_UP, (*about, limit)).fetchall()
+        rows = self._session.read_queued(ROLL_UP, (*about, limit)).fetchall()
         if not rows:
             return None
         sums = dict[tuple[int, int, str], CallbackCounts]()
@@ -114,11 +106,11 @@ class SqlCounters:
         for place, counts in sums.items():
             self._add(span, *place, counts)
         seq, lane_id, _, began_us, *_ = rows[-1]
-        self._session.write(_SUMMED, (*about, lane_id, began_us, seq))
+        self._session.write(SUMMED, (*about, lane_id, began_us, seq))
         return lane_id if len(rows) == limit else None
 
     def remove(self, span: CountSpan, before: datetime, *, limit: int) -> int | None:
-        removed = self._session.write_queued(_REMOVE, (_seconds(span), to_us(before), limit))
+        removed = self._session.write_queued(REMOVE, (_seconds(span), to_us(before), limit))
         return 0 if removed.rowcount == limit else None
 
     def _add(
@@ -126,6 +118,43 @@ class SqlCounters:
     ) -> None:
         row = (_seconds(span), began_us, lane_id, source, False, *_write(counts))
         self._session.queue(_COUNTED, (self._session.new_seq(), *row))
+
+
+def statements_of_sums(
+    which: CountFilter, span: CountSpan, places: Sequence[str]
+) -> Iterator[tuple[str, tuple[SqlValue, ...]]]:
+    """Yield the queries of sums by these columns, with all values but the limit.
+
+    The first one reads the rows of the span, the others finer ones that are not summed up yet.
+    """
+    period, grouped = (to_us(which.since), to_us(which.until)), "HAVING count(*) > 0"
+    if places:
+        grouped = f"GROUP BY {', '.join(places)}"
+    wanted = {
+        "account_sid": which.account_sid,
+        "destination": which.destination,
+        "source": which.source,
+    }
+    given = {name: value for name, value in wanted.items() if value is not None}
+    condition = "".join(f" AND {name} = ?" for name in given)
+    read: CountSpan | None = span
+    while read is not None:
+        index, only = "counters_of_span", ""
+        if read is not span:
+            index, only = "counters_to_sum_up", " AND NOT is_summed"
+        elif which.account_sid is not None:
+            index = "counters_of_lane"
+        # First the lanes of the account, or else the counts of all.
+        joined = f"counters INDEXED BY {index} CROSS JOIN lanes ON lanes.id = lane_id"
+        if which.account_sid is not None:
+            joined = f"lanes CROSS JOIN counters INDEXED BY {index} ON lane_id = lanes.id"
+        yield (
+            f"SELECT {', '.join([*places, _SUMS])} FROM {joined}"
+            f" WHERE span_s = ? AND began_us >= ? AND began_us < ?{only}{condition}"
+            f" {grouped} LIMIT ?",
+            (_seconds(read), *period, *given.values()),
+        )
+        read = read.finer
 
 
 def _write(counts: CallbackCounts) -> Row:
@@ -163,34 +192,6 @@ def _sum_at(
         next(values) if one in split else None for one in CountSplit
     )
     return CountSum(began, account_sid, destination, source, counts)
-
-
-def _finer(span: CountSpan) -> Iterator[tuple[CountSpan, str]]:
-    """Yield a span and all finer ones, each with the condition of the rows to count."""
-    yield span, ""
-    finer = span.finer
-    while finer is not None:
-        yield finer, " AND NOT is_summed"
-        finer = finer.finer
-
-
-def _joined(which: CountFilter, only: str) -> str:
-    """Return the tables to read: first the lanes of one account, or else the counts of all."""
-    if which.account_sid is not None:
-        index = "counters_to_sum_up" if only else "counters_of_lane"
-        return f"lanes CROSS JOIN counters INDEXED BY {index} ON lane_id = lanes.id"
-    index = "counters_to_sum_up" if only else "counters_of_span"
-    return f"counters INDEXED BY {index} CROSS JOIN lanes ON lanes.id = lane_id"
-
-
-def _condition(which: CountFilter) -> tuple[str, list[str]]:
-    wanted = {
-        "account_sid": which.account_sid,
-        "destination": which.destination,
-        "source": which.source,
-    }
-    given = {name: value for name, value in wanted.items() if value is not None}
-    return "".join(f" AND {name} = ?" for name in given), list(given.values())
 
 
 def _seconds(span: CountSpan) -> int:
