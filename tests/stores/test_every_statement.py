@@ -464,7 +464,7 @@ def counters(tx: Transaction) -> None:
         for span, split, is_total in product(CountSpan, ((), tuple(CountSplit)), (False, True)):
             tx.counters.sums(which, span, split=split, is_total=is_total, limit=9)
     tx.counters.roll_up(CountSpan.HOUR, NOW + DAY, limit=1)
-    tx.counters.remove(CountSpan.MINUTE, NOW, limit=1)
+    tx.counters.remove(CountSpan.MINUTE, NOW + DAY, limit=1)
 
 
 def retention(tx: Transaction) -> None:

@@ -3,14 +3,12 @@
 import json
 from collections.abc import Iterator
 from datetime import datetime
-from itertools import product
 from typing import Any
 
 import pytest
 
-from ringback.core.callback_counts import CountSpan
 from ringback.core.callbacks.retry import NoRetryNeeded
-from ringback.ports import CountFilter, LaneQuota
+from ringback.ports import LaneQuota
 from ringback.stores.postgres import callbacks
 from ringback.stores.postgres.connections import Bigints, Connection, in_postgres
 from ringback.stores.postgres.group_commit import SETTINGS, Isolation
@@ -22,7 +20,7 @@ from ringback.stores.sql.unused_rows import _ENDED, _WAITING
 from tests.fakes import NOW
 from tests.stores.asking import ended, settle
 from tests.stores.postgres_bench import PostgresBench
-from tests.stores.records import OUR_LANE, OURS, SECOND, account, callback
+from tests.stores.records import OUR_LANE, SECOND, account, callback
 
 _HISTORY = """
 WITH made AS (
@@ -49,14 +47,7 @@ STATEMENTS = [
         callbacks.STILL_OPEN,
         callbacks.WAITING_LANES,
         callbacks.WAITING_LANES_OF_SHARDS,
-        *(counters.ROLL_UP, counters.SUMMED, counters.REMOVE),
-        *(
-            statement
-            for account_sid, places in product((None, OURS), ((), ("began_us", "destination")))
-            for statement, _ in counters.statements_of_sums(
-                CountFilter(NOW, NOW, account_sid), CountSpan.DAY, places
-            )
-        ),
+        *(counters.ROLL_UP, counters.SUMMED, counters.OLDEST),
     )
 ]
 

@@ -28,8 +28,10 @@ _NUMBERS: Final = (*PLAIN_COUNTS, *_ATTEMPT_TIMES, *_DELIVERY_TIMES)
 _ROW: Final = "span_s, began_us, lane_id, source, is_summed"
 _COUNTED: Final = BulkStatement.insert("counters", f"seq, {_ROW}, {', '.join(_NUMBERS)}, failures")
 
-TABLES: Final = (_COUNTED,)
-"""The SQL statement that writes queued rows."""
+_REMOVED: Final = BulkStatement.delete("counters", "seq")
+
+TABLES: Final = (_REMOVED, _COUNTED)
+"""The SQL statements that write queued rows, in the order in which `WriteBatch` runs them."""
 
 _SUMS: Final = ", ".join(
     (*(f"CAST(sum({name}) AS bigint)" for name in _NUMBERS), "group_concat(failures, ',')")
@@ -44,11 +46,9 @@ SUMMED: Final = f"""
     UPDATE counters INDEXED BY counters_to_sum_up SET is_summed = true {_TO_SUM_UP}
     AND (lane_id, began_us, seq) <= (?, ?, ?)
 """
-REMOVE: Final = """
-    DELETE FROM counters WHERE seq IN (
-        SELECT seq FROM counters INDEXED BY counters_of_span
-        WHERE span_s = ? AND began_us < ? ORDER BY began_us LIMIT ?
-    )
+OLDEST: Final = """
+    SELECT seq FROM counters INDEXED BY counters_of_span
+    WHERE span_s = ? AND began_us < ? ORDER BY began_us LIMIT ?
 """
 _SPLIT: Final = {
     CountSplit.ACCOUNT: "account_sid",
@@ -82,7 +82,7 @@ class SqlCounters:
         if not is_total:
             places.insert(0, f"began_us / {_us(span)} * {_us(span)}")
         sums = dict[tuple[Any, ...], CallbackCounts]()
-        for statement, values in statements_of_sums(which, span, places):
+        for statement, values in _statements_of_sums(which, span, places):
             for row in self._session.read_queued(statement, (*values, limit + 1)):
                 place, numbers = tuple(row)[: len(places)], tuple(row)[len(places) :]
                 sums.setdefault(place, CallbackCounts()).add(_read(numbers))
@@ -110,8 +110,10 @@ class SqlCounters:
         return lane_id if len(rows) == limit else None
 
     def remove(self, span: CountSpan, before: datetime, *, limit: int) -> int | None:
-        removed = self._session.write_queued(REMOVE, (_seconds(span), to_us(before), limit))
-        return 0 if removed.rowcount == limit else None
+        old = self._session.read_queued(OLDEST, (_seconds(span), to_us(before), limit)).fetchall()
+        for (seq,) in old:
+            self._session.queue(_REMOVED, (seq,))
+        return 0 if len(old) == limit else None
 
     def _add(
         self, span: CountSpan, began_us: int, lane_id: int, source: str, counts: CallbackCounts
@@ -120,7 +122,7 @@ class SqlCounters:
         self._session.queue(_COUNTED, (self._session.new_seq(), *row))
 
 
-def statements_of_sums(
+def _statements_of_sums(
     which: CountFilter, span: CountSpan, places: Sequence[str]
 ) -> Iterator[tuple[str, tuple[SqlValue, ...]]]:
     """Yield the queries of sums by these columns, with all values but the limit.
