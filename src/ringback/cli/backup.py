@@ -31,7 +31,7 @@ def _rate(text: str) -> int:
     examples={
         "ringback accounts create Acme --data live-data\n"
         "ringback backup acme.backup --data live-data": (
-            "Make a data folder, and back it up into a file; a server may use the folder meanwhile."
+            "Make a data folder, and back it up; a server may use it meanwhile."
         )
     }
 )
@@ -91,7 +91,7 @@ def _lines_of(target: Path, made: "MadeBackup") -> Iterator[str]:
     examples={
         "ringback accounts create Acme --data old-data\n"
         "ringback backup old.backup --data old-data\n"
-        "ringback restore old.backup --data restored-data --seal-key-file old-data/ringback.key": (
+        "ringback restore old.backup --data new --seal-key-file old-data/ringback.key": (
             "Back up a data folder, and make another one from the backup."
         )
     }
