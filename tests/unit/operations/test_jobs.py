@@ -56,32 +56,36 @@ def a_replay(number: int = 1, which: CallbackFilter = ALL_FAILED, **how: Any) ->
 
 
 def test_a_new_job_is_saved(tx: MemoryTransaction) -> None:
-    assert create_job(tx, job(1)) == fetch_job(tx, job(1).account_sid, job(1).sid) == job(1)
+    assert (
+        create_job(tx, job(1), a_context())
+        == fetch_job(tx, job(1).account_sid, job(1).sid)
+        == job(1)
+    )
 
 
 def test_only_the_first_job_with_an_idempotency_key_is_saved(tx: MemoryTransaction) -> None:
     first, second, theirs = (
         replace(one, idempotency_key="key") for one in (job(1), job(2), job(3, THEIRS))
     )
-    assert create_job(tx, first) == create_job(tx, second) == first
-    assert create_job(tx, theirs) == theirs
+    assert create_job(tx, first, a_context()) == create_job(tx, second, a_context()) == first
+    assert create_job(tx, theirs, a_context()) == theirs
     assert tx.jobs.get(second.sid) is None
 
 
 def test_an_account_can_have_a_limited_number_of_unfinished_jobs(tx: MemoryTransaction) -> None:
     for number in range(MOST_UNFINISHED):
-        create_job(tx, pause(job(number), NOW) if number % 2 else job(number))
+        create_job(tx, pause(job(number), NOW) if number % 2 else job(number), a_context())
     with pytest.raises(Conflict, match="20 jobs of this account have not ended"):
-        create_job(tx, job(100))
-    create_job(tx, job(100, THEIRS))
+        create_job(tx, job(100), a_context())
+    create_job(tx, job(100, THEIRS), a_context())
     tx.jobs.save(cancel(job(0), NOW))
-    create_job(tx, job(101))
+    create_job(tx, job(101), a_context())
 
 
 def test_a_job_is_moved_and_saved(tx: MemoryTransaction) -> None:
     tx.jobs.add(job(1))
     for move, status in ((pause, JobStatus.PAUSED), (resume, JobStatus.RUNNING)):
-        moved = change_job(tx, job(1).account_sid, job(1).sid, move, NOW)
+        moved = change_job(tx, job(1).account_sid, job(1).sid, move, a_context(), action="MoveJob")
         assert moved == tx.jobs.get(job(1).sid)
         assert moved.status is status
 
@@ -91,7 +95,7 @@ def test_a_job_of_another_account_is_not_found(tx: MemoryTransaction) -> None:
     with pytest.raises(NotFound, match=f"there is no job with the SID '{job(1).sid}'"):
         fetch_job(tx, THEIRS, job(1).sid)
     with pytest.raises(NotFound):
-        change_job(tx, THEIRS, job(1).sid, cancel, NOW)
+        change_job(tx, THEIRS, job(1).sid, cancel, a_context(), action="CancelJob")
 
 
 # ---- parameters
