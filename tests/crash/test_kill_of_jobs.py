@@ -13,6 +13,7 @@ import sqlite3
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, closing, suppress
+from datetime import timedelta
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Final
@@ -23,6 +24,7 @@ from ringback.core.callbacks.callback import CallbackRecord, CallbackStatus
 from ringback.data_folder import DataFolder, StoredData
 from ringback.ports import Store
 from ringback.postgres_database import PostgresDatabase
+from ringback.runtime.system_clock import SystemClock
 from tests.crash.cluster import SHORT_LEASES, Cluster, a_cluster
 from tests.crash.production import Production
 from tests.crash.test_kill import KILLED, WORKER
@@ -46,7 +48,8 @@ IN_A_COMMIT: Final = 1000
 
 
 def add_failed(data: StoredData, count: int, account_sid: str, url: str) -> None:
-    """Add this number of callbacks that failed."""
+    """Add this number of callbacks that failed an hour ago, so that retention leaves them."""
+    an_hour_ago = SystemClock().now() - timedelta(hours=1)
 
     def one(number: int) -> CallbackRecord:
         return a_callback(
@@ -57,6 +60,7 @@ def add_failed(data: StoredData, count: int, account_sid: str, url: str) -> None
             status=CallbackStatus.FAILED,
             due=None,
             attempt_count=1,
+            now=an_hour_ago,
         )
 
     async def add(store: Store) -> None:
