@@ -178,23 +178,23 @@ def make_due(data: Path) -> None:
 
 async def test_a_server_started_paused_stays_so_until_it_is_resumed(tmp_path: Path) -> None:
     account = await create_account(tmp_path)
+    event = {"parameters": {"Event": "x"}}
     async with RecordingReceiver() as receiver:
-        for flags in (("--start-paused",), ()):
-            async with in_production(tmp_path, account, *flags) as server:
-                assert server.dev["paused"] == "the server was started with start_paused"
-                made = await server.send({"url": receiver.url(), "parameters": {"Event": "x"}})
-                assert made.status == 201
-                await server.log.says("paused since ")
-                server.process.terminate()
-                await server.process.wait()
-        assert receiver.requests == []
-        resumed = await in_this_process("resume", "--yes", "--data", str(tmp_path))
-        assert resumed.exit_code == 0, resumed.output
+        async with in_production(tmp_path, account, "--start-paused") as server:
+            assert server.dev["paused"] == "the server was started with start_paused"
+            assert (await server.send({"url": receiver.url(), **event})).status == 201
+            await server.log.says("paused since ")
+            server.process.terminate()
+            await server.process.wait()
         async with in_production(tmp_path, account) as server:
-            assert "paused" not in server.dev
-            await receiver.wait_for(2)
-            environment = await operators(tmp_path, server)
-            paused = await in_this_process("pause", "--reason", "moving", **environment)
-            assert "moving" in paused.stdout
+            assert server.dev["paused"] == "the server was started with start_paused"
             metrics = await asyncio.to_thread(fetched, server, "/metrics")
             assert "ringback_paused 1.0" in metrics
+            assert receiver.requests == []
+            environment = await operators(tmp_path, server)
+            resumed = await in_this_process("resume", "--yes", **environment)
+            assert resumed.stdout == "resumed: what is due is sent now\n"
+            await receiver.wait_for(1)
+            paused = await in_this_process("pause", "--reason", "moving", **environment)
+            assert "moving" in paused.stdout
+            assert await readiness(server) == {"status": "ready", "paused": "moving"}

@@ -5,15 +5,10 @@ import json
 import subprocess
 import sys
 from contextlib import AsyncExitStack
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
-import psycopg
-
-from ringback.core.calendar import iso
-from ringback.runtime.system_clock import SystemClock
 from tests.crash.cluster import SHORT_LEASES, Cluster, a_cluster
 from tests.crash.production import Production
 from tests.databases import postgres_programs
@@ -57,36 +52,6 @@ def key_of(cluster: Cluster) -> str:
     return str(cluster.folder / "ringback.key")
 
 
-async def test_all_processes_pause_and_resume_together(tmp_path: Path) -> None:
-    async with AsyncExitStack() as stack:
-        cluster = await stack.enter_async_context(a_cluster(tmp_path, command=SHORT_LEASES))
-        receiver = await stack.enter_async_context(RecordingReceiver())
-        first, second = [
-            await stack.enter_async_context(cluster.running("all", sys.stderr)) for _ in range(2)
-        ]
-        await send(first, receiver.url("/before"))
-        await receiver.wait_for(1)
-        operator = await operators(cluster, first)
-        paused = await in_this_process("pause", "--reason", "moving", **operator)
-        assert paused.exit_code == 0, paused.output
-        for server in (first, second):
-            await asked_until(
-                lambda server=server: readiness(server),
-                lambda found: found == {"status": "ready", "paused": "moving"},
-                within=2,
-            )
-        sids = [await send(server, receiver.url("/paused")) for server in (first, second)]
-        await asyncio.sleep(1.5)  # longer than each process looks for work of others
-        assert paths(receiver) == ["/before"]
-        # Without a server's address, the command changes the database; processes look each second.
-        where = {"RINGBACK_DATABASE": cluster.url, "RINGBACK_SEAL_KEY_FILE": key_of(cluster)}
-        resumed = await in_this_process("resume", "--yes", **where)
-        assert resumed.exit_code == 0, resumed.output
-        for sid in sids:
-            assert (await first.ended(sid))["status"] == "delivered"
-        assert sorted(paths(receiver)) == ["/before", "/paused", "/paused"]
-
-
 def restore_dump(cluster: Cluster, programs: Path) -> str:
     """Restore a dump of the database into another one, and return the latter's URL."""
     dump = cluster.folder / "dump"
@@ -104,48 +69,74 @@ def restore_dump(cluster: Cluster, programs: Path) -> str:
     return url
 
 
-async def test_a_restored_dump_sends_nothing_until_it_is_resumed(tmp_path: Path) -> None:
+async def test_processes_and_restored_data_pause_until_they_are_resumed(tmp_path: Path) -> None:
     programs = postgres_programs()[-1]
     async with AsyncExitStack() as stack:
         cluster = await stack.enter_async_context(
             a_cluster(tmp_path, programs=programs, command=SHORT_LEASES)
         )
         receiver = await stack.enter_async_context(RecordingReceiver())
-        original = await stack.enter_async_context(cluster.running("all", sys.stderr))
-        answer = await original.send(
-            {
-                "url": receiver.url("/later"),
-                "parameters": {"Event": "x"},
-                "deliver_at": iso(SystemClock().now() + timedelta(days=1)),
-            }
-        )
-        later = answer.body["sid"]
+        first, second = [
+            await stack.enter_async_context(cluster.running("all", sys.stderr)) for _ in range(2)
+        ]
+        await all_pause_and_resume_together(cluster, first, second, receiver)
         url = await asyncio.to_thread(restore_dump, cluster, programs)
-        with psycopg.connect(f"{url}", autocommit=True) as connection:
-            connection.execute("UPDATE waiting SET due_us = 1")
         restored = await stack.enter_async_context(cluster.running("all", sys.stderr, url=url))
-        found = await readiness(restored)
-        assert found["status"] == "ready"
-        assert found["paused"].startswith("the data is in another PostgreSQL database than")
-        assert await readiness(original) == {"status": "ready"}
-        new = await send(restored, receiver.url("/new"))
-        await send(original, receiver.url("/original"))
-        await receiver.wait_for(1)
-        await asyncio.sleep(1.5)
-        assert paths(receiver) == ["/original"]
-        where = {"RINGBACK_DATABASE": url, "RINGBACK_SEAL_KEY_FILE": key_of(cluster)}
-        resumed = await in_this_process("resume", "--yes", "--json", **where)
-        assert resumed.exit_code == 0, resumed.output
-        for sid in (later, new):
-            # The dump says that the original process has the leases, until they end.
-            ended = await asked_until(
-                lambda sid=sid: restored.fetch(sid),
-                lambda found: found["status"] == "delivered",
-                within=PATIENCE,
-            )
-            assert ended["sid"] == sid
-        assert sorted(paths(receiver)) == ["/later", "/new", "/original"]
-        assert (await original.fetch(later))["status"] == "scheduled"
+        await restored_data_waits(cluster, first, restored, receiver, url)
+
+
+async def all_pause_and_resume_together(
+    cluster: Cluster, first: Production, second: Production, receiver: RecordingReceiver
+) -> None:
+    await send(first, receiver.url("/before"))
+    await receiver.wait_for(1)
+    operator = await operators(cluster, first)
+    paused = await in_this_process("pause", "--reason", "moving", **operator)
+    assert paused.exit_code == 0, paused.output
+    for server in (first, second):
+        await asked_until(
+            lambda server=server: readiness(server),
+            lambda found: found == {"status": "ready", "paused": "moving"},
+            within=5,
+        )
+    sids = [await send(server, receiver.url("/paused")) for server in (first, second)]
+    await asyncio.sleep(1.5)  # longer than each process looks for work of others
+    assert paths(receiver) == ["/before"]
+    # Without a server's address, the command changes the database; processes look each second.
+    await resume(cluster, cluster.url)
+    for sid in sids:
+        assert (await first.ended(sid))["status"] == "delivered"
+    assert sorted(paths(receiver)) == ["/before", "/paused", "/paused"]
+
+
+async def restored_data_waits(
+    cluster: Cluster,
+    original: Production,
+    restored: Production,
+    receiver: RecordingReceiver,
+    url: str,
+) -> None:
+    found = await readiness(restored)
+    assert found["status"] == "ready"
+    assert found["paused"].startswith("the data is in another PostgreSQL database than")
+    assert await readiness(original) == {"status": "ready"}
+    new = await send(restored, receiver.url("/new"))
+    await send(original, receiver.url("/original"))
+    await receiver.wait_for(4)
+    await asyncio.sleep(1.5)
+    assert paths(receiver)[3:] == ["/original"]
+    await resume(cluster, url)
+    # The dump says that the original processes have the leases, until they end.
+    await asked_until(
+        lambda: restored.fetch(new), lambda found: found["status"] == "delivered", within=PATIENCE
+    )
+    assert paths(receiver)[3:] == ["/original", "/new"]
+
+
+async def resume(cluster: Cluster, url: str) -> None:
+    where = {"RINGBACK_DATABASE": url, "RINGBACK_SEAL_KEY_FILE": key_of(cluster)}
+    resumed = await in_this_process("resume", "--yes", **where)
+    assert resumed.exit_code == 0, resumed.output
 
 
 async def test_the_command_says_how_to_restore_a_dump(tmp_path: Path) -> None:

@@ -330,7 +330,7 @@ def killed_at_random(work: Callable[[], object], seed: int) -> bool:
     return process.exitcode != 0
 
 
-@pytest.mark.parametrize("kills", [12, pytest.param(200, marks=pytest.mark.long)])
+@pytest.mark.parametrize("kills", [6, pytest.param(200, marks=pytest.mark.long)])
 def test_a_killed_backup_is_complete_or_not_there(
     kills: int, rich: DataFolder, tmp_path: Path
 ) -> None:
@@ -340,7 +340,7 @@ def test_a_killed_backup_is_complete_or_not_there(
         killed_at_random(lambda: back_up(rich, target), seed)
         for seed in seeds(kills, target, rich, before)
     )
-    assert killed > kills // 3
+    assert killed >= kills // 3
     back_up(rich, target)  # what was left behind is in nobody's way
     assert [file.name for file in tmp_path.glob("made*")] == ["made.backup"]
 
@@ -356,7 +356,7 @@ def seeds(kills: int, target: Path, rich: DataFolder, before: Any) -> Iterator[i
             target.unlink()
 
 
-@pytest.mark.parametrize("kills", [12, pytest.param(200, marks=pytest.mark.long)])
+@pytest.mark.parametrize("kills", [6, pytest.param(200, marks=pytest.mark.long)])
 def test_a_killed_restore_is_complete_or_can_be_made_again(
     kills: int, made: Path, tmp_path: Path
 ) -> None:
@@ -369,7 +369,7 @@ def test_a_killed_restore_is_complete_or_can_be_made_again(
         assert back.transact(lambda tx: tx.pause.get()) is not None
         assert all(check.is_ok for check in back.check())
         shutil.rmtree(back.folder)
-    assert killed > kills // 3
+    assert killed >= kills // 3
 
 
 # ---- restoring -----------------------------------------------------------------------------------
