@@ -47,8 +47,9 @@ class OpenStorage:
             stopwatch=stopwatch,
         )
         if settings.database is not None:
-            database = _open_database(process, settings.database, outage, serve_copied=serve_copied)
-            return cls(database, database.cluster, outage, database.retire_weeks)
+            # `outage` uses it by this name.
+            store = _open_database(process, settings.database, outage, serve_copied=serve_copied)
+            return cls(store, store.cluster, outage, store.retire_weeks)
         folder = DataFolder(settings.data, settings.seal_key, settings.seal_key_file)
         options = StoreOptions(
             committed=process.counters.commit_seconds.add,
