@@ -53,9 +53,13 @@ class Backlog:
         self.change(callback.account_sid, -1)
         took = (progress.date_updated - callback.date_created).total_seconds()
         self._counters.ended(progress.status, callback.source, took)
-        self._counters.by_minute.ended(callback, progress, took)
         if progress.status is CallbackStatus.FAILED:
             _log.warning("callback %s failed: %s", callback.sid, progress.status_reason)
+
+    def discarded(self, callback: CallbackRecord, progress: DeliveryProgress) -> None:
+        """Count a callback as ended that ended without an attempt."""
+        self.ended(callback, progress)
+        self._counters.by_minute.discarded(callback, progress)
 
     def replayed(self, callback: CallbackRecord, progress: DeliveryProgress) -> None:
         """Count a callback that had ended as unfinished again."""

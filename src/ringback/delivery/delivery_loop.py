@@ -133,7 +133,7 @@ class DeliveryLoop:
         self.checkpoint("settled")
         claim, progress, result, *_ = settlement
         callback = claim.callback
-        self.counters.by_minute.attempt_ended(settlement)
+        self.counters.by_minute.settled(settlement)
         if result is not None and callback.progress.attempt_count == 1:
             self.first_settled(callback)
         if progress.is_under_way and account is not None:

@@ -113,7 +113,7 @@ class CallbackEnqueuer:
 
     def _changed(self, callback: CallbackRecord, progress: DeliveryProgress) -> None:
         if progress.is_ended and not callback.progress.is_ended:
-            self.backlog.ended(callback, progress)
+            self.backlog.discarded(callback, progress)
         elif callback.progress.is_ended and not progress.is_ended:
             self.backlog.replayed(callback, progress)
         self._expect(callback, progress)

@@ -16,7 +16,7 @@ from functools import partial
 from typing import Final
 
 from ringback.core.callback_counts import CallbackCounts, CountedMinute, CountSpan
-from ringback.core.callbacks.callback import CallbackRecord, DeliveryProgress
+from ringback.core.callbacks.callback import CallbackRecord, CallbackStatus, DeliveryProgress
 from ringback.core.errors import StoreUnavailable
 from ringback.ports import Clock, Cluster, Settlement, Store, Transaction
 
@@ -58,20 +58,27 @@ class MinuteCounters:
         """Count a new callback that is durable."""
         self._at(callback.date_created, callback).accepted += 1
 
-    def attempt_ended(self, settlement: Settlement) -> None:
-        """Count an attempt whose result is durable; one that was put back does not count."""
-        claim, _, result, started, _ = settlement
+    def settled(self, settlement: Settlement) -> None:
+        """Count a durable settlement: the attempt, unless it was put back, and the callback's end.
+
+        The end counts only if the callback has ended.
+        """
+        claim, progress, result, started, _ = settlement
+        callback, counts = claim.callback, None
         if result is not None:
-            callback = claim.callback
             counts = self._at(started, callback)
             counts.attempt_ended(callback.progress.attempt_count, result)
+        if progress.status is not CallbackStatus.SCHEDULED:
+            ended = progress.date_updated
+            # Most attempts end in the minute in which they have started.
+            if counts is None or not self._began <= ended < self._until:
+                counts = self._at(ended, callback)
+            counts.ended(progress.status, (ended - callback.date_created).total_seconds())
 
-    def ended(
-        self, callback: CallbackRecord, progress: DeliveryProgress, seconds_since_created: float
-    ) -> None:
-        """Count a callback whose end is durable."""
-        counts = self._at(progress.date_updated, callback)
-        counts.ended(progress.status, seconds_since_created)
+    def discarded(self, callback: CallbackRecord, progress: DeliveryProgress) -> None:
+        """Count a callback whose end is durable, without an attempt."""
+        seconds = (progress.date_updated - callback.date_created).total_seconds()
+        self._at(progress.date_updated, callback).ended(progress.status, seconds)
 
     def replayed(self, callback: CallbackRecord, progress: DeliveryProgress) -> None:
         """Count a callback that had ended, and whose new progress is durable."""

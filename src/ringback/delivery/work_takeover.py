@@ -148,11 +148,7 @@ class WorkTakeover:
 
     def _count(self, settlements: Sequence[Settlement]) -> None:
         for settlement in settlements:
-            self.counters.attempt_ended(settlement)
-            callback, progress = settlement.claim.callback, settlement.progress
-            if progress.is_ended:
-                took = progress.date_updated - callback.date_created
-                self.counters.ended(callback, progress, took.total_seconds())
+            self.counters.settled(settlement)
 
     def _unknown(self, claim: DeliveryClaim) -> Settlement:
         """Return a settlement with the result `unknown` for an attempt that a crash interrupted."""
