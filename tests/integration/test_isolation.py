@@ -20,12 +20,15 @@ from ringback.api.app import create_app
 from ringback.api.portal.callbacks import CALLBACKS
 from ringback.core.accounts.account import Account
 from ringback.core.accounts.client_credentials import ClientCredentials
+from ringback.core.callback_counts import CallbackCounts, CountedMinute, CountSpan
 from ringback.core.callback_urls.callback_target import CallbackTarget
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.callbacks.retry import GiveUp
 from ringback.core.http.http_exchange import AttemptResult, ReceiverResponseRecord
 from ringback.core.http.outcome import DeliveredOutcome
 from ringback.core.kore_ids import ULID_BYTES, KoreIdKind, make_kore_id
+from ringback.core.policy.source_policy import Source
+from ringback.core.retention import TimeSubject
 from ringback.core.sids import SidKind
 from ringback.core.sims.mobile_networks import NETWORKS
 from ringback.core.supersim.sim import SimStatus
@@ -149,6 +152,10 @@ def furnish_callbacks(tx: Transaction, sid: str) -> None:
     long = ReceiverResponseRecord(503, (), f"busy with {host}".encode() * 999)
     settlement = ended(claim, GiveUp("made up"), response=long, request=rendered(claim))
     tx.callbacks.settle([settlement])
+    counts = CallbackCounts(accepted=NUMBERS[sid])
+    minute = CountSpan.HOUR.begin_of(NOW - records.SECOND * 3600)
+    tx.counters.add([CountedMinute(minute, *lane_of(added), Source.TWILIO, counts)])
+    tx.retention.set_times({TimeSubject(sid, "answers"): records.SECOND * 9000}, NOW)
     whose = {"statuses": ["failed"], "as_other_source": False, "destination": host}
     tx.jobs.add(replace(records.job(NUMBERS[sid], sid), parameters=whose))
     copy = records.shadow(NUMBERS[sid], sid)
@@ -212,7 +219,8 @@ NAMES: Final[dict[str, list[str]]] = {
 """The values for each parameter of a path, by the path up to it."""
 
 QUERIES: Final = {
-    "/portal/v1/jobs/preview": "?Kind=replay&Since=2024-01-01T00:00:00Z&Status=undelivered&"
+    "/portal/v1/jobs/preview": "?Kind=replay&Since=2024-01-01T00:00:00Z&Status=undelivered&",
+    "/portal/v1/counters": "?Split=account&",
 }
 """The beginnings of queries without which a path has no answer."""
 
@@ -228,6 +236,7 @@ FORMS: Final[dict[str, list[dict[str, str]]]] = {
     "/portal/v1/replays": [{"Sids": CALLBACK}, {"Since": "2024-01-01T00:00:00Z"}],
     "/portal/v1/jobs": [{"Kind": "replay", "Since": "2024-01-01T00:00:00Z"}],
     **{f"/portal/v1/jobs/{{sid}}/{verb}": [{}] for verb in ("pause", "resume", "cancel")},
+    "/portal/v1/retention": [{"Answers": "7d", "Confirm": "yes"}],
     "/portal/v1/callbacks/{sid}/replay": [{}, {"AsOtherSource": "true"}],
     "/portal/v1/callbacks/{sid}/discard": [{"Reason": "because"}],
     "/portal/v1/test_events": [{"Url": A_URL}],
@@ -487,7 +496,8 @@ async def test_the_operator_sees_both_accounts_in_every_list(with_them: Server) 
     for route in routes_of_somebody(with_them):
         if "{" in route.path or "GET" not in (route.methods or ()):
             continue
-        answer = await with_them.ask(Ask("GET", route.path, route.path), authorization)
+        target = f"{route.path}{QUERIES.get(route.path, '')}"
+        answer = await with_them.ask(Ask("GET", route.path, target), authorization)
         if answer.status == 400:
             assert "Ringback-Account" in answer.json["message"], route.path
         else:

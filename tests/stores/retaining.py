@@ -68,6 +68,7 @@ class Retaining:
     ) -> None:
         """Make an attempt now to send these callbacks, which must be all that are due."""
         now = self.clock.now()
+        await self._own_lanes()
         claims = await claim(self.store, now, limit=len(numbers))
         assert sorted(one.callback.sid[-4:] for one in claims) == sorted(
             callback(number).sid[-4:] for number in numbers
@@ -82,6 +83,7 @@ class Retaining:
     async def send(self, number: int, *, how: str) -> None:
         """Claim all that is due now; put all back but one, which is delivered, fails or waits."""
         now = self.clock.now()
+        await self._own_lanes()
         claims = await claim(self.store, now, limit=99)
         (one,) = [each for each in claims if _number_of(each.callback.sid) == number]
         others = [each for each in claims if each is not one]
@@ -89,6 +91,11 @@ class Retaining:
         # It is due at once again, so that the next step can choose it.
         decisions = {"deliver": NoRetryNeeded(), "fail": GiveUp("why"), "retry": RetryLater(now, 1)}
         await settle(self.store, ended(one, decisions[how], now, request=rendered(one)))
+
+    async def _own_lanes(self) -> None:
+        """If processes share the store, extend the leases: on a busy machine, they may end."""
+        if isinstance(self.store, PostgresStore):
+            await self.store.cluster.renew()
 
     async def change(self, number: int, *, is_replay: bool) -> None:
         """Replay or discard a callback now."""

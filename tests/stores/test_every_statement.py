@@ -281,9 +281,10 @@ def sessions(tx: Transaction) -> None:
 def attempts(tx: Transaction) -> None:
     first, second, third = claim_from(tx, OUR_LANE, NOW, limit=3)
     tx.callbacks.settle([ended(first, NoRetryNeeded())])
-    tx.callbacks.settle([ended(second, RetryLater(NOW + SECOND, 1))])
+    retried = ended(second, RetryLater(NOW + SECOND, 1))
+    tx.callbacks.settle([retried])
     tx.callbacks.put_back([third], NOW)
-    tx.callbacks.last_attempts([one.callback for one in (first, second, third)])
+    tx.callbacks.last_attempts([second.callback.having(retried.progress), third.callback])
     tx.callbacks.attempts(first.callback.sid)
     for number in (41, 42):
         new = callback(number)

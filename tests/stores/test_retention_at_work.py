@@ -3,8 +3,6 @@
 import asyncio
 import os
 import signal
-import sqlite3
-from contextlib import closing
 from datetime import timedelta
 from itertools import count
 from multiprocessing import get_context
@@ -23,6 +21,7 @@ from ringback.stores.sqlite.integrity_checks import check_data
 from ringback.stores.sqlite.store import SqliteStore
 from tests.fakes import NOW, VAULT
 from tests.stores.asking import dangling, new_file, opened
+from tests.stores.old_files import go_back
 from tests.stores.postgres_bench import PostgresBench
 from tests.stores.records import OURS, account
 from tests.stores.retaining import DAY, HOUR, Retaining, ids_of_its_clock
@@ -271,14 +270,6 @@ async def test_what_callbacks_shared_goes_with_them(
 # ---- old folders ---------------------------------------------------------------------------------
 
 
-def downgrade(path: Path) -> None:
-    """Turn a data file into one of the schema before retention."""
-    with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute("DROP TABLE retention_times")
-        connection.execute("DROP INDEX outcomes_ended")
-        connection.execute("PRAGMA user_version = 16")
-
-
 async def test_an_old_file_with_accounts_keeps_everything(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -288,7 +279,7 @@ async def test_an_old_file_with_accounts_keeps_everything(
         retaining = Retaining(store)
         await retaining.create(1)
         await retaining.attempt(1)
-    downgrade(path)
+    go_back(path, schema=16)
     async with opened(path) as store:
         assert await store.read(lambda tx: tx.retention.times()) == {}
         retaining = Retaining(store)
@@ -304,7 +295,7 @@ async def test_an_old_file_with_accounts_keeps_everything(
 async def test_an_old_file_without_accounts_is_new(tmp_path: Path) -> None:
     path = tmp_path / "ringback.db"
     path.write_bytes(new_file())
-    downgrade(path)
+    go_back(path, schema=16)
     expected = {TimeSubject(DEFAULT, kind): time for kind, time in DEFAULTS._asdict().items()}
     async with opened(path) as store:
         assert await store.read(lambda tx: tx.retention.times()) == expected

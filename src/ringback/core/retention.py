@@ -77,7 +77,7 @@ class RetentionStage(Enum):
 def stage_of(status: CallbackStatus, ended: datetime, cutoffs: RetentionCutoffs) -> RetentionStage:
     """Return the stage of retention of a callback that has this status since `ended`.
 
-    >>> cutoffs = RetentionTimes(delivered=8 * DAY).before(datetime(2026, 1, 9))
+    >>> cutoffs = RetentionCutoffs(delivered=datetime(2026, 1, 1))
     >>> stage_of(CallbackStatus.DELIVERED, datetime(2026, 1, 1), cutoffs)
     <RetentionStage.ALL: 'all'>
     """

@@ -118,7 +118,7 @@ class RetentionWorker:
             try:
                 await self.do_pass()
             except StoreUnavailable as failure:
-                _log.warning("retention: %s; it goes on in a minute", failure)
+                _log.info("retention: %s; it goes on in a minute", failure)
                 wait = _AFTER_A_FAILURE
             await self._wakeup.wait(self._clock.now() + wait)
 

@@ -118,6 +118,7 @@ async def test_a_pass_begins_at_the_start_then_every_ten_minutes_and_when_woken(
 async def test_after_a_failure_it_goes_on_in_a_minute(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO)
     world = World()
     passes = list[datetime]()
 

@@ -9,10 +9,12 @@ from ringback.api.request_parameters import RequestParameters
 from ringback.api.schema_pieces import TEXT, YES_OR_NO, list_of, object_of, or_null, sid_of
 from ringback.api.serializers import CustomJsonSerializer
 from ringback.core.accounts.account import EVERY
-from ringback.core.errors import Forbidden
+from ringback.core.errors import Forbidden, NotFound
 from ringback.core.retention import EVERY_ACCOUNT, FOREVER, KINDS, SetTimes, read_time, show_time
 from ringback.core.sids import SidKind
+from ringback.operations.accounts import fetch_account
 from ringback.operations.retention import TimeChanges, change_times, fetch_times
+from ringback.ports import Transaction
 
 _PATH: Final = "/portal/v1/retention"
 _UNSET: Final = "unset"
@@ -87,9 +89,19 @@ class RetentionEndpoints(EndpointGroup):
 
     async def _fetch(self, call: ApiRequest) -> Mapping[str, object]:
         in_settings = self._dependencies.retention_times
-        times = await self.read(call.account_sid, lambda tx: fetch_times(tx, in_settings))
         asked = call.given.text("AccountSid")
-        return _record(times, asked if asked and call.account_sid == EVERY else call.account_sid)
+
+        if asked is not None and call.account_sid not in (EVERY, asked):
+            raise NotFound(
+                f"an account can see only its own times: leave AccountSid out, or give"
+                f" {call.account_sid}, not {asked!r}"
+            )
+
+        def look(tx: Transaction) -> tuple[SetTimes, str]:
+            subject = call.account_sid if asked is None else fetch_account(tx, asked).sid
+            return fetch_times(tx, in_settings), subject
+
+        return _record(*await self.read(call.account_sid, look))
 
     async def _set(self, call: ApiRequest) -> Mapping[str, object]:
         if call.account_sid != EVERY:

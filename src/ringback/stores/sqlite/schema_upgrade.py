@@ -76,12 +76,14 @@ def bring_up_to_date(connection: sqlite3.Connection, *, until: int | None = None
     """Apply all upgrade steps that the schema lacks, up to version `until`, or all.
 
     Each step is one transaction, so after a crash the next call continues with the unfinished step.
+    In a new file, all steps are one transaction, so nobody ever finds a part of the tables.
     """
+    before = version_of(connection)
     steps = [
-        step
-        for step in pending_migrations(version_of(connection))
-        if until is None or step.version <= until
+        step for step in pending_migrations(before) if until is None or step.version <= until
     ]
+    if not before and steps:
+        steps = [SchemaMigration(steps[-1].version, "; ".join(step.sql for step in steps))]
     for function in FUNCTIONS:
         count = function.__code__.co_argcount
         connection.create_function(function.__name__, count, function, deterministic=True)

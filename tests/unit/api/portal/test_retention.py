@@ -65,9 +65,21 @@ async def test_a_time_is_unset(operator: Caller) -> None:
 async def test_an_account_sees_its_own_times_only(caller: Caller, store: Store) -> None:
     times = {TimeSubject(THEIRS, "answers"): DAY}
     await store.transact(lambda tx: tx.retention.set_times(times, NOW))
-    answer = await caller.get(f"{PATH}?AccountSid={THEIRS}")
-    assert (answer.json["account_sid"], answer.json["accounts"]) == (ACCOUNT_SID, [])
-    assert times_of(answer)["answers"] == "forever (no time is set)"
+    for query in ("", f"?AccountSid={ACCOUNT_SID}"):
+        answer = await caller.get(f"{PATH}{query}")
+        assert (answer.json["account_sid"], answer.json["accounts"]) == (ACCOUNT_SID, [])
+        assert times_of(answer)["answers"] == "forever (no time is set)"
+    for sid in (THEIRS, "AC" + "9" * 32, ""):
+        answer = await caller.get(f"{PATH}?AccountSid={sid}")
+        assert answer.status == 404
+        assert "an account can see only its own times" in answer.json["message"]
+
+
+async def test_the_operator_is_told_that_there_is_no_such_account(operator: Caller) -> None:
+    for sid in ("AC" + "9" * 32, ""):
+        answer = await operator.get(f"{PATH}?AccountSid={sid}")
+        assert answer.status == 404
+        assert f"there is no account {sid!r}" in answer.json["message"]
 
 
 async def test_an_account_may_not_set_times(caller: Caller, store: Store) -> None:
