@@ -1,6 +1,7 @@
 """The portal's operations that show and set how long what is kept."""
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from typing import Any, Final
 
 from ringback.api.endpoint_group import ApiRequest, EndpointGroup
@@ -92,7 +93,7 @@ class RetentionEndpoints(EndpointGroup):
         asked = call.given.text("AccountSid")
 
         if asked is not None and call.account_sid not in (EVERY, asked):
-            raise NotFound(
+            raise call.given.wrong(
                 f"an account can see only its own times: leave AccountSid out, or give"
                 f" {call.account_sid}, not {asked!r}"
             )
@@ -101,7 +102,8 @@ class RetentionEndpoints(EndpointGroup):
             subject = call.account_sid if asked is None else fetch_account(tx, asked).sid
             return fetch_times(tx, in_settings), subject
 
-        return _record(*await self.read(call.account_sid, look))
+        with _refusing_unknown(call.given):
+            return _record(*await self.read(call.account_sid, look))
 
     async def _set(self, call: ApiRequest) -> Mapping[str, object]:
         if call.account_sid != EVERY:
@@ -110,15 +112,25 @@ class RetentionEndpoints(EndpointGroup):
                 " which `ringback accounts keys create --operator` makes"
             )
         parts = self._dependencies
-        times = await change_times(
-            parts.store,
-            _read(call.given),
-            parts.retention_times,
-            self.context_of(call.request),
-            is_sure=call.given.is_yes("Confirm"),
-        )
+        with _refusing_unknown(call.given):
+            times = await change_times(
+                parts.store,
+                _read(call.given),
+                parts.retention_times,
+                self.context_of(call.request),
+                is_sure=call.given.is_yes("Confirm"),
+            )
         parts.times_changed()
         return _record(times, call.given.text("AccountSid") or EVERY)
+
+
+@contextmanager
+def _refusing_unknown(given: RequestParameters) -> Generator[None]:
+    """Turn NotFound for an account that a parameter names into InvalidParameter."""
+    try:
+        yield
+    except NotFound as problem:
+        raise given.wrong(f"AccountSid: {problem.message}") from None
 
 
 def _read(given: RequestParameters) -> TimeChanges:

@@ -79,9 +79,7 @@ def bring_up_to_date(connection: sqlite3.Connection, *, until: int | None = None
     In a new file, all steps are one transaction, so nobody ever finds a part of the tables.
     """
     before = version_of(connection)
-    steps = [
-        step for step in pending_migrations(before) if until is None or step.version <= until
-    ]
+    steps = [step for step in pending_migrations(before) if until is None or step.version <= until]
     if not before and steps:
         steps = [SchemaMigration(steps[-1].version, "; ".join(step.sql for step in steps))]
     for function in FUNCTIONS:

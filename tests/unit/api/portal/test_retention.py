@@ -71,14 +71,14 @@ async def test_an_account_sees_its_own_times_only(caller: Caller, store: Store) 
         assert times_of(answer)["answers"] == "forever (no time is set)"
     for sid in (THEIRS, "AC" + "9" * 32, ""):
         answer = await caller.get(f"{PATH}?AccountSid={sid}")
-        assert answer.status == 404
+        assert answer.status == 400
         assert "an account can see only its own times" in answer.json["message"]
 
 
 async def test_the_operator_is_told_that_there_is_no_such_account(operator: Caller) -> None:
     for sid in ("AC" + "9" * 32, ""):
         answer = await operator.get(f"{PATH}?AccountSid={sid}")
-        assert answer.status == 404
+        assert answer.status == 400
         assert f"there is no account {sid!r}" in answer.json["message"]
 
 
@@ -124,7 +124,7 @@ async def test_what_would_go_is_counted_before(operator: Caller, store: Store) -
         ({"Delivered": "7d"}, 400, "Delivered: '7d' is too short; the minimum is 8d"),
         ({"Answers": "long"}, 400, "Answers: 'long' is not a valid duration"),
         ({"Answers": "1h", "Confirm": "maybe"}, 400, "Confirm"),
-        ({"Answers": "1h", "AccountSid": "AC" + "9" * 32}, 404, "there is no account"),
+        ({"Answers": "1h", "AccountSid": "AC" + "9" * 32}, 400, "there is no account"),
     ],
 )
 async def test_what_cannot_be_set_is_refused(
