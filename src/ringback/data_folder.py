@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from socket import gethostname
-from typing import Final, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeVar
 
 from ringback.core.audit import Actor, ActorKind
 from ringback.core.errors import ConfigurationError
@@ -25,7 +25,6 @@ from ringback.settings.setting_definitions import DATA_FILE, SEAL_KEY
 from ringback.stores.encryption import SecretCipher, has_key_file, make_key_file
 from ringback.stores.encryption import new_key as new_seal_key
 from ringback.stores.sql.data_copy import CopySource, CopyTarget, DataCopyResult, copy_all
-from ringback.stores.sqlite.backup import BackupNote, back_up
 from ringback.stores.sqlite.copy_side import SqliteCopySource, SqliteCopyTarget, draft_of_copy
 from ringback.stores.sqlite.data_file_opener import (
     growth_of_file,
@@ -45,9 +44,11 @@ from ringback.stores.sqlite.data_loss import (
 from ringback.stores.sqlite.durability_mark import mark_path
 from ringback.stores.sqlite.file_lock import FileLock
 from ringback.stores.sqlite.integrity_checks import IntegrityCheckResult, check_data
-from ringback.stores.sqlite.restore import draft_of_restore, read_note, restore_file
 from ringback.stores.sqlite.schema_upgrade import UpgradedSchema, newest
 from ringback.stores.sqlite.store import SqliteStore, StoreOptions
+
+if TYPE_CHECKING:
+    from ringback.stores.sqlite.backup import BackupNote
 
 __all__ = [
     "DATA_FILE",
@@ -107,14 +108,14 @@ class NotARingbackBackup(ConfigurationError):
 class MadeBackup(NamedTuple):
     """A backup that was made, and where the key is that its secrets need."""
 
-    note: BackupNote
+    note: "BackupNote"
     key_in: str
 
 
 class RestoredData(NamedTuple):
     """The backup that a data folder was made from, and if the key of its secrets is known."""
 
-    note: BackupNote
+    note: "BackupNote"
     has_key: bool
 
 
@@ -289,6 +290,8 @@ class DataFolder(StoredData):
 
     def back_up(self, target: Path, *, rate: int, tell: Callable[[str], None]) -> MadeBackup:
         """Copy the data file into a new file; see `StoredData.back_up`."""
+        from ringback.stores.sqlite.backup import back_up  # noqa: PLC0415 (rarely needed)
+
         path = self._path
         if is_missing(path):
             raise self._no_data()
@@ -299,6 +302,8 @@ class DataFolder(StoredData):
 
     def restore(self, backup: Path, *, tell: Callable[[str], None]) -> RestoredData:
         """Make the data file in this folder from a backup; see `StoredData.restore`."""
+        from ringback.stores.sqlite.restore import read_note, restore_file  # noqa: PLC0415 (rarely needed)
+
         note, path = read_note(backup), self._path
         cipher = None
         if self.seal_key is not None or has_key_file(self._key_file):
@@ -315,6 +320,8 @@ class DataFolder(StoredData):
 
     def _refuse_what_is_there(self) -> None:
         """Raise ConfigurationError if anything is in the folder but a key and what a kill left."""
+        from ringback.stores.sqlite.restore import draft_of_restore  # noqa: PLC0415 (rarely needed)
+
         lock, mark = self._path.with_suffix(".lock"), mark_path(self._path)
         draft = draft_of_restore(self._path)
         may_be = {KEY_FILE, lock.name, draft.name, f"{draft.name}-journal"}

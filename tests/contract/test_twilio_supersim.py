@@ -169,7 +169,7 @@ async def register_on_and_on(dev: Served, another: asyncio.Event) -> None:
         another.set()
 
 
-@pytest.mark.parametrize("page_size", [50, 1000])
+@pytest.mark.parametrize("page_size", [50, pytest.param(1000, marks=pytest.mark.long)])
 async def test_it_pages_through_2300_sims_while_more_are_added(
     story: Story, page_size: int
 ) -> None:
