@@ -182,7 +182,7 @@ class RetentionWorker:
     ) -> RetentionCounts:
         done, is_over = RetentionCounts(), False
         is_walked = self._is_by_row(account_sid, policy)
-        while not is_over:
+        while not is_over and self._gate.is_open:
             place = self._places.get(account_sid)
             rows, place, is_over = await self._resting(
                 lambda place=place: self._store.read(
