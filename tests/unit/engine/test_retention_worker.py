@@ -250,6 +250,24 @@ async def test_nothing_is_deleted_while_paused(monkeypatch: pytest.MonkeyPatch) 
         assert calls
 
 
+async def test_a_pause_stops_a_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention_worker, "PIECE", 1)
+    original, retaining = MemoryRetention.remove_expired, Retaining(MemoryStore())
+
+    def pause_then_remove(self: Any, *args: Any) -> Any:
+        retaining.worker._gate.use(SendingPause(NOW, "by an operator"))
+        return original(self, *args)
+
+    monkeypatch.setattr(MemoryRetention, "remove_expired", pause_then_remove)
+    await retaining.store.transact(lambda tx: tx.accounts.add(account(OURS), []))
+    await retaining.set(TIMES)
+    await retaining.create(1, 2)
+    await retaining.attempt(1, 2)
+    retaining.clock.advance(20 * DAY)
+    assert await retaining.worker.do_pass() == (1, 0)
+    assert len(await retaining.left()) == 1
+
+
 async def test_free_space_is_given_back_in_pieces_but_for_a_reserve(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
