@@ -26,6 +26,7 @@ from benchmarks import (
     postgres,
     receiver_checks,
     restarts,
+    years,
 )
 from benchmarks.figures import REFERENCE, Figure, cost, table, to_json
 from benchmarks.peers import contest
@@ -51,6 +52,7 @@ BENCHMARKS: Final[Mapping[str, Callable[[Run], Awaitable[list[Figure]]]]] = {
     "T13": latency.cpu_at_low_rates,
     "T14": restarts.measure,
     "T15": command_line.measure,
+    "T16": years.measure,
 }
 _PEERS: Final = "T6"
 _UNDISTURBED: Final = 0.85

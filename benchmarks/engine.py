@@ -44,6 +44,7 @@ from ringback.ports import (
 )
 from ringback.runtime.interpreter_tuning import let_threads_take_turns
 from ringback.runtime.system_clock import SystemClock, SystemRandomSource, stopwatch
+from ringback.stores.row_ids import ids_in
 
 _CLOCK, _RANDOM_SOURCE = SystemClock(), SystemRandomSource()
 _SECRETS: Final = NO_SECRETS.with_new(WebhookSecret("whs_1", "bench", "secret", _CLOCK.now()))
@@ -116,6 +117,17 @@ def open_store(place: str | Path, seal_key: str | None = None) -> OpenStore:
 def cluster_of(store: OpenStore) -> Cluster:
     """Return the processes that share a store."""
     return getattr(store, "cluster", None) or SoleProcess()
+
+
+def make_partitions_since(url: str, since: datetime) -> None:
+    """Make the partitions of a database for callbacks that were created since then."""
+    from ringback.stores.postgres.connections import Dsn
+    from ringback.stores.postgres.partitions import PARTITIONED, make_partitions_of
+
+    weeks = range(int(since.timestamp()) // 3600, int(_CLOCK.now().timestamp()) // 3600, 7 * 24)
+    with Dsn(url).connect() as connection, connection.transaction():
+        for table in PARTITIONED:
+            make_partitions_of(connection, table, (ids_in(hours=hour) for hour in weeks))
 
 
 async def share_lanes(store: OpenStore, workers: int) -> None:
