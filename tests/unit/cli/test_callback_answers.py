@@ -1,9 +1,7 @@
 """What `ringback callbacks` shows of long answers, against an emulator that keeps some."""
 
 import json
-from collections.abc import Iterator
 
-import pytest
 from click.testing import CliRunner
 
 from ringback.cli.main import main
@@ -13,18 +11,6 @@ from ringback.operations.context import OperationContext
 from ringback.ports import Settlement, Transaction, lane_of
 from ringback.testing import Emulator
 from tests.fakes import CALLBACK_SID, NOW, a_callback, claim_from
-
-
-@pytest.fixture(scope="module")
-def served() -> Iterator[Emulator]:
-    with Emulator() as emulator:
-        yield emulator
-
-
-@pytest.fixture
-def ringback(served: Emulator) -> Emulator:
-    served.reset()
-    return served
 
 
 def run(ringback: Emulator, *words: str) -> str:

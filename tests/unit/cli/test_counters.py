@@ -1,10 +1,8 @@
 """`ringback counters`, against an emulator in whose store something was counted."""
 
 import json
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-import pytest
 from click.testing import CliRunner
 
 from ringback.cli.main import main
@@ -18,18 +16,6 @@ from ringback.ports import Transaction
 from ringback.testing import Emulator
 
 A, B = "http://a.example:80", "https://b.example:443"
-
-
-@pytest.fixture(scope="module")
-def served() -> Iterator[Emulator]:
-    with Emulator() as emulator:
-        yield emulator
-
-
-@pytest.fixture
-def ringback(served: Emulator) -> Emulator:
-    served.reset()
-    return served
 
 
 def run(ringback: Emulator, *words: str) -> str:

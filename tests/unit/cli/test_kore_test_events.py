@@ -25,18 +25,6 @@ from tests.ports import free_port
 from tests.receivers import OK, Answering, ReceivingServer
 
 
-@pytest.fixture(scope="module")
-def served() -> Iterator[Emulator]:
-    with Emulator() as emulator:
-        yield emulator
-
-
-@pytest.fixture
-def ringback(served: Emulator) -> Emulator:
-    served.reset()
-    return served
-
-
 def run(ringback: Emulator, command: click.Command, *words: str) -> Result:
     who = ("--account-sid", ringback.account_sid, "--auth-token", ringback.auth_token)
     return CliRunner().invoke(command, [*words, "--server", ringback.base_url, *who])

@@ -1,7 +1,6 @@
 """`ringback shadow`, against an emulator in whose store there are copies."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,18 +11,6 @@ from ringback.operations.context import OperationContext
 from ringback.ports import Transaction
 from ringback.testing import Emulator
 from tests.unit.api.portal.test_shadows import BAD, GOOD, add_pair, answered
-
-
-@pytest.fixture(scope="module")
-def served() -> Iterator[Emulator]:
-    with Emulator() as emulator:
-        yield emulator
-
-
-@pytest.fixture
-def ringback(served: Emulator) -> Emulator:
-    served.reset()
-    return served
 
 
 def run(ringback: Emulator, *words: str) -> str:
