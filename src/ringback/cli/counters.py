@@ -90,7 +90,10 @@ def counters(
 
 def _lines_of(answer: Mapping[str, Any], split: str | None) -> Iterator[str]:
     if not answer["counters"]:
-        yield f"no callbacks between {answer['since']} and {answer['until']}"
+        yield (
+            f"no callbacks between {answer['since']} and {answer['until']}; those of this minute"
+            " are counted when it is over"
+        )
         return
     parts = () if split is None else (split.upper(),)
     titles = (*(name.upper() for name in _SHOWN), "ATTEMPT P50/P95", "DELIVERY P50/P95")

@@ -49,7 +49,9 @@ def add(ringback: Emulator) -> datetime:
 
 
 def test_without_callbacks_it_says_so(ringback: Emulator) -> None:
-    assert run(ringback, "--by", "minute", "--since", "1h").startswith("no callbacks between 2")
+    said = run(ringback, "--by", "minute", "--since", "1h")
+    assert said.startswith("no callbacks between 2")
+    assert said.endswith("those of this minute are counted when it is over\n")
 
 
 def test_a_table_shows_what_was_counted(ringback: Emulator) -> None:
