@@ -81,6 +81,7 @@ class PostgresBench:
     async def begin(self) -> PostgresStore:
         """Return the store, which owns all shards; the tables are empty."""
         if self._store is None:
+            self.forget_workers()  # a test may have killed some
             self._store = PostgresStore.open(self.dsn, VAULT, _OPTIONS)
         await self._store.cluster.renew()
         return self._store

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+from collections.abc import Iterator
 from datetime import timedelta
 from itertools import count
 from multiprocessing import get_context
@@ -145,20 +146,29 @@ def test_killed_at_any_statement_nothing_is_half_gone(
     asyncio.run(look(9 * DAY, is_over=True))
 
 
+@pytest.fixture
+def bench(postgres_bench: PostgresBench) -> Iterator[PostgresBench]:
+    """A database that no process has open."""
+    asyncio.run(postgres_bench.leave())
+    yield postgres_bench
+    asyncio.run(postgres_bench.leave())
+    postgres_bench.empty()
+
+
 def test_killed_in_postgresql_nothing_is_half_gone(
-    postgres_bench: PostgresBench, monkeypatch: pytest.MonkeyPatch
+    bench: PostgresBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def prepare() -> None:
-        store = await postgres_bench.begin()
+        store = await bench.begin()
         await store.transact(lambda tx: tx.accounts.add(account(OURS), []))
         retaining = Retaining(store)
         with ids_of_its_clock(retaining, monkeypatch):
             await retaining.set(TIMES)
             await fill(retaining, number=100)
-        await postgres_bench.leave()
+        await bench.leave()
 
     async def open_store() -> PostgresStore:
-        return PostgresStore.open(postgres_bench.dsn, VAULT, PostgresOptions())
+        return PostgresStore.open(bench.dsn, VAULT, PostgresOptions())
 
     async def look(after: Any) -> dict[int, tuple[str, int, int]]:
         store = await open_store()
@@ -169,7 +179,6 @@ def test_killed_in_postgresql_nothing_is_half_gone(
         await store.close()
         return left
 
-    asyncio.run(postgres_bench.leave())
     asyncio.run(prepare())
     killed = [is_killed(open_store, 9 * DAY, fatal) for fatal in (40, 55, 70)]
     left = asyncio.run(look(9 * DAY))
@@ -177,7 +186,6 @@ def test_killed_in_postgresql_nothing_is_half_gone(
     assert not is_killed(open_store, 9 * DAY, 10**6)
     left = asyncio.run(look(9 * DAY))
     assert {status for status, *_ in left.values()} == {"scheduled"}
-    asyncio.run(postgres_bench.end())
 
 
 # ---- for years -----------------------------------------------------------------------------------
