@@ -162,7 +162,7 @@ def base_url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[str]:
 @pytest.mark.parametrize(
     ("known", "examples"),
     [
-        pytest.param(SUPER_SIM, 3, id="Super SIM"),
+        pytest.param(SUPER_SIM, 1, id="Super SIM"),
         pytest.param(SUPER_SIM, 12, id="Super SIM in more detail", marks=pytest.mark.long),
         pytest.param(WIRELESS, 12, id="Programmable Wireless", marks=pytest.mark.long),
     ],

@@ -39,8 +39,8 @@ PAGES: Final = [
 ]
 LONG: Final = {"docs/migrate.md", "docs/probe.md", "docs/tutorials/tests.md"}
 """The pages that take longest, which only the long tests follow."""
-IN_ZSH: Final = {"README.md", "docs/index.md", "docs/tutorials/receiver.md"}
-"""The pages for newcomers: not only the long tests follow them in zsh."""
+IN_ZSH: Final = {"README.md"}
+"""The pages that not only the long tests follow in zsh."""
 WITH_A_WHEEL: Final = ["README.md", "docs/tutorials/receiver.md"]
 """The pages for which a person needs no clone."""
 

@@ -20,7 +20,7 @@ from benchmarks.figures import Figure, from_json, to_json
 
 
 @pytest.mark.parametrize(
-    "benchmark", ["T1", *(pytest.param(one, marks=pytest.mark.long) for one in ("T2", "T12"))]
+    "benchmark", ["T8", *(pytest.param(one, marks=pytest.mark.long) for one in ("T1", "T2", "T12"))]
 )
 async def test_a_benchmark_has_figures(benchmark: str) -> None:
     process = await asyncio.create_subprocess_exec(

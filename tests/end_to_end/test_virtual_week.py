@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
+
 from ringback.application import ServerProcess
 from ringback.core.callbacks.callback import Attempt, CallbackRecord, CallbackStatus
 from ringback.core.policy.source_policy import Source
@@ -112,6 +114,7 @@ async def all_in(
     return await application.storage.store.transact(read)
 
 
+@pytest.mark.long
 async def test_a_week_with_three_outages_ends_with_all_delivered_in_order(tmp_path: Path) -> None:
     customer = Customer(clock := VirtualClock.stopped(START))
     updates = list[tuple[str, datetime]]()

@@ -107,6 +107,7 @@ async def stop(server: Production, load: Load) -> None:
     await server.process.wait()
 
 
+@pytest.mark.long
 async def test_servers_of_two_versions_go_on_during_and_after_upgrades(
     dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -483,6 +483,6 @@ class LongSuperSimWalk(SuperSimWalk):
 
 
 TestLife = SuperSimWalk.TestCase
-TestLife.settings = settings(max_examples=50, stateful_step_count=50, deadline=None)
+TestLife.settings = settings(max_examples=25, stateful_step_count=50, deadline=None)
 TestLongLife = pytest.mark.long(LongSuperSimWalk.TestCase)
 TestLongLife.settings = settings(max_examples=250, stateful_step_count=50, deadline=None)

@@ -719,6 +719,6 @@ class LongWirelessWalk(WirelessWalk):
 
 
 TestWirelessLife = WirelessWalk.TestCase
-TestWirelessLife.settings = settings(max_examples=50, stateful_step_count=50, deadline=None)
+TestWirelessLife.settings = settings(max_examples=25, stateful_step_count=50, deadline=None)
 TestLongWirelessLife = pytest.mark.long(LongWirelessWalk.TestCase)
 TestLongWirelessLife.settings = settings(max_examples=250, stateful_step_count=50, deadline=None)
