@@ -1,9 +1,11 @@
 """`ringback backup` and `ringback restore`: copy the data while a server runs, and use the copy."""
 
+import os
+import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from ringback.data_folder import MadeBackup, RestoredData, StoredData
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
+_NICENESS: Final = 19
+"""A backup waits while servers on the machine need the processor."""
 
 
 def _rate(text: str) -> int:
@@ -58,6 +62,8 @@ def backup(*, target: Path, file: "StoredData", rate: int) -> Output:
     A PostgreSQL database is backed up by PostgreSQL's own programs: then the command says what to
     run, and ends with the exit code 2.
     """
+    if sys.platform != "win32":
+        os.nice(_NICENESS)
     made = file.back_up(target, rate=rate, tell=partial(click.echo, err=True))
     return _record_of(target, made), _lines_of(target, made)
 

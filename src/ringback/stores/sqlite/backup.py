@@ -32,9 +32,9 @@ from ringback.stores.sqlite.schema_upgrade import open_existing, refuse_outdated
 if sys.platform != "win32":
     import fcntl
 
-_PART: Final = 1 << 20
+_PART: Final = 1 << 17
 """Bytes that are copied at once."""
-_SYNCED_AFTER: Final = 16 << 20
+_SYNCED_AFTER: Final = 1 << 19
 """Bytes after which the copy is synced, so that a server's commits never wait for much of it."""
 _TOLD_EVERY: Final = 5.0
 """Seconds."""
