@@ -3,6 +3,7 @@
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Final
 
@@ -31,6 +32,14 @@ _UNDONE_BY: Final = {
     16: "DROP TABLE jobs",
     17: "DROP TABLE retention_times; DROP INDEX outcomes_ended",
     18: "DROP TABLE installation",
+    19: "; ".join(
+        f"ALTER TABLE {table} DROP COLUMN {column}"
+        for tables, columns in (
+            ("callback_targets sms_commands ip_commands esim_profiles commands", "created_by"),
+            ("sims wireless_sims", "update_asked_us update_asked_by"),
+        )
+        for table, column in product(tables.split(), columns.split())
+    ),
 }
 """The statements that undo each migration since schema 11."""
 

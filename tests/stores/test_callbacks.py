@@ -69,6 +69,7 @@ async def test_a_callback_is_read_back_unchanged(store: Store) -> None:
         replay_of=sid(SidKind.CALLBACK, 9),
         is_test=True,
         secret_id="whs_01ARZ3NDEKTSV4RRFFQ69G5FAV",
+        created_by="Zoë",
     )
     ended = odd._replace(
         sid=callback(2).sid,

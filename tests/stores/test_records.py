@@ -118,6 +118,8 @@ ODD: list[Any] = [
         device_ip="100.64.0.123",
         ready_since=ODD_INSTANT - timedelta(days=89),
         sms_while_ready=4,
+        update_asked=LATER,
+        update_asked_by="Zoë",
     ),
     SmsCommand(
         sid=sid(SidKind.SMS_COMMAND, 1),
@@ -129,6 +131,7 @@ ODD: list[Any] = [
         date_created=ODD_INSTANT,
         date_updated=LATER,
         callback=CallbackTarget(ODD_URL, HttpMethod.GET),
+        created_by="SK" + "5" * 32,
     ),
     IpCommand(
         sid=sid(SidKind.IP_COMMAND, 1),
@@ -144,6 +147,7 @@ ODD: list[Any] = [
         date_created=ODD_INSTANT,
         date_updated=LATER,
         callback=CallbackTarget(ODD_URL, HttpMethod.GET),
+        created_by="Zoë",
     ),
     EsimProfile(
         sid=sid(SidKind.ESIM_PROFILE, 1),
@@ -160,6 +164,7 @@ ODD: list[Any] = [
         error_code="83500",
         error_message="«nichts mehr da»",
         callback=CallbackTarget(ODD_URL, HttpMethod.GET),
+        created_by=OURS,
     ),
     OtaSettingsUpdate(
         sid=sid(SidKind.SETTINGS_UPDATE, 1),
@@ -222,6 +227,8 @@ ODD: list[Any] = [
         status_since=ODD_INSTANT - timedelta(days=89),
         commands_while_ready=4,
         metered_since=ODD_INSTANT - timedelta(days=90),
+        update_asked=LATER,
+        update_asked_by="Zoë",
     ),
     WirelessCommand(
         sid=sid(SidKind.COMMAND, 1),
@@ -237,6 +244,7 @@ ODD: list[Any] = [
         include_sid=IncludeSid.END,
         delivery_receipt_requested=False,
         told=CallbackTarget(ODD_URL, HttpMethod.GET),
+        created_by="Zoë",
     ),
 ]
 """One record of each kind, in which every field differs from a new record's."""

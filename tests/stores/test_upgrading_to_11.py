@@ -153,7 +153,14 @@ def test_other_tables_are_unchanged(path: Path) -> None:
     secrets = {"webhook_secrets", "token_keys"}
     before["sqlite_sequence"] = [one for one in before["sqlite_sequence"] if one[0] != "callbacks"]
     for name in before.keys() - secrets:
-        assert rows_of(path, name) == before[name]
+        # Later schemas added columns, which are empty.
+        added = [
+            (None,) * (len(now) - len(row))
+            for now, row in zip(rows_of(path, name), before[name], strict=True)
+        ]
+        assert rows_of(path, name) == [
+            row + more for row, more in zip(before[name], added, strict=True)
+        ]
 
 
 def test_accounts_are_numbered_in_order(path: Path) -> None:

@@ -26,6 +26,7 @@ _SHOWN: Final = 100
         "ringback audit --action CreateKey --since 30d": (
             "Show who created API keys in the last 30 days:"
         ),
+        'ringback audit --author "$CALLBACK_SID"': ("Show who created a callback, and when:"),
         "ringback audit --all --json > audit.jsonl": "Export all entries, as JSON lines:",
     }
 )
@@ -63,6 +64,16 @@ _SHOWN: Final = 100
     limit_option,
     option("--all", "is_all", is_flag=True, help="Show all of them, however many there are."),
 )
+@option_group(
+    "Instead of changes",
+    option(
+        "--author",
+        "of",
+        metavar="SID",
+        help="Show who created the callback, message or eSIM Profile with this SID, or updated this"
+        " SIM last: these leave no entry.",
+    ),
+)
 @option_group("Output", json_lines_option)
 @with_operators_portal
 def audit(
@@ -76,6 +87,7 @@ def audit(
     until: str | None,
     limit: int,
     is_all: bool,
+    of: str | None,
     as_json: bool,
 ) -> None:
     """Show who changed what, newest first.
@@ -86,6 +98,10 @@ def audit(
     An account sees only the changes that are about it. On a server other than `ringback dev`, an
     operator's key sees all, which `ringback accounts keys create --operator` makes.
     """
+    if of is not None:
+        author = portal.get("authors", of)
+        say(author, "  ".join(_who_did_what(author)), as_json=as_json)
+        return
     query = {
         "AccountSid": account,
         "Actor": actor,
@@ -105,9 +121,13 @@ def audit(
 
 
 def _line(entry: "JsonObject") -> str:
+    when, who, *what = _who_did_what(entry)
+    return "  ".join([when, who, entry["address"] or "-", *what, *_changes(entry)])
+
+
+def _who_did_what(entry: "JsonObject") -> list[str]:
     who = entry["actor_name"] or entry["actor"] or entry["actor_kind"].replace("_", " ")
-    told = [entry["date_created"], who, entry["address"] or "-", entry["action"], entry["subject"]]
-    return "  ".join([*told, *_changes(entry)])
+    return [entry["date_created"], who, entry["action"], entry["subject"]]
 
 
 def _changes(entry: "JsonObject") -> Iterator[str]:

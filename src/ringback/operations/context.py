@@ -1,8 +1,8 @@
 """Defines the context that operations get: time, random source, policy, queue and more."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, NamedTuple, TypedDict
+from typing import TYPE_CHECKING, NamedTuple, TypedDict, TypeVar
 
 from ringback.core.accounts.account import AccountOwnedRecord, NamedRecord
 from ringback.core.audit import SERVER, Actor, audit_entry
@@ -21,6 +21,8 @@ from ringback.ports import CallbackSigningKeys, NewCallbackQueue, RandomSource, 
 
 if TYPE_CHECKING:
     from ringback.core.events.payload import Event
+
+S = TypeVar("S", bound=EitherSim)
 
 
 class EffectiveScenario(NamedTuple):
@@ -114,6 +116,12 @@ class OperationContext(AccountOperationContext):
             date_updated=self.now,
         )
 
+    def as_asked(self, sim: S) -> S:
+        """Return a SIM that says when and by whose request it is updated, if it is by a request."""
+        if self.actor.id is None:
+            return sim
+        return replace(sim, update_asked=self.now, update_asked_by=self.actor.id)
+
     def emit(self, tx: Transaction, event: "Event", to: CallbackTarget) -> None:
         """Queue a callback about an event, unless `to` has no URL."""
         if to.url is None:
@@ -122,7 +130,8 @@ class OperationContext(AccountOperationContext):
         from ringback.core.events.payload import parameters_of  # noqa: PLC0415 (see above)
 
         body = encode(parameters_of(event))
-        self.queue.take(tx, self.compose(body, event.account_sid, to.url, to.method))
+        new = self.compose(*(body, event.account_sid, to.url, to.method), created_by=self.actor.id)
+        self.queue.take(tx, new)
 
     def compose(
         self,
@@ -133,6 +142,7 @@ class OperationContext(AccountOperationContext):
         *,
         due: datetime | None = None,
         idempotency_key: str | None = None,
+        created_by: str | None = None,
     ) -> CallbackRecord:
         """Return a new callback with this encoded body; the caller has to save it."""
         return compose(
@@ -145,6 +155,7 @@ class OperationContext(AccountOperationContext):
             random_bytes=self.random_source.bytes(CALLBACK_BYTES),
             now=self.now,
             due=due,
+            created_by=created_by,
             idempotency_key=idempotency_key,
         )
 

@@ -37,6 +37,7 @@ def send_test_event(
         secret_id=secret_id,
         random_bytes=context.random_source.bytes(TEST_CALLBACK_BYTES),
         now=context.now,
+        created_by=context.actor.id,
     )
     context.queue.take(tx, callback)
     return callback

@@ -1,12 +1,28 @@
-"""Finds records of an account by SID or unique name, and the account that owns a record."""
+"""Finds records of an account by SID or unique name, and a record's owner and author."""
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, Final
 
-from ringback.core.accounts.account import AccountOwnedRecord
+from ringback.core.accounts.account import EVERY, AccountOwnedRecord
+from ringback.core.audit import ActorKind, AuditEntry
 from ringback.core.callbacks.callback import Attempt, CallbackRecord
 from ringback.core.errors import InvalidParameter, NotFound
 from ringback.core.sids import SidKind
+from ringback.core.supersim.sim import SuperSim
+from ringback.core.wireless.sim import WirelessSim
 from ringback.ports import N, NamedRecords, PageWindow, R, Records, Transaction
+
+_DONE_TO: Final = {
+    SidKind.CALLBACK: "CreateCallback",
+    SidKind.SMS_COMMAND: "CreateSmsCommand",
+    SidKind.IP_COMMAND: "CreateIpCommand",
+    SidKind.COMMAND: "CreateCommand",
+    SidKind.ESIM_PROFILE: "CreateEsimProfile",
+    SidKind.SIM: "UpdateSim",
+    SidKind.WIRELESS_SIM: "UpdateSim",
+}
+"""The kinds of records that have their author in their rows, and what the author did."""
 
 
 def fetch_named(records: NamedRecords[N], account_sid: str, sid_or_name: str, kind: str) -> N:
@@ -100,6 +116,53 @@ def owner_of(tx: Transaction, sid: str) -> str | None:
     get = _by_kind(tx).get(sid[:2])
     record = None if get is None else get(sid)
     return None if record is None else record.account_sid
+
+
+def author_of(tx: Transaction, account_sid: str, sid: str) -> AuditEntry:
+    """Return who created a callback, message or eSIM Profile, or updated a SIM last, and when.
+
+    These leave no audit entry, but their own rows have what it would say. The server itself is the
+    author of what no request has created, and of rows from before the author was stored. For
+    `account_sid`, EVERY is any account. Raises NotFound if the account has no such record, or if no
+    request has updated the SIM.
+    """
+    get = _by_kind(tx).get(sid[:2]) if sid[:2] in _DONE_TO else None
+    record = None if get is None else get(sid)
+    if record is None or account_sid not in (EVERY, record.account_sid):
+        raise NotFound(f"there is no callback, message, eSIM Profile or SIM with the SID {sid!r}")
+    when, by = _authorship(record)
+    if when is None:
+        raise NotFound(f"no request has updated the SIM {sid}, as far as is known")
+    kind, name = ActorKind.SERVER, None
+    if by is not None:
+        kind, name = _credentials(tx, by)
+    return AuditEntry(
+        *(when, record.account_sid, kind, by, name),
+        address=None,
+        action=_DONE_TO[SidKind(sid[:2])],
+        subject=sid,
+        before=None,
+        after=None,
+    )
+
+
+def _authorship(record: Any) -> tuple[datetime | None, str | None]:
+    if isinstance(record, SuperSim | WirelessSim):
+        return record.update_asked, record.update_asked_by
+    return record.date_created, record.created_by
+
+
+def _credentials(tx: Transaction, actor: str) -> tuple[ActorKind, str | None]:
+    """Return the kind and the name of the credentials with this id; the name may be unknown."""
+    if actor.startswith(SidKind.API_KEY):
+        key = tx.accounts.keys.get(actor)
+        is_operators = key is not None and key.account_sid is None
+        return ActorKind.OPERATOR_KEY if is_operators else ActorKind.API_KEY, key and key.name
+    if actor.startswith(SidKind.ACCOUNT):
+        account = tx.accounts.get(actor)
+        return ActorKind.AUTH_TOKEN, account and account.name
+    client = tx.api_clients.get(actor)
+    return ActorKind.API_CLIENT, client and client.name
 
 
 def is_operators_key(tx: Transaction, sid: str) -> bool:

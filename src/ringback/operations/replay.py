@@ -107,6 +107,7 @@ def from_other_source(context: OperationContext) -> Replay:
             random_bytes=context.random_source.bytes(CALLBACK_BYTES),
             now=context.now,
             sources=sources,
+            created_by=context.actor.id,
         )
         context.queue.take(tx, again)
         if callback.status is CallbackStatus.FAILED:

@@ -5,6 +5,7 @@ The table has a valid request for each route; a route that it lacks fails the te
 
 import copy
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -32,8 +33,10 @@ from ringback.api.portal.pause import PauseEndpoints
 from ringback.api.portal.policy import PolicyEndpoints
 from ringback.core.accounts.account import ApiKeyRole
 from ringback.core.audit import ActorKind, AuditEntry
+from ringback.core.calendar import iso
 from ringback.core.job import pause
 from ringback.core.policy.source_policy import NOTICE
+from ringback.core.sids import SidKind
 from ringback.core.sims.mobile_networks import NETWORKS
 from ringback.engine.clock_advancer import ClockAdvancer
 from ringback.engine.pause_control import PauseControl
@@ -69,6 +72,8 @@ from tests.unit.api.plenty import (
 )
 from tests.unit.api.world import dependencies_on, refusal
 from tests.wireless_fakes import COMMAND_SID, RATE_PLAN_SID, WIRELESS_SIM_SID
+
+_WITH_AUTHOR: Final = re.compile("(?:CB|HC|HG|DC|HP|HS|DE)[0-9a-f]{32}")
 
 PAGE: Final = Path(__file__).parents[3] / "docs" / "reference" / "audit.md"
 
@@ -346,6 +351,7 @@ async def test_a_change_leaves_one_entry_that_names_its_author(
     assert answer.status in (200, 201, 202, 204), answer.body
     if change.action in ANSWERS_OF:
         assert world.entries == []
+        await check_authors(world, change, answer)
         return
     (entry,) = world.entries
     kind = ActorKind.OPERATOR_KEY if change.by_operator else ActorKind.API_KEY
@@ -353,6 +359,70 @@ async def test_a_change_leaves_one_entry_that_names_its_author(
     assert (entry.actor_kind, entry.actor, entry.actor_name) == (kind, pair[0], "first")
     assert entry.address == "127.0.0.1"
     assert entry.before != entry.after or change.action == "DownloadEsimProfile"
+
+
+async def check_authors(world: World, change: Change, answer: Answer) -> None:
+    """Check that the rows which a request has created or changed say when, and by which key."""
+    is_update = change.action == "UpdateSim"
+    sids = [
+        sid
+        for sid in set(_WITH_AUTHOR.findall(answer.body.decode()))
+        # Messages name their SIMs.
+        if sid.startswith((SidKind.SIM, SidKind.WIRELESS_SIM)) is is_update
+    ]
+    assert bool(sids) is (change.action != "ExchangeToken")
+    for sid in sids:
+        author = (await author_of(world, sid, (FULL.sid, "full"))).json
+        assert author.pop("action").startswith("Update" if is_update else "Create")
+        assert author == {
+            "date_created": iso(NOW + timedelta(hours=1)),
+            "account_sid": ACCOUNT_SID,
+            "actor_kind": "api_key",
+            "actor": FULL.sid,
+            "actor_name": "first",
+            "subject": sid,
+        }
+
+
+async def author_of(world: World, sid: str, pair: tuple[str, str]) -> Answer:
+    headers = {"authorization": basic(*pair)}
+    return await world.caller.call("GET", f"/portal/v1/authors/{sid}", headers=headers)
+
+
+@pytest.mark.parametrize(
+    ("pair", "expected"),
+    [
+        ((ACCOUNT_SID, AUTH_TOKEN), ("auth_token", ACCOUNT_SID, "Test")),
+        ((OPERATOR.sid, "operator"), ("operator_key", None, None)),
+    ],
+)
+async def test_the_author_may_have_other_credentials(
+    world: World, pair: tuple[str, str], expected: tuple[str | None, ...]
+) -> None:
+    made = await world.ask(("POST", "/supersim/v1/SmsCommands"), pair)
+    by_account = (await author_of(world, made.json["sid"], (FULL.sid, "full"))).json
+    assert (by_account["actor_kind"], by_account["actor"], by_account["actor_name"]) == expected
+    by_operator = (await author_of(world, made.json["sid"], (OPERATOR.sid, "operator"))).json
+    assert by_operator["actor"] == pair[0]
+
+
+async def test_what_no_request_has_made_has_the_server_as_its_author(world: World) -> None:
+    author = (await author_of(world, CALLBACK_SID, (FULL.sid, "full"))).json
+    assert (author["actor_kind"], author["actor"]) == ("server", None)
+
+
+@pytest.mark.parametrize(
+    ("sid", "message"),
+    [
+        (SIM_SID, "no request has updated the SIM"),
+        (FLEET_SID, "there is no callback, message, eSIM Profile or SIM with the SID"),
+        (f"CB{'f' * 32}", "there is no callback, message, eSIM Profile or SIM with the SID"),
+    ],
+)
+async def test_what_has_no_author_is_not_found(world: World, sid: str, message: str) -> None:
+    answer = await author_of(world, sid, (FULL.sid, "full"))
+    assert answer.status == 404
+    assert message in answer.json["message"]
 
 
 @pytest.mark.parametrize("key", CHANGES, ids=" ".join)

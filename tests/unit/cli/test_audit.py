@@ -89,3 +89,22 @@ def test_all_are_exported_page_by_page(
 
 def test_without_changes_it_says_so(ringback: Emulator) -> None:
     assert run(ringback, "--action", "None") == "no changes\n"
+
+
+def test_the_author_of_a_callback_is_shown(ringback: Emulator, operators: tuple[str, str]) -> None:
+    client = PortalClient(ringback.base_url, ringback.account_sid, ringback.auth_token)
+    new = {"url": "http://127.0.0.1:9/hook", "parameters": {"a": "1"}}
+    sid = client.send_json("POST", "callbacks", body=new)["sid"]
+    (line,) = run(ringback, "--author", sid).splitlines()
+    when, *told = line.split("  ")
+    assert told == ["The notice's account", "CreateCallback", sid]
+    (shown,) = records(ringback, "--author", sid, pair=operators)
+    assert shown == {
+        "date_created": when,
+        "account_sid": ringback.account_sid,
+        "actor_kind": "auth_token",
+        "actor": ringback.account_sid,
+        "actor_name": "The notice's account",
+        "action": "CreateCallback",
+        "subject": sid,
+    }

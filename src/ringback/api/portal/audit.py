@@ -1,6 +1,6 @@
 """The portal's operation that lists audit entries: who changed what."""
 
-from typing import Final
+from typing import Any, Final
 
 from ringback.api.authentication import signed_in
 from ringback.api.endpoint_group import ApiRequest, EndpointGroup, Listing
@@ -10,22 +10,27 @@ from ringback.api.serializers import Serializer, field, maybe
 from ringback.core.accounts.account import EVERY
 from ringback.core.audit import ActorKind, AuditEntry
 from ringback.core.sids import SidKind
+from ringback.operations.lookups import author_of
 from ringback.ports import AuditFilter, PageWindow, RecordPage, Transaction
 
 _CHANGED: Final[Schema] = {"type": "object", "additionalProperties": True}
 
-AUDIT_ENTRY: Final = Serializer[AuditEntry](
-    "audit_entry",
-    "audit",
-    field("sid", sid_of(SidKind.AUDIT_ENTRY)),
+_WHO: Final = (
     field("date_created", INSTANT),
     maybe("account_sid", sid_of(SidKind.ACCOUNT)),
     field("actor_kind", one_of(ActorKind)),
     maybe("actor"),
     maybe("actor_name"),
-    maybe("address"),
     field("action"),
     field("subject"),
+)
+AUTHOR: Final = Serializer[AuditEntry]("author", "authors", *_WHO)
+AUDIT_ENTRY: Final = Serializer[AuditEntry](
+    "audit_entry",
+    "audit",
+    field("sid", sid_of(SidKind.AUDIT_ENTRY)),
+    *_WHO,
+    maybe("address"),
     maybe("before", _CHANGED),
     maybe("after", _CHANGED),
 )
@@ -45,10 +50,10 @@ _FILTERS: Final = (
 
 
 class AuditEndpoints(EndpointGroup):
-    """The operation that lists audit entries."""
+    """The operations that say who changed what."""
 
     def operations(self) -> list[ApiOperation]:
-        """Return the operation that lists audit entries."""
+        """Return the operations on audit entries and on authors."""
         return [
             self.on("/portal/v1/audit", "Audit", AUDIT_ENTRY).lists_for(
                 "List who changed what, newest first: what it was before, and what it became, with"
@@ -56,8 +61,22 @@ class AuditEndpoints(EndpointGroup):
                 " made some of them, it sees nothing else.",
                 _listing,
                 takes=_FILTERS,
-            )
+            ),
+            self.answers(
+                *("/portal/v1/authors/{sid}", "FetchAuthor"),
+                "Show who created a callback, a message or an eSIM Profile, or updated a SIM last,"
+                " and when. These leave no audit entry.",
+                *(AUTHOR, self._author),
+                for_all=True,
+            ),
         ]
+
+    async def _author(self, call: ApiRequest) -> dict[str, Any]:
+        is_operator = signed_in(call.request).account is None
+        found = await self.read(
+            call.account_sid, lambda tx: author_of(tx, call.account_sid, call.sid)
+        )
+        return AUTHOR.at(call.request)(found if is_operator else found.for_account)
 
 
 def _listing(call: ApiRequest) -> Listing[AuditEntry]:

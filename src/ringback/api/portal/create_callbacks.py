@@ -139,7 +139,7 @@ class CreateCallbacksEndpoints(EndpointGroup):
         document = parse_json(body)
         if isinstance(document, dict) and "callbacks" in document:
             return self._accept_batch(caller, account_sid, body, document)
-        new = self._prepare(document, "", account_sid, self._dependencies.context())
+        new = self._prepare(document, "", account_sid, caller, self._dependencies.context())
         check_names(body, document)
 
         def respond(kept: list[CallbackRecord]) -> Response:
@@ -154,7 +154,7 @@ class CreateCallbacksEndpoints(EndpointGroup):
         with self._arriving(account_sid, len(items)):
             # The cost of the first callback was charged as the cost of the request.
             self._dependencies.authenticator.charge(caller, len(items) - 1, may_owe=True)
-            return await self._send_many(account_sid, body, document, items)
+            return await self._send_many(caller, account_sid, body, document, items)
 
     @contextmanager
     def _arriving(self, account_sid: str, count: int) -> Generator[None]:
@@ -178,7 +178,7 @@ class CreateCallbacksEndpoints(EndpointGroup):
             arriving_of[account_sid] -= count
 
     async def _send_many(
-        self, account_sid: str, body: bytes, document: Json, items: list[Json]
+        self, caller: Principal, account_sid: str, body: bytes, document: Json, items: list[Json]
     ) -> Response:
         """Store the callbacks of a batch, working in slices so that other requests can run."""
         dependencies, context = self._dependencies, self._dependencies.context()
@@ -187,7 +187,7 @@ class CreateCallbacksEndpoints(EndpointGroup):
 
         def prepare(numbered: tuple[int, Json]) -> _Prepared:
             index, item = numbered
-            return self._prepare(item, f"callbacks[{index}].", account_sid, context)
+            return self._prepare(item, f"callbacks[{index}].", account_sid, caller, context)
 
         new = await dependencies.slices.map(prepare, enumerate(items))
         if may_repeat_names(body, document):
@@ -204,13 +204,18 @@ class CreateCallbacksEndpoints(EndpointGroup):
         return json_answer({"callbacks": shown}, 201)
 
     def _prepare(
-        self, item: Json, at: str, account_sid: str, context: OperationContext
+        self, item: Json, at: str, account_sid: str, caller: Principal, context: OperationContext
     ) -> _Prepared:
         """Parse one item of a batch, and return its callback; raises InvalidParameter."""
         url, method, parameters, body, key, due = read_one(
             item, at, read_url=self._dependencies.read_url, now=context.now
         )
-        callback = context.compose(body, account_sid, url, method, due=due, idempotency_key=key)
+        callback = context.compose(
+            *(body, account_sid, url, method),
+            due=due,
+            idempotency_key=key,
+            created_by=caller.actor.id,
+        )
         return callback, parameters
 
     def _keep(

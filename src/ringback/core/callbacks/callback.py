@@ -115,6 +115,8 @@ class CallbackRecord(NamedTuple):
     """The kind of event that the callback reports; None if its parameters show none."""
     sim_sid: str | None = None
     """The SID of the SIM that the callback is about; None if it is about none."""
+    created_by: str | None = None
+    """Whose request created the callback: an `Actor.id`; None for the server itself."""
 
     @property
     def parameters(self) -> list[tuple[str, str]]:

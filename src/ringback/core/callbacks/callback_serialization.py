@@ -14,8 +14,10 @@ from ringback.core.callbacks.callback import CallbackRecord, DeliveryProgress
 from ringback.core.events.event_kinds import event_and_sim
 from ringback.core.policy.source_policy import source_named
 
-_MAY_LACK: Final = frozenset({3, 8, 11, 13})
-"""Positions of the fields that may be None: credentials, source asked for, key, due time."""
+_MAY_LACK: Final = frozenset({3, 8, 11, 13, 14})
+"""Positions of the fields that may be None: credentials, source asked, key, due time, author."""
+_WITHOUT_AUTHOR: Final = 7
+"""The number of fields after the body in texts of earlier versions."""
 
 
 def write_new(callback: CallbackRecord) -> str:
@@ -38,6 +40,7 @@ def write_new(callback: CallbackRecord) -> str:
             callback.idempotency_key,
             callback.date_created.isoformat(),
             due and due.isoformat(),
+            callback.created_by,
         ]
     )
 
@@ -51,7 +54,9 @@ def read_new(text: str) -> CallbackRecord:
         if not isinstance(one, str) and not (one is None and place in _MAY_LACK):
             raise ValueError(f"field {place} is {one!r}, which is not text")
     sid, account_sid, shown, credentials, warnings, method, body, *rest = cast("list[Any]", fields)
-    source, asked, reason, token, key, created, due = rest
+    if len(rest) == _WITHOUT_AUTHOR:
+        rest.append(None)
+    source, asked, reason, token, key, created, due, created_by = rest
     date_created = datetime.fromisoformat(created)
     try:
         url = read_url(shown, credentials, warnings)
@@ -74,6 +79,7 @@ def read_new(text: str) -> CallbackRecord:
         idempotency_key=key,
         event=event,
         sim_sid=sim_sid,
+        created_by=created_by,
     )
 
 

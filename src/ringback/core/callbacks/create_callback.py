@@ -38,6 +38,7 @@ def compose(
     due: datetime | None = None,
     idempotency_key: str | None = None,
     sources: Sources = BUILT_IN,
+    created_by: str | None = None,
 ) -> CallbackRecord:
     """Return a new callback with this encoded body to the URL `to`, due now or at `due`."""
     choice = policy.choose(to.source, at=policy.date_at(now), account_sid=account_sid, url=to.wire)
@@ -59,6 +60,7 @@ def compose(
         idempotency_key,
         event=event,
         sim_sid=sim_sid,
+        created_by=created_by,
     )
 
 
@@ -70,6 +72,7 @@ def compose_test(
     secret_id: str | None,
     random_bytes: bytes,
     now: datetime,
+    created_by: str | None = None,
 ) -> CallbackRecord:
     """Return a new test event to the URL `to`, due now.
 
@@ -92,6 +95,7 @@ def compose_test(
         is_test=True,
         secret_id=secret_id,
         event=TEST_EVENT,
+        created_by=created_by,
     )
 
 
@@ -102,6 +106,7 @@ def repeat(
     random_bytes: bytes,
     now: datetime,
     sources: Sources = BUILT_IN,
+    created_by: str | None = None,
 ) -> CallbackRecord:
     """Return a new callback with the content of `callback`, but another source and a new token."""
     return callback._replace(
@@ -113,6 +118,7 @@ def repeat(
         progress=DeliveryProgress(now, due=now),
         idempotency_key=None,
         replay_of=callback.sid,
+        created_by=created_by,
     )
 
 

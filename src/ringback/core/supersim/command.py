@@ -49,6 +49,8 @@ class SmsCommand:
     date_updated: datetime
     callback: CallbackTarget = NO_TARGET
     """The URL that gets a callback for each change of the command's status."""
+    created_by: str | None = None
+    """Whose request created it: an `Actor.id`; None for the server itself."""
 
     def moved(self, status: MessageStatus, now: datetime) -> "SmsCommand":
         """Return the command with another status.
@@ -79,6 +81,8 @@ class IpCommand:
     date_updated: datetime
     callback: CallbackTarget = NO_TARGET
     """The URL that gets a callback when the command was sent or has failed."""
+    created_by: str | None = None
+    """Whose request created it: an `Actor.id`; None for the server itself."""
 
     @property
     def datagram(self) -> bytes:

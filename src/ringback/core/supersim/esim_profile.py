@@ -60,6 +60,8 @@ class EsimProfile:
     error_code: str | None = None
     error_message: str | None = None
     callback: CallbackTarget = NO_TARGET
+    created_by: str | None = None
+    """Whose request created it: an `Actor.id`; None for the server itself."""
 
     @property
     def activation_code(self) -> str | None:

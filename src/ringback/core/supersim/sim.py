@@ -53,6 +53,10 @@ class SuperSim:
     """When the SIM became `ready`; None in other statuses."""
     sms_while_ready: int = 0
     """The number of SMS Commands sent or received since the SIM became `ready`."""
+    update_asked: datetime | None = None
+    """When a request updated the SIM last; None if none has."""
+    update_asked_by: str | None = None
+    """Whose request that was: an `Actor.id`."""
 
     @property
     def is_connected(self) -> bool:

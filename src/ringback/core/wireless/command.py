@@ -66,6 +66,8 @@ class WirelessCommand:
     delivery_receipt_requested: bool = True
     told: CallbackTarget = NO_TARGET
     """The URL that gets a callback when the Command's sending has ended."""
+    created_by: str | None = None
+    """Whose request created it: an `Actor.id`; None for the server itself."""
 
     @property
     def message(self) -> bytes:

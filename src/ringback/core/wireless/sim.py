@@ -90,6 +90,10 @@ class WirelessSim:
     """The number of Commands sent to the SIM since it became `ready`."""
     metered_since: datetime | None = None
     """When the SIM was first connected, which is when its first usage month began."""
+    update_asked: datetime | None = None
+    """When a request updated the SIM last; None if none has."""
+    update_asked_by: str | None = None
+    """Whose request that was: an `Actor.id`."""
 
     @property
     def is_connected(self) -> bool:

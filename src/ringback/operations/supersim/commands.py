@@ -49,6 +49,7 @@ def send_sms(
     check_sms(new.payload)
     command = SmsCommand(
         **context.record_fields(SidKind.SMS_COMMAND, account_sid),
+        created_by=context.actor.id,
         sim_sid=sim.sid,
         payload=new.payload,
         status=MessageStatus.QUEUED,
@@ -72,6 +73,7 @@ def send_datagram(
     _check_datagram(new.payload, new.payload_type)
     command = IpCommand(
         **context.record_fields(SidKind.IP_COMMAND, account_sid),
+        created_by=context.actor.id,
         sim_sid=sim.sid,
         sim_iccid=sim.iccid,
         status=IpStatus.QUEUED,

@@ -36,6 +36,7 @@ def receive_sms(
     _make_room(sim, fleet.sms_commands, context)
     command = SmsCommand(
         **context.record_fields(SidKind.SMS_COMMAND, sim.account_sid),
+        created_by=context.actor.id,
         sim_sid=sim.sid,
         payload=payload,
         status=MessageStatus.RECEIVED,
@@ -64,6 +65,7 @@ def receive_datagram(
     _make_room(sim, fleet.ip_commands, context)
     command = IpCommand(
         **context.record_fields(SidKind.IP_COMMAND, sim.account_sid),
+        created_by=context.actor.id,
         sim_sid=sim.sid,
         sim_iccid=sim.iccid,
         status=IpStatus.RECEIVED,

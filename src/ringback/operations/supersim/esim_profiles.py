@@ -36,6 +36,7 @@ def order_esim_profile(
         )
     profile = EsimProfile(
         **context.record_fields(SidKind.ESIM_PROFILE, account_sid),
+        created_by=context.actor.id,
         status=EsimStatus.NEW,
         eid=order.eid,
         has_matching_id=order.generates_matching_id,

@@ -163,6 +163,7 @@ def update_sim(
             sim = replace(sim, status=SimStatus.SCHEDULED, date_updated=context.now)
         case _:
             assert_never(change)
+    sim = context.as_asked(sim)
     tx.supersim.sims.save(sim)
     return UpdatedSuperSim(sim, isinstance(change, SuperSimUpdateRequired))
 

@@ -49,6 +49,7 @@ def send_command(
     _check_can_get(tx, sim)
     command = WirelessCommand(
         **context.record_fields(SidKind.COMMAND, account_sid),
+        created_by=context.actor.id,
         sim_sid=sim.sid,
         command=new.command,
         command_mode=new.mode,

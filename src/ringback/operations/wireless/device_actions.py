@@ -95,6 +95,7 @@ def _receive(
         context.queue.make_room(sim.account_sid, 1)
     received = WirelessCommand(
         **context.record_fields(SidKind.COMMAND, sim.account_sid),
+        created_by=context.actor.id,
         sim_sid=sim.sid,
         command=message.command,
         command_mode=message.mode,

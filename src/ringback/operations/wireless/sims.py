@@ -149,6 +149,7 @@ def update_sim(
     sim = _changed(tx, sim, asked, context)
     if asked.resets:
         sim = _resetting(tx, sim, asked.told, context)
+    sim = context.as_asked(sim)
     tx.wireless.sims.save(sim)
     return sim
 

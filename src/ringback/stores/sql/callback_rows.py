@@ -32,7 +32,7 @@ NUMBERS: Final = {status: number for number, status in enumerate(STATUSES)}
 
 TARGET_COLUMNS: Final = (
     "url, credentials, warnings, method, source, source_asked, source_reason, event, is_test,"
-    " secret_id"
+    " secret_id, created_by"
 )
 """The columns of what many callbacks of an account have in common."""
 NEW_COLUMNS: Final = (
@@ -130,28 +130,29 @@ class StoredTarget(NamedTuple):
     event: str | None
     is_test: bool
     secret_id: str | None
+    created_by: str | None
 
 
 def write_target(callback: CallbackRecord) -> Row:
     """Return the values of `TARGET_COLUMNS`."""
-    _, _, url, method, _, source, asked, reason, *_, is_test, secret_id, event, _ = callback
+    _, _, url, method, _, source, asked, reason, *_, is_test, secret_id, event, _, by = callback
     shown = url.shown, url.credentials, write_warnings(url)
-    return (*shown, method, source, asked, reason, event, is_test, secret_id)
+    return (*shown, method, source, asked, reason, event, is_test, secret_id, by)
 
 
 def read_target(row: Sequence[Any]) -> StoredTarget:
     """Return the target in a row of an account's SID and `TARGET_COLUMNS`."""
-    account_sid, *shown, method, source, asked, reason, event, is_test, secret_id = row
+    account_sid, *shown, method, source, asked, reason, event, is_test, secret_id, by = row
     sources = source_named(source), asked and source_named(asked)
     sent = read_url(*shown), _METHODS[method], *sources
-    return StoredTarget(account_sid, *sent, reason, event, bool(is_test), secret_id)
+    return StoredTarget(account_sid, *sent, reason, event, bool(is_test), secret_id, by)
 
 
 def write_callback(
     callback: CallbackRecord, row_id: int, account_id: int | None, lane_id: int, target_id: int
 ) -> Row:
     """Return a new callback's row: the values of `NEW_COLUMNS`."""
-    sid, _, _, _, body, _, _, _, token, created, _, key, replay_of, *_, sim_sid = callback
+    sid, _, _, _, body, _, _, _, token, created, _, key, replay_of, *_, sim_sid, _ = callback
     own = row_id, sid, account_id, lane_id, target_id, to_us(created)
     return (*own, token, key, sim_sid, replay_of, body)
 
@@ -188,7 +189,7 @@ def read_callback(
     # Without stars, which would make a list of each part: every callback passes here.
     _, sid, _, created, token, key, sim_sid, replay_of, body = row[:9]
     due, started, attempts, round_attempts, number, began, updated = row[9:16]
-    account_sid, url, method, source, asked, reason, event, is_test, secret_id = target
+    account_sid, url, method, source, asked, reason, event, is_test, secret_id, by = target
     if attempts is None:
         progress = _read_end(row[16:], url)
     elif claimed is not None or (started is not None and due != BEGUN):
@@ -207,7 +208,7 @@ def read_callback(
         )
         progress = DeliveryProgress(*waits, round_attempts, maybe_from_us(began), number)
     sent = sid, account_sid, url, method, body, source, asked, reason, token, from_us(created)
-    return CallbackRecord(*sent, progress, key, replay_of, is_test, secret_id, event, sim_sid)
+    return CallbackRecord(*sent, progress, key, replay_of, is_test, secret_id, event, sim_sid, by)
 
 
 def _read_end(columns: Sequence[Any], url: CallbackUrl) -> DeliveryProgress:

@@ -56,6 +56,7 @@ CLOCK: Final = "/portal/v1/clock"
 RETENTION: Final = "/portal/v1/retention"
 KEYS: Final = "/portal/v1/keys"
 AUDIT: Final = "/portal/v1/audit"
+AUTHOR: Final = "/portal/v1/authors/{sid}"
 OWN_KEY: Final = an_api_key()
 OPERATORS: Final = an_api_key("SK" + "0" * 32, None, "operator's")
 NEW: Final = {"url": HOOK, "parameters": {"Order": 7, "Item": ["A1", True]}}
@@ -158,6 +159,8 @@ CALLS: Final = (
     Call("DELETE", f"{KEYS}/{{sid}}", 404, sid=OWN_KEY.sid),
     Call("GET", AUDIT, 200),
     Call("GET", AUDIT, 400, {"Since": "yesterday"}),
+    Call("GET", AUTHOR, 200, sid=CALLBACK_SID),
+    Call("GET", AUTHOR, 404, sid="none"),
     Call("GET", CLOCK, 200),
     Call("POST", CLOCK, 200, {"Advance": "1.5s"}),
     Call("POST", CLOCK, 400, {"Advance": "0"}),

@@ -93,6 +93,17 @@ def test_a_callback_has_its_event_and_its_sim_afterwards() -> None:
     assert (again.event, again.sim_sid) == ("ip", sim_sid)
 
 
+def test_a_callback_has_its_author_afterwards_unless_an_earlier_version_wrote_it() -> None:
+    callback = a_new_callback()._replace(created_by="SK1")
+    text = write_new(callback)
+    assert read_new(text) == callback
+    fields = json.loads(text)
+    assert read_new(json.dumps(fields[:14])) == callback._replace(created_by=None)
+    for wrong in (fields[:13], [*fields, ""]):
+        with pytest.raises(ValueError, match="values to unpack"):
+            read_new(json.dumps(wrong))
+
+
 @pytest.mark.parametrize("text", ["", "7", "null", "{}", "[]", '["CB"]'])
 def test_another_text_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"not a list|Expecting value|not enough values"):
@@ -105,20 +116,20 @@ def with_field(place: int, value: object) -> str:
     return json.dumps(fields)
 
 
-@pytest.mark.parametrize("place", range(14))
+@pytest.mark.parametrize("place", range(15))
 def test_a_field_of_a_wrong_type_is_refused_and_a_missing_one_unless_optional(place: int) -> None:
     for odd in (7, [], {}):
         with pytest.raises(ValueError, match=f"field {place} is "):
             read_new(with_field(place, odd))
     lacks = with_field(place, None)
-    if place in {3, 8, 11, 13}:
+    if place in {3, 8, 11, 13, 14}:
         assert isinstance(read_new(lacks), CallbackRecord)
     else:
         with pytest.raises(ValueError, match=f"field {place} is None"):
             read_new(lacks)
 
 
-@pytest.mark.parametrize("place", range(14))
+@pytest.mark.parametrize("place", range(15))
 def test_text_with_another_value_in_a_field_is_read_or_refused(place: int) -> None:
     for odd in ("", "7", "null", "{}", "http://", "2026"):
         with suppress(ValueError):
