@@ -134,9 +134,10 @@ class PostgresDatabase(StoredData):
     def status(self) -> dict[str, str | int | None]:
         """Return the state of the database; raises ConfigurationError if it can't be used."""
         found = status_of(self._dsn)
-        until = found.partitions_until
-        shown = {} if found.growth is None else found.growth.shown(used=found.bytes, room=None)
-        record = {name: value for name, value in found._asdict().items() if name != "growth"}
+        until, growth = found.partitions_until, found.growth
+        shown = {} if growth is None else growth.shown(used=found.bytes, room=found.room)
+        in_words = "growth", "room"
+        record = {name: one for name, one in found._asdict().items() if name not in in_words}
         return {**record, "partitions_until": until and until.date().isoformat(), **shown}
 
     @property

@@ -4,6 +4,7 @@ import json
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,11 @@ from click.testing import CliRunner
 from ringback.cli.main import main
 from ringback.core.accounts.account import EVERY
 from ringback.core.audit import ActorKind
-from ringback.core.retention import TimeSubject
+from ringback.core.retention import DAY, DEFAULTS, SetTimes, TimeSubject
 from ringback.data_folder import DATA_FILE, KEY_FILE, DataFolder
 from ringback.ports import AuditFilter, PageWindow
 from ringback.stores.encryption import new_key
+from ringback.stores.sql.data_growth import DataGrowth
 from tests.damage.trial import opened
 from tests.fakes import NOW
 from tests.stores.old_files import NEWEST, write_old_file
@@ -210,6 +212,7 @@ async def test_the_status_says_how_much_there_is_and_how_fast_it_grows(folder: P
     before = status_of(folder)
     assert (before["callbacks"], before["oldest_callback"]) == (0, None)
     assert before["disk_lasts"] == "for ever at this rate"
+    assert before["goes_next"] == "nothing, since there are no callbacks"
     store = DataFolder(folder).open_beside()
     made = [callback(number) for number in range(48)]
     await store.transact(lambda tx: [tx.callbacks.add(one) for one in made])
@@ -219,7 +222,7 @@ async def test_the_status_says_how_much_there_is_and_how_fast_it_grows(folder: P
     assert after["oldest_callback"] == f"{NOW:%Y-%m-%d}"
     # They are of the last hour.
     assert after["callbacks_per_day"] == 48 * 24
-    assert after["bytes_per_callback"] > 0
+    assert after["bytes_per_day"] == after["bytes_per_callback"] * 48 * 24 > 0
     assert after["room_bytes"] > after["free_bytes"] >= 0
     assert after["can_shrink"] == "yes"
 
@@ -235,6 +238,32 @@ async def test_the_status_says_what_is_kept_how_long(folder: Path) -> None:
     assert "delivered forever (set for the server)" in found["retention"]
     assert found["retention"].endswith("1 account with times of their own")
     assert found["disk_lasts"].endswith(" days at this rate")
+
+
+@pytest.mark.parametrize(
+    ("in_weeks", "now", "expected"),
+    [
+        # The oldest callback is of a Wednesday; weeks begin on Thursdays, as 1970 did.
+        (False, NOW, "answers 2024-07-10, attempts 2024-08-02, undelivered 2024-10-01"),
+        (True, NOW, "answers 2024-07-11, attempts 2024-08-03, undelivered 2024-10-02"),
+        (False, NOW + 40 * DAY, "answers now, attempts now, undelivered 2024-10-01"),
+        (True, NOW + 7 * DAY, "answers 2024-07-11, attempts 2024-08-03, undelivered 2024-10-02"),
+        (True, NOW + 8 * DAY, "answers now, attempts 2024-08-03, undelivered 2024-10-02"),
+    ],
+)
+def test_the_status_says_when_the_first_of_it_goes(
+    in_weeks: bool, now: datetime, expected: str
+) -> None:
+    times = DEFAULTS._replace(delivered=None)
+    subjects = {TimeSubject("*", kind): time for kind, time in times._asdict().items()}
+    growth = DataGrowth(1, NOW, 1, SetTimes({}, subjects), now, in_weeks)
+    assert growth.shown(used=1, room=None)["goes_next"] == expected
+
+
+def test_the_status_says_that_everything_is_kept() -> None:
+    growth = DataGrowth(1, NOW, 1, SetTimes({}, {}), NOW, in_weeks=False)
+    shown = growth.shown(used=1, room=None)
+    assert shown["goes_next"] == "nothing, since everything is kept for ever"
 
 
 async def test_the_status_of_an_older_file_has_no_growth(folder: Path) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from functools import partial
+from shutil import disk_usage
 from typing import Any, Final, NamedTuple
 
 import psycopg
@@ -55,6 +56,8 @@ class DatabaseStatus(NamedTuple):
     """Until when there are partitions for new rows; None without tables."""
     growth: DataGrowth | None
     """How much data there is, about; None if the schema is not the newest."""
+    room: int | None
+    """How many bytes are free on its disk; None if that is not known."""
 
 
 def check_database(dsn: Dsn, cipher: SecretCipher) -> Iterator[Found]:
@@ -94,6 +97,7 @@ def status_of(dsn: Dsn) -> DatabaseStatus:
                 unfinished,
                 partitions_end(connection) if schema else None,
                 _growth(connection) if schema == newest() else None,
+                _room(connection),
             )
     except psycopg.Error as failure:
         raise ConfigurationError(
@@ -108,7 +112,17 @@ def _growth(connection: Connection) -> DataGrowth:
         "SELECT coalesce(sum(greatest(reltuples, 0)), 0)::bigint FROM pg_inherits"
         " JOIN pg_class ON pg_class.oid = inhrelid WHERE inhparent = 'callbacks'::regclass",
     )
-    return growth_of(partial(execute, connection), callbacks)
+    return growth_of(partial(execute, connection), callbacks, in_weeks=True)
+
+
+def _room(connection: Connection) -> int | None:
+    """Return how many bytes are free on the database's disk, if it is a disk of this machine."""
+    if not connection.info.host.startswith("/"):  # no Unix socket
+        return None
+    try:
+        return disk_usage(_one(connection, "SHOW data_directory")).free
+    except (psycopg.Error, OSError):  # it is not for everybody to know
+        return None
 
 
 def _one(connection: Connection, query: str) -> Any:

@@ -4,20 +4,23 @@ All of it is read in a moment, however much history there is: the growth is that
 callbacks.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
 
 from ringback.core.counted import counted
 from ringback.core.retention import EVERY_ACCOUNT, KINDS, SetTimes, show_time
 from ringback.runtime.system_clock import steady_milliseconds
 from ringback.stores.row_ids import ids_in
-from ringback.stores.sql.field_columns import maybe_from_us
+from ringback.stores.sql.field_columns import from_us, maybe_from_us
 from ringback.stores.sql.retention import read_times
 from ringback.stores.sql.sealed_columns import Execute
 
 _NEWEST: Final = 100_000
 _HOUR: Final = ids_in(hours=1)
 _WEEK: Final = 168 * _HOUR
+_A_WEEK: Final = timedelta(weeks=1)
+_FIRST_WEEK: Final = datetime(1970, 1, 1, tzinfo=UTC)
+"""When the first week of PostgreSQL's partitions begins."""
 _RECENT: Final = f"""
     SELECT count(*), coalesce(min(id), 0) FROM (
         SELECT id FROM callbacks WHERE id > ? ORDER BY id DESC LIMIT {_NEWEST}
@@ -33,6 +36,9 @@ class DataGrowth(NamedTuple):
     per_day: int
     times: SetTimes
     """The times of retention that are set at run time; those of the settings are not known here."""
+    now: datetime
+    in_weeks: bool
+    """True if whole weeks go at once, when the last day of a week is past its time."""
 
     def shown(self, *, used: int, room: int | None) -> dict[str, str | int | None]:
         """Return this in words and numbers.
@@ -46,6 +52,7 @@ class DataGrowth(NamedTuple):
             "oldest_callback": self.oldest and f"{self.oldest:%Y-%m-%d}",
             "callbacks_per_day": self.per_day,
             "bytes_per_callback": size,
+            "bytes_per_day": size * self.per_day,
         }
         if room is not None:
             left = self._days_left(used, size * self.per_day, room)
@@ -53,7 +60,7 @@ class DataGrowth(NamedTuple):
             found["disk_lasts"] = (
                 "for ever at this rate" if left is None else f"{left} days at this rate"
             )
-        return found | {"retention": self._times_in_words()}
+        return found | {"retention": self._times_in_words(), "goes_next": self._next_in_words()}
 
     def _days_left(self, used: int, bytes_per_day: int, room: int) -> int | None:
         """Return for how many days the disk lasts; None if retention keeps the data within it."""
@@ -63,6 +70,24 @@ class DataGrowth(NamedTuple):
             return None
         return room // bytes_per_day
 
+    def _next_in_words(self) -> str:
+        """Say on which day the first of what there is goes: of the oldest callbacks, if they ended.
+
+        Accounts with times of their own are left out.
+        """
+        if self.oldest is None:
+            return "nothing, since there are no callbacks"
+        begins = self.oldest
+        if self.in_weeks:
+            begins += _A_WEEK - (begins - _FIRST_WEEK) % _A_WEEK
+        days = {
+            kind: begins + time
+            for kind, time in self.times.times_of(EVERY_ACCOUNT)._asdict().items()
+            if time is not None
+        }
+        texts = (f"{kind} {_day(day, self.now)}" for kind, day in days.items())
+        return ", ".join(texts) or "nothing, since everything is kept for ever"
+
     def _times_in_words(self) -> str:
         found = {kind: self.times.time_of(EVERY_ACCOUNT, kind) for kind in KINDS}
         texts = [f"{kind} {show_time(one.time)} ({one.origin})" for kind, one in found.items()]
@@ -70,10 +95,10 @@ class DataGrowth(NamedTuple):
         return f"{', '.join(texts)}; {counted(others, 'account')} with times of their own"
 
 
-def growth_of(execute: Execute, callbacks: int) -> DataGrowth:
-    """Return the growth of data with this number of callbacks."""
-    hours = steady_milliseconds() / 3_600_000
-    now = int(hours * _HOUR)
+def growth_of(execute: Execute, callbacks: int, *, in_weeks: bool = False) -> DataGrowth:
+    """Return the growth of data with this number of callbacks; see `DataGrowth.in_weeks`."""
+    milliseconds = steady_milliseconds()
+    now = int(milliseconds / 3_600_000 * _HOUR)
     count, first = execute(_RECENT, (now - _WEEK,)).fetchone()
     # Over at least an hour, so that a few callbacks don't make a rate of millions.
     days = max((now - first) / _HOUR, 1.0) / 24 if count else 1.0
@@ -82,4 +107,11 @@ def growth_of(execute: Execute, callbacks: int) -> DataGrowth:
         (),
     ).fetchone()
     times = SetTimes({}, read_times(execute))
-    return DataGrowth(callbacks, maybe_from_us(oldest), round(count / days), times)
+    return DataGrowth(
+        *(callbacks, maybe_from_us(oldest), round(count / days), times),
+        *(from_us(milliseconds * 1000), in_weeks),
+    )
+
+
+def _day(day: datetime, now: datetime) -> str:
+    return "now" if day <= now else f"{day:%Y-%m-%d}"
