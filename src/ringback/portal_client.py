@@ -138,6 +138,14 @@ class PortalClient:
         """Return the server's time, which is ahead of real time if its clock was advanced."""
         return datetime.fromisoformat(self.get("clock")["now"])
 
+    def refuse_if_paused(self) -> None:
+        """Raise PortalClientError if the server is paused: it would send no callback."""
+        why = self.for_api("readyz").get().get("paused")
+        if why is not None:
+            raise PortalClientError(
+                f"the server is paused ({why}), so it sends nothing until `ringback resume`"
+            )
+
     def attempts_when_ended(self, sids: Sequence[str]) -> Iterator[list[JsonObject]]:
         """Yield each callback's attempts once it has ended, or once 20 s have passed in total."""
         until = time.monotonic() + _LONGEST_ROUND_SECONDS
@@ -159,10 +167,10 @@ class PortalClient:
         kind: str = "",
         method: str | None = None,
     ) -> JsonObject:
-        steps = "/".join(urllib.parse.quote(step, safe="") for step in path)
+        steps = "/".join([self.root, *(urllib.parse.quote(step, safe="") for step in path)])
         headers = self._authorization() | ({"Content-Type": kind} if kind else {})
         request = urllib.request.Request(
-            f"{self.base_url}/{self.root}/{steps}?{query}", body, headers=headers, method=method
+            f"{self.base_url}/{steps}?{query}", body, headers=headers, method=method
         )
         try:
             with _OPENER.open(request, timeout=self.timeout) as answer:

@@ -144,6 +144,7 @@ def test_event(*, url: str, portal: "PortalClient", method: str, as_json: bool) 
     answer, and prints the request and the response of each attempt. The exit code is 1 if the
     receiver did not accept the event.
     """
+    portal.refuse_if_paused()
     callback = portal.post("test_events", form={"Url": url, "Method": method})
     (attempts,) = portal.attempts_when_ended([callback["sid"]])
     record = {**portal.get("callbacks", callback["sid"]), "attempts": attempts}

@@ -171,6 +171,7 @@ def rehearse(*, urls: tuple[str, ...], portal: "PortalClient", as_json: bool) ->
     and one with a forged signature, which it must refuse. The exit code is 0 if every receiver does
     both, else 1.
     """
+    portal.refuse_if_paused()
     answer = portal.post("rehearsals", form={"Url": urls, "Forgeries": "yes"})
     genuine, forged = answer["callbacks"], answer["forgeries"]
     ended = [*portal.attempts_when_ended([each["sid"] for each in (*genuine, *forged)])]

@@ -9,16 +9,14 @@ Tests can stop the loop at the checkpoint `piece_done`, after the transaction of
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Generic, NamedTuple, TypeVar
 
 from ringback.core.errors import BacklogFull, StoreUnavailable
 from ringback.core.job import Job, JobPiece
-from ringback.ports import Clock, Store, Transaction, no_checkpoint
-from ringback.runtime.database_outage import outlast
-from ringback.runtime.sending_gate import SendingGate
-from ringback.runtime.wakeup import Wakeup
+from ringback.engine.store_loop import StoreLoop
+from ringback.ports import Transaction
 
 C = TypeVar("C")
 
@@ -49,25 +47,17 @@ class _Turn(NamedTuple):
 
 
 @dataclass(eq=False, kw_only=True)
-class JobRunner(Generic[C]):
+class JobRunner(StoreLoop, Generic[C]):
     """The loop that works on the running jobs; all get their turn."""
 
-    store: Store
     do_piece: PieceWork[C]
     context: Callable[[], C]
-    clock: Clock
-    look_every: timedelta | None = None
-    """How often to look for jobs of other processes; None if there are none."""
     most_per_second: int | None = None
     """The most items of each job in a second, whatever its own rate is; None for no limit."""
-    gate: SendingGate = field(default_factory=SendingGate)
-    """While it is closed, no job is continued."""
-    checkpoint: Callable[[str], None] = no_checkpoint
 
     def __post_init__(self) -> None:
-        """Create the object that wakes the loop when there is a new job."""
-        self._wakeup = Wakeup(self.clock)
-        self.gate.listen(self._wakeup.wake)
+        """Begin without jobs that wait."""
+        super().__post_init__()
         self._last: str | None = None
         """The SID of the job that had the last turn."""
         self._not_before = dict[str, datetime]()
@@ -75,36 +65,13 @@ class JobRunner(Generic[C]):
         self._failures = dict[str, int]()
         """How often in a row the current piece of a job has failed."""
 
-    @property
-    def is_still(self) -> bool:
-        """True while the loop waits for a job, or until one has its next turn."""
-        return self._wakeup.is_quiet
-
-    async def next_due(self) -> datetime | None:
+    async def _first_due(self) -> datetime | None:
         """Return when a job that waits has its next turn, or None if there is none."""
         return min(self._not_before.values(), default=None)
-
-    def wake(self) -> None:
-        """Let the loop look for running jobs at once."""
-        self._wakeup.wake()
-
-    async def run(self) -> None:
-        """Work on jobs until cancelled."""
-        while True:
-            await outlast(self._step_or_wait, clock=self.clock)
-
-    async def _step_or_wait(self) -> None:
-        if not await self.step():
-            due = await self.next_due()
-            if self.look_every is not None:
-                look = self.clock.now() + self.look_every
-                due = min(due or look, look)
-            await self._wakeup.wait(due)
 
     async def step(self) -> bool:
         """Do a piece of the job whose turn it is; return False if all have to wait."""
         if not self.gate.is_open:
-            self._not_before.clear()
             return False
         tried, began = list[Job](), self.clock.now()
         try:

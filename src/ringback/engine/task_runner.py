@@ -10,7 +10,7 @@ Tests can stop the loop at two checkpoints: `carried_out`, before the last trans
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final, Generic, TypeVar
@@ -18,10 +18,9 @@ from typing import Final, Generic, TypeVar
 from ringback.core.errors import StoreUnavailable
 from ringback.core.scheduled_task import BeginResult, CarrierRequest, ScheduledTask, TaskPostponed
 from ringback.core.sims.scenario import CarrierResult, CarrierTimeout, TaskKind
-from ringback.ports import Carrier, Clock, Store, TaskHandler, Transaction, no_checkpoint
+from ringback.engine.store_loop import StoreLoop
+from ringback.ports import Carrier, TaskHandler, Transaction
 from ringback.runtime.database_outage import outlast
-from ringback.runtime.sending_gate import SendingGate
-from ringback.runtime.wakeup import Wakeup
 
 PAUSE: Final = timedelta(hours=1)
 """How long a task that couldn't be begun or ended waits until it is tried again."""
@@ -36,55 +35,17 @@ Ended = tuple[ScheduledTask, CarrierResult | None]
 
 
 @dataclass(eq=False, kw_only=True)
-class ScheduledTaskRunner(Generic[C]):
+class ScheduledTaskRunner(StoreLoop, Generic[C]):
     """The loop that carries out due tasks, with the handler for each kind of task."""
 
-    store: Store
     carrier: Carrier
     handler_of: Callable[[TaskKind], TaskHandler[C]]
     """Returns the handler of a kind of task."""
     context: Callable[[], C]
-    clock: Clock
-    look_every: timedelta | None = None
-    """How often to look for tasks that other processes have added; None if there are none."""
-    gate: SendingGate = field(default_factory=SendingGate)
-    """While it is closed, no task is begun."""
-    checkpoint: Callable[[str], None] = no_checkpoint
 
-    def __post_init__(self) -> None:
-        """Create the object that wakes the loop when a task is due."""
-        self._wakeup = Wakeup(self.clock)
-        self.gate.listen(self._wakeup.wake)
-
-    @property
-    def is_still(self) -> bool:
-        """True while the loop waits for the next task to come due."""
-        return self._wakeup.is_quiet
-
-    async def next_due(self) -> datetime | None:
-        """Return when the next task is due; None if there is none, or while paused."""
-        if not self.gate.is_open:
-            return None
+    async def _first_due(self) -> datetime | None:
+        """Return when the next task is due, or None if there is none."""
         return await self.store.transact(lambda tx: tx.tasks.next_due())
-
-    def wake(self) -> None:
-        """Let the loop look for new tasks at once."""
-        self._wakeup.wake()
-
-    async def run(self) -> None:
-        """Carry out tasks as they come due, until cancelled."""
-        while True:
-            await outlast(self._step_or_wait, clock=self.clock)
-
-    async def _step_or_wait(self) -> None:
-        if not self.gate.is_open:
-            await self._wakeup.wait(None)
-        elif not await self.step():
-            due = await self.next_due()
-            if self.look_every is not None:
-                look = self.clock.now() + self.look_every
-                due = min(due or look, look)
-            await self._wakeup.wait(due)
 
     async def step(self) -> int:
         """Carry out the tasks that are due now, and return their number."""

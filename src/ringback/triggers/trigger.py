@@ -210,8 +210,10 @@ class TriggerDefinition:
     def pull(self, run: TriggerRun) -> list[JsonObject]:
         """Run the trigger's steps, and return the callbacks that they caused, sent or not.
 
-        Raises ConfigurationError if a step fails, or takes too long.
+        Raises ConfigurationError if a step fails, or takes too long, and PortalClientError if the
+        server refuses a request or is paused.
         """
+        run.portal.refuse_if_paused()
         # Restored only once the callbacks exist: they depend on the scenario or URL until then.
         with run.undo:
             for step in self.steps:

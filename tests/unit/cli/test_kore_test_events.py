@@ -14,8 +14,10 @@ from click.testing import CliRunner, Result
 from ringback.cli.main import main
 from ringback.cli.webhook_secrets import rehearse
 from ringback.operations.accounts import fetch_account
+from ringback.operations.api_keys import create_key
 from ringback.operations.context import OperationContext
 from ringback.operations.webhook_secrets import create_secret
+from ringback.portal_client import PortalClient
 from ringback.ports import Transaction
 from ringback.receiver import Receiver, Rejected
 from ringback.receiver.verification import ReceiverSecrets, check
@@ -184,3 +186,23 @@ def test_without_a_pending_secret_there_is_no_rehearsal(ringback: Emulator) -> N
     assert done.exit_code == 1
     assert "no webhook secret is pending" in str(done.exception)
     assert ringback.receiver.requests == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("test-event", "http://127.0.0.1:9/"), ("secrets", "rehearse"), ("trigger", "sim.active")],
+)
+def test_on_a_paused_server_it_says_so_instead_of_waiting(
+    ringback: Emulator, words: tuple[str, ...]
+) -> None:
+    made = ringback._change(lambda tx, context: create_key(tx, None, "ops", context))
+    operators = PortalClient(ringback.base_url, made.key.sid, made.secret)
+    operators.post("pause", form={"Reason": "moving house"})
+    try:
+        refused = run(ringback, main, *words)
+    finally:
+        operators.post("resume")
+    assert refused.exit_code != 0
+    assert "the server is paused (moving house), so it sends nothing" in refused.output
+    assert "until `ringback resume`" in refused.output
+    assert ringback.callbacks() == []
