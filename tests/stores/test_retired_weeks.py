@@ -27,7 +27,14 @@ from ringback.data_folder import DataFolder
 from ringback.ports import Transaction
 from ringback.postgres_database import PostgresDatabase
 from ringback.runtime.system_clock import SystemClock
-from ringback.stores.postgres import retired_weeks, schema
+from ringback.stores.postgres import (
+    retired_weeks,
+    schema,
+    week_cleanup,
+    week_copy,
+    week_exchange,
+    week_marks,
+)
 from ringback.stores.postgres.connections import Connection, Dsn, execute
 from ringback.stores.postgres.group_commit import (
     TABLES,
@@ -44,7 +51,8 @@ from ringback.stores.postgres.partitions import (
     make_partitions_of,
     partitions_of,
 )
-from ringback.stores.postgres.retired_weeks import RetiredWeek, retire_weeks
+from ringback.stores.postgres.retired_weeks import retire_weeks
+from ringback.stores.postgres.week_work import RetiredWeek, WeeksBusy
 from ringback.stores.postgres.write_batch import PostgresWriteBatch, types_of_columns
 from ringback.stores.row_ids import RowIds
 from ringback.stores.sql.transaction import CommitJob
@@ -480,7 +488,7 @@ def test_copies_from_other_sources_go_with_the_attempts(past: Past) -> None:
 
 def before_the_lock(monkeypatch: pytest.MonkeyPatch, work: Callable[[], object]) -> None:
     """Have others do something once, after the rows of a week were copied."""
-    original, is_done = retired_weeks._Retirement._lock, list[bool]()
+    original, is_done = week_exchange.WeekExchange._lock, list[bool]()
 
     def lock(self: Any, *given: Any) -> Any:
         if not is_done:
@@ -488,7 +496,7 @@ def before_the_lock(monkeypatch: pytest.MonkeyPatch, work: Callable[[], object])
             work()
         return original(self, *given)
 
-    monkeypatch.setattr(retired_weeks._Retirement, "_lock", lock)
+    monkeypatch.setattr(week_exchange.WeekExchange, "_lock", lock)
 
 
 def delete(past: Past, number: int) -> None:
@@ -575,7 +583,7 @@ def test_a_long_reader_delays_it_and_others_go_on(
         reader.execute(b"COMMIT")
         # It may also begin during the copy.
         before_the_lock(monkeypatch, lambda: reader.execute(b"BEGIN; SELECT FROM outcomes"))
-        monkeypatch.setattr(retired_weeks, "_TRIES", ((10, 0.1), (20, 0.5)))
+        monkeypatch.setattr(week_exchange, "_TRIES", ((10, 0.1), (20, 0.5)))
         pauses.clear()
         assert past.retire(MONTH, pause=pause) == []
         assert pauses == [0.1, 0.5]
@@ -751,14 +759,13 @@ def test_readers_and_writers_of_a_large_database_hardly_notice_it(past: Past) ->
 def interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have a call end right after it has exchanged the partitions of a week."""
     calls = count(1)
-    original = retired_weeks._Retirement._clean_up
 
-    def clean_up(self: Any) -> None:
+    def clean_up(*given: Any) -> None:
         if next(calls) == 2:
-            raise retired_weeks._Busy
-        original(self)
+            raise WeeksBusy
+        week_cleanup.clean_up(*given)
 
-    monkeypatch.setattr(retired_weeks._Retirement, "_clean_up", clean_up)
+    monkeypatch.setattr(retired_weeks, "clean_up", clean_up)
 
 
 def test_a_key_is_free_as_soon_as_its_callback_has_gone(
@@ -817,7 +824,8 @@ def kill_at(monkeypatch: pytest.MonkeyPatch, statement: int) -> None:
             connection.close()
         return execute(connection, *given, **options)
 
-    monkeypatch.setattr(retired_weeks, "execute", run)
+    for module in (week_cleanup, week_copy, week_exchange, week_marks):
+        monkeypatch.setattr(module, "execute", run)
 
 
 def kill_again_and_again(
@@ -1080,13 +1088,13 @@ def nodes_in(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from nodes_in(child)
 
 
-@pytest.mark.parametrize("table", retired_weeks._CLEAN)
+@pytest.mark.parametrize("table", week_cleanup._CLEAN)
 def test_what_belongs_to_removed_rows_is_found_by_index(past: Past, table: str) -> None:
     like = "shadows" if table == "shadows" else table
     past.connection.execute(f"CREATE TABLE gone (LIKE {like} INCLUDING ALL)".encode())
     if table == "shadows":
         past.connection.execute(b"ALTER TABLE gone RENAME seq TO id")
-    statement = retired_weeks._CLEAN[table].format(gone="gone").replace("?", "1")
+    statement = week_cleanup._CLEAN[table].format(gone="gone").replace("?", "1")
     past.connection.execute(b"SET enable_seqscan = off; SET enable_hashjoin = off")
     past.connection.execute(b"SET enable_mergejoin = off")
     plan = past.value(f"EXPLAIN (FORMAT JSON) {statement}")

@@ -4,7 +4,7 @@ A row is in the partition of its id, which begins with the time at which it was 
 `retired_weeks` removes those of old weeks.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -78,6 +78,11 @@ def ids_of_week(begins: datetime) -> tuple[int, int]:
     """Return the first id of the week that begins then, and the first one of the next week."""
     week = (begins - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(weeks=1)
     return week * _IDS_OF_A_WEEK, (week + 1) * _IDS_OF_A_WEEK
+
+
+def ids_of_weeks(weeks: Sequence[datetime]) -> tuple[int, int]:
+    """Return the first id of some weeks, and the first id after them."""
+    return ids_of_week(min(weeks))[0], ids_of_week(max(weeks))[1]
 
 
 def partitions_of(connection: Connection, table: str) -> list[tuple[datetime, str]]:
