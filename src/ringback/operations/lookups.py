@@ -119,7 +119,7 @@ def owner_of(tx: Transaction, sid: str) -> str | None:
 
 
 def author_of(tx: Transaction, account_sid: str, sid: str) -> AuditEntry:
-    """Return who created a callback, message or eSIM Profile, or updated a SIM last, and when.
+    """Return the author of a callback, message or eSIM Profile, or of a SIM's last update.
 
     These leave no audit entry, but their own rows have what it would say. The server itself is the
     author of what no request has created, and of rows from before the author was stored. For
