@@ -15,6 +15,8 @@ class SendingGate:
     def __init__(self) -> None:
         """Begin open."""
         self._pause: SendingPause | None = None
+        self.is_open = True
+        """True if work may begin. May be asked in any thread."""
         self._listeners = list[Callable[[], None]]()
 
     @property
@@ -22,18 +24,13 @@ class SendingGate:
         """Why nothing is sent; None while the gate is open."""
         return self._pause
 
-    @property
-    def is_open(self) -> bool:
-        """True if work may begin. May be asked in any thread."""
-        return self._pause is None
-
     def listen(self, opened: Callable[[], None]) -> None:
         """Call `opened` in the event loop whenever the gate opens again."""
         self._listeners.append(opened)
 
     def use(self, pause: SendingPause | None) -> None:
         """Close the gate for this pause, or open it if there is none."""
-        was_open, self._pause = self.is_open, pause
+        was_open, self._pause, self.is_open = self.is_open, pause, pause is None
         if self.is_open and not was_open:
             for opened in self._listeners:
                 opened()
