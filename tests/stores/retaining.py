@@ -12,7 +12,7 @@ from ringback.core.callbacks.retry import GiveUp, NoRetryNeeded, RetryLater
 from ringback.core.callbacks.shards import Role
 from ringback.core.http.http_exchange import ReceiverResponseRecord
 from ringback.core.retention import EVERY_ACCOUNT, KINDS, RetentionTimes, StoredTimes, TimeSubject
-from ringback.engine.retention_worker import PassWork, RetentionWorker
+from ringback.engine.retention_worker import PASS_EVERY, PassWork, RetentionWorker
 from ringback.ports import ClusterMember, PageWindow, SoleProcess, Store, Transaction
 from ringback.runtime.system_clock import steady_milliseconds
 from ringback.runtime.virtual_clock import VirtualClock
@@ -112,7 +112,10 @@ class Retaining:
     async def do_pass(self, *, after: timedelta = timedelta(0)) -> None:
         """Advance the clock, and do a pass."""
         self.clock.advance(after)
-        await self.worker.do_pass()
+        while True:
+            await self.worker.do_pass()
+            if self.worker.next_pass_after == PASS_EVERY:
+                return
 
     async def left(self) -> dict[int, tuple[str, int, int]]:
         """Return the callbacks that are left: status, attempts, attempts with a body."""

@@ -178,7 +178,8 @@ class Past:
         """Remove old weeks without a pause."""
         if isinstance(policy, RetentionTimes) and not isinstance(policy, RetentionPolicy):
             policy = RetentionPolicy(policy, {})
-        return [*retire_weeks(self.dsn.connect, policy, now, **{"pause": lambda _: None, **more})]
+        done = retire_weeks(self.dsn.connect, policy, now, **{"pause": lambda _: None, **more})
+        return [week for weeks in done for week in weeks]
 
     def public(self) -> dict[int, Any]:
         """Return what can be read of each callback that is left, by its number."""

@@ -30,8 +30,11 @@ from ringback.runtime.sending_gate import SendingGate
 from ringback.runtime.wakeup import Wakeup
 
 T = TypeVar("T")
-PassWork = Callable[[RetentionPolicy, datetime], Awaitable[None]]
-"""Does a part of a pass: deletes what has expired at an instant, by the times in force."""
+PassWork = Callable[[RetentionPolicy, datetime], Awaitable[bool]]
+"""Does a part of a pass: deletes what has expired at an instant, by the times in force.
+
+Returns True if it was left for now because it took long: the next pass goes on.
+"""
 
 PASS_EVERY: Final = timedelta(minutes=10)
 """The time between two passes."""
@@ -106,6 +109,8 @@ class RetentionWorker:
         self._last = clock.now()
         self._next_sweep = self._last
         self._policy: RetentionPolicy | None = None
+        self.next_pass_after = PASS_EVERY
+        """The time from the end of the last pass to the next one."""
 
     def wake(self) -> None:
         """Begin a pass now, since times were changed."""
@@ -114,9 +119,9 @@ class RetentionWorker:
     async def run(self) -> None:
         """Do all passes, until the task is cancelled."""
         while True:
-            wait = PASS_EVERY
             try:
                 await self.do_pass()
+                wait = self.next_pass_after
             except StoreUnavailable as failure:
                 _log.info("retention: %s; it goes on in a minute", failure)
                 wait = _AFTER_A_FAILURE
@@ -125,13 +130,15 @@ class RetentionWorker:
     async def do_pass(self) -> RetentionCounts:
         """Delete all that has expired by now; return how much that was."""
         now, self._began = self._clock.now(), self._stopwatch()
+        self.next_pass_after = PASS_EVERY
         times, accounts = await self._store.read(self._times_and_accounts)
         policy = times.in_force()
         self._learn(policy, now, is_set=bool(times.in_settings or times.in_store))
         if not self._gate.is_open or not await self._cluster.hold(_DUTY):
             return RetentionCounts()
-        if self._weeks is not None:
-            await self._weeks(policy, now)
+        if self._weeks is not None and await self._weeks(policy, now):
+            rest = timedelta(seconds=_REST * (self._stopwatch() - self._began))
+            self.next_pass_after = min(rest, PASS_EVERY)
         done = RetentionCounts()
         cutoffs = dict[str, RetentionCutoffs]()
         for account_sid in accounts:

@@ -203,8 +203,9 @@ async def test_weeks_take_with_them_what_has_no_time_of_its_own(
 ) -> None:
     asked = list[tuple[RetentionPolicy, datetime]]()
 
-    async def weeks(policy: RetentionPolicy, now: datetime) -> None:
+    async def weeks(policy: RetentionPolicy, now: datetime) -> bool:
         asked.append((policy, now))
+        return False
 
     world = World(weeks=weeks, in_settings={TimeSubject(THEIRS, "attempts"): DAY})
     world.set(TIMES)
@@ -215,6 +216,29 @@ async def test_weeks_take_with_them_what_has_no_time_of_its_own(
     assert walked == {OURS: False, THEIRS: True}
     (unused,) = [call["args"][0] for name, call in calls if name == "find_unused"]
     assert [*unused] == [THEIRS]
+
+
+@pytest.mark.parametrize(
+    ("took", "has_more", "wait"),
+    [(2.0, True, timedelta(seconds=38)), (2.0, False, PASS_EVERY), (99.0, True, PASS_EVERY)],
+)
+async def test_after_a_week_that_took_long_the_next_pass_comes_soon(
+    took: float, has_more: bool, wait: timedelta
+) -> None:
+    times = iter([0.0, took])
+
+    async def weeks(_policy: RetentionPolicy, _now: datetime) -> bool:
+        return has_more
+
+    world = World(weeks=weeks)
+    world.worker._stopwatch = lambda: next(times, took)
+    world.set(TIMES)
+    await world.worker.do_pass()
+    assert world.worker.next_pass_after == wait
+    # A pass of another process, or while the server is paused, has nothing to go on with.
+    world.gate.use(SendingPause(NOW, "why"))
+    await world.worker.do_pass()
+    assert world.worker.next_pass_after == PASS_EVERY
 
 
 async def test_ended_jobs_go_after_their_time() -> None:

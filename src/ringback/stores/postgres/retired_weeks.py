@@ -79,8 +79,8 @@ def retire_weeks(
     now: datetime,
     *,
     pause: Callable[[float], None] = sleep,
-) -> Iterator[RetiredWeek]:
-    """Replace the partitions of all weeks that are due; yield each when that is done.
+) -> Iterator[list[RetiredWeek]]:
+    """Replace the partitions of all weeks that are due; yield those of each exchange at its end.
 
     A week is due when the server's time for it has passed since its end. Accounts with longer times
     keep their rows; those with shorter times keep them until then. `pause` waits for some seconds.
@@ -117,7 +117,7 @@ class _Retirement:
         self._marks = WeekMarks(connection, policy, now)
         self._exchange = WeekExchange(connection, policy, self._marks, pause)
 
-    def run(self) -> Iterator[RetiredWeek]:
+    def run(self) -> Iterator[list[RetiredWeek]]:
         """Look at all weeks that are due; yield those from which something was removed."""
         clean_up(self._connection, self._pause)
         self._marks.read()
@@ -126,7 +126,8 @@ class _Retirement:
             while not is_done:
                 done = self._exchange.do(work)
                 clean_up(self._connection, self._pause)
-                yield from done
+                if done:
+                    yield done
                 is_done = len(done) < MOST_WEEKS
 
     # ---- which weeks are due ---------------------------------------------------------------------

@@ -48,6 +48,8 @@ from ringback.stores.sql.transaction import CommitJob
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
+_LONG: Final = 1.0
+"""Seconds after which the work on old weeks rests, so that others hardly notice it."""
 _MOST_AT_ONCE: Final = 500
 # Seconds. If the last commit had several jobs, the next one waits this long for further jobs, since
 # a commit costs more than the work in it.
@@ -290,31 +292,39 @@ class PostgresStore:
             raise StoreUnavailable("the database is closed")
         return await self._readers.read(work, asked_by)
 
-    async def retire_weeks(self, policy: RetentionPolicy, now: datetime) -> None:
+    async def retire_weeks(self, policy: RetentionPolicy, now: datetime) -> bool:
         """Remove what has expired from whole weeks of callbacks; see `retired_weeks`.
 
-        Raises StoreUnavailable if the database can't be used at the moment.
+        Returns True if it was left after some work, because that took long, so that there may be
+        more to do. Raises StoreUnavailable if the database can't be used at the moment.
         """
         loop = asyncio.get_running_loop()
         ended = loop.create_future()
 
-        def end(failure: Exception | None) -> None:
+        def end(result: object) -> None:
             if not ended.done():
-                ended.set_result(None) if failure is None else ended.set_exception(failure)
+                if isinstance(result, Exception):
+                    ended.set_exception(result)
+                else:
+                    ended.set_result(result)
 
         def retire() -> None:
-            failure = None
+            result: object = False
+            began = perf_counter()
             try:
-                for week in retire_weeks(self._dsn.connect, policy, now, pause=self._rest):
-                    _log.info("retention: %s", week)
+                for weeks in retire_weeks(self._dsn.connect, policy, now, pause=self._rest):
+                    for week in weeks:
+                        _log.info("retention: %s", week)
+                    if result := perf_counter() - began > _LONG:
+                        break
             except Exception as raised:  # noqa: BLE001 (the caller gets it)
-                failure = raised
+                result = raised
             with suppress(RuntimeError):  # the event loop may be closed
-                loop.call_soon_threadsafe(end, failure)
+                loop.call_soon_threadsafe(end, result)
 
         # It can be killed at any point, so a stop need not wait for its end.
         threading.Thread(target=retire, name="ringback-weeks", daemon=True).start()
-        await ended
+        return await ended
 
     def _rest(self, seconds: float) -> None:
         """Wait, and raise StoreUnavailable if the store is closed."""

@@ -125,6 +125,8 @@ class WeekExchange:
             self._note_changes(work)
         with self._connection.transaction():
             self._run("SET LOCAL statement_timeout = 0")
+            # One core at most, since others have work to do, too.
+            self._run("SET LOCAL max_parallel_workers_per_gather = 0")
             self._run("SET LOCAL idle_in_transaction_session_timeout = 0")
             if not schema.hold_for_retirement(self._connection):
                 raise WeeksBusy("another process removes old weeks, or copies all data")
