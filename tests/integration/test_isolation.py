@@ -199,6 +199,7 @@ NETWORK: Final = NETWORKS[0].sid
 
 NAMES: Final[dict[str, list[str]]] = {
     "/portal/v1/callbacks/{sid}": [CALLBACK],
+    "/portal/v1/authors/{sid}": [CALLBACK, SIM, METER, ESIM],
     "/portal/v1/jobs/{sid}": [records.job(NUMBER).sid],
     "/portal/v1/devices/{sim}": [SIM, METER, "theirs-sim", "theirs-meter"],
     "/portal/v1/esim_profiles/{sid}": [ESIM],

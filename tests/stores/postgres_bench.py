@@ -81,7 +81,6 @@ class PostgresBench:
     async def begin(self) -> PostgresStore:
         """Return the store, which owns all shards; the tables are empty."""
         if self._store is None:
-            self.forget_workers()  # a test may have killed some
             self._store = PostgresStore.open(self.dsn, VAULT, _OPTIONS)
         await self._store.cluster.renew()
         return self._store
@@ -103,6 +102,7 @@ class PostgresBench:
         if self._store is not None:
             await self._store.close()
             self._store = None
+        self.forget_workers()  # a test may have killed some
 
     def empty(self) -> None:
         """Empty the tables."""

@@ -248,6 +248,15 @@ def test_a_folder_without_data_or_with_an_older_schema_is_refused(
     assert not target.exists()
 
 
+def test_data_that_is_only_being_made_is_refused(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    change(data / DATA_FILE, "PRAGMA journal_mode = WAL", "CREATE TABLE a (a)", "DROP TABLE a")
+    said = refusal(lambda: back_up(DataFolder(data, KEY), tmp_path / "b.backup"))
+    assert "has no data yet: a server is making it, or has died" in said
+    assert not (tmp_path / "b.backup").exists()
+
+
 def test_lost_data_is_refused(rich: DataFolder, tmp_path: Path) -> None:
     change(rich.folder / DATA_FILE, "PRAGMA application_id = 1")
     (rich.folder / "ringback.watermark").write_text("0000000009 \n")

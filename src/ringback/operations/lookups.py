@@ -9,18 +9,17 @@ from ringback.core.audit import ActorKind, AuditEntry
 from ringback.core.callbacks.callback import Attempt, CallbackRecord
 from ringback.core.errors import InvalidParameter, NotFound
 from ringback.core.sids import SidKind
-from ringback.core.supersim.sim import SuperSim
-from ringback.core.wireless.sim import WirelessSim
 from ringback.ports import N, NamedRecords, PageWindow, R, Records, Transaction
 
+_UPDATE: Final = "UpdateSim"
 _DONE_TO: Final = {
     SidKind.CALLBACK: "CreateCallback",
     SidKind.SMS_COMMAND: "CreateSmsCommand",
     SidKind.IP_COMMAND: "CreateIpCommand",
     SidKind.COMMAND: "CreateCommand",
     SidKind.ESIM_PROFILE: "CreateEsimProfile",
-    SidKind.SIM: "UpdateSim",
-    SidKind.WIRELESS_SIM: "UpdateSim",
+    SidKind.SIM: _UPDATE,
+    SidKind.WIRELESS_SIM: _UPDATE,
 }
 """The kinds of records that have their author in their rows, and what the author did."""
 
@@ -147,7 +146,7 @@ def author_of(tx: Transaction, account_sid: str, sid: str) -> AuditEntry:
 
 
 def _authorship(record: Any) -> tuple[datetime | None, str | None]:
-    if isinstance(record, SuperSim | WirelessSim):
+    if _DONE_TO[SidKind(record.sid[:2])] == _UPDATE:
         return record.update_asked, record.update_asked_by
     return record.date_created, record.created_by
 

@@ -128,6 +128,8 @@ def _snapshot(path: Path) -> sqlite3.Connection:
     )
     try:
         source.execute("BEGIN")
+        if not version_of(source):
+            raise ConfigurationError(f"{path} has no data yet: a server is making it, or has died")
         refuse_outdated(path, source)
         refuse_older_data(path, source, mark)
     except BaseException:
