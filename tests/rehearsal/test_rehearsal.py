@@ -127,7 +127,7 @@ async def urls_of(url_source: OwnDataUrlSource) -> dict[str, str]:
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("urls", [300, pytest.param(5000, marks=pytest.mark.long)])
+@pytest.mark.parametrize("urls", [1000, pytest.param(5000, marks=pytest.mark.long)])
 async def test_urls_are_moved_and_rolled_back_without_losing_a_callback(
     urls: int, tmp_path: Path
 ) -> None:
