@@ -95,9 +95,9 @@ def _lines_of(target: Path, made: "MadeBackup") -> Iterator[str]:
 
 @command(
     examples={
-        "ringback accounts create Acme --data lost-data\n"
-        "ringback backup lost.backup --data lost-data\n"
-        "ringback restore lost.backup --data found-data --seal-key-file lost-data/ringback.key": (
+        "ringback accounts create Acme --data lost\n"
+        "ringback backup lost.backup --data lost\n"
+        "ringback restore lost.backup --data found --seal-key-file lost/ringback.key": (
             "Back up a data folder, and make another one from the backup."
         )
     }
