@@ -98,4 +98,4 @@ class CommandsInBothStores(BothStores):
 # This takes some seconds, and much longer on a busy machine.
 @pytest.mark.timeout(300)
 class TestCommandsInBothStores(CommandsInBothStores.TestCase):
-    settings = settings(max_examples=20, stateful_step_count=60, deadline=None)
+    settings = settings(max_examples=40, stateful_step_count=60, deadline=None)

@@ -134,4 +134,4 @@ def _is_taken(tx: Transaction, account_sid: str, name: str | None) -> bool:
 # This takes some seconds, and much longer on a busy machine.
 @pytest.mark.timeout(300)
 class TestSimsInBothStores(SimsInBothStores.TestCase):
-    settings = settings(max_examples=20, stateful_step_count=60, deadline=None)
+    settings = settings(max_examples=30, stateful_step_count=60, deadline=None)

@@ -185,4 +185,4 @@ class TasksInBothStores(BothStores):
 # This takes some seconds, and much longer on a busy machine.
 @pytest.mark.timeout(300)
 class TestTasksInBothStores(TasksInBothStores.TestCase):
-    settings = settings(max_examples=20, stateful_step_count=60, deadline=None)
+    settings = settings(max_examples=50, stateful_step_count=60, deadline=None)

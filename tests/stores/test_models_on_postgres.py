@@ -16,7 +16,7 @@ from tests.stores.test_model_of_sims import SimsInBothStores
 from tests.stores.test_model_of_tasks import TasksInBothStores
 
 # Fewer examples than of SQLite: each statement is a round trip.
-_SETTINGS = settings(max_examples=6, stateful_step_count=40, deadline=None)
+_SETTINGS = settings(max_examples=10, stateful_step_count=40, deadline=None)
 
 # These take some seconds, and much longer on a busy machine.
 pytestmark = pytest.mark.timeout(300)

@@ -203,7 +203,7 @@ def calls(**what: st.SearchStrategy[Any]) -> Any:
     """Run a test with these inputs, a hundred times."""
 
     def decorate(test: Any) -> Any:
-        return settings(max_examples=50, deadline=None)(given(**what)(test))
+        return settings(max_examples=100, deadline=None)(given(**what)(test))
 
     return decorate
 
