@@ -30,6 +30,7 @@ from ringback.runtime.system_clock import SystemClock
 from ringback.stores.postgres import (
     retired_weeks,
     schema,
+    store,
     week_cleanup,
     week_copy,
     week_exchange,
@@ -311,6 +312,27 @@ def test_a_week_goes_with_all_that_belongs_to_it(past: Past) -> None:
     assert all(one.kept == 0 and one.freed > 0 and 0 < one.locked < 1 for one in done)
     past.at(THIS_WEEK).add(4, key="a key")
     assert past.retire(MONTH) == []
+
+
+async def test_after_work_that_took_long_the_rest_is_left_for_the_next_pass(
+    past: Past, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in (6, 7, 8):
+        past.at(weeks_ago(number)).add(number)
+        past.send()
+    monkeypatch.setattr(store, "_LONG", -1.0)
+    opened = store.PostgresStore.open(past.dsn, VAULT, store.PostgresOptions(role=Role.API))
+    try:
+        policy = RetentionPolicy(MONTH, {})
+        assert await opened.retire_weeks(policy, THIS_WEEK) is True
+        assert past.rows("callbacks") >= 2  # weeks without callbacks may come first
+        turns = 1
+        while await opened.retire_weeks(policy, THIS_WEEK):
+            turns += 1
+    finally:
+        await opened.close()
+    assert turns >= 3
+    assert past.rows("callbacks") == 0
 
 
 def test_nothing_goes_before_its_time(past: Past) -> None:

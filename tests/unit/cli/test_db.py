@@ -6,10 +6,13 @@ from collections.abc import Callable
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
+from shutil import disk_usage
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from psycopg.conninfo import conninfo_to_dict
 
 from ringback.cli.main import main
 from ringback.core.accounts.account import EVERY
@@ -18,6 +21,8 @@ from ringback.core.retention import DAY, DEFAULTS, SetTimes, TimeSubject
 from ringback.data_folder import DATA_FILE, KEY_FILE, DataFolder
 from ringback.ports import AuditFilter, PageWindow
 from ringback.stores.encryption import new_key
+from ringback.stores.postgres import checks
+from ringback.stores.postgres.connections import Dsn
 from ringback.stores.sql.data_growth import DataGrowth
 from tests.damage.trial import opened
 from tests.fakes import NOW
@@ -264,6 +269,16 @@ def test_the_status_says_that_everything_is_kept() -> None:
     growth = DataGrowth(1, NOW, 1, SetTimes({}, {}), NOW, in_weeks=False)
     shown = growth.shown(used=1, room=None)
     assert shown["goes_next"] == "nothing, since everything is kept for ever"
+
+
+def test_the_room_of_a_postgresql_on_this_machine_is_known(postgres_dsn: str) -> None:
+    dsn = Dsn(postgres_dsn)
+    folder = Path(str(conninfo_to_dict(dsn.text)["host"])) / "data"
+    room = checks.status_of(dsn).room
+    assert room is not None
+    assert abs(room - disk_usage(folder).free) < 2**30
+    elsewhere: Any = SimpleNamespace(info=SimpleNamespace(host="db.example"))
+    assert checks._room(elsewhere) is None
 
 
 async def test_the_status_of_an_older_file_has_no_growth(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -24,7 +25,7 @@ from ringback.operations.replay import (
 )
 from ringback.ports import CallbackFilter, PageWindow
 from tests.callback_queues import RecordingQueue
-from tests.fakes import ACCOUNT_SID, CALLBACK_SID, NOW, a_callback, a_context, an_account
+from tests.fakes import A_KEY, ACCOUNT_SID, CALLBACK_SID, NOW, a_callback, a_context, an_account
 from tests.memory_store import MemoryTransaction
 
 THEIRS = "AC" + "f" * 32
@@ -91,6 +92,20 @@ def test_a_replay_makes_the_same_callback_due_from_its_first_round_on(
     assert all_of(tx) == [replayed]
     done(tx)
     assert (queue.taken, queue.changed) == ([], [before.sid])
+
+
+def test_a_replay_from_the_other_source_has_its_own_author(tx: MemoryTransaction) -> None:
+    before = a_callback(sid=sid(1), due=None, status=FAILED)._replace(created_by="SK1")
+    tx.callbacks.add(before)
+    context = replace(a_context(now=NOON), actor=A_KEY)
+    made = replay_callback(tx, ACCOUNT_SID, before.sid, from_other_source(context), statuses=ANY)
+    assert (made.replay_of, made.created_by) == (before.sid, A_KEY.id)
+    assert (
+        replay_callback(
+            tx, ACCOUNT_SID, before.sid, from_same_source(context), statuses=ANY
+        ).created_by
+        == "SK1"
+    )
 
 
 def test_a_callback_that_was_never_attempted_is_replayed(
