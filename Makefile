@@ -28,7 +28,7 @@ test: install-dev ## Run the tests (ARGS="-k name -x" goes to pytest)
 	@$(PYTEST) $(ARGS)
 
 test-long: install-dev ## Run the long versions of tests that `make test` shortens
-	@$(PYTEST) -m long $(ARGS)
+	@$(PYTEST) -m long --timeout 1200 $(ARGS)
 
 check: install-dev ## Run all checks except the tests, and list those that failed
 	@failed=; \

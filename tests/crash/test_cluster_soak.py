@@ -16,9 +16,7 @@ from tests.databases import postgres_programs
     ("plan", "faults", "acknowledged"),
     [
         pytest.param(SHORT, 10, 100, id="short", marks=pytest.mark.timeout(120)),
-        pytest.param(
-            LONG, 200, 2000, id="long", marks=[pytest.mark.long, pytest.mark.timeout(300)]
-        ),
+        pytest.param(LONG, 200, 2000, id="long", marks=pytest.mark.long),
     ],
 )
 async def test_faults_under_load_break_no_law(

@@ -117,10 +117,8 @@ def network() -> Iterator[None]:
 
 
 # Real leases end after 15 s, and renewals are 3 s apart.
-SHORT = pytest.param(
-    SHORT_LEASES, 6, 2, id="short", marks=[pytest.mark.long, pytest.mark.timeout(90)]
-)
-LONG = pytest.param(RINGBACK, 15, 16, id="long", marks=[pytest.mark.long, pytest.mark.timeout(200)])
+SHORT = pytest.param(SHORT_LEASES, 6, 2, id="short", marks=pytest.mark.long)
+LONG = pytest.param(RINGBACK, 15, 16, id="long", marks=pytest.mark.long)
 
 
 @pytest.mark.usefixtures("network")

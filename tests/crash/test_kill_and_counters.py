@@ -78,7 +78,7 @@ def missing(stored: Counted, rows: Counted) -> Iterator[Place]:
     ("kills", "destinations", "seconds"),
     [
         pytest.param(2, 200, 1.5, id="short"),
-        pytest.param(10, 1000, 6.0, id="long", marks=[pytest.mark.long, pytest.mark.timeout(300)]),
+        pytest.param(10, 1000, 6.0, id="long", marks=pytest.mark.long),
     ],
 )
 async def test_after_kills_only_counts_of_the_last_minutes_are_missing(

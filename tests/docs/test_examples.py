@@ -151,7 +151,6 @@ def _try(example: str, terminal: Terminal) -> str:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(300)  # a hundred programs, while other tests may use the machine
 @pytest.mark.parametrize("shell", SHELLS)
 def test_each_example_works_as_printed(shell: str, tmp_path: Path) -> None:
     reader = Reader(shell, tmp_path, programs=Path(sys.prefix, "bin"))

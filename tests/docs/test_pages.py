@@ -135,7 +135,6 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("shell", SHELLS)
 @pytest.mark.parametrize(
     "page", [page for page in RUN if name_of(page) in WITH_A_WHEEL], ids=name_of

@@ -173,7 +173,6 @@ def test_the_first_commands_work(
 
 
 @pytest.mark.long
-@pytest.mark.timeout(180)
 @pytest.mark.parametrize("kind", ["wheel", "sdist"])
 @pytest.mark.parametrize("install", [with_pip, with_uv_tool, with_pipx])
 def test_the_first_commands_work_however_it_is_installed(

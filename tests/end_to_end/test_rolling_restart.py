@@ -185,7 +185,7 @@ async def all_of(cluster: Cluster, roles: str) -> AsyncGenerator[list[Place]]:
     ("times", "users_at_once", "pause"),
     [
         # The suite's short form is the restart of a server that keeps its socket.
-        pytest.param(4, 4, 0, id="often", marks=[pytest.mark.long, pytest.mark.timeout(200)])
+        pytest.param(4, 4, 0, id="often", marks=pytest.mark.long)
     ],
 )
 async def test_no_request_fails_while_all_processes_restart(

@@ -126,8 +126,13 @@ async def urls_of(url_source: OwnDataUrlSource) -> dict[str, str]:
     return {entry.place.name: entry.url for entry in await url_source.entries()}
 
 
-@pytest.mark.timeout(240)
-@pytest.mark.parametrize("urls", [1000, pytest.param(5000, marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    "urls",
+    [
+        pytest.param(1000, marks=pytest.mark.timeout(240)),
+        pytest.param(5000, marks=[pytest.mark.long, pytest.mark.timeout(1200)]),
+    ],
+)
 async def test_urls_are_moved_and_rolled_back_without_losing_a_callback(
     urls: int, tmp_path: Path
 ) -> None:
