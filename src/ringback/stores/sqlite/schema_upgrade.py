@@ -76,12 +76,14 @@ def bring_up_to_date(connection: sqlite3.Connection, *, until: int | None = None
     """Apply all upgrade steps that the schema lacks, up to version `until`, or all.
 
     Each step is one transaction, so after a crash the next call continues with the unfinished step.
-    In a new file, all steps are one transaction, so nobody ever finds a part of the tables.
+    In a new file, one transaction makes all tables, so nobody ever finds a part of them: those of
+    `schema.sql`, or with `until`, those of all steps to there.
     """
     before = version_of(connection)
     steps = [step for step in pending_migrations(before) if until is None or step.version <= until]
     if not before and steps:
-        steps = [SchemaMigration(steps[-1].version, "; ".join(step.sql for step in steps))]
+        sql = "; ".join(step.sql for step in steps) if until else _text_of("schema.sql")
+        steps = [SchemaMigration(steps[-1].version, sql)]
     for function in FUNCTIONS:
         count = function.__code__.co_argcount
         connection.create_function(function.__name__, count, function, deterministic=True)
@@ -121,6 +123,10 @@ def pending_migrations(version: int) -> list[SchemaMigration]:
             " use the newer Ringback that wrote it"
         )
     return [step for step in steps if step.version > version]
+
+
+def _text_of(name: str) -> str:
+    return (files("ringback.stores.sqlite") / name).read_text("utf-8")
 
 
 def _migrations() -> Iterator[SchemaMigration]:
