@@ -1,9 +1,11 @@
 """Data files as an older Ringback wrote them."""
 
+import re
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
-from itertools import product
+from itertools import groupby, product
+from operator import itemgetter
 from pathlib import Path
 from typing import Final
 
@@ -142,3 +144,14 @@ def schema_of(path: Path) -> int:
     with closing(sqlite3.connect(path)) as connection:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
     return version
+
+
+def definitions_of(connection: sqlite3.Connection) -> dict[str, list[str]]:
+    """Return the words of all definitions by table, of its indexes and triggers in their order."""
+    found = connection.execute(
+        "SELECT tbl_name, sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY tbl_name, rowid"
+    ).fetchall()
+    return {
+        table: [" ".join(re.findall(r'\w+|[^\s\w"]', sql)) for _, sql in each]
+        for table, each in groupby(found, key=itemgetter(0))
+    }

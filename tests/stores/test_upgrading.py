@@ -1,12 +1,9 @@
 """A file from an older Ringback is read as if this version had written it."""
 
 import json
-import re
 import sqlite3
 from contextlib import closing
 from datetime import timedelta
-from itertools import groupby
-from operator import itemgetter
 from pathlib import Path
 
 import pytest
@@ -34,6 +31,7 @@ from tests.stores.asking import opened
 from tests.stores.old_files import (
     NEWEST,
     NOW_US,
+    definitions_of,
     insert,
     insert_callback,
     schema_of,
@@ -46,27 +44,16 @@ EARLIER = NOW - timedelta(hours=1)
 BEFORE = to_us(EARLIER)
 
 
-def definitions(*, until: int | None) -> tuple[list[tuple[str, list[str]]], list[str]]:
-    """Return what a new schema has for each table, and the statements that insert its first rows.
-
-    Of each table, its own definition comes first, then those of its indexes, in order.
-    """
-    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
-        bring_up_to_date(connection, until=until)
-        found = connection.execute(
-            "SELECT tbl_name, sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY tbl_name, rowid"
-        ).fetchall()
-        rows = [line for line in connection.iterdump() if line.startswith("INSERT")]
-    per_table = [
-        (table, [" ".join(re.findall(r"\w+|[^\s\w\"]", sql)) for _, sql in each])
-        for table, each in groupby(found, key=itemgetter(0))
-    ]
-    # A step that rebuilds a table leaves a counter at 0.
-    return per_table, [row for row in rows if "sqlite_sequence" not in row]
-
-
 def test_a_new_file_is_as_if_it_had_taken_all_steps() -> None:
-    assert definitions(until=None) == definitions(until=NEWEST)
+    def made(until: int | None) -> tuple[dict[str, list[str]], list[str]]:
+        with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+            bring_up_to_date(connection, until=until)
+            rows = [line for line in connection.iterdump() if line.startswith("INSERT")]
+            # A step that rebuilds a table leaves a counter at 0.
+            rows = [row for row in rows if "sqlite_sequence" not in row]
+            return definitions_of(connection), rows
+
+    assert made(None) == made(NEWEST)
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ from ringback.stores.sqlite.store import SqliteStore, connect
 from ringback.stores.sqlite.table_rebuild import template_of
 from tests.fakes import NOW, VAULT, claim_from
 from tests.stores.asking import keep, opened
-from tests.stores.old_files import NEWEST, schema_of
+from tests.stores.old_files import NEWEST, definitions_of, schema_of
 from tests.stores.records import OURS, THEIRS, callback
 from tests.stores.schema_10 import NUMBER, read_rich_file, write_rich_file
 
@@ -225,9 +225,11 @@ def test_a_template_gives_the_same_head(
 
 def test_the_new_file_is_like_one_that_was_never_older(path: Path, tmp_path: Path) -> None:
     upgrade(path)
-    connect(tmp_path / "fresh.db", VAULT).close()
-    schema = "SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite%' ORDER BY name"
-    assert asked(path, schema) == asked(tmp_path / "fresh.db", schema)
+    with (
+        closing(connect(tmp_path / "fresh.db", VAULT)) as fresh,
+        closing(sqlite3.connect(path)) as connection,
+    ):
+        assert definitions_of(connection) == definitions_of(fresh)
     for pragma in ("page_size", "auto_vacuum", "journal_mode", "user_version"):
         assert asked(path, f"PRAGMA {pragma}") == asked(tmp_path / "fresh.db", f"PRAGMA {pragma}")
     assert asked(path, "PRAGMA auto_vacuum") == [(2,)]
