@@ -22,14 +22,10 @@ AXE = (Path(__file__).parent / "axe.min.js").read_text("utf-8")
 NARROW = 360
 KINDS_OF_PAGES = [
     "index.html",  # with a cast
-    "tutorials/receiver.html",
     "concepts.html",  # with pictures
-    "cheat-sheet.html",
-    "troubleshooting.html",
     "reference/commands/callbacks.html",  # with a terminal
     "reference/settings.html",  # with the widest table
     "migrate.html",  # with prompts
-    "changelog.html",
 ]
 STOP_MOVING = """{
   const style = document.createElement("style");
