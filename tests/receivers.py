@@ -95,7 +95,8 @@ class RecordingReceiver:
         await self._until(lambda: self.ended_connections >= count)
 
     async def _until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(10), self._changed:
+        # The work of a process that died is taken over after 15 s.
+        async with asyncio.timeout(30), self._changed:
             await self._changed.wait_for(condition)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -1,6 +1,7 @@
 """A platform with 5,000 callback URLs, its customers' receivers, and constant traffic."""
 
 import asyncio
+import sys
 from base64 import b64encode
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -19,6 +20,7 @@ from ringback.migration.filters import rank
 from ringback.operations.accounts import add_credentials, create_account
 from ringback.operations.supersim.device_actions import receive_datagram, receive_sms
 from ringback.ports import Clock, Transaction
+from ringback.runtime.interpreter_tuning import let_threads_take_turns
 from ringback.runtime.virtual_clock import VirtualClock
 from ringback.settings.load import load
 from ringback.settings.setting_definitions import ServerCommand
@@ -148,6 +150,8 @@ async def a_world(folder: Path, *, urls: int) -> AsyncGenerator[World]:
         "per_destination": "500",  # they all have the same address
     }
     settings = load(flags, {}, command=ServerCommand.SERVE)
+    turn = sys.getswitchinterval()
+    let_threads_take_turns()  # as a server does
     async with ManyReceivers() as receivers:
         application = await ServerProcess.start(settings, clock=clock, random_source=random_source)
         try:
@@ -159,6 +163,7 @@ async def a_world(folder: Path, *, urls: int) -> AsyncGenerator[World]:
             yield world
         finally:
             await application.stop()
+            sys.setswitchinterval(turn)
 
 
 def _configure(tx: Transaction, world: World, random_source: SeededRandomness, urls: int) -> None:
