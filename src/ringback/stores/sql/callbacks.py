@@ -22,7 +22,7 @@ from ringback.core.callbacks.callback import (
 )
 from ringback.core.http.http_exchange import AttemptResult
 from ringback.core.newest_entries import NewestEntries
-from ringback.core.policy.source_policy import SourceName
+from ringback.core.policy.source_policy import SourceName, source_named
 from ringback.core.sids import SID_BYTES, SidKind, dated, make_sid
 from ringback.ports import (
     CallbackFilter,
@@ -94,16 +94,22 @@ _SCHEDULED: Final = frozenset({CallbackStatus.SCHEDULED})
 # SIDs begin with their time, so the index of SIDs finds a period; an index by account would have to
 # be read as a whole.
 _TOTALS: Final = f"""
-    SELECT target_id,
-        count(*) FILTER (WHERE {{status}} = {NUMBERS[CallbackStatus.DELIVERED]}),
-        count(*) FILTER (WHERE {{status}} > {NUMBERS[CallbackStatus.DELIVERED]}),
-        count(*) FILTER (WHERE {{status}} = 0 AND {{attempts}} > 0),
-        count(*) FILTER (WHERE {{status}} = 0 AND {{attempts}} = 0)
-    FROM callbacks {{states}}
-    WHERE sid BETWEEN ? AND ? AND created_us >= ? AND created_us < ?
-        AND callbacks.account_id = coalesce(?, callbacks.account_id) AND replay_of IS NULL
-    GROUP BY target_id
+    FROM (
+        SELECT target_id,
+            count(*) FILTER (WHERE {{status}} = {NUMBERS[CallbackStatus.DELIVERED]}) AS delivered,
+            count(*) FILTER (WHERE {{status}} > {NUMBERS[CallbackStatus.DELIVERED]}) AS undelivered,
+            count(*) FILTER (WHERE {{status}} = 0 AND {{attempts}} > 0) AS retried,
+            count(*) FILTER (WHERE {{status}} = 0 AND {{attempts}} = 0) AS untried
+        FROM callbacks {{states}}
+        WHERE sid BETWEEN ? AND ? AND created_us >= ? AND created_us < ?
+            AND callbacks.account_id = coalesce(?, callbacks.account_id) AND replay_of IS NULL
+        GROUP BY target_id
+    ) AS counted JOIN callback_targets ON callback_targets.id = target_id
+    WHERE NOT is_test
 """
+_COLUMNS_OF_TOTALS: Final = (
+    "account_sid, url, source, source_asked, delivered, undelivered, retried, untried"
+)
 _ATTEMPTS: Final = (
     f"coalesce(waiting.attempt_count - CASE WHEN due_us = {BEGUN} THEN 1 ELSE 0 END, 0)"
 )
@@ -302,14 +308,12 @@ class SqlCallbacks(Callbacks):
         owner = account_sid and (self._accounts.id_of(account_sid) or _NOBODY)
         unended = self.unended
         query = _TOTALS.format(status=unended.status, attempts=_ATTEMPTS, states=unended.states)
-        rows = self._session.read_queued(query, (*sids, to_us(since), to_us(until), owner))
+        values = *sids, to_us(since), to_us(until), owner
         sums = dict[_What, list[int]]()
-        for target_id, *numbers in rows.fetchall():
-            target = self._target(target_id)
-            if not target.is_test:
-                what = target.account_sid, target.url.shown, target.source, target.source_asked
-                before = sums.get(what, [0] * len(numbers))
-                sums[what] = list(map(int.__add__, before, numbers))
+        for row in self._session.read_at_once(_COLUMNS_OF_TOTALS, query, values):
+            account, url, source, asked, *numbers = row
+            what = account, url, source_named(source), asked and source_named(asked)
+            sums[what] = list(map(int.__add__, sums.get(what, [0] * len(numbers)), numbers))
         ordered = sorted(sums, key=lambda what: (*what[:3], what[3] or ""))
         return [UrlDeliveryTotals(*what, *sums[what]) for what in ordered]
 

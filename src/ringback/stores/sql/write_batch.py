@@ -141,6 +141,14 @@ class WriteBatch(ABC):
             self.flush()
         return self.read(statement, values)
 
+    def read_at_once(self, columns: str, origin: str, values: Sequence[Any]) -> list[Any]:
+        """Return these columns of all rows from an origin (`FROM …`): texts, whole numbers, NULL.
+
+        While the event loop is busy, the thread that reads waits for its turn once, and not at each
+        row as SQLite would let it.
+        """
+        return list(self.read_queued(f"SELECT {columns} {origin}", values).fetchall())
+
     def write(self, statement: str, values: Sequence[Any] = ()) -> SqlResult:
         """Run a writing statement at once instead of queueing it."""
         self._save()

@@ -1,5 +1,6 @@
 """The batch of rows that a commit writes to an SQLite file."""
 
+import json
 import sqlite3
 from collections.abc import Sequence
 from typing import Any, Final
@@ -28,6 +29,10 @@ class SqliteWriteBatch(WriteBatch):
             self._save()
             self.flush()
         return self._connection.execute(statement, values)
+
+    def read_at_once(self, columns: str, origin: str, values: Sequence[Any]) -> list[Any]:
+        query = f"SELECT json_group_array(json_array({columns})) {origin}"
+        return json.loads(self.read_queued(query, values).fetchone()[0])
 
     def write(self, statement: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
         self._save()
