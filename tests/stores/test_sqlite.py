@@ -3,13 +3,13 @@
 import asyncio
 import sqlite3
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import pytest
 
-from ringback.core.errors import StoreUnavailable
+from ringback.core.errors import QueryTimeout, RecoveryPending, StoreUnavailable
 from ringback.core.supersim.sim import SuperSim
 from ringback.ports import PageWindow, Transaction
 from ringback.stores.sqlite.store import SqliteStore, StoreOptions
@@ -189,6 +189,23 @@ async def test_a_refused_commit_is_reported_even_if_another_that_shared_it_succe
     await asyncio.gather(*asked, return_exceptions=True)
     await store.close()
     assert reported == ["the database can't be used just now: database or disk is full"]
+
+
+async def test_only_a_database_that_cannot_be_used_is_reported(path: Path) -> None:
+    reported = list[str]()
+    store = SqliteStore.open(path, VAULT, options=StoreOptions(unavailable=reported.append))
+
+    def refuse(failure: StoreUnavailable) -> Callable[[Transaction], None]:
+        def work(_: Transaction) -> None:
+            raise failure
+
+        return work
+
+    for failure in (RecoveryPending("not yet"), QueryTimeout("too long"), StoreUnavailable("gone")):
+        with pytest.raises(StoreUnavailable):
+            await store.transact(refuse(failure))
+    await store.close()
+    assert reported == ["gone"]
 
 
 async def test_a_disk_with_room_again_is_used_again(store: SqliteStore) -> None:

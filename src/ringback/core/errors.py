@@ -19,6 +19,7 @@
     ├── LeaseLost                   another process may send the callback now
     └── ConfigurationError          Ringback can't run: a setting, a port or a file is wrong
         └── StoreUnavailable        the database can't be used at the moment
+            ├── RecoveryPending     what the last stop left open has to be settled first
             └── QueryTimeout        the query takes too long
 
 The class shows who can fix the problem; the code shows exactly what is wrong. Codes are those of
@@ -156,8 +157,19 @@ class StoreUnavailable(ConfigurationError):
     """The database can't be used at the moment; the requested operation was not carried out."""
 
 
+class RecoveryPending(StoreUnavailable):
+    """The database works, but what the last stop left open has to be settled first."""
+
+
 class QueryTimeout(StoreUnavailable):
     """A query takes too long; a smaller request, such as one for fewer records, can succeed."""
+
+
+def is_outage(failure: Exception | None) -> bool:
+    """Return True if `failure` says that the database itself can't be used at the moment."""
+    return isinstance(failure, StoreUnavailable) and not isinstance(
+        failure, RecoveryPending | QueryTimeout
+    )
 
 
 def missing_extra(user: str, missing: ModuleNotFoundError) -> ModuleNotFoundError:

@@ -14,7 +14,7 @@ from typing import Final
 
 from ringback.core.callbacks.callback import CallbackRecord, DeliveryProgress, begin
 from ringback.core.callbacks.shards import shard_of
-from ringback.core.errors import StoreUnavailable
+from ringback.core.errors import RecoveryPending
 from ringback.delivery.backlog import Backlog
 from ringback.delivery.batch_ingestion import Add
 from ringback.delivery.fair_scheduler import FairScheduler
@@ -59,10 +59,10 @@ class CallbackEnqueuer:
     def take(self, tx: Transaction, callback: CallbackRecord) -> None:
         """Save a new callback, and claim it at once if it is due and a slot is free.
 
-        Raises StoreUnavailable while paused.
+        Raises RecoveryPending while paused.
         """
         if self.is_paused:
-            raise StoreUnavailable(
+            raise RecoveryPending(
                 "the server takes no new callbacks until the database can be written to and the"
                 " attempts that the last stop interrupted are settled; try again later"
             )

@@ -21,7 +21,7 @@ import psycopg
 
 from ringback.core.callbacks.response_storage import ResponseStorageBudget
 from ringback.core.callbacks.shards import Role
-from ringback.core.errors import ConfigurationError, StoreUnavailable, reason_of
+from ringback.core.errors import ConfigurationError, StoreUnavailable, is_outage, reason_of
 from ringback.core.retention import RetentionPolicy
 from ringback.ports import Transaction
 from ringback.runtime.system_clock import steady_milliseconds
@@ -210,10 +210,10 @@ class CommitThread:
     def _report(self, entries: list[_Entry]) -> None:
         """Report the results of all jobs to the event loop in a single call."""
         loop, failures = entries[0].ended.get_loop(), [entry.job.failure for entry in entries]
-        refusal = next((each for each in failures if isinstance(each, StoreUnavailable)), None)
+        outage = next(filter(is_outage, failures), None)
         try:
-            if refusal is not None:
-                loop.call_soon_threadsafe(self._options.unavailable, str(refusal))
+            if outage is not None:
+                loop.call_soon_threadsafe(self._options.unavailable, str(outage))
             loop.call_soon_threadsafe(self._end, entries)
         except RuntimeError:
             # The event loop is closed, so nobody waits for the results any more.

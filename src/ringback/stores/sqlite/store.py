@@ -20,7 +20,7 @@ from time import perf_counter
 from typing import Any, Final, NamedTuple, Self, TypeVar
 
 from ringback.core.callbacks.response_storage import ResponseStorageBudget
-from ringback.core.errors import StoreUnavailable
+from ringback.core.errors import StoreUnavailable, is_outage
 from ringback.ports import Transaction
 from ringback.runtime.undo import on_failure
 from ringback.stores.encryption import SecretCipher
@@ -344,10 +344,10 @@ class SqliteStore:
     def _report(self, entries: list[_Entry]) -> None:
         """Report the results of all jobs to the event loop in a single call."""
         loop, failures = entries[0].ended.get_loop(), [entry.job.failure for entry in entries]
-        refusal = next((each for each in failures if isinstance(each, StoreUnavailable)), None)
+        outage = next(filter(is_outage, failures), None)
         try:
-            if refusal is not None:
-                loop.call_soon_threadsafe(self._options.unavailable, str(refusal))
+            if outage is not None:
+                loop.call_soon_threadsafe(self._options.unavailable, str(outage))
             loop.call_soon_threadsafe(self._end, entries)
         except RuntimeError:
             # The event loop is closed, so nobody waits for the results any more.
