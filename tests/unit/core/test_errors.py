@@ -17,11 +17,14 @@ from ringback.core.errors import (
     MethodNotAllowed,
     NotFound,
     PageNotFound,
+    QueryTimeout,
+    RecoveryPending,
     RingbackError,
     SecretNotFound,
     StoreUnavailable,
     TooManyRequests,
     Unauthorized,
+    is_outage,
     missing_extra,
     reason_of,
 )
@@ -128,3 +131,9 @@ def test_the_reason_of_an_error_is_one_line() -> None:
     assert reason_of(OSError("no such place\n\tis the server running?")) == (
         "no such place is the server running?"
     )
+
+
+def test_only_a_database_that_cannot_be_used_is_an_outage() -> None:
+    assert is_outage(StoreUnavailable("the disk is full"))
+    for other in (RecoveryPending("not yet"), QueryTimeout("too slow"), ValueError(), None):
+        assert not is_outage(other)
