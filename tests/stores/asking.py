@@ -2,13 +2,15 @@
 
 import sqlite3
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import cache
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from ringback.core.callbacks.callback import Attempt, CallbackRecord, advance
 from ringback.core.callbacks.rendering import render
@@ -254,3 +256,17 @@ def settled_row(settlement: Settlement) -> Attempt:
     """Return the ended attempt that a settlement writes."""
     assert settlement.attempt is not None
     return settlement.attempt
+
+
+async def fail_in_turn(store: Store, *failures: Exception) -> None:
+    """Run a transaction for each of these errors, in which it is raised."""
+
+    def fail(failure: Exception) -> Callable[[Transaction], None]:
+        def work(_: Transaction) -> None:
+            raise failure
+
+        return work
+
+    for failure in failures:
+        with pytest.raises(type(failure)):
+            await store.transact(fail(failure))

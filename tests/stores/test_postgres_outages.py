@@ -14,7 +14,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from ringback.core.errors import ConfigurationError, QueryTimeout, StoreUnavailable
+from ringback.core.errors import ConfigurationError, QueryTimeout, RecoveryPending, StoreUnavailable
 from ringback.ports import CallbackFilter, Transaction
 from ringback.stores.postgres import schema
 from ringback.stores.postgres.connections import Dsn
@@ -23,7 +23,7 @@ from ringback.stores.postgres.store import PostgresOptions, PostgresStore
 from ringback.stores.postgres.write_batch import types_of_columns
 from tests.databases import OwnPostgres, a_postgres_to_restart
 from tests.fakes import VAULT
-from tests.stores.asking import claim, found, keep, numbers_of
+from tests.stores.asking import claim, fail_in_turn, found, keep, numbers_of
 from tests.stores.postgres_bench import PostgresBench
 from tests.stores.records import OURS, account, callback, profile
 
@@ -213,6 +213,17 @@ async def test_cuts_under_load_lose_nothing_and_do_nothing_twice(
     await asyncio.gather(*adders)
     assert sorted(await stored(store)) == sorted(done)
     assert len(done) > 100
+
+
+async def test_only_a_database_that_cannot_be_used_is_reported(
+    postgres_bench: PostgresBench,
+) -> None:
+    told = list[str]()
+    options = PostgresOptions(unavailable=told.append)
+    store = PostgresStore.open(postgres_bench.dsn, VAULT, options)
+    await fail_in_turn(store, RecoveryPending("not yet"), StoreUnavailable("gone"))
+    await store.close()
+    assert told == ["gone"]
 
 
 async def test_a_restart_of_the_server_needs_no_restart_of_ringback(

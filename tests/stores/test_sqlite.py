@@ -3,7 +3,7 @@
 import asyncio
 import sqlite3
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from ringback.core.supersim.sim import SuperSim
 from ringback.ports import PageWindow, Transaction
 from ringback.stores.sqlite.store import SqliteStore, StoreOptions
 from tests.fakes import NOW, VAULT
-from tests.stores.asking import opened
+from tests.stores.asking import fail_in_turn, opened
 from tests.stores.records import OURS, account, callback, sim
 
 
@@ -194,16 +194,9 @@ async def test_a_refused_commit_is_reported_even_if_another_that_shared_it_succe
 async def test_only_a_database_that_cannot_be_used_is_reported(path: Path) -> None:
     reported = list[str]()
     store = SqliteStore.open(path, VAULT, options=StoreOptions(unavailable=reported.append))
-
-    def refuse(failure: StoreUnavailable) -> Callable[[Transaction], None]:
-        def work(_: Transaction) -> None:
-            raise failure
-
-        return work
-
-    for failure in (RecoveryPending("not yet"), QueryTimeout("too long"), StoreUnavailable("gone")):
-        with pytest.raises(StoreUnavailable):
-            await store.transact(refuse(failure))
+    await fail_in_turn(
+        store, RecoveryPending("not yet"), QueryTimeout("slow"), StoreUnavailable("gone")
+    )
     await store.close()
     assert reported == ["gone"]
 
