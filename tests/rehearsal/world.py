@@ -14,6 +14,7 @@ from random import Random
 from ringback.application import ServerProcess
 from ringback.core.accounts.account import Account
 from ringback.core.callback_urls.callback_url import CallbackUrl
+from ringback.core.retention import EVERY_ACCOUNT, KINDS, TimeSubject
 from ringback.core.sids import SidKind, make_sid
 from ringback.core.supersim.sim import SuperSim
 from ringback.migration.filters import rank
@@ -159,11 +160,17 @@ async def a_world(folder: Path, *, urls: int) -> AsyncGenerator[World]:
             await application.storage.store.transact(
                 lambda tx: _configure(tx, world, random_source, urls)
             )
+            await application.storage.store.transact(_keep_everything)
             world.call_in_turn()
             yield world
         finally:
             await application.stop()
             sys.setswitchinterval(turn)
+
+
+def _keep_everything(tx: Transaction) -> None:
+    """Set no retention times: at the end, all callbacks of more than 30 days are counted."""
+    tx.retention.set_times({TimeSubject(EVERY_ACCOUNT, kind): None for kind in KINDS}, START)
 
 
 def _configure(tx: Transaction, world: World, random_source: SeededRandomness, urls: int) -> None:
