@@ -169,7 +169,7 @@ async def a_world(folder: Path, *, urls: int) -> AsyncGenerator[World]:
 
 
 def _keep_everything(tx: Transaction) -> None:
-    """Set no retention times: at the end, all callbacks of more than 30 days are counted."""
+    """Delete nothing: at the end, the callbacks of all weeks are counted."""
     tx.retention.set_times({TimeSubject(EVERY_ACCOUNT, kind): None for kind in KINDS}, START)
 
 

@@ -64,8 +64,8 @@ def _read_parameters(
         "--file",
         type=click.File("rb"),
         metavar="FILE",
-        help="JSON file with one callback or a list of callbacks, given instead of a URL and"
-        " options; - reads standard input.",
+        help='JSON file with one callback, or with several as {"callbacks": [...]}, given instead'
+        " of a URL and options; - reads standard input.",
     ),
 )
 @option_group(

@@ -9,7 +9,7 @@ from typing import TypeVar
 import pytest
 
 from ringback.carrier.simulated_carrier import SimulatedCarrier
-from ringback.core.errors import StoreUnavailable
+from ringback.core.errors import RecoveryPending
 from ringback.core.scheduled_task import ScheduledTask
 from ringback.core.sims.scenario import TaskKind
 from ringback.core.supersim.sim import SimStatus
@@ -147,7 +147,7 @@ async def test_a_start_with_an_unavailable_database_recovers_when_it_is_back() -
     assert bench.supervisor.is_running
     await all_has_run()
     # A new attempt would look the same as those that were left open.
-    with pytest.raises(StoreUnavailable, match="takes no new callbacks until"):
+    with pytest.raises(RecoveryPending, match="takes no new callbacks until"):
         await there.transact(lambda tx: bench.delivery.queue.take(tx, a_callback(sid="CB2")))
     while store.failures_to_come:
         bench.clock.advance(SECOND)

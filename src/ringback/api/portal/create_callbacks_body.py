@@ -46,7 +46,10 @@ def read_one(
     """Parse one callback; `at` is its position for messages, such as `callbacks[0].`."""
     if not isinstance(item, dict):
         where = at.rstrip(".") or "the body"
-        raise _wrong(f"{where} is {_kind(item)}; it must be an object with url and parameters")
+        batch = "" if at else ", or with callbacks, a list of such objects"
+        raise _wrong(
+            f"{where} is {_kind(item)}; it must be an object with url and parameters{batch}"
+        )
     if not item.keys() <= _FIELDS:
         raise _unknown_field(item, at)
     url = _read_url(item.get("url"), at, read_url)

@@ -399,13 +399,14 @@ async def test_deliver_at_is_at_most_366_days_ahead(caller: Caller, store: Store
 
 FIELDS = "deliver_at, idempotency_key, method, parameters, url"
 TEXT_URL = "it must be text like https://host/path"
+OBJECT = "it must be an object with url and parameters, or with callbacks, a list of such objects"
 TOLD = "it must be text, a number, true or false"
 
 WRONG: list[tuple[Any, int, str]] = [
-    ([], 83600, "the body is a list; it must be an object with url and parameters"),
-    (7, 83600, "the body is a number; it must be an object with url and parameters"),
-    (None, 83600, "the body is null; it must be an object with url and parameters"),
-    ("x", 83600, "the body is text; it must be an object with url and parameters"),
+    ([], 83600, f"the body is a list; {OBJECT}"),
+    (7, 83600, f"the body is a number; {OBJECT}"),
+    (None, 83600, f"the body is null; {OBJECT}"),
+    ("x", 83600, f"the body is text; {OBJECT}"),
     ({}, 20002, f"url is required and was not given; {TEXT_URL}"),
     (one(url=None), 20002, f"url is required and was not given; {TEXT_URL}"),
     (one(url=[URL]), 83600, f"url: a list; {TEXT_URL}"),
