@@ -337,7 +337,7 @@ class TaskAnnouncer:
 
 
 def _handler_of(kind: TaskKind) -> TaskHandler[OperationContext]:
-    from ringback.operations.task_handlers import TASK_HANDLERS  # noqa: PLC0415 (see above)
+    from ringback.operations.task_handlers import TASK_HANDLERS  # noqa: PLC0415 (for the first task)
 
     return TASK_HANDLERS[kind]
 
@@ -347,7 +347,7 @@ def _gateway_of(settings: Settings) -> "UdpGateway | None":
 
 
 def _open_gateway(at: UdpGatewayAddress) -> "UdpGateway":
-    from ringback.carrier.udp_gateway import UdpGateway  # noqa: PLC0415 (see above)
+    from ringback.carrier.udp_gateway import UdpGateway  # noqa: PLC0415 (if there is one)
 
     host, port, else_any = at
     gateway_at = partial(UdpGateway, host, behind=SimulatedCarrier(), stopwatch=stopwatch)
@@ -436,7 +436,7 @@ def _receiver(
     outage = asyncio.Lock()
 
     async def receive(address: str, port: int, payload: bytes) -> None:
-        from ringback.operations.supersim.device_actions import receive_datagram_from  # noqa: PLC0415 (see above)
+        from ringback.operations.supersim.device_actions import receive_datagram_from  # noqa: PLC0415 (for the first datagram)
 
         now = context()
 
