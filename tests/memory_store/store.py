@@ -4,6 +4,7 @@
 # pyright: reportIncompatibleVariableOverride=false
 
 import copy
+import secrets
 from collections.abc import Callable, Collection, Iterator
 from datetime import datetime
 from itertools import count
@@ -74,10 +75,14 @@ class MemoryTransaction(Transaction):
         self.counters = MemoryCounters()
         self.retention = MemoryRetention(self.callbacks, self.kept_responses, self.shadows)
         self.endings: list[CommitHooks] = []
+        self.made_fingerprint = secrets.token_hex(16)
 
     def __deepcopy__(self, copies: dict[int, Any]) -> "MemoryTransaction":
         """Return a copy that shares the records, since they never change."""
         return _copied(self, copies)
+
+    def fingerprint(self) -> str:
+        return self.made_fingerprint
 
     def write_nothing(self) -> None:
         pass

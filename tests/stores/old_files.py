@@ -42,6 +42,8 @@ _UNDONE_BY: Final = {
         )
         for table, column in product(tables.split(), columns.split())
     ),
+    20: "ALTER TABLE installation DROP COLUMN fingerprint;"
+    " DELETE FROM installation WHERE paused_us IS NULL",
 }
 """The statements that undo each migration since schema 11."""
 

@@ -198,6 +198,7 @@ def _public(tx: Transaction) -> Iterator[tuple[str, Any]]:
     yield "scenario", tx.scenarios.get(OURS)
     yield "policy", tx.policies.newest()
     yield "pause", tx.pause.get()
+    yield "fingerprint", tx.fingerprint()
     yield "batches", tx.batches.all()
     yield "bytes", (tx.kept_responses.bytes_of(OURS), tx.kept_responses.bytes_of(EVERY))
     week = CountFilter(NOW - 7 * DAY, NOW + DAY)

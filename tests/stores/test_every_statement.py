@@ -419,6 +419,7 @@ def policies(tx: Transaction) -> None:
 def pauses(tx: Transaction) -> None:
     tx.pause.begin(SendingPause(NOW, "maintenance"))
     tx.pause.end()
+    tx.fingerprint()
 
 
 def records(tx: Transaction) -> None:

@@ -190,6 +190,13 @@ class Transaction(Protocol):
     retention: Retention
     """Deletes what has been kept for long enough."""
 
+    def fingerprint(self) -> str:
+        """Return the fingerprint of the data, 32 hex digits.
+
+        It was made by chance with the data, and goes with it when it is copied or restored.
+        """
+        ...
+
     def write_nothing(self) -> None:
         """Write to the database without changing anything, to check that it can be written to."""
         ...

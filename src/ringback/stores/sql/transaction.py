@@ -106,6 +106,12 @@ class SqlTransaction(Transaction, Generic[S]):
 
         return wireless_tables(self._session)
 
+    def fingerprint(self) -> str:
+        (found,) = self._session.read(
+            "SELECT fingerprint FROM installation WHERE number = 1"
+        ).fetchone()
+        return found
+
     def run(self, job: CommitJob, of_database: type[Exception]) -> None:
         """Run a job, and store in it the result or failure; errors of the database are raised.
 

@@ -269,7 +269,6 @@ class SqliteCopyTarget(SqliteCopySide):
                 "UPDATE sqlite_sequence SET seq = max(seq, coalesce("
                 "(SELECT max(seq) FROM removed WHERE table_name = sqlite_sequence.name), 0))"
             )
-            draft.execute("DELETE FROM installation WHERE paused_us IS NULL")
             draft.execute("UPDATE installation SET written_in = NULL")
             note_end(draft.execute, CopyRole.TARGET, now)
             draft.execute(f"PRAGMA application_id = {number + 1}")

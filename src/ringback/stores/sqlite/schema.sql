@@ -814,14 +814,18 @@ INSERT INTO retention_times
 SELECT 'default', column1, column2 * 86400, 0
 FROM (VALUES ('answers', 7), ('attempts', 30), ('delivered', 30), ('undelivered', 90));
 
--- What is known about these data as a whole; at most one row. While `paused_us` is set, servers send
--- nothing. `written_in` is only for PostgreSQL: the database in which the data was last found.
+-- What is known about these data as a whole; one row. While `paused_us` is set, servers send nothing.
+-- `written_in` is only for PostgreSQL: the database in which the data was last found. `fingerprint` is
+-- made once, and copied with the data: a plan of `ringback migrate` is bound to it.
 CREATE TABLE installation (
     number INTEGER PRIMARY KEY CHECK (number = 1),
     written_in TEXT,
     paused_us INTEGER,
-    paused_reason TEXT
+    paused_reason TEXT,
+    fingerprint TEXT
 ) STRICT;
+
+INSERT INTO installation (number, fingerprint) VALUES (1, lower(hex(randomblob(16))));
 
 -- The copies (`ringback db copy`) that this data was made by or copied with, at most one of each role:
 -- `target` if it was filled by a copy, `source` if it was copied to another place. `copy_id` is the same
