@@ -24,8 +24,10 @@ from ringback.http_client.http_sender import HttpTransport
 from ringback.http_client.sockets_and_tls import SystemNetwork
 from ringback.http_client.tls import ClientTls
 from ringback.migration.executor import ReceiverReadinessCheck
+from ringback.migration.named_place import NamedPlace, place_to_open
+from ringback.migration.plan import MigrationPlan
 from ringback.migration.url_source import UrlDeliveryHistory, UrlEntry, UrlSource, UrlSourceSpec
-from ringback.migration.url_sources.api import ApiUrlSource, base_url
+from ringback.migration.url_sources.api import ApiUrlSource
 from ringback.migration.url_sources.file_url_source import FileUrlSource
 from ringback.migration.url_sources.own_data import OwnDataUrlSource
 from ringback.operations.accounts import fetch_account
@@ -50,8 +52,6 @@ class UrlSourceCredentials:
 
     auth_token: str | None = field(repr=False)
     seal_key_file: Path | None
-    server: str | None
-    """The server that the Auth Token may be sent to; None for Twilio's API."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,22 +62,39 @@ class OpenedUrlSource:
     clock: Clock
     deliveries: UrlDeliveryHistory | None = None
     """The past deliveries to the URLs; None if the URL source has no record of them."""
+    fingerprint: str | None = None
+    """The fingerprint of the Ringback's data; None if the URLs are elsewhere."""
+
+
+@asynccontextmanager
+async def open_planned(
+    plan: MigrationPlan, named: NamedPlace, credentials: UrlSourceCredentials
+) -> AsyncGenerator[OpenedUrlSource]:
+    """Open the place of a plan that the user names, and close it at the end of the block.
+
+    Raises ConfigurationError if the plan is for another place, or for other data than is there, or
+    if the place can't be opened. No credentials were sent then.
+    """
+    spec = place_to_open(plan, named)
+    async with open_url_source(spec, credentials, fingerprint=plan.fingerprint) as opened:
+        yield opened
 
 
 @asynccontextmanager
 async def open_url_source(
-    spec: UrlSourceSpec, credentials: UrlSourceCredentials
+    spec: UrlSourceSpec, credentials: UrlSourceCredentials, *, fingerprint: str | None = None
 ) -> AsyncGenerator[OpenedUrlSource]:
     """Open the URL source that a plan describes, and close it at the end of the block.
 
-    Raises ConfigurationError if the source can't be opened, or if its kind is unknown.
+    Raises ConfigurationError if the source can't be opened, if its kind is unknown, or if its data
+    has another fingerprint than the one that is given.
     """
     match spec:
         case {"kind": "store", "data": str(data), "account": account}:
-            async with _store(Path(data), account, credentials) as store:
+            async with _store(Path(data), account, credentials, fingerprint) as store:
                 yield store
         case {"kind": "api", "account": str(account), "server": None | str() as server}:
-            yield _api(account, server, credentials)
+            yield await _api(account, server, credentials, fingerprint)
         case {"kind": "csv", "root": str(root), "paths": [str(path)]}:
             yield OpenedUrlSource(FileUrlSource(Path(root), (path,), "csv"), SystemClock())
         case {"kind": "files", "root": str(root), "paths": [*paths]}:
@@ -89,7 +106,7 @@ async def open_url_source(
 
 @asynccontextmanager
 async def _store(
-    data: Path, account: str | None, credentials: UrlSourceCredentials
+    data: Path, account: str | None, credentials: UrlSourceCredentials, expected: str | None
 ) -> AsyncGenerator[OpenedUrlSource]:
     if not (data / DATA_FILE).exists():
         raise ConfigurationError(
@@ -98,6 +115,8 @@ async def _store(
     seal_key = ENVIRONMENT.get(SEAL_KEY.variable) or None
     store = DataFolder(data, seal_key, credentials.seal_key_file).open_beside()
     try:
+        fingerprint = await store.read(lambda tx: tx.fingerprint())
+        _refuse_other_data(f"the data in {data}", fingerprint, expected)
         # `ringback dev` may have advanced the clock, so dates are compared with that clock.
         clock = VirtualClock(SystemClock(), ahead=ClockFile(data).read())
         # The account may be given by its KORE id, and the URL source knows only SIDs.
@@ -105,40 +124,35 @@ async def _store(
         own_data = OwnDataUrlSource(
             store, folder=str(data), clock=clock, account_sid=owner, actor=command_line()
         )
-        yield OpenedUrlSource(own_data, clock, own_data)
+        yield OpenedUrlSource(own_data, clock, own_data, fingerprint)
     finally:
         await store.close()
 
 
-def _api(
-    account_sid: str, server: str | None, credentials: UrlSourceCredentials
+async def _api(
+    account_sid: str, server: str | None, credentials: UrlSourceCredentials, expected: str | None
 ) -> OpenedUrlSource:
     if credentials.auth_token is None:
         raise ConfigurationError(
             f"to ask the API for account {account_sid}, give its Auth Token: RINGBACK_AUTH_TOKEN,"
             " or --auth-token"
         )
-    _refuse_another(server, credentials.server)
     api = ApiUrlSource.open(
         account_sid=account_sid, auth_token=credentials.auth_token, server=server
     )
-    return OpenedUrlSource(api, SystemClock(), api.deliveries)
+    fingerprint = await api.fingerprint()
+    _refuse_other_data(f"the server at {api.server}", fingerprint, expected)
+    return OpenedUrlSource(api, SystemClock(), api.deliveries, fingerprint)
 
 
-def _refuse_another(server: str | None, given: str | None) -> None:
-    """Raise ConfigurationError if the plan's `server` isn't the one that the user gave.
-
-    Otherwise a forged plan could send the Auth Token to any server.
-    """
-    of_plan, named = (url and base_url(url) for url in (server, given))
-    if of_plan != named:
-        planned = of_plan or "Twilio's API"
-        said = "is not given" if named is None else f"is {named}"
-        right = "give neither" if of_plan is None else f"give --server {of_plan}"
+def _refuse_other_data(place: str, fingerprint: str | None, expected: str | None) -> None:
+    """Raise ConfigurationError if a plan expects another fingerprint than that of this place."""
+    if expected not in (None, fingerprint):
+        found = "has none" if fingerprint is None else f"has {fingerprint}"
         raise ConfigurationError(
-            f"the plan is for {planned}, and --server or RINGBACK_SERVER {said}: no request was"
-            f" made, and the Auth Token was not sent. If the plan is right, {right}; otherwise make"
-            " a new one"
+            f"the plan is for the data with the fingerprint {expected}, and {place} {found}: no"
+            " URL was changed, and no credentials were sent. Name the place of the plan's data with"
+            " --data or --server, or make a new plan"
         )
 
 

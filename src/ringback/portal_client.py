@@ -37,6 +37,10 @@ class PortalClientError(RingbackError):
     """The server refused a request, or did not answer; the message says why."""
 
 
+class RouteNotFound(PortalClientError):
+    """The server has no such route or record, perhaps because it has an earlier version."""
+
+
 class NoServerAnswers(PortalClientError):
     """No Ringback answers at the base URL."""
 
@@ -60,6 +64,7 @@ class PortalClient:
 
     base_url: str
     account_sid: str
+    """The account that signs in; if it is empty, no credentials are sent."""
     auth_token: str
     timeout: float = _TIMEOUT_SECONDS
     """The time-out for an answer, in seconds."""
@@ -176,7 +181,8 @@ class PortalClient:
             with _OPENER.open(request, timeout=self.timeout) as answer:
                 return json.load(answer)
         except urllib.error.HTTPError as refusal:
-            raise PortalClientError(_message_of(refusal)) from None
+            error = RouteNotFound if refusal.code == 404 else PortalClientError
+            raise error(_message_of(refusal)) from None
         # A ValueError means an answer that isn't JSON, so the server isn't a Ringback.
         except (OSError, ValueError) as failure:
             reason = getattr(failure, "reason", failure)
@@ -185,6 +191,8 @@ class PortalClient:
             ) from None
 
     def _authorization(self) -> dict[str, str]:
+        if not self.account_sid:
+            return {}
         plain = f"{self.account_sid}:{self.auth_token}".encode()
         return {"Authorization": f"Basic {base64.b64encode(plain).decode()}"}
 

@@ -20,7 +20,10 @@ from tests.receivers import RecordingReceiver
 from tests.served import Answered, Served, served_alone
 
 SERVE: Final = ("ringback", "serve", "--log-level", "debug", "--allow", "loopback")
-OPEN: Final = ("/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/client/v1/ping")
+OPEN: Final = (
+    *("/healthz", "/readyz", "/metrics", "/openapi.json", "/docs"),
+    *("/client/v1/ping", "/portal/v1/fingerprint"),
+)
 """Routes that answer without credentials."""
 JSON: Final = {"Content-Type": "application/json"}
 PASSWORD: Final = "made-up-url-password"

@@ -22,6 +22,7 @@ from ringback.api.portal.comparison import ComparisonEndpoints
 from ringback.api.portal.counters import CounterEndpoints
 from ringback.api.portal.create_callbacks import CreateCallbacksEndpoints
 from ringback.api.portal.devices import DeviceEndpoints
+from ringback.api.portal.fingerprint import fingerprint_route
 from ringback.api.portal.jobs import JobEndpoints
 from ringback.api.portal.kore_test_events import TestEventEndpoints
 from ringback.api.portal.network_scenarios import ScenarioEndpoints
@@ -88,6 +89,7 @@ def all_routes(
     return [
         *routes_of([*portal, *supersim, *wireless]),
         *kore_routes(dependencies),
+        fingerprint_route(dependencies.store),
         *openapi_routes([*supersim, *portal], wireless),
     ]
 

@@ -5,9 +5,14 @@ that would change anything else is refused.
 
 A plan is JSON Lines: a header, then one edit on each line, so that people can delete edits by hand.
 URLs in a plan have no credentials; a configured URL keeps its credentials when it moves.
+
+The header says where the URLs are, and has a digest of that, which shows if it was altered. Plans
+of form 1, of earlier versions, have no digest and no fingerprint.
 """
 
+import hashlib
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +21,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, Self, cast
 
+from ringback import __version__
 from ringback.core.calendar import iso
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.errors import ConfigurationError, InvalidCallbackUrl
@@ -24,7 +30,8 @@ from ringback.core.policy.url_source_override import override_source
 from ringback.migration.filters import UrlFilter, rank
 from ringback.migration.url_source import UrlEdit, UrlEntry, UrlLocation, UrlSourceSpec
 
-_FORM: Final = 1
+_FORM: Final = 2
+_RELEASE: Final = re.compile(r"[0-9]+(?:\.[0-9]+)*")
 
 
 class ExclusionReason(StrEnum):
@@ -55,6 +62,8 @@ class MigrationPlan:
     left_out: Mapping[str, int]
     """The number of URLs that are not in the plan, by reason."""
     edits: tuple[UrlEdit, ...]
+    fingerprint: str | None = None
+    """The fingerprint of the Ringback's data with the URLs; None if the place has none."""
 
     def write(self, path: Path) -> None:
         """Write the plan to a new file.
@@ -76,8 +85,9 @@ class MigrationPlan:
     def read(cls, path: Path) -> Self:
         """Read a plan from its file, from which people may have deleted edits.
 
-        Raises ConfigurationError, with the number of the line, if the file isn't a plan, or if an
-        edit does more than move its URL to the plan's source.
+        Raises ConfigurationError, with the number of the line, if the file isn't a plan, was made
+        by a newer version, or has another place than when it was made, or if an edit does more than
+        move its URL to the plan's source.
         """
         try:
             first, *others = path.read_text("utf-8").splitlines() or [""]
@@ -86,6 +96,8 @@ class MigrationPlan:
         header = _object(first, f"{path}:1")
         numbered = [(f"{path}:{at}", line) for at, line in enumerate(others, 2) if line.strip()]
         try:
+            _refuse_unknown(header["ringback_plan"], f"{path}:1")
+            _refuse_altered(header, f"{path}:1")
             to = source_named(header["to"])
             return cls(
                 id=header["ringback_plan"]["id"],
@@ -97,8 +109,9 @@ class MigrationPlan:
                 percent=header["percent"],
                 left_out=header["left_out"],
                 edits=_edits(numbered, to),
+                fingerprint=header.get("fingerprint"),
             )
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, AttributeError):
             raise ConfigurationError(
                 f"{path}:1: this is not a plan; `ringback migrate plan` writes one"
             ) from None
@@ -106,10 +119,16 @@ class MigrationPlan:
     @property
     def _lines(self) -> Iterable[Mapping[str, Any]]:
         yield {
-            "ringback_plan": {"form": _FORM, "id": self.id},
+            "ringback_plan": {
+                "form": _FORM,
+                "version": __version__,
+                "id": self.id,
+                "place_sha256": _digest(self.url_source, self.fingerprint),
+            },
             "to": self.to,
             "made": iso(self.made),
             "record": self.url_source,
+            "fingerprint": self.fingerprint,
             "phase": self.phase,
             "selected": self.selected,
             "percent": self.percent,
@@ -129,11 +148,12 @@ def make_plan(
     plan_id: str,
     selections: Sequence[UrlFilter] = (),
     percent: int = 100,
+    fingerprint: str | None = None,
 ) -> MigrationPlan:
     """Return a plan that moves URLs to the source `to`; changes no URL.
 
     The plan contains `percent` of the URLs that match all `selections`. `phase` is the name of the
-    policy's current phase, which the plan records.
+    policy's current phase, which the plan records. `fingerprint` is that of the Ringback's data.
     """
     found = [_planned(entry, to, selections, percent) for entry in entries]
     left_out = Counter(each for each in found if isinstance(each, ExclusionReason))
@@ -147,6 +167,7 @@ def make_plan(
         percent=percent,
         left_out={reason.value: left_out[reason] for reason in ExclusionReason if left_out[reason]},
         edits=tuple(each for each in found if isinstance(each, UrlEdit)),
+        fingerprint=fingerprint,
     )
 
 
@@ -169,6 +190,53 @@ def _planned(
     if rank(url) * 100 >= percent:
         return ExclusionReason.NOT_IN_SHARE
     return UrlEdit(entry.place, url.shown, moved.shown, entry.method)
+
+
+# ---- the header ----------------------------------------------------------------------------------
+
+
+def _refuse_unknown(made: Mapping[str, Any], where: str) -> None:
+    """Raise ConfigurationError if the plan has an unknown form, or is of a newer version."""
+    form, version = made["form"], str(made.get("version") or "")
+    if type(form) is not int or form < 1:
+        raise ValueError(form)
+    by = f"Ringback {version}" if version else "a newer one"
+    if form > _FORM:
+        raise ConfigurationError(
+            f"{where}: the plan has form {form}, and this Ringback {__version__} knows only forms"
+            f" up to {_FORM}: use the version that made it, {by}"
+        )
+    if form > 1 and _release(version) > _release(__version__):
+        raise ConfigurationError(
+            f"{where}: the plan was made by {by}, and this is Ringback {__version__}: use that"
+            " version or a newer one"
+        )
+
+
+def _release(version: str) -> tuple[int, ...]:
+    """Return the numbers of a version; raises ValueError if it has none."""
+    match = _RELEASE.match(version)
+    if match is None:
+        raise ValueError(version)
+    return tuple(map(int, match[0].split(".")))
+
+
+def _refuse_altered(header: Mapping[str, Any], where: str) -> None:
+    """Raise ConfigurationError if the place of the URLs is not as it was written."""
+    made = header["ringback_plan"]
+    if made["form"] == 1:
+        return
+    if made["place_sha256"] != _digest(header["record"], header["fingerprint"]):
+        raise ConfigurationError(
+            f"{where}: `record` or `fingerprint`, which say where the URLs are, were altered:"
+            " nothing was opened, and no credentials were sent. Make a new plan. If the data has"
+            " moved since, name its new place with --data or --server instead"
+        )
+
+
+def _digest(url_source: UrlSourceSpec, fingerprint: str | None) -> str:
+    text = json.dumps([url_source, fingerprint], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 # ---- edits as lines ------------------------------------------------------------------------------

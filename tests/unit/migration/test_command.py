@@ -1,126 +1,28 @@
 """`ringback migrate` on data folders, tables and files."""
 
-import asyncio
 import csv
 import json
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
-from twilio.http.http_client import TwilioHttpClient
-from twilio.http.response import Response
 
-from ringback.cli.main import main
 from ringback.cli.migrate.output import ProgressPrinter
 from ringback.core.callbacks.callback import CallbackStatus
 from ringback.core.sids import SidKind, dated, make_sid
-from ringback.data_folder import DataFolder
 from ringback.migration.executor import EditsMoved
-from ringback.migration.url_source import UrlEdit, UrlEntry
-from ringback.migration.url_sources.own_data import OwnDataUrlSource
-from ringback.portal_client import NoServerAnswers, PortalClient
-from ringback.ports import Store
 from ringback.receiver import Receiver, Rejected
-from tests.fakes import (
-    ACCOUNT_SID,
-    KORE_SECRET,
-    FakeClock,
-    a_callback,
-    a_fleet,
-    a_profile,
-    an_account,
-)
+from tests.fakes import ACCOUNT_SID, KORE_SECRET, a_callback
 from tests.receivers import Answering, ReceivingServer
 from tests.stores.asking import keep
+from tests.unit.migration.shell import Shell
 
 OTHER = "AC" + "1" * 32
-
-
-class Shell:
-    """Runs `ringback migrate` in one folder, with a data folder in it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    @property
-    def data(self) -> Path:
-        return self.folder / "data"
-
-    def run(self, *words: str, answers: str | None = None) -> Result:
-        return CliRunner().invoke(main, ["migrate", *words], input=answers)
-
-    def said(self, *words: str, exit_code: int = 0, answers: str | None = None) -> str:
-        ended = self.run(*words, answers=answers)
-        assert ended.exit_code == exit_code, ended.output
-        return ended.output
-
-    def planned(self, *words: str) -> list[dict[str, Any]]:
-        self.said("plan", *words, "--to", "kore", "--out", "move.plan")
-        return [json.loads(line) for line in Path("move.plan").read_text().splitlines()]
-
-    def statuses(self) -> dict[str, str]:
-        lines = self.said("status", "move.plan", "--json").splitlines()
-        return {record["url"]: record["status"] for record in map(json.loads, lines)}
-
-    def with_store(self, work: Callable[[Store], Any]) -> Any:
-        async def run() -> Any:
-            store = DataFolder(self.data).open_beside()
-            try:
-                return await work(store)
-            finally:
-                await store.close()
-
-        return asyncio.run(run())
-
-    def urls(self) -> list[str]:
-        """Return all URLs that are configured in the data folder."""
-
-        async def read(store: Store) -> Sequence[UrlEntry]:
-            return await OwnDataUrlSource(store, folder="", clock=FakeClock()).entries()
-
-        return sorted(entry.url for entry in self.with_store(read))
-
-    def fill(self, *urls: str, account_sid: str = ACCOUNT_SID, number: int = 0) -> None:
-        """Store an account with a fleet for each of these URLs."""
-        profile = a_profile(sid=f"HA{number:032x}", account_sid=account_sid)
-        fleets = [
-            a_fleet(
-                sid=f"HF{number + at:032x}",
-                account_sid=account_sid,
-                unique_name=None,
-                network_access_profile_sid=profile.sid,
-                sms_commands_url=url,
-            )
-            for at, url in enumerate(urls)
-        ]
-
-        async def keep_all(store: Store) -> None:
-            await store.transact(lambda tx: tx.accounts.add(an_account(sid=account_sid), []))
-            await keep(store, profile, *fleets)
-
-        self.with_store(keep_all)
-
-    def change(self, old: str, new: str) -> None:
-        """Change the URL of a place, as somebody else would."""
-
-        async def replace(store: Store) -> None:
-            own_data = OwnDataUrlSource(store, folder="", clock=FakeClock())
-            (entry,) = [entry for entry in await own_data.entries() if entry.url == old]
-            await own_data.replace([UrlEdit(entry.place, old, new)])
-
-        self.with_store(replace)
-
-
-@pytest.fixture
-def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shell:
-    monkeypatch.chdir(tmp_path)
-    return Shell(tmp_path)
 
 
 # ---- a data folder -------------------------------------------------------------------------------
@@ -129,7 +31,7 @@ def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shell:
 def test_urls_in_a_data_folder_are_moved_and_rolled_back(shell: Shell) -> None:
     old = ["https://b.example/#cbs=twilio", "https://user:secret@a.example/#rc=2"]
     shell.fill(*old)
-    header, *edits = shell.planned("--data", "data")
+    header, *edits = shell.planned("--data", "ringback-data")
     assert header["record"] == {"kind": "store", "data": str(shell.data), "account": None}
     assert len(edits) == 2
     assert "2  moved" in shell.said("apply", "move.plan", "--no-probe")
@@ -148,16 +50,16 @@ def test_urls_in_a_data_folder_are_moved_and_rolled_back(shell: Shell) -> None:
 def test_a_named_account_limits_the_move_to_it(shell: Shell) -> None:
     shell.fill("https://a.example/")
     shell.fill("https://b.example/", account_sid=OTHER, number=100)
-    _, edit = shell.planned("--data", "data", "--account", OTHER)
+    _, edit = shell.planned("--data", "ringback-data", "--account", OTHER)
     assert (edit["url"], edit["account_sid"]) == ("https://b.example/", OTHER)
-    nobody = shell.run("inventory", "--data", "data", "--account", "AC" + "9" * 32)
+    nobody = shell.run("inventory", "--data", "ringback-data", "--account", "AC" + "9" * 32)
     assert nobody.exit_code == 1
     assert "there is no account 'AC999" in nobody.stderr
 
 
 def test_an_inventory_shows_the_source_of_each_url(shell: Shell) -> None:
     shell.fill("http://user:secret@a.example/?x=1&y=2#cbs=twilio&foo")
-    said = shell.said("inventory", "--data", "data")
+    said = shell.said("inventory", "--data", "ringback-data")
     assert "POST http://a.example/?x=1&y=2#cbs=twilio&foo" in said
     assert "asks for twilio; sent from  before: twilio, between: twilio, after: kore" in said
     assert said.count("the fragment key 'foo' is unknown") == 1
@@ -170,7 +72,7 @@ def test_an_inventory_uses_the_policy_of_a_settings_file(shell: Shell) -> None:
     Path("ringback.toml").write_text(
         '[[holds]]\nphase = "before"\nurl_prefix = "https://a.example"\n'
     )
-    words = ("inventory", "--data", "data", "--settings", "ringback.toml", "--json")
+    words = ("inventory", "--data", "ringback-data", "--settings", "ringback.toml", "--json")
     ended = shell.run(*words)
     assert set(json.loads(ended.stdout)["sources"].values()) == {"twilio"}
     assert ended.stderr == "policy of ringback.toml: phase after\n"
@@ -178,7 +80,7 @@ def test_an_inventory_uses_the_policy_of_a_settings_file(shell: Shell) -> None:
 
 def test_an_inventory_is_written_as_a_table(shell: Shell) -> None:
     shell.fill("https://a.example/#cbs=kore", "https://b.example/")
-    shell.said("inventory", "--data", "data", "--out", "urls.csv")
+    shell.said("inventory", "--data", "ringback-data", "--out", "urls.csv")
     with Path("urls.csv").open() as file:
         rows = {row["url"]: row for row in csv.DictReader(file)}
     assert rows["https://a.example/#cbs=kore"]["before"] == "kore"
@@ -188,7 +90,7 @@ def test_an_inventory_is_written_as_a_table(shell: Shell) -> None:
 def test_a_plan_selects_urls_and_reports_what_it_left_out(shell: Shell) -> None:
     shell.fill("https://a.example/", "https://b.example/", "https://c.example/#cbs=kore")
     said = shell.said(
-        *("plan", "--data", "data", "--to", "kore", "--out", "move.plan"),
+        *("plan", "--data", "ringback-data", "--to", "kore", "--out", "move.plan"),
         *("--select", "url!=https://b.example/*"),
     )
     assert "move.plan: 1 URL to move to kore; nothing is changed yet" in said
@@ -200,7 +102,7 @@ def test_a_plan_selects_urls_and_reports_what_it_left_out(shell: Shell) -> None:
 
 def test_a_plan_that_is_too_late_says_so(shell: Shell) -> None:
     shell.fill("https://a.example/")
-    words = ("plan", "--data", "data", "--to", "twilio")
+    words = ("plan", "--data", "ringback-data", "--to", "twilio")
     said = shell.said(*words, "--out", "late.plan", "--at", "2024-11-02")
     why = "the URL asks for twilio, but twilio ended on 2024-11-02"
     assert f"1 URL would not be sent from twilio after the move: {why}" in said
@@ -209,7 +111,7 @@ def test_a_plan_that_is_too_late_says_so(shell: Shell) -> None:
 
 def test_urls_changed_by_others_cause_exit_code_4(shell: Shell) -> None:
     shell.fill("https://a.example/", "https://b.example/")
-    shell.planned("--data", "data")
+    shell.planned("--data", "ringback-data")
     shell.change("https://a.example/", "https://other.example/")
     said = shell.said("apply", "move.plan", "--no-probe", exit_code=4)
     assert "1  moved" in said
@@ -218,7 +120,7 @@ def test_urls_changed_by_others_cause_exit_code_4(shell: Shell) -> None:
 
 def test_a_revert_says_what_it_will_do_and_asks(shell: Shell) -> None:
     shell.fill("https://a.example/", "https://b.example/#cbs=twilio")
-    shell.planned("--data", "data")
+    shell.planned("--data", "ringback-data")
     shell.said("apply", "move.plan", "--no-probe")
     said = shell.said("revert", "move.plan", "--at", "2024-10-20", answers="n\n", exit_code=1)
     until = "until kore sends the first of them at 2024-11-02 00:00Z"
@@ -231,7 +133,7 @@ def test_a_revert_says_what_it_will_do_and_asks(shell: Shell) -> None:
 
 def test_reverting_nothing_says_so(shell: Shell) -> None:
     shell.fill("https://a.example/")
-    shell.planned("--data", "data")
+    shell.planned("--data", "ringback-data")
     assert "nothing to revert: this plan has moved no URL" in shell.said("revert", "move.plan")
     assert not Path("move.plan.journal").exists()
 
@@ -241,7 +143,7 @@ def test_reverting_nothing_says_so(shell: Shell) -> None:
 
 def test_a_plan_without_a_url_says_where_it_searched_and_can_not_be_applied(shell: Shell) -> None:
     shell.fill()
-    said = shell.said("plan", "--data", "data", "--to", "kore", "--out", "move.plan")
+    said = shell.said("plan", "--data", "ringback-data", "--to", "kore", "--out", "move.plan")
     assert "move.plan is empty: there is no URL to move to kore" in said
     assert "no callback URL was found" in said
     searched = (
@@ -284,7 +186,7 @@ def test_each_command_answers_with_one_json_object(shell: Shell) -> None:
         return json.loads(ended.stdout)
 
     shell.fill("https://a.example/")
-    planned = run("plan", "--data", "data", "--to", "kore", "--out", "move.plan")
+    planned = run("plan", "--data", "ringback-data", "--to", "kore", "--out", "move.plan")
     assert (planned["file"], planned["edits"], planned["phase"]) == ("move.plan", 1, "after")
     applied = run("apply", "move.plan", "--no-probe")
     assert applied == {"outcome": "done", "counts": {"moved": 1}, "left_behind": []}
@@ -393,7 +295,7 @@ def four(shell: Shell) -> list[str]:
     """Four URLs, and a plan to move them."""
     urls = [f"https://r{number}.example/" for number in range(4)]
     shell.fill(*urls)
-    shell.planned("--data", "data")
+    shell.planned("--data", "ringback-data")
     return urls
 
 
@@ -442,7 +344,7 @@ def test_a_single_url_that_delivers_worse_is_rolled_back_alone(
 )
 def test_an_invalid_canary_is_refused(shell: Shell, words: tuple[str, ...], why: str) -> None:
     shell.fill("https://a.example/")
-    shell.planned("--data", "data")
+    shell.planned("--data", "ringback-data")
     assert why in shell.said("apply", "move.plan", "--no-probe", *words, exit_code=2)
     assert shell.urls() == ["https://a.example/"]
 
@@ -476,7 +378,7 @@ def test_a_receiver_that_is_not_ready_is_not_moved(
 ) -> None:
     right, careless = receivers
     shell.fill(right, careless)
-    shell.planned("--data", "data")
+    shell.planned("--data", "ringback-data")
     said = shell.said("apply", "move.plan", "--allow", "loopback", exit_code=4)
     assert said.count("it accepts a request signed with another secret") == 1
     assert shell.statuses() == {right: "moved", careless: "skipped"}
@@ -496,7 +398,7 @@ def test_receivers_in_the_own_network_are_not_probed_by_default(
     shell: Shell, receivers: tuple[str, str]
 ) -> None:
     shell.fill(receivers[0])
-    shell.planned("--data", "data")
+    shell.planned("--data", "ringback-data")
     said = shell.said("apply", "move.plan", exit_code=4)
     assert "127.0.0.1 is not a public address" in said
 
@@ -574,7 +476,7 @@ def test_urls_of_a_table_are_moved_in_place(shell: Shell) -> None:
     [
         ((), "name the place of the URLs: --data FOLDER, --api, --csv FILE, or files and folders"),
         ((".", "--csv", "a.csv"), "PATH and --csv name different places: give only one"),
-        (("--api", "--data", "data"), "--api needs the account"),
+        (("--api", "--data", "ringback-data"), "--api needs the account"),
     ],
 )
 def test_exactly_one_url_source_has_to_be_given(
@@ -584,14 +486,14 @@ def test_exactly_one_url_source_has_to_be_given(
 
 
 def test_a_folder_without_data_is_refused_and_not_created(shell: Shell) -> None:
-    assert "there is no data in" in shell.said("inventory", "--data", "data", exit_code=1)
+    assert "there is no data in" in shell.said("inventory", "--data", "ringback-data", exit_code=1)
     assert not shell.data.exists()
 
 
 def test_a_url_source_on_the_command_line_overrides_the_environments_data_folder(
     shell: Shell, app: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(os.environ, "RINGBACK_DATA", "data")
+    monkeypatch.setitem(os.environ, "RINGBACK_DATA", "ringback-data")
     assert "app.py:1" in shell.said("inventory", ".")
     assert "there is no data in" in shell.said("inventory", exit_code=1)
 
@@ -601,106 +503,6 @@ def test_the_api_is_not_called_without_a_token(shell: Shell) -> None:
     assert "give its Auth Token: RINGBACK_AUTH_TOKEN" in said
 
 
-HERE, EVIL = "http://a.example:8080", "https://evil.example"
-AT = "http://a.example:8080/"
-"""The same server in another spelling."""
-
-
-@pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The URLs that the official client requests, with credentials; responses list no URLs."""
-    asked = list[str]()
-
-    def request(_: TwilioHttpClient, _method: str, url: str, *_args: Any, **_more: Any) -> Response:
-        asked.append(url)
-        return Response(200, '{"meta": {"key": "fleets"}, "fleets": [], "sims": []}')
-
-    def no_answer(*_: Any, **_more: Any) -> None:
-        raise NoServerAnswers("no Ringback answers")
-
-    monkeypatch.setattr(TwilioHttpClient, "request", request)
-    monkeypatch.setattr(PortalClient, "_ask", no_answer)
-    monkeypatch.setitem(os.environ, "RINGBACK_AUTH_TOKEN", "made-up")
-    return asked
-
-
-def plan_of_api(shell: Shell, *, server: str | None, altered_to: str | None) -> None:
-    """Plan a move at a server, and alter the server in the plan's file."""
-    given = () if server is None else ("--server", server)
-    (header,) = shell.planned("--api", "--account-sid", ACCOUNT_SID, *given)
-    header["record"]["server"] = altered_to
-    Path("move.plan").write_text(json.dumps(header))
-
-
-@pytest.mark.parametrize("command", [("apply", "--no-probe"), ("status",), ("revert", "--yes")])
-@pytest.mark.parametrize(
-    ("planned", "altered_to", "now", "why"),
-    [
-        (
-            HERE,
-            EVIL,
-            HERE,
-            "the plan is for https://evil.example, and --server or RINGBACK_SERVER is http:",
-        ),
-        (
-            None,
-            EVIL,
-            None,
-            "for https://evil.example, and --server or RINGBACK_SERVER is not given",
-        ),
-        (
-            HERE,
-            None,
-            HERE,
-            "is for Twilio's API, and --server or RINGBACK_SERVER is http://a.example:8080",
-        ),
-        (
-            HERE,
-            "http://a.example",
-            HERE,
-            "the plan is for http://a.example, and --server or RINGBACK_SERVER is",
-        ),
-        (HERE, "http://A.example:8080@evil.example", HERE, "not the URL of a server"),
-    ],
-)
-def test_credentials_are_not_sent_to_a_server_that_only_a_plan_names(
-    shell: Shell,
-    asked: list[str],
-    *,
-    command: tuple[str, ...],
-    planned: str | None,
-    altered_to: str | None,
-    now: str | None,
-    why: str,
-) -> None:
-    plan_of_api(shell, server=planned, altered_to=altered_to)
-    asked.clear()
-    given = () if now is None else ("--server", now)
-    said = shell.said(command[0], "move.plan", *command[1:], *given, exit_code=1)
-    assert why in " ".join(said.split())
-    assert asked == []
-
-
-@pytest.mark.parametrize("command", [("apply", "--no-probe"), ("status",), ("revert", "--yes")])
-@pytest.mark.parametrize("server", [HERE, AT, None])
-def test_credentials_are_sent_to_the_server_that_plan_and_command_line_name(
-    shell: Shell, asked: list[str], command: tuple[str, ...], server: str | None
-) -> None:
-    plan_of_api(shell, server=server, altered_to=server)
-    asked.clear()
-    given = () if server is None else ("--server", HERE)
-    ended = shell.run(command[0], "move.plan", *command[1:], *given)
-    assert ended.exit_code == (1 if command[0] == "apply" else 0)  # the plan is empty
-    at = "https://supersim.twilio.com" if server is None else f"{HERE}/supersim"
-    assert asked[0] == f"{at}/v1/Fleets"
-
-
 def test_an_invalid_url_source_is_refused(shell: Shell, app: Path) -> None:
     said = shell.said("plan", ".", "--to", "kor", "--out", "a.plan", exit_code=2)
     assert "'kor' is not a source of the policy; it has twilio, kore" in said
-
-
-def test_a_plan_of_an_unknown_url_source_is_refused(shell: Shell, app: Path) -> None:
-    shell.planned(".")
-    Path("move.plan").write_text(Path("move.plan").read_text().replace('"files"', '"tapes"'))
-    assert "has an unknown kind of URL source" in shell.said("status", "move.plan", exit_code=1)

@@ -31,6 +31,7 @@ from ringback.migration.journal import (
     read_journal,
 )
 from ringback.migration.migration_effect import preview_rollback
+from ringback.migration.named_place import NamedPlace
 from ringback.migration.plan import MigrationPlan
 from ringback.migration.url_source import UrlEdit, UrlLocation
 from ringback.migration.url_sources.file_url_source import FileUrlSource
@@ -38,8 +39,7 @@ from ringback.migration_setup import (
     MigrationProbeOptions,
     OpenedUrlSource,
     ReceiverReadinessProbe,
-    UrlSourceCredentials,
-    open_url_source,
+    open_planned,
 )
 
 _WENT_BACK: Final = 3
@@ -58,12 +58,12 @@ async def apply_plan(
     shares: tuple[int, ...] | None,
     soak: timedelta | None,
     probes: MigrationProbeOptions,
-    credentials: UrlSourceCredentials,
+    named: tuple[NamedPlace, MigrationAccess],
     as_json: bool,
 ) -> int:
     """Move the URLs of a plan, print the progress and the result, and return the exit code."""
-    plan = MigrationPlan.read(path)
-    async with open_url_source(plan.url_source, credentials) as found:
+    plan, (place, access) = MigrationPlan.read(path), named
+    async with open_planned(plan, place, access.credentials) as found:
         if not plan.edits and not (await _statuses(plan, path, found)):
             raise ConfigurationError(
                 f"{path} is empty: it moves no URL; `ringback migrate plan` says why it leaves URLs"
@@ -79,7 +79,7 @@ async def apply_plan(
         with PlanJournal(journal_of(path), plan_id=plan.id) as journal:
             printer = _printer(as_json=as_json)
             executor = PlanExecutor(plan, found.url_source, journal, found.clock, printer)
-            probing = ReceiverReadinessProbe(found, plan.to, probes, credentials.auth_token)
+            probing = ReceiverReadinessProbe(found, plan.to, probes, access.credentials.auth_token)
             _check_probing(probing)
             async with probing.check() as readiness:
                 ended = await executor.apply(readiness=readiness, canary=watch)
@@ -149,10 +149,12 @@ def _canary(
 # ---- status --------------------------------------------------------------------------------------
 
 
-async def print_status(path: Path, *, credentials: UrlSourceCredentials, as_json: bool) -> None:
+async def print_status(
+    path: Path, *, named: tuple[NamedPlace, MigrationAccess], as_json: bool
+) -> None:
     """Print the state of each URL of a plan."""
-    plan = MigrationPlan.read(path)
-    async with open_url_source(plan.url_source, credentials) as found:
+    plan, (place, access) = MigrationPlan.read(path), named
+    async with open_planned(plan, place, access.credentials) as found:
         edits = await _statuses(plan, path, found)
     records = (output.json_line(output.status_record(each)) for each in edits.values())
     for line in records if as_json else output.status_lines(edits):
@@ -187,12 +189,12 @@ async def revert_plan(
     is_sure: bool,
     settings: str | None,
     at: datetime | None,
-    access: MigrationAccess,
+    named: tuple[NamedPlace, MigrationAccess],
     as_json: bool,
 ) -> int:
     """Undo the edits of a plan, print the progress and the result, and return the exit code."""
-    plan = MigrationPlan.read(path)
-    async with open_url_source(plan.url_source, access.credentials) as found:
+    plan, (place, access) = MigrationPlan.read(path), named
+    async with open_planned(plan, place, access.credentials) as found:
         before = await _statuses(plan, path, found)
         moved = [each.edit for each in before.values() if each.state is EditState.MOVED]
         if not moved:
@@ -200,7 +202,7 @@ async def revert_plan(
             say(record, "nothing to revert: this plan has moved no URL", as_json=as_json)
             return 0
         now = found.clock.now()
-        policy, date, _ = policy_for(plan.url_source, access, settings, at=at, now=now)
+        policy, date, _ = policy_for(found.url_source.spec, access, settings, at=at, now=now)
         preview = preview_rollback(moved, plan.to, policy, at=date)
         for line in output.rollback_lines(preview, plan.to):
             click.echo(line, err=as_json)

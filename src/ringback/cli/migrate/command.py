@@ -10,7 +10,7 @@ import click
 from ringback.cli.base_command import argument, command, group, option, option_group
 from ringback.cli.migrate.options import (
     MigrationAccess,
-    with_access,
+    with_named_place,
     with_policy,
     with_policy_at,
     with_probing,
@@ -27,6 +27,7 @@ from ringback.cli.options import (
 from ringback.core.calendar import read_duration
 
 if TYPE_CHECKING:
+    from ringback.migration.named_place import NamedPlace
     from ringback.migration.url_source import UrlSourceSpec
     from ringback.migration_setup import MigrationProbeOptions
 
@@ -218,7 +219,7 @@ async def plan(
     ),
 )
 @with_probing
-@with_access
+@with_named_place
 @_output()
 @run_async
 async def apply(
@@ -228,7 +229,7 @@ async def apply(
     canary: tuple[int, ...] | None,
     soak: timedelta | None,
     probes: "MigrationProbeOptions",
-    access: MigrationAccess,
+    named: "tuple[NamedPlace, MigrationAccess]",
     as_json: bool,
 ) -> int:
     """Move the callback URLs of a plan to their new source.
@@ -243,13 +244,7 @@ async def apply(
     from ringback.cli.migrate.apply_and_revert import apply_plan
 
     return await apply_plan(
-        path,
-        write=write,
-        shares=canary,
-        soak=soak,
-        probes=probes,
-        credentials=access.credentials,
-        as_json=as_json,
+        path, write=write, shares=canary, soak=soak, probes=probes, named=named, as_json=as_json
     )
 
 
@@ -265,10 +260,10 @@ async def apply(
     },
 )
 @_plan
-@with_access
+@with_named_place
 @_output(json_lines_option)
 @run_async
-async def status(*, path: Path, as_json: bool, access: MigrationAccess) -> None:
+async def status(*, path: Path, as_json: bool, named: "tuple[NamedPlace, MigrationAccess]") -> None:
     """Show the state of each URL of a plan, such as pending or moved.
 
     The command reads the URLs where they are configured, so the states are also right while
@@ -276,7 +271,7 @@ async def status(*, path: Path, as_json: bool, access: MigrationAccess) -> None:
     """
     from ringback.cli.migrate.apply_and_revert import print_status
 
-    await print_status(path, credentials=access.credentials, as_json=as_json)
+    await print_status(path, named=named, as_json=as_json)
 
 
 @command(
@@ -298,7 +293,7 @@ async def status(*, path: Path, as_json: bool, access: MigrationAccess) -> None:
     option("--yes", "is_sure", is_flag=True, help="Revert without asking first."),
 )
 @with_policy_at
-@with_access
+@with_named_place
 @_output()
 @run_async
 async def revert(
@@ -308,7 +303,7 @@ async def revert(
     is_sure: bool,
     settings: str | None,
     at: datetime | None,
-    access: MigrationAccess,
+    named: "tuple[NamedPlace, MigrationAccess]",
     as_json: bool,
 ) -> int:
     """Undo the edits of a plan: each URL gets its old form again.
@@ -321,7 +316,7 @@ async def revert(
     from ringback.cli.migrate.apply_and_revert import revert_plan
 
     return await revert_plan(
-        path, write=write, is_sure=is_sure, settings=settings, at=at, access=access, as_json=as_json
+        path, write=write, is_sure=is_sure, settings=settings, at=at, named=named, as_json=as_json
     )
 
 

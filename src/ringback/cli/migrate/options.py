@@ -32,6 +32,7 @@ from ringback.settings.setting_definitions import DATA, FILE_VARIABLE, ServerCom
 if TYPE_CHECKING:
     from ringback.core.http.allowed_addresses import Network
     from ringback.core.policy.source_policy import Policy
+    from ringback.migration.named_place import NamedPlace
     from ringback.migration.url_source import UrlSourceSpec
     from ringback.migration_setup import MigrationProbeOptions, UrlSourceCredentials
     from ringback.portal_client import PortalClient
@@ -46,15 +47,16 @@ class MigrationAccess:
     """The credentials for the URLs' place, and for the server that is asked for the policy."""
 
     credentials: "UrlSourceCredentials"
+    server: str | None
     account_sid: str | None
 
     def portal(self, account_sid: str | None) -> "PortalClient | None":
         """Return the portal of the server that --server names; None without --server."""
         from ringback.cli.portal_commands import named_portal
 
-        if self.credentials.server is None:
+        if self.server is None:
             return None
-        return named_portal(self.credentials.server, account_sid, self.credentials.auth_token)
+        return named_portal(self.server, account_sid, self.credentials.auth_token)
 
 
 def _access(
@@ -66,7 +68,7 @@ def _access(
 ) -> MigrationAccess:
     from ringback.migration_setup import UrlSourceCredentials
 
-    return MigrationAccess(UrlSourceCredentials(auth_token, seal_key_file, server), account_sid)
+    return MigrationAccess(UrlSourceCredentials(auth_token, seal_key_file), server, account_sid)
 
 
 with_access: Final = handing(
@@ -78,9 +80,7 @@ with_access: Final = handing(
             "--server",
             "URL",
             "URL of the Ringback server whose API is used instead of Twilio's, for example"
-            " https://ringback.example:8080. If you make a plan with --api and --server, give the"
-            " same --server when you use the plan, so that a forged plan can't send your Auth Token"
-            " to another server.",
+            " https://ringback.example:8080.",
         ),
         variable_option(
             "--account-sid", "SID", "SID (AC…) of the account that signs in to the API."
@@ -176,11 +176,57 @@ def _files(kind: str, *paths: str) -> "UrlSourceSpec":
 def _of_api(access: MigrationAccess) -> "UrlSourceSpec":
     if not access.account_sid:
         raise click.UsageError("--api needs the account: --account-sid, or RINGBACK_ACCOUNT_SID")
-    return {"kind": "api", "account": access.account_sid, "server": access.credentials.server}
+    return {"kind": "api", "account": access.account_sid, "server": access.server}
 
 
 def _of_data(data: Path, account: str | None) -> "UrlSourceSpec":
     return {"kind": "store", "data": str(data.absolute()), "account": account}
+
+
+# ---- where a plan's URLs are ---------------------------------------------------------------------
+
+
+def _named_place(
+    *, data: Path, api: bool, access: MigrationAccess
+) -> "tuple[NamedPlace, MigrationAccess]":
+    from ringback.migration.named_place import NamedPlace
+
+    given = click.get_current_context().get_parameter_source("data")
+    on_command_line = {"--api": "api"} if api else {}
+    if given is click.core.ParameterSource.COMMANDLINE:
+        on_command_line["--data"] = "store"
+    place = NamedPlace(
+        data,
+        given is not click.core.ParameterSource.DEFAULT,
+        server=access.server,
+        account_sid=access.account_sid,
+        options=on_command_line,
+    )
+    return place, access
+
+
+with_named_place: Final[Option[Any]] = with_options(
+    option_group(
+        "Where the plan's URLs are (if they are not in files)",
+        data_folder(
+            "The data folder, if the plan was made with --data. If its data was moved or copied"
+            " since, name its new folder.",
+            default=DATA.default_of(ServerCommand.DEV),
+        ),
+        option(
+            "--api",
+            is_flag=True,
+            help="Needed for a plan that was made with --api and without --server, which is for"
+            " Twilio's API.",
+        ),
+    ),
+    with_access,
+    handing("named", _named_place),
+)
+"""Gives a command the options that name the place of a plan, and passes them as `named`.
+
+So a plan can't choose by itself where credentials are sent.
+"""
 
 
 # ---- the policy ----------------------------------------------------------------------------------

@@ -76,6 +76,7 @@ async def write_plan(
             plan_id=SystemRandomSource().bytes(8).hex(),
             selections=selections,
             percent=percent,
+            fingerprint=opened.fingerprint,
         )
         searched = output.searched_lines(opened.url_source)
     planned.write(out)

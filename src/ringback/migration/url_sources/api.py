@@ -16,6 +16,7 @@ from ringback.migration.url_source import (
     UrlSourceSpec,
 )
 from ringback.migration.url_sources.place_names import url_place_of
+from ringback.portal_client import PortalClient, RouteNotFound
 from ringback.ports import UrlDeliveryTotals
 
 if TYPE_CHECKING:
@@ -63,6 +64,21 @@ class ApiUrlSource:
     def deliveries(self) -> UrlDeliveryHistory | None:
         """The history of deliveries, which only a Ringback has; None for Twilio's hosts."""
         return None if self.server is None else self
+
+    async def fingerprint(self) -> str | None:
+        """Return the fingerprint of the server's data; None for Twilio's hosts.
+
+        It is also None for a Ringback of an earlier version. No credentials are sent. Raises
+        PortalClientError if the server can't be asked.
+        """
+        if self.server is None:
+            return None
+        portal = PortalClient(self.server, "", "")
+        try:
+            found = (await asyncio.to_thread(portal.get, "fingerprint")).get("fingerprint")
+        except RouteNotFound:
+            return None
+        return str(found)
 
     async def entries(self) -> Sequence[UrlEntry]:
         """Return all configured URLs that the API shows: first of fleets, then of SIMs.
