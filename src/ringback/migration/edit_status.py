@@ -50,6 +50,13 @@ class EditWithState:
     why: str | None = None
     """The reason for the state, as a sentence; None if there is nothing to explain."""
 
+    @property
+    def is_back(self) -> bool:
+        """True if a revert has nothing to do here: the URL is old, or not new by this plan."""
+        if self.state is EditState.THERE:
+            return True
+        return self.entry is not None and shown(self.entry.url) == self.edit.old
+
 
 def edit_statuses(
     plan: MigrationPlan, summary: JournalSummary, entries: Sequence[UrlEntry]

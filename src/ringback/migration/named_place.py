@@ -1,7 +1,7 @@
 """Compares the place in a plan with the place that the user names beside the plan.
 
 A plan may come from others, so it decides nothing about credentials: only a place that the user
-names is opened with them.
+names is opened with them. A data folder with its own key can be opened without any.
 """
 
 from collections.abc import Mapping
@@ -19,9 +19,9 @@ class NamedPlace:
     """The place of URLs that the user names, on the command line or in the environment."""
 
     data: Path
-    """The data folder; the usual one if none is named."""
-    is_data_named: bool = False
-    """True if the user names `data`, instead of the usual folder."""
+    """The data folder of `--data`; without this option, the usual one."""
+    has_seal_key: bool = False
+    """True if the user gives a key for the secrets in a data folder."""
     server: str | None = None
     """The URL of a Ringback; None for Twilio's API."""
     account_sid: str | None = None
@@ -52,10 +52,12 @@ def place_to_open(plan: MigrationPlan, named: NamedPlace) -> UrlSourceSpec:
 
 
 def _folder(plan: MigrationPlan, planned: Path, named: NamedPlace) -> Path:
-    folder = named.data.absolute()
-    if folder.resolve() == planned.resolve() or (named.is_data_named and plan.fingerprint):
+    folder, is_named = named.data.absolute(), "--data" in named.options
+    if folder.resolve() == planned.resolve() or (is_named and plan.fingerprint):
         return folder
-    said = f"--data or RINGBACK_DATA is {folder}" if named.is_data_named else "--data is not given"
+    if not is_named and not named.has_seal_key:
+        return planned
+    said = f"--data is {folder}" if is_named else "a seal key is given, but no --data"
     raise _refused(_shown(plan.url_source), said, _given(plan.url_source))
 
 

@@ -25,7 +25,7 @@ class Shell:
 
     @property
     def data(self) -> Path:
-        return self.folder / "ringback-data"
+        return self.folder / "data"
 
     def run(self, *words: str, answers: str | None = None) -> Result:
         return CliRunner().invoke(main, ["migrate", *words], input=answers)

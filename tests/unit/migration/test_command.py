@@ -31,7 +31,7 @@ OTHER = "AC" + "1" * 32
 def test_urls_in_a_data_folder_are_moved_and_rolled_back(shell: Shell) -> None:
     old = ["https://b.example/#cbs=twilio", "https://user:secret@a.example/#rc=2"]
     shell.fill(*old)
-    header, *edits = shell.planned("--data", "ringback-data")
+    header, *edits = shell.planned("--data", "data")
     assert header["record"] == {"kind": "store", "data": str(shell.data), "account": None}
     assert len(edits) == 2
     assert "2  moved" in shell.said("apply", "move.plan", "--no-probe")
@@ -50,16 +50,16 @@ def test_urls_in_a_data_folder_are_moved_and_rolled_back(shell: Shell) -> None:
 def test_a_named_account_limits_the_move_to_it(shell: Shell) -> None:
     shell.fill("https://a.example/")
     shell.fill("https://b.example/", account_sid=OTHER, number=100)
-    _, edit = shell.planned("--data", "ringback-data", "--account", OTHER)
+    _, edit = shell.planned("--data", "data", "--account", OTHER)
     assert (edit["url"], edit["account_sid"]) == ("https://b.example/", OTHER)
-    nobody = shell.run("inventory", "--data", "ringback-data", "--account", "AC" + "9" * 32)
+    nobody = shell.run("inventory", "--data", "data", "--account", "AC" + "9" * 32)
     assert nobody.exit_code == 1
     assert "there is no account 'AC999" in nobody.stderr
 
 
 def test_an_inventory_shows_the_source_of_each_url(shell: Shell) -> None:
     shell.fill("http://user:secret@a.example/?x=1&y=2#cbs=twilio&foo")
-    said = shell.said("inventory", "--data", "ringback-data")
+    said = shell.said("inventory", "--data", "data")
     assert "POST http://a.example/?x=1&y=2#cbs=twilio&foo" in said
     assert "asks for twilio; sent from  before: twilio, between: twilio, after: kore" in said
     assert said.count("the fragment key 'foo' is unknown") == 1
@@ -72,7 +72,7 @@ def test_an_inventory_uses_the_policy_of_a_settings_file(shell: Shell) -> None:
     Path("ringback.toml").write_text(
         '[[holds]]\nphase = "before"\nurl_prefix = "https://a.example"\n'
     )
-    words = ("inventory", "--data", "ringback-data", "--settings", "ringback.toml", "--json")
+    words = ("inventory", "--data", "data", "--settings", "ringback.toml", "--json")
     ended = shell.run(*words)
     assert set(json.loads(ended.stdout)["sources"].values()) == {"twilio"}
     assert ended.stderr == "policy of ringback.toml: phase after\n"
@@ -80,7 +80,7 @@ def test_an_inventory_uses_the_policy_of_a_settings_file(shell: Shell) -> None:
 
 def test_an_inventory_is_written_as_a_table(shell: Shell) -> None:
     shell.fill("https://a.example/#cbs=kore", "https://b.example/")
-    shell.said("inventory", "--data", "ringback-data", "--out", "urls.csv")
+    shell.said("inventory", "--data", "data", "--out", "urls.csv")
     with Path("urls.csv").open() as file:
         rows = {row["url"]: row for row in csv.DictReader(file)}
     assert rows["https://a.example/#cbs=kore"]["before"] == "kore"
@@ -90,7 +90,7 @@ def test_an_inventory_is_written_as_a_table(shell: Shell) -> None:
 def test_a_plan_selects_urls_and_reports_what_it_left_out(shell: Shell) -> None:
     shell.fill("https://a.example/", "https://b.example/", "https://c.example/#cbs=kore")
     said = shell.said(
-        *("plan", "--data", "ringback-data", "--to", "kore", "--out", "move.plan"),
+        *("plan", "--data", "data", "--to", "kore", "--out", "move.plan"),
         *("--select", "url!=https://b.example/*"),
     )
     assert "move.plan: 1 URL to move to kore; nothing is changed yet" in said
@@ -102,7 +102,7 @@ def test_a_plan_selects_urls_and_reports_what_it_left_out(shell: Shell) -> None:
 
 def test_a_plan_that_is_too_late_says_so(shell: Shell) -> None:
     shell.fill("https://a.example/")
-    words = ("plan", "--data", "ringback-data", "--to", "twilio")
+    words = ("plan", "--data", "data", "--to", "twilio")
     said = shell.said(*words, "--out", "late.plan", "--at", "2024-11-02")
     why = "the URL asks for twilio, but twilio ended on 2024-11-02"
     assert f"1 URL would not be sent from twilio after the move: {why}" in said
@@ -111,16 +111,57 @@ def test_a_plan_that_is_too_late_says_so(shell: Shell) -> None:
 
 def test_urls_changed_by_others_cause_exit_code_4(shell: Shell) -> None:
     shell.fill("https://a.example/", "https://b.example/")
-    shell.planned("--data", "ringback-data")
+    shell.planned("--data", "data")
     shell.change("https://a.example/", "https://other.example/")
     said = shell.said("apply", "move.plan", "--no-probe", exit_code=4)
     assert "1  moved" in said
     assert "changed by somebody else: the URL is https://other.example/ now" in said
 
 
+@pytest.mark.parametrize("others", [[], ["https://b.example/"]])
+def test_a_revert_that_leaves_a_moved_url_ends_with_exit_code_4_each_time(
+    shell: Shell, others: list[str]
+) -> None:
+    shell.fill("https://a.example/", *others)
+    shell.planned("--data", "data")
+    shell.said("apply", "move.plan", "--no-probe")
+    shell.change("https://a.example/#cbs=kore", "https://other.example/")
+    for _ in range(2):
+        said = shell.said("revert", "move.plan", "--yes", exit_code=4)
+        assert "changed by somebody else: the URL is https://other.example/ now" in said
+    ended = shell.run("revert", "move.plan", "--yes", "--json")
+    (left,) = json.loads(ended.stdout)["left_behind"]
+    assert (ended.exit_code, left["url"]) == (4, "https://a.example/")
+    assert shell.urls() == [*others, "https://other.example/"]
+    shell.said("status", "move.plan")  # ends with 0, whatever the states are
+
+
+def test_a_revert_of_what_others_moved_back_or_never_moved_ends_with_exit_code_0(
+    shell: Shell,
+) -> None:
+    shell.fill("https://a.example/", "https://b.example/")
+    shell.planned("--data", "data")
+    shell.change("https://b.example/", "https://other.example/")
+    shell.said("apply", "move.plan", "--no-probe", exit_code=4)
+    shell.change("https://a.example/#cbs=kore", "https://a.example/")
+    assert "nothing to revert" in shell.said("revert", "move.plan", "--yes")
+
+
+def test_an_apply_without_the_lines_of_urls_that_others_changed_ends_with_exit_code_0(
+    shell: Shell,
+) -> None:
+    shell.fill("https://a.example/", "https://b.example/")
+    shell.planned("--data", "data")
+    shell.change("https://b.example/", "https://other.example/")
+    shell.said("apply", "move.plan", "--no-probe", exit_code=4)
+    lines = Path("move.plan").read_text().splitlines(keepends=True)
+    Path("move.plan").write_text("".join(line for line in lines if "b.example" not in line))
+    shell.said("apply", "move.plan", "--no-probe")
+
+
 def test_a_revert_says_what_it_will_do_and_asks(shell: Shell) -> None:
     shell.fill("https://a.example/", "https://b.example/#cbs=twilio")
-    shell.planned("--data", "ringback-data")
+    shell.planned("--data", "data")
     shell.said("apply", "move.plan", "--no-probe")
     said = shell.said("revert", "move.plan", "--at", "2024-10-20", answers="n\n", exit_code=1)
     until = "until kore sends the first of them at 2024-11-02 00:00Z"
@@ -133,7 +174,7 @@ def test_a_revert_says_what_it_will_do_and_asks(shell: Shell) -> None:
 
 def test_reverting_nothing_says_so(shell: Shell) -> None:
     shell.fill("https://a.example/")
-    shell.planned("--data", "ringback-data")
+    shell.planned("--data", "data")
     assert "nothing to revert: this plan has moved no URL" in shell.said("revert", "move.plan")
     assert not Path("move.plan.journal").exists()
 
@@ -143,7 +184,7 @@ def test_reverting_nothing_says_so(shell: Shell) -> None:
 
 def test_a_plan_without_a_url_says_where_it_searched_and_can_not_be_applied(shell: Shell) -> None:
     shell.fill()
-    said = shell.said("plan", "--data", "ringback-data", "--to", "kore", "--out", "move.plan")
+    said = shell.said("plan", "--data", "data", "--to", "kore", "--out", "move.plan")
     assert "move.plan is empty: there is no URL to move to kore" in said
     assert "no callback URL was found" in said
     searched = (
@@ -186,7 +227,7 @@ def test_each_command_answers_with_one_json_object(shell: Shell) -> None:
         return json.loads(ended.stdout)
 
     shell.fill("https://a.example/")
-    planned = run("plan", "--data", "ringback-data", "--to", "kore", "--out", "move.plan")
+    planned = run("plan", "--data", "data", "--to", "kore", "--out", "move.plan")
     assert (planned["file"], planned["edits"], planned["phase"]) == ("move.plan", 1, "after")
     applied = run("apply", "move.plan", "--no-probe")
     assert applied == {"outcome": "done", "counts": {"moved": 1}, "left_behind": []}
@@ -194,7 +235,8 @@ def test_each_command_answers_with_one_json_object(shell: Shell) -> None:
     assert (reverted["outcome"], reverted["returning"]) == ("reverted", 0)
     assert reverted["counts"] == {"gone back": 1}
     again = run("revert", "move.plan", "--yes")
-    assert again == {"outcome": "nothing to revert", "counts": {"gone back": 1}}
+    counts = {"gone back": 1}
+    assert again == {"outcome": "nothing to revert", "counts": counts, "left_behind": []}
 
 
 def test_without_write_the_diff_is_in_the_json(shell: Shell, app: Path) -> None:
@@ -295,7 +337,7 @@ def four(shell: Shell) -> list[str]:
     """Four URLs, and a plan to move them."""
     urls = [f"https://r{number}.example/" for number in range(4)]
     shell.fill(*urls)
-    shell.planned("--data", "ringback-data")
+    shell.planned("--data", "data")
     return urls
 
 
@@ -344,7 +386,7 @@ def test_a_single_url_that_delivers_worse_is_rolled_back_alone(
 )
 def test_an_invalid_canary_is_refused(shell: Shell, words: tuple[str, ...], why: str) -> None:
     shell.fill("https://a.example/")
-    shell.planned("--data", "ringback-data")
+    shell.planned("--data", "data")
     assert why in shell.said("apply", "move.plan", "--no-probe", *words, exit_code=2)
     assert shell.urls() == ["https://a.example/"]
 
@@ -378,7 +420,7 @@ def test_a_receiver_that_is_not_ready_is_not_moved(
 ) -> None:
     right, careless = receivers
     shell.fill(right, careless)
-    shell.planned("--data", "ringback-data")
+    shell.planned("--data", "data")
     said = shell.said("apply", "move.plan", "--allow", "loopback", exit_code=4)
     assert said.count("it accepts a request signed with another secret") == 1
     assert shell.statuses() == {right: "moved", careless: "skipped"}
@@ -398,7 +440,7 @@ def test_receivers_in_the_own_network_are_not_probed_by_default(
     shell: Shell, receivers: tuple[str, str]
 ) -> None:
     shell.fill(receivers[0])
-    shell.planned("--data", "ringback-data")
+    shell.planned("--data", "data")
     said = shell.said("apply", "move.plan", exit_code=4)
     assert "127.0.0.1 is not a public address" in said
 
@@ -476,7 +518,7 @@ def test_urls_of_a_table_are_moved_in_place(shell: Shell) -> None:
     [
         ((), "name the place of the URLs: --data FOLDER, --api, --csv FILE, or files and folders"),
         ((".", "--csv", "a.csv"), "PATH and --csv name different places: give only one"),
-        (("--api", "--data", "ringback-data"), "--api needs the account"),
+        (("--api", "--data", "data"), "--api needs the account"),
     ],
 )
 def test_exactly_one_url_source_has_to_be_given(
@@ -486,14 +528,14 @@ def test_exactly_one_url_source_has_to_be_given(
 
 
 def test_a_folder_without_data_is_refused_and_not_created(shell: Shell) -> None:
-    assert "there is no data in" in shell.said("inventory", "--data", "ringback-data", exit_code=1)
+    assert "there is no data in" in shell.said("inventory", "--data", "data", exit_code=1)
     assert not shell.data.exists()
 
 
 def test_a_url_source_on_the_command_line_overrides_the_environments_data_folder(
     shell: Shell, app: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(os.environ, "RINGBACK_DATA", "ringback-data")
+    monkeypatch.setitem(os.environ, "RINGBACK_DATA", "data")
     assert "app.py:1" in shell.said("inventory", ".")
     assert "there is no data in" in shell.said("inventory", exit_code=1)
 

@@ -220,16 +220,51 @@ def test_a_plan_for_a_server_of_an_earlier_version_is_bound_to_its_name(
 # ---- the data folder of a plan -------------------------------------------------------------------
 
 
-@ALL_COMMANDS
-def test_a_plan_is_used_with_the_usual_data_folder_or_the_one_that_is_named(
-    shell: Shell, command: tuple[str, ...]
-) -> None:
+@pytest.fixture(params=["--seal-key-file", "RINGBACK_SEAL_KEY"])
+def seal_key(request: pytest.FixtureRequest, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Data in the folder `other`, whose key is elsewhere; how to give it to a command."""
     shell.fill("https://a.example/")
     shell.data.rename("other")
-    shell.planned("--data", "other")
-    why = f"the plan is for the data folder {shell.folder / 'other'}, and --data is not given"
-    assert why in refused(shell, command)
-    shell.said(command[0], "move.plan", *command[1:], "--data", "other")
+    key = Path("other/ringback.key").rename("key")
+    if request.param == "RINGBACK_SEAL_KEY":
+        monkeypatch.setitem(os.environ, "RINGBACK_SEAL_KEY", key.read_text().strip())
+        return ()
+    return ("--seal-key-file", "key")
+
+
+@ALL_COMMANDS
+def test_a_seal_key_opens_only_a_folder_that_is_named(
+    shell: Shell, command: tuple[str, ...], seal_key: tuple[str, ...]
+) -> None:
+    shell.planned("--data", "other", *seal_key)
+    why = f"the plan is for the data folder {shell.folder / 'other'}, and a seal key is given, but"
+    assert why in refused(shell, command, *seal_key)
+    shell.said(command[0], "move.plan", *command[1:], *seal_key, "--data", "other")
+
+
+def test_the_usual_folder_need_not_be_named(
+    shell: Shell, seal_key: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shell.planned("--data", "other", *seal_key)
+    monkeypatch.setitem(os.environ, "RINGBACK_DATA", "other")
+    shell.said("status", "move.plan", *seal_key)
+    monkeypatch.delitem(os.environ, "RINGBACK_DATA")
+    Path("move.plan").unlink()
+    Path("other").rename("ringback-data")
+    shell.planned("--data", "ringback-data", *seal_key)
+    shell.said("status", "move.plan", *seal_key)
+
+
+@ALL_COMMANDS
+def test_a_folder_with_its_own_key_need_not_be_named(
+    shell: Shell, command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shell.fill("https://a.example/")
+    shell.planned("--data", "data")
+    Path("elsewhere").mkdir()
+    monkeypatch.chdir("elsewhere")
+    monkeypatch.setitem(os.environ, "RINGBACK_DATA", "not-there")
+    shell.said(command[0], "../move.plan", *command[1:])
 
 
 @ALL_COMMANDS
@@ -237,7 +272,7 @@ def test_a_plan_goes_on_in_the_folder_to_which_its_data_was_moved(
     shell: Shell, command: tuple[str, ...]
 ) -> None:
     shell.fill("https://a.example/")
-    shell.planned("--data", "ringback-data")
+    shell.planned("--data", "data")
     shell.data.rename("other")
     assert "there is no data in" in refused(shell, command)
     shell.said(command[0], "move.plan", *command[1:], "--data", "other")
@@ -246,7 +281,7 @@ def test_a_plan_goes_on_in_the_folder_to_which_its_data_was_moved(
 @ALL_COMMANDS
 def test_a_plan_is_refused_for_other_data(shell: Shell, command: tuple[str, ...]) -> None:
     shell.fill("https://a.example/")
-    (header, _) = shell.planned("--data", "ringback-data")
+    (header, _) = shell.planned("--data", "data")
     shell.data.rename("other")
     shell.fill("https://a.example/")
     said = refused(shell, command)
@@ -260,11 +295,11 @@ def test_a_plan_of_an_earlier_version_is_finished_and_reverted_in_its_own_folder
     shell: Shell,
 ) -> None:
     shell.fill("https://a.example/")
-    (header, edit) = shell.planned("--data", "ringback-data")
+    (header, edit) = shell.planned("--data", "data")
     Path("move.plan").write_text(f"{json.dumps(of_form_1(header))}\n{json.dumps(edit)}\n")
     shell.said("apply", "move.plan", "--no-probe")
     shell.data.rename("other")
-    assert "and --data or RINGBACK_DATA is" in refused(shell, ("revert",), "--data", "other")
+    assert "and --data is /" in refused(shell, ("revert",), "--data", "other")
     Path("other").rename(shell.data)
     shell.said("revert", "move.plan", "--yes")
     assert shell.urls() == ["https://a.example/"]
@@ -290,7 +325,7 @@ def test_the_form_and_the_version_of_a_plan_are_checked(
     shell: Shell, altered: dict[str, object], why: str
 ) -> None:
     shell.fill("https://a.example/")
-    (header, _) = shell.planned("--data", "ringback-data")
+    (header, _) = shell.planned("--data", "data")
     header["ringback_plan"] |= altered
     alter(header)
     for command in (("apply", "--no-probe"), ("status",), ("revert", "--yes")):

@@ -44,6 +44,7 @@ from ringback.migration_setup import (
 
 _WENT_BACK: Final = 3
 _LEFT_BEHIND: Final = 4
+_ARE_NEW: Final = (EditState.MOVED, EditState.THERE)
 _SOAK: Final = timedelta(hours=1)
 _LOOKS: Final = 5
 
@@ -92,7 +93,8 @@ async def apply_plan(
             err=True,
         )
         return _WENT_BACK
-    return _LEFT_BEHIND if any(each.state in LEFT_BEHIND for each in after.values()) else 0
+    has_moved_all = all(after[edit.place].state in _ARE_NEW for edit in plan.edits)
+    return 0 if has_moved_all else _LEFT_BEHIND
 
 
 def _printer(*, as_json: bool) -> output.ProgressPrinter:
@@ -198,9 +200,15 @@ async def revert_plan(
         before = await _statuses(plan, path, found)
         moved = [each.edit for each in before.values() if each.state is EditState.MOVED]
         if not moved:
-            record = {"outcome": "nothing to revert", "counts": _counts(before)}
-            say(record, "nothing to revert: this plan has moved no URL", as_json=as_json)
-            return 0
+            left = _not_back(path, plan, before)
+            record = {
+                "outcome": "nothing to revert",
+                "counts": _counts(before),
+                "left_behind": [output.status_record(each) for each in left.values()],
+            }
+            why = "no URL is as this plan moved it" if left else "this plan has moved no URL"
+            say(record, [f"nothing to revert: {why}", *output.status_lines(left)], as_json=as_json)
+            return _LEFT_BEHIND if left else 0
         now = found.clock.now()
         policy, date, _ = policy_for(found.url_source.spec, access, settings, at=at, now=now)
         preview = preview_rollback(moved, plan.to, policy, at=date)
@@ -224,11 +232,15 @@ async def revert_plan(
             await executor.revert()
             after = await executor.statuses()
     _say_result("reverted", after, printer, as_json=as_json, **effect)
-    is_all_back = all(after[edit.place].state in _BACK for edit in moved)
-    return 0 if is_all_back else _LEFT_BEHIND
+    return _LEFT_BEHIND if _not_back(path, plan, after) else 0
 
 
-_BACK: Final = (EditState.RETURNED, EditState.BEHIND)
+def _not_back(
+    path: Path, plan: MigrationPlan, found: Mapping[UrlLocation, EditWithState]
+) -> Mapping[UrlLocation, EditWithState]:
+    """Return the edits that an apply began, and whose URLs do not have their old form."""
+    begun = read_journal(journal_of(path), plan_id=plan.id).edits
+    return {place: each for place, each in found.items() if place in begun and not each.is_back}
 
 
 def _say_result(

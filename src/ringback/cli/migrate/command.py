@@ -239,7 +239,7 @@ async def apply(
     step. If the command is interrupted, run it again: it continues from there.
 
     Exit code: 0 if all URLs have moved; 1 if the plan is empty or can't be applied; 3 if
-    deliveries got worse and a step was rolled back; 4 if some URLs have not moved.
+    deliveries got worse and a step was rolled back; 4 if some URLs of the plan have not moved.
     """
     from ringback.cli.migrate.apply_and_revert import apply_plan
 
@@ -311,7 +311,8 @@ async def revert(
     The command first shows how many URLs will get callbacks from their old source again: not all,
     if that source no longer sends. Then it asks you. If it is interrupted, run it again.
 
-    Exit code: 0 if all URLs are back; 1 if the plan can't be reverted; 4 if some URLs are not back.
+    Exit code: 0 if all URLs that the plan moved are back; 1 if the plan can't be reverted; 4 if
+    some of them are not back.
     """
     from ringback.cli.migrate.apply_and_revert import revert_plan
 

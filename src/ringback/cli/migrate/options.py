@@ -27,7 +27,7 @@ from ringback.cli.policy.options import (
 from ringback.core.calendar import read_instant
 from ringback.settings import ENVIRONMENT
 from ringback.settings.parsers import read_networks
-from ringback.settings.setting_definitions import DATA, FILE_VARIABLE, ServerCommand
+from ringback.settings.setting_definitions import DATA, FILE_VARIABLE, SEAL_KEY, ServerCommand
 
 if TYPE_CHECKING:
     from ringback.core.http.allowed_addresses import Network
@@ -195,9 +195,10 @@ def _named_place(
     on_command_line = {"--api": "api"} if api else {}
     if given is click.core.ParameterSource.COMMANDLINE:
         on_command_line["--data"] = "store"
+    has_seal_key = access.credentials.seal_key_file or ENVIRONMENT.get(SEAL_KEY.variable)
     place = NamedPlace(
         data,
-        given is not click.core.ParameterSource.DEFAULT,
+        has_seal_key=bool(has_seal_key),
         server=access.server,
         account_sid=access.account_sid,
         options=on_command_line,
@@ -209,8 +210,8 @@ with_named_place: Final[Option[Any]] = with_options(
     option_group(
         "Where the plan's URLs are (if they are not in files)",
         data_folder(
-            "The data folder, if the plan was made with --data. If its data was moved or copied"
-            " since, name its new folder.",
+            "The data folder, for a plan that was made with --data: needed if you give a seal key,"
+            " and if the data was moved or copied to another folder since.",
             default=DATA.default_of(ServerCommand.DEV),
         ),
         option(
