@@ -15,6 +15,7 @@ from ringback.core.errors import ConfigurationError
 from ringback.settings.load import load
 from ringback.settings.setting_definitions import ServerCommand
 from tests.end_to_end.test_serve import Serving, create, metrics, ringback, send, serving
+from tests.fakes import ACCOUNT_SID
 from tests.policy_monitors import until
 from tests.served import Answered, Served, asked_until, in_this_process, served
 from tests.unit.api.caller import basic
@@ -279,12 +280,12 @@ async def test_of_two_changes_of_one_version_the_second_is_refused(tmp_path: Pat
 async def test_set_changes_the_server_that_runs_or_else_the_file(tmp_path: Path) -> None:
     file, data = tmp_path / "ringback.toml", tmp_path / "data"
     write(file, "port = 0\n")
-    words = ("policy", "set", "hold", "--account", "AC1", "--phase", "before", "--yes")
+    words = ("policy", "set", "hold", "--account", ACCOUNT_SID, "--phase", "before", "--yes")
     named = ("--settings", str(file), "--data", str(data))
     async with served(data, "--settings", str(file)) as server:
         url = server.dev["base_url"]
         said = (await in_this_process(*words, *named)).stdout
-        assert '+[[holds]]\n+phase = "before"\n+account_sid = "AC1"\n' in said
+        assert f'+[[holds]]\n+phase = "before"\n+account_sid = "{ACCOUNT_SID}"\n' in said
         changed = f"the policy of the server at {url} is changed: version 2 is in force"
         assert said.endswith(f"\n{changed}; {file} is not changed\n")
         again = await in_this_process(*words, *named, "--json")
@@ -295,7 +296,7 @@ async def test_set_changes_the_server_that_runs_or_else_the_file(tmp_path: Path)
             "diff": "",
         }
         shown = json.loads((await in_this_process("policy", "show", *named[2:], "--json")).stdout)
-        assert [hold["account_sid"] for hold in shown["holds"]] == ["AC1"]
+        assert [hold["account_sid"] for hold in shown["holds"]] == [ACCOUNT_SID]
         assert (shown["version"], shown["stays_in"]) == (2, "before")
         moved = ("policy", "set", "phase", "after", "--since", "2030-01-01", "--yes")
         assert (
@@ -304,10 +305,19 @@ async def test_set_changes_the_server_that_runs_or_else_the_file(tmp_path: Path)
         )
         refused = await in_this_process("policy", "set", "release", "--account", "AC2", *named)
         assert "there is no hold of AC2" in refused.stderr
+        stranger = await in_this_process(*words[:4], "AC" + "9" * 32, *words[5:], *named)
+        assert stranger.exit_code == 1
+        assert "a hold is for the account 'AC999" in stranger.stderr
+        assert "its SID must be that of an account of this server" in stranger.stderr
         assert await server.stop() == 0
     assert file.read_text() == "port = 0\n"
-    said = (await in_this_process(*words, *named)).stdout
-    assert said.endswith(f"\n{file} is changed\n")
+    ended = await in_this_process(*words, *named)
+    assert ended.stdout.endswith(f"\n{file} is changed\n")
+    note = f"no server answers, so nobody has checked that {ACCOUNT_SID} exists\n"
+    assert ended.stderr == note
+    malformed = await in_this_process(*words[:4], "acct_1", *words[5:], *named)
+    assert malformed.exit_code == 1
+    assert "'acct_1' is not the SID of an account; it must be AC and 32 hex" in malformed.stderr
     assert "[[holds]]" in file.read_text()
 
 
@@ -327,7 +337,7 @@ async def test_only_an_operators_key_sets_the_policy_of_a_server(tmp_path: Path)
 
 
 async def test_the_phase_of_dev_is_not_part_of_any_version(tmp_path: Path) -> None:
-    hold = ("policy", "set", "hold", "--account", "AC1", "--phase", "before", "--yes")
+    hold = ("policy", "set", "hold", "--account", ACCOUNT_SID, "--phase", "before", "--yes")
     async with served(tmp_path, "--phase", "between") as server:
         await in_this_process(*hold, "--data", str(tmp_path))
         assert (await server.get("/portal/v1/policy")).body["phase"] == "between"
@@ -336,7 +346,7 @@ async def test_the_phase_of_dev_is_not_part_of_any_version(tmp_path: Path) -> No
         told = (await in_this_process("policy", "show", "--data", str(tmp_path))).stdout
         await server.stop()
     assert ": phase after is in force\nthe server stays in phase after, whatever the date\n" in told
-    assert "\nholds\n  AC1  in phase before  without an end\n" in told
+    assert f"\nholds\n  {ACCOUNT_SID}  in phase before  without an end\n" in told
     assert "\nversion 2, from the operator, 20" in told
 
 

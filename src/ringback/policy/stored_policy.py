@@ -101,9 +101,12 @@ class StoredPolicy:
         `actor` is who changes it, for the audit entry.
 
         Raises Conflict if the newest version is not the one with the number `based_on`, and
-        InvalidParameter if this process can't use the policy.
+        InvalidParameter if this process can't use the policy, or if a new hold is for an account
+        that doesn't exist.
         """
         self._check(policy)
+        # Not in the transaction, since thousands of holds may be new.
+        await self._store.read(lambda tx: _check_accounts(tx, policy))
         now = self._clock.now()
 
         def add(tx: Transaction) -> PolicyVersion | None:
@@ -164,6 +167,21 @@ class StoredPolicy:
             raise ConfigurationError(active.unusable) from None
         active.unusable = None
         active.behind = offered and version.why_behind(*offered)
+
+
+def _check_accounts(tx: Transaction, policy: Policy) -> None:
+    """Raise InvalidParameter if a hold that is not in force yet is for an unknown account."""
+    newest = tx.policies.newest()
+    known = frozenset(() if newest is None else newest.policy.holds)
+    named = dict.fromkeys(hold.account_sid for hold in policy.holds if hold not in known)
+    for sid in filter(None, named):
+        if tx.accounts.get(sid) is None:
+            by_kore_id = tx.accounts.with_kore_id(sid)
+            right = by_kore_id.sid if by_kore_id else "that of an account of this server, like AC…"
+            raise InvalidParameter(
+                f"a hold is for the account {sid!r}, which doesn't exist; its SID must be {right}",
+                code=SUPER_SIM.invalid,
+            )
 
 
 def _add(tx: Transaction, new: PolicyVersion, before: PolicyVersion | None, actor: Actor) -> bool:

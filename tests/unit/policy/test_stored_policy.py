@@ -22,8 +22,8 @@ from tests.policy_monitors import stored_in, version_of
 
 T = TypeVar("T")
 
-HELD = Policy(NOTICE.phases, (PhaseHold("before", "AC1"),))
-OTHER = Policy(NOTICE.phases, (PhaseHold("after", "AC2"),))
+HELD = Policy(NOTICE.phases, (PhaseHold("before", url_prefix="https://a.example/"),))
+OTHER = Policy(NOTICE.phases, (PhaseHold("after", url_prefix="https://b.example/"),))
 ACME = Policy((Phase("all", None, "acme", frozenset({"acme"})),))
 KORE_ONLY = Policy((Phase("all", None, Source.KORE, frozenset({Source.KORE})),))
 FILE, OLD_FILE = PolicyPart(HELD, "ringback.toml"), PolicyPart(NOTICE, "ringback.toml")

@@ -49,6 +49,16 @@ class _FileTarget:
 
         _check(SettingsFile.of(self.name, text))
 
+    def check_account(self, sid: str) -> None:
+        """Raise ConfigurationError unless the text is a SID; say that no server checks it."""
+        from ringback.core.sids import SidKind, is_sid
+
+        if not is_sid(sid, SidKind.ACCOUNT):
+            raise ConfigurationError(
+                f"--account: {sid!r} is not the SID of an account; it must be AC and 32 hex digits"
+            )
+        click.echo(f"no server answers, so nobody has checked that {sid} exists", err=True)
+
     def save(self, policy: "Policy", text: str) -> str:
         """Write the file, and return what is said about it."""
         from ringback.runtime.disk_sync import replace_file
@@ -89,6 +99,9 @@ class _ServerTarget:
 
     def check(self, text: str) -> None:
         """Do nothing: the server itself checks the policy."""
+
+    def check_account(self, sid: str) -> None:
+        """Do nothing: the server itself looks for the account."""
 
     def save(self, policy: "Policy", text: str) -> str:
         """Send the policy to the server, and return what is said about it."""
@@ -274,7 +287,9 @@ def hold(
     from ringback.core.policy.source_policy import PhaseHold
 
     def edit(policy: "Policy") -> "Policy":
-        existing = policy.hold_of(*scope)
+        existing, (account, _) = policy.hold_of(*scope), scope
+        if existing is None and account is not None:
+            target.check_account(account)
         phase_name = name or (existing and existing.phase)
         if phase_name is None:
             raise ConfigurationError("a new hold needs a phase: give --phase")

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp
 from ringback.api.authentication import ACT_FOR
 from ringback.api.portal.policy import MAX_BODY, PolicyEndpoints
 from ringback.core.calendar import iso
+from ringback.core.policy.policy_json import read_policy
 from ringback.core.policy.policy_version import OPERATOR, PolicyVersion
 from ringback.core.policy.source_policy import NOTICE, Phase, PhaseHold, Policy, Source
 from ringback.operations.delivery_totals import count_last_week
@@ -308,6 +309,34 @@ async def test_a_policy_that_is_not_valid_is_refused(
     assert active.number == 0
 
 
+async def test_a_new_hold_is_for_an_account_that_exists(
+    operator: Caller, active: ActivePolicy, store: Store
+) -> None:
+    nobody, theirs = "AC" + "9" * 32, await store.read(lambda tx: tx.accounts.get(THEIRS))
+    assert theirs is not None
+    for sid, right in (
+        (nobody, "that of an account of this server, like AC…"),
+        (theirs.kore_id, THEIRS),
+    ):
+        holds = [{"phase": "all", "account_sid": THEIRS}, {"phase": "all", "account_sid": sid}]
+        answer = await put(operator, NEW | {"holds": holds})
+        assert refusal(answer) == (400, 83600)
+        why = f"a hold is for the account {sid!r}, which doesn't exist; its SID must be {right}"
+        assert answer.json["message"] == why
+    assert active.number == 0
+
+
+async def test_a_hold_that_is_in_force_already_may_be_for_nobody(
+    operator: Caller, store: Store
+) -> None:
+    hold = {"phase": "all", "account_sid": "AC" + "9" * 32}
+    policy = read_policy(NEW | {"holds": [hold]})
+    of_a_file = PolicyVersion(1, policy, DATE, "ringback.toml")
+    assert await store.transact(lambda tx: tx.policies.add(of_a_file))
+    more = [hold, {"phase": "all", "url_prefix": "https://a.example/"}]
+    assert (await put(operator, NEW | {"version": 1, "holds": more})).status == 200
+
+
 async def test_a_form_is_not_a_policy(operator: Caller) -> None:
     headers = {"content-type": "application/x-www-form-urlencoded"}
     answer = await put(operator, NEW, **headers)
@@ -318,7 +347,7 @@ async def test_a_policy_with_thousands_of_holds_is_accepted(
     operator: Caller, active: ActivePolicy
 ) -> None:
     holds = [
-        {"phase": "all", "account_sid": f"AC{number:032x}", "url_prefix": "https://a.example/"}
+        {"phase": "all", "account_sid": THEIRS, "url_prefix": f"https://{number}.example/"}
         for number in range(10_000)
     ]
     assert (await put(operator, NEW | {"holds": holds})).status == 200
