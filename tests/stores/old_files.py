@@ -42,7 +42,7 @@ _UNDONE_BY: Final = {
         )
         for table, column in product(tables.split(), columns.split())
     ),
-    20: "ALTER TABLE installation DROP COLUMN fingerprint;"
+    20: "ALTER TABLE shadows DROP COLUMN body; ALTER TABLE installation DROP COLUMN fingerprint;"
     " DELETE FROM installation WHERE paused_us IS NULL",
 }
 """The statements that undo each migration since schema 11."""

@@ -35,6 +35,8 @@ from ringback.core.shadows.shadow import (
     copy_of,
 )
 from ringback.core.shadows.shadow_report import EXCERPT, AnswerComparison, ComparableResult
+from ringback.core.sources.body_encoding import BodyEncoding
+from ringback.core.sources.source_definition import BUILT_IN
 from ringback.ports import (
     CallbackFilter,
     ComparedShadow,
@@ -166,6 +168,27 @@ async def test_the_request_of_a_get_is_read_back_with_all_parameters(
     opened = ShadowCallback.opened(copy, of=told)
     await open_(store, opened)
     request = render(copy, account=one.account, at=NOW).recorded()
+    settled = opened.settled(GOOD, request, started=NOW)
+    await settle_(store, settled)
+    assert await rows(store) == [settled]
+
+
+async def test_a_body_in_another_encoding_than_that_of_the_callback_is_read_back(
+    store: Store,
+) -> None:
+    told = callback(1)._replace(method=HttpMethod.POST, body="A=1")
+    await keep(store, told)
+    (one,) = await claim(store)
+    await settle(store, ended(one, RetryNow(), result=GOOD))
+    rule = ShadowRule("acme", ShadowQueryParameter("shadow=1"))
+    acme = replace(BUILT_IN[Source.KORE], body_encoding=BodyEncoding.JSON)
+    sources = {**BUILT_IN, "acme": acme}
+    copy = copy_of(told, rule, random_bytes=bytes(SHADOW_BYTES), now=NOW, sources=sources)
+    opened = ShadowCallback.opened(copy, of=told)
+    await open_(store, opened)
+    assert await rows(store) == [opened]
+    request = render(copy, account=one.account, at=NOW, sources=sources).recorded()
+    assert (request.body, opened.body) == ('{"A":"1"}', '{"A":"1"}')
     settled = opened.settled(GOOD, request, started=NOW)
     await settle_(store, settled)
     assert await rows(store) == [settled]

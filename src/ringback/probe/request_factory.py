@@ -82,7 +82,7 @@ class ProbeRequestFactory:
             account_sid=self.account.sid,
             url=url or self.url,
             method=method,
-            body=self._body(payload, method, at, mark or self.mark()),
+            body=self._body(payload, source, method, at, mark or self.mark()),
             source=source,
             source_asked=None,
             source_reason="the probe sends as this source",
@@ -113,9 +113,16 @@ class ProbeRequestFactory:
         """Return a random text that makes the payload of a callback unique."""
         return self.random_source.bytes(_MARK_BYTES).hex()
 
-    def _body(self, payload: ProbeCallbackKind, method: HttpMethod, at: datetime, mark: str) -> str:
+    def _body(
+        self,
+        payload: ProbeCallbackKind,
+        source: SourceName,
+        method: HttpMethod,
+        at: datetime,
+        mark: str,
+    ) -> str:
         if payload is ProbeCallbackKind.TEST_EVENT:
             return write_test_event(self.random_source.bytes(TEST_EVENT_BYTES), at=at)
-        return encode(
-            parameters_for(payload, CallbackSubject(self.account.sid, self.sim_sid, mark), method)
-        )
+        about = CallbackSubject(self.account.sid, self.sim_sid, mark)
+        form = encode(parameters_for(payload, about, method))
+        return self.sources[source].body_of(form, method)

@@ -7,6 +7,7 @@ from typing import Any, Final, TypeVar, cast
 from ringback.core.errors import ConfigurationError
 from ringback.core.http.egress_routes import Egress, read_egress
 from ringback.core.policy.source_policy import SourceName
+from ringback.core.sources.body_encoding import CONTENT_TYPES, BodyEncoding
 from ringback.core.sources.idempotency_tokens import IdempotencyTokenFormat
 from ringback.core.sources.source_definition import (
     BUILT_IN,
@@ -26,7 +27,9 @@ T = TypeVar("T")
 Entry = Mapping[str, Any]
 
 TABLE: Final = "sources"
-_FORM: Final = "a source has signature, token and headers, and may have content_type and egress"
+_FORM: Final = (
+    "a source has signature, token and headers, and may have body_encoding, content_type and egress"
+)
 _NAME: Final = re.compile("[a-z][a-z0-9-]{0,31}")
 _TEXT: Final = re.compile("[ -~]+")
 
@@ -70,14 +73,35 @@ def _source_of(name: str, entry: Entry) -> CallbackSourceDefinition:
         raise ConfigurationError(
             f"the name {name!r} can't be used in a URL; use lower-case letters, digits and -"
         )
-    check_keys(entry, must=("signature", "token", "headers"), may=("content_type", "egress"))
-    content_type = {"content_type": _content_type_of(entry)} if "content_type" in entry else {}
+    may = ("body_encoding", "content_type", "egress")
+    check_keys(entry, must=("signature", "token", "headers"), may=may)
+    signature, encoding = _signature_of(entry), _body_encoding_of(entry)
+    if signature.covers_form and encoding is not BodyEncoding.FORM:
+        raise TomlTableError(
+            "body_encoding",
+            f"the signature scheme {entry['signature']} signs the parameters of a form, and not the"
+            f" body; with {encoding}, choose another scheme",
+        )
+    given = "content_type" in entry
     return CallbackSourceDefinition(
         headers=_headers_of(entry),
-        signature=_signature_of(entry),
+        signature=signature,
         token=_parsed("token", IdempotencyTokenFormat.parse, read_text(entry, "token")),
-        **content_type,
+        content_type=_content_type_of(entry) if given else CONTENT_TYPES[encoding],
+        body_encoding=encoding,
     )
+
+
+def _body_encoding_of(entry: Entry) -> BodyEncoding:
+    if "body_encoding" not in entry:
+        return BodyEncoding.FORM
+    name = read_text(entry, "body_encoding")
+    if name not in [*BodyEncoding]:
+        known = " and ".join(BodyEncoding)
+        raise TomlTableError(
+            "body_encoding", f"{name!r} is not an encoding of bodies; the encodings are {known}"
+        )
+    return BodyEncoding(name)
 
 
 def _signature_of(entry: Entry) -> SignatureScheme:

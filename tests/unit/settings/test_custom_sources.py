@@ -7,6 +7,7 @@ import pytest
 from ringback.core.errors import ConfigurationError
 from ringback.core.http.egress_routes import Direct
 from ringback.core.policy.source_policy import Source
+from ringback.core.sources.body_encoding import BodyEncoding
 from ringback.core.sources.idempotency_tokens import IdempotencyTokenFormat
 from ringback.core.sources.source_definition import BUILT_IN, SIGNATURE_SCHEMES
 from ringback.settings.load import load
@@ -76,6 +77,24 @@ def test_a_source_may_have_its_own_content_type_and_egress(tmp_path: Path) -> No
     assert settings.egresses.by_source["acme"] == Direct(("192.0.2.7",))
 
 
+def test_a_source_may_send_json(tmp_path: Path) -> None:
+    text = ACME + 'body_encoding = "json"\n'
+    acme = loaded(tmp_path, text).sources["acme"]
+    assert acme.body_encoding is BodyEncoding.JSON
+    assert acme.content_type == "application/json; charset=utf-8"
+    own = loaded(tmp_path, text + 'content_type = "application/vnd.acme+json"\n').sources["acme"]
+    assert own.content_type == "application/vnd.acme+json"
+    assert loaded(tmp_path, ACME).sources["acme"].body_encoding is BodyEncoding.FORM
+
+
+def test_a_signature_of_form_parameters_needs_a_form(tmp_path: Path) -> None:
+    text = ACME.replace("hmac-sha256", "twilio", 1) + 'body_encoding = "json"\n'
+    assert refusal_of(tmp_path, text).startswith(
+        ":5: the signature scheme twilio signs the parameters of a form, and not the body; with"
+        " json, choose another scheme"
+    )
+
+
 def test_the_policy_may_use_a_custom_source(tmp_path: Path) -> None:
     phase = '[[phases]]\nname = "only"\ndefault = "acme"\nmay_ask = ["acme", "kore"]\n'
     (only,) = loaded(tmp_path, ACME + phase).policy.phases
@@ -133,6 +152,11 @@ def test_an_unusable_source_is_refused_by_its_line(
 @pytest.mark.parametrize(
     ("key", "value", "why"),
     [
+        (
+            "body_encoding",
+            '"xml"',
+            ":5: 'xml' is not an encoding of bodies; the encodings are form and json",
+        ),
         (
             "content_type",
             "'é'",

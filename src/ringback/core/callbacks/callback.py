@@ -14,7 +14,6 @@ from ringback.core.callbacks.retry import (
     RetryNow,
     RetryRules,
 )
-from ringback.core.form_encoding import decode
 from ringback.core.http.http_exchange import (
     AttemptResult,
     ReceiverResponseRecord,
@@ -24,6 +23,7 @@ from ringback.core.http.http_exchange import (
 from ringback.core.http.outcome import code_of, describe, failure_of, status_of
 from ringback.core.policy.source_policy import SourceName
 from ringback.core.retry_schedule import FAITHFUL, RetrySchedule
+from ringback.core.sources.body_encoding import read_body
 
 
 class CallbackStatus(StrEnum):
@@ -93,7 +93,11 @@ class CallbackRecord(NamedTuple):
     url: CallbackUrl
     method: HttpMethod
     body: str
-    """The encoded parameters, sent as a POST's body or in a GET's query; JSON for a test event."""
+    """The encoded parameters, sent as a POST's body or in a GET's query; JSON for a test event.
+
+    In a body, the source chooses the encoding when the callback is created; in a query, it is a
+    form.
+    """
     source: SourceName
     source_asked: SourceName | None
     source_reason: str
@@ -121,7 +125,7 @@ class CallbackRecord(NamedTuple):
     @property
     def parameters(self) -> list[tuple[str, str]]:
         """The callback's parameters, decoded and in order; empty for a test event."""
-        return [] if self.is_test else decode(self.body)
+        return [] if self.is_test else read_body(self.body)
 
     @property
     def called(self) -> CallbackUrl:

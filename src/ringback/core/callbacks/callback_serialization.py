@@ -13,6 +13,7 @@ from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.callbacks.callback import CallbackRecord, DeliveryProgress
 from ringback.core.events.event_kinds import event_and_sim
 from ringback.core.policy.source_policy import source_named
+from ringback.core.sources.body_encoding import BodyEncoding, encoded_as
 
 _MAY_LACK: Final = frozenset({3, 8, 11, 13, 14})
 """Positions of the fields that may be None: credentials, source asked, key, due time, author."""
@@ -63,7 +64,7 @@ def read_new(text: str) -> CallbackRecord:
     except TypeError:
         raise ValueError(f"the URL's warnings are {warnings!r}, which is not a list") from None
     # Not part of the text, so that texts from before there were these fields have them too.
-    event, sim_sid = event_and_sim(body)
+    event, sim_sid = event_and_sim(encoded_as(BodyEncoding.FORM, body))
     return CallbackRecord(
         sid=sid,
         account_sid=account_sid,

@@ -14,6 +14,7 @@ from ringback.core.events.event_kinds import TEST_EVENT, event_and_sim
 from ringback.core.events.kore_test_event import TEST_EVENT_BYTES, write_test_event
 from ringback.core.policy.source_policy import Policy, Source, SourceName
 from ringback.core.sids import SID_BYTES, TIME_BYTES, SidKind, dated, make_sid, time_bytes
+from ringback.core.sources.body_encoding import BodyEncoding
 from ringback.core.sources.idempotency_tokens import KORE_TOKEN, TOKEN_BYTES, IdempotencyTokenFormat
 from ringback.core.sources.source_definition import BUILT_IN, Sources
 
@@ -40,10 +41,16 @@ def compose(
     sources: Sources = BUILT_IN,
     created_by: str | None = None,
 ) -> CallbackRecord:
-    """Return a new callback with this encoded body to the URL `to`, due now or at `due`."""
+    """Return a new callback with these parameters to the URL `to`, due now or at `due`.
+
+    `body` has the parameters as a form; the callback's source may encode them in another way.
+    """
     choice = policy.choose(to.source, at=policy.date_at(now), account_sid=account_sid, url=to.wire)
     source, time = choice.source, time_bytes(now)
     event, sim_sid = event_and_sim(body)
+    definition = sources[source]
+    if definition.body_encoding is not BodyEncoding.FORM:
+        body = definition.body_of(body, method)
     # By position, which takes half as long as by name.
     return CallbackRecord(
         make_sid(SidKind.CALLBACK, time + random_bytes[TIME_BYTES:SID_BYTES]),
@@ -54,7 +61,7 @@ def compose(
         source,
         choice.asked,
         choice.reason,
-        sources[source].token.make(time + random_bytes[SID_BYTES + TIME_BYTES :]),
+        definition.token.make(time + random_bytes[SID_BYTES + TIME_BYTES :]),
         now,
         DeliveryProgress(now, CallbackStatus.SCHEDULED, None, 0, due or now),
         idempotency_key,
@@ -108,12 +115,17 @@ def repeat(
     sources: Sources = BUILT_IN,
     created_by: str | None = None,
 ) -> CallbackRecord:
-    """Return a new callback with the content of `callback`, but another source and a new token."""
+    """Return a new callback with the content of `callback`, but another source and a new token.
+
+    The content is encoded as the other source encodes it.
+    """
+    definition = sources[source]
     return callback._replace(
         sid=_sid(random_bytes, now),
+        body=definition.body_of(callback.body, callback.method),
         source=source,
         source_reason=f"chosen when {callback.sid} was replayed",
-        idempotency_token=_token(sources[source].token, random_bytes, now),
+        idempotency_token=_token(definition.token, random_bytes, now),
         date_created=now,
         progress=DeliveryProgress(now, due=now),
         idempotency_key=None,

@@ -103,9 +103,8 @@ def _parts_of(
         method, url.wire, url.resource, form, body, callback.idempotency_token, timestamp
     )
     secret = account.auth_token if scheme.is_by_auth_token else _secret_of(callback, account)
-    template = source.template_for(
-        callback.url, is_post, callback.is_test, account.uses_static_proxy
-    )
+    is_json = callback.is_test or callback.body[:1] == "{"
+    template = source.template_for(callback.url, is_post, is_json, account.uses_static_proxy)
     return template, url, body, scheme.sign(signed, secret)
 
 

@@ -17,6 +17,7 @@ from ringback.core.callbacks.rendering import render_unsent
 from ringback.core.form_encoding import decode
 from ringback.core.http.http_exchange import SentRequestRecord
 from ringback.core.policy.source_policy import Source, SourceName
+from ringback.core.sources.body_encoding import BodyEncoding, encoding_of, read_body
 from ringback.core.sources.idempotency_tokens import MAX_TOKEN
 from ringback.core.sources.signature_recipe import RecipeStep, SignatureRecipe, SigningSecret
 from ringback.core.sources.source_definition import (
@@ -29,6 +30,9 @@ _OF_EACH_REQUEST: Final = frozenset({"host", "content-length", "date", "authoriz
 """Headers whose values differ from request to request, whatever the source."""
 _NAMED: Final = 5
 """The maximum number of parameters that a summary names."""
+_TEST_EVENT: Final = "["
+"""The beginning of a test event's body, a JSON array."""
+_ENCODINGS: Final = {BodyEncoding.FORM: "a form", BodyEncoding.JSON: "JSON"}
 
 
 class HeaderRole(StrEnum):
@@ -113,14 +117,17 @@ class ComparedRequest:
 
     @property
     def parameters(self) -> list[tuple[str, str]]:
-        """The parameters in the URL of a GET, or else in the body; a JSON body has none."""
+        """The parameters in the URL of a GET, or else in the body; a test event has none."""
         if self.method == HttpMethod.GET:
             return decode(self.url.partition("?")[2])
-        is_json = any(
-            one.name.lower() == "content-type" and "json" in (one.value or "")
-            for one in self.headers
-        )
-        return [] if is_json else decode(self.body)
+        return [] if self.body_encoding is None else read_body(self.body)
+
+    @property
+    def body_encoding(self) -> BodyEncoding | None:
+        """How the parameters in the body are encoded; None for a GET, and for a test event."""
+        if self.method == HttpMethod.GET or self.body.startswith(_TEST_EVENT):
+            return None
+        return encoding_of(self.body)
 
     def header_with(self, role: HeaderRole) -> ComparedHeader | None:
         """Return the first header with this role, or None if no header has it."""
@@ -188,6 +195,8 @@ def compared_unsent(
     Raises SecretNotFound if the account does not have the callback's secret any more.
     """
     is_own = source == callback.source
+    if not is_own:
+        callback = callback._replace(body=definition.body_of(callback.body, callback.method))
     request, open_values = render_unsent(callback, definition, account=account, has_token=is_own)
     return compared(
         request.recorded(),
@@ -282,11 +291,24 @@ class RequestComparison:
             if is_get
             else ("the body", "is", "differs")
         )
-        if names := [each.name for each in self.parameters]:
+        names = [each.name for each in self.parameters]
+        if change := self._encoding_change:
+            first, second = (_ENCODINGS[each] for each in change)
+            how = "with the same parameters"
+            if names:
+                how = f"and differs in {_listed(names[:_NAMED], len(names))}"
+            return f"the body is {second} instead of {first}, {how}"
+        if names:
             is_longer = len(self.first.body.encode()) != len(self.second.body.encode())
             length = ", and Content-Length because of that" if is_longer else ""
             return f"{what} {differs} only in {_listed(names[:_NAMED], len(names))}{length}"
         return f"{what} {is_} the same" if self.is_same_body else f"{what} {differs}"
+
+    @property
+    def _encoding_change(self) -> tuple[BodyEncoding, BodyEncoding] | None:
+        """The encodings of both bodies, if they differ."""
+        first, second = self.first.body_encoding, self.second.body_encoding
+        return None if first is None or second is None or first is second else (first, second)
 
     @property
     def receiver_changes(self) -> list[str]:
@@ -299,6 +321,7 @@ class RequestComparison:
         return [
             *self._signature_changes(),
             *self._token_changes(),
+            *self._body_changes(),
             *self._other_changes(),
             self._address_change(),
         ]
@@ -327,6 +350,11 @@ class RequestComparison:
             f"{read}Take any printable token of up to {MAX_TOKEN} characters, and keep the tokens"
             " of the two sources apart."
         )
+
+    def _body_changes(self) -> Iterable[str]:
+        if change := self._encoding_change:
+            first, second = (_ENCODINGS[each] for each in change)
+            yield f"Read the parameters from a body that is {second}, not {first}."
 
     def _other_changes(self) -> Iterable[str]:
         source, parts = self.second.source, list[str]()

@@ -105,13 +105,18 @@ def copy_of(
     now: datetime,
     sources: Sources = BUILT_IN,
 ) -> CallbackRecord:
-    """Return the copy of a callback that this rule makes, with its own SID and token."""
+    """Return the copy of a callback that this rule makes, with its own SID and token.
+
+    Its body has the same parameters, encoded as the copy's source encodes them.
+    """
+    definition = sources[rule.source]
     return callback._replace(
+        body=definition.body_of(callback.body, callback.method),
         sid=make_sid(SidKind.SHADOW, dated(random_bytes[:SID_BYTES], now)),
         url=replace(rule.url_of(callback), warnings=()),
         source=rule.source,
         source_reason=f"a shadow copy of {callback.sid}",
-        idempotency_token=sources[rule.source].token.make(dated(random_bytes[SID_BYTES:], now)),
+        idempotency_token=definition.token.make(dated(random_bytes[SID_BYTES:], now)),
         date_created=now,
         progress=DeliveryProgress(now),
         idempotency_key=None,
@@ -128,6 +133,8 @@ class ShadowCallback(NamedTuple):
     url: CallbackUrl
     attempt: Attempt
     """The copy's only attempt; its `callback_sid` is that of the original callback."""
+    body: str | None = None
+    """The copy's body, if it is encoded in another way than the callback's."""
 
     @property
     def account_sid(self) -> str:
@@ -138,7 +145,8 @@ class ShadowCallback(NamedTuple):
     def opened(cls, copy: CallbackRecord, *, of: CallbackRecord) -> Self:
         """Return the record of a copy that is about to be sent, with its attempt still open."""
         attempt = Attempt(of.sid, copy.account_sid, 1, copy.date_created)
-        return cls(copy.sid, copy.source, copy.idempotency_token, copy.url, attempt)
+        body = None if copy.body == of.body else copy.body
+        return cls(copy.sid, copy.source, copy.idempotency_token, copy.url, attempt, body)
 
     def settled(
         self, ended: AttemptResult, request: SentRequestRecord | None, *, started: datetime

@@ -19,6 +19,7 @@ from ringback.core.http.http_exchange import (
     hide_credentials,
 )
 from ringback.core.policy.source_policy import Source, SourceName
+from ringback.core.sources.body_encoding import CONTENT_TYPES, BodyEncoding, encoded_as
 from ringback.core.sources.idempotency_tokens import (
     KORE_TOKEN,
     TWILIO_TOKEN,
@@ -57,7 +58,6 @@ PLACEHOLDERS: Final = (
 A header is left out of a request if one of its placeholders has no value.
 """
 
-_JSON: Final = "application/json; charset=utf-8"
 _MOST_TEMPLATES: Final = 4096
 _HEADER: Final = re.compile(r"(?P<name>[!#$%&'*+.^_`|~0-9A-Za-z-]+): ?(?P<value>[ -~]*)")
 _PLACEHOLDER: Final = re.compile(r"\{([^{}]*)\}")
@@ -206,8 +206,18 @@ class CallbackSourceDefinition:
     """The templates of the headers, in the order in which they are sent."""
     signature: SignatureScheme
     token: IdempotencyTokenFormat
-    content_type: str = "application/x-www-form-urlencoded; charset=utf-8"
-    """The Content-Type header of a POST."""
+    content_type: str = CONTENT_TYPES[BodyEncoding.FORM]
+    """The Content-Type header of a POST, for a body in the source's encoding."""
+    body_encoding: BodyEncoding = BodyEncoding.FORM
+    """How the body of a new POST is encoded."""
+
+    def body_of(self, body: str, method: HttpMethod) -> str:
+        """Return a callback's body as this source encodes it.
+
+        The parameters of a GET are in its query, and always encoded as a form.
+        """
+        is_post = method is HttpMethod.POST
+        return encoded_as(self.body_encoding if is_post else BodyEncoding.FORM, body)
 
     @cached_property
     def needs_time(self) -> bool:
@@ -224,7 +234,7 @@ class CallbackSourceDefinition:
         """The function that returns the template of a callback's head; it caches the newest ones.
 
         Its arguments are the callback's URL, and three times True or False: whether the method is
-        POST, the callback is a test event, and the account's callbacks use the static proxy.
+        POST, the body is JSON, and the account's callbacks use the static proxy.
         """
         return lru_cache(_MOST_TEMPLATES)(self._template_for)
 
@@ -241,11 +251,14 @@ class CallbackSourceDefinition:
         self,
         url: CallbackUrl,
         is_post: bool,  # noqa: FBT001 (an `lru_cache` is faster without names)
-        is_test: bool,  # noqa: FBT001 (likewise)
+        is_json: bool,  # noqa: FBT001 (likewise)
         uses_static_proxy: bool,  # noqa: FBT001 (likewise)
     ) -> HeadTemplate:
         method = HttpMethod.POST if is_post else HttpMethod.GET
-        content_type = _JSON if is_test else self.content_type
+        encoding = BodyEncoding.JSON if is_json else BodyEncoding.FORM
+        # A test event has another encoding, and so has a callback from before the settings changed.
+        is_own = encoding is self.body_encoding
+        content_type = self.content_type if is_own else CONTENT_TYPES[encoding]
         headers = self.fill(
             {
                 "host": url.authority,
@@ -259,8 +272,9 @@ class CallbackSourceDefinition:
                 "static_proxy": "true" if uses_static_proxy else None,
             }
         )
-        # The target of a GET has the callback's parameters in it, except for test events.
-        head = head_of(method, url.target if is_post or is_test else HeadPlace.TARGET, headers)
+        # The target of a GET has the callback's parameters in it, as a form. Only a test event is
+        # JSON then, and its content is not sent.
+        head = head_of(method, url.target if is_post or is_json else HeadPlace.TARGET, headers)
         return HeadTemplate(
             head, recorded=None if url.credentials is None else hide_credentials(head)
         )

@@ -31,8 +31,8 @@ _ATTEMPT_COLUMNS: Final = (
     " response_is_cut"
 )
 OPENED_COLUMNS: Final = (
-    "seq, sid, callback_sid, account_sid, source, idempotency_token, url, credentials, started_us,"
-    " result"
+    "seq, sid, callback_sid, account_sid, source, idempotency_token, url, credentials, body,"
+    " started_us, result"
 )
 """The columns of a new copy; `write_opened` returns the values of all but the first."""
 _OPENED: Final = BulkStatement.insert("shadows", OPENED_COLUMNS)
@@ -78,7 +78,9 @@ def _of_kept(column: str) -> str:
 
 
 _OWN: Final = "sid, callback_sid, account_sid, source, idempotency_token, url, credentials"
-_TOLD: Final = f"{_of_callback('method')}, {_of_callback(BODY)}"
+_TOLD: Final = (
+    f"{_of_callback('method')}, coalesce(shadows.body, {_of_callback(BODY)}), shadows.body"
+)
 _APART: Final = ", ".join(
     [
         *(_of_long(column, sid="shadows.sid") for column in ("headers_left_out", "body_left_out")),
@@ -129,8 +131,8 @@ class SqlShadowCallbacks:
 
     def left_open(self) -> list[ShadowCallback]:
         rows = self._session.read_queued(
-            f"SELECT {_OWN}, 'POST', '', {_ATTEMPT_COLUMNS}, NULL, NULL, NULL, NULL FROM shadows"
-            f" WHERE {self.left_open_condition} ORDER BY seq"
+            f"SELECT {_OWN}, 'POST', '', body, {_ATTEMPT_COLUMNS}, NULL, NULL, NULL, NULL"
+            f" FROM shadows WHERE {self.left_open_condition} ORDER BY seq"
         )
         return [_read(row) for row in rows]
 
@@ -190,13 +192,15 @@ def write_opened(shadow: ShadowCallback) -> Row:
         shadow.idempotency_token,
         shadow.url.shown,
         shadow.url.credentials,
+        shadow.body,
         to_us(attempt.date_started),
         attempt.result,
     )
 
 
 def _read(row: SqlRow) -> ShadowCallback:
-    sid, callback_sid, account_sid, source, token, url, credentials, method, body, *columns = row
+    sid, callback_sid, account_sid, source, token, url, credentials, method, *bodies = row
+    body, own_body, *columns = bodies
     parsed, is_post = read_url(url, credentials, "[]"), method == HttpMethod.POST
     local_address, proxy, head, *answer = columns[11:21]
     called = parsed if is_post else parsed.with_parameters(body)
@@ -208,7 +212,7 @@ def _read(row: SqlRow) -> ShadowCallback:
         else SentRequestRecord(method, called.wire, head, body if is_post else ""),
         response=read_response(answer),
     )
-    return ShadowCallback(sid, source_named(source), token, parsed, attempt)
+    return ShadowCallback(sid, source_named(source), token, parsed, attempt, own_body)
 
 
 def _read_comparison(row: SqlRow) -> AnswerComparison:

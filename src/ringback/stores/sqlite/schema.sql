@@ -307,7 +307,8 @@ CREATE TABLE shadows (
     request_head TEXT,
     response_head TEXT,
     response_body BLOB,
-    response_is_cut INTEGER NOT NULL DEFAULT 0
+    response_is_cut INTEGER NOT NULL DEFAULT 0,
+    body TEXT
 ) STRICT;
 CREATE INDEX shadows_of_account ON shadows (account_sid, seq);
 CREATE INDEX shadows_of_callback ON shadows (callback_sid, seq);

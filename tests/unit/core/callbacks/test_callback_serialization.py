@@ -66,7 +66,8 @@ def test_a_callback_is_unchanged_afterwards_with_its_whole_url(text: str) -> Non
 
 
 @given(
-    body=st.text(),
+    # A form never begins with `{`, which is escaped in it.
+    body=st.text().filter(lambda body: not body.startswith("{")),
     key=st.none() | st.text(),
     now=st.datetimes(
         min_value=datetime(2000, 1, 1),  # noqa: DTZ001 (it adds the zone itself)
@@ -87,10 +88,14 @@ def test_a_callback_is_unchanged_afterwards_whatever_its_parameters(
     assert type(again.source) is type(callback.source)
 
 
-def test_a_callback_has_its_event_and_its_sim_afterwards() -> None:
+@pytest.mark.parametrize(
+    "body", ["CommandSid=HG1&SimSid={}", '{{"CommandSid":"HG1","SimSid":"{}"}}']
+)
+def test_a_callback_has_its_event_and_its_sim_afterwards(body: str) -> None:
     sim_sid = "HS" + "0a" * 16
-    again = read_new(write_new(a_new_callback(body=f"CommandSid=HG1&SimSid={sim_sid}")))
+    again = read_new(write_new(a_new_callback(body=body.format(sim_sid))))
     assert (again.event, again.sim_sid) == ("ip", sim_sid)
+    assert again.body == body.format(sim_sid)
 
 
 def test_a_callback_has_its_author_afterwards_unless_an_earlier_version_wrote_it() -> None:

@@ -14,8 +14,10 @@ from ringback.core.callbacks.create_callback import (
 )
 from ringback.core.events.kore_test_event import write_test_event
 from ringback.core.events.payload import parameters_of
-from ringback.core.form_encoding import encode
-from ringback.core.policy.source_policy import NOTICE, PhaseHold, Policy, Source
+from ringback.core.form_encoding import decode, encode
+from ringback.core.policy.source_policy import NOTICE, Phase, PhaseHold, Policy, Source
+from ringback.core.sources.body_encoding import BodyEncoding
+from ringback.core.sources.source_definition import BUILT_IN, Sources
 from ringback.core.supersim.sim import SimStatus
 from tests.fakes import ACCOUNT_SID, SIM_SID, a_callback, an_event
 
@@ -55,6 +57,45 @@ def test_an_event_becomes_a_callback_that_is_due_at_once() -> None:
         event="sim",
         sim_sid="HSab3f06be8f5d32caecb91e8a306c6c08",
     )
+
+
+ACME_SOURCES: Sources = {
+    **BUILT_IN,
+    "acme": replace(BUILT_IN[Source.KORE], body_encoding=BodyEncoding.JSON),
+}
+ACME_POLICY = Policy((Phase("all", None, "acme", frozenset({"acme"})),))
+
+
+@pytest.mark.parametrize("method", HttpMethod)
+def test_a_source_chooses_the_encoding_of_the_body_but_a_query_is_a_form(
+    method: HttpMethod,
+) -> None:
+    form = f"SimSid={SIM_SID}&SimStatus=active&Note=%C3%A9+%26"
+    callback = compose(
+        form,
+        account_sid=ACCOUNT_SID,
+        to=CallbackUrl.parse("https://a.example/"),
+        method=method,
+        policy=ACME_POLICY,
+        sources=ACME_SOURCES,
+        random_bytes=RANDOM_BYTES,
+        now=BEFORE,
+    )
+    as_json = f'{{"SimSid":"{SIM_SID}","SimStatus":"active","Note":"é &"}}'
+    assert callback.body == (form if method is HttpMethod.GET else as_json)
+    assert callback.parameters == decode(form)
+    assert (callback.event, callback.sim_sid) == ("sim", SIM_SID)
+
+
+def test_a_replay_from_another_source_is_encoded_anew() -> None:
+    as_json, form = '{"Tag":["b","a"],"Note":"é"}', "Tag=b&Tag=a&Note=%C3%A9"
+    more = {"random_bytes": RANDOM_BYTES, "now": BEFORE, "sources": ACME_SOURCES}
+    from_kore = a_callback(source=Source.KORE, body=form)
+    from_acme = from_kore._replace(source="acme", body=as_json)
+    assert repeat(from_kore, source="acme", **more).body == as_json
+    assert repeat(from_acme, source=Source.TWILIO, **more).body == form
+    get = from_kore._replace(method=HttpMethod.GET)
+    assert repeat(get, source="acme", **more).body == form
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from ringback.core.callbacks.request_comparison import (
 )
 from ringback.core.http.http_exchange import SentRequestRecord
 from ringback.core.policy.source_policy import Source, SourceName
+from ringback.core.sources.body_encoding import BodyEncoding
 from ringback.core.sources.idempotency_tokens import IdempotencyTokenFormat
 from ringback.core.sources.source_definition import (
     BUILT_IN,
@@ -303,12 +304,40 @@ def test_the_methods_get_and_post_are_reported_as_different() -> None:
     assert comparison.summary.endswith("; the request line differs; GET is compared with POST.")
 
 
-def test_a_body_of_json_has_no_parameters() -> None:
+def test_a_test_event_has_no_parameters() -> None:
     comparison = RequestComparison(
-        *(sent(KORE, body=body, is_test=True) for body in ('{"a=1":1}', '{"a=1":2}'))
+        *(sent(KORE, body=body, is_test=True) for body in ('[{"a=1":1}]', '[{"a=1":2}]'))
     )
     assert comparison.parameters == []
     assert comparison.summary.endswith("; the body differs.")
+
+
+@pytest.mark.parametrize(
+    ("form", "content"),
+    [
+        ("B=1+%26&A=%C3%A9", "the body is JSON instead of a form, with the same parameters."),
+        ("B=2&A=%C3%A9", "the body is JSON instead of a form, and differs in B."),
+    ],
+)
+def test_another_encoding_of_the_body_is_a_change_for_the_receiver(form: str, content: str) -> None:
+    as_json = sent(HOOKS, body='{"B":"1 &","A":"é"}')
+    comparison = RequestComparison(sent(KORE, body=form), as_json)
+    assert as_json.parameters == [("B", "1 &"), ("A", "é")]
+    assert comparison.summary.endswith(f"; {content}")
+    change = "Read the parameters from a body that is {}, not {}."
+    assert change.format("JSON", "a form") in comparison.receiver_changes
+    back = RequestComparison(as_json, sent(KORE, body=form))
+    assert change.format("a form", "JSON") in back.receiver_changes
+
+
+def test_an_unsent_request_has_the_encoding_of_its_source() -> None:
+    callback = a_callback(source=KORE, body="A=1")
+    definition = replace(SOURCES[HOOKS], body_encoding=BodyEncoding.JSON)
+    unsent = compared_unsent(callback, definition, source=HOOKS, account=an_account())
+    assert unsent.body == '{"A":"1"}'
+    kept = callback._replace(source=HOOKS)  # created before the settings changed
+    own = compared_unsent(kept, definition, source=HOOKS, account=an_account())
+    assert own.body == "A=1"
 
 
 # ---- recipes -------------------------------------------------------------------------------------

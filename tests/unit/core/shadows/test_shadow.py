@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
@@ -22,6 +24,8 @@ from ringback.core.shadows.shadow import (
     copy_of,
     rule_for,
 )
+from ringback.core.sources.body_encoding import BodyEncoding
+from ringback.core.sources.source_definition import BUILT_IN
 from tests.fakes import ACCOUNT_SID, CALLBACK_SID, NOW, a_callback, an_account
 
 MARK = ShadowQueryParameter("shadow=1")
@@ -153,6 +157,20 @@ def test_another_url_has_its_own_credentials_and_settings() -> None:
     url = copied(told(), ShadowTargetUrl(other)).url
     assert (url.wire, url.credentials) == ("http://b.example/copy", None)
     assert (url.connection.read_timeout_ms, url.connection.connect_timeout_ms) == (200, 5000)
+
+
+@pytest.mark.parametrize(
+    ("method", "body"), [(HttpMethod.POST, '{"A":"1","B":"é"}'), (HttpMethod.GET, None)]
+)
+def test_a_copy_has_the_encoding_of_its_source_and_its_row_a_body_only_if_it_differs(
+    method: HttpMethod, body: str | None
+) -> None:
+    callback = told(method=method)._replace(body="A=1&B=%C3%A9")
+    sources = {**BUILT_IN, "acme": replace(BUILT_IN[Source.KORE], body_encoding=BodyEncoding.JSON)}
+    to_acme = ShadowRule("acme", MARK)
+    copy = copy_of(callback, to_acme, random_bytes=RANDOM_BYTES, now=NOW, sources=sources)
+    assert copy.body == (body or callback.body)
+    assert ShadowCallback.opened(copy, of=callback).body == body
 
 
 # ---- its row -------------------------------------------------------------------------------------

@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import pytest
 
-from ringback.core.callback_urls.callback_url import CallbackUrl
+from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.http.http_exchange import HeadPlace
 from ringback.core.policy.source_policy import Source
+from ringback.core.sources.body_encoding import CONTENT_TYPES, BodyEncoding
 from ringback.core.sources.idempotency_tokens import IdempotencyTokenFormat
 from ringback.core.sources.source_definition import (
     BUILT_IN,
@@ -166,7 +169,7 @@ def test_required_headers_are_added_to_a_source_that_does_not_list_them() -> Non
 
 
 @pytest.mark.parametrize(
-    ("is_post", "is_test", "first_lines"),
+    ("is_post", "is_json", "first_lines"),
     [
         (True, False, ["POST /p?x=1 HTTP/1.1", "Host: a.example"]),
         (False, False, [f"GET {HeadPlace.TARGET} HTTP/1.1", "Host: a.example"]),
@@ -174,35 +177,60 @@ def test_required_headers_are_added_to_a_source_that_does_not_list_them() -> Non
     ],
 )
 def test_a_template_has_places_for_what_each_request_changes(
-    is_post: bool, is_test: bool, first_lines: list[str]
+    is_post: bool, is_json: bool, first_lines: list[str]
 ) -> None:
     url = CallbackUrl.parse("https://a.example/p?x=1")
-    template = BUILT_IN[Source.KORE].template_for(url, is_post, is_test, False)
+    template = BUILT_IN[Source.KORE].template_for(url, is_post, is_json, False)
     lines = template.text.split("\r\n")
     assert lines[:2] == first_lines
     assert (f"Content-Length: {HeadPlace.LENGTH}" in lines) == is_post
     assert f"Kore-Signature: {HeadPlace.SIGNATURE}" in lines
     assert template.recorded is template
-    assert BUILT_IN[Source.KORE].template_for(url, is_post, is_test, False) is template
+    assert BUILT_IN[Source.KORE].template_for(url, is_post, is_json, False) is template
 
 
 @pytest.mark.parametrize(
-    ("source", "is_test", "uses_static_proxy", "line"),
+    ("source", "is_json", "uses_static_proxy", "line"),
     [
         (Source.KORE, True, True, "Content-Type: application/json; charset=utf-8"),
         (Source.TWILIO, False, True, "X-Use-Static-Proxy: true"),
     ],
 )
-def test_a_template_tells_test_events_and_the_static_proxy(
-    source: Source, is_test: bool, uses_static_proxy: bool, line: str
+def test_a_template_tells_json_and_the_static_proxy(
+    source: Source, is_json: bool, uses_static_proxy: bool, line: str
 ) -> None:
     url = CallbackUrl.parse("https://a.example/p")
     told, plain = (
         BUILT_IN[source].template_for(url, True, *flags).text.split("\r\n")
-        for flags in ((is_test, uses_static_proxy), (False, False))
+        for flags in ((is_json, uses_static_proxy), (False, False))
     )
     assert line in told
     assert line not in plain
+
+
+@pytest.mark.parametrize("encoding", BodyEncoding)
+def test_the_content_type_is_that_of_the_body(encoding: BodyEncoding) -> None:
+    own = "application/vnd.acme"
+    acme = replace(BUILT_IN[Source.KORE], content_type=own, body_encoding=encoding)
+    url = CallbackUrl.parse("https://a.example/p")
+    for is_json, other in ((True, BodyEncoding.JSON), (False, BodyEncoding.FORM)):
+        lines = acme.template_for(url, True, is_json, False).text.split("\r\n")
+        # A callback from before the settings changed has another encoding than new ones.
+        assert f"Content-Type: {own if other is encoding else CONTENT_TYPES[other]}" in lines
+
+
+@pytest.mark.parametrize(
+    ("encoding", "method", "body"),
+    [
+        (BodyEncoding.JSON, HttpMethod.POST, '{"A":"1"}'),
+        (BodyEncoding.JSON, HttpMethod.GET, "A=1"),
+        (BodyEncoding.FORM, HttpMethod.POST, "A=1"),
+    ],
+)
+def test_a_source_encodes_bodies_but_not_queries(
+    encoding: BodyEncoding, method: HttpMethod, body: str
+) -> None:
+    assert replace(BUILT_IN[Source.KORE], body_encoding=encoding).body_of("A=1", method) == body
 
 
 def test_the_records_of_a_template_hide_the_credentials_of_its_url() -> None:
