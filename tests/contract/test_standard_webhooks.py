@@ -1,12 +1,15 @@
 """A migration to a third source by settings alone; `standardwebhooks` verifies its requests."""
 
+import json
 from base64 import b64encode
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
+from ringback.data_folder import DataFolder
 from tests.receivers import RecordingReceiver
 from tests.served import served
 
@@ -31,16 +34,77 @@ async def test_a_platform_migrates_to_standard_webhooks_without_code(tmp_path: P
     headers = dict(line.split(": ", 1) for line in first.headers)
     assert record["idempotency_token"] == headers["webhook-id"]
     secret = f"whsec_{b64encode(server.dev['kore_secret'].encode()).decode()}"
-    Webhook(secret).verify(first.body, headers, json_parse=False)
+    assert headers["Content-Type"] == "application/json; charset=utf-8"
+    assert Webhook(secret).verify(first.body, headers) == record["parameters"]
+    assert record["parameters"]["SimStatus"] == "inactive"
     with pytest.raises(WebhookVerificationError):
-        Webhook(secret).verify(first.body + b"x", headers, json_parse=False)
-    assert parse_qs(first.body.decode())["SimStatus"] == ["inactive"]
+        Webhook(secret).verify(first.body + b" ", headers)
+    assert parse_qs(second.body.decode())["SimStatus"] == ["active"]
     # A choice that the policy no longer allows is reported, and the callback comes from the default
     # source.
     assert any(line.startswith("Kore-Signature: ") for line in second.headers)
     assert asked_for["source_reason"].startswith(
         "the URL asks for twilio, which is not available in"
     )
+
+
+SHADOWS = '[[shadows]]\nsource = "{}"\nurl_prefix = "{}"\nparameter = "shadow=1"\n'
+
+
+async def test_replays_copies_and_comparisons_have_the_encoding_of_their_source(
+    tmp_path: Path,
+) -> None:
+    parameters = {"Tag": ["b", "a"], "Note": "é & {", "Empty": ""}
+    form = b"Tag=b&Tag=a&Note=%C3%A9+%26+%7B&Empty="
+    as_json = '{"Tag":["b","a"],"Note":"é & {","Empty":""}'.encode()
+    data, settings = tmp_path / "data", tmp_path / "ringback.toml"
+    async with RecordingReceiver() as receiver:
+        shadows = SHADOWS.format("standard-webhooks", receiver.url("/kore"))
+        settings.write_text(f"{SETTINGS.read_text()}\n{shadows}")
+        async with served(data, "--settings", str(settings)) as server:
+
+            async def send(path: str, source: str, method: str = "POST") -> dict[str, Any]:
+                url = f"{receiver.url(path)}#rc=0&cbs={source}"
+                body = {"url": url, "method": method, "parameters": parameters}
+                sent = await server.call(
+                    *("POST", "/portal/v1/callbacks"),
+                    body=json.dumps(body | {"idempotency_key": path}).encode(),
+                    headers={"Content-Type": "application/json"},
+                )
+                assert sent.status == 201, sent.body
+                return sent.body
+
+            of_kore, of_hooks = await send("/kore", "kore"), await send("/own", "standard-webhooks")
+            await send("/get", "standard-webhooks", "GET")
+            assert [one["parameters"] for one in (of_kore, of_hooks)] == [parameters] * 2
+            # The same key is the same callback, whose parameters are shown again.
+            repeated = await send("/own", "standard-webhooks")
+            for name in ("sid", "body", "parameters"):
+                assert repeated[name] == of_hooks[name]
+            await receiver.wait_for(4)  # with the copy
+            await server.settled()
+            path = f"/portal/v1/callbacks/{of_hooks['sid']}"
+            again = await server.post(f"{path}/replay", AsOtherSource="yes")
+            assert (again.status, again.body["source"]) == (201, "twilio")
+            assert again.body["parameters"] == parameters
+            await receiver.wait_for(5)
+            comparison = (await server.get(f"{path}/comparison", Source="kore")).body
+            assert comparison["summary"].endswith(
+                "; the body is JSON instead of a form, with the same parameters."
+            )
+            (copy,) = (await server.get("/portal/v1/shadows")).body["shadows"]
+            assert copy["body"].encode() == as_json
+            (attempt,) = await server.attempts(of_hooks)
+            assert attempt["request"]["body"].encode() == as_json
+    bodies = {request.line.split(" ")[1]: request.body for request in receiver.requests[:4]}
+    assert bodies == {
+        "/kore": form,
+        "/kore?shadow=1": as_json,
+        "/own": as_json,
+        f"/get?{form.decode()}": b"",
+    }
+    assert receiver.requests[4].body == form
+    assert all(check.is_ok for check in DataFolder(data).check())
 
 
 async def test_an_unknown_source_is_refused_with_the_list_of_sources(tmp_path: Path) -> None:

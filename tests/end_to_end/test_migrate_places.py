@@ -68,7 +68,5 @@ async def test_a_server_with_another_fingerprint_gets_no_credentials(tmp_path: P
         for command in ("apply", "status", "revert"):
             ended = await migrate(server, command, plan, at=evil.url().rstrip("/"))
             assert ended.exit_code == 1
-        assert [request.line for request in evil.requests] == [
-            "GET /portal/v1/fingerprint? HTTP/1.1"
-        ] * 3
+        assert [request.line for request in evil.requests] == ["GET /fingerprint? HTTP/1.1"] * 3
         assert all("authorization" not in str(request.headers).lower() for request in evil.requests)

@@ -22,7 +22,7 @@ from tests.served import Answered, Served, served_alone
 SERVE: Final = ("ringback", "serve", "--log-level", "debug", "--allow", "loopback")
 OPEN: Final = (
     *("/healthz", "/readyz", "/metrics", "/openapi.json", "/docs"),
-    *("/client/v1/ping", "/portal/v1/fingerprint"),
+    *("/client/v1/ping", "/fingerprint"),
 )
 """Routes that answer without credentials."""
 JSON: Final = {"Content-Type": "application/json"}

@@ -9,6 +9,7 @@ from typing import Final
 from starlette.routing import BaseRoute
 
 from ringback.api.dependencies import ApiDependencies
+from ringback.api.fingerprint import fingerprint_route
 from ringback.api.kore.accounts import KoreAccountEndpoints
 from ringback.api.kore.api_clients import ApiClientEndpoints
 from ringback.api.kore.token_endpoint import TokenEndpoints
@@ -22,7 +23,6 @@ from ringback.api.portal.comparison import ComparisonEndpoints
 from ringback.api.portal.counters import CounterEndpoints
 from ringback.api.portal.create_callbacks import CreateCallbacksEndpoints
 from ringback.api.portal.devices import DeviceEndpoints
-from ringback.api.portal.fingerprint import fingerprint_route
 from ringback.api.portal.jobs import JobEndpoints
 from ringback.api.portal.kore_test_events import TestEventEndpoints
 from ringback.api.portal.network_scenarios import ScenarioEndpoints

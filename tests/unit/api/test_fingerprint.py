@@ -21,7 +21,7 @@ async def test_the_fingerprint_is_shown_without_credentials_and_read_once() -> N
     store = CountingReads()
     caller = Caller(app_on(store), credentials=None)
     for _ in range(3):
-        answer = await caller.get("/portal/v1/fingerprint")
+        answer = await caller.get("/fingerprint")
         assert (answer.status, answer.json) == (200, {"fingerprint": store.tables.fingerprint()})
     assert store.reads == 1
-    assert (await caller.post("/portal/v1/fingerprint")).status == 405
+    assert (await caller.post("/fingerprint", {})).status == 405

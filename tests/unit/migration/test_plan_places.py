@@ -26,8 +26,11 @@ ALL_COMMANDS = pytest.mark.parametrize(
 
 @pytest.fixture
 def fingerprints() -> dict[str, str]:
-    """The fingerprints that servers show; others have an earlier version, and show none."""
-    return {HERE: "f1", THERE: "f1", EVIL: "f2"}
+    """The fingerprints that servers show; the server with "" is not a Ringback.
+
+    All other servers have an earlier version, and show none.
+    """
+    return {HERE: "f1", THERE: "f1", EVIL: "f2", "http://other.example": ""}
 
 
 @pytest.fixture
@@ -40,13 +43,14 @@ def asked(monkeypatch: pytest.MonkeyPatch, fingerprints: dict[str, str]) -> list
         return Response(200, '{"meta": {"key": "fleets"}, "fleets": [], "sims": []}')
 
     def answer(portal: PortalClient, path: tuple[str, ...], **_: Any) -> dict[str, Any]:
-        if path != ("fingerprint",):
+        if portal.root != "fingerprint" or path:
             raise NoServerAnswers("no Ringback answers")
         if portal._authorization():
             asked.append(portal.base_url)
         if portal.base_url not in fingerprints:
             raise RouteNotFound("not found")
-        return {"fingerprint": fingerprints[portal.base_url]}
+        found = fingerprints[portal.base_url]
+        return {"fingerprint": found} if found else {"status": "alive"}
 
     monkeypatch.setattr(TwilioHttpClient, "request", request)
     monkeypatch.setattr(PortalClient, "_ask", answer)
@@ -162,6 +166,10 @@ def test_a_plan_of_an_earlier_version_sends_credentials_only_to_the_server_that_
         (
             ("--server", EVIL, *SIGNED_IN),
             "for the data with the fingerprint f1, and the server at https://evil.example has f2",
+        ),
+        (
+            ("--server", "http://other.example", *SIGNED_IN),
+            "the server at http://other.example shows no fingerprint of its data, so it is not a",
         ),
         (
             ("--server", "http://old.example", *SIGNED_IN),

@@ -92,6 +92,7 @@ SHADOW: Final = Serializer[ComparedShadow](
     field("source", SOURCE, "shadow.source"),
     field("idempotency_token", attribute="shadow.idempotency_token"),
     field("url", attribute="shadow.url.shown"),
+    maybe("body", TEXT, "shadow.body"),
     *exchange(
         worked_out(
             "request",

@@ -69,16 +69,24 @@ class ApiUrlSource:
         """Return the fingerprint of the server's data; None for Twilio's hosts.
 
         It is also None for a Ringback of an earlier version. No credentials are sent. Raises
-        PortalClientError if the server can't be asked.
+        PortalClientError if the server can't be asked, and ConfigurationError if it isn't a
+        Ringback.
         """
         if self.server is None:
             return None
-        portal = PortalClient(self.server, "", "")
+        client = PortalClient(self.server, "", "", root="fingerprint")
         try:
-            found = (await asyncio.to_thread(portal.get, "fingerprint")).get("fingerprint")
+            answer: object = await asyncio.to_thread(client.get)
         except RouteNotFound:
             return None
-        return str(found)
+        match answer:
+            case {"fingerprint": str(found)}:
+                return found
+            case _:
+                raise ConfigurationError(
+                    f"the server at {self.server} shows no fingerprint of its data, so it is not a"
+                    " Ringback; name another one with --server"
+                )
 
     async def entries(self) -> Sequence[UrlEntry]:
         """Return all configured URLs that the API shows: first of fleets, then of SIMs.

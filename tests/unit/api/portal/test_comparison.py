@@ -239,7 +239,7 @@ async def test_of_two_callbacks_of_one_source_the_older_one_comes_first(
 
 async def test_two_test_events_can_be_compared(caller: Caller, store: Store) -> None:
     for sid in (CALLBACK_SID, OTHER):
-        await send(store, await add(store, sid=sid, is_test=True, body='{"a":1}'))
+        await send(store, await add(store, sid=sid, is_test=True, body='[{"a":1}]'))
     assert (await caller.get(f"{ONE}?Other={OTHER}")).status == 200
 
 

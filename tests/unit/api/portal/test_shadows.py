@@ -100,6 +100,7 @@ async def test_a_copy_is_shown_with_everything_except_its_secrets(
         "source": "twilio",
         "idempotency_token": shadow.idempotency_token,
         "url": "http://a.example/p?x=1&shadow=1#cbs=kore",
+        "body": None,
         "date_started": "2024-07-03T14:40:59Z",
         "duration_ms": 8.0,
         "timings": {

@@ -14,7 +14,7 @@ from ringback.api.operation_definition import resource
 from ringback.api.serializers import json_answer
 from ringback.ports import Store
 
-FINGERPRINT: Final = "/portal/v1/fingerprint"
+FINGERPRINT: Final = "/fingerprint"
 
 
 def fingerprint_route(store: Store) -> BaseRoute:
