@@ -94,7 +94,7 @@ def _shown(spec: UrlSourceSpec) -> str:
 
 
 def _given(spec: UrlSourceSpec) -> str:
-    """Return what to give beside the plan if its place is right."""
+    """Return the options to give beside the plan if its place is right, in words."""
     match spec:
         case {"kind": "store", "data": data}:
             return f"give --data {data}"

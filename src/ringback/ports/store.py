@@ -193,7 +193,7 @@ class Transaction(Protocol):
     def fingerprint(self) -> str:
         """Return the fingerprint of the data, 32 hex digits.
 
-        It was made by chance with the data, and goes with it when it is copied or restored.
+        It is random, made together with the data, and goes with it when it is copied or restored.
         """
         ...
 
