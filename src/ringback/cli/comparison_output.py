@@ -1,5 +1,6 @@
 """Shows two requests side by side in a terminal."""
 
+import json
 import re
 import shutil
 import sys
@@ -10,6 +11,7 @@ from typing import Final, NamedTuple
 
 import click
 
+from ringback.core.form_encoding import decode
 from ringback.portal_client import JsonObject
 
 _NARROWEST: Final = 80
@@ -158,10 +160,19 @@ def _body(comparison: JsonObject, column: int, width: int) -> Iterator[str]:
 
 
 def _pairs(body: str) -> dict[str, list[str]]:
-    """Return the `name=value` parts of a form, unchanged, by the names of the parameters."""
+    """Return the parts of a body, unchanged, by the names of the parameters.
+
+    The parts of a form are like `name=value`, and those of JSON like `"name":"value"`.
+    """
     pairs = dict[str, list[str]]()
+    if body.startswith("{"):
+        for name, value in json.loads(body).items():
+            part = json.dumps({name: value}, ensure_ascii=False, separators=(",", ":"))
+            pairs[name] = [part[1:-1]]
+        return pairs
     for pair in filter(None, body.split("&")):
-        pairs.setdefault(pair.partition("=")[0], []).append(pair)
+        ((name, _),) = decode(pair)
+        pairs.setdefault(name, []).append(pair)
     return pairs
 
 

@@ -186,6 +186,21 @@ def test_a_body_of_two_callbacks_can_lack_parameters_and_repeat_them(ringback: E
     ]
 
 
+def test_the_parameters_of_json_are_beside_those_of_a_form(ringback: Emulator) -> None:
+    comparison = comparison_of(ringback, *sids(ringback))
+    comparison["first"]["body"] = "Note=%C3%A9&Tag=b&Tag=a"
+    comparison["second"]["body"] = '{"Note":"é & ü","Tag":["b","a"],"New":""}'
+    comparison["body_is_same"] = False
+    rows = [click.unstyle(line).split() for line in comparison_lines(comparison, width=120)]
+    for row in (
+        ["≠", "Note=%C3%A9", '"Note":"é', "&", 'ü"'],
+        ["≠", "Tag=b", '"Tag":["b","a"]'],
+        ["-", "Tag=a", "(not", "sent)"],
+        ["+", "(not", "sent)", '"New":""'],
+    ):
+        assert row in rows
+
+
 def test_requests_of_one_source_are_told_apart_by_their_callbacks(ringback: Emulator) -> None:
     comparison = comparison_of(ringback, *sids(ringback))
     first, second = comparison["first"], comparison["second"]
