@@ -22,6 +22,7 @@ CALLBACK_BYTES: Final = SID_BYTES + TOKEN_BYTES
 """The number of random bytes needed to create a callback."""
 TEST_CALLBACK_BYTES: Final = CALLBACK_BYTES + TEST_EVENT_BYTES
 """The number of random bytes needed to create a test event."""
+_FORM: Final = BodyEncoding.FORM
 _WHY_FORGED: Final = (
     "a test event comes from kore; this one is forged, and receivers must refuse it"
 )
@@ -49,7 +50,7 @@ def compose(
     source, time = choice.source, time_bytes(now)
     event, sim_sid = event_and_sim(body)
     definition = sources[source]
-    if definition.body_encoding is not BodyEncoding.FORM:
+    if definition.body_encoding is not _FORM:
         body = definition.body_of(body, method)
     # By position, which takes half as long as by name.
     return CallbackRecord(
