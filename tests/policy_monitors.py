@@ -1,13 +1,16 @@
 """Run a policy monitor in a test until it has the expected result; versions of the policy."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import partial
 
 from ringback.core.policy.policy_version import OPERATOR, PolicyVersion
 from ringback.core.policy.source_policy import Policy
 from ringback.core.sources.source_definition import BUILT_IN
+from ringback.operations.callback_urls import stored_urls
+from ringback.operations.delivery_totals import count_recent
 from ringback.policy.active_policy import ActivePolicy
 from ringback.policy.policy_monitor import PolicyMonitor
 from ringback.policy.stored_policy import StoredPolicy
@@ -23,6 +26,19 @@ def version_of(policy: Policy, number: int = 1, *, file_hash: str | None = None)
 def stored_in(store: Store, active: ActivePolicy, clock: Clock | None = None) -> StoredPolicy:
     """Return the versions of the policy in a store, for a process with this active policy."""
     return StoredPolicy(store, active, clock=clock or FakeClock(), sources=BUILT_IN)
+
+
+def monitor_of(
+    store: Store, active: ActivePolicy, clock: Clock, *, before: Sequence[timedelta] = ()
+) -> PolicyMonitor:
+    """Return a monitor that counts what is in a store."""
+    return PolicyMonitor(
+        active,
+        stored=partial(stored_urls, store),
+        count=partial(count_recent, store),
+        clock=clock,
+        before=before,
+    )
 
 
 @asynccontextmanager

@@ -122,7 +122,12 @@ async def test_ringback_reports_the_results_of_the_callbacks(dev: Served) -> Non
         await dev.settled()
     totals = await deliveries.totals(since=since, until=since + timedelta(hours=2))
     own = dev.dev["account_sid"]
-    assert totals == [UrlDeliveryTotals(own, url, Source.KORE, Source.KORE, 1, 0, 0, 0)]
+    (found,) = totals
+    at = found.last
+    assert at is not None
+    assert found == UrlDeliveryTotals(
+        own, url, Source.KORE, Source.KORE, 1, 0, 0, 0, last=at, last_delivered=at
+    )
     assert await deliveries.totals(since=since, until=since + timedelta(minutes=1)) == []
 
 

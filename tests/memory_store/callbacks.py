@@ -243,17 +243,27 @@ class MemoryCallbacks:
     def totals(
         self, *, since: datetime, until: datetime, account_sid: str | None = None
     ) -> list[UrlDeliveryTotals]:
-        counted = Counter(
-            (_what_of(callback), _how_far(callback))
-            for callback in self.callbacks.values()
+        found = [
+            callback
+            for callback in sorted(self.callbacks.values(), key=lambda one: one.date_created)
             if since <= callback.date_created < until
             and account_sid in (None, callback.account_sid)
             and not callback.is_test
             and callback.replay_of is None
-        )
+        ]
+        counted = Counter((_what_of(one), _how_far(one)) for one in found)
+        newest = {_what_of(one): one.date_created for one in found}
+        delivered = {
+            _what_of(one): one.date_created for one in found if _how_far(one) == "delivered"
+        }
         return [
-            UrlDeliveryTotals(*what, *(counted[what, far] for far in _FAR))
-            for what in sorted({what for what, _ in counted}, key=_in_order)
+            UrlDeliveryTotals(
+                *what,
+                *(counted[what, far] for far in _FAR),
+                last=newest[what],
+                last_delivered=delivered.get(what),
+            )
+            for what in sorted(newest, key=_in_order)
         ]
 
     def _next_due(self, lane: Lane, since: datetime | None) -> datetime | None:

@@ -8,6 +8,7 @@ import pytest
 
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.errors import InvalidCallbackUrl
+from ringback.core.policy.urls_in_use import StoredUrl
 from ringback.operations.callback_urls import (
     FIRST,
     CallbackUrlSetting,
@@ -16,6 +17,7 @@ from ringback.operations.callback_urls import (
     UrlPageStart,
     configured_urls,
     replace_callback_url,
+    stored_urls,
 )
 from ringback.ports import Store
 from tests.fakes import NOW
@@ -96,7 +98,7 @@ async def test_a_url_is_found_where_it_is_configured(furnished: Store, parameter
     await keep(furnished, record)
     (found,) = await all_urls(furnished)
     assert found == ConfiguredUrl(
-        CallbackUrlSetting(record.sid, parameter), OURS, WARNED, HttpMethod.GET
+        CallbackUrlSetting(record.sid, parameter), OURS, WARNED, HttpMethod.GET, record.date_updated
     )
     assert found.url.configured == OLD
     assert found.warnings == ("the request also had the parameter 'y'",)
@@ -224,3 +226,34 @@ async def test_a_new_url_that_cannot_be_called_is_refused(furnished: Store) -> N
             furnished, CallbackUrlSetting(record.sid, "SmsCommandsUrl"), new="https://a b/"
         )
     assert await saved(furnished, record) == record
+
+
+# ---- each URL once -------------------------------------------------------------------------------
+
+
+async def test_a_url_in_several_places_is_returned_once_with_its_newest_change(
+    furnished: Store,
+) -> None:
+    sims = [replace(wireless_sim(n), commands_to=a_target(), final_to=a_target()) for n in (1, 2)]
+    later = replace(fleet(1), sms_commands=a_target(), date_updated=LATER)
+    await keep(furnished, later, *sims)
+    url = a_target().url
+    assert url is not None
+    assert await stored_urls(furnished) == [StoredUrl(OURS, url.shown, url.source, 5, LATER)]
+
+
+async def test_the_urls_of_one_account_are_read_alone_and_without_credentials(
+    furnished: Store,
+) -> None:
+    secret = CallbackUrl.parse("https://user:pass@a.example/p#cbs=kore")
+    await keep(furnished, replace(fleet(1), sms_commands=replace(a_target(), url=secret)))
+    await keep(furnished, replace(fleet(2, THEIRS), sms_commands=a_target()))
+    (found,) = await stored_urls(furnished, account_sid=OURS)
+    assert found[:3] == (OURS, "https://a.example/p#cbs=kore", "kore")
+    assert len(await stored_urls(furnished)) == 2
+
+
+async def test_urls_on_many_pages_are_merged(furnished: Store) -> None:
+    await keep(furnished, *(replace(fleet(n), sms_commands=a_target()) for n in range(1, 6)))
+    (found,) = await stored_urls(furnished, size=2)
+    assert found.places == 5

@@ -13,7 +13,8 @@ from ringback.core.callbacks.callback import (
 )
 from ringback.core.callbacks.retry import Decision, GiveUp, NoRetryNeeded, RetryLater, RetryNow
 from ringback.core.policy.source_policy import Source
-from ringback.operations.delivery_totals import count_last_week
+from ringback.core.policy.urls_in_use import RECENT
+from ringback.operations.delivery_totals import count_recent
 from ringback.operations.delivery_totals import totals_of as in_pieces
 from ringback.ports import Store, UrlDeliveryTotals
 from tests.counting_store import CountingStore
@@ -48,10 +49,12 @@ def totals(
     undelivered: int = 0,
     retried: int = 0,
     waiting: int = 0,
+    last: datetime | None = NOW,
+    last_delivered: datetime | None = None,
 ) -> UrlDeliveryTotals:
-    return UrlDeliveryTotals(
-        account_sid, url, source, asked, delivered, undelivered, retried, waiting
-    )
+    numbers = delivered, undelivered, retried, waiting
+    at = last_delivered or (last if delivered else None)
+    return UrlDeliveryTotals(account_sid, url, source, asked, *numbers, last, at)
 
 
 async def settle_first(store: Store, decision: Decision) -> None:
@@ -152,7 +155,7 @@ async def test_test_events_and_replays_from_the_other_source_do_not_count(store:
 async def test_a_period_includes_its_first_instant_and_not_its_last(store: Store) -> None:
     instants = (NOW - MICROSECOND, NOW, NOW + SECOND - MICROSECOND, NOW + SECOND)
     await keep(store, *(callback(n, created=instant) for n, instant in enumerate(instants)))
-    assert await totals_of(store) == [totals(waiting=2)]
+    assert await totals_of(store) == [totals(waiting=2, last=instants[2])]
 
 
 async def test_a_period_may_end_within_a_millisecond(store: Store) -> None:
@@ -160,14 +163,16 @@ async def test_a_period_may_end_within_a_millisecond(store: Store) -> None:
     # The highest SID of this millisecond.
     await keep(store, given._replace(sid=f"{given.sid[:14]}{'f' * 20}"))
     until = NOW + 2 * MICROSECOND
-    assert await totals_of(store, since=NOW + MICROSECOND, until=until) == [totals(waiting=1)]
+    found = await totals_of(store, since=NOW + MICROSECOND, until=until)
+    assert found == [totals(waiting=1, last=given.date_created)]
     assert await totals_of(store, since=until, until=until + SECOND) == []
 
 
 async def test_a_period_may_be_of_any_length(store: Store) -> None:
     await keep(store, callback(1, created=NOW.replace(year=1970)))
     first, last = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
-    assert await totals_of(store, since=first, until=last) == [totals(waiting=1)]
+    found = await totals_of(store, since=first, until=last)
+    assert found == [totals(waiting=1, last=NOW.replace(year=1970))]
 
 
 async def test_many_results_of_one_url_are_added_up(store: Store) -> None:
@@ -176,6 +181,18 @@ async def test_many_results_of_one_url_are_added_up(store: Store) -> None:
     for number, status in enumerate(statuses):
         await keep(store, callback(number).having(DeliveryProgress(NOW, status, attempt_count=1)))
     assert await totals_of(store) == [totals(delivered=3, undelivered=2)]
+
+
+async def test_the_newest_callback_and_the_newest_that_was_delivered_are_dated(
+    store: Store,
+) -> None:
+    statuses = [CallbackStatus.DELIVERED, CallbackStatus.DELIVERED, CallbackStatus.FAILED]
+    for number, status in enumerate(statuses):
+        made = callback(number, created=NOW + number * MICROSECOND)
+        await keep(store, made.having(DeliveryProgress(NOW, status, attempt_count=1)))
+    last, delivered = NOW + 2 * MICROSECOND, NOW + MICROSECOND
+    counted = totals(delivered=2, undelivered=1, last=last, last_delivered=delivered)
+    assert await totals_of(store) == [counted]
 
 
 async def test_totals_read_in_parts_equal_those_read_as_a_whole(store: Store) -> None:
@@ -213,7 +230,7 @@ async def test_a_part_has_a_given_number_of_callbacks(
     await keep(store, *(callback(n, created=NOW + n * n * minute) for n in range(40)))
     counting = CountingStore(store)
     found = await in_pieces(counting, since=NOW - 3650 * DAY, until=NOW + 2 * DAY, piece=piece)
-    assert found == [totals(waiting=40)]
+    assert found == [totals(waiting=40, last=NOW + 39 * 39 * minute)]
     assert counting.asked == pieces
 
 
@@ -221,7 +238,7 @@ async def test_many_callbacks_of_one_instant_are_one_part(store: Store) -> None:
     await keep(store, *(callback(n) for n in range(20)), callback(20, created=NOW + MICROSECOND))
     counting = CountingStore(store)
     found = await in_pieces(counting, since=NOW - HOUR, until=NOW + HOUR, piece=3)
-    assert (found, counting.asked) == ([totals(waiting=21)], 3)
+    assert (found, counting.asked) == ([totals(waiting=21, last=NOW + MICROSECOND)], 3)
 
 
 async def test_the_callback_after_a_given_number_of_others_has_a_date(store: Store) -> None:
@@ -239,16 +256,13 @@ async def test_the_callback_after_a_given_number_of_others_has_a_date(store: Sto
     assert await dates(datetime(1, 1, 1, tzinfo=UTC)) == [*instants, None]
 
 
-async def test_the_callbacks_of_the_last_week_are_counted_whatever_their_result(
-    store: Store,
-) -> None:
-    week = timedelta(days=7)
-    await keep(store, callback(1, created=NOW - week), callback(2, created=NOW - SECOND))
+async def test_recent_callbacks_are_counted_whatever_their_result(store: Store) -> None:
+    await keep(store, callback(1, created=NOW - RECENT), callback(2, created=NOW - SECOND))
     delivered = callback(3, created=NOW - DAY)
     await keep(
         store, delivered.having(DeliveryProgress(NOW, CallbackStatus.DELIVERED, attempt_count=1))
     )
-    await keep(store, callback(4, created=NOW - week - MICROSECOND), callback(5, created=NOW))
-    assert await count_last_week(store, NOW) == [
-        UrlDeliveryTotals(OURS, URL, Source.KORE, Source.KORE, 1, 0, 0, 2)
+    await keep(store, callback(4, created=NOW - RECENT - MICROSECOND), callback(5, created=NOW))
+    assert await count_recent(store, NOW) == [
+        totals(delivered=1, waiting=2, last=NOW - SECOND, last_delivered=NOW - DAY)
     ]

@@ -182,12 +182,18 @@ class PrometheusMetrics:
         policy = self.policy()
         refused = "Changed settings files that could not be used"
         in_force = "1 if the policy of the settings file is in force, else 0"
-        dependents = "Callbacks of the last week that depend on a source which ends or has ended"
+        dependents = "Recent callbacks to URLs that depend on a source which ends or has ended"
+        stored = "Stored callback URLs by the source that sends to them now"
+        left = "Callback URLs that depend on a source which ends or has ended"
+        ends = "When the source ends or has ended, as a Unix time"
         ahead, changes = policy.seconds_to_changes, "Seconds until the policy changes by its dates"
         yield _counter("policy_reload_failures", refused, policy.refusals)
         yield _gauge("policy_current", in_force, policy.is_current)
         yield _gauge("policy_seconds_to_next_border", changes, ahead, "change")
         yield _gauge("policy_dependent_callbacks", dependents, policy.dependents, "source")
+        yield _gauge("policy_urls", stored, policy.stored_urls, "source", "reason")
+        yield _gauge("policy_dependent_urls", left, policy.dependent_urls, "source", "use")
+        yield _gauge("policy_source_ends_timestamp_seconds", ends, policy.ends, "source")
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,9 @@ from ringback.core.http.descriptor_shares import DescriptorShares, divide
 from ringback.core.sims.simulated_network import SimulationSettings
 from ringback.delivery.counters import DeliveryCounters
 from ringback.delivery.current_signing_keys import CurrentSigningKeys
+from ringback.operations.callback_urls import stored_urls
 from ringback.operations.context import OperationContext
-from ringback.operations.delivery_totals import count_last_week
+from ringback.operations.delivery_totals import count_recent
 from ringback.policy.active_policy import ActivePolicy
 from ringback.policy.policy_monitor import PolicyMonitor
 from ringback.policy.stored_policy import StoredPolicy
@@ -84,7 +85,8 @@ class ProcessDependencies:
         """Return a monitor of the active policy; the caller has to call its `run`."""
         return PolicyMonitor(
             self.policy,
-            count=partial(count_last_week, store),
+            stored=partial(stored_urls, store),
+            count=partial(count_recent, store),
             clock=self.clock,
             before=self.settings.warn_before,
         )

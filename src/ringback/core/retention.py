@@ -17,11 +17,11 @@ FOREVER: Final = "forever"
 SHORTEST: Final = {"answers": HOUR, "attempts": HOUR, "delivered": 8 * DAY, "undelivered": 8 * DAY}
 """The shortest time of each kind.
 
-`policy simulate`, `/portal/v1/totals` and the move's canary count callbacks of the last week, and
-so need each callback for eight days.
+`policy simulate`, `migrate status` and the metrics of the policy count the callbacks of the last
+eight days (`urls_in_use.RECENT`).
 """
 _WHY_SO_LONG: Final = (
-    ", since `policy simulate`, `migrate` and /portal/v1/totals count the callbacks of a week"
+    ", since `policy simulate` and `migrate` count the callbacks of the last eight days"
 )
 
 

@@ -5,7 +5,8 @@ changed. The URL that a SIM keeps for the callback about its final status counts
 A URL in a single request, such as one that sends a Command, does not count.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, Literal, NamedTuple
@@ -14,10 +15,12 @@ from ringback.core.accounts.account import EVERY
 from ringback.core.audit import SERVER, Actor, audit_entry
 from ringback.core.callback_urls.callback_target import CallbackTarget
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
+from ringback.core.policy.source_policy import SourceName
+from ringback.core.policy.urls_in_use import StoredUrl
 from ringback.core.sids import SidKind
 from ringback.core.supersim.fleet import Fleet
 from ringback.core.wireless.sim import WirelessSim
-from ringback.ports import PageWindow, Records, Transaction
+from ringback.ports import PageWindow, Records, Store, Transaction
 
 PAGE_SIZE: Final = 1000
 """How many fleets, or SIMs, one page reads."""
@@ -43,6 +46,8 @@ class ConfiguredUrl:
     account_sid: str
     url: CallbackUrl
     method: HttpMethod
+    date_updated: datetime
+    """When the fleet or the SIM was changed last, in any field."""
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -88,6 +93,60 @@ def configured_urls(
     if len(records) == size:
         return ConfiguredUrlPage(found, start._replace(after=records[-1].sid))
     return ConfiguredUrlPage(found, _NEXT[start.kind])
+
+
+class StoredUrlPage(NamedTuple):
+    """The URLs of a page, each once, and the start of the next page; None after the last page.
+
+    The same URL may be in other pages, too.
+    """
+
+    found: list[StoredUrl]
+    next: UrlPageStart | None
+
+
+def stored_url_page(
+    tx: Transaction,
+    start: UrlPageStart = FIRST,
+    *,
+    account_sid: str | None = None,
+    size: int = PAGE_SIZE,
+) -> StoredUrlPage:
+    """Return the URLs in a page of the fleets and SIMs of an account, or of all accounts."""
+    page = configured_urls(tx, start, account_sid=account_sid, size=size)
+    each = (
+        StoredUrl(one.account_sid, one.url.shown, one.url.source, 1, one.date_updated)
+        for one in page.found
+    )
+    return StoredUrlPage(merged(each), page.next)
+
+
+async def stored_urls(
+    store: Store, *, account_sid: str | None = None, size: int = PAGE_SIZE
+) -> list[StoredUrl]:
+    """Return all stored URLs of an account, or of all accounts, each once, in several reads.
+
+    A URL that changes meanwhile may be missing, or be there in both forms. Raises StoreUnavailable.
+    """
+    found, start = list[StoredUrl](), FIRST
+    while start is not None:
+        page = await store.read(
+            lambda tx, start=start: stored_url_page(tx, start, account_sid=account_sid, size=size),
+            asked_by=account_sid or EVERY,
+        )
+        found += page.found
+        start = page.next
+    # In a thread, since there may be very many URLs, and others are sent meanwhile.
+    return await asyncio.to_thread(merged, found)
+
+
+def merged(urls: Iterable[StoredUrl]) -> list[StoredUrl]:
+    """Return each of these URLs once, with all its places."""
+    found = dict[tuple[str, str, SourceName | None], StoredUrl]()
+    for one in urls:
+        known = found.get(one[:3])
+        found[one[:3]] = one if known is None else known.with_more(one)
+    return list(found.values())
 
 
 def replace_callback_url(
@@ -154,4 +213,6 @@ def _urls_of(record: _Configuring) -> Iterator[ConfiguredUrl]:
         target: CallbackTarget = getattr(record, field)
         if target.url is not None:
             place = CallbackUrlSetting(record.sid, parameter)
-            yield ConfiguredUrl(place, record.account_sid, target.url, target.method)
+            yield ConfiguredUrl(
+                place, record.account_sid, target.url, target.method, record.date_updated
+            )

@@ -1,10 +1,12 @@
 """Counts the callbacks of a period, in several short transactions."""
 
+import asyncio
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
 from ringback.core.accounts.account import EVERY
-from ringback.core.policy.policy_impact import WEEK, UrlDeliveryTotals
+from ringback.core.policy.urls_in_use import RECENT, UrlDeliveryTotals
 from ringback.ports import Store, Transaction
 
 _INSTANT: Final = timedelta(milliseconds=1)
@@ -35,24 +37,20 @@ async def totals_of(
 
     while since < until:
         since, found = await store.read(read, asked_by=account_sid or EVERY)
-        for totals in found:
-            what = (totals.account_sid, totals.url, totals.source, totals.source_asked)
-            summed[what] = _sum(summed[what], totals) if what in summed else totals
-    return sorted(summed.values(), key=_in_order)
+        # In a thread, since there may be very many URLs, and others are sent meanwhile.
+        await asyncio.to_thread(_add, summed, found)
+    return await asyncio.to_thread(sorted, summed.values(), key=_in_order)
 
 
-async def count_last_week(store: Store, now: datetime) -> list[UrlDeliveryTotals]:
-    """Return the totals of the callbacks of the last week; raises StoreUnavailable."""
-    return await totals_of(store, since=now - WEEK, until=now)
+def _add(summed: dict[_What, UrlDeliveryTotals], found: Sequence[UrlDeliveryTotals]) -> None:
+    for totals in found:
+        what = totals[:4]
+        summed[what] = totals.with_more(summed[what]) if what in summed else totals
 
 
-def _sum(one: UrlDeliveryTotals, other: UrlDeliveryTotals) -> UrlDeliveryTotals:
-    return one._replace(
-        delivered=one.delivered + other.delivered,
-        undelivered=one.undelivered + other.undelivered,
-        retried=one.retried + other.retried,
-        waiting=one.waiting + other.waiting,
-    )
+async def count_recent(store: Store, now: datetime) -> list[UrlDeliveryTotals]:
+    """Return the totals of the callbacks in the time of `RECENT`; raises StoreUnavailable."""
+    return await totals_of(store, since=now - RECENT, until=now)
 
 
 def _in_order(totals: UrlDeliveryTotals) -> tuple[str, str, str, str]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -9,10 +10,12 @@ from itertools import groupby
 from typing import Final, Self
 
 from ringback.core.calendar import iso
+from ringback.core.counted import counted
 from ringback.core.errors import StoreUnavailable
 from ringback.core.policy.dated_changes import (
     PolicyChange,
     UpcomingPolicyChange,
+    ends_of_sources,
     in_words,
     is_settled,
     next_reminder,
@@ -22,7 +25,7 @@ from ringback.core.policy.dated_changes import (
 )
 from ringback.core.policy.policy_impact import (
     PolicyImpact,
-    UrlDeliveryTotals,
+    SelectionReason,
     UrlForecast,
     changed_at,
     depending_on,
@@ -30,11 +33,21 @@ from ringback.core.policy.policy_impact import (
     impact_of,
 )
 from ringback.core.policy.source_policy import PhaseHold, Policy, SourceName
+from ringback.core.policy.urls_in_use import (
+    RECENT,
+    StoredUrl,
+    UrlDeliveryTotals,
+    UrlInUse,
+    UrlUse,
+    urls_in_use,
+)
 from ringback.policy.active_policy import ActivePolicy
 from ringback.ports import Clock
 from ringback.runtime.wakeup import Wakeup
 
-_COUNT_EVERY: Final = timedelta(hours=1)
+_COUNT_EVERY: Final = timedelta(minutes=5)
+_SETTLED_EVERY: Final = timedelta(hours=1)
+"""The minimum time between two counts while no change is ahead; then only stored URLs count."""
 _REST: Final = 1000
 """The minimum time between two counts, as a multiple of the time that a count takes."""
 
@@ -43,25 +56,32 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class SourceUsageByAccount:
-    """The URLs called in the last week, and the source of each under the active policy."""
+    """The URLs in use, and the source of each under the active policy."""
 
     counted: datetime
-    """When the callbacks were counted: the end of the counted week."""
+    """When the URLs and their callbacks were counted."""
     by_account: Mapping[str, Sequence[UrlForecast]]
     of_all: Mapping[SourceName, PolicyImpact]
     """The numbers of callbacks, URLs and accounts that depend on each source."""
+    stored: Mapping[tuple[SourceName, SelectionReason], int]
+    """The number of stored URLs by their source and the reason for it."""
+    by_use: Mapping[tuple[SourceName, UrlUse], int]
+    """The number of URLs by their source, and by how they are in use."""
 
     @classmethod
     def of(
-        cls, policy: Policy, sent: Sequence[UrlDeliveryTotals], *, counted: datetime, date: datetime
+        cls, policy: Policy, used: Sequence[UrlInUse], *, counted: datetime, date: datetime
     ) -> Self:
-        """Return the source of each URL in `sent` under a policy at `date`; this can take long."""
-        found = forecast_urls(policy, sent, now=date, then=date)
-        by_account = groupby(found, key=lambda one: one.account_sid)
+        """Return the source of each of these URLs under a policy at `date`; this can take long."""
+        found = forecast_urls(policy, used, now=date, then=date)
+        by_account = groupby(found, key=lambda one: one.used.account_sid)
+        stored = (one for one in found if one.used.use is UrlUse.STORED)
         return cls(
             counted,
             {account_sid: list(its) for account_sid, its in by_account},
             {source: impact_of(depending_on(source, found)) for source in policy.sources},
+            Counter((one.now.source, one.why) for one in stored),
+            Counter((one.now.source, one.used.use) for one in found),
         )
 
     def on(self, source: SourceName, account_sid: str | None = None) -> PolicyImpact:
@@ -74,7 +94,7 @@ class SourceUsageByAccount:
         return impact_of(depending_on(source, self.by_account.get(account_sid, ())))
 
     def holding(self, account_sid: str) -> frozenset[PhaseHold | None]:
-        """Return the holds that cover an account's URLs of the last week.
+        """Return the holds that cover the URLs that an account uses.
 
         None is among them if a URL has no hold.
         """
@@ -88,9 +108,15 @@ class PolicyMetrics:
     seconds_to_changes: Mapping[str, float]
     """The seconds to the next change of each kind, by the kind's label."""
     dependents: Mapping[SourceName, int]
-    """The number of last week's callbacks that depend on each source that will end."""
+    """The number of recent callbacks to the URLs that depend on each source that ends."""
     refusals: int
     """How often the settings file has been refused since the start."""
+    stored_urls: Mapping[tuple[SourceName, SelectionReason], int]
+    """The number of stored URLs by their source now, and the reason for it; empty if unknown."""
+    dependent_urls: Mapping[tuple[SourceName, UrlUse], int]
+    """The number of URLs that depend on each source that ends, by how they are in use."""
+    ends: Mapping[SourceName, float]
+    """When each of these sources ends, or has ended, by the clock: a Unix time."""
     is_current: bool
     """False while the settings file, or the newest version of the policy, can't be used."""
 
@@ -102,24 +128,30 @@ class PolicyMonitor:
         self,
         active: ActivePolicy,
         *,
+        stored: Callable[[], Awaitable[Sequence[StoredUrl]]],
         count: Callable[[datetime], Awaitable[Sequence[UrlDeliveryTotals]]],
         clock: Clock,
         before: Sequence[timedelta],
     ) -> None:
-        """Watch a policy; `count` returns the totals of callbacks in the week before an instant.
+        """Watch a policy; `stored` returns all stored URLs.
 
-        If `count` raises StoreUnavailable, it is called again later.
+        `count` returns the totals of the recent callbacks before an instant. If one of the two
+        raises StoreUnavailable, both are called again later.
         """
         self.active = active
         self.dependents: SourceUsageByAccount | None = None
-        """The usage of each source in the last week; None until it has been counted."""
+        """The usage of each source; None until it has been counted."""
+        self._read_stored = stored
         self._count = count
         self._clock = clock
         self.before = before
         """How long before a change to warn of it; there is one warning for each duration."""
         self._wakeup = Wakeup(clock)
         self._reminded = set[UpcomingPolicyChange]()
-        self._sent: Sequence[UrlDeliveryTotals] | None = None
+        self._sent: Sequence[UrlDeliveryTotals] = []
+        self._is_sent_new = False
+        """True if `_sent` is as new as the stored URLs; they are counted alone in the end."""
+        self._used: Sequence[UrlInUse] | None = None
         self._counted = clock.now()
         self._next_count: datetime | None = None
         active.listen(self._wakeup.wake)
@@ -145,7 +177,7 @@ class PolicyMonitor:
         return [in_words(reminder.change, date) for reminder in self.near()]
 
     def depending_on_ends(self, account_sid: str | None = None) -> dict[SourceName, PolicyImpact]:
-        """Return how many callbacks, URLs and accounts depend on each source that will end.
+        """Return how many callbacks, URLs and accounts depend on each source that ends.
 
         With `account_sid`, only those of this account count. Empty before the first count.
         """
@@ -160,8 +192,22 @@ class PolicyMonitor:
         seconds = dict[str, float]()
         for change in policy_changes(policy, after=date):
             seconds.setdefault(change.kind.label, (change.at - date).total_seconds())
+        known, ends = self.dependents, ends_of_sources(policy, at=date)
         return PolicyMetrics(
             seconds_to_changes=seconds,
+            stored_urls={} if known is None else known.stored,
+            dependent_urls={
+                (source, use): known.by_use.get((source, use), 0)
+                for source in ends
+                for use in (UrlUse.STORED, UrlUse.REQUESTS)
+            }
+            if known is not None
+            else {},
+            ends={
+                source: (at - policy.ahead).timestamp()
+                for source, at in ends.items()
+                if at is not None
+            },
             dependents={source: on.callbacks for source, on in self.depending_on_ends().items()},
             refusals=self.active.refusals,
             is_current=self.active.problem is None and self.active.unusable is None,
@@ -185,26 +231,30 @@ class PolicyMonitor:
         return min(filter(None, (self._next_count, reminder)), default=None)
 
     async def _count_at_times(self) -> None:
-        now = self._clock.now()
-        if is_settled(self.policy, at=self.date):
-            # Without a change ahead, nobody can be affected, so there is nothing to count.
-            self._sent, self._next_count = self._sent or [], None
-            return
-        if self._next_count is not None and self._counted <= now < self._next_count:
+        now, is_sure = self._clock.now(), is_settled(self.policy, at=self.date)
+        is_due = self._next_count is None or not self._counted <= now < self._next_count
+        if not is_due and (is_sure or self._is_sent_new):
             return
         self._counted = now
         try:
-            self._sent = await self._count(now)
+            stored = await self._read_stored()
+            # Without a change ahead, no callback can be affected, so they are not counted.
+            if not is_sure:
+                self._sent = await self._count(now)
+            self._is_sent_new = not is_sure
         except StoreUnavailable as failure:
-            _log.warning("%s; the callbacks of the last week will be counted later", failure)
-        self._next_count = now + max(_COUNT_EVERY, _REST * (self._clock.now() - now))
+            _log.warning("%s; the URLs and their callbacks will be counted later", failure)
+        else:
+            # In a thread, since there may be very many URLs, and others are sent meanwhile.
+            self._used = await asyncio.to_thread(urls_in_use, stored, self._sent)
+        least = _SETTLED_EVERY if is_sure else _COUNT_EVERY
+        self._next_count = now + max(least, _REST * (self._clock.now() - now))
 
     async def _look_at_dependents(self) -> None:
-        if self._sent is None:
+        if self._used is None:
             return
-        # In a thread, since there may be very many callbacks, and others are sent meanwhile.
         self.dependents = await asyncio.to_thread(
-            SourceUsageByAccount.of, self.policy, self._sent, counted=self._counted, date=self.date
+            SourceUsageByAccount.of, self.policy, self._used, counted=self._counted, date=self.date
         )
 
     async def _remind(self, reminder: UpcomingPolicyChange, date: datetime) -> None:
@@ -213,7 +263,7 @@ class PolicyMonitor:
         self._reminded.add(reminder)
         change = reminder.change
         concerned = await self._concerned(change)
-        shown = "" if concerned is None else f"; it would have affected {concerned} last week"
+        shown = "" if concerned is None else f"; it affects {_shown(concerned)}"
         left = max(change.at - date, timedelta(0))
         extra = {
             "change": change.kind.label,
@@ -224,7 +274,13 @@ class PolicyMonitor:
         _log.warning("policy: %s%s", in_words(change, date), shown, extra=extra)
 
     async def _concerned(self, change: PolicyChange) -> PolicyImpact | None:
-        """Return how many of the last week's callbacks a change affects, or None if unknown."""
-        if self._sent is None:
+        """Return which of the URLs in use a change affects, or None if unknown."""
+        if self._used is None:
             return None
-        return impact_of(await asyncio.to_thread(changed_at, change, self.policy, self._sent))
+        return impact_of(await asyncio.to_thread(changed_at, change, self.policy, self._used))
+
+
+def _shown(impact: PolicyImpact) -> str:
+    urls, accounts = counted(impact.urls, "URL"), counted(impact.accounts, "account")
+    callbacks = counted(impact.callbacks, "callback")
+    return f"{urls} of {accounts}, with {callbacks} in the last {RECENT.days} days"

@@ -15,8 +15,8 @@ from ringback.core.callbacks.callback import (
 )
 from ringback.core.http.http_exchange import AttemptResult, OutgoingRequest
 from ringback.core.http.outcome import AttemptFailure, failure_of
-from ringback.core.policy.policy_impact import UrlDeliveryTotals
 from ringback.core.policy.source_policy import SourceName
+from ringback.core.policy.urls_in_use import UrlDeliveryTotals
 from ringback.ports.record_tables import PageWindow, RecordPage
 
 BEGINNING: Final = datetime.min.replace(tzinfo=UTC)

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlencode
@@ -40,9 +40,7 @@ from ringback.core.sids import SidKind
 from ringback.core.sims.mobile_networks import NETWORKS
 from ringback.engine.clock_advancer import ClockAdvancer
 from ringback.engine.pause_control import PauseControl
-from ringback.operations.delivery_totals import count_last_week
 from ringback.policy.active_policy import ActivePolicy
-from ringback.policy.policy_monitor import PolicyMonitor
 from ringback.ports import SendingPause, Transaction
 from ringback.runtime.sending_gate import SendingGate
 from ringback.runtime.virtual_clock import VirtualClock
@@ -60,7 +58,7 @@ from tests.fakes import (
     an_api_key,
 )
 from tests.memory_store import MemoryStore, MemoryTransaction
-from tests.policy_monitors import stored_in
+from tests.policy_monitors import monitor_of, stored_in
 from tests.stores.records import job
 from tests.unit.api.caller import Answer, Caller, basic
 from tests.unit.api.plenty import (
@@ -256,9 +254,7 @@ class World:
         clock = VirtualClock.stopped(at=NOW + timedelta(hours=1))
         self.dependencies = dependencies_on(self.store, clock=clock)
         active = ActivePolicy(NOTICE)
-        monitor = PolicyMonitor(
-            active, count=partial(count_last_week, self.store), clock=clock, before=()
-        )
+        monitor = monitor_of(self.store, active, clock)
         stored = stored_in(self.store, active, clock)
         pauses = PauseControl(self.store, SendingGate(), clock=clock)
         self.portal = [

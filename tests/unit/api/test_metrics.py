@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
@@ -14,7 +14,9 @@ from ringback.api.http.open_connections import OpenConnections
 from ringback.api.metrics import PrometheusMetrics
 from ringback.core.callbacks.callback import CallbackStatus
 from ringback.core.errors import StoreUnavailable
+from ringback.core.policy.policy_impact import SelectionReason
 from ringback.core.policy.source_policy import Source
+from ringback.core.policy.urls_in_use import UrlUse
 from ringback.delivery.counters import DeliveryCounters
 from ringback.policy.policy_monitor import PolicyMetrics
 from tests.fakes import NOW, FakeClock
@@ -100,7 +102,13 @@ def caller_of(counters: DeliveryCounters, backlog: Backlog, *, pause: float) -> 
         is_paused=lambda: True,
         is_store_up=lambda: backlog.is_writable,
         policy=lambda: PolicyMetrics(
-            {"source_ends": 86400.0}, {Source.TWILIO: 12}, refusals=2, is_current=False
+            {"source_ends": 86400.0},
+            {Source.TWILIO: 12},
+            refusals=2,
+            stored_urls={(Source.KORE, SelectionReason.ASKED): 7},
+            dependent_urls={(Source.TWILIO, UrlUse.STORED): 4},
+            ends={Source.TWILIO: 1730505600.0},
+            is_current=False,
         ),
         of_clients=ClientConnections(),
     )
@@ -124,6 +132,10 @@ async def test_future_changes_of_the_policy_are_reported(caller: Caller) -> None
     found = await samples(caller)
     assert found[named("policy_seconds_to_next_border", change="source_ends")] == 86400
     assert found[named("policy_dependent_callbacks", source="twilio")] == 12
+    assert found[named("policy_urls", source="kore", reason="asked")] == 7
+    assert found[named("policy_dependent_urls", source="twilio", use="stored")] == 4
+    ends = found[named("policy_source_ends_timestamp_seconds", source="twilio")]
+    assert datetime.fromtimestamp(ends, UTC) == datetime(2024, 11, 2, tzinfo=UTC)
     assert found[named("policy_reload_failures_total")] == 2
     assert found[named("policy_current")] == 0
 

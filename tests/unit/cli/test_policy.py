@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -14,15 +15,19 @@ from ringback.cli.main import main
 from ringback.cli.policy import set_command
 from ringback.cli.policy.options import policy_of_server
 from ringback.core.calendar import iso
+from ringback.core.callback_urls.callback_target import CallbackTarget
+from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.policy.policy_json import policy_record
 from ringback.core.policy.source_policy import NOTICE, PhaseHold, Policy, Source
 from ringback.data_folder import DataFolder
 from ringback.dev_environment.dev_file import DevServerDetails
+from ringback.operations.context import OperationContext
 from ringback.portal_client import PortalClient
-from ringback.ports import Transaction
+from ringback.ports import PageWindow, Transaction
 from ringback.runtime.system_clock import SystemClock
 from ringback.settings.file import SettingsFile
-from tests.fakes import ACCOUNT_SID, a_callback, an_account
+from ringback.testing import Emulator
+from tests.fakes import ACCOUNT_SID, a_callback, a_fleet, a_profile, an_account
 
 THEIRS = "AC" + "f" * 32
 POLICY = """\
@@ -144,20 +149,31 @@ def test_a_file_that_can_not_be_used_is_refused_by_its_line(shell: Shell) -> Non
 
 
 def fill(folder: Path) -> None:
-    """Keep callbacks of yesterday, and one of a month ago."""
-    yesterday = SystemClock().now() - timedelta(days=1)
+    """Keep stored URLs, callbacks of yesterday, and one of a month ago."""
+    now = SystemClock().now()
+    yesterday = now - timedelta(days=1)
     sent = [
         (ACCOUNT_SID, "https://held.example/", Source.TWILIO, yesterday),
         (THEIRS, "https://default.example/", Source.TWILIO, yesterday),
         (THEIRS, "https://default.example/", Source.TWILIO, yesterday),
         (THEIRS, "https://user:pass@asks.example/#cbs=twilio", Source.TWILIO, yesterday),
-        (THEIRS, "https://moved.example/#cbs=kore", Source.KORE, yesterday),
+        (THEIRS, "https://moved.example/", Source.TWILIO, yesterday),
         (THEIRS, "https://old.example/", Source.TWILIO, yesterday - timedelta(days=30)),
+    ]
+    stored = [
+        (THEIRS, "https://moved.example/#cbs=kore"),
+        (THEIRS, "https://default.example/"),
+        (THEIRS, "https://never-called.example/"),
     ]
 
     def keep(tx: Transaction) -> None:
-        tx.accounts.add(an_account(), [])
-        tx.accounts.add(an_account(sid=THEIRS), [])
+        for account_sid in (ACCOUNT_SID, THEIRS):
+            tx.accounts.add(an_account(sid=account_sid), [])
+        profile = a_profile(account_sid=THEIRS)
+        tx.supersim.access_profiles.add(profile)
+        for number, (account_sid, url) in enumerate(stored):
+            fleet = a_fleet(sid=f"HF{number:032x}", unique_name=None, sms_commands_url=url)
+            tx.supersim.fleets.add(replace(fleet, account_sid=account_sid, date_updated=now))
         for number, (account_sid, url, source, created) in enumerate(sent):
             sid = f"CB{int(created.timestamp() * 1000):012x}{number:020x}"
             tx.callbacks.add(
@@ -185,45 +201,91 @@ def test_without_data_a_simulation_says_what_changes_until_then(shell: Shell) ->
     assert second.startswith("now, ")
     assert second.endswith(": phase before")
     assert third == "on 2997-06-01T00:00:00Z: phase between"
-    assert rest == [
+    assert rest[:2] == [
         "",
-        "changes until then",
-        "  2997-01-01T00:00:00Z  the default moves from twilio to kore",
-        "",
-        "to count the callbacks of the last week, name a data folder with --data",
+        "to see which URLs are affected, name a data folder with --data, or a server",
     ]
+    changes = [line.partition("days")[2] for line in rest if "days" in line]
+    assert rest[3] == "ahead"
+    assert changes[:2] == ["  the default moves from twilio to kore", "  twilio ends"]
 
 
-def test_with_data_it_says_who_will_be_sent_from_where(shell: Shell, data: str) -> None:
+def test_urls_are_simulated_as_they_are_configured_now(shell: Shell, data: str) -> None:
     said = shell.said("simulate", "--at", "2998-06-01", "--data", data)
-    assert ": 5 callbacks to 4 URLs of 2 accounts\n" in said
-    assert "on 2998-06-01T00:00:00Z, another source would send 3 of them" in said
-    changes, dependents = said.split("change their source\n")[1].split("\n\n")
-    assert changes.splitlines() == [
-        f"  {THEIRS}  https://asks.example/#cbs=twilio  1  twilio -> kore"
-        "  the URL asks for twilio, but twilio ended on 2998-01-01",
-        f"  {THEIRS}  https://default.example/  2  twilio -> kore"
-        "  the default in phase `after`, since 2998-01-01",
+    head = said.partition("\n\nahead\n")[0].splitlines()
+    since = said.partition("sent since ")[2][:20]
+    assert head[3:5] == [
+        (
+            "3 of 5 URLs get another source by then (2 stored, 1 given with requests); it would"
+            f" send 3 of the 5 callbacks since {since}"
+        ),
+        "",
     ]
-    assert dependents.splitlines() == [
-        "URLs that depend on twilio, which ends: 4 callbacks to 3 URLs of 2 accounts",
-        f"  {ACCOUNT_SID}  https://held.example/  1  default",
-        f"  {THEIRS}  https://asks.example/#cbs=twilio  1  asked",
-        f"  {THEIRS}  https://default.example/  2  default",
-    ]
+    assert head[5] == "5 URLs of 2 accounts in use: 1 (20 %) from kore, 4 (80 %) from twilio"
+    assert head[6].startswith("4 URLs depend on twilio, which ends at 2998-01-01T00:00:00Z, in ")
+    assert head[6].endswith(" (2 stored, 2 given with requests)")
+    assert "the default moves from twilio to kore: 2 URLs of 1 account get another source" in said
+    assert "twilio ends: 1 URL of 1 account gets another source" in said
+    assert f"sent since {since}: 5 callbacks, 5 from twilio\n" in said
+    assert "  of these, 1 callback to 1 URL whose fragment has changed since\n" in said
     assert "user:pass" not in said
+    by_account = said.partition("by account\n")[2].splitlines()
+    assert by_account[1].split() == ["4", "3", "3", "3", THEIRS]
+    by_host = said.partition("by host\n")[2].splitlines()
+    assert by_host[1].split() == ["1", "1", "1", "2", "default.example"]
+    assert by_host[5].split() == ["1", "0", "0", "0", "moved.example"]
 
 
-def test_the_record_of_a_simulation_has_each_phase(shell: Shell, data: str) -> None:
-    week = shell.record("simulate", "--at", "2999-06-01", "--data", data)["last_week"]
-    assert (week["accounts"], week["urls"], week["callbacks"], week["would_move"]) == (2, 4, 5, 4)
-    held = next(one for one in week["called"] if one["account_sid"] == ACCOUNT_SID)
+def test_the_groups_are_limited_and_each_url_is_listed_on_demand(shell: Shell, data: str) -> None:
+    words = ("simulate", "--at", "2998-06-01", "--data", data)
+    said = shell.said(*words, "--limit", "1", "--urls")
+    assert "  and 4 more with 4 URLs" in said
+    each = said.partition("each URL, and its source on 2998-06-01T00:00:00Z\n")[2].splitlines()
+    assert each[0] == f"  {THEIRS}  https://asks.example/#cbs=twilio"
+    assert each[1].startswith("    twilio -> kore  requests  1 callback, last 20")
+    assert each[2] == "    the URL asks for twilio, but twilio ended on 2998-01-01"
+    never = each.index(f"  {THEIRS}  https://never-called.example/")
+    assert each[never + 1] == "    twilio -> kore  stored in 1 place  0 callbacks"
+    assert "each URL" not in shell.said(*words)
+
+
+def test_the_record_of_a_simulation_has_each_url_and_phase_on_demand(
+    shell: Shell, data: str
+) -> None:
+    words = ("simulate", "--at", "2999-06-01", "--data", data)
+    assert "each_url" not in shell.record(*words)
+    record = shell.record(*words, "--urls")
+    urls = record["urls"]
+    assert (urls["accounts"], urls["urls"], urls["callbacks"]) == (2, 5, 4)
+    assert urls["sent"]["changed_since"] == {"urls": 1, "callbacks": 1}
+    (ending,) = urls["ending"]
+    assert (ending["source"], ending["ends"]) == ("twilio", "2998-01-01T00:00:00Z")
+    assert (ending["urls"], ending["stored"], ending["requests"]) == (4, 2, 2)
+    held = next(one for one in record["each_url"] if one["account_sid"] == ACCOUNT_SID)
     assert held["in_phases"] == {"before": "twilio", "between": "twilio", "after": "twilio"}
     assert held["then"] == {
         "source": "kore",
         "reason": "the default in phase `after`, since 2998-01-01;"
         f" the hold of {ACCOUNT_SID} in phase `before` ended on 2999-01-01",
     }
+
+
+def test_the_urls_of_a_server_are_read_page_by_page(ringback: Emulator) -> None:
+    urls = "https://fleet.example/", "https://sim.example/#cbs=kore"
+
+    def configure(tx: Transaction, _: OperationContext) -> None:
+        of_fleet, of_sim = (CallbackTarget(CallbackUrl.parse(url)) for url in urls)
+        (fleet,) = tx.supersim.fleets.page(ringback.account_sid, {}, PageWindow(1))
+        tx.supersim.fleets.save(replace(fleet, ip_commands=of_fleet))
+        (sim,) = tx.wireless.sims.page(ringback.account_sid, {}, PageWindow(1))
+        tx.wireless.sims.save(replace(sim, commands_to=of_sim))
+
+    ringback._change(configure)
+    asked = ("--server", ringback.base_url, "--account-sid", ringback.account_sid)
+    words = ["policy", "simulate", "--at", "2030-01-01", "--urls", "--json", *asked]
+    ended = CliRunner().invoke(main, [*words, "--auth-token", ringback.auth_token])
+    found = json.loads(ended.stdout)["each_url"]
+    assert {one["url"] for one in found} == set(urls)
 
 
 def test_a_folder_without_data_is_refused_and_none_is_made(shell: Shell, tmp_path: Path) -> None:

@@ -4,27 +4,29 @@ import asyncio
 import logging
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from itertools import count
 from typing import Final
 
 import pytest
 
+from ringback.core.callback_urls.callback_target import CallbackTarget
 from ringback.core.callback_urls.callback_url import CallbackUrl
-from ringback.core.policy.policy_impact import PolicyImpact
+from ringback.core.policy.policy_impact import PolicyImpact, SelectionReason
 from ringback.core.policy.source_policy import NOTICE, PhaseHold, Policy, Source
-from ringback.operations.delivery_totals import count_last_week
+from ringback.core.policy.urls_in_use import UrlUse
 from ringback.policy.active_policy import ActivePolicy
 from ringback.policy.policy_monitor import PolicyMonitor
 from ringback.ports import Store, Transaction
 from tests.counting_store import CountingStore
-from tests.fakes import ACCOUNT_SID, FakeClock, a_callback
+from tests.fakes import ACCOUNT_SID, FakeClock, a_callback, a_fleet
 from tests.memory_store import MemoryStore
-from tests.policy_monitors import counted, running, until, version_of
+from tests.policy_monitors import counted, monitor_of, running, until, version_of
 
 TWILIO, KORE = Source.TWILIO, Source.KORE
 DAY: Final = timedelta(days=1)
 HOUR: Final = timedelta(hours=1)
+MINUTES: Final = timedelta(minutes=5)
+"""The minimum time from one count to the next."""
 BETWEEN: Final = datetime(2024, 10, 16, tzinfo=UTC)
 BEFORE: Final = (30 * DAY, 7 * DAY, DAY)
 THEIRS: Final = "AC" + "f" * 32
@@ -53,7 +55,7 @@ def away(store: MemoryStore) -> CountingStore:
 
 @pytest.fixture
 def monitor(active: ActivePolicy, away: CountingStore, clock: FakeClock) -> PolicyMonitor:
-    return PolicyMonitor(active, count=partial(count_last_week, away), clock=clock, before=BEFORE)
+    return monitor_of(away, active, clock, before=BEFORE)
 
 
 async def keep(store: Store, created: datetime, *urls: str, account_sid: str = ACCOUNT_SID) -> None:
@@ -66,6 +68,18 @@ async def keep(store: Store, created: datetime, *urls: str, account_sid: str = A
             tx.callbacks.add(
                 a_callback(sid=sid, url=url, source=source, account_sid=account_sid, now=created)
             )
+
+    await store.transact(work)
+
+
+async def set_urls(store: Store, now: datetime, *urls: str) -> None:
+    """Save a fleet for each of these URLs, which was changed now."""
+
+    def work(tx: Transaction) -> None:
+        for url in urls:
+            fleet = a_fleet(sid=f"HF{next(NUMBERS):032x}", unique_name=None)
+            target = CallbackTarget(CallbackUrl.parse(url))
+            tx.supersim.fleets.add(replace(fleet, sms_commands=target, date_updated=now))
 
     await store.transact(work)
 
@@ -117,13 +131,13 @@ async def test_a_start_near_a_change_warns_at_once_and_names_affected_accounts(
     clock.set(BETWEEN - 3 * DAY)
     urls = ("https://a.example/", "https://b.example/", "https://c.example/#cbs=kore")
     await keep(store, clock.now() - HOUR, *urls)
-    await keep(store, clock.now() - 8 * DAY, "https://too-old.example/")
+    await keep(store, clock.now() - 9 * DAY, "https://too-old.example/")
     async with running(monitor):
         await until(lambda: warned(caplog))
     line = next(line for line in caplog.records if "default" in line.getMessage())
     assert line.getMessage() == (
         "policy: the default moves from twilio to kore at 2024-10-16T00:00:00Z, in 3 days;"
-        " it would have affected 2 callbacks to 2 URLs of 1 account last week"
+        " it affects 2 URLs of 1 account, with 2 callbacks in the last 8 days"
     )
     told = {name: vars(line)[name] for name in ("change", "date", "seconds_left", "callbacks")}
     assert told == {
@@ -139,7 +153,7 @@ async def test_a_virtual_clock_ahead_warns_earlier(
 ) -> None:
     half_an_hour = HOUR / 2
     active = ActivePolicy(replace(NOTICE, ahead=40 * DAY - half_an_hour))
-    monitor = PolicyMonitor(active, count=partial(count_last_week, store), clock=clock, before=())
+    monitor = monitor_of(store, active, clock)
     assert monitor.date == BETWEEN - half_an_hour
     async with running(monitor):
         await counted(monitor, clock.now())
@@ -166,7 +180,7 @@ async def test_a_new_policy_is_checked_as_soon_as_it_is_active(
         )
         await until(lambda: warned(caplog))
         assert f"the hold of {ACCOUNT_SID} in phase 'after' ends" in warned(caplog)[0]
-        assert "would have affected 1 callback to 1 URL" in warned(caplog)[0]
+        assert "affects 1 URL of 1 account, with 1 callback" in warned(caplog)[0]
         assert monitor.dependents is not None
         assert monitor.dependents.on(KORE) == PolicyImpact(1, 1, 1)
 
@@ -191,13 +205,13 @@ async def test_accounts_that_depend_on_a_source_are_counted(
     assert monitor.figures().dependents == {TWILIO: 4}
 
 
-async def test_it_counts_once_an_hour(
+async def test_it_counts_every_five_minutes(
     monitor: PolicyMonitor, away: CountingStore, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with running(monitor):
         await counted(monitor, clock.now())
         asked = away.asked
-        clock.advance(HOUR - timedelta(seconds=1))
+        clock.advance(MINUTES - timedelta(seconds=1))
         await asyncio.sleep(0.01)
         assert away.asked == asked
         clock.advance(timedelta(seconds=1))
@@ -221,7 +235,7 @@ async def test_it_rests_a_thousand_times_as_long_as_it_counts(
         await counted(monitor, began + 1000 * took)
 
 
-async def test_without_dependents_nothing_is_counted_until_there_are_some(
+async def test_while_no_change_is_ahead_only_stored_urls_are_counted_once_an_hour(
     monitor: PolicyMonitor,
     active: ActivePolicy,
     away: CountingStore,
@@ -232,13 +246,54 @@ async def test_without_dependents_nothing_is_counted_until_there_are_some(
     await keep(store, clock.now() - HOUR, "https://a.example/")
     async with running(monitor):
         await until(lambda: monitor.dependents)
-        clock.advance(2 * HOUR)
+        asked = away.asked
+        clock.advance(HOUR - timedelta(seconds=1))
         await asyncio.sleep(0.01)
-        assert away.asked == 0
+        assert away.asked == asked
         assert monitor.figures().dependents == {TWILIO: 0}
+        clock.advance(timedelta(seconds=1))
+        await counted(monitor, clock.now())
+        assert away.asked == 2 * asked
+        clock.advance(timedelta(seconds=1))
         active.activate(version_of(Policy(NOTICE.phases, (PhaseHold("before", ACCOUNT_SID),))))
         await counted(monitor, clock.now())
         assert monitor.figures().dependents == {TWILIO: 1}
+
+
+async def test_urls_count_as_they_are_stored_now(
+    monitor: PolicyMonitor, store: MemoryStore, clock: FakeClock
+) -> None:
+    await keep(store, clock.now() - HOUR, "https://a.example/", "https://c.example/")
+    moved, default = "https://a.example/#cbs=kore", "https://b.example/"
+    await set_urls(store, clock.now(), moved, default)
+    async with running(monitor):
+        await counted(monitor, clock.now())
+    assert monitor.dependents is not None
+    assert monitor.dependents.on(TWILIO) == PolicyImpact(accounts=1, urls=2, callbacks=1)
+    figures = monitor.figures()
+    assert figures.stored_urls == {
+        (KORE, SelectionReason.ASKED): 1,
+        (TWILIO, SelectionReason.DEFAULT): 1,
+    }
+    assert figures.dependent_urls == {(TWILIO, UrlUse.STORED): 1, (TWILIO, UrlUse.REQUESTS): 1}
+    end = datetime(2024, 11, 2, tzinfo=UTC)
+    assert figures.ends == {TWILIO: end.timestamp()}
+
+
+async def test_the_source_of_a_stored_url_is_that_in_force_after_a_change(
+    monitor: PolicyMonitor, store: MemoryStore, clock: FakeClock
+) -> None:
+    await set_urls(store, clock.now(), "https://b.example/")
+    async with running(monitor):
+        await counted(monitor, clock.now())
+        clock.set(BETWEEN)
+        await counted(monitor, clock.now())
+    assert monitor.figures().stored_urls == {(KORE, SelectionReason.DEFAULT): 1}
+    assert monitor.figures().dependent_urls[TWILIO, UrlUse.STORED] == 0
+
+
+def test_before_the_first_count_no_url_is_known(monitor: PolicyMonitor) -> None:
+    assert (monitor.figures().stored_urls, monitor.figures().dependent_urls) == ({}, {})
 
 
 async def test_accounts_affected_by_the_last_change_are_still_known_when_it_takes_effect(
@@ -254,7 +309,7 @@ async def test_accounts_affected_by_the_last_change_are_still_known_when_it_take
         await until(lambda: warned(caplog))
     assert warned(caplog) == [
         "policy: twilio ends now, at 2024-11-02T00:00:00Z;"
-        " it would have affected 1 callback to 1 URL of 1 account last week"
+        " it affects 1 URL of 1 account, with 1 callback in the last 8 days"
     ]
 
 
@@ -278,7 +333,7 @@ async def test_an_unavailable_database_is_queried_again_later(
     away.is_away = True
     async with running(monitor):
         await until(lambda: len(warned(caplog)) > 1)
-        assert "the disk is full; the callbacks of the last week will be counted later" in warned(
+        assert "the disk is full; the URLs and their callbacks will be counted later" in warned(
             caplog
         )
         # It still warns, without the numbers that it doesn't know.

@@ -45,6 +45,15 @@ class PolicyInForce:
     """The JSON object that the server answers; None if the policy comes from a file."""
 
 
+def policy_in_force(
+    settings: str | None, data: Path, portal: "PortalClient | None"
+) -> PolicyInForce:
+    """Return the policy of a settings file if one is named, else of a server, else of a folder."""
+    if settings is not None:
+        return policy_of_file(settings)
+    return policy_of_folder(data) if portal is None else policy_of_server(portal)
+
+
 def policy_of_server(portal: "PortalClient") -> PolicyInForce:
     """Ask a server for its policy, and return it with the server's date."""
     from ringback.core.policy.policy_json import read_policy_record

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from ringback.cli.policy.urls_left import change_line, lines_of_each_url, lines_of_urls
 from ringback.core.policy.policy_impact import PolicyImpact
 
 Record = Mapping[str, Any]
@@ -23,14 +24,16 @@ def lines_of_policy(record: Record) -> Iterator[str]:
         yield from _listed("warnings", record["warnings"])
     if "dependents" in record:
         at = record["counted"]
-        counted = "callbacks of the last week, " + (f"counted {at}" if at else "not counted yet")
+        counted = "URLs in use, and their callbacks of the last 8 days, " + (
+            f"counted {at}" if at else "not counted yet"
+        )
         yield from _listed(counted, [_dependents_line(one) for one in record["dependents"]])
     for problem in ("problem", "behind"):
         if record.get(problem):
             yield from _listed("the settings file is not in force", [record[problem]])
 
 
-def lines_of_simulation(record: Record) -> Iterator[str]:
+def lines_of_simulation(record: Record, *, limit: int) -> Iterator[str]:
     """Yield the lines for `ringback policy simulate`, from its JSON object."""
     yield f"policy of {record['policy_of']}"
     if record["stays_in"] is None:
@@ -38,25 +41,12 @@ def lines_of_simulation(record: Record) -> Iterator[str]:
     else:
         yield f"the server stays in phase {record['stays_in']}, as if it were {record['now']}"
     yield f"on {record['at']}: phase {record['phase']}"
-    yield from _listed(
-        "changes until then", [_dated_change_line(change) for change in record["borders"]]
-    )
+    if urls := record["urls"]:
+        yield change_line(urls)
     yield ""
-    week = record["last_week"]
-    if week is None:
-        yield "to count the callbacks of the last week, name a data folder with --data"
-        return
-    yield f"since {week['since']}: {_impact(week)}"
-    yield f"on {record['at']}, another source would send {week['would_move']} of them"
-    changing = [one for one in week["called"] if one["changes"]]
-    yield from _listed("URLs that change their source", [_change_line(one) for one in changing])
-    for dependents in week["dependents"]:
-        source = dependents["source"]
-        on_it = [one for one in week["called"] if one["now"]["source"] == source]
-        lines = [f"{_url_line(one)}  {one['why_now']}" for one in on_it]
-        yield from _listed(
-            f"URLs that depend on {source}, which ends: {_impact(dependents)}", lines
-        )
+    yield from lines_of_urls(record, limit=limit)
+    if "each_url" in record:
+        yield from lines_of_each_url(record["each_url"], record["at"])
 
 
 def _listed(what: str, lines: Sequence[str]) -> Iterator[str]:
@@ -96,12 +86,3 @@ def _dependents_line(one: Record) -> str:
 
 def _impact(counted: Record) -> PolicyImpact:
     return PolicyImpact(counted["accounts"], counted["urls"], counted["callbacks"])
-
-
-def _change_line(one: Record) -> str:
-    change = f"{one['now']['source']} -> {one['then']['source']}"
-    return f"{_url_line(one)}  {change}  {one['then']['reason']}"
-
-
-def _url_line(one: Record) -> str:
-    return f"{one['account_sid']}  {one['url']}  {one['callbacks']}"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import ClassVar, Final, NamedTuple
 
-from ringback.core.calendar import DAY, HOUR, INSTANT, iso
+from ringback.core.calendar import ALWAYS, DAY, HOUR, INSTANT, iso
 from ringback.core.counted import counted
 from ringback.core.policy.source_policy import PhaseHold, Policy, SourceName
 
@@ -139,6 +139,26 @@ def sources_that_end(policy: Policy, *, at: datetime) -> list[SourceName]:
         if isinstance(change.kind, SourceRetiredChange)
     }
     return sorted(ended | ahead)
+
+
+def ends_of_sources(policy: Policy, *, at: datetime) -> dict[SourceName, datetime | None]:
+    """Return when each of `sources_that_end` ends, or else when it ended last.
+
+    None means that no date ends the source: a hold for every callback always kept another phase.
+
+    >>> from datetime import UTC
+    >>> from ringback.core.policy.source_policy import NOTICE
+    >>> ends_of_sources(NOTICE, at=datetime(2024, 1, 1, tzinfo=UTC))["twilio"].isoformat()
+    '2024-11-02T00:00:00+00:00'
+    """
+    ends: dict[SourceName, datetime | None] = dict.fromkeys(sources_that_end(policy, at=at))
+    for change in policy_changes(policy, after=ALWAYS[0]):
+        if isinstance(change.kind, SourceRetiredChange) and change.kind.source in ends:
+            end = ends[change.kind.source]
+            # The first end that is ahead counts; without one, the last that is past.
+            if end is None or end <= at:
+                ends[change.kind.source] = change.at
+    return ends
 
 
 def reminders(

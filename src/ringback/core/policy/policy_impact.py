@@ -1,10 +1,10 @@
-"""Estimates how many callbacks a policy change affects, from the callbacks of the last week."""
+"""Says which URLs a policy or a change of it affects: each URL's source now and at another date."""
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from enum import StrEnum
-from itertools import groupby
 from typing import Final, NamedTuple
 
 from ringback.core.calendar import INSTANT
@@ -16,35 +16,9 @@ from ringback.core.policy.source_policy import (
     Policy,
     SourceName,
 )
+from ringback.core.policy.urls_in_use import UrlInUse, UrlUse
 
-WEEK: Final = timedelta(days=7)
-"""The period before now in which callbacks are counted."""
 _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
-
-
-class UrlDeliveryTotals(NamedTuple):
-    """The numbers of callbacks to one URL of an account, by status.
-
-    Callbacks are counted separately for each source, and for each source that the URL asks for.
-    """
-
-    account_sid: str
-    url: str
-    """The callback URL as records show it: with its fragment, without its credentials."""
-    source: SourceName
-    source_asked: SourceName | None
-    delivered: int
-    undelivered: int
-    """The number of callbacks that failed or were discarded."""
-    retried: int
-    """The number of callbacks that have not ended yet, after at least one failed attempt."""
-    waiting: int
-    """The number of callbacks that have not ended yet, without a failed attempt."""
-
-    @property
-    def callbacks(self) -> int:
-        """The total number of callbacks."""
-        return self.delivered + self.undelivered + self.retried + self.waiting
 
 
 class SelectionReason(StrEnum):
@@ -77,14 +51,9 @@ class PolicyImpact(NamedTuple):
 class UrlForecast:
     """A forecast for one URL of an account: the source that sends to it now and at another date."""
 
-    account_sid: str
-    url: str
-    """The callback URL as records show it: with its fragment, without its credentials."""
-    asked: SourceName | None
-    callbacks: int
-    """The number of callbacks to the URL that were created in the last week."""
+    used: UrlInUse
     would_move: int
-    """The number of last week's callbacks that another source would send at the other date."""
+    """The number of its recent callbacks that another source would send at the other date."""
     now: CallbackSourceSelection
     then: CallbackSourceSelection
     why: SelectionReason
@@ -93,29 +62,27 @@ class UrlForecast:
     """The hold that covers the URL now; None if there is none."""
 
     @property
-    def wire(self) -> str:
-        """The URL as requested, without its fragment; holds are compared with this text."""
-        return _wire(self.url)
-
-    @property
     def changes(self) -> bool:
         """True if the URL's source at the other date is different from its source now."""
         return self.now.source != self.then.source
 
 
 def forecast_urls(
-    policy: Policy, sent: Iterable[UrlDeliveryTotals], *, now: datetime, then: datetime
+    policy: Policy, used: Iterable[UrlInUse], *, now: datetime, then: datetime
 ) -> list[UrlForecast]:
-    """Return a forecast for each URL in `sent` at `now` and `then`, sorted by account and URL."""
-    ordered = sorted(sent, key=_configured)
+    """Return a forecast for each URL at `now` and `then`, in the same order.
+
+    Earlier forms of stored URLs are left out: they are not in use any more.
+    """
     by_date = Policy(policy.phases)
     return [
-        _forecast(policy, by_date, list(rows), now=now, then=then)
-        for _, rows in groupby(ordered, key=_configured)
+        _forecast(policy, by_date, one, now=now, then=then)
+        for one in used
+        if one.use is not UrlUse.FORMER
     ]
 
 
-def source_by_phase(policy: Policy, one: UrlForecast) -> dict[str, SourceName]:
+def source_by_phase(policy: Policy, one: UrlInUse) -> dict[str, SourceName]:
     """Return the source that sends to a URL at the start of each phase, by the phase's name."""
     return {
         phase.name: policy.choose(
@@ -125,55 +92,48 @@ def source_by_phase(policy: Policy, one: UrlForecast) -> dict[str, SourceName]:
     }
 
 
-def impact_of(found: Iterable[UrlForecast]) -> PolicyImpact:
-    """Return the numbers of accounts, URLs and callbacks in these forecasts."""
-    found = list(found)
+def impact_of(used: Iterable[UrlInUse]) -> PolicyImpact:
+    """Return the numbers of accounts, URLs and callbacks of these URLs."""
+    used = list(used)
     return PolicyImpact(
-        accounts=len({one.account_sid for one in found}),
-        urls=len({(one.account_sid, one.url) for one in found}),
-        callbacks=sum(one.callbacks for one in found),
+        accounts=len({one.account_sid for one in used}),
+        urls=len({(one.account_sid, one.url) for one in used}),
+        callbacks=sum(one.callbacks for one in used),
     )
 
 
-def depending_on(source: SourceName, found: Iterable[UrlForecast]) -> list[UrlForecast]:
-    """Return the forecasts of those URLs whose callbacks this source sends now."""
-    return [one for one in found if one.now.source == source]
+def depending_on(source: SourceName, found: Iterable[UrlForecast]) -> list[UrlInUse]:
+    """Return those URLs whose callbacks this source sends now."""
+    return [one.used for one in found if one.now.source == source]
 
 
-def changed_at(
-    change: PolicyChange, policy: Policy, sent: Iterable[UrlDeliveryTotals]
-) -> list[UrlForecast]:
-    """Return the forecasts of the URLs that get another source through this policy change."""
-    found = forecast_urls(policy, sent, now=change.at - INSTANT, then=change.at)
-    return [one for one in found if one.changes]
+def changed_at(change: PolicyChange, policy: Policy, used: Iterable[UrlInUse]) -> list[UrlInUse]:
+    """Return the URLs that get another source through this policy change."""
 
+    def source_at(at: datetime, one: UrlInUse) -> SourceName:
+        return policy.choose(one.asked, at=at, account_sid=one.account_sid, url=one.wire).source
 
-def _configured(row: UrlDeliveryTotals) -> tuple[str, str, str]:
-    return row.account_sid, row.url, row.source_asked or ""
+    before, since = change.at - INSTANT, change.at
+    return [
+        one
+        for one in used
+        if one.use is not UrlUse.FORMER and source_at(before, one) != source_at(since, one)
+    ]
 
 
 def _forecast(
-    policy: Policy,
-    by_date: Policy,
-    rows: Sequence[UrlDeliveryTotals],
-    *,
-    now: datetime,
-    then: datetime,
+    policy: Policy, by_date: Policy, one: UrlInUse, *, now: datetime, then: datetime
 ) -> UrlForecast:
-    account_sid, url, _, asked, *_ = rows[0]
-    wire = _wire(url)
+    account_sid, wire = one.account_sid, one.wire
 
     def choose(at: datetime, by: Policy = policy) -> CallbackSourceSelection:
-        return by.choose(asked, at=at, account_sid=account_sid, url=wire)
+        return by.choose(one.asked, at=at, account_sid=account_sid, url=wire)
 
     chosen_now = choose(now)
     chosen_then = chosen_now if then == now else choose(then)
     return UrlForecast(
-        account_sid=account_sid,
-        url=url,
-        asked=asked,
-        callbacks=sum(row.callbacks for row in rows),
-        would_move=sum(row.callbacks for row in rows if row.source != chosen_then.source),
+        used=one,
+        would_move=one.callbacks - one.sent.get(chosen_then.source, 0),
         now=chosen_now,
         then=chosen_then,
         why=_why(chosen_now, choose(now, by_date)),
@@ -181,11 +141,74 @@ def _forecast(
     )
 
 
-def _wire(url: str) -> str:
-    return url.partition("#")[0]
-
-
 def _why(choice: CallbackSourceSelection, by_date: CallbackSourceSelection) -> SelectionReason:
     if choice.source != by_date.source:
         return SelectionReason.HELD
     return SelectionReason.ASKED if choice.source == choice.asked else SelectionReason.DEFAULT
+
+
+# ---- groups --------------------------------------------------------------------------------------
+
+
+class UrlGrouping(StrEnum):
+    """What URLs can be grouped by."""
+
+    REASON = "reason"
+    """The source that sends now, and the policy's reason for it."""
+    ACCOUNT = "account"
+    HOST = "host"
+    """The host and port in the URL."""
+
+
+class UrlGroup(NamedTuple):
+    """The numbers of URLs of one group, and of their recent callbacks."""
+
+    name: str
+    urls: int
+    depending: int
+    """The number of these URLs whose source now is one that ends, or has ended."""
+    changing: int
+    """The number of these URLs that another source sends to at the other date."""
+    callbacks: int
+
+
+def grouped(
+    found: Iterable[UrlForecast], by: UrlGrouping, *, ending: Collection[SourceName]
+) -> list[UrlGroup]:
+    """Return the groups of these URLs, those first that depend most on the sources in `ending`.
+
+    The name of a group is a reason like `kore: the URL asks for it: #cbs=kore`, an account's SID,
+    or a host.
+    """
+    groups = dict[str, UrlGroup]()
+    for one in found:
+        name = GROUP_NAMES[by](one.used.account_sid, one.used.url, one.now)
+        _, urls, depending, changing, callbacks = groups.get(name, UrlGroup(name, 0, 0, 0, 0))
+        groups[name] = UrlGroup(
+            name,
+            urls + 1,
+            depending + (one.now.source in ending),
+            changing + one.changes,
+            callbacks + one.used.callbacks,
+        )
+    return sorted(
+        groups.values(),
+        key=lambda one: (-one.depending, -one.changing, -one.urls, -one.callbacks, one.name),
+    )
+
+
+def host_of(url: str) -> str:
+    """Return the host and port in a URL without credentials, as it writes them.
+
+    >>> host_of("https://A.example:8443/p?x=1")
+    'a.example:8443'
+    """
+    return re.split("[/?#]", url.partition("://")[2], maxsplit=1)[0].lower()
+
+
+GROUP_NAMES: Final[Mapping[UrlGrouping, Callable[[str, str, CallbackSourceSelection], str]]] = {
+    UrlGrouping.REASON: lambda _account, _url, choice: f"{choice.source}: {choice.reason}",
+    UrlGrouping.ACCOUNT: lambda account_sid, _url, _choice: account_sid,
+    UrlGrouping.HOST: lambda _account, url, _choice: host_of(url),
+}
+"""Returns the name of the group of an account's URL with this source now."""

@@ -16,7 +16,6 @@ from twilio.rest import Client  # pyright: ignore[reportMissingTypeStubs]
 
 from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.core.errors import ConfigurationError
-from ringback.core.policy.source_policy import source_named
 from ringback.core.sids import SidKind
 from ringback.migration.url_source import UrlEntry
 from ringback.migration.url_sources.place_names import place_of
@@ -105,7 +104,7 @@ class TwilioUrlClient:
             answer = self._client.request("GET", f"{self._server}/portal/v1/totals", params=asked)
             if answer.status_code != 200:
                 raise TwilioException("Unable to fetch totals", answer)
-            return [_read(shown) for shown in json.loads(answer.text)["totals"]]
+            return [*map(UrlDeliveryTotals.of_record, json.loads(answer.text)["totals"])]
 
     def _one(self, place: CallbackUrlSetting) -> Any:
         return self._resources[place.sid[:2]](place.sid)
@@ -118,13 +117,6 @@ def _reported_urls(one: Any, urls: Mapping[str, str]) -> Iterator[UrlEntry]:
             method = getattr(one, name.replace("url", "method")) or "POST"
             place = place_of(CallbackUrlSetting(one.sid, parameter), one.account_sid)
             yield UrlEntry(place, url, HttpMethod(method))
-
-
-def _read(shown: Mapping[str, Any]) -> UrlDeliveryTotals:
-    account_sid, url, source, asked, *counts = (shown[name] for name in UrlDeliveryTotals._fields)
-    return UrlDeliveryTotals(
-        account_sid, url, source_named(source), asked and source_named(asked), *counts
-    )
 
 
 @contextmanager

@@ -56,7 +56,7 @@ from ringback.stores.sql.callback_rows import (
     write_result,
     write_target,
 )
-from ringback.stores.sql.field_columns import from_us, maybe_to_us, to_us
+from ringback.stores.sql.field_columns import from_us, maybe_from_us, maybe_to_us, to_us
 from ringback.stores.sql.interned_rows import InternedRows
 from ringback.stores.sql.pagination import Condition, PageRange, SqlListQuery, read_page, read_part
 from ringback.stores.sql.response_overflow import SqlResponseOverflows
@@ -99,7 +99,10 @@ _TOTALS: Final = f"""
             count(*) FILTER (WHERE {{status}} = {NUMBERS[CallbackStatus.DELIVERED]}) AS delivered,
             count(*) FILTER (WHERE {{status}} > {NUMBERS[CallbackStatus.DELIVERED]}) AS undelivered,
             count(*) FILTER (WHERE {{status}} = 0 AND {{attempts}} > 0) AS retried,
-            count(*) FILTER (WHERE {{status}} = 0 AND {{attempts}} = 0) AS untried
+            count(*) FILTER (WHERE {{status}} = 0 AND {{attempts}} = 0) AS untried,
+            max(created_us) AS last_us,
+            max(created_us) FILTER (WHERE {{status}} = {NUMBERS[CallbackStatus.DELIVERED]})
+                AS last_delivered_us
         FROM callbacks {{states}}
         WHERE sid BETWEEN ? AND ? AND created_us >= ? AND created_us < ?
             AND callbacks.account_id = coalesce(?, callbacks.account_id) AND replay_of IS NULL
@@ -108,7 +111,8 @@ _TOTALS: Final = f"""
     WHERE NOT is_test
 """
 _COLUMNS_OF_TOTALS: Final = (
-    "account_sid, url, source, source_asked, delivered, undelivered, retried, untried"
+    "account_sid, url, source, source_asked, delivered, undelivered, retried, untried,"
+    " last_us, last_delivered_us"
 )
 _ATTEMPTS: Final = (
     f"coalesce(waiting.attempt_count - CASE WHEN due_us = {BEGUN} THEN 1 ELSE 0 END, 0)"
@@ -309,13 +313,14 @@ class SqlCallbacks(Callbacks):
         unended = self.unended
         query = _TOTALS.format(status=unended.status, attempts=_ATTEMPTS, states=unended.states)
         values = *sids, to_us(since), to_us(until), owner
-        sums = dict[_What, list[int]]()
+        sums = dict[_What, UrlDeliveryTotals]()
         for row in self._session.read_at_once(_COLUMNS_OF_TOTALS, query, values):
-            account, url, source, asked, *numbers = row
+            account, url, source, asked, *numbers, last_us, last_delivered_us = row
+            last, last_delivered = maybe_from_us(last_us), maybe_from_us(last_delivered_us)
             what = account, url, source_named(source), asked and source_named(asked)
-            sums[what] = list(map(int.__add__, sums.get(what, [0] * len(numbers)), numbers))
-        ordered = sorted(sums, key=lambda what: (*what[:3], what[3] or ""))
-        return [UrlDeliveryTotals(*what, *sums[what]) for what in ordered]
+            totals = UrlDeliveryTotals(*what, *numbers, last=last, last_delivered=last_delivered)
+            sums[what] = totals.with_more(sums[what]) if what in sums else totals
+        return [sums[what] for what in sorted(sums, key=lambda what: (*what[:3], what[3] or ""))]
 
     def _place_of(self, account_sid: str, sid: str) -> int | None:
         row = self._session.read_queued(

@@ -1,7 +1,6 @@
 """The portal's responses are exactly what the OpenAPI document describes."""
 
 from dataclasses import replace
-from functools import partial
 from typing import Final
 
 import jsonschema_rs
@@ -14,15 +13,13 @@ from ringback.api.portal.clock import ClockEndpoints
 from ringback.api.portal.policy import PolicyEndpoints
 from ringback.core.policy.source_policy import NOTICE, PhaseHold, Policy
 from ringback.engine.clock_advancer import ClockAdvancer
-from ringback.operations.delivery_totals import count_last_week
 from ringback.policy.active_policy import ActivePolicy
-from ringback.policy.policy_monitor import PolicyMonitor
 from ringback.ports import Transaction
 from ringback.runtime.virtual_clock import MOST_AHEAD, VirtualClock
 from tests.callback_queues import RecordingQueue
 from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, CALLBACK_SID, NOW, SIM_SID, a_secret, an_api_key
 from tests.memory_store import MemoryStore
-from tests.policy_monitors import counted, running, stored_in
+from tests.policy_monitors import counted, monitor_of, running, stored_in
 from tests.stores.records import job
 from tests.unit.api.caller import Caller
 from tests.unit.api.described import Call, Document, check, make, operations_in, validate
@@ -43,6 +40,7 @@ DEVICE: Final = "/portal/v1/devices/{sim}"
 DOWNLOAD: Final = "/portal/v1/esim_profiles/{sid}/download"
 REGISTER: Final = "/portal/v1/wireless_sims"
 TOTALS: Final = "/portal/v1/totals"
+STORED_URLS: Final = "/portal/v1/stored_urls"
 COUNTERS: Final = "/portal/v1/counters"
 TEST_EVENTS: Final = "/portal/v1/test_events"
 REHEARSALS: Final = "/portal/v1/rehearsals"
@@ -112,6 +110,8 @@ CALLS: Final = (
     Call("GET", TOTALS, 200, {"Since": "2024-01-01T00:00:00Z", "Until": "2025-01-01T00:00:00Z"}),
     Call("GET", TOTALS, 200),
     Call("GET", TOTALS, 400, {"Since": "yesterday"}),
+    Call("GET", STORED_URLS, 200),
+    Call("GET", STORED_URLS, 400, {"PageToken": "none such"}),
     Call("GET", COUNTERS, 200),
     Call("GET", COUNTERS, 200, {"By": "all", "Split": "destination", "Source": "kore"}),
     Call("GET", COUNTERS, 400, {"By": "second"}),
@@ -197,9 +197,7 @@ async def app(callback_queue: RecordingQueue) -> ASGIApp:
     await store.transact(lambda tx: tx.jobs.add(RUNS))
     policy = Policy(NOTICE.phases, (PhaseHold("before", ACCOUNT_SID, until=NOW),))
     active = ActivePolicy(policy)
-    monitor = PolicyMonitor(
-        active, count=partial(count_last_week, store), clock=clock, before=(MOST_AHEAD,)
-    )
+    monitor = monitor_of(store, active, clock, before=(MOST_AHEAD,))
     async with running(monitor):
         await counted(monitor, NOW)
 

@@ -2,7 +2,6 @@
 
 import json
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Any
 
 import pytest
@@ -14,12 +13,11 @@ from ringback.core.calendar import iso
 from ringback.core.policy.policy_json import read_policy
 from ringback.core.policy.policy_version import OPERATOR, PolicyVersion
 from ringback.core.policy.source_policy import NOTICE, Phase, PhaseHold, Policy, Source
-from ringback.operations.delivery_totals import count_last_week
 from ringback.policy.active_policy import ActivePolicy
 from ringback.policy.policy_monitor import PolicyMonitor
 from ringback.ports import Store, Transaction
 from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, NOW, FakeClock, a_callback, an_api_key
-from tests.policy_monitors import counted, running, stored_in, version_of
+from tests.policy_monitors import counted, monitor_of, running, stored_in, version_of
 from tests.unit.api.caller import Answer, Caller
 from tests.unit.api.world import THEIRS, app_on, refusal
 
@@ -66,9 +64,7 @@ async def monitor(store: Store, clock: FakeClock, active: ActivePolicy) -> Polic
             )
 
     await store.transact(work)
-    return PolicyMonitor(
-        active, count=partial(count_last_week, store), clock=clock, before=(3 * DAY,)
-    )
+    return monitor_of(store, active, clock, before=(3 * DAY,))
 
 
 def app_with(monitor: PolicyMonitor, store: Store, clock: FakeClock) -> ASGIApp:
@@ -151,7 +147,7 @@ async def test_only_the_operator_sees_errors_in_the_file(
 async def test_before_the_first_count_it_says_so(
     store: Store, clock: FakeClock, active: ActivePolicy
 ) -> None:
-    monitor = PolicyMonitor(active, count=partial(count_last_week, store), clock=clock, before=())
+    monitor = monitor_of(store, active, clock)
     app = app_with(monitor, store, clock)
     told = (await Caller(app, credentials=(ACCOUNT_SID, AUTH_TOKEN)).get(POLICY)).json
     assert (told["counted"], told["dependents"]) == (None, [])
@@ -193,7 +189,7 @@ async def test_the_phase_in_which_dev_stays_is_not_among_the_holds(
 ) -> None:
     own = PhaseHold("after")
     active = ActivePolicy(Policy(NOTICE.phases, (PhaseHold("before", THEIRS), own)), phase="after")
-    monitor = PolicyMonitor(active, count=partial(count_last_week, store), clock=clock, before=())
+    monitor = monitor_of(store, active, clock)
     await store.transact(lambda tx: tx.accounts.keys.add(OPERATORS))
     app = app_with(monitor, store, clock)
     told = (await Caller(app, credentials=(OPERATORS.sid, "operator's")).get(POLICY)).json

@@ -1,5 +1,6 @@
 """Totals in the portal: the results of a period's callbacks."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -7,9 +8,13 @@ from urllib.parse import urlencode
 import pytest
 from starlette.types import ASGIApp
 
+from ringback.core.callback_urls.callback_target import CallbackTarget
+from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.callbacks.callback import CallbackStatus
-from ringback.ports import Store
-from tests.fakes import ACCOUNT_SID, NOW, FakeClock, a_callback, an_api_key
+from ringback.core.supersim.fleet import Fleet
+from ringback.operations.callback_urls import PAGE_SIZE
+from ringback.ports import Store, Transaction
+from tests.fakes import ACCOUNT_SID, NOW, FakeClock, a_callback, a_fleet, an_api_key
 from tests.unit.api.caller import Answer, Caller
 from tests.unit.api.world import THEIRS, error
 
@@ -44,6 +49,8 @@ OURS: dict[str, Any] = {
     "undelivered": 1,
     "retried": 1,
     "waiting": 1,
+    "last": "2024-07-03T14:40:58Z",
+    "last_delivered": "2024-07-03T14:40:58Z",
 }
 OF_OTHER: dict[str, Any] = {
     "account_sid": THEIRS,
@@ -54,6 +61,8 @@ OF_OTHER: dict[str, Any] = {
     "undelivered": 0,
     "retried": 0,
     "waiting": 1,
+    "last": "2024-07-03T14:40:58Z",
+    "last_delivered": None,
 }
 
 
@@ -93,3 +102,67 @@ async def test_an_invalid_instant_is_refused(caller: Caller, name: str) -> None:
 async def test_an_unknown_parameter_is_named(caller: Caller) -> None:
     answer = await ask(caller, **DAY, Source="kore")
     assert "Source" in answer.headers["ringback-warning"]
+
+
+# ---- stored URLs ---------------------------------------------------------------------------------
+
+STORED = "/portal/v1/stored_urls"
+SECRET = CallbackTarget(CallbackUrl.parse("https://user:pass@a.example/sms#cbs=kore"))
+
+
+def fleet(number: int, account_sid: str = ACCOUNT_SID) -> Fleet:
+    made = a_fleet(sid=f"HF{number:032x}", account_sid=account_sid, unique_name=None)
+    return replace(made, sms_commands=SECRET)
+
+
+async def stored(caller: Caller) -> list[list[dict[str, Any]]]:
+    """Return the URLs on all pages, page by page."""
+    pages, token = list[list[dict[str, Any]]](), ""
+    while token is not None:
+        answer = await caller.get(f"{STORED}?{urlencode({'PageToken': token})}")
+        assert answer.status == 200
+        pages.append(answer.json["stored_urls"])
+        token = answer.json["next_page_token"]
+    return pages
+
+
+async def test_the_urls_of_fleets_and_sims_are_listed_without_credentials(
+    caller: Caller, store: Store
+) -> None:
+    ours = replace(fleet(1), ip_commands=SECRET)
+    for one in (ours, fleet(2, THEIRS)):
+        await store.transact(lambda tx, one=one: tx.supersim.fleets.add(one))
+    of_fleets, of_sims = await stored(caller)
+    assert of_fleets == [
+        {
+            "account_sid": ACCOUNT_SID,
+            "url": "https://a.example/sms#cbs=kore",
+            "source_asked": "kore",
+            "places": 2,
+            "date_updated": "2024-07-03T14:40:58Z",
+        }
+    ]
+    assert of_sims == []
+
+
+async def test_many_fleets_and_sims_are_listed_page_by_page_for_the_operator(
+    app: ASGIApp, store: Store, caller: Caller
+) -> None:
+    def add(tx: Transaction) -> None:
+        tx.accounts.keys.add(an_api_key("SK" + "0" * 32, None, "operator's"))
+        for number in range(PAGE_SIZE + 1):
+            tx.supersim.fleets.add(fleet(number, (ACCOUNT_SID, THEIRS)[number % 2]))
+
+    await store.transact(add)
+    pages = await stored(Caller(app, credentials=("SK" + "0" * 32, "operator's")))
+    assert [sum(one["places"] for one in page) for page in pages] == [PAGE_SIZE, 1, 0]
+    (own,), _ = await stored(caller)
+    assert own["places"] == PAGE_SIZE // 2 + 1
+
+
+@pytest.mark.parametrize("token", ["AC1", "HF" + "9" * 32])
+async def test_a_page_token_of_stored_urls_that_is_none_is_refused(
+    caller: Caller, token: str
+) -> None:
+    answer = await caller.get(f"{STORED}?PageToken={token}")
+    assert (answer.status, token in answer.json["message"]) == (400, True)

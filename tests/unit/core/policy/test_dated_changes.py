@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,6 +11,7 @@ from ringback.core.policy.dated_changes import (
     SourceAddedChange,
     SourceRetiredChange,
     UpcomingPolicyChange,
+    ends_of_sources,
     in_words,
     is_settled,
     next_reminder,
@@ -159,6 +161,25 @@ def test_a_source_that_returns_has_not_ended() -> None:
 
 def test_if_everything_is_held_no_source_ends() -> None:
     assert sources_that_end(with_holds(PhaseHold("before")), at=AFTER) == []
+
+
+@pytest.mark.parametrize("at", [BETWEEN, AFTER, AFTER + 400 * DAY])
+def test_the_end_of_a_source_has_its_date_before_and_after_it(at: datetime) -> None:
+    assert ends_of_sources(NOTICE, at=at) == {TWILIO: AFTER}
+
+
+def test_of_several_ends_of_a_source_the_next_one_counts_or_else_the_last() -> None:
+    ends = AFTER + 2 * DAY
+    back = Phase("back", AFTER + DAY, TWILIO, BOTH)
+    policy = Policy((*NOTICE.phases, back, replace(NOTICE.phases[2], name="end", since=ends)))
+    found = [ends_of_sources(policy, at=at) for at in (AFTER - DAY, AFTER + DAY, ends)]
+    assert found == [{TWILIO: AFTER}, {TWILIO: ends}, {TWILIO: ends}]
+    assert ends_of_sources(Policy((*NOTICE.phases, back)), at=AFTER + DAY) == {}
+
+
+def test_a_source_that_a_hold_for_all_kept_out_from_the_beginning_has_no_date() -> None:
+    held = with_holds(PhaseHold("after"))
+    assert ends_of_sources(held, at=BETWEEN) == {TWILIO: None}
 
 
 # ---- reminders
