@@ -139,7 +139,7 @@ async def test_they_agree_with_a_clock_that_was_advanced(tmp_path: Path) -> None
     assert json.loads(shown.stdout)["phase"] == "between"
     record = json.loads(simulated.stdout)
     assert (record["phase_now"], record["now"][:10]) == ("between", "2024-10-17")
-    assert record["last_week"]["callbacks"] == 0
+    assert record["urls"]["sent"]["callbacks"] == 0
     assert server.dev["phase"] == "before"
 
 
@@ -169,7 +169,51 @@ async def test_a_settings_file_is_tried_with_the_callbacks_of_the_server(tmp_pat
         simulated = await in_this_process("policy", "simulate", "--at", "2025-01-01", *asked)
     record = json.loads(simulated.stdout)
     assert (record["policy_of"], record["phase_now"]) == (str(file), "before")
-    assert record["last_week"]["callbacks"] == 1
+    assert record["urls"]["sent"]["callbacks"] == record["urls"]["callbacks"] == 1
+
+
+async def test_a_url_that_was_moved_at_a_server_depends_on_twilio_no_longer(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    async with served(data, "--phase", "before") as server:
+        fleet = (await server.get("/v1/Fleets")).body["fleets"][0]["sid"]
+        await server.post(f"/v1/Fleets/{fleet}", SmsCommandsUrl=NOWHERE)
+        await in_this_process("device", "send", "--sms", "hello", "--data", str(data))
+        await server.settled()
+        own = (
+            *("--server", server.dev["base_url"], "--account-sid", server.dev["account_sid"]),
+            *("--auth-token", server.dev["auth_token"]),
+        )
+        folder = ("--data", str(data))
+
+        async def left(*words: str) -> dict[str, Any]:
+            said = await in_this_process(*words, "--json")
+            return json.loads(said.stdout)["urls"]
+
+        simulate = ("policy", "simulate", "--at", "2024-10-20")
+        for words in (
+            (*simulate, *own),
+            (*simulate, *folder),
+            ("migrate", "status", *own),
+            ("migrate", "status", *folder),
+        ):
+            (ending,) = (await left(*words))["ending"]
+            assert (ending["source"], ending["urls"], ending["callbacks"]) == ("twilio", 1, 1)
+
+        await asyncio.sleep(1)  # the portal's times are whole seconds
+        await server.post(f"/v1/Fleets/{fleet}", SmsCommandsUrl=f"{NOWHERE}#cbs=kore")
+        for words in ((*simulate, *own), ("migrate", "status", *folder)):
+            urls = await left(*words)
+            assert urls["ending"][0]["urls"] == 0
+            assert [(one["source"], one["stored"]) for one in urls["sources"]] == [("kore", 1)]
+            assert urls["sent"]["sources"] == {"twilio": 1}
+            assert urls["sent"]["changed_since"] == {"urls": 1, "callbacks": 1}
+        said = (await in_this_process("migrate", "status", *own)).stdout
+        assert said.splitlines()[:4] == [
+            f"policy of the server at {server.dev['base_url']}: phase before",
+            "the server stays in this phase, whatever the date: what follows is by the dates",
+            "1 URL of 1 account in use: 1 (100 %) from kore",
+            "0 URLs depend on twilio, which ends at 2024-11-02T00:00:00Z, in 17 days",
+        ]
 
 
 # ---- versions

@@ -92,6 +92,8 @@ class JournalSummary:
         default_factory=dict[UrlLocation, JournalEntryType]
     )
     """The last entry about each edit: moving, moved, skipped, returning or returned."""
+    moved_at: dict[UrlLocation, datetime] = field(default_factory=dict[UrlLocation, datetime])
+    """When each edit was begun last."""
     whys: dict[UrlLocation, str] = field(default_factory=dict[UrlLocation, str])
     """For each skipped edit, the reason as a sentence."""
     behind: dict[UrlLocation, str] = field(default_factory=dict[UrlLocation, str])
@@ -120,7 +122,7 @@ class JournalSummary:
             case JournalEntryType.SOAKING:
                 self.open_step.watched_until = datetime.fromisoformat(line["until"])
             case JournalEntryType.MOVING:
-                self._begin_to_move([read_edit(edit) for edit in line["edits"]])
+                self._begin_to_move([read_edit(edit) for edit in line["edits"]], at)
             case _:
                 self._mark(what, _places(line))
 
@@ -131,8 +133,9 @@ class JournalSummary:
             raise ValueError("no step is under way")
         return self.step
 
-    def _begin_to_move(self, edits: Sequence[UrlEdit]) -> None:
+    def _begin_to_move(self, edits: Sequence[UrlEdit], at: datetime) -> None:
         for edit in edits:
+            self.moved_at[edit.place] = at
             self.edits[edit.place] = edit
             self.marks[edit.place] = JournalEntryType.MOVING
             self.open_step.places.add(edit.place)

@@ -25,6 +25,15 @@ from tests.unit.migration.shell import Shell
 OTHER = "AC" + "1" * 32
 
 
+@pytest.fixture
+def four(shell: Shell) -> list[str]:
+    """Four URLs, and a plan to move them."""
+    urls = [f"https://r{number}.example/" for number in range(4)]
+    shell.fill(*urls)
+    shell.planned("--data", "data")
+    return urls
+
+
 # ---- a data folder -------------------------------------------------------------------------------
 
 
@@ -308,6 +317,142 @@ def test_each_step_of_a_canary_has_its_own_progress(capsys: pytest.CaptureFixtur
     ]
 
 
+# ---- who is left, and who has been called --------------------------------------------------------
+
+
+def deliver(shell: Shell, *urls: str, status: CallbackStatus = CallbackStatus.DELIVERED) -> str:
+    """Store a callback to each of these URLs that ended now, and return when that was."""
+    now = datetime.now(UTC)
+    ended = [
+        a_callback(
+            sid=make_sid(SidKind.CALLBACK, dated(number.to_bytes(16, "big"), now)),
+            url=url,
+            token=f"{url} {now}",
+            now=now,
+            status=status,
+            due=None,
+        )
+        for number, url in enumerate(urls)
+    ]
+    shell.with_store(lambda store: keep(store, *ended))
+    return f"{now:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def test_the_status_of_a_plan_says_which_urls_were_called_since_they_moved(
+    shell: Shell, four: list[str]
+) -> None:
+    deliver(shell, four[1])
+    assert "called since" not in shell.said("status", "move.plan")
+    shell.said("apply", "move.plan", "--no-probe")
+    said = shell.said("status", "move.plan").splitlines()
+    assert said[:2] == ["      4  moved", "called since the move: 0 of 4 moved URLs"]
+    assert said[-1].endswith("https://r0.example/#cbs=kore  no callback yet")
+    at = deliver(shell, *(f"{url}#cbs=kore" for url in four[:2]))
+    deliver(shell, f"{four[2]}#cbs=kore", status=CallbackStatus.FAILED)
+    said = shell.said("status", "move.plan")
+    words = f"called since the move: 2 of 4 moved URLs, 2 callbacks delivered, the last of {at}\n"
+    assert words in said
+    assert f"{four[2]}#cbs=kore  1 callback, none delivered\n" in said
+    assert f"{four[3]}#cbs=kore  no callback yet\n" in said
+    lines = shell.said("status", "move.plan", "--json").splitlines()
+    calls = {record["url"]: record["since_move"] for record in map(json.loads, lines)}
+    assert calls[four[0]] == {"callbacks": 1, "delivered": 1, "last_delivered": at}
+    assert calls[four[2]] == {"callbacks": 1, "delivered": 0, "last_delivered": None}
+    shell.said("revert", "move.plan", "--yes")
+    assert "called since" not in shell.said("status", "move.plan")
+
+
+def test_only_some_of_the_urls_that_were_not_called_are_listed(shell: Shell) -> None:
+    shell.fill(*(f"https://r{number}.example/" for number in range(13)))
+    shell.planned("--data", "data")
+    shell.said("apply", "move.plan", "--no-probe")
+    said = shell.said("status", "move.plan").splitlines()
+    assert sum("no callback yet" in line for line in said) == 10
+    assert said[-1] == "  and 3 URLs more without one; --json lists all"
+
+
+def test_urls_in_files_have_no_calls(shell: Shell) -> None:
+    Path("app.env").write_text("CALLBACK_URL=https://a.example/\n")
+    shell.planned("app.env")
+    shell.said("apply", "move.plan", "--no-probe", "--write")
+    assert shell.said("status", "move.plan") == "      1  moved\n"
+    assert "since_move" not in json.loads(shell.said("status", "move.plan", "--json"))
+
+
+LATER_POLICY = """\
+[[phases]]
+name = "before"
+default = "twilio"
+may_ask = ["twilio", "kore"]
+
+[[phases]]
+name = "between"
+since = 2997-01-01
+default = "kore"
+may_ask = ["twilio", "kore"]
+
+[[phases]]
+name = "after"
+since = 2998-01-01
+default = "kore"
+may_ask = ["kore"]
+"""
+
+
+def test_without_a_plan_the_status_is_that_of_the_whole_move(shell: Shell, four: list[str]) -> None:
+    Path("ringback.toml").write_text(LATER_POLICY)
+    deliver(shell, "https://asks.example/#cbs=twilio", *four)
+    words = ("status", "--settings", "ringback.toml", "--data", "data")
+    said = shell.said(*words).splitlines()
+    assert said[:2] == [
+        "policy of ringback.toml: phase before",
+        "5 URLs of 1 account in use: 5 (100 %) from twilio",
+    ]
+    assert said[2].startswith("5 URLs depend on twilio, which ends at 2998-01-01T00:00:00Z, in ")
+    shell.said("apply", "move.plan", "--no-probe")
+    record = json.loads(shell.said(*words, "--json", "--urls"))
+    urls = record["urls"]
+    assert [(one["source"], one["urls"]) for one in urls["sources"]] == [("kore", 4), ("twilio", 1)]
+    (ending,) = urls["ending"]
+    assert (ending["urls"], ending["stored"], ending["requests"]) == (1, 0, 1)
+    assert urls["sent"]["changed_since"] == {"urls": 4, "callbacks": 4}
+    first, last = record["ahead"]
+    assert (first["urls"], last["meaning"], last["urls"]) == (0, "twilio ends", 1)
+    assert record["at"] == "2997-01-01T00:00:00Z"
+    assert record["each_url"][0]["url"] == "https://asks.example/#cbs=twilio"
+    said = shell.said(*words)
+    assert "5 URLs of 1 account in use: 4 (80 %) from kore, 1 (20 %) from twilio\n" in said
+    assert "each URL" not in said
+
+
+def test_a_folder_that_is_named_comes_before_the_server_of_the_environment(
+    shell: Shell, four: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RINGBACK_SERVER", "http://127.0.0.1:9")
+    monkeypatch.setenv("RINGBACK_ACCOUNT_SID", ACCOUNT_SID)
+    monkeypatch.setenv("RINGBACK_AUTH_TOKEN", "made-up")
+    assert "4 URLs of 1 account in use" in shell.said("status", "--data", "data")
+    monkeypatch.setenv("RINGBACK_DATA", "data")
+    assert "no Ringback answers at http://127.0.0.1:9" in shell.said("status", exit_code=1)
+
+
+def test_without_a_plan_and_without_data_the_coming_changes_are_shown(shell: Shell) -> None:
+    said = shell.said("status").splitlines()
+    assert said[0].endswith(": phase after")
+    assert said[1].startswith("to see which URLs are affected, name a data folder with --data")
+    assert said[-1] == "  nothing changes any more"
+
+
+@pytest.mark.parametrize(
+    "words", [("--data", "data"), ("--settings", "x.toml"), ("--limit", "3"), ("--urls",)]
+)
+def test_options_that_have_no_effect_with_a_plan_are_refused(
+    shell: Shell, four: list[str], words: tuple[str, ...]
+) -> None:
+    said = shell.said("status", "move.plan", *words, exit_code=2)
+    assert f"{words[0]} has no effect with a plan" in said
+
+
 # ---- the canary ----------------------------------------------------------------------------------
 
 
@@ -317,28 +462,7 @@ def fail_what_has_moved(shell: Shell, count: int) -> None:
     while len(moved) < 2:
         time.sleep(0.01)
         moved = [url for url in shell.urls() if url.endswith("#cbs=kore")]
-    now = datetime.now(UTC)
-    failed = [
-        a_callback(
-            sid=make_sid(SidKind.CALLBACK, dated(number.to_bytes(16, "big"), now)),
-            url=url,
-            token=url,
-            now=now,
-            status=CallbackStatus.FAILED,
-            due=None,
-        )
-        for number, url in enumerate(moved[:count])
-    ]
-    shell.with_store(lambda store: keep(store, *failed))
-
-
-@pytest.fixture
-def four(shell: Shell) -> list[str]:
-    """Four URLs, and a plan to move them."""
-    urls = [f"https://r{number}.example/" for number in range(4)]
-    shell.fill(*urls)
-    shell.planned("--data", "data")
-    return urls
+    deliver(shell, *moved[:count], status=CallbackStatus.FAILED)
 
 
 def applied_while_failing(shell: Shell, count: int, *words: str, exit_code: int) -> str:

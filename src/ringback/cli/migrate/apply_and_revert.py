@@ -13,6 +13,7 @@ from ringback.cli.migrate.options import MigrationAccess, policy_for
 from ringback.cli.output import say
 from ringback.core.counted import counted
 from ringback.core.errors import ConfigurationError
+from ringback.migration.calls_since_move import calls_since_move
 from ringback.migration.canary_step import CanarySettings
 from ringback.migration.edit_status import (
     LEFT_BEHIND,
@@ -158,10 +159,21 @@ async def print_status(
     plan, (place, access) = MigrationPlan.read(path), named
     async with open_planned(plan, place, access.credentials) as found:
         edits = await _statuses(plan, path, found)
-    records = (output.json_line(output.status_record(each)) for each in edits.values())
-    for line in records if as_json else output.status_lines(edits):
+        calls = None
+        if found.deliveries is not None:
+            moved_at = read_journal(journal_of(path), plan_id=plan.id).moved_at
+            now = found.clock.now()
+            calls = await calls_since_move(edits, moved_at, found.deliveries, now=now)
+    if as_json:
+        for place, each in edits.items():
+            called = None if calls is None else calls.get(place)
+            click.echo(output.json_line(output.status_record(each, called)))
+        return
+    for line in output.status_lines(edits):
         click.echo(line)
-    if not edits and not as_json:
+    for line in output.call_lines(edits, calls or {}):
+        click.echo(line)
+    if not edits:
         click.echo(f"{path} is empty: it moves no URL")
 
 

@@ -10,6 +10,7 @@ import click
 from ringback.cli.base_command import argument, command, group, option, option_group
 from ringback.cli.migrate.options import (
     MigrationAccess,
+    settings_option,
     with_named_place,
     with_policy,
     with_policy_at,
@@ -24,6 +25,7 @@ from ringback.cli.options import (
     read_by,
     run_async,
 )
+from ringback.cli.policy.urls_in_use import url_list_options
 from ringback.core.calendar import read_duration
 
 if TYPE_CHECKING:
@@ -251,6 +253,7 @@ async def apply(
 @command(
     "status",
     examples={
+        "ringback migrate status": ("Show which callback URLs still depend on a source that ends."),
         "ringback migrate status kore.plan": (
             "Show how many URLs of a plan are in each state, such as moved or skipped."
         ),
@@ -259,19 +262,55 @@ async def apply(
         ),
     },
 )
-@_plan
+@argument(
+    "path",
+    metavar="[PLAN]",
+    required=False,
+    type=click.Path(path_type=Path),
+    help="The plan: a file that `ringback migrate plan` wrote. Without it, all URLs are shown.",
+)
+@option_group("Without a plan", settings_option)
+@url_list_options
 @with_named_place
 @_output(json_lines_option)
-@run_async
-async def status(*, path: Path, as_json: bool, named: "tuple[NamedPlace, MigrationAccess]") -> None:
-    """Show the state of each URL of a plan, such as pending or moved.
+def status(
+    *,
+    path: Path | None,
+    settings: str | None,
+    limit: int,
+    shows_urls: bool,
+    as_json: bool,
+    named: "tuple[NamedPlace, MigrationAccess]",
+) -> None:
+    """Show the progress of a move: of all URLs, or of those of a plan.
 
-    The command reads the URLs where they are configured, so the states are also right while
-    `ringback migrate apply` runs, and after it was interrupted.
+    Without a plan, the command shows how many URLs each source sends to now and why, how many still
+    depend on a source that ends, and how much time is left. The URLs are those that are stored, and
+    those that requests have given in the last eight days.
+
+    With a plan, it shows the state of each of its URLs, such as pending or moved, and which of the
+    moved ones have been called since. It reads the URLs where they are configured, so the states
+    are also right while `ringback migrate apply` runs, and after it was interrupted.
     """
+    if path is None:
+        from ringback.cli.migrate.progress import print_progress
+
+        place, access = named
+        print_progress(
+            place.data,
+            access,
+            settings=settings,
+            limit=limit,
+            shows_urls=shows_urls,
+            as_json=as_json,
+        )
+        return
+    _refuse_without_effect("settings", "limit", "shows_urls")
+    import asyncio
+
     from ringback.cli.migrate.apply_and_revert import print_status
 
-    await print_status(path, named=named, as_json=as_json)
+    asyncio.run(print_status(path, named=named, as_json=as_json))
 
 
 @command(
@@ -319,6 +358,15 @@ async def revert(
     return await revert_plan(
         path, write=write, is_sure=is_sure, settings=settings, at=at, named=named, as_json=as_json
     )
+
+
+def _refuse_without_effect(*names: str) -> None:
+    """Raise UsageError if one of these options is given, since a plan makes it useless."""
+    context = click.get_current_context()
+    for name in names:
+        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+            flag = "--urls" if name == "shows_urls" else f"--{name}"
+            raise click.UsageError(f"{flag} has no effect with a plan: leave out one of the two")
 
 
 for _command in (inventory, plan, apply, status, revert):

@@ -232,17 +232,17 @@ So a plan can't choose by itself where credentials are sent.
 
 # ---- the policy ----------------------------------------------------------------------------------
 
-_settings = option(
+settings_option: Final[Option[Any]] = option(
     "--settings",
     metavar="FILE",
     help="Settings file (TOML) whose policy (which source sends when) is used. Default: the policy"
     f" of the running server. If no server runs: the policy of the file in {FILE_VARIABLE}, or the"
     " dates that KORE announced to its customers.",
 )
-with_policy: Final[Option[Any]] = option_group("Which policy", _settings)
+with_policy: Final[Option[Any]] = option_group("Which policy", settings_option)
 with_policy_at: Final[Option[Any]] = option_group(
     "Which policy",
-    _settings,
+    settings_option,
     option(
         "--at",
         metavar="DATE",

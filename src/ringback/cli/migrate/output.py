@@ -11,7 +11,9 @@ from typing import Any, Final
 
 import click
 
+from ringback.core.calendar import iso
 from ringback.core.counted import counted
+from ringback.migration.calls_since_move import CallsSinceMove
 from ringback.migration.canary_step import ALL
 from ringback.migration.edit_status import LEFT_BEHIND, EditState, EditWithState, count
 from ringback.migration.executor import (
@@ -46,6 +48,7 @@ _WHY_LEFT_OUT: Final[Mapping[str, str]] = {
     ExclusionReason.NOT_IN_SHARE: "not in the share of --percent",
     ExclusionReason.ASKS_ALREADY: "asks for {to} already",
 }
+_MOST_NOT_CALLED: Final = 10
 _GIVEN_WITH_REQUESTS: Final = (
     "  a URL that a program gives with each request, like CallbackUrl of a SIM, is not stored:"
     " search the program's source code with `ringback migrate plan PATH`"
@@ -133,8 +136,17 @@ def plan_lines(plan: MigrationPlan, path: str, in_vain: Mapping[str, int]) -> It
         yield click.style(text, fg="yellow")
 
 
-def status_record(status: EditWithState) -> dict[str, Any]:
-    """Return an edit and its state as a JSON object."""
+def status_record(status: EditWithState, called: CallsSinceMove | None = None) -> dict[str, Any]:
+    """Return an edit and its state as a JSON object, with the callbacks since the move if known."""
+    record = _state_record(status)
+    if called is not None:
+        last = called.last_delivered
+        shown = called._replace(last_delivered=last and iso(last))
+        record["since_move"] = shown._asdict()
+    return record
+
+
+def _state_record(status: EditWithState) -> dict[str, Any]:
     return {
         "place": status.edit.place.name,
         "account_sid": status.edit.place.account_sid,
@@ -155,6 +167,30 @@ def status_lines(
         if each.state in LEFT_BEHIND and each.edit.place not in reported:
             why = f": {each.why}" if each.why else ""
             yield f"{each.edit.place.name}  {each.edit.old}\n  {each.state}{why}"
+
+
+def call_lines(
+    found: Mapping[UrlLocation, EditWithState], calls: Mapping[UrlLocation, CallsSinceMove]
+) -> Iterator[str]:
+    """Yield how many moved URLs have got a callback since they moved, and some that have not."""
+    if not calls:
+        return
+    delivered = [each for each in calls.values() if each.delivered]
+    number, of = len(delivered), counted(len(calls), "moved URL")
+    words = f"called since the move: {number} of {of}"
+    if last := max(
+        (each.last_delivered for each in delivered if each.last_delivered), default=None
+    ):
+        total = counted(sum(each.delivered for each in delivered), "callback")
+        words += f", {total} delivered, the last of {iso(last)}"
+    yield words
+    waiting = [place for place, each in calls.items() if not each.delivered]
+    for place in waiting[:_MOST_NOT_CALLED]:
+        tried = calls[place].callbacks
+        why = f"{counted(tried, 'callback')}, none delivered" if tried else "no callback yet"
+        yield f"  {place.name}  {found[place].edit.new}  {why}"
+    if more := waiting[_MOST_NOT_CALLED:]:
+        yield f"  and {counted(len(more), 'URL')} more without one; --json lists all"
 
 
 def rollback_lines(preview: RollbackPreview, to: str) -> Iterator[str]:
