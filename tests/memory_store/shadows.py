@@ -57,6 +57,7 @@ class MemoryShadows:
         return AnswerComparison(
             shadow.sid,
             callback.sid,
+            callback.account_sid,
             callback.url.shown,
             copy.date_started,
             (callback.source, shadow.source),

@@ -320,6 +320,7 @@ async def test_a_copy_is_compared_with_the_first_attempt_of_its_callback(store: 
     assert await comparison(store) == AnswerComparison(
         shadow(1).sid,
         callback(1).sid,
+        callback(1).account_sid,
         callback(1).url.shown,
         NOW + SECOND,
         (Source.KORE, Source.TWILIO),

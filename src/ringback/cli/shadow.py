@@ -9,6 +9,7 @@ import click
 from ringback.cli.base_command import group, option, option_group
 from ringback.cli.options import json_answer_option, limit_option, prints_answer
 from ringback.cli.output import Output, on_one_line, say
+from ringback.cli.policy.urls_left import lines_of_groups
 from ringback.cli.portal_commands import newest, with_portal
 from ringback.cli.time_arguments import ago, time_option
 from ringback.core.counted import counted
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from ringback.portal_client import JsonObject, PortalClient
 
 _PAGE: Final = "500"
+_MOST_GROUPS: Final = 10
+_COLUMNS: Final = {"URLS": "urls", "MOVED": "moved", "COPIES": "pairs", "DIFFER": "differing"}
 
 
 def _since(default: str | None) -> Any:
@@ -103,7 +106,8 @@ def report(*, portal: "PortalClient", since: str, shows_all: bool, as_json: bool
 
     For each URL, the report shows how often the receiver gave the same answer to a callback and to
     its copy, which answers differ, and what a difference means, for example that the receiver
-    rejects the other source's signature.
+    rejects the other source's signature. It also shows how the URL is configured now: a URL has
+    moved if the source of its copies sends its callbacks now.
     """
     start = ago(since, portal)
     found = portal.get("shadows", "report", query={"Since": start})
@@ -138,9 +142,13 @@ def _lines(found: Mapping[str, Any]) -> Iterator[str]:
         yield "nothing to compare: no copy was sent in this period"
     else:
         yield _counts(found)
+        of = counted(len(found["urls"]) + found["urls_left_out"], "URL")
+        yield f"moved to the source of the copies: {found['moved']} of {of}"
     for why, number in found["skipped"].items():
         copies = counted(number, "copy")
         yield f"{copies} skipped since the server's start: {_SKIPPED.get(why, why)}"
+    if len(found["urls"]) > 1:
+        yield from lines_of_groups(found["groups"], _COLUMNS, limit=_MOST_GROUPS)
     for one in found["urls"]:
         yield ""
         yield from _lines_of_url(one)
@@ -167,6 +175,11 @@ def _counts(found: Mapping[str, Any]) -> str:
 
 def _lines_of_url(one: Mapping[str, Any]) -> Iterator[str]:
     yield click.style(one["url"], bold=True)
+    now = one["now"]
+    state = "moved" if now["is_moved"] else "not moved"
+    where = "stored" if now["use"] == "stored" else "given with requests"
+    form = "" if now["url"] == one["url"] else f" as {now['url']}"
+    yield f"  {state}: {where}{form}, now sent from {now['source']}: {now['reason']}"
     yield f"  {_counts(one)}"
     times = one["times"]
     if times["first"] and times["copy"]:

@@ -1,14 +1,17 @@
 """`ringback shadow`, against an emulator in whose store there are copies."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
 from ringback.cli.main import main
+from ringback.core.callback_urls.callback_target import CallbackTarget
+from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.operations.context import OperationContext
-from ringback.ports import Transaction
+from ringback.ports import PageWindow, Transaction
 from ringback.testing import Emulator
 from tests.unit.api.portal.test_shadows import BAD, GOOD, add_pair, answered
 
@@ -48,8 +51,25 @@ def test_a_report_says_what_differs_how_often_and_what_that_means(ringback: Emul
     sids = add(ringback, {"copy": BAD}, {"copy": BAD}, {"copy": odd}, {"copy": None}, other)
     assert run(ringback, "report", *EVER).splitlines() == [
         "5 compared: 1 the same, 3 differing, 1 not known",
+        "moved to the source of the copies: 1 of 2 URLs",
+        "",
+        "by reason",
+        "     URLS      MOVED     COPIES     DIFFER",
+        "        1          0          4          3  kore: the URL asks for it: #cbs=kore",
+        "        1          1          1          0"
+        "  twilio: the default in the current phase, `before`",
+        "",
+        "by account",
+        "     URLS      MOVED     COPIES     DIFFER",
+        f"        2          1          5          3  {ringback.account_sid}",
+        "",
+        "by host",
+        "     URLS      MOVED     COPIES     DIFFER",
+        "        1          0          4          3  a.example",
+        "        1          1          1          0  b.example",
         "",
         "http://a.example/p?x=1#cbs=kore",
+        "  not moved: given with requests, now sent from kore: the URL asks for it: #cbs=kore",
         "  4 compared: 0 the same, 3 differing, 1 not known",
         "  callbacks took 4 ms (p95 4 ms), copies 8 ms (p95 9 ms)",
         "  2 x kore 200, twilio 401: the receiver refuses twilio's signature",
@@ -62,9 +82,32 @@ def test_a_report_says_what_differs_how_often_and_what_that_means(ringback: Emul
         "    twilio got: oops [2J at line 3",
         "",
         "http://b.example/",
+        "  moved: given with requests, now sent from twilio:"
+        " the default in the current phase, `before`",
         "  1 compared: 1 the same, 0 differing",
         "  callbacks took 4 ms (p95 4 ms), copies 4 ms (p95 4 ms)",
     ]
+
+
+def test_a_report_says_how_a_stored_url_is_configured_now(ringback: Emulator) -> None:
+    add(ringback, {"copy": GOOD, "url": "http://user:made-up@a.example/p#cbs=kore"})
+
+    def move(tx: Transaction, _: OperationContext) -> None:
+        (fleet,) = tx.supersim.fleets.page(ringback.account_sid, {}, PageWindow(1))
+        target = CallbackTarget(CallbackUrl.parse("http://user:new@a.example/p#cbs=twilio"))
+        tx.supersim.fleets.save(replace(fleet, sms_commands=target))
+
+    ringback._change(move)
+    lines = run(ringback, "report", *EVER).splitlines()
+    assert lines[1] == "moved to the source of the copies: 1 of 1 URL"
+    assert lines[3:5] == [
+        "http://a.example/p#cbs=kore",
+        "  moved: stored as http://a.example/p#cbs=twilio, now sent from twilio:"
+        " the URL asks for it: #cbs=twilio",
+    ]
+    (told,) = json.loads(run(ringback, "report", *EVER, "--json"))["urls"]
+    assert (told["now"]["use"], told["now"]["is_moved"]) == ("stored", True)
+    assert told["account_sid"] == ringback.account_sid
 
 
 def test_a_report_is_of_the_last_day_unless_it_is_told_otherwise(ringback: Emulator) -> None:
@@ -111,8 +154,9 @@ def test_a_report_says_what_it_has_not_compared_and_what_it_leaves_out(
     counters.shadows_skipped[ringback.account_sid, "full"] += 12
     add(ringback, *({"copy": GOOD, "url": f"http://{host}.example/"} for host in "abc"))
     lines = run(ringback, "report", *EVER).splitlines()
-    assert lines[:2] == [
+    assert lines[:3] == [
         "3 compared: 3 the same, 0 differing",
+        "moved to the source of the copies: 3 of 3 URLs",
         "12 copies skipped since the server's start: too many copies were waiting",
     ]
     assert lines[-1] == "and 2 other URLs, with no more differences than these"

@@ -16,6 +16,7 @@ from ringback.api.schema_pieces import (
     list_of,
     number,
     object_of,
+    one_of,
     or_null,
     refer,
     sid_of,
@@ -29,6 +30,8 @@ from ringback.api.serializers import (
     worked_out,
 )
 from ringback.core.http.http_exchange import SentRequestRecord
+from ringback.core.policy.policy_impact import UrlGrouping
+from ringback.core.policy.urls_in_use import UrlUse
 from ringback.core.shadows.shadow_report import (
     AnswerComparison,
     UrlShadowSummary,
@@ -36,7 +39,7 @@ from ringback.core.shadows.shadow_report import (
     percentiles,
 )
 from ringback.core.sids import SidKind
-from ringback.operations.shadow_reports import report_on
+from ringback.operations.shadow_reports import ShadowedUrl, group_shadowed, report_on
 from ringback.ports import ComparedShadow, ShadowCallbackFilter
 
 MOST_URLS: Final = 500
@@ -129,25 +132,47 @@ def _show_differences(one: UrlShadowSummary) -> list[dict[str, Any]]:
     ]
 
 
-_OF_URL: Final = Serializer[UrlShadowSummary](
+_NOW: Final = object_of(
+    url=TEXT,
+    use=one_of((UrlUse.STORED, UrlUse.REQUESTS)),
+    source=SOURCE,
+    reason=TEXT,
+    is_moved=FLAG,
+)
+_OF_URL: Final = Serializer[ShadowedUrl](
     "url",
     "urls",
-    field("url"),
-    field("pairs", number(0)),
-    field("same", number(0)),
-    worked_out("differing", number(0), lambda one: one.differing.total()),
-    field("unknown", number(0)),
+    field("account_sid", sid_of(SidKind.ACCOUNT), "summary.account_sid"),
+    field("url", attribute="summary.url"),
+    worked_out(
+        "now",
+        _NOW,
+        lambda one: {
+            "url": one.url_now,
+            "use": one.use,
+            "source": one.choice.source,
+            "reason": one.choice.reason,
+            "is_moved": one.is_moved,
+        },
+    ),
+    field("pairs", number(0), "summary.pairs"),
+    field("same", number(0), "summary.same"),
+    worked_out("differing", number(0), lambda one: one.summary.differing.total()),
+    field("unknown", number(0), "summary.unknown"),
     worked_out(
         "times",
         object_of(first=_TIMES, copy=_TIMES),
         lambda one: {
-            "first": _show_times(one.times_of_first),
-            "copy": _show_times(one.times_of_copy),
+            "first": _show_times(one.summary.times_of_first),
+            "copy": _show_times(one.summary.times_of_copy),
         },
     ),
-    worked_out("differences", list_of(_DIFFERENCE), _show_differences),
+    worked_out("differences", list_of(_DIFFERENCE), lambda one: _show_differences(one.summary)),
 )
 _show_url: Final = _OF_URL.show_by(str)
+_GROUP: Final = object_of(
+    name=TEXT, urls=number(1), moved=number(0), pairs=number(1), differing=number(0)
+)
 REPORT: Final = CustomJsonSerializer(
     "shadow_report",
     object_of(
@@ -156,6 +181,8 @@ REPORT: Final = CustomJsonSerializer(
         same=number(0),
         differing=number(0),
         unknown=number(0),
+        moved=number(0),
+        groups=object_of(**{by.value: list_of(_GROUP) for by in UrlGrouping}),
         urls=list_of(_OF_URL.schema),
         urls_left_out=number(0),
         skipped=COUNTS,
@@ -186,7 +213,9 @@ class ShadowEndpoints(EndpointGroup):
             ),
             self.answers(
                 *("/portal/v1/shadows/report", "ReportShadows"),
-                "Compare the responses to callbacks with those to their shadow copies, by URL.",
+                "Compare the responses to callbacks with those to their shadow copies, by URL, and"
+                " show how each URL is configured now. Its `groups` are of all URLs, by account,"
+                " host, and the reason for the source that sends now.",
                 *(REPORT, self._report),
                 takes=(_SINCE,),
                 for_all=True,
@@ -203,13 +232,22 @@ class ShadowEndpoints(EndpointGroup):
 
     async def _report(self, call: ApiRequest) -> dict[str, Any]:
         since, dependencies = call.given.instant("Since"), self._dependencies
-        urls = (await report_on(dependencies.store, call.account_sid, since=since)).urls
+        context = dependencies.context()
+        policy, date = context.policy, context.policy.date_at(context.now)
+        store, owner = dependencies.store, call.account_sid
+        urls = await report_on(store, owner, since=since, policy=policy, date=date)
+        compared = [one.summary for one in urls]
         return {
             "since": since,
-            "pairs": sum(one.pairs for one in urls),
-            "same": sum(one.same for one in urls),
-            "differing": sum(one.differing.total() for one in urls),
-            "unknown": sum(one.unknown for one in urls),
+            "pairs": sum(one.pairs for one in compared),
+            "same": sum(one.same for one in compared),
+            "differing": sum(one.differing.total() for one in compared),
+            "unknown": sum(one.unknown for one in compared),
+            "moved": sum(one.is_moved for one in urls),
+            "groups": {
+                by.value: [group._asdict() for group in group_shadowed(urls, by)]
+                for by in UrlGrouping
+            },
             "urls": list(map(_show_url, urls[:MOST_URLS])),
             "urls_left_out": len(urls[MOST_URLS:]),
             "skipped": dependencies.skipped_copies(call.account_sid),

@@ -50,6 +50,7 @@ class AnswerComparison(NamedTuple):
 
     shadow_sid: str
     callback_sid: str
+    account_sid: str
     url: str
     """The callback's URL, as records show it."""
     date_started: datetime
@@ -96,8 +97,8 @@ def meaning_of(pair: AnswerComparison) -> str:
     """Return a sentence that explains how a callback's answer and its copy's answer compare.
 
     >>> first, copy = ComparableResult("delivered", 200), ComparableResult("refused", 401)
-    >>> sources = ("twilio", "kore")
-    >>> meaning_of(AnswerComparison("CC1", "CB1", "http://a", datetime.max, sources, first, copy))
+    >>> sids, sources = ("CC1", "CB1", "AC1"), ("twilio", "kore")
+    >>> meaning_of(AnswerComparison(*sids, "http://a", datetime.max, sources, first, copy))
     "the receiver refuses kore's signature"
     """
     callback, copy = pair.sources
@@ -172,6 +173,7 @@ def percentiles(times: Sequence[float]) -> LatencyPercentiles | None:
 class UrlShadowSummary:
     """Counts, for one URL, how often a callback and its copy got the same or different answers."""
 
+    account_sid: str
     url: str
     same: int = 0
     unknown: int = 0
@@ -183,6 +185,8 @@ class UrlShadowSummary:
         default_factory=dict[AnswerDifferenceGroup, AnswerComparison]
     )
     """For each group of different answers, the first pair that was added to the group."""
+    copied_from: set[SourceName] = field(default_factory=set[SourceName])
+    """The sources that sent the copies."""
     times_of_first: list[float] = field(default_factory=list[float])
     times_of_copy: list[float] = field(default_factory=list[float])
 
@@ -193,6 +197,7 @@ class UrlShadowSummary:
 
     def add(self, pair: AnswerComparison) -> None:
         """Count one more pair of a callback and its copy."""
+        self.copied_from.add(pair.sources[1])
         if not pair.is_known:
             self.unknown += 1
             return
@@ -210,16 +215,22 @@ class UrlShadowSummary:
 class ShadowReport:
     """A comparison of the answers to callbacks and to their copies, by URL."""
 
-    of_url: dict[str, UrlShadowSummary] = field(default_factory=dict[str, UrlShadowSummary])
+    of_url: dict[tuple[str, str], UrlShadowSummary] = field(
+        default_factory=dict[tuple[str, str], UrlShadowSummary]
+    )
+    """The summary of each URL, by its account and its text."""
 
     def add(self, pair: AnswerComparison) -> None:
         """Count one more pair of a callback and its copy, in the summary of the callback's URL."""
-        known = self.of_url.get(pair.url)
+        url = pair.account_sid, pair.url
+        known = self.of_url.get(url)
         if known is None:
-            self.of_url[pair.url] = known = UrlShadowSummary(pair.url)
+            self.of_url[url] = known = UrlShadowSummary(*url)
         known.add(pair)
 
     @property
     def urls(self) -> list[UrlShadowSummary]:
         """The summaries of all URLs, those with the most differences first."""
-        return sorted(self.of_url.values(), key=lambda one: (-one.differing.total(), one.url))
+        return sorted(
+            self.of_url.values(), key=lambda one: (-one.differing.total(), one.url, one.account_sid)
+        )

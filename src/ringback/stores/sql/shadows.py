@@ -99,7 +99,8 @@ _IS_SAME_BODY: Final = (
 # These are subqueries, since `read_page` finds the rows of a page by the columns of one table.
 _COMPARED: Final = ", ".join(
     [
-        "sid, callback_sid, source, started_us, result, status_code, failure, total_ms",
+        "sid, callback_sid, account_sid, source, started_us",
+        "result, status_code, failure, total_ms",
         *map(_of_callback, ("url", "source")),
         *map(_of_first, ("ended.result", "ended.status_code", "ended.failure", "first.total_ms")),
         _of_first(_IS_SAME_BODY),
@@ -216,11 +217,13 @@ def _read(row: SqlRow) -> ShadowCallback:
 
 
 def _read_comparison(row: SqlRow) -> AnswerComparison:
-    (sid, callback_sid, source, started, result, status_code, failure, total_ms, *rest) = row[-17:]
+    sid, callback_sid, account_sid, source, started, *rest = row[-18:]
+    result, status_code, failure, total_ms, *rest = rest
     first_url, first_source, *first, is_same_body, first_excerpt, excerpt = rest
     return AnswerComparison(
         sid,
         callback_sid,
+        account_sid,
         first_url,
         from_us(started),
         (source_named(first_source), source_named(source)),

@@ -5,9 +5,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from starlette.types import ASGIApp
 
 from ringback.api.app import create_app
 from ringback.api.portal.shadows import MOST_URLS
+from ringback.core.callback_urls.callback_target import CallbackTarget
+from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.http.http_exchange import (
     AttemptResult,
     ReceiverResponseRecord,
@@ -25,7 +28,7 @@ from ringback.core.shadows.shadow import (
 )
 from ringback.operations.shadow_reports import CHUNK
 from ringback.ports import Settlement, Store, Transaction, lane_of
-from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, NOW, a_callback, claim_from
+from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, NOW, a_callback, a_fleet, an_api_key, claim_from
 from tests.unit.api.caller import Caller
 from tests.unit.api.world import THEIRS, dependencies_on
 
@@ -231,6 +234,8 @@ async def test_without_any_copy_a_report_is_empty(caller: Caller) -> None:
         "same": 0,
         "differing": 0,
         "unknown": 0,
+        "moved": 0,
+        "groups": {"reason": [], "account": [], "host": []},
         "skipped": {},
         "urls": [],
         "urls_left_out": 0,
@@ -272,3 +277,63 @@ async def test_skipped_copies_are_counted_for_the_authenticated_account(store: S
 async def test_without_credentials_nothing_is_shown(store: Store, path: str) -> None:
     caller = Caller(create_app(dependencies_on(store), beside=()), credentials=None)
     assert (await caller.get(path)).status == 401
+
+
+async def test_the_operators_report_is_by_account_and_says_how_each_url_is_stored(
+    app: ASGIApp, store: Store
+) -> None:
+    await add(store, 1, copy=GOOD)
+    await add(store, 2, copy=BAD, account_sid=THEIRS)
+    stored = CallbackUrl.parse("http://a.example/p?x=1#cbs=twilio")
+
+    def work(tx: Transaction) -> None:
+        tx.accounts.keys.add(an_api_key("SK" + "0" * 32, None, "operator's"))
+        fleet = a_fleet(account_sid=THEIRS)
+        tx.supersim.fleets.add(replace(fleet, ip_commands=CallbackTarget(stored)))
+
+    await store.transact(work)
+    operator = Caller(app, credentials=("SK" + "0" * 32, "operator's"))
+    report = (await operator.get(REPORT)).json
+    now = {one["account_sid"]: one["now"] for one in report["urls"]}
+    assert now[THEIRS] == {
+        "url": stored.shown,
+        "use": "stored",
+        "source": "twilio",
+        "reason": "the URL asks for it: #cbs=twilio",
+        "is_moved": True,
+    }
+    assert (now[ACCOUNT_SID]["url"], now[ACCOUNT_SID]["use"]) == (
+        "http://a.example/p?x=1#cbs=kore",
+        "requests",
+    )
+    assert report["moved"] == 1
+    # Those that have not moved come first.
+    numbers = {"urls": 1, "pairs": 1}
+    assert report["groups"]["account"] == [
+        {"name": ACCOUNT_SID, **numbers, "moved": 0, "differing": 0},
+        {"name": THEIRS, **numbers, "moved": 1, "differing": 1},
+    ]
+    assert report["groups"]["host"] == [
+        {"name": "a.example", "urls": 2, "moved": 1, "pairs": 2, "differing": 1}
+    ]
+
+
+async def test_of_several_stored_forms_the_same_one_counts_or_else_the_newest(
+    caller: Caller, store: Store
+) -> None:
+    await add(store, 1, copy=GOOD)
+    forms = ["http://a.example/p?x=1#rc=2", "http://a.example/p?x=1#rc=3"]
+
+    async def set_url(number: int, url: str) -> None:
+        fleet = a_fleet(sid=f"HF{number:032x}", unique_name=None, sms_commands_url=url)
+        changed = replace(fleet, date_updated=NOW + number * SECOND)
+        await store.transact(lambda tx: tx.supersim.fleets.add(changed))
+
+    for number, form in enumerate(forms):
+        await set_url(number, form)
+    (shown,) = (await caller.get(REPORT)).json["urls"]
+    assert shown["now"]["url"] == forms[1]
+    await set_url(7, "http://a.example/p?x=1#cbs=kore")
+    await set_url(8, forms[0])
+    (shown,) = (await caller.get(REPORT)).json["urls"]
+    assert shown["now"]["url"] == shown["url"] == "http://a.example/p?x=1#cbs=kore"

@@ -30,6 +30,7 @@ def pair(
     copy: int | str,
     *,
     is_same_body: bool | None = None,
+    account_sid: str = "AC1",
     url: str = "http://a.example/",
     number: int = 1,
     took: tuple[float, float] | None = None,
@@ -38,6 +39,7 @@ def pair(
     return AnswerComparison(
         f"CC{number}",
         f"CB{number}",
+        account_sid,
         url,
         NOW,
         SOURCES,
@@ -132,9 +134,10 @@ def test_a_report_counts_by_url_and_kind_with_the_first_pair_as_example() -> Non
         pair(200, 200, number=4, is_same_body=False),
         pair(200, "unknown", number=5, took=(9.0, 90.0)),
         pair(200, 200, url="http://b.example/"),
+        pair(200, 401, url="http://b.example/", account_sid="AC2"),
     ):
         report.add(compared)
-    worst, other = report.urls
+    worst, of_another, other = report.urls
     assert (worst.url, worst.pairs, worst.same, worst.unknown) == ("http://a.example/", 5, 1, 1)
     refused, other_body = (
         AnswerDifferenceGroup("200", "401", SOURCES),
@@ -147,3 +150,5 @@ def test_a_report_counts_by_url_and_kind_with_the_first_pair_as_example() -> Non
     }
     assert (worst.times_of_first, worst.times_of_copy) == ([1.0, 2.0], [10.0, 20.0])
     assert (other.url, other.pairs, other.same) == ("http://b.example/", 1, 1)
+    assert (of_another.account_sid, of_another.url, of_another.same) == ("AC2", other.url, 0)
+    assert worst.copied_from == {Source.KORE}
