@@ -210,8 +210,8 @@ with_named_place: Final[Option[Any]] = with_options(
     option_group(
         "Where the plan's URLs are (if they are not in files)",
         data_folder(
-            "The data folder, for a plan that was made with --data: needed if you give a seal key,"
-            " and if the data was moved or copied to another folder since.",
+            "The data folder. For a plan that was made with --data, it is only needed if you give a"
+            " seal key, or if the data was moved or copied to another folder since.",
             default=DATA.default_of(ServerCommand.DEV),
         ),
         option(
