@@ -24,6 +24,7 @@ from ringback.settings.setting_definitions import (
 
 if TYPE_CHECKING:
     from ringback.core.callback_urls.callback_url import CallbackUrl
+    from ringback.core.sources.source_definition import Sources
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., None])
@@ -204,6 +205,18 @@ def seal_key_file_option(of_what: str = "") -> Option[F]:
         envvar=SEAL_KEY_FILE.variable,
         metavar=SEAL_KEY_FILE.form.metavar,
     )
+
+
+def sources_of_file(path: str | None) -> "Sources":
+    """Return the built-in sources and those that a settings file defines; None for no file.
+
+    Raises ConfigurationError if the file can't be read, or a source in it is invalid.
+    """
+    from ringback.core.sources.source_definition import BUILT_IN
+    from ringback.settings.custom_sources import ConfiguredCallbackSources
+    from ringback.settings.file import SettingsFile
+
+    return ConfiguredCallbackSources(SettingsFile.read(path)).sources if path else BUILT_IN
 
 
 def settings_options(command: ServerCommand) -> Option[F]:

@@ -1,38 +1,39 @@
 """`ringback probe`: tests whether a receiver is ready for callbacks from both sources."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ringback.cli.base_command import argument, command, option, option_group
-from ringback.cli.options import file_option, handing, json_option, read_by, read_url, run_async
-from ringback.cli.output import say
+from ringback.cli.options import (
+    file_option,
+    handing,
+    json_option,
+    read_by,
+    run_async,
+    sources_of_file,
+)
+from ringback.cli.probe_output import list_cases, print_report, write_reports
 from ringback.core.calendar import read_duration
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
-from ringback.core.errors import RingbackError
-from ringback.core.policy.source_policy import Source
+from ringback.core.errors import InvalidCallbackUrl, RingbackError
+from ringback.core.policy.source_policy import SourceName, source_named
 from ringback.core.sids import SidKind, is_sid
 
 if TYPE_CHECKING:
+    from ringback.core.sources.source_definition import Sources
     from ringback.http_client.http_sender import HttpTransport
-    from ringback.probe.probe_cases import ProbeCase
+    from ringback.probe.case_kinds import ProbeCase
     from ringback.probe.probe_report import ProbeReport
-    from ringback.probe.report.text import ReportLine
     from ringback.probe.request_runner import ProbeTimeouts
 
 # The help is quicker without the imports of `ringback.probe`, so the functions make them.
 
 _NOT_READY, _NO_RESULT, _NOT_ALL_TESTED = 1, 2, 3
-_COLOURS: Final = {
-    "passed": "green",
-    "failed": "red",
-    "not observed": "yellow",
-    "not run": "yellow",
-}
 
 
 class ProbeImpossible(RingbackError):
@@ -91,13 +92,16 @@ def _timeouts(*, request: float, answer: float, quiet: float) -> "ProbeTimeouts"
         '  --kore-secret "$KORE_SECRET" --source kore --html report.html': (
             "Test a receiver only as the source kore, and write an HTML report."
         ),
+        "ringback probe 'http://127.0.0.1:9000/callbacks' \\\n"
+        '  --kore-secret "$KORE_SECRET" --settings ringback.toml --source acme': (
+            "Test a receiver only as the source acme, which the settings file defines."
+        ),
         "ringback probe --list": "List all test cases and the faults that they find; send nothing.",
     }
 )
 @argument(
     "url",
     metavar="URL",
-    callback=read_url,
     required=False,
     help="The receiver's callback URL, exactly as it is configured at the sender: Twilio or KORE.",
 )
@@ -117,8 +121,9 @@ def _timeouts(*, request: float, answer: float, quiet: float) -> "ProbeTimeouts"
         envvar="RINGBACK_KORE_SECRET",
         show_envvar=True,
         metavar="SECRET",
-        help="The webhook secret that the receiver checks KORE's signatures with. Without it, no"
-        " callbacks from kore are tested. Other users can see an option in the list of processes,"
+        help="The webhook secret that the receiver checks KORE's signatures with, or those of a"
+        " source of the settings. Without it, no callbacks from kore are tested. Other users can"
+        " see an option in the list of processes,"
         " so RINGBACK_KORE_SECRET is safer.",
     ),
 )
@@ -126,9 +131,13 @@ def _timeouts(*, request: float, answer: float, quiet: float) -> "ProbeTimeouts"
     "Which cases",
     option(
         "--source",
-        type=click.Choice([str(source) for source in Source]),
-        help="Run only the test cases for this source: twilio or kore. Default: for both.",
+        "names",
+        multiple=True,
+        metavar="NAME",
+        help="Run only the test cases for this source: twilio, kore, or one that --settings"
+        " defines. Can be repeated. Default: all of these sources.",
     ),
+    option("--settings", metavar="FILE", help="Settings file (TOML) that defines further sources."),
     option(
         "--method",
         type=click.Choice([str(method) for method in HttpMethod]),
@@ -224,10 +233,11 @@ def _timeouts(*, request: float, answer: float, quiet: float) -> "ProbeTimeouts"
 @run_async
 async def probe(
     *,
-    url: CallbackUrl | None,
+    url: str | None,
     auth_token: str | None,
     kore_secret: str | None,
-    source: str | None,
+    names: tuple[str, ...],
+    settings: str | None,
     method: str | None,
     observe: str | None,
     restart: tuple[str, ...] | None,
@@ -242,25 +252,20 @@ async def probe(
     ci: bool,
     lists: bool,
 ) -> int:
-    """Test whether a receiver is ready for both twilio and kore.
+    """Test whether a receiver is ready for both twilio and kore, or for other sources.
 
-    The probe plays both sources of callbacks, Twilio's infrastructure and KORE's. It sends genuine
-    callbacks, forgeries and repeats, and reports what the receiver gets wrong and how to fix it.
-    The callbacks are about a SIM that the receiver does not know, unless you give --sim-sid.
+    The probe plays both sources of callbacks, Twilio's infrastructure and KORE's, and the sources
+    that a settings file defines (--settings). It sends genuine callbacks, forgeries and repeats,
+    and reports what the receiver gets wrong and how to fix it. The callbacks are about a SIM that
+    the receiver does not know, unless you give --sim-sid.
 
     Exit code: 0 if no fault was found; 1 if the receiver has a fault; 2 if the probe has no result;
     with --ci, 3 if no fault was found, but a case was not tested.
     """
-    from ringback.probe.report import text
-    from ringback.probe.report.as_json import as_json as report_as_json
-    from ringback.probe.report.html import as_html
-    from ringback.probe.report.junit import as_junit
-
-    cases = _chosen(
-        None if source is None else Source(source), None if method is None else HttpMethod(method)
-    )
+    sources = sources_of_file(settings)
+    cases = _chosen(sources, names, None if method is None else HttpMethod(method))
     if lists:
-        say({"cases": [*map(_case_record, cases)]}, _texts(text.as_table(cases)), as_json=as_json)
+        list_cases(cases, as_json=as_json)
         return 0
     if url is None:
         raise click.UsageError("give the URL of the receiver")
@@ -272,8 +277,10 @@ async def probe(
     try:
         report = await _report(
             cases,
-            url,
-            secrets={Source.TWILIO: auth_token, Source.KORE: kore_secret},
+            _read_url(url, sources),
+            sources,
+            auth_token=auth_token,
+            kore_secret=kore_secret,
             account_sid=account_sid,
             sim_sid=sim_sid,
             extra_ca_file=extra_ca_file,
@@ -281,24 +288,22 @@ async def probe(
             observe=observe,
             restart=restart,
         )
-        _write(junit, as_junit(report))
-        _write(html, as_html(report).encode())
+        write_reports(report, junit=junit, html=html)
     except RingbackError as failure:
         raise ProbeImpossible(str(failure)) from failure
-    if as_json:
-        click.echo(report_as_json(report))
-    elif ci:
-        _print(text.as_few_lines(report), has_colours=False)
-    else:
-        _print(text.as_lines(report) if verbose else text.as_grid(report), has_colours=True)
-    return _exit_code(report, ci=ci)
+    print_report(report, as_json=as_json, verbose=verbose, ci=ci)
+    if not report.is_ready:
+        return _NOT_READY
+    return _NOT_ALL_TESTED if ci and not report.is_complete else 0
 
 
 async def _report(
     cases: "Sequence[ProbeCase]",
     url: CallbackUrl,
+    sources: "Sources",
     *,
-    secrets: dict[Source, str | None],
+    auth_token: str | None,
+    kore_secret: str | None,
     account_sid: str | None,
     sim_sid: str | None,
     extra_ca_file: Path | None,
@@ -313,6 +318,7 @@ async def _report(
     from ringback.http_client.http_sender import HttpTransport
     from ringback.http_client.sockets_and_tls import SystemNetwork
     from ringback.http_client.tls import ClientTls
+    from ringback.probe.case_kinds import ProbeSecret
     from ringback.probe.external_commands import carry_out
     from ringback.probe.payloads import PROBE_ACCOUNT_SID, PROBE_SIM_SID
     from ringback.probe.probe_runner import probe as run_probe
@@ -320,12 +326,13 @@ async def _report(
     from ringback.probe.request_runner import ProbeDependencies
     from ringback.runtime.system_clock import SystemClock, SystemRandomSource, stopwatch
 
+    secrets = {ProbeSecret.AUTH_TOKEN: auth_token, ProbeSecret.WEBHOOK_SECRET: kore_secret}
     clock = SystemClock()
     tls = ClientTls(ca_files=() if extra_ca_file is None else (extra_ca_file,))
     account = account_of(
         account_sid or PROBE_ACCOUNT_SID,
-        auth_token=secrets[Source.TWILIO],
-        kore_secret=secrets[Source.KORE],
+        auth_token=auth_token,
+        kore_secret=kore_secret,
         at=clock.now(),
     )
     # No connection is kept, since a receiver may rightly close one at any time. The guard allows
@@ -340,9 +347,9 @@ async def _report(
         return await run_probe(
             cases,
             ProbeRequestFactory(
-                url, account, sim_sid or PROBE_SIM_SID, SystemRandomSource(), clock.now
+                url, account, sim_sid or PROBE_SIM_SID, SystemRandomSource(), clock.now, sources
             ),
-            has=frozenset(source for source, secret in secrets.items() if secret),
+            has=frozenset(secret for secret, given in secrets.items() if given),
             dependencies=ProbeDependencies(sender, tls, stopwatch),
             timeouts=timeouts,
             read_counter=None if observe is None else _counter(observe, sender),
@@ -352,28 +359,31 @@ async def _report(
         await sender.close()
 
 
-def _chosen(source: Source | None, method: HttpMethod | None) -> "Sequence[ProbeCase]":
-    """Return the cases of this source and this method; None for all."""
-    from ringback.probe.probe_cases import CASES
-
-    return [
-        case
-        for case in CASES
-        if (source is None or case.needs <= {source})
-        and (method is None or case.method in (None, method))
-    ]
+def _read_url(text: str, sources: "Sources") -> CallbackUrl:
+    try:
+        return CallbackUrl.parse(text, sources)
+    except InvalidCallbackUrl as refusal:
+        raise click.BadParameter(refusal.message, param_hint="URL") from refusal
 
 
-def _case_record(case: "ProbeCase") -> dict[str, str]:
-    return {
-        "name": case.name,
-        "group": case.group,
-        "sent": case.sends,
-        "expected": case.expects,
-        "fault": case.fault.label,
-        "what": case.fault.what,
-        "fix": case.fault.mend,
-    }
+def _chosen(
+    sources: "Sources", names: Sequence[str], method: HttpMethod | None
+) -> "Sequence[ProbeCase]":
+    """Return the cases of these sources, or of all if none is named, and of this method.
+
+    Raises UsageError if a source is not defined. None stands for both methods.
+    """
+    from ringback.probe.probe_cases import cases_of
+
+    chosen = list[SourceName](dict.fromkeys(map(source_named, names)))
+    for name in chosen:
+        if name not in sources:
+            raise click.UsageError(
+                f"--source: there is no source {name!r}; the sources are {', '.join(sources)}, and"
+                " a settings file can define others (--settings)"
+            )
+    cases = cases_of(chosen or [*sources], sources)
+    return [case for case in cases if method is None or case.method in (None, method)]
 
 
 def _counter(text: str, sender: "HttpTransport") -> Callable[[], Any]:
@@ -384,27 +394,3 @@ def _counter(text: str, sender: "HttpTransport") -> Callable[[], Any]:
         return counter_of(text, sender)
     except ValueError as error:
         raise ConfigurationError(f"--observe: {error}; give a URL or a command") from None
-
-
-def _write(path: Path | None, report: bytes) -> None:
-    from ringback.runtime.os_error_messages import refusing
-
-    if path is not None:
-        with refusing(f"the report {path} can't be written"):
-            path.write_bytes(report)
-
-
-def _texts(lines: "Iterable[ReportLine]") -> list[str]:
-    return [line.text for line in lines]
-
-
-def _print(lines: "Iterable[ReportLine]", *, has_colours: bool) -> None:
-    for line in lines:
-        colour = _COLOURS.get(line.verdict) if has_colours and line.verdict else None
-        click.echo(click.style(line.text, fg=colour) if colour else line.text)
-
-
-def _exit_code(report: "ProbeReport", *, ci: bool) -> int:
-    if not report.is_ready:
-        return _NOT_READY
-    return _NOT_ALL_TESTED if ci and not report.is_complete else 0

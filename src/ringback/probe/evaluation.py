@@ -1,35 +1,87 @@
 """Decide from the receiver's answers if a case passes, and which fault they show."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 from typing import Final
 
-from ringback.core.policy.source_policy import Source
-from ringback.probe.probe_cases import SOURCES, GenuineCase, ProbeCase
+from ringback.probe.case_kinds import GenuineCase, ProbeCase, ProbeSecret
+from ringback.probe.payloads import ProbeCallbackKind
 from ringback.probe.probe_report import CaseResult, CaseVerdict, Effect
 from ringback.probe.receiver_faults import ReceiverFaultKind
 from ringback.probe.redacted_response import ProbeResponse
 
 
-def judge_genuine(case: ProbeCase, answer: ProbeResponse) -> CaseResult:
-    """Return the result of a case with a genuine callback, from the receiver's answer."""
+def fault_of_genuine(
+    answer: ProbeResponse, *, refuses: ReceiverFaultKind
+) -> ReceiverFaultKind | None:
+    """Return the fault that the answer to a genuine callback shows; None for a 2xx.
+
+    `refuses` is the fault of a receiver that refuses the callback. The probe, the check before a
+    URL moves and `ringback secrets rehearse` all judge by this function and `fault_of_forged`.
+    """
     if answer.is_accepted:
-        return _judged(case, answer.words)
-    if not answer.is_refused:
-        crashes = ReceiverFaultKind.CRASHES_ON_GOOD_CALLBACK
-        return _judged(case, answer.words, _broken(answer, crashes))
-    if isinstance(case.plan, GenuineCase) and case.plan.adds_query:
+        return None
+    if answer.is_refused:
+        return refuses
+    return _broken(answer, ReceiverFaultKind.CRASHES_ON_GOOD_CALLBACK)
+
+
+def fault_of_forged(
+    answer: ProbeResponse, *, accepts: ReceiverFaultKind
+) -> ReceiverFaultKind | None:
+    """Return the fault that the answer to a forgery shows; None for a 4xx.
+
+    `accepts` is the fault of a receiver that accepts the forgery.
+    """
+    if answer.is_refused:
+        return None
+    crashes = ReceiverFaultKind.CRASHES_ON_BAD_SIGNATURE
+    return _broken(answer, accepts if answer.is_accepted else crashes)
+
+
+def judge_genuine(
+    case: ProbeCase, answer: ProbeResponse, *, is_other_url: bool = False
+) -> CaseResult:
+    """Return the result of a case with a genuine callback, from the receiver's answer.
+
+    `is_other_url` is True if the callback went to another URL than the receiver's.
+    """
+    fault = fault_of_genuine(answer, refuses=case.fault)
+    if fault is case.fault and is_other_url:
         came = f"{answer.words}; it accepts callbacks only at its exact URL, which is allowed"
         return CaseResult(case, CaseVerdict.NOT_FOR_IT, came)
-    return _judged(case, answer.words, case.fault)
+    if fault is not None and is_of_events(case):
+        came = f"{answer.words}; it takes no Event Streams at this URL, which is allowed"
+        return CaseResult(case, CaseVerdict.NOT_FOR_IT, came)
+    return _judged(case, answer.words, fault)
+
+
+def is_of_events(case: ProbeCase) -> bool:
+    """Return True if this case sends genuine Event Streams."""
+    return isinstance(case.plan, GenuineCase) and case.plan.payload is ProbeCallbackKind.EVENTS
 
 
 def judge_forged(case: ProbeCase, answer: ProbeResponse) -> CaseResult:
     """Return the result of a case with a forged callback, from the receiver's answer."""
-    if answer.is_refused:
-        return _judged(case, answer.words)
-    accepts = case.fault if answer.is_accepted else ReceiverFaultKind.CRASHES_ON_BAD_SIGNATURE
-    return _judged(case, answer.words, _broken(answer, accepts))
+    return _judged(case, answer.words, fault_of_forged(answer, accepts=case.fault))
+
+
+def judge_after_forgery(
+    case: ProbeCase, forged: ProbeResponse, answers: Sequence[ProbeResponse], effect: Effect
+) -> CaseResult:
+    """Return the result of a case with a genuine callback after a forgery with its token.
+
+    `answers` are those to the genuine callback, and `effect` is the effect of this callback only.
+    """
+    came = f"{forged.words}, then {_in_a_row(answers)}"
+    if forged.is_accepted:
+        why = "it accepts the forgery itself, which other cases show"
+        return CaseResult(case, CaseVerdict.NOT_FOR_IT, f"{came}; {why}")
+    if not answers[-1].is_accepted:
+        return _judged(case, came, _broken(answers[-1], case.fault))
+    if isinstance(effect, str):
+        return CaseResult(case, CaseVerdict.NOT_OBSERVED, f"{came}; {effect}")
+    return _judged(case, f"{came}; {_effects(effect)}", None if effect > 0 else case.fault)
 
 
 def judge_repeat(
@@ -44,7 +96,7 @@ def judge_repeat(
     came = f"{answered.came}; {_effects(effect)}"
     if effect == expected:
         return _judged(case, came)
-    is_lost = effect < expected and case.fault not in _TAKES_TWO_FOR_ONE
+    is_lost = effect < (1 if case.fault in TAKES_TWO_FOR_ONE else expected)
     return _judged(case, came, ReceiverFaultKind.LOSES_CALLBACK if is_lost else case.fault)
 
 
@@ -87,10 +139,11 @@ def _is_fine(answer: ProbeResponse) -> bool:
     return answer.is_accepted or answer.asks_for_another_try
 
 
-_TAKES_TWO_FOR_ONE: Final = frozenset(
+TAKES_TWO_FOR_ONE: Final = frozenset(
     {ReceiverFaultKind.MIXES_TOKENS, ReceiverFaultKind.DROPS_EQUAL_EVENTS}
 )
-_SHOWN_BY_ANSWERS: Final = _TAKES_TWO_FOR_ONE | {ReceiverFaultKind.REFUSES_SWAPPED_ORDER}
+"""The faults of a receiver that does one callback's work for two callbacks."""
+_SHOWN_BY_ANSWERS: Final = TAKES_TWO_FOR_ONE | {ReceiverFaultKind.REFUSES_SWAPPED_ORDER}
 
 
 def _broken(answer: ProbeResponse, otherwise: ReceiverFaultKind) -> ReceiverFaultKind:
@@ -123,13 +176,7 @@ def not_run(case: ProbeCase, why: str) -> CaseResult:
     return CaseResult(case, CaseVerdict.NOT_RUN, why)
 
 
-MISSING: Final[Mapping[Source, str]] = {
-    Source.TWILIO: "the Auth Token is not given (--auth-token)",
-    Source.KORE: "the webhook secret is not given (--kore-secret)",
-}
-
-
-def missing_secrets(case: ProbeCase, has: frozenset[Source]) -> str | None:
+def missing_secrets(case: ProbeCase, has: frozenset[ProbeSecret]) -> str | None:
     """Return a sentence about the secrets that a case needs but lacks; None if it lacks none."""
-    missing = [MISSING[source] for source in SOURCES if source in case.needs - has]
+    missing = [secret.value for secret in ProbeSecret if secret in case.needs - has]
     return " and ".join(missing) or None

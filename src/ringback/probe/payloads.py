@@ -4,13 +4,16 @@ Each payload contains a unique mark, because a receiver may drop a callback that
 event as a callback from the other source.
 """
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum
-from typing import Final
+from typing import Any, Final
 
 from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.core.events.payload import Event, parameters_of
+from ringback.core.policy.source_policy import Source, SourceName
 from ringback.core.sims.message import Direction, MessageStatus, PayloadType
 from ringback.core.sims.sim_updated import SimUpdated
 from ringback.core.supersim.command import IpStatus
@@ -38,6 +41,7 @@ class ProbeCallbackKind(Enum):
     ESIM_PROFILE = ("esim-profile", "an eSIM Profile")
     COMMAND = ("command", "a Command of Programmable Wireless")
     TEST_EVENT = ("test-event", "the test event of KORE's portal, in JSON")
+    EVENTS = ("events", "a connection event of Event Streams, in JSON")
     NON_ASCII = ("non-ascii", "names and values that are not ASCII")
     WHITE_SPACE = ("white-space", "a value with spaces, a tab and a line break")
     EMPTY_VALUES = ("empty-values", "a parameter without a value")
@@ -71,10 +75,70 @@ class CallbackSubject:
 def parameters_for(
     payload: ProbeCallbackKind, about: CallbackSubject, method: HttpMethod
 ) -> list[tuple[str, str]]:
-    """Return a callback's form parameters; raises KeyError for a test event, which is JSON."""
+    """Return a callback's form parameters; raises KeyError for a kind that is JSON."""
     if payload in _EVENTS:
         return parameters_of(_EVENTS[payload](about))
     return [*parameters_of(_sim_update(about)), *_VALUES[payload](method)]
+
+
+def write_events(about: CallbackSubject, source: SourceName, *, at: datetime) -> str:
+    """Return a request's body of Event Streams: a JSON array with one event of a SIM's connection.
+
+    The fields and their order are those in captures of both vendors' requests. The location is
+    null, as it is when the visited network doesn't report it.
+    """
+    kind, when = (
+        "com.twilio.iot.supersim.connection.data-session.started",
+        f"{at:%Y-%m-%dT%H:%M:%S}",
+    )
+    sid, data = about.sid("EZ"), _connection(about)
+    data = {"event_sid": sid, "event_type": kind, "timestamp": f"{when}Z", **data}
+    envelope: dict[str, Any] = {
+        "specversion": "1.0",
+        "type": kind,
+        "source": f"/v1/SuperSim/ConnectionEvents/{sid}",
+        "id": sid,
+        "dataschema": "https://events-schemas.twilio.com/SuperSim.ConnectionEvent/2",
+        "datacontenttype": "application/json",
+        "time": f"{when}.000Z",
+        "data": data,
+    }
+    if source == Source.KORE:
+        envelope |= {
+            "source": "kore-events",
+            "dataschema": "https://events-schemas.korewireless.com/SuperSim.ConnectionEvent/2",
+            "time": f"{when}Z",
+        }
+        envelope = {name: envelope[name] for name in _ORDER_OF_KORE}
+    return json.dumps([envelope], separators=(",", ":"))
+
+
+_ORDER_OF_KORE: Final = (
+    *("data", "id", "time", "type", "source", "dataschema", "specversion", "datacontenttype"),
+)
+
+
+def _connection(about: CallbackSubject) -> dict[str, Any]:
+    return {
+        "account_sid": about.account_sid,
+        "sim_sid": about.sim_sid,
+        "sim_iccid": "89883070000000000000",
+        "sim_unique_name": about.name,
+        "imsi": "732123200000001",
+        "imei": None,
+        "network": {
+            "mcc": "310",
+            "mnc": "260",
+            "sid": f"HW{_IN_HEX}",
+            "friendly_name": "T-Mobile",
+            "iso_country": "US",
+        },
+        "apn": "super",
+        "rat_type": "4G LTE",
+        "ip_address": "100.64.0.1",
+        "location": None,
+        "data_session_sid": about.sid("PI"),
+    }
 
 
 def _sim_update(about: CallbackSubject) -> Event:

@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from ringback.probe.probe_cases import ProbeCase
+from ringback.probe.case_kinds import ProbeCase
 from ringback.probe.receiver_faults import ReceiverFaultKind
 
 

@@ -15,14 +15,10 @@ from ringback.core.callbacks.callback import CallbackRecord
 from ringback.core.errors import ConfigurationError
 from ringback.core.http.http_exchange import OutgoingRequest
 from ringback.core.http.outcome import AttemptFailure
-from ringback.core.policy.source_policy import Source
+from ringback.core.policy.source_policy import SourceName
 from ringback.probe import evaluation
-from ringback.probe.counter_watch import CounterWatch, ReadCounter
-from ringback.probe.effect_counter import EffectCounter
-from ringback.probe.forgeries import forge
-from ringback.probe.payloads import ProbeCallbackKind
-from ringback.probe.probe_cases import (
-    SOURCES,
+from ringback.probe.case_kinds import (
+    NOT_CERTAIN,
     AnsweredInTime,
     CallbackRepetition,
     CaseGroup,
@@ -30,11 +26,15 @@ from ringback.probe.probe_cases import (
     ForgeriesHadNoEffect,
     Forgery,
     GenuineCase,
-    Plan,
     ProbeCase,
+    ProbeSecret,
     RepeatedCallbackCase,
     TokenCollisionCase,
 )
+from ringback.probe.counter_watch import CounterWatch, ReadCounter
+from ringback.probe.effect_counter import EffectCounter
+from ringback.probe.forgeries import forge
+from ringback.probe.payloads import ProbeCallbackKind
 from ringback.probe.probe_report import CaseResult, CaseVerdict, Effect, ProbeReport
 from ringback.probe.redacted_response import ProbeResponse, hiding, shown
 from ringback.probe.request_factory import ProbeRequestFactory
@@ -44,7 +44,7 @@ from ringback.probe.request_runner import (
     ProbeStopped,
     ProbeTimeouts,
 )
-from ringback.probe.root_causes import report_of
+from ringback.probe.root_causes import SignatureChecks, report_of
 
 T = TypeVar("T")
 
@@ -63,6 +63,7 @@ _UNREACHABLE_ADVICE: Final[Mapping[AttemptFailure, str]] = {
     " and check that the receiver sends its whole certificate chain",
 }
 _NO_RESTART: Final = "no command to restart the receiver is given (--restart)"
+_NO_ANSWER: Final = "the receiver did not answer"
 _NO_COMMANDS: Final = "the case needs callbacks about SMS Commands, but the receiver refuses them"
 _NONE_ACCEPTED: Final = (
     "the case needs a simple callback, but the receiver accepts none from this source"
@@ -77,7 +78,7 @@ async def probe(
     cases: Sequence[ProbeCase],
     requests: ProbeRequestFactory,
     *,
-    has: frozenset[Source],
+    has: frozenset[ProbeSecret],
     dependencies: ProbeDependencies,
     timeouts: ProbeTimeouts,
     read_counter: ReadCounter | None = None,
@@ -85,13 +86,12 @@ async def probe(
 ) -> ProbeReport:
     """Run these cases against a receiver, and return the report.
 
-    `has` names the sources whose secrets are known, at least one; cases that need another secret
-    are not run. Raises ReceiverUnreachable if the receiver can't be reached, and
-    ConfigurationError if the counter can't be read at the start.
+    `has` names the secrets that are known, at least one; cases that need another one are not run.
+    Raises ReceiverUnreachable if the receiver can't be reached, and ConfigurationError if the
+    counter can't be read at the start.
     """
     started, began = requests.now(), dependencies.stopwatch()
-    password = (requests.url.credentials or "").partition(":")[2]
-    hide = hiding([requests.account.auth_token, requests.account.kore_secret, password])
+    hide = hiding(requests.secrets)
     watch = None
     if read_counter is not None:
         watch = CounterWatch(read_counter, quiet=timeouts.quiet, stopwatch=dependencies.stopwatch)
@@ -101,7 +101,7 @@ async def probe(
     results = await run.all([case for case in cases if missing[case] is None])
     results += [evaluation.not_run(case, why) for case, why in missing.items() if why is not None]
     taken = dependencies.stopwatch() - began
-    return report_of(requests.url.shown, started, taken, results)
+    return report_of(requests.url.shown, started, taken, results, cases)
 
 
 @dataclass(slots=True)
@@ -112,19 +112,10 @@ class _Run:
     session: ProbeSession
     effects: EffectCounter
     restart: Restart | None
-    genuine: dict[Plan, CaseVerdict] = field(default_factory=dict[Plan, CaseVerdict])
-    """The verdicts of the cases with genuine callbacks that have been run so far."""
-
-    @property
-    def methods(self) -> dict[Source, HttpMethod]:
-        """For each source, the method by which a plain callback was accepted, preferably POST."""
-        return {
-            source: method
-            for source in SOURCES
-            for method in (HttpMethod.GET, HttpMethod.POST)  # the later one wins
-            if self.genuine.get(GenuineCase(source, method, ProbeCallbackKind.SIM_UPDATE))
-            is CaseVerdict.PASSED
-        }
+    refused: set[GenuineCase] = field(default_factory=set[GenuineCase])
+    """The genuine callbacks that were not accepted."""
+    methods: dict[SourceName, HttpMethod] = field(default_factory=dict[SourceName, HttpMethod])
+    """For each source, the method by which callbacks are repeated."""
 
     async def all(self, cases: Sequence[ProbeCase]) -> list[CaseResult]:
         """Run all cases, in an order in which the effects of different cases don't mix."""
@@ -138,14 +129,32 @@ class _Run:
         results = [await self._one(case) for case in genuine[:1]]
         results += await self._side_by_side(genuine[1:])
         self.effects.disturb()
-        self.genuine = {result.case.plan: result.verdict for result in results}
-        effect, refusals = await self.effects.during(0, lambda: self._side_by_side(forged))
-        results += refusals
+        certain, others = _by_certainty(forged)
+        effect, refusals = await self.effects.during(0, lambda: self._side_by_side(certain))
+        results += [*refusals, *await self._side_by_side(others)]
+        self.effects.disturb()
+        self._choose_methods(results)
         results += [await self._one(case) for case in again if case not in restarts]
         results += await self._restarted(restarts)
         return results + [self._summed_up(case, effect) for case in whole]
 
+    def _choose_methods(self, results: Sequence[CaseResult]) -> None:
+        """Choose the methods by which each source's callbacks are repeated, preferably POST."""
+        found = SignatureChecks.of(results)
+        genuine = {plan: result.verdict for plan, result in found.callbacks}
+        self.refused = {plan for plan, verdict in genuine.items() if verdict is CaseVerdict.FAILED}
+        self.methods = {
+            source: method
+            for method in (HttpMethod.GET, HttpMethod.POST)  # the later one wins
+            for source in dict.fromkeys(plan.source for plan in genuine)
+            if method in found.telling_methods
+            and genuine.get(GenuineCase(source, method, ProbeCallbackKind.SIM_UPDATE))
+            is CaseVerdict.PASSED
+        }
+
     async def _is_accepted(self, plan: GenuineCase) -> bool:
+        if plan.method is HttpMethod.GET and self.session.is_unanswered:
+            raise ProbeStopped(_NO_ANSWER)  # each further request would cost a whole time-out
         answer = await self.session.send(self.requests.genuine(plan))
         self._check_reachable(answer)
         return answer.is_accepted
@@ -167,7 +176,10 @@ class _Run:
                 request = self.requests.genuine(plan)
                 answer = await self.session.send(request)
                 self._check_reachable(answer)
-                return self._shown(evaluation.judge_genuine(case, answer), request)
+                result = evaluation.judge_genuine(
+                    case, answer, is_other_url=self.requests.is_other_url(plan)
+                )
+                return self._shown(result, request)
             case ForgedCase(source, method, forgery):
                 request = forge(self.requests, forgery, source, method)
                 answer = await self.session.send(request)
@@ -176,14 +188,16 @@ class _Run:
                 return await self._swapped(case, source)
             case RepeatedCallbackCase(source, CallbackRepetition.SAME_EVENT):
                 return await self._same_event(case, source)
+            case RepeatedCallbackCase(source, CallbackRepetition.FORGERY_FIRST):
+                return await self._forgery_first(case, source)
             case RepeatedCallbackCase(source, again):
                 request = self.requests.request(source, self._method_for(source))
                 effect, answers = await self.effects.during(
                     1, lambda: _send_again(self.session, request, again)
                 )
                 return self._shown(evaluation.judge_repeat(case, answers, effect), request)
-            case TokenCollisionCase():
-                return await self._same_token(case)
+            case TokenCollisionCase(sources):
+                return await self._same_token(case, sources)
             case ForgeriesHadNoEffect() | AnsweredInTime():
                 raise AssertionError("these are summed up at the end")
 
@@ -196,11 +210,14 @@ class _Run:
         )
 
     def _shown(self, result: CaseResult, request: OutgoingRequest) -> CaseResult:
-        return replace(result, request=shown(request, self.session.hide))
+        signatures = frozenset[str]().union(
+            *map(self.requests.signature_headers, self.requests.sources)
+        )
+        return replace(result, request=shown(request, self.session.hide, signatures))
 
     # ---- callbacks that come again -------------------------------------------------------------
 
-    def _method_for(self, source: Source) -> HttpMethod:
+    def _method_for(self, source: SourceName) -> HttpMethod:
         """Return a method by which the receiver accepts this source's callbacks.
 
         Raises ProbeStopped if it accepts none, or nothing more may be sent.
@@ -210,10 +227,9 @@ class _Run:
             raise ProbeStopped(_NONE_ACCEPTED)
         return self.methods[source]
 
-    async def _swapped(self, case: ProbeCase, source: Source) -> CaseResult:
+    async def _swapped(self, case: ProbeCase, source: SourceName) -> CaseResult:
         method = self._method_for(source)
-        command = GenuineCase(source, method, ProbeCallbackKind.SMS_COMMAND)
-        if self.genuine.get(command) is CaseVerdict.FAILED:
+        if GenuineCase(source, method, ProbeCallbackKind.SMS_COMMAND) in self.refused:
             return evaluation.not_run(case, _NO_COMMANDS)
         mark, make = self.requests.mark(), self.requests
         later, earlier = (
@@ -227,19 +243,29 @@ class _Run:
         self.effects.disturb()
         return self._shown(evaluation.judge_answers(case, answers), later)
 
-    async def _same_token(self, case: ProbeCase) -> CaseResult:
-        # Twilio's tokens are UUIDs, which are valid tokens of KORE's too.
-        token = self.requests.token(Source.TWILIO)
+    async def _same_token(self, case: ProbeCase, sources: Sequence[SourceName]) -> CaseResult:
+        # A receiver takes any printable token from any source, such as Twilio's UUIDs from KORE.
+        token = self.requests.token(sources[0])
         callbacks = [
             self.requests.callback(source, self._method_for(source), token=token)
-            for source in SOURCES
+            for source in sources
         ]
         return await self._one_after_the_other(case, callbacks)
 
-    async def _same_event(self, case: ProbeCase, source: Source) -> CaseResult:
+    async def _same_event(self, case: ProbeCase, source: SourceName) -> CaseResult:
         method, mark = self._method_for(source), self.requests.mark()
         callbacks = [self.requests.callback(source, method, mark=mark) for _ in range(2)]
         return await self._one_after_the_other(case, callbacks)
+
+    async def _forgery_first(self, case: ProbeCase, source: SourceName) -> CaseResult:
+        """Send a forgery, then the genuine callback with its token, and count only the latter."""
+        callback = self.requests.callback(source, self._method_for(source))
+        forgery = self.requests.rendered(callback, self.requests.stranger())
+        genuine = self.requests.rendered(callback)
+        forged = await self.session.send(forgery)
+        self.effects.disturb()
+        effect, answers = await self._counted(1, genuine)
+        return self._shown(evaluation.judge_after_forgery(case, forged, answers, effect), genuine)
 
     async def _one_after_the_other(
         self, case: ProbeCase, callbacks: Sequence[CallbackRecord]
@@ -273,8 +299,9 @@ class _Run:
             if before:
                 await self.restart(self.session.time_left())
                 # An unsigned request: a receiver refuses it, so it has no effect to count.
+                source = next(iter(self.methods))
                 await self.session.until_it_is_up(
-                    lambda: forge(self.requests, Forgery.UNSIGNED, Source.KORE, HttpMethod.POST)
+                    lambda: forge(self.requests, Forgery.UNSIGNED, source, HttpMethod.POST)
                 )
                 self.effects.disturb()
         except (ProbeStopped, ConfigurationError) as failed:
@@ -316,6 +343,16 @@ def _is_restart(case: ProbeCase) -> bool:
     )
 
 
+def _by_certainty(forged: Sequence[ProbeCase]) -> tuple[list[ProbeCase], list[ProbeCase]]:
+    """Return the cases with certain forgeries, whose effects are counted, and the others."""
+    others = [
+        case
+        for case in forged
+        if isinstance(case.plan, ForgedCase) and case.plan.forgery in NOT_CERTAIN
+    ]
+    return [case for case in forged if case not in others], others
+
+
 def _sum(first: Effect, second: Effect) -> Effect:
     if isinstance(first, str):
         return first
@@ -323,12 +360,15 @@ def _sum(first: Effect, second: Effect) -> Effect:
 
 
 def _plainest(cases: Sequence[ProbeCase]) -> list[GenuineCase]:
-    """Return the first case of each source, which sends an ordinary SIM update."""
-    firsts = dict[Source, GenuineCase]()
-    for case in cases:
-        if isinstance(case.plan, GenuineCase):
-            firsts.setdefault(case.plan.source, case.plan)
-    return [*firsts.values()]
+    """Return the cases with ordinary SIM updates, one for each source and method, POST first."""
+    plans = (case.plan for case in cases)
+    plain = [
+        plan
+        for plan in plans
+        if isinstance(plan, GenuineCase)
+        and plan == GenuineCase(plan.source, plan.method, ProbeCallbackKind.SIM_UPDATE)
+    ]
+    return sorted(plain, key=lambda plan: plan.method is not HttpMethod.POST)
 
 
 async def _send_again(

@@ -8,13 +8,18 @@ from ringback.core.accounts.account import Account
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.callback_urls.connection_overrides import Timeouts
 from ringback.core.http.http_exchange import OutgoingRequest
-from ringback.core.http.outcome import DeliveredOutcome, Outcome, RefusedOutcome, describe
 from ringback.core.policy.source_policy import SourceName
 from ringback.core.sources.source_definition import BUILT_IN, Sources
 from ringback.ports import RandomSource, Transport
+from ringback.probe.evaluation import fault_of_forged, fault_of_genuine
 from ringback.probe.forgeries import without
 from ringback.probe.payloads import PROBE_SIM_SID
+from ringback.probe.receiver_faults import ReceiverFaultKind
+from ringback.probe.redacted_response import ProbeResponse, hiding
 from ringback.probe.request_factory import ProbeRequestFactory
+
+WRONG_SECRET = "signed with another secret"  # noqa: S105 (words, not a secret)
+UNSIGNED = "without a signature"
 
 
 async def quick_check(
@@ -38,37 +43,42 @@ async def quick_check(
     sent, because the receiver can't detect it.
     """
     make = ProbeRequestFactory(url, account, PROBE_SIM_SID, random_source, lambda: now, sources)
+    hide = hiding(make.secrets)
 
-    async def send(request: OutgoingRequest) -> Outcome:
-        return (await transport.send(request, limits=limits)).outcome
+    async def send(request: OutgoingRequest) -> ProbeResponse:
+        return ProbeResponse.of(await transport.send(request, limits=limits), hide=hide)
 
-    outcome = await send(make.request(source, method))
-    if not isinstance(outcome, DeliveredOutcome):
-        return f"a genuine callback from {source} is not accepted: {describe(outcome)}"
-    forgeries = _forgeries(make, source, method)
-    outcomes = await asyncio.gather(*map(send, forgeries.values()))
-    faults = (_fault(what, outcome) for what, outcome in zip(forgeries, outcomes, strict=True))
-    return next(filter(None, faults), None)
+    genuine = await send(make.request(source, method))
+    forgeries = dict[str, OutgoingRequest]()
+    if genuine.is_accepted:
+        forgeries = _forgeries(make, source, method)
+    forged = await asyncio.gather(*map(send, forgeries.values()))
+    return why_not_ready(source, genuine, dict(zip(forgeries, forged, strict=True)))
+
+
+def why_not_ready(
+    source: SourceName, genuine: ProbeResponse, forged: Mapping[str, ProbeResponse]
+) -> str | None:
+    """Return why these answers show that a receiver isn't ready for a source; None if it is ready.
+
+    `forged` has the answers to forgeries, by words about them such as `UNSIGNED`.
+    """
+    if fault_of_genuine(genuine, refuses=ReceiverFaultKind.REFUSES_SOURCE):
+        return f"a genuine callback from {source} is not accepted: {genuine.words}"
+    for what, answer in forged.items():
+        if fault_of_forged(answer, accepts=ReceiverFaultKind.IGNORES_SIGNATURE):
+            if answer.is_accepted:
+                return f"it accepts a request {what}"
+            return f"it does not refuse a request {what} with a 4xx: {answer.words}"
+    return None
 
 
 def _forgeries(
     make: ProbeRequestFactory, source: SourceName, method: HttpMethod
-) -> Mapping[str, OutgoingRequest]:
+) -> dict[str, OutgoingRequest]:
     callback = make.callback(source, method)
-    right, wrong = make.rendered(callback), make.rendered(callback, make.stranger())
-    # Whatever the source's scheme is, the headers that depend on the secret are its signature.
-    signatures = {pair[0] for pair in set(right.headers) - set(wrong.headers)}
-    if not all(value for name, value in right.headers if name in signatures):
+    right = make.rendered(callback)
+    if not right.signature:
         return {}
-    unsigned = without(make.request(source, method), signatures)
-    return {"signed with another secret": wrong, "without a signature": unsigned}
-
-
-def _fault(what: str, outcome: Outcome) -> str | None:
-    match outcome:
-        case RefusedOutcome(status) if 400 <= status <= 499:
-            return None
-        case DeliveredOutcome():
-            return f"it accepts a request {what}"
-        case _:
-            return f"it does not refuse a request {what} with a 4xx: {describe(outcome)}"
+    unsigned = without(make.request(source, method), make.signature_headers(source))
+    return {WRONG_SECRET: make.rendered(callback, make.stranger()), UNSIGNED: unsigned}

@@ -8,7 +8,8 @@ class ReceiverFaultKind(Enum):
 
     # Reports list faults in this order, so those that explain many others come first.
     ANSWERS_200_TO_EVERYTHING = (
-        "It answers every request with a 2xx, whether the signature is right or not.",
+        "It answers every request by POST, by GET or by both with a 2xx, whether the signature is"
+        " right or not.",
         "Check the signature first; if it is wrong, answer 403 and do nothing else.",
     )
     IGNORES_TWILIO_SIGNATURE = (
@@ -19,15 +20,24 @@ class ReceiverFaultKind(Enum):
         "It accepts every request with KORE's headers, without checking Kore-Signature.",
         "Check Kore-Signature with the webhook secret before you do or answer anything.",
     )
+    IGNORES_SIGNATURE = (
+        "It accepts every request with the headers of a source of the settings, without checking"
+        " its signature.",
+        "Check the source's signature before you do or answer anything.",
+    )
     REFUSES_TWILIO = (
-        "It refuses every genuine callback from Twilio's infrastructure.",
+        "It accepts no genuine callback from Twilio's infrastructure.",
         "Check that it has this Auth Token, and computes the signature from the URL that is"
         " configured at the sender: scheme, host, port, path and query, even if proxies change it.",
     )
     REFUSES_KORE = (
-        "It refuses every genuine callback from KORE's infrastructure.",
+        "It accepts no genuine callback from KORE's infrastructure.",
         "Check Kore-Signature: the SHA-256, in hex, of secret + method + URL without query + body;"
         " and don't ask for X-Twilio-Signature, which KORE doesn't send.",
+    )
+    REFUSES_SOURCE = (
+        "It accepts no genuine callback from a source of the settings.",
+        "Check that it has this secret, and computes the signature by the source's scheme.",
     )
     DOES_NOT_ANSWER = (
         "It gives no answer within the time-out.",
@@ -40,11 +50,11 @@ class ReceiverFaultKind(Enum):
 
     # Faults with genuine callbacks, which a receiver should accept.
     REFUSES_POST = (
-        "It refuses genuine callbacks by POST, but accepts those by GET.",
+        "It accepts no genuine callback by POST, but accepts those by GET.",
         "Accept POST at this URL; for Twilio's signature, append the form's parameters, sorted.",
     )
     REFUSES_GET = (
-        "It refuses genuine callbacks by GET, but accepts those by POST.",
+        "It accepts no genuine callback by GET, but accepts those by POST.",
         "Accept GET at this URL. The parameters are in the query, which Twilio signs and KORE"
         " doesn't; there is no body.",
     )
@@ -59,6 +69,11 @@ class ReceiverFaultKind(Enum):
     REFUSES_QUERY = (
         "It computes X-Twilio-Signature from the URL without its query.",
         "Include the query exactly as received: Twilio signs the URL with it, KORE without it.",
+    )
+    REFUSES_EVENTS = (
+        "It refuses signed Event Streams, which are JSON, though it accepts forged ones.",
+        "Check the signature of JSON by its own rule: KORE signs the raw body; Twilio signs the URL"
+        " with bodySHA256, and bodySHA256 is the SHA-256 of the raw body, in hex.",
     )
     REFUSES_NON_ASCII = (
         "It refuses genuine callbacks with values that are not ASCII.",
@@ -115,6 +130,12 @@ class ReceiverFaultKind(Enum):
         "It accepts a request with a source's headers, but without the signature.",
         "Refuse requests without a signature, before anything else.",
     )
+    ACCEPTS_FORGED_EVENTS = (
+        "It accepts Event Streams, which are JSON, with a wrong signature or none, or with another"
+        " body than the signed one.",
+        "Check the signature of JSON, too: KORE signs the raw body; Twilio signs the URL with"
+        " bodySHA256, which must be the SHA-256 of the raw body, in hex.",
+    )
     ACCEPTS_UNSIGNED = (
         "It accepts a request without any header of either source.",
         "Refuse requests without a signature, before anything else.",
@@ -144,6 +165,10 @@ class ReceiverFaultKind(Enum):
         "It accepts a Kore-Signature in upper case, which KORE never sends.",
         "Compare the signature exactly as received; don't change its letter case.",
     )
+    ACCEPTS_OLD_TIMESTAMP = (
+        "It accepts a request that was signed an hour ago.",
+        "Refuse requests whose signed timestamp is more than five minutes old.",
+    )
     ACCEPTS_HMAC = (
         "It accepts an HMAC in Kore-Signature, but KORE sends a plain SHA-256.",
         "Compute the SHA-256 of secret + method + URL without query + body; accept nothing else.",
@@ -153,7 +178,7 @@ class ReceiverFaultKind(Enum):
         "Answer 403, or 400 if a header is missing or malformed.",
     )
     ACTS_ON_FORGERIES = (
-        "A forgery has an effect, even if it is refused.",
+        "A request that is certainly forged has an effect, even if it is refused.",
         "Check the signature before you do anything.",
     )
 
@@ -181,6 +206,10 @@ class ReceiverFaultKind(Enum):
     LOSES_CALLBACK = (
         "It answers a callback with a 2xx in the end, but the callback never has an effect.",
         "Mark a token as done only when the work is done; release it if the work is cut off.",
+    )
+    REMEMBERS_FORGED_TOKENS = (
+        "It remembers the token of a forgery, and then loses the genuine callback with this token.",
+        "Check the signature first, and store or claim the token only of a genuine callback.",
     )
     REFUSES_REPEAT = (
         "It refuses a callback that is sent again, so the sender considers it undelivered.",

@@ -1,19 +1,17 @@
 """A receiver's answer in words, without secrets."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Final, Self
 from urllib.parse import quote, quote_plus
 
 from ringback.core.http.http_exchange import AttemptResult, OutgoingRequest
 from ringback.core.http.outcome import AttemptFailure, NoAnswerOutcome, describe, status_of
-from ringback.receiver.verification.schemes import FAMILIES
 
 _SHOWN: Final = 100
 _BODY_SHOWN: Final = 500
 _SIGNATURE_SHOWN: Final = 4
 _HIDDEN: Final = "(hidden)"
-_SIGNATURES: Final = frozenset(family.signature_header for family in FAMILIES.values())
 _TRY_AGAIN: Final = frozenset({408, 423, 429})
 _SILENCE: Final = frozenset(
     {AttemptFailure.READ_TIMEOUT, AttemptFailure.TOTAL_TIMEOUT, AttemptFailure.CONNECT_TIMEOUT}
@@ -120,17 +118,23 @@ def plain(text: str, longest: int) -> str:
     return line if len(line) <= longest else f"{line[:longest]}…"
 
 
-def shown(request: OutgoingRequest, hide: Hide) -> str:
-    """Return a request as text for a report, with secrets hidden and signatures shortened."""
+def shown(request: OutgoingRequest, hide: Hide, signatures: Collection[str]) -> str:
+    """Return a request as text for a report, with secrets hidden and signatures shortened.
+
+    `signatures` are the names of the headers that contain signatures.
+    """
     recorded = request.recorded()
     lines = [f"{recorded.method} {request.url.target} HTTP/1.1"]
-    lines += [f"{name}: {_value(name, value)}" for name, value in recorded.headers]
+    lines += [
+        f"{name}: {_shortened(value) if name in signatures else value}"
+        for name, value in recorded.headers
+    ]
     if recorded.body:
         lines += ["", plain(hide(recorded.body), _BODY_SHOWN)]
     return hide("\n".join(lines))
 
 
-def _value(name: str, value: str) -> str:
-    if name in _SIGNATURES and len(value) > _SIGNATURE_SHOWN:
-        return f"{value[:_SIGNATURE_SHOWN]}… ({len(value)} characters)"
-    return value
+def _shortened(signature: str) -> str:
+    if len(signature) <= _SIGNATURE_SHOWN:
+        return signature
+    return f"{signature[:_SIGNATURE_SHOWN]}… ({len(signature)} characters)"

@@ -1,5 +1,6 @@
 """Make genuine callback requests, exactly as each source sends them."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,12 +14,12 @@ from ringback.core.callbacks.rendering import render
 from ringback.core.events.kore_test_event import TEST_EVENT_BYTES, write_test_event
 from ringback.core.form_encoding import encode
 from ringback.core.http.http_exchange import OutgoingRequest
-from ringback.core.policy.source_policy import SourceName
+from ringback.core.policy.source_policy import Source, SourceName
 from ringback.core.sources.idempotency_tokens import TOKEN_BYTES
 from ringback.core.sources.source_definition import BUILT_IN, Sources
 from ringback.ports import RandomSource
-from ringback.probe.payloads import CallbackSubject, ProbeCallbackKind, parameters_for
-from ringback.probe.probe_cases import GenuineCase
+from ringback.probe.case_kinds import GenuineCase
+from ringback.probe.payloads import CallbackSubject, ProbeCallbackKind, parameters_for, write_events
 
 _SID: Final = "CB" + "0" * 32
 _MARK_BYTES: Final = 6
@@ -52,11 +53,20 @@ class ProbeRequestFactory:
     now: Callable[[], datetime]
     sources: Sources = field(default_factory=lambda: BUILT_IN)
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The secrets that no report may show."""
+        password = (self.url.credentials or "").partition(":")[2]
+        return (self.account.auth_token, self.account.kore_secret, password)
+
     def genuine(self, plan: GenuineCase) -> OutgoingRequest:
         """Return the request that this case with a genuine callback sends."""
-        adds = plan.adds_query and not self.url.query
-        url = self.url.with_parameters(MORE) if adds else self.url
+        url = self.url.with_parameters(MORE) if self.is_other_url(plan) else self.url
         return self.rendered(self.callback(plan.source, plan.method, plan.payload, url=url))
+
+    def is_other_url(self, plan: GenuineCase) -> bool:
+        """Return True if this case adds a query to the URL, which a receiver may refuse."""
+        return plan.adds_query and not self.url.query
 
     def request(self, source: SourceName, method: HttpMethod = HttpMethod.POST) -> OutgoingRequest:
         """Return the request of a new plain callback (a SIM update) from this source."""
@@ -76,27 +86,47 @@ class ProbeRequestFactory:
 
         Callbacks with the same `mark` have the same payload.
         """
-        at = self.now()
+        at, url = self.now(), url or self.url
+        body = self._body(payload, source, method, at, mark or self.mark())
+        if payload is ProbeCallbackKind.EVENTS and source == Source.TWILIO:
+            # Twilio signs JSON by its hash in the URL (twilio.com/docs/usage/webhooks/
+            # webhooks-security).
+            digest = hashlib.sha256(body.encode()).hexdigest()
+            url = url.with_parameters(f"bodySHA256={digest}")
         return CallbackRecord(
             sid=_SID,
             account_sid=self.account.sid,
-            url=url or self.url,
+            url=url,
             method=method,
-            body=self._body(payload, source, method, at, mark or self.mark()),
+            body=body,
             source=source,
             source_asked=None,
             source_reason="the probe sends as this source",
             idempotency_token=token or self.token(source),
             date_created=at,
             progress=DeliveryProgress(at),
-            is_test=payload is ProbeCallbackKind.TEST_EVENT,
+            is_test=payload in (ProbeCallbackKind.TEST_EVENT, ProbeCallbackKind.EVENTS),
         )
 
-    def rendered(self, callback: CallbackRecord, account: Account | None = None) -> OutgoingRequest:
-        """Return a callback's request, signed for `account`, or for `self.account` by default."""
+    def rendered(
+        self,
+        callback: CallbackRecord,
+        account: Account | None = None,
+        *,
+        at: datetime | None = None,
+    ) -> OutgoingRequest:
+        """Return a callback's request, signed for `account`, or for `self.account` by default.
+
+        `at` is the time of sending; by default now.
+        """
         return render(
-            callback, account=account or self.account, at=self.now(), sources=self.sources
+            callback, account=account or self.account, at=at or self.now(), sources=self.sources
         )
+
+    def signature_headers(self, source: SourceName) -> frozenset[str]:
+        """Return the names of the headers in which this source sends its signature."""
+        headers = self.sources[source].headers
+        return frozenset(header.name for header in headers if "signature" in header.placeholders)
 
     def token(self, source: SourceName) -> str:
         """Return a new idempotency token in this source's format."""
@@ -124,5 +154,7 @@ class ProbeRequestFactory:
         if payload is ProbeCallbackKind.TEST_EVENT:
             return write_test_event(self.random_source.bytes(TEST_EVENT_BYTES), at=at)
         about = CallbackSubject(self.account.sid, self.sim_sid, mark)
+        if payload is ProbeCallbackKind.EVENTS:
+            return write_events(about, source, at=at)
         form = encode(parameters_for(payload, about, method))
         return self.sources[source].body_of(form, method)

@@ -155,6 +155,11 @@ class ProbeSession:
                 return
             await asyncio.sleep(_FIRST_PAUSE)
 
+    @property
+    def is_unanswered(self) -> bool:
+        """True if the last request got no answer."""
+        return self._silent > 0
+
     def check_not_stopped(self) -> None:
         """Raise ProbeStopped if nothing more may be sent."""
         self._left()

@@ -1,6 +1,7 @@
 """`ringback probe`: what it is told, and how it ends; the run itself is tested elsewhere."""
 
 import json
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
@@ -56,6 +57,46 @@ def test_the_cases_of_one_method_can_be_listed() -> None:
     assert "kore-get-sim-update" in run.stdout
     assert "kore-repeat-in-series" in run.stdout
     assert "-post-" not in run.stdout
+
+
+SETTINGS = str(Path(__file__).parents[3] / "examples" / "sources" / "standard-webhooks.toml")
+
+
+def test_the_cases_of_a_source_of_the_settings_can_be_listed() -> None:
+    run = run_probe("--list", f"--settings={SETTINGS}", "--source=standard-webhooks")
+    assert run.exit_code == 0
+    assert "standard-webhooks-post-old-timestamp" in run.stdout
+    assert "kore-" not in run.stdout.partition("Faults")[0]
+
+
+def test_without_a_name_the_sources_of_the_settings_are_tested_too() -> None:
+    run = run_probe("--list", f"--settings={SETTINGS}")
+    for name in ("twilio-post-hmac", "kore-post-hmac", "standard-webhooks-post-wrong-secret"):
+        assert (name in run.stdout) == (name != "twilio-post-hmac")
+    two = run_probe(
+        "--list", f"--settings={SETTINGS}", "--source=standard-webhooks", "--source=kore"
+    )
+    assert "a callback of standard-webhooks's and another of KORE's" in two.stdout
+    assert "twilio-post" not in two.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--source=acme",), "there is no source 'acme'; the sources are twilio, kore"),
+        (("--settings=nowhere.toml",), "nowhere.toml"),
+    ],
+)
+def test_an_unknown_source_is_a_usage_error(words: tuple[str, ...], says: str) -> None:
+    run = run_probe("--list", *words)
+    assert run.exit_code != 0
+    assert says in run.output + str(run.exception)
+
+
+def test_a_url_may_ask_for_a_source_of_the_settings() -> None:
+    url = "http://127.0.0.1:1/#cbs=standard-webhooks"
+    assert "cbs must be twilio or kore" in run_probe(url).stderr
+    assert "can't be reached" in run_probe(url, f"--settings={SETTINGS}").stderr
 
 
 def test_the_cases_can_be_listed_as_json() -> None:

@@ -9,16 +9,17 @@ from typing import Final
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.http.allowed_addresses import ANYWHERE
 from ringback.core.http.ssrf_guard import SsrfGuard
-from ringback.core.policy.source_policy import Source
+from ringback.core.sources.source_definition import BUILT_IN, Sources
 from ringback.dev_receiver.responses import ListenerResponse
 from ringback.dev_receiver.server import ListenServer
 from ringback.http_client.connection_pool import KeepAliveLimits
 from ringback.http_client.http_sender import HttpTransport
 from ringback.http_client.sockets_and_tls import SystemNetwork
 from ringback.http_client.tls import ClientTls
+from ringback.probe.case_kinds import ProbeCase, ProbeSecret
 from ringback.probe.counter_watch import ReadCounter
 from ringback.probe.payloads import PROBE_ACCOUNT_SID, PROBE_SIM_SID
-from ringback.probe.probe_cases import CASES, ProbeCase
+from ringback.probe.probe_cases import CASES
 from ringback.probe.probe_report import ProbeReport
 from ringback.probe.probe_runner import Restart, probe
 from ringback.probe.redacted_response import ProbeResponse
@@ -28,7 +29,7 @@ from ringback.receiver import MemoryDedupe, ReceivedRequest, Receiver
 from ringback.runtime.system_clock import SystemClock, stopwatch
 from tests.fakes import AUTH_TOKEN, KORE_SECRET, NOW, SeededRandomness
 
-BOTH: Final = frozenset({Source.TWILIO, Source.KORE})
+BOTH: Final = frozenset(ProbeSecret)
 TIMES: Final = ProbeTimeouts(quiet=0.02)
 
 Handle = Callable[[ReceivedRequest], Awaitable[ListenerResponse]]
@@ -81,10 +82,17 @@ async def served(make: Callable[[str], Handle], path: str = "/hook") -> AsyncGen
         await server.stop()
 
 
-def requests_to(url: str, *, auth_token: str = AUTH_TOKEN) -> ProbeRequestFactory:
+def requests_to(
+    url: str, *, auth_token: str = AUTH_TOKEN, sources: Sources = BUILT_IN
+) -> ProbeRequestFactory:
     account = account_of(PROBE_ACCOUNT_SID, auth_token=auth_token, kore_secret=KORE_SECRET, at=NOW)
     return ProbeRequestFactory(
-        CallbackUrl.parse(url), account, PROBE_SIM_SID, SeededRandomness(), SystemClock().now
+        CallbackUrl.parse(url),
+        account,
+        PROBE_SIM_SID,
+        SeededRandomness(),
+        SystemClock().now,
+        sources,
     )
 
 
@@ -92,11 +100,12 @@ async def probed(
     url: str,
     *,
     cases: tuple[ProbeCase, ...] = CASES,
-    has: frozenset[Source] = BOTH,
+    has: frozenset[ProbeSecret] = BOTH,
     timeouts: ProbeTimeouts = TIMES,
     read_counter: ReadCounter | None = None,
     restart: Restart | None = None,
     tls: ClientTls | None = None,
+    sources: Sources = BUILT_IN,
 ) -> ProbeReport:
     """Probe the receiver at a URL."""
     tls = tls or ClientTls()
@@ -109,7 +118,7 @@ async def probed(
     try:
         return await probe(
             cases,
-            requests_to(url),
+            requests_to(url, sources=sources),
             has=has,
             dependencies=ProbeDependencies(sender, tls, stopwatch),
             timeouts=timeouts,

@@ -3,8 +3,9 @@
 import pytest
 
 from ringback.core.http.outcome import AttemptFailure
-from ringback.core.policy.source_policy import Source
+from ringback.probe.case_kinds import ProbeSecret
 from ringback.probe.evaluation import (
+    judge_after_forgery,
     judge_answers,
     judge_effects,
     judge_forged,
@@ -99,7 +100,7 @@ def test_responses_are_listed_in_order_and_equal_ones_once() -> None:
 
 @pytest.mark.parametrize(
     ("effect", "fault"),
-    [(2, None), (1, ReceiverFaultKind.MIXES_TOKENS), (0, ReceiverFaultKind.MIXES_TOKENS)],
+    [(2, None), (1, ReceiverFaultKind.MIXES_TOKENS), (0, ReceiverFaultKind.LOSES_CALLBACK)],
 )
 def test_equal_tokens_of_both_sources_are_two_callbacks(
     effect: int, fault: ReceiverFaultKind | None
@@ -127,6 +128,45 @@ def test_callbacks_in_the_wrong_order_are_both_accepted(
 
 
 @pytest.mark.parametrize(
+    ("forged", "statuses", "effect", "verdict", "fault"),
+    [
+        (403, [200], 1, CaseVerdict.PASSED, None),
+        (403, [503, 200], 1, CaseVerdict.PASSED, None),
+        (403, [200], 2, CaseVerdict.PASSED, None),
+        (403, [200], 0, CaseVerdict.FAILED, ReceiverFaultKind.REMEMBERS_FORGED_TOKENS),
+        (403, [409], 0, CaseVerdict.FAILED, ReceiverFaultKind.REMEMBERS_FORGED_TOKENS),
+        (403, [302], 0, CaseVerdict.FAILED, ReceiverFaultKind.REDIRECTS),
+        (403, [200], "nobody looked", CaseVerdict.NOT_OBSERVED, None),
+        (200, [200], 0, CaseVerdict.NOT_FOR_IT, None),
+    ],
+)
+def test_a_genuine_callback_after_a_forgery_with_its_token_has_its_effect(
+    forged: int,
+    statuses: list[int],
+    effect: Effect,
+    verdict: CaseVerdict,
+    fault: ReceiverFaultKind | None,
+) -> None:
+    case, answers = case_called("kore-forgery-first"), [answered(status) for status in statuses]
+    result = judge_after_forgery(case, answered(forged), answers, effect)
+    assert (result.verdict, result.fault) == (verdict, fault)
+
+
+def test_only_another_url_may_be_refused() -> None:
+    case = case_called("twilio-post-query")
+    assert judge_genuine(case, answered(403)).fault is ReceiverFaultKind.REFUSES_QUERY
+    other = judge_genuine(case, answered(403), is_other_url=True)
+    assert other.verdict is CaseVerdict.NOT_FOR_IT
+    assert judge_genuine(case, answered(500), is_other_url=True).verdict is CaseVerdict.FAILED
+
+
+@pytest.mark.parametrize("status", [302, 403, 500])
+def test_a_receiver_need_not_take_event_streams(status: int) -> None:
+    result = judge_genuine(case_called("kore-post-events"), answered(status))
+    assert (result.verdict, result.fault) == (CaseVerdict.NOT_FOR_IT, None)
+
+
+@pytest.mark.parametrize(
     ("effect", "verdict"),
     [(0, CaseVerdict.PASSED), (3, CaseVerdict.FAILED), ("not seen", CaseVerdict.NOT_OBSERVED)],
 )
@@ -151,4 +191,4 @@ def test_the_slowest_answer_decides_if_a_receiver_is_slow() -> None:
     ],
 )
 def test_a_case_says_which_secret_it_lacks(name: str, missing: str | None) -> None:
-    assert missing_secrets(case_called(name), frozenset({Source.KORE})) == missing
+    assert missing_secrets(case_called(name), frozenset({ProbeSecret.WEBHOOK_SECRET})) == missing

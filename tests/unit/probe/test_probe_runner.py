@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ from ringback.core.errors import ConfigurationError
 from ringback.core.policy.source_policy import Source
 from ringback.dev_receiver.responses import ListenerResponse
 from ringback.http_client.tls import ClientTls
-from ringback.probe.probe_cases import CASES, GenuineCase
+from ringback.probe.case_kinds import GenuineCase, ProbeSecret
+from ringback.probe.probe_cases import CASES
 from ringback.probe.probe_report import CaseVerdict
 from ringback.probe.probe_runner import ReceiverUnreachable
 from ringback.probe.receiver_faults import ReceiverFaultKind
@@ -62,15 +64,15 @@ async def test_without_a_counter_no_repeat_counts_as_passed() -> None:
     assert report.is_ready
     assert not report.is_complete
     unseen = [each.case.name for each in report.results if each.verdict is CaseVerdict.NOT_OBSERVED]
-    assert len(unseen) == 12
+    assert len(unseen) == 14
     assert "twilio-repeat-in-series" in unseen
     assert "forgeries-without-effect" in unseen
 
 
 async def test_without_a_secret_its_cases_are_not_run() -> None:
     async with served(lambda url: right(url, Counter())) as url:
-        report = await probed(url, cases=FEW, has=frozenset({Source.TWILIO}))
-    by_kore = [each for each in report.results if Source.KORE in each.case.needs]
+        report = await probed(url, cases=FEW, has=frozenset({ProbeSecret.AUTH_TOKEN}))
+    by_kore = [each for each in report.results if ProbeSecret.WEBHOOK_SECRET in each.case.needs]
     assert by_kore
     assert {result.verdict for result in by_kore} == {CaseVerdict.NOT_RUN}
     assert {result.came for result in by_kore} == {
@@ -86,7 +88,7 @@ async def test_a_receiver_that_answers_200_to_everything_has_one_fault() -> None
     async with served(lambda _: handle) as url:
         report = await probed(url)
     assert named(report) == {"answers-200-to-everything"}
-    assert len(report.faults[ReceiverFaultKind.ANSWERS_200_TO_EVERYTHING]) == 27
+    assert len(report.faults[ReceiverFaultKind.ANSWERS_200_TO_EVERYTHING]) == 33
 
 
 def checking(*, ignored: Source) -> Callable[[str], Handle]:
@@ -345,6 +347,79 @@ async def test_a_receiver_that_hangs_is_given_up_soon() -> None:
     given_up = [each for each in report.results if "got no answer" in each.came]
     assert len(given_up) > 70
     assert {result.verdict for result in given_up} == {CaseVerdict.NOT_RUN}
+
+
+async def test_a_receiver_that_hangs_is_found_with_a_counter_too() -> None:
+    async def hang(_: ReceivedRequest) -> ListenerResponse:
+        await asyncio.sleep(30)
+        return OK
+
+    async with served(lambda _: hang) as url:
+        times = ProbeTimeouts(request=0.1)
+        report = await probed(url, timeouts=times, read_counter=Counter().read)
+    assert named(report) == {"does-not-answer"}
+
+
+async def test_the_counter_is_tried_by_get_if_each_post_is_refused() -> None:
+    counter = Counter()
+
+    def make(url: str) -> Handle:
+        handle = right(url, counter)
+
+        async def by_get(request: ReceivedRequest) -> ListenerResponse:
+            return await handle(request) if request.method == "GET" else ListenerResponse(405)
+
+        return by_get
+
+    async with served(make) as url:
+        report = await probed(url, read_counter=counter.read, restart=nothing)
+    assert named(report) == {"refuses-post"}
+    assert report.is_complete
+
+
+async def test_a_receiver_that_acts_only_on_uncertain_forgeries_does_not_act_on_forgeries() -> None:
+    counter = Counter()
+
+    def make(url: str) -> Handle:
+        handle = right(url, counter)
+
+        async def in_any_case(request: ReceivedRequest) -> ListenerResponse:
+            lower = tuple(
+                (name, value.lower() if name == "Kore-Signature" else value)
+                for name, value in request.headers
+            )
+            return await handle(replace(request, headers=lower))
+
+        return in_any_case
+
+    async with served(make) as url:
+        report = await probed(url, read_counter=counter.read)
+    assert named(report) == {"accepts-uppercase-hash"}
+
+
+async def test_a_receiver_that_claims_tokens_before_it_checks_is_found() -> None:
+    counter, claimed = Counter(), set[str]()
+
+    def make(url: str) -> Handle:
+        handle = right(url, counter)
+
+        async def claim_first(request: ReceivedRequest) -> ListenerResponse:
+            tokens = [value for name, value in request.headers if name.endswith("Token")]
+            if claimed.intersection(tokens):
+                return OK
+            claimed.update(tokens)
+            return await handle(request)
+
+        return claim_first
+
+    cases = tuple(case for case in FEW if case.name != "same-token-of-both")
+    async with served(make) as url:
+        report = await probed(url, cases=cases, read_counter=counter.read)
+    assert named(report) == {"remembers-forged-tokens"}
+    assert report.faults[ReceiverFaultKind.REMEMBERS_FORGED_TOKENS] == [
+        "twilio-forgery-first",
+        "kore-forgery-first",
+    ]
 
 
 async def test_a_run_ends_whatever_the_receiver_does() -> None:

@@ -22,11 +22,13 @@ from ringback.core.sources.source_definition import (
 from ringback.dev_receiver.responses import ListenerResponse
 from ringback.http_client.http_sender import HttpTransport
 from ringback.ports import RandomSource
-from ringback.probe.quick_check import quick_check
+from ringback.probe.evaluation import judge_forged, judge_genuine
+from ringback.probe.probe_report import CaseVerdict
+from ringback.probe.quick_check import UNSIGNED, quick_check, why_not_ready
 from ringback.receiver import ReceivedRequest
 from ringback.runtime.system_clock import stopwatch
 from tests.fakes import KORE_SECRET, NOW, RecordingTransport, SeededRandomness, an_account
-from tests.unit.probe.receivers import Counter, Handle, right, served
+from tests.unit.probe.receivers import Counter, Handle, answered, case_called, right, served
 
 LIMITS = Timeouts(connect=1, read=1, total=1)
 BOTH_SOURCES = [Source.TWILIO, Source.KORE]
@@ -168,6 +170,42 @@ async def test_a_custom_source_is_checked_by_its_own_signature(
     async with served(lambda _: handle) as url:
         name = SourceName("third")
         assert await checked(url, sender, source=name, sources={name: third}) == why
+
+
+@pytest.mark.parametrize(
+    ("genuine", "forged", "why"),
+    [
+        (200, 403, None),
+        (204, 400, None),
+        (403, None, "a genuine callback from kore is not accepted: answered 403"),
+        (302, None, "a genuine callback from kore is not accepted: answered 302"),
+        (500, None, "a genuine callback from kore is not accepted: answered 500"),
+        (200, 200, "it accepts a request without a signature"),
+        (200, 302, "it does not refuse a request without a signature with a 4xx: answered 302"),
+        (200, 500, "it does not refuse a request without a signature with a 4xx: answered 500"),
+    ],
+)
+def test_the_judgement_is_that_of_the_probe(
+    genuine: int, forged: int | None, why: str | None
+) -> None:
+    answers = {} if forged is None else {UNSIGNED: answered(forged)}
+    assert why_not_ready(Source.KORE, answered(genuine), answers) == why
+    results = [judge_genuine(case_called("kore-post-sim-update"), answered(genuine))]
+    if forged is not None:
+        case = case_called("kore-post-missing-signature")
+        results.append(judge_forged(case, answered(forged)))
+    assert (why is None) == all(result.verdict is CaseVerdict.PASSED for result in results)
+
+
+async def test_secrets_that_a_receiver_repeats_are_not_shown(sender: HttpTransport) -> None:
+    async def tell(_: ReceivedRequest) -> ListenerResponse:
+        text = (("Content-Type", "text/plain"),)
+        return ListenerResponse(403, text, f"wrong, with {KORE_SECRET}".encode())
+
+    async with served(lambda _: tell) as url:
+        why = await checked(url, sender)
+    assert why is not None
+    assert why.endswith("the receiver answered 403 Forbidden: wrong, with (hidden)")
 
 
 async def test_many_receivers_are_checked_at_once(sender: HttpTransport) -> None:

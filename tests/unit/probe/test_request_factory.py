@@ -1,10 +1,16 @@
 """A receiver made with the toolkit accepts the probe's genuine requests, and no forgery."""
 
+import hashlib
+import json
+import re
+
 import pytest
 
 from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.core.events.payload import PARAMETERS, Event
 from ringback.core.policy.source_policy import Source
+from ringback.core.sources.signature import sign_as_standard_webhooks
+from ringback.probe.case_kinds import ForgedCase, Forgery, GenuineCase, ProbeCase
 from ringback.probe.forgeries import forge
 from ringback.probe.payloads import (
     KINDS,
@@ -13,10 +19,11 @@ from ringback.probe.payloads import (
     ProbeCallbackKind,
     parameters_for,
 )
-from ringback.probe.probe_cases import CASES, ForgedCase, Forgery, GenuineCase, ProbeCase
+from ringback.probe.probe_cases import CASES, cases_of
 from ringback.receiver import Reason, Receiver, Rejected
-from ringback.receiver.events import read_event
+from ringback.receiver.events import CloudEvents, read_event
 from ringback.receiver.verification import Verified
+from tests.corpus.receivers.other_sources import ACME, SOURCES, STANDARD
 from tests.fakes import AUTH_TOKEN, KORE_SECRET
 from tests.senders import received
 from tests.unit.probe.receivers import case_called, requests_to
@@ -40,6 +47,9 @@ REASONS = {
     Forgery.AUTH_TOKEN: Reason.OTHER_FAMILYS_SECRET,
     Forgery.TWILIO_SIGNATURE: Reason.MALFORMED_SIGNATURE,
     Forgery.BOTH_FAMILIES: Reason.BOTH_FAMILIES,
+    Forgery.EVENTS_WRONG_SECRET: Reason.NOT_EXPLAINED,
+    Forgery.EVENTS_CHANGED_BODY: Reason.NOT_EXPLAINED,
+    Forgery.EVENTS_MISSING_SIGNATURE: Reason.NO_SIGNATURE,
     Forgery.UNSIGNED: Reason.NO_SIGNATURE,
 }
 
@@ -67,7 +77,8 @@ def test_each_forgery_is_rejected_for_its_error(case: ProbeCase) -> None:
     request = forge(requests_to(URL), plan.forgery, plan.source, plan.method)
     verdict = RECEIVER.check_request(received(request))
     assert isinstance(verdict, Rejected)
-    assert verdict.reason is REASONS[plan.forgery]
+    by_hash = plan == ForgedCase(Source.TWILIO, HttpMethod.POST, Forgery.EVENTS_CHANGED_BODY)
+    assert verdict.reason is (Reason.BODY_CHANGED if by_hash else REASONS[plan.forgery])
 
 
 def test_a_forgery_with_both_families_has_two_correct_signatures() -> None:
@@ -133,6 +144,78 @@ def test_unusual_values_match_their_names() -> None:
     assert len(values[ProbeCallbackKind.REPEATED_PARAMETERS]) == 3
     assert len(values[ProbeCallbackKind.LONG_VALUES][0][1]) > 10_000
     assert len(parameters_for(ProbeCallbackKind.LONG_VALUES, about, HttpMethod.GET)[-1][1]) < 4_000
+
+
+@pytest.mark.parametrize("source", list(Source))
+def test_event_streams_have_the_envelope_of_their_source(source: Source) -> None:
+    make = requests_to(URL)
+    plan = GenuineCase(source, HttpMethod.POST, ProbeCallbackKind.EVENTS)
+    request = make.genuine(plan)
+    event = read_event(received(request))
+    assert isinstance(event, CloudEvents)
+    (only,) = event.events
+    assert only.type == "com.twilio.iot.supersim.connection.data-session.started"
+    assert isinstance(only.data, dict)
+    assert only.data["event_sid"] == only.id
+    assert only.data["location"] is None
+    names = [*json.loads(request.body)[0]]
+    assert names[0] == {Source.TWILIO: "specversion", Source.KORE: "data"}[source]
+    hashed = f"&bodySHA256={hashlib.sha256(request.body).hexdigest()}"
+    assert request.url.wire == URL + (hashed if source is Source.TWILIO else "")
+
+
+def test_a_changed_event_keeps_its_hash_and_its_length() -> None:
+    make = requests_to(URL)
+    request = forge(make, Forgery.EVENTS_CHANGED_BODY, Source.TWILIO, HttpMethod.POST)
+    assert b'"apn":"hyper"' in request.body
+    signed = request.body.replace(b"hyper", b"super")
+    assert request.url.wire.endswith(hashlib.sha256(signed).hexdigest())
+
+
+# ---- sources of the settings ---------------------------------------------------------------------
+
+
+def test_a_source_has_the_forgeries_that_its_scheme_can_notice() -> None:
+    def labels(name: str) -> set[str]:
+        cases = cases_of([name], SOURCES)
+        return {case.plan.forgery.label for case in cases if isinstance(case.plan, ForgedCase)}
+
+    always = {"wrong-secret", "changed-body", "missing-signature", "empty-signature"}
+    always |= {"malformed-signature", "unsigned"}
+    assert labels(ACME) == always
+    assert labels(STANDARD) == always | {"old-timestamp"}
+
+
+def test_a_header_with_token_and_signature_is_forged_in_its_part() -> None:
+    make = requests_to(URL, sources=SOURCES)
+
+    def header(forgery: Forgery) -> str | None:
+        headers = dict(forge(make, forgery, ACME, HttpMethod.POST).headers)
+        return headers.get("Acme-Hook")
+
+    assert re.fullmatch(r"id=[0-9a-f-]{36},sha256=", header(Forgery.EMPTY_SIGNATURE) or "")
+    assert re.fullmatch(r"id=[0-9a-f-]{36},sha256=!", header(Forgery.MALFORMED_SIGNATURE) or "")
+    assert header(Forgery.MISSING_SIGNATURE) is None
+    assert header(Forgery.UNSIGNED) is None
+
+
+def test_an_old_request_is_signed_for_its_own_time() -> None:
+    make = requests_to(URL, sources=SOURCES)
+    request = forge(make, Forgery.OLD_TIMESTAMP, STANDARD, HttpMethod.POST)
+    headers = dict(request.headers)
+    at = int(headers["webhook-timestamp"])
+    assert 3590 < make.now().timestamp() - at < 3610
+    right = sign_as_standard_webhooks(headers["webhook-id"], at, request.body, secret=KORE_SECRET)
+    assert headers["webhook-signature"] == right
+
+
+def test_cases_of_two_sources_share_what_needs_both() -> None:
+    names = [case.name for case in cases_of([Source.KORE, ACME], SOURCES)]
+    assert len(set(names)) == len(names)
+    assert "same-token-of-both" in names
+    assert not [name for name in names if "both-families" in name or "twilio" in name]
+    alone = [case.name for case in cases_of([ACME], SOURCES)]
+    assert "same-token-of-both" not in alone
 
 
 def test_two_callbacks_in_the_wrong_order_are_about_one_command() -> None:

@@ -15,6 +15,7 @@ from ringback.cli.options import (
     handing,
     read_by,
     seal_key_file_option,
+    sources_of_file,
     variable_option,
     with_options,
 )
@@ -316,19 +317,14 @@ def _probes(
     allow: "tuple[Network, ...]",
     extra_ca_file: Path | None,
 ) -> "MigrationProbeOptions":
-    from ringback.core.sources.source_definition import BUILT_IN
     from ringback.migration_setup import MigrationProbeOptions
-    from ringback.settings.custom_sources import ConfiguredCallbackSources
-    from ringback.settings.file import SettingsFile
 
     return MigrationProbeOptions(
         no_probe=no_probe,
         kore_secret=kore_secret,
         allow=allow,
         extra_ca_file=extra_ca_file,
-        sources=ConfiguredCallbackSources(SettingsFile.read(settings)).sources
-        if settings
-        else BUILT_IN,
+        sources=sources_of_file(settings),
     )
 
 
