@@ -2,17 +2,20 @@
 
 import json
 import re
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
+import pytest
+
 from ringback.probe.probe_cases import CASES
-from ringback.probe.probe_report import CaseResult, CaseVerdict
+from ringback.probe.probe_report import CaseResult, CaseVerdict, ProbeReport
 from ringback.probe.receiver_faults import ReceiverFaultKind
 from ringback.probe.report.as_json import as_json
 from ringback.probe.report.html import as_html
 from ringback.probe.report.junit import as_junit
-from ringback.probe.report.text import as_few_lines, as_grid, as_lines, as_table
+from ringback.probe.report.text import ReportLine, as_few_lines, as_grid, as_lines, as_table
 from ringback.probe.root_causes import report_of
 from tests.unit.probe.receivers import case_called
 
@@ -63,6 +66,36 @@ def test_the_text_begins_with_the_fault_and_lists_each_case() -> None:
         assert told in text
     for result in REPORT.results:
         assert result.case.name in text
+
+
+TWO = report_of(
+    "https://receiver.example/",
+    REPORT.started,
+    1.5,
+    [
+        CaseResult(FAILED, CaseVerdict.FAILED, "200", ReceiverFaultKind.ACCEPTS_HMAC),
+        CaseResult(PASSED, CaseVerdict.FAILED, "302", ReceiverFaultKind.REDIRECTS),
+    ],
+)
+
+
+@pytest.mark.parametrize("form", [as_grid, as_lines, as_few_lines])
+def test_the_text_begins_with_a_list_of_several_faults(
+    form: Callable[[ProbeReport], Iterator[ReportLine]],
+) -> None:
+    lines = [line.text for line in form(TWO)]
+    assert lines[:3] == [
+        "https://receiver.example/: not ready, 2 faults (2 failed; 1.5 s)",
+        "  redirects     1 case",
+        "  accepts-hmac  1 case",
+    ]
+
+
+def test_the_page_begins_with_the_verdict_and_a_list_of_faults() -> None:
+    text = re.sub(r"<style>.*</style>", "", as_html(TWO), flags=re.DOTALL)
+    parts = ["not ready, 2 faults</p>", "2 failed; 1.5 s", 'href="#redirects"', "<h2>", "<table>"]
+    places = [text.index(part, text.index("<body>")) for part in parts]
+    assert places == sorted(places)
 
 
 def grid_of(*results: CaseResult) -> list[str]:
@@ -145,7 +178,7 @@ def test_the_grid_names_a_fault_once_and_faults_with_the_same_fix_share_it() -> 
 
 def test_the_grid_fits_a_terminal_and_has_every_case() -> None:
     lines = grid_of(*(CaseResult(case, CaseVerdict.PASSED, "") for case in CASES))
-    assert len(lines) < 50
+    assert len(lines) < 60
     assert max(map(len, lines)) <= 80
     assert sum(line.count(" ok") for line in lines) == len(CASES) + len(("unsigned",) * 2) + 1
 
@@ -237,8 +270,8 @@ def test_the_page_is_self_contained_and_escapes_everything() -> None:
     text = as_html(REPORT)
     page = Page(text)
     assert not {"script", "b", "i", "img", "link", "iframe"} & set(page.tags)
-    assert page.links == ["#kore-post-hmac"]
-    assert "kore-post-hmac" in page.ids
+    assert page.links == ["#accepts-hmac", "#kore-post-hmac"]
+    assert {"accepts-hmac", "kore-post-hmac"} <= set(page.ids)
     assert not re.search(r"url\(|@import", text)
     assert "default-src 'none'" in text
     assert ReceiverFaultKind.ACCEPTS_HMAC.label in text

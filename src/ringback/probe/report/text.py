@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import Final
 
 from ringback.core.counted import counted
-from ringback.probe.probe_cases import (
+from ringback.probe.case_kinds import (
     ForgedCase,
     Forgery,
     GenuineCase,
@@ -30,7 +30,7 @@ class ReportLine:
 
 def as_grid(report: ProbeReport) -> Iterator[ReportLine]:
     """Yield a short report for people: each fault once, and the verdicts in tables by source."""
-    yield ReportLine(f"{report.url}: {summary(report)}", _overall(report))
+    yield from _summary(report)
     yield from _faults(report)
     for group, results in groupby(report.results, key=lambda result: result.case.group):
         yield ReportLine("")
@@ -40,13 +40,23 @@ def as_grid(report: ProbeReport) -> Iterator[ReportLine]:
 
 def as_lines(report: ProbeReport) -> Iterator[ReportLine]:
     """Yield the whole report: the faults first, then each case."""
-    yield ReportLine(f"{report.url}: {summary(report)}", _overall(report))
+    yield from _summary(report)
     yield from _faults(report)
     for group, results in groupby(report.results, key=lambda result: result.case.group):
         yield ReportLine("")
         yield ReportLine(group)
         for result in results:
             yield from _result(result)
+
+
+def _summary(report: ProbeReport) -> Iterator[ReportLine]:
+    """Yield the verdict; if there are several faults, also a list of them."""
+    yield ReportLine(f"{report.url}: {in_short(report)} ({counts(report)})", _overall(report))
+    if len(report.faults) > 1:
+        widest = max(len(fault.label) for fault in report.faults)
+        for fault, cases in report.faults.items():
+            text = f"  {fault.label:{widest}}  {counted(len(cases), 'case')}"
+            yield ReportLine(text, CaseVerdict.FAILED)
 
 
 def _faults(report: ProbeReport) -> Iterator[ReportLine]:
@@ -65,7 +75,7 @@ def _faults(report: ProbeReport) -> Iterator[ReportLine]:
 
 def as_few_lines(report: ProbeReport) -> Iterator[ReportLine]:
     """Yield a short report for the log of an automatic run: the faults and the open cases."""
-    yield ReportLine(f"{report.url}: {summary(report)}", _overall(report))
+    yield from _summary(report)
     came = {result.case.name: result.came for result in report.results}
     for fault, cases in report.faults.items():
         yield ReportLine(f"fault {fault.label}: {fault.what} {fault.mend}")
@@ -164,14 +174,15 @@ def _reasons(report: ProbeReport) -> Iterator[ReportLine]:
 # ---- words ---------------------------------------------------------------------------------------
 
 
-def summary(report: ProbeReport) -> str:
-    """Return one line that says if the receiver is ready, with the number of cases per verdict."""
-    counted = ((report.count(verdict), verdict) for verdict in CaseVerdict)
-    cases = ", ".join(f"{count} {verdict}" for count, verdict in counted if count)
-    return f"{_in_short(report)} ({cases}; {report.seconds:.1f} s)"
+def counts(report: ProbeReport) -> str:
+    """Return the number of cases with each verdict, and how long the probe took."""
+    numbers = ((report.count(verdict), verdict) for verdict in CaseVerdict)
+    cases = ", ".join(f"{count} {verdict}" for count, verdict in numbers if count)
+    return f"{cases}; {report.seconds:.1f} s"
 
 
-def _in_short(report: ProbeReport) -> str:
+def in_short(report: ProbeReport) -> str:
+    """Return a phrase that says if the receiver is ready."""
     if not report.is_ready:
         return f"not ready, {counted(len(report.faults), 'fault')}"
     return "ready" if report.is_complete else "no fault found, but not every case was tested"
