@@ -212,7 +212,7 @@ class Answering(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         server = cast("ReceivingServer", self.server)
         request = Request("POST", self.path, tuple(self.headers.items()), body)
-        self.send_response(200 if server.accepts(request) else 403)
+        self.send_response(200 if server.accepts(request) else server.refuses_with)
         self.send_header("Content-Length", "0")
         self.end_headers()
 
@@ -224,6 +224,7 @@ class ReceivingServer(ThreadingHTTPServer):
     """A receiver in threads of its own, for tests that wait for the answers of a server."""
 
     accepts: Callable[[Request], bool]
+    refuses_with = 403
 
     @property
     def url(self) -> str:

@@ -14,6 +14,7 @@ from ringback.core.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from ringback.portal_client import PortalClient
+    from ringback.probe.redacted_response import ProbeResponse
 
 _CREATED: Final = """\
 webhook secret {name!r}; its value is shown now, and never again:
@@ -167,9 +168,9 @@ def activate(*, secret_id: str | None, api: "PortalClient", yes: bool) -> Output
 def rehearse(*, urls: tuple[str, ...], portal: "PortalClient", as_json: bool) -> None:
     """Test which receivers accept the pending secret.
 
-    Each receiver gets two test events: one signed with the pending secret, which it must accept,
-    and one with a forged signature, which it must refuse. The exit code is 0 if every receiver does
-    both, else 1.
+    Each receiver gets two test events: one signed with the pending secret, which it must accept
+    with a 2xx, and one with a forged signature, which it must refuse with a 4xx. The exit code is 0
+    if every receiver does both, else 1.
     """
     portal.refuse_if_paused()
     answer = portal.post("rehearsals", form={"Url": urls, "Forgeries": "yes"})
@@ -181,7 +182,7 @@ def rehearse(*, urls: tuple[str, ...], portal: "PortalClient", as_json: bool) ->
             genuine, ended[: len(genuine)], ended[len(genuine) :], strict=True
         )
     ]
-    ready = sum(each["accepted"] and not each["accepts_forgeries"] for each in receivers)
+    ready = sum(each["problem"] is None for each in receivers)
     record = {"secret_id": answer["secret_id"], "ready": ready, "receivers": receivers}
     say(record, [*map(_receiver_line, receivers), _summary(record)], as_json=as_json)
     if ready < len(receivers):
@@ -198,7 +199,11 @@ def _receiver(
     to_forgery: Sequence[Mapping[str, Any]],
 ) -> dict[str, Any]:
     """Return how a receiver answered a genuine test event and a forged one, as a JSON object."""
+    from ringback.core.policy.source_policy import Source
+    from ringback.probe.quick_check import WRONG_SECRET, why_not_ready
+
     last: Mapping[str, Any] = attempts[-1] if attempts else {}
+    forged = _answer(to_forgery[-1] if to_forgery else {})
     return {
         "method": callback["method"],
         "url": callback["url"],
@@ -206,8 +211,20 @@ def _receiver(
         "status_code": last.get("status_code"),
         "failure": last.get("failure"),
         "accepted": last.get("result") == "delivered",
-        "accepts_forgeries": bool(to_forgery) and to_forgery[-1]["result"] == "delivered",
+        "accepts_forgeries": forged.is_accepted,
+        "problem": why_not_ready(Source.KORE, _answer(last), {WRONG_SECRET: forged}),
     }
+
+
+def _answer(attempt: Mapping[str, Any]) -> "ProbeResponse":
+    """Return the receiver's answer to an attempt, as the probe judges it."""
+    from ringback.core.http.outcome import AttemptFailure
+    from ringback.probe.redacted_response import ProbeResponse
+
+    failed = attempt.get("failure")
+    failure = next((each for each in AttemptFailure if each.label == failed), None)
+    words = attempt.get("reason") or "no answer came within 20 s"
+    return ProbeResponse(attempt.get("status_code"), failure, words, 0.0)
 
 
 def _receiver_line(receiver: Mapping[str, Any]) -> str:
@@ -215,8 +232,10 @@ def _receiver_line(receiver: Mapping[str, Any]) -> str:
         case {"accepts_forgeries": True}:
             color, ending = "red", "accepts all"
             more = "  it accepted a forged test event too, so this proves nothing"
-        case {"result": "delivered"}:
+        case {"result": "delivered", "problem": None}:
             color, ending, more = "green", "accepted", ""
+        case {"result": "delivered", "problem": problem}:
+            color, ending, more = "red", "not ready", f"  {problem}"
         case {"result": "refused", "status_code": status}:
             color, ending, more = "red", f"refused {status}", ""
         case {"result": "unreachable", "failure": failure}:

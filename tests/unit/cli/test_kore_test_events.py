@@ -111,10 +111,11 @@ def test_so_is_one_that_reaches_nobody(ringback: Emulator, nobody: str) -> None:
 
 
 @contextmanager
-def checking(secret: str) -> Iterator[str]:
+def checking(secret: str, *, refuses_with: int = 403) -> Iterator[str]:
     """Yield the URL of a receiver that accepts only what this secret signs."""
     with ReceivingServer(("127.0.0.1", 0), Answering) as server:
         receiver = Receiver(server.url, kore_secrets=[secret])
+        server.refuses_with = refuses_with
         server.accepts = lambda request: not isinstance(receiver.receive_request(request), Rejected)
         thread = Thread(target=server.serve_forever, args=[0.01])
         thread.start()
@@ -143,6 +144,7 @@ def test_a_rehearsal_that_all_accept_says_how_to_go_on(ringback: Emulator) -> No
         True,
         False,
     )
+    assert receiver["problem"] is None
 
 
 def test_a_receiver_that_accepts_a_forgery_proves_nothing(ringback: Emulator) -> None:
@@ -162,6 +164,21 @@ def test_a_receiver_that_accepts_a_forgery_proves_nothing(ringback: Emulator) ->
         for got in ringback.receiver.requests
     ]
     assert sorted(verdicts) == [False, True], "one is signed by the pending secret, one is forged"
+
+
+def test_a_receiver_that_crashes_at_a_forgery_is_not_ready(ringback: Emulator) -> None:
+    _, value = new_pending(ringback)
+    with checking(value, refuses_with=500) as url:
+        done = run(ringback, rehearse, url)
+        record = json.loads(run(ringback, rehearse, url, "--json").stdout)
+    problem = (
+        "it does not refuse a request signed with another secret with a 4xx: the receiver answered"
+        " 500 Internal Server Error"
+    )
+    assert done.exit_code == 1
+    assert done.output.splitlines()[0] == f"not ready     POST  {url}  {problem}"
+    (receiver,) = record["receivers"]
+    assert (receiver["problem"], receiver["accepts_forgeries"]) == (problem, False)
 
 
 def test_a_receiver_that_does_not_know_the_pending_secret_refuses_both(ringback: Emulator) -> None:
