@@ -2,11 +2,13 @@
 
 import hmac
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
-from standardwebhooks import Webhook
+from standardwebhooks import Webhook, WebhookVerificationError
 
+from ringback.core.sources.body_encoding import BodyEncoding
 from ringback.core.sources.idempotency_tokens import IdempotencyTokenFormat
 from ringback.core.sources.source_definition import (
     BUILT_IN,
@@ -29,7 +31,7 @@ from tests.corpus.receivers.serving import (
 from tests.fakes import KORE_SECRET
 
 OF_SETTINGS: Final[Registry] = {}
-STANDARD, ACME = "standard-webhooks", "acme"
+STANDARD, ACME, JSON = "standard-webhooks", "acme", "standard-json"
 
 
 def _source(scheme: str, token: str, *headers: str) -> CallbackSourceDefinition:
@@ -47,6 +49,17 @@ SOURCES: Final[Sources] = {
         "webhook-id: {token}",
         "webhook-timestamp: {timestamp}",
         "webhook-signature: {signature}",
+    ),
+    JSON: replace(
+        _source(
+            "standard-webhooks",
+            "msg_{hex}",
+            "webhook-id: {token}",
+            "webhook-timestamp: {timestamp}",
+            "webhook-signature: {signature}",
+        ),
+        content_type="application/json",
+        body_encoding=BodyEncoding.JSON,
     ),
     ACME: _source("hmac-sha256", "{uuid}", "Acme-Hook: id={token},sha256={signature}"),
 }
@@ -116,6 +129,21 @@ def standard_is_not_known(backend: Backend) -> Plain:
     def receive(call: Call) -> PlainAnswer:
         key = backend.genuine_key(call)
         return 401 if key is None else stored(backend, key)
+
+    return receive
+
+
+@plain(OF_SETTINGS, "refuses-get", source=JSON)
+def standard_package(backend: Backend) -> Plain:
+    """Verify JSON with the package of Standard Webhooks, which refuses everything else."""
+
+    def receive(call: Call) -> PlainAnswer:
+        headers = {f"webhook-{part}": call.headers.get(f"webhook-{part}") or "" for part in _PARTS}
+        try:
+            Webhook(KORE_SECRET.encode()).verify(call.body, headers)
+        except (WebhookVerificationError, ValueError):
+            return 401
+        return stored(backend, headers["webhook-id"])
 
     return receive
 
