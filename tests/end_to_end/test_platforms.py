@@ -100,8 +100,8 @@ def test_a_device_with_an_address_is_refused(tmp_path: Path) -> None:
 
 def test_a_plan_is_not_applied(tmp_path: Path) -> None:
     program = f"{PREAMBLE}\nfrom pathlib import Path\n" + (
-        "from ringback.migration.journal import PlanJournal\n"
-        "PlanJournal(Path('kore.plan.journal'), plan_id='1')"
+        "from ringback.migration.journal import JournalFile\n"
+        "JournalFile(Path('kore.plan.journal'), plan_id='1')"
     )
     done = run(*on_windows(program=program), cwd=tmp_path)
     assert done.stderr.splitlines()[-1].endswith(

@@ -17,15 +17,10 @@ from ringback.core.policy.source_policy import Source
 from ringback.http_client.http_sender import HttpTransport
 from ringback.migration.canary_step import CanarySettings
 from ringback.migration.edit_status import EditState
-from ringback.migration.executor import (
-    ApplyOutcome,
-    CanaryStarted,
-    CanaryStopped,
-    PlanExecutor,
-    ProgressEvent,
-)
-from ringback.migration.journal import PlanJournal, journal_of
+from ringback.migration.executor import ApplyOutcome, PlanExecutor
+from ringback.migration.journal import JournalFile, JournalLine, JournalSummary, journal_of
 from ringback.migration.plan import MigrationPlan, make_plan
+from ringback.migration.progress import CanaryStarted, CanaryStopped, ProgressEvent, ProgressReader
 from ringback.migration.url_source import UrlEntry
 from ringback.migration.url_sources.own_data import OwnDataUrlSource
 from ringback.ports import CallbackFilter
@@ -118,8 +113,13 @@ class Rehearsal:
     @contextmanager
     def _move(self, plan: MigrationPlan) -> Generator[PlanExecutor]:
         path = journal_of(self.folder / plan.id)
-        with PlanJournal(path, plan_id=plan.id) as journal:
-            yield PlanExecutor(plan, self.url_source, journal, self.clock, report=self.news.append)
+        reader = ProgressReader()
+
+        def follow(line: JournalLine, summary: JournalSummary) -> None:
+            self.news += reader.read(line, summary)
+
+        with JournalFile(path, plan_id=plan.id, follow=follow) as journal:
+            yield PlanExecutor(plan, self.url_source, journal, self.clock)
 
 
 async def urls_of(url_source: OwnDataUrlSource) -> dict[str, str]:

@@ -8,7 +8,7 @@ worse, they are rolled back before any other URL moves.
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from enum import StrEnum
 from typing import Any, Final
 
@@ -30,79 +30,6 @@ _PROBES_AT_ONCE: Final = 25
 
 ReceiverReadinessCheck = Callable[[UrlEntry], Awaitable[str | None]]
 """Returns None if a URL's receiver is ready for the new source, or a sentence saying why not."""
-
-
-# ---- progress that is reported -------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class EditsMoved:
-    """Reports the progress of a step, which has `of` edits.
-
-    Of these, `moved` have been made, and `done` have been made or skipped. At the end of the step,
-    `share` percent of the plan's edits have been made.
-    """
-
-    share: int
-    moved: int
-    done: int
-    of: int
-
-
-@dataclass(frozen=True, slots=True)
-class EditSkipped:
-    """Reports that an edit was left out; `why` is the reason, as a sentence."""
-
-    edit: UrlEdit
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class CanaryStarted:
-    """Reports that deliveries to the `count` moved URLs of a step are watched until this time."""
-
-    share: int
-    count: int
-    until: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class CanaryStopped:
-    """Reports that too many URLs of a step deliver worse, so the whole step is rolled back."""
-
-    share: int
-    worse: int
-    called: int
-    """The number of URLs of the step that had callbacks."""
-
-
-@dataclass(frozen=True, slots=True)
-class DeliveriesWorsened:
-    """Reports that some URLs of a step deliver worse; they are rolled back, and not moved again."""
-
-    share: int
-    count: int
-    """The number of edits in the step."""
-    behind: Mapping[UrlLocation, str]
-    """The places of the URLs that deliver worse, each with a sentence that gives the numbers."""
-
-
-@dataclass(frozen=True, slots=True)
-class EditsReverted:
-    """Reports the progress of a revert, which has `of` edits to undo.
-
-    Of these, `returned` have been undone, and `done` have been undone or skipped.
-    """
-
-    returned: int
-    done: int
-    of: int
-
-
-ProgressEvent = (
-    EditsMoved | EditSkipped | CanaryStarted | DeliveriesWorsened | CanaryStopped | EditsReverted
-)
-ReportProgress = Callable[[ProgressEvent], None]
 
 
 class ApplyOutcome(StrEnum):
@@ -127,7 +54,6 @@ class PlanExecutor:
     url_source: UrlSource
     journal: PlanJournal
     clock: Clock
-    report: ReportProgress
     checkpoint: Callable[[str], None] = no_checkpoint
     _skipped: set[UrlLocation] = field(default_factory=set[UrlLocation])
     """The places of URLs whose receivers were not ready during this apply."""
@@ -143,7 +69,7 @@ class PlanExecutor:
         Raises ConfigurationError if the URLs or the journal can't be used; another apply can
         continue.
         """
-        self._begin(canary)
+        await self._begin(canary)
         await self._see_what_was_cut_off()
         if self._step is not None and self._step.is_stopped:
             return await self._go_back()
@@ -152,12 +78,12 @@ class PlanExecutor:
                 continue
             if canary is not None and not await self._watch(canary):
                 return await self._go_back()
-            self._note(JournalEntryType.PASSED)
+            await self._note(JournalEntryType.PASSED)
         return ApplyOutcome.DONE
 
     async def revert(self) -> None:
         """Undo all edits that this plan made; continues where an earlier revert stopped."""
-        self._note(JournalEntryType.REVERTING)
+        await self._note(JournalEntryType.REVERTING)
         await self._see_what_was_cut_off()
         await self._return(self.journal.summary.edits)
 
@@ -169,20 +95,22 @@ class PlanExecutor:
     def _step(self) -> PlanStep | None:
         return self.journal.summary.step
 
-    def _note(self, what: JournalEntryType, **more: Any) -> None:
-        self.journal.append(what, at=self.clock.now(), **more)
+    async def _note(self, what: JournalEntryType, **more: Any) -> None:
+        await self.journal.append(what, at=self.clock.now(), **more)
         self.checkpoint(what.value)
 
-    def _note_places(self, what: JournalEntryType, places: Mapping[UrlLocation, str]) -> None:
+    async def _note_places(
+        self, what: JournalEntryType, places: Mapping[UrlLocation, str], **more: Any
+    ) -> None:
         if places:
-            self._note(what, places=places)
+            await self._note(what, places=places, **more)
 
-    def _begin(self, canary: CanarySettings | None) -> None:
+    async def _begin(self, canary: CanarySettings | None) -> None:
         """Write the canary's shares and soak into the journal, if they aren't there yet."""
         soak = canary.soak if canary else timedelta(0)
         began = ApplyBegan(canary.shares if canary else (), soak.total_seconds())
         if self.journal.summary.began != began:
-            self._note(
+            await self._note(
                 JournalEntryType.BEGAN, plan=self.plan.id, shares=began.shares, soak=began.soak
             )
 
@@ -195,7 +123,7 @@ class PlanExecutor:
         found = await self.statuses()
         for what, states in _AS_FOUND.items():
             so = {place: "" for place in unsure if found[place].state in states}
-            self._note_places(what, so)
+            await self._note_places(what, so)
 
     # ---- forward
 
@@ -206,24 +134,23 @@ class PlanExecutor:
         there was nothing to move.
         """
         if self._step is not None and self._step.watched_until is not None:
+            await self._note(JournalEntryType.GOES_ON, edits=0)
             return True
         meant = up_to(share, self.plan.edits) - self._skipped
         due = await self._due(meant, MAY_MOVE)
         if self._step is None:
             if not due:
                 return False
-            self._note(JournalEntryType.STEP, share=share)
-        step = self.journal.summary.open_step
+            await self._note(JournalEntryType.STEP, share=share, edits=len(due))
+        else:
+            await self._note(JournalEntryType.GOES_ON, edits=len(due))
         check = None if readiness is None else _once_for_each_receiver(readiness)
-        done, of = len(step.places), len(step.places) + len(due)
-        self.report(EditsMoved(step.share, done, done, of))
         for batch in _batches(due):
             if ready := await self._admitted(batch, check):
-                self._note(JournalEntryType.MOVING, edits=[edit_record(edit) for edit, _ in ready])
+                records = [edit_record(edit) for edit, _ in ready]
+                await self._note(JournalEntryType.MOVING, edits=records)
                 edits = [exact(edit, entry) for edit, entry in ready]
                 await self._replace(ready, edits, JournalEntryType.MOVED)
-            done += len(batch)
-            self.report(EditsMoved(step.share, len(step.places), done, of))
         return True
 
     async def _due(
@@ -242,31 +169,27 @@ class PlanExecutor:
     ) -> Sequence[Due]:
         """Check the receivers of these edits, and return the edits whose receivers are ready.
 
-        The other edits are reported, and written into the journal as skipped.
+        The other edits are written into the journal as skipped.
         """
         if check is None:
             return batch
         whys = await asyncio.gather(*(check(entry) for _, entry in batch))
-        refused = [(edit, why) for (edit, _), why in zip(batch, whys, strict=True) if why]
-        self._note_places(JournalEntryType.SKIPPED, {edit.place: why for edit, why in refused})
-        for edit, why in refused:
-            self._skipped.add(edit.place)
-            self.report(EditSkipped(edit, why))
+        refused = {edit.place: why for (edit, _), why in zip(batch, whys, strict=True) if why}
+        self._skipped |= refused.keys()
+        await self._note_places(JournalEntryType.SKIPPED, refused)
         return [due for due, why in zip(batch, whys, strict=True) if not why]
 
     async def _replace(
         self, batch: Sequence[Due], edits: Sequence[UrlEdit], done: JournalEntryType
-    ) -> int:
-        """Make these edits, write the outcomes into the journal, and return how many were made."""
+    ) -> None:
+        """Make these edits, and write their outcomes into the journal."""
         endings = await self.url_source.replace(edits)
         self.checkpoint("replaced")
-        ended = [(edit, how) for (edit, _), how in zip(batch, endings, strict=True)]
-        left = [(edit, how) for edit, how in ended if how is not EditOutcome.DONE]
-        self._note_places(done, {edit.place: "" for edit, how in ended if how is EditOutcome.DONE})
-        self._note_places(JournalEntryType.LEFT, {edit.place: how.value for edit, how in left})
-        for edit, how in left:
-            self.report(EditSkipped(edit, _IN_WORDS[how]))
-        return len(ended) - len(left)
+        ended = [(edit.place, how) for (edit, _), how in zip(batch, endings, strict=True)]
+        made = {place: "" for place, how in ended if how is EditOutcome.DONE}
+        left = {place: how.value for place, how in ended if how is not EditOutcome.DONE}
+        await self._note_places(done, made)
+        await self._note_places(JournalEntryType.LEFT, left)
 
     # ---- watching
 
@@ -280,9 +203,8 @@ class PlanExecutor:
             return True
         until = step.watched_until or self.clock.now() + canary.soak
         if step.watched_until is None:
-            self._note(JournalEntryType.SOAKING, until=until.isoformat())
+            await self._note(JournalEntryType.SOAKING, until=until.isoformat())
         edits = [self.journal.summary.edits[place] for place in step.places]
-        self.report(CanaryStarted(step.share, len(edits), until))
         before = await canary.before(step.began)
         while True:
             result = await canary.look(edits, before, began=step.began, now=self.clock.now())
@@ -298,12 +220,10 @@ class PlanExecutor:
         """Roll back the URLs that deliver worse; if there are too many, stop the whole step."""
         summary = self.journal.summary
         worse = {place: why for place, why in result.worse.items() if place not in summary.behind}
-        self._note_places(JournalEntryType.WORSE, worse)
-        if worse:
-            self.report(DeliveriesWorsened(step.share, len(step.places), worse))
+        await self._note_places(JournalEntryType.WORSE, worse)
         if result.is_general:
-            self._note(JournalEntryType.STOPPED)
-            self.report(CanaryStopped(step.share, len(result.worse), result.called))
+            figures = {"worse": len(result.worse), "called": result.called}
+            await self._note(JournalEntryType.STOPPED, **figures)
         elif there := [
             place
             for place in step.places & summary.behind.keys()
@@ -315,19 +235,16 @@ class PlanExecutor:
 
     async def _go_back(self) -> ApplyOutcome:
         await self._return(self.journal.summary.open_step.places)
-        self._note(JournalEntryType.WENT_BACK)
+        await self._note(JournalEntryType.WENT_BACK)
         return ApplyOutcome.WENT_BACK
 
     async def _return(self, places: Collection[UrlLocation]) -> None:
         due = await self._due(places, {EditState.MOVED})
-        returned = done = 0
-        self.report(EditsReverted(returned, done, len(due)))
         for batch in _batches(due):
-            self._note_places(JournalEntryType.RETURNING, {edit.place: "" for edit, _ in batch})
+            these = {edit.place: "" for edit, _ in batch}
+            await self._note_places(JournalEntryType.RETURNING, these, of=len(due))
             back = [exact(edit.back(), entry) for edit, entry in batch]
-            returned += await self._replace(batch, back, JournalEntryType.RETURNED)
-            done += len(batch)
-            self.report(EditsReverted(returned, done, len(due)))
+            await self._replace(batch, back, JournalEntryType.RETURNED)
 
 
 _AS_FOUND: Final = {
@@ -336,10 +253,6 @@ _AS_FOUND: Final = {
     JournalEntryType.LEFT: {EditState.PENDING, EditState.CHANGED, EditState.GONE},
 }
 _UNDER_WAY: Final = (JournalEntryType.MOVING, JournalEntryType.RETURNING)
-_IN_WORDS: Final = {
-    EditOutcome.CHANGED: "somebody else changed the URL in the meantime",
-    EditOutcome.GONE: "the URL doesn't exist any more",
-}
 
 
 def _once_for_each_receiver(check: ReceiverReadinessCheck) -> ReceiverReadinessCheck:

@@ -1,19 +1,19 @@
-"""The journal of a plan: a file beside the plan that records each change, line by line.
+"""The journal of a plan: it records each change of a URL, line by line.
 
-Before a URL changes, the planned change is written and synced to disk; afterwards, its outcome. So
-the journal names every URL that may have changed, even after a crash. An incomplete last line is
-ignored.
+Before a URL changes, the planned change is written durably; afterwards, its outcome. So the journal
+names every URL that may have changed, even after a crash. A `JournalFile` is a file beside the
+plan. Where a server moves the URLs, its store has the journal (`stored_journal`), with the plan.
 """
 
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from ringback.core.errors import ConfigurationError
 from ringback.migration.plan import read_edit
@@ -26,6 +26,8 @@ if sys.platform != "win32":
     import fcntl
 
 Reasons = Mapping[UrlLocation, str]
+JournalLine = Mapping[str, Any]
+"""A line of a journal: a JSON object."""
 
 
 class JournalEntryType(StrEnum):
@@ -34,7 +36,10 @@ class JournalEntryType(StrEnum):
     BEGAN = "began"
     """An apply began. The line has the plan's id, the shares of the canary, and the soak."""
     STEP = "step"
-    """A step of an apply began. The line has the share of edits that are made by its end."""
+    """A step of an apply began. The line has the share of edits that are made by its end, and the
+    number of edits to make."""
+    GOES_ON = "goes on"
+    """A later apply continues the step, and has this number of edits still to make."""
     MOVING = "moving"
     """These edits are about to be made."""
     MOVED = "moved"
@@ -57,6 +62,20 @@ class JournalEntryType(StrEnum):
     """The whole step has been undone."""
     REVERTING = "reverting"
     """A revert began: all edits of the plan will be undone."""
+
+
+def journal_line(
+    what: JournalEntryType, at: datetime, places: Reasons | None = None, **more: Any
+) -> JournalLine:
+    """Return the line of an entry; `places` are the URLs that it is about, each with a reason."""
+    if places is not None:
+        more["places"] = [[place.account_sid, place.name, why] for place, why in places.items()]
+    return {"ringback_journal": what.value, "at": at.isoformat(), **more}
+
+
+def places_in(line: JournalLine) -> Reasons:
+    """Return the URLs that a line is about, each with the reason; the reason may be empty."""
+    return {UrlLocation(name, account_sid): why for account_sid, name, why in line["places"]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +120,7 @@ class JournalSummary:
     step: PlanStep | None = None
     """The step that is not finished yet; None if there is none."""
 
-    def take(self, line: Mapping[str, Any]) -> None:
+    def take(self, line: JournalLine) -> None:
         """Update this summary with a journal line.
 
         Raises KeyError, TypeError or ValueError if the line isn't valid.
@@ -123,8 +142,10 @@ class JournalSummary:
                 self.open_step.watched_until = datetime.fromisoformat(line["until"])
             case JournalEntryType.MOVING:
                 self._begin_to_move([read_edit(edit) for edit in line["edits"]], at)
+            case JournalEntryType.GOES_ON:
+                pass
             case _:
-                self._mark(what, _places(line))
+                self._mark(what, places_in(line))
 
     @property
     def open_step(self) -> PlanStep:
@@ -155,16 +176,43 @@ class JournalSummary:
             self.step.places -= places.keys()
 
 
-class PlanJournal:
-    """The open journal of one plan, locked against writing by other processes."""
+class PlanJournal(Protocol):
+    """The journal of one plan, to which only one process can add lines."""
 
-    def __init__(self, path: Path, *, plan_id: str) -> None:
+    @property
+    def summary(self) -> JournalSummary:
+        """The state of the plan after all lines."""
+        ...
+
+    async def append(
+        self, what: JournalEntryType, *, at: datetime, places: Reasons | None = None, **more: Any
+    ) -> None:
+        """Add a line durably; `places` are the URLs that it is about, each with a reason.
+
+        Raises an exception if the line can't be written, or if another process continues the plan:
+        then the caller must not change any URL.
+        """
+        ...
+
+
+class JournalFile:
+    """Implements `PlanJournal`: an open file, locked against writing by other processes."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        plan_id: str,
+        follow: Callable[[JournalLine, JournalSummary], None] | None = None,
+    ) -> None:
         """Open and lock the journal, or create it.
 
-        Raises ConfigurationError if another process uses it, or it belongs to another plan.
+        `follow` is called with each new line, and the summary after it. Raises ConfigurationError
+        if another process uses the file, or it belongs to another plan.
         """
         refuse_windows("`ringback migrate apply` or `revert`")
         self.path = path
+        self._follow = follow
         with refusing(f"{path} can't be written"):
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         with on_failure(lambda: os.close(self._file)):
@@ -181,17 +229,14 @@ class PlanJournal:
         """Close the file, which also releases its lock."""
         os.close(self._file)
 
-    def append(
+    async def append(
         self, what: JournalEntryType, *, at: datetime, places: Reasons | None = None, **more: Any
     ) -> None:
-        """Add a line to the journal, and sync it to disk; `places` are the URLs that it is about.
+        """Add a line to the file, and sync it to disk; otherwise as `PlanJournal.append`.
 
-        Raises ConfigurationError if the line can't be written: then the caller must not change any
-        URL.
+        Raises ConfigurationError if the line can't be written.
         """
-        if places is not None:
-            more["places"] = [[place.account_sid, place.name, why] for place, why in places.items()]
-        line = {"ringback_journal": what.value, "at": at.isoformat(), **more}
+        line = journal_line(what, at, places, **more)
         rest = f"{json.dumps(line, ensure_ascii=False)}\n".encode()
         with refusing(f"{self.path} can't be written"):
             # A system call may write less than it was given, on a full disk for instance.
@@ -199,6 +244,8 @@ class PlanJournal:
                 rest = rest[os.write(self._file, rest) :]
             os.fsync(self._file)
         self.summary.take(line)
+        if self._follow is not None:
+            self._follow(line, self.summary)
 
     def _lock(self) -> None:
         try:
@@ -221,6 +268,18 @@ def journal_of(plan: Path) -> Path:
     return plan.with_name(f"{plan.name}.journal")
 
 
+def lines_of(path: Path) -> Sequence[str]:
+    """Return the lines of a journal file, as text; none if there is no file.
+
+    Raises ConfigurationError if it can't be read.
+    """
+    with refusing(f"{path} can't be read"):
+        content = path.read_bytes() if path.exists() else b""
+    # A last line without its line break was cut off: ignore it.
+    whole = content[: content.rfind(b"\n") + 1]
+    return [line.decode(errors="replace") for line in whole.splitlines()]
+
+
 def read_journal(path: Path, *, plan_id: str) -> JournalSummary:
     """Return the summary of a journal; an empty summary if there is no journal yet.
 
@@ -228,10 +287,7 @@ def read_journal(path: Path, *, plan_id: str) -> JournalSummary:
     another plan.
     """
     summary = JournalSummary()
-    with refusing(f"{path} can't be read"):
-        content = path.read_bytes() if path.exists() else b""
-    # A last line without its line break was cut off: ignore it.
-    for at, line in enumerate(content[: content.rfind(b"\n") + 1].splitlines(), 1):
+    for at, line in enumerate(lines_of(path), 1):
         try:
             summary.take(json.loads(line))
         except (KeyError, TypeError, ValueError, AttributeError):
@@ -245,7 +301,3 @@ def read_journal(path: Path, *, plan_id: str) -> JournalSummary:
             " name"
         )
     return summary
-
-
-def _places(line: Mapping[str, Any]) -> Reasons:
-    return {UrlLocation(name, account_sid): why for account_sid, name, why in line["places"]}

@@ -15,7 +15,7 @@ import pytest
 from ringback.cli.migrate.output import ProgressPrinter
 from ringback.core.callbacks.callback import CallbackStatus
 from ringback.core.sids import SidKind, dated, make_sid
-from ringback.migration.executor import EditsMoved
+from ringback.migration.progress import EditsMoved
 from ringback.receiver import Receiver, Rejected
 from tests.fakes import ACCOUNT_SID, KORE_SECRET, a_callback
 from tests.receivers import Answering, ReceivingServer
@@ -279,7 +279,7 @@ def report_move(printer: ProgressPrinter, *, of: int = 3000, batch: int = 50) ->
 def test_progress_in_a_pipe_is_a_line_now_and_then_with_the_time_left(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    report_move(ProgressPrinter(is_terminal=False, stopwatch=Seconds(4)))
+    report_move(ProgressPrinter({}, is_terminal=False, stopwatch=Seconds(4)))
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "moved 150 of 3000, about 4 min left"
     assert lines[-2:] == ["moved 2850 of 3000, about 10 s left", "moved 3000 of 3000"]
@@ -287,14 +287,14 @@ def test_progress_in_a_pipe_is_a_line_now_and_then_with_the_time_left(
 
 
 def test_progress_that_is_quick_is_one_line_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
-    report_move(ProgressPrinter(is_terminal=False, stopwatch=Seconds(0.01)))
+    report_move(ProgressPrinter({}, is_terminal=False, stopwatch=Seconds(0.01)))
     assert capsys.readouterr().out == "moved 3000 of 3000\n"
 
 
 def test_progress_on_a_terminal_is_one_line_that_is_rewritten(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    report_move(ProgressPrinter(is_terminal=True, stopwatch=Seconds(4)), of=150)
+    report_move(ProgressPrinter({}, is_terminal=True, stopwatch=Seconds(4)), of=150)
     assert capsys.readouterr().out == (
         "\rmoved 0 of 150\rmoved 50 of 150, about 10 s left"
         "\rmoved 100 of 150, about 10 s left\rmoved 150 of 150\n"
@@ -302,7 +302,7 @@ def test_progress_on_a_terminal_is_one_line_that_is_rewritten(
 
 
 def test_each_step_of_a_canary_has_its_own_progress(capsys: pytest.CaptureFixture[str]) -> None:
-    printer = ProgressPrinter(is_terminal=True, stopwatch=Seconds(100))
+    printer = ProgressPrinter({}, is_terminal=True, stopwatch=Seconds(100))
     printer(EditsMoved(10, 0, 0, 10))
     printer(EditsMoved(10, 8, 10, 10))
     printer(EditsMoved(100, 8, 10, 100))

@@ -12,8 +12,9 @@ import pytest
 
 from ringback.migration.canary_step import up_to
 from ringback.migration.edit_status import EditState
-from ringback.migration.executor import ApplyOutcome, CanaryStarted
+from ringback.migration.executor import ApplyOutcome
 from ringback.migration.journal import journal_of
+from ringback.migration.progress import CanaryStarted
 from tests.unit.migration.test_executor import Watched
 from tests.unit.migration.url_sources import World, moved, urls
 

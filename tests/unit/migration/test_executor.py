@@ -12,14 +12,9 @@ from ringback.core.errors import ConfigurationError
 from ringback.core.policy.source_policy import Source
 from ringback.migration.canary_step import CanarySettings, up_to
 from ringback.migration.edit_status import EditState
-from ringback.migration.executor import (
-    ApplyOutcome,
-    CanaryStarted,
-    DeliveriesWorsened,
-    EditSkipped,
-    EditsMoved,
-)
+from ringback.migration.executor import ApplyOutcome
 from ringback.migration.journal import journal_of
+from ringback.migration.progress import CanaryStarted, DeliveriesWorsened, EditSkipped, EditsMoved
 from ringback.migration.url_source import EditOutcome, UrlEdit, UrlEntry, UrlLocation
 from ringback.ports import UrlDeliveryTotals
 from tests.unit.migration.url_sources import ACCOUNT, NOW, FileOfUrls, World, moved, urls
@@ -149,7 +144,7 @@ def test_a_receiver_that_is_not_ready_is_skipped_and_reported(world: World) -> N
     world.apply(readiness=Unready({"r1.example"}))
     assert world.url_source.urls() == {**moved(old), "fleet 1": old["fleet 1"]}
     assert [
-        (news.edit.place.name, news.why) for news in world.news if isinstance(news, EditSkipped)
+        (news.place.name, news.why) for news in world.news if isinstance(news, EditSkipped)
     ] == [("fleet 1", "it answers 200 to everything")]
     assert world.states()["fleet 1"] is EditState.SKIPPED
 

@@ -11,14 +11,10 @@ from typing import Any
 from ringback.core.policy.source_policy import Source
 from ringback.migration.canary_step import CanarySettings
 from ringback.migration.edit_status import EditState
-from ringback.migration.executor import (
-    ApplyOutcome,
-    PlanExecutor,
-    ProgressEvent,
-    ReceiverReadinessCheck,
-)
-from ringback.migration.journal import PlanJournal, journal_of
+from ringback.migration.executor import ApplyOutcome, PlanExecutor, ReceiverReadinessCheck
+from ringback.migration.journal import JournalFile, JournalLine, JournalSummary, journal_of
 from ringback.migration.plan import MigrationPlan, make_plan
+from ringback.migration.progress import ProgressEvent, ProgressReader
 from ringback.migration.url_source import EditOutcome, UrlEdit, UrlEntry, UrlLocation, UrlSourceSpec
 from ringback.ports import no_checkpoint
 
@@ -114,15 +110,18 @@ class World:
         self.url_source.fill(urls)
         self.make_plan()
 
-    def journal(self) -> PlanJournal:
-        return PlanJournal(journal_of(self.path), plan_id="p1")
+    def journal(self) -> JournalFile:
+        reader = ProgressReader()
+
+        def follow(line: JournalLine, summary: JournalSummary) -> None:
+            self.news += reader.read(line, summary)
+
+        return JournalFile(journal_of(self.path), plan_id="p1", follow=follow)
 
     def executor(
-        self, journal: PlanJournal, checkpoint: Callable[[str], None] = no_checkpoint
+        self, journal: JournalFile, checkpoint: Callable[[str], None] = no_checkpoint
     ) -> PlanExecutor:
-        return PlanExecutor(
-            self.plan, self.url_source, journal, self.clock, self.news.append, checkpoint
-        )
+        return PlanExecutor(self.plan, self.url_source, journal, self.clock, checkpoint)
 
     def apply(
         self,

@@ -26,8 +26,8 @@ from ringback.migration.edit_status import (
 from ringback.migration.executor import ApplyOutcome, PlanExecutor, exact
 from ringback.migration.journal import (
     ApplyBegan,
+    JournalFile,
     JournalSummary,
-    PlanJournal,
     journal_of,
     read_journal,
 )
@@ -78,9 +78,9 @@ async def apply_plan(
             return 0
         began = read_journal(journal_of(path), plan_id=plan.id).began
         watch = _canary(found, began, shares=shares, soak=soak)
-        with PlanJournal(journal_of(path), plan_id=plan.id) as journal:
-            printer = _printer(as_json=as_json)
-            executor = PlanExecutor(plan, found.url_source, journal, found.clock, printer)
+        printer = _printer(plan, as_json=as_json)
+        with JournalFile(journal_of(path), plan_id=plan.id, follow=printer.follow) as journal:
+            executor = PlanExecutor(plan, found.url_source, journal, found.clock)
             probing = ReceiverReadinessProbe(found, plan.to, probes, access.credentials.auth_token)
             _check_probing(probing)
             async with probing.check() as readiness:
@@ -98,9 +98,10 @@ async def apply_plan(
     return 0 if has_moved_all else _LEFT_BEHIND
 
 
-def _printer(*, as_json: bool) -> output.ProgressPrinter:
+def _printer(plan: MigrationPlan, *, as_json: bool) -> output.ProgressPrinter:
     stream = sys.stderr if as_json else sys.stdout
-    return output.ProgressPrinter(stream.isatty(), err=as_json)
+    edits = {edit.place: edit for edit in plan.edits}
+    return output.ProgressPrinter(edits, stream.isatty(), err=as_json)
 
 
 def _check_probing(probing: ReceiverReadinessProbe) -> None:
@@ -238,9 +239,9 @@ async def revert_plan(
         if not is_sure:
             question = f"Move {counted(len(moved), 'URL')} back?"
             click.confirm(question, abort=True, err=as_json)
-        with PlanJournal(journal_of(path), plan_id=plan.id) as journal:
-            printer = _printer(as_json=as_json)
-            executor = PlanExecutor(plan, found.url_source, journal, found.clock, printer)
+        printer = _printer(plan, as_json=as_json)
+        with JournalFile(journal_of(path), plan_id=plan.id, follow=printer.follow) as journal:
+            executor = PlanExecutor(plan, found.url_source, journal, found.clock)
             await executor.revert()
             after = await executor.statuses()
     _say_result("reverted", after, printer, as_json=as_json, **effect)

@@ -16,7 +16,11 @@ from ringback.core.counted import counted
 from ringback.migration.calls_since_move import CallsSinceMove
 from ringback.migration.canary_step import ALL
 from ringback.migration.edit_status import LEFT_BEHIND, EditState, EditWithState, count
-from ringback.migration.executor import (
+from ringback.migration.inventory import InventoryLine
+from ringback.migration.journal import JournalLine, JournalSummary
+from ringback.migration.migration_effect import RollbackPreview
+from ringback.migration.plan import ExclusionReason, MigrationPlan
+from ringback.migration.progress import (
     CanaryStarted,
     CanaryStopped,
     DeliveriesWorsened,
@@ -24,11 +28,9 @@ from ringback.migration.executor import (
     EditsMoved,
     EditsReverted,
     ProgressEvent,
+    ProgressReader,
 )
-from ringback.migration.inventory import InventoryLine
-from ringback.migration.migration_effect import RollbackPreview
-from ringback.migration.plan import ExclusionReason, MigrationPlan
-from ringback.migration.url_source import UrlLocation, UrlSource
+from ringback.migration.url_source import UrlEdit, UrlLocation, UrlSource
 from ringback.migration.url_sources.file_url_source import FileUrlSource
 
 _COLORS: Final = {
@@ -241,6 +243,8 @@ def time_left(seconds: float) -> str:
 class ProgressPrinter:
     """Prints the progress of a plan: on a terminal in one line, else in a line now and then."""
 
+    edits: Mapping[UrlLocation, UrlEdit]
+    """The edits of the plan, by the place of their URL."""
     is_terminal: bool
     """True if a line of progress can overwrite the one before."""
     stopwatch: Callable[[], float] = time.monotonic
@@ -249,6 +253,7 @@ class ProgressPrinter:
     """True to print on stderr, so that only JSON is on stdout."""
     reported: set[UrlLocation] = field(default_factory=set[UrlLocation])
     """The edits whose reason not to move was printed, so that the summary doesn't repeat it."""
+    _reader: ProgressReader = field(default_factory=ProgressReader)
     _is_open: bool = False
     _began: tuple[float, int] = (0.0, 0)
     """The time at which the present step began, and the edits that were done by then."""
@@ -256,6 +261,11 @@ class ProgressPrinter:
     """The edits that were done, and all edits of the step, at the last event of progress."""
     _printed: float = 0.0
     """The time of the last line of progress."""
+
+    def follow(self, line: JournalLine, summary: JournalSummary) -> None:
+        """Print what a new line of the journal reports; `summary` is the state after it."""
+        for event in self._reader.read(line, summary):
+            self(event)
 
     def __call__(self, event: ProgressEvent) -> None:
         """Print what happened: one event of `apply` or `revert`."""
@@ -266,9 +276,11 @@ class ProgressPrinter:
                 self._progress(f"{step}moved {moved} of {of}{skipped}", done, of)
             case EditsReverted(returned, done, of):
                 self._progress(f"moved back {returned} of {of}", done, of)
-            case EditSkipped(edit, why):
-                self.reported.add(edit.place)
-                self._say(f"not moved: {edit.place.name}  {edit.old}\n  {why}", fg="yellow")
+            case EditSkipped(place, why):
+                self.reported.add(place)
+                edit = self.edits.get(place)
+                url = f"  {edit.old}" if edit else ""
+                self._say(f"not moved: {place.name}{url}\n  {why}", fg="yellow")
             case CanaryStarted(share, number, until):
                 urls = counted(number, "URL")
                 self._say(f"{share} %: watching {urls} until {until:%Y-%m-%dT%H:%M:%SZ}")
