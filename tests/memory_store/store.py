@@ -25,6 +25,7 @@ from tests.memory_store.supersim import MemorySuperSim
 from tests.memory_store.tasks import (
     MemoryJobs,
     MemoryPause,
+    MemoryPlanLines,
     MemoryPolicyVersions,
     MemoryScenarios,
     MemoryTasks,
@@ -48,6 +49,7 @@ class MemoryTransaction(Transaction):
     audit: MemoryAuditLog
     tasks: MemoryTasks
     jobs: MemoryJobs
+    plans: MemoryPlanLines
     kept_responses: MemoryKeptResponses
     callbacks: MemoryCallbacks
     batches: MemoryBatches
@@ -66,6 +68,7 @@ class MemoryTransaction(Transaction):
         self.audit = MemoryAuditLog()
         self.tasks = MemoryTasks()
         self.jobs = MemoryJobs()
+        self.plans = self.jobs.plans
         self.kept_responses = MemoryKeptResponses(budget)
         self.callbacks = MemoryCallbacks(self.accounts, self.kept_responses)
         self.tasks.leases = self.jobs.leases = self.callbacks.leases

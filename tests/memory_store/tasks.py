@@ -1,6 +1,6 @@
-"""Tasks, jobs, chosen scenarios, versions of the policy and the pause, in plain dictionaries."""
+"""Tasks, jobs, plans, scenarios, versions of the policy and the pause, in plain dictionaries."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -124,6 +124,27 @@ class MemoryTasks:
 
 
 @dataclass
+class MemoryPlanLines:
+    """Implements `ports.PlanLines`."""
+
+    lines: dict[tuple[str, str], tuple[str, ...]] = field(
+        default_factory=dict[tuple[str, str], tuple[str, ...]]
+    )
+
+    def add(self, account_sid: str, plan_id: str, number: int, lines: Sequence[str]) -> None:
+        before = self.lines.get((account_sid, plan_id), ())
+        if number != len(before) + 1:
+            raise ValueError(f"line {number} does not follow {len(before)}")
+        self.lines[account_sid, plan_id] = (*before, *lines)
+
+    def after(self, account_sid: str, plan_id: str, number: int, *, limit: int = 100) -> list[str]:
+        return list(self.lines.get((account_sid, plan_id), ())[number : number + limit])
+
+    def last(self, account_sid: str, plan_id: str) -> int:
+        return len(self.lines.get((account_sid, plan_id), ()))
+
+
+@dataclass
 class MemoryJobs(MemoryRecords[Job]):
     """Implements `ports.Jobs`."""
 
@@ -132,6 +153,7 @@ class MemoryJobs(MemoryRecords[Job]):
     """The process that asks; None if only one process can use the store."""
     now: Callable[[], datetime] = utc_now
     claimed_by: dict[str, str] = field(default_factory=dict[str, str])
+    plans: MemoryPlanLines = field(default_factory=MemoryPlanLines)
 
     def claim(self) -> list[Job]:
         running = [one for one in self.records.values() if one.status is JobStatus.RUNNING]
@@ -146,6 +168,9 @@ class MemoryJobs(MemoryRecords[Job]):
         gone = sorted(old, key=lambda one: one.date_ended or instant)[:limit]
         for one in gone:
             self.remove(one.sid)
+            plan = one.account_sid, one.plan_id or ""
+            if all((other.account_sid, other.plan_id) != plan for other in self.records.values()):
+                self.plans.lines.pop(plan, None)
         return len(gone)
 
     def _is_of_another(self, sid: str) -> bool:

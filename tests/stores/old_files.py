@@ -44,6 +44,7 @@ _UNDONE_BY: Final = {
     ),
     20: "ALTER TABLE shadows DROP COLUMN body; ALTER TABLE installation DROP COLUMN fingerprint;"
     " DELETE FROM installation WHERE paused_us IS NULL",
+    21: "DROP TABLE plan_lines; DROP INDEX jobs_of_plan; ALTER TABLE jobs DROP COLUMN plan_id",
 }
 """The statements that undo each migration since schema 11."""
 

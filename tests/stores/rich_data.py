@@ -46,6 +46,7 @@ from tests.stores.records import (
     api_key,
     callback,
     command_use,
+    job,
     session,
     shadow,
     sim,
@@ -98,6 +99,8 @@ def _records(tx: Transaction) -> None:
     add(tx, wireless_update_of(WIRELESS_SIMS[OURS]))
     tx.tasks.put(task(900, due=NOW + timedelta(days=99)))
     tx.scenarios.put(OURS, "slow")
+    tx.jobs.add(replace(job(2), account_sid=EVERY, plan_id="plan"))
+    tx.plans.add(EVERY, "plan", 1, ["a line", ODD_TEXT])
     tx.pause.begin(SendingPause(NOW, ODD_TEXT))
     first = PolicyVersion.of_part(PolicyPart(NOTICE, "ringback.toml"), 1, NOW)
     times = {TimeSubject(OURS, "attempts"): timedelta(days=9), TimeSubject("*", "answers"): None}
@@ -199,6 +202,7 @@ def _public(tx: Transaction) -> Iterator[tuple[str, Any]]:
     yield "policy", tx.policies.newest()
     yield "pause", tx.pause.get()
     yield "fingerprint", tx.fingerprint()
+    yield "plan", tx.plans.after(EVERY, "plan", 0)
     yield "batches", tx.batches.all()
     yield "bytes", (tx.kept_responses.bytes_of(OURS), tx.kept_responses.bytes_of(EVERY))
     week = CountFilter(NOW - 7 * DAY, NOW + DAY)

@@ -403,7 +403,11 @@ def tasks(tx: Transaction) -> None:
 
 def jobs(tx: Transaction) -> None:
     tx.jobs.claim()
-    tx.jobs.save(replace(job(1), status=JobStatus.DONE, date_ended=NOW - SECOND))
+    tx.jobs.save(replace(job(1), status=JobStatus.DONE, date_ended=NOW - SECOND, plan_id="plan"))
+    tx.jobs.first({"account_sid": OURS, "plan_id": "plan"})
+    tx.plans.add(OURS, "plan", 1, ["a line"])
+    tx.plans.after(OURS, "plan", 0)
+    tx.plans.last(OURS, "plan")
     tx.jobs.first({"account_sid": OURS, "idempotency_key": "key"})
     tx.jobs.remove_ended_before(NOW, limit=9)
 

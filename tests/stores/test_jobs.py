@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from ringback.core.accounts.account import EVERY
 from ringback.core.callbacks.callback import CallbackRecord, CallbackStatus
 from ringback.core.job import Job, JobStatus, cancel, pause
-from ringback.ports import CallbackFilter, RecordPage, Store, Transaction
+from ringback.ports import CallbackFilter, PageWindow, RecordPage, Store, Transaction
 from ringback.stores.sqlite.store import SqliteStore
 from tests.fakes import NOW
 from tests.stores.asking import keep, numbers_of
@@ -154,3 +155,62 @@ async def test_the_last_place_is_that_of_the_last_callback_that_was_read(store: 
         lambda tx: tx.callbacks.oldest(OURS, CallbackFilter(), after=seen.last_place, limit=9)
     )
     assert numbers_of(rest) == [3]
+
+
+# ---- plans
+
+PLAN = "a plan"
+
+
+async def remove(store: Store) -> None:
+    """Delete the jobs that have ended."""
+    await store.transact(lambda tx: tx.jobs.remove_ended_before(NOW + SECOND, limit=9))
+
+
+async def add_lines(store: Store, number: int, *lines: str, whose: str = OURS) -> None:
+    await store.transact(lambda tx: tx.plans.add(whose, PLAN, number, lines))
+
+
+async def test_the_lines_of_a_plan_are_read_in_order_from_any_of_them(store: Store) -> None:
+    await add_lines(store, 1, "first", "second")
+    await add_lines(store, 1, "of another account", whose=THEIRS)
+    await add_lines(store, 3, "third é")
+    assert await store.read(lambda tx: tx.plans.after(OURS, PLAN, 0)) == [
+        "first",
+        "second",
+        "third é",
+    ]
+    assert await store.read(lambda tx: tx.plans.after(OURS, PLAN, 1, limit=1)) == ["second"]
+    assert await store.read(lambda tx: tx.plans.last(OURS, PLAN)) == 3
+    assert await store.read(lambda tx: tx.plans.last(OURS, "another")) == 0
+    assert await store.read(lambda tx: tx.plans.after(OURS, "another", 0)) == []
+
+
+async def test_no_line_of_a_plan_is_overwritten(store: Store) -> None:
+    await add_lines(store, 1, "first")
+    with pytest.raises(Exception, match=r"."):  # each store has an error of its own
+        await add_lines(store, 1, "another first")
+    assert await store.read(lambda tx: tx.plans.after(OURS, PLAN, 0)) == ["first"]
+
+
+async def test_the_lines_of_a_plan_are_deleted_with_its_last_job(store: Store) -> None:
+    old, newer = (replace(job(number), plan_id=PLAN) for number in (1, 2))
+    await keep(store, cancel(old, NOW), newer, replace(cancel(job(3), NOW), plan_id="another"))
+    await add_lines(store, 1, "first")
+    await remove(store)
+    assert await store.read(lambda tx: tx.plans.last(OURS, PLAN)) == 1
+    await save(store, cancel(newer, NOW))
+    await remove(store)
+    assert await store.read(lambda tx: tx.plans.last(OURS, PLAN)) == 0
+
+
+async def test_a_job_of_the_operator_is_listed_for_the_operator_alone(store: Store) -> None:
+    of_all = replace(job(1), account_sid=EVERY, plan_id=PLAN)
+    await keep(store, of_all, job(2))
+    window = PageWindow(10)
+    assert await store.read(lambda tx: tx.jobs.page(EVERY, {}, window)) == [job(2), of_all]
+    assert await store.read(lambda tx: tx.jobs.page(OURS, {}, window)) == [job(2)]
+    assert await store.read(lambda tx: tx.jobs.first({"plan_id": PLAN})) == of_all
+    await save(store, cancel(of_all, NOW))
+    await remove(store)
+    assert await store.read(lambda tx: tx.jobs.page(EVERY, {}, window)) == [job(2)]

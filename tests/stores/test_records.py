@@ -82,6 +82,7 @@ ODD: list[Any] = [
         date_created=ODD_INSTANT,
         date_updated=LATER,
         date_ended=LATER,
+        plan_id="plän",
     ),
     NetworkAccessProfile(
         sid=sid(SidKind.NETWORK_ACCESS_PROFILE, 1),

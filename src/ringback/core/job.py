@@ -19,6 +19,9 @@ class JobKind(StrEnum):
     """The kinds of jobs."""
 
     REPLAY = "replay"
+    """Sends callbacks again."""
+    MIGRATION = "migration"
+    """Moves callback URLs by a plan, or moves them back."""
 
 
 class JobStatus(StrEnum):
@@ -47,10 +50,11 @@ class JobPiece(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A long action of an account, and how far it is."""
+    """A long action of an account or of the operator, and how far it is."""
 
     sid: str
     account_sid: str
+    """The account; EVERY for the operator's action on all accounts."""
     kind: JobKind
     parameters: Mapping[str, Any]
     """What was asked for, in the form of the kind of job."""
@@ -73,6 +77,8 @@ class Job:
     date_created: datetime
     date_updated: datetime
     date_ended: datetime | None = None
+    plan_id: str | None = None
+    """The plan that the job carries out, if it is of that kind."""
 
     @property
     def done(self) -> int:

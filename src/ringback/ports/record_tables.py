@@ -1,9 +1,9 @@
 """Interfaces of tables for simple records, which are saved, found and listed by their fields."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from ringback.core.accounts.account import AccountOwnedRecord, NamedRecord
 from ringback.core.job import Job
@@ -26,6 +26,9 @@ class SimOwnedRecord(Protocol):
 
 U = TypeVar("U", bound=SimOwnedRecord)
 F = TypeVar("F", bound=DataSession)
+
+LINES_AT_ONCE: Final = 100
+"""How many lines of a plan one read returns; a line may have 500 edits."""
 
 FieldFilter = Mapping[str, object]
 """A filter by the fields of a record and their values; a value of None matches any value."""
@@ -205,5 +208,26 @@ class Jobs(Records[Job], Protocol):
         ...
 
     def remove_ended_before(self, instant: datetime, *, limit: int) -> int:
-        """Delete at most `limit` jobs that ended before this instant, and return their number."""
+        """Delete at most `limit` jobs that ended before this instant, and return their number.
+
+        With the last job of a plan, the lines of the plan are deleted.
+        """
+        ...
+
+
+class PlanLines(Protocol):
+    """The table of the plans that jobs carry out: each plan and its journal, line by line."""
+
+    def add(self, account_sid: str, plan_id: str, number: int, lines: Sequence[str]) -> None:
+        """Save new lines; `number` is that of the first one, and a plan's lines begin with 1."""
+        ...
+
+    def after(
+        self, account_sid: str, plan_id: str, number: int, *, limit: int = LINES_AT_ONCE
+    ) -> list[str]:
+        """Return the lines that follow the one with this number, at most `limit`."""
+        ...
+
+    def last(self, account_sid: str, plan_id: str) -> int:
+        """Return the number of the last line; 0 if the plan has none."""
         ...

@@ -21,7 +21,7 @@ from ringback.core.sims.scenario import CarrierResult
 from ringback.ports.audit import AuditLog
 from ringback.ports.callbacks import Callbacks, IncomingCallbackBatches, ResponseOverflows
 from ringback.ports.counters import Counters
-from ringback.ports.record_tables import CredentialTable, Jobs, ScheduledTasks
+from ringback.ports.record_tables import CredentialTable, Jobs, PlanLines, ScheduledTasks
 from ringback.ports.retention import Retention
 from ringback.ports.shadows import ShadowCallbacks
 from ringback.ports.sim_tables import SuperSimTables, WirelessTables
@@ -179,6 +179,8 @@ class Transaction(Protocol):
     tasks: ScheduledTasks
     jobs: Jobs
     """Long actions, such as the replay of many callbacks."""
+    plans: PlanLines
+    """The plans that jobs carry out, with their journals."""
     callbacks: Callbacks
     batches: IncomingCallbackBatches
     """Large batches of new callbacks that have not been added to `callbacks` yet."""

@@ -11,7 +11,10 @@ from ringback.core.kore_ids import id_of_account
 from ringback.core.retry_schedule import RetrySchedule
 
 EVERY: Final = "*"
-"""Stands for all accounts in place of an account's SID; only functions that read accept it."""
+"""Stands for all accounts in place of an account's SID.
+
+Functions that read accept it, and jobs of the operator have it.
+"""
 
 
 class AccountStatus(StrEnum):

@@ -135,6 +135,8 @@ class SqlRecords(SqlTable[R]):
         self._session.write(
             "INSERT INTO removed (table_name, sid, account_sid, seq)"
             f" SELECT ?, sid, account_sid, seq FROM {self._mapping.table} WHERE sid = ?"
+            # A job of the operator belongs to no account.
+            " AND account_sid IN (SELECT sid FROM accounts)"
             " ON CONFLICT (table_name, sid) DO UPDATE SET seq = excluded.seq",
             (self._mapping.table, sid),
         )

@@ -1,17 +1,19 @@
-"""Stores scheduled tasks, jobs, and the network scenarios that were chosen for SIMs."""
+"""Stores scheduled tasks, jobs, plans, and the network scenarios that were chosen for SIMs."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
 from ringback.core.job import Job, JobKind
 from ringback.core.scheduled_task import ScheduledTask
 from ringback.core.sims.scenario import TaskKind
+from ringback.ports import LINES_AT_ONCE
 from ringback.stores.sql.field_columns import from_us, maybe_from_us, to_us
 from ringback.stores.sql.record_tables import RowMapping, SqlRecords
 from ringback.stores.sql.write_batch import WriteBatch
 
 TASKS: Final = RowMapping("tasks", ScheduledTask)
-JOBS: Final = RowMapping("jobs", Job, "account_sid status")
+JOBS: Final = RowMapping("jobs", Job, "account_sid plan_id", "account_sid status")
 # A newer server, which shares the database during an upgrade, may have further kinds.
 _KINDS: Final = ", ".join(f"'{one}'" for one in JobKind)
 RUNNING_JOBS: Final = f"status = 'running' AND kind IN ({_KINDS})"
@@ -77,12 +79,52 @@ class SqlJobs(SqlRecords[Job]):
 
     def remove_ended_before(self, instant: datetime, *, limit: int) -> int:
         rows = self._session.read(
-            "SELECT sid FROM jobs WHERE ended_us < ? ORDER BY ended_us LIMIT ?",
+            "SELECT sid, account_sid, plan_id FROM jobs WHERE ended_us < ?"
+            " ORDER BY ended_us LIMIT ?",
             (to_us(instant), limit),
         ).fetchall()
         for row in rows:
             self.remove(row["sid"])
+            plan = row["account_sid"], row["plan_id"]
+            if row["plan_id"] is not None and self._is_last_of(*plan):
+                self._session.write(
+                    "DELETE FROM plan_lines WHERE account_sid = ? AND plan_id = ?", plan
+                )
         return len(rows)
+
+    def _is_last_of(self, account_sid: str, plan_id: str) -> bool:
+        return self.first({"account_sid": account_sid, "plan_id": plan_id}) is None
+
+
+class SqlPlanLines:
+    """Implements `ports.PlanLines`."""
+
+    def __init__(self, session: WriteBatch) -> None:
+        self._session = session
+
+    def add(self, account_sid: str, plan_id: str, number: int, lines: Sequence[str]) -> None:
+        for at, line in enumerate(lines, number):
+            self._session.write(
+                "INSERT INTO plan_lines (account_sid, plan_id, number, line) VALUES (?, ?, ?, ?)",
+                (account_sid, plan_id, at, line),
+            )
+
+    def after(
+        self, account_sid: str, plan_id: str, number: int, *, limit: int = LINES_AT_ONCE
+    ) -> list[str]:
+        rows = self._session.read(
+            "SELECT line FROM plan_lines WHERE account_sid = ? AND plan_id = ? AND number > ?"
+            " ORDER BY number LIMIT ?",
+            (account_sid, plan_id, number, limit),
+        )
+        return [row["line"] for row in rows]
+
+    def last(self, account_sid: str, plan_id: str) -> int:
+        row = self._session.read(
+            "SELECT max(number) AS last FROM plan_lines WHERE account_sid = ? AND plan_id = ?",
+            (account_sid, plan_id),
+        ).fetchone()
+        return row["last"] or 0
 
 
 class SqlScenarioChoices:

@@ -22,7 +22,12 @@ from ringback.stores.sql.retention import SqlRetention
 from ringback.stores.sql.sending_pause import SqlStoredPause
 from ringback.stores.sql.shadows import TABLES as SHADOW_TABLES
 from ringback.stores.sql.shadows import SqlShadowCallbacks
-from ringback.stores.sql.tasks_and_scenarios import SqlJobs, SqlScenarioChoices, SqlTasks
+from ringback.stores.sql.tasks_and_scenarios import (
+    SqlJobs,
+    SqlPlanLines,
+    SqlScenarioChoices,
+    SqlTasks,
+)
 from ringback.stores.sql.write_batch import WriteBatch
 
 TABLES: Final = (
@@ -82,6 +87,7 @@ class SqlTransaction(Transaction, Generic[S]):
         self.audit = SqlAuditLog(session)
         self.tasks = SqlTasks(session)
         self.jobs = SqlJobs(session)
+        self.plans = SqlPlanLines(session)
         self.kept_responses = self._responses = responses = SqlResponseOverflows(session, budget)
         self.callbacks = self._callbacks = callbacks(session, self._accounts, responses)
         self.shadows = SqlShadowCallbacks(session, responses)

@@ -342,7 +342,7 @@ CREATE TABLE scenarios (
 CREATE TABLE jobs (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     sid TEXT NOT NULL UNIQUE,
-    account_sid TEXT NOT NULL REFERENCES accounts (sid),
+    account_sid TEXT NOT NULL,
     kind TEXT NOT NULL,
     parameters TEXT NOT NULL,
     rate INTEGER,
@@ -356,14 +356,25 @@ CREATE TABLE jobs (
     idempotency_key TEXT,
     created_us INTEGER NOT NULL,
     updated_us INTEGER NOT NULL,
-    ended_us INTEGER
+    ended_us INTEGER,
+    plan_id TEXT
 ) STRICT;
 CREATE INDEX jobs_of_account ON jobs (account_sid, seq);
 CREATE INDEX jobs_by_status ON jobs (account_sid, status, seq);
 CREATE UNIQUE INDEX jobs_by_key ON jobs (account_sid, idempotency_key)
     WHERE idempotency_key IS NOT NULL;
+CREATE INDEX jobs_of_plan ON jobs (account_sid, plan_id, seq) WHERE plan_id IS NOT NULL;
 CREATE INDEX jobs_running ON jobs (seq) WHERE status = 'running';
 CREATE INDEX jobs_ended ON jobs (ended_us) WHERE ended_us IS NOT NULL;
+
+-- The plans that jobs carry out, and their journals: JSON, line by line.
+CREATE TABLE plan_lines (
+    account_sid TEXT NOT NULL,
+    plan_id TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    line TEXT NOT NULL,
+    PRIMARY KEY (account_sid, plan_id, number)
+) STRICT, WITHOUT ROWID;
 
 -- Super SIM.
 
