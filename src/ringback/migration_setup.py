@@ -3,7 +3,7 @@
 A URL source is a place where callback URLs are configured, such as Twilio's API or a CSV file.
 """
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -31,7 +31,8 @@ from ringback.migration.url_sources.api import ApiUrlSource
 from ringback.migration.url_sources.file_url_source import FileUrlSource
 from ringback.migration.url_sources.own_data import OwnDataUrlSource
 from ringback.operations.accounts import fetch_account
-from ringback.ports import Clock, Transport
+from ringback.portal_client import PortalClient
+from ringback.ports import Clock, Store, Transport
 from ringback.probe.payloads import PROBE_ACCOUNT_SID
 from ringback.probe.quick_check import quick_check
 from ringback.probe.request_factory import account_of
@@ -64,6 +65,12 @@ class OpenedUrlSource:
     """The past deliveries to the URLs; None if the URL source has no record of them."""
     fingerprint: str | None = None
     """The fingerprint of the Ringback's data; None if the URLs are elsewhere."""
+    store: Store | None = None
+    """The store with the URLs, in which a job can move them; None if they are elsewhere."""
+    portal: PortalClient | None = None
+    """The portal of a server that can move them by a job; None if they are elsewhere."""
+    is_served: Callable[[], bool] = lambda: False
+    """Returns True while a server uses the store, so that it carries out jobs."""
 
 
 @asynccontextmanager
@@ -113,7 +120,8 @@ async def _store(
             f"there is no data in {data}; give the data folder of a Ringback with --data"
         )
     seal_key = ENVIRONMENT.get(SEAL_KEY.variable) or None
-    store = DataFolder(data, seal_key, credentials.seal_key_file).open_beside()
+    folder = DataFolder(data, seal_key, credentials.seal_key_file)
+    store = folder.open_beside()
     try:
         fingerprint = await store.read(lambda tx: tx.fingerprint())
         _refuse_other_data(f"the data in {data}", fingerprint, expected)
@@ -124,7 +132,11 @@ async def _store(
         own_data = OwnDataUrlSource(
             store, folder=str(data), clock=clock, account_sid=owner, actor=command_line()
         )
-        yield OpenedUrlSource(own_data, clock, own_data, fingerprint)
+        yield OpenedUrlSource(
+            *(own_data, clock, own_data, fingerprint),
+            store=store,
+            is_served=lambda: folder.served_by() is not None,
+        )
     finally:
         await store.close()
 
@@ -142,7 +154,11 @@ async def _api(
     )
     fingerprint = await api.fingerprint()
     _refuse_other_data(f"the server at {api.server}", fingerprint, expected)
-    return OpenedUrlSource(api, SystemClock(), api.deliveries, fingerprint)
+    portal = None
+    if api.server is not None and fingerprint is not None:
+        # A Ringback that has a fingerprint can also carry out plans.
+        portal = PortalClient(api.server, account_sid, credentials.auth_token)
+    return OpenedUrlSource(api, SystemClock(), api.deliveries, fingerprint, portal=portal)
 
 
 def _refuse_other_data(place: str, fingerprint: str | None, expected: str | None) -> None:
@@ -183,7 +199,7 @@ class ReceiverReadinessProbe:
     @property
     def missing_secret(self) -> str | None:
         """The name of a secret that the probe needs but does not have; None if none is missing."""
-        if isinstance(self.found.url_source, OwnDataUrlSource):
+        if isinstance(self.found.url_source, OwnDataUrlSource) or self.found.portal is not None:
             return None
         if self.how.sources[self.to].signature.is_by_auth_token:
             return None if self.auth_token else "auth_token"

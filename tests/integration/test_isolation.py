@@ -26,6 +26,7 @@ from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.callbacks.retry import GiveUp
 from ringback.core.http.http_exchange import AttemptResult, ReceiverResponseRecord
 from ringback.core.http.outcome import DeliveredOutcome
+from ringback.core.job import JobKind
 from ringback.core.kore_ids import ULID_BYTES, KoreIdKind, make_kore_id
 from ringback.core.policy.source_policy import Source
 from ringback.core.retention import TimeSubject
@@ -158,6 +159,10 @@ def furnish_callbacks(tx: Transaction, sid: str) -> None:
     tx.retention.set_times({TimeSubject(sid, "answers"): records.SECOND * 9000}, NOW)
     whose = {"statuses": ["failed"], "as_other_source": False, "destination": host}
     tx.jobs.add(replace(records.job(NUMBERS[sid], sid), parameters=whose))
+    plan = f"{WHOSE[sid]}-plan-to-move"
+    moves = replace(records.job(NUMBERS[sid] + 50, sid), kind=JobKind.MIGRATION, plan_id=plan)
+    tx.jobs.add(replace(moves, parameters={"action": "apply"}))
+    tx.plans.add(sid, plan, 1, [f"a line about {host}"])
     copy = records.shadow(NUMBERS[sid], sid)
     tx.shadows.open([copy])
     tx.shadows.settle([copy.settled(AttemptResult(DeliveredOutcome(200)), None, started=NOW)])
@@ -201,6 +206,7 @@ NAMES: Final[dict[str, list[str]]] = {
     "/portal/v1/callbacks/{sid}": [CALLBACK],
     "/portal/v1/authors/{sid}": [CALLBACK, SIM, METER, ESIM],
     "/portal/v1/jobs/{sid}": [records.job(NUMBER).sid],
+    "/portal/v1/plans/{sid}": ["theirs-plan-to-move"],
     "/portal/v1/devices/{sim}": [SIM, METER, "theirs-sim", "theirs-meter"],
     "/portal/v1/esim_profiles/{sid}": [ESIM],
     "/portal/v1/keys/{sid}": [records.sid(SidKind.API_KEY, NUMBER), OPERATOR.sid],
@@ -283,6 +289,10 @@ FORMS: Final[dict[str, list[dict[str, str]]]] = {
 DOCUMENTS: Final[dict[str, list[dict[str, Any]]]] = {
     "/portal/v1/callbacks": [
         {"url": A_URL, "parameters": {"a": "1"}, "idempotency_key": f"{THEIRS}-key"}
+    ],
+    "/portal/v1/plans": [
+        {"action": action, "plan": ['{"ringback_plan": {"form": 2, "id": "theirs-plan-to-move"}}']}
+        for action in ("apply", "revert")
     ],
     "/webhook/v1/secrets": [{"Name": "mine"}],
     "/webhook/v1/secrets/{id}": [{"Name": "mine"}, {"Status": "active"}],

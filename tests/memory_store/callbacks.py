@@ -352,6 +352,9 @@ class MemoryBatches:
     def all(self) -> dict[int, str]:
         return dict(self.kept)
 
+    def is_empty(self) -> bool:
+        return not self.kept
+
     def remove(self, numbers: Sequence[int]) -> None:
         for number in numbers:
             self.kept.pop(number, None)

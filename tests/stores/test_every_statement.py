@@ -332,6 +332,7 @@ def engine(tx: Transaction) -> None:
 def batches(tx: Transaction) -> None:
     tx.batches.add(["a", "b"])
     tx.batches.all()
+    tx.batches.is_empty()
     tx.batches.remove([1])
 
 

@@ -26,6 +26,7 @@ from ringback.api.portal.devices import DeviceEndpoints
 from ringback.api.portal.jobs import JobEndpoints
 from ringback.api.portal.kore_test_events import TestEventEndpoints
 from ringback.api.portal.network_scenarios import ScenarioEndpoints
+from ringback.api.portal.plans import PlanEndpoints
 from ringback.api.portal.replays import ReplayEndpoints
 from ringback.api.portal.retention import RetentionEndpoints
 from ringback.api.portal.shadows import ShadowEndpoints
@@ -65,6 +66,7 @@ _PORTAL: Final = (
     CreateCallbacksEndpoints,
     ReplayEndpoints,
     JobEndpoints,
+    PlanEndpoints,
     TotalsEndpoints,
     CounterEndpoints,
     TestEventEndpoints,

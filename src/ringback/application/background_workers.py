@@ -1,7 +1,7 @@
 """Builds the workers of a server, which send callbacks and simulate the mobile network."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -9,11 +9,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from ringback.application.gateway_duty import GatewayDuty
+from ringback.application.plan_worker import PlanWorker
 from ringback.application.process_dependencies import ProcessDependencies
 from ringback.application.storage import OpenStorage
 from ringback.carrier.simulated_carrier import SimulatedCarrier
 from ringback.core.callbacks.shards import Role
 from ringback.core.errors import ConfigurationError, StoreUnavailable
+from ringback.core.job import JobKind
 from ringback.core.sims.scenario import TaskKind
 from ringback.delivery.backlog import BacklogLimits
 from ringback.delivery.batch_ingestion import BatchIngestionQueue
@@ -24,6 +26,7 @@ from ringback.delivery.minute_counters import CounterWriter
 from ringback.delivery.shadow_sender import ShadowSender
 from ringback.engine.clock_advancer import ClockAdvancer
 from ringback.engine.job_runner import JobRunner
+from ringback.engine.long_job_runner import LongJobRunner
 from ringback.engine.pause_control import PauseControl
 from ringback.engine.retention_worker import RetentionWorker
 from ringback.engine.supervisor import Supervisor
@@ -160,6 +163,17 @@ class BackgroundWorkers:
             checkpoint=process.checkpoint,
         )
         """Works on jobs, but not in the role API: another process then finds them."""
+        self.plan_runner = LongJobRunner(
+            kinds=(JobKind.MIGRATION,),
+            work=PlanWorker(process, store, network.sender, context).carry_out,
+            store=store,
+            clock=clock,
+            # A command can create such a job in the data of this server.
+            look_every=_LOOK_FOR_WORK,
+            is_shared=cluster.is_shared,
+            gate=process.gate,
+            checkpoint=process.checkpoint,
+        )
         self._receive = _receiver(store, clock, self.task_runner, context)
         self.notifier: LoopWaker = self.task_runner
         """Wakes a loop that carries out scheduled tasks, in this process or another."""
@@ -175,7 +189,8 @@ class BackgroundWorkers:
         self.pause_control = PauseControl(store, process.gate, clock=clock)
         self.policy_reloader = _policy_reloader_of(origin, process, self.stored_policy)
         """Reloads the policy when the settings file changes; None if there is no settings file."""
-        loops = (self.task_runner, self.job_runner, self.delivery, self.shadow_sender)
+        jobs = self.job_runner, self.plan_runner
+        loops = (self.task_runner, *jobs, self.delivery, self.shadow_sender)
         self.clock_advancer = (
             ClockAdvancer(clock, loops) if isinstance(clock, VirtualClock) else None
         )
@@ -222,7 +237,7 @@ class BackgroundWorkers:
             self.delivery,
             clock=process.clock,
             beside=beside,
-            after_recovery=(self.job_runner.run,) if is_worker else (),
+            after_recovery=(self.job_runner.run, self.plan_runner.run) if is_worker else (),
         )
 
     def add_loop(self, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -334,6 +349,18 @@ class TaskAnnouncer:
     def wake(self) -> None:
         """Announce new tasks."""
         self.cluster.announce(News(has_tasks=True))
+
+
+@dataclass(frozen=True, slots=True)
+class JobRunners:
+    """Implements `ports.LoopWaker`: wakes the loops that work on jobs."""
+
+    loops: Sequence[LoopWaker]
+
+    def wake(self) -> None:
+        """Make them look for jobs at once."""
+        for loop in self.loops:
+            loop.wake()
 
 
 def _handler_of(kind: TaskKind) -> TaskHandler[OperationContext]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from ringback.application.api import HttpApi, WorkerServicesForApi
-from ringback.application.background_workers import BackgroundWorkers, OpenTransports
+from ringback.application.background_workers import BackgroundWorkers, JobRunners, OpenTransports
 from ringback.application.process_dependencies import (
     SYSTEM_CLOCK,
     SYSTEM_RANDOM_SOURCE,
@@ -86,7 +86,7 @@ def services_of(workers: BackgroundWorkers) -> WorkerServicesForApi:
         batch_queue=workers.batch_queue,
         write_counters=workers.counter_writer.write,
         notifier=workers.notifier,
-        job_notifier=workers.job_runner,
+        job_notifier=JobRunners((workers.job_runner, workers.plan_runner)),
         policy_monitor=workers.policy_monitor,
         stored_policy=workers.stored_policy,
         pause_control=workers.pause_control,

@@ -10,7 +10,7 @@ import click
 from ringback.cli.base_command import argument, group, option, option_group
 from ringback.cli.options import limit_option, prints_answer, prints_record
 from ringback.cli.output import Output, on_one_line
-from ringback.cli.portal_commands import newest, with_portal
+from ringback.cli.portal_commands import newest, with_operators_portal
 from ringback.core.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -26,6 +26,9 @@ _SAY_EVERY_SECONDS: Final = 10.0
 _PATIENCE_SECONDS: Final = 120.0
 """For how long a job is still followed if its server doesn't answer, for example at a restart."""
 
+_DIGEST: Final = "plan_digest"
+"""A parameter by which servers know that a plan has not changed."""
+
 _job_argument: Final = argument("sid", help="SID of the job, for example JO0123abc.")
 
 
@@ -33,8 +36,8 @@ _job_argument: Final = argument("sid", help="SID of the job, for example JO0123a
 def jobs() -> None:
     """Show, pause and cancel jobs: long actions that run in the server.
 
-    `ringback callbacks replay --since` creates a job. A job goes on when the terminal is closed,
-    and after a crash of the server.
+    `ringback callbacks replay --since` and `ringback migrate apply` create jobs. A job goes on when
+    the terminal is closed, and after a crash of the server.
     """
 
 
@@ -51,7 +54,7 @@ def jobs() -> None:
     limit_option,
 )
 @prints_answer
-@with_portal
+@with_operators_portal
 def list_jobs(*, portal: "PortalClient", status: str | None, limit: int) -> Output:
     """List jobs, newest first.
 
@@ -73,7 +76,7 @@ def list_jobs(*, portal: "PortalClient", status: str | None, limit: int) -> Outp
 )
 @_job_argument
 @prints_answer
-@with_portal
+@with_operators_portal
 def show(*, sid: str, portal: "PortalClient") -> Output:
     """Show one job: what was asked for, how far it is, and how it ended."""
     job = portal.get("jobs", sid)
@@ -86,7 +89,7 @@ def show(*, sid: str, portal: "PortalClient") -> Output:
 )
 @_job_argument
 @prints_record
-@with_portal
+@with_operators_portal
 def follow(*, sid: str, portal: "PortalClient") -> Output:
     """Print the progress of a job until it has ended.
 
@@ -100,7 +103,7 @@ def _move(verb: str, meaning: str, example: str) -> None:
     @jobs.command(verb, help=meaning, examples={f'ringback jobs {verb} "$JOB_SID"': example})
     @_job_argument
     @prints_record
-    @with_portal
+    @with_operators_portal
     def move(*, sid: str, portal: "PortalClient") -> Output:
         job = portal.post("jobs", sid, verb)
         return job, _row(job)
@@ -183,9 +186,12 @@ def _progress(job: "JsonObject") -> str:
 
 def _details(job: "JsonObject") -> Iterator[str]:
     yield _row(job)
-    yield f"account     {job['account_sid']}, created by {job['created_by']}"
+    owner = job["account_sid"] or "all accounts"
+    yield f"account     {owner}, created by {job['created_by']}"
     asked: dict[str, Any] = job["parameters"]
-    given = {name: value for name, value in asked.items() if value is not False}
+    given = {name: value for name, value in asked.items() if value is not False and name != _DIGEST}
+    if job["plan_id"] is not None:
+        given["plan"] = job["plan_id"]
     if "statuses" in given:
         given["statuses"] = ", ".join(given["statuses"])
     if job["rate"] is not None:

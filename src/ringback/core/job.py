@@ -12,7 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
-from ringback.core.errors import Conflict
+from ringback.core.errors import Conflict, RingbackError
 
 
 class JobKind(StrEnum):
@@ -24,6 +24,10 @@ class JobKind(StrEnum):
     """Moves callback URLs by a plan, or moves them back."""
 
 
+IN_PIECES: Final = (JobKind.REPLAY,)
+"""The kinds of jobs whose work is done in pieces, each in one transaction."""
+
+
 class JobStatus(StrEnum):
     """What a job does, or how it ended."""
 
@@ -32,6 +36,10 @@ class JobStatus(StrEnum):
     DONE = "done"
     CANCELLED = "cancelled"
     FAILED = "failed"
+
+
+class JobStopped(RingbackError):
+    """The job does not run any more, or another process has it: its work ends where it is."""
 
 
 UNFINISHED: Final = frozenset({JobStatus.RUNNING, JobStatus.PAUSED})
@@ -90,7 +98,11 @@ class Job:
         position = self.position if piece.position is None else piece.position
         counts = dict(Counter(self.counts) + Counter(piece.counts))
         job = replace(self, counts=counts, position=position, status_reason=None, date_updated=now)
-        return _ended(job, JobStatus.DONE, now) if piece.is_last else job
+        return job.completed(now) if piece.is_last else job
+
+    def completed(self, now: datetime) -> "Job":
+        """Return the job after all of its work."""
+        return replace(_ended(self, JobStatus.DONE, now), status_reason=None)
 
     def waiting(self, why: str, now: datetime) -> "Job":
         """Return the job while it waits for something, such as room in the queue."""

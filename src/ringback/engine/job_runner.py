@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Final, Generic, NamedTuple, TypeVar
 
 from ringback.core.errors import BacklogFull, StoreUnavailable
-from ringback.core.job import Job, JobPiece
+from ringback.core.job import IN_PIECES, Job, JobPiece
 from ringback.engine.store_loop import StoreLoop
 from ringback.ports import Transaction
 
@@ -90,7 +90,8 @@ class JobRunner(StoreLoop, Generic[C]):
 
     def _take_turn(self, tx: Transaction, tried: list[Job]) -> _Turn:
         # A store may run this again, so it changes nothing here but `tried`.
-        now, running = self.clock.now(), tx.jobs.claim()
+        now = self.clock.now()
+        running = [one for one in tx.jobs.claim() if one.kind in IN_PIECES]
         job = self._next_of(running, now)
         if job is None:
             return _Turn(running)

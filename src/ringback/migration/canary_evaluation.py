@@ -5,14 +5,15 @@ after its first attempt. It fails if it is undelivered or still being retried.
 
 A URL got worse if its failing share rose, and either no callback is delivered any more, or the rise
 is probably no coincidence (a probability of at most 1 %). So a receiver that was already down
-doesn't count as worse. A URL without callbacks since the move is not judged.
+doesn't count as worse. A URL without callbacks since the move is not judged: the canary asks for a
+least number of callbacks, and probes the receivers that had none if too few come.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from fractions import Fraction
-from math import exp, lgamma
+from math import exp, lgamma, log
 from typing import Final, NamedTuple
 
 from ringback.core.callback_urls.callback_url import CallbackUrl
@@ -20,7 +21,7 @@ from ringback.migration.url_source import UrlEdit, UrlLocation
 from ringback.ports import UrlDeliveryTotals
 
 DeliveryTarget = tuple[str | None, str]
-"""The key by which deliveries are counted: an account (None if unknown), and a URL.
+"""The key by which deliveries are counted: an account (None for any account), and a URL.
 
 The URL has no fragment and no credentials. So URLs that differ only in their fragment are counted
 together.
@@ -65,6 +66,8 @@ class DeliveryCounts(NamedTuple):
 
 
 _UNLIKELY: Final = 0.01
+_ROUNDING: Final = 1e-9
+"""More than the error of the sums that are compared with `_UNLIKELY`."""
 _SINGLE: Final = 10
 """A step of a canary is rolled back if more than 1 in `_SINGLE` of its URLs got worse.
 
@@ -96,13 +99,23 @@ class CanaryResult:
 
     worse: Mapping[UrlLocation, str] = field(default_factory=dict[UrlLocation, str])
     """The places of the URLs that got worse, each with a sentence that gives the numbers."""
-    called: int = 0
-    """The number of URLs with callbacks since the move."""
+    called: frozenset[UrlLocation] = frozenset()
+    """The URLs with callbacks since the move."""
+    callbacks: int = 0
+    """The number of callbacks to them since the move."""
 
     @property
     def is_general(self) -> bool:
         """True if too many URLs got worse for the cause to be in single receivers."""
-        return len(self.worse) > 1 and len(self.worse) * _SINGLE > self.called
+        return len(self.worse) > 1 and len(self.worse) * _SINGLE > len(self.called)
+
+    @property
+    def is_surely_general(self) -> bool:
+        """True if that is so, and it is probably no coincidence that just these had callbacks.
+
+        While only a few URLs had callbacks, two bad receivers among them can be more than a tenth.
+        """
+        return self.is_general and _tail(len(self.called), len(self.worse)) <= _UNLIKELY + _ROUNDING
 
 
 def _by_chance(before: DeliveryCounts, after: DeliveryCounts) -> float:
@@ -120,6 +133,20 @@ def _by_chance(before: DeliveryCounts, after: DeliveryCounts) -> float:
         + _log_choose(before.tried, failing - count)
         - _log_choose(tried, failing)
         for count in range(max(after.failing, failing - before.tried), most + 1)
+    ]
+    return sum(map(exp, logs))
+
+
+def _tail(called: int, worse: int) -> float:
+    """Return the probability that so many of the called URLs or more are worse, if a tenth is.
+
+    >>> round(_tail(2, 2), 6)
+    0.01
+    """
+    share = 1 / _SINGLE
+    logs = [
+        _log_choose(called, count) + count * log(share) + (called - count) * log(1 - share)
+        for count in range(worse, called + 1)
     ]
     return sum(map(exp, logs))
 
@@ -143,8 +170,8 @@ def compare_deliveries(
         for edit in edits
     }
     new = set(forms.values())
-    earlier = _by_target(each for each in before if (each.account_sid, each.url) not in new)
-    later = _by_target(each for each in after if (each.account_sid, each.url) in new)
+    earlier = _by_target(each for each in before if not _is_of(each, new))
+    later = _by_target(each for each in after if _is_of(each, new))
     targets = {place: _target(*form) for place, form in forms.items()}
     watched = {
         place: DeliveriesBeforeAndAfter(earlier[target], later[target])
@@ -152,8 +179,13 @@ def compare_deliveries(
     }
     return CanaryResult(
         {place: str(each) for place, each in watched.items() if each.is_worse},
-        called=sum(1 for each in watched.values() if each.after.tried),
+        called=frozenset(place for place, each in watched.items() if each.after.tried),
+        callbacks=sum(later[target].tried for target in set(targets.values())),
     )
+
+
+def _is_of(totals: UrlDeliveryTotals, forms: Set[DeliveryTarget]) -> bool:
+    return (totals.account_sid, totals.url) in forms or (None, totals.url) in forms
 
 
 def _target(account_sid: str | None, shown: str) -> DeliveryTarget:
@@ -163,7 +195,9 @@ def _target(account_sid: str | None, shown: str) -> DeliveryTarget:
 def _by_target(many: Iterable[UrlDeliveryTotals]) -> defaultdict[DeliveryTarget, DeliveryCounts]:
     found = defaultdict[DeliveryTarget, DeliveryCounts](DeliveryCounts)
     for each in many:
-        target = _target(each.account_sid, each.url)
         counts = DeliveryCounts(each.delivered, each.undelivered, each.retried)
-        found[target] = DeliveryCounts(*map(sum, zip(found[target], counts, strict=True)))
+        # A place in a file says nothing of the account.
+        for owner in (each.account_sid, None):
+            target = _target(owner, each.url)
+            found[target] = DeliveryCounts(*map(sum, zip(found[target], counts, strict=True)))
     return found

@@ -34,11 +34,23 @@ class CanarySettings:
     soak: timedelta
     """How long each step's deliveries are watched before the next step."""
     deliveries: UrlDeliveryHistory
+    least: int = 0
+    """How many callbacks have to come in each step before it passes."""
+    wait: timedelta = timedelta(0)
+    """How long to wait for them after the soak; if too few come, receivers are probed."""
 
     @property
     def pause(self) -> timedelta:
         """The time between two checks of a step's deliveries."""
         return min(max(self.soak / _LOOKS, _SHORTEST_PAUSE), _LONGEST_PAUSE)
+
+    @property
+    def settles_after_stop(self) -> timedelta:
+        """How long to wait before the first look after the process was stopped.
+
+        What it was sending then counts as failing until it is sent again.
+        """
+        return min(_SETTLES, self.soak)
 
     async def before(self, began: datetime) -> Sequence[UrlDeliveryTotals]:
         """Return the delivery totals before a step began: of one day, or of a longer `soak`."""

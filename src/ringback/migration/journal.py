@@ -8,12 +8,13 @@ plan. Where a server moves the URLs, its store has the journal (`stored_journal`
 import json
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 from ringback.core.errors import ConfigurationError
 from ringback.migration.plan import read_edit
@@ -60,8 +61,27 @@ class JournalEntryType(StrEnum):
     RETURNED = "returned"
     WENT_BACK = "went back"
     """The whole step has been undone."""
+    PLAN = "plan"
+    """Lines of the plan itself; `is_first` marks those with which it begins."""
+    CONTINUED = "continued"
+    """A process began or continues the work of this job; any other process has to stop."""
+    WAITING = "waiting"
+    """Too few callbacks came during the soak: the canary goes on, until this time at most."""
+    PROVED = "proved"
+    """What the canary did to judge the step, with figures, before the step passed."""
+    UNPROVEN = "unproven"
+    """Too few callbacks came, and receivers may not be probed: the apply ended in this step."""
+    SENT_AGAIN = "sent again"
+    """Callbacks that receivers refused while their URLs were moved are sent by the old source.
+
+    The line has numbers by what became of callbacks, and the SIDs of those that a person has to
+    look at."""
+    SETTLED = "settled"
+    """All callbacks to these URLs, which have gone back, are dealt with."""
     REVERTING = "reverting"
-    """A revert began: all edits of the plan will be undone."""
+    """A revert began: all edits of the plan will be undone.
+
+    With `replay`, all callbacks that were not delivered meanwhile are sent again."""
 
 
 def journal_line(
@@ -86,6 +106,10 @@ class ApplyBegan:
     """The shares of the canary, in percent; empty if there is no canary."""
     soak: float
     """How long each step is watched, in seconds."""
+    least: int = 0
+    """How many callbacks each step needs."""
+    wait: float = 0.0
+    """How long to wait for them after the soak, in seconds."""
 
 
 @dataclass(slots=True)
@@ -96,7 +120,18 @@ class PlanStep:
     began: datetime
     places: set[UrlLocation] = field(default_factory=set[UrlLocation])
     watched_until: datetime | None = None
+    waits_until: datetime | None = None
+    """Until when the canary waits for more callbacks than came until `watched_until`."""
     is_stopped: bool = False
+    is_unproven: bool = False
+    """True if the last apply ended because too few callbacks came."""
+
+
+class MovedPeriod(NamedTuple):
+    """The time for which a URL was moved, before it went back."""
+
+    began: datetime
+    ended: datetime
 
 
 @dataclass(slots=True)
@@ -119,6 +154,18 @@ class JournalSummary:
     """For each URL that delivered worse, its figures; these URLs are not moved again."""
     step: PlanStep | None = None
     """The step that is not finished yet; None if there is none."""
+    went_back: bool = False
+    """True if the last step that ended has been undone."""
+    plan_lines: list[str] = field(default_factory=list[str])
+    """The lines of the plan itself, if the journal has them."""
+    returned: dict[UrlLocation, MovedPeriod] = field(default_factory=dict[UrlLocation, MovedPeriod])
+    """The URLs that have gone back, and when they were moved."""
+    settled: set[UrlLocation] = field(default_factory=set[UrlLocation])
+    """Those of which all callbacks that their receivers refused are dealt with."""
+    fates: Counter[str] = field(default_factory=Counter[str])
+    """What became of callbacks that receivers refused while their URLs were moved, with numbers."""
+    maybe_acted_on: dict[str, None] = field(default_factory=dict[str, None])
+    """The SIDs of the callbacks of these that their receivers may have acted on, in order."""
 
     def take(self, line: JournalLine) -> None:
         """Update this summary with a journal line.
@@ -129,23 +176,44 @@ class JournalSummary:
         match what:
             case JournalEntryType.BEGAN:
                 self.plan_id = line["plan"]
-                self.began = ApplyBegan(tuple(line["shares"]), line["soak"])
+                more = line.get("least", 0), line.get("wait", 0.0)
+                self.began = ApplyBegan(tuple(line["shares"]), line["soak"], *more)
             case JournalEntryType.REVERTING:
                 self.began, self.step = None, None
-            case JournalEntryType.STEP:
-                self.step = PlanStep(line["share"], at)
-            case JournalEntryType.PASSED | JournalEntryType.WENT_BACK:
-                self.step = None
-            case JournalEntryType.STOPPED:
-                self.open_step.is_stopped = True
-            case JournalEntryType.SOAKING:
-                self.open_step.watched_until = datetime.fromisoformat(line["until"])
+                if line.get("replay"):
+                    self._settle_anew()
+            case JournalEntryType.PLAN:
+                self.plan_lines = [*([] if line["is_first"] else self.plan_lines), *line["lines"]]
             case JournalEntryType.MOVING:
                 self._begin_to_move([read_edit(edit) for edit in line["edits"]], at)
-            case JournalEntryType.GOES_ON:
+            case JournalEntryType.SENT_AGAIN:
+                self.fates.update(line["fates"])
+                self.maybe_acted_on |= dict.fromkeys(line["maybe_acted_on"])
+            case JournalEntryType.CONTINUED | JournalEntryType.PROVED:
                 pass
+            case _ if "places" in line:
+                self._mark(what, places_in(line), at)
+                self.fates.update(line.get("fates", {}))
             case _:
-                self._mark(what, places_in(line))
+                self._take_step(what, line, at)
+
+    def _take_step(self, what: JournalEntryType, line: JournalLine, at: datetime) -> None:
+        """Update the step that is under way with a line about the whole step."""
+        match what:
+            case JournalEntryType.STEP:
+                self.step = PlanStep(line["share"], at)
+            case JournalEntryType.SOAKING:
+                self.open_step.watched_until = datetime.fromisoformat(line["until"])
+            case JournalEntryType.WAITING:
+                self.open_step.waits_until = datetime.fromisoformat(line["until"])
+            case JournalEntryType.STOPPED:
+                self.open_step.is_stopped = True
+            case JournalEntryType.UNPROVEN | JournalEntryType.GOES_ON:
+                self.open_step.is_unproven = what is JournalEntryType.UNPROVEN
+            case JournalEntryType.PASSED | JournalEntryType.WENT_BACK:
+                self.step, self.went_back = None, what is JournalEntryType.WENT_BACK
+            case _:
+                raise ValueError(f"a line of the type {what} needs places")
 
     @property
     def open_step(self) -> PlanStep:
@@ -154,6 +222,22 @@ class JournalSummary:
             raise ValueError("no step is under way")
         return self.step
 
+    def _settle_anew(self) -> None:
+        """Forget what was decided about callbacks that receivers may have acted on."""
+        self.settled.clear()
+        self.maybe_acted_on.clear()
+        self.fates.pop("maybe_acted_on", None)
+
+    @property
+    def is_unproven(self) -> bool:
+        """True if the last apply ended in a step in which too few callbacks came."""
+        return self.step is not None and self.step.is_unproven
+
+    @property
+    def unsettled(self) -> Mapping[UrlLocation, MovedPeriod]:
+        """The URLs that have gone back, and what their receivers refused is not all dealt with."""
+        return {place: one for place, one in self.returned.items() if place not in self.settled}
+
     def _begin_to_move(self, edits: Sequence[UrlEdit], at: datetime) -> None:
         for edit in edits:
             self.moved_at[edit.place] = at
@@ -161,16 +245,24 @@ class JournalSummary:
             self.marks[edit.place] = JournalEntryType.MOVING
             self.open_step.places.add(edit.place)
 
-    def _mark(self, what: JournalEntryType, places: Reasons) -> None:
+    def _mark(self, what: JournalEntryType, places: Reasons, at: datetime) -> None:
         match what:
             case JournalEntryType.WORSE:
                 self.behind |= places
+            case JournalEntryType.SETTLED:
+                self.settled |= places.keys()
             case JournalEntryType.LEFT:
                 self.marks = {at: mark for at, mark in self.marks.items() if at not in places}
             case _:
                 self.marks |= dict.fromkeys(places, what)
         if what is JournalEntryType.SKIPPED:
             self.whys |= places
+        if what is JournalEntryType.RETURNED:
+            self.settled -= places.keys()
+            for place in places:
+                began = self.moved_at.get(place, at)
+                earlier = self.returned.get(place)
+                self.returned[place] = MovedPeriod(earlier.began if earlier else began, at)
         # A URL that didn't move after all is not watched.
         if what in (JournalEntryType.LEFT, JournalEntryType.SKIPPED) and self.step is not None:
             self.step.places -= places.keys()

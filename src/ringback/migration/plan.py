@@ -89,15 +89,17 @@ class MigrationPlan:
         by a newer version, or has another place than when it was made, or if an edit does more than
         move its URL to the plan's source.
         """
+        return cls.of_lines(plan_lines(path), str(path))
+
+    @classmethod
+    def of_lines(cls, lines: Sequence[str], where: str) -> Self:
+        """Read a plan from its lines; `where` is the file that errors name, else like `read`."""
+        first, *others = lines or [""]
+        header = _object(first, f"{where}:1")
+        numbered = [(f"{where}:{at}", line) for at, line in enumerate(others, 2) if line.strip()]
         try:
-            first, *others = path.read_text("utf-8").splitlines() or [""]
-        except (OSError, UnicodeDecodeError) as failure:
-            raise ConfigurationError(f"the plan {path} can't be read: {failure}") from None
-        header = _object(first, f"{path}:1")
-        numbered = [(f"{path}:{at}", line) for at, line in enumerate(others, 2) if line.strip()]
-        try:
-            _refuse_unknown(header["ringback_plan"], f"{path}:1")
-            _refuse_altered(header, f"{path}:1")
+            _refuse_unknown(header["ringback_plan"], f"{where}:1")
+            _refuse_altered(header, f"{where}:1")
             to = source_named(header["to"])
             return cls(
                 id=header["ringback_plan"]["id"],
@@ -113,7 +115,7 @@ class MigrationPlan:
             )
         except (KeyError, TypeError, ValueError, AttributeError):
             raise ConfigurationError(
-                f"{path}:1: this is not a plan; `ringback migrate plan` writes one"
+                f"{where}:1: this is not a plan; `ringback migrate plan` writes one"
             ) from None
 
     @property
@@ -136,6 +138,14 @@ class MigrationPlan:
             "left_out": self.left_out,
         }
         yield from map(edit_record, self.edits)
+
+
+def plan_lines(path: Path) -> Sequence[str]:
+    """Return the lines of a plan's file; raises ConfigurationError if it can't be read."""
+    try:
+        return path.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as failure:
+        raise ConfigurationError(f"the plan {path} can't be read: {failure}") from None
 
 
 def make_plan(

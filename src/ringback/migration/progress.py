@@ -51,6 +51,39 @@ class CanaryStarted:
 
 
 @dataclass(frozen=True, slots=True)
+class CanaryWaits:
+    """Reports that only this many callbacks came in a step, and until when more are waited for."""
+
+    share: int
+    callbacks: int
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SilentReceiversTried:
+    """Reports that too few callbacks came, so that the receivers without any were tried."""
+
+    share: int
+    callbacks: int
+    called: int
+    """The number of URLs of the step that had callbacks."""
+    probed: int
+    """The number of URLs whose receivers were probed."""
+    tested: int
+    """The number of URLs to which a test event was sent."""
+    refused: int
+    """The number of URLs whose receivers are not ready."""
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedSentAgain:
+    """Reports what became of callbacks that were not delivered while their URLs were moved."""
+
+    sent_again: int
+    maybe_acted_on: int
+
+
+@dataclass(frozen=True, slots=True)
 class CanaryStopped:
     """Reports that too many URLs of a step deliver worse, so the whole step is rolled back."""
 
@@ -84,12 +117,20 @@ class EditsReverted:
 
 
 ProgressEvent = (
-    EditsMoved | EditSkipped | CanaryStarted | DeliveriesWorsened | CanaryStopped | EditsReverted
+    EditsMoved
+    | EditSkipped
+    | CanaryStarted
+    | CanaryWaits
+    | SilentReceiversTried
+    | DeliveriesWorsened
+    | CanaryStopped
+    | EditsReverted
+    | RefusedSentAgain
 )
 
-_LEFT_IN_WORDS: Final = {
-    EditOutcome.CHANGED: "somebody else changed the URL in the meantime",
-    EditOutcome.GONE: "the URL doesn't exist any more",
+_LEFT_IN_WORDS: Final[Mapping[str, str]] = {
+    EditOutcome.CHANGED.value: "somebody else changed the URL in the meantime",
+    EditOutcome.GONE.value: "the URL doesn't exist any more",
 }
 
 
@@ -109,25 +150,21 @@ class ProgressReader:
         match what:
             case JournalEntryType.RETURNING:
                 yield from self._go_back(line)
-            case JournalEntryType.RETURNED:
+            case JournalEntryType.SKIPPED | JournalEntryType.LEFT:
+                for place, why in places_in(line).items():
+                    yield EditSkipped(place, _LEFT_IN_WORDS.get(why, why))
                 yield from self._count(line, step)
-            case _ if step is None:
-                pass
-            case JournalEntryType.STEP | JournalEntryType.GOES_ON:
+            case JournalEntryType.MOVED | JournalEntryType.RETURNED:
+                yield from self._count(line, step)
+            case JournalEntryType.SENT_AGAIN:
+                fates = line["fates"]
+                yield RefusedSentAgain(fates["sent_again"], fates["maybe_acted_on"])
+            case JournalEntryType.STEP | JournalEntryType.GOES_ON if step is not None:
                 yield from self._go_on(line, step)
-            case JournalEntryType.SOAKING:
-                yield from _watching(step)
-            case JournalEntryType.WORSE:
-                yield DeliveriesWorsened(step.share, len(step.places), places_in(line))
-            case JournalEntryType.STOPPED:
-                yield CanaryStopped(step.share, line.get("worse", 0), line.get("called", 0))
+            case _ if step is not None:
+                yield from _of_canary(what, line, step)
             case _:
                 pass
-        if what in (JournalEntryType.SKIPPED, JournalEntryType.LEFT):
-            for place, why in places_in(line).items():
-                yield EditSkipped(place, _LEFT_IN_WORDS.get(why, why))
-        if what in (JournalEntryType.SKIPPED, JournalEntryType.LEFT, JournalEntryType.MOVED):
-            yield from self._count(line, step)
 
     def _go_on(self, line: JournalLine, step: PlanStep) -> Iterator[ProgressEvent]:
         self._goes_back, self._done = False, len(step.places)
@@ -153,6 +190,26 @@ class ProgressReader:
             self._goes_back = self._done < self._of
         elif step is not None:
             yield EditsMoved(step.share, len(step.places), self._done, self._of)
+
+
+def _of_canary(
+    what: JournalEntryType, line: JournalLine, step: PlanStep
+) -> Iterator[ProgressEvent]:
+    """Yield what a line about the canary of a step reports."""
+    match what:
+        case JournalEntryType.SOAKING:
+            yield from _watching(step)
+        case JournalEntryType.WAITING if step.waits_until is not None:
+            yield CanaryWaits(step.share, line["callbacks"], step.waits_until)
+        case JournalEntryType.PROVED:
+            names = "callbacks", "called", "probed", "tested", "refused"
+            yield SilentReceiversTried(step.share, *(line[name] for name in names))
+        case JournalEntryType.WORSE:
+            yield DeliveriesWorsened(step.share, len(step.places), places_in(line))
+        case JournalEntryType.STOPPED:
+            yield CanaryStopped(step.share, line.get("worse", 0), line.get("called", 0))
+        case _:
+            pass
 
 
 def _watching(step: PlanStep) -> Iterator[ProgressEvent]:

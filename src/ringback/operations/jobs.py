@@ -5,12 +5,12 @@ from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any, Final, Self
 
+from ringback.core.accounts.account import EVERY
 from ringback.core.calendar import exact
 from ringback.core.callbacks.callback import CallbackStatus
-from ringback.core.errors import BacklogFull, Conflict
+from ringback.core.errors import BacklogFull, Conflict, NotFound
 from ringback.core.job import UNFINISHED, Job, JobKind, JobPiece
-from ringback.operations.context import OperationContext
-from ringback.operations.lookups import fetch_owned
+from ringback.operations.context import AccountOperationContext, OperationContext
 from ringback.operations.replay import from_other_source, from_same_source, replay_oldest
 from ringback.ports import CallbackFilter, NewCallbackQueue, PageWindow, Transaction
 
@@ -55,8 +55,25 @@ class BulkReplay:
         return cls(which=which, is_from_other_source=is_from_other_source, most=most)
 
 
-def create_job(tx: Transaction, job: Job, context: OperationContext) -> Job:
+def record_job(
+    tx: Transaction,
+    context: AccountOperationContext,
+    action: str,
+    *,
+    before: Job | None = None,
+    after: Job,
+) -> None:
+    """Add the audit entry of a change of a job."""
+    owner = None if after.account_sid == EVERY else after.account_sid
+    context.record(tx, action, after.sid, account_sid=owner, before=before, after=after)
+
+
+def create_job(
+    tx: Transaction, job: Job, context: AccountOperationContext, *, action: str = "CreateJob"
+) -> Job:
     """Save a new job, and return it; raises Conflict if its account has too many unfinished ones.
+
+    `action` is for the audit entry.
 
     If the account has a job with the same idempotency key, nothing is saved, and that one is
     returned.
@@ -74,13 +91,19 @@ def create_job(tx: Transaction, job: Job, context: OperationContext) -> Job:
             " cancel one"
         )
     tx.jobs.add(job)
-    context.record_of(tx, "CreateJob", after=job)
+    record_job(tx, context, action, after=job)
     return job
 
 
 def fetch_job(tx: Transaction, account_sid: str, sid: str) -> Job:
-    """Return the account's job with this SID; raises NotFound if there is none."""
-    return fetch_owned(tx.jobs, account_sid, sid, "job")
+    """Return the account's job with this SID, or any job for EVERY.
+
+    Raises NotFound if there is none.
+    """
+    job = tx.jobs.get(sid)
+    if job is None or account_sid not in (EVERY, job.account_sid):
+        raise NotFound(f"there is no job with the SID {sid!r}")
+    return job
 
 
 def change_job(
@@ -99,7 +122,7 @@ def change_job(
     before = fetch_job(tx, account_sid, sid)
     job = move(before, context.now)
     tx.jobs.save(job)
-    context.record_of(tx, action, before=before, after=job)
+    record_job(tx, context, action, before=before, after=job)
     return job
 
 
@@ -111,6 +134,8 @@ def do_piece(tx: Transaction, job: Job, context: OperationContext, limit: int) -
     match job.kind:
         case JobKind.REPLAY:
             return _replay_piece(tx, job, context, limit)
+        case JobKind.MIGRATION:
+            raise ValueError(f"{job.sid} is not done in pieces")
 
 
 def _replay_piece(tx: Transaction, job: Job, context: OperationContext, limit: int) -> JobPiece:

@@ -328,6 +328,10 @@ class IncomingCallbackBatches(Protocol):
         """Return the texts of all saved callbacks by their numbers, in ascending order."""
         ...
 
+    def is_empty(self) -> bool:
+        """Return True if all saved callbacks have been added to the callbacks."""
+        ...
+
     def remove(self, numbers: Sequence[int]) -> None:
         """Delete the texts with these numbers after they have been added to the callbacks."""
         ...

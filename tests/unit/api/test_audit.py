@@ -145,6 +145,10 @@ CHANGES: Final[dict[tuple[str, str], Change]] = {
         )
         for verb, which in (("pause", RUNS), ("resume", PAUSED), ("cancel", RUNS))
     },
+    ("POST", "/portal/v1/plans"): Change(
+        "CarryOutPlan",
+        json={"action": "apply", "plan": ['{"ringback_plan": {"form": 2, "id": "plan"}}']},
+    ),
     ("POST", "/portal/v1/pause"): Change("PauseServer", account_sid=None, by_operator=True),
     ("POST", "/portal/v1/resume"): Change("ResumeServer", account_sid=None, by_operator=True),
     ("POST", "/portal/v1/retention"): Change(

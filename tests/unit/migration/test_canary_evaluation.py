@@ -81,7 +81,7 @@ def test_waiting_callbacks_do_not_count() -> None:
     found = compare_deliveries(
         [edit()], [totals((9, 1, 0), waiting=90)], [moved((0, 0, 0), waiting=900)]
     )
-    assert found == CanaryResult({}, called=0)
+    assert found == CanaryResult()
 
 
 def why_of(
@@ -108,7 +108,9 @@ def test_an_earlier_move_that_was_rolled_back_does_not_count() -> None:
 
 def test_after_the_move_only_moved_urls_count() -> None:
     after = [moved((9, 0, 0)), totals((0, 9, 0)), totals((0, 9, 0), fragment="")]
-    assert compare_deliveries([edit()], [totals((9, 0, 0))], after) == CanaryResult({}, called=1)
+    assert compare_deliveries([edit()], [totals((9, 0, 0))], after) == CanaryResult(
+        {}, frozenset({edit().place}), callbacks=9
+    )
 
 
 @pytest.mark.parametrize(
@@ -121,9 +123,7 @@ def test_after_the_move_only_moved_urls_count() -> None:
     ids=["of another account", "of another URL", "of another query"],
 )
 def test_urls_that_have_not_moved_are_ignored(strange: UrlDeliveryTotals) -> None:
-    assert compare_deliveries([edit()], [totals((9, 0, 0))], [strange]) == CanaryResult(
-        {}, called=0
-    )
+    assert compare_deliveries([edit()], [totals((9, 0, 0))], [strange]) == CanaryResult()
 
 
 def test_a_url_with_credentials_is_found_without_them() -> None:
@@ -131,13 +131,19 @@ def test_a_url_with_credentials_is_found_without_them() -> None:
         UrlLocation("p", OURS), "https://u:p@b.example/", "https://u:p@b.example/#cbs=kore"
     )
     after = totals((0, 1, 0), url=B, fragment="#cbs=kore")
-    assert compare_deliveries([given], [totals((2, 0, 0), url=B, fragment="")], [after]).called == 1
+    found = compare_deliveries([given], [totals((2, 0, 0), url=B, fragment="")], [after])
+    assert found.called == {given.place}
 
 
-def test_edits_of_an_unknown_account_have_no_deliveries() -> None:
+def test_edits_of_an_unknown_account_have_the_deliveries_of_all() -> None:
     given = edit(account_sid=None)
-    found = compare_deliveries([given, edit(B)], [], [moved((0, 1, 0)), moved((0, 1, 0), url=B)])
-    assert (found.worse.keys(), found.called) == ({UrlLocation(B, OURS)}, 1)
+    before = [totals((9, 0, 0)), totals((9, 0, 0), account_sid=THEIRS)]
+    after = [moved((9, 0, 0)), moved((0, 2, 0), account_sid=THEIRS), moved((0, 1, 0), url=B)]
+    found = compare_deliveries([given], before, after)
+    assert (found.called, found.callbacks) == ({given.place}, 11)
+    assert found.worse == {}
+    why = "2 of 2 fail (100.0 %); before: 0 of 18 fail (0.0 %)"
+    assert why_of(before, after[1:], given) == why
 
 
 # ---- several URLs --------------------------------------------------------------------------------
@@ -167,7 +173,8 @@ def test_a_url_of_a_fleet_and_a_sim_is_named_for_both() -> None:
     edits = [edit(name="fleet HF1 SmsCommandsUrl"), edit(name="SIM DE1 CommandsCallbackUrl")]
     why = "4 of 4 fail (100.0 %); before: 0 of 8 fail (0.0 %)"
     found = compare_deliveries(edits, [totals((8, 0, 0))], [moved((0, 3, 1))])
-    assert found == CanaryResult({each.place: why for each in edits}, called=2)
+    places = {each.place: why for each in edits}
+    assert found == CanaryResult(places, frozenset(places), callbacks=4)
 
 
 def test_a_url_without_callbacks_before_says_so() -> None:
@@ -182,5 +189,6 @@ def test_a_url_without_callbacks_before_says_so() -> None:
 def test_more_than_one_and_more_than_a_tenth_of_worse_urls_is_a_general_problem(
     worse: int, called: int, is_general: bool
 ) -> None:
-    places = {UrlLocation(str(each), OURS): "" for each in range(worse)}
-    assert CanaryResult(places, called=called).is_general == is_general
+    places = [UrlLocation(str(each), OURS) for each in range(called)]
+    result = CanaryResult(dict.fromkeys(places[:worse], ""), frozenset(places))
+    assert result.is_general == is_general

@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 
 from ringback.cli.migrate.output import ProgressPrinter
+from ringback.core.accounts.account import EVERY
 from ringback.core.callbacks.callback import CallbackStatus
 from ringback.core.sids import SidKind, dated, make_sid
+from ringback.migration.plan import MigrationPlan
 from ringback.migration.progress import EditsMoved
 from ringback.receiver import Receiver, Rejected
 from tests.fakes import ACCOUNT_SID, KORE_SECRET, a_callback
@@ -52,8 +54,14 @@ def test_urls_in_a_data_folder_are_moved_and_rolled_back(shell: Shell) -> None:
     shell.said("revert", "move.plan", "--yes")
     assert shell.urls() == old
     assert set(shell.statuses().values()) == {"gone back"}
-    for file in (Path("move.plan"), Path("move.plan.journal")):
-        assert "secret" not in file.read_text()
+    plan_id = MigrationPlan.read(Path("move.plan")).id
+    journal = shell.with_store(
+        lambda store: store.read(lambda tx: str(tx.plans.after(EVERY, plan_id, 0)))
+    )
+    assert "returned" in journal
+    for text in (Path("move.plan").read_text(), journal):
+        assert "secret" not in text
+    assert not Path("move.plan.journal").exists()
 
 
 def test_a_named_account_limits_the_move_to_it(shell: Shell) -> None:
@@ -239,7 +247,13 @@ def test_each_command_answers_with_one_json_object(shell: Shell) -> None:
     planned = run("plan", "--data", "data", "--to", "kore", "--out", "move.plan")
     assert (planned["file"], planned["edits"], planned["phase"]) == ("move.plan", 1, "after")
     applied = run("apply", "move.plan", "--no-probe")
-    assert applied == {"outcome": "done", "counts": {"moved": 1}, "left_behind": []}
+    assert applied == {
+        "outcome": "done",
+        "counts": {"moved": 1},
+        "left_behind": [],
+        "callbacks": {},
+        "maybe_acted_on": [],
+    }
     reverted = run("revert", "move.plan", "--yes")
     assert (reverted["outcome"], reverted["returning"]) == ("reverted", 0)
     assert reverted["counts"] == {"gone back": 1}
@@ -444,7 +458,7 @@ def test_without_a_plan_and_without_data_the_coming_changes_are_shown(shell: She
 
 
 @pytest.mark.parametrize(
-    "words", [("--data", "data"), ("--settings", "x.toml"), ("--limit", "3"), ("--urls",)]
+    "words", [("--settings", "x.toml"), ("--limit", "3"), ("--urls",)]
 )
 def test_options_that_have_no_effect_with_a_plan_are_refused(
     shell: Shell, four: list[str], words: tuple[str, ...]
@@ -468,7 +482,8 @@ def fail_what_has_moved(shell: Shell, count: int) -> None:
 def applied_while_failing(shell: Shell, count: int, *words: str, exit_code: int) -> str:
     receiver = threading.Thread(target=fail_what_has_moved, args=[shell, count])
     receiver.start()
-    said = shell.said("apply", "move.plan", "--no-probe", *words, exit_code=exit_code)
+    words = "--no-probe", "--least", "0", *words
+    said = shell.said("apply", "move.plan", *words, exit_code=exit_code)
     receiver.join()
     return said
 
@@ -505,6 +520,8 @@ def test_a_single_url_that_delivers_worse_is_rolled_back_alone(
         (("--canary", "50,10"), "must be shares from 1 to 99 percent, ascending"),
         (("--canary", "x"), "must be shares in percent, like 10 or 10,50"),
         (("--soak", "1h"), "--soak needs --canary"),
+        (("--least", "5"), "--least needs --canary"),
+        (("--wait", "5s"), "--wait needs --canary"),
         (("--canary", "10", "--soak", "long"), "'long' is not a valid duration"),
     ],
 )
@@ -513,6 +530,20 @@ def test_an_invalid_canary_is_refused(shell: Shell, words: tuple[str, ...], why:
     shell.planned("--data", "data")
     assert why in shell.said("apply", "move.plan", "--no-probe", *words, exit_code=2)
     assert shell.urls() == ["https://a.example/"]
+
+
+def test_a_step_without_enough_callbacks_is_not_called_a_success(
+    shell: Shell, four: list[str]
+) -> None:
+    words = ("--no-probe", "--canary", "50", "--soak", "0.1s", "--least", "3", "--wait", "0.1s")
+    said = shell.said("apply", "move.plan", *words, exit_code=4)
+    assert "50 %: only 0 callbacks came, so it waits for more, until" in said
+    assert "stopped: too few callbacks came" in said
+    assert sorted(shell.statuses().values()) == ["moved"] * 2 + ["pending"] * 2
+    # The next one is still asked for as many, unless another number is given.
+    shell.said("apply", "move.plan", "--no-probe", exit_code=4)
+    said = shell.said("apply", "move.plan", "--no-probe", "--least", "0")
+    assert "4  moved" in said
 
 
 # ---- the probe -----------------------------------------------------------------------------------

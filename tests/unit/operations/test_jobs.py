@@ -8,7 +8,7 @@ import pytest
 
 from ringback.core.callbacks.callback import CallbackStatus
 from ringback.core.errors import BacklogFull, Conflict, NotFound
-from ringback.core.job import Job, JobKind, JobPiece, JobStatus, cancel, pause, resume
+from ringback.core.job import IN_PIECES, Job, JobPiece, JobStatus, cancel, pause, resume
 from ringback.core.policy.source_policy import Source
 from ringback.operations.jobs import (
     MOST_UNFINISHED,
@@ -215,5 +215,5 @@ def test_nothing_is_replayed_if_the_queue_has_no_room(tx: MemoryTransaction) -> 
 
 
 def test_there_is_work_for_each_kind_of_job(tx: MemoryTransaction) -> None:
-    for kind in JobKind:
+    for kind in IN_PIECES:
         assert do_piece(tx, replace(a_replay(), kind=kind), a_context(), 1).is_last

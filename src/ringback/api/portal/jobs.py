@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
+from enum import StrEnum
 from functools import partial
 from typing import Any, Final
 
-from ringback.api.authentication import signed_in
+from ringback.api.authentication import Principal, signed_in
 from ringback.api.endpoint_group import ApiRequest, Change, EndpointGroup
 from ringback.api.operation_definition import ApiOperation, OperationParameter, filtered, required
 from ringback.api.portal.callbacks import SHARED_FILTERS, STATUS
@@ -19,10 +20,12 @@ from ringback.api.schema_pieces import (
     number,
     object_of,
     one_of,
+    or_null,
     sid_of,
     text,
 )
-from ringback.api.serializers import CustomJsonSerializer, Serializer, field, maybe
+from ringback.api.serializers import CustomJsonSerializer, Serializer, field, maybe, worked_out
+from ringback.core.accounts.account import EVERY
 from ringback.core.job import Job, JobKind, JobStatus, cancel, pause, resume
 from ringback.core.sids import SidKind
 from ringback.operations.context import OperationContext
@@ -46,11 +49,16 @@ _MOST: Final = 1_000_000_000
 _HIGHEST_RATE: Final = 1_000_000
 _LONGEST_KEY: Final = 255
 
+
+def _owner_of(job: Job) -> str | None:
+    return None if job.account_sid == EVERY else job.account_sid
+
+
 JOB: Final = Serializer[Job](
     "job",
     "jobs",
     field("sid", sid_of(SidKind.JOB)),
-    field("account_sid", sid_of(SidKind.ACCOUNT)),
+    worked_out("account_sid", or_null(sid_of(SidKind.ACCOUNT)), _owner_of),
     field("kind", one_of(JobKind)),
     field("parameters", {"type": "object"}),
     field("status", one_of(JobStatus)),
@@ -64,6 +72,7 @@ JOB: Final = Serializer[Job](
     field("date_created", INSTANT),
     field("date_updated", INSTANT),
     maybe("date_ended", INSTANT),
+    maybe("plan_id"),
 )
 PREVIEW: Final = CustomJsonSerializer(
     "job_preview",
@@ -72,8 +81,15 @@ PREVIEW: Final = CustomJsonSerializer(
     ),
 )
 
+
+class _CreatedKind(StrEnum):
+    """The kinds of jobs that this API creates by parameters."""
+
+    REPLAY = JobKind.REPLAY.value
+
+
 _WHICH: Final = (
-    required("Kind", one_of(JobKind), "What the job does: replay sends callbacks again."),
+    required("Kind", one_of(_CreatedKind), "What the job does: replay sends callbacks again."),
     required("Since", INSTANT, "Only callbacks created at or after this instant."),
     OperationParameter(
         "Until", INSTANT, "Only callbacks created before this instant (default and latest: now)."
@@ -118,8 +134,9 @@ class JobEndpoints(EndpointGroup):
                 "List jobs, newest first.",
                 _list,
                 filtered("Status", "Only jobs with this status.", JobStatus),
+                filtered("PlanId", "Only jobs that carry out the plan with this id."),
             ),
-            jobs.fetches("Fetch a job.", fetch_job),
+            self.answers(*(one, "FetchJob", "Fetch a job.", JOB, self._fetch), for_all=True),
             self.answers(
                 *(JOBS, "CreateJob", creates, JOB, self._create),
                 verb="POST",
@@ -131,10 +148,17 @@ class JobEndpoints(EndpointGroup):
                 self.changes(
                     *(f"{one}/{verb}", name, meaning, JOB, partial(self._move, move, name)),
                     conflicts=True,
+                    for_all=True,
                 )
                 for verb, name, meaning, move in moves
             ),
         ]
+
+    async def _fetch(self, call: ApiRequest) -> dict[str, Any]:
+        job = await self.read(
+            call.account_sid, lambda tx: fetch_job(tx, call.account_sid, call.sid)
+        )
+        return JOB.at(call.request)(job)
 
     async def _preview(self, call: ApiRequest) -> dict[str, Any]:
         replay = self._read(call.given, self._dependencies.clock.now())
@@ -152,7 +176,6 @@ class JobEndpoints(EndpointGroup):
         replay = self._read(given, now)
         rate = given.number("Rate", 1, _HIGHEST_RATE, default=None)
         key = given.label("IdempotencyKey", longest=_LONGEST_KEY) or None
-        caller = signed_in(call.request).account
         found = await self._count(call.account_sid, replay)
         job = Job(
             sid=self._dependencies.context().sid(SidKind.JOB),
@@ -163,7 +186,7 @@ class JobEndpoints(EndpointGroup):
             estimate=_estimate(found, replay),
             is_exact=not found.has_more,
             counts={},
-            created_by="the operator" if caller is None else f"account {caller.sid}",
+            created_by=who_created(signed_in(call.request)),
             idempotency_key=key,
             date_created=now,
             date_updated=now,
@@ -174,7 +197,7 @@ class JobEndpoints(EndpointGroup):
 
     def _read(self, given: RequestParameters, now: datetime) -> BulkReplay:
         given.required("Kind")
-        given.choice("Kind", JobKind)
+        given.choice("Kind", _CreatedKind)
         return BulkReplay(
             which=read_replay_of_all(given, now=now, sources=self._dependencies.sources),
             is_from_other_source=given.is_yes("AsOtherSource"),
@@ -206,10 +229,20 @@ class JobEndpoints(EndpointGroup):
         return change
 
 
+def who_created(caller: Principal) -> str:
+    """Return who creates a job, in words."""
+    return "the operator" if caller.account is None else f"account {caller.account.sid}"
+
+
 def _list(
-    tx: Transaction, account_sid: str, window: PageWindow, *, status: str | None
+    tx: Transaction,
+    account_sid: str,
+    window: PageWindow,
+    *,
+    status: str | None,
+    plan_id: str | None,
 ) -> RecordPage[Job]:
-    return tx.jobs.page(account_sid, {"status": status}, window)
+    return tx.jobs.page(account_sid, {"status": status, "plan_id": plan_id}, window)
 
 
 def _is_enough(found: BulkReplayTotals, replay: BulkReplay) -> bool:

@@ -1,18 +1,24 @@
 """Applies a plan for `ringback migrate apply`, shows its state, and reverts it."""
 
 import sys
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import click
 
 from ringback.cli.migrate import output
 from ringback.cli.migrate.options import MigrationAccess, policy_for
+from ringback.cli.migrate.plan_by_job import EndedJob, plan_by_job
+from ringback.cli.migrate.plan_jobs import PlanJob
+from ringback.cli.migrate.step_watch import PortalDeliveries, ServerStepWatcher
 from ringback.cli.output import say
 from ringback.core.counted import counted
 from ringback.core.errors import ConfigurationError
+from ringback.core.job import JobStatus
 from ringback.migration.calls_since_move import calls_since_move
 from ringback.migration.canary_step import CanarySettings
 from ringback.migration.edit_status import (
@@ -23,7 +29,7 @@ from ringback.migration.edit_status import (
     count,
     edit_statuses,
 )
-from ringback.migration.executor import ApplyOutcome, PlanExecutor, exact
+from ringback.migration.executor import ApplyOutcome, PlanExecutor, ReceiverReadinessCheck, exact
 from ringback.migration.journal import (
     ApplyBegan,
     JournalFile,
@@ -34,7 +40,7 @@ from ringback.migration.journal import (
 from ringback.migration.migration_effect import preview_rollback
 from ringback.migration.named_place import NamedPlace
 from ringback.migration.plan import MigrationPlan
-from ringback.migration.url_source import UrlEdit, UrlLocation
+from ringback.migration.url_source import UrlDeliveryHistory, UrlEdit, UrlLocation
 from ringback.migration.url_sources.file_url_source import FileUrlSource
 from ringback.migration_setup import (
     MigrationProbeOptions,
@@ -42,11 +48,13 @@ from ringback.migration_setup import (
     ReceiverReadinessProbe,
     open_planned,
 )
+from ringback.operations.plan_jobs import PlanAction, PlanWork
 
 _WENT_BACK: Final = 3
 _LEFT_BEHIND: Final = 4
 _ARE_NEW: Final = (EditState.MOVED, EditState.THERE)
 _SOAK: Final = timedelta(hours=1)
+_LEAST: Final = 10
 _LOOKS: Final = 5
 
 
@@ -57,14 +65,14 @@ async def apply_plan(
     path: Path,
     *,
     write: bool,
-    shares: tuple[int, ...] | None,
-    soak: timedelta | None,
+    steps: "CanaryOptions",
     probes: MigrationProbeOptions,
     named: tuple[NamedPlace, MigrationAccess],
     as_json: bool,
 ) -> int:
     """Move the URLs of a plan, print the progress and the result, and return the exit code."""
     plan, (place, access) = MigrationPlan.read(path), named
+    printer = _printer(plan, as_json=as_json)
     async with open_planned(plan, place, access.credentials) as found:
         if not plan.edits and not (await _statuses(plan, path, found)):
             raise ConfigurationError(
@@ -76,26 +84,84 @@ async def apply_plan(
                 found.url_source, await _statuses(plan, path, found), MAY_MOVE, as_json=as_json
             )
             return 0
-        began = read_journal(journal_of(path), plan_id=plan.id).began
-        watch = _canary(found, began, shares=shares, soak=soak)
-        printer = _printer(plan, as_json=as_json)
-        with JournalFile(journal_of(path), plan_id=plan.id, follow=printer.follow) as journal:
-            executor = PlanExecutor(plan, found.url_source, journal, found.clock)
-            probing = ReceiverReadinessProbe(found, plan.to, probes, access.credentials.auth_token)
-            _check_probing(probing)
-            async with probing.check() as readiness:
-                ended = await executor.apply(readiness=readiness, canary=watch)
-            after = await executor.statuses()
-    _say_result(ended.value, after, printer, as_json=as_json)
-    if ended is ApplyOutcome.WENT_BACK:
+        began = (await _summary(plan, path, found)).began
+        portal = None
+        if isinstance(found.url_source, FileUrlSource):
+            portal = access.portal(access.account_sid)
+        history = found.deliveries or (portal and PortalDeliveries(portal))
+        watch = _canary(history, began, steps)
+        probing = ReceiverReadinessProbe(found, plan.to, probes, access.credentials.auth_token)
+        async with _readiness(probing) as readiness:
+            if by_job := plan_by_job(plan, path, found):
+                work = PlanWork(
+                    action=PlanAction.APPLY,
+                    shares=watch.shares if watch else (),
+                    soak=watch.soak if watch else timedelta(0),
+                    least=watch.least if watch else 0,
+                    wait=watch.wait if watch else timedelta(0),
+                    is_probed=not probes.no_probe,
+                    sends_test_events=steps.test_event,
+                )
+                outcome = _outcome_of(await by_job.carry_out(work, readiness, printer))
+            else:
+                with _journal_file(plan, path, printer) as journal:
+                    executor = PlanExecutor(plan, found.url_source, journal, found.clock)
+                    if portal is not None and watch is not None:
+                        executor.watcher = ServerStepWatcher(plan, path, watch, portal)
+                    outcome = await executor.apply(readiness=readiness, canary=watch)
+        after, summary = await _statuses_and_summary(plan, path, found)
+        unsettled = await _unsettled(plan, path, found, summary)
+    end = PlanEnd(path, after, summary, unsettled)
+    _say_result(outcome.value, end, printer, as_json=as_json)
+    return _code_of(outcome, path, plan, after)
+
+
+def _code_of(
+    outcome: ApplyOutcome,
+    path: Path,
+    plan: MigrationPlan,
+    after: Mapping[UrlLocation, EditWithState],
+) -> int:
+    """Return the exit code of an apply, and say how to go on if it has stopped."""
+    again = f"`ringback migrate apply {path}`"
+    if outcome is ApplyOutcome.WENT_BACK:
         click.echo(
-            f"stopped: a step was rolled back. `ringback migrate apply {path}` goes on with all"
-            " URLs except those that stay behind",
+            f"stopped: a step was rolled back. {again} goes on with all URLs except those that stay"
+            " behind",
             err=True,
         )
         return _WENT_BACK
+    if outcome is ApplyOutcome.UNPROVEN:
+        click.echo(
+            "stopped: too few callbacks came to say that the URLs of this step deliver well, and"
+            f" --no-probe is given. {again} waits for them again, or probes the receivers;"
+            " --least 0 goes on without",
+            err=True,
+        )
+        return _LEFT_BEHIND
     has_moved_all = all(after[edit.place].state in _ARE_NEW for edit in plan.edits)
     return 0 if has_moved_all else _LEFT_BEHIND
+
+
+def _outcome_of(ended: EndedJob) -> ApplyOutcome:
+    """Return how the apply of a job ended; raises ConfigurationError if it failed."""
+    job, summary = ended
+    if job.status is JobStatus.DONE:
+        return ApplyOutcome.DONE
+    if job.status is JobStatus.FAILED and summary.went_back:
+        return ApplyOutcome.WENT_BACK
+    if job.status is JobStatus.FAILED and summary.is_unproven:
+        return ApplyOutcome.UNPROVEN
+    raise _not_done(job)
+
+
+def _not_done(job: PlanJob) -> ConfigurationError:
+    why = f": {job.reason}" if job.reason else ""
+    return ConfigurationError(f"the job {job.sid} was {job.status}{why}")
+
+
+def _journal_file(plan: MigrationPlan, path: Path, printer: output.ProgressPrinter) -> JournalFile:
+    return JournalFile(journal_of(path), plan_id=plan.id, follow=printer.follow)
 
 
 def _printer(plan: MigrationPlan, *, as_json: bool) -> output.ProgressPrinter:
@@ -104,10 +170,22 @@ def _printer(plan: MigrationPlan, *, as_json: bool) -> output.ProgressPrinter:
     return output.ProgressPrinter(edits, stream.isatty(), err=as_json)
 
 
+@asynccontextmanager
+async def _readiness(
+    probing: ReceiverReadinessProbe,
+) -> AsyncGenerator[ReceiverReadinessCheck | None]:
+    """Yield the check of receivers; yields None with `--no-probe`.
+
+    Raises UsageError if the probe lacks the definition of the new source, or its secret.
+    """
+    if not probing.how.no_probe:
+        _check_probing(probing)
+    async with probing.check() as readiness:
+        yield readiness
+
+
 def _check_probing(probing: ReceiverReadinessProbe) -> None:
     """Raise UsageError if the probe lacks the definition of the new source, or its secret."""
-    if probing.how.no_probe:
-        return
     if probing.to not in probing.how.sources:
         raise click.UsageError(
             f"to probe receivers, the definition of the source {probing.to} is needed: name the"
@@ -120,34 +198,54 @@ def _check_probing(probing: ReceiverReadinessProbe) -> None:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class CanaryOptions:
+    """The options of the canary; None where an option is not given."""
+
+    shares: tuple[int, ...] | None
+    soak: timedelta | None
+    least: int | None
+    wait: timedelta | None
+    test_event: bool = False
+
+
 def _canary(
-    found: OpenedUrlSource,
-    began: ApplyBegan | None,
-    *,
-    shares: tuple[int, ...] | None,
-    soak: timedelta | None,
+    history: UrlDeliveryHistory | None, began: ApplyBegan | None, asked: CanaryOptions
 ) -> CanarySettings | None:
     """Return the canary that the options set, or else that of the earlier `apply` of this plan.
 
     So a plain `apply` that continues after a crash still watches the URLs that it moves.
     """
-    if shares is None and began is not None:
-        shares = began.shares
+    shares = began.shares if asked.shares is None and began is not None else asked.shares
     if not shares:
-        if soak is not None:
+        given = {
+            "--soak": asked.soak,
+            "--least": asked.least,
+            "--wait": asked.wait,
+            "--test-event": asked.test_event or None,
+        }
+        if flags := [flag for flag, value in given.items() if value is not None]:
             raise click.UsageError(
-                "--soak needs --canary: give the shares that move first, like --canary 10,50"
+                f"{flags[0]} needs --canary: give the shares that move first, like --canary 10,50"
             )
         return None
-    if soak is None:
-        soak = timedelta(seconds=began.soak) if began is not None and began.soak else _SOAK
-    if found.deliveries is None:
+    if history is None:
         raise ConfigurationError(
-            "--canary needs the results of deliveries. Only plans for the data folder (--data) or"
-            " the API (--api --server) of a Ringback server have them. Without --canary, make a"
-            " plan with --percent 10, and check the deliveries yourself before the next plan"
+            "--canary needs the results of deliveries, which only a Ringback has: for URLs in files"
+            " or a table, name the server that sends to them with --server. Without --canary, make"
+            " a plan with --percent 10, and check the deliveries yourself before the next plan"
         )
-    return CanarySettings(shares, soak, found.deliveries)
+    has_canary = began is not None and bool(began.shares)
+    soak = asked.soak
+    if soak is None:
+        soak = timedelta(seconds=began.soak) if began is not None and has_canary else _SOAK
+    least = asked.least
+    if least is None:
+        least = began.least if began is not None and has_canary else _LEAST
+    wait = asked.wait
+    if wait is None:
+        wait = timedelta(seconds=began.wait) if began is not None and has_canary else soak
+    return CanarySettings(shares, soak, history, least, wait)
 
 
 # ---- status --------------------------------------------------------------------------------------
@@ -159,20 +257,22 @@ async def print_status(
     """Print the state of each URL of a plan."""
     plan, (place, access) = MigrationPlan.read(path), named
     async with open_planned(plan, place, access.credentials) as found:
-        edits = await _statuses(plan, path, found)
+        edits, summary = await _statuses_and_summary(plan, path, found)
+        unsettled = await _unsettled(plan, path, found, summary)
         calls = None
         if found.deliveries is not None:
-            moved_at = read_journal(journal_of(path), plan_id=plan.id).moved_at
-            now = found.clock.now()
+            now, moved_at = found.clock.now(), summary.moved_at
             calls = await calls_since_move(edits, moved_at, found.deliveries, now=now)
     if as_json:
         for place, each in edits.items():
             called = None if calls is None else calls.get(place)
             click.echo(output.json_line(output.status_record(each, called)))
         return
-    for line in output.status_lines(edits):
-        click.echo(line)
-    for line in output.call_lines(edits, calls or {}):
+    for line in (
+        *output.status_lines(edits),
+        *output.call_lines(edits, calls or {}),
+        *output.undelivered_lines(summary, path, unsettled=unsettled),
+    ):
         click.echo(line)
     if not edits:
         click.echo(f"{path} is empty: it moves no URL")
@@ -181,17 +281,39 @@ async def print_status(
 async def _statuses(
     plan: MigrationPlan, path: Path, found: OpenedUrlSource
 ) -> Mapping[UrlLocation, EditWithState]:
+    return (await _statuses_and_summary(plan, path, found))[0]
+
+
+async def _statuses_and_summary(
+    plan: MigrationPlan, path: Path, found: OpenedUrlSource
+) -> tuple[Mapping[UrlLocation, EditWithState], JournalSummary]:
     """Return the state of all edits, from URLs and a journal that were read together."""
     after, entries = JournalSummary(), ()
     for _ in range(_LOOKS):
-        before = read_journal(journal_of(path), plan_id=plan.id)
+        before = await _summary(plan, path, found)
         entries = await found.url_source.entries()
-        after = read_journal(journal_of(path), plan_id=plan.id)
+        after = await _summary(plan, path, found)
         # Another process may be applying the plan. Entries and journal fit together only if it
         # wrote nothing in between.
         if after.marks == before.marks:
             break
-    return edit_statuses(plan, after, entries)
+    return edit_statuses(plan, after, entries), after
+
+
+async def _unsettled(
+    plan: MigrationPlan, path: Path, found: OpenedUrlSource, summary: JournalSummary
+) -> int:
+    """Return the number of URLs that went back while no server could send callbacks again."""
+    by_job = plan_by_job(plan, path, found)
+    if by_job is None or await by_job.is_under_way():
+        return 0
+    return len(summary.unsettled)
+
+
+async def _summary(plan: MigrationPlan, path: Path, found: OpenedUrlSource) -> JournalSummary:
+    if by_job := plan_by_job(plan, path, found):
+        return await by_job.summary()
+    return read_journal(journal_of(path), plan_id=plan.id)
 
 
 # ---- revert --------------------------------------------------------------------------------------
@@ -204,16 +326,21 @@ async def revert_plan(
     is_sure: bool,
     settings: str | None,
     at: datetime | None,
+    replay: bool,
     named: tuple[NamedPlace, MigrationAccess],
     as_json: bool,
 ) -> int:
     """Undo the edits of a plan, print the progress and the result, and return the exit code."""
     plan, (place, access) = MigrationPlan.read(path), named
     async with open_planned(plan, place, access.credentials) as found:
-        before = await _statuses(plan, path, found)
+        before, summary = await _statuses_and_summary(plan, path, found)
         moved = [each.edit for each in before.values() if each.state is EditState.MOVED]
-        if not moved:
-            left = _not_back(path, plan, before)
+        by_job = plan_by_job(plan, path, found)
+        if replay and by_job is None:
+            raise click.UsageError("--replay is only for plans of URLs in a Ringback's data")
+        goes_on = by_job is not None and await by_job.is_under_way()
+        if not moved and not goes_on and not (replay and summary.returned):
+            left = _not_back(summary, before)
             record = {
                 "outcome": "nothing to revert",
                 "counts": _counts(before),
@@ -238,36 +365,56 @@ async def revert_plan(
             return 0
         if not is_sure:
             question = f"Move {counted(len(moved), 'URL')} back?"
+            if replay:
+                question += " And send again what receivers may have acted on already?"
             click.confirm(question, abort=True, err=as_json)
         printer = _printer(plan, as_json=as_json)
-        with JournalFile(journal_of(path), plan_id=plan.id, follow=printer.follow) as journal:
-            executor = PlanExecutor(plan, found.url_source, journal, found.clock)
-            await executor.revert()
-            after = await executor.statuses()
-    _say_result("reverted", after, printer, as_json=as_json, **effect)
-    return _LEFT_BEHIND if _not_back(path, plan, after) else 0
+        if by_job is not None:
+            work = PlanWork(action=PlanAction.REVERT, is_all_sent_again=replay)
+            job, _ = await by_job.carry_out(work, None, printer)
+            if job.status is not JobStatus.DONE:
+                raise _not_done(job)
+        else:
+            with _journal_file(plan, path, printer) as journal:
+                await PlanExecutor(plan, found.url_source, journal, found.clock).revert()
+        after, summary = await _statuses_and_summary(plan, path, found)
+        unsettled = await _unsettled(plan, path, found, summary)
+    end = PlanEnd(path, after, summary, unsettled)
+    _say_result("reverted", end, printer, as_json=as_json, **effect)
+    return _LEFT_BEHIND if _not_back(summary, after) else 0
 
 
 def _not_back(
-    path: Path, plan: MigrationPlan, found: Mapping[UrlLocation, EditWithState]
+    summary: JournalSummary, found: Mapping[UrlLocation, EditWithState]
 ) -> Mapping[UrlLocation, EditWithState]:
     """Return the edits that an apply began, and whose URLs do not have their old form."""
-    begun = read_journal(journal_of(path), plan_id=plan.id).edits
-    return {place: each for place, each in found.items() if place in begun and not each.is_back}
+    return {
+        place: each for place, each in found.items() if place in summary.edits and not each.is_back
+    }
+
+
+class PlanEnd(NamedTuple):
+    """What `apply` or `revert` ends with."""
+
+    path: Path
+    found: Mapping[UrlLocation, EditWithState]
+    summary: JournalSummary
+    unsettled: int
 
 
 def _say_result(
-    outcome: str,
-    found: Mapping[UrlLocation, EditWithState],
-    printer: output.ProgressPrinter,
-    *,
-    as_json: bool,
-    **more: Any,
+    outcome: str, end: PlanEnd, printer: output.ProgressPrinter, *, as_json: bool, **more: Any
 ) -> None:
     printer.end()
+    path, found, summary, unsettled = end
     behind = [output.status_record(each) for each in found.values() if each.state in LEFT_BEHIND]
     record = {"outcome": outcome, **more, "counts": _counts(found), "left_behind": behind}
-    say(record, output.status_lines(found, reported=printer.reported), as_json=as_json)
+    record |= output.undelivered_record(summary)
+    lines = [
+        *output.status_lines(found, reported=printer.reported),
+        *output.undelivered_lines(summary, path, unsettled=unsettled),
+    ]
+    say(record, lines, as_json=as_json)
 
 
 def _counts(found: Mapping[UrlLocation, EditWithState]) -> dict[str, int]:

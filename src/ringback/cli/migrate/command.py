@@ -219,6 +219,25 @@ async def plan(
         help="With --canary: how long to watch the deliveries after each step, for example 30m."
         "  [default: 1h]",
     ),
+    option(
+        "--least",
+        type=click.IntRange(0),
+        metavar="COUNT",
+        help="With --canary: how many callbacks must have come in a step. If there are fewer, wait"
+        " for more, and then probe the receivers that got none.  [default: 10]",
+    ),
+    option(
+        "--wait",
+        callback=read_by(read_duration),
+        metavar="DURATION",
+        help="With --canary: how long to wait for them after the soak.  [default: as long again]",
+    ),
+    option(
+        "--test-event",
+        is_flag=True,
+        help="With --canary: if too few callbacks came, also send a test event of kore to each"
+        " receiver that got none. Only for URLs in a Ringback's data.",
+    ),
 )
 @with_probing
 @with_named_place
@@ -230,6 +249,9 @@ async def apply(
     write: bool,
     canary: tuple[int, ...] | None,
     soak: timedelta | None,
+    least: int | None,
+    wait: timedelta | None,
+    test_event: bool,
     probes: "MigrationProbeOptions",
     named: "tuple[NamedPlace, MigrationAccess]",
     as_json: bool,
@@ -243,10 +265,11 @@ async def apply(
     Exit code: 0 if all URLs have moved; 1 if the plan is empty or can't be applied; 3 if
     deliveries got worse and a step was rolled back; 4 if some URLs of the plan have not moved.
     """
-    from ringback.cli.migrate.apply_and_revert import apply_plan
+    from ringback.cli.migrate.apply_and_revert import CanaryOptions, apply_plan
 
+    steps = CanaryOptions(canary, soak, least, wait, test_event)
     return await apply_plan(
-        path, write=write, shares=canary, soak=soak, probes=probes, named=named, as_json=as_json
+        path, write=write, steps=steps, probes=probes, named=named, as_json=as_json
     )
 
 
@@ -330,6 +353,13 @@ def status(
     "How to revert",
     _write,
     option("--yes", "is_sure", is_flag=True, help="Revert without asking first."),
+    option(
+        "--replay",
+        is_flag=True,
+        help="Also send again, from the old source, the callbacks that receivers may have acted on"
+        " while their URLs were moved: those that timed out, for example. What they refused is"
+        " always sent again. Only for URLs in a Ringback's data.",
+    ),
 )
 @with_policy_at
 @with_named_place
@@ -342,6 +372,7 @@ async def revert(
     is_sure: bool,
     settings: str | None,
     at: datetime | None,
+    replay: bool,
     named: "tuple[NamedPlace, MigrationAccess]",
     as_json: bool,
 ) -> int:
@@ -356,7 +387,14 @@ async def revert(
     from ringback.cli.migrate.apply_and_revert import revert_plan
 
     return await revert_plan(
-        path, write=write, is_sure=is_sure, settings=settings, at=at, named=named, as_json=as_json
+        path,
+        write=write,
+        is_sure=is_sure,
+        settings=settings,
+        at=at,
+        replay=replay,
+        named=named,
+        as_json=as_json,
     )
 
 

@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 import click
@@ -23,12 +24,15 @@ from ringback.migration.plan import ExclusionReason, MigrationPlan
 from ringback.migration.progress import (
     CanaryStarted,
     CanaryStopped,
+    CanaryWaits,
     DeliveriesWorsened,
     EditSkipped,
     EditsMoved,
     EditsReverted,
     ProgressEvent,
     ProgressReader,
+    RefusedSentAgain,
+    SilentReceiversTried,
 )
 from ringback.migration.url_source import UrlEdit, UrlLocation, UrlSource
 from ringback.migration.url_sources.file_url_source import FileUrlSource
@@ -51,6 +55,15 @@ _WHY_LEFT_OUT: Final[Mapping[str, str]] = {
     ExclusionReason.ASKS_ALREADY: "asks for {to} already",
 }
 _MOST_NOT_CALLED: Final = 10
+_FATES: Final[Mapping[str, str]] = {
+    "sent_again": "callbacks that receivers refused are sent again by the old source",
+    "stays": "refused callbacks stay undelivered: the policy sends from the new source anyway",
+    "due_later": "callbacks that the new source has yet to send",
+    "open": "callbacks whose attempts had not ended",
+    "maybe_acted_on": "callbacks that receivers may have acted on are not sent again",
+}
+_MOST_NAMED: Final = 10
+"""The most callbacks that a text names."""
 _GIVEN_WITH_REQUESTS: Final = (
     "  a URL that a program gives with each request, like CallbackUrl of a SIM, is not stored:"
     " search the program's source code with `ringback migrate plan PATH`"
@@ -195,6 +208,33 @@ def call_lines(
         yield f"  and {counted(len(more), 'URL')} more without one; --json lists all"
 
 
+def undelivered_lines(summary: JournalSummary, path: Path, *, unsettled: int) -> Iterator[str]:
+    """Yield what became of callbacks that were not delivered while their URLs were moved.
+
+    `unsettled` is the number of URLs that went back while no server could send callbacks again.
+    """
+    for fate, words in _FATES.items():
+        if number := summary.fates[fate]:
+            yield f"{number:>7}  {words}"
+    if summary.maybe_acted_on:
+        yield f"  `ringback migrate revert {path} --replay` sends those from the old source, too:"
+        some = list(summary.maybe_acted_on)
+        yield from (f"  {sid}" for sid in some[:_MOST_NAMED])
+        if len(some) > _MOST_NAMED:
+            yield f"  and {len(some) - _MOST_NAMED} more, which --json lists"
+    if unsettled:
+        yield (
+            f"  {counted(unsettled, 'URL')} went back while no server ran:"
+            f" `ringback migrate revert {path}` beside a running server sends again what receivers"
+            " refused"
+        )
+
+
+def undelivered_record(summary: JournalSummary) -> dict[str, Any]:
+    """Return the same as fields of a JSON object."""
+    return {"callbacks": dict(summary.fates), "maybe_acted_on": list(summary.maybe_acted_on)}
+
+
 def rollback_lines(preview: RollbackPreview, to: str) -> Iterator[str]:
     """Yield the effect of a revert by the policy: which URLs really change their source."""
     until = preview.open_until
@@ -284,6 +324,24 @@ class ProgressPrinter:
             case CanaryStarted(share, number, until):
                 urls = counted(number, "URL")
                 self._say(f"{share} %: watching {urls} until {until:%Y-%m-%dT%H:%M:%SZ}")
+            case CanaryWaits(share, callbacks, until):
+                came = counted(callbacks, "callback")
+                self._say(
+                    f"{share} %: only {came} came, so it waits for more, until"
+                    f" {until:%Y-%m-%dT%H:%M:%SZ} at most"
+                )
+            case SilentReceiversTried(share, callbacks, called, probed, tested, refused):
+                came, to = counted(callbacks, "callback"), counted(called, "URL")
+                tries = [f"{probed} others were probed"] if probed else []
+                tries += [f"{tested} got a test event"] if tested else []
+                tried = " and ".join(tries)
+                self._say(f"{share} %: only {came} came, to {to}; {tried}: {refused} are not ready")
+            case RefusedSentAgain(sent_again, maybe):
+                again = counted(sent_again, "refused callback")
+                self._say(
+                    f"{again} sent again from the old source; {maybe} may have been acted on, and"
+                    " not sent again"
+                )
             case DeliveriesWorsened(share, number, behind):
                 words = f"{share} %: {len(behind)} of {number} deliver worse than before"
                 self._say(f"{words}, and go back", fg="red")

@@ -98,6 +98,32 @@ class UnknownOutcome:
 
 Outcome = DeliveredOutcome | RefusedOutcome | NoAnswerOutcome | UnknownOutcome
 
+_NEVER_SENT: Final = frozenset(
+    each.label
+    for each in (
+        AttemptFailure.NAME,
+        AttemptFailure.GUARD,
+        AttemptFailure.CONNECT,
+        AttemptFailure.CONNECT_TIMEOUT,
+        AttemptFailure.EGRESS,
+        AttemptFailure.PROXY,
+        AttemptFailure.PROXY_REFUSED,
+        AttemptFailure.PROXY_TIMEOUT,
+        AttemptFailure.TLS,
+        AttemptFailure.CERTIFICATE_NAME,
+        AttemptFailure.CERTIFICATE_EXPIRED,
+        AttemptFailure.CERTIFICATE_UNTRUSTED,
+        AttemptFailure.SECRET,
+        AttemptFailure.SOURCE,
+        AttemptFailure.SHORTAGE,
+        AttemptFailure.NO_LOCAL_PORT,
+        AttemptFailure.LEASE,
+    )
+)
+"""The names of failures before the receiver got anything of the request."""
+_OF_A_PROXY: Final = frozenset({408, 502, 504})
+"""Statuses by which a proxy may say that the receiver behind it was too slow, or cut off."""
+
 SHORTAGES: Final = frozenset(
     {AttemptFailure.SHORTAGE, AttemptFailure.NO_LOCAL_PORT, AttemptFailure.LEASE}
 )
@@ -123,6 +149,21 @@ def status_of(outcome: Outcome) -> int | None:
 def failure_of(outcome: Outcome) -> str | None:
     """Return the name of the failure that prevented an answer; None if an answer came."""
     return outcome.failure.label if isinstance(outcome, NoAnswerOutcome) else None
+
+
+def is_refusal(status: int | None, failure: str | None) -> bool:
+    """Return True if the receiver has refused a request, or never got it.
+
+    Takes the attempt's `status_of` and `failure_of`. If the result is False, the receiver may have
+    acted on the request: it accepted it, did not answer, or was cut off; or the answer is a
+    redirect, or may be that of a proxy which did not wait any longer.
+
+    >>> is_refusal(403, None), is_refusal(504, None), is_refusal(None, "read_timeout")
+    (True, False, False)
+    """
+    if status is not None:
+        return 400 <= status <= 599 and status not in _OF_A_PROXY
+    return failure in _NEVER_SENT
 
 
 def code_of(outcome: Outcome) -> int | None:

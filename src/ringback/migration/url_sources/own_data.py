@@ -1,6 +1,6 @@
 """Reads and changes the callback URLs in Ringback's own data, of one account or of all."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -20,6 +20,11 @@ from ringback.operations.callback_urls import (
 from ringback.operations.delivery_totals import totals_of
 from ringback.ports import Clock, Store, Transaction, UrlDeliveryTotals
 
+
+def _no_guard(_: Transaction) -> None:
+    """Allow all changes."""
+
+
 _BATCH: Final = 100
 """The number of edits per transaction; few, because a server may be waiting to write."""
 
@@ -36,6 +41,8 @@ class OwnDataUrlSource:
     """The account whose URLs are read; None for all accounts."""
     actor: Actor = field(default=SERVER, kw_only=True)
     """Who changes URLs, for the audit entries."""
+    guard: Callable[[Transaction], object] = field(default=_no_guard, kw_only=True)
+    """Called in each transaction that changes URLs; raises an exception if none may change."""
 
     @property
     def spec(self) -> UrlSourceSpec:
@@ -71,9 +78,7 @@ class OwnDataUrlSource:
         endings = list[EditOutcome]()
         for start in range(0, len(edits), _BATCH):
             batch = edits[start : start + _BATCH]
-            endings += await self.store.transact(
-                lambda tx, batch=batch: [self._make(tx, edit) for edit in batch]
-            )
+            endings += await self.store.transact(lambda tx, batch=batch: self._make_all(tx, batch))
         return endings
 
     async def totals(self, *, since: datetime, until: datetime) -> Sequence[UrlDeliveryTotals]:
@@ -83,6 +88,10 @@ class OwnDataUrlSource:
     async def account(self, sid: str) -> Account | None:
         """Return the account with this SID and its secrets; None if it doesn't exist."""
         return await self.store.read(lambda tx: tx.accounts.get(sid))
+
+    def _make_all(self, tx: Transaction, edits: Sequence[UrlEdit]) -> list[EditOutcome]:
+        self.guard(tx)
+        return [self._make(tx, edit) for edit in edits]
 
     def _make(self, tx: Transaction, edit: UrlEdit) -> EditOutcome:
         place, owner = url_place_of(edit.place), edit.place.account_sid

@@ -38,6 +38,10 @@ class SqlIncomingBatches:
         )
         return dict(tuple(row) for row in rows.fetchall())
 
+    def is_empty(self) -> bool:
+        rows = self._session.read_queued("SELECT number FROM batched_callbacks LIMIT 1")
+        return rows.fetchone() is None
+
     def remove(self, numbers: Sequence[int]) -> None:
         for number in numbers:
             self._session.queue(_ADDED, (number,))

@@ -47,6 +47,16 @@ REHEARSALS: Final = "/portal/v1/rehearsals"
 SHADOWS: Final = "/portal/v1/shadows"
 SCENARIOS: Final = "/portal/v1/scenarios"
 JOBS: Final = "/portal/v1/jobs"
+PLANS: Final = "/portal/v1/plans"
+A_PLAN: Final = {
+    "plan": ['{"ringback_plan": {"form": 2, "id": "a plan"}}'],
+    "action": "apply",
+    "canary": [10, 50],
+    "soak_seconds": 0.5,
+    "least": 10,
+    "wait_seconds": 60,
+    "probe": False,
+}
 RUNS: Final = replace(job(1), account_sid=ACCOUNT_SID)
 REPLAY: Final = {"Kind": "replay", "Since": "2024-01-01T00:00:00Z"}
 POLICY: Final = "/portal/v1/policy"
@@ -107,6 +117,14 @@ CALLS: Final = (
     Call("POST", f"{JOBS}/{{sid}}/resume", 200, sid=RUNS.sid),
     Call("POST", f"{JOBS}/{{sid}}/cancel", 200, sid=RUNS.sid),
     Call("POST", f"{JOBS}/{{sid}}/cancel", 409, sid=RUNS.sid),
+    Call("POST", PLANS, 201, json=A_PLAN),
+    Call("POST", PLANS, 409, json=A_PLAN),
+    Call("POST", PLANS, 201, json={**A_PLAN, "action": "revert", "replay": True}),
+    Call("POST", PLANS, 400, json={**A_PLAN, "canary": [50, 10]}),
+    Call("GET", f"{PLANS}/{{sid}}/journal", 200, sid="a plan"),
+    Call("GET", f"{PLANS}/{{sid}}/journal", 200, {"After": "1"}, sid="a plan"),
+    Call("GET", f"{PLANS}/{{sid}}/journal", 404, sid="none"),
+    Call("GET", f"{PLANS}/{{sid}}/journal", 400, {"After": "x"}, sid="a plan"),
     Call("GET", TOTALS, 200, {"Since": "2024-01-01T00:00:00Z", "Until": "2025-01-01T00:00:00Z"}),
     Call("GET", TOTALS, 200),
     Call("GET", TOTALS, 400, {"Since": "yesterday"}),

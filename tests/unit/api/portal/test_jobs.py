@@ -69,6 +69,7 @@ async def test_a_new_job_runs_and_says_what_it_will_do(caller: Caller, store: St
         "date_created": "2024-07-04T14:40:58Z",
         "date_updated": "2024-07-04T14:40:58Z",
         "date_ended": None,
+        "plan_id": None,
     }
     assert answer.json["sid"].startswith("JO")
     assert (await caller.get(f"{JOBS}/{answer.json['sid']}")).json == answer.json

@@ -1,0 +1,68 @@
+"""Carries out plans in a server: gives their jobs the store, the HTTP client and the queue."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from ringback.application.process_dependencies import ProcessDependencies
+from ringback.core.audit import SERVER
+from ringback.core.callback_urls.callback_url import CallbackUrl
+from ringback.core.callback_urls.connection_overrides import Timeouts
+from ringback.core.job import Job
+from ringback.core.policy.source_policy import SourceName
+from ringback.operations.context import OperationContext
+from ringback.ports import Clock, Store, Transport
+
+if TYPE_CHECKING:
+    from ringback.migration.executor import ReceiverReadinessCheck
+    from ringback.migration.url_source import UrlEntry
+
+_PROBE_LIMITS: Final = Timeouts(connect=5.0, read=15.0, total=15.0)
+
+# The code of the migration and of the probe is imported for the first job: few servers need it.
+
+
+@dataclass(frozen=True, slots=True)
+class PlanWorker:
+    """The work of jobs that carry out a plan."""
+
+    process: ProcessDependencies
+    store: Store
+    transport: Transport
+    context: Callable[[], OperationContext]
+    """Returns the context in which callbacks are sent again."""
+
+    async def carry_out(self, job: Job, clock: Clock) -> str | None:
+        """Do all work of a job; returns why it failed, or None. Raises JobStopped."""
+        from ringback.migration.plan_carrier import PlanCarrier  # noqa: PLC0415 (see above)
+
+        by = SERVER._replace(name=job.sid)
+        carrier = PlanCarrier(
+            store=self.store,
+            readiness=self._readiness,
+            context=lambda: replace(self.context(), actor=by),
+            checkpoint=self.process.checkpoint,
+        )
+        return await carrier.carry_out(job, clock)
+
+    def _readiness(self, to: SourceName) -> "ReceiverReadinessCheck":
+        from ringback.probe.quick_check import quick_check  # noqa: PLC0415 (see above)
+
+        async def check(entry: "UrlEntry") -> str | None:
+            sid = entry.place.account_sid or ""
+            account = await self.store.read(lambda tx: tx.accounts.get(sid))
+            if account is None:
+                return f"account {sid} does not exist any more"
+            return await quick_check(
+                CallbackUrl.parse(entry.url, sources=None),
+                method=entry.method,
+                source=to,
+                account=account,
+                transport=self.transport,
+                limits=_PROBE_LIMITS,
+                random_source=self.process.random_source,
+                now=self.process.clock.now(),
+                sources=self.process.settings.sources,
+            )
+
+        return check
