@@ -111,7 +111,7 @@ class CanaryResult:
 
     @property
     def is_surely_general(self) -> bool:
-        """True if that is so, and it is probably no coincidence that just these had callbacks.
+        """True if too many URLs got worse, and probably not because just these had callbacks.
 
         While only a few URLs had callbacks, two bad receivers among them can be more than a tenth.
         """
@@ -138,7 +138,7 @@ def _by_chance(before: DeliveryCounts, after: DeliveryCounts) -> float:
 
 
 def _tail(called: int, worse: int) -> float:
-    """Return the probability that so many of the called URLs or more are worse, if a tenth is.
+    """Return the probability that at least `worse` of the called URLs are worse, if a tenth is.
 
     >>> round(_tail(2, 2), 6)
     0.01

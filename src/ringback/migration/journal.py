@@ -74,7 +74,7 @@ class JournalEntryType(StrEnum):
     SENT_AGAIN = "sent again"
     """Callbacks that receivers refused while their URLs were moved are sent by the old source.
 
-    The line has numbers by what became of callbacks, and the SIDs of those that a person has to
+    The line has numbers by what happened to callbacks, and the SIDs of those that a person has to
     look at."""
     SETTLED = "settled"
     """All callbacks to these URLs, which have gone back, are dealt with."""
@@ -163,7 +163,7 @@ class JournalSummary:
     settled: set[UrlLocation] = field(default_factory=set[UrlLocation])
     """Those of which all callbacks that their receivers refused are dealt with."""
     fates: Counter[str] = field(default_factory=Counter[str])
-    """What became of callbacks that receivers refused while their URLs were moved, with numbers."""
+    """What happened to callbacks that receivers refused while their URLs were moved; numbers."""
     maybe_acted_on: dict[str, None] = field(default_factory=dict[str, None])
     """The SIDs of the callbacks of these that their receivers may have acted on, in order."""
 

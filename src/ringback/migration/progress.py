@@ -77,7 +77,7 @@ class SilentReceiversTried:
 
 @dataclass(frozen=True, slots=True)
 class RefusedSentAgain:
-    """Reports what became of callbacks that were not delivered while their URLs were moved."""
+    """Reports what happened to callbacks that were not delivered while their URLs were moved."""
 
     sent_again: int
     maybe_acted_on: int
@@ -139,7 +139,7 @@ class ProgressReader:
     """Turns the lines of a journal into progress, as they are added."""
 
     _of: int = 0
-    """The number of edits that are to be made, or undone, in what is going on."""
+    """The number of edits that will be made, or undone, in what is going on."""
     _done: int = 0
     _returned: int = 0
     _goes_back: bool = False

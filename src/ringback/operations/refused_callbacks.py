@@ -36,7 +36,7 @@ class ReturnedUrl(NamedTuple):
 
 
 class RefusedCallbackFate(StrEnum):
-    """What becomes of a callback that was not delivered while its URL was moved."""
+    """What happens to a callback that was not delivered while its URL was moved."""
 
     SENT_AGAIN = "sent_again"
     """The receiver refused it, so the old source sends it again as a new callback."""

@@ -230,7 +230,7 @@ class JobEndpoints(EndpointGroup):
 
 
 def who_created(caller: Principal) -> str:
-    """Return who creates a job, in words."""
+    """Return the creator of a job, in words."""
     return "the operator" if caller.account is None else f"account {caller.account.sid}"
 
 

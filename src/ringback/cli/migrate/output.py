@@ -209,7 +209,7 @@ def call_lines(
 
 
 def undelivered_lines(summary: JournalSummary, path: Path, *, unsettled: int) -> Iterator[str]:
-    """Yield what became of callbacks that were not delivered while their URLs were moved.
+    """Yield what happened to callbacks that were not delivered while their URLs were moved.
 
     `unsettled` is the number of URLs that went back while no server could send callbacks again.
     """
@@ -332,10 +332,13 @@ class ProgressPrinter:
                 )
             case SilentReceiversTried(share, callbacks, called, probed, tested, refused):
                 came, to = counted(callbacks, "callback"), counted(called, "URL")
-                tries = [f"{probed} others were probed"] if probed else []
-                tries += [f"{tested} got a test event"] if tested else []
-                tried = " and ".join(tries)
-                self._say(f"{share} %: only {came} came, to {to}; {tried}: {refused} are not ready")
+                silent = counted(max(probed, tested), "receiver")
+                how = [*(["probed"] if probed else []), *(["got a test event"] if tested else [])]
+                ready = f"{refused} not ready" if refused else "all are ready"
+                self._say(
+                    f"{share} %: only {came} came, to {to}; {silent} without any"
+                    f" {' and '.join(how)}: {ready}"
+                )
             case RefusedSentAgain(sent_again, maybe):
                 again = counted(sent_again, "refused callback")
                 self._say(
