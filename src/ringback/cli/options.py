@@ -213,7 +213,7 @@ def sources_of_file(path: str | None) -> "Sources":
     Raises ConfigurationError if the file can't be read, or a source in it is invalid.
     """
     from ringback.core.sources.source_definition import BUILT_IN
-    from ringback.settings.custom_sources import ConfiguredCallbackSources
+    from ringback.settings.callback_sources import ConfiguredCallbackSources
     from ringback.settings.file import SettingsFile
 
     return ConfiguredCallbackSources(SettingsFile.read(path)).sources if path else BUILT_IN

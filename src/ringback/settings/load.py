@@ -13,10 +13,10 @@ from ringback.core.policy.source_policy import Policy
 from ringback.core.sids import SidKind, is_sid
 from ringback.core.similar_names import similar_names
 from ringback.core.sims.scenario import NetworkScenario
+from ringback.core.sources.source_table import TABLE as SOURCES
 from ringback.http_client.tls import ClientTls
 from ringback.runtime.server_certificate import server_context
-from ringback.settings.custom_sources import TABLE as SOURCES
-from ringback.settings.custom_sources import ConfiguredCallbackSources
+from ringback.settings.callback_sources import ConfiguredCallbackSources
 from ringback.settings.file import SettingsFile
 from ringback.settings.parsers import is_egress_name, without_password
 from ringback.settings.policy import TABLES, read_policy

@@ -8,14 +8,9 @@ from typing import Any, Final, cast
 
 from ringback.core.calendar import read_instant
 from ringback.core.policy.source_policy import NOTICE, Phase, PhaseHold, Policy, SourceName
+from ringback.core.toml_table import TomlTableError, check_keys, read_text
 from ringback.settings.file import SettingsFile
-from ringback.settings.toml_tables import (
-    TomlTableError,
-    check_keys,
-    read_source,
-    read_text,
-    tables_in,
-)
+from ringback.settings.toml_tables import read_source, tables_in
 
 TABLES: Final = ("phases", "holds")
 

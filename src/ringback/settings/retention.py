@@ -7,8 +7,9 @@ from typing import Any, Final, cast
 from ringback.core.errors import ConfigurationError
 from ringback.core.retention import EVERY_ACCOUNT, KINDS, StoredTimes, TimeSubject, read_time
 from ringback.core.sids import SidKind, is_sid
+from ringback.core.toml_table import TomlTableError, check_keys, read_text
 from ringback.settings.file import SettingsFile
-from ringback.settings.toml_tables import TomlTableError, check_keys, naming_the_line, read_text
+from ringback.settings.toml_tables import naming_the_line
 
 TABLE: Final = "retention"
 _ACCOUNTS: Final = "accounts"

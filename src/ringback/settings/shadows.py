@@ -15,14 +15,9 @@ from ringback.core.shadows.shadow import (
     ShadowTargetPath,
     ShadowTargetUrl,
 )
+from ringback.core.toml_table import TomlTableError, check_keys, read_text
 from ringback.settings.file import SettingsFile
-from ringback.settings.toml_tables import (
-    TomlTableError,
-    check_keys,
-    read_source,
-    read_text,
-    tables_in,
-)
+from ringback.settings.toml_tables import read_source, tables_in
 
 TABLE: Final = "shadows"
 

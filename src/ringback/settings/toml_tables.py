@@ -1,22 +1,15 @@
 """Reads tables of the settings file, such as `[[holds]]`, and checks the values in them."""
 
-from collections.abc import Callable, Collection, Generator, Mapping
+from collections.abc import Callable, Collection, Generator
 from contextlib import contextmanager
 from typing import Any, TypeVar, cast
 
 from ringback.core.errors import ConfigurationError
 from ringback.core.policy.source_policy import SourceName, source_named
+from ringback.core.toml_table import TomlTableError
 from ringback.settings.file import SettingsFile
 
 T = TypeVar("T")
-
-
-class TomlTableError(ValueError):
-    """A key of a table is unknown or missing, or its value is invalid."""
-
-    def __init__(self, key: str, problem: str) -> None:
-        super().__init__(problem)
-        self.key = key
 
 
 def tables_in(
@@ -52,24 +45,6 @@ def naming_the_line(file: SettingsFile, *keys: str | int, form: str) -> Generato
         raise ConfigurationError(f"{file.place(*keys, wrong.key)}: {wrong}; {form}") from None
     except ConfigurationError as problem:
         raise ConfigurationError(f"{file.place(*keys)}: {problem}") from None
-
-
-def check_keys(entry: Mapping[str, Any], *, must: tuple[str, ...], may: tuple[str, ...]) -> None:
-    """Raise TomlTableError if a key in `must` is missing, or a key is not in `must` or `may`."""
-    for key in entry:
-        if key not in (*must, *may):
-            raise TomlTableError(key, f"{key} is not a known key")
-    for key in must:
-        if key not in entry:
-            raise TomlTableError(key, f"{key} is missing")
-
-
-def read_text(entry: Mapping[str, Any], key: str) -> str:
-    """Return the text under a key of a table; raises TomlTableError if the value isn't text."""
-    value = entry[key]
-    if not isinstance(value, str):
-        raise TomlTableError(key, f"{key} = {value!r} must be text in quotes")
-    return value
 
 
 def read_source(name: Any, key: str, sources: Collection[SourceName]) -> SourceName:

@@ -1,12 +1,14 @@
-"""Reads the `[sources.NAME]` tables, which add sources to the two built-in ones."""
+"""Reads a `[sources.NAME]` table of a settings file, which defines a source of callbacks.
+
+The server adds such sources to the two built-in ones (`settings/callback_sources`); receivers can
+accept them (`receiver/source_file`).
+"""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar, cast
 
 from ringback.core.errors import ConfigurationError
-from ringback.core.http.egress_routes import Egress, read_egress
-from ringback.core.policy.source_policy import SourceName
 from ringback.core.sources.body_encoding import CONTENT_TYPES, BodyEncoding
 from ringback.core.sources.idempotency_tokens import IdempotencyTokenFormat
 from ringback.core.sources.source_definition import (
@@ -17,56 +19,28 @@ from ringback.core.sources.source_definition import (
     CallbackSourceDefinition,
     HeaderTemplate,
     SignatureScheme,
-    Sources,
 )
-from ringback.settings.file import SettingsFile
-from ringback.settings.raw_setting import without_secret
-from ringback.settings.toml_tables import TomlTableError, check_keys, naming_the_line, read_text
+from ringback.core.toml_table import TomlTableError, check_keys, read_text
 
 T = TypeVar("T")
 Entry = Mapping[str, Any]
 
 TABLE: Final = "sources"
-_FORM: Final = (
+"""The name of the table that has a table for each source."""
+FORM: Final = (
     "a source has signature, token and headers, and may have body_encoding, content_type and egress"
 )
+"""How such a table is written, for error messages."""
 _NAME: Final = re.compile("[a-z][a-z0-9-]{0,31}")
 _TEXT: Final = re.compile("[ -~]+")
 
 
-class ConfiguredCallbackSources:
-    """Reads all sources: the two built in, and those of the file's `[sources.NAME]` tables.
+def read_source_table(name: str, entry: Entry) -> CallbackSourceDefinition:
+    """Return the source that a table `[sources.NAME]` defines; its egress is not read here.
 
-    Raises ConfigurationError, naming the line, if a table is invalid.
+    Raises ConfigurationError if the name can't be used, and TomlTableError, which names the key, if
+    the table is invalid.
     """
-
-    def __init__(self, file: SettingsFile) -> None:
-        sources, egresses = {**BUILT_IN}, dict[SourceName, Egress]()
-        for name, entry in _entries_of(file):
-            with naming_the_line(file, TABLE, name, form=_FORM):
-                sources[name] = _source_of(name, entry)
-                if "egress" in entry:
-                    egresses[name] = _egress_of(entry)
-        self.sources: Sources = sources
-        """All sources, the two built in first."""
-        self.egresses: Mapping[SourceName, Egress] = egresses
-        """The egress routes of the added sources that have one, by source."""
-
-
-def _entries_of(file: SettingsFile) -> Iterator[tuple[str, Entry]]:
-    tables = file.table.get(TABLE, {})
-    if not isinstance(tables, dict):
-        raise ConfigurationError(
-            f"{file.place(TABLE)}: sources are written as [sources.NAME]; {_FORM}"
-        )
-    for name, entry in cast("dict[str, Any]", tables).items():
-        if not isinstance(entry, dict):
-            place = file.place(TABLE, name)
-            raise ConfigurationError(f"{place}: a source is written as [sources.{name}]; {_FORM}")
-        yield name, cast("Entry", entry)
-
-
-def _source_of(name: str, entry: Entry) -> CallbackSourceDefinition:
     if name in BUILT_IN:
         raise ConfigurationError(f"{name} is built in, and can't be changed; choose another name")
     if not _NAME.fullmatch(name):
@@ -142,15 +116,6 @@ def _content_type_of(entry: Entry) -> str:
             f"{given!r} is not a content type; write it like application/x-www-form-urlencoded",
         )
     return given
-
-
-def _egress_of(entry: Entry) -> Egress:
-    given = read_text(entry, "egress")
-    try:
-        return read_egress(given)
-    except ValueError as problem:
-        shown = f"{without_secret(given)!r} can't be used as an egress"
-        raise TomlTableError("egress", shown if "@" in given else str(problem)) from None
 
 
 def _parsed(key: str, parse: Callable[[str], T], text: str) -> T:
