@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 
 from ringback.core.policy.source_policy import Source
 from ringback.receiver.dedupe import (
+    AsyncPostgresDedupe,
+    AsyncRedisDedupe,
     ClaimedByOther,
     ClaimWon,
     DedupeClaimRequest,
@@ -23,6 +25,8 @@ from ringback.receiver.dedupe import (
     SqliteDedupe,
     WorkAlreadyDone,
 )
+from ringback.receiver.dedupe.lease_renewal import ThreadLeaseRenewal
+from tests.unit.receiver.dedupe.awaited import awaited
 
 READY = "ready"
 DONE = "done"
@@ -55,14 +59,26 @@ def opened(store: str, address: str) -> AbstractContextManager[DedupeStore]:
             import psycopg
 
             return nullcontext(PostgresDedupe(lambda: psycopg.connect(address)))
-        case _:
+        case "async-postgres":
+            import psycopg
+
+            return awaited(AsyncPostgresDedupe(lambda: psycopg.AsyncConnection.connect(address)))
+        case "redis":
             import redis
 
             return nullcontext(RedisDedupe(redis.Redis(unix_socket_path=address)))
+        case _:
+            import redis.asyncio
+
+            client = redis.asyncio.Redis(unix_socket_path=address)
+            return awaited(AsyncRedisDedupe(client), client.aclose)
 
 
 def deliver(seen: DedupeStore, order: Order) -> None:
-    """Do the work of a callback unless another process does; return once it is done."""
+    """Do the work of a callback unless another process does; return once it is done.
+
+    The lease is renewed during the work.
+    """
     time.sleep(max(0.0, order.at - time.monotonic()))
     visit = DedupeClaimRequest(
         source=Source(order.source),
@@ -76,8 +92,11 @@ def deliver(seen: DedupeStore, order: Order) -> None:
     while True:
         match seen.claim(visit):
             case ClaimWon(is_retry):
+                renewal = ThreadLeaseRenewal(seen.renew, visit.lease)
+                renewal.begin(visit)
                 begin(order, is_retry)
                 time.sleep(order.lasts)
+                renewal.end(visit)
                 assert seen.done(visit)
                 return
             case ClaimedByOther(for_another):

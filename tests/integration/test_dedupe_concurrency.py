@@ -16,8 +16,10 @@ from typing import IO
 import pytest
 
 from ringback.core.policy.source_policy import Source
-from ringback.receiver.dedupe import DedupeStore
+from ringback.receiver.dedupe import ClaimedByOther, DedupeStore
 from tests.integration.dedupe_worker import DONE, READY, Order, deliver, opened
+from tests.unit.receiver.dedupe.kept import STORES
+from tests.unit.receiver.dedupe.visits import visit
 
 _ROOT = Path(__file__).parents[2]
 _PROCESSES = 8
@@ -33,7 +35,7 @@ def address(request: pytest.FixtureRequest, tmp_path: Path) -> Address:
     """Return the address of a store's data, after starting its server."""
 
     def find(store: str) -> str:
-        match store:
+        match store.removeprefix("async-"):
             case "postgres":
                 return request.getfixturevalue("postgres_dsn")
             case "redis":
@@ -121,8 +123,8 @@ def begun(evidence: Path) -> list[str]:
     return [line.split()[1] for line in evidence.read_text().splitlines()]
 
 
-threads_stores = pytest.mark.parametrize("store", ["memory", "sqlite", "postgres", "redis"])
-process_stores = pytest.mark.parametrize("store", ["sqlite", "postgres", "redis"])
+threads_stores = pytest.mark.parametrize("store", STORES)
+process_stores = pytest.mark.parametrize("store", [name for name in STORES if name != "memory"])
 
 
 @threads_stores
@@ -157,11 +159,18 @@ def test_8_processes_do_it_once(store: str, address: Address, tmp_path: Path) ->
 def test_work_begun_by_a_killed_process_is_done_once_more(
     store: str, address: Address, tmp_path: Path
 ) -> None:
-    evidence = tmp_path / "evidence"
+    """A lease is renewed while its process works, and ends after the process was killed."""
+    evidence, lease = tmp_path / "evidence", 3.0
     orders = same_token(evidence, _PROCESSES + 1)
-    with workers(_PROCESSES + 1, store, address(store)) as (victim, *others):
-        victim.order(orders[0]._replace(lease=0.5, lasts=60.0))
+    with (
+        workers(_PROCESSES + 1, store, address(store)) as (victim, *others),
+        opened(store, address(store)) as seen,
+    ):
+        victim.order(orders[0]._replace(lease=lease, lasts=60.0))
         wait_for(evidence)
+        for _ in range(3):
+            time.sleep(lease / 2)
+            assert isinstance(seen.claim(visit("other", token=orders[0].token)), ClaimedByOther)
         os.kill(victim.pid, signal.SIGKILL)
         by_processes(others, orders[1:])
     assert begun(evidence) == ["first", "again"]

@@ -5,6 +5,7 @@ Start with `claims`: the logic that all stores share.
 """
 
 from ringback.receiver.dedupe.dedupe_store import (
+    AsyncDedupeStore,
     ClaimedByOther,
     ClaimWon,
     DedupeClaimRequest,
@@ -13,11 +14,14 @@ from ringback.receiver.dedupe.dedupe_store import (
     WorkAlreadyDone,
 )
 from ringback.receiver.dedupe.memory import MemoryDedupe
-from ringback.receiver.dedupe.postgres import PostgresDedupe
-from ringback.receiver.dedupe.redis import RedisDedupe
+from ringback.receiver.dedupe.postgres import AsyncPostgresDedupe, PostgresDedupe
+from ringback.receiver.dedupe.redis import AsyncRedisDedupe, RedisDedupe
 from ringback.receiver.dedupe.sqlite import SqliteDedupe
 
 __all__ = [
+    "AsyncDedupeStore",
+    "AsyncPostgresDedupe",
+    "AsyncRedisDedupe",
     "ClaimWon",
     "ClaimedByOther",
     "DedupeClaimRequest",

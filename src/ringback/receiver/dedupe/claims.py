@@ -3,16 +3,20 @@
 A row represents one event, even if both sources have sent a callback for it. A "visit" is one
 delivery that asks to do the work. While a function of this module runs, the store must prevent
 others from changing the rows.
+
+The functions are coroutines, so that asynchronous drivers can use them. For all other stores,
+`finish` runs them: these coroutines never wait.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
-from ringback.core.policy.source_policy import Source
+from ringback.core.policy.source_policy import Source, SourceName
 from ringback.receiver.dedupe.dedupe_store import (
+    AsyncDedupeStore,
     Claimed,
     ClaimedByOther,
     ClaimWon,
@@ -24,13 +28,17 @@ T = TypeVar("T")
 
 # How many expired rows each claim may drop. A claim adds at most one row, so dropping keeps up.
 _LOOKED_AT: Final = 10
+_OTHERS: Final[Mapping[SourceName, Source]] = {
+    Source.TWILIO: Source.KORE,
+    Source.KORE: Source.TWILIO,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class DedupeClaimRow:
     """A stored event: one callback, or the pair of callbacks that both sources sent for it."""
 
-    source: Source
+    source: SourceName
     token: str
     """The token that was received first; source and token identify the row."""
     other_token: str | None
@@ -38,7 +46,10 @@ class DedupeClaimRow:
     content: str | None
     """A fingerprint to match with the other source's callback; None if not to be matched."""
     owner: str
-    """The random `owner` of the DedupeClaimRequest that last got the right to do the work."""
+    """The random `owner` of the DedupeClaimRequest that last got the right to do the work.
+
+    Empty once that delivery has released its claim.
+    """
     lease_ends: datetime | None
     """The time when the claim ends; None once the work is done."""
     first_claimed: datetime
@@ -49,12 +60,12 @@ class DedupeClaimRow:
 class DedupeClaimTable(Protocol):
     """Reads and writes the rows of a store, within one transaction."""
 
-    def find(self, source: Source, token: str) -> DedupeClaimRow | None:
+    async def find(self, source: SourceName, token: str) -> DedupeClaimRow | None:
         """Return the row with this token, received first or second, even if expired; or None."""
         ...
 
-    def find_unpaired(
-        self, source: Source, content: str, *, since: datetime, now: datetime
+    async def find_unpaired(
+        self, source: SourceName, content: str, *, since: datetime, now: datetime
     ) -> DedupeClaimRow | None:
         """Return a source's oldest row with this content that has no token of the other source.
 
@@ -64,21 +75,21 @@ class DedupeClaimTable(Protocol):
         """
         ...
 
-    def put(self, row: DedupeClaimRow) -> None:
+    async def put(self, row: DedupeClaimRow) -> None:
         """Save a row, replacing the row with the same source and token if there is one."""
         ...
 
-    def drop(self, row: DedupeClaimRow) -> None:
+    async def drop(self, row: DedupeClaimRow) -> None:
         """Delete this row from the table."""
         ...
 
-    def drop_forgotten(self, now: datetime, *, limit: int) -> None:
+    async def drop_forgotten(self, now: datetime, *, limit: int) -> None:
         """Delete expired rows, but look at no more than `limit` rows."""
         ...
 
 
-Work = Callable[[DedupeClaimTable, datetime], T]
-"""A function that a store calls with its rows and the current time, in one transaction."""
+Work = Callable[[DedupeClaimTable, datetime], Coroutine[Any, Any, T]]
+"""What a store does in one transaction, from its rows and the current time."""
 
 
 class ClaimTableDedupe(ABC):
@@ -92,6 +103,10 @@ class ClaimTableDedupe(ABC):
         """Ask for the right to do the callback's work; see `DedupeStore.claim`."""
         return self._at_once(lambda table, now: claim(table, visit, now))
 
+    def renew(self, visit: DedupeClaimRequest) -> bool:
+        """Let the lease begin anew; see `DedupeStore.renew`."""
+        return self._at_once(lambda table, now: renew(table, visit, now))
+
     def done(self, visit: DedupeClaimRequest) -> bool:
         """Record that this delivery has done the callback's work; see `DedupeStore.done`."""
         return self._at_once(lambda table, now: done(table, visit, now))
@@ -101,36 +116,93 @@ class ClaimTableDedupe(ABC):
         self._at_once(lambda table, now: release(table, visit, now))
 
 
-def claim(table: DedupeClaimTable, visit: DedupeClaimRequest, now: datetime) -> Claimed:
+class FinishedAtOnceDedupe:
+    """Base class of a `DedupeStore` that consists of an AsyncDedupeStore whose driver blocks."""
+
+    def __init__(self, store: AsyncDedupeStore) -> None:
+        self._store = store
+
+    def claim(self, visit: DedupeClaimRequest) -> Claimed:
+        """Ask for the right to do a callback's work; see `DedupeStore.claim`."""
+        return finish(self._store.claim(visit))
+
+    def renew(self, visit: DedupeClaimRequest) -> bool:
+        """Let the lease begin anew; see `DedupeStore.renew`."""
+        return finish(self._store.renew(visit))
+
+    def done(self, visit: DedupeClaimRequest) -> bool:
+        """Record that the work is done; see `DedupeStore.done`."""
+        return finish(self._store.done(visit))
+
+    def release(self, visit: DedupeClaimRequest) -> None:
+        """Give up this delivery's claim to the callback's work; see `DedupeStore.release`."""
+        finish(self._store.release(visit))
+
+
+def finish(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine that never waits, and return its result.
+
+    Raises TypeError if it waits: then its driver is asynchronous.
+    """
+    try:
+        coroutine.send(None)
+    except StopIteration as end:
+        return end.value
+    coroutine.close()
+    raise TypeError(
+        "the database client is asynchronous; use AsyncPostgresDedupe or AsyncRedisDedupe for it"
+    )
+
+
+async def given_by(result: Any) -> Any:
+    """Return the result of a driver's function; await it first if the driver is asynchronous.
+
+    >>> finish(given_by(1))
+    1
+    """
+    return (await result) if hasattr(result, "__await__") else result
+
+
+async def claim(table: DedupeClaimTable, visit: DedupeClaimRequest, now: datetime) -> Claimed:
     """Ask, for this delivery, for the right to do the callback's work; see `DedupeStore.claim`."""
-    row = _find(table, visit, now) or _pair(table, visit, now)
+    row = await _find(table, visit, now) or await _pair(table, visit, now)
     if row is None:
-        table.put(_first(visit, now))
+        await table.put(_first(visit, now))
         answer = ClaimWon(is_retry=False)
     else:
         answer = _answer(row, now)
-        table.put(
+        await table.put(
             _kept(_taken(row, visit, now) if isinstance(answer, ClaimWon) else row, visit, now)
         )
     # Each claim drops a few expired rows, so that no separate clean-up job is needed.
-    table.drop_forgotten(now, limit=_LOOKED_AT)
+    await table.drop_forgotten(now, limit=_LOOKED_AT)
     return answer
 
 
-def done(table: DedupeClaimTable, visit: DedupeClaimRequest, now: datetime) -> bool:
-    """Record in this table that the delivery has done the work; see `DedupeStore.done`."""
-    row = _find(table, visit, now)
-    if row is None or row.owner != visit.owner:
+async def renew(table: DedupeClaimTable, visit: DedupeClaimRequest, now: datetime) -> bool:
+    """Let the lease of the delivery's claim begin anew; see `DedupeStore.renew`."""
+    row = await _find(table, visit, now)
+    if row is None or row.owner != visit.owner or row.lease_ends is None:
         return False
-    table.put(_kept(replace(row, lease_ends=None), visit, now))
+    await table.put(_kept(_taken(row, visit, now), visit, now))
     return True
 
 
-def release(table: DedupeClaimTable, visit: DedupeClaimRequest, now: datetime) -> None:
+async def done(table: DedupeClaimTable, visit: DedupeClaimRequest, now: datetime) -> bool:
+    """Record in this table that the delivery has done the work; see `DedupeStore.done`."""
+    row = await _find(table, visit, now)
+    if row is None or row.owner != visit.owner:
+        return False
+    await table.put(_kept(replace(row, lease_ends=None), visit, now))
+    return True
+
+
+async def release(table: DedupeClaimTable, visit: DedupeClaimRequest, now: datetime) -> None:
     """Give up this delivery's claim to the callback's work; see `DedupeStore.release`."""
-    row = _find(table, visit, now)
+    row = await _find(table, visit, now)
     if row is not None and row.owner == visit.owner and row.lease_ends is not None:
-        table.put(replace(row, lease_ends=now))
+        # Without an owner, a renewal that is still on its way changes nothing.
+        await table.put(replace(row, owner="", lease_ends=now))
 
 
 def comparable(visit: DedupeClaimRequest) -> str | None:
@@ -143,22 +215,25 @@ def remembered(visit: DedupeClaimRequest) -> timedelta:
     return max(visit.keep, visit.lease)
 
 
-def other(source: Source) -> Source:
-    """Return the other source: KORE for Twilio, and Twilio for KORE."""
-    return Source.KORE if source is Source.TWILIO else Source.TWILIO
+def other(source: SourceName) -> SourceName:
+    """Return the other source of the two built in; empty for a source of the settings.
+
+    Only the callbacks of the two built-in sources are compared with each other.
+    """
+    return _OTHERS.get(source, "")
 
 
-def _find(
+async def _find(
     table: DedupeClaimTable, visit: DedupeClaimRequest, now: datetime
 ) -> DedupeClaimRow | None:
-    row = table.find(visit.source, visit.token)
+    row = await table.find(visit.source, visit.token)
     if row is None or now < row.forget_at:
         return row
-    table.drop(row)
+    await table.drop(row)
     return None
 
 
-def _pair(
+async def _pair(
     table: DedupeClaimTable, visit: DedupeClaimRequest, now: datetime
 ) -> DedupeClaimRow | None:
     """Return the other source's row for the same event, with this delivery's token added; or None.
@@ -169,7 +244,7 @@ def _pair(
     if content is None:
         return None
     since = now - visit.same_event_within
-    row = table.find_unpaired(other(visit.source), content, since=since, now=now)
+    row = await table.find_unpaired(other(visit.source), content, since=since, now=now)
     return row and replace(row, other_token=visit.token)
 
 

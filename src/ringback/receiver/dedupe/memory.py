@@ -7,12 +7,12 @@ from itertools import islice
 from threading import Lock
 from typing import TypeVar
 
-from ringback.core.policy.source_policy import Source
+from ringback.core.policy.source_policy import SourceName
 from ringback.receiver import system_clock
-from ringback.receiver.dedupe.claims import ClaimTableDedupe, DedupeClaimRow, Work, other
+from ringback.receiver.dedupe.claims import ClaimTableDedupe, DedupeClaimRow, Work, finish, other
 
 T = TypeVar("T")
-_Key = tuple[Source, str]
+_Key = tuple[SourceName, str]
 
 
 class MemoryDedupe(ClaimTableDedupe):
@@ -29,7 +29,7 @@ class MemoryDedupe(ClaimTableDedupe):
 
     def _at_once(self, work: Work[T]) -> T:
         with self._lock:
-            return work(self._table, self._clock())
+            return finish(work(self._table, self._clock()))
 
     def __len__(self) -> int:
         """Return the number of stored events, including expired ones not deleted yet."""
@@ -50,12 +50,12 @@ class _MemoryTable:
     def __len__(self) -> int:
         return len(self._rows)
 
-    def find(self, source: Source, token: str) -> DedupeClaimRow | None:
+    async def find(self, source: SourceName, token: str) -> DedupeClaimRow | None:
         key = (source, token)
         return self._rows.get(self._firsts.get(key, key))
 
-    def find_unpaired(
-        self, source: Source, content: str, *, since: datetime, now: datetime
+    async def find_unpaired(
+        self, source: SourceName, content: str, *, since: datetime, now: datetime
     ) -> DedupeClaimRow | None:
         rows = [
             row
@@ -64,7 +64,7 @@ class _MemoryTable:
         ]
         return min(rows, key=lambda row: (row.first_claimed, row.token), default=None)
 
-    def put(self, row: DedupeClaimRow) -> None:
+    async def put(self, row: DedupeClaimRow) -> None:
         key = (row.source, row.token)
         if key in self._rows:
             self._leave_unpaired(self._rows[key])
@@ -74,19 +74,19 @@ class _MemoryTable:
         elif row.content is not None:
             self._unpaired.setdefault((row.source, row.content), {})[row.token] = row
 
-    def drop(self, row: DedupeClaimRow) -> None:
+    async def drop(self, row: DedupeClaimRow) -> None:
         del self._rows[row.source, row.token]
         if row.other_token is not None:
             del self._firsts[other(row.source), row.other_token]
         self._leave_unpaired(row)
 
-    def drop_forgotten(self, now: datetime, *, limit: int) -> None:
+    async def drop_forgotten(self, now: datetime, *, limit: int) -> None:
         """Delete expired rows among the next `limit` rows; calls go through all rows in turn."""
         for key, row in list(islice(self._rows.items(), limit)):
             if now < row.forget_at:
                 self._rows.move_to_end(key)
             else:
-                self.drop(row)
+                await self.drop(row)
 
     def _leave_unpaired(self, row: DedupeClaimRow) -> None:
         if row.other_token is None and row.content is not None:

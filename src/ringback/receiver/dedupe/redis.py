@@ -1,4 +1,4 @@
-"""A store of received callbacks in Redis; the application passes the Redis client.
+"""Stores of received callbacks in Redis; the application passes the Redis client.
 
 Lua scripts, which Redis runs atomically, implement the same logic as `claims.py`. Times are
 microseconds since 1970 by Redis's clock.
@@ -8,8 +8,8 @@ from datetime import timedelta
 from enum import IntEnum
 from typing import Any, Final, Protocol
 
-from ringback.core.policy.source_policy import Source
-from ringback.receiver.dedupe.claims import comparable, other, remembered
+from ringback.core.policy.source_policy import Source, SourceName
+from ringback.receiver.dedupe.claims import FinishedAtOnceDedupe, comparable, other, remembered
 from ringback.receiver.dedupe.dedupe_store import (
     Claimed,
     ClaimedByOther,
@@ -18,6 +18,8 @@ from ringback.receiver.dedupe.dedupe_store import (
     DedupeUnavailable,
     WorkAlreadyDone,
 )
+
+_BUILT_IN: Final = frozenset(Source)
 
 
 class _Answer(IntEnum):
@@ -131,15 +133,31 @@ return 1
 """
 )
 
-_RELEASE: Final = (
-    _COMMON
-    + """
+_HELD: Final = """
 local event = event_of(KEYS[1])
 local held = redis.call('HGET', event, 'owner') == ARGV[1]
-if held and redis.call('HGET', event, 'lease_ends') ~= 'never' then
-  redis.call('HSET', event, 'lease_ends', text(now))
+if not held or redis.call('HGET', event, 'lease_ends') == 'never' then
+  return 0
 end
-return 0
+"""
+
+_RENEW: Final = (
+    _COMMON
+    + _HELD
+    + """
+redis.call('HSET', event, 'lease_ends', text(now + tonumber(ARGV[2])))
+keep(event, tonumber(ARGV[3]))
+return 1
+"""
+)
+
+# Without an owner, a renewal that is still on its way changes nothing.
+_RELEASE: Final = (
+    _COMMON
+    + _HELD
+    + """
+redis.call('HSET', event, 'owner', '', 'lease_ends', text(now))
+return 1
 """
 )
 
@@ -148,11 +166,82 @@ class RedisClient(Protocol):
     """The method of a Redis client that `RedisDedupe` calls, as redis-py declares it."""
 
     def eval(self, script: str, numkeys: int, /, *keys_and_args: Any) -> Any:
-        """Run a Lua script with these keys and arguments, and return its result."""
+        """Run a Lua script with these keys and arguments, and return its result.
+
+        The result of an asynchronous client is awaitable.
+        """
         ...
 
 
-class RedisDedupe:
+class _RedisKeys:
+    """The keys, as an `AsyncDedupeStore`; only an asynchronous client makes its coroutines wait."""
+
+    def __init__(self, client: RedisClient, prefix: str) -> None:
+        self._client = client
+        self._prefix = prefix
+
+    async def claim(self, visit: DedupeClaimRequest) -> Claimed:
+        """Ask for the right to do a callback's work; see `DedupeStore.claim`."""
+        keys, within = [self._token(visit)], timedelta(0)
+        content = comparable(visit)
+        if content is not None:
+            keys += [
+                self._unpaired(source, content) for source in (visit.source, other(visit.source))
+            ]
+            within = visit.same_event_within
+        given = [visit.owner, _microseconds(visit.lease), _kept(visit), _microseconds(within)]
+        number, for_another = await self._run(_CLAIM, keys, given)
+        match _Answer(number):
+            case _Answer.FIRST:
+                return ClaimWon(is_retry=False)
+            case _Answer.AGAIN:
+                return ClaimWon(is_retry=True)
+            case _Answer.UNDER_WAY:
+                return ClaimedByOther(timedelta(microseconds=for_another))
+            case _Answer.DONE:
+                return WorkAlreadyDone()
+
+    async def renew(self, visit: DedupeClaimRequest) -> bool:
+        """Let the lease begin anew; see `DedupeStore.renew`."""
+        given = [visit.owner, _microseconds(visit.lease), _kept(visit)]
+        return bool(await self._run(_RENEW, [self._token(visit)], given))
+
+    async def done(self, visit: DedupeClaimRequest) -> bool:
+        """Record that the work is done; see `DedupeStore.done`."""
+        return bool(await self._run(_DONE, [self._token(visit)], [visit.owner, _kept(visit)]))
+
+    async def release(self, visit: DedupeClaimRequest) -> None:
+        """Give up this delivery's claim to the callback's work; see `DedupeStore.release`."""
+        await self._run(_RELEASE, [self._token(visit)], [visit.owner])
+
+    def _token(self, visit: DedupeClaimRequest) -> str:
+        # A source of the settings may be called `unpaired`.
+        mark = "" if visit.source in _BUILT_IN else "of:"
+        return f"{{{self._prefix}}}:{mark}{visit.source}:{visit.token}"
+
+    def _unpaired(self, source: SourceName, content: str) -> str:
+        return f"{{{self._prefix}}}:unpaired:{source}:{content}"
+
+    async def _run(self, script: str, keys: list[str], given: list[str | int]) -> Any:
+        try:
+            result = self._client.eval(script, len(keys), *keys, *given)
+            if hasattr(result, "__await__"):
+                return await result
+        except Exception as failure:
+            # Redis clients' errors share no base class that can be named here. Their text may quote
+            # the client's settings, such as a password, so it appears only in the cause.
+            raise DedupeUnavailable(
+                f"Redis can't be used with the prefix {self._prefix!r}:"
+                f" {type(failure).__name__}; the exception's __cause__ has the client's message"
+            ) from failure
+        return self._at_once(result)
+
+    def _at_once(self, result: Any) -> Any:
+        """Return a result for which the client did not have to be awaited."""
+        return result
+
+
+class RedisDedupe(FinishedAtOnceDedupe):
     """A `DedupeStore` in Redis, shared by all receivers that use the same Redis and prefix.
 
     `client` is a `redis.Redis(…)`, a `redis.RedisCluster(…)`, or another client with the same
@@ -168,59 +257,35 @@ class RedisDedupe:
     """
 
     def __init__(self, client: RedisClient, *, prefix: str = "ringback:seen") -> None:
-        if not hasattr(client, "eval"):
-            raise TypeError(
-                f"RedisDedupe got a {type(client).__name__}; it needs a client, such as"
-                " redis.Redis.from_url(…) after: pip install redis"
-            )
-        self._client = client
-        self._prefix = prefix
+        super().__init__(_RedisKeys(_checked(self, client, "redis.Redis"), prefix))
 
-    def claim(self, visit: DedupeClaimRequest) -> Claimed:
-        """Ask for the right to do a callback's work; see `DedupeStore.claim`."""
-        keys, within = [self._token(visit)], timedelta(0)
-        content = comparable(visit)
-        if content is not None:
-            keys += [
-                self._unpaired(source, content) for source in (visit.source, other(visit.source))
-            ]
-            within = visit.same_event_within
-        given = [visit.owner, _microseconds(visit.lease), _kept(visit), _microseconds(within)]
-        number, for_another = self._run(_CLAIM, keys, given)
-        match _Answer(number):
-            case _Answer.FIRST:
-                return ClaimWon(is_retry=False)
-            case _Answer.AGAIN:
-                return ClaimWon(is_retry=True)
-            case _Answer.UNDER_WAY:
-                return ClaimedByOther(timedelta(microseconds=for_another))
-            case _Answer.DONE:
-                return WorkAlreadyDone()
 
-    def done(self, visit: DedupeClaimRequest) -> bool:
-        """Record that the work is done; see `DedupeStore.done`."""
-        return bool(self._run(_DONE, [self._token(visit)], [visit.owner, _kept(visit)]))
+class AsyncRedisDedupe(_RedisKeys):
+    """An `AsyncDedupeStore` in Redis, for a client of `redis.asyncio`.
 
-    def release(self, visit: DedupeClaimRequest) -> None:
-        """Give up this delivery's claim to the callback's work; see `DedupeStore.release`."""
-        self._run(_RELEASE, [self._token(visit)], [visit.owner])
+    It can share its keys with a `RedisDedupe`, whose description applies to both.
 
-    def _token(self, visit: DedupeClaimRequest) -> str:
-        return f"{{{self._prefix}}}:{visit.source}:{visit.token}"
+    Raises:
+        TypeError: The client has no `eval`, for instance because it is a URL.
+    """
 
-    def _unpaired(self, source: Source, content: str) -> str:
-        return f"{{{self._prefix}}}:unpaired:{source}:{content}"
+    def __init__(self, client: RedisClient, *, prefix: str = "ringback:seen") -> None:
+        super().__init__(_checked(self, client, "redis.asyncio.Redis"), prefix)
 
-    def _run(self, script: str, keys: list[str], given: list[str | int]) -> Any:
-        try:
-            return self._client.eval(script, len(keys), *keys, *given)
-        except Exception as failure:
-            # Redis clients' errors share no base class that can be named here. Their text may quote
-            # the client's settings, such as a password, so it appears only in the cause.
-            raise DedupeUnavailable(
-                f"Redis can't be used with the prefix {self._prefix!r}:"
-                f" {type(failure).__name__}; the exception's __cause__ has the client's message"
-            ) from failure
+    def _at_once(self, result: Any) -> Any:  # noqa: ARG002 (the client's kind alone is wrong)
+        raise TypeError(
+            f"AsyncRedisDedupe got a client that blocks the event loop, {type(self._client)};"
+            " give it one of redis.asyncio, or use RedisDedupe"
+        )
+
+
+def _checked(store: object, client: RedisClient, kind: str) -> RedisClient:
+    if not hasattr(client, "eval"):
+        raise TypeError(
+            f"{type(store).__name__} got a {type(client).__name__}; it needs a client, such as"
+            f" {kind}.from_url(…) after: pip install redis"
+        )
+    return client
 
 
 def _microseconds(time: timedelta) -> int:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Protocol, Self
 
-from ringback.core.policy.source_policy import Source
-from ringback.receiver.dedupe.claims import DedupeClaimRow, other
+from ringback.core.policy.source_policy import SourceName, source_named
+from ringback.receiver.dedupe.claims import DedupeClaimRow, given_by, other
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _ALL: Final = "source, token, other_token, content, owner, lease_ends, first_claimed, forget_at"
@@ -85,7 +85,10 @@ class DedupeClaimStatements:
 
 
 class DbCursor(Protocol):
-    """The methods of a DB-API cursor that `SqlDedupeClaimTable` calls."""
+    """The methods of a DB-API cursor that `SqlDedupeClaimTable` calls.
+
+    The results of an asynchronous driver's cursor are awaitable.
+    """
 
     def execute(self, operation: str, parameters: Sequence[Any], /) -> object:
         """Run one SQL statement with these parameters."""
@@ -95,7 +98,7 @@ class DbCursor(Protocol):
         """Return the next row of the result, or None if there are no more."""
         ...
 
-    def fetchall(self) -> Sequence[Any]:
+    def fetchall(self) -> Any:
         """Return all remaining rows of the result."""
         ...
 
@@ -107,35 +110,40 @@ class SqlDedupeClaimTable:
         self._cursor = cursor
         self._statements = statements
 
-    def find(self, source: Source, token: str) -> DedupeClaimRow | None:
+    async def find(self, source: SourceName, token: str) -> DedupeClaimRow | None:
         """Return the row with this token, received first or second; see `DedupeClaimTable.find`."""
-        return self._one(self._statements.find, (source.value, token, other(source).value, token))
+        return await self._one(
+            self._statements.find, (str(source), token, str(other(source)), token)
+        )
 
-    def find_unpaired(
-        self, source: Source, content: str, *, since: datetime, now: datetime
+    async def find_unpaired(
+        self, source: SourceName, content: str, *, since: datetime, now: datetime
     ) -> DedupeClaimRow | None:
         """Return the oldest row with only one token; see `DedupeClaimTable.find_unpaired`."""
-        given = (source.value, content, _number(since), _number(now))
-        return self._one(self._statements.find_unpaired, given)
+        given = (str(source), content, _number(since), _number(now))
+        return await self._one(self._statements.find_unpaired, given)
 
-    def put(self, row: DedupeClaimRow) -> None:
+    async def put(self, row: DedupeClaimRow) -> None:
         """Insert or update a row; see `DedupeClaimTable.put`."""
-        self._cursor.execute(self._statements.put, _values(row))
+        await self._execute(self._statements.put, _values(row))
 
-    def drop(self, row: DedupeClaimRow) -> None:
+    async def drop(self, row: DedupeClaimRow) -> None:
         """Delete a row; see `DedupeClaimTable.drop`."""
-        self._cursor.execute(self._statements.drop, (row.source.value, row.token))
+        await self._execute(self._statements.drop, (str(row.source), row.token))
 
-    def drop_forgotten(self, now: datetime, *, limit: int) -> None:
+    async def drop_forgotten(self, now: datetime, *, limit: int) -> None:
         """Delete expired rows; see `DedupeClaimTable.drop_forgotten`."""
-        self._cursor.execute(self._statements.find_forgotten, (_number(now), limit))
-        for found in self._cursor.fetchall():
-            self.drop(_row(found))
+        await self._execute(self._statements.find_forgotten, (_number(now), limit))
+        for found in await given_by(self._cursor.fetchall()):
+            await self.drop(_row(found))
 
-    def _one(self, statement: str, given: tuple[str | int, ...]) -> DedupeClaimRow | None:
-        self._cursor.execute(statement, given)
-        found = self._cursor.fetchone()
+    async def _one(self, statement: str, given: tuple[str | int, ...]) -> DedupeClaimRow | None:
+        await self._execute(statement, given)
+        found = await given_by(self._cursor.fetchone())
         return None if found is None else _row(found)
+
+    async def _execute(self, statement: str, given: tuple[str | int | None, ...]) -> None:
+        await given_by(self._cursor.execute(statement, given))
 
 
 def instant(number: int) -> datetime:
@@ -153,7 +161,7 @@ def _number(at: datetime) -> int:
 
 def _values(row: DedupeClaimRow) -> tuple[str | int | None, ...]:
     return (
-        row.source.value,
+        str(row.source),
         row.token,
         row.other_token,
         row.content,
@@ -167,7 +175,7 @@ def _values(row: DedupeClaimRow) -> tuple[str | int | None, ...]:
 def _row(found: Sequence[Any]) -> DedupeClaimRow:
     source, token, other_token, content, owner, lease_ends, first_claimed, forget_at = found
     return DedupeClaimRow(
-        source=Source(source),
+        source=source_named(source),
         token=token,
         other_token=other_token,
         content=content,

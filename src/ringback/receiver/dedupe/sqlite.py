@@ -11,7 +11,7 @@ from time import monotonic, sleep
 from typing import Final, Self, TypeVar
 
 from ringback.receiver import system_clock
-from ringback.receiver.dedupe.claims import ClaimTableDedupe, Work
+from ringback.receiver.dedupe.claims import ClaimTableDedupe, Work, finish
 from ringback.receiver.dedupe.dedupe_store import DedupeUnavailable
 from ringback.receiver.dedupe.sql_claims import SCHEMA, DedupeClaimStatements, SqlDedupeClaimTable
 
@@ -102,7 +102,8 @@ class SqliteDedupe(ClaimTableDedupe):
             self._connection = _connect(self._path)
         with self._connection:
             self._connection.execute("BEGIN IMMEDIATE")
-            return work(SqlDedupeClaimTable(self._connection.cursor(), _STATEMENTS), self._clock())
+            table = SqlDedupeClaimTable(self._connection.cursor(), _STATEMENTS)
+            return finish(work(table, self._clock()))
 
     def _disconnect(self) -> None:
         if self._connection is not None:

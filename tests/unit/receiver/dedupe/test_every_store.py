@@ -8,13 +8,13 @@ import pytest
 
 from ringback.core.policy.source_policy import Source
 from ringback.receiver.dedupe import ClaimedByOther, ClaimWon, DedupeClaimRequest, WorkAlreadyDone
-from tests.unit.receiver.dedupe.kept import Kept, opener
+from tests.unit.receiver.dedupe.kept import STORES, Kept, opener
 from tests.unit.receiver.dedupe.visits import HOUR, SECOND, visit
 
 FIRST, RETRY = ClaimWon(is_retry=False), ClaimWon(is_retry=True)
 
 
-@pytest.fixture(params=["memory", "sqlite", "postgres", "redis"])
+@pytest.fixture(params=STORES)
 def kept(request: pytest.FixtureRequest) -> Iterator[Kept]:
     with opener(request.param, request)() as opened:
         yield opened
@@ -91,6 +91,72 @@ def test_done_work_cannot_be_released(kept: Kept) -> None:
     kept.seen.done(visit("a"))
     kept.seen.release(visit("a"))
     assert kept.seen.claim(visit("b")) == WorkAlreadyDone()
+
+
+def test_a_renewed_lease_begins_anew(kept: Kept) -> None:
+    kept.seen.claim(visit("a", lease=30 * SECOND))
+    for _ in range(3):
+        kept.let_pass(20 * SECOND)
+        assert kept.seen.renew(visit("a", lease=30 * SECOND))
+    answer = kept.seen.claim(visit("b"))
+    assert isinstance(answer, ClaimedByOther)
+    assert 25 * SECOND < answer.for_another <= 30 * SECOND
+
+
+def test_a_lease_may_be_renewed_late_if_nobody_has_taken_over(kept: Kept) -> None:
+    kept.seen.claim(visit("a", lease=30 * SECOND))
+    kept.let_pass(31 * SECOND)
+    assert kept.seen.renew(visit("a"))
+    assert isinstance(kept.seen.claim(visit("b")), ClaimedByOther)
+
+
+def test_a_lease_that_was_taken_over_is_not_renewed(kept: Kept) -> None:
+    kept.seen.claim(visit("a", lease=30 * SECOND))
+    kept.let_pass(31 * SECOND)
+    kept.seen.claim(visit("b", lease=10 * SECOND))
+    assert not kept.seen.renew(visit("a"))
+    kept.let_pass(11 * SECOND)
+    assert kept.seen.claim(visit("c")) == RETRY
+
+
+def test_a_renewal_that_comes_after_the_work_changes_nothing(kept: Kept) -> None:
+    kept.seen.claim(visit("a", token="done"))
+    kept.seen.done(visit("a", token="done"))
+    assert not kept.seen.renew(visit("a", token="done"))
+    assert kept.seen.claim(visit("b", token="done")) == WorkAlreadyDone()
+    kept.seen.claim(visit("a", token="released"))
+    kept.seen.release(visit("a", token="released"))
+    assert not kept.seen.renew(visit("a", token="released"))
+    assert kept.seen.claim(visit("b", token="released")) == RETRY
+
+
+def test_a_renewal_without_a_claim_has_no_effect(kept: Kept) -> None:
+    assert not kept.seen.renew(visit("a"))
+    assert kept.seen.claim(visit("b")) == FIRST
+
+
+def test_a_token_is_not_forgotten_while_its_lease_is_renewed(kept: Kept) -> None:
+    kept.seen.claim(visit("a", lease=30 * SECOND, keep=SECOND))
+    for _ in range(3):
+        kept.let_pass(20 * SECOND)
+        assert kept.seen.renew(visit("a", lease=30 * SECOND, keep=SECOND))
+    assert isinstance(kept.seen.claim(visit("b", keep=SECOND)), ClaimedByOther)
+
+
+def test_work_that_was_released_is_not_done(kept: Kept) -> None:
+    kept.seen.claim(visit("a"))
+    kept.seen.release(visit("a"))
+    assert not kept.seen.done(visit("a"))
+    assert kept.seen.claim(visit("b")) == RETRY
+
+
+def test_the_tokens_of_a_source_of_the_settings_are_apart(kept: Kept) -> None:
+    named = visit("a", source="unpaired", token="kore:ready")
+    assert kept.seen.claim(kore("a")) == FIRST
+    assert kept.seen.claim(named) == FIRST
+    assert kept.seen.done(named)
+    assert kept.seen.claim(named) == WorkAlreadyDone()
+    assert kept.seen.claim(replace(named, source=Source.KORE)) == FIRST
 
 
 def test_reporting_done_without_a_claim_has_no_effect(kept: Kept) -> None:

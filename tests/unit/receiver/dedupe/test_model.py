@@ -89,6 +89,13 @@ class BesideTheModel(RuleBasedStateMachine):
         self._store.seen.release(made)
         self._model.seen.release(made)
 
+    @precondition(lambda self: self._visits)
+    @rule(ago=st.integers(0, 5))
+    def renew(self, ago: int) -> None:
+        made = self._made(ago)
+        self._tick()
+        assert self._store.seen.renew(made) == self._model.seen.renew(made)
+
     @rule(time=TIMES)
     def wait(self, time: timedelta) -> None:
         self._store.let_pass(time)
@@ -115,7 +122,10 @@ def alike(given: Claimed, expected: Claimed) -> bool:
             return given == expected
 
 
-@pytest.mark.parametrize(("store", "examples"), [("sqlite", 80), ("postgres", 30), ("redis", 60)])
+@pytest.mark.parametrize(
+    ("store", "examples"),
+    [("sqlite", 80), ("postgres", 30), ("async-postgres", 10), ("redis", 60), ("async-redis", 10)],
+)
 def test_a_store_returns_what_its_model_returns(
     store: str, examples: int, request: pytest.FixtureRequest
 ) -> None:

@@ -1,5 +1,6 @@
 """The PostgreSQL store: creating its table, and the errors if it can't be used."""
 
+import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, nullcontext
@@ -10,6 +11,7 @@ import psycopg
 import pytest
 
 from ringback.receiver.dedupe import (
+    AsyncPostgresDedupe,
     ClaimedByOther,
     ClaimWon,
     DedupeUnavailable,
@@ -35,18 +37,20 @@ def test_a_failure_half_way_changes_nothing(dsn: str, autocommit: bool) -> None:
     seen = PostgresDedupe(lambda: psycopg.connect(dsn, autocommit=autocommit))
     seen.claim(visit("a", token="old"))
     with psycopg.connect(dsn) as connection:
-        connection.execute("UPDATE ringback_seen SET forget_at = 0")
-        connection.execute(
-            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql"
-            " AS $$ BEGIN RAISE 'nothing is deleted'; END $$"
-        )
-        connection.execute(
-            "CREATE TRIGGER no BEFORE DELETE ON ringback_seen EXECUTE FUNCTION refuse()"
-        )
+        forget_but_refuse_to_delete(connection)
     with pytest.raises(DedupeUnavailable, match="RaiseException"):
         seen.claim(visit("a", token="new"))
     with psycopg.connect(dsn) as connection:
         assert connection.execute("SELECT token FROM ringback_seen").fetchall() == [("old",)]
+
+
+def forget_but_refuse_to_delete(connection: psycopg.Connection) -> None:
+    connection.execute("UPDATE ringback_seen SET forget_at = 0")
+    connection.execute(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql"
+        " AS $$ BEGIN RAISE 'nothing is deleted'; END $$"
+    )
+    connection.execute("CREATE TRIGGER no BEFORE DELETE ON ringback_seen EXECUTE FUNCTION refuse()")
 
 
 def test_a_caller_that_waited_for_another_sees_its_changes(dsn: str) -> None:
@@ -136,10 +140,72 @@ def test_a_programming_error_is_not_taken_for_a_failure_of_the_database() -> Non
         PostgresDedupe(lambda: nullcontext(None)).claim(visit("a"))
 
 
-def test_a_dsn_is_not_a_function_that_connects() -> None:
+@pytest.mark.parametrize("kind", [PostgresDedupe, AsyncPostgresDedupe])
+def test_a_dsn_is_not_a_function_that_connects(kind: Any) -> None:
     dsn: Any = "postgresql://me:password@localhost"
     with pytest.raises(
         TypeError, match=r"got a str; .* pip install 'psycopg\[binary\]'$"
     ) as refused:
-        PostgresDedupe(dsn)
+        kind(dsn)
     assert "password" not in str(refused.value)
+
+
+# ---- asynchronous connections --------------------------------------------------------------------
+
+
+async def test_a_connection_of_the_wrong_kind_is_named(dsn: str) -> None:
+    waiting: Any = partial(psycopg.AsyncConnection.connect, dsn)
+    with psycopg.connect(dsn) as connection:
+        blocking: Any = lambda: connection  # noqa: E731 (it is of the wrong kind)
+        with pytest.raises(TypeError, match="got a Connection, which would block the event loop"):
+            await AsyncPostgresDedupe(blocking).claim(visit("a"))
+    with pytest.raises(TypeError, match="got an asynchronous connection; use AsyncPostgresDedupe"):
+        PostgresDedupe(waiting).claim(visit("a"))
+
+
+async def test_a_blocking_driver_that_waits_is_named(dsn: str) -> None:
+    connection = await psycopg.AsyncConnection.connect(dsn)
+    with pytest.raises(TypeError, match="the database client is asynchronous; use AsyncPostgresD"):
+        PostgresDedupe(lambda: nullcontext(connection)).claim(visit("a"))
+    await connection.close()
+
+
+async def test_both_kinds_share_a_table(dsn: str) -> None:
+    waiting = AsyncPostgresDedupe(lambda: psycopg.AsyncConnection.connect(dsn))
+    await waiting.create_table()
+    assert await waiting.claim(visit("a")) == ClaimWon(is_retry=False)
+    blocking = PostgresDedupe(lambda: psycopg.connect(dsn))
+    assert isinstance(blocking.claim(visit("b")), ClaimedByOther)
+    assert await waiting.done(visit("a"))
+    assert blocking.claim(visit("b")) == WorkAlreadyDone()
+
+
+async def test_an_asynchronous_failure_half_way_changes_nothing(dsn: str) -> None:
+    waiting = AsyncPostgresDedupe(lambda: psycopg.AsyncConnection.connect(dsn))
+    await waiting.claim(visit("a", token="old"))
+    with psycopg.connect(dsn) as connection:
+        forget_but_refuse_to_delete(connection)
+    with pytest.raises(DedupeUnavailable, match="RaiseException"):
+        await waiting.claim(visit("a", token="new"))
+    with psycopg.connect(dsn) as connection:
+        assert connection.execute("SELECT token FROM ringback_seen").fetchall() == [("old",)]
+
+
+async def test_a_claim_that_is_cancelled_changes_nothing(dsn: str) -> None:
+    waiting = AsyncPostgresDedupe(lambda: psycopg.AsyncConnection.connect(dsn))
+    await waiting.create_table()
+    with psycopg.connect(dsn) as other, psycopg.connect(dsn, autocommit=True) as watching:
+        other.execute("LOCK ringback_seen")
+        claiming = asyncio.create_task(waiting.claim(visit("a")))
+        await asyncio.to_thread(wait_for_one_who_waits, watching)
+        claiming.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await claiming
+    assert await waiting.claim(visit("b")) == ClaimWon(is_retry=False)
+
+
+async def test_an_unreachable_server_is_reported_in_an_event_loop() -> None:
+    dsn = "postgresql://app:s3cret@127.0.0.1:1/app"
+    with pytest.raises(DedupeUnavailable, match="OperationalError") as raised:
+        await AsyncPostgresDedupe(lambda: psycopg.AsyncConnection.connect(dsn)).claim(visit("a"))
+    assert "s3cret" not in str(raised.value)

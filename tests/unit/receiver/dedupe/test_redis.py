@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 import redis
+import redis.asyncio
 
 from ringback.core.policy.source_policy import Source
 from ringback.receiver.dedupe import (
+    AsyncRedisDedupe,
     ClaimedByOther,
     ClaimWon,
     DedupeClaimRequest,
@@ -80,8 +82,30 @@ def test_an_unreachable_server_is_reported_without_its_password() -> None:
     )
 
 
-def test_a_url_is_not_a_client() -> None:
+@pytest.mark.parametrize("kind", [RedisDedupe, AsyncRedisDedupe])
+def test_a_url_is_not_a_client(kind: Any) -> None:
     url: Any = "redis://:password@localhost"
     with pytest.raises(TypeError, match=r"got a str; .* after: pip install redis$") as refused:
-        RedisDedupe(url)
+        kind(url)
     assert "password" not in str(refused.value)
+
+
+async def test_a_client_of_the_wrong_kind_is_named(client: redis.Redis, redis_socket: str) -> None:
+    with pytest.raises(TypeError, match=r"blocks the event loop, .*; give it one of redis.asyncio"):
+        await AsyncRedisDedupe(client).claim(visit("a"))
+    async with redis.asyncio.Redis(unix_socket_path=redis_socket) as waiting:
+        with pytest.raises(TypeError, match="is asynchronous; use AsyncPostgresDedupe or AsyncRed"):
+            RedisDedupe(waiting).claim(visit("a"))
+
+
+async def test_both_kinds_share_their_keys(client: redis.Redis, redis_socket: str) -> None:
+    assert RedisDedupe(client).claim(visit("a")) == ClaimWon(is_retry=False)
+    async with redis.asyncio.Redis(unix_socket_path=redis_socket) as waiting:
+        assert isinstance(await AsyncRedisDedupe(waiting).claim(visit("b")), ClaimedByOther)
+
+
+async def test_an_unreachable_server_is_reported_in_an_event_loop() -> None:
+    async with redis.asyncio.Redis.from_url("redis://:s3cret@127.0.0.1:1/0") as client:
+        with pytest.raises(DedupeUnavailable, match="ConnectionError") as raised:
+            await AsyncRedisDedupe(client).claim(visit("a"))
+    assert "s3cret" not in str(raised.value)

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from ringback.core.policy.source_policy import Source
+from ringback.core.policy.source_policy import Source, SourceName
 from ringback.receiver.dedupe import DedupeClaimRequest
 
 MILLISECOND = timedelta(milliseconds=1)
@@ -27,7 +27,7 @@ def visit(
     owner: str,
     *,
     token: str = "token-1",
-    source: Source = Source.KORE,
+    source: SourceName = Source.KORE,
     lease: timedelta = 30 * SECOND,
     keep: timedelta = HOUR,
     content: str | None = None,
