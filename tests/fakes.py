@@ -29,7 +29,7 @@ from ringback.core.form_encoding import encode
 from ringback.core.http.http_exchange import AttemptResult, OutgoingRequest
 from ringback.core.http.outcome import DeliveredOutcome
 from ringback.core.kore_ids import ULID_BYTES, KoreIdKind, make_kore_id
-from ringback.core.policy.source_policy import NOTICE, Policy, Source
+from ringback.core.policy.source_policy import NOTICE, Policy, Source, SourceName
 from ringback.core.retry_schedule import RetrySchedule
 from ringback.core.sims.sim_updated import SimUpdated
 from ringback.core.sims.simulated_network import SimulationSettings
@@ -54,7 +54,7 @@ from tests.callback_queues import RecordingQueue
 ACCOUNT_SID: Final = "AC3ba717b1d236e6c4a835e46130267eb4"
 SIM_SID: Final = "HSab3f06be8f5d32caecb91e8a306c6c08"
 UNIQUE_NAME: Final = "my_super_sim"
-TOKENS: Final = {
+TOKENS: Final[Mapping[SourceName, str]] = {
     Source.TWILIO: "ba8db584-d0ca-4379-3749-a4e21471a62e",
     Source.KORE: "RQa48ec9b6ef475034c35566c02b654243",
 }
@@ -416,7 +416,7 @@ def a_callback(
     *,
     url: str = "http://127.0.0.1:9000/path?foo=bar#cbs=kore",
     method: HttpMethod = HttpMethod.POST,
-    source: Source = Source.KORE,
+    source: SourceName = Source.KORE,
     event: SimUpdated | None = None,
     body: str | None = None,
     token: str | None = None,

@@ -3,7 +3,8 @@
 from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.core.callbacks.rendering import render
 from ringback.core.http.http_exchange import OutgoingRequest
-from ringback.core.policy.source_policy import Source
+from ringback.core.policy.source_policy import SourceName
+from ringback.core.sources.source_definition import BUILT_IN, Sources
 from ringback.receiver.verification import ReceivedRequest
 from tests.fakes import AUTH_TOKEN, KORE_SECRET, NOW, a_callback, an_account
 
@@ -15,7 +16,7 @@ BODY = (
 
 
 def rendered(
-    source: Source,
+    source: SourceName,
     method: HttpMethod = HttpMethod.POST,
     *,
     url: str = URL,
@@ -23,11 +24,12 @@ def rendered(
     auth_token: str = AUTH_TOKEN,
     kore_secret: str = KORE_SECRET,
     token: str | None = None,
+    sources: Sources = BUILT_IN,
 ) -> OutgoingRequest:
     """Return the request that sends this body to this URL."""
     callback = a_callback(url=url, method=method, source=source, body=body, token=token)
     account = an_account(auth_token=auth_token, kore_secret=kore_secret)
-    return render(callback, account=account, at=NOW)
+    return render(callback, account=account, at=NOW, sources=sources)
 
 
 def received(request: OutgoingRequest) -> ReceivedRequest:

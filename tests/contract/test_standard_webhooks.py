@@ -10,6 +10,16 @@ import pytest
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from ringback.data_folder import DataFolder
+from ringback.receiver import (
+    Accepted,
+    Duplicate,
+    MemoryDedupe,
+    ReceivedRequest,
+    Receiver,
+    Rejected,
+    read_sources,
+)
+from tests.receivers import ReceivedRequest as RecordedRequest
 from tests.receivers import RecordingReceiver
 from tests.served import served
 
@@ -40,6 +50,17 @@ async def test_a_platform_migrates_to_standard_webhooks_without_code(tmp_path: P
     with pytest.raises(WebhookVerificationError):
         Webhook(secret).verify(first.body + b" ", headers)
     assert parse_qs(second.body.decode())["SimStatus"] == ["active"]
+    callbacks = Receiver(
+        target,
+        kore_secrets=[server.dev["kore_secret"]],
+        sources=read_sources(SETTINGS),
+        source_secrets={"standard-webhooks": [secret]},
+        seen=MemoryDedupe(),
+    )
+    results = [callbacks.receive_request(as_received(each)) for each in (first, first, second)]
+    assert [type(result) for result in results] == [Accepted, Duplicate, Accepted]
+    sources = [result.callback.source for result in results if not isinstance(result, Rejected)]
+    assert sources == ["standard-webhooks", "standard-webhooks", "kore"]
     # A choice that the policy no longer allows is reported, and the callback comes from the default
     # source.
     assert any(line.startswith("Kore-Signature: ") for line in second.headers)
@@ -105,6 +126,11 @@ async def test_replays_copies_and_comparisons_have_the_encoding_of_their_source(
     }
     assert receiver.requests[4].body == form
     assert all(check.is_ok for check in DataFolder(data).check())
+def as_received(request: RecordedRequest) -> ReceivedRequest:
+    method, path, _ = request.line.split(" ")
+    pairs = (line.partition(": ") for line in request.headers)
+    headers = tuple((name, value) for name, _, value in pairs)
+    return ReceivedRequest(method, path, headers, request.body)
 
 
 async def test_an_unknown_source_is_refused_with_the_list_of_sources(tmp_path: Path) -> None:

@@ -89,8 +89,22 @@ def another_host(random: Random, case: Case) -> Effect | None:
 
 def token_changed(random: Random, case: Case) -> Effect | None:
     name, _ = TOKENS[case.source]
-    value = random.choice([None, "", "RQ" + "0" * 32, "RQ" + "0" * 99, "\0", "é" * 34])
+    value = random.choice([None, "", "RQ" + "0" * 32, "RQ" + "0" * 99, "é" * 34])
     return Effect.HARMLESS if _set(case, name, value) else None
+
+
+def token_malformed(random: Random, case: Case) -> Effect | None:
+    name, _ = TOKENS[case.source]
+    value = random.choice(["\0", "x" * 257, "a\tb", "\udcff"])
+    # Another mutation may put a right token there.
+    return Effect.OPEN if _set(case, name, value) else None
+
+
+def token_gone_but_required(random: Random, case: Case) -> Effect | None:
+    name, _ = TOKENS[case.source]
+    case.settings["require_token"] = True
+    _set(case, name, random.choice([None, ""]))
+    return Effect.OPEN
 
 
 def token_twice(random: Random, case: Case) -> Effect:
@@ -497,6 +511,8 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     more_headers,
     another_host,
     token_changed,
+    token_malformed,
+    token_gone_but_required,
     token_twice,
     header_of_the_other_family,
     signature_gone,

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple, assert_never, cast
 from ringback.core.calendar import iso
 from ringback.core.callback_urls.connection_overrides import default_retry_on
 from ringback.core.counted import counted
-from ringback.core.policy.source_policy import Source
+from ringback.core.policy.source_policy import Source, SourceName
 from ringback.dev_receiver.forwarder import ForwardingResult
 from ringback.dev_receiver.received_callback import CheckedRequest
 from ringback.dev_receiver.seen_tokens import SeenTokenCount
@@ -52,7 +52,7 @@ class ReportRow(NamedTuple):
 _NOT_CHECKED: Final = frozenset({Reason.NO_SECRET, Reason.EMPTY_SIGNATURE})
 
 _HINT_AT_URL: Final = "behind a tunnel or a proxy, give the configured URL with --url"
-_TRIES_AGAIN: Final[Mapping[Source, str]] = {
+_TRIES_AGAIN: Final[Mapping[SourceName, str]] = {
     Source.TWILIO: "Twilio's source tries again only after connection failures",
     Source.KORE: "KORE's source tries again only after connection failures, 408, 423 and 5xx",
 }
@@ -145,10 +145,9 @@ def _title(checked: CheckedRequest) -> str:
 
 
 def _parameters(request: ReceivedRequest) -> list[ReportRow]:
-    if request.is_json:
-        # A JSON body is a test event, which has no parameters.
-        return [ReportRow("JSON", request.body.decode("utf-8", "backslashreplace"))]
     form = request.parameters
+    if request.is_json and not form:  # such as a test event
+        return [ReportRow("JSON", request.body.decode("utf-8", "backslashreplace"))]
     rows = [ReportRow(name, value) for name, value in form[:_MOST_PARAMETERS]]
     more = len(form) - len(rows)
     return [*rows, ReportRow("…", f"and {more} more")] if more else rows

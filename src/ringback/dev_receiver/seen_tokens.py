@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Final
 
 from ringback.core.newest_entries import NewestEntries
-from ringback.core.policy.source_policy import Source
+from ringback.core.policy.source_policy import SourceName
 
 REMEMBERED: Final = 10_000
 
@@ -30,9 +30,9 @@ class SeenTokens:
     """
 
     def __init__(self, *, limit: int = REMEMBERED) -> None:
-        self._seen = NewestEntries[tuple[Source, str], SeenTokenCount](limit)
+        self._seen = NewestEntries[tuple[SourceName, str], SeenTokenCount](limit)
 
-    def note(self, source: Source, token: str, *, at: datetime) -> SeenTokenCount:
+    def note(self, source: SourceName, token: str, *, at: datetime) -> SeenTokenCount:
         """Count a callback that came at this time, and return its new count."""
         key = (source, token)
         earlier = self._seen.get(key, SeenTokenCount(0, at))

@@ -15,6 +15,9 @@ from ringback.core.errors import ConfigurationError, InvalidCallbackUrl
 from ringback.core.policy.source_policy import Source
 from ringback.receiver.callback import Callback
 from ringback.receiver.dedupe import (
+    AsyncDedupeStore,
+    AsyncPostgresDedupe,
+    AsyncRedisDedupe,
     DedupeStore,
     DedupeUnavailable,
     MemoryDedupe,
@@ -22,13 +25,17 @@ from ringback.receiver.dedupe import (
     RedisDedupe,
     SqliteDedupe,
 )
-from ringback.receiver.receiver import Receiver, read_request
+from ringback.receiver.receiver import Receiver
 from ringback.receiver.results import Accepted, Answer, Duplicate, Result
-from ringback.receiver.verification import Reason, ReceivedRequest, Rejected, Verified
+from ringback.receiver.source_file import read_sources
+from ringback.receiver.verification import Reason, ReceivedRequest, Rejected, Verified, read_request
 
 __all__ = [
     "Accepted",
     "Answer",
+    "AsyncDedupeStore",
+    "AsyncPostgresDedupe",
+    "AsyncRedisDedupe",
     "Callback",
     "ConfigurationError",
     "DedupeStore",
@@ -47,6 +54,7 @@ __all__ = [
     "SqliteDedupe",
     "Verified",
     "read_request",
+    "read_sources",
 ]
 
 __getattr__ = renamed(

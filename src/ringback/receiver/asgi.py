@@ -9,9 +9,9 @@ from typing import Any
 from ringback.core.deprecated_names import renamed
 from ringback.receiver.callback import Callback
 from ringback.receiver.http import MAX_BODY, TOO_LONG, headers_of, quoted, refusal_of, target_of
-from ringback.receiver.receiver import Receiver, Work, read_request
+from ringback.receiver.receiver import Receiver, Work
 from ringback.receiver.results import Answer
-from ringback.receiver.verification import ReceivedRequest
+from ringback.receiver.verification import ReceivedRequest, read_request
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]

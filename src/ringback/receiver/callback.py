@@ -7,7 +7,7 @@ from functools import cached_property
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
-from ringback.core.policy.source_policy import Source
+from ringback.core.policy.source_policy import Source, SourceName
 from ringback.receiver.verification.body_variants import HASH_PARAMETER, compacted
 from ringback.receiver.verification.received_request import ReceivedRequest
 
@@ -22,9 +22,13 @@ _ISO: Final = "%Y-%m-%dT%H:%M:%SZ"
 class Callback:
     """A verified callback: where it came from, its parameters and its event."""
 
-    source: Source
+    source: SourceName
+    """A member of `Source`, or the name of a source of the settings."""
     token: str | None
-    """The idempotency token from its header, which is not signed; None if there is none."""
+    """The idempotency token from its header; None if there is none.
+
+    Twilio and KORE don't sign it.
+    """
     url: str
     """The receiver's URL that the callback was sent to, without fragment and credentials."""
     request: ReceivedRequest
@@ -39,7 +43,8 @@ class Callback:
     def parameters_are_signed(self) -> bool:
         """True if the signature covers the parameters.
 
-        KORE does not sign the query, so anybody with a copy of one GET can forge others.
+        KORE does not sign the query, so anybody with a copy of one GET can forge others. For a GET
+        from a source of the settings, this is False, too.
         """
         is_covered = self.source is Source.TWILIO or self.request.method == "POST"
         return self.is_signed and is_covered
@@ -53,11 +58,12 @@ class Callback:
 
     @cached_property
     def pairs(self) -> tuple[tuple[str, str], ...]:
-        """All parameters as (name, value) pairs, in their order; empty for a JSON body.
+        """All parameters as (name, value) pairs, in their order.
 
-        For a GET, the parameters in the receiver's own URL come first.
+        They are read from a form, or from a JSON object whose values are all strings; any other
+        body has none. For a GET, the parameters in the receiver's own URL come first.
         """
-        if self.request.method != "GET" and not self.request.is_form:
+        if self.request.method != "GET" and not (self.request.is_form or self.request.is_json):
             return ()
         return tuple(self.request.parameters)
 

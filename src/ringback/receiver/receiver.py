@@ -2,46 +2,53 @@
 
 import inspect
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, Final
+from threading import Lock
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
 
 from ringback.core.errors import ConfigurationError
-from ringback.core.policy.source_policy import Source
-from ringback.receiver.callback import Callback, read_date
+from ringback.core.policy.source_policy import Source, SourceName
+from ringback.core.sources.source_definition import CallbackSourceDefinition
+from ringback.receiver.callback import Callback
 from ringback.receiver.dedupe.dedupe_store import (
+    AsyncDedupeStore,
+    Claimed,
     ClaimedByOther,
     ClaimWon,
     DedupeClaimRequest,
     DedupeStore,
     DedupeUnavailable,
     WorkAlreadyDone,
+    asynchronous,
+    blocking,
 )
+from ringback.receiver.dedupe.lease_renewal import lease_renewal
+from ringback.receiver.request_verifier import RequestVerifier, read_secrets, read_source_secrets
 from ringback.receiver.results import Accepted, Answer, Duplicate, Result, answer_to
 from ringback.receiver.system_clock import now, random_hex
-from ringback.receiver.verification.configured_urls import (
-    ConfiguredReceiverUrl,
-    UrlTemplateMatch,
-    read_urls,
+from ringback.receiver.verification import (
+    AnyHeaders,
+    ReceivedRequest,
+    ReceiverSecrets,
+    Rejected,
+    Verdict,
+    read_request,
 )
-from ringback.receiver.verification.received_request import ReceivedRequest
-from ringback.receiver.verification.signature_candidates import ReceiverSecrets
-from ringback.receiver.verification.signature_headers import SignatureClaim, find_claim, read_claim
-from ringback.receiver.verification.verdict import Reason, Rejected, Verdict, Verified
-from ringback.receiver.verification.verify import EMPTY_SIGNATURE, explain, find_fault
+
+if TYPE_CHECKING:
+    from asyncio import Task
 
 log: Final = logging.getLogger("ringback.receiver")
 
-AnyHeaders = (
-    Mapping[str, str]
-    | Iterable[tuple[str, str]]
-    | Mapping[bytes, bytes]
-    | Iterable[tuple[bytes, bytes]]
-)
 Work = Callable[[Callback], object]
+_NONE: Final[Mapping[SourceName, CallbackSourceDefinition]] = MappingProxyType({})
+_NO_SECRETS: Final[Mapping[SourceName, Sequence[str]]] = MappingProxyType({})
 _LONGEST: Final = timedelta(days=36_500)
 _UNAVAILABLE: Final = Answer(503, "unavailable", {"Retry-After": "5"})
+_METHODS_OF_A_STORE: Final = ("claim", "renew", "done", "release")
 
 
 class Receiver:
@@ -59,11 +66,15 @@ class Receiver:
         twilio_shared_keys: Sequence[str] = (),
         pending_kore_secrets: Sequence[str] = (),
         accept_unsigned_kore: bool = False,
+        sources: Mapping[SourceName, CallbackSourceDefinition] = _NONE,
+        source_secrets: Mapping[SourceName, Sequence[str]] = _NO_SECRETS,
         max_age: timedelta | None = None,
-        seen: DedupeStore | None = None,
+        require_token: bool = False,
+        seen: DedupeStore | AsyncDedupeStore | None = None,
         lease: timedelta = timedelta(seconds=60),
-        keep: timedelta | Mapping[Source, timedelta] = timedelta(days=7),
+        keep: timedelta | Mapping[SourceName, timedelta] = timedelta(days=7),
         same_event_within: timedelta | None = None,
+        on_result: Callable[[Result], object] | None = None,
         clock: Callable[[], datetime] = now,
     ) -> None:
         """Configure a receiver with its URL, its secrets, and optionally a store for duplicates.
@@ -79,52 +90,99 @@ class Receiver:
         unsigned KORE callbacks, which KORE sends for accounts without a secret; anybody can forge
         those.
 
+        `sources` are further sources, by name, as `read_sources` reads them from a settings file,
+        and `source_secrets` are their secrets.
+
         `max_age` rejects callbacks whose Date header differs more than this from the current time.
         The header isn't signed, so this stops late deliveries but not forgers. Twilio's requests
-        have no Date and are accepted.
+        have no Date and are accepted. The time in a header of another source is signed if its
+        signature scheme covers it.
+
+        `require_token` rejects callbacks without an idempotency token. Otherwise, they are accepted
+        as new each time, and counted by `without_token`.
 
         `seen` is the store of idempotency tokens, kept separately for each source: for `lease`
-        while the work is under way, and for `keep` after that. The lease must be longer than the
-        longest work. With `same_event_within`, a callback is also a duplicate if the other source
-        has sent the same content to the same URL within this time, as happens during a migration.
+        while the work is under way, and for `keep` after that. The lease is renewed during the
+        work. With `same_event_within`, a callback of Twilio or KORE is also a duplicate if the
+        other of the two has sent the same content to the same URL within this time, as happens
+        during a migration.
+
+        `on_result` is called with each Accepted, Duplicate or Rejected before anything else is done
+        with it, for logs and metrics. In an event loop, it must not block. If it raises, the
+        exception is only logged.
 
         Raises InvalidCallbackUrl if the URL is invalid, and ConfigurationError if another argument
         is.
         """
         secrets = ReceiverSecrets(
-            twilio_auth_tokens=_secrets("twilio_auth_tokens", twilio_auth_tokens),
-            kore_secrets=_secrets("kore_secrets", kore_secrets),
-            twilio_shared_keys=_secrets("twilio_shared_keys", twilio_shared_keys),
-            pending_kore_secrets=_secrets("pending_kore_secrets", pending_kore_secrets),
+            twilio_auth_tokens=read_secrets("twilio_auth_tokens", twilio_auth_tokens),
+            kore_secrets=read_secrets("kore_secrets", kore_secrets),
+            twilio_shared_keys=read_secrets("twilio_shared_keys", twilio_shared_keys),
+            pending_kore_secrets=read_secrets("pending_kore_secrets", pending_kore_secrets),
+            of_other_sources=read_source_secrets(sources, source_secrets),
         )
-        self._only, self._find = read_urls(url, secrets)
-        self._accepts_unsigned = accept_unsigned_kore
-        self._max_age = max_age
-        self._seen = seen
+        names = [*Source, *sources]
+        self._keep = keep if isinstance(keep, Mapping) else dict.fromkeys(names, keep)
         self._lease = lease
-        self._keep = keep if isinstance(keep, Mapping) else dict.fromkeys(Source, keep)
         self._within = same_event_within
-        self._clock = clock
-        self._check_settings(
-            has_secret=bool(twilio_auth_tokens or kore_secrets or twilio_shared_keys)
-        )
-
-    def _check_settings(self, *, has_secret: bool) -> None:
-        if not has_secret and not self._accepts_unsigned:
+        self._check_settings(names, max_age=max_age, seen=seen)
+        if not (
+            twilio_auth_tokens
+            or kore_secrets
+            or twilio_shared_keys
+            or any(source_secrets.values())
+            or accept_unsigned_kore
+        ):
             raise ConfigurationError(
                 "a receiver without a secret would reject everything: give it"
-                " twilio_auth_tokens, kore_secrets or twilio_shared_keys"
+                " twilio_auth_tokens, kore_secrets, twilio_shared_keys or source_secrets"
             )
-        missing = [str(source) for source in Source if source not in self._keep]
+        self._verifier = RequestVerifier(
+            url,
+            secrets,
+            sources=sources,
+            accept_unsigned_kore=accept_unsigned_kore,
+            require_token=require_token,
+            max_age=max_age,
+            clock=clock,
+        )
+        self._seen = seen
+        self._renewal = lease_renewal(seen, lease)
+        self._on_result = on_result
+        self._without_token = 0
+        self._lock = Lock()
+        self._doing = set["Task[None]"]()
+
+    def _check_settings(
+        self,
+        names: Sequence[SourceName],
+        *,
+        max_age: timedelta | None,
+        seen: DedupeStore | AsyncDedupeStore | None,
+    ) -> None:
+        missing = [str(name) for name in names if name not in self._keep]
         if missing:
             raise ConfigurationError(
                 f"keep: no duration for {' and '.join(missing)}; give one for each source"
             )
-        times = {"max_age": self._max_age, "lease": self._lease, "same_event_within": self._within}
-        for name, given in (*times.items(), *((f"keep of {s}", self._keep[s]) for s in Source)):
+        times = {"max_age": max_age, "lease": self._lease, "same_event_within": self._within}
+        for name, given in (*times.items(), *((f"keep of {n}", self._keep[n]) for n in names)):
             _check_time(name, given)
-        if self._within is not None and self._seen is None:
+        if self._within is not None and seen is None:
             raise ConfigurationError("same_event_within needs a dedupe store; give one as `seen`")
+        lacking = [name for name in _METHODS_OF_A_STORE if not hasattr(seen, name)]
+        if seen is not None and lacking:
+            raise ConfigurationError(
+                f"seen: {type(seen).__name__} has no {' and no '.join(lacking)}; see DedupeStore"
+            )
+
+    @property
+    def without_token(self) -> int:
+        """How many callbacks without an idempotency token this object has accepted.
+
+        A repeat of such a callback is not recognised.
+        """
+        return self._without_token
 
     # ---- one request ---------------------------------------------------------------------------
 
@@ -138,7 +196,8 @@ class Receiver:
         `target` is the path and the query from the request line, exactly as received. A GET can't
         be verified without it; for a POST it makes it possible to reject a wrong query.
 
-        Raises DedupeUnavailable if the store can't be reached, and whatever `check` raises.
+        Raises DedupeUnavailable if the store can't be reached, TypeError if it is asynchronous, and
+        whatever `check` raises.
         """
         return self.receive_request(read_request(method, headers, body, target=target))
 
@@ -150,114 +209,98 @@ class Receiver:
         Never raises because of the request's content. Raises InvalidCallbackUrl if the function
         passed as `url` returns an invalid URL.
         """
-        given: Any = headers
-        # Making a ReceivedRequest would take a quarter of the whole check.
-        if self._only is not None and type(headers) is dict:
-            claim = find_claim(given)
-            if claim is not None:
-                return self._judge(claim, self._only.url, method, target, body, given=given)
-        return self.check_request(read_request(method, given, body, target=target))
-
-    def receive_request(self, request: ReceivedRequest) -> Result:
-        """Do the same as `receive` for a request that is a ReceivedRequest already."""
-        checked = self._check(request)
-        if checked[1] is None:
-            return checked[0]
-        return self._claim(_callback(*checked, request))
+        return self._verifier.check(method, headers, body, target)
 
     def check_request(self, request: ReceivedRequest) -> Verdict:
         """Do the same as `check` for a request that is a ReceivedRequest already."""
-        return self._check(request)[0]
+        return self._verifier.check_request(request)[0]
 
-    def _check(
-        self, request: ReceivedRequest
-    ) -> tuple[Verified, UrlTemplateMatch] | tuple[Rejected, None]:
-        found = self._only
-        claim = None if found is None else find_claim(request.by_name)
-        if claim is None or found is None:
-            claim = read_claim(request)
-            if isinstance(claim, Rejected):
-                return claim, None
-            found = self._find(request)
-            if found is None:
-                return explain(_at_no_url(request.target), request), None
-        method, target, body = request.method, request.target, request.body
-        verdict = self._judge(claim, found.url, method, target, body, given=request)
-        return (verdict, None) if isinstance(verdict, Rejected) else (verdict, found)
+    def receive_request(self, request: ReceivedRequest) -> Result:
+        """Do the same as `receive` for a request that is a ReceivedRequest already."""
+        result = self._verify_and_claim(request)
+        self._report(result)
+        return result
 
-    def _judge(
-        self,
-        claim: SignatureClaim,
-        url: ConfiguredReceiverUrl,
-        method: str,
-        target: str,
-        body: bytes,
-        *,
-        given: ReceivedRequest | Mapping[str, str],
-    ) -> Verdict:
-        """Return the verdict on a request to this URL.
+    async def receive_async(self, request: ReceivedRequest) -> Result:
+        """Do the same as `receive_request` in an event loop, with any store.
 
-        `given` is the request, or only its headers: a ReceivedRequest is made of them if it is
-        needed, which is only to check the age or to explain a rejection.
+        The store never blocks the event loop: unless it is asynchronous, it is called in a thread.
         """
-        called = url.called_by(claim, method, target, body)
-        if isinstance(called, Rejected):
-            fault, urls = called, ()
-        else:
-            urls = (called,)
-            fault = find_fault(claim, method, body, urls)
-        scheme, _, token, _ = claim
-        if fault is None and self._max_age is None:
-            return Verified(scheme.source, token)
-        if not isinstance(given, ReceivedRequest):
-            given = read_request(method, given, body, target=target)
-        is_unsigned = self._accepts_unsigned and fault is EMPTY_SIGNATURE
-        fault = (None if is_unsigned else fault) or self._check_age(scheme.source, given)
-        if fault is None:
-            return Verified(scheme.source, token, is_signed=not is_unsigned)
-        return explain(fault, given, urls)
+        if self._seen is None:
+            result = self._verify_and_claim(request)
+        elif (store := asynchronous(self._seen)) is None:
+            from asyncio import to_thread  # noqa: PLC0415 (synchronous receivers need no asyncio)
 
-    def _check_age(self, source: Source, request: ReceivedRequest) -> Rejected | None:
-        given, max_age = request.values("date"), self._max_age
-        if max_age is None or (not given and source is Source.TWILIO):
-            return None
-        at = read_date(request)
-        if at is None:
-            shown = " and ".join(map(repr, given)) or "missing"
-            return Rejected(Reason.STALE, f"its Date header is {shown}; it must be a valid time")
-        age = self._clock() - at
-        if abs(age) <= max_age:
-            return None
-        side = "behind" if age > timedelta(0) else "ahead of"
-        return Rejected(
-            Reason.STALE,
-            f"its Date is {abs(age)} {side} this receiver's clock; at most {max_age} is allowed",
+            result = await to_thread(self._verify_and_claim, request)
+        else:
+            result = self._verify(request)
+            if isinstance(result, Callback):
+                callback, visit = result, self._visit(result)
+                claimed = None if visit is None else await store.claim(visit)
+                result = self._result(callback, visit, claimed)
+        self._report(result)
+        return result
+
+    def _verify_and_claim(self, request: ReceivedRequest) -> Result:
+        callback = self._verify(request)
+        if isinstance(callback, Rejected):
+            return callback
+        store = None if self._seen is None else blocking(self._seen)
+        visit = self._visit(callback)
+        claimed = None if visit is None or store is None else store.claim(visit)
+        return self._result(callback, visit, claimed)
+
+    def _verify(self, request: ReceivedRequest) -> Callback | Rejected:
+        checked = self._verifier.check_request(request)
+        if checked[1] is None:
+            return checked[0]
+        verdict, found = checked
+        return Callback(
+            source=verdict.source,
+            token=verdict.token,
+            url=found.url.text,
+            request=request,
+            is_signed=verdict.is_signed,
+            url_values=found.values,
         )
 
-    def _claim(self, callback: Callback) -> Accepted | Duplicate:
+    def _visit(self, callback: Callback) -> DedupeClaimRequest | None:
+        """Return the request to claim a callback; None if there is no store or no token."""
         if self._seen is None or callback.token is None:
-            return Accepted(callback)
-        visit = self._visit(callback, callback.token)
-        match self._seen.claim(visit):
-            case ClaimWon(is_retry=False):
-                return Accepted(callback, self._seen, visit)
-            case ClaimWon():
-                return Accepted(replace(callback, is_retry=True), self._seen, visit)
-            case ClaimedByOther(for_another):
-                return Duplicate(callback, for_another)
-            case WorkAlreadyDone():
-                return Duplicate(callback)
-
-    def _visit(self, callback: Callback, token: str) -> DedupeClaimRequest:
+            return None
         return DedupeClaimRequest(
             source=callback.source,
-            token=token,
+            token=callback.token,
             owner=random_hex(),
             lease=self._lease,
             keep=self._keep[callback.source],
             content=None if self._within is None else callback.fingerprint,
             same_event_within=self._within or timedelta(0),
         )
+
+    def _result(
+        self, callback: Callback, visit: DedupeClaimRequest | None, claimed: Claimed | None
+    ) -> Accepted | Duplicate:
+        match claimed:
+            case None:
+                return Accepted(callback)
+            case ClaimWon(is_retry):
+                callback = replace(callback, is_retry=True) if is_retry else callback
+                return Accepted(callback, self._seen, visit, self._renewal)
+            case ClaimedByOther(for_another):
+                return Duplicate(callback, for_another)
+            case WorkAlreadyDone():
+                return Duplicate(callback)
+
+    def _report(self, result: Result) -> None:
+        if isinstance(result, Accepted) and result.callback.token is None:
+            with self._lock:
+                self._without_token += 1
+        if self._on_result is not None:
+            try:
+                self._on_result(result)
+            except Exception:
+                log.exception("on_result failed; the callback was received all the same")
 
     # ---- one request and its work --------------------------------------------------------------
 
@@ -267,7 +310,7 @@ class Receiver:
         Each rejection is logged, with its reason, to the logger `ringback.receiver`. An exception
         raised by `work` is passed on, after the claim is released so that the next delivery can try
         again. If the store can't be reached, the answer is a 503. Raises TypeError if `work` is a
-        coroutine function.
+        coroutine function, or if the store is asynchronous.
         """
         try:
             result = self.receive_request(request)
@@ -281,59 +324,35 @@ class Receiver:
     async def handle_async(
         self, request: ReceivedRequest, work: Work | Callable[[Callback], Awaitable[object]]
     ) -> Answer:
-        """Do the same as `handle` in an event loop; `work` that isn't async runs in a thread."""
-        from asyncio import to_thread  # noqa: PLC0415 (synchronous receivers need no asyncio)
+        """Do the same as `handle` in an event loop, with any store.
 
+        `work` that isn't async runs in a thread. A thread can't be cancelled: if this coroutine is
+        cancelled, the claim is kept until the work has ended.
+        """
         try:
-            # Verifying takes microseconds; only the store may block.
-            if self._seen is None:
-                result = self.receive_request(request)
-            else:
-                result = await to_thread(self.receive_request, request)
+            result = await self.receive_async(request)
             if isinstance(result, Accepted):
-                async with result:
-                    await _do_async(work, result.callback)
+                if inspect.iscoroutinefunction(work):
+                    async with result:
+                        await work(result.callback)
+                else:
+                    await self._do_in_thread(result, work)
         except DedupeUnavailable as unavailable:
             return _unavailable(unavailable)
         return _answer(result)
 
+    async def _do_in_thread(self, accepted: Accepted, work: Work) -> None:
+        from asyncio import create_task, shield  # noqa: PLC0415 (as in `receive_async`)
 
-def read_request(
-    method: str, headers: AnyHeaders, body: bytes, *, target: str = ""
-) -> ReceivedRequest:
-    """Return a ReceivedRequest made from the method, headers, body and target of any framework."""
-    # `isinstance(headers, Mapping)` would take as long as reading all the headers.
-    items: Callable[[], Iterable[Any]] | None = getattr(headers, "items", None)
-    pairs: tuple[Any, ...] = tuple(headers if items is None else items())
-    if pairs and isinstance(pairs[0][0], bytes):
-        pairs = tuple((_as_text(name), _as_text(value)) for name, value in pairs)
-    return ReceivedRequest(method, target, pairs, body)
+        doing = create_task(_do_async(accepted, work))
+        self._doing.add(doing)  # the event loop itself does not keep a task alive
+        doing.add_done_callback(self._doing.discard)
+        await shield(doing)
 
-
-def _as_text(of: str | bytes) -> str:
-    return of.decode("latin-1") if isinstance(of, bytes) else of
-
-
-def _secrets(name: str, given: Sequence[str]) -> tuple[str, ...]:
-    if isinstance(given, str):
-        raise ConfigurationError(f"{name} is a single string; give a list, even for one secret")
-    for number, secret in enumerate(given, start=1):
-        if not secret:
-            raise ConfigurationError(
-                f"{name}: secret number {number} is empty, so anybody could sign with it; remove it"
-            )
-        if not _can_be_signed_with(secret):
-            raise ConfigurationError(
-                f"{name}: secret number {number} must be a string that can be encoded as UTF-8"
-            )
-    return tuple(given)
-
-
-def _can_be_signed_with(secret: object) -> bool:
-    try:
-        return isinstance(secret, str) and secret.encode() != b""
-    except UnicodeEncodeError:  # lone surrogates
-        return False
+    def refuse(self, rejected: Rejected) -> Answer:
+        """Report a rejection that an adapter has made, as `handle` does, and return the answer."""
+        self._report(rejected)
+        return _answer(rejected)
 
 
 def _check_time(name: str, given: timedelta | None) -> None:
@@ -341,29 +360,6 @@ def _check_time(name: str, given: timedelta | None) -> None:
         raise ConfigurationError(f"{name} is {given}; it must be longer than zero")
     if given is not None and given > _LONGEST:
         raise ConfigurationError(f"{name} is {given}; it must be at most {_LONGEST}")
-
-
-def _at_no_url(target: str) -> Rejected:
-    if not target:
-        return Rejected(
-            Reason.NO_TARGET,
-            "the application didn't pass the request's target, so it isn't known"
-            " which of the receiver's URLs was called",
-        )
-    return Rejected(
-        Reason.UNKNOWN_URL, f"none of this receiver's URLs matches the target {target!r}"
-    )
-
-
-def _callback(genuine: Verified, found: UrlTemplateMatch, request: ReceivedRequest) -> Callback:
-    return Callback(
-        source=genuine.source,
-        token=genuine.token,
-        url=found.url.text,
-        request=request,
-        is_signed=genuine.is_signed,
-        url_values=found.values,
-    )
 
 
 def _answer(result: Result) -> Answer:
@@ -385,12 +381,10 @@ def _do(work: Work, callback: Callback) -> None:
         raise TypeError("the work is a coroutine, which `handle` can't await; use `handle_async`")
 
 
-async def _do_async(work: Work, callback: Callback) -> None:
-    if inspect.iscoroutinefunction(work):
-        await work(callback)
-        return
-    from asyncio import to_thread  # noqa: PLC0415 (synchronous receivers need no asyncio)
+async def _do_async(accepted: Accepted, work: Work) -> None:
+    from asyncio import to_thread  # noqa: PLC0415 (as in `receive_async`)
 
-    came = await to_thread(work, callback)
-    if inspect.isawaitable(came):  # a function that returns a coroutine, or an object
-        await came
+    async with accepted:
+        came = await to_thread(work, accepted.callback)
+        if inspect.isawaitable(came):  # a function that returns a coroutine, or an object
+            await came

@@ -1,15 +1,25 @@
 """The results of receiving a delivery (Accepted, Duplicate, Rejected), and the HTTP answers."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Final, Self
+from typing import Final, Self, TypeVar
 
 from ringback.receiver.callback import Callback
-from ringback.receiver.dedupe.dedupe_store import DedupeClaimRequest, DedupeStore, DedupeUnavailable
+from ringback.receiver.dedupe.dedupe_store import (
+    AsyncDedupeStore,
+    DedupeClaimRequest,
+    DedupeStore,
+    DedupeUnavailable,
+    asynchronous,
+    blocking,
+)
+from ringback.receiver.dedupe.lease_renewal import LeaseRenewal
 from ringback.receiver.verification.verdict import Rejected
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,39 +36,63 @@ class Answer:
 class Accepted:
     """A verified, new callback whose work this process has claimed and should do now.
 
-    Use it as a context manager around the work. If the work succeeds, `done` is called; if it
-    raises, `release` is called, so that the sender's next delivery gets another try. You can also
-    call the two methods yourself.
+    Use it as a context manager around the work, with `async with` in an event loop. Meanwhile, the
+    lease is renewed. If the work succeeds, `done` is called; if it raises, `release` is called, so
+    that the sender's next delivery gets another try. You can also call the methods yourself.
     """
 
     callback: Callback
-    seen: DedupeStore | None = field(default=None, repr=False)
+    seen: DedupeStore | AsyncDedupeStore | None = field(default=None, repr=False)
     visit: DedupeClaimRequest | None = field(default=None, repr=False)
+    renewal: LeaseRenewal | None = field(default=None, repr=False)
 
     def done(self) -> bool:
         """Record that the work is done; further deliveries of the callback are duplicates.
 
         Returns False if the lease has ended and another delivery has claimed the work meanwhile.
-        Raises DedupeUnavailable if the store can't be reached.
+        Raises DedupeUnavailable if the store can't be reached, and TypeError if it is asynchronous.
         """
         if self.seen is None or self.visit is None:
             return True
-        return self.seen.done(self.visit)
+        return blocking(self.seen).done(self.visit)
 
     def release(self) -> None:
         """Give up the claim without doing the work, so that the next delivery can try it.
 
-        Raises DedupeUnavailable if the store can't be reached.
+        Raises DedupeUnavailable if the store can't be reached, and TypeError if it is asynchronous.
         """
         if self.seen is not None and self.visit is not None:
-            self.seen.release(self.visit)
+            blocking(self.seen).release(self.visit)
+
+    async def done_async(self) -> bool:
+        """Do the same as `done` in an event loop, with any store."""
+        if self.seen is None or self.visit is None:
+            return True
+        if (store := asynchronous(self.seen)) is not None:
+            return await store.done(self.visit)
+        return await _in_thread(self.done)
+
+    async def release_async(self) -> None:
+        """Do the same as `release` in an event loop, with any store."""
+        if self.seen is None or self.visit is None:
+            return
+        if (store := asynchronous(self.seen)) is not None:
+            await store.release(self.visit)
+        else:
+            await _in_thread(self.release)
 
     def __enter__(self) -> Self:
-        """Return this Accepted; the `with` block does the work."""
-        return self
+        """Return this Accepted; the `with` block does the work.
+
+        Raises TypeError if the store is asynchronous.
+        """
+        if self.seen is not None:
+            blocking(self.seen)
+        return self._begin()
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """Call `done` if the work succeeded, or `release` if it raised."""
+        self._end()
         if kind is None:
             self.done()
             return
@@ -68,13 +102,25 @@ class Accepted:
 
     async def __aenter__(self) -> Self:
         """Return this Accepted; the `async with` block does the work."""
-        return self
+        return self._begin()
 
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Call `done` or `release` as `__exit__` does, in a thread to keep the event loop free."""
-        from asyncio import to_thread  # noqa: PLC0415 (synchronous receivers need no asyncio)
+        """Call `done` or `release` as `__exit__` does, without blocking the event loop."""
+        self._end()
+        if kind is None:
+            await self.done_async()
+            return
+        with suppress(DedupeUnavailable):
+            await self.release_async()
 
-        await to_thread(self.__exit__, kind)
+    def _begin(self) -> Self:
+        if self.renewal is not None and self.visit is not None:
+            self.renewal.begin(self.visit)
+        return self
+
+    def _end(self) -> None:
+        if self.renewal is not None and self.visit is not None:
+            self.renewal.end(self.visit)
 
     def answer(self) -> Answer:
         """Return the answer to send once the work is done: 200."""
@@ -112,3 +158,9 @@ def answer_to(rejected: Rejected) -> Answer:
     The explanation is left out: it is meant for the receiver's log.
     """
     return Answer(rejected.status, rejected.reason)
+
+
+async def _in_thread(do: Callable[[], T]) -> T:
+    from asyncio import to_thread  # noqa: PLC0415 (synchronous receivers need no asyncio)
+
+    return await to_thread(do)

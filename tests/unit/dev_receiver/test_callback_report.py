@@ -213,10 +213,21 @@ def test_a_long_request_is_truncated() -> None:
 
 
 def test_a_long_json_body_is_cut_once_and_has_its_real_length() -> None:
-    body = b'{"a": "' + b"x" * 9_991 + b'"}'
+    body = b'{"a": 1, "b": "' + b"x" * 9_983 + b'"}'
     request = ReceivedRequest("POST", "/", (("Content-Type", "application/json"),), body)
     (line,) = [line for line in shown(checked(request=request)).splitlines() if "JSON" in line]
     assert line.removeprefix("      JSON  ") == f"{body.decode()[:2000]}… (10000 characters)"
+
+
+def test_the_members_of_a_json_object_are_shown_as_parameters() -> None:
+    body = b'{"SimSid": "HS1", "SimStatus": "ready"}'
+    request = ReceivedRequest("POST", "/", (("Content-Type", "application/json"),), body)
+    lines = [line.split() for line in shown(checked(request=request)).splitlines()]
+    assert ["SimStatus", "ready"] in lines
+    assert as_record(checked(request=request))["parameters"] == [
+        ("SimSid", "HS1"),
+        ("SimStatus", "ready"),
+    ]
 
 
 def test_the_event_is_shown_by_its_type_and_fields_if_wanted() -> None:

@@ -24,6 +24,7 @@ from ringback.receiver import (
     ReceivedRequest,
     Receiver,
     Rejected,
+    Result,
     Source,
     Verified,
     read_request,
@@ -238,6 +239,7 @@ def test_an_empty_signature_of_twilios_is_never_accepted() -> None:
         ({"max_age": -SECOND}, "max_age is"),
         ({"keep": timedelta(0)}, "keep of twilio is 0:00:00"),
         ({"keep": {Source.KORE: SECOND}}, "keep: no duration for twilio; give one for each source"),
+        ({"seen": object()}, "seen: object has no claim and no renew and no done and no release"),
         ({"same_event_within": SECOND}, "same_event_within needs a dedupe store"),
         ({"same_event_within": timedelta(0), "seen": MemoryDedupe()}, "same_event_within is 0"),
     ],
@@ -374,14 +376,94 @@ def test_any_printable_token_is_recognised_again(source: Source, token: str) -> 
     assert isinstance(callbacks.receive_request(request), Duplicate)
 
 
-def test_a_callback_without_a_token_is_new_each_time() -> None:
-    callbacks = remembering()
-    request = sent()
-    bare = replace(request, headers=tuple(p for p in request.headers if "Idempotency" not in p[0]))
-    for _ in range(2):
-        result = accepted(callbacks, bare)
+def without_token(request: ReceivedRequest, value: str | None = None) -> ReceivedRequest:
+    headers = ((n, value if "Idempotency" in n else v) for n, v in request.headers)
+    return replace(request, headers=tuple((n, v) for n, v in headers if v is not None))
+
+
+@both_sources
+@pytest.mark.parametrize("value", [None, ""], ids=["missing", "empty"])
+def test_a_callback_without_a_token_is_new_each_time_and_counted(
+    source: Source, value: str | None
+) -> None:
+    told = list[Result]()
+    callbacks = remembering(on_result=told.append)
+    assert accepted(callbacks, sent(source)).done()
+    assert callbacks.without_token == 0
+    for count in (1, 2):
+        result = accepted(callbacks, without_token(sent(source), value))
         assert result.callback.token is None
         assert result.done()
+        assert callbacks.without_token == count
+    tokens = [result.callback.token for result in told if isinstance(result, Accepted)]
+    assert tokens == [TOKENS[source], None, None]
+
+
+@both_sources
+def test_a_callback_without_a_token_is_rejected_if_one_is_required(source: Source) -> None:
+    callbacks = remembering(require_token=True)
+    accepted(callbacks, sent(source))
+    refusal = rejected(callbacks, without_token(sent(source)))
+    assert (refusal.reason, refusal.status, refusal.source) == (Reason.NO_TOKEN, 400, source)
+    headers = dict(without_token(sent(source)).headers)
+    verdict = callbacks.check("POST", headers, sent(source).body)
+    assert isinstance(verdict, Rejected)
+    assert verdict.reason is Reason.NO_TOKEN
+    assert callbacks.without_token == 0
+
+
+@both_sources
+@pytest.mark.parametrize("token", ["x" * 257, "a\tb", "\0", "\x80", " " * 257])
+def test_a_malformed_token_is_never_accepted(source: Source, token: str) -> None:
+    for callbacks in (remembering(), receiver(accept_unsigned_kore=True)):
+        refusal = rejected(callbacks, without_token(sent(source), token))
+        assert (refusal.reason, refusal.source) == (Reason.MALFORMED_TOKEN, source)
+    unsigned = without_token(sent(Source.KORE, kore_secret=""), token)
+    refusal = rejected(receiver(accept_unsigned_kore=True), unsigned)
+    assert refusal.reason is Reason.MALFORMED_TOKEN
+
+
+# ---- hooks --------------------------------------------------------------------------------------
+
+
+async def test_a_hook_is_told_each_result(caplog: pytest.LogCaptureFixture) -> None:
+    told = list[Result]()
+    callbacks = remembering(on_result=told.append)
+    requests = (sent(), sent(), replace(sent(), body=b"forged=1"))
+    for request in requests:
+        callbacks.handle(request, id)
+    for request in requests:
+        await callbacks.handle_async(request, id)
+    for request in requests:
+        callbacks.receive(request.method, request.headers, request.body, target=request.target)
+    assert [type(result) for result in told] == [Accepted, Duplicate, Rejected] + [
+        Duplicate,
+        Duplicate,
+        Rejected,
+    ] * 2
+
+
+async def test_a_hook_is_told_before_the_work_and_an_exception_in_it_costs_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    order = list[str]()
+
+    def hook(result: Result) -> None:
+        order.append(type(result).__name__)
+        raise ZeroDivisionError
+
+    callbacks = remembering(on_result=hook)
+    assert callbacks.handle(sent(), lambda _: order.append("work")).status == 200
+    answer = await callbacks.handle_async(sent(Source.TWILIO), lambda _: order.append("work"))
+    assert answer.status == 200
+    assert isinstance(callbacks.receive_request(sent()), Duplicate)
+    assert callbacks.handle(replace(sent(), body=b"a=1"), fail).status == 403
+    assert order == ["Accepted", "work", "Accepted", "work", "Duplicate", "Rejected"]
+    failed = [record for record in caplog.records if record.exc_info]
+    assert {record.message for record in failed} == {
+        "on_result failed; the callback was received all the same"
+    }
+    assert len(failed) == 4
 
 
 # ---- freshness ----------------------------------------------------------------------------------
@@ -507,6 +589,100 @@ def fail(callback: Callback) -> None:
     raise ZeroDivisionError
 
 
+class Waiting:
+    """An asynchronous store in memory, which answers in another turn of the event loop."""
+
+    def __init__(self) -> None:
+        self.store = MemoryDedupe()
+        self.loops = set[int]()
+
+    async def claim(self, visit: DedupeClaimRequest) -> Claimed:
+        self.loops.add(threading.get_ident())
+        await asyncio.sleep(0)
+        return self.store.claim(visit)
+
+    async def renew(self, visit: DedupeClaimRequest) -> bool:
+        return self.store.renew(visit)
+
+    async def done(self, visit: DedupeClaimRequest) -> bool:
+        self.loops.add(threading.get_ident())
+        await asyncio.sleep(0)
+        return self.store.done(visit)
+
+    async def release(self, visit: DedupeClaimRequest) -> None:
+        await asyncio.sleep(0)
+        self.store.release(visit)
+
+
+@pytest.mark.parametrize("kind", [MemoryDedupe, Waiting])
+async def test_work_in_a_thread_keeps_its_claim_if_its_request_is_cancelled(kind: Any) -> None:
+    begun, may_end = threading.Event(), threading.Event()
+
+    def work(_: Callback) -> None:
+        begun.set()
+        assert may_end.wait(10)
+
+    callbacks = receiver(seen=kind())
+    handling = asyncio.create_task(callbacks.handle_async(sent(), work))
+    assert await asyncio.to_thread(begun.wait, 10)
+    handling.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await handling
+    during = await callbacks.receive_async(sent())
+    assert isinstance(during, Duplicate)
+    assert during.busy_for is not None
+    may_end.set()
+    (doing,) = callbacks._doing
+    await doing
+    after = await callbacks.receive_async(sent())
+    assert isinstance(after, Duplicate)
+    assert after.busy_for is None
+
+
+async def test_an_asynchronous_store_needs_an_event_loop() -> None:
+    for use in (
+        lambda callbacks: callbacks.receive_request(sent()),
+        lambda callbacks: callbacks.handle(sent(), id),
+    ):
+        with pytest.raises(TypeError, match="Waiting needs an event loop: use `handle_async`"):
+            use(receiver(seen=Waiting()))
+    result = await receiver(seen=Waiting()).receive_async(sent())
+    assert isinstance(result, Accepted)
+    for block in (result.done, result.release, result.__enter__):
+        with pytest.raises(TypeError, match="needs an event loop"):
+            block()
+
+
+async def test_an_asynchronous_store_is_awaited_in_the_event_loop() -> None:
+    store, worked = Waiting(), list[Callback]()
+    callbacks = receiver(seen=store)
+    answers = [await callbacks.handle_async(sent(), worked.append) for _ in range(2)]
+    assert [answer.status for answer in answers] == [200, 200]
+    assert len(worked) == 1
+    assert store.loops == {threading.get_ident()}
+    with pytest.raises(ZeroDivisionError):
+        await callbacks.handle_async(sent(Source.TWILIO), fail)
+    again = await callbacks.receive_async(sent(Source.TWILIO))
+    assert isinstance(again, Accepted)
+    assert again.callback.is_retry
+    await again.release_async()
+    await again.release_async()
+    assert not await again.done_async()
+
+
+async def test_done_and_release_may_be_awaited_with_any_store() -> None:
+    for store in (None, MemoryDedupe(), Waiting()):
+        callbacks = receiver(seen=store)
+        first = await callbacks.receive_async(sent())
+        assert isinstance(first, Accepted)
+        await first.release_async()
+        second = await callbacks.receive_async(sent())
+        assert isinstance(second, Accepted)
+        assert await second.done_async()
+        kind = Accepted if store is None else Duplicate
+        assert isinstance(await callbacks.receive_async(sent()), kind)
+
+
 async def test_an_error_in_the_work_is_raised_and_the_next_delivery_may_try() -> None:
     callbacks = remembering()
     with pytest.raises(ZeroDivisionError):
@@ -522,6 +698,9 @@ class Gone:
     """A store that is never available."""
 
     def claim(self, visit: DedupeClaimRequest) -> Claimed:
+        raise DedupeUnavailable("the store is gone")
+
+    def renew(self, visit: DedupeClaimRequest) -> bool:
         raise DedupeUnavailable("the store is gone")
 
     def done(self, visit: DedupeClaimRequest) -> bool:

@@ -151,6 +151,12 @@ class SignatureScheme(NamedTuple):
     """True if the signature covers the time at which a request is sent."""
     covers_token: bool = False
     """True if the signature covers the idempotency token."""
+    covers_url: bool = False
+    """True if the signature covers the URL, with or without its query."""
+    covers_query: bool = False
+    """True if the signature covers the URL's query."""
+    is_extensible: bool = False
+    """True if anybody can extend a signed body by NUL bytes and more: it is a plain hash."""
 
 
 def _as_twilio(signed: SigningInput, secret: str) -> str:
@@ -187,8 +193,15 @@ def _hmac_recipe(signed: SigningInput, signature: str | None) -> SignatureRecipe
 
 
 SIGNATURE_SCHEMES: Final[Mapping[str, SignatureScheme]] = {
-    "twilio": SignatureScheme(_as_twilio, _twilio_recipe, is_by_auth_token=True, covers_form=True),
-    "kore": SignatureScheme(_as_kore, _kore_recipe),
+    "twilio": SignatureScheme(
+        _as_twilio,
+        _twilio_recipe,
+        is_by_auth_token=True,
+        covers_form=True,
+        covers_url=True,
+        covers_query=True,
+    ),
+    "kore": SignatureScheme(_as_kore, _kore_recipe, covers_url=True, is_extensible=True),
     "standard-webhooks": SignatureScheme(
         _as_standard_webhooks, _standard_webhooks_recipe, covers_time=True, covers_token=True
     ),

@@ -1,4 +1,4 @@
-"""Reads the event of a request, from form parameters or from JSON."""
+"""Reads the event of a request, from its parameters or from CloudEvents in JSON."""
 
 from ringback.core.events.payload import Event as SenderEvent
 from ringback.receiver.events.cloud_events import CloudEvents, TestEvent, event_of_json
@@ -15,6 +15,7 @@ def read_event(request: ReceivedRequest) -> Event:
 
     A test event sent by GET is an UnknownEvent, since it has no parameters.
     """
-    if request.is_json and request.method != "GET":
+    parameters = request.parameters
+    if not parameters and request.is_json and request.method != "GET":
         return event_of_json(request.body)
-    return event_of_form(request.parameters)
+    return event_of_form(parameters)

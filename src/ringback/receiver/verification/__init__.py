@@ -6,15 +6,18 @@ Start with `verify`; `diagnosis` finds out why a signature is wrong.
 
 from ringback.receiver.verification.called_url import url_as_configured, url_by_host
 from ringback.receiver.verification.received_request import (
+    AnyHeaders,
     Headers,
     ReceivedRequest,
     SenderCallbackRecord,
+    read_request,
 )
 from ringback.receiver.verification.signature_candidates import ReceiverSecrets
 from ringback.receiver.verification.verdict import Reason, Rejected, Verdict, Verified
 from ringback.receiver.verification.verify import check
 
 __all__ = [
+    "AnyHeaders",
     "Headers",
     "Reason",
     "ReceivedRequest",
@@ -24,6 +27,7 @@ __all__ = [
     "Verdict",
     "Verified",
     "check",
+    "read_request",
     "url_as_configured",
     "url_by_host",
 ]

@@ -13,6 +13,7 @@ from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.policy.source_policy import Source
 from ringback.core.sources.signature import hash_before_body
 from ringback.receiver.verification.received_request import ReceivedRequest
+from ringback.receiver.verification.schemes import VerificationScheme
 from ringback.receiver.verification.signature_candidates import ReceiverSecrets
 
 if TYPE_CHECKING:
@@ -54,9 +55,9 @@ class SplitUrl:
         """The URL as text, without credentials and fragment."""
         return f"{self.scheme}://{self.authority}{self.path}{self.query}"
 
-    def signed_by(self, source: Source) -> str:
-        """Return the part of this URL that a signature of this source covers."""
-        return str(replace(self, query="") if source is Source.KORE else self)
+    def signed_by(self, scheme: VerificationScheme) -> str:
+        """Return the part of this URL that a signature of this scheme covers."""
+        return str(self if scheme.covers_query else replace(self, query=""))
 
     def spellings(self) -> list[Self]:
         """Return this URL with the path `/` and without a path; any other path stays as it is.
@@ -156,9 +157,9 @@ class CalledUrlSpellings:
         """The called URL, split into its parts, in the spelling that is likeliest."""
         return replace(self.resource.split, query=self.query)
 
-    def signed_by(self, source: Source) -> Iterator[str]:
-        """Return the spellings of this URL that this source may have signed."""
-        return iter(self.by_kore) if source is Source.KORE else self.by_twilio
+    def signed_by(self, scheme: VerificationScheme) -> Iterator[str]:
+        """Return the spellings of this URL that may be signed by this scheme."""
+        return self.by_twilio if scheme.covers_query else iter(self.by_kore)
 
 
 def without_port(authority: str) -> str:

@@ -22,7 +22,7 @@ from ringback.receiver.verification.received_request import (
     SenderCallbackRecord,
     read_form,
 )
-from ringback.receiver.verification.schemes import FAMILIES
+from ringback.receiver.verification.schemes import BY_WEBHOOK_SECRET, FAMILIES
 from ringback.receiver.verification.signature_candidates import (
     ReceiverSecrets,
     SignatureCandidate,
@@ -86,8 +86,7 @@ def compare_with_sent(
     signature: str, candidates: Sequence[SignatureCandidate], sent: SenderCallbackRecord
 ) -> Rejected:
     """Return why a signature is wrong, by comparing the request with the sender's record of it."""
-    source = candidates[0].source
-    url = SplitUrl.of(sent.url).signed_by(source)
+    url = SplitUrl.of(sent.url).signed_by(candidates[0].scheme)
     as_sent = [
         replace(candidate, method=sent.method, url=url, body=sent.body) for candidate in candidates
     ]
@@ -120,12 +119,11 @@ def _method_changed(signed: str, used: str) -> Rejected:
 
 
 def _other_secret(candidate: SignatureCandidate, secrets: ReceiverSecrets) -> Iterator[_Guess]:
-    family = FAMILIES[candidate.source]
     for source in set(Source) - {candidate.source}:
         theirs = FAMILIES[source].signs_with
         mistake = Rejected(
             Reason.OTHER_FAMILYS_SECRET,
-            f"it was signed with the {theirs}; {family.signature_header} needs the"
+            f"it was signed with the {theirs}; {candidate.scheme.signature_header} needs the"
             f" {candidate.scheme.signs_with}",
         )
         for secret in secrets.of(source):
@@ -168,7 +166,7 @@ def _with_fragments(urls: Sequence[SplitUrl]) -> Iterator[str]:
     """Yield the URLs with their fragments, which a sender may have signed by mistake."""
     for url, fragment in product(urls, _FRAGMENTS):
         yield f"{url}{url.fragment or fragment}"
-        yield f"{url.signed_by(Source.KORE)}{url.fragment or fragment}"
+        yield f"{url.signed_by(BY_WEBHOOK_SECRET)}{url.fragment or fragment}"
 
 
 def _first(request: ReceivedRequest, name: str) -> list[str]:

@@ -1,8 +1,8 @@
 """A request as the receiver got it, and the same request as the sender recorded it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from ringback.core.form_encoding import decode
 
@@ -54,8 +54,13 @@ class ReceivedRequest:
 
     @property
     def parameters(self) -> list[tuple[str, str]]:
-        """The parameters, decoded and in order: from the query of a GET, else from the body."""
-        return read_form(self.query if self.method == "GET" else self.body)
+        """The parameters, decoded and in order: from the query of a GET, else from the body.
+
+        A JSON body has parameters if it is an object whose values are all strings.
+        """
+        if self.method == "GET":
+            return read_form(self.query)
+        return read_json(self.body) if self.is_json else read_form(self.body)
 
     @property
     def is_form(self) -> bool:
@@ -71,6 +76,30 @@ class ReceivedRequest:
         """Return the values of a header, whatever the letter case of its name."""
         wanted = name.lower()
         return [value for given, value in self.headers if given.lower() == wanted]
+
+
+AnyHeaders = (
+    Mapping[str, str]
+    | Iterable[tuple[str, str]]
+    | Mapping[bytes, bytes]
+    | Iterable[tuple[bytes, bytes]]
+)
+
+
+def read_request(
+    method: str, headers: AnyHeaders, body: bytes, *, target: str = ""
+) -> ReceivedRequest:
+    """Return a ReceivedRequest made from the method, headers, body and target of any framework."""
+    # `isinstance(headers, Mapping)` would take as long as reading all the headers.
+    items: Callable[[], Iterable[Any]] | None = getattr(headers, "items", None)
+    pairs: tuple[Any, ...] = tuple(headers if items is None else items())
+    if pairs and isinstance(pairs[0][0], bytes):
+        pairs = tuple((_as_text(name), _as_text(value)) for name, value in pairs)
+    return ReceivedRequest(method, target, pairs, body)
+
+
+def _as_text(of: str | bytes) -> str:
+    return of.decode("latin-1") if isinstance(of, bytes) else of
 
 
 def _joined(headers: Headers) -> Mapping[str, str]:
@@ -121,3 +150,25 @@ def read_form(encoded: bytes | str) -> list[tuple[str, str]]:
     [('a', '1'), ('b', ''), ('a', 'é \ufffd')]
     """
     return decode(encoded if isinstance(encoded, str) else encoded.decode("utf-8", "replace"))
+
+
+class _Members(list[tuple[str, Any]]):
+    """The members of a JSON object, in order, with those whose name repeats."""
+
+
+def read_json(body: bytes) -> list[tuple[str, str]]:
+    """Return the members of a JSON object whose values are all strings, or else nothing.
+
+    A source of the settings may send a callback's parameters so. Never raises.
+
+    >>> read_json(b'{"a": "1", "b": ""}'), read_json(b'{"a": 1}'), read_json(b'["a"]')
+    ([('a', '1'), ('b', '')], [], [])
+    """
+    import json  # noqa: PLC0415 (most receivers get forms only)
+
+    try:
+        found: Any = json.loads(body, object_pairs_hook=_Members)
+    except (ValueError, RecursionError):
+        return []
+    is_flat = isinstance(found, _Members) and all(isinstance(value, str) for _, value in found)
+    return list(found) if is_flat else []

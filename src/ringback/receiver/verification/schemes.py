@@ -4,11 +4,11 @@ A genuine request has the headers of one family (Twilio's or KORE's) and none of
 """
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-from ringback.core.policy.source_policy import Source
+from ringback.core.policy.source_policy import Source, SourceName
 
 SETTINGS_HEADER: Final = "X-Twilio-Webhooks-Signature-Settings"
 """Twilio's header in requests signed with a shared key; it names the algorithm."""
@@ -49,7 +49,7 @@ FAMILIES: Final[Mapping[Source, HeaderFamily]] = {
 class VerificationScheme:
     """A way to sign: the kind of secret, the hash function and the format of the signature."""
 
-    source: Source
+    source: SourceName
     digest: Literal["sha1", "sha256"]
     """The hash function, by its name in `hashlib`."""
     signs_with: str
@@ -57,6 +57,16 @@ class VerificationScheme:
     form: re.Pattern[str]
     """The pattern that a signature must match."""
     form_in_words: str
+    signature_header: str
+    covers_query: bool
+    """True if the signature covers the URL with its query, False if it doesn't cover the query."""
+    is_extensible: bool = False
+    """True if anybody can append NUL bytes and more to a signed body (a length extension)."""
+    sign: Callable[[str, str, bytes, str], str | None] | None = None
+    """For a source of the settings: returns the signature of a method, URL and body, by a secret.
+
+    It returns None if the body can't be signed. For the two built-in sources, it is None itself.
+    """
 
 
 BY_AUTH_TOKEN: Final = VerificationScheme(
@@ -65,6 +75,8 @@ BY_AUTH_TOKEN: Final = VerificationScheme(
     FAMILIES[Source.TWILIO].signs_with,
     re.compile(r"[A-Za-z0-9+/]{27}="),
     "28 characters of Base64",
+    FAMILIES[Source.TWILIO].signature_header,
+    covers_query=True,
 )
 BY_WEBHOOK_SECRET: Final = VerificationScheme(
     Source.KORE,
@@ -73,17 +85,18 @@ BY_WEBHOOK_SECRET: Final = VerificationScheme(
     # Upper case is accepted here, so that it gets its own reason (UPPER_CASE) for the rejection.
     re.compile(r"[0-9a-fA-F]{64}"),
     "64 hex digits",
+    FAMILIES[Source.KORE].signature_header,
+    covers_query=False,
+    is_extensible=True,
 )
 BY_SHARED_KEY: Final[Mapping[str, VerificationScheme]] = {
-    "HMAC_SHA1": VerificationScheme(
-        Source.TWILIO, "sha1", "shared key", BY_AUTH_TOKEN.form, BY_AUTH_TOKEN.form_in_words
-    ),
-    "HMAC_SHA256": VerificationScheme(
-        Source.TWILIO,
-        "sha256",
-        "shared key",
-        re.compile(r"[A-Za-z0-9+/]{43}="),
-        "44 characters of Base64",
+    "HMAC_SHA1": replace(BY_AUTH_TOKEN, signs_with="shared key"),
+    "HMAC_SHA256": replace(
+        BY_AUTH_TOKEN,
+        signs_with="shared key",
+        digest="sha256",
+        form=re.compile(r"[A-Za-z0-9+/]{43}="),
+        form_in_words="44 characters of Base64",
     ),
 }
 """The shared-key schemes by the algorithm that `SETTINGS_HEADER` names. (Source:

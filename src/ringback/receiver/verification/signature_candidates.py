@@ -1,12 +1,12 @@
 """The signatures that a genuine request may have: one for each possible URL, body and secret."""
 
 import hmac
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Final
 
-from ringback.core.policy.source_policy import Source
+from ringback.core.policy.source_policy import Source, SourceName
 from ringback.core.sources.signature import sign_as_kore, sign_as_twilio
 from ringback.receiver.verification.received_request import read_form
 from ringback.receiver.verification.schemes import (
@@ -32,11 +32,17 @@ class ReceiverSecrets:
     """Keys for requests whose headers say that Twilio signed them with a shared key."""
     pending_kore_secrets: tuple[str, ...] = field(default=(), repr=False)
     """KORE secrets that are not active yet: they verify nothing, but can explain a rejection."""
+    of_other_sources: Mapping[SourceName, tuple[str, ...]] = field(
+        default_factory=dict[SourceName, tuple[str, ...]], repr=False
+    )
+    """The secrets of sources of the settings."""
     not_accepted: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     """Names and values of further secrets that verify nothing, but can explain a rejection."""
 
     def by(self, scheme: VerificationScheme) -> tuple[str, ...]:
         """Return the secrets that verify signatures of this scheme."""
+        if scheme.sign is not None:
+            return self.of_other_sources.get(scheme.source, ())
         twilio, kore, shared = self._filled
         if scheme is BY_WEBHOOK_SECRET:
             return kore
@@ -69,7 +75,7 @@ class SignatureCandidate:
     secret: str = field(repr=False)
 
     @property
-    def source(self) -> Source:
+    def source(self) -> SourceName:
         """The source that signs with this scheme."""
         return self.scheme.source
 
@@ -79,7 +85,9 @@ class SignatureCandidate:
         Returns None if the URL or the body's form can't be encoded as UTF-8.
         """
         try:
-            if self.source is Source.KORE:
+            if self.scheme.sign is not None:
+                return self.scheme.sign(self.method, self.url, self.body, self.secret)
+            if self.scheme is BY_WEBHOOK_SECRET:
                 return sign_as_kore(self.method, self.url, self.body, secret=self.secret)
             form, digest = _form_of(self.body), self.scheme.digest
             return sign_as_twilio(self.url, form, auth_token=self.secret, digest=digest)

@@ -23,7 +23,10 @@ _SETTINGS: Final = SETTINGS_HEADER.lower()
 
 # Both are plain tuples, since creating a record takes a twentieth of a whole check.
 SignatureClaim = tuple[VerificationScheme, str, str | None, str | None]
-"""The scheme, signature, token and Content-Type that a request claims to have; not verified yet."""
+"""The scheme, signature, token and Content-Type that a request claims to have; not verified yet.
+
+The token is None if it is missing or empty; otherwise it may be malformed.
+"""
 _HeaderNames = tuple[VerificationScheme, str, str | None, str | None, str | None]
 """A scheme, and the names of the headers with the signature, the token, the Content-Type and
 Twilio's settings, spelled as a sender spells them."""
@@ -41,9 +44,7 @@ def find_claim(headers: Mapping[str, str]) -> SignatureClaim | None:
     scheme, signature, token, content_type, settings = names
     if settings is not None and (scheme := _scheme_named_in(headers[settings])) is None:
         return None
-    token = token and headers[token]
-    if token is not None and not is_token(token):
-        token = None
+    token = (token and headers[token]) or None
     return scheme, headers[signature], token, content_type and headers[content_type]
 
 
@@ -75,11 +76,11 @@ def read_claim(request: ReceivedRequest) -> SignatureClaim | Rejected:
     if claim is None:
         return _why_nothing_is_claimed(request.fields)
     scheme, signature, token, _ = claim
+    token = well_formed(token)
     if scheme.form.fullmatch(signature) or (scheme is BY_WEBHOOK_SECRET and not signature):
         return claim
     explanation = (
-        f"{FAMILIES[scheme.source].signature_header} is {_quoted(signature)};"
-        f" it must be {scheme.form_in_words}, once"
+        f"{scheme.signature_header} is {quoted(signature)}; it must be {scheme.form_in_words}, once"
     )
     return Rejected(Reason.MALFORMED_SIGNATURE, explanation, scheme.source, token)
 
@@ -90,8 +91,7 @@ def _why_nothing_is_claimed(fields: Mapping[str, str]) -> Rejected:
             names = " nor ".join(family.signature_header for family in FAMILIES.values())
             return Rejected(Reason.NO_SIGNATURE, f"there is neither {names}")
         case [source]:
-            token = fields.get(FAMILIES[source].idempotency_header.lower(), "")
-            token = token if is_token(token) else None
+            token = well_formed(fields.get(FAMILIES[source].idempotency_header.lower()))
         case _:
             listed = ", ".join(name for name in _NAMES if name.lower() in fields)
             return Rejected(
@@ -103,6 +103,11 @@ def _why_nothing_is_claimed(fields: Mapping[str, str]) -> Rejected:
         return Rejected(Reason.UNKNOWN_ALGORITHM, _unknown_algorithm(fields), source, token)
     explanation = f"there is no {FAMILIES[source].signature_header}"
     return Rejected(Reason.NO_SIGNATURE, explanation, source, token)
+
+
+def well_formed(token: str | None) -> str | None:
+    """Return the token; None if it is missing or malformed."""
+    return token if token is not None and is_token(token) else None
 
 
 def _sources_among(fields: Mapping[str, str]) -> list[Source]:
@@ -132,9 +137,10 @@ def _scheme_named_in(settings: str) -> VerificationScheme | None:
 
 def _unknown_algorithm(fields: Mapping[str, str]) -> str:
     known = " or ".join(BY_SHARED_KEY)
-    return f"{SETTINGS_HEADER} is {_quoted(fields[_SETTINGS])}; this receiver supports only {known}"
+    return f"{SETTINGS_HEADER} is {quoted(fields[_SETTINGS])}; this receiver supports only {known}"
 
 
-def _quoted(value: str) -> str:
+def quoted(value: str) -> str:
+    """Return a header's value for an explanation: in quotes, and no longer than 80 characters."""
     text = repr(value)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

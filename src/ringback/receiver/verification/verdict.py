@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum, auto
 from typing import Final
 
-from ringback.core.policy.source_policy import Source
+from ringback.core.policy.source_policy import SourceName
 
 
 class Reason(StrEnum):
@@ -33,6 +33,12 @@ class Reason(StrEnum):
     HMAC = auto()
     STALE = auto()
     """The Date header differs too much from the current time, or is missing or invalid."""
+    NO_TOKEN = auto()
+    """The request has no idempotency token, but this receiver or its signature needs one."""
+    MALFORMED_TOKEN = auto()
+    """The idempotency token is longer than 256 characters, or not printable."""
+    NO_REQUEST = auto()
+    """An adapter was given something else than an HTTP request: an AWS Lambda event of a queue."""
     NOT_EXPLAINED = auto()
 
     @property
@@ -50,6 +56,9 @@ _STATUSES: Final[Mapping[Reason, int]] = {
     Reason.MALFORMED_SIGNATURE: 400,
     Reason.UNKNOWN_ALGORITHM: 400,
     Reason.NO_TARGET: 400,
+    Reason.NO_TOKEN: 400,
+    Reason.MALFORMED_TOKEN: 400,
+    Reason.NO_REQUEST: 400,
     Reason.UNKNOWN_URL: 404,
     Reason.NO_SECRET: 503,
     Reason.PENDING_SECRET: 503,
@@ -60,9 +69,9 @@ _STATUSES: Final[Mapping[Reason, int]] = {
 class Verified:
     """The signature is right: the request comes from this source, with this URL and body."""
 
-    source: Source
+    source: SourceName
     token: str | None
-    """The idempotency token, which is not signed; None if it is missing or malformed."""
+    """The idempotency token, which the two built-in sources don't sign; None if it is missing."""
     is_signed: bool = True
     """False for an unsigned KORE callback, accepted because of `accept_unsigned_kore`."""
 
@@ -74,9 +83,10 @@ class Rejected:
     reason: Reason
     explanation: str
     """One sentence for people; it contains no secret, but may quote the request."""
-    source: Source | None = None
-    """The source that the request claims to come from; None if it claims none or both."""
+    source: SourceName | None = None
+    """The source that the request claims to come from; None if it claims none or several."""
     token: str | None = None
+    """The idempotency token in the request; None if it is missing or malformed."""
 
     @property
     def status(self) -> int:

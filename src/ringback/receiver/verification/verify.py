@@ -11,6 +11,7 @@ from typing import Final
 
 from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.core.policy.source_policy import Source
+from ringback.core.sources.idempotency_tokens import MAX_TOKEN, is_token
 from ringback.core.sources.signature import sign_as_twilio
 from ringback.receiver.verification.body_variants import (
     HASH_PARAMETER,
@@ -26,9 +27,18 @@ from ringback.receiver.verification.received_request import (
     is_json,
     read_form,
 )
-from ringback.receiver.verification.schemes import BY_WEBHOOK_SECRET, FAMILIES, VerificationScheme
-from ringback.receiver.verification.signature_candidates import ReceiverSecrets, SignatureCandidate
-from ringback.receiver.verification.signature_headers import SignatureClaim, read_claim
+from ringback.receiver.verification.schemes import BY_WEBHOOK_SECRET, VerificationScheme
+from ringback.receiver.verification.signature_candidates import (
+    ReceiverSecrets,
+    SignatureCandidate,
+    is_same,
+)
+from ringback.receiver.verification.signature_headers import (
+    SignatureClaim,
+    quoted,
+    read_claim,
+    well_formed,
+)
 from ringback.receiver.verification.verdict import Reason, Rejected, Verdict, Verified
 
 EMPTY_SIGNATURE: Final = Rejected(
@@ -81,6 +91,9 @@ def find_fault(
     fault = None
     if not signature.isascii():  # `compare_digest` would raise
         is_right = False
+    elif scheme.sign is not None:
+        fault = _other_method(method)
+        is_right = fault is None and _is_signed_by_source(scheme, signature, method, body, urls)
     elif scheme is BY_WEBHOOK_SECRET:
         is_right = _is_signed_by_kore(signature, method, body, urls) or (
             is_json(content_type)
@@ -93,16 +106,31 @@ def find_fault(
         fault = _not_covered(method, content_type, body, urls, form)
         is_right = fault is None and _is_signed_by_twilio(scheme, signature, form, urls)
     if is_right:
-        return _not_as_sent(scheme, method, body)
+        return _not_as_sent(scheme, method, body) or malformed_token(claim)
     if not signature and scheme is BY_WEBHOOK_SECRET:
         return EMPTY_SIGNATURE
     if not urls[0].secrets.by(scheme):
-        name = FAMILIES[scheme.source].signature_header
         return Rejected(
             Reason.NO_SECRET,
-            f"this receiver has no {scheme.signs_with}, so {name} can't be checked",
+            f"this receiver has no {scheme.signs_with}, so {scheme.signature_header} can't be"
+            " checked",
         )
     return fault or _NOT_EXPLAINED
+
+
+def malformed_token(claim: SignatureClaim) -> Rejected | None:
+    """Return Rejected if the claim has a token that can't be a key; None if it has none.
+
+    Without this, a repeat of the request would be accepted as new.
+    """
+    token = claim[2]
+    if token is None or is_token(token):
+        return None
+    return Rejected(
+        Reason.MALFORMED_TOKEN,
+        f"its idempotency token is {quoted(token)}, which has {len(token)} characters; a token has"
+        f" 1 to {MAX_TOKEN}, all of them printable",
+    )
 
 
 def explain(
@@ -110,19 +138,22 @@ def explain(
     request: ReceivedRequest,
     urls: Sequence[CalledUrlSpellings] = (),
     sent: SenderCallbackRecord | None = None,
+    *,
+    claim: SignatureClaim | None = None,
 ) -> Rejected:
     """Return the verdict on a request that has this fault.
 
     A malformed signature is reported before any other fault. If the signature is wrong, the mistake
-    that leads to it is searched for.
+    that leads to it is searched for. `claim` is the request's claim if it is known already, as for
+    a source of the settings.
     """
-    claim = read_claim(request)
-    if isinstance(claim, Rejected):
-        return claim
+    found = claim or read_claim(request)
+    if isinstance(found, Rejected):
+        return found
     if fault is _NOT_EXPLAINED:
-        fault = _find_mistake(claim, request, urls, sent) or fault
-    scheme, _, token, _ = claim
-    return replace(fault, source=scheme.source, token=token)
+        fault = _find_mistake(found, request, urls, sent) or fault
+    scheme, _, token, _ = found
+    return replace(fault, source=scheme.source, token=well_formed(token))
 
 
 def _is_signed_by_kore(
@@ -153,6 +184,33 @@ def _is_signed_by_twilio(
     return False
 
 
+def _is_signed_by_source(
+    scheme: VerificationScheme,
+    signature: str,
+    method: str,
+    body: bytes,
+    urls: Sequence[CalledUrlSpellings],
+) -> bool:
+    """Return True if one of the signatures, with spaces between, is by a source of the settings."""
+    candidates = (
+        SignatureCandidate(scheme, method, url, body, secret).signature()
+        for called in urls
+        for url in called.signed_by(scheme)
+        for secret in called.secrets.by(scheme)
+    )
+    given = signature.split(" ")
+    return any(is_same(one, computed) for computed in candidates for one in given)
+
+
+def _other_method(method: str) -> Rejected | None:
+    if method in METHODS:
+        return None
+    return Rejected(
+        Reason.METHOD_CHANGED,
+        f"callbacks are sent as {' or '.join(HttpMethod)}, but this arrived as {method}",
+    )
+
+
 def _not_covered(
     method: str,
     content_type: str | None,
@@ -161,11 +219,8 @@ def _not_covered(
     form: Form,
 ) -> Rejected | None:
     """Return Rejected if a Twilio signature does not cover this method or body, or else None."""
-    if method not in METHODS:
-        return Rejected(
-            Reason.METHOD_CHANGED,
-            f"callbacks are sent as {' or '.join(HttpMethod)}, but this arrived as {method}",
-        )
+    if (changed := _other_method(method)) is not None:
+        return changed
     if form:
         return None
     covers = f"{HASH_PARAMETER}={hash_of(body)}"
@@ -200,7 +255,7 @@ def _not_as_sent(scheme: VerificationScheme, method: str, body: bytes) -> Reject
         return Rejected(
             Reason.BODY_CHANGED, "it is a GET with a body, but a callback by GET has no body"
         )
-    if scheme is BY_WEBHOOK_SECRET and b"\0" in body:
+    if scheme.is_extensible and b"\0" in body:
         return Rejected(
             Reason.BODY_CHANGED,
             "its body has a NUL byte, which no form or JSON contains: somebody"
@@ -221,11 +276,12 @@ def _find_mistake(
     scheme, signature, _, _ = claim
     secrets = urls[0].secrets
     # Of a body that is not a form, Twilio signs only the hash in the URL.
-    body = request.body if scheme.source is Source.KORE or request.is_form else b""
+    is_hashed = scheme.source is Source.TWILIO and not request.is_form
+    body = b"" if is_hashed else request.body
     candidates = [
         SignatureCandidate(scheme, request.method, url, body, secret)
         for called in urls
-        for url in called.signed_by(scheme.source)
+        for url in called.signed_by(scheme)
         for secret in secrets.by(scheme)
     ]
     splits = [called.split for called in urls]

@@ -115,10 +115,25 @@ def test_repeated_and_blank_parameters_are_genuine(source: Source) -> None:
     assert isinstance(checked(request), Verified)
 
 
-@pytest.mark.parametrize("token", ["", "0" * 257, "RQ" + "0" * 32 + "\t"])
-def test_an_empty_long_or_unprintable_token_is_invalid(token: str) -> None:
-    request = with_header(received(rendered(Source.KORE)), "Kore-Idempotency-Token", token)
+def test_an_empty_token_is_none() -> None:
+    request = with_header(received(rendered(Source.KORE)), "Kore-Idempotency-Token", "")
     assert checked(request) == Verified(Source.KORE, None)
+
+
+@pytest.mark.parametrize("token", ["0" * 257, "RQ" + "0" * 32 + "\t", "\xa0", "a\u200bb"])
+def test_a_long_or_unprintable_token_is_rejected_since_it_could_not_be_recognised(
+    token: str,
+) -> None:
+    request = with_header(received(rendered(Source.KORE)), "Kore-Idempotency-Token", token)
+    refusal = refused(request)
+    assert (refusal.reason, refusal.status) == (Reason.MALFORMED_TOKEN, 400)
+    assert (refusal.source, refusal.token) == (Source.KORE, None)
+    assert f"{len(token)} characters; a token has 1 to 256, all of them" in refusal.explanation
+
+
+def test_a_malformed_token_of_a_forgery_is_not_its_reason() -> None:
+    request = with_header(received(rendered(Source.KORE)), "Kore-Idempotency-Token", "\0")
+    assert refused(replace(request, body=b"a=1")).reason is Reason.NOT_EXPLAINED
 
 
 @both_sources
