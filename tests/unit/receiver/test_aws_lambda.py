@@ -1,14 +1,18 @@
 """The AWS Lambda handler, with events as AWS documents them."""
 
+import json
 from base64 import b64encode
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 from urllib.parse import parse_qsl
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.core.policy.source_policy import Source
-from ringback.receiver import Callback, MemoryDedupe, Receiver
+from ringback.receiver import Callback, MemoryDedupe, Reason, Receiver, Rejected, Result
 from ringback.receiver.aws_lambda import lambda_handler, request_of
 from tests.fakes import AUTH_TOKEN, KORE_SECRET
 from tests.senders import URL, rendered
@@ -28,9 +32,9 @@ def never(_: Callback) -> None:
     raise AssertionError("there is nothing to work on")
 
 
-def a_receiver(url: str = URL) -> Receiver:
+def a_receiver(url: str = URL, **how: Any) -> Receiver:
     return Receiver(
-        url, twilio_auth_tokens=[AUTH_TOKEN], kore_secrets=[KORE_SECRET], seen=MemoryDedupe()
+        url, twilio_auth_tokens=[AUTH_TOKEN], kore_secrets=[KORE_SECRET], seen=MemoryDedupe(), **how
     )
 
 
@@ -188,9 +192,124 @@ def test_a_post_is_genuine_whatever_the_order(source: Source) -> None:
         ({}, "nothing"),
         ({"version": "2.0", "rawPath": "/"}, "rawPath, version"),
         ({"httpMethod": None, "path": "/"}, "httpMethod, path"),
+        ({1: "a", "b": 2}, "1, b"),
     ],
 )
 def test_an_event_that_is_not_a_request_says_what_is_missing(event: Event, keys: str) -> None:
     with pytest.raises(ValueError, match=rf"not an HTTP request.*, but {keys}$") as raised:
-        lambda_handler(a_receiver(), never)(event, None)
+        request_of(event)
     assert "secret" not in str(raised.value)
+
+
+REFUSED: Final = {
+    "statusCode": 400,
+    "headers": {"Content-Type": "text/plain; charset=utf-8"},
+    "body": "no_request",
+    "isBase64Encoded": False,
+}
+EVENTS: Final[Mapping[str, tuple[Any, Any]]] = {
+    "SQS": (
+        {"Records": [{"messageId": "m1", "eventSource": "aws:sqs"}, {"messageId": "m2"}]},
+        {"batchItemFailures": [{"itemIdentifier": "m1"}, {"itemIdentifier": "m2"}]},
+    ),
+    "Kinesis": (
+        {"Records": [{"eventSource": "aws:kinesis", "kinesis": {"sequenceNumber": "49"}}]},
+        {"batchItemFailures": [{"itemIdentifier": "49"}]},
+    ),
+    "DynamoDB": (
+        {"Records": [{"eventSource": "aws:dynamodb", "dynamodb": {"SequenceNumber": "111"}}]},
+        {"batchItemFailures": [{"itemIdentifier": "111"}]},
+    ),
+    # An empty identifier makes Lambda try the whole batch again.
+    "SNS": (
+        {"Records": [{"EventSource": "aws:sns", "Sns": {"Message": "…"}}]},
+        {"batchItemFailures": [{"itemIdentifier": ""}]},
+    ),
+    "Lambda@Edge": (
+        {"Records": [{"cf": {"request": {"method": "POST", "uri": "/"}}}]},
+        {
+            "status": "400",
+            "statusDescription": "Bad Request",
+            "headers": {
+                "content-type": [{"key": "Content-Type", "value": "text/plain; charset=utf-8"}]
+            },
+            "body": "no_request",
+        },
+    ),
+    "EventBridge": ({"version": "0", "source": "aws.ec2", "detail-type": "…"}, REFUSED),
+    "WebSocket": ({"requestContext": {"routeKey": "$connect", "connectionId": "c"}}, REFUSED),
+    "a test in the console": ({"key1": "value1"}, REFUSED),
+    "a balancer without a path": (
+        {**BALANCER, "httpMethod": "POST"},
+        {**REFUSED, "statusDescription": "400 Bad Request"},
+    ),
+    "a list": ([1], REFUSED),
+    "a text": ("x", REFUSED),
+    "null": (None, REFUSED),
+    "no records": ({"Records": []}, REFUSED),
+    "odd records": ({"Records": [None]}, {"batchItemFailures": [{"itemIdentifier": ""}]}),
+}
+
+
+@pytest.mark.parametrize("name", EVENTS)
+def test_any_other_event_gets_a_response_that_its_service_accepts(
+    name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    told = list[Result]()
+    handler = lambda_handler(a_receiver(on_result=told.append), never)
+    event, response = EVENTS[name]
+    assert handler(event, None) == response
+    assert [rejected.reason for rejected in told if isinstance(rejected, Rejected)] == [
+        Reason.NO_REQUEST
+    ]
+    assert "rejected (no_request): this event is not an HTTP request" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("event", "why"),
+    [
+        ({**V2, "headers": ["a"]}, "headers of this event is a list; it must be an object"),
+        ({**V2, "rawQueryString": {}}, "rawQueryString of this event is a dict; it must be a text"),
+        ({**V2, "body": {"a": 1}}, "body of this event is a dict; it must be a text"),
+        ({**V2, "body": "a", "isBase64Encoded": True}, "the body of this event isn't Base64"),
+        ({**V2, "body": "é", "isBase64Encoded": True}, "the body of this event isn't Base64"),
+        ({**V1, "multiValueHeaders": {"a": "b"}}, "multiValueHeaders of this event has a str"),
+        ({**V1, "requestContext": "x"}, "requestContext of this event is a str"),
+        ({**V1, "queryStringParameters": "x"}, "queryStringParameters of this event is a str"),
+    ],
+)
+def test_a_malformed_request_is_refused_with_what_is_wrong(
+    event: Event, why: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    response = lambda_handler(a_receiver(), never)(event, None)
+    assert (response["statusCode"], response["body"]) == (400, "no_request")
+    assert f"rejected (no_request): {why}" in caplog.text
+
+
+_SHAPES: Final = [event for event, _ in EVENTS.values()] + [
+    V1,
+    V2,
+    {**V1, **BALANCER},
+    event_of(Source.KORE),
+    event_of(Source.TWILIO, HttpMethod.GET, isBase64Encoded=False, multiValueHeaders={"a": ["b"]}),
+]
+_JSON: Final = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=5,
+)
+
+
+@given(st.data())
+def test_no_event_makes_the_handler_raise(data: st.DataObject) -> None:
+    shape: Any = data.draw(st.sampled_from(_SHAPES))
+    event = data.draw(_JSON)
+    if isinstance(shape, dict):
+        changed: Event = {**shape}
+        fields = ["cookies", "isBase64Encoded", "rawQueryString", "queryStringParameters", *changed]
+        for field in data.draw(st.lists(st.sampled_from(fields), min_size=1, max_size=3)):
+            changed[field] = data.draw(_JSON)
+        event = changed
+    response = lambda_handler(a_receiver(), lambda _: None)(event, None)
+    assert {"statusCode", "status", "batchItemFailures"} & set(response)
+    json.dumps(response)
