@@ -1,23 +1,39 @@
 """docs/receiver.md: its examples run, and its tables name what there is."""
 
 import dataclasses
+import logging
 import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final
 
 import pytest
+from prometheus_client import REGISTRY, generate_latest
 
 from ringback import receiver
 from ringback.core.policy.source_policy import Source
-from ringback.receiver import Callback, Reason, events
-from ringback.receiver.verification import ReceivedRequest
+from ringback.core.sources.source_definition import BUILT_IN
+from ringback.receiver import (
+    Accepted,
+    Callback,
+    Duplicate,
+    Reason,
+    ReceivedRequest,
+    Rejected,
+    events,
+    read_sources,
+)
 from tests.fakes import AUTH_TOKEN, KORE_SECRET
-from tests.senders import rendered
+from tests.senders import received, rendered
 
 PAGE: Final = (Path(__file__).parents[2] / "docs" / "receiver.md").read_text("utf-8")
 CAPTURES: Final = Path(__file__).parents[1] / "golden" / "captures"
 EXAMPLES: Final = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+
+
+def example_with(text: str) -> str:
+    (example,) = [each for each in EXAMPLES if text in each]
+    return example
 
 
 def rows_after(heading: str) -> list[list[str]]:
@@ -46,6 +62,65 @@ def test_the_first_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert {path.name for path in tmp_path.iterdir()} >= {"seen.db"}
 
 
+RESULTS: Final = [
+    Accepted(Callback(Source.KORE, "RQ1", "https://a.example", ReceivedRequest("POST", "/", ()))),
+    Accepted(Callback(Source.KORE, None, "https://a.example", ReceivedRequest("POST", "/", ()))),
+    Duplicate(Callback(Source.KORE, "RQ1", "https://a.example", ReceivedRequest("POST", "/", ()))),
+    Rejected(Reason.NO_SIGNATURE, "there is none"),
+]
+
+
+def test_the_example_of_logs_runs(caplog: pytest.LogCaptureFixture) -> None:
+    names: dict[str, Any] = {}
+    exec(example_with('log = logging.getLogger("callbacks")'), names)  # noqa: S102 (it is our own page)
+    with caplog.at_level(logging.INFO, "callbacks"):
+        for result in RESULTS:
+            names["on_result"](result)
+    assert [record.message for record in caplog.records] == [
+        "accepted RQ1 from kore",
+        "accepted None from kore",
+        "duplicate RQ1 (done)",
+        "rejected (no_signature): there is none",
+    ]
+
+
+def test_the_example_of_metrics_runs() -> None:
+    names: dict[str, Any] = {}
+    exec(example_with("from prometheus_client import Counter"), names)  # noqa: S102 (likewise)
+    counters = names["RECEIVED"], names["WITHOUT_TOKEN"]
+    try:
+        for result in RESULTS:
+            names["on_result"](result)
+        shown = generate_latest().decode()
+    finally:
+        for counter in counters:
+            REGISTRY.unregister(counter)
+    assert 'callbacks_received_total{reason="",result="accepted",source="kore"} 2.0' in shown
+    assert 'callbacks_received_total{reason="",result="duplicate",source="kore"} 1.0' in shown
+    assert (
+        'callbacks_received_total{reason="no_signature",result="rejected",source="unknown"} 1.0'
+        in shown
+    )
+    assert "callbacks_without_token_total 1.0" in shown
+
+
+def test_the_example_of_another_source_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = Path(__file__).parents[2] / "examples" / "sources" / "standard-webhooks.toml"
+    (tmp_path / file.name).write_text(file.read_text())
+    names: dict[str, Any] = {}
+    program = example_with("read_sources").replace("whsec_…", KORE_SECRET)
+    exec(program, names)  # noqa: S102 (likewise)
+    source = "standard-webhooks"
+    sources = {**BUILT_IN, **read_sources(file)}
+    request = rendered(source, url="https://example.com/callbacks", token="msg_1", sources=sources)
+    results = [names["callbacks"].receive_request(received(request)) for _ in range(2)]
+    assert [type(result) for result in results] == [Accepted, Duplicate]
+    assert results[0].callback.source == source
+
+
 @pytest.mark.parametrize(
     ("capture", "words"),
     [
@@ -57,7 +132,7 @@ def test_the_first_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 )
 def test_the_example_of_typed_events_runs(capture: str, words: str) -> None:
     names: dict[str, Any] = {}
-    exec(EXAMPLES[1], names)  # noqa: S102 (likewise)
+    exec(example_with("def in_words"), names)  # noqa: S102 (likewise)
     head, _, body = (CAPTURES / f"{capture}.http").read_bytes().partition(b"\r\n\r\n")
     line, *headers = head.decode().split("\r\n")
     pairs = tuple((name, value) for name, _, value in (each.partition(": ") for each in headers))
