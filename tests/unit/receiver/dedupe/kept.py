@@ -38,7 +38,7 @@ from ringback.receiver.dedupe import (
     SqliteDedupe,
 )
 from tests.unit.receiver.dedupe.awaited import awaited
-from tests.unit.receiver.dedupe.visits import Clock
+from tests.unit.receiver.dedupe.visits import Clock, RunningClock
 
 STORES: Final = ["memory", "sqlite", "postgres", "async-postgres", "redis", "async-redis"]
 """The names of all stores."""
@@ -82,7 +82,9 @@ def opener(store: str, request: pytest.FixtureRequest) -> Opener:
     """Return a function that opens an empty store of this kind; starts its server if needed."""
     match store:
         case "memory":
-            return _memory
+            return partial(_memory, Clock())
+        case "memory with a running clock":
+            return partial(_memory, RunningClock())
         case "sqlite":
             return _sqlite
         case "postgres":
@@ -96,8 +98,7 @@ def opener(store: str, request: pytest.FixtureRequest) -> Opener:
 
 
 @contextmanager
-def _memory() -> Iterator[Kept]:
-    clock = Clock()
+def _memory(clock: Clock) -> Iterator[Kept]:
     seen = MemoryDedupe(clock=clock)
     yield Kept(seen, clock.let_pass, lambda: len(seen))
 

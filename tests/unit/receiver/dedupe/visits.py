@@ -1,5 +1,6 @@
 """Claim requests (visits) to a dedupe store, and a clock that is moved by hand."""
 
+import time
 from datetime import UTC, datetime, timedelta
 
 from ringback.core.policy.source_policy import Source, SourceName
@@ -21,6 +22,17 @@ class Clock:
 
     def let_pass(self, time: timedelta) -> None:
         self.at += time
+
+
+class RunningClock(Clock):
+    """A clock that also runs by itself, as those of databases do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._began = time.monotonic()
+
+    def __call__(self) -> datetime:
+        return self.at + timedelta(seconds=time.monotonic() - self._began)
 
 
 def visit(
