@@ -126,6 +126,8 @@ async def test_replays_copies_and_comparisons_have_the_encoding_of_their_source(
     }
     assert receiver.requests[4].body == form
     assert all(check.is_ok for check in DataFolder(data).check())
+
+
 def as_received(request: RecordedRequest) -> ReceivedRequest:
     method, path, _ = request.line.split(" ")
     pairs = (line.partition(": ") for line in request.headers)

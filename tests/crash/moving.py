@@ -79,8 +79,8 @@ class Receivers:
         await asyncio.gather(*self._connections, return_exceptions=True)
 
     def url(self, number: int) -> str:
-        """Return the URL of a receiver; an attempt to it takes a second at most."""
-        return f"http://127.0.0.1:{self.port}/r/{number}#rt=1000&tt=1000"
+        """Return the URL of a receiver; an attempt to it takes three seconds at most."""
+        return f"http://127.0.0.1:{self.port}/r/{number}#rt=3000&tt=3000"
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()

@@ -50,7 +50,7 @@ class CanarySettings:
 
         What it was sending then counts as failing until it is sent again.
         """
-        return min(_SETTLES, self.soak)
+        return min(_SETTLES, self.soak + self.wait)
 
     async def before(self, began: datetime) -> Sequence[UrlDeliveryTotals]:
         """Return the delivery totals before a step began: of one day, or of a longer `soak`."""
@@ -68,7 +68,7 @@ class CanarySettings:
 
         The newest callbacks are left out: if their first attempt failed, a retry may still succeed.
         """
-        until = max(began, now - min(_SETTLES, self.soak / _LOOKS))
+        until = max(began, now - min(_SETTLES, (self.soak + self.wait) / _LOOKS))
         after = await self.deliveries.totals(since=began, until=until)
         return compare_deliveries(edits, before, after)
 

@@ -457,9 +457,7 @@ def test_without_a_plan_and_without_data_the_coming_changes_are_shown(shell: She
     assert said[-1] == "  nothing changes any more"
 
 
-@pytest.mark.parametrize(
-    "words", [("--settings", "x.toml"), ("--limit", "3"), ("--urls",)]
-)
+@pytest.mark.parametrize("words", [("--settings", "x.toml"), ("--limit", "3"), ("--urls",)])
 def test_options_that_have_no_effect_with_a_plan_are_refused(
     shell: Shell, four: list[str], words: tuple[str, ...]
 ) -> None:
