@@ -97,6 +97,7 @@ class LongJobRunner(StoreLoop):
         now = self.clock.now()
         for sid, job in running.items():
             if sid not in self._tasks and self._not_before.get(sid, now) <= now:
+                self._not_before.pop(sid, None)
                 clock = JobClock(self.clock)
                 self._tasks[sid] = asyncio.create_task(self._work_on(job, clock)), clock
         return 0

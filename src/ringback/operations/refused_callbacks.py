@@ -118,8 +118,9 @@ class RefusedCallbacks:
             return fate
         old = CallbackUrl.parse(self.urls[callback.url.shown].old, sources=None)
         url = old.with_credentials(callback.url.credentials)
-        chosen = context.policy.choose(
-            url.source, at=context.now, account_sid=self.account_sid, url=url.wire
+        policy = context.policy
+        chosen = policy.choose(
+            url.source, at=policy.date_at(context.now), account_sid=self.account_sid, url=url.wire
         )
         if chosen.source == self.source:
             return RefusedCallbackFate.STAYS

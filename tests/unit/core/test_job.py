@@ -54,6 +54,11 @@ def test_a_failed_job_says_why() -> None:
     assert (failed.status, failed.status_reason, failed.date_ended) == (FAILED, "it broke", LATER)
 
 
+def test_a_job_is_done_when_all_its_work_is() -> None:
+    done = job(1).waiting("no room", NOW).completed(LATER)
+    assert done == replace(job(1), status=DONE, date_ended=LATER, date_updated=LATER)
+
+
 @pytest.mark.parametrize(
     ("move", "before", "after"),
     [

@@ -214,6 +214,8 @@ def test_nothing_is_replayed_if_the_queue_has_no_room(tx: MemoryTransaction) -> 
     assert due_again(tx) == []
 
 
-def test_there_is_work_for_each_kind_of_job(tx: MemoryTransaction) -> None:
+def test_a_kind_of_job_is_done_in_pieces_or_by_a_loop_of_its_own(tx: MemoryTransaction) -> None:
     for kind in IN_PIECES:
         assert do_piece(tx, replace(a_replay(), kind=kind), a_context(), 1).is_last
+    with pytest.raises(ValueError, match="is not done in pieces"):
+        do_piece(tx, replace(a_replay(), kind=JobKind.MIGRATION), a_context(), 1)

@@ -11,6 +11,7 @@ from ringback.core.http.outcome import (
     code_of,
     describe,
     failure_of,
+    is_refusal,
     status_of,
 )
 
@@ -147,3 +148,32 @@ def test_a_result_has_the_status_of_an_answer_or_the_name_of_a_failure(
     outcome: Outcome, status: int | None, failure: str | None
 ) -> None:
     assert (status_of(outcome), failure_of(outcome)) == (status, failure)
+
+
+# ---- refusals ------------------------------------------------------------------------------------
+
+MAYBE_ACTED_ON = {
+    AttemptFailure.STALE,
+    AttemptFailure.READ_TIMEOUT,
+    AttemptFailure.TOTAL_TIMEOUT,
+    AttemptFailure.CLOSED,
+    AttemptFailure.PROTOCOL,
+    AttemptFailure.INTERNAL,
+}
+
+
+def test_a_refusal_is_a_4xx_or_5xx_that_no_proxy_gives_for_a_slow_receiver() -> None:
+    refusals = {status for status in range(100, 1000) if is_refusal(status, None)}
+    assert refusals == set(range(400, 600)) - {408, 502, 504}
+
+
+@pytest.mark.parametrize("failure", AttemptFailure)
+def test_a_failure_is_a_refusal_if_nothing_of_the_request_was_sent(failure: AttemptFailure) -> None:
+    outcome = NoAnswerOutcome(failure, "")
+    is_refused = is_refusal(status_of(outcome), failure_of(outcome))
+    assert is_refused is (failure not in MAYBE_ACTED_ON)
+
+
+def test_an_attempt_that_was_cut_off_is_no_refusal() -> None:
+    outcome = UnknownOutcome()
+    assert not is_refusal(status_of(outcome), failure_of(outcome))
