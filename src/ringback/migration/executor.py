@@ -120,7 +120,7 @@ class PlanExecutor:
         await self._begin(canary)
         await self._see_what_was_cut_off()
         outcome = await self._apply_steps(readiness, canary)
-        await self._settle()
+        await self.settle()
         return outcome
 
     async def watch(self, canary: CanarySettings) -> ApplyOutcome:
@@ -142,7 +142,12 @@ class PlanExecutor:
         await self._note(JournalEntryType.REVERTING, replay=is_all_sent_again)
         await self._see_what_was_cut_off()
         await self._return(self.journal.summary.edits)
-        await self._settle()
+        await self.settle()
+
+    async def settle(self) -> None:
+        """Deal with callbacks that receivers refused, until there are none any more."""
+        while not await self._settle_some():
+            await self.clock.sleep_until(self.clock.now() + _SETTLE_AGAIN)
 
     async def statuses(self) -> dict[UrlLocation, EditWithState]:
         """Return the current state of each edit of the plan, by the place of its URL."""
@@ -309,7 +314,8 @@ class PlanExecutor:
             await self._settle_some()
             ends = until
             if is_over and result.callbacks < canary.least:
-                ends = step.waits_until or await self._wait_for_more(until + canary.wait, result)
+                more = self.clock.now() + canary.wait
+                ends = step.waits_until or await self._wait_for_more(more, result)
             if is_over and self.clock.now() >= ends:
                 return result
             await self.clock.sleep_until(min(self.clock.now() + canary.pause, ends))
@@ -412,15 +418,10 @@ class PlanExecutor:
             await self._replace(batch, back, JournalEntryType.RETURNED)
 
     async def _settle_some(self) -> bool:
-        """Deal with callbacks that receivers refused; return True if there are none any more."""
+        """Deal with those that can be dealt with by now; return True if none are left."""
         if self.undelivered is None or not self.journal.summary.unsettled:
             return True
         return await self.undelivered.settle()
-
-    async def _settle(self) -> None:
-        """Do the same until there are none any more."""
-        while not await self._settle_some():
-            await self.clock.sleep_until(self.clock.now() + _SETTLE_AGAIN)
 
 
 _AS_FOUND: Final = {

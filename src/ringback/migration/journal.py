@@ -154,8 +154,10 @@ class JournalSummary:
     """For each URL that delivered worse, its figures; these URLs are not moved again."""
     step: PlanStep | None = None
     """The step that is not finished yet; None if there is none."""
+    job: str | None = None
+    """The SID of the last job that worked on the plan; None if there was none."""
     went_back: bool = False
-    """True if the last step that ended has been undone."""
+    """True if the last step that ended has been undone, by that job if there is one."""
     plan_lines: list[str] = field(default_factory=list[str])
     """The lines of the plan itself, if the journal has them."""
     returned: dict[UrlLocation, MovedPeriod] = field(default_factory=dict[UrlLocation, MovedPeriod])
@@ -189,7 +191,10 @@ class JournalSummary:
             case JournalEntryType.SENT_AGAIN:
                 self.fates.update(line["fates"])
                 self.maybe_acted_on |= dict.fromkeys(line["maybe_acted_on"])
-            case JournalEntryType.CONTINUED | JournalEntryType.PROVED:
+            case JournalEntryType.CONTINUED:
+                self.went_back = self.went_back and line["job"] == self.job
+                self.job = line["job"]
+            case JournalEntryType.PROVED:
                 pass
             case _ if "places" in line:
                 self._mark(what, places_in(line), at)
@@ -208,8 +213,11 @@ class JournalSummary:
                 self.open_step.waits_until = datetime.fromisoformat(line["until"])
             case JournalEntryType.STOPPED:
                 self.open_step.is_stopped = True
-            case JournalEntryType.UNPROVEN | JournalEntryType.GOES_ON:
-                self.open_step.is_unproven = what is JournalEntryType.UNPROVEN
+            case JournalEntryType.UNPROVEN:
+                self.open_step.is_unproven = True
+            case JournalEntryType.GOES_ON:
+                if self.open_step.is_unproven:
+                    self.open_step.is_unproven, self.open_step.waits_until = False, None
             case JournalEntryType.PASSED | JournalEntryType.WENT_BACK:
                 self.step, self.went_back = None, what is JournalEntryType.WENT_BACK
             case _:

@@ -94,13 +94,23 @@ class PlanCarrier:
             executor.url_source, executor.undelivered = Elsewhere(), None
             outcome = await executor.watch(self._canary(work, urls))
             return _watched(outcome, journal.summary, work.go_back)
+        outcome = await self._carry_out(executor, plan, work, urls)
+        await journal.save_counts(at=clock.now())
+        return _in_words(outcome, journal.summary)
+
+    async def _carry_out(
+        self, executor: PlanExecutor, plan: MigrationPlan, work: PlanWork, urls: OwnDataUrlSource
+    ) -> ApplyOutcome:
         if work.action is PlanAction.REVERT:
             await executor.revert(is_all_sent_again=work.is_all_sent_again)
-            return None
+            return ApplyOutcome.DONE
+        if executor.journal.summary.went_back:
+            # This job was stopped after it had rolled back a step, so it must not move any more.
+            await executor.settle()
+            return ApplyOutcome.WENT_BACK
         canary = self._canary(work, urls) if work.shares else None
         readiness = self.readiness(plan.to) if work.is_probed else None
-        outcome = await executor.apply(readiness=readiness, canary=canary)
-        return _in_words(outcome, journal.summary)
+        return await executor.apply(readiness=readiness, canary=canary)
 
     @staticmethod
     def _canary(work: PlanWork, deliveries: UrlDeliveryHistory) -> CanarySettings:

@@ -86,6 +86,14 @@ class StoredJournal:
             self.summary.take(line)
         return result
 
+    async def save_counts(self, *, at: datetime) -> None:
+        """Save the counts of all lines in the job; raises JobStopped if it does not run here."""
+
+        def save(tx: Transaction) -> None:
+            tx.jobs.save(replace(self.guard(tx), counts=counts_of(self.summary), date_updated=at))
+
+        await self.store.transact(save)
+
     def guard(self, tx: Transaction) -> Job:
         """Return the job as it is now; raises JobStopped if its work has to end."""
         job = tx.jobs.get(self.job.sid)

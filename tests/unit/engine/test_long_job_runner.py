@@ -1,4 +1,4 @@
-"""The runner of long jobs: each has a task of its own, which begins again after whatever happens."""
+"""The runner of long jobs: each has a task, which begins again after whatever happens."""
 
 import asyncio
 import logging

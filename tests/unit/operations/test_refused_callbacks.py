@@ -1,6 +1,7 @@
 """What receivers refused while their URLs were moved is sent again by the old source, once."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -73,13 +74,20 @@ def add(
     }
     callback = a_callback(**given | fields)
     tx.callbacks.add(callback)
+    record_attempts(tx, callback, outcomes)
+    return callback
+
+
+def record_attempts(
+    tx: MemoryTransaction, callback: CallbackRecord, outcomes: Sequence[Outcome]
+) -> None:
+    """Add the attempts of a callback, which ended like this."""
     for at, outcome in enumerate(outcomes, 1):
         tx.callbacks.rows[callback.sid, at] = Attempt(
             *(callback.sid, callback.account_sid, at, NOW, outcome.label),
             status_code=status_of(outcome),
             failure=failure_of(outcome),
         )
-    return callback
 
 
 def refused_callbacks(**fields: Any) -> RefusedCallbacks:
