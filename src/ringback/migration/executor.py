@@ -197,7 +197,12 @@ class PlanExecutor:
     ) -> ApplyOutcome:
         if self._step is not None and self._step.is_stopped:
             return await self._go_back()
-        for share in (*(canary.shares if canary else ()), ALL):
+        shares = [*(canary.shares if canary else ()), ALL]
+        if self._step is not None:
+            # A step that was cut off goes on first, with its own share.
+            own = self._step.share
+            shares = [own, *(share for share in shares if share > own)]
+        for share in shares:
             if not await self._move(share, readiness):
                 continue
             if canary is not None:
@@ -221,8 +226,6 @@ class PlanExecutor:
         if self._step is not None and self._step.watched_until is not None:
             await self._note(JournalEntryType.GOES_ON, edits=0)
             return True
-        # A step that was cut off goes on with its own edits.
-        share = share if self._step is None else self._step.share
         meant = up_to(share, self.plan.edits) - self._skipped
         due = await self._due(meant, MAY_MOVE)
         if self._step is None:

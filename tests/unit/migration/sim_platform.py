@@ -1,6 +1,5 @@
 """A platform whose URLs are in a store, with devices that call them and receivers that answer."""
 
-import asyncio
 import tempfile
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace

@@ -192,3 +192,32 @@ def test_more_than_one_and_more_than_a_tenth_of_worse_urls_is_a_general_problem(
     places = [UrlLocation(str(each), OURS) for each in range(called)]
     result = CanaryResult(dict.fromkeys(places[:worse], ""), frozenset(places))
     assert result.is_general == is_general
+
+
+@pytest.mark.parametrize(
+    ("worse", "called", "is_surely_general"),
+    [
+        *((0, 0, False), (1, 1, False), (1, 9, False), (2, 20, False)),
+        # The probability that at least as many of those are worse, if a tenth of all is, in percent
+        *((2, 2, True), (3, 5, True), (4, 9, True), (5, 14, True)),  # 1.0, 0.9, 0.8, 0.9
+        *((2, 3, False), (3, 6, False), (4, 10, False), (5, 15, False)),  # 2.8, 1.6, 1.3, 1.3
+    ],
+)
+def test_while_few_urls_had_callbacks_a_problem_is_general_only_if_that_is_no_coincidence(
+    worse: int, called: int, is_surely_general: bool
+) -> None:
+    places = [UrlLocation(str(each), OURS) for each in range(called)]
+    result = CanaryResult(dict.fromkeys(places[:worse], ""), frozenset(places))
+    assert result.is_surely_general == is_surely_general
+
+
+def test_many_urls_are_judged_without_an_overflow() -> None:
+    places = [UrlLocation(str(each), OURS) for each in range(100_000)]
+    result = CanaryResult(dict.fromkeys(places[:11_000], ""), frozenset(places))
+    assert result.is_surely_general
+
+
+def test_callbacks_of_urls_that_share_a_target_are_counted_once() -> None:
+    edits = [edit(A, name="fleet"), edit(A, name="SIM"), edit(B)]
+    found = compare_deliveries(edits, [], [moved((3, 1, 0)), moved((0, 0, 2), url=B)])
+    assert found.callbacks == 6

@@ -2,19 +2,26 @@
 
 import json
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from ringback.core.errors import ConfigurationError
+from ringback.core.errors import ConfigurationError, QueryTimeout, StoreUnavailable
 from ringback.core.policy.source_policy import Source
 from ringback.migration.canary_step import CanarySettings, up_to
 from ringback.migration.edit_status import EditState
 from ringback.migration.executor import ApplyOutcome
 from ringback.migration.journal import journal_of
-from ringback.migration.progress import CanaryStarted, DeliveriesWorsened, EditSkipped, EditsMoved
+from ringback.migration.progress import (
+    CanaryStarted,
+    CanaryWaits,
+    DeliveriesWorsened,
+    EditSkipped,
+    EditsMoved,
+    SilentReceiversTried,
+)
 from ringback.migration.url_source import EditOutcome, UrlEdit, UrlEntry, UrlLocation
 from ringback.ports import UrlDeliveryTotals
 from tests.unit.migration.url_sources import ACCOUNT, NOW, FileOfUrls, World, moved, urls
@@ -290,6 +297,124 @@ def test_urls_that_could_not_be_moved_are_not_monitored(
     monkeypatch.setattr(world.url_source, "replace", replace)
     world.apply(canary=Watched().canary(50))
     assert [news.count for news in world.news if isinstance(news, CanaryStarted)] == [1, 2]
+
+
+def test_a_step_that_was_cut_off_goes_on_with_its_own_share(world: World) -> None:
+    planned(world, 200)
+    with pytest.raises(KeyboardInterrupt):
+        world.apply(canary=Watched().canary(50), checkpoint=_interrupt_at("replaced"))
+    world.apply(canary=Watched().canary(90))
+    steps = [(news.share, news.count) for news in world.news if isinstance(news, CanaryStarted)]
+    assert steps == [(50, 100), (90, 80), (100, 20)]
+
+
+@dataclass
+class Few(Watched):
+    """The same, but only these places have callbacks until the given number of reads."""
+
+    called: Collection[str] = ()
+    all_called_after: int = 3
+
+    async def totals(self, *, since: datetime, until: datetime) -> Sequence[UrlDeliveryTotals]:
+        totals = await super().totals(since=since, until=until)
+        if self.looks > self.all_called_after:
+            return totals
+        early = {url for name, url in moved(urls(100)).items() if name in self.called}
+        return [each for each in totals if each.url in early]
+
+
+def test_two_bad_receivers_that_had_their_callbacks_first_do_not_stop_the_step(
+    world: World,
+) -> None:
+    old = planned(world, 60)
+    one, two, three, *_ = sorted(place.name for place in _first(world, 50))
+    watched = Few({one, two}, called={one, two, three})
+    assert world.apply(canary=watched.canary(50)) is ApplyOutcome.DONE
+    assert world.url_source.urls() == {**moved(old), one: old[one], two: old[two]}
+
+
+def test_the_same_stops_the_step_if_no_other_had_callbacks_at_its_end(world: World) -> None:
+    old = planned(world, 60)
+    one, two, three, *_ = sorted(place.name for place in _first(world, 50))
+    watched = Few({one, two}, called={one, two, three}, all_called_after=999)
+    assert world.apply(canary=watched.canary(50)) is ApplyOutcome.WENT_BACK
+    assert world.url_source.urls() == old
+    assert world.clock.now() - NOW == HOUR
+
+
+@dataclass
+class Unreadable(Watched):
+    """The same, but so many reads fail first."""
+
+    failures: list[Exception] = field(default_factory=list[Exception])
+
+    async def totals(self, *, since: datetime, until: datetime) -> Sequence[UrlDeliveryTotals]:
+        if self.failures:
+            raise self.failures.pop(0)
+        return await super().totals(since=since, until=until)
+
+
+def test_deliveries_that_can_not_be_read_are_read_later(world: World) -> None:
+    old = planned(world, 4)
+    failures = [QueryTimeout("it takes too long"), StoreUnavailable("disk I/O error")] * 2
+    watched = Unreadable(failures=failures)
+    assert world.apply(canary=watched.canary(50)) is ApplyOutcome.DONE
+    assert world.url_source.urls() == moved(old)
+    assert watched.failures == []
+    # The reads of what was before the step took four minutes, and it was watched for the rest.
+    assert world.clock.now() - NOW == 2 * HOUR
+
+
+def test_another_error_of_a_read_ends_the_apply(world: World) -> None:
+    planned(world, 4)
+    watched = Unreadable(failures=[ConfigurationError("the API answered 401")])
+    with pytest.raises(ConfigurationError, match="the API answered 401"):
+        world.apply(canary=watched.canary(50))
+
+
+def least(canary: CanarySettings, callbacks: int, wait: timedelta = HOUR) -> CanarySettings:
+    return replace(canary, least=callbacks, wait=wait)
+
+
+def test_a_step_with_enough_callbacks_passes_without_waiting(world: World) -> None:
+    planned(world, 4)
+    assert world.apply(canary=least(Watched().canary(50), 2)) is ApplyOutcome.DONE
+    assert world.clock.now() - NOW == 2 * HOUR
+    assert not any(isinstance(news, CanaryWaits) for news in world.news)
+
+
+def test_a_step_with_too_few_waits_and_is_then_unproven_or_probed(world: World) -> None:
+    old = planned(world, 4)
+    canary = least(Watched().canary(50), 3)
+    assert world.apply(canary=canary) is ApplyOutcome.UNPROVEN
+    (waits,) = [news for news in world.news if isinstance(news, CanaryWaits)]
+    assert waits == CanaryWaits(50, 2, NOW + 2 * HOUR)
+    assert world.clock.now() - NOW == 2 * HOUR
+    assert len([name for name, url in world.url_source.urls().items() if url != old[name]]) == 2
+    assert world.apply(canary=canary, readiness=Unready(set())) is ApplyOutcome.DONE
+    tried = [news for news in world.news if isinstance(news, SilentReceiversTried)]
+    # All of them had callbacks, so that none was left to probe.
+    assert tried == [SilentReceiversTried(share, 2, 2, 0, 0, 0) for share in (50, 100)]
+    assert world.url_source.urls() == moved(old)
+
+
+def test_a_wait_that_was_cut_off_ends_when_it_would_have(world: World) -> None:
+    planned(world, 4)
+    canary = least(Watched().canary(50), 3)
+    with pytest.raises(KeyboardInterrupt):
+        world.apply(canary=canary, checkpoint=_interrupt_at("waiting"))
+    assert world.apply(canary=canary) is ApplyOutcome.UNPROVEN
+    assert world.clock.now() - NOW == 2 * HOUR
+
+
+def test_an_apply_of_an_unproven_step_waits_again(world: World) -> None:
+    planned(world, 4)
+    canary = least(Watched().canary(50), 3)
+    assert world.apply(canary=canary) is ApplyOutcome.UNPROVEN
+    assert world.apply(canary=canary) is ApplyOutcome.UNPROVEN
+    settles = timedelta(seconds=10)
+    assert world.clock.now() - NOW == 2 * HOUR + settles + HOUR
+    assert world.apply(canary=least(canary, 0)) is ApplyOutcome.DONE
 
 
 def test_the_last_step_has_a_soak_too(world: World) -> None:

@@ -28,7 +28,7 @@ from ringback.core.job import Job
 from ringback.core.policy.source_policy import Source
 from ringback.migration.executor import ReceiverReadinessCheck
 from ringback.migration.journal import JournalEntryType, journal_line
-from ringback.migration.plan import edit_record, make_plan
+from ringback.migration.plan import make_plan
 from ringback.migration.url_source import UrlEntry
 from ringback.operations.plan_jobs import PlanAction, PlanWork
 from ringback.ports import Store, Transaction

@@ -23,7 +23,7 @@ PLAN = "p1"
 SECOND = timedelta(seconds=1)
 PLACES = [UrlLocation(f"fleet {number}", "AC1") for number in range(3)]
 EDITS = [UrlEdit(place, "https://a.example/", "https://a.example/#cbs=kore") for place in PLACES]
-MOVING = {"edits": [edit_record(edit) for edit in EDITS[:2]]}
+MOVING = [edit_record(edit) for edit in EDITS[:2]]
 
 
 def a_move() -> Job:
@@ -53,7 +53,7 @@ async def moved(journal: StoredJournal) -> None:
     """Add the lines of a step in which one URL moved, one was skipped, and one went back."""
     await journal.append(JournalEntryType.STEP, at=NOW, share=100, edits=3)
     await journal.append(JournalEntryType.SKIPPED, at=NOW, places={PLACES[2]: "not ready"})
-    await journal.append(JournalEntryType.MOVING, at=NOW, **MOVING)
+    await journal.append(JournalEntryType.MOVING, at=NOW, edits=MOVING)
     await journal.append(JournalEntryType.MOVED, at=NOW, places=dict.fromkeys(PLACES[:2], ""))
     await journal.append(JournalEntryType.RETURNED, at=NOW, places={PLACES[1]: ""})
 
@@ -77,6 +77,29 @@ async def test_the_job_counts_what_the_lines_before_say(store: MemoryStore) -> N
     found = await job_in(store)
     assert found.counts == {"moved": 1, "skipped": 1, "moved_back": 1}
     assert found.date_updated == NOW + SECOND
+
+
+async def test_at_the_end_the_job_counts_what_all_lines_say(store: MemoryStore) -> None:
+    journal = await StoredJournal.open(store, a_move(), now=NOW)
+    await moved(journal)
+    await journal.save_counts(at=NOW + SECOND)
+    found = await job_in(store)
+    assert found.counts == {"moved": 1, "skipped": 1, "moved_back": 1}
+    assert found.date_updated == NOW + SECOND
+    await store.transact(lambda tx: tx.jobs.save(replace(found, status=JobStatus.PAUSED)))
+    with pytest.raises(JobStopped):
+        await journal.save_counts(at=NOW)
+
+
+async def test_only_the_job_that_rolled_back_a_step_has_gone_back(store: MemoryStore) -> None:
+    other = replace(a_move(), sid=job(2).sid)
+    await store.transact(lambda tx: tx.jobs.add(other))
+    journal = await StoredJournal.open(store, a_move(), now=NOW)
+    await journal.append(JournalEntryType.STEP, at=NOW, share=50)
+    await journal.append(JournalEntryType.WENT_BACK, at=NOW)
+    assert (await StoredJournal.open(store, a_move(), now=NOW)).summary.went_back
+    assert not (await StoredJournal.open(store, other, now=NOW)).summary.went_back
+    assert not (await StoredJournal.open(store, a_move(), now=NOW)).summary.went_back
 
 
 async def test_a_line_and_what_it_is_about_are_saved_together(store: MemoryStore) -> None:
