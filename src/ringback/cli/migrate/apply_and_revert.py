@@ -338,7 +338,11 @@ async def revert_plan(
         by_job = plan_by_job(plan, path, found)
         if replay and by_job is None:
             raise click.UsageError("--replay is only for plans of URLs in a Ringback's data")
-        goes_on = by_job is not None and await by_job.is_under_way()
+        goes_on = by_job is not None and (
+            await by_job.is_under_way()
+            # A server sends again what was refused when URLs went back while none ran.
+            or (bool(summary.unsettled) and await by_job.jobs.is_served())
+        )
         if not moved and not goes_on and not (replay and summary.returned):
             left = _not_back(summary, before)
             record = {
