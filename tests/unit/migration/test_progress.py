@@ -111,7 +111,7 @@ def test_a_canary_reports_what_it_waits_for_and_what_it_tried(step: Reading) -> 
     assert step.events(T.WAITING, until=UNTIL.isoformat(), callbacks=3) == [
         CanaryWaits(50, 3, UNTIL)
     ]
-    figures = {"callbacks": 3, "called": 2, "probed": 1, "tested": 0, "refused": 1}
+    figures: dict[str, Any] = {"callbacks": 3, "called": 2, "probed": 1, "tested": 0, "refused": 1}
     assert step.events(T.PROVED, **figures) == [SilentReceiversTried(50, 3, 2, 1, 0, 1)]
     assert step.events(T.UNPROVEN, callbacks=3) == []
 
