@@ -160,15 +160,18 @@ class Platform:
 
     async def summary(self) -> JournalSummary:
         summary = JournalSummary()
-        await read_lines(self.store, EVERY, PLAN_ID, lambda line, _: summary.take(line))
+        await read_lines(self._lines, lambda line, _: summary.take(line))
         return summary
 
     async def marks(self) -> list[str]:
         """Return the types of all lines of the journal."""
         marks = list[str]()
         take = lambda line, _: marks.append(line["ringback_journal"])  # noqa: E731 (short)
-        await read_lines(self.store, EVERY, PLAN_ID, take)
+        await read_lines(self._lines, take)
         return marks
+
+    async def _lines(self, after: int) -> Sequence[str]:
+        return await self.store.read(lambda tx: tx.plans.after(EVERY, PLAN_ID, after))
 
     async def job(self, sid: str) -> Job:
         found = await self.store.read(lambda tx: tx.jobs.get(sid))

@@ -24,7 +24,7 @@ from ringback.core.http.outcome import (
     UnknownOutcome,
     answered,
 )
-from ringback.core.job import Job
+from ringback.core.job import Job, JobStopped, cancel
 from ringback.core.policy.source_policy import Source
 from ringback.migration.executor import ReceiverReadinessCheck
 from ringback.migration.journal import JournalEntryType, journal_line
@@ -118,6 +118,23 @@ async def test_receivers_are_probed_only_if_the_job_asks_for_it() -> None:
     platform = await a_platform(urls=3)
     assert await platform.carry_out(replace(APPLY, is_probed=False), not_ready(0, 1, 2)) is None
     assert await platform.moved() == {0, 1, 2}
+
+
+async def test_no_url_moves_if_the_job_is_cancelled_just_before() -> None:
+    store = MemoryStore()
+    platform = Platform(store)
+    await platform.begin(3)
+    asked = await platform.order(APPLY)
+
+    def cancel_before_the_change(checkpoint: str) -> None:
+        if checkpoint == "moving":
+            store.commit(lambda tx: tx.jobs.save(cancel(asked, NOW)))
+
+    carrier = platform.carrier(checkpoint=cancel_before_the_change)
+    with pytest.raises(JobStopped):
+        await carrier.carry_out(asked, platform.clock)
+    assert await platform.moved() == set()
+    assert (await platform.marks())[-1] == "moving"
 
 
 async def test_a_plan_that_others_can_not_read_is_refused() -> None:
@@ -218,6 +235,27 @@ def let_an_hour_pass(platform: Platform) -> None:
         platform.clock.pass_by(timedelta(minutes=59))
 
     platform.clock.traffic = be_late
+
+
+async def test_what_is_seen_again_while_it_waits_is_listed_once() -> None:
+    store = MemoryStore()
+    platform = Platform(store)
+    await platform.begin(1)
+    await platform.carry_out(APPLY)
+    hangs, is_open = await platform.call(*["https://r0.example/#cbs=kore"] * 2)
+    later = platform.clock.now() + timedelta(days=1)
+
+    def work(tx: MemoryTransaction) -> None:
+        tx.callbacks.change(hangs.having(hangs.progress._replace(due=later, attempt_count=1)))
+        tx.callbacks.change(is_open.having(is_open.progress._replace(due=None)))
+        record_attempts(tx, hangs, [HANGS])
+
+    store.commit(work)
+    let_an_hour_pass(platform)
+    assert await carried_out(platform, REVERT) is None
+    summary = await platform.summary()
+    assert summary.fates == {"maybe_acted_on": 1, "sent_again": 0, "open": 1}
+    assert list(summary.maybe_acted_on) == [hangs.sid]
 
 
 async def test_a_return_does_not_wait_for_more_than_an_hour() -> None:

@@ -1,6 +1,7 @@
 """The journal in the store: its lines, and the job whose counts it keeps."""
 
 import json
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -37,9 +38,14 @@ async def store() -> MemoryStore:
     return store
 
 
+def fetching(store: MemoryStore) -> Callable[[int], Awaitable[Sequence[str]]]:
+    """Return the function that fetches lines of the plan."""
+    return lambda after: store.read(lambda tx: tx.plans.after(EVERY, PLAN, after))
+
+
 async def lines_in(store: MemoryStore) -> list[JournalLine]:
     lines = list[JournalLine]()
-    await read_lines(store, EVERY, PLAN, lambda line, _: lines.append(line))
+    await read_lines(fetching(store), lambda line, _: lines.append(line))
     return lines
 
 
@@ -130,12 +136,12 @@ async def test_a_journal_with_many_lines_is_read_as_a_whole(store: MemoryStore) 
     many = [json.dumps(journal_line(JournalEntryType.PROVED, NOW))] * (2 * LINES_AT_ONCE)
     await store.transact(lambda tx: tx.plans.add(EVERY, PLAN, 1, many))
     numbers = list[int]()
-    last = await read_lines(store, EVERY, PLAN, lambda _, number: numbers.append(number))
+    last = await read_lines(fetching(store), lambda _, number: numbers.append(number))
     assert last == 2 * LINES_AT_ONCE
     assert numbers == list(range(1, last + 1))
     after = list[int]()
     take = lambda _, number: after.append(number)  # noqa: E731 (short)
-    assert await read_lines(store, EVERY, PLAN, take, after=150) == last
+    assert await read_lines(fetching(store), take, after=150) == last
     assert after == list(range(151, last + 1))
     journal = await StoredJournal.open(store, a_move(), now=NOW)
     await journal.append(JournalEntryType.PROVED, at=NOW)
@@ -155,7 +161,9 @@ async def test_a_journal_with_many_lines_is_read_as_a_whole(store: MemoryStore) 
 async def test_a_line_that_can_not_be_read_is_named(store: MemoryStore, text: str) -> None:
     good = json.dumps(journal_line(JournalEntryType.PROVED, NOW))
     await store.transact(lambda tx: tx.plans.add(EVERY, PLAN, 1, [good, text]))
-    with pytest.raises(ConfigurationError, match="line 2 of the plan p1 in the data can't be read"):
+    with pytest.raises(
+        ConfigurationError, match="line 2 of the plan's journal in the data can't be read"
+    ):
         await StoredJournal.open(store, a_move(), now=NOW)
     assert await store.read(lambda tx: tx.plans.last(EVERY, PLAN)) == 2
 

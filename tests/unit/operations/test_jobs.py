@@ -8,7 +8,7 @@ import pytest
 
 from ringback.core.callbacks.callback import CallbackStatus
 from ringback.core.errors import BacklogFull, Conflict, NotFound
-from ringback.core.job import IN_PIECES, Job, JobPiece, JobStatus, cancel, pause, resume
+from ringback.core.job import IN_PIECES, Job, JobKind, JobPiece, JobStatus, cancel, pause, resume
 from ringback.core.policy.source_policy import Source
 from ringback.operations.jobs import (
     MOST_UNFINISHED,

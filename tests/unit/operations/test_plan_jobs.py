@@ -80,6 +80,7 @@ def operator(request: pytest.FixtureRequest, tx: MemoryTransaction) -> Operator:
         REVERT,
         PlanWork(action=PlanAction.REVERT, is_all_sent_again=True),
         PlanWork(action=PlanAction.APPLY, is_probed=False),
+        PlanWork(action=PlanAction.WATCH, shares=(50,), go_back="ringback migrate revert a.plan"),
         PlanWork(
             action=PlanAction.APPLY,
             shares=(10, 50),
@@ -98,7 +99,6 @@ def test_the_parameters_have_only_what_was_asked_for() -> None:
     assert APPLY.parameters() == {"action": "apply", "probe": True}
     assert PlanWork(action=PlanAction.REVERT, is_all_sent_again=True).parameters() == {
         "action": "revert",
-        "probe": True,
         "replay": True,
     }
 
@@ -128,7 +128,7 @@ def test_a_new_job_has_the_plan_and_runs(operator: Operator) -> None:
 def test_the_creation_is_in_the_audit(operator: Operator) -> None:
     created = operator.create()
     (entry,) = operator.tx.audit.page(EVERY, AuditFilter(), PageWindow(9))
-    assert (entry.action, entry.subject, entry.actor) == ("CreateJob", created.sid, A_KEY.id)
+    assert (entry.action, entry.subject, entry.actor) == ("CarryOutPlan", created.sid, A_KEY.id)
     assert entry.account_sid == (None if operator.account_sid == EVERY else ACCOUNT_SID)
 
 
@@ -213,7 +213,7 @@ def test_a_revert_cancels_the_apply(operator: Operator, is_paused: bool) -> None
     assert (cancelled.status, cancelled.date_ended) == (JobStatus.CANCELLED, revert.date_created)
     assert revert.status is JobStatus.RUNNING
     actions = [one.action for one in operator.tx.audit.page(EVERY, AuditFilter(), PageWindow(9))]
-    assert sorted(actions) == ["CancelJob", "CreateJob", "CreateJob"]
+    assert sorted(actions) == ["CancelJob", "CarryOutPlan", "CarryOutPlan"]
 
 
 def test_an_apply_does_not_cancel_the_revert(operator: Operator) -> None:
