@@ -1,6 +1,7 @@
 """A plan that a server carries out: the command follows its job, and may end before it."""
 
 import asyncio
+import json
 import signal
 import sys
 from pathlib import Path
@@ -43,8 +44,9 @@ class Move:
         place = ("--data", str(self.data))
         await self.migrate("plan", *place, "--to", "kore", "--out", str(self.plan))
 
-    async def apply(self, *words: str) -> Result:
-        return await self.migrate("apply", str(self.plan), "--no-probe", *words)
+    async def apply(self, *words: str, exit_code: int = 0) -> Result:
+        words = ("apply", str(self.plan), "--no-probe", *words)
+        return await self.migrate(*words, exit_code=exit_code)
 
     async def revert(self) -> str:
         return (await self.migrate("revert", str(self.plan), "--yes")).output
@@ -103,3 +105,44 @@ async def test_a_move_goes_on_in_the_server_when_its_command_is_interrupted(tmp_
         await asked_until(status, lambda ended: "1  moved" in ended.output)
         again = await move.apply(*canary)
         assert "1  moved" in again.output
+
+
+async def test_a_url_that_delivers_worse_goes_back_and_nothing_is_lost(tmp_path: Path) -> None:
+    move = Move(tmp_path)
+    async with RecordingReceiver(answer=refusing_kore) as receiver:
+        url = f"http://127.0.0.1:{receiver.port}/sms"
+        async with served(move.data, *BEFORE) as server:
+            await move.begin(server, url)
+            canary = ("--canary", "50", "--soak", "2s", "--least", "1", "--wait", "1m")
+            apply = asyncio.create_task(move.apply(*canary, "--json", exit_code=4))
+            await asked_until(lambda: url_of(server), lambda now: now.endswith("#cbs=kore"))
+            sim = server.dev["sim_sid"]
+            await server.post(f"/portal/v1/devices/{sim}/sms", Payload="hello")
+            ended = json.loads((await apply).stdout)
+            assert (ended["outcome"], ended["counts"]) == ("done", {"stays behind": 1})
+            assert ended["callbacks"] == {"sent_again": 1, "maybe_acted_on": 0}
+            (left,) = ended["left_behind"]
+            assert left["why"] == "1 of 1 fail (100.0 %); before: no attempts"
+            assert await url_of(server) == url
+            callback = await server.settled()
+            assert (callback["source"], callback["status"]) == ("twilio", "delivered")
+    assert [is_from_kore(request) for request in receiver.requests] == [True, False]
+
+
+async def test_an_open_move_of_an_earlier_version_is_finished_by_the_server(tmp_path: Path) -> None:
+    move, url = Move(tmp_path), "https://a.example/sms"
+    async with served(move.data, *BEFORE) as server:
+        await move.begin(server, url)
+        header, edit = map(json.loads, move.plan.read_text().splitlines())
+        lines = [
+            {"ringback_journal": "began", "plan": header["ringback_plan"]["id"]},
+            {"ringback_journal": "step", "share": 100},
+            {"ringback_journal": "moving", "edits": [edit]},
+        ]
+        common = {"at": "2024-10-01T00:00:00+00:00", "shares": [], "soak": 0.0}
+        text = "".join(f"{json.dumps(line | common)}\n" for line in lines)
+        (tmp_path / "move.plan.journal").write_text(text)
+        await server.post("/supersim/v1/Fleets/my_fleet", SmsCommandsUrl=f"{url}#cbs=kore")
+        assert "1  moved" in (await move.apply()).output
+        assert "1  gone back" in await move.revert()
+        assert await url_of(server) == url
