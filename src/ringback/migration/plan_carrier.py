@@ -259,13 +259,16 @@ class StoredTestEvents:
     context: Callable[[], OperationContext]
     source: SourceName
 
-    async def send(self, entries: Sequence[UrlEntry]) -> Mapping[UrlLocation, str]:
-        """Send a test event to each URL, which only kore can do, and wait until all have ended."""
+    def __post_init__(self) -> None:
+        """Raise ConfigurationError if the plan moves URLs to a source that sends no test events."""
         if self.source != Source.KORE:
             raise ConfigurationError(
                 f"test events come from kore, and the plan moves URLs to {self.source}: leave out"
                 " --test-event"
             )
+
+    async def send(self, entries: Sequence[UrlEntry]) -> Mapping[UrlLocation, str]:
+        """Send a test event to each URL, and wait until all have ended."""
         sent = dict[UrlLocation, CallbackRecord]()
         for start in range(0, len(entries), _PIECE):
             some = entries[start : start + _PIECE]

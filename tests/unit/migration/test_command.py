@@ -651,8 +651,11 @@ def test_a_revert_cancels_the_apply_and_moves_all_back(shell: Shell, four: list[
     with in_background("apply", "move.plan", *SLOWLY) as apply:
         wait_for(shell, "soaking")
         assert "moved back 2 of 2" in shell.said("revert", "move.plan", "--yes")
-        assert ending(apply)[0] == 1
-    assert [job.status for job in jobs_in(shell)] == [JobStatus.CANCELLED, JobStatus.DONE]
+        exit_code, _, err = ending(apply)
+    first, second = jobs_in(shell)
+    assert exit_code == 1
+    assert f"the job {first.sid} has ended: the job {second.sid} works on the plan now" in err
+    assert [job.status for job in (first, second)] == [JobStatus.CANCELLED, JobStatus.DONE]
     assert shell.urls() == four
     assert sorted(shell.statuses().values()) == ["gone back"] * 2 + ["pending"] * 2
 

@@ -418,7 +418,7 @@ async def test_no_test_event_is_sent_unless_asked_for() -> None:
     assert await platform.callbacks() == []
 
 
-async def test_test_events_are_refused_for_a_move_to_twilio() -> None:
+async def test_test_events_are_refused_for_a_move_to_twilio_before_it_begins() -> None:
     platform = await a_platform(silent=set(range(URLS)))
     platform.plan = make_plan(
         await platform.source.entries(),
@@ -430,6 +430,7 @@ async def test_test_events_are_refused_for_a_move_to_twilio() -> None:
     )
     with pytest.raises(ConfigurationError, match="test events come from kore"):
         await platform.carry_out(replace(CANARY, sends_test_events=True))
+    assert await platform.marks() == ["plan", "continued"]
 
 
 # ---- wherever the process dies

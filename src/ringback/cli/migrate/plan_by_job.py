@@ -153,8 +153,13 @@ class PlanByJob:
                 last = await read_lines(self.jobs.lines, take, after=last)
             except NoServerAnswers:
                 found = job
-            if found is None or found.sid != job.sid:
+            if found is None:
                 raise ConfigurationError(f"the job {job.sid} does not exist any more")
+            if found.sid != job.sid:
+                raise ConfigurationError(
+                    f"the job {job.sid} has ended: the job {found.sid} works on the plan now"
+                    f" ({found.action})"
+                )
             if found.has_ended:
                 printer.end()
                 return EndedJob(found, summary)

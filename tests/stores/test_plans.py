@@ -1,6 +1,7 @@
-"""A job that was stopped, or that another process continues, changes nothing more in the store."""
+"""Jobs of plans in each store: they move URLs, and change nothing more once they are stopped."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime
@@ -10,13 +11,16 @@ import pytest
 
 from ringback.core.accounts.account import EVERY
 from ringback.core.audit import AuditEntry
+from ringback.core.callbacks.callback import CallbackStatus
+from ringback.core.http.outcome import AttemptFailure, NoAnswerOutcome, RefusedOutcome
 from ringback.core.job import Job, JobStatus, JobStopped, cancel, pause
+from ringback.core.policy.source_policy import Source
 from ringback.migration.journal import JournalEntryType, JournalLine, journal_line
 from ringback.migration.stored_journal import StoredJournal
 from ringback.migration.url_source import UrlEntry
 from ringback.operations.plan_jobs import PlanAction, PlanWork
 from ringback.ports import AuditFilter, PageWindow, Store, Transaction
-from tests.unit.migration.sim_platform import Platform
+from tests.unit.migration.sim_platform import Platform, url_of
 
 APPLY = PlanWork(action=PlanAction.APPLY)
 REVERT = PlanWork(action=PlanAction.REVERT)
@@ -150,3 +154,30 @@ async def test_a_revert_takes_over_from_an_apply_that_it_cancels(platform: Platf
     assert await platform.carrier().carry_out(reverts[0], platform.clock) is None
     assert await platform.moved() == set()
     assert (await platform.job(asked.sid)).status is JobStatus.CANCELLED
+
+
+async def test_what_a_receiver_refused_is_sent_again_and_what_it_may_know_is_listed(
+    empty: Store,
+) -> None:
+    platform = Platform(empty, {0: RefusedOutcome(403)})
+    await platform.begin(1)
+    await platform.carry_out(APPLY)
+    new = f"{url_of(0)}#cbs=kore"
+    refused = await platform.call(*[new] * 60)  # more than a piece
+    await platform.deliver()
+    platform.outcomes[0] = NoAnswerOutcome(AttemptFailure.READ_TIMEOUT, "it was too slow")
+    hung = await platform.call(new)
+    await platform.deliver()
+    waiting = await platform.call(new)
+    asked = await platform.order(REVERT)
+    assert await platform.carrier().carry_out(asked, platform.clock) is None
+    again, summary = await platform.sent_again(), await platform.summary()
+    assert again.keys() == {one.sid for one in refused}
+    assert all(len(each) == 1 for each in again.values())
+    # The one that was waiting was tried while the job waited for it.
+    assert summary.maybe_acted_on.keys() == {one.sid for one in (*hung, *waiting)}
+    assert summary.fates == {"sent_again": 60, "maybe_acted_on": 2}
+    await platform.deliver()
+    statuses = Counter(one.status for one in await platform.callbacks())
+    assert (statuses[CallbackStatus.DISCARDED], statuses[CallbackStatus.FAILED]) == (60, 2)
+    assert {one.source for (one,) in again.values()} == {Source.TWILIO}
