@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from ringback.core.accounts.account import EVERY
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
@@ -15,6 +16,7 @@ from ringback.core.http.http_exchange import AttemptResult
 from ringback.core.http.outcome import DeliveredOutcome, Outcome
 from ringback.core.job import Job
 from ringback.core.policy.source_policy import NOTICE, Source
+from ringback.migration.canary_step import up_to
 from ringback.migration.executor import ReceiverReadinessCheck
 from ringback.migration.journal import JournalSummary
 from ringback.migration.plan import MigrationPlan, make_plan, plan_lines
@@ -44,6 +46,7 @@ from tests.fakes import (
     an_account,
     claim_from,
 )
+from tests.memory_store import MemoryStore
 from tests.stores.asking import ended, keep
 from tests.unit.migration.url_sources import PassingClock
 
@@ -260,3 +263,33 @@ def lines_of_plan(plan: MigrationPlan) -> Sequence[str]:
     with tempfile.TemporaryDirectory() as folder:
         plan.write(Path(folder) / "move.plan")
         return plan_lines(Path(folder) / "move.plan")
+
+
+async def a_platform(
+    outcomes: dict[int, Outcome] | None = None, *, urls: int = 20, **fields: Any
+) -> Platform:
+    platform = Platform(MemoryStore(), outcomes or {}, **fields)
+    await platform.begin(urls)
+    return platform
+
+
+async def carried_out(platform: Platform, work: PlanWork) -> str | None:
+    """Carry out a plan after all its earlier jobs have ended."""
+    await finish(platform)
+    return await platform.carry_out(work)
+
+
+async def finish(platform: Platform) -> None:
+    """Save the end of all jobs, as the runner does."""
+
+    def save(tx: Transaction) -> None:
+        for one in tx.jobs.claim():
+            tx.jobs.save(one.failed("it ended", platform.clock.now()))
+
+    await platform.store.transact(save)
+
+
+def first_step(platform: Platform) -> set[int]:
+    """Return the receivers whose URLs move in the first step of a canary with a share of 50 %."""
+    first = up_to(50, platform.plan.edits)
+    return {number_of(edit.old) for edit in platform.plan.edits if edit.place in first}

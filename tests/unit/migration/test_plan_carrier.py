@@ -1,39 +1,36 @@
 """A plan is carried out by a job: moves, canaries, rollbacks, and what is sent again after them."""
 
-import asyncio
 import json
 from collections import Counter
-from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from itertools import count
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from ringback.core.callbacks.callback import CallbackRecord, CallbackStatus
+from ringback.core.callbacks.callback import CallbackStatus
 from ringback.core.errors import ConfigurationError
-from ringback.core.http.outcome import (
-    AttemptFailure,
-    NoAnswerOutcome,
-    Outcome,
-    RefusedOutcome,
-    UnknownOutcome,
-    answered,
-)
-from ringback.core.job import Job, JobStopped, cancel
+from ringback.core.http.outcome import AttemptFailure, NoAnswerOutcome, RefusedOutcome
+from ringback.core.job import JobStopped, cancel
 from ringback.core.policy.source_policy import Source
 from ringback.migration.executor import ReceiverReadinessCheck
 from ringback.migration.journal import JournalEntryType, journal_line
 from ringback.migration.plan import make_plan
 from ringback.migration.url_source import UrlEntry
 from ringback.operations.plan_jobs import PlanAction, PlanWork
-from ringback.ports import Store, Transaction
 from tests.memory_store import MemoryStore, MemoryTransaction
-from tests.unit.migration.sim_platform import PLAN_ID, SECOND, Platform, number_of, url_of
+from tests.unit.migration.sim_platform import (
+    PLAN_ID,
+    SECOND,
+    Platform,
+    a_platform,
+    carried_out,
+    finish,
+    first_step,
+    number_of,
+    url_of,
+)
 from tests.unit.migration.url_sources import NOW
 from tests.unit.operations.test_refused_callbacks import record_attempts
 
@@ -41,47 +38,10 @@ APPLY = PlanWork(action=PlanAction.APPLY)
 REVERT = PlanWork(action=PlanAction.REVERT)
 REPLAY = PlanWork(action=PlanAction.REVERT, is_all_sent_again=True)
 CANARY = PlanWork(action=PlanAction.APPLY, shares=(50,), soak=4 * SECOND, least=5, wait=8 * SECOND)
-QUICK = replace(CANARY, soak=3 * SECOND, least=0)
 REFUSED = RefusedOutcome(403)
 HANGS = NoAnswerOutcome(AttemptFailure.READ_TIMEOUT, "it was too slow")
 WENT_BACK = "deliveries got worse, and a step was rolled back"
 URLS = 20
-
-
-async def a_platform(
-    outcomes: dict[int, Outcome] | None = None, *, urls: int = URLS, **fields: Any
-) -> Platform:
-    platform = Platform(MemoryStore(), outcomes or {}, **fields)
-    await platform.begin(urls)
-    return platform
-
-
-async def carried_out(platform: Platform, work: PlanWork) -> str | None:
-    """Carry out a plan after all its earlier jobs have ended."""
-    await finish(platform)
-    return await platform.carry_out(work)
-
-
-async def finish(platform: Platform) -> None:
-    """Save the end of all jobs, as the runner does."""
-
-    def save(tx: Transaction) -> None:
-        for one in tx.jobs.claim():
-            tx.jobs.save(one.failed("it ended", platform.clock.now()))
-
-    await platform.store.transact(save)
-
-
-async def first_step(platform: Platform) -> set[int]:
-    """Return the receivers whose URLs move in the first step of CANARY."""
-    other = Platform(MemoryStore(), dict.fromkeys(range(URLS), REFUSED))
-    await other.begin(len(platform.plan.edits))
-    await other.carry_out(CANARY)
-    return {number_of(place_url) for place_url in await _ever_moved(other)}
-
-
-async def _ever_moved(platform: Platform) -> list[str]:
-    return [edit.new for edit in (await platform.summary()).edits.values()]
 
 
 def not_ready(*numbers: int) -> ReceiverReadinessCheck:
@@ -153,7 +113,7 @@ async def test_a_plan_that_others_can_not_read_is_refused() -> None:
 
 async def test_what_a_receiver_refused_is_sent_again_when_its_url_goes_back() -> None:
     platform = await a_platform()
-    bad = min(await first_step(platform))
+    bad = min(first_step(platform))
     platform.outcomes[bad] = REFUSED
     assert await platform.carry_out(CANARY) is None
     assert await platform.moved() == set(range(URLS)) - {bad}
@@ -175,7 +135,7 @@ async def test_what_a_receiver_refused_is_sent_again_when_its_url_goes_back() ->
 
 async def test_what_may_have_been_acted_on_is_listed_until_a_person_says_otherwise() -> None:
     platform = await a_platform()
-    bad = min(await first_step(platform))
+    bad = min(first_step(platform))
     platform.outcomes[bad] = HANGS
     assert await platform.carry_out(CANARY) is None
     listed = (await platform.summary()).maybe_acted_on
@@ -195,7 +155,7 @@ async def test_what_may_have_been_acted_on_is_listed_until_a_person_says_otherwi
 
 async def test_if_many_deliver_worse_the_step_goes_back_and_nothing_is_lost() -> None:
     platform = await a_platform()
-    first = await first_step(platform)
+    first = first_step(platform)
     platform.outcomes |= dict.fromkeys(sorted(first)[:5], REFUSED)
     asked = await platform.order(CANARY)
     assert await platform.carrier().carry_out(asked, platform.clock) == WENT_BACK
@@ -298,7 +258,7 @@ async def test_more_than_a_piece_is_sent_again_although_the_queue_has_room_for_o
 
 async def test_a_receiver_without_callbacks_is_probed_if_too_few_came() -> None:
     platform = await a_platform(silent=set(range(URLS)))
-    first = sorted(await first_step(platform))
+    first = sorted(first_step(platform))
     bad, seen = first[0], list[int]()
 
     async def check(entry: UrlEntry) -> str | None:
@@ -327,7 +287,7 @@ async def lines_of(platform: Platform) -> list[dict[str, Any]]:
 
 async def test_a_step_of_silent_receivers_that_are_not_ready_goes_back_as_a_whole() -> None:
     platform = await a_platform(silent=set(range(URLS)))
-    first = sorted(await first_step(platform))
+    first = sorted(first_step(platform))
     seen = Counter[int]()
 
     async def check(entry: UrlEntry) -> str | None:
@@ -382,7 +342,7 @@ async def test_a_step_without_callbacks_is_unproven_if_nothing_may_be_probed() -
 
 async def test_test_events_show_whether_silent_receivers_are_ready() -> None:
     platform = await a_platform(silent=set(range(URLS)))
-    first = sorted(await first_step(platform))
+    first = sorted(first_step(platform))
     platform.outcomes[first[0]] = REFUSED
     asked = replace(CANARY, is_probed=False, sends_test_events=True)
     assert await platform.carry_out(asked) is None
@@ -397,7 +357,7 @@ async def test_test_events_show_whether_silent_receivers_are_ready() -> None:
 
 async def test_test_events_go_only_to_receivers_that_had_no_callback_and_are_ready() -> None:
     platform = await a_platform(silent=set(range(1, URLS)))
-    first = await first_step(platform)
+    first = first_step(platform)
     platform.silent = set(range(URLS)) - {min(first)}
     seen = Counter[int]()
 
@@ -431,128 +391,3 @@ async def test_test_events_are_refused_for_a_move_to_twilio_before_it_begins() -
     with pytest.raises(ConfigurationError, match="test events come from kore"):
         await platform.carry_out(replace(CANARY, sends_test_events=True))
     assert await platform.marks() == ["plan", "continued"]
-
-
-# ---- wherever the process dies
-
-
-class Killed(BaseException):
-    """Ends the process: no code of the project catches this exception."""
-
-
-class MortalStore:
-    """A store whose process dies before its Nth transaction, or after it was committed."""
-
-    def __init__(self, store: Store, nth: int, *, commits: bool) -> None:
-        self._store, self._left, self._commits = store, nth, commits
-
-    async def transact(self, work: Callable[[Transaction], Any], **how: bool) -> Any:
-        self._left -= 1
-        if self._left == 0 and not self._commits:
-            raise Killed
-        result = await self._store.transact(work)
-        if self._left == 0:
-            raise Killed
-        return result
-
-    async def read(self, work: Callable[[Transaction], Any], *, asked_by: str = "") -> Any:
-        return await self._store.read(work)
-
-
-async def carried_out_by_mortals(
-    platform: Platform, asked: Job, nth: int, *, commits: bool
-) -> tuple[str | None, int]:
-    """Do the work of a job in processes that die; return its end, and how many of them died.
-
-    The first dies at its Nth transaction, and the others one transaction later each.
-    """
-    deaths = 0
-    while True:
-        store = MortalStore(platform.store, nth + deaths, commits=commits)
-        try:
-            return await platform.carrier(store=store).carry_out(asked, platform.clock), deaths
-        except Killed:
-            deaths += 1
-
-
-@pytest.mark.parametrize("commits", [False, True])
-@pytest.mark.parametrize("is_general", [False, True])
-async def test_wherever_processes_die_each_refused_callback_is_sent_again_once(
-    is_general: bool, commits: bool
-) -> None:
-    probe = await a_platform()
-    first = sorted(await first_step(probe))
-    bad = first[:5] if is_general else first[:1]
-    for nth in range(1, 40):
-        platform = await a_platform(dict.fromkeys(bad, REFUSED))
-        asked = await platform.order(QUICK)
-        why, deaths = await carried_out_by_mortals(platform, asked, nth, commits=commits)
-        assert why == (WENT_BACK if is_general else None)
-        await platform.deliver()
-        by_kore = [
-            one
-            for one in await platform.callbacks()
-            if number_of(one.url.shown) in bad and one.source == Source.KORE
-        ]
-        assert {one.status for one in by_kore} == {CallbackStatus.DISCARDED}
-        again = await platform.sent_again()
-        assert again.keys() >= {one.sid for one in by_kore}
-        assert all(len(each) == 1 for each in again.values())
-        assert (await platform.summary()).fates["sent_again"] == len(again)
-        moved = set[int]() if is_general else set(range(URLS)) - set(bad)
-        assert await platform.moved() == moved
-        assert await platform.job(asked.sid)
-        if not deaths:
-            return
-    raise AssertionError("it never ends")
-
-
-HISTORIES = st.lists(st.sampled_from([REFUSED, HANGS, answered(504), None]), max_size=4)
-"""How the attempts of a callback ended; None for one that was cut off."""
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    histories=st.lists(HISTORIES, min_size=1, max_size=8),
-    deaths=st.lists(st.tuples(st.integers(1, 9), st.booleans()), max_size=6),
-    is_all=st.booleans(),
-)
-def test_whatever_happened_to_callbacks_and_processes_each_has_one_fate(
-    histories: list[list[Outcome | None]], deaths: list[tuple[int, bool]], is_all: bool
-) -> None:
-    asyncio.run(_has_one_fate(histories, deaths, is_all=is_all))
-
-
-async def _has_one_fate(
-    histories: list[list[Outcome | None]], deaths: list[tuple[int, bool]], *, is_all: bool
-) -> None:
-    store = MemoryStore()
-    platform = Platform(store)
-    await platform.begin(1)
-    await platform.carry_out(APPLY)
-    await finish(platform)
-    called = await platform.call(*["https://r0.example/#cbs=kore"] * len(histories))
-    store.commit(lambda tx: _end(tx, called, histories))
-    asked = await platform.order(REPLAY if is_all else REVERT)
-    for nth, commits in deaths:
-        mortal = MortalStore(store, nth, commits=commits)
-        with suppress(Killed):
-            await platform.carrier(store=mortal).carry_out(asked, platform.clock)
-    await platform.carrier().carry_out(asked, platform.clock)
-    again, listed = await platform.sent_again(), (await platform.summary()).maybe_acted_on
-    for one, history in zip(called, histories, strict=True):
-        known = [outcome for outcome in history if outcome is not None]
-        is_refused = bool(known) and set(map(repr, known)) == {repr(REFUSED)}
-        expected = 1 if is_refused or is_all else 0
-        assert len(again.get(one.sid, [])) == expected
-        assert (one.sid in listed) is not bool(expected)
-
-
-def _end(
-    tx: MemoryTransaction, called: list[CallbackRecord], histories: list[list[Outcome | None]]
-) -> None:
-    """Let these callbacks fail after attempts that ended like this."""
-    for callback, history in zip(called, histories, strict=True):
-        ended = callback.progress._replace(status=CallbackStatus.FAILED, due=None)
-        tx.callbacks.change(callback.having(ended))
-        record_attempts(tx, callback, [outcome or UnknownOutcome() for outcome in history])
