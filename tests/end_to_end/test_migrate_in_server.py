@@ -107,6 +107,17 @@ async def test_a_move_goes_on_in_the_server_when_its_command_is_interrupted(tmp_
         assert "1  moved" in again.output
 
 
+async def test_a_server_probes_receivers_before_their_urls_move(tmp_path: Path) -> None:
+    move = Move(tmp_path)
+    async with RecordingReceiver() as receiver, served(move.data, *BEFORE) as server:
+        url = f"http://127.0.0.1:{receiver.port}/sms"
+        await move.begin(server, url)
+        said = (await move.migrate("apply", str(move.plan), exit_code=4)).output
+        assert "it accepts a request signed with another secret" in said
+        assert await url_of(server) == url
+        assert any(is_from_kore(request) for request in receiver.requests)
+
+
 async def test_a_url_that_delivers_worse_goes_back_and_nothing_is_lost(tmp_path: Path) -> None:
     move = Move(tmp_path)
     async with RecordingReceiver(answer=refusing_kore) as receiver:

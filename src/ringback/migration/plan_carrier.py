@@ -90,6 +90,11 @@ class PlanCarrier:
             )
             if work.sends_test_events:
                 executor.test_events = StoredTestEvents(self.store, clock, self.context, plan.to)
+        elif work.sends_test_events:
+            raise ConfigurationError(
+                "only a server sends test events, and none uses this data: start it, or leave out"
+                " --test-event"
+            )
         if work.action is PlanAction.WATCH:
             executor.url_source, executor.undelivered = Elsewhere(), None
             outcome = await executor.watch(self._canary(work, urls))

@@ -132,6 +132,13 @@ def test_an_apply_is_refused_while_a_revert_is_under_way(shell: Shell, four: lis
     assert shell.urls() == four
 
 
+def test_test_events_need_a_server(shell: Shell, four: list[str]) -> None:
+    ended = shell.run("apply", "move.plan", *SLOWLY, "--test-event")
+    assert ended.exit_code == 1
+    assert "only a server sends test events, and none uses this data: start it" in ended.stderr
+    assert shell.urls() == four
+
+
 def test_an_interrupted_command_says_how_to_go_on(shell: Shell, four: list[str]) -> None:
     with in_background("apply", "move.plan", *SLOWLY) as apply:
         wait_for(shell, "soaking")

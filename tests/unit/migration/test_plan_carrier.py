@@ -391,3 +391,11 @@ async def test_test_events_are_refused_for_a_move_to_twilio_before_it_begins() -
     with pytest.raises(ConfigurationError, match="test events come from kore"):
         await platform.carry_out(replace(CANARY, sends_test_events=True))
     assert await platform.marks() == ["plan", "continued"]
+
+
+async def test_test_events_are_refused_where_nothing_can_be_sent() -> None:
+    platform = await a_platform(urls=1)
+    asked = await platform.order(replace(CANARY, sends_test_events=True))
+    with pytest.raises(ConfigurationError, match="only a server sends test events"):
+        await platform.carrier(sends=False).carry_out(asked, platform.clock)
+    assert await platform.marks() == ["plan", "continued"]
