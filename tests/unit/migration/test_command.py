@@ -635,6 +635,15 @@ def app(shell: Shell) -> Path:
     return path
 
 
+def test_test_events_are_only_for_urls_that_a_server_has(shell: Shell, app: Path) -> None:
+    before = app.read_text()
+    shell.planned(".")
+    words = ("--write", "--no-probe", "--canary", "50", "--test-event")
+    said = shell.said("apply", "move.plan", *words, exit_code=2)
+    assert "--test-event is only for plans of URLs in a Ringback's data" in said
+    assert app.read_text() == before
+
+
 def test_files_are_changed_only_when_applied(shell: Shell, app: Path) -> None:
     before = app.read_text()
     shell.planned(".")

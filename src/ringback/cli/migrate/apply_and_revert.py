@@ -84,6 +84,9 @@ async def apply_plan(
                 found.url_source, await _statuses(plan, path, found), MAY_MOVE, as_json=as_json
             )
             return 0
+        by_job = plan_by_job(plan, path, found)
+        if steps.test_event and by_job is None:
+            raise click.UsageError("--test-event is only for plans of URLs in a Ringback's data")
         began = (await _summary(plan, path, found)).began
         portal = None
         if isinstance(found.url_source, FileUrlSource):
@@ -92,7 +95,7 @@ async def apply_plan(
         watch = _canary(history, began, steps)
         probing = ReceiverReadinessProbe(found, plan.to, probes, access.credentials.auth_token)
         async with _readiness(probing) as readiness:
-            if by_job := plan_by_job(plan, path, found):
+            if by_job is not None:
                 work = PlanWork(
                     action=PlanAction.APPLY,
                     shares=watch.shares if watch else (),
