@@ -121,6 +121,8 @@ def test_a_url_that_goes_back_alone_is_named(step: Reading) -> None:
     assert step.events(T.WORSE, worse) == [DeliveriesWorsened(50, 4, worse)]
     assert step.events(T.RETURNING, of(0), of=1) == [EditsReverted(0, 0, 1)]
     assert step.events(T.RETURNED, of(0)) == [EditsReverted(1, 1, 1)]
+    # Another one goes back later.
+    assert step.events(T.RETURNING, of(1), of=1) == [EditsReverted(0, 0, 1)]
 
 
 def test_a_step_that_goes_back_counts_all_batches(step: Reading) -> None:
