@@ -16,6 +16,7 @@ _KEYS: Final[Mapping[str, Callable[[UrlEntry, CallbackUrl], str]]] = {
     "place": lambda entry, _: entry.place.name,
     "url": lambda _, url: url.shown,
     "source": lambda _, url: url.source or "none",
+    "service": lambda entry, _: (entry.service or "none").partition(":")[0],
 }
 
 
@@ -61,6 +62,14 @@ class UrlFilter:
         """
         found = self.pattern.fullmatch(_KEYS[self.key](entry, url)) is not None
         return found is self.is_meant
+
+    def names_one(self, entry: UrlEntry) -> bool:
+        """Return True if this filter asks for callbacks of this URL's service, or for its place.
+
+        A pattern for places or URLs doesn't count: it may cover such a URL without any intention.
+        """
+        service = self.key == "service" and self.is_meant
+        return service or (self.key == "place" and self.text == f"place={entry.place.name}")
 
 
 def rank(url: CallbackUrl) -> float:

@@ -1,7 +1,7 @@
 """List the configured callback URLs, each with its source in every phase and its warnings."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from ipaddress import ip_address
@@ -32,7 +32,8 @@ class InventoryLine:
     asked: SourceName | None
     """The source that the URL's fragment asks for; None if it asks for none."""
     sources: Mapping[str, SourceName]
-    """For each phase, by name, the source of the URL's callbacks; empty if the URL is invalid."""
+    """For each phase, by name, the source of the URL's callbacks; empty if the URL is invalid, or
+    if another service sends them."""
     warnings: tuple[str, ...]
 
     @property
@@ -46,6 +47,7 @@ class InventoryLine:
             "fragment": self.fragment,
             "source_asked": self.asked,
             "sources": dict(self.sources),
+            "service": self.entry.service,
             "warnings": list(self.warnings),
         }
 
@@ -56,7 +58,7 @@ def inventory(entries: Sequence[UrlEntry], policy: Policy) -> list[InventoryLine
 
 
 def _line(entry: UrlEntry, policy: Policy) -> InventoryLine:
-    beside = (*entry.warnings, *([entry.fixed] if entry.fixed else []))
+    beside = (*_of_another(entry), *entry.warnings, *([entry.fixed] if entry.fixed else []))
     try:
         url = CallbackUrl.parse(entry.url, policy.sources)
     except InvalidCallbackUrl as refusal:
@@ -68,10 +70,22 @@ def _line(entry: UrlEntry, policy: Policy) -> InventoryLine:
         url=url.shown,
         fragment=url.fragment,
         asked=url.source,
-        sources=sources_by_phase(url, policy, account_sid=entry.place.account_sid),
+        sources={}
+        if entry.service
+        else sources_by_phase(url, policy, account_sid=entry.place.account_sid),
         # A store keeps the warnings that it gave when the URL was saved, so some come twice.
         warnings=tuple(dict.fromkeys((*beside, *url.warnings, *filter(None, oddities)))),
     )
+
+
+def _of_another(entry: UrlEntry) -> Iterator[str]:
+    """Yield why the URL is not moved, if it is a callback of another service."""
+    if entry.service:
+        service, _, sign = entry.service.partition(": ")
+        yield (
+            f"it seems to be a callback of {service} ({sign}), and is moved only if you select it:"
+            f" --select 'service={service}'"
+        )
 
 
 def sources_by_phase(

@@ -28,7 +28,7 @@ from ringback.core.errors import ConfigurationError, InvalidCallbackUrl
 from ringback.core.policy.source_policy import SourceName, source_named
 from ringback.core.policy.url_source_override import override_source
 from ringback.migration.filters import UrlFilter, rank
-from ringback.migration.url_source import UrlEdit, UrlEntry, UrlLocation, UrlSourceSpec
+from ringback.migration.url_source import QuoteChange, UrlEdit, UrlEntry, UrlLocation, UrlSourceSpec
 
 _FORM: Final = 2
 _RELEASE: Final = re.compile(r"[0-9]+(?:\.[0-9]+)*")
@@ -40,6 +40,7 @@ class ExclusionReason(StrEnum):
     UNREADABLE = "no URL that can be called"
     FIXED = "can't be changed where it stands"
     NOT_SELECTED = "not selected"
+    OTHER_SERVICE = "somebody else's callback"
     NOT_IN_SHARE = "not in the share"
     ASKS_ALREADY = "asks for it already"
 
@@ -193,13 +194,15 @@ def _planned(
         return ExclusionReason.FIXED if entry.fixed else ExclusionReason.UNREADABLE
     if not all(selection.covers(entry, url) for selection in selections):
         return ExclusionReason.NOT_SELECTED
+    if entry.service and not any(selection.names_one(entry) for selection in selections):
+        return ExclusionReason.OTHER_SERVICE
     if url.source == to:
         return ExclusionReason.ASKS_ALREADY
     if entry.fixed:
         return ExclusionReason.FIXED
     if rank(url) * 100 >= percent:
         return ExclusionReason.NOT_IN_SHARE
-    return UrlEdit(entry.place, url.shown, moved.shown, entry.method)
+    return UrlEdit(entry.place, url.shown, moved.shown, entry.method, entry.quotes)
 
 
 # ---- the header ----------------------------------------------------------------------------------
@@ -254,13 +257,14 @@ def _digest(url_source: UrlSourceSpec, fingerprint: str | None) -> str:
 
 def edit_record(edit: UrlEdit) -> dict[str, Any]:
     """Return an edit as the JSON object that plans and journals store."""
-    return {
+    record = {
         "place": edit.place.name,
         "account_sid": edit.place.account_sid,
         "method": edit.method,
         "url": edit.old,
         "new": edit.new,
     }
+    return {**record, "quotes": edit.quotes} if edit.quotes else record
 
 
 def read_edit(record: Mapping[str, Any]) -> UrlEdit:
@@ -269,7 +273,8 @@ def read_edit(record: Mapping[str, Any]) -> UrlEdit:
     Raises KeyError, TypeError or ValueError if the object isn't an edit.
     """
     place = UrlLocation(record["place"], record["account_sid"])
-    return UrlEdit(place, record["url"], record["new"], HttpMethod(record["method"]))
+    quotes = QuoteChange(record.get("quotes", ""))
+    return UrlEdit(place, record["url"], record["new"], HttpMethod(record["method"]), quotes)
 
 
 def _edits(numbered: Sequence[tuple[str, str]], to: SourceName) -> tuple[UrlEdit, ...]:
@@ -294,7 +299,8 @@ def _edit(line: str, to: SourceName, where: str) -> UrlEdit:
             f"{where}: this line is not a valid edit; delete it, or make a new plan"
         ) from None
     wanted = override_source(old.shown, to)
-    if old.credentials is not None or edit.new != wanted or edit.new == edit.old:
+    is_altered = edit.quotes is QuoteChange.REMOVE  # only an edit that is undone removes them
+    if old.credentials is not None or edit.new != wanted or edit.new == edit.old or is_altered:
         raise ConfigurationError(
             f"{where}: this edit was altered: a plan may change the URL of {edit.place.name}"
             f" only to {wanted}, which asks for {to}; correct the line, or make"

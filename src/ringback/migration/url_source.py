@@ -30,6 +30,17 @@ class UrlLocation:
     """The account that the URL belongs to; None if the URL source doesn't say."""
 
 
+class QuoteChange(StrEnum):
+    """What an edit does to the quotation marks around a URL.
+
+    A URL in a file such as `.env` needs them as soon as it has a fragment.
+    """
+
+    NONE = ""
+    ADD = "add"
+    REMOVE = "remove"
+
+
 @dataclass(frozen=True, slots=True)
 class UrlEntry:
     """A configured callback URL."""
@@ -42,6 +53,11 @@ class UrlEntry:
     """Warnings from the URL source, for example that the URL is cut off at an `&`."""
     fixed: str | None = None
     """Why the URL can't be changed where it is; None if it can be changed."""
+    service: str | None = None
+    """The service that this callback seems to belong to, with the sign of it, such as `GitHub: its
+    name`; None if it is a SIM callback. Such a URL is moved only if the user selects it."""
+    quotes: QuoteChange = QuoteChange.NONE
+    """`ADD` if an edit has to put the URL in quotation marks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +68,13 @@ class UrlEdit:
     old: str
     new: str
     method: HttpMethod = HttpMethod.POST
+    quotes: QuoteChange = QuoteChange.NONE
 
     def back(self) -> "UrlEdit":
         """Return the edit that undoes this one."""
-        return UrlEdit(self.place, self.new, self.old, self.method)
+        added = self.quotes is QuoteChange.ADD
+        quotes = QuoteChange.REMOVE if added else QuoteChange.NONE
+        return UrlEdit(self.place, self.new, self.old, self.method, quotes)
 
     def outcome(self, url: str | None) -> "EditOutcome":
         """Return how this edit turned out, judging by the URL that is configured now.

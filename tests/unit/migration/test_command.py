@@ -82,7 +82,9 @@ def test_an_inventory_uses_the_policy_of_a_settings_file(shell: Shell) -> None:
     )
     words = ("inventory", "--data", "data", "--settings", "ringback.toml", "--json")
     ended = shell.run(*words)
-    assert set(json.loads(ended.stdout)["sources"].values()) == {"twilio"}
+    line, totals = map(json.loads, ended.stdout.splitlines())
+    assert set(line["sources"].values()) == {"twilio"}
+    assert (totals["seen"], totals["left_out"]) == (1, {})
     assert ended.stderr == "policy of ringback.toml: phase after\n"
 
 
@@ -222,7 +224,26 @@ def test_a_plan_that_leaves_all_urls_out_says_why(shell: Shell) -> None:
 def test_an_inventory_without_a_url_says_where_it_searched(shell: Shell) -> None:
     Path("a.txt").touch()
     said = shell.said("inventory", "a.txt", ".")
-    assert "0 callback URLs, 0 with warnings\nsearched 2 files in a.txt, ." in said
+    assert "0 callback URLs, 0 with warnings\n0 URLs seen, none left out\nsearched 2 files" in said
+
+
+def test_an_inventory_of_files_counts_what_it_left_out(shell: Shell) -> None:
+    Path("app.py").write_text(
+        "callback_url='https://a.example/'\nCALLBACK_URL = os.environ['CALLBACK_URL']\n"
+        "github_callback_url='https://a.example/'\n# callback_url='https://a.example/'\n"
+        "home='https://a.example/'\n"
+    )
+    assert shell.said("inventory", "app.py").endswith(
+        "2 callback URLs, 1 with warnings, 1 to change by hand\n"
+        "5 URLs seen, and left out:\n"
+        "      1  callback of another service, listed above with the reason\n"
+        "      1  no parameter or variable of a callback URL is named beside it\n"
+        "      1  in a comment\n"
+    )
+    *lines, totals = map(json.loads, shell.run("inventory", "app.py", "--json").stdout.splitlines())
+    assert [line["service"] for line in lines] == [None, None, "GitHub: its name"]
+    assert (totals["callback_urls"], totals["by_hand"], totals["seen"]) == (2, 1, 5)
+    assert list(totals["left_out"].values()) == [1, 1, 1]
 
 
 # ---- JSON ----------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.core.errors import ConfigurationError
 from ringback.core.policy.source_policy import Source
 from ringback.core.policy.url_source_override import override_source
-from ringback.migration.url_source import EditOutcome, UrlEdit, UrlEntry
+from ringback.migration.url_source import EditOutcome, QuoteChange, UrlEdit, UrlEntry
 from ringback.migration.url_sources.file_url_source import FileUrlSource
 
 URL = "https://a.example/p?x=1#rc=2"
@@ -23,7 +23,13 @@ def entries(files: FileUrlSource) -> Sequence[UrlEntry]:
 
 def edits(files: FileUrlSource) -> list[UrlEdit]:
     return [
-        UrlEdit(entry.place, entry.url, override_source(entry.url, Source.KORE), entry.method)
+        UrlEdit(
+            entry.place,
+            entry.url,
+            override_source(entry.url, Source.KORE),
+            entry.method,
+            entry.quotes,
+        )
         for entry in entries(files)
         if not entry.fixed
     ]
@@ -71,12 +77,8 @@ def put(files: FileUrlSource, content: str | bytes, name: str = "app.py") -> Pat
         ("a.json", '{{"CallbackUrl": "{}"}}'),
         ("a.json", '{{"Url": {{"CommandsCallbackUrl":"{}"}}}}'),
         ("a.tf", 'callback_url = "{}"'),
-        (".env", "KORE_CALLBACK_URL={}"),
         ("a.properties", "twilio.callback.url={}"),
         ("compose.yaml", '- "CALLBACK_URL={}"'),
-        (".env", "CALLBACK_URL_1={}"),
-        (".env", "KORE_CALLBACK_URL_2={}"),
-        (".env", "CALLBACK_URL_METERS={}"),
         ("app.js", "const callbackUrl1 = '{}'"),
         ("app.py", 'callback_url_of_meters = "{}"'),
         ("a.yaml", "sms_commands_url_2: {}"),
@@ -209,6 +211,85 @@ def test_several_urls_on_a_line_have_places_of_their_own(code: FileUrlSource) ->
         path.read_text()
         == "callback_url='http://a/#cbs=kore', sms_commands_url='http://b/#cbs=kore'\n"
     )
+
+
+# ---- files whose readers differ ------------------------------------------------------------------
+
+
+def test_quotation_marks_come_with_the_fragment_and_go_with_it(code: FileUrlSource) -> None:
+    before = f"A=1\nCALLBACK_URL=https://a.example/p  # sims\r\nIP_COMMANDS_URL='{URL}'\n"
+    path = put(code, before, ".env")
+    made = edits(code)
+    replace(code, *made)
+    assert path.read_bytes().decode() == (
+        f"A=1\nCALLBACK_URL=\"https://a.example/p#cbs=kore\"  # sims\r\nIP_COMMANDS_URL='{MOVED}'\n"
+    )
+    replace(code, *(edit.back() for edit in made))
+    assert path.read_bytes().decode() == before
+
+
+def test_only_a_file_that_can_do_without_quotation_marks_loses_them(code: FileUrlSource) -> None:
+    path = put(code, '{"callbackUrl": "https://a.example/#cbs=kore"}', "a.json")
+    (entry,) = entries(code)
+    back = UrlEdit(entry.place, entry.url, "https://a.example/", quotes=QuoteChange.REMOVE)
+    assert replace(code, back) == [EditOutcome.DONE]
+    assert path.read_text() == '{"callbackUrl": "https://a.example/"}'
+
+
+def test_an_edit_of_an_older_plan_adds_quotation_marks_too(code: FileUrlSource) -> None:
+    path = put(code, "CALLBACK_URL=https://a.example/p\n", ".env")
+    (edit,) = edits(code)
+    older = UrlEdit(edit.place, edit.old, edit.new)
+    replace(code, older)
+    assert path.read_text() == 'CALLBACK_URL="https://a.example/p#cbs=kore"\n'
+    replace(code, older.back())
+    assert path.read_text() == 'CALLBACK_URL="https://a.example/p"\n'
+
+
+def test_an_edit_without_quotation_marks_of_an_older_version_is_undone(code: FileUrlSource) -> None:
+    path = put(code, "CALLBACK_URL=https://a.example/p#cbs=kore\n", ".env")
+    (entry,) = entries(code)
+    replace(code, UrlEdit(entry.place, entry.url, "https://a.example/p"))
+    assert path.read_text() == "CALLBACK_URL=https://a.example/p\n"
+
+
+def test_a_url_that_many_readers_cut_off_has_a_warning(code: FileUrlSource) -> None:
+    put(code, f"CALLBACK_URL={URL}\n", ".env")
+    (entry,) = entries(code)
+    assert "end a value at its #" in " ".join(entry.warnings)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "why"),
+    [
+        ("Makefile", "include .env\nexport\n", "reads this file, too"),
+        ("build.mk", "-include config/.env .env\n", "reads this file, too"),
+        ("README.md", "    docker run -d \\\n      --env-file .env app\n", "reads this file, too"),
+        ("run.sh", "podman run --env-file=./.env app\n", "reads this file, too"),
+        ("Makefile", "include .env.example\n", None),
+        ("run.sh", "docker compose --env-file .env up\n", None),
+        ("run.sh", "node --env-file=.env app.js\n", None),
+    ],
+)
+def test_a_file_of_variables_is_edited_by_hand_if_another_reader_keeps_quotation_marks(
+    code: FileUrlSource, name: str, text: str, why: str | None
+) -> None:
+    path = put(code, "CALLBACK_URL=https://a.example/p\n", ".env")
+    put(code, text, name)
+    (entry,) = entries(code)
+    assert (why in str(entry.fixed)) if why else entry.fixed is None
+    moved = UrlEdit(entry.place, entry.url, f"{entry.url}#cbs=kore")
+    assert replace(code, moved) == [EditOutcome.CHANGED if why else EditOutcome.DONE]
+    assert ("#" in path.read_text()) is (why is None)
+
+
+def test_urls_that_are_not_listed_are_counted_by_the_reason(code: FileUrlSource) -> None:
+    put(code, f"# callback_url='{URL}'\ncallback_url='{URL}'\nhome='{URL}'\nhelp='{URL}'\n")
+    assert len(entries(code)) == 1
+    assert code.not_listed == {
+        "in a comment": 1,
+        "no parameter or variable of a callback URL is named beside it": 2,
+    }
 
 
 # ---- selecting files -----------------------------------------------------------------------------

@@ -63,6 +63,18 @@ def test_nothing_is_reported_about_an_ordinary_url() -> None:
     assert line("https://a.example/p?x=1#rc=2&cbs=kore").warnings == ()
 
 
+def test_a_callback_of_another_service_has_no_source() -> None:
+    entry = UrlEntry(
+        UrlLocation("app.py:7"), "https://a.example/", service="OAuth: scope beside it"
+    )
+    (found,) = inventory([entry], NOTICE)
+    assert (found.sources, found.record["service"]) == ({}, "OAuth: scope beside it")
+    assert found.warnings == (
+        "it seems to be a callback of OAuth (scope beside it), and is moved only if you select it:"
+        " --select 'service=OAuth'",
+    )
+
+
 def test_the_reason_why_a_url_cannot_be_changed_replaces_the_reason_why_it_is_invalid() -> None:
     assert line("https://{host}/", fixed="it has a placeholder").warnings == (
         "it has a placeholder",

@@ -8,7 +8,7 @@ from ringback.core.errors import ConfigurationError
 from ringback.core.policy.source_policy import Source
 from ringback.migration.filters import UrlFilter
 from ringback.migration.plan import MigrationPlan, make_plan
-from ringback.migration.url_source import UrlEntry, UrlLocation
+from ringback.migration.url_source import QuoteChange, UrlEntry, UrlLocation
 from tests.unit.migration.url_sources import ACCOUNT, NOW, urls
 
 OTHER = "AC" + "0" * 32
@@ -188,4 +188,55 @@ def test_a_file_that_is_not_a_plan_is_refused(path: Path, text: str) -> None:
 def test_a_plan_whose_target_was_altered_is_refused(path: Path) -> None:
     path.write_text(path.read_text().replace('"to": "kore"', '"to": "twilio"'))
     with pytest.raises(ConfigurationError, match=r"a\.plan:2: this edit was altered"):
+        MigrationPlan.read(path)
+
+
+# ---- callbacks of other services, and quotation marks --------------------------------------------
+
+SIGN_IN = UrlEntry(
+    UrlLocation("app.py:7"), "https://a.example/signed-in", service="OAuth: its name"
+)
+SIM = UrlEntry(UrlLocation("app.py:9"), "https://a.example/sims")
+
+
+@pytest.mark.parametrize(
+    ("selected", "chosen"),
+    [
+        ((), ["app.py:9"]),
+        (("url=https://a.example/*",), ["app.py:9"]),
+        (("place=app.py:*",), ["app.py:9"]),
+        (("service=none",), ["app.py:9"]),
+        (("service!=Stripe",), ["app.py:9"]),
+        (("service=OAuth",), ["app.py:7"]),
+        (("place=app.py:7",), ["app.py:7"]),
+    ],
+)
+def test_a_callback_of_another_service_moves_only_if_it_is_meant(
+    selected: tuple[str, ...], chosen: list[str]
+) -> None:
+    found = plan(*selected, entries=[SIGN_IN, SIM])
+    assert names(found) == chosen
+
+
+def test_a_plan_counts_the_callbacks_of_other_services() -> None:
+    assert plan(entries=[SIGN_IN, SIM]).left_out == {"somebody else's callback": 1}
+
+
+def test_a_plan_keeps_which_edits_add_quotation_marks(tmp_path: Path) -> None:
+    bare = UrlEntry(UrlLocation(".env:1"), "https://a.example/", quotes=QuoteChange.ADD)
+    path = tmp_path / "move.plan"
+    plan(entries=[bare, SIM]).write(path)
+    edits = MigrationPlan.read(path).edits
+    assert [edit.quotes for edit in edits] == [QuoteChange.ADD, QuoteChange.NONE]
+    assert [edit.back().quotes for edit in edits] == [QuoteChange.REMOVE, QuoteChange.NONE]
+    assert [line.count('"quotes"') for line in path.read_text().splitlines()] == [0, 1, 0]
+
+
+def test_a_plan_whose_edits_remove_quotation_marks_was_altered(tmp_path: Path) -> None:
+    path = tmp_path / "move.plan"
+    plan(
+        entries=[UrlEntry(UrlLocation(".env:1"), "https://a.example/", quotes=QuoteChange.ADD)]
+    ).write(path)
+    path.write_text(path.read_text().replace('"quotes": "add"', '"quotes": "remove"'))
+    with pytest.raises(ConfigurationError, match="this edit was altered"):
         MigrationPlan.read(path)

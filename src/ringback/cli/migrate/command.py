@@ -136,9 +136,10 @@ async def inventory(
         multiple=True,
         metavar="CONDITION",
         help="Move only URLs that meet a condition, such as account=AC…, url=https://a.example/*,"
-        " place=fleet* (where the URL is configured) or source=none (the URL names no source)."
-        " * matches any text; != instead of = excludes the URLs that match. Repeat the option to"
-        " require several conditions. Default: all URLs.",
+        " place=fleet* (where the URL is configured), source=none (the URL names no source) or"
+        " service=GitHub (the URL is a callback of this service). * matches any text; != instead of"
+        " = excludes the URLs that match. Repeat the option to require several conditions. Default:"
+        " all URLs.",
     ),
     option(
         "--percent",

@@ -51,6 +51,8 @@ _WHY_LEFT_OUT: Final[Mapping[str, str]] = {
     " why",
     ExclusionReason.FIXED: "can't be edited where it is; `ringback migrate inventory` says why",
     ExclusionReason.NOT_SELECTED: "not selected by --select",
+    ExclusionReason.OTHER_SERVICE: "callback of another service; `ringback migrate inventory` says"
+    " of which",
     ExclusionReason.NOT_IN_SHARE: "not in the share of --percent",
     ExclusionReason.ASKS_ALREADY: "asks for {to} already",
 }
@@ -64,6 +66,7 @@ _FATES: Final[Mapping[str, str]] = {
 }
 _MOST_NAMED: Final = 10
 """The most callbacks that a text names."""
+_OF_OTHERS: Final = "callback of another service, listed above with the reason"
 _GIVEN_WITH_REQUESTS: Final = (
     "  a URL that a program gives with each request, like CallbackUrl of a SIM, is not stored:"
     " search the program's source code with `ringback migrate plan PATH`"
@@ -78,8 +81,8 @@ def json_line(record: Mapping[str, Any]) -> str:
 # ---- inventory -----------------------------------------------------------------------------------
 
 
-def inventory_lines(found: Sequence[InventoryLine]) -> Iterator[str]:
-    """Yield an inventory for people: a block for each URL, then the number of URLs."""
+def inventory_lines(found: Sequence[InventoryLine], not_listed: Mapping[str, int]) -> Iterator[str]:
+    """Yield an inventory for people: a block for each URL, then the numbers of URLs."""
     for line in found:
         account = f"  {line.entry.place.account_sid}" if line.entry.place.account_sid else ""
         yield click.style(line.entry.place.name, bold=True) + account
@@ -89,8 +92,34 @@ def inventory_lines(found: Sequence[InventoryLine]) -> Iterator[str]:
             phases = ", ".join(f"{phase}: {source}" for phase, source in line.sources.items())
             yield f"  {asked}; sent from  {phases}"
         yield from (click.style(f"  warning: {text}", fg="yellow") for text in line.warnings)
-    warned = sum(bool(line.warnings) for line in found)
-    yield f"{counted(len(found), 'callback URL')}, {warned} with warnings"
+    totals = inventory_totals(found, not_listed)
+    urls, by_hand = counted(totals["callback_urls"], "callback URL"), totals["by_hand"]
+    more = f", {by_hand} to change by hand" if by_hand else ""
+    yield f"{urls}, {totals['with_warnings']} with warnings{more}"
+    seen = f"{counted(totals['seen'], 'URL')} seen"
+    yield f"{seen}, and left out:" if totals["left_out"] else f"{seen}, none left out"
+    for why, number in totals["left_out"].items():
+        yield f"{number:>7}  {why}"
+
+
+def inventory_totals(
+    found: Sequence[InventoryLine], not_listed: Mapping[str, int]
+) -> dict[str, Any]:
+    """Return how many URLs were seen, and how many of them were left out, by the reason.
+
+    `not_listed` counts the URLs that aren't callback URLs. A URL that a program builds counts as
+    seen, too.
+    """
+    own = [line for line in found if not line.entry.service]
+    others = len(found) - len(own)
+    left_out = {_OF_OTHERS: others} if others else {}
+    return {
+        "callback_urls": len(own),
+        "with_warnings": sum(bool(line.warnings) for line in own),
+        "by_hand": sum(bool(line.entry.fixed) for line in own),
+        "seen": len(found) + sum(not_listed.values()),
+        "left_out": {**left_out, **not_listed},
+    }
 
 
 def searched_lines(source: UrlSource) -> Iterator[str]:

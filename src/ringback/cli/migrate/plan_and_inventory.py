@@ -1,6 +1,7 @@
 """Finds the URLs for `ringback migrate inventory` and `plan`, and prints or writes them."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from ringback.migration.migration_effect import in_vain
 from ringback.migration.plan import make_plan
 from ringback.migration.url_source import UrlEntry, UrlSourceSpec
 from ringback.migration.url_sources.file_url_source import FileUrlSource
+from ringback.migration.url_sources.url_matches import NotListed
 from ringback.migration_setup import OpenedUrlSource, open_url_source
 from ringback.runtime.os_error_messages import refusing
 from ringback.runtime.system_clock import SystemRandomSource
@@ -34,17 +36,20 @@ async def print_inventory(
     async with open_url_source(spec, access.credentials) as opened:
         policy, *_ = policy_for(spec, access, settings, now=opened.clock.now())
         found = inventory(await _read(opened), policy)
+        not_listed = _not_listed(opened)
         searched = output.searched_lines(opened.url_source)
     if out is not None:
         _write(out, output.inventory_table(found))
-        record = {"file": str(out), "callback_urls": len(found)}
+        totals = output.inventory_totals(found, not_listed)
+        record = {"file": str(out), **totals, "callback_urls": len(found)}
         say(record, f"{out}: {counted(len(found), 'callback URL')}", as_json=as_json)
         return
     if as_json:
         for line in found:
             click.echo(output.json_line(line.record))
+        click.echo(output.json_line(output.inventory_totals(found, not_listed)))
         return
-    for text in output.inventory_lines(found):
+    for text in output.inventory_lines(found, not_listed):
         click.echo(text)
     for text in () if found else searched:
         click.echo(text)
@@ -101,6 +106,13 @@ async def _read(opened: OpenedUrlSource) -> Sequence[UrlEntry]:
             if number:
                 click.echo(f"skipped {number}: {why}", err=True)
     return entries
+
+
+def _not_listed(opened: OpenedUrlSource) -> Mapping[str, int]:
+    """Return how many URLs in files were seen that aren't callback URLs, by the reason."""
+    source = opened.url_source
+    counts = source.not_listed if isinstance(source, FileUrlSource) else Counter[str]()
+    return {why.value: counts[why] for why in NotListed if counts[why]}
 
 
 def _source(text: str, policy: Policy) -> SourceName:

@@ -15,14 +15,13 @@ from pathlib import Path
 from typing import Final, Literal
 
 from ringback.core.errors import ConfigurationError
-from ringback.migration.url_source import EditOutcome, UrlEdit, UrlEntry, UrlLocation, UrlSourceSpec
+from ringback.migration.url_source import EditOutcome, UrlEdit, UrlEntry, UrlSourceSpec
 from ringback.migration.url_sources.csv_table import matches_in_table
-from ringback.migration.url_sources.source_code import matches_in_code
-from ringback.migration.url_sources.url_matches import UrlInText, placed
+from ringback.migration.url_sources.text_formats.find_urls import FoundUrls, find_urls
+from ringback.migration.url_sources.url_matches import placed
 from ringback.runtime.disk_sync import UNFINISHED, replace_file
 from ringback.runtime.os_error_messages import refusing
 
-_FINDERS: Final = {"files": matches_in_code, "csv": matches_in_table}
 _SKIPPED_FOLDERS: Final = frozenset(
     {
         *(".git", ".hg", ".svn", ".venv", "venv", ".tox", ".nox", ".terraform", ".idea"),
@@ -30,6 +29,8 @@ _SKIPPED_FOLDERS: Final = frozenset(
         *(".mypy_cache", ".pytest_cache", ".ruff_cache", "dist", "build", "target"),
     }
 )
+_READERS: Final = ("[Mm]akefile*", "GNUmakefile", "*.mk", "*.sh", "package.json", "README*")
+"""Files beside a file of variables that may say which program reads it."""
 _OUR_OWN: Final = ('{"ringback_plan"', '{"ringback_journal"')
 _ENCODING: Final = ("utf-8", "surrogateescape")
 """Keeps bytes that are not UTF-8 as they are."""
@@ -56,6 +57,8 @@ class FileUrlSource:
 
     searched: int = 0
     """The number of files that the last reading looked for URLs in."""
+    not_listed: Counter[str] = field(default_factory=Counter[str])
+    """How many URLs the last reading saw that aren't callback URLs, by reason."""
 
     @property
     def spec(self) -> UrlSourceSpec:
@@ -92,16 +95,20 @@ class FileUrlSource:
 
     def _entries(self) -> list[UrlEntry]:
         self.skipped.clear()
+        self.not_listed.clear()
         self.searched = 0
-        return [
-            match.entry(place)
-            for name, text in self._texts()
-            for match, place in self._found(text, name)
-        ]
+        entries = list[UrlEntry]()
+        for name, text in self._texts():
+            found = self._found(text, name)
+            self.not_listed.update(found.not_listed)
+            entries += [match.entry(place) for match, place in placed(found.listed, text, name)]
+        return entries
 
-    def _found(self, text: str, name: str) -> Iterator[tuple[UrlInText, UrlLocation]]:
-        """Yield each URL in the text of a file, with its place."""
-        return placed(_FINDERS[self.kind](text, name), text, name)
+    def _found(self, text: str, name: str) -> FoundUrls:
+        """Return the URLs in the text of a file."""
+        if self.kind == "csv":
+            return FoundUrls(matches_in_table(text, name), Counter())
+        return find_urls(text, name, is_included=_is_included(self.root / name))
 
     def _replace(self, edits: Sequence[UrlEdit]) -> list[EditOutcome]:
         endings = dict[UrlEdit, EditOutcome]()
@@ -128,14 +135,15 @@ class FileUrlSource:
         """Return a file's text after these edits, and the outcome of each edit."""
         wanted = {edit.place: edit for edit in edits}
         endings, pieces, at = dict.fromkeys(edits, EditOutcome.GONE), list[str](), 0
-        for match, place in self._found(text, name):
+        for match, place in placed(self._found(text, name).listed, text, name):
             if place not in wanted:
                 continue
             edit = wanted[place]
             endings[edit] = EditOutcome.CHANGED if match.fixed else edit.outcome(match.url)
             if endings[edit] is EditOutcome.DONE:
-                pieces += [text[at : match.start], match.notation.edited(match.raw, edit.new)]
-                at = match.start + len(match.raw)
+                start, written, end = match.edited(text, edit.new, edit.quotes)
+                pieces += [text[at:start], written]
+                at = end
         return "".join([*pieces, text[at:]]), endings
 
     # ---- which files
@@ -188,6 +196,27 @@ def _file_of(edit: UrlEdit) -> str:
     if match is None:
         raise ConfigurationError(f"{edit.place.name!r} must name a line of a file, like app.py:12")
     return match["file"]
+
+
+def _is_included(path: Path) -> bool:
+    """Return True if make or Docker also reads this file of variables, as a file beside it says.
+
+    make keeps the quotation marks of a file that it includes; `docker run --env-file` does so, too.
+    """
+    if "env" not in path.name.lower():
+        return False
+    name = re.escape(path.name)
+    sign = re.compile(
+        rf"^\s*-?include\s[^\n]*{name}\s*$"
+        rf"|\b(?:docker|podman)\s+(?:run|create)\b(?:\\\n|[^\n])*--env-file[= ]\S*{name}(?![\w.])",
+        re.MULTILINE,
+    )
+    return any(
+        sign.search(_read(file))
+        for pattern in _READERS
+        for file in path.parent.glob(pattern)
+        if file.is_file() and file.stat().st_size <= _LARGEST
+    )
 
 
 def _read(path: Path) -> str:

@@ -17,7 +17,10 @@ class UrlEscaping:
     """The escaping rules of one kind of text."""
 
     token: re.Pattern[str]
-    """Matches one character of a URL as it is written in the text, escaped or not."""
+    """Matches one character of a URL as it is written in the text, escaped or not.
+
+    It has no groups.
+    """
     read: Callable[[str], str]
     """Returns the character that a token stands for."""
     write: Callable[[str], str]
@@ -28,8 +31,10 @@ class UrlEscaping:
 
         >>> FORM.url("https://a.example/p#rc=2%26cbs=kore")
         'https://a.example/p#rc=2&cbs=kore'
+        >>> JOINED.url('https://a.example/" + "p')
+        'https://a.example/p'
         """
-        return "".join(self.read(token) for token in self.token.findall(raw))
+        return "".join(self.read(token) for token in self._tokens(raw))
 
     def edited(self, raw: str, new: str) -> str:
         r"""Return the escaped form of the URL `new`, changing as little of `raw` as possible.
@@ -37,37 +42,59 @@ class UrlEscaping:
         >>> ESCAPED.edited(r"https:\/\/a.example\/p#rc=2", "https://a.example/p#rc=2&cbs=kore")
         'https:\\/\\/a.example\\/p#rc=2&cbs=kore'
         """
-        tokens = self.token.findall(raw)
-        old = [self.read(token) for token in tokens]
-        start = _common(old, list(new))
-        end = _common(old[start:][::-1], list(new[start:])[::-1])
-        middle = self.write(new[start : len(new) - end])
-        return "".join([*tokens[:start], middle, *tokens[len(tokens) - end :]])
+        tokens = self._tokens(raw)
+        read = [self.read(token) for token in tokens]
+        first, start = 0, 0
+        while first < len(read) and new.startswith(read[first], start):
+            start += len(read[first])
+            first += 1
+        last, end = len(read), len(new)
+        while last > first and new[start:end].endswith(read[last - 1]):
+            last -= 1
+            end -= len(read[last])
+        return "".join([*tokens[:first], self.write(new[start:end]), *tokens[last:]])
+
+    def _tokens(self, raw: str) -> list[str]:
+        return self.token.findall(raw)
 
 
-def _common(one: list[str], other: list[str]) -> int:
-    """Return the number of equal characters at the beginning of two lists."""
-    pairs = zip(one, other, strict=False)
-    return next((at for at, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
-
-
-_ESCAPE: Final = re.compile(r"\\u[0-9A-Fa-f]{4}|\\.|.", re.DOTALL)
+_ANY: Final = re.compile(r".", re.DOTALL)
+_ESCAPE: Final = re.compile(r"\\u[0-9A-Fa-f]{4}|\\\r?\n[ \t]*|\\.|.", re.DOTALL)
+_BLANK: Final = r"(?:\s|\\\r?\n)*"
+_OPERATOR: Final = rf"{_BLANK}(?:\+|\.{{1,2}}|&|~|\|\|)?{_BLANK}[A-Za-z]{{0,2}}"
+_JOIN: Final = re.compile(f"\"{_OPERATOR}\"|'{_OPERATOR}'|{_ESCAPE.pattern}", re.DOTALL)
 _PERCENT: Final = re.compile(r"%[0-9A-Fa-f]{2}|.", re.DOTALL)
 _ENTITY: Final = re.compile(r"&#?\w+;|.", re.DOTALL)
+_DOUBLED: Final = re.compile(r"\"\"|''|.", re.DOTALL)
+_MAKE: Final = re.compile(r"\\\#|\$\$|.", re.DOTALL)
 
 
 def _read_escape(token: str) -> str:
-    if len(token) == 6:
+    if len(token) == 6 and token[1] == "u":
         return chr(int(token[2:], 16))
-    return token[-1]
+    return "" if "\n" in token else token[-1]
+
+
+def _read_join(token: str) -> str:
+    return "" if len(token) > 1 and token[0] in "\"'" else _read_escape(token)
 
 
 def _read_percent(token: str) -> str:
     return {"+": " "}.get(token) or unquote(token, "latin-1")
 
 
+PLAIN: Final = UrlEscaping(_ANY, str, str)
+"""Text without any escaping."""
 ESCAPED: Final = UrlEscaping(_ESCAPE, _read_escape, str)
-"""A string of a programming language or of JSON; also text without any escaping."""
+"""A string of a programming language, of JSON, or a value of Java properties."""
+JOINED: Final = UrlEscaping(_JOIN, _read_join, str)
+"""Several strings of a program that are joined into one, by an operator or side by side."""
+DOUBLED: Final = UrlEscaping(
+    _DOUBLED, lambda token: token[0], lambda text: text.replace('"', '""').replace("'", "''")
+)
+"""A string in which a quotation mark is doubled: SQL, single quotes in YAML."""
+MAKE: Final = UrlEscaping(_MAKE, lambda token: token[-1], lambda text: text.replace("#", "\\#"))
+r"""The value of a variable of make: `\#` is a #, `$$` is a $ (GNU make's manual, 3.1 and 6.1)."""
 SHELL: Final = UrlEscaping(_ESCAPE, _read_escape, lambda text: text.replace("&", "\\&"))
 """A word of a shell command without quotation marks."""
 FORM: Final = UrlEscaping(_PERCENT, _read_percent, lambda text: quote(text, safe="#=:/?,-_.~"))
