@@ -22,7 +22,8 @@ _SIGN: Final = re.compile(
     (?P<close>(?P<quote>\\?["'`])?[\])]{0,3})(?P<list>\[\])?
     (?P<sign>
         \s*:(?![:/])\s*[\w.\[\]<>&'|?* ]{1,60}?\s*=(?![=~>])\s*    # name: type = value
-      | \ +[\w.\[\]*]{1,30}\ *=(?![=~>])\s*                      # name type = value
+      | (?:\ +[\w.\[\]*]{1,30}){1,2}\ *=(?![=~>])\s*             # name type = value
+      | \s*<-\s*                                                 # R
       | \s*(?:=>|:=|\?\?=|\|\|=|[?+]=|=(?![=~>])|:(?![:/=]))\s*
       | \s*\{[^{}\n]{0,60}\}\s*=(?!=)\s*                         # a property of C#
       | \.(?:unwrap_or\w*|or_?[Ee]lse\w*|get_?[Oo]r_?[Ee]lse)\s*\(\s*(?:\|\|\s*)?
@@ -47,6 +48,8 @@ _BODY: Final = re.compile(
 )
 _DEFINES: Final = re.compile(r"(?:def|func|function|fun|get|(?i:string)|[Uu]r[il])\s+(?:\w+\.)?\Z")
 _VARIABLES: Final = re.compile(r"\b(?:environ|env|getenv|var|local|config|settings|ENV)\b")
+_LISP: Final = re.compile(r"(?:[\s{(]:|\(def\s+)\Z")
+"""What stands before a name that is followed by its value without a sign."""
 _CONDITION: Final = re.compile(r"\s*(?:if|elif|else|while|for|with|case|when|unless|switch)\b")
 _SHOWN_EXPRESSION: Final = re.compile(r"[^\n,;]{1,200}")
 _COLUMNS: Final = re.compile(
@@ -76,6 +79,8 @@ def _named(text: str, name: CallbackName, *, is_sql: bool) -> Iterator[UrlInText
     is_defined = _DEFINES.search(text, max(0, name.start - 40), name.start)
     if is_defined and (body := _BODY.match(text, name.end)):
         yield from read_expression(text, body.end()).urls(name.text)
+    if _LISP.search(text, max(0, name.start - 10), name.start):
+        yield from read_expression(text, name.end).urls(name.text)
     if sign is None or (sign["sign"].strip() == ":" and _is_condition(text, name)):
         return
     is_quoted, kind = sign["quote"] is not None, sign["sign"].strip()
@@ -85,8 +90,8 @@ def _named(text: str, name: CallbackName, *, is_sql: bool) -> Iterator[UrlInText
         return  # not a string: another notation inside the code
     if kind == "(" and name.has_suffix and name.text[:1].islower():
         return  # a function like callback_url_for(…)
-    expression = read_expression(text, sign.end(), to_close=kind in (",", "("))
-    found = list(expression.urls(name.text, is_sql=is_sql))
+    expression = read_expression(text, sign.end(), to_close=kind in (",", "("), is_sql=is_sql)
+    found = list(expression.urls(name.text))
     if not found and (word := expression.word):
         found = list(_assigned(text, word, name))
     yield from found
@@ -161,7 +166,7 @@ def _in_entry(text: str, name: CallbackName, *, is_sql: bool) -> Iterator[UrlInT
     """Yield the value of an entry like `{"name": "CallbackUrl", "value": "https://…"}`."""
     start, end = _braces(text, name)
     for match in _VALUE.finditer(text, start, end):
-        found = list(read_expression(text, match.end()).urls(name.text, is_sql=is_sql))
+        found = list(read_expression(text, match.end(), is_sql=is_sql).urls(name.text))
         yield from found
         if found:
             return
@@ -202,18 +207,14 @@ def _in_rows(text: str) -> Iterator[UrlInText]:
         while wanted and text[at : at + 1] == "(":
             at += 1
             for column in range(len(columns)):
-                value = read_expression(text, at)
+                value = read_expression(text, at, is_sql=True)
                 if column in wanted:
-                    yield from value.urls(wanted[column], is_sql=True)
+                    yield from value.urls(wanted[column])
                 at = value.end + 1
             at = _next_row(text, at)
     for match in _SET_WHERE.finditer(text):
         if is_callback_name(match["key"]):
-            yield from _sql_value(text, match).urls(match["key"], is_sql=True)
-
-
-def _sql_value(text: str, match: re.Match[str]) -> Expression:
-    return read_expression(text, match.end())
+            yield from read_expression(text, match.end(), is_sql=True).urls(match["key"])
 
 
 def _next_row(text: str, at: int) -> int:

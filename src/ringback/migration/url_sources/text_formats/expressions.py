@@ -17,27 +17,40 @@ _FARTHEST: Final = 2000
 """Maximum length of an expression with a URL."""
 _NEAR: Final = 200
 """Maximum length of one without; it need not be read to its end."""
-_TOKEN: Final = re.compile(
-    r"""
-    (?P<space>[ \t\r\f]+|\\\r?\n)
-  | (?P<comment>//[^\n]*|/\*.*?\*/|\#(?=[\s!-])[^\n]*|--\ [^\n]*)
-  | (?P<string>[A-Za-z@$]{0,2}(?:
+_STRINGS: Final = r"""
+    [A-Za-z@$]{0,2}(?:
         (?P<triple>\"\"\"|''')(?P<long>(?:\\.|[^\\])*?)(?P=triple)
       | (?P<tick>`)(?P<lines>(?:\\.|[^\\`])*)`
       | (?P<quote>["'])(?P<line>(?:\\.|(?!(?P=quote))[^\\\n])*)(?P=quote)
       | (?P<escaped>\\["'])(?P<inner>[^"'\\\n]*)(?P=escaped)
-    ))
-  | (?P<word>[$@A-Za-z_][\w$]*(?:(?:\.|->|::|\?\.)[$A-Za-z_][\w$]*)*)
-  | (?P<newline>\n)
-  | (?P<operator>\|\||\?\?|\?:|=>|&&|[=!]==?|<=|>=|\.\.|[-+*/%.?:=<>|&~^!])
-  | (?P<open>[(\[{])
-  | (?P<close>[)\]}])
-  | (?P<comma>,)
-  | (?P<end>;)
-  | (?P<other>.)
-    """,
-    re.VERBOSE | re.DOTALL,
-)
+    )
+"""
+_SQL_STRINGS: Final = r"""
+    [A-Za-z]?(?P<quote>["'])(?P<line>(?:(?P=quote){2}|(?!(?P=quote))[^\n])*)(?P=quote)
+"""
+
+
+def _tokens(strings: str) -> re.Pattern[str]:
+    return re.compile(
+        rf"""
+        (?P<space>[ \t\r\f]+|\\\r?\n)
+      | (?P<comment>//[^\n]*|/\*.*?\*/|\#(?=[\s!-])[^\n]*|--\ [^\n]*)
+      | (?P<string>{strings})
+      | (?P<word>[$@A-Za-z_][\w$]*(?:(?:\.|->|::|\?\.)[$A-Za-z_][\w$]*)*)
+      | (?P<newline>\n)
+      | (?P<operator>\|\||\?\?|\?:|=>|&&|[=!]==?|<=|>=|\.\.|[-+*/%.?:=<>|&~^!])
+      | (?P<open>[(\[{{])
+      | (?P<close>[)\]}}])
+      | (?P<comma>,)
+      | (?P<end>;)
+      | (?P<other>.)
+        """,
+        re.VERBOSE | re.DOTALL,
+    )
+
+
+_TOKEN: Final = _tokens(_STRINGS)
+_SQL_TOKEN: Final = _tokens(_SQL_STRINGS)
 _CONTENTS: Final = ("long", "lines", "line", "inner")
 URL_START: Final = re.compile(
     r"""\s*(?:https?(?:://|:\\/\\/|%3A%2F%2F)|\$[\w{(]|\{\{|\{\w|\#\{|%\()""", re.IGNORECASE
@@ -50,8 +63,6 @@ _KEYWORDS_TEXT: Final = """
 """
 _KEYWORDS: Final = frozenset(_KEYWORDS_TEXT.split())
 _STRING_AHEAD: Final = re.compile(r"""\s*[A-Za-z@$]{0,2}["'`]""")
-_APART: Final = re.compile(r"'[\s|]+'")
-"""Between two strings of SQL that are joined; without it, a quotation mark is doubled."""
 _HARMLESS_TEXT: Final = """
     freeze to_string to_owned into parse toString trim strip toUri as_str as_ref clone
     ToString to_s unwrap Value href
@@ -72,20 +83,18 @@ class Token:
     raw: str = ""
     """In a string: its content as it is written."""
 
-    @property
-    def quotes(self) -> int:
-        """In a string: the number of characters that begin it, and of those that end it."""
-        return 3 if self.text.endswith(('"""', "'''")) else 2 if self.text[-2] == "\\" else 1
-
-    @property
-    def raw_start(self) -> int:
-        """In a string: the position of its content."""
-        return self.start + len(self.text) - self.quotes - len(self.raw)
+    raw_start: int = 0
+    """In a string: the position of its content."""
 
     @property
     def raw_end(self) -> int:
         """In a string: the position after its content."""
         return self.raw_start + len(self.raw)
+
+    @property
+    def quote(self) -> str:
+        """In a string: the quotation marks that end it."""
+        return self.text[self.raw_end - self.start :]
 
     @property
     def is_url(self) -> bool:
@@ -102,6 +111,7 @@ class Expression:
     tokens: Sequence[Token]
     end: int
     """The position after it."""
+    is_sql: bool = False
 
     @property
     def word(self) -> str | None:
@@ -120,7 +130,7 @@ class Expression:
         kinds = [token.text if token.text in ("+", ".") else token.kind for token in self.tokens]
         return any("string" in pair and {"+", "."} & set(pair) for pair in pairwise(kinds))
 
-    def urls(self, key: str, *, is_sql: bool = False) -> Iterator[UrlInText]:
+    def urls(self, key: str) -> Iterator[UrlInText]:
         """Yield the URLs that this expression can have as its value."""
         at = 0
         while at < len(self.tokens):
@@ -128,7 +138,7 @@ class Expression:
                 at += 1
                 continue
             last = self._last_joined(at)
-            yield self._url(at, last, key, DOUBLED if is_sql else ESCAPED)
+            yield self._url(at, last, key, DOUBLED if self.is_sql else ESCAPED)
             at = last + 1
 
     def _is_compared(self, at: int) -> bool:
@@ -146,9 +156,8 @@ class Expression:
         while True:
             step = 2 if self._text(last + 1) in _JOINS - {"%"} else 1
             after = self.tokens[last + step] if last + step < len(self.tokens) else None
-            if after is None or after.kind != "string" or after.quotes != 1:
-                return last
-            if begin.quotes != 1 or after.text[-1] != begin.text[-1]:
+            is_string = after is not None and after.kind == "string" and len(begin.quote) == 1
+            if after is None or not is_string or after.quote != begin.quote:
                 return last
             last += step
 
@@ -165,7 +174,7 @@ class Expression:
         if first == last:
             before, raw = default_in(raw)
             start += before
-        is_one = first == last or (notation is DOUBLED and not _APART.search(raw))
+        is_one = first == last
         return found_url(
             start,
             raw,
@@ -182,6 +191,10 @@ class Expression:
 
     def _is_part_of_call(self, first: int, last: int) -> bool:
         """Return True if a function makes the URL of this string and others."""
+        for at in range(last + 1, len(self.tokens) - 2):
+            is_method = self.tokens[at].kind == "close" and self._text(at + 1) == "."
+            if is_method and _JOINING.search(self._text(at + 2)):
+                return True  # ["https://a.example", "p"].join("/")
         depth, has_comma = 0, self._text(last + 1) == ","
         for at in range(first - 1, 0, -1):
             token = self.tokens[at]
@@ -203,14 +216,17 @@ def default_in(raw: str) -> tuple[int, str]:
     return (default.start("url"), default["url"]) if default else (0, raw)
 
 
-def read_expression(text: str, at: int, *, to_close: bool = False) -> Expression:
+def read_expression(
+    text: str, at: int, *, to_close: bool = False, is_sql: bool = False
+) -> Expression:
     """Return the expression at a position: it ends at a comma, a line's end or a bracket.
 
     With `to_close`, it goes on to the bracket that closes the list of arguments around it.
     """
     tokens, depth = list[Token](), 1 if to_close else 0
+    pattern = _SQL_TOKEN if is_sql else _TOKEN
     end = at + (_FARTHEST if text.find("http", at, at + _FARTHEST) >= 0 else _NEAR)
-    while at < end and (match := _TOKEN.match(text, at)):
+    while at < end and (match := pattern.match(text, at)):
         kind = str(match.lastgroup)
         if kind not in ("space", "comment"):
             depth += {"open": 1, "close": -1}.get(kind, 0)
@@ -219,14 +235,15 @@ def read_expression(text: str, at: int, *, to_close: bool = False) -> Expression
             if kind != "newline":
                 tokens.append(_token(kind, match))
         at = match.end()
-    return Expression(text, tokens, at)
+    return Expression(text, tokens, at, is_sql)
 
 
 def _token(kind: str, match: re.Match[str]) -> Token:
-    raw = ""
     if kind == "string":
-        raw = next(match[name] for name in _CONTENTS if match[name] is not None)
-    return Token(kind, match[0], match.start(), raw)
+        groups = match.groupdict()
+        name = next(name for name in _CONTENTS if groups.get(name) is not None)
+        return Token(kind, match[0], match.start(), match[name], match.start(name))
+    return Token(kind, match[0], match.start())
 
 
 def _ends(tokens: Sequence[Token], kind: str, match: re.Match[str], depth: int) -> bool:

@@ -87,12 +87,9 @@ def find_urls(text: str, file: str, *, is_included: bool = False) -> FoundUrls:
         return FoundUrls([], Counter())
     kind = _INCLUDED if is_included else _kind_of(file)
     comments = [match.span() for match in kind.comment.finditer(text)] if kind.comment else []
-    shown = text
-    for start, end in comments:
-        shown = masked(shown, start, end - start)
-    small = shown.lower()
-    found = list[UrlInText]()
+    shown, small, found = text, text.lower(), list[UrlInText]()
     if any(hint in small for hint in _HINTS):
+        shown = masked(text, comments)
         found = without_repeats([*kind.urls(shown), *_with_source(shown, kind)])
     if found:
         around = Surroundings.of(found, shown, file)
@@ -164,9 +161,10 @@ def _in_markup(text: str) -> Iterator[UrlInText]:
 
 
 def _in_shell(text: str) -> Iterator[UrlInText]:
-    for start, body, file in here_documents(text):
+    documents = list(here_documents(text))
+    for start, body, file in documents:
         yield from (match.moved(start) for match in _in_file(body, file or "text"))
-        text = masked(text, start, len(body))
+    text = masked(text, ((start, start + len(body)) for start, body, _ in documents))
     yield from _in_commands(text)
     yield from urls_in_code(text)
     yield from urls_as_defaults(text)
@@ -272,7 +270,9 @@ _MARKUP_SUFFIXES: Final = (
 _SUFFIXES: Final[Mapping[str, str]] = {
     **dict.fromkeys(_MARKUP_SUFFIXES.split(), "markup"),
     **dict.fromkeys((".yaml", ".yml"), "yaml"),
-    **dict.fromkeys([".sh", ".bash", ".zsh", ".ksh", ".envrc", ".profile", ".bashrc"], "shell"),
+    **dict.fromkeys(
+        [".sh", ".bash", ".zsh", ".ksh", ".fish", ".csh", ".envrc", ".profile", ".bashrc"], "shell"
+    ),
     **dict.fromkeys(("", ".txt", ".md", ".markdown", ".rst", ".adoc", ".http", ".rest"), "text"),
     **dict.fromkeys((".ini", ".cnf", ".inf"), "ini"),
     **dict.fromkeys((".conf", ".service", ".htaccess", ".timer"), "directives"),

@@ -102,7 +102,7 @@ MAKEFILE: Final = LineFormat(
     word=re.compile(r"(?:\\#|\$\$|[^\s#])+(?=[ \t]*(?:#.*)?\r?$)", re.MULTILINE),
 )
 _ONE_VALUE: Final = (_SETTING, INI.line)
-_ENDS: Final = re.compile(r"[ \t]*(?:[#;].*)?\r?$", re.MULTILINE)
+_ENDS: Final = re.compile(r"[ \t]*(?:[ \t][#;].*)?\r?$", re.MULTILINE)
 _QUOTED: Final = re.compile(r"(?P<quote>[\"'`])(?P<raw>(?:\\.|(?!(?P=quote))[^\\\n])*)(?P=quote)")
 _ANY_QUOTED: Final = re.compile(r"^[^#;\n=]*=[ \t]*(?P<quote>[\"'])[^\n]*(?P=quote)", re.MULTILINE)
 

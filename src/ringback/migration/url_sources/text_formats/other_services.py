@@ -104,8 +104,8 @@ _LIBRARIES: Final = re.compile(
     re.VERBOSE | re.IGNORECASE | re.MULTILINE,
 )
 _REQUEST: Final = re.compile(
-    r"""\b(?:post|put|patch|fetch|request|axios|urlopen|curl_init|http\w*|open)\b[^"'`]{0,40}
-    ["'`\s](?P<url>https?://[\w.-]+)""",
+    r"""\b(?:post|put|patch|fetch|request|axios|urlopen|curl_init|open)(?:\.\w+)?
+    (?:\s*\([^"'`()]{0,60}|\s+)["'`](?P<url>https?://[\w.-]+)""",
     re.VERBOSE | re.IGNORECASE,
 )
 _CURL: Final = re.compile(r"""\bcurl\b|(?<=[\s"'])(?P<url>https?://[\w.-]+)""", re.IGNORECASE)

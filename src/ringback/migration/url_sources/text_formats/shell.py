@@ -1,7 +1,7 @@
 """Finds callback URLs without quotation marks in shell commands, and in `${NAME:-URL}`."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from ringback.migration.url_sources.text_formats.callback_names import (
@@ -31,6 +31,7 @@ _HERE_DOCUMENT: Final = re.compile(
     r"(?P<body>(?:.*\n)*?)[ \t]*(?P=word)\b",
     re.MULTILINE,
 )
+_NO_LINE_END: Final = re.compile(r"[^\n]")
 _TARGET: Final = re.compile(
     r"(?:>{1,2}[ \t]*|\btee[ \t]+(?:-a[ \t]+)?)[\"']?(?P<file>[^\s\"'|;&>]+)"
 )
@@ -100,7 +101,13 @@ def here_documents(text: str) -> Iterator[tuple[int, str, str]]:
         yield match.start("body"), match["body"], target["file"] if target else ""
 
 
-def masked(text: str, start: int, length: int) -> str:
-    """Return the text with a part replaced by blanks, so that all else keeps its position."""
-    end = start + length
-    return text[:start] + re.sub(r"[^\n]", " ", text[start:end]) + text[end:]
+def masked(text: str, parts: Iterable[tuple[int, int]]) -> str:
+    """Return the text with these parts as blanks, so that all else keeps its position.
+
+    The parts are in order, each with its start and end.
+    """
+    pieces, at = list[str](), 0
+    for start, end in parts:
+        pieces += [text[at:start], _NO_LINE_END.sub(" ", text[start:end])]
+        at = end
+    return "".join([*pieces, text[at:]])

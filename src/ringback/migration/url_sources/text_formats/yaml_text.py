@@ -63,15 +63,14 @@ class _Line:
 
 def urls_in_yaml(text: str, find_in: FindIn) -> Iterator[UrlInText]:
     """Yield the callback URLs in a YAML document; `find_in` reads texts inside it."""
-    lines = [_line(match) for match in _LINE.finditer(text)]
-    blocks = list[tuple[int, str, str]]()
-    for line in lines:
-        if _BLOCK.match(line.value):
+    blocks, end = list[tuple[int, str, str]](), 0
+    for match in _LINE.finditer(text):
+        line = _line(match)
+        if line.at >= end and _BLOCK.match(line.value):
             start, body = _body(text, line)
             blocks.append((start, line.key, body))
-    outside = text
-    for start, _, body in blocks:
-        outside = masked(outside, start, len(body))
+            end = start + len(body)
+    outside = masked(text, ((start, start + len(body)) for start, _, body in blocks))
     lines = [_line(match) for match in _LINE.finditer(outside) if match[0].strip()]
     for at, line in enumerate(lines):
         for key, value in _named_values(lines, at):
@@ -155,7 +154,8 @@ def _scalar(text: str, line: _Line, key: str) -> Iterator[UrlInText]:
 
 
 def _plain(text: str, line: _Line, start: int, raw: str, key: str) -> Iterator[UrlInText]:
-    raw = raw.rstrip(",")
+    if raw.endswith(",") and text.count("{", 0, start) > text.count("}", 0, start):
+        raw = raw[:-1]  # in a mapping in braces over several lines
     before, raw = default_in(raw)
     start += before
     after = re.compile(r"[^\n]*\n([ ]*)(?=[^\s#-])[^\n:]*$", re.MULTILINE).match(text, start)
