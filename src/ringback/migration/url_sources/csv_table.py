@@ -20,7 +20,10 @@ _NAME: Final = ("name", "place")
 _METHOD: Final = ("method", "callback_method")
 _BYTE_ORDER_MARK: Final = "\ufeff"
 CELL: Final = UrlEscaping(
-    re.compile(r'""|.', re.DOTALL), lambda token: token[0], lambda text: text.replace('"', '""')
+    re.compile(r'""|.', re.DOTALL),
+    lambda token: token[0],
+    lambda text: text.replace('"', '""'),
+    marks='"',
 )
 """How a URL is written in a cell: a quotation mark within quotes is doubled."""
 

@@ -25,6 +25,9 @@ class UrlEscaping:
     """Returns the character that a token stands for."""
     write: Callable[[str], str]
     """Returns a piece of a URL in its escaped form."""
+    marks: str = ""
+    """The characters that begin an escape: a text without them is the URL itself. Empty if any
+    character may begin one."""
 
     def url(self, raw: str) -> str:
         """Return the URL whose escaped form is `raw`.
@@ -34,6 +37,8 @@ class UrlEscaping:
         >>> JOINED.url('https://a.example/" + "p')
         'https://a.example/p'
         """
+        if self.marks and not any(mark in raw for mark in self.marks):
+            return raw
         return "".join(self.read(token) for token in self._tokens(raw))
 
     def edited(self, raw: str, new: str) -> str:
@@ -85,7 +90,7 @@ def _read_percent(token: str) -> str:
 
 PLAIN: Final = UrlEscaping(_ANY, str, str)
 """Text without any escaping."""
-ESCAPED: Final = UrlEscaping(_ESCAPE, _read_escape, str)
+ESCAPED: Final = UrlEscaping(_ESCAPE, _read_escape, str, marks="\\")
 """A string of a programming language, of JSON, or a value of Java properties."""
 JOINED: Final = UrlEscaping(_JOIN, _read_join, str)
 """Several strings of a program that are joined into one, by an operator or side by side."""
