@@ -266,7 +266,7 @@ async def apply(
     Exit code: 0 if all URLs have moved; 1 if the plan is empty or can't be applied; 3 if
     deliveries got worse and a step was rolled back; 4 if some URLs of the plan have not moved.
     """
-    from ringback.cli.migrate.apply_and_revert import CanaryOptions, apply_plan
+    from ringback.cli.migrate.apply_plan import CanaryOptions, apply_plan
 
     steps = CanaryOptions(canary, soak, least, wait, test_event)
     return await apply_plan(
@@ -332,9 +332,13 @@ def status(
     _refuse_without_effect("settings", "limit", "shows_urls")
     import asyncio
 
-    from ringback.cli.migrate.apply_and_revert import print_status
+    from ringback.cli.migrate.opened_plan import OpenedPlan
 
-    asyncio.run(print_status(path, named=named, as_json=as_json))
+    async def show(plan: Path) -> None:
+        async with OpenedPlan.open(plan, named) as opened:
+            await opened.print_state(as_json=as_json)
+
+    asyncio.run(show(path))
 
 
 @command(
@@ -385,7 +389,7 @@ async def revert(
     Exit code: 0 if all URLs that the plan moved are back; 1 if the plan can't be reverted; 4 if
     some of them are not back.
     """
-    from ringback.cli.migrate.apply_and_revert import revert_plan
+    from ringback.cli.migrate.revert_plan import revert_plan
 
     return await revert_plan(
         path,
