@@ -162,8 +162,11 @@ class MemoryJobs(MemoryRecords[Job]):
             self.claimed_by |= {one.sid: self.process for one in claimed}
         return claimed
 
-    def remove_ended_before(self, instant: datetime, *, limit: int) -> int:
-        ended = [one for one in self.records.values() if one.date_ended is not None]
+    def remove_ended_before(
+        self, instant: datetime, *, limit: int, have_plans: bool = False
+    ) -> int:
+        ours = [one for one in self.records.values() if (one.plan_id is not None) == have_plans]
+        ended = [one for one in ours if one.date_ended is not None]
         old = [one for one in ended if one.date_ended and one.date_ended < instant]
         gone = sorted(old, key=lambda one: one.date_ended or instant)[:limit]
         for one in gone:

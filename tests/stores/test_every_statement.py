@@ -410,7 +410,8 @@ def jobs(tx: Transaction) -> None:
     tx.plans.after(OURS, "plan", 0)
     tx.plans.last(OURS, "plan")
     tx.jobs.first({"account_sid": OURS, "idempotency_key": "key"})
-    tx.jobs.remove_ended_before(NOW, limit=9)
+    for have_plans in (True, False):
+        tx.jobs.remove_ended_before(NOW, limit=9, have_plans=have_plans)
 
 
 def policies(tx: Transaction) -> None:

@@ -164,7 +164,9 @@ PLAN = "a plan"
 
 async def remove(store: Store) -> None:
     """Delete the jobs that have ended."""
-    await store.transact(lambda tx: tx.jobs.remove_ended_before(NOW + SECOND, limit=9))
+    await store.transact(
+        lambda tx: tx.jobs.remove_ended_before(NOW + SECOND, limit=9, have_plans=True)
+    )
 
 
 async def add_lines(store: Store, number: int, *lines: str, whose: str = OURS) -> None:
@@ -202,6 +204,15 @@ async def test_the_lines_of_a_plan_are_deleted_with_its_last_job(store: Store) -
     await save(store, cancel(newer, NOW))
     await remove(store)
     assert await store.read(lambda tx: tx.plans.last(OURS, PLAN)) == 0
+
+
+async def test_jobs_with_a_plan_and_others_are_deleted_apart(store: Store) -> None:
+    await keep(store, cancel(job(1), NOW), cancel(replace(job(2), plan_id=PLAN), NOW))
+    await remove(store)
+    window = PageWindow(10)
+    assert await store.read(lambda tx: tx.jobs.page(OURS, {}, window)) == [cancel(job(1), NOW)]
+    await store.transact(lambda tx: tx.jobs.remove_ended_before(NOW + SECOND, limit=9))
+    assert await store.read(lambda tx: tx.jobs.page(OURS, {}, window)) == []
 
 
 async def test_a_job_of_the_operator_is_listed_for_the_operator_alone(store: Store) -> None:

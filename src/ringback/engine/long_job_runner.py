@@ -20,6 +20,8 @@ from ringback.ports import Clock, Transaction
 
 _TRIES: Final = 3
 """How often the work of a job is tried if it fails with an unexpected error."""
+_LATELY: Final = timedelta(hours=1)
+"""After this time without a failure, the tries count from the beginning."""
 _PAUSE: Final = timedelta(seconds=1)
 """How long such a job waits before it is tried again."""
 
@@ -71,8 +73,8 @@ class LongJobRunner(StoreLoop):
         """The tasks of the jobs that run here, by the jobs' SIDs."""
         self._not_before = dict[str, datetime]()
         """When a job that failed is tried again."""
-        self._failures = dict[str, int]()
-        """How often in a row the work of a job has failed."""
+        self._failures = dict[str, tuple[int, datetime]]()
+        """How often the work of a job has failed lately, and when it did last."""
 
     @property
     def is_still(self) -> bool:
@@ -92,7 +94,7 @@ class LongJobRunner(StoreLoop):
         claimed = await claim(lambda tx: tx.jobs.claim())
         running = {one.sid: one for one in claimed if one.kind in self.kinds}
         await self._end([sid for sid in self._tasks if sid not in running])
-        self._failures = {sid: tries for sid, tries in self._failures.items() if sid in running}
+        self._failures = {sid: failed for sid, failed in self._failures.items() if sid in running}
         self._not_before = {sid: at for sid, at in self._not_before.items() if sid in running}
         now = self.clock.now()
         for sid, job in running.items():
@@ -136,12 +138,14 @@ class LongJobRunner(StoreLoop):
         except ConfigurationError as refused:
             why = str(refused)
         except Exception as failure:  # noqa: BLE001 (the job has to end with the reason)
-            tries = self._failures.get(job.sid, 0) + 1
+            now = self.clock.now()
+            earlier, last = self._failures.get(job.sid, (0, now))
+            tries = 1 if now - last > _LATELY else earlier + 1
             told = "the job %s failed (%d of %d tries)"
             _log.error(told, job.sid, tries, _TRIES, exc_info=failure)
             if tries < _TRIES:
-                self._failures[job.sid] = tries
-                self._not_before[job.sid] = self.clock.now() + _PAUSE
+                self._failures[job.sid] = tries, now
+                self._not_before[job.sid] = now + _PAUSE
                 return
             why = f"{type(failure).__name__}: {failure}"
         if why is not None:

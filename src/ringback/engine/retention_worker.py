@@ -63,10 +63,16 @@ RemoveBefore = Callable[[Transaction, datetime], int]
 """Deletes at most `PIECE` records that are older than an instant; returns how many it deleted."""
 JOBS_KEPT: Final = timedelta(days=90)
 """How long a job is kept after its end."""
+PLANS_KEPT: Final = timedelta(days=730)
+"""The same for a job that carried out a plan: until then, the server can revert the plan."""
 AUDIT_KEPT: Final = timedelta(days=730)
 """How long the entry of a change is kept."""
 _FIXED: Final[Sequence[tuple[timedelta, RemoveBefore]]] = (
     (JOBS_KEPT, lambda tx, instant: tx.jobs.remove_ended_before(instant, limit=PIECE)),
+    (
+        PLANS_KEPT,
+        lambda tx, instant: tx.jobs.remove_ended_before(instant, limit=PIECE, have_plans=True),
+    ),
     (AUDIT_KEPT, lambda tx, instant: tx.audit.remove_before(instant, limit=PIECE)),
 )
 

@@ -207,10 +207,13 @@ class Jobs(Records[Job], Protocol):
         """
         ...
 
-    def remove_ended_before(self, instant: datetime, *, limit: int) -> int:
+    def remove_ended_before(
+        self, instant: datetime, *, limit: int, have_plans: bool = False
+    ) -> int:
         """Delete at most `limit` jobs that ended before this instant, and return their number.
 
-        With the last job of a plan, the lines of the plan are deleted.
+        Deletes either jobs without a plan, or only those that carried one out. With the last job of
+        a plan, the lines of the plan are deleted.
         """
         ...
 

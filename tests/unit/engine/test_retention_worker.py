@@ -20,6 +20,7 @@ from ringback.engine.retention_worker import (
     AUDIT_KEPT,
     JOBS_KEPT,
     PASS_EVERY,
+    PLANS_KEPT,
     SWEEP_EVERY,
     RetentionWorker,
     in_words,
@@ -241,10 +242,11 @@ async def test_after_a_week_that_took_long_the_next_pass_comes_soon(
     assert world.worker.next_pass_after == PASS_EVERY
 
 
-async def test_ended_jobs_go_after_their_time() -> None:
-    world = World()
-    ended = replace(job(1), status=JobStatus.DONE, date_ended=NOW - JOBS_KEPT - TICK)
-    kept = replace(job(2), status=JobStatus.DONE, date_ended=NOW - JOBS_KEPT + TICK)
+@pytest.mark.parametrize(("time", "plan_id"), [(JOBS_KEPT, None), (PLANS_KEPT, "a plan")])
+async def test_ended_jobs_go_after_their_time(time: timedelta, plan_id: str | None) -> None:
+    world, done = World(), replace(job(1), status=JobStatus.DONE, plan_id=plan_id)
+    ended = replace(done, date_ended=NOW - time - TICK)
+    kept = replace(done, sid=job(2).sid, date_ended=NOW - time + TICK)
     for one in (ended, kept, job(3)):
         world.store.commit(lambda tx, one=one: tx.jobs.add(one))
     await world.worker.do_pass()
@@ -319,7 +321,7 @@ async def test_the_pauses_leave_most_of_the_time_to_others(
     monkeypatch: pytest.MonkeyPatch, seconds: float, pause: float
 ) -> None:
     pauses = await _pauses(monkeypatch, seconds)
-    assert pauses == [pytest.approx(pause)] * 5
+    assert pauses == [pytest.approx(pause)] * 6
 
 
 async def test_a_pass_that_lasts_for_too_long_becomes_quicker(
@@ -327,7 +329,7 @@ async def test_a_pass_that_lasts_for_too_long_becomes_quicker(
 ) -> None:
     monkeypatch.setattr(retention_worker, "PASS_EVERY", timedelta(seconds=0.025))
     pauses = await _pauses(monkeypatch, 0.01)
-    assert pauses == pytest.approx([0.19, *[0.04] * 4])
+    assert pauses == pytest.approx([0.19, *[0.04] * 5])
 
 
 async def _pauses(monkeypatch: pytest.MonkeyPatch, seconds: float) -> list[float]:

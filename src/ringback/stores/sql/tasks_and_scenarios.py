@@ -77,9 +77,12 @@ class SqlJobs(SqlRecords[Job]):
         rows = self._session.read(f"SELECT * FROM jobs WHERE {RUNNING_JOBS} ORDER BY seq")
         return [JOBS.read(row) for row in rows]
 
-    def remove_ended_before(self, instant: datetime, *, limit: int) -> int:
+    def remove_ended_before(
+        self, instant: datetime, *, limit: int, have_plans: bool = False
+    ) -> int:
+        which = "IS NOT NULL" if have_plans else "IS NULL"
         rows = self._session.read(
-            "SELECT sid, account_sid, plan_id FROM jobs WHERE ended_us < ?"
+            f"SELECT sid, account_sid, plan_id FROM jobs WHERE ended_us < ? AND plan_id {which}"
             " ORDER BY ended_us LIMIT ?",
             (to_us(instant), limit),
         ).fetchall()
