@@ -373,6 +373,25 @@ async def test_work_that_fails_unexpectedly_is_tried_three_times(
     ]
 
 
+async def test_failures_that_are_hours_apart_do_not_add_up() -> None:
+    bench, begun = Bench(), list[datetime]()
+    await bench.add(a_move())
+
+    async def fail_late(_: Job, clock: Clock) -> str | None:
+        begun.append(clock.now())
+        if len(begun) == 5:
+            return None
+        await clock.sleep_until(clock.now() + 2 * HOUR)
+        raise ZeroDivisionError
+
+    bench.runner.work = fail_late
+    async with running(bench.runner.run):
+        for _ in range(20):
+            await bench.pass_time(HOUR)
+        assert (await bench.job()).status is JobStatus.DONE
+    assert len(begun) == 5
+
+
 async def test_one_that_fails_does_not_hold_up_another() -> None:
     bench = Bench(work=Work(failures=[ZeroDivisionError()]))
     await bench.add(a_move(1), a_move(2))
