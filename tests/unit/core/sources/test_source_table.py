@@ -8,6 +8,7 @@ from typing import Any, Final
 import pytest
 
 from ringback.core.errors import ConfigurationError
+from ringback.core.sources.body_encoding import BodyEncoding
 from ringback.core.sources.idempotency_tokens import IdempotencyTokenFormat
 from ringback.core.sources.source_definition import SIGNATURE_SCHEMES
 from ringback.core.sources.source_table import read_source_table
@@ -42,6 +43,24 @@ def test_a_header_that_the_source_lists_itself_keeps_its_place() -> None:
     assert [header.name for header in headers][:2] == ["host", "User-Agent"]
 
 
+def test_the_encoding_of_bodies_decides_the_content_type_unless_one_is_given() -> None:
+    as_json = {**ACME, "body_encoding": "json"}
+    acme = read_source_table("acme", as_json)
+    assert acme.body_encoding is BodyEncoding.JSON
+    assert acme.content_type == "application/json; charset=utf-8"
+    own = {**as_json, "content_type": "application/vnd.acme+json"}
+    assert read_source_table("acme", own).content_type == "application/vnd.acme+json"
+    as_form = {**ACME, "body_encoding": "form"}
+    assert read_source_table("acme", as_form) == read_source_table("acme", ACME)
+
+
+def test_a_signature_of_form_parameters_needs_a_form() -> None:
+    of_form = {**ACME, "signature": "twilio", "body_encoding": "json"}
+    with pytest.raises(TomlTableError, match="signs the parameters of a form") as refused:
+        read_source_table("acme", of_form)
+    assert refused.value.key == "body_encoding"
+
+
 @pytest.mark.parametrize(("name", "why"), [("kore", "kore is built in"), ("A b", "can't be used")])
 def test_a_name_that_cannot_be_used_is_refused(name: str, why: str) -> None:
     with pytest.raises(ConfigurationError, match=why):
@@ -59,6 +78,7 @@ def test_a_name_that_cannot_be_used_is_refused(name: str, why: str) -> None:
         ("headers", ["X: {token}", "x: {signature}"], "the header x is given twice"),
         ("headers", ["X"], "'X' is not a valid header"),
         ("content_type", "é", "'é' is not a content type"),
+        ("body_encoding", "xml", "'xml' is not an encoding of bodies; the encodings are form and"),
         ("colour", "red", "colour is not a known key"),
     ],
 )
