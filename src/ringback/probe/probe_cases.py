@@ -6,12 +6,7 @@ from typing import Final
 
 from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.core.policy.source_policy import Source, SourceName
-from ringback.core.sources.source_definition import (
-    BUILT_IN,
-    SIGNATURE_SCHEMES,
-    CallbackSourceDefinition,
-    Sources,
-)
+from ringback.core.sources.source_definition import BUILT_IN, CallbackSourceDefinition, Sources
 from ringback.probe.case_kinds import (
     AnsweredInTime,
     CallbackRepetition,
@@ -96,13 +91,11 @@ def _forgeries_of(source: SourceName, definition: CallbackSourceDefinition) -> l
     if source in _FORGERIES:
         return [*_FORGERIES[source], *_OF_EVENTS]
     scheme = definition.signature
-    signs_query = scheme == SIGNATURE_SCHEMES["twilio"]
-    signs_path = signs_query or scheme == SIGNATURE_SCHEMES["kore"]
     rows: list[tuple[bool, _ForgeryRow]] = [
         (True, (Forgery.WRONG_SECRET, _BOTH, "signed with another secret")),
         (True, (Forgery.CHANGED_BODY, _POST, "whose body was changed after it was signed")),
-        (signs_path, (Forgery.CHANGED_PATH, _POST, "that was signed for another path")),
-        (signs_query, (Forgery.CHANGED_QUERY, _POST, "that was signed for another query")),
+        (scheme.covers_url, (Forgery.CHANGED_PATH, _POST, "that was signed for another path")),
+        (scheme.covers_query, (Forgery.CHANGED_QUERY, _POST, "that was signed for another query")),
         (scheme.covers_time, (Forgery.OLD_TIMESTAMP, _POST, "that was signed an hour ago")),
         (True, (Forgery.MISSING_SIGNATURE, _BOTH, "without its signature")),
         (True, (Forgery.EMPTY_SIGNATURE, _POST, "with an empty signature")),
