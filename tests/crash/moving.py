@@ -5,14 +5,13 @@ from collections import Counter, defaultdict
 from contextlib import suppress
 from enum import Enum
 from itertools import cycle
-from pathlib import Path
 from random import Random
 from types import TracebackType
 from typing import Self
 from urllib.parse import parse_qs
 
 from ringback.core.sids import SidKind, make_sid
-from ringback.data_folder import DataFolder
+from ringback.data_folder import StoredData
 from ringback.ports import Store, Transaction
 from tests.crash.production import Production
 from tests.fakes import SeededRandomness, a_fleet, a_profile, a_sim
@@ -121,7 +120,7 @@ async def _read(reader: asyncio.StreamReader) -> tuple[int, dict[str, str], str]
     return int(line.split(" ")[1].removeprefix("/r/")), headers, body.decode()
 
 
-def configure(folder: Path, account_sid: str, receivers: Receivers) -> list[str]:
+def configure(data: StoredData, account_sid: str, receivers: Receivers) -> list[str]:
     """Store a fleet and a SIM for each receiver, and return the SIDs of the SIMs."""
     random_source, sims = SeededRandomness(24), list[str]()
 
@@ -162,7 +161,7 @@ def configure(folder: Path, account_sid: str, receivers: Receivers) -> list[str]
             numbers = range(start, min(start + _AT_ONCE, count))
             await store.transact(lambda tx, numbers=numbers: add(tx, profile, numbers))
 
-    DataFolder(folder).use(add_all)
+    data.use(add_all)
     return sims
 
 

@@ -6,17 +6,21 @@ had its effect once, without anybody's hand. Some act on it and then hang: they 
 
 import asyncio
 import json
+import os
 import signal
 import sqlite3
 import sys
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, closing
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
 
+from ringback.data_folder import DataFolder
+from ringback.postgres_database import PostgresDatabase
+from tests.crash.cluster import SHORT_LEASES, a_cluster
 from tests.crash.moving import Kind, Receivers, Traffic, configure
 from tests.crash.production import Production, create_account, in_production
 from tests.served import asked_until, in_this_process
@@ -34,6 +38,9 @@ default = "kore"
 may_ask = ["kore"]
 """
 CANARY = ("--canary", "50", "--no-probe", "--soak", "1s", "--wait")
+
+SOME_STAYED = 4
+"""The exit code of `migrate apply` if some URLs stayed behind."""
 
 
 class Move:
@@ -126,9 +133,8 @@ async def test_urls_are_moved_by_a_server_that_is_killed_twice_without_losing_a_
     (tmp_path / "ringback.toml").write_text(POLICY)
     credentials = await create_account(tmp_path / "data")
     async with Receivers(urls) as receivers:
-        sims = await asyncio.to_thread(
-            configure, tmp_path / "data", credentials["account_sid"], receivers
-        )
+        data, account_sid = DataFolder(tmp_path / "data"), credentials["account_sid"]
+        sims = await asyncio.to_thread(configure, data, account_sid, receivers)
         traffic = Traffic(sims)
         move = Move(tmp_path, traffic, credentials)
         flowing = asyncio.create_task(traffic.flow())
@@ -161,10 +167,8 @@ async def test_urls_are_moved_by_a_server_that_is_killed_twice_without_losing_a_
     for number, (state, why) in states.items():
         assert state == ("stays behind" if number in bad else "moved")
         assert number not in bad or (why is not None and "fail" in why)
-    # Each event that was accepted had its effect once, without anybody's hand.
     assert len(traffic.acknowledged) > urls
-    assert {receivers.acted[event] for event in traffic.acknowledged} == {1}
-    assert {receivers.acted[event] for event in traffic.unsure} <= {0, 1}
+    each_event_had_its_effect_once(traffic, receivers)
     # What may have been acted on is listed, and was not sent again.
     hanging = {number for number in bad if receivers.kinds[number] is Kind.HANGS}
     assert hanging
@@ -175,6 +179,12 @@ async def test_urls_are_moved_by_a_server_that_is_killed_twice_without_losing_a_
     assert listed - traffic.unsure == by_kore
 
 
+def each_event_had_its_effect_once(traffic: Traffic, receivers: Receivers) -> None:
+    """Check that nothing was lost, or sent twice, without anybody's hand."""
+    assert {receivers.acted[event] for event in traffic.acknowledged} == {1}
+    assert {receivers.acted[event] for event in traffic.unsure} <= {0, 1}
+
+
 async def everything_is_sent(server: Production) -> None:
     """Wait until only callbacks wait whose receivers have hung: they wait for their next round."""
 
@@ -183,3 +193,65 @@ async def everything_is_sent(server: Production) -> None:
         return sum(one["attempt_count"] == 0 for one in page.body["callbacks"])
 
     await asked_until(untried, lambda count: not count, within=60)
+
+
+# ---- PostgreSQL
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+async def test_a_move_goes_on_in_another_process_when_its_own_is_killed(tmp_path: Path) -> None:
+    (tmp_path / "ringback.toml").write_text(POLICY)
+    settings, urls = ("--settings", str(tmp_path / "ringback.toml")), 100
+    async with AsyncExitStack() as stack:
+        log = stack.enter_context((tmp_path / "log").open("w"))
+        receivers = await stack.enter_async_context(Receivers(urls))
+        cluster = await stack.enter_async_context(a_cluster(tmp_path, command=SHORT_LEASES))
+        data = PostgresDatabase(cluster.url, None, tmp_path / "ringback.key", tmp_path)
+        account_sid = cluster.credentials["account_sid"]
+        sims = await asyncio.to_thread(configure, data, account_sid, receivers)
+        api = await stack.enter_async_context(cluster.running("api", log, *settings))
+
+        async def begin() -> Production:
+            return await stack.enter_async_context(cluster.running("worker", log, *settings))
+
+        workers = {one.process.pid: one for one in [await begin(), await begin()]}
+        traffic = Traffic(sims)
+        traffic.server = api
+        flowing = asyncio.create_task(traffic.flow())
+        variables = {
+            "RINGBACK_SERVER": api.dev["base_url"],
+            "RINGBACK_ACCOUNT_SID": account_sid,
+            "RINGBACK_AUTH_TOKEN": cluster.credentials["auth_token"],
+        }
+        plan = str(tmp_path / "all.plan")
+        words = ("migrate", "plan", "--api", "--to", "kore", "--out", plan)
+        assert (await in_this_process(*words, **variables)).exit_code == 0
+        apply = ("migrate", "apply", plan, *CANARY, "120s", "--least", str(urls))
+        terminal = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "ringback", *apply),
+            env=os.environ | variables,
+            stdout=asyncio.subprocess.DEVNULL,
+        )
+
+        async def worker() -> int | None:
+            rows = await asyncio.to_thread(
+                cluster.ask,
+                "SELECT workers.name FROM jobs JOIN workers USING (worker)"
+                " WHERE status = 'running' AND lease_until > clock_timestamp()"
+                " AND EXISTS (SELECT FROM plan_lines WHERE line LIKE '%soaking%')",
+            )
+            return int(rows[0][0].rpartition(":")[2]) if rows else None
+
+        pid = await asked_until(worker, lambda found: found in workers, within=60)
+        assert pid is not None
+        await workers.pop(pid).kill()
+        async with asyncio.timeout(240):
+            assert await terminal.wait() == SOME_STAYED
+        traffic.stop()
+        await flowing
+        await everything_is_sent(api)
+        (job,) = (await api.get("/portal/v1/jobs")).body["jobs"]
+    bad = sum(kind is not Kind.GOOD for kind in receivers.kinds)
+    assert (job["status"], job["counts"]) == ("done", {"moved": urls - bad, "moved_back": bad})
+    each_event_had_its_effect_once(traffic, receivers)

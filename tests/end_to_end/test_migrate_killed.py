@@ -3,17 +3,18 @@
 import asyncio
 import json
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 from random import Random
 from typing import Any
 
 from ringback.core.sids import SidKind, make_sid
-from ringback.data_folder import DataFolder
-from ringback.migration.journal import journal_of
+from ringback.data_folder import DATA_FILE, DataFolder
 from ringback.migration.url_sources.own_data import OwnDataUrlSource
 from ringback.ports import Transaction
 from tests.fakes import FakeClock, SeededRandomness, a_fleet, a_profile, an_account
@@ -77,18 +78,19 @@ def statuses(folder: Path) -> dict[str, str]:
     return {record["place"]: record["status"] for record in records}
 
 
-def notes_in(folder: Path) -> int:
-    journal = journal_of(folder / "move.plan")
-    return journal.read_bytes().count(b"\n") if journal.exists() else 0
+def lines_in(folder: Path) -> int:
+    """Return how many lines of plans and journals the data folder has."""
+    with closing(sqlite3.connect(folder / "data" / DATA_FILE)) as connection:
+        return connection.execute("SELECT count(*) FROM plan_lines").fetchone()[0]
 
 
 def killed_until_done(folder: Path, random: Random, *words: str, old: dict[str, str]) -> int:
     """Run a command, killing it until it ends by itself; return how often it was killed."""
     new = {place: f"{url}&cbs=kore" for place, url in old.items()}
     for deaths in range(40):
-        last = notes_in(folder) + random.randrange(MOST)
+        last = lines_in(folder) + random.randrange(MOST)
         process = migrate(folder, *words)
-        while process.poll() is None and notes_in(folder) <= last:
+        while process.poll() is None and lines_in(folder) <= last:
             time.sleep(0.001)
         process.kill()
         _, problems = process.communicate()

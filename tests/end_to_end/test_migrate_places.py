@@ -1,5 +1,10 @@
 """A plan made at one server, and used at others: at that of the restored data, and nowhere else."""
 
+import asyncio
+import os
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +23,24 @@ async def migrate(server: Served, *words: str, at: str | None = None) -> Result:
         *("--account-sid", dev["account_sid"]),
         RINGBACK_AUTH_TOKEN=dev["auth_token"],
     )
+
+
+@asynccontextmanager
+async def migrating(
+    server: Served, *words: str
+) -> AsyncGenerator[tuple[asyncio.subprocess.Process, asyncio.StreamReader]]:
+    """Run a command in another process until it ends; return the process and its stderr."""
+    dev = server.dev
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "ringback", "migrate", *words),
+        *("--server", dev["base_url"], "--account-sid", dev["account_sid"]),
+        env=os.environ | {"RINGBACK_AUTH_TOKEN": dev["auth_token"]},
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert process.stderr is not None
+    yield process, process.stderr
+    await process.wait()
 
 
 async def configured(server: Served, **form: str) -> Any:
@@ -42,8 +65,14 @@ async def test_a_plan_goes_on_where_its_data_was_restored_and_nowhere_else(tmp_p
             assert ended.exit_code == 0, ended.output
         (there / "ringback.key").write_bytes((here / "ringback.key").read_bytes())
         async with served(there) as restored:
-            ended = await migrate(restored, "apply", plan, "--no-probe")
-            assert ended.exit_code == 0, ended.output
+            # A server with restored data is paused, and moves nothing.
+            async with migrating(restored, "apply", plan, "--no-probe") as (process, log):
+                assert b"the server is paused (" in await log.readline()
+                assert await configured(restored) == OLD
+                ended = await in_this_process("resume", "--yes", "--data", str(there))
+                assert ended.exit_code == 0, ended.output
+                assert await log.read() == b"it goes on\n"
+            assert process.returncode == 0
             assert await configured(restored) == NEW
         assert await configured(server) == OLD
     # It has the same account, with the same credentials.

@@ -37,13 +37,15 @@ BEGIN
         SELECT relname FROM pg_class
         WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p')
             AND NOT relispartition AND relname NOT IN ('schema_versions', 'workers', 'shard_leases',
-                'changes', 'write_checks', 'sealed_with', 'server_runs', 'this_server_run')
+                'changes', 'write_checks', 'sealed_with', 'server_runs', 'this_server_run',
+                'installation')
     LOOP
         EXECUTE format('SELECT EXISTS (SELECT FROM %I)', name) INTO is_used;
         IF is_used THEN
             EXECUTE format('DELETE FROM %I', name);
         END IF;
     END LOOP;
+    UPDATE installation SET paused_us = NULL, paused_reason = NULL, written_in = NULL;
     UPDATE shard_leases SET open_until = '-infinity';
     UPDATE changes SET accounts = accounts + 1;
 END $$

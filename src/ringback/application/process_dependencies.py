@@ -1,7 +1,7 @@
 """The objects that all parts of a server process share: settings, clock, policy and counters."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
@@ -9,10 +9,10 @@ from socket import gethostname
 from typing import Final
 
 from ringback.core.http.descriptor_shares import DescriptorShares, divide
+from ringback.core.policy.urls_in_use import StoredUrl
 from ringback.core.sims.simulated_network import SimulationSettings
 from ringback.delivery.counters import DeliveryCounters
 from ringback.delivery.current_signing_keys import CurrentSigningKeys
-from ringback.operations.callback_urls import stored_urls
 from ringback.operations.context import OperationContext
 from ringback.operations.delivery_totals import count_recent
 from ringback.policy.active_policy import ActivePolicy
@@ -83,9 +83,16 @@ class ProcessDependencies:
 
     def policy_monitor(self, store: Store) -> PolicyMonitor:
         """Return a monitor of the active policy; the caller has to call its `run`."""
+
+        async def stored() -> Sequence[StoredUrl]:
+            # The parts of the SIM APIs, which servers read after they have started.
+            from ringback.operations.callback_urls import stored_urls  # noqa: PLC0415 (see above)
+
+            return await stored_urls(store)
+
         return PolicyMonitor(
             self.policy,
-            stored=partial(stored_urls, store),
+            stored=stored,
             count=partial(count_recent, store),
             clock=self.clock,
             before=self.settings.warn_before,

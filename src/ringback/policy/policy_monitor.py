@@ -48,6 +48,8 @@ from ringback.runtime.wakeup import Wakeup
 _COUNT_EVERY: Final = timedelta(minutes=5)
 _SETTLED_EVERY: Final = timedelta(hours=1)
 """The minimum time between two counts while no change is ahead; then only stored URLs count."""
+_FIRST_COUNT: Final = timedelta(seconds=10)
+"""The time from the start to the first count, if no change is ahead: others need the start more."""
 _REST: Final = 1000
 """The minimum time between two counts, as a multiple of the time that a count takes."""
 
@@ -136,7 +138,7 @@ class PolicyMonitor:
         """Watch a policy; `stored` returns all stored URLs.
 
         `count` returns the totals of the recent callbacks before an instant. If one of the two
-        raises StoreUnavailable, both are called again later.
+        raises StoreUnavailable or OSError, both are called again later.
         """
         self.active = active
         self.dependents: SourceUsageByAccount | None = None
@@ -232,6 +234,8 @@ class PolicyMonitor:
 
     async def _count_at_times(self) -> None:
         now, is_sure = self._clock.now(), is_settled(self.policy, at=self.date)
+        if self._next_count is None and is_sure:
+            self._next_count = now + _FIRST_COUNT
         is_due = self._next_count is None or not self._counted <= now < self._next_count
         if not is_due and (is_sure or self._is_sent_new):
             return
@@ -242,7 +246,7 @@ class PolicyMonitor:
             if not is_sure:
                 self._sent = await self._count(now)
             self._is_sent_new = not is_sure
-        except StoreUnavailable as failure:
+        except (StoreUnavailable, OSError) as failure:  # also if it may open no file
             _log.warning("%s; the URLs and their callbacks will be counted later", failure)
         else:
             # In a thread, since there may be very many URLs, and others are sent meanwhile.

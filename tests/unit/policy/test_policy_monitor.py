@@ -245,6 +245,9 @@ async def test_while_no_change_is_ahead_only_stored_urls_are_counted_once_an_hou
     clock.set(BETWEEN + 40 * DAY)
     await keep(store, clock.now() - HOUR, "https://a.example/")
     async with running(monitor):
+        await asyncio.sleep(0.01)
+        assert away.asked == 0  # the start has more important work
+        clock.advance(timedelta(seconds=10))
         await until(lambda: monitor.dependents)
         asked = away.asked
         clock.advance(HOUR - timedelta(seconds=1))

@@ -83,7 +83,7 @@ class OpenedPlan:
         return source if isinstance(source, FileUrlSource) else None
 
     async def summary(self) -> JournalSummary:
-        """Return what the journal says."""
+        """Return the summary of the journal."""
         if self.by_job is not None:
             return await self.by_job.summary()
         return read_journal(journal_of(self.path), plan_id=self.plan.id)
@@ -102,7 +102,7 @@ class OpenedPlan:
         return PlanState(edit_statuses(self.plan, after, entries), after)
 
     def printer(self, *, as_json: bool) -> output.ProgressPrinter:
-        """Return what prints the progress: on stderr, if JSON is printed on stdout."""
+        """Return a printer of the progress: on stderr, if JSON is printed on stdout."""
         stream = sys.stderr if as_json else sys.stdout
         edits = {edit.place: edit for edit in self.plan.edits}
         return output.ProgressPrinter(edits, stream.isatty(), err=as_json)

@@ -84,7 +84,8 @@ class PlanByJob:
             work=work,
             journal=lines_of(journal_of(self.path)),
         )
-        is_served, begin = await self.jobs.is_served(), await read_lines(self.jobs.lines, _skip)
+        is_served = (await self.jobs.server_state()).is_there
+        begin = await read_lines(self.jobs.lines, _skip)
         job = await self.jobs.create(order)
         task = None
         if not is_served:
@@ -174,8 +175,14 @@ class PlanByJob:
         state = None
         if job.status is JobStatus.PAUSED:
             state = f"it is paused: `ringback jobs resume {job.sid}` lets it go on"
-        elif not is_ours and not await self.jobs.is_served():
-            state = "the server has stopped: it goes on when the server runs again"
+        elif not is_ours:
+            server = await self.jobs.server_state()
+            if not server.is_there:
+                state = "the server has stopped: it goes on when the server runs again"
+            elif server.paused is not None:
+                state = (
+                    f"the server is paused ({server.paused}): it goes on after `ringback resume`"
+                )
         if state != before:
             click.echo(state or "it goes on", err=True)
         return state

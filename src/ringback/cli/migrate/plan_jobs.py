@@ -28,6 +28,15 @@ class PlanJob(NamedTuple):
         return self.status not in UNFINISHED
 
 
+class ServerState(NamedTuple):
+    """The server that works on the jobs."""
+
+    is_there: bool
+    """True if a server answers, or uses the store."""
+    paused: str | None = None
+    """Why servers are paused, so that they work on no job; None if they are not."""
+
+
 class PlanJobs(ABC):
     """The jobs of one plan, and its journal."""
 
@@ -47,8 +56,8 @@ class PlanJobs(ABC):
         """Return some lines of the journal after the one with this number; none at its end."""
 
     @abstractmethod
-    async def is_served(self) -> bool:
-        """Return True if a server is there that works on the job."""
+    async def server_state(self) -> ServerState:
+        """Return whether a server is there that works on the job, and whether it is paused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +100,10 @@ class StorePlanJobs(PlanJobs):
             lambda tx: tx.plans.after(self.account_sid, self.plan_id, after)
         )
 
-    async def is_served(self) -> bool:
-        """Return True if a server uses the store."""
-        return self.is_in_use()
+    async def server_state(self) -> ServerState:
+        """Return whether a server uses the store, and whether it is paused."""
+        pause = await self.store.read(lambda tx: tx.pause.get())
+        return ServerState(self.is_in_use(), pause and pause.reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,13 +138,13 @@ class PortalPlanJobs(PlanJobs):
             return []
         return page["lines"]
 
-    async def is_served(self) -> bool:
-        """Return True if the server answers."""
+    async def server_state(self) -> ServerState:
+        """Return whether the server answers, and whether it is paused."""
         try:
-            await asyncio.to_thread(self.portal.for_api("readyz").get)
+            state = await asyncio.to_thread(self.portal.for_api("readyz").get)
         except NoServerAnswers:
-            return False
-        return True
+            return ServerState(is_there=False)
+        return ServerState(is_there=True, paused=state.get("paused"))
 
 
 def _of_record(job: Job) -> PlanJob:

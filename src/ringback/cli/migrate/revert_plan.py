@@ -78,7 +78,7 @@ async def _has_more_to_do(plan: OpenedPlan, before: PlanState, *, replay: bool) 
     if await plan.by_job.is_under_way() or (replay and before.summary.returned):
         return True
     # A server sends again what was refused when URLs went back while none ran.
-    return bool(before.summary.unsettled) and await plan.by_job.jobs.is_served()
+    return bool(before.summary.unsettled) and (await plan.by_job.jobs.server_state()).is_there
 
 
 def _say_nothing_to_revert(before: PlanState, *, as_json: bool) -> int:

@@ -26,6 +26,7 @@ INSERT INTO sqlite_sequence SELECT 'new_jobs', seq FROM sqlite_sequence WHERE na
 INSERT INTO new_jobs SELECT *, NULL FROM jobs;
 DROP TABLE jobs;
 ALTER TABLE new_jobs RENAME TO jobs;
+DELETE FROM sqlite_sequence WHERE name = 'jobs' AND seq = 0;
 CREATE INDEX jobs_of_account ON jobs (account_sid, seq);
 CREATE INDEX jobs_by_status ON jobs (account_sid, status, seq);
 CREATE UNIQUE INDEX jobs_by_key ON jobs (account_sid, idempotency_key)
