@@ -20,6 +20,9 @@ FAILS: Final[Mapping[str, int]] = {
     "ringback docs --print": 0 if (ROOT / "build" / "site" / "index.html").is_file() else 1,
     # `ringback listen` accepts everything, so it proves nothing about a secret.
     "ringback secrets rehearse": 1,
+    # The receiver knows twilio and kore, but not the source acme.
+    "ringback probe 'http://127.0.0.1:9000/callbacks' \\\n"
+    '  --kore-secret "$KORE_SECRET" --settings': 1,
     # The job of these examples has ended.
     **{f"ringback jobs {verb}": 1 for verb in ("pause", "resume", "cancel")},
 }
@@ -37,6 +40,11 @@ _KEEPS_RUNNING: Final = re.compile(
 FILES: Final[Mapping[str, str]] = {
     "app.env": "CALLBACK_URL=https://a.example/callbacks\n",
     "ringback.toml": """\
+[sources.acme]
+signature = "hmac-sha256"
+token = "{uuid}"
+headers = ["X-Token: {token}", "X-Signature: {signature}"]
+
 [[phases]]
 name = "before"
 default = "twilio"
