@@ -227,9 +227,7 @@ class HttpTransport:
 
     def _refusal(self, url: CallbackUrl, limits: Timeouts) -> NoAnswerOutcome | None:
         if limits.total <= 0:
-            return NoAnswerOutcome(
-                AttemptFailure.TOTAL_TIMEOUT, "no time was left for this attempt"
-            )
+            return NoAnswerOutcome(AttemptFailure.NO_TIME, "no time was left for this attempt")
         why = self._guard.refusal_of(url)
         return None if why is None else NoAnswerOutcome(AttemptFailure.GUARD, why)
 

@@ -14,7 +14,12 @@ _SIGNATURE_SHOWN: Final = 4
 _HIDDEN: Final = "(hidden)"
 _TRY_AGAIN: Final = frozenset({408, 423, 429})
 _SILENCE: Final = frozenset(
-    {AttemptFailure.READ_TIMEOUT, AttemptFailure.TOTAL_TIMEOUT, AttemptFailure.CONNECT_TIMEOUT}
+    {
+        AttemptFailure.READ_TIMEOUT,
+        AttemptFailure.TOTAL_TIMEOUT,
+        AttemptFailure.CONNECT_TIMEOUT,
+        AttemptFailure.NO_TIME,
+    }
 )
 
 Hide = Callable[[str], str]

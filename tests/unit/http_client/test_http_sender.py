@@ -765,17 +765,17 @@ class TestAnAnswerThatDoesNotCome:
         assert failure_of(exchange) is AttemptFailure.TOTAL_TIMEOUT
 
     @pytest.mark.parametrize("total", [0, -1])
-    async def test_for_lack_of_time_is_total_timeout_without_a_request(
+    async def test_for_lack_of_time_is_no_time_without_a_request(
         self, sender: HttpTransport, receiver: RecordingReceiver, total: float
     ) -> None:
         limits = Timeouts(connect=5, read=5, total=total)
         first = await sender.send(post(receiver.url()), limits=limits)
-        assert failure_of(first) is AttemptFailure.TOTAL_TIMEOUT
+        assert failure_of(first) is AttemptFailure.NO_TIME
         assert receiver.connections == 0
 
         await sender.send(post(receiver.url()), limits=LIMITS)
         over_a_kept_one = await sender.send(post(receiver.url()), limits=limits)
-        assert failure_of(over_a_kept_one) is AttemptFailure.TOTAL_TIMEOUT
+        assert failure_of(over_a_kept_one) is AttemptFailure.NO_TIME
         await sender.send(post(receiver.url()), limits=LIMITS)
         assert len(receiver.requests) == 2
 
@@ -1024,7 +1024,7 @@ class TestALookUp:
         assert exchange.outcome == DeliveredOutcome(200)
         await sender.close()
 
-    async def test_of_an_address_that_is_silent_for_the_whole_time_is_total_timeout(
+    async def test_of_an_address_that_is_silent_for_the_whole_time_is_no_time(
         self, sender: HttpTransport, closed_port: int
     ) -> None:
         with silent_address("127.0.0.9", closed_port):
@@ -1032,7 +1032,7 @@ class TestALookUp:
                 post(f"http://127.0.0.9:{closed_port}/"),
                 limits=Timeouts(connect=5, read=5, total=0.05),
             )
-        assert failure_of(exchange) is AttemptFailure.TOTAL_TIMEOUT
+        assert failure_of(exchange) is AttemptFailure.NO_TIME
 
     async def test_of_an_address_that_is_silent_is_connect_timeout(
         self, sender: HttpTransport, closed_port: int

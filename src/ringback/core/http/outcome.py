@@ -39,6 +39,8 @@ class AttemptFailure(Enum):
     """The receiver closed a kept-alive connection before it answered anything."""
     READ_TIMEOUT = ("read_timeout", 11205, RetryOn.READ)
     TOTAL_TIMEOUT = ("total_timeout", 11205, RetryOn.READ)
+    NO_TIME = ("no_time", 11205, RetryOn.READ)
+    """The time for all attempts was over before anything was sent."""
     CLOSED = ("closed", 11200, RetryOn.READ)
     PROTOCOL = ("protocol", 11206, RetryOn.READ)
     SECRET = ("secret", 11205, None)
@@ -109,6 +111,7 @@ _NEVER_SENT: Final = frozenset(
         AttemptFailure.PROXY,
         AttemptFailure.PROXY_REFUSED,
         AttemptFailure.PROXY_TIMEOUT,
+        AttemptFailure.NO_TIME,
         AttemptFailure.TLS,
         AttemptFailure.CERTIFICATE_NAME,
         AttemptFailure.CERTIFICATE_EXPIRED,

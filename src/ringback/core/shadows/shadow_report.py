@@ -17,7 +17,7 @@ EXCERPT: Final = 300
 """The maximum number of bytes of an answer's body in an excerpt."""
 
 _SIGNATURE: Final = (401, 403)
-_TIMEOUTS: Final = ("connect_timeout", "read_timeout", "total_timeout")
+_TIMEOUTS: Final = ("connect_timeout", "read_timeout", "total_timeout", "no_time")
 
 
 class ComparableResult(NamedTuple):

@@ -82,6 +82,7 @@ CONNECTING = [
 READING = [
     failed(AttemptFailure.READ_TIMEOUT),
     failed(AttemptFailure.TOTAL_TIMEOUT),
+    failed(AttemptFailure.NO_TIME),
     failed(AttemptFailure.CLOSED),
     failed(AttemptFailure.PROTOCOL),
 ]

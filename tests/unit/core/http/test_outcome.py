@@ -81,6 +81,7 @@ def test_every_failure_has_its_own_label() -> None:
         "lease",
         "name",
         "no_local_port",
+        "no_time",
         "protocol",
         "proxy",
         "proxy_refused",
