@@ -239,7 +239,7 @@ async def test_a_move_goes_on_in_another_process_when_its_own_is_killed(tmp_path
                 cluster.ask,
                 "SELECT workers.name FROM jobs JOIN workers USING (worker)"
                 " WHERE status = 'running' AND lease_until > clock_timestamp()"
-                " AND EXISTS (SELECT FROM plan_lines WHERE line LIKE '%soaking%')",
+                " AND EXISTS (SELECT FROM plan_lines WHERE line LIKE '%%soaking%%')",
             )
             return int(rows[0][0].rpartition(":")[2]) if rows else None
 
