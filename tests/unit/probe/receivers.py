@@ -135,7 +135,7 @@ def named(report: ProbeReport) -> set[str]:
 
 
 def case_called(name: str) -> ProbeCase:
-    return next(case for case in CASES if case.name == name)
+    return {case.name: case for case in CASES}[name]
 
 
 def answered(status: int) -> ProbeResponse:

@@ -211,6 +211,34 @@ async def test_effects_after_the_answer_are_awaited(checks: bool) -> None:
     assert named(report) == (expected if checks else expected | {"acts-on-forgeries"})
 
 
+async def test_late_work_for_genuine_callbacks_is_not_taken_for_that_for_forgeries() -> None:
+    counter, held = Counter(), list[None]()
+
+    def make(url: str) -> Handle:
+        receiver = Receiver(url, twilio_auth_tokens=[AUTH_TOKEN], kore_secrets=[KORE_SECRET])
+
+        async def handle(request: ReceivedRequest) -> ListenerResponse:
+            verdict = receiver.check_request(request)
+            if not isinstance(verdict, Rejected):
+                is_from_kore = verdict.source == Source.KORE
+                held.append(None) if is_from_kore else counter.work()
+                return OK
+            if held:  # only now
+                held.pop()
+                counter.work()
+            return ListenerResponse(403)
+
+        return handle
+
+    names = ("twilio-post-sim-update", "kore-post-sim-update", "kore-post-hmac")
+    names += ("forgeries-without-effect",)
+    async with served(make) as url:
+        cases = tuple(map(case_called, names))
+        report = await probed(url, cases=cases, read_counter=counter.read)
+    assert not held
+    assert named(report) == set()
+
+
 async def test_a_receiver_that_confuses_tokens_is_found() -> None:
     counter = Counter()
 
