@@ -1,10 +1,11 @@
-"""A receiver that records requests byte for byte, and answers by a script."""
+"""HTTP servers that receive: one records requests byte for byte, and answers by a script."""
 
 import asyncio
 import socket
 import ssl
 import struct
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -33,39 +34,28 @@ class ReceivedRequest:
     came: float = 0.0
     """When it had arrived, in seconds since 1970."""
 
+    def parsed(self) -> Request:
+        """Return the request as the receiver toolkit takes it."""
+        method, target, _ = self.line.split(" ")
+        headers = (header.partition(":") for header in self.headers)
+        pairs = tuple((name, value.strip()) for name, _, value in headers)
+        return Request(method, target, pairs, self.body)
 
-class RecordingReceiver:
-    """A server that records requests and answers them by a script, then with 200.
 
-    It listens on `host`. Instead of a script it can have a function from the request to its reply.
-    """
+class HttpReceiver(ABC):
+    """A server that answers each request as its class says; it listens on `host`."""
 
     def __init__(
-        self,
-        *script: Reply,
-        answer: Callable[[ReceivedRequest], Reply] = lambda _: OK,
-        tls: ssl.SSLContext | None = None,
-        host: str = "127.0.0.1",
-        port: int = 0,
+        self, *, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1", port: int = 0
     ) -> None:
-        self.requests: list[ReceivedRequest] = []
-        self.connections = 0
-        self.clients: list[str] = []
-        """The addresses that the connections come from."""
-        self.resumed: list[bool] = []
-        """Whether each TLS connection resumed the session of an earlier one."""
-        self.ended_connections = 0
-        self._script = list(script)
-        self._answer = answer
         self._tls = tls
         self._host = host
         self._port = port
         self._serving = set[asyncio.Task[None]]()
-        self._changed = asyncio.Condition()
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(
-            self._serve, self._host, self._port, ssl=self._tls
+            self._serve, self._host, self._port, ssl=self._tls, backlog=1024
         )
         self.port: int = self._server.sockets[0].getsockname()[1]
         return self
@@ -79,11 +69,63 @@ class RecordingReceiver:
         self._server.close()
         for task in self._serving:
             task.cancel()
-        await self.wait_for_ended(self.connections)
+        await asyncio.gather(*self._serving, return_exceptions=True)
 
     def url(self, path: str = "/", *, host: str | None = None) -> str:
         scheme = "https" if self._tls else "http"
         return f"{scheme}://{host or self._host}:{self.port}{path}"
+
+    @abstractmethod
+    async def receive(self, request: ReceivedRequest) -> Reply:
+        """Return the reply to a request that has arrived."""
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = cast("asyncio.Task[None]", asyncio.current_task())
+        self._serving.add(task)
+        try:
+            while not writer.is_closing():
+                await self._answer_one(reader, writer)
+        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass  # the sender has closed, or was killed, or the test is over
+        finally:
+            writer.close()
+            self._serving.discard(task)
+
+    async def _answer_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = await _read_request(reader, writer.get_extra_info("peername")[0])
+        reply = await self.receive(request)
+        if isinstance(reply, bytes):
+            writer.write(reply)
+            await writer.drain()
+        else:
+            await reply(writer)
+
+
+class RecordingReceiver(HttpReceiver):
+    """Records requests and answers them by a script, then with 200.
+
+    Instead of a script it can have a function from the request to its reply.
+    """
+
+    def __init__(
+        self,
+        *script: Reply,
+        answer: Callable[[ReceivedRequest], Reply] = lambda _: OK,
+        tls: ssl.SSLContext | None = None,
+        host: str = "127.0.0.1",
+        port: int = 0,
+    ) -> None:
+        super().__init__(tls=tls, host=host, port=port)
+        self.requests: list[ReceivedRequest] = []
+        self.connections = 0
+        self.clients: list[str] = []
+        """The addresses that the connections come from."""
+        self.resumed: list[bool] = []
+        """Whether each TLS connection resumed the session of an earlier one."""
+        self.ended_connections = 0
+        self._script = list(script)
+        self._answer = answer
+        self._changed = asyncio.Condition()
 
     async def wait_for(self, count: int) -> list[ReceivedRequest]:
         """Wait until there are at least `count` requests, and return all of them."""
@@ -93,6 +135,11 @@ class RecordingReceiver:
     async def wait_for_ended(self, count: int) -> None:
         """Wait until at least `count` connections have ended."""
         await self._until(lambda: self.ended_connections >= count)
+
+    async def receive(self, request: ReceivedRequest) -> Reply:
+        self.requests.append(request)
+        await self._tell()
+        return self._script.pop(0) if self._script else self._answer(request)
 
     async def _until(self, condition: Callable[[], bool]) -> None:
         # The work of a process that died is taken over after 15 s.
@@ -104,29 +151,9 @@ class RecordingReceiver:
         self.clients.append(writer.get_extra_info("peername")[0])
         if self._tls is not None:
             self.resumed.append(writer.get_extra_info("ssl_object").session_reused)
-        task = cast("asyncio.Task[None]", asyncio.current_task())
-        self._serving.add(task)
-        try:
-            while not writer.is_closing():
-                await self._answer_one(reader, writer)
-        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            pass  # the sender has closed, or the test is over
-        finally:
-            writer.close()
-            self._serving.discard(task)
-            self.ended_connections += 1
-            await self._tell()
-
-    async def _answer_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        request = await _read_request(reader, writer.get_extra_info("peername")[0])
-        self.requests.append(request)
+        await super()._serve(reader, writer)
+        self.ended_connections += 1
         await self._tell()
-        reply = self._script.pop(0) if self._script else self._answer(request)
-        if isinstance(reply, bytes):
-            writer.write(reply)
-            await writer.drain()
-        else:
-            await reply(writer)
 
     async def _tell(self) -> None:
         async with self._changed:
@@ -139,6 +166,11 @@ async def _read_request(reader: asyncio.StreamReader, client: str) -> ReceivedRe
     lengths = [h.partition(":")[2] for h in headers if h.lower().startswith("content-length:")]
     body = await reader.readexactly(int(lengths[0])) if lengths else b""
     return ReceivedRequest(line, tuple(headers), body, head + body, client, time.time())
+
+
+def status_reply(status: int) -> bytes:
+    """Return an answer that is nothing but a status."""
+    return b"HTTP/1.1 %d X\r\nContent-Length: 0\r\n\r\n" % status
 
 
 async def close_without_answer(writer: asyncio.StreamWriter) -> None:

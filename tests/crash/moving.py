@@ -6,8 +6,6 @@ from contextlib import suppress
 from enum import Enum
 from itertools import cycle
 from random import Random
-from types import TracebackType
-from typing import Self
 from urllib.parse import parse_qs
 
 from ringback.core.sids import SidKind, make_sid
@@ -15,6 +13,7 @@ from ringback.data_folder import StoredData
 from ringback.ports import Store, Transaction
 from tests.crash.production import Production
 from tests.fakes import SeededRandomness, a_fleet, a_profile, a_sim
+from tests.receivers import OK, HttpReceiver, ReceivedRequest, Reply, status_reply
 
 _AT_ONCE = 500
 _BAD = 20
@@ -43,13 +42,14 @@ class Kind(Enum):
 _BAD_KINDS = tuple(kind for kind in Kind if kind is not Kind.GOOD)
 
 
-class Receivers:
-    """An HTTP server at which each path is a receiver of its own.
+class MovedReceivers(HttpReceiver):
+    """Each path is a receiver of its own.
 
     Each acts once for each idempotency token, as the receiver toolkit does.
     """
 
     def __init__(self, count: int) -> None:
+        super().__init__()
         self.kinds = [
             _BAD_KINDS[number // _BAD % len(_BAD_KINDS)] if number % _BAD == 7 else Kind.GOOD
             for number in range(count)
@@ -59,68 +59,35 @@ class Receivers:
         self.acted_on_kore = set[str]()
         """The events that had it when kore sent them."""
         self._tokens = defaultdict[int, set[str]](set)
-        self._connections = set[asyncio.Task[None]]()
 
-    async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, backlog=1024)
-        self.port: int = self._server.sockets[0].getsockname()[1]
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._server.close()
-        for connection in self._connections:
-            connection.cancel()
-        await asyncio.gather(*self._connections, return_exceptions=True)
-
-    def url(self, number: int) -> str:
+    def url_of(self, number: int) -> str:
         """Return the URL of a receiver; an attempt to it takes three seconds at most."""
-        return f"http://127.0.0.1:{self.port}/r/{number}#rt=3000&tt=3000"
+        return self.url(f"/r/{number}#rt=3000&tt=3000")
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._connections.add(task)
-        try:
-            while (status := self._receive(*await _read(reader))) is not None:
-                writer.write(b"HTTP/1.1 %d X\r\nContent-Length: 0\r\n\r\n" % status)
-            await reader.read()  # until the sender gives up
-        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            pass  # the sender has closed, or was killed, or the test is over
-        finally:
-            writer.close()
-            self._connections.discard(task)
-
-    def _receive(self, number: int, headers: dict[str, str], body: str) -> int | None:
-        """Return the status of the answer; None if there is none."""
-        is_from_kore = "kore-signature" in headers
-        token = headers.get("kore-idempotency-token") or headers["i-twilio-idempotency-token"]
+    async def receive(self, request: ReceivedRequest) -> Reply:
+        parsed = request.parsed()
+        number = int(parsed.target.removeprefix("/r/"))
         kind = self.kinds[number]
+        is_from_kore = bool(parsed.values("Kore-Signature"))
         if is_from_kore and kind.refuses:
-            return kind.value
+            return status_reply(kind.value)
+        token = parsed.values(f"{'Kore' if is_from_kore else 'I-Twilio'}-Idempotency-Token")[0]
         if token not in self._tokens[number]:
             self._tokens[number].add(token)
-            event = parse_qs(body)["Payload"][0]
+            event = parse_qs(parsed.body.decode())["Payload"][0]
             self.acted[event] += 1
             if is_from_kore:
                 self.acted_on_kore.add(event)
-        return None if is_from_kore and kind is Kind.HANGS else 200
+        return _hang if is_from_kore and kind is Kind.HANGS else OK
 
 
-async def _read(reader: asyncio.StreamReader) -> tuple[int, dict[str, str], str]:
-    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-    line, *lines = head.removesuffix("\r\n\r\n").split("\r\n")
-    pairs = (each.partition(": ") for each in lines)
-    headers = {name.lower(): value for name, _, value in pairs}
-    body = await reader.readexactly(int(headers["content-length"]))
-    return int(line.split(" ")[1].removeprefix("/r/")), headers, body.decode()
+async def _hang(writer: asyncio.StreamWriter) -> None:
+    """Answer nothing for longer than the sender waits."""
+    await asyncio.sleep(6)
+    writer.close()
 
 
-def configure(data: StoredData, account_sid: str, receivers: Receivers) -> list[str]:
+def configure(data: StoredData, account_sid: str, receivers: MovedReceivers) -> list[str]:
     """Store a fleet and a SIM for each receiver, and return the SIDs of the SIMs."""
     random_source, sims = SeededRandomness(24), list[str]()
 
@@ -135,7 +102,7 @@ def configure(data: StoredData, account_sid: str, receivers: Receivers) -> list[
                     account_sid=account_sid,
                     unique_name=None,
                     network_access_profile_sid=profile,
-                    sms_commands_url=receivers.url(number),
+                    sms_commands_url=receivers.url_of(number),
                 )
             )
             tx.supersim.sims.add(

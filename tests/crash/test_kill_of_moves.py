@@ -21,7 +21,7 @@ import pytest
 from ringback.data_folder import DataFolder
 from ringback.postgres_database import PostgresDatabase
 from tests.crash.cluster import SHORT_LEASES, a_cluster
-from tests.crash.moving import Kind, Receivers, Traffic, configure
+from tests.crash.moving import Kind, MovedReceivers, Traffic, configure
 from tests.crash.production import Production, create_account, in_production
 from tests.served import asked_until, in_this_process
 
@@ -132,7 +132,7 @@ async def test_urls_are_moved_by_a_server_that_is_killed_twice_without_losing_a_
 ) -> None:
     (tmp_path / "ringback.toml").write_text(POLICY)
     credentials = await create_account(tmp_path / "data")
-    async with Receivers(urls) as receivers:
+    async with MovedReceivers(urls) as receivers:
         data, account_sid = DataFolder(tmp_path / "data"), credentials["account_sid"]
         sims = await asyncio.to_thread(configure, data, account_sid, receivers)
         traffic = Traffic(sims)
@@ -179,7 +179,7 @@ async def test_urls_are_moved_by_a_server_that_is_killed_twice_without_losing_a_
     assert listed - traffic.unsure == by_kore
 
 
-def each_event_had_its_effect_once(traffic: Traffic, receivers: Receivers) -> None:
+def each_event_had_its_effect_once(traffic: Traffic, receivers: MovedReceivers) -> None:
     """Check that nothing was lost, or sent twice, without anybody's hand."""
     assert {receivers.acted[event] for event in traffic.acknowledged} == {1}
     assert {receivers.acted[event] for event in traffic.unsure} <= {0, 1}
@@ -205,7 +205,7 @@ async def test_a_move_goes_on_in_another_process_when_its_own_is_killed(tmp_path
     settings, urls = ("--settings", str(tmp_path / "ringback.toml")), 100
     async with AsyncExitStack() as stack:
         log = stack.enter_context((tmp_path / "log").open("w"))
-        receivers = await stack.enter_async_context(Receivers(urls))
+        receivers = await stack.enter_async_context(MovedReceivers(urls))
         cluster = await stack.enter_async_context(a_cluster(tmp_path, command=SHORT_LEASES))
         data = PostgresDatabase(cluster.url, None, tmp_path / "ringback.key", tmp_path)
         account_sid = cluster.credentials["account_sid"]
