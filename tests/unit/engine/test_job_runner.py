@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TypeVar
 
 import pytest
@@ -14,15 +14,16 @@ from hypothesis import strategies as st
 from ringback.core.errors import BacklogFull, ConfigurationError
 from ringback.core.job import Job, JobPiece, JobStatus, cancel, pause, resume
 from ringback.engine.job_runner import PIECE, JobRunner
-from ringback.ports import SendingPause, Store, Transaction
-from tests.fakes import NOW, FakeClock, an_account
+from ringback.ports import SendingPause, Transaction
+from tests.fakes import NOW
 from tests.memory_store import MemoryStore
-from tests.stores.records import OURS, job
+from tests.stores.records import job
 from tests.unit.delivery.parts import FailingStore, Steps, all_has_run, running
+from tests.unit.engine.stored_jobs import FIRST, JobBench
 
 T = TypeVar("T")
 SECOND = timedelta(seconds=1)
-FIRST, SECOND_JOB, THIRD = (job(number).sid for number in (1, 2, 3))
+SECOND_JOB, THIRD = (job(number).sid for number in (2, 3))
 
 
 @dataclass
@@ -70,12 +71,10 @@ class BrokenStore(MemoryStore):
 
 
 @dataclass
-class Bench:
+class Bench(JobBench):
     """A job runner and its dependencies."""
 
-    store: Store = field(default_factory=MemoryStore)
     items: Items = field(default_factory=Items)
-    clock: FakeClock = field(default_factory=FakeClock)
     steps: Steps = field(default_factory=Steps)
     look_every: timedelta | None = None
     most_per_second: int | None = None
@@ -91,33 +90,12 @@ class Bench:
             checkpoint=self.steps,
         )
 
-    async def add(self, *jobs: Job) -> None:
-        def work(tx: Transaction) -> None:
-            if tx.accounts.get(OURS) is None:
-                tx.accounts.add(an_account(sid=OURS), [])
-            for one in jobs:
-                tx.jobs.add(one)
-
-        await self.store.transact(work)
-
-    async def move(self, sid: str, move: Callable[[Job, datetime], Job]) -> None:
-        await self.store.transact(lambda tx: tx.jobs.save(move(_found(tx, sid), NOW)))
-
-    async def job(self, sid: str = FIRST) -> Job:
-        return await self.store.transact(lambda tx: _found(tx, sid))
-
     async def work(self, steps: int = 99) -> int:
         """Take so many steps, or until all jobs wait; return the number of steps."""
         for number in range(steps):
             if not await self.runner.step():
                 return number
         return steps
-
-
-def _found(tx: Transaction, sid: str) -> Job:
-    found = tx.jobs.get(sid)
-    assert found is not None
-    return found
 
 
 async def test_a_job_is_done_piece_by_piece_up_to_its_end() -> None:
@@ -142,11 +120,11 @@ async def test_a_paused_or_cancelled_job_is_not_continued() -> None:
     bench = Bench(items=Items(9 * PIECE))
     await bench.add(job(1), job(2))
     await bench.work(4)
-    await bench.move(FIRST, pause)
-    await bench.move(SECOND_JOB, cancel)
+    await bench.move(pause, FIRST)
+    await bench.move(cancel, SECOND_JOB)
     assert await bench.work() == 0
     assert [(await bench.job(one)).done for one in (FIRST, SECOND_JOB)] == [2 * PIECE] * 2
-    await bench.move(FIRST, resume)
+    await bench.move(resume, FIRST)
     assert await bench.work() == 7
     assert (await bench.job()).status is JobStatus.DONE
 
@@ -295,7 +273,7 @@ async def test_a_job_that_was_cancelled_meanwhile_does_not_fail() -> None:
     for _ in range(2):
         await bench.work()
         bench.clock.advance(SECOND)
-    store.on_failure = lambda: bench.move(FIRST, cancel)
+    store.on_failure = lambda: bench.move(cancel, FIRST)
     await bench.work()
     assert (await bench.job()).status is JobStatus.CANCELLED
 
@@ -332,23 +310,23 @@ def test_each_item_is_done_once_whatever_happens(events: list[str]) -> None:
 
 async def _each_item_is_done_once(events: list[str]) -> None:
     items, store = Items(5 * PIECE + 7), MemoryStore()
-    bench = Bench(store, items)
+    bench = Bench(store, items=items)
     await bench.add(job(1), job(2))
     for number, event in enumerate(events):
         sid = (FIRST, SECOND_JOB)[number % 2]
         if event == "step":
             await bench.runner.step()
         elif event == "crash":
-            bench = Bench(store, items)
+            bench = Bench(store, items=items)
         elif event == "undone":
             # The process dies after the work, before that is durable.
             store.begin(lambda tx, b=bench: b.runner._take_turn(tx, []))
-            bench = Bench(store, items)
+            bench = Bench(store, items=items)
         elif (await bench.job(sid)).status is MOVES[event][0]:
-            await bench.move(sid, MOVES[event][1])
+            await bench.move(MOVES[event][1], sid)
     for sid in (FIRST, SECOND_JOB):
         if (await bench.job(sid)).status is JobStatus.PAUSED:
-            await bench.move(sid, resume)
+            await bench.move(resume, sid)
     await bench.work()
     wanted = [(sid, number) for sid in (FIRST, SECOND_JOB) for number in range(items.count)]
     assert sorted(items.done) == wanted

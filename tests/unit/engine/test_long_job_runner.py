@@ -11,13 +11,14 @@ import pytest
 from ringback.core.errors import ConfigurationError, QueryTimeout, StoreUnavailable
 from ringback.core.job import Job, JobKind, JobStatus, JobStopped, cancel, pause, resume
 from ringback.engine.long_job_runner import LongJobRunner
-from ringback.ports import Clock, SendingPause, Store, Transaction
+from ringback.ports import Clock, SendingPause
 from ringback.runtime.sending_gate import SendingGate
-from tests.fakes import NOW, FakeClock, an_account
+from tests.fakes import NOW
 from tests.memory_store import MemoryStore
-from tests.stores.records import OURS, job
+from tests.stores.records import job
 from tests.stores.sharing import MemoryShared
 from tests.unit.delivery.parts import FailingStore, all_has_run, running
+from tests.unit.engine.stored_jobs import FIRST, JobBench
 
 SECOND = timedelta(seconds=1)
 HOUR = timedelta(hours=1)
@@ -28,7 +29,7 @@ def a_move(number: int = 1) -> Job:
     return replace(job(number), kind=JobKind.MIGRATION)
 
 
-FIRST, OTHER = a_move(1).sid, a_move(2).sid
+OTHER = a_move(2).sid
 
 
 @dataclass
@@ -59,12 +60,10 @@ class Work:
 
 
 @dataclass
-class Bench:
+class Bench(JobBench):
     """A runner of long jobs and its dependencies."""
 
-    store: Store = field(default_factory=MemoryStore)
     work: Work = field(default_factory=Work)
-    clock: FakeClock = field(default_factory=FakeClock)
     gate: SendingGate = field(default_factory=SendingGate)
     look_every: timedelta | None = SECOND
     is_shared: bool = False
@@ -80,32 +79,11 @@ class Bench:
             is_shared=self.is_shared,
         )
 
-    async def add(self, *jobs: Job) -> None:
-        def work(tx: Transaction) -> None:
-            if tx.accounts.get(OURS) is None:
-                tx.accounts.add(an_account(sid=OURS), [])
-            for one in jobs:
-                tx.jobs.add(one)
-
-        await self.store.transact(work)
-
-    async def move(self, move: Callable[[Job, datetime], Job], sid: str = FIRST) -> None:
-        await self.store.transact(lambda tx: tx.jobs.save(move(_found(tx, sid), NOW)))
-
-    async def job(self, sid: str = FIRST) -> Job:
-        return await self.store.transact(lambda tx: _found(tx, sid))
-
     async def pass_time(self, by: timedelta = SECOND) -> None:
         """Let time pass, and all do what they can."""
         await all_has_run()
         self.clock.advance(by)
         await all_has_run()
-
-
-def _found(tx: Transaction, sid: str) -> Job:
-    found = tx.jobs.get(sid)
-    assert found is not None
-    return found
 
 
 # ---- to the end
