@@ -71,7 +71,8 @@ class Forked:
             return await asyncio.to_thread(printed.readline)
 
     def close(self) -> None:
-        """Release its resources, once it has ended."""
+        """Release its resources, once it has ended or was killed."""
+        self._process.join()
         self._out.close()
         self._process.close()
 
