@@ -198,6 +198,7 @@ NOTATIONS: Final = (
     Notation("set.sh", _text(f'{KEY}="${{HOOK:-<url>}}"\n'), (of_the_shell,)),
     Notation("Makefile", _text(f"A = 1\n{KEY} := <url>\n"), (of_make,)),
     Notation("Makefile", _text(f"export {KEY} ?= <url>\n"), (of_make,)),
+    Notation("Makefile", _text(f"{KEY} = <url>\nrun:\n\t@: $({KEY})\n"), (of_make,)),
     Notation("a.yaml", _text(f"a: 1\n{KEY}: <url>\nb: 2\n"), (of_yaml,)),
     Notation("a.yaml", _text(f"{KEY}: <url> # x\n"), (of_yaml,)),
     Notation("a.yaml", _text(f"{KEY}: '<url>'\n"), (of_yaml,)),

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, Protocol, Self
 
 from ringback.core.errors import ConfigurationError
 from ringback.migration.plan import read_edit
-from ringback.migration.url_source import UrlEdit, UrlLocation
+from ringback.migration.url_source import EditOutcome, UrlEdit, UrlLocation
 from ringback.runtime.disk_sync import sync
 from ringback.runtime.os_error_messages import refuse_windows, refusing
 from ringback.runtime.undo import on_failure
@@ -253,6 +253,13 @@ class JournalSummary:
             self.marks[edit.place] = JournalEntryType.MOVING
             self.open_step.places.add(edit.place)
 
+    def _leave(self, places: Reasons) -> None:
+        """Take a URL that could not go back as moved still, and any other one as not moved."""
+        for place, why in places.items():
+            mark = self.marks.pop(place, None)
+            if mark is JournalEntryType.RETURNING and why == EditOutcome.BY_HAND:
+                self.marks[place] = JournalEntryType.MOVED
+
     def _mark(self, what: JournalEntryType, places: Reasons, at: datetime) -> None:
         match what:
             case JournalEntryType.WORSE:
@@ -260,7 +267,7 @@ class JournalSummary:
             case JournalEntryType.SETTLED:
                 self.settled |= places.keys()
             case JournalEntryType.LEFT:
-                self.marks = {at: mark for at, mark in self.marks.items() if at not in places}
+                self._leave(places)
             case _:
                 self.marks |= dict.fromkeys(places, what)
         if what is JournalEntryType.SKIPPED:

@@ -131,6 +131,10 @@ ProgressEvent = (
 _LEFT_IN_WORDS: Final[Mapping[str, str]] = {
     EditOutcome.CHANGED.value: "somebody else changed the URL in the meantime",
     EditOutcome.GONE.value: "the URL doesn't exist any more",
+    EditOutcome.BY_HAND.value: (
+        "it can't be edited there any more: `ringback migrate inventory` says why; change it by"
+        " hand"
+    ),
 }
 
 

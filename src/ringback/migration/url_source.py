@@ -95,6 +95,8 @@ class EditOutcome(StrEnum):
     """The URL is neither the old nor the new one: somebody else changed it."""
     GONE = "gone"
     """There is no URL in this place any more."""
+    BY_HAND = "by hand"
+    """The URL is as it was, since what surrounds it doesn't allow the edit any more."""
 
 
 class UrlSource(Protocol):

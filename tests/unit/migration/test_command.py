@@ -680,6 +680,27 @@ def test_files_are_changed_only_when_applied(shell: Shell, app: Path) -> None:
     assert app.read_text() == before
 
 
+def test_a_url_that_can_not_be_edited_any_more_is_not_said_to_be_changed(shell: Shell) -> None:
+    old = "CALLBACK_URL = https://a.example/\\#rc=2\n"
+    path = Path("Makefile")
+    path.write_text(old)
+    shell.planned("Makefile")
+    shell.said("apply", "move.plan", "--no-probe", "--write")
+    moved = path.read_text()
+    path.write_text(f"{moved}send:\n\t./send $(CALLBACK_URL)\n")
+    for _ in range(2):
+        said = shell.said("revert", "move.plan", "--write", "--yes", exit_code=4)
+        assert "it can't be edited there any more: `ringback migrate inventory` says why" in said
+        assert shell.statuses() == {"https://a.example/#rc=2": "moved"}
+    path.write_text(moved)
+    shell.said("revert", "move.plan", "--write", "--yes")
+    assert path.read_text() == old
+    path.write_text(f"{old}send:\n\t./send $(CALLBACK_URL)\n")
+    said = shell.said("apply", "move.plan", "--no-probe", "--write", exit_code=4)
+    assert "it can't be edited there any more" in said
+    assert shell.statuses() == {"https://a.example/#rc=2": "pending"}
+
+
 def test_a_plan_of_files_works_from_any_folder(
     shell: Shell, app: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -178,7 +178,7 @@ def test_incomplete_urls_are_listed_and_never_changed(
     assert entry.fixed is not None
     assert why in entry.fixed
     assert replace(code, UrlEdit(entry.place, entry.url, f"{entry.url}#cbs=kore")) == [
-        EditOutcome.CHANGED
+        EditOutcome.BY_HAND
     ]
     assert path.read_text() == f"{line}\n"
 
@@ -279,7 +279,7 @@ def test_a_file_of_variables_is_edited_by_hand_if_another_reader_keeps_quotation
     (entry,) = entries(code)
     assert (why in str(entry.fixed)) if why else entry.fixed is None
     moved = UrlEdit(entry.place, entry.url, f"{entry.url}#cbs=kore")
-    assert replace(code, moved) == [EditOutcome.CHANGED if why else EditOutcome.DONE]
+    assert replace(code, moved) == [EditOutcome.BY_HAND if why else EditOutcome.DONE]
     assert ("#" in path.read_text()) is (why is None)
 
 

@@ -139,8 +139,12 @@ class FileUrlSource:
             if place not in wanted:
                 continue
             edit = wanted[place]
-            endings[edit] = EditOutcome.CHANGED if match.fixed else edit.outcome(match.url)
-            if endings[edit] is EditOutcome.DONE:
+            endings[edit] = edit.outcome(match.url)
+            if endings[edit] is not EditOutcome.DONE or match.url == edit.new:
+                continue
+            if match.fixed:
+                endings[edit] = EditOutcome.BY_HAND
+            else:
                 start, written, end = match.edited(text, edit.new, edit.quotes)
                 pieces += [text[at:start], written]
                 at = end

@@ -101,6 +101,7 @@ MAKEFILE: Final = LineFormat(
     quoted=MAKE,
     word=re.compile(r"(?:\\#|\$\$|[^\s#])+(?=[ \t]*(?:#.*)?\r?$)", re.MULTILINE),
 )
+_NO_MORE_THAN_A_SOURCE: Final = re.compile(r"(?:cbs=[^&]*)?")
 _ONE_VALUE: Final = (_SETTING, INI.line)
 _ENDS: Final = re.compile(r"[ \t]*(?:[ \t][#;].*)?\r?$", re.MULTILINE)
 _QUOTED: Final = re.compile(r"(?P<quote>[\"'`])(?P<raw>(?:\\.|(?!(?P=quote))[^\\\n])*)(?P=quote)")
@@ -142,5 +143,7 @@ def urls_in_makefile(text: str) -> Iterator[UrlInText]:
     for match in urls_in_lines(text, MAKEFILE):
         variable = rf"\$[({{]{re.escape(match.key)}[)}}]"
         is_bare = re.search(rf"^\t[^\n\"']*{variable}(?![\"'])", text, re.MULTILINE)
-        gains_ampersand = "#" in match.url or "&" in match.url
-        yield match.by_hand(_IN_RECIPE) if is_bare and gains_ampersand else match
+        before, _, fragment = match.url.partition("#")
+        # A fragment with nothing but the source stays without an ampersand, and so can go back.
+        has_ampersand = "&" in before or not _NO_MORE_THAN_A_SOURCE.fullmatch(fragment)
+        yield match.by_hand(_IN_RECIPE) if is_bare and has_ampersand else match

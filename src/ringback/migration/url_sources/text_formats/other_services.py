@@ -85,6 +85,10 @@ _TWILIO: Final = re.compile(
 _SIM_API: Final = re.compile(
     r"super_?-?sim|wireless|sms_?commands|ip_?commands|\bsims?\b|\bkore", re.IGNORECASE
 )
+_SIM_REQUEST: Final = re.compile(
+    r"\b(?:super_?sim|wireless)\b\s*(?:\(\))?\s*(?:\.|->)", re.IGNORECASE
+)
+"""A request to one of the SIM APIs by a client library."""
 _PATH: Final = re.compile(
     r"https?:[^/]*//[^/]+.*/(?:oauth2?|oidc|saml2?|sso|auth|signin|sign-in|login|signin-\w+|mpesa|stripe"
     r"|paypal|payments?|checkout|github|google|facebook|slack|discord)(?:[/_-]|$)",
@@ -247,6 +251,8 @@ def _same_prefix(match: UrlInText, around: Surroundings) -> re.Match[str] | None
         return None
     prefix = re.split(r"callback", match.key, maxsplit=1, flags=re.IGNORECASE)[0].strip("._-")
     beside = around.beside(match, _NEIGHBOURS)
+    if _SIM_REQUEST.search(beside):  # the URL is in a variable, which is likely for that request
+        return None
     for sign in _SIGN_IN.finditer(beside):
         before = beside[max(0, sign.start() - 40) : sign.start()]
         own = re.search(r"[\w.-]*\Z", before)
