@@ -265,7 +265,8 @@ async def apply(
     step. If the command is interrupted, run it again: it continues from there.
 
     Exit code: 0 if all URLs have moved; 1 if the plan is empty or can't be applied; 3 if
-    deliveries got worse and a step was rolled back; 4 if some URLs of the plan have not moved.
+    deliveries got worse and a step was rolled back; 4 if some URLs of the plan have not moved, or a
+    step of the canary is still open because too few callbacks came.
     """
     from ringback.cli.migrate.apply_plan import CanaryOptions, apply_plan
 
