@@ -9,7 +9,7 @@ import os
 import runpy
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from typing import IO
@@ -31,12 +31,22 @@ _CONTEXT.set_forkserver_preload(
 
 
 class Forked:
-    """A `python -m` command with these arguments; methods are named as in asyncio's Process."""
+    """A `python -m` command with these arguments; methods are named as in asyncio's Process.
 
-    def __init__(self, words: Sequence[str], log: IO[bytes] | None = None) -> None:
+    `variables` are added to those of this process.
+    """
+
+    def __init__(
+        self,
+        words: Sequence[str],
+        log: IO[bytes] | None = None,
+        *,
+        variables: Mapping[str, str] | None = None,
+    ) -> None:
         self._out, out = _CONTEXT.Pipe(duplex=False)
         with out, Connection(os.dup(2 if log is None else log.fileno()), readable=False) as err:
-            self._process = _CONTEXT.Process(target=_run, args=(words, dict(os.environ), out, err))
+            environment = {**os.environ, **(variables or {})}
+            self._process = _CONTEXT.Process(target=_run, args=(words, environment, out, err))
             self._process.start()
         self.pid = self._process.pid
 

@@ -125,8 +125,9 @@ class PlanExecutor:
 
     async def watch(self, canary: CanarySettings) -> ApplyOutcome:
         """Only watch the step that is under way, and write what is found into the journal."""
+        is_continued = self.journal.summary.open_step.is_continued
         await self._note(JournalEntryType.GOES_ON, edits=0)
-        result = await self._watch(canary)
+        result = await self._watch(canary, is_continued=is_continued)
         if result is None:
             return ApplyOutcome.WENT_BACK
         if result.callbacks < canary.least:
@@ -282,24 +283,27 @@ class PlanExecutor:
 
     async def _watch_beside(self, canary: CanarySettings) -> CanaryResult | None:
         """Do the same as `_watch`, while another process watches, too, if there is one."""
-        if self.watcher is None or not self.journal.summary.open_step.places:
-            return await self._watch(canary)
+        step = self.journal.summary.open_step
+        is_continued = step.watched_until is not None
+        if self.watcher is None or not step.places:
+            return await self._watch(canary, is_continued=is_continued)
         await self._begin_to_soak(canary)
         await self.watcher.begin()
-        result = await self._watch(canary)
+        result = await self._watch(canary, is_continued=is_continued)
         await self.watcher.end()
         return result
 
-    async def _watch(self, canary: CanarySettings) -> CanaryResult | None:
+    async def _watch(self, canary: CanarySettings, *, is_continued: bool) -> CanaryResult | None:
         """Watch the step's deliveries until the soak is over, and enough callbacks have come.
 
         Also ends if too few have come when the canary has waited for them as long as it may.
-        Returns the last result, or None as soon as the whole step must be rolled back.
+        Returns the last result, or None as soon as the whole step must be rolled back. If another
+        process has begun to watch the step, it may have been stopped while it sent.
         """
         step = self.journal.summary.open_step
         if not step.places:
             return CanaryResult(callbacks=canary.least)
-        if step.watched_until is not None:
+        if is_continued:
             await self.clock.sleep_until(self.clock.now() + canary.settles_after_stop)
         until = step.watched_until or await self._begin_to_soak(canary)
         edits = [self.journal.summary.edits[place] for place in step.places]

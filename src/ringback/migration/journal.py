@@ -122,6 +122,8 @@ class PlanStep:
     watched_until: datetime | None = None
     waits_until: datetime | None = None
     """Until when the canary waits for more callbacks than came until `watched_until`."""
+    is_continued: bool = False
+    """True if a later process went on with it."""
     is_stopped: bool = False
     is_unproven: bool = False
     """True if the last apply ended because too few callbacks came."""
@@ -216,6 +218,7 @@ class JournalSummary:
             case JournalEntryType.UNPROVEN:
                 self.open_step.is_unproven = True
             case JournalEntryType.GOES_ON:
+                self.open_step.is_continued = True
                 if self.open_step.is_unproven:
                     self.open_step.is_unproven, self.open_step.waits_until = False, None
             case JournalEntryType.PASSED | JournalEntryType.WENT_BACK:

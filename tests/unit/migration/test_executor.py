@@ -1,5 +1,6 @@
 """A plan is applied and reverted correctly, even if others change URLs meanwhile."""
 
+import asyncio
 import json
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
@@ -24,7 +25,15 @@ from ringback.migration.progress import (
 )
 from ringback.migration.url_source import EditOutcome, UrlEdit, UrlEntry, UrlLocation
 from ringback.ports import UrlDeliveryTotals
-from tests.unit.migration.url_sources import ACCOUNT, NOW, FileOfUrls, World, moved, urls
+from tests.unit.migration.url_sources import (
+    ACCOUNT,
+    NOW,
+    FileOfUrls,
+    PassingClock,
+    World,
+    moved,
+    urls,
+)
 
 HOUR = timedelta(hours=1)
 
@@ -415,6 +424,51 @@ def test_an_apply_of_an_unproven_step_waits_again(world: World) -> None:
     settles = timedelta(seconds=10)
     assert world.clock.now() - NOW == 2 * HOUR + settles + HOUR
     assert world.apply(canary=least(canary, 0)) is ApplyOutcome.DONE
+
+
+@dataclass
+class Beside:
+    """Implements `StepWatcher`: notes when it was to begin and to end."""
+
+    clock: PassingClock
+    asked: list[tuple[str, timedelta]] = field(default_factory=list[tuple[str, timedelta]])
+
+    async def begin(self) -> None:
+        self.asked.append(("begin", self.clock.now() - NOW))
+
+    async def end(self) -> None:
+        self.asked.append(("end", self.clock.now() - NOW))
+
+
+def test_another_process_watches_each_step_just_as_long(world: World) -> None:
+    planned(world, 4)
+    beside = Beside(world.clock)
+    with world.journal() as journal:
+        executor = world.executor(journal)
+        executor.watcher = beside
+        apply = executor.apply(readiness=None, canary=Watched().canary(50))
+        assert asyncio.run(apply) is ApplyOutcome.DONE
+    assert beside.asked == [
+        *(("begin", 0 * HOUR), ("end", HOUR)),
+        *(("begin", HOUR), ("end", 2 * HOUR)),
+    ]
+
+
+def test_a_process_that_only_watches_lets_deliveries_settle_if_it_is_not_the_first(
+    world: World,
+) -> None:
+    planned(world, 4)
+    canary = Watched().canary(50)
+    with pytest.raises(KeyboardInterrupt):
+        world.apply(canary=canary, checkpoint=_interrupt_at("soaking"))
+    for settles in (0, 10):
+        before = world.clock.now()
+        with world.journal() as journal, pytest.raises(KeyboardInterrupt):
+            asyncio.run(world.executor(journal, _interrupt_at("looked")).watch(canary))
+        assert world.clock.now() - before == timedelta(seconds=settles)
+    with world.journal() as journal:
+        assert asyncio.run(world.executor(journal).watch(canary)) is ApplyOutcome.DONE
+    assert world.clock.now() - NOW == HOUR
 
 
 def test_the_last_step_has_a_soak_too(world: World) -> None:

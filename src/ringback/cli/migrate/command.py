@@ -191,8 +191,7 @@ async def plan(
     "apply",
     examples={
         "ringback migrate apply kore.plan --no-probe --canary 50 --soak 1s --least 0": (
-            "Move 50 % of a plan's URLs, watch them for 1 second even if no callback comes, then"
-            " move the rest."
+            "Move 50 % of a plan's URLs, watch them for 1 second, then move the rest."
         ),
         "ringback migrate apply example.plan": (
             "Show what a plan would change in files, without changing them."
