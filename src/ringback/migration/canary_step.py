@@ -96,6 +96,8 @@ def up_to(share: int, edits: Sequence[UrlEdit]) -> set[UrlLocation]:
 
     All URLs of a receiver move together. The order of the receivers is always the same.
     """
+    if share == ALL:
+        return {edit.place for edit in edits}
     in_order = sorted(edits, key=_receiver)
     wanted, chosen = len(edits) * share / ALL, set[UrlLocation]()
     for _, places in groupby(in_order, key=_receiver):

@@ -17,6 +17,8 @@ def shown(url: str) -> str:
     >>> shown("https://user:password@a.example/p#rc=2"), shown("https:/user:password@a.example")
     ('https://a.example/p#rc=2', '…@a.example')
     """
+    if "@" not in url:  # parsing takes long, for thousands of URLs
+        return url
     try:
         return CallbackUrl.parse(url, sources=None).shown
     except InvalidCallbackUrl:
@@ -29,5 +31,7 @@ def with_credentials_of(url: str, text: str) -> str:
     >>> with_credentials_of("https://a.example/#cbs=kore", "https://user:password@a.example/")
     'https://user:password@a.example/#cbs=kore'
     """
+    if "@" not in url and "@" not in text:
+        return url
     credentials = CallbackUrl.parse(text, sources=None).credentials
     return CallbackUrl.parse(url, sources=None).with_credentials(credentials).configured

@@ -5,7 +5,6 @@ job was paused or cancelled, or another process has continued it, nothing more o
 """
 
 import json
-from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -130,7 +129,9 @@ async def read_lines(
 
 def counts_of(summary: JournalSummary) -> dict[str, int]:
     """Return how many URLs were moved, skipped and moved back, for the counts of a job."""
-    return dict(Counter(_COUNTED[mark] for mark in summary.marks.values() if mark in _COUNTED))
+    marks = [*summary.marks.values()]
+    counts = {name: marks.count(mark) for mark, name in _COUNTED.items()}
+    return {name: count for name, count in counts.items() if count}
 
 
 def plan_id_of(job: Job) -> str:
