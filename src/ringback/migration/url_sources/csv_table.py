@@ -5,7 +5,7 @@ position in the text, so that an edit changes the URL and no other byte.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,6 +18,7 @@ _DELIMITERS: Final = ",;\t|"
 _URL: Final = ("url", "callback_url")
 _NAME: Final = ("name", "place")
 _METHOD: Final = ("method", "callback_method")
+_ACCOUNT: Final = ("account_sid",)
 _BYTE_ORDER_MARK: Final = "\ufeff"
 CELL: Final = UrlEscaping(
     re.compile(r'""|.', re.DOTALL),
@@ -55,24 +56,35 @@ def matches_in_table(text: str, file: str) -> list[UrlInText]:
         columns = {
             cell.text.strip(f" {_BYTE_ORDER_MARK}").lower(): at for at, cell in enumerate(header)
         }
-        if any(name in columns for name in _URL):
-            return list(_matches(rows, columns))
+        urls, *others = (
+            [columns[name] for name in names if name in columns]
+            for names in (_URL, _NAME, _METHOD, _ACCOUNT)
+        )
+        if urls:
+            return list(_matches(rows, urls, *others))
     raise ConfigurationError(
         f"{file}:1: no column is named {' or '.join(_URL)}; name the column"
         " with the URLs so (account_sid, name and method are optional)"
     )
 
 
-def _matches(rows: Sequence[list[_Cell]], columns: Mapping[str, int]) -> Iterator[UrlInText]:
+def _matches(
+    rows: Sequence[list[_Cell]],
+    urls: Sequence[int],
+    names: Sequence[int],
+    methods: Sequence[int],
+    accounts: Sequence[int],
+) -> Iterator[UrlInText]:
+    """Yield the URL of each row; of several columns for the same thing, the first one counts."""
     for row in rows:
-        url = _find(row, columns, _URL)
+        url = _find(row, urls)
         if url is None or not url.text.strip():
             continue
-        method, warnings = _method(row, columns)
-        name, account = (_find(row, columns, names) for names in (_NAME, ("account_sid",)))
+        method, warnings = _method(_find(row, methods))
+        name, account, inner = _find(row, names), _find(row, accounts), url.inner
         yield UrlInText(
-            start=url.inner.start,
-            raw=url.inner.raw,
+            start=inner.start,
+            raw=inner.raw,
             notation=CELL,
             warnings=warnings,
             account_sid=(account and account.text) or None,
@@ -81,8 +93,7 @@ def _matches(rows: Sequence[list[_Cell]], columns: Mapping[str, int]) -> Iterato
         )
 
 
-def _method(row: list[_Cell], columns: Mapping[str, int]) -> tuple[HttpMethod, tuple[str, ...]]:
-    cell = _find(row, columns, _METHOD)
+def _method(cell: _Cell | None) -> tuple[HttpMethod, tuple[str, ...]]:
     if cell is None or not cell.text:
         return HttpMethod.POST, ()
     try:
@@ -91,9 +102,11 @@ def _method(row: list[_Cell], columns: Mapping[str, int]) -> tuple[HttpMethod, t
         return HttpMethod.POST, (f"its method is {cell.text!r}; callbacks are sent by POST or GET",)
 
 
-def _find(row: list[_Cell], columns: Mapping[str, int], names: Sequence[str]) -> _Cell | None:
-    found = (columns[name] for name in names if name in columns)
-    return next((row[at] for at in found if at < len(row)), None)
+def _find(row: list[_Cell], columns: Sequence[int]) -> _Cell | None:
+    for at in columns:
+        if at < len(row):
+            return row[at]
+    return None
 
 
 def _rows(text: str, delimiter: str) -> Iterator[list[_Cell]]:
