@@ -4,6 +4,7 @@ import asyncio
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -168,8 +169,8 @@ async def test_blocking_work_in_an_event_loop_keeps_its_claim(kept: Kept) -> Non
 # ---- the thread ----------------------------------------------------------------------------------
 
 
-def threads() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == "ringback-leases"]
+def threads(name: str = "ringback-lease") -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name.startswith(name)]
 
 
 def wait_until(condition: Callable[[], object]) -> None:
@@ -179,7 +180,7 @@ def wait_until(condition: Callable[[], object]) -> None:
         time.sleep(0.002)
 
 
-def test_one_thread_renews_all_and_ends_when_there_is_nothing_to_renew() -> None:
+def test_one_thread_waits_for_all_and_ends_when_there_is_nothing_to_renew() -> None:
     store = Counted(MemoryDedupe())
     renewal = ThreadLeaseRenewal(store.renew, LEASE)
     visits = [visit(owner, token=owner) for owner in "abc"]
@@ -189,8 +190,8 @@ def test_one_thread_renews_all_and_ends_when_there_is_nothing_to_renew() -> None
             store.claim(one)
             renewal.begin(one)
         wait_for_renewals(store, 9)
-        (thread,) = threads()
-        assert thread.daemon
+        (thread,) = threads("ringback-leases")
+        assert all(one.daemon for one in (thread, *threads()))
         for one in visits:
             renewal.end(one)
         wait_until(lambda: not threads())
@@ -262,6 +263,7 @@ def test_a_process_without_threads_to_spare_works_without_renewal(
         raise RuntimeError("can't start new thread")
 
     store = MemoryDedupe()
+    wait_until(lambda: not threads())
     with monkeypatch.context() as patched:
         patched.setattr(threading.Thread, "start", refuse)
         assert receiver(store).handle(REQUEST, id).status == 200
@@ -326,4 +328,37 @@ def test_a_lease_is_renewed_three_times_in_its_length(monkeypatch: pytest.Monkey
     monkeypatch.setattr(time, "sleep", sleep)
     ThreadLeaseRenewal(lambda _: False, timedelta(seconds=60)).begin(visit("a"))
     assert ended.wait(_PATIENCE)
-    assert pauses == [20.0, 20.0]
+    assert pauses[:2] == [20.0, 20.0]
+
+
+def test_thousands_of_receivers_with_quick_work_have_one_thread(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "_RENEWALS", 60)  # each half a second
+    wait_until(lambda: not threads())
+    answers = Counter(receiver(MemoryDedupe()).handle(REQUEST, id).status for _ in range(2000))
+    assert answers == {200: 2000}
+    assert len(threads("ringback-leases")) <= 1
+    assert len(threads()) <= 2
+
+
+def test_a_store_that_does_not_answer_delays_no_other() -> None:
+    begun, may_end, asked = threading.Event(), threading.Event(), list[DedupeClaimRequest]()
+
+    def hang(given: DedupeClaimRequest) -> bool:
+        asked.append(given)
+        begun.set()
+        return may_end.wait(_PATIENCE)
+
+    hanging, store = ThreadLeaseRenewal(hang, LEASE), Counted(MemoryDedupe())
+    other = ThreadLeaseRenewal(store.renew, LEASE)
+    hanging.begin(visit("a"))
+    assert begun.wait(_PATIENCE)
+    store.claim(visit("b"))
+    other.begin(visit("b"))
+    wait_for_renewals(store, 5)
+    other.end(visit("b"))
+    assert len(asked) == 1  # and it is not asked again before it has answered
+    hanging.end(visit("a"))
+    may_end.set()
+    wait_until(lambda: not threads())
