@@ -312,18 +312,19 @@ class PlanExecutor:
             result = await self._patiently(
                 canary, lambda: canary.look(edits, before, began=step.began, now=self.clock.now())
             )
-            is_over = self.clock.now() >= until
+            ends = until
+            if self.clock.now() >= until and result.callbacks < canary.least:
+                more = self.clock.now() + canary.wait
+                ends = step.waits_until or await self._wait_for_more(more, result)
+            is_over = self.clock.now() >= ends
+            # Before that, there are too few URLs with callbacks to say that a share is general.
             is_general = result.is_general if is_over else result.is_surely_general
             await self._leave_behind(step, result, is_general=is_general)
             if step.is_stopped:
                 return None
             self.checkpoint("looked")
             await self._settle_some()
-            ends = until
-            if is_over and result.callbacks < canary.least:
-                more = self.clock.now() + canary.wait
-                ends = step.waits_until or await self._wait_for_more(more, result)
-            if is_over and self.clock.now() >= ends:
+            if is_over:
                 return result
             await self.clock.sleep_until(min(self.clock.now() + canary.pause, ends))
 

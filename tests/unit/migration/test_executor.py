@@ -407,6 +407,29 @@ def test_a_step_with_too_few_waits_and_is_then_unproven_or_probed(world: World) 
     assert world.url_source.urls() == moved(old)
 
 
+@dataclass
+class FewAtFirst(Watched):
+    """Only some URLs have callbacks until a number of looks."""
+
+    first: Collection[str] = ()
+    until: int = 0
+
+    async def totals(self, *, since: datetime, until: datetime) -> Sequence[UrlDeliveryTotals]:
+        totals = await super().totals(since=since, until=until)
+        urls_called = {moved(urls(100))[name] for name in self.first}
+        return [each for each in totals if self.looks > self.until or each.url in urls_called]
+
+
+def test_bad_urls_among_few_do_not_stop_a_step_that_waits_for_more_callbacks(world: World) -> None:
+    planned(world, 100)
+    step = sorted(place.name for place in _first(world, 50))
+    watched = FewAtFirst(step[:3], first=step[:20], until=80)  # the soak has 61 looks
+    assert world.apply(canary=least(watched.canary(50), 40)) is ApplyOutcome.DONE
+    assert {name for name, state in world.states().items() if state is EditState.BEHIND} == {
+        *step[:3]
+    }
+
+
 def test_a_wait_that_was_cut_off_ends_when_it_would_have(world: World) -> None:
     planned(world, 4)
     canary = least(Watched().canary(50), 3)
