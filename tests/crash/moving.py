@@ -19,6 +19,8 @@ _AT_ONCE = 500
 _BAD = 20
 """One receiver of so many is bad."""
 _CLIENTS = 4
+_PAUSE = 0.01
+"""Seconds between two requests of a client, so that there is time left for other tests."""
 
 
 class Kind(Enum):
@@ -48,8 +50,10 @@ class MovedReceivers(HttpReceiver):
     Each acts once for each idempotency token, as the receiver toolkit does.
     """
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, *, patience: int = 3) -> None:
+        """Open so many; an attempt to one takes `patience` seconds at most."""
         super().__init__()
+        self._patience = patience
         self.kinds = [
             _BAD_KINDS[number // _BAD % len(_BAD_KINDS)] if number % _BAD == 7 else Kind.GOOD
             for number in range(count)
@@ -61,8 +65,9 @@ class MovedReceivers(HttpReceiver):
         self._tokens = defaultdict[int, set[str]](set)
 
     def url_of(self, number: int) -> str:
-        """Return the URL of a receiver; an attempt to it takes three seconds at most."""
-        return self.url(f"/r/{number}#rt=3000&tt=3000")
+        """Return the URL of a receiver, which limits the time of each attempt."""
+        limit = 1000 * self._patience
+        return self.url(f"/r/{number}#rt={limit}&tt={limit}")
 
     async def receive(self, request: ReceivedRequest) -> Reply:
         parsed = request.parsed()
@@ -78,13 +83,12 @@ class MovedReceivers(HttpReceiver):
             self.acted[event] += 1
             if is_from_kore:
                 self.acted_on_kore.add(event)
-        return _hang if is_from_kore and kind is Kind.HANGS else OK
+        return self._hang if is_from_kore and kind is Kind.HANGS else OK
 
-
-async def _hang(writer: asyncio.StreamWriter) -> None:
-    """Answer nothing for longer than the sender waits."""
-    await asyncio.sleep(6)
-    writer.close()
+    async def _hang(self, writer: asyncio.StreamWriter) -> None:
+        """Answer nothing for longer than the sender waits."""
+        await asyncio.sleep(2 * self._patience)
+        writer.close()
 
 
 def configure(data: StoredData, account_sid: str, receivers: MovedReceivers) -> list[str]:
@@ -166,3 +170,4 @@ class Traffic:
                 if answer.status < 300:
                     self.acknowledged[event] = number
                     self.unsure.discard(event)
+            await asyncio.sleep(_PAUSE)

@@ -125,9 +125,9 @@ async def _each_callback_is_replayed_once(folder: Path, count: int) -> None:
             assert found > before or step == "keeping"
         job: dict[str, Any] = {"status": "running"}
         while job["status"] == "running":
-            async with served(folder) as dev:  # for 20 s at most
-                (job,) = (await dev.get("/portal/v1/jobs")).body["jobs"]
-                with suppress(TimeoutError):
+            with suppress(TimeoutError):  # it is served for 20 s at most
+                async with served(folder) as dev:
+                    (job,) = (await dev.get("/portal/v1/jobs")).body["jobs"]
                     job = await ended(dev, job["sid"], within=15)
     assert (job["status"], job["counts"]) == ("done", {"replayed": count})
     # To count many takes too long, so the estimate is a lower bound then.
