@@ -101,8 +101,9 @@ async def test_a_move_goes_on_in_the_server_when_its_command_is_interrupted(tmp_
         assert "the move goes on in the server: `ringback jobs follow JO" in err
         assert "Traceback" not in err
         # It ends although nobody follows it: the next command finds it done.
-        status = lambda: move.migrate("status", str(move.plan))  # noqa: E731 (short)
-        await asked_until(status, lambda ended: "1  moved" in ended.output)
+        await asked_until(
+            lambda: move.migrate("status", str(move.plan)), lambda ended: "1  moved" in ended.output
+        )
         again = await move.apply(*canary)
         assert "1  moved" in again.output
 

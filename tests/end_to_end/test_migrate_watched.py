@@ -67,8 +67,10 @@ class App:
         return next((one for one in jobs if one["parameters"]["action"] == "watch"), {})
 
     async def _is_active(self) -> bool:
-        is_settled = lambda sim: sim.body["status"] in ("active", "inactive")  # noqa: E731 (short)
-        sim = await asked_until(lambda: self.server.get(self.server.sim_path), is_settled)
+        sim = await asked_until(
+            lambda: self.server.get(self.server.sim_path),
+            lambda sim: sim.body["status"] in ("active", "inactive"),
+        )
         return sim.body["status"] == "active"
 
 

@@ -169,8 +169,7 @@ class Platform:
     async def marks(self) -> list[str]:
         """Return the types of all lines of the journal."""
         marks = list[str]()
-        take = lambda line, _: marks.append(line["ringback_journal"])  # noqa: E731 (short)
-        await read_lines(self._lines, take)
+        await read_lines(self._lines, lambda line, _: marks.append(line["ringback_journal"]))
         return marks
 
     async def _lines(self, after: int) -> Sequence[str]:

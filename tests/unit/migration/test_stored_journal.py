@@ -140,8 +140,8 @@ async def test_a_journal_with_many_lines_is_read_as_a_whole(store: MemoryStore) 
     assert last == 2 * LINES_AT_ONCE
     assert numbers == list(range(1, last + 1))
     after = list[int]()
-    take = lambda _, number: after.append(number)  # noqa: E731 (short)
-    assert await read_lines(fetching(store), take, after=150) == last
+    read = read_lines(fetching(store), lambda _, number: after.append(number), after=150)
+    assert await read == last
     assert after == list(range(151, last + 1))
     journal = await StoredJournal.open(store, a_move(), now=NOW)
     await journal.append(JournalEntryType.PROVED, at=NOW)

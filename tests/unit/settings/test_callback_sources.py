@@ -1,5 +1,6 @@
 """Sources that a settings file adds: how they are read, and which are refused."""
 
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -8,8 +9,8 @@ from ringback.core.errors import ConfigurationError
 from ringback.core.http.egress_routes import Direct
 from ringback.core.policy.source_policy import Source
 from ringback.core.sources.body_encoding import BodyEncoding
-from ringback.core.sources.idempotency_tokens import IdempotencyTokenFormat
-from ringback.core.sources.source_definition import BUILT_IN, SIGNATURE_SCHEMES
+from ringback.core.sources.source_definition import BUILT_IN
+from ringback.core.sources.source_table import read_source_table
 from ringback.settings.load import load
 from ringback.settings.setting_definitions import ServerCommand
 from ringback.settings.settings import Settings
@@ -39,35 +40,12 @@ def test_without_custom_sources_there_are_the_two_of_the_notice(tmp_path: Path) 
     assert list(BUILT_IN) == [Source.TWILIO, Source.KORE]
 
 
-def test_a_source_consists_of_headers_a_signature_and_tokens(tmp_path: Path) -> None:
+def test_a_source_is_read_from_its_table(tmp_path: Path) -> None:
     sources = loaded(tmp_path, ACME).sources
-    acme = sources["acme"]
     assert list(sources) == ["twilio", "kore", "acme"]
-    assert acme.signature is SIGNATURE_SCHEMES["hmac-sha256"]
-    assert acme.token == IdempotencyTokenFormat("evt_")
-    assert [header.name for header in acme.headers] == [
-        "Host",
-        "User-Agent",
-        "X-Id",
-        "X-Signature",
-        "Content-Length",
-        "Content-Type",
-        "Authorization",
-    ]
-    assert acme.content_type == BUILT_IN[Source.KORE].content_type
-
-
-def test_a_header_that_the_source_lists_itself_keeps_its_place(tmp_path: Path) -> None:
-    text = ACME.replace('"User-Agent: Acme/1.0"', '"content-type: {content_type}", "HOST: {host}"')
-    names = [header.name for header in loaded(tmp_path, text).sources["acme"].headers]
-    assert names == [
-        "content-type",
-        "HOST",
-        "X-Id",
-        "X-Signature",
-        "Content-Length",
-        "Authorization",
-    ]
+    table = tomllib.loads(ACME)["sources"]["acme"]
+    assert sources["acme"] == read_source_table("acme", table)
+    assert sources["acme"].content_type == BUILT_IN[Source.KORE].content_type
 
 
 def test_a_source_may_have_its_own_content_type_and_egress(tmp_path: Path) -> None:
