@@ -2,11 +2,16 @@
 
 import asyncio
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from click.testing import Result
 
+from ringback.cli.migrate.step_watch import PortalDeliveries, ServerStepWatcher
+from ringback.migration.canary_step import CanarySettings
+from ringback.migration.plan import MigrationPlan
+from ringback.portal_client import PortalClient
 from tests.end_to_end.test_migrate_in_server import BEFORE, refusing_kore
 from tests.forked import Forked
 from tests.receivers import RecordingReceiver
@@ -115,6 +120,22 @@ async def test_the_server_watches_on_when_the_command_is_killed_and_says_how_to_
         ended = await app.run(*back.split(" ")[1:], "--yes", "--json")
         assert (ended.exit_code, json.loads(ended.stdout)["counts"]) == (0, {"gone back": 1})
         assert app.env.read_bytes() == old
+
+
+async def test_the_job_ends_when_the_command_has_judged_the_step(tmp_path: Path) -> None:
+    async with RecordingReceiver() as receiver, served(tmp_path / "data", *BEFORE) as server:
+        app = App(tmp_path, server, receiver.url("/sims"))
+        await app.make_plan()
+        await app.apply_and_die(tuple("1m" if word == "2s" else word for word in app.apply_words()))
+        await server.post(f"/portal/v1/jobs/{(await app.watching())['sid']}/cancel")
+        base_url, account_sid, auth_token = app.variables.values()
+        portal, plan = PortalClient(base_url, account_sid, auth_token), Path(app.plan)
+        canary = CanarySettings((50,), timedelta(minutes=1), PortalDeliveries(portal))
+        watcher = ServerStepWatcher(MigrationPlan.read(plan), plan, canary, portal)
+        await watcher.begin()
+        assert (await app.watching())["status"] == "running"
+        await watcher.end()
+        assert (await app.watching())["status"] == "cancelled"
 
 
 async def test_the_job_of_a_step_without_enough_callbacks_says_so(tmp_path: Path) -> None:

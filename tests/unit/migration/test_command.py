@@ -726,6 +726,12 @@ def test_skipped_files_are_counted(shell: Shell, app: Path) -> None:
     assert "skipped 1: binary file" in shell.run("inventory", ".").stderr
 
 
+def test_rows_of_a_table_may_lack_their_last_cells(shell: Shell) -> None:
+    Path("urls.csv").write_text("name,callback_url,method\nA\nB,https://b.example/\n")
+    _, edit = shell.planned("--csv", "urls.csv")
+    assert (edit["url"], edit["method"]) == ("https://b.example/", "POST")
+
+
 def test_urls_of_a_table_are_moved_in_place(shell: Shell) -> None:
     Path("urls.csv").write_text("name;url\nA;https://a.example/\n")
     shell.planned("--csv", "urls.csv")

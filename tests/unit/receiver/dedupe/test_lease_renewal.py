@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -279,6 +281,35 @@ def test_a_child_process_renews_its_own_claims_only() -> None:
     renewal.begin(visit("of the child"))
     wait_for_renewals(store)
     renewal.end(visit("of the child"))
+
+
+FORKS = """
+import os, sys, time
+from datetime import timedelta
+from ringback.receiver.dedupe import lease_renewal
+from tests.unit.receiver.dedupe.visits import visit
+
+lease_renewal._RENEWALS = 100_000
+asked = []
+renewal = lease_renewal.ThreadLeaseRenewal(
+    lambda given: asked.append(given.owner) or True, timedelta(seconds=30)
+)
+renewal.begin(visit("of the parent"))
+while not asked:
+    time.sleep(0.002)
+if not os.fork():
+    asked.clear()
+    renewal.begin(visit("of the child"))
+    until = time.monotonic() + 10
+    while len(asked) < 3 and time.monotonic() < until:
+        time.sleep(0.002)
+    os._exit(0 if set(asked) == {"of the child"} else 1)
+sys.exit(os.waitstatus_to_exitcode(os.wait()[1]))
+"""
+
+
+def test_a_forked_process_has_a_thread_of_its_own_and_none_of_its_parents_claims() -> None:
+    subprocess.run([sys.executable, "-c", FORKS], check=True, timeout=60)
 
 
 # ---- the task ------------------------------------------------------------------------------------
