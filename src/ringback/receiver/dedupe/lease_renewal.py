@@ -142,7 +142,8 @@ class _Pauses:
                 return
             self._waiting[pause] = {renewal}
         try:
-            threading.Thread(target=run, args=(pause,), name="ringback-leases", daemon=True).start()
+            name = f"ringback-leases-{pause:g}s"
+            threading.Thread(target=run, args=(pause,), name=name, daemon=True).start()
         except RuntimeError:
             with self._lock:
                 del self._waiting[pause]
