@@ -45,6 +45,12 @@ _UNDONE_BY: Final = {
     20: "ALTER TABLE shadows DROP COLUMN body; ALTER TABLE installation DROP COLUMN fingerprint;"
     " DELETE FROM installation WHERE paused_us IS NULL",
     21: "DROP TABLE plan_lines; DROP INDEX jobs_of_plan; ALTER TABLE jobs DROP COLUMN plan_id",
+    22: (
+        "DROP TABLE destination_settings; DROP TABLE destination_states; DROP TABLE order_heads;"
+        " DROP INDEX waiting_in_order; ALTER TABLE waiting DROP COLUMN order_key;"
+        " ALTER TABLE waiting DROP COLUMN order_place; ALTER TABLE waiting DROP COLUMN own_due_us;"
+        " ALTER TABLE installation DROP COLUMN destinations_revision"
+    ),
 }
 """The statements that undo each migration since schema 11."""
 

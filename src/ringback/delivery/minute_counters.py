@@ -107,7 +107,7 @@ class MinuteCounters:
         """Return the counts to which an event of a callback at this instant belongs."""
         if not self._began <= instant < self._until:
             self._use_minute_of(instant)
-        key = (callback.account_sid, callback.url.destination, callback.source)
+        key = (callback.account_sid, callback.destination, callback.source)
         counts = self._counts.get(key)
         if counts is None:
             counts = self._counts[key] = CallbackCounts()

@@ -57,18 +57,19 @@ class ListedCallback(NamedTuple):
 
 
 class Lane(NamedTuple):
-    """A queue of one account's callbacks to one destination (scheme, host and port).
+    """A queue of one account's callbacks to one destination.
 
     Lanes take turns, so that no account and no slow receiver delays the others.
     """
 
     account_sid: str
     destination: str
+    """Scheme, host and port, followed by a path pattern if it is only a part of the destination."""
 
 
 def lane_of(callback: CallbackRecord) -> Lane:
     """Return the lane that a callback waits in."""
-    return Lane(callback.account_sid, callback.url.destination)
+    return Lane(callback.account_sid, callback.destination)
 
 
 class LaneQuota(NamedTuple):

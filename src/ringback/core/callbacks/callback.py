@@ -121,11 +121,20 @@ class CallbackRecord(NamedTuple):
     """The SID of the SIM that the callback is about; None if it is about none."""
     created_by: str | None = None
     """Whose request created the callback: an `Actor.id`; None for the server itself."""
+    order_key: str | None = None
+    """Callbacks of an account to one destination with the same key are sent in order; or None."""
+    part: str = ""
+    """The path pattern of the destination's part that it is for, as `/app/*`; empty for none."""
 
     @property
     def parameters(self) -> list[tuple[str, str]]:
         """The callback's parameters, decoded and in order; empty for a test event."""
         return [] if self.is_test else read_body(self.body)
+
+    @property
+    def destination(self) -> str:
+        """Where it goes: scheme, host and port, and the path pattern of a part."""
+        return self.url.destination + self.part if self.part else self.url.destination
 
     @property
     def called(self) -> CallbackUrl:

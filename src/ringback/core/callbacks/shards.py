@@ -10,6 +10,8 @@ from zlib import crc32
 
 SHARDS: Final = 256
 """The number of shards. It is stored with each lane, so it can't be changed later."""
+_AFTER_SCHEME: Final = len("http://") + 1
+"""The place from which on a slash begins a path: `http://` and `https://` have theirs before."""
 
 
 class Role(StrEnum):
@@ -25,10 +27,22 @@ class Role(StrEnum):
 def shard_of(destination: str) -> int:
     """Return the number of the shard, from 0, that a destination (scheme, host and port) is in.
 
-    >>> shard_of("https://example.com:443")
-    94
+    A part of a destination, which ends with a path pattern, is in the same shard.
+
+    >>> shard_of("https://example.com:443"), shard_of("https://example.com:443/app/*")
+    (94, 94)
     """
-    return crc32(destination.encode()) % SHARDS
+    return crc32(origin_of(destination).encode()) % SHARDS
+
+
+def origin_of(destination: str) -> str:
+    """Return the scheme, host and port of a destination or a part of one.
+
+    >>> origin_of("https://example.com:443/app/*")
+    'https://example.com:443'
+    """
+    end = destination.find("/", _AFTER_SCHEME)
+    return destination if end < 0 else destination[:end]
 
 
 def share_of(processes: int) -> int:

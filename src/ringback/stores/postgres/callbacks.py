@@ -55,6 +55,7 @@ from ringback.stores.sql.callbacks import (
     NEW_ROWS,
     SqlCallbacks,
     is_delivered_at_once,
+    part_of,
 )
 from ringback.stores.sql.field_columns import from_us, maybe_from_us, maybe_to_us, to_us
 from ringback.stores.sql.response_overflow import SqlResponseOverflows, is_long
@@ -143,7 +144,7 @@ CLAIM: Final = f"""
     FROM picked AS waiting,
         LATERAL (SELECT * FROM callbacks WHERE id = waiting.id OFFSET 0) AS callbacks
     UNION ALL
-    SELECT {"NULL, " * 9} next.due_us, {"NULL, " * 6} place
+    SELECT {"NULL, " * 11} next.due_us, {"NULL, " * 6} place
     FROM wanted, LATERAL (
         SELECT due_us FROM waiting
         WHERE waiting.shard = wanted.shard AND waiting.lane_id = wanted.lane_id
@@ -290,15 +291,15 @@ class PostgresCallbacks(SqlCallbacks):
         last: list[int | None] = [None] * len(quotas)
         following = last.copy()
         for row in rows:
-            place: int = row[16] - 1
+            place: int = row[18] - 1
             if row[0] is None:
-                following[place] = row[9]
+                following[place] = row[11]
                 continue
             lane = quotas[place].lane
-            callback = read_callback(row, self._target(row[2]), now)
+            callback = read_callback(row, self._target(row[2]), part_of(lane), now)
             account = self._account(lane.account_sid)
             claims[place].append(DeliveryClaim(callback, account, lane, row_id=row[0], run=run))
-            last[place] = row[9]
+            last[place] = row[11]
         return [
             LaneClaims(own, maybe_from_us(due if len(own) == limit > 0 else next_due))
             for own, limit, due, next_due in zip(claims, limits, last, following, strict=True)

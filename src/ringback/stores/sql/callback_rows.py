@@ -37,7 +37,7 @@ TARGET_COLUMNS: Final = (
 """The columns of what many callbacks of an account have in common."""
 NEW_COLUMNS: Final = (
     "id, sid, account_id, lane_id, target_id, created_us, idempotency_token, idempotency_key,"
-    " sim_sid, replay_of, body"
+    " sim_sid, replay_of, order_key, body"
 )
 """The columns of a new callback; `write_callback` returns their values."""
 WAITING_COLUMNS: Final = (
@@ -55,7 +55,7 @@ BODY: Final = "coalesce(body, (SELECT bodies.body FROM bodies WHERE bodies.id = 
 """A callback's parameters: its own or, if it has none, those that it shares with others."""
 _OWN: Final = (
     "callbacks.id, sid, target_id, created_us, idempotency_token, idempotency_key, sim_sid,"
-    f" replay_of, {BODY}"
+    f" replay_of, {BODY}, callbacks.order_key, callbacks.lane_id"
 )
 _PROGRESS: Final = (
     "waiting.due_us, waiting.started_us, waiting.attempt_count, waiting.round_attempts,"
@@ -135,7 +135,9 @@ class StoredTarget(NamedTuple):
 
 def write_target(callback: CallbackRecord) -> Row:
     """Return the values of `TARGET_COLUMNS`."""
-    _, _, url, method, _, source, asked, reason, *_, is_test, secret_id, event, _, by = callback
+    _, _, url, method, _, source, asked, reason, *_, is_test, secret_id, event, _, by, _, _ = (
+        callback
+    )
     shown = url.shown, url.credentials, write_warnings(url)
     return (*shown, method, source, asked, reason, event, is_test, secret_id, by)
 
@@ -152,9 +154,10 @@ def write_callback(
     callback: CallbackRecord, row_id: int, account_id: int | None, lane_id: int, target_id: int
 ) -> Row:
     """Return a new callback's row: the values of `NEW_COLUMNS`."""
-    sid, _, _, _, body, _, _, _, token, created, _, key, replay_of, *_, sim_sid, _ = callback
+    sid, _, _, _, body, _, _, _, token, created, _, key, replay_of, *rest = callback
+    *_, sim_sid, _, order_key, _ = rest
     own = row_id, sid, account_id, lane_id, target_id, to_us(created)
-    return (*own, token, key, sim_sid, replay_of, body)
+    return (*own, token, key, sim_sid, replay_of, order_key, body)
 
 
 def write_waiting(
@@ -180,18 +183,19 @@ def write_outcome(progress: DeliveryProgress, row_id: int, account_id: int | Non
 
 
 def read_callback(
-    row: SqlRow, target: StoredTarget, claimed: datetime | None = None
+    row: SqlRow, target: StoredTarget, part: str, claimed: datetime | None = None
 ) -> CallbackRecord:
     """Return the callback in a row of its columns, including an attempt under way.
 
-    `claimed` is when an attempt begins that is not in the row yet; None if none does.
+    `part` is the path pattern of its lane. `claimed` is when an attempt begins that is not in the
+    row yet; None if none does.
     """
     # Without stars, which would make a list of each part: every callback passes here.
-    _, sid, _, created, token, key, sim_sid, replay_of, body = row[:9]
-    due, started, attempts, round_attempts, number, began, updated = row[9:16]
+    _, sid, _, created, token, key, sim_sid, replay_of, body, order_key = row[:10]
+    due, started, attempts, round_attempts, number, began, updated = row[11:18]
     account_sid, url, method, source, asked, reason, event, is_test, secret_id, by = target
     if attempts is None:
-        progress = _read_end(row[16:], url)
+        progress = _read_end(row[18:], url)
     elif claimed is not None or (started is not None and due != BEGUN):
         now, round_began = claimed or from_us(started), maybe_from_us(began)
         limit = url.connection.total_timeout
@@ -208,7 +212,8 @@ def read_callback(
         )
         progress = DeliveryProgress(*waits, round_attempts, maybe_from_us(began), number)
     sent = sid, account_sid, url, method, body, source, asked, reason, token, from_us(created)
-    return CallbackRecord(*sent, progress, key, replay_of, is_test, secret_id, event, sim_sid, by)
+    seen = is_test, secret_id, event, sim_sid, by
+    return CallbackRecord(*sent, progress, key, replay_of, *seen, order_key, part)
 
 
 def _read_end(columns: Sequence[Any], url: CallbackUrl) -> DeliveryProgress:

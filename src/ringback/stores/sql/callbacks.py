@@ -20,6 +20,7 @@ from ringback.core.callbacks.callback import (
     CallbackStatus,
     DeliveryProgress,
 )
+from ringback.core.callbacks.shards import origin_of
 from ringback.core.http.http_exchange import AttemptResult
 from ringback.core.newest_entries import NewestEntries
 from ringback.core.policy.source_policy import SourceName, source_named
@@ -151,6 +152,8 @@ class SqlCallbacks(Callbacks):
         self._read_targets = NewestEntries[int, StoredTarget](_MOST_TARGETS)
         """The targets that were read or written last, by their ids."""
         self._lane_ids = NewestEntries[Lane, int](_MOST_LANES)
+        self._parts = NewestEntries[int, str](_MOST_LANES)
+        """The path patterns of the lanes that were read last, by their ids."""
         self._keyed = dict[tuple[str, str], CallbackRecord]()
         """The callbacks with an idempotency key that this commit adds, by account and key."""
         self._unchanged = dict[str, int]()
@@ -167,6 +170,7 @@ class SqlCallbacks(Callbacks):
             rows.forget()
         self._read_targets.clear()
         self._lane_ids.clear()
+        self._parts.clear()
         self._unchanged.clear()
         if self._keyed:
             self._session.flush()
@@ -337,7 +341,17 @@ class SqlCallbacks(Callbacks):
         return row and (row[0], self._read(row))
 
     def _read(self, row: SqlRow) -> CallbackRecord:
-        return read_callback(row, self._target(row[2]))
+        return read_callback(row, self._target(row[2]), self._part(row[10]))
+
+    def _part(self, lane_id: int) -> str:
+        """Return the path pattern of a lane; empty if it is for a whole destination."""
+        part = self._parts.get(lane_id)
+        if part is None:
+            row = self._session.read(
+                "SELECT account_sid, destination FROM lanes WHERE id = ?", [lane_id]
+            ).fetchone()
+            self._parts[lane_id] = part = part_of(Lane(*row))
+        return part
 
     def _target(self, target_id: int) -> StoredTarget:
         target = self._read_targets.get(target_id)
@@ -462,6 +476,11 @@ def is_delivered_at_once(progress: DeliveryProgress, created: datetime) -> bool:
     first = progress.attempt_count == 1 and not progress.round_number
     is_delivered = first and progress.status is CallbackStatus.DELIVERED
     return is_delivered and progress.date_updated - created <= LATE
+
+
+def part_of(lane: Lane) -> str:
+    """Return the path pattern of a lane; empty if it is for a whole destination."""
+    return lane.destination.removeprefix(origin_of(lane.destination))
 
 
 def sid_at(instant: datetime, random_bytes: bytes) -> str:

@@ -35,6 +35,7 @@ from ringback.stores.sql.callbacks import (
     NEW_ROWS,
     SqlCallbacks,
     is_delivered_at_once,
+    part_of,
 )
 from ringback.stores.sql.field_columns import from_us, to_us
 from ringback.stores.sql.response_overflow import SqlResponseOverflows
@@ -113,15 +114,17 @@ class SqliteCallbacks(SqlCallbacks):
         if not rows:
             return LaneClaims([], self._next_due(lane_id))
         self._keyed.clear()  # they are in the file now, and change there
-        row_id, due = rows[-1][0], rows[-1][9]
+        row_id, due = rows[-1][0], rows[-1][11]
         self._session.write(
             "UPDATE waiting SET started_us = ? WHERE lane_id = ?"
             " AND (due_us, id) <= (?, ?) AND started_us IS NULL",
             (until, lane_id, due, row_id),
         )
-        account, target_of = self._account(lane.account_sid), self._target
+        account, target_of, part = self._account(lane.account_sid), self._target, part_of(lane)
         claims = [
-            DeliveryClaim(read_callback(row, target_of(row[2]), now), account, lane, row_id=row[0])
+            DeliveryClaim(
+                read_callback(row, target_of(row[2]), part, now), account, lane, row_id=row[0]
+            )
             for row in rows
         ]
         next_due = from_us(due) if len(claims) == limit else self._next_due(lane_id)

@@ -42,6 +42,7 @@ from ringback.stores.sqlite.schema_upgrade import LAYOUT, bring_up_to_date, newe
 from ringback.stores.sqlite.table_rebuild import make_indexes, one_commit, put_off_indexes
 
 _PROGRESS: Final = "attempt_count, round_attempts, round_number, round_began_us, updated_us"
+_IN_ORDER: Final = "waiting.order_key, order_place, own_due_us"
 _OPEN: Final = "id, run, shard, lane_id, epoch, due_us, account_id, started_us"
 # The rows of tables that have another form in PostgreSQL. A run that is the id of its callback says
 # that the attempt began together with the callback.
@@ -53,7 +54,7 @@ _QUERIES: Final = {
     ),
     "waiting": (
         f"SELECT waiting.id, shard_of(destination) AS shard, lane_id, due_us, account_id,"
-        f" is_appointed, {_PROGRESS} FROM waiting JOIN lanes ON lanes.id = lane_id"
+        f" is_appointed, {_PROGRESS}, {_IN_ORDER} FROM waiting JOIN lanes ON lanes.id = lane_id"
         " WHERE started_us IS NULL"
     ),
     "open_attempts": (
@@ -68,7 +69,8 @@ _QUERIES: Final = {
 _COLUMNS: Final = {
     "lanes": "id, account_sid, destination, shard",
     "idempotency": "account_id, key, callback_id",
-    "waiting": f"id, shard, lane_id, due_us, account_id, is_appointed, {_PROGRESS}",
+    "waiting": f"id, shard, lane_id, due_us, account_id, is_appointed, {_PROGRESS},"
+    " order_key, order_place, own_due_us",
     "open_attempts": f"{_OPEN}, {_PROGRESS}",
 }
 # Each statement gets all values of such a row, in the order of these columns.
@@ -77,11 +79,12 @@ _INSERTS: Final = {
     "idempotency": (),
     "waiting": (
         "INSERT INTO waiting"
-        " SELECT ?3, ?4, ?1, ?5, NULL, ?6, ?7, ?8, ?9, ?10, ?11 WHERE ?2 NOTNULL",
+        " SELECT ?3, ?4, ?1, ?5, NULL, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14 WHERE ?2 NOTNULL",
     ),
     "open_attempts": (
         "INSERT INTO sent_at_once SELECT ?1, ?7, ?8 WHERE ?1 = ?2 AND ?13 NOTNULL",
-        "INSERT INTO waiting SELECT ?4, ?6, ?1, ?7, ?8, 0, ?9, ?10, ?11, ?12, ?13 WHERE ?1 <> ?2",
+        "INSERT INTO waiting SELECT ?4, ?6, ?1, ?7, ?8, 0, ?9, ?10, ?11, ?12, ?13,"
+        " NULL, NULL, NULL WHERE ?1 <> ?2",
     ),
 }
 

@@ -88,12 +88,40 @@ CREATE TABLE sealed_with (
 -- of time (`row_ids`). Rows that refer to them are not checked by foreign keys: each check would cost
 -- as much as the row, and deleting old rows would search for those that refer to them.
 
--- Where callbacks wait: one lane for each account and destination.
+-- Where callbacks wait: one lane for each account and destination. A destination is a scheme, a host
+-- and a port; a path pattern follows if it is only the part of it that settings split off.
 CREATE TABLE lanes (
     id INTEGER PRIMARY KEY,
     account_sid TEXT NOT NULL REFERENCES accounts (sid),
     destination TEXT NOT NULL,
     UNIQUE (account_sid, destination)
+) STRICT;
+
+-- What is set for destinations: by their account (`owner` is `account`), or by the operator, whose
+-- `account_sid` may be '*' for all accounts. `settings` is JSON; `secrets` is JSON, too, and encrypted.
+-- `paused_us` is since when they are paused. Each change gets the next `revision`, by which servers
+-- find what others have changed; `installation` has the last one.
+CREATE TABLE destination_settings (
+    sid TEXT PRIMARY KEY,
+    owner TEXT NOT NULL,
+    account_sid TEXT NOT NULL,
+    pattern TEXT NOT NULL,
+    settings TEXT NOT NULL,
+    secrets TEXT,
+    paused_us INTEGER,
+    paused_until_us INTEGER,
+    pause_reason TEXT,
+    updated_us INTEGER NOT NULL,
+    revision INTEGER NOT NULL,
+    UNIQUE (owner, account_sid, pattern)
+) STRICT;
+CREATE INDEX destination_settings_by_revision ON destination_settings (revision);
+
+-- What has become of a lane's destination, as JSON: its breaker, how long it is held, since when it is
+-- disabled. A lane of which nothing is to be said has no row.
+CREATE TABLE destination_states (
+    lane_id INTEGER PRIMARY KEY,
+    state TEXT NOT NULL
 ) STRICT;
 
 -- What many callbacks of an account have in common. The same values may have several rows: a row is
@@ -153,6 +181,10 @@ CREATE TABLE batched_callbacks (
 -- when the attempt under way began. A claim sets only this column: the others then are from before
 -- the attempt. If an attempt began in any other way, `due_us` is the highest integer. `is_appointed`
 -- is 1 if the callback has a due time that its sender asked for, and nothing has happened since.
+--
+-- A callback that waits for another one of its order key has that key here; `due_us` is the highest
+-- integer but one, and `own_due_us` is when it is due once its turn comes. Of those with the same key,
+-- the one with the lowest `order_place` is next.
 CREATE TABLE waiting (
     lane_id INTEGER NOT NULL,
     due_us INTEGER NOT NULL,
@@ -165,9 +197,24 @@ CREATE TABLE waiting (
     round_number INTEGER NOT NULL,
     round_began_us INTEGER,
     updated_us INTEGER NOT NULL,
+    order_key TEXT,
+    order_place INTEGER,
+    own_due_us INTEGER,
     PRIMARY KEY (lane_id, due_us, id)
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX waiting_of_account ON waiting (account_id, id);
+CREATE INDEX waiting_in_order ON waiting (lane_id, order_key, order_place)
+    WHERE order_key IS NOT NULL;
+
+-- Of the callbacks in a lane with the same order key, the one that may be sent; the others wait for
+-- its end. `last_place` is the highest place that one of them has got.
+CREATE TABLE order_heads (
+    lane_id INTEGER NOT NULL,
+    order_key TEXT NOT NULL,
+    callback_id INTEGER NOT NULL,
+    last_place INTEGER NOT NULL,
+    PRIMARY KEY (lane_id, order_key)
+) STRICT, WITHOUT ROWID;
 
 -- Callbacks whose first attempt began in the commit that added them, until this attempt has ended.
 CREATE TABLE sent_at_once (
@@ -834,7 +881,8 @@ CREATE TABLE installation (
     written_in TEXT,
     paused_us INTEGER,
     paused_reason TEXT,
-    fingerprint TEXT
+    fingerprint TEXT,
+    destinations_revision INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
 INSERT INTO installation (number, fingerprint) VALUES (1, lower(hex(randomblob(16))));
