@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from urllib.parse import parse_qsl
 
 import httptools
-from hypothesis import given
+from hypothesis import given, reject
 from hypothesis import strategies as st
 
 from ringback.core.accounts.account import Account
@@ -13,9 +13,10 @@ from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.core.callbacks.callback import CallbackRecord
 from ringback.core.callbacks.rendering import render
 from ringback.core.form_encoding import encode
+from ringback.core.http.connection_profile import ConnectionProfile, check_headers
 from ringback.core.http.http_exchange import HeadTemplate
 from ringback.core.policy.source_policy import Source
-from ringback.core.sources.source_definition import CallbackSourceDefinition
+from ringback.core.sources.source_definition import CallbackSourceDefinition, header_names
 from tests.fakes import NOW, a_callback
 from tests.properties.strategies import (
     accounts,
@@ -77,6 +78,37 @@ def test_no_value_starts_a_line_of_its_own(callback: CallbackRecord, account: Ac
     assert len(lines) == 1 + len(request.headers)
     assert not [line for line in lines if b"\r" in line or b"\n" in line]
     assert body == request.body
+
+
+@given(
+    callbacks(),
+    accounts(),
+    st.lists(
+        st.tuples(
+            st.text("Xx-0!~ :", min_size=1, max_size=8) | st.just("Authorization"),
+            st.text(st.characters(min_codepoint=0x1F, max_codepoint=0x100), max_size=8),
+        ),
+        max_size=3,
+    ),
+)
+def test_headers_of_a_profile_that_pass_the_check_are_read_as_they_were_given(
+    callback: CallbackRecord, account: Account, headers: list[tuple[str, str]]
+) -> None:
+    try:
+        check_headers(headers, taken=header_names({}))
+    except ValueError:
+        reject()
+    profile = ConnectionProfile(tuple(headers))
+    request = render(callback, account=account, at=NOW, profile=profile)
+    plain = render(callback, account=account, at=NOW)
+    own = {name.lower() for name, _ in plain.headers}
+    added = [header for header in headers if header[0].lower() not in own]
+    received = Received()
+    httptools.HttpRequestParser(received).feed_data(request.to_bytes())
+    read = [(name.decode(), value.decode("latin-1")) for name, value in received.headers]
+    assert read == [*plain.headers, *added]
+    assert received.is_complete
+    assert received.body == plain.body
 
 
 @given(callbacks(), accounts())

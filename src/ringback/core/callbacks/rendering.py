@@ -10,6 +10,7 @@ from ringback.core.accounts.account import Account
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.callbacks.callback import FORGED, CallbackRecord
 from ringback.core.errors import CallbackSourceNotConfigured, SecretNotFound
+from ringback.core.http.connection_profile import NO_PROFILE, ConnectionProfile
 from ringback.core.http.http_exchange import HeadTemplate, OutgoingRequest, timestamp_of
 from ringback.core.sources.idempotency_tokens import TOKEN_BYTES
 from ringback.core.sources.source_definition import (
@@ -21,9 +22,16 @@ from ringback.core.sources.source_definition import (
 
 
 def render(
-    callback: CallbackRecord, *, account: Account, at: datetime, sources: Sources = BUILT_IN
+    callback: CallbackRecord,
+    *,
+    account: Account,
+    at: datetime,
+    sources: Sources = BUILT_IN,
+    profile: ConnectionProfile = NO_PROFILE,
 ) -> OutgoingRequest:
     """Return the HTTP request of an attempt at this time, signed with the account's secrets.
+
+    The headers of the destination's `profile` follow the source's own.
 
     Raises SecretNotFound if the account no longer has the callback's secret, and
     CallbackSourceNotConfigured if the callback's source is no longer in the settings.
@@ -33,7 +41,7 @@ def render(
         raise CallbackSourceNotConfigured(
             f"the settings no longer define the source {callback.source!r}"
         )
-    template, url, body, signature = _parts_of(callback, source, account, at)
+    template, url, body, signature = _parts_of(callback, source, account, at, profile)
     head = template.fill(url.target, len(body), callback.idempotency_token, signature, at)
     return OutgoingRequest(
         callback.method,
@@ -45,6 +53,7 @@ def render(
         template,
         signature,
         at,
+        profile,
     )
 
 
@@ -91,7 +100,11 @@ def _open_values(source: CallbackSourceDefinition, *, has_token: bool) -> dict[s
 
 
 def _parts_of(
-    callback: CallbackRecord, source: CallbackSourceDefinition, account: Account, at: datetime
+    callback: CallbackRecord,
+    source: CallbackSourceDefinition,
+    account: Account,
+    at: datetime,
+    profile: ConnectionProfile = NO_PROFILE,
 ) -> tuple[HeadTemplate, CallbackUrl, bytes, str]:
     """Return the template of the request's head, its URL, its body and its signature."""
     method, scheme = callback.method, source.signature
@@ -104,7 +117,11 @@ def _parts_of(
     )
     secret = account.auth_token if scheme.is_by_auth_token else _secret_of(callback, account)
     is_json = callback.is_test or callback.body[:1] == "{"
-    template = source.template_for(callback.url, is_post, is_json, account.uses_static_proxy)
+    static_proxy, extra = account.uses_static_proxy, profile.headers
+    if extra:
+        template = source.template_with(callback.url, is_post, is_json, static_proxy, extra)
+    else:
+        template = source.template_for(callback.url, is_post, is_json, static_proxy)
     return template, url, body, scheme.sign(signed, secret)
 
 

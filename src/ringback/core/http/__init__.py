@@ -1,4 +1,4 @@
-"""HTTP requests of callbacks: exchanges, outcomes, allowed addresses and egress routes.
+"""HTTP requests of callbacks: exchanges, outcomes, allowed addresses, egress routes and profiles.
 
 May import the standard library and the rest of `core`.
 Start with `outcome`.

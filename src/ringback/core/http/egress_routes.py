@@ -80,14 +80,22 @@ class Egresses:
     named: Mapping[str, Egress] = field(default_factory=dict[str, Egress])
 
     def choose(
-        self, source: SourceName | None, connection: ConnectionOverrides, *, turn: int
+        self,
+        source: SourceName | None,
+        connection: ConnectionOverrides,
+        *,
+        turn: int,
+        destination: str | None = None,
     ) -> Egress:
-        """Return the egress route of an attempt: the source's, unless the URL names routes.
+        """Return the egress route of an attempt: one that the URL names, or else the destination's.
 
-        If the URL names several routes, attempts use them in turn; `turn` is the number of earlier
-        attempts. If a named route is not defined, the source's route is used instead.
+        `destination` is the name of the destination's route; if it is None, the source's route is
+        used. If the URL names several routes, attempts use them in turn; `turn` is the number of
+        earlier attempts. A name that is not defined has no effect.
         """
         own = ANY if source is None else self.by_source.get(source, ANY)
+        if destination is not None:
+            own = self.named.get(destination, own)
         names = connection.egress
         return self.named.get(names[turn % len(names)], own) if names else own
 

@@ -13,12 +13,12 @@ from operator import itemgetter
 from typing import Final, NamedTuple, Self
 
 from ringback.core.callback_urls.callback_url import CallbackUrl
+from ringback.core.http.connection_profile import NO_PROFILE, ConnectionProfile
 from ringback.core.http.outcome import Outcome
 from ringback.core.policy.source_policy import SourceName
 
 Headers = tuple[tuple[str, str], ...]
 
-_AUTHORIZATION: Final = re.compile(r"^(Authorization: )[^\r\n]*", re.MULTILINE)
 # Up to this second, `timestamp` is exact; many requests have the date of the same second.
 _EXACT_UNTIL: Final = 2**32
 _NEVER: Final = datetime(1, 1, 1, tzinfo=UTC)
@@ -51,10 +51,12 @@ class HeadTemplate:
     __slots__ = ("_has_date", "_has_timestamp", "_in_order", "_literals", "recorded", "text")
 
     def __init__(self, text: str, *, recorded: str | None = None) -> None:
-        """Prepare a template; `recorded` is its text for records, if that hides credentials."""
+        """Prepare a template; `recorded` is its text for records, if that hides values."""
         self.text = text
-        self.recorded: HeadTemplate = self if recorded is None else HeadTemplate(recorded)
-        """The template for records: with credentials hidden, or this one if there are none."""
+        self.recorded: HeadTemplate = self
+        """The template for records: with secret values hidden, or this one if it has none."""
+        if recorded is not None and recorded != text:
+            self.recorded = HeadTemplate(recorded)
         parts = _PLACE.split(text)
         self._literals = parts[::2]
         # `fill_with` has the values of all places and the literals in one tuple: this is the order
@@ -92,9 +94,17 @@ def head_of(method: str, target: str, headers: Iterable[tuple[str, str]]) -> str
     return "\r\n".join([f"{method} {target} HTTP/1.1", *map(": ".join, headers)])
 
 
-def hide_credentials(head: str) -> str:
-    """Return the head of a request for records, without the value of its Authorization header."""
-    return _AUTHORIZATION.sub(r"\1(hidden)", head)
+def recorded_head(head: str, url: CallbackUrl, extra: Headers) -> str:
+    """Return the head of a request for records, with secret values replaced by `(hidden)`.
+
+    These are the URL's credentials, and the values of the extra headers, which come from a profile.
+    """
+    names = [re.escape(name) for name, _ in extra]
+    if url.credentials is not None:
+        names.append("Authorization")
+    if not names:
+        return head
+    return re.sub(f"^({'|'.join(names)}): [^\r\n]*", r"\1: (hidden)", head, flags=re.MULTILINE)
 
 
 def date_of(sent_at: datetime) -> str:
@@ -119,7 +129,7 @@ def _headers_of(head: str) -> list[tuple[str, str]]:
 
 
 class SentRequestRecord(NamedTuple):
-    """A record of a request: the request as it was sent, but with its credentials hidden."""
+    """A record of a request: the request as it was sent, but with its secret values hidden."""
 
     method: str
     url: str
@@ -155,6 +165,8 @@ class OutgoingRequest:
     """The signature in the template's place; empty if there is none."""
     sent_at: datetime = field(default=_NEVER, repr=False, compare=False)
     """The time in the template's places."""
+    profile: ConnectionProfile = field(default=NO_PROFILE, repr=False)
+    """The destination's own ways; its headers are already part of the head."""
 
     @classmethod
     def with_headers(
@@ -184,15 +196,17 @@ class OutgoingRequest:
         url = url or self.url
         head = head_of(self.method, url.target, self.headers if headers is None else headers)
         body = self.body if body is None else body
-        return type(self)(self.method, url, head, body, self.source, self.account_sid)
+        return type(self)(
+            self.method, url, head, body, self.source, self.account_sid, profile=self.profile
+        )
 
     def to_bytes(self) -> bytes:
         """Return the whole request as the bytes that are sent."""
         return f"{self.head}\r\n\r\n".encode("latin-1") + self.body
 
     def recorded(self) -> SentRequestRecord:
-        """Return the request as stored with its attempt, with credentials hidden."""
-        head = self.head if self.url.credentials is None else hide_credentials(self.head)
+        """Return the request as stored with its attempt, with secret values hidden."""
+        head = recorded_head(self.head, self.url, self.profile.headers)
         return SentRequestRecord(
             self.method, self.url.wire, head, self.body.decode(errors="replace")
         )

@@ -16,7 +16,7 @@ from ringback.core.http.http_exchange import (
     HeadPlace,
     HeadTemplate,
     head_of,
-    hide_credentials,
+    recorded_head,
 )
 from ringback.core.policy.source_policy import Source, SourceName
 from ringback.core.sources.body_encoding import CONTENT_TYPES, BodyEncoding, encoded_as
@@ -251,6 +251,14 @@ class CallbackSourceDefinition:
         """
         return lru_cache(_MOST_TEMPLATES)(self._template_for)
 
+    @cached_property
+    def template_with(self) -> Callable[[CallbackUrl, bool, bool, bool, Headers], HeadTemplate]:
+        """Like `template_for`; the last argument has headers to add after the source's own.
+
+        If the source itself sends a header of the same name, only the source's own is sent.
+        """
+        return lru_cache(_MOST_TEMPLATES)(self._template_for)
+
     def fill(self, values: Values) -> Headers:
         """Return a request's headers with these values; headers that lack a value are left out."""
         filled = [(header.name, header.fill(values)) for header in self.headers]
@@ -266,6 +274,7 @@ class CallbackSourceDefinition:
         is_post: bool,  # noqa: FBT001 (an `lru_cache` is faster without names)
         is_json: bool,  # noqa: FBT001 (likewise)
         uses_static_proxy: bool,  # noqa: FBT001 (likewise)
+        extra: Headers = (),
     ) -> HeadTemplate:
         method = HttpMethod.POST if is_post else HttpMethod.GET
         encoding = BodyEncoding.JSON if is_json else BodyEncoding.FORM
@@ -285,12 +294,13 @@ class CallbackSourceDefinition:
                 "static_proxy": "true" if uses_static_proxy else None,
             }
         )
+        own = {name.lower() for name, _ in headers}
+        added = tuple([header for header in extra if header[0].lower() not in own])
         # The target of a GET has the callback's parameters in it, as a form. Only a test event is
         # JSON then, and its content is not sent.
-        head = head_of(method, url.target if is_post or is_json else HeadPlace.TARGET, headers)
-        return HeadTemplate(
-            head, recorded=None if url.credentials is None else hide_credentials(head)
-        )
+        target = url.target if is_post or is_json else HeadPlace.TARGET
+        head = head_of(method, target, headers + added)
+        return HeadTemplate(head, recorded=recorded_head(head, url, extra))
 
 
 Sources = Mapping[SourceName, CallbackSourceDefinition]
@@ -304,6 +314,19 @@ def other_than(source: SourceName, sources: Sources) -> SourceName:
     <Source.KORE: 'kore'>
     """
     return next(name for name in sources if name != source)
+
+
+def header_names(sources: Sources) -> frozenset[str]:
+    """Return the names, in lower case, of the headers that these and the built-in sources send.
+
+    `Authorization` is only among them if a source sends it for URLs without credentials, too.
+    """
+    return frozenset(
+        header.name.lower()
+        for source in (*BUILT_IN.values(), *sources.values())
+        for header in source.headers
+        if "authorization" not in header.placeholders
+    )
 
 
 def _headers(*lines: str) -> tuple[HeaderTemplate, ...]:

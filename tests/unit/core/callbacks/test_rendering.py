@@ -9,6 +9,7 @@ from ringback.core.callbacks.callback import FORGED, CallbackRecord
 from ringback.core.callbacks.rendering import render, render_unsent
 from ringback.core.errors import CallbackSourceNotConfigured, SecretNotFound
 from ringback.core.events.kore_test_event import TEST_EVENT_BYTES, write_test_event
+from ringback.core.http.connection_profile import NO_PROFILE, ConnectionProfile
 from ringback.core.http.http_exchange import OutgoingRequest, SentRequestRecord
 from ringback.core.policy.source_policy import Source
 from ringback.core.sources.idempotency_tokens import KORE_TOKEN
@@ -34,9 +35,11 @@ def rendered(
     *,
     uses_static_proxy: bool = False,
     at: datetime = NOW,
+    profile: ConnectionProfile = NO_PROFILE,
 ) -> OutgoingRequest:
     callback = a_callback(url=url, method=method, source=source, body=BODY)
-    return render(callback, account=an_account(uses_static_proxy=uses_static_proxy), at=at)
+    account = an_account(uses_static_proxy=uses_static_proxy)
+    return render(callback, account=account, at=at, profile=profile)
 
 
 def header(request: OutgoingRequest, name: str) -> str:
@@ -385,6 +388,51 @@ def test_the_request_has_a_request_line_headers_an_empty_line_and_the_body() -> 
         b"Host: your-callback-url.com",
     ]
     assert body == b"A=1&B=a+b"
+
+
+# ---- a destination's own ways
+
+
+TEAM = ConnectionProfile((("x-TEAM", "a secret"), ("X-Key", "grün")), egress="dublin")
+
+
+@pytest.mark.parametrize("source", Source)
+@pytest.mark.parametrize("method", HttpMethod)
+def test_the_headers_of_a_profile_follow_those_of_the_source(
+    source: Source, method: HttpMethod
+) -> None:
+    plain, request = (rendered(source, method, profile=each) for each in (NO_PROFILE, TEAM))
+    assert request.headers == plain.headers + TEAM.headers
+    assert request.to_bytes() == plain.to_bytes().replace(
+        b"\r\n\r\n", b"\r\nx-TEAM: a secret\r\nX-Key: gr\xfcn\r\n\r\n"
+    )
+    assert request.profile is TEAM
+
+
+@pytest.mark.parametrize("url", ["http://a.example/", "http://user:hunter2@a.example/"])
+def test_records_have_the_names_of_a_profiles_headers_but_not_the_values(url: str) -> None:
+    callback = a_callback(url=url)
+    request = render(callback, account=an_account(), at=NOW, profile=TEAM)
+    recorded = request.recorded()
+    hidden = {*dict(TEAM.headers), "Authorization"}
+    assert recorded.headers == [
+        (name, "(hidden)" if name in hidden else value) for name, value in request.headers
+    ]
+    assert request.template is not None
+    assert recorded.head == request.template.recorded.fill(
+        request.url.target,
+        len(request.body),
+        callback.idempotency_token,
+        request.signature,
+        request.sent_at,
+    )
+
+
+def test_requests_with_the_same_headers_of_a_profile_share_a_template() -> None:
+    renewed = replace(TEAM, client_certificate="renewed")
+    one, other = (rendered(profile=profile) for profile in (TEAM, renewed))
+    assert one.template is other.template
+    assert rendered().template is rendered(profile=ConnectionProfile(egress="dublin")).template
 
 
 # ---- test events

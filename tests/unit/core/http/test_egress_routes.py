@@ -32,6 +32,23 @@ class TestTheChoice:
         chosen = [EGRESSES.choose(Source.TWILIO, asked, turn=turn) for turn in range(3)]
         assert chosen == [FIXED, DUBLIN, FIXED]
 
+    @pytest.mark.parametrize(
+        ("asked", "destination", "chosen"),
+        [
+            ((), "dublin", DUBLIN),
+            ((), "unheard-of", FIXED),
+            (("any",), "dublin", ANY),
+            (("unheard-of",), "dublin", DUBLIN),
+            (("unheard-of",), "gone", FIXED),
+        ],
+    )
+    def test_is_the_urls_or_else_the_destinations_or_else_the_sources(
+        self, asked: tuple[str, ...], destination: str, chosen: Egress
+    ) -> None:
+        overrides = ConnectionOverrides(egress=asked)
+        egress = EGRESSES.choose(Source.TWILIO, overrides, turn=0, destination=destination)
+        assert egress == chosen
+
     def test_reports_undefined_names(self) -> None:
         asked = ConnectionOverrides(egress=("x", "dublin", "y"))
         assert EGRESSES.unknown_names(asked) == ("x", "y")

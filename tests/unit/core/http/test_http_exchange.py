@@ -1,14 +1,17 @@
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
 from ringback.core.callback_urls.callback_url import CallbackUrl
+from ringback.core.http.connection_profile import ConnectionProfile
 from ringback.core.http.http_exchange import (
     HeadTemplate,
     OutgoingRequest,
     ReceiverResponseRecord,
     SentRequestRecord,
     date_of,
+    recorded_head,
 )
 from ringback.core.policy.source_policy import Source
 
@@ -30,6 +33,35 @@ def test_the_record_of_a_request_hides_the_credentials_of_its_url() -> None:
         ("Authorization", "(hidden)"),
         ("X", "Authorization: shown"),
     ]
+
+
+def test_the_record_of_a_request_hides_the_headers_of_its_profile() -> None:
+    headers = (("x-team", "shown"), ("X-Team", "a secret"), ("X-Key+", "x"), ("X", "X-Key+: y"))
+    profile = ConnectionProfile((("X-Team", "a secret"), ("X-Key+", "x")))
+    request = replace(OutgoingRequest.with_headers("GET", PLAIN, headers, b""), profile=profile)
+    assert request.recorded().headers == [
+        ("x-team", "shown"),
+        ("X-Team", "(hidden)"),
+        ("X-Key+", "(hidden)"),
+        ("X", "X-Key+: y"),
+    ]
+    assert request.headers == headers
+
+
+def test_the_record_of_a_request_hides_credentials_and_the_headers_of_its_profile() -> None:
+    url = CallbackUrl.parse("http://user:hunter2@a.example/")
+    head = "GET / HTTP/1.1\r\nAuthorization: Basic x\r\nX-Team: secret"
+    assert recorded_head(head, url, (("X-Team", "secret"),)) == (
+        "GET / HTTP/1.1\r\nAuthorization: (hidden)\r\nX-Team: (hidden)"
+    )
+
+
+@pytest.mark.parametrize(("hidden", "is_same"), [(None, True), ("\x01", True), ("x", False)])
+def test_a_template_is_its_own_record_if_it_has_nothing_to_hide(
+    hidden: str | None, is_same: bool
+) -> None:
+    template = HeadTemplate("\x01", recorded=hidden)
+    assert (template.recorded is template) is is_same
 
 
 def test_a_template_is_filled_with_its_values_only() -> None:
@@ -64,16 +96,16 @@ def test_templates_with_the_same_text_are_equal() -> None:
 
 def test_a_copy_of_a_request_has_another_url_header_or_body_and_no_template() -> None:
     headers = (("Host", "a.example"),)
-    template = HeadTemplate("\x01")
+    template, profile = HeadTemplate("\x01"), ConnectionProfile(egress="dublin")
     request = OutgoingRequest(
-        "POST", PLAIN, "POST / HTTP/1.1", b"A=1", Source.KORE, "AC1", template
+        "POST", PLAIN, "POST / HTTP/1.1", b"A=1", Source.KORE, "AC1", template, profile=profile
     )
     assert request.having(headers=headers).to_bytes() == (
         b"POST / HTTP/1.1\r\nHost: a.example\r\n\r\nA=1"
     )
     other = CallbackUrl.parse("http://b.example/p")
     assert request.having(url=other, body=b"") == OutgoingRequest(
-        "POST", other, "POST /p HTTP/1.1", b"", Source.KORE, "AC1"
+        "POST", other, "POST /p HTTP/1.1", b"", Source.KORE, "AC1", profile=profile
     )
     assert request.having(url=other).template is None
 

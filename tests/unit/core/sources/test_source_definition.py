@@ -16,6 +16,7 @@ from ringback.core.sources.source_definition import (
     CallbackSourceDefinition,
     HeaderTemplate,
     SigningInput,
+    header_names,
     other_than,
 )
 
@@ -238,3 +239,55 @@ def test_the_records_of_a_template_hide_the_credentials_of_its_url() -> None:
     template = BUILT_IN[Source.KORE].template_for(url, True, False, False)
     assert f"Authorization: {url.authorization}" in template.text
     assert "Authorization: (hidden)" in template.recorded.text
+
+
+# ---- headers of a destination's profile
+
+
+@pytest.mark.parametrize("source", Source)
+def test_a_template_with_extra_headers_has_them_last_and_hides_their_values_in_records(
+    source: Source,
+) -> None:
+    url = CallbackUrl.parse("https://a.example/p")
+    extra = (("x-TEAM", "meters"), ("Authorization", "Bearer x"))
+    plain = BUILT_IN[source].template_for(url, True, False, False)
+    template = BUILT_IN[source].template_with(url, True, False, False, extra)
+    assert template.text == f"{plain.text}\r\nx-TEAM: meters\r\nAuthorization: Bearer x"
+    assert template.recorded.text == f"{plain.text}\r\nx-TEAM: (hidden)\r\nAuthorization: (hidden)"
+    assert BUILT_IN[source].template_with(url, True, False, False, extra) is template
+    other = BUILT_IN[source].template_with(url, True, False, False, (("x-TEAM", "lifts"),))
+    assert other.text == f"{plain.text}\r\nx-TEAM: lifts"
+
+
+def test_the_sources_own_header_wins_over_an_extra_one() -> None:
+    url = CallbackUrl.parse("https://user:hunter2@a.example/p")
+    extra = (("authorization", "Bearer x"), ("X-Signed", "by nobody"), ("X-Team", "meters"))
+    acme = a_source("X-signed: {signature}", "Authorization: {authorization}")
+    template = acme.template_with(url, True, False, False, extra)
+    assert template.text.split("\r\n")[1:] == [
+        f"X-signed: {HeadPlace.SIGNATURE}",
+        f"Authorization: {url.authorization}",
+        "X-Team: meters",
+    ]
+    assert template.recorded.text.endswith("Authorization: (hidden)\r\nX-Team: (hidden)")
+
+
+def test_the_names_that_a_profile_can_not_have_are_those_that_sources_send() -> None:
+    built_in = {
+        "host",
+        "user-agent",
+        "content-length",
+        "accept",
+        "content-type",
+        "i-twilio-idempotency-token",
+        "x-home-region",
+        "x-twilio-signature",
+        "x-use-static-proxy",
+        "accept-encoding",
+        "date",
+        "kore-idempotency-token",
+        "kore-signature",
+    }
+    assert header_names({}) == header_names(BUILT_IN) == built_in
+    acme = a_source("X-Signed: {signature}", "Authorization: Bearer {token}")
+    assert header_names({"acme": acme}) == built_in | {"x-signed", "authorization"}
