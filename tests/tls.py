@@ -15,6 +15,11 @@ def server_side(
     return context
 
 
+def pem_text(*blobs: trustme.Blob) -> str:
+    """Return certificates and keys as one text in PEM."""
+    return "".join(blob.bytes().decode() for blob in blobs)
+
+
 def connected_in_memory(
     client: ssl.SSLContext, server: ssl.SSLContext, host: str, session: ssl.SSLSession | None = None
 ) -> ssl.SSLObject:
@@ -34,3 +39,21 @@ def connected_in_memory(
     with contextlib.suppress(ssl.SSLWantReadError):
         theirs.unwrap()  # a server forgets the session of a connection that it has not closed
     return ours
+
+
+def refused_in_memory(client: ssl.SSLContext, server: ssl.SSLContext) -> ssl.SSLError:
+    """Return the error that the client gets if the server refuses its connection."""
+    to_client, to_server = ssl.MemoryBIO(), ssl.MemoryBIO()
+    ours = client.wrap_bio(to_client, to_server, server_hostname="a.example")
+    theirs = server.wrap_bio(to_server, to_client, server_side=True)
+    # In TLS 1.3, the client learns it only when it reads after the handshake.
+    steps = [ours.do_handshake, theirs.do_handshake] * 2 + [ours.read]
+    for step in steps:
+        try:
+            step()
+        except ssl.SSLWantReadError:
+            continue
+        except ssl.SSLError as error:
+            if step.__self__ is ours:
+                return error
+    raise AssertionError("the server accepts the client")
