@@ -160,6 +160,7 @@ class RecordingTransport(WithoutIdleConnections):
         turn: int = 0,
         fresh: bool = False,
         anew: Callable[[], OutgoingRequest] | None = None,
+        leaving: Callable[[], None] | None = None,
     ) -> AttemptResult:
         self.limits.append(limits)
         self.turns.append(turn)
@@ -167,6 +168,8 @@ class RecordingTransport(WithoutIdleConnections):
         if self._connecting is not None:
             await self._connecting.wait()
             request = request if anew is None else anew()
+        if leaving is not None:
+            leaving()
         self.requests.append(request)
         if self._gate is not None:
             await self._gate.wait()

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Self, cast
+from typing import Any, Self, cast
 
 from ringback.receiver import ReceivedRequest as Request
 
@@ -122,6 +122,8 @@ class RecordingReceiver(HttpReceiver):
         """The addresses that the connections come from."""
         self.resumed: list[bool] = []
         """Whether each TLS connection resumed the session of an earlier one."""
+        self.client_names: list[str | None] = []
+        """The common name in the client certificate of each TLS connection; None without one."""
         self.ended_connections = 0
         self._script = list(script)
         self._answer = answer
@@ -150,7 +152,9 @@ class RecordingReceiver(HttpReceiver):
         self.connections += 1
         self.clients.append(writer.get_extra_info("peername")[0])
         if self._tls is not None:
-            self.resumed.append(writer.get_extra_info("ssl_object").session_reused)
+            connection: ssl.SSLObject = writer.get_extra_info("ssl_object")
+            self.resumed.append(connection.session_reused is True)
+            self.client_names.append(_common_name(connection.getpeercert()))
         await super()._serve(reader, writer)
         self.ended_connections += 1
         await self._tell()
@@ -158,6 +162,11 @@ class RecordingReceiver(HttpReceiver):
     async def _tell(self) -> None:
         async with self._changed:
             self._changed.notify_all()
+
+
+def _common_name(certificate: Any) -> str | None:
+    subject = (certificate or {}).get("subject", ())
+    return dict(pair for pairs in subject for pair in pairs).get("commonName")
 
 
 async def _read_request(reader: asyncio.StreamReader, client: str) -> ReceivedRequest:

@@ -1,9 +1,11 @@
 """Requests for the sender, without a callback behind them, and their results."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.callback_urls.connection_overrides import Timeouts
+from ringback.core.http.connection_profile import NO_PROFILE, ConnectionProfile
 from ringback.core.http.http_exchange import AttemptResult, OutgoingRequest
 from ringback.core.http.outcome import AttemptFailure, NoAnswerOutcome
 from ringback.core.policy.source_policy import Source
@@ -14,7 +16,9 @@ LIMITS = Timeouts(connect=5, read=5, total=10)
 BODY = b"SimSid=HS1&SimStatus=active"
 
 
-def post(url: str, body: bytes = BODY) -> OutgoingRequest:
+def post(
+    url: str, body: bytes = BODY, *, profile: ConnectionProfile = NO_PROFILE
+) -> OutgoingRequest:
     parsed = CallbackUrl.parse(url)
     headers = (
         ("Host", parsed.authority),
@@ -23,7 +27,8 @@ def post(url: str, body: bytes = BODY) -> OutgoingRequest:
         ("X-odd-CASE", "kept"),
         ("Accept", "*/*"),
     )
-    return OutgoingRequest.with_headers("POST", parsed, headers, body, Source.KORE)
+    request = OutgoingRequest.with_headers("POST", parsed, headers, body, Source.KORE)
+    return replace(request, profile=profile)
 
 
 def resolve_to(*addresses: str) -> Callable[[str], Awaitable[list[str]]]:

@@ -486,7 +486,7 @@ class TestTheClientCertificate:
             is_over.set()
             served.result()
         assert failure_of(exchange) is AttemptFailure.TLS
-        assert "the receiver refused the TLS connection" in why_of(exchange)
+        assert "the receiver requires a client certificate, and got none" in why_of(exchange)
         assert "certificate required" in why_of(exchange)
 
 

@@ -98,11 +98,12 @@ class WatchedTransport:
         turn: int = 0,
         fresh: bool = False,
         anew: Callable[[], OutgoingRequest] | None = None,
+        leaving: Callable[[], None] | None = None,
     ) -> AttemptResult:
         self._check(request)
         with self._watch.sending(request, limits.total, turn):
             return await self._transport.send(
-                request, limits=limits, turn=turn, fresh=fresh, anew=anew
+                request, limits=limits, turn=turn, fresh=fresh, anew=anew, leaving=leaving
             )
 
     def _check(self, request: OutgoingRequest) -> None:

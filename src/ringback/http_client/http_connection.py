@@ -22,6 +22,7 @@ from ringback.core.http.outcome import (
 from ringback.core.newest_entries import NewestEntries
 from ringback.http_client.request_route import ConnectionPoolKey
 from ringback.http_client.response_parser import ResponseParser
+from ringback.http_client.tls import refusal_of
 from ringback.runtime.os_error_messages import error_text
 
 _MAX_LOCATION: Final = 500
@@ -200,7 +201,8 @@ class HttpConnection(asyncio.BufferedProtocol):
             what = "had closed the kept-alive connection before it answered"
         elif isinstance(error, ssl.SSLError):
             # In TLS 1.3, the receiver can refuse the client certificate only after the handshake.
-            failure, what = AttemptFailure.TLS, "refused the TLS connection"
+            failure = AttemptFailure.TLS
+            what = refusal_of(error) or "refused the TLS connection"
         return failure, f"the receiver {what}{because}"
 
     def _set_alarm(self, at: float) -> None:

@@ -6,6 +6,7 @@ This module guarantees:
 - A request that had to wait for a connection is rendered again, so that its signature is valid when
   it is sent.
 - Requests go only to addresses that the SSRF guard allows, also over reused connections.
+- Requests whose destinations have different TLS identities never share a connection.
 - Certificates are always verified, and redirects are not followed.
 """
 
@@ -14,11 +15,12 @@ from collections import defaultdict
 from collections.abc import Callable
 from functools import cached_property, lru_cache, partial
 from itertools import count
-from typing import Final
+from typing import Final, NamedTuple
 
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.callback_urls.connection_overrides import Timeouts
 from ringback.core.http.allowed_addresses import ANYWHERE
+from ringback.core.http.connection_profile import OwnRoute
 from ringback.core.http.egress_routes import Direct, Egress, Egresses
 from ringback.core.http.http_exchange import (
     AttemptResult,
@@ -50,6 +52,16 @@ _MOST_ANSWERS: Final = 64
 """Maximum number of short answers that are remembered by their bytes."""
 _MOST_URLS: Final = 4096
 """Maximum number of URLs whose peers are remembered."""
+
+
+class _Opening(NamedTuple):
+    """How to open a connection for a request; see `HttpTransport.send`."""
+
+    limits: Timeouts
+    turn: int
+    fresh: bool
+    timing: ConnectTimer
+    anew: Callable[[], OutgoingRequest] | None
 
 
 class HttpTransport:
@@ -145,8 +157,9 @@ class HttpTransport:
         addresses = self._resolver.remembered(url.hostname, now)
         if not addresses or limits.total <= 0:
             return False
-        data = request.to_bytes()
-        connection = self._pool.take(self._fixed_peers(url, request.source, turn, addresses))
+        data, own = request.to_bytes(), request.profile.own_route
+        peers = self._fixed_peers(url, request.source, turn, addresses, own)
+        connection = self._pool.take(peers)
         if connection is None:
             return False
         self._under_way.add(connection)
@@ -171,6 +184,7 @@ class HttpTransport:
         turn: int = 0,
         fresh: bool = False,
         anew: Callable[[], OutgoingRequest] | None = None,
+        leaving: Callable[[], None] | None = None,
     ) -> AttemptResult:
         """Send the request once, and return the result; never raises because of the receiver.
 
@@ -178,7 +192,11 @@ class HttpTransport:
         routes, `turn` selects one of them. With `fresh`, a new connection is used.
 
         If a connection must be opened first, `anew` makes the request again just before it is sent,
-        so that the current secrets sign it.
+        so that the current secrets sign it. If the destination has got another profile meanwhile,
+        a connection is opened for that one.
+
+        `leaving` is called right before the request is written, unless nothing can be sent. If it
+        raises, nothing is sent, and the error is raised here.
         """
         began, now = self._stopwatch(), self._loop.time()
         if refused := self._refusal(request.url, limits):
@@ -189,9 +207,8 @@ class HttpTransport:
             connection = self._pool.take(route.peers_at(addresses))
         if connection is None:
             timing = ConnectTimer(self._stopwatch)
-            connection = await self._connector.open(
-                route, limits=limits, timing=timing, fresh=fresh
-            )
+            how = _Opening(limits, turn, fresh, timing, anew)
+            route, connection, request = await self._open(route, request, how)
             if isinstance(connection, NoAnswerOutcome):
                 if connection.failure in SHORTAGES:
                     self._pool.clear()
@@ -206,12 +223,16 @@ class HttpTransport:
             if not result.cancelled():
                 result.set_result(ending)
 
+        # Nothing is awaited since `anew`, until the request is written, so its signature is fresh.
         try:
-            if timing is not None and anew is not None:
-                request = anew()
-            # From here until the request is written, nothing is awaited, so the signature is fresh.
-            until = now + waited + limits.total
             data = request.to_bytes()
+            if leaving is not None and connection.broken is None:
+                leaving()
+        except BaseException:
+            self._give_back(connection)
+            raise
+        try:
+            until = now + waited + limits.total
             self._begin(connection, data, limits.read, until, ended, began=began, timing=timing)
             return await result
         except BaseException:
@@ -232,10 +253,53 @@ class HttpTransport:
         return None if why is None else NoAnswerOutcome(AttemptFailure.GUARD, why)
 
     def _route(self, request: OutgoingRequest, turn: int) -> RequestRoute:
-        egress = self._egresses.choose(request.source, request.url.connection, turn=turn)
+        url, own = request.url, request.profile.own_route
+        egress = self._egress(url, request.source, turn, own)
         has_addresses = isinstance(egress, Direct) and egress.local_addresses
         own_turn = next(self._turns[egress]) if has_addresses else 0
-        return route_of(request.url, egress, own_turn, request.account_sid)
+        return route_of(url, egress, own_turn, request.account_sid, own and own.identity)
+
+    def _egress(
+        self, url: CallbackUrl, source: SourceName | None, turn: int, own: OwnRoute | None
+    ) -> Egress:
+        named = own and own.egress
+        return self._egresses.choose(source, url.connection, turn=turn, destination=named)
+
+    async def _open(
+        self, route: RequestRoute, request: OutgoingRequest, how: _Opening
+    ) -> tuple[RequestRoute, HttpConnection | NoAnswerOutcome, OutgoingRequest]:
+        """Open a connection for the request, and make the request anew.
+
+        Returns the route and the connection, or why there is none, and the request to send. If the
+        destination has got another profile meanwhile, opens another connection for that one.
+        """
+        limits, turn, fresh, timing, anew = how
+        until = self._loop.time() + limits.total
+        while True:
+            connection = await self._connector.open(
+                route, limits=limits, timing=timing, fresh=fresh
+            )
+            if anew is None or isinstance(connection, NoAnswerOutcome):
+                return route, connection, request
+            opened_for = request.profile
+            try:
+                request = anew()
+            except BaseException:
+                self._give_back(connection)
+                raise
+            if request.profile.own_route == opened_for.own_route:
+                return route, connection, request
+            self._give_back(connection)
+            route = self._route(request, turn)
+            left = until + timing.waited - self._loop.time()
+            limits = limits._replace(total=left)
+
+    def _give_back(self, connection: HttpConnection) -> None:
+        """Keep a connection for the next request if it can carry one; otherwise end it."""
+        if not connection.is_reusable or self._places.are_waited_for:
+            connection.abort()
+        else:
+            self._pool.keep(connection, self._loop.time())
 
     def _begin(
         self,
@@ -273,27 +337,29 @@ class HttpTransport:
         timings = _timings(total, answered_in, timing)
         self._under_way.discard(connection)
         if connection.is_reusable:
-            if self._places.are_waited_for:
-                connection.abort()
-            else:
-                self._pool.keep(connection, self._loop.time())
+            self._give_back(connection)
         proxy = connection.peer.proxy
         shown = None if proxy is None else proxy.shown
         waited = 0.0 if timing is None else timing.waited
         ended(AttemptResult(outcome, timings, response, connection.local_address, shown, waited))
 
     def _find_fixed_peers(
-        self, url: CallbackUrl, source: SourceName | None, turn: int, addresses: tuple[str, ...]
+        self,
+        url: CallbackUrl,
+        source: SourceName | None,
+        turn: int,
+        addresses: tuple[str, ...],
+        own: OwnRoute | None,
     ) -> tuple[ConnectionPoolKey, ...]:
-        """Return the peers that all requests to this URL have, at these addresses.
+        """Return the peers that all requests with these arguments have.
 
         There are none if the guard refuses the URL, or if its egress has several local addresses.
         """
-        egress = self._egresses.choose(source, url.connection, turn=turn)
+        egress = self._egress(url, source, turn, own)
         is_fixed = not isinstance(egress, Direct) or len(egress.local_addresses) <= 1
         if not is_fixed or self._guard.refusal_of(url) is not None:
             return ()
-        return route_of(url, egress, 0).peers_at(addresses)
+        return route_of(url, egress, 0, identity=own and own.identity).peers_at(addresses)
 
     def _unsent(
         self,

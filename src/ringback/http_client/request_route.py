@@ -1,4 +1,4 @@
-"""The route of a request: its destination, and its egress (a proxy or a local address).
+"""The route of a request: its destination, its TLS identity, and its egress.
 
 `ConnectionPoolKey` shows which requests can reuse a connection.
 """
@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from ringback.core.callback_urls.callback_url import CallbackUrl
+from ringback.core.http.connection_profile import TlsIdentity
 from ringback.core.http.egress_routes import Direct, Egress, Proxy
 from ringback.runtime.account_fair_semaphore import EVERYBODY
 
@@ -23,6 +24,8 @@ class ConnectionPoolKey(NamedTuple):
     local_address: str | None
     """The local address to connect from; None if the machine chooses."""
     proxy: Proxy | None
+    identity: TlsIdentity | None = None
+    """The client certificate and authorities of the destination; None if it has none of its own."""
 
 
 class RequestRoute(NamedTuple):
@@ -37,6 +40,8 @@ class RequestRoute(NamedTuple):
     """A number that increases with each request, so that local addresses are used in turn."""
     account: str = EVERYBODY
     """The account of the request; accounts get equal shares of connections and look-ups."""
+    identity: TlsIdentity | None = None
+    """The client certificate and authorities of the destination; None if it has none of its own."""
 
     @property
     def place(self) -> str:
@@ -67,11 +72,18 @@ class RequestRoute(NamedTuple):
                 return None
         host, port, uses_tls, says_name, *_ = self
         return ConnectionPoolKey(
-            host, port, address, uses_tls, says_name, local_address, self.proxy
+            host, port, address, uses_tls, says_name, local_address, self.proxy, self.identity
         )
 
 
-def route_of(url: CallbackUrl, egress: Egress, turn: int, account: str = EVERYBODY) -> RequestRoute:
-    """Return the route of a request to this URL through this egress."""
+def route_of(
+    url: CallbackUrl,
+    egress: Egress,
+    turn: int,
+    account: str = EVERYBODY,
+    identity: TlsIdentity | None = None,
+) -> RequestRoute:
+    """Return the route of a request to this URL through this egress, with this TLS identity."""
     says_name = url.connection.sni is not False
-    return RequestRoute(url.hostname, url.port, url.uses_tls, says_name, egress, turn, account)
+    own = identity if url.uses_tls else None
+    return RequestRoute(url.hostname, url.port, url.uses_tls, says_name, egress, turn, account, own)

@@ -58,7 +58,8 @@ class NetworkBackend(Protocol):
     ) -> Callable[[], None] | None:
         """Start TLS on a connection, and verify that the peer's certificate is for its host.
 
-        With `peer.says_name`, the handshake contains the host's name (SNI). Before returning, calls
+        With `peer.says_name`, the handshake contains the host's name (SNI). `peer.identity` has
+        the client certificate and the authorities of the destination. Before returning, calls
         `protocol.connection_made` with the transport to use from then on. Returns a function to
         call after the first answer, or None.
 
@@ -95,8 +96,14 @@ class SystemNetwork:
         peer: ConnectionPoolKey,
     ) -> Callable[[], None]:
         """Start TLS on a connection; see `NetworkBackend.secure`."""
-        loop, since, session = asyncio.get_running_loop(), self._now(), self._sessions.take(peer)
-        name, context = peer.host.rstrip("."), self._tls.context(says_name=peer.says_name)
+        loop, name, says_name = asyncio.get_running_loop(), peer.host.rstrip("."), peer.says_name
+        if peer.identity is None:
+            context = self._tls.context(says_name=says_name)
+        else:
+            context = await self._tls.context_of(peer.identity, says_name=says_name)
+            if transport.is_closing():
+                raise tls_failure(ConnectionResetError(errno.ECONNRESET, "closed meanwhile"))
+        since, session = self._now(), self._sessions.take(peer, context)
         if session is not None:
             context = self._sessions.offering(session, context)
         try:
@@ -104,7 +111,7 @@ class SystemNetwork:
                 transport,
                 protocol,
                 context,
-                server_hostname=name if peer.says_name else None,
+                server_hostname=name if says_name else None,
                 ssl_shutdown_timeout=_TLS_GOODBYE,
             )
             if secured is None:
@@ -118,7 +125,7 @@ class SystemNetwork:
             if session is not None:
                 self._sessions.avoid(peer)  # perhaps it was what took too long
             raise
-        if not peer.says_name:
+        if not says_name:
             check_name(cast("dict[str, Any]", secured.get_extra_info("peercert")), name)
         protocol.connection_made(secured)
         tls: ssl.SSLObject = secured.get_extra_info("ssl_object")

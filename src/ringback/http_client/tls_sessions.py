@@ -5,7 +5,8 @@ guarantees:
 
 - A session is offered only where its connection could be reused: with the same `ConnectionPoolKey`.
   So the host, port, address, SNI and route are the same. The trusted authorities and the client
-  certificate are the same, too: each `TlsSessions` belongs to one `ClientTls`.
+  certificate are the same, too: each `TlsSessions` belongs to one `ClientTls`, and a session is
+  only for connections of its own TLS context.
 - The receiver's certificate is verified in the full handshake, not when a session is resumed. So a
   session ends `_LONGEST` after the full handshake, or with the certificate if that is earlier.
   Resuming doesn't extend this time, even if the receiver then sends a new ticket.
@@ -87,11 +88,16 @@ class TlsSessions:
         """The peers that get no offers, and since when."""
         self._idle_contexts = list[_OfferingContext]()
 
-    def take(self, peer: ConnectionPoolKey) -> ResumableSession | None:
-        """Return a session to offer to this peer, or None; nobody else gets the same session."""
+    def take(self, peer: ConnectionPoolKey, context: ssl.SSLContext) -> ResumableSession | None:
+        """Return a session of this context to offer to this peer, or None.
+
+        Nobody else gets the same session.
+        """
         now = self._now()
         while peer in self._kept:
             connection = self._take_oldest(peer)
+            if connection.tls.context is not context:
+                continue  # the context of a destination was made again meanwhile
             # If the clock was set back, nobody knows how much time has passed.
             if connection.since <= now < connection.since + _LONGEST:
                 session = connection.session()

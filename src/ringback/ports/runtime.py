@@ -44,7 +44,7 @@ class Transport(Protocol):
         """Send a request if a kept connection is idle; otherwise send nothing, and return False.
 
         `ended` is called once with the result, after this has returned; it may send the next
-        request. `send` explains the other arguments.
+        request. `send` explains the other arguments. True also means that the request has left.
         """
         ...
 
@@ -60,6 +60,7 @@ class Transport(Protocol):
         turn: int = 0,
         fresh: bool = False,
         anew: Callable[[], OutgoingRequest] | None = None,
+        leaving: Callable[[], None] | None = None,
     ) -> AttemptResult:
         """Send a request once and return the result; a receiver's failure raises no error.
 
@@ -69,6 +70,10 @@ class Transport(Protocol):
         If the request had to wait for a connection, `anew` makes a new request to send instead,
         since a signature may cover the time. If `anew` raises an error, nothing is sent, and the
         error is raised here.
+
+        `leaving` is called once, right before the first byte of the request is written, and after
+        `anew`; nothing is awaited in between. It isn't called if nothing can be sent. If it raises
+        an error, nothing is sent, and the error is raised here.
         """
         ...
 

@@ -151,7 +151,10 @@ class FunctionTransport(WithoutIdleConnections):
         turn: int = 0,
         fresh: bool = False,
         anew: Callable[[], OutgoingRequest] | None = None,
+        leaving: Callable[[], None] | None = None,
     ) -> AttemptResult:
+        if leaving is not None:
+            leaving()
         return await self._send(request)
 
 
@@ -177,8 +180,11 @@ class GatedTransport(WithoutIdleConnections):
         turn: int = 0,
         fresh: bool = False,
         anew: Callable[[], OutgoingRequest] | None = None,
+        leaving: Callable[[], None] | None = None,
     ) -> AttemptResult:
         host = request.url.host
+        if leaving is not None:
+            leaving()
         self.requests.append(request)
         self.under_way[host] = self.under_way.get(host, 0) + 1
         self.most[host] = max(self.most.get(host, 0), self.under_way[host])

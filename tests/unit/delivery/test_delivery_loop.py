@@ -103,8 +103,9 @@ class SlowTransport(RecordingTransport):
         turn: int = 0,
         fresh: bool = False,
         anew: Callable[[], OutgoingRequest] | None = None,
+        leaving: Callable[[], None] | None = None,
     ) -> AttemptResult:
-        exchange = await super().send(request, limits=limits, turn=turn, anew=anew)
+        exchange = await super().send(request, limits=limits, turn=turn, anew=anew, leaving=leaving)
         self._clock.advance(self._takes)
         return exchange
 

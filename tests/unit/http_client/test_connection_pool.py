@@ -8,6 +8,7 @@ from typing import cast
 
 import pytest
 
+from ringback.core.http.connection_profile import TlsIdentity
 from ringback.core.http.egress_routes import Direct
 from ringback.http_client import connection_pool
 from ringback.http_client.connection_pool import ConnectionPool, KeepAliveLimits
@@ -58,6 +59,8 @@ async def test_a_connection_serves_only_its_own_route(receiver: RecordingReceive
     assert pool.take(a_route(port, tls=True).peers_at(HERE)) is None
     assert pool.take(a_route(port, egress=fixed).peers_at(HERE)) is None
     assert pool.take(a_route(port, egress=fixed).peers_at(["::1"])) is None, "no route leads there"
+    own = a_route(port)._replace(identity=TlsIdentity("a certificate"))
+    assert pool.take(own.peers_at(HERE)) is None
     assert pool.take(a_route(port).peers_at(["127.0.0.2", "127.0.0.1"])) is connection
     connection.close()
 

@@ -26,6 +26,7 @@ from ringback.http_client.http_connection import HttpConnection
 from ringback.http_client.http_sender import HttpTransport
 from ringback.http_client.response_parser import MAX_BODY
 from ringback.runtime.system_clock import stopwatch
+from tests.networks import MadeUpNetwork
 from tests.ports import free_port
 from tests.receivers import (
     OK,
@@ -147,6 +148,76 @@ class TestARequestThatIsMadeAnew:
         await receiver.wait_for_ended(1)
         assert sender.open_connections == 0
         assert receiver.requests == []
+
+
+class TestTheInstantAtWhichARequestLeaves:
+    async def test_is_told_once_right_before_it_is_written(
+        self, sender: HttpTransport, receiver: RecordingReceiver, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        steps, exchange = list[str](), HttpConnection.exchange
+
+        def written(self: HttpConnection, request: bytes, *how: Any) -> None:
+            steps.append("written")
+            exchange(self, request, *how)
+
+        def anew() -> OutgoingRequest:
+            steps.append("made anew")
+            asyncio.get_running_loop().call_soon(steps.append, "others ran")
+            return post(receiver.url())
+
+        monkeypatch.setattr(HttpConnection, "exchange", written)
+        for _ in range(2):
+            await sender.send(
+                post(receiver.url()),
+                limits=LIMITS,
+                anew=anew,
+                leaving=lambda: steps.append("leaves"),
+            )
+        assert steps == ["made anew", "leaves", "written", "others ran", "leaves", "written"]
+        assert len(receiver.requests) == 2
+
+    async def test_is_not_told_if_nothing_is_sent(
+        self, sender: HttpTransport, receiver: RecordingReceiver, closed_port: int
+    ) -> None:
+        told = list[str]()
+
+        def fail() -> OutgoingRequest:
+            raise LookupError
+
+        for url in (f"http://127.0.0.1:{closed_port}/", "http://192.0.2.1/"):
+            await sender.send(post(url), limits=LIMITS, leaving=lambda: told.append("left"))
+        with pytest.raises(LookupError):
+            await sender.send(
+                post(receiver.url()), limits=LIMITS, anew=fail, leaving=lambda: told.append("left")
+            )
+        assert told == []
+
+    async def test_is_not_told_if_the_connection_broke_before(self) -> None:
+        told, network = list[str](), MadeUpNetwork(lambda _: OK, after=0, greeting=b"220 mail\r\n")
+        sender = HttpTransport(stopwatch=stopwatch, guard=SsrfGuard(LOOPBACK), network=network)
+        exchange = await sender.send(
+            post("http://127.0.0.1/"), limits=LIMITS, leaving=lambda: told.append("left")
+        )
+        assert failure_of(exchange) is AttemptFailure.PROTOCOL
+        assert told == []
+
+    @pytest.mark.parametrize("is_idle", [True, False])
+    async def test_may_be_refused_so_that_nothing_is_sent(
+        self, sender: HttpTransport, receiver: RecordingReceiver, is_idle: bool
+    ) -> None:
+        def refuse() -> None:
+            raise LookupError
+
+        if is_idle:
+            await sender.send(post(receiver.url()), limits=LIMITS)
+        with pytest.raises(LookupError):
+            await sender.send(post(receiver.url()), limits=LIMITS, leaving=refuse)
+        if not is_idle:
+            await receiver.wait_for_ended(1)
+        assert sender.open_connections == int(is_idle)
+        await sender.send(post(receiver.url()), limits=LIMITS)
+        assert len(receiver.requests) == 1 + int(is_idle)
+        assert receiver.connections == (1 if is_idle else 2)
 
 
 def try_to_send(

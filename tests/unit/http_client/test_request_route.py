@@ -3,6 +3,7 @@
 import pytest
 
 from ringback.core.callback_urls.callback_url import CallbackUrl
+from ringback.core.http.connection_profile import TlsIdentity
 from ringback.core.http.egress_routes import ANY, Direct, Egress, Proxy
 from ringback.http_client.request_route import ConnectionPoolKey, RequestRoute, route_of
 from tests.unit.http_client.parts import a_route
@@ -66,3 +67,16 @@ def test_a_proxy_is_part_of_the_peer_and_is_shown_without_its_credentials() -> N
 def test_connections_are_shared_between_accounts() -> None:
     one, other = (a_route(80)._replace(account=account) for account in ("AC1", "AC2"))
     assert one.peers_at(["192.0.2.7"]) == other.peers_at(["192.0.2.7"])
+
+
+def test_a_tls_identity_is_part_of_the_peer() -> None:
+    url, identity = CallbackUrl.parse("https://a.example/"), TlsIdentity("a certificate")
+    route = route_of(url, ANY, 0, identity=identity)
+    assert [peer.identity for peer in route.peers_at(["192.0.2.7"])] == [identity]
+    assert route.peers_at(["192.0.2.7"]) != route_of(url, ANY, 0).peers_at(["192.0.2.7"])
+
+
+def test_without_tls_the_identity_does_not_matter() -> None:
+    url = CallbackUrl.parse("http://a.example/")
+    with_one = route_of(url, ANY, 0, identity=TlsIdentity("a certificate"))
+    assert with_one == route_of(url, ANY, 0)

@@ -10,13 +10,14 @@ from collections.abc import Iterator
 import pytest
 import trustme
 
+from ringback.core.http.connection_profile import TlsIdentity
 from ringback.core.http.outcome import AttemptFailure
 from ringback.http_client.http_connection import HttpConnection
 from ringback.http_client.sockets_and_tls import EgressAddressUnavailable, SystemNetwork
 from ringback.http_client.tls import TlsFailed
 from tests.ports import free_port
 from tests.receivers import RecordingReceiver
-from tests.tls import server_side
+from tests.tls import pem_text, server_side
 from tests.unit.http_client.parts import REQUEST, a_connection, a_peer, connected_to, status_over
 
 HERE = "127.0.0.1"
@@ -184,3 +185,31 @@ async def test_a_peer_without_tls_or_that_hangs_up_is_a_failure_of_tls(
         with pytest.raises(TlsFailed) as failed:
             await network.secure(connection.transport, connection, connection.peer)
     assert failed.value.failure is AttemptFailure.TLS
+
+
+async def test_a_connection_that_ends_while_its_context_is_made_is_a_failure_of_tls(
+    authority: trustme.CA, network: SystemNetwork
+) -> None:
+    async with RecordingReceiver(tls=server_side(authority.issue_cert("a.example"))) as receiver:
+        connection = await connected_to(receiver)
+        own = TlsIdentity(ca=pem_text(authority.cert_pem))
+        peer = connection.peer._replace(identity=own)
+        securing = asyncio.create_task(network.secure(connection.transport, connection, peer))
+        await asyncio.sleep(0)
+        connection.abort()
+        with pytest.raises(TlsFailed, match="Connection reset by peer") as failed:
+            await securing
+    assert failed.value.failure is AttemptFailure.TLS
+
+
+@pytest.mark.parametrize("says_name", [True, False])
+async def test_the_authorities_of_a_destination_are_trusted_too(
+    authority: trustme.CA, says_name: bool
+) -> None:
+    async with RecordingReceiver(tls=server_side(authority.issue_cert("a.example"))) as receiver:
+        connection, own = await connected_to(receiver), TlsIdentity(ca=pem_text(authority.cert_pem))
+        peer = connection.peer._replace(says_name=says_name, identity=own)
+        await SystemNetwork().secure(connection.transport, connection, peer)
+        assert await status_over(connection) == 200
+        connection.close()
+        await connection.gone

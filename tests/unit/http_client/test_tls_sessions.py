@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import trustme
 
+from ringback.core.http.connection_profile import TlsIdentity
 from ringback.core.http.egress_routes import Proxy
 from ringback.http_client.request_route import ConnectionPoolKey
 from ringback.http_client.tls_sessions import ResumableSession, TlsSessions
@@ -57,8 +58,8 @@ def keep(
     sessions.keep(peer, tls, offered=offered, since=since)
 
 
-def taken(sessions: TlsSessions) -> ResumableSession:
-    session = sessions.take(PEER)
+def taken(sessions: TlsSessions, context: ssl.SSLContext) -> ResumableSession:
+    session = sessions.take(PEER, context)
     assert session is not None
     return session
 
@@ -76,22 +77,23 @@ def taken(sessions: TlsSessions) -> ResumableSession:
         PEER._replace(local_address="192.0.2.9"),
         PEER._replace(proxy=Proxy("proxy.example", 3128)),
         PEER._replace(proxy=Proxy("proxy.example", 3128, "user:password")),
+        PEER._replace(identity=TlsIdentity(ca="a PEM")),
     ],
 )
 def test_a_session_is_only_for_connections_that_could_share_one(
-    sessions: TlsSessions, tls: ssl.SSLObject, other: ConnectionPoolKey
+    sessions: TlsSessions, client: ssl.SSLContext, tls: ssl.SSLObject, other: ConnectionPoolKey
 ) -> None:
     keep(sessions, tls)
-    assert sessions.take(other) is None
-    assert sessions.take(PEER) is not None
+    assert sessions.take(other, client) is None
+    assert sessions.take(PEER, client) is not None
 
 
 def test_a_session_is_offered_by_one_connection_at_a_time(
-    sessions: TlsSessions, tls: ssl.SSLObject
+    sessions: TlsSessions, client: ssl.SSLContext, tls: ssl.SSLObject
 ) -> None:
     keep(sessions, tls)
-    assert sessions.take(PEER) is not None
-    assert sessions.take(PEER) is None
+    assert sessions.take(PEER, client) is not None
+    assert sessions.take(PEER, client) is None
 
 
 def test_the_oldest_session_is_offered_first(
@@ -100,18 +102,22 @@ def test_the_oldest_session_is_offered_first(
     connections = [connected_in_memory(client, server, HOST) for _ in range(3)]
     for tls in connections:
         keep(sessions, tls)
-    ids = [taken(sessions).session.id for _ in connections]
+    ids = [taken(sessions, client).session.id for _ in connections]
     assert ids == [tls.session.id for tls in connections if tls.session]
 
 
-def test_a_session_of_another_context_is_refused_by_openssl(
-    authority: trustme.CA, sessions: TlsSessions, tls: ssl.SSLObject, server: ssl.SSLContext
+def test_a_session_is_only_for_its_own_context(
+    authority: trustme.CA, sessions: TlsSessions, client: ssl.SSLContext, server: ssl.SSLContext
 ) -> None:
-    keep(sessions, tls)
     other = ssl.create_default_context()
     authority.configure_trust(other)
+    for context in (client, other):
+        keep(sessions, connected_in_memory(context, server, HOST))
+    session = sessions.take(PEER, other)
+    assert session is not None
     with pytest.raises(ValueError, match="different SSLContext"):
-        connected_in_memory(sessions.offering(taken(sessions), other), server, HOST)
+        connected_in_memory(sessions.offering(session, client), server, HOST)
+    assert connected_in_memory(sessions.offering(session, other), server, HOST).session_reused
 
 
 # ---- how it is offered
@@ -123,7 +129,7 @@ def test_a_context_offers_a_session_once(
 ) -> None:
     server = server_side(authority.issue_cert(HOST), version)
     keep(sessions, connected_in_memory(client, server, HOST))
-    context = sessions.offering(taken(sessions), client)
+    context = sessions.offering(taken(sessions, client), client)
     resumed = [connected_in_memory(context, server, HOST).session_reused for _ in range(2)]
     assert resumed == [True, False]
 
@@ -133,7 +139,7 @@ def test_contexts_for_several_handshakes_at_once_offer_different_sessions(
 ) -> None:
     for _ in range(2):
         keep(sessions, connected_in_memory(client, server, HOST))
-    contexts = [sessions.offering(taken(sessions), client) for _ in range(2)]
+    contexts = [sessions.offering(taken(sessions, client), client) for _ in range(2)]
     connections = [connected_in_memory(context, server, HOST) for context in contexts]
     assert all(tls.session_reused for tls in connections)
 
@@ -147,7 +153,7 @@ def test_a_session_ends_ten_minutes_after_the_full_handshake(
 ) -> None:
     keep(sessions, tls)
     clock.advance(timedelta(minutes=minutes))
-    assert (sessions.take(PEER) is not None) is is_offered
+    assert (sessions.take(PEER, tls.context) is not None) is is_offered
 
 
 @VERSIONS
@@ -161,11 +167,11 @@ def test_resuming_a_session_does_not_extend_its_time(
     server = server_side(authority.issue_cert(HOST), version)
     keep(sessions, connected_in_memory(client, server, HOST))
     clock.advance(timedelta(minutes=9))
-    first = taken(sessions)
+    first = taken(sessions, client)
     tls = connected_in_memory(client, server, HOST, first.session)
     assert tls.session_reused
     keep(sessions, tls, offered=first, since=clock.now())
-    assert taken(sessions).until == NOW + timedelta(minutes=10)
+    assert taken(sessions, client).until == NOW + timedelta(minutes=10)
 
 
 def test_the_time_begins_anew_if_the_receiver_refuses_the_session(
@@ -176,13 +182,13 @@ def test_the_time_begins_anew_if_the_receiver_refuses_the_session(
     clock: FakeClock,
 ) -> None:
     keep(sessions, tls)
-    first = taken(sessions)
+    first = taken(sessions, client)
     clock.advance(timedelta(minutes=9))
     without_its_keys = server_side(authority.issue_cert(HOST))
     tls = connected_in_memory(client, without_its_keys, HOST, first.session)
     assert not tls.session_reused
     keep(sessions, tls, offered=first, since=clock.now())
-    assert taken(sessions).until == clock.now() + timedelta(minutes=10)
+    assert taken(sessions, client).until == clock.now() + timedelta(minutes=10)
 
 
 def test_a_session_ends_with_the_certificate(
@@ -193,17 +199,17 @@ def test_a_session_ends_with_the_certificate(
     clock.set(end - timedelta(minutes=1))
     for _ in range(2):
         keep(sessions, connected_in_memory(client, server, HOST), since=clock.now())
-    assert taken(sessions).until == end
+    assert taken(sessions, client).until == end
     clock.set(end)
-    assert sessions.take(PEER) is None
+    assert sessions.take(PEER, client) is None
 
 
 def test_a_session_is_not_offered_if_the_clock_was_set_back(
-    sessions: TlsSessions, tls: ssl.SSLObject, clock: FakeClock
+    sessions: TlsSessions, client: ssl.SSLContext, tls: ssl.SSLObject, clock: FakeClock
 ) -> None:
     keep(sessions, tls)
     clock.set(NOW - timedelta(days=1))
-    assert sessions.take(PEER) is None
+    assert sessions.take(PEER, client) is None
 
 
 # ---- how often
@@ -220,11 +226,11 @@ def test_a_ticket_of_tls_1_3_is_used_once(
     server = server_side(authority.issue_cert(HOST), version)
     keep(sessions, connected_in_memory(client, server, HOST))
     server.num_tickets = 0
-    first = taken(sessions)
+    first = taken(sessions, client)
     tls = connected_in_memory(client, server, HOST, first.session)
     assert tls.session_reused
     keep(sessions, tls, offered=first)
-    assert (sessions.take(PEER) is not None) is is_kept
+    assert (sessions.take(PEER, client) is not None) is is_kept
 
 
 def test_without_a_ticket_nothing_is_kept(
@@ -232,7 +238,7 @@ def test_without_a_ticket_nothing_is_kept(
 ) -> None:
     server.num_tickets = 0
     keep(sessions, connected_in_memory(client, server, HOST))
-    assert sessions.take(PEER) is None
+    assert sessions.take(PEER, client) is None
 
 
 def test_a_tls_1_2_session_without_a_ticket_is_kept_by_its_id(
@@ -241,7 +247,7 @@ def test_a_tls_1_2_session_without_a_ticket_is_kept_by_its_id(
     server = server_side(authority.issue_cert(HOST), TLS_1_2)
     server.options |= ssl.OP_NO_TICKET
     keep(sessions, connected_in_memory(client, server, HOST))
-    session = taken(sessions).session
+    session = taken(sessions, client).session
     assert not session.has_ticket
     assert connected_in_memory(client, server, HOST, session).session_reused
 
@@ -250,34 +256,36 @@ def test_a_tls_1_2_session_without_a_ticket_is_kept_by_its_id(
 
 
 def test_a_receiver_that_fails_gets_no_offer_for_a_while(
-    sessions: TlsSessions, tls: ssl.SSLObject, clock: FakeClock
+    sessions: TlsSessions, client: ssl.SSLContext, tls: ssl.SSLObject, clock: FakeClock
 ) -> None:
     keep(sessions, tls)
     sessions.avoid(PEER)
-    assert sessions.take(PEER) is None
+    assert sessions.take(PEER, client) is None
     keep(sessions, tls)
-    assert sessions.take(PEER) is None, "nothing is kept meanwhile"
+    assert sessions.take(PEER, client) is None, "nothing is kept meanwhile"
     clock.advance(timedelta(minutes=10))
     keep(sessions, tls, since=clock.now())
-    assert sessions.take(PEER) is not None
+    assert sessions.take(PEER, client) is not None
 
 
 # ---- how many
 
 
-def test_the_newest_sessions_of_a_peer_are_kept(sessions: TlsSessions, tls: ssl.SSLObject) -> None:
+def test_the_newest_sessions_of_a_peer_are_kept(
+    sessions: TlsSessions, client: ssl.SSLContext, tls: ssl.SSLObject
+) -> None:
     times = [NOW - timedelta(seconds=number) for number in reversed(range(70))]
     for since in times:
         keep(sessions, tls, since=since)
-    ends = [taken(sessions).until for _ in range(64)]
+    ends = [taken(sessions, client).until for _ in range(64)]
     assert ends == [since + timedelta(minutes=10) for since in times[-64:]]
-    assert sessions.take(PEER) is None
+    assert sessions.take(PEER, client) is None
 
 
 def test_the_newest_sessions_of_all_peers_are_kept(
-    sessions: TlsSessions, tls: ssl.SSLObject
+    sessions: TlsSessions, client: ssl.SSLContext, tls: ssl.SSLObject
 ) -> None:
     peers = [PEER._replace(port=port) for port in range(1, 521)]
     for peer in peers:
         keep(sessions, tls, peer)
-    assert [peer for peer in peers if sessions.take(peer)] == peers[-512:]
+    assert [peer for peer in peers if sessions.take(peer, client)] == peers[-512:]
