@@ -1,4 +1,4 @@
-"""nginx in front of API processes, as `docs/operating.md` describes it."""
+"""nginx: in front of API processes, as `docs/operating.md` describes it, and as a receiver."""
 
 import asyncio
 import os
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+import trustme
 
 from tests.ports import free_port
 
@@ -27,6 +28,10 @@ http {{
     fastcgi_temp_path {folder}/fastcgi;
     uwsgi_temp_path {folder}/uwsgi;
     scgi_temp_path {folder}/scgi;
+{servers}
+}}
+"""
+_IN_FRONT: Final = """\
     upstream ringback {{
         {servers}
         keepalive 16;
@@ -42,24 +47,60 @@ http {{
             proxy_set_header Connection "";
         }}
     }}
-}}
+"""
+_ASKING: Final = """\
+    server {{
+        listen 127.0.0.1:{port} ssl;
+        ssl_certificate {folder}/own.pem;
+        ssl_certificate_key {folder}/own.pem;
+        ssl_client_certificate {folder}/clients.pem;
+        ssl_verify_client on;
+        ssl_protocols {protocol};
+        location / {{
+            return 200 "$ssl_client_s_dn";
+        }}
+    }}
 """
 
 
 @asynccontextmanager
 async def an_nginx(folder: Path, ports: Sequence[int]) -> AsyncGenerator[str]:
     """Run nginx in front of the servers on these ports of 127.0.0.1; yield its base URL."""
+    port = free_port()
+    servers = "\n        ".join(f"server 127.0.0.1:{one} max_fails=0;" for one in ports)
+    async with _running(folder, _IN_FRONT.format(port=port, servers=servers), port):
+        yield f"http://127.0.0.1:{port}"
+
+
+@asynccontextmanager
+async def an_asking_nginx(
+    folder: Path, authority: trustme.CA, *, protocol: str
+) -> AsyncGenerator[str]:
+    """Run nginx as a receiver that requires a client certificate; yield its base URL.
+
+    It accepts certificates of this authority, and answers with the subject of the client's.
+    `protocol` is the version of TLS that it speaks, such as `TLSv1.3`.
+    """
+    port = free_port()
+    authority.cert_pem.write_to_path(str(folder / "clients.pem"))
+    own = authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem
+    own.write_to_path(str(folder / "own.pem"))
+    server = _ASKING.format(port=port, folder=folder, protocol=protocol)
+    async with _running(folder, server, port):
+        yield f"https://127.0.0.1:{port}"
+
+
+@asynccontextmanager
+async def _running(folder: Path, servers: str, port: int) -> AsyncGenerator[None]:
     program = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
     if program is None:
         pytest.skip("nginx is not installed (Debian: nginx-light)")
-    port = free_port()
     (folder / "nginx.conf").write_text(
         _CONFIGURATION.format(
             folder=folder,
-            port=port,
             # As root, its worker would otherwise be somebody who may not enter the folder.
             user="user root root;" if os.geteuid() == 0 else "",
-            servers="\n        ".join(f"server 127.0.0.1:{one} max_fails=0;" for one in ports),
+            servers=servers,
         )
     )
     process = await asyncio.create_subprocess_exec(
@@ -69,7 +110,7 @@ async def an_nginx(folder: Path, ports: Sequence[int]) -> AsyncGenerator[str]:
         async with asyncio.timeout(10):
             while not await _listens(port):
                 assert process.returncode is None, (folder / "error.log").read_text()
-        yield f"http://127.0.0.1:{port}"
+        yield
     finally:
         if process.returncode is None:
             process.terminate()
