@@ -5,12 +5,16 @@ from collections.abc import Sequence
 from ringback.core.callbacks.callback import CallbackRecord, DeliveryProgress
 from ringback.core.callbacks.callback_serialization import read_new
 from ringback.core.errors import BacklogFull
+from ringback.core.retry_schedule import FAITHFUL
 from ringback.delivery.backlog import Backlog, BacklogLimits
 from ringback.delivery.counters import DeliveryCounters
+from ringback.delivery.destination_book import DestinationBook
+from ringback.delivery.destination_control import DestinationControl
 from ringback.delivery.enqueue import CallbackEnqueuer
 from ringback.delivery.fair_scheduler import FairScheduler
 from ringback.operations.create_callbacks import send_callbacks
 from ringback.ports import Clock, Cluster, DeliveryClaim, NewCallbackQueue, Store, Transaction
+from ringback.runtime.system_clock import SystemRandomSource
 from ringback.runtime.wakeup import Wakeup
 
 
@@ -55,7 +59,11 @@ class BatchesAtOnce:
 
 def accepting_queue(cluster: Cluster, clock: Clock, counters: DeliveryCounters) -> CallbackEnqueuer:
     """Return the queue of a process that accepts callbacks, and owns no shard to send them."""
+    control = DestinationControl(
+        DestinationBook((), FAITHFUL), clock=clock, random_source=SystemRandomSource()
+    )
     return CallbackEnqueuer(
+        destinations=control,
         scheduler=FairScheduler(at_once=1, per_destination=1),
         backlog=Backlog(BacklogLimits(), counters),
         claimed=_send_nothing,

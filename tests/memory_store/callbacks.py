@@ -269,6 +269,10 @@ class MemoryCallbacks:
     def _next_due(self, lane: Lane, since: datetime | None) -> datetime | None:
         return min((at for at, _ in self._in_lane(lane, since)), default=None)
 
+    def in_lane(self, lane: Lane) -> list[tuple[datetime, CallbackRecord]]:
+        """Return the waiting callbacks of a lane, and when each is due."""
+        return self._in_lane(lane, None)
+
     def _in_lane(self, lane: Lane, since: datetime | None) -> list[tuple[datetime, CallbackRecord]]:
         """Return the waiting callbacks of a lane, without those that a store may leave out."""
         first = since if since is not None and self.process is not None else BEGINNING

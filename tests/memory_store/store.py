@@ -17,6 +17,7 @@ from tests.memory_store.accounts import MemoryAccounts, MemoryApiClients
 from tests.memory_store.audit import MemoryAuditLog
 from tests.memory_store.callbacks import MemoryBatches, MemoryCallbacks
 from tests.memory_store.counters import MemoryCounters
+from tests.memory_store.destinations import MemoryDestinations
 from tests.memory_store.kept_responses import MemoryKeptResponses
 from tests.memory_store.leases import MemoryCluster, RenewedLeases, RowKey, utc_now
 from tests.memory_store.retention import MemoryRetention
@@ -55,6 +56,7 @@ class MemoryTransaction(Transaction):
     batches: MemoryBatches
     shadows: MemoryShadows
     counters: MemoryCounters
+    destinations: MemoryDestinations
     retention: MemoryRetention
 
     def __init__(self, budget: ResponseStorageBudget = _BUDGET) -> None:
@@ -76,6 +78,7 @@ class MemoryTransaction(Transaction):
         self.batches = MemoryBatches()
         self.shadows = MemoryShadows(self.callbacks, self.kept_responses)
         self.counters = MemoryCounters()
+        self.destinations = MemoryDestinations(self.callbacks)
         self.retention = MemoryRetention(self.callbacks, self.kept_responses, self.shadows)
         self.endings: list[CommitHooks] = []
         self.made_fingerprint = secrets.token_hex(16)

@@ -317,7 +317,7 @@ MUTANTS: Final = {
         "bounded", (DeliveryWorkers, "_employ", _send_to_one_more)
     ),
     "gives all slots to the first destination": _mutant(
-        "fair", (FairScheduler, "_room_of", _room_for_all), within=150
+        "fair", (FairScheduler, "_share_of", _room_for_all), within=150
     ),
     "recovers nothing": _mutant("ended", (WorkTakeover, "_settle_left_open", lambda self, tx: 0)),
     "leaves open attempts to the next start": _mutant(

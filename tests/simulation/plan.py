@@ -5,6 +5,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
+from ringback.core.destinations.destination_pattern import ALL, DestinationPattern
+from ringback.core.destinations.destination_settings import DestinationValues
+from ringback.core.destinations.effective_settings import (
+    EVERY_ACCOUNT,
+    DestinationRule,
+    SettingsOwner,
+)
 from ringback.core.retry_schedule import RetrySchedule
 from tests.simulation.scheduler import Order
 
@@ -25,6 +32,14 @@ PRIVATE: Final = (
 """Addresses that the guard refuses."""
 
 
+UNPROTECTED: Final = DestinationRule(
+    SettingsOwner.OPERATOR,
+    EVERY_ACCOUNT,
+    DestinationPattern.parse(ALL),
+    DestinationValues({"breaker": False, "hold": timedelta(0)}),
+    is_in_file=True,
+)
+"""A rule for all destinations: nothing stops the callbacks to those that fail."""
 Spans = tuple[tuple[float, float], ...]
 """Periods, each from one time to another."""
 
@@ -148,6 +163,8 @@ class Plan:
     faults_last: float = FAULTS_LAST
     fair_to: tuple[int, ...] = ()
     """Accounts whose callbacks to the first destination nobody may delay."""
+    rules: tuple[DestinationRule, ...] = (UNPROTECTED,)
+    """What is set for destinations."""
     calm: "Plan | None" = None
     """The same world without the accounts that make trouble, for comparison."""
 

@@ -18,6 +18,8 @@ from ringback.delivery.backlog import BacklogLimits
 from ringback.delivery.batch_ingestion import BatchIngestionQueue
 from ringback.delivery.counters import DeliveryCounters
 from ringback.delivery.delivery_service import DeliveryLimits, DeliveryService
+from ringback.delivery.destination_book import DestinationBook
+from ringback.delivery.destination_control import DestinationControl
 from ringback.engine.supervisor import Supervisor
 from ringback.engine.task_runner import ScheduledTaskRunner
 from ringback.http_client.connection_pool import KeepAliveLimits
@@ -184,6 +186,9 @@ class Process:
             ),
             counters=counters,
             cluster=self.cluster,
+            destinations=DestinationControl(
+                DestinationBook(plan.rules, plan.schedule), clock=clock, random_source=random_source
+            ),
             checkpoint=self._pass,
         )
 

@@ -149,6 +149,10 @@ class LeaseLost(RingbackError):
     """This process may not send to a destination now: its lease has ended, or it is paused."""
 
 
+class DestinationHeld(RingbackError):
+    """Nothing may be sent to a destination now: it is paused, its breaker is open, or the like."""
+
+
 class ConfigurationError(RingbackError):
     """Ringback can't start or continue with this configuration; the message says what to change."""
 

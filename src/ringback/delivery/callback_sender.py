@@ -4,17 +4,24 @@ import logging
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from ringback.core.accounts.account import Account
 from ringback.core.callback_urls.connection_overrides import Timeouts
 from ringback.core.callbacks.callback import CallbackRecord
 from ringback.core.callbacks.rendering import render
-from ringback.core.errors import CallbackSourceNotConfigured, LeaseLost, SecretNotFound
+from ringback.core.errors import (
+    CallbackSourceNotConfigured,
+    DestinationHeld,
+    LeaseLost,
+    SecretNotFound,
+)
 from ringback.core.http.http_exchange import AttemptResult, OutgoingRequest
 from ringback.core.http.outcome import AttemptFailure, NoAnswerOutcome
 from ringback.core.sources.source_definition import Sources
 from ringback.delivery.current_signing_keys import CurrentSigningKeys
+from ringback.delivery.lane_valve import LaneValve
 from ringback.ports import Clock, Cluster, SoleProcess, Transport
 from ringback.runtime.sending_gate import SendingGate
 
@@ -48,28 +55,37 @@ class CallbackSender:
         limits: Timeouts,
         turn: int = 0,
         fresh: bool = False,
+        valve: LaneValve | None = None,
         ended: Callable[[Sent], None],
     ) -> Sending | None:
         """Send a callback once over a kept connection, if one is idle, and return None.
 
         Otherwise return a function that sends the callback; the caller has to await it in a task.
         In both cases, `ended` is called once, after this has returned. `at` is the current time, if
-        the caller knows it; `lease` is that of the claim.
+        the caller knows it; `lease` is that of the claim. `valve` is that of the claim's lane, and
+        has to be open when the request leaves.
         """
         try:
             now = at or self.clock.now()
-            request = None if fresh else self._render(callback, account, now, lease)
+            request = None if fresh else self._render(callback, account, now, lease, valve)
             is_sent = request is not None and self.transport.try_send(
                 request, limits=limits, turn=turn, ended=lambda result: ended((result, request))
             )
         except Exception:  # noqa: BLE001 (`render_and_send` fails in the same way)
             is_sent = False
         if is_sent:
+            if valve is not None:
+                valve.left(callback.sid)
             return None
 
         async def send() -> None:
             how = self.render_and_send(
-                callback, account, limits=limits, turn=turn, fresh=fresh, lease=lease
+                *(callback, account),
+                limits=limits,
+                turn=turn,
+                fresh=fresh,
+                lease=lease,
+                valve=valve,
             )
             ended(await how)
 
@@ -84,6 +100,7 @@ class CallbackSender:
         turn: int = 0,
         fresh: bool = False,
         lease: int = 0,
+        valve: LaneValve | None = None,
     ) -> Sent:
         """Send a callback once; return the result, and the request that was sent.
 
@@ -96,17 +113,23 @@ class CallbackSender:
         def rendered() -> OutgoingRequest:
             nonlocal request
             request = None
-            request = self._render(callback, account, self.clock.now(), lease)
+            request = self._render(callback, account, self.clock.now(), lease, valve)
             return request
+
+        leaving = None
+        if valve is not None and not valve.is_wide:
+            leaving = partial(valve.left, callback.sid)
 
         try:
             exchange = await self.transport.send(
-                rendered(), limits=limits, turn=turn, fresh=fresh, anew=rendered
+                rendered(), limits=limits, turn=turn, fresh=fresh, anew=rendered, leaving=leaving
             )
         except SecretNotFound as gone:
             exchange = AttemptResult(NoAnswerOutcome(AttemptFailure.SECRET, str(gone)))
         except CallbackSourceNotConfigured as gone:
             exchange = AttemptResult(NoAnswerOutcome(AttemptFailure.SOURCE, str(gone)))
+        except DestinationHeld as held:
+            exchange = AttemptResult(NoAnswerOutcome(AttemptFailure.HELD, str(held)))
         except LeaseLost as lost:
             exchange = AttemptResult(NoAnswerOutcome(AttemptFailure.LEASE, str(lost)))
         except Exception as failure:  # noqa: BLE001 (this attempt must be settled, too)
@@ -118,7 +141,12 @@ class CallbackSender:
         return exchange, request
 
     def _render(
-        self, callback: CallbackRecord, account: Account, at: datetime, lease: int
+        self,
+        callback: CallbackRecord,
+        account: Account,
+        at: datetime,
+        lease: int,
+        valve: LaneValve | None,
     ) -> OutgoingRequest:
         # The request is written at once after this, so the checks come as late as they can.
         if not self.gate.is_open:
@@ -128,5 +156,7 @@ class CallbackSender:
                 f"the lease on {callback.url.destination} has ended, because the database could not"
                 " be reached in time"
             )
+        if valve is not None and not valve.is_wide and not valve.may_leave(callback.sid, at):
+            raise DestinationHeld(valve.why(at) or "the rate of its destination was lowered")
         newest = self.signing_keys.newest(account)
         return render(callback, account=newest, at=at, sources=self.sources)

@@ -23,16 +23,23 @@ from ringback.core.callbacks.callback import (
     put_back,
 )
 from ringback.core.callbacks.retry import RetryNow, attempt_timeouts, decide
-from ringback.core.http.outcome import SHORTAGES, DeliveredOutcome, NoAnswerOutcome, Outcome
+from ringback.core.http.outcome import (
+    SHORTAGES,
+    AttemptFailure,
+    DeliveredOutcome,
+    NoAnswerOutcome,
+    Outcome,
+)
 from ringback.core.retry_schedule import RetrySchedule
 from ringback.delivery.backlog import Backlog
 from ringback.delivery.callback_sender import CallbackSender, Sending, Sent
 from ringback.delivery.counters import DeliveryCounters
 from ringback.delivery.delivery_workers import DeliveryWorkers
+from ringback.delivery.destination_control import DestinationControl
 from ringback.delivery.due_callbacks import DueCallbacks
 from ringback.delivery.fair_scheduler import FairScheduler
 from ringback.delivery.settlement_writer import SettlementWriter
-from ringback.ports import Clock, DeliveryClaim, RandomSource, Settlement
+from ringback.ports import Clock, DeliveryClaim, Lane, RandomSource, Settlement
 
 
 @dataclass(eq=False, kw_only=True)
@@ -51,17 +58,24 @@ class DeliveryLoop:
     per_destination: int
     first_settled: Callable[[CallbackRecord], None]
     outdated: Callable[[Settlement], None]
+    destinations: DestinationControl
     checkpoint: Callable[[str], None]
     is_stopping: bool = False
 
     def __post_init__(self) -> None:
         """Create the workers, which call `_attempt`, and the writer, which calls `_follow_up`."""
-        self.workers = DeliveryWorkers(self._attempt, self.sender.transport, self.per_destination)
+        self.workers = DeliveryWorkers(
+            *(self._attempt, self.sender.transport, self.per_destination),
+            pacer_of=self.destinations.pacer,
+        )
+        self.destinations.release = self.workers.add_released
+        self.destinations.hold_back = self._hold_back
         self.settlements = SettlementWriter(
             self._follow_up,
             outdated=self.outdated,
             store=self.due_callbacks.store,
             clock=self.clock,
+            save_change=self.destinations.save,
         )
 
     async def run(self) -> None:
@@ -73,13 +87,19 @@ class DeliveryLoop:
     def _attempt(self, claim: DeliveryClaim) -> Sending | None:
         """Send a callback once, or return the function that does; `_ended` gets the result."""
         self.checkpoint("claimed")
-        callback, account, _, fresh, *_ = claim
+        callback, account, lane, fresh, *_ = claim
         progress, started = callback.progress, self.clock.now()
+        valve = self.destinations.valve(lane)
         how, turn = callback.url.connection, progress.round_attempts - 1
         limits = attempt_timeouts(how, progress.round, started) if turn else how.limits
         ended, lease = partial(self._ended, claim, started), claim.lease
         return self.sender.send(
-            callback, account, started, lease, limits=limits, turn=turn, fresh=fresh, ended=ended
+            *(callback, account, started, lease),
+            limits=limits,
+            turn=turn,
+            fresh=fresh,
+            valve=valve,
+            ended=ended,
         )
 
     def _ended(self, claim: DeliveryClaim, started: datetime, sent: Sent) -> None:
@@ -88,6 +108,12 @@ class DeliveryLoop:
         self.workers.ended(claim)
         (result, request), (callback, _, lane, *_) = sent, claim
         outcome, progress = result.outcome, callback.progress
+        valve = self.destinations.valve(lane)
+        if valve.pacer is not None:
+            valve.pacer.stayed(callback.sid)
+        if isinstance(outcome, NoAnswerOutcome) and outcome.failure is AttemptFailure.HELD:
+            self._put_back(claim)
+            return
         if isinstance(outcome, NoAnswerOutcome) and outcome.failure in SHORTAGES:
             # This machine lacks a resource, so nothing was sent: that does not count as an attempt.
             due = self.scheduler.rest(lane, now := self.clock.now(), outcome)
@@ -98,8 +124,11 @@ class DeliveryLoop:
             waited = timedelta(seconds=result.waited)
             progress = progress.held_up(waited)
             started += waited
+        schedule = claim.account.schedule or self.schedule
+        change = self.destinations.ended(claim, outcome, schedule)
         after = self.decide(claim, progress, outcome, started)
-        self.settlements.add(Settlement(claim, after, result, started, request))
+        change = self.destinations.exhausted(claim, after, change)
+        self.settlements.add(Settlement(claim, after, result, started, request, change))
         # A round that goes on keeps its slot.
         if self.scheduler.ended(lane, outcome, slots=0 if after.is_under_way else 1):
             self.due_callbacks.wakeup.wake()
@@ -120,10 +149,22 @@ class DeliveryLoop:
         jitter = int.from_bytes(self.random_source.bytes(2)) / 0xFFFF
         decision = decide(outcome, rules=rules, round_=progress.round, now=now, jitter=jitter)
         after = advance(progress, decision, now)
-        if isinstance(decision, RetryNow) and not self.is_stopping:
+        goes_on = not self.is_stopping and self.destinations.valve(claim.lane).goes_on
+        if isinstance(decision, RetryNow) and goes_on:
             # The round goes on: the settlement of this attempt starts the next one.
             return begin(after, now, total_timeout=callback.url.connection.total_timeout)
         return after
+
+    def _hold_back(self, lane: Lane) -> None:
+        """Put the claims of a lane back that have not been sent, since it may not send any now."""
+        for claim in self.workers.take_back(lane):
+            self._put_back(claim)
+
+    def _put_back(self, claim: DeliveryClaim) -> None:
+        """Let a claimed callback wait again; its attempt does not count, since nothing was sent."""
+        self.scheduler.give_back(claim.lane)
+        progress = put_back(claim.callback.progress, self.clock.now())
+        self.settlements.add(Settlement(claim, progress))
 
     def _follow_up(self, settlement: Settlement, account: Account | None) -> None:
         """Once a result is saved, begin the next attempt, plan a retry, or count a callback's end.

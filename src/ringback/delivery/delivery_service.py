@@ -20,6 +20,9 @@ from ringback.delivery.callback_sender import CallbackSender
 from ringback.delivery.counters import DeliveryCounters
 from ringback.delivery.current_signing_keys import CurrentSigningKeys
 from ringback.delivery.delivery_loop import DeliveryLoop
+from ringback.delivery.destination_book import DestinationBook
+from ringback.delivery.destination_control import DestinationControl
+from ringback.delivery.destination_keeper import DestinationKeeper
 from ringback.delivery.due_callbacks import DueCallbacks
 from ringback.delivery.enqueue import CallbackEnqueuer
 from ringback.delivery.fair_scheduler import FairScheduler
@@ -76,6 +79,7 @@ class DeliveryService:
         signing_keys: CurrentSigningKeys | None = None,
         cluster: Cluster = _ALONE,
         gate: SendingGate | None = None,
+        destinations: DestinationControl | None = None,
         first_settled: Callable[[CallbackRecord], None] = lambda _: None,
         recover_copies: Callable[[], Awaitable[object]] | None = None,
         checkpoint: Callable[[str], None] = no_checkpoint,
@@ -87,8 +91,13 @@ class DeliveryService:
         self._cluster = cluster
         self._gate = gate = gate or SendingGate()
         self._wakeup = Wakeup(clock)
+        self.destinations = destinations = destinations or DestinationControl(
+            DestinationBook((), schedule), clock=clock, random_source=random_source
+        )
         self._scheduler = FairScheduler(
-            at_once=limits.at_once, per_destination=limits.per_destination
+            at_once=limits.at_once,
+            per_destination=limits.per_destination,
+            destinations=destinations,
         )
         self._backlog = Backlog(limits.backlog, counters)
         due_callbacks = DueCallbacks(
@@ -98,6 +107,7 @@ class DeliveryService:
             clock=clock,
             cluster=cluster,
             gate=gate,
+            destinations=destinations,
         )
         self._loop = DeliveryLoop(
             due_callbacks=due_callbacks,
@@ -118,6 +128,7 @@ class DeliveryService:
             per_destination=limits.per_destination,
             first_settled=first_settled,
             outdated=self._outdated,
+            destinations=destinations,
             checkpoint=checkpoint,
         )
         self._takeover = WorkTakeover(
@@ -128,6 +139,7 @@ class DeliveryService:
             workers=self._loop.workers,
             decide=self._loop.decide,
             counters=counters.by_minute,
+            destinations=destinations,
             recover_copies=recover_copies,
         )
         self._keeping: asyncio.Task[None] | None = None
@@ -140,7 +152,16 @@ class DeliveryService:
             wakeup=self._wakeup,
             clock=clock,
             cluster=cluster,
+            destinations=destinations,
             gate=gate,
+        )
+        self._keeper = DestinationKeeper(
+            control=destinations,
+            store=store,
+            cluster=cluster,
+            queue=self.queue,
+            clock=clock,
+            schedule=schedule,
         )
         self._loop_ended = asyncio.Event()
         self._loop_ended.set()
@@ -186,9 +207,11 @@ class DeliveryService:
         self._loop_ended = asyncio.Event()
         if self._cluster.is_shared:
             self._keeping = asyncio.create_task(self._takeover.run())
+        keeper = asyncio.create_task(self._keeper.run())
         try:
             await self._loop.run()
         finally:
+            keeper.cancel()
             self._loop_ended.set()
 
     async def stop(self, *, within: timedelta) -> None:

@@ -2,6 +2,7 @@
 
 A destination has places. A claim takes a place when its delivery begins, and waits in the
 destination's queue until then. When a delivery ends, the next claim takes its place at once.
+If the rate of a lane is limited, its claims wait in its pacer first (see `request_pacer`).
 """
 
 import asyncio
@@ -9,8 +10,10 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from ringback.core.callbacks.shards import origin_of
 from ringback.delivery.callback_sender import Sending
-from ringback.ports import NONE_OPEN, DeliveryClaim, Transport
+from ringback.delivery.request_pacer import RequestPacer
+from ringback.ports import NONE_OPEN, DeliveryClaim, Lane, Transport
 
 
 @dataclass(eq=False, slots=True)
@@ -26,7 +29,8 @@ class DeliveryWorkers:
 
     If `begin` returns a function, the delivery needs a task, in which this function is awaited. At
     the end of a delivery, `ended` has to be called. At most `per_destination` deliveries to one
-    destination are under way at a time. Those without a task are sent by `transport`.
+    destination are under way at a time. Those without a task are sent by `transport`. `pacer_of`
+    returns the pacer of a lane whose rate is limited.
     """
 
     def __init__(
@@ -34,10 +38,12 @@ class DeliveryWorkers:
         begin: Callable[[DeliveryClaim], Sending | None],
         transport: Transport,
         per_destination: int,
+        pacer_of: Callable[[Lane], RequestPacer | None] = lambda _: None,
     ) -> None:
         self._begin = begin
         self._transport = transport
         self._per_destination = per_destination
+        self._pacer_of = pacer_of
         self._destinations = dict[str, _Destination]()
         self._still_open = NONE_OPEN
         self._tasks = set[asyncio.Task[None]]()
@@ -48,6 +54,14 @@ class DeliveryWorkers:
 
     def add(self, claim: DeliveryClaim) -> None:
         """Queue a claim for delivery, behind all others for the same destination."""
+        pacer = self._pacer_of(claim.lane)
+        if pacer is not None:
+            pacer.add(claim)
+        else:
+            self.add_released(claim)
+
+    def add_released(self, claim: DeliveryClaim) -> None:
+        """Queue a claim that its lane's rate allows to be sent now."""
         destination = self._destination_of(claim)
         destination.ready.append(claim)
         self._employ(destination)
@@ -60,7 +74,7 @@ class DeliveryWorkers:
 
     def ended(self, claim: DeliveryClaim) -> None:
         """Give the place of a delivery that has ended to the next claim for its destination."""
-        self._go_on(self._destinations[claim.lane.destination])
+        self._go_on(self._destinations[origin_of(claim.lane.destination)])
 
     def leave_room(self, still_open: Mapping[str, int]) -> None:
         """Leave places of destinations free for requests of other processes from now on.
@@ -84,6 +98,17 @@ class DeliveryWorkers:
             destination.ready.clear()
         return unsent
 
+    def take_back(self, lane: Lane) -> list[DeliveryClaim]:
+        """Return the claims of a lane that have not been sent, and remove them from the queues."""
+        pacer = self._pacer_of(lane)
+        taken = [] if pacer is None else pacer.take_back()
+        destination = self._destinations.get(origin_of(lane.destination))
+        if destination is not None:
+            taken += [claim for claim in destination.ready if claim.lane == lane]
+            others = [claim for claim in destination.ready if claim.lane != lane]
+            destination.ready = deque(others)
+        return taken
+
     async def finish(self) -> None:
         """Wait until no request is under way any more."""
         await self._none_is_taken.wait()
@@ -98,7 +123,7 @@ class DeliveryWorkers:
         self._none_is_taken.set()
 
     def _destination_of(self, claim: DeliveryClaim) -> _Destination:
-        name = claim.lane.destination
+        name = origin_of(claim.lane.destination)
         destination = self._destinations.get(name)
         if destination is None:
             self._destinations[name] = destination = _Destination(name)

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Final
 
 from ringback.core.callbacks.callback import plan_anew
+from ringback.delivery.destination_control import DestinationControl
 from ringback.delivery.fair_scheduler import FairScheduler
 from ringback.ports import (
     Clock,
@@ -55,6 +56,7 @@ class DueCallbacks:
     clock: Clock
     cluster: Cluster
     gate: SendingGate
+    destinations: DestinationControl
 
     def __post_init__(self) -> None:
         """Schedule the first search of the store for now."""
@@ -62,6 +64,7 @@ class DueCallbacks:
         self._announced = set[int]()
         """The shards in which another process has added callbacks."""
         self.gate.listen(self.wakeup.wake)
+        self.destinations.wake = self.wakeup.wake
 
     def look_in(self, shards: Collection[int]) -> None:
         """Search these shards soon, since another process has added callbacks."""
@@ -111,7 +114,7 @@ class DueCallbacks:
         leased = list[tuple[LaneQuota, int]]()
         for quota in self.scheduler.due(now):
             lease = self.cluster.lease_on(quota.lane.destination)
-            if lease is None:
+            if lease is None or not self.destinations.knows(quota.lane.destination):
                 self.scheduler.claimed(quota, 0, next_due=None)
             else:
                 leased.append((quota, lease))

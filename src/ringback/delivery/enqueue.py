@@ -17,6 +17,7 @@ from ringback.core.callbacks.shards import shard_of
 from ringback.core.errors import RecoveryPending
 from ringback.delivery.backlog import Backlog
 from ringback.delivery.batch_ingestion import Add
+from ringback.delivery.destination_control import DestinationControl
 from ringback.delivery.fair_scheduler import FairScheduler
 from ringback.ports import (
     Clock,
@@ -46,6 +47,7 @@ class CallbackEnqueuer:
     wakeup: LoopWaker
     clock: Clock
     cluster: Cluster
+    destinations: DestinationControl
     gate: SendingGate = field(default_factory=SendingGate)
     is_closed: bool = False
     """True if new callbacks are only saved, and are not sent before the next start."""
@@ -68,8 +70,11 @@ class CallbackEnqueuer:
             )
         account = tx.accounts.get(callback.account_sid)
         now = self.clock.now()
+        callback = self.destinations.book.place(callback)
         lane = lane_of(callback)
         lease = self.cluster.lease_on(lane.destination)
+        if lease is not None and not self.destinations.knows(lane.destination):
+            lease = None
         if account is not None and lease is not None and self._may_go(callback, lane, now):
             limit = callback.url.connection.total_timeout
             progress = begin(callback.progress, now, total_timeout=limit)

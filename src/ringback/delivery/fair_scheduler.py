@@ -10,6 +10,8 @@ one with each answer and is halved by each failure, so a destination that fails 
 If this machine lacks a resource, such as memory, no window changes; the lane or all lanes pause for
 a while.
 
+A lane may also have a valve (see `lane_valve`), which can limit it further, or stop it.
+
 New callbacks can take their slots in the thread of the store, and everything else here runs in the
 event loop; hence the lock.
 """
@@ -24,6 +26,8 @@ from threading import Lock
 from typing import Final
 
 from ringback.core.http.outcome import AttemptFailure, NoAnswerOutcome, Outcome, status_of
+from ringback.delivery.destination_control import DestinationControl
+from ringback.delivery.lane_valve import FOREVER, LaneValve
 from ringback.delivery.resource_shortage_pause import NO_TIME, ShortagePause
 from ringback.ports import BEGINNING, Lane, LaneQuota
 
@@ -71,13 +75,23 @@ class _State:
     is_ready: bool = False
     rest: ShortagePause | None = None
     """The pause of the lane, if this machine had no port left for its destination."""
+    valve: LaneValve | None = None
+    """May stop the lane, or limit it."""
 
 
 class FairScheduler:
-    """Distributes the slots for callbacks under way fairly among accounts and lanes."""
+    """Distributes the slots for callbacks under way fairly among accounts and lanes.
 
-    def __init__(self, *, at_once: int, per_destination: int) -> None:
+    With `destinations`, each lane has its valve.
+    """
+
+    def __init__(
+        self, *, at_once: int, per_destination: int, destinations: DestinationControl | None = None
+    ) -> None:
         self._at_once = at_once
+        self._destinations = destinations
+        if destinations is not None:
+            destinations.look_again = self.look_again
         self._most_per_lane = per_destination * _CLAIMED_AHEAD
         self.under_way = 0
         """The number of slots that are taken."""
@@ -106,7 +120,11 @@ class FairScheduler:
             state = self._state_of(lane)
             is_behind = state.next_due is not None and state.next_due <= now
             may_rest = self._rest.until is not None or state.rest is not None
-            if is_behind or (may_rest and self._rests(state, now)) or self._room_of(state) <= 0:
+            if (
+                is_behind
+                or (may_rest and self._rests(state, now))
+                or self._room_of(state, now) <= 0
+            ):
                 return False
             self._take(state, 1)
             self._note(state.account, now)
@@ -190,8 +208,8 @@ class FairScheduler:
             self._make_ready(now)
             quantum = max(1, limit // max(1, sum(len(account.ready) for account in self._turn)))
             quotas, skipped = list[LaneQuota](), deque[_Account]()
-            while limit > 0 and (state := self._next_in_turn(skipped)):
-                room = min(self._room_of(state), quantum, limit)
+            while limit > 0 and (state := self._next_in_turn(skipped, now)):
+                room = min(self._room_of(state, now), quantum, limit)
                 limit -= room
                 since = now if state.next_due is None else state.first_due
                 state.next_due = None
@@ -200,6 +218,17 @@ class FairScheduler:
                 quotas.append(LaneQuota(state.lane, room, since))
             self._turn.extendleft(reversed(skipped))
             return quotas
+
+    def look_again(self, lane: Lane) -> None:
+        """Let the callbacks that wait in a lane have their turn, since more of them may be sent.
+
+        The loop that claims them has to be woken.
+        """
+        with self._lock:
+            state = self._lanes.get(lane)
+            if state is not None and state.next_due is not None:
+                state.next_due = state.first_due
+                self._come_back_at(state.next_due, state)
 
     def are_shared(self, now: datetime) -> bool:
         """Return True if several accounts took slots within the last second."""
@@ -228,10 +257,19 @@ class FairScheduler:
                 self._forget_idle()
             account = self._accounts.setdefault(lane.account_sid, _Account())
             self._lanes[lane] = state = _State(lane, account)
+            if self._destinations is not None:
+                state.valve = self._destinations.valve(lane)
         return state
 
     def _forget_idle(self) -> None:
-        idle = [one for one in self._lanes.values() if not one.taken and one.next_due is None]
+        control = self._destinations
+        idle = [
+            one
+            for one in self._lanes.values()
+            if not one.taken
+            and one.next_due is None
+            and (control is None or control.drop(one.lane))
+        ]
         for state in idle:
             del self._lanes[state.lane]
         # If most lanes are in use, it does not help to look at all of them again soon.
@@ -239,8 +277,21 @@ class FairScheduler:
         accounts = {lane.account_sid for lane in self._lanes}
         self._accounts = {sid: one for sid, one in self._accounts.items() if sid in accounts}
 
-    def _room_of(self, state: _State) -> int:
+    def _room_of(self, state: _State, now: datetime) -> int:
         """Return the number of slots that the lane may take now."""
+        room = self._share_of(state)
+        valve = state.valve
+        if valve is None:
+            return room
+        if valve.begins_slowly:
+            valve.begins_slowly, state.window = False, 1
+            room = self._share_of(state)
+        if valve.is_wide or room <= 0:
+            return room
+        return min(room, valve.room(now, state.taken))
+
+    def _share_of(self, state: _State) -> int:
+        """Return the number of slots that the lane may take, whatever its valve says."""
         free = self._at_once - self.under_way
         account_room = free - state.account.taken
         # Each slot taken leaves one less free, and gives the account and the lane one more.
@@ -311,7 +362,7 @@ class FairScheduler:
             self._turn.append(state.account)
         state.account.ready.append(state)
 
-    def _next_in_turn(self, skipped: deque[_Account]) -> _State | None:
+    def _next_in_turn(self, skipped: deque[_Account], now: datetime) -> _State | None:
         """Return the next lane that may take a slot, or None; accounts take turns.
 
         If a lane's window is full, the lane leaves the queue until it returns a slot. If an account
@@ -320,7 +371,7 @@ class FairScheduler:
         """
         while self._turn and self.under_way < self._at_once:
             account = self._turn.popleft()
-            state = self._next_of(account)
+            state = self._next_of(account, now)
             if state is not None:
                 if account.ready:
                     self._turn.append(account)
@@ -329,15 +380,32 @@ class FairScheduler:
                 skipped.append(account)
         return None
 
-    def _next_of(self, account: _Account) -> _State | None:
+    def _next_of(self, account: _Account, now: datetime) -> _State | None:
         for _ in range(len(account.ready)):
             if self._at_once - self.under_way <= account.taken:
                 return None
             state = account.ready.popleft()
             state.is_ready = False
-            if self._room_of(state) > 0:
+            if state.valve is not None and not state.valve.is_wide:
+                state.valve.look_at_pause(now)
+            if self._room_of(state, now) > 0:
                 return state
+            if self._is_stopped(state, now):
+                continue
             if state.taken < state.window:
                 state.is_ready = True
                 account.ready.append(state)
         return None
+
+    def _is_stopped(self, state: _State, now: datetime) -> bool:
+        """Return True if the valve stops the lane; it comes back when that may have ended."""
+        valve, control = state.valve, self._destinations
+        if valve is None or control is None or valve.room(now, state.taken) > 0:
+            return False
+        until = valve.blocked_until(now)
+        if until == FOREVER:
+            control.blocked(state.lane)
+        elif until is not None:
+            state.next_due = until
+            self._come_back_at(until, state)
+        return True

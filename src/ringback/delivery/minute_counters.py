@@ -63,7 +63,7 @@ class MinuteCounters:
 
         The end counts only if the callback has ended.
         """
-        claim, progress, result, started, _ = settlement
+        claim, progress, result, started, *_ = settlement
         callback, counts = claim.callback, None
         if result is not None:
             counts = self._at(started, callback)

@@ -5,10 +5,14 @@ import logging
 from collections.abc import Callable, Sequence
 
 from ringback.core.accounts.account import Account
-from ringback.ports import Clock, Settlement, Store, Transaction
+from ringback.ports import Clock, Settlement, StateChange, Store, Transaction
 from ringback.runtime.database_outage import outlast
 
 _log = logging.getLogger(__name__)
+
+
+def _forget_change(tx: Transaction, change: StateChange) -> None:
+    """Do not save what an attempt has made of its destination."""
 
 
 class SettlementWriter:
@@ -16,6 +20,7 @@ class SettlementWriter:
 
     If the callback's next attempt is under way, `settled` also gets the account's current state.
     `outdated` is called instead for a settlement whose callback another process has taken over.
+    `save_change` is called, in the same transaction, with what attempts have made of destinations.
     """
 
     def __init__(
@@ -25,7 +30,9 @@ class SettlementWriter:
         outdated: Callable[[Settlement], None],
         store: Store,
         clock: Clock,
+        save_change: Callable[[Transaction, StateChange], None] = _forget_change,
     ) -> None:
+        self._save_change = save_change
         self._outdated = outdated
         self._store = store
         self._clock = clock
@@ -65,7 +72,9 @@ class SettlementWriter:
         try:
             outdated, accounts = await outlast(
                 lambda: self._store.transact(
-                    lambda tx: _settle(tx, settlements), is_quick=True, may_wait=may_wait
+                    lambda tx: _settle(tx, settlements, self._save_change),
+                    is_quick=True,
+                    may_wait=may_wait,
                 ),
                 clock=self._clock,
             )
@@ -92,7 +101,9 @@ class SettlementWriter:
 
 
 def _settle(
-    tx: Transaction, settlements: list[Settlement]
+    tx: Transaction,
+    settlements: list[Settlement],
+    save_change: Callable[[Transaction, StateChange], None],
 ) -> tuple[Sequence[Settlement], dict[str, Account | None]]:
     """Save the results of attempts; return the outdated ones, which were not saved, and accounts.
 
@@ -100,5 +111,8 @@ def _settle(
     value is None if the account was deleted.
     """
     outdated = tx.callbacks.settle(settlements)
+    for settlement in settlements:
+        if settlement.change is not None and settlement not in outdated:
+            save_change(tx, settlement.change)
     going_on = {one.claim.callback.account_sid for one in settlements if one.progress.is_under_way}
     return outdated, {sid: tx.accounts.get(sid) for sid in going_on}

@@ -16,9 +16,10 @@ from ringback.core.http.http_exchange import AttemptResult
 from ringback.core.http.outcome import Outcome, UnknownOutcome
 from ringback.delivery.backlog import Backlog
 from ringback.delivery.delivery_workers import DeliveryWorkers
+from ringback.delivery.destination_control import DestinationControl
 from ringback.delivery.due_callbacks import DueCallbacks
 from ringback.delivery.minute_counters import MinuteCounters
-from ringback.ports import Cluster, DeliveryClaim, Settlement, Store, Transaction
+from ringback.ports import ALL_SHARDS, Cluster, DeliveryClaim, Settlement, Store, Transaction
 
 _RENEW_EVERY: Final = 3.0
 """Seconds between two renewals of the leases, which end 15 seconds after the last one."""
@@ -44,6 +45,7 @@ class WorkTakeover:
     decide: Callable[[DeliveryClaim, DeliveryProgress, Outcome, datetime], DeliveryProgress]
     """Returns a callback's next state after an outcome of an attempt that began at an instant."""
     counters: MinuteCounters
+    destinations: DestinationControl
     recover_copies: Callable[[], Awaitable[object]] | None = None
     """Settles the shadow copies that dead processes left open."""
 
@@ -63,9 +65,11 @@ class WorkTakeover:
         again as the retry rules say. Then the scheduler is informed of all lanes in which callbacks
         wait.
         """
+        self.destinations.forget(ALL_SHARDS)
         change = await self.cluster.renew()
         self.workers.leave_room(change.still_open)
         self._is_unbalanced = change.is_unbalanced
+        await self.destinations.load(self.store)
         await self._recover_copies()
         count = await self.store.transact(self._settle_left_open)
         await self.store.transact(self._count_unfinished)
@@ -104,11 +108,13 @@ class WorkTakeover:
         gained, lost, still_open, self._is_unbalanced = await self.cluster.renew()
         # In the same step of the event loop, so that nothing is sent to them before.
         self.workers.leave_room(still_open)
+        self.destinations.forget(gained | lost)
         self._has_to_sweep = self._has_to_sweep or bool(gained)
         if lost:
             _log.warning("lost the leases on %d shards of destinations", len(lost))
 
     async def _take_over(self) -> None:
+        await self.destinations.load(self.store)
         if count := await self.store.transact(self._settle_left_open):
             _log.warning("settled %d attempts of other processes as unknown", count)
             self._has_to_sweep = True

@@ -11,6 +11,7 @@ from ringback.ports.audit import *
 from ringback.ports.callbacks import *
 from ringback.ports.cluster import *
 from ringback.ports.counters import *
+from ringback.ports.destinations import *
 from ringback.ports.record_tables import *
 from ringback.ports.retention import *
 from ringback.ports.runtime import *

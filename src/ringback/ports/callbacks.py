@@ -13,6 +13,8 @@ from ringback.core.callbacks.callback import (
     DeliveryProgress,
     settle,
 )
+from ringback.core.destinations.destination_events import DestinationEvent
+from ringback.core.destinations.destination_state import DestinationState
 from ringback.core.http.http_exchange import AttemptResult, OutgoingRequest
 from ringback.core.http.outcome import AttemptFailure, failure_of
 from ringback.core.policy.source_policy import SourceName
@@ -72,6 +74,14 @@ def lane_of(callback: CallbackRecord) -> Lane:
     return Lane(callback.account_sid, callback.destination)
 
 
+class StateChange(NamedTuple):
+    """What an attempt, or a person, has made of a lane's destination, and the events about that."""
+
+    lane: Lane
+    state: DestinationState
+    events: tuple[DestinationEvent, ...] = ()
+
+
 class LaneQuota(NamedTuple):
     """The number of callbacks to claim from a lane."""
 
@@ -129,6 +139,8 @@ class Settlement(NamedTuple):
     started: datetime = BEGINNING
     request: OutgoingRequest | None = None
     """The request that was sent; None if it could not be rendered, or is not known any more."""
+    change: StateChange | None = None
+    """What the attempt has made of its destination; None if that has nothing to be stored."""
 
     @property
     def attempt(self) -> Attempt | None:

@@ -21,6 +21,7 @@ from ringback.core.sims.scenario import CarrierResult
 from ringback.ports.audit import AuditLog
 from ringback.ports.callbacks import Callbacks, IncomingCallbackBatches, ResponseOverflows
 from ringback.ports.counters import Counters
+from ringback.ports.destinations import Destinations
 from ringback.ports.record_tables import CredentialTable, Jobs, PlanLines, ScheduledTasks
 from ringback.ports.retention import Retention
 from ringback.ports.shadows import ShadowCallbacks
@@ -189,6 +190,8 @@ class Transaction(Protocol):
     kept_responses: ResponseOverflows
     counters: Counters
     """What was counted of callbacks, minute by minute."""
+    destinations: Destinations
+    """What is set for destinations, and what has become of them."""
     retention: Retention
     """Deletes what has been kept for long enough."""
 

@@ -97,8 +97,10 @@ async def _find_nothing() -> None:
     pass
 
 
-def _settle_all(tx: Transaction, settlements: list[Settlement]) -> tuple[Sequence[Settlement], Any]:
-    return [], _settle(tx, settlements)[1]
+def _settle_all(
+    tx: Transaction, settlements: list[Settlement], save_change: Any
+) -> tuple[Sequence[Settlement], Any]:
+    return [], _settle(tx, settlements, save_change)[1]
 
 
 def _wall_clock_of(loop: SimLoop, clock: Clock) -> Callable[[], float]:
@@ -149,7 +151,7 @@ MUTANTS: Final = {
         where=_hands_over,
     ),
     "counts its lease from the end of the renewal": _mutant(
-        "leased", (MemoryCluster, "renew", _renew_and_look_at_the_clock)
+        "leased", (MemoryCluster, "renew", _renew_and_look_at_the_clock), within=150
     ),
     "counts its lease by a clock that can be set": _mutant(
         "leased", (world, "stopwatch_of", _wall_clock_of), where=_loses_leases_and_time

@@ -82,7 +82,7 @@ class GiveUp:
 Decision = NoRetryNeeded | RetryNow | RetryLater | GiveUp
 
 _DONE = NoRetryNeeded()
-_OURS: Final = SHORTAGES | {AttemptFailure.INTERNAL}
+_OURS: Final = SHORTAGES | {AttemptFailure.INTERNAL, AttemptFailure.HELD}
 
 
 def decide(

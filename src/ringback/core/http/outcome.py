@@ -53,6 +53,8 @@ class AttemptFailure(Enum):
     """All local ports for connections to the receiver's address were in use; nothing was sent."""
     LEASE = ("lease", 11205, None)
     """This process's lease on the destination has ended; nothing was sent."""
+    HELD = ("held", 11205, None)
+    """The destination was paused, or its breaker opened, before the request left."""
     INTERNAL = ("internal", 11200, None)
     """Ringback itself failed; the log has the traceback."""
 
@@ -121,6 +123,7 @@ _NEVER_SENT: Final = frozenset(
         AttemptFailure.SHORTAGE,
         AttemptFailure.NO_LOCAL_PORT,
         AttemptFailure.LEASE,
+        AttemptFailure.HELD,
     )
 )
 """The names of failures before the receiver got anything of the request."""

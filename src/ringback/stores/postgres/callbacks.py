@@ -110,6 +110,7 @@ _UNENDED: Final = UnendedCallbacks(
     beside="open_attempts",
     is_unended="waiting.id IS NOT NULL",
     begun_at_once="NULL",
+    waits_in_lane="waiting.shard = lanes.shard AND waiting.lane_id = lanes.id",
 )
 
 # Joins in these statements are of one row after the other, by an index: `OFFSET 0` and `FOR UPDATE`

@@ -77,6 +77,8 @@ class UnendedCallbacks:
     """The condition that a callback has not ended."""
     begun_at_once: str
     """When the first attempt of a callback began that is not in `waiting`; NULL if all are."""
+    waits_in_lane: str
+    """The condition that a row of `waiting` is in the lane of `lanes`, and not being sent."""
 
     @property
     def states(self) -> str:

@@ -385,7 +385,7 @@ class SqlCallbacks(Callbacks):
         self, settlement: Settlement, result: AttemptResult, ids: RowIds, delivered_us: int | None
     ) -> Row:
         """Return the values of `ATTEMPT_COLUMNS`, and queue the rows to which they refer."""
-        claim, progress, _, started, request = settlement
+        claim, progress, _, started, request, _ = settlement
         callback, account_sid = claim.callback, claim.callback.account_sid
         head_id = signature = sent_at = None
         if request is not None and request.template is not None:

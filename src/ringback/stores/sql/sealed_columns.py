@@ -27,8 +27,12 @@ AUTH_TOKEN: Final = SealedColumn("accounts", "sid", "auth_token")
 SECONDARY_AUTH_TOKEN: Final = SealedColumn("accounts", "sid", "secondary_auth_token")
 WEBHOOK_SECRET: Final = SealedColumn("webhook_secrets", "id", "value")
 TOKEN_KEY: Final = SealedColumn("token_keys", "id", "private_key")
+DESTINATION_SECRETS: Final = SealedColumn("destination_settings", "sid", "secrets")
 
-ALL_SEALED: Final = (AUTH_TOKEN, SECONDARY_AUTH_TOKEN, WEBHOOK_SECRET, TOKEN_KEY)
+ALL_SEALED: Final = (
+    *(AUTH_TOKEN, SECONDARY_AUTH_TOKEN, WEBHOOK_SECRET, TOKEN_KEY),
+    DESTINATION_SECRETS,
+)
 """All columns with secrets."""
 
 

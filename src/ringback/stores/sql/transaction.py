@@ -14,6 +14,7 @@ from ringback.stores.sql.batches import SqlIncomingBatches
 from ringback.stores.sql.callbacks import SqlCallbacks
 from ringback.stores.sql.counters import TABLES as COUNTER_TABLES
 from ringback.stores.sql.counters import SqlCounters
+from ringback.stores.sql.destinations import SqlDestinations
 from ringback.stores.sql.policy_versions import SqlPolicyVersions
 from ringback.stores.sql.response_overflow import TABLES as RESPONSE_TABLES
 from ringback.stores.sql.response_overflow import SqlResponseOverflows
@@ -94,6 +95,7 @@ class SqlTransaction(Transaction, Generic[S]):
         self.batches = SqlIncomingBatches(session)
         self.counters = SqlCounters(session, self._callbacks.lane_id)
         unended = self._callbacks.unended
+        self.destinations = SqlDestinations(session, cipher, self._callbacks.lane_id, unended)
         self.retention = SqlRetention(session, self._accounts, unended)
         self.endings: list[CommitHooks] = []
         self._session = session

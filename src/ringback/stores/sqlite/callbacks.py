@@ -63,6 +63,7 @@ _UNENDED: Final = UnendedCallbacks(
     beside="sent_at_once",
     is_unended="coalesce(waiting.id, sent_at_once.id) IS NOT NULL",
     begun_at_once="sent_at_once.started_us",
+    waits_in_lane="waiting.lane_id = lanes.id AND waiting.started_us IS NULL",
 )
 _WAITING: Final = f"{WAITING} FROM waiting CROSS JOIN callbacks USING (id)"
 """The columns of callbacks in `waiting`, up to a query's WHERE clause.

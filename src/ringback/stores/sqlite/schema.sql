@@ -99,7 +99,7 @@ CREATE TABLE lanes (
 
 -- What is set for destinations: by their account (`owner` is `account`), or by the operator, whose
 -- `account_sid` may be '*' for all accounts. `settings` is JSON; `secrets` is JSON, too, and encrypted.
--- `paused_us` is since when they are paused. Each change gets the next `revision`, by which servers
+-- `paused_us` is since when they are paused, `resumed_us` when that last ended. Each change gets the next `revision`, by which servers
 -- find what others have changed; `installation` has the last one.
 CREATE TABLE destination_settings (
     sid TEXT PRIMARY KEY,
@@ -111,6 +111,7 @@ CREATE TABLE destination_settings (
     paused_us INTEGER,
     paused_until_us INTEGER,
     pause_reason TEXT,
+    resumed_us INTEGER,
     updated_us INTEGER NOT NULL,
     revision INTEGER NOT NULL,
     UNIQUE (owner, account_sid, pattern)

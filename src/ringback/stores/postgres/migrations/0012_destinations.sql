@@ -12,6 +12,7 @@ CREATE TABLE destination_settings (
     paused_us bigint,
     paused_until_us bigint,
     pause_reason text,
+    resumed_us bigint,
     updated_us bigint NOT NULL,
     revision bigint NOT NULL,
     UNIQUE (owner, account_sid, pattern)

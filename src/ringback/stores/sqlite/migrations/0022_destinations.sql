@@ -10,6 +10,7 @@ CREATE TABLE destination_settings (
     paused_us INTEGER,
     paused_until_us INTEGER,
     pause_reason TEXT,
+    resumed_us INTEGER,
     updated_us INTEGER NOT NULL,
     revision INTEGER NOT NULL,
     UNIQUE (owner, account_sid, pattern)

@@ -1,0 +1,4 @@
+"""Destinations: what can be set for them, and what becomes of them.
+
+Start reading at `destination_settings`, which lists the settings.
+"""

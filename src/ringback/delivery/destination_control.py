@@ -1,0 +1,307 @@
+"""Controls the valves of all lanes: what is set, what attempts make of it, and what ends there.
+
+A valve's state is read from the store before anything is sent in its lane, and stored again in the
+transaction that saves the attempt by which it changed. One process owns a destination at a time, so
+the limits and the breaker hold however many there are.
+"""
+
+import logging
+import math
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
+from datetime import datetime
+from functools import partial
+
+from ringback.core.callbacks.callback import CallbackStatus, DeliveryProgress
+from ringback.core.callbacks.shards import origin_of, shard_of
+from ringback.core.destinations.destination_events import DestinationEvent, DestinationEventKind
+from ringback.core.destinations.destination_state import WELL, DestinationState
+from ringback.core.destinations.token_bucket import TokenBucket
+from ringback.core.http.outcome import Outcome
+from ringback.core.retry_schedule import RetrySchedule
+from ringback.delivery.destination_book import DestinationBook
+from ringback.delivery.lane_valve import LaneValve
+from ringback.delivery.request_pacer import RequestPacer, SharedRate, loop_seconds
+from ringback.ports import (
+    Clock,
+    DeliveryClaim,
+    Lane,
+    RandomSource,
+    StateChange,
+    Store,
+    StoredDestinationSettings,
+    Transaction,
+)
+from ringback.runtime.wakeup import Wakeup
+
+_log = logging.getLogger(__name__)
+
+Tell = Callable[[Transaction, DestinationEvent, "LaneValve"], None]
+"""Queues the callbacks that tell of an event, in the transaction that saves what has changed."""
+
+
+def tell_nobody(tx: Transaction, event: DestinationEvent, valve: LaneValve) -> None:
+    """Tell nobody of an event."""
+
+
+class DestinationControl:
+    """The valves of all lanes of a process."""
+
+    def __init__(
+        self,
+        book: DestinationBook,
+        *,
+        clock: Clock,
+        random_source: RandomSource,
+        tell: Tell = tell_nobody,
+    ) -> None:
+        self.book = book
+        self.events = Counter[DestinationEventKind]()
+        """How many events of each kind there were since the start."""
+        self.wakeup = Wakeup(clock)
+        """Wakes the keeper, which ends and stores what is noted in the next two."""
+        self.to_end = set[Lane]()
+        """The lanes in which callbacks may have to be given up."""
+        self.to_save = list[StateChange]()
+        """The changes that no attempt's result is stored with."""
+        self.look_again: Callable[[Lane], None] = _ignore
+        """Gives waiting callbacks of a lane their turn; the scheduler sets it."""
+        self.wake: Callable[[], None] = _do_nothing
+        """Wakes the loop that claims callbacks; that loop sets it."""
+        self.release: Callable[[DeliveryClaim], None] = _ignore
+        """Called with each claim that may be sent now; the delivery loop sets it."""
+        self.hold_back: Callable[[Lane], None] = _ignore
+        """Called when a lane's claims must not be sent any more; the delivery loop sets it."""
+        self._tell = tell
+        self._clock = clock
+        self._random_source = random_source
+        self._valves = dict[Lane, LaneValve]()
+        self._states = dict[Lane, DestinationState]()
+        """The stored states of lanes, as they were read."""
+        self._unknown = set[int]()
+        """The shards whose states have to be read from the store."""
+        self._forgettings = 0
+        """How often shards have been forgotten."""
+        self._shared = dict[str, SharedRate]()
+        book.listen(self._changed)
+
+    # Valves, for the scheduler and those who send.
+
+    def valve(self, lane: Lane) -> LaneValve:
+        """Return the valve of a lane; may be called in any thread."""
+        valve = self._valves.get(lane)
+        if valve is None:
+            new = LaneValve(lane, self.book, self._states.get(lane, WELL), self._clock.now())
+            new.is_known = self.knows(lane.destination)
+            valve = self._valves.setdefault(lane, new)
+        return valve
+
+    def drop(self, lane: Lane) -> bool:
+        """Forget the valve of an idle lane; return False if it has something to remember."""
+        valve = self._valves.get(lane)
+        if valve is None:
+            return True
+        if not valve.is_wide or valve.pacer is not None or not valve.state.is_plain:
+            return False
+        self._valves.pop(lane, None)
+        return True
+
+    def blocked(self, lane: Lane) -> None:
+        """Note that a callback is due in a lane in which nothing may be sent."""
+        if self._valves[lane].state.disabled is not None:
+            self._end_in(lane)
+
+    def pacer(self, lane: Lane) -> RequestPacer | None:
+        """Return what limits the rate of a lane's requests; None if nothing does."""
+        valve = self.valve(lane)
+        if valve.is_wide or not valve.settings.is_paced:
+            return None
+        if valve.pacer is None:
+            self._set_pace(valve)
+        return valve.pacer
+
+    # What becomes of destinations.
+
+    def ended(
+        self, claim: DeliveryClaim, outcome: Outcome, schedule: RetrySchedule
+    ) -> StateChange | None:
+        """Take an attempt's outcome into account; return what has to be stored with its result."""
+        lane, now = claim.lane, self._clock.now()
+        valve = self.valve(lane)
+        was_open = valve.state.opened
+        jitter = 0.5
+        if not valve.is_wide or outcome.label != "delivered":
+            jitter = int.from_bytes(self._random_source.bytes(2)) / 0xFFFF
+        change = valve.ended(claim.callback.sid, outcome, now, schedule, jitter=jitter)
+        if change is None:
+            return None
+        if valve.blocked_until(now) is not None:
+            self.hold_back(lane)
+        if valve.state.disabled or (was_open and valve.state.opened):
+            self._end_in(lane)
+        return change
+
+    def exhausted(
+        self, claim: DeliveryClaim, progress: DeliveryProgress, change: StateChange | None
+    ) -> StateChange | None:
+        """Return the change with the event that a callback has failed, if somebody is told of it.
+
+        `change` is what its last attempt has made of the destination.
+        """
+        if progress.status is not CallbackStatus.FAILED:
+            return change
+        valve, now = self.valve(claim.lane), self._clock.now()
+        if not valve.settings.notify:
+            return change
+        why = progress.status_reason or ""
+        event = valve.event(DestinationEventKind.EXHAUSTED, why, now)
+        earlier = () if change is None else change.events
+        after = valve.changed([event._replace(callback_sid=claim.callback.sid)], now)
+        return after._replace(events=(*earlier, *after.events))
+
+    def save(self, tx: Transaction, change: StateChange) -> None:
+        """Store a change, and queue the callbacks that tell of its events."""
+        tx.destinations.save_state(change.lane, change.state)
+        valve = self.valve(change.lane)
+        for event in change.events:
+            self._tell(tx, event, valve)
+        if change.events:
+            tx.on_commit(lambda: self._note(change.events))
+
+    def _note(self, events: Sequence[DestinationEvent]) -> None:
+        for event in events:
+            self.events[event.kind] += 1
+            _log.warning(
+                "%s: %s of account %s: %s",
+                *(event.kind, event.destination, event.account_sid, event.reason),
+            )
+
+    # What the store knows.
+
+    def knows(self, destination: str) -> bool:
+        """Return True if the states of the destination's shard have been read from the store."""
+        return not self._unknown or shard_of(destination) not in self._unknown
+
+    def forget(self, shards: Collection[int]) -> None:
+        """Send nothing in lanes of these shards until `load` has read their states again."""
+        if not shards:
+            return
+        self._unknown.update(shards)
+        self._forgettings += 1
+        for lane, valve in self._valves.items():
+            if shard_of(lane.destination) in shards:
+                valve.is_known = valve.is_wide = False
+        self._states = {
+            lane: state
+            for lane, state in self._states.items()
+            if shard_of(lane.destination) not in shards
+        }
+
+    async def load(self, store: Store) -> None:
+        """Read what is set, and the states of the shards that are not known yet."""
+        while self._unknown:
+            shards, before = frozenset(self._unknown), self._forgettings
+            changed, found = await store.transact(
+                lambda tx, shards=shards: (self.book.changes_in(tx), tx.destinations.states(shards))
+            )
+            self.book.learn(changed)
+            if self._forgettings == before:
+                self._use(found, shards)
+
+    def _use(self, found: Sequence[tuple[Lane, DestinationState]], shards: Collection[int]) -> None:
+        """Begin to send in lanes of these shards, from the states that were found."""
+        now = self._clock.now()
+        stored = {lane: _after_gap(state, now) for lane, state in found}
+        self._states |= stored
+        here = [lane for lane in self._valves if shard_of(lane.destination) in shards]
+        for lane in here:
+            valve = self._valves[lane]
+            valve.pacer = valve.probe = None
+            valve.knows(stored.get(lane, WELL))
+        self._unknown.difference_update(shards)
+        for lane in stored:
+            self._resume(self.valve(lane), now)
+        for lane in here:
+            self._open(lane)
+
+    def _open(self, lane: Lane) -> None:
+        """Let callbacks be claimed in a lane, since more of them may be sent now."""
+        self.look_again(lane)
+        self.wake()
+
+    def _changed(self, changed: Sequence[StoredDestinationSettings]) -> None:
+        """Use what has been set anew for the lanes that it is about."""
+        now = self._clock.now()
+        for lane, valve in list(self._valves.items()):
+            if any(self.book.is_about(one, lane) for one in changed):
+                self._set_up(valve, now)
+
+    def _set_up(self, valve: LaneValve, now: datetime) -> None:
+        valve.set_up(now)
+        if valve.pacer is not None and valve.settings.is_paced:
+            self._set_pace(valve)
+        elif valve.pacer is not None:
+            valve.pacer.change(None, None)
+            valve.pacer = None
+        self._resume(valve, now)
+        if valve.blocked_until(now) is not None:
+            self.hold_back(valve.lane)
+        self._open(valve.lane)
+
+    def _resume(self, valve: LaneValve, now: datetime) -> None:
+        """Begin anew if somebody has resumed the destination since it was disabled or opened."""
+        resumed, state = self.book.resumed_at(valve.lane), valve.state
+        begun = max((one for one in (state.opened, state.disabled) if one), default=None)
+        if resumed is not None and begun is not None and begun <= resumed:
+            valve.reset(now)
+            self.to_save.append(valve.changed([], now))
+            self.wakeup.wake()
+
+    def _end_in(self, lane: Lane) -> None:
+        self.to_end.add(lane)
+        self.wakeup.wake()
+
+    def _set_pace(self, valve: LaneValve) -> None:
+        """Let the lane's requests leave at the rate that is set now."""
+        settings, lane, pacer = valve.settings, valve.lane, valve.pacer
+        own = None if pacer is None else pacer.own
+        if math.isinf(settings.rate):
+            own = None
+        elif own is None:
+            own = TokenBucket(settings.rate, settings.burst, now=loop_seconds())
+        else:
+            own.change(settings.rate, settings.burst, loop_seconds())
+        shared = self._shared_of(valve)
+        if pacer is None:
+            valve.pacer = RequestPacer(
+                *(own, shared), release=self.release, has_room=partial(self._open, lane)
+            )
+        else:
+            pacer.change(own, shared)
+
+    def _shared_of(self, valve: LaneValve) -> SharedRate | None:
+        """Return the rate that all accounts share at the lane's origin; None if none is set."""
+        rate, burst = valve.settings.total_rate, valve.settings.total_burst
+        origin = origin_of(valve.lane.destination)
+        if math.isinf(rate):
+            return None
+        if origin not in self._shared:
+            self._shared[origin] = SharedRate(rate, burst)
+        shared = self._shared[origin]
+        shared.bucket.change(rate, burst, loop_seconds())
+        return shared
+
+
+def _do_nothing() -> None:
+    """Stand in for a function that is set later."""
+
+
+def _ignore(what: object) -> None:
+    """Stand in for a function that is set later."""
+
+
+def _after_gap(state: DestinationState, now: datetime) -> DestinationState:
+    """Return a stored state without the time since then, in which nobody may have sent probes."""
+    if state.opened is None or state.seen is None:
+        return state
+    return state.with_gap(max(state.seen, state.opened), now)

@@ -1,0 +1,136 @@
+"""Ends callbacks that can't be sent any more because of their destination, and stores its state.
+
+That is so if the destination is disabled, and if a probe of an open breaker has failed: it also
+ends those that have waited so long that their schedule alone would have given them up by now.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, NamedTuple
+
+from ringback.core.calendar import iso
+from ringback.core.callbacks.callback import CallbackStatus, ended
+from ringback.core.destinations.destination_events import DestinationEventKind
+from ringback.core.retry_schedule import FAITHFUL, RetrySchedule
+from ringback.delivery.destination_control import DestinationControl
+from ringback.delivery.lane_valve import LaneValve
+from ringback.ports import (
+    Clock,
+    Cluster,
+    Lane,
+    LanePlace,
+    NewCallbackQueue,
+    StateChange,
+    Store,
+    Transaction,
+    WaitingCallback,
+)
+from ringback.runtime.database_outage import outlast
+
+_ENDED_AT_ONCE: Final = 100
+"""How many callbacks one transaction ends."""
+_READ_AT_ONCE: Final = 1000
+"""How many waiting callbacks one read looks at."""
+
+
+class _Part(NamedTuple):
+    """Some of the callbacks that wait in a lane, and the schedule of its account."""
+
+    waiting: Sequence[WaitingCallback]
+    schedule: RetrySchedule
+
+
+@dataclass(eq=False, kw_only=True)
+class DestinationKeeper:
+    """Does what the control of destinations notes, one lane after the other."""
+
+    control: DestinationControl
+    store: Store
+    cluster: Cluster
+    queue: NewCallbackQueue
+    clock: Clock
+    schedule: RetrySchedule
+    """The retry schedule of accounts without their own."""
+
+    async def run(self) -> None:
+        """Work whenever the control has noted something, for ever."""
+        control = self.control
+        while True:
+            changes, control.to_save = control.to_save, list[StateChange]()
+            if changes:
+                await outlast(lambda changes=changes: self._save(changes), clock=self.clock)
+            if not control.to_end:
+                if not control.to_save:
+                    await control.wakeup.wait(None)
+                continue
+            lane = control.to_end.pop()
+            is_over = False
+            while not is_over:
+                is_over = await outlast(lambda lane=lane: self._end_in(lane), clock=self.clock)
+
+    async def _save(self, changes: Sequence[StateChange]) -> None:
+        def save(tx: Transaction) -> None:
+            for change in changes:
+                self.control.save(tx, change)
+
+        await self.store.transact(save)
+
+    async def _end_in(self, lane: Lane) -> bool:
+        """End what has to end in a lane; return False if that may have let others be next."""
+        valve, place, is_over = self.control.valve(lane), None, True
+        while True:
+            now = self.clock.now()
+            is_ours = self.cluster.lease_on(lane.destination) is not None and valve.is_known
+            if not is_ours or not (valve.state.disabled or valve.state.opened):
+                return True
+            waiting, schedule = await self.store.read(
+                lambda tx, place=place, now=now: self._waiting(tx, lane, now, place)
+            )
+            too_long = [one.sid for one in waiting if self._is_over(valve, one, schedule, now)]
+            for at in range(0, len(too_long), _ENDED_AT_ONCE):
+                some = too_long[at : at + _ENDED_AT_ONCE]
+                had_followers = await self.store.transact(
+                    lambda tx, some=some, now=now: self._end(tx, valve, some, now)
+                )
+                is_over = is_over and not had_followers
+            if len(waiting) < _READ_AT_ONCE:
+                return is_over
+            place = waiting[-1].place
+
+    def _waiting(
+        self, tx: Transaction, lane: Lane, now: datetime, after: LanePlace | None
+    ) -> _Part:
+        account = tx.accounts.get(lane.account_sid)
+        schedule = (account and account.schedule) or self.schedule
+        waiting = tx.destinations.waiting_in(lane, due_by=now, after=after, limit=_READ_AT_ONCE)
+        return _Part(waiting, schedule)
+
+    @staticmethod
+    def _is_over(
+        valve: LaneValve, one: WaitingCallback, schedule: RetrySchedule, now: datetime
+    ) -> bool:
+        if valve.state.disabled is not None:
+            return True
+        own = FAITHFUL if one.is_test else schedule
+        return valve.state.given_up_at(one.place.due, one.rounds, own) <= now
+
+    def _end(self, tx: Transaction, valve: LaneValve, sids: Sequence[str], now: datetime) -> bool:
+        """End these callbacks; return True if others may have waited for one of them."""
+        state, had_followers, last = valve.state, False, None
+        why = f"the destination is disabled: {state.disabled_why}"
+        if state.disabled is None:
+            since = iso(state.opened or now)
+            why = f"its schedule has ended while its destination's breaker was open, since {since}"
+        for sid in sids:
+            callback = tx.callbacks.find(sid)
+            if callback is None or callback.progress.due is None:
+                continue
+            progress = ended(callback.progress, CallbackStatus.FAILED, why, now)
+            self.queue.change(tx, callback, progress)
+            had_followers = had_followers or callback.order_key is not None
+            last = sid
+        if last is not None and valve.settings.notify:
+            event = valve.event(DestinationEventKind.EXHAUSTED, why, now)
+            self.control.save(tx, valve.changed([event._replace(callback_sid=last)], now))
+        return had_followers

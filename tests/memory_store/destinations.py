@@ -1,0 +1,131 @@
+"""What is set for destinations, and the states of lanes, in plain dictionaries."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from ringback.core.accounts.account import EVERY
+from ringback.core.callbacks.shards import shard_of
+from ringback.core.destinations.destination_state import DestinationState
+from ringback.core.destinations.effective_settings import SettingsOwner
+from ringback.ports import (
+    Lane,
+    LanePlace,
+    StoredDestinationSettings,
+    WaitingCallback,
+    WaitingTotals,
+    lane_of,
+)
+from tests.memory_store.callbacks import MemoryCallbacks
+
+_Key = tuple[SettingsOwner, str, str]
+
+
+@dataclass
+class MemoryDestinations:
+    """Implements `ports.Destinations`."""
+
+    callbacks: MemoryCallbacks
+    settings: dict[_Key, StoredDestinationSettings] = field(
+        default_factory=dict[_Key, StoredDestinationSettings]
+    )
+    kept: dict[Lane, DestinationState] = field(default_factory=dict[Lane, DestinationState])
+    last_revision: int = 0
+
+    def revision(self) -> int:
+        return self.last_revision
+
+    def changed_since(self, revision: int) -> list[StoredDestinationSettings]:
+        changed = [one for one in self.settings.values() if one.revision > revision]
+        return sorted(changed, key=lambda one: one.revision)
+
+    def find(
+        self, owner: SettingsOwner, account_sid: str, pattern: str
+    ) -> StoredDestinationSettings | None:
+        return self.settings.get((owner, account_sid, pattern))
+
+    def save(self, settings: StoredDestinationSettings) -> StoredDestinationSettings:
+        self.last_revision += 1
+        saved = replace(settings, revision=self.last_revision)
+        self.settings[settings.owner, settings.account_sid, settings.pattern] = saved
+        return saved
+
+    def number_set(self, owner: SettingsOwner, account_sid: str) -> int:
+        own = [
+            one
+            for one in self.settings.values()
+            if (one.owner, one.account_sid) == (owner, account_sid)
+        ]
+        return sum(not one.is_empty for one in own)
+
+    def forget_empty(self, before: datetime, *, limit: int) -> int:
+        empty = [
+            key for key, one in self.settings.items() if one.is_empty and one.date_updated < before
+        ]
+        for key in empty[:limit]:
+            del self.settings[key]
+        return len(empty[:limit])
+
+    def state_of(self, lane: Lane) -> DestinationState | None:
+        return self.kept.get(lane)
+
+    def states(self, shards: Collection[int] | None = None) -> list[tuple[Lane, DestinationState]]:
+        return [
+            (lane, state)
+            for lane, state in self.kept.items()
+            if shards is None or shard_of(lane.destination) in shards
+        ]
+
+    def save_state(self, lane: Lane, state: DestinationState) -> None:
+        if state.is_plain:
+            self.kept.pop(lane, None)
+        else:
+            self.kept[lane] = state
+
+    def lanes(
+        self,
+        account_sid: str,
+        *,
+        after: Lane | None,
+        used_since: datetime,
+        limit: int,
+        examining: int,
+    ) -> tuple[list[Lane], Lane | None]:
+        last_used = dict[Lane, datetime]()
+        for one in self.callbacks.callbacks.values():
+            lane = lane_of(one)
+            used = one.date_created if one.progress.is_ended else used_since
+            last_used[lane] = max(used, last_used.get(lane, used))
+        own = [lane for lane in last_used if account_sid in (EVERY, lane.account_sid)]
+        following = [lane for lane in sorted(own) if after is None or lane > after][:examining]
+        found = list[Lane]()
+        for lane in following:
+            if last_used[lane] >= used_since or lane in self.kept:
+                found.append(lane)
+            if len(found) == limit:
+                return found, lane
+        return found, following[-1] if len(following) == examining else None
+
+    def has_lane(self, lane: Lane) -> bool:
+        return any(lane_of(one) == lane for one in self.callbacks.callbacks.values())
+
+    def waiting_totals(self, lane: Lane, *, limit: int) -> WaitingTotals:
+        waiting = self.callbacks.in_lane(lane)
+        oldest = min((due for due, _ in waiting), default=None)
+        return WaitingTotals(min(len(waiting), limit), len(waiting) > limit, oldest)
+
+    def waiting_in(
+        self, lane: Lane, *, due_by: datetime, after: LanePlace | None, limit: int
+    ) -> Sequence[WaitingCallback]:
+        waiting = [
+            WaitingCallback(
+                one.sid,
+                LanePlace(due, self.callbacks.places[one.sid]),
+                one.progress.round_number,
+                one.is_test,
+            )
+            for due, one in self.callbacks.in_lane(lane)
+            if due <= due_by
+        ]
+        in_order = sorted(waiting, key=lambda one: one.place)
+        return [one for one in in_order if after is None or one.place > after][:limit]
