@@ -17,6 +17,7 @@ from ringback.core.errors import (
     LeaseLost,
     SecretNotFound,
 )
+from ringback.core.http.connection_profile import NO_PROFILE
 from ringback.core.http.http_exchange import AttemptResult, OutgoingRequest
 from ringback.core.http.outcome import AttemptFailure, NoAnswerOutcome
 from ringback.core.sources.source_definition import Sources
@@ -159,4 +160,5 @@ class CallbackSender:
         if valve is not None and not valve.is_wide and not valve.may_leave(callback.sid, at):
             raise DestinationHeld(valve.why(at) or "the rate of its destination was lowered")
         newest = self.signing_keys.newest(account)
-        return render(callback, account=newest, at=at, sources=self.sources)
+        profile = NO_PROFILE if valve is None else valve.settings.profile
+        return render(callback, account=newest, at=at, sources=self.sources, profile=profile)

@@ -1,4 +1,5 @@
 """Destinations: what can be set for them, and what becomes of them.
 
-Start reading at `destination_settings`, which lists the settings.
+May import other packages of `core`.
+Start with `destination_settings`, which lists the settings.
 """

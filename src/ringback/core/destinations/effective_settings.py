@@ -22,10 +22,12 @@ from ringback.core.destinations.destination_settings import (
     DestinationOrder,
     DestinationValues,
 )
+from ringback.core.http.connection_profile import NO_PROFILE, ConnectionProfile
 from ringback.core.retry_schedule import RetrySchedule
 
 EVERY_ACCOUNT: Final = "*"
 """Stands for all accounts, in what an operator sets."""
+_OWN_WAYS: Final = ("headers", "client_certificate", "ca", "egress")
 _HOLD: Final = timedelta(minutes=1)
 _BURST_SHARE: Final = 10
 
@@ -96,10 +98,8 @@ class EffectiveSettings:
     disable_after: timedelta
     disable_on_gone: bool
     order: DestinationOrder
-    egress: str | None
-    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
-    client_certificate: str | None = field(default=None, repr=False)
-    ca: str | None = field(default=None, repr=False)
+    profile: ConnectionProfile = NO_PROFILE
+    """What requests to the destination have of their own: headers, a certificate, an egress."""
     notify: tuple[tuple[str | None, CallbackUrl], ...] = field(default=(), repr=False)
     """Where events go: for each URL the account that sends them; None for the lane's own."""
     origins: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -145,12 +145,22 @@ def effective_settings(
         disable_after=value("disable_after", timedelta.max),
         disable_on_gone=value("disable_on_gone", default=False),
         order=value("order", DestinationOrder.NONE),
-        egress=value("egress", None),
-        headers=value("headers", ()),
-        client_certificate=value("client_certificate", None) or None,
-        ca=value("ca", None) or None,
+        profile=_profile_of(found),
         notify=_notified(layers),
         origins={name: one.origin for name, one in found.items()},
+    )
+
+
+def _profile_of(found: Mapping[str, SettingInForce]) -> ConnectionProfile:
+    # An empty text takes back what a more general rule sets.
+    own = {name: found[name].value or None for name in _OWN_WAYS if name in found}
+    if not any(own.values()):
+        return NO_PROFILE
+    return ConnectionProfile(
+        headers=own.get("headers") or (),
+        client_certificate=own.get("client_certificate"),
+        ca=own.get("ca"),
+        egress=own.get("egress"),
     )
 
 
