@@ -52,11 +52,11 @@ class CallbackSender:
         account: Account,
         at: datetime | None = None,
         lease: int = 0,
+        valve: LaneValve | None = None,
         *,
         limits: Timeouts,
         turn: int = 0,
         fresh: bool = False,
-        valve: LaneValve | None = None,
         ended: Callable[[Sent], None],
     ) -> Sending | None:
         """Send a callback once over a kept connection, if one is idle, and return None.

@@ -20,17 +20,9 @@ from ringback.core.callbacks.callback import (
     advance,
     begin,
     delivered,
-    put_back,
 )
 from ringback.core.callbacks.retry import RetryNow, attempt_timeouts, decide
-from ringback.core.http.outcome import (
-    SHORTAGES,
-    AttemptFailure,
-    DeliveredOutcome,
-    NoAnswerOutcome,
-    Outcome,
-)
-from ringback.core.retry_schedule import RetrySchedule
+from ringback.core.http.outcome import DeliveredOutcome, Outcome
 from ringback.delivery.backlog import Backlog
 from ringback.delivery.callback_sender import CallbackSender, Sending, Sent
 from ringback.delivery.counters import DeliveryCounters
@@ -39,7 +31,7 @@ from ringback.delivery.destination_control import DestinationControl
 from ringback.delivery.due_callbacks import DueCallbacks
 from ringback.delivery.fair_scheduler import FairScheduler
 from ringback.delivery.settlement_writer import SettlementWriter
-from ringback.ports import Clock, DeliveryClaim, Lane, RandomSource, Settlement
+from ringback.ports import Clock, DeliveryClaim, RandomSource, Settlement
 
 
 @dataclass(eq=False, kw_only=True)
@@ -51,8 +43,6 @@ class DeliveryLoop:
     sender: CallbackSender
     clock: Clock
     random_source: RandomSource
-    schedule: RetrySchedule
-    """The retry schedule of accounts without their own."""
     backlog: Backlog
     counters: DeliveryCounters
     per_destination: int
@@ -65,16 +55,11 @@ class DeliveryLoop:
     def __post_init__(self) -> None:
         """Create the workers, which call `_attempt`, and the writer, which calls `_follow_up`."""
         self.workers = DeliveryWorkers(
-            *(self._attempt, self.sender.transport, self.per_destination),
-            pacer_of=self.destinations.pacer,
+            self._attempt, self.sender.transport, self.per_destination, self.destinations.pacer
         )
-        self.destinations.release = self.workers.add_released
-        self.destinations.hold_back = self._hold_back
         self.settlements = SettlementWriter(
-            self._follow_up,
+            *(self._follow_up, self.due_callbacks.store, self.clock),
             outdated=self.outdated,
-            store=self.due_callbacks.store,
-            clock=self.clock,
             save_change=self.destinations.save,
         )
 
@@ -89,16 +74,14 @@ class DeliveryLoop:
         self.checkpoint("claimed")
         callback, account, lane, fresh, *_ = claim
         progress, started = callback.progress, self.clock.now()
-        valve = self.destinations.valve(lane)
         how, turn = callback.url.connection, progress.round_attempts - 1
         limits = attempt_timeouts(how, progress.round, started) if turn else how.limits
-        ended, lease = partial(self._ended, claim, started), claim.lease
+        ended, valve = partial(self._ended, claim, started), self.destinations.valve(lane)
         return self.sender.send(
-            *(callback, account, started, lease),
+            *(callback, account, started, claim.lease, valve),
             limits=limits,
             turn=turn,
             fresh=fresh,
-            valve=valve,
             ended=ended,
         )
 
@@ -108,24 +91,14 @@ class DeliveryLoop:
         self.workers.ended(claim)
         (result, request), (callback, _, lane, *_) = sent, claim
         outcome, progress = result.outcome, callback.progress
-        valve = self.destinations.valve(lane)
-        if valve.pacer is not None:
-            valve.pacer.stayed(callback.sid)
-        if isinstance(outcome, NoAnswerOutcome) and outcome.failure is AttemptFailure.HELD:
-            self._put_back(claim)
-            return
-        if isinstance(outcome, NoAnswerOutcome) and outcome.failure in SHORTAGES:
-            # This machine lacks a resource, so nothing was sent: that does not count as an attempt.
-            due = self.scheduler.rest(lane, now := self.clock.now(), outcome)
-            self.settlements.add(Settlement(claim, put_back(progress, now, due=due)))
+        if (due := self.scheduler.unsent(lane, self.clock.now, outcome)) is not None:
+            self.settlements.put_back(claim, due)
             return
         if result.waited:
             # Waiting for a connection does not count as time of the attempt or of its round.
             waited = timedelta(seconds=result.waited)
-            progress = progress.held_up(waited)
-            started += waited
-        schedule = claim.account.schedule or self.schedule
-        change = self.destinations.ended(claim, outcome, schedule)
+            progress, started = progress.held_up(waited), started + waited
+        change = self.destinations.ended(claim, outcome)
         after = self.decide(claim, progress, outcome, started)
         change = self.destinations.exhausted(claim, after, change)
         self.settlements.add(Settlement(claim, after, result, started, request, change))
@@ -145,26 +118,15 @@ class DeliveryLoop:
         if progress.round_attempts == 1:
             # A round begins when its first request leaves; the wait before that doesn't count.
             progress = progress._replace(round_began=started)
-        rules = callback.retry_rules(claim.account.schedule or self.schedule)
+        rules = callback.retry_rules(self.destinations.book.schedule_of(claim.account))
         jitter = int.from_bytes(self.random_source.bytes(2)) / 0xFFFF
         decision = decide(outcome, rules=rules, round_=progress.round, now=now, jitter=jitter)
         after = advance(progress, decision, now)
-        goes_on = not self.is_stopping and self.destinations.valve(claim.lane).goes_on
-        if isinstance(decision, RetryNow) and goes_on:
+        is_open = not self.is_stopping and self.destinations.valve(claim.lane).goes_on
+        if isinstance(decision, RetryNow) and is_open:
             # The round goes on: the settlement of this attempt starts the next one.
             return begin(after, now, total_timeout=callback.url.connection.total_timeout)
         return after
-
-    def _hold_back(self, lane: Lane) -> None:
-        """Put the claims of a lane back that have not been sent, since it may not send any now."""
-        for claim in self.workers.take_back(lane):
-            self._put_back(claim)
-
-    def _put_back(self, claim: DeliveryClaim) -> None:
-        """Let a claimed callback wait again; its attempt does not count, since nothing was sent."""
-        self.scheduler.give_back(claim.lane)
-        progress = put_back(claim.callback.progress, self.clock.now())
-        self.settlements.add(Settlement(claim, progress))
 
     def _follow_up(self, settlement: Settlement, account: Account | None) -> None:
         """Once a result is saved, begin the next attempt, plan a retry, or count a callback's end.

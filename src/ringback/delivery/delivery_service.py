@@ -30,6 +30,7 @@ from ringback.delivery.work_takeover import WorkTakeover
 from ringback.ports import (
     Clock,
     Cluster,
+    Lane,
     RandomSource,
     Settlement,
     SoleProcess,
@@ -122,7 +123,6 @@ class DeliveryService:
             ),
             clock=clock,
             random_source=random_source,
-            schedule=schedule,
             backlog=self._backlog,
             counters=counters,
             per_destination=limits.per_destination,
@@ -131,6 +131,8 @@ class DeliveryService:
             destinations=destinations,
             checkpoint=checkpoint,
         )
+        destinations.release = self._loop.workers.add_released
+        destinations.hold_back = self._hold_back
         self._takeover = WorkTakeover(
             store=store,
             cluster=cluster,
@@ -156,12 +158,7 @@ class DeliveryService:
             gate=gate,
         )
         self._keeper = DestinationKeeper(
-            control=destinations,
-            store=store,
-            cluster=cluster,
-            queue=self.queue,
-            clock=clock,
-            schedule=schedule,
+            control=destinations, store=store, cluster=cluster, queue=self.queue, clock=clock
         )
         self._loop_ended = asyncio.Event()
         self._loop_ended.set()
@@ -252,6 +249,12 @@ class DeliveryService:
             await self._store.transact(lambda tx: tx.callbacks.put_back(unsent, now), is_quick=True)
         except StoreUnavailable as failure:
             _log.warning("%s; the next start of the server settles the open attempts", failure)
+
+    def _hold_back(self, lane: Lane) -> None:
+        """Put the claims of a lane back that have not been sent, since it is closed now."""
+        for claim in self._loop.workers.take_back(lane):
+            self._scheduler.give_back(lane)
+            self._loop.settlements.put_back(claim, self._clock.now())
 
     def _outdated(self, settlement: Settlement) -> None:
         """Count a result that was not saved, since another process has taken its callback over."""

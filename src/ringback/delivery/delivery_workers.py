@@ -74,6 +74,8 @@ class DeliveryWorkers:
 
     def ended(self, claim: DeliveryClaim) -> None:
         """Give the place of a delivery that has ended to the next claim for its destination."""
+        if (pacer := self._pacer_of(claim.lane)) is not None:
+            pacer.stayed(claim.callback.sid)
         self._go_on(self._destinations[origin_of(claim.lane.destination)])
 
     def leave_room(self, still_open: Mapping[str, int]) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
+from ringback.core.accounts.account import Account
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.callbacks.callback import CallbackRecord
 from ringback.core.callbacks.shards import origin_of
@@ -111,6 +112,10 @@ class DestinationBook:
         if place.is_by_sim and callback.order_key is None:
             callback = callback._replace(order_key=callback.sim_sid)
         return callback
+
+    def schedule_of(self, account: Account | None) -> RetrySchedule:
+        """Return the retry schedule of an account: its own, or that of most accounts."""
+        return (account and account.schedule) or self.schedule
 
     def settings_of(self, lane: Lane, schedule: RetrySchedule | None = None) -> EffectiveSettings:
         """Return the settings in force for a lane; `schedule` is that of its account."""

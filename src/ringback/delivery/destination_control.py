@@ -18,7 +18,6 @@ from ringback.core.destinations.destination_events import DestinationEvent, Dest
 from ringback.core.destinations.destination_state import WELL, DestinationState
 from ringback.core.destinations.token_bucket import TokenBucket
 from ringback.core.http.outcome import Outcome
-from ringback.core.retry_schedule import RetrySchedule
 from ringback.delivery.destination_book import DestinationBook
 from ringback.delivery.lane_valve import LaneValve
 from ringback.delivery.request_pacer import RequestPacer, SharedRate, loop_seconds
@@ -122,10 +121,9 @@ class DestinationControl:
 
     # What becomes of destinations.
 
-    def ended(
-        self, claim: DeliveryClaim, outcome: Outcome, schedule: RetrySchedule
-    ) -> StateChange | None:
+    def ended(self, claim: DeliveryClaim, outcome: Outcome) -> StateChange | None:
         """Take an attempt's outcome into account; return what has to be stored with its result."""
+        schedule = self.book.schedule_of(claim.account)
         lane, now = claim.lane, self._clock.now()
         valve = self.valve(lane)
         was_open = valve.state.opened

@@ -50,8 +50,6 @@ class DestinationKeeper:
     cluster: Cluster
     queue: NewCallbackQueue
     clock: Clock
-    schedule: RetrySchedule
-    """The retry schedule of accounts without their own."""
 
     async def run(self) -> None:
         """Work whenever the control has noted something, for ever."""
@@ -101,8 +99,7 @@ class DestinationKeeper:
     def _waiting(
         self, tx: Transaction, lane: Lane, now: datetime, after: LanePlace | None
     ) -> _Part:
-        account = tx.accounts.get(lane.account_sid)
-        schedule = (account and account.schedule) or self.schedule
+        schedule = self.control.book.schedule_of(tx.accounts.get(lane.account_sid))
         waiting = tx.destinations.waiting_in(lane, due_by=now, after=after, limit=_READ_AT_ONCE)
         return _Part(waiting, schedule)
 

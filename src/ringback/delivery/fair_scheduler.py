@@ -19,13 +19,20 @@ event loop; hence the lock.
 import heapq
 import logging
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import count
 from threading import Lock
 from typing import Final
 
-from ringback.core.http.outcome import AttemptFailure, NoAnswerOutcome, Outcome, status_of
+from ringback.core.http.outcome import (
+    SHORTAGES,
+    AttemptFailure,
+    NoAnswerOutcome,
+    Outcome,
+    status_of,
+)
 from ringback.delivery.destination_control import DestinationControl
 from ringback.delivery.lane_valve import FOREVER, LaneValve
 from ringback.delivery.resource_shortage_pause import NO_TIME, ShortagePause
@@ -161,6 +168,18 @@ class FairScheduler:
             state = self._lanes[lane]
             state.window = max(state.window // 2, _LEAST_WINDOW)
             return self._return(state, slots)
+
+    def unsent(self, lane: Lane, now: Callable[[], datetime], outcome: Outcome) -> datetime | None:
+        """If nothing was sent, although nothing is wrong with the receiver, free a slot.
+
+        Returns when the callback is due again; None if the outcome is that of a real attempt.
+        """
+        if not isinstance(outcome, NoAnswerOutcome):
+            return None
+        if outcome.failure is AttemptFailure.HELD:
+            self.give_back(lane)
+            return now()
+        return self.rest(lane, now(), outcome) if outcome.failure in SHORTAGES else None
 
     def rest(self, lane: Lane, now: datetime, shortage: NoAnswerOutcome) -> datetime:
         """After this machine ran out of a resource, free a slot, and pause the lane or all lanes.

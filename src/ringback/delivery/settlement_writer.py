@@ -3,9 +3,11 @@
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from datetime import datetime
 
 from ringback.core.accounts.account import Account
-from ringback.ports import Clock, Settlement, StateChange, Store, Transaction
+from ringback.core.callbacks.callback import put_back
+from ringback.ports import Clock, DeliveryClaim, Settlement, StateChange, Store, Transaction
 from ringback.runtime.database_outage import outlast
 
 _log = logging.getLogger(__name__)
@@ -26,10 +28,10 @@ class SettlementWriter:
     def __init__(
         self,
         settled: Callable[[Settlement, Account | None], None],
-        *,
-        outdated: Callable[[Settlement], None],
         store: Store,
         clock: Clock,
+        *,
+        outdated: Callable[[Settlement], None],
         save_change: Callable[[Transaction, StateChange], None] = _forget_change,
     ) -> None:
         self._save_change = save_change
@@ -53,6 +55,11 @@ class SettlementWriter:
         self._is_urgent = self._is_urgent or settlement.progress.is_under_way
         if self._writing is None:
             self._writing = asyncio.create_task(self._write())
+
+    def put_back(self, claim: DeliveryClaim, due: datetime) -> None:
+        """Let a claimed callback wait again, until `due`; its attempt does not count."""
+        now = self._clock.now()
+        self.add(Settlement(claim, put_back(claim.callback.progress, now, due=due)))
 
     async def finish(self) -> None:
         """Wait until all added settlements are durable."""

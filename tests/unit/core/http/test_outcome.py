@@ -77,6 +77,7 @@ def test_every_failure_has_its_own_label() -> None:
         "connect_timeout",
         "egress",
         "guard",
+        "held",
         "internal",
         "lease",
         "name",
