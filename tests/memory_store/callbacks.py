@@ -299,6 +299,10 @@ class MemoryCallbacks:
         owner = self.leases.owners[shard_of(lane.destination)]
         return self.process is None or owner.process == self.process
 
+    def may_change(self, lane: Lane) -> bool:
+        """Return True if the process that asks owns the lane, or no other one uses the store."""
+        return self._owns(lane)
+
     def own_open(self) -> set[int]:
         """Return the shards in which their present owners have an attempt under way."""
         open_ = [(lane_of(self.callbacks[sid]), run.epoch) for sid, run in self.runs.items()]

@@ -77,6 +77,8 @@ class MemoryDestinations:
         ]
 
     def save_state(self, lane: Lane, state: DestinationState) -> None:
+        if not self.callbacks.may_change(lane):
+            return
         if state.is_plain:
             self.kept.pop(lane, None)
         else:

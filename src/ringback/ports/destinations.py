@@ -116,7 +116,10 @@ class Destinations(Protocol):
         ...
 
     def save_state(self, lane: Lane, state: DestinationState) -> None:
-        """Save the state of a lane, in place of what was; a plain state is not kept."""
+        """Save the state of a lane, in place of what was; a plain state is not kept.
+
+        Saves nothing if another process owns the lane's shard by now.
+        """
         ...
 
     def lanes(

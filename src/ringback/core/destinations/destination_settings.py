@@ -159,7 +159,7 @@ def _show_disable_after(time: timedelta) -> str:
 
 
 def _read_order(text: str) -> DestinationOrder:
-    if text in DestinationOrder:
+    if text in list(DestinationOrder):
         return DestinationOrder(text)
     raise ValueError(f"{text!r} is not an order; write {' or '.join(DestinationOrder)}")
 

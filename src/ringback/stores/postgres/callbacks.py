@@ -369,6 +369,14 @@ class PostgresCallbacks(SqlCallbacks):
             is_over = len(rows) < _LANES_AT_ONCE
         return found
 
+    def may_change(self, lane: Lane) -> bool:
+        # The lock keeps others from taking the shard over, and from reading the state, meanwhile.
+        row = self._session.write(
+            "SELECT 1 FROM shard_leases WHERE shard = ? AND worker = ? FOR SHARE",
+            (shard_of(lane.destination), self._own.worker),
+        ).fetchone()
+        return row is not None
+
     def oldest_due(self, shards: Collection[int], now: datetime) -> datetime | None:
         row = self._session.read_queued(
             "SELECT min(first.due_us) AS due_us FROM lanes JOIN LATERAL ("

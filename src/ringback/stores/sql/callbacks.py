@@ -370,6 +370,10 @@ class SqlCallbacks(Callbacks):
             self._lane_ids[lane] = lane_id = self._add_lane(lane)
         return lane_id
 
+    def may_change(self, lane: Lane) -> bool:  # noqa: ARG002 (only some databases are shared)
+        """Return True if this process may save the state of a lane: no other one owns its shard."""
+        return True
+
     def _known_lane(self, lane: Lane) -> int | None:
         """Return the id of a lane's row; None if it never had a callback."""
         lane_id = self._lane_ids.get(lane)

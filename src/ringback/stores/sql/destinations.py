@@ -4,7 +4,7 @@ What is set, and the states, are few and change rarely, so they are JSON.
 """
 
 import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
@@ -24,7 +24,7 @@ from ringback.ports import (
     WaitingTotals,
 )
 from ringback.stores.encryption import SecretCipher
-from ringback.stores.sql.callback_rows import UnendedCallbacks
+from ringback.stores.sql.callbacks import SqlCallbacks
 from ringback.stores.sql.field_columns import from_us, maybe_from_us, maybe_to_us, to_us
 from ringback.stores.sql.sealed_columns import DESTINATION_SECRETS
 from ringback.stores.sql.write_batch import SqlRow, WriteBatch
@@ -48,19 +48,13 @@ _NOT_COUNTED: Final = (
 
 
 class SqlDestinations:
-    """Implements `ports.Destinations`; `lane_id` returns the id of a lane's row."""
+    """Implements `ports.Destinations`; `callbacks` knows the lanes, and who owns them."""
 
-    def __init__(
-        self,
-        session: WriteBatch,
-        cipher: SecretCipher,
-        lane_id: Callable[[Lane], int],
-        unended: UnendedCallbacks,
-    ) -> None:
+    def __init__(self, session: WriteBatch, cipher: SecretCipher, callbacks: SqlCallbacks) -> None:
         self._session = session
         self._cipher = cipher
-        self._lane_id = lane_id
-        self._in_lane = unended.waits_in_lane
+        self._callbacks = callbacks
+        self._in_lane = callbacks.unended.waits_in_lane
 
     def revision(self) -> int:
         row = self._session.read(
@@ -147,7 +141,9 @@ class SqlDestinations:
         ]
 
     def save_state(self, lane: Lane, state: DestinationState) -> None:
-        lane_id = self._lane_id(lane)
+        if not self._callbacks.may_change(lane):
+            return
+        lane_id = self._callbacks.lane_id(lane)
         if state.is_plain:
             self._session.write("DELETE FROM destination_states WHERE lane_id = ?", [lane_id])
             return
@@ -201,7 +197,8 @@ class SqlDestinations:
             f"FROM lanes JOIN waiting ON {self._in_lane} WHERE account_sid = ? AND destination = ?"
         )
         (count,) = self._session.read_queued(
-            f"SELECT count(*) FROM (SELECT 1 AS one {in_lane} LIMIT ?) AS some", (*lane, limit + 1)
+            f"SELECT count(*) FROM (SELECT 1 AS one {in_lane} LIMIT ?) AS counted",
+            (*lane, limit + 1),
         ).fetchone()
         row = self._session.read_queued(
             f"SELECT coalesce(own_due_us, due_us) AS due_us {in_lane}"

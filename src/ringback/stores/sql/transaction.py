@@ -94,8 +94,8 @@ class SqlTransaction(Transaction, Generic[S]):
         self.shadows = SqlShadowCallbacks(session, responses)
         self.batches = SqlIncomingBatches(session)
         self.counters = SqlCounters(session, self._callbacks.lane_id)
+        self.destinations = SqlDestinations(session, cipher, self._callbacks)
         unended = self._callbacks.unended
-        self.destinations = SqlDestinations(session, cipher, self._callbacks.lane_id, unended)
         self.retention = SqlRetention(session, self._accounts, unended)
         self.endings: list[CommitHooks] = []
         self._session = session
