@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from ringback.core.callbacks.callback import CallbackRecord, DeliveryProgress
 from ringback.core.callbacks.callback_serialization import read_new
+from ringback.core.destinations.effective_settings import DestinationRule
 from ringback.core.errors import BacklogFull
 from ringback.core.retry_schedule import FAITHFUL
 from ringback.delivery.backlog import Backlog, BacklogLimits
@@ -57,10 +58,15 @@ class BatchesAtOnce:
         return await self._store.transact(lambda tx: send_callbacks(tx, callbacks, self._queue))
 
 
-def accepting_queue(cluster: Cluster, clock: Clock, counters: DeliveryCounters) -> CallbackEnqueuer:
+def accepting_queue(
+    cluster: Cluster,
+    clock: Clock,
+    counters: DeliveryCounters,
+    rules: Sequence[DestinationRule] = (),
+) -> CallbackEnqueuer:
     """Return the queue of a process that accepts callbacks, and owns no shard to send them."""
     control = DestinationControl(
-        DestinationBook((), FAITHFUL), clock=clock, random_source=SystemRandomSource()
+        DestinationBook(rules, FAITHFUL), clock=clock, random_source=SystemRandomSource()
     )
     return CallbackEnqueuer(
         destinations=control,

@@ -125,6 +125,7 @@ class MemoryDestinations:
                 LanePlace(due, self.callbacks.places[one.sid]),
                 one.progress.round_number,
                 one.is_test,
+                one.progress.date_updated,
             )
             for due, one in self.callbacks.in_lane(lane)
             if due <= due_by

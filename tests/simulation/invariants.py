@@ -55,6 +55,14 @@ OF_CLUSTERS: Final = {
     "settled": "The result of an attempt, once stored, never changes.",
     "counted": "The end of a callback is counted once, by the process that saved it.",
     "taken over": "Another worker has the shards of a dead one within 20 s.",
+    "paced": "No second has more requests of a lane, or of all accounts to an origin, than rate and"
+    " burst together, by the instants at which they leave.",
+    "shut": "Nothing is sent to a destination that is paused or disabled, by a process that knows"
+    " it; and in quiet times, every process knows it within four seconds.",
+    "probed": "While a breaker is open, nothing is sent but its probes: one at a time, and only"
+    " when the next one is due.",
+    "spared": "No callback is given up because of a breaker before its schedule alone would have"
+    " given it up; time in a pause does not count.",
 }
 """The invariants of several processes over one store, besides those above."""
 

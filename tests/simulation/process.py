@@ -223,7 +223,7 @@ class Process:
             ),
             self.delivery,
             clock=clock,
-            beside=[self.batch_queue.run],
+            beside=[self.batch_queue.run, self._follow],
         )
 
     @property
@@ -296,6 +296,15 @@ class Process:
             self._watch.stopped()
         self._watch.trace.note(self._scheduler.now, "stopped")
         stopped()
+
+    async def _follow(self) -> None:
+        """Learn what other processes set for destinations, each second."""
+        if not self.cluster.is_shared:
+            await asyncio.Event().wait()
+        while True:
+            await asyncio.sleep(1.0)
+            with suppress(StoreUnavailable):
+                await self.delivery.destinations.book.refresh(self.store)
 
     def _pass(self, name: str) -> None:
         fatal = self.is_to_die_at

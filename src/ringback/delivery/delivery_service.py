@@ -245,7 +245,8 @@ class DeliveryService:
             # When this ends, the workers have all that was claimed before the queue was closed:
             # claims are quick work, too.
             await self._store.transact(lambda _: None, is_quick=True)
-            unsent, now = self._loop.workers.take_unsent(), self._clock.now()
+            unsent = [*self._loop.workers.take_unsent(), *self.destinations.take_unsent()]
+            now = self._clock.now()
             await self._store.transact(lambda tx: tx.callbacks.put_back(unsent, now), is_quick=True)
         except StoreUnavailable as failure:
             _log.warning("%s; the next start of the server settles the open attempts", failure)

@@ -106,9 +106,13 @@ class DeliveryWorkers:
         taken = [] if pacer is None else pacer.take_back()
         destination = self._destinations.get(origin_of(lane.destination))
         if destination is not None:
-            taken += [claim for claim in destination.ready if claim.lane == lane]
+            ready = [claim for claim in destination.ready if claim.lane == lane]
             others = [claim for claim in destination.ready if claim.lane != lane]
             destination.ready = deque(others)
+            taken += ready
+            if pacer is not None:
+                for claim in ready:
+                    pacer.stayed(claim.callback.sid)
         return taken
 
     async def finish(self) -> None:

@@ -59,7 +59,7 @@ class DestinationControl:
         """How many events of each kind there were since the start."""
         self.wakeup = Wakeup(clock)
         """Wakes the keeper, which ends and stores what is noted in the next two."""
-        self.to_end = set[Lane]()
+        self.to_end = dict[Lane, None]()
         """The lanes in which callbacks may have to be given up."""
         self.to_save = list[StateChange]()
         """The changes that no attempt's result is stored with."""
@@ -118,6 +118,11 @@ class DestinationControl:
         if valve.pacer is None:
             self._set_pace(valve)
         return valve.pacer
+
+    def take_unsent(self) -> list[DeliveryClaim]:
+        """Return the claims that wait until the rate of their lane lets them be sent."""
+        pacers = [valve.pacer for valve in self._valves.values() if valve.pacer is not None]
+        return [claim for pacer in pacers for claim in pacer.take_back()]
 
     # What becomes of destinations.
 
@@ -256,7 +261,7 @@ class DestinationControl:
             self.wakeup.wake()
 
     def _end_in(self, lane: Lane) -> None:
-        self.to_end.add(lane)
+        self.to_end[lane] = None
         self.wakeup.wake()
 
     def _set_pace(self, valve: LaneValve) -> None:

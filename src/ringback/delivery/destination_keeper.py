@@ -62,7 +62,7 @@ class DestinationKeeper:
                 if not control.to_save:
                     await control.wakeup.wait(None)
                 continue
-            lane = control.to_end.pop()
+            lane, _ = control.to_end.popitem()
             is_over = False
             while not is_over:
                 is_over = await outlast(lambda lane=lane: self._end_in(lane), clock=self.clock)
@@ -110,7 +110,7 @@ class DestinationKeeper:
         if valve.state.disabled is not None:
             return True
         own = FAITHFUL if one.is_test else schedule
-        return valve.state.given_up_at(one.place.due, one.rounds, own) <= now
+        return valve.state.given_up_at(one.since, one.place.due, one.rounds, own) <= now
 
     def _end(self, tx: Transaction, valve: LaneValve, sids: Sequence[str], now: datetime) -> bool:
         """End these callbacks; return True if others may have waited for one of them."""

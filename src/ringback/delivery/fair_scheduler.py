@@ -84,6 +84,8 @@ class _State:
     """The pause of the lane, if this machine had no port left for its destination."""
     valve: LaneValve | None = None
     """May stop the lane, or limit it."""
+    is_stopped: bool = False
+    """True if the valve has stopped the lane while callbacks were due."""
 
 
 class FairScheduler:
@@ -245,8 +247,8 @@ class FairScheduler:
         """
         with self._lock:
             state = self._lanes.get(lane)
-            if state is not None and state.next_due is not None:
-                state.next_due = state.first_due
+            if state is not None and (state.is_stopped or state.next_due is not None):
+                state.is_stopped, state.next_due = False, state.first_due
                 self._come_back_at(state.next_due, state)
 
     def are_shared(self, now: datetime) -> bool:
@@ -423,6 +425,7 @@ class FairScheduler:
             return False
         until = valve.blocked_until(now)
         if until == FOREVER:
+            state.is_stopped, state.next_due = True, None
             control.blocked(state.lane)
         elif until is not None:
             state.next_due = until

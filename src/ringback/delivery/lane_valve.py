@@ -78,9 +78,12 @@ class LaneValve:
         if before is None or pause is not None:
             return
         self.begins_slowly = True
-        if self.state.opened is not None:
-            since = max(before.pause.since, self.state.opened)
-            self.state = self.state.with_gap(since, now)
+        state, since = self.state, before.pause.since
+        if state.opened is not None:
+            self.state = state = state.with_gap(max(since, state.opened), now)
+        if state.failing_since is not None:
+            paused = max(timedelta(0), now - max(since, state.failing_since))
+            self.state = state._replace(failing_since=state.failing_since + paused)
 
     def knows(self, state: DestinationState) -> None:
         """Use the state that the store has."""

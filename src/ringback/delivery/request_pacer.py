@@ -16,6 +16,8 @@ from ringback.ports import DeliveryClaim
 
 _AHEAD: Final = 0.25
 """How many seconds before its token a callback is claimed, so that it leaves in time."""
+_SHORTEST: Final = 0.001
+"""The shortest wait for a token, in seconds, so that rounding makes no timer ring in vain."""
 
 
 class SharedRate:
@@ -24,6 +26,8 @@ class SharedRate:
     def __init__(self, rate: float, burst: int) -> None:
         self.bucket = TokenBucket(rate, burst, now=loop_seconds())
         self._waiting: deque[RequestPacer] = deque()
+        self._asleep: dict[RequestPacer, None] = {}
+        """The lanes that want to know when a token comes soon."""
         self._timer: asyncio.TimerHandle | None = None
 
     def ask(self, pacer: "RequestPacer") -> None:
@@ -32,19 +36,31 @@ class SharedRate:
             self._waiting.append(pacer)
         self.pump()
 
+    def tell_when_near(self, pacer: "RequestPacer") -> None:
+        """Pump a lane, which has nothing to send yet, when a token is there or comes soon."""
+        self._asleep[pacer] = None
+        self._come_back()
+
     def pump(self) -> None:
         """Grant tokens to the lanes that wait, one after the other, while there are any."""
-        while self._waiting:
-            wait = self.bucket.wait(loop_seconds())
-            if wait > 0:
-                self._timer = _renewed(self._timer, wait, self.pump)
-                return
+        while self._waiting and self.bucket.wait(loop_seconds()) == 0:
             pacer = self._waiting.popleft()
             self.bucket.reserved += 1
             if not pacer.grant():
                 self.bucket.give_back()
             elif pacer.is_ready:
                 self._waiting.append(pacer)
+        if self._asleep and self.bucket.wait(loop_seconds()) <= _AHEAD:
+            awake, self._asleep = self._asleep, dict[RequestPacer, None]()
+            for pacer in awake:
+                pacer.pump()
+        self._come_back()
+
+    def _come_back(self) -> None:
+        wait = self.bucket.wait(loop_seconds())
+        if (self._waiting or self._asleep) and 0 < wait < math.inf:
+            soon = wait if self._waiting else wait - _AHEAD
+            self._timer = _renewed(self._timer, soon, self.pump)
 
 
 class RequestPacer:
@@ -164,12 +180,15 @@ class RequestPacer:
 
     def _plan(self) -> None:
         """Say whether callbacks may be claimed for the next tokens, and come back for them."""
-        wait = max((one.wait(loop_seconds()) for one in self._buckets), default=0.0)
+        own, shared = 0.0 if self.own is None else self.own.wait(loop_seconds()), self.shared
+        wait = own if shared is None else max(own, shared.bucket.wait(loop_seconds()))
         self._is_near = wait <= _AHEAD
         if self._is_near:
             self._has_room()
-        if 0 < wait < math.inf:
-            soon = wait if self._waiting or self._is_near else wait - _AHEAD
+        elif shared is not None and own <= _AHEAD:
+            shared.tell_when_near(self)
+        if 0 < own < math.inf:
+            soon = own if self._waiting or own <= _AHEAD else own - _AHEAD
             self._timer = _renewed(self._timer, soon, self.pump)
 
 
@@ -183,4 +202,4 @@ def _renewed(
 ) -> asyncio.TimerHandle:
     if timer is not None:
         timer.cancel()
-    return asyncio.get_running_loop().call_later(seconds, call)
+    return asyncio.get_running_loop().call_later(max(seconds, _SHORTEST), call)

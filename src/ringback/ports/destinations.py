@@ -63,6 +63,8 @@ class WaitingCallback(NamedTuple):
     rounds: int
     """How many rounds of attempts it has had."""
     is_test: bool
+    since: datetime
+    """Since when it waits: its creation, or its last attempt."""
 
 
 class WaitingTotals(NamedTuple):

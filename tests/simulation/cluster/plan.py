@@ -55,6 +55,18 @@ class Kill:
 
 
 @dataclass(frozen=True, slots=True)
+class PlannedPause:
+    """Somebody pauses the destinations of a pattern."""
+
+    at: float
+    pattern: str
+    lasts: float
+    """Seconds until it ends."""
+    ends_by_itself: bool
+    """False if somebody resumes them."""
+
+
+@dataclass(frozen=True, slots=True)
 class ProcessPlan:
     """What happens to one process."""
 
@@ -88,8 +100,14 @@ class ClusterPlan:
     """The share of announcements that are lost."""
     news_delay: float
     """The most seconds that an announcement takes."""
-    store_ahead: timedelta
+    pauses: tuple[PlannedPause, ...] = ()
+    store_ahead: timedelta = timedelta(0)
     """How far the store's clock is ahead of the true time."""
+
+    @property
+    def is_protected(self) -> bool:
+        """True if destinations may be limited, paused or the like."""
+        return len(self.base.rules) > 1
 
 
 def plan_of(seed: int) -> ClusterPlan:
@@ -107,7 +125,7 @@ def plan_of(seed: int) -> ClusterPlan:
     names += [f"api-{number}" for number in range(others)]
     return ClusterPlan(
         base=base,
-        processes=tuple(_process(random, name, faults, lasts) for name in names),
+        processes=tuple(choose_process(random, name, faults, lasts) for name in names),
         outages=_cuts(random, lasts, 2, (0.5, 8.0, 25.0)) if "outages" in faults else (),
         slow_commits=random.choice((0.005, 0.03)) if "slow commits" in faults else 0.0,
         slow_answers=random.choice((0.005, 0.03)) if "slow answers" in faults else 0.0,
@@ -128,9 +146,9 @@ def _lost_lease(seed: int, random: Random) -> ClusterPlan:
     is_last_moment = what == "last moment"
     size = 1 if is_last_moment else random.choice((4, 9))
     first, slow = ("hanging",) * 2 if is_last_moment else ("healthy", "slow")
-    places = _places(first, *(random.choice(("hanging", slow)) for _ in range(2)))
+    places = places_of(first, *(random.choice(("hanging", slow)) for _ in range(2)))
     requests = [
-        Request(at + random.uniform(0.0, 2.0), (_plain(random, random.choice((1, 2))),) * size)
+        Request(at + random.uniform(0.0, 2.0), (callback_to(random, random.choice((1, 2))),) * size)
         for _ in range(random.choice((2, 4)))
     ]
     requests += _stream(random, 3 if is_last_moment else 30, at + 60.0, places=3)
@@ -141,12 +159,12 @@ def _lost_lease(seed: int, random: Random) -> ClusterPlan:
         most_open=random.choice((1, 2, 900, 900)),
         backlog=1_000_000,
     )
-    quiet = _process(random, "worker-1", frozenset(), lasts)
+    quiet = choose_process(random, "worker-1", frozenset(), lasts)
     worker = _with_fault(random, replace(quiet, name="worker-0"), what, at)
     others = () if what == "away" else (quiet,)
     accepting = replace(quiet, name="api-0", is_worker=False)
     processes = (worker, accepting, *others)
-    plan = _plain_plan(seed, random, places, requests, processes, bounds=bounds, lasts=lasts)
+    plan = plain_plan(seed, random, places, requests, processes, bounds=bounds, lasts=lasts)
     return replace(plan, slow_commits=0.1, slow_answers=0.1) if what == "slow" else plan
 
 
@@ -173,7 +191,7 @@ def _with_fault(random: Random, plan: ProcessPlan, what: str, at: float) -> Proc
             return plan
 
 
-def _places(*characters: str) -> tuple[Place, ...]:
+def places_of(*characters: str) -> tuple[Place, ...]:
     return tuple(
         Place(f"r{number}.example", 80, "http", (f"93.184.{number}.1",), character, "quick")
         for number, character in enumerate(characters)
@@ -183,20 +201,20 @@ def _places(*characters: str) -> tuple[Place, ...]:
 def _handover(seed: int, random: Random) -> ClusterPlan:
     """Return a world in which shards change hands again and again while callbacks are accepted."""
     lasts = 60.0
-    places = _places(*(random.choice(("healthy", "slow")) for _ in range(8)))
+    places = places_of(*(random.choice(("healthy", "slow")) for _ in range(8)))
     requests = _stream(random, 120, lasts, places=8)
     faults = frozenset({"comings", random.choice(("stops", "kills"))})
     processes = tuple(
-        _process(random, f"worker-{number}", faults, lasts)
+        choose_process(random, f"worker-{number}", faults, lasts)
         for number in range(random.choice((3, 4)))
     )
     bounds = replace(choose_bounds(random), at_once=64, backlog=1_000_000)
-    plan = _plain_plan(seed, random, places, requests, processes, bounds=bounds, lasts=lasts)
+    plan = plain_plan(seed, random, places, requests, processes, bounds=bounds, lasts=lasts)
     slow = random.choice((0.0, 0.03, 0.1))
     return replace(plan, slow_answers=slow, slow_commits=random.choice((0.0, slow)))
 
 
-def _plain_plan(
+def plain_plan(
     seed: int,
     random: Random,
     places: tuple[Place, ...],
@@ -241,12 +259,12 @@ def _plain_plan(
 def _stream(random: Random, count: int, lasts: float, *, places: int) -> list[Request]:
     """Return requests for one callback each, all the time."""
     return [
-        Request(random.uniform(0.0, lasts), (_plain(random, random.randrange(places)),))
+        Request(random.uniform(0.0, lasts), (callback_to(random, random.randrange(places)),))
         for _ in range(count)
     ]
 
 
-def _plain(random: Random, place: int) -> Asked:
+def callback_to(random: Random, place: int) -> Asked:
     return Asked(0, place, "/", "", "POST", f"Text={random.randrange(10**6)}", None)
 
 
@@ -293,7 +311,7 @@ def _at(request: Request, at: float) -> Request:
     return Request(at, request.callbacks, request.key, request.is_refused)
 
 
-def _process(random: Random, name: str, faults: frozenset[str], lasts: float) -> ProcessPlan:
+def choose_process(random: Random, name: str, faults: frozenset[str], lasts: float) -> ProcessPlan:
     is_worker = name.startswith("worker")
     comes_late = "comings" in faults and name != "worker-0" and random.random() < 0.7
     return ProcessPlan(

@@ -11,12 +11,13 @@ from collections import Counter, defaultdict
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ringback.core.callbacks.callback import Attempt, CallbackRecord
 from ringback.core.callbacks.shards import shard_of
 from ringback.core.http.http_exchange import OutgoingRequest
 from ringback.core.retry_schedule import RetrySchedule
+from ringback.ports import Clock
 from tests.simulation.cluster.database import SharedDatabase
 from tests.simulation.invariants import Violated
 from tests.simulation.network import is_private
@@ -25,11 +26,14 @@ from tests.simulation.receivers import Answer, ReceivedRequest
 from tests.simulation.trace import Trace
 from tests.simulation.watch import NOTHING_LEFT, TOKEN, Promise, TransportLoad, difference
 
+if TYPE_CHECKING:
+    from tests.simulation.cluster.destination_watch import DestinationWatch
+
 _INSTANT: Final = 0.001
 _SLACK: Final = 0.1
 """Seconds that a process takes to end a connection whose time is over."""
 _TIMEOUTS: Final = ("read_timeout", "total_timeout")
-_OURS: Final = ("shortage", "no_local_port", "lease")
+_OURS: Final = ("shortage", "no_local_port", "lease", "held")
 
 
 @dataclass(eq=False, slots=True)
@@ -83,6 +87,8 @@ class ClusterWatch:
     waiting: frozenset[str] = frozenset()
     """The callbacks that the last probe has found waiting."""
 
+    destinations: "DestinationWatch" = field(init=False)
+
     def violated(self, name: str, what: str) -> None:
         """Report that an invariant does not hold."""
         self.trace.note(self.now(), "VIOLATED", name, what)
@@ -116,6 +122,7 @@ class ClusterWatch:
     def durable(self) -> None:
         """Check the changes made by a transaction."""
         tables = self.database.store.tables.callbacks
+        self.destinations.durable()
         # Attempts first, since the state of a callback depends on them.
         for key, attempt in tables.rows.items():
             before = self.attempts.get(key)
@@ -168,6 +175,7 @@ class ClusterWatch:
             self.violated("final", f"{sid} was {before.status} and is {callback.status} now")
         if progress.is_ended and (before is None or not before.progress.is_ended):
             self.endings += 1
+            self.destinations.ended(promise, callback)
         if progress.status == "discarded" and not promise.discards:
             self.violated("failed", f"nobody has discarded {sid}")
         if progress.is_under_way and self._result(sid, progress.attempt_count) != "open":
@@ -207,6 +215,8 @@ class ClusterWatch:
             self._check_lease(view, destination)
         self._check_others(flight)
         self.flights.append(flight)
+        if not flight.was_late:
+            self.destinations.left(flight, callback)
         self.by_attempt[sid, number] = flight
         self.aloft[sid].append(flight)
         self._check_limit(destination)
@@ -330,9 +340,14 @@ class ProcessWatch:
         *,
         identity: Callable[[], str],
         is_dead: Callable[[], bool],
+        knows: Callable[[], int],
+        clock: Clock,
     ) -> None:
         self.trace = watch.trace
         self.name = name
+        self.knows = knows
+        """Returns the revision of what it knows to be set for destinations."""
+        self.clock = clock
         self.identity = identity
         """Returns the id under which it has leases."""
         self.is_dead = is_dead

@@ -1,7 +1,7 @@
 """One run of several processes over one store: faults by the plan, then everything must end."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -10,20 +10,34 @@ from unittest.mock import patch
 
 from ringback.core.callbacks.callback import CallbackRecord
 from ringback.core.callbacks.shards import shard_of
+from ringback.core.destinations.effective_settings import (
+    EVERY_ACCOUNT,
+    DestinationRule,
+    SettingsOwner,
+)
+from ringback.core.errors import StoreUnavailable
 from ringback.core.http.http_exchange import OutgoingRequest
 from ringback.delivery import callback_sender
 from ringback.delivery.counters import DeliveryCounters
 from ringback.delivery.enqueue import DirectBatchQueue
 from ringback.operations.create_callbacks import send_callbacks
-from ringback.ports import Clock, Cluster, News, Transaction
+from ringback.ports import (
+    Clock,
+    Cluster,
+    DestinationPause,
+    News,
+    StoredDestinationSettings,
+    Transaction,
+)
 from tests.callback_queues import accepting_queue
 from tests.memory_store.leases import MemoryCluster
 from tests.simulation.cluster.database import SharedDatabase, SharedStore
-from tests.simulation.cluster.plan import ClusterPlan, Kill, ProcessPlan, plan_of
+from tests.simulation.cluster.destination_watch import DestinationWatch
+from tests.simulation.cluster.plan import ClusterPlan, Kill, PlannedPause, ProcessPlan, plan_of
 from tests.simulation.cluster.watch import ClusterWatch, ProcessWatch
 from tests.simulation.customers import Customers
 from tests.simulation.invariants import Violated
-from tests.simulation.loop import SimClock, SimLoop
+from tests.simulation.loop import START, SimClock, SimLoop
 from tests.simulation.names import Names
 from tests.simulation.plan import Request, Stop
 from tests.simulation.process import Process
@@ -45,12 +59,16 @@ _MOST_STEPS: Final = 150_000
 _ASKED_AGAIN: Final = 0.3
 _TAKEN_OVER: Final = 20.0
 """Seconds within which another worker has the shards of one that has died."""
+_KNOWN: Final = 4.0
+"""Seconds after which all processes know what is set for destinations."""
 _CALM: Final = _TAKEN_OVER + 3.0
 """Seconds after the last fault from which due callbacks have to be sent at once."""
 _PROMPT: Final = 4.0
 """Seconds that a due callback may wait in the end, if its process is idle."""
 _SWEPT: Final = 65.0
 """The same for a callback that was due long ago when it was saved."""
+_PROBES: Final = 3000.0
+"""How many seconds more it may take until the last breaker has closed, and all is sent."""
 _RECENT: Final = timedelta(seconds=50)
 
 
@@ -74,11 +92,13 @@ class AcceptingProcess:
         loop: SimLoop,
         clock: Clock,
         connect: Callable[["AcceptingProcess"], tuple[SharedStore, Cluster]],
+        *,
+        rules: Sequence[DestinationRule] = (),
     ) -> None:
         self.loop = loop
         self.is_ready = False
         self.store, self.cluster = connect(self)
-        self.queue = accepting_queue(self.cluster, clock, DeliveryCounters())
+        self.queue = accepting_queue(self.cluster, clock, DeliveryCounters(), rules)
         self.batch_queue = DirectBatchQueue(store=self.store, queue=self.queue, add=send_callbacks)
 
     @property
@@ -182,6 +202,7 @@ class ClusterWorld:
         )
         self._database.store.commit(self._keep_accounts)
         self._database.on_durable = self.watch.durable
+        self.watch.destinations = DestinationWatch(self.watch, base)
         self._sites = [Site(self, one) for one in plan.processes]
         self._counters = DeliveryCounters()
         self._troubled = 0.0
@@ -252,6 +273,8 @@ class ClusterWorld:
             self._at(request.at, self._ask, request)
         for at in self._base.replays:
             self._at(at, self._replay)
+        for pause in self._plan.pauses:
+            self._at(pause.at, self._pause, pause)
         for at in self._base.discards:
             self._at(at, self._discard)
         self._at(1.0, self._probe)
@@ -293,6 +316,8 @@ class ClusterWorld:
             name,
             identity=lambda: cast("SharedStore", process.store).id,
             is_dead=lambda: process.is_dead,
+            knows=lambda: process.delivery.destinations.book.revision,
+            clock=site.clock,
         )
         process = ClusterProcess(
             number=site.lives,
@@ -319,7 +344,10 @@ class ClusterWorld:
 
         loop = SimLoop(self.scheduler, on_failure=failed)
         return AcceptingProcess(
-            loop, site.clock, lambda process: self._connect(site, name, process)
+            loop,
+            site.clock,
+            lambda process: self._connect(site, name, process),
+            rules=self._base.rules,
         )
 
     def _connect(
@@ -441,6 +469,45 @@ class ClusterWorld:
             how = site.customers.discard_some(store=process.store, queue=process.queue)
             process.loop.create_task(how)
 
+    def _pause(self, pause: PlannedPause) -> None:
+        now = START + self.scheduler.elapsed
+        lasts = timedelta(seconds=pause.lasts)
+        until = now + lasts if pause.ends_by_itself else None
+        self._set(pause, DestinationPause(now, until))
+        if not pause.ends_by_itself:
+            self._at(self.scheduler.now + pause.lasts, self._resume, pause)
+
+    def _resume(self, pause: PlannedPause) -> None:
+        self._set(pause, None)
+
+    def _set(self, what: PlannedPause, pause: DestinationPause | None) -> None:
+        """Let somebody pause destinations, or resume them, through any process."""
+        site = self._some_site()
+        if site is None or (process := site.up) is None:
+            self._at(self.scheduler.now + _ASKED_AGAIN, self._set, what, pause)
+            return
+        stored = StoredDestinationSettings(
+            sid="",
+            owner=SettingsOwner.OPERATOR,
+            account_sid=EVERY_ACCOUNT,
+            pattern=what.pattern,
+            pause=pause,
+            date_updated=START + self.scheduler.elapsed,
+        )
+
+        async def save() -> None:
+            try:
+                saved = await process.store.transact(lambda tx: tx.destinations.save(stored))
+            except StoreUnavailable:
+                self._at(self.scheduler.now + _ASKED_AGAIN, self._set, what, pause)
+                return
+            self._trace.note(self.scheduler.now, "paused" if pause else "resumed", what.pattern)
+            if isinstance(process, ClusterProcess):
+                process.delivery.destinations.book.learn([saved])
+            process.cluster.announce(News(has_changes=True))
+
+        process.loop.create_task(save())
+
     def _some_site(self) -> Site | None:
         up = [site for site in self._sites if site.up is not None]
         return self._random.choice(up) if up else None
@@ -456,12 +523,24 @@ class ClusterWorld:
         calm = now - self._troubled
         if calm > _TAKEN_OVER and any(site.worker for site in self._sites):
             self._check_owners()
-        if calm > _CALM:
+        if calm > _KNOWN:
+            self._check_books()
+        if calm > _CALM and not self._plan.is_protected:
             self._check_waiting(calm - _CALM)
         else:
             self.watch.waiting = frozenset()
         if now < self._base.faults_last + 120.0:
             self._at(now + 1.0, self._probe)
+
+    def _check_books(self) -> None:
+        """Check that all workers know by now what is set for destinations."""
+        since, revision = self.watch.destinations.last_change
+        if self.scheduler.now - since <= _KNOWN:
+            return
+        for site in self._sites:
+            worker = site.worker
+            if worker and worker.delivery.destinations.book.revision < revision:
+                self.watch.violated("shut", f"{site.plan.name} does not know revision {revision}")
 
     def _check_owners(self) -> None:
         leases = self._database.store.tables.callbacks.leases
@@ -510,7 +589,7 @@ class ClusterWorld:
 
     def _run_until_idle(self) -> None:
         step, now = 1.0, self.scheduler.now
-        until = now + longest_wait(self._base) + 60.0
+        until = now + longest_wait(self._base) + 60.0 + _PROBES * self._plan.is_protected
         last = max(now, *(request.at for request in self._base.requests)) + 5.0
         while self.scheduler.now < until and not self.scheduler.is_stopped:
             if self.scheduler.now > max(last, self._database.troubled) and self._is_idle():
@@ -570,7 +649,7 @@ def _noting_renders(world: ClusterWorld) -> Iterator[None]:
         yield
 
 
-def run(seed: int) -> ClusterResult:
+def run(seed: int, plan_of: Callable[[int], ClusterPlan] = plan_of) -> ClusterResult:
     """Run the world of a seed."""
     plan = plan_of(seed)
     with in_silence(), made_small(plan.base.bounds):

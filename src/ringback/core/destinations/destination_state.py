@@ -71,14 +71,17 @@ class DestinationState(NamedTuple):
             gaps = [(first[0], max(first[1], second[1])), *rest]
         return self._replace(gaps=tuple(gaps))
 
-    def given_up_at(self, due: datetime, rounds: int, schedule: RetrySchedule) -> datetime:
+    def given_up_at(
+        self, waits_since: datetime, due: datetime, rounds: int, schedule: RetrySchedule
+    ) -> datetime:
         """Return from when on a failed probe ends a callback that waits behind the open breaker.
 
-        It is when the callback's schedule alone would have given it up: it is due since `due`,
-        after this number of rounds, and all further ones would have failed.
+        It is when the callback's schedule alone would have given it up: it waits since
+        `waits_since` for a round that is due at `due`, after this number of rounds, and all further
+        ones would have failed.
         """
-        begin = due if self.opened is None else max(due, self.opened)
-        end = begin + sum(schedule.waits[rounds:], timedelta(0))
+        begin = waits_since if self.opened is None else max(waits_since, self.opened)
+        end = max(due, begin) + sum(schedule.waits[rounds:], timedelta(0))
         for since, until in self.gaps:
             if until > begin and since < end:
                 end += until - max(since, begin)

@@ -212,7 +212,8 @@ class SqlDestinations:
     ) -> Sequence[WaitingCallback]:
         place = (_LONG_AGO, 0) if after is None else (to_us(after.due), after.row_id)
         rows = self._session.read_queued(
-            "SELECT callbacks.sid, waiting.due_us, waiting.id, waiting.round_number, is_test"
+            "SELECT callbacks.sid, waiting.due_us, waiting.id, waiting.round_number, is_test,"
+            " waiting.updated_us"
             f" FROM lanes CROSS JOIN waiting ON {self._in_lane}"
             " CROSS JOIN callbacks ON callbacks.id = waiting.id"
             " CROSS JOIN callback_targets ON callback_targets.id = target_id"
@@ -222,8 +223,10 @@ class SqlDestinations:
             (*lane, *place, to_us(due_by), limit),
         ).fetchall()
         return [
-            WaitingCallback(sid, LanePlace(from_us(due), row_id), rounds, bool(is_test))
-            for sid, due, row_id, rounds, is_test in map(tuple, rows)
+            WaitingCallback(
+                sid, LanePlace(from_us(due), row_id), rounds, bool(is_test), from_us(since)
+            )
+            for sid, due, row_id, rounds, is_test, since in map(tuple, rows)
         ]
 
     def _read(self, row: SqlRow) -> StoredDestinationSettings:
