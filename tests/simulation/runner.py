@@ -3,8 +3,10 @@
 import multiprocessing
 import traceback
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import NamedTuple
 
+from tests.simulation.cluster.protected import plan_of as protected_plan_of
 from tests.simulation.cluster.world import ClusterResult
 from tests.simulation.cluster.world import run as run_cluster
 from tests.simulation.world import Result, run
@@ -31,6 +33,11 @@ def judge(seed: int) -> Verdict:
 def judge_cluster(seed: int) -> Verdict:
     """Run one seed of the worlds with several processes over one store."""
     return _judge(run_cluster, seed)
+
+
+def judge_protected(seed: int) -> Verdict:
+    """Run one seed of the worlds with limited, paused and protected destinations."""
+    return _judge(partial(run_cluster, plan_of=protected_plan_of), seed)
 
 
 def _judge(run: Callable[[int], Result], seed: int) -> Verdict:

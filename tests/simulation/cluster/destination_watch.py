@@ -57,8 +57,11 @@ class DestinationWatch:
     def ended(self, promise: Promise, callback: CallbackRecord) -> None:
         """Check a callback that was given up because of a breaker."""
         why = callback.progress.status_reason or ""
+        if why.startswith("the destination is disabled"):
+            self._note("disabled", callback.sid)
         if not why.startswith("its schedule has ended while its destination's breaker was open"):
             return
+        self._note("given up", callback.sid)
         if self._settings_of(lane_of(callback)).breaker is None:
             self._watch.violated("spared", f"{callback.sid} was given up without a breaker")
         begun = promise.asked_at
@@ -66,6 +69,9 @@ class DestinationWatch:
         least = sum(promise.schedule.waits, timedelta(0)).total_seconds() * _JITTER
         if waited < least - _ROUNDING:
             self._watch.violated("spared", f"{callback.sid} was given up after {waited} s")
+
+    def _note(self, what: str, sid: str) -> None:
+        self._watch.trace.note(self._watch.now(), what, sid)
 
     def _check_rate(self, lane: Lane) -> None:
         settings, now = self._settings_of(lane), self._watch.now()
@@ -106,6 +112,7 @@ class DestinationWatch:
                 "probed", f"{earlier.sid} and {flight.sid} left to {lane} for one probe"
             )
         self._probes[key] = flight
+        self._note("probe", flight.sid)
 
     def _may_follow(self, earlier: Flight) -> bool:
         """Return True if the result of an earlier probe said nothing, so that another follows."""
