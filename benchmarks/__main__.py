@@ -24,6 +24,7 @@ from benchmarks import (
     latency,
     many_sims,
     postgres,
+    protected,
     receiver_checks,
     restarts,
     years,
@@ -53,6 +54,7 @@ BENCHMARKS: Final[Mapping[str, Callable[[Run], Awaitable[list[Figure]]]]] = {
     "T14": restarts.measure,
     "T15": command_line.measure,
     "T16": years.measure,
+    "T17": protected.measure,
 }
 _PEERS: Final = "T6"
 _UNDISTURBED: Final = 0.85

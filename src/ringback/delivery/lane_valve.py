@@ -272,10 +272,11 @@ class LaneValve:
             f"at least {rules.share:.0%} of the requests of the last {show_time(rules.window)}"
             f" failed; of the last one: {describe(outcome)}"
         )
-        if not self.is_failing and breaker.is_failing(now.timestamp()):
-            self.is_failing = True
-            events.append(self.event(DestinationEventKind.FAILING, why, now))
-        if self.settings.breaker is not None and breaker.is_tripped(now.timestamp()):
+        was_failing, self.is_failing = self.is_failing, breaker.is_failing(now.timestamp())
+        if self.settings.breaker is None or not breaker.is_tripped(now.timestamp()):
+            if self.is_failing and not was_failing:
+                events.append(self.event(DestinationEventKind.FAILING, why, now))
+        else:
             probe_at = next_probe(now, 0, jitter=jitter)
             self.state = self.state._replace(
                 opened=now, probe_at=probe_at, failed_probes=0, gaps=()
