@@ -30,14 +30,14 @@ _Key = tuple[SettingsOwner, str, str]
 
 
 class LanePause(NamedTuple):
-    """That nothing is sent in a lane, and who has paused it."""
+    """A pause of a lane, and the side that has begun it."""
 
     owner: SettingsOwner
     pause: DestinationPause
 
     @property
     def why(self) -> str:
-        """Who has paused it and why, in words."""
+        """The side that has paused it, and its reason, in words."""
         because = f": {self.pause.reason}" if self.pause.reason else ""
         return f"paused by the {self.owner}{because}"
 
@@ -77,7 +77,7 @@ class DestinationBook:
         self.learn(await store.read(self.changes_in))
 
     def changes_in(self, tx: Transaction) -> list[StoredDestinationSettings]:
-        """Return what has been changed in the store since the last revision that is known."""
+        """Return the changes in the store since the last revision that is known."""
         destinations, known = tx.destinations, self.revision
         return destinations.changed_since(known) if destinations.revision() > known else []
 
@@ -139,7 +139,7 @@ class DestinationBook:
         return is_for_account and parsed_pattern(stored.pattern).matches(lane.destination)
 
     def _of(self, lane: Lane) -> list[StoredDestinationSettings]:
-        """Return what is stored for patterns that match the lane, the operator's first."""
+        """Return the stored settings whose patterns match the lane, the operator's first."""
         found = [
             self._stored[key]
             for key, rule in self._about(lane.destination)

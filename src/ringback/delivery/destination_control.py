@@ -36,11 +36,11 @@ from ringback.runtime.wakeup import Wakeup
 _log = logging.getLogger(__name__)
 
 Tell = Callable[[Transaction, DestinationEvent, "LaneValve"], None]
-"""Queues the callbacks that tell of an event, in the transaction that saves what has changed."""
+"""Queues the callbacks about an event, in the transaction that saves the change."""
 
 
 def tell_nobody(tx: Transaction, event: DestinationEvent, valve: LaneValve) -> None:
-    """Tell nobody of an event."""
+    """Queue no callback about an event."""
 
 
 class DestinationControl:
@@ -111,7 +111,7 @@ class DestinationControl:
             self._end_in(lane)
 
     def pacer(self, lane: Lane) -> RequestPacer | None:
-        """Return what limits the rate of a lane's requests; None if nothing does."""
+        """Return the pacer that limits the rate of a lane; None if its rate is not limited."""
         valve = self.valve(lane)
         if valve.is_wide or not valve.settings.is_paced:
             return None
@@ -124,7 +124,7 @@ class DestinationControl:
         pacers = [valve.pacer for valve in self._valves.values() if valve.pacer is not None]
         return [claim for pacer in pacers for claim in pacer.take_back()]
 
-    # What becomes of destinations.
+    # Results of attempts.
 
     def ended(self, claim: DeliveryClaim, outcome: Outcome) -> StateChange | None:
         """Take an attempt's outcome into account; return what has to be stored with its result."""
@@ -147,7 +147,7 @@ class DestinationControl:
     def exhausted(
         self, claim: DeliveryClaim, progress: DeliveryProgress, change: StateChange | None
     ) -> StateChange | None:
-        """Return the change with the event that a callback has failed, if somebody is told of it.
+        """Return the change with the event that a callback has failed, if anybody gets such events.
 
         `change` is what its last attempt has made of the destination.
         """
@@ -163,7 +163,7 @@ class DestinationControl:
         return after._replace(events=(*earlier, *after.events))
 
     def save(self, tx: Transaction, change: StateChange) -> None:
-        """Store a change, and queue the callbacks that tell of its events."""
+        """Store a change, and queue the callbacks about its events."""
         tx.destinations.save_state(change.lane, change.state)
         valve = self.valve(change.lane)
         for event in change.events:

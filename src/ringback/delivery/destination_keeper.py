@@ -1,7 +1,7 @@
 """Ends callbacks that can't be sent any more because of their destination, and stores its state.
 
-That is so if the destination is disabled, and if a probe of an open breaker has failed: it also
-ends those that have waited so long that their schedule alone would have given them up by now.
+These are all that are due at a disabled destination. Behind an open breaker, a failed probe also
+ends those that their schedule alone would have given up by now.
 """
 
 from collections.abc import Sequence

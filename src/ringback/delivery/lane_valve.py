@@ -48,7 +48,7 @@ class LaneValve:
         """The SID of the callback that is sent as a probe."""
         self.is_failing = False
         self.begins_slowly = False
-        """True if only one callback is to be sent at first, and more with each answer."""
+        """True if only one callback may be sent at first, and more with each answer."""
         self.is_wide = True
         """True if nothing stops or limits the lane; then nothing else here need be asked."""
         self._book = book
@@ -187,7 +187,7 @@ class LaneValve:
         return self.changed(events, now)
 
     def changed(self, events: list[DestinationEvent], now: datetime) -> StateChange:
-        """Return the change to store, with those events of which nobody was told lately."""
+        """Return the change to store, without the events of kinds that were sent lately."""
         told = {kind: at for kind, at in self.state.told.items() if now - at < QUIET}
         if self.settings.notify:
             events = [one for one in events if one.kind not in told]

@@ -155,7 +155,7 @@ class RequestPacer:
             self._freed()
 
     def stayed(self, callback_sid: str) -> None:
-        """Give back the tokens of a callback that was released, unless its request has left."""
+        """Free the tokens of a callback that was released, unless its request has left."""
         if callback_sid in self._released:
             self._released.discard(callback_sid)
             for one in self._buckets:

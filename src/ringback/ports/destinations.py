@@ -85,13 +85,13 @@ class Destinations(Protocol):
         ...
 
     def changed_since(self, revision: int) -> list[StoredDestinationSettings]:
-        """Return what has been changed since this revision, in the order of the changes."""
+        """Return the settings that were changed after this revision, in the order of the changes."""
         ...
 
     def find(
         self, owner: SettingsOwner, account_sid: str, pattern: str
     ) -> StoredDestinationSettings | None:
-        """Return what is set for exactly this pattern; None if nothing ever was."""
+        """Return the settings for exactly this pattern; None if there never were any."""
         ...
 
     def save(self, settings: StoredDestinationSettings) -> StoredDestinationSettings:

@@ -1,4 +1,4 @@
-"""Destinations: what can be set for them, and what becomes of them.
+"""Destinations: their settings, states and events.
 
 May import other packages of `core`.
 Start with `destination_settings`, which lists the settings.

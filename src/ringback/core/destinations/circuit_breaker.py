@@ -92,7 +92,7 @@ class CircuitBreaker:
         self._failed[self._slot] += 1
 
     def is_tripped(self, now: float) -> bool:
-        """Return True if so many requests in the window have failed that the breaker opens."""
+        """Return True if enough requests in the window have failed for the breaker to open."""
         return self._exceeds(now, self.rules.least)
 
     def is_failing(self, now: float) -> bool:

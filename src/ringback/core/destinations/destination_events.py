@@ -1,4 +1,4 @@
-"""Events about destinations, which an account or the operator can be told of by callbacks."""
+"""Events about destinations, of which an account or the operator can get callbacks."""
 
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -14,7 +14,7 @@ class DestinationEventKind(StrEnum):
     """The kinds of events about a destination."""
 
     FAILING = "destination.failing"
-    """So many of its requests fail that its breaker opens, if it has one, when more are made."""
+    """The share of its failed requests is that at which a breaker opens."""
     OPENED = "destination.opened"
     """Its breaker has opened: nothing is sent but probes."""
     RECOVERED = "destination.recovered"

@@ -33,7 +33,7 @@ _BURST_SHARE: Final = 10
 
 
 class SettingsOwner(StrEnum):
-    """Who has set something."""
+    """The two sides that can set something."""
 
     OPERATOR = "operator"
     ACCOUNT = "account"
@@ -152,7 +152,7 @@ def effective_settings(
 
 
 def _profile_of(found: Mapping[str, SettingInForce]) -> ConnectionProfile:
-    # An empty text takes back what a more general rule sets.
+    # An empty text undoes the value of a more general rule.
     own = {name: found[name].value or None for name in _OWN_WAYS if name in found}
     if not any(own.values()):
         return NO_PROFILE
@@ -172,7 +172,7 @@ _Layer = Mapping[str, SettingInForce]
 
 
 def _merged(ordered: Iterable[DestinationRule], owner: SettingsOwner) -> _Layer:
-    """Return what one layer sets, the most special rule first."""
+    """Return the settings of one layer; the most special rule decides."""
     found = dict[str, SettingInForce]()
     for rule in ordered:
         if rule.owner is not owner:
@@ -186,7 +186,7 @@ def _merged(ordered: Iterable[DestinationRule], owner: SettingsOwner) -> _Layer:
 
 
 def _bounded(layers: Mapping[SettingsOwner, _Layer]) -> dict[str, SettingInForce]:
-    """Return what is in force of both layers."""
+    """Return the settings in force, out of both layers."""
     operators, accounts = layers[SettingsOwner.OPERATOR], layers[SettingsOwner.ACCOUNT]
     return {
         name: _choice(name, operators.get(name), accounts.get(name))

@@ -40,7 +40,7 @@ _USED: Final = " OR ".join(
     for span in (CountSpan.MINUTE, CountSpan.HOUR)
 )
 _LONG_AGO: Final = -(2**62)
-# A lane that is so new that nothing of it was counted yet is in use.
+# A lane without any counts is new, so it is in use.
 _NOT_COUNTED: Final = (
     "NOT EXISTS (SELECT 1 FROM counters INDEXED BY counters_of_lane"
     " WHERE counters.lane_id = lanes.id)"
@@ -48,7 +48,7 @@ _NOT_COUNTED: Final = (
 
 
 class SqlDestinations:
-    """Implements `ports.Destinations`; `callbacks` knows the lanes, and who owns them."""
+    """Implements `ports.Destinations`; `callbacks` has the lanes, and says which may be changed."""
 
     def __init__(self, session: WriteBatch, cipher: SecretCipher, callbacks: SqlCallbacks) -> None:
         self._session = session
