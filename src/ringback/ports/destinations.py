@@ -85,7 +85,7 @@ class Destinations(Protocol):
         ...
 
     def changed_since(self, revision: int) -> list[StoredDestinationSettings]:
-        """Return the settings that were changed after this revision, in the order of the changes."""
+        """Return the settings that were changed after this revision, in that order."""
         ...
 
     def find(
