@@ -28,6 +28,7 @@ from ringback.ports import (
     LaneQuota,
     PageWindow,
     RecordPage,
+    SettledAttempts,
     Settlement,
     UrlDeliveryTotals,
     lane_of,
@@ -39,6 +40,9 @@ from tests.memory_store.records import first_of, of_account, page_of
 
 _What = tuple[str, str, SourceName, SourceName | None]
 _FAR: Final = ("delivered", "undelivered", "retried", "waiting")
+_BEFORE_ALL: Final = 1 - 2**63
+_Key = tuple[Lane, str]
+"""A lane, and an order key."""
 
 
 class OpenRun(NamedTuple):
@@ -47,6 +51,13 @@ class OpenRun(NamedTuple):
     number: int
     epoch: int
     process: str | None = None
+
+
+class OrderHead(NamedTuple):
+    """The callback of an order key that may be sent, and the highest place behind it so far."""
+
+    sid: str
+    last_place: int = 1
 
 
 @dataclass
@@ -69,12 +80,55 @@ class MemoryCallbacks:
     """The claims under way, by the callbacks' SIDs."""
     places: dict[str, int] = field(default_factory=dict[str, int])
     """The callbacks' places in lists, by their SIDs."""
+    heads: dict[_Key, OrderHead] = field(default_factory=dict[_Key, OrderHead])
+    """Of the unended callbacks of each order key, the one that may be sent."""
+    behind: dict[str, int] = field(default_factory=dict[str, int])
+    """The places of those that wait for one of their order key, by their SIDs."""
     numbers: "count[int]" = field(default_factory=lambda: count(1))
     """The numbers of claims; each is used once, even if the transaction is undone."""
     locks: RowLocks = field(default_factory=RowLocks, compare=False)
 
+    def take_place(self, callback: CallbackRecord) -> bool:
+        key, sid = _key_of(callback), callback.sid
+        if key is None:
+            return True
+        is_placed = sid in self.behind or (key in self.heads and self.heads[key].sid == sid)
+        place = None if is_placed else self._join(key, sid)
+        if place is not None:
+            self.behind[sid] = place
+        return sid not in self.behind
+
+    def _join(self, key: _Key, sid: str) -> int | None:
+        """Return a callback's place behind the head of its key; None if it is the head now."""
+        head = self.heads.get(key)
+        if head is None:
+            self.heads[key] = OrderHead(sid)
+            return None
+        # A new value in any case, so that nobody else joins meanwhile.
+        self.heads[key] = head = OrderHead(head.sid, head.last_place + 1)
+        return None if head.sid == sid else head.last_place
+
+    def _end(self, callback: CallbackRecord) -> list[LaneDue]:
+        """After the end of a callback, let the next one of its order key be the head."""
+        key = _key_of(callback)
+        self.behind.pop(callback.sid, None)
+        if key is None or key not in self.heads or self.heads[key].sid != callback.sid:
+            return []
+        rest = [sid for sid in self.behind if _key_of(self.callbacks[sid]) == key]
+        if not rest:
+            del self.heads[key]
+            return []
+        following = min(rest, key=lambda sid: self.behind[sid])
+        self.heads[key] = self.heads[key]._replace(sid=following)
+        del self.behind[following]
+        due = self.callbacks[following].progress.due
+        assert due is not None
+        return [LaneDue(key[0], due)]
+
     def add(self, callback: CallbackRecord) -> int:
         progress, lane = callback.progress, lane_of(callback)
+        if not progress.is_ended and not self.take_place(callback) and progress.is_under_way:
+            raise ValueError(f"{callback.sid} is sent, but others have to end before it")
         number = next(self.numbers)
         self.places[callback.sid] = number
         if progress.is_under_way and not self._owns(lane):
@@ -140,8 +194,26 @@ class MemoryCallbacks:
             if rows
         }
 
-    def change(self, callback: CallbackRecord) -> None:
+    def change(self, callback: CallbackRecord) -> LaneDue | None:
+        key, sid = _key_of(callback), callback.sid
         self._keep(callback, callback.progress)
+        if callback.progress.is_ended:
+            return next(iter(self._end(callback)), None)
+        if key is not None:
+            place = self._join(key, sid)
+            if place is not None:
+                self.behind.setdefault(sid, self.places[sid] + _BEFORE_ALL)
+        return None
+
+    def restore_order(self, *, limit: int) -> int:
+        ended = [
+            head.sid
+            for (lane, _), head in self.heads.items()
+            if self._owns(lane) and self.callbacks[head.sid].progress.is_ended
+        ][:limit]
+        for sid in ended:
+            self._end(self.callbacks[sid])
+        return len(ended)
 
     def claim(self, quotas: Sequence[LaneQuota], now: datetime) -> list[LaneClaims]:
         return [self._claim_from(quota, now) for quota in quotas]
@@ -158,8 +230,9 @@ class MemoryCallbacks:
             claims, taken[-1][0] if taken and len(taken) == limit else self._next_due(lane, since)
         )
 
-    def settle(self, settlements: Sequence[Settlement]) -> Sequence[Settlement]:
+    def settle(self, settlements: Sequence[Settlement]) -> SettledAttempts:
         outdated = [one for one in settlements if not self._is_current(one.claim)]
+        turns = list[LaneDue]()
         for settlement in settlements:
             if settlement in outdated:
                 continue
@@ -174,8 +247,10 @@ class MemoryCallbacks:
                         callback.sid, callback.account_sid, number, attempt.response
                     )
             self._keep(callback, progress)
+            if progress.is_ended:
+                turns += self._end(callback)
         self.responses.keep_within_budget()
-        return outdated
+        return SettledAttempts(outdated, turns)
 
     def put_back(self, claims: Sequence[DeliveryClaim], now: datetime) -> None:
         for callback, *_ in filter(self._is_current, claims):
@@ -201,7 +276,7 @@ class MemoryCallbacks:
         wanted = ALL_SHARDS if shards is None else shards
         lanes = {
             lane
-            for lane in {lane_of(one) for one in self.callbacks.values() if one.progress.due}
+            for lane in {lane_of(one) for one in self.callbacks.values() if self._waits(one)}
             if shard_of(lane.destination) in wanted and self._owns(lane)
         }
         following = [lane for lane in sorted(lanes) if not after or lane > after]
@@ -212,7 +287,7 @@ class MemoryCallbacks:
         found = [
             one
             for one in self.callbacks.values()
-            if one.progress.due is not None
+            if self._waits(one)
             and one.progress.date_updated > instant
             and one.sid not in self.appointed
         ]
@@ -223,14 +298,15 @@ class MemoryCallbacks:
         return dict(Counter(callback.account_sid for callback in unfinished))
 
     def due_before(self, instants: Sequence[datetime]) -> list[int]:
-        dues = [one.progress.due for one in self.callbacks.values() if one.progress.due]
+        waiting = filter(self._waits, self.callbacks.values())
+        dues = [one.progress.due for one in waiting if one.progress.due]
         return [sum(due < instant for due in dues) for instant in instants]
 
     def oldest_due(self, shards: Collection[int], now: datetime) -> datetime | None:
         dues = [
             one.progress.due
             for one in self.callbacks.values()
-            if one.progress.due and shard_of(one.url.destination) in shards
+            if one.progress.due and self._waits(one) and shard_of(one.url.destination) in shards
         ]
         return min((due for due in dues if due <= now), default=None)
 
@@ -276,9 +352,13 @@ class MemoryCallbacks:
     def _in_lane(self, lane: Lane, since: datetime | None) -> list[tuple[datetime, CallbackRecord]]:
         """Return the waiting callbacks of a lane, without those that a store may leave out."""
         first = since if since is not None and self.process is not None else BEGINNING
-        due = [(one.progress.due, one) for one in self.callbacks.values()]
+        due = [(one.progress.due, one) for one in self.callbacks.values() if self._waits(one)]
         waiting = [(at, one) for at, one in due if at is not None and at >= first]
         return [(at, one) for at, one in waiting if lane_of(one) == lane]
+
+    def _waits(self, callback: CallbackRecord) -> bool:
+        """Return True if a callback can be claimed once it is due."""
+        return callback.progress.due is not None and callback.sid not in self.behind
 
     def _claim(self, callback: CallbackRecord, now: datetime) -> DeliveryClaim:
         limit = callback.url.connection.total_timeout
@@ -381,6 +461,11 @@ def _is_wanted(callback: CallbackRecord, which: CallbackFilter) -> bool:
         and (which.until is None or created < which.until)
         and callback.url.shown.startswith(which.url_prefix or "")
     )
+
+
+def _key_of(callback: CallbackRecord) -> _Key | None:
+    key = callback.order_key
+    return None if key is None else (lane_of(callback), key)
 
 
 def _what_of(callback: CallbackRecord) -> _What:

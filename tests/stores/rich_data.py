@@ -131,7 +131,9 @@ def _callbacks(tx: Transaction) -> None:
         tx.callbacks.add(callback(number, key=f"key {number}", due=NOW - 400 * SECOND))
     tx.callbacks.add(callback(611, THEIRS, due=NOW + timedelta(days=400)))
     tx.callbacks.add(callback(612)._replace(body=ODD_TEXT))
-    new = callback(620)
+    for number in (614, 615):
+        tx.callbacks.add(callback(number)._replace(order_key=ODD_TEXT))
+    new = callback(620)._replace(order_key="SIM")
     tx.callbacks.add(new.having(begin(new.progress, NOW, total_timeout=SECOND)))
 
 

@@ -51,6 +51,11 @@ COUNTS = {
         "INSERT INTO outcomes SELECT id, account_id, 1, NULL, 1, 0, updated_us FROM waiting"
     ),
     "callbacks in {begun} and also in waiting": "{both}",
+    "rows of order_heads whose callback has ended": "UPDATE order_heads SET callback_id = 1",
+    "callbacks that wait for their turn without a row of order_heads": "DELETE FROM order_heads",
+    "callbacks that can be sent although it is not their turn": (
+        "UPDATE waiting SET order_key = NULL WHERE order_key IS NOT NULL"
+    ),
     "sums in kept_bytes that differ": "UPDATE kept_bytes SET bytes = bytes + 1",
 }
 BOTH = {

@@ -215,6 +215,7 @@ class Walk:
 # ---- the walk ------------------------------------------------------------------------------------
 
 EDGES: Final = ({}, {"after": 1}, {"before": 1})
+OTHER_HOST: Final = "http://127.0.0.1:9001"
 STATUSES: Final = (None, *(frozenset({one}) for one in CallbackStatus), UNDELIVERED)
 
 
@@ -293,6 +294,19 @@ def attempts(tx: Transaction) -> None:
         if number == 41:
             tx.callbacks.settle([ended(claimed, NoRetryNeeded())])
     tx.callbacks.left_open()
+
+
+def in_order(tx: Transaction) -> None:
+    for number in range(51, 56):
+        tx.callbacks.add(callback(number, url=OTHER_HOST)._replace(order_key="SIM"))
+    waiting = [tx.callbacks.find(callback(number).sid) for number in (52, 53)]
+    for one in filter(None, waiting):
+        tx.callbacks.change(one.having(discard(one.progress, "enough", NOW)))
+    tx.callbacks.change(callback(52, url=OTHER_HOST)._replace(order_key="SIM"))
+    for _ in range(4):
+        (taken,) = claim_from(tx, Lane(OURS, OTHER_HOST), NOW, limit=1)
+        tx.callbacks.settle([ended(taken, NoRetryNeeded())])
+    tx.callbacks.restore_order(limit=9)
 
 
 def long_answers(tx: Transaction) -> None:
@@ -499,6 +513,7 @@ def retention(tx: Transaction) -> None:
 
 STEPS: Final[dict[str, Work]] = {
     "attempts": attempts,
+    "in order": in_order,
     "long answers": long_answers,
     "copies": copies,
     "the engine": engine,

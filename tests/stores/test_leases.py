@@ -69,7 +69,8 @@ async def waiting(store: Store) -> list[LaneDue]:
 
 
 async def settle(store: Store, *settlements: Settlement) -> Sequence[Settlement]:
-    return await store.transact(lambda tx: tx.callbacks.settle(settlements))
+    """Save results, and return those that are outdated."""
+    return await store.transact(lambda tx: tx.callbacks.settle(settlements).outdated)
 
 
 def unknown(one: DeliveryClaim) -> Settlement:

@@ -38,6 +38,7 @@ from ringback.ports import (
     CallbackFilter,
     DeliveryClaim,
     Lane,
+    LaneDue,
     PageWindow,
     Settlement,
     Transaction,
@@ -59,6 +60,8 @@ from tests.stores.both_stores import (
 from tests.stores.records import SECOND, account, callback
 
 KEYS = st.sampled_from([None, None, "a", "b"])
+ORDERS = st.sampled_from([None, "SIM", "SIM", "other"])
+"""Order keys."""
 KIB = 1024
 URLS = ("http://127.0.0.1:9000/p#cbs=kore", "http://a:b@127.0.0.1:9000", "https://a.example#tt=900")
 DESTINATIONS = ("http://127.0.0.1:9000", "https://a.example:443")
@@ -93,6 +96,7 @@ class CallbacksInBothStores(BothStores):
         key=KEYS,
         source=st.sampled_from(Source),
         method=st.sampled_from(HttpMethod),
+        order=ORDERS,
     )
     def keep_callbacks(
         self,
@@ -104,31 +108,35 @@ class CallbacksInBothStores(BothStores):
         key: str | None,
         source: Source,
         method: HttpMethod,
+        order: str | None,
     ) -> None:
         """Add new waiting callbacks; of those with the same idempotency key, only the first."""
         due = self.now + ahead
         for _ in range(how_many):
             added = callback(next(self._numbers), account_sid, due=due, url=url, key=key)
-            added = added._replace(source=source, method=method)
+            added = added._replace(source=source, method=method, order_key=order)
             self.add(Part(lambda tx, added=added: _add_once(tx, added), self._note))
 
-    @rule(account_sid=ACCOUNTS, url=st.sampled_from(URLS), key=KEYS)
-    def send_off(self, account_sid: str, url: str, key: str | None) -> None:
-        """Add a new callback with an attempt in progress."""
+    @rule(account_sid=ACCOUNTS, url=st.sampled_from(URLS), key=KEYS, order=ORDERS)
+    def send_off(self, account_sid: str, url: str, key: str | None, order: str | None) -> None:
+        """Add a new callback with an attempt in progress, unless another one has to end before."""
         given = callback(next(self._numbers), account_sid, url=url, key=key)
+        given = given._replace(order_key=order)
         begun = begin(given.progress, self.now, total_timeout=15 * SECOND)
         claimed = DeliveryClaim(given.having(begun), account(account_sid), lane_of(given))
 
         def work(tx: Transaction) -> list[DeliveryClaim]:
             if key is not None and tx.callbacks.with_key(account_sid, key) is not None:
                 return []
+            if not tx.callbacks.take_place(given):
+                return [claimed._replace(callback=given, row_id=tx.callbacks.add(given))]
             row_id = tx.callbacks.add(claimed.callback)
             return [claimed._replace(row_id=row_id, is_new=True, run=row_id)]
 
         def done(claims: list[DeliveryClaim]) -> None:
             for claim in claims:
                 self._note(claim.callback)
-            self._under_way += claims
+            self._under_way += [one for one in claims if one.progress.is_under_way]
 
         self.add(Part(work, done))
 
@@ -148,7 +156,7 @@ class CallbacksInBothStores(BothStores):
 
     def write_what_is_refused(self, tx: Transaction, kept: CallbackRecord) -> None:
         """Write something that the database refuses because `kept` exists."""
-        tx.callbacks.add(kept)
+        tx.callbacks.add(kept._replace(order_key=None))
 
     def _note(self, kept: CallbackRecord) -> None:
         self._kept.append(kept)
@@ -180,13 +188,13 @@ class CallbacksInBothStores(BothStores):
     ) -> None:
         now, lane, (outcome, decide) = self.now, self._lane(which), ending
 
-        def work(tx: Transaction) -> list[DeliveryClaim]:
+        def work(tx: Transaction) -> tuple[list[DeliveryClaim], list[LaneDue]]:
             claims = claim_from(tx, lane, now, limit=limit)
             settlements = [_settlement(claim, outcome, decide(SECOND), body) for claim in claims]
-            tx.callbacks.settle(settlements)
-            return _going_on(claims, settlements)
+            _, turns = tx.callbacks.settle(settlements)
+            return _going_on(claims, settlements), sorted(turns)
 
-        self.add(Part(work, self._under_way.extend))
+        self.add(Part(work, lambda ended: self._under_way.extend(ended[0])))
 
     @precondition(lambda self: self._under_way)
     @rule(most=st.integers(1, 3), ending=st.sampled_from(ENDINGS), ahead=AHEAD, body=BODIES)
@@ -203,7 +211,7 @@ class CallbacksInBothStores(BothStores):
         going_on = _going_on(claims, settlements)
         self.add(
             Part(
-                lambda tx: tx.callbacks.settle(settlements),
+                lambda tx: sorted(tx.callbacks.settle(settlements).turns),
                 lambda _: self._under_way.extend(going_on),
                 lambda: self._under_way.extend(claims),
             )
@@ -233,12 +241,13 @@ class CallbacksInBothStores(BothStores):
         """Replay or discard a callback without an attempt in progress."""
         now, kept = self.now, self._kept[which % len(self._kept)]
 
-        def work(tx: Transaction) -> None:
+        def work(tx: Transaction) -> LaneDue | None:
             found = tx.callbacks.get(kept.account_sid, kept.sid)
-            if found is not None and not found.progress.is_under_way:
-                before = found.progress
-                after = replay(before, now) if is_replayed else discard(before, "enough", now)
-                tx.callbacks.change(found.having(after))
+            if found is None or found.progress.is_under_way:
+                return None
+            before = found.progress
+            after = replay(before, now) if is_replayed else discard(before, "enough", now)
+            return tx.callbacks.change(found.having(after))
 
         self.add(Part(work))
 
@@ -316,6 +325,22 @@ class CallbacksInBothStores(BothStores):
     @rule()
     def look_for_what_waits(self) -> None:
         self.add(Part(lambda tx: sorted(tx.callbacks.waiting())))
+
+    @rule(by=AHEAD)
+    def look_for_changes_ahead(self, by: timedelta) -> None:
+        after = self.now - by
+
+        def work(tx: Transaction) -> list[str]:
+            found = tx.callbacks.changed_after(after, limit=999)
+            # A store may leave out those that are due before.
+            ahead = [one for one in found if one.progress.due and one.progress.due > after]
+            return sorted(one.sid for one in ahead)
+
+        self.add(Part(work))
+
+    @rule()
+    def look_for_heads_that_ended(self) -> None:
+        self.add(Part(lambda tx: tx.callbacks.restore_order(limit=999)))
 
     @rule(account_sid=ACCOUNTS, secret=st.sampled_from(["", "new", "newer"]))
     def rotate(self, account_sid: str, secret: str) -> None:

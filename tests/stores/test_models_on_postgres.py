@@ -35,7 +35,7 @@ class _Callbacks(OnPostgres, CallbacksInBothStores):
 
     def write_what_is_refused(self, tx: Transaction, kept: CallbackRecord) -> None:
         # SIDs are not unique across partitions, so nothing refuses the same callback again.
-        tx.callbacks.add(kept)
+        tx.callbacks.add(kept._replace(order_key=None))
         tx.accounts.add(account(kept.account_sid), [])
 
 

@@ -286,12 +286,12 @@ async def test_a_result_that_comes_after_a_takeover_changes_nothing(
     (open_,) = await second.transact(lambda tx: tx.callbacks.left_open())
     assert (open_.callback, open_.row_id) == (late.callback, late.row_id)
     unknown = ended(open_, RetryNow(), result=AttemptResult(UnknownOutcome()))
-    assert await second.transact(lambda tx: tx.callbacks.settle([unknown])) == []
+    assert await second.transact(lambda tx: tx.callbacks.settle([unknown]).outdated) == []
     (again,) = await claim(second)
     before = await everything_about(second, 1)
     long = ReceiverResponseRecord(200, (), bytes(9000))
     result = ended(late, NoRetryNeeded(), response=long)
-    assert await first.transact(lambda tx: tx.callbacks.settle([result])) == [result]
+    assert await first.transact(lambda tx: tx.callbacks.settle([result]).outdated) == [result]
     await first.transact(lambda tx: tx.callbacks.put_back([late], NOW))
     assert await everything_about(second, 1) == before
     assert again.attempt.number == 2
@@ -342,7 +342,7 @@ async def test_a_callback_sent_at_once_waits_for_the_owner_if_the_shard_was_lost
     (taken,) = await claim(second)
     assert taken.attempt.number == 1
     result = ended(taken._replace(row_id=row_id, run=row_id), NoRetryNeeded())
-    assert await first.transact(lambda tx: tx.callbacks.settle([result])) == [result]
+    assert await first.transact(lambda tx: tx.callbacks.settle([result]).outdated) == [result]
 
 
 async def test_a_callback_sent_at_once_does_not_wait_if_the_shard_was_just_gained(

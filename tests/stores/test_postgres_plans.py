@@ -9,12 +9,13 @@ import pytest
 
 from ringback.core.callbacks.retry import NoRetryNeeded
 from ringback.ports import LaneQuota
-from ringback.stores.postgres import callbacks
+from ringback.stores.postgres import callbacks, order_heads
 from ringback.stores.postgres.connections import Bigints, Connection, in_postgres
 from ringback.stores.postgres.group_commit import SETTINGS, Isolation
 from ringback.stores.postgres.store import PostgresStore
 from ringback.stores.postgres.write_batch import statement_of, types_of_columns
 from ringback.stores.sql import counters, retention, unused_rows
+from ringback.stores.sql import order_heads as sql_order_heads
 from ringback.stores.sql.field_columns import to_us
 from ringback.stores.sql.unused_rows import _ENDED, _WAITING
 from tests.fakes import NOW
@@ -48,6 +49,9 @@ STATEMENTS = [
         callbacks.WAITING_LANES,
         callbacks.WAITING_LANES_OF_SHARDS,
         *(counters.ROLL_UP, counters.SUMMED, counters.OLDEST),
+        *(sql_order_heads.JOIN, f"{sql_order_heads.HEAD} FOR UPDATE", sql_order_heads.OWN_PLACE),
+        *(order_heads.END_ALONE, order_heads.LOCK_HEADS, order_heads.FOLLOW),
+        order_heads.LOOK_AT_HEADS,
     )
 ]
 
@@ -61,6 +65,8 @@ WITH made AS (
 INSERT INTO open_attempts (id, run, shard, lane_id, epoch, due_us, account_id, started_us,
     attempt_count, round_attempts, round_number, updated_us)
 SELECT n, 1, 1, 1, 1, n, 1, n, 1, 1, 0, n FROM generate_series(1, 1000) AS n;
+INSERT INTO order_heads SELECT 1, n::text, n, 1 FROM generate_series(1, 1000) AS n;
+DELETE FROM order_heads;
 DELETE FROM waiting;
 DELETE FROM open_attempts;
 """
@@ -75,7 +81,7 @@ def quick(
     with dsn.connect() as holder:
         holder.execute(b"BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM lanes")
         run(_HISTORY if "history" in request.param else _COME_AND_GONE)
-        seen = "waiting, open_attempts, callbacks, attempts, lanes, shard_leases"
+        seen = "waiting, open_attempts, callbacks, attempts, lanes, shard_leases, order_heads"
         run(f"VACUUM (ANALYZE, TRUNCATE false) {seen}")
     with dsn.connect(*SETTINGS[Isolation.READ_COMMITTED]) as connection:
         yield connection

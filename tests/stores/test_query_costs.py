@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from ringback.core.accounts.account import EVERY
-from ringback.core.callbacks.callback import UNDELIVERED, CallbackStatus
+from ringback.core.callbacks.callback import UNDELIVERED, CallbackRecord, CallbackStatus
 from ringback.core.callbacks.retry import NoRetryNeeded
 from ringback.core.policy.source_policy import Source
-from ringback.ports import CallbackFilter, Lane, PageWindow, Transaction
+from ringback.ports import CallbackFilter, DeliveryClaim, Lane, PageWindow, Transaction
 from tests.fakes import NOW, claim_from, next_due_in
 from tests.stores.asking import ended
 from tests.stores.history import CountedStore
@@ -106,6 +106,42 @@ def test_a_sweep_has_a_fixed_cost_for_each_lane(stores: tuple[CountedStore, Coun
     half = store.steps_of(lambda tx: tx.callbacks.waiting(limit=LANES // 2))
     assert store.steps_of(lambda tx: tx.callbacks.waiting()) < 2.5 * half
     assert half < 100 * LANES
+
+
+# ---- callbacks in order --------------------------------------------------------------------------
+
+ORDERED = Lane(OURS, "https://ordered.example:443")
+WORK_IN_ORDER: dict[str, Callable[[Transaction], Any]] = {
+    "a new callback": lambda tx: tx.callbacks.add(ordered(10**6)),
+    "an ending": lambda tx: tx.callbacks.settle([ended(claim_ordered(tx), NoRetryNeeded())]),
+    "a lane in which all wait": lambda tx: (claim_ordered(tx), next_due_in(tx, ORDERED)),
+    "the sweep": lambda tx: (claim_ordered(tx), tx.callbacks.waiting()),
+}
+
+
+def ordered(number: int) -> CallbackRecord:
+    return callback(number, url="https://ordered.example/")._replace(order_key="SIM")
+
+
+def claim_ordered(tx: Transaction) -> DeliveryClaim:
+    (claimed,) = claim_from(tx, ORDERED, NOW, limit=9)
+    return claimed
+
+
+@pytest.mark.parametrize("work", WORK_IN_ORDER.values(), ids=WORK_IN_ORDER)
+def test_the_cost_is_the_same_however_many_wait_for_their_turn(
+    work: Callable[[Transaction], Any],
+) -> None:
+    costs = list[int]()
+    for number in (10, 1000):
+        store = CountedStore()
+        store.make_history(1)
+        waiting = [ordered(one) for one in range(100, 100 + number)]
+        store.do(lambda tx, waiting=waiting: [tx.callbacks.add(one) for one in waiting])
+        costs.append(store.steps_of(work))
+        store.connection.close()
+    few, many = costs
+    assert 0 < many <= few + 30
 
 
 # ---- lists ---------------------------------------------------------------------------------------

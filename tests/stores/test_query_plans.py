@@ -387,7 +387,7 @@ def test_changes_of_a_clock_ahead_are_found_among_those_that_are_not_due(plans: 
     early = NOW - timedelta(days=1)
     plans.of(lambda tx: tx.callbacks.add(callback(1)))
     _, step, *_ = plans.of(lambda tx: tx.callbacks.changed_after(early, limit=9))
-    assert step == "SEARCH waiting USING PRIMARY KEY (lane_id=? AND due_us>?)"
+    assert step == "SEARCH waiting USING PRIMARY KEY (lane_id=? AND due_us>? AND due_us<?)"
 
 
 def test_the_next_due_task_is_read_from_the_end_of_an_index(plans: Plans) -> None:

@@ -60,6 +60,7 @@ class DeliveryLoop:
         self.settlements = SettlementWriter(
             *(self._follow_up, self.due_callbacks.store, self.clock),
             outdated=self.outdated,
+            waits=self.due_callbacks.expect,
             save_change=self.destinations.save,
         )
 
@@ -142,7 +143,6 @@ class DeliveryLoop:
         if progress.is_under_way and account is not None:
             self.workers.add_first(settlement.next_claim(account))
         elif progress.due is not None:
-            self.scheduler.expect(claim.lane, progress.due)
-            self.due_callbacks.wakeup.wake()
+            self.due_callbacks.expect(claim.lane, progress.due)
         else:
             self.backlog.ended(callback, progress)

@@ -33,6 +33,8 @@ _SWEEP: Final = timedelta(minutes=1)
 _SWEPT_AT_ONCE: Final = 250
 """How many lanes one transaction reads, so that it delays others only briefly."""
 _PLANNED_ANEW_AT_ONCE: Final = 256
+_ORDERS_AT_ONCE: Final = 1000
+"""How many order keys a search looks at; the next search goes on with others."""
 _LOOK: Final = timedelta(seconds=1)
 """How often the store is searched for callbacks of other processes."""
 _LATE: Final = timedelta(minutes=1)
@@ -65,6 +67,11 @@ class DueCallbacks:
         """The shards in which another process has added callbacks."""
         self.gate.listen(self.wakeup.wake)
         self.destinations.wake = self.wakeup.wake
+
+    def expect(self, lane: Lane, due: datetime) -> None:
+        """Note that a callback waits in a lane: for a retry, or since its turn has come."""
+        self.scheduler.expect(lane, due)
+        self.wakeup.wake()
 
     def look_in(self, shards: Collection[int]) -> None:
         """Search these shards soon, since another process has added callbacks."""
@@ -162,6 +169,8 @@ class DueCallbacks:
         A due time is wrong if the clock was ahead when the callback was postponed. Returns the
         number of corrected callbacks, and the lanes.
         """
+        if last is None:
+            tx.callbacks.restore_order(limit=_ORDERS_AT_ONCE)
         tolerance = _LATE if self.cluster.is_shared else timedelta(0)
         ahead = 0 if last else _plan_anew(tx, self.clock.now(), tolerance)
         return ahead, tx.callbacks.waiting(after=last, limit=_SWEPT_AT_ONCE)

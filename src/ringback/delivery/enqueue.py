@@ -1,7 +1,8 @@
 """Saves new callbacks and, in the same transaction, claims those that can be sent at once.
 
-A callback can be sent at once if it is due and a slot is free for it; the number of slots, and so
-of callbacks under way, is limited (see `fair_scheduler`). All other callbacks wait in the store.
+A callback can be sent at once if it is due, if no other one of its order key has to end before,
+and if a slot is free for it; the number of slots, and so of callbacks under way, is limited (see
+`fair_scheduler`). All other callbacks wait in the store.
 
 Claiming a callback also starts its first attempt, which then needs no commit of its own. Methods
 with a transaction run where the store runs its work: in the event loop or in the store's thread.
@@ -24,6 +25,7 @@ from ringback.ports import (
     Cluster,
     DeliveryClaim,
     Lane,
+    LaneDue,
     LoopWaker,
     NewCallbackQueue,
     News,
@@ -75,7 +77,13 @@ class CallbackEnqueuer:
         lease = self.cluster.lease_on(lane.destination)
         if lease is not None and not self.destinations.knows(lane.destination):
             lease = None
-        if account is not None and lease is not None and self._may_go(callback, lane, now):
+        is_first = callback.order_key is None or tx.callbacks.take_place(callback)
+        if (
+            is_first
+            and account is not None
+            and lease is not None
+            and self._may_go(callback, lane, now)
+        ):
             limit = callback.url.connection.total_timeout
             progress = begin(callback.progress, now, total_timeout=limit)
             callback, row_id = callback.having(progress), 0
@@ -91,12 +99,12 @@ class CallbackEnqueuer:
             row_id = tx.callbacks.add(callback)
         else:
             tx.callbacks.add(callback)
-            tx.on_commit(lambda: self._kept(callback))
+            tx.on_commit(lambda: self._kept(callback, is_first=is_first))
 
     def change(self, tx: Transaction, callback: CallbackRecord, progress: DeliveryProgress) -> None:
         """Save the new progress of a callback that has no attempt under way."""
-        tx.callbacks.change(callback.having(progress))
-        tx.on_commit(lambda: self._changed(callback, progress))
+        turn = tx.callbacks.change(callback.having(progress))
+        tx.on_commit(lambda: self._changed(callback, progress, turn))
 
     def _may_go(self, callback: CallbackRecord, lane: Lane, now: datetime) -> bool:
         due = callback.progress.due
@@ -112,25 +120,29 @@ class CallbackEnqueuer:
         self.scheduler.give_back(lane)
         self.wakeup.wake()
 
-    def _kept(self, callback: CallbackRecord) -> None:
+    def _kept(self, callback: CallbackRecord, *, is_first: bool) -> None:
         self.backlog.accepted(callback)
-        self._expect(callback, callback.progress)
+        due = callback.progress.due
+        if is_first and due is not None:
+            self._expect(lane_of(callback), due)
 
-    def _changed(self, callback: CallbackRecord, progress: DeliveryProgress) -> None:
+    def _changed(
+        self, callback: CallbackRecord, progress: DeliveryProgress, turn: LaneDue | None
+    ) -> None:
         if progress.is_ended and not callback.progress.is_ended:
             self.backlog.discarded(callback, progress)
         elif callback.progress.is_ended and not progress.is_ended:
             self.backlog.replayed(callback, progress)
-        self._expect(callback, progress)
+        if progress.due is not None:
+            self._expect(lane_of(callback), progress.due)
+        if turn is not None:
+            self._expect(*turn)
 
-    def _expect(self, callback: CallbackRecord, progress: DeliveryProgress) -> None:
-        if progress.due is None:
-            return
-        lane = lane_of(callback)
+    def _expect(self, lane: Lane, due: datetime) -> None:
         if self.cluster.lease_on(lane.destination) is None:
             self.cluster.announce(News(frozenset({shard_of(lane.destination)})))
         else:
-            self.scheduler.expect(lane, progress.due)
+            self.scheduler.expect(lane, due)
             self.wakeup.wake()
 
 

@@ -2,12 +2,21 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime
 
 from ringback.core.accounts.account import Account
 from ringback.core.callbacks.callback import put_back
-from ringback.ports import Clock, DeliveryClaim, Settlement, StateChange, Store, Transaction
+from ringback.ports import (
+    Clock,
+    DeliveryClaim,
+    Lane,
+    SettledAttempts,
+    Settlement,
+    StateChange,
+    Store,
+    Transaction,
+)
 from ringback.runtime.database_outage import outlast
 
 _log = logging.getLogger(__name__)
@@ -23,6 +32,8 @@ class SettlementWriter:
     If the callback's next attempt is under way, `settled` also gets the account's current state.
     `outdated` is called instead for a settlement whose callback another process has taken over.
     `save_change` is called, in the same transaction, with what attempts have made of destinations.
+    `waits` is called for each lane in which it is a callback's turn now, since one of its order key
+    has ended, and gets the time when that callback is due.
     """
 
     def __init__(
@@ -32,10 +43,12 @@ class SettlementWriter:
         clock: Clock,
         *,
         outdated: Callable[[Settlement], None],
+        waits: Callable[[Lane, datetime], None],
         save_change: Callable[[Transaction, StateChange], None] = _forget_change,
     ) -> None:
         self._save_change = save_change
         self._outdated = outdated
+        self._waits = waits
         self._store = store
         self._clock = clock
         self._settled = settled
@@ -77,7 +90,7 @@ class SettlementWriter:
 
     async def _settle(self, settlements: list[Settlement], *, may_wait: bool) -> None:
         try:
-            outdated, accounts = await outlast(
+            (outdated, turns), accounts = await outlast(
                 lambda: self._store.transact(
                     lambda tx: _settle(tx, settlements, self._save_change),
                     is_quick=True,
@@ -93,6 +106,8 @@ class SettlementWriter:
                     self._outdated(settlement)
                 else:
                     self._settled(settlement, accounts.get(settlement.claim.callback.account_sid))
+            for lane, due in turns:
+                self._waits(lane, due)
 
     async def _settle_one_by_one(self, settlements: list[Settlement], failure: Exception) -> None:
         if len(settlements) > 1:
@@ -111,15 +126,15 @@ def _settle(
     tx: Transaction,
     settlements: list[Settlement],
     save_change: Callable[[Transaction, StateChange], None],
-) -> tuple[Sequence[Settlement], dict[str, Account | None]]:
-    """Save the results of attempts; return the outdated ones, which were not saved, and accounts.
+) -> tuple[SettledAttempts, dict[str, Account | None]]:
+    """Save the results of attempts; return what has become of them, and accounts.
 
     The accounts are those of callbacks whose next attempt has begun. The keys are their SIDs; the
     value is None if the account was deleted.
     """
-    outdated = tx.callbacks.settle(settlements)
+    settled = tx.callbacks.settle(settlements)
     for settlement in settlements:
-        if settlement.change is not None and settlement not in outdated:
+        if settlement.change is not None and settlement not in settled.outdated:
             save_change(tx, settlement.change)
     going_on = {one.claim.callback.account_sid for one in settlements if one.progress.is_under_way}
-    return outdated, {sid: tx.accounts.get(sid) for sid in going_on}
+    return settled, {sid: tx.accounts.get(sid) for sid in going_on}

@@ -147,7 +147,8 @@ class WorkTakeover:
     def _settle_left_open(self, tx: Transaction) -> int:
         left_open = tx.callbacks.left_open()
         settlements = [self._unknown(claim) for claim in left_open]
-        outdated = tx.callbacks.settle(settlements)
+        # A search for callbacks that wait follows, which also finds those whose turn it is now.
+        outdated, _ = tx.callbacks.settle(settlements)
         settled = [one for one in settlements if one not in outdated]
         tx.on_commit(lambda: self._count(settled))
         return len(left_open)

@@ -176,13 +176,35 @@ class LaneDue(NamedTuple):
     next_due: datetime
 
 
+class SettledAttempts(NamedTuple):
+    """What has become of the settlements of attempts."""
+
+    outdated: Sequence[Settlement]
+    """Those that were not saved: another process has taken their callbacks over."""
+    turns: Sequence[LaneDue]
+    """The lanes in which it is a callback's turn now, since one of its order key has ended."""
+
+
 class Callbacks(Protocol):
-    """The table of callbacks and their attempts."""
+    """The table of callbacks and their attempts.
+
+    Of the callbacks in a lane with the same order key that have not ended, only one can be claimed:
+    the others wait until it has ended, and then follow it one after the other.
+    """
+
+    def take_place(self, callback: CallbackRecord) -> bool:
+        """Give a new callback its place among those in its lane with the same order key.
+
+        Returns True if none is before it, so that it may be sent at once. Otherwise, it will be
+        claimed once its turn comes. The same transaction must `add` the callback.
+        """
+        ...
 
     def add(self, callback: CallbackRecord) -> int:
         """Save a new callback, and return the number of its rows for a claim.
 
-        If its first attempt is under way, the attempt is saved without a result.
+        If its first attempt is under way, the attempt is saved without a result. Raises ValueError
+        if one of its order key has to end before.
         """
         ...
 
@@ -235,8 +257,21 @@ class Callbacks(Protocol):
         """
         ...
 
-    def change(self, callback: CallbackRecord) -> None:
-        """Save the progress of a callback that has no attempt under way."""
+    def change(self, callback: CallbackRecord) -> LaneDue | None:
+        """Save the progress of a callback that has no attempt under way.
+
+        If this ends the callback, the next one of its order key can be claimed: returns its lane,
+        and when it is due. A callback that is replayed follows the one of its order key that is to
+        be sent at present, and comes before those that were never sent.
+        """
+        ...
+
+    def restore_order(self, *, limit: int) -> int:
+        """Let callbacks follow those of their order key that have ended without being followed.
+
+        Servers of the version before leave such ones, if they share the store. At most `limit` keys
+        are looked at, beginning with those that follow the last ones. Returns how many were wrong.
+        """
         ...
 
     def claim(self, quotas: Sequence[LaneQuota], now: datetime) -> list[LaneClaims]:
@@ -248,11 +283,11 @@ class Callbacks(Protocol):
         """
         ...
 
-    def settle(self, settlements: Sequence[Settlement]) -> Sequence[Settlement]:
+    def settle(self, settlements: Sequence[Settlement]) -> SettledAttempts:
         """Save the results of attempts and the new progress of their callbacks.
 
-        Returns the outdated settlements, which are not saved: another process has taken their
-        callbacks over since they were claimed.
+        Outdated settlements are not saved, if other processes have taken their callbacks over since
+        they were claimed.
         """
         ...
 

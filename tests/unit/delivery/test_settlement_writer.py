@@ -1,7 +1,7 @@
 """Settlements that arrive during a commit share the next one, and none is lost."""
 
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 import pytest
@@ -9,7 +9,7 @@ import pytest
 from ringback.core.accounts.account import Account
 from ringback.core.callbacks.callback import delivered
 from ringback.delivery.settlement_writer import SettlementWriter
-from ringback.ports import DeliveryClaim, Settlement, Store, Transaction
+from ringback.ports import DeliveryClaim, Lane, Settlement, Store, Transaction
 from tests.fakes import ACCOUNT_SID, NOW, FakeClock, a_callback, an_account
 from tests.memory_store import MemoryStore
 from tests.stores.sharing import MemoryShared
@@ -41,8 +41,14 @@ class Bench:
         """The SIDs of callbacks whose settlements are durable."""
         self.accounts = list[Account | None]()
         self.outdated = list[Settlement]()
+        self.turns = list[tuple[Lane, datetime]]()
+        """The lanes in which the writer reports that a callback waits, and when it is due."""
         self.writer = SettlementWriter(
-            self._note, outdated=self.outdated.append, store=store, clock=self.clock
+            self._note,
+            outdated=self.outdated.append,
+            waits=lambda *turn: self.turns.append(turn),
+            store=store,
+            clock=self.clock,
         )
 
     def put(self, settlements: Sequence[Settlement]) -> None:
@@ -52,6 +58,10 @@ class Bench:
     def _note(self, settlement: Settlement, account: Account | None) -> None:
         self.settled.append(settlement.claim.callback.sid)
         self.accounts.append(account)
+
+
+def _wait_for_nothing(_lane: Lane, _due: datetime) -> None:
+    raise AssertionError("no callback has an order key")
 
 
 def sids(*numbers: int) -> list[str]:
@@ -136,7 +146,9 @@ async def test_settlements_added_while_others_are_reported_are_written_too() -> 
         if settlement is first:
             writer.add(second)
 
-    writer = SettlementWriter(put_the_next, outdated=[].append, store=store, clock=FakeClock())
+    writer = SettlementWriter(
+        put_the_next, outdated=[].append, waits=_wait_for_nothing, store=store, clock=FakeClock()
+    )
     writer.add(first)
     await writer.finish()
     assert told == sids(1, 2)

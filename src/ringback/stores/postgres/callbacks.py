@@ -31,17 +31,21 @@ from ringback.ports import (
     LaneClaims,
     LaneDue,
     LaneQuota,
+    SettledAttempts,
     Settlement,
     lane_of,
 )
 from ringback.stores.postgres.connections import Bigints, Cursor
 from ringback.stores.postgres.leases import WorkerIdentity
+from ringback.stores.postgres.order_heads import PostgresOrderHeads
 from ringback.stores.postgres.write_batch import PostgresWriteBatch, columns_of
 from ringback.stores.row_ids import RowIds
 from ringback.stores.sql.accounts import SqlAccounts
 from ringback.stores.sql.callback_rows import (
     ATTEMPT_COLUMNS,
     BEGUN,
+    BLOCKED,
+    BLOCKED_COLUMNS,
     NUMBERS,
     OUTCOME_COLUMNS,
     WAITING,
@@ -58,6 +62,7 @@ from ringback.stores.sql.callbacks import (
     part_of,
 )
 from ringback.stores.sql.field_columns import from_us, maybe_from_us, maybe_to_us, to_us
+from ringback.stores.sql.order_heads import OrderedRow
 from ringback.stores.sql.response_overflow import SqlResponseOverflows, is_long
 from ringback.stores.sql.write_batch import BulkStatement, Row
 
@@ -69,6 +74,7 @@ _OPEN_COLUMNS: Final = (
 _NEW_OPEN_COLUMNS: Final = f"id, shard, lane_id, account_id, {_PROGRESS}"
 
 _WAITS: Final = BulkStatement.insert("waiting", _WAITING_COLUMNS)
+_WAITS_BEHIND: Final = BulkStatement.insert("waiting", f"{_WAITING_COLUMNS}, {BLOCKED_COLUMNS}")
 _WAITS_NO_MORE: Final = BulkStatement.delete("waiting", "id")
 _KEY: Final = BulkStatement.insert("idempotency", "account_id, key, callback_id")
 # If the shard has just been lost, the callbacks wait for the new owner instead. If it was gained
@@ -93,16 +99,19 @@ _IS_SENT: Final = BulkStatement(
     WHERE id NOT IN (SELECT id FROM own)""",
 )
 
-TABLES: Final = (*(*NEW_ROWS, _KEY, _WAITS_NO_MORE, ENDED_NO_MORE), *(_WAITS, _IS_SENT, HAS_ENDED))
+TABLES: Final = (
+    *(*NEW_ROWS, _KEY, _WAITS_NO_MORE, ENDED_NO_MORE),
+    *(_WAITS, _WAITS_BEHIND, _IS_SENT, HAS_ENDED),
+)
 """The SQL statements that write queued rows, in the order in which `WriteBatch` runs them."""
 
 _UNENDED_PARTS: Final = "id, due_us, {}, attempt_count, round_attempts, round_number,"
 _LIKE_WAITING: Final = " UNION ALL ".join(
-    f"SELECT {_UNENDED_PARTS.format(started)} round_began_us, updated_us FROM {table}"
+    f"SELECT {_UNENDED_PARTS.format(started)} round_began_us, updated_us, {own_due} FROM {table}"
     " WHERE id = callbacks.id"
-    for table, started in (
-        ("waiting", "NULL::bigint AS started_us"),
-        ("open_attempts", "started_us"),
+    for table, started, own_due in (
+        ("waiting", "NULL::bigint AS started_us", "own_due_us"),
+        ("open_attempts", "started_us", "NULL::bigint"),
     )
 )
 _UNENDED: Final = UnendedCallbacks(
@@ -150,6 +159,7 @@ CLAIM: Final = f"""
         SELECT due_us FROM waiting
         WHERE waiting.shard = wanted.shard AND waiting.lane_id = wanted.lane_id
             AND due_us >= greatest(since_us, CASE WHEN most > 0 THEN ?::bigint + 1 END)
+            AND due_us < {BLOCKED}
         ORDER BY due_us, id LIMIT 1
     ) AS next
     ORDER BY place, due_us, id
@@ -218,13 +228,14 @@ _LEFT_OPEN: Final = f"""
 """
 # The number of lanes that one statement looks at.
 _LANES_AT_ONCE: Final = 2500
-_WAITING_LANES: Final = """
+_WAITING_LANES: Final = f"""
     SELECT id, account_sid, destination, CASE WHEN worker = ? THEN (
         SELECT due_us FROM waiting
-        WHERE waiting.shard = part.shard AND waiting.lane_id = part.id AND due_us >= ?
+        WHERE waiting.shard = part.shard AND waiting.lane_id = part.id
+            AND due_us >= ? AND due_us < {BLOCKED}
         ORDER BY due_us, waiting.id LIMIT 1
     ) END AS due_us
-    FROM (SELECT * FROM lanes WHERE {} id > ? ORDER BY id LIMIT ?) AS part
+    FROM (SELECT * FROM lanes WHERE {{}} id > ? ORDER BY id LIMIT ?) AS part
     JOIN shard_leases USING (shard)
     ORDER BY id
 """
@@ -249,6 +260,7 @@ class PostgresCallbacks(SqlCallbacks):
         ids: RowIds,
     ) -> None:
         super().__init__(session, accounts, responses)
+        self._order = PostgresOrderHeads(session, self.lane_id, own)
         self._batch = session
         self._own = own
         self._row_ids = ids
@@ -306,11 +318,11 @@ class PostgresCallbacks(SqlCallbacks):
             for own, limit, due, next_due in zip(claims, limits, last, following, strict=True)
         ]
 
-    def settle(self, settlements: Sequence[Settlement]) -> Sequence[Settlement]:
+    def settle(self, settlements: Sequence[Settlement]) -> SettledAttempts:
         ids = self._ids()
         ids.make()  # it shows how old the rows are that are used again
         outdated = self._outdated_of([one for one in settlements if _needs_check(one)])
-        rows = list[Row]()
+        rows, in_order = list[Row](), list[OrderedRow]()
         for settlement in settlements:
             claim, after, result, *_ = settlement
             if outdated and settlement in outdated:
@@ -324,9 +336,14 @@ class PostgresCallbacks(SqlCallbacks):
                 attempt = self._attempt_row(settlement, result, ids, delivered)[1:]
             change = (_IS_DELIVERED, _NO_CHANGE) if is_at_once else _change_to(after)
             rows.append((claim.row_id, claim.run, change[0], *attempt, *change[1]))
+            if claim.callback.order_key is not None and after.is_ended:
+                in_order.append(OrderedRow(claim.callback, claim.row_id))
         lost = self._settle(rows)
         self._responses.keep_within_budget()
-        return [*outdated, *(one for one in settlements if one.claim.row_id in lost)]
+        turns = self._order.end([one for one in in_order if one.row_id not in lost])
+        return SettledAttempts(
+            [*outdated, *(one for one in settlements if one.claim.row_id in lost)], turns
+        )
 
     def put_back(self, claims: Sequence[DeliveryClaim], now: datetime) -> None:
         rows = list[Row]()
@@ -393,7 +410,8 @@ class PostgresCallbacks(SqlCallbacks):
         rows = self._session.read_queued(
             f"SELECT {WAITING.replace('waiting.started_us', 'NULL')}"
             " FROM waiting JOIN callbacks USING (id)"
-            " WHERE due_us > ? AND waiting.updated_us > ? AND NOT is_appointed"
+            f" WHERE due_us > ? AND due_us < {BLOCKED} AND waiting.updated_us > ?"
+            " AND NOT is_appointed"
             " AND waiting.shard IN (SELECT shard FROM shard_leases WHERE worker = ?) LIMIT ?",
             (after, after, self._own.worker, limit),
         )
@@ -416,7 +434,12 @@ class PostgresCallbacks(SqlCallbacks):
         ).fetchone()[0]
 
     def _add_progress(
-        self, callback: CallbackRecord, row_id: int, account_id: int | None, lane_id: int
+        self,
+        callback: CallbackRecord,
+        row_id: int,
+        account_id: int | None,
+        lane_id: int,
+        place: int | None,
     ) -> None:
         progress, queue = callback.progress, self._session.queue
         if callback.idempotency_key is not None:
@@ -425,14 +448,15 @@ class PostgresCallbacks(SqlCallbacks):
         if progress.is_ended:
             queue(HAS_ENDED, write_outcome(progress, row_id, account_id))
         elif progress.due is None:
-            place = row_id, shard, lane_id, account_id
-            queue(_IS_SENT, (*place, *_counts(progress), self._own.worker))
+            where = row_id, shard, lane_id, account_id
+            queue(_IS_SENT, (*where, *_counts(progress), self._own.worker))
         else:
             is_appointed = progress.due > callback.date_created
-            place = row_id, shard, lane_id, to_us(progress.due), account_id
-            queue(_WAITS, (*place, is_appointed, *_counts(progress)))
+            where, due_us = (row_id, shard, lane_id), to_us(progress.due)
+            row = *where, due_us, account_id, is_appointed, *_counts(progress)
+            self._wait(row, callback, place)
 
-    def _change(self, callback: CallbackRecord, row_id: int) -> None:
+    def _change(self, callback: CallbackRecord, row_id: int, place: int | None = None) -> None:
         progress, queue = callback.progress, self._session.queue
         account_id = self._accounts.id_of(callback.account_sid)
         queue(_WAITS_NO_MORE, (row_id,))
@@ -441,9 +465,19 @@ class PostgresCallbacks(SqlCallbacks):
             queue(HAS_ENDED, write_outcome(progress, row_id, account_id))
         else:
             lane = lane_of(callback)
-            place = row_id, shard_of(lane.destination), self.lane_id(lane)
+            where = row_id, shard_of(lane.destination), self.lane_id(lane)
             due_us = to_us(progress.due or progress.date_updated)
-            queue(_WAITS, (*place, due_us, account_id, False, *_counts(progress)))
+            row = *where, due_us, account_id, False, *_counts(progress)
+            self._wait(row, callback, place)
+
+    def _wait(self, row: Row, callback: CallbackRecord, place: int | None) -> None:
+        """Queue a callback's row for `waiting`; with a `place`, it waits for its turn."""
+        if place is None:
+            self._session.queue(_WAITS, row)
+        else:
+            row_id, shard, lane_id, due_us, *others = row
+            behind = row_id, shard, lane_id, BLOCKED, *others, callback.order_key, place, due_us
+            self._session.queue(_WAITS_BEHIND, behind)
 
     def _settle(self, rows: Sequence[Row]) -> set[int]:
         """Save how claimed callbacks go on; return the ids of those that others have taken over."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
@@ -45,12 +45,20 @@ WAITING_COLUMNS: Final = (
     " round_number, round_began_us, updated_us"
 )
 """The columns of a callback that has not ended; `write_waiting` returns their values."""
+BLOCKED_COLUMNS: Final = "order_key, order_place, own_due_us"
+"""The further columns of one that waits for others of its order key."""
 OUTCOME_COLUMNS: Final = (
     "id, account_id, status, status_reason, attempt_count, round_number, updated_us"
 )
 """The columns of a callback that has ended; `write_outcome` returns their values."""
 BEGUN: Final = 2**63 - 1
 """The `due_us` of a callback in `waiting` whose attempt under way was not begun by a claim."""
+BLOCKED: Final = to_us(datetime.max.replace(tzinfo=UTC))
+"""The `due_us` of a callback in `waiting` that another one of its order key has to end before.
+
+It is a time that never comes, and not a number without one: servers of the version before, which
+may share the database, make a time of it.
+"""
 BODY: Final = "coalesce(body, (SELECT bodies.body FROM bodies WHERE bodies.id = body_id))"
 """A callback's parameters: its own or, if it has none, those that it shares with others."""
 _OWN: Final = (
@@ -91,8 +99,10 @@ class UnendedCallbacks:
     @property
     def columns(self) -> str:
         """The columns that `read_callback` needs, from `callbacks` and the tables in `states`."""
+        own = "coalesce(waiting.own_due_us, waiting.due_us)"
+        waiting = WAITING.replace("waiting.due_us", own)
         return (
-            f"{WAITING}, outcomes.status, outcomes.status_reason, outcomes.attempt_count,"
+            f"{waiting}, outcomes.status, outcomes.status_reason, outcomes.attempt_count,"
             f" outcomes.round_number, outcomes.updated_us, {self.begun_at_once}, first.delivered_us"
         )
 

@@ -29,6 +29,7 @@ from ringback.ports import (
     CallbackFilter,
     Callbacks,
     Lane,
+    LaneDue,
     PageWindow,
     RecordPage,
     Settlement,
@@ -59,6 +60,7 @@ from ringback.stores.sql.callback_rows import (
 )
 from ringback.stores.sql.field_columns import from_us, maybe_from_us, maybe_to_us, to_us
 from ringback.stores.sql.interned_rows import InternedRows
+from ringback.stores.sql.order_heads import OrderedRow, OrderHeads
 from ringback.stores.sql.pagination import Condition, PageRange, SqlListQuery, read_page, read_part
 from ringback.stores.sql.response_overflow import SqlResponseOverflows
 from ringback.stores.sql.write_batch import BulkStatement, Row, SqlRow, WriteBatch
@@ -139,6 +141,7 @@ class SqlCallbacks(Callbacks):
 
     unended: ClassVar[UnendedCallbacks]
     """Where the database stores the callbacks that have not ended."""
+    _order: OrderHeads
 
     def __init__(
         self, session: WriteBatch, accounts: SqlAccounts, responses: SqlResponseOverflows
@@ -158,11 +161,14 @@ class SqlCallbacks(Callbacks):
         """The callbacks with an idempotency key that this commit adds, by account and key."""
         self._unchanged = dict[str, int]()
         """The row ids of callbacks of which no change is queued, by SID: those `oldest` read."""
+        self._placed = dict[str, tuple[int, int | None]]()
+        """The row ids and places of callbacks that are added next, by SID; None for a head."""
 
     def begin_commit(self) -> None:
         """Before a commit, clear the caches of callbacks that the previous commit used."""
         self._keyed.clear()
         self._unchanged.clear()
+        self._placed.clear()
 
     def forget(self) -> None:
         """Clear all caches, because a job was undone that may have changed cached rows."""
@@ -176,18 +182,40 @@ class SqlCallbacks(Callbacks):
             self._session.flush()
             self._keyed.clear()
 
+    def take_place(self, callback: CallbackRecord) -> bool:
+        if callback.order_key is None:
+            return True
+        row_id = self._ids().make()
+        place = self._order.join(OrderedRow(callback, row_id))
+        self._placed[callback.sid] = row_id, place
+        return place is None
+
     def add(self, callback: CallbackRecord) -> int:
         if callback.idempotency_key is not None:
             self._keyed[callback.account_sid, callback.idempotency_key] = callback
         account_id = self._accounts.id_of(callback.account_sid)
         lane_id, ids = self.lane_id(lane_of(callback)), self._ids()
+        place = None
         # Made first, because it shows how old the target's row is.
-        row_id, target = ids.make(), write_target(callback)
+        if callback.order_key is None or callback.progress.is_ended:
+            row_id = ids.make()
+        else:
+            row_id, place = self._placed_row(callback)
+        target = write_target(callback)
         target_id = self._targets.id_of(callback.account_sid, target, ids)
         row = write_callback(callback, row_id, account_id, lane_id, target_id)
         self._session.queue(_NEW, row)
-        self._add_progress(callback, row_id, account_id, lane_id)
+        self._add_progress(callback, row_id, account_id, lane_id, place)
         return row_id
+
+    def _placed_row(self, callback: CallbackRecord) -> tuple[int, int | None]:
+        """Return the row id and the place of a new callback with an order key; None for a head."""
+        if callback.sid not in self._placed:
+            self.take_place(callback)
+        row_id, place = self._placed.pop(callback.sid)
+        if place is not None and callback.progress.is_under_way:
+            raise ValueError(f"callback {callback.sid} is sent, but others have to end before it")
+        return row_id, place
 
     def get(self, account_sid: str, sid: str) -> CallbackRecord | None:
         callback = self.find(sid)
@@ -280,7 +308,7 @@ class SqlCallbacks(Callbacks):
             for sid, number, *columns in rows
         }
 
-    def change(self, callback: CallbackRecord) -> None:
+    def change(self, callback: CallbackRecord) -> LaneDue | None:
         row_id = self._unchanged.pop(callback.sid, None)
         if row_id is None:
             # This writes earlier changes of the callback, since they must come before this one. To
@@ -289,8 +317,25 @@ class SqlCallbacks(Callbacks):
                 "SELECT id FROM callbacks WHERE sid = ?", [callback.sid]
             ).fetchone()
             row_id = row[0]
-        self._change(callback, row_id)
+        turn = None
+        if callback.order_key is None:
+            self._change(callback, row_id)
+        else:
+            turn = self._change_in_order(OrderedRow(callback, row_id))
         self._keyed.pop((callback.account_sid, callback.idempotency_key or ""), None)
+        return turn
+
+    def _change_in_order(self, one: OrderedRow) -> LaneDue | None:
+        """Change a callback with an order key; return what `change` does."""
+        if not one.callback.progress.is_ended:
+            self._change(*one, self._order.join_again(one))
+            return None
+        is_head = self._order.is_head(one)
+        self._change(*one)
+        return next(iter(self._order.end([one])), None) if is_head else None
+
+    def restore_order(self, *, limit: int) -> int:
+        return self._order.restore(limit=limit)
 
     def unfinished(self) -> dict[str, int]:
         counts = Counter[str]()
@@ -463,13 +508,24 @@ class SqlCallbacks(Callbacks):
 
     @abstractmethod
     def _add_progress(
-        self, callback: CallbackRecord, row_id: int, account_id: int | None, lane_id: int
+        self,
+        callback: CallbackRecord,
+        row_id: int,
+        account_id: int | None,
+        lane_id: int,
+        place: int | None,
     ) -> None:
-        """Queue the row that says what has become of a new callback."""
+        """Queue the row that says what has become of a new callback.
+
+        `place` is its place behind the head of its order key; None if it is the head or has no key.
+        """
 
     @abstractmethod
-    def _change(self, callback: CallbackRecord, row_id: int) -> None:
-        """Save the progress of a callback that has no attempt under way, and may have ended."""
+    def _change(self, callback: CallbackRecord, row_id: int, place: int | None = None) -> None:
+        """Save the progress of a callback that has no attempt under way, and may have ended.
+
+        `place` is that of `_add_progress`.
+        """
 
 
 def is_delivered_at_once(progress: DeliveryProgress, created: datetime) -> bool:

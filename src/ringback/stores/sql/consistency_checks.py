@@ -100,8 +100,38 @@ _KEPT_BYTES: Final = RowCheck(
 )
 
 
+def _orders(begun: str) -> tuple[RowCheck, ...]:
+    """Return the checks that one callback of each order key can be sent, and others wait for it."""
+    return (
+        RowCheck(
+            "rows of order_heads whose callback has ended",
+            "SELECT count(*), min(callback_id) FROM order_heads WHERE NOT EXISTS (SELECT 1"
+            " FROM callbacks JOIN waiting"
+            " ON waiting.account_id = callbacks.account_id AND waiting.id = callbacks.id"
+            " WHERE callbacks.id = callback_id)"
+            f" AND NOT EXISTS (SELECT 1 FROM {begun} WHERE {begun}.id = callback_id)",
+        ),
+        RowCheck(
+            "callbacks that wait for their turn without a row of order_heads",
+            "SELECT count(*), min(waiting.id) FROM waiting WHERE order_key IS NOT NULL"
+            " AND NOT EXISTS (SELECT 1 FROM order_heads WHERE"
+            " order_heads.lane_id = waiting.lane_id AND order_heads.order_key = waiting.order_key)",
+        ),
+        RowCheck(
+            "callbacks that can be sent although it is not their turn",
+            "SELECT count(*), min(callbacks.id) FROM (SELECT id FROM waiting"
+            f" WHERE order_key IS NULL UNION ALL SELECT id FROM {begun}) AS free"
+            " JOIN callbacks ON callbacks.id = free.id WHERE callbacks.order_key IS NOT NULL"
+            " AND NOT EXISTS (SELECT 1 FROM order_heads WHERE"
+            " order_heads.lane_id = callbacks.lane_id"
+            " AND order_heads.order_key = callbacks.order_key"
+            " AND order_heads.callback_id = callbacks.id)",
+        ),
+    )
+
+
 def counts(begun: str) -> tuple[RowCheck, ...]:
-    """Return the checks that each callback has one state, and that sums are right.
+    """Return the checks that each callback has one state and its turn, and that sums are right.
 
     `begun` is the table of callbacks that are being sent, as for `references`.
     """
@@ -123,6 +153,7 @@ def counts(begun: str) -> tuple[RowCheck, ...]:
             f"SELECT count(*), min({begun}.id) FROM {begun} JOIN waiting"
             f" ON waiting.account_id = {begun}.account_id AND waiting.id = {begun}.id",
         ),
+        *_orders(begun),
         _KEPT_BYTES,
     )
 

@@ -10,17 +10,28 @@ that has died.
 """
 
 import sqlite3
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from typing import Final, cast
 
 from ringback.core.callbacks.callback import CallbackRecord, DeliveryProgress, put_back
 from ringback.core.callbacks.shards import shard_of
-from ringback.ports import DeliveryClaim, Lane, LaneClaims, LaneDue, LaneQuota, Settlement, lane_of
+from ringback.ports import (
+    DeliveryClaim,
+    Lane,
+    LaneClaims,
+    LaneDue,
+    LaneQuota,
+    SettledAttempts,
+    Settlement,
+    lane_of,
+)
 from ringback.runtime.system_clock import steady_milliseconds
 from ringback.stores.row_ids import RowIds
 from ringback.stores.sql.accounts import SqlAccounts
 from ringback.stores.sql.callback_rows import (
+    BLOCKED,
+    BLOCKED_COLUMNS,
     WAITING,
     WAITING_COLUMNS,
     UnendedCallbacks,
@@ -38,6 +49,7 @@ from ringback.stores.sql.callbacks import (
     part_of,
 )
 from ringback.stores.sql.field_columns import from_us, to_us
+from ringback.stores.sql.order_heads import OrderedRow, OrderHeads
 from ringback.stores.sql.response_overflow import SqlResponseOverflows
 from ringback.stores.sql.write_batch import BulkStatement, Row
 from ringback.stores.sqlite.write_batch import SqliteWriteBatch
@@ -46,11 +58,12 @@ _WAITS_NO_MORE: Final = BulkStatement.delete("waiting", "account_id, id")
 _ENDED_AT_ONCE: Final = BulkStatement.delete("sent_at_once", "id")
 _SENT_AT_ONCE: Final = BulkStatement.insert("sent_at_once", "id, account_id, started_us")
 _WAITS: Final = BulkStatement.insert("waiting", WAITING_COLUMNS)
+_WAITS_BEHIND: Final = BulkStatement.insert("waiting", f"{WAITING_COLUMNS}, {BLOCKED_COLUMNS}")
 
 TABLES: Final = (
     *NEW_ROWS,
     *(_WAITS_NO_MORE, ENDED_NO_MORE, _ENDED_AT_ONCE),
-    *(_WAITS, _SENT_AT_ONCE, HAS_ENDED, ATTEMPT),
+    *(_WAITS, _WAITS_BEHIND, _SENT_AT_ONCE, HAS_ENDED, ATTEMPT),
 )
 """The SQL statements that write queued rows, in the order in which `WriteBatch` runs them."""
 
@@ -72,6 +85,59 @@ CROSS JOIN makes SQLite begin with the few rows that wait.
 """
 
 
+class SqliteOrderHeads(OrderHeads):
+    """Implements `OrderHeads` in SQLite, where one transaction follows the other."""
+
+    def __init__(
+        self,
+        session: SqliteWriteBatch,
+        lane_id: Callable[[Lane], int],
+        *,
+        followed: Callable[[int], None],
+    ) -> None:
+        """Create the table; `followed` is told when each callback that follows was changed last."""
+        super().__init__(session, lane_id)
+        self._followed = followed
+
+    def end(self, ended: Sequence[OrderedRow]) -> list[LaneDue]:
+        return [turn for one in ended for turn in self._end(one)]
+
+    def restore(self, *, limit: int) -> int:  # noqa: ARG002 (the method of all databases)
+        return 0  # no other process can have ended a callback
+
+    def _end(self, one: OrderedRow) -> list[LaneDue]:
+        place = self._place_of(one)
+        alone = self._session.write(
+            "DELETE FROM order_heads WHERE lane_id = ? AND order_key = ? AND callback_id = ?"
+            " AND last_place = 1",
+            (*place, one.row_id),
+        )
+        if alone.rowcount or not self.is_head(one):
+            return []
+        row = self._session.read_queued(
+            "SELECT id, own_due_us, updated_us FROM waiting"
+            " WHERE lane_id = ? AND order_key = ? ORDER BY order_place LIMIT 1",
+            place,
+        ).fetchone()
+        if row is None:
+            self._session.write(
+                "DELETE FROM order_heads WHERE lane_id = ? AND order_key = ?", place
+            )
+            return []
+        next_id, due, updated = row
+        self._session.write(
+            "UPDATE order_heads SET callback_id = ? WHERE lane_id = ? AND order_key = ?",
+            (next_id, *place),
+        )
+        self._session.write(
+            "UPDATE waiting SET due_us = own_due_us, order_key = NULL, order_place = NULL,"
+            " own_due_us = NULL WHERE lane_id = ? AND due_us = ? AND id = ?",
+            (place[0], BLOCKED, next_id),
+        )
+        self._followed(updated)
+        return [LaneDue(lane_of(one.callback), from_us(due))]
+
+
 class SqliteCallbacks(SqlCallbacks):
     """Implements `ports.Callbacks` in SQLite."""
 
@@ -81,6 +147,7 @@ class SqliteCallbacks(SqlCallbacks):
         self, session: SqliteWriteBatch, accounts: SqlAccounts, responses: SqlResponseOverflows
     ) -> None:
         super().__init__(session, accounts, responses)
+        self._order = SqliteOrderHeads(session, self.lane_id, followed=self._note_change)
         self._batch = session
         self._new_ids: RowIds | None = None
         self._durable_ids: RowIds | None = None
@@ -131,8 +198,8 @@ class SqliteCallbacks(SqlCallbacks):
         next_due = from_us(due) if len(claims) == limit else self._next_due(lane_id)
         return LaneClaims(claims, next_due)
 
-    def settle(self, settlements: Sequence[Settlement]) -> Sequence[Settlement]:
-        ids = self._ids()
+    def settle(self, settlements: Sequence[Settlement]) -> SettledAttempts:
+        ids, in_order = self._ids(), list[OrderedRow]()
         ids.make()  # it shows how old the rows are that are used again
         for settlement in settlements:
             claim, progress, result, *_ = settlement
@@ -146,8 +213,11 @@ class SqliteCallbacks(SqlCallbacks):
                 delivered = to_us(progress.date_updated) if is_at_once else None
                 row = self._attempt_row(settlement, result, ids, delivered)
                 self._session.queue(ATTEMPT, row)
+            if claim.callback.order_key is not None and progress.is_ended:
+                in_order.append(OrderedRow(claim.callback, claim.row_id))
         self._responses.keep_within_budget()
-        return []  # no other process can have taken over a callback
+        # No other process can have taken over a callback.
+        return SettledAttempts([], self._order.end(in_order))
 
     def put_back(self, claims: Sequence[DeliveryClaim], now: datetime) -> None:
         for claim in claims:
@@ -176,7 +246,7 @@ class SqliteCallbacks(SqlCallbacks):
         lane_id = 0 if after is None else self._known_lane(after)
         while len(found) != limit and (row := self._next_lane(lane_id)):
             lane_id, due, *lane = row
-            if shards is None or shard_of(row["destination"]) in shards:
+            if due is not None and (shards is None or shard_of(row["destination"]) in shards):
                 found.append(LaneDue(Lane(*lane), from_us(due)))
         return found
 
@@ -194,7 +264,8 @@ class SqliteCallbacks(SqlCallbacks):
             return []
         rows = self._session.read_queued(
             f"SELECT {_WAITING} WHERE waiting.lane_id IN (SELECT id FROM lanes) AND due_us > ?"
-            " AND waiting.updated_us > ? AND started_us IS NULL AND NOT is_appointed LIMIT ?",
+            f" AND due_us < {BLOCKED} AND waiting.updated_us > ? AND started_us IS NULL"
+            " AND NOT is_appointed LIMIT ?",
             (after, after, limit),
         ).fetchall()
         if not rows:
@@ -236,18 +307,21 @@ class SqliteCallbacks(SqlCallbacks):
     def _next_due(self, lane_id: int | None) -> datetime | None:
         row = self._session.read_queued(
             "SELECT due_us FROM waiting WHERE lane_id = ? AND started_us IS NULL"
-            " ORDER BY due_us, id LIMIT 1",
+            f" AND due_us < {BLOCKED} ORDER BY due_us, id LIMIT 1",
             [lane_id],
         ).fetchone()
         return row and from_us(row[0])
 
     def _next_lane(self, lane_id: int | None) -> sqlite3.Row | None:
-        """Return the next lane with waiting callbacks, and when its first is due, or None."""
+        """Return the next lane with unended callbacks, and when its first is due, or None.
+
+        The time is None if all of them are being sent, or wait for one that is.
+        """
         return self._session.read_queued(
-            "SELECT lane_id, due_us, account_sid, destination"
-            " FROM waiting CROSS JOIN lanes ON lanes.id = lane_id"
-            " WHERE lane_id > ? AND started_us IS NULL"
-            " ORDER BY lane_id, due_us LIMIT 1",
+            "SELECT lanes.id, (SELECT due_us FROM waiting WHERE waiting.lane_id = lanes.id"
+            f" AND started_us IS NULL AND due_us < {BLOCKED} ORDER BY due_us LIMIT 1) AS due_us,"
+            " account_sid, destination FROM lanes WHERE lanes.id ="
+            " (SELECT lane_id FROM waiting WHERE lane_id > ? ORDER BY lane_id LIMIT 1)",
             [lane_id],
         ).fetchone()
 
@@ -262,7 +336,12 @@ class SqliteCallbacks(SqlCallbacks):
         return claims
 
     def _add_progress(
-        self, callback: CallbackRecord, row_id: int, account_id: int | None, lane_id: int
+        self,
+        callback: CallbackRecord,
+        row_id: int,
+        account_id: int | None,
+        lane_id: int,
+        place: int | None,
     ) -> None:
         progress = callback.progress
         if progress.is_ended:
@@ -275,10 +354,10 @@ class SqliteCallbacks(SqlCallbacks):
             waiting = write_waiting(
                 progress, row_id, account_id, lane_id, is_appointed=is_appointed
             )
-            self._wait(waiting)
+            self._wait(waiting, callback, place)
 
-    def _change(self, callback: CallbackRecord, row_id: int) -> None:
-        self._settle(callback, row_id, callback.progress)
+    def _change(self, callback: CallbackRecord, row_id: int, place: int | None = None) -> None:
+        self._settle(callback, row_id, callback.progress, place=place)
         self._session.queue(ENDED_NO_MORE, (row_id,))
 
     def _settle(
@@ -288,10 +367,11 @@ class SqliteCallbacks(SqlCallbacks):
         progress: DeliveryProgress | None,
         *,
         is_new: bool = False,
+        place: int | None = None,
     ) -> None:
         """Queue the new progress of a callback; None if its first attempt has delivered it.
 
-        `is_new` is that of the callback's claim.
+        `is_new` is that of the callback's claim; `place` is its place behind the head of its key.
         """
         queue, account_id = self._session.queue, self._accounts.id_of(callback.account_sid)
         self._unchanged.pop(callback.sid, None)
@@ -305,14 +385,22 @@ class SqliteCallbacks(SqlCallbacks):
             queue(HAS_ENDED, write_outcome(progress, row_id, account_id))
         else:
             lane_id = self.lane_id(lane_of(callback))
-            self._wait(write_waiting(progress, row_id, account_id, lane_id))
+            self._wait(write_waiting(progress, row_id, account_id, lane_id), callback, place)
 
-    def _wait(self, row: Row) -> None:
-        """Queue a row for `waiting`."""
-        self._session.queue(_WAITS, row)
-        changed = cast("int", row[-1])
-        if self._changed_us is not None and self._changed_us < changed:
-            self._changed_us = changed
+    def _wait(self, row: Row, callback: CallbackRecord, place: int | None) -> None:
+        """Queue a callback's row for `waiting`; with a `place`, it waits for its turn."""
+        if place is None:
+            self._session.queue(_WAITS, row)
+        else:
+            lane_id, due, *others = row
+            behind = lane_id, BLOCKED, *others, callback.order_key, place, due
+            self._session.queue(_WAITS_BEHIND, behind)
+        self._note_change(cast("int", row[-1]))
+
+    def _note_change(self, changed_us: int) -> None:
+        """Note that a row in `waiting` that can be claimed has this time of its last change."""
+        if self._changed_us is not None and self._changed_us < changed_us:
+            self._changed_us = changed_us
 
 
 def _is_sent_at_once(progress: DeliveryProgress) -> bool:

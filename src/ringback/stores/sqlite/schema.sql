@@ -183,9 +183,9 @@ CREATE TABLE batched_callbacks (
 -- the attempt. If an attempt began in any other way, `due_us` is the highest integer. `is_appointed`
 -- is 1 if the callback has a due time that its sender asked for, and nothing has happened since.
 --
--- A callback that waits for another one of its order key has that key here; `due_us` is the highest
--- integer but one, and `own_due_us` is when it is due once its turn comes. Of those with the same key,
--- the one with the lowest `order_place` is next.
+-- A callback that waits for another one of its order key has that key here; `due_us` is the last
+-- instant of the year 9999, and `own_due_us` is when it is due once its turn comes. Of those with the
+-- same key, the one with the lowest `order_place` is next.
 CREATE TABLE waiting (
     lane_id INTEGER NOT NULL,
     due_us INTEGER NOT NULL,
@@ -207,8 +207,9 @@ CREATE UNIQUE INDEX waiting_of_account ON waiting (account_id, id);
 CREATE INDEX waiting_in_order ON waiting (lane_id, order_key, order_place)
     WHERE order_key IS NOT NULL;
 
--- Of the callbacks in a lane with the same order key, the one that may be sent; the others wait for
--- its end. `last_place` is the highest place that one of them has got.
+-- Of the callbacks in a lane with the same order key that have not ended, the one that may be sent; the
+-- others wait for its end. `last_place` is the highest place of those that have joined it so far, and
+-- 1 if none has.
 CREATE TABLE order_heads (
     lane_id INTEGER NOT NULL,
     order_key TEXT NOT NULL,
