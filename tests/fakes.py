@@ -436,6 +436,7 @@ def a_callback(
     round_began: datetime | None = None,
     round_number: int = 0,
     idempotency_key: str | None = None,
+    order_key: str | None = None,
     replay_of: str | None = None,
     is_test: bool = False,
     secret_id: str | None = None,
@@ -471,6 +472,7 @@ def a_callback(
         secret_id=secret_id,
         event=kind,
         sim_sid=sim_sid,
+        order_key=order_key,
     )
 
 

@@ -115,6 +115,22 @@ async def test_send_with_a_key_sends_only_once(tmp_path: Path) -> None:
         assert len(await dev.callbacks()) == len(receiver.requests) == 1
 
 
+async def test_callbacks_with_an_ordering_key_wait_for_each_other(tmp_path: Path) -> None:
+    async with RecordingReceiver() as receiver, served(tmp_path) as dev:
+        words = ("send", receiver.url("/"), "--ordering-key", "order 7", "--json")
+        later = await ringback(*words, "-p", "n=1", "--deliver-at", "2h", data=tmp_path)
+        second = json.loads(await ringback(*words, "-p", "n=2", data=tmp_path))
+        other = ("send", receiver.url("/"), "-p", "n=3", "--json")
+        await settled(dev, json.loads(await ringback(*other, data=tmp_path))["sid"])
+        shown = await ringback("callbacks", "show", second["sid"], data=tmp_path)
+        assert "scheduled" in shown
+        assert "  order key   order 7\n" in shown
+        sid = json.loads(later)["sid"]
+        await ringback("callbacks", "discard", sid, "--reason", "cancelled", data=tmp_path)
+        assert (await settled(dev, second["sid"]))["status"] == "delivered"
+        assert [one.body for one in receiver.requests] == [b"n=3", b"n=2"]
+
+
 async def test_send_accepts_a_file_and_reports_errors_in_it(tmp_path: Path) -> None:
     file = tmp_path / "batch.json"
     async with RecordingReceiver() as receiver, served(tmp_path) as dev:
@@ -141,7 +157,7 @@ async def test_send_needs_exactly_one_input(tmp_path: Path) -> None:
 
     for words in ((), ("http://a.example/", "--file", str(file))):
         assert "give either a URL or --file" in await refused(*words)
-    for words in (("-p", "a=1"), ("--key", "k"), ("--deliver-at", "2h")):
+    for words in (("-p", "a=1"), ("--key", "k"), ("--ordering-key", "k"), ("--deliver-at", "2h")):
         assert "--file has the whole callback: leave out the other options" in await refused(
             "--file", str(file), *words
         )

@@ -145,6 +145,8 @@ def details(callback: "JsonObject") -> Iterator[str]:
     yield f"  token       {callback['idempotency_token']}"
     if callback["idempotency_key"]:
         yield f"  key         {callback['idempotency_key']}"
+    if callback["ordering_key"]:
+        yield f"  order key   {callback['ordering_key']}"
     if callback["replay_of"]:
         yield f"  replay of   {callback['replay_of']}"
     yield f"  created     {callback['date_created']}"

@@ -41,6 +41,9 @@ def _read_parameters(
         "ringback send 'http://127.0.0.1:9000/hook' -p Order=7 --deliver-at 2h": (
             "Send a callback in two hours:"
         ),
+        "ringback send 'http://127.0.0.1:9000/hook' -p Status=paid --ordering-key 'order 7'": (
+            "Send a callback after all earlier ones with this key:"
+        ),
     }
 )
 @argument(
@@ -78,6 +81,12 @@ def _read_parameters(
         " second one"
         " is sent.",
     ),
+    option(
+        "--ordering-key",
+        metavar="TEXT",
+        help="Key by which callbacks are sent in order: those to one destination with the same key"
+        " one after the other.",
+    ),
     time_option(
         "--deliver-at",
         "When to send the callback: 2h (in two hours), or 2026-11-24T10:00Z. Default: at once.",
@@ -92,6 +101,7 @@ def send(
     parameters: dict[str, list[str]],
     method: str,
     key: str | None,
+    ordering_key: str | None,
     deliver_at: str | None,
     file: IO[bytes] | None,
 ) -> Output:
@@ -106,8 +116,9 @@ def send(
     if file is None:
         due = ahead(deliver_at, portal)
         asked = {"url": url, "method": method, "parameters": parameters}
-        body = asked | {"idempotency_key": key, "deliver_at": due}
-    elif parameters or key or deliver_at:
+        keys = {"idempotency_key": key, "ordering_key": ordering_key}
+        body = asked | keys | {"deliver_at": due}
+    elif parameters or key or ordering_key or deliver_at:
         raise click.UsageError("--file has the whole callback: leave out the other options")
     else:
         body = file.read()

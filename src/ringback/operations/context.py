@@ -142,6 +142,7 @@ class OperationContext(AccountOperationContext):
         *,
         due: datetime | None = None,
         idempotency_key: str | None = None,
+        order_key: str | None = None,
         created_by: str | None = None,
     ) -> CallbackRecord:
         """Return a new callback with this encoded body; the caller has to save it."""
@@ -157,6 +158,7 @@ class OperationContext(AccountOperationContext):
             due=due,
             created_by=created_by,
             idempotency_key=idempotency_key,
+            order_key=order_key,
         )
 
     def begin_step(

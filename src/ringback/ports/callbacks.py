@@ -261,8 +261,8 @@ class Callbacks(Protocol):
         """Save the progress of a callback that has no attempt under way.
 
         If this ends the callback, the next one of its order key can be claimed: returns its lane,
-        and when it is due. A callback that is replayed follows the one of its order key that is to
-        be sent at present, and comes before those that were never sent.
+        and when it is due. A callback that is replayed follows the one of its order key whose turn
+        it is, and comes before those that were never sent.
         """
         ...
 

@@ -149,6 +149,7 @@ CALLBACKS = st.fixed_dictionaries(
     optional={
         "method": st.sampled_from(["GET", "POST"]) | JSON,
         "idempotency_key": st.text() | JSON,
+        "ordering_key": st.text() | JSON,
         "deliver_at": st.datetimes().map("{:%Y-%m-%dT%H:%M:%SZ}".format) | JSON,
         "odd": JSON,
     },

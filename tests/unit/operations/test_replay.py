@@ -128,12 +128,13 @@ def test_a_waiting_callback_is_due_now(tx: MemoryTransaction, again: Replay) -> 
 def test_a_replay_from_the_other_source_is_a_new_callback_with_a_new_token(
     tx: MemoryTransaction, elsewhere: Replay, queue: RecordingQueue, source: Source, other: Source
 ) -> None:
-    before = add(tx, source=source, idempotency_key="order 7")
+    before = add(tx, source=source, idempotency_key="order 7", order_key="SIM 7")
     new = replay_callback(tx, ACCOUNT_SID, before.sid, elsewhere, statuses=ANY)
     assert (new.source, new.replay_of) == (other, before.sid)
     assert new.idempotency_token != before.idempotency_token
     assert (new.url, new.method, new.body) == (before.url, before.method, before.body)
     assert (new.idempotency_key, new.progress) == (None, DeliveryProgress(NOON, due=NOON))
+    assert new.order_key == "SIM 7"
     done(tx)
     assert queue.taken == [new.sid]
 

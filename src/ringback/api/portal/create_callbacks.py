@@ -73,6 +73,11 @@ NEW_CALLBACK: Final = CustomJsonSerializer(
                 "description": "If it was used before, the first callback is returned and no"
                 " second one is sent.",
             },
+            "ordering_key": {
+                **or_null(text(shortest=1, longest=MAX_KEY)),
+                "description": "Callbacks to one destination with the same key are sent one after"
+                " the other, in the order in which they were accepted.",
+            },
             "deliver_at": {
                 **or_null(INSTANT),
                 "description": "The earliest time to send it, at most 366 days ahead.",
@@ -207,13 +212,14 @@ class CreateCallbacksEndpoints(EndpointGroup):
         self, item: Json, at: str, account_sid: str, caller: Principal, context: OperationContext
     ) -> _Prepared:
         """Parse one item of a batch, and return its callback; raises InvalidParameter."""
-        url, method, parameters, body, key, due = read_one(
+        url, method, parameters, body, key, due, order_key = read_one(
             item, at, read_url=self._dependencies.read_url, now=context.now
         )
         callback = context.compose(
             *(body, account_sid, url, method),
             due=due,
             idempotency_key=key,
+            order_key=order_key,
             created_by=caller.actor.id,
         )
         return callback, parameters

@@ -21,7 +21,9 @@ MAX_PARAMETERS: Final = 200
 MAX_KEY: Final = 255
 FURTHEST: Final = timedelta(days=366)
 
-_FIELDS: Final = frozenset({"url", "method", "parameters", "idempotency_key", "deliver_at"})
+_FIELDS: Final = frozenset(
+    {"url", "method", "parameters", "idempotency_key", "ordering_key", "deliver_at"}
+)
 _METHODS: Final = {method.value: method for method in HttpMethod}
 _LARGEST: Final = 2**53
 _SHOWN: Final = 80
@@ -38,6 +40,8 @@ class NewCallbackRequest(NamedTuple):
     idempotency_key: str | None
     due: datetime | None
     """When to send the callback; None to send it at once."""
+    order_key: str | None
+    """Callbacks to one destination with the same key are sent in order; None for any order."""
 
 
 def read_one(
@@ -59,8 +63,9 @@ def read_one(
         _read_method(item, at),
         parameters,
         _encode(parameters, at),
-        _read_key(item.get("idempotency_key"), at),
+        _read_key(item.get("idempotency_key"), f"{at}idempotency_key"),
         _read_due(item.get("deliver_at"), at, now),
+        _read_key(item.get("ordering_key"), f"{at}ordering_key"),
     )
 
 
@@ -157,14 +162,12 @@ def _encode(pairs: list[tuple[str, str]], at: str) -> str:
     return body
 
 
-def _read_key(value: Json, at: str) -> str | None:
+def _read_key(value: Json, place: str) -> str | None:
     if value is None:
         return None
     if isinstance(value, str) and 1 <= len(value) <= MAX_KEY and value.isprintable():
         return value
-    raise _wrong(
-        f"{at}idempotency_key: {_given(value)}; it must be 1 to {MAX_KEY} printable characters"
-    )
+    raise _wrong(f"{place}: {_given(value)}; it must be 1 to {MAX_KEY} printable characters")
 
 
 def _read_due(value: Json, at: str, now: datetime) -> datetime | None:

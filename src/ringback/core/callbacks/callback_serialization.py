@@ -15,10 +15,13 @@ from ringback.core.events.event_kinds import event_and_sim
 from ringback.core.policy.source_policy import source_named
 from ringback.core.sources.body_encoding import BodyEncoding, encoded_as
 
-_MAY_LACK: Final = frozenset({3, 8, 11, 13, 14})
-"""Positions of the fields that may be None: credentials, source asked, key, due time, author."""
-_WITHOUT_AUTHOR: Final = 7
-"""The number of fields after the body in texts of earlier versions."""
+_MAY_LACK: Final = frozenset({3, 8, 11, 13, 14, 15})
+"""Positions of the fields that may be None.
+
+They are the credentials, the source asked for, the key, the due time, the author and the order key.
+"""
+_AFTER_BODY: Final = 9
+"""The number of fields after the body; the last two are missing in texts of earlier versions."""
 
 
 def write_new(callback: CallbackRecord) -> str:
@@ -42,6 +45,7 @@ def write_new(callback: CallbackRecord) -> str:
             callback.date_created.isoformat(),
             due and due.isoformat(),
             callback.created_by,
+            callback.order_key,
         ]
     )
 
@@ -55,9 +59,9 @@ def read_new(text: str) -> CallbackRecord:
         if not isinstance(one, str) and not (one is None and place in _MAY_LACK):
             raise ValueError(f"field {place} is {one!r}, which is not text")
     sid, account_sid, shown, credentials, warnings, method, body, *rest = cast("list[Any]", fields)
-    if len(rest) == _WITHOUT_AUTHOR:
-        rest.append(None)
-    source, asked, reason, token, key, created, due, created_by = rest
+    if len(rest) >= _AFTER_BODY - 2:
+        rest += [None] * (_AFTER_BODY - len(rest))
+    source, asked, reason, token, key, created, due, created_by, order_key = rest
     date_created = datetime.fromisoformat(created)
     try:
         url = read_url(shown, credentials, warnings)
@@ -81,6 +85,7 @@ def read_new(text: str) -> CallbackRecord:
         event=event,
         sim_sid=sim_sid,
         created_by=created_by,
+        order_key=order_key,
     )
 
 

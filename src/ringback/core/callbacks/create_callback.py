@@ -39,12 +39,14 @@ def compose(
     now: datetime,
     due: datetime | None = None,
     idempotency_key: str | None = None,
+    order_key: str | None = None,
     sources: Sources = BUILT_IN,
     created_by: str | None = None,
 ) -> CallbackRecord:
     """Return a new callback with these parameters to the URL `to`, due now or at `due`.
 
     `body` has the parameters as a form; the callback's source may encode them in another way.
+    Callbacks to one destination with the same `order_key` are sent in order.
     """
     choice = policy.choose(to.source, at=policy.date_at(now), account_sid=account_sid, url=to.wire)
     source, time = choice.source, time_bytes(now)
@@ -69,6 +71,7 @@ def compose(
         event=event,
         sim_sid=sim_sid,
         created_by=created_by,
+        order_key=order_key,
     )
 
 

@@ -76,7 +76,7 @@ class OrderHeads(ABC):
 
     @abstractmethod
     def end(self, ended: Sequence[OrderedRow]) -> list[LaneDue]:
-        """Let others follow these callbacks, which have ended; ones that are no heads are ignored.
+        """Let others follow these callbacks, which have ended, as far as they are heads.
 
         Returns the lanes of those that followed, and when they are due.
         """

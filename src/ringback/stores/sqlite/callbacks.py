@@ -95,7 +95,7 @@ class SqliteOrderHeads(OrderHeads):
         *,
         followed: Callable[[int], None],
     ) -> None:
-        """Create the table; `followed` is told when each callback that follows was changed last."""
+        """Create the table; `followed` gets the time of the last change of each that follows."""
         super().__init__(session, lane_id)
         self._followed = followed
 

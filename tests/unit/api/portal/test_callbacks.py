@@ -65,6 +65,7 @@ async def test_a_callback_is_shown_with_everything_except_its_secrets(
         store,
         url="http://user:made-up@a.example/p?x=1#cbs=kore&odd=1",
         idempotency_key="order 7",
+        order_key="SIM 7",
         replay_of=OTHER,
         round_number=2,
     )
@@ -90,6 +91,7 @@ async def test_a_callback_is_shown_with_everything_except_its_secrets(
         "warnings": ["the fragment key 'odd' is unknown and has no effect"],
         "idempotency_token": TOKENS[Source.KORE],
         "idempotency_key": "order 7",
+        "ordering_key": "SIM 7",
         "replay_of": OTHER,
         "is_test": False,
         "secret_id": None,

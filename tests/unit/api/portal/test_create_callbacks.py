@@ -74,6 +74,7 @@ async def test_a_callback_is_answered_with_its_record(caller: Caller, store: Sto
         "warnings": [],
         "idempotency_token": callback.idempotency_token,
         "idempotency_key": "order 7",
+        "ordering_key": None,
         "replay_of": None,
         "is_test": False,
         "secret_id": None,
@@ -352,14 +353,27 @@ async def test_a_key_twice_in_one_batch_makes_one_callback(caller: Caller, store
 
 
 async def test_a_callback_may_have_all_its_fields(caller: Caller) -> None:
-    everything = one(method="GET", idempotency_key="k", deliver_at="2024-07-04T00:00:00Z")
+    keys = {"idempotency_key": "k", "ordering_key": "o"}
+    everything = one(method="GET", deliver_at="2024-07-04T00:00:00Z", **keys)
     assert (await send(caller, everything)).status == 201
+
+
+@pytest.mark.parametrize("count", [1, 2, 65])
+async def test_callbacks_have_the_ordering_keys_that_are_given(
+    caller: Caller, store: Store, count: int
+) -> None:
+    items = [one(ordering_key=f"order {number}") for number in range(count)]
+    answer = await send(caller, {"callbacks": items})
+    keys = [f"order {number}" for number in range(count)]
+    assert [each["ordering_key"] for each in answer.json["callbacks"]] == keys
+    assert [callback.order_key for callback in (await called_back(store))[::-1]] == keys
 
 
 async def test_a_null_key_is_the_same_as_none(caller: Caller, store: Store) -> None:
     for _ in range(2):
-        await send(caller, one(idempotency_key=None, deliver_at=None))
-    assert len(await called_back(store)) == 2
+        await send(caller, one(idempotency_key=None, ordering_key=None, deliver_at=None))
+    first, second = await called_back(store)
+    assert (first.order_key, second.order_key) == (None, None)
 
 
 # ---- delivery at a later time --------------------------------------------------------------------
@@ -397,7 +411,7 @@ async def test_deliver_at_is_at_most_366_days_ahead(caller: Caller, store: Store
 
 # ---- invalid requests ----------------------------------------------------------------------------
 
-FIELDS = "deliver_at, idempotency_key, method, parameters, url"
+FIELDS = "deliver_at, idempotency_key, method, ordering_key, parameters, url"
 TEXT_URL = "it must be text like https://host/path"
 OBJECT = "it must be an object with url and parameters, or with callbacks, a list of such objects"
 TOLD = "it must be text, a number, true or false"
@@ -505,6 +519,22 @@ WRONG: list[tuple[Any, int, str]] = [
         one(idempotency_key=7),
         83600,
         "idempotency_key: a number; it must be 1 to 255 printable characters",
+    ),
+    (one(ordering_key=""), 83600, "ordering_key: ''; it must be 1 to 255 printable characters"),
+    (
+        one(ordering_key="a\tb"),
+        83600,
+        "ordering_key: 'a\\tb'; it must be 1 to 255 printable characters",
+    ),
+    (
+        one(ordering_key="k" * 256),
+        83600,
+        f"ordering_key: '{'k' * 80}'; it must be 1 to 255 printable characters",
+    ),
+    (
+        one(ordering_key=["k"]),
+        83600,
+        "ordering_key: a list; it must be 1 to 255 printable characters",
     ),
     (
         one(deliver_at="tomorrow"),

@@ -30,6 +30,7 @@ def a_new_callback(
     now: datetime = NOON,
     due: datetime | None = None,
     key: str | None = None,
+    order_key: str | None = None,
     method: HttpMethod = HttpMethod.POST,
 ) -> CallbackRecord:
     return compose(
@@ -42,6 +43,7 @@ def a_new_callback(
         now=now,
         due=due,
         idempotency_key=key,
+        order_key=order_key,
     )
 
 
@@ -68,7 +70,7 @@ def test_a_callback_is_unchanged_afterwards_with_its_whole_url(text: str) -> Non
 @given(
     # A form never begins with `{`, which is escaped in it.
     body=st.text().filter(lambda body: not body.startswith("{")),
-    key=st.none() | st.text(),
+    keys=st.tuples(st.none() | st.text(), st.none() | st.text()),
     now=st.datetimes(
         min_value=datetime(2000, 1, 1),  # noqa: DTZ001 (it adds the zone itself)
         max_value=datetime(9000, 1, 1),  # noqa: DTZ001 (likewise)
@@ -78,10 +80,16 @@ def test_a_callback_is_unchanged_afterwards_with_its_whole_url(text: str) -> Non
     method=st.sampled_from(HttpMethod),
 )
 def test_a_callback_is_unchanged_afterwards_whatever_its_parameters(
-    body: str, key: str | None, now: datetime, ahead: timedelta | None, method: HttpMethod
+    body: str,
+    keys: tuple[str | None, str | None],
+    now: datetime,
+    ahead: timedelta | None,
+    method: HttpMethod,
 ) -> None:
-    due = None if ahead is None else now + ahead
-    callback = a_new_callback(body=body, key=key, now=now, due=due, method=method)
+    due, (key, order_key) = None if ahead is None else now + ahead, keys
+    callback = a_new_callback(
+        body=body, key=key, order_key=order_key, now=now, due=due, method=method
+    )
     again = read_new(write_new(callback))
     assert again == callback
     assert type(again.method) is type(callback.method)
@@ -98,12 +106,14 @@ def test_a_callback_has_its_event_and_its_sim_afterwards(body: str) -> None:
     assert again.body == body.format(sim_sid)
 
 
-def test_a_callback_has_its_author_afterwards_unless_an_earlier_version_wrote_it() -> None:
-    callback = a_new_callback()._replace(created_by="SK1")
+def test_a_callback_has_all_fields_afterwards_unless_an_earlier_version_wrote_it() -> None:
+    callback = a_new_callback(order_key="order 7")._replace(created_by="SK1")
     text = write_new(callback)
     assert read_new(text) == callback
     fields = json.loads(text)
-    assert read_new(json.dumps(fields[:14])) == callback._replace(created_by=None)
+    without_key = callback._replace(order_key=None)
+    assert read_new(json.dumps(fields[:15])) == without_key
+    assert read_new(json.dumps(fields[:14])) == without_key._replace(created_by=None)
     for wrong in (fields[:13], [*fields, ""]):
         with pytest.raises(ValueError, match="values to unpack"):
             read_new(json.dumps(wrong))
@@ -121,20 +131,20 @@ def with_field(place: int, value: object) -> str:
     return json.dumps(fields)
 
 
-@pytest.mark.parametrize("place", range(15))
+@pytest.mark.parametrize("place", range(16))
 def test_a_field_of_a_wrong_type_is_refused_and_a_missing_one_unless_optional(place: int) -> None:
     for odd in (7, [], {}):
         with pytest.raises(ValueError, match=f"field {place} is "):
             read_new(with_field(place, odd))
     lacks = with_field(place, None)
-    if place in {3, 8, 11, 13, 14}:
+    if place in {3, 8, 11, 13, 14, 15}:
         assert isinstance(read_new(lacks), CallbackRecord)
     else:
         with pytest.raises(ValueError, match=f"field {place} is None"):
             read_new(lacks)
 
 
-@pytest.mark.parametrize("place", range(15))
+@pytest.mark.parametrize("place", range(16))
 def test_text_with_another_value_in_a_field_is_read_or_refused(place: int) -> None:
     for odd in ("", "7", "null", "{}", "http://", "2026"):
         with suppress(ValueError):

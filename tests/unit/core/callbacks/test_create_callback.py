@@ -163,7 +163,11 @@ def test_a_later_callback_has_the_higher_sid() -> None:
 
 
 def composed(
-    *, due: datetime | None = None, key: str | None = None, now: datetime = BEFORE
+    *,
+    due: datetime | None = None,
+    key: str | None = None,
+    order_key: str | None = None,
+    now: datetime = BEFORE,
 ) -> CallbackRecord:
     return compose(
         "A=1",
@@ -175,6 +179,7 @@ def composed(
         now=now,
         due=due,
         idempotency_key=key,
+        order_key=order_key,
     )
 
 
@@ -196,8 +201,9 @@ def test_its_source_is_that_of_the_day_of_its_creation() -> None:
 
 
 @pytest.mark.parametrize("key", [None, "order 7"])
-def test_it_has_the_key_of_its_creator(key: str | None) -> None:
+def test_it_has_the_keys_of_its_creator(key: str | None) -> None:
     assert composed(key=key).idempotency_key == key
+    assert composed(order_key=key).order_key == key
 
 
 # ---- test events
@@ -257,6 +263,7 @@ def test_a_callback_is_repeated_as_a_new_one_with_a_token_of_its_source(
         attempt_count=7,
         round_number=3,
         idempotency_key="order 7",
+        order_key="SIM 7",
         replay_of="CB1",
     )
     assert repeat(first, source=source, random_bytes=RANDOM_BYTES, now=AFTER) == CallbackRecord(
@@ -275,4 +282,5 @@ def test_a_callback_is_repeated_as_a_new_one_with_a_token_of_its_source(
         replay_of=first.sid,
         event="sim",
         sim_sid=SIM_SID,
+        order_key="SIM 7",
     )
