@@ -11,6 +11,7 @@ from ringback.core.callbacks.callback import (
     CallbackRecord,
     CallbackStatus,
     DeliveryProgress,
+    delivered,
     discard,
     replay,
 )
@@ -46,6 +47,7 @@ from tests.unit.delivery.parts import (
     all_has_run,
     callback_in,
     callbacks_to,
+    claim_of,
     results_in,
     running,
     sid,
@@ -184,6 +186,98 @@ async def test_a_waiting_callback_wakes_the_loop() -> None:
         await bench.take(*callbacks_to(HOST, range(FIRST_WINDOW + 4)))
         await bench.steps.reach("settled", FIRST_WINDOW + 4)
     assert len(transport.requests) == FIRST_WINDOW + 4
+
+
+# ---- with an order key ---------------------------------------------------------------------------
+
+
+def in_order(*numbers: int) -> list[CallbackRecord]:
+    """Return callbacks with one order key, each with its number as the path."""
+    return [
+        a_callback(sid=sid(number), url=f"{HOST}/{number}", order_key="SIM") for number in numbers
+    ]
+
+
+def paths(transport: RecordingTransport | GatedTransport) -> list[str]:
+    return [request.url.path for request in transport.requests]
+
+
+async def test_a_callback_does_not_leave_before_the_one_in_front_of_it_has_ended() -> None:
+    store, transport = await a_store(), GatedTransport()
+    bench = Bench(store, transport)
+    async with running(bench.delivery.run):
+        await bench.take(*in_order(2, 1), *callbacks_to(f"{HOST}/other", [3]), *in_order(4))
+        await all_has_run()
+        assert paths(transport) == ["/2", "/other"]
+        assert bench.delivery.under_way == 2
+        transport.open(A)
+        await bench.steps.reach("settled", 4)
+    assert paths(transport) == ["/2", "/other", "/1", "/4"]
+    assert bench.delivery.unfinished == 0
+
+
+async def test_one_that_waits_for_its_turn_is_not_looked_for() -> None:
+    store = FailingStore(await a_store())
+    bench = Bench(store, GatedTransport())
+    async with running(bench.delivery.run):
+        await bench.take(*in_order(1))
+        await all_has_run()
+        before = store.transactions
+        await bench.take(*in_order(2))
+        await all_has_run()
+    assert store.transactions == before + 1
+
+
+async def test_a_retry_holds_those_behind_it() -> None:
+    transport = RecordingTransport([REFUSED, REFUSED])
+    bench = Bench(await a_store(), transport, schedule=PERSISTENT)
+    await bench.take(*in_order(1, 2))
+    await bench.settle(2)
+    assert paths(transport) == ["/1", "/1"]
+    bench.clock.advance(timedelta(hours=1))
+    await bench.settle(4)
+    assert paths(transport) == ["/1", "/1", "/1", "/2"]
+
+
+async def test_the_next_one_is_sent_when_the_first_is_discarded_even_if_it_was_due_long_ago() -> (
+    None
+):
+    store, transport = await a_store(), RecordingTransport()
+    bench = Bench(store, transport)
+    late = a_callback(sid=sid(1), due=NOW + 600 * SECOND, url=HOST, order_key="SIM")
+    async with running(bench.delivery.run):
+        await bench.take(late, *in_order(2, 3))
+        bench.clock.advance(300 * SECOND)
+        await all_has_run()
+        assert transport.requests == []
+        await change(bench, sid(1), discard(late.progress, "a person said so", NOW))
+        await bench.steps.reach("settled", 2)
+    assert paths(transport) == ["/2", "/3"]
+
+
+async def test_a_replayed_one_waits_for_the_one_that_is_sent() -> None:
+    transport = GatedTransport()
+    bench = Bench(await a_store(), transport)
+    async with running(bench.delivery.run):
+        await bench.take(*in_order(1, 2, 3))
+        first = await callback_in(bench.store, sid(1))
+        transport.open(A)
+        await bench.steps.reach("settled", 3)
+        ended = await callback_in(bench.store, sid(1))
+        await change(bench, first.sid, replay(ended.progress, NOW))
+        await bench.steps.reach("settled", 4)
+    assert paths(transport) == ["/1", "/2", "/3", "/1"]
+
+
+async def test_the_search_finds_what_follows_a_callback_that_an_old_server_has_ended() -> None:
+    store = await a_store(*in_order(1, 2))
+    (taken,) = await claim_of(store, a_callback(url=HOST))
+    tables = store.tables.callbacks
+    # A server of the version before saves only this.
+    tables._keep(taken.callback, delivered(taken.progress, NOW))
+    transport = RecordingTransport()
+    await Bench(store, transport).settle(1)
+    assert paths(transport) == ["/2"]
 
 
 # ---- undone transactions -------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import pytest
 from ringback.core.accounts.account import Account
 from ringback.core.callbacks.callback import delivered
 from ringback.delivery.settlement_writer import SettlementWriter
-from ringback.ports import DeliveryClaim, Lane, Settlement, Store, Transaction
+from ringback.ports import DeliveryClaim, Lane, Settlement, Store, Transaction, lane_of
 from tests.fakes import ACCOUNT_SID, NOW, FakeClock, a_callback, an_account
 from tests.memory_store import MemoryStore
 from tests.stores.sharing import MemoryShared
@@ -153,6 +153,20 @@ async def test_settlements_added_while_others_are_reported_are_written_too() -> 
     await writer.finish()
     assert told == sids(1, 2)
     assert (await callback_in(store, sid(2))).status == "delivered"
+
+
+async def test_it_reports_whose_turn_it_is_once_that_is_durable() -> None:
+    ordered = [a_callback(sid=sid(number), url=HOST, order_key="SIM") for number in (1, 2)]
+    store = PausedStore(await a_store(*ordered))
+    bench = Bench(store)
+    claims = await claim_of(store, ordered[0], limit=2)
+    store.may_tell.clear()
+    bench.put(list(map(settlement_of, claims)))
+    await all_has_run()
+    assert (bench.settled, bench.turns) == ([], [])
+    store.may_tell.set()
+    await bench.writer.finish()
+    assert (bench.settled, bench.turns) == (sids(1), [(lane_of(ordered[0]), NOW)])
 
 
 async def test_the_order_is_kept() -> None:
