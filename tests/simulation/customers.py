@@ -174,6 +174,7 @@ class Customers:
             now=self._clock.now(),
             due=due,
             idempotency_key=key,
+            order_key=asked.order_key,
         )
 
     def _schedule_of(self, account: Account) -> RetrySchedule:

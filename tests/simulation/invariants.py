@@ -42,6 +42,9 @@ INVARIANTS: Final = {
     "sound": "No loop of the engine ends by itself, no task fails unnoticed, and no attempt ends by"
     " an error of ours.",
     "lively": "The engine never spins: it is idle when there is nothing to do.",
+    "ordered": "Of the callbacks with the same order key in a lane, one is in flight at a time; and"
+    " a request of one leaves only when all have ended that were added durably before it. A"
+    " replayed one waits for the one whose turn it is, and comes before those not sent so far.",
 }
 
 

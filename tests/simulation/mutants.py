@@ -43,11 +43,20 @@ from ringback.delivery.settlement_writer import SettlementWriter
 from ringback.delivery.work_takeover import WorkTakeover
 from ringback.engine.supervisor import Supervisor
 from ringback.http_client import http_connection
-from ringback.ports import DeliveryClaim, Lane, LaneClaims, LaneQuota, Settlement
+from ringback.ports import (
+    DeliveryClaim,
+    Lane,
+    LaneClaims,
+    LaneDue,
+    LaneQuota,
+    SettledAttempts,
+    Settlement,
+)
 from ringback.runtime.account_fair_semaphore import FairSemaphore
 from ringback.runtime.wakeup import Wakeup
+from ringback.stores.sql.order_heads import OrderedRow
 from ringback.stores.sqlite import callbacks
-from ringback.stores.sqlite.callbacks import SqliteCallbacks
+from ringback.stores.sqlite.callbacks import SqliteCallbacks, SqliteOrderHeads
 from tests.simulation.invariants import Violated
 from tests.simulation.plan import Plan
 from tests.simulation.seeds import plan_of
@@ -107,6 +116,9 @@ _change = Backlog.change
 _commit = SimStore._commit
 _failed = FairScheduler.failed
 _claim = SqliteCallbacks.claim
+_settle = SqliteCallbacks.settle
+_join = SqliteOrderHeads.join
+_end = SqliteOrderHeads.end
 _add_settlement = SettlementWriter.add
 
 
@@ -151,6 +163,25 @@ def _claim_secretly(
     for claim in chain.from_iterable(claims for claims, _ in claimed):
         self._session.write("UPDATE waiting SET started_us = NULL WHERE id = ?", [claim.row_id])
     return claimed
+
+
+def _let_follow_at_any_result(
+    self: SqliteCallbacks, settlements: Sequence[Settlement]
+) -> SettledAttempts:
+    settled = _settle(self, settlements)
+    ordered = (one.claim for one in settlements if one.claim.callback.order_key is not None)
+    turns = self._order.end([OrderedRow(one.callback, one.row_id) for one in ordered])
+    return settled._replace(turns=[*settled.turns, *turns])
+
+
+def _join_in_front(self: SqliteOrderHeads, one: OrderedRow) -> int | None:
+    place = _join(self, one)
+    return None if place is None else -place
+
+
+def _end_secretly(self: SqliteOrderHeads, ended: Sequence[OrderedRow]) -> list[LaneDue]:
+    _end(self, ended)
+    return []
 
 
 def _keep_slots(self: FairScheduler, lane: Lane, *, slots: int) -> None:
@@ -275,6 +306,14 @@ def _is_stopped_with_its_store_there(plan: Plan) -> bool:
     return bool(plan.stops) and not is_away and not plan.is_large
 
 
+def _has_order_keys(plan: Plan) -> bool:
+    return any(one.order_key for request in plan.requests for one in request.callbacks)
+
+
+def _has_order_keys_and_replays(plan: Plan) -> bool:
+    return _has_order_keys(plan) and bool(plan.replays)
+
+
 def _has_leaps(plan: Plan) -> bool:
     return any(abs(by) > timedelta(days=1) for _, by in plan.jumps)
 
@@ -359,6 +398,26 @@ MUTANTS: Final = {
     ),
     "does not record batches": _mutant("whole", (BatchIngestionQueue, "keep", _keep_in_parts)),
     "forgets the rest of a batch": _mutant("ended", (batch_ingestion, "_find_left", lambda tx: {})),
+    "sends all of an order key": _mutant(
+        "ordered", (SqliteOrderHeads, "join", lambda self, one: None), where=_has_order_keys
+    ),
+    "lets the next one go at any result": _mutant(
+        "ordered", (SqliteCallbacks, "settle", _let_follow_at_any_result), where=_has_order_keys
+    ),
+    "sends the last one of an order key next": _mutant(
+        "ordered", (SqliteOrderHeads, "join", _join_in_front), where=_has_order_keys
+    ),
+    "sends a replay before its turn": _mutant(
+        "ordered",
+        (SqliteOrderHeads, "join_again", lambda self, one: None),
+        where=_has_order_keys_and_replays,
+    ),
+    "lets nobody follow": _mutant(
+        "prompt", (SqliteOrderHeads, "end", lambda self, ended: []), where=_has_order_keys
+    ),
+    "does not report whose turn it is": _mutant(
+        "prompt", (SqliteOrderHeads, "end", _end_secretly), where=_has_order_keys
+    ),
     "raises an error on an answer": _mutant("sound", (FairScheduler, "answered", _stumble)),
 }
 """Broken engines by the fault they have."""

@@ -86,6 +86,7 @@ class Asked:
     body: str
     delay: float | None
     """Seconds until its `deliver_at`; None if it has none."""
+    order_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,8 @@ Each kind of fault is in some worlds and not in others, so that one kind can't h
 are often small: three callbacks then have the effect of a thousand in reality.
 """
 
+from collections.abc import Iterable
+from dataclasses import replace
 from datetime import timedelta
 from random import Random
 from typing import Final
@@ -59,6 +61,7 @@ _FRAGMENTS: Final = (
 _SCHEDULES: Final = ("faithful", "persistent", "1s,2s,5s", "500ms,30s", "1s", "2s,2s,2s,2s,2s,2s")
 
 
+_ORDER_KEYS: Final = (None, "first", "first", "second")
 _LARGE_EVERY: Final = 250
 _FIRST_LARGE: Final = 125
 
@@ -88,7 +91,9 @@ def _plan(seed: int, random: Random) -> Plan:
             choose_schedule(random) if random.random() < 0.3 else None for _ in range(accounts)
         ),
         places=places,
-        requests=choose_requests(random, accounts=accounts, places=len(places)),
+        requests=with_order_keys(
+            seed, choose_requests(random, accounts=accounts, places=len(places))
+        ),
         replays=_times(random, 3) if "people" in faults else (),
         discards=_times(random, 3) if "people" in faults else (),
         stops=_stops(random) if "stops" in faults else (),
@@ -157,6 +162,22 @@ def choose_requests(random: Random, *, accounts: int, places: int) -> tuple[Requ
         for _ in range(count)
     )
     return tuple(_request(random, at, accounts=accounts, places=places) for at in times)
+
+
+def with_order_keys(seed: int, requests: Iterable[Request]) -> tuple[Request, ...]:
+    """Return the same requests; in two of five worlds, most of their callbacks have an order key.
+
+    The choice has a source of randomness of its own, so that all else is as it would be without.
+    """
+    random = Random(f"order keys {seed}")
+    if random.random() > 0.4:
+        return tuple(requests)
+
+    def with_keys(request: Request) -> Request:
+        keyed = [replace(one, order_key=random.choice(_ORDER_KEYS)) for one in request.callbacks]
+        return replace(request, callbacks=tuple(keyed))
+
+    return tuple(map(with_keys, requests))
 
 
 def _request(random: Random, at: float, *, accounts: int, places: int) -> Request:

@@ -5,7 +5,7 @@ the requests at the receivers.
 """
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -25,6 +25,7 @@ from tests.simulation.plan import Bounds
 from tests.simulation.receivers import Answer, ReceivedRequest
 from tests.simulation.shortage import SHORT_OF, Machine
 from tests.simulation.trace import Trace
+from tests.simulation.turns import OrderKey, Turns, key_of
 
 TOKEN: Final = re.compile(rb"\r\n(?:I-Twilio|Kore)-Idempotency-Token: (\S+)")
 NOTHING_LEFT: Final = frozenset({"name", "guard", "connect", "connect_timeout", "egress", "tls"})
@@ -51,7 +52,7 @@ _STATE: Final = f"""
         coalesce(waiting.started_us, sent_at_once.started_us),
         CASE WHEN coalesce(waiting.id, sent_at_once.id) IS NOT NULL THEN 'scheduled'
             WHEN status = 2 THEN 'failed' WHEN status = 3 THEN 'discarded' ELSE 'delivered' END,
-        CASE WHEN waiting.started_us IS NULL THEN due_us END,
+        CASE WHEN waiting.started_us IS NULL THEN coalesce(own_due_us, due_us) END,
         coalesce(outcomes.attempt_count, waiting.attempt_count + {_BY_CLAIM}, 1),
         coalesce(round_attempts + {_BY_CLAIM}, sent_at_once.id IS NOT NULL),
         coalesce(outcomes.round_number, waiting.round_number, 0),
@@ -129,6 +130,8 @@ class Sent:
     """The status from a receiver that has counted it."""
     is_answered: bool = False
     """True if the whole answer has arrived."""
+    is_over: bool = False
+    """True if the receiver has answered, or its connection has ended."""
 
 
 class TransportLoad:
@@ -188,6 +191,12 @@ class Watch:
     """When each callback was due at the previous commit; None while it was being sent."""
     due_since: dict[str, float] = field(default_factory=dict)
     """The time on the loop's clock from which each callback may leave."""
+    turns: Turns = field(init=False)
+    """Whose turn it is, of callbacks with an order key."""
+    ages: dict[str, int] = field(default_factory=dict)
+    """How many callbacks were stored before each one."""
+    aloft: dict[OrderKey, list[Sent]] = field(default_factory=lambda: defaultdict(list))
+    """The requests of each order key that may not have ended."""
     sent: list[Sent] = field(default_factory=list)
     by_attempt: dict[tuple[str, int], Sent] = field(default_factory=dict)
     load: "TransportLoad" = field(init=False)
@@ -200,6 +209,9 @@ class Watch:
         default_factory=lambda: {"acknowledged": list[float](), "sent": list[float]()}
     )
     """How long callbacks that nobody may delay waited, until each of these events."""
+
+    def __post_init__(self) -> None:
+        self.turns = Turns(self.now)
 
     def violated(self, name: str, what: str) -> None:
         """Report that an invariant does not hold."""
@@ -256,6 +268,8 @@ class Watch:
             if self.states.get(sid) != values:
                 self.states[sid] = values
                 self._look_at(*values)
+        for sid in self.turns.committed():
+            self.trace.note(self.now(), "turn", sid)
 
     def _look_at(self, sid: str, number: int | None, started: int, *values: Any) -> None:
         before, row = self.rows.get(sid), Row(*values)
@@ -278,6 +292,7 @@ class Watch:
         if promise is None:
             self.violated("whole", f"nobody has created {sid}")
             return
+        self._note_turn(promise.callback, before, row)
         if before is None:
             self._kept(promise)
         elif before.is_ended:
@@ -294,6 +309,17 @@ class Watch:
             self.due_since[sid] = self.now() + max(0.0, wait)
         if row.status == "discarded" and not promise.discards:
             self.violated("failed", f"nobody has discarded {sid}")
+
+    def _note_turn(self, callback: CallbackRecord, before: Row | None, row: Row) -> None:
+        age = self.ages.setdefault(callback.sid, len(self.ages))
+        was_ended = before and before.is_ended
+        self.turns.changed(callback, was_ended=was_ended, is_ended=row.is_ended, age=age)
+        if before is None or before.is_ended or row.due is None:
+            return
+        # A replay begins with the first round, and doesn't take back an attempt.
+        is_first = not (row.round_attempts or row.round_number)
+        if is_first and row.attempts == before.attempts and self.promises[callback.sid].replays:
+            self.turns.may_have_ended_and_been_replayed(callback, age)
 
     def _most_of_a_round(self, promise: Promise, row: Row) -> int:
         most = promise.callback.url.connection.retry_count + 1
@@ -371,10 +397,23 @@ class Watch:
             self.violated("logged", f"a request of {sid} left without a row of its own")
             return None
         sent = Sent(sid, number, self.now(), self.life)
+        self._check_order(promise.callback, sent)
         self.sent.append(sent)
         self.by_attempt[sid, number] = sent
         self._is_in_time(promise, sent)
         return len(self.sent) - 1
+
+    def _check_order(self, callback: CallbackRecord, sent: Sent) -> None:
+        key = key_of(callback)
+        if key is None:
+            return
+        if not self.turns.is_turn_of(callback):
+            self.violated("ordered", f"a request of {sent.sid} left before its turn")
+        self.turns.left(callback)
+        aloft = [one for one in self.aloft[key] if not one.is_over and one.life == self.life]
+        if aloft:
+            self.violated("ordered", f"{aloft[0].sid} is in flight, and so is {sent.sid}")
+        self.aloft[key] = [*aloft, sent]
 
     def _is_in_time(self, promise: Promise, sent: Sent) -> None:
         callback = promise.callback
@@ -400,7 +439,7 @@ class Watch:
         one.is_answered = True
 
     def over(self, sent: int) -> None:
-        """Do nothing: only processes that share a store can send a callback twice at once."""
+        self.sent[sent].is_over = True
 
     def probe(self, ready_since: float) -> None:
         """Find callbacks that wait although nothing is in progress; called every second or so.
@@ -415,7 +454,10 @@ class Watch:
             self.machine.was_short + _AFTER_SHORTAGE,
         )
         for sid, row in self.rows.items():
-            if row.due is not None and max(self.due_since[sid], since) < now - _FAIR:
+            turn = self.turns.since(self.promises[sid].callback)
+            if turn is None or row.due is None:
+                continue
+            if max(self.due_since[sid], turn, since) < now - _FAIR:
                 waiting.add(sid)
                 if sid in self.waiting:
                     self.violated("prompt", f"{sid} has been due since {self.due_since[sid]:.6f}")

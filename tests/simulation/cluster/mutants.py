@@ -10,7 +10,15 @@ from ringback.delivery import settlement_writer
 from ringback.delivery.delivery_workers import DeliveryWorkers
 from ringback.delivery.due_callbacks import DueCallbacks
 from ringback.delivery.work_takeover import WorkTakeover
-from ringback.ports import Clock, Lane, LeaseChange, Settlement, Transaction, lane_of
+from ringback.ports import (
+    Clock,
+    Lane,
+    LeaseChange,
+    SettledAttempts,
+    Settlement,
+    Transaction,
+    lane_of,
+)
 from tests.memory_store.callbacks import MemoryCallbacks
 from tests.memory_store.leases import LEASE, MARGIN, MemoryCluster, MemoryLeases, shard_of
 from tests.simulation.cluster import world
@@ -34,6 +42,7 @@ _renew = MemoryCluster.renew
 _take_over = WorkTakeover._take_over
 _settle = settlement_writer._settle
 _pass_on = MemoryLeases._pass_on
+_settle_in_store = MemoryCallbacks.settle
 
 
 def _may_always_send(self: MemoryCluster, destination: str, lease: int) -> bool:
@@ -99,8 +108,19 @@ async def _find_nothing() -> None:
 
 def _settle_all(
     tx: Transaction, settlements: list[Settlement], save_change: Any
-) -> tuple[Sequence[Settlement], Any]:
-    return [], _settle(tx, settlements, save_change)[1]
+) -> tuple[SettledAttempts, Any]:
+    settled, accounts = _settle(tx, settlements, save_change)
+    return settled._replace(outdated=[]), accounts
+
+
+def _let_follow_outdated_ends(
+    self: MemoryCallbacks, settlements: Sequence[Settlement]
+) -> SettledAttempts:
+    settled = _settle_in_store(self, settlements)
+    late = (one.claim.callback for one in settled.outdated if one.progress.is_ended)
+    return settled._replace(
+        turns=[*settled.turns, *(due for one in late for due in self._end(one))]
+    )
 
 
 def _wall_clock_of(loop: SimLoop, clock: Clock) -> Callable[[], float]:
@@ -109,6 +129,14 @@ def _wall_clock_of(loop: SimLoop, clock: Clock) -> Callable[[], float]:
 
 def _loses_leases(plan: ClusterPlan) -> bool:
     return plan.base.seed % 4 == 3
+
+
+def _loses_leases_in_order(plan: ClusterPlan) -> bool:
+    return _loses_leases(plan) and _has_order_keys(plan)
+
+
+def _has_order_keys(plan: ClusterPlan) -> bool:
+    return any(one.order_key for request in plan.base.requests for one in request.callbacks)
 
 
 def _loses_leases_and_time(plan: ClusterPlan) -> bool:
@@ -169,6 +197,14 @@ MUTANTS: Final = {
         "bounded",
         (DeliveryWorkers, "leave_room", lambda self, still_open: None),
         where=_loses_leases,
+    ),
+    "sends all of an order key": _mutant(
+        "ordered", (MemoryCallbacks, "_join", lambda self, key, sid: None), where=_has_order_keys
+    ),
+    "lets the next one go after an outdated result": _mutant(
+        "ordered",
+        (MemoryCallbacks, "settle", _let_follow_outdated_ends),
+        where=_loses_leases_in_order,
     ),
     "never takes over": _mutant(
         "taken over", (MemoryLeases, "is_alive", lambda self, process, now: process is not None)

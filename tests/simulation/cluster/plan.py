@@ -12,7 +12,13 @@ from typing import Final
 from ringback.core.retry_schedule import RetrySchedule
 from tests.simulation.plan import Asked, Bounds, Place, Plan, Request, Stop
 from tests.simulation.scheduler import Order
-from tests.simulation.seeds import choose_bounds, choose_places, choose_requests, choose_schedule
+from tests.simulation.seeds import (
+    choose_bounds,
+    choose_places,
+    choose_requests,
+    choose_schedule,
+    with_order_keys,
+)
 
 FAULTS: Final = (
     "receivers",
@@ -112,6 +118,12 @@ class ClusterPlan:
 
 def plan_of(seed: int) -> ClusterPlan:
     """Return the plan for a seed: one in two is about a worker that loses its leases, or shards."""
+    plan = _plan_of(seed)
+    requests = with_order_keys(seed, plan.base.requests)
+    return replace(plan, base=replace(plan.base, requests=requests))
+
+
+def _plan_of(seed: int) -> ClusterPlan:
     random = Random(f"cluster {seed}")
     if seed % 4 == 1:
         return _handover(seed, random)

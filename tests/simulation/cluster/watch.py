@@ -24,6 +24,7 @@ from tests.simulation.network import is_private
 from tests.simulation.plan import Bounds
 from tests.simulation.receivers import Answer, ReceivedRequest
 from tests.simulation.trace import Trace
+from tests.simulation.turns import OrderKey, Turns, key_of
 from tests.simulation.watch import NOTHING_LEFT, TOKEN, Promise, TransportLoad, difference
 
 if TYPE_CHECKING:
@@ -75,6 +76,10 @@ class ClusterWatch:
     by_attempt: dict[tuple[str, int], Flight] = field(default_factory=dict)
     aloft: dict[str, list[Flight]] = field(default_factory=lambda: defaultdict(list))
     """The flights of each callback that may not have ended."""
+    in_order: dict[OrderKey, list[Flight]] = field(default_factory=lambda: defaultdict(list))
+    """The same of each order key."""
+    turns: Turns = field(init=False)
+    """Whose turn it is, of callbacks with an order key."""
     at: Counter[str] = field(default_factory=Counter)
     rendered: CallbackRecord | None = None
     """The callback whose request was rendered last."""
@@ -88,6 +93,9 @@ class ClusterWatch:
     """The callbacks that the last probe has found waiting."""
 
     destinations: "DestinationWatch" = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.turns = Turns(self.now)
 
     def violated(self, name: str, what: str) -> None:
         """Report that an invariant does not hold."""
@@ -138,6 +146,8 @@ class ClusterWatch:
                 self.callbacks[sid] = callback
                 self.changed_at[sid] = self.now()
                 self._changed(known, callback)
+        for sid in self.turns.committed():
+            self.trace.note(self.now(), "turn", sid)
         if len(tables.callbacks) < len(self.callbacks):
             self.violated("kept", "a callback has vanished")
 
@@ -168,6 +178,12 @@ class ClusterWatch:
         if promise is None:
             self.violated("whole", f"nobody has created {sid}")
             return
+        self.turns.changed(
+            callback,
+            was_ended=before and before.progress.is_ended,
+            is_ended=progress.is_ended,
+            age=self.database.store.tables.callbacks.places[sid],
+        )
         if before is None:
             if promise.answer == "refused":
                 self.violated("whole", f"{sid} was refused, and is stored")
@@ -214,6 +230,7 @@ class ClusterWatch:
         if not flight.was_late:
             self._check_lease(view, destination)
         self._check_others(flight)
+        self._check_order(callback, flight)
         self.flights.append(flight)
         if not flight.was_late:
             self.destinations.left(flight, callback)
@@ -245,6 +262,21 @@ class ClusterWatch:
                     f"requests {other.number} and {flight.number} of {flight.sid} are in flight,"
                     f" sent by {other.view.name} and {flight.view.name}",
                 )
+
+    def _check_order(self, callback: CallbackRecord, flight: Flight) -> None:
+        key = key_of(callback)
+        if key is None:
+            return
+        self.in_order[key] = others = list(filter(self._is_aloft, self.in_order[key]))
+        for other in others:
+            are_twice = other.sid == flight.sid  # which is checked above
+            if not (are_twice or flight.was_late or other.was_late or self._is_overdue(other)):
+                self.violated("ordered", f"{other.sid} is in flight, and so is {flight.sid}")
+        others.append(flight)
+        if not flight.was_late:
+            if not self.turns.is_turn_of(callback):
+                self.violated("ordered", f"a request of {flight.sid} left before its turn")
+            self.turns.left(callback)
 
     def _check_limit(self, destination: str) -> None:
         current = [

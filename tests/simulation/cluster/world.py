@@ -557,11 +557,11 @@ class ClusterWorld:
         workers = {site.view.identity(): site for site in self._sites if site.worker}
         waiting = set[str]()
         for sid, callback in self.watch.callbacks.items():
-            due = callback.progress.due
+            due, turn = callback.progress.due, self.watch.turns.since(callback)
             owner = workers.get(leases.owners[shard_of(callback.url.destination)].process or "")
-            if due is None or owner is None or (worker := owner.worker) is None:
+            if due is None or turn is None or owner is None or (worker := owner.worker) is None:
                 continue
-            since_saved = self.scheduler.now - self.watch.changed_at[sid]
+            since_saved = self.scheduler.now - max(self.watch.changed_at[sid], turn)
             overdue = owner.clock.now() - due
             late = min(overdue.total_seconds(), since_saved, calm)
             was_recent = overdue - timedelta(seconds=since_saved) < _RECENT

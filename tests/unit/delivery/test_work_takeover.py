@@ -383,6 +383,22 @@ async def test_a_callback_of_an_accepting_process_is_sent_when_it_is_announced(
     assert sum(counters.acceptances.values()) == 1
 
 
+async def test_a_callback_whose_turn_comes_is_sent_at_once_even_if_it_was_due_long_ago(
+    cluster: Cluster,
+) -> None:
+    transport = GatedTransport()
+    bench = cluster.bench("first", transport)
+    await bench.delivery.recover()
+    first = a_callback(sid=sid(1), url=HOST, order_key="SIM")
+    long_ago = a_callback(sid=sid(2), url=HOST, order_key="SIM", due=NOW - 600 * SECOND)
+    async with running(bench.delivery.run):
+        await bench.take(first, long_ago)
+        await all_has_run()
+        transport.open(A)
+        await bench.steps.reach("settled", 2)
+    assert await results_in(bench.store, sid(2)) == ["delivered"]
+
+
 async def test_without_an_announcement_a_callback_is_found_within_a_second(
     cluster: Cluster,
 ) -> None:
