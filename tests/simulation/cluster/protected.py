@@ -25,7 +25,7 @@ from tests.simulation.cluster.plan import (
     plain_plan,
 )
 from tests.simulation.plan import UNPROTECTED, Asked, Place, Request
-from tests.simulation.seeds import choose_bounds
+from tests.simulation.seeds import choose_bounds, with_order_keys
 
 _FAULTS: Final = ("kills", "stops", "freezes", "freezes at the last moment", "partitions")
 _LASTS: Final = 90.0
@@ -52,6 +52,7 @@ def plan_of(seed: int) -> ClusterPlan:
         rules=(UNPROTECTED, *(_rule(random, place) for place in places)),
         schedule=RetrySchedule.parse(random.choice(("5s,20s,60s", "30s", "1s,2s,5s,60s,300s"))),
         account_schedules=(None, None),
+        requests=with_order_keys(seed, plan.base.requests),
     )
     slow = random.choice((0.0, 0.0, 0.03))
     return replace(
