@@ -169,7 +169,7 @@ def with_order_keys(seed: int, requests: Iterable[Request]) -> tuple[Request, ..
 
     The choice has a source of randomness of its own, so that all else is as it would be without.
     """
-    random = Random(f"order keys {seed}")
+    random = Random(f"with order keys {seed}")
     if random.random() > 0.4:
         return tuple(requests)
 

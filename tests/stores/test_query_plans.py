@@ -15,7 +15,7 @@ import pytest
 
 from ringback.core.accounts.account import EVERY
 from ringback.core.callbacks.response_storage import ResponseStorageBudget
-from ringback.core.callbacks.retry import RetryLater
+from ringback.core.callbacks.retry import NoRetryNeeded, RetryLater
 from ringback.core.http.http_exchange import ReceiverResponseRecord
 from ringback.core.job import Job, JobStatus
 from ringback.core.policy.source_policy import Source
@@ -388,6 +388,19 @@ def test_changes_of_a_clock_ahead_are_found_among_those_that_are_not_due(plans: 
     plans.of(lambda tx: tx.callbacks.add(callback(1)))
     _, step, *_ = plans.of(lambda tx: tx.callbacks.changed_after(early, limit=9))
     assert step == "SEARCH waiting USING PRIMARY KEY (lane_id=? AND due_us>? AND due_us<?)"
+
+
+@pytest.mark.parametrize("key", [None, "SIM"])
+def test_only_callbacks_with_an_order_key_need_statements_about_it(
+    plans: Plans, key: str | None
+) -> None:
+    def work(tx: Transaction) -> None:
+        tx.callbacks.add(callback(1)._replace(order_key=key))
+        (taken,) = claim_from(tx, OUR_LANE, NOW, limit=1)
+        tx.callbacks.settle([ended(taken, NoRetryNeeded())])
+        tx.callbacks.change(callback(1)._replace(order_key=key))
+
+    assert bool(plans.traced(work, "order_heads", "order_place")) is (key is not None)
 
 
 def test_the_next_due_task_is_read_from_the_end_of_an_index(plans: Plans) -> None:
