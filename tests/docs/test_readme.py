@@ -91,6 +91,11 @@ def test_the_tables_in_the_documents_are_a_settings_file(tmp_path: Path) -> None
     assert [phase.name for phase in phases] == ["before", "between", "after"]
     assert holds[0].url_prefix == "https://slow-mover.example/"
     assert list(settings.sources) == ["twilio", "kore", "standard-webhooks"]
+    patterns = [rule.pattern.text for rule in settings.destinations]
+    assert patterns[1:] == [
+        "https://*.customer.example:443",
+        "https://customer.example:443/meters/*",
+    ]
     assert [shadow.url_prefix for shadow in settings.shadows] == ["https://customer.example/"]
 
 

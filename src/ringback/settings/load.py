@@ -8,7 +8,8 @@ from typing import Any, Final, cast
 
 from ringback.core.callbacks.shards import Role
 from ringback.core.errors import ConfigurationError
-from ringback.core.http.egress_routes import Egress
+from ringback.core.http.egress_routes import Egress, Egresses
+from ringback.core.http.ssrf_guard import SsrfGuard
 from ringback.core.policy.source_policy import Policy
 from ringback.core.sids import SidKind, is_sid
 from ringback.core.similar_names import similar_names
@@ -17,6 +18,8 @@ from ringback.core.sources.source_table import TABLE as SOURCES
 from ringback.http_client.tls import ClientTls
 from ringback.runtime.server_certificate import server_context
 from ringback.settings.callback_sources import ConfiguredCallbackSources
+from ringback.settings.destinations import TABLE as DESTINATIONS
+from ringback.settings.destinations import DestinationTables
 from ringback.settings.file import SettingsFile
 from ringback.settings.parsers import is_egress_name, without_password
 from ringback.settings.policy import TABLES, read_policy
@@ -37,7 +40,7 @@ from ringback.settings.shadows import TABLE as SHADOWS
 from ringback.settings.shadows import read_shadows
 
 _PREFIX: Final = "RINGBACK_"
-_TABLES: Final = ("egress", "scenarios", SOURCES, *TABLES, SHADOWS, RETENTION)
+_TABLES: Final = ("egress", "scenarios", SOURCES, *TABLES, SHADOWS, RETENTION, DESTINATIONS)
 
 
 def load(
@@ -66,14 +69,17 @@ def load(
     values["phase"] = _phase_to_be_in(given["phase"], values["at"], policy, command)
     _check_certificates(given, values)
     _check_database(given, values)
+    named = _named_egress(file)
+    guard = SsrfGuard(*(values[name] for name in ("allow", "callback_ports", "callback_schemes")))
     return Settings(
         policy=policy,
         policy_origin=file.path if any(name in file.table for name in TABLES) else "KORE's notice",
         sources=added.sources,
         egress_of_source=added.egresses,
-        egress=_named_egress(file),
+        egress=named,
         scenarios=_scenarios(file),
         shadows=read_shadows(file, added.sources),
+        destinations=DestinationTables(added.sources, Egresses(named=named), guard).read(file),
         retention=read_retention(file),
         **values,
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ringback.core.callbacks.response_storage import ResponseStorageBudget
 from ringback.core.callbacks.shards import Role
+from ringback.core.destinations.effective_settings import DestinationRule
 from ringback.core.http.allowed_addresses import Network
 from ringback.core.http.descriptor_shares import DescriptorShares, outgoing_wanted
 from ringback.core.http.egress_routes import Egress, Egresses
@@ -91,6 +92,8 @@ class Settings:
     """The egress routes that a callback URL can name with `#e=`, by name."""
     shadows: tuple[ShadowRule, ...]
     """The rules for shadow copies, in order: the first rule that covers a callback applies."""
+    destinations: tuple[DestinationRule, ...]
+    """What is set for destinations."""
     retention: StoredTimes
     """How long what is kept, for the whole server and for single accounts."""
     extra_ca_file: Path | None

@@ -66,6 +66,25 @@ _TABLES: Final = """\
 #     parameter = "shadow=1"
 #     percent = 10
 
+# What is set for destinations (scheme, host and port), first for all of them, then for single ones,
+# or for those of an account: how fast requests may come, when a breaker stops them, what they have
+# of their own. `ringback destinations set` sets the same at run time.
+#
+#     [destinations]
+#     rate = 200
+#     disable_after = "5d"
+#
+#     [[destinations.for]]
+#     destination = "https://*.customer.example"
+#     rate = 20
+#     breaker = true
+#     headers = { X-Team = "meters" }
+#
+#     [[destinations.for]]
+#     account_sid = "AC5ef8732a3c49700934481addd5ce1659"
+#     destination = "https://customer.example/meters/*"
+#     order = "sim"
+
 # How long what is kept after the end of a callback: the bodies of receivers' answers, the records
 # of attempts, delivered and undelivered callbacks. A single account can have times of its own.
 # What is deleted can't be brought back.

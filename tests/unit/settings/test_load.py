@@ -97,6 +97,7 @@ DEFAULTS_OF_DEV = Settings(
     kore_egress=ANY,
     egress={},
     shadows=(),
+    destinations=(),
     retention={},
     rate_limit=None,
     extra_ca_file=None,

@@ -119,6 +119,20 @@ NO_PROFILE: Final = ConnectionProfile()
 """The profile of requests that have nothing of their own."""
 
 
+def read_header(line: str) -> tuple[str, str]:
+    """Return the name and the value of a header that is written in one line.
+
+    Raises ValueError if the line has no colon; the message does not show the line.
+
+    >>> read_header("X-Team: meters")
+    ('X-Team', 'meters')
+    """
+    name, colon, value = line.partition(":")
+    if not colon:
+        raise ValueError("a header has no colon; write it like X-Team: meters")
+    return name.strip(), value.strip()
+
+
 def check_headers(headers: Collection[tuple[str, str]], *, taken: Collection[str]) -> None:
     """Raise ValueError if a profile can't have these headers; the message shows no values.
 

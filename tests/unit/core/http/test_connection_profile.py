@@ -12,6 +12,7 @@ from ringback.core.http.connection_profile import (
     check_header_name,
     check_header_value,
     check_headers,
+    read_header,
 )
 
 FULL = ConnectionProfile((("X-Team", "a secret"),), "a certificate", "a CA", "dublin")
@@ -151,3 +152,10 @@ class TestHeaders:
         check_headers([("X", value)], taken=())
         with pytest.raises(ValueError, match=r"take 8193 bytes, but .* at most 8192 more; shorten"):
             check_headers([("X", value + "x")], taken=())
+
+
+def test_a_header_is_read_from_a_line() -> None:
+    assert read_header("X-Team:meters: all ") == ("X-Team", "meters: all")
+    with pytest.raises(ValueError, match="a header has no colon; write it like X-Team") as refused:
+        read_header("hunter2")
+    assert "hunter2" not in str(refused.value)
