@@ -1,7 +1,7 @@
 """The parts of the server that the endpoints of every API use."""
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -11,14 +11,38 @@ from ringback.api.rate_limit import AccountRateLimit
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.callbacks.response_storage import ResponseStorageBudget
 from ringback.core.retention import StoredTimes, TimeSubject
+from ringback.core.retry_schedule import FAITHFUL
 from ringback.core.sources.source_definition import BUILT_IN, Sources
+from ringback.delivery.destination_book import DestinationBook
+from ringback.delivery.destination_control import DestinationControl
 from ringback.operations.context import OperationContext
-from ringback.ports import BulkCallbackQueue, Clock, LoopWaker, NewCallbackQueue, Store
-from ringback.runtime.system_clock import stopwatch
+from ringback.ports import BulkCallbackQueue, Clock, Lane, LoopWaker, NewCallbackQueue, Store
+from ringback.runtime.system_clock import SystemClock, SystemRandomSource, stopwatch
 
 
 async def _write_nothing() -> None:
     """Do nothing; the default for `write_counters`."""
+
+
+def _no_destinations() -> DestinationControl:
+    book = DestinationBook((), FAITHFUL)
+    return DestinationControl(book, clock=SystemClock(), random_source=SystemRandomSource())
+
+
+@dataclass(frozen=True, slots=True)
+class DestinationServices:
+    """The parts of the running server that know what is set for destinations, and how they are."""
+
+    control: DestinationControl = field(default_factory=_no_destinations)
+    egress_names: Collection[str] = ()
+    """The names of the egress routes in the settings."""
+    window_of: Callable[[Lane], int | None] = lambda _: None
+    """Returns how many callbacks of a lane may be under way; None if this process sends none."""
+
+    @property
+    def book(self) -> DestinationBook:
+        """What is set."""
+        return self.control.book
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +76,7 @@ class ApiDependencies:
     """How long what is kept, as the settings say."""
     times_changed: Callable[[], None] = lambda: None
     """Called after a time was set at run time, so that what has expired goes."""
+    destinations: DestinationServices = field(default_factory=DestinationServices)
     rate_limit: AccountRateLimit = field(default_factory=AccountRateLimit)
     """Limits the requests of each account."""
     refused: Callable[[], None] = lambda: None

@@ -10,7 +10,7 @@ from starlette.types import ASGIApp
 
 from ringback.api.app import create_app, direct_handlers
 from ringback.api.callback_url_reader import callback_url_parser
-from ringback.api.dependencies import ApiDependencies
+from ringback.api.dependencies import ApiDependencies, DestinationServices
 from ringback.api.health import HealthChecks, health_routes, metrics_routes
 from ringback.api.http.asgi_runner import DirectHandler
 from ringback.api.http.open_connections import OpenConnections
@@ -24,11 +24,12 @@ from ringback.application.process_dependencies import ProcessDependencies
 from ringback.application.storage import OpenStorage
 from ringback.core.accounts.account import EVERY
 from ringback.core.callbacks.shards import Role
+from ringback.delivery.destination_control import DestinationControl
 from ringback.engine.clock_advancer import ClockAdvancer
 from ringback.engine.pause_control import PauseControl
 from ringback.policy.policy_monitor import PolicyMonitor
 from ringback.policy.stored_policy import StoredPolicy
-from ringback.ports import BulkCallbackQueue, LoopWaker, NewCallbackQueue
+from ringback.ports import BulkCallbackQueue, Lane, LoopWaker, NewCallbackQueue
 from ringback.runtime.system_clock import stopwatch
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ class WorkerServicesForApi:
     """The workers' services that the API uses."""
 
     queue: NewCallbackQueue
+    destinations: DestinationControl
+    window_of: Callable[[Lane], int | None]
     batch_queue: BulkCallbackQueue
     write_counters: Callable[[], Awaitable[None]]
     """Writes the counters of minutes that are over."""
@@ -90,6 +93,9 @@ class HttpApi:
             response_storage=settings.storage_budget,
             retention_times=settings.retention,
             times_changed=ports.retention.wake,
+            destinations=DestinationServices(
+                ports.destinations, settings.egresses.named.keys(), ports.window_of
+            ),
             rate_limit=AccountRateLimit(settings.rate_limit),
             gateway=ports.gateway,
             refused=storage.outage.refused,

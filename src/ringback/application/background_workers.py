@@ -14,6 +14,8 @@ from ringback.application.process_dependencies import ProcessDependencies
 from ringback.application.storage import OpenStorage
 from ringback.carrier.simulated_carrier import SimulatedCarrier
 from ringback.core.callbacks.shards import Role
+from ringback.core.destinations.destination_events import DestinationEvent
+from ringback.core.destinations.effective_settings import Notified
 from ringback.core.errors import ConfigurationError, StoreUnavailable
 from ringback.core.job import JobKind
 from ringback.core.sims.scenario import TaskKind
@@ -21,6 +23,8 @@ from ringback.delivery.backlog import BacklogLimits
 from ringback.delivery.batch_ingestion import BatchIngestionQueue
 from ringback.delivery.current_signing_keys import CurrentSigningKeys
 from ringback.delivery.delivery_service import DeliveryLimits, DeliveryService
+from ringback.delivery.destination_book import DestinationBook
+from ringback.delivery.destination_control import DestinationControl
 from ringback.delivery.enqueue import DirectBatchQueue
 from ringback.delivery.minute_counters import CounterWriter
 from ringback.delivery.shadow_sender import ShadowSender
@@ -36,6 +40,7 @@ from ringback.http_client.sockets_and_tls import SystemNetwork
 from ringback.http_client.tls import ClientTls
 from ringback.operations.context import OperationContext
 from ringback.operations.create_callbacks import send_callbacks
+from ringback.operations.destination_events import tell_of_event
 from ringback.operations.jobs import do_piece
 from ringback.policy.policy_reloader import PolicyReloader
 from ringback.policy.stored_policy import StoredPolicy
@@ -63,7 +68,7 @@ _LOOK_FOR_WORK: Final = timedelta(seconds=1)
 """How often to look for jobs of other processes, and tasks whose announcement got lost."""
 
 _LOOK_AT_CHANGES: Final = 1.0
-"""Seconds between two looks at the policy and the pause, in case an announcement got lost."""
+"""Seconds between two looks at what others change, in case an announcement got lost."""
 
 # The code of the two SIM products is imported when it is needed: a server that sends callbacks only
 # starts in less time without it.
@@ -124,7 +129,16 @@ class BackgroundWorkers:
         role = process.settings.role
         self.network = network
         self.shadow_sender = _shadow_sender_of(process, store, network.sender)
-        self.delivery = _delivery_of(process, storage, network.sender, self.shadow_sender)
+
+        def tell(tx: Transaction, event: DestinationEvent, notified: Notified) -> None:
+            tell_of_event(tx, event, notified, process.context(self.delivery.queue))
+
+        destinations = DestinationControl(
+            process.book, clock=clock, random_source=process.random_source, tell=tell
+        )
+        self.delivery = _delivery_of(
+            process, storage, network.sender, self.shadow_sender, destinations
+        )
         self.batch_queue: BulkCallbackQueue
         if cluster.is_shared:
             self.batch_queue = DirectBatchQueue(
@@ -221,6 +235,7 @@ class BackgroundWorkers:
         if storage.cluster.is_shared:
             follower = ChangeFollower(
                 process.signing_keys,
+                process.book,
                 self.stored_policy,
                 self.pause_control,
                 store=storage.store,
@@ -299,11 +314,15 @@ class BackgroundWorkers:
 
 
 class ChangeFollower:
-    """Learns what other processes change: the policy, the pause, and the secrets of accounts."""
+    """Learns what other processes change.
+
+    It is the policy, the pause, what is set for destinations, and the secrets of accounts.
+    """
 
     def __init__(
         self,
         signing_keys: CurrentSigningKeys,
+        book: DestinationBook,
         policy: StoredPolicy,
         pause: PauseControl,
         *,
@@ -312,13 +331,14 @@ class ChangeFollower:
     ) -> None:
         """Also announce the changes of this process."""
         self._signing_keys = signing_keys
+        self._book = book
         self._policy = policy
         self._pause = pause
         self._store = store
         self._has_changes = asyncio.Event()
         signing_keys.announce = lambda: cluster.announce(News(has_changes=True))
         policy.active.listen(signing_keys.announce)
-        pause.announce = signing_keys.announce
+        pause.announce = book.announce = signing_keys.announce
         cluster.listen(self._hear)
 
     def _hear(self, news: News) -> None:
@@ -326,7 +346,7 @@ class ChangeFollower:
             self._has_changes.set()
 
     async def run(self) -> None:
-        """Follow changes as they are announced; look at two of them each second; for ever."""
+        """Follow changes as they are announced; look at most of them each second; for ever."""
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_LOOK_AT_CHANGES):
@@ -336,6 +356,7 @@ class ChangeFollower:
             with suppress(StoreUnavailable):
                 await self._pause.look()
                 await self._policy.look()
+                await self._book.refresh(self._store)
                 if are_announced:
                     await self._signing_keys.refresh(self._store)
 
@@ -408,6 +429,7 @@ def _delivery_of(
     storage: OpenStorage,
     sender: HttpTransport,
     shadow_sender: ShadowSender,
+    destinations: DestinationControl,
 ) -> DeliveryService:
     settings = process.settings
     limits = DeliveryLimits(
@@ -427,6 +449,7 @@ def _delivery_of(
         counters=process.counters,
         sources=settings.sources,
         signing_keys=process.signing_keys,
+        destinations=destinations,
         first_settled=shadow_sender.consider,
         recover_copies=shadow_sender.recover,
         gate=process.gate,

@@ -13,6 +13,7 @@ from ringback.core.policy.urls_in_use import StoredUrl
 from ringback.core.sims.simulated_network import SimulationSettings
 from ringback.delivery.counters import DeliveryCounters
 from ringback.delivery.current_signing_keys import CurrentSigningKeys
+from ringback.delivery.destination_book import DestinationBook
 from ringback.operations.context import OperationContext
 from ringback.operations.delivery_totals import count_recent
 from ringback.policy.active_policy import ActivePolicy
@@ -48,6 +49,8 @@ class ProcessDependencies:
     """The maximum numbers of incoming and outgoing connections, given the limit on open files."""
     signing_keys: CurrentSigningKeys = field(init=False, default_factory=CurrentSigningKeys)
     counters: DeliveryCounters = field(init=False, default_factory=DeliveryCounters)
+    book: DestinationBook = field(init=False)
+    """What is set for destinations."""
     gate: SendingGate = field(init=False, default_factory=SendingGate)
     """Closed while the server is paused."""
     member: ClusterMember = field(init=False)
@@ -63,6 +66,7 @@ class ProcessDependencies:
         self.policy = ActivePolicy(policy, phase=settings.phase)
         name = f"{gethostname()}:{os.getpid()}"
         self.member = ClusterMember(name, settings.role, self.clock.now())
+        self.book = DestinationBook(settings.destinations, settings.schedule)
         self._simulation = settings.simulation
 
     def context(self, queue: NewCallbackQueue) -> OperationContext:

@@ -83,6 +83,8 @@ def services_of(workers: BackgroundWorkers) -> WorkerServicesForApi:
     delivery, network = workers.delivery, workers.network
     return WorkerServicesForApi(
         queue=delivery.queue,
+        destinations=delivery.destinations,
+        window_of=delivery.window_of,
         batch_queue=workers.batch_queue,
         write_counters=workers.counter_writer.write,
         notifier=workers.notifier,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from ringback.cli.output import on_one_line
-from ringback.core.events.event_kinds import MARKS
+from ringback.core.events.event_kinds import MARKS, OF_DESTINATIONS
 
 if TYPE_CHECKING:
     from ringback.portal_client import JsonObject
@@ -114,6 +114,8 @@ def event_of(callback: "JsonObject") -> str:
         if kind is not None and status is not None:
             code = f" {parameters['ErrorCode']}" if "ErrorCode" in parameters else ""
             return on_one_line(f"{kind}.{status}{code}")
+    if parameters.get("EventType") in OF_DESTINATIONS:
+        return str(parameters["EventType"])
     first = next((f"{name}={value}" for name, value in parameters.items()), "-")
     return on_one_line(first if len(first) <= _EVENT_WIDTH else f"{first[: _EVENT_WIDTH - 1]}…")
 

@@ -183,6 +183,14 @@ class DeliveryService:
         """True if callbacks of several accounts have been sent within the last second."""
         return self._scheduler.are_shared(self._clock.now())
 
+    def window_of(self, lane: Lane) -> int | None:
+        """Return how many callbacks of a lane may be under way at most.
+
+        It is None if nothing was sent in the lane lately, or another process sends in it.
+        """
+        is_ours = self._cluster.lease_on(lane.destination) is not None
+        return self._scheduler.window_of(lane) if is_ours else None
+
     @property
     def is_still(self) -> bool:
         """True if delivery is idle until a waiting callback comes due or a new one arrives."""

@@ -23,7 +23,14 @@ from ringback.core.destinations.effective_settings import (
     effective_settings,
 )
 from ringback.core.retry_schedule import RetrySchedule
-from ringback.ports import DestinationPause, Lane, Store, StoredDestinationSettings, Transaction
+from ringback.ports import (
+    DestinationPause,
+    Lane,
+    Store,
+    StoredDestinationSettings,
+    Transaction,
+    nothing,
+)
 
 _MOST_PLACES: Final = 10_000
 _Key = tuple[SettingsOwner, str, str]
@@ -57,6 +64,8 @@ class DestinationBook:
         self.schedule = schedule
         self.revision = 0
         """The revision of the last change that is known."""
+        self.announce: Callable[[], None] = nothing
+        """Called after each change of this process, to notify other processes."""
         self._in_file = tuple(in_file)
         self._stored = dict[_Key, StoredDestinationSettings]()
         self._by_origin = defaultdict[str, dict[_Key, DestinationRule]](dict)
@@ -80,6 +89,19 @@ class DestinationBook:
         """Return the changes in the store since the last revision that is known."""
         destinations, known = tx.destinations, self.revision
         return destinations.changed_since(known) if destinations.revision() > known else []
+
+    def use_from(self, tx: Transaction) -> None:
+        """Use what is in the store after a change, once it is durable, and announce the change.
+
+        It also has the changes of other processes that came before it.
+        """
+        changed = self.changes_in(tx)
+
+        def use() -> None:
+            self.learn(changed)
+            self.announce()
+
+        tx.on_commit(use)
 
     def learn(self, changed: Sequence[StoredDestinationSettings]) -> None:
         """Use what has been set anew, in the order of the revisions."""

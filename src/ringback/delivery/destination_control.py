@@ -16,6 +16,7 @@ from ringback.core.callbacks.callback import CallbackStatus, DeliveryProgress
 from ringback.core.callbacks.shards import origin_of, shard_of
 from ringback.core.destinations.destination_events import DestinationEvent, DestinationEventKind
 from ringback.core.destinations.destination_state import WELL, DestinationState
+from ringback.core.destinations.effective_settings import Notified
 from ringback.core.destinations.token_bucket import TokenBucket
 from ringback.core.http.outcome import Outcome
 from ringback.delivery.destination_book import DestinationBook
@@ -35,11 +36,11 @@ from ringback.runtime.wakeup import Wakeup
 
 _log = logging.getLogger(__name__)
 
-Tell = Callable[[Transaction, DestinationEvent, "LaneValve"], None]
+Tell = Callable[[Transaction, DestinationEvent, Notified], None]
 """Queues the callbacks about an event, in the transaction that saves the change."""
 
 
-def tell_nobody(tx: Transaction, event: DestinationEvent, valve: LaneValve) -> None:
+def tell_nobody(tx: Transaction, event: DestinationEvent, notified: Notified) -> None:
     """Queue no callback about an event."""
 
 
@@ -165,11 +166,14 @@ class DestinationControl:
     def save(self, tx: Transaction, change: StateChange) -> None:
         """Store a change, and queue the callbacks about its events."""
         tx.destinations.save_state(change.lane, change.state)
-        valve = self.valve(change.lane)
-        for event in change.events:
-            self._tell(tx, event, valve)
         if change.events:
-            tx.on_commit(lambda: self._note(change.events))
+            self.tell(tx, change.events, self.valve(change.lane).settings.notify)
+
+    def tell(self, tx: Transaction, events: Sequence[DestinationEvent], notified: Notified) -> None:
+        """Queue the callbacks about events, and count the events once they are stored."""
+        for event in events:
+            self._tell(tx, event, notified)
+        tx.on_commit(lambda: self._note(events))
 
     def _note(self, events: Sequence[DestinationEvent]) -> None:
         for event in events:

@@ -251,6 +251,12 @@ class FairScheduler:
                 state.is_stopped, state.next_due = False, state.first_due
                 self._come_back_at(state.next_due, state)
 
+    def window_of(self, lane: Lane) -> int | None:
+        """Return how many slots a lane may take at most; None if nothing was sent in it lately."""
+        with self._lock:
+            state = self._lanes.get(lane)
+            return state and state.window
+
     def are_shared(self, now: datetime) -> bool:
         """Return True if several accounts took slots within the last second."""
         since = self._latest_since

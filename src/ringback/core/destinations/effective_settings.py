@@ -32,6 +32,10 @@ _HOLD: Final = timedelta(minutes=1)
 _BURST_SHARE: Final = 10
 
 
+Notified = tuple[tuple[str | None, CallbackUrl], ...]
+"""URLs that get events, each with the account that sends them; None for the lane's own."""
+
+
 class SettingsOwner(StrEnum):
     """The two sides that can set something."""
 
@@ -100,8 +104,8 @@ class EffectiveSettings:
     order: DestinationOrder
     profile: ConnectionProfile = NO_PROFILE
     """What requests to the destination have of their own: headers, a certificate, an egress."""
-    notify: tuple[tuple[str | None, CallbackUrl], ...] = field(default=(), repr=False)
-    """Where events go: for each URL the account that sends them; None for the lane's own."""
+    notify: Notified = field(default=(), repr=False)
+    """Where events go."""
     origins: Mapping[str, str] = field(default_factory=dict[str, str])
     """The place where each setting was set; what is missing has its default."""
 
@@ -213,7 +217,7 @@ def _choice(
     return accounts if _CHOOSE[bound](operators.value, accounts.value) else operators
 
 
-def _notified(layers: Mapping[SettingsOwner, _Layer]) -> tuple[tuple[str | None, CallbackUrl], ...]:
+def _notified(layers: Mapping[SettingsOwner, _Layer]) -> Notified:
     """Return the URLs of both layers: neither the operator's nor the account's bounds the other."""
     found = list[tuple[str | None, CallbackUrl]]()
     for owner, layer in layers.items():

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
+from ringback.core.destinations.destination_events import DestinationEventKind
 from ringback.core.sids import SidKind
 
 
@@ -33,7 +34,13 @@ Their order matters: a callback about a message has a SimSid too.
 
 TEST_EVENT: Final = "test_event"
 """The kind of KORE's test event, which has no parameters."""
-EVENT_KINDS: Final = (*(kind for kinds in MARKS.values() for kind in kinds.values()), TEST_EVENT)
+OF_DESTINATIONS: Final = frozenset(kind.value for kind in DestinationEventKind)
+"""The kinds of events about destinations; `event_and_sim` does not know them."""
+EVENT_KINDS: Final = (
+    *(kind for kinds in MARKS.values() for kind in kinds.values()),
+    TEST_EVENT,
+    *(kind.value for kind in DestinationEventKind),
+)
 """The names of all kinds of events."""
 
 _FAMILIES: Final = [

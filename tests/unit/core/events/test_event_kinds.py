@@ -4,7 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ringback.core.events.event_kinds import EVENT_KINDS, MARKS, TEST_EVENT, event_and_sim
+from ringback.core.events.event_kinds import (
+    EVENT_KINDS,
+    MARKS,
+    OF_DESTINATIONS,
+    TEST_EVENT,
+    event_and_sim,
+)
 from ringback.core.events.payload import Event, parameters_of
 from ringback.core.form_encoding import decode, encode
 from ringback.core.sids import SidKind, is_sid
@@ -37,7 +43,7 @@ def test_a_profile_on_a_sim_has_that_sim() -> None:
 
 
 def test_all_kinds_are_listed_with_the_test_event() -> None:
-    assert set(EVENT_KINDS) == {*OF_EACH_KIND, TEST_EVENT}
+    assert set(EVENT_KINDS) == {*OF_EACH_KIND, TEST_EVENT, *OF_DESTINATIONS}
 
 
 A_SIM = "HS" + "0a" * 16
