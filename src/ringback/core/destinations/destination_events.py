@@ -1,30 +1,13 @@
 """Events about destinations, of which an account or the operator can get callbacks."""
 
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Final, NamedTuple
 
 from ringback.core.calendar import iso
+from ringback.core.events.event_kinds import DestinationEventKind
 
 QUIET: Final = timedelta(minutes=10)
 """For how long no other event of the same kind is sent about a destination."""
-
-
-class DestinationEventKind(StrEnum):
-    """The kinds of events about a destination."""
-
-    FAILING = "destination.failing"
-    """The share of its failed requests is that at which a breaker opens."""
-    OPENED = "destination.opened"
-    """Its breaker has opened: nothing is sent but probes."""
-    RECOVERED = "destination.recovered"
-    """A probe was answered, so its breaker has closed."""
-    PAUSED = "destination.paused"
-    """The account, or the operator, has paused it."""
-    DISABLED = "destination.disabled"
-    """It gets nothing any more until somebody resumes it."""
-    EXHAUSTED = "callback.exhausted"
-    """A callback to it has failed: it is not sent again unless somebody replays it."""
 
 
 class DestinationEvent(NamedTuple):

@@ -2,10 +2,27 @@
 
 import re
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Final, NamedTuple
 
-from ringback.core.destinations.destination_events import DestinationEventKind
 from ringback.core.sids import SidKind
+
+
+class DestinationEventKind(StrEnum):
+    """The kinds of events about a destination."""
+
+    FAILING = "destination.failing"
+    """The share of its failed requests is that at which a breaker opens."""
+    OPENED = "destination.opened"
+    """Its breaker has opened: nothing is sent but probes."""
+    RECOVERED = "destination.recovered"
+    """A probe was answered, so its breaker has closed."""
+    PAUSED = "destination.paused"
+    """The account, or the operator, has paused it."""
+    DISABLED = "destination.disabled"
+    """It gets nothing any more until somebody resumes it."""
+    EXHAUSTED = "callback.exhausted"
+    """A callback to it has failed: it is not sent again unless somebody replays it."""
 
 
 class EventMark(NamedTuple):
