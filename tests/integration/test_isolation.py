@@ -24,6 +24,9 @@ from ringback.core.callback_counts import CallbackCounts, CountedMinute, CountSp
 from ringback.core.callback_urls.callback_target import CallbackTarget
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.callbacks.retry import GiveUp
+from ringback.core.destinations.destination_settings import DestinationValues
+from ringback.core.destinations.destination_state import DestinationState
+from ringback.core.destinations.effective_settings import SettingsOwner
 from ringback.core.http.http_exchange import AttemptResult, ReceiverResponseRecord
 from ringback.core.http.outcome import DeliveredOutcome
 from ringback.core.job import JobKind
@@ -37,8 +40,11 @@ from ringback.core.wireless.sim import WirelessStatus
 from ringback.ports import (
     AuditFilter,
     CallbackFilter,
+    DestinationPause,
+    Lane,
     PageWindow,
     ShadowCallbackFilter,
+    StoredDestinationSettings,
     Transaction,
 )
 from ringback.ports.callbacks import lane_of
@@ -156,6 +162,7 @@ def furnish_callbacks(tx: Transaction, sid: str) -> None:
     counts = CallbackCounts(accepted=NUMBERS[sid])
     minute = CountSpan.HOUR.begin_of(NOW - records.SECOND * 3600)
     tx.counters.add([CountedMinute(minute, *lane_of(added), Source.TWILIO, counts)])
+    furnish_destinations(tx, lane_of(added))
     tx.retention.set_times({TimeSubject(sid, "answers"): records.SECOND * 9000}, NOW)
     whose = {"statuses": ["failed"], "as_other_source": False, "destination": host}
     tx.jobs.add(replace(records.job(NUMBERS[sid], sid), parameters=whose))
@@ -166,6 +173,24 @@ def furnish_callbacks(tx: Transaction, sid: str) -> None:
     copy = records.shadow(NUMBERS[sid], sid)
     tx.shadows.open([copy])
     tx.shadows.settle([copy.settled(AttemptResult(DeliveredOutcome(200)), None, started=NOW)])
+
+
+def furnish_destinations(tx: Transaction, lane: Lane) -> None:
+    """Set something for a destination, as the account and as the operator, and disable it."""
+    number, whose = NUMBERS[lane.account_sid], WHOSE[lane.account_sid]
+    for owner in SettingsOwner:
+        tx.destinations.save(
+            StoredDestinationSettings(
+                sid=f"DT{number:016x}{'0' if owner is SettingsOwner.ACCOUNT else '1':>016}",
+                owner=owner,
+                account_sid=lane.account_sid,
+                pattern=lane.destination,
+                given=DestinationValues({"rate": 5.0}, headers=(("X-Whose", whose),)),
+                pause=DestinationPause(NOW, reason=f"{whose}-reason"),
+                date_updated=NOW,
+            )
+        )
+    tx.destinations.save_state(lane, DestinationState(disabled=NOW, disabled_why=f"{whose}-why"))
 
 
 def everything_of(tx: Transaction, sid: str) -> list[Any]:
@@ -189,6 +214,8 @@ def everything_of(tx: Transaction, sid: str) -> list[Any]:
         ),
         [tx.scenarios.get(one) for one in (sid, records.SIMS[sid].sid)],
         tx.audit.page(sid, AuditFilter(), PageWindow(99)),
+        [one for one in tx.destinations.changed_since(0) if one.account_sid == sid],
+        [one for one in tx.destinations.states() if one[0].account_sid == sid],
     ]
 
 
@@ -226,6 +253,7 @@ NAMES: Final[dict[str, list[str]]] = {
 """The values for each parameter of a path, by the path up to it."""
 
 QUERIES: Final = {
+    "/portal/v1/destinations/one": "?Destination=http://ours.example&",
     "/portal/v1/jobs/preview": "?Kind=replay&Since=2024-01-01T00:00:00Z&Status=undelivered&",
     "/portal/v1/counters": "?Split=account&",
 }
@@ -239,11 +267,16 @@ NOBODYS: Final = {
 """Routes that show nothing of any account."""
 
 A_URL: Final = "http://ours.example/new"
+THERE: Final = "http://theirs.example"
 FORMS: Final[dict[str, list[dict[str, str]]]] = {
     "/portal/v1/replays": [{"Sids": CALLBACK}, {"Since": "2024-01-01T00:00:00Z"}],
     "/portal/v1/jobs": [{"Kind": "replay", "Since": "2024-01-01T00:00:00Z"}],
     **{f"/portal/v1/jobs/{{sid}}/{verb}": [{}] for verb in ("pause", "resume", "cancel")},
     "/portal/v1/retention": [{"Answers": "7d", "Confirm": "yes"}],
+    "/portal/v1/destinations": [{"Destination": THERE, "Rate": "7", "Header": "X-Own: mine"}],
+    "/portal/v1/destinations/pause": [{"Destination": THERE}, {"Destination": "*"}],
+    "/portal/v1/destinations/resume": [{"Destination": THERE}, {"Destination": "*"}],
+    "/portal/v1/destinations/test": [{"Destination": THERE}],
     "/portal/v1/callbacks/{sid}/replay": [{}, {"AsOtherSource": "true"}],
     "/portal/v1/callbacks/{sid}/discard": [{"Reason": "because"}],
     "/portal/v1/test_events": [{"Url": A_URL}],
@@ -312,7 +345,8 @@ DOCUMENTS: Final[dict[str, list[dict[str, Any]]]] = {
 MINE_WITH_THEIRS: Final = {
     f"{CALLBACKS}/{{sid}}/comparison": (
         f"{CALLBACKS}/{records.callback(NUMBERS[OURS]).sid}/comparison?Other={CALLBACK}"
-    )
+    ),
+    "/portal/v1/destinations/one": "/portal/v1/destinations/one?Destination=http://theirs.example",
 }
 """Requests about a record of the intruder, with the other's records in the query."""
 
@@ -427,6 +461,7 @@ async def server(path: Path, *accounts: str) -> Server:
 
     await store.transact(fill)
     dependencies = dependencies_on(store)
+    await dependencies.destinations.book.refresh(store)
     caller = Caller(create_app(dependencies), credentials=None)
     routes = [route for route in all_routes(dependencies) if isinstance(route, Route)]
     signed_in = await caller.post(

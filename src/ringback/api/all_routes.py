@@ -22,6 +22,7 @@ from ringback.api.portal.callbacks import CallbackEndpoints
 from ringback.api.portal.comparison import ComparisonEndpoints
 from ringback.api.portal.counters import CounterEndpoints
 from ringback.api.portal.create_callbacks import CreateCallbacksEndpoints
+from ringback.api.portal.destinations import DestinationEndpoints
 from ringback.api.portal.devices import DeviceEndpoints
 from ringback.api.portal.jobs import JobEndpoints
 from ringback.api.portal.kore_test_events import TestEventEndpoints
@@ -74,6 +75,7 @@ _PORTAL: Final = (
     DeviceEndpoints,
     ScenarioEndpoints,
     RetentionEndpoints,
+    DestinationEndpoints,
     ApiKeyEndpoints,
     AuditEndpoints,
 )

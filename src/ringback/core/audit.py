@@ -160,14 +160,14 @@ def audit_entry(
     )
 
 
-class _Secret(NamedTuple):
+class SecretValue(NamedTuple):
     """A secret, which is compared, but never shown."""
 
     value: object
 
 
 def _fields(record: object) -> dict[str, object]:
-    """Return the fields of a record by their names; secret values are wrapped in `_Secret`."""
+    """Return the fields of a record by their names; secret values are wrapped in `SecretValue`."""
     if record is None:
         return {}
     if isinstance(record, Mapping):
@@ -175,7 +175,7 @@ def _fields(record: object) -> dict[str, object]:
     fields = dataclasses.fields(cast("Any", record))
     values = {field: getattr(record, field.name) for field in fields}
     return {
-        field.name: value if field.repr or value is None else _Secret(value)
+        field.name: value if field.repr or value is None else SecretValue(value)
         for field, value in values.items()
     }
 
@@ -183,7 +183,7 @@ def _fields(record: object) -> dict[str, object]:
 def _shown(value: object) -> Any:
     """Return a value as JSON has it, without secrets."""
     match value:
-        case _Secret():
+        case SecretValue():
             return HIDDEN
         case None | bool() | int() | float():
             return value

@@ -25,6 +25,7 @@ class SidKind(StrEnum):
     CALLBACK = "CB"
     COMMAND = "DC"
     DATA_SESSION = "WN"
+    DESTINATION_SETTINGS = "DT"
     ESIM_PROFILE = "HP"
     FLEET = "HF"
     IP_COMMAND = "HG"

@@ -13,7 +13,7 @@ from ringback.core.accounts.account import Account
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.callbacks.callback import CallbackRecord
 from ringback.core.callbacks.shards import origin_of
-from ringback.core.destinations.destination_pattern import parsed_pattern
+from ringback.core.destinations.destination_pattern import ALL, parsed_pattern
 from ringback.core.destinations.destination_settings import DestinationOrder
 from ringback.core.destinations.effective_settings import (
     EVERY_ACCOUNT,
@@ -41,6 +41,8 @@ class LanePause(NamedTuple):
 
     owner: SettingsOwner
     pause: DestinationPause
+    pattern: str = ALL
+    """The pattern of the destinations that are paused."""
 
     @property
     def why(self) -> str:
@@ -149,7 +151,23 @@ class DestinationBook:
 
     def pauses_of(self, lane: Lane) -> list[LanePause]:
         """Return the pauses of a lane, those of the operator first; some may be over."""
-        return [LanePause(one.owner, one.pause) for one in self._of(lane) if one.pause is not None]
+        return [
+            LanePause(one.owner, one.pause, one.pattern)
+            for one in self._of(lane)
+            if one.pause is not None
+        ]
+
+    def all_set(self, account_sid: str) -> list[StoredDestinationSettings]:
+        """Return what is set at run time for an account, by itself or by the operator.
+
+        For EVERY_ACCOUNT, it is what the operator has set for all accounts.
+        """
+        found = [
+            one
+            for one in self._stored.values()
+            if one.account_sid == account_sid and not one.is_empty
+        ]
+        return sorted(found, key=lambda one: (one.pattern, one.owner))
 
     def resumed_at(self, lane: Lane) -> datetime | None:
         """Return when somebody last resumed a lane; None if nobody has."""

@@ -96,6 +96,10 @@ class DestinationControl:
             valve = self._valves.setdefault(lane, new)
         return valve
 
+    def known_valve(self, lane: Lane) -> LaneValve | None:
+        """Return the valve of a lane in which this process has sent something lately, or None."""
+        return self._valves.get(lane)
+
     def drop(self, lane: Lane) -> bool:
         """Forget the valve of an idle lane; return False if it has something to remember."""
         valve = self._valves.get(lane)

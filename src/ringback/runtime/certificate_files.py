@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from ringback.core.calendar import iso
 from ringback.core.errors import ConfigurationError
 from ringback.runtime.os_error_messages import error_text
 
@@ -81,6 +82,21 @@ def trust_text(context: ssl.SSLContext, pem: str, called: str) -> None:
         raise ConfigurationError(
             f"the {called} can't be used: {_why(error)}; give all lines of its files in PEM"
         ) from None
+
+
+def describe_certificates(pem: str) -> str:
+    """Return the subject and the end of each certificate in a text in PEM, without any key.
+
+    Raises ValueError if a certificate can't be read.
+    """
+    # Imported late, since few servers need it.
+    from cryptography.x509 import load_pem_x509_certificates  # noqa: PLC0415 (see above)
+
+    found = load_pem_x509_certificates(pem.encode())
+    return "; ".join(
+        f"{one.subject.rfc4514_string() or 'no subject'}, until {iso(one.not_valid_after_utc)}"
+        for one in found
+    )
 
 
 def _check_text(pem: str, called: str, *needed: tuple[re.Pattern[str], str]) -> None:

@@ -34,6 +34,7 @@ from ringback.api.portal.policy import PolicyEndpoints
 from ringback.core.accounts.account import ApiKeyRole
 from ringback.core.audit import ActorKind, AuditEntry
 from ringback.core.calendar import iso
+from ringback.core.destinations.effective_settings import SettingsOwner
 from ringback.core.job import pause
 from ringback.core.policy.source_policy import NOTICE
 from ringback.core.sids import SidKind
@@ -41,7 +42,7 @@ from ringback.core.sims.mobile_networks import NETWORKS
 from ringback.engine.clock_advancer import ClockAdvancer
 from ringback.engine.pause_control import PauseControl
 from ringback.policy.active_policy import ActivePolicy
-from ringback.ports import SendingPause, Transaction
+from ringback.ports import DestinationPause, SendingPause, StoredDestinationSettings, Transaction
 from ringback.runtime.sending_gate import SendingGate
 from ringback.runtime.virtual_clock import VirtualClock
 from tests.fakes import (
@@ -88,6 +89,15 @@ RUNS: Final = job(1, ACCOUNT_SID)
 PAUSED: Final = pause(job(2, ACCOUNT_SID), NOW)
 PENDING: Final = a_secret("pending-value", name="next")
 
+PAUSED_DESTINATION: Final = StoredDestinationSettings(
+    sid="DT" + "0" * 32,
+    owner=SettingsOwner.ACCOUNT,
+    account_sid=ACCOUNT_SID,
+    pattern="https://a.example:443",
+    pause=DestinationPause(NOW),
+    date_updated=NOW,
+)
+
 HOOK: Final = "http://user:hunter2@127.0.0.1:9000/path"
 POLICY: Final = {
     "version": 0,
@@ -97,6 +107,7 @@ POLICY: Final = {
 ANSWERS_OF: Final = {
     "SendCallback": "callbacks",
     "SendTestEvent": "callbacks",
+    "TestDestination": "callbacks",
     "RehearseSecret": "callbacks",
     "CreateSmsCommand": "messages",
     "CreateIpCommand": "messages",
@@ -127,6 +138,9 @@ DEVICE: Final = f"/portal/v1/devices/{SIM_SID}"
 PROFILES: Final = "/supersim/v1/NetworkAccessProfiles"
 OF_SIM: Final = {"Sim": SIM_SID, "Payload": "Hi"}
 
+DESTINATIONS: Final = "/portal/v1/destinations"
+HERE: Final = {"Destination": "https://a.example"}
+
 CHANGES: Final[dict[tuple[str, str], Change]] = {
     ("POST", "/portal/v1/callbacks"): Change(
         "SendCallback", json={"url": HOOK, "parameters": {"a": "1"}}
@@ -154,6 +168,10 @@ CHANGES: Final[dict[tuple[str, str], Change]] = {
     ("POST", "/portal/v1/retention"): Change(
         "SetRetention", form={"Answers": "forever"}, account_sid=None, by_operator=True
     ),
+    ("POST", DESTINATIONS): Change("SetDestination", form={**HERE, "Rate": "20"}),
+    ("POST", f"{DESTINATIONS}/pause"): Change("PauseDestination", form=HERE),
+    ("POST", f"{DESTINATIONS}/resume"): Change("ResumeDestination", form=HERE),
+    ("POST", f"{DESTINATIONS}/test"): Change("TestDestination", form={"Destination": HOOK}),
     ("POST", "/portal/v1/test_events"): Change("SendTestEvent", form={"Url": HOOK}),
     ("POST", "/portal/v1/rehearsals"): Change("RehearseSecret", form={"Url": HOOK}),
     ("POST", "/portal/v1/devices/{sim}/sms"): Change(
@@ -281,9 +299,11 @@ class World:
         return await self.caller.call(verb, change.path or path, body, headers=headers)
 
     def prepare(self, key: tuple[str, str]) -> None:
-        """Pause the server if the request of this route ends a pause."""
+        """Pause the server, or the destination, if the request of this route ends its pause."""
         if CHANGES[key].action == "ResumeServer":
             self.store.commit(lambda tx: tx.pause.begin(SendingPause(NOW, "why")))
+        if CHANGES[key].action == "ResumeDestination":
+            self.store.commit(lambda tx: tx.destinations.save(PAUSED_DESTINATION))
 
     @property
     def entries(self) -> list[AuditEntry]:

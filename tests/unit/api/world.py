@@ -7,11 +7,14 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
 from ringback.api.app import create_app
-from ringback.api.dependencies import ApiDependencies
+from ringback.api.dependencies import ApiDependencies, DestinationServices
 from ringback.api.operation_definition import ApiOperation
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.callbacks.callback import CallbackRecord
 from ringback.core.errors import InvalidCallbackUrl
+from ringback.core.retry_schedule import FAITHFUL
+from ringback.delivery.destination_book import DestinationBook
+from ringback.delivery.destination_control import DestinationControl
 from ringback.ports import (
     CallbackFilter,
     Clock,
@@ -104,6 +107,12 @@ def dependencies_on(
         callback_queue=takes_in,
         batch_queue=BatchesAtOnce(store, takes_in),
         read_url=read_url,
+        destinations=DestinationServices(
+            DestinationControl(
+                DestinationBook((), FAITHFUL), clock=on, random_source=random_source
+            ),
+            ("dublin",),
+        ),
     )
 
 

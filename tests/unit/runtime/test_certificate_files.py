@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives import serialization
 
 from ringback.core.errors import ConfigurationError
 from ringback.runtime.certificate_files import (
+    describe_certificates,
     load_certificate,
     load_certificate_text,
     require_readable,
@@ -221,3 +222,15 @@ def test_unusable_authorities_are_refused(
     ca, key = pem_text(authority.cert_pem), pem_text(authority.private_key_pem)
     with pytest.raises(ConfigurationError, match=why):
         trust_text(a_server(), spoil(ca, key), "CA")
+
+
+def test_certificates_are_described_by_subject_and_end() -> None:
+    ca = trustme.CA(organization_name="Acme")
+    leaf = ca.issue_cert("a.example")
+    text = pem_text(*leaf.cert_chain_pems, leaf.private_key_pem) + pem_text(ca.cert_pem)
+    first, second = describe_certificates(text).split("; ")
+    assert "Acme" in second
+    for one in (first, second):
+        assert one.endswith(", until 3000-01-01T00:00:00Z")
+    with pytest.raises(ValueError, match="PEM"):
+        describe_certificates("no certificate")

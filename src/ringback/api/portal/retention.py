@@ -102,7 +102,7 @@ class RetentionEndpoints(EndpointGroup):
             subject = call.account_sid if asked is None else fetch_account(tx, asked).sid
             return fetch_times(tx, in_settings), subject
 
-        with _refusing_unknown(call.given):
+        with refusing_unknown(call.given):
             return _record(*await self.read(call.account_sid, look))
 
     async def _set(self, call: ApiRequest) -> Mapping[str, object]:
@@ -112,7 +112,7 @@ class RetentionEndpoints(EndpointGroup):
                 " which `ringback accounts keys create --operator` makes"
             )
         parts = self._dependencies
-        with _refusing_unknown(call.given):
+        with refusing_unknown(call.given):
             times = await change_times(
                 parts.store,
                 _read(call.given),
@@ -125,7 +125,7 @@ class RetentionEndpoints(EndpointGroup):
 
 
 @contextmanager
-def _refusing_unknown(given: RequestParameters) -> Generator[None]:
+def refusing_unknown(given: RequestParameters) -> Generator[None]:
     """Turn NotFound for an account that a parameter names into InvalidParameter."""
     try:
         yield

@@ -21,6 +21,8 @@ class DestinationEventKind(StrEnum):
     """The account, or the operator, has paused it."""
     DISABLED = "destination.disabled"
     """It gets nothing any more until somebody resumes it."""
+    TEST = "destination.test"
+    """Somebody tests whether it gets callbacks."""
     EXHAUSTED = "callback.exhausted"
     """A callback to it has failed: it is not sent again unless somebody replays it."""
 

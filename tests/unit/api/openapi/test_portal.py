@@ -62,6 +62,8 @@ REPLAY: Final = {"Kind": "replay", "Since": "2024-01-01T00:00:00Z"}
 POLICY: Final = "/portal/v1/policy"
 CLOCK: Final = "/portal/v1/clock"
 RETENTION: Final = "/portal/v1/retention"
+DESTINATIONS: Final = "/portal/v1/destinations"
+HERE: Final = {"Destination": "https://a.example"}
 KEYS: Final = "/portal/v1/keys"
 AUDIT: Final = "/portal/v1/audit"
 AUTHOR: Final = "/portal/v1/authors/{sid}"
@@ -77,6 +79,21 @@ CALLS: Final = (
     Call("GET", "/portal/v1/undelivered", 200),
     Call("GET", RETENTION, 200),
     Call("POST", RETENTION, 403, {"Answers": "7d"}),
+    Call("POST", DESTINATIONS, 200, {**HERE, "Rate": "20", "Notify": HOOK, "Breaker": "no"}),
+    Call("POST", DESTINATIONS, 400, {**HERE, "Rate": "fast"}),
+    Call("POST", DESTINATIONS, 403, {**HERE, "TotalRate": "20"}),
+    Call("POST", f"{DESTINATIONS}/pause", 200, {**HERE, "Reason": "moving"}),
+    Call("POST", f"{DESTINATIONS}/pause", 400, {"Destination": "ftp://a.example"}),
+    Call("POST", f"{DESTINATIONS}/resume", 200, HERE),
+    Call("POST", f"{DESTINATIONS}/resume", 400),
+    Call("POST", f"{DESTINATIONS}/test", 201, {"Destination": HOOK}),
+    Call("POST", f"{DESTINATIONS}/test", 400),
+    Call("GET", DESTINATIONS, 200),
+    Call("GET", DESTINATIONS, 200, {"State": "well", "PageSize": "1"}),
+    Call("GET", DESTINATIONS, 400, {"State": "odd"}),
+    Call("GET", f"{DESTINATIONS}/one", 200, HERE),
+    Call("GET", f"{DESTINATIONS}/one", 400, {"Destination": "https://nobody.example"}),
+    Call("GET", f"{DESTINATIONS}/one", 400),
     Call("GET", ONE, 200, sid=CALLBACK_SID),
     Call("GET", ONE, 404, sid="none"),
     Call("GET", f"{ONE}/attempts", 200, sid=CALLBACK_SID),
@@ -198,6 +215,8 @@ CALLS_OF_OPERATOR: Final = (
     Call("POST", RETENTION, 400, {"Answers": "7"}),
     Call("POST", RETENTION, 409, {"Answers": "1h"}),
     Call("GET", RETENTION, 200),
+    Call("POST", f"{DESTINATIONS}/pause", 200, {"Destination": "*", "Reason": "all"}),
+    Call("GET", DESTINATIONS, 200, {"AccountSid": ACCOUNT_SID}),
     Call("GET", KEYS, 200),
     Call("POST", KEYS, 201, {"Name": "dashboard", "Role": "read_only"}),
     Call("DELETE", f"{KEYS}/{{sid}}", 204, sid=OPERATORS.sid),

@@ -245,7 +245,8 @@ async def test_callbacks_are_filtered_by_their_creation(
         (
             "Event=sim.active",
             "Event='sim.active': Event must be one of esim, sms, ip, command, sim, wireless,"
-            " test_event",
+            " test_event, destination.failing, destination.opened, destination.recovered,"
+            " destination.paused, destination.disabled, destination.test, callback.exhausted",
         ),
         (
             "SimSid=my_super_sim",
