@@ -154,6 +154,8 @@ def details(callback: "JsonObject") -> Iterator[str]:
     yield f"  created     {callback['date_created']}"
     if callback["date_next_attempt"]:
         yield f"  next        {callback['date_next_attempt']}, round {callback['round'] + 1}"
+    if callback["waits_because"]:
+        yield f"  waits       {callback['waits_because']}"
     for name, values in callback["parameters"].items():
         for value in [values] if isinstance(values, str) else values:
             yield f"  parameter   {name}={value}"

@@ -45,8 +45,9 @@ _filters = with_options(
     option(
         "--event",
         type=click.Choice(EVENT_KINDS),
+        metavar="KIND",
         help="Show only callbacks that report this kind of event; for example, sms stands for"
-        " sms.sent, sms.delivered and so on.",
+        f" sms.sent, sms.delivered and so on. The kinds: {', '.join(EVENT_KINDS)}.",
     ),
     option("--sim", metavar="SID", help="Show only callbacks about the SIM with this SID."),
     option(
@@ -346,7 +347,9 @@ def show_storage(*, portal: "PortalClient") -> Output:
     option(
         "--event",
         type=click.Choice(EVENT_KINDS),
-        help="With --since, replay only callbacks that report this kind of event.",
+        metavar="KIND",
+        help="With --since, replay only callbacks that report this kind of event, such as sms; see"
+        " `ringback callbacks list`.",
     ),
     option(
         "--sim",

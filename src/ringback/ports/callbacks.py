@@ -51,6 +51,8 @@ class ListedCallback(NamedTuple):
     callback: CallbackRecord
     last_attempt: Attempt | None
     """The last attempt that has ended; None before the first one has."""
+    waits_because: str | None = None
+    """Why it waits although it is due, in words; None if it does not have to."""
 
     @property
     def sid(self) -> str:

@@ -88,6 +88,7 @@ def show_callback(callback: CallbackRecord, parameters: Pairs | None = None) -> 
         "attempt_count": progress.attempt_count,
         "round": progress.round_number,
         "date_next_attempt": progress.due,
+        "waits_because": None,
         "date_created": callback.date_created,
         "date_updated": progress.date_updated,
     }
@@ -117,6 +118,7 @@ CALLBACK: Final = CustomJsonSerializer(
         attempt_count=number(0),
         round=number(0),
         date_next_attempt=or_null(INSTANT),
+        waits_because=or_null(TEXT),
         date_created=INSTANT,
         date_updated=INSTANT,
     ),
@@ -204,7 +206,8 @@ _show_outcome: Final = _OUTCOME.show_by(str)
 
 def _show_listed(listed: ListedCallback) -> dict[str, Any]:
     outcome = listed.last_attempt and _show_outcome(listed.last_attempt)
-    return show_callback(listed.callback) | {"last_attempt": outcome}
+    shown = show_callback(listed.callback)
+    return shown | {"waits_because": listed.waits_because, "last_attempt": outcome}
 
 
 LISTED_CALLBACK: Final = CustomJsonSerializer(

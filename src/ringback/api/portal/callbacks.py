@@ -7,7 +7,8 @@ from typing import Any, Final
 from ringback.api.endpoint_group import ApiRequest, EndpointGroup
 from ringback.api.operation_definition import ApiOperation, OperationParameter, PageResponseSchema
 from ringback.api.paging import whole_list
-from ringback.api.portal.callback_json import ATTEMPT, CALLBACK, LISTED_CALLBACK
+from ringback.api.portal.callback_json import ATTEMPT, CALLBACK, LISTED_CALLBACK, show_callback
+from ringback.api.portal.destination_json import DestinationViewer
 from ringback.api.request_parameters import RequestParameters
 from ringback.api.schema_pieces import INSTANT, SIM_SID, TEXT, one_of
 from ringback.core.callback_urls.callback_url import CallbackUrl
@@ -63,12 +64,14 @@ class CallbackEndpoints(EndpointGroup):
 
     def operations(self) -> list[ApiOperation]:
         """Return the operations that list and fetch callbacks."""
-        callbacks = self.on(CALLBACKS, "Callback", CALLBACK)
         listed = self.on(CALLBACKS, "Callback", LISTED_CALLBACK)
         undelivered = self.on("/portal/v1/undelivered", "Undelivered", LISTED_CALLBACK)
         return [
             listed.lists_for("List callbacks, newest first.", self._list, takes=(STATUS, *FILTERS)),
-            callbacks.fetches("Fetch a callback.", fetch_callback),
+            self.answers(
+                *(f"{CALLBACKS}/{{sid}}", "FetchCallback", "Fetch a callback."),
+                *(CALLBACK, self._fetch),
+            ),
             undelivered.lists_for(
                 "List callbacks that failed or were discarded, newest first.",
                 lambda call: self._listing(call, UNDELIVERED),
@@ -85,9 +88,9 @@ class CallbackEndpoints(EndpointGroup):
         return self._listing(call, call.given.meaning("Status", STATUSES))
 
     def _listing(self, call: ApiRequest, statuses: frozenset[CallbackStatus] | None) -> _Listing:
-        query = call.given
+        query, dependencies = call.given, self._dependencies
         which = replace(
-            read_shared_filters(query, self._dependencies.sources),
+            read_shared_filters(query, dependencies.sources),
             statuses=statuses,
             idempotency_token=query.text("IdempotencyToken"),
             since=query.instant("CreatedAfter"),
@@ -98,10 +101,23 @@ class CallbackEndpoints(EndpointGroup):
         def page(tx: Transaction, reach: str, window: PageWindow) -> RecordPage[ListedCallback]:
             found = tx.callbacks.page(reach, which, window)
             last = tx.callbacks.last_attempts(found)
-            listed = (ListedCallback(one, last.get(one.sid)) for one in found)
+            viewer = DestinationViewer(tx, dependencies.destinations, dependencies.clock.now())
+            listed = (
+                ListedCallback(one, last.get(one.sid), viewer.waits_because(one)) for one in found
+            )
             return RecordPage(listed, found.stopped_at)
 
         return page
+
+    async def _fetch(self, call: ApiRequest) -> dict[str, Any]:
+        parts = self._dependencies
+
+        def fetch(tx: Transaction) -> dict[str, Any]:
+            callback = fetch_callback(tx, call.account_sid, call.sid)
+            viewer = DestinationViewer(tx, parts.destinations, parts.clock.now())
+            return show_callback(callback) | {"waits_because": viewer.waits_because(callback)}
+
+        return await self.read(call.account_sid, fetch)
 
     async def _attempts(self, call: ApiRequest) -> dict[str, Any]:
         attempts = await self.read(

@@ -100,6 +100,7 @@ async def test_a_callback_is_shown_with_everything_except_its_secrets(
         "attempt_count": 0,
         "round": 2,
         "date_next_attempt": "2024-07-03T14:40:58Z",
+        "waits_because": None,
         "date_created": "2024-07-03T14:40:58Z",
         "date_updated": "2024-07-03T14:40:58Z",
     }

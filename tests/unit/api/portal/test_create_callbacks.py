@@ -83,6 +83,7 @@ async def test_a_callback_is_answered_with_its_record(caller: Caller, store: Sto
         "attempt_count": 0,
         "round": 0,
         "date_next_attempt": "2024-07-03T14:40:58Z",
+        "waits_because": None,
         "date_created": "2024-07-03T14:40:58Z",
         "date_updated": "2024-07-03T14:40:58Z",
     }

@@ -317,6 +317,55 @@ async def test_the_last_hour_is_counted(
     assert shown["attempt_p50"] == shown["attempt_p95"] == ATTEMPT_SECONDS[0]
 
 
+@pytest.mark.parametrize(
+    ("state", "why"),
+    [
+        (DestinationState(), None),
+        (
+            DestinationState(disabled=NOW, disabled_why="it is gone"),
+            "the destination is disabled: it is gone",
+        ),
+        (
+            DestinationState(opened=NOW, probe_at=NOW + MINUTE),
+            "the breaker of the destination is open; the next probe is at 2024-07-03T14:41:58Z",
+        ),
+        (
+            DestinationState(held_until=NOW + MINUTE),
+            "the receiver has asked to wait (Retry-After), until 2024-07-03T14:41:58Z",
+        ),
+    ],
+)
+async def test_a_callback_says_why_it_waits(
+    caller: Caller, store: Store, clock: FakeClock, state: DestinationState, why: str | None
+) -> None:
+    (made,) = await add(store, "https://a.example/hook")
+    await add(store, "https://b.example/hook")
+    await store.transact(lambda tx: tx.destinations.save_state(LANE, state))
+    assert (await caller.get(f"/portal/v1/callbacks/{made.sid}")).json["waits_because"] == why
+    listed = (await caller.get("/portal/v1/callbacks")).json["callbacks"]
+    assert {one["url"]: one["waits_because"] for one in listed} == {
+        "https://a.example/hook": why,
+        "https://b.example/hook": None,
+    }
+    # Whoever is not due waits for the time only.
+    clock.advance(-MINUTE)
+    assert (await caller.get(f"/portal/v1/callbacks/{made.sid}")).json["waits_because"] is None
+
+
+async def test_a_callback_waits_for_a_pause_or_for_its_turn(caller: Caller, store: Store) -> None:
+    (made,) = await add(store, "https://a.example/hook")
+    path = f"/portal/v1/callbacks/{made.sid}"
+    await change(caller, {"Rate": "5"})
+    assert (await caller.get(path)).json["waits_because"] == (
+        "the rate of the destination is limited"
+    )
+    until = iso(NOW + MINUTE)
+    await change(caller, {"Until": until, "Reason": "they move"}, "/pause")
+    assert (await caller.get(path)).json["waits_because"] == (
+        f"the destination is paused by the account: they move, until {until}"
+    )
+
+
 # ---- setting -------------------------------------------------------------------------------------
 
 
