@@ -80,6 +80,10 @@ class PrometheusMetrics:
     """Returns the number of datagrams to and from devices, for each result."""
     refusals: Callable[[], Counts]
     """Returns how many requests the rate limits have refused, for each of the limits."""
+    destination_events: Callable[[], Counts]
+    """Returns how many events about destinations there were, for each kind."""
+    stopped_lanes: Callable[[], Mapping[str, int]]
+    """Returns for how many lanes nothing may be sent, by what stops them."""
     policy: Callable[[], PolicyMetrics]
     """Returns the metrics of the source policy."""
     is_paused: Callable[[], bool]
@@ -152,6 +156,8 @@ class PrometheusMetrics:
         yield _counter("datagrams", "Datagrams to and from devices", self.datagrams(), "ending")
         limited = "Requests refused by a rate limit"
         yield _counter("requests_refused", limited, self.refusals(), "reason")
+        of_events = "Events about destinations"
+        yield _counter("destination_events", of_events, self.destination_events(), "event")
         took, delivery = "How long attempts took", "From acceptance to delivery"
         first, commits = "From acceptance to the first attempt", "How long commits took"
         yield _histogram("attempt_duration_seconds", took, counters.attempt_seconds)
@@ -166,6 +172,8 @@ class PrometheusMetrics:
         yield _gauge("client_connections_open", "Connections of API clients", of_clients)
         queued = "Callbacks that wait for an attempt, due now or later"
         yield _gauge("callbacks_waiting", queued, self.waiting())
+        stopped = "Destinations of accounts to which nothing may be sent"
+        yield _gauge("destinations_stopped", stopped, self.stopped_lanes(), "state")
         paused = "1 while nothing is sent, until `ringback resume`; else 0"
         yield _gauge("paused", paused, self.is_paused())
         is_up = self.is_store_up() and stored is not None

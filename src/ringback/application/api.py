@@ -140,6 +140,10 @@ class HttpApi:
             kept_bytes=lambda: store.read(lambda tx: tx.kept_responses.bytes_of(EVERY)),
             datagrams=ports.datagrams,
             refusals=lambda: self.dependencies.authenticator.refusals,
+            destination_events=lambda: {
+                (kind,): count for kind, count in ports.destinations.events.items()
+            },
+            stopped_lanes=ports.destinations.count_stopped,
             policy=ports.policy_monitor.figures,
             is_paused=lambda: not process.gate.is_open,
             is_store_up=lambda: storage.outage.is_over,

@@ -100,6 +100,16 @@ class DestinationControl:
         """Return the valve of a lane in which this process has sent something lately, or None."""
         return self._valves.get(lane)
 
+    def count_stopped(self) -> dict[str, int]:
+        """Return in how many lanes nothing may be sent, by what stops them."""
+        counts: dict[str, int] = {"disabled": 0, "paused": 0, "open": 0, "held": 0}
+        now = self._clock.now()
+        for valve in list(self._valves.values()):
+            stopped = None if valve.is_wide else valve.stopped_as(now)
+            if stopped is not None:
+                counts[stopped] += 1
+        return counts
+
     def drop(self, lane: Lane) -> bool:
         """Forget the valve of an idle lane; return False if it has something to remember."""
         valve = self._valves.get(lane)

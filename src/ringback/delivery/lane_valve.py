@@ -122,6 +122,18 @@ class LaneValve:
             return 1 if self.pacer is None else self.pacer.room
         return MANY
 
+    def stopped_as(self, now: datetime) -> str | None:
+        """Return `disabled`, `paused`, `open` or `held` if nothing may be sent; None otherwise."""
+        state = self.state
+        is_held = state.held_until is not None and state.held_until > now
+        stops = {
+            "disabled": state.disabled is not None,
+            "paused": self.pause is not None and not self.pause.pause.is_over(now),
+            "open": state.opened is not None,
+            "held": is_held,
+        }
+        return next((name for name, stops_it in stops.items() if stops_it), None)
+
     def why(self, now: datetime) -> str | None:
         """Return why callbacks wait although they are due, in words; None if none has to."""
         state = self.state

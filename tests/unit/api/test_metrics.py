@@ -99,6 +99,8 @@ def caller_of(counters: DeliveryCounters, backlog: Backlog, *, pause: float) -> 
         kept_bytes=backlog.kept_bytes,
         datagrams=lambda: {("received",): 5, ("dropped",): 2},
         refusals=lambda: {("sign_in",): 2, ("rate_limit",): 3},
+        destination_events=lambda: {("destination.opened",): 2},
+        stopped_lanes=lambda: {"open": 3, "held": 0},
         is_paused=lambda: True,
         is_store_up=lambda: backlog.is_writable,
         policy=lambda: PolicyMetrics(
@@ -126,6 +128,13 @@ async def samples(caller: Caller) -> Samples:
 
 def named(name: str, **labels: str) -> tuple[str, frozenset[tuple[str, str]]]:
     return f"ringback_{name}", frozenset(labels.items())
+
+
+async def test_destinations_are_reported(caller: Caller) -> None:
+    found = await samples(caller)
+    assert found[named("destination_events_total", event="destination.opened")] == 2
+    assert found[named("destinations_stopped", state="open")] == 3
+    assert found[named("destinations_stopped", state="held")] == 0
 
 
 async def test_future_changes_of_the_policy_are_reported(caller: Caller) -> None:
