@@ -17,7 +17,7 @@ from ringback.core.destinations.destination_events import (
 )
 from ringback.core.destinations.destination_state import WELL, DestinationState
 from ringback.core.destinations.effective_settings import EffectiveSettings
-from ringback.core.http.outcome import GONE, Outcome, RefusedOutcome, describe
+from ringback.core.http.outcome import GONE, DeliveredOutcome, Outcome, RefusedOutcome, describe
 from ringback.core.retention import show_time
 from ringback.core.retry_schedule import RetrySchedule
 from ringback.delivery.destination_book import DestinationBook, LanePause
@@ -182,7 +182,7 @@ class LaneValve:
             self.probe = None
         if breaker is not None and has is not None:
             (breaker.failed if has else breaker.well)(now.timestamp())
-        if has is False and self.is_wide and not self.is_failing:
+        if isinstance(outcome, DeliveredOutcome) and self.is_wide and not self.is_failing:
             return None
         before, events = self.state, list[DestinationEvent]()
         if before.held_until is not None and before.held_until <= now:
