@@ -1,4 +1,7 @@
-"""Several servers on one PostgreSQL database pause and resume together; so does restored data."""
+"""Several servers on one PostgreSQL database pause and resume together; so does restored data.
+
+They also follow what one of them sets for a destination.
+"""
 
 import asyncio
 import json
@@ -7,6 +10,7 @@ import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 from urllib.request import urlopen
 
 from tests.crash.cluster import SHORT_LEASES, Cluster, a_cluster
@@ -80,6 +84,8 @@ async def test_processes_and_restored_data_pause_until_they_are_resumed(tmp_path
             await stack.enter_async_context(cluster.running("all", sys.stderr)) for _ in range(2)
         ]
         await all_pause_and_resume_together(cluster, first, second, receiver)
+        await each_follows_a_paused_destination(first, second)
+        await each_follows_a_paused_destination(second, first)
         url = await asyncio.to_thread(restore_dump, cluster, programs)
         restored = await stack.enter_async_context(cluster.running("all", sys.stderr, url=url))
         await restored_data_waits(cluster, first, restored, receiver, url)
@@ -107,6 +113,30 @@ async def all_pause_and_resume_together(
     for sid in sids:
         assert (await first.ended(sid))["status"] == "delivered"
     assert sorted(paths(receiver)) == ["/before", "/paused", "/paused"]
+
+
+async def each_follows_a_paused_destination(one: Production, other: Production) -> None:
+    """Pause a destination by one process, and resume it by the other; either may send there."""
+    async with RecordingReceiver() as receiver:
+        here = {"Destination": receiver.url("")}
+        sids = [await send(one, receiver.url("/before"))]
+        await receiver.wait_for(1)
+        await change(one, "/pause", **here)
+        query = f"/portal/v1/destinations/one?{urlencode(here)}"
+        await asked_until(
+            lambda: other.get(query), lambda found: found.body["state"] == "paused", within=5
+        )
+        sids += [await send(server, receiver.url("/paused")) for server in (one, other)]
+        await asyncio.sleep(1.5)
+        assert paths(receiver) == ["/before"]
+        await change(other, "/resume", **here)
+        for sid in sids:
+            assert (await one.ended(sid))["status"] == "delivered"
+
+
+async def change(server: Production, verb: str, **form: str) -> None:
+    answer = await server.post(f"/portal/v1/destinations{verb}", **form)
+    assert answer.status == 200, answer.body
 
 
 async def restored_data_waits(
