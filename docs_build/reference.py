@@ -19,6 +19,7 @@ import click
 
 from ringback.cli.base_command import Command, Group
 from ringback.cli.main import main as ringback
+from ringback.core.destinations.destination_settings import DESTINATION_SETTINGS, Bound
 from ringback.core.sims.scenario import SCENARIOS
 from ringback.settings.setting_definitions import SETTINGS, ServerCommand, Setting
 from ringback.triggers import TRIGGERS
@@ -26,11 +27,17 @@ from ringback.triggers import TRIGGERS
 PAGES: Final = Path(__file__).parents[1] / "docs" / "reference"
 
 _BLOCK: Final = re.compile(
-    r"<!-- (commands|options|settings|scenarios|triggers)(?:: ([\w -]+))? -->\n"
+    r"<!-- (commands|options|settings|scenarios|triggers|destinations)(?:: ([\w -]+))? -->\n"
     r"(?:.*?\n)??<!-- end -->",
     re.DOTALL,
 )
 _NO_VALUE: Final = "\N{EN DASH}"
+_BOUNDS: Final = {
+    Bound.LOWER: "the lower value",
+    Bound.HIGHER: "the higher value; yes is higher than no",
+    Bound.OPERATOR: "the operator's value",
+    Bound.ACCOUNT: "the account's value",
+}
 _SERVERS: Final = {f"ringback {command}": command for command in ServerCommand}
 
 
@@ -126,6 +133,16 @@ def _settings_block(_name: str) -> Iterator[str]:
     yield ""
 
 
+def _destinations_block(_name: str) -> Iterator[str]:
+    """Yield the table of what can be set for destinations."""
+    yield from ("", "| setting | meaning | if both set it |", "| --- | --- | --- |")
+    for setting in DESTINATION_SETTINGS:
+        names = f"`{setting.flag}`<br>`{setting.parameter}`<br>`{setting.name}`"
+        bound = "only the operator" if setting.is_operators else _BOUNDS[setting.bound]
+        yield f"| {names} | {_cell(setting.help)} | {bound} |"
+    yield ""
+
+
 def _scenarios_block(_name: str) -> Iterator[str]:
     """Yield the table of scenarios: the ways in which the simulated network can behave."""
     yield from ("", "| scenario | what happens |", "| --- | --- |")
@@ -150,6 +167,7 @@ _BLOCKS: Final[dict[str, Callable[[str], Iterable[str]]]] = {
     "settings": _settings_block,
     "scenarios": _scenarios_block,
     "triggers": _triggers_block,
+    "destinations": _destinations_block,
 }
 
 

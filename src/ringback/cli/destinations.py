@@ -53,7 +53,7 @@ _url_argument: Final = argument(
 
 def _checked_duration(text: str) -> str:
     if read_duration(text) <= timedelta(0):
-        raise ValueError(f"{text!r} is no time at all; write a duration like 2h")
+        raise ValueError(f"{text!r} is not longer than nothing; write a duration like 2h")
     return text
 
 

@@ -73,7 +73,7 @@ class SettingChange:
     """True if all that was set before is unset."""
 
     def applied_to(self, before: DestinationValues) -> DestinationValues:
-        """Return what is set after the change."""
+        """Return the values after the change."""
         if self.begins_anew:
             return self.given
         kept = {name: one for name, one in before.values.items() if name not in self.unset}
@@ -219,7 +219,7 @@ def _send(
 def _fetch(
     tx: Transaction, subject: DestinationSubject, context: OperationContext
 ) -> StoredDestinationSettings:
-    """Return what is set for a pattern, which may be nothing; see `set_for_destinations`."""
+    """Return the record of a pattern, which may be empty; see `set_for_destinations`."""
     if subject.account_sid != EVERY_ACCOUNT:
         fetch_account(tx, subject.account_sid)
     owner, account_sid, pattern = subject
@@ -259,7 +259,7 @@ def _save(
 
 
 def _fields(stored: StoredDestinationSettings) -> dict[str, object]:
-    """Return what is set as an audit entry shows it."""
+    """Return the fields of a record as an audit entry shows them."""
     shown, secret = write_values(stored.given)
     fields: dict[str, object] = {"owner": stored.owner, **shown}
     fields |= {name: SecretValue(value) for name, value in secret.items()}

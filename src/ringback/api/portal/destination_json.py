@@ -173,7 +173,7 @@ class DestinationViewer:
                 return why
 
     def brief(self, lane: Lane, condition: DestinationCondition) -> dict[str, Any]:
-        """Return what a list shows of a destination."""
+        """Return the fields of a destination that lists show."""
         settings = self._settings(lane)
         waiting = self._tx.destinations.waiting_totals(lane, limit=MOST_COUNTED)
         status, why, since, until = condition
@@ -254,7 +254,7 @@ class DestinationViewer:
 
 
 def show_stored(stored: StoredDestinationSettings) -> dict[str, Any]:
-    """Return what is set at run time for a pattern; secret values are not shown."""
+    """Return the settings that a pattern has at run time; secret values are not shown."""
     pause: DestinationPause | None = stored.pause
     return {
         "owner": stored.owner,
@@ -311,7 +311,7 @@ _IN_FORCE: Final[Mapping[str, Callable[[EffectiveSettings], Any]]] = {
     "breaker_4xx": lambda settings: settings.watch.counts_4xx,
     "egress": lambda settings: settings.profile.egress,
 }
-"""How the value of a setting is found that is no field of its own."""
+"""How the value of a setting is found that has no field of its own."""
 
 
 def _in_force(settings: EffectiveSettings, *, for_operator: bool) -> list[dict[str, str]]:

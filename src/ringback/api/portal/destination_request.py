@@ -1,4 +1,4 @@
-"""Reads from a request what is to be set for destinations."""
+"""Reads from a request the settings for destinations."""
 
 from collections.abc import Callable, Collection, Generator, Mapping
 from contextlib import contextmanager
@@ -61,7 +61,7 @@ class SettingChangeReader:
     read_url: Callable[[str], CallbackUrl]
 
     def read(self) -> SettingChange:
-        """Return what the request sets and unsets."""
+        """Return the settings that the request sets and unsets."""
         given, values, unset = self.given, dict[str, Any](), set[str]()
         for setting in DESTINATION_SETTINGS:
             text = given.text(setting.parameter)

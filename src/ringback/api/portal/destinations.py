@@ -106,7 +106,7 @@ class DestinationEndpoints(EndpointGroup):
             self.answers(
                 *(f"{_PATH}/one", "FetchDestination"),
                 "Show one destination: how it is, what waits, each setting in force and where it"
-                " was set, and who changed it last. Secret values are never shown.",
+                " was set, and the last changes. Secret values are never shown.",
                 *(DESTINATION, self._fetch),
                 takes=(_ONE, _ACCOUNT),
                 for_all=True,
@@ -181,7 +181,7 @@ class DestinationEndpoints(EndpointGroup):
     # What is asked for.
 
     def _subject(self, call: ApiRequest) -> DestinationSubject:
-        """Return what a request is about, and whose settings it changes."""
+        """Return the subject of a request, and whose settings it changes."""
         account_sid, is_operator = _account_of(call)
         with naming(call.given, "Destination"):
             pattern = DestinationPattern.parse(call.given.required("Destination"))
@@ -230,7 +230,7 @@ class DestinationEndpoints(EndpointGroup):
         return await self.read(call.account_sid, look)
 
     def _patterns(self, tx: Transaction, account_sid: str) -> list[dict[str, Any]]:
-        """Return what is set for patterns that are not the name of a lane."""
+        """Return the settings of patterns that are not the name of a lane."""
         stored = self._dependencies.destinations.book.all_set(account_sid)
         return [
             show_stored(one)
