@@ -67,6 +67,8 @@ PLANS_KEPT: Final = timedelta(days=730)
 """The same for a job that carried out a plan: until then, the server can revert the plan."""
 AUDIT_KEPT: Final = timedelta(days=730)
 """How long the entry of a change is kept."""
+EMPTY_KEPT: Final = timedelta(days=30)
+"""How long the record of a destination is kept after all in it was unset."""
 _FIXED: Final[Sequence[tuple[timedelta, RemoveBefore]]] = (
     (JOBS_KEPT, lambda tx, instant: tx.jobs.remove_ended_before(instant, limit=PIECE)),
     (
@@ -74,6 +76,7 @@ _FIXED: Final[Sequence[tuple[timedelta, RemoveBefore]]] = (
         lambda tx, instant: tx.jobs.remove_ended_before(instant, limit=PIECE, have_plans=True),
     ),
     (AUDIT_KEPT, lambda tx, instant: tx.audit.remove_before(instant, limit=PIECE)),
+    (EMPTY_KEPT, lambda tx, instant: tx.destinations.forget_empty(instant, limit=PIECE)),
 )
 
 _log = logging.getLogger(__name__)

@@ -12,12 +12,14 @@ import pytest
 
 from ringback.core.audit import SERVER, audit_entry
 from ringback.core.callbacks.shards import Role
+from ringback.core.destinations.effective_settings import SettingsOwner
 from ringback.core.errors import StoreUnavailable
 from ringback.core.job import JobStatus
 from ringback.core.retention import DEFAULTS, RetentionPolicy, RetentionTimes, TimeSubject
 from ringback.engine import retention_worker
 from ringback.engine.retention_worker import (
     AUDIT_KEPT,
+    EMPTY_KEPT,
     JOBS_KEPT,
     PASS_EVERY,
     PLANS_KEPT,
@@ -25,7 +27,13 @@ from ringback.engine.retention_worker import (
     RetentionWorker,
     in_words,
 )
-from ringback.ports import ClusterMember, FreeSpace, SendingPause, SoleProcess
+from ringback.ports import (
+    ClusterMember,
+    FreeSpace,
+    SendingPause,
+    SoleProcess,
+    StoredDestinationSettings,
+)
 from ringback.runtime.sending_gate import SendingGate
 from ringback.runtime.virtual_clock import VirtualClock
 from tests.fakes import NOW
@@ -321,7 +329,7 @@ async def test_the_pauses_leave_most_of_the_time_to_others(
     monkeypatch: pytest.MonkeyPatch, seconds: float, pause: float
 ) -> None:
     pauses = await _pauses(monkeypatch, seconds)
-    assert pauses == [pytest.approx(pause)] * 6
+    assert pauses == [pytest.approx(pause)] * 7
 
 
 async def test_a_pass_that_lasts_for_too_long_becomes_quicker(
@@ -329,7 +337,7 @@ async def test_a_pass_that_lasts_for_too_long_becomes_quicker(
 ) -> None:
     monkeypatch.setattr(retention_worker, "PASS_EVERY", timedelta(seconds=0.025))
     pauses = await _pauses(monkeypatch, 0.01)
-    assert pauses == pytest.approx([0.19, *[0.04] * 5])
+    assert pauses == pytest.approx([0.19, *[0.04] * 6])
 
 
 async def _pauses(monkeypatch: pytest.MonkeyPatch, seconds: float) -> list[float]:
@@ -356,3 +364,19 @@ async def _pauses(monkeypatch: pytest.MonkeyPatch, seconds: float) -> list[float
     monkeypatch.setattr(asyncio, "sleep", sleep)
     assert await worker.do_pass() == (1, 0)
     return pauses
+
+
+async def test_empty_records_of_destinations_go_after_their_time() -> None:
+    world, kept = World(), NOW - EMPTY_KEPT + TICK
+    for number, date in enumerate((NOW - EMPTY_KEPT - TICK, kept)):
+        one = StoredDestinationSettings(
+            sid=f"DT{number:032x}",
+            owner=SettingsOwner.ACCOUNT,
+            account_sid=OURS,
+            pattern=f"https://h{number}.example:443",
+            date_updated=date,
+        )
+        world.store.commit(lambda tx, one=one: tx.destinations.save(one))
+    await world.worker.do_pass()
+    left = world.store.tables.destinations.changed_since(0)
+    assert [one.date_updated for one in left] == [kept]

@@ -45,6 +45,7 @@ from ringback.ports import (
     CountFilter,
     DestinationPause,
     Lane,
+    LanePlace,
     PageWindow,
     StoredDestinationSettings,
     Transaction,
@@ -58,6 +59,8 @@ _HOUR: Final = timedelta(hours=1)
 _CHANGES: Final = 10
 """How many of the last changes are shown."""
 _NONE: Final = "none"
+_AT_THE_SAME_TIME: Final = 100
+"""How many callbacks that are due at the same instant are looked through for one of them."""
 
 
 class DestinationStatus(StrEnum):
@@ -167,6 +170,8 @@ class DestinationViewer:
             case DestinationStatus.PAUSED | DestinationStatus.HELD if until is not None:
                 return f"{why}, until {iso(until)}"
             case DestinationStatus.WELL | DestinationStatus.FAILING:
+                if callback.order_key is not None and self._is_behind(callback, due):
+                    return "it waits for the callback before it, in its order"
                 is_paced = self._valve(lane).settings.is_paced
                 return "the rate of the destination is limited" if is_paced else None
             case _:
@@ -201,6 +206,14 @@ class DestinationViewer:
             "settings": [*_in_force(settings, for_operator=for_operator)],
             "changes": [show(one if for_operator else one.for_account) for one in changes],
         }
+
+    def _is_behind(self, callback: CallbackRecord, due: datetime) -> bool:
+        """Return True if a callback waits for another one of its order key."""
+        same_time = self._tx.destinations.waiting_in(
+            lane_of(callback), due_by=due, after=LanePlace(due, -1), limit=_AT_THE_SAME_TIME
+        )
+        is_sendable = any(one.sid == callback.sid for one in same_time)
+        return not is_sendable and len(same_time) < _AT_THE_SAME_TIME
 
     def _valve(self, lane: Lane) -> LaneValve:
         valve = self._valves.get(lane)
