@@ -158,7 +158,7 @@ class DestinationBook:
         ]
 
     def all_set(self, account_sid: str) -> list[StoredDestinationSettings]:
-        """Return what is set at run time for an account, by itself or by the operator.
+        """Return the settings at run time for an account, by itself or by the operator.
 
         For EVERY_ACCOUNT, it is what the operator has set for all accounts.
         """
