@@ -41,7 +41,7 @@ def _read_parameters(
         "ringback send 'http://127.0.0.1:9000/hook' -p Order=7 --deliver-at 2h": (
             "Send a callback in two hours:"
         ),
-        "ringback send 'http://127.0.0.1:9000/hook' -p Status=paid --ordering-key 'order 7'": (
+        "ringback send http://127.0.0.1:9000/hook -p a=1 --ordering-key 'order 7'": (
             "Send a callback after all earlier ones with this key:"
         ),
     }

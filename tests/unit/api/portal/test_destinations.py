@@ -366,6 +366,19 @@ async def test_a_callback_waits_for_a_pause_or_for_its_turn(caller: Caller, stor
     )
 
 
+async def test_a_callback_waits_for_the_one_before_it(caller: Caller, store: Store) -> None:
+    made = [
+        a_callback(url="https://a.example/hook")._replace(
+            sid=f"CB{number:032x}", idempotency_token=str(number), order_key="order 7"
+        )
+        for number in range(3)
+    ]
+    await store.transact(lambda tx: [tx.callbacks.add(one) for one in made])
+    found = [(await caller.get(f"/portal/v1/callbacks/{one.sid}")).json for one in made]
+    behind = "it waits for the callback before it, in its order"
+    assert [one["waits_because"] for one in found] == [None, behind, behind]
+
+
 # ---- setting -------------------------------------------------------------------------------------
 
 
