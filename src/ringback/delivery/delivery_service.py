@@ -194,7 +194,8 @@ class DeliveryService:
     @property
     def is_still(self) -> bool:
         """True if delivery is idle until a waiting callback comes due or a new one arrives."""
-        return self._wakeup.is_quiet and not self.under_way and self._loop.settlements.is_idle
+        is_quiet = self._wakeup.is_quiet and not self.under_way
+        return is_quiet and self._loop.settlements.is_idle and self._keeper.is_still
 
     async def next_due(self) -> datetime | None:
         """Return when the next waiting callback is due; None if none waits, or while paused."""

@@ -4,8 +4,9 @@ These are all that are due at a disabled destination. Behind an open breaker, a 
 ends those that their schedule alone would have given up by now.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, NamedTuple
 
@@ -33,6 +34,8 @@ _ENDED_AT_ONCE: Final = 100
 _READ_AT_ONCE: Final = 1000
 """How many waiting callbacks one read looks at."""
 
+_log = logging.getLogger(__name__)
+
 
 class _Part(NamedTuple):
     """Some of the callbacks that wait in a lane, and the schedule of its account."""
@@ -50,29 +53,44 @@ class DestinationKeeper:
     cluster: Cluster
     queue: NewCallbackQueue
     clock: Clock
+    _is_idle: bool = field(default=True, init=False)
+
+    @property
+    def is_still(self) -> bool:
+        """True if nothing is noted for it, and nothing is being done."""
+        return self._is_idle and not (self.control.to_save or self.control.to_end)
 
     async def run(self) -> None:
         """Work whenever the control has noted something, for ever."""
         control = self.control
         while True:
+            if self.is_still:
+                await control.wakeup.wait(None)
+            self._is_idle = False
             changes, control.to_save = control.to_save, list[StateChange]()
             if changes:
-                await outlast(lambda changes=changes: self._save(changes), clock=self.clock)
-            if not control.to_end:
-                if not control.to_save:
-                    await control.wakeup.wait(None)
-                continue
-            lane, _ = control.to_end.popitem()
-            is_over = False
-            while not is_over:
-                is_over = await outlast(lambda lane=lane: self._end_in(lane), clock=self.clock)
+                await self._do(lambda changes=changes: self._save(changes))
+            if control.to_end:
+                lane, _ = control.to_end.popitem()
+                while await self._do(lambda lane=lane: self._end_in(lane)) is False:
+                    pass
+            self._is_idle = True
 
-    async def _save(self, changes: Sequence[StateChange]) -> None:
+    async def _do(self, work: Callable[[], Awaitable[bool]]) -> bool:
+        """Do some work, again and again while the database is away; return its result."""
+        try:
+            return await outlast(work, clock=self.clock)
+        except Exception:  # noqa: BLE001 (one lane must not stop the work in all others)
+            _log.exception("a change of a destination could not be carried out")
+            return True
+
+    async def _save(self, changes: Sequence[StateChange]) -> bool:
         def save(tx: Transaction) -> None:
             for change in changes:
                 self.control.save(tx, change)
 
         await self.store.transact(save)
+        return True
 
     async def _end_in(self, lane: Lane) -> bool:
         """End what has to end in a lane; return False if that may have let others be next."""

@@ -5,6 +5,7 @@ The same table serves the settings file, the API and the command line.
 
 import math
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
@@ -334,9 +335,15 @@ def write_values(given: DestinationValues) -> tuple[dict[str, str], dict[str, An
 
 
 def read_values(shown: Mapping[str, str], secret: Mapping[str, Any]) -> DestinationValues:
-    """Return the values that `write_values` has written; what is not known any more is left out."""
+    """Return the values that `write_values` has written.
+
+    What is not known any more, or would be refused by now, is left out.
+    """
     texts = {**shown, **secret}
-    values = {name: BY_NAME[name].read(texts[name]) for name in texts if name in BY_NAME}
+    values = dict[str, Any]()
+    for name in texts.keys() & BY_NAME.keys():
+        with suppress(ValueError):
+            values[name] = BY_NAME[name].read(texts[name])
     headers = texts.get("headers")
     return DestinationValues(
         values,

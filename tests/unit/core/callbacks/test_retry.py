@@ -149,6 +149,7 @@ def test_the_table_covers_every_failure() -> None:
         AttemptFailure.SECRET,
         AttemptFailure.SOURCE,
         AttemptFailure.INTERNAL,
+        AttemptFailure.HELD,
         *SHORTAGES,
     }
     assert {outcome.failure for outcome in (*CONNECTING, *READING)} | never == set(AttemptFailure)
