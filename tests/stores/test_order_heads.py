@@ -1,6 +1,6 @@
 """Callbacks with the same order key are claimed one after the other, in the order of their adds."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import cast
 
 import pytest
@@ -17,7 +17,9 @@ from ringback.ports import (
     Store,
     Transaction,
 )
+from ringback.stores.sql.callback_rows import BLOCKED
 from ringback.stores.sql.callbacks import SqlCallbacks
+from ringback.stores.sql.field_columns import from_us
 from ringback.stores.sql.order_heads import OrderedRow
 from ringback.stores.sqlite.store import SqliteStore
 from tests.fakes import NOW, next_due_in
@@ -298,6 +300,12 @@ async def test_one_that_waits_for_its_turn_is_read_with_its_own_due_time(store: 
     assert await store.transact(lambda tx: tx.callbacks.unfinished()) == {OURS: 2}
     await deliver(store)
     assert await found(store, 2) == second
+
+
+def test_servers_of_the_version_before_can_read_when_those_are_due_that_wait_for_their_turn() -> (
+    None
+):
+    assert from_us(BLOCKED) == datetime.max.replace(tzinfo=UTC)
 
 
 async def test_a_lane_in_which_all_wait_for_their_turn_is_not_due(store: Store) -> None:
