@@ -159,11 +159,13 @@ class BatchIngestionQueue:
         """Answer a batch's request during an outage: the batch is saved, and is added later."""
         if batch.added.done():
             return
-        rest = batch.callbacks[len(batch.records) :]
+        # While the store is read, more of them may be added.
+        added = [*batch.records]
+        rest = batch.callbacks[len(added) :]
         with suppress(StoreUnavailable, QueryTimeout):
             rest = await self.store.read(lambda tx: [_known_as(tx, callback) for callback in rest])
         if not batch.added.done() and not batch.failures:
-            batch.added.set_result([*batch.records, *rest])
+            batch.added.set_result([*added, *rest])
 
     async def _do(self, work: Callable[[Transaction], T]) -> T:
         """Run `work` in a transaction; in an outage, answer the waiting batches and try again."""

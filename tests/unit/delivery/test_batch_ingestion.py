@@ -275,6 +275,41 @@ async def test_batches_that_arrive_during_an_outage_are_acknowledged_too() -> No
         assert await kept(bench.store) == list(range(40)), "acknowledged only when all are added"
 
 
+class SlowReads(MemoryStore):
+    """A store in which reads wait for `may_read`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may_read = asyncio.Event()
+        self.may_read.set()
+
+    async def read(self, work: Callable[[Transaction], T], *, asked_by: str = "") -> T:
+        await self.may_read.wait()
+        return await super().read(work, asked_by=asked_by)
+
+
+async def test_a_batch_of_which_some_are_added_while_it_is_acknowledged_is_whole() -> None:
+    store = SlowReads()
+    bench = Bench(store, added_before_outage=0)
+    async with bench.running():
+        await bench.keep(1)
+        store.may_read.clear()
+        keeping = bench.keep(*range(2, 12))
+        await all_has_run()
+        original = bench._add
+
+        def let_read_on(
+            tx: Transaction, part: Sequence[CallbackRecord], queue: NewCallbackQueue
+        ) -> list[CallbackRecord]:
+            if len(part) > 1:
+                store.may_read.set()
+            return original(tx, part, queue)
+
+        bench.batches.add = let_read_on
+        bench.clock.advance(PAUSE)
+        assert numbers_of(await keeping) == list(range(2, 12))
+
+
 async def test_a_batch_that_cannot_be_removed_is_reported() -> None:
     store = FailingStore(MemoryStore())
     bench = Bench(store)
