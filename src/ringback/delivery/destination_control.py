@@ -270,10 +270,12 @@ class DestinationControl:
         self._open(valve.lane)
 
     def _resume(self, valve: LaneValve, now: datetime) -> None:
-        """Begin anew if somebody has resumed the destination since it was disabled or opened."""
-        resumed, state = self.book.resumed_at(valve.lane), valve.state
+        """Begin anew if somebody has resumed the destination, or switched its breaker off, since."""
+        resumed, state, settings = self.book.resumed_at(valve.lane), valve.state, valve.settings
         begun = max((one for one in (state.opened, state.disabled) if one), default=None)
-        if resumed is not None and begun is not None and begun <= resumed:
+        # Without a value that is set, the schedule of the account decides, which is not known here.
+        is_off = state.opened and settings.breaker is None and "breaker" in settings.origins
+        if is_off or (resumed is not None and begun is not None and begun <= resumed):
             valve.reset(now)
             self.to_save.append(valve.changed([], now))
             self.wakeup.wake()

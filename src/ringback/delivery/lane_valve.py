@@ -154,8 +154,7 @@ class LaneValve:
         if self.blocked_until(now) is not None:
             return False
         if self.state.opened is not None:
-            if self.probe not in (None, callback_sid):
-                return False
+            # No other one is under way, since only one callback is claimed at a time: see `room`.
             self.probe = callback_sid
         return True
 

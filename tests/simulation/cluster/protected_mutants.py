@@ -102,11 +102,7 @@ MUTANTS: Final = {
         "shut", (DestinationBook, "learn", _knowing_nothing_new)
     ),
     "sends before the probe": _mutant("probed", (LaneValve, "blocked_until", _ignoring_probes)),
-    "sends many probes": _mutant(
-        "probed",
-        (LaneValve, "room", _room_for_many_probes),
-        (LaneValve, "may_begin", lambda self, sid, now: self.blocked_until(now) is None),
-    ),
+    "sends many probes": _mutant("probed", (LaneValve, "room", _room_for_many_probes)),
     "forgets states at a takeover": _mutant(
         "probed", (DestinationControl, "_use", _forget_all), within=150
     ),
