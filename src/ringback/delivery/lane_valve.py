@@ -40,6 +40,8 @@ class LaneValve:
         self.state = state
         self.pause: LanePause | None = None
         """Why nothing is sent, if the account or the operator has paused it."""
+        self._paused_since = now
+        """When the first of the pauses began that have followed each other without a break."""
         self.is_known = True
         """False until the state has been read from the store."""
         self.pacer: RequestPacer | None = None
@@ -75,10 +77,13 @@ class LaneValve:
 
     def _pause(self, pause: LanePause | None, now: datetime) -> None:
         before, self.pause = self.pause, pause
+        if pause is not None:
+            since = pause.pause.since
+            self._paused_since = since if before is None else min(self._paused_since, since)
         if before is None or pause is not None:
             return
         self.begins_slowly = True
-        state, since = self.state, before.pause.since
+        state, since = self.state, self._paused_since
         if state.opened is not None:
             self.state = state = state.with_gap(max(since, state.opened), now)
         if state.failing_since is not None:
