@@ -237,6 +237,9 @@ class DestinationControl:
         here = [lane for lane in self._valves if shard_of(lane.destination) in shards]
         for lane in here:
             valve = self._valves[lane]
+            if valve.pacer is not None:
+                # What still waits in it can't be sent under its old lease, and is put back.
+                valve.pacer.change(None, None)
             valve.pacer = valve.probe = None
             valve.knows(stored.get(lane, WELL))
         self._unknown.difference_update(shards)

@@ -46,7 +46,7 @@ class SharedRate:
         while self._waiting and self.bucket.wait(loop_seconds()) == 0:
             pacer = self._waiting.popleft()
             self.bucket.reserved += 1
-            if not pacer.grant():
+            if pacer.shared is not self or not pacer.grant():
                 self.bucket.give_back()
             elif pacer.is_ready:
                 self._waiting.append(pacer)

@@ -306,6 +306,20 @@ def test_a_lane_whose_claims_are_gone_leaves_its_turn_to_others() -> None:
     run(story)
 
 
+def test_a_lane_that_does_not_share_a_rate_any_more_gets_no_tokens_of_it() -> None:
+    async def story() -> None:
+        shared = SharedRate(1, 1)
+        lane, other = PacedLane(1, shared=shared), PacedLane(shared=shared)
+        await asyncio.sleep(5)
+        other.add(1)
+        lane.add(2, 3)
+        lane.pacer.change(lane.pacer.own, None)
+        await asyncio.sleep(20)
+        assert (rounded(lane.left), shared.bucket.reserved) == ([5, 6], 0)
+
+    run(story)
+
+
 def test_a_lane_without_claims_learns_when_a_shared_token_comes_soon() -> None:
     async def story() -> None:
         shared = SharedRate(0.5, 1)
