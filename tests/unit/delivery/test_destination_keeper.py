@@ -36,6 +36,7 @@ from tests.unit.delivery.parts import (
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 SCHEDULE = RetrySchedule.parse("1m,10m")
 DISABLED = DestinationState(disabled=NOW, disabled_why="it is gone", seen=NOW)
+NOTIFIED = a_rule(owner=ACCOUNT, notify="https://n.example/")
 OPEN = DestinationState(opened=NOW, probe_at=NOW + SECOND, seen=NOW)
 
 
@@ -142,11 +143,12 @@ async def test_callbacks_that_waited_for_each_other_all_end() -> None:
     assert bench.ended == sids(0, 1, 2, 3)
 
 
-async def test_what_a_person_has_discarded_meanwhile_stays_discarded() -> None:
-    store = await a_store(*callbacks_to(HOST, [1, 2]))
+@pytest.mark.parametrize("numbers", [[1], [1, 2]])
+async def test_what_a_person_has_discarded_meanwhile_stays_discarded(numbers: list[int]) -> None:
+    store = await a_store(*callbacks_to(HOST, numbers))
     paused = PausedStore(store)
     paused.may_tell.clear()
-    bench = Bench(paused)
+    bench = Bench(paused, DISABLED, NOTIFIED)
     bench.control.to_end[LANE] = None
     async with running(bench.keeper.run):
         await all_has_run()
@@ -155,12 +157,13 @@ async def test_what_a_person_has_discarded_meanwhile_stays_discarded() -> None:
         await store.transact(lambda tx: tx.callbacks.change(discarded))
         paused.may_tell.set()
         await all_has_run()
-    assert bench.ended == sids(2)
+    assert bench.ended == sids(*numbers[1:])
+    assert [event.callback_sid for event in bench.told] == bench.ended
     assert (await callback_in(store, sid(1))).status is CallbackStatus.DISCARDED
 
 
 async def test_what_was_resumed_meanwhile_ends_nothing() -> None:
-    bench = Bench(await a_store(waiting(1)))
+    bench = Bench(await a_store(waiting(1, rounds=2)))
     bench.valve.reset(NOW)
     await bench.work()
     assert bench.ended == []
@@ -213,6 +216,13 @@ async def test_time_that_does_not_count_comes_on_top() -> None:
     assert await waits_behind(state, waiting(1), at=14 * MINUTE) == sids(1)
 
 
+async def test_those_that_go_on_waiting_hide_no_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(destination_keeper, "_READ_AT_ONCE", 3)
+    long = waiting(9, due=NOW + SECOND, since=NOW, rounds=2)
+    callbacks = [*(waiting(number) for number in range(7)), long]
+    assert await waits_behind(OPEN, *callbacks, at=SECOND) == sids(9)
+
+
 async def test_a_test_event_has_only_one_round() -> None:
     event = waiting(1)._replace(is_test=True)
     assert await waits_behind(OPEN, event, at=timedelta(0)) == sids(1)
@@ -240,7 +250,7 @@ async def test_the_reason_says_since_when_the_breaker_was_open() -> None:
 
 async def test_those_who_are_told_get_one_event_for_all_that_ended() -> None:
     store = await a_store(*callbacks_to(HOST, range(1, 4)))
-    bench = Bench(store, DISABLED, a_rule(owner=ACCOUNT, notify="https://n.example/"))
+    bench = Bench(store, DISABLED, NOTIFIED)
     await bench.work()
     [event] = bench.told
     assert (event.kind, event.reason) == (
