@@ -9,6 +9,8 @@ from typing import Final, TypeVar
 from ringback.core.accounts.account import Account
 from ringback.core.callback_urls.connection_overrides import Timeouts
 from ringback.core.callbacks.callback import Attempt, CallbackRecord
+from ringback.core.destinations.destination_events import DestinationEvent
+from ringback.core.destinations.effective_settings import DestinationRule
 from ringback.core.errors import StoreUnavailable
 from ringback.core.http.http_exchange import AttemptResult, OutgoingRequest
 from ringback.core.http.outcome import (
@@ -20,6 +22,8 @@ from ringback.core.http.outcome import (
 from ringback.core.retry_schedule import FAITHFUL, RetrySchedule
 from ringback.delivery.counters import DeliveryCounters
 from ringback.delivery.delivery_service import DeliveryLimits, DeliveryService
+from ringback.delivery.destination_book import DestinationBook
+from ringback.delivery.destination_control import DestinationControl
 from ringback.ports import (
     Cluster,
     DeliveryClaim,
@@ -223,8 +227,18 @@ class Bench:
     cluster: Cluster = field(default_factory=SoleProcess)
     recover_copies: Callable[[], Awaitable[object]] | None = None
     gate: SendingGate = field(default_factory=SendingGate)
+    rules: Sequence[DestinationRule] = ()
+    """What the settings file sets for destinations."""
 
     def __post_init__(self) -> None:
+        self.events = list[DestinationEvent]()
+        """The events about destinations."""
+        self.destinations = DestinationControl(
+            DestinationBook(self.rules, self.schedule),
+            clock=self.clock,
+            random_source=self.random_source,
+            tell=lambda _tx, event, _to: self.events.append(event),
+        )
         self.delivery = DeliveryService(
             store=self.store,
             transport=self.transport,
@@ -236,6 +250,7 @@ class Bench:
             cluster=self.cluster,
             recover_copies=self.recover_copies,
             gate=self.gate,
+            destinations=self.destinations,
             checkpoint=self.steps,
         )
 
