@@ -195,6 +195,7 @@ async def test_a_round_does_not_go_on_behind_an_open_breaker() -> None:
     async with running(bench.delivery.run):
         await all_has_run()
         assert len(receiver.requests) == 2
+        assert bench.steps.passed.count("claimed") == 2
         progress = (await callback_in(store)).progress
         assert (progress.attempt_count, progress.due is None) == (2, False)
         receiver.answer = DELIVERED
@@ -226,6 +227,15 @@ async def test_what_its_schedule_alone_would_have_given_up_ends_after_a_failed_p
         "destination.opened",
         "callback.exhausted",
     ]
+
+
+async def test_the_failure_of_a_callback_is_an_event_if_somebody_is_told() -> None:
+    store, notify = await a_store(once(1)), a_rule(owner=ACCOUNT, notify="https://n.example/")
+    bench = Bench(store, Receiver(), rules=[notify])
+    await bench.settle()
+    [event] = bench.events
+    assert (event.kind, event.callback_sid) == ("callback.exhausted", sid(1))
+    assert [[*state.told] for state in await states_in(store)] == [["callback.exhausted"]]
 
 
 # ---- holds ---------------------------------------------------------------------------------------
