@@ -9,13 +9,24 @@ from functools import partial
 import pytest
 
 from ringback.core.callbacks.callback import CallbackRecord, begin
+from ringback.core.destinations.token_bucket import TokenBucket
 from ringback.delivery.delivery_workers import DeliveryWorkers
-from ringback.ports import DeliveryClaim, lane_of
+from ringback.delivery.request_pacer import RequestPacer, loop_seconds
+from ringback.ports import DeliveryClaim, Lane, lane_of
 from tests.fakes import NOW, RecordingTransport, a_callback, an_account
-from tests.unit.delivery.parts import HOST, OTHER_HOST, all_has_run, callbacks_to, sid
+from tests.unit.delivery.parts import (
+    HOST,
+    LANE,
+    OTHER_ACCOUNT_SID,
+    OTHER_HOST,
+    all_has_run,
+    callbacks_to,
+    sid,
+)
 
 SECOND = timedelta(seconds=1)
 A, B = "a.example", "b.example"
+OTHER_ACCOUNTS_LANE = LANE._replace(account_sid=OTHER_ACCOUNT_SID)
 
 
 class Bench:
@@ -299,3 +310,68 @@ async def test_a_cancelled_request_does_not_end_and_nothing_else_begins() -> Non
     assert bench.ended == []
     assert bench.under_way == {A: 0}
     assert [one.callback.sid for one in bench.workers.take_unsent()] == sids(2, 3, 4)
+
+
+# ---- lanes that are limited or closed ------------------------------------------------------------
+
+
+class PacedBench(Bench):
+    """Workers of which the first host's lane has a pacer with some tokens, and gets no more."""
+
+    def __init__(self, *open_hosts: str, tokens: float = 0) -> None:
+        super().__init__(*open_hosts)
+        self.bucket = TokenBucket(1e-9, 10, now=loop_seconds(), tokens=tokens)
+        self.pacer = RequestPacer(
+            *(self.bucket, None), release=self.workers.add_released, has_room=lambda: None
+        )
+        self.workers._pacer_of = self._pacer_of
+
+    def _pacer_of(self, lane: Lane) -> RequestPacer | None:
+        return self.pacer if lane == LANE else None
+
+
+async def test_claims_of_a_limited_lane_wait_in_its_pacer() -> None:
+    bench = PacedBench(A, B)
+    for claim in (*claims_to(HOST, [1, 2]), *claims_to(OTHER_HOST, [3])):
+        bench.workers.add(claim)
+    await bench.workers.finish()
+    assert bench.ended == sids(3)
+    bench.pacer.change(None, None)
+    await bench.workers.finish()
+    assert bench.ended == sids(3, 1, 2)
+
+
+async def test_the_token_of_a_delivery_that_sent_nothing_is_given_back_at_its_end() -> None:
+    bench, (claim,) = PacedBench(A, tokens=1), claims_to(HOST, [1])
+    bench.workers.add(claim)
+    assert bench.bucket.reserved == 1
+    await bench.workers.finish()
+    assert bench.ended == sids(1)
+    assert bench.bucket.reserved == 0
+
+
+async def test_claims_of_a_lane_that_have_not_begun_can_be_taken_back() -> None:
+    bench = Bench()
+    ours, others = claims_to(HOST, range(5)), claims_to(OTHER_HOST, range(5, 9))
+    theirs = [claim._replace(lane=OTHER_ACCOUNTS_LANE) for claim in claims_to(HOST, [9])]
+    for claim in (*ours, *theirs, *others):
+        bench.workers.add(claim)
+    await all_has_run()
+    assert bench.workers.take_back(LANE) == ours[2:]
+    assert bench.workers.take_back(LANE) == []
+    assert bench.workers.take_back(Lane("account", "http://nowhere.example:80")) == []
+    for host in (A, B):
+        bench.gates[host].set()
+    await bench.workers.finish()
+    assert sorted(bench.ended) == sids(0, 1, 5, 6, 7, 8, 9)
+
+
+async def test_what_waits_in_a_pacer_is_taken_back_too_and_tokens_are_given_back() -> None:
+    bench = PacedBench(tokens=1)
+    bench.workers.close()
+    ready, waiting = claims_to(HOST, [1, 2])
+    bench.workers.add(ready)
+    bench.workers.add(waiting)
+    assert bench.bucket.reserved == 1
+    assert bench.workers.take_back(LANE) == [waiting, ready]
+    assert bench.bucket.reserved == 0

@@ -21,8 +21,9 @@ from ringback.core.policy.source_policy import Source
 from ringback.core.retry_schedule import PERSISTENT
 from ringback.delivery.backlog import BacklogLimits
 from ringback.delivery.delivery_service import DeliveryLimits
-from ringback.ports import Transaction
+from ringback.ports import ALL_SHARDS, DestinationPause, Transaction
 from ringback.stores.sqlite.store import SqliteStore
+from tests.destinations import a_rule, set_at_run_time
 from tests.fakes import (
     ACCOUNT_SID,
     NOW,
@@ -520,3 +521,34 @@ async def test_accepted_callbacks_are_counted_by_source_once_durable() -> None:
     with pytest.raises(ValueError, match="undone"):
         await store.transact(work)
     assert sum(bench.counters.acceptances.values()) == 3
+
+
+# ---- destinations --------------------------------------------------------------------------------
+
+
+async def test_a_new_callback_waits_while_the_state_of_its_destination_is_not_known() -> None:
+    store, transport = await a_store(), RecordingTransport()
+    bench = Bench(store, transport)
+    bench.destinations.forget(ALL_SHARDS)
+    await bench.take(a_callback(url=HOST))
+    assert (bench.delivery.under_way, bench.delivery.waiting) == (0, 1)
+    assert (await callback_in(store)).progress.attempt_count == 0
+    await bench.destinations.load(store)
+    await bench.settle()
+    assert len(transport.requests) == 1
+
+
+async def test_a_new_callback_to_a_paused_destination_waits() -> None:
+    bench = Bench(await a_store(), RecordingTransport())
+    bench.destinations.book.learn([set_at_run_time(HOST, pause=DestinationPause(NOW))])
+    await bench.take(a_callback(url=HOST), a_callback(sid=sid(2), url=OTHER_HOST))
+    assert (bench.delivery.under_way, bench.delivery.waiting) == (1, 1)
+
+
+async def test_a_new_callback_gets_its_part_of_the_destination_and_its_order_key() -> None:
+    rules = [a_rule(f"{HOST}/app/*", order="sim")]
+    bench = Bench(await a_store(), GatedTransport(), rules=rules)
+    await bench.take(a_callback(url=f"{HOST}/app/hook"), a_callback(sid=sid(2), url=HOST))
+    first, second = await callback_in(bench.store), await callback_in(bench.store, sid(2))
+    assert (first.part, first.order_key) == ("/app/*", first.sim_sid)
+    assert (second.part, second.order_key) == ("", None)

@@ -8,14 +8,24 @@ import pytest
 
 from ringback.core.accounts.account import Account
 from ringback.core.callbacks.callback import delivered
+from ringback.core.destinations.destination_state import DestinationState
 from ringback.delivery.settlement_writer import SettlementWriter
-from ringback.ports import DeliveryClaim, Lane, Settlement, Store, Transaction, lane_of
+from ringback.ports import (
+    DeliveryClaim,
+    Lane,
+    Settlement,
+    StateChange,
+    Store,
+    Transaction,
+    lane_of,
+)
 from tests.fakes import ACCOUNT_SID, NOW, FakeClock, a_callback, an_account
 from tests.memory_store import MemoryStore
 from tests.stores.sharing import MemoryShared
 from tests.unit.delivery.parts import (
     DELIVERED,
     HOST,
+    LANE,
     FailingStore,
     PausedStore,
     a_store,
@@ -286,3 +296,85 @@ async def test_after_a_settlement_that_cannot_be_stored_it_continues() -> None:
         bench.put([settlement_of(one)])
         await bench.writer.finish()
     assert bench.settled == sids(2)
+
+
+# ---- destinations and callbacks that were not sent -----------------------------------------------
+
+
+OPEN = DestinationState(opened=NOW, probe_at=NOW + 30 * SECOND, seen=NOW)
+
+
+def with_change(settlement: Settlement) -> Settlement:
+    return settlement._replace(change=StateChange(settlement.claim.lane, OPEN))
+
+
+def save_states(bench: Bench) -> list[StateChange]:
+    """Let a bench save the states of destinations; return the list of those it saves."""
+    saved = list[StateChange]()
+
+    def save(tx: Transaction, change: StateChange) -> None:
+        tx.destinations.save_state(change.lane, change.state)
+        tx.on_commit(lambda: saved.append(change))
+
+    bench.writer._save_change = save
+    return saved
+
+
+async def test_the_state_of_a_destination_is_saved_by_the_commit_of_the_attempt() -> None:
+    store, claims = await claimed(1, 2)
+    counted = FailingStore(store)
+    bench = Bench(counted)
+    saved = save_states(bench)
+    bench.put([with_change(settlement_of(claims[0])), settlement_of(claims[1])])
+    await bench.writer.finish()
+    assert [change.state for change in saved] == [OPEN]
+    assert await store.read(lambda tx: tx.destinations.state_of(LANE)) == OPEN
+    assert counted.transactions == 1
+
+
+async def test_a_result_that_cannot_be_stored_changes_no_destination() -> None:
+    store, claims = await claimed(1)
+    bench = Bench(Particular(store, sid(1)))
+    saved = save_states(bench)
+    bench.put([with_change(settlement_of(claims[0]))])
+    await bench.writer.finish()
+    assert saved == []
+    assert await store.read(lambda tx: tx.destinations.state_of(LANE)) is None
+
+
+async def test_an_outdated_result_changes_no_destination() -> None:
+    shared = MemoryShared()
+    first, second = shared.join("first"), shared.join("second")
+    await first.store.transact(lambda tx: tx.accounts.add(an_account(), []))
+    await first.cluster.renew()
+    callbacks = callbacks_to(HOST, [1])
+    await add(first.store, *callbacks)
+    [overtaken] = await claim_of(first.store, callbacks[0])
+    await shared.lease_ends()
+    await second.cluster.renew()
+    await second.store.transact(lambda tx: tx.callbacks.settle([settlement_of(overtaken)]))
+    bench = Bench(first.store)
+    saved = save_states(bench)
+    bench.put([with_change(settlement_of(overtaken))])
+    await bench.writer.finish()
+    assert (saved, len(bench.outdated)) == ([], 1)
+
+
+async def test_a_writer_that_nobody_gave_a_way_to_save_states_saves_none() -> None:
+    store, claims = await claimed(1)
+    bench = Bench(store)
+    bench.put([with_change(settlement_of(claims[0]))])
+    await bench.writer.finish()
+    assert bench.settled == sids(1)
+    assert await store.read(lambda tx: tx.destinations.states()) == []
+
+
+async def test_a_callback_that_is_put_back_waits_without_an_attempt() -> None:
+    store, claims = await claimed(1)
+    bench = Bench(store)
+    bench.writer.put_back(claims[0], NOW + SECOND)
+    await bench.writer.finish()
+    progress = (await callback_in(store, sid(1))).progress
+    assert (progress.attempt_count, progress.due) == (0, NOW + SECOND)
+    assert await results_in(store, sid(1)) == []
+    assert bench.settled == sids(1)

@@ -10,7 +10,9 @@ import pytest
 
 from ringback.core.callbacks.callback import CallbackRecord, replay
 from ringback.core.callbacks.shards import shard_of
+from ringback.core.destinations.destination_state import DestinationState
 from ringback.core.errors import StoreUnavailable
+from ringback.core.retry_schedule import PERSISTENT
 from ringback.delivery import work_takeover
 from ringback.delivery.counters import DeliveryCounters
 from ringback.delivery.delivery_service import DeliveryLimits
@@ -491,3 +493,51 @@ class QuickPaused:
 
     async def read(self, work: Any, *, asked_by: str = "") -> Any:
         return await self._store.read(work)
+
+
+# ---- the states of destinations
+
+
+OPEN = DestinationState(opened=NOW, probe_at=NOW + timedelta(minutes=10), seen=NOW)
+
+
+async def save_state(store: Store, state: DestinationState) -> None:
+    await store.transact(lambda tx: tx.destinations.save_state(LANE, state))
+
+
+async def test_the_state_of_a_destination_is_known_before_anything_is_sent_there(
+    cluster: Cluster,
+) -> None:
+    first = await cluster.owner("first")
+    await save_state(first.store, OPEN)
+    await add(first.store, *callbacks_to(HOST, [1, 2]))
+    transport = RecordingTransport()
+    bench = cluster.bench("second", transport, schedule=PERSISTENT)
+    await bench.delivery.recover()
+    async with running(bench.delivery.run):
+        await cluster.shared.lease_ends()
+        await eventually(lambda: bench.destinations.valve(LANE).state.opened == NOW)
+        await asyncio.sleep(0.02)
+        assert transport.requests == []
+        cluster.shared.clock.set(NOW + timedelta(minutes=10))
+        await bench.steps.reach("settled", 2)
+    assert bench.events[0].kind == "destination.recovered"
+
+
+async def test_nothing_is_sent_while_the_states_cannot_be_read(cluster: Cluster) -> None:
+    joined, transport = await cluster.owner("first"), RecordingTransport()
+    store = PausedStore(joined.store)
+    bench = cluster.bench("first", transport, store=store)
+    await bench.delivery.recover()
+    async with running(bench.delivery.run):
+        store.may_tell.clear()
+        await cluster.shared.lease_ends()
+        await eventually(lambda: not bench.destinations.knows(LANE.destination))
+        await add(joined.store, a_callback(url=HOST))
+        bench.delivery._scheduler.expect(LANE, NOW)
+        await asyncio.sleep(0.02)
+        assert transport.requests == []
+        assert await results_in(joined.store) == []
+        store.may_tell.set()
+        await bench.steps.reach("settled")
+    assert len(transport.requests) == 1
