@@ -11,18 +11,26 @@ from ringback.core.accounts.account import Account
 from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.core.callback_urls.connection_overrides import ConnectionOverrides
 from ringback.core.callbacks.callback import CallbackRecord
+from ringback.core.destinations.destination_settings import DestinationValues
+from ringback.core.destinations.destination_state import WELL
+from ringback.core.destinations.effective_settings import DestinationRule
 from ringback.core.http.allowed_addresses import LOOPBACK
 from ringback.core.http.http_exchange import AttemptResult, OutgoingRequest
 from ringback.core.http.outcome import AttemptFailure, DeliveredOutcome, NoAnswerOutcome, failure_of
 from ringback.core.http.ssrf_guard import SsrfGuard
+from ringback.core.retry_schedule import PERSISTENT
 from ringback.core.sources.signature import sign_as_kore
 from ringback.core.sources.source_definition import BUILT_IN
 from ringback.delivery.callback_sender import CallbackSender, Sent
 from ringback.delivery.current_signing_keys import CurrentSigningKeys
+from ringback.delivery.destination_book import DestinationBook
+from ringback.delivery.lane_valve import LaneValve
 from ringback.http_client.http_sender import HttpTransport
-from ringback.ports import SoleProcess, Transport
+from ringback.ports import DestinationPause, SoleProcess, Transport
 from ringback.runtime.system_clock import stopwatch
+from tests.destinations import a_rule, set_at_run_time
 from tests.fakes import (
+    NOW,
     FakeClock,
     RecordingTransport,
     a_callback,
@@ -31,7 +39,7 @@ from tests.fakes import (
     signing_with,
 )
 from tests.receivers import RecordingReceiver
-from tests.unit.delivery.parts import REFUSED, FunctionTransport, all_has_run, sid
+from tests.unit.delivery.parts import HOST, LANE, REFUSED, FunctionTransport, all_has_run, sid
 
 SECOND = timedelta(seconds=1)
 LIMITS = ConnectionOverrides().limits
@@ -293,3 +301,123 @@ async def test_an_internal_error_on_a_kept_connection_leads_to_a_new_connection(
     ((result, request),) = results
     assert isinstance(result.outcome, DeliveredOutcome)
     assert request is not None
+
+
+# ---- the valve of the lane -----------------------------------------------------------------------
+
+
+class CountedValve(LaneValve):
+    """A valve that notes which requests have left."""
+
+    def __init__(self, *rules: DestinationRule) -> None:
+        super().__init__(LANE, DestinationBook(rules, PERSISTENT), WELL, NOW)
+        self.all_left = list[str]()
+
+    def left(self, callback_sid: str) -> None:
+        self.all_left.append(callback_sid)
+
+    def close(self) -> None:
+        """Close the valve, as a person does."""
+        self._book.learn([set_at_run_time(pause=DestinationPause(NOW, reason="a deployment"))])
+        self.set_up(NOW)
+
+
+def a_held_valve() -> CountedValve:
+    """Return an open valve of a lane that has something to remember."""
+    valve = CountedValve()
+    valve.knows(WELL._replace(failing_since=NOW))
+    return valve
+
+
+async def test_behind_a_closed_valve_nothing_is_sent() -> None:
+    transport, valve = RecordingTransport(), CountedValve()
+    valve.close()
+    exchange, request = await Bench(transport).sender.render_and_send(
+        a_callback(url=HOST), an_account(), limits=LIMITS, valve=valve
+    )
+    why = "the destination is paused by the account: a deployment"
+    assert exchange == AttemptResult(NoAnswerOutcome(AttemptFailure.HELD, why))
+    assert (request, transport.requests, valve.all_left) == (None, [], [])
+
+
+async def test_a_valve_that_closes_while_the_request_waits_for_a_connection_prevents_it() -> None:
+    connecting = asyncio.Event()
+    transport, valve = RecordingTransport(connecting=connecting), CountedValve()
+    sender, ended = Bench(transport).sender, list[Sent]()
+    sending = sender.send(
+        a_callback(url=HOST), an_account(), valve=valve, limits=LIMITS, ended=ended.append
+    )
+    assert sending is not None
+    task = asyncio.create_task(sending())
+    await all_has_run()
+    valve.close()
+    connecting.set()
+    await task
+    assert [failure_of(exchange.outcome) for exchange, _ in ended] == ["held"]
+    assert (transport.requests, valve.all_left) == ([], [])
+
+
+async def test_a_request_without_a_token_is_held() -> None:
+    transport, valve = RecordingTransport(), CountedValve(a_rule(rate="5"))
+    exchange, _ = await Bench(transport).sender.render_and_send(
+        a_callback(url=HOST), an_account(), limits=LIMITS, valve=valve
+    )
+    why = "the rate of its destination was lowered"
+    assert exchange.outcome == NoAnswerOutcome(AttemptFailure.HELD, why)
+
+
+async def test_a_request_with_a_task_is_counted_once_when_it_leaves() -> None:
+    connecting = asyncio.Event()
+    transport, valve = RecordingTransport(connecting=connecting), a_held_valve()
+    sending = asyncio.create_task(
+        Bench(transport).sender.render_and_send(
+            a_callback(url=HOST, sid=sid(1)), an_account(), limits=LIMITS, valve=valve
+        )
+    )
+    await all_has_run()
+    assert valve.all_left == []
+    connecting.set()
+    await sending
+    assert valve.all_left == [sid(1)]
+
+
+async def test_a_request_on_a_kept_connection_is_counted_once_too(connected: Connected) -> None:
+    valve = a_held_valve()
+    async with RecordingReceiver() as receiver:
+        for number in (1, 2):
+            sending = connected.sender.send(
+                *(a_callback(url=receiver.url(), sid=sid(number)), an_account()),
+                valve=valve,
+                limits=LIMITS,
+                ended=connected.ended.put_nowait,
+            )
+            assert (sending is None) is (number == 2)
+            if sending is not None:
+                await sending()
+            await connected.ended.get()
+        assert valve.all_left == [sid(1), sid(2)]
+        valve.close()
+        sending = connected.sender.send(
+            *(a_callback(url=receiver.url(), sid=sid(3)), an_account()),
+            valve=valve,
+            limits=LIMITS,
+            ended=connected.ended.put_nowait,
+        )
+        assert sending is not None
+        await sending()
+        exchange, _ = await connected.ended.get()
+        assert failure_of(exchange.outcome) == "held"
+        assert len(receiver.requests) == 2
+        assert valve.all_left == [sid(1), sid(2)]
+
+
+async def test_a_request_has_what_is_set_for_its_destination() -> None:
+    transport = RecordingTransport()
+    given = DestinationValues(headers=(("X-Team", "meters"),))
+    valve = CountedValve(replace(a_rule(), given=given))
+    _, request = await Bench(transport).sender.render_and_send(
+        a_callback(url=HOST), an_account(), limits=LIMITS, valve=valve
+    )
+    assert request is not None
+    assert dict(request.headers)["X-Team"] == "meters"
+    assert request.profile.headers == (("X-Team", "meters"),)

@@ -10,11 +10,18 @@ from threading import Barrier, Thread
 
 import pytest
 
-from ringback.core.http.outcome import AttemptFailure, NoAnswerOutcome
+from ringback.core.destinations.destination_state import DestinationState
+from ringback.core.destinations.effective_settings import DestinationRule
+from ringback.core.http.outcome import AttemptFailure, DeliveredOutcome, NoAnswerOutcome
+from ringback.core.retry_schedule import PERSISTENT
 from ringback.delivery import fair_scheduler as scheduler_module
+from ringback.delivery.destination_book import DestinationBook
+from ringback.delivery.destination_control import DestinationControl
 from ringback.delivery.fair_scheduler import FairScheduler
-from ringback.ports import Lane, LaneQuota, lane_of
-from tests.fakes import ACCOUNT_SID, NOW, a_callback
+from ringback.delivery.lane_valve import LaneValve
+from ringback.ports import DestinationPause, Lane, LaneQuota, lane_of
+from tests.destinations import OPERATOR, a_rule, set_at_run_time
+from tests.fakes import ACCOUNT_SID, NOW, FakeClock, SeededRandomness, a_callback
 
 SECOND = timedelta(seconds=1)
 A1, A2, A3 = (Lane("account A", f"destination {number}") for number in (1, 2, 3))
@@ -682,3 +689,191 @@ def test_a_clock_set_back_does_not_make_accounts_share_forever() -> None:
     scheduler.try_take(A1, NOW)
     scheduler.try_take(B1, NOW)
     assert not scheduler.are_shared(NOW - 3600 * SECOND)
+
+
+# ---- valves --------------------------------------------------------------------------------------
+
+
+OPEN = DestinationState(opened=NOW, probe_at=NOW + SECOND, seen=NOW)
+DISABLED = DestinationState(disabled=NOW, seen=NOW)
+
+
+class Valves:
+    """A scheduler whose lanes have valves."""
+
+    def __init__(self, *rules: DestinationRule) -> None:
+        self.book = DestinationBook(rules, PERSISTENT)
+        self.control = DestinationControl(
+            self.book, clock=FakeClock(), random_source=SeededRandomness()
+        )
+        self.scheduler = FairScheduler(at_once=1000, per_destination=64, destinations=self.control)
+
+    def valve(self, lane: Lane = A1) -> LaneValve:
+        return self.control.valve(lane)
+
+    def pause(self, until: datetime | None = None) -> None:
+        """Pause all destinations."""
+        self._set(DestinationPause(NOW, until), 1)
+
+    def resume(self) -> None:
+        self._set(None, 2)
+
+    def _set(self, pause: DestinationPause | None, revision: int) -> None:
+        self.book.learn([set_at_run_time(owner=OPERATOR, pause=pause, revision=revision)])
+
+
+async def test_a_wide_valve_changes_nothing() -> None:
+    scheduler = Valves().scheduler
+    assert take_all(scheduler, A1) == 16
+    scheduler.expect(B1, NOW)
+    assert claim_all(scheduler) == {B1: 16}
+
+
+async def test_a_stopped_lane_gets_no_slot_and_its_callbacks_wait() -> None:
+    of = Valves()
+    of.pause()
+    assert not of.scheduler.try_take(A1, NOW)
+    of.scheduler.expect(A1, NOW)
+    assert claim_all(of.scheduler) == {}
+    assert (of.scheduler.next_due(), of.scheduler.under_way) == (None, 0)
+
+
+async def test_a_stopped_lane_delays_no_other_lane_of_its_account() -> None:
+    of = Valves()
+    of.valve().knows(OPEN)
+    for lane in (A1, A2):
+        of.scheduler.expect(lane, NOW)
+    assert claim_all(of.scheduler) == {A2: 16}
+
+
+async def test_a_lane_that_may_send_again_gets_its_turn_for_what_was_due_before() -> None:
+    of = Valves()
+    of.pause()
+    of.scheduler.expect(A1, NOW - SECOND)
+    assert claim_all(of.scheduler) == {}
+    of.resume()
+    assert of.scheduler.due(NOW, limit=10) == [LaneQuota(A1, 1, NOW - SECOND)]
+
+
+async def test_what_comes_into_a_stopped_lane_waits_for_the_same_turn() -> None:
+    of = Valves()
+    of.pause()
+    for due in (NOW - SECOND, NOW - 2 * SECOND):
+        of.scheduler.expect(A1, due)
+        assert claim_all(of.scheduler) == {}
+    of.resume()
+    [quota] = of.scheduler.due(NOW, limit=10)
+    assert quota.since == NOW - 2 * SECOND
+
+
+async def test_an_idle_lane_gets_no_turn_when_it_is_opened() -> None:
+    of = Valves()
+    of.pause()
+    of.valve()
+    of.scheduler.look_again(A1)
+    of.resume()
+    assert (of.scheduler.due(NOW), of.scheduler.next_due()) == ([], None)
+
+
+async def test_a_lane_is_asked_again_at_the_end_of_a_block_that_has_one() -> None:
+    of = Valves()
+    of.pause(NOW + 5 * SECOND)
+    of.scheduler.expect(A1, NOW)
+    assert claim_all(of.scheduler) == {}
+    assert of.scheduler.next_due() == NOW + 5 * SECOND
+    assert claim_all(of.scheduler, now=NOW + 5 * SECOND) == {A1: 1}
+
+
+async def test_an_open_breaker_gets_one_slot_at_the_time_of_its_probe() -> None:
+    of = Valves()
+    of.valve().knows(OPEN)
+    of.scheduler.expect(A1, NOW)
+    assert claim_all(of.scheduler) == {}
+    assert claim_all(of.scheduler, now=NOW + SECOND) == {A1: 1}
+    assert not of.scheduler.try_take(A1, NOW + SECOND)
+
+
+async def test_after_a_probe_the_lane_is_asked_again() -> None:
+    of = Valves()
+    of.valve().knows(OPEN)
+    of.scheduler.expect(A1, NOW)
+    claim_all(of.scheduler, now=NOW + SECOND)
+    of.valve().state = OPEN._replace(probe_at=NOW + 9 * SECOND)
+    of.scheduler.failed(A1, slots=1)
+    assert claim_all(of.scheduler, now=NOW + 8 * SECOND) == {}
+    assert claim_all(of.scheduler, now=NOW + 9 * SECOND) == {A1: 1}
+
+
+async def test_callbacks_that_are_due_in_a_disabled_lane_have_to_end() -> None:
+    of = Valves()
+    of.valve().knows(DISABLED)
+    of.scheduler.expect(A1, NOW)
+    assert claim_all(of.scheduler) == {}
+    assert [*of.control.to_end] == [A1]
+
+
+async def test_a_lane_that_begins_slowly_has_a_window_of_one_that_grows() -> None:
+    of = Valves()
+    of.valve().begins_slowly = True
+    taken = list[int]()
+    for _ in range(4):
+        taken.append(take_all(of.scheduler, A1))
+        for _ in range(taken[-1]):
+            of.scheduler.answered(A1, slots=1)
+    assert taken == [1, 2, 4, 8]
+    assert not of.valve().begins_slowly
+
+
+def claim_once(scheduler: FairScheduler) -> int:
+    """Claim once, as from a lane with many callbacks; return the number of slots."""
+    scheduler.expect(A1, NOW)
+    return sum(quota.limit for quota in scheduler.due(NOW))
+
+
+async def test_a_limited_lane_takes_no_more_than_its_rate_allows() -> None:
+    of = Valves(a_rule(rate="5"))
+    assert claim_once(of.scheduler) == 1
+    pacer = of.control.pacer(A1)
+    assert pacer is not None
+    of.scheduler.give_back(A1)
+    assert claim_once(of.scheduler) == pacer.room
+
+
+async def test_a_request_that_was_held_frees_its_slot_and_its_callback_is_due_at_once() -> None:
+    of = Valves()
+    assert of.scheduler.try_take(A1, NOW)
+    held = NoAnswerOutcome(AttemptFailure.HELD, "it was paused")
+    assert of.scheduler.unsent(A1, lambda: NOW, held) == NOW
+    assert of.scheduler.under_way == 0
+    assert of.scheduler.try_take(A1, NOW), "the lane does not rest"
+
+
+async def test_only_what_was_not_sent_is_due_again() -> None:
+    of = Valves()
+    for _ in range(2):
+        assert of.scheduler.try_take(A1, NOW)
+    timeout = NoAnswerOutcome(AttemptFailure.READ_TIMEOUT, "no answer came")
+    assert of.scheduler.unsent(A1, lambda: NOW, DeliveredOutcome(200)) is None
+    assert of.scheduler.unsent(A1, lambda: NOW, timeout) is None
+    assert of.scheduler.under_way == 2
+    assert of.scheduler.unsent(A1, lambda: NOW, NO_PORT) == NOW + SECOND / 4
+
+
+async def test_lanes_whose_valves_have_something_to_remember_are_not_forgotten(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(scheduler_module, "_MOST_IDLE", 10)
+    of = Valves()
+    of.valve().knows(DISABLED)
+    of.scheduler.expect(A1, NOW)
+    assert claim_all(of.scheduler) == {}
+    valve = of.valve()
+    for number in range(100):
+        lane = Lane("account D", f"destination {number}")
+        assert of.scheduler.try_take(lane, NOW)
+        of.scheduler.give_back(lane)
+    assert len(of.scheduler._lanes) <= 12
+    assert of.valve() is valve
+    valve.reset(NOW)
+    of.scheduler.look_again(A1)
+    assert [quota.lane for quota in of.scheduler.due(NOW)] == [A1]
