@@ -768,9 +768,9 @@ async def test_what_comes_into_a_stopped_lane_waits_for_the_same_turn() -> None:
 
 async def test_an_idle_lane_gets_no_turn_when_it_is_opened() -> None:
     of = Valves()
+    assert of.scheduler.try_take(A1, NOW)
+    of.scheduler.give_back(A1)
     of.pause()
-    of.valve()
-    of.scheduler.look_again(A1)
     of.resume()
     assert (of.scheduler.due(NOW), of.scheduler.next_due()) == ([], None)
 
