@@ -55,6 +55,12 @@ UNDER_WAY = DeliveryProgress(
 """The second attempt of the fourth round."""
 
 
+def test_the_destination_of_a_callback_has_its_part_if_there_is_one() -> None:
+    callback = a_callback(url="https://A.example/app/hook?x=1")
+    assert callback.destination == "https://a.example:443"
+    assert callback._replace(part="/app/*").destination == "https://a.example:443/app/*"
+
+
 def test_the_parameters_of_a_callback_are_decoded_and_in_order() -> None:
     callback = a_callback(body="B=2&A=a+b%26&Empty=")
     assert callback.parameters == [("B", "2"), ("A", "a b&"), ("Empty", "")]

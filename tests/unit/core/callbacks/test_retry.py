@@ -148,6 +148,7 @@ def test_the_table_covers_every_failure() -> None:
         AttemptFailure.GUARD,
         AttemptFailure.SECRET,
         AttemptFailure.SOURCE,
+        AttemptFailure.HELD,
         AttemptFailure.INTERNAL,
         AttemptFailure.HELD,
         *SHORTAGES,
