@@ -95,7 +95,7 @@ def _read_rate(text: str) -> float:
 
 
 def _show_rate(rate: float) -> str:
-    return _OFF if math.isinf(rate) else f"{rate:.6f}".rstrip("0").rstrip(".")
+    return _OFF if math.isinf(rate) else repr(rate).removesuffix(".0")
 
 
 def _whole(least: int, most: int) -> Callable[[str], int]:
