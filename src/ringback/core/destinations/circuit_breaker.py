@@ -4,7 +4,7 @@ Requests are counted in a sliding window: a ring of slices, each of which has a 
 """
 
 from datetime import datetime, timedelta
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, assert_never
 
 from ringback.core.http.outcome import (
     SHORTAGES,
@@ -64,6 +64,8 @@ def has_failed(outcome: Outcome, rules: BreakerRules) -> bool | None:
             return None if failure in _NOT_THEIRS else True
         case UnknownOutcome():
             return None
+        case _:
+            assert_never(outcome)
 
 
 class CircuitBreaker:
