@@ -8,11 +8,11 @@ from datetime import timedelta
 import pytest
 
 from ringback.core.destinations.destination_settings import DestinationOrder
-from ringback.core.destinations.effective_settings import DestinationRule
+from ringback.core.destinations.effective_settings import EVERY_ACCOUNT, DestinationRule
 from ringback.core.retry_schedule import FAITHFUL, PERSISTENT, RetrySchedule
 from ringback.delivery import destination_book
 from ringback.delivery.destination_book import DestinationBook, LanePause
-from ringback.ports import DestinationPause, Lane, StoredDestinationSettings
+from ringback.ports import DestinationPause, Lane, StoredDestinationSettings, Transaction
 from tests.destinations import ACCOUNT, OPERATOR, a_rule, set_at_run_time
 from tests.fakes import ACCOUNT_SID, NOW, a_callback, an_account
 from tests.memory_store import MemoryStore
@@ -242,3 +242,44 @@ def test_the_schedule_decides_about_the_defaults() -> None:
     book = a_book()
     assert book.settings_of(LANE).breaker is not None
     assert book.settings_of(LANE, FAITHFUL).breaker is None
+
+
+# ---- for those who set and show ------------------------------------------------------------------
+
+
+async def test_a_change_is_used_and_announced_once_it_is_durable() -> None:
+    store, book, announced = MemoryStore(), a_book(), list[int]()
+    book.announce = lambda: announced.append(book.revision)
+
+    def work(tx: Transaction) -> None:
+        tx.destinations.save(set_at_run_time(A, rate="5"))
+        book.use_from(tx)
+        assert (book.revision, announced) == (0, [])
+
+    await store.transact(work)
+    assert (rate(book, LANE), announced) == (5, [1])
+
+
+async def test_what_is_rolled_back_is_neither_used_nor_announced() -> None:
+    store, book, announced = MemoryStore(), a_book(), list[int]()
+    book.announce = lambda: announced.append(book.revision)
+
+    def work(tx: Transaction) -> None:
+        tx.destinations.save(set_at_run_time(A, rate="5"))
+        book.use_from(tx)
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        await store.transact(work)
+    assert (book.revision, announced) == (0, [])
+
+
+def test_all_that_is_set_for_an_account_is_listed_by_its_pattern() -> None:
+    second = set_at_run_time(B, revision=1, rate="5")
+    first = set_at_run_time(A, revision=2, pause=DestinationPause(NOW))
+    operators = set_at_run_time(A, owner=OPERATOR, account_sid=ACCOUNT_SID, revision=3, burst="5")
+    everybodys = set_at_run_time(A, owner=OPERATOR, revision=4, rate="5")
+    empty = set_at_run_time("http://c.example", revision=5)
+    book = a_book(a_rule(rate="1"), stored=[second, first, operators, everybodys, empty])
+    assert book.all_set(ACCOUNT_SID) == [first, operators, second]
+    assert book.all_set(EVERY_ACCOUNT) == [everybodys]

@@ -495,3 +495,33 @@ def test_a_lane_that_comes_back_to_this_process_has_all_its_tokens(given: dict[s
         assert bench.released[3:] == [sid(4)]
 
     run(story)
+
+
+# ---- for metrics and people ----------------------------------------------------------------------
+
+
+async def test_stopped_lanes_are_counted_by_what_stops_them() -> None:
+    bench = Bench()
+    states = [OPEN, OPEN, DISABLED, WELL._replace(held_until=NOW + SECOND), WELL]
+    for number, state in enumerate(states):
+        bench.begin_with(state, Lane(ACCOUNT_SID, f"http://h{number}.example:80"))
+    bench.control.valve(LANE)
+    bench.book.learn([set_at_run_time(HOST, pause=DestinationPause(NOW))])
+    assert bench.control.count_stopped() == {"disabled": 1, "paused": 1, "open": 2, "held": 1}
+    bench.clock.advance(SECOND)
+    assert bench.control.count_stopped()["held"] == 0
+
+
+async def test_asking_for_a_valve_that_nobody_needed_makes_none() -> None:
+    control = Bench().control
+    assert control.known_valve(LANE) is None
+    valve = control.valve(LANE)
+    assert control.known_valve(LANE) is valve
+
+
+async def test_an_event_without_a_change_is_told_and_counted_too() -> None:
+    bench, store = Bench(), MemoryStore()
+    event = bench.control.valve(LANE).event(DestinationEventKind.PAUSED, "a deployment", NOW)
+    await store.transact(lambda tx: bench.control.tell(tx, [event], ()))
+    assert bench.told == [event]
+    assert bench.control.events == {DestinationEventKind.PAUSED: 1}

@@ -334,3 +334,41 @@ async def test_work_that_is_noted_while_it_works_is_done_too() -> None:
         paused.may_tell.set()
         await all_has_run()
     assert bench.ended == sids(1, 2)
+
+
+async def test_it_is_still_when_nothing_is_left_to_do() -> None:
+    store = await a_store(waiting(1))
+    paused = PausedStore(store)
+    bench = Bench(paused)
+    assert bench.keeper.is_still
+    bench.control.to_end[LANE] = None
+    assert not bench.keeper.is_still
+    paused.may_begin.clear()
+    async with running(bench.keeper.run):
+        await all_has_run()
+        assert (bench.control.to_end, bench.keeper.is_still) == ({}, False)
+        paused.may_begin.set()
+        await all_has_run()
+        assert bench.keeper.is_still
+    assert bench.ended == sids(1)
+
+
+async def test_a_failure_in_one_lane_does_not_stop_the_others(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = Bench(await a_store(waiting(1), waiting(2, url=OTHER_HOST)))
+    other = Lane(LANE.account_sid, "http://b.example:80")
+    bench.control.valve(other).knows(DISABLED)
+    lease_on = bench.keeper.cluster.lease_on
+
+    def fail_for_one(destination: str) -> int | None:
+        if destination == other.destination:
+            raise ValueError("odd")
+        return lease_on(destination)
+
+    monkeypatch.setattr(bench.keeper.cluster, "lease_on", fail_for_one)
+    bench.control.to_end[LANE] = bench.control.to_end[other] = None
+    async with running(bench.keeper.run):
+        await all_has_run()
+    assert bench.ended == sids(1)
+    assert caplog.messages == ["a change of a destination could not be carried out"]

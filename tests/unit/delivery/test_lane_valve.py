@@ -363,6 +363,26 @@ def test_a_held_lane_with_an_open_breaker_waits_for_the_later_of_both() -> None:
     assert a.room() == 1
 
 
+@pytest.mark.parametrize(
+    ("state", "stopped", "while_paused"),
+    [
+        (WELL, None, "paused"),
+        (WELL._replace(held_until=NOW), None, "paused"),
+        (WELL._replace(held_until=NOW + HOUR), "held", "paused"),
+        (OPEN._replace(held_until=NOW + HOUR), "open", "paused"),
+        (OPEN._replace(disabled=NOW), "disabled", "disabled"),
+    ],
+)
+def test_what_stops_a_lane_has_a_name(
+    state: DestinationState, stopped: str | None, while_paused: str
+) -> None:
+    a = Valve(state=state)
+    assert a.valve.stopped_as(NOW) == stopped
+    a.pause(DestinationPause(NOW, NOW + SECOND))
+    assert a.valve.stopped_as(NOW) == while_paused
+    assert a.valve.stopped_as(NOW + SECOND) == stopped
+
+
 # ---- disabling -----------------------------------------------------------------------------------
 
 
@@ -570,5 +590,5 @@ def test_a_breaker_with_other_rules_begins_with_an_empty_window() -> None:
     b.fail(9)
     b.book.learn([set_at_run_time(breaker_least="9")])
     b.valve.set_up(NOW)
-    assert b.fail(8) == []
+    assert DestinationEventKind.OPENED not in b.fail(8)
     assert b.fail() == [DestinationEventKind.OPENED]

@@ -10,15 +10,7 @@ from ringback.core.accounts.account import Account
 from ringback.core.callbacks.callback import delivered
 from ringback.core.destinations.destination_state import DestinationState
 from ringback.delivery.settlement_writer import SettlementWriter
-from ringback.ports import (
-    DeliveryClaim,
-    Lane,
-    Settlement,
-    StateChange,
-    Store,
-    Transaction,
-    lane_of,
-)
+from ringback.ports import DeliveryClaim, Lane, Settlement, StateChange, Store, Transaction, lane_of
 from tests.fakes import ACCOUNT_SID, NOW, FakeClock, a_callback, an_account
 from tests.memory_store import MemoryStore
 from tests.stores.sharing import MemoryShared

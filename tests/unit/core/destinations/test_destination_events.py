@@ -34,6 +34,7 @@ def test_the_names_of_events_are_part_of_the_interface() -> None:
         "destination.recovered",
         "destination.paused",
         "destination.disabled",
+        "destination.test",
         "callback.exhausted",
     ]
     assert timedelta(minutes=10) == QUIET

@@ -260,3 +260,9 @@ def test_settings_that_are_not_known_any_more_are_left_out() -> None:
     assert read_values({"rate": "5", "colour": "red"}, {"mood": "bad"}) == DestinationValues(
         {"rate": 5.0}
     )
+
+
+def test_a_stored_value_that_would_be_refused_by_now_is_left_out() -> None:
+    assert read_values({"rate": "0", "burst": "5"}, {"notify": "ftp://x"}) == DestinationValues(
+        {"burst": 5}
+    )
