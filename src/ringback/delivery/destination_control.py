@@ -270,7 +270,7 @@ class DestinationControl:
         self._resume(valve, now)
         if valve.blocked_until(now) is not None:
             self.hold_back(valve.lane)
-        self._open(valve.lane)
+        """Begin anew if somebody has resumed the destination, or switched its breaker off."""
 
     def _resume(self, valve: LaneValve, now: datetime) -> None:
         """Begin anew if somebody has resumed the destination, or switched its breaker off, since."""
