@@ -270,10 +270,10 @@ class DestinationControl:
         self._resume(valve, now)
         if valve.blocked_until(now) is not None:
             self.hold_back(valve.lane)
-        """Begin anew if somebody has resumed the destination, or switched its breaker off."""
+        self._open(valve.lane)
 
     def _resume(self, valve: LaneValve, now: datetime) -> None:
-        """Begin anew if somebody has resumed the destination, or switched its breaker off, since."""
+        """Begin anew if somebody has resumed the destination, or switched its breaker off."""
         resumed, state, settings = self.book.resumed_at(valve.lane), valve.state, valve.settings
         begun = max((one for one in (state.opened, state.disabled) if one), default=None)
         # Without a value that is set, the schedule of the account decides, which is not known here.
