@@ -15,6 +15,9 @@ from ringback.core.callback_counts import CallbackCounts, CountedMinute, CountSp
 from ringback.core.callbacks.callback import Attempt, begin
 from ringback.core.callbacks.callback_serialization import write_new
 from ringback.core.callbacks.retry import NoRetryNeeded, RetryLater
+from ringback.core.destinations.destination_settings import DestinationValues
+from ringback.core.destinations.destination_state import DestinationState
+from ringback.core.destinations.effective_settings import SettingsOwner
 from ringback.core.http.http_exchange import ReceiverResponseRecord
 from ringback.core.policy.policy_version import OPERATOR, PolicyPart, PolicyVersion
 from ringback.core.policy.source_policy import NOTICE, Source
@@ -24,6 +27,7 @@ from ringback.ports import (
     AuditFilter,
     CountFilter,
     CountSplit,
+    DestinationPause,
     PageWindow,
     SendingPause,
     Store,
@@ -31,6 +35,7 @@ from ringback.ports import (
     Transaction,
 )
 from ringback.ports.shadows import ShadowCallbackFilter
+from tests.destinations import set_at_run_time
 from tests.fakes import NOW, VAULT, an_api_client, an_audit_entry, claim_from
 from tests.stores.asking import ALL_CALLBACKS, add, ended, rendered, table_of
 from tests.stores.records import (
@@ -85,6 +90,7 @@ async def fill(store: Store) -> None:
     await store.transact(_accounts)
     await store.transact(_callbacks)
     await store.transact(_attempts)
+    await store.transact(_destinations)
     await store.transact(lambda tx: tx.supersim.sms_commands.remove(_sms_command().sid))
 
 
@@ -154,6 +160,24 @@ def _attempts(tx: Transaction) -> None:
     tx.counters.roll_up(CountSpan.HOUR, CountSpan.HOUR.begin_of(NOW), limit=9)
 
 
+def _destinations(tx: Transaction) -> None:
+    secret = DestinationValues({"rate": 0.5}, headers=(("X-Key", ODD_TEXT),), ca="CA")
+    own = set_at_run_time(OUR_LANE.destination, account_sid=OURS, resumed=NOW)
+    for one in (
+        replace(own, given=secret),
+        set_at_run_time(
+            *("https://*.example.com/app/*",),
+            owner=SettingsOwner.OPERATOR,
+            revision=2,
+            pause=DestinationPause(NOW, NOW + DAY, ODD_TEXT),
+            notify="https://user:password@n.example/told",
+        ),
+    ):
+        tx.destinations.save(one)
+    state = DestinationState(opened=NOW, disabled=NOW, disabled_why=ODD_TEXT, seen=NOW)
+    tx.destinations.save_state(OUR_LANE, state)
+
+
 def raw_rows(path: Path) -> dict[str, list[tuple[Any, ...]]]:
     """Return all rows of a data file, as they are, but for what is about the file only."""
     with closing(sqlite3.connect(path)) as connection:
@@ -213,3 +237,5 @@ def _public(tx: Transaction) -> Iterator[tuple[str, Any]]:
     yield "times", tx.retention.times()
     yield "audit", [*tx.audit.page(EVERY, AuditFilter(), window)]
     yield "unfinished", tx.callbacks.unfinished()
+    yield "settings of destinations", tx.destinations.changed_since(0)
+    yield "states of destinations", sorted(tx.destinations.states())

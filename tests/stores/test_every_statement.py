@@ -27,6 +27,7 @@ from ringback.core.callback_counts import CallbackCounts, CountedMinute, CountSp
 from ringback.core.callbacks.callback import UNDELIVERED, CallbackStatus, begin, discard
 from ringback.core.callbacks.response_storage import ResponseStorageBudget
 from ringback.core.callbacks.retry import NoRetryNeeded, RetryLater
+from ringback.core.destinations.destination_state import WELL, DestinationState
 from ringback.core.http.http_exchange import ReceiverResponseRecord
 from ringback.core.http.outcome import DeliveredOutcome, RefusedOutcome
 from ringback.core.job import JobStatus
@@ -43,6 +44,7 @@ from ringback.ports import (
     CountSplit,
     DeliveryClaim,
     Lane,
+    LanePlace,
     PageWindow,
     SendingPause,
     ShadowCallbackFilter,
@@ -54,6 +56,7 @@ from ringback.stores.sqlite.callbacks import SqliteCallbacks
 from ringback.stores.sqlite.group_commit import GroupCommitter
 from ringback.stores.sqlite.store import connect
 from ringback.stores.sqlite.write_batch import SqliteWriteBatch
+from tests.destinations import set_at_run_time
 from tests.fakes import NOW, VAULT, an_api_client, an_audit_entry, claim_from, next_due_in
 from tests.stores.asking import add, ended, rendered, table_of
 from tests.stores.records import (
@@ -122,6 +125,8 @@ ALLOWED: Final = (
     (r"token_keys", r"SCAN token_keys", "has one row"),
     (r"id_leases", r"SCAN id_leases", "has one row"),
     (r"FROM retention_times", r"SCAN retention_times", "a few for some accounts"),
+    (r"DELETE FROM destination_settings", r"SCAN destination_settings$", "few, once in a pass"),
+    (r"FROM destination_states", r"SCAN destination_states$", "few, when shards are taken over"),
     (r"FROM \( ?SELECT", r"SCAN (kept|listed|copies|counted)$", "a part that an index has found"),
     (r"GROUP BY target_id", r"USE TEMP B-TREE FOR GROUP BY", "of one part of a period"),
     (r"FROM command_uses", r"USE TEMP B-TREE", "of the time that is asked for"),
@@ -489,6 +494,26 @@ def counters(tx: Transaction) -> None:
     tx.counters.remove(CountSpan.MINUTE, NOW + DAY, limit=1)
 
 
+def destinations(tx: Transaction) -> None:
+    tables = tx.destinations
+    own = set_at_run_time(OUR_LANE.destination, account_sid=OURS, notify="https://n.example/")
+    tables.save(own)
+    tables.find(own.owner, OURS, own.pattern)
+    tables.changed_since(tables.revision() - 1)
+    tables.number_set(own.owner, OURS)
+    tables.forget_empty(NOW, limit=9)
+    for state in (DestinationState(opened=NOW), WELL):
+        tables.save_state(OUR_LANE, state)
+        tables.state_of(OUR_LANE)
+        tables.states()
+    tables.has_lane(OUR_LANE)
+    for account_sid, after in product((OURS, EVERY), (None, OUR_LANE)):
+        tables.lanes(account_sid, after=after, used_since=NOW, limit=9, examining=9)
+    tables.waiting_totals(OUR_LANE, limit=9)
+    for place in (None, LanePlace(NOW, 1)):
+        tables.waiting_in(OUR_LANE, due_by=NOW, after=place, limit=9)
+
+
 def retention(tx: Transaction) -> None:
     keys = [TimeSubject(OURS, "answers")]
     tx.retention.set_times({keys[0]: SECOND}, NOW)
@@ -535,6 +560,7 @@ STEPS: Final[dict[str, Work]] = {
     "uses": uses,
     "counters": counters,
     "nothing": lambda tx: tx.write_nothing(),
+    "destinations": destinations,
     "retention": retention,
 }
 

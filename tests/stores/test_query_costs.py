@@ -11,6 +11,7 @@ import pytest
 from ringback.core.accounts.account import EVERY
 from ringback.core.callbacks.callback import UNDELIVERED, CallbackRecord, CallbackStatus
 from ringback.core.callbacks.retry import NoRetryNeeded
+from ringback.core.destinations.destination_state import DestinationState
 from ringback.core.policy.source_policy import Source
 from ringback.ports import CallbackFilter, DeliveryClaim, Lane, PageWindow, Transaction
 from tests.fakes import NOW, claim_from, next_due_in
@@ -66,6 +67,19 @@ WORK: dict[str, Callable[[Transaction], Any]] = {
     ),
     "a batch": lambda tx: tx.batches.remove(tx.batches.add(["x"])),
     "what was left open": lambda tx: tx.callbacks.left_open(),
+    "the state of a destination": lambda tx: (
+        tx.destinations.save_state(LANE, DestinationState(opened=NOW)),
+        tx.destinations.state_of(LANE),
+        tx.destinations.states(),
+    ),
+    "what waits for a destination": lambda tx: (
+        tx.destinations.waiting_in(LANE, due_by=NOW, after=None, limit=9),
+        tx.destinations.waiting_totals(LANE, limit=9),
+        tx.destinations.has_lane(LANE),
+    ),
+    "the destinations of an account": lambda tx: tx.destinations.lanes(
+        OURS, after=None, used_since=NOW, limit=9, examining=9
+    ),
     "how much has not ended": lambda tx: tx.callbacks.unfinished(),
 }
 

@@ -2,17 +2,19 @@
 
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from ringback.core.errors import ConfigurationError
-from ringback.ports import TokenSigningKey
+from ringback.ports import Store, StoredDestinationSettings, TokenSigningKey
 from ringback.stores.encryption import SecretCipher, new_key
 from ringback.stores.sqlite import data_file_opener
 from ringback.stores.sqlite.data_file_opener import open_as_owner
 from ringback.stores.sqlite.seal_key_rotation import seal_all
 from ringback.stores.sqlite.store import SqliteStore, connect
+from tests.destinations import set_at_run_time
 from tests.fakes import AUTH_TOKEN, KORE_SECRET, VAULT
 from tests.stores.asking import opened
 from tests.stores.old_files import NOW_US, insert_many, upgraded, write_old_file
@@ -20,6 +22,8 @@ from tests.stores.records import OURS, account, api_key
 
 KEY_SECRET = "secret 1"
 CLEAR = (AUTH_TOKEN, KORE_SECRET, KEY_SECRET)
+NOTIFY, HEADER = "https://user:s3cret-of-a-url@n.example/", "s3cret-of-a-header"
+CERTIFICATE = "s3cret-of-a-certificate"
 MANY = 600
 OTHER_KEY = new_key()
 
@@ -71,9 +75,17 @@ def sealed(tmp_path: Path) -> Path:
     return path
 
 
+def a_destination() -> StoredDestinationSettings:
+    """Return what is set for a destination, with secrets of all kinds."""
+    own = set_at_run_time("https://a.example", account_sid=OURS, notify=NOTIFY, rate="5")
+    secret = replace(own.given, headers=(("X-Key", HEADER),), client_certificate=CERTIFICATE)
+    return replace(own, given=secret)
+
+
 async def keep_secrets(path: Path) -> None:
     async with opened(path) as store:
         await store.transact(lambda tx: tx.accounts.add(account(), []))
+        await store.transact(lambda tx: tx.destinations.save(a_destination()))
         await store.transact(
             lambda tx: tx.api_clients.keep_token_key(TokenSigningKey("1", "PRIVATE"))
         )
@@ -92,6 +104,8 @@ async def test_new_secrets_are_never_in_plain_text(sealed: Path) -> None:
         assert await store.transact(lambda tx: tx.accounts.get(OURS)) == account()
         assert found_in(sealed.parent) == []
         assert b"PRIVATE" not in bytes_of(sealed.parent)
+        assert b"s3cret" not in bytes_of(sealed.parent)
+        assert await destinations_in(store) == [a_destination()]
         key = await store.transact(lambda tx: tx.api_clients.token_key())
     assert key == TokenSigningKey("1", "PRIVATE")
 
@@ -104,11 +118,16 @@ async def test_a_file_is_not_encrypted_twice(sealed: Path) -> None:
     assert values_in(sealed) == before
 
 
+async def destinations_in(store: Store) -> list[StoredDestinationSettings]:
+    return await store.read(lambda tx: tx.destinations.changed_since(0))
+
+
 def values_in(path: Path) -> list[tuple[str, ...]]:
     with closing(sqlite3.connect(path)) as connection:
         return connection.execute(
             "SELECT auth_token FROM accounts UNION ALL SELECT value FROM webhook_secrets"
             " UNION ALL SELECT private_key FROM token_keys"
+            " UNION ALL SELECT secrets FROM destination_settings"
         ).fetchall()
 
 
@@ -121,16 +140,18 @@ async def test_a_new_key_reencrypts_everything_and_then_suffices(tmp_path: Path)
     store = SqliteStore.open(path, SecretCipher([old]))
     await store.transact(lambda tx: tx.accounts.add(account(), []))
     await store.transact(lambda tx: tx.api_clients.keep_token_key(TokenSigningKey("1", "PRIVATE")))
+    await store.transact(lambda tx: tx.destinations.save(a_destination()))
     await store.close()
     before = values_in(path)
     await SqliteStore.open(path, SecretCipher([new, old])).close()
     store = SqliteStore.open(path, SecretCipher([new]))
     assert await store.transact(lambda tx: tx.accounts.get(OURS)) == account()
+    assert await destinations_in(store) == [a_destination()]
     key = await store.transact(lambda tx: tx.api_clients.token_key())
     await store.close()
     assert key == TokenSigningKey("1", "PRIVATE")
     # No secret encrypted with the old key is left in the file.
-    assert len(before) == 3
+    assert len(before) == 4
     assert not [value for (value,) in before if value.encode() in bytes_of(tmp_path)]
 
 
