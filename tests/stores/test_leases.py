@@ -8,6 +8,7 @@ from typing import TypeVar
 from ringback.core.callbacks.callback import CallbackRecord, begin, put_back
 from ringback.core.callbacks.retry import NoRetryNeeded, RetryLater
 from ringback.core.callbacks.shards import SHARDS, shard_of
+from ringback.core.destinations.destination_state import WELL, DestinationState
 from ringback.core.http.http_exchange import AttemptResult
 from ringback.core.http.outcome import UnknownOutcome
 from ringback.ports import (
@@ -265,6 +266,21 @@ async def test_attempts_of_earlier_owners_are_counted_by_destination(shared: Sha
     assert {one.callback.sid for one in await left_open(second.store)} == {
         one.callback.sid for one in others
     }
+
+
+async def test_a_process_that_has_lost_a_shard_saves_no_state_of_its_destinations(
+    shared: SharedStores,
+) -> None:
+    first = await owner_of_all(shared)
+    ours, theirs = DestinationState(opened=NOW), DestinationState(disabled=NOW)
+    await first.store.transact(lambda tx: tx.destinations.save_state(OUR_LANE, ours))
+    first, second = await taken_over(shared)
+    await second.store.transact(lambda tx: tx.destinations.save_state(OUR_LANE, theirs))
+    for state in (ours, WELL):
+        await first.store.transact(
+            lambda tx, state=state: tx.destinations.save_state(OUR_LANE, state)
+        )
+    assert await second.store.read(lambda tx: tx.destinations.state_of(OUR_LANE)) == theirs
 
 
 async def test_a_result_from_before_the_takeover_is_saved(shared: SharedStores) -> None:

@@ -13,6 +13,7 @@ import pytest
 from ringback.core.callbacks.callback import CallbackStatus, DeliveryProgress, begin
 from ringback.core.callbacks.retry import NoRetryNeeded, RetryNow
 from ringback.core.callbacks.shards import SHARDS, Role, shard_of
+from ringback.core.destinations.destination_state import WELL, DestinationState
 from ringback.core.http.http_exchange import AttemptResult, ReceiverResponseRecord
 from ringback.core.http.outcome import UnknownOutcome
 from ringback.core.job import Job, JobPiece
@@ -33,7 +34,7 @@ from tests.stores.asking import (
     settle,
 )
 from tests.stores.postgres_bench import PostgresBench
-from tests.stores.records import OUR_LANE, OURS, SECOND, account, callback, job, shadow, task
+from tests.stores.records import HOST, OUR_LANE, OURS, SECOND, account, callback, job, shadow, task
 
 LONG = timedelta(hours=1)
 
@@ -322,6 +323,22 @@ async def test_an_attempt_is_left_open_only_once_its_request_must_have_ended(
     assert numbers_of(await claim(second)) == [2]
     processes.bench.connection.execute("UPDATE shard_leases SET open_until = clock_timestamp()")
     assert len(await second.transact(lambda tx: tx.callbacks.left_open())) == 1
+
+
+async def test_a_process_that_has_lost_a_shard_saves_no_state_of_its_destinations(
+    first: PostgresStore, processes: Processes
+) -> None:
+    await keep(first, callback(1))
+    ours, theirs = DestinationState(opened=NOW), DestinationState(disabled=NOW)
+    await first.transact(lambda tx: tx.destinations.save_state(OUR_LANE, ours))
+    second = await processes.begin()
+    await take_over(first, second)
+    found_there = await second.read(lambda tx: tx.destinations.states({shard_of(HOST)}))
+    assert found_there == [(OUR_LANE, ours)]
+    await second.transact(lambda tx: tx.destinations.save_state(OUR_LANE, theirs))
+    for state in (ours, WELL):
+        await first.transact(lambda tx, state=state: tx.destinations.save_state(OUR_LANE, state))
+    assert await second.read(lambda tx: tx.destinations.state_of(OUR_LANE)) == theirs
 
 
 async def test_own_attempts_are_not_left_open(first: PostgresStore) -> None:
