@@ -30,7 +30,13 @@ from ringback.core.http.outcome import (
 )
 from ringback.core.http.ssrf_guard import SsrfGuard
 from ringback.core.retry_schedule import RetrySchedule
-from ringback.delivery import batch_ingestion, callback_sender, delivery_loop, due_callbacks
+from ringback.delivery import (
+    batch_ingestion,
+    callback_sender,
+    delivery_loop,
+    due_callbacks,
+    fair_scheduler,
+)
 from ringback.delivery.backlog import Backlog
 from ringback.delivery.batch_ingestion import BatchIngestionQueue
 from ringback.delivery.callback_sender import CallbackSender, Sending, Sent
@@ -387,7 +393,7 @@ MUTANTS: Final = {
     ),
     "counts its own shortages as attempts": _mutant(
         "ours",
-        (delivery_loop, "SHORTAGES", frozenset[AttemptFailure]()),
+        (fair_scheduler, "SHORTAGES", frozenset[AttemptFailure]()),
         where=lambda plan: plan.lacks,
     ),
     "trusts late timers": _mutant(

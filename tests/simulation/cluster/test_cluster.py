@@ -5,6 +5,7 @@ from typing import Final
 import pytest
 
 from tests.simulation.cluster.mutants import MUTANTS
+from tests.simulation.cluster.protected_mutants import MUTANTS as PROTECTED_MUTANTS
 from tests.simulation.cluster.world import run
 from tests.simulation.invariants import OF_CLUSTERS
 from tests.simulation.runner import judge_cluster
@@ -40,7 +41,8 @@ def test_a_broken_engine_is_detected(name: str) -> None:
 
 
 def test_every_invariant_of_clusters_detects_a_broken_engine() -> None:
-    assert {mutant.breaks for mutant in MUTANTS.values()} >= set(OF_CLUSTERS)
+    mutants = (*MUTANTS.values(), *PROTECTED_MUTANTS.values())
+    assert {mutant.breaks for mutant in mutants} >= set(OF_CLUSTERS)
 
 
 @pytest.mark.parametrize("seed", [2, 5, 7])

@@ -51,7 +51,7 @@ def test_a_seed_replays_exactly(seed: int) -> None:
 
 
 def test_many_things_happen_in_the_seeds() -> None:
-    results = [_run(seed) for seed in range(12)]
+    results = [_run(seed) for seed in range(25)]
     texts = [line for result in results for line in result.trace.lines()]
 
     assert sum(result.requests for result in results) > 500
