@@ -35,6 +35,7 @@ from tests.stores.asking import (
 )
 from tests.stores.postgres_bench import PostgresBench
 from tests.stores.records import HOST, OUR_LANE, OURS, SECOND, account, callback, job, shadow, task
+from tests.stores.test_leases import OF_EACH_SHARD
 
 LONG = timedelta(hours=1)
 
@@ -339,6 +340,26 @@ async def test_a_process_that_has_lost_a_shard_saves_no_state_of_its_destination
     for state in (ours, WELL):
         await first.transact(lambda tx, state=state: tx.destinations.save_state(OUR_LANE, state))
     assert await second.read(lambda tx: tx.destinations.state_of(OUR_LANE)) == theirs
+
+
+async def test_each_process_saves_the_states_in_its_own_shards(
+    first: PostgresStore, processes: Processes
+) -> None:
+    second = await processes.begin()
+    for _ in range(3):
+        for store in (first, second):
+            await store.cluster.renew()
+    own = owned(first)
+    assert 0 < len(own) < SHARDS
+    lanes = {shard: OUR_LANE._replace(destination=url) for shard, url in OF_EACH_SHARD.items()}
+
+    def save(tx: Transaction) -> None:
+        for lane in lanes.values():
+            tx.destinations.save_state(lane, DestinationState(opened=NOW))
+
+    await first.transact(save)
+    saved = await first.read(lambda tx: tx.destinations.states())
+    assert {lane for lane, _ in saved} == {lanes[shard] for shard in own}
 
 
 async def test_own_attempts_are_not_left_open(first: PostgresStore) -> None:
