@@ -33,6 +33,7 @@ from tests.databases import postgres_programs
 ROLES: Final = ("worker", "worker", "worker", "api", "api")
 _SETS_OF_RECEIVERS: Final = 3
 """Enough destinations for each worker to own some."""
+# Without breakers, whose waits are longer than the whole run.
 _SETTINGS: Final = """\
 per_destination = 8
 backlog = 2000
@@ -43,6 +44,10 @@ schedule = "100ms,200ms,400ms,800ms"
 name = "both"
 default = "kore"
 may_ask = ["twilio", "kore"]
+
+[destinations]
+breaker = false
+hold = "none"
 """
 _STARTS_WITHIN: Final = 60
 _ENDS_WITHIN: Final = 120

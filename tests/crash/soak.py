@@ -37,13 +37,14 @@ from tests.crash.production import (
 )
 from tests.served import asked_until
 
-FORESEEN: Final = ("callback CB", AWAY, BACK)
+FORESEEN: Final = ("callback CB", "destination.failing: ", AWAY, BACK)
 """How warnings and errors begin that each soak run causes."""
 CLIENTS: Final = 6
 _STARTS_WITHIN: Final = 30
 _ENDS_WITHIN: Final = 120
 # A slow receiver gets few requests at a time, so that a stop finds some not sent yet; the backlog
-# is small enough that all can be delivered in the end, however fast the machine is.
+# is small enough that all can be delivered in the end, however fast the machine is. There are no
+# breakers, whose waits are longer than the whole run.
 _SETTINGS: Final = """\
 per_destination = 8
 backlog = 2000
@@ -54,6 +55,10 @@ schedule = "100ms,200ms,400ms,800ms"
 name = "both"
 default = "kore"
 may_ask = ["twilio", "kore"]
+
+[destinations]
+breaker = false
+hold = "none"
 """
 
 

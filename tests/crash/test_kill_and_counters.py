@@ -86,7 +86,9 @@ async def test_after_kills_only_counts_of_the_last_minutes_are_missing(
 ) -> None:
     credentials, random = await create_account(tmp_path), Random(1)
     killed = list[datetime]()
-    flags = ("--schedule", "300ms")
+    # Without breakers, whose waits are longer than the whole run.
+    (tmp_path / "ringback.toml").write_text('[destinations]\nbreaker = false\nhold = "none"\n')
+    flags = ("--schedule", "300ms", "--settings", str(tmp_path / "ringback.toml"))
     async with RecordingReceiver(answer=answer, host="0.0.0.0") as receiver:
         for is_last in (*[False] * kills, True):
             async with in_production(tmp_path, credentials, *flags, command=SERVER) as server:
