@@ -218,8 +218,12 @@ class DestinationControl:
             if shard_of(lane.destination) not in shards
         }
 
-    async def load(self, store: Store) -> None:
-        """Read what is set, and the states of the shards that are not known yet."""
+    async def load(self, store: Store) -> bool:
+        """Read what is set, and the states of the shards that are not known yet.
+
+        Returns True if there were such shards: what is due in them has to be searched for again.
+        """
+        are_unknown = bool(self._unknown)
         while self._unknown:
             shards, before = frozenset(self._unknown), self._forgettings
             changed, found = await store.transact(
@@ -228,6 +232,7 @@ class DestinationControl:
             self.book.learn(changed)
             if self._forgettings == before:
                 self._use(found, shards)
+        return are_unknown
 
     def _use(self, found: Sequence[tuple[Lane, DestinationState]], shards: Collection[int]) -> None:
         """Begin to send in lanes of these shards, from the states that were found."""

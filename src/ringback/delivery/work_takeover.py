@@ -114,7 +114,8 @@ class WorkTakeover:
             _log.warning("lost the leases on %d shards of destinations", len(lost))
 
     async def _take_over(self) -> None:
-        await self.destinations.load(self.store)
+        # What a search found before, nobody has claimed.
+        self._has_to_sweep = await self.destinations.load(self.store) or self._has_to_sweep
         if count := await self.store.transact(self._settle_left_open):
             _log.warning("settled %d attempts of other processes as unknown", count)
             self._has_to_sweep = True

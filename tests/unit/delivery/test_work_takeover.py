@@ -135,6 +135,32 @@ async def test_what_waits_for_a_dead_process_is_sent_once_its_leases_have_ended(
     assert await results_in(bench.store) == ["delivered"]
 
 
+async def test_what_waits_in_shards_that_are_gained_during_a_takeover_is_sent(
+    cluster: Cluster,
+) -> None:
+    await cluster.owner("dead")
+    joined = cluster.shared.join("second")
+    store = PausedStore(joined.store)
+    bench = cluster.bench("second", store=store)
+    await bench.delivery.recover()
+    await add(joined.store, a_callback(url=HOST, due=NOW - 600 * SECOND))
+    takeover = bench.delivery._takeover
+    store.may_tell.clear()
+    taking_over = asyncio.create_task(takeover._take_over())
+    await all_has_run()
+    await cluster.shared.lease_ends()
+    for _ in range(2):  # its own lease has ended, too
+        await takeover._renew()
+    store.may_tell.set()
+    await taking_over
+    async with running(bench.delivery._loop.run):
+        await all_has_run()
+        assert bench.steps.passed == [], "the states of its destinations are not read yet"
+        await takeover._take_over()
+        await bench.steps.reach("settled")
+    assert await results_in(bench.store) == ["delivered"]
+
+
 async def test_open_copies_are_settled_at_the_start_and_when_shards_of_the_dead_are_gained(
     cluster: Cluster,
 ) -> None:
