@@ -100,7 +100,11 @@ async def pair(
     postgres_bench: PostgresBench, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Pair]:
     await postgres_bench.leave()
+    # Nothing here may rely on the server to notice that two transactions wait for each other.
+    set_timeout = "ALTER DATABASE conformance {} deadlock_timeout"
+    postgres_bench.connection.execute(f"{set_timeout.format('SET')} = '1h'")
     async with AsyncExitStack() as stack:
+        stack.callback(postgres_bench.connection.execute, set_timeout.format("RESET"))
         stores = list[PostgresStore]()
         # The clock of the second one is behind, and so are the ids of its rows.
         for behind in (0, 10_000):
@@ -284,10 +288,11 @@ async def test_processes_that_wait_for_each_other_both_get_done(pair: Pair) -> N
 
         return add
 
-    await asyncio.gather(
-        pair.first.transact(adding_both(1, 2), is_quick=True),
-        pair.second.transact(adding_both(3, 4), is_quick=True),
-    )
+    async with asyncio.timeout(20):
+        await asyncio.gather(
+            pair.first.transact(adding_both(1, 2), is_quick=True),
+            pair.second.transact(adding_both(3, 4), is_quick=True),
+        )
     assert len(tries) > 2
     rest = await pair.rest()
     assert sorted(map(sorted, rest)) == [[1, 2], [3, 4]], "one transaction is before the other"

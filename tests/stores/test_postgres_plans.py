@@ -51,7 +51,7 @@ STATEMENTS = [
         *(counters.ROLL_UP, counters.SUMMED, counters.OLDEST),
         *(sql_order_heads.JOIN, f"{sql_order_heads.HEAD} FOR UPDATE", sql_order_heads.OWN_PLACE),
         *(order_heads.END_ALONE, order_heads.LOCK_HEADS, order_heads.FOLLOW),
-        order_heads.LOOK_AT_HEADS,
+        *(order_heads.LOOK_AT_HEADS, order_heads.LOCK_IN_ORDER),
     )
 ]
 

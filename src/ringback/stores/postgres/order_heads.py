@@ -5,19 +5,23 @@ then looks at the others, with another statement: in READ COMMITTED, this one se
 committed while the first one waited for the lock. A serializable transaction that would not see it
 fails, and runs again, because whoever joins changes the row of the head.
 
+Nobody waits for a head for long while it has locked others, except in the order of their keys: else
+two transactions could wait for each other, and PostgreSQL would notice that only after a second. A
+commit that has waited in vain is run again, and then locks the same heads first, in this order.
+
 A server of the version before knows no order. If such a one ends a head, nobody follows; the search
 for due callbacks finds that.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Final, cast
+from typing import Any, ClassVar, Final
 
 from ringback.ports import Lane, LaneDue, lane_of
 from ringback.stores.postgres.connections import Bigints
 from ringback.stores.postgres.leases import WorkerIdentity
 from ringback.stores.postgres.write_batch import PostgresWriteBatch
 from ringback.stores.sql.field_columns import from_us
-from ringback.stores.sql.order_heads import OrderedRow, OrderHeads
+from ringback.stores.sql.order_heads import HeadPlace, OrderedRow, OrderHeads
 
 # Each of these gets an array of lanes, one of order keys and one of the ids of ended callbacks, in
 # the order in which all transactions lock the heads. As in `callbacks`, nothing but a look-up is
@@ -41,6 +45,13 @@ LOCK_HEADS: Final = f"""
     ) AS found
     WHERE callback_id = ended.id
 """
+LOCK_IN_ORDER: Final = """
+    SELECT FROM unnest(?::bigint[], ?::text[]) AS wanted (lane_id, order_key), LATERAL (
+        SELECT FROM order_heads AS heads
+        WHERE heads.lane_id = wanted.lane_id AND heads.order_key = wanted.order_key FOR UPDATE
+    ) AS found
+"""
+_IMPATIENT: Final = "SET LOCAL lock_timeout = '20ms'"
 FOLLOW: Final = f"""
     WITH following AS (
         SELECT ended.id, head, next.* FROM ({_ENDED}) AS ended, LATERAL (
@@ -92,19 +103,43 @@ class PostgresOrderHeads(OrderHeads):
         self, session: PostgresWriteBatch, lane_id: Callable[[Lane], int], own: WorkerIdentity
     ) -> None:
         super().__init__(session, lane_id)
+        self._postgres = session
         self._own = own
         self._looked_up_to = _START
         """The last head that `restore` has looked at."""
+        self._locked = set[HeadPlace]()
+        """The heads that the commit has locked, or tries to."""
+        self._wanted = list[HeadPlace]()
+        """Those that a commit locks first, because it could not have all of them before."""
+
+    def begin_commit(self) -> None:
+        self._locked.clear()
+        if self._wanted:
+            lanes, keys = zip(*self._wanted, strict=True)
+            self._before_locks(self._wanted)
+            self._session.read(LOCK_IN_ORDER, [Bigints(lanes), [*keys]])
+            self._wanted = []
+
+    def forget(self) -> None:
+        self._wanted = sorted(self._locked)
+
+    def _before_locks(self, places: Sequence[HeadPlace]) -> None:
+        if self._locked and not self._locked.issuperset(places):
+            self._postgres.send_with_next(_IMPATIENT)
+        self._locked.update(places)
 
     def end(self, ended: Sequence[OrderedRow]) -> list[LaneDue]:
         if not ended:
             return []
         lanes = {one.row_id: lane_of(one.callback) for one in ended}
         left = sorted((*self._place_of(one), one.row_id) for one in ended)
+        self._before_locks([one[:2] for one in left])
         gone = {row_id for (row_id,) in self._session.write(END_ALONE, _arrays(left)).fetchall()}
         left = [one for one in left if one[2] not in gone]
         if not left:
             return []
+        if gone:
+            self._postgres.send_with_next(_IMPATIENT)
         heads = {row_id for (row_id,) in self._session.write(LOCK_HEADS, _arrays(left)).fetchall()}
         return [
             LaneDue(lanes[row_id], from_us(due))
@@ -126,8 +161,7 @@ class PostgresOrderHeads(OrderHeads):
         """Let others follow these heads; return the ids of the heads, and when those are due."""
         if not heads:
             return []
-        session = cast("PostgresWriteBatch", self._session)
-        return session.write_queued(FOLLOW, _arrays(heads)).fetchall()
+        return self._postgres.write_queued(FOLLOW, _arrays(heads)).fetchall()
 
 
 def _arrays(ended: Sequence[_Ended]) -> list[Any]:

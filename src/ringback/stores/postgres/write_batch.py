@@ -73,6 +73,10 @@ class PostgresWriteBatch(WriteBatch):
         self.flush()
         return self.read(statement, values)
 
+    def send_with_next(self, statement: str) -> None:
+        """Send a statement without values together with the next one, in one round trip."""
+        self._delayed.append(statement)
+
     def flush(self) -> None:
         """Write all queued rows, in one round trip."""
         if any(self._rows.values()):

@@ -169,6 +169,7 @@ class SqlCallbacks(Callbacks):
         self._keyed.clear()
         self._unchanged.clear()
         self._placed.clear()
+        self._order.begin_commit()
 
     def forget(self) -> None:
         """Clear all caches, because a job was undone that may have changed cached rows."""
@@ -178,6 +179,7 @@ class SqlCallbacks(Callbacks):
         self._lane_ids.clear()
         self._parts.clear()
         self._unchanged.clear()
+        self._order.forget()
         if self._keyed:
             self._session.flush()
             self._keyed.clear()

@@ -30,6 +30,10 @@ _BEFORE_ALL: Final = 1 - 2**63
 """The place of a replayed callback is its row id and this: negative, and lower if it is older."""
 
 
+HeadPlace = tuple[int, str]
+"""The key of a head's row: a lane and an order key."""
+
+
 class OrderedRow(NamedTuple):
     """A callback with an order key, and the id of its rows."""
 
@@ -54,6 +58,7 @@ class OrderHeads(ABC):
         Returns its place behind the head, or None if it is the head itself.
         """
         place = self._place_of(one)
+        self._before_locks([place])
         head, last = self._session.write(JOIN, (*place, one.row_id)).fetchone()
         return None if head == one.row_id else last
 
@@ -71,8 +76,18 @@ class OrderHeads(ABC):
 
     def is_head(self, one: OrderedRow) -> bool:
         """Return True if it is the head; this stays so until the transaction changes it."""
-        found = self._session.read(f"{HEAD}{self.lock}", self._place_of(one)).fetchone()
+        place = self._place_of(one)
+        self._before_locks([place])
+        found = self._session.read(f"{HEAD}{self.lock}", place).fetchone()
         return found is not None and found[0] == one.row_id
+
+    @abstractmethod
+    def begin_commit(self) -> None:
+        """Note that a commit begins, which has no locks yet."""
+
+    @abstractmethod
+    def forget(self) -> None:
+        """Note that the commit has lost its locks, or some of them."""
 
     @abstractmethod
     def end(self, ended: Sequence[OrderedRow]) -> list[LaneDue]:
@@ -85,7 +100,11 @@ class OrderHeads(ABC):
     def restore(self, *, limit: int) -> int:
         """Do what `ports.Callbacks.restore_order` says."""
 
-    def _place_of(self, one: OrderedRow) -> tuple[int, str]:
+    @abstractmethod
+    def _before_locks(self, places: Sequence[HeadPlace]) -> None:
+        """Prepare to lock these heads, in this order."""
+
+    def _place_of(self, one: OrderedRow) -> HeadPlace:
         """Return the key of the head's row."""
         callback = one.callback
         if callback.order_key is None:

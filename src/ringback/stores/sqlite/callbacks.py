@@ -49,7 +49,7 @@ from ringback.stores.sql.callbacks import (
     part_of,
 )
 from ringback.stores.sql.field_columns import from_us, to_us
-from ringback.stores.sql.order_heads import OrderedRow, OrderHeads
+from ringback.stores.sql.order_heads import HeadPlace, OrderedRow, OrderHeads
 from ringback.stores.sql.response_overflow import SqlResponseOverflows
 from ringback.stores.sql.write_batch import BulkStatement, Row
 from ringback.stores.sqlite.write_batch import SqliteWriteBatch
@@ -98,6 +98,15 @@ class SqliteOrderHeads(OrderHeads):
         """Create the table; `followed` gets the time of the last change of each that follows."""
         super().__init__(session, lane_id)
         self._followed = followed
+
+    def begin_commit(self) -> None:
+        """Do nothing: no other transaction runs at the same time."""
+
+    def forget(self) -> None:
+        """Do nothing, likewise."""
+
+    def _before_locks(self, places: Sequence[HeadPlace]) -> None:
+        """Do nothing, likewise."""
 
     def end(self, ended: Sequence[OrderedRow]) -> list[LaneDue]:
         return [turn for one in ended for turn in self._end(one)]
