@@ -62,7 +62,7 @@ class DueCallbacks:
 
     def __post_init__(self) -> None:
         """Schedule the first search of the store for now."""
-        self._next_sweep = self._next_look = self.clock.now()
+        self._next_sweep = self._next_look = self._looked = self.clock.now()
         self._announced = set[int]()
         """The shards in which another process has added callbacks."""
         self.gate.listen(self.wakeup.wake)
@@ -136,7 +136,8 @@ class DueCallbacks:
                 return
             where, since = shards, now - _JUST_NOW
         else:
-            where, since, self._next_look = None, now - _LATE, now + _LOOK
+            # The database may have held up the last search, or what came after it.
+            where, since, self._next_look = None, min(now, self._looked) - _LATE, now + _LOOK
         last, is_over = None, False
         while not is_over:
             some = await self.store.transact(
@@ -145,6 +146,8 @@ class DueCallbacks:
             for lane, due in some:
                 self.scheduler.expect(lane, due)
             last, is_over = some[-1].lane if some else None, len(some) < _SWEPT_AT_ONCE
+        if where is None:
+            self._looked = now
 
     async def sweep(self) -> None:
         """Search the store for lanes with waiting callbacks, and report them to the scheduler."""

@@ -427,6 +427,26 @@ async def test_a_callback_whose_turn_comes_is_sent_at_once_even_if_it_was_due_lo
     assert await results_in(bench.store, sid(2)) == ["delivered"]
 
 
+async def test_a_callback_is_found_even_if_the_database_has_held_a_search_up(
+    cluster: Cluster,
+) -> None:
+    joined = cluster.shared.join("first")
+    store = PausedStore(joined.store)
+    bench = cluster.bench("first", store=store)
+    await bench.delivery.recover()
+    async with running(bench.delivery.run):
+        await all_has_run()
+        store.may_tell.clear()
+        cluster.shared.clock.advance(SECOND)
+        await all_has_run()
+        await add(joined.store, a_callback(url=HOST, due=NOW - 40 * SECOND))
+        for _ in range(3):
+            await joined.cluster.renew()
+            cluster.shared.clock.advance(10 * SECOND)
+        store.may_tell.set()
+        await bench.steps.reach("settled")
+
+
 async def test_without_an_announcement_a_callback_is_found_within_a_second(
     cluster: Cluster,
 ) -> None:
