@@ -18,24 +18,24 @@ _SETTLING_IN: Final = 1.0
 async def measure(run: Run) -> list[Figure]:
     plain = await run.plain()
     async with run.server("T7") as server:
-        idle, percent = await _idle(run, server)
+        used, percent = await idle(run, server)
         started = server.started_in
     waiting = run.size(1_000_000, quick=50_000)
     async with run.filled(waiting, are_due=False) as folder, run.server("T7", folder) as server:
-        full, full_percent = await _idle(run, server)
+        full, full_percent = await idle(run, server)
         started_full = server.started_in
     with_waiting = f"with {waiting:,} waiting"
     return [
         Figure("T7", "from the command to serving", started * 1000, "ms"),
         Figure("T7", "idle: CPU", percent, "% of a core", target=at_most(1)),
-        _memory("idle: memory", idle, plain.rss_mb, at_most(80)),
+        _memory("idle: memory", used, plain.rss_mb, at_most(80)),
         Figure("T7", f"{with_waiting}: to serving", started_full * 1000, "ms"),
         Figure("T7", f"{with_waiting}: CPU", full_percent, "% of a core", target=at_most(1)),
         _memory(f"{with_waiting}: memory", full, plain.rss_mb, at_most(150)),
     ]
 
 
-async def _idle(run: Run, server: Server) -> tuple[Usage, float]:
+async def idle(run: Run, server: Server) -> tuple[Usage, float]:
     """Return the server's usage, and the share of a core that it takes while idle."""
     await asyncio.sleep(_SETTLING_IN)
     seconds = run.size(10.0, quick=3.0)

@@ -11,13 +11,14 @@ import subprocess
 import tempfile
 import time
 from base64 import b64encode
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
-from benchmarks.figures import Figure, Target
+from benchmarks.figures import Figure, Target, at_most
+from benchmarks.footprint import idle
 from benchmarks.load import Client, connect, open_loop
 from benchmarks.processes import BenchmarkFailed, pinned
 from benchmarks.run import Run
@@ -34,11 +35,14 @@ _OTHERS: Final = 20.0
 
 @dataclass(slots=True)
 class MoodyReceiver:
-    """A receiver whose mood can change; `came` has the time of each request, in seconds."""
+    """A receiver whose mood can change; `came` has the time of each request, in seconds.
+
+    It is reached by all addresses of this machine.
+    """
 
     mood: str = "well"
     """`well`, `slow`, `dead` (503), or `silent`: it answers nothing."""
-    place: str = ""
+    port: int = 0
     came: list[float] = field(default_factory=list[float])
     marks: dict[int, float] = field(default_factory=dict[int, float])
     """When the request with each stamp first came."""
@@ -75,9 +79,8 @@ class MoodyReceiver:
 @contextlib.asynccontextmanager
 async def _a_receiver() -> AsyncGenerator[MoodyReceiver]:
     receiver = MoodyReceiver()
-    server = await asyncio.start_server(receiver.serve, "127.0.0.1", 0, backlog=1024)
-    host, port = server.sockets[0].getsockname()
-    receiver.place = f"{host}:{port}"
+    server = await asyncio.start_server(receiver.serve, "0.0.0.0", 0, backlog=1024)
+    receiver.port = server.sockets[0].getsockname()[1]
     try:
         yield receiver
     finally:
@@ -85,7 +88,12 @@ async def _a_receiver() -> AsyncGenerator[MoodyReceiver]:
 
 
 async def measure(run: Run) -> list[Figure]:
-    return [*await _limited(run), *await _dead_for_a_day(run), *await _with_and_without(run)]
+    return [
+        *await _limited(run),
+        *await _many_limited(run),
+        *await _dead_for_a_day(run),
+        *await _with_and_without(run),
+    ]
 
 
 async def _limited(run: Run) -> list[Figure]:
@@ -98,7 +106,7 @@ async def _limited(run: Run) -> list[Figure]:
                 run.cores.measured, product=run.product, options=("--settings", settings)
             ) as server,
         ):
-            await _create(server, receiver, int(_RATE * (seconds + 2)))
+            await _create(server, _callbacks_to(receiver, int(_RATE * (seconds + 2))))
             await _until(lambda: bool(receiver.came), within=30)
             await asyncio.sleep(seconds + 0.5)
             begun = receiver.came[0]
@@ -113,12 +121,31 @@ async def _limited(run: Run) -> list[Figure]:
     ]
 
 
+async def _many_limited(run: Run) -> list[Figure]:
+    """Return what a server uses that has nothing to do, but many destinations with a rate."""
+    count = run.size(10_000, quick=200)
+    async with _a_receiver() as receiver:
+        places = [f"127.1.{n >> 8}.{n & 255}:{receiver.port}" for n in range(count)]
+        limits = (f'[[destinations.for]]\ndestination = "http://{one}"\nrate = 5' for one in places)
+        with _settings("\n".join(limits)) as settings:
+            options = ("--settings", settings)
+            async with a_server(run.cores.measured, product=run.product, options=options) as server:
+                await _create(server, [a_callback(f"http://{one}/hook") for one in places])
+                await _until(lambda: len(receiver.came) >= count, within=300)
+                used, percent = await idle(run, server)
+    name = f"idle, after a callback to each of {count:,} destinations with a rate:"
+    return [
+        Figure("T17", f"{name} CPU", percent, "% of a core", target=at_most(1)),
+        Figure("T17", f"{name} memory", used.rss_mb, "MB"),
+    ]
+
+
 async def _dead_for_a_day(run: Run) -> list[Figure]:
     """Return what a receiver gets that is dead for a day of virtual time, and then well."""
     callbacks = run.size(100_000, quick=5_000)
     async with _a_receiver() as receiver, _a_dev_server(run) as server:
         receiver.mood = "dead"
-        await _create(server, receiver, callbacks)
+        await _create(server, _callbacks_to(receiver, callbacks))
         await asyncio.sleep(2.0)
         for _ in range(24):
             await _advance(server, "1h")
@@ -203,15 +230,22 @@ async def _a_story(run: Run, settings: str, *, with_it: bool) -> list[Figure]:
 
 
 def _one(server: Server, receiver: MoodyReceiver, number: int) -> bytes:
-    return server.create_one(stamped(a_callback(f"http://{receiver.place}/hook"), number))
+    return server.create_one(_callback_to(receiver, number))
 
 
-async def _create(server: Server, receiver: MoodyReceiver, callbacks: int) -> None:
-    """Create callbacks to a receiver, a batch after the other."""
-    client, template = await connect(server.place), a_callback(f"http://{receiver.place}/hook")
-    for first in range(0, callbacks, _BATCH):
-        last = min(first + _BATCH, callbacks)
-        await _post(client, server.create_many([stamped(template, n) for n in range(first, last)]))
+def _callbacks_to(receiver: MoodyReceiver, count: int) -> list[dict[str, Any]]:
+    return [_callback_to(receiver, number) for number in range(count)]
+
+
+def _callback_to(receiver: MoodyReceiver, number: int) -> dict[str, Any]:
+    return stamped(a_callback(f"http://127.0.0.1:{receiver.port}/hook"), number)
+
+
+async def _create(server: Server, callbacks: Sequence[Mapping[str, Any]]) -> None:
+    """Create callbacks, a batch after the other."""
+    client = await connect(server.place)
+    for first in range(0, len(callbacks), _BATCH):
+        await _post(client, server.create_many(callbacks[first : first + _BATCH]))
     client.close()
 
 

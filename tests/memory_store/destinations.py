@@ -66,6 +66,17 @@ class MemoryDestinations:
             del self.settings[key]
         return len(empty[:limit])
 
+    def forget_states(self, used_since: datetime, *, limit: int) -> int:
+        last_used = self._last_used(used_since)
+        unused = [
+            lane
+            for lane, state in self.kept.items()
+            if not state.disabled and last_used.get(lane, used_since) < used_since
+        ]
+        for lane in unused[:limit]:
+            del self.kept[lane]
+        return len(unused[:limit])
+
     def state_of(self, lane: Lane) -> DestinationState | None:
         return self.kept.get(lane)
 
@@ -93,11 +104,7 @@ class MemoryDestinations:
         limit: int,
         examining: int,
     ) -> tuple[list[Lane], Lane | None]:
-        last_used = dict[Lane, datetime]()
-        for one in self.callbacks.callbacks.values():
-            lane = lane_of(one)
-            used = one.date_created if one.progress.is_ended else used_since
-            last_used[lane] = max(used, last_used.get(lane, used))
+        last_used = self._last_used(used_since)
         own = [lane for lane in last_used if account_sid in (EVERY, lane.account_sid)]
         following = [lane for lane in sorted(own) if after is None or lane > after][:examining]
         found = list[Lane]()
@@ -107,6 +114,15 @@ class MemoryDestinations:
             if len(found) == limit:
                 return found, lane
         return found, following[-1] if len(following) == examining else None
+
+    def _last_used(self, waiting: datetime) -> dict[Lane, datetime]:
+        """Return when the last callback of each lane came; `waiting` for those that wait."""
+        last_used = dict[Lane, datetime]()
+        for one in self.callbacks.callbacks.values():
+            lane = lane_of(one)
+            used = one.date_created if one.progress.is_ended else waiting
+            last_used[lane] = max(used, last_used.get(lane, used))
+        return last_used
 
     def has_lane(self, lane: Lane) -> bool:
         return any(lane_of(one) == lane for one in self.callbacks.callbacks.values())

@@ -128,6 +128,39 @@ async def test_a_state_is_kept_until_it_is_plain_again(store: Store) -> None:
     assert await known() == (None, [])
 
 
+async def test_states_of_destinations_that_nobody_uses_are_forgotten(store: Store) -> None:
+    old = NOW - 40 * DAY
+    lanes = [OUR_LANE._replace(destination=f"https://h{number}.example:443") for number in range(4)]
+    disabled = DestinationState(disabled=old, disabled_why="it is gone", seen=old)
+    for number, lane in enumerate(lanes):
+        used = NOW if number == 1 else old
+        one = callback(number, url=lane.destination + "/", created=used, due=used)
+        await keep(store, one)
+        if number:  # The first one waits.
+            over = one.having(ended(one.progress, CallbackStatus.FAILED, "no answer", used))
+            await store.transact(lambda tx, over=over: tx.callbacks.change(over))
+        counted = CountedMinute(used, *lane, Source.KORE, CallbackCounts(accepted=1))
+        state = disabled if number == 2 else OPEN
+
+        def work(
+            tx: Transaction,
+            counted: CountedMinute = counted,
+            lane: Lane = lane,
+            state: DestinationState = state,
+        ) -> None:
+            tx.counters.add([counted])
+            tx.destinations.save_state(lane, state)
+
+        await store.transact(work)
+    for limit, count in ((0, 0), (10, 1), (10, 0)):
+        forgotten = await store.transact(
+            lambda tx, limit=limit: tx.destinations.forget_states(NOW - 30 * DAY, limit=limit)
+        )
+        assert forgotten == count
+    left = await store.read(lambda tx: tx.destinations.states())
+    assert sorted(lane for lane, _ in left) == lanes[:3]
+
+
 async def test_states_can_be_read_by_shard(store: Store) -> None:
     await keep(store, callback(1))
     await store.transact(lambda tx: tx.destinations.save_state(OUR_LANE, OPEN))

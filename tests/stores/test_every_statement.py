@@ -502,6 +502,7 @@ def destinations(tx: Transaction) -> None:
     tables.changed_since(tables.revision() - 1)
     tables.number_set(own.owner, OURS)
     tables.forget_empty(NOW, limit=9)
+    tables.forget_states(NOW, limit=9)
     for state in (DestinationState(opened=NOW), WELL):
         tables.save_state(OUR_LANE, state)
         tables.state_of(OUR_LANE)

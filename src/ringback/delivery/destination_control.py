@@ -7,16 +7,17 @@ the limits and the breaker hold however many there are.
 
 import logging
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from functools import partial
+from typing import Final
 
 from ringback.core.callbacks.callback import CallbackStatus, DeliveryProgress
 from ringback.core.callbacks.shards import origin_of, shard_of
 from ringback.core.destinations.destination_events import DestinationEvent, DestinationEventKind
 from ringback.core.destinations.destination_state import WELL, DestinationState
-from ringback.core.destinations.effective_settings import Notified
+from ringback.core.destinations.effective_settings import EVERY_ACCOUNT, Notified
 from ringback.core.destinations.token_bucket import TokenBucket
 from ringback.core.http.outcome import Outcome
 from ringback.delivery.destination_book import DestinationBook
@@ -34,6 +35,11 @@ from ringback.ports import (
 )
 from ringback.runtime.wakeup import Wakeup
 
+MOST_STATES: Final = 10_000
+"""How many destinations of an account can have a state, such as an open breaker, in a process.
+
+All others have no breaker, and are neither held nor disabled, until one of these is well again.
+"""
 _log = logging.getLogger(__name__)
 
 Tell = Callable[[Transaction, DestinationEvent, Notified], None]
@@ -78,6 +84,8 @@ class DestinationControl:
         self._valves = dict[Lane, LaneValve]()
         self._states = dict[Lane, DestinationState]()
         """The stored states of lanes, as they were read."""
+        self._with_state = defaultdict[str, set[Lane]](set)
+        """The lanes of each account whose state is not plain."""
         self._unknown = set[int]()
         """The shards whose states have to be read from the store."""
         self._forgettings = 0
@@ -92,8 +100,11 @@ class DestinationControl:
         valve = self._valves.get(lane)
         if valve is None:
             new = LaneValve(lane, self.book, self._states.get(lane, WELL), self._clock.now())
-            new.is_known = self.knows(lane.destination)
+            new.is_known = new.is_wide = False
             valve = self._valves.setdefault(lane, new)
+            # Asked only now, since the states may have become known meanwhile; see `_use`.
+            if not valve.is_known and self.knows(lane.destination):
+                valve.knows(self._states.get(lane, WELL))
         return valve
 
     def known_valve(self, lane: Lane) -> LaneValve | None:
@@ -115,8 +126,9 @@ class DestinationControl:
         valve = self._valves.get(lane)
         if valve is None:
             return True
-        if not valve.is_wide or valve.pacer is not None or not valve.state.is_plain:
+        if not valve.state.is_plain or (valve.pacer is not None and valve.pacer.is_needed):
             return False
+        self._states.pop(lane, None)
         self._valves.pop(lane, None)
         return True
 
@@ -146,6 +158,8 @@ class DestinationControl:
         schedule = self.book.schedule_of(claim.account)
         lane, now = claim.lane, self._clock.now()
         valve = self.valve(lane)
+        if valve.state.is_plain and len(self._with_state[lane.account_sid]) >= MOST_STATES:
+            return None
         was_open = valve.state.opened
         jitter = 0.5
         if not valve.is_wide or outcome.label != "delivered":
@@ -153,6 +167,7 @@ class DestinationControl:
         change = valve.ended(claim.callback.sid, outcome, now, schedule, jitter=jitter)
         if change is None:
             return None
+        self._note_state(valve)
         if valve.blocked_until(now) is not None:
             self.hold_back(lane)
         if valve.state.disabled or (was_open and valve.state.opened):
@@ -175,6 +190,7 @@ class DestinationControl:
         event = valve.event(DestinationEventKind.EXHAUSTED, why, now)
         earlier = () if change is None else change.events
         after = valve.changed([event._replace(callback_sid=claim.callback.sid)], now)
+        self._note_state(valve)
         return after._replace(events=(*earlier, *after.events))
 
     def save(self, tx: Transaction, change: StateChange) -> None:
@@ -192,10 +208,9 @@ class DestinationControl:
     def _note(self, events: Sequence[DestinationEvent]) -> None:
         for event in events:
             self.events[event.kind] += 1
-            _log.warning(
-                "%s: %s of account %s: %s",
-                *(event.kind, event.destination, event.account_sid, event.reason),
-            )
+            whose = event.account_sid
+            whose = "all accounts" if whose == EVERY_ACCOUNT else f"account {whose}"
+            _log.warning("%s: %s of %s: %s", event.kind, event.destination, whose, event.reason)
 
     # What the store knows.
 
@@ -209,9 +224,10 @@ class DestinationControl:
             return
         self._unknown.update(shards)
         self._forgettings += 1
-        for lane, valve in self._valves.items():
+        for lane, valve in list(self._valves.items()):
             if shard_of(lane.destination) in shards:
                 valve.is_known = valve.is_wide = False
+                self._with_state[lane.account_sid].discard(lane)
         self._states = {
             lane: state
             for lane, state in self._states.items()
@@ -239,7 +255,9 @@ class DestinationControl:
         now = self._clock.now()
         stored = {lane: _after_gap(state, now) for lane, state in found}
         self._states |= stored
-        here = [lane for lane in self._valves if shard_of(lane.destination) in shards]
+        # Before the valves are listed, since other threads make new ones meanwhile.
+        self._unknown.difference_update(shards)
+        here = [lane for lane in list(self._valves) if shard_of(lane.destination) in shards]
         for lane in here:
             valve = self._valves[lane]
             if valve.pacer is not None:
@@ -247,9 +265,9 @@ class DestinationControl:
                 valve.pacer.change(None, None)
             valve.pacer = valve.probe = None
             valve.knows(stored.get(lane, WELL))
-        self._unknown.difference_update(shards)
         for lane in stored:
             self._resume(self.valve(lane), now)
+            self._note_state(self.valve(lane))
         for lane in here:
             self._open(lane)
 
@@ -286,7 +304,12 @@ class DestinationControl:
         if is_off or (resumed is not None and begun is not None and begun <= resumed):
             valve.reset(now)
             self.to_save.append(valve.changed([], now))
+            self._note_state(valve)
             self.wakeup.wake()
+
+    def _note_state(self, valve: LaneValve) -> None:
+        lanes, lane = self._with_state[valve.lane.account_sid], valve.lane
+        (lanes.discard if valve.state.is_plain else lanes.add)(lane)
 
     def _end_in(self, lane: Lane) -> None:
         self.to_end[lane] = None

@@ -97,6 +97,11 @@ class RequestPacer:
         return max(0, most - len(self._waiting)) if self._is_near else 0
 
     @property
+    def is_needed(self) -> bool:
+        """True if claims wait, or have been released and have not left yet."""
+        return bool(self._waiting or self._released)
+
+    @property
     def is_ready(self) -> bool:
         """True if a claim waits, and the lane's own rate would let its request leave now."""
         return bool(self._waiting) and (self.own is None or self.own.wait(loop_seconds()) == 0)

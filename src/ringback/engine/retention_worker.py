@@ -68,7 +68,10 @@ PLANS_KEPT: Final = timedelta(days=730)
 AUDIT_KEPT: Final = timedelta(days=730)
 """How long the entry of a change is kept."""
 EMPTY_KEPT: Final = timedelta(days=30)
-"""How long the record of a destination is kept after all in it was unset."""
+"""How long the record of a destination is kept after all in it was unset.
+
+The state of a destination is kept as long after its last callback, unless it is disabled.
+"""
 _FIXED: Final[Sequence[tuple[timedelta, RemoveBefore]]] = (
     (JOBS_KEPT, lambda tx, instant: tx.jobs.remove_ended_before(instant, limit=PIECE)),
     (
@@ -77,6 +80,7 @@ _FIXED: Final[Sequence[tuple[timedelta, RemoveBefore]]] = (
     ),
     (AUDIT_KEPT, lambda tx, instant: tx.audit.remove_before(instant, limit=PIECE)),
     (EMPTY_KEPT, lambda tx, instant: tx.destinations.forget_empty(instant, limit=PIECE)),
+    (EMPTY_KEPT, lambda tx, instant: tx.destinations.forget_states(instant, limit=PIECE)),
 )
 
 _log = logging.getLogger(__name__)

@@ -109,6 +109,13 @@ class Destinations(Protocol):
         """Delete at most `limit` records that have been empty since before this instant."""
         ...
 
+    def forget_states(self, used_since: datetime, *, limit: int) -> int:
+        """Delete at most `limit` states of lanes in which nothing waits, nor was sent since then.
+
+        The states of disabled destinations are kept. Returns how many were deleted.
+        """
+        ...
+
     def state_of(self, lane: Lane) -> DestinationState | None:
         """Return the stored state of a lane; None if there is nothing to remember of it."""
         ...

@@ -119,15 +119,42 @@ async def test_each_lane_has_one_valve() -> None:
 
 
 async def test_only_valves_with_nothing_to_remember_are_dropped() -> None:
-    bench = Bench(a_rule("http://limited.example", rate="5"))
-    limited = Lane(ACCOUNT_SID, "http://limited.example:80")
-    for lane, is_dropped in ((LANE, True), (OTHER_LANE, False), (limited, False)):
+    bench = Bench()
+    for lane, is_dropped in ((LANE, True), (OTHER_LANE, False)):
         valve = bench.control.valve(lane)
         if lane is OTHER_LANE:
             valve.state = WELL._replace(told={"destination.failing": NOW})
         assert bench.control.drop(lane) is is_dropped
         assert (bench.control.valve(lane) is valve) is not is_dropped
     assert bench.control.drop(Lane(ACCOUNT_SID, "http://never.example:80"))
+
+
+async def test_a_valve_that_was_dropped_does_not_get_the_state_back_that_was_read() -> None:
+    bench = Bench()
+    bench.control.forget(ALL_SHARDS)
+    await bench.control.load(await a_store_with((LANE, OPEN)))
+    bench.control.valve(LANE).reset(NOW)
+    assert bench.control.drop(LANE)
+    assert bench.control.valve(LANE).state == WELL
+
+
+async def test_only_so_many_destinations_of_an_account_have_a_state(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("ringback.delivery.destination_control.MOST_STATES", 2)
+    bench = Bench(a_rule(disable_on_gone="yes"))
+    lanes = [Lane(ACCOUNT_SID, f"http://h{number}.example:80") for number in range(3)]
+    theirs = Lane(OTHER_ACCOUNT_SID, lanes[2].destination)
+
+    def disabled() -> list[bool]:
+        for lane in (*lanes, theirs):
+            bench.control.ended(a_claim(lane=lane), RefusedOutcome(410))
+        return [bench.control.valve(lane).state.disabled is not None for lane in (*lanes, theirs)]
+
+    assert disabled() == [True, True, False, True]
+    bench.book.learn([set_at_run_time(lanes[0].destination, resumed=NOW + SECOND)])
+    bench.control.ended(a_claim(lane=lanes[2]), RefusedOutcome(410))
+    assert disabled() == [False, True, True, True]
 
 
 async def test_an_attempt_that_succeeds_changes_nothing() -> None:
@@ -275,6 +302,7 @@ async def test_nothing_is_sent_before_the_stored_states_are_known() -> None:
     bench.control.forget(ALL_SHARDS)
     assert not bench.control.knows(LANE.destination)
     assert bench.control.valve(LANE).blocked_until(NOW) == FOREVER
+    assert not bench.control.valve(LANE).may_begin(sid(1), NOW)
     await bench.control.load(store)
     assert bench.control.knows(LANE.destination)
     assert bench.control.valve(LANE).blocked_until(NOW) == OPEN.probe_at
@@ -437,6 +465,23 @@ def test_a_token_makes_room_in_the_lane() -> None:
         pacer.pump()
         assert len(bench.looked) > before
         assert bench.woken == len(bench.looked)
+
+    run(story)
+
+
+def test_a_limited_valve_is_dropped_once_no_claim_waits_for_its_rate() -> None:
+    async def story() -> None:
+        bench = Bench(a_rule(rate="5"))
+        valve, pacer = bench.control.valve(LANE), bench.control.pacer(LANE)
+        assert pacer is not None
+        pacer.add(a_claim())
+        assert not bench.control.drop(LANE), "a claim waits"
+        await asyncio.sleep(0.21)
+        assert bench.released == [sid(1)]
+        assert not bench.control.drop(LANE), "a request is about to leave"
+        pacer.left(sid(1))
+        assert bench.control.drop(LANE)
+        assert bench.control.valve(LANE) is not valve
 
     run(story)
 

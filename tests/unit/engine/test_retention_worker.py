@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 from ringback.core.audit import SERVER, audit_entry
+from ringback.core.callbacks.callback import CallbackStatus, ended
 from ringback.core.callbacks.shards import Role
+from ringback.core.destinations.destination_state import DestinationState
 from ringback.core.destinations.effective_settings import SettingsOwner
 from ringback.core.errors import StoreUnavailable
 from ringback.core.job import JobStatus
@@ -33,13 +35,15 @@ from ringback.ports import (
     SendingPause,
     SoleProcess,
     StoredDestinationSettings,
+    lane_of,
 )
 from ringback.runtime.sending_gate import SendingGate
 from ringback.runtime.virtual_clock import VirtualClock
 from tests.fakes import NOW
 from tests.memory_store import MemoryStore
 from tests.memory_store.retention import MemoryRetention
-from tests.stores.records import OURS, THEIRS, account, job
+from tests.stores.asking import keep
+from tests.stores.records import OURS, THEIRS, account, callback, job
 from tests.stores.retaining import DAY, Retaining
 
 TICK = timedelta(microseconds=1)
@@ -329,7 +333,7 @@ async def test_the_pauses_leave_most_of_the_time_to_others(
     monkeypatch: pytest.MonkeyPatch, seconds: float, pause: float
 ) -> None:
     pauses = await _pauses(monkeypatch, seconds)
-    assert pauses == [pytest.approx(pause)] * 7
+    assert pauses == [pytest.approx(pause)] * 8
 
 
 async def test_a_pass_that_lasts_for_too_long_becomes_quicker(
@@ -337,7 +341,7 @@ async def test_a_pass_that_lasts_for_too_long_becomes_quicker(
 ) -> None:
     monkeypatch.setattr(retention_worker, "PASS_EVERY", timedelta(seconds=0.025))
     pauses = await _pauses(monkeypatch, 0.01)
-    assert pauses == pytest.approx([0.19, *[0.04] * 6])
+    assert pauses == pytest.approx([0.19, *[0.04] * 7])
 
 
 async def _pauses(monkeypatch: pytest.MonkeyPatch, seconds: float) -> list[float]:
@@ -380,3 +384,16 @@ async def test_empty_records_of_destinations_go_after_their_time() -> None:
     await world.worker.do_pass()
     left = world.store.tables.destinations.changed_since(0)
     assert [one.date_updated for one in left] == [kept]
+
+
+async def test_the_state_of_a_destination_goes_some_time_after_its_last_callback() -> None:
+    world, opened = World(), DestinationState(opened=NOW)
+    for number, date in enumerate((NOW - EMPTY_KEPT - TICK, NOW - EMPTY_KEPT + TICK)):
+        one = callback(number, url=f"https://h{number}.example/", created=date, due=date)
+        one = one.having(ended(one.progress, CallbackStatus.FAILED, "no answer", date))
+        await keep(world.store, one)
+        lane = lane_of(one)
+        world.store.commit(lambda tx, lane=lane: tx.destinations.save_state(lane, opened))
+    await world.worker.do_pass()
+    left = world.store.tables.destinations.states()
+    assert [lane.destination for lane, _ in left] == ["https://h1.example:443"]

@@ -295,7 +295,10 @@ class TestADestinationsOwn:
     @pytest.mark.parametrize(
         ("identity", "why"),
         [
-            (TlsIdentity("nonsense"), "the client certificate of the destination has no certific"),
+            (
+                TlsIdentity("nonsense"),
+                "the client certificate of the destination has no certificate",
+            ),
             (TlsIdentity(ca="nonsense"), "the CA of the destination has no certificate in PEM"),
         ],
     )

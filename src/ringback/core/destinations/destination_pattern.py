@@ -39,7 +39,9 @@ class DestinationPattern(NamedTuple):
             return cls(ALL, "", "")
         if len(text) > _LONGEST:
             raise ValueError(f"the pattern has {len(text)} characters; at most {_LONGEST} fit")
-        scheme, _, rest = text.partition("://")
+        scheme, mark, rest = text.partition("://")
+        if not mark:
+            raise ValueError(f"{text!r} is not a pattern of destinations: it has no scheme; {FORM}")
         host, slash, path = rest.partition("/")
         path = slash + path if path else ""
         if path and (not path.endswith("*") or "*" in path[:-1] or "?" in path or "#" in path):

@@ -39,6 +39,8 @@ _USED: Final = " OR ".join(
     f" AND span_s = {int(span.length.total_seconds())} AND began_us >= ?)"
     for span in (CountSpan.MINUTE, CountSpan.HOUR)
 )
+_DISABLED: Final = '%"disabled":%'
+"""What the JSON of the state of a disabled destination is like."""
 _LONG_AGO: Final = -(2**62)
 # A lane without any counts is new, so it is in use.
 _NOT_COUNTED: Final = (
@@ -118,6 +120,17 @@ class SqlDestinations:
             "DELETE FROM destination_settings WHERE sid IN (SELECT sid FROM destination_settings"
             f" WHERE NOT {_SET} AND updated_us < ? LIMIT ?)",
             (to_us(before), limit),
+        )
+        return removed.rowcount
+
+    def forget_states(self, used_since: datetime, *, limit: int) -> int:
+        since = to_us(used_since)
+        removed = self._session.write(
+            "DELETE FROM destination_states WHERE lane_id IN (SELECT lane_id"
+            " FROM destination_states CROSS JOIN lanes ON lanes.id = lane_id"
+            f" WHERE state NOT LIKE ? AND NOT ({_USED} OR {_NOT_COUNTED})"
+            f" AND NOT EXISTS (SELECT 1 FROM waiting WHERE {self._in_lane}) LIMIT ?)",
+            (_DISABLED, since, since, limit),
         )
         return removed.rowcount
 
