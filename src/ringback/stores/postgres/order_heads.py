@@ -46,7 +46,7 @@ LOCK_HEADS: Final = f"""
     WHERE callback_id = ended.id
 """
 LOCK_IN_ORDER: Final = """
-    SELECT FROM unnest(?::bigint[], ?::text[]) AS wanted (lane_id, order_key), LATERAL (
+    SELECT wanted.* FROM unnest(?::bigint[], ?::text[]) AS wanted (lane_id, order_key), LATERAL (
         SELECT FROM order_heads AS heads
         WHERE heads.lane_id = wanted.lane_id AND heads.order_key = wanted.order_key FOR UPDATE
     ) AS found
@@ -116,9 +116,10 @@ class PostgresOrderHeads(OrderHeads):
         self._locked.clear()
         if self._wanted:
             lanes, keys = zip(*self._wanted, strict=True)
-            self._before_locks(self._wanted)
-            self._session.read(LOCK_IN_ORDER, [Bigints(lanes), [*keys]])
             self._wanted = []
+            found = self._session.read(LOCK_IN_ORDER, [Bigints(lanes), [*keys]]).fetchall()
+            # Those that are not there yet can't be locked.
+            self._locked.update((lane_id, key) for lane_id, key in found)
 
     def forget(self) -> None:
         self._wanted = sorted(self._locked)
