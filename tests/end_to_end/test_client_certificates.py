@@ -14,7 +14,10 @@ from ringback.core.http.ssrf_guard import SsrfGuard
 from ringback.http_client.http_sender import HttpTransport
 from ringback.runtime.system_clock import stopwatch
 from tests.end_to_end.nginx import an_asking_nginx
+from tests.end_to_end.test_sending import ringback, settled
+from tests.end_to_end.test_sending import send as create
 from tests.sending import LIMITS, failure_of, post
+from tests.served import Served, served
 from tests.tls import pem_text
 
 
@@ -110,3 +113,43 @@ async def test_without_the_destinations_authority_the_receiver_is_not_trusted(
 ) -> None:
     exchange = await send(sender, url, NO_PROFILE)
     assert failure_of(exchange) is AttemptFailure.CERTIFICATE_UNTRUSTED
+
+
+# ---- set for a running server --------------------------------------------------------------------
+
+
+async def set_certificate(server: Path, url: str, folder: Path, profile: ConnectionProfile) -> str:
+    """Set what a profile has, from files; return what the command writes."""
+    flags = list[str]()
+    for flag, text in (("--client-certificate", profile.client_certificate), ("--ca", profile.ca)):
+        file = folder / f"{flag[2:]}.pem"
+        file.write_text(text or "")
+        flags += [flag, str(file)]
+    return await ringback("destinations", "set", url, *flags, data=server)
+
+
+async def answers_to(server: Served, url: str) -> list[str]:
+    """Send a callback without retries; return its status, and the receiver's answer."""
+    created = await create(server, {"url": f"{url}#rc=0", "parameters": {"a": "b"}})
+    callback = await settled(server, created.body["sid"])
+    (attempt,) = await server.attempts(callback)
+    return [callback["status"], attempt["response"]["body"]]
+
+
+async def test_a_certificate_that_is_set_is_shown_and_renewed_while_the_server_runs(
+    url: str, authority: trustme.CA, tmp_path: Path
+) -> None:
+    data, set_ = tmp_path / "data", (url.removesuffix("/callbacks"), tmp_path)
+    async with served(data, "--schedule", "faithful") as dev:
+        for name in ("old", "new"):
+            told = await set_certificate(data, *set_, a_profile(name, authority))
+            assert f"CN={name}" in told
+            assert "PRIVATE KEY" not in told
+            status, body = await answers_to(dev, url)
+            assert (status, f"CN={name}" in body) == ("delivered", True)
+        assert await dev.stop() == 0
+    async with served(data, "--schedule", "faithful") as dev:
+        assert "CN=new" in (await answers_to(dev, url))[1]
+        await ringback("destinations", "unset", set_[0], "client-certificate", data=data)
+        status, body = await answers_to(dev, url)
+        assert (status, "No required SSL certificate was sent" in body) == ("failed", True)
