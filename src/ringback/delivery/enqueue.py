@@ -11,7 +11,6 @@ with a transaction run where the store runs its work: in the event loop or in th
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
 
 from ringback.core.callbacks.callback import CallbackRecord, DeliveryProgress, begin
 from ringback.core.callbacks.shards import shard_of
@@ -29,14 +28,11 @@ from ringback.ports import (
     LoopWaker,
     NewCallbackQueue,
     News,
-    SoleProcess,
     Store,
     Transaction,
     lane_of,
 )
 from ringback.runtime.sending_gate import SendingGate
-
-_ALONE: Final = SoleProcess()
 
 
 @dataclass(eq=False, kw_only=True)

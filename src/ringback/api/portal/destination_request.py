@@ -78,11 +78,8 @@ class SettingChangeReader:
         }
         unset |= {name for name, value in own.items() if value == _UNSET}
         own = {name: None if value == _UNSET else value for name, value in own.items()}
-        begins_anew, more = (
-            given.is_yes("UnsetAll"),
-            [one for one in own.values() if one is not None],
-        )
-        if not (values or unset or begins_anew or more):
+        begins_anew = given.is_yes("UnsetAll")
+        if not (values or unset or begins_anew or any(one is not None for one in own.values())):
             names = ", ".join(one.name for one in VALUES)
             raise given.wrong(f"nothing to set was given; give at least one of {names}")
         return SettingChange(DestinationValues(values, **own), unset, begins_anew)

@@ -41,8 +41,6 @@ from ringback.operations.destinations import (
 from ringback.ports import Lane, StoredDestinationSettings, Transaction
 
 _PATH: Final = "/portal/v1/destinations"
-_UNSET: Final = "unset"
-_NONE: Final = "none"
 _USED_WITHIN: Final = 30 * DAY
 """A destination is not listed if it had no callback for this long, unless something is left."""
 _MOST_LISTED: Final = 100
@@ -272,10 +270,8 @@ class DestinationEndpoints(EndpointGroup):
 
     def _pause(self, call: ApiRequest) -> "_Change":
         subject, services = self._subject(call), self._dependencies.destinations
-        until, reason = (
-            call.given.instant("Until"),
-            call.given.label("Reason", longest=_LONGEST_REASON),
-        )
+        until = call.given.instant("Until")
+        reason = call.given.label("Reason", longest=_LONGEST_REASON)
         now = self._dependencies.clock.now()
         if until is not None and until <= now:
             raise call.given.wrong(
