@@ -81,12 +81,12 @@ def test_values_are_set_shown_and_unset(ringback: Emulator) -> None:
         f"{HERE} of {ringback.account_sid}: well",
         "waiting      0",
         "last hour    no attempts",
-        "rate         20/s, burst 2",
+        "rate         20/s, burst 5",
         "settings:",
     ]
     by = f"(the account, at run time, for {HERE})"
     assert f"  rate               20         {by}" in shown
-    assert "  burst              2          (the default)" in shown
+    assert "  burst              5          (the default)" in shown
     assert shown[-2] == "changes, newest first:"
     assert shown[-1].endswith(f"  SetDestination {HERE}  by The notice's account")
     assert lines(ringback, "unset", HERE, "rate", "header") == [

@@ -420,7 +420,7 @@ def test_only_a_lane_with_a_rate_has_a_pacer() -> None:
         assert pacer is not None
         assert bench.control.pacer(LANE) is pacer
         assert pacer.own is not None
-        assert (pacer.own.rate, pacer.own.burst, pacer.shared) == (5, 1, None)
+        assert (pacer.own.rate, pacer.own.burst, pacer.shared) == (5, 2, None)
 
     run(story)
 

@@ -222,7 +222,7 @@ DESTINATION_SETTINGS: Final = (
     _setting(
         *("burst", _BURST, Bound.LOWER),
         "How many requests may leave at once after a quiet time; no second has more requests than"
-        " rate and burst together. Default: a tenth of the rate, at least 1.",
+        " rate and burst together. Default: a fifth of the rate, rounded up, and 1 more.",
     ),
     _setting(
         *("total_rate", _RATE, Bound.OPERATOR),

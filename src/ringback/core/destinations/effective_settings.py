@@ -29,7 +29,8 @@ EVERY_ACCOUNT: Final = "*"
 """Stands for all accounts, in what an operator sets."""
 _OWN_WAYS: Final = ("headers", "client_certificate", "ca", "egress")
 _HOLD: Final = timedelta(minutes=1)
-_BURST_SHARE: Final = 10
+_OPENING_S: Final = 0.2
+"""How long it may take to open a connection, in seconds, for a rate to be reached by default."""
 
 
 Notified = tuple[tuple[str | None, CallbackUrl], ...]
@@ -169,7 +170,7 @@ def _profile_of(found: Mapping[str, SettingInForce]) -> ConnectionProfile:
 
 
 def _burst_of(rate: float) -> int:
-    return 1 if math.isinf(rate) else max(1, round(rate / _BURST_SHARE))
+    return 1 if math.isinf(rate) else 1 + math.ceil(rate * _OPENING_S)
 
 
 _Layer = Mapping[str, SettingInForce]

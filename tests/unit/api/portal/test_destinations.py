@@ -192,10 +192,10 @@ async def test_what_was_set_is_shown_without_its_secrets(caller: Caller, store: 
     by = "the account, at run time, for https://a.example:443"
     in_force = await settings_of(caller)
     assert in_force["rate"] == f"20 ({by})"
-    assert in_force["burst"] == "2"
+    assert in_force["burst"] == "5"
     assert in_force["headers"] == f"X-Team: (hidden), X-Key: (hidden) ({by})"
     assert in_force["notify"] == f"(secret) ({by})"
-    assert (shown["rate"], shown["burst"]) == ("20", 2)
+    assert (shown["rate"], shown["burst"]) == ("20", 5)
     (made,) = shown["changes"]
     assert (made["action"], made["actor"], made["subject"]) == ("SetDestination", ACCOUNT_SID, HERE)
     entries = await store.read(lambda tx: tx.audit.page(ACCOUNT_SID, AuditFilter(), PageWindow(9)))

@@ -77,13 +77,13 @@ def test_both_can_be_set_under_any_schedule() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rate", "burst"), [("0.5", 1), ("9", 1), ("14", 1), ("16", 2), ("100", 10), ("none", 1)]
+    ("rate", "burst"), [("0.5", 2), ("5", 2), ("6", 3), ("10", 3), ("100", 21), ("none", 1)]
 )
-def test_the_burst_is_a_tenth_of_the_rate_that_is_in_force(rate: str, burst: int) -> None:
+def test_the_burst_is_one_and_a_fifth_of_the_rate_that_is_in_force(rate: str, burst: int) -> None:
     settings = of(a_rule(rate=rate, total_rate=rate))
     assert (settings.burst, settings.total_burst) == (burst, burst)
     assert of(a_rule(rate="1000"), a_rule(owner=ACCOUNT, rate=rate)).burst == max(
-        burst, 100 if rate == "none" else 0
+        burst, 201 if rate == "none" else 0
     )
 
 
