@@ -107,10 +107,6 @@ class DestinationControl:
                 valve.knows(self._states.get(lane, WELL))
         return valve
 
-    def known_valve(self, lane: Lane) -> LaneValve | None:
-        """Return the valve of a lane in which this process has sent something lately, or None."""
-        return self._valves.get(lane)
-
     def count_stopped(self) -> dict[str, int]:
         """Return in how many lanes nothing may be sent, by what stops them."""
         counts: dict[str, int] = {"disabled": 0, "paused": 0, "open": 0, "held": 0}

@@ -48,7 +48,6 @@ class LaneValve:
         """Limits the rate, once the first request of a limited lane is about to leave."""
         self.probe: str | None = None
         """The SID of the callback that is sent as a probe."""
-        self.is_failing = False
         self.begins_slowly = False
         """True if only one callback may be sent at first, and more with each answer."""
         self.is_wide = True
@@ -86,9 +85,9 @@ class LaneValve:
         state, since = self.state, self._paused_since
         if state.opened is not None:
             self.state = state = state.with_gap(max(since, state.opened), now)
-        if state.failing_since is not None:
-            paused = max(timedelta(0), now - max(since, state.failing_since))
-            self.state = state._replace(failing_since=state.failing_since + paused)
+        if state.no_success_since is not None:
+            paused = max(timedelta(0), now - max(since, state.no_success_since))
+            self.state = state._replace(no_success_since=state.no_success_since + paused)
 
     def knows(self, state: DestinationState) -> None:
         """Use the state that the store has."""
@@ -186,9 +185,10 @@ class LaneValve:
             self.probe = None
         if breaker is not None and has is not None:
             (breaker.failed if has else breaker.well)(now.timestamp())
-        if isinstance(outcome, DeliveredOutcome) and self.is_wide and not self.is_failing:
+        before, is_delivered = self.state, isinstance(outcome, DeliveredOutcome)
+        if is_delivered and self.is_wide and before.failing_since is None:
             return None
-        before, events = self.state, list[DestinationEvent]()
+        events = list[DestinationEvent]()
         if before.held_until is not None and before.held_until <= now:
             self.state = before._replace(held_until=None)
         if before.opened is not None:
@@ -245,7 +245,7 @@ class LaneValve:
     def reset(self, now: datetime) -> None:
         """Begin anew, since somebody has resumed the destination: nothing is open or disabled."""
         self.state = WELL._replace(told=self.state.told)
-        self.probe, self.is_failing, self.begins_slowly = None, False, True
+        self.probe, self.begins_slowly = None, True
         self._breaker = CircuitBreaker(self.settings.watch, now.timestamp())
         self._look()
 
@@ -281,21 +281,23 @@ class LaneValve:
         breaker, rules = self._breaker, self.settings.watch
         if breaker is None:
             return
+        was_failing = self.state.failing_since is not None
+        is_failing = (has_failed or was_failing) and breaker.is_failing(now.timestamp())
+        if is_failing is not was_failing:
+            self.state = self.state._replace(failing_since=now if is_failing else None)
         if not has_failed:
-            self.is_failing = self.is_failing and breaker.is_failing(now.timestamp())
             return
         why = (
             f"at least {rules.share:.0%} of the requests of the last {show_time(rules.window)}"
             f" failed; of the last one: {describe(outcome)}"
         )
-        was_failing, self.is_failing = self.is_failing, breaker.is_failing(now.timestamp())
         if self.settings.breaker is None or not breaker.is_tripped(now.timestamp()):
-            if self.is_failing and not was_failing:
+            if is_failing and not was_failing:
                 events.append(self.event(DestinationEventKind.FAILING, why, now))
         else:
             probe_at = next_probe(now, 0, jitter=jitter)
             self.state = self.state._replace(
-                opened=now, probe_at=probe_at, failed_probes=0, gaps=()
+                opened=now, probe_at=probe_at, failed_probes=0, gaps=(), failing_since=None
             )
             events.append(self.event(DestinationEventKind.OPENED, why, now))
 
@@ -319,15 +321,15 @@ class LaneValve:
         settings, state, why = self.settings, self.state, None
         is_watched = settings.disable_after != timedelta.max
         if has_failed is False:
-            if state.failing_since is not None:
-                self.state = state = state._replace(failing_since=None)
-        elif has_failed and is_watched and state.failing_since is None:
-            self.state = state = state._replace(failing_since=now)
+            if state.no_success_since is not None:
+                self.state = state = state._replace(no_success_since=None)
+        elif has_failed and is_watched and state.no_success_since is None:
+            self.state = state = state._replace(no_success_since=now)
         if state.disabled is not None:
             return
         if settings.disable_on_gone and isinstance(outcome, RefusedOutcome):
             why = describe(outcome) if outcome.status == GONE else None
-        since = state.failing_since
+        since = state.no_success_since
         if is_watched and since is not None and now - since >= settings.disable_after:
             why = (
                 f"no request has succeeded for {show_time(settings.disable_after)}; of the last"
@@ -339,7 +341,7 @@ class LaneValve:
 
     def _look(self) -> None:
         state = self.state
-        has_state = state.opened or state.held_until or state.disabled or state.failing_since
+        has_state = state.opened or state.held_until or state.disabled or state.no_success_since
         self.is_wide = not (has_state or self.pause or self.settings.is_paced or not self.is_known)
 
 

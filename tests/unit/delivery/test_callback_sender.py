@@ -325,7 +325,7 @@ class CountedValve(LaneValve):
 def a_held_valve() -> CountedValve:
     """Return an open valve of a lane that has something to remember."""
     valve = CountedValve()
-    valve.knows(WELL._replace(failing_since=NOW))
+    valve.knows(WELL._replace(no_success_since=NOW))
     return valve
 
 

@@ -557,13 +557,6 @@ async def test_stopped_lanes_are_counted_by_what_stops_them() -> None:
     assert bench.control.count_stopped()["held"] == 0
 
 
-async def test_asking_for_a_valve_that_nobody_needed_makes_none() -> None:
-    control = Bench().control
-    assert control.known_valve(LANE) is None
-    valve = control.valve(LANE)
-    assert control.known_valve(LANE) is valve
-
-
 async def test_an_event_without_a_change_is_told_and_counted_too() -> None:
     bench, store = Bench(), MemoryStore()
     event = bench.control.valve(LANE).event(DestinationEventKind.PAUSED, "a deployment", NOW)

@@ -247,6 +247,18 @@ def test_without_a_breaker_failures_are_only_told() -> None:
     assert a.valve.is_wide
 
 
+def test_since_when_a_destination_fails_is_stored_until_it_is_well() -> None:
+    a = Valve(QUICK, schedule=FAITHFUL)
+    a.fail()
+    a.pass_(SECOND)
+    assert a.end(BROKEN) is None
+    assert a.valve.state == WELL._replace(failing_since=NOW, seen=NOW)
+    changes = [change for _ in range(4) if (change := a.end(WELL_DONE)) is not None]
+    assert [(change.events, change.state) for change in changes] == [
+        ((), WELL._replace(seen=a.now))
+    ]
+
+
 def test_a_destination_that_fails_again_is_told_again() -> None:
     a = Valve(QUICK, schedule=FAITHFUL)
     assert a.fail() == [DestinationEventKind.FAILING]
@@ -409,7 +421,7 @@ def test_a_destination_is_disabled_if_nothing_has_succeeded_for_long() -> None:
     a = Valve(a_rule(disable_after="5d"), schedule=FAITHFUL)
     change = a.end(BROKEN)
     assert change is not None
-    assert change.state.failing_since == NOW
+    assert change.state.no_success_since == NOW
     a.pass_(5 * DAY - SECOND)
     assert a.end(BROKEN) is None
     a.pass_(SECOND)
@@ -450,10 +462,10 @@ def test_probes_that_fail_lead_to_disabling_too() -> None:
 def test_a_reset_begins_anew() -> None:
     state = OPEN._replace(disabled=NOW, told={"destination.opened": NOW}, failing_since=NOW)
     a = Valve(QUICK, state=state)
-    a.valve.probe, a.valve.is_failing = sid(1), True
+    a.valve.probe = sid(1)
     a.valve.reset(NOW)
     assert a.valve.state == WELL._replace(told=state.told)
-    assert (a.valve.probe, a.valve.is_failing, a.valve.begins_slowly) == (None, False, True)
+    assert (a.valve.probe, a.valve.begins_slowly) == (None, True)
     assert a.valve.is_wide
     assert a.fail() == [DestinationEventKind.FAILING]
 
@@ -544,7 +556,7 @@ def test_the_time_of_a_pause_does_not_count_for_disabling() -> None:
     a.pause(DestinationPause(a.now))
     a.pass_(DAY)
     a.pause(None, revision=2)
-    assert a.valve.state.failing_since == NOW + DAY
+    assert a.valve.state.no_success_since == NOW + DAY
     a.pass_(HOUR / 2 - SECOND)
     assert a.end(BROKEN) is None
     a.pass_(SECOND)
@@ -558,7 +570,7 @@ def test_of_a_pause_only_the_time_after_the_first_failure_is_left_out() -> None:
     a.end(BROKEN)
     a.pass_(HOUR)
     a.pause(None, revision=2)
-    assert a.valve.state.failing_since == a.now
+    assert a.valve.state.no_success_since == a.now
 
 
 # ---- what is set ---------------------------------------------------------------------------------

@@ -152,7 +152,7 @@ class DestinationViewer:
             return DestinationCondition(DestinationStatus.OPEN, why, state.opened, next_probe)
         if state.held_until is not None and state.held_until > now:
             return DestinationCondition(DestinationStatus.HELD, why, None, state.held_until)
-        if valve.is_failing:
+        if state.failing_since is not None:
             failing = "many of the last requests failed"
             return DestinationCondition(DestinationStatus.FAILING, failing, state.failing_since)
         return DestinationCondition(DestinationStatus.WELL)
@@ -218,15 +218,13 @@ class DestinationViewer:
     def _valve(self, lane: Lane) -> LaneValve:
         valve = self._valves.get(lane)
         if valve is None:
-            book, control = self._services.book, self._services.control
+            book = self._services.book
             state, resumed = self._tx.destinations.state_of(lane) or WELL, book.resumed_at(lane)
             begun = max((one for one in (state.opened, state.disabled) if one), default=None)
             if begun is not None and resumed is not None and begun <= resumed:
                 # The process that sends there is about to begin anew.
                 state = WELL
-            valve = self._valves[lane] = LaneValve(lane, book, state, self._now)
-            known = control.known_valve(lane)
-            valve.is_failing = known is not None and known.is_failing
+            self._valves[lane] = valve = LaneValve(lane, book, state, self._now)
         return valve
 
     def _settings(self, lane: Lane) -> EffectiveSettings:

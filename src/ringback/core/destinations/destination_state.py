@@ -30,8 +30,10 @@ class DestinationState(NamedTuple):
     """How many probes have failed since the breaker opened."""
     held_until: datetime | None = None
     """Until when nothing is sent, because an answer asked for it."""
-    failing_since: datetime | None = None
+    no_success_since: datetime | None = None
     """When the first attempt failed of those after the last success; kept only to disable it."""
+    failing_since: datetime | None = None
+    """Since when so many attempts have failed that its breaker opens if a few more do."""
     disabled: datetime | None = None
     """Since when it is disabled; None if it is not."""
     disabled_why: str = ""
@@ -103,6 +105,7 @@ _READ: Final[Mapping[str, Callable[[Any], Any]]] = {
     "probe_at": datetime.fromisoformat,
     "failed_probes": int,
     "held_until": datetime.fromisoformat,
+    "no_success_since": datetime.fromisoformat,
     "failing_since": datetime.fromisoformat,
     "disabled": datetime.fromisoformat,
     "disabled_why": str,

@@ -276,6 +276,10 @@ async def test_a_list_can_be_of_those_in_one_state(caller: Caller, store: Store)
             ("held", "the receiver has asked to wait (Retry-After)", None, NOW + MINUTE),
         ),
         (DestinationState(held_until=NOW), ("well", None, None, None)),
+        (
+            DestinationState(failing_since=NOW - MINUTE),
+            ("failing", "many of the last requests failed", NOW - MINUTE, None),
+        ),
     ],
 )
 async def test_the_state_is_shown_in_words(
@@ -286,15 +290,6 @@ async def test_the_state_is_shown_in_words(
     shown = await one_of(caller)
     times = [one and iso(one) for one in expected[2:] if one is None or isinstance(one, datetime)]
     assert [shown[name] for name in ("state", "why", "since", "until")] == [*expected[:2], *times]
-
-
-async def test_a_destination_is_failing_as_its_sender_knows(
-    caller: Caller, store: Store, dependencies: ApiDependencies
-) -> None:
-    await add(store, "https://a.example/hook")
-    dependencies.destinations.control.valve(LANE).is_failing = True
-    shown = await one_of(caller)
-    assert (shown["state"], shown["why"]) == ("failing", "many of the last requests failed")
 
 
 async def test_the_last_hour_is_counted(
