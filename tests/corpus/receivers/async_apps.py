@@ -95,7 +95,7 @@ def set_is_read_before_a_wait(backend: Backend) -> Starlette:
         if key is None:
             return Response(status_code=403)
         if key not in seen:
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.4)
             backend.work()
             seen.add(key)
         return Response(status_code=200)
