@@ -281,8 +281,10 @@ class LaneValve:
         breaker, rules = self._breaker, self.settings.watch
         if breaker is None:
             return
-        was_failing = self.state.failing_since is not None
-        is_failing = (has_failed or was_failing) and breaker.is_failing(now.timestamp())
+        was_failing = is_failing = self.state.failing_since is not None
+        if has_failed is not was_failing:
+            # Only a failure can begin it, and only a success can end it.
+            is_failing = breaker.is_failing(now.timestamp())
         if is_failing is not was_failing:
             self.state = self.state._replace(failing_since=now if is_failing else None)
         if not has_failed:

@@ -247,6 +247,15 @@ def test_without_a_breaker_failures_are_only_told() -> None:
     assert a.valve.is_wide
 
 
+def test_few_failures_after_many_begin_nothing_anew() -> None:
+    a = Valve(QUICK, schedule=FAITHFUL)
+    assert a.fail() == [DestinationEventKind.FAILING]
+    for _ in range(3):
+        a.pass_(DAY)
+        assert a.fail(9) == []
+    assert a.valve.state.failing_since == NOW
+
+
 def test_since_when_a_destination_fails_is_stored_until_it_is_well() -> None:
     a = Valve(QUICK, schedule=FAITHFUL)
     a.fail()

@@ -33,7 +33,7 @@ class DestinationState(NamedTuple):
     no_success_since: datetime | None = None
     """When the first attempt failed of those after the last success; kept only to disable it."""
     failing_since: datetime | None = None
-    """Since when so many attempts have failed that its breaker opens if a few more do."""
+    """Since when its breaker would open if a few more attempts failed."""
     disabled: datetime | None = None
     """Since when it is disabled; None if it is not."""
     disabled_why: str = ""
