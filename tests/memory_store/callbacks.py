@@ -35,7 +35,7 @@ from ringback.ports import (
 )
 from tests.memory_store.accounts import MemoryAccounts
 from tests.memory_store.kept_responses import MemoryKeptResponses
-from tests.memory_store.leases import MemoryLeases, RowLocks, utc_now
+from tests.memory_store.leases import MemoryLeases, RowKey, RowLocks, utc_now
 from tests.memory_store.records import first_of, of_account, page_of
 
 _What = tuple[str, str, SourceName, SourceName | None]
@@ -87,6 +87,8 @@ class MemoryCallbacks:
     numbers: "count[int]" = field(default_factory=lambda: count(1))
     """The numbers of claims; each is used once, even if the transaction is undone."""
     locks: RowLocks = field(default_factory=RowLocks, compare=False)
+    shared: list[RowKey] = field(default_factory=list[RowKey], compare=False)
+    """The rows that this transaction does not change, but keeps others from changing."""
 
     def take_place(self, callback: CallbackRecord) -> bool:
         key, sid = _key_of(callback), callback.sid
@@ -381,6 +383,7 @@ class MemoryCallbacks:
 
     def may_change(self, lane: Lane) -> bool:
         """Return True if the process that asks owns the lane, or no other one uses the store."""
+        self.shared.append((".callbacks.leases.owners", shard_of(lane.destination)))
         return self._owns(lane)
 
     def own_open(self) -> set[int]:

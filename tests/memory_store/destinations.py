@@ -30,10 +30,11 @@ class MemoryDestinations:
         default_factory=dict[_Key, StoredDestinationSettings]
     )
     kept: dict[Lane, DestinationState] = field(default_factory=dict[Lane, DestinationState])
-    last_revision: int = 0
+    revisions: dict[str, int] = field(default_factory=lambda: {"last": 0})
+    """A row of its own, so that no other transaction changes it meanwhile."""
 
     def revision(self) -> int:
-        return self.last_revision
+        return self.revisions["last"]
 
     def changed_since(self, revision: int) -> list[StoredDestinationSettings]:
         changed = [one for one in self.settings.values() if one.revision > revision]
@@ -45,8 +46,8 @@ class MemoryDestinations:
         return self.settings.get((owner, account_sid, pattern))
 
     def save(self, settings: StoredDestinationSettings) -> StoredDestinationSettings:
-        self.last_revision += 1
-        saved = replace(settings, revision=self.last_revision)
+        self.revisions["last"] += 1
+        saved = replace(settings, revision=self.revisions["last"])
         self.settings[settings.owner, settings.account_sid, settings.pattern] = saved
         return saved
 

@@ -1,5 +1,6 @@
 """Leases on shards in plain dictionaries, and the processes that have them."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -47,15 +48,16 @@ RowKey = tuple[str, Any]
 
 
 class RowLocks:
-    """The rows that transactions have changed which have not ended yet."""
+    """The rows that transactions have locked which have not ended yet."""
 
     def __init__(self) -> None:
-        self.held = set[RowKey]()
+        self.held = Counter[RowKey]()
+        """How many transactions have locked each row; several may share the lock on it."""
 
     def hold(self, rows: Iterable[RowKey]) -> Callable[[], None]:
         """Lock rows; return the function that unlocks them."""
-        mine = frozenset(rows)
-        self.held |= mine
+        mine = Counter(frozenset(rows))
+        self.held += mine
 
         def release() -> None:
             self.held -= mine

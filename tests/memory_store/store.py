@@ -130,6 +130,7 @@ class MemoryStore:
         before = self._tables
         tables = copy.deepcopy(before)
         tables.callbacks.process = tables.tasks.process = tables.jobs.process = process
+        tables.callbacks.shared = []
         endings = tables.endings
         try:
             result = work(tables)
@@ -151,11 +152,12 @@ class MemoryStore:
     def is_held(self, begun: "BegunTransaction[Any]") -> bool:
         """Return True if another transaction, which has not ended, has changed the same rows."""
         held = self._tables.callbacks.locks.held
-        return bool(held) and not held.isdisjoint(begun.changes())
+        return bool(held) and not held.keys().isdisjoint(begun.changes())
 
     def hold(self, begun: "BegunTransaction[Any]") -> Callable[[], None]:
-        """Lock the rows that a transaction has changed; return the function that unlocks them."""
-        return self._tables.callbacks.locks.hold(begun.changes())
+        """Lock a transaction's rows, as long as it lasts; return the function that unlocks them."""
+        rows = (*begun.changes(), *begun.after.callbacks.shared)
+        return self._tables.callbacks.locks.hold(rows)
 
     @property
     def tables(self) -> "MemoryTransaction":

@@ -2,14 +2,16 @@
 
 from collections import defaultdict
 from datetime import timedelta
+from math import inf
 from typing import Final
 
 from ringback.core.callbacks.callback import CallbackRecord
-from ringback.core.callbacks.shards import origin_of
+from ringback.core.callbacks.shards import origin_of, shard_of
 from ringback.core.destinations.destination_pattern import parsed_pattern
 from ringback.core.destinations.effective_settings import EffectiveSettings, effective_settings
-from ringback.ports import Lane, lane_of
+from ringback.ports import DestinationPause, Lane, lane_of
 from tests.simulation.cluster.watch import ClusterWatch, Flight
+from tests.simulation.loop import START
 from tests.simulation.plan import Plan
 from tests.simulation.watch import Promise
 
@@ -33,19 +35,19 @@ class DestinationWatch:
         self._settings = dict[Lane, EffectiveSettings]()
         self._left = defaultdict[str, list[float]](list)
         """When requests left, by lane and by origin."""
-        self._probes = dict[tuple[Lane, object], Flight]()
-        self._pauses = list[tuple[float, str, bool]]()
-        """When the destinations of a pattern were paused (True), or resumed."""
+        self._probes = dict[tuple[Lane, object, int], Flight]()
+        self._pauses = list[tuple[float, str, float]]()
+        """When the destinations of a pattern were paused or resumed, and until when the pause."""
 
     def durable(self) -> None:
         """Note what has been set."""
         destinations = self._watch.database.store.tables.destinations
-        if destinations.last_revision == self.last_change[1]:
+        if destinations.revision() == self.last_change[1]:
             return
         now = self._watch.now()
         for one in destinations.changed_since(self.last_change[1]):
-            self._pauses.append((now, one.pattern, one.pause is not None))
-        self.last_change = now, destinations.last_revision
+            self._pauses.append((now, one.pattern, _end_of(one.pause)))
+        self.last_change = now, destinations.revision()
 
     def left(self, flight: Flight, callback: CallbackRecord) -> None:
         """Check a request that leaves now."""
@@ -105,7 +107,11 @@ class DestinationWatch:
             return
         if state.probe_at is not None and flight.view.clock.now() < state.probe_at:
             self._watch.violated("probed", f"{flight.sid} left to {lane} before {state.probe_at}")
-        key = lane, state.probe_at
+        # A new owner does not know of a probe whose result was not stored before it took over.
+        owner = self._watch.database.store.tables.callbacks.leases.owners[
+            shard_of(lane.destination)
+        ]
+        key = lane, state.probe_at, owner.epoch
         earlier = self._probes.get(key)
         if earlier is not None and not self._may_follow(earlier):
             self._watch.violated(
@@ -126,13 +132,12 @@ class DestinationWatch:
 
     def _paused_since(self, begun: float, destination: str) -> float:
         """Return how many seconds a destination was certainly paused since an instant."""
-        paused, since = 0.0, None
-        for at, pattern, is_pause in (*self._pauses, (self._watch.now(), "", False)):
+        paused, since, until = 0.0, 0.0, 0.0
+        for at, pattern, end in (*self._pauses, (self._watch.now(), "", 0.0)):
             if pattern and not parsed_pattern(pattern).matches(destination):
                 continue
-            if since is not None:
-                paused += max(0.0, at - max(since, begun))
-            since = at if is_pause else None
+            paused += max(0.0, min(at, until) - max(since, begun))
+            since, until = at, end
         return paused
 
     def _settings_of(self, lane: Lane) -> EffectiveSettings:
@@ -140,3 +145,10 @@ class DestinationWatch:
             rules = [rule for rule in self._plan.rules if rule.covers(*lane)]
             self._settings[lane] = effective_settings(rules, self._plan.schedule)
         return self._settings[lane]
+
+
+def _end_of(pause: DestinationPause | None) -> float:
+    """Return when a pause ends, in seconds since the start; 0 if there is none."""
+    if pause is None:
+        return 0.0
+    return inf if pause.until is None else (pause.until - START).total_seconds()

@@ -193,6 +193,8 @@ class ClusterWorld:
         self._names = Names(base, self.scheduler, random_of(base, "names"), self._machine)
         self._receivers = receivers_of(base)
         self._accounts = accounts_of(base)
+        self._wanted = dict[str, DestinationPause | None]()
+        """What somebody has wanted last for the destinations of a pattern: to pause or resume."""
         self.watch = ClusterWatch(
             database=self._database,
             trace=self._trace,
@@ -473,37 +475,44 @@ class ClusterWorld:
         now = START + self.scheduler.elapsed
         lasts = timedelta(seconds=pause.lasts)
         until = now + lasts if pause.ends_by_itself else None
-        self._set(pause, DestinationPause(now, until))
+        self._set(pause.pattern, DestinationPause(now, until))
         if not pause.ends_by_itself:
-            self._at(self.scheduler.now + pause.lasts, self._resume, pause)
+            self._at(self.scheduler.now + pause.lasts, self._set, pause.pattern, None)
 
-    def _resume(self, pause: PlannedPause) -> None:
-        self._set(pause, None)
-
-    def _set(self, what: PlannedPause, pause: DestinationPause | None) -> None:
+    def _set(self, pattern: str, pause: DestinationPause | None) -> None:
         """Let somebody pause destinations, or resume them, through any process."""
+        self._wanted[pattern] = pause
+        self._ask_for(pattern, pause)
+
+    def _ask_for(self, pattern: str, pause: DestinationPause | None) -> None:
+        """Ask for what somebody wants, again and again, unless they want something else by now."""
+        if self._wanted[pattern] is not pause:
+            return
         site = self._some_site()
         if site is None or (process := site.up) is None:
-            self._at(self.scheduler.now + _ASKED_AGAIN, self._set, what, pause)
+            self._at(self.scheduler.now + _ASKED_AGAIN, self._ask_for, pattern, pause)
             return
         stored = StoredDestinationSettings(
             sid="",
             owner=SettingsOwner.OPERATOR,
             account_sid=EVERY_ACCOUNT,
-            pattern=what.pattern,
+            pattern=pattern,
             pause=pause,
             date_updated=START + self.scheduler.elapsed,
         )
 
+        def set_in(tx: Transaction) -> None:
+            tx.destinations.save(stored)
+            if isinstance(process, ClusterProcess):
+                process.delivery.destinations.book.use_from(tx)
+
         async def save() -> None:
             try:
-                saved = await process.store.transact(lambda tx: tx.destinations.save(stored))
+                await process.store.transact(set_in)
             except StoreUnavailable:
-                self._at(self.scheduler.now + _ASKED_AGAIN, self._set, what, pause)
+                self._at(self.scheduler.now + _ASKED_AGAIN, self._ask_for, pattern, pause)
                 return
-            self._trace.note(self.scheduler.now, "paused" if pause else "resumed", what.pattern)
-            if isinstance(process, ClusterProcess):
-                process.delivery.destinations.book.learn([saved])
+            self._trace.note(self.scheduler.now, "paused" if pause else "resumed", pattern)
             process.cluster.announce(News(has_changes=True))
 
         process.loop.create_task(save())
@@ -581,6 +590,9 @@ class ClusterWorld:
         self._machine.is_sound = True
         for receiver in self._receivers.values():
             receiver.is_healthy = True
+        for pattern, pause in self._wanted.items():
+            # The process that was asked before may have been killed meanwhile.
+            self._ask_for(pattern, pause)
         for site in self._sites:
             if site.process is None:
                 self._at(self.scheduler.now + 0.5, self._start, site)
