@@ -1,10 +1,11 @@
-"""A week with three outages, within moments: all callbacks arrive, on time and in order."""
+"""Days with outages, within moments: all callbacks arrive, on time and in order."""
 
 import json
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,11 @@ OUTAGES: list[tuple[int, int, Reply]] = [
     (110, 118, OVERLOADED),
 ]
 """The hours at which an outage begins and ends, and what the receiver does meanwhile."""
+
+NO_BREAKER = 'breaker = false\nhold = "none"'
+"""Settings with which nothing waits for others to the same receiver."""
+QUICK_BREAKER = "breaker_least = 1"
+"""Settings with which the breaker opens as soon as one request has failed."""
 
 
 class Customer:
@@ -77,10 +83,14 @@ class Customer:
 
 @asynccontextmanager
 async def started(
-    data: Path, clock: VirtualClock
+    data: Path, clock: VirtualClock, destinations: str
 ) -> AsyncIterator[tuple[ServerProcess, Caller, SeededAccount]]:
+    """Run a server with these settings of all destinations, in TOML."""
+    settings = data / "ringback.toml"
+    settings.write_text(f"[destinations]\n{destinations}\n")
     flags = {
         "data": str(data),
+        "settings": str(settings),
         "at": f"{START:%Y-%m-%dT%H:%M:%SZ}",
         "schedule": "persistent",
         "update_takes": "500ms",
@@ -120,7 +130,7 @@ async def test_a_week_with_three_outages_ends_with_all_delivered_in_order(tmp_pa
     updates = list[tuple[str, datetime]]()
     async with (
         RecordingReceiver(answer=customer.answer) as receiver,
-        started(tmp_path, clock) as (application, caller, seed),
+        started(tmp_path, clock, NO_BREAKER) as (application, caller, seed),
     ):
         for quarter in range(4 * 7):
             if quarter % 4 == 0:
@@ -159,6 +169,41 @@ async def test_a_week_with_three_outages_ends_with_all_delivered_in_order(tmp_pa
     # The cut-over was in that week.
     for one in of_sims:
         assert one.source is (Source.TWILIO if one.date_created < CUT_OVER else Source.KORE)
+
+
+async def test_in_an_outage_only_probes_are_sent_and_all_is_delivered_afterwards(
+    tmp_path: Path,
+) -> None:
+    customer = Customer(clock := VirtualClock.stopped(START))
+    begins, ends = (START + hours * HOUR for hours in OUTAGES[0][:2])
+    async with (
+        RecordingReceiver(answer=customer.answer) as receiver,
+        started(tmp_path, clock, QUICK_BREAKER) as (application, caller, seed),
+    ):
+        for _ in range(2):
+            await customer.ask_for_a_day(caller, receiver.url("/hook#cbs=kore"))
+            assert (await caller.post("/portal/v1/clock", {"Advance": "24h"})).status == 200
+        found = await all_in(application, seed.account.sid)
+
+    assert Counter(callback.status for callback, _ in found) == {CallbackStatus.DELIVERED: 2 * 72}
+
+    # The first failure opened the breaker. Then the wait for each probe doubles, up to 10 minutes,
+    # and is up to 20 % shorter or longer; it is longer still if no callback is due.
+    failed = [at for at, _ in customer.arrivals if begins <= at < ends]
+    minutes = [0.5, 1, 2, 4, 8, *[10] * len(failed)]
+    for (at, later), least in zip(pairwise(failed), minutes, strict=False):
+        assert later - at >= 0.8 * timedelta(minutes=least)
+
+    # The next probe after the outage ends it: one is due soon, and a new callback, too.
+    recovered = min(at for at, _ in customer.arrivals if at >= ends)
+    assert recovered - ends < timedelta(minutes=20)
+
+    # Before and after that, nothing waited.
+    first = {token: at for at, token in reversed(customer.arrivals)}
+    on_time = {
+        token: at for token, at in customer.expected.items() if not begins <= at <= recovered
+    }
+    assert {token: first[token] for token in on_time} == on_time
 
 
 def _status_in(callback: CallbackRecord) -> str:
