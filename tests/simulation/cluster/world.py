@@ -591,8 +591,9 @@ class ClusterWorld:
         for receiver in self._receivers.values():
             receiver.is_healthy = True
         for pattern, pause in self._wanted.items():
-            # The process that was asked before may have been killed meanwhile.
-            self._ask_for(pattern, pause)
+            if pause is None:
+                # The process that was asked to resume it may have been killed meanwhile.
+                self._ask_for(pattern, pause)
         for site in self._sites:
             if site.process is None:
                 self._at(self.scheduler.now + 0.5, self._start, site)
