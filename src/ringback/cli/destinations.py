@@ -419,7 +419,7 @@ def _details(one: Mapping[str, Any]) -> Iterator[str]:
 
 def _last_hour(one: Mapping[str, Any]) -> str:
     if not one["attempts_last_hour"]:
-        return "no attempts"
+        return "no attempts until the beginning of this minute"
     times = [
         f"{name} up to {one[f'attempt_{name}']:g} s"
         for name in ("p50", "p95")

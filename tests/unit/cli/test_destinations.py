@@ -80,7 +80,7 @@ def test_values_are_set_shown_and_unset(ringback: Emulator) -> None:
     assert shown[:5] == [
         f"{HERE} of {ringback.account_sid}: well",
         "waiting      0",
-        "last hour    no attempts",
+        "last hour    no attempts until the beginning of this minute",
         "rate         20/s, burst 5",
         "settings:",
     ]
