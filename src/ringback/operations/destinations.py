@@ -23,7 +23,7 @@ from ringback.core.events.event_kinds import DestinationEventKind
 from ringback.core.form_encoding import encode
 from ringback.core.sids import SidKind
 from ringback.operations.accounts import fetch_account
-from ringback.operations.callback_destinations import CallbackUrlAndMethod, destinations_of, named
+from ringback.operations.callback_destinations import destinations_of, named
 from ringback.operations.context import OperationContext
 from ringback.ports import (
     AuditFilter,
@@ -168,7 +168,7 @@ def pause_event(
 ) -> DestinationEvent | None:
     """Return the event that destinations are paused now; None if there was one a short time ago.
 
-    To be called before the pause is stored.
+    To be called once the pause is stored: its own entry in the audit does not count.
     """
     which = AuditFilter(
         action="PauseDestination", subject=stored.pattern, since=context.now - QUIET
@@ -200,12 +200,6 @@ def send_test(
     there = [one for one in known if one.url.destination == url.destination]
     is_bare = url.path in ("", "/") and url.query is None and url.fragment is None
     to = (there if is_bare and there else named([url], known))[0]
-    return _send(tx, account_sid, to, context)
-
-
-def _send(
-    tx: Transaction, account_sid: str, to: CallbackUrlAndMethod, context: OperationContext
-) -> CallbackRecord:
     event = DestinationEvent(
         DestinationEventKind.TEST, account_sid, to.url.destination, context.now, "somebody tests it"
     )
