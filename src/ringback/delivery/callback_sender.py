@@ -23,7 +23,7 @@ from ringback.core.http.outcome import AttemptFailure, NoAnswerOutcome
 from ringback.core.sources.source_definition import Sources
 from ringback.delivery.current_signing_keys import CurrentSigningKeys
 from ringback.delivery.lane_valve import LaneValve
-from ringback.ports import Clock, Cluster, SoleProcess, Transport
+from ringback.ports import Clock, Cluster, DeliveryClaim, SoleProcess, Transport
 from ringback.runtime.sending_gate import SendingGate
 
 _log = logging.getLogger(__name__)
@@ -48,34 +48,32 @@ class CallbackSender:
 
     def send(
         self,
-        callback: CallbackRecord,
-        account: Account,
+        claim: DeliveryClaim,
         at: datetime | None = None,
-        lease: int = 0,
         valve: LaneValve | None = None,
         *,
         limits: Timeouts,
         turn: int = 0,
-        fresh: bool = False,
         ended: Callable[[Sent], None],
     ) -> Sending | None:
-        """Send a callback once over a kept connection, if one is idle, and return None.
+        """Send a claimed callback once over a kept connection, if one is idle, and return None.
 
         Otherwise return a function that sends the callback; the caller has to await it in a task.
         In both cases, `ended` is called once, after this has returned. `at` is the current time, if
-        the caller knows it; `lease` is that of the claim. `valve` is that of the claim's lane, and
-        has to be open when the request leaves.
+        the caller knows it. `valve` is that of the claim's lane, and has to be open when the
+        request leaves.
         """
+        callback, account, _, fresh, *_ = claim
         try:
             now = at or self.clock.now()
-            request = None if fresh else self._render(callback, account, now, lease, valve)
+            request = None if fresh else self._render(callback, account, now, claim.lease, valve)
             is_sent = request is not None and self.transport.try_send(
                 request, limits=limits, turn=turn, ended=lambda result: ended((result, request))
             )
         except Exception:  # noqa: BLE001 (`render_and_send` fails in the same way)
             is_sent = False
         if is_sent:
-            if valve is not None:
+            if valve is not None and not valve.is_wide:
                 valve.left(callback.sid)
             return None
 
@@ -85,7 +83,7 @@ class CallbackSender:
                 limits=limits,
                 turn=turn,
                 fresh=fresh,
-                lease=lease,
+                lease=claim.lease,
                 valve=valve,
             )
             ended(await how)

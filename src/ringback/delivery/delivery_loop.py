@@ -22,7 +22,7 @@ from ringback.core.callbacks.callback import (
     delivered,
 )
 from ringback.core.callbacks.retry import RetryNow, attempt_timeouts, decide
-from ringback.core.http.outcome import DeliveredOutcome, Outcome
+from ringback.core.http.outcome import DeliveredOutcome, NoAnswerOutcome, Outcome
 from ringback.delivery.backlog import Backlog
 from ringback.delivery.callback_sender import CallbackSender, Sending, Sent
 from ringback.delivery.counters import DeliveryCounters
@@ -73,18 +73,12 @@ class DeliveryLoop:
     def _attempt(self, claim: DeliveryClaim) -> Sending | None:
         """Send a callback once, or return the function that does; `_ended` gets the result."""
         self.checkpoint("claimed")
-        callback, account, lane, fresh, *_ = claim
-        progress, started = callback.progress, self.clock.now()
+        callback, started = claim.callback, self.clock.now()
+        progress, valve = callback.progress, self.destinations.valve(claim.lane)
         how, turn = callback.url.connection, progress.round_attempts - 1
         limits = attempt_timeouts(how, progress.round, started) if turn else how.limits
-        ended, valve = partial(self._ended, claim, started), self.destinations.valve(lane)
-        return self.sender.send(
-            *(callback, account, started, claim.lease, valve),
-            limits=limits,
-            turn=turn,
-            fresh=fresh,
-            ended=ended,
-        )
+        ended = partial(self._ended, claim, started)
+        return self.sender.send(claim, started, valve, limits=limits, turn=turn, ended=ended)
 
     def _ended(self, claim: DeliveryClaim, started: datetime, sent: Sent) -> None:
         """Decide whether to retry, and queue the result to be saved."""
@@ -92,7 +86,8 @@ class DeliveryLoop:
         self.workers.ended(claim)
         (result, request), (callback, _, lane, *_) = sent, claim
         outcome, progress = result.outcome, callback.progress
-        if (due := self.scheduler.unsent(lane, self.clock.now, outcome)) is not None:
+        is_sent = not isinstance(outcome, NoAnswerOutcome)
+        if not is_sent and (due := self.scheduler.unsent(lane, self.clock.now, outcome)):
             self.settlements.put_back(claim, due)
             return
         if result.waited:

@@ -76,7 +76,7 @@ class DeliveryWorkers:
         """Give the place of a delivery that has ended to the next claim for its destination."""
         if (pacer := self._pacer_of(claim.lane)) is not None:
             pacer.stayed(claim.callback.sid)
-        self._go_on(self._destinations[origin_of(claim.lane.destination)])
+        self._go_on(self._destinations[claim.callback.url.destination])
 
     def leave_room(self, still_open: Mapping[str, int]) -> None:
         """Leave places of destinations free for requests of other processes from now on.
@@ -129,7 +129,7 @@ class DeliveryWorkers:
         self._none_is_taken.set()
 
     def _destination_of(self, claim: DeliveryClaim) -> _Destination:
-        name = origin_of(claim.lane.destination)
+        name = claim.callback.url.destination
         destination = self._destinations.get(name)
         if destination is None:
             self._destinations[name] = destination = _Destination(name)

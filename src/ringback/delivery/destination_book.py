@@ -74,7 +74,8 @@ class DestinationBook:
         """The rules whose pattern matches only one destination, by its origin."""
         self._general = dict[_Key, DestinationRule]()
         self._places = dict[tuple[str, CallbackUrl], _Place]()
-        self._are_any = bool(self._in_file)
+        self.are_any = bool(self._in_file)
+        """True if anything is set, or was."""
         self._listeners = list[Callable[[Sequence[StoredDestinationSettings]], None]]()
         for number, rule in enumerate(self._in_file):
             self._put((rule.owner, f"{rule.account_sid} {number}", rule.pattern.text), rule)
@@ -116,14 +117,14 @@ class DestinationBook:
             pattern = parsed_pattern(one.pattern)
             self._put(key, DestinationRule(one.owner, one.account_sid, pattern, one.given))
             self.revision = one.revision
-        self._are_any = True
+        self.are_any = True
         self._places.clear()
         for listener in self._listeners:
             listener(new)
 
     def place(self, callback: CallbackRecord) -> CallbackRecord:
         """Return a new callback in its part of the destination, and with its order key."""
-        if not self._are_any:
+        if not self.are_any:
             return callback
         key = callback.account_sid, callback.url
         place = self._places.get(key)

@@ -19,7 +19,7 @@ from ringback.core.destinations.destination_events import DestinationEvent, Dest
 from ringback.core.destinations.destination_state import WELL, DestinationState
 from ringback.core.destinations.effective_settings import EVERY_ACCOUNT, Notified
 from ringback.core.destinations.token_bucket import TokenBucket
-from ringback.core.http.outcome import Outcome
+from ringback.core.http.outcome import DeliveredOutcome, Outcome
 from ringback.delivery.destination_book import DestinationBook
 from ringback.delivery.lane_valve import LaneValve
 from ringback.delivery.request_pacer import RequestPacer, SharedRate, loop_seconds
@@ -135,6 +135,8 @@ class DestinationControl:
 
     def pacer(self, lane: Lane) -> RequestPacer | None:
         """Return the pacer that limits the rate of a lane; None if its rate is not limited."""
+        if not self.book.are_any:
+            return None
         valve = self.valve(lane)
         if valve.is_wide or not valve.settings.is_paced:
             return None
@@ -154,6 +156,8 @@ class DestinationControl:
         schedule = self.book.schedule_of(claim.account)
         lane, now = claim.lane, self._clock.now()
         valve = self.valve(lane)
+        if outcome.__class__ is DeliveredOutcome and valve.counts_success(now, schedule):
+            return None
         if valve.state.is_plain and len(self._with_state[lane.account_sid]) >= MOST_STATES:
             return None
         was_open = valve.state.opened

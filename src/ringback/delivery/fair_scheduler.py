@@ -171,13 +171,13 @@ class FairScheduler:
             state.window = max(state.window // 2, _LEAST_WINDOW)
             return self._return(state, slots)
 
-    def unsent(self, lane: Lane, now: Callable[[], datetime], outcome: Outcome) -> datetime | None:
+    def unsent(
+        self, lane: Lane, now: Callable[[], datetime], outcome: NoAnswerOutcome
+    ) -> datetime | None:
         """If nothing was sent, although nothing is wrong with the receiver, free a slot.
 
         Returns when the callback is due again; None if the outcome is that of a real attempt.
         """
-        if not isinstance(outcome, NoAnswerOutcome):
-            return None
         if outcome.failure is AttemptFailure.HELD:
             self.give_back(lane)
             return now()

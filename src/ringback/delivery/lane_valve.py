@@ -162,6 +162,17 @@ class LaneValve:
             self.probe = callback_sid
         return True
 
+    def counts_success(self, now: datetime, schedule: RetrySchedule) -> bool:
+        """Count a request that was delivered, if that changes nothing else; otherwise return False.
+
+        `schedule` is the retry schedule of its account.
+        """
+        breaker, is_known = self._breaker, schedule is self._schedule
+        if breaker is None or not (is_known and self.is_wide) or self.state.failing_since:
+            return False
+        breaker.well(now.timestamp())
+        return True
+
     def ended(
         self,
         callback_sid: str,
@@ -176,9 +187,10 @@ class LaneValve:
         `schedule` is the retry schedule of its account. Returns None if nothing has changed that
         would have to be stored.
         """
-        if schedule is not self._schedule and schedule != self._schedule:
-            self._schedule = schedule
-            self.set_up(now)
+        if schedule is not self._schedule:
+            is_other, self._schedule = schedule != self._schedule, schedule
+            if is_other:
+                self.set_up(now)
         breaker, has = self._breaker, has_failed(outcome, self.settings.watch)
         was_probe = self.probe == callback_sid
         if was_probe:

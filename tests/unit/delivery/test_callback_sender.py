@@ -40,6 +40,7 @@ from tests.fakes import (
 )
 from tests.receivers import RecordingReceiver
 from tests.unit.delivery.parts import HOST, LANE, REFUSED, FunctionTransport, all_has_run, sid
+from tests.unit.delivery.test_delivery_workers import claim_of
 
 SECOND = timedelta(seconds=1)
 LIMITS = ConnectionOverrides().limits
@@ -107,7 +108,9 @@ async def test_a_lease_that_ends_while_the_request_waits_for_a_connection_preven
     transport, leases = RecordingTransport(connecting=connecting), Leases(2)
     sender = replace(Bench(transport).sender, cluster=leases)
     ended = list[Sent]()
-    sending = sender.send(a_callback(), an_account(), lease=2, limits=LIMITS, ended=ended.append)
+    sending = sender.send(
+        claim_of(a_callback())._replace(lease=2), limits=LIMITS, ended=ended.append
+    )
     assert sending is not None
     task = asyncio.create_task(sending())
     await all_has_run()
@@ -224,10 +227,8 @@ class Connected:
     ) -> bool:
         """Send a callback; return whether that needs a task, as for a new connection."""
         sending = self.sender.send(
-            callback,
-            account or an_account(),
+            claim_of(callback)._replace(account=account or an_account(), fresh=fresh),
             limits=LIMITS,
-            fresh=fresh,
             ended=self.ended.put_nowait,
         )
         assert self.ended.empty()
@@ -295,7 +296,7 @@ class StumblingTransport(RecordingTransport):
 
 async def test_an_internal_error_on_a_kept_connection_leads_to_a_new_connection() -> None:
     bench, results = Bench(StumblingTransport()), list[Sent]()
-    sending = bench.sender.send(a_callback(), an_account(), limits=LIMITS, ended=results.append)
+    sending = bench.sender.send(claim_of(a_callback()), limits=LIMITS, ended=results.append)
     assert sending is not None
     await sending()
     ((result, request),) = results
@@ -345,7 +346,7 @@ async def test_a_valve_that_closes_while_the_request_waits_for_a_connection_prev
     transport, valve = RecordingTransport(connecting=connecting), CountedValve()
     sender, ended = Bench(transport).sender, list[Sent]()
     sending = sender.send(
-        a_callback(url=HOST), an_account(), valve=valve, limits=LIMITS, ended=ended.append
+        claim_of(a_callback(url=HOST)), valve=valve, limits=LIMITS, ended=ended.append
     )
     assert sending is not None
     task = asyncio.create_task(sending())
@@ -386,7 +387,7 @@ async def test_a_request_on_a_kept_connection_is_counted_once_too(connected: Con
     async with RecordingReceiver() as receiver:
         for number in (1, 2):
             sending = connected.sender.send(
-                *(a_callback(url=receiver.url(), sid=sid(number)), an_account()),
+                claim_of(a_callback(url=receiver.url(), sid=sid(number))),
                 valve=valve,
                 limits=LIMITS,
                 ended=connected.ended.put_nowait,
@@ -398,7 +399,7 @@ async def test_a_request_on_a_kept_connection_is_counted_once_too(connected: Con
         assert valve.all_left == [sid(1), sid(2)]
         valve.close()
         sending = connected.sender.send(
-            *(a_callback(url=receiver.url(), sid=sid(3)), an_account()),
+            claim_of(a_callback(url=receiver.url(), sid=sid(3))),
             valve=valve,
             limits=LIMITS,
             ended=connected.ended.put_nowait,

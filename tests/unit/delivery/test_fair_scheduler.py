@@ -12,7 +12,7 @@ import pytest
 
 from ringback.core.destinations.destination_state import DestinationState
 from ringback.core.destinations.effective_settings import DestinationRule
-from ringback.core.http.outcome import AttemptFailure, DeliveredOutcome, NoAnswerOutcome
+from ringback.core.http.outcome import AttemptFailure, NoAnswerOutcome
 from ringback.core.retry_schedule import PERSISTENT
 from ringback.delivery import fair_scheduler as scheduler_module
 from ringback.delivery.destination_book import DestinationBook
@@ -853,7 +853,6 @@ async def test_only_what_was_not_sent_is_due_again() -> None:
     for _ in range(2):
         assert of.scheduler.try_take(A1, NOW)
     timeout = NoAnswerOutcome(AttemptFailure.READ_TIMEOUT, "no answer came")
-    assert of.scheduler.unsent(A1, lambda: NOW, DeliveredOutcome(200)) is None
     assert of.scheduler.unsent(A1, lambda: NOW, timeout) is None
     assert of.scheduler.under_way == 2
     assert of.scheduler.unsent(A1, lambda: NOW, NO_PORT) == NOW + SECOND / 4
