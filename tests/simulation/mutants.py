@@ -158,7 +158,7 @@ def _attempt_settled_first(self: DeliveryLoop, claim: DeliveryClaim) -> Sending 
     finally:
         self.sender = sender
     limits = claim.callback.url.connection.limits
-    return sender.send(claim.callback, claim.account, limits=limits, ended=lambda *_: None)
+    return sender.send(claim, limits=limits, ended=lambda *_: None)
 
 
 def _claim_secretly(
