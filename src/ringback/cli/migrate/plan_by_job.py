@@ -36,6 +36,7 @@ from ringback.ports import Transaction
 _FIRST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 1.0
 """Seconds between two looks at a job: short at first, since many are done at once."""
+_GOES_ON: Final = "it goes on"
 
 
 class EndedJob(NamedTuple):
@@ -162,6 +163,8 @@ class PlanByJob:
                     f" ({found.action})"
                 )
             if found.has_ended:
+                if state is not None:
+                    click.echo(_GOES_ON, err=True)
                 printer.end()
                 return EndedJob(found, summary)
             if task is not None and task.done():
@@ -184,7 +187,7 @@ class PlanByJob:
                     f"the server is paused ({server.paused}): it goes on after `ringback resume`"
                 )
         if state != before:
-            click.echo(state or "it goes on", err=True)
+            click.echo(state or _GOES_ON, err=True)
         return state
 
 
