@@ -323,7 +323,7 @@ async def test_without_future_changes_it_sleeps(monitor: PolicyMonitor, clock: F
         await counted(monitor, clock.now())
         for ahead in (HOUR, HOUR):
             clock.advance(ahead)
-            await asyncio.sleep(0.01)
+            await counted(monitor, clock.now())
         seen = monitor.dependents
         await asyncio.sleep(0.01)
         assert monitor.dependents is seen
