@@ -86,10 +86,11 @@ class DeliveryLoop:
         self.workers.ended(claim)
         (result, request), (callback, _, lane, *_) = sent, claim
         outcome, progress = result.outcome, callback.progress
-        is_sent = not isinstance(outcome, NoAnswerOutcome)
-        if not is_sent and (due := self.scheduler.unsent(lane, self.clock.now, outcome)):
-            self.settlements.put_back(claim, due)
-            return
+        if isinstance(outcome, NoAnswerOutcome):
+            due = self.scheduler.unsent(lane, self.clock.now, outcome)
+            if due is not None:
+                self.settlements.put_back(claim, due)
+                return
         if result.waited:
             # Waiting for a connection does not count as time of the attempt or of its round.
             waited = timedelta(seconds=result.waited)

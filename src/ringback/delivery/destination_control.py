@@ -161,9 +161,7 @@ class DestinationControl:
         if valve.state.is_plain and len(self._with_state[lane.account_sid]) >= MOST_STATES:
             return None
         was_open = valve.state.opened
-        jitter = 0.5
-        if not valve.is_wide or outcome.label != "delivered":
-            jitter = int.from_bytes(self._random_source.bytes(2)) / 0xFFFF
+        jitter = int.from_bytes(self._random_source.bytes(2)) / 0xFFFF
         change = valve.ended(claim.callback.sid, outcome, now, schedule, jitter=jitter)
         if change is None:
             return None

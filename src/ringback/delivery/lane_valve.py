@@ -17,7 +17,7 @@ from ringback.core.destinations.destination_events import (
 )
 from ringback.core.destinations.destination_state import WELL, DestinationState
 from ringback.core.destinations.effective_settings import EffectiveSettings
-from ringback.core.http.outcome import GONE, DeliveredOutcome, Outcome, RefusedOutcome, describe
+from ringback.core.http.outcome import GONE, Outcome, RefusedOutcome, describe
 from ringback.core.retention import show_time
 from ringback.core.retry_schedule import RetrySchedule
 from ringback.delivery.destination_book import DestinationBook, LanePause
@@ -197,10 +197,7 @@ class LaneValve:
             self.probe = None
         if breaker is not None and has is not None:
             (breaker.failed if has else breaker.well)(now.timestamp())
-        before, is_delivered = self.state, isinstance(outcome, DeliveredOutcome)
-        if is_delivered and self.is_wide and before.failing_since is None:
-            return None
-        events = list[DestinationEvent]()
+        before, events = self.state, list[DestinationEvent]()
         if before.held_until is not None and before.held_until <= now:
             self.state = before._replace(held_until=None)
         if before.opened is not None:
