@@ -153,11 +153,11 @@ class DestinationControl:
 
     def ended(self, claim: DeliveryClaim, outcome: Outcome) -> StateChange | None:
         """Take an attempt's outcome into account; return what has to be stored with its result."""
-        schedule = self.book.schedule_of(claim.account)
         lane, now = claim.lane, self._clock.now()
         valve = self.valve(lane)
-        if outcome.__class__ is DeliveredOutcome and valve.counts_success(now, schedule):
+        if outcome.__class__ is DeliveredOutcome and valve.counts_success(now):
             return None
+        schedule = self.book.schedule_of(claim.account)
         if valve.state.is_plain and len(self._with_state[lane.account_sid]) >= MOST_STATES:
             return None
         was_open = valve.state.opened

@@ -162,13 +162,10 @@ class LaneValve:
             self.probe = callback_sid
         return True
 
-    def counts_success(self, now: datetime, schedule: RetrySchedule) -> bool:
-        """Count a request that was delivered, if that changes nothing else; otherwise return False.
-
-        `schedule` is the retry schedule of its account.
-        """
-        breaker, is_known = self._breaker, schedule is self._schedule
-        if breaker is None or not (is_known and self.is_wide) or self.state.failing_since:
+    def counts_success(self, now: datetime) -> bool:
+        """Count a request that was delivered, if that changes nothing else; else return False."""
+        breaker = self._breaker
+        if breaker is None or not self.is_wide or self.state.failing_since:
             return False
         breaker.well(now.timestamp())
         return True
@@ -187,10 +184,9 @@ class LaneValve:
         `schedule` is the retry schedule of its account. Returns None if nothing has changed that
         would have to be stored.
         """
-        if schedule is not self._schedule:
-            is_other, self._schedule = schedule != self._schedule, schedule
-            if is_other:
-                self.set_up(now)
+        if schedule != self._schedule:
+            self._schedule = schedule
+            self.set_up(now)
         breaker, has = self._breaker, has_failed(outcome, self.settings.watch)
         was_probe = self.probe == callback_sid
         if was_probe:

@@ -130,6 +130,18 @@ async def test_all_paths_of_a_destination_share_its_limit() -> None:
     await bench.workers.cancel()
 
 
+async def test_all_parts_of_a_destination_share_its_limit() -> None:
+    bench = Bench(per_destination=2)
+    for number, part in enumerate(["", "/a/*", "/b/*"]):
+        callback = a_callback(sid=sid(number), url=f"{HOST}/a/b")._replace(part=part)
+        bench.workers.add(claim_of(callback))
+    await all_has_run()
+    assert bench.under_way == {A: 2}
+    bench.gates[A].set()
+    await bench.workers.finish()
+    assert len(bench.ended) == 3
+
+
 async def test_a_destination_that_hangs_delays_no_other() -> None:
     bench = Bench(B)
     for claim in claims_to(HOST, range(10)):

@@ -163,6 +163,22 @@ async def test_an_attempt_that_succeeds_changes_nothing() -> None:
     assert (bench.held_back, bench.control.to_end) == ([], {})
 
 
+async def test_attempts_that_succeed_keep_the_breaker_closed() -> None:
+    bench = Bench()
+    for _ in range(9):
+        bench.control.ended(a_claim(), WELL_DONE)
+    bench.fail(10)
+    assert bench.control.valve(LANE).state.opened is None
+
+
+async def test_a_success_ends_that_a_destination_is_failing() -> None:
+    bench = Bench()
+    bench.begin_with(WELL._replace(failing_since=NOW))
+    change = bench.control.ended(a_claim(), WELL_DONE)
+    assert change is not None
+    assert change.state.failing_since is None
+
+
 async def test_what_opens_a_breaker_holds_back_what_was_claimed() -> None:
     bench = Bench(QUICK)
     change = bench.fail(2)
