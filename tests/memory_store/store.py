@@ -16,6 +16,7 @@ from ringback.ports import ClusterMember, CommitHooks, Transaction, nothing
 from tests.memory_store.accounts import MemoryAccounts, MemoryApiClients
 from tests.memory_store.audit import MemoryAuditLog
 from tests.memory_store.callbacks import MemoryBatches, MemoryCallbacks
+from tests.memory_store.console_access import MemoryConsoleSessions, MemorySharedLinks
 from tests.memory_store.counters import MemoryCounters
 from tests.memory_store.destinations import MemoryDestinations
 from tests.memory_store.kept_responses import MemoryKeptResponses
@@ -42,6 +43,8 @@ class MemoryTransaction(Transaction):
 
     accounts: MemoryAccounts
     api_clients: MemoryApiClients
+    console_sessions: MemoryConsoleSessions
+    shared_links: MemorySharedLinks
     supersim: MemorySuperSim
     wireless: MemoryWireless
     scenarios: MemoryScenarios
@@ -62,6 +65,8 @@ class MemoryTransaction(Transaction):
     def __init__(self, budget: ResponseStorageBudget = _BUDGET) -> None:
         self.accounts = MemoryAccounts()
         self.api_clients = MemoryApiClients()
+        self.console_sessions = MemoryConsoleSessions()
+        self.shared_links = MemorySharedLinks()
         self.supersim = MemorySuperSim()
         self.wireless = MemoryWireless()
         self.scenarios = MemoryScenarios()

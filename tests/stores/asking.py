@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from ringback.core.accounts.shared_link import SharedLink
 from ringback.core.callbacks.callback import Attempt, CallbackRecord, advance
 from ringback.core.callbacks.rendering import render
 from ringback.core.callbacks.retry import Decision, NoRetryNeeded
@@ -68,6 +69,7 @@ _TABLES: dict[type, str] = {
     WirelessDataSession: "wireless.sessions",
     CallbackRecord: "callbacks",
     Job: "jobs",
+    SharedLink: "shared_links",
 }
 
 

@@ -51,6 +51,7 @@ _UNDONE_BY: Final = {
         " ALTER TABLE waiting DROP COLUMN order_place; ALTER TABLE waiting DROP COLUMN own_due_us;"
         " ALTER TABLE installation DROP COLUMN destinations_revision"
     ),
+    23: "DROP TABLE console_sessions; DROP TABLE shared_links",
 }
 """The statements that undo each migration since schema 11."""
 

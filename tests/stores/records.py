@@ -3,6 +3,9 @@
 from datetime import UTC, datetime, timedelta
 
 from ringback.core.accounts.account import Account, ApiKey
+from ringback.core.accounts.console_session import ConsoleSession
+from ringback.core.accounts.secret_hash import hash_secret
+from ringback.core.accounts.shared_link import LinkKind, SharedLink
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.callbacks.callback import Attempt, CallbackRecord
 from ringback.core.http.http_exchange import SentRequestRecord
@@ -286,6 +289,32 @@ def job(number: int, account_sid: str = OURS) -> Job:
         created_by=f"account {account_sid}",
         date_created=NOW,
         date_updated=NOW,
+    )
+
+
+def shared_link(number: int, account_sid: str = OURS) -> SharedLink:
+    return SharedLink(
+        sid=sid(SidKind.SHARED_LINK, number),
+        account_sid=account_sid,
+        kind=LinkKind.CALLBACK,
+        subject=sid(SidKind.CALLBACK, number),
+        note=f"note {number}",
+        token_hash=hash_secret(f"link {number}"),
+        created_by=f"account {account_sid}",
+        date_created=NOW,
+        date_expires=NOW + number * SECOND,
+    )
+
+
+def console_session(number: int, credential: str = OURS) -> ConsoleSession:
+    return ConsoleSession(
+        sid=sid(SidKind.CONSOLE_SESSION, number),
+        token_hash=hash_secret(f"session {number}"),
+        credential=credential,
+        proof=f"proof {number}",
+        address="192.0.2.7",
+        date_created=NOW,
+        date_last_used=NOW + number * SECOND,
     )
 
 

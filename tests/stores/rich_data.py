@@ -51,6 +51,7 @@ from tests.stores.records import (
     api_key,
     callback,
     command_use,
+    console_session,
     job,
     session,
     shadow,
@@ -124,6 +125,7 @@ def _accounts(tx: Transaction) -> None:
         tx.accounts.keys.add(api_key(number))
     tx.accounts.keys.note_uses({api_key(7).sid: NOW})
     tx.accounts.keys.end(api_key(3).sid, NOW)
+    tx.console_sessions.add(console_session(1))
     tx.audit.add(an_audit_entry(account_sid=OURS, subject=ODD_TEXT, after={"name": ODD_TEXT}))
     tx.audit.add(an_audit_entry(account_sid=None, actor=SERVER))
     tx.api_clients.add(replace(an_api_client(), account_sid=OURS))

@@ -72,6 +72,7 @@ from tests.stores.records import (
     api_key,
     callback,
     command_use,
+    console_session,
     job,
     session,
     shadow,
@@ -433,6 +434,18 @@ def jobs(tx: Transaction) -> None:
         tx.jobs.remove_ended_before(NOW, limit=9, have_plans=have_plans)
 
 
+def console_access(tx: Transaction) -> None:
+    one = console_session(1)
+    tx.console_sessions.add(one)
+    tx.console_sessions.first({"token_hash": one.token_hash})
+    tx.console_sessions.note_uses({one.token_hash: NOW})
+    tx.console_sessions.remove_unused_since(NOW, limit=9)
+    tx.console_sessions.remove_of(OURS)
+    tx.console_sessions.remove(one.sid)
+    tx.shared_links.first({"token_hash": "hash"})
+    tx.shared_links.remove_expired_before(NOW + 9 * SECOND, limit=9)
+
+
 def policies(tx: Transaction) -> None:
     first = PolicyVersion.of_part(PolicyPart(NOTICE, "ringback.toml"), 1, NOW)
     for version in (first, first, PolicyVersion(2, NOTICE, NOW, OPERATOR)):
@@ -557,6 +570,7 @@ STEPS: Final[dict[str, Work]] = {
     "pauses": pauses,
     "records": records,
     "jobs": jobs,
+    "access to the console": console_access,
     "updates": updates,
     "uses": uses,
     "counters": counters,

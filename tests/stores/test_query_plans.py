@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from ringback.core.accounts.account import EVERY
+from ringback.core.accounts.shared_link import SharedLink
 from ringback.core.callbacks.response_storage import ResponseStorageBudget
 from ringback.core.callbacks.retry import NoRetryNeeded, RetryLater
 from ringback.core.http.http_exchange import ReceiverResponseRecord
@@ -59,6 +60,7 @@ from tests.stores.records import (
     rate_plan,
     session,
     settings_update,
+    shared_link,
     sim,
     sms_command,
     task,
@@ -98,6 +100,7 @@ FILTERS: dict[type, FieldFilter] = {
         "transport": CommandTransport.SMS,
     },
     Job: {"status": JobStatus.RUNNING},
+    SharedLink: {},
 }
 """The filters that the API offers for each kind of record."""
 LISTS = [
@@ -121,6 +124,7 @@ RECORDS: list[Any] = [
     wireless_sim(1),
     command(1),
     job(1),
+    shared_link(1),
 ]
 
 
@@ -269,7 +273,7 @@ def test_removing_finds_one_row_and_examines_no_other(plans: Plans, record: Any)
 def test_getting_and_saving_find_one_row_and_examine_no_other(plans: Plans, record: Any) -> None:
     table = type(record)
     check(plans.of(lambda tx: table_of(tx, table).get(record.sid)))
-    changed = replace(record, date_updated=NOW)
+    changed = replace(record, date_created=NOW + SECOND)
     check(plans.of(lambda tx: table_of(tx, table).save(changed)))
 
 
@@ -313,6 +317,12 @@ OTHER: dict[str, Callable[[Transaction], Any]] = {
     "a job by its idempotency key": lambda tx: tx.jobs.first(
         {"account_sid": OURS, "idempotency_key": "key"}
     ),
+    "a session of the console": lambda tx: tx.console_sessions.first({"token_hash": "hash"}),
+    "uses of sessions of the console": lambda tx: tx.console_sessions.note_uses({"hash": NOW}),
+    "the sessions of a credential": lambda tx: tx.console_sessions.remove_of(OURS),
+    "old sessions of the console": lambda tx: tx.console_sessions.remove_unused_since(NOW, limit=9),
+    "a link by its token": lambda tx: tx.shared_links.first({"token_hash": "hash"}),
+    "links that expired long ago": lambda tx: tx.shared_links.remove_expired_before(NOW, limit=9),
     "jobs that ended long ago": lambda tx: tx.jobs.remove_ended_before(NOW, limit=9),
     "tasks that are due": lambda tx: tx.tasks.claim(NOW, limit=9),
     "a task that is taken": lambda tx: tx.tasks.take(task(1)),

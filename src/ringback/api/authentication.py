@@ -16,6 +16,7 @@ from ringback.api.login_rate_limiter import LoginAttempt, LoginRateLimiter
 from ringback.api.rate_limit import AccountRateLimit
 from ringback.core.accounts.account import EVERY, Account
 from ringback.core.accounts.client_credentials import ApiScope, Principal
+from ringback.core.accounts.secret_hash import hash_secret
 from ringback.core.audit import Actor, ActorKind
 from ringback.core.errors import (
     Forbidden,
@@ -27,8 +28,10 @@ from ringback.core.errors import (
 from ringback.core.newest_entries import NewestEntries
 from ringback.operations.accounts import fetch_account
 from ringback.operations.authentication import sign_in
+from ringback.operations.console_sessions import session_caller
 from ringback.operations.lookups import is_operators_key, owner_of
 from ringback.ports import Clock, Store, Transaction
+from ringback.runtime.system_clock import SystemClock
 
 if TYPE_CHECKING:
     from ringback.api.bearer_tokens import BearerTokens
@@ -38,6 +41,13 @@ ACT_FOR: Final = "Ringback-Account"
 
 READING: Final = frozenset({"GET", "HEAD"})
 """The HTTP methods of requests that change nothing; an API key that can only read has no others."""
+
+SIGNED_IN: Final = "ringback.signed_in"
+"""The key of the ASGI scope for a client that signed in otherwise (`Principal`).
+
+The console puts the client of its session there when it calls the application in this process. No
+request from outside can do so, since the HTTP server makes its scope.
+"""
 
 _CALLER: Final = "ringback.caller"
 """The key of the ASGI scope under which the authenticated client (`Principal`) is stored."""
@@ -76,14 +86,23 @@ class Authenticator:
         *,
         rate_limit: AccountRateLimit | None = None,
         most: int = _MOST,
+        outside: Clock | None = None,
     ) -> None:
+        """Authenticate by what is in the store, at the times of `clock`.
+
+        Sessions of the console end by the clock `outside`, which is the system's by default.
+        """
         self.store = store
+        self.outside = outside or SystemClock()
         self.of_passwords, self.of_tokens, self.of_clients = (LoginRateLimiter() for _ in range(3))
         self.rate_limit = rate_limit or AccountRateLimit()
         self._clock = clock
         self._remembered = NewestEntries[bytes, _SignedIn](most)
+        self._sessions = NewestEntries[bytes, _SignedIn](most)
         self._used = dict[str, datetime]()
         """When API keys have signed in last, by their SIDs; only those that are not stored yet."""
+        self._used_sessions = dict[str, datetime]()
+        """The same for the last uses of sessions, by the hashes of their tokens."""
 
     @cached_property
     def tokens(self) -> "BearerTokens":
@@ -137,23 +156,62 @@ class Authenticator:
             return known
         signed_in = await self._sign_in(authorization, address, self._clock.now())
         self._remembered[_digest(authorization)] = signed_in
-        actor = signed_in.caller.actor
-        if actor.kind in (ActorKind.API_KEY, ActorKind.OPERATOR_KEY) and actor.id is not None:
-            self._used[actor.id] = signed_in.since
+        self._note_use(signed_in)
         return signed_in.caller
 
+    async def check_password(self, username: str, password: str, address: str) -> None:
+        """Check credentials that are not in a header, such as those of a form.
+
+        Raises the errors of `caller_of`.
+        """
+        self._note_use(await self._sign_in_with(username, password, address, self._clock.now()))
+
+    async def session_caller(self, token: str, address: str = "") -> Principal:
+        """Return the client of the session of the console whose token this is.
+
+        `address` is the IP address of the client. Put the result into the ASGI scope, under
+        `SIGNED_IN`, to call the application for this client.
+
+        Raises Unauthorized if the session has ended, Forbidden if the account is suspended, and
+        LoginRateLimited after too many wrong tokens.
+        """
+        now = self.outside.now()
+        known = self._sessions.get(_digest(token))
+        if known is not None and known.holds_at(now):
+            return known.caller
+
+        async def look() -> _SignedIn:
+            found = await self.store.read(lambda tx: session_caller(tx, token, now))
+            return _SignedIn(found, now)
+
+        signed_in = await self.of_tokens.look(LoginAttempt.of(token, "", address), now, look)
+        self._sessions[_digest(token)] = signed_in
+        self._used_sessions[hash_secret(token)] = now
+        return signed_in.caller
+
+    def forget_sessions(self) -> None:
+        """Look up each session in the store again, since one has ended."""
+        self._sessions.clear()
+
     async def write_uses(self) -> None:
-        """Store when API keys have signed in last, in one transaction, unless none has.
+        """Store when API keys have signed in and sessions were used last, in one transaction.
 
         If the database can't be used at the moment, nothing is lost: the next call stores it.
         """
-        if not self._used:
+        if not self._used and not self._used_sessions:
             return
         used, self._used = self._used, dict[str, datetime]()
+        sessions, self._used_sessions = self._used_sessions, dict[str, datetime]()
+
+        def note(tx: Transaction) -> None:
+            tx.accounts.keys.note_uses(used)
+            tx.console_sessions.note_uses(sessions)
+
         try:
-            await self.store.transact(lambda tx: tx.accounts.keys.note_uses(used))
+            await self.store.transact(note)
         except StoreUnavailable:
             self._used = used | self._used
+            self._used_sessions = sessions | self._used_sessions
 
     async def run(self) -> None:
         """Call `write_uses` every minute, for ever, and once more when it is cancelled."""
@@ -176,28 +234,42 @@ class Authenticator:
         async def look_at_token() -> _SignedIn:
             return _SignedIn(await self.tokens.caller_of(given), now)
 
-        async def look_at_password() -> _SignedIn:
-            work = partial(sign_in, username=username, password=password)
-            return _SignedIn(await self.store.read(work), now)
-
         if scheme == "bearer":
             # Each token counts as a separate user name: an expired one must not block others.
             return await self.of_tokens.look(
                 LoginAttempt.of(given, "", address), now, look_at_token
             )
+        return await self._sign_in_with(username, password, address, now)
+
+    async def _sign_in_with(
+        self, username: str, password: str, address: str, now: datetime
+    ) -> _SignedIn:
+        async def look() -> _SignedIn:
+            work = partial(sign_in, username=username, password=password)
+            return _SignedIn(await self.store.read(work), now)
+
         tried = LoginAttempt.of(username, password, address)
-        return await self.of_passwords.look(tried, now, look_at_password)
+        return await self.of_passwords.look(tried, now, look)
+
+    def _note_use(self, signed_in: _SignedIn) -> None:
+        actor = signed_in.caller.actor
+        if actor.kind in (ActorKind.API_KEY, ActorKind.OPERATOR_KEY) and actor.id is not None:
+            self._used[actor.id] = signed_in.since
 
 
 async def caller_of(request: Request, authenticator: Authenticator) -> Principal:
     """Return the client that makes a request, and count the request against its rate limit.
 
+    That is the client in the ASGI scope (`SIGNED_IN`), or else that of the Authorization header.
+
     Raises the errors of `Authenticator.caller_of`, TooManyRequests if the client is over its rate
     limit, and Forbidden if the credentials are valid but not for this API, or can only read, and
     the request would change something.
     """
-    header = request.headers.get("authorization")
-    caller = await authenticator.caller_of(header, address_of(request))
+    caller = request.scope.get(SIGNED_IN)
+    if caller is None:
+        header = request.headers.get("authorization")
+        caller = await authenticator.caller_of(header, address_of(request))
     if caller.is_read_only and request.method not in READING:
         raise Forbidden(
             f"this API key can only read, so it can't {request.method} anything: sign in with a key"

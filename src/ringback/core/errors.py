@@ -11,6 +11,7 @@
     │   ├── NotFound           404  no such resource (20404)
     │   ├── MethodNotAllowed   405  the resource exists, but not with this HTTP method (20004)
     │   ├── Conflict           409  another change to the same resource came first (20409)
+    │   ├── NoLongerThere      410  it was there, but has ended for good (20410)
     │   └── BacklogFull        429  too much work is already waiting (20429)
     │       ├── LoginRateLimited    too many sign-ins with wrong credentials
     │       └── TooManyRequests     an account sends more requests than its rate limit allows
@@ -116,6 +117,15 @@ class Conflict(ApiError):
 
     def __init__(self, message: str, *, code: int = 20409) -> None:
         super().__init__(message, code=code)
+
+
+class NoLongerThere(ApiError):
+    """The resource was there, but has ended for good, such as a link whose time is over."""
+
+    status = 410
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, code=20410)
 
 
 class BacklogFull(ApiError):

@@ -3,7 +3,7 @@
 A pass begins every ten minutes by the clock, and at once after a change of the times. It looks for
 expired callbacks of each account in reads, and deletes a few in each transaction. Then it pauses
 for several times as long as that took. Once a day, it also looks for what no callback needs any
-more. Ended jobs and entries of the audit have fixed times.
+more. Ended jobs, entries of the audit and links have fixed times.
 
 While the server is paused, nothing is deleted: restored data stays as it was in the backup.
 """
@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final, TypeVar
 
+from ringback.core.accounts.shared_link import KEPT_AFTER_EXPIRY
 from ringback.core.errors import StoreUnavailable
 from ringback.core.retention import (
     EVERY_ACCOUNT,
@@ -79,6 +80,10 @@ _FIXED: Final[Sequence[tuple[timedelta, RemoveBefore]]] = (
         lambda tx, instant: tx.jobs.remove_ended_before(instant, limit=PIECE, have_plans=True),
     ),
     (AUDIT_KEPT, lambda tx, instant: tx.audit.remove_before(instant, limit=PIECE)),
+    (
+        KEPT_AFTER_EXPIRY,
+        lambda tx, instant: tx.shared_links.remove_expired_before(instant, limit=PIECE),
+    ),
     (EMPTY_KEPT, lambda tx, instant: tx.destinations.forget_empty(instant, limit=PIECE)),
     (EMPTY_KEPT, lambda tx, instant: tx.destinations.forget_states(instant, limit=PIECE)),
 )

@@ -25,8 +25,23 @@ def sign_in(tx: Transaction, username: str, password: str) -> Principal:
             "wrong credentials: sign in with an Account SID and its Auth Token,"
             " or an API key SID (SK…) and its secret"
         )
-    actor = Actor(ActorKind.AUTH_TOKEN, account.sid, account.name)
-    return Principal(check_active(tx, account), actor)
+    return caller_with_token(tx, account)
+
+
+def caller_with_token(tx: Transaction, account: Account) -> Principal:
+    """Return the account whose Auth Token signed in; raises Forbidden if it is suspended."""
+    return Principal(check_active(tx, account), actor_with_token(account))
+
+
+def actor_with_token(account: Account) -> Actor:
+    """Return an account's Auth Token, as audit entries name it."""
+    return Actor(ActorKind.AUTH_TOKEN, account.sid, account.name)
+
+
+def actor_with_key(key: ApiKey) -> Actor:
+    """Return an API key, as audit entries name it."""
+    kind = ActorKind.OPERATOR_KEY if key.account_sid is None else ActorKind.API_KEY
+    return Actor(kind, key.sid, key.name)
 
 
 def check_active(tx: Transaction, account: Account | None) -> Account:
@@ -46,7 +61,7 @@ def check_active(tx: Transaction, account: Account | None) -> Account:
 def _by_api_key(tx: Transaction, key_sid: str, secret: str) -> Principal:
     key = tx.accounts.keys.get(key_sid)
     if key is not None and key.opens_with(secret):
-        return _principal_of(tx, key)
+        return caller_with_key(tx, key)
     account = tx.accounts.get(key.account_sid) if key and key.account_sid else None
     if account is not None and _has_token(account, secret):
         raise Unauthorized(
@@ -57,14 +72,12 @@ def _by_api_key(tx: Transaction, key_sid: str, secret: str) -> Principal:
     raise Unauthorized("wrong credentials: there is no such API key with this secret")
 
 
-def _principal_of(tx: Transaction, key: ApiKey) -> Principal:
+def caller_with_key(tx: Transaction, key: ApiKey) -> Principal:
+    """Return the account or operator of an API key; raises Forbidden for a suspended account."""
+    is_operators = key.account_sid is None
+    account = None if is_operators else check_active(tx, tx.accounts.get(key.account_sid or ""))
     is_read_only = key.role is ApiKeyRole.READ_ONLY
-    if key.account_sid is None:
-        actor = Actor(ActorKind.OPERATOR_KEY, key.sid, key.name)
-        return Principal(None, actor, is_read_only=is_read_only)
-    account = check_active(tx, tx.accounts.get(key.account_sid))
-    actor = Actor(ActorKind.API_KEY, key.sid, key.name)
-    return Principal(account, actor, is_read_only=is_read_only)
+    return Principal(account, actor_with_key(key), is_read_only=is_read_only)
 
 
 def _has_token(account: Account, given: str) -> bool:

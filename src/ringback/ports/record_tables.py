@@ -6,6 +6,8 @@ from datetime import datetime
 from typing import Final, Protocol, TypeVar
 
 from ringback.core.accounts.account import AccountOwnedRecord, NamedRecord
+from ringback.core.accounts.console_session import ConsoleSession
+from ringback.core.accounts.shared_link import SharedLink
 from ringback.core.job import Job
 from ringback.core.scheduled_task import ScheduledTask
 from ringback.core.sims.data_session import DataSession
@@ -157,6 +159,30 @@ class CredentialTable(RecordTable[T], Protocol[T]):
 
         For EVERY, return all credentials there are.
         """
+        ...
+
+
+class ConsoleSessions(RecordTable[ConsoleSession], Protocol):
+    """The table of the sessions of the console."""
+
+    def note_uses(self, last: Mapping[str, datetime]) -> None:
+        """Save when sessions were used last, by the hashes of their tokens, unless later known."""
+        ...
+
+    def remove_of(self, credential: str) -> None:
+        """Delete all sessions that were begun with the credential that has this SID."""
+        ...
+
+    def remove_unused_since(self, instant: datetime, *, limit: int) -> int:
+        """Delete at most `limit` sessions last used before this instant; return their number."""
+        ...
+
+
+class SharedLinks(Records[SharedLink], Protocol):
+    """The table of links that can be opened without signing in."""
+
+    def remove_expired_before(self, instant: datetime, *, limit: int) -> int:
+        """Delete at most `limit` links that expired before this instant; return their number."""
         ...
 
 

@@ -22,7 +22,14 @@ from ringback.ports.audit import AuditLog
 from ringback.ports.callbacks import Callbacks, IncomingCallbackBatches, ResponseOverflows
 from ringback.ports.counters import Counters
 from ringback.ports.destinations import Destinations
-from ringback.ports.record_tables import CredentialTable, Jobs, PlanLines, ScheduledTasks
+from ringback.ports.record_tables import (
+    ConsoleSessions,
+    CredentialTable,
+    Jobs,
+    PlanLines,
+    ScheduledTasks,
+    SharedLinks,
+)
 from ringback.ports.retention import Retention
 from ringback.ports.shadows import ShadowCallbacks
 from ringback.ports.sim_tables import SuperSimTables, WirelessTables
@@ -169,6 +176,8 @@ class Transaction(Protocol):
 
     accounts: Accounts
     api_clients: ApiClients
+    console_sessions: ConsoleSessions
+    shared_links: SharedLinks
     supersim: SuperSimTables
     wireless: WirelessTables
     scenarios: ScenarioChoices

@@ -15,6 +15,7 @@ from ringback.core.errors import (
     InvalidParameter,
     LoginRateLimited,
     MethodNotAllowed,
+    NoLongerThere,
     NotFound,
     PageNotFound,
     QueryTimeout,
@@ -40,6 +41,7 @@ from ringback.core.errors import (
         (MethodNotAllowed("m"), 405, 20004),
         (Conflict("m"), 409, 20409),
         (Conflict("m", code=83009), 409, 83009),
+        (NoLongerThere("m"), 410, 20410),
         (BacklogFull("m", retry_after=5), 429, 20429),
     ],
 )
@@ -58,6 +60,7 @@ def test_a_refusal_has_its_status_and_its_code(refusal: ApiError, status: int, c
         (InvalidBearerToken, Unauthorized),
         (Forbidden, ApiError),
         (NotFound, ApiError),
+        (NoLongerThere, ApiError),
         (MethodNotAllowed, ApiError),
         (Conflict, ApiError),
         (BacklogFull, ApiError),

@@ -57,7 +57,7 @@ TABLES: Final = (
     *_tables("wireless_updates", key="sim_sid"),
     *_tables("commands", "command_uses", "wireless_sessions"),
     *_tables("scenarios", key="subject_sid"),
-    *_tables("tasks", "jobs", "audit"),
+    *_tables("console_sessions", "shared_links", "tasks", "jobs", "audit"),
     *_tables("plan_lines", key="account_sid plan_id number"),
     *_tables("removed", "batched_callbacks", key="number"),
     *_tables("lanes", "callback_targets", "bodies", "request_heads", key="id"),

@@ -12,6 +12,7 @@ from ringback.stores.sql.audit import SqlAuditLog
 from ringback.stores.sql.batches import TABLES as BATCH_TABLES
 from ringback.stores.sql.batches import SqlIncomingBatches
 from ringback.stores.sql.callbacks import SqlCallbacks
+from ringback.stores.sql.console_access import SqlConsoleSessions, SqlSharedLinks
 from ringback.stores.sql.counters import TABLES as COUNTER_TABLES
 from ringback.stores.sql.counters import SqlCounters
 from ringback.stores.sql.destinations import SqlDestinations
@@ -82,6 +83,8 @@ class SqlTransaction(Transaction, Generic[S]):
     ) -> None:
         self.accounts = self._accounts = SqlAccounts(session, cipher)
         self.api_clients = SqlApiClients(session, cipher)
+        self.console_sessions = SqlConsoleSessions(session)
+        self.shared_links = SqlSharedLinks(session)
         self.scenarios = SqlScenarioChoices(session)
         self.policies = SqlPolicyVersions(session)
         self.pause = SqlStoredPause(session)

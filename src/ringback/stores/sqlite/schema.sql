@@ -54,6 +54,39 @@ CREATE TABLE api_clients (
 ) STRICT;
 CREATE INDEX api_clients_of_account ON api_clients (account_sid);
 
+-- Sessions of the console (`core/accounts/console_session.py`): tokens only as hashes.
+CREATE TABLE console_sessions (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    sid TEXT NOT NULL UNIQUE,
+    token_hash TEXT NOT NULL UNIQUE,
+    credential TEXT NOT NULL,
+    proof TEXT NOT NULL,
+    address TEXT,
+    created_us INTEGER NOT NULL,
+    last_used_us INTEGER NOT NULL
+) STRICT;
+CREATE INDEX console_sessions_of_credential ON console_sessions (credential);
+CREATE INDEX console_sessions_by_use ON console_sessions (last_used_us);
+
+-- Links to one callback or destination, which are opened without signing in: tokens only as hashes.
+CREATE TABLE shared_links (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    sid TEXT NOT NULL UNIQUE,
+    account_sid TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    note TEXT,
+    token_hash TEXT NOT NULL UNIQUE,
+    created_by TEXT,
+    created_us INTEGER NOT NULL,
+    expires_us INTEGER NOT NULL,
+    ended_us INTEGER,
+    last_used_us INTEGER,
+    uses INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE INDEX shared_links_of_account ON shared_links (account_sid, seq);
+CREATE INDEX shared_links_by_expiry ON shared_links (expires_us);
+
 -- The key that signs the tokens of API clients; at most one row.
 CREATE TABLE token_keys (
     id TEXT PRIMARY KEY,
