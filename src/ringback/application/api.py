@@ -22,6 +22,7 @@ from ringback.api.rate_limit import AccountRateLimit
 from ringback.api.single_flight import SingleFlight
 from ringback.application.process_dependencies import ProcessDependencies
 from ringback.application.storage import OpenStorage
+from ringback.console.console_app import Console
 from ringback.core.accounts.account import EVERY
 from ringback.core.callbacks.shards import Role
 from ringback.delivery.destination_control import DestinationControl
@@ -114,12 +115,16 @@ class HttpApi:
         )
         metrics = partial(self._metrics, process, storage, ports)
         beside = [*health_routes(health), *metrics_routes(metrics)]
+        self.console = Console(self.dependencies)
+        """The pages; a worker has none."""
         self.direct = dict[tuple[str, bytes], DirectHandler]()
         """The handlers of requests that are answered without the ASGI application."""
         if settings.role is Role.WORKER:
             self.app: ASGIApp = Starlette(routes=beside)
         else:
+            beside += self.console.routes()
             self.app = create_app(self.dependencies, portal=portal, beside=beside)
+            self.console.apis = self.app
             self.direct = direct_handlers(self.dependencies)
 
     def _metrics(

@@ -42,6 +42,8 @@ class DevServerDetails:
     operator_key_sid: str = ""
     """The SID of an operator's API key, which commands need to change the policy."""
     operator_key_secret: str = ""
+    console_url: str = ""
+    """The link that opens the console in a browser, and signs in."""
 
     @classmethod
     def read(cls, folder: Path) -> Self:

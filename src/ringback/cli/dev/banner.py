@@ -29,6 +29,10 @@ from ringback.settings.settings import Settings
 _TEMPLATE = """\
 Ringback {version} serves the Super SIM API at {base_url}  (Ctrl-C stops it)
 and Programmable Wireless at {base_url}/wireless
+
+See each callback in a browser, and why it came from where:
+
+  {console_url}
 {warning}{paused}
   Account SID          {account_sid}
   Auth Token           {auth_token}

@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Any
 
-from ringback.cli.base_command import command, option_group
+from ringback.cli.base_command import command, option, option_group
 from ringback.cli.options import accept_data_loss_option, json_flag, settings_options
 from ringback.settings import ENVIRONMENT
 from ringback.settings.setting_definitions import ServerCommand
@@ -12,6 +12,7 @@ from ringback.settings.setting_definitions import ServerCommand
 @command(
     examples={
         "ringback dev": "Start the server; its banner shows what to do next. Ctrl-C stops it:",
+        "ringback dev --open": "Start the server, and open its console in the browser:",
         "ringback dev --phase between": (
             "Start in `between`, the second phase of the transition from twilio to kore:"
         ),
@@ -27,9 +28,15 @@ from ringback.settings.setting_definitions import ServerCommand
 @option_group(
     "Start",
     accept_data_loss_option,
+    option(
+        "--open",
+        "opens_console",
+        is_flag=True,
+        help="Open the console in the browser: the pages on which you see each callback.",
+    ),
     json_flag("Print the addresses and credentials as one line of JSON instead of the banner."),
 )
-def dev(*, accept_data_loss: bool, as_json: bool, **flags: Any) -> None:
+def dev(*, accept_data_loss: bool, opens_console: bool, as_json: bool, **flags: Any) -> None:
     """Run a local SIM platform that sends real, signed callbacks.
 
     The server simulates the SIM platforms of Twilio and KORE on your machine. At its first
@@ -55,4 +62,11 @@ def dev(*, accept_data_loss: bool, as_json: bool, **flags: Any) -> None:
     log_to_stderr(settings.log_format, settings.log_level)
     with reserve(settings.host, settings.port) as listener, https_of(settings) as https:
         start = partial(ServerProcess.start, origin=origin, accept_data_loss=accept_data_loss)
-        uvloop.run(run(settings, listener, as_json=as_json, https=https, start=start))
+        served = run(
+            *(settings, listener),
+            as_json=as_json,
+            opens_console=opens_console,
+            https=https,
+            start=start,
+        )
+        uvloop.run(served)

@@ -1,8 +1,10 @@
 """The server of `ringback dev`: the whole system in one process, with the notice's account."""
 
+import asyncio
 import socket
+import webbrowser
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from typing import NamedTuple
 
@@ -11,6 +13,7 @@ from ringback.application import ServerProcess
 from ringback.cli.dev.banner import banner
 from ringback.cli.output import say
 from ringback.cli.server_runner import serve_until_stopped
+from ringback.console.console_app import DevAccess
 from ringback.data_folder import DATA_FILE
 from ringback.dev_environment.clock_file import ClockFile
 from ringback.dev_environment.dev_file import (
@@ -34,12 +37,14 @@ async def run(
     listener: socket.socket,
     *,
     as_json: bool,
+    opens_console: bool = False,
     https: DevHttps | None = None,
     start: Callable[..., Awaitable[ServerProcess]] = ServerProcess.start,
 ) -> None:
     """Start everything with the notice's account, print the banner, and serve until a signal.
 
-    `start` is called with the settings and the clock. The port opens only after dev.json is
+    `start` is called with the settings and the clock. With `opens_console`, the browser shows the
+    console. The port opens only after dev.json is
     written, so that each program that can connect can also read it.
     """
     file = ClockFile(settings.data)
@@ -48,6 +53,8 @@ async def run(
     async def announce(application: ServerProcess, base_url: str) -> None:
         seed = await seed_account(settings, application)
         dev_file = details_of(settings, application, seed, base_url, https)
+        application.api.console.dev = access = console_access(dev_file)
+        dev_file = replace(dev_file, console_url=access.url)
         dev_file.write(settings.data)
         listen(listener)
         if https is not None:
@@ -61,6 +68,9 @@ async def run(
             pause=application.process.gate.pause,
         )
         say(asdict(dev_file), shown, as_json=as_json)
+        if opens_console:
+            # In a thread: some systems wait until the browser has started.
+            await asyncio.to_thread(webbrowser.open, access.url)
 
     start_now = partial(start, settings, clock=clock)
     await serve_until_stopped(settings, listener, start=start_now, announce=announce, https=https)
@@ -83,6 +93,19 @@ async def seed_account(settings: Settings, application: ServerProcess) -> DevSee
         return DevSeed(account, find_or_make_operators_key(tx, context, known.of_operator))
 
     return await application.storage.store.transact(work)
+
+
+def console_access(dev: DevServerDetails) -> DevAccess:
+    """Return how people get into the console of this server."""
+    return DevAccess(
+        base_url=dev.base_url,
+        operator_key_sid=dev.operator_key_sid,
+        operator_key_secret=dev.operator_key_secret,
+        account_sid=dev.account_sid,
+        auth_token=dev.auth_token,
+        sim_sid=dev.sim_sid,
+        wireless_sim_sid=dev.wireless_sim_sid,
+    )
 
 
 def details_of(

@@ -1,0 +1,213 @@
+"""One callback: why its source, its attempts with their exact requests, and what can be done."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from markupsafe import Markup
+from starlette.responses import Response
+
+from ringback.console.api_caller import ApiRefusal, JsonObject
+from ringback.console.formats import event_words, milliseconds
+from ringback.console.pictures import TimedStep, timing_bar
+from ringback.console.visit import ROOT, PageHandlers, Visit
+from ringback.core.calendar import DAY, exact
+
+EVERY: Final = 2
+_STEPS: Final = (
+    ("look_up_ms", "look-up", "f-edge"),
+    ("connect_ms", "connect", "f-ink"),
+    ("tls_ms", "TLS", "f-line2"),
+    ("first_byte_ms", "first byte", "f-muted"),
+)
+"""The steps of an attempt: the field of the API, its name, and its colour."""
+_NAMES: Final = {field: name for field, name, _ in _STEPS}
+_FAILS_IN: Final = {
+    **dict.fromkeys(("name", "guard"), "look_up_ms"),
+    **dict.fromkeys(("connect", "connect_timeout", "egress", "proxy"), "connect_ms"),
+    **dict.fromkeys(
+        ("tls", "certificate_name", "certificate_expired", "certificate_untrusted"), "tls_ms"
+    ),
+    **dict.fromkeys(
+        ("read_timeout", "total_timeout", "closed", "protocol", "stale"), "first_byte_ms"
+    ),
+}
+"""The step in which an attempt failed, by the name of the failure."""
+_LEAST: Final = 3
+"""A receiver refuses everything from a source if that many attempts failed, and none did not."""
+
+
+async def show(visit: Visit) -> Response:
+    """Show a callback."""
+    sid = visit.request.path_params["sid"]
+    callback, attempts, explanation = await asyncio.gather(
+        visit.api.get("callbacks", sid),
+        visit.api.get("callbacks", sid, "attempts"),
+        visit.api.get("callbacks", sid, "explanation"),
+    )
+    is_part = "hx-request" in visit.request.headers
+    trouble = None if is_part else await _trouble(visit, callback)
+    curl = None if is_part else await _extra(visit, attempts["attempts"], sid, "curl")
+    name, status = event_words(callback)
+    return await visit.page(
+        "callback.html",
+        title=f"{name} {status}".strip(),
+        every=EVERY,
+        callback=callback,
+        explanation=explanation,
+        other=_other(callback["source"]),
+        attempts=list(_attempts(attempts["attempts"])),
+        scale=_scale(attempts["attempts"]),
+        trouble=trouble,
+        curl=curl,
+        is_ended=callback["status"] != "scheduled",
+        may_discard=callback["status"] in ("scheduled", "failed"),
+        steps=_STEPS,
+    )
+
+
+async def replay(visit: Visit) -> Response:
+    """Send the callback again, or a new one from the other source."""
+    sid, form = visit.request.path_params["sid"], await visit.form()
+    here, as_other = f"{ROOT}/callbacks/{sid}", form.get("as_other") == "yes"
+    try:
+        again = await visit.api.post(
+            "callbacks", sid, "replay", form={"AsOtherSource": "yes"} if as_other else {}
+        )
+    except ApiRefusal as refusal:
+        return visit.refused(refusal, here)
+    if not as_other:
+        return visit.back(here, f"It is sent again from {again['source']}, with the same token.")
+    return visit.back(
+        f"{ROOT}/callbacks/{again['sid']}",
+        f"This new callback from {again['source']} repeats the one before, with its own token.",
+        link=here,
+        link_text="The one before",
+    )
+
+
+async def discard(visit: Visit) -> Response:
+    """Discard the callback: it is not sent any more."""
+    sid, form = visit.request.path_params["sid"], await visit.form()
+    here = f"{ROOT}/callbacks/{sid}"
+    try:
+        await visit.api.post(
+            "callbacks", sid, "discard", form={"Reason": str(form.get("reason", ""))}
+        )
+    except ApiRefusal as refusal:
+        return visit.refused(refusal, here)
+    return visit.back(here, "It is discarded: it is not sent any more, and can still be replayed.")
+
+
+async def verify(visit: Visit) -> Response:
+    """Check the signature of the request that was sent last, and say what was found."""
+    sid = visit.request.path_params["sid"]
+    here = f"{ROOT}/callbacks/{sid}"
+    try:
+        found = await visit.api.get("callbacks", sid, "verification")
+    except ApiRefusal as refusal:
+        return visit.refused(refusal, here)
+    return visit.back(here, found["summary"], is_bad=not found["is_valid"])
+
+
+PAGES: Final[PageHandlers] = {
+    "/callbacks/{sid}": {"GET": show},
+    "/callbacks/{sid}/replay": {"POST": replay},
+    "/callbacks/{sid}/discard": {"POST": discard},
+    "/callbacks/{sid}/verify": {"POST": verify},
+}
+
+
+def _other(source: str) -> str:
+    return "kore" if source == "twilio" else "twilio"
+
+
+async def _extra(
+    visit: Visit, attempts: Sequence[JsonObject], sid: str, what: str
+) -> JsonObject | None:
+    """Return something about the newest attempt; None if there is none."""
+    sent = [one for one in attempts if one["request"] is not None]
+    if not sent:
+        return None
+    try:
+        return await visit.api.get("callbacks", sid, "attempts", str(sent[-1]["number"]), what)
+    except ApiRefusal:
+        return None
+
+
+async def _trouble(visit: Visit, callback: JsonObject) -> Mapping[str, Any] | None:
+    """Return that the destination takes nothing from this source, but does from the other one."""
+    if callback["status"] == "delivered":
+        return None
+    try:
+        answer = await visit.api.get(
+            "counters",
+            query={
+                "Since": exact(visit.now - DAY),
+                "By": "all",
+                "Split": "source",
+                "Destination": callback["url"],
+            },
+            account_sid=callback["account_sid"],
+        )
+    except ApiRefusal:
+        return None
+    by_source = {one["source"]: one for one in answer["counters"]}
+    own, other = by_source.get(callback["source"]), by_source.get(_other(callback["source"]))
+    if own is None or other is None or own["delivered"] or not other["delivered"]:
+        return None
+    failures = sum(own["failures"].values())
+    if failures < _LEAST:
+        return None
+    return {"failures": failures, "delivered": other["delivered"]}
+
+
+def _scale(attempts: Sequence[JsonObject]) -> float:
+    """Return the milliseconds that the whole width of a bar stands for."""
+    longest = max((one["duration_ms"] or 0.0 for one in attempts), default=0.0) or 1.0
+    for step in (1, 2, 5, 10, 20, 50, 80, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000):
+        if longest <= step:
+            return float(step)
+    return longest
+
+
+def _attempts(attempts: Sequence[JsonObject]) -> Any:
+    """Yield the attempts, the newest first, each with its picture and its steps in words."""
+    scale = _scale(attempts)
+    for one in reversed(attempts):
+        yield {**one, "bar": _bar(one, scale), "steps": _in_words(one)}
+
+
+def _bar(attempt: JsonObject, scale: float) -> Markup | None:
+    timings = attempt["timings"]
+    if timings is None:
+        return None
+    failing = _FAILS_IN.get(attempt["failure"] or "")
+    steps = [
+        TimedStep(name, "f-bad" if field == failing else look, timings[field])
+        for field, name, look in _STEPS
+        if timings[field] is not None
+    ]
+    if not steps and failing is not None:
+        steps = [TimedStep(_NAMES[failing], "f-bad", timings["total_ms"])]
+    said = ", ".join(f"{step.name} {milliseconds(step.milliseconds)}" for step in steps)
+    return timing_bar(
+        steps, scale=scale, label=f"{said}; total {milliseconds(timings['total_ms'])}"
+    )
+
+
+def _in_words(attempt: JsonObject) -> list[str]:
+    timings, said = attempt["timings"], list[str]()
+    if timings is not None:
+        said += [
+            f"{name} {milliseconds(timings[field])}"
+            for field, name, _ in _STEPS
+            if timings[field] is not None
+        ]
+        if timings["connect_ms"] is None and timings["first_byte_ms"] is not None:
+            said.append("kept-alive connection: no look-up, no TLS")
+    if attempt["local_address"]:
+        said.append(f"from {attempt['local_address']}")
+    if attempt["proxy"]:
+        said.append(f"through {attempt['proxy']}")
+    return said

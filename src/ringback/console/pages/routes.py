@@ -1,0 +1,145 @@
+"""The routes of all pages, and the answers to errors."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from ringback.console.api_caller import ApiCaller, ApiRefusal
+from ringback.console.console_app import PATH, Console
+from ringback.console.pages import callback, callbacks, side_by_side
+from ringback.console.rendering import render_page
+from ringback.console.signing_in import SigningIn, to_sign_in
+from ringback.console.visit import PageHandler, PageHandlers, Visit, choose_theme, theme_of
+from ringback.core.errors import ApiError, StoreUnavailable, Unauthorized
+
+_STATIC: Final = Path(__file__).parents[1] / "static"
+_FILES: Final = {
+    "console.css": "text/css",
+    "console.js": "text/javascript",
+    "htmx.min.js": "text/javascript",
+    "icon.svg": "image/svg+xml",
+}
+_TITLES: Final = {
+    400: "This can't be done so",
+    401: "Your sign-in has ended",
+    403: "You may not do this",
+    404: "This is not here",
+    405: "This page takes no such request",
+    409: "Not now",
+    410: "This link has ended",
+    429: "Too many requests",
+    503: "The database does not answer",
+}
+
+_PAGES: Final[PageHandlers] = {**callbacks.PAGES, **callback.PAGES, **side_by_side.PAGES}
+"""The handlers of the pages, by path and method."""
+
+
+def pages_app(console: Console) -> Starlette:
+    """Return the application with all pages."""
+    signing_in = SigningIn(console)
+
+    def visited(handlers: Mapping[str, PageHandler]) -> Callable[[Request], Awaitable[Response]]:
+        async def answer(request: Request) -> Response:
+            _refuse(request)
+            visit = Visit(
+                request,
+                ApiCaller(_apis(console), request.scope, await signing_in.caller(request)),
+                now=console.now(),
+                is_dev=console.dev is not None,
+            )
+            method = "GET" if request.method == "HEAD" else request.method
+            return await handlers[method](visit)
+
+        return answer
+
+    def open_to_all(
+        handler: Callable[[Request], Awaitable[Response]],
+    ) -> Callable[[Request], Awaitable[Response]]:
+        async def answer(request: Request) -> Response:
+            _refuse(request)
+            return await handler(request)
+
+        return answer
+
+    async def home(_: Request) -> Response:
+        return RedirectResponse(f"{PATH}/callbacks", status_code=303)
+
+    async def theme(request: Request) -> Response:
+        return choose_theme(request)
+
+    routes = [
+        Route("/", open_to_all(home)),
+        Route("/sign-in", open_to_all(signing_in.show), methods=["GET"]),
+        Route("/sign-in", open_to_all(signing_in.sign_in), methods=["POST"]),
+        Route("/sign-out", open_to_all(signing_in.sign_out), methods=["POST"]),
+        Route("/theme", open_to_all(theme)),
+        Route("/static/{name}", open_to_all(_static)),
+        *(
+            Route(path, visited(handlers), methods=list(handlers))
+            for path, handlers in _PAGES.items()
+        ),
+    ]
+
+    async def failed(request: Request, failure: Exception) -> Response:
+        return _error_page(request, failure)
+
+    errors = (ApiRefusal, ApiError, HTTPException, StoreUnavailable)
+    app = Starlette(routes=routes, exception_handlers=dict.fromkeys(errors, failed))
+    app.router.redirect_slashes = False
+    return app
+
+
+def _apis(console: Console):
+    assert console.apis is not None  # noqa: S101 (set when the application is built)
+    return console.apis
+
+
+def _refuse(request: Request) -> None:
+    why = request.scope.get("ringback.refusal")
+    if why is not None:
+        raise ApiRefusal(403, None, why)
+
+
+async def _static(request: Request) -> Response:
+    name = request.path_params["name"]
+    media_type = _FILES.get(name)
+    if media_type is None:
+        raise HTTPException(404)
+    # Small files, read from the disk's cache; browsers ask again, since versions share the names.
+    content = (_STATIC / name).read_bytes()
+    headers = {"Cache-Control": "no-cache"}
+    return Response(content, media_type=media_type, headers=headers)
+
+
+def _error_page(request: Request, failure: Exception) -> Response:
+    if isinstance(failure, Unauthorized) or (
+        isinstance(failure, ApiRefusal) and failure.status == 401
+    ):
+        return to_sign_in(request)
+    match failure:
+        case ApiRefusal() | ApiError():
+            status, code, message = failure.status, failure.code, failure.message
+        case HTTPException():
+            status, code, message = (
+                failure.status_code,
+                None,
+                f"There is no page {request.url.path}.",
+            )
+        case _:
+            status, code, message = 503, 20503, f"{failure}; nothing was changed, try again later"
+    values = {
+        "title": _TITLES.get(status, "Something went wrong"),
+        "status": status,
+        "code": code,
+        "message": message,
+        "asked": f"{request.method} {request.url.path}",
+        "theme": theme_of(request),
+    }
+    return Response(render_page("error.html", values), status, media_type="text/html")

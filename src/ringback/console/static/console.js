@@ -1,0 +1,38 @@
+// Refreshes the live parts of a page while somebody looks at it; everything else works without.
+(() => {
+  "use strict";
+  const since = new Map();
+
+  // Nothing is refreshed while it is read closely: something in it is open, selected, or has the focus.
+  const isInUse = (part) => {
+    const selection = document.getSelection();
+    const isSelected = selection && !selection.isCollapsed && part.contains(selection.anchorNode);
+    return isSelected || part.contains(document.activeElement) || part.querySelector("details.ask[open]");
+  };
+
+  const look = () => {
+    if (document.hidden) return;
+    const now = Date.now();
+    for (const part of document.querySelectorAll("[data-every]")) {
+      const last = since.get(part.id) ?? started;
+      if (now - last < part.dataset.every * 1000 || isInUse(part)) continue;
+      since.set(part.id, now);
+      htmx.trigger(part, "refresh");
+    }
+  };
+
+  const sayTime = (event) => {
+    const time = event.detail.xhr.getResponseHeader("Ringback-Now");
+    const shown = document.querySelector("[data-live-head] time");
+    if (!time || !shown) return;
+    const utc = new Date(time).toISOString();
+    shown.dateTime = utc;
+    shown.textContent = utc.slice(11, 19) + "Z";
+  };
+
+  const started = Date.now();
+  for (const one of document.querySelectorAll("[data-with-script]")) one.hidden = false;
+  document.addEventListener("htmx:afterRequest", sayTime);
+  document.addEventListener("visibilitychange", look);
+  setInterval(look, 500);
+})();
