@@ -124,7 +124,7 @@ class HttpApi:
         else:
             beside += self.console.routes()
             self.app = create_app(self.dependencies, portal=portal, beside=beside)
-            self.console.apis = self.app
+            self.console.parts.apis = self.app
             self.direct = direct_handlers(self.dependencies)
 
     def _metrics(

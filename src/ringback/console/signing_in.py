@@ -8,7 +8,7 @@ from starlette.responses import RedirectResponse, Response
 
 from ringback.api.authentication import address_of
 from ringback.api.console_access import sign_in_to_console, sign_out_of_console
-from ringback.console.console_app import PATH, Console
+from ringback.console.access import PATH, SAFE, ConsoleParts
 from ringback.console.rendering import render_page
 from ringback.console.visit import local_path, theme_of
 from ringback.core.accounts.client_credentials import Principal
@@ -27,21 +27,21 @@ def cookie_name(request: Request) -> str:
 class SigningIn:
     """The pages for signing in and out."""
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
+    def __init__(self, parts: ConsoleParts) -> None:
+        self._parts = parts
 
     async def caller(self, request: Request) -> Principal:
         """Return who is signed in; raises Unauthorized, or Forbidden for a suspended account."""
         token = request.cookies.get(cookie_name(request))
         if not token:
             raise Unauthorized("sign in first")
-        return await self._console.dependencies.authenticator.session_caller(
+        return await self._parts.dependencies.authenticator.session_caller(
             token, address_of(request)
         )
 
     async def show(self, request: Request) -> Response:
         """Show the form, or sign in by the link of `ringback dev`."""
-        key, dev = request.query_params.get("key"), self._console.dev
+        key, dev = request.query_params.get("key"), self._parts.dev
         if key is None or dev is None:
             return self._form(request, next_path=request.query_params.get("next", ""))
         if not dev.opens_with(key):
@@ -83,14 +83,14 @@ class SigningIn:
         """End the session."""
         token = request.cookies.get(cookie_name(request))
         if token:
-            await sign_out_of_console(self._console.dependencies, token, address_of(request))
+            await sign_out_of_console(self._parts.dependencies, token, address_of(request))
         response = RedirectResponse(f"{PATH}/sign-in", status_code=303)
         response.delete_cookie(cookie_name(request), path=PATH)
         return response
 
     async def _begin(self, request: Request, username: str, password: str, after: str) -> Response:
         begun = await sign_in_to_console(
-            self._console.dependencies, username, password, address_of(request)
+            self._parts.dependencies, username, password, address_of(request)
         )
         response = RedirectResponse(after, status_code=303)
         response.set_cookie(
@@ -118,7 +118,7 @@ class SigningIn:
             "username": username,
             "next": next_path,
             "wrong": wrong,
-            "is_dev": self._console.dev is not None,
+            "is_dev": self._parts.dev is not None,
             "theme": theme_of(request),
         }
         return Response(render_page("sign_in.html", values), status, media_type="text/html")
@@ -127,9 +127,9 @@ class SigningIn:
 def to_sign_in(request: Request) -> Response:
     """Return a redirect to the form, which then leads back to the page that was asked for."""
     here = request.scope["path"]
-    query = request.url.query if request.method in ("GET", "HEAD") else ""
+    query = request.url.query if request.method in SAFE else ""
     after = local_path(f"{here}?{query}" if query else here)
-    if request.method not in ("GET", "HEAD"):
+    if request.method not in SAFE:
         after = local_path(request.headers.get("referer", ""))
     response = RedirectResponse(f"{PATH}/sign-in?{urlencode({'next': after})}", status_code=303)
     if "hx-request" in request.headers:

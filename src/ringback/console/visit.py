@@ -12,13 +12,13 @@ from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from ringback.console.access import PATH
 from ringback.console.api_caller import ApiCaller, ApiRefusal
 from ringback.console.formats import moment
 from ringback.console.rendering import parts_of, render_page, render_part
 from ringback.core.accounts.client_credentials import Principal
 from ringback.runtime.system_clock import SystemClock
 
-ROOT: Final = "/console"
 THEMES: Final = ("system", "light", "dark")
 _THEME: Final = "ringback_theme"
 _NOTE: Final = "ringback_note"
@@ -107,13 +107,13 @@ class Visit:
     @property
     def path(self) -> str:
         """The path of the page below the console."""
-        return self.request.scope["path"].removeprefix(ROOT)
+        return self.request.scope["path"].removeprefix(PATH)
 
     @property
     def here(self) -> str:
         """The path and query of this page, to come back to."""
         query = self.request.url.query
-        return f"{ROOT}{self.path}" + (f"?{query}" if query else "")
+        return f"{PATH}{self.path}" + (f"?{query}" if query else "")
 
     def asked(self, name: str, default: str = "") -> str:
         """Return a value of the query; empty if it is not there."""
@@ -132,7 +132,7 @@ class Visit:
         ]
         pairs += [(name, value) for name, value in changes.items() if value]
         query = urlencode(pairs)
-        return f"{ROOT}{self.path}" + (f"?{query}" if query else "")
+        return f"{PATH}{self.path}" + (f"?{query}" if query else "")
 
     async def form(self) -> FormData:
         """Return the form that was sent."""
@@ -159,7 +159,7 @@ class Visit:
         }
         response = Response(_with_etag(render_page(template, known)), media_type="text/html")
         if known["note"] is not None:
-            response.delete_cookie(_NOTE, path=ROOT)
+            response.delete_cookie(_NOTE, path=PATH)
         return response
 
     def _part(self, text: str) -> Response:
@@ -189,7 +189,7 @@ class Visit:
                 _NOTE,
                 value,
                 max_age=60,
-                path=ROOT,
+                path=PATH,
                 httponly=True,
                 samesite="lax",
                 secure=self.request.url.scheme == "https",
@@ -220,7 +220,7 @@ class Visit:
     def _pages(self) -> Sequence[Mapping[str, Any]]:
         return [
             {
-                "path": f"{ROOT}{page.path}",
+                "path": f"{PATH}{page.path}",
                 "name": page.name,
                 "is_current": self.path == page.path or self.path.startswith(f"{page.path}/"),
             }
@@ -248,7 +248,7 @@ def choose_theme(request: Request) -> Response:
     response = RedirectResponse(back, status_code=303)
     if theme in THEMES:
         response.set_cookie(
-            _THEME, theme, max_age=365 * 86400, path=ROOT, httponly=True, samesite="lax"
+            _THEME, theme, max_age=365 * 86400, path=PATH, httponly=True, samesite="lax"
         )
     return response
 
@@ -260,9 +260,9 @@ def local_path(path: str) -> str:
     ('/console/move?at=2026-12-08', '/console/callbacks')
     """
     parts = urlsplit(path)
-    is_ours = parts.path.startswith(f"{ROOT}/") and not parts.scheme and not parts.netloc
+    is_ours = parts.path.startswith(f"{PATH}/") and not parts.scheme and not parts.netloc
     is_plain = not any(ord(one) < 0x21 or one == "\\" for one in path)
-    return path if is_ours and is_plain else f"{ROOT}{PAGES[0].path}"
+    return path if is_ours and is_plain else f"{PATH}{PAGES[0].path}"
 
 
 def _etag_of(text: str) -> str:

@@ -13,7 +13,7 @@ from ringback.application import ServerProcess
 from ringback.cli.dev.banner import banner
 from ringback.cli.output import say
 from ringback.cli.server_runner import serve_until_stopped
-from ringback.console.console_app import DevAccess
+from ringback.console.access import DevAccess
 from ringback.data_folder import DATA_FILE
 from ringback.dev_environment.clock_file import ClockFile
 from ringback.dev_environment.dev_file import (
@@ -53,7 +53,7 @@ async def run(
     async def announce(application: ServerProcess, base_url: str) -> None:
         seed = await seed_account(settings, application)
         dev_file = details_of(settings, application, seed, base_url, https)
-        application.api.console.dev = access = console_access(dev_file)
+        application.api.console.parts.dev = access = console_access(dev_file)
         dev_file = replace(dev_file, console_url=access.url)
         dev_file.write(settings.data)
         listen(listener)

@@ -7,10 +7,11 @@ from typing import Any, Final
 from markupsafe import Markup
 from starlette.responses import Response
 
+from ringback.console.access import PATH
 from ringback.console.api_caller import ApiRefusal, JsonObject
 from ringback.console.formats import event_words, milliseconds
 from ringback.console.pictures import TimedStep, timing_bar
-from ringback.console.visit import ROOT, PageHandlers, Visit
+from ringback.console.visit import PageHandlers, Visit
 from ringback.core.calendar import DAY, exact
 
 EVERY: Final = 2
@@ -69,7 +70,7 @@ async def show(visit: Visit) -> Response:
 async def replay(visit: Visit) -> Response:
     """Send the callback again, or a new one from the other source."""
     sid, form = visit.request.path_params["sid"], await visit.form()
-    here, as_other = f"{ROOT}/callbacks/{sid}", form.get("as_other") == "yes"
+    here, as_other = f"{PATH}/callbacks/{sid}", form.get("as_other") == "yes"
     try:
         again = await visit.api.post(
             "callbacks", sid, "replay", form={"AsOtherSource": "yes"} if as_other else {}
@@ -79,7 +80,7 @@ async def replay(visit: Visit) -> Response:
     if not as_other:
         return visit.back(here, f"It is sent again from {again['source']}, with the same token.")
     return visit.back(
-        f"{ROOT}/callbacks/{again['sid']}",
+        f"{PATH}/callbacks/{again['sid']}",
         f"This new callback from {again['source']} repeats the one before, with its own token.",
         link=here,
         link_text="The one before",
@@ -89,7 +90,7 @@ async def replay(visit: Visit) -> Response:
 async def discard(visit: Visit) -> Response:
     """Discard the callback: it is not sent any more."""
     sid, form = visit.request.path_params["sid"], await visit.form()
-    here = f"{ROOT}/callbacks/{sid}"
+    here = f"{PATH}/callbacks/{sid}"
     try:
         await visit.api.post(
             "callbacks", sid, "discard", form={"Reason": str(form.get("reason", ""))}
@@ -102,7 +103,7 @@ async def discard(visit: Visit) -> Response:
 async def verify(visit: Visit) -> Response:
     """Check the signature of the request that was sent last, and say what was found."""
     sid = visit.request.path_params["sid"]
-    here = f"{ROOT}/callbacks/{sid}"
+    here = f"{PATH}/callbacks/{sid}"
     try:
         found = await visit.api.get("callbacks", sid, "verification")
     except ApiRefusal as refusal:

@@ -14,10 +14,11 @@ from urllib.parse import parse_qs, urlsplit
 
 from starlette.responses import RedirectResponse, Response
 
+from ringback.console.access import PATH
 from ringback.console.api_caller import ApiRefusal, JsonObject
 from ringback.console.formats import duration, event_label, moment
 from ringback.console.pictures import HistogramBar, SourceCounts
-from ringback.console.visit import ROOT, PageHandlers, Visit
+from ringback.console.visit import PageHandlers, Visit
 from ringback.core.calendar import exact
 from ringback.core.callbacks.callback import CallbackStatus
 from ringback.core.events.event_kinds import EVENT_KINDS
@@ -49,7 +50,7 @@ async def show(visit: Visit) -> Response:
     """Show the list."""
     text = visit.asked("text")
     if is_sid(text, SidKind.CALLBACK):
-        return RedirectResponse(f"{ROOT}/callbacks/{text}", status_code=303)
+        return RedirectResponse(f"{PATH}/callbacks/{text}", status_code=303)
     filters = filters_of(visit)
     is_part = "hx-request" in visit.request.headers
     (page, fresh), bars, known = await asyncio.gather(

@@ -9,9 +9,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
+from ringback.console.access import PATH, ConsoleParts
 from ringback.console.api_caller import ApiCaller, ApiRefusal
-from ringback.console.console_app import PATH, Console
 from ringback.console.pages import callback, callbacks, side_by_side
 from ringback.console.rendering import render_page
 from ringback.console.signing_in import SigningIn, to_sign_in
@@ -41,18 +42,18 @@ _PAGES: Final[PageHandlers] = {**callbacks.PAGES, **callback.PAGES, **side_by_si
 """The handlers of the pages, by path and method."""
 
 
-def pages_app(console: Console) -> Starlette:
+def pages_app(parts: ConsoleParts) -> Starlette:
     """Return the application with all pages."""
-    signing_in = SigningIn(console)
+    signing_in = SigningIn(parts)
 
     def visited(handlers: Mapping[str, PageHandler]) -> Callable[[Request], Awaitable[Response]]:
         async def answer(request: Request) -> Response:
-            _refuse(request)
+            _refuse(parts, request)
             visit = Visit(
                 request,
-                ApiCaller(_apis(console), request.scope, await signing_in.caller(request)),
-                now=console.now(),
-                is_dev=console.dev is not None,
+                ApiCaller(_apis(parts), request.scope, await signing_in.caller(request)),
+                now=parts.now(),
+                is_dev=parts.dev is not None,
             )
             method = "GET" if request.method == "HEAD" else request.method
             return await handlers[method](visit)
@@ -63,7 +64,7 @@ def pages_app(console: Console) -> Starlette:
         handler: Callable[[Request], Awaitable[Response]],
     ) -> Callable[[Request], Awaitable[Response]]:
         async def answer(request: Request) -> Response:
-            _refuse(request)
+            _refuse(parts, request)
             return await handler(request)
 
         return answer
@@ -96,13 +97,13 @@ def pages_app(console: Console) -> Starlette:
     return app
 
 
-def _apis(console: Console):
-    assert console.apis is not None  # noqa: S101 (set when the application is built)
-    return console.apis
+def _apis(parts: ConsoleParts) -> ASGIApp:
+    assert parts.apis is not None  # noqa: S101 (set when the application is built)
+    return parts.apis
 
 
-def _refuse(request: Request) -> None:
-    why = request.scope.get("ringback.refusal")
+def _refuse(parts: ConsoleParts, request: Request) -> None:
+    why = parts.why_not(request)
     if why is not None:
         raise ApiRefusal(403, None, why)
 
