@@ -92,9 +92,7 @@ async def discard(visit: Visit) -> Response:
     sid, form = visit.request.path_params["sid"], await visit.form()
     here = f"{PATH}/callbacks/{sid}"
     try:
-        await visit.api.post(
-            "callbacks", sid, "discard", form={"Reason": str(form.get("reason", ""))}
-        )
+        await visit.api.post("callbacks", sid, "discard", form={"Reason": form.get("reason", "")})
     except ApiRefusal as refusal:
         return visit.refused(refusal, here)
     return visit.back(here, "It is discarded: it is not sent any more, and can still be replayed.")
