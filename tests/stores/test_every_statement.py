@@ -438,6 +438,7 @@ def policies(tx: Transaction) -> None:
     for version in (first, first, PolicyVersion(2, NOTICE, NOW, OPERATOR)):
         tx.policies.add(version)
     tx.policies.newest()
+    tx.policies.made_until(NOW, below=2)
     tx.policies.made_by(first.file_hash or "")
 
 

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack
 import click
 
 from ringback.cli.base_command import argument, group, option, option_group
-from ringback.cli.callback_output import CallbackTable, attempt_lines, details, storage_lines, table
+from ringback.cli.callback_output import (
+    CallbackTable,
+    attempt_lines,
+    details,
+    explanation_lines,
+    storage_lines,
+    table,
+)
 from ringback.cli.jobs import follow_job
 from ringback.cli.options import (
     json_answer_option,
@@ -269,8 +276,8 @@ def list_undelivered(*, portal: "PortalClient", limit: int, **filters: Unpack[_F
 def show_callback(*, sid: str | None, portal: "PortalClient") -> Output:
     """Show one callback with its requests and responses.
 
-    Prints why the callback was sent from its source (twilio or kore), and each attempt with the
-    exact request (secrets hidden) and the response.
+    Prints why the callback was sent from its source (twilio or kore), step by step, and each
+    attempt with the exact request (secrets hidden) and the response.
     """
     sid = sid or _newest_sid(portal)
     if sid is None:
@@ -278,9 +285,11 @@ def show_callback(*, sid: str | None, portal: "PortalClient") -> Output:
             "the account has no callbacks yet; to send one, try `ringback trigger sim.active`"
         )
     callback = portal.get("callbacks", sid)
+    explanation = portal.get("callbacks", sid, "explanation")
     attempts = portal.get("callbacks", sid, "attempts")["attempts"]
     shown = chain.from_iterable(["", *attempt_lines(attempt)] for attempt in attempts)
-    return {**callback, "attempts": attempts}, chain(details(callback), shown)
+    record = {**callback, "explanation": explanation, "attempts": attempts}
+    return record, chain(details(callback), explanation_lines(explanation), shown)
 
 
 @callbacks.command(
