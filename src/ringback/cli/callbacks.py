@@ -64,6 +64,12 @@ _filters = with_options(
         help="Show only callbacks to this server, for example https://a.example. With a path, for"
         " example https://a.example/hooks, show only callbacks to URLs that begin with it.",
     ),
+    option(
+        "--text",
+        metavar="TEXT",
+        help="Show only callbacks with this text in their URL, body, idempotency token or SIDs,"
+        " in upper or lower case.",
+    ),
     time_option(
         "--since",
         "Show only callbacks created at or after this time: 2h (two hours ago), or"
@@ -83,6 +89,7 @@ class _Filters(TypedDict):
     event: str | None
     sim: str | None
     destination: "CallbackUrl | None"
+    text: str | None
     since: str | None
     until: str | None
 
@@ -109,6 +116,9 @@ def callbacks() -> None:
         ),
         "ringback callbacks list --destination 'http://127.0.0.1:9000'": (
             "Show the callbacks to one receiver:"
+        ),
+        "ringback callbacks list --text my_super_sim": (
+            "Show the callbacks that contain a text, such as the name of a SIM:"
         ),
         "ringback callbacks list --follow": "Show new callbacks as they are sent, until Ctrl-C:",
     },
@@ -165,6 +175,7 @@ def _query(portal: "PortalClient", filters: _Filters) -> dict[str, str | None]:
         "Source": filters["source"],
         "Event": filters["event"],
         "SimSid": filters["sim"],
+        "Text": filters["text"],
         "CreatedAfter": ago(filters["since"], portal),
         "CreatedBefore": ago(filters["until"], portal),
     }
@@ -366,6 +377,12 @@ def show_storage(*, portal: "PortalClient") -> Output:
         help="With --since, replay only callbacks about the SIM with this SID.",
     ),
     option(
+        "--text",
+        metavar="TEXT",
+        help="With --since, replay only callbacks with this text in their URL, body, idempotency"
+        " token or SIDs, in upper or lower case.",
+    ),
+    option(
         "--destination",
         metavar="URL",
         callback=read_url,
@@ -412,6 +429,7 @@ def replay(
     source: str | None,
     event: str | None,
     sim: str | None,
+    text: str | None,
     destination: "CallbackUrl | None",
     most: int | None,
     as_other_source: bool,
@@ -437,6 +455,7 @@ def replay(
         "Source": source,
         "Event": event,
         "SimSid": sim,
+        "Text": text,
         "Destination": None if destination is None else destination.shown,
         "AsOtherSource": "yes" if as_other_source else "no",
     }
