@@ -2,13 +2,14 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from html import unescape
 from http.cookies import SimpleCookie
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, TypeVar
 from urllib.parse import urlencode
 
@@ -184,7 +185,11 @@ class ConsoleWorld:
 
 @asynccontextmanager
 async def console_world(
-    data: Path, *, is_dev: bool = True, clock: VirtualClock | None = None, **flags: str
+    data: Path,
+    *,
+    is_dev: bool = True,
+    clock: VirtualClock | None = None,
+    flags: Mapping[str, str] = MappingProxyType({}),
 ) -> AsyncGenerator[ConsoleWorld]:
     """Run a server on a new data file; its clock stands still at START until it is advanced."""
     given = {

@@ -30,6 +30,7 @@ _FORMATS: Final = (
     formats.share,
     formats.short_day,
     formats.size,
+    formats.ticked,
     formats.time_tag,
     formats.until,
     formats.ago,

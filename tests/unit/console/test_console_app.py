@@ -1,5 +1,7 @@
 """What every answer of the console has, and which requests are refused before any page."""
 
+from pathlib import Path
+
 import pytest
 
 from tests.consoles import ConsoleWorld, console_world
@@ -76,7 +78,7 @@ async def test_dev_shows_pages_only_at_names_that_nobody_else_controls(
     assert ("own names only" in answer.text) is not is_known
 
 
-async def test_serve_shows_pages_at_any_name(tmp_path) -> None:
+async def test_serve_shows_pages_at_any_name(tmp_path: Path) -> None:
     async with console_world(tmp_path, is_dev=False) as world:
         answer = await world.browser(host="ringback.example").open("/console/sign-in")
         assert answer.status == 200

@@ -1,6 +1,7 @@
 """Signing in and out: with which credentials, until when, and who is kept out."""
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -140,7 +141,7 @@ async def test_the_link_of_dev_signs_in_and_is_gone_from_the_address(world: Cons
     assert "not of this server" in wrong.text
 
 
-async def test_serve_has_no_such_link(tmp_path) -> None:
+async def test_serve_has_no_such_link(tmp_path: Path) -> None:
     async with console_world(tmp_path, is_dev=False) as world:
         browser = world.browser()
         shown = await browser.open("/console/sign-in?key=anything")
