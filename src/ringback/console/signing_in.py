@@ -42,8 +42,9 @@ class SigningIn:
     async def show(self, request: Request) -> Response:
         """Show the form, or sign in by the link of `ringback dev`."""
         key, dev = request.query_params.get("key"), self._parts.dev
+        after = request.query_params.get("next", "")
         if key is None or dev is None:
-            return self._form(request, next_path=request.query_params.get("next", ""))
+            return self._form(request, next_path=after)
         if not dev.opens_with(key):
             return self._form(
                 request,
@@ -52,7 +53,7 @@ class SigningIn:
                 status=401,
             )
         return await self._begin(
-            request, dev.operator_key_sid, dev.operator_key_secret, f"{PATH}/callbacks"
+            request, dev.operator_key_sid, dev.operator_key_secret, local_path(after)
         )
 
     async def sign_in(self, request: Request) -> Response:
