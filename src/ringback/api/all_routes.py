@@ -33,6 +33,7 @@ from ringback.api.portal.replays import ReplayEndpoints
 from ringback.api.portal.retention import RetentionEndpoints
 from ringback.api.portal.shadows import ShadowEndpoints
 from ringback.api.portal.totals import TotalsEndpoints
+from ringback.api.portal.undelivered_groups import UndeliveredGroupEndpoints
 from ringback.api.supersim.access_profiles import AccessProfileEndpoints, NetworkEndpoints
 from ringback.api.supersim.commands import IpCommandEndpoints, SmsCommandEndpoints
 from ringback.api.supersim.esim_profiles import EsimProfileEndpoints
@@ -67,6 +68,7 @@ _PORTAL: Final = (
     ExplanationEndpoints,
     ComparisonEndpoints,
     CreateCallbacksEndpoints,
+    UndeliveredGroupEndpoints,
     ReplayEndpoints,
     JobEndpoints,
     PlanEndpoints,
