@@ -13,7 +13,8 @@ from starlette.types import ASGIApp
 
 from ringback.console.access import PATH, ConsoleParts
 from ringback.console.api_caller import ApiCaller, ApiRefusal
-from ringback.console.pages import callback, callbacks, side_by_side
+from ringback.console.dev_actions import DevActions
+from ringback.console.pages import callback, callbacks, dev, side_by_side
 from ringback.console.rendering import render_page
 from ringback.console.signing_in import SigningIn, to_sign_in
 from ringback.console.visit import PageHandler, PageHandlers, Visit, choose_theme, theme_of
@@ -39,13 +40,18 @@ _TITLES: Final = {
     503: "The database does not answer",
 }
 
-_PAGES: Final[PageHandlers] = {**callbacks.PAGES, **callback.PAGES, **side_by_side.PAGES}
+_PAGES: Final[PageHandlers] = {
+    **callbacks.PAGES,
+    **callback.PAGES,
+    **side_by_side.PAGES,
+    **dev.PAGES,
+}
 """The handlers of the pages, by path and method."""
 
 
 def pages_app(parts: ConsoleParts) -> Starlette:
     """Return the application with all pages."""
-    signing_in = SigningIn(parts)
+    signing_in, dev_actions = SigningIn(parts), DevActions()
 
     def visited(handlers: Mapping[str, PageHandler]) -> Callable[[Request], Awaitable[Response]]:
         async def answer(request: Request) -> Response:
@@ -54,7 +60,8 @@ def pages_app(parts: ConsoleParts) -> Starlette:
                 request,
                 ApiCaller(_apis(parts), request.scope, await signing_in.caller(request)),
                 now=parts.now(),
-                is_dev=parts.dev is not None,
+                dev=parts.dev,
+                dev_actions=dev_actions,
             )
             method = "GET" if request.method == "HEAD" else request.method
             return await handlers[method](visit)
