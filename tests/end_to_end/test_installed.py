@@ -52,6 +52,9 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 def test_the_wheel_has_what_the_package_needs_and_nothing_else(built: dict[str, Path]) -> None:
     names = set(zipfile.ZipFile(built["wheel"]).namelist())
     assert {"ringback/py.typed", SWAGGER_UI} < names
+    console = "ringback/console"
+    assert {f"{console}/templates/callbacks.html", f"{console}/static/htmx.min.js"} < names
+    assert f"{console}/static/LICENSE-htmx" in names
     assert {name.partition("/")[0] for name in names} == {"ringback", DIST_INFO}
     assert not [name for name in names if name.endswith((".pyc", ".map"))]
 

@@ -198,7 +198,7 @@ def _bar_span(visit: Visit) -> str:
 
 
 async def _bars(visit: Visit) -> list[HistogramBar]:
-    """Return what the counters know of the time, by source; empty if there was nothing."""
+    """Return the counts of the time by source, as bars; empty if there was nothing."""
     _, length, number = _BARS[_bar_span(visit)]
     seconds = length.total_seconds()
     last = visit.now.timestamp() // seconds * seconds
@@ -241,7 +241,7 @@ async def _known_destinations(visit: Visit) -> list[str]:
 
 
 def choices(destinations: Sequence[str]) -> dict[str, Any]:
-    """Return what the fields of the filter offer."""
+    """Return the choices of the fields of the filter."""
     return {
         "statuses": [("", "any"), *((one.value, one.value) for one in CallbackStatus)],
         "sources": [("", "any"), *((one.value, one.value) for one in Source)],
