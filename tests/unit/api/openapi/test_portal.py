@@ -108,6 +108,7 @@ CALLS: Final = (
     Call("GET", f"{ONE}/comparison", 400, {"Other": CALLBACK_SID}, sid=CALLBACK_SID),
     Call("GET", f"{ONE}/comparison", 409, {"Source": "kore"}, sid=CALLBACK_SID),
     Call("GET", f"{ONE}/comparison", 404, sid="none"),
+    Call("GET", "/portal/v1/example_comparison", 200),
     Call("GET", SHADOWS, 200),
     Call("GET", SHADOWS, 200, {"Source": "kore", "CallbackSid": CALLBACK_SID, "PageSize": "1"}),
     Call("GET", SHADOWS, 400, {"Source": "nobody"}),
