@@ -34,6 +34,7 @@ from ringback.api.portal.retention import RetentionEndpoints
 from ringback.api.portal.shadows import ShadowEndpoints
 from ringback.api.portal.totals import TotalsEndpoints
 from ringback.api.portal.undelivered_groups import UndeliveredGroupEndpoints
+from ringback.api.portal.verification import VerificationEndpoints
 from ringback.api.supersim.access_profiles import AccessProfileEndpoints, NetworkEndpoints
 from ringback.api.supersim.commands import IpCommandEndpoints, SmsCommandEndpoints
 from ringback.api.supersim.esim_profiles import EsimProfileEndpoints
@@ -69,6 +70,7 @@ _PORTAL: Final = (
     ComparisonEndpoints,
     CreateCallbacksEndpoints,
     UndeliveredGroupEndpoints,
+    VerificationEndpoints,
     ReplayEndpoints,
     JobEndpoints,
     PlanEndpoints,
