@@ -13,7 +13,7 @@ from starlette.types import ASGIApp
 
 from ringback.console.access import PATH, ConsoleParts
 from ringback.console.api_caller import ApiCaller, ApiRefusal
-from ringback.console.pages import callback, callbacks, side_by_side
+from ringback.console.pages import accounts, audit, callback, callbacks, secrets, side_by_side
 from ringback.console.rendering import render_page
 from ringback.console.signing_in import SigningIn, to_sign_in
 from ringback.console.visit import PageHandler, PageHandlers, Visit, choose_theme, theme_of
@@ -38,7 +38,14 @@ _TITLES: Final = {
     503: "The database does not answer",
 }
 
-_PAGES: Final[PageHandlers] = {**callbacks.PAGES, **callback.PAGES, **side_by_side.PAGES}
+_PAGES: Final[PageHandlers] = {
+    **callbacks.PAGES,
+    **callback.PAGES,
+    **side_by_side.PAGES,
+    **secrets.PAGES,
+    **accounts.PAGES,
+    **audit.PAGES,
+}
 """The handlers of the pages, by path and method."""
 
 
