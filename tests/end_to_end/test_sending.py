@@ -164,12 +164,21 @@ async def test_send_needs_exactly_one_input(tmp_path: Path) -> None:
     assert "write NAME=VALUE" in await refused("http://a.example/", "-p", "a")
 
 
+WHY = """\
+  fragment    asks for nothing
+  hold        the server keeps all callbacks in `before` (decides)
+  phase       `before`, allows twilio and kore; by the date, it would be `after`
+  default     twilio
+"""
+
+
 async def test_a_callback_for_later_waits_until_it_is_replayed(tmp_path: Path) -> None:
     async with RecordingReceiver() as receiver, served(tmp_path) as dev:
         words = ("send", receiver.url("/"), "--deliver-at", "2h", "--json")
         record = json.loads(await ringback(*words, data=tmp_path))
         shown = await ringback("callbacks", "show", record["sid"], data=tmp_path)
         assert f"next        {record['date_next_attempt']}, round 1" in shown
+        assert WHY in shown
         assert receiver.requests == []
         said = await ringback("callbacks", "replay", record["sid"], "--yes", data=tmp_path)
         await receiver.wait_for(1)

@@ -463,7 +463,15 @@ def _is_wanted(callback: CallbackRecord, which: CallbackFilter) -> bool:
         and (which.since is None or which.since <= created)
         and (which.until is None or created < which.until)
         and callback.url.shown.startswith(which.url_prefix or "")
+        and _has_text(callback, which.text or "")
     )
+
+
+def _has_text(callback: CallbackRecord, text: str) -> bool:
+    own = callback.url.shown, callback.idempotency_token, callback.sid, callback.sim_sid or ""
+    decoded = "&".join(map("=".join, callback.parameters))
+    texts = (*own, callback.body, decoded)
+    return any(text.lower() in one.lower() for one in texts)
 
 
 def _key_of(callback: CallbackRecord) -> _Key | None:

@@ -38,6 +38,11 @@ class MemoryPolicyVersions:
         found = (one for one in self.versions.values() if one.number > after)
         return max(found, key=lambda one: one.number, default=None)
 
+    def made_until(self, at: datetime, *, below: int | None = None) -> PolicyVersion | None:
+        found = [one for one in self.versions.values() if one.date_created <= at]
+        lower = (one for one in found if below is None or one.number < below)
+        return max(lower, key=lambda one: one.number, default=None)
+
     def made_by(self, file_hash: str) -> PolicyVersion | None:
         found = (one for one in self.versions.values() if one.file_hash == file_hash)
         return next(found, None)

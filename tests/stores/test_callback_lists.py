@@ -34,6 +34,17 @@ FILTERS = [
     pytest.param(
         CallbackFilter(frozenset({SCHEDULED}), event="sms"), [5, 3], id="scheduled, of an event"
     ),
+    pytest.param(CallbackFilter(text="ELSE.example"), [4, 1], id="text in the URL"),
+    pytest.param(CallbackFilter(text="Token 3"), [3], id="text in the token"),
+    pytest.param(CallbackFilter(text=callback(2).sid.lower()), [2], id="text in the SID"),
+    pytest.param(CallbackFilter(text=ANOTHER_SIM[2:20]), [4, 3, 1], id="text in the SIM's SID"),
+    pytest.param(CallbackFilter(text="command=gate 4 o"), [5], id="decoded text in the body"),
+    pytest.param(CallbackFilter(text="gate+4"), [5], id="text in the body as it is stored"),
+    pytest.param(CallbackFilter(text="50 % &"), [5], id="escaped text in the body"),
+    pytest.param(CallbackFilter(text='a "b'), [4], id="text in JSON"),
+    pytest.param(CallbackFilter(UNDELIVERED, text="else"), [1], id="undelivered, with a text"),
+    pytest.param(CallbackFilter(text="secret"), [], id="no such text"),
+    pytest.param(CallbackFilter(text="%"), [5], id="no pattern"),
     pytest.param(CallbackFilter(since=NOW), [5, 4], id="since an instant"),
     pytest.param(CallbackFilter(until=NOW), [3, 2, 1, 0], id="until an instant"),
     pytest.param(CallbackFilter(since=NOW - SECOND, until=NOW), [3, 2], id="between two instants"),
@@ -48,6 +59,7 @@ FILTERS = [
             ELSEWHERE,
             "ip",
             ANOTHER_SIM,
+            "else",
         ),
         [1],
         id="all at once",
@@ -71,7 +83,8 @@ async def keep_different_callbacks(store: Store) -> None:
     ours[2] = ours[2].having(DeliveryProgress(NOW, FAILED))
     ours[3] = ours[3]._replace(source=Source.TWILIO, event="sms", sim_sid=ANOTHER_SIM)
     ours[4] = ours[4]._replace(url=else_url, sim_sid=ANOTHER_SIM)
-    ours[5] = ours[5]._replace(event="sms")
+    ours[4] = ours[4]._replace(body='{"Note":"a \\"b\\""}')
+    ours[5] = ours[5]._replace(event="sms", body="Command=gate+4+open&Note=50+%25+%26+more")
     theirs = ours[1]._replace(sid=callback(6).sid, account_sid=THEIRS)
     await keep(store, *ours, theirs)
 

@@ -235,7 +235,8 @@ def lists_of_callbacks(tx: Transaction) -> None:
         STATUSES, (None, Source.KORE), (None, "token"), (None, "d"), (None, NOW), (None, NOW)
     )
     prefixed = CallbackFilter(destination="d", url_prefix="d/p")
-    for which in (prefixed, *(CallbackFilter(*some) for some in filters)):
+    with_text = [CallbackFilter(some, text=text) for some in STATUSES for text in ("a", "a b")]
+    for which in (prefixed, *with_text, *(CallbackFilter(*some) for some in filters)):
         for whose in (OURS, EVERY):
             for window in windows(callback(1).sid):
                 tx.callbacks.page(whose, which, window)
@@ -451,6 +452,7 @@ def policies(tx: Transaction) -> None:
     for version in (first, first, PolicyVersion(2, NOTICE, NOW, OPERATOR)):
         tx.policies.add(version)
     tx.policies.newest()
+    tx.policies.made_until(NOW, below=2)
     tx.policies.made_by(first.file_hash or "")
 
 

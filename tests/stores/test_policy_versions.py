@@ -58,6 +58,22 @@ async def test_the_newest_has_the_highest_number(empty: Store) -> None:
     assert [one and one.number for one in found] == [10, 10, None]
 
 
+async def test_the_version_that_was_in_force_at_an_instant_is_found(empty: Store) -> None:
+    for number, seconds in ((1, 0), (2, 10), (10, 20)):
+        made = NOW + timedelta(seconds=seconds)
+        await add(empty, PolicyVersion(number, NOTICE, made, OPERATOR))
+
+    async def found(seconds: float, below: int | None = None) -> int | None:
+        at = NOW + timedelta(seconds=seconds)
+        one = await empty.read(lambda tx: tx.policies.made_until(at, below=below))
+        return one and one.number
+
+    assert [await found(seconds) for seconds in (-0.000001, 0, 9.999999, 10, 99)] == [
+        *(None, 1, 1, 2, 10)
+    ]
+    assert [await found(99, below) for below in (11, 10, 2, 1)] == [10, 2, 1, None]
+
+
 async def test_the_version_that_a_file_has_made_is_found_by_its_hash(empty: Store) -> None:
     await add(empty, FIRST)
     await add(empty, PolicyVersion(2, ODD, NOW, OPERATOR))

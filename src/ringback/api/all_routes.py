@@ -24,6 +24,7 @@ from ringback.api.portal.counters import CounterEndpoints
 from ringback.api.portal.create_callbacks import CreateCallbacksEndpoints
 from ringback.api.portal.destinations import DestinationEndpoints
 from ringback.api.portal.devices import DeviceEndpoints
+from ringback.api.portal.explanation import ExplanationEndpoints
 from ringback.api.portal.jobs import JobEndpoints
 from ringback.api.portal.kore_test_events import TestEventEndpoints
 from ringback.api.portal.network_scenarios import ScenarioEndpoints
@@ -63,6 +64,7 @@ _WIRELESS: Final = (
 )
 _PORTAL: Final = (
     CallbackEndpoints,
+    ExplanationEndpoints,
     ComparisonEndpoints,
     CreateCallbacksEndpoints,
     ReplayEndpoints,

@@ -10,12 +10,14 @@ from ringback.api.cooperative_yield import CooperativeYield
 from ringback.api.rate_limit import AccountRateLimit
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.callbacks.response_storage import ResponseStorageBudget
+from ringback.core.policy.source_policy import NOTICE
 from ringback.core.retention import StoredTimes, TimeSubject
 from ringback.core.retry_schedule import FAITHFUL
 from ringback.core.sources.source_definition import BUILT_IN, Sources
 from ringback.delivery.destination_book import DestinationBook
 from ringback.delivery.destination_control import DestinationControl
 from ringback.operations.context import OperationContext
+from ringback.policy.active_policy import ActivePolicy
 from ringback.ports import BulkCallbackQueue, Clock, Lane, LoopWaker, NewCallbackQueue, Store
 from ringback.runtime.system_clock import SystemClock, SystemRandomSource, stopwatch
 
@@ -77,6 +79,7 @@ class ApiDependencies:
     times_changed: Callable[[], None] = lambda: None
     """Called after a time was set at run time, so that what has expired goes."""
     destinations: DestinationServices = field(default_factory=DestinationServices)
+    policy: ActivePolicy = field(default_factory=lambda: ActivePolicy(NOTICE))
     rate_limit: AccountRateLimit = field(default_factory=AccountRateLimit)
     """Limits the requests of each account."""
     refused: Callable[[], None] = lambda: None

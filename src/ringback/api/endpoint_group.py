@@ -21,7 +21,7 @@ from ringback.api.operation_definition import (
     OperationParameter,
     PageResponseSchema,
 )
-from ringback.api.paging import EXAMINED, PAGING, RecordWithSid, page_of, read_paging
+from ringback.api.paging import EXAMINED, PAGING, PageMeta, RecordWithSid, page_of, read_paging
 from ringback.api.request_parameters import RequestParameters, read_form, read_query
 from ringback.api.serializers import Serializer, json_answer, with_unknown
 from ringback.core.accounts.account import Account
@@ -261,18 +261,26 @@ class RecordOperations(Generic[R]):
         asked: Callable[[ApiRequest], Listing[S]],
         *,
         takes: Sequence[OperationParameter] = (),
+        meta: PageMeta | None = None,
     ) -> ApiOperation:
-        """Return the operation that lists records; `asked` returns the listing for a request."""
+        """Return the operation that lists records; `asked` returns the listing for a request.
+
+        `meta` adds fields to the `meta` object of its pages.
+        """
 
         async def work(call: ApiRequest) -> dict[str, Any]:
             listing, paging = asked(call), read_paging(call.given)
             records = await self.group.read(
                 call.account_sid, lambda tx: listing(tx, call.account_sid, paging.window)
             )
-            return page_of(self.shown, records, paging=paging, request=call.request)
+            page = page_of(self.shown, records, paging=paging, request=call.request)
+            if meta is not None:
+                page["meta"] |= meta.of(records)
+            return page
 
+        shown = PageResponseSchema(self.shown, meta and meta.schema)
         return self.group.answers(
-            *(self.path, f"List{self.name}", meaning, PageResponseSchema(self.shown), work),
+            *(self.path, f"List{self.name}", meaning, shown, work),
             takes=(*takes, *PAGING),
             for_all=True,
         )

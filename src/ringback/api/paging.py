@@ -7,10 +7,10 @@ At most `EXAMINED` records are examined for a page. If filters match few of them
 short or empty although another page follows.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Final, Protocol, Self, TypeVar
+from typing import Any, Final, NamedTuple, Protocol, Self, TypeVar
 from urllib.parse import urlencode
 
 from starlette.requests import Request
@@ -18,7 +18,7 @@ from starlette.requests import Request
 from ringback.api.host_routing import own_url
 from ringback.api.operation_definition import OperationParameter
 from ringback.api.request_parameters import RequestParameters
-from ringback.api.schema_pieces import TEXT, number
+from ringback.api.schema_pieces import TEXT, Schema, number
 from ringback.api.serializers import Serializer
 from ringback.core.errors import InvalidParameter, PageNotFound
 from ringback.ports import PageWindow, RecordPage
@@ -46,7 +46,17 @@ PAGING: Final = (
 )
 """The parameters that choose a page; every list has them."""
 
+
 _AFTER, _BEFORE = "PA", "PB"
+
+
+class PageMeta(NamedTuple):
+    """Further fields of the `meta` object of a list."""
+
+    schema: Schema
+    """The schema of the whole object."""
+    of: Callable[[Any], Mapping[str, object]]
+    """Returns the further fields of a page."""
 
 
 class RecordWithSid(Protocol):

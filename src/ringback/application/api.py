@@ -97,6 +97,7 @@ class HttpApi:
             destinations=DestinationServices(
                 ports.destinations, settings.egresses.named.keys(), ports.window_of
             ),
+            policy=process.policy,
             rate_limit=AccountRateLimit(settings.rate_limit),
             gateway=ports.gateway,
             refused=storage.outage.refused,

@@ -162,6 +162,16 @@ def details(callback: "JsonObject") -> Iterator[str]:
     yield from warning_lines(callback, width=10)
 
 
+def explanation_lines(explanation: "JsonObject") -> Iterator[str]:
+    """Yield the steps that led to a callback's source, without its URL, and mark the deciding one.
+
+    Nothing is yielded if the steps are not known.
+    """
+    for step in explanation["steps"][1:]:
+        decides = " (decides)" if step["decides"] else ""
+        yield f"  {step['name'].replace('_', ' '):10}  {on_one_line(step['text'])}{decides}"
+
+
 def attempt_lines(attempt: "JsonObject") -> Iterator[str]:
     """Yield the lines that describe an attempt: its outcome, request and response."""
     code = f" [{attempt['error_code']}]" if attempt["error_code"] else ""

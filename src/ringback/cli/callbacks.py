@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack
 import click
 
 from ringback.cli.base_command import argument, group, option, option_group
-from ringback.cli.callback_output import CallbackTable, attempt_lines, details, storage_lines, table
+from ringback.cli.callback_output import (
+    CallbackTable,
+    attempt_lines,
+    details,
+    explanation_lines,
+    storage_lines,
+    table,
+)
 from ringback.cli.jobs import follow_job
 from ringback.cli.options import (
     json_answer_option,
@@ -57,6 +64,12 @@ _filters = with_options(
         help="Show only callbacks to this server, for example https://a.example. With a path, for"
         " example https://a.example/hooks, show only callbacks to URLs that begin with it.",
     ),
+    option(
+        "--text",
+        metavar="TEXT",
+        help="Show only callbacks with this text in their URL, body, idempotency token or SIDs,"
+        " in upper or lower case.",
+    ),
     time_option(
         "--since",
         "Show only callbacks created at or after this time: 2h (two hours ago), or"
@@ -76,6 +89,7 @@ class _Filters(TypedDict):
     event: str | None
     sim: str | None
     destination: "CallbackUrl | None"
+    text: str | None
     since: str | None
     until: str | None
 
@@ -102,6 +116,9 @@ def callbacks() -> None:
         ),
         "ringback callbacks list --destination 'http://127.0.0.1:9000'": (
             "Show the callbacks to one receiver:"
+        ),
+        "ringback callbacks list --text my_super_sim": (
+            "Show the callbacks that contain a text, such as the name of a SIM:"
         ),
         "ringback callbacks list --follow": "Show new callbacks as they are sent, until Ctrl-C:",
     },
@@ -158,6 +175,7 @@ def _query(portal: "PortalClient", filters: _Filters) -> dict[str, str | None]:
         "Source": filters["source"],
         "Event": filters["event"],
         "SimSid": filters["sim"],
+        "Text": filters["text"],
         "CreatedAfter": ago(filters["since"], portal),
         "CreatedBefore": ago(filters["until"], portal),
     }
@@ -269,8 +287,8 @@ def list_undelivered(*, portal: "PortalClient", limit: int, **filters: Unpack[_F
 def show_callback(*, sid: str | None, portal: "PortalClient") -> Output:
     """Show one callback with its requests and responses.
 
-    Prints why the callback was sent from its source (twilio or kore), and each attempt with the
-    exact request (secrets hidden) and the response.
+    Prints why the callback was sent from its source (twilio or kore), step by step, and each
+    attempt with the exact request (secrets hidden) and the response.
     """
     sid = sid or _newest_sid(portal)
     if sid is None:
@@ -278,9 +296,11 @@ def show_callback(*, sid: str | None, portal: "PortalClient") -> Output:
             "the account has no callbacks yet; to send one, try `ringback trigger sim.active`"
         )
     callback = portal.get("callbacks", sid)
+    explanation = portal.get("callbacks", sid, "explanation")
     attempts = portal.get("callbacks", sid, "attempts")["attempts"]
     shown = chain.from_iterable(["", *attempt_lines(attempt)] for attempt in attempts)
-    return {**callback, "attempts": attempts}, chain(details(callback), shown)
+    record = {**callback, "explanation": explanation, "attempts": attempts}
+    return record, chain(details(callback), explanation_lines(explanation), shown)
 
 
 @callbacks.command(
@@ -357,6 +377,12 @@ def show_storage(*, portal: "PortalClient") -> Output:
         help="With --since, replay only callbacks about the SIM with this SID.",
     ),
     option(
+        "--text",
+        metavar="TEXT",
+        help="With --since, replay only callbacks with this text in their URL, body, idempotency"
+        " token or SIDs, in upper or lower case.",
+    ),
+    option(
         "--destination",
         metavar="URL",
         callback=read_url,
@@ -403,6 +429,7 @@ def replay(
     source: str | None,
     event: str | None,
     sim: str | None,
+    text: str | None,
     destination: "CallbackUrl | None",
     most: int | None,
     as_other_source: bool,
@@ -428,6 +455,7 @@ def replay(
         "Source": source,
         "Event": event,
         "SimSid": sim,
+        "Text": text,
         "Destination": None if destination is None else destination.shown,
         "AsOtherSource": "yes" if as_other_source else "no",
     }

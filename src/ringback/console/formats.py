@@ -253,6 +253,17 @@ def host_of(url: str) -> str:
         return url
 
 
+def ticked(text: str) -> Markup:
+    """Return a text in which names between backticks are strong.
+
+    >>> str(ticked("the current phase, `before`"))
+    'the current phase, <b>before</b>'
+    """
+    pieces = text.split("`")
+    strong = (Markup("<b>{}</b>").format(one) if at % 2 else one for at, one in enumerate(pieces))
+    return Markup("").join(strong)
+
+
 def path_and_query(url: str) -> Markup:
     """Return what a request line has of a URL.
 

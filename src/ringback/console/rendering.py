@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2.runtime import Macro
 
 from ringback.console import formats, pictures
 from ringback.core.counted import counted
@@ -29,6 +30,7 @@ _FORMATS: Final = (
     formats.share,
     formats.short_day,
     formats.size,
+    formats.ticked,
     formats.time_tag,
     formats.until,
     formats.ago,
@@ -50,6 +52,10 @@ def _environment() -> Environment:
     known = {each.__name__: each for each in _FORMATS} | {"counted": counted}
     environment.filters.update(known)  # pyright: ignore[reportUnknownMemberType] (Jinja has no type)
     environment.globals.update(known, pictures=pictures)  # pyright: ignore[reportUnknownMemberType] (as above)
+    # A part is rendered without the page around it, so it can't use what the page imports.
+    shared = environment.get_template("_macros.html").module
+    macros = {name: value for name, value in vars(shared).items() if isinstance(value, Macro)}
+    environment.globals.update(macros)  # pyright: ignore[reportUnknownMemberType] (as above)
     return environment
 
 

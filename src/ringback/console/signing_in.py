@@ -10,7 +10,7 @@ from ringback.api.authentication import address_of
 from ringback.api.console_access import sign_in_to_console, sign_out_of_console
 from ringback.console.access import PATH, SAFE, ConsoleParts
 from ringback.console.rendering import render_page
-from ringback.console.visit import local_path, theme_of
+from ringback.console.visit import local_path, sent_form, theme_of
 from ringback.core.accounts.client_credentials import Principal
 from ringback.core.errors import ApiError, Forbidden, Unauthorized
 
@@ -57,9 +57,9 @@ class SigningIn:
 
     async def sign_in(self, request: Request) -> Response:
         """Check what was typed, and begin a session."""
-        form = await request.form()
-        username, password = (str(form.get(name, "")).strip() for name in ("user", "password"))
-        after = str(form.get("next", ""))
+        form = await sent_form(request)
+        username, password = (form.get(name, "").strip() for name in ("user", "password"))
+        after = form.get("next", "")
         if not username or not password:
             return self._form(
                 request,

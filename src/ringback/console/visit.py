@@ -6,12 +6,14 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from starlette.datastructures import FormData
+from starlette.datastructures import ImmutableMultiDict
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from ringback.api.bounded_body import read_body
+from ringback.api.request_parameters import MAX_BODY
 from ringback.console.access import PATH
 from ringback.console.api_caller import ApiCaller, ApiRefusal
 from ringback.console.formats import moment
@@ -26,6 +28,10 @@ _LONGEST_NOTE: Final = 1000
 _MACHINE: Final = SystemClock()
 _ETAG: Final = "@etag@"
 """Stands in a part for its own ETag, which is computed from all else."""
+
+
+SentForm = ImmutableMultiDict[str, str]
+"""The fields of a form that was sent; a name can have several values."""
 
 
 class SaidNote(NamedTuple):
@@ -134,9 +140,9 @@ class Visit:
         query = urlencode(pairs)
         return f"{PATH}{self.path}" + (f"?{query}" if query else "")
 
-    async def form(self) -> FormData:
+    async def form(self) -> SentForm:
         """Return the form that was sent."""
-        return await self.request.form()
+        return await sent_form(self.request)
 
     # How it is answered.
 
@@ -233,6 +239,12 @@ PageHandler = Callable[[Visit], Awaitable[Response]]
 """Answers a request to a page."""
 PageHandlers = Mapping[str, Mapping[str, PageHandler]]
 """The handlers of pages, by path below the console and by method."""
+
+
+async def sent_form(request: Request) -> SentForm:
+    """Return the form in a request's body; raises InvalidParameter if it is too long."""
+    body = await read_body(request, most=MAX_BODY)
+    return ImmutableMultiDict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
 
 
 def theme_of(request: Request) -> str:

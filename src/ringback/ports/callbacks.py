@@ -43,6 +43,11 @@ class CallbackFilter:
     """List callbacks that report this kind of event."""
     sim_sid: str | None = None
     """List callbacks that are about the SIM with this SID."""
+    text: str | None = None
+    """List callbacks with this text in URL, body, token or SIDs, in either letter case.
+
+    In a body, the text is found as it is, and decoded. Only A to Z are sure to have two cases.
+    """
 
 
 class ListedCallback(NamedTuple):

@@ -134,6 +134,13 @@ class PolicyVersions(Protocol):
         """Return the version with the highest number, or None if none is higher than `after`."""
         ...
 
+    def made_until(self, at: datetime, *, below: int | None = None) -> PolicyVersion | None:
+        """Return the highest version that was made at this instant or before; None if none was.
+
+        With `below`, only versions with a lower number count.
+        """
+        ...
+
     def made_by(self, file_hash: str) -> PolicyVersion | None:
         """Return the version made by the policy part with this hash, or None if there is none."""
         ...

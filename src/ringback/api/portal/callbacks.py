@@ -1,16 +1,26 @@
 """The portal's operations that list and fetch callbacks, and the filters of the list."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
+from datetime import datetime
 from typing import Any, Final
 
 from ringback.api.endpoint_group import ApiRequest, EndpointGroup
 from ringback.api.operation_definition import ApiOperation, OperationParameter, PageResponseSchema
-from ringback.api.paging import whole_list
+from ringback.api.paging import PageMeta, whole_list
 from ringback.api.portal.callback_json import ATTEMPT, CALLBACK, LISTED_CALLBACK, show_callback
 from ringback.api.portal.destination_json import DestinationViewer
 from ringback.api.request_parameters import RequestParameters
-from ringback.api.schema_pieces import INSTANT, SIM_SID, TEXT, one_of
+from ringback.api.schema_pieces import (
+    INSTANT,
+    META,
+    SIM_SID,
+    TEXT,
+    object_of,
+    one_of,
+    or_null,
+    text,
+)
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.callbacks.callback import UNDELIVERED, CallbackStatus
 from ringback.core.errors import InvalidCallbackUrl
@@ -20,9 +30,10 @@ from ringback.core.sids import SidKind, is_sid
 from ringback.operations.lookups import fetch_attempts, fetch_callback
 from ringback.ports import CallbackFilter, ListedCallback, PageWindow, RecordPage, Transaction
 
-_Listing = Callable[[Transaction, str, PageWindow], RecordPage[ListedCallback]]
+_Listing = Callable[[Transaction, str, PageWindow], "_SearchedPage"]
 
 CALLBACKS: Final = "/portal/v1/callbacks"
+_LONGEST_TEXT: Final = 200
 
 STATUSES: Final = {
     **{status.value: frozenset({status}) for status in CallbackStatus},
@@ -47,6 +58,12 @@ SHARED_FILTERS: Final = (
         "Only callbacks that report this kind of event.",
     ),
     OperationParameter("SimSid", SIM_SID, "Only callbacks about the SIM with this SID."),
+    OperationParameter(
+        "Text",
+        text(longest=_LONGEST_TEXT),
+        "Only callbacks with this text in their URL, body, token or SIDs. Upper and lower case are"
+        " the same, and the text may be encoded in the body.",
+    ),
 )
 """The filters that lists and replays of callbacks have in common."""
 FILTERS: Final = (
@@ -59,6 +76,36 @@ FILTERS: Final = (
 """The filters of a list of callbacks, except the filter by status."""
 
 
+class _SearchedPage(RecordPage[ListedCallback]):
+    """A page of callbacks, and how far the search for them came."""
+
+    def __init__(
+        self,
+        records: Iterable[ListedCallback],
+        stopped_at: str | None,
+        searched_to: datetime | None,
+    ) -> None:
+        super().__init__(records, stopped_at)
+        self.searched_to = searched_to
+
+
+def _searched_to(page: _SearchedPage) -> dict[str, object]:
+    return {"searched_to": page.searched_to}
+
+
+_SEARCHED: Final = PageMeta(
+    object_of(
+        **META["properties"],
+        searched_to={
+            **or_null(INSTANT),
+            "description": "If the page ended because the most records were examined for it: the"
+            " creation of the last one. Callbacks beyond it may match, too; see `next_page_url`.",
+        },
+    ),
+    _searched_to,
+)
+
+
 class CallbackEndpoints(EndpointGroup):
     """The operations that show callbacks."""
 
@@ -67,7 +114,12 @@ class CallbackEndpoints(EndpointGroup):
         listed = self.on(CALLBACKS, "Callback", LISTED_CALLBACK)
         undelivered = self.on("/portal/v1/undelivered", "Undelivered", LISTED_CALLBACK)
         return [
-            listed.lists_for("List callbacks, newest first.", self._list, takes=(STATUS, *FILTERS)),
+            listed.lists_for(
+                "List callbacks, newest first.",
+                self._list,
+                takes=(STATUS, *FILTERS),
+                meta=_SEARCHED,
+            ),
             self.answers(
                 *(f"{CALLBACKS}/{{sid}}", "FetchCallback", "Fetch a callback."),
                 *(CALLBACK, self._fetch),
@@ -76,6 +128,7 @@ class CallbackEndpoints(EndpointGroup):
                 "List callbacks that failed or were discarded, newest first.",
                 lambda call: self._listing(call, UNDELIVERED),
                 takes=FILTERS,
+                meta=_SEARCHED,
             ),
             self.answers(
                 *(f"{CALLBACKS}/{{sid}}/attempts", "ListAttempt"),
@@ -98,14 +151,16 @@ class CallbackEndpoints(EndpointGroup):
             url_prefix=query.text("UrlPrefix"),
         )
 
-        def page(tx: Transaction, reach: str, window: PageWindow) -> RecordPage[ListedCallback]:
+        def page(tx: Transaction, reach: str, window: PageWindow) -> _SearchedPage:
             found = tx.callbacks.page(reach, which, window)
             last = tx.callbacks.last_attempts(found)
             viewer = DestinationViewer(tx, dependencies.destinations, dependencies.clock.now())
             listed = (
                 ListedCallback(one, last.get(one.sid), viewer.waits_because(one)) for one in found
             )
-            return RecordPage(listed, found.stopped_at)
+            stopped_at = found.stopped_at
+            stopped = None if stopped_at is None else tx.callbacks.find(stopped_at)
+            return _SearchedPage(listed, stopped_at, stopped and stopped.date_created)
 
         return page
 
@@ -143,7 +198,17 @@ def read_shared_filters(
         destination=_read_destination(parameters),
         event=parameters.meaning("Event", {kind: kind for kind in EVENT_KINDS}),
         sim_sid=_read_sim(parameters),
+        text=_read_text(parameters),
     )
+
+
+def _read_text(parameters: RequestParameters) -> str | None:
+    text = parameters.text("Text") or None
+    if text is not None and len(text) > _LONGEST_TEXT:
+        raise parameters.wrong(
+            f"Text has {len(text)} characters; the text to search for has at most {_LONGEST_TEXT}"
+        )
+    return text
 
 
 def _read_sim(parameters: RequestParameters) -> str | None:

@@ -38,16 +38,13 @@ MAX_BODY: Final = 4 * 1024 * 1024
 _FIELDS: Final = ("version", "phases", "holds")
 _SHOWN: Final = 80
 
-_PHASE: Final = object_of(
-    name=TEXT, since=or_null(INSTANT), default=SOURCE, may_ask=list_of(SOURCE)
+PHASE: Final = object_of(name=TEXT, since=or_null(INSTANT), default=SOURCE, may_ask=list_of(SOURCE))
+"""The schema of a phase."""
+HOLD: Final = object_of(
+    phase=TEXT, account_sid=or_null(TEXT), url_prefix=or_null(TEXT), until=or_null(INSTANT)
 )
-_HOLD: Final = object_of(
-    phase=TEXT,
-    account_sid=or_null(TEXT),
-    url_prefix=or_null(TEXT),
-    until=or_null(INSTANT),
-    has_ended=FLAG,
-)
+"""The schema of a hold, without whether it has ended."""
+_HOLD: Final = object_of(**HOLD["properties"], has_ended=FLAG)
 _CHANGE: Final = object_of(
     date=INSTANT,
     change={"type": "string", "enum": [change.label for change in POLICY_CHANGE_KINDS]},
@@ -66,7 +63,7 @@ POLICY: Final = CustomJsonSerializer(
         date_created=or_null(INSTANT),
         phase=TEXT,
         stays_in=or_null(TEXT),
-        phases=list_of(_PHASE),
+        phases=list_of(PHASE),
         holds=list_of(_HOLD),
         borders=list_of(_CHANGE),
         warnings=list_of(TEXT),
@@ -85,7 +82,7 @@ NEW_POLICY: Final = CustomJsonSerializer(
                 **number(0),
                 "description": "The version that this changes; 409 if it is not in force any more.",
             },
-            "phases": {**list_of(_PHASE), "minItems": 1},
+            "phases": {**list_of(PHASE), "minItems": 1},
             "holds": list_of({**_HOLD, "required": ["phase"]}),
         },
         "required": list(_FIELDS),

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final
 
 from markupsafe import Markup
@@ -9,10 +10,11 @@ from starlette.responses import Response
 
 from ringback.console.access import PATH
 from ringback.console.api_caller import ApiRefusal, JsonObject
-from ringback.console.formats import event_words, milliseconds
+from ringback.console.formats import clock_time, duration, event_words, milliseconds, until
 from ringback.console.pictures import TimedStep, timing_bar
 from ringback.console.visit import PageHandlers, Visit
 from ringback.core.calendar import DAY, exact
+from ringback.core.http.outcome import NEVER_SENT
 
 EVERY: Final = 2
 _STEPS: Final = (
@@ -56,6 +58,7 @@ async def show(visit: Visit) -> Response:
         every=EVERY,
         callback=callback,
         explanation=explanation,
+        rounds=_rounds(explanation["rounds"], callback, visit.now),
         other=_other(callback["source"]),
         attempts=list(_attempts(attempts["attempts"])),
         scale=_scale(attempts["attempts"]),
@@ -64,6 +67,7 @@ async def show(visit: Visit) -> Response:
         is_ended=callback["status"] != "scheduled",
         may_discard=callback["status"] in ("scheduled", "failed"),
         steps=_STEPS,
+        never_sent=NEVER_SENT,
     )
 
 
@@ -92,9 +96,7 @@ async def discard(visit: Visit) -> Response:
     sid, form = visit.request.path_params["sid"], await visit.form()
     here = f"{PATH}/callbacks/{sid}"
     try:
-        await visit.api.post(
-            "callbacks", sid, "discard", form={"Reason": str(form.get("reason", ""))}
-        )
+        await visit.api.post("callbacks", sid, "discard", form={"Reason": form.get("reason", "")})
     except ApiRefusal as refusal:
         return visit.refused(refusal, here)
     return visit.back(here, "It is discarded: it is not sent any more, and can still be replayed.")
@@ -161,6 +163,28 @@ async def _trouble(visit: Visit, callback: JsonObject) -> Mapping[str, Any] | No
     if failures < _LEAST:
         return None
     return {"failures": failures, "delivered": other["delivered"]}
+
+
+def _rounds(
+    rounds: Sequence[JsonObject], callback: JsonObject, now: datetime
+) -> list[tuple[str, int, str]]:
+    """Return the look, the number and the time in words of each round."""
+    shown, is_next = list[tuple[str, int, str]](), True
+    is_scheduled = callback["status"] == "scheduled"
+    for one in rounds:
+        if one["is_past"]:
+            is_last = one is rounds[-1] or not rounds[rounds.index(one) + 1]["is_past"]
+            is_good = is_last and callback["status"] == "delivered"
+            shown.append(("" if is_good else "refused", one["number"], clock_time(one["date"])))
+        elif not is_scheduled:
+            break  # It has ended, so no further round comes.
+        elif is_next:
+            words = until(one["date"], now, units=2) or "next"
+            shown.append(("next", one["number"], words))
+            is_next = False
+        else:
+            shown.append(("", one["number"], f"{duration(one['seconds_after'] or 0)} later"))
+    return shown
 
 
 def _scale(attempts: Sequence[JsonObject]) -> float:

@@ -69,7 +69,7 @@ async def show(visit: Visit) -> Response:
         rows_url=visit.with_query(top=callbacks[0]["sid"] if callbacks else "-"),
         next_page=page_of(visit, meta["next_page_url"]),
         previous_page=page_of(visit, meta["previous_page_url"]),
-        is_searched_in_part=bool(text) and meta["next_page_url"] is not None,
+        searched_to=meta["searched_to"] if text else None,
         bars=bars or [],
         bar_name=_BARS[_bar_span(visit)][0],
         choices=choices(known or []),

@@ -26,6 +26,7 @@ _FILES: Final = {
     "htmx.min.js": "text/javascript",
     "icon.svg": "image/svg+xml",
 }
+_LONGEST_PATH: Final = 200
 _TITLES: Final = {
     400: "This can't be done so",
     401: "Your sign-in has ended",
@@ -131,15 +132,12 @@ def _error_page(request: Request, failure: Exception) -> Response:
         isinstance(failure, ApiRefusal) and failure.status == 401
     ):
         return to_sign_in(request)
+    asked = request.scope["asked_path"][:_LONGEST_PATH]
     match failure:
         case ApiRefusal() | ApiError():
             status, code, message = failure.status, failure.code, failure.message
         case HTTPException():
-            status, code, message = (
-                failure.status_code,
-                None,
-                f"There is no page {request.url.path}.",
-            )
+            status, code, message = (failure.status_code, None, f"there is no page {asked}")
         case _:
             status, code, message = 503, 20503, f"{failure}; nothing was changed, try again later"
     values = {
@@ -147,7 +145,7 @@ def _error_page(request: Request, failure: Exception) -> Response:
         "status": status,
         "code": code,
         "message": message,
-        "asked": f"{request.method} {request.url.path}",
+        "asked": f"{request.method} {asked}",
         "theme": theme_of(request),
     }
     return Response(render_page("error.html", values), status, media_type="text/html")

@@ -89,7 +89,7 @@ async def create(visit: Visit) -> Response:
         made = await visit.api.send_json(
             "POST",
             "secrets",
-            body={"Name": str(form.get("name", ""))},
+            body={"Name": form.get("name", "")},
             account_sid=choice.sid,
             root=SECRETS,
         )
@@ -137,13 +137,13 @@ async def show_once(
 async def rename(visit: Visit) -> Response:
     """Give a webhook secret another name."""
     form = await visit.form()
-    return await _change(visit, str(form.get("id", "")), {"Name": str(form.get("name", ""))})
+    return await _change(visit, form.get("id", ""), {"Name": form.get("name", "")})
 
 
 async def activate(visit: Visit) -> Response:
     """Sign KORE's callbacks with the pending secret from now on."""
     form = await visit.form()
-    return await _change(visit, str(form.get("id", "")), {"Status": "active"})
+    return await _change(visit, form.get("id", ""), {"Status": "active"})
 
 
 async def _change(visit: Visit, secret_id: str, body: dict[str, str]) -> Response:
@@ -168,7 +168,7 @@ async def rehearse(visit: Visit) -> Response:
     """Send test events with the pending secret, and forged ones, to the account's receivers."""
     choice = await account_of(visit)
     form, back = await visit.form(), choice.at(_HERE)
-    url = str(form.get("url", "")).strip()
+    url = form.get("url", "").strip()
     try:
         begun = await visit.api.post(
             "rehearsals", form={"Forgeries": "yes", "Url": url or None}, account_sid=choice.sid
@@ -238,7 +238,7 @@ async def create_key(visit: Visit) -> Response:
 async def create_key_for(visit: Visit, account_sid: str | None, back: str) -> Response:
     """Create an API key of an account, or, for None, of the operator; show its secret once."""
     form = await visit.form()
-    asked = {"Name": str(form.get("name", "")), "Role": str(form.get("role", ""))}
+    asked = {"Name": form.get("name", ""), "Role": form.get("role", "")}
     try:
         made = await visit.api.post("keys", form=asked, account_sid=account_sid)
     except ApiRefusal as refusal:

@@ -102,7 +102,7 @@ class UnknownOutcome:
 
 Outcome = DeliveredOutcome | RefusedOutcome | NoAnswerOutcome | UnknownOutcome
 
-_NEVER_SENT: Final = frozenset(
+NEVER_SENT: Final = frozenset(
     each.label
     for each in (
         AttemptFailure.NAME,
@@ -169,7 +169,7 @@ def is_refusal(status: int | None, failure: str | None) -> bool:
     """
     if status is not None:
         return 400 <= status <= 599 and status not in _OF_A_PROXY
-    return failure in _NEVER_SENT
+    return failure in NEVER_SENT
 
 
 def code_of(outcome: Outcome) -> int | None:

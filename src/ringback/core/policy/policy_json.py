@@ -33,9 +33,9 @@ def policy_record(
     return {
         "date": date,
         "phase": policy.general_phase(date).name,
-        "phases": [_phase_record(phase) for phase in policy.phases],
+        "phases": [phase_fields(phase) for phase in policy.phases],
         "holds": [
-            {**_hold_record(hold), "has_ended": hold.has_ended(date)}
+            {**hold_fields(hold), "has_ended": hold.has_ended(date)}
             for hold in policy.holds
             if concerns(hold)
         ],
@@ -55,8 +55,8 @@ def read_policy_record(record: Mapping[str, Any]) -> tuple[Policy, datetime]:
 def policy_fields(policy: Policy) -> dict[str, Any]:
     """Return a policy as the JSON fields `phases` and `holds`; equal policies give equal fields."""
     return {
-        "phases": [_phase_record(phase) for phase in policy.phases],
-        "holds": [_hold_record(hold) for hold in policy.holds],
+        "phases": [phase_fields(phase) for phase in policy.phases],
+        "holds": [hold_fields(hold) for hold in policy.holds],
     }
 
 
@@ -143,7 +143,8 @@ def _instant(place: str, value: Any) -> datetime | None:
         raise ConfigurationError(f"policy: {place}: {problem}") from None
 
 
-def _phase_record(phase: Phase) -> dict[str, Any]:
+def phase_fields(phase: Phase) -> dict[str, Any]:
+    """Return a phase as JSON fields."""
     return {
         "name": phase.name,
         "since": phase.since and exact(phase.since),
@@ -152,7 +153,8 @@ def _phase_record(phase: Phase) -> dict[str, Any]:
     }
 
 
-def _hold_record(hold: PhaseHold) -> dict[str, Any]:
+def hold_fields(hold: PhaseHold) -> dict[str, Any]:
+    """Return a hold as JSON fields."""
     return {
         "phase": hold.phase,
         "account_sid": hold.account_sid,

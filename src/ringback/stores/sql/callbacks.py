@@ -21,6 +21,7 @@ from ringback.core.callbacks.callback import (
     DeliveryProgress,
 )
 from ringback.core.callbacks.shards import origin_of
+from ringback.core.callbacks.text_search import written_forms
 from ringback.core.http.http_exchange import AttemptResult
 from ringback.core.newest_entries import NewestEntries
 from ringback.core.policy.source_policy import SourceName, source_named
@@ -41,6 +42,7 @@ from ringback.stores.sql.accounts import SqlAccounts
 from ringback.stores.sql.callback_rows import (
     ATTEMPT_COLUMNS,
     BEGUN,
+    BODY,
     ENDED_COLUMNS,
     NEW_COLUMNS,
     NUMBERS,
@@ -121,6 +123,10 @@ _ATTEMPTS: Final = (
     f"coalesce(waiting.attempt_count - CASE WHEN due_us = {BEGUN} THEN 1 ELSE 0 END, 0)"
 )
 _HAS_DESTINATION: Final = "(SELECT destination FROM lanes WHERE lanes.id = callbacks.lane_id)"
+_SEARCHED: Final = (
+    "lower(callback_targets.url || '\n' || idempotency_token || '\n' || callbacks.sid || '\n'"
+    f" || coalesce(callbacks.sim_sid, '') || '\n' || {BODY})"
+)
 _TARGETS: Final = "JOIN callback_targets ON callback_targets.id = target_id"
 _PLACE: Final = (
     "SELECT accounts.sid AS account_sid, callbacks.id AS seq FROM callbacks"
@@ -482,12 +488,14 @@ class SqlCallbacks(Callbacks):
             ("callbacks.sim_sid = ?", which.sim_sid),
             (f"{_HAS_DESTINATION} = ?", which.destination),
             ("instr(callback_targets.url, ?) = 1", which.url_prefix),
+            *([] if which.text is None else [_with_text(which.text)]),
             ("created_us >= ?", maybe_to_us(which.since)),
             ("created_us < ?", maybe_to_us(which.until)),
         ]
         name = "listed" if " AS listed" in table else "callbacks"
         joined = "" if name == "callbacks" else "CROSS JOIN callbacks ON callbacks.id = listed.id"
-        has_target = (which.source, which.event, which.url_prefix) != (None, None, None)
+        of_target = which.source, which.event, which.url_prefix, which.text
+        has_target = any(value is not None for value in of_target)
         return SqlListQuery(
             table,
             found,
@@ -576,6 +584,13 @@ def _by_index(
         return "waiting AS listed INDEXED BY waiting_of_account", [listed], []
     index = "INDEXED BY callbacks_of_account" if owner else "NOT INDEXED"
     return f"callbacks {index}", [mine], some
+
+
+def _with_text(text: str) -> Condition:
+    """Return the condition that a callback contains a text, in one of its written forms."""
+    forms = written_forms(text)
+    found = " OR ".join([f"instr({_SEARCHED}, lower(?)) > 0"] * len(forms))
+    return f"({found})", forms
 
 
 def _with_status(statuses: frozenset[CallbackStatus], status: str) -> Condition:

@@ -16,8 +16,11 @@ from ringback.core.errors import PageNotFound
 from ringback.ports import PageWindow
 from ringback.stores.sql.write_batch import SqlResult, SqlRow, SqlValue
 
-Condition = tuple[str, SqlValue]
-"""An SQL condition and the value of its `?`. If the value is None, the condition is ignored."""
+Condition = tuple[str, SqlValue | tuple[SqlValue, ...]]
+"""An SQL condition and the value of its `?`; a tuple has the values of several.
+
+If the value is None, the condition is ignored.
+"""
 Read = Callable[[str, Sequence[Any]], SqlResult]
 
 
@@ -110,7 +113,10 @@ def _all_of(conditions: Iterable[Condition]) -> str:
 
 
 def _values_of(conditions: Iterable[Condition]) -> list[SqlValue]:
-    return [value for _, value in conditions]
+    values = list[SqlValue]()
+    for _, value in conditions:
+        values += value if isinstance(value, tuple) else (value,)
+    return values
 
 
 def _place(read: Read, listing: SqlListQuery, account_sid: str, window: PageWindow) -> int | None:

@@ -1,8 +1,14 @@
 """Stores the versions of the policy, each as a text in JSON."""
 
+from datetime import datetime
+from typing import Final
+
 from ringback.core.policy.policy_version import PolicyVersion, read_policy_text, write_policy
 from ringback.stores.sql.field_columns import from_us, to_us
 from ringback.stores.sql.write_batch import SqlRow, WriteBatch
+
+_ANY: Final = 2**63 - 1
+"""A number that no version reaches."""
 
 
 class SqlPolicyVersions:
@@ -16,6 +22,14 @@ class SqlPolicyVersions:
             "SELECT * FROM policy_versions"
             " WHERE number = (SELECT max(number) FROM policy_versions) AND number > ?",
             [after],
+        ).fetchone()
+        return row and _read(row)
+
+    def made_until(self, at: datetime, *, below: int | None = None) -> PolicyVersion | None:
+        row = self._session.read(
+            "SELECT * FROM policy_versions WHERE created_us <= ? AND number < ?"
+            " ORDER BY number DESC LIMIT 1",
+            (to_us(at), _ANY if below is None else below),
         ).fetchone()
         return row and _read(row)
 

@@ -162,6 +162,11 @@ async def test_a_list_has_the_outcome_of_each_callback_s_last_attempt(
         ("Destination=http://127.0.0.1:9001", []),
         ("UrlPrefix=http://127.0.0.1:9000/pa", [OTHER, CALLBACK_SID]),
         ("UrlPrefix=http://127.0.0.1:9000/other", []),
+        ("Text=MY_SUPER", [OTHER, CALLBACK_SID]),
+        (f"Text={OTHER}", [OTHER]),
+        (f"Text={TOKENS[Source.KORE][:9].lower()}", [CALLBACK_SID]),
+        ("Text=", [OTHER, CALLBACK_SID]),
+        ("Text=nowhere", []),
     ],
 )
 async def test_callbacks_are_filtered(
@@ -249,6 +254,7 @@ async def test_callbacks_are_filtered_by_their_creation(
             " test_event, destination.failing, destination.opened, destination.recovered,"
             " destination.paused, destination.disabled, destination.test, callback.exhausted",
         ),
+        (f"Text={'x' * 201}", "Text has 201 characters; the text to search for has at most 200"),
         (
             "SimSid=my_super_sim",
             "SimSid='my_super_sim': SimSid must be the SID of a SIM: HS (Super SIM) or DE"
@@ -310,6 +316,19 @@ async def test_pages_that_examine_few_callbacks_lead_through_the_whole_list(
     # Each page, even an empty one, has links in both directions.
     onwards = [page async for page in walk(caller, back[0]["meta"]["next_page_url"])]
     assert [one["sid"] for page in onwards for one in page["callbacks"]] == [f"CB{1:032x}"]
+
+
+@pytest.mark.usefixtures("few_examined")
+@pytest.mark.parametrize("target", [f"{LIST}?Text=nowhere", f"{UNDELIVERED}?Text=nowhere"])
+async def test_a_page_says_how_far_it_was_searched(
+    caller: Caller, store: Store, target: str
+) -> None:
+    for number in range(4):
+        failed = {"status": CallbackStatus.FAILED, "due": None}
+        await add(store, sid=f"CB{number:032x}", now=NOW + number * HOUR, **failed)
+    pages = [page async for page in walk(caller, target)]
+    assert [page["meta"]["searched_to"] for page in pages] == ["2024-07-03T15:40:58Z", None]
+    assert [page["callbacks"] for page in pages] == [[], []]
 
 
 def _previous(page: dict[str, Any]) -> str:

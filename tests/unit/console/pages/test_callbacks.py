@@ -1,0 +1,137 @@
+"""The list of callbacks: its rows, filters, pages, and what is new."""
+
+from datetime import timedelta
+
+from ringback.core.sids import SidKind
+from tests.consoles import ConsoleWorld
+from tests.receivers import RecordingReceiver
+
+LIST = "/console/callbacks"
+
+
+async def test_a_row_says_what_went_where_from_which_source_and_how_it_ended(
+    world: ConsoleWorld, receiver: RecordingReceiver
+) -> None:
+    sid = await world.send(receiver.url("/hook?site=7#cbs=kore"))
+    await world.wait_until_ended(sid)
+    page = await (await world.owner()).open(LIST)
+    assert f'<a href="/console/callbacks/{sid}">SIM update <span>active</span></a>' in page.html
+    assert '<span class="mark kore" aria-hidden="true">K</span>kore' in page.html
+    assert '<span class="state delivered">delivered</span>' in page.html
+    assert "<i>/<wbr>hook?<wbr>site=7</i>" in page.html
+    assert "cbs=kore" not in page.html
+
+
+async def test_before_the_first_callback_the_page_says_how_to_get_one(world: ConsoleWorld) -> None:
+    page = await (await world.operator()).open(LIST)
+    assert "No callbacks yet" in page.text
+    assert "ringback trigger sms.received" in page.text
+
+
+async def test_filters_are_in_the_url_and_each_can_be_removed(
+    world: ConsoleWorld, receiver: RecordingReceiver
+) -> None:
+    await world.wait_until_ended(await world.send(receiver.url("/a")))
+    owner = await world.owner()
+    found = await owner.open(f"{LIST}?status=delivered&source=twilio")
+    assert "SIM update" in found.text
+    nothing = await owner.open(f"{LIST}?status=failed&source=twilio")
+    assert "No callback matches" in nothing.text
+    assert "No callback is failed and comes from twilio ." in nothing.text.replace(
+        "<b>", ""
+    ).replace("</b>", " ").replace("  ", " ")
+    assert f'href="{LIST}?source=twilio"' in nothing.html
+    assert '<option value="failed" selected>' in nothing.html
+    assert "ringback callbacks list --status failed --source twilio" in nothing.text
+
+
+async def test_a_sid_in_the_search_leads_to_its_callback(world: ConsoleWorld) -> None:
+    sid = f"{SidKind.CALLBACK}{'0' * 32}"
+    answer = await (await world.owner()).open(f"{LIST}?text={sid}")
+    assert answer.leads_to == f"/console/callbacks/{sid}"
+
+
+async def test_bad_filters_are_refused_in_words(world: ConsoleWorld) -> None:
+    owner = await world.owner()
+    for query, said in (
+        ("status=lost", "Status"),
+        ("since=between&from=yesterday", "is not a time"),
+        ("page=nonsense", "is not a page token"),
+    ):
+        answer = await owner.open(f"{LIST}?{query}")
+        assert answer.status == 400, query
+        assert said in answer.text
+
+
+async def test_pages_go_by_key_and_keep_the_filters(
+    world: ConsoleWorld, receiver: RecordingReceiver
+) -> None:
+    sids = [await world.send(receiver.url(f"/{number}")) for number in range(51)]
+    owner = await world.owner()
+    first = await owner.open(f"{LIST}?source=twilio")
+    assert sids[0] not in first.html
+    assert sids[50] in first.html
+    start = first.html.index('">Older</a>')
+    older = first.html[:start].rpartition('href="')[2].replace("&amp;", "&")
+    assert "source=twilio" in older
+    await world.send(receiver.url("/new"))
+    second = await owner.open(older)
+    assert f"callbacks/{sids[0]}" in second.html
+    assert f"callbacks/{sids[1]}" not in second.html
+    assert "Newer" in second.text
+
+
+async def test_new_callbacks_are_announced_and_move_no_row(
+    world: ConsoleWorld, receiver: RecordingReceiver
+) -> None:
+    shown = await world.send(receiver.url("/shown"))
+    await world.wait_until_ended(shown)
+    owner = await world.owner()
+    url = f"{LIST}?top={shown}"
+    before = await owner.part(url, "rows")
+    again = await owner.part(url, "rows", etag=before.answer.headers["etag"])
+    assert (again.status, again.answer.body) == (304, b"")
+    later = [await world.send(receiver.url("/later")) for _ in range(2)]
+    part = await owner.part(url, "rows", etag=before.answer.headers["etag"])
+    assert part.status == 200
+    assert "2 new callbacks" in part.text
+    assert "<html" not in part.html
+    assert shown in part.html
+    assert not any(sid in part.html for sid in later)
+
+
+async def test_the_list_can_be_paused(world: ConsoleWorld) -> None:
+    owner = await world.owner()
+    assert 'data-every="3"' in (await owner.open(LIST)).html
+    paused = await owner.open(f"{LIST}?pause=yes")
+    assert "data-every" not in paused.html
+    assert "paused" in paused.text
+
+
+async def test_markup_in_stored_texts_is_shown_as_text(
+    world: ConsoleWorld, receiver: RecordingReceiver
+) -> None:
+    await world.send(receiver.url("/?q=<script>alert(1)</script>"), **{"<b>x</b>": "<img src=x>"})
+    page = await (await world.owner()).open(LIST)
+    assert "<script>alert" not in page.html
+    assert "<img" not in page.html
+    assert "&lt;b&gt;x" in page.html
+
+
+async def test_another_account_sees_none_of_it(
+    world: ConsoleWorld, receiver: RecordingReceiver
+) -> None:
+    sid = await world.send(receiver.url("/hook"))
+    page = await (await world.stranger()).open(LIST)
+    assert sid not in page.html
+    assert "No callbacks yet" in page.text
+
+
+async def test_what_is_long_ago_begins_a_group(
+    world: ConsoleWorld, receiver: RecordingReceiver
+) -> None:
+    await world.send(receiver.url("/old"))
+    world.clock.advance(timedelta(minutes=36))
+    await world.send(receiver.url("/new"))
+    page = await (await world.owner()).open(LIST)
+    assert "36 min earlier" in page.text
