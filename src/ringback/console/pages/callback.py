@@ -125,7 +125,8 @@ def _verified(found: JsonObject) -> str:
     if not found["is_right"]:
         changed = found["secret_changed"]
         since = f" The active secret was changed {full_time(changed)}." if changed else ""
-        return f"The signature of attempt {found['attempt']} is refused: {found['explanation']}.{since}"
+        why = found["explanation"]
+        return f"The signature of attempt {found['attempt']} is refused: {why}.{since}"
     secret = found["secret"]
     name = f"the {secret['kind'].replace('_', ' ')} {secret['name']!r}" if secret else "its secret"
     return (

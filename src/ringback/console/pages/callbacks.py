@@ -67,8 +67,8 @@ async def show(visit: Visit) -> Response:
         top=callbacks[0]["sid"] if callbacks else "",
         fresh=fresh,
         rows_url=visit.with_query(top=callbacks[0]["sid"] if callbacks else "-"),
-        next_page=_page_of(visit, meta["next_page_url"]),
-        previous_page=_page_of(visit, meta["previous_page_url"]),
+        next_page=page_of(visit, meta["next_page_url"]),
+        previous_page=page_of(visit, meta["previous_page_url"]),
         searched_to=meta["searched_to"] if text else None,
         bars=bars or [],
         bar_name=_BARS[_bar_span(visit)][0],
@@ -111,12 +111,12 @@ def period_of(visit: Visit) -> tuple[datetime | None, datetime | None]:
     """Return the beginning and the end of the time in the filter; raises ApiRefusal."""
     span = visit.asked("since")
     if span == "between":
-        return _typed(visit, "from"), _typed(visit, "to")
+        return typed_time(visit, "from"), typed_time(visit, "to")
     length = SPANS.get(span, ("", None))[1]
     return None if length is None else visit.now - length, None
 
 
-def _typed(visit: Visit, name: str) -> datetime | None:
+def typed_time(visit: Visit, name: str) -> datetime | None:
     """Return a time that was typed, in UTC; raises ApiRefusal if it is none."""
     text = visit.asked(name)
     if not text:
@@ -164,7 +164,7 @@ async def _newer(
     return f"PA{found[-1]['sid']}", f"{more}{len(found)} new {noun}"
 
 
-def _page_of(visit: Visit, url: str | None) -> str | None:
+def page_of(visit: Visit, url: str | None) -> str | None:
     """Return the URL of another page of the list here, from that of the API."""
     if url is None:
         return None

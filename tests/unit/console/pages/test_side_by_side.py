@@ -40,6 +40,6 @@ async def test_a_callback_that_is_not_there_is_said_above_the_form(world: Consol
 
 async def test_without_a_callback_the_notice_s_example_is_compared(world: ConsoleWorld) -> None:
     page = await (await world.owner()).open(PAGE)
-    assert "The request of KORE’s notice" in page.text
+    assert "signed with made-up secrets" in page.text
     assert "Kore-Signature" in page.text
     assert "ringback diff --example" in page.text
