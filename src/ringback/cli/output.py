@@ -1,4 +1,4 @@
-"""How commands print: JSON for programs or lines for people, colours, counts and schedules."""
+"""How commands print: JSON for programs or lines for people, colours and counts."""
 
 import json
 import sys
@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from ringback.core.errors import ConfigurationError
-from ringback.core.retry_schedule import SCHEDULES, RetrySchedule
 
 if TYPE_CHECKING:
     from ringback.dev_receiver.callback_report import TerminalLine
@@ -58,14 +57,3 @@ def on_one_line(text: str) -> str:
     'a b [2J'
     """
     return "".join(char if char.isprintable() else " " for char in text)
-
-
-def schedule_in_words(schedule: RetrySchedule) -> str:
-    """Return the name of a retry schedule; if it has none, its waiting times.
-
-    >>> parse = RetrySchedule.parse
-    >>> schedule_in_words(parse("persistent")), schedule_in_words(parse("5s,1m"))
-    ('persistent', '5s,60s')
-    """
-    names = (name for name, waits in SCHEDULES.items() if waits == schedule.waits)
-    return next(names, ",".join(f"{wait.total_seconds():g}s" for wait in schedule.waits))

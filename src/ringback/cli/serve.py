@@ -136,7 +136,6 @@ async def _announce(
     settings: "Settings", application: "ServerProcess", base_url: str, *, as_json: bool
 ) -> None:
     from ringback import __version__
-    from ringback.cli.output import schedule_in_words
     from ringback.data_folder import DATA_FILE
     from ringback.runtime.open_files import open_files_limit
     from ringback.settings.parsers import without_password
@@ -158,7 +157,7 @@ async def _announce(
         "open_files": open_files_limit(),
         "client_connections": application.process.shares.incoming,
         "sending_connections": application.process.shares.outgoing,
-        "schedule": schedule_in_words(settings.schedule),
+        "schedule": settings.schedule.in_words,
         "version": __version__,
     }
     _log.info("serving at %s", base_url, extra=extra)

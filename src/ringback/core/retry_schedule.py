@@ -42,6 +42,17 @@ class RetrySchedule:
         """Return the schedule as text that `parse` accepts."""
         return ",".join(f"{wait.total_seconds():.6f}s" for wait in self.waits) or _FAITHFUL
 
+    @property
+    def in_words(self) -> str:
+        """The name of the schedule; if it has none, its waits, as a person writes them.
+
+        >>> parse = RetrySchedule.parse
+        >>> parse("persistent").in_words, parse("5s,1m").in_words
+        ('persistent', '5s,60s')
+        """
+        names = (name for name, waits in SCHEDULES.items() if waits == self.waits)
+        return next(names, ",".join(f"{wait.total_seconds():g}s" for wait in self.waits))
+
     def wait_after(self, round_number: int, *, jitter: float) -> timedelta | None:
         """Return the wait after this round (counted from 0), or None if it is the last round.
 

@@ -5,7 +5,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from ringback.cli.output import say, schedule_in_words
+from ringback.cli.output import say
 from ringback.core.accounts.account import Account, ApiKey
 from ringback.core.accounts.client_credentials import LIFETIMES, ApiClientType, ClientCredentials
 from ringback.core.calendar import iso
@@ -38,7 +38,7 @@ def account_record(account: Account) -> dict[str, str | None]:
         "kore_id": account.kore_id,
         "name": account.name,
         "status": account.status.value,
-        "schedule": account.schedule and schedule_in_words(account.schedule),
+        "schedule": account.schedule and account.schedule.in_words,
         "parent_sid": account.parent_sid,
         "date_created": iso(account.date_created),
     }
@@ -47,7 +47,7 @@ def account_record(account: Account) -> dict[str, str | None]:
 def account_row(account: Account) -> str:
     """Return an account on one line."""
     said = [account.sid, iso(account.date_created), account.name]
-    said += [schedule_in_words(account.schedule)] if account.schedule else []
+    said += [account.schedule.in_words] if account.schedule else []
     said += [f"of {account.parent_sid}"] if account.parent_sid else []
     said += [account.status.value] if account.is_suspended else []
     return "  ".join(said)
