@@ -13,6 +13,7 @@ from ringback.api.all_routes import all_routes
 from ringback.api.health import HealthChecks, health_routes, metrics_routes
 from ringback.api.portal.clock import ClockEndpoints
 from ringback.api.portal.policy import PolicyEndpoints
+from ringback.api.portal.policy_outlook import PolicyOutlookEndpoints
 from ringback.api.portal.shadows import MOST_URLS
 from ringback.core.callback_urls.connection_overrides import OVERRIDES
 from ringback.core.http.outcome import AttemptFailure
@@ -82,6 +83,7 @@ def test_each_route_is_documented() -> None:
         *PolicyEndpoints(
             dependencies, cast("PolicyMonitor", PolicyMonitor), cast("StoredPolicy", StoredPolicy)
         ).operations(),
+        *PolicyOutlookEndpoints(dependencies, cast("PolicyMonitor", PolicyMonitor)).operations(),
     ]
     beside = [
         *health_routes(cast("HealthChecks", HealthChecks)),

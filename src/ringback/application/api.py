@@ -17,6 +17,7 @@ from ringback.api.http.open_connections import OpenConnections
 from ringback.api.portal.clock import ClockEndpoints
 from ringback.api.portal.pause import PauseEndpoints
 from ringback.api.portal.policy import PolicyEndpoints
+from ringback.api.portal.policy_outlook import PolicyOutlookEndpoints
 from ringback.api.portal.workers import WorkerEndpoints
 from ringback.api.rate_limit import AccountRateLimit
 from ringback.api.single_flight import SingleFlight
@@ -102,6 +103,8 @@ class HttpApi:
         )
         policies = PolicyEndpoints(self.dependencies, ports.policy_monitor, ports.stored_policy)
         portal = policies.operations()
+        outlook = PolicyOutlookEndpoints(self.dependencies, ports.policy_monitor)
+        portal += outlook.operations()
         portal += WorkerEndpoints(self.dependencies, storage.cluster).operations()
         portal += PauseEndpoints(self.dependencies, ports.pause_control).operations()
         if ports.clock_advancer is not None:

@@ -11,6 +11,7 @@ from ringback.api.dependencies import ApiDependencies
 from ringback.api.operation_definition import ApiOperation
 from ringback.api.portal.clock import ClockEndpoints
 from ringback.api.portal.policy import PolicyEndpoints
+from ringback.api.portal.policy_outlook import PolicyOutlookEndpoints
 from ringback.core.policy.source_policy import NOTICE, PhaseHold, Policy
 from ringback.engine.clock_advancer import ClockAdvancer
 from ringback.policy.active_policy import ActivePolicy
@@ -186,6 +187,11 @@ CALLS: Final = (
     Call("POST", SCENARIOS, 200, {"Scenario": "", "Sim": SIM_SID}),
     Call("POST", SCENARIOS, 400, {"Scenario": "none such"}),
     Call("GET", POLICY, 200),
+    Call("GET", f"{POLICY}/outlook", 200),
+    Call("GET", f"{POLICY}/outlook", 200, {"At": "2024-11-03"}),
+    Call("GET", f"{POLICY}/outlook", 400, {"At": "soon"}),
+    Call("GET", f"{POLICY}/urls", 200, {"Changing": "yes", "Url": "a", "PageSize": "1"}),
+    Call("GET", f"{POLICY}/urls", 400, {"PageToken": "none such"}),
     Call("PUT", POLICY, 403, json={}),
     Call("GET", KEYS, 200),
     Call("POST", KEYS, 201, {"Name": "CI"}),
@@ -241,7 +247,8 @@ async def app(callback_queue: RecordingQueue) -> ASGIApp:
     def beside(dependencies: ApiDependencies) -> list[ApiOperation]:
         clocks = ClockEndpoints(dependencies, ClockAdvancer(clock, ()))
         policies = PolicyEndpoints(dependencies, monitor, stored_in(store, active, clock))
-        return [*clocks.operations(), *policies.operations()]
+        outlook = PolicyOutlookEndpoints(dependencies, monitor)
+        return [*clocks.operations(), *policies.operations(), *outlook.operations()]
 
     return app_on(store, clock=clock, callback_queue=callback_queue, portal=beside)
 
