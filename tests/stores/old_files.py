@@ -51,6 +51,7 @@ _UNDONE_BY: Final = {
         " ALTER TABLE waiting DROP COLUMN order_place; ALTER TABLE waiting DROP COLUMN own_due_us;"
         " ALTER TABLE installation DROP COLUMN destinations_revision"
     ),
+    23: "DROP TABLE receiver_checks",
 }
 """The statements that undo each migration since schema 11."""
 

@@ -200,10 +200,11 @@ def _receiver(
 ) -> dict[str, Any]:
     """Return how a receiver answered a genuine test event and a forged one, as a JSON object."""
     from ringback.core.policy.source_policy import Source
-    from ringback.probe.quick_check import WRONG_SECRET, why_not_ready
+    from ringback.probe.quick_check import WRONG_SECRET, fault_shown
 
     last: Mapping[str, Any] = attempts[-1] if attempts else {}
     forged = _answer(to_forgery[-1] if to_forgery else {})
+    fault = fault_shown(Source.KORE, _answer(last), {WRONG_SECRET: forged})
     return {
         "method": callback["method"],
         "url": callback["url"],
@@ -212,7 +213,7 @@ def _receiver(
         "failure": last.get("failure"),
         "accepted": last.get("result") == "delivered",
         "accepts_forgeries": forged.is_accepted,
-        "problem": why_not_ready(Source.KORE, _answer(last), {WRONG_SECRET: forged}),
+        "problem": None if fault is None else fault.words,
     }
 
 

@@ -3,7 +3,7 @@
 A pass begins every ten minutes by the clock, and at once after a change of the times. It looks for
 expired callbacks of each account in reads, and deletes a few in each transaction. Then it pauses
 for several times as long as that took. Once a day, it also looks for what no callback needs any
-more. Ended jobs and entries of the audit have fixed times.
+more. Ended jobs, checks of receivers and entries of the audit have fixed times.
 
 While the server is paused, nothing is deleted: restored data stays as it was in the backup.
 """
@@ -67,6 +67,8 @@ PLANS_KEPT: Final = timedelta(days=730)
 """The same for a job that carried out a plan: until then, the server can revert the plan."""
 AUDIT_KEPT: Final = timedelta(days=730)
 """How long the entry of a change is kept."""
+CHECKS_KEPT: Final = timedelta(days=30)
+"""How long the check of a receiver is kept, unless a newer one replaces it."""
 EMPTY_KEPT: Final = timedelta(days=30)
 """How long the record of a destination is kept after all in it was unset.
 
@@ -78,6 +80,7 @@ _FIXED: Final[Sequence[tuple[timedelta, RemoveBefore]]] = (
         PLANS_KEPT,
         lambda tx, instant: tx.jobs.remove_ended_before(instant, limit=PIECE, have_plans=True),
     ),
+    (CHECKS_KEPT, lambda tx, instant: tx.receiver_checks.remove_before(instant, limit=PIECE)),
     (AUDIT_KEPT, lambda tx, instant: tx.audit.remove_before(instant, limit=PIECE)),
     (EMPTY_KEPT, lambda tx, instant: tx.destinations.forget_empty(instant, limit=PIECE)),
     (EMPTY_KEPT, lambda tx, instant: tx.destinations.forget_states(instant, limit=PIECE)),

@@ -22,7 +22,13 @@ from ringback.ports.audit import AuditLog
 from ringback.ports.callbacks import Callbacks, IncomingCallbackBatches, ResponseOverflows
 from ringback.ports.counters import Counters
 from ringback.ports.destinations import Destinations
-from ringback.ports.record_tables import CredentialTable, Jobs, PlanLines, ScheduledTasks
+from ringback.ports.record_tables import (
+    CredentialTable,
+    Jobs,
+    PlanLines,
+    ReceiverChecks,
+    ScheduledTasks,
+)
 from ringback.ports.retention import Retention
 from ringback.ports.shadows import ShadowCallbacks
 from ringback.ports.sim_tables import SuperSimTables, WirelessTables
@@ -182,6 +188,7 @@ class Transaction(Protocol):
     """Long actions, such as the replay of many callbacks."""
     plans: PlanLines
     """The plans that jobs carry out, with their journals."""
+    receiver_checks: ReceiverChecks
     callbacks: Callbacks
     batches: IncomingCallbackBatches
     """Large batches of new callbacks that have not been added to `callbacks` yet."""

@@ -21,6 +21,7 @@ from ringback.core.retention import DEFAULTS, RetentionPolicy, RetentionTimes, T
 from ringback.engine import retention_worker
 from ringback.engine.retention_worker import (
     AUDIT_KEPT,
+    CHECKS_KEPT,
     EMPTY_KEPT,
     JOBS_KEPT,
     PASS_EVERY,
@@ -43,7 +44,7 @@ from tests.fakes import NOW
 from tests.memory_store import MemoryStore
 from tests.memory_store.retention import MemoryRetention
 from tests.stores.asking import keep
-from tests.stores.records import OURS, THEIRS, account, callback, job
+from tests.stores.records import OURS, THEIRS, account, callback, job, receiver_check
 from tests.stores.retaining import DAY, Retaining
 
 TICK = timedelta(microseconds=1)
@@ -276,6 +277,15 @@ async def test_entries_of_the_audit_go_after_their_time() -> None:
     assert [one.date_created for one in world.store.tables.audit.entries.values()] == [kept]
 
 
+async def test_checks_of_receivers_go_after_their_time() -> None:
+    world = World()
+    kept = receiver_check(date=NOW - CHECKS_KEPT + TICK)
+    for one in (kept, receiver_check(url="https://b.example", date=NOW - CHECKS_KEPT - TICK)):
+        world.store.commit(lambda tx, one=one: tx.receiver_checks.save(one))
+    await world.worker.do_pass()
+    assert [*world.store.tables.receiver_checks.checks.values()] == [kept]
+
+
 async def test_nothing_is_deleted_while_paused(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World()
     world.set(TIMES)
@@ -333,7 +343,7 @@ async def test_the_pauses_leave_most_of_the_time_to_others(
     monkeypatch: pytest.MonkeyPatch, seconds: float, pause: float
 ) -> None:
     pauses = await _pauses(monkeypatch, seconds)
-    assert pauses == [pytest.approx(pause)] * 8
+    assert pauses == [pytest.approx(pause)] * 9
 
 
 async def test_a_pass_that_lasts_for_too_long_becomes_quicker(
@@ -341,7 +351,7 @@ async def test_a_pass_that_lasts_for_too_long_becomes_quicker(
 ) -> None:
     monkeypatch.setattr(retention_worker, "PASS_EVERY", timedelta(seconds=0.025))
     pauses = await _pauses(monkeypatch, 0.01)
-    assert pauses == pytest.approx([0.19, *[0.04] * 7])
+    assert pauses == pytest.approx([0.19, *[0.04] * 8])
 
 
 async def _pauses(monkeypatch: pytest.MonkeyPatch, seconds: float) -> list[float]:
