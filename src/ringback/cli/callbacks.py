@@ -290,6 +290,9 @@ def list_undelivered(
         'ringback callbacks show "$CALLBACK_SID" | ringback verify': (
             "Check the signature of a callback:"
         ),
+        'ringback callbacks show "$CALLBACK_SID" --curl': (
+            "Print the last request as a command that sends it again:"
+        ),
     },
 )
 @argument(
@@ -297,9 +300,15 @@ def list_undelivered(
     required=False,
     help="SID of the callback to show, for example CB0123abc. Default: the newest callback.",
 )
+@option(
+    "--curl",
+    is_flag=True,
+    help="Print only the request that was last sent, as a curl command that sends the same bytes."
+    " Hidden secrets stay hidden.",
+)
 @prints_answer
 @with_portal
-def show_callback(*, sid: str | None, portal: "PortalClient") -> Output:
+def show_callback(*, sid: str | None, portal: "PortalClient", curl: bool) -> Output:
     """Show one callback with its requests and responses.
 
     Prints why the callback was sent from its source (twilio or kore), step by step, and each
@@ -310,12 +319,26 @@ def show_callback(*, sid: str | None, portal: "PortalClient") -> Output:
         raise ConfigurationError(
             "the account has no callbacks yet; to send one, try `ringback trigger sim.active`"
         )
+    if curl:
+        return _as_curl(sid, portal)
     callback = portal.get("callbacks", sid)
     explanation = portal.get("callbacks", sid, "explanation")
     attempts = portal.get("callbacks", sid, "attempts")["attempts"]
     shown = chain.from_iterable(["", *attempt_lines(attempt)] for attempt in attempts)
     record = {**callback, "explanation": explanation, "attempts": attempts}
     return record, chain(details(callback), explanation_lines(explanation), shown)
+
+
+def _as_curl(sid: str, portal: "PortalClient") -> Output:
+    from ringback.core.callbacks.curl_command import curl_command
+
+    attempts = portal.get("callbacks", sid, "attempts")["attempts"]
+    sent = [attempt["request"] for attempt in attempts if attempt["request"]]
+    if not sent:
+        raise ConfigurationError(f"no request was sent for {sid} yet")
+    request = sent[-1]
+    command = curl_command(**{name: request[name] for name in ("method", "url", "headers", "body")})
+    return {"callback_sid": sid, "curl": command}, command
 
 
 @callbacks.command(

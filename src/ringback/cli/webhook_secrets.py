@@ -14,7 +14,7 @@ from ringback.core.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from ringback.portal_client import PortalClient
-    from ringback.probe.redacted_response import ProbeResponse
+    from ringback.probe.rehearsal import RehearsedReceiver
 
 _CREATED: Final = """\
 webhook secret {name!r}; its value is shown now, and never again:
@@ -172,18 +172,25 @@ def rehearse(*, urls: tuple[str, ...], portal: "PortalClient", as_json: bool) ->
     with a 2xx, and one with a forged signature, which it must refuse with a 4xx. The exit code is 0
     if every receiver does both, else 1.
     """
+    from ringback.probe.rehearsal import judge_rehearsal
+
     portal.refuse_if_paused()
     answer = portal.post("rehearsals", form={"Url": urls, "Forgeries": "yes"})
     genuine, forged = answer["callbacks"], answer["forgeries"]
-    ended = [*portal.attempts_when_ended([each["sid"] for each in (*genuine, *forged)])]
+    attempts = portal.attempts_when_ended([each["sid"] for each in (*genuine, *forged)])
+    last = [found[-1] if found else None for found in attempts]
     receivers = [
-        _receiver(callback, attempts, to_forgery)
-        for callback, attempts, to_forgery in zip(
-            genuine, ended[: len(genuine)], ended[len(genuine) :], strict=True
+        judge_rehearsal(callback, attempt, of_forgery)
+        for callback, attempt, of_forgery in zip(
+            genuine, last[: len(genuine)], last[len(genuine) :], strict=True
         )
     ]
-    ready = sum(each["problem"] is None for each in receivers)
-    record = {"secret_id": answer["secret_id"], "ready": ready, "receivers": receivers}
+    ready = sum(each.problem is None for each in receivers)
+    record = {
+        "secret_id": answer["secret_id"],
+        "ready": ready,
+        "receivers": [each._asdict() for each in receivers],
+    }
     say(record, [*map(_receiver_line, receivers), _summary(record)], as_json=as_json)
     if ready < len(receivers):
         sys.exit(1)
@@ -193,57 +200,13 @@ for _command in (create, list_, rename, rehearse, activate):
     secrets.add_command(_command)
 
 
-def _receiver(
-    callback: Mapping[str, Any],
-    attempts: Sequence[Mapping[str, Any]],
-    to_forgery: Sequence[Mapping[str, Any]],
-) -> dict[str, Any]:
-    """Return how a receiver answered a genuine test event and a forged one, as a JSON object."""
-    from ringback.core.policy.source_policy import Source
-    from ringback.probe.quick_check import WRONG_SECRET, why_not_ready
-
-    last: Mapping[str, Any] = attempts[-1] if attempts else {}
-    forged = _answer(to_forgery[-1] if to_forgery else {})
-    return {
-        "method": callback["method"],
-        "url": callback["url"],
-        "result": last.get("result"),
-        "status_code": last.get("status_code"),
-        "failure": last.get("failure"),
-        "accepted": last.get("result") == "delivered",
-        "accepts_forgeries": forged.is_accepted,
-        "problem": why_not_ready(Source.KORE, _answer(last), {WRONG_SECRET: forged}),
-    }
-
-
-def _answer(attempt: Mapping[str, Any]) -> "ProbeResponse":
-    """Return the receiver's answer to an attempt, as the probe judges it."""
-    from ringback.core.http.outcome import AttemptFailure
-    from ringback.probe.redacted_response import ProbeResponse
-
-    failed = attempt.get("failure")
-    failure = next((each for each in AttemptFailure if each.label == failed), None)
-    words = attempt.get("reason") or "no answer came within 20 s"
-    return ProbeResponse(attempt.get("status_code"), failure, words, 0.0)
-
-
-def _receiver_line(receiver: Mapping[str, Any]) -> str:
-    match receiver:
-        case {"accepts_forgeries": True}:
-            color, ending = "red", "accepts all"
-            more = "  it accepted a forged test event too, so this proves nothing"
-        case {"result": "delivered", "problem": None}:
-            color, ending, more = "green", "accepted", ""
-        case {"result": "delivered", "problem": problem}:
-            color, ending, more = "red", "not ready", f"  {problem}"
-        case {"result": "refused", "status_code": status}:
-            color, ending, more = "red", f"refused {status}", ""
-        case {"result": "unreachable", "failure": failure}:
-            color, ending, more = "red", "unreachable", f"  {failure}"
-        case _:
-            color, ending, more = "yellow", "no answer", ""
-    where = f"{receiver['method']:<4}  {receiver['url']}"
-    return f"{click.style(f'{ending:<12}', fg=color)}  {where}{more}"
+def _receiver_line(receiver: "RehearsedReceiver") -> str:
+    color = "yellow" if receiver.verdict == "no answer" else "red"
+    verdict = click.style(
+        f"{receiver.verdict:<12}", fg="green" if receiver.problem is None else color
+    )
+    more = f"  {receiver.more}" if receiver.more else ""
+    return f"{verdict}  {receiver.method:<4}  {receiver.url}{more}"
 
 
 def _summary(record: Mapping[str, Any]) -> str:

@@ -31,7 +31,10 @@ class SigningIn:
         self._parts = parts
 
     async def caller(self, request: Request) -> Principal:
-        """Return who is signed in; raises Unauthorized, or Forbidden for a suspended account."""
+        """Return the client that is signed in.
+
+        Raises Unauthorized, or Forbidden for a suspended account.
+        """
         token = request.cookies.get(cookie_name(request))
         if not token:
             raise Unauthorized("sign in first")

@@ -7,7 +7,7 @@ bits, in Crockford's Base32.
 
 import hashlib
 import re
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
@@ -19,6 +19,8 @@ ULID_BYTES: Final = 10
 _DIGITS: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 _LENGTH: Final = 26
 _BITS: Final = 5
+_TIME_DIGITS: Final = 10
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _ULID: Final = re.compile(f"[0-7][{_DIGITS}]{{{_LENGTH - 1}}}")
 
 
@@ -57,6 +59,24 @@ def is_kore_id(text: str, kind: KoreIdKind) -> bool:
     """
     word, _, ulid = text.partition("_")
     return word == kind and _ULID.fullmatch(ulid) is not None
+
+
+def made_at(kore_id: str) -> datetime | None:
+    """Return when an id was made, to the millisecond; None if it has not the form of an id.
+
+    >>> made_at("whs_01jf8ym6000000000000000000").isoformat()
+    '2024-12-17T00:00:00+00:00'
+    """
+    ulid = kore_id.partition("_")[2]
+    if _ULID.fullmatch(ulid) is None:
+        return None
+    milliseconds = 0
+    for digit in ulid[:_TIME_DIGITS]:
+        milliseconds = milliseconds << _BITS | _DIGITS.index(digit)
+    try:
+        return _EPOCH + timedelta(milliseconds=milliseconds)
+    except OverflowError:
+        return None
 
 
 def id_of_account(sid: str, created: datetime) -> str:

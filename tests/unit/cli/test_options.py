@@ -45,6 +45,8 @@ def test_a_server_has_a_flag_for_each_of_its_settings_and_for_no_other(
     others = {"--settings", "--json", "--accept-data-loss", "--color"}
     if command is ServerCommand.SERVE:
         others.add("--serve-copied")
+    else:
+        others.add("--open")
     assert names == settings | others
 
 

@@ -1,6 +1,7 @@
 """The portal's responses are exactly what the OpenAPI document describes."""
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Final
 
 import jsonschema_rs
@@ -11,6 +12,8 @@ from ringback.api.dependencies import ApiDependencies
 from ringback.api.operation_definition import ApiOperation
 from ringback.api.portal.clock import ClockEndpoints
 from ringback.api.portal.policy import PolicyEndpoints
+from ringback.api.portal.policy_outlook import PolicyOutlookEndpoints
+from ringback.api.portal.receiver_checks import CHECKS, ReceiverCheckEndpoints
 from ringback.core.policy.source_policy import NOTICE, PhaseHold, Policy
 from ringback.engine.clock_advancer import ClockAdvancer
 from ringback.policy.active_policy import ActivePolicy
@@ -20,7 +23,7 @@ from tests.callback_queues import RecordingQueue
 from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, CALLBACK_SID, NOW, SIM_SID, a_secret, an_api_key
 from tests.memory_store import MemoryStore
 from tests.policy_monitors import counted, monitor_of, running, stored_in
-from tests.stores.records import job
+from tests.stores.records import job, shared_link
 from tests.unit.api.caller import Caller
 from tests.unit.api.described import Call, Document, check, make, operations_in, validate
 from tests.unit.api.plenty import (
@@ -30,7 +33,7 @@ from tests.unit.api.plenty import (
     NEW_WIRELESS_SIM_SID,
     fill_with_plenty,
 )
-from tests.unit.api.world import app_on
+from tests.unit.api.world import app_on, found_ready
 from tests.wireless_fakes import WIRELESS_ICCID, WIRELESS_SIM_SID
 
 HOOK: Final = "http://127.0.0.1:9000/path#cbs=twilio"
@@ -65,6 +68,10 @@ RETENTION: Final = "/portal/v1/retention"
 DESTINATIONS: Final = "/portal/v1/destinations"
 HERE: Final = {"Destination": "https://a.example"}
 KEYS: Final = "/portal/v1/keys"
+LINKS: Final = "/portal/v1/links"
+A_LINK: Final = replace(shared_link(1, ACCOUNT_SID), date_expires=NOW + timedelta(days=7))
+ACCOUNTS: Final = "/portal/v1/accounts"
+OWN: Final = f"{ACCOUNTS}/{{sid}}"
 AUDIT: Final = "/portal/v1/audit"
 AUTHOR: Final = "/portal/v1/authors/{sid}"
 OWN_KEY: Final = an_api_key()
@@ -102,10 +109,13 @@ CALLS: Final = (
     Call("GET", f"{ONE}/attempts", 404, sid="none"),
     Call("GET", f"{ONE}/explanation", 200, sid=CALLBACK_SID),
     Call("GET", f"{ONE}/explanation", 404, sid="none"),
+    Call("GET", f"{ONE}/verification", 200, sid=CALLBACK_SID),
+    Call("GET", f"{ONE}/verification", 404, sid="none"),
     Call("GET", f"{ONE}/comparison", 200, sid=CALLBACK_SID),
     Call("GET", f"{ONE}/comparison", 400, {"Other": CALLBACK_SID}, sid=CALLBACK_SID),
     Call("GET", f"{ONE}/comparison", 409, {"Source": "kore"}, sid=CALLBACK_SID),
     Call("GET", f"{ONE}/comparison", 404, sid="none"),
+    Call("GET", "/portal/v1/example_comparison", 200),
     Call("GET", SHADOWS, 200),
     Call("GET", SHADOWS, 200, {"Source": "kore", "CallbackSid": CALLBACK_SID, "PageSize": "1"}),
     Call("GET", SHADOWS, 400, {"Source": "nobody"}),
@@ -191,12 +201,38 @@ CALLS: Final = (
     Call("POST", SCENARIOS, 200, {"Scenario": "", "Sim": SIM_SID}),
     Call("POST", SCENARIOS, 400, {"Scenario": "none such"}),
     Call("GET", POLICY, 200),
+    Call("GET", f"{POLICY}/outlook", 200),
+    Call("GET", f"{POLICY}/outlook", 200, {"At": "2024-11-03"}),
+    Call("GET", f"{POLICY}/outlook", 400, {"At": "soon"}),
+    Call("GET", f"{POLICY}/urls", 200, {"Changing": "yes", "Url": "a", "PageSize": "1"}),
+    Call("GET", f"{POLICY}/urls", 400, {"PageToken": "none such"}),
+    Call("POST", CHECKS, 200, {"Url": "http://127.0.0.1:9000/path?foo=bar", "Source": "kore"}),
+    Call("POST", CHECKS, 200, {"Url": "http://127.0.0.1:9000/path?foo=bar", "Method": "GET"}),
+    Call("POST", CHECKS, 400, {"Url": "https://stranger.example/"}),
+    Call("GET", CHECKS, 200),
+    Call("GET", CHECKS, 400, {"PageSize": "0"}),
     Call("PUT", POLICY, 403, json={}),
     Call("GET", KEYS, 200),
     Call("POST", KEYS, 201, {"Name": "CI"}),
     Call("POST", KEYS, 400, {"Name": "CI", "Role": "none such"}),
     Call("DELETE", f"{KEYS}/{{sid}}", 204, sid=OWN_KEY.sid),
     Call("DELETE", f"{KEYS}/{{sid}}", 404, sid=OWN_KEY.sid),
+    Call("GET", LINKS, 200),
+    Call("POST", LINKS, 201, {"Callback": CALLBACK_SID, "Days": "2", "Note": "for Jo"}),
+    Call("POST", LINKS, 400, {"Callback": CALLBACK_SID, "Days": "91"}),
+    Call("POST", LINKS, 400, {"Callback": "CB" + "0" * 32}),
+    Call("DELETE", f"{LINKS}/{{sid}}", 204, sid=A_LINK.sid),
+    Call("DELETE", f"{LINKS}/{{sid}}", 404, sid=A_LINK.sid),
+    Call("GET", LINKS, 200, {"PageSize": "1"}),
+    Call("GET", ACCOUNTS, 200),
+    Call("GET", OWN, 200, sid=ACCOUNT_SID),
+    Call("GET", OWN, 404, sid="AC" + "0" * 32),
+    Call("POST", f"{OWN}/suspend", 403, sid=ACCOUNT_SID),
+    Call("POST", f"{OWN}/auth_token/promote", 404, sid=ACCOUNT_SID),
+    Call("POST", f"{OWN}/auth_token/secondary", 201, sid=ACCOUNT_SID),
+    Call("GET", OWN, 200, sid=ACCOUNT_SID),
+    Call("DELETE", f"{OWN}/auth_token/secondary", 204, sid=ACCOUNT_SID),
+    Call("DELETE", f"{OWN}/auth_token/secondary", 404, sid=ACCOUNT_SID),
     Call("GET", AUDIT, 200),
     Call("GET", AUDIT, 400, {"Since": "yesterday"}),
     Call("GET", AUTHOR, 200, sid=CALLBACK_SID),
@@ -224,6 +260,11 @@ CALLS_OF_OPERATOR: Final = (
     Call("GET", DESTINATIONS, 200, {"AccountSid": ACCOUNT_SID}),
     Call("GET", KEYS, 200),
     Call("POST", KEYS, 201, {"Name": "dashboard", "Role": "read_only"}),
+    Call("GET", ACCOUNTS, 200),
+    Call("POST", f"{OWN}/suspend", 200, sid=ACCOUNT_SID),
+    Call("POST", f"{OWN}/resume", 200, sid=ACCOUNT_SID),
+    Call("POST", f"{OWN}/auth_token/secondary", 201, sid=ACCOUNT_SID),
+    Call("POST", f"{OWN}/auth_token/promote", 200, sid=ACCOUNT_SID),
     Call("DELETE", f"{KEYS}/{{sid}}", 204, sid=OPERATORS.sid),
     Call("GET", AUDIT, 200),
 )
@@ -237,6 +278,7 @@ async def app(callback_queue: RecordingQueue) -> ASGIApp:
     for key in (OPERATORS, OWN_KEY):
         await store.transact(lambda tx, key=key: tx.accounts.keys.add(key))
     await store.transact(lambda tx: tx.jobs.add(RUNS))
+    await store.transact(lambda tx: tx.shared_links.add(A_LINK))
     policy = Policy(NOTICE.phases, (PhaseHold("before", ACCOUNT_SID, until=NOW),))
     active = ActivePolicy(policy)
     monitor = monitor_of(store, active, clock, before=(MOST_AHEAD,))
@@ -246,7 +288,10 @@ async def app(callback_queue: RecordingQueue) -> ASGIApp:
     def beside(dependencies: ApiDependencies) -> list[ApiOperation]:
         clocks = ClockEndpoints(dependencies, ClockAdvancer(clock, ()))
         policies = PolicyEndpoints(dependencies, monitor, stored_in(store, active, clock))
-        return [*clocks.operations(), *policies.operations()]
+        outlook = PolicyOutlookEndpoints(dependencies, monitor)
+        checks = ReceiverCheckEndpoints(dependencies, found_ready, lambda _: None)
+        groups = clocks, policies, outlook, checks
+        return [one for group in groups for one in group.operations()]
 
     return app_on(store, clock=clock, callback_queue=callback_queue, portal=beside)
 
