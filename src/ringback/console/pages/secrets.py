@@ -238,7 +238,7 @@ async def create_key(visit: Visit) -> Response:
 async def create_key_for(visit: Visit, account_sid: str | None, back: str) -> Response:
     """Create an API key of an account, or, for None, of the operator; show its secret once."""
     form = await visit.form()
-    asked = {"Name": form.get("name", ""), "Role": form.get("role", "")}
+    asked = {"Name": form.get("name", ""), "Role": form.get("role") or None}
     try:
         made = await visit.api.post("keys", form=asked, account_sid=account_sid)
     except ApiRefusal as refusal:
