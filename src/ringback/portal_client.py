@@ -20,6 +20,7 @@ T = TypeVar("T")
 
 # Long, because the server answers a replay of thousands of callbacks only when it is done.
 _TIMEOUT_SECONDS: Final = 60
+_NO_CONTENT: Final = 204
 _LARGEST_PAGE: Final = "1000"
 MOST_PAGES: Final = 1000
 """The maximum number of pages that a search reads; the server checks 10,000 records for each."""
@@ -139,6 +140,10 @@ class PortalClient:
         encoded = body if isinstance(body, bytes) else json.dumps(body).encode()
         return self._ask(path, body=encoded, kind="application/json", method=method)
 
+    def delete(self, *path: str) -> None:
+        """Send a DELETE request to this path of the API."""
+        self._ask(path, method="DELETE")
+
     def now(self) -> datetime:
         """Return the server's time, which is ahead of real time if its clock was advanced."""
         return datetime.fromisoformat(self.get("clock")["now"])
@@ -179,7 +184,7 @@ class PortalClient:
         )
         try:
             with _OPENER.open(request, timeout=self.timeout) as answer:
-                return json.load(answer)
+                return {} if answer.status == _NO_CONTENT else json.load(answer)
         except urllib.error.HTTPError as refusal:
             error = RouteNotFound if refusal.code == 404 else PortalClientError
             raise error(_message_of(refusal)) from None

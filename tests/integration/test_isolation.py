@@ -104,6 +104,7 @@ def furnish(tx: Transaction, sid: str) -> None:
     tx.accounts.add(account(sid), [key])
     tx.audit.add(an_audit_entry(account_sid=sid, subject=f"{whose}-subject"))
     tx.accounts.add(child(sid), [])
+    tx.shared_links.add(records.shared_link(number, sid))
     tx.api_clients.add(client(sid))
     tx.supersim.access_profiles.add(
         replace(
@@ -212,6 +213,7 @@ def everything_of(tx: Transaction, sid: str) -> list[Any]:
         tx.wireless.sessions.of_sim(
             records.WIRELESS_SIMS[sid].sid, since=NOW - records.SECOND * 9999
         ),
+        tx.shared_links.page(sid, {}, PageWindow(99)),
         [tx.scenarios.get(one) for one in (sid, records.SIMS[sid].sid)],
         tx.audit.page(sid, AuditFilter(), PageWindow(99)),
         [one for one in tx.destinations.changed_since(0) if one.account_sid == sid],
@@ -236,6 +238,8 @@ NAMES: Final[dict[str, list[str]]] = {
     "/portal/v1/plans/{sid}": ["theirs-plan-to-move"],
     "/portal/v1/devices/{sim}": [SIM, METER, "theirs-sim", "theirs-meter"],
     "/portal/v1/esim_profiles/{sid}": [ESIM],
+    "/portal/v1/accounts/{sid}": [THEIRS, account(THEIRS).kore_id, child(THEIRS).sid],
+    "/portal/v1/links/{sid}": [records.shared_link(NUMBER).sid],
     "/portal/v1/keys/{sid}": [records.sid(SidKind.API_KEY, NUMBER), OPERATOR.sid],
     "/webhook/v1/secrets/{id}": SECRETS,
     "/client/v1/clients/{client_id}": [CLIENT],
@@ -287,6 +291,15 @@ FORMS: Final[dict[str, list[dict[str, str]]]] = {
     "/portal/v1/devices/{sim}/data": [{"Upload": "1"}],
     "/portal/v1/wireless_sims": [{}],
     "/portal/v1/keys": [{"Name": "mine"}],
+    "/portal/v1/links": [
+        {"Callback": CALLBACK},
+        {"Destination": THERE},
+        {"Destination": THERE, "AccountSid": THEIRS},
+    ],
+    **{
+        f"/portal/v1/accounts/{{sid}}/{what}": [{}]
+        for what in ("suspend", "resume", "auth_token/secondary", "auth_token/promote")
+    },
     "/portal/v1/esim_profiles/{sid}/download": [{}],
     "/portal/v1/scenarios": [{"Scenario": "fast", "Sim": SIM}, {"Scenario": "", "Sim": METER}],
     "/supersim/v1/Sims": [{"Iccid": "8988307999999999999", "RegistrationCode": "H3LL0W0RLD"}],

@@ -16,6 +16,7 @@ from ringback.api.kore.token_endpoint import TokenEndpoints
 from ringback.api.kore.webhook_secrets import WebhookSecretEndpoints
 from ringback.api.openapi.publishing import openapi_routes
 from ringback.api.operation_definition import ApiOperation, resource, routes_of
+from ringback.api.portal.accounts import AccountEndpoints
 from ringback.api.portal.api_keys import ApiKeyEndpoints
 from ringback.api.portal.audit import AuditEndpoints
 from ringback.api.portal.callbacks import CallbackEndpoints
@@ -32,6 +33,7 @@ from ringback.api.portal.plans import PlanEndpoints
 from ringback.api.portal.replays import ReplayEndpoints
 from ringback.api.portal.retention import RetentionEndpoints
 from ringback.api.portal.shadows import ShadowEndpoints
+from ringback.api.portal.shared_links import SharedLinkEndpoints
 from ringback.api.portal.totals import TotalsEndpoints
 from ringback.api.supersim.access_profiles import AccessProfileEndpoints, NetworkEndpoints
 from ringback.api.supersim.commands import IpCommandEndpoints, SmsCommandEndpoints
@@ -78,7 +80,9 @@ _PORTAL: Final = (
     ScenarioEndpoints,
     RetentionEndpoints,
     DestinationEndpoints,
+    AccountEndpoints,
     ApiKeyEndpoints,
+    SharedLinkEndpoints,
     AuditEndpoints,
 )
 

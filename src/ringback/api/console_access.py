@@ -1,10 +1,11 @@
-"""Signing in to the console, and out of it.
+"""Signing in to the console and out of it, and opening links that need no signing in.
 
 With each request of a browser that is signed in, the console calls `Authenticator.session_caller`.
 """
 
 from ringback.api.dependencies import ApiDependencies
 from ringback.operations.console_sessions import BegunSession, begin_session, end_session
+from ringback.operations.shared_links import OpenedLink, note_visit, open_link
 
 
 async def sign_in_to_console(
@@ -38,3 +39,16 @@ async def sign_out_of_console(
         lambda tx: end_session(tx, token, context, address=address, everywhere=everywhere)
     )
     dependencies.authenticator.forget_sessions()
+
+
+async def open_shared_link(dependencies: ApiDependencies, token: str) -> OpenedLink:
+    """Open the link whose token this is, and count the visit.
+
+    Put its `reader` into the ASGI scope, under `SIGNED_IN`, to fetch the link's subject, and show
+    nothing else. Raises NotFound, NoLongerThere and Forbidden, as `open_link` does.
+    """
+    now, store = dependencies.clock.now(), dependencies.store
+    opened = await store.read(lambda tx: open_link(tx, token, now))
+    if opened.link.used(now) is not opened.link:
+        await store.transact(lambda tx: note_visit(tx, opened.link.sid, now))
+    return opened

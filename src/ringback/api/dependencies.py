@@ -64,6 +64,8 @@ class ApiDependencies:
     read_url: Callable[[str], CallbackUrl] = CallbackUrl.parse
     """Parses a callback URL by the operator's rules; raises InvalidCallbackUrl."""
     sources: Sources = field(default_factory=lambda: BUILT_IN)
+    unfinished_of: Callable[[str], int] = lambda _: 0
+    """Returns how many callbacks of an account this process has yet to deliver or to give up."""
     skipped_copies: Callable[[str], Mapping[str, int]] = lambda _: {}
     """Returns, by reason, how many shadow copies of an account weren't sent since the start."""
     write_counters: Callable[[], Awaitable[None]] = _write_nothing

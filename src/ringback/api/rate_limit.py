@@ -49,6 +49,11 @@ class AccountRateLimit:
         self._buckets = NewestEntries[str, _Bucket](kept)
 
     @property
+    def per_second(self) -> int | None:
+        """The limit of each account, in requests per second; None if there is none."""
+        return self._per_second
+
+    @property
     def is_on(self) -> bool:
         """True if there is a limit."""
         return self._per_second is not None

@@ -47,6 +47,8 @@ class WorkerServicesForApi:
     queue: NewCallbackQueue
     destinations: DestinationControl
     window_of: Callable[[Lane], int | None]
+    unfinished_of: Callable[[str], int]
+    """Returns the number of an account's unfinished callbacks."""
     batch_queue: BulkCallbackQueue
     write_counters: Callable[[], Awaitable[None]]
     """Writes the counters of minutes that are over."""
@@ -89,6 +91,7 @@ class HttpApi:
             wake_jobs=ports.job_notifier.wake,
             read_url=callback_url_parser(settings.guard, settings.egresses, settings.sources),
             sources=settings.sources,
+            unfinished_of=ports.unfinished_of,
             skipped_copies=process.counters.skipped_copies,
             write_counters=ports.write_counters,
             response_storage=settings.storage_budget,

@@ -85,6 +85,7 @@ def services_of(workers: BackgroundWorkers) -> WorkerServicesForApi:
         queue=delivery.queue,
         destinations=delivery.destinations,
         window_of=delivery.window_of,
+        unfinished_of=delivery.unfinished_of,
         batch_queue=workers.batch_queue,
         write_counters=workers.counter_writer.write,
         notifier=workers.notifier,

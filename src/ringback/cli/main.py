@@ -48,6 +48,7 @@ _COMMANDS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
         "pause": ("pause", "Let a server accept requests, but send nothing."),
         "resume": ("pause", "Let a paused server send everything that is due."),
         "jobs": ("jobs", "Show, pause and cancel jobs: long actions that run in the server."),
+        "links": ("links", "Share one callback or destination by a read-only link."),
         "destinations": ("destinations", "Show, limit and pause where callbacks go."),
         "retention": ("retention", "Show or change how long callbacks are kept."),
         "audit": ("audit", "Show who changed what, when and from where."),

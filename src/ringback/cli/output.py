@@ -1,4 +1,4 @@
-"""How commands print: JSON for programs or lines for people, colours, counts and schedules."""
+"""How commands print: JSON for programs or lines for people, colours and counts."""
 
 import json
 import sys

@@ -13,6 +13,8 @@ from typing import Any, Final, NamedTuple, cast
 from ringback.core.calendar import exact
 from ringback.core.callback_urls.callback_url import CallbackUrl
 
+AUDIT_KEPT: Final = timedelta(days=730)
+"""How long the entry of a change is kept."""
 HIDDEN: Final = "(secret)"
 """Stands for a secret in an entry."""
 

@@ -9,6 +9,10 @@ INSTANT: Final = timedelta(microseconds=1)
 """The smallest difference that two `datetime` values can have."""
 HOUR: Final = timedelta(hours=1)
 DAY: Final = timedelta(days=1)
+_MONTHS: Final = (
+    *("January", "February", "March", "April", "May", "June"),
+    *("July", "August", "September", "October", "November", "December"),
+)
 ALWAYS: Final = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
 """The first and the last instant that a `datetime` can have, in UTC."""
 
@@ -52,6 +56,15 @@ def iso(instant: datetime) -> str:
     '0987-07-03T14:40:58Z'
     """
     return f"{instant.isoformat(timespec='seconds')[:19]}Z"
+
+
+def in_words(instant: datetime) -> str:
+    """Return the day of an instant as a person writes it.
+
+    >>> in_words(datetime(2026, 12, 7, 14, 40))
+    '7 December 2026'
+    """
+    return f"{instant.day} {_MONTHS[instant.month - 1]} {instant.year}"
 
 
 def exact(instant: datetime) -> str:

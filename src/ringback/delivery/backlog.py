@@ -71,6 +71,10 @@ class Backlog:
         self._unfinished[account_sid] += by
         self.in_all += by
 
+    def of(self, account_sid: str) -> int:
+        """Return the number of an account's unfinished callbacks."""
+        return self._unfinished.get(account_sid, 0)
+
     def check(self, account_sid: str, count: int) -> None:
         """Raise BacklogFull if `count` more callbacks of an account would exceed the limits."""
         own, bounds = self._unfinished[account_sid], self._bounds

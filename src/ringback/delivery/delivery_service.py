@@ -173,6 +173,10 @@ class DeliveryService:
         """The number of callbacks that are not yet delivered, failed or discarded."""
         return self._backlog.in_all
 
+    def unfinished_of(self, account_sid: str) -> int:
+        """Return the number of such callbacks of one account."""
+        return self._backlog.of(account_sid)
+
     @property
     def waiting(self) -> int:
         """The number of callbacks that wait for their turn, or for a later time."""

@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from typing import Final, TypeVar
 
 from ringback.core.accounts.shared_link import KEPT_AFTER_EXPIRY
+from ringback.core.audit import AUDIT_KEPT
 from ringback.core.errors import StoreUnavailable
 from ringback.core.retention import (
     EVERY_ACCOUNT,
@@ -66,8 +67,6 @@ JOBS_KEPT: Final = timedelta(days=90)
 """How long a job is kept after its end."""
 PLANS_KEPT: Final = timedelta(days=730)
 """The same for a job that carried out a plan: until then, the server can revert the plan."""
-AUDIT_KEPT: Final = timedelta(days=730)
-"""How long the entry of a change is kept."""
 EMPTY_KEPT: Final = timedelta(days=30)
 """How long the record of a destination is kept after all in it was unset.
 

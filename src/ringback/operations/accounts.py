@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from ringback.core.accounts.account import Account, AccountStatus
+from ringback.core.accounts.account import EVERY, Account, AccountStatus
 from ringback.core.accounts.webhook_secret import NO_SECRETS, WebhookSecret
 from ringback.core.errors import InvalidParameter, NotFound
 from ringback.core.kore_ids import ULID_BYTES, KoreIdKind, make_kore_id
@@ -97,7 +97,8 @@ def set_status(
     """
     account = fetch_account(tx, sid_or_kore_id)
     changed = replace(account, status=status)
-    return change_account(tx, "UpdateAccount", account, changed, context)
+    action = "SuspendAccount" if changed.is_suspended else "ResumeAccount"
+    return change_account(tx, action, account, changed, context)
 
 
 def change_account(
@@ -121,6 +122,23 @@ def keep_changed(tx: Transaction, account: Account, context: AccountOperationCon
 def with_subaccounts(tx: Transaction, account: Account) -> list[Account]:
     """Return an account's current state in the store, and then its subaccounts, oldest first."""
     return [tx.accounts.get(account.sid) or account, *tx.accounts.children_of(account.sid)]
+
+
+def visible_account(tx: Transaction, account_sid: str, sid: str) -> Account:
+    """Return the account or subaccount with this SID or KORE id, as `account_sid` may see it.
+
+    For `account_sid`, EVERY is the operator, who sees all. Raises NotFound for any other id,
+    whether it exists or not.
+    """
+    if account_sid == EVERY:
+        return fetch_account(tx, sid)
+    family = with_subaccounts(tx, fetch_account(tx, account_sid))
+    found = next((one for one in family if sid in (one.sid, one.kore_id)), None)
+    if found is None:
+        raise NotFound(
+            f"there is no account {sid!r} among the account that is signed in and its subaccounts"
+        )
+    return found
 
 
 def own_or_subaccount(tx: Transaction, account: Account, kore_id: str) -> Account:

@@ -107,11 +107,14 @@ def fetch_attempts(tx: Transaction, account_sid: str, sid: str) -> list[Attempt]
 def owner_of(tx: Transaction, sid: str) -> str | None:
     """Return the SID of the account that owns a record, or None if there is none.
 
-    An API key of the operator has no account.
+    An API key of the operator has no account, and an account belongs to itself.
     """
     if sid.startswith(SidKind.API_KEY):
         key = tx.accounts.keys.get(sid)
         return key and key.account_sid
+    if sid.startswith(SidKind.ACCOUNT):
+        account = tx.accounts.get(sid)
+        return account and account.sid
     get = _by_kind(tx).get(sid[:2])
     record = None if get is None else get(sid)
     return None if record is None else record.account_sid
@@ -175,6 +178,7 @@ def _by_kind(tx: Transaction) -> Mapping[str, Callable[[str], AccountOwnedRecord
     return {
         SidKind.CALLBACK: tx.callbacks.find,
         SidKind.JOB: tx.jobs.get,
+        SidKind.SHARED_LINK: tx.shared_links.get,
         SidKind.NETWORK_ACCESS_PROFILE: supersim.access_profiles.get,
         SidKind.FLEET: supersim.fleets.get,
         SidKind.SIM: supersim.sims.get,

@@ -31,7 +31,7 @@ from ringback.api.portal.clock import ClockEndpoints
 from ringback.api.portal.create_callbacks import CreateCallbacksEndpoints
 from ringback.api.portal.pause import PauseEndpoints
 from ringback.api.portal.policy import PolicyEndpoints
-from ringback.core.accounts.account import ApiKeyRole
+from ringback.core.accounts.account import AccountStatus, ApiKeyRole
 from ringback.core.audit import ActorKind, AuditEntry
 from ringback.core.calendar import iso
 from ringback.core.destinations.effective_settings import SettingsOwner
@@ -55,12 +55,13 @@ from tests.fakes import (
     SIM_SID,
     a_callback,
     a_secret,
+    an_account,
     an_api_client,
     an_api_key,
 )
 from tests.memory_store import MemoryStore, MemoryTransaction
 from tests.policy_monitors import monitor_of, stored_in
-from tests.stores.records import job
+from tests.stores.records import job, shared_link
 from tests.unit.api.caller import Answer, Caller, basic
 from tests.unit.api.plenty import (
     ESIM_SID,
@@ -87,6 +88,10 @@ OPERATORS_READER: Final = replace(
 CLIENT: Final = an_api_client(secret="client's")
 RUNS: Final = job(1, ACCOUNT_SID)
 PAUSED: Final = pause(job(2, ACCOUNT_SID), NOW)
+A_LINK: Final = replace(
+    shared_link(1, ACCOUNT_SID), date_created=NOW, date_expires=NOW + timedelta(days=7)
+)
+SUSPENDED_SID: Final = "AC" + "5" * 32
 PENDING: Final = a_secret("pending-value", name="next")
 
 PAUSED_DESTINATION: Final = StoredDestinationSettings(
@@ -138,6 +143,7 @@ DEVICE: Final = f"/portal/v1/devices/{SIM_SID}"
 PROFILES: Final = "/supersim/v1/NetworkAccessProfiles"
 OF_SIM: Final = {"Sim": SIM_SID, "Payload": "Hi"}
 
+ACCOUNTS: Final = "/portal/v1/accounts"
 DESTINATIONS: Final = "/portal/v1/destinations"
 HERE: Final = {"Destination": "https://a.example"}
 
@@ -191,6 +197,23 @@ CHANGES: Final[dict[tuple[str, str], Change]] = {
     ),
     ("POST", "/portal/v1/wireless_sims"): Change("RegisterWirelessSim"),
     ("POST", "/portal/v1/scenarios"): Change("ChooseScenario", form={"Scenario": "slow"}),
+    ("POST", f"{ACCOUNTS}/{{sid}}/suspend"): Change(
+        "SuspendAccount", f"{ACCOUNTS}/{ACCOUNT_SID}/suspend", by_operator=True
+    ),
+    ("POST", f"{ACCOUNTS}/{{sid}}/resume"): Change(
+        "ResumeAccount", f"{ACCOUNTS}/{SUSPENDED_SID}/resume", {}, None, SUSPENDED_SID, True
+    ),
+    ("POST", f"{ACCOUNTS}/{{sid}}/auth_token/secondary"): Change(
+        "CreateSecondaryToken", f"{ACCOUNTS}/{ACCOUNT_SID}/auth_token/secondary"
+    ),
+    ("DELETE", f"{ACCOUNTS}/{{sid}}/auth_token/secondary"): Change(
+        "DeleteSecondaryToken", f"{ACCOUNTS}/{ACCOUNT_SID}/auth_token/secondary"
+    ),
+    ("POST", f"{ACCOUNTS}/{{sid}}/auth_token/promote"): Change(
+        "PromoteSecondaryToken", f"{ACCOUNTS}/{ACCOUNT_SID}/auth_token/promote"
+    ),
+    ("POST", "/portal/v1/links"): Change("CreateLink", form={"Callback": CALLBACK_SID}),
+    ("DELETE", "/portal/v1/links/{sid}"): Change("EndLink", f"/portal/v1/links/{A_LINK.sid}"),
     ("POST", "/portal/v1/keys"): Change("CreateKey", form={"Name": "CI"}),
     ("DELETE", "/portal/v1/keys/{sid}"): Change("EndKey", f"/portal/v1/keys/{READER.sid}"),
     ("PUT", "/portal/v1/policy"): Change(
@@ -299,11 +322,15 @@ class World:
         return await self.caller.call(verb, change.path or path, body, headers=headers)
 
     def prepare(self, key: tuple[str, str]) -> None:
-        """Pause the server, or the destination, if the request of this route ends its pause."""
+        """Store what the request of this route ends or promotes."""
         if CHANGES[key].action == "ResumeServer":
             self.store.commit(lambda tx: tx.pause.begin(SendingPause(NOW, "why")))
         if CHANGES[key].action == "ResumeDestination":
             self.store.commit(lambda tx: tx.destinations.save(PAUSED_DESTINATION))
+        if CHANGES[key].action in ("DeleteSecondaryToken", "PromoteSecondaryToken"):
+            account = self.store.tables.accounts.accounts[ACCOUNT_SID]
+            second = replace(account, secondary_auth_token="the-second-token")
+            self.store.commit(lambda tx: tx.accounts.save(second))
 
     @property
     def entries(self) -> list[AuditEntry]:
@@ -327,6 +354,9 @@ def _fill(tx: Transaction) -> None:
     account = tx.accounts.get(ACCOUNT_SID)
     assert account is not None
     tx.accounts.save(replace(account, webhook_secrets=account.webhook_secrets.with_new(PENDING)))
+    suspended = replace(an_account(sid=SUSPENDED_SID), status=AccountStatus.SUSPENDED)
+    tx.accounts.add(suspended, [])
+    tx.shared_links.add(A_LINK)
 
 
 @pytest.fixture
@@ -486,10 +516,12 @@ async def test_no_entry_has_a_secret() -> None:
     for key, change in CHANGES.items():
         world, secrets = World(), {AUTH_TOKEN, "hunter2", "pending-value", "client's"}
         pair = (OPERATOR.sid, "operator") if change.by_operator else (FULL.sid, "full")
+        world.prepare(key)
         answer = await world.ask(key, pair)
-        secrets |= set(_secrets_in(json.loads(answer.body or b"null")))
+        secrets |= {"the-second-token"} | set(_secrets_in(json.loads(answer.body or b"null")))
         tables = world.store.tables
         secrets |= {one.auth_token for one in tables.accounts.all()}
+        secrets |= {one.token_hash for one in tables.shared_links.records.values()}
         secrets |= {one.secret_hash for one in tables.accounts.keys.records.values()}
         secrets |= {one.secret_hash for one in tables.api_clients.records.values()}
         for account in tables.accounts.all():
@@ -502,7 +534,7 @@ async def test_no_entry_has_a_secret() -> None:
 
 def _secrets_in(answer: Any) -> list[str]:
     fields: dict[str, Any] = answer if isinstance(answer, dict) else {}
-    names = ("secret", "client_secret", "access_token")
+    names = ("secret", "client_secret", "access_token", "token", "secondary_auth_token")
     return [fields[name] for name in names if name in fields]
 
 

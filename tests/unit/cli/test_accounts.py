@@ -347,7 +347,7 @@ def test_each_command_that_changes_something_leaves_audit_entries_of_its_user(
         ("CreateAccount", sid),
         ("CreateSecret", entries[1].subject),
         ("CreateKey", made["api_key_sid"]),
-        *[("UpdateAccount", sid)] * 2,
+        *[("SuspendAccount", sid), ("ResumeAccount", sid)],
         *[("CreateSecondaryToken", sid), ("PromoteSecondaryToken", sid)],
         *[("CreateSecondaryToken", sid), ("DeleteSecondaryToken", sid)],
         ("CreateClient", client["client_id"]),

@@ -34,7 +34,7 @@ def run(*arguments: str, env: Mapping[str, str] | None = None, color: bool = Fal
 def test_an_unknown_command_is_answered_with_similar_ones() -> None:
     result = run("lisen")
     assert result.exit_code == 2
-    assert "No such command 'lisen'. (Did you mean one of: 'listen'" in result.stderr
+    assert "No such command 'lisen'. (Did you mean one of: 'links', 'listen'" in result.stderr
 
 
 def test_an_error_of_a_subcommand_is_one_line_on_stderr() -> None:

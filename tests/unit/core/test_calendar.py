@@ -8,6 +8,7 @@ from ringback.core.calendar import (
     HOUR,
     exact,
     floor,
+    in_words,
     iso,
     month_around,
     months_after,
@@ -256,3 +257,14 @@ def test_a_text_that_is_not_a_date_is_refused(text: str) -> None:
 def test_a_date_too_far_away_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="must be in the years 1970 to 2999"):
         read_instant(text)
+
+
+@pytest.mark.parametrize(
+    ("instant", "words"),
+    [
+        (datetime(2026, 1, 31, 23, 59, tzinfo=UTC), "31 January 2026"),
+        (datetime(2026, 12, 7, tzinfo=UTC), "7 December 2026"),
+    ],
+)
+def test_a_day_is_written_in_words(instant: datetime, words: str) -> None:
+    assert in_words(instant) == words

@@ -99,3 +99,13 @@ def test_a_schedules_text_parses_to_the_same_schedule(schedule: RetrySchedule, t
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_each_named_schedule_can_be_chosen_by_name(name: str) -> None:
     assert RetrySchedule.parse(name).waits == SCHEDULES[name]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("faithful", "faithful"), ("persistent", "persistent"), ("1.5s,2h", "1.5s,7200s")],
+)
+def test_a_schedule_is_shown_by_its_name_or_its_waits(text: str, words: str) -> None:
+    schedule = RetrySchedule.parse(text)
+    assert schedule.in_words == words
+    assert RetrySchedule.parse(words) == schedule

@@ -32,6 +32,8 @@ _NOT_STORED: Final = {
     "schema": TEXT,
 }
 _OF_SECRETS: Final = ("Cache-Control", "Pragma")
+_SECRETS: Final = frozenset({"secret", "token", "secondary_auth_token"})
+"""The names of the fields that are shown only once."""
 _CHALLENGE: Final = {"description": "The authentication scheme to use: HTTP Basic.", "schema": TEXT}
 
 ERRORS: Final[Mapping[int, str]] = {
@@ -112,7 +114,7 @@ def schemas_of(operation: ApiOperation) -> dict[str, Schema]:
 def _has_secret(operation: ApiOperation) -> bool:
     """Return True if an operation's response has a secret, which is shown only this once."""
     bodies = (body for body in operation.answers.values() if isinstance(body, Serializer))
-    return any("secret" in body.schema.get("properties", ()) for body in bodies)
+    return any(_SECRETS.intersection(body.schema.get("properties", ())) for body in bodies)
 
 
 def _errors_of(operation: ApiOperation) -> list[int]:

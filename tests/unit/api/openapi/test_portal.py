@@ -1,6 +1,7 @@
 """The portal's responses are exactly what the OpenAPI document describes."""
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Final
 
 import jsonschema_rs
@@ -20,7 +21,7 @@ from tests.callback_queues import RecordingQueue
 from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, CALLBACK_SID, NOW, SIM_SID, a_secret, an_api_key
 from tests.memory_store import MemoryStore
 from tests.policy_monitors import counted, monitor_of, running, stored_in
-from tests.stores.records import job
+from tests.stores.records import job, shared_link
 from tests.unit.api.caller import Caller
 from tests.unit.api.described import Call, Document, check, make, operations_in, validate
 from tests.unit.api.plenty import (
@@ -65,6 +66,10 @@ RETENTION: Final = "/portal/v1/retention"
 DESTINATIONS: Final = "/portal/v1/destinations"
 HERE: Final = {"Destination": "https://a.example"}
 KEYS: Final = "/portal/v1/keys"
+LINKS: Final = "/portal/v1/links"
+A_LINK: Final = replace(shared_link(1, ACCOUNT_SID), date_expires=NOW + timedelta(days=7))
+ACCOUNTS: Final = "/portal/v1/accounts"
+OWN: Final = f"{ACCOUNTS}/{{sid}}"
 AUDIT: Final = "/portal/v1/audit"
 AUTHOR: Final = "/portal/v1/authors/{sid}"
 OWN_KEY: Final = an_api_key()
@@ -194,6 +199,22 @@ CALLS: Final = (
     Call("POST", KEYS, 400, {"Name": "CI", "Role": "none such"}),
     Call("DELETE", f"{KEYS}/{{sid}}", 204, sid=OWN_KEY.sid),
     Call("DELETE", f"{KEYS}/{{sid}}", 404, sid=OWN_KEY.sid),
+    Call("GET", LINKS, 200),
+    Call("POST", LINKS, 201, {"Callback": CALLBACK_SID, "Days": "2", "Note": "for Jo"}),
+    Call("POST", LINKS, 400, {"Callback": CALLBACK_SID, "Days": "91"}),
+    Call("POST", LINKS, 400, {"Callback": "CB" + "0" * 32}),
+    Call("DELETE", f"{LINKS}/{{sid}}", 204, sid=A_LINK.sid),
+    Call("DELETE", f"{LINKS}/{{sid}}", 404, sid=A_LINK.sid),
+    Call("GET", LINKS, 200, {"PageSize": "1"}),
+    Call("GET", ACCOUNTS, 200),
+    Call("GET", OWN, 200, sid=ACCOUNT_SID),
+    Call("GET", OWN, 404, sid="AC" + "0" * 32),
+    Call("POST", f"{OWN}/suspend", 403, sid=ACCOUNT_SID),
+    Call("POST", f"{OWN}/auth_token/promote", 404, sid=ACCOUNT_SID),
+    Call("POST", f"{OWN}/auth_token/secondary", 201, sid=ACCOUNT_SID),
+    Call("GET", OWN, 200, sid=ACCOUNT_SID),
+    Call("DELETE", f"{OWN}/auth_token/secondary", 204, sid=ACCOUNT_SID),
+    Call("DELETE", f"{OWN}/auth_token/secondary", 404, sid=ACCOUNT_SID),
     Call("GET", AUDIT, 200),
     Call("GET", AUDIT, 400, {"Since": "yesterday"}),
     Call("GET", AUTHOR, 200, sid=CALLBACK_SID),
@@ -221,6 +242,11 @@ CALLS_OF_OPERATOR: Final = (
     Call("GET", DESTINATIONS, 200, {"AccountSid": ACCOUNT_SID}),
     Call("GET", KEYS, 200),
     Call("POST", KEYS, 201, {"Name": "dashboard", "Role": "read_only"}),
+    Call("GET", ACCOUNTS, 200),
+    Call("POST", f"{OWN}/suspend", 200, sid=ACCOUNT_SID),
+    Call("POST", f"{OWN}/resume", 200, sid=ACCOUNT_SID),
+    Call("POST", f"{OWN}/auth_token/secondary", 201, sid=ACCOUNT_SID),
+    Call("POST", f"{OWN}/auth_token/promote", 200, sid=ACCOUNT_SID),
     Call("DELETE", f"{KEYS}/{{sid}}", 204, sid=OPERATORS.sid),
     Call("GET", AUDIT, 200),
 )
@@ -234,6 +260,7 @@ async def app(callback_queue: RecordingQueue) -> ASGIApp:
     for key in (OPERATORS, OWN_KEY):
         await store.transact(lambda tx, key=key: tx.accounts.keys.add(key))
     await store.transact(lambda tx: tx.jobs.add(RUNS))
+    await store.transact(lambda tx: tx.shared_links.add(A_LINK))
     policy = Policy(NOTICE.phases, (PhaseHold("before", ACCOUNT_SID, until=NOW),))
     active = ActivePolicy(policy)
     monitor = monitor_of(store, active, clock, before=(MOST_AHEAD,))
