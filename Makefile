@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help install install-dev run test test-long check counterparts format bench simulate fuzz \
-        damage soak reference docs smoke dist lock swagger-ui clean
+        damage soak reference docs smoke dist lock swagger-ui htmx clean
 
 ARGS ?=
 BIN := .venv/bin
@@ -106,6 +106,18 @@ swagger-ui: ## Replace the Swagger UI files by those of VERSION=… (needs npm)
 	  sha256sum swagger-ui-bundle.js swagger-ui.css LICENSE NOTICE \
 	            swagger-ui-bundle.js.LICENSE.txt; } >SHA256SUMS && \
 	cp SHA256SUMS $$(sed -n 's/^[0-9a-f]*  //p' SHA256SUMS) "$(CURDIR)/$(SWAGGER_UI)"
+
+HTMX := src/ringback/console/static
+htmx: ## Replace the console's htmx by that of VERSION=… (needs npm)
+	@: $${VERSION:?set VERSION to a release of the npm package htmx.org, such as 2.0.11}
+	@fresh=$$(mktemp -d) && trap 'rm -rf "$$fresh"' EXIT && \
+	npm pack --silent --pack-destination "$$fresh" "htmx.org@$$VERSION" >/dev/null && \
+	tar -xzf "$$fresh/htmx.org-$$VERSION.tgz" -C "$$fresh" && \
+	cp "$$fresh/package/dist/htmx.min.js" "$(HTMX)/htmx.min.js" && \
+	cp "$$fresh/package/LICENSE" "$(HTMX)/LICENSE-htmx" && \
+	cd "$(HTMX)" && \
+	{ echo "# htmx.org $$VERSION, from npm; made by make htmx"; \
+	  sha256sum htmx.min.js LICENSE-htmx; } >SHA256SUMS
 
 clean: ## Remove .venv, caches and reports; never ringback-data
 	@rm -rf .venv .coverage .coverage.* htmlcov dist build src/ringback/_site \

@@ -52,6 +52,9 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 def test_the_wheel_has_what_the_package_needs_and_nothing_else(built: dict[str, Path]) -> None:
     names = set(zipfile.ZipFile(built["wheel"]).namelist())
     assert {"ringback/py.typed", SWAGGER_UI} < names
+    console = "ringback/console"
+    assert {f"{console}/templates/callbacks.html", f"{console}/static/htmx.min.js"} < names
+    assert f"{console}/static/LICENSE-htmx" in names
     assert {name.partition("/")[0] for name in names} == {"ringback", DIST_INFO}
     assert not [name for name in names if name.endswith((".pyc", ".map"))]
 
@@ -89,8 +92,8 @@ def test_the_metadata_is_complete(built: dict[str, Path]) -> None:
     with zipfile.ZipFile(built["wheel"]) as wheel:
         metadata = message_from_bytes(wheel.read(f"{DIST_INFO}/METADATA"))
     assert set(metadata.get_all("Provides-Extra", [])) == {"all", "migrate", "postgres", "server"}
-    assert metadata["License-Expression"] == "Apache-2.0 AND MIT AND BSD-3-Clause"
-    assert len(metadata.get_all("License-File", [])) == 4
+    assert metadata["License-Expression"] == "Apache-2.0 AND MIT AND BSD-3-Clause AND 0BSD"
+    assert len(metadata.get_all("License-File", [])) == 5
     assert "Typing :: Typed" in metadata.get_all("Classifier", [])
     assert metadata["Keywords"]
 

@@ -1,8 +1,12 @@
 """Sending callbacks, replays and the commands for them, with a running server."""
 
+import asyncio
 import json
+import shutil
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from tests.receivers import ReceivedRequest, RecordingReceiver
 from tests.served import Answered, Served, asked_until, in_this_process, is_settled, served
@@ -162,6 +166,25 @@ async def test_send_needs_exactly_one_input(tmp_path: Path) -> None:
             "--file", str(file), *words
         )
     assert "write NAME=VALUE" in await refused("http://a.example/", "-p", "a")
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+async def test_a_callback_is_sent_again_by_its_curl_command(tmp_path: Path) -> None:
+    async with RecordingReceiver() as receiver, served(tmp_path) as dev:
+        sent = json.loads(
+            await ringback("send", receiver.url("/a?b=1"), "-p", "n=it's", "--json", data=tmp_path)
+        )
+        await settled(dev, sent["sid"])
+        command = await ringback("callbacks", "show", sent["sid"], "--curl", data=tmp_path)
+        later = ("send", receiver.url("/"), "--deliver-at", "2h", "--json")
+        unsent = json.loads(await ringback(*later, data=tmp_path))["sid"]
+        refused = await ringback("callbacks", "show", unsent, "--curl", data=tmp_path, fails=True)
+        process = await asyncio.create_subprocess_shell(f"{command.rstrip()} --silent")
+        assert await process.wait() == 0
+        await receiver.wait_for(2)
+    first, again = receiver.requests
+    assert (again.headers, again.body) == (first.headers, first.body)
+    assert refused == f"ringback: no request was sent for {unsent} yet\n"
 
 
 WHY = """\

@@ -266,7 +266,7 @@ QUERIES: Final = {
 NOBODYS: Final = {
     *("/openapi.json", "/wireless/openapi.json", "/docs", "/wireless/docs", "/docs/start.js"),
     *("/docs/{name}", "/client/v1/ping", "/api-services/v1/auth/token", "/fingerprint"),
-    *("/supersim/v1/Networks", "/supersim/v1/Networks/{sid}"),
+    *("/supersim/v1/Networks", "/supersim/v1/Networks/{sid}", "/portal/v1/example_comparison"),
 }
 """Routes that show nothing of any account."""
 

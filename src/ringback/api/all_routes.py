@@ -35,6 +35,8 @@ from ringback.api.portal.retention import RetentionEndpoints
 from ringback.api.portal.shadows import ShadowEndpoints
 from ringback.api.portal.shared_links import SharedLinkEndpoints
 from ringback.api.portal.totals import TotalsEndpoints
+from ringback.api.portal.undelivered_groups import UndeliveredGroupEndpoints
+from ringback.api.portal.verification import VerificationEndpoints
 from ringback.api.supersim.access_profiles import AccessProfileEndpoints, NetworkEndpoints
 from ringback.api.supersim.commands import IpCommandEndpoints, SmsCommandEndpoints
 from ringback.api.supersim.esim_profiles import EsimProfileEndpoints
@@ -69,6 +71,8 @@ _PORTAL: Final = (
     ExplanationEndpoints,
     ComparisonEndpoints,
     CreateCallbacksEndpoints,
+    UndeliveredGroupEndpoints,
+    VerificationEndpoints,
     ReplayEndpoints,
     JobEndpoints,
     PlanEndpoints,

@@ -152,11 +152,11 @@ class EndpointGroup:
         else:
             account_sid = (await self._account(request)).sid
         names = [each.name for each in takes]
+        lists = [each.name for each in takes if each.schema.get("type") == "array"]
         if request.method == "POST":
-            lists = [each.name for each in takes if each.schema.get("type") == "array"]
             given = await read_form(request, names, lists=lists, codes=self.codes)
         else:
-            given = read_query(request, names, codes=self.codes)
+            given = read_query(request, names, lists=lists, codes=self.codes)
         return ApiRequest(account_sid, next(iter(request.path_params.values()), ""), given, request)
 
     def _called_back(self, call: ApiRequest) -> CallbackTarget:

@@ -143,10 +143,18 @@ class RequestParameters:
 
 
 def read_query(
-    request: Request, known: Collection[str], *, codes: ErrorCodes = SUPER_SIM
+    request: Request,
+    known: Collection[str],
+    *,
+    lists: Collection[str] = (),
+    codes: ErrorCodes = SUPER_SIM,
 ) -> RequestParameters:
-    """Return the parameters in a request's query string; `known` are the valid names."""
-    return _parse(request.scope["query_string"], known, where="the query string", codes=codes)
+    """Return the parameters in a request's query string; `known` are the valid names.
+
+    Parameters in `lists` may be given more than once.
+    """
+    query = request.scope["query_string"]
+    return _parse(query, known, where="the query string", lists=lists, codes=codes)
 
 
 async def read_form(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from ringback.cli.output import on_one_line
+from ringback.core.counted import counted
 from ringback.core.events.event_kinds import MARKS, OF_DESTINATIONS
 
 if TYPE_CHECKING:
@@ -118,6 +119,23 @@ def event_of(callback: "JsonObject") -> str:
         return str(parameters["EventType"])
     first = next((f"{name}={value}" for name, value in parameters.items()), "-")
     return on_one_line(first if len(first) <= _EVENT_WIDTH else f"{first[: _EVENT_WIDTH - 1]}…")
+
+
+def group_lines(found: "JsonObject", *, limit: int) -> Iterator[str]:
+    """Yield a header and the groups of undelivered callbacks, at most `limit`, and their totals."""
+    if not found["groups"]:
+        yield "no failed callbacks"
+        return
+    yield click.style(
+        f"{'COUNT':>5}  {'SOURCE':6}  {'NEWEST (UTC)':20}  {'KEY':32}  URL", bold=True
+    )
+    for group in found["groups"][:limit]:
+        columns = f"{group['source']:6}  {group['last_created']}  {group['key']}  {group['url']}"
+        yield f"{group['count']:>5}  {columns}"
+        yield f"       {on_one_line(group['reason'] or 'no attempt')}"
+    groups = counted(found["group_count"], "group")
+    newest = "" if found["is_exact"] else "; there may be older ones"
+    yield f"{counted(found['count'], 'callback')} in {groups}{newest}"
 
 
 # ---- one callback --------------------------------------------------------------------------------

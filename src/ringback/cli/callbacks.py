@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack
 
@@ -14,6 +14,7 @@ from ringback.cli.callback_output import (
     attempt_lines,
     details,
     explanation_lines,
+    group_lines,
     storage_lines,
     table,
 )
@@ -36,7 +37,7 @@ from ringback.core.events.event_kinds import EVENT_KINDS
 
 if TYPE_CHECKING:
     from ringback.core.callback_urls.callback_url import CallbackUrl
-    from ringback.portal_client import JsonObject, PortalClient
+    from ringback.portal_client import JsonObject, PortalClient, RequestParameters
 
 STATUSES: Final = ("scheduled", "delivered", "failed", "discarded")
 _PAUSE_SECONDS: Final = 0.5
@@ -246,17 +247,31 @@ def _newest_sid(portal: "PortalClient") -> str | None:
         "ringback callbacks undelivered --since 1d --json": (
             "Print the undelivered callbacks of the last day as JSON:"
         ),
+        "ringback callbacks undelivered --groups": (
+            "Count the callbacks that failed, by URL and last answer:"
+        ),
     },
 )
 @option_group("Which callbacks", _filters, limit_option)
+@option(
+    "--groups",
+    is_flag=True,
+    help="Instead of a list, count the newest 10,000 callbacks that failed, by URL, source and last"
+    " answer. `ringback callbacks replay --group` takes the key of a group.",
+)
 @prints_answer
 @with_portal
-def list_undelivered(*, portal: "PortalClient", limit: int, **filters: Unpack[_Filters]) -> Output:
+def list_undelivered(
+    *, portal: "PortalClient", limit: int, groups: bool, **filters: Unpack[_Filters]
+) -> Output:
     """List callbacks that were not delivered, and why.
 
     Shows callbacks that have failed or were discarded (a person stopped them). The columns are the
     same as those of `ringback callbacks list`; the reason is below each row.
     """
+    if groups:
+        found = portal.get("undelivered", "groups", query=_query(portal, filters))
+        return found, group_lines(found, limit=limit)
     return newest(
         portal,
         "undelivered",
@@ -275,6 +290,9 @@ def list_undelivered(*, portal: "PortalClient", limit: int, **filters: Unpack[_F
         'ringback callbacks show "$CALLBACK_SID" | ringback verify': (
             "Check the signature of a callback:"
         ),
+        'ringback callbacks show "$CALLBACK_SID" --curl': (
+            "Print the last request as a command that sends it again:"
+        ),
     },
 )
 @argument(
@@ -282,9 +300,15 @@ def list_undelivered(*, portal: "PortalClient", limit: int, **filters: Unpack[_F
     required=False,
     help="SID of the callback to show, for example CB0123abc. Default: the newest callback.",
 )
+@option(
+    "--curl",
+    is_flag=True,
+    help="Print only the request that was last sent, as a curl command that sends the same bytes."
+    " Hidden secrets stay hidden.",
+)
 @prints_answer
 @with_portal
-def show_callback(*, sid: str | None, portal: "PortalClient") -> Output:
+def show_callback(*, sid: str | None, portal: "PortalClient", curl: bool) -> Output:
     """Show one callback with its requests and responses.
 
     Prints why the callback was sent from its source (twilio or kore), step by step, and each
@@ -295,12 +319,26 @@ def show_callback(*, sid: str | None, portal: "PortalClient") -> Output:
         raise ConfigurationError(
             "the account has no callbacks yet; to send one, try `ringback trigger sim.active`"
         )
+    if curl:
+        return _as_curl(sid, portal)
     callback = portal.get("callbacks", sid)
     explanation = portal.get("callbacks", sid, "explanation")
     attempts = portal.get("callbacks", sid, "attempts")["attempts"]
     shown = chain.from_iterable(["", *attempt_lines(attempt)] for attempt in attempts)
     record = {**callback, "explanation": explanation, "attempts": attempts}
     return record, chain(details(callback), explanation_lines(explanation), shown)
+
+
+def _as_curl(sid: str, portal: "PortalClient") -> Output:
+    from ringback.core.callbacks.curl_command import curl_command
+
+    attempts = portal.get("callbacks", sid, "attempts")["attempts"]
+    sent = [attempt["request"] for attempt in attempts if attempt["request"]]
+    if not sent:
+        raise ConfigurationError(f"no request was sent for {sid} yet")
+    request = sent[-1]
+    command = curl_command(**{name: request[name] for name in ("method", "url", "headers", "body")})
+    return {"callback_sid": sid, "curl": command}, command
 
 
 @callbacks.command(
@@ -389,6 +427,14 @@ def show_storage(*, portal: "PortalClient") -> Output:
         help="With --since, replay only callbacks to this server, for example https://a.example.",
     ),
     option(
+        "--group",
+        "groups",
+        multiple=True,
+        metavar="KEY",
+        help="With --since, replay only callbacks of the group with this key, which `ringback"
+        " callbacks undelivered --groups` shows. You can give this option more than once.",
+    ),
+    option(
         "--most",
         type=click.IntRange(min=1),
         metavar="N",
@@ -431,6 +477,7 @@ def replay(
     sim: str | None,
     text: str | None,
     destination: "CallbackUrl | None",
+    groups: tuple[str, ...],
     most: int | None,
     as_other_source: bool,
     rate: int | None,
@@ -448,7 +495,7 @@ def replay(
     """
     if dry_run and yes:
         raise click.UsageError("--dry-run only counts the callbacks; leave out --yes")
-    form = {
+    form: dict[str, str | Sequence[str] | None] = {
         "Since": ago(since, portal),
         "Until": ago(until, portal),
         "Status": status,
@@ -460,7 +507,12 @@ def replay(
         "AsOtherSource": "yes" if as_other_source else "no",
     }
     if sids or since is None:
-        beside = {"--most": most, "--rate": rate, "--destination": destination}
+        beside = {
+            "--most": most,
+            "--rate": rate,
+            "--destination": destination,
+            "--group": groups or None,
+        }
         wrong = [name for name, value in beside.items() if value is not None]
         if wrong:
             raise click.UsageError(f"{wrong[0]} is allowed only with --since, not with SIDs")
@@ -468,7 +520,7 @@ def replay(
         answer = portal.post("replays", form=named)
         counts = {key: answer[key] for key in ("dry_run", "matched", "replayed", "skipped")}
         return counts, _in_words(counts)
-    form |= {"Kind": "replay", "Most": None if most is None else str(most)}
+    form |= {"Kind": "replay", "Most": None if most is None else str(most), "Groups": groups}
     if not yes:
         counts = _preview(portal, form)
         if dry_run or not sys.stdin.isatty() or not counts["replayed"]:
@@ -482,7 +534,7 @@ def replay(
     return counts, _in_words(counts)
 
 
-def _preview(portal: "PortalClient", form: Mapping[str, str | None]) -> dict[str, Any]:
+def _preview(portal: "PortalClient", form: "RequestParameters") -> dict[str, Any]:
     """Return the counts of a dry run."""
     found = portal.get("jobs", "preview", query=form)
     matched = found["estimate"] + sum(found["skipped"].values())

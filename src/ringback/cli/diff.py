@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+import click
+
 from ringback.cli.base_command import argument, command, option
 from ringback.cli.comparison_output import comparison_lines, terminal_width, wrapped
 from ringback.cli.options import prints_answer
@@ -17,6 +19,7 @@ from ringback.portal_client import JsonObject, PortalClient
         'ringback diff "$CALLBACK_SID"': (
             "Compare the request of one callback with the other source's request:"
         ),
+        "ringback diff --example": "Compare the two requests of the example in KORE's notice:",
     }
 )
 @argument(
@@ -38,14 +41,26 @@ from ringback.portal_client import JsonObject, PortalClient
     " kore for a"
     " callback from twilio, and twilio for one from kore.",
 )
+@option(
+    "--example",
+    is_flag=True,
+    help="Compare the two requests of the example in KORE's notice, signed with made-up secrets.",
+)
 @prints_answer
-def diff(*, sid: str | None, other: str | None, portal: PortalClient, source: str | None) -> Output:
+def diff(
+    *, sid: str | None, other: str | None, portal: PortalClient, source: str | None, example: bool
+) -> Output:
     """Compare the requests of two callbacks, or of two sources.
 
     Shows two requests side by side, how each signature is computed, and what a receiver has to
     change. If you give fewer than two SIDs, the callback's request is compared with the request
     that the other source (twilio or kore) would send; this second request is computed, not sent.
     """
+    if example:
+        if sid is not None or source is not None:
+            raise click.UsageError("--example compares the notice's example; leave out the others")
+        comparison = portal.get("example_comparison")
+        return comparison, _lines(comparison)
     query = {"Other": other, "Source": source}
     comparison = portal.get("callbacks", sid or _newest(portal), "comparison", query=query)
     return comparison, _lines(comparison)
@@ -71,6 +86,8 @@ def _lines(comparison: JsonObject) -> Iterator[str]:
 
 def _title(first: JsonObject, second: JsonObject) -> str:
     """Return a sentence or two that name the two requests."""
+    if first["callback_sid"] is None and second["callback_sid"] is None:
+        return "The example of KORE's notice, as both sources send it, with made-up secrets."
     for computed, real in ((first, second), (second, first)):
         if computed["callback_sid"] is None:
             return (

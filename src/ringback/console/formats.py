@@ -265,7 +265,7 @@ def ticked(text: str) -> Markup:
 
 
 def path_and_query(url: str) -> Markup:
-    """Return what a request line has of a URL.
+    """Return the path and query of a URL, as a request line has them.
 
     >>> str(path_and_query("https://a.example/p?x=1"))
     '/<wbr>p?<wbr>x=1'
@@ -278,7 +278,7 @@ def path_and_query(url: str) -> Markup:
 
 
 def event_words(callback: Mapping[str, Any]) -> tuple[str, str]:
-    """Return what a callback reports: the kind of event, and the new status.
+    """Return the kind of event that a callback reports, and the new status.
 
     >>> event_words({"is_test": False, "parameters": {"SimSid": "HS01", "SimStatus": "inactive"}})
     ('SIM update', 'inactive')

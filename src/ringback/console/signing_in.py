@@ -31,7 +31,10 @@ class SigningIn:
         self._parts = parts
 
     async def caller(self, request: Request) -> Principal:
-        """Return who is signed in; raises Unauthorized, or Forbidden for a suspended account."""
+        """Return the client that is signed in.
+
+        Raises Unauthorized, or Forbidden for a suspended account.
+        """
         token = request.cookies.get(cookie_name(request))
         if not token:
             raise Unauthorized("sign in first")
@@ -42,8 +45,9 @@ class SigningIn:
     async def show(self, request: Request) -> Response:
         """Show the form, or sign in by the link of `ringback dev`."""
         key, dev = request.query_params.get("key"), self._parts.dev
+        after = request.query_params.get("next", "")
         if key is None or dev is None:
-            return self._form(request, next_path=request.query_params.get("next", ""))
+            return self._form(request, next_path=after)
         if not dev.opens_with(key):
             return self._form(
                 request,
@@ -52,7 +56,7 @@ class SigningIn:
                 status=401,
             )
         return await self._begin(
-            request, dev.operator_key_sid, dev.operator_key_secret, f"{PATH}/callbacks"
+            request, dev.operator_key_sid, dev.operator_key_secret, local_path(after)
         )
 
     async def sign_in(self, request: Request) -> Response:

@@ -27,7 +27,7 @@ _NOTE: Final = "ringback_note"
 _LONGEST_NOTE: Final = 1000
 _MACHINE: Final = SystemClock()
 _ETAG: Final = "@etag@"
-"""Stands in a part for its own ETag, which is computed from all else."""
+"""Is in a part in place of its own ETag, which is computed from all else."""
 
 
 SentForm = ImmutableMultiDict[str, str]

@@ -11,7 +11,14 @@ from ringback.core.callbacks.callback import CallbackStatus
 from ringback.core.errors import BacklogFull, Conflict, NotFound
 from ringback.core.job import UNFINISHED, Job, JobKind, JobPiece
 from ringback.operations.context import AccountOperationContext, OperationContext
-from ringback.operations.replay import from_other_source, from_same_source, replay_oldest
+from ringback.operations.replay import (
+    Selection,
+    everything,
+    from_other_source,
+    from_same_source,
+    in_groups,
+    replay_oldest,
+)
 from ringback.ports import CallbackFilter, NewCallbackQueue, PageWindow, Transaction
 
 MOST_UNFINISHED: Final = 20
@@ -29,6 +36,13 @@ class BulkReplay:
     is_from_other_source: bool = False
     most: int | None = None
     """The most callbacks to send again; None for all."""
+    groups: tuple[str, ...] = ()
+    """The keys of the groups of undelivered callbacks to which it is limited; empty for all."""
+
+    @property
+    def selection(self) -> Selection:
+        """Selects those of the callbacks in `which` that belong to the groups."""
+        return in_groups(frozenset(self.groups)) if self.groups else everything
 
     def parameters(self) -> dict[str, Any]:
         """Return this as the parameters of a job."""
@@ -39,6 +53,7 @@ class BulkReplay:
             "until": which.until and exact(which.until),
             "as_other_source": self.is_from_other_source,
             "most": self.most,
+            "groups": list(self.groups) or None,
         }
         return {name: value for name, value in given.items() if value is not None}
 
@@ -47,12 +62,13 @@ class BulkReplay:
         """Return the replay that the parameters of a job describe."""
         given = dict(parameters)
         is_from_other_source, most = given.pop("as_other_source"), given.pop("most", None)
+        groups = tuple(given.pop("groups", ()))
         for name in ("since", "until"):
             if name in given:
                 given[name] = datetime.fromisoformat(given[name])
         given["statuses"] = frozenset(map(CallbackStatus, given["statuses"]))
         which = CallbackFilter(**given)
-        return cls(which=which, is_from_other_source=is_from_other_source, most=most)
+        return cls(which=which, is_from_other_source=is_from_other_source, most=most, groups=groups)
 
 
 def record_job(
@@ -149,6 +165,7 @@ def _replay_piece(tx: Transaction, job: Job, context: OperationContext, limit: i
         *(tx, job.account_sid, asked.which, replay(context)),
         after=job.position,
         limit=_room_for(left, context.queue, job.account_sid),
+        selection=asked.selection,
     )
     is_last = not done.has_more or replayed + done.replayed == asked.most
     return JobPiece({REPLAYED: done.replayed, **done.skipped}, done.last_place, is_last)

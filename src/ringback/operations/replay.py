@@ -6,22 +6,25 @@ token.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Self
 
 from ringback.core.callbacks.callback import CallbackRecord, CallbackStatus, discard, replay
 from ringback.core.callbacks.create_callback import CALLBACK_BYTES, repeat
+from ringback.core.callbacks.undelivered_groups import GroupIdentity
 from ringback.core.errors import Conflict
 from ringback.core.sources.source_definition import other_than
 from ringback.operations.context import OperationContext
 from ringback.operations.lookups import fetch_callback
-from ringback.ports import CallbackFilter, Transaction
+from ringback.ports import CallbackFilter, RecordPage, Transaction
 
 ANY: Final = frozenset(CallbackStatus)
 ENDED: Final = ANY - {CallbackStatus.SCHEDULED}
 _EXAMINED: Final = 1000
 """How many callbacks one transaction reads, so that it delays other commits only briefly."""
+_SELECTED_AMONG: Final = 200
+"""How many callbacks are read at least if only some of them are selected."""
 
 UNDER_WAY: Final = "under_way"
 UNKNOWN: Final = "unknown"
@@ -29,6 +32,10 @@ TEST: Final = "test"
 
 Replay = Callable[[Transaction, CallbackRecord], CallbackRecord]
 """A function that sends a callback again, and returns the record of the callback it sends."""
+
+
+Selection = Callable[[Transaction, Sequence[CallbackRecord]], Sequence[CallbackRecord]]
+"""A function that returns those callbacks of a page that a bulk replay is for."""
 
 
 class TestEventNotReplayable(Conflict):
@@ -63,6 +70,21 @@ class BulkReplayTotals:
             later.has_more,
             later.last_place or self.last_place,
         )
+
+
+def everything(_tx: Transaction, callbacks: Sequence[CallbackRecord]) -> Sequence[CallbackRecord]:
+    """Select all callbacks."""
+    return callbacks
+
+
+def in_groups(keys: Collection[str]) -> Selection:
+    """Return a function that selects the callbacks of the groups with these keys."""
+
+    def select(tx: Transaction, callbacks: Sequence[CallbackRecord]) -> Sequence[CallbackRecord]:
+        last = tx.callbacks.last_attempts(callbacks)
+        return [one for one in callbacks if GroupIdentity.of(one, last.get(one.sid)).key in keys]
+
+    return select
 
 
 def only_look(_tx: Transaction, callback: CallbackRecord) -> CallbackRecord:
@@ -169,15 +191,27 @@ def replay_oldest(
     *,
     after: str | int | None,
     limit: int,
+    selection: Selection = everything,
 ) -> BulkReplayTotals:
     """Send the oldest callbacks that match `which` again, and count them.
 
-    At most `limit` callbacks are taken, beginning after the SID or place `after`.
+    At most `limit` callbacks are taken, beginning after the SID or place `after`. With a
+    `selection`, only those that it selects are taken.
     """
-    oldest = tx.callbacks.oldest(account_sid, which, after=after, limit=limit, examining=_EXAMINED)
-    done = _replay(tx, oldest, send_again, statuses=ANY)
-    has_more = oldest.stopped_at is not None or len(oldest) == limit
-    last = oldest.stopped_at or done.last
+
+    def read(most: int) -> RecordPage[CallbackRecord]:
+        return tx.callbacks.oldest(account_sid, which, after=after, limit=most, examining=_EXAMINED)
+
+    asked = limit if selection is everything else max(limit, _SELECTED_AMONG)
+    oldest = read(asked)
+    taken = selection(tx, oldest)
+    if len(taken) > limit:
+        # Read again, because only the place of the last callback that is read is known.
+        asked, taken = oldest.index(taken[limit - 1]) + 1, taken[:limit]
+        oldest = read(asked)
+    done = _replay(tx, taken, send_again, statuses=ANY)
+    has_more = oldest.stopped_at is not None or len(oldest) == asked
+    last = oldest.stopped_at or (oldest[-1].sid if oldest else None)
     return replace(done, last=last, has_more=has_more, last_place=oldest.last_place)
 
 

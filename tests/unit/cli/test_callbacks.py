@@ -373,3 +373,28 @@ def test_a_replay_counts_in_the_singular_and_the_plural(empty: Emulator) -> None
     assert one == "1 of 1 callback would be replayed; replay for real with --yes\n"
     both = run(empty, "replay", "--since", "2024-07-03").output
     assert both == "2 of 2 callbacks would be replayed; replay for real with --yes\n"
+
+
+def test_failed_callbacks_are_counted_and_replayed_in_groups(empty: Emulator) -> None:
+    assert run(empty, "undelivered", "--groups").output == "no failed callbacks\n"
+    for number in (1, 2, 3):
+        sid = add(empty, number, url=f"http://127.0.0.1:9/{'a' if number < 3 else 'b'}#cbs=kore")
+        attempt(empty, sid, RefusedOutcome(503), 1500)
+    found = json.loads(run(empty, "undelivered", "--groups", "--json").output)
+    keys = [group["key"] for group in found["groups"]]
+    assert (
+        run(empty, "undelivered", "--groups").output
+        == f"""\
+COUNT  SOURCE  NEWEST (UTC)          KEY                               URL
+    2  kore    2024-07-03T14:40:58Z  {keys[0]}  http://127.0.0.1:9/a#cbs=kore
+       the receiver answered 503 Service Unavailable
+    1  kore    2024-07-03T14:40:58Z  {keys[1]}  http://127.0.0.1:9/b#cbs=kore
+       the receiver answered 503 Service Unavailable
+3 callbacks in 2 groups
+"""
+    )
+    chosen = run(empty, "replay", "--since", "2024-07-03", "--group", keys[0]).output
+    assert chosen == "2 of 2 callbacks would be replayed; replay for real with --yes\n"
+    assert found == json.loads(run(empty, "undelivered", "--groups", "--json").output) | {
+        "until": found["until"]
+    }

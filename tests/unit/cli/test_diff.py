@@ -120,6 +120,18 @@ def test_programs_get_the_answer_of_the_api(ringback: Emulator) -> None:
     assert comparison_of(ringback, twilio, kore) == answer
 
 
+def test_the_example_of_the_notice_needs_no_callback() -> None:
+    with Emulator() as empty:
+        said = run(empty, "--example").output
+        assert comparison_of(empty, "--example")["first"]["callback_sid"] is None
+        for beside in (["CB1"], ["--source", "kore"]):
+            refused = run(empty, "--example", *beside)
+            assert (refused.exit_code, "leave out the others" in refused.stderr) == (2, True)
+    assert said.startswith("The example of KORE's notice, as both sources send it, with made-up")
+    assert marks(said).count("renamed") == 2
+    assert "RQa48ec9b6ef475034c35566c02b654243" in said
+
+
 def test_an_unknown_callback_is_refused(ringback: Emulator) -> None:
     refused = run(ringback, "CB1")
     assert refused.exit_code == 1

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from ringback.core.callbacks.callback import CallbackStatus
+from ringback.core.callbacks.callback import Attempt, CallbackStatus
+from ringback.core.callbacks.undelivered_groups import GroupIdentity
 from ringback.core.errors import BacklogFull, Conflict, NotFound
 from ringback.core.job import IN_PIECES, Job, JobKind, JobPiece, JobStatus, cancel, pause, resume
 from ringback.core.policy.source_policy import Source
@@ -116,9 +117,11 @@ def test_a_job_of_another_account_is_not_found(tx: MemoryTransaction) -> None:
                 url_prefix="https://a.example/b",
                 event="sms",
                 sim_sid="HS1",
+                text="a text",
             ),
             is_from_other_source=True,
             most=5,
+            groups=("a", "b"),
         ),
     ],
     ids=["few", "all"],
@@ -219,3 +222,49 @@ def test_a_kind_of_job_is_done_in_pieces_or_by_a_loop_of_its_own(tx: MemoryTrans
         assert do_piece(tx, replace(a_replay(), kind=kind), a_context(), 1).is_last
     with pytest.raises(ValueError, match="is not done in pieces"):
         do_piece(tx, replace(a_replay(), kind=JobKind.MIGRATION), a_context(), 1)
+
+
+# ---- groups
+
+
+def fail_with(tx: MemoryTransaction, status: int, *numbers: int) -> str:
+    """Add callbacks that failed with this answer, and return the key of their group."""
+    add_failed(tx, *numbers)
+    for number in numbers:
+        attempt = Attempt(sid(number), ACCOUNT_SID, 1, NOW, "refused", status)
+        tx.callbacks.rows[sid(number), 1] = attempt
+    first = tx.callbacks.callbacks[sid(numbers[0])]
+    return GroupIdentity.of(first, tx.callbacks.rows[first.sid, 1]).key
+
+
+def test_only_the_callbacks_of_the_groups_are_replayed_and_counted(tx: MemoryTransaction) -> None:
+    keys = [fail_with(tx, 500, 1, 3, 5), fail_with(tx, 501, 2, 4), fail_with(tx, 502, 6)]
+    pieces = work(tx, a_replay(groups=(keys[0], keys[2])), RecordingQueue())
+    assert due_again(tx) == [sid(1), sid(3), sid(5), sid(6)]
+    assert [piece.counts for piece in pieces] == [{"replayed": 2}, {"replayed": 2}]
+
+
+def test_no_more_of_a_group_are_replayed_than_asked_for(tx: MemoryTransaction) -> None:
+    fail_with(tx, 501, 1)
+    key = fail_with(tx, 500, 2, 3, 4, 5)
+    pieces = work(tx, a_replay(groups=(key,), most=3), RecordingQueue())
+    assert [piece.counts["replayed"] for piece in pieces] == [2, 1]
+    assert due_again(tx) == [sid(2), sid(3), sid(4)]
+
+
+def test_a_job_goes_on_beyond_pages_without_a_callback_of_its_groups(
+    tx: MemoryTransaction, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ringback.operations.replay._SELECTED_AMONG", 2)
+    fail_with(tx, 501, 1, 2, 3, 4, 5)
+    key = fail_with(tx, 500, 6)
+    pieces = work(tx, a_replay(groups=(key,)), RecordingQueue(), 1)
+    assert [piece.counts["replayed"] for piece in pieces] == [0, 0, 1, 0]
+    assert due_again(tx) == [sid(6)]
+
+
+def test_a_group_of_which_nothing_is_left_replays_nothing(tx: MemoryTransaction) -> None:
+    fail_with(tx, 500, 1)
+    pieces = work(tx, a_replay(groups=("0" * 32,)), RecordingQueue())
+    assert [(piece.counts, piece.is_last) for piece in pieces] == [({"replayed": 0}, True)]
+    assert due_again(tx) == []

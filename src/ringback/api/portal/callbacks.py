@@ -141,15 +141,8 @@ class CallbackEndpoints(EndpointGroup):
         return self._listing(call, call.given.meaning("Status", STATUSES))
 
     def _listing(self, call: ApiRequest, statuses: frozenset[CallbackStatus] | None) -> _Listing:
-        query, dependencies = call.given, self._dependencies
-        which = replace(
-            read_shared_filters(query, dependencies.sources),
-            statuses=statuses,
-            idempotency_token=query.text("IdempotencyToken"),
-            since=query.instant("CreatedAfter"),
-            until=query.instant("CreatedBefore"),
-            url_prefix=query.text("UrlPrefix"),
-        )
+        dependencies = self._dependencies
+        which = replace(read_filters(call.given, dependencies.sources), statuses=statuses)
 
         def page(tx: Transaction, reach: str, window: PageWindow) -> _SearchedPage:
             found = tx.callbacks.page(reach, which, window)
@@ -187,6 +180,17 @@ def read_source(
 ) -> SourceName | None:
     """Return the source in the parameter `Source`, or None if it was not given."""
     return parameters.meaning("Source", {name: name for name in sources})
+
+
+def read_filters(parameters: RequestParameters, sources: Collection[SourceName]) -> CallbackFilter:
+    """Return the filter in the parameters `FILTERS`; raises InvalidParameter."""
+    return replace(
+        read_shared_filters(parameters, sources),
+        idempotency_token=parameters.text("IdempotencyToken"),
+        since=parameters.instant("CreatedAfter"),
+        until=parameters.instant("CreatedBefore"),
+        url_prefix=parameters.text("UrlPrefix"),
+    )
 
 
 def read_shared_filters(

@@ -1,4 +1,4 @@
-"""The portal's operation that compares the requests of two callbacks or of two sources."""
+"""The portal's operations that compare the requests of two callbacks or of two sources."""
 
 from typing import Any, Final
 
@@ -21,6 +21,7 @@ from ringback.api.schema_pieces import (
     sid_of,
 )
 from ringback.api.serializers import CustomJsonSerializer
+from ringback.core.callbacks.notice_example import compare_notice_example
 from ringback.core.callbacks.request_comparison import (
     ComparedHeader,
     ComparedRequest,
@@ -142,10 +143,10 @@ _SOURCE: Final = OperationParameter(
 
 
 class ComparisonEndpoints(EndpointGroup):
-    """The operation that compares the requests of two callbacks or of two sources."""
+    """The operations that compare the requests of two callbacks or of two sources."""
 
     def operations(self) -> list[ApiOperation]:
-        """Return the operation that compares the requests of two callbacks or of two sources."""
+        """Return the operations that compare two requests."""
         return [
             self.answers(
                 *(f"{CALLBACKS}/{{sid}}/comparison", "CompareCallback"),
@@ -154,7 +155,14 @@ class ComparisonEndpoints(EndpointGroup):
                 *(COMPARISON, self._compare),
                 takes=(_OTHER, _SOURCE),
                 conflicts=True,
-            )
+            ),
+            self.answers(
+                *("/portal/v1/example_comparison", "CompareExample"),
+                "Compare the requests of the example in KORE's notice, signed with made-up"
+                " secrets.",
+                *(COMPARISON, _compare_example),
+                for_all=True,
+            ),
         ]
 
     async def _compare(self, call: ApiRequest) -> dict[str, Any]:
@@ -175,3 +183,7 @@ class ComparisonEndpoints(EndpointGroup):
             ),
         )
         return show_comparison(comparison)
+
+
+async def _compare_example(_: ApiRequest) -> dict[str, Any]:
+    return show_comparison(compare_notice_example())

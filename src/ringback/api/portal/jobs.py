@@ -1,5 +1,7 @@
 """The portal's operations on jobs: preview, create, list, fetch, pause, resume and cancel them."""
 
+import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
@@ -17,6 +19,9 @@ from ringback.api.schema_pieces import (
     COUNTS,
     FLAG,
     INSTANT,
+    SOURCE,
+    TEXT,
+    list_of,
     number,
     object_of,
     one_of,
@@ -26,12 +31,16 @@ from ringback.api.schema_pieces import (
 )
 from ringback.api.serializers import CustomJsonSerializer, Serializer, field, maybe, worked_out
 from ringback.core.accounts.account import EVERY
+from ringback.core.callbacks.callback import CallbackRecord
+from ringback.core.callbacks.undelivered_groups import KEY_LENGTH
 from ringback.core.job import Job, JobKind, JobStatus, cancel, pause, resume
+from ringback.core.policy.source_policy import SourceName
 from ringback.core.sids import SidKind
 from ringback.operations.context import OperationContext
 from ringback.operations.jobs import BulkReplay, change_job, create_job, fetch_job
 from ringback.operations.replay import (
     BulkReplayTotals,
+    Replay,
     only_look,
     only_look_at_other,
     replay_oldest,
@@ -45,9 +54,16 @@ COUNTED_AT_ONCE: Final = 1000
 """Maximum number of callbacks that one read of the database counts."""
 _COUNTED_FOR: Final = 2.0
 """Seconds after which the count of a preview ends, even if there may be more."""
+_Destinations = Counter[tuple[str, SourceName]]
+"""The numbers of callbacks by destination and source."""
+_MOST_DESTINATIONS: Final = 500
+"""Maximum number of destinations in a preview: those with the most callbacks."""
 _MOST: Final = 1_000_000_000
 _HIGHEST_RATE: Final = 1_000_000
 _LONGEST_KEY: Final = 255
+_MOST_GROUPS: Final = 100
+_KEY: Final = re.compile(f"^[0-9a-f]{{{KEY_LENGTH}}}$")
+"""The form of the key of a group of undelivered callbacks."""
 
 
 def _owner_of(job: Job) -> str | None:
@@ -77,7 +93,12 @@ JOB: Final = Serializer[Job](
 PREVIEW: Final = CustomJsonSerializer(
     "job_preview",
     object_of(
-        kind=one_of(JobKind), estimate=number(0), is_exact=FLAG, skipped=COUNTS, until=INSTANT
+        kind=one_of(JobKind),
+        estimate=number(0),
+        is_exact=FLAG,
+        skipped=COUNTS,
+        destinations=list_of(object_of(destination=TEXT, source=SOURCE, count=number(1))),
+        until=INSTANT,
     ),
 )
 
@@ -97,6 +118,12 @@ _WHICH: Final = (
     STATUS,
     *SHARED_FILTERS,
     AS_OTHER,
+    OperationParameter(
+        "Groups",
+        {**list_of(text(pattern=_KEY.pattern)), "maxItems": _MOST_GROUPS},
+        "Only callbacks of the group with this key, from the list of groups of undelivered"
+        f" callbacks. It can be given up to {_MOST_GROUPS} times.",
+    ),
     OperationParameter("Most", number(1, _MOST), "The most callbacks to send again."),
 )
 _HOW: Final = (
@@ -162,12 +189,17 @@ class JobEndpoints(EndpointGroup):
 
     async def _preview(self, call: ApiRequest) -> dict[str, Any]:
         replay = self._read(call.given, self._dependencies.clock.now())
-        found = await self._count(call.account_sid, replay)
+        destinations = _Destinations()
+        found = await self._count(call.account_sid, replay, destinations)
         return {
             "kind": JobKind.REPLAY,
             "estimate": _estimate(found, replay),
             "is_exact": not found.has_more,
             "skipped": found.skipped,
+            "destinations": [
+                {"destination": destination, "source": source, "count": count}
+                for (destination, source), count in destinations.most_common(_MOST_DESTINATIONS)
+            ],
             "until": replay.which.until,
         }
 
@@ -202,17 +234,28 @@ class JobEndpoints(EndpointGroup):
             which=read_replay_of_all(given, now=now, sources=self._dependencies.sources),
             is_from_other_source=given.is_yes("AsOtherSource"),
             most=given.number("Most", 1, _MOST, default=None),
+            groups=_read_groups(given),
         )
 
-    async def _count(self, account_sid: str, replay: BulkReplay) -> BulkReplayTotals:
-        """Count the callbacks to replay; the totals have more if that takes too long."""
+    async def _count(
+        self, account_sid: str, replay: BulkReplay, destinations: _Destinations | None = None
+    ) -> BulkReplayTotals:
+        """Count the callbacks to replay; the totals have more if that takes too long.
+
+        They are counted in `destinations`, too.
+        """
         look = only_look_at_other if replay.is_from_other_source else only_look
+        if destinations is not None:
+            look = _counting(look, destinations, most=replay.most)
         found, until = BulkReplayTotals(has_more=True), stopwatch() + _COUNTED_FOR
         while found.has_more and not _is_enough(found, replay):
             found += await self.read(
                 account_sid,
                 lambda tx, after=found.last_place: replay_oldest(
-                    tx, account_sid, replay.which, look, after=after, limit=COUNTED_AT_ONCE
+                    *(tx, account_sid, replay.which, look),
+                    after=after,
+                    limit=COUNTED_AT_ONCE,
+                    selection=replay.selection,
                 ),
             )
             if stopwatch() > until:
@@ -227,6 +270,31 @@ class JobEndpoints(EndpointGroup):
             return change_job(tx, call.account_sid, call.sid, move, context, action=action)
 
         return change
+
+
+def _counting(look: Replay, destinations: _Destinations, *, most: int | None) -> Replay:
+    """Return `look`, and count the destination of each callback that would be sent again."""
+
+    def count(tx: Transaction, callback: CallbackRecord) -> CallbackRecord:
+        found = look(tx, callback)
+        if most is None or destinations.total() < most:
+            destinations[callback.destination, callback.source] += 1
+        return found
+
+    return count
+
+
+def _read_groups(given: RequestParameters) -> tuple[str, ...]:
+    keys = tuple(dict.fromkeys(given.all("Groups")))
+    wrong = next((key for key in keys if not _KEY.fullmatch(key)), None)
+    if wrong is not None:
+        raise given.wrong(
+            f"Groups={wrong!r}: it must be the `key` of a group, from"
+            " GET /portal/v1/undelivered/groups"
+        )
+    if len(keys) > _MOST_GROUPS:
+        raise given.wrong(f"Groups names {len(keys)} groups; at most {_MOST_GROUPS} can be named")
+    return keys
 
 
 def who_created(caller: Principal) -> str:

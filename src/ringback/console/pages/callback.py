@@ -10,10 +10,18 @@ from starlette.responses import Response
 
 from ringback.console.access import PATH
 from ringback.console.api_caller import ApiRefusal, JsonObject
-from ringback.console.formats import clock_time, duration, event_words, milliseconds, until
+from ringback.console.formats import (
+    clock_time,
+    duration,
+    event_words,
+    full_time,
+    milliseconds,
+    until,
+)
 from ringback.console.pictures import TimedStep, timing_bar
 from ringback.console.visit import PageHandlers, Visit
 from ringback.core.calendar import DAY, exact
+from ringback.core.callbacks.curl_command import curl_command
 from ringback.core.http.outcome import NEVER_SENT
 
 EVERY: Final = 2
@@ -50,7 +58,6 @@ async def show(visit: Visit) -> Response:
     )
     is_part = "hx-request" in visit.request.headers
     trouble = None if is_part else await _trouble(visit, callback)
-    curl = None if is_part else await _extra(visit, attempts["attempts"], sid, "curl")
     name, status = event_words(callback)
     return await visit.page(
         "callback.html",
@@ -63,7 +70,7 @@ async def show(visit: Visit) -> Response:
         attempts=list(_attempts(attempts["attempts"])),
         scale=_scale(attempts["attempts"]),
         trouble=trouble,
-        curl=curl,
+        curl=_curl(attempts["attempts"]),
         is_ended=callback["status"] != "scheduled",
         may_discard=callback["status"] in ("scheduled", "failed"),
         steps=_STEPS,
@@ -110,7 +117,22 @@ async def verify(visit: Visit) -> Response:
         found = await visit.api.get("callbacks", sid, "verification")
     except ApiRefusal as refusal:
         return visit.refused(refusal, here)
-    return visit.back(here, found["summary"], is_bad=not found["is_valid"])
+    return visit.back(here, _verified(found), is_bad=not found["is_right"])
+
+
+def _verified(found: JsonObject) -> str:
+    """Return the result of a verification in words."""
+    if not found["is_right"]:
+        changed = found["secret_changed"]
+        since = f" The active secret was changed {full_time(changed)}." if changed else ""
+        why = found["explanation"]
+        return f"The signature of attempt {found['attempt']} is refused: {why}.{since}"
+    secret = found["secret"]
+    name = f"the {secret['kind'].replace('_', ' ')} {secret['name']!r}" if secret else "its secret"
+    return (
+        f"The signature of attempt {found['attempt']}, in {found['header']}, is right for {name}"
+        f" and the URL {found['url']}"
+    )
 
 
 PAGES: Final[PageHandlers] = {
@@ -125,17 +147,13 @@ def _other(source: str) -> str:
     return "kore" if source == "twilio" else "twilio"
 
 
-async def _extra(
-    visit: Visit, attempts: Sequence[JsonObject], sid: str, what: str
-) -> JsonObject | None:
-    """Return something about the newest attempt; None if there is none."""
-    sent = [one for one in attempts if one["request"] is not None]
+def _curl(attempts: Sequence[JsonObject]) -> str | None:
+    """Return the request that was sent last as a curl command; None if none was."""
+    sent = [one["request"] for one in attempts if one["request"] is not None]
     if not sent:
         return None
-    try:
-        return await visit.api.get("callbacks", sid, "attempts", str(sent[-1]["number"]), what)
-    except ApiRefusal:
-        return None
+    last = sent[-1]
+    return curl_command(**{name: last[name] for name in ("method", "url", "headers", "body")})
 
 
 async def _trouble(visit: Visit, callback: JsonObject) -> Mapping[str, Any] | None:

@@ -30,7 +30,7 @@ EVERY: Final = 3
 _ROWS: Final = 50
 _GAP: Final = timedelta(minutes=10)
 """Rows further apart than this are in different groups of the list."""
-_SPANS: Final[Mapping[str, tuple[str, timedelta | None]]] = {
+SPANS: Final[Mapping[str, tuple[str, timedelta | None]]] = {
     "": ("any time", None),
     "hour": ("last hour", timedelta(hours=1)),
     "day": ("last 24 hours", timedelta(days=1)),
@@ -92,7 +92,7 @@ def filters_of(visit: Visit) -> dict[str, str | None]:
     text = visit.asked("text")
     is_sim = any(is_sid(text, kind) for kind in (SidKind.SIM, SidKind.WIRELESS_SIM))
     is_token = _TOKEN.fullmatch(text) is not None
-    since, until = _period(visit)
+    since, until = period_of(visit)
     return {
         "Status": visit.asked("status") or None,
         "Source": visit.asked("source") or None,
@@ -107,11 +107,12 @@ def filters_of(visit: Visit) -> dict[str, str | None]:
     }
 
 
-def _period(visit: Visit) -> tuple[datetime | None, datetime | None]:
+def period_of(visit: Visit) -> tuple[datetime | None, datetime | None]:
+    """Return the beginning and the end of the time in the filter; raises ApiRefusal."""
     span = visit.asked("since")
     if span == "between":
         return typed_time(visit, "from"), typed_time(visit, "to")
-    length = _SPANS.get(span, ("", None))[1]
+    length = SPANS.get(span, ("", None))[1]
     return None if length is None else visit.now - length, None
 
 
@@ -197,7 +198,7 @@ def _bar_span(visit: Visit) -> str:
 
 
 async def _bars(visit: Visit) -> list[HistogramBar]:
-    """Return what the counters know of the time, by source; empty if there was nothing."""
+    """Return the counts of the time by source, as bars; empty if there was nothing."""
     _, length, number = _BARS[_bar_span(visit)]
     seconds = length.total_seconds()
     last = visit.now.timestamp() // seconds * seconds
@@ -240,12 +241,12 @@ async def _known_destinations(visit: Visit) -> list[str]:
 
 
 def choices(destinations: Sequence[str]) -> dict[str, Any]:
-    """Return what the fields of the filter offer."""
+    """Return the choices of the fields of the filter."""
     return {
         "statuses": [("", "any"), *((one.value, one.value) for one in CallbackStatus)],
         "sources": [("", "any"), *((one.value, one.value) for one in Source)],
         "events": [("", "any"), *((kind, event_label(kind)) for kind in EVENT_KINDS)],
-        "spans": [(name, words) for name, (words, _) in _SPANS.items()],
+        "spans": [(name, words) for name, (words, _) in SPANS.items()],
         "destinations": destinations,
     }
 
@@ -254,7 +255,7 @@ def _in_words(visit: Visit) -> list[tuple[str, str, str]]:
     """Return each filter that is set: its name, its value, and the URL of the list without it."""
     names = {"text": "has the text", "status": "is", "source": "comes from", "event": "reports"}
     names |= {"destination": "goes to", "since": "was created in the", "url": "goes to a URL below"}
-    spans = {name: words for name, (words, _) in _SPANS.items()}
+    spans = {name: words for name, (words, _) in SPANS.items()}
     return [
         (
             words,

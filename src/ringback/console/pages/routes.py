@@ -13,7 +13,15 @@ from starlette.types import ASGIApp
 
 from ringback.console.access import PATH, ConsoleParts
 from ringback.console.api_caller import ApiCaller, ApiRefusal
-from ringback.console.pages import accounts, audit, callback, callbacks, secrets, side_by_side
+from ringback.console.pages import (
+    accounts,
+    audit,
+    callback,
+    callbacks,
+    secrets,
+    side_by_side,
+    undelivered,
+)
 from ringback.console.rendering import render_page
 from ringback.console.signing_in import SigningIn, to_sign_in
 from ringback.console.visit import PageHandler, PageHandlers, Visit, choose_theme, theme_of
@@ -43,6 +51,7 @@ _PAGES: Final[PageHandlers] = {
     **callbacks.PAGES,
     **callback.PAGES,
     **side_by_side.PAGES,
+    **undelivered.PAGES,
     **secrets.PAGES,
     **accounts.PAGES,
     **audit.PAGES,

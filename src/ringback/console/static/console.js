@@ -3,11 +3,12 @@
   "use strict";
   const since = new Map();
 
-  // Nothing is refreshed while it is read closely: something in it is open, selected, or has the focus.
+  // Nothing is refreshed while it is in use: something in it is open, ticked, selected, or has the
+  // focus.
   const isInUse = (part) => {
     const selection = document.getSelection();
     const isSelected = selection && !selection.isCollapsed && part.contains(selection.anchorNode);
-    return isSelected || part.contains(document.activeElement) || part.querySelector("details.ask[open]");
+    return isSelected || part.contains(document.activeElement) || part.querySelector("details.ask[open], input:checked");
   };
 
   const look = () => {

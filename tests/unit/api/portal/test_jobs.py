@@ -175,6 +175,7 @@ async def test_a_preview_counts_and_changes_nothing(caller: Caller, store: Store
         "estimate": 3,
         "is_exact": True,
         "skipped": {},
+        "destinations": [{"destination": "http://127.0.0.1:9000", "source": "kore", "count": 3}],
         "until": "2024-07-04T14:40:58Z",
     }
     assert (await caller.get(JOBS)).json["jobs"] == []
@@ -191,6 +192,7 @@ async def test_a_preview_counts_no_more_than_asked_for(caller: Caller, store: St
     await add(store, 1, 2, 3)
     answer = (await caller.get(f"{PREVIEW}&Most=2")).json
     assert (answer["estimate"], answer["is_exact"]) == (2, True)
+    assert [one["count"] for one in answer["destinations"]] == [2]
 
 
 async def test_a_count_that_takes_too_long_is_a_lower_bound(

@@ -150,3 +150,20 @@ async def test_only_the_parts_that_changed_are_sent_again(
     changed = await owner.part(url, "attempts", etag=etags["attempts"])
     assert changed.status == 200
     assert "2 sent" in changed.text
+
+
+async def test_the_request_is_shown_as_a_command_and_its_signature_is_verified(
+    world: ConsoleWorld, receiver: RecordingReceiver
+) -> None:
+    sid = await world.send(receiver.url("/hook?a=it's"))
+    await world.wait_until_ended(sid)
+    owner, url = await world.owner(), f"/console/callbacks/{sid}"
+    page = await owner.open(url)
+    signature = next(
+        line.partition(": ")[2]
+        for line in receiver.requests[0].headers
+        if line.startswith("X-Twilio-Signature")
+    )
+    assert f"-H 'X-Twilio-Signature: {signature}'" in page.text
+    verified = await owner.do(f"{url}/verify")
+    assert "The signature of attempt 1, in X-Twilio-Signature, is right" in verified.text

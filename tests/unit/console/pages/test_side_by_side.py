@@ -36,3 +36,10 @@ async def test_a_callback_that_is_not_there_is_said_above_the_form(world: Consol
     page = await (await world.owner()).open(f"{PAGE}?callback=CB{'0' * 32}")
     assert page.status == 200
     assert 'role="alert"' in page.html
+
+
+async def test_without_a_callback_the_notice_s_example_is_compared(world: ConsoleWorld) -> None:
+    page = await (await world.owner()).open(PAGE)
+    assert "signed with made-up secrets" in page.text
+    assert "Kore-Signature" in page.text
+    assert "ringback diff --example" in page.text
