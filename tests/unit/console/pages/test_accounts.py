@@ -107,7 +107,7 @@ async def test_who_may_only_read_has_no_buttons_and_changes_nothing(world: Conso
     operator = await world.operator()
     made = await operator.send(f"{ACCOUNTS}/keys", name="watcher", role="read_only")
     key, secret = re.findall(r'<pre tabindex="0"[^>]*>([^<]+)</pre>', made.html)
-    assert "ringback accounts keys list --operator" in made.text
+    assert "ringback accounts keys create --operator --name watcher --role read-only" in made.text
     watcher = await world.sign_in(key, secret)
     for path in (ACCOUNTS, f"{ACCOUNTS}/{sid}"):
         page = await watcher.open(path)

@@ -68,6 +68,7 @@ async def test_a_new_secret_is_shown_once_and_signs_nothing_yet(world: ConsoleWo
     value = shown_secret(made.html, "Secret")
     assert (made.status, made.answer.headers["cache-control"]) == (200, "no-store")
     assert "It signs nothing until it is activated" in made.text
+    assert f"ringback secrets create '{MARKUP}'" in made.text
     assert MARKUP not in made.html
     assert await statuses(world) == {"active": "first", "pending": MARKUP}
     stored = await world.change(lambda tx: tx.accounts.get(world.account.account.sid))
@@ -178,7 +179,8 @@ async def test_a_key_is_created_with_a_role_and_ended(world: ConsoleWorld) -> No
     made = await owner.send(f"{SECRETS}/keys", name=MARKUP, role="read_only")
     sid, secret = shown_secret(made.html, "API key"), shown_secret(made.html, "Secret")
     assert made.answer.headers["cache-control"] == "no-store"
-    assert f"ringback accounts keys list --account {world.account.account.sid}" in made.text
+    of_account = f"--account {world.account.account.sid} --name '{MARKUP}' --role read-only"
+    assert f"ringback accounts keys create {of_account}" in made.text
     reader = await world.sign_in(sid, secret)
     own = await reader.open(SECRETS)
     assert "account, read only" in own.text
