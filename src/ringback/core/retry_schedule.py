@@ -44,7 +44,7 @@ class RetrySchedule:
 
     @property
     def in_words(self) -> str:
-        """The name of the schedule; if it has none, its waits.
+        """The name of the schedule; if it has none, its waits, as a person writes them.
 
         >>> parse = RetrySchedule.parse
         >>> parse("persistent").in_words, parse("5s,1m").in_words
