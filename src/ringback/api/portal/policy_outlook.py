@@ -4,9 +4,9 @@ import asyncio
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from bisect import bisect_right
-from collections import OrderedDict
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import replace
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -31,19 +31,27 @@ from ringback.api.schema_pieces import (
 from ringback.api.serializers import CustomJsonSerializer
 from ringback.core.accounts.account import EVERY
 from ringback.core.errors import SUPER_SIM, InvalidParameter
-from ringback.core.policy.dated_changes import POLICY_CHANGE_KINDS, as_if_by_date
+from ringback.core.policy.dated_changes import POLICY_CHANGE_KINDS, PolicyChange, as_if_by_date
 from ringback.core.policy.policy_impact import (
     SelectionReason,
     UrlForecast,
     UrlGrouping,
     forecast_urls,
+    source_at,
 )
-from ringback.core.policy.source_policy import Policy
-from ringback.core.policy.urls_in_use import UrlInUse, UrlUse
+from ringback.core.policy.receiver_evidence import (
+    ReceiverCheck,
+    ReceiverEvidence,
+    ReceiverFinding,
+    ReceiverVerdict,
+    judge_receiver,
+)
+from ringback.core.policy.source_policy import Policy, SourceName
+from ringback.core.policy.urls_in_use import DeliveryKey, UrlDeliveryTotals, UrlInUse, UrlUse
 from ringback.core.sids import SidKind
 from ringback.operations.urls_left import next_date, policy_outlook, url_record
 from ringback.policy.policy_monitor import CountedUrls, PolicyMonitor
-from ringback.ports import Clock
+from ringback.ports import Clock, Transaction
 
 T = TypeVar("T")
 
@@ -52,6 +60,10 @@ _KEPT_FOR: Final = timedelta(seconds=10)
 """How long an answer is used again, since computing it can take long."""
 _MOST_KEPT: Final = 4
 _MOST_LISTED: Final = 500
+_MOST_SHOWN: Final = 10
+"""The most receivers that are shown with a change, those first that it would break."""
+_MOST_CHECKS: Final = 10_000
+"""The newest checks of receivers that count for the numbers of an outlook."""
 _SHOWN: Final = 80
 
 _IMPACT: Final = {"accounts": number(0), "urls": number(0), "callbacks": number(0)}
@@ -62,7 +74,23 @@ _AHEAD: Final = object_of(
     meaning=TEXT,
     seconds_left={"type": "number"},
 )
-_COUNTED_CHANGE: Final = {**_AHEAD, "properties": {**_AHEAD["properties"], **_IMPACT}}
+FINDING: Final = {
+    "source": SOURCE,
+    "verdict": one_of(ReceiverVerdict),
+    "words": TEXT,
+    "evidence": one_of(ReceiverEvidence),
+    "date": or_null(INSTANT),
+    "fault": or_null(TEXT),
+}
+"""The fields of a finding about a receiver, for a source."""
+_RECEIVERS: Final = object_of(
+    **{verdict.value: number(0) for verdict in ReceiverVerdict},
+    first=list_of(object_of(account_sid=sid_of(SidKind.ACCOUNT), url=TEXT, **FINDING)),
+)
+_COUNTED_CHANGE: Final = {
+    **_AHEAD,
+    "properties": {**_AHEAD["properties"], **_IMPACT, "receivers": _RECEIVERS},
+}
 _GROUP: Final = object_of(
     name=TEXT, urls=number(0), depending=number(0), changing=number(0), callbacks=number(0)
 )
@@ -124,6 +152,7 @@ URLS_IN_USE: Final = CustomJsonSerializer(
                 why_now=one_of(SelectionReason),
                 then=_CHOICE,
                 changes=FLAG,
+                receiver=or_null(object_of(**FINDING)),
                 in_phases={"type": "object", "additionalProperties": SOURCE},
             )
         ),
@@ -191,6 +220,50 @@ class _Forecasts(NamedTuple):
     now: datetime
     at: datetime
     urls: Sequence[UrlForecast]
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiverJudge:
+    """Says whether receivers are ready for a source, by their checks and by recent callbacks."""
+
+    checks: Mapping[DeliveryKey, ReceiverCheck]
+    deliveries: Mapping[DeliveryKey, UrlDeliveryTotals]
+
+    def judge(self, used: UrlInUse, source: SourceName) -> ReceiverFinding:
+        """Return whether the receiver at a URL is ready for a source."""
+        key = used.account_sid, used.wire, source
+        return judge_receiver(source, self.checks.get(key), self.deliveries.get(key))
+
+    def record(self, used: UrlInUse, source: SourceName) -> dict[str, Any]:
+        """Return the same, for JSON."""
+        return {"source": source, **self.judge(used, source)._asdict()}
+
+    def of_all(self, new: Iterable[tuple[UrlInUse, SourceName]]) -> dict[str, Any]:
+        """Return how many receivers are ready for their new sources, and the first that aren't."""
+        found = [(used, source, self.judge(used, source)) for used, source in new]
+        verdicts = Counter(finding.verdict for *_, finding in found)
+        found.sort(key=lambda one: _IN_ORDER.index(one[2].verdict))
+        return {
+            **{verdict.value: verdicts[verdict] for verdict in ReceiverVerdict},
+            "first": [
+                {
+                    "account_sid": used.account_sid,
+                    "url": used.url,
+                    "source": source,
+                    **finding._asdict(),
+                }
+                for used, source, finding in found[:_MOST_SHOWN]
+                if finding.verdict is not ReceiverVerdict.READY
+            ],
+        }
+
+
+_IN_ORDER: Final = (ReceiverVerdict.FAULT, ReceiverVerdict.UNKNOWN, ReceiverVerdict.READY)
+
+
+def by_key(checks: Iterable[ReceiverCheck]) -> dict[DeliveryKey, ReceiverCheck]:
+    """Return checks by account, URL and source."""
+    return {(one.account_sid, one.url, one.source): one for one in checks}
 
 
 class _KeptAnswers:
@@ -264,13 +337,33 @@ class PolicyOutlookEndpoints(EndpointGroup):
     async def _outlook(self, call: ApiRequest) -> Mapping[str, object]:
         look = self._look(call)
         concerns = self._monitor.holds_shown_to(look.account_sid)
+        last = await self.read(
+            call.account_sid, lambda tx: tx.receiver_checks.newest(call.account_sid, limit=1)
+        )
+        judge = await self._judge(call.account_sid, look)
+
+        def judge_change(change: PolicyChange, changed: Sequence[UrlInUse]) -> dict[str, Any]:
+            new = ((one, source_at(look.policy, one, change.at)) for one in changed)
+            return {"receivers": judge.of_all(new)}
 
         def count() -> dict[str, Any]:
             return policy_outlook(
-                *(look.policy, look.used), now=look.now, then=look.then, concerns=concerns
+                *(look.policy, look.used),
+                now=look.now,
+                then=look.then,
+                concerns=concerns,
+                judge=judge_change,
             )
 
-        return {**look.record, **await self._kept.get(("outlook", *look.key), count)}
+        # A new check has an effect at once.
+        key = "outlook", *last, *look.key
+        return {**look.record, **await self._kept.get(key, count)}
+
+    async def _judge(self, account_sid: str, look: _Look) -> ReceiverJudge:
+        checks = await self.read(
+            account_sid, lambda tx: tx.receiver_checks.newest(account_sid, limit=_MOST_CHECKS)
+        )
+        return ReceiverJudge(by_key(checks), {} if look.urls is None else look.urls.deliveries)
 
     async def _urls(self, call: ApiRequest) -> Mapping[str, object]:
         look, given = self._look(call), call.given
@@ -296,15 +389,29 @@ class PolicyOutlookEndpoints(EndpointGroup):
         found = await self._kept.get(("urls", *look.key), forecast)
         page, number_found = await asyncio.to_thread(choose, found)
         token = _write_token(_place_of(page[size - 1])) if len(page) > size else None
+        shown = page[:size]
+        checks = await self.read(call.account_sid, lambda tx: _checks_of(tx, shown))
+        judge = ReceiverJudge(checks, {} if look.urls is None else look.urls.deliveries)
         return {
             **look.record,
             "now": found.now,
             "at": found.at,
-            "urls": [url_record(look.policy, one) for one in page[:size]],
+            "urls": [
+                {
+                    **url_record(look.policy, one),
+                    "receiver": judge.record(one.used, one.then.source) if one.changes else None,
+                }
+                for one in shown
+            ],
             "found": number_found,
             "changing": sum(one.changes for one in found.urls),
             "next_page_token": token,
         }
+
+
+def _checks_of(tx: Transaction, found: Iterable[UrlForecast]) -> dict[DeliveryKey, ReceiverCheck]:
+    urls = {(one.used.account_sid, one.used.wire) for one in found if one.changes}
+    return by_key(check for url in urls for check in tx.receiver_checks.of_url(*url))
 
 
 def _place_of(one: UrlForecast) -> _PlaceInList:

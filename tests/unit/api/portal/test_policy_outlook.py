@@ -10,7 +10,9 @@ from starlette.types import ASGIApp
 from ringback.api.portal.policy_outlook import PolicyOutlookEndpoints
 from ringback.core.callback_urls.callback_target import CallbackTarget
 from ringback.core.callback_urls.callback_url import CallbackUrl
-from ringback.core.policy.source_policy import NOTICE, PhaseHold, Policy
+from ringback.core.callbacks.callback import CallbackStatus
+from ringback.core.policy.receiver_evidence import ReceiverCheck
+from ringback.core.policy.source_policy import NOTICE, PhaseHold, Policy, Source
 from ringback.policy.active_policy import ActivePolicy
 from ringback.policy.policy_monitor import PolicyMonitor
 from ringback.ports import Store, Transaction
@@ -21,6 +23,7 @@ from tests.unit.api.world import THEIRS, app_on, refusal
 
 OUTLOOK, URLS = "/portal/v1/policy/outlook", "/portal/v1/policy/urls"
 OPERATORS = an_api_key("SK" + "0" * 32, None, "operator's")
+KORE = Source.KORE
 DAY = timedelta(days=1)
 DATE = datetime(2024, 10, 14, tzinfo=UTC)
 END = DATE + DAY
@@ -194,3 +197,56 @@ async def test_asking_has_the_urls_counted_soon(
         assert (await caller.get(f"{URLS}?Url=new")).json["found"] == 0
         await counted(monitor, clock.now())
     assert (await caller.get(f"{URLS}?Url=new")).json["found"] == 1
+
+
+# ---- whom it would break
+
+
+async def test_each_url_that_changes_has_a_verdict(store: Store, active: ActivePolicy) -> None:
+    clock = FakeClock(DATE)
+    checked = ReceiverCheck(
+        ACCOUNT_SID, "https://else.example/", KORE, DATE, "refuses-kore", "a 403 to kore"
+    )
+    await store.transact(lambda tx: tx.receiver_checks.save(checked))
+    # Callbacks of another form of the same URL, and those of others.
+    for number, (whose, url) in enumerate(
+        [(ACCOUNT_SID, "https://ours.example/a#cbs=kore"), (THEIRS, "https://theirs.example/")]
+    ):
+        callback = a_callback(
+            sid=f"CB{number + 50:032x}", account_sid=whose, url=url, now=DATE - DAY
+        )
+        progress = callback.progress._replace(status=CallbackStatus.FAILED)
+        failed = callback._replace(progress=progress)
+        await store.transact(lambda tx, one=failed: tx.callbacks.add(one))
+    app = app_with(store, await monitor_on(store, active, clock), clock)
+    caller = Caller(app, credentials=(ACCOUNT_SID, AUTH_TOKEN))
+    found = (await caller.get(f"{URLS}?Changing=yes")).json["urls"]
+    assert {one["url"]: one["receiver"] for one in found} == {
+        "https://else.example/": {
+            "source": "kore",
+            "verdict": "fault",
+            "words": "a 403 to kore",
+            "evidence": "check",
+            "date": "2024-10-14T00:00:00Z",
+            "fault": "refuses-kore",
+        },
+        "https://ours.example/a#rc=2": {
+            "source": "kore",
+            "verdict": "fault",
+            "words": "1 of 1 callback from kore not delivered",
+            "evidence": "deliveries",
+            "date": "2024-10-13T00:00:00Z",
+            "fault": None,
+        },
+    }
+    moves, ends = (await caller.get(OUTLOOK)).json["ahead"]
+    counts = {name: moves["receivers"][name] for name in ("ready", "fault", "unknown")}
+    assert counts == {"ready": 0, "fault": 2, "unknown": 0}
+    first = {(one["url"], one["source"], one["words"]) for one in moves["receivers"]["first"]}
+    assert ("https://else.example/", "kore", "a 403 to kore") in first
+    assert ends["receivers"]["unknown"] == 1
+    # A new check counts at once.
+    ready = replace(checked, fault=None, words="", date=DATE + DAY)
+    await store.transact(lambda tx: tx.receiver_checks.save(ready))
+    moves, _ = (await caller.get(OUTLOOK)).json["ahead"]
+    assert (moves["receivers"]["ready"], moves["receivers"]["fault"]) == (1, 1)
