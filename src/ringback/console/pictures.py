@@ -156,3 +156,110 @@ def sparkline(bars: Sequence[tuple[int, int]], *, label: str) -> Markup:
         if failed:
             inner.append(box("f-bad", x, 14.6, step - 1, max(failed / most * 7.4, 1), wide=False))
     return svg(inner, label=label, height=22, width=112)
+
+
+class SourceSpan(NamedTuple):
+    """A time in which one source may do the same: how, and from when to when."""
+
+    look: str
+    """`default`, `asked` (only if a URL asks for it), or `gone`."""
+    began: datetime
+    ended: datetime
+
+
+class HeldSpan(NamedTuple):
+    """A hold on the timeline: what it keeps, and until when; None if it has no end."""
+
+    name: str
+    until: datetime | None
+
+
+_ROW: Final = 30
+_TOP: Final = 20
+_WORDS: Final = {"default": "default", "asked": "if asked", "gone": "ended"}
+_LOOKS: Final = {
+    ("twilio", "default"): "f-twilio",
+    ("twilio", "asked"): "f-soft-twilio",
+    ("kore", "default"): "f-kore",
+    ("kore", "asked"): "f-soft-kore",
+}
+_NARROWEST_WORDS: Final = 9
+"""The width in percent below which a part of the timeline has no words in it."""
+
+
+def timeline(
+    rows: Sequence[tuple[str, Sequence[SourceSpan]]],
+    holds: Sequence[HeldSpan],
+    *,
+    borders: Sequence[datetime],
+    today: datetime,
+    edges: tuple[datetime, datetime],
+    label: str,
+) -> Markup:
+    """Return the phases as a picture: a row for each source, the borders, today, and the holds."""
+    begin, end = edges
+    whole = (end - begin).total_seconds()
+
+    def place(at: datetime) -> float:
+        return max(0.0, min(100.0, (at - begin).total_seconds() / whole * 100))
+
+    inner = list[Markup]()
+    for number, (source, spans) in enumerate(rows):
+        y = _TOP + number * _ROW
+        for span in spans:
+            x, width = place(span.began), place(span.ended) - place(span.began)
+            if width <= 0:
+                continue
+            look = _LOOKS.get((source, span.look), "f-line" if span.look != "gone" else "")
+            if look:
+                inner.append(box(look, x, y, width, 26))
+            if width > _NARROWEST_WORDS:
+                on = f"on-{source}" if (source, span.look) in _LOOKS else ""
+                text_look = on if span.look == "default" else ("t-muted" if not look else "")
+                inner.append(words(_WORDS[span.look], x, y + 17, look=text_look, shift=8))
+    bottom = _TOP + len(rows) * _ROW
+    for at in borders:
+        x = place(at)
+        inner += [
+            _upright("o-edge", x, _TOP - 4, bottom),
+            words(formats.short_day(at), x, bottom + 13, look="t-bold", anchor="middle"),
+        ]
+    x = place(today)
+    anchor = "start" if x < 12 else "end" if x > 88 else "middle"
+    inner += [
+        _upright("o-accent", x, _TOP - 6, bottom),
+        words(f"today, {formats.short_day(today)}", x, 9, look="t-accent", anchor=anchor),
+    ]
+    for number, hold in enumerate(holds):
+        y = bottom + 28 + number * 28
+        width = 100.0 if hold.until is None else place(hold.until)
+        inner += [box("o-hold", 0, y, width, 22), words(hold.name, 0, y + 15, shift=8)]
+        if hold.until is not None:
+            said, is_far = f"until {formats.short_day(hold.until)}", width >= 80
+            anchor, shift = ("end", -6) if is_far else ("start", 6)
+            inner.append(words(said, width, y + 15, look="t-muted", anchor=anchor, shift=shift))
+    return svg(inner, label=label, height=bottom + 20 + len(holds) * 28 + (8 if holds else 0))
+
+
+def _upright(look: str, x: float, top: float, bottom: float) -> Markup:
+    return Markup(
+        '<line class="{0}" x1="{1:.2f}%" y1="{2:.0f}" x2="{1:.2f}%" y2="{3:.0f}"/>'
+    ).format(look, x, top, bottom)
+
+
+def shares(parts: Sequence[tuple[str, int]], *, label: str) -> Markup:
+    """Return a bar of what each source sends, with its letter and number in it."""
+    total, x = sum(number for _, number in parts) or 1, 0.0
+    inner = list[Markup]()
+    for source, number in parts:
+        wide = number / total * 100
+        if not number:
+            continue
+        look = _LOOKS.get((source, "default"), "f-line")
+        inner.append(box(look, x, 0, wide, 22))
+        if wide > 4:
+            letter = formats.mark_of(source)[1]
+            on = f"on-{source}" if (source, "default") in _LOOKS else ""
+            inner.append(words(f"{letter} {number:,}", x, 15, look=on, shift=6))
+        x += wide
+    return svg(inner, label=label, height=22)

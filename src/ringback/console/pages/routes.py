@@ -20,6 +20,7 @@ from ringback.console.pages import (
     callback,
     callbacks,
     dev,
+    move,
     secrets,
     side_by_side,
     undelivered,
@@ -58,6 +59,7 @@ _PAGES: Final[PageHandlers] = {
     **accounts.PAGES,
     **audit.PAGES,
     **dev.PAGES,
+    **move.PAGES,
 }
 """The handlers of the pages, by path and method."""
 
