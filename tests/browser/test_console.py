@@ -1,0 +1,254 @@
+"""The console in a real browser: every page readable by everybody, and the stories of its users."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from base64 import b64encode
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlencode
+from urllib.request import Request as HttpRequest
+from urllib.request import urlopen
+
+import pytest
+
+from ringback.receiver import ReceivedRequest as Request
+from tests.browser.chromium import a_browser
+from tests.browser.reader import PageReader
+from tests.browser.test_site import AXE, NARROW, SETTLED, STOP_MOVING, needs_a_browser
+from tests.receivers import Answering, ReceivingServer
+
+WIDE: Final = 1280
+
+
+@dataclass
+class DevServer:
+    """A running `ringback dev`."""
+
+    dev: Mapping[str, str]
+    process: "subprocess.Popen[str]"
+    names: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def base(self) -> str:
+        return self.dev["base_url"]
+
+    def call(self, path: str, form: Mapping[str, str] | bytes | None = None) -> Any:
+        """Ask an API as the account; a form makes it a POST."""
+        pair = f"{self.dev['account_sid']}:{self.dev['auth_token']}".encode()
+        headers = {"Authorization": f"Basic {b64encode(pair).decode()}"}
+        if isinstance(form, bytes):
+            headers["Content-Type"] = "application/json"
+            body: bytes | None = form
+        else:
+            body = None if form is None else urlencode(form).encode()
+        with urlopen(HttpRequest(f"{self.base}{path}", body, headers), timeout=20) as answer:  # noqa: S310 (our own server)
+            return json.load(answer)
+
+    def send(self, url: str, **parameters: str) -> str:
+        given = parameters or {"SimSid": self.dev["sim_sid"], "SimStatus": "active"}
+        body = json.dumps({"url": url, "parameters": given}).encode()
+        return self.call("/portal/v1/callbacks", body)["sid"]
+
+    def ended(self, sid: str) -> str:
+        while True:
+            status = self.call(f"/portal/v1/callbacks/{sid}")["status"]
+            if status != "scheduled":
+                return status
+
+
+@contextmanager
+def dev_server(data: Path, *flags: str) -> Generator[DevServer]:
+    command = (
+        sys.executable,
+        "-m",
+        "ringback",
+        "dev",
+        "--json",
+        "--port",
+        "0",
+        "--gateway",
+        "none",
+    )
+    process = subprocess.Popen(
+        (*command, "--data", str(data), *flags), stdout=subprocess.PIPE, text=True, env=os.environ
+    )
+    try:
+        assert process.stdout is not None
+        yield DevServer(json.loads(process.stdout.readline()), process)
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+@contextmanager
+def receiving(
+    accepts: Callable[[Request], bool] = lambda _: True, *, refuses_with: int = 403
+) -> Generator[ReceivingServer]:
+    server = ReceivingServer(("127.0.0.1", 0), Answering)
+    server.accepts, server.refuses_with = accepts, refuses_with
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@contextmanager
+def reading(server: DevServer, profile: Path) -> Generator[PageReader]:
+    """A person who has opened the link of the banner."""
+    with a_browser(profile) as browser:
+        browser.resize(WIDE)
+        reader = PageReader(browser, server.base)
+        reader.open(server.dev["console_url"])
+        yield reader
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Generator[DevServer]:
+    """A server whose pages all have something to show."""
+    data = tmp_path_factory.mktemp("filled")
+    with dev_server(data, "--at", "2024-10-10", "--schedule", "5s") as server, receiving() as good:
+        with receiving(lambda _: False) as bad:
+            sids = [
+                server.send(f"{good.url}hook?site=1"),
+                server.send(f"{good.url}hook?site=1#cbs=kore"),
+                server.send(f"{bad.url}{'a-very-long-path/' * 12}#cbs=kore"),
+                server.send(f"{bad.url}other"),
+                server.send("http://127.0.0.1:1/nobody"),
+            ]
+            for sid in sids[:4]:
+                server.ended(sid)
+        server.names = {"sid": sids[0], "failed": sids[2], "waits": sids[4]}
+        yield server
+
+
+PAGES: Final = [
+    "/console/callbacks",
+    "/console/callbacks?status=failed&source=twilio",
+    "/console/callbacks?since=between",
+    "/console/callbacks?text=nothing+like+this",
+    "/console/callbacks/{sid}",
+    "/console/callbacks/{failed}",
+    "/console/callbacks/{waits}",
+    "/console/side-by-side",
+    "/console/side-by-side?callback={sid}",
+    "/console/undelivered",
+    "/console/undelivered/preview?all=yes",
+    "/console/move",
+    "/console/secrets",
+    "/console/accounts",
+    "/console/audit",
+    "/console/dev",
+    "/console/sign-in",
+    "/console/no-such-page",
+]
+
+
+def faults_of(reader: PageReader, path: str) -> Generator[str]:
+    """Yield what is wrong with a page, in light and dark colours, wide and narrow."""
+    browser = reader.browser
+    browser.requests.clear()
+    browser.errors.clear()
+    browser.prefer("light")
+    browser.resize(WIDE)
+    reader.open(path)
+    browser.run("for (const each of document.querySelectorAll('details')) each.open = true")
+    browser.run(f"{AXE};{STOP_MOVING}")
+    for scheme, rules in (("light", ""), ("dark", ', runOnly: ["color-contrast"]')):
+        browser.prefer(scheme)
+        browser.run(SETTLED)
+        found = browser.run(
+            f"axe.run(document, {{resultTypes: ['violations']{rules}}}).then(result =>"
+            " result.violations.map(each => each.id + ': ' + each.nodes[0].html))"
+        )
+        yield from (f"{path}, {scheme}: {each}" for each in found)
+    for width in (WIDE, NARROW):
+        browser.resize(width)
+        browser.run(SETTLED)
+        if (actual := browser.run("document.documentElement.scrollWidth")) > width:
+            yield f"{path}: is {actual} pixels wide, not {width}"
+        for cut in browser.run(CUT):
+            yield f"{path}, {width}: {cut} is cut"
+    for error in browser.errors:
+        if "status of 404" not in error:
+            yield f"{path}: {error}"
+    for url in browser.requests:
+        if not url.startswith((f"{reader.base}/", "data:")):  # the browser's own pictures
+            yield f"{path}: asks for {url}"
+
+
+CUT: Final = """[...document.querySelectorAll("main *")].filter(each => {
+  const style = getComputedStyle(each);
+  if (each.closest(".unseen, svg, .scroll, thead") || style.display === "inline") return false;
+  if (each.matches("input, select, option, datalist")) return false;
+  return each.checkVisibility() && style.overflowX !== "auto" && style.overflowX !== "scroll"
+    && each.scrollWidth > each.clientWidth + 1 && each.clientWidth > 0;
+}).slice(0, 3).map(each => each.outerHTML.slice(0, 120))"""
+
+
+@needs_a_browser
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_is_readable_by_everybody(filled: DevServer, tmp_path: Path, path: str) -> None:
+    with reading(filled, tmp_path) as reader:
+        reader.browser.call("Page.setBypassCSP", enabled=True)  # for the checks, which are a script
+        assert list(faults_of(reader, path.format(**filled.names))) == []
+
+
+@needs_a_browser
+def test_the_policy_lets_no_script_of_others_run(filled: DevServer, tmp_path: Path) -> None:
+    with reading(filled, tmp_path) as reader:
+        reader.open("/console/callbacks")
+        reader.browser.run(
+            "{const s = document.createElement('script'); s.textContent = 'window.ran = 1';"
+            " document.body.append(s)}"
+        )
+        assert reader.browser.run("window.ran === undefined") is True
+        assert any("Content Security Policy" in error for error in reader.browser.errors)
+
+
+@needs_a_browser
+def test_all_of_it_can_be_used_by_the_keyboard(filled: DevServer, tmp_path: Path) -> None:
+    with reading(filled, tmp_path) as reader:
+        reader.open(f"/console/callbacks/{filled.names['failed']}")
+        reader.presses("Tab")
+        assert reader.focus == "Skip to the content"
+        assert reader.browser.run(
+            "getComputedStyle(document.activeElement).outlineStyle !== 'none'"
+        )
+        reader.presses("Enter")
+        assert reader.address.endswith("#main")
+        reader.tabs_to("Replay as twilio…")
+        reader.presses("Enter")
+        reader.waits_for("with a token of its own")
+        reader.presses("Tab")
+        assert reader.focus == "Replay as twilio"
+        reader.presses("Enter")
+        text = reader.waits_for("This new callback from twilio repeats the one before")
+        assert "Why twilio" in text
+
+
+@needs_a_browser
+def test_a_page_works_without_a_script(filled: DevServer, tmp_path: Path) -> None:
+    with reading(filled, tmp_path) as reader:
+        reader.browser.call("Emulation.setScriptExecutionDisabled", value=True)
+        reader.open("/console/callbacks")
+        assert "every 3 s" not in reader.text
+        reader.chooses("failed", of="[name=status]")
+        reader.chooses("kore", of="[name=source]")
+        reader.clicks("Filter")
+        reader.waits_until("location.search.includes('status=failed')")
+        reader.clicks("SIM update", on="main a")
+        reader.waits_for("Why kore")
+        reader.clicks("Discard…")
+        reader.types("no need any more", into="[name=reason]")
+        reader.clicks("Discard", on="main form button.danger")
+        reader.waits_for("no need any more")
