@@ -53,7 +53,7 @@ class DestinationListPlace(NamedTuple):
     def parse(cls, token: str | None, given: RequestParameters) -> "DestinationListPlace":
         """Return the place that a page token means, or the first one without a token.
 
-        Raises InvalidParameter if it is no page token.
+        Raises InvalidParameter if it is not a page token.
         """
         if not token:
             return FIRST_PLACE
@@ -88,7 +88,7 @@ class WantedDestinations(NamedTuple):
 
     @classmethod
     def read(cls, given: RequestParameters) -> "WantedDestinations":
-        """Return what a request asks for."""
+        """Return the destinations that a request asks for."""
         return cls(
             given.choice("State", DestinationStatus),
             (given.text("Text") or "").lower(),
