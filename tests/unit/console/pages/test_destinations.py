@@ -73,6 +73,10 @@ async def test_pages_go_by_key_and_keep_the_filters(world: ConsoleWorld) -> None
     assert "%3A9125&amp;" in second.html
     assert "%3A9124&amp;" not in second.html
     assert f'href="{LIST}?order=name&amp;text=127"' in second.html
+    form = {"Destination": "http://127.0.0.1:9125"}
+    await world.api().post("/portal/v1/destinations/pause", form)
+    in_trouble = await owner.open(LIST)
+    assert in_trouble.html.index("%3A9125&amp;") < in_trouble.html.index("%3A9100&amp;")
 
 
 async def test_only_the_rows_are_refreshed_and_only_if_they_have_changed(
