@@ -234,7 +234,7 @@ class ReceiverReadinessProbe:
         account = await self._account(entry.place.account_sid)
         if account is None:
             return f"account {entry.place.account_sid} does not exist any more"
-        return await quick_check(
+        fault = await quick_check(
             CallbackUrl.parse(entry.url, sources=None),
             method=entry.method,
             source=self.to,
@@ -245,6 +245,7 @@ class ReceiverReadinessProbe:
             now=self.found.clock.now(),
             sources=self.how.sources,
         )
+        return None if fault is None else fault.words
 
     async def _account(self, sid: str | None) -> Account | None:
         """Return the account whose secrets sign the probe's callbacks; None if it was deleted."""

@@ -13,6 +13,8 @@ from ringback.api.all_routes import all_routes
 from ringback.api.health import HealthChecks, health_routes, metrics_routes
 from ringback.api.portal.clock import ClockEndpoints
 from ringback.api.portal.policy import PolicyEndpoints
+from ringback.api.portal.policy_outlook import PolicyOutlookEndpoints
+from ringback.api.portal.receiver_checks import ReceiverCheckEndpoints
 from ringback.api.portal.shadows import MOST_URLS
 from ringback.core.callback_urls.connection_overrides import OVERRIDES
 from ringback.core.http.outcome import AttemptFailure
@@ -22,7 +24,7 @@ from ringback.policy.policy_monitor import PolicyMonitor
 from ringback.policy.stored_policy import StoredPolicy
 from tests.docs import REFERENCE
 from tests.memory_store import MemoryStore
-from tests.unit.api.world import dependencies_on
+from tests.unit.api.world import dependencies_on, found_ready
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(reference.PAGES.rglob("*.md"))
@@ -82,6 +84,8 @@ def test_each_route_is_documented() -> None:
         *PolicyEndpoints(
             dependencies, cast("PolicyMonitor", PolicyMonitor), cast("StoredPolicy", StoredPolicy)
         ).operations(),
+        *PolicyOutlookEndpoints(dependencies, cast("PolicyMonitor", PolicyMonitor)).operations(),
+        *ReceiverCheckEndpoints(dependencies, found_ready, lambda _: None).operations(),
     ]
     beside = [
         *health_routes(cast("HealthChecks", HealthChecks)),

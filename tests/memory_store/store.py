@@ -21,6 +21,7 @@ from tests.memory_store.counters import MemoryCounters
 from tests.memory_store.destinations import MemoryDestinations
 from tests.memory_store.kept_responses import MemoryKeptResponses
 from tests.memory_store.leases import MemoryCluster, RenewedLeases, RowKey, utc_now
+from tests.memory_store.receiver_checks import MemoryReceiverChecks
 from tests.memory_store.retention import MemoryRetention
 from tests.memory_store.shadows import MemoryShadows
 from tests.memory_store.supersim import MemorySuperSim
@@ -54,6 +55,7 @@ class MemoryTransaction(Transaction):
     tasks: MemoryTasks
     jobs: MemoryJobs
     plans: MemoryPlanLines
+    receiver_checks: MemoryReceiverChecks
     kept_responses: MemoryKeptResponses
     callbacks: MemoryCallbacks
     batches: MemoryBatches
@@ -76,6 +78,7 @@ class MemoryTransaction(Transaction):
         self.tasks = MemoryTasks()
         self.jobs = MemoryJobs()
         self.plans = self.jobs.plans
+        self.receiver_checks = MemoryReceiverChecks()
         self.kept_responses = MemoryKeptResponses(budget)
         self.callbacks = MemoryCallbacks(self.accounts, self.kept_responses)
         self.tasks.leases = self.jobs.leases = self.callbacks.leases

@@ -44,7 +44,7 @@ class ProbedReadiness:
     async def __call__(self, entry: UrlEntry) -> str | None:
         account = await self.url_source.account(entry.place.account_sid or "")
         assert account is not None
-        return await quick_check(
+        fault = await quick_check(
             CallbackUrl.parse(entry.url),
             method=entry.method,
             source=Source.KORE,
@@ -54,6 +54,7 @@ class ProbedReadiness:
             random_source=SystemRandomSource(),
             now=self.url_source.clock.now(),
         )
+        return fault and fault.words
 
 
 class Rehearsal:

@@ -52,6 +52,7 @@ _UNDONE_BY: Final = {
         " ALTER TABLE installation DROP COLUMN destinations_revision"
     ),
     23: "DROP TABLE console_sessions; DROP TABLE shared_links",
+    24: "DROP TABLE receiver_checks",
 }
 """The statements that undo each migration since schema 11."""
 

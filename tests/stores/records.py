@@ -10,6 +10,7 @@ from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.callbacks.callback import Attempt, CallbackRecord
 from ringback.core.http.http_exchange import SentRequestRecord
 from ringback.core.job import Job, JobKind
+from ringback.core.policy.receiver_evidence import ReceiverCheck
 from ringback.core.policy.source_policy import Source
 from ringback.core.scheduled_task import ScheduledTask
 from ringback.core.shadows.shadow import ShadowCallback
@@ -316,6 +317,18 @@ def console_session(number: int, credential: str = OURS) -> ConsoleSession:
         date_created=NOW,
         date_last_used=NOW + number * SECOND,
     )
+
+
+def receiver_check(
+    source: str = Source.KORE,
+    *,
+    url: str = "https://a.example/hook",
+    account_sid: str = OURS,
+    date: datetime = NOW,
+    fault: str | None = None,
+    words: str = "",
+) -> ReceiverCheck:
+    return ReceiverCheck(account_sid, url, source, date, fault, words)
 
 
 HOST = "http://127.0.0.1:9000"

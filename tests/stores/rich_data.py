@@ -53,6 +53,7 @@ from tests.stores.records import (
     command_use,
     console_session,
     job,
+    receiver_check,
     session,
     shadow,
     sim,
@@ -108,6 +109,7 @@ def _records(tx: Transaction) -> None:
     tx.scenarios.put(OURS, "slow")
     tx.jobs.add(replace(job(2), account_sid=EVERY, plan_id="plan"))
     tx.plans.add(EVERY, "plan", 1, ["a line", ODD_TEXT])
+    tx.receiver_checks.save(receiver_check(fault="refuses-kore", words=ODD_TEXT))
     tx.pause.begin(SendingPause(NOW, ODD_TEXT))
     first = PolicyVersion.of_part(PolicyPart(NOTICE, "ringback.toml"), 1, NOW)
     times = {TimeSubject(OURS, "attempts"): timedelta(days=9), TimeSubject("*", "answers"): None}
@@ -230,6 +232,7 @@ def _public(tx: Transaction) -> Iterator[tuple[str, Any]]:
     yield "policy", tx.policies.newest()
     yield "pause", tx.pause.get()
     yield "fingerprint", tx.fingerprint()
+    yield "receiver checks", tx.receiver_checks.newest(EVERY, limit=9)
     yield "plan", tx.plans.after(EVERY, "plan", 0)
     yield "batches", tx.batches.all()
     yield "bytes", (tx.kept_responses.bytes_of(OURS), tx.kept_responses.bytes_of(EVERY))

@@ -195,6 +195,7 @@ def test_a_folder_of_an_earlier_version_is_equal_after_its_upgrade(
     assert rich.upgrade()[:2] == (13, NEWEST)
     rows = rows_of(rich)
     new = {"audit", "counters", "installation", "jobs", "plan_lines", "retention_times"}
+    new |= {"receiver_checks"}
     new |= {"waiting", "order_heads", "destination_settings", "destination_states"}
     new |= {"console_sessions", "shared_links"}
     assert {name for name in rows if rows[name] != before[name]} == {"api_keys", *new}

@@ -74,6 +74,7 @@ from tests.stores.records import (
     command_use,
     console_session,
     job,
+    receiver_check,
     session,
     shadow,
     task,
@@ -126,6 +127,11 @@ ALLOWED: Final = (
     (r"token_keys", r"SCAN token_keys", "has one row"),
     (r"id_leases", r"SCAN id_leases", "has one row"),
     (r"FROM retention_times", r"SCAN retention_times", "a few for some accounts"),
+    (
+        r"FROM receiver_checks ORDER BY checked_us",
+        r"SCAN receiver_checks USING INDEX receiver_checks_by_date",
+        "of all accounts, in the order of the index",
+    ),
     (r"DELETE FROM destination_settings", r"SCAN destination_settings$", "few, once in a pass"),
     (r"FROM destination_states", r"SCAN destination_states$", "few, when shards are taken over"),
     (r"FROM \( ?SELECT", r"SCAN (kept|listed|copies|counted)$", "a part that an index has found"),
@@ -552,6 +558,15 @@ def retention(tx: Transaction) -> None:
     tx.retention.give_back(1 << 20)
 
 
+def receiver_checks(tx: Transaction) -> None:
+    check = receiver_check()
+    tx.receiver_checks.save(check)
+    tx.receiver_checks.of_url(OURS, check.url)
+    for whose in (OURS, EVERY):
+        tx.receiver_checks.newest(whose, limit=9)
+    tx.receiver_checks.remove_before(NOW, limit=9)
+
+
 STEPS: Final[dict[str, Work]] = {
     "attempts": attempts,
     "in order": in_order,
@@ -578,6 +593,7 @@ STEPS: Final[dict[str, Work]] = {
     "counters": counters,
     "nothing": lambda tx: tx.write_nothing(),
     "destinations": destinations,
+    "receiver checks": receiver_checks,
     "retention": retention,
 }
 

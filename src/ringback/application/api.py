@@ -17,10 +17,13 @@ from ringback.api.http.open_connections import OpenConnections
 from ringback.api.portal.clock import ClockEndpoints
 from ringback.api.portal.pause import PauseEndpoints
 from ringback.api.portal.policy import PolicyEndpoints
+from ringback.api.portal.policy_outlook import PolicyOutlookEndpoints
+from ringback.api.portal.receiver_checks import CheckReceiver, ReceiverCheckEndpoints
 from ringback.api.portal.workers import WorkerEndpoints
 from ringback.api.rate_limit import AccountRateLimit
 from ringback.api.single_flight import SingleFlight
 from ringback.application.process_dependencies import ProcessDependencies
+from ringback.application.receiver_checker import fix_of
 from ringback.application.storage import OpenStorage
 from ringback.console.console_app import Console
 from ringback.core.accounts.account import EVERY
@@ -61,6 +64,7 @@ class WorkerServicesForApi:
     pause_control: PauseControl
     retention: LoopWaker
     """Wakes the loop that deletes what has been kept for long enough."""
+    check_receiver: CheckReceiver
     clock_advancer: ClockAdvancer | None = None
     """Advances the clock; None if the clock can't be advanced."""
     gateway: str | None = None
@@ -107,6 +111,10 @@ class HttpApi:
         )
         policies = PolicyEndpoints(self.dependencies, ports.policy_monitor, ports.stored_policy)
         portal = policies.operations()
+        outlook = PolicyOutlookEndpoints(self.dependencies, ports.policy_monitor)
+        portal += outlook.operations()
+        checks = ReceiverCheckEndpoints(self.dependencies, ports.check_receiver, fix_of)
+        portal += checks.operations()
         portal += WorkerEndpoints(self.dependencies, storage.cluster).operations()
         portal += PauseEndpoints(self.dependencies, ports.pause_control).operations()
         if ports.clock_advancer is not None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from ringback.application.gateway_duty import GatewayDuty
 from ringback.application.plan_worker import PlanWorker
 from ringback.application.process_dependencies import ProcessDependencies
+from ringback.application.receiver_checker import ReceiverChecker
 from ringback.application.storage import OpenStorage
 from ringback.carrier.simulated_carrier import SimulatedCarrier
 from ringback.core.callbacks.shards import Role
@@ -177,9 +178,11 @@ class BackgroundWorkers:
             checkpoint=process.checkpoint,
         )
         """Works on jobs, but not in the role API: another process then finds them."""
+        self.receiver_checker = ReceiverChecker(process, network.sender)
+        """Checks receivers, for plans and for requests."""
         self.plan_runner = LongJobRunner(
             kinds=(JobKind.MIGRATION,),
-            work=PlanWorker(process, store, network.sender, context).carry_out,
+            work=PlanWorker(process, store, self.receiver_checker, context).carry_out,
             store=store,
             clock=clock,
             # A command can create such a job in the data of this server.

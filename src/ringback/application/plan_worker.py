@@ -2,24 +2,23 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from ringback.application.process_dependencies import ProcessDependencies
+from ringback.application.receiver_checker import ReceiverChecker
 from ringback.core.audit import SERVER
 from ringback.core.callback_urls.callback_url import CallbackUrl
-from ringback.core.callback_urls.connection_overrides import Timeouts
 from ringback.core.job import Job
 from ringback.core.policy.source_policy import SourceName
+from ringback.operations.callback_destinations import CallbackUrlAndMethod
 from ringback.operations.context import OperationContext
-from ringback.ports import Clock, Store, Transport
+from ringback.ports import Clock, Store
 
 if TYPE_CHECKING:
     from ringback.migration.executor import ReceiverReadinessCheck
     from ringback.migration.url_source import UrlEntry
 
-_PROBE_LIMITS: Final = Timeouts(connect=5.0, read=15.0, total=15.0)
-
-# The code of the migration and of the probe is imported for the first job: few servers need it.
+# The code of the migration is imported for the first job: few servers need it.
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +27,7 @@ class PlanWorker:
 
     process: ProcessDependencies
     store: Store
-    transport: Transport
+    checker: ReceiverChecker
     context: Callable[[], OperationContext]
     """Returns the context in which callbacks are sent again."""
 
@@ -46,23 +45,14 @@ class PlanWorker:
         return await carrier.carry_out(job, clock)
 
     def _readiness(self, to: SourceName) -> "ReceiverReadinessCheck":
-        from ringback.probe.quick_check import quick_check  # noqa: PLC0415 (see above)
-
         async def check(entry: "UrlEntry") -> str | None:
             sid = entry.place.account_sid or ""
             account = await self.store.read(lambda tx: tx.accounts.get(sid))
             if account is None:
                 return f"account {sid} does not exist any more"
-            return await quick_check(
-                CallbackUrl.parse(entry.url, sources=None),
-                method=entry.method,
-                source=to,
-                account=account,
-                transport=self.transport,
-                limits=_PROBE_LIMITS,
-                random_source=self.process.random_source,
-                now=self.process.clock.now(),
-                sources=self.process.settings.sources,
-            )
+            url = CallbackUrl.parse(entry.url, sources=None)
+            found = await self.checker.check(account, CallbackUrlAndMethod(url, entry.method), to)
+            await self.store.transact(lambda tx: tx.receiver_checks.save(found))
+            return found.words or None
 
         return check

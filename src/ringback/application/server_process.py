@@ -94,6 +94,7 @@ def services_of(workers: BackgroundWorkers) -> WorkerServicesForApi:
         stored_policy=workers.stored_policy,
         pause_control=workers.pause_control,
         retention=workers.retention,
+        check_receiver=workers.receiver_checker.check_asked,
         clock_advancer=workers.clock_advancer,
         gateway=workers.gateway_address,
         is_running=lambda: workers.supervisor.is_running,

@@ -10,6 +10,7 @@ import click
 from ringback.cli.base_command import command, option, option_group
 from ringback.cli.options import data_option, json_lines_option, read_by, read_url
 from ringback.core.calendar import read_duration
+from ringback.dev_receiver.usual_address import LISTEN_PORT
 
 if TYPE_CHECKING:
     from ringback.core.callback_urls.callback_url import CallbackUrl
@@ -44,7 +45,7 @@ def _delay(text: str) -> timedelta:
         "--port",
         type=click.IntRange(0, 65535),
         metavar="PORT",
-        default=9000,
+        default=LISTEN_PORT,
         show_default=True,
         help="Port to receive callbacks on; 0 takes any free port.",
     ),

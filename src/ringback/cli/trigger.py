@@ -12,18 +12,17 @@ from ringback.cli.options import method_option
 from ringback.cli.output import say
 from ringback.cli.portal_commands import with_portal
 from ringback.core.errors import ConfigurationError
+from ringback.core.sims.message import EXAMPLE_TEXT
+from ringback.dev_receiver.usual_address import LISTEN_URL
 
 if TYPE_CHECKING:
     from ringback.portal_client import JsonObject, PortalClient
     from ringback.triggers import TriggerDefinition
-    from ringback.triggers.trigger import ExpectedParameters, TriggerRun
+    from ringback.triggers.trigger import TriggerRun
 
-_LISTEN_URL: Final = "http://127.0.0.1:9000/"
-"""The default address of `ringback listen`."""
-_PAYLOAD: Final = "Hello from Ringback"
-_OUTCOME_PARAMETERS: Final = ("SimStatus", "Status", "CommandStatus", "ErrorCode")
-"""The parameters with the new status of a SIM or command."""
-_NO_CONNECTION: Final = frozenset({"connect", "connect_timeout"})
+_INSTEAD: Final = "give the URL of another receiver with --to"
+_MORE: Final = "; see `ringback callbacks show`"
+_HINT: Final = "`ringback scenario` shows how the network behaves"
 
 
 def _find(
@@ -92,7 +91,7 @@ def _list(ctx: click.Context, _param: click.Parameter, is_asked: bool) -> None:
         "--payload",
         metavar="TEXT",
         help="Text of the message, if the event is an SMS, a datagram, or a Command of Programmable"
-        f" Wireless. Default: {_PAYLOAD}.",
+        f" Wireless. Default: {EXAMPLE_TEXT}.",
     ),
 )
 @option_group(
@@ -100,7 +99,7 @@ def _list(ctx: click.Context, _param: click.Parameter, is_asked: bool) -> None:
     option(
         "--to",
         metavar="URL",
-        default=_LISTEN_URL,
+        default=LISTEN_URL,
         show_default=True,
         help="URL to send the callbacks to. The default is the URL of `ringback listen`.",
     ),
@@ -154,7 +153,7 @@ def trigger(
         method=method,
         report=did.append if as_json else click.echo,
         sim=sim or (portal.sim_sid if trigger.product == "supersim" else portal.wireless_sim_sid),
-        payload=_PAYLOAD if payload is None else payload,
+        payload=EXAMPLE_TEXT if payload is None else payload,
     )
     callbacks = [run.settled(callback) for callback in trigger.pull(run)]
     record = {"trigger": trigger.name, "did": did, "callbacks": callbacks}
@@ -178,52 +177,33 @@ def _described(trigger: "TriggerDefinition") -> dict[str, Any]:
 
 
 def _table(triggers: "Sequence[TriggerDefinition]") -> Iterator[str]:
+    from ringback.triggers.outcome import in_words
+
     width = max(len(trigger.name) for trigger in triggers)
     for trigger in triggers:
         yield f"{click.style(f'{trigger.name:{width}}', bold=True)}  {trigger.words}"
-        yield f"{'':{width}}  sends {'; '.join(map(_in_words, trigger.calls_back))}"
-
-
-def _in_words(parameters: "ExpectedParameters") -> str:
-    return " ".join(f"{name}={value}" for name, value in parameters.items())
+        yield f"{'':{width}}  sends {'; '.join(map(in_words, trigger.calls_back))}"
 
 
 def _lines(callback: "JsonObject") -> Iterator[str]:
+    from ringback.triggers.outcome import outcome_of
+
     status = status_in_colour(callback)
-    yield f"{callback['sid']}  {_outcome_of(callback)}  by {callback['method']}: {status}"
+    yield f"{callback['sid']}  {outcome_of(callback)}  by {callback['method']}: {status}"
     yield f"  {callback['source']}: {callback['source_reason']}"
     yield from warning_lines(callback)
-
-
-def _outcome_of(callback: "JsonObject") -> str:
-    parameters = callback["parameters"]
-    return _in_words({name: parameters[name] for name in _OUTCOME_PARAMETERS if name in parameters})
 
 
 def _complain(
     trigger: "TriggerDefinition", callbacks: "Sequence[JsonObject]", run: "TriggerRun"
 ) -> None:
     """Raise ConfigurationError if a callback is missing, unexpected or not delivered."""
-    if not trigger.is_as_promised(callbacks):
-        came = "; ".join(_outcome_of(callback) for callback in callbacks)
-        why = callbacks[-1]["parameters"].get(
-            "ErrorMessage", "`ringback scenario` shows how the network behaves"
-        )
-        promised = "; ".join(map(_in_words, trigger.calls_back))
-        raise ConfigurationError(
-            f"{trigger.name} should cause {promised}, but it caused {came}: {why}"
-        )
+    from ringback.triggers.outcome import why_not_as_promised, why_not_delivered
+
+    problem = why_not_as_promised(trigger, callbacks, hint=_HINT)
+    if problem is not None:
+        raise ConfigurationError(problem)
     for callback in callbacks:
-        if callback["status"] != "delivered":
-            raise ConfigurationError(_why_not_delivered(callback, run))
-
-
-def _why_not_delivered(callback: "JsonObject", run: "TriggerRun") -> str:
-    attempts = run.portal.get("callbacks", callback["sid"], "attempts")["attempts"]
-    if attempts and attempts[-1]["failure"] in _NO_CONNECTION:
-        return (
-            f"nothing listens at {run.to.shown}; start `ringback listen`, or give the URL of"
-            " another receiver with --to"
-        )
-    last = attempts[-1]["reason"] if attempts else callback["status_reason"]
-    return f"{callback['sid']} was not delivered: {last}; see `ringback callbacks show`"
+        problem = why_not_delivered(run, callback, instead=_INSTEAD, more=_MORE)
+        if problem is not None:
+            raise ConfigurationError(problem)

@@ -36,7 +36,9 @@ class DevAccess:
     """The account that `ringback dev` has made."""
     auth_token: str = field(repr=False)
     sim_sid: str
+    """The Super SIM that `ringback dev` has made."""
     wireless_sim_sid: str
+    """The SIM of Programmable Wireless that `ringback dev` has made."""
 
     @property
     def url(self) -> str:

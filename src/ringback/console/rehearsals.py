@@ -16,17 +16,15 @@ class RehearsalAnswer:
 
     event: JsonObject
     """The genuine test event, as the portal API lists it."""
-    forgery: JsonObject | None
-    """The forged test event; None if none was sent, or it is not stored any more."""
+    forgery: JsonObject
+    """The forged test event."""
 
     @property
     def judged(self) -> RehearsedReceiver | None:
         """The judgement; None as long as one of the test events is being sent."""
-        both = (self.event, self.forgery)
-        if any(one is not None and one["status"] == "scheduled" for one in both):
+        if "scheduled" in (self.event["status"], self.forgery["status"]):
             return None
-        forged = self.forgery and self.forgery["last_attempt"]
-        return judge_rehearsal(self.event, self.event["last_attempt"], forged)
+        return judge_rehearsal(self.event, self.event["last_attempt"], self.forgery["last_attempt"])
 
     @property
     def waits_because(self) -> str | None:
@@ -66,19 +64,31 @@ def last_rehearsal(tests: Sequence[JsonObject], secret_id: str) -> Rehearsal | N
     """Return the last rehearsal of a secret in a list of test events; None if it has none.
 
     `tests` are listed newest first. The events of one rehearsal have the same time, since one
-    transaction creates them.
+    transaction creates them. One without forgeries proves nothing, so it is none.
     """
-    began = next((one["date_created"] for one in tests if one["secret_id"] == secret_id), None)
+    with_forgeries = {one["date_created"] for one in tests if one["secret_id"] == FORGED}
+    began = next(
+        (
+            one["date_created"]
+            for one in tests
+            if one["secret_id"] == secret_id and one["date_created"] in with_forgeries
+        ),
+        None,
+    )
     if began is None:
         return None
     of_it = [one for one in reversed(tests) if one["date_created"] == began]
     forgeries = defaultdict[tuple[str, str], list[JsonObject]](list)
     for one in of_it:
         if one["secret_id"] == FORGED:
-            forgeries[one["method"], one["url"]].append(one)
+            forgeries[_receiver_of(one)].append(one)
     answers = list[RehearsalAnswer]()
     for one in of_it:
-        if one["secret_id"] == secret_id:
-            waiting = forgeries[one["method"], one["url"]]
-            answers.append(RehearsalAnswer(one, waiting.pop(0) if waiting else None))
+        to_it = forgeries[_receiver_of(one)]
+        if one["secret_id"] == secret_id and to_it:
+            answers.append(RehearsalAnswer(one, to_it.pop(0)))
     return Rehearsal(began, answers)
+
+
+def _receiver_of(event: JsonObject) -> tuple[str, str]:
+    return event["method"], event["url"]

@@ -14,8 +14,9 @@ from starlette.responses import RedirectResponse, Response
 
 from ringback.api.bounded_body import read_body
 from ringback.api.request_parameters import MAX_BODY
-from ringback.console.access import PATH
+from ringback.console.access import PATH, DevAccess
 from ringback.console.api_caller import ApiCaller, ApiRefusal
+from ringback.console.dev_actions import DevActions
 from ringback.console.formats import moment
 from ringback.console.rendering import parts_of, render_page, render_part
 from ringback.core.accounts.client_credentials import Principal
@@ -74,13 +75,28 @@ class Visit:
     is_shared: ClassVar = False
     """True if the page was opened by a link, by somebody who is not signed in."""
 
-    def __init__(self, request: Request, api: ApiCaller, *, now: datetime, is_dev: bool) -> None:
+    def __init__(
+        self,
+        request: Request,
+        api: ApiCaller,
+        *,
+        now: datetime,
+        dev: DevAccess | None = None,
+        dev_actions: DevActions,
+    ) -> None:
         self.request = request
         self.api = api
         self.now = now
         """The server's time, which is ahead if its clock was advanced."""
-        self.is_dev = is_dev
+        self.dev = dev
+        """The account and SIMs of `ringback dev`; None under `ringback serve`."""
+        self.dev_actions = dev_actions
+        """What was begun on the page of `ringback dev`."""
+
+    @property
+    def is_dev(self) -> bool:
         """True under `ringback dev`."""
+        return self.dev is not None
 
     # Who.
 

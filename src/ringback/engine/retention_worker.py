@@ -3,7 +3,7 @@
 A pass begins every ten minutes by the clock, and at once after a change of the times. It looks for
 expired callbacks of each account in reads, and deletes a few in each transaction. Then it pauses
 for several times as long as that took. Once a day, it also looks for what no callback needs any
-more. Ended jobs, entries of the audit and links have fixed times.
+more. Ended jobs, checks of receivers, entries of the audit and links have fixed times.
 
 While the server is paused, nothing is deleted: restored data stays as it was in the backup.
 """
@@ -67,6 +67,8 @@ JOBS_KEPT: Final = timedelta(days=90)
 """How long a job is kept after its end."""
 PLANS_KEPT: Final = timedelta(days=730)
 """The same for a job that carried out a plan: until then, the server can revert the plan."""
+CHECKS_KEPT: Final = timedelta(days=30)
+"""How long the check of a receiver is kept, unless a newer one replaces it."""
 EMPTY_KEPT: Final = timedelta(days=30)
 """How long the record of a destination is kept after all in it was unset.
 
@@ -78,6 +80,7 @@ _FIXED: Final[Sequence[tuple[timedelta, RemoveBefore]]] = (
         PLANS_KEPT,
         lambda tx, instant: tx.jobs.remove_ended_before(instant, limit=PIECE, have_plans=True),
     ),
+    (CHECKS_KEPT, lambda tx, instant: tx.receiver_checks.remove_before(instant, limit=PIECE)),
     (AUDIT_KEPT, lambda tx, instant: tx.audit.remove_before(instant, limit=PIECE)),
     (
         KEPT_AFTER_EXPIRY,

@@ -1,11 +1,11 @@
 """Says which URLs are sent from where, and which still depend on a source that ends, for JSON."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from ringback.core.policy.dated_changes import ends_of_sources, policy_changes
+from ringback.core.policy.dated_changes import PolicyChange, ends_of_sources, policy_changes
 from ringback.core.policy.policy_impact import (
     UrlForecast,
     UrlGrouping,
@@ -16,8 +16,8 @@ from ringback.core.policy.policy_impact import (
     impact_of,
     source_by_phase,
 )
-from ringback.core.policy.policy_json import change_record
-from ringback.core.policy.source_policy import CallbackSourceSelection, Policy
+from ringback.core.policy.policy_json import change_record, concerning
+from ringback.core.policy.source_policy import CallbackSourceSelection, PhaseHold, Policy
 from ringback.core.policy.urls_in_use import RECENT, UrlInUse, UrlUse
 
 MOST_CHANGES: Final = 10
@@ -27,22 +27,33 @@ Record = dict[str, Any]
 
 
 def policy_outlook(
-    policy: Policy, used: Sequence[UrlInUse] | None, *, now: datetime, then: datetime | None = None
+    policy: Policy,
+    used: Sequence[UrlInUse] | None,
+    *,
+    now: datetime,
+    then: datetime | None = None,
+    concerns: Callable[[PhaseHold], bool] = lambda _: True,
+    judge: Callable[[PolicyChange, Sequence[UrlInUse]], Record] = lambda _, __: {},
 ) -> Record:
     """Return the state of a move now, and what changes until `then`, for JSON.
 
     `now` and `then` are dates of the policy's calendar. Without `then`, it is the date of the
     policy's next change, or `now` if none is ahead. With `used`, the record has `urls`: what is
     sent from where.
+
+    Ends of holds for which `concerns` returns False are left out. `judge` returns what to add to
+    the record of a change, from the URLs that get another source through it.
     """
-    ahead = policy_changes(policy, after=now)
-    if then is None:
-        then = ahead[0].at if ahead else now
-    changes = [
-        change_record(change, now)
-        | ({} if used is None else impact_of(changed_at(change, policy, used))._asdict())
-        for change in ahead[:MOST_CHANGES]
-    ]
+    ahead = list(concerning(policy_changes(policy, after=now), concerns))
+    then = then or next_date(policy, now=now, concerns=concerns)
+
+    def counted(change: PolicyChange) -> Record:
+        if used is None:
+            return {}
+        changed = changed_at(change, policy, used)
+        return impact_of(changed)._asdict() | judge(change, changed)
+
+    changes = [change_record(change, now) | counted(change) for change in ahead[:MOST_CHANGES]]
     return {
         "now": now,
         "phase_now": policy.general_phase(now).name,
@@ -52,6 +63,14 @@ def policy_outlook(
         "ahead_left_out": len(ahead[MOST_CHANGES:]),
         "urls": None if used is None else _urls(policy, used, now=now, then=then),
     }
+
+
+def next_date(
+    policy: Policy, *, now: datetime, concerns: Callable[[PhaseHold], bool] = lambda _: True
+) -> datetime:
+    """Return the date of the policy's next change, as in `policy_outlook`; `now` without one."""
+    ahead = concerning(policy_changes(policy, after=now), concerns)
+    return next((change.at for change in ahead), now)
 
 
 def url_records(
@@ -64,7 +83,7 @@ def url_records(
     ending = ends_of_sources(policy, at=now)
     found = forecast_urls(policy, used, now=now, then=then)
     found.sort(key=lambda one: (one.now.source not in ending, not one.changes))
-    return [_url_record(policy, one) for one in found]
+    return [url_record(policy, one) for one in found]
 
 
 def _urls(policy: Policy, used: Sequence[UrlInUse], *, now: datetime, then: datetime) -> Record:
@@ -79,6 +98,10 @@ def _urls(policy: Policy, used: Sequence[UrlInUse], *, now: datetime, then: date
         "sources": [
             {"source": source, **_uses(depending_on(source, found))}
             for source in sorted({one.now.source for one in found})
+        ],
+        "sources_then": [
+            {"source": source, **_uses(one.used for one in found if one.then.source == source)}
+            for source in sorted({one.then.source for one in found})
         ],
         "ending": [
             {
@@ -115,7 +138,8 @@ def _uses(used: Iterable[UrlInUse]) -> Mapping[str, int]:
     return {**impact_of(used)._asdict(), **counts}
 
 
-def _url_record(policy: Policy, one: UrlForecast) -> Record:
+def url_record(policy: Policy, one: UrlForecast) -> Record:
+    """Return a URL in use with its sources, for JSON."""
     used = one.used
     return {
         "account_sid": used.account_sid,

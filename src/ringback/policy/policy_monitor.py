@@ -35,10 +35,12 @@ from ringback.core.policy.policy_impact import (
 from ringback.core.policy.source_policy import PhaseHold, Policy, SourceName
 from ringback.core.policy.urls_in_use import (
     RECENT,
+    DeliveryKey,
     StoredUrl,
     UrlDeliveryTotals,
     UrlInUse,
     UrlUse,
+    by_receiver,
     urls_in_use,
 )
 from ringback.policy.active_policy import ActivePolicy
@@ -53,7 +55,30 @@ _FIRST_COUNT: Final = timedelta(seconds=10)
 _REST: Final = 1000
 """The minimum time between two counts, as a multiple of the time that a count takes."""
 
+_ASKED_EVERY: Final = timedelta(seconds=10)
+"""The minimum time between two counts while somebody looks at the result."""
+_ASKED_REST: Final = 100
+"""Then the minimum time, as a multiple of the time that a count takes."""
+
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class CountedUrls:
+    """The URLs in use, as they were counted at one instant."""
+
+    counted: datetime
+    used: Sequence[UrlInUse]
+    deliveries: Mapping[DeliveryKey, UrlDeliveryTotals]
+    """The recent callbacks, all fragments of a URL together."""
+    callbacks_counted: datetime | None
+    """When the callbacks were counted; None if they never were, since nothing is ahead."""
+
+    def of(self, account_sid: str | None) -> Sequence[UrlInUse]:
+        """Return the URLs of an account, or of all if none is given; this can take long."""
+        if account_sid is None:
+            return self.used
+        return [one for one in self.used if one.account_sid == account_sid]
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +178,12 @@ class PolicyMonitor:
         self._sent: Sequence[UrlDeliveryTotals] = []
         self._is_sent_new = False
         """True if `_sent` is as new as the stored URLs; they are counted alone in the end."""
-        self._used: Sequence[UrlInUse] | None = None
+        self._sent_counted: datetime | None = None
+        self.urls: CountedUrls | None = None
+        """The URLs in use; None until they have been counted."""
         self._counted = clock.now()
+        self._took = timedelta(0)
+        self._is_asked = False
         self._next_count: datetime | None = None
         active.listen(self._wakeup.wake)
 
@@ -167,6 +196,15 @@ class PolicyMonitor:
     def date(self) -> datetime:
         """The current time in the policy's calendar."""
         return self.policy.date_at(self._clock.now())
+
+    def ask(self) -> None:
+        """Have the URLs and their callbacks counted soon, since somebody looks at the result.
+
+        Counting takes at most a hundredth of the time then.
+        """
+        self._is_asked = True
+        if self._may_count_early(self._clock.now()):
+            self._wakeup.wake()
 
     def near(self, *, since: datetime | None = None) -> list[UpcomingPolicyChange]:
         """Return the policy changes to warn of now, and those that took effect after `since`."""
@@ -187,6 +225,18 @@ class PolicyMonitor:
             return {}
         ending = sources_that_end(self.policy, at=self.date)
         return {source: self.dependents.on(source, account_sid) for source in ending}
+
+    def holds_shown_to(self, account_sid: str | None) -> Callable[[PhaseHold], bool]:
+        """Return a function that returns True if this account may see a given hold.
+
+        Holds for other accounts stay hidden, since they contain URLs. If `account_sid` is None, the
+        function returns True for all holds.
+        """
+        if account_sid is None:
+            return lambda _: True
+        known = self.dependents
+        deciding = frozenset[PhaseHold | None]() if known is None else known.holding(account_sid)
+        return lambda hold: hold.account_sid == account_sid or hold.is_for_all or hold in deciding
 
     def figures(self) -> PolicyMetrics:
         """Return the current metrics of the active policy."""
@@ -236,29 +286,43 @@ class PolicyMonitor:
         now, is_sure = self._clock.now(), is_settled(self.policy, at=self.date)
         if self._next_count is None and is_sure:
             self._next_count = now + _FIRST_COUNT
+        is_early = self._is_asked and self._may_count_early(now)
         is_due = self._next_count is None or not self._counted <= now < self._next_count
-        if not is_due and (is_sure or self._is_sent_new):
+        if not (is_due or is_early) and (is_sure or self._is_sent_new):
             return
-        self._counted = now
+        # Without a change ahead, no callback can be affected, so they are not counted.
+        counts_sent = self._is_asked or not is_sure
+        self._counted, self._is_asked = now, False
         try:
             stored = await self._read_stored()
-            # Without a change ahead, no callback can be affected, so they are not counted.
-            if not is_sure:
-                self._sent = await self._count(now)
-            self._is_sent_new = not is_sure
+            if counts_sent:
+                self._sent, self._sent_counted = await self._count(now), now
+            self._is_sent_new = counts_sent
         except (StoreUnavailable, OSError) as failure:  # also if it may open no file
             _log.warning("%s; the URLs and their callbacks will be counted later", failure)
         else:
             # In a thread, since there may be very many URLs, and others are sent meanwhile.
-            self._used = await asyncio.to_thread(urls_in_use, stored, self._sent)
+            self.urls = await asyncio.to_thread(self._put_together, stored, now)
         least = _SETTLED_EVERY if is_sure else _COUNT_EVERY
-        self._next_count = now + max(least, _REST * (self._clock.now() - now))
+        self._took = self._clock.now() - now
+        self._next_count = now + max(least, _REST * self._took)
+
+    def _may_count_early(self, now: datetime) -> bool:
+        least = max(_ASKED_EVERY, _ASKED_REST * self._took)
+        return not self._counted <= now < self._counted + least
+
+    def _put_together(self, stored: Sequence[StoredUrl], now: datetime) -> CountedUrls:
+        used, sent = urls_in_use(stored, self._sent), by_receiver(self._sent)
+        return CountedUrls(now, used, sent, self._sent_counted)
 
     async def _look_at_dependents(self) -> None:
-        if self._used is None:
+        if self.urls is None:
             return
         self.dependents = await asyncio.to_thread(
-            SourceUsageByAccount.of, self.policy, self._used, counted=self._counted, date=self.date
+            SourceUsageByAccount.of,
+            *(self.policy, self.urls.used),
+            counted=self._counted,
+            date=self.date,
         )
 
     async def _remind(self, reminder: UpcomingPolicyChange, date: datetime) -> None:
@@ -279,9 +343,9 @@ class PolicyMonitor:
 
     async def _concerned(self, change: PolicyChange) -> PolicyImpact | None:
         """Return which of the URLs in use a change affects, or None if unknown."""
-        if self._used is None:
+        if self.urls is None:
             return None
-        return impact_of(await asyncio.to_thread(changed_at, change, self.policy, self._used))
+        return impact_of(await asyncio.to_thread(changed_at, change, self.policy, self.urls.used))
 
 
 def _shown(impact: PolicyImpact) -> str:

@@ -9,6 +9,7 @@ from ringback.core.accounts.account import AccountOwnedRecord, NamedRecord
 from ringback.core.accounts.console_session import ConsoleSession
 from ringback.core.accounts.shared_link import SharedLink
 from ringback.core.job import Job
+from ringback.core.policy.receiver_evidence import ReceiverCheck
 from ringback.core.scheduled_task import ScheduledTask
 from ringback.core.sims.data_session import DataSession
 from ringback.core.sims.scenario import TaskKind
@@ -259,4 +260,24 @@ class PlanLines(Protocol):
 
     def last(self, account_sid: str, plan_id: str) -> int:
         """Return the number of the last line; 0 if the plan has none."""
+        ...
+
+
+class ReceiverChecks(Protocol):
+    """The table of the last quick check of each receiver for each source."""
+
+    def save(self, check: ReceiverCheck) -> None:
+        """Save a check; it replaces the last one of its account, URL and source."""
+        ...
+
+    def of_url(self, account_sid: str, url: str) -> Sequence[ReceiverCheck]:
+        """Return the checks of a URL without its fragment, for each source."""
+        ...
+
+    def newest(self, account_sid: str, *, limit: int) -> Sequence[ReceiverCheck]:
+        """Return the newest checks of an account, or of all for EVERY, newest first."""
+        ...
+
+    def remove_before(self, instant: datetime, *, limit: int) -> int:
+        """Delete checks that were made before an instant; return how many, `limit` at most."""
         ...

@@ -27,6 +27,7 @@ from ringback.ports.record_tables import (
     CredentialTable,
     Jobs,
     PlanLines,
+    ReceiverChecks,
     ScheduledTasks,
     SharedLinks,
 )
@@ -198,6 +199,7 @@ class Transaction(Protocol):
     """Long actions, such as the replay of many callbacks."""
     plans: PlanLines
     """The plans that jobs carry out, with their journals."""
+    receiver_checks: ReceiverChecks
     callbacks: Callbacks
     batches: IncomingCallbackBatches
     """Large batches of new callbacks that have not been added to `callbacks` yet."""

@@ -3,12 +3,13 @@
 import asyncio
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Final, NamedTuple
 
 from ringback.core.accounts.account import Account
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.callback_urls.connection_overrides import Timeouts
 from ringback.core.http.http_exchange import OutgoingRequest
-from ringback.core.policy.source_policy import SourceName
+from ringback.core.policy.source_policy import Source, SourceName
 from ringback.core.sources.source_definition import BUILT_IN, Sources
 from ringback.ports import RandomSource, Transport
 from ringback.probe.evaluation import fault_of_forged, fault_of_genuine
@@ -22,6 +23,25 @@ WRONG_SECRET = "signed with another secret"  # noqa: S105 (words, not a secret)
 UNSIGNED = "without a signature"
 
 
+_OF_SOURCE: Final[Mapping[SourceName, tuple[ReceiverFaultKind, ReceiverFaultKind]]] = {
+    Source.TWILIO: (ReceiverFaultKind.REFUSES_TWILIO, ReceiverFaultKind.IGNORES_TWILIO_SIGNATURE),
+    Source.KORE: (ReceiverFaultKind.REFUSES_KORE, ReceiverFaultKind.IGNORES_KORE_SIGNATURE),
+}
+_OF_OTHERS: Final = ReceiverFaultKind.REFUSES_SOURCE, ReceiverFaultKind.IGNORES_SIGNATURE
+_ACCEPTS: Final = {
+    WRONG_SECRET: ReceiverFaultKind.ACCEPTS_WRONG_SECRET,
+    UNSIGNED: ReceiverFaultKind.ACCEPTS_MISSING_SIGNATURE,
+}
+
+
+class FoundFault(NamedTuple):
+    """Why a receiver isn't ready for a source."""
+
+    kind: ReceiverFaultKind
+    words: str
+    """What it did, as a sentence."""
+
+
 async def quick_check(
     url: CallbackUrl,
     *,
@@ -33,8 +53,8 @@ async def quick_check(
     random_source: RandomSource,
     now: datetime,
     sources: Sources = BUILT_IN,
-) -> str | None:
-    """Return a sentence saying why a receiver isn't ready for a source; None if it is ready.
+) -> FoundFault | None:
+    """Return why a receiver isn't ready for a source; None if it is ready.
 
     Sends one genuine callback of this account. If the receiver accepts it, sends two forgeries at
     the same time. `source` is any of `sources`, also a source from the settings.
@@ -53,23 +73,28 @@ async def quick_check(
     if genuine.is_accepted:
         forgeries = _forgeries(make, source, method)
     forged = await asyncio.gather(*map(send, forgeries.values()))
-    return why_not_ready(source, genuine, dict(zip(forgeries, forged, strict=True)))
+    return fault_shown(source, genuine, dict(zip(forgeries, forged, strict=True)))
 
 
-def why_not_ready(
+def fault_shown(
     source: SourceName, genuine: ProbeResponse, forged: Mapping[str, ProbeResponse]
-) -> str | None:
+) -> FoundFault | None:
     """Return why these answers show that a receiver isn't ready for a source; None if it is ready.
 
     `forged` has the answers to forgeries, by words about them such as `UNSIGNED`.
     """
-    if fault_of_genuine(genuine, refuses=ReceiverFaultKind.REFUSES_SOURCE):
-        return f"a genuine callback from {source} is not accepted: {genuine.words}"
+    refuses, ignores = _OF_SOURCE.get(source, _OF_OTHERS)
+    if kind := fault_of_genuine(genuine, refuses=refuses):
+        return FoundFault(
+            kind, f"a genuine callback from {source} is not accepted: {genuine.words}"
+        )
+    accepts_all = len(forged) > 1 and all(answer.is_accepted for answer in forged.values())
     for what, answer in forged.items():
-        if fault_of_forged(answer, accepts=ReceiverFaultKind.IGNORES_SIGNATURE):
+        if kind := fault_of_forged(answer, accepts=ignores if accepts_all else _ACCEPTS[what]):
             if answer.is_accepted:
-                return f"it accepts a request {what}"
-            return f"it does not refuse a request {what} with a 4xx: {answer.words}"
+                return FoundFault(kind, f"it accepts a request {what}")
+            words = f"it does not refuse a request {what} with a 4xx: {answer.words}"
+            return FoundFault(kind, words)
     return None
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from ringback.core.http.outcome import AttemptFailure
 from ringback.core.policy.source_policy import Source
-from ringback.probe.quick_check import WRONG_SECRET, why_not_ready
+from ringback.probe.quick_check import WRONG_SECRET, fault_shown
 from ringback.probe.redacted_response import ProbeResponse
 
 _NO_ATTEMPT: Mapping[str, Any] = {}
@@ -68,6 +68,7 @@ def judge_rehearsal(
     All three are as the portal API returns them; an attempt is None if there was none.
     """
     last, forged = attempt or _NO_ATTEMPT, _answer(of_forgery or _NO_ATTEMPT)
+    fault = fault_shown(Source.KORE, _answer(last), {WRONG_SECRET: forged})
     return RehearsedReceiver(
         method=callback["method"],
         url=callback["url"],
@@ -76,7 +77,7 @@ def judge_rehearsal(
         failure=last.get("failure"),
         accepted=last.get("result") == "delivered",
         accepts_forgeries=forged.is_accepted,
-        problem=why_not_ready(Source.KORE, _answer(last), {WRONG_SECRET: forged}),
+        problem=None if fault is None else fault.words,
     )
 
 

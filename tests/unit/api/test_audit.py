@@ -31,6 +31,7 @@ from ringback.api.portal.clock import ClockEndpoints
 from ringback.api.portal.create_callbacks import CreateCallbacksEndpoints
 from ringback.api.portal.pause import PauseEndpoints
 from ringback.api.portal.policy import PolicyEndpoints
+from ringback.api.portal.receiver_checks import ReceiverCheckEndpoints
 from ringback.core.accounts.account import AccountStatus, ApiKeyRole
 from ringback.core.audit import ActorKind, AuditEntry
 from ringback.core.calendar import iso
@@ -70,7 +71,7 @@ from tests.unit.api.plenty import (
     NEW_WIRELESS_SIM_SID,
     fill_with_plenty,
 )
-from tests.unit.api.world import dependencies_on, refusal
+from tests.unit.api.world import dependencies_on, found_ready, refusal
 from tests.wireless_fakes import COMMAND_SID, RATE_PLAN_SID, WIRELESS_SIM_SID
 
 _WITH_AUTHOR: Final = re.compile("(?:CB|HC|HG|DC|HP|HS|DE)[0-9a-f]{32}")
@@ -168,6 +169,9 @@ CHANGES: Final[dict[tuple[str, str], Change]] = {
     ("POST", "/portal/v1/plans"): Change(
         "CarryOutPlan",
         json={"action": "apply", "plan": ['{"ringback_plan": {"form": 2, "id": "plan"}}']},
+    ),
+    ("POST", "/portal/v1/receiver_checks"): Change(
+        "CheckReceiver", form={"Url": f"{HOOK}?foo=bar", "Source": "kore"}
     ),
     ("POST", "/portal/v1/pause"): Change("PauseServer", account_sid=None, by_operator=True),
     ("POST", "/portal/v1/resume"): Change("ResumeServer", account_sid=None, by_operator=True),
@@ -306,6 +310,7 @@ class World:
             *ClockEndpoints(self.dependencies, ClockAdvancer(clock, ())).operations(),
             *PolicyEndpoints(self.dependencies, monitor, stored).operations(),
             *PauseEndpoints(self.dependencies, pauses).operations(),
+            *ReceiverCheckEndpoints(self.dependencies, found_ready, lambda _: None).operations(),
         ]
         self.caller = Caller(create_app(self.dependencies, portal=self.portal), credentials=None)
 

@@ -9,12 +9,16 @@ from starlette.types import ASGIApp
 from ringback.api.app import create_app
 from ringback.api.dependencies import ApiDependencies, DestinationServices
 from ringback.api.operation_definition import ApiOperation
+from ringback.core.accounts.account import Account
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.callbacks.callback import CallbackRecord
 from ringback.core.errors import InvalidCallbackUrl
+from ringback.core.policy.receiver_evidence import ReceiverCheck
+from ringback.core.policy.source_policy import SourceName
 from ringback.core.retry_schedule import FAITHFUL
 from ringback.delivery.destination_book import DestinationBook
 from ringback.delivery.destination_control import DestinationControl
+from ringback.operations.callback_destinations import CallbackUrlAndMethod
 from ringback.ports import (
     CallbackFilter,
     Clock,
@@ -27,6 +31,7 @@ from ringback.ports import (
 from tests.callback_queues import BatchesAtOnce, RecordingQueue
 from tests.fakes import (
     ACCOUNT_SID,
+    NOW,
     FakeClock,
     SeededRandomness,
     a_context,
@@ -86,6 +91,13 @@ def fill(tx: Transaction) -> None:
             rate_plan_sid=THEIR_PLAN,
         )
     )
+
+
+async def found_ready(
+    account: Account, to: CallbackUrlAndMethod, source: SourceName
+) -> ReceiverCheck:
+    """Check a receiver without a request: it is ready."""
+    return ReceiverCheck(account.sid, to.url.wire, source, NOW)
 
 
 def dependencies_on(

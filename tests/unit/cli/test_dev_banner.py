@@ -42,6 +42,14 @@ def test_a_paused_server_says_so_before_all_else() -> None:
     assert "PAUSED" not in shown_at("http://127.0.0.1:8080")
 
 
+def test_the_first_thing_to_do_is_to_open_the_console() -> None:
+    link = "http://127.0.0.1:8080/console/sign-in?key=0123"
+    before, _, after = shown_at("http://127.0.0.1:8080", console_url=link).partition(link)
+    assert before.endswith("See each callback in a browser, and why it came from where:\n\n  ")
+    assert "Account SID" not in before
+    assert "Account SID" in after
+
+
 # ---- the walkthrough --------------------------------------------------------------------------
 
 

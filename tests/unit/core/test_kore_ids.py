@@ -3,7 +3,14 @@ from hashlib import sha256
 
 import pytest
 
-from ringback.core.kore_ids import ULID_BYTES, KoreIdKind, id_of_account, is_kore_id, make_kore_id
+from ringback.core.kore_ids import (
+    ULID_BYTES,
+    KoreIdKind,
+    id_of_account,
+    is_kore_id,
+    made_at,
+    make_kore_id,
+)
 from tests.fakes import ACCOUNT_SID, NOW
 
 DOCUMENTED = "whs_01jf8c4889ehtbzt0n9mzk1prc"
@@ -24,6 +31,17 @@ def test_an_id_contains_all_of_the_time_and_the_random_bytes() -> None:
     first = datetime(1970, 1, 1, tzinfo=UTC)
     assert make_kore_id(SECRET, first, bytes([*bytes(9), 1])) == f"whs_{'0' * 25}1"
     assert make_kore_id(SECRET, first + MILLISECOND, bytes(10)) == f"whs_{'0' * 9}1{'0' * 16}"
+
+
+def test_an_id_says_when_it_was_made_to_the_millisecond() -> None:
+    for when in (NOW, datetime(1970, 1, 1, tzinfo=UTC), datetime.max.replace(tzinfo=UTC)):
+        made = made_at(make_kore_id(SECRET, when, b"\xff" * ULID_BYTES))
+        assert made == when.replace(microsecond=when.microsecond // 1000 * 1000)
+
+
+@pytest.mark.parametrize("text", ["", "whs_", DOCUMENTED[:-1], f"whs_7{'z' * 25}"])
+def test_what_is_no_id_or_no_date_has_no_time(text: str) -> None:
+    assert made_at(text) is None
 
 
 def test_ids_sort_by_their_time() -> None:

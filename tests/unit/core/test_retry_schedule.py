@@ -59,14 +59,6 @@ def test_a_schedule_is_parsed_from_its_name_or_its_waits(
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
-    [("persistent", "persistent"), ("faithful", "faithful"), ("5s,1500ms,2h", "5s,1.5s,7200s")],
-)
-def test_a_schedule_is_shown_by_its_name_or_its_waits(text: str, words: str) -> None:
-    assert RetrySchedule.parse(text).in_words == words
-
-
-@pytest.mark.parametrize(
     ("text", "why"),
     [
         ("", "'' is not a valid duration"),

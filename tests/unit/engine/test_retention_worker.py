@@ -21,6 +21,7 @@ from ringback.core.retention import DEFAULTS, RetentionPolicy, RetentionTimes, T
 from ringback.engine import retention_worker
 from ringback.engine.retention_worker import (
     AUDIT_KEPT,
+    CHECKS_KEPT,
     EMPTY_KEPT,
     JOBS_KEPT,
     PASS_EVERY,
@@ -43,7 +44,7 @@ from tests.fakes import NOW
 from tests.memory_store import MemoryStore
 from tests.memory_store.retention import MemoryRetention
 from tests.stores.asking import keep
-from tests.stores.records import OURS, THEIRS, account, callback, job
+from tests.stores.records import OURS, THEIRS, account, callback, job, receiver_check
 from tests.stores.retaining import DAY, Retaining
 
 TICK = timedelta(microseconds=1)
@@ -274,6 +275,15 @@ async def test_entries_of_the_audit_go_after_their_time() -> None:
         world.store.commit(lambda tx, one=one: tx.audit.add(one))
     await world.worker.do_pass()
     assert [one.date_created for one in world.store.tables.audit.entries.values()] == [kept]
+
+
+async def test_checks_of_receivers_go_after_their_time() -> None:
+    world = World()
+    kept = receiver_check(date=NOW - CHECKS_KEPT + TICK)
+    for one in (kept, receiver_check(url="https://b.example", date=NOW - CHECKS_KEPT - TICK)):
+        world.store.commit(lambda tx, one=one: tx.receiver_checks.save(one))
+    await world.worker.do_pass()
+    assert [*world.store.tables.receiver_checks.checks.values()] == [kept]
 
 
 async def test_nothing_is_deleted_while_paused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -263,6 +263,45 @@ async def test_while_no_change_is_ahead_only_stored_urls_are_counted_once_an_hou
         assert monitor.figures().dependents == {TWILIO: 1}
 
 
+async def test_asking_has_it_counted_earlier_but_only_for_a_hundredth_of_the_time(
+    monitor: PolicyMonitor, away: CountingStore, clock: FakeClock
+) -> None:
+    began = clock.now()
+    away.when_asked = lambda: clock.advance(timedelta(seconds=1))
+    async with running(monitor):
+        await counted(monitor, began)
+        took, asked = clock.now() - began, away.asked
+        assert 100 * took > timedelta(seconds=10)
+        clock.set(began + 100 * took - timedelta(seconds=1))
+        monitor.ask()
+        await asyncio.sleep(0.01)
+        assert away.asked == asked
+        clock.set(began + 100 * took)
+        monitor.ask()
+        await counted(monitor, began + 100 * took)
+
+
+async def test_asking_has_callbacks_counted_even_if_no_change_is_ahead(
+    monitor: PolicyMonitor, store: MemoryStore, clock: FakeClock
+) -> None:
+    clock.set(BETWEEN + 40 * DAY)
+    await keep(store, clock.now() - HOUR, "https://a.example/")
+    async with running(monitor):
+        await asyncio.sleep(0.01)
+        clock.advance(timedelta(seconds=10))
+        await until(lambda: monitor.urls)
+        assert monitor.urls is not None
+        assert (monitor.urls.callbacks_counted, monitor.urls.used) == (None, [])
+        clock.advance(timedelta(seconds=10))
+        monitor.ask()
+        await counted(monitor, clock.now())
+        assert monitor.urls.callbacks_counted == clock.now()
+        (used,) = monitor.urls.used
+        assert (used.url, used.callbacks) == ("https://a.example/", 1)
+        assert monitor.urls.deliveries[ACCOUNT_SID, "https://a.example/", TWILIO].callbacks == 1
+        assert (monitor.urls.of(THEIRS), monitor.urls.of(None)) == ([], monitor.urls.used)
+
+
 async def test_urls_count_as_they_are_stored_now(
     monitor: PolicyMonitor, store: MemoryStore, clock: FakeClock
 ) -> None:

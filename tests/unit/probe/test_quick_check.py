@@ -24,7 +24,7 @@ from ringback.http_client.http_sender import HttpTransport
 from ringback.ports import RandomSource
 from ringback.probe.evaluation import judge_forged, judge_genuine
 from ringback.probe.probe_report import CaseVerdict
-from ringback.probe.quick_check import UNSIGNED, quick_check, why_not_ready
+from ringback.probe.quick_check import UNSIGNED, WRONG_SECRET, fault_shown, quick_check
 from ringback.receiver import ReceivedRequest
 from ringback.runtime.system_clock import stopwatch
 from tests.fakes import KORE_SECRET, NOW, RecordingTransport, SeededRandomness, an_account
@@ -52,7 +52,7 @@ async def checked(
     sources: Sources = BUILT_IN,
 ) -> str | None:
     account = an_account() if kore_secret is None else an_account(kore_secret=kore_secret)
-    return await quick_check(
+    fault = await quick_check(
         CallbackUrl.parse(url),
         method=method,
         source=source,
@@ -63,6 +63,7 @@ async def checked(
         now=NOW,
         sources=sources,
     )
+    return fault and fault.words
 
 
 @pytest.mark.parametrize("source", BOTH_SOURCES)
@@ -189,12 +190,39 @@ def test_the_judgement_is_that_of_the_probe(
     genuine: int, forged: int | None, why: str | None
 ) -> None:
     answers = {} if forged is None else {UNSIGNED: answered(forged)}
-    assert why_not_ready(Source.KORE, answered(genuine), answers) == why
+    fault = fault_shown(Source.KORE, answered(genuine), answers)
+    assert (fault and fault.words) == why
     results = [judge_genuine(case_called("kore-post-sim-update"), answered(genuine))]
     if forged is not None:
         case = case_called("kore-post-missing-signature")
         results.append(judge_forged(case, answered(forged)))
     assert (why is None) == all(result.verdict is CaseVerdict.PASSED for result in results)
+
+
+@pytest.mark.parametrize(
+    ("source", "genuine", "forged", "name"),
+    [
+        (Source.KORE, 403, (), "refuses-kore"),
+        (Source.TWILIO, 403, (), "refuses-twilio"),
+        (SourceName("third"), 403, (), "refuses-source"),
+        (Source.KORE, 302, (), "redirects"),
+        (Source.KORE, 500, (), "crashes-on-good-callback"),
+        (Source.KORE, 200, (200, 200), "ignores-kore-signature"),
+        (Source.TWILIO, 200, (200, 200), "ignores-twilio-signature"),
+        (SourceName("third"), 200, (200, 200), "ignores-signature"),
+        (Source.KORE, 200, (200, 403), "accepts-wrong-secret"),
+        (Source.KORE, 200, (403, 200), "accepts-missing-signature"),
+        (Source.KORE, 200, (500, 200), "crashes-on-bad-signature"),
+    ],
+)
+def test_it_names_the_fault_as_the_probe_does(
+    source: SourceName, genuine: int, forged: tuple[int, ...], name: str
+) -> None:
+    names = WRONG_SECRET, UNSIGNED
+    answers = {names[place]: answered(status) for place, status in enumerate(forged)}
+    fault = fault_shown(source, answered(genuine), answers)
+    assert fault is not None
+    assert fault.kind.label == name
 
 
 async def test_secrets_that_a_receiver_repeats_are_not_shown(sender: HttpTransport) -> None:

@@ -1,7 +1,6 @@
 """The portal's operations on the source policy: which source sends callbacks, and when."""
 
 import asyncio
-from collections.abc import Callable
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -28,7 +27,7 @@ from ringback.core.accounts.account import EVERY
 from ringback.core.errors import SUPER_SIM, ConfigurationError, Forbidden, InvalidParameter
 from ringback.core.policy.dated_changes import POLICY_CHANGE_KINDS
 from ringback.core.policy.policy_json import policy_record, read_policy
-from ringback.core.policy.source_policy import PhaseHold, Policy
+from ringback.core.policy.source_policy import Policy
 from ringback.policy.policy_monitor import PolicyMonitor
 from ringback.policy.stored_policy import StoredPolicy
 
@@ -135,7 +134,7 @@ class PolicyEndpoints(EndpointGroup):
         return self._record(None if call.account_sid == EVERY else call.account_sid)
 
     def _record(self, account_sid: str | None) -> dict[str, Any]:
-        monitor, concerns = self._monitor, self._concern_of(account_sid)
+        monitor, concerns = self._monitor, self._monitor.holds_shown_to(account_sid)
         # By its identity: a hold of the policy itself may be equal to it.
         stay = monitor.active.stay
         record = policy_record(
@@ -168,18 +167,6 @@ class PolicyEndpoints(EndpointGroup):
                 for source, impact in monitor.depending_on_ends(account_sid).items()
             ],
         }
-
-    def _concern_of(self, account_sid: str | None) -> Callable[[PhaseHold], bool]:
-        """Return a function that returns True if this account may see a given hold.
-
-        Holds for other accounts stay hidden, since they contain URLs. If `account_sid` is None, the
-        function returns True for all holds.
-        """
-        if account_sid is None:
-            return lambda _: True
-        known = self._monitor.dependents
-        deciding = frozenset[PhaseHold | None]() if known is None else known.holding(account_sid)
-        return lambda hold: hold.account_sid == account_sid or hold.is_for_all or hold in deciding
 
 
 def _read(body: bytes) -> tuple[int, Policy]:

@@ -3,7 +3,7 @@
 import re
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
-from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, Final
 
 import click
 
@@ -13,32 +13,11 @@ from ringback.cli.output import Output
 from ringback.cli.portal_commands import with_portal
 from ringback.core.counted import counted
 from ringback.core.errors import ConfigurationError
+from ringback.core.sims.device_messages import KINDS_OF_PRODUCT, MESSAGE_KINDS, DeviceMessageKind
 
 if TYPE_CHECKING:
     from ringback.portal_client import PortalClient
 
-
-class _Way(NamedTuple):
-    """A kind of message that a device can send."""
-
-    name: str
-    many: str
-    """The plural of the name."""
-    url_field: str
-    """The field of the device that contains the callback URL for these messages."""
-    parameter: str
-    """The parameter of the API that sets this callback URL."""
-    of: str = "'s Fleet"
-    """The words after `the SIM` that name the resource with this parameter; empty for the SIM."""
-
-
-_WAYS: Final = {
-    "ip": _Way("datagram", "datagrams", "ip_commands_url", "IpCommandsUrl"),
-    "sms": _Way("SMS", "SMS", "sms_commands_url", "SmsCommandsUrl"),
-    "commands": _Way("Command", "Commands", "commands_callback_url", "CommandsCallbackUrl", ""),
-}
-_HAS: Final = {"supersim": ("ip", "sms"), "wireless": ("commands",)}
-"""The kinds of messages that the devices of a product can send; the first is the default."""
 _UNITS: Final = {"": 1, "b": 1, "kb": 1_000, "mb": 1_000_000, "gb": 1_000_000_000}
 _SIZE: Final = re.compile(r"([0-9]{1,12})([A-Za-z]{0,2})")
 
@@ -164,8 +143,8 @@ def send(
         raise click.UsageError("give either TEXT, --hex or --file")
     whose = sim_of(portal, sim)
     shown = portal.get("devices", whose)
-    kind = kind or _HAS[shown["product"]][0]
-    way = _WAYS[kind]
+    kind = kind or KINDS_OF_PRODUCT[shown["product"]][0]
+    way = MESSAGE_KINDS[kind]
     if kind == "sms" and text is None:
         raise click.UsageError("an SMS is text; give TEXT")
     payload = _payload(text, octets, file)
@@ -187,12 +166,11 @@ def _payload(text: str | None, octets: bytes | None, file: IO[bytes] | None) -> 
 
 
 def _sent_lines(
-    shown: Mapping[str, Any], command: Mapping[str, Any], how: str, way: _Way
+    shown: Mapping[str, Any], command: Mapping[str, Any], how: str, way: DeviceMessageKind
 ) -> Iterator[str]:
     yield f"{command['sid']}  {command['status']}  {how}"
-    url = shown[way.url_field]
-    target = f"  {_target(url, way)}"
-    yield click.style(target, fg="yellow") if url is None else target
+    target = f"  {way.target_of(shown)}"
+    yield click.style(target, fg="yellow") if shown[way.url_field] is None else target
 
 
 @device.command(
@@ -220,10 +198,10 @@ def show(*, portal: "PortalClient", sim: str | None) -> Output:
 def _device_lines(shown: Mapping[str, Any]) -> Iterator[str]:
     name = shown["sim_unique_name"] or "(no name)"
     yield f"{shown['sim_sid']}  {name}  {shown['sim_status']}"
-    ways = [_WAYS[kind] for kind in _HAS[shown["product"]]]
+    ways = [MESSAGE_KINDS[kind] for kind in KINDS_OF_PRODUCT[shown["product"]]]
     for word, value in (
         *_reached(shown),
-        *((way.many, _target(shown[way.url_field], way)) for way in ways),
+        *((way.many, way.target_of(shown)) for way in ways),
         ("scenario", f"{shown['scenario']}, {shown['scenario_reason']}"),
     ):
         yield f"  {word:10} {value}"
@@ -234,12 +212,6 @@ def _reached(shown: Mapping[str, Any]) -> list[tuple[str, str]]:
         return [("rate plan", shown["rate_plan_sid"] or "none")]
     no_gateway = "no gateway: `ringback device send` uses the API"
     return [("address", shown["device_ip"]), ("sends to", shown["gateway"] or no_gateway)]
-
-
-def _target(url: str | None, way: _Way) -> str:
-    if url is not None:
-        return f"calls back {url}"
-    return f"no callback: {way.parameter} of the SIM{way.of} is not set"
 
 
 @device.command(

@@ -56,28 +56,16 @@ def policy_in_force(
 
 def policy_of_server(portal: "PortalClient") -> PolicyInForce:
     """Ask a server for its policy, and return it with the server's date."""
+    from ringback.core.policy.dated_changes import as_if_by_date
     from ringback.core.policy.policy_json import read_policy_record
 
     record = portal.get("policy")
     policy, date = read_policy_record(record)
     now, stays_in = server_time(portal), record.get("stays_in")
     if stays_in is not None:
-        # So that the dates of the policy can still be looked at, as if the phase came by its date.
-        holds = tuple(hold for hold in policy.holds if not hold.has_ended(date))
-        policy = replace(policy, holds=holds)
-        date = _date_in(stays_in, policy, date)
+        policy, date = as_if_by_date(policy, stays_in, date)
     policy = replace(policy, ahead=date - now)
     return PolicyInForce(policy, f"the server at {portal.base_url}", date, stays_in, record=record)
-
-
-def _date_in(phase: str, policy: "Policy", date: datetime) -> datetime:
-    """Return this date if it is in the phase; otherwise the phase's first date, or its last."""
-    if policy.phase_at(date).name == phase:
-        return date
-    phases = iter(policy.phases)
-    since = next(each.since for each in phases if each.name == phase)
-    until = next((each.since for each in phases), None)
-    return since or (date if until is None else until - timedelta(seconds=1))
 
 
 def server_time(portal: "PortalClient") -> datetime:

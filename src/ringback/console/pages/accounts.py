@@ -107,7 +107,7 @@ def _check(visit: Visit) -> None:
 
 
 async def _last_hour(visit: Visit) -> Mapping[str, JsonObject]:
-    """Return the counts of the last hour by account; empty if they can't be read."""
+    """Return the counters of the last hour by account; empty if they can't be read."""
     query = {"Since": exact(visit.now - HOUR), "By": "all", "Split": "account"}
     try:
         answer = await visit.api.get("counters", query=query)

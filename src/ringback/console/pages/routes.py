@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 
 from ringback.console.access import PATH, ConsoleParts
 from ringback.console.api_caller import ApiCaller, ApiRefusal
+from ringback.console.dev_actions import DevActions
 from ringback.console.pages import (
     accounts,
     audit,
@@ -20,6 +21,7 @@ from ringback.console.pages import (
     callbacks,
     destination,
     destinations,
+    dev,
     links,
     secrets,
     shared_link,
@@ -62,13 +64,14 @@ _PAGES: Final[PageHandlers] = {
     **secrets.PAGES,
     **accounts.PAGES,
     **audit.PAGES,
+    **dev.PAGES,
 }
 """The handlers of the pages, by path and method."""
 
 
 def pages_app(parts: ConsoleParts) -> Starlette:
     """Return the application with all pages."""
-    signing_in = SigningIn(parts)
+    signing_in, dev_actions = SigningIn(parts), DevActions()
 
     def visited(handlers: Mapping[str, PageHandler]) -> Callable[[Request], Awaitable[Response]]:
         async def answer(request: Request) -> Response:
@@ -77,7 +80,8 @@ def pages_app(parts: ConsoleParts) -> Starlette:
                 request,
                 ApiCaller(_apis(parts), request.scope, await signing_in.caller(request)),
                 now=parts.now(),
-                is_dev=parts.dev is not None,
+                dev=parts.dev,
+                dev_actions=dev_actions,
             )
             method = "GET" if request.method == "HEAD" else request.method
             return await handlers[method](visit)

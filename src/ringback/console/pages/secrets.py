@@ -1,6 +1,7 @@
 """An account's secrets: webhook secrets, Auth Tokens and API keys. Values are shown only once."""
 
 import asyncio
+import shlex
 from collections.abc import Sequence
 from typing import Final
 
@@ -108,7 +109,7 @@ async def create(visit: Visit) -> Response:
             else "It signs the callbacks from KORE's infrastructure from now on."
         ),
         back=choice.at(_HERE),
-        command="ringback secrets list",
+        command=f"ringback secrets create {shlex.quote(made['name'])}",
     )
 
 
@@ -199,7 +200,7 @@ async def create_token(visit: Visit) -> Response:
             " receivers accept it too, and then promote it."
         ),
         back=choice.at(_HERE),
-        command=f"ringback accounts show {sid}",
+        command=f"ringback accounts token create {sid}",
     )
 
 
@@ -238,7 +239,7 @@ async def create_key(visit: Visit) -> Response:
 async def create_key_for(visit: Visit, account_sid: str | None, back: str) -> Response:
     """Create an API key of an account, or, for None, of the operator; show its secret once."""
     form = await visit.form()
-    asked = {"Name": form.get("name", ""), "Role": form.get("role", "")}
+    asked = {"Name": form.get("name", ""), "Role": form.get("role") or None}
     try:
         made = await visit.api.post("keys", form=asked, account_sid=account_sid)
     except ApiRefusal as refusal:
@@ -255,7 +256,8 @@ async def create_key_for(visit: Visit, account_sid: str | None, back: str) -> Re
         },
         after="It signs in to the APIs and to this console, with its SID and its secret.",
         back=back,
-        command=f"ringback accounts keys list {whose}",
+        command=f"ringback accounts keys create {whose} --name {shlex.quote(made['name'])}"
+        f" --role {made['role'].replace('_', '-')}",
     )
 
 

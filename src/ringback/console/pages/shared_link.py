@@ -12,6 +12,7 @@ from starlette.types import ASGIApp
 from ringback.api.console_access import open_shared_link
 from ringback.console.access import ConsoleParts
 from ringback.console.api_caller import ApiCaller
+from ringback.console.dev_actions import DevActions
 from ringback.console.pages import callback, destination
 from ringback.console.visit import Visit
 from ringback.core.accounts.shared_link import LinkKind, SharedLink
@@ -38,7 +39,7 @@ async def show(parts: ConsoleParts, apis: ASGIApp, request: Request) -> Response
     # No token has other characters, and not all of them can be hashed.
     opened = await open_shared_link(parts.dependencies, token if token.isascii() else "")
     api = ApiCaller(apis, request.scope, opened.reader)
-    visit = SharedVisit(request, api, now=parts.now(), is_dev=parts.dev is not None)
+    visit = SharedVisit(request, api, now=parts.now(), dev_actions=DevActions())
     return await _page(visit, opened.link)
 
 

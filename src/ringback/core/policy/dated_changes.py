@@ -1,7 +1,7 @@
 """The changes that a policy makes on its dates, and reminders of these changes."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import ClassVar, Final, NamedTuple
 
@@ -206,6 +206,22 @@ def in_words(change: PolicyChange, date: datetime) -> str:
     count, unit = (left // HOUR, "hour") if left < DAY else (left // DAY, "day")
     span = f"in {counted(count, unit)}" if count else "within the hour"
     return f"{change.kind} at {iso(change.at)}, {span}"
+
+
+def as_if_by_date(policy: Policy, phase: str, date: datetime) -> tuple[Policy, datetime]:
+    """Return the policy and the date of a server that stays in a phase, as if it came by its date.
+
+    So the dates of the policy can still be looked at. `date` is the server's. The date is in the
+    phase: this one, or the phase's first, or its last. Holds that have ended are left out.
+    """
+    lasting = tuple(hold for hold in policy.holds if not hold.has_ended(date))
+    policy = replace(policy, holds=lasting)
+    if policy.phase_at(date).name == phase:
+        return policy, date
+    phases = iter(policy.phases)
+    since = next(each.since for each in phases if each.name == phase)
+    until = next((each.since for each in phases), None)
+    return policy, since or (date if until is None else until - timedelta(seconds=1))
 
 
 def _general_changes(general: Policy, at: datetime) -> Iterator[PolicyChangeKind]:

@@ -84,12 +84,7 @@ def forecast_urls(
 
 def source_by_phase(policy: Policy, one: UrlInUse) -> dict[str, SourceName]:
     """Return the source that sends to a URL at the start of each phase, by the phase's name."""
-    return {
-        phase.name: policy.choose(
-            one.asked, at=phase.since or _LONG_AGO, account_sid=one.account_sid, url=one.wire
-        ).source
-        for phase in policy.phases
-    }
+    return {phase.name: source_at(policy, one, phase.since or _LONG_AGO) for phase in policy.phases}
 
 
 def impact_of(used: Iterable[UrlInUse]) -> PolicyImpact:
@@ -109,16 +104,18 @@ def depending_on(source: SourceName, found: Iterable[UrlForecast]) -> list[UrlIn
 
 def changed_at(change: PolicyChange, policy: Policy, used: Iterable[UrlInUse]) -> list[UrlInUse]:
     """Return the URLs that get another source through this policy change."""
-
-    def source_at(at: datetime, one: UrlInUse) -> SourceName:
-        return policy.choose(one.asked, at=at, account_sid=one.account_sid, url=one.wire).source
-
     before, since = change.at - INSTANT, change.at
     return [
         one
         for one in used
-        if one.use is not UrlUse.FORMER and source_at(before, one) != source_at(since, one)
+        if one.use is not UrlUse.FORMER
+        and source_at(policy, one, before) != source_at(policy, one, since)
     ]
+
+
+def source_at(policy: Policy, one: UrlInUse, at: datetime) -> SourceName:
+    """Return the source that sends to a URL at an instant."""
+    return policy.choose(one.asked, at=at, account_sid=one.account_sid, url=one.wire).source
 
 
 def _forecast(

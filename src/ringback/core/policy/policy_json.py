@@ -28,7 +28,7 @@ def policy_record(
     Holds for which `concerns` returns False are left out. `before` lists how long before a change
     there is a warning about it.
     """
-    ahead = list(_concerning(policy_changes(policy, after=date), concerns))
+    ahead = list(concerning(policy_changes(policy, after=date), concerns))
     near = (change for change, _ in reminders(policy, since=date, at=date, before=before))
     return {
         "date": date,
@@ -40,7 +40,7 @@ def policy_record(
             if concerns(hold)
         ],
         "borders": [change_record(change, date) for change in ahead],
-        "warnings": [in_words(change, date) for change in _concerning(near, concerns)],
+        "warnings": [in_words(change, date) for change in concerning(near, concerns)],
     }
 
 
@@ -173,7 +173,7 @@ def change_record(change: PolicyChange, date: datetime) -> dict[str, Any]:
     }
 
 
-def _concerning(
+def concerning(
     found: Iterable[PolicyChange], concerns: Callable[[PhaseHold], bool]
 ) -> Iterator[PolicyChange]:
     """Yield the policy changes; of ending holds, only those for which `concerns` returns True."""

@@ -72,6 +72,19 @@ class UrlDeliveryTotals(NamedTuple):
         )
 
 
+DeliveryKey = tuple[str, str, SourceName]
+"""An account, a URL without its fragment, and a source."""
+
+
+def by_receiver(sent: Iterable[UrlDeliveryTotals]) -> dict[DeliveryKey, UrlDeliveryTotals]:
+    """Return the totals of each receiver by source, whatever the fragments of its URLs ask for."""
+    found = dict[DeliveryKey, UrlDeliveryTotals]()
+    for row in sent:
+        key = row.account_sid, wire_of(row.url), row.source
+        found[key] = found[key].with_more(row) if key in found else row
+    return found
+
+
 class StoredUrl(NamedTuple):
     """A callback URL that an account has set on one or more fleets or SIMs."""
 

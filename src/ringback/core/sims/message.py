@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
 
+EXAMPLE_TEXT: Final = "Hello from Ringback"
+"""The text of a message that is sent only to see what happens."""
 LONGEST_SMS: Final = 160
 """The maximum length of an SMS, in single-byte characters."""
 

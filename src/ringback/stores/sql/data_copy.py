@@ -59,6 +59,7 @@ TABLES: Final = (
     *_tables("scenarios", key="subject_sid"),
     *_tables("console_sessions", "shared_links", "tasks", "jobs", "audit"),
     *_tables("plan_lines", key="account_sid plan_id number"),
+    *_tables("receiver_checks", key="account_sid url source"),
     *_tables("removed", "batched_callbacks", key="number"),
     *_tables("lanes", "callback_targets", "bodies", "request_heads", key="id"),
     *_tables("attempt_results", "answer_bodies", "callbacks", key="id"),

@@ -17,6 +17,7 @@ from ringback.stores.sql.counters import TABLES as COUNTER_TABLES
 from ringback.stores.sql.counters import SqlCounters
 from ringback.stores.sql.destinations import SqlDestinations
 from ringback.stores.sql.policy_versions import SqlPolicyVersions
+from ringback.stores.sql.receiver_checks import SqlReceiverChecks
 from ringback.stores.sql.response_overflow import TABLES as RESPONSE_TABLES
 from ringback.stores.sql.response_overflow import SqlResponseOverflows
 from ringback.stores.sql.retention import TABLES as RETENTION_TABLES
@@ -92,6 +93,7 @@ class SqlTransaction(Transaction, Generic[S]):
         self.tasks = SqlTasks(session)
         self.jobs = SqlJobs(session)
         self.plans = SqlPlanLines(session)
+        self.receiver_checks = SqlReceiverChecks(session)
         self.kept_responses = self._responses = responses = SqlResponseOverflows(session, budget)
         self.callbacks = self._callbacks = callbacks(session, self._accounts, responses)
         self.shadows = SqlShadowCallbacks(session, responses)

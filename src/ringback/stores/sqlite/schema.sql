@@ -458,6 +458,20 @@ CREATE TABLE plan_lines (
     PRIMARY KEY (account_sid, plan_id, number)
 ) STRICT, WITHOUT ROWID;
 
+-- The last quick check of each receiver for each source; `fault` is its name, null if it is ready.
+CREATE TABLE receiver_checks (
+    account_sid TEXT NOT NULL,
+    url TEXT NOT NULL,
+    source TEXT NOT NULL,
+    checked_us INTEGER NOT NULL,
+    fault TEXT,
+    words TEXT NOT NULL,
+    PRIMARY KEY (account_sid, url, source)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX receiver_checks_by_date ON receiver_checks (checked_us DESC, account_sid, url, source);
+CREATE INDEX receiver_checks_of_account
+    ON receiver_checks (account_sid, checked_us DESC, url, source);
+
 -- Super SIM.
 
 CREATE TABLE access_profiles (

@@ -12,6 +12,8 @@ from ringback.api.dependencies import ApiDependencies
 from ringback.api.operation_definition import ApiOperation
 from ringback.api.portal.clock import ClockEndpoints
 from ringback.api.portal.policy import PolicyEndpoints
+from ringback.api.portal.policy_outlook import PolicyOutlookEndpoints
+from ringback.api.portal.receiver_checks import CHECKS, ReceiverCheckEndpoints
 from ringback.core.policy.source_policy import NOTICE, PhaseHold, Policy
 from ringback.engine.clock_advancer import ClockAdvancer
 from ringback.policy.active_policy import ActivePolicy
@@ -31,7 +33,7 @@ from tests.unit.api.plenty import (
     NEW_WIRELESS_SIM_SID,
     fill_with_plenty,
 )
-from tests.unit.api.world import app_on
+from tests.unit.api.world import app_on, found_ready
 from tests.wireless_fakes import WIRELESS_ICCID, WIRELESS_SIM_SID
 
 HOOK: Final = "http://127.0.0.1:9000/path#cbs=twilio"
@@ -199,6 +201,16 @@ CALLS: Final = (
     Call("POST", SCENARIOS, 200, {"Scenario": "", "Sim": SIM_SID}),
     Call("POST", SCENARIOS, 400, {"Scenario": "none such"}),
     Call("GET", POLICY, 200),
+    Call("GET", f"{POLICY}/outlook", 200),
+    Call("GET", f"{POLICY}/outlook", 200, {"At": "2024-11-03"}),
+    Call("GET", f"{POLICY}/outlook", 400, {"At": "soon"}),
+    Call("GET", f"{POLICY}/urls", 200, {"Changing": "yes", "Url": "a", "PageSize": "1"}),
+    Call("GET", f"{POLICY}/urls", 400, {"PageToken": "none such"}),
+    Call("POST", CHECKS, 200, {"Url": "http://127.0.0.1:9000/path?foo=bar", "Source": "kore"}),
+    Call("POST", CHECKS, 200, {"Url": "http://127.0.0.1:9000/path?foo=bar", "Method": "GET"}),
+    Call("POST", CHECKS, 400, {"Url": "https://stranger.example/"}),
+    Call("GET", CHECKS, 200),
+    Call("GET", CHECKS, 400, {"PageSize": "0"}),
     Call("PUT", POLICY, 403, json={}),
     Call("GET", KEYS, 200),
     Call("POST", KEYS, 201, {"Name": "CI"}),
@@ -276,7 +288,10 @@ async def app(callback_queue: RecordingQueue) -> ASGIApp:
     def beside(dependencies: ApiDependencies) -> list[ApiOperation]:
         clocks = ClockEndpoints(dependencies, ClockAdvancer(clock, ()))
         policies = PolicyEndpoints(dependencies, monitor, stored_in(store, active, clock))
-        return [*clocks.operations(), *policies.operations()]
+        outlook = PolicyOutlookEndpoints(dependencies, monitor)
+        checks = ReceiverCheckEndpoints(dependencies, found_ready, lambda _: None)
+        groups = clocks, policies, outlook, checks
+        return [one for group in groups for one in group.operations()]
 
     return app_on(store, clock=clock, callback_queue=callback_queue, portal=beside)
 

@@ -190,3 +190,23 @@ async def test_the_state_is_refreshed_by_itself(
     assert "Breaker share" not in part.html
     again = await owner.part(page, "state", etag=part.answer.headers["etag"])
     assert again.status == 304
+
+
+async def test_a_receiver_is_checked_and_the_page_says_what_was_found(
+    world: ConsoleWorld, receiver: RecordingReceiver, owner: ScriptlessBrowser
+) -> None:
+    assert "Is it ready?…" in (await owner.open(page_of(world, receiver))).text
+    before = len(receiver.requests)
+    form = form_of(world, receiver, url=receiver.url("/hook#cbs=kore"))
+    done = await owner.do(f"{ONE}/probe", **form)
+    assert "The receiver was checked. twilio: " in done.text
+    assert 'role="alert"' in done.html
+    assert len(receiver.requests) > before
+    # It answers 200 to everything, also to forgeries.
+    assert done.html.count('<span class="state failed">not ready</span>') == 2
+    stranger = await world.stranger()
+    elsewhere = await stranger.do(f"{ONE}/probe", **form)
+    assert 'role="alert"' in elsewhere.html or elsewhere.status == 400
+    reader = await world.reader()
+    assert "can only read" in (await reader.do(f"{ONE}/probe", **form)).text
+    assert "not ready" in (await reader.open(page_of(world, receiver))).text

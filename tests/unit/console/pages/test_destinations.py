@@ -1,10 +1,12 @@
 """The list of destinations: its rows, filters and pages, and what is set by patterns."""
 
+import asyncio
+import re
 from datetime import timedelta
 from urllib.parse import urlsplit
 
 from ringback.console.pages.destinations import bars_of, urls_of
-from tests.consoles import START, ConsoleWorld
+from tests.consoles import START, ConsoleWorld, ScriptlessBrowser, ShownPage
 from tests.fakes import ACCOUNT_SID
 from tests.receivers import RecordingReceiver
 
@@ -163,3 +165,36 @@ def test_urls_belong_to_their_destination_or_to_a_part_of_it() -> None:
     ]
     assert found("https://a.example:443/app/*") == ["https://a.example/app/one?x=1#cbs=kore"]
     assert found("https://a.example:4430") == []
+
+
+async def test_each_url_has_the_source_that_it_asks_for_and_that_sends_now(
+    world: ConsoleWorld, receiver: RecordingReceiver
+) -> None:
+    for path in ("/plain?q=<b>", "/moved#cbs=kore"):
+        await world.wait_until_ended(await world.send(receiver.url(path)))
+    owner = await world.owner()
+    page = await until_counted(world, owner, "moved")
+    plain, moved = page.html.index("plain?"), page.html.index("moved</i>")
+    assert "plain?<wbr>q=&lt;b&gt;" in page.html
+    assert marks_after(page, plain)[:3] == ["nothing", "twilio", "twilio"]
+    assert marks_after(page, moved)[:3] == ["kore", "kore", "kore"]
+    assert "moved" not in (await (await world.stranger()).open(LIST)).html
+
+
+def marks_after(page: ShownPage, place: int) -> list[str]:
+    """Return the sources whose marks follow a place in a page."""
+    found: list[str] = re.findall(
+        r'class="mark[^"]*" role="img" aria-label="(\w+)"', page.html[place:]
+    )
+    return found
+
+
+async def until_counted(world: ConsoleWorld, browser: ScriptlessBrowser, text: str) -> ShownPage:
+    """Return the list once its URLs are counted, which the server does now and then."""
+    for _ in range(500):
+        page = await browser.open(LIST)
+        if text in page.html:
+            return page
+        world.clock.advance(timedelta(seconds=11))
+        await asyncio.sleep(0.01)
+    raise AssertionError("the URLs are not counted")

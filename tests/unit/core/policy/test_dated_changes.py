@@ -11,6 +11,7 @@ from ringback.core.policy.dated_changes import (
     SourceAddedChange,
     SourceRetiredChange,
     UpcomingPolicyChange,
+    as_if_by_date,
     ends_of_sources,
     in_words,
     is_settled,
@@ -240,3 +241,28 @@ def test_without_advance_times_a_change_has_its_reminder_when_it_takes_effect() 
 def test_the_time_of_a_change_is_put_into_words(left: timedelta, said: str) -> None:
     expected = f"the default moves from twilio to kore {said}"
     assert in_words(MOVES, BETWEEN - left) == expected
+
+
+# ---- a server that stays in a phase
+
+
+@pytest.mark.parametrize(
+    ("phase", "date", "expected"),
+    [
+        ("before", LONG_AGO, LONG_AGO),
+        ("before", AFTER, BETWEEN - timedelta(seconds=1)),
+        ("between", LONG_AGO, BETWEEN),
+        ("between", BETWEEN + DAY, BETWEEN + DAY),
+        ("after", LONG_AGO, AFTER),
+    ],
+)
+def test_a_server_that_stays_in_a_phase_has_a_date_in_it(
+    phase: str, date: datetime, expected: datetime
+) -> None:
+    assert as_if_by_date(NOTICE, phase, date) == (NOTICE, expected)
+
+
+def test_holds_that_have_ended_do_not_come_back_with_the_earlier_date() -> None:
+    lasting, ended = PhaseHold("before", "AC1"), PhaseHold("before", "AC2", until=AFTER)
+    policy, _ = as_if_by_date(with_holds(ended, lasting), "between", AFTER + DAY)
+    assert policy.holds == (lasting,)

@@ -8,6 +8,7 @@ from ringback.core.policy.urls_in_use import (
     UrlDeliveryTotals,
     UrlInUse,
     UrlUse,
+    by_receiver,
     urls_in_use,
 )
 
@@ -94,6 +95,13 @@ def test_totals_are_added_and_the_newest_dates_stay() -> None:
     other = UrlDeliveryTotals("AC1", URL, TWILIO, None, 10, 20, 30, 40, NOON + HOUR, NOON)
     both = UrlDeliveryTotals("AC1", URL, TWILIO, None, 11, 22, 33, 44, NOON + HOUR, NOON)
     assert one.with_more(other) == other.with_more(one) == both
+
+
+def test_a_receiver_has_the_callbacks_of_all_fragments_by_source() -> None:
+    rows = [sent(), sent(MOVED, KORE, KORE), sent(f"{URL}#rc=2", callbacks=5)]
+    rows.append(sent(account_sid="AC2"))
+    found = {key: row.callbacks for key, row in by_receiver(rows).items()}
+    assert found == {("AC1", URL, TWILIO): 15, ("AC1", URL, KORE): 10, ("AC2", URL, TWILIO): 10}
 
 
 @pytest.mark.parametrize("at", [NOON, None])

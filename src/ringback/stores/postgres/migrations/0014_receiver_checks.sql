@@ -1,0 +1,15 @@
+-- Servers of schema 2 can go on.
+
+-- The last quick check of each receiver for each source; see SQLite's schema 24.
+CREATE TABLE receiver_checks (
+    account_sid text NOT NULL,
+    url text NOT NULL,
+    source text NOT NULL,
+    checked_us bigint NOT NULL,
+    fault text,
+    words text NOT NULL,
+    PRIMARY KEY (account_sid, url, source)
+);
+CREATE INDEX receiver_checks_by_date ON receiver_checks (checked_us DESC, account_sid, url, source);
+CREATE INDEX receiver_checks_of_account
+    ON receiver_checks (account_sid, checked_us DESC, url, source);
