@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ringback.portal_client import JsonObject, PortalClient
 
 _STATES: Final = ("well", "failing", "open", "held", "paused", "disabled")
+_ORDERS: Final = ("name", "trouble")
 _OWN_FORMS: Final[Mapping[str, str]] = {
     "header": "Header",
     "client-certificate": "ClientCertificate",
@@ -74,22 +75,43 @@ def destinations() -> None:
     examples={
         "ringback destinations list": "Show all destinations, and what is set:",
         "ringback destinations list --state paused": "Show those that are paused:",
+        "ringback destinations list --order trouble --text customer": (
+            "Show those with a text in their name, and first those that are not well:"
+        ),
     },
 )
 @option_group(
     "Which destinations",
     _account,
     option("--state", type=click.Choice(_STATES), help="Show only those in this state."),
+    option("--text", metavar="TEXT", help="Show only those with this text in their name."),
+)
+@option_group(
+    "Order",
+    option(
+        "--order",
+        type=click.Choice(_ORDERS),
+        help="trouble to show first those that are not well; name for the order of names, which is"
+        " the default.",
+    ),
 )
 @prints_answer
 @with_operators_portal
-def list_destinations(*, account: str | None, state: str | None, portal: "PortalClient") -> Output:
+def list_destinations(
+    *,
+    account: str | None,
+    state: str | None,
+    text: str | None,
+    order: str | None,
+    portal: "PortalClient",
+) -> Output:
     """List destinations: their state, how many callbacks wait, and how the last hour was.
 
     The columns: state, callbacks that wait, share of successful attempts in the last hour, rate,
     destination and account. Below are patterns for which something is set.
     """
-    answer = _all_pages(portal, {"AccountSid": account, "State": state})
+    query = {"AccountSid": account, "State": state, "Text": text, "Order": order}
+    answer = _all_pages(portal, query)
     return answer, _rows(answer)
 
 

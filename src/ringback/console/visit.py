@@ -5,7 +5,7 @@ import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from starlette.datastructures import ImmutableMultiDict
@@ -69,6 +69,11 @@ PAGES: Final = (
 
 class Visit:
     """A request to a page, by somebody who is signed in."""
+
+    layout: ClassVar = "base.html"
+    """The template of what is around the page."""
+    is_shared: ClassVar = False
+    """True if the page was opened by a link, by somebody who is not signed in."""
 
     def __init__(
         self,
@@ -169,20 +174,24 @@ class Visit:
         """
         part = self.request.headers.get("hx-target", "")
         known = {"visit": self, "title": title, "now": self.now, "etag": _ETAG, **values}
+        known["layout"] = self.layout
         if part and "hx-request" in self.request.headers and part in parts_of(template):
             return self._part(render_part(template, part, known))
-        policy = await self.api.get("policy", account_sid=self.account_sid)
-        known |= {
-            "pages": self._pages(),
-            "policy": policy,
-            "ahead": (moment(policy["date"]) or self.now).timestamp() - _MACHINE.now().timestamp(),
-            "note": self._note(),
-            "theme": self.theme,
-        }
+        known |= {"note": None, "theme": self.theme, **await self.around()}
         response = Response(_with_etag(render_page(template, known)), media_type="text/html")
         if known["note"] is not None:
             response.delete_cookie(_NOTE, path=PATH)
         return response
+
+    async def around(self) -> dict[str, Any]:
+        """Return the values that the layout needs."""
+        policy = await self.api.get("policy", account_sid=self.account_sid)
+        return {
+            "pages": self._pages(),
+            "policy": policy,
+            "ahead": (moment(policy["date"]) or self.now).timestamp() - _MACHINE.now().timestamp(),
+            "note": self._note(),
+        }
 
     def _part(self, text: str) -> Response:
         etag = _etag_of(text)

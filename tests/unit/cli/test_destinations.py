@@ -59,6 +59,21 @@ def test_destinations_are_listed_with_what_is_set_for_others(ringback: Emulator)
     assert [one["destination"] for one in answer["destinations"]] == [HERE]
 
 
+def test_a_list_can_be_searched_and_begin_with_trouble(ringback: Emulator) -> None:
+    add(ringback, 9, 10)
+    run(ringback, "pause", "http://127.0.0.1:10")
+    by_name = lines(ringback, "list")
+    first = lines(ringback, "list", "--order", "trouble")
+    assert (by_name[1].split()[0], first[1].split()[0]) == ("paused", "paused")
+    run(ringback, "resume", "http://127.0.0.1:10")
+    run(ringback, "pause", "http://127.0.0.1:9")
+    assert [line.split()[0] for line in lines(ringback, "list")[1:]] == ["well", "paused"]
+    in_order = lines(ringback, "list", "--order", "trouble")
+    assert [line.split()[0] for line in in_order[1:]] == ["paused", "well"]
+    found = lines(ringback, "list", "--text", ":10")
+    assert [line.split()[4] for line in found[1:]] == ["http://127.0.0.1:10"]
+
+
 def test_all_pages_are_listed(ringback: Emulator) -> None:
     add(ringback, *range(1, 121))
     answer = json.loads(run(ringback, "list", "--json").stdout)

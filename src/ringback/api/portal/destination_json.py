@@ -23,7 +23,13 @@ from ringback.api.schema_pieces import (
 from ringback.api.serializers import CustomJsonSerializer
 from ringback.core.audit import HIDDEN, AuditEntry
 from ringback.core.calendar import iso
-from ringback.core.callback_counts import ATTEMPT_SECONDS, CountSpan, quantile
+from ringback.core.callback_counts import (
+    ATTEMPT_SECONDS,
+    CallbackCounts,
+    CountSpan,
+    CountSum,
+    quantile,
+)
 from ringback.core.callbacks.callback import CallbackRecord
 from ringback.core.destinations.destination_settings import (
     BY_NAME,
@@ -56,6 +62,8 @@ from ringback.runtime.certificate_files import describe_certificates
 MOST_COUNTED: Final = 10_000
 """The number of waiting callbacks from which on they are not counted any more."""
 _HOUR: Final = timedelta(hours=1)
+_MINUTES: Final = 62
+"""No fewer than there can be in the last hour."""
 _CHANGES: Final = 10
 """How many of the last changes are shown."""
 _NONE: Final = "none"
@@ -86,6 +94,7 @@ class DestinationCondition(NamedTuple):
 
 _SETTING: Final = object_of(name=TEXT, value=TEXT, origin=TEXT)
 _ACCOUNT: Final = sid_of(SidKind.ACCOUNT)
+_MINUTE: Final = object_of(began=INSTANT, attempts=number(0), failed=number(0))
 _BRIEF: Final[Mapping[str, Schema]] = {
     "account_sid": _ACCOUNT,
     "destination": TEXT,
@@ -100,6 +109,7 @@ _BRIEF: Final[Mapping[str, Schema]] = {
     "success_percent": or_null(SECONDS),
     "attempt_p50": or_null(SECONDS),
     "attempt_p95": or_null(SECONDS),
+    "minutes": or_null(list_of(_MINUTE)),
     "rate": TEXT,
     "burst": number(1),
     "window": or_null(number(0)),
@@ -117,7 +127,10 @@ _SET: Final = object_of(
 )
 SET_FOR_DESTINATIONS: Final = CustomJsonSerializer("set_for_destinations", _SET)
 DESTINATION: Final = CustomJsonSerializer(
-    "destination", object_of(**_BRIEF, settings=list_of(_SETTING), changes=list_of(AUTHOR.schema))
+    "destination",
+    object_of(
+        **_BRIEF, settings=list_of(_SETTING), set_here=list_of(_SET), changes=list_of(AUTHOR.schema)
+    ),
 )
 DESTINATIONS: Final = CustomJsonSerializer(
     "destinations",
@@ -132,14 +145,25 @@ DESTINATIONS: Final = CustomJsonSerializer(
 class DestinationViewer:
     """Reads in a transaction what the portal shows of destinations."""
 
-    def __init__(self, tx: Transaction, services: DestinationServices, now: datetime) -> None:
+    def __init__(
+        self,
+        tx: Transaction,
+        services: DestinationServices,
+        now: datetime,
+        *,
+        with_minutes: bool = False,
+    ) -> None:
+        """Show destinations as they are at `now`, on request with each minute of the last hour."""
         self._tx = tx
         self._services = services
         self._now = now
+        self._with_minutes = with_minutes
         self._valves = dict[Lane, LaneValve]()
 
     def condition(self, lane: Lane) -> DestinationCondition:
         """Return the status of a lane's destination."""
+        if not self._services.book.pauses_of(lane) and self._tx.destinations.state_of(lane) is None:
+            return DestinationCondition(DestinationStatus.WELL)
         valve, now = self._valve(lane), self._now
         state, why = valve.state, valve.why(now)
         if state.disabled is not None:
@@ -204,6 +228,11 @@ class DestinationViewer:
         return {
             **self.brief(lane, self.condition(lane)),
             "settings": [*_in_force(settings, for_operator=for_operator)],
+            "set_here": [
+                show_stored(one)
+                for one in self._services.book.all_set(lane.account_sid)
+                if one.pattern == lane.destination
+            ],
             "changes": [show(one if for_operator else one.for_account) for one in changes],
         }
 
@@ -234,16 +263,19 @@ class DestinationViewer:
     def _last_hour(self, lane: Lane) -> dict[str, Any]:
         since = CountSpan.MINUTE.begin_of(self._now - _HOUR)
         which = CountFilter(since, self._now, *lane)
-        sums = self._tx.counters.sums(which, CountSpan.MINUTE, is_total=True, limit=1)
-        counts = sums[0].counts if sums else None
-        attempts = 0 if counts is None else counts.attempts
-        failed = 0 if counts is None else sum(counts.failures.values())
-        times = () if counts is None else counts.attempt_seconds
+        sums = self._tx.counters.sums(
+            which, CountSpan.MINUTE, is_total=not self._with_minutes, limit=_MINUTES
+        )
+        counts = CallbackCounts()
+        for one in sums:
+            counts.add(one.counts)
+        attempts, failed = counts.attempts, sum(counts.failures.values())
         return {
             "attempts_last_hour": attempts,
             "success_percent": round(100 * (1 - failed / attempts), 1) if attempts else None,
-            "attempt_p50": quantile(times, ATTEMPT_SECONDS, 0.5),
-            "attempt_p95": quantile(times, ATTEMPT_SECONDS, 0.95),
+            "attempt_p50": quantile(counts.attempt_seconds, ATTEMPT_SECONDS, 0.5),
+            "attempt_p95": quantile(counts.attempt_seconds, ATTEMPT_SECONDS, 0.95),
+            "minutes": [_minute(one) for one in sums] if self._with_minutes else None,
         }
 
     def _changes(self, lane: Lane) -> Sequence[AuditEntry]:
@@ -262,6 +294,15 @@ class DestinationViewer:
             )
         ]
         return sorted(found, key=lambda one: one.seq or 0, reverse=True)[:_CHANGES]
+
+
+def _minute(one: CountSum) -> dict[str, Any]:
+    counts = one.counts
+    return {
+        "began": one.began,
+        "attempts": counts.attempts,
+        "failed": sum(counts.failures.values()),
+    }
 
 
 def show_stored(stored: StoredDestinationSettings) -> dict[str, Any]:

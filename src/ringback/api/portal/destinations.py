@@ -12,21 +12,26 @@ from ringback.api.portal.destination_json import (
     DESTINATION,
     DESTINATIONS,
     SET_FOR_DESTINATIONS,
-    DestinationStatus,
     DestinationViewer,
     show_stored,
+)
+from ringback.api.portal.destination_list import (
+    FIRST_PLACE,
+    WANTED,
+    DestinationListPlace,
+    WantedDestinations,
 )
 from ringback.api.portal.destination_request import VALUES, SettingChangeReader, naming
 from ringback.api.portal.retention import refusing_unknown
 from ringback.api.request_parameters import RequestParameters
-from ringback.api.schema_pieces import INSTANT, TEXT, number, one_of, sid_of, text
+from ringback.api.schema_pieces import INSTANT, TEXT, YES_OR_NO, number, sid_of, text
 from ringback.core.accounts.account import EVERY
 from ringback.core.calendar import DAY
 from ringback.core.callbacks.callback import CallbackRecord
 from ringback.core.destinations.destination_pattern import DestinationPattern, read_destination
 from ringback.core.destinations.effective_settings import EVERY_ACCOUNT, SettingsOwner
-from ringback.core.errors import InvalidParameter, StoreUnavailable
-from ringback.core.sids import SidKind, is_sid
+from ringback.core.errors import StoreUnavailable
+from ringback.core.sids import SidKind
 from ringback.operations.context import OperationContext
 from ringback.operations.destinations import (
     DestinationSubject,
@@ -67,13 +72,15 @@ _ONE: Final = required(
     text(longest=4096),
     "A URL of the destination, or a part of one like `https://host/app/*`.",
 )
+_MINUTES: Final = OperationParameter(
+    "Minutes", YES_OR_NO, "`yes` to show the attempts of each minute of the last hour, too."
+)
 _LIST: Final = (
     OperationParameter(
         "AccountSid", sid_of(SidKind.ACCOUNT), "Only the destinations of this account."
     ),
-    OperationParameter(
-        "State", one_of(DestinationStatus), "Only destinations that are in this state."
-    ),
+    *WANTED,
+    _MINUTES,
     OperationParameter(
         "PageSize",
         number(1, _MOST_LISTED),
@@ -104,9 +111,10 @@ class DestinationEndpoints(EndpointGroup):
             self.answers(
                 *(f"{_PATH}/one", "FetchDestination"),
                 "Show one destination: how it is, what waits, each setting in force and where it"
-                " was set, and the last changes. Secret values are never shown.",
+                " was set, what is set for exactly this destination (`set_here`), and the last"
+                " changes. Secret values are never shown.",
                 *(DESTINATION, self._fetch),
-                takes=(_ONE, _ACCOUNT),
+                takes=(_ONE, _ACCOUNT, _MINUTES),
                 for_all=True,
             ),
             self._changing(
@@ -196,33 +204,40 @@ class DestinationEndpoints(EndpointGroup):
     async def _list(self, call: ApiRequest) -> Mapping[str, object]:
         given, now = call.given, self._dependencies.clock.now()
         account_sid, _ = _account_of(call)
-        status = given.choice("State", DestinationStatus)
+        wanted = WantedDestinations.read(given)
         size = given.number("PageSize", 1, _MOST_LISTED, default=50)
-        after = _lane_after(given)
+        begin = DestinationListPlace.parse(given.text("PageToken"), given)
+        with_minutes = given.is_yes("Minutes")
         await self._write_counters()
 
         def look(tx: Transaction) -> dict[str, Any]:
-            viewer = DestinationViewer(tx, self._dependencies.destinations, now)
-            found, place = list[dict[str, Any]](), after
-            for _ in range(1 if status is None else _LOOKS):
-                lanes, place = tx.destinations.lanes(
+            viewer = DestinationViewer(
+                tx, self._dependencies.destinations, now, with_minutes=with_minutes
+            )
+            found, place = list[dict[str, Any]](), begin
+            for _ in range(_LOOKS if wanted.are_few else 1):
+                lanes, last = tx.destinations.lanes(
                     EVERY if account_sid == EVERY_ACCOUNT else account_sid,
-                    after=place,
+                    after=place.after,
                     used_since=now - _USED_WITHIN,
-                    limit=size - len(found),
+                    limit=_MOST_EXAMINED if wanted.are_few else size,
                     examining=_MOST_EXAMINED,
                 )
-                for lane in lanes:
+                for lane in filter(wanted.names, lanes):
                     condition = viewer.condition(lane)
-                    if status in (None, condition.status):
+                    if wanted.has(condition.status, place):
                         found.append(viewer.brief(lane, condition))
-                if place is None or len(found) >= size:
+                    if len(found) == size:
+                        last = lane
+                        break
+                place = wanted.next_place(place, last)
+                if place is None or len(found) == size:
                     break
-            patterns = self._patterns(tx, account_sid) if after is None and status is None else []
+            has_patterns = begin == FIRST_PLACE and not (wanted.status or wanted.text)
             return {
                 "destinations": found,
-                "patterns": patterns,
-                "next_page_token": place and f"{place.account_sid} {place.destination}",
+                "patterns": self._patterns(tx, account_sid) if has_patterns else [],
+                "next_page_token": place and place.token,
             }
 
         return await self.read(call.account_sid, look)
@@ -240,6 +255,7 @@ class DestinationEndpoints(EndpointGroup):
         lane, now = self._lane(call), self._dependencies.clock.now()
         is_operator = signed_in(call.request).account is None
         services = self._dependencies.destinations
+        with_minutes = call.given.is_yes("Minutes")
         await self._write_counters()
 
         def look(tx: Transaction) -> dict[str, Any]:
@@ -253,7 +269,8 @@ class DestinationEndpoints(EndpointGroup):
                 raise call.given.wrong(
                     f"no callback was ever sent to {lane.destination}, and nothing is set for it"
                 )
-            return DestinationViewer(tx, services, now).whole(lane, for_operator=is_operator)
+            viewer = DestinationViewer(tx, services, now, with_minutes=with_minutes)
+            return viewer.whole(lane, for_operator=is_operator)
 
         return await self.read(call.account_sid, look)
 
@@ -361,17 +378,3 @@ def _one_account_of(call: ApiRequest) -> str:
             " operator's key is for all"
         )
     return account_sid
-
-
-def _lane_after(given: RequestParameters) -> Lane | None:
-    """Return the destination after which a page begins; None for the first page."""
-    token = given.text("PageToken")
-    if not token:
-        return None
-    account_sid, _, destination = token.partition(" ")
-    if not is_sid(account_sid, SidKind.ACCOUNT) or not destination:
-        raise InvalidParameter(
-            f"PageToken={token[:80]!a} is not a page token; use the next_page_token of a page",
-            code=given.codes.paging,
-        )
-    return Lane(account_sid, destination)

@@ -51,31 +51,36 @@ _LEAST: Final = 3
 async def show(visit: Visit) -> Response:
     """Show a callback."""
     sid = visit.request.path_params["sid"]
+    values, is_part = await values_of(visit, sid), "hx-request" in visit.request.headers
+    if not is_part:
+        values["trouble"] = await _trouble(visit, values["callback"])
+    return await visit.page("callback.html", **values)
+
+
+async def values_of(visit: Visit, sid: str) -> dict[str, Any]:
+    """Return the values that the page shows of a callback to everybody who may read it."""
     callback, attempts, explanation = await asyncio.gather(
         visit.api.get("callbacks", sid),
         visit.api.get("callbacks", sid, "attempts"),
         visit.api.get("callbacks", sid, "explanation"),
     )
-    is_part = "hx-request" in visit.request.headers
-    trouble = None if is_part else await _trouble(visit, callback)
     name, status = event_words(callback)
-    return await visit.page(
-        "callback.html",
-        title=f"{name} {status}".strip(),
-        every=EVERY,
-        callback=callback,
-        explanation=explanation,
-        rounds=_rounds(explanation["rounds"], callback, visit.now),
-        other=_other(callback["source"]),
-        attempts=list(_attempts(attempts["attempts"])),
-        scale=_scale(attempts["attempts"]),
-        trouble=trouble,
-        curl=_curl(attempts["attempts"]),
-        is_ended=callback["status"] != "scheduled",
-        may_discard=callback["status"] in ("scheduled", "failed"),
-        steps=_STEPS,
-        never_sent=NEVER_SENT,
-    )
+    return {
+        "title": f"{name} {status}".strip(),
+        "every": EVERY,
+        "callback": callback,
+        "explanation": explanation,
+        "rounds": _rounds(explanation["rounds"], callback, visit.now),
+        "other": _other(callback["source"]),
+        "attempts": list(_attempts(attempts["attempts"])),
+        "scale": _scale(attempts["attempts"]),
+        "trouble": None,
+        "curl": _curl(attempts["attempts"]),
+        "is_ended": callback["status"] != "scheduled",
+        "may_discard": callback["status"] in ("scheduled", "failed"),
+        "steps": _STEPS,
+        "never_sent": NEVER_SENT,
+    }
 
 
 async def replay(visit: Visit) -> Response:

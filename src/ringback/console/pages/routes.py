@@ -19,9 +19,13 @@ from ringback.console.pages import (
     audit,
     callback,
     callbacks,
+    destination,
+    destinations,
     dev,
+    links,
     move,
     secrets,
+    shared_link,
     side_by_side,
     undelivered,
 )
@@ -55,6 +59,9 @@ _PAGES: Final[PageHandlers] = {
     **callback.PAGES,
     **side_by_side.PAGES,
     **undelivered.PAGES,
+    **destinations.PAGES,
+    **destination.PAGES,
+    **links.PAGES,
     **secrets.PAGES,
     **accounts.PAGES,
     **audit.PAGES,
@@ -95,6 +102,9 @@ def pages_app(parts: ConsoleParts) -> Starlette:
     async def home(_: Request) -> Response:
         return RedirectResponse(f"{PATH}/callbacks", status_code=303)
 
+    async def shared(request: Request) -> Response:
+        return await shared_link.show(parts, _apis(parts), request)
+
     async def theme(request: Request) -> Response:
         return choose_theme(request)
 
@@ -105,6 +115,7 @@ def pages_app(parts: ConsoleParts) -> Starlette:
         Route("/sign-out", open_to_all(signing_in.sign_out), methods=["POST"]),
         Route("/theme", open_to_all(theme)),
         Route("/static/{name}", open_to_all(_static)),
+        Route("/links/{token}", open_to_all(shared), methods=["GET"]),
         *(
             Route(path, visited(handlers), methods=list(handlers))
             for path, handlers in _PAGES.items()
@@ -161,6 +172,8 @@ def _error_page(request: Request, failure: Exception) -> Response:
         "code": code,
         "message": message,
         "asked": f"{request.method} {asked}",
+        # Whoever has a link is not led elsewhere, and the page does not repeat the link's token.
+        "is_shared": request.scope["path"].startswith(f"{links.LINKS}/"),
         "theme": theme_of(request),
     }
     return Response(render_page("error.html", values), status, media_type="text/html")

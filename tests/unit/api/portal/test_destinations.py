@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import quote_plus
 
 import pytest
 import trustme
@@ -134,6 +135,7 @@ async def test_a_destination_exists_as_soon_as_a_callback_goes_there(
         "success_percent": None,
         "attempt_p50": None,
         "attempt_p95": None,
+        "minutes": None,
         "rate": "none",
         "burst": 1,
         "window": None,
@@ -256,6 +258,68 @@ async def test_a_list_can_be_of_those_in_one_state(caller: Caller, store: Store)
     ]
 
 
+async def names_of_all_pages(caller: Caller, query: str) -> tuple[list[str], int]:
+    """Return the first letters of the destinations of all pages, and the number of pages."""
+    found, token, pages = list[str](), "", 0
+    while pages < 10:
+        page = (await caller.get(f"{PATH}?{query}&PageToken={quote_plus(token)}")).json
+        pages += 1
+        found += [one["destination"][len("https://")] for one in page["destinations"]]
+        token = page["next_page_token"]
+        if token is None:
+            break
+    return found, pages
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 50])
+async def test_a_list_can_begin_with_those_that_are_not_well(
+    caller: Caller, store: Store, size: int
+) -> None:
+    await add(store, *(f"https://{name}.example/" for name in "abcde"))
+    disabled = DestinationState(disabled=NOW, disabled_why="it is gone")
+    await store.transact(
+        lambda tx: tx.destinations.save_state(Lane(ACCOUNT_SID, "https://d.example:443"), disabled)
+    )
+    await caller.post(f"{PATH}/pause", {"Destination": "https://b.example"})
+    found, _ = await names_of_all_pages(caller, f"Order=trouble&PageSize={size}")
+    assert found == [*"bdace"]
+    assert (await names_of_all_pages(caller, f"PageSize={size}"))[0] == [*"abcde"]
+
+
+async def test_the_first_page_has_the_patterns_in_any_order(caller: Caller, store: Store) -> None:
+    await add(store, "https://a.example/", "https://b.example/")
+    await caller.post(PATH, {"Destination": "https://*.example", "Rate": "3"})
+    first = (await caller.get(f"{PATH}?Order=trouble&PageSize=1")).json
+    assert [one["pattern"] for one in first["patterns"]] == ["https://*.example:443"]
+    token = quote_plus(first["next_page_token"])
+    assert (await caller.get(f"{PATH}?Order=trouble&PageToken={token}")).json["patterns"] == []
+
+
+async def test_a_list_can_be_of_those_with_a_text(caller: Caller, store: Store) -> None:
+    await add(store, "https://a.example/", "https://b.example:8443/", "https://c.example/")
+    found = await names_of_all_pages(caller, "Text=B.EXAMPLE:84&PageSize=1")
+    assert found[0] == ["b"]
+    assert (await names_of_all_pages(caller, "Text=nowhere"))[0] == []
+    assert (await names_of_all_pages(caller, "Text=example&Order=trouble"))[0] == [*"abc"]
+
+
+async def test_what_is_set_for_exactly_this_destination_is_shown_with_it(
+    caller: Caller, operator: Caller, store: Store
+) -> None:
+    await add(store, "https://a.example/hook")
+    await caller.post(PATH, {"Destination": HERE, "Rate": "20", "Header": "X-A: hunter2"})
+    await caller.post(PATH, {"Destination": "https://*.example", "Rate": "30"})
+    await operator.post(PATH, {"Destination": HERE, "AccountSid": ACCOUNT_SID, "Rate": "10"})
+    shown = await one_of(caller)
+    assert [(one["owner"], one["settings"]) for one in shown["set_here"]] == [
+        (
+            "account",
+            [{"name": "rate", "value": "20"}, {"name": "headers", "value": "X-A: (hidden)"}],
+        ),
+        ("operator", [{"name": "rate", "value": "10"}]),
+    ]
+
+
 @pytest.mark.parametrize(
     ("state", "expected"),
     [
@@ -310,6 +374,13 @@ async def test_the_last_hour_is_counted(
     shown = await one_of(caller)
     assert (shown["attempts_last_hour"], shown["success_percent"]) == (8, 75.0)
     assert shown["attempt_p50"] == shown["attempt_p95"] == ATTEMPT_SECONDS[0]
+    assert shown["minutes"] is None
+    by_minute = await caller.get(f"{PATH}?Minutes=yes")
+    (listed,) = by_minute.json["destinations"]
+    assert listed["minutes"] == [{"began": "2024-07-03T14:35:00Z", "attempts": 8, "failed": 2}]
+    assert (listed["attempts_last_hour"], listed["success_percent"]) == (8, 75.0)
+    one = (await caller.get(f"{PATH}/one?Destination={HERE}&Minutes=yes")).json
+    assert one["minutes"] == listed["minutes"]
 
 
 @pytest.mark.parametrize(
