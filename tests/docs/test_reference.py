@@ -13,6 +13,7 @@ from ringback.api.all_routes import all_routes
 from ringback.api.health import HealthChecks, health_routes, metrics_routes
 from ringback.api.portal.clock import ClockEndpoints
 from ringback.api.portal.policy import PolicyEndpoints
+from ringback.api.portal.policy_changes import PolicyChangeEndpoints
 from ringback.api.portal.policy_outlook import PolicyOutlookEndpoints
 from ringback.api.portal.receiver_checks import ReceiverCheckEndpoints
 from ringback.api.portal.shadows import MOST_URLS
@@ -83,6 +84,12 @@ def test_each_route_is_documented() -> None:
         *ClockEndpoints(dependencies, cast("ClockAdvancer", ClockAdvancer)).operations(),
         *PolicyEndpoints(
             dependencies, cast("PolicyMonitor", PolicyMonitor), cast("StoredPolicy", StoredPolicy)
+        ).operations(),
+        *PolicyChangeEndpoints(
+            dependencies,
+            cast("PolicyMonitor", PolicyMonitor),
+            cast("StoredPolicy", StoredPolicy),
+            str,
         ).operations(),
         *PolicyOutlookEndpoints(dependencies, cast("PolicyMonitor", PolicyMonitor)).operations(),
         *ReceiverCheckEndpoints(dependencies, found_ready, lambda _: None).operations(),

@@ -17,6 +17,7 @@ from ringback.api.http.open_connections import OpenConnections
 from ringback.api.portal.clock import ClockEndpoints
 from ringback.api.portal.pause import PauseEndpoints
 from ringback.api.portal.policy import PolicyEndpoints
+from ringback.api.portal.policy_changes import PolicyChangeEndpoints
 from ringback.api.portal.policy_outlook import PolicyOutlookEndpoints
 from ringback.api.portal.receiver_checks import CheckReceiver, ReceiverCheckEndpoints
 from ringback.api.portal.workers import WorkerEndpoints
@@ -28,6 +29,7 @@ from ringback.application.storage import OpenStorage
 from ringback.console.console_app import Console
 from ringback.core.accounts.account import EVERY
 from ringback.core.callbacks.shards import Role
+from ringback.core.policy.source_policy import Policy
 from ringback.delivery.destination_control import DestinationControl
 from ringback.engine.clock_advancer import ClockAdvancer
 from ringback.engine.pause_control import PauseControl
@@ -76,6 +78,14 @@ class WorkerServicesForApi:
     datagrams: Callable[[], Mapping[tuple[str, ...], int]] = dict[tuple[str, ...], int]
 
 
+def _as_text(policy: Policy) -> str:
+    """Return the text of a settings file that has only this policy."""
+    # Imported late: few requests need it.
+    from ringback.settings.policy_editor import as_text  # noqa: PLC0415 (see above)
+
+    return as_text(policy)
+
+
 class HttpApi:
     """Builds the ASGI application that serves all APIs, and the dependencies of its endpoints."""
 
@@ -111,6 +121,10 @@ class HttpApi:
         )
         policies = PolicyEndpoints(self.dependencies, ports.policy_monitor, ports.stored_policy)
         portal = policies.operations()
+        changes = PolicyChangeEndpoints(
+            self.dependencies, ports.policy_monitor, ports.stored_policy, _as_text
+        )
+        portal += changes.operations()
         outlook = PolicyOutlookEndpoints(self.dependencies, ports.policy_monitor)
         portal += outlook.operations()
         checks = ReceiverCheckEndpoints(self.dependencies, ports.check_receiver, fix_of)

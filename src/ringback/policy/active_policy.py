@@ -41,6 +41,14 @@ class ActivePolicy:
         return self._policy
 
     @property
+    def stored(self) -> Policy:
+        """The policy of the version in use, without the phase that only this process stays in."""
+        if self.version is not None:
+            return self.version.policy
+        holds = self._policy.holds if self._phase is None else self._policy.holds[:-1]
+        return Policy(self._policy.phases, holds)
+
+    @property
     def number(self) -> int:
         """The number of the version in use; 0 until the store has been read."""
         return 0 if self.version is None else self.version.number

@@ -4,10 +4,10 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import groupby
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 from ringback.core.calendar import iso
 from ringback.core.counted import counted
@@ -15,6 +15,7 @@ from ringback.core.errors import StoreUnavailable
 from ringback.core.policy.dated_changes import (
     PolicyChange,
     UpcomingPolicyChange,
+    as_if_by_date,
     ends_of_sources,
     in_words,
     is_settled,
@@ -61,6 +62,16 @@ _ASKED_REST: Final = 100
 """Then the minimum time, as a multiple of the time that a count takes."""
 
 _log = logging.getLogger(__name__)
+
+
+class PolicyByDate(NamedTuple):
+    """A policy whose dates can be looked at."""
+
+    policy: Policy
+    now: datetime
+    """The date now in the policy's calendar."""
+    stays_in: str | None
+    """The phase in which the process stays whatever the date, or None; `now` is in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +207,19 @@ class PolicyMonitor:
     def date(self) -> datetime:
         """The current time in the policy's calendar."""
         return self.policy.date_at(self._clock.now())
+
+    def by_date(self, policy: Policy | None = None) -> PolicyByDate:
+        """Return the active policy and the date in it, as if all of it came by its dates.
+
+        With `policy`, the same for this policy, which has to be as this process would use it. If
+        the process stays in a phase, the date is one in this phase.
+        """
+        policy, date, stay = policy or self.policy, self.date, self.active.stay
+        if stay is None:
+            return PolicyByDate(policy, date, None)
+        own = replace(policy, holds=policy.holds[:-1])
+        policy, date = as_if_by_date(own, stay.phase, date)
+        return PolicyByDate(replace(policy, ahead=date - self._clock.now()), date, stay.phase)
 
     def ask(self) -> None:
         """Have the URLs and their callbacks counted soon, since somebody looks at the result.

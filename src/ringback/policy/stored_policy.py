@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Collection
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple, NoReturn
 
 from ringback.core.audit import Actor, ActorKind, audit_entry
 from ringback.core.errors import (
@@ -19,6 +19,7 @@ from ringback.core.policy.source_policy import Policy, SourceName
 from ringback.policy.active_policy import ActivePolicy
 from ringback.ports import Clock, Store, Transaction
 
+_REPLACED: Final = "ReplacePolicy"
 _log = logging.getLogger(__name__)
 
 
@@ -95,10 +96,19 @@ class StoredPolicy:
         else:
             _log.info("the policy is %s now", newest)
 
-    async def change(self, policy: Policy, *, based_on: int, actor: Actor) -> None:
+    async def check(self, policy: Policy, *, based_on: int) -> None:
+        """Check whether `change` would accept this policy; raises what it raises."""
+        self._check(policy)
+        await self._store.read(lambda tx: _check_accounts(tx, policy))
+        if await self._store.read(lambda tx: _number_of(tx.policies.newest())) != based_on:
+            await self._raise_changed(based_on)
+
+    async def change(
+        self, policy: Policy, *, based_on: int, actor: Actor, action: str = _REPLACED
+    ) -> None:
         """Make this policy the newest version, and activate it, unless it is in force already.
 
-        `actor` is who changes it, for the audit entry.
+        `actor` is who changes it, and `action` the operation, for the audit entry.
 
         Raises Conflict if the newest version is not the one with the number `based_on`, and
         InvalidParameter if this process can't use the policy, or if a new hold is for an account
@@ -116,17 +126,20 @@ class StoredPolicy:
             if newest is not None and newest.policy == policy:
                 return newest
             new = PolicyVersion(based_on + 1, policy, now, OPERATOR)
-            return new if _add(tx, new, newest, actor) else None
+            return new if _add(tx, new, newest, actor, action) else None
 
         in_force = await self._store.transact(add)
         if in_force is None:
-            await self.look()
-            raise Conflict(
-                f"version={based_on}: the policy has been changed since then, and is at version"
-                f" {self.active.number} now; look at it, and change that version"
-            )
+            await self._raise_changed(based_on)
         self._use(in_force)
         _log.info("the policy is %s now", in_force)
+
+    async def _raise_changed(self, based_on: int) -> NoReturn:
+        await self.look()
+        raise Conflict(
+            f"version={based_on}: the policy has been changed since then, and is at version"
+            f" {self.active.number} now; look at it, and change that version"
+        )
 
     def _check(self, policy: Policy) -> None:
         """Raise InvalidParameter if this process can't use a policy."""
@@ -184,12 +197,18 @@ def _check_accounts(tx: Transaction, policy: Policy) -> None:
             )
 
 
-def _add(tx: Transaction, new: PolicyVersion, before: PolicyVersion | None, actor: Actor) -> bool:
+def _add(
+    tx: Transaction,
+    new: PolicyVersion,
+    before: PolicyVersion | None,
+    actor: Actor,
+    action: str = _REPLACED,
+) -> bool:
     """Save a new version with its audit entry, and return True; False if another was faster."""
     if not tx.policies.add(new):
         return False
     entry = audit_entry(
-        *(actor, new.date_created, "ReplacePolicy", "policy"),
+        *(actor, new.date_created, action, "policy"),
         account_sid=None,
         before=before and _shown(before, beside=new),
         after=_shown(new, beside=before),

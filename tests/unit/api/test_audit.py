@@ -31,13 +31,14 @@ from ringback.api.portal.clock import ClockEndpoints
 from ringback.api.portal.create_callbacks import CreateCallbacksEndpoints
 from ringback.api.portal.pause import PauseEndpoints
 from ringback.api.portal.policy import PolicyEndpoints
+from ringback.api.portal.policy_changes import PolicyChangeEndpoints
 from ringback.api.portal.receiver_checks import ReceiverCheckEndpoints
 from ringback.core.accounts.account import AccountStatus, ApiKeyRole
 from ringback.core.audit import ActorKind, AuditEntry
 from ringback.core.calendar import iso
 from ringback.core.destinations.effective_settings import SettingsOwner
 from ringback.core.job import pause
-from ringback.core.policy.source_policy import NOTICE
+from ringback.core.policy.source_policy import NOTICE, PhaseHold, Policy
 from ringback.core.sids import SidKind
 from ringback.core.sims.mobile_networks import NETWORKS
 from ringback.engine.clock_advancer import ClockAdvancer
@@ -46,6 +47,7 @@ from ringback.policy.active_policy import ActivePolicy
 from ringback.ports import DestinationPause, SendingPause, StoredDestinationSettings, Transaction
 from ringback.runtime.sending_gate import SendingGate
 from ringback.runtime.virtual_clock import VirtualClock
+from ringback.settings.policy_editor import as_text
 from tests.fakes import (
     ACCOUNT_SID,
     AUTH_TOKEN,
@@ -61,7 +63,7 @@ from tests.fakes import (
     an_api_key,
 )
 from tests.memory_store import MemoryStore, MemoryTransaction
-from tests.policy_monitors import monitor_of, stored_in
+from tests.policy_monitors import monitor_of, stored_in, version_of
 from tests.stores.records import job, shared_link
 from tests.unit.api.caller import Answer, Caller, basic
 from tests.unit.api.plenty import (
@@ -105,6 +107,7 @@ PAUSED_DESTINATION: Final = StoredDestinationSettings(
 )
 
 HOOK: Final = "http://user:hunter2@127.0.0.1:9000/path"
+A_PREFIX: Final = "https://a.example/"
 POLICY: Final = {
     "version": 0,
     "phases": [{"name": "all", "default": "kore", "may_ask": ["kore"]}],
@@ -124,6 +127,7 @@ ANSWERS_OF: Final = {
     "CreateEsimProfile": "orders",
     "UpdateSim": "SIMs",
     "ExchangeToken": "tokens",
+    "PreviewPolicy": "nothing",
 }
 """The operations that leave no entry: what they create or change has rows of its own."""
 
@@ -223,6 +227,18 @@ CHANGES: Final[dict[tuple[str, str], Change]] = {
     ("PUT", "/portal/v1/policy"): Change(
         "ReplacePolicy", json=POLICY, account_sid=None, by_operator=True
     ),
+    ("POST", "/portal/v1/policy/preview"): Change(
+        "PreviewPolicy", json=POLICY, account_sid=None, by_operator=True
+    ),
+    ("POST", "/portal/v1/policy/holds"): Change(
+        "HoldCallbacks",
+        form={"UrlPrefix": A_PREFIX, "Phase": "before"},
+        account_sid=None,
+        by_operator=True,
+    ),
+    ("POST", "/portal/v1/policy/holds/release"): Change(
+        "ReleaseCallbacks", form={"UrlPrefix": A_PREFIX}, account_sid=None, by_operator=True
+    ),
     ("POST", "/portal/v1/clock"): Change("AdvanceClock", form={"Advance": "1s"}, account_sid=None),
     ("POST", "/supersim/v1/Sims"): Change(
         "CreateSim", form={"Iccid": "8988307999999999999", "RegistrationCode": "H3LL0W0RLD"}
@@ -302,13 +318,14 @@ class World:
         self.store._tables = copy.deepcopy(_filled())
         clock = VirtualClock.stopped(at=NOW + timedelta(hours=1))
         self.dependencies = dependencies_on(self.store, clock=clock)
-        active = ActivePolicy(NOTICE)
+        self.active = active = ActivePolicy(NOTICE)
         monitor = monitor_of(self.store, active, clock)
         stored = stored_in(self.store, active, clock)
         pauses = PauseControl(self.store, SendingGate(), clock=clock)
         self.portal = [
             *ClockEndpoints(self.dependencies, ClockAdvancer(clock, ())).operations(),
             *PolicyEndpoints(self.dependencies, monitor, stored).operations(),
+            *PolicyChangeEndpoints(self.dependencies, monitor, stored, as_text).operations(),
             *PauseEndpoints(self.dependencies, pauses).operations(),
             *ReceiverCheckEndpoints(self.dependencies, found_ready, lambda _: None).operations(),
         ]
@@ -330,6 +347,10 @@ class World:
         """Store what the request of this route ends or promotes."""
         if CHANGES[key].action == "ResumeServer":
             self.store.commit(lambda tx: tx.pause.begin(SendingPause(NOW, "why")))
+        if CHANGES[key].action == "ReleaseCallbacks":
+            held = Policy(NOTICE.phases, (PhaseHold("before", url_prefix=A_PREFIX),))
+            self.active.activate(version_of(held))
+            self.store.commit(lambda tx: tx.policies.add(version_of(held)))
         if CHANGES[key].action == "ResumeDestination":
             self.store.commit(lambda tx: tx.destinations.save(PAUSED_DESTINATION))
         if CHANGES[key].action in ("DeleteSecondaryToken", "PromoteSecondaryToken"):
@@ -425,7 +446,7 @@ async def check_authors(world: World, change: Change, answer: Answer) -> None:
         # Messages name their SIMs.
         if sid.startswith((SidKind.SIM, SidKind.WIRELESS_SIM)) is is_update
     ]
-    assert bool(sids) is (change.action != "ExchangeToken")
+    assert bool(sids) is (change.action not in ("ExchangeToken", "PreviewPolicy"))
     for sid in sids:
         author = (await author_of(world, sid, (FULL.sid, "full"))).json
         assert author.pop("action").startswith("Update" if is_update else "Create")

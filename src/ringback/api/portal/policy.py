@@ -119,14 +119,10 @@ class PolicyEndpoints(EndpointGroup):
 
     async def replace(self, request: Request) -> Response:
         """Make a new version of the policy, and respond 200 when it is in force."""
-        if await reach_of(request, self._dependencies.authenticator) != EVERY:
-            raise Forbidden(
-                "only the operator can change the policy: sign in with an operator's key, which"
-                " `ringback accounts keys create --operator` makes"
-            )
+        refuse_unless_operator(await reach_of(request, self._dependencies.authenticator))
         body = await read_json_body(request, most=MAX_BODY)
         # In a thread, since there may be thousands of holds.
-        based_on, policy = await asyncio.to_thread(_read, body)
+        based_on, policy = await asyncio.to_thread(read_policy_body, body)
         await self._stored.change(policy, based_on=based_on, actor=actor_of(request))
         return json_answer(self._record(None))
 
@@ -169,7 +165,16 @@ class PolicyEndpoints(EndpointGroup):
         }
 
 
-def _read(body: bytes) -> tuple[int, Policy]:
+def refuse_unless_operator(reach: str) -> None:
+    """Raise Forbidden unless the request may change what is everybody's."""
+    if reach != EVERY:
+        raise Forbidden(
+            "only the operator can change the policy: sign in with an operator's key, which"
+            " `ringback accounts keys create --operator` makes"
+        )
+
+
+def read_policy_body(body: bytes) -> tuple[int, Policy]:
     """Return the version that a request changes, and the new policy.
 
     Raises InvalidParameter if the body is not valid.

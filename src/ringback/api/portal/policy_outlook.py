@@ -6,7 +6,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from bisect import bisect_right
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -31,7 +31,7 @@ from ringback.api.schema_pieces import (
 from ringback.api.serializers import CustomJsonSerializer
 from ringback.core.accounts.account import EVERY
 from ringback.core.errors import SUPER_SIM, InvalidParameter
-from ringback.core.policy.dated_changes import POLICY_CHANGE_KINDS, PolicyChange, as_if_by_date
+from ringback.core.policy.dated_changes import POLICY_CHANGE_KINDS, PolicyChange
 from ringback.core.policy.policy_impact import (
     SelectionReason,
     UrlForecast,
@@ -318,19 +318,14 @@ class PolicyOutlookEndpoints(EndpointGroup):
         ]
 
     def _look(self, call: ApiRequest) -> _Look:
-        monitor = self._monitor
-        monitor.ask()
-        policy, date, stay = monitor.policy, monitor.date, monitor.active.stay
-        if stay is not None:
-            own = tuple(hold for hold in policy.holds if hold is not stay)
-            policy, date = as_if_by_date(replace(policy, holds=own), stay.phase, date)
-            policy = replace(policy, ahead=date - self._dependencies.clock.now())
+        self._monitor.ask()
+        policy, now, stays_in = self._monitor.by_date()
         return _Look(
             policy=policy,
-            now=date,
+            now=now,
             then=call.given.instant_or_utc("At"),
-            stays_in=None if stay is None else stay.phase,
-            urls=monitor.urls,
+            stays_in=stays_in,
+            urls=self._monitor.urls,
             account_sid=None if call.account_sid == EVERY else call.account_sid,
         )
 

@@ -284,19 +284,17 @@ def hold(
     The phases are the parts of the transition from twilio to kore, such as before, between and
     after. With both --account and --url-prefix, the hold is only for those URLs of the account.
     """
-    from ringback.core.policy.source_policy import PhaseHold
+    from ringback.core.policy.hold_changes import HoldEnd, with_changed_hold
 
     def edit(policy: "Policy") -> "Policy":
         existing, (account, _) = policy.hold_of(*scope), scope
         if existing is None and account is not None:
             target.check_account(account)
-        phase_name = name or (existing and existing.phase)
-        if phase_name is None:
+        if existing is None and not name:
             raise ConfigurationError("a new hold needs a phase: give --phase")
-        end = None if existing is None else existing.until
-        if until is not None:
-            end = until if isinstance(until, datetime) else None
-        return policy.with_hold(PhaseHold(phase_name, *scope, end))
+        end = HoldEnd.KEPT if until is None else HoldEnd.NEVER
+        date = until if isinstance(until, datetime) else end
+        return with_changed_hold(policy, *scope, phase=name or None, until=date)
 
     _edit(target, edit, yes=yes, as_json=as_json)
 
@@ -366,9 +364,11 @@ def _edit(
     yes: bool,
     as_json: bool,
 ) -> None:
+    from ringback.core.policy.hold_changes import text_diff
+
     policy = edit(target.policy)
     text = target.text_with(policy)
-    is_changed, diff = text != target.text, "".join(_diff(target, text))
+    is_changed, diff = text != target.text, text_diff(target.text, text, target.name)
     words = f"nothing to change in {target.name}"
     if is_changed:
         target.check(text)
@@ -395,11 +395,3 @@ def _check(file: "SettingsFile") -> None:
             raise ConfigurationError(
                 f"{file.path} is not changed, because no server could start with it: {problem}"
             ) from None
-
-
-def _diff(target: _FileTarget | _ServerTarget, text: str) -> list[str]:
-    from difflib import unified_diff
-
-    old, new = (each.splitlines(keepends=True) for each in (target.text, text))
-    lines = unified_diff(old, new, f"{target.name} (now)", f"{target.name} (changed)")
-    return [line if line.endswith("\n") else f"{line}\n" for line in lines]

@@ -1,4 +1,4 @@
-"""The move: the phases and what changes next, whom it would break, and who sends on a day."""
+"""The move: its phases, the changes ahead, the receivers that they break, each URL's source."""
 
 import asyncio
 from collections.abc import Mapping, Sequence

@@ -12,6 +12,7 @@ from ringback.api.dependencies import ApiDependencies
 from ringback.api.operation_definition import ApiOperation
 from ringback.api.portal.clock import ClockEndpoints
 from ringback.api.portal.policy import PolicyEndpoints
+from ringback.api.portal.policy_changes import PolicyChangeEndpoints
 from ringback.api.portal.policy_outlook import PolicyOutlookEndpoints
 from ringback.api.portal.receiver_checks import CHECKS, ReceiverCheckEndpoints
 from ringback.core.policy.source_policy import NOTICE, PhaseHold, Policy
@@ -19,6 +20,7 @@ from ringback.engine.clock_advancer import ClockAdvancer
 from ringback.policy.active_policy import ActivePolicy
 from ringback.ports import Transaction
 from ringback.runtime.virtual_clock import MOST_AHEAD, VirtualClock
+from ringback.settings.policy_editor import as_text
 from tests.callback_queues import RecordingQueue
 from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, CALLBACK_SID, NOW, SIM_SID, a_secret, an_api_key
 from tests.memory_store import MemoryStore
@@ -209,6 +211,9 @@ CALLS: Final = (
     Call("POST", CHECKS, 200, {"Url": "http://127.0.0.1:9000/path?foo=bar", "Source": "kore"}),
     Call("POST", CHECKS, 200, {"Url": "http://127.0.0.1:9000/path?foo=bar", "Method": "GET"}),
     Call("POST", CHECKS, 400, {"Url": "https://stranger.example/"}),
+    Call("POST", f"{POLICY}/preview", 403, json={}),
+    Call("POST", f"{POLICY}/holds", 403, {"UrlPrefix": HOOK}),
+    Call("POST", f"{POLICY}/holds/release", 403, {"UrlPrefix": HOOK}),
     Call("GET", CHECKS, 200),
     Call("GET", CHECKS, 400, {"PageSize": "0"}),
     Call("PUT", POLICY, 403, json={}),
@@ -248,7 +253,14 @@ PHASE: Final = {"name": "all", "since": None, "default": "kore", "may_ask": ["ko
 HOLD: Final = {"phase": "all", "account_sid": ACCOUNT_SID, "until": "2027-06-01T00:00:00Z"}
 CHANGED: Final = {"version": 0, "phases": [PHASE], "holds": [HOLD]}
 CALLS_OF_OPERATOR: Final = (
+    Call("POST", f"{POLICY}/preview", 200, json=CHANGED),
+    Call("POST", f"{POLICY}/preview", 409, json={**CHANGED, "version": 7}),
     Call("PUT", POLICY, 200, json=CHANGED),
+    Call("POST", f"{POLICY}/holds", 200, {"UrlPrefix": HOOK, "Phase": "all", "DryRun": "yes"}),
+    Call("POST", f"{POLICY}/holds", 200, {"UrlPrefix": HOOK, "Phase": "all", "Until": "none"}),
+    Call("POST", f"{POLICY}/holds", 400, {"UrlPrefix": HOOK, "Phase": "none such"}),
+    Call("POST", f"{POLICY}/holds/release", 409, {"UrlPrefix": HOOK, "Version": "1"}),
+    Call("POST", f"{POLICY}/holds/release", 200, {"UrlPrefix": HOOK}),
     Call("PUT", POLICY, 400, json={"version": 1, "phases": [], "holds": []}),
     Call("PUT", POLICY, 409, json=CHANGED),
     Call("GET", POLICY, 200),
@@ -290,7 +302,9 @@ async def app(callback_queue: RecordingQueue) -> ASGIApp:
         policies = PolicyEndpoints(dependencies, monitor, stored_in(store, active, clock))
         outlook = PolicyOutlookEndpoints(dependencies, monitor)
         checks = ReceiverCheckEndpoints(dependencies, found_ready, lambda _: None)
-        groups = clocks, policies, outlook, checks
+        stored = stored_in(store, active, clock)
+        changes = PolicyChangeEndpoints(dependencies, monitor, stored, as_text)
+        groups = clocks, policies, outlook, checks, changes
         return [one for group in groups for one in group.operations()]
 
     return app_on(store, clock=clock, callback_queue=callback_queue, portal=beside)
