@@ -84,6 +84,7 @@ class Visit:
         dev: DevAccess | None = None,
         dev_actions: DevActions,
     ) -> None:
+        self._form: SentForm | None = None
         self.request = request
         self.api = api
         self.now = now
@@ -163,7 +164,9 @@ class Visit:
 
     async def form(self) -> SentForm:
         """Return the form that was sent."""
-        return await sent_form(self.request)
+        if self._form is None:
+            self._form = await sent_form(self.request)
+        return self._form
 
     # How it is answered.
 

@@ -14,6 +14,7 @@ from ringback.console.formats import long_day, moment
 from ringback.console.pictures import HeldSpan, SourceSpan
 from ringback.console.visit import PageHandlers, Visit
 from ringback.core.calendar import DAY, exact
+from ringback.core.policy.source_policy import Source
 
 EVERY: Final = 5
 _ROWS: Final = 50
@@ -48,6 +49,7 @@ async def show(visit: Visit) -> Response:
         outlook=outlook,
         day=moment(outlook["at"]) or today,
         timeline=_timeline(policy, today),
+        sources=_sources(policy["phases"]),
         holds=policy["holds"],
         urls=urls,
         groups=_grouped(urls["urls"]),
@@ -76,8 +78,7 @@ def _timeline(policy: JsonObject, today: datetime) -> Markup:
     known = [*borders, today, *(hold.until for hold in holds if hold.until is not None)]
     span = max(max(known) - min(known), _LEAST_SPAN)
     begin, end = min(known) - _MARGIN * span, max(known) + _MARGIN * span
-    sources = list(dict.fromkeys(["twilio", "kore", *_named(phases)]))
-    rows = [(source, _spans(source, phases, begin, end)) for source in sources]
+    rows = [(source, _spans(source, phases, begin, end)) for source in _sources(phases)]
     return pictures.timeline(
         rows,
         holds,
@@ -92,8 +93,10 @@ def _held(hold: JsonObject) -> str:
     return hold["url_prefix"] or hold["account_sid"] or "every callback"
 
 
-def _named(phases: Sequence[JsonObject]) -> list[str]:
-    return sorted({source for phase in phases for source in phase["may_ask"]})
+def _sources(phases: Sequence[JsonObject]) -> list[str]:
+    """Return the sources of a policy: the two built-in ones first."""
+    named = sorted({source for phase in phases for source in phase["may_ask"]})
+    return list(dict.fromkeys([*map(str, Source), *named]))
 
 
 def _spans(

@@ -22,6 +22,7 @@ from ringback.console.pages import (
     destination,
     destinations,
     dev,
+    holds,
     links,
     move,
     secrets,
@@ -67,6 +68,7 @@ _PAGES: Final[PageHandlers] = {
     **audit.PAGES,
     **dev.PAGES,
     **move.PAGES,
+    **holds.PAGES,
 }
 """The handlers of the pages, by path and method."""
 
