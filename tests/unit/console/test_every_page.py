@@ -3,6 +3,7 @@
 import re
 from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Final
@@ -20,10 +21,10 @@ HURT: Final = "<img src=x onerror=alert(1)><script>alert(2)</script>\"'><b>"
 NOT_OURS: Final = {"/", "/sign-in", "/sign-out", "/theme", "/static/{name}", "/links/{token}"}
 """The routes that show nothing of an account, or not by a session."""
 SAFE_ELEMENTS: Final = frozenset(
-    """a b body br button caption code datalist dd del details div dl dt em fieldset figcaption figure
-    footer form h1 h2 h3 head header html i input ins label legend li link main mark meta nav ol
-    option p pre script section select small span strong summary svg table tbody td textarea th
-    thead time title tr ul wbr rect line circle text g path""".split()  # noqa: SIM905 (shorter)
+    """a b body br button caption code datalist dd del details div dl dt em fieldset figcaption
+    figure footer form h1 h2 h3 head header html i input ins label legend li link main mark
+    meta nav ol option p pre script section select small span strong summary svg table tbody td
+    textarea th thead time title tr ul wbr rect line circle text g path""".split()  # noqa: SIM905 (shorter)
 )
 """The elements that pages have."""
 
@@ -166,6 +167,25 @@ async def test_no_form_from_another_site_is_accepted(ours: Filled) -> None:
             )
             assert answer.status == 403, path
     assert await state_of(ours) == before
+
+
+async def test_each_live_part_of_each_page_can_be_asked_for_alone(ours: Filled) -> None:
+    operator, parts = await ours.world.operator(), set[str]()
+    for method, path in ours.paths():
+        page = await operator.open(path) if method == "GET" else None
+        if page is None or page.status != 200:
+            continue
+        for name, url in re.findall(
+            r'id="([\w-]+)"[^>]* data-every="\d+" hx-get="([^"]*)"', page.html
+        ):
+            part = await operator.part(unescape(url), name)
+            assert part.status == 200, (path, name, part.text)
+            assert f'id="{name}"' in part.html
+            assert "<html" not in part.html
+            again = await operator.part(unescape(url), name, etag=part.answer.headers["etag"])
+            assert again.status == 304, (path, name)
+            parts.add(f"{path} {name}")
+    assert len(parts) >= 10
 
 
 async def test_stored_texts_never_become_markup(hostile: Filled) -> None:
