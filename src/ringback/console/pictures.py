@@ -263,3 +263,29 @@ def shares(parts: Sequence[tuple[str, int]], *, label: str) -> Markup:
             inner.append(words(f"{letter} {number:,}", x, 15, look=on, shift=6))
         x += wide
     return svg(inner, label=label, height=22)
+
+
+def before_and_since(before: float | None, since: float | None) -> Markup:
+    """Return the share of delivered callbacks before a move (a circle) and since (a square)."""
+    inner = [Markup('<line class="o-line" x1="0" x2="100%" y1="9" y2="9"/>')]
+    if before is not None and since is not None:
+        inner.append(
+            Markup('<line class="o-edge" x1="{:.1f}%" x2="{:.1f}%" y1="9" y2="9"/>').format(
+                before * 100, since * 100
+            )
+        )
+    if before is not None:
+        inner.append(
+            Markup('<circle class="o-twilio" cx="{:.1f}%" cy="9" r="6.5"/>').format(before * 100)
+        )
+    if since is not None:
+        inner.append(
+            Markup(
+                '<svg x="{:.1f}%" y="9" width="1" height="1"><rect class="f-kore" x="-3.5"'
+                ' y="-3.5" width="7" height="7"/></svg>'
+            ).format(since * 100)
+        )
+    said = [
+        f"{part:.0%} {when}" for part, when in ((before, "before"), (since, "since")) if part is not None
+    ]
+    return svg(inner, label=f"Delivered: {', '.join(said) or 'nothing yet'}", height=18)

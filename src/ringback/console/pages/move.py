@@ -20,6 +20,7 @@ EVERY: Final = 5
 _ROWS: Final = 50
 _MOST_HOLDS: Final = 8
 """How many holds the timeline shows; the table has them all."""
+_MOST_PLANS: Final = 10
 _LEAST_SPAN: Final = timedelta(days=28)
 _MARGIN: Final = 0.25
 """How much of the time between its borders the timeline shows before and after them."""
@@ -60,6 +61,7 @@ async def show(visit: Visit) -> Response:
             visit.with_query(page=urls["next_page_token"]) if urls["next_page_token"] else None
         ),
         shadows=await _shadows(visit),
+        plans=await _plans(visit),
     )
 
 
@@ -166,6 +168,15 @@ def _days(ahead: Sequence[JsonObject]) -> list[tuple[str, str]]:
             after = at if at.time() == datetime.min.time() else at + DAY
             days.append((f"{after:%Y-%m-%d}", f"on {after.day} {after:%B}"))
     return list(dict.fromkeys(days))
+
+
+async def _plans(visit: Visit) -> Sequence[JsonObject]:
+    """Return the newest plans."""
+    if "hx-request" in visit.request.headers:
+        return ()
+    query = {"PageSize": str(_MOST_PLANS)}
+    answer = await visit.api.get("plans", query=query, account_sid=visit.account_sid)
+    return answer["plans"]
 
 
 async def _shadows(visit: Visit) -> JsonObject | None:

@@ -25,6 +25,7 @@ from ringback.console.pages import (
     holds,
     links,
     move,
+    plans,
     secrets,
     shared_link,
     side_by_side,
@@ -69,6 +70,7 @@ _PAGES: Final[PageHandlers] = {
     **dev.PAGES,
     **move.PAGES,
     **holds.PAGES,
+    **plans.PAGES,
 }
 """The handlers of the pages, by path and method."""
 
