@@ -51,7 +51,8 @@ _UNDONE_BY: Final = {
         " ALTER TABLE waiting DROP COLUMN order_place; ALTER TABLE waiting DROP COLUMN own_due_us;"
         " ALTER TABLE installation DROP COLUMN destinations_revision"
     ),
-    23: "DROP TABLE receiver_checks",
+    23: "DROP TABLE receiver_checks; DROP INDEX jobs_with_plan;"
+    " DROP INDEX jobs_with_plan_of_account",
 }
 """The statements that undo each migration since schema 11."""
 
