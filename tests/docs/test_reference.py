@@ -12,6 +12,7 @@ from docs_build import reference
 from ringback.api.all_routes import all_routes
 from ringback.api.health import HealthChecks, health_routes, metrics_routes
 from ringback.api.portal.clock import ClockEndpoints
+from ringback.api.portal.plan_views import PlanViewEndpoints, PlanViewer
 from ringback.api.portal.policy import PolicyEndpoints
 from ringback.api.portal.policy_changes import PolicyChangeEndpoints
 from ringback.api.portal.policy_outlook import PolicyOutlookEndpoints
@@ -85,6 +86,7 @@ def test_each_route_is_documented() -> None:
         *PolicyEndpoints(
             dependencies, cast("PolicyMonitor", PolicyMonitor), cast("StoredPolicy", StoredPolicy)
         ).operations(),
+        *PlanViewEndpoints(dependencies, cast("PlanViewer", object())).operations(),
         *PolicyChangeEndpoints(
             dependencies,
             cast("PolicyMonitor", PolicyMonitor),

@@ -1,10 +1,11 @@
 """The move through the portal of a running server: receivers are checked, and plans carried out."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 from tests.receivers import RecordingReceiver, answer_and_close
-from tests.served import Answered, Served, in_this_process, served
+from tests.served import Answered, Served, asked_until, in_this_process, served
 
 FORBIDDEN = answer_and_close(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
 CHECKS = "/portal/v1/receiver_checks"
@@ -48,3 +49,32 @@ async def test_a_check_by_a_plan_is_kept(tmp_path: Path) -> None:
         assert (await in_this_process("migrate", "apply", plan)).exit_code == 4
         # It accepts everything.
         assert by_source(await on.get(CHECKS)) == {"kore": "ignores-kore-signature"}
+
+
+async def test_a_plan_is_drafted_carried_out_and_shown(tmp_path: Path) -> None:
+    async with RecordingReceiver() as receiver, served(tmp_path, *BEFORE) as on:
+        url = await configured(on, receiver)
+        form = {"To": "kore", "UrlPrefix": url}
+        draft = (await on.post("/portal/v1/plans/drafts", **form)).body
+        assert [one["url"] for one in draft["first"]] == [url]
+        body = json.dumps({"plan": draft["lines"], "action": "apply"}).encode()
+        as_json = {"Content-Type": "application/json"}
+        job = (await on.call("POST", "/portal/v1/plans", body=body, headers=as_json)).body
+        path = f"/portal/v1/plans/{draft['id']}"
+        told = await asked_until(
+            lambda: on.get(path), lambda answer: answer.body["job"]["status"] == "done"
+        )
+        (one,) = told.body["urls"]
+        assert (one["state"], one["check"]["fault"]) == ("skipped", "ignores-kore-signature")
+        (listed,) = (await on.get("/portal/v1/plans")).body["plans"]
+        assert (listed["id"], listed["job"]["sid"]) == (draft["id"], job["sid"])
+        assert listed["to"] == "kore"
+        # What the check has found counts for the policy, too.
+        (in_use,) = await asked_until(
+            lambda: urls_in_use(on, url), lambda found: found and found[0]["receiver"], within=30
+        )
+        assert in_use["receiver"]["fault"] == "ignores-kore-signature"
+
+
+async def urls_in_use(server: Served, url: str) -> list[dict[str, Any]]:
+    return (await server.get("/portal/v1/policy/urls", Url=url)).body["urls"]

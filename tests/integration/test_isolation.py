@@ -235,7 +235,7 @@ NAMES: Final[dict[str, list[str]]] = {
     "/portal/v1/callbacks/{sid}": [CALLBACK],
     "/portal/v1/authors/{sid}": [CALLBACK, SIM, METER, ESIM],
     "/portal/v1/jobs/{sid}": [records.job(NUMBER).sid],
-    "/portal/v1/plans/{sid}": ["theirs-plan-to-move"],
+    "/portal/v1/plans/{plan_id}": ["theirs-plan-to-move"],
     "/portal/v1/devices/{sim}": [SIM, METER, "theirs-sim", "theirs-meter"],
     "/portal/v1/esim_profiles/{sid}": [ESIM],
     "/portal/v1/accounts/{sid}": [THEIRS, account(THEIRS).kore_id, child(THEIRS).sid],

@@ -10,7 +10,7 @@ from ringback.core.scheduled_task import ScheduledTask
 from ringback.core.sims.scenario import TaskKind
 from ringback.ports import SendingPause
 from tests.memory_store.leases import MemoryLeases, utc_now
-from tests.memory_store.records import MemoryRecords
+from tests.memory_store.records import MemoryRecords, of_account
 
 
 @dataclass
@@ -166,6 +166,14 @@ class MemoryJobs(MemoryRecords[Job]):
         if self.process is not None:
             self.claimed_by |= {one.sid: self.process for one in claimed}
         return claimed
+
+    def newest_of_plans(self, account_sid: str, *, limit: int) -> list[Job]:
+        newest = dict[tuple[str, str], Job]()
+        for one in of_account(account_sid, self.records.values()):
+            if one.plan_id is not None:
+                newest.pop((one.account_sid, one.plan_id), None)
+                newest[one.account_sid, one.plan_id] = one
+        return [*newest.values()][::-1][:limit]
 
     def remove_ended_before(
         self, instant: datetime, *, limit: int, have_plans: bool = False

@@ -52,7 +52,8 @@ _UNDONE_BY: Final = {
         " ALTER TABLE installation DROP COLUMN destinations_revision"
     ),
     23: "DROP TABLE console_sessions; DROP TABLE shared_links",
-    24: "DROP TABLE receiver_checks",
+    24: "DROP TABLE receiver_checks; DROP INDEX jobs_with_plan;"
+    " DROP INDEX jobs_with_plan_of_account",
 }
 """The statements that undo each migration since schema 11."""
 

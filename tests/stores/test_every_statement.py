@@ -128,6 +128,11 @@ ALLOWED: Final = (
     (r"id_leases", r"SCAN id_leases", "has one row"),
     (r"FROM retention_times", r"SCAN retention_times", "a few for some accounts"),
     (
+        r"FROM jobs WHERE plan_id IS NOT NULL AND NOT EXISTS",
+        r"SCAN jobs USING INDEX jobs_with_plan$",
+        "of all accounts, in the order of the index",
+    ),
+    (
         r"FROM receiver_checks ORDER BY checked_us",
         r"SCAN receiver_checks USING INDEX receiver_checks_by_date",
         "of all accounts, in the order of the index",
@@ -433,6 +438,8 @@ def jobs(tx: Transaction) -> None:
     tx.jobs.claim()
     tx.jobs.save(replace(job(1), status=JobStatus.DONE, date_ended=NOW - SECOND, plan_id="plan"))
     tx.jobs.first({"account_sid": OURS, "plan_id": "plan"})
+    for whose in (OURS, EVERY):
+        tx.jobs.newest_of_plans(whose, limit=9)
     tx.plans.add(OURS, "plan", 1, ["a line"])
     tx.plans.after(OURS, "plan", 0)
     tx.plans.last(OURS, "plan")

@@ -26,6 +26,22 @@ async def save(store: Store, *jobs: Job) -> None:
     await store.transact(lambda tx: [tx.jobs.save(one) for one in jobs])
 
 
+async def test_the_newest_job_of_each_plan_is_listed(store: Store) -> None:
+    given = [(1, OURS, "a"), (2, OURS, None), (3, THEIRS, "a"), (4, OURS, "b"), (5, OURS, "a")]
+    jobs = [replace(job(n, whose), plan_id=plan) for n, whose, plan in given]
+    for one in jobs:
+        await store.transact(lambda tx, one=one: tx.jobs.add(one))
+
+    async def numbers(whose: str, limit: int = 9) -> list[int]:
+        found = await store.read(lambda tx: tx.jobs.newest_of_plans(whose, limit=limit))
+        return [jobs.index(one) + 1 for one in found]
+
+    assert await numbers(OURS) == [5, 4]
+    assert await numbers(THEIRS) == [3]
+    assert await numbers(EVERY) == [5, 4, 3]
+    assert await numbers(EVERY, limit=2) == [5, 4]
+
+
 async def test_running_jobs_of_all_accounts_are_claimed_the_oldest_first(store: Store) -> None:
     jobs = [job(5), job(1, THEIRS), job(3)]
     await keep(store, *jobs)

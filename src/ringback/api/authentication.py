@@ -49,6 +49,8 @@ The console puts the client of its session there when it calls the application i
 request from outside can do so, since the HTTP server makes its scope.
 """
 
+PLAN_ID: Final = "plan_id"
+"""The name of the part of a path that is the id of a plan."""
 _CALLER: Final = "ringback.caller"
 """The key of the ASGI scope under which the authenticated client (`Principal`) is stored."""
 _REMEMBERED_FOR: Final = timedelta(seconds=1)
@@ -345,7 +347,9 @@ def _named(tx: Transaction, request: Request) -> Account | None:
     named = request.headers.get(ACT_FOR)
     if named is not None:
         return fetch_account(tx, named)
-    names = names_in_path(request).values()
+    # A plan has no account of its own: the same id may be that of a plan of an account.
+    in_path = names_in_path(request).items()
+    names = [name for part, name in in_path if part != PLAN_ID]
     owner = next(filter(None, (owner_of(tx, sid) for sid in names)), None)
     if owner is None and names and not any(is_operators_key(tx, sid) for sid in names):
         asked = ", ".join(names)

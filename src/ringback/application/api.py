@@ -16,6 +16,7 @@ from ringback.api.http.asgi_runner import DirectHandler
 from ringback.api.http.open_connections import OpenConnections
 from ringback.api.portal.clock import ClockEndpoints
 from ringback.api.portal.pause import PauseEndpoints
+from ringback.api.portal.plan_views import PlanViewEndpoints
 from ringback.api.portal.policy import PolicyEndpoints
 from ringback.api.portal.policy_changes import PolicyChangeEndpoints
 from ringback.api.portal.policy_outlook import PolicyOutlookEndpoints
@@ -23,6 +24,7 @@ from ringback.api.portal.receiver_checks import CheckReceiver, ReceiverCheckEndp
 from ringback.api.portal.workers import WorkerEndpoints
 from ringback.api.rate_limit import AccountRateLimit
 from ringback.api.single_flight import SingleFlight
+from ringback.application.plan_desk import PlanDesk
 from ringback.application.process_dependencies import ProcessDependencies
 from ringback.application.receiver_checker import fix_of
 from ringback.application.storage import OpenStorage
@@ -125,6 +127,8 @@ class HttpApi:
             self.dependencies, ports.policy_monitor, ports.stored_policy, _as_text
         )
         portal += changes.operations()
+        desk = PlanDesk(storage.store, process.clock, process.random_source, ports.policy_monitor)
+        portal += PlanViewEndpoints(self.dependencies, desk).operations()
         outlook = PolicyOutlookEndpoints(self.dependencies, ports.policy_monitor)
         portal += outlook.operations()
         checks = ReceiverCheckEndpoints(self.dependencies, ports.check_receiver, fix_of)

@@ -286,6 +286,8 @@ def before_and_since(before: float | None, since: float | None) -> Markup:
             ).format(since * 100)
         )
     said = [
-        f"{part:.0%} {when}" for part, when in ((before, "before"), (since, "since")) if part is not None
+        f"{part:.0%} {when}"
+        for part, when in ((before, "before"), (since, "since"))
+        if part is not None
     ]
     return svg(inner, label=f"Delivered: {', '.join(said) or 'nothing yet'}", height=18)

@@ -155,6 +155,26 @@ def _log_choose(of: int, count: int) -> float:
     return lgamma(of + 1) - lgamma(count + 1) - lgamma(of - count + 1)
 
 
+def deliveries_of(
+    edits: Sequence[UrlEdit],
+    before: Sequence[UrlDeliveryTotals],
+    after: Sequence[UrlDeliveryTotals],
+) -> dict[UrlLocation, DeliveriesBeforeAndAfter]:
+    """Return the deliveries to the URL of each edit before and after the edit was made.
+
+    In `after`, only callbacks to the new URLs count. In `before`, callbacks to the new URLs don't
+    count, since they are from an earlier move that was rolled back.
+    """
+    forms = _forms(edits)
+    new = set(forms.values())
+    earlier = _by_target(each for each in before if not _is_of(each, new))
+    later = _by_target(each for each in after if _is_of(each, new))
+    return {
+        place: DeliveriesBeforeAndAfter(earlier[_target(*form)], later[_target(*form)])
+        for place, form in forms.items()
+    }
+
+
 def compare_deliveries(
     edits: Sequence[UrlEdit],
     before: Sequence[UrlDeliveryTotals],
@@ -162,26 +182,24 @@ def compare_deliveries(
 ) -> CanaryResult:
     """Compare the deliveries to the URLs of these edits before and after the edits were made.
 
-    In `after`, only callbacks to the new URLs count. In `before`, callbacks to the new URLs don't
-    count, since they are from an earlier move that was rolled back.
+    They are counted as in `deliveries_of`.
     """
-    forms = {
-        edit.place: (edit.place.account_sid, CallbackUrl.parse(edit.new, sources=None).shown)
-        for edit in edits
-    }
-    new = set(forms.values())
-    earlier = _by_target(each for each in before if not _is_of(each, new))
-    later = _by_target(each for each in after if _is_of(each, new))
-    targets = {place: _target(*form) for place, form in forms.items()}
-    watched = {
-        place: DeliveriesBeforeAndAfter(earlier[target], later[target])
-        for place, target in targets.items()
-    }
+    watched = deliveries_of(edits, before, after)
+    # URLs that differ only in their fragment are counted together.
+    by_target = {_target(*form): watched[place] for place, form in _forms(edits).items()}
     return CanaryResult(
         {place: str(each) for place, each in watched.items() if each.is_worse},
         called=frozenset(place for place, each in watched.items() if each.after.tried),
-        callbacks=sum(later[target].tried for target in set(targets.values())),
+        callbacks=sum(each.after.tried for each in by_target.values()),
     )
+
+
+def _forms(edits: Sequence[UrlEdit]) -> dict[UrlLocation, DeliveryTarget]:
+    """Return the new URL of each edit, with its account."""
+    return {
+        edit.place: (edit.place.account_sid, CallbackUrl.parse(edit.new, sources=None).shown)
+        for edit in edits
+    }
 
 
 def _is_of(totals: UrlDeliveryTotals, forms: Set[DeliveryTarget]) -> bool:

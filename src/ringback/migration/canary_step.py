@@ -68,9 +68,12 @@ class CanarySettings:
 
         The newest callbacks are left out: if their first attempt failed, a retry may still succeed.
         """
+        return compare_deliveries(edits, before, await self.after(began=began, now=now))
+
+    async def after(self, *, began: datetime, now: datetime) -> Sequence[UrlDeliveryTotals]:
+        """Return the delivery totals since a step began, without the newest callbacks."""
         until = max(began, now - min(_SETTLES, (self.soak + self.wait) / _LOOKS))
-        after = await self.deliveries.totals(since=began, until=until)
-        return compare_deliveries(edits, before, after)
+        return await self.deliveries.totals(since=began, until=until)
 
 
 def read_shares(text: str) -> tuple[int, ...]:

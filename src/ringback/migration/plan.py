@@ -14,7 +14,7 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -74,13 +74,17 @@ class MigrationPlan:
         try:
             # "x" refuses an existing file: a move may need that plan for its rollback.
             with path.open("x", encoding="utf-8") as file:
-                file.writelines(f"{json.dumps(line, ensure_ascii=False)}\n" for line in self._lines)
+                file.writelines(f"{line}\n" for line in self.lines())
         except FileExistsError:
             raise ConfigurationError(
                 f"{path} exists already, and may be needed to roll back a move; name another file"
             ) from None
         except OSError as failure:
             raise ConfigurationError(f"{path} can't be written: {failure.strerror}") from failure
+
+    def lines(self) -> Iterator[str]:
+        """Yield the lines of the plan's file."""
+        return (json.dumps(line, ensure_ascii=False) for line in self._lines)
 
     @classmethod
     def read(cls, path: Path) -> Self:

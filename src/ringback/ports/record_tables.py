@@ -234,6 +234,10 @@ class Jobs(Records[Job], Protocol):
         """
         ...
 
+    def newest_of_plans(self, account_sid: str, *, limit: int) -> list[Job]:
+        """Return the newest job of each plan of an account, or of all for EVERY, newest first."""
+        ...
+
     def remove_ended_before(
         self, instant: datetime, *, limit: int, have_plans: bool = False
     ) -> int:

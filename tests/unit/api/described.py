@@ -50,7 +50,9 @@ class Call(NamedTuple):
 
     @property
     def target(self) -> str:
-        return self.path.format(sid=self.sid, sim=self.sid, network_sid=self.network_sid)
+        return self.path.format(
+            sid=self.sid, sim=self.sid, plan_id=self.sid, network_sid=self.network_sid
+        )
 
 
 async def make(caller: Caller, call: Call, *, prefix: str = "") -> Answer:

@@ -30,9 +30,11 @@ from ringback.api.operation_definition import ApiOperation
 from ringback.api.portal.clock import ClockEndpoints
 from ringback.api.portal.create_callbacks import CreateCallbacksEndpoints
 from ringback.api.portal.pause import PauseEndpoints
+from ringback.api.portal.plan_views import PlanViewEndpoints
 from ringback.api.portal.policy import PolicyEndpoints
 from ringback.api.portal.policy_changes import PolicyChangeEndpoints
 from ringback.api.portal.receiver_checks import ReceiverCheckEndpoints
+from ringback.application.plan_desk import PlanDesk
 from ringback.core.accounts.account import AccountStatus, ApiKeyRole
 from ringback.core.audit import ActorKind, AuditEntry
 from ringback.core.calendar import iso
@@ -56,6 +58,7 @@ from tests.fakes import (
     NOW,
     PROFILE_SID,
     SIM_SID,
+    SeededRandomness,
     a_callback,
     a_secret,
     an_account,
@@ -128,6 +131,7 @@ ANSWERS_OF: Final = {
     "UpdateSim": "SIMs",
     "ExchangeToken": "tokens",
     "PreviewPolicy": "nothing",
+    "DraftPlan": "nothing",
 }
 """The operations that leave no entry: what they create or change has rows of its own."""
 
@@ -227,6 +231,9 @@ CHANGES: Final[dict[tuple[str, str], Change]] = {
     ("PUT", "/portal/v1/policy"): Change(
         "ReplacePolicy", json=POLICY, account_sid=None, by_operator=True
     ),
+    ("POST", "/portal/v1/plans/drafts"): Change(
+        "DraftPlan", form={"To": "kore", "Select": "url=x"}
+    ),
     ("POST", "/portal/v1/policy/preview"): Change(
         "PreviewPolicy", json=POLICY, account_sid=None, by_operator=True
     ),
@@ -321,11 +328,13 @@ class World:
         self.active = active = ActivePolicy(NOTICE)
         monitor = monitor_of(self.store, active, clock)
         stored = stored_in(self.store, active, clock)
+        desk = PlanDesk(self.store, clock, SeededRandomness(), monitor)
         pauses = PauseControl(self.store, SendingGate(), clock=clock)
         self.portal = [
             *ClockEndpoints(self.dependencies, ClockAdvancer(clock, ())).operations(),
             *PolicyEndpoints(self.dependencies, monitor, stored).operations(),
             *PolicyChangeEndpoints(self.dependencies, monitor, stored, as_text).operations(),
+            *PlanViewEndpoints(self.dependencies, desk).operations(),
             *PauseEndpoints(self.dependencies, pauses).operations(),
             *ReceiverCheckEndpoints(self.dependencies, found_ready, lambda _: None).operations(),
         ]
@@ -446,7 +455,7 @@ async def check_authors(world: World, change: Change, answer: Answer) -> None:
         # Messages name their SIMs.
         if sid.startswith((SidKind.SIM, SidKind.WIRELESS_SIM)) is is_update
     ]
-    assert bool(sids) is (change.action not in ("ExchangeToken", "PreviewPolicy"))
+    assert bool(sids) is (ANSWERS_OF[change.action] not in ("tokens", "nothing"))
     for sid in sids:
         author = (await author_of(world, sid, (FULL.sid, "full"))).json
         assert author.pop("action").startswith("Update" if is_update else "Create")

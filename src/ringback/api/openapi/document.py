@@ -146,6 +146,7 @@ def _components_of(
 def _places() -> dict[str, Any]:
     """Return the descriptions of all path parameters."""
     meanings = {
+        "plan_id": "The id of the plan.",
         "sid": "The SID of the resource, or its unique name if this kind of resource has one.",
         "network_sid": "The SID of the network.",
         "sim": "The SID or unique name of the SIM.",

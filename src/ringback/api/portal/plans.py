@@ -71,7 +71,7 @@ class PlanEndpoints(EndpointGroup):
                 takes_json=NEW_PLAN,
             ),
             self.answers(
-                *(f"{PLANS}/{{sid}}/journal", "FetchPlanJournal"),
+                *(f"{PLANS}/{{plan_id}}/journal", "FetchPlanJournal"),
                 "Fetch the lines that the jobs of a plan have written, oldest first.",
                 *(JOURNAL, self._journal),
                 takes=(

@@ -179,10 +179,7 @@ def _digest(found: JsonObject) -> str:
 
 def _order(given: Mapping[str, str]) -> dict[str, Any]:
     """Return how to carry out a plan, for the API; raises ApiRefusal for what can't be read."""
-    order: dict[str, Any] = {
-        "probe": given["probe"] != "no",
-        "replay": given["replay"] == "yes",
-    }
+    order: dict[str, Any] = {"probe": given["probe"] != "no", "replay": given["replay"] == "yes"}
     shares = [one.strip().removesuffix("%").strip() for one in given["canary"].split(",")]
     if given["canary"].strip():
         if not all(one.isdecimal() for one in shares):
@@ -205,7 +202,9 @@ def _order(given: Mapping[str, str]) -> dict[str, Any]:
 def _steps_in_words(given: Mapping[str, str]) -> str:
     if not given["canary"].strip():
         return "All at once: nothing is watched in between."
-    steps = ", then up to ".join(f"{one.strip().removesuffix('%')} %" for one in given["canary"].split(","))
+    steps = ", then up to ".join(
+        f"{one.strip().removesuffix('%')} %" for one in given["canary"].split(",")
+    )
     return (
         f"Up to {steps}, then all. After each step, its deliveries are watched for"
         f" {given['soak'] or '1h'}; a receiver that delivers worse than before goes back."

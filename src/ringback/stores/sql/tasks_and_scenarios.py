@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
+from ringback.core.accounts.account import EVERY
 from ringback.core.job import Job, JobKind
 from ringback.core.scheduled_task import ScheduledTask
 from ringback.core.sims.scenario import TaskKind
@@ -76,6 +77,20 @@ class SqlJobs(SqlRecords[Job]):
     def claim(self) -> list[Job]:
         rows = self._session.read(f"SELECT * FROM jobs WHERE {RUNNING_JOBS} ORDER BY seq")
         return [JOBS.read(row) for row in rows]
+
+    def newest_of_plans(self, account_sid: str, *, limit: int) -> list[Job]:
+        whose, values = (
+            ("", [limit])
+            if account_sid == EVERY
+            else (" AND account_sid = ?", [account_sid, limit])
+        )
+        rows = self._session.read_queued(
+            f"SELECT * FROM jobs WHERE plan_id IS NOT NULL{whose} AND NOT EXISTS (SELECT 1"
+            " FROM jobs AS later WHERE later.account_sid = jobs.account_sid"
+            " AND later.plan_id = jobs.plan_id AND later.seq > jobs.seq) ORDER BY seq DESC LIMIT ?",
+            values,
+        )
+        return [JOBS.read(row) for row in rows.fetchall()]
 
     def remove_ended_before(
         self, instant: datetime, *, limit: int, have_plans: bool = False

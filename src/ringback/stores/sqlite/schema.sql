@@ -448,6 +448,8 @@ CREATE UNIQUE INDEX jobs_by_key ON jobs (account_sid, idempotency_key)
 CREATE INDEX jobs_of_plan ON jobs (account_sid, plan_id, seq) WHERE plan_id IS NOT NULL;
 CREATE INDEX jobs_running ON jobs (seq) WHERE status = 'running';
 CREATE INDEX jobs_ended ON jobs (ended_us) WHERE ended_us IS NOT NULL;
+CREATE INDEX jobs_with_plan ON jobs (seq) WHERE plan_id IS NOT NULL;
+CREATE INDEX jobs_with_plan_of_account ON jobs (account_sid, seq) WHERE plan_id IS NOT NULL;
 
 -- The plans that jobs carry out, and their journals: JSON, line by line.
 CREATE TABLE plan_lines (

@@ -11,10 +11,12 @@ from starlette.types import ASGIApp
 from ringback.api.dependencies import ApiDependencies
 from ringback.api.operation_definition import ApiOperation
 from ringback.api.portal.clock import ClockEndpoints
+from ringback.api.portal.plan_views import PlanViewEndpoints
 from ringback.api.portal.policy import PolicyEndpoints
 from ringback.api.portal.policy_changes import PolicyChangeEndpoints
 from ringback.api.portal.policy_outlook import PolicyOutlookEndpoints
 from ringback.api.portal.receiver_checks import CHECKS, ReceiverCheckEndpoints
+from ringback.application.plan_desk import PlanDesk
 from ringback.core.policy.source_policy import NOTICE, PhaseHold, Policy
 from ringback.engine.clock_advancer import ClockAdvancer
 from ringback.policy.active_policy import ActivePolicy
@@ -22,7 +24,16 @@ from ringback.ports import Transaction
 from ringback.runtime.virtual_clock import MOST_AHEAD, VirtualClock
 from ringback.settings.policy_editor import as_text
 from tests.callback_queues import RecordingQueue
-from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, CALLBACK_SID, NOW, SIM_SID, a_secret, an_api_key
+from tests.fakes import (
+    ACCOUNT_SID,
+    AUTH_TOKEN,
+    CALLBACK_SID,
+    NOW,
+    SIM_SID,
+    SeededRandomness,
+    a_secret,
+    an_api_key,
+)
 from tests.memory_store import MemoryStore
 from tests.policy_monitors import counted, monitor_of, running, stored_in
 from tests.stores.records import job, shared_link
@@ -155,10 +166,17 @@ CALLS: Final = (
     Call("POST", PLANS, 409, json=A_PLAN),
     Call("POST", PLANS, 201, json={**A_PLAN, "action": "revert", "replay": True}),
     Call("POST", PLANS, 400, json={**A_PLAN, "canary": [50, 10]}),
-    Call("GET", f"{PLANS}/{{sid}}/journal", 200, sid="a plan"),
-    Call("GET", f"{PLANS}/{{sid}}/journal", 200, {"After": "1"}, sid="a plan"),
-    Call("GET", f"{PLANS}/{{sid}}/journal", 404, sid="none"),
-    Call("GET", f"{PLANS}/{{sid}}/journal", 400, {"After": "x"}, sid="a plan"),
+    Call("GET", f"{PLANS}/{{plan_id}}/journal", 200, sid="a plan"),
+    Call("GET", f"{PLANS}/{{plan_id}}/journal", 200, {"After": "1"}, sid="a plan"),
+    Call("GET", f"{PLANS}/{{plan_id}}/journal", 404, sid="none"),
+    Call("GET", f"{PLANS}/{{plan_id}}/journal", 400, {"After": "x"}, sid="a plan"),
+    Call("POST", f"{PLANS}/drafts", 200, {"To": "kore", "Select": "source=none"}),
+    Call("POST", f"{PLANS}/drafts", 200, {"To": "twilio", "UrlPrefix": "http"}),
+    Call("POST", f"{PLANS}/drafts", 400, {"To": "none such"}),
+    Call("GET", PLANS, 200),
+    Call("GET", PLANS, 400, {"PageSize": "0"}),
+    Call("GET", f"{PLANS}/{{plan_id}}", 200, sid="a plan"),
+    Call("GET", f"{PLANS}/{{plan_id}}", 404, sid="none"),
     Call("GET", TOTALS, 200, {"Since": "2024-01-01T00:00:00Z", "Until": "2025-01-01T00:00:00Z"}),
     Call("GET", TOTALS, 200),
     Call("GET", TOTALS, 400, {"Since": "yesterday"}),
@@ -304,7 +322,8 @@ async def app(callback_queue: RecordingQueue) -> ASGIApp:
         checks = ReceiverCheckEndpoints(dependencies, found_ready, lambda _: None)
         stored = stored_in(store, active, clock)
         changes = PolicyChangeEndpoints(dependencies, monitor, stored, as_text)
-        groups = clocks, policies, outlook, checks, changes
+        plans = PlanViewEndpoints(dependencies, PlanDesk(store, clock, SeededRandomness(), monitor))
+        groups = clocks, policies, outlook, checks, changes, plans
         return [one for group in groups for one in group.operations()]
 
     return app_on(store, clock=clock, callback_queue=callback_queue, portal=beside)
