@@ -66,6 +66,7 @@ class ListeningServer(ReceivingServer):
     """A receiver that remembers what it got."""
 
     judge: Callable[[Request], bool]
+    request_queue_size = 1024  # hundreds of callbacks come at once
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
@@ -334,3 +335,95 @@ def called(receiver: ListeningServer) -> dict[str, str]:
 def received(receiver: ListeningServer, header: str) -> list[Request]:
     """Return the requests with this header."""
     return [one for one in receiver.requests if header in {name.lower() for name, _ in one.headers}]
+
+
+@needs_a_browser
+@pytest.mark.timeout(240)
+def test_an_operator_moves_500_urls_and_replays_what_was_not_delivered(tmp_path: Path) -> None:
+    switched_off = threading.Event()
+
+    def takes_no_kore(request: Request) -> bool:
+        return "kore-signature" not in {name.lower() for name, _ in request.headers}
+
+    with (
+        receiving(lambda _: not switched_off.is_set()) as good,
+        receiving(takes_no_kore) as bad,
+        dev_server(tmp_path / "data", "--at", "2024-10-10") as server,
+        reading(server, tmp_path / "profile") as reader,
+    ):
+        fleets = [(bad if number == 495 else good).url + f"sms/{number}" for number in range(500)]
+        configure(server, fleets)
+        send_to_all(server)
+
+        # A plan in two steps, which are watched for some seconds each.
+        reader.follows("The move")
+        reader.follows("Move URLs by a plan…")
+        reader.chooses("kore", of="[name=to]")
+        reader.chooses("no", of="[name=probe]")
+        for value, field_name in (("20", "canary"), ("10s", "soak"), ("1", "least")):
+            reader.types(value, into=f"[name={field_name}]")
+        text = reader.follows("Show the plan", on="main button")
+        assert "500 URLs would move to K kore" in text.replace("Kkore", "K kore")
+        assert "nothing is changed yet" in text
+        reader.follows("Move 500 URLs to kore", on="main button")
+        reader.waits_for("100 URLs, watching")
+        send_to_all(server)
+
+        reader.waits_for("400 URLs, watching")
+        send_to_all(server)
+
+        # One receiver delivered worse. It went back, and the page says why; the others moved.
+        text = reader.waits_for("Apply: done", "1 delivered worse, went back", "499 moved")
+        assert "1 of 1 fail (100.0 %)" in text
+        moved = [url for url in configured(server) if url.endswith("#cbs=kore")]
+        assert len(moved) == 499
+        assert f"{bad.url}sms/495" in configured(server)
+
+        # The good receiver is switched off for a while, so callbacks to it fail.
+        switched_off.set()
+        send_to_all(server)
+        reader.follows("Undelivered")
+        reader.waits_for("All 499 that match")
+        switched_off.clear()
+
+        # They are replayed after a preview; the replay is cancelled, and another takes the rest.
+        before = len(good.requests)
+        reader.clicks("All 499 that match", on="label")
+        text = reader.follows("Replay…", on="main button")
+        assert "Replay 499 callbacks?" in text
+        assert len(good.requests) == before
+        reader.types("20", into="[name=Rate]")
+        reader.follows("Replay 499 callbacks", on="main button")
+        reader.waits_for("sent again", "to come")
+        reader.clicks("Cancel…")
+        text = reader.follows("Cancel the replay", on="main button")
+        assert "It is cancelled." in text
+        reader.follows("Undelivered", on="nav a")
+        reader.clicks("All", on="label.tick")
+        reader.follows("Replay…", on="main button")
+        reader.follows("Replay", on="main form button.primary")
+        reader.waits_for("done")
+        reader.follows("Undelivered", on="nav a")
+        reader.waits_for("Nothing failed")
+        assert len(good.requests) == before + 499
+
+
+def configure(server: DevServer, urls: list[str]) -> None:
+    """Make a fleet for each URL, which its messages are called back to."""
+    profile = server.call("/supersim/v1/Fleets")["fleets"][0]["network_access_profile_sid"]
+    for number, url in enumerate(urls):
+        form = {"UniqueName": f"fleet_{number}", "NetworkAccessProfile": profile}
+        server.call("/supersim/v1/Fleets", {**form, "SmsCommandsUrl": url})
+
+
+def configured(server: DevServer) -> list[str]:
+    fleets = server.call("/supersim/v1/Fleets?PageSize=1000")["fleets"]
+    return [fleet["sms_commands_url"] for fleet in fleets if fleet["sms_commands_url"]]
+
+
+def send_to_all(server: DevServer) -> None:
+    """Send a callback to each URL, in the form that it has now, and wait until all have ended."""
+    callbacks = [{"url": url, "parameters": {"Status": "received"}} for url in configured(server)]
+    made = server.call("/portal/v1/callbacks", json.dumps({"callbacks": callbacks}).encode())
+    for one in made["callbacks"]:
+        server.ended(one["sid"])

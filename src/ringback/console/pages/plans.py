@@ -1,6 +1,6 @@
 """Moving URLs by a plan: a draft with a preview, how far it is, and the way back.
 
-The work is a job in the server. A draft is not stored: when it is carried out, it is made again, and
+The work is a job in the server. A draft is not stored: to carry it out, it is made again. It is
 refused if its URLs have changed since somebody looked at it.
 """
 
@@ -139,6 +139,24 @@ async def revert(visit: Visit) -> Response:
     return visit.back(here, "The URLs go back to their old form.")
 
 
+async def go_on(visit: Visit) -> Response:
+    """Carry out a plan again as before, after it has stopped: what has moved stays moved."""
+    plan_id, form = visit.request.path_params["plan_id"], await visit.form()
+    here = f"{PLANS}/{plan_id}{_account_query(visit)}"
+    try:
+        job = await visit.api.get("jobs", form.get("job", ""), account_sid=_owner(visit))
+        asked = {name: value for name, value in job["parameters"].items() if name in _AGAIN}
+        body = {"plan": await _lines(visit, plan_id), **asked}
+        await visit.api.send_json("POST", "plans", body=body, account_sid=_owner(visit))
+    except ApiRefusal as refusal:
+        return visit.refused(refusal, here)
+    return visit.back(here, "It goes on where it stopped.")
+
+
+_AGAIN: Final = frozenset(
+    ("action", "canary", "soak_seconds", "least", "wait_seconds", "probe", "test_events", "replay")
+)
+"""The parameters of a job with which its plan goes on."""
 _MOVES: Final = {
     "pause": "It is paused: no further URL moves until it is resumed.",
     "resume": "It goes on.",
@@ -148,6 +166,7 @@ PAGES: Final[PageHandlers] = {
     "/move/plans": {"GET": draft, "POST": carry_out},
     "/move/plans/{plan_id}": {"GET": show},
     "/move/plans/{plan_id}/revert": {"POST": revert},
+    "/move/plans/{plan_id}/go-on": {"POST": go_on},
     "/move/plans/{plan_id}/{move}": {"POST": move_job},
 }
 

@@ -106,7 +106,8 @@ async def replay(visit: Visit) -> Response:
     """Create the job that a preview has shown."""
     form = await visit.form()
     account_sid = form.get("account_sid", "")
-    given = {name: form.getlist(name) for name in dict(form.multi_items()) if name[:1].isupper()}
+    names = {name for name, value in form.multi_items() if name[:1].isupper() and value}
+    given = {name: form.getlist(name) for name in names}
     try:
         job = await visit.api.post("jobs", form=given, account_sid=account_sid)
     except ApiRefusal as refusal:
