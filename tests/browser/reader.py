@@ -28,7 +28,7 @@ class PageReader:
 
     def open(self, path: str) -> None:
         """Type an address."""
-        self.browser.open(path if "://" in path else f"{self.base}{path}")
+        self.browser.open(path if path.startswith("http") else f"{self.base}{path}")
 
     @property
     def text(self) -> str:

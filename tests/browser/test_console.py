@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from base64 import b64encode
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
@@ -143,8 +144,37 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Generator[DevServer]:
             ]
             for sid in sids[:4]:
                 server.ended(sid)
-        server.names = {"sid": sids[0], "failed": sids[2], "waits": sids[4]}
+        server.ended(sids[4])
+        destination = good.url.rstrip("/")
+        link = server.call("/portal/v1/links", {"Callback": sids[2], "Note": "have a look"})
+        other = server.call("/portal/v1/links", {"Destination": destination})
+        job = server.call(
+            "/portal/v1/jobs", {"Kind": "replay", "Since": "2020-01-01T00:00:00Z", "Rate": "1"}
+        )
+        server.call("/portal/v1/destinations/pause", {"Destination": "http://127.0.0.1:2"})
+        configure(server, [f"{good.url}fleet/{number}" for number in range(3)])
+        server.names = {
+            "sid": sids[0],
+            "failed": sids[2],
+            "waits": sids[4],
+            "destination": destination,
+            "link": link["token"],
+            "other": other["token"],
+            "job": job["sid"],
+            "account": server.dev["account_sid"],
+            "plan": carried_out(server),
+        }
+        while server.call("/portal/v1/policy/urls")["found"] < 8:  # it counts at times
+            time.sleep(0.2)
         yield server
+
+
+def carried_out(server: DevServer) -> str:
+    """Carry out a plan for the URLs of the fleets, and return its id."""
+    draft = server.call("/portal/v1/plans/drafts", {"To": "kore"})
+    order = {"plan": draft["lines"], "action": "apply", "probe": True}
+    server.call("/portal/v1/plans", json.dumps(order).encode())
+    return draft["id"]
 
 
 PAGES: Final = [
@@ -159,8 +189,23 @@ PAGES: Final = [
     "/console/side-by-side?callback={sid}",
     "/console/undelivered",
     "/console/undelivered/preview?all=yes",
+    "/console/undelivered/jobs/{job}",
+    "/console/destinations",
+    "/console/destinations/one?destination={destination}&account={account}",
+    "/console/links",
+    "/console/links?callback={sid}",
+    "/console/links/{link}",
+    "/console/links/{other}",
+    "/console/links/no-such-link",
     "/console/move",
+    "/console/move?at=2024-11-05",
+    "/console/move/hold",
+    "/console/move/hold?prefix={destination}&phase=before&until=2025-01-15",
+    "/console/move/plans",
+    "/console/move/plans?to=kore&canary=20",
+    "/console/move/plans/{plan}?account={account}",
     "/console/secrets",
+    "/console/accounts/{account}",
     "/console/accounts",
     "/console/audit",
     "/console/dev",
