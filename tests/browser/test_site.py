@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from docs_build import site as builder
-from tests.browser.chromium import PROGRAM, Browser, a_browser
+from docs_build.chromium import PROGRAM, Browser, a_browser
 
 AXE = (Path(__file__).parent / "axe.min.js").read_text("utf-8")
 NARROW = 360
