@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from docs_build.chromium import Browser
 
-_PATIENCE: Final = 15.0
+_PATIENCE: Final = 40.0
 _LOOK_AGAIN: Final = 0.03
 _KEYS: Final = {"Tab": ("Tab", 9, ""), "Enter": ("Enter", 13, "\r"), "Space": (" ", 32, " ")}
 _FIND: Final = """(([selector, words]) => {

@@ -62,6 +62,21 @@ class DevServer:
                 return status
 
 
+class ListeningServer(ReceivingServer):
+    """A receiver that remembers what it got."""
+
+    judge: Callable[[Request], bool]
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self.requests: list[Request] = []
+        self.accepts = self._judged
+
+    def _judged(self, request: Request) -> bool:
+        self.requests.append(request)
+        return self.judge(request)
+
+
 @contextmanager
 def dev_server(data: Path, *flags: str) -> Generator[DevServer]:
     command = (
@@ -83,15 +98,15 @@ def dev_server(data: Path, *flags: str) -> Generator[DevServer]:
         yield DevServer(json.loads(process.stdout.readline()), process)
     finally:
         process.terminate()
-        process.wait(20)
+        process.communicate(timeout=20)
 
 
 @contextmanager
 def receiving(
     accepts: Callable[[Request], bool] = lambda _: True, *, refuses_with: int = 403
-) -> Generator[ReceivingServer]:
-    server = ReceivingServer(("127.0.0.1", 0), Answering)
-    server.accepts, server.refuses_with = accepts, refuses_with
+) -> Generator[ListeningServer]:
+    server = ListeningServer(("127.0.0.1", 0), Answering)
+    server.judge, server.refuses_with = accepts, refuses_with
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
@@ -217,8 +232,9 @@ def test_the_policy_lets_no_script_of_others_run(filled: DevServer, tmp_path: Pa
 
 @needs_a_browser
 def test_all_of_it_can_be_used_by_the_keyboard(filled: DevServer, tmp_path: Path) -> None:
+    filled.ended(filled.names["waits"])
     with reading(filled, tmp_path) as reader:
-        reader.open(f"/console/callbacks/{filled.names['failed']}")
+        reader.open(f"/console/callbacks/{filled.names['waits']}")
         reader.presses("Tab")
         assert reader.focus == "Skip to the content"
         assert reader.browser.run(
@@ -226,14 +242,14 @@ def test_all_of_it_can_be_used_by_the_keyboard(filled: DevServer, tmp_path: Path
         )
         reader.presses("Enter")
         assert reader.address.endswith("#main")
-        reader.tabs_to("Replay as twilio…")
+        reader.tabs_to("Replay as kore…")
         reader.presses("Enter")
         reader.waits_for("with a token of its own")
         reader.presses("Tab")
-        assert reader.focus == "Replay as twilio"
+        assert reader.focus == "Replay as kore"
         reader.presses("Enter")
-        text = reader.waits_for("This new callback from twilio repeats the one before")
-        assert "Why twilio" in text
+        text = reader.waits_for("This new callback from kore repeats the one before")
+        assert "Why kore" in text
 
 
 @needs_a_browser
@@ -252,3 +268,69 @@ def test_a_page_works_without_a_script(filled: DevServer, tmp_path: Path) -> Non
         reader.types("no need any more", into="[name=reason]")
         reader.clicks("Discard", on="main form button.danger")
         reader.waits_for("no need any more")
+
+
+@needs_a_browser
+def test_a_new_user_sees_the_move_happen(tmp_path: Path) -> None:
+    with (
+        receiving() as receiver,
+        dev_server(tmp_path / "data", "--at", "2024-10-10") as server,
+        reading(server, tmp_path / "profile") as reader,
+    ):
+        assert "No callbacks yet" in reader.text
+
+        # An event is triggered in another window, and its callback appears here by itself.
+        reader.browser.run("window.isThePageBefore = true")
+        server.call(f"/v1/Sims/{server.dev['sim_sid']}", {"Status": "inactive"} | called(receiver))
+        reader.waits_for("SIM update inactive", "delivered")
+        assert reader.browser.run("window.isThePageBefore === true")
+
+        # Why did it come from twilio? And what would kore have sent?
+        text = reader.follows("SIM update")
+        assert "Why twilio" in text
+        assert "Default decides" in text
+        text = reader.follows("Side by side", on="main a")
+        assert "computed with the same parameters, and was not sent" in text
+        assert "Kore-Signature" in text
+        reader.follows("SIM update")
+
+        # It is sent again, by kore.
+        reader.clicks("Replay as kore…")
+        text = reader.follows("Replay as kore", on="main form button")
+        assert "This new callback from kore repeats the one before" in text
+        reader.waits_for("1 sent", "200")
+        assert len(received(receiver, "kore-signature")) == 1
+
+        # The default moves from twilio to kore, because the clock passes the border.
+        text = reader.follows("The move")
+        assert "the default moves from twilio to kore" in text
+        reader.waits_for("Another source than today: 1 URL")
+        reader.follows("Dev", on="nav a")
+        reader.clicks("Advance past 16 October 2024…")
+        reader.follows("Advance the clock", on="main form button")
+        text = reader.follows("The move")
+        assert "twilio ends" in text
+        reader.waits_until(
+            "document.querySelector('svg[aria-label^=Timeline]').getAttribute('aria-label')"
+            ".includes('Today is 16 October 2024')"
+        )
+
+        # The same URL is now called from kore. What is new moves no row until it is asked for.
+        reader.follows("Callbacks")
+        server.call(f"/v1/Sims/{server.dev['sim_sid']}", {"Status": "active"} | called(receiver))
+        reader.waits_for("1 new callback")
+        reader.follows("1 new callback")
+        text = reader.follows("SIM update active")
+        assert "Why kore" in text
+        assert "Default decides" in text
+        assert len(received(receiver, "kore-signature")) == 2
+        assert len(received(receiver, "x-twilio-signature")) == 1
+
+
+def called(receiver: ListeningServer) -> dict[str, str]:
+    return {"CallbackUrl": f"{receiver.url}path?foo=bar", "CallbackMethod": "POST"}
+
+
+def received(receiver: ListeningServer, header: str) -> list[Request]:
+    """Return the requests with this header."""
+    return [one for one in receiver.requests if header in {name.lower() for name, _ in one.headers}]

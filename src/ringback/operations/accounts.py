@@ -92,11 +92,15 @@ def set_status(
 ) -> Account:
     """Suspend or reactivate an account, and return it; raises NotFound if there is none.
 
-    Nobody can sign in to a suspended account or to its subaccounts. Its callbacks that were created
-    before are still sent.
+    Nobody can sign in to a suspended account or to its subaccounts, and their sessions of the
+    console end. Its callbacks that were created before are still sent.
     """
     account = fetch_account(tx, sid_or_kore_id)
     changed = replace(account, status=status)
+    if changed.is_suspended:
+        for one in with_subaccounts(tx, account):
+            for credential in (one.sid, *(key.sid for key in tx.accounts.keys.of(one.sid))):
+                tx.console_sessions.remove_of(credential)
     action = "SuspendAccount" if changed.is_suspended else "ResumeAccount"
     return change_account(tx, action, account, changed, context)
 

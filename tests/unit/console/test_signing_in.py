@@ -114,10 +114,16 @@ async def test_a_session_ends_with_its_account_and_with_its_key(world: ConsoleWo
     )
     await world.change(lambda tx: end_key(tx, world.seed.operators_key.key.sid, world.context()))
     world.application.api.dependencies.authenticator.forget_sessions()
-    refused = await owner.open(LIST)
+    assert (await owner.open(LIST)).status == 303
+    assert (await operator.open(LIST)).status == 303
+    form = {"user": account.sid, "password": account.auth_token}
+    refused = await owner.send("/console/sign-in", **form)
     assert refused.status == 403
     assert "suspended" in refused.text
-    assert (await operator.open(LIST)).status == 303
+    await world.change(
+        lambda tx: set_status(tx, account.sid, AccountStatus.ACTIVE, world.context())
+    )
+    assert (await owner.open(LIST)).status == 303  # the session stays ended
 
 
 async def test_a_session_outlives_an_advanced_clock(world: ConsoleWorld) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from ringback.core.accounts.account import Account, AccountStatus, ApiKeyRole
 from ringback.core.audit import ActorKind, AuditEntry
-from ringback.core.errors import Forbidden, Unauthorized
+from ringback.core.errors import Unauthorized
 from ringback.operations.accounts import set_status
 from ringback.operations.api_keys import create_key, end_key
 from ringback.operations.auth_tokens import create_secondary, delete_secondary, promote_secondary
@@ -192,18 +192,20 @@ def test_it_ends_with_a_secondary_auth_token_that_is_deleted(world: World) -> No
     assert "is not valid any more" in world.refusal(token)
 
 
-def test_a_suspended_account_sees_nothing_until_it_is_active_again(world: World) -> None:
+def test_the_sessions_of_a_suspended_account_end_and_stay_ended(world: World) -> None:
     token = world.begin().token
     set_status(world.tx, ACCOUNT_SID, AccountStatus.SUSPENDED, world.context)
-    with pytest.raises(Forbidden, match=f"account {ACCOUNT_SID} is suspended"):
-        session_caller(world.tx, token, OUTSIDE)
-    set_status(world.tx, ACCOUNT_SID, AccountStatus.ACTIVE, world.context)
-    assert session_caller(world.tx, token, OUTSIDE).account == world.account
-
-
-def test_a_sign_out_from_a_suspended_account_ends_the_session(world: World) -> None:
-    token = world.begin().token
-    set_status(world.tx, ACCOUNT_SID, AccountStatus.SUSPENDED, world.context)
-    end_session(world.tx, token, world.context)
     assert world.tx.console_sessions.sessions == {}
-    assert world.last_entry.action == "SignOut"
+    set_status(world.tx, ACCOUNT_SID, AccountStatus.ACTIVE, world.context)
+    with pytest.raises(Unauthorized, match="it has ended"):
+        session_caller(world.tx, token, OUTSIDE)
+
+
+def test_a_suspension_of_a_parent_ends_the_sessions_of_its_subaccounts(world: World) -> None:
+    sid = "AC" + "f" * 32
+    child = an_account(sid=sid, parent_sid=ACCOUNT_SID)
+    world.tx.accounts.add(child, [])
+    token = world.begin(sid, child.auth_token).token
+    set_status(world.tx, ACCOUNT_SID, AccountStatus.SUSPENDED, world.context)
+    with pytest.raises(Unauthorized):
+        session_caller(world.tx, token, OUTSIDE)

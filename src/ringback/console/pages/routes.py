@@ -127,7 +127,8 @@ def pages_app(parts: ConsoleParts) -> Starlette:
     async def failed(request: Request, failure: Exception) -> Response:
         return _error_page(request, failure)
 
-    errors = (ApiRefusal, ApiError, HTTPException, StoreUnavailable)
+    # `Exception` is also logged by the server, with its traceback.
+    errors = (ApiRefusal, ApiError, HTTPException, StoreUnavailable, Exception)
     app = Starlette(routes=routes, exception_handlers=dict.fromkeys(errors, failed))
     app.router.redirect_slashes = False
     return app
@@ -166,8 +167,11 @@ def _error_page(request: Request, failure: Exception) -> Response:
             status, code, message = failure.status, failure.code, failure.message
         case HTTPException():
             status, code, message = (failure.status_code, None, f"there is no page {asked}")
-        case _:
+        case StoreUnavailable():
             status, code, message = 503, 20503, f"{failure}; nothing was changed, try again later"
+        case _:
+            status, code = 500, 20500
+            message = "Ringback failed while it made this page; its log has the details"
     values = {
         "title": _TITLES.get(status, "Something went wrong"),
         "status": status,
