@@ -195,7 +195,7 @@ def _taken(browser: Browser, url: str, picture: ConsolePicture) -> bytes:
     height = browser.run(f"{_END}({picture.most})")
     browser.resize(picture.width, height)
     clip = {"x": 0, "y": 0, "width": picture.width, "height": height, "scale": 1}
-    shot = browser.call("Page.captureScreenshot", format="webp", quality=80, clip=clip)
+    shot = browser.call("Page.captureScreenshot", format="webp", quality=72, clip=clip)
     return b64decode(shot["data"])
 
 

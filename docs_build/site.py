@@ -118,7 +118,9 @@ def _with_recordings(
         kind, name = place.groups()
         if kind == "screenshot":
             file, words = SCREENSHOTS[name]
-            shown = f"![{words}]({to_root}pictures/{file}){{ loading=lazy }}"
+            place = f"{to_root}pictures/{file}"
+            # A click shows it in its full size.
+            shown = f"[![{words}]({place}){{ loading=lazy }}]({place})"
             return shown if (pictures / file).exists() else ""
         html = recorded[name].as_html(plays=kind == "cast")
         if kind == "picture":
