@@ -68,13 +68,13 @@ class Recording:
     def show(self, command: str, folder: Path) -> str:
         """Type a `ringback` command and run it; return its output."""
         self.type(command)
-        return self.run(_ringback(*command.split()[1:]), folder)
+        return self.run(ringback(*command.split()[1:]), folder)
 
     def run(self, command: Sequence[str], folder: Path) -> str:
         """Add a command's output, with the time that it took; return the output."""
         began, start = time.monotonic(), self.now
         printed = ""
-        with _program(command, folder) as program:
+        with running(command, folder) as program:
             for piece in program.output():
                 self.now = start + time.monotonic() - began
                 self.pieces.append((self.now, piece))
@@ -105,9 +105,9 @@ def recordings(api_page: Path) -> dict[str, Recording]:
     """Return all recordings by name; write a picture of the API's page to `api_page`."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        with _program(_ringback("dev", "--port", "0", "--gateway", "none"), folder) as dev:
+        with running(ringback("dev", "--port", "0", "--gateway", "none"), folder) as dev:
             dev.wait_for("callbacks list")
-            with _program(_ringback("listen"), folder) as listen:
+            with running(ringback("listen"), folder) as listen:
                 listen.wait_for("listening on")
                 cast = _first_minute(folder)
                 heard = listen.wait_for(r"kore  POST .*?answered.*?\n")
@@ -149,12 +149,12 @@ def _probe(folder: Path) -> Recording:
     program = ROOT / "examples" / "receivers" / "checks_twilio_only.py"
     secrets = {"TWILIO_AUTH_TOKEN": "made-up-auth-token", "KORE_SECRET": "made-up-secret"}
     recording = Recording("ringback probe, with a receiver that checks Twilio's signature alone")
-    with _program((sys.executable, str(program), "--port", "0"), folder, **secrets) as receiver:
+    with running((sys.executable, str(program), "--port", "0"), folder, **secrets) as receiver:
         url = receiver.wait_for(r"http://\S+\n").strip()
         shown = '--auth-token "$TWILIO_AUTH_TOKEN" --kore-secret "$KORE_SECRET"'
         given = "--auth-token", *secrets.values()
         recording.type(f'ringback probe "{url}" {shown}')
-        recording.run(_ringback("probe", url, *given[:2], "--kore-secret", given[2]), folder)
+        recording.run(ringback("probe", url, *given[:2], "--kore-secret", given[2]), folder)
     return recording
 
 
@@ -187,9 +187,7 @@ class Program:
 
     def __init__(self, command: Sequence[str], folder: Path, **variables: str) -> None:
         self._ours, theirs = pty.openpty()
-        environment = {
-            name: value for name, value in os.environ.items() if not name.startswith("RINGBACK_")
-        }
+        environment = environment_without_settings()
         environment |= {"TERM": "xterm-256color", "COLUMNS": str(_WIDTH), **variables}
         environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
         self.process = subprocess.Popen(
@@ -229,7 +227,8 @@ class Program:
 
 
 @contextmanager
-def _program(command: Sequence[str], folder: Path, **variables: str) -> Generator[Program]:
+def running(command: Sequence[str], folder: Path, **variables: str) -> Generator[Program]:
+    """Run a program in a terminal of its own, and end it as Ctrl-C does."""
     program = Program(command, folder, **variables)
     try:
         yield program
@@ -237,7 +236,13 @@ def _program(command: Sequence[str], folder: Path, **variables: str) -> Generato
         program.close()
 
 
-def _ringback(*arguments: str) -> tuple[str, ...]:
+def environment_without_settings() -> dict[str, str]:
+    """Return the environment for a command, without variables that are settings of Ringback."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("RINGBACK_")}
+
+
+def ringback(*arguments: str) -> tuple[str, ...]:
+    """Return the command line of a `ringback` command."""
     return (sys.executable, "-m", "ringback", *arguments)
 
 

@@ -1,8 +1,8 @@
 """Builds the documentation website: `python -m docs_build.site [FOLDER]`, `make docs`.
 
-It copies the pages of docs/ to build/docs, replaces markers with recordings of real commands, and
-zensical makes the website from the copy. Nothing comes from the network, and a broken link or
-anchor fails the build.
+It copies the pages of docs/, replaces markers with recordings of real commands and pictures of real
+pages, and zensical makes the website from the copy. Nothing comes from the network, and a broken
+link or anchor fails the build.
 """
 
 import re
@@ -10,9 +10,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
+from docs_build.console_pictures import PICTURES, take_pictures
 from docs_build.runs import Recording, recordings
 
 ROOT: Final = Path(__file__).parents[1]
@@ -25,6 +28,14 @@ _EXAMPLES: Final = {".md": "", ".py": ".txt", ".toml": ".txt"}
 Browsers show text files, but download programs; and a package with the website has no additional
 programs.
 """
+SCREENSHOTS: Final[Mapping[str, tuple[str, str]]] = {
+    "api-page": (
+        "api-page.png",
+        "The page of the API in a browser: its operations, and the form of one",
+    ),
+    **{name: (f"{name}.webp", picture.text) for name, picture in PICTURES.items()},
+}
+"""The file of each screenshot, and its text for people who can't see it."""
 _PLACE: Final = re.compile(r"^<!-- (picture|cast|screenshot): ([\w-]+) -->$", re.MULTILINE)
 
 
@@ -37,16 +48,17 @@ def build(site: Path = SITE) -> None:
         folder = Path(temporary)
         pages = folder / "pages"
         _copy_pages(pages)
-        picture = pages / "pictures" / "api-page.png"
-        recorded = recordings(picture)
+        pictures = pages / "pictures"
+        with ThreadPoolExecutor(1) as beside:
+            taken = beside.submit(take_pictures, pictures)
+            recorded = recordings(pictures / SCREENSHOTS["api-page"][0])
+            taken.result()
         for name, recording in recorded.items():
-            (pages / "pictures" / f"{name}.cast").write_text(recording.as_asciicast(), "utf-8")
+            (pictures / f"{name}.cast").write_text(recording.as_asciicast(), "utf-8")
         for page in pages.rglob("*.md"):
             text = page.read_text("utf-8")
             depth = "../" * (len(page.relative_to(pages).parts) - 1)
-            page.write_text(
-                _with_recordings(text, recorded, depth, has_picture=picture.exists()), "utf-8"
-            )
+            page.write_text(_with_recordings(text, recorded, pictures, depth), "utf-8")
         shutil.copy(HERE / "zensical.toml", folder)
         run_zensical(folder)
         shutil.rmtree(site, ignore_errors=True)
@@ -98,19 +110,18 @@ def _list_of_decisions() -> str:
 
 
 def _with_recordings(
-    text: str, recorded: dict[str, Recording], to_root: str, *, has_picture: bool
+    text: str, recorded: dict[str, Recording], pictures: Path, to_root: str
 ) -> str:
     """Return a page with each marker replaced with its recording, or removed if there is none."""
 
     def shown(place: re.Match[str]) -> str:
         kind, name = place.groups()
         if kind == "screenshot":
-            return (
-                f"![The page of the API in a browser: its operations, and the form of one]"
-                f"({to_root}pictures/{name}.png)"
-                if has_picture
-                else ""
-            )
+            file, words = SCREENSHOTS[name]
+            place = f"{to_root}pictures/{file}"
+            # A click shows it in its full size.
+            shown = f"[![{words}]({place}){{ loading=lazy }}]({place})"
+            return shown if (pictures / file).exists() else ""
         html = recorded[name].as_html(plays=kind == "cast")
         if kind == "picture":
             return html

@@ -4,7 +4,7 @@ import json
 import time
 from typing import Any, Final
 
-from tests.browser.chromium import Browser
+from docs_build.chromium import Browser
 
 _PATIENCE: Final = 40.0
 _LOOK_AGAIN: Final = 0.03

@@ -18,8 +18,8 @@ from urllib.request import urlopen
 
 import pytest
 
+from docs_build.chromium import a_browser
 from ringback.receiver import ReceivedRequest as Request
-from tests.browser.chromium import a_browser
 from tests.browser.reader import PageReader
 from tests.browser.test_site import AXE, NARROW, SETTLED, STOP_MOVING, needs_a_browser
 from tests.receivers import Answering, ReceivingServer

@@ -3,11 +3,11 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
+from docs_build.chromium import a_browser
 from ringback.probe.probe_cases import CASES
 from ringback.probe.probe_report import CaseResult, CaseVerdict
 from ringback.probe.report.html import as_html
 from ringback.probe.root_causes import report_of
-from tests.browser.chromium import a_browser
 from tests.browser.test_site import NARROW, faults_of, needs_a_browser, served
 
 LONG = "POST /hook?" + "site=M%c3%bcnchen&" * 40 + " HTTP/1.1\nKore-Signature: " + "0" * 64

@@ -1,6 +1,7 @@
 """The site of the documents: it builds, leads nowhere wrong, and every reader can read it."""
 
 import fcntl
+import html
 import json
 import os
 import re
@@ -16,13 +17,15 @@ from typing import Any
 import pytest
 
 from docs_build import site as builder
-from tests.browser.chromium import PROGRAM, Browser, a_browser
+from docs_build.chromium import PROGRAM, Browser, a_browser
+from docs_build.console_pictures import PICTURES
 
 AXE = (Path(__file__).parent / "axe.min.js").read_text("utf-8")
 NARROW = 360
 KINDS_OF_PAGES = [
     "index.html",  # with a cast
     "concepts.html",  # with pictures
+    "console.html",  # with screenshots
     "reference/commands/callbacks.html",  # with a terminal
     "reference/settings.html",  # with the widest table
     "migrate.html",  # with prompts
@@ -107,9 +110,18 @@ def test_the_site_has_its_recordings_and_names_nothing_from_elsewhere(site: Path
         r'<(?:script|img|iframe|source)[^>]* src="([^"]*)"|<link[^>]* href="([^"]*)"'
     )
     for name, text in pages.items():
-        assert "<!-- picture" not in text, name
+        assert not re.search("<!-- (picture|cast|screenshot)", text), name
         for urls in loaded.findall(text):
             assert not re.match("(https?:)?//", "".join(urls)), (name, urls)
+
+
+@needs_a_browser
+def test_the_site_has_small_pictures_of_the_console(site: Path) -> None:
+    page = (site / "console.html").read_text("utf-8")
+    for name, picture in PICTURES.items():
+        assert f'src="pictures/{name}.webp"' in page
+        assert picture.text in html.unescape(page)
+        assert 5_000 < (site / "pictures" / f"{name}.webp").stat().st_size < 150_000, name
 
 
 def test_each_page_is_in_the_contents() -> None:

@@ -1,8 +1,14 @@
-"""What the site's recordings make of the text of a terminal."""
+"""What the site's recordings make of the text of a terminal, and which pictures its pages have."""
 
 import json
+import re
+from pathlib import Path
 
 from docs_build.runs import Recording
+from docs_build.site import SCREENSHOTS
+from ringback.console.visit import PAGES
+
+DOCS = Path(__file__).parents[2] / "docs"
 
 
 def a_recording(*pieces: tuple[float, str]) -> Recording:
@@ -32,3 +38,18 @@ def test_an_asciicast_has_a_head_and_an_event_for_each_piece() -> None:
     head, *events = a_recording((0, "one\n"), (1.23456, "two")).as_asciicast().splitlines()
     assert json.loads(head) == {"version": 2, "width": 100, "height": 30, "title": "A run"}
     assert [json.loads(event) for event in events] == [[0, "o", "one\r\n"], [1.235, "o", "two"]]
+
+
+def test_each_screenshot_has_one_place_and_says_what_it_shows() -> None:
+    text = "".join(page.read_text("utf-8") for page in DOCS.rglob("*.md"))
+    places = re.findall(r"^<!-- screenshot: ([\w-]+) -->$", text, re.MULTILINE)
+    assert sorted(places) == sorted(SCREENSHOTS)
+    assert all(len(words) > 30 for _, words in SCREENSHOTS.values())
+
+
+def test_each_page_of_the_console_has_a_section_and_a_picture() -> None:
+    sections = (DOCS / "console.md").read_text("utf-8").split("\n## ")
+    for page in PAGES:
+        (section,) = [each for each in sections if each.startswith(f"{page.name}\n")]
+        assert "<!-- screenshot: console-" in section, page.name
+        assert "The same: [`ringback " in section, page.name

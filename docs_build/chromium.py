@@ -75,11 +75,15 @@ class Browser:
             self._read()
 
     def run(self, script: str) -> Any:
-        """Return the value of a script's last expression, or that of its promise."""
+        """Return the value of a script's last expression, or that of its promise.
+
+        Raises RuntimeError if the script fails.
+        """
         answer = self.call(
             "Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True
         )
-        assert "exceptionDetails" not in answer, answer
+        if "exceptionDetails" in answer:
+            raise RuntimeError(f"{script}: {answer}")
         return answer["result"].get("value")
 
     def prefer(self, scheme: str) -> None:
@@ -88,6 +92,7 @@ class Browser:
         self.call("Emulation.setEmulatedMedia", features=features)
 
     def resize(self, width: int, height: int = 800) -> None:
+        """Show pages in a window of this size, in pixels."""
         self.call(
             "Emulation.setDeviceMetricsOverride",
             width=width,
@@ -97,6 +102,7 @@ class Browser:
         )
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
+        """Return the result of a method of the protocol; raises RuntimeError if it fails."""
         self._calls += 1
         message: dict[str, Any] = {"id": self._calls, "method": method, "params": parameters}
         if self._session:
@@ -105,7 +111,8 @@ class Browser:
         while True:
             answer = self._read()
             if answer.get("id") == self._calls:
-                assert "error" not in answer, (method, answer)
+                if "error" in answer:
+                    raise RuntimeError(f"{method}: {answer}")
                 return answer["result"]
 
     def _read(self) -> dict[str, Any]:
@@ -113,9 +120,11 @@ class Browser:
         end = time.monotonic() + _PATIENCE
         while b"\0" not in self._unread:
             ready, _, _ = select.select([self._in], [], [], end - time.monotonic())
-            assert ready, "the browser says nothing"
+            if not ready:
+                raise TimeoutError("the browser says nothing")
             piece = os.read(self._in, 1 << 20)
-            assert piece, "the browser has ended"
+            if not piece:
+                raise RuntimeError("the browser has ended")
             self._unread += piece
         text, _, self._unread = self._unread.partition(b"\0")
         message = json.loads(text)
@@ -134,6 +143,7 @@ class Browser:
         return message
 
     def close(self) -> None:
+        """End the browser."""
         os.close(self._out)
         os.close(self._in)
         os.kill(self._pid, signal.SIGKILL)
@@ -142,6 +152,7 @@ class Browser:
 
 @contextmanager
 def a_browser(profile: Path) -> Generator[Browser]:
+    """Start a browser that keeps its data in this folder, and end it."""
     browser = Browser(profile)
     try:
         yield browser
