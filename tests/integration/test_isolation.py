@@ -17,7 +17,14 @@ from starlette.routing import Route
 
 from ringback.api.all_routes import all_routes
 from ringback.api.app import create_app
+from ringback.api.dependencies import ApiDependencies
+from ringback.api.operation_definition import ApiOperation
 from ringback.api.portal.callbacks import CALLBACKS
+from ringback.api.portal.plan_views import PlanViewEndpoints
+from ringback.api.portal.policy_changes import PolicyChangeEndpoints
+from ringback.api.portal.policy_outlook import PolicyOutlookEndpoints
+from ringback.api.portal.receiver_checks import ReceiverCheckEndpoints
+from ringback.application.plan_desk import PlanDesk
 from ringback.core.accounts.account import Account
 from ringback.core.accounts.client_credentials import ClientCredentials
 from ringback.core.callback_counts import CallbackCounts, CountedMinute, CountSpan
@@ -31,12 +38,13 @@ from ringback.core.http.http_exchange import AttemptResult, ReceiverResponseReco
 from ringback.core.http.outcome import DeliveredOutcome
 from ringback.core.job import JobKind
 from ringback.core.kore_ids import ULID_BYTES, KoreIdKind, make_kore_id
-from ringback.core.policy.source_policy import Source
+from ringback.core.policy.source_policy import NOTICE, Source
 from ringback.core.retention import TimeSubject
 from ringback.core.sids import SidKind
 from ringback.core.sims.mobile_networks import NETWORKS
 from ringback.core.supersim.sim import SimStatus
 from ringback.core.wireless.sim import WirelessStatus
+from ringback.policy.active_policy import ActivePolicy
 from ringback.ports import (
     AuditFilter,
     CallbackFilter,
@@ -48,10 +56,12 @@ from ringback.ports import (
     Transaction,
 )
 from ringback.ports.callbacks import lane_of
+from ringback.settings.policy_editor import as_text
 from ringback.stores.sqlite.store import SqliteStore
 from tests.fakes import (
     NOW,
     VAULT,
+    SeededRandomness,
     a_secret,
     an_account,
     an_api_client,
@@ -59,11 +69,12 @@ from tests.fakes import (
     an_audit_entry,
     claim_from,
 )
+from tests.policy_monitors import monitor_of, running, stored_in, until
 from tests.stores import records
 from tests.stores.asking import ended, rendered
 from tests.stores.records import OURS, THEIRS
 from tests.unit.api.caller import Answer, Caller, basic
-from tests.unit.api.world import dependencies_on
+from tests.unit.api.world import dependencies_on, found_ready
 
 OPERATOR: Final = an_api_key(sid="SK" + "0" * 32, account_sid=None, secret="the operator's")
 WHOSE: Final = {OURS: "ours", THEIRS: "theirs"}
@@ -171,6 +182,7 @@ def furnish_callbacks(tx: Transaction, sid: str) -> None:
     moves = replace(records.job(NUMBERS[sid] + 50, sid), kind=JobKind.MIGRATION, plan_id=plan)
     tx.jobs.add(replace(moves, parameters={"action": "apply"}))
     tx.plans.add(sid, plan, 1, [f"a line about {host}"])
+    tx.receiver_checks.save(records.receiver_check(url=f"{host}/hook", account_sid=sid))
     copy = records.shadow(NUMBERS[sid], sid)
     tx.shadows.open([copy])
     tx.shadows.settle([copy.settled(AttemptResult(DeliveredOutcome(200)), None, started=NOW)])
@@ -209,6 +221,7 @@ def everything_of(tx: Transaction, sid: str) -> list[Any]:
         *(callbacks, [tx.callbacks.attempts(one.sid) for one in callbacks]),
         tx.shadows.page(sid, ShadowCallbackFilter(), PageWindow(99)),
         *(table.page(sid, {}, PageWindow(99)) for table in tables),
+        tx.receiver_checks.newest(sid, limit=99),
         tx.supersim.sessions.of_sim(records.SIMS[sid].sid, since=NOW - records.SECOND * 9999),
         tx.wireless.sessions.of_sim(
             records.WIRELESS_SIMS[sid].sid, since=NOW - records.SECOND * 9999
@@ -276,6 +289,10 @@ FORMS: Final[dict[str, list[dict[str, str]]]] = {
     "/portal/v1/replays": [{"Sids": CALLBACK}, {"Since": "2024-01-01T00:00:00Z"}],
     "/portal/v1/jobs": [{"Kind": "replay", "Since": "2024-01-01T00:00:00Z"}],
     **{f"/portal/v1/jobs/{{sid}}/{verb}": [{}] for verb in ("pause", "resume", "cancel")},
+    "/portal/v1/policy/holds": [{"AccountSid": THEIRS, "Phase": "before"}],
+    "/portal/v1/policy/holds/release": [{"AccountSid": THEIRS}],
+    "/portal/v1/receiver_checks": [{"Url": f"{THERE}/hook"}, {"Url": A_URL, "AccountSid": THEIRS}],
+    "/portal/v1/plans/drafts": [{"To": "kore", "AccountSid": THEIRS}],
     "/portal/v1/retention": [{"Answers": "7d", "Confirm": "yes"}],
     "/portal/v1/destinations": [{"Destination": THERE, "Rate": "7", "Header": "X-Own: mine"}],
     "/portal/v1/destinations/pause": [{"Destination": THERE}, {"Destination": "*"}],
@@ -333,6 +350,7 @@ FORMS: Final[dict[str, list[dict[str, str]]]] = {
 """The forms to send to each path; forms that create something refer to the other's records."""
 
 DOCUMENTS: Final[dict[str, list[dict[str, Any]]]] = {
+    "/portal/v1/policy/preview": [{"version": 0, "phases": [], "holds": []}],
     "/portal/v1/callbacks": [
         {"url": A_URL, "parameters": {"a": "1"}, "idempotency_key": f"{THEIRS}-key"}
     ],
@@ -463,6 +481,22 @@ class Server:
         return await self.caller.call(ask.verb, ask.target, ask.body, headers=headers)
 
 
+async def beside(dependencies: ApiDependencies) -> list[ApiOperation]:
+    """Return the operations that need more than the dependencies."""
+    store, clock, active = dependencies.store, dependencies.clock, ActivePolicy(NOTICE)
+    monitor, stored = monitor_of(store, active, clock), stored_in(store, active, clock)
+    async with running(monitor):
+        await until(lambda: monitor.dependents)
+    desk = PlanDesk(store, clock, SeededRandomness(), monitor)
+    groups = (
+        PolicyChangeEndpoints(dependencies, monitor, stored, as_text),
+        PolicyOutlookEndpoints(dependencies, monitor),
+        ReceiverCheckEndpoints(dependencies, found_ready, lambda _: None),
+        PlanViewEndpoints(dependencies, desk),
+    )
+    return [one for group in groups for one in group.operations()]
+
+
 async def server(path: Path, *accounts: str) -> Server:
     """Return a server with these accounts, the first of which is the intruder's."""
     store = SqliteStore.open(path, VAULT)
@@ -475,8 +509,9 @@ async def server(path: Path, *accounts: str) -> Server:
     await store.transact(fill)
     dependencies = dependencies_on(store)
     await dependencies.destinations.book.refresh(store)
-    caller = Caller(create_app(dependencies), credentials=None)
-    routes = [route for route in all_routes(dependencies) if isinstance(route, Route)]
+    portal = await beside(dependencies)
+    caller = Caller(create_app(dependencies, portal=portal), credentials=None)
+    routes = [route for route in all_routes(dependencies, portal) if isinstance(route, Route)]
     signed_in = await caller.post(
         "/api-services/v1/auth/token",
         {

@@ -6,7 +6,6 @@ from typing import Final
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.policy.receiver_evidence import ReceiverCheck
 from ringback.operations.callback_destinations import CallbackUrlAndMethod
-from ringback.operations.callback_urls import FIRST, configured_urls
 from ringback.operations.context import AccountOperationContext
 from ringback.ports import CallbackFilter, PageWindow, Store, Transaction
 
@@ -23,6 +22,9 @@ async def find_receiver(
     It is the same as `url` but for its fragment and its credentials, which are those of the
     account. Raises StoreUnavailable.
     """
+    # Imported late: a server needs the products' records only for requests about them.
+    from ringback.operations.callback_urls import FIRST, configured_urls  # noqa: PLC0415
+
     start = FIRST
     while start is not None:
         page = await store.read(
