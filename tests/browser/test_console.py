@@ -256,12 +256,20 @@ CUT: Final = """[...document.querySelectorAll("main *")].filter(each => {
 }).slice(0, 3).map(each => each.outerHTML.slice(0, 120))"""
 
 
+@pytest.fixture(scope="module")
+def checking(filled: DevServer, tmp_path_factory: pytest.TempPathFactory) -> Generator[PageReader]:
+    """A browser in which pages are checked; all tests of pages share it."""
+    with reading(filled, tmp_path_factory.mktemp("profile")) as reader:
+        reader.browser.call("Page.setBypassCSP", enabled=True)  # for the checks, which are a script
+        yield reader
+
+
 @needs_a_browser
 @pytest.mark.parametrize("path", PAGES)
-def test_a_page_is_readable_by_everybody(filled: DevServer, tmp_path: Path, path: str) -> None:
-    with reading(filled, tmp_path) as reader:
-        reader.browser.call("Page.setBypassCSP", enabled=True)  # for the checks, which are a script
-        assert list(faults_of(reader, path.format(**filled.names))) == []
+def test_a_page_is_readable_by_everybody(
+    filled: DevServer, checking: PageReader, path: str
+) -> None:
+    assert list(faults_of(checking, path.format(**filled.names))) == []
 
 
 @needs_a_browser
