@@ -118,10 +118,10 @@ def _with_recordings(
         kind, name = place.groups()
         if kind == "screenshot":
             file, words = SCREENSHOTS[name]
-            place = f"{to_root}pictures/{file}"
-            # A click shows it in its full size.
-            shown = f"[![{words}]({place}){{ loading=lazy }}]({place})"
-            return shown if (pictures / file).exists() else ""
+            if not (pictures / file).exists():
+                return ""
+            at = f"{to_root}pictures/{file}"
+            return f"[![{words}]({at}){{ loading=lazy }}]({at})"  # a click shows its full size
         html = recorded[name].as_html(plays=kind == "cast")
         if kind == "picture":
             return html
