@@ -21,7 +21,7 @@ import pytest
 from docs_build.chromium import a_browser
 from ringback.receiver import ReceivedRequest as Request
 from tests.browser.reader import PageReader
-from tests.browser.test_site import AXE, NARROW, SETTLED, STOP_MOVING, needs_a_browser
+from tests.browser.test_site import NARROW, SETTLED, needs_a_browser, unreadable
 from tests.receivers import Answering, ReceivingServer
 
 WIDE: Final = 1280
@@ -223,15 +223,7 @@ def faults_of(reader: PageReader, path: str) -> Generator[str]:
     browser.resize(WIDE)
     reader.open(path)
     browser.run("for (const each of document.querySelectorAll('details')) each.open = true")
-    browser.run(f"{AXE};{STOP_MOVING}")
-    for scheme, rules in (("light", ""), ("dark", ', runOnly: ["color-contrast"]')):
-        browser.prefer(scheme)
-        browser.run(SETTLED)
-        found = browser.run(
-            f"axe.run(document, {{resultTypes: ['violations']{rules}}}).then(result =>"
-            " result.violations.map(each => each.id + ': ' + each.nodes[0].html))"
-        )
-        yield from (f"{path}, {scheme}: {each}" for each in found)
+    yield from (f"{path}, {fault}" for fault in unreadable(browser))
     for width in (WIDE, NARROW):
         browser.resize(width)
         browser.run(SETTLED)

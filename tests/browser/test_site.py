@@ -76,15 +76,7 @@ def faults_of(browser: Browser, base: str, page: str) -> Iterator[str]:
     browser.prefer("light")
     browser.resize(1280)
     browser.open(f"{base}/{page}")
-    browser.run(f"{AXE};{STOP_MOVING}")
-    for scheme, rules in (("light", ""), ("dark", ', runOnly: ["color-contrast"]')):
-        browser.prefer(scheme)
-        browser.run(SETTLED)
-        found = browser.run(
-            f"axe.run(document, {{resultTypes: ['violations']{rules}}}).then(result =>"
-            " result.violations.map(each => each.id + ': ' + each.nodes[0].html))"
-        )
-        yield from (f"{page}, {scheme}: {each}" for each in found)
+    yield from (f"{page}, {fault}" for fault in unreadable(browser))
     browser.resize(NARROW)
     browser.run(SETTLED)
     if (width := browser.run("document.documentElement.scrollWidth")) > NARROW:
@@ -93,6 +85,19 @@ def faults_of(browser: Browser, base: str, page: str) -> Iterator[str]:
     for url in browser.requests:
         if not url.startswith((f"{base}/", "data:", "blob:")):
             yield f"{page}: asks for {url}"
+
+
+def unreadable(browser: Browser) -> Iterator[str]:
+    """Yield what keeps some people from reading the open page, in light and dark colours."""
+    browser.run(f"{AXE};{STOP_MOVING}")
+    for scheme, rules in (("light", ""), ("dark", ', runOnly: ["color-contrast"]')):
+        browser.prefer(scheme)
+        browser.run(SETTLED)
+        found = browser.run(
+            f"axe.run(document, {{resultTypes: ['violations']{rules}}}).then(result =>"
+            " result.violations.map(each => each.id + ': ' + each.nodes[0].html))"
+        )
+        yield from (f"{scheme}: {each}" for each in found)
 
 
 def faults_of_pages(site: Path, pages: list[str], profile: Path) -> list[str]:
