@@ -66,7 +66,7 @@ async def test_a_day_shows_which_urls_change_their_source_and_whom_it_breaks(
         )
         assert "20 October 2024" in text
         assert "refused 1 of 1 from kore" in text or "1 of 1" in text
-        assert "1 receiver would break" in text
+        assert "1 receiver is not ready for it" in text
         assert "Hold…" in text
         nothing = await operator.open(f"{MOVE}?url=nothing-like-this")
         assert "No URL in use has" in nothing.text
