@@ -2,11 +2,13 @@
 
 import asyncio
 import json
+import os
 import signal
 import socket
 import stat
 import subprocess
 import sys
+import time
 from base64 import b64encode
 from pathlib import Path
 
@@ -182,3 +184,28 @@ async def test_a_bad_setting_is_refused_with_its_name() -> None:
     assert ended.stderr == (
         "ringback: --phase: there is no phase 'later'; the phases are before, between, after\n"
     )
+
+
+def test_open_shows_the_console_in_the_browser(tmp_path: Path) -> None:
+    opened = tmp_path / "opened"
+    browser = tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\necho "$1" >{opened}\n')
+    browser.chmod(0o755)
+    command = (sys.executable, "-m", "ringback", "dev", "--open", "--json", "--port", "0")
+    flags = ("--gateway", "none", "--data", str(tmp_path / "data"))
+    with subprocess.Popen(
+        (*command, *flags),
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "BROWSER": f"{browser} %s"},
+    ) as process:
+        assert process.stdout is not None
+        dev = json.loads(process.stdout.readline())
+        end = time.monotonic() + 20
+        while not opened.exists() or not opened.read_text():
+            assert time.monotonic() < end, "no browser was opened"
+            time.sleep(0.05)
+        process.terminate()
+        assert process.wait(20) == 0
+    assert opened.read_text().strip() == dev["console_url"]
+    assert "/console/sign-in?key=" in dev["console_url"]
