@@ -3,7 +3,7 @@
 Each family of figures is one module: `harness` (T0), `backlog` (T1), `end_to_end` (T2, T3),
 `latency` (T4, T5, T13), `peers` (T6), `footprint` (T7), `receiver_checks` (T8), `postgres` (T9),
 `isolation` (T10), `many_sims` (T11), `https` (T12), `restarts` (T14), `command_line` (T15),
-`years` (T16), `protected` (T17).
+`years` (T16), `protected` (T17), `console` (T18).
 
 They start these modules in processes of their own:
 
@@ -18,5 +18,6 @@ They start these modules in processes of their own:
     server       `ringback serve`, as a customer runs it; `hanging_names` adds names that hang
 
 `against` measures this commit and another one alternately, and reports if this one is slower.
+`history` makes years of callbacks of a few. `browsing` looks at the console as people do.
 `engine` is the only module that builds parts of Ringback by hand. `database` runs PostgreSQL.
 """

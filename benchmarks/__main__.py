@@ -15,6 +15,7 @@ from benchmarks import (
     against,
     backlog,
     command_line,
+    console,
     end_to_end,
     footprint,
     harness,
@@ -55,6 +56,7 @@ BENCHMARKS: Final[Mapping[str, Callable[[Run], Awaitable[list[Figure]]]]] = {
     "T15": command_line.measure,
     "T16": years.measure,
     "T17": protected.measure,
+    "T18": console.measure,
 }
 _PEERS: Final = "T6"
 _UNDISTURBED: Final = 0.85

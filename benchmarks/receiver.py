@@ -6,6 +6,7 @@ start of the path decides how a request is answered:
     /hook       200 at once, as for every other path
     /mark       200, and records when the request with this `Stamp=NUMBER` first arrived
     /hang       never
+    /fail       503 at once
     /throttle   429 with `Retry-After: 1`
     /last       200, and the connection ends
 
@@ -33,6 +34,7 @@ HOOK_PORTS: Final = 4
 _OK: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 _LAST: Final = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 _THROTTLED: Final = b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n"
+_FAILED: Final = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
 _LENGTH_REQUIRED: Final = b"HTTP/1.1 411 Length Required\r\nContent-Length: 0\r\n\r\n"
 _LENGTH: Final = b"\r\nContent-Length: "
 _ANY_LENGTH: Final = re.compile(rb"\r\ncontent-length:[ \t]*(\d+)", re.IGNORECASE)
@@ -75,6 +77,7 @@ class Reception(asyncio.BufferedProtocol):
         self._special: dict[bytes, Callable[[int, int, int], bytes]] = {
             b"mark": self._mark,
             b"hang": self._hang,
+            b"fail": self._fail,
             b"thro": self._throttle,
             b"last": self._end,
         }
@@ -153,6 +156,9 @@ class Reception(asyncio.BufferedProtocol):
     def _hang(self, begin: int, after: int, now: int) -> bytes:
         self._received.hung += 1
         return b""
+
+    def _fail(self, begin: int, after: int, now: int) -> bytes:
+        return _FAILED
 
     def _end(self, begin: int, after: int, now: int) -> bytes:
         self._count(now)

@@ -3,13 +3,13 @@
 import tempfile
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from benchmarks.processes import NO_VARIABLES, Cores, Product, moved, run_module
 from benchmarks.receiving import Receiver
-from benchmarks.server import Server, a_server
+from benchmarks.server import Server, a_server, an_operator
 
 T = TypeVar("T")
 
@@ -110,6 +110,21 @@ class Run:
             options=options,
             most_files=most_files,
             variables=variables,
+        )
+
+    async def as_operator(
+        self,
+        server: Server,
+        *,
+        folder: Path | None = None,
+        variables: Mapping[str, str] = NO_VARIABLES,
+    ) -> Server:
+        """Return a server on this folder, or the database of the variables, used by an operator."""
+        return replace(
+            server,
+            credentials=await an_operator(
+                self.product, folder, cores=self.cores.both, variables=variables
+            ),
         )
 
     @asynccontextmanager

@@ -45,6 +45,10 @@ class Server:
         """Return the bytes of a request that reads this path."""
         return self._request("GET", path, b"")
 
+    def post(self, path: str) -> bytes:
+        """Return the bytes of a request that posts nothing to this path."""
+        return self._request("POST", path, b"")
+
     def create_one(self, callback: Mapping[str, Any], *headers: str) -> bytes:
         """Return the bytes of a request that creates a callback."""
         return self._request("POST", _CALLBACKS, json.dumps(callback).encode(), *headers)
@@ -119,6 +123,24 @@ async def an_account(
         variables=variables,
     )
     return _basic(account["api_key_sid"], account["api_key_secret"])
+
+
+async def an_operator(
+    product: Product,
+    folder: Path | None,
+    *,
+    cores: frozenset[int],
+    variables: Mapping[str, str] = NO_VARIABLES,
+) -> str:
+    """Create an operator's key in a data folder, or in the database; return its credentials."""
+    place = () if folder is None else ("--data", str(folder))
+    made = await run_json(
+        *_ringback(product, "accounts", "keys", "create", "--operator", *place, "--json"),
+        cores=cores,
+        product=product,
+        variables=variables,
+    )
+    return _basic(made["sid"], made["secret"])
 
 
 @contextlib.asynccontextmanager

@@ -17,11 +17,12 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from benchmarks.database import a_database_server
 from benchmarks.engine import make_partitions_since
 from benchmarks.figures import Figure, p50, p95, ratio_at_most
+from benchmarks.history import copy_into_the_past
 from benchmarks.latency import delivered
 from benchmarks.processes import BenchmarkFailed, environment, pinned
 from benchmarks.run import Run
@@ -33,14 +34,8 @@ _BACKUP_RATE: Final = 500
 _MOST_SLOWDOWN: Final = 1.5
 _NEWEST_DAYS, _OLDEST_DAYS = 40, 95
 """How long ago the copies were made, in days: longer than a new data folder keeps any."""
-_IDS_OF_A_DAY: Final = 86_400_000 << 21
-_IDS_OF_A_US: Final = 2097
-_COPIES_AT_ONCE: Final = 200
 
 _COUNT: Final = "SELECT count(*) FROM callbacks"
-
-Execute = Callable[[str], Any]
-"""Runs a statement in a database, and returns a cursor."""
 
 
 async def measure(run: Run) -> list[Figure]:
@@ -55,9 +50,10 @@ async def measure(run: Run) -> list[Figure]:
                 await delivered(run, served, rate=_RATE, seconds=_SEED / _RATE)
             make_partitions_since(old.url, datetime.now(UTC) - timedelta(_OLDEST_DAYS + 7))
             with old.connect() as connection:
-                _copy_into_the_past(
+                copy_into_the_past(
                     lambda statement: connection.execute(statement.encode()),
                     count,
+                    days=(_NEWEST_DAYS, _OLDEST_DAYS),
                     is_postgres=True,
                 )
             old.settle_down()
@@ -77,7 +73,9 @@ async def _on_sqlite(run: Run, count: int) -> list[Figure]:
             await delivered(run, served, rate=_RATE, seconds=_SEED / _RATE)
         with closing(sqlite3.connect(folder / "ringback.db")) as connection, connection:
             connection.execute("PRAGMA cache_size = -1000000")
-            _copy_into_the_past(connection.execute, count, is_postgres=False)
+            copy_into_the_past(
+                connection.execute, count, days=(_NEWEST_DAYS, _OLDEST_DAYS), is_postgres=False
+            )
         async with run.server("T16", folder, cores=run.cores.all) as served:
             figures = await _beside_retention(
                 run, served, "SQLite", reference, lambda: _count_in_file(folder)
@@ -161,46 +159,6 @@ def _size_of(folder: Path) -> int:
 async def _samples(run: Run, server: Server, *, rate: float) -> list[float]:
     await delivered(run, server, rate=rate, seconds=0.5)  # warm-up
     return await delivered(run, server, rate=rate, seconds=run.size(30.0, quick=4.0))
-
-
-# ---- the history ---------------------------------------------------------------------------------
-
-_TABLES: Final = (
-    *("callback_targets", "request_heads", "attempt_results", "answer_bodies"),
-    *("callbacks", "attempts"),
-)
-_IDS: Final = ("id", "callback_id", "target_id", "head_id", "result_id")
-_TIMES: Final = ("created_us", "started_us", "sent_us", "delivered_us")
-_NAMES: Final = ("sid", "idempotency_token")
-_NUMBERS: Final = (
-    "WITH RECURSIVE copies (copy) AS ("
-    "SELECT {first} UNION ALL SELECT copy + 1 FROM copies WHERE copy < {last})"
-)
-
-
-def _copy_into_the_past(execute: Execute, count: int, *, is_postgres: bool) -> None:
-    """Copy all callbacks and what belongs to them, until there are about so many."""
-    for table in _TABLES:
-        execute(f"CREATE TEMP TABLE new_{table} AS SELECT * FROM {table}")  # noqa: S608 (our names)
-    (seeds,) = execute("SELECT count(*) FROM new_callbacks").fetchone()
-    copies = count // seeds
-    span = (_OLDEST_DAYS - _NEWEST_DAYS) * _IDS_OF_A_DAY // copies
-    earlier = f"(CAST({_NEWEST_DAYS * _IDS_OF_A_DAY} AS bigint) + copy * CAST({span} AS bigint))"
-    text = "lpad(to_hex({}), 30, '0')" if is_postgres else "printf('%030x', {})"
-    changed: dict[str, str] = {
-        **{name: f"{name} - {earlier}" for name in _IDS},
-        **{name: f"{name} - {earlier} / {_IDS_OF_A_US}" for name in _TIMES},
-        **{name: f"substr({name}, 1, 2) || {text.format(f'id - {earlier}')}" for name in _NAMES},
-    }
-    for first in range(0, copies, _COPIES_AT_ONCE):
-        numbers = _NUMBERS.format(first=first, last=min(first + _COPIES_AT_ONCE, copies) - 1)
-        for table in _TABLES:
-            found = execute(f"SELECT * FROM new_{table} LIMIT 0")  # noqa: S608 (our names)
-            names: list[str] = [column[0] for column in found.description]
-            values = ", ".join(changed.get(name, name) for name in names)
-            insert = f"INSERT INTO {table} ({', '.join(names)})"
-            rows = f"SELECT {values} FROM copies, new_{table} ORDER BY 1"  # noqa: S608 (our names)
-            execute(f"{numbers} {insert} {rows}" if is_postgres else f"{insert} {numbers} {rows}")
 
 
 def _count_in_file(folder: Path) -> int:

@@ -16,6 +16,7 @@ from ringback.core.callbacks.callback import (
     put_back,
 )
 from ringback.core.callbacks.shards import shard_of
+from ringback.core.callbacks.undelivered_groups import UndeliveredCallback
 from ringback.core.policy.source_policy import SourceName
 from ringback.ports import (
     ALL_SHARDS,
@@ -195,6 +196,14 @@ class MemoryCallbacks:
             for sid, rows in ended.items()
             if rows
         }
+
+    def undelivered(
+        self, account_sid: str, which: CallbackFilter, window: PageWindow
+    ) -> RecordPage[UndeliveredCallback]:
+        page = self.page(account_sid, which, window)
+        last = self.last_attempts(page)
+        found = (UndeliveredCallback.of(one, last.get(one.sid)) for one in page)
+        return RecordPage(found, page.stopped_at)
 
     def change(self, callback: CallbackRecord) -> LaneDue | None:
         key, sid = _key_of(callback), callback.sid

@@ -251,6 +251,8 @@ def lists_of_callbacks(tx: Transaction) -> None:
         for whose in (OURS, EVERY):
             for window in windows(callback(1).sid):
                 tx.callbacks.page(whose, which, window)
+                if which.statuses and which.statuses <= UNDELIVERED:
+                    tx.callbacks.undelivered(whose, which, window)
         for examining in (None, 1):
             sid = callback(1).sid
             for after in (sid, 1):

@@ -13,14 +13,22 @@ from hypothesis import strategies as st
 
 from ringback.core.accounts.account import Account
 from ringback.core.callback_urls.callback_url import HttpMethod
-from ringback.core.callbacks.callback import Attempt, CallbackRecord, CallbackStatus, begin
+from ringback.core.callbacks.callback import (
+    UNDELIVERED,
+    Attempt,
+    CallbackRecord,
+    CallbackStatus,
+    begin,
+    discard,
+)
 from ringback.core.callbacks.rendering import render
 from ringback.core.callbacks.retry import Decision, GiveUp, NoRetryNeeded, RetryLater, RetryNow
+from ringback.core.callbacks.undelivered_groups import LastAnswer, UndeliveredCallback
 from ringback.core.http.http_exchange import AttemptResult, ReceiverResponseRecord, RequestTimings
 from ringback.core.http.outcome import AttemptFailure, NoAnswerOutcome, RefusedOutcome
 from ringback.core.policy.source_policy import Source
 from ringback.core.sources.source_definition import CallbackSourceDefinition
-from ringback.ports import CallbackFilter, Store, Transaction, lane_of
+from ringback.ports import CallbackFilter, PageWindow, Store, Transaction, lane_of
 from tests.fakes import NOW, claim_from
 from tests.properties.strategies import accounts, callbacks, source_definitions
 from tests.stores.asking import (
@@ -41,6 +49,7 @@ from tests.stores.records import HOST, ODD_INSTANT, OUR_LANE, OURS, SECOND, acco
 from tests.stores.test_group_commit import Bench
 
 DELIVERED = CallbackStatus.DELIVERED
+_UNDELIVERED = CallbackFilter(statuses=UNDELIVERED)
 
 
 RESPONSES = [
@@ -261,6 +270,41 @@ async def test_the_last_attempt_that_has_ended_is_found_for_each_callback(store:
         under_way.sid: goes_on.attempt,
     }
     assert await store.transact(lambda tx: tx.callbacks.last_attempts([])) == {}
+
+
+async def test_what_groups_need_is_read_of_each_undelivered_callback(store: Store) -> None:
+    await keep(store, *map(callback, (1, 2, 3, 4)))
+    refused, timed_out, retried, delivered = await claim(store)
+    too_late = NoAnswerOutcome(AttemptFailure.READ_TIMEOUT, "no answer in 2 s")
+    given_up = [
+        ended(refused, GiveUp("answered"), result=AttemptResult(RefusedOutcome(503))),
+        ended(timed_out, GiveUp("no"), result=AttemptResult(too_late)),
+    ]
+    await settle(store, *given_up, ended(retried, RetryLater(NOW + SECOND, 1)))
+    await settle(store, ended(delivered, NoRetryNeeded()))
+    (again,) = await claim(store, NOW + SECOND)
+    last = ended(again, GiveUp("answered"), result=AttemptResult(RefusedOutcome(404)))
+    await settle(store, last)
+    await keep(store, callback(5))
+    never_sent = await found(store, 5)
+    dropped = never_sent.having(discard(never_sent.progress, "not wanted", NOW))
+    await store.transact(lambda tx: tx.callbacks.change(dropped))
+
+    def read(tx: Transaction) -> list[UndeliveredCallback]:
+        first = tx.callbacks.undelivered(OURS, _UNDELIVERED, PageWindow(3))
+        second = tx.callbacks.undelivered(OURS, _UNDELIVERED, PageWindow(3, after=first[-1].sid))
+        return [*first, *second]
+
+    callbacks = [await found(store, number) for number in (5, 3, 2, 1)]
+    attempts = await store.transact(lambda tx: tx.callbacks.last_attempts(callbacks))
+    expected = [UndeliveredCallback.of(one, attempts.get(one.sid)) for one in callbacks]
+    assert await store.transact(read) == expected
+    assert [one.identity.answer for one in expected] == [
+        LastAnswer(),
+        LastAnswer(404),
+        LastAnswer(None, "read_timeout"),
+        LastAnswer(503),
+    ]
 
 
 async def test_many_are_settled_at_once(store: Store) -> None:

@@ -7,6 +7,7 @@ two; times are UTC; nothing is an empty string, never a dash.
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -245,6 +246,7 @@ def breakable(text: str) -> Markup:
     return shown
 
 
+@lru_cache(maxsize=2048)
 def host_of(url: str) -> str:
     """Return the scheme, host and port of a URL, or the URL itself if it has none."""
     try:

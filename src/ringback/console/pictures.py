@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from ringback.console import formats
 
@@ -34,9 +34,11 @@ def svg(inner: Sequence[Markup], *, label: str, height: int, width: int | None =
 def box(look: str, x: float, y: float, width: float, height: float, *, wide: bool = True) -> Markup:
     """Return a rectangle; with `wide`, `x` and `width` are in percent of the picture."""
     unit = "%" if wide else ""
-    return Markup(
-        '<rect class="{}" x="{:.2f}{}" y="{:.1f}" width="{:.2f}{}" height="{:.1f}"/>'
-    ).format(look, x, unit, y, max(width, 0), unit, max(height, 0))
+    # Not by Markup.format, which takes ten times as long: a page can have a thousand of them.
+    return Markup(  # noqa: S704 (numbers, and a name that is escaped)
+        f'<rect class="{escape(look)}" x="{x:.2f}{unit}" y="{y:.1f}"'
+        f' width="{max(width, 0):.2f}{unit}" height="{max(height, 0):.1f}"/>'
+    )
 
 
 def words(

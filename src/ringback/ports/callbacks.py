@@ -13,6 +13,7 @@ from ringback.core.callbacks.callback import (
     DeliveryProgress,
     settle,
 )
+from ringback.core.callbacks.undelivered_groups import UndeliveredCallback
 from ringback.core.destinations.destination_events import DestinationEvent
 from ringback.core.destinations.destination_state import DestinationState
 from ringback.core.http.http_exchange import AttemptResult, OutgoingRequest
@@ -261,6 +262,15 @@ class Callbacks(Protocol):
         """Return the last attempt that ended of each callback, by the callback's SID.
 
         Requests and answers are left out: a list needs only the outcome and the time.
+        """
+        ...
+
+    def undelivered(
+        self, account_sid: str, which: CallbackFilter, window: PageWindow
+    ) -> RecordPage[UndeliveredCallback]:
+        """Return a page as `page` does, with what groups need, which costs less.
+
+        `which` has statuses, only such of callbacks that have ended undelivered.
         """
         ...
 

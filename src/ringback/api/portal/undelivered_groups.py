@@ -1,6 +1,7 @@
 """The portal's operation that groups undelivered callbacks by URL, source and last answer."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
@@ -22,17 +23,18 @@ from ringback.api.schema_pieces import (
     sid_of,
 )
 from ringback.api.serializers import CustomJsonSerializer
-from ringback.core.callbacks.callback import UNDELIVERED, Attempt, CallbackRecord, CallbackStatus
-from ringback.core.callbacks.undelivered_groups import UndeliveredGroup, grouped
+from ringback.core.callbacks.callback import UNDELIVERED, CallbackStatus
+from ringback.core.callbacks.undelivered_groups import (
+    UndeliveredCallback,
+    UndeliveredGroup,
+    grouped,
+)
 from ringback.core.sids import SidKind
 from ringback.ports import CallbackFilter, PageWindow, Transaction
 
-_Pair = tuple[CallbackRecord, Attempt | None]
-"""A callback, and its last attempt that has ended."""
-
 _MOST: Final = EXAMINED
 """Maximum number of callbacks that are grouped."""
-_AT_ONCE: Final = 500
+_AT_ONCE: Final = 2000
 """Maximum number of callbacks that one read takes."""
 _MOST_SHOWN: Final = 500
 _STATUSES: Final = {
@@ -104,13 +106,13 @@ class UndeliveredGroupEndpoints(EndpointGroup):
 
     async def _group(self, call: ApiRequest) -> dict[str, Any]:
         now, which = self._dependencies.clock.now(), self._read(call)
-        pairs, searched_to = await self._newest(call.account_sid, which)
+        found, searched_to = await self._newest(call.account_sid, which)
         # In a thread, since there may be thousands.
-        groups = await asyncio.to_thread(grouped, pairs)
+        groups = await asyncio.to_thread(grouped, found)
         return {
             "groups": [_show(group) for group in groups[:_MOST_SHOWN]],
             "group_count": len(groups),
-            "count": len(pairs),
+            "count": len(found),
             "is_exact": searched_to is None,
             "searched_to": searched_to,
             "until": min(which.until or now, now),
@@ -118,19 +120,19 @@ class UndeliveredGroupEndpoints(EndpointGroup):
 
     async def _newest(
         self, account_sid: str, which: CallbackFilter
-    ) -> tuple[list[_Pair], datetime | None]:
+    ) -> tuple[Sequence[UndeliveredCallback], datetime | None]:
         """Return the newest callbacks that match, and how far was searched; None if to the end."""
-        pairs, after = list[_Pair](), None
-        while len(pairs) <= _MOST:
+        found, after = list[UndeliveredCallback](), None
+        while len(found) <= _MOST:
             window = PageWindow(_AT_ONCE, after=after, examining=EXAMINED)
             part, stopped = await self.read(
                 account_sid, lambda tx, window=window: _read_part(tx, account_sid, which, window)
             )
-            pairs += part
+            found += part
             if stopped is not None or len(part) < _AT_ONCE:
-                return pairs, stopped
-            after = part[-1][0].sid
-        return pairs[:_MOST], pairs[_MOST - 1][0].date_created
+                return found, stopped
+            after = part[-1].sid
+        return found[:_MOST], found[_MOST - 1].created
 
     def _read(self, call: ApiRequest) -> CallbackFilter:
         given = call.given
@@ -148,16 +150,14 @@ class UndeliveredGroupEndpoints(EndpointGroup):
 
 def _read_part(
     tx: Transaction, account_sid: str, which: CallbackFilter, window: PageWindow
-) -> tuple[list[_Pair], datetime | None]:
+) -> tuple[Sequence[UndeliveredCallback], datetime | None]:
     """Return the callbacks in a window, and where the search for them was stopped, or None."""
-    page = tx.callbacks.page(account_sid, which, window)
-    last = tx.callbacks.last_attempts(page)
-    pairs = [(one, last.get(one.sid)) for one in page]
+    page = tx.callbacks.undelivered(account_sid, which, window)
     stopped = None if page.stopped_at is None else tx.callbacks.find(page.stopped_at)
     # Those beyond are older, so none of them can match.
     if stopped is None or (which.since is not None and stopped.date_created < which.since):
-        return pairs, None
-    return pairs, stopped.date_created
+        return page, None
+    return page, stopped.date_created
 
 
 def _show(group: UndeliveredGroup) -> dict[str, object]:
@@ -174,5 +174,5 @@ def _show(group: UndeliveredGroup) -> dict[str, object]:
         "count": group.count,
         "first_created": group.first_created,
         "last_created": group.last_created,
-        "example_sid": group.example.sid,
+        "example_sid": group.example_sid,
     }

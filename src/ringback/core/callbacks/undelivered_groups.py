@@ -1,8 +1,9 @@
 """Groups callbacks that were not delivered by URL, source and last answer."""
 
 import hashlib
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, NamedTuple, Self
 
@@ -23,9 +24,14 @@ class LastAnswer(NamedTuple):
     @classmethod
     def of(cls, last: Attempt | None) -> Self:
         """Return the answer to an attempt; an empty one if there was none, or it is not kept."""
-        if last is None or last.status_code is not None:
-            return cls(last and last.status_code)
-        return cls(None, last.failure or last.result)
+        if last is None:
+            return cls()
+        return cls.from_result(last.result, last.status_code, last.failure)
+
+    @classmethod
+    def from_result(cls, result: str, status_code: int | None, failure: str | None) -> Self:
+        """Return the answer to an attempt with these values."""
+        return cls(None, failure or result) if status_code is None else cls(status_code)
 
 
 class GroupIdentity(NamedTuple):
@@ -56,40 +62,60 @@ class GroupIdentity(NamedTuple):
         return hashlib.sha256(text.encode()).hexdigest()[:KEY_LENGTH]
 
 
+class UndeliveredCallback(NamedTuple):
+    """What its group needs to know of a callback."""
+
+    sid: str
+    identity: GroupIdentity
+    destination: str
+    reason: str | None
+    """What its last attempt got, in words; None if it was not tried."""
+    created: datetime
+
+    @classmethod
+    def of(cls, callback: CallbackRecord, last: Attempt | None) -> Self:
+        """Return this of a callback and its last attempt that has ended."""
+        return cls(
+            callback.sid,
+            GroupIdentity.of(callback, last),
+            callback.destination,
+            last and last.reason,
+            callback.date_created,
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class UndeliveredGroup:
     """The callbacks with the same URL, source and last answer, in numbers."""
 
     identity: GroupIdentity
     destination: str
-    example: CallbackRecord
+    example_sid: str
     """The newest callback of the group."""
     reason: str | None
     """What the last attempt of the example got, in words; None if it was not tried."""
     first_created: datetime
     last_created: datetime
-    count: int = 1
+    count: int
 
 
-def grouped(found: Iterable[tuple[CallbackRecord, Attempt | None]]) -> list[UndeliveredGroup]:
-    """Return the groups of these callbacks, the largest first.
+def grouped(found: Iterable[UndeliveredCallback]) -> list[UndeliveredGroup]:
+    """Return the groups of these callbacks, the largest first; the newest callbacks come first."""
+    members = defaultdict[GroupIdentity, list[UndeliveredCallback]](list)
+    for one in found:
+        members[one.identity].append(one)
+    groups = [_group(those) for those in members.values()]
+    return sorted(groups, key=lambda group: group.count, reverse=True)
 
-    Each callback comes with its last attempt that has ended; the newest callbacks come first.
-    """
-    groups = dict[GroupIdentity, UndeliveredGroup]()
-    for callback, last in found:
-        identity, created = GroupIdentity.of(callback, last), callback.date_created
-        group = groups.get(identity)
-        if group is None:
-            reason = last and last.reason
-            groups[identity] = UndeliveredGroup(
-                identity, callback.destination, callback, reason, created, created
-            )
-        else:
-            groups[identity] = replace(
-                group,
-                count=group.count + 1,
-                first_created=min(group.first_created, created),
-                last_created=max(group.last_created, created),
-            )
-    return sorted(groups.values(), key=lambda group: group.count, reverse=True)
+
+def _group(members: Sequence[UndeliveredCallback]) -> UndeliveredGroup:
+    example, times = members[0], [one.created for one in members]
+    return UndeliveredGroup(
+        example.identity,
+        example.destination,
+        example.sid,
+        example.reason,
+        min(times),
+        max(times),
+        len(members),
+    )

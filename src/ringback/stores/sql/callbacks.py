@@ -8,9 +8,10 @@ row. Each database decides how it queues, claims and settles callbacks.
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import chain
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 from ringback.core.accounts.account import EVERY, Account
 from ringback.core.callbacks.callback import (
@@ -22,6 +23,11 @@ from ringback.core.callbacks.callback import (
 )
 from ringback.core.callbacks.shards import origin_of
 from ringback.core.callbacks.text_search import written_forms
+from ringback.core.callbacks.undelivered_groups import (
+    GroupIdentity,
+    LastAnswer,
+    UndeliveredCallback,
+)
 from ringback.core.http.http_exchange import AttemptResult
 from ringback.core.newest_entries import NewestEntries
 from ringback.core.policy.source_policy import SourceName, source_named
@@ -128,6 +134,15 @@ _SEARCHED: Final = (
     f" || coalesce(callbacks.sim_sid, '') || '\n' || {BODY})"
 )
 _TARGETS: Final = "JOIN callback_targets ON callback_targets.id = target_id"
+_OF_UNDELIVERED: Final = (
+    "callbacks.id, callbacks.sid, created_us, reason, target_id, callbacks.lane_id,"
+    " attempt_results.result, attempt_results.status_code, attempt_results.failure"
+)
+_LAST_ATTEMPTS: Final = (
+    "LEFT JOIN attempts AS last"
+    " ON last.callback_id = callbacks.id AND last.number = outcomes.attempt_count"
+    " LEFT JOIN attempt_results ON attempt_results.id = last.result_id"
+)
 _PLACE: Final = (
     "SELECT accounts.sid AS account_sid, callbacks.id AS seq FROM callbacks"
     " JOIN accounts ON accounts.id = account_id WHERE callbacks.sid = ?"
@@ -315,6 +330,35 @@ class SqlCallbacks(Callbacks):
             sid: read_outcome(columns, of=(sid, owners[sid], number))
             for sid, number, *columns in rows
         }
+
+    def undelivered(
+        self, account_sid: str, which: CallbackFilter, window: PageWindow
+    ) -> RecordPage[UndeliveredCallback]:
+        listing = self._listing(account_sid, which)
+        listing = replace(
+            listing, columns=_OF_UNDELIVERED, joined=f"{listing.joined} {_LAST_ATTEMPTS}"
+        )
+        rows, stopped_at = read_page(
+            self._session.read_queued, listing, account_sid=account_sid, window=window
+        )
+        kinds = dict[tuple[Any, ...], tuple[GroupIdentity, str]]()
+        found = list[UndeliveredCallback]()
+        for _, sid, created_us, reason, *kind in rows:
+            key = tuple(kind)
+            group = kinds.get(key)
+            if group is None:
+                kinds[key] = group = self._group_of(*key)
+            found.append(UndeliveredCallback(sid, *group, reason, from_us(created_us)))
+        return RecordPage(found, stopped_at)
+
+    def _group_of(
+        self, target_id: int, lane_id: int, result: str | None, *answer: Any
+    ) -> tuple[GroupIdentity, str]:
+        """Return the group of a callback with this last result, and the destination."""
+        account_sid, url, _, source, *_ = self._target(target_id)
+        last = LastAnswer() if result is None else LastAnswer.from_result(result, *answer)
+        identity = GroupIdentity(account_sid, url.shown, source, last)
+        return identity, url.destination + self._part(lane_id)
 
     def change(self, callback: CallbackRecord) -> LaneDue | None:
         row_id = self._unchanged.pop(callback.sid, None)
@@ -579,7 +623,8 @@ def _by_index(
         index = "outcomes_undelivered" if owner else "outcomes_undelivered_of_all"
         found: list[Condition] = [listed, ("listed.status > 1 AND 1 = ?", 1)]
         table = f"outcomes AS listed INDEXED BY {index}"
-        return table, found, [] if statuses == UNDELIVERED else some
+        own = _with_status(statuses, "listed.status")
+        return table, found, [] if statuses == UNDELIVERED else [own]
     if statuses == _SCHEDULED and owner:
         return "waiting AS listed INDEXED BY waiting_of_account", [listed], []
     index = "INDEXED BY callbacks_of_account" if owner else "NOT INDEXED"

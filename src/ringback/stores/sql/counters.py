@@ -24,6 +24,7 @@ from ringback.stores.sql.write_batch import BulkStatement, Row, SqlValue, WriteB
 
 _ATTEMPT_TIMES: Final = tuple(f"attempt_time_{n}" for n in range(len(ATTEMPT_SECONDS) + 1))
 _DELIVERY_TIMES: Final = tuple(f"delivery_time_{n}" for n in range(len(DELAY_SECONDS) + 1))
+_PLAIN: Final = len(PLAIN_COUNTS)
 _NUMBERS: Final = (*PLAIN_COUNTS, *_ATTEMPT_TIMES, *_DELIVERY_TIMES)
 _ROW: Final = "span_s, began_us, lane_id, source, is_summed"
 _COUNTED: Final = BulkStatement.insert("counters", f"seq, {_ROW}, {', '.join(_NUMBERS)}, failures")
@@ -55,6 +56,8 @@ _SPLIT: Final = {
     CountSplit.DESTINATION: "destination",
     CountSplit.SOURCE: "source",
 }
+_Place = tuple[Any, ...]
+"""The values of the columns by which counts are grouped."""
 
 
 class SqlCounters:
@@ -85,7 +88,7 @@ class SqlCounters:
         for statement, values in _statements_of_sums(which, span, places):
             for row in self._session.read_queued(statement, (*values, limit + 1)):
                 place, numbers = tuple(row)[: len(places)], tuple(row)[len(places) :]
-                sums.setdefault(place, CallbackCounts()).add(_read(numbers))
+                _add_up(sums, place, _read(numbers))
         return [
             _sum_at(place, counts, split, is_total=is_total)
             for place, counts in sorted(sums.items())
@@ -102,7 +105,7 @@ class SqlCounters:
         sums = dict[tuple[int, int, str], CallbackCounts]()
         for _, lane_id, source, began_us, *numbers in rows:
             place = (began_us // length * length, lane_id, source)
-            sums.setdefault(place, CallbackCounts()).add(_read(numbers))
+            _add_up(sums, place, _read(numbers))
         for place, counts in sums.items():
             self._add(span, *place, counts)
         seq, lane_id, _, began_us, *_ = rows[-1]
@@ -159,6 +162,15 @@ def _statements_of_sums(
         read = read.finer
 
 
+def _add_up(sums: dict[_Place, CallbackCounts], place: _Place, counts: CallbackCounts) -> None:
+    """Add counts to those of the same place; they may be kept as the first ones."""
+    found = sums.get(place)
+    if found is None:
+        sums[place] = counts
+    else:
+        found.add(counts)
+
+
 def _write(counts: CallbackCounts) -> Row:
     """Return the values of the numbers and of `failures`."""
     plain = (getattr(counts, name) for name in PLAIN_COUNTS)
@@ -169,18 +181,18 @@ def _write(counts: CallbackCounts) -> Row:
 
 def _read(values: Sequence[int | str | None]) -> CallbackCounts:
     """Return the counts of a row, or of several whose failures are joined by commas."""
-    *numbers, texts = values
-    numbers = [int(number or 0) for number in numbers]
-    plain, times = numbers[: len(PLAIN_COUNTS)], numbers[len(PLAIN_COUNTS) :]
+    *given, texts = values
+    numbers = [int(number or 0) for number in given]
     failures = dict[str, int]()
-    for one in json.loads(f"[{texts or ''}]"):
-        for reason, count in one.items():
-            failures[reason] = failures.get(reason, 0) + count
+    if texts:
+        for one in json.loads(f"[{texts}]"):
+            for reason, count in one.items():
+                failures[reason] = failures.get(reason, 0) + count
     return CallbackCounts(
-        **dict(zip(PLAIN_COUNTS, plain, strict=True)),
+        *numbers[:_PLAIN],
         failures=failures,
-        attempt_seconds=times[: len(_ATTEMPT_TIMES)],
-        delivery_seconds=times[len(_ATTEMPT_TIMES) :],
+        attempt_seconds=numbers[_PLAIN : _PLAIN + len(_ATTEMPT_TIMES)],
+        delivery_seconds=numbers[_PLAIN + len(_ATTEMPT_TIMES) :],
     )
 
 

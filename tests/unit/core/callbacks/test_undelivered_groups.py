@@ -1,12 +1,19 @@
 """Undelivered callbacks are grouped by URL, source and last answer."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from ringback.core.callbacks.callback import Attempt, CallbackRecord
-from ringback.core.callbacks.undelivered_groups import GroupIdentity, LastAnswer, grouped
+from ringback.core.callbacks.undelivered_groups import (
+    GroupIdentity,
+    LastAnswer,
+    UndeliveredCallback,
+    UndeliveredGroup,
+    grouped,
+)
 from ringback.core.policy.source_policy import Source
 from tests.fakes import ACCOUNT_SID, NOW, a_callback
 
@@ -20,6 +27,10 @@ def one(number: int, **kinds: Any) -> CallbackRecord:
 
 def attempt(**kinds: Any) -> Attempt:
     return Attempt("CB1", ACCOUNT_SID, 1, NOW, **{"result": "refused", **kinds})
+
+
+def groups_of(found: Sequence[tuple[CallbackRecord, Attempt | None]]) -> list[UndeliveredGroup]:
+    return grouped(UndeliveredCallback.of(*pair) for pair in found)
 
 
 REFUSED = attempt(status_code=503, reason="503 Service Unavailable")
@@ -42,13 +53,13 @@ def test_the_last_answer_is_a_status_or_a_failure(last: Attempt | None, answer: 
 
 def test_the_groups_are_counted_the_largest_first() -> None:
     found = [(one(4), TIMEOUT), (one(3), REFUSED), (one(2), TIMEOUT), (one(1), TIMEOUT)]
-    many, few = grouped(found)
+    many, few = groups_of(found)
     assert (many.count, few.count) == (3, 1)
     assert many.identity == GroupIdentity(
         ACCOUNT_SID, "http://a.example/hook#cbs=kore", Source.KORE, LastAnswer(None, "timeout")
     )
     assert (many.destination, many.reason) == ("http://a.example:80", "no answer in 2 s")
-    assert (many.example.sid, many.first_created, many.last_created) == (
+    assert (many.example_sid, many.first_created, many.last_created) == (
         one(4).sid,
         NOW + MINUTE,
         NOW + 4 * MINUTE,
@@ -64,7 +75,7 @@ def test_what_differs_is_in_another_group() -> None:
         (one(5), attempt(status_code=500)),
         (one(6), None),
     ]
-    groups = grouped(found)
+    groups = groups_of(found)
     assert [group.count for group in groups] == [1] * 6
     assert len({group.identity.key for group in groups}) == 6
     assert groups[-1].reason is None
