@@ -33,7 +33,8 @@ from ringback.ports import CallbackFilter, ListedCallback, PageWindow, RecordPag
 _Listing = Callable[[Transaction, str, PageWindow], "_SearchedPage"]
 
 CALLBACKS: Final = "/portal/v1/callbacks"
-_LONGEST_TEXT: Final = 200
+LONGEST_TEXT: Final = 200
+"""The most characters of a text to search for."""
 
 STATUSES: Final = {
     **{status.value: frozenset({status}) for status in CallbackStatus},
@@ -60,7 +61,7 @@ SHARED_FILTERS: Final = (
     OperationParameter("SimSid", SIM_SID, "Only callbacks about the SIM with this SID."),
     OperationParameter(
         "Text",
-        text(longest=_LONGEST_TEXT),
+        text(longest=LONGEST_TEXT),
         "Only callbacks with this text in their URL, body, token or SIDs. Upper and lower case are"
         " the same, and the text may be encoded in the body.",
     ),
@@ -202,15 +203,16 @@ def read_shared_filters(
         destination=_read_destination(parameters),
         event=parameters.meaning("Event", {kind: kind for kind in EVENT_KINDS}),
         sim_sid=_read_sim(parameters),
-        text=_read_text(parameters),
+        text=read_text(parameters),
     )
 
 
-def _read_text(parameters: RequestParameters) -> str | None:
+def read_text(parameters: RequestParameters) -> str | None:
+    """Return the text to search for in the parameter `Text`, or None; raises InvalidParameter."""
     text = parameters.text("Text") or None
-    if text is not None and len(text) > _LONGEST_TEXT:
+    if text is not None and len(text) > LONGEST_TEXT:
         raise parameters.wrong(
-            f"Text has {len(text)} characters; the text to search for has at most {_LONGEST_TEXT}"
+            f"Text has {len(text)} characters; the text to search for has at most {LONGEST_TEXT}"
         )
     return text
 

@@ -4,6 +4,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 
 from ringback.api.operation_definition import OperationParameter
+from ringback.api.portal.callbacks import LONGEST_TEXT, read_text
 from ringback.api.portal.destination_json import DestinationStatus
 from ringback.api.request_parameters import RequestParameters
 from ringback.api.schema_pieces import one_of, text
@@ -30,7 +31,7 @@ WANTED: Final = (
     ),
     OperationParameter(
         "Text",
-        text(longest=500),
+        text(longest=LONGEST_TEXT),
         "Only destinations with this text in their scheme, host, port or path pattern.",
     ),
     OperationParameter(
@@ -91,7 +92,7 @@ class WantedDestinations(NamedTuple):
         """Return the destinations that a request asks for."""
         return cls(
             given.choice("State", DestinationStatus),
-            (given.text("Text") or "").lower(),
+            (read_text(given) or "").lower(),
             given.choice("Order", DestinationListOrder) or DestinationListOrder.NAME,
         )
 
