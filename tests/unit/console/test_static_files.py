@@ -45,3 +45,12 @@ async def test_everybody_gets_the_files_of_a_page(
 def test_the_style_sheet_loads_nothing() -> None:
     assert "url(" not in (STATIC / "console.css").read_text()
     assert "@import" not in (STATIC / "console.css").read_text()
+
+
+async def test_a_file_that_a_browser_has_is_not_sent_again(world: ConsoleWorld) -> None:
+    browser = world.browser()
+    first = await browser.open("/console/static/console.css")
+    again = await browser.open(
+        "/console/static/console.css", **{"if-none-match": first.answer.headers["etag"]}
+    )
+    assert (again.status, again.answer.body) == (304, b"")

@@ -1,6 +1,8 @@
 """The routes of all pages, and the answers to errors."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import cache
+from hashlib import blake2b
 from pathlib import Path
 from typing import Final
 
@@ -152,10 +154,19 @@ async def _static(request: Request) -> Response:
     media_type = _FILES.get(name)
     if media_type is None:
         raise HTTPException(404)
-    # Small files, read from the disk's cache; browsers ask again, since versions share the names.
-    content = (_STATIC / name).read_bytes()
-    headers = {"Cache-Control": "no-cache"}
+    content, etag = _file(name)
+    # Browsers ask each time if a file is still the same, since all versions have the same names.
+    headers = {"Cache-Control": "no-cache", "ETag": etag}
+    if request.headers.get("if-none-match") == etag:
+        return Response(status_code=304, headers=headers)
     return Response(content, media_type=media_type, headers=headers)
+
+
+@cache
+def _file(name: str) -> tuple[bytes, str]:
+    """Return the content of a file, and its ETag."""
+    content = (_STATIC / name).read_bytes()
+    return content, f'"{blake2b(content, digest_size=12).hexdigest()}"'
 
 
 def _error_page(request: Request, failure: Exception) -> Response:
