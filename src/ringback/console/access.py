@@ -34,7 +34,6 @@ class DevAccess:
     operator_key_secret: str = field(repr=False)
     account_sid: str
     """The account that `ringback dev` has made."""
-    auth_token: str = field(repr=False)
     sim_sid: str
     """The Super SIM that `ringback dev` has made."""
     wireless_sim_sid: str

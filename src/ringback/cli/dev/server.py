@@ -102,7 +102,6 @@ def console_access(dev: DevServerDetails) -> DevAccess:
         operator_key_sid=dev.operator_key_sid,
         operator_key_secret=dev.operator_key_secret,
         account_sid=dev.account_sid,
-        auth_token=dev.auth_token,
         sim_sid=dev.sim_sid,
         wireless_sim_sid=dev.wireless_sim_sid,
     )
