@@ -45,13 +45,17 @@ class Beside:
 
     @property
     def ratio(self) -> float:
-        """The median with them, divided by that without."""
-        return median(self.beside) / median(self.without)
+        """The median of the ratios in single rounds."""
+        return median(self._ratios)
+
+    @property
+    def _ratios(self) -> list[float]:
+        return [one / other for one, other in zip(self.beside, self.without, strict=True)]
 
     def figure(self, name: str, unit: str, note: str) -> Figure:
         """Return the figure of what was measured with them."""
         its = f"{median(self.without):.2f} {unit} without; {note}"
-        pairs = [f"{one / other:.2f}" for one, other in zip(self.beside, self.without, strict=True)]
+        pairs = [f"{ratio:.2f}" for ratio in self._ratios]
         return Figure(
             *("T18", f"{name}, beside {PEOPLE} people who look", median(self.beside), unit),
             *(self.ratio, ratio_at_most(_MOST)),
@@ -61,14 +65,18 @@ class Beside:
 
 async def beside_single_callbacks(run: Run, server: Server) -> list[Figure]:
     """Create callbacks at steady rates; last, let people look while nothing else happens."""
-    seconds, figures = run.size(10.0, quick=3.0), list[Figure]()
+    seconds, figures = run.size(8.0, quick=2.0), list[Figure]()
     await delivered(run, server, rate=50, seconds=0.5)  # warm-up
     for rate in _RATES:
         times, asked = Beside(), list[Watching]()
         for _ in range(run.rounds):
-            times.without.append(p50(await delivered(run, server, rate=rate, seconds=seconds)))
+            # In this order, so that a machine that gets busier does not favour one of them.
+            without = await delivered(run, server, rate=rate, seconds=seconds)
             async with _people(server) as watching:
-                times.beside.append(p50(await delivered(run, server, rate=rate, seconds=seconds)))
+                beside = await delivered(run, server, rate=rate, seconds=2 * seconds)
+            without += await delivered(run, server, rate=rate, seconds=seconds)
+            times.without.append(p50(without))
+            times.beside.append(p50(beside))
             asked.append(watching)
         figures.append(
             times.figure(f"accept to received, at {rate}/s: p50", "ms", _in_words(asked))
@@ -94,9 +102,10 @@ async def _alone(run: Run, server: Server) -> Figure:
 async def beside_a_backlog(run: Run) -> Figure:
     """Deliver stored backlogs in a server, in turn without and with people who look."""
     costs, asked, rates = Beside(), list[Watching](), Beside()
-    for _ in range(run.rounds):
-        plain = await _drain(run, are_seen=False)
-        seen = await _drain(run, are_seen=True)
+    for number in range(run.rounds):
+        order = (True, False) if number % 2 else (False, True)
+        drained = {are_seen: await _drain(run, are_seen=are_seen) for are_seen in order}
+        plain, seen = drained[False], drained[True]
         costs.without.append(plain.cpu_us)
         costs.beside.append(seen.cpu_us)
         rates.without.append(plain.per_second)
