@@ -59,6 +59,16 @@ def test_a_schedule_is_parsed_from_its_name_or_its_waits(
 
 
 @pytest.mark.parametrize(
+    ("text", "words"),
+    [("persistent", "persistent"), ("faithful", "faithful"), ("1500ms,2h", "1.5s,7200s")],
+)
+def test_a_schedule_is_shown_by_its_name_or_its_waits(text: str, words: str) -> None:
+    schedule = RetrySchedule.parse(text)
+    assert schedule.in_words == words
+    assert RetrySchedule.parse(words) == schedule
+
+
+@pytest.mark.parametrize(
     ("text", "why"),
     [
         ("", "'' is not a valid duration"),
