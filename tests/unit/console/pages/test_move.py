@@ -110,3 +110,26 @@ async def test_an_account_sees_its_urls_and_can_t_hold(world: ConsoleWorld) -> N
     tried = await owner.do(f"{MOVE}/hold", prefix="https://a.example/", phase="before")
     assert "None: every URL" in (await owner.open(MOVE)).text
     assert tried.status in (200, 403)
+
+
+async def test_differences_that_shadows_found_are_grouped_by_their_meaning(tmp_path: Path) -> None:
+    def answer(request: ReceivedRequest) -> Reply:
+        is_kore = any(line.startswith("Kore-Signature") for line in request.headers)
+        return status_reply(403 if is_kore else 200)
+
+    settings = tmp_path / "ringback.toml"
+    lines = ['source = "kore"', 'url_prefix = "http://127.0.0.1"', 'parameter = "shadow=1"']
+    settings.write_text("\n".join(["[[shadows]]", *lines]))
+    flags = {**IN_OCTOBER, "settings": str(settings)}
+    async with (
+        console_world(tmp_path / "data", flags=flags) as world,
+        RecordingReceiver(answer=answer) as receiver,
+    ):
+        sid = await world.send(receiver.url("/hook"))
+        await receiver.wait_for(2)
+        operator = await world.operator()
+        text = await counted(world, operator, "Differences found by shadows")
+        assert "1 copy in 24 h: 0 answered alike, 1 not" in text
+        page = await operator.open(MOVE)
+    assert f"/console/side-by-side?callback={sid}" in page.html
+    assert "403" in page.text
