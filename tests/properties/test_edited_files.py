@@ -16,6 +16,7 @@ import subprocess
 import tempfile
 import tomllib
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -141,7 +142,7 @@ def of_configparser(path: Path) -> str | None:
 
 
 def of_sqlite(path: Path) -> str | None:
-    with sqlite3.connect(":memory:") as database:
+    with closing(sqlite3.connect(":memory:")) as database:
         database.execute("CREATE TABLE sims (id, callback_url)")
         database.executescript(path.read_text())
         return database.execute("SELECT callback_url FROM sims").fetchone()[0]
