@@ -24,7 +24,7 @@ from ringback.api.operation_definition import (
 from ringback.api.paging import EXAMINED, PAGING, PageMeta, RecordWithSid, page_of, read_paging
 from ringback.api.request_parameters import RequestParameters, read_form, read_query
 from ringback.api.serializers import Serializer, json_answer, with_unknown
-from ringback.core.accounts.account import Account
+from ringback.core.accounts.account import EVERY, Account
 from ringback.core.callback_urls.callback_target import CallbackTarget, CallbackTargetUpdate
 from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.core.errors import SUPER_SIM, WIRELESS, ErrorCodes, PageNotFound
@@ -59,6 +59,32 @@ class ApiRequest(NamedTuple):
     """The SID or unique name of the resource in the request's path; empty if there is none."""
     given: RequestParameters
     request: Request
+
+    @property
+    def owner(self) -> str | None:
+        """The account's SID; None if an operator's key asks for all accounts."""
+        return None if self.account_sid == EVERY else self.account_sid
+
+    def named_account(self, allowed: str) -> str:
+        """Return the account that the parameter AccountSid names, or else the request's.
+
+        Raises InvalidParameter if an account names another one; `allowed` says what it can do.
+        """
+        asked = self.given.text("AccountSid")
+        if self.account_sid == EVERY:
+            return asked or EVERY
+        if asked not in (None, self.account_sid):
+            raise self.given.wrong(
+                f"{allowed}: leave AccountSid out, or give {self.account_sid}, not {asked!r}"
+            )
+        return self.account_sid
+
+    def one_named_account(self, allowed: str, about: str) -> str:
+        """Return the same, but raise InvalidParameter for all accounts, too, with `about`."""
+        account_sid = self.named_account(allowed)
+        if account_sid == EVERY:
+            raise self.given.wrong(f"give AccountSid, or the header Ringback-Account: {about}")
+        return account_sid
 
 
 class ApiOperationOptions(TypedDict, total=False):

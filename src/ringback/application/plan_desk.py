@@ -88,8 +88,8 @@ class PlanDesk:
         Raises InvalidParameter if a condition is invalid, or the plan too big to be sent back.
         """
         from ringback.migration.filters import UrlFilter  # noqa: PLC0415 (see above)
-        from ringback.migration.plan import make_plan  # noqa: PLC0415
-        from ringback.migration.url_sources.own_data import OwnDataUrlSource  # noqa: PLC0415
+        from ringback.migration.plan import make_plan  # noqa: PLC0415 (see above)
+        from ringback.migration.url_sources.own_data import OwnDataUrlSource  # noqa: PLC0415 (see above)
 
         owner = None if account_sid == EVERY else account_sid
         policy, date, _ = self.monitor.by_date()
@@ -122,7 +122,7 @@ class PlanDesk:
 
     def _draft_record(self, plan: "MigrationPlan") -> dict[str, Any]:
         from ringback.migration.migration_effect import in_vain  # noqa: PLC0415 (see above)
-        from ringback.migration.plan import edit_record  # noqa: PLC0415
+        from ringback.migration.plan import edit_record  # noqa: PLC0415 (see above)
 
         lines = [*plan.lines()]
         if sum(map(len, lines)) > _MOST_BYTES:
@@ -195,7 +195,7 @@ class PlanDesk:
 
     async def _read(self, account_sid: str, plan_id: str) -> _KnownPlan:
         from ringback.migration.plan_overview import PlanOverview  # noqa: PLC0415 (see above)
-        from ringback.migration.stored_journal import read_lines  # noqa: PLC0415
+        from ringback.migration.stored_journal import read_lines  # noqa: PLC0415 (see above)
 
         key = account_sid, plan_id
         last = await self.store.read(lambda tx: tx.plans.last(*key), asked_by=account_sid)
@@ -232,8 +232,8 @@ class PlanDesk:
         They are counted again only now and then, since a count reads many callbacks.
         """
         from ringback.migration.canary_evaluation import deliveries_of  # noqa: PLC0415 (see above)
-        from ringback.migration.canary_step import CanarySettings  # noqa: PLC0415
-        from ringback.migration.url_sources.own_data import OwnDataUrlSource  # noqa: PLC0415
+        from ringback.migration.canary_step import CanarySettings  # noqa: PLC0415 (see above)
+        from ringback.migration.url_sources.own_data import OwnDataUrlSource  # noqa: PLC0415 (see above)
 
         summary, before = known.overview.summary, known.deliveries
         step, began = summary.step, summary.began
@@ -293,7 +293,7 @@ def _url_record(
     one: "UrlOverview", deliveries: "DeliveriesBeforeAndAfter | None"
 ) -> dict[str, Any]:
     from ringback.migration.plan import edit_record  # noqa: PLC0415 (see above)
-    from ringback.migration.plan_overview import verdict_of  # noqa: PLC0415
+    from ringback.migration.plan_overview import verdict_of  # noqa: PLC0415 (see above)
 
     return {
         **_shown(edit_record(one.edit)),

@@ -12,6 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
+from ringback.core.accounts.account import EVERY
 from ringback.core.errors import Conflict, RingbackError
 
 
@@ -87,6 +88,11 @@ class Job:
     date_ended: datetime | None = None
     plan_id: str | None = None
     """The plan that the job carries out, if it is of that kind."""
+
+    @property
+    def owner(self) -> str | None:
+        """The account; None if the action is the operator's on all accounts."""
+        return None if self.account_sid == EVERY else self.account_sid
 
     @property
     def done(self) -> int:

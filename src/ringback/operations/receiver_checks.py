@@ -23,7 +23,7 @@ async def find_receiver(
     account. Raises StoreUnavailable.
     """
     # Imported late: a server needs the products' records only for requests about them.
-    from ringback.operations.callback_urls import FIRST, configured_urls  # noqa: PLC0415
+    from ringback.operations.callback_urls import FIRST, configured_urls  # noqa: PLC0415 (see above)
 
     start = FIRST
     while start is not None:

@@ -57,7 +57,7 @@ async def begin(dependencies: ApiDependencies) -> str:
 
 async def last_use(store: CountingStore) -> object:
     (session,) = await store.store.transact(
-        lambda tx: [*tx.console_sessions.sessions.values()]  # type: ignore[attr-defined]
+        lambda tx: [*tx.console_sessions.sessions.values()]  # type: ignore[attr-defined] (a MemoryStore)
     )
     return session.date_last_used
 

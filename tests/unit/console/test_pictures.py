@@ -27,7 +27,7 @@ def boxes(picture: str) -> list[tuple[str, float, float, float, float]]:
     form = (
         r'<rect class="([\w-]*)" x="([\d.]+)%?" y="([\d.-]+)" width="([\d.]+)%?" height="([\d.]+)"'
     )
-    return [(look, *map(float, numbers)) for look, *numbers in re.findall(form, picture)]  # type: ignore[misc]
+    return [(look, *map(float, numbers)) for look, *numbers in re.findall(form, picture)]  # type: ignore[misc] (of findall)
 
 
 def test_a_histogram_has_twilio_above_the_line_and_kore_below_it() -> None:

@@ -98,7 +98,7 @@ def test_two_sessions_have_tokens_of_their_own_which_are_not_stored(world: World
 
 
 def vars_of(session: object) -> dict[str, object]:
-    return {name: getattr(session, name) for name in type(session).__slots__}  # type: ignore[attr-defined]
+    return {name: getattr(session, name) for name in type(session).__slots__}  # type: ignore[attr-defined] (a dataclass)
 
 
 def test_beginning_and_ending_leave_entries_of_who_signed_in_and_from_where(world: World) -> None:

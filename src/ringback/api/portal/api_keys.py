@@ -87,9 +87,8 @@ class ApiKeyEndpoints(EndpointGroup):
     async def _create(self, call: ApiRequest) -> Response:
         name = call.given.required("Name")
         role = call.given.choice("Role", ApiKeyRole) or ApiKeyRole.FULL
-        owner = None if call.account_sid == EVERY else call.account_sid
         made = await self.change(
-            call.request, lambda tx, context: create_key(tx, owner, name, context, role=role)
+            call.request, lambda tx, context: create_key(tx, call.owner, name, context, role=role)
         )
         return shown_once(json_answer(NEW_KEY.at(call.request)(made), 201))
 

@@ -25,7 +25,6 @@ from ringback.api.schema_pieces import (
 )
 from ringback.api.serializers import CustomJsonSerializer
 from ringback.core import calendar
-from ringback.core.accounts.account import EVERY
 from ringback.core.callback_counts import (
     ATTEMPT_SECONDS,
     DELAY_SECONDS,
@@ -104,13 +103,7 @@ class CounterEndpoints(EndpointGroup):
         by, split = query.choice("By", _By) or _By.HOUR, query.choice("Split", CountSplit)
         span, since, until = _period(query, by, dependencies.clock.now())
         filters = read_shared_filters(query, dependencies.sources)
-        which = CountFilter(
-            since,
-            until,
-            None if call.account_sid == EVERY else call.account_sid,
-            filters.destination,
-            filters.source,
-        )
+        which = CountFilter(since, until, call.owner, filters.destination, filters.source)
 
         def work(tx: Transaction) -> list[dict[str, Any]]:
             sums = tx.counters.sums(

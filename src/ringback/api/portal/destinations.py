@@ -351,6 +351,7 @@ class DestinationEndpoints(EndpointGroup):
             )
 
 
+_OWN: Final = "an account can see and change only its own destinations"
 _Change = Callable[[Transaction, OperationContext], StoredDestinationSettings]
 
 
@@ -359,22 +360,11 @@ def _account_of(call: ApiRequest) -> tuple[str, bool]:
 
     Raises InvalidParameter if the request names an account that is not its own.
     """
-    asked, is_operator = call.given.text("AccountSid"), signed_in(call.request).account is None
-    if call.account_sid == EVERY:
-        return asked or EVERY_ACCOUNT, is_operator
-    if asked not in (None, call.account_sid):
-        raise call.given.wrong(
-            f"an account can see and change only its own destinations: leave AccountSid out, or"
-            f" give {call.account_sid}, not {asked!r}"
-        )
-    return call.account_sid, is_operator
+    named, is_operator = call.named_account(_OWN), signed_in(call.request).account is None
+    return EVERY_ACCOUNT if named == EVERY else named, is_operator
 
 
 def _one_account_of(call: ApiRequest) -> str:
-    account_sid, _ = _account_of(call)
-    if account_sid == EVERY_ACCOUNT:
-        raise call.given.wrong(
-            "give AccountSid, or the header Ringback-Account: this is about one account, and an"
-            " operator's key is for all"
-        )
-    return account_sid
+    return call.one_named_account(
+        _OWN, "this is about one account, and an operator's key is for all"
+    )

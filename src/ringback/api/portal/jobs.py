@@ -25,12 +25,10 @@ from ringback.api.schema_pieces import (
     number,
     object_of,
     one_of,
-    or_null,
     sid_of,
     text,
 )
-from ringback.api.serializers import CustomJsonSerializer, Serializer, field, maybe, worked_out
-from ringback.core.accounts.account import EVERY
+from ringback.api.serializers import CustomJsonSerializer, Serializer, field, maybe
 from ringback.core.callbacks.callback import CallbackRecord
 from ringback.core.callbacks.undelivered_groups import KEY_LENGTH
 from ringback.core.job import Job, JobKind, JobStatus, cancel, pause, resume
@@ -66,15 +64,11 @@ _KEY: Final = re.compile(f"^[0-9a-f]{{{KEY_LENGTH}}}$")
 """The form of the key of a group of undelivered callbacks."""
 
 
-def _owner_of(job: Job) -> str | None:
-    return None if job.account_sid == EVERY else job.account_sid
-
-
 JOB: Final = Serializer[Job](
     "job",
     "jobs",
     field("sid", sid_of(SidKind.JOB)),
-    worked_out("account_sid", or_null(sid_of(SidKind.ACCOUNT)), _owner_of),
+    maybe("account_sid", sid_of(SidKind.ACCOUNT), "owner"),
     field("kind", one_of(JobKind)),
     field("parameters", {"type": "object"}),
     field("status", one_of(JobStatus)),

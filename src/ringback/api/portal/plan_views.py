@@ -194,16 +194,12 @@ class PlanViewEndpoints(EndpointGroup):
 
     async def _draft(self, call: ApiRequest) -> dict[str, Any]:
         given = call.given
-        asked, prefix = given.text("AccountSid"), given.text("UrlPrefix")
-        if asked is not None and call.account_sid not in (EVERY, asked):
-            raise given.wrong(
-                "an account can move only its own URLs: leave AccountSid out, or give"
-                f" {call.account_sid}, not {asked!r}"
-            )
+        named = call.named_account("an account can move only its own URLs")
+        prefix = given.text("UrlPrefix")
         conditions = [*given.all("Select")]
         if len(conditions) > _MOST_CONDITIONS:
             raise given.wrong(f"Select is given more than {_MOST_CONDITIONS} times")
-        conditions += [f"account={asked}"] if asked else []
+        conditions += [] if named == EVERY else [f"account={named}"]
         conditions += [f"url={prefix}*"] if prefix else []
         percent = given.number("Percent", 1, 100, default=100)
         order = PlanDraftOrder(given.required("To"), conditions, percent)
@@ -216,7 +212,7 @@ class PlanViewEndpoints(EndpointGroup):
             return [
                 {
                     "id": job.plan_id,
-                    "account_sid": _account_of(job),
+                    "account_sid": job.owner,
                     "to": self._viewer.target_of(tx, job.account_sid, job.plan_id or ""),
                     "edits": job.estimate,
                     "job": _job_record(job),
@@ -234,14 +230,10 @@ class PlanViewEndpoints(EndpointGroup):
         )
         return {
             "id": call.sid,
-            "account_sid": None if call.account_sid == EVERY else call.account_sid,
+            "account_sid": call.owner,
             "job": _job_record(jobs[0]) if jobs else None,
             **record,
         }
-
-
-def _account_of(job: Job) -> str | None:
-    return None if job.account_sid == EVERY else job.account_sid
 
 
 def _job_record(job: Job) -> dict[str, Any]:

@@ -29,7 +29,6 @@ from ringback.api.schema_pieces import (
     text,
 )
 from ringback.api.serializers import CustomJsonSerializer
-from ringback.core.accounts.account import EVERY
 from ringback.core.errors import SUPER_SIM, InvalidParameter
 from ringback.core.policy.dated_changes import POLICY_CHANGE_KINDS, PolicyChange
 from ringback.core.policy.policy_impact import (
@@ -326,7 +325,7 @@ class PolicyOutlookEndpoints(EndpointGroup):
             then=call.given.instant_or_utc("At"),
             stays_in=stays_in,
             urls=self._monitor.urls,
-            account_sid=None if call.account_sid == EVERY else call.account_sid,
+            account_sid=call.owner,
         )
 
     async def _outlook(self, call: ApiRequest) -> Mapping[str, object]:

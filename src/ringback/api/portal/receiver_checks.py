@@ -34,6 +34,7 @@ from ringback.operations.receiver_checks import find_receiver, save_checks
 
 CHECKS: Final = "/portal/v1/receiver_checks"
 _MOST_LISTED: Final = 1000
+_OWN: Final = "an account can have only its own receivers checked"
 
 CheckReceiver = Callable[[Account, CallbackUrlAndMethod, SourceName], Awaitable[ReceiverCheck]]
 """Checks a receiver for a source; raises Conflict while the server is paused."""
@@ -112,11 +113,8 @@ class ReceiverCheckEndpoints(EndpointGroup):
         ]
 
     async def _check(self, call: ApiRequest) -> Mapping[str, object]:
-        given, account_sid = call.given, _account_asked(call)
-        if account_sid == EVERY:
-            raise given.wrong(
-                "give AccountSid, or the header Ringback-Account: a receiver is one account's"
-            )
+        given = call.given
+        account_sid = call.one_named_account(_OWN, "a receiver is one account's")
         url = CallbackUrl.parse(given.required("Url"), sources=None)
         source = read_source(given, self._dependencies.sources)
         method = given.choice("Method", HttpMethod)
@@ -135,7 +133,7 @@ class ReceiverCheckEndpoints(EndpointGroup):
         return {"receiver_checks": [self._record(one) for one in checks]}
 
     async def _list(self, call: ApiRequest) -> Mapping[str, object]:
-        given, account_sid = call.given, _account_asked(call)
+        given, account_sid = call.given, call.named_account(_OWN)
         size = given.number("PageSize", 1, _MOST_LISTED, default=_MOST_LISTED)
         text = given.text("Url")
         url = None if not text else CallbackUrl.parse(text, sources=None).wire
@@ -163,19 +161,3 @@ class ReceiverCheckEndpoints(EndpointGroup):
             "fix": check.fault and self._fix_of(check.fault),
             "date": check.date,
         }
-
-
-def _account_asked(call: ApiRequest) -> str:
-    """Return the account that a request is about; EVERY if an operator's key names none.
-
-    Raises InvalidParameter if an account names another one.
-    """
-    asked = call.given.text("AccountSid")
-    if call.account_sid == EVERY:
-        return asked or EVERY
-    if asked not in (None, call.account_sid):
-        raise call.given.wrong(
-            "an account can have only its own receivers checked: leave AccountSid out, or give"
-            f" {call.account_sid}, not {asked!r}"
-        )
-    return call.account_sid

@@ -19,7 +19,6 @@ from ringback.api.serializers import (
     maybe,
     shown_once,
 )
-from ringback.core.accounts.account import EVERY
 from ringback.core.accounts.shared_link import (
     LONGEST_LIFETIME,
     USUAL_LIFETIME,
@@ -176,20 +175,12 @@ class SharedLinkEndpoints(EndpointGroup):
 
 def _lane(call: ApiRequest) -> Lane:
     """Return the destination that a request names, of the account that it is about."""
-    given, account_sid = call.given, call.account_sid
-    asked = given.text("AccountSid") or account_sid
-    if asked == EVERY:
-        raise given.wrong(
-            "give AccountSid, or the header Ringback-Account: this is about the destination of one"
-            " account, and an operator's key is for all"
-        )
-    if account_sid not in (EVERY, asked):
-        raise given.wrong(
-            f"AccountSid={asked!r}: an account can make links only to its own destinations; leave"
-            " AccountSid out"
-        )
-    with naming(given, "Destination"):
-        return Lane(asked, read_destination(given.required("Destination")))
+    account_sid = call.one_named_account(
+        "an account can make links only to its own destinations",
+        "this is about the destination of one account, and an operator's key is for all",
+    )
+    with naming(call.given, "Destination"):
+        return Lane(account_sid, read_destination(call.given.required("Destination")))
 
 
 def _expiry(given: RequestParameters, now: datetime) -> datetime:

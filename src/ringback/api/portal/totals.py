@@ -122,15 +122,14 @@ class TotalsEndpoints(EndpointGroup):
             self._dependencies.store,
             since=call.given.instant("Since") or now - calendar.DAY,
             until=call.given.instant("Until") or now + calendar.INSTANT,  # so that now counts, too
-            account_sid=None if call.account_sid == EVERY else call.account_sid,
+            account_sid=call.owner,
         )
         return {"totals": [totals._asdict() for totals in found]}
 
     async def _stored_urls(self, call: ApiRequest) -> Mapping[str, object]:
         start = _page_start(call.given.text("PageToken"))
-        account_sid = None if call.account_sid == EVERY else call.account_sid
         page = await self.read(
-            call.account_sid, lambda tx: stored_url_page(tx, start, account_sid=account_sid)
+            call.account_sid, lambda tx: stored_url_page(tx, start, account_sid=call.owner)
         )
         return {
             "stored_urls": [one._asdict() for one in page.found],

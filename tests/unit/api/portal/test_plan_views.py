@@ -95,7 +95,7 @@ async def test_a_draft_is_a_plan_of_the_own_urls(caller: Caller, platform: Platf
         "url": plan.edits[0].old,
         "new": f"{plan.edits[0].old}#cbs=kore",
     }
-    assert platform.store.tables.jobs.records == {}  # pyright: ignore[reportAttributeAccessIssue]
+    assert platform.store.tables.jobs.records == {}  # pyright: ignore[reportAttributeAccessIssue] (a MemoryStore)
 
 
 async def test_a_draft_of_some_urls_says_why_others_are_left_out(
