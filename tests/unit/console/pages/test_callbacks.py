@@ -135,3 +135,12 @@ async def test_what_is_long_ago_begins_a_group(
     await world.send(receiver.url("/new"))
     page = await (await world.owner()).open(LIST)
     assert "36 min earlier" in page.text
+
+
+async def test_the_account_that_an_operator_looks_at_is_kept(world: ConsoleWorld) -> None:
+    operator, sid = await world.operator(), world.account.account.sid
+    for path in ("callbacks", "undelivered", "destinations"):
+        page = await operator.open(f"/console/{path}?account={sid}&source=kore")
+        assert f'href="/console/move?account={sid}"' in page.html, path
+        assert f'<input type="hidden" name="account" value="{sid}">' in page.html, path
+    assert "account=" not in (await operator.open("/console/undelivered")).html
