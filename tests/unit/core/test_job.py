@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from ringback.core.accounts.account import EVERY
 from ringback.core.errors import Conflict
 from ringback.core.job import Job, JobPiece, JobStatus, cancel, pause, resume
 from tests.fakes import NOW
@@ -52,6 +53,11 @@ def test_a_job_that_waits_says_why_and_goes_on_running() -> None:
 def test_a_failed_job_says_why() -> None:
     failed = job(1).failed("it broke", LATER)
     assert (failed.status, failed.status_reason, failed.date_ended) == (FAILED, "it broke", LATER)
+
+
+def test_a_job_on_all_accounts_is_the_operators() -> None:
+    assert job(1).owner == job(1).account_sid
+    assert replace(job(1), account_sid=EVERY).owner is None
 
 
 def test_a_job_is_done_when_all_its_work_is() -> None:
