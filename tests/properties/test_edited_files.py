@@ -26,7 +26,7 @@ from xml.sax.saxutils import quoteattr
 import dotenv
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ringback.core.policy.source_policy import Source
@@ -280,6 +280,7 @@ def edited_rightly(notation: Notation, url: str, folder: Path, to: Source = Sour
 
 @pytest.mark.parametrize("notation", NOTATIONS, ids=str)
 @given(url=configured())
+@example(url="https://app.example/'")
 @settings(max_examples=12)
 def test_readers_of_the_old_url_read_the_new_one(notation: Notation, url: str) -> None:
     with tempfile.TemporaryDirectory() as folder:

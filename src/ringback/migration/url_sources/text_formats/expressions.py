@@ -19,7 +19,7 @@ _NEAR: Final = 200
 """Maximum length of one without; it need not be read to its end."""
 _STRINGS: Final = r"""
     [A-Za-z@$]{0,2}(?:
-        (?P<triple>\"\"\"|''')(?P<long>(?:\\.|[^\\])*?)(?P=triple)
+        (?P<triple>(?P<mark>["'])(?P=mark){2})(?P<long>(?:\\.|[^\\])*?)(?P=triple)(?!(?P=mark))
       | (?P<tick>`)(?P<lines>(?:\\.|[^\\`])*)`
       | (?P<quote>["'])(?P<line>(?:\\.|(?!(?P=quote))[^\\\n])*)(?P=quote)
       | (?P<escaped>\\["'])(?P<inner>[^"'\\\n]*)(?P=escaped)
