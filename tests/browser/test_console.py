@@ -212,6 +212,8 @@ PAGES: Final = [
     "/console/sign-in",
     "/console/no-such-page",
 ]
+VARIANTS: Final = [path for path in PAGES if path.partition("?")[0] in PAGES and "?" in path]
+"""Other states of pages, which only the long tests check."""
 
 
 def faults_of(reader: PageReader, path: str) -> Generator[str]:
@@ -257,7 +259,9 @@ def checking(filled: DevServer, tmp_path_factory: pytest.TempPathFactory) -> Gen
 
 
 @needs_a_browser
-@pytest.mark.parametrize("path", PAGES)
+@pytest.mark.parametrize(
+    "path", [pytest.param(path, marks=[pytest.mark.long] * (path in VARIANTS)) for path in PAGES]
+)
 def test_a_page_is_readable_by_everybody(
     filled: DevServer, checking: PageReader, path: str
 ) -> None:
@@ -384,7 +388,10 @@ def received(receiver: ListeningServer, header: str) -> list[Request]:
 
 @needs_a_browser
 @pytest.mark.timeout(240)
-def test_an_operator_moves_500_urls_and_replays_what_was_not_delivered(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [50, pytest.param(500, marks=pytest.mark.long)])
+def test_an_operator_moves_urls_and_replays_what_was_not_delivered(
+    number: int, tmp_path: Path
+) -> None:
     switched_off = threading.Event()
 
     def takes_no_kore(request: Request) -> bool:
@@ -396,8 +403,9 @@ def test_an_operator_moves_500_urls_and_replays_what_was_not_delivered(tmp_path:
         dev_server(tmp_path / "data", "--at", "2024-10-10") as server,
         reading(server, tmp_path / "profile") as reader,
     ):
-        fleets = [(bad if number == 495 else good).url + f"sms/{number}" for number in range(500)]
-        configure(server, fleets)
+        last, moved = number - 1, number - 1
+        urls = [(bad if one == last else good).url + f"sms/{one}" for one in range(number)]
+        configure(server, urls)
         send_to_all(server)
 
         # A plan in two steps, which are watched for some seconds each.
@@ -408,37 +416,36 @@ def test_an_operator_moves_500_urls_and_replays_what_was_not_delivered(tmp_path:
         for value, field_name in (("20", "canary"), ("10s", "soak"), ("1", "least")):
             reader.types(value, into=f"[name={field_name}]")
         text = reader.follows("Show the plan", on="main button")
-        assert "500 URLs would move to K kore" in text.replace("Kkore", "K kore")
+        assert f"{number} URLs would move to K kore" in text.replace("Kkore", "K kore")
         assert "nothing is changed yet" in text
-        reader.follows("Move 500 URLs to kore", on="main button")
-        reader.waits_for("100 URLs, watching")
+        reader.follows(f"Move {number} URLs to kore", on="main button")
+        reader.waits_for(f"{number // 5} URLs, watching")
         send_to_all(server)
 
-        reader.waits_for("400 URLs, watching")
+        reader.waits_for(f"{number - number // 5} URLs, watching")
         send_to_all(server)
 
         # One receiver delivered worse. It went back, and the page says why; the others moved.
-        text = reader.waits_for("Apply: done", "1 delivered worse, went back", "499 moved")
+        text = reader.waits_for("Apply: done", "1 delivered worse, went back", f"{moved} moved")
         assert "1 of 1 fail (100.0 %)" in text
-        moved = [url for url in configured(server) if url.endswith("#cbs=kore")]
-        assert len(moved) == 499
-        assert f"{bad.url}sms/495" in configured(server)
+        assert sum(url.endswith("#cbs=kore") for url in configured(server)) == moved
+        assert f"{bad.url}sms/{last}" in configured(server)
 
         # The good receiver is switched off for a while, so callbacks to it fail.
         switched_off.set()
         send_to_all(server)
         reader.follows("Undelivered")
-        reader.waits_for("All 499 that match")
+        reader.waits_for(f"All {moved} that match")
         switched_off.clear()
 
         # They are replayed after a preview; the replay is cancelled, and another takes the rest.
         before = len(good.requests)
-        reader.clicks("All 499 that match", on="label")
+        reader.clicks(f"All {moved} that match", on="label")
         text = reader.follows("Replay…", on="main button")
-        assert "Replay 499 callbacks?" in text
+        assert f"Replay {moved} callbacks?" in text
         assert len(good.requests) == before
-        reader.types("20", into="[name=Rate]")
-        reader.follows("Replay 499 callbacks", on="main button")
+        reader.types(str(number // 25), into="[name=Rate]")
+        reader.follows(f"Replay {moved} callbacks", on="main button")
         reader.waits_for("sent again", "to come")
         reader.clicks("Cancel…")
         text = reader.follows("Cancel the replay", on="main button")
@@ -450,7 +457,7 @@ def test_an_operator_moves_500_urls_and_replays_what_was_not_delivered(tmp_path:
         reader.waits_for("done")
         reader.follows("Undelivered", on="nav a")
         reader.waits_for("Nothing failed")
-        assert len(good.requests) == before + 499
+        assert len(good.requests) == before + moved
 
 
 def configure(server: DevServer, urls: list[str]) -> None:

@@ -15,7 +15,7 @@ from tests.databases import postgres_programs
 @pytest.mark.parametrize(
     ("plan", "faults", "acknowledged"),
     [
-        pytest.param(SHORT, 10, 100, id="short", marks=pytest.mark.timeout(120)),
+        pytest.param(SHORT, 10, 100, id="short", marks=pytest.mark.long),
         pytest.param(LONG, 200, 2000, id="long", marks=pytest.mark.long),
     ],
 )

@@ -224,8 +224,8 @@ async def test_the_second_callback_of_a_sim_survives_a_kill_at_each_step(
 
 CASES = [
     *(("at once", *case) for case in EVENT),
-    *(("later", *case) for case in EVENT_FOR_LATER),
-    *(("again", *case) for case in EVENT_TRIED_AGAIN),
+    *(pytest.param("later", *case, marks=pytest.mark.long) for case in EVENT_FOR_LATER),
+    *(pytest.param("again", *case, marks=pytest.mark.long) for case in EVENT_TRIED_AGAIN),
 ]
 
 

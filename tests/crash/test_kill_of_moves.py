@@ -132,7 +132,7 @@ def number_of(url: str) -> int:
 @pytest.mark.parametrize(
     ("urls", "wait", "patience"),
     [
-        pytest.param(200, "60s", 3, marks=pytest.mark.timeout(180)),
+        pytest.param(200, "60s", 3, marks=[pytest.mark.long, pytest.mark.timeout(180)]),
         pytest.param(10_000, "20m", 6, marks=[pytest.mark.long, pytest.mark.timeout(1800)]),
     ],
 )

@@ -39,7 +39,7 @@ PAGES: Final = [
 ]
 LONG: Final = {"docs/migrate.md", "docs/probe.md", "docs/tutorials/tests.md"}
 """The pages that take longest, which only the long tests follow."""
-IN_ZSH: Final = {"README.md"}
+IN_ZSH: Final = {"docs/tutorials/receiver.md"}
 """The pages that not only the long tests follow in zsh."""
 WITH_A_WHEEL: Final = ["README.md", "docs/tutorials/receiver.md"]
 """The pages for which a person needs no clone."""
@@ -330,8 +330,8 @@ class Reader:
     ("flags", "sources"),
     [
         ("--phase before --tls", [Source.TWILIO, Source.KORE]),
-        ("--phase between", [Source.KORE, Source.TWILIO]),
-        ("--phase after", [Source.KORE, Source.KORE]),
+        pytest.param("--phase between", [Source.KORE, Source.TWILIO], marks=pytest.mark.long),
+        pytest.param("--phase after", [Source.KORE, Source.KORE], marks=pytest.mark.long),
     ],
 )
 def test_the_banner_works_as_printed(flags: str, sources: list[Source], tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import pytest
+
 from ringback.core.sids import SidKind, make_sid
 from ringback.data_folder import DATA_FILE, DataFolder
 from ringback.migration.url_sources.own_data import OwnDataUrlSource
@@ -104,6 +106,7 @@ def killed_until_done(folder: Path, random: Random, *words: str, old: dict[str, 
     raise AssertionError("it never ended")
 
 
+@pytest.mark.long
 def test_after_any_kill_each_url_is_old_or_new_and_status_says_which(tmp_path: Path) -> None:
     random = Random(5)
     fill(tmp_path / "data")

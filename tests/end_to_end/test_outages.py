@@ -104,8 +104,10 @@ def small_disk(tmp_path: Path) -> Any:
 
 
 # The kind of outage, the server that it hits, and the error that this server reports.
-OUTAGES: list[tuple[Outage, tuple[str, ...], str]] = [
-    (locked, RINGBACK, "database is locked"),
+LOCKED = pytest.param(locked, RINGBACK, "database is locked", marks=pytest.mark.long)
+"""Takes long, since each process waits for the lock."""
+OUTAGES = [
+    LOCKED,
     (limited, RINGBACK, "disk I/O error"),
     (read_only, READ_ONLY_DISK, "attempt to write a readonly database"),
 ]

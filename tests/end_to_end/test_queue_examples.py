@@ -125,7 +125,10 @@ def socket_path() -> Iterator[str]:
         yield path
 
 
-@pytest.fixture(params=["redis_stream", "celery_app"])
+RECIPES = ["redis_stream", pytest.param("celery_app", marks=pytest.mark.long)]
+
+
+@pytest.fixture(params=RECIPES)
 def recipe(request: pytest.FixtureRequest, socket_path: str, tmp_path: Path) -> Iterator[Recipe]:
     with redis.Redis(unix_socket_path=socket_path) as client:
         client.flushall()
@@ -212,7 +215,7 @@ def test_failed_work_is_tried_again(recipe: Recipe) -> None:
     assert len(recipe.begun()) >= 2
 
 
-@pytest.mark.parametrize("name", ["redis_stream", "celery_app"])
+@pytest.mark.parametrize("name", RECIPES)
 def test_without_the_queue_the_sender_has_to_try_again(name: str, tmp_path: Path) -> None:
     with (
         a_redis() as path,

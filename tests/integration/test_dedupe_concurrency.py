@@ -124,7 +124,14 @@ def begun(evidence: Path) -> list[str]:
 
 
 threads_stores = pytest.mark.parametrize("store", STORES)
-process_stores = pytest.mark.parametrize("store", [name for name in STORES if name != "memory"])
+process_stores = pytest.mark.parametrize(
+    "store",
+    [
+        pytest.param(name, marks=[pytest.mark.long] * name.startswith("async-"))
+        for name in STORES
+        if name != "memory"
+    ],
+)
 
 
 @threads_stores

@@ -468,7 +468,9 @@ def is_usable(data: StoredData) -> bool:
         return False
 
 
-@pytest.mark.parametrize("way", ["there", "back", "new folder"])
+@pytest.mark.parametrize(
+    "way", ["there", *(pytest.param(way, marks=pytest.mark.long) for way in ("back", "new folder"))]
+)
 def test_a_copy_that_is_killed_goes_on(
     way: str,
     rich: DataFolder,

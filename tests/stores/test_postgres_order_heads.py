@@ -164,7 +164,10 @@ async def sent(pair: Pair, *numbers: int) -> list[DeliveryClaim]:
     return await claim(pair.first, LATER)
 
 
-KINDS = [(True, True), (True, False), (False, True), (False, False)]
+KINDS = [
+    *((True, True), (False, False)),
+    *(pytest.param(kinds, marks=pytest.mark.long) for kinds in [(True, False), (False, True)]),
+]
 """Whether the work of each process is quick."""
 
 

@@ -35,6 +35,7 @@ async def report_on(receiver: CorpusReceiver, room: asyncio.Semaphore) -> ProbeR
         )
 
 
+@pytest.mark.long
 async def test_precision_and_recall_are_complete() -> None:
     # One test for all, since each of the suite's processes would probe all of them for its own.
     room = asyncio.Semaphore(AT_ONCE)
