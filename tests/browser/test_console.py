@@ -302,6 +302,29 @@ def test_all_of_it_can_be_used_by_the_keyboard(filled: DevServer, tmp_path: Path
         assert "Why kore" in text
 
 
+TICKS_DURING_A_REFRESH: Final = """
+  const part = document.getElementById("groups");
+  part.setAttribute("hx-headers", "{}");  // as if something were new
+  document.addEventListener("htmx:afterRequest", () => { window.hasArrived = true; });
+  htmx.trigger(part, "refresh");
+  part.querySelector("[name=all]").click();
+"""
+
+
+@needs_a_browser
+def test_what_is_ticked_stays_so_although_a_refresh_was_under_way(tmp_path: Path) -> None:
+    with (
+        receiving(lambda _: False) as bad,
+        dev_server(tmp_path / "data", "--schedule", "1s") as server,
+        reading(server, tmp_path / "profile") as reader,
+    ):
+        server.ended(server.send(bad.url))
+        reader.open("/console/undelivered")
+        reader.browser.run(f"{{{TICKS_DURING_A_REFRESH}}}")
+        reader.waits_until("window.hasArrived")
+        assert reader.browser.run("document.querySelector('[name=all]').checked") is True
+
+
 @needs_a_browser
 def test_a_page_works_without_a_script(filled: DevServer, tmp_path: Path) -> None:
     with reading(filled, tmp_path) as reader:

@@ -22,6 +22,11 @@
     }
   };
 
+  // It may have come into use while the request for the refresh was under way.
+  const leaveIfInUse = (event) => {
+    if (isInUse(event.detail.target)) event.detail.shouldSwap = false;
+  };
+
   const sayTime = (event) => {
     const time = event.detail.xhr.getResponseHeader("Ringback-Now");
     const shown = document.querySelector("[data-live-head] time");
@@ -33,6 +38,7 @@
 
   const started = Date.now();
   for (const one of document.querySelectorAll("[data-with-script]")) one.hidden = false;
+  document.addEventListener("htmx:beforeSwap", leaveIfInUse);
   document.addEventListener("htmx:afterRequest", sayTime);
   document.addEventListener("visibilitychange", look);
   setInterval(look, 500);
