@@ -29,6 +29,7 @@ from ringback.api.schema_pieces import (
     text,
 )
 from ringback.api.serializers import CustomJsonSerializer, Serializer, field, maybe
+from ringback.core.calendar import exact
 from ringback.core.callbacks.callback import CallbackRecord
 from ringback.core.callbacks.undelivered_groups import KEY_LENGTH
 from ringback.core.job import Job, JobKind, JobStatus, cancel, pause, resume
@@ -194,7 +195,7 @@ class JobEndpoints(EndpointGroup):
                 {"destination": destination, "source": source, "count": count}
                 for (destination, source), count in destinations.most_common(_MOST_DESTINATIONS)
             ],
-            "until": replay.which.until,
+            "until": replay.which.until and exact(replay.which.until),
         }
 
     async def _create(self, call: ApiRequest) -> dict[str, Any]:

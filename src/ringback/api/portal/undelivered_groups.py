@@ -23,6 +23,7 @@ from ringback.api.schema_pieces import (
     sid_of,
 )
 from ringback.api.serializers import CustomJsonSerializer
+from ringback.core.calendar import exact
 from ringback.core.callbacks.callback import UNDELIVERED, CallbackStatus
 from ringback.core.callbacks.undelivered_groups import (
     UndeliveredCallback,
@@ -115,7 +116,7 @@ class UndeliveredGroupEndpoints(EndpointGroup):
             "count": len(found),
             "is_exact": searched_to is None,
             "searched_to": searched_to,
-            "until": min(which.until or now, now),
+            "until": exact(min(which.until or now, now)),
         }
 
     async def _newest(

@@ -13,7 +13,7 @@ from ringback.core.http.http_exchange import AttemptResult
 from ringback.core.http.outcome import AttemptFailure, NoAnswerOutcome, Outcome, RefusedOutcome
 from ringback.ports import Settlement, Store, Transaction
 from ringback.ports.callbacks import lane_of
-from tests.fakes import ACCOUNT_SID, NOW, a_callback, an_api_key, claim_from
+from tests.fakes import ACCOUNT_SID, NOW, FakeClock, a_callback, an_api_key, claim_from
 from tests.unit.api.caller import Caller
 from tests.unit.api.world import THEIRS, error
 
@@ -83,6 +83,19 @@ async def test_failed_callbacks_are_grouped(caller: Caller, store: Store) -> Non
     rest = {name: found[name] for name in ("group_count", "count", "is_exact", "searched_to")}
     assert rest == {"group_count": 2, "count": 5, "is_exact": True, "searched_to": None}
     assert found["until"] == "2024-07-03T14:40:58Z"
+
+
+async def test_what_failed_within_this_second_is_replayed_too(
+    caller: Caller, store: Store, clock: FakeClock
+) -> None:
+    await fail(store, 60)
+    clock.advance(timedelta(milliseconds=300))
+    found = await groups_of(caller)
+    assert (found["count"], found["until"]) == (1, "2024-07-03T14:40:58.300000Z")
+    preview = await caller.get(
+        f"{JOBS}/preview?Kind=replay&Since={REPLAY['Since']}&Until={found['until']}"
+    )
+    assert (preview.json["estimate"], preview.json["until"]) == (1, found["until"])
 
 
 @pytest.mark.parametrize(
