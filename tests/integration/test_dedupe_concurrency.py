@@ -104,7 +104,7 @@ def by_processes(processes: Sequence[Worker], orders: Sequence[Order]) -> None:
 
 def same_token(evidence: Path, how_many: int) -> list[Order]:
     """Return orders to deliver one new token at one instant."""
-    token, at = f"token-{next(_numbers)}", time.monotonic() + _SOON
+    token, at = f"concurrent-{next(_numbers)}", time.monotonic() + _SOON
     return [Order(token, f"{number}", str(evidence), at) for number in range(how_many)]
 
 
