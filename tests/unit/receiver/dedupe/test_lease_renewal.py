@@ -125,7 +125,7 @@ def test_long_work_keeps_its_claim(kept: Kept) -> None:
     renewals = store.renewals
     kept.let_pass(40 * SECOND)
     assert callbacks.handle(REQUEST, work).text == "ok"
-    assert store.renewals == renewals
+    assert store.renewals <= renewals + 1  # the last one may have been under way
 
 
 @asynccontextmanager
