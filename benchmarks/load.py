@@ -182,7 +182,7 @@ class OpenLoop:
         await paced(self._fire, rate=rate, count=count)
         async with asyncio.timeout(60):
             # Polled now and then: a notification for each answer would cost the measured time.
-            while self._waiting or self._opening or len(self._free) < len(self._clients):  # noqa: ASYNC110
+            while self._waiting or self._opening or len(self._free) < len(self._clients):  # noqa: ASYNC110 (see above)
                 await asyncio.sleep(0.01)
         self._load.took = time.monotonic() - began
         for client in self._clients:

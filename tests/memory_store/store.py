@@ -340,6 +340,6 @@ def _copied(table: Any, copies: dict[int, Any]) -> Any:
         if kind is dict or kind is list or kind is set:
             part = part.copy()  # noqa: PLW2901 (without a further name, it is quicker)
         elif kind.__hash__ is None:
-            part = _copied(part, copies)  # noqa: PLW2901
+            part = _copied(part, copies)  # noqa: PLW2901 (likewise)
         copied.__dict__[name] = part
     return copied

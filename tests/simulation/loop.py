@@ -66,7 +66,7 @@ class SimLoop(AbstractEventLoop):
         for task in self.tasks:
             if not task.done():
                 # asyncio has no other way to mark a loop as closed without running it.
-                task._log_destroy_pending = False  # pyright: ignore[reportAttributeAccessIssue]
+                task._log_destroy_pending = False  # pyright: ignore[reportAttributeAccessIssue] (see above)
                 coroutine = task.get_coro()
                 assert isinstance(coroutine, Coroutine)
                 coroutine.close()

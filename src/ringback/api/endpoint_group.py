@@ -24,7 +24,7 @@ from ringback.api.operation_definition import (
 from ringback.api.paging import EXAMINED, PAGING, PageMeta, RecordWithSid, page_of, read_paging
 from ringback.api.request_parameters import RequestParameters, read_form, read_query
 from ringback.api.serializers import Serializer, json_answer, with_unknown
-from ringback.core.accounts.account import EVERY, Account
+from ringback.core.accounts.account import EVERY, Account, one_account
 from ringback.core.callback_urls.callback_target import CallbackTarget, CallbackTargetUpdate
 from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.core.errors import SUPER_SIM, WIRELESS, ErrorCodes, PageNotFound
@@ -63,7 +63,7 @@ class ApiRequest(NamedTuple):
     @property
     def owner(self) -> str | None:
         """The account's SID; None if an operator's key asks for all accounts."""
-        return None if self.account_sid == EVERY else self.account_sid
+        return one_account(self.account_sid)
 
     def named_account(self, allowed: str) -> str:
         """Return the account that the parameter AccountSid names, or else the request's.

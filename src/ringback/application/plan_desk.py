@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ringback.api.portal.plan_views import PlanDraftOrder
 from ringback.application.receiver_checker import fix_of
-from ringback.core.accounts.account import EVERY
+from ringback.core.accounts.account import one_account
 from ringback.core.errors import (
     SUPER_SIM,
     ConfigurationError,
@@ -91,7 +91,7 @@ class PlanDesk:
         from ringback.migration.plan import make_plan  # noqa: PLC0415 (see above)
         from ringback.migration.url_sources.own_data import OwnDataUrlSource  # noqa: PLC0415 (see above)
 
-        owner = None if account_sid == EVERY else account_sid
+        owner = one_account(account_sid)
         policy, date, _ = self.monitor.by_date()
         if order.to not in policy.sources:
             known = ", ".join(policy.sources)
@@ -245,8 +245,9 @@ class PlanDesk:
         started = stopwatch()
         if before is not None and started < before.good_until:
             return before
-        owner = None if account_sid == EVERY else account_sid
-        urls = OwnDataUrlSource(self.store, folder="", clock=self.clock, account_sid=owner)
+        urls = OwnDataUrlSource(
+            self.store, folder="", clock=self.clock, account_sid=one_account(account_sid)
+        )
         canary = CanarySettings(
             began.shares,
             timedelta(seconds=began.soak),

@@ -102,7 +102,7 @@ class Group(Command, click.Group):
             )
 
     # Narrower than click's, whose types know no `examples`, and allow no parentheses as well.
-    def command(  # pyright: ignore[reportIncompatibleMethodOverride]
+    def command(  # pyright: ignore[reportIncompatibleMethodOverride] (see above)
         self, name: str | None = None, **more: Any
     ) -> Callable[[Callable[..., Any]], Command]:
         """Return a decorator that makes a function a subcommand; `more` is passed to `Command`."""

@@ -67,11 +67,11 @@ class TextLogFormatter(logging.Formatter):
 
     # The names of the next two methods are the standard library's.
 
-    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802 (see above)
         """Return the time of a message in UTC, in the same format as in JSON."""
         return _time_of(record)
 
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (see above)
         """Return the message, followed by its other fields."""
         fields = {k: v for k, v in vars(record).items() if k not in RESERVED_ATTRS}
         return " ".join([super().formatMessage(record), *(f"{k}={v}" for k, v in fields.items())])

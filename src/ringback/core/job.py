@@ -12,7 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
-from ringback.core.accounts.account import EVERY
+from ringback.core.accounts.account import one_account
 from ringback.core.errors import Conflict, RingbackError
 
 
@@ -92,7 +92,7 @@ class Job:
     @property
     def owner(self) -> str | None:
         """The account; None if the action is the operator's on all accounts."""
-        return None if self.account_sid == EVERY else self.account_sid
+        return one_account(self.account_sid)
 
     @property
     def done(self) -> int:

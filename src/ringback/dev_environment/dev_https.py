@@ -49,7 +49,7 @@ def https_of(settings: Settings) -> Generator[DevHttps | None]:
         yield None
         return
     # Imported late: making certificates needs a large package, and most starts don't use HTTPS.
-    from ringback.dev_environment.dev_ca import ca_file_in, find_or_make_ca, server_side  # noqa: PLC0415
+    from ringback.dev_environment.dev_ca import ca_file_in, find_or_make_ca, server_side  # noqa: PLC0415 (see above)
 
     port, else_other = settings.tls_port
     with reserve_first(settings.host, (port, *_ELSE) if else_other else (port,)) as listener:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from ringback.core.accounts.account import EVERY
 from ringback.core.audit import SERVER
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.callbacks.callback import CallbackRecord, CallbackStatus
@@ -74,12 +73,12 @@ class PlanCarrier:
         """
         journal = await StoredJournal.open(self.store, job, now=clock.now())
         plan = MigrationPlan.of_lines(journal.summary.plan_lines, f"plan {job.plan_id}")
-        work, owner = PlanWork.of(job.parameters), job.account_sid
+        work = PlanWork.of(job.parameters)
         urls = OwnDataUrlSource(
             self.store,
             folder="",
             clock=clock,
-            account_sid=None if owner == EVERY else owner,
+            account_sid=job.owner,
             actor=SERVER._replace(name=job.sid),
             guard=journal.guard,
         )

@@ -80,8 +80,7 @@ def record_job(
     after: Job,
 ) -> None:
     """Add the audit entry of a change of a job."""
-    owner = None if after.account_sid == EVERY else after.account_sid
-    context.record(tx, action, after.sid, account_sid=owner, before=before, after=after)
+    context.record(tx, action, after.sid, account_sid=after.owner, before=before, after=after)
 
 
 def create_job(

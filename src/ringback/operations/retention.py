@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
-from ringback.core.accounts.account import EVERY
+from ringback.core.accounts.account import EVERY, one_account
 from ringback.core.errors import Conflict
 from ringback.core.retention import (
     EVERY_ACCOUNT,
@@ -84,7 +84,7 @@ async def change_times(
         after = fetch_times(tx, in_settings)
         context.record(
             *(tx, "SetRetention", "retention"),
-            account_sid=None if changes.account_sid == EVERY else changes.account_sid,
+            account_sid=one_account(changes.account_sid),
             before=_shown(stored, subject),
             after=_shown(after.in_store, subject),
         )

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
-from ringback.core.accounts.account import EVERY
+from ringback.core.accounts.account import one_account
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.policy.policy_impact import GROUP_NAMES, UrlGrouping
 from ringback.core.policy.source_policy import CallbackSourceSelection, Policy
@@ -69,8 +69,7 @@ async def report_on(
     policy at `date` says which source sends to each URL now. Raises StoreUnavailable.
     """
     urls = (await _report(store, account_sid, since)).urls
-    owner = None if account_sid == EVERY else account_sid
-    stored = await stored_urls(store, account_sid=owner) if urls else ()
+    stored = await stored_urls(store, account_sid=one_account(account_sid)) if urls else ()
     forms = dict[tuple[str, str], list[StoredUrl]]()
     for one in stored:
         forms.setdefault((one.account_sid, wire_of(one.url)), []).append(one)

@@ -127,7 +127,7 @@ class PolicyEndpoints(EndpointGroup):
         return json_answer(self._record(None))
 
     async def _fetch(self, call: ApiRequest) -> dict[str, Any]:
-        return self._record(None if call.account_sid == EVERY else call.account_sid)
+        return self._record(call.owner)
 
     def _record(self, account_sid: str | None) -> dict[str, Any]:
         monitor, concerns = self._monitor, self._monitor.holds_shown_to(account_sid)

@@ -17,6 +17,15 @@ Functions that read accept it, and jobs of the operator have it.
 """
 
 
+def one_account(account_sid: str) -> str | None:
+    """Return the SID of one account; None for `EVERY`.
+
+    >>> one_account(EVERY) is None
+    True
+    """
+    return None if account_sid == EVERY else account_sid
+
+
 class AccountStatus(StrEnum):
     """The status of an account: nobody can sign in to a suspended one."""
 

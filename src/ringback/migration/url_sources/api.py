@@ -49,7 +49,7 @@ class ApiUrlSource:
         """
         try:
             # An optional dependency: only moves through the API need it.
-            from ringback.migration.url_sources.twilio_client import TwilioUrlClient  # noqa: PLC0415
+            from ringback.migration.url_sources.twilio_client import TwilioUrlClient  # noqa: PLC0415 (see above)
         except ModuleNotFoundError as missing:
             raise ConfigurationError(str(missing_extra("`--api`", missing))) from None
         server = None if server is None else base_url(server)

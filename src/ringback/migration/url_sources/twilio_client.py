@@ -9,10 +9,10 @@ from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 # The package `twilio` has no type hints.
-from twilio.base.exceptions import TwilioException, TwilioRestException  # pyright: ignore[reportMissingTypeStubs]
-from twilio.http.http_client import TwilioHttpClient  # pyright: ignore[reportMissingTypeStubs]
-from twilio.http.response import Response  # pyright: ignore[reportMissingTypeStubs]
-from twilio.rest import Client  # pyright: ignore[reportMissingTypeStubs]
+from twilio.base.exceptions import TwilioException, TwilioRestException  # pyright: ignore[reportMissingTypeStubs] (see above)
+from twilio.http.http_client import TwilioHttpClient  # pyright: ignore[reportMissingTypeStubs] (see above)
+from twilio.http.response import Response  # pyright: ignore[reportMissingTypeStubs] (see above)
+from twilio.rest import Client  # pyright: ignore[reportMissingTypeStubs] (see above)
 
 from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.core.errors import ConfigurationError

@@ -271,7 +271,7 @@ def _find_mistake(
     sent: SenderCallbackRecord | None,
 ) -> Rejected | None:
     # Imported only when needed, since it imports all events: most receivers never see a mistake.
-    from ringback.receiver.verification.diagnosis import compare_with_sent, find_mistake  # noqa: PLC0415
+    from ringback.receiver.verification.diagnosis import compare_with_sent, find_mistake  # noqa: PLC0415 (see above)
 
     scheme, signature, _, _ = claim
     secrets = urls[0].secrets

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
-from ringback.core.accounts.account import EVERY
+from ringback.core.accounts.account import EVERY, one_account
 from ringback.core.errors import PageNotFound
 from ringback.ports import PageWindow
 from ringback.stores.sql.write_batch import SqlResult, SqlRow, SqlValue
@@ -135,4 +135,4 @@ def _place(read: Read, listing: SqlListQuery, account_sid: str, window: PageWind
 
 def whose(account_sid: str) -> Condition:
     """Return the condition that a row belongs to this account, or to any account for `EVERY`."""
-    return "account_sid = ?", None if account_sid == EVERY else account_sid
+    return "account_sid = ?", one_account(account_sid)

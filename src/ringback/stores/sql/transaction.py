@@ -108,13 +108,13 @@ class SqlTransaction(Transaction, Generic[S]):
     # Imported late: a server that sends callbacks only does not need the tables of the products.
     # The type checker does not know that a cached property can take the place of a variable.
     @cached_property
-    def supersim(self) -> SuperSimTables:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def supersim(self) -> SuperSimTables:  # pyright: ignore[reportIncompatibleVariableOverride] (see above)
         from ringback.stores.sql.supersim import supersim_tables  # noqa: PLC0415 (see above)
 
         return supersim_tables(self._session)
 
     @cached_property
-    def wireless(self) -> WirelessTables:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def wireless(self) -> WirelessTables:  # pyright: ignore[reportIncompatibleVariableOverride] (see above)
         from ringback.stores.sql.wireless import wireless_tables  # noqa: PLC0415 (see above)
 
         return wireless_tables(self._session)
