@@ -45,6 +45,14 @@ def renewed_often(monkeypatch: pytest.MonkeyPatch) -> None:
 def kept(request: pytest.FixtureRequest) -> Iterator[Kept]:
     with opener(request.param, request)() as opened:
         yield opened
+        wait_for_the_last_renewal()
+
+
+def wait_for_the_last_renewal() -> None:
+    """Wait for a renewal that was under way when its work ended."""
+    for thread in threading.enumerate():
+        if thread.name == "ringback-lease-renewal":
+            thread.join(_PATIENCE)
 
 
 class Counted:
@@ -106,13 +114,6 @@ def wait_for_renewals(store: Counted | CountedAsync, more: int = 2) -> None:
     while store.renewals < wanted:
         assert time.monotonic() < until, "the lease is not renewed"
         time.sleep(0.002)
-
-
-def wait_for_the_last_renewal() -> None:
-    """Wait for a renewal that was under way when its work ended."""
-    for thread in threading.enumerate():
-        if thread.name == "ringback-lease-renewal":
-            thread.join(_PATIENCE)
 
 
 def test_long_work_keeps_its_claim(kept: Kept) -> None:
