@@ -176,6 +176,14 @@ class ConsoleWorld:
             await asyncio.sleep(0.005)
         raise AssertionError("the callback does not end")
 
+    async def wait_for_round(self, sid: str) -> None:
+        """Wait until the first round of a callback's attempts has failed."""
+        for _ in range(2000):
+            if (await self.api().get(f"/portal/v1/callbacks/{sid}")).json["round"]:
+                return
+            await asyncio.sleep(0.005)
+        raise AssertionError("the round does not end")
+
     def context(self) -> OperationContext:
         return self.application.api.dependencies.context()
 

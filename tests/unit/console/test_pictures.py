@@ -72,6 +72,17 @@ def test_the_timeline_has_a_row_for_each_source_and_marks_today() -> None:
     assert 'x1="25.00%"' in picture
     assert "today, 2 Dec" in picture
     assert 'aria-label="as text"' in picture
+    assert (picture.count(">default<"), picture.count(">if asked<")) == (2, 1)
+
+
+def test_a_short_part_of_the_timeline_has_no_words() -> None:
+    days = [NOON + number * timedelta(days=1) for number in (0, 1, 20)]
+    spans = [SourceSpan("default", *days[:2]), SourceSpan("gone", *days[1:])]
+    picture = timeline(
+        [("twilio", spans)], [], borders=[], today=days[0], edges=(days[0], days[2]), label=""
+    )
+    assert ">ended<" in picture
+    assert ">default<" not in picture
 
 
 def test_parts_of_a_bar_fill_it_in_their_proportion() -> None:

@@ -1,5 +1,6 @@
 """One callback: why its source, its attempts and their requests, and what can be done."""
 
+import re
 from datetime import timedelta
 from pathlib import Path
 
@@ -51,6 +52,19 @@ async def test_the_exact_request_and_the_answer_are_shown(world: ConsoleWorld) -
     assert request.body.decode() in page.text.replace("<wbr>", "")
     assert "418" in page.text
     assert "<code>hello &lt;world&gt; &amp; co</code>" in page.html
+
+
+async def test_rounds_that_failed_are_before_the_next_one(tmp_path: Path) -> None:
+    async with (
+        console_world(tmp_path, flags={"schedule": "5m,1h"}) as world,
+        RecordingReceiver(answer=lambda _: status_reply(503)) as receiver,
+    ):
+        sid = await world.send(receiver.url("/hook"))
+        await world.wait_for_round(sid)
+        page = await (await world.owner()).open(f"/console/callbacks/{sid}")
+    rounds = re.findall(r'<li class="(\w*)"><b>Round (\d)</b> ([^<]*)</li>', page.html)
+    assert [one[:2] for one in rounds] == [("refused", "1"), ("next", "2"), ("", "3")]
+    assert rounds[1][2].startswith("in ")
 
 
 async def test_a_callback_is_replayed_as_the_other_source_and_discarded(

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from ringback.core.sids import SidKind
-from tests.consoles import ConsoleWorld
+from tests.consoles import START, ConsoleWorld
 from tests.receivers import RecordingReceiver
 
 LIST = "/console/callbacks"
@@ -134,7 +134,17 @@ async def test_what_is_long_ago_begins_a_group(
     world.clock.advance(timedelta(minutes=36))
     await world.send(receiver.url("/new"))
     page = await (await world.owner()).open(LIST)
-    assert "36 min earlier" in page.text
+    assert ">36 min earlier<" in page.html
+
+
+async def test_each_day_begins_a_group_with_its_date(
+    world: ConsoleWorld, receiver: RecordingReceiver
+) -> None:
+    await world.send(receiver.url("/old"))
+    world.clock.advance(timedelta(days=1, minutes=2))
+    await world.send(receiver.url("/new"))
+    page = await (await world.owner()).open(LIST)
+    assert f"{START:%Y-%m-%d}, 1 day earlier" in page.text
 
 
 async def test_the_account_that_an_operator_looks_at_is_kept(world: ConsoleWorld) -> None:

@@ -147,6 +147,22 @@ async def test_the_scenario_of_an_event_is_undone(
     assert (chosen.json["scenario"], chosen.json["chosen"]) == ("normal", None)
 
 
+async def test_the_command_names_what_was_changed(world: ConsoleWorld) -> None:
+    operator = await world.operator()
+    usual = "ringback trigger sms.received --to http://127.0.0.1:9000/"
+    assert f">{usual}<" in (await operator.open(DEV)).html
+    page = await operator.open(f"{DEV}?cbs=kore&payload=two+words")
+    assert f">{usual} --cbs kore --payload &#39;two words&#39;<" in page.html
+
+
+async def test_a_sim_that_was_deleted_is_left_out(world: ConsoleWorld) -> None:
+    operator, sid = await world.operator(), world.account.wireless_sim_sid
+    assert sid in (await operator.open(DEV)).html
+    await world.change(lambda tx: tx.wireless.sims.remove(sid))
+    page = await operator.open(DEV)
+    assert (page.status, sid in page.html) == (200, False)
+
+
 async def test_an_event_with_two_callbacks_links_both(
     world: ConsoleWorld, receiver: RecordingReceiver
 ) -> None:
@@ -272,25 +288,16 @@ async def test_what_waits_is_listed_by_when_it_is_due(retrying: ConsoleWorld) ->
     assert "No callback waits" in (await operator.open(DEV)).text
     async with RecordingReceiver(answer=lambda _: BUSY) as receiver:
         first = await world.send(receiver.url("/first"))
-        await tried(world, first)
+        await world.wait_for_round(first)
         world.clock.advance(timedelta(minutes=3))
         second = await world.send(receiver.url("/second"))
-        await tried(world, second)
+        await world.wait_for_round(second)
         part = await operator.part(DEV, "due")
     assert "Due next: 2 callbacks wait" in part.text
     assert part.html.index(first) < part.html.index(second)
     assert "round 2" in part.text
     again = await operator.part(DEV, "due", etag=part.answer.headers["etag"])
     assert again.status == 304
-
-
-async def tried(world: ConsoleWorld, sid: str) -> None:
-    """Wait until the first round of a callback's attempts has failed."""
-    for _ in range(500):
-        if (await world.api().get(f"/portal/v1/callbacks/{sid}")).json["round"]:
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("the round does not end")
 
 
 @pytest.fixture
