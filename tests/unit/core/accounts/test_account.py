@@ -1,10 +1,15 @@
 from dataclasses import replace
 
-from ringback.core.accounts.account import Account, AccountStatus
+from ringback.core.accounts.account import EVERY, Account, AccountStatus, one_account
 from ringback.core.accounts.webhook_secret import AccountWebhookSecrets
 from ringback.core.kore_ids import id_of_account
 from ringback.core.retry_schedule import PERSISTENT
 from tests.fakes import ACCOUNT_SID, NOW, a_secret, an_account, an_api_key
+
+
+def test_every_account_is_no_single_one() -> None:
+    assert one_account(EVERY) is None
+    assert one_account(ACCOUNT_SID) == ACCOUNT_SID
 
 
 def test_the_text_of_an_account_has_no_secrets() -> None:
