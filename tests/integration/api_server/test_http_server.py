@@ -513,6 +513,27 @@ async def test_a_stop_lets_a_request_end_and_then_closes() -> None:
     assert said.endswith(b"done")
 
 
+async def test_a_stop_answers_requests_on_idle_connections_while_others_are_in_use() -> None:
+    async with serving(Echo()) as served:
+        with (
+            socket.create_connection(served.address) as idle,
+            socket.create_connection(served.address) as used,
+            idle.makefile("rb") as said,
+        ):
+            for client in (idle, used):
+                client.sendall(SECOND)
+            await asyncio.sleep(0.4)
+            used.sendall(SECOND)
+            await asyncio.sleep(0.05)
+            stopping = asyncio.create_task(served.server.stop())
+            await asyncio.sleep(0.05)
+            idle.sendall(SECOND)
+            await stopping
+            answers = said.read()
+    assert answers.count(b"/second ") == 2
+    assert answers.count(b"connection: close") == 1
+
+
 async def test_a_stop_interrupts_requests_after_a_second() -> None:
     ended = asyncio.Event()
 

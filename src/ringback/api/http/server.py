@@ -37,7 +37,7 @@ _PAUSE_SECONDS: Final = 0.25
 """Seconds until connections are accepted again after the system had no resources for one."""
 _ENDING_SECONDS: Final = 1.0
 _NEXT_REQUEST_SECONDS: Final = 0.3
-"""Seconds in which a stopping server still takes a request from a connection in use."""
+"""Seconds in which a stopping server still takes a request on its open connections."""
 _GOODBYE_SECONDS: Final = 0.3
 _SHORTAGE: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 _TIMEOUTS: Final = ServerTimeouts()
@@ -117,17 +117,14 @@ class ApiHttpServer:
             await acceptor.ended()
 
     async def _take_last_requests(self) -> None:
-        """Close idle connections, and answer one more request on those that are in use.
+        """Answer one more request on each connection, if one of them was used just now.
 
-        A client that used its connection just now may be sending its next request already.
+        Its client may be sending the next request already, and a client with several connections,
+        such as a proxy, goes on with those that were idle for longer when the others close.
         """
-        in_use = {one for one in self._connections if one.is_used_within(_NEXT_REQUEST_SECONDS)}
-        for connection in self._connections:
-            if connection in in_use:
+        if any(one.is_used_within(_NEXT_REQUEST_SECONDS) for one in self._connections):
+            for connection in self._connections:
                 connection.close_with_answer()
-            else:
-                connection.stop()
-        if in_use:
             await self._emptied(_NEXT_REQUEST_SECONDS)
 
     async def _end_requests(self, until: float) -> None:
