@@ -3,13 +3,10 @@
 from datetime import datetime
 from typing import Final
 
+from ringback.core.accounts.account import EVERY
 from ringback.core.destinations.destination_pattern import DestinationPattern
 from ringback.core.destinations.destination_settings import DestinationValues, read_values
-from ringback.core.destinations.effective_settings import (
-    EVERY_ACCOUNT,
-    DestinationRule,
-    SettingsOwner,
-)
+from ringback.core.destinations.effective_settings import DestinationRule, SettingsOwner
 from ringback.ports import DestinationPause, StoredDestinationSettings
 from tests.fakes import ACCOUNT_SID, NOW
 
@@ -32,7 +29,7 @@ def a_rule(
 ) -> DestinationRule:
     """Return what a place sets; without an account, an operator sets it for all accounts."""
     of = DestinationPattern.parse(pattern)
-    sid = account_sid or (EVERY_ACCOUNT if owner is OPERATOR else ACCOUNT_SID)
+    sid = account_sid or (EVERY if owner is OPERATOR else ACCOUNT_SID)
     return DestinationRule(owner, sid, of, values(**given), is_in_file)
 
 
@@ -48,7 +45,7 @@ def set_at_run_time(
 ) -> StoredDestinationSettings:
     """Return what is stored for a pattern."""
     of = DestinationPattern.parse(pattern).text
-    sid = account_sid or (EVERY_ACCOUNT if owner is OPERATOR else ACCOUNT_SID)
+    sid = account_sid or (EVERY if owner is OPERATOR else ACCOUNT_SID)
     return StoredDestinationSettings(
         sid=f"DT{revision:032x}",
         owner=owner,

@@ -12,9 +12,9 @@ from pathlib import Path
 from random import Random
 
 from ringback.application import ServerProcess
-from ringback.core.accounts.account import Account
+from ringback.core.accounts.account import EVERY, Account
 from ringback.core.callback_urls.callback_url import CallbackUrl
-from ringback.core.retention import EVERY_ACCOUNT, KINDS, TimeSubject
+from ringback.core.retention import KINDS, TimeSubject
 from ringback.core.sids import SidKind, make_sid
 from ringback.core.supersim.sim import SuperSim
 from ringback.migration.filters import rank
@@ -170,7 +170,7 @@ async def a_world(folder: Path, *, urls: int) -> AsyncGenerator[World]:
 
 def _keep_everything(tx: Transaction) -> None:
     """Delete nothing: at the end, the callbacks of all weeks are counted."""
-    tx.retention.set_times({TimeSubject(EVERY_ACCOUNT, kind): None for kind in KINDS}, START)
+    tx.retention.set_times({TimeSubject(EVERY, kind): None for kind in KINDS}, START)
 
 
 def _configure(tx: Transaction, world: World, random_source: SeededRandomness, urls: int) -> None:

@@ -5,13 +5,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
+from ringback.core.accounts.account import EVERY
 from ringback.core.destinations.destination_pattern import ALL, DestinationPattern
 from ringback.core.destinations.destination_settings import DestinationValues
-from ringback.core.destinations.effective_settings import (
-    EVERY_ACCOUNT,
-    DestinationRule,
-    SettingsOwner,
-)
+from ringback.core.destinations.effective_settings import DestinationRule, SettingsOwner
 from ringback.core.retry_schedule import RetrySchedule
 from tests.simulation.scheduler import Order
 
@@ -34,7 +31,7 @@ PRIVATE: Final = (
 
 UNPROTECTED: Final = DestinationRule(
     SettingsOwner.OPERATOR,
-    EVERY_ACCOUNT,
+    EVERY,
     DestinationPattern.parse(ALL),
     DestinationValues({"breaker": False, "hold": timedelta(0)}),
     is_in_file=True,

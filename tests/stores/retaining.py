@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
+from ringback.core.accounts.account import EVERY
 from ringback.core.callbacks.callback import discard, replay
 from ringback.core.callbacks.retry import GiveUp, NoRetryNeeded, RetryLater
 from ringback.core.callbacks.shards import Role
 from ringback.core.http.http_exchange import ReceiverResponseRecord
-from ringback.core.retention import EVERY_ACCOUNT, KINDS, RetentionTimes, StoredTimes, TimeSubject
+from ringback.core.retention import KINDS, RetentionTimes, StoredTimes, TimeSubject
 from ringback.engine.retention_worker import PASS_EVERY, PassWork, RetentionWorker
 from ringback.ports import ClusterMember, PageWindow, SoleProcess, Store, Transaction
 from ringback.runtime.system_clock import steady_milliseconds
@@ -46,7 +47,7 @@ class Retaining:
             weeks=self._weeks,
         )
 
-    async def set(self, times: RetentionTimes, subject: str = EVERY_ACCOUNT) -> None:
+    async def set(self, times: RetentionTimes, subject: str = EVERY) -> None:
         """Set all four times at run time."""
         changes = {
             TimeSubject(subject, kind): time for kind, time in zip(KINDS, times, strict=True)

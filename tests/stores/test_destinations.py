@@ -10,7 +10,7 @@ from ringback.core.callbacks.callback import CallbackStatus, ended
 from ringback.core.callbacks.shards import shard_of
 from ringback.core.destinations.destination_settings import read_values
 from ringback.core.destinations.destination_state import WELL, DestinationState
-from ringback.core.destinations.effective_settings import EVERY_ACCOUNT, SettingsOwner
+from ringback.core.destinations.effective_settings import SettingsOwner
 from ringback.core.policy.source_policy import Source
 from ringback.ports import (
     DestinationPause,
@@ -60,14 +60,14 @@ async def test_settings_are_read_back_as_they_were_saved(store: Store) -> None:
             1, "https://*.example.com:443/app/*", rate="0.5", order="sim", breaker_window="90s"
         ),
         owner=SettingsOwner.OPERATOR,
-        account_sid=EVERY_ACCOUNT,
+        account_sid=EVERY,
         pause=DestinationPause(NOW, NOW + DAY, "a deployment"),
         resumed=NOW - DAY,
     )
     secret = replace(whole.given, headers=(("X-Key", "s3cret"),), client_certificate="PEM", ca="CA")
     (saved,) = await save(store, replace(whole, given=secret))
     found = await store.read(
-        lambda tx: tx.destinations.find(SettingsOwner.OPERATOR, EVERY_ACCOUNT, whole.pattern)
+        lambda tx: tx.destinations.find(SettingsOwner.OPERATOR, EVERY, whole.pattern)
     )
     assert found == saved == replace(whole, given=secret, revision=saved.revision)
 
@@ -76,7 +76,7 @@ async def test_what_is_set_for_nothing_is_not_found(store: Store) -> None:
     await save(store, settings(rate="5"))
     for owner, account_sid, pattern in (
         (SettingsOwner.OPERATOR, OURS, "https://a.example:443"),
-        (SettingsOwner.ACCOUNT, EVERY_ACCOUNT, "https://a.example:443"),
+        (SettingsOwner.ACCOUNT, EVERY, "https://a.example:443"),
         (SettingsOwner.ACCOUNT, OURS, "https://a.example:444"),
     ):
         assert (

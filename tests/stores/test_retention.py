@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
+from ringback.core.accounts.account import EVERY
 from ringback.core.http.http_exchange import ReceiverResponseRecord
 from ringback.core.http.outcome import DeliveredOutcome
-from ringback.core.retention import EVERY_ACCOUNT, RetentionTimes, TimeSubject
+from ringback.core.retention import RetentionTimes, TimeSubject
 from ringback.ports import PageWindow, Store
 from tests.fakes import NOW
 from tests.stores.asking import attempts_of, found
@@ -223,7 +224,7 @@ async def test_a_callback_that_was_replayed_meanwhile_stays(retaining: Retaining
 
 
 async def test_times_are_set_changed_and_unset(store: Store) -> None:
-    first, second = TimeSubject(EVERY_ACCOUNT, "answers"), TimeSubject(OURS, "attempts")
+    first, second = TimeSubject(EVERY, "answers"), TimeSubject(OURS, "attempts")
 
     async def times() -> Any:
         return await store.read(lambda tx: tx.retention.times())

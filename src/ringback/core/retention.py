@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import Final, NamedTuple, Self
 
+from ringback.core.accounts.account import EVERY
 from ringback.core.calendar import ALWAYS, DAY, HOUR, read_duration
 from ringback.core.callbacks.callback import CallbackStatus
 
@@ -117,13 +118,11 @@ class TimeSubject(NamedTuple):
     """Whose time it is, and which."""
 
     subject: str
-    """The SID of an account, EVERY_ACCOUNT or DEFAULT."""
+    """The SID of an account, EVERY or DEFAULT."""
     kind: str
     """A name of `KINDS`."""
 
 
-EVERY_ACCOUNT: Final = "*"
-"""The subject of times for the whole server."""
 DEFAULT: Final = "default"
 """The subject of the times that the data began with."""
 StoredTimes = Mapping[TimeSubject, timedelta | None]
@@ -144,14 +143,14 @@ class SetTimes(NamedTuple):
     in_store: StoredTimes
 
     def time_of(self, account_sid: str, kind: str) -> TimeInForce:
-        """Return a time of an account, or of the server for EVERY_ACCOUNT.
+        """Return a time of an account, or of the server for EVERY.
 
         What is set for an account comes before what is set for the server, and what is set at run
         time before the settings. The times that the data began with come last.
         """
-        subjects = [account_sid] if account_sid == EVERY_ACCOUNT else [account_sid, EVERY_ACCOUNT]
+        subjects = [account_sid] if account_sid == EVERY else [account_sid, EVERY]
         for subject in subjects:
-            whose = "the server" if subject == EVERY_ACCOUNT else "the account"
+            whose = "the server" if subject == EVERY else "the account"
             key = TimeSubject(subject, kind)
             if key in self.in_store:
                 return TimeInForce(self.in_store[key], f"set for {whose}")
@@ -163,13 +162,13 @@ class SetTimes(NamedTuple):
         return TimeInForce(None, "no time is set")
 
     def times_of(self, account_sid: str) -> RetentionTimes:
-        """Return all times of an account, or of the server for EVERY_ACCOUNT."""
+        """Return all times of an account, or of the server for EVERY."""
         return RetentionTimes(*(self.time_of(account_sid, kind).time for kind in KINDS))
 
     def in_force(self) -> RetentionPolicy:
         """Return the times of the server, and of the accounts that have others."""
-        named = {key.subject for each in self for key in each} - {EVERY_ACCOUNT, DEFAULT}
-        server = self.times_of(EVERY_ACCOUNT)
+        named = {key.subject for each in self for key in each} - {EVERY, DEFAULT}
+        server = self.times_of(EVERY)
         own = {account_sid: self.times_of(account_sid) for account_sid in sorted(named)}
         return RetentionPolicy(
             server, {sid: times for sid, times in own.items() if times != server}

@@ -9,14 +9,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
-from ringback.core.accounts.account import Account
+from ringback.core.accounts.account import EVERY, Account
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.callbacks.callback import CallbackRecord
 from ringback.core.callbacks.shards import origin_of
 from ringback.core.destinations.destination_pattern import ALL, parsed_pattern
 from ringback.core.destinations.destination_settings import DestinationOrder
 from ringback.core.destinations.effective_settings import (
-    EVERY_ACCOUNT,
     DestinationRule,
     EffectiveSettings,
     SettingsOwner,
@@ -161,7 +160,7 @@ class DestinationBook:
     def all_set(self, account_sid: str) -> list[StoredDestinationSettings]:
         """Return the settings at run time for an account, by itself or by the operator.
 
-        For EVERY_ACCOUNT, it is what the operator has set for all accounts.
+        For EVERY, it is what the operator has set for all accounts.
         """
         found = [
             one
@@ -176,7 +175,7 @@ class DestinationBook:
 
     def is_about(self, stored: StoredDestinationSettings, lane: Lane) -> bool:
         """Return True if what is stored is about a lane."""
-        is_for_account = stored.account_sid in (EVERY_ACCOUNT, lane.account_sid)
+        is_for_account = stored.account_sid in (EVERY, lane.account_sid)
         return is_for_account and parsed_pattern(stored.pattern).matches(lane.destination)
 
     def _of(self, lane: Lane) -> list[StoredDestinationSettings]:
@@ -196,7 +195,7 @@ class DestinationBook:
         parts = [
             rule.pattern
             for key, rule in self._about(url.destination)
-            if rule.account_sid in (EVERY_ACCOUNT, account_sid)
+            if rule.account_sid in (EVERY, account_sid)
             and rule.pattern.splits_off(url)
             and not (key in self._stored and self._stored[key].is_empty)
         ]

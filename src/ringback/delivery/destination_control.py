@@ -13,11 +13,12 @@ from datetime import datetime
 from functools import partial
 from typing import Final
 
+from ringback.core.accounts.account import EVERY
 from ringback.core.callbacks.callback import CallbackStatus, DeliveryProgress
 from ringback.core.callbacks.shards import origin_of, shard_of
 from ringback.core.destinations.destination_events import DestinationEvent, DestinationEventKind
 from ringback.core.destinations.destination_state import WELL, DestinationState
-from ringback.core.destinations.effective_settings import EVERY_ACCOUNT, Notified
+from ringback.core.destinations.effective_settings import Notified
 from ringback.core.destinations.token_bucket import TokenBucket
 from ringback.core.http.outcome import DeliveredOutcome, Outcome
 from ringback.delivery.destination_book import DestinationBook
@@ -207,7 +208,7 @@ class DestinationControl:
         for event in events:
             self.events[event.kind] += 1
             whose = event.account_sid
-            whose = "all accounts" if whose == EVERY_ACCOUNT else f"account {whose}"
+            whose = "all accounts" if whose == EVERY else f"account {whose}"
             _log.warning("%s: %s of %s: %s", event.kind, event.destination, whose, event.reason)
 
     # What the store knows.

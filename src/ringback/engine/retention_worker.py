@@ -14,11 +14,11 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final, TypeVar
 
+from ringback.core.accounts.account import EVERY
 from ringback.core.accounts.shared_link import KEPT_AFTER_EXPIRY
 from ringback.core.audit import AUDIT_KEPT
 from ringback.core.errors import StoreUnavailable
 from ringback.core.retention import (
-    EVERY_ACCOUNT,
     KINDS,
     RetentionCutoffs,
     RetentionPolicy,
@@ -280,7 +280,7 @@ def in_words(policy: RetentionPolicy) -> str:
     """Return a line about the times in force."""
     texts = [
         ", ".join(f"{kind} {show_time(time)}" for kind, time in zip(KINDS, times, strict=True))
-        + ("" if subject == EVERY_ACCOUNT else f" for {subject}")
-        for subject, times in ((EVERY_ACCOUNT, policy.server), *policy.accounts.items())
+        + ("" if subject == EVERY else f" for {subject}")
+        for subject, times in ((EVERY, policy.server), *policy.accounts.items())
     ]
     return "; ".join(texts)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from ringback.core.accounts.account import EVERY
+from ringback.core.accounts.account import EVERY, one_account
 from ringback.core.audit import SecretValue
 from ringback.core.calendar import iso
 from ringback.core.callback_urls.callback_url import CallbackUrl
@@ -17,7 +17,7 @@ from ringback.core.callbacks.callback import CallbackRecord
 from ringback.core.destinations.destination_events import QUIET, DestinationEvent
 from ringback.core.destinations.destination_pattern import DestinationPattern
 from ringback.core.destinations.destination_settings import BY_NAME, DestinationValues, write_values
-from ringback.core.destinations.effective_settings import EVERY_ACCOUNT, SettingsOwner
+from ringback.core.destinations.effective_settings import SettingsOwner
 from ringback.core.errors import Conflict, Forbidden
 from ringback.core.events.event_kinds import DestinationEventKind
 from ringback.core.form_encoding import encode
@@ -45,7 +45,7 @@ class DestinationSubject(NamedTuple):
 
     owner: SettingsOwner
     account_sid: str
-    """The account whose callbacks it is about; EVERY_ACCOUNT for all accounts."""
+    """The account whose callbacks it is about; EVERY for all accounts."""
     pattern: DestinationPattern
 
     @property
@@ -147,7 +147,7 @@ def resume_destinations(
     if not before.revision and subject.pattern.is_exact:
         # A record for each text that somebody resumes would fill the table.
         lane = Lane(subject.account_sid, subject.pattern.text)
-        if subject.account_sid != EVERY_ACCOUNT and tx.destinations.state_of(lane) is None:
+        if subject.account_sid != EVERY and tx.destinations.state_of(lane) is None:
             return before
     after = replace(before, pause=None, resumed=now)
     return _save(tx, before, after, context, "ResumeDestination")
@@ -173,8 +173,7 @@ def pause_event(
     which = AuditFilter(
         action="PauseDestination", subject=stored.pattern, since=context.now - QUIET
     )
-    reach = EVERY if stored.account_sid == EVERY_ACCOUNT else stored.account_sid
-    if stored.pause is None or len(tx.audit.page(reach, which, PageWindow(2))) > 1:
+    if stored.pause is None or len(tx.audit.page(stored.account_sid, which, PageWindow(2))) > 1:
         return None
     because = f": {stored.pause.reason}" if stored.pause.reason else ""
     until = "" if stored.pause.until is None else f" until {iso(stored.pause.until)}"
@@ -214,7 +213,7 @@ def _fetch(
     tx: Transaction, subject: DestinationSubject, context: OperationContext
 ) -> StoredDestinationSettings:
     """Return the record of a pattern, which may be empty; see `set_for_destinations`."""
-    if subject.account_sid != EVERY_ACCOUNT:
+    if subject.account_sid != EVERY:
         fetch_account(tx, subject.account_sid)
     owner, account_sid, pattern = subject
     stored = tx.destinations.find(owner, account_sid, pattern.text)
@@ -245,7 +244,7 @@ def _save(
     saved = tx.destinations.save(replace(after, date_updated=context.now))
     context.record(
         *(tx, action, after.pattern),
-        account_sid=None if after.account_sid == EVERY_ACCOUNT else after.account_sid,
+        account_sid=one_account(after.account_sid),
         before=_fields(before),
         after=_fields(after),
     )

@@ -7,7 +7,6 @@ from typing import Final, NamedTuple
 from ringback.core.accounts.account import EVERY, one_account
 from ringback.core.errors import Conflict
 from ringback.core.retention import (
-    EVERY_ACCOUNT,
     RetentionPolicy,
     SetTimes,
     StoredTimes,
@@ -44,11 +43,6 @@ class TimeChanges(NamedTuple):
     to_set: Mapping[str, timedelta | None]
     to_unset: Sequence[str]
 
-    @property
-    def subject(self) -> str:
-        """The subject of the times, as they are stored."""
-        return EVERY_ACCOUNT if self.account_sid == EVERY else self.account_sid
-
 
 def fetch_times(tx: Transaction, in_settings: StoredTimes) -> SetTimes:
     """Return all times that are set."""
@@ -68,7 +62,7 @@ async def change_times(
     Unless `is_sure`, raises Conflict if something would be kept for less long than before; the
     message says how much would go now. Raises NotFound if there is no such account.
     """
-    subject, now = changes.subject, context.now
+    subject, now = changes.account_sid, context.now
     to_set = {TimeSubject(subject, kind): time for kind, time in changes.to_set.items()}
     to_unset = [TimeSubject(subject, kind) for kind in changes.to_unset]
 

@@ -31,7 +31,7 @@ class StoredDestinationSettings:
     sid: str
     owner: SettingsOwner
     account_sid: str
-    """The account whose callbacks it is about; EVERY_ACCOUNT for all, if the operator set it."""
+    """The account whose callbacks it is about; EVERY for all, if the operator set it."""
     pattern: str
     """The pattern's text; see `DestinationPattern`."""
     given: DestinationValues = NOTHING

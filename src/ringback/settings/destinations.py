@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, cast
 
+from ringback.core.accounts.account import EVERY
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.destinations.destination_pattern import ALL, DestinationPattern
 from ringback.core.destinations.destination_settings import (
@@ -15,11 +16,7 @@ from ringback.core.destinations.destination_settings import (
     DestinationSetting,
     DestinationValues,
 )
-from ringback.core.destinations.effective_settings import (
-    EVERY_ACCOUNT,
-    DestinationRule,
-    SettingsOwner,
-)
+from ringback.core.destinations.effective_settings import DestinationRule, SettingsOwner
 from ringback.core.errors import ConfigurationError, InvalidCallbackUrl
 from ringback.core.http.connection_profile import check_headers, read_header
 from ringback.core.http.egress_routes import Egresses
@@ -82,7 +79,7 @@ class DestinationTables:
         if own:
             with naming_the_line(file, TABLE, form=_FORM):
                 given = self._values(own, has_account=has_account)
-                yield _rule(EVERY_ACCOUNT, DestinationPattern.parse(ALL), given)
+                yield _rule(EVERY, DestinationPattern.parse(ALL), given)
         seen = set[tuple[str, str]]()
         for index, entry in enumerate(entries):
             with naming_the_line(file, TABLE, _FOR, index, form=_FORM):
@@ -102,7 +99,7 @@ class DestinationTables:
             raise TomlTableError(
                 "", f"account_sid and destination are missing; what is for all is in [{TABLE}]"
             )
-        account_sid, pattern = EVERY_ACCOUNT, DestinationPattern.parse(ALL)
+        account_sid, pattern = EVERY, DestinationPattern.parse(ALL)
         if "account_sid" in entry:
             account_sid = _parsed("account_sid", entry, BY_NAME["notify_account"].read)
         if "destination" in entry:

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Final, cast
 
+from ringback.core.accounts.account import EVERY
 from ringback.core.errors import ConfigurationError
-from ringback.core.retention import EVERY_ACCOUNT, KINDS, StoredTimes, TimeSubject, read_time
+from ringback.core.retention import KINDS, StoredTimes, TimeSubject, read_time
 from ringback.core.sids import SidKind, is_sid
 from ringback.core.toml_table import TomlTableError, check_keys, read_text
 from ringback.settings.file import SettingsFile
@@ -27,7 +28,7 @@ def read_retention(file: SettingsFile) -> StoredTimes:
     table = _table(file, file.table.get(TABLE, {}), TABLE)
     accounts = _table(file, table.get(_ACCOUNTS, {}), TABLE, _ACCOUNTS)
     own = {key: value for key, value in table.items() if key != _ACCOUNTS}
-    found = _times_of(EVERY_ACCOUNT, own, file, TABLE)
+    found = _times_of(EVERY, own, file, TABLE)
     for sid, value in accounts.items():
         keys = TABLE, _ACCOUNTS, sid
         if not is_sid(sid, SidKind.ACCOUNT):

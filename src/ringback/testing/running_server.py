@@ -16,7 +16,8 @@ from starlette.types import Receive, Scope, Send
 
 from ringback.api.serve_on_socket import base_url_of, bind, serve
 from ringback.application import ServerProcess
-from ringback.core.retention import EVERY_ACCOUNT, KINDS, TimeSubject
+from ringback.core.accounts.account import EVERY
+from ringback.core.retention import KINDS, TimeSubject
 from ringback.operations.seed_data import SeededAccount, find_or_seed
 from ringback.runtime.undo import on_failure
 from ringback.runtime.virtual_clock import VirtualClock
@@ -139,5 +140,5 @@ class RunningServer:
         fixed = {"data": str(self._folder), "seed": str(self._seed)}
         settings = load({**given, **self._given, **fixed}, {}, command=ServerCommand.DEV)
         # A test may set its clock ahead by years, and look at what was sent before.
-        forever = dict.fromkeys((TimeSubject(EVERY_ACCOUNT, kind) for kind in KINDS), None)
+        forever = dict.fromkeys((TimeSubject(EVERY, kind) for kind in KINDS), None)
         return replace(settings, retention={**forever, **settings.retention})

@@ -8,13 +8,10 @@ from dataclasses import replace
 from random import Random
 from typing import Final
 
+from ringback.core.accounts.account import EVERY
 from ringback.core.destinations.destination_pattern import DestinationPattern
 from ringback.core.destinations.destination_settings import read_values
-from ringback.core.destinations.effective_settings import (
-    EVERY_ACCOUNT,
-    DestinationRule,
-    SettingsOwner,
-)
+from ringback.core.destinations.effective_settings import DestinationRule, SettingsOwner
 from ringback.core.retry_schedule import RetrySchedule
 from tests.simulation.cluster.plan import (
     ClusterPlan,
@@ -99,7 +96,7 @@ def _rule(random: Random, place: Place) -> DestinationRule:
     part = "/app/*" if random.random() < 0.4 and "total_rate" not in given else ""
     pattern = DestinationPattern.parse(f"{place.scheme}://{place.host}:{place.port}{part}")
     values = read_values(given, {})
-    return DestinationRule(SettingsOwner.OPERATOR, EVERY_ACCOUNT, pattern, values, is_in_file=True)
+    return DestinationRule(SettingsOwner.OPERATOR, EVERY, pattern, values, is_in_file=True)
 
 
 def _pause(random: Random, places: tuple[Place, ...]) -> PlannedPause:

@@ -8,13 +8,10 @@ from datetime import timedelta
 from typing import Any, Final, cast
 from unittest.mock import patch
 
+from ringback.core.accounts.account import EVERY
 from ringback.core.callbacks.callback import CallbackRecord
 from ringback.core.callbacks.shards import shard_of
-from ringback.core.destinations.effective_settings import (
-    EVERY_ACCOUNT,
-    DestinationRule,
-    SettingsOwner,
-)
+from ringback.core.destinations.effective_settings import DestinationRule, SettingsOwner
 from ringback.core.errors import StoreUnavailable
 from ringback.core.http.http_exchange import OutgoingRequest
 from ringback.delivery import callback_sender
@@ -495,7 +492,7 @@ class ClusterWorld:
         stored = StoredDestinationSettings(
             sid="",
             owner=SettingsOwner.OPERATOR,
-            account_sid=EVERY_ACCOUNT,
+            account_sid=EVERY,
             pattern=pattern,
             pause=pause,
             date_updated=START + self.scheduler.elapsed,

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ringback.core.accounts.account import EVERY
 from ringback.core.callbacks.callback import CallbackStatus
 from ringback.core.retention import (
     DEFAULT,
     DEFAULTS,
-    EVERY_ACCOUNT,
     FOREVER,
     KINDS,
     SHORTEST,
@@ -107,7 +107,7 @@ def test_the_most_special_time_applies() -> None:
 
 def test_the_server_has_no_times_of_accounts() -> None:
     times = SetTimes({}, {setting(OURS): DAY})
-    assert times.time_of(EVERY_ACCOUNT, "attempts") == (None, "no time is set")
+    assert times.time_of(EVERY, "attempts") == (None, "no time is set")
     assert times.time_of(THEIRS, "attempts") == (None, "no time is set")
 
 

@@ -7,8 +7,9 @@ from datetime import timedelta
 
 import pytest
 
+from ringback.core.accounts.account import EVERY
 from ringback.core.destinations.destination_settings import DestinationOrder
-from ringback.core.destinations.effective_settings import EVERY_ACCOUNT, DestinationRule
+from ringback.core.destinations.effective_settings import DestinationRule
 from ringback.core.retry_schedule import FAITHFUL, PERSISTENT, RetrySchedule
 from ringback.delivery import destination_book
 from ringback.delivery.destination_book import DestinationBook, LanePause
@@ -282,4 +283,4 @@ def test_all_that_is_set_for_an_account_is_listed_by_its_pattern() -> None:
     empty = set_at_run_time("http://c.example", revision=5)
     book = a_book(a_rule(rate="1"), stored=[second, first, operators, everybodys, empty])
     assert book.all_set(ACCOUNT_SID) == [first, operators, second]
-    assert book.all_set(EVERY_ACCOUNT) == [everybodys]
+    assert book.all_set(EVERY) == [everybodys]

@@ -2,10 +2,11 @@
 
 import pytest
 
+from ringback.core.accounts.account import EVERY
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.callbacks.callback import CallbackRecord
 from ringback.core.destinations.destination_events import DestinationEvent, DestinationEventKind
-from ringback.core.destinations.effective_settings import EVERY_ACCOUNT, Notified
+from ringback.core.destinations.effective_settings import Notified
 from ringback.core.form_encoding import decode
 from ringback.core.policy.source_policy import Source
 from ringback.operations.destination_events import tell_of_event
@@ -72,6 +73,6 @@ def test_a_failed_callback_is_told_of_unless_it_was_an_event(tx: MemoryTransacti
 
 
 def test_an_account_that_is_gone_sends_nothing(tx: MemoryTransaction) -> None:
-    for_all = FAILING._replace(account_sid=EVERY_ACCOUNT)
+    for_all = FAILING._replace(account_sid=EVERY)
     assert sent(tx, for_all, to("https://own.example/")) == []
     assert sent(tx, FAILING, to("https://own.example/", sender="AC" + "0" * 32)) == []

@@ -21,6 +21,7 @@ from ringback.api.schema_pieces import (
     sid_of,
 )
 from ringback.api.serializers import CustomJsonSerializer
+from ringback.core.accounts.account import EVERY, one_account
 from ringback.core.audit import HIDDEN, AuditEntry
 from ringback.core.calendar import iso
 from ringback.core.callback_counts import (
@@ -40,7 +41,6 @@ from ringback.core.destinations.destination_settings import (
 from ringback.core.destinations.destination_state import WELL
 from ringback.core.destinations.effective_settings import (
     BY_DEFAULT,
-    EVERY_ACCOUNT,
     EffectiveSettings,
     SettingsOwner,
 )
@@ -284,7 +284,7 @@ class DestinationViewer:
         places = {
             (rule.account_sid, rule.pattern.text)
             for rule in rules
-            if not rule.is_in_file and rule.account_sid != EVERY_ACCOUNT
+            if not rule.is_in_file and rule.account_sid != EVERY
         }
         found = [
             entry
@@ -310,7 +310,7 @@ def show_stored(stored: StoredDestinationSettings) -> dict[str, Any]:
     pause: DestinationPause | None = stored.pause
     return {
         "owner": stored.owner,
-        "account_sid": None if stored.account_sid == EVERY_ACCOUNT else stored.account_sid,
+        "account_sid": one_account(stored.account_sid),
         "pattern": stored.pattern,
         "settings": [
             {"name": name, "value": value} for name, value in _values_of(stored.given).items()

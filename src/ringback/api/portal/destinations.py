@@ -25,11 +25,10 @@ from ringback.api.portal.destination_request import VALUES, SettingChangeReader,
 from ringback.api.portal.retention import refusing_unknown
 from ringback.api.request_parameters import RequestParameters
 from ringback.api.schema_pieces import INSTANT, TEXT, YES_OR_NO, number, sid_of, text
-from ringback.core.accounts.account import EVERY
 from ringback.core.calendar import DAY
 from ringback.core.callbacks.callback import CallbackRecord
 from ringback.core.destinations.destination_pattern import DestinationPattern, read_destination
-from ringback.core.destinations.effective_settings import EVERY_ACCOUNT, SettingsOwner
+from ringback.core.destinations.effective_settings import SettingsOwner
 from ringback.core.errors import StoreUnavailable
 from ringback.core.sids import SidKind
 from ringback.operations.context import OperationContext
@@ -217,7 +216,7 @@ class DestinationEndpoints(EndpointGroup):
             found, place = list[dict[str, Any]](), begin
             for _ in range(_LOOKS if wanted.are_few else 1):
                 lanes, last = tx.destinations.lanes(
-                    EVERY if account_sid == EVERY_ACCOUNT else account_sid,
+                    account_sid,
                     after=place.after,
                     used_since=now - _USED_WITHIN,
                     limit=_MOST_EXAMINED if wanted.are_few else size,
@@ -356,12 +355,11 @@ _Change = Callable[[Transaction, OperationContext], StoredDestinationSettings]
 
 
 def _account_of(call: ApiRequest) -> tuple[str, bool]:
-    """Return the account that a request is about, or EVERY_ACCOUNT, and if it is the operator's.
+    """Return the account that a request is about, or EVERY, and if it is the operator's.
 
     Raises InvalidParameter if the request names an account that is not its own.
     """
-    named, is_operator = call.named_account(_OWN), signed_in(call.request).account is None
-    return EVERY_ACCOUNT if named == EVERY else named, is_operator
+    return call.named_account(_OWN), signed_in(call.request).account is None
 
 
 def _one_account_of(call: ApiRequest) -> str:

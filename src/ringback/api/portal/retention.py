@@ -9,9 +9,9 @@ from ringback.api.operation_definition import ApiOperation, OperationParameter
 from ringback.api.request_parameters import RequestParameters
 from ringback.api.schema_pieces import TEXT, YES_OR_NO, list_of, object_of, or_null, sid_of
 from ringback.api.serializers import CustomJsonSerializer
-from ringback.core.accounts.account import EVERY
+from ringback.core.accounts.account import EVERY, one_account
 from ringback.core.errors import Forbidden, NotFound
-from ringback.core.retention import EVERY_ACCOUNT, FOREVER, KINDS, SetTimes, read_time, show_time
+from ringback.core.retention import FOREVER, KINDS, SetTimes, read_time, show_time
 from ringback.core.sids import SidKind
 from ringback.operations.accounts import fetch_account
 from ringback.operations.retention import TimeChanges, change_times, fetch_times
@@ -154,11 +154,10 @@ def _read(given: RequestParameters) -> TimeChanges:
 
 
 def _record(times: SetTimes, account_sid: str) -> dict[str, object]:
-    is_server = account_sid == EVERY
-    others = times.in_force().accounts if is_server else ()
+    others = times.in_force().accounts if account_sid == EVERY else ()
     return {
-        "account_sid": None if is_server else account_sid,
-        "times": _times(times, EVERY_ACCOUNT if is_server else account_sid),
+        "account_sid": one_account(account_sid),
+        "times": _times(times, account_sid),
         "accounts": [{"account_sid": sid, "times": _times(times, sid)} for sid in others],
     }
 

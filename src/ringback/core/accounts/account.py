@@ -13,7 +13,7 @@ from ringback.core.retry_schedule import RetrySchedule
 EVERY: Final = "*"
 """Stands for all accounts in place of an account's SID.
 
-Functions that read accept it, and jobs of the operator have it.
+Functions that read accept it; the operator's jobs, and what an operator sets for all, have it.
 """
 
 

@@ -12,6 +12,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
+from ringback.core.accounts.account import EVERY
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.destinations.circuit_breaker import BreakerRules
 from ringback.core.destinations.destination_pattern import DestinationPattern
@@ -25,8 +26,6 @@ from ringback.core.destinations.destination_settings import (
 from ringback.core.http.connection_profile import NO_PROFILE, ConnectionProfile
 from ringback.core.retry_schedule import RetrySchedule
 
-EVERY_ACCOUNT: Final = "*"
-"""Stands for all accounts, in what an operator sets."""
 _OWN_WAYS: Final = ("headers", "client_certificate", "ca", "egress")
 _HOLD: Final = timedelta(minutes=1)
 _OPENING_S: Final = 0.2
@@ -50,7 +49,7 @@ class DestinationRule:
 
     owner: SettingsOwner
     account_sid: str
-    """The account whose callbacks it is about, or EVERY_ACCOUNT."""
+    """The account whose callbacks it is about, or EVERY."""
     pattern: DestinationPattern
     given: DestinationValues = NOTHING
     is_in_file: bool = False
@@ -58,20 +57,20 @@ class DestinationRule:
 
     def covers(self, account_sid: str, destination: str) -> bool:
         """Return True if the rule is about an account's callbacks to a destination."""
-        is_for_account = self.account_sid in (EVERY_ACCOUNT, account_sid)
+        is_for_account = self.account_sid in (EVERY, account_sid)
         return is_for_account and self.pattern.matches(destination)
 
     @property
     def specificity(self) -> tuple[object, ...]:
         """A rule with a higher value comes before the others of its layer."""
-        return (self.pattern.specificity, self.account_sid != EVERY_ACCOUNT, not self.is_in_file)
+        return (self.pattern.specificity, self.account_sid != EVERY, not self.is_in_file)
 
     @property
     def place(self) -> str:
         """The place, in words."""
         where = "in the settings" if self.is_in_file else "at run time"
         who = "the account" if self.owner is SettingsOwner.ACCOUNT else "the operator"
-        whose = "" if self.account_sid == EVERY_ACCOUNT or who == "the account" else " for it"
+        whose = "" if self.account_sid == EVERY or who == "the account" else " for it"
         return f"{who}{whose}, {where}, for {self.pattern.text}"
 
 

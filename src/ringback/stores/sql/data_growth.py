@@ -7,8 +7,9 @@ callbacks.
 from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
 
+from ringback.core.accounts.account import EVERY
 from ringback.core.counted import counted
-from ringback.core.retention import EVERY_ACCOUNT, KINDS, SetTimes, show_time
+from ringback.core.retention import KINDS, SetTimes, show_time
 from ringback.runtime.system_clock import steady_milliseconds
 from ringback.stores.row_ids import ids_in
 from ringback.stores.sql.field_columns import from_us, maybe_from_us
@@ -64,7 +65,7 @@ class DataGrowth(NamedTuple):
 
     def _days_left(self, used: int, bytes_per_day: int, room: int) -> int | None:
         """Return for how many days the disk lasts; None if retention keeps the data within it."""
-        its = self.times.times_of(EVERY_ACCOUNT)
+        its = self.times.times_of(EVERY)
         kept = None if None in (its.delivered, its.undelivered) else its.delivered
         if not bytes_per_day or (kept and bytes_per_day * kept.days <= used + room):
             return None
@@ -82,14 +83,14 @@ class DataGrowth(NamedTuple):
             begins += _A_WEEK - (begins - _FIRST_WEEK) % _A_WEEK
         days = {
             kind: begins + time
-            for kind, time in self.times.times_of(EVERY_ACCOUNT)._asdict().items()
+            for kind, time in self.times.times_of(EVERY)._asdict().items()
             if time is not None
         }
         texts = (f"{kind} {_day(day, self.now)}" for kind, day in days.items())
         return ", ".join(texts) or "nothing, since everything is kept for ever"
 
     def _times_in_words(self) -> str:
-        found = {kind: self.times.time_of(EVERY_ACCOUNT, kind) for kind in KINDS}
+        found = {kind: self.times.time_of(EVERY, kind) for kind in KINDS}
         texts = [f"{kind} {show_time(one.time)} ({one.origin})" for kind, one in found.items()]
         others = len(self.times.in_force().accounts)
         return f"{', '.join(texts)}; {counted(others, 'account')} with times of their own"
