@@ -1,6 +1,5 @@
 """A server in this process, and browsers without scripts that look at its console."""
 
-import asyncio
 import json
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -8,9 +7,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from html import unescape
 from http.cookies import SimpleCookie
+from operator import itemgetter
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 from urllib.parse import urlencode
 
 from ringback.application import ServerProcess
@@ -24,6 +24,7 @@ from ringback.ports import Transaction
 from ringback.runtime.virtual_clock import VirtualClock
 from ringback.settings.load import load
 from ringback.settings.setting_definitions import ServerCommand
+from tests.served import asked_until, is_settled
 from tests.unit.api.caller import Answer, Caller
 
 T = TypeVar("T")
@@ -169,20 +170,17 @@ class ConsoleWorld:
 
     async def wait_until_ended(self, sid: str) -> str:
         """Wait until a callback has ended, and return its status."""
-        for _ in range(2000):
-            found = (await self.api().get(f"/portal/v1/callbacks/{sid}")).json
-            if found["status"] != "scheduled":
-                return found["status"]
-            await asyncio.sleep(0.005)
-        raise AssertionError("the callback does not end")
+        return (await self._until(sid, is_settled))["status"]
 
     async def wait_for_round(self, sid: str) -> None:
         """Wait until the first round of a callback's attempts has failed."""
-        for _ in range(2000):
-            if (await self.api().get(f"/portal/v1/callbacks/{sid}")).json["round"]:
-                return
-            await asyncio.sleep(0.005)
-        raise AssertionError("the round does not end")
+        await self._until(sid, itemgetter("round"))
+
+    async def _until(self, sid: str, is_right: Callable[[Any], object]) -> Any:
+        async def ask() -> Any:
+            return (await self.api().get(f"/portal/v1/callbacks/{sid}")).json
+
+        return await asked_until(ask, is_right)
 
     def context(self) -> OperationContext:
         return self.application.api.dependencies.context()
