@@ -231,8 +231,10 @@ def faults_of(reader: PageReader, path: str) -> Generator[str]:
         browser.run(SETTLED)
         if (actual := browser.run("document.documentElement.scrollWidth")) > width:
             yield f"{path}: is {actual} pixels wide, not {width}"
-        for cut in browser.run(CUT):
+        for cut in browser.run(CUT) + browser.run(CUT_HINTS):
             yield f"{path}, {width}: {cut} is cut"
+        for squeezed in browser.run(SQUEEZED):
+            yield f"{path}, {width}: {squeezed} has no room"
     for error in browser.errors:
         if "status of 404" not in error:
             yield f"{path}: {error}"
@@ -248,6 +250,17 @@ CUT: Final = """[...document.querySelectorAll("main *")].filter(each => {
   return each.checkVisibility() && style.overflowX !== "auto" && style.overflowX !== "scroll"
     && each.scrollWidth > each.clientWidth + 1 && each.clientWidth > 0;
 }).slice(0, 3).map(each => each.outerHTML.slice(0, 120))"""
+CUT_HINTS: Final = """[...document.querySelectorAll("main [placeholder]")].filter(each => {
+  const given = each.value;
+  each.value = each.placeholder;
+  const isCut = each.scrollWidth > each.clientWidth + 1;
+  each.value = given;
+  return isCut && each.checkVisibility();
+}).map(each => each.placeholder)"""
+SQUEEZED: Final = """[...document.querySelectorAll("main :is(code, a)")].filter(each =>
+  each.checkVisibility() && /^\\S{1,40}$/.test(each.textContent)
+    && each.getClientRects().length > 3
+).slice(0, 3).map(each => each.textContent)"""
 
 
 @pytest.fixture(scope="module")
@@ -441,7 +454,7 @@ def test_an_operator_moves_urls_and_replays_what_was_not_delivered(
         assert f"{number} URLs would move to K kore" in text.replace("Kkore", "K kore")
         assert "nothing is changed yet" in text
         reader.follows(f"Move {number} URLs to kore", on="main button")
-        reader.waits_for(f"{number // 5} URLs, watching")
+        reader.waits_for(f"{number // 5} URLs, watching, ends in")
         send_to_all(server)
 
         reader.waits_for(f"{number - number // 5} URLs, watching")

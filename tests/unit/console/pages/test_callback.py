@@ -78,6 +78,8 @@ async def test_a_callback_is_replayed_as_the_other_source_and_discarded(
     assert f'<a href="/console/callbacks/{sid}">The one before</a>' in page.html
     again = await owner.do(f"/console/callbacks/{sid}/replay")
     assert "It is sent again from twilio, with the same token." in again.text
+    later = await owner.open(f"/console/callbacks/{sid}")
+    assert "It is sent again" not in later.text
     await receiver.wait_for(3)
     refused = await owner.do(f"/console/callbacks/{sid}/discard", reason="no need")
     assert 'role="alert"' in refused.html
