@@ -111,8 +111,9 @@ class PostgresBench:
         self.connection.execute("SELECT empty_tables()")
 
     def forget_workers(self) -> None:
-        """As if all processes had died long ago."""
+        """As if all processes had ended long ago, so that none of their requests can go on."""
         self.connection.execute("DELETE FROM workers")
+        self.connection.execute("UPDATE shard_leases SET open_until = '-infinity'")
 
     def new_process(self, budget: ResponseStorageBudget, *, is_quick: bool) -> PostgresCommitter:
         """Return the committer of a process that takes all shards over from earlier ones."""
