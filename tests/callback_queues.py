@@ -1,6 +1,6 @@
 """Callback queues that send nothing: they keep the callbacks, and record the calls."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ringback.core.callbacks.callback import CallbackRecord, DeliveryProgress
 from ringback.core.callbacks.callback_serialization import read_new
@@ -28,6 +28,8 @@ class RecordingQueue:
         self.taken = list[str]()
         """The SIDs of the accepted callbacks, once they were durable."""
         self.changed = list[str]()
+        self.told = list[str]()
+        """The subscriptions that events were added for."""
 
     def take(self, tx: Transaction, callback: CallbackRecord) -> None:
         tx.callbacks.add(callback)
@@ -36,6 +38,9 @@ class RecordingQueue:
     def change(self, tx: Transaction, callback: CallbackRecord, progress: DeliveryProgress) -> None:
         tx.callbacks.change(callback.having(progress))
         tx.on_commit(lambda: self.changed.append(callback.sid))
+
+    def expect_events(self, tx: Transaction, subscriptions: Mapping[str, str]) -> None:
+        tx.on_commit(lambda: self.told.extend(subscriptions))
 
     def make_room(self, account_sid: str, count: int) -> None:
         self.asked.append((account_sid, count))

@@ -143,6 +143,7 @@ class MemoryDestinations:
                 one.progress.round_number,
                 one.is_test,
                 one.progress.date_updated,
+                None if one.stream is None else one.source,
             )
             for due, one in self.callbacks.in_lane(lane)
             if due <= due_by

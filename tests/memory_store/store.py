@@ -24,6 +24,7 @@ from tests.memory_store.leases import MemoryCluster, RenewedLeases, RowKey, utc_
 from tests.memory_store.receiver_checks import MemoryReceiverChecks
 from tests.memory_store.retention import MemoryRetention
 from tests.memory_store.shadows import MemoryShadows
+from tests.memory_store.streams import MemoryStreams
 from tests.memory_store.supersim import MemorySuperSim
 from tests.memory_store.tasks import (
     MemoryJobs,
@@ -58,6 +59,7 @@ class MemoryTransaction(Transaction):
     receiver_checks: MemoryReceiverChecks
     kept_responses: MemoryKeptResponses
     callbacks: MemoryCallbacks
+    streams: MemoryStreams
     batches: MemoryBatches
     shadows: MemoryShadows
     counters: MemoryCounters
@@ -83,6 +85,7 @@ class MemoryTransaction(Transaction):
         self.callbacks = MemoryCallbacks(self.accounts, self.kept_responses)
         self.tasks.leases = self.jobs.leases = self.callbacks.leases
         self.callbacks.leases.locks = self.callbacks.locks
+        self.streams = MemoryStreams(self.callbacks)
         self.batches = MemoryBatches()
         self.shadows = MemoryShadows(self.callbacks, self.kept_responses)
         self.counters = MemoryCounters()

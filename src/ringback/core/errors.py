@@ -97,8 +97,8 @@ class NotFound(ApiError):
 
     status = 404
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message, code=20404)
+    def __init__(self, message: str, *, code: int = 20404) -> None:
+        super().__init__(message, code=code)
 
 
 class MethodNotAllowed(ApiError):

@@ -120,7 +120,7 @@ class DeliveryLoop:
         decision = decide(outcome, rules=rules, round_=progress.round, now=now, jitter=jitter)
         after = advance(progress, decision, now)
         is_open = not self.is_stopping and self.destinations.valve(claim.lane).goes_on
-        if isinstance(decision, RetryNow) and is_open:
+        if isinstance(decision, RetryNow) and decision.at is None and is_open:
             # The round goes on: the settlement of this attempt starts the next one.
             return begin(after, now, total_timeout=callback.url.connection.total_timeout)
         return after

@@ -15,6 +15,7 @@ from ringback.core.callbacks.callback import CallbackRecord
 from ringback.core.errors import StoreUnavailable
 from ringback.core.retry_schedule import FAITHFUL, RetrySchedule
 from ringback.core.sources.source_definition import BUILT_IN, Sources
+from ringback.core.streams.sink import StreamSettings
 from ringback.delivery.backlog import Backlog, BacklogLimits
 from ringback.delivery.callback_sender import CallbackSender
 from ringback.delivery.counters import DeliveryCounters
@@ -26,11 +27,13 @@ from ringback.delivery.destination_keeper import DestinationKeeper
 from ringback.delivery.due_callbacks import DueCallbacks
 from ringback.delivery.enqueue import CallbackEnqueuer
 from ringback.delivery.fair_scheduler import FairScheduler
+from ringback.delivery.stream_batcher import StreamBatcher
 from ringback.delivery.work_takeover import WorkTakeover
 from ringback.ports import (
     Clock,
     Cluster,
     Lane,
+    News,
     RandomSource,
     Settlement,
     SoleProcess,
@@ -81,11 +84,13 @@ class DeliveryService:
         cluster: Cluster = _ALONE,
         gate: SendingGate | None = None,
         destinations: DestinationControl | None = None,
+        streams: StreamSettings | None = None,
         first_settled: Callable[[CallbackRecord], None] = lambda _: None,
         recover_copies: Callable[[], Awaitable[object]] | None = None,
         checkpoint: Callable[[str], None] = no_checkpoint,
     ) -> None:
         self._counters = counters = counters or DeliveryCounters()
+        self._told_of_first = first_settled
         self.signing_keys = signing_keys or CurrentSigningKeys()
         self._store = store
         self._clock = clock
@@ -126,7 +131,7 @@ class DeliveryService:
             backlog=self._backlog,
             counters=counters,
             per_destination=limits.per_destination,
-            first_settled=first_settled,
+            first_settled=self._first_settled,
             outdated=self._outdated,
             destinations=destinations,
             checkpoint=checkpoint,
@@ -142,11 +147,11 @@ class DeliveryService:
             decide=self._loop.decide,
             counters=counters.by_minute,
             destinations=destinations,
+            freed=self._freed,
             recover_copies=recover_copies,
         )
         self._keeping: asyncio.Task[None] | None = None
         """Keeps the leases while the delivery runs; None if the store is not shared."""
-        cluster.listen(lambda news: due_callbacks.look_in(news.shards))
         self.queue = CallbackEnqueuer(
             scheduler=self._scheduler,
             backlog=self._backlog,
@@ -157,6 +162,19 @@ class DeliveryService:
             destinations=destinations,
             gate=gate,
         )
+        self._batcher = StreamBatcher(
+            store=store,
+            queue=self.queue,
+            clock=clock,
+            random_source=random_source,
+            cluster=cluster,
+            book=destinations.book,
+            gate=gate,
+            settings=streams or StreamSettings(),
+        )
+        self.queue.tell_of_events, self.queue.freed = self._batcher.tell, self._batcher.freed
+        self._due_callbacks = due_callbacks
+        cluster.listen(self._hear)
         self._keeper = DestinationKeeper(
             control=destinations, store=store, cluster=cluster, queue=self.queue, clock=clock
         )
@@ -199,11 +217,15 @@ class DeliveryService:
     def is_still(self) -> bool:
         """True if delivery is idle until a waiting callback comes due or a new one arrives."""
         is_quiet = self._wakeup.is_quiet and not self.under_way
-        return is_quiet and self._loop.settlements.is_idle and self._keeper.is_still
+        is_idle = self._loop.settlements.is_idle and self._batcher.is_still
+        return is_quiet and is_idle and self._keeper.is_still
 
     async def next_due(self) -> datetime | None:
-        """Return when the next waiting callback is due; None if none waits, or while paused."""
-        return self._scheduler.next_due() if self._gate.is_open else None
+        """Return when the next callback or batch is due; None if none waits, or while paused."""
+        if not self._gate.is_open:
+            return None
+        dues = self._scheduler.next_due(), self._batcher.next_due()
+        return min(filter(None, dues), default=None)
 
     async def recover(self) -> int:
         """Give the result `unknown` to attempts that a dead process left open; return their number.
@@ -217,11 +239,12 @@ class DeliveryService:
         self._loop_ended = asyncio.Event()
         if self._cluster.is_shared:
             self._keeping = asyncio.create_task(self._takeover.run())
-        keeper = asyncio.create_task(self._keeper.run())
+        beside = [asyncio.create_task(one.run()) for one in (self._keeper, self._batcher)]
         try:
             await self._loop.run()
         finally:
-            keeper.cancel()
+            for task in beside:
+                task.cancel()
             self._loop_ended.set()
 
     async def stop(self, *, within: timedelta) -> None:
@@ -269,6 +292,19 @@ class DeliveryService:
         for claim in self._loop.workers.take_back(lane):
             self._scheduler.give_back(lane)
             self._loop.settlements.put_back(claim, self._clock.now())
+
+    def _freed(self, callback: CallbackRecord) -> None:
+        self._batcher.freed(callback)
+
+    def _first_settled(self, callback: CallbackRecord) -> None:
+        self._freed(callback)
+        self._told_of_first(callback)
+
+    def _hear(self, news: News) -> None:
+        """Look for what another process has announced."""
+        self._due_callbacks.look_in(news.shards)
+        if news.shards:
+            self._batcher.look()
 
     def _outdated(self, settlement: Settlement) -> None:
         """Count a result that was not saved, since another process has taken its callback over."""

@@ -125,17 +125,17 @@ class DestinationBook:
         """Return a new callback in its part of the destination, and with its order key."""
         if not self.are_any:
             return callback
-        key = callback.account_sid, callback.url
-        place = self._places.get(key)
-        if place is None:
-            if len(self._places) >= _MOST_PLACES:
-                self._places.clear()
-            self._places[key] = place = self._place_of(*key)
+        place = self._place(callback.account_sid, callback.url)
         if place.part:
             callback = callback._replace(part=place.part)
         if place.is_by_sim and callback.order_key is None:
             callback = callback._replace(order_key=callback.sim_sid)
         return callback
+
+    def lane_of(self, account_sid: str, url: CallbackUrl) -> Lane:
+        """Return the lane of an account's callbacks to a URL."""
+        part = self._place(account_sid, url).part if self.are_any else ""
+        return Lane(account_sid, url.destination + part)
 
     def schedule_of(self, account: Account | None) -> RetrySchedule:
         """Return the retry schedule of an account: its own, or that of most accounts."""
@@ -190,6 +190,15 @@ class DestinationBook:
     def _put(self, key: _Key, rule: DestinationRule) -> None:
         rules = self._by_origin[rule.pattern.origin] if rule.pattern.is_exact else self._general
         rules[key] = rule
+
+    def _place(self, account_sid: str, url: CallbackUrl) -> _Place:
+        key = account_sid, url
+        place = self._places.get(key)
+        if place is None:
+            if len(self._places) >= _MOST_PLACES:
+                self._places.clear()
+            self._places[key] = place = self._place_of(*key)
+        return place
 
     def _place_of(self, account_sid: str, url: CallbackUrl) -> _Place:
         parts = [

@@ -14,6 +14,7 @@ from ringback.core.calendar import iso
 from ringback.core.callbacks.callback import CallbackStatus, ended
 from ringback.core.destinations.destination_events import DestinationEventKind
 from ringback.core.retry_schedule import FAITHFUL, RetrySchedule
+from ringback.core.streams.stream_retries import STREAM_RETRIES
 from ringback.delivery.destination_control import DestinationControl
 from ringback.delivery.lane_valve import LaneValve
 from ringback.ports import (
@@ -128,7 +129,10 @@ class DestinationKeeper:
         if valve.state.disabled is not None:
             return True
         own = FAITHFUL if one.is_test else schedule
-        return valve.state.given_up_at(one.since, one.place.due, one.rounds, own) <= now
+        due = one.place.due
+        if one.stream is not None and not one.rounds:
+            due += STREAM_RETRIES[one.stream].connection.total_timeout
+        return valve.state.given_up_at(one.since, due, one.rounds, own) <= now
 
     def _end(self, tx: Transaction, valve: LaneValve, sids: Sequence[str], now: datetime) -> bool:
         """End these callbacks; return True if others may have waited for one of them."""

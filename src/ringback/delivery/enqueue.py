@@ -8,7 +8,7 @@ Claiming a callback also starts its first attempt, which then needs no commit of
 with a transaction run where the store runs its work: in the event loop or in the store's thread.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -47,6 +47,10 @@ class CallbackEnqueuer:
     cluster: Cluster
     destinations: DestinationControl
     gate: SendingGate = field(default_factory=SendingGate)
+    tell_of_events: Callable[[Collection[str]], None] = field(default=lambda _: None)
+    """Is called with the subscriptions for which this process has to make batches."""
+    freed: Callable[[CallbackRecord], None] = field(default=lambda _: None)
+    """Is called with each callback that ends without another attempt."""
     is_closed: bool = False
     """True if new callbacks are only saved, and are not sent before the next start."""
     is_paused: bool = False
@@ -102,6 +106,18 @@ class CallbackEnqueuer:
         turn = tx.callbacks.change(callback.having(progress))
         tx.on_commit(lambda: self._changed(callback, progress, turn))
 
+    def expect_events(self, tx: Transaction, subscriptions: Mapping[str, str]) -> None:
+        """Have batches made, here or by the processes that own the sinks' shards."""
+        if subscriptions:
+            tx.on_commit(lambda: self._expect_events(subscriptions))
+
+    def _expect_events(self, subscriptions: Mapping[str, str]) -> None:
+        leases = {sid: self.cluster.lease_on(to) for sid, to in subscriptions.items()}
+        self.tell_of_events([sid for sid, lease in leases.items() if lease is not None])
+        others = [subscriptions[sid] for sid, lease in leases.items() if lease is None]
+        if others:
+            self.cluster.announce(News(frozenset(map(shard_of, others))))
+
     def _may_go(self, callback: CallbackRecord, lane: Lane, now: datetime) -> bool:
         due = callback.progress.due
         is_due = due is not None and due <= now
@@ -127,6 +143,7 @@ class CallbackEnqueuer:
     ) -> None:
         if progress.is_ended and not callback.progress.is_ended:
             self.backlog.discarded(callback, progress)
+            self.freed(callback)
         elif callback.progress.is_ended and not progress.is_ended:
             self.backlog.replayed(callback, progress)
         if progress.due is not None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from ringback.core.callbacks.callback import DeliveryProgress
+from ringback.core.callbacks.callback import CallbackRecord, DeliveryProgress
 from ringback.core.errors import StoreUnavailable
 from ringback.core.http.http_exchange import AttemptResult
 from ringback.core.http.outcome import Outcome, UnknownOutcome
@@ -46,6 +46,8 @@ class WorkTakeover:
     """Returns a callback's next state after an outcome of an attempt that began at an instant."""
     counters: MinuteCounters
     destinations: DestinationControl
+    freed: Callable[[CallbackRecord], None]
+    """Is called with each callback whose attempt was settled as unknown."""
     recover_copies: Callable[[], Awaitable[object]] | None = None
     """Settles the shadow copies that dead processes left open."""
 
@@ -157,6 +159,7 @@ class WorkTakeover:
     def _count(self, settlements: Sequence[Settlement]) -> None:
         for settlement in settlements:
             self.counters.settled(settlement)
+            self.freed(settlement.claim.callback)
 
     def _unknown(self, claim: DeliveryClaim) -> Settlement:
         """Return a settlement with the result `unknown` for an attempt that a crash interrupted."""

@@ -17,6 +17,7 @@ from ringback.core.sids import SID_BYTES, SidKind, dated, make_sid
 from ringback.core.sims.scenario import SCENARIOS, NetworkScenario, TaskKind, scenario_in
 from ringback.core.sims.simulated_network import SimulationSettings
 from ringback.core.sources.source_definition import Sources
+from ringback.core.streams.sink import StreamSettings
 from ringback.ports import CallbackSigningKeys, NewCallbackQueue, RandomSource, Transaction
 
 if TYPE_CHECKING:
@@ -102,6 +103,7 @@ class OperationContext(AccountOperationContext):
     queue: NewCallbackQueue
     simulation: SimulationSettings
     sources: Sources
+    streams: StreamSettings = field(default_factory=StreamSettings, kw_only=True)
 
     def sid(self, kind: SidKind) -> str:
         """Return a new SID of this kind, which contains the current time."""

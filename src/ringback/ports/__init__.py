@@ -18,3 +18,4 @@ from ringback.ports.runtime import *
 from ringback.ports.shadows import *
 from ringback.ports.sim_tables import *
 from ringback.ports.store import *
+from ringback.ports.streams import *

@@ -156,7 +156,13 @@ class Settlement(NamedTuple):
         if self.result is None:
             return None
         recorded = self.request and self.request.recorded()
-        return settle(self.claim.attempt, self.result, recorded, started=self.started)
+        return settle(
+            self.claim.attempt,
+            self.result,
+            recorded,
+            started=self.started,
+            is_stream=self.claim.callback.stream is not None,
+        )
 
     def next_claim(self, account: Account) -> DeliveryClaim:
         """Return the claim for the next attempt of the round, which is under way.

@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 from ringback.core.destinations.destination_settings import NOTHING, DestinationValues
 from ringback.core.destinations.destination_state import DestinationState
 from ringback.core.destinations.effective_settings import SettingsOwner
+from ringback.core.policy.source_policy import SourceName
 from ringback.ports.callbacks import Lane
 
 
@@ -65,6 +66,8 @@ class WaitingCallback(NamedTuple):
     is_test: bool
     since: datetime
     """Since when it waits: its creation, or its last attempt."""
+    stream: SourceName | None = None
+    """The source of a batch of a stream; None for a callback."""
 
 
 class WaitingTotals(NamedTuple):

@@ -34,6 +34,7 @@ from ringback.ports.record_tables import (
 from ringback.ports.retention import Retention
 from ringback.ports.shadows import ShadowCallbacks
 from ringback.ports.sim_tables import SuperSimTables, WirelessTables
+from ringback.ports.streams import StreamTables
 
 C = TypeVar("C")
 T = TypeVar("T")
@@ -201,6 +202,8 @@ class Transaction(Protocol):
     """The plans that jobs carry out, with their journals."""
     receiver_checks: ReceiverChecks
     callbacks: Callbacks
+    streams: StreamTables
+    """Event streams: sinks, subscriptions and events."""
     batches: IncomingCallbackBatches
     """Large batches of new callbacks that have not been added to `callbacks` yet."""
     shadows: ShadowCallbacks
@@ -275,6 +278,13 @@ class NewCallbackQueue(Protocol):
 
     def change(self, tx: Transaction, callback: CallbackRecord, progress: DeliveryProgress) -> None:
         """Save the new progress of a callback that has no attempt under way."""
+        ...
+
+    def expect_events(self, tx: Transaction, subscriptions: Mapping[str, str]) -> None:
+        """After this transaction, make batches of the events that it adds for subscriptions.
+
+        `subscriptions` has the destination of each one's sink, by the subscription's SID.
+        """
         ...
 
     def make_room(self, account_sid: str, count: int) -> None:

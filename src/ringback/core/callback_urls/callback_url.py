@@ -43,6 +43,9 @@ _FORM: Final = re.compile(
     r"(?:#(?P<fragment>.*))?"
 )
 _NAME: Final = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_][A-Za-z0-9_-]{,62}(\.[A-Za-z0-9_-]{1,63})*\.?")
+_FRAGMENT_KEY: Final = "the fragment key"
+STREAM_WARNING: Final = "its fragment has no effect, since the URL is that of an event stream"
+"""The warning about a URL of an event stream that has a fragment."""
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
@@ -189,6 +192,19 @@ class CallbackUrl:
         """
         return replace(self, path=path)
 
+    def of_stream(self, connection: ConnectionOverrides) -> Self:
+        """Return this URL as that of an event stream, with these timeouts.
+
+        The fragment has no effect then: the vendors do not support overrides there, and each
+        stream has a source of its own.
+        """
+        if self.source is None and self.connection == connection:
+            return self
+        kept = tuple(one for one in self.warnings if not one.startswith(_FRAGMENT_KEY))
+        if self.fragment is not None and STREAM_WARNING not in kept:
+            kept = (*kept, STREAM_WARNING)
+        return replace(self, source=None, connection=connection, warnings=kept)
+
     def with_warnings(self, *warnings: str) -> Self:
         """Return this URL with these warnings added; the records of its callbacks show them."""
         return replace(self, warnings=(*self.warnings, *warnings))
@@ -272,7 +288,7 @@ def _read_source(value: str, sources: Collection[SourceName] | None) -> SourceNa
 def _unknown_key(key: str) -> str:
     is_near = key.lower() in ("cbs", *OVERRIDES)
     meant = f"; did you mean {key.lower()}?" if is_near else ""
-    return f"the fragment key {key!r} is unknown and has no effect{meant}"
+    return f"{_FRAGMENT_KEY} {key!r} is unknown and has no effect{meant}"
 
 
 def _check_text(text: str) -> None:

@@ -69,6 +69,8 @@ class ConnectionOverrides:
     """True if TLS sends the host name (SNI); None for the default, which is to send it."""
     egress: tuple[str, ...] = ()
     """The names of the egress routes that the round's attempts use in turn."""
+    attempt_timeout_ms: int | None = None
+    """The time limit of each attempt; None if only the total timeout limits it."""
 
     @cached_property
     def total_timeout(self) -> timedelta:
@@ -99,10 +101,11 @@ def limits_of(connection: ConnectionOverrides, left: timedelta) -> Timeouts:
     >>> limits_of(ConnectionOverrides(), timedelta(seconds=7))
     Timeouts(connect=5.0, read=15.0, total=7.0)
     """
+    total, attempt = left.total_seconds(), connection.attempt_timeout_ms
     return Timeouts(
         connection.connect_timeout_ms / 1000,
         connection.read_timeout_ms / 1000,
-        left.total_seconds(),
+        total if attempt is None else min(total, attempt / 1000),
     )
 
 

@@ -21,9 +21,11 @@ from ringback.core.http.http_exchange import (
     SentRequestRecord,
 )
 from ringback.core.http.outcome import code_of, describe, failure_of, status_of
-from ringback.core.policy.source_policy import SourceName
+from ringback.core.policy.source_policy import Source, SourceName
 from ringback.core.retry_schedule import FAITHFUL, RetrySchedule
 from ringback.core.sources.body_encoding import read_body
+from ringback.core.sources.signature import BODY_HASH, body_hash
+from ringback.core.streams.stream_retries import STREAM_RETRIES, stream_code_of
 
 
 class CallbackStatus(StrEnum):
@@ -77,6 +79,15 @@ class DeliveryProgress(NamedTuple):
         return self._replace(round_began=None if began is None else began + by)
 
 
+class StreamBatch(NamedTuple):
+    """What only a request of an event stream has."""
+
+    stream_sid: str
+    """The SID of the subscription whose events these are; for a test event, of the sink."""
+    references: str = ""
+    """The events by their numbers (`streams/event_references`); empty for a test event."""
+
+
 FORGED: Final = "forged"
 """The `secret_id` of a forged test event, which receivers must refuse."""
 
@@ -93,10 +104,10 @@ class CallbackRecord(NamedTuple):
     url: CallbackUrl
     method: HttpMethod
     body: str
-    """The encoded parameters, sent as a POST's body or in a GET's query; JSON for a test event.
+    """The encoded parameters, sent as a POST's body or in a GET's query; JSON if it has events.
 
     In a body, the source chooses the encoding when the callback is created; in a query, it is a
-    form.
+    form. A test event and a batch of a stream have events.
     """
     source: SourceName
     source_asked: SourceName | None
@@ -125,11 +136,18 @@ class CallbackRecord(NamedTuple):
     """Callbacks of an account to one destination with the same key are sent in order; or None."""
     part: str = ""
     """The path pattern of the destination's part that it is for, as `/app/*`; empty for none."""
+    stream: StreamBatch | None = None
+    """What only a batch of a stream has; None for a callback."""
+
+    @property
+    def has_events(self) -> bool:
+        """True if the body is JSON with events, in place of parameters."""
+        return self.is_test or self.stream is not None
 
     @property
     def parameters(self) -> list[tuple[str, str]]:
-        """The callback's parameters, decoded and in order; empty for a test event."""
-        return [] if self.is_test else read_body(self.body)
+        """The callback's parameters, decoded and in order; empty if it has events."""
+        return [] if self.has_events else read_body(self.body)
 
     @property
     def destination(self) -> str:
@@ -138,15 +156,26 @@ class CallbackRecord(NamedTuple):
 
     @property
     def called(self) -> CallbackUrl:
-        """The URL that is requested; a GET has the parameters in it, unless it is a test event."""
-        if self.method is HttpMethod.POST or self.is_test:
+        """The URL that is requested.
+
+        A GET has the parameters in it. A batch from twilio has the hash of its body in it, which
+        the signature covers with the URL.
+        """
+        if self.stream is not None and self.source == Source.TWILIO:
+            return self.url.with_parameters(f"{BODY_HASH}={body_hash(self.body.encode())}")
+        if self.method is HttpMethod.POST or self.has_events:
             return self.url
         return self.url.with_parameters(self.body)
 
     @property
     def sent_body(self) -> str:
-        """The body of the request; empty for a GET."""
-        return self.body if self.method is HttpMethod.POST else ""
+        """The body of the request; empty for a GET, but for that of a stream.
+
+        How the vendors send events to a GET sink is not documented; that they are in its body is
+        our guess.
+        """
+        has_body = self.method is HttpMethod.POST or self.stream is not None
+        return self.body if has_body else ""
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -160,7 +189,9 @@ class CallbackRecord(NamedTuple):
 
     def retry_rules(self, schedule: RetrySchedule) -> RetryRules:
         """Return the callback's retry rules; a test event has one round, whatever the schedule."""
-        return RetryRules(self.url.connection, self.source, FAITHFUL if self.is_test else schedule)
+        rounds = FAITHFUL if self.is_test else schedule
+        stream = None if self.stream is None else STREAM_RETRIES.get(self.source)
+        return RetryRules(self.url.connection, self.source, rounds, stream)
 
     def having(self, progress: DeliveryProgress) -> Self:
         """Return a copy of the callback with this progress."""
@@ -266,8 +297,8 @@ def advance(progress: DeliveryProgress, decision: Decision, now: datetime) -> De
             return delivered(progress, now)
         case GiveUp(why):
             return ended(progress, CallbackStatus.FAILED, why, now)
-        case RetryNow():
-            return progress._replace(due=now, date_updated=now)
+        case RetryNow(at):
+            return progress._replace(due=at or now, date_updated=now)
         case RetryLater(at, number):
             return progress._replace(
                 due=at, round_attempts=0, round_began=None, round_number=number, date_updated=now
@@ -295,16 +326,24 @@ def ended(
 
 
 def settle(
-    attempt: Attempt, ended: AttemptResult, request: SentRequestRecord | None, *, started: datetime
+    attempt: Attempt,
+    ended: AttemptResult,
+    request: SentRequestRecord | None,
+    *,
+    started: datetime,
+    is_stream: bool = False,
 ) -> Attempt:
-    """Return an attempt after it has ended: with its result, its request and its real start."""
+    """Return an attempt after it has ended: with its result, its request and its real start.
+
+    `is_stream` says that it was one of a batch of a stream, which has error codes of its own.
+    """
     outcome, timings, response, local_address, proxy, _ = ended
     return Attempt(
         *attempt[:3],
         started,
         outcome.label,
         status_of(outcome),
-        code_of(outcome),
+        stream_code_of(outcome) if is_stream else code_of(outcome),
         failure_of(outcome),
         describe(outcome),
         timings,

@@ -9,8 +9,9 @@ from ringback.core.callbacks.callback import (
     CallbackRecord,
     CallbackStatus,
     DeliveryProgress,
+    StreamBatch,
 )
-from ringback.core.events.event_kinds import TEST_EVENT, event_and_sim
+from ringback.core.events.event_kinds import STREAM_EVENTS, TEST_EVENT, event_and_sim
 from ringback.core.events.kore_test_event import TEST_EVENT_BYTES, write_test_event
 from ringback.core.policy.source_policy import Policy, Source, SourceName
 from ringback.core.sids import SID_BYTES, TIME_BYTES, SidKind, dated, make_sid, time_bytes
@@ -110,6 +111,43 @@ def compose_test(
     )
 
 
+def compose_stream(
+    body: str,
+    stream: StreamBatch,
+    *,
+    account_sid: str,
+    to: CallbackUrl,
+    method: HttpMethod,
+    source: Source,
+    source_reason: str,
+    random_bytes: bytes,
+    now: datetime,
+    is_test: bool = False,
+    sim_sid: str | None = None,
+    created_by: str | None = None,
+) -> CallbackRecord:
+    """Return a new request of an event stream, due now: a batch of events, or a test event."""
+    token = BUILT_IN[source].token
+    return CallbackRecord(
+        sid=_sid(random_bytes, now),
+        account_sid=account_sid,
+        url=to,
+        method=method,
+        body=body,
+        source=source,
+        source_asked=None,
+        source_reason=source_reason,
+        idempotency_token=_token(token, random_bytes[:CALLBACK_BYTES], now),
+        date_created=now,
+        progress=DeliveryProgress(now, due=now),
+        is_test=is_test,
+        event=TEST_EVENT if is_test else STREAM_EVENTS,
+        sim_sid=sim_sid,
+        created_by=created_by,
+        stream=stream,
+    )
+
+
 def repeat(
     callback: CallbackRecord,
     *,
@@ -118,15 +156,17 @@ def repeat(
     now: datetime,
     sources: Sources = BUILT_IN,
     created_by: str | None = None,
+    body: str | None = None,
 ) -> CallbackRecord:
     """Return a new callback with the content of `callback`, but another source and a new token.
 
-    The content is encoded as the other source encodes it.
+    The content is encoded as the other source encodes it. `body` is the body of a stream's batch as
+    the other source writes its events; None for a callback.
     """
     definition = sources[source]
     return callback._replace(
         sid=_sid(random_bytes, now),
-        body=definition.body_of(callback.body, callback.method),
+        body=definition.body_of(callback.body, callback.method) if body is None else body,
         source=source,
         source_reason=f"chosen when {callback.sid} was replayed",
         idempotency_token=_token(definition.token, random_bytes, now),

@@ -108,20 +108,22 @@ def _parts_of(
 ) -> tuple[HeadTemplate, CallbackUrl, bytes, str]:
     """Return the template of the request's head, its URL, its body and its signature."""
     method, scheme = callback.method, source.signature
-    is_post = method is HttpMethod.POST
+    has_body = method is HttpMethod.POST or callback.stream is not None
     url, body = callback.called, callback.sent_body.encode()
-    form = callback.parameters if is_post and scheme.covers_form else ()
+    form = callback.parameters if has_body and scheme.covers_form else ()
     timestamp = timestamp_of(at) if scheme.covers_time else 0
     signed = SigningInput(
         method, url.wire, url.resource, form, body, callback.idempotency_token, timestamp
     )
     secret = account.auth_token if scheme.is_by_auth_token else _secret_of(callback, account)
-    is_json = callback.is_test or callback.body[:1] == "{"
+    is_json = callback.has_events or callback.body[:1] == "{"
     static_proxy, extra = account.uses_static_proxy, profile.headers
-    if extra:
-        template = source.template_with(callback.url, is_post, is_json, static_proxy, extra)
+    if callback.stream is not None:
+        template = source.stream_template(callback.url, method, static_proxy, extra)
+    elif extra:
+        template = source.template_with(callback.url, has_body, is_json, static_proxy, extra)
     else:
-        template = source.template_for(callback.url, is_post, is_json, static_proxy)
+        template = source.template_for(callback.url, has_body, is_json, static_proxy)
     return template, url, body, scheme.sign(signed, secret)
 
 

@@ -7,6 +7,9 @@ many retries there are (`rc`), how long the round may take (`tt`), and which fai
 If the receiver had closed a kept-alive connection, the round has one more retry, since the receiver
 may never have seen the request. For the same reason, an attempt with an unknown result is always
 repeated.
+
+A batch of a stream is retried as its source retries events (`streams/stream_retries`): all these
+attempts are one round, with waits in it.
 """
 
 from dataclasses import dataclass
@@ -33,6 +36,7 @@ from ringback.core.http.outcome import (
 )
 from ringback.core.policy.source_policy import SourceName
 from ringback.core.retry_schedule import LONGEST_WAIT, RetrySchedule
+from ringback.core.streams.stream_retries import StreamRetries
 
 
 class AttemptRound(NamedTuple):
@@ -52,6 +56,8 @@ class RetryRules:
     connection: ConnectionOverrides
     source: SourceName
     schedule: RetrySchedule
+    stream: StreamRetries | None = None
+    """How a batch of a stream is retried; None for a callback."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +67,9 @@ class NoRetryNeeded:
 
 @dataclass(frozen=True, slots=True)
 class RetryNow:
-    """Decision: retry at once, in the same round."""
+    """Decision: retry in the same round, at once or, for a batch of a stream, at `at`."""
+
+    at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +110,14 @@ def decide(
         case NoAnswerOutcome(AttemptFailure.GUARD | AttemptFailure.SECRET | AttemptFailure.SOURCE):
             return GiveUp(describe(outcome))
         case RefusedOutcome() | NoAnswerOutcome():
-            why_not = _why_not_within(outcome, rules, round_, now)
-            if why_not is None:
-                return RetryNow()
+            if rules.stream is None:
+                within = _why_not_within(outcome, rules, round_, now) or RetryNow()
+            else:
+                within = _within_stream(outcome, rules.stream, round_, now, jitter)
+            if isinstance(within, RetryNow):
+                return within
             return _next_round(
-                outcome, why_not, schedule=rules.schedule, round_=round_, now=now, jitter=jitter
+                outcome, within, schedule=rules.schedule, round_=round_, now=now, jitter=jitter
             )
         case _:
             assert_never(outcome)
@@ -146,6 +157,29 @@ def _why_not_within(
     if time_left(connection, round_, now) <= timedelta(0):
         return f"no time left, since tt={connection.total_timeout_ms} ms"
     return None
+
+
+def _within_stream(
+    outcome: RefusedOutcome | NoAnswerOutcome,
+    retries: StreamRetries,
+    round_: AttemptRound,
+    now: datetime,
+    jitter: float,
+) -> RetryNow | str:
+    """Return when a batch is sent again in the same round, or why it is not."""
+    if isinstance(outcome, NoAnswerOutcome) and outcome.failure in _OURS:
+        return "not tried again soon, since the receiver did not cause the failure"
+    why_not = retries.why_ended(outcome)
+    if why_not is not None:
+        return why_not
+    wait = retries.wait_after(round_.attempts, jitter=jitter)
+    if wait is None:
+        return f"that was the last of {round_.attempts} attempts"
+    at = now + (max(wait, _asked_for(outcome, now)) if retries.is_open else wait)
+    if at >= round_.began + retries.connection.total_timeout:
+        hours = retries.connection.total_timeout / timedelta(hours=1)
+        return f"not tried again, since events are sent for {hours:g} hours after the first attempt"
+    return RetryNow(at)
 
 
 def _next_round(

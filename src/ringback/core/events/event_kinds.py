@@ -53,11 +53,14 @@ Their order matters: a callback about a message has a SimSid too.
 
 TEST_EVENT: Final = "test_event"
 """The kind of KORE's test event, which has no parameters."""
+STREAM_EVENTS: Final = "connection"
+"""The kind of a batch of a stream: events about the connections of SIMs."""
 OF_DESTINATIONS: Final = frozenset(kind.value for kind in DestinationEventKind)
 """The kinds of events about destinations; `event_and_sim` does not know them."""
 EVENT_KINDS: Final = (
     *(kind for kinds in MARKS.values() for kind in kinds.values()),
     TEST_EVENT,
+    STREAM_EVENTS,
     *(kind.value for kind in DestinationEventKind),
 )
 """The names of all kinds of events."""

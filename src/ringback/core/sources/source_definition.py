@@ -210,6 +210,10 @@ SIGNATURE_SCHEMES: Final[Mapping[str, SignatureScheme]] = {
 """The signature schemes, by the names that a source's settings use."""
 
 
+_OF_STREAMS: Final = "application/json"
+"""The Content-Type header of the batches of event streams, from every source."""
+
+
 # Without slots, so that values derived from the headers are cached for all requests.
 @dataclass(frozen=True)
 class CallbackSourceDefinition:
@@ -259,6 +263,15 @@ class CallbackSourceDefinition:
         """
         return lru_cache(_MOST_TEMPLATES)(self._template_for)
 
+    @cached_property
+    def stream_template(self) -> Callable[[CallbackUrl, HttpMethod, bool, Headers], HeadTemplate]:
+        """The function that returns the template of the head of a stream's batches.
+
+        Its arguments are the URL, the method, whether the account's callbacks use the static proxy,
+        and the headers to add after the source's own.
+        """
+        return lru_cache(_MOST_TEMPLATES)(self._stream_template)
+
     def fill(self, values: Values) -> Headers:
         """Return a request's headers with these values; headers that lack a value are left out."""
         filled = [(header.name, header.fill(values)) for header in self.headers]
@@ -278,14 +291,48 @@ class CallbackSourceDefinition:
     ) -> HeadTemplate:
         method = HttpMethod.POST if is_post else HttpMethod.GET
         encoding = BodyEncoding.JSON if is_json else BodyEncoding.FORM
+        # The target of a GET has the callback's parameters in it, as a form. Only a test event is
+        # JSON then, and its content is not sent.
+        target = url.target if is_post or is_json else HeadPlace.TARGET
         # A test event has another encoding, and so has a callback from before the settings changed.
         is_own = encoding is self.body_encoding
         content_type = self.content_type if is_own else CONTENT_TYPES[encoding]
+        return self._template(
+            *(url, method, target, content_type if is_post else None),
+            uses_static_proxy=uses_static_proxy,
+            extra=extra,
+        )
+
+    def _stream_template(
+        self,
+        url: CallbackUrl,
+        method: HttpMethod,
+        uses_static_proxy: bool,  # noqa: FBT001 (likewise)
+        extra: Headers,
+    ) -> HeadTemplate:
+        # The target may have a hash of the body in it. A GET has a body, too.
+        return self._template(
+            *(url, method, HeadPlace.TARGET, _OF_STREAMS),
+            uses_static_proxy=uses_static_proxy,
+            extra=extra,
+        )
+
+    def _template(
+        self,
+        url: CallbackUrl,
+        method: HttpMethod,
+        target: str,
+        content_type: str | None,
+        *,
+        uses_static_proxy: bool,
+        extra: Headers,
+    ) -> HeadTemplate:
+        """Return the template of a head; `content_type` is that of the body, None without one."""
         headers = self.fill(
             {
                 "host": url.authority,
-                "length": HeadPlace.LENGTH if is_post else None,
-                "content_type": content_type if is_post else None,
+                "length": None if content_type is None else HeadPlace.LENGTH,
+                "content_type": content_type,
                 "authorization": url.authorization,
                 "token": HeadPlace.TOKEN,
                 "signature": HeadPlace.SIGNATURE,
@@ -296,9 +343,6 @@ class CallbackSourceDefinition:
         )
         own = {name.lower() for name, _ in headers}
         added = tuple([header for header in extra if header[0].lower() not in own])
-        # The target of a GET has the callback's parameters in it, as a form. Only a test event is
-        # JSON then, and its content is not sent.
-        target = url.target if is_post or is_json else HeadPlace.TARGET
         head = head_of(method, target, headers + added)
         return HeadTemplate(head, recorded=recorded_head(head, url, extra))
 

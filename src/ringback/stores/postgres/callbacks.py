@@ -119,6 +119,8 @@ _UNENDED: Final = UnendedCallbacks(
     beside="open_attempts",
     is_unended="waiting.id IS NOT NULL",
     begun_at_once="NULL",
+    first_attempts=f"attempt_count = CASE WHEN due_us = {BEGUN} THEN 1 ELSE 0 END",
+    in_lane="waiting.shard = lanes.shard AND waiting.lane_id = lanes.id",
     waits_in_lane="waiting.shard = lanes.shard AND waiting.lane_id = lanes.id",
 )
 
@@ -309,7 +311,8 @@ class PostgresCallbacks(SqlCallbacks):
                 following[place] = row[11]
                 continue
             lane = quotas[place].lane
-            callback = read_callback(row, self._target(row[2]), part_of(lane), now)
+            target, events = self._target(row[2]), self.stream_events.numbered
+            callback = read_callback(row, target, part_of(lane), events, now)
             account = self._account(lane.account_sid)
             claims[place].append(DeliveryClaim(callback, account, lane, row_id=row[0], run=run))
             last[place] = row[11]

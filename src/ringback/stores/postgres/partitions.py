@@ -25,7 +25,8 @@ PARTITIONED: Final = (
 """The tables that are divided into partitions, by the first column of their key."""
 LAST_ID: Final = (
     "SELECT greatest((SELECT coalesce(max(id), 0) FROM callbacks),"
-    " (SELECT coalesce(max(id), 0) FROM attempt_results))"
+    " (SELECT coalesce(max(id), 0) FROM attempt_results),"
+    " (SELECT coalesce(max(id), 0) FROM stream_events))"
 )
 """Finds the highest id of rows that processes have made."""
 

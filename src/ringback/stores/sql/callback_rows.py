@@ -11,6 +11,7 @@ from ringback.core.callbacks.callback import (
     CallbackRecord,
     CallbackStatus,
     DeliveryProgress,
+    StreamBatch,
     under_way,
 )
 from ringback.core.callbacks.callback_serialization import read_url, write_warnings
@@ -21,7 +22,9 @@ from ringback.core.http.http_exchange import (
     SentRequestRecord,
 )
 from ringback.core.http.outcome import Outcome, code_of, describe, failure_of, status_of
-from ringback.core.policy.source_policy import SourceName, source_named
+from ringback.core.policy.source_policy import Source, SourceName, source_named
+from ringback.core.streams.event_references import EventsByNumber, body_of_references
+from ringback.core.streams.stream_retries import STREAM_RETRIES, stream_code_of
 from ringback.stores.sql.field_columns import from_us, maybe_from_us, maybe_to_us, to_us
 from ringback.stores.sql.write_batch import Row, SqlRow
 
@@ -32,7 +35,7 @@ NUMBERS: Final = {status: number for number, status in enumerate(STATUSES)}
 
 TARGET_COLUMNS: Final = (
     "url, credentials, warnings, method, source, source_asked, source_reason, event, is_test,"
-    " secret_id, created_by"
+    " secret_id, created_by, stream_sid"
 )
 """The columns of what many callbacks of an account have in common."""
 NEW_COLUMNS: Final = (
@@ -85,6 +88,10 @@ class UnendedCallbacks:
     """The condition that a callback has not ended."""
     begun_at_once: str
     """When the first attempt of a callback began that is not in `waiting`; NULL if all are."""
+    first_attempts: str
+    """The condition that a row of `beside` is about a callback's first attempt."""
+    in_lane: str
+    """The condition that a row of `waiting` is in the lane of `lanes`."""
     waits_in_lane: str
     """The condition that a row of `waiting` is in the lane of `lanes`, and not being sent."""
 
@@ -143,31 +150,37 @@ class StoredTarget(NamedTuple):
     is_test: bool
     secret_id: str | None
     created_by: str | None
+    stream_sid: str | None
 
 
 def write_target(callback: CallbackRecord) -> Row:
     """Return the values of `TARGET_COLUMNS`."""
-    _, _, url, method, _, source, asked, reason, *_, is_test, secret_id, event, _, by, _, _ = (
-        callback
-    )
+    url, method, _, source, asked, reason = callback[2:8]
+    is_test, secret_id, event, _, by, _, _, stream = callback[13:]
     shown = url.shown, url.credentials, write_warnings(url)
-    return (*shown, method, source, asked, reason, event, is_test, secret_id, by)
+    stream_sid = None if stream is None else stream.stream_sid
+    return (*shown, method, source, asked, reason, event, is_test, secret_id, by, stream_sid)
 
 
 def read_target(row: Sequence[Any]) -> StoredTarget:
     """Return the target in a row of an account's SID and `TARGET_COLUMNS`."""
-    account_sid, *shown, method, source, asked, reason, event, is_test, secret_id, by = row
-    sources = source_named(source), asked and source_named(asked)
-    sent = read_url(*shown), _METHODS[method], *sources
-    return StoredTarget(account_sid, *sent, reason, event, bool(is_test), secret_id, by)
+    account_sid, *shown, method, source, asked, reason, event, is_test, secret_id, by, stream = row
+    sources, url = (source_named(source), asked and source_named(asked)), read_url(*shown)
+    if stream is not None:
+        url = url.of_stream(STREAM_RETRIES[source].connection)
+    sent = url, _METHODS[method], *sources
+    return StoredTarget(account_sid, *sent, reason, event, bool(is_test), secret_id, by, stream)
 
 
 def write_callback(
     callback: CallbackRecord, row_id: int, account_id: int | None, lane_id: int, target_id: int
 ) -> Row:
     """Return a new callback's row: the values of `NEW_COLUMNS`."""
-    sid, _, _, _, body, _, _, _, token, created, _, key, replay_of, *rest = callback
-    *_, sim_sid, _, order_key, _ = rest
+    sid, body, token, created = callback[0], callback[4], callback[8], callback[9]
+    key, replay_of, sim_sid = callback[11], callback[12], callback[16]
+    order_key, stream = callback[18], callback[20]
+    if stream is not None and stream.references:
+        body = stream.references
     own = row_id, sid, account_id, lane_id, target_id, to_us(created)
     return (*own, token, key, sim_sid, replay_of, order_key, body)
 
@@ -195,17 +208,28 @@ def write_outcome(progress: DeliveryProgress, row_id: int, account_id: int | Non
 
 
 def read_callback(
-    row: SqlRow, target: StoredTarget, part: str, claimed: datetime | None = None
+    row: SqlRow,
+    target: StoredTarget,
+    part: str,
+    events: EventsByNumber,
+    claimed: datetime | None = None,
 ) -> CallbackRecord:
     """Return the callback in a row of its columns, including an attempt under way.
 
-    `part` is the path pattern of its lane. `claimed` is when an attempt begins that is not in the
-    row yet; None if none does.
+    `part` is the path pattern of its lane. `events` looks the events of a batch up. `claimed` is
+    when an attempt begins that is not in the row yet; None if none does.
     """
     # Without stars, which would make a list of each part: every callback passes here.
     _, sid, _, created, token, key, sim_sid, replay_of, body, order_key = row[:10]
     due, started, attempts, round_attempts, number, began, updated = row[11:18]
-    account_sid, url, method, source, asked, reason, event, is_test, secret_id, by = target
+    account_sid, url, method, source, asked, reason, event, is_test, secret_id, by, stream_sid = (
+        target
+    )
+    stream = None
+    if stream_sid is not None:
+        stream = StreamBatch(stream_sid, "" if is_test else body)
+        if stream.references:
+            body = body_of_references(body, Source(source), events)
     if attempts is None:
         progress = _read_end(row[18:], url)
     elif claimed is not None or (started is not None and due != BEGUN):
@@ -225,7 +249,7 @@ def read_callback(
         progress = DeliveryProgress(*waits, round_attempts, maybe_from_us(began), number)
     sent = sid, account_sid, url, method, body, source, asked, reason, token, from_us(created)
     seen = is_test, secret_id, event, sim_sid, by
-    return CallbackRecord(*sent, progress, key, replay_of, *seen, order_key, part)
+    return CallbackRecord(*sent, progress, key, replay_of, *seen, order_key, part, stream)
 
 
 def _read_end(columns: Sequence[Any], url: CallbackUrl) -> DeliveryProgress:
@@ -245,9 +269,12 @@ def write_result(
     response: ReceiverResponseRecord | None,
     local_address: str | None,
     proxy: str | None,
+    *,
+    is_stream: bool,
 ) -> Row:
-    """Return the values of `RESULT_COLUMNS`."""
-    codes = status_of(outcome), code_of(outcome), failure_of(outcome)
+    """Return the values of `RESULT_COLUMNS`; event streams have error codes of their own."""
+    code = stream_code_of(outcome) if is_stream else code_of(outcome)
+    codes = status_of(outcome), code, failure_of(outcome)
     head = None if response is None else write_response_head(response)
     is_cut = response is not None and response.is_cut
     return outcome.label, *codes, describe(outcome), local_address, proxy, head, is_cut

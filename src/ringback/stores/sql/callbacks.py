@@ -71,6 +71,7 @@ from ringback.stores.sql.interned_rows import InternedRows
 from ringback.stores.sql.order_heads import OrderedRow, OrderHeads
 from ringback.stores.sql.pagination import Condition, PageRange, SqlListQuery, read_page, read_part
 from ringback.stores.sql.response_overflow import SqlResponseOverflows
+from ringback.stores.sql.streams import SqlStreamEvents
 from ringback.stores.sql.write_batch import BulkStatement, Row, SqlRow, WriteBatch
 
 _TARGET: Final = BulkStatement.insert("callback_targets", f"id, account_sid, {TARGET_COLUMNS}")
@@ -175,6 +176,7 @@ class SqlCallbacks(Callbacks):
         )
         self._read_targets = NewestEntries[int, StoredTarget](_MOST_TARGETS)
         """The targets that were read or written last, by their ids."""
+        self.stream_events = SqlStreamEvents(session, self._ids, self.unended)
         self._lane_ids = NewestEntries[Lane, int](_MOST_LANES)
         self._parts = NewestEntries[int, str](_MOST_LANES)
         """The path patterns of the lanes that were read last, by their ids."""
@@ -197,6 +199,7 @@ class SqlCallbacks(Callbacks):
         for rows in (self._targets, self._heads, self._results):
             rows.forget()
         self._read_targets.clear()
+        self.stream_events.forget()
         self._lane_ids.clear()
         self._parts.clear()
         self._unchanged.clear()
@@ -228,6 +231,8 @@ class SqlCallbacks(Callbacks):
         target_id = self._targets.id_of(callback.account_sid, target, ids)
         row = write_callback(callback, row_id, account_id, lane_id, target_id)
         self._session.queue(_NEW, row)
+        if callback.stream is not None and callback.stream.references:
+            self.stream_events.keep_for(callback)
         self._add_progress(callback, row_id, account_id, lane_id, place)
         return row_id
 
@@ -438,7 +443,9 @@ class SqlCallbacks(Callbacks):
         return row and (row[0], self._read(row))
 
     def _read(self, row: SqlRow) -> CallbackRecord:
-        return read_callback(row, self._target(row[2]), self._part(row[10]))
+        return read_callback(
+            row, self._target(row[2]), self._part(row[10]), self.stream_events.numbered
+        )
 
     def _part(self, lane_id: int) -> str:
         """Return the path pattern of a lane; empty if it is for a whole destination."""
@@ -496,14 +503,16 @@ class SqlCallbacks(Callbacks):
         if number > 1 and is_last and result.response is not None:
             self._responses.drop(callback.sid)
         outcome, timings, response, local_address, proxy, _ = result
-        key, begun = (outcome, response, local_address, proxy), to_us(started)
+        is_stream = callback.stream is not None
+        key, begun = (outcome, is_stream, response, local_address, proxy), to_us(started)
         result_id = self._results.find(account_sid, key, ids)
         if result_id is None:
             owner = account_sid, number, begun
             first = response and self._responses.keep(
                 response, callback.sid, owner, is_last=is_last
             )
-            row, result_id = write_result(outcome, first, local_address, proxy), ids.make()
+            row = write_result(outcome, first, local_address, proxy, is_stream=is_stream)
+            result_id = ids.make()
             self._session.queue(_RESULT, (result_id, account_sid, *row))
             if first is not None and first.body:
                 self._session.queue(_BODY, (result_id, first.body))

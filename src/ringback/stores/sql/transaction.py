@@ -25,6 +25,8 @@ from ringback.stores.sql.retention import SqlRetention
 from ringback.stores.sql.sending_pause import SqlStoredPause
 from ringback.stores.sql.shadows import TABLES as SHADOW_TABLES
 from ringback.stores.sql.shadows import SqlShadowCallbacks
+from ringback.stores.sql.streams import TABLES as STREAM_TABLES
+from ringback.stores.sql.streams import stream_tables
 from ringback.stores.sql.tasks_and_scenarios import (
     SqlJobs,
     SqlPlanLines,
@@ -35,7 +37,7 @@ from ringback.stores.sql.write_batch import WriteBatch
 
 TABLES: Final = (
     *(*SHADOW_TABLES, *RESPONSE_TABLES, *BATCH_TABLES, *COUNTER_TABLES),
-    *RETENTION_TABLES,
+    *(*RETENTION_TABLES, *STREAM_TABLES),
 )
 """The SQL statements that write queued rows, except those of callbacks, which come first."""
 BUDGET: Final = ResponseStorageBudget()
@@ -96,6 +98,7 @@ class SqlTransaction(Transaction, Generic[S]):
         self.receiver_checks = SqlReceiverChecks(session)
         self.kept_responses = self._responses = responses = SqlResponseOverflows(session, budget)
         self.callbacks = self._callbacks = callbacks(session, self._accounts, responses)
+        self.streams = stream_tables(session, self._callbacks.stream_events)
         self.shadows = SqlShadowCallbacks(session, responses)
         self.batches = SqlIncomingBatches(session)
         self.counters = SqlCounters(session, self._callbacks.lane_id)

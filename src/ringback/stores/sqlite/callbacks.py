@@ -76,6 +76,8 @@ _UNENDED: Final = UnendedCallbacks(
     beside="sent_at_once",
     is_unended="coalesce(waiting.id, sent_at_once.id) IS NOT NULL",
     begun_at_once="sent_at_once.started_us",
+    first_attempts="true",
+    in_lane="waiting.lane_id = lanes.id",
     waits_in_lane="waiting.lane_id = lanes.id AND waiting.started_us IS NULL",
 )
 _WAITING: Final = f"{WAITING} FROM waiting CROSS JOIN callbacks USING (id)"
@@ -198,9 +200,13 @@ class SqliteCallbacks(SqlCallbacks):
             (until, lane_id, due, row_id),
         )
         account, target_of, part = self._account(lane.account_sid), self._target, part_of(lane)
+        events = self.stream_events.numbered
         claims = [
             DeliveryClaim(
-                read_callback(row, target_of(row[2]), part, now), account, lane, row_id=row[0]
+                read_callback(row, target_of(row[2]), part, events, now),
+                account,
+                lane,
+                row_id=row[0],
             )
             for row in rows
         ]
@@ -300,7 +306,8 @@ class SqliteCallbacks(SqlCallbacks):
         """Take a number that no other process uses, and make ids above all existing ones."""
         (last,) = self._session.read_queued(
             "SELECT max((SELECT coalesce(max(id), 0) FROM callbacks),"
-            " (SELECT coalesce(max(id), 0) FROM attempt_results))"
+            " (SELECT coalesce(max(id), 0) FROM attempt_results),"
+            " (SELECT coalesce(max(id), 0) FROM stream_events))"
         ).fetchone()
         row = self._session.read("SELECT number FROM id_leases").fetchone()
         number = 0 if row is None else row[0] + 1

@@ -173,7 +173,8 @@ CREATE TABLE callback_targets (
     event TEXT,
     is_test INTEGER NOT NULL,
     secret_id TEXT,
-    created_by TEXT
+    created_by TEXT,
+    stream_sid TEXT
 ) STRICT;
 
 -- The parameters of callbacks, for rows that share them.
@@ -951,3 +952,78 @@ CREATE TABLE data_copies (
     tables INTEGER NOT NULL DEFAULT 0,
     after TEXT NOT NULL DEFAULT '[]'
 ) STRICT;
+
+-- Event streams.
+
+-- Where events go: Twilio's Sinks and KORE's destinations. `configuration` is JSON, without the URL.
+CREATE TABLE stream_sinks (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    sid TEXT NOT NULL UNIQUE,
+    account_sid TEXT NOT NULL,
+    source TEXT NOT NULL,
+    description TEXT NOT NULL,
+    sink_type TEXT NOT NULL,
+    url TEXT NOT NULL,
+    url_credentials TEXT,
+    url_warnings TEXT NOT NULL,
+    method TEXT NOT NULL,
+    has_batches INTEGER NOT NULL,
+    configuration TEXT NOT NULL,
+    status TEXT NOT NULL,
+    test_id TEXT,
+    test_sid TEXT,
+    created_us INTEGER NOT NULL,
+    updated_us INTEGER NOT NULL,
+    created_by TEXT
+) STRICT;
+CREATE INDEX stream_sinks_of_account ON stream_sinks (account_sid, seq);
+
+-- Who gets which events: Twilio's Subscriptions and KORE's streaming rules. `types` is JSON: the types of
+-- events, and the version of the schema in which each is sent.
+CREATE TABLE stream_subscriptions (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    sid TEXT NOT NULL UNIQUE,
+    account_sid TEXT NOT NULL,
+    sink_sid TEXT NOT NULL,
+    source TEXT NOT NULL,
+    description TEXT NOT NULL,
+    types TEXT NOT NULL,
+    is_enabled INTEGER NOT NULL,
+    product_group TEXT,
+    notes TEXT NOT NULL,
+    created_us INTEGER NOT NULL,
+    updated_us INTEGER NOT NULL,
+    created_by TEXT
+) STRICT;
+CREATE INDEX stream_subscriptions_of_account ON stream_subscriptions (account_sid, seq);
+CREATE INDEX stream_subscriptions_of_sink ON stream_subscriptions (account_sid, sink_sid, seq);
+
+-- Events, once for all subscribers. Ids are made like those of callbacks. `type` is the place of the
+-- event's type in `core/streams/event_types.py`; `data` is JSON.
+CREATE TABLE stream_events (
+    id INTEGER PRIMARY KEY,
+    sid TEXT NOT NULL UNIQUE,
+    account_sid TEXT NOT NULL,
+    sim_sid TEXT NOT NULL,
+    type INTEGER NOT NULL,
+    created_us INTEGER NOT NULL,
+    data TEXT NOT NULL
+) STRICT;
+CREATE INDEX stream_events_of_account ON stream_events (account_sid, id);
+CREATE INDEX stream_events_of_sim ON stream_events (account_sid, sim_sid, id);
+CREATE INDEX stream_events_by_date ON stream_events (created_us);
+
+-- Who waits for which event. A row goes when the event is in a batch.
+CREATE TABLE stream_pending (
+    subscription_sid TEXT NOT NULL,
+    event_id INTEGER NOT NULL,
+    PRIMARY KEY (subscription_sid, event_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX stream_pending_by_event ON stream_pending (event_id);
+
+-- Callbacks whose body names events, and the first of these events, which must not go before them.
+CREATE TABLE stream_batches (
+    callback_sid TEXT PRIMARY KEY,
+    first_event_id INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX stream_batches_by_event ON stream_batches (first_event_id, callback_sid);

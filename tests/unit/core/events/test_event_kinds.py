@@ -8,6 +8,7 @@ from ringback.core.events.event_kinds import (
     EVENT_KINDS,
     MARKS,
     OF_DESTINATIONS,
+    STREAM_EVENTS,
     TEST_EVENT,
     event_and_sim,
 )
@@ -43,7 +44,7 @@ def test_a_profile_on_a_sim_has_that_sim() -> None:
 
 
 def test_all_kinds_are_listed_with_the_test_event() -> None:
-    assert set(EVENT_KINDS) == {*OF_EACH_KIND, TEST_EVENT, *OF_DESTINATIONS}
+    assert set(EVENT_KINDS) == {*OF_EACH_KIND, TEST_EVENT, STREAM_EVENTS, *OF_DESTINATIONS}
 
 
 A_SIM = "HS" + "0a" * 16

@@ -1,0 +1,104 @@
+"""Decides which waiting events go into one request.
+
+Twilio sends one event in a request, or up to 64 kB (an older page of its documentation). KORE sends
+at most 50 events of one type, and waits briefly for more (docs.korewireless.com). A record of a
+Kinesis stream is one event. First attempts keep the order of a SIM's events: while a batch with one
+of them is being sent for the first time, no later event of that SIM is in another batch.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final, NamedTuple
+
+from ringback.core.policy.source_policy import Source
+from ringback.core.streams.event_types import StreamEventType
+from ringback.core.streams.sink import SinkType, StreamSink
+
+_MOST_OF_KORE: Final = 50
+_LARGEST_OF_TWILIO: Final = 64_000
+"""The most characters of a batch from twilio; what surrounds the data is counted, too."""
+_AROUND_DATA: Final = 420
+"""At least as long as what Twilio's envelope adds to an event's data."""
+_UNLIMITED: Final = 2**62
+
+
+class PendingEvent(NamedTuple):
+    """An event that waits to be sent to a subscriber."""
+
+    number: int
+    """The event's number; an event of the same SIM that was made later has a higher one."""
+    sim_sid: str
+    type: StreamEventType
+    size: int
+    """The length of its data, in bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRules:
+    """What a batch to a sink may have."""
+
+    most_events: int = 1
+    largest: int = _UNLIMITED
+    """The most bytes."""
+    has_one_type: bool = False
+    wait: timedelta = timedelta(0)
+    """How long a batch that is not full waits for more events."""
+
+    @classmethod
+    def of(cls, sink: StreamSink, kore_wait: timedelta) -> "BatchRules":
+        """Return the rules for a sink; `kore_wait` is how long a batch from kore may wait."""
+        if sink.sink_type is SinkType.KINESIS:
+            return cls()
+        if sink.source is Source.KORE:
+            return cls(_MOST_OF_KORE, has_one_type=True, wait=kore_wait)
+        return cls(_UNLIMITED, _LARGEST_OF_TWILIO) if sink.has_batches else cls()
+
+
+class _OpenBatch:
+    def __init__(self) -> None:
+        self.events = list[PendingEvent]()
+        self.size = 0
+
+    def has_room(self, event: PendingEvent, rules: BatchRules) -> bool:
+        is_empty = not self.events
+        size = self.size + event.size + _AROUND_DATA
+        return is_empty or (len(self.events) < rules.most_events and size <= rules.largest)
+
+    def add(self, event: PendingEvent) -> None:
+        self.events.append(event)
+        self.size += event.size + _AROUND_DATA
+
+
+def plan_batches(
+    pending: Iterable[PendingEvent],
+    rules: BatchRules,
+    *,
+    busy: Collection[str],
+    most: int,
+    is_time_over: bool = True,
+) -> Sequence[Sequence[PendingEvent]]:
+    """Return the batches that can be sent now, at most `most`, from events in their order.
+
+    `busy` are the SIMs of which nothing may be sent now. Unless `is_time_over`, only full batches
+    are returned, and those that need not wait for more.
+    """
+    closed, open_ = list[_OpenBatch](), dict[StreamEventType | None, _OpenBatch]()
+    taken = dict[str, _OpenBatch]()
+    """The batch that has events of a SIM, by its SID."""
+    for event in pending:
+        if len(closed) >= most:
+            break
+        if event.sim_sid in busy:
+            continue
+        key = event.type if rules.has_one_type else None
+        batch = open_.setdefault(key, _OpenBatch())
+        if not batch.has_room(event, rules):
+            closed.append(batch)
+            open_[key] = batch = _OpenBatch()
+        if taken.setdefault(event.sim_sid, batch) is batch:
+            batch.add(event)
+    rest = [batch for batch in open_.values() if batch.events]
+    full = [batch for batch in rest if len(batch.events) >= rules.most_events]
+    ready = [*closed, *(rest if is_time_over or not rules.wait else full)]
+    return [batch.events for batch in ready[:most]]

@@ -1,0 +1,220 @@
+"""Puts the events that wait for a subscriber into batches, which are delivered as callbacks.
+
+One transaction adds a batch and notes that its events no longer wait. So each event is in exactly
+one batch of each subscriber, whenever the process dies. The process that owns the shard of a sink
+does this for its subscription.
+
+First attempts keep the order of a SIM's events: as long as the first attempt of a batch has not
+ended, the SIMs of its events are *busy*. Which SIMs are busy is only in memory; a process that
+begins with a subscription reads it from the batches that no attempt was made for.
+"""
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Final
+
+from ringback.core.callbacks.callback import CallbackRecord, StreamBatch
+from ringback.core.callbacks.create_callback import CALLBACK_BYTES, compose_stream
+from ringback.core.policy.source_policy import Source
+from ringback.core.streams.batch_plan import BatchRules, PendingEvent, plan_batches
+from ringback.core.streams.event_references import (
+    EventReference,
+    body_of_references,
+    write_references,
+)
+from ringback.core.streams.sink import SinkType, StreamSettings, StreamSink, StreamSubscription
+from ringback.core.streams.stream_retries import STREAM_RETRIES
+from ringback.delivery.destination_book import DestinationBook
+from ringback.ports import Clock, Cluster, NewCallbackQueue, RandomSource, Store, Transaction
+from ringback.runtime.database_outage import outlast
+from ringback.runtime.sending_gate import SendingGate
+from ringback.runtime.wakeup import Wakeup
+
+_READ_AT_ONCE: Final = 1000
+"""How many waiting events one transaction looks at."""
+_IN_FLIGHT: Final = 64
+"""The most batches of a subscription whose first attempts have not ended."""
+_LOOK: Final = timedelta(seconds=1)
+"""How often to look for events of other processes, in case an announcement got lost."""
+_SWEEP: Final = timedelta(minutes=1)
+"""How often to look for events of which nobody has told."""
+
+
+@dataclass(eq=False)
+class _Stream:
+    """What is known of a subscription whose sink's shard this process owns."""
+
+    lease: int
+    """The number of the lease on the shard: with another one, others may have sent meanwhile."""
+    busy: dict[str, Collection[str]]
+    """The SIMs of each batch whose first attempt has not ended, by the batch's SID."""
+    since: datetime | None = None
+    """Since when events wait for a batch to become full; None if none waits."""
+
+
+@dataclass(eq=False, kw_only=True)
+class StreamBatcher:
+    """Makes the batches of all subscriptions whose sinks belong to this process."""
+
+    store: Store
+    queue: NewCallbackQueue
+    clock: Clock
+    random_source: RandomSource
+    cluster: Cluster
+    book: DestinationBook
+    gate: SendingGate
+    settings: StreamSettings = StreamSettings()
+
+    def __post_init__(self) -> None:
+        """Look through all subscriptions at first."""
+        self._wakeup = Wakeup(self.clock)
+        self._streams = dict[str, _Stream]()
+        self._told = set[str]()
+        """The subscriptions for which there may be something to do."""
+        self._next_look = self.clock.now()
+        self.gate.listen(self._wakeup.wake)
+
+    @property
+    def is_still(self) -> bool:
+        """True while nothing is to be done before the next event, or before `next_due`."""
+        return self._wakeup.is_quiet and not self._told
+
+    def next_due(self) -> datetime | None:
+        """Return when the next batch is sent although it is not full; None if none waits."""
+        waits = [one.since for one in self._streams.values() if one.since is not None]
+        return min(waits) + self.settings.kore_wait if waits else None
+
+    def tell(self, subscription_sids: Collection[str]) -> None:
+        """Note that events wait for these subscriptions."""
+        self._told.update(subscription_sids)
+        self._wakeup.wake()
+
+    def look(self) -> None:
+        """Look through all subscriptions soon, since other processes may have added events."""
+        self._next_look = self.clock.now()
+        self._wakeup.wake()
+
+    def freed(self, callback: CallbackRecord) -> None:
+        """Note that the first attempt of a callback has ended, or that it will never be made."""
+        if callback.stream is None:
+            return
+        sid = callback.stream.stream_sid
+        stream = self._streams.get(sid)
+        if stream is not None and stream.busy.pop(callback.sid, None) is not None:
+            self.tell([sid])
+
+    async def run(self) -> None:
+        """Make batches until cancelled."""
+        while True:
+            if not self.gate.is_open:
+                await self._wakeup.wait(None)
+                continue
+            now = self.clock.now()
+            every = _LOOK if self.cluster.is_shared else _SWEEP
+            # A clock that was set back must not delay the look.
+            if not timedelta(0) < self._next_look - now <= every:
+                self._told.update(await outlast(self._waited_for, clock=self.clock))
+                self._next_look = now + every
+            for sid in [*self._told]:
+                self._told.discard(sid)
+                await outlast(partial(self._make_batches, sid), clock=self.clock)
+            due = self.next_due()
+            if not self._told:
+                await self._wakeup.wait(min(due or self._next_look, self._next_look))
+            if due is not None and due <= self.clock.now():
+                self._told.update(sid for sid, one in self._streams.items() if one.since)
+
+    async def _waited_for(self) -> Collection[str]:
+        return await self.store.read(lambda tx: tx.streams.events.waited_for())
+
+    async def _make_batches(self, sid: str) -> None:
+        """Make the batches of a subscription that can be sent now."""
+        has_more = True
+        while has_more and self.gate.is_open:
+            has_more = await self.store.transact(partial(self._make_some, sid))
+            # Others get their turn, above all the attempts that this has begun.
+            await asyncio.sleep(0)
+
+    def _make_some(self, sid: str, tx: Transaction) -> bool:
+        """Make some batches of a subscription; return True if there may be more to do at once."""
+        subscription = tx.streams.subscriptions.get(sid)
+        sink = None if subscription is None else tx.streams.sinks.get(subscription.sink_sid)
+        if subscription is None or sink is None:
+            self._streams.pop(sid, None)
+            return tx.streams.events.drop_pending(sid, limit=_READ_AT_ONCE) == _READ_AT_ONCE
+        lease = self.cluster.lease_on(sink.url.destination)
+        if lease is None:
+            self._streams.pop(sid, None)
+            return False
+        stream = self._streams.get(sid)
+        if stream is None or stream.lease != lease:
+            lane = self.book.lane_of(sink.account_sid, sink.url)
+            stream = _Stream(lease, dict(tx.streams.events.unattempted(lane, sid)))
+        now, rules = self.clock.now(), BatchRules.of(sink, self.settings.kore_wait)
+        pending = tx.streams.events.pending(sid, limit=_READ_AT_ONCE)
+        is_time_over = stream.since is not None and stream.since + rules.wait <= now
+        busy = {sim for sims in stream.busy.values() for sim in sims}
+        batches = plan_batches(
+            pending,
+            rules,
+            busy=busy,
+            most=max(_IN_FLIGHT - len(stream.busy), 0),
+            is_time_over=is_time_over,
+        )
+        made = [self._batch(tx, subscription, sink, events, now) for events in batches]
+        for events in batches:
+            tx.streams.events.take(sid, [event.number for event in events])
+            busy.update(event.sim_sid for event in events)
+        since = None
+        if rules.wait and not is_time_over and any(one.sim_sid not in busy for one in pending):
+            since = stream.since or now
+        # Registered first, so that no attempt ends before its SIMs are busy.
+        sims = {
+            batch.sid: {event.sim_sid for event in events}
+            for batch, events in zip(made, batches, strict=True)
+        }
+        tx.on_commit(partial(self._made, sid, stream, sims, since))
+        for batch in made:
+            self.queue.take(tx, batch)
+        return bool(batches) and len(pending) == _READ_AT_ONCE
+
+    def _made(
+        self, sid: str, stream: _Stream, sims: Mapping[str, Collection[str]], since: datetime | None
+    ) -> None:
+        stream.busy.update(sims)
+        stream.since = since
+        self._streams[sid] = stream
+
+    def _batch(
+        self,
+        tx: Transaction,
+        subscription: StreamSubscription,
+        sink: StreamSink,
+        events: Sequence[PendingEvent],
+        now: datetime,
+    ) -> CallbackRecord:
+        """Return a new batch with these events."""
+        source, sims = sink.source, {event.sim_sid for event in events}
+        has_prefix = self.settings.has_kore_prefix and source is Source.KORE
+        references = write_references(
+            [
+                EventReference(one.number, subscription.types[one.type], has_prefix)
+                for one in events
+            ],
+            is_array=sink.sink_type is not SinkType.KINESIS,
+        )
+        return compose_stream(
+            body_of_references(references, source, tx.streams.events.numbered),
+            StreamBatch(subscription.sid, references),
+            account_sid=sink.account_sid,
+            to=sink.url.of_stream(STREAM_RETRIES[source].connection),
+            method=sink.method,
+            source=source,
+            source_reason=f"the stream {subscription.sid} sends from {source}",
+            random_bytes=self.random_source.bytes(CALLBACK_BYTES),
+            now=now,
+            sim_sid=sims.pop() if len(sims) == 1 else None,
+        )

@@ -1,0 +1,55 @@
+"""Stores events, and has them sent to all who have subscribed to them."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from ringback.core.policy.source_policy import Policy, Source
+from ringback.core.streams.event_types import EventTypeStatus, status_at_twilio
+from ringback.core.streams.sink import StreamSubscription
+from ringback.core.streams.stream_event import StreamEvent
+from ringback.operations.context import OperationContext
+from ringback.ports import Transaction
+
+
+def listening(
+    tx: Transaction, account_sid: str, context: OperationContext
+) -> Sequence[StreamSubscription]:
+    """Return the subscriptions of an account that get events at present."""
+    return [
+        one
+        for one in tx.streams.subscriptions.of_account(account_sid)
+        if why_silent(one, context.policy, context.now) is None
+    ]
+
+
+def why_silent(subscription: StreamSubscription, policy: Policy, now: datetime) -> str | None:
+    """Return why a subscription gets no events at present; None if it gets them."""
+    if not subscription.is_enabled:
+        return "it is disabled"
+    if subscription.source is not Source.TWILIO:
+        return None
+    phase = policy.phase_at(policy.date_at(now))
+    if status_at_twilio(phase) is not EventTypeStatus.DISCONTINUED:
+        return None
+    since = "" if phase.since is None else f" since {phase.since:%Y-%m-%d}"
+    return f"its types are discontinued at twilio{since} (phase {phase.name!r} of the policy)"
+
+
+def publish(
+    tx: Transaction,
+    event: StreamEvent,
+    subscriptions: Sequence[StreamSubscription],
+    context: OperationContext,
+) -> None:
+    """Have an event sent to those of these subscriptions that are subscribed to its type.
+
+    The event is stored once for all of them; if there is none, nothing is stored.
+    """
+    wanted = [one for one in subscriptions if event.type in one.types]
+    if not wanted:
+        return
+    tx.streams.events.add(event, [one.sid for one in wanted])
+    sinks = {one.sid: tx.streams.sinks.get(one.sink_sid) for one in wanted}
+    context.queue.expect_events(
+        tx, {sid: sink.url.destination for sid, sink in sinks.items() if sink is not None}
+    )

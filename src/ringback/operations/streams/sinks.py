@@ -1,0 +1,218 @@
+"""Create, test, change and delete sinks: the webhooks and Kinesis streams that get events."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
+from ringback.core.callbacks.callback import UNDELIVERED, CallbackRecord, StreamBatch
+from ringback.core.callbacks.create_callback import (
+    CALLBACK_BYTES,
+    TEST_CALLBACK_BYTES,
+    compose_stream,
+)
+from ringback.core.errors import InvalidParameter, NotFound
+from ringback.core.events.kore_test_event import write_test_event
+from ringback.core.policy.source_policy import Source
+from ringback.core.sids import SidKind, is_sid
+from ringback.core.sources.idempotency_tokens import TOKEN_BYTES, uuid4_text
+from ringback.core.streams.sink import SinkStatus, SinkType, StreamSink
+from ringback.core.streams.stream_event import write_twilio_test_event
+from ringback.core.streams.stream_retries import STREAM_RETRIES
+from ringback.operations.context import OperationContext
+from ringback.ports import PageWindow, RecordPage, Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class SinkParameters:
+    """What a new sink is: its kind, where it sends events, and how."""
+
+    description: str
+    sink_type: SinkType
+    url: CallbackUrl
+    method: HttpMethod = HttpMethod.POST
+    has_batches: bool = False
+    configuration: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """The configuration as it was given, without the URL."""
+
+
+def create_sink(
+    tx: Transaction,
+    account_sid: str,
+    source: Source,
+    given: SinkParameters,
+    context: OperationContext,
+) -> StreamSink:
+    """Create a sink; raises InvalidParameter if the account has too many (91003)."""
+    most = context.streams.most
+    if len(_own(tx, account_sid, source, limit=most)) >= most:
+        raise InvalidParameter(
+            f"the account has {most} sinks at {source}, which is the most; delete one that is not"
+            " needed any more",
+            code=91003,
+        )
+    needs_validation = (
+        context.streams.has_beta_flow
+        and source is Source.TWILIO
+        and given.sink_type is SinkType.KINESIS
+    )
+    sink = StreamSink(
+        **context.record_fields(SidKind.STREAM_SINK, account_sid),
+        source=source,
+        description=given.description,
+        sink_type=given.sink_type,
+        url=given.url,
+        method=given.method,
+        has_batches=given.has_batches,
+        configuration=given.configuration,
+        status=SinkStatus.INITIALIZED if needs_validation else SinkStatus.ACTIVE,
+        created_by=context.actor.id,
+    )
+    tx.streams.sinks.add(sink)
+    context.record_of(tx, "CreateSink", after=sink)
+    return sink
+
+
+def fetch_sink(tx: Transaction, account_sid: str, sid: str, source: Source) -> StreamSink:
+    """Return an account's sink at a source, with its present status.
+
+    Raises NotFound if there is none (91001), and InvalidParameter if the SID is malformed (91006).
+    """
+    if not is_sid(sid, SidKind.STREAM_SINK):
+        raise InvalidParameter(
+            f"{sid!r} is not the SID of a sink; it must be DG and 32 hex digits", code=91006
+        )
+    sink = tx.streams.sinks.get(sid)
+    if sink is None or sink.account_sid != account_sid or sink.source is not source:
+        raise NotFound(f"there is no sink {sid}", code=91001)
+    return with_present_status(tx, sink)
+
+
+def list_sinks(
+    tx: Transaction,
+    account_sid: str,
+    source: Source,
+    window: PageWindow,
+    *,
+    status: SinkStatus | None = None,
+) -> RecordPage[StreamSink]:
+    """Return one page of an account's sinks at a source, newest first."""
+    which = {"source": source, "status": status}
+    page = tx.streams.sinks.page(account_sid, which, window)
+    return RecordPage([with_present_status(tx, sink) for sink in page], page.stopped_at)
+
+
+def update_sink(
+    tx: Transaction,
+    account_sid: str,
+    sid: str,
+    source: Source,
+    context: OperationContext,
+    **changes: Any,
+) -> StreamSink:
+    """Change fields of a sink, and return it; raises the errors of `fetch_sink`."""
+    before = fetch_sink(tx, account_sid, sid, source)
+    sink = replace(before, **changes, date_updated=context.now)
+    tx.streams.sinks.save(sink)
+    context.record_of(tx, "UpdateSink", before=before, after=sink)
+    return sink
+
+
+def delete_sink(
+    tx: Transaction, account_sid: str, sid: str, source: Source, context: OperationContext
+) -> None:
+    """Delete a sink.
+
+    Raises InvalidParameter if a subscription uses it (91007), and the errors of `fetch_sink`.
+    """
+    sink = fetch_sink(tx, account_sid, sid, source)
+    user = tx.streams.subscriptions.first({"account_sid": account_sid, "sink_sid": sid})
+    if user is not None:
+        raise InvalidParameter(
+            f"Sink with SID {sid} is in use by {user.sid}; delete that first", code=91007
+        )
+    tx.streams.sinks.remove(sid)
+    context.record_of(tx, "DeleteSink", before=sink)
+
+
+def send_test(
+    tx: Transaction, account_sid: str, sid: str, source: Source, context: OperationContext
+) -> CallbackRecord:
+    """Send a test event to a sink, and return its callback; raises the errors of `fetch_sink`."""
+    sink = fetch_sink(tx, account_sid, sid, source)
+    random_bytes = context.random_source.bytes(TEST_CALLBACK_BYTES)
+    own = random_bytes[CALLBACK_BYTES:]
+    test_id = own[:TOKEN_BYTES]
+    if source is Source.TWILIO:
+        body = write_twilio_test_event(test_id, account_sid=account_sid, at=context.now)
+    else:
+        body = write_test_event(own, at=context.now)
+    if sink.sink_type is SinkType.KINESIS:
+        body = body[1:-1]  # a record is one event, without an array
+    callback = compose_stream(
+        body,
+        StreamBatch(sid),
+        account_sid=account_sid,
+        to=sink.url.of_stream(STREAM_RETRIES[source].connection),
+        method=sink.method,
+        source=source,
+        source_reason=f"the sink {sid} is one of {source}",
+        random_bytes=random_bytes[:CALLBACK_BYTES],
+        now=context.now,
+        is_test=True,
+        created_by=context.actor.id,
+    )
+    context.queue.make_room(account_sid, 1)
+    context.queue.take(tx, callback)
+    status = sink.status
+    if status is not SinkStatus.ACTIVE:
+        status = SinkStatus.VALIDATING
+    after = replace(sink, test_id=uuid4_text(test_id), test_sid=callback.sid, status=status)
+    tx.streams.sinks.save(after)
+    context.record(tx, "TestSink", sid, account_sid=account_sid, after={"callback": callback.sid})
+    return callback
+
+
+def validate_sink(
+    tx: Transaction,
+    account_sid: str,
+    sid: str,
+    source: Source,
+    context: OperationContext,
+    *,
+    test_id: str,
+) -> StreamSink:
+    """Take the id of a test event that has arrived at a sink, which makes the sink active.
+
+    An active sink accepts any id. Raises InvalidParameter if no test event was sent (91004), or if
+    its id is another one (91005), and the errors of `fetch_sink`.
+    """
+    sink = fetch_sink(tx, account_sid, sid, source)
+    if sink.status is SinkStatus.ACTIVE:
+        return sink
+    if sink.test_id is None:
+        raise InvalidParameter(
+            f"no test event was sent to sink {sid}; send one first with POST …/{sid}/Test",
+            code=91004,
+        )
+    if test_id != sink.test_id:
+        raise InvalidParameter(
+            f"TestId {test_id!r} is not the id of the newest test event of sink {sid}", code=91005
+        )
+    return update_sink(tx, account_sid, sid, source, context, status=SinkStatus.ACTIVE)
+
+
+def with_present_status(tx: Transaction, sink: StreamSink) -> StreamSink:
+    """Return a sink with status `failed` if it is being validated and its test event has failed."""
+    if sink.status is not SinkStatus.VALIDATING or sink.test_sid is None:
+        return sink
+    test = tx.callbacks.find(sink.test_sid)
+    if test is None or test.status not in UNDELIVERED:
+        return sink
+    return replace(sink, status=SinkStatus.FAILED)
+
+
+def _own(
+    tx: Transaction, account_sid: str, source: Source, *, limit: int
+) -> RecordPage[StreamSink]:
+    return tx.streams.sinks.page(account_sid, {"source": source}, PageWindow(limit))

@@ -1,0 +1,254 @@
+"""Stores event streams: sinks, subscriptions, and each event once for all its subscribers.
+
+A subscriber that waits for an event has a narrow row in `stream_pending`, which goes when the event
+is in a batch. A batch is a callback whose body names its events (`core/streams/event_references`),
+and has a row in `stream_batches` with the first of them, so that no event goes before its batches.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from ringback.core.accounts.account import EVERY
+from ringback.core.callbacks.callback import CallbackRecord
+from ringback.core.newest_entries import NewestEntries
+from ringback.core.streams.batch_plan import PendingEvent
+from ringback.core.streams.event_references import read_references
+from ringback.core.streams.event_types import StreamEventType
+from ringback.core.streams.sink import StreamSink, StreamSubscription
+from ringback.core.streams.stream_event import StreamEvent
+from ringback.ports import Lane, PageWindow, RecordPage, StreamEventFilter, StreamTables
+from ringback.stores.row_ids import RowIds
+from ringback.stores.sql.callback_rows import UnendedCallbacks
+from ringback.stores.sql.field_columns import from_us, maybe_to_us, to_us
+from ringback.stores.sql.pagination import Condition, SqlListQuery, read_page, whose
+from ringback.stores.sql.record_tables import RowMapping, SqlRecords
+from ringback.stores.sql.write_batch import BulkStatement, SqlRow, WriteBatch
+
+_SINKS: Final = RowMapping("stream_sinks", StreamSink)
+_SUBSCRIPTIONS: Final = RowMapping(
+    "stream_subscriptions", StreamSubscription, "account_sid sink_sid"
+)
+_EVENT_COLUMNS: Final = "id, sid, account_sid, sim_sid, type, created_us, data"
+_EVENT: Final = BulkStatement.insert("stream_events", _EVENT_COLUMNS)
+_PENDING: Final = BulkStatement.insert("stream_pending", "subscription_sid, event_id")
+_TAKEN: Final = BulkStatement.delete("stream_pending", "subscription_sid, event_id")
+_BATCH: Final = BulkStatement.insert("stream_batches", "callback_sid, first_event_id")
+_BATCH_GONE: Final = BulkStatement.delete("stream_batches", "callback_sid")
+_EVENT_GONE: Final = BulkStatement.delete("stream_events", "id")
+
+_PLACE: Final = "SELECT account_sid, id AS seq FROM stream_events WHERE sid = ?"
+
+TABLES: Final = (_EVENT, _PENDING, _TAKEN, _BATCH, _BATCH_GONE, _EVENT_GONE)
+"""The SQL statements that write queued rows, in the order in which `WriteBatch` runs them."""
+
+_MOST_EVENTS: Final = 20_000
+_TYPES: Final = list(StreamEventType)
+_BATCHES_AT_ONCE: Final = 500
+
+
+class SqlStreamEvents:
+    """Implements `ports.StreamEvents`."""
+
+    def __init__(
+        self, session: WriteBatch, ids: Callable[[], RowIds], unended: UnendedCallbacks
+    ) -> None:
+        self._session = session
+        self._ids = ids
+        self._unended = unended
+        self._events = NewestEntries[int, StreamEvent](_MOST_EVENTS)
+        """The events that were written or read last, by their numbers."""
+
+    def forget(self) -> None:
+        """Clear the cache, because a job was undone that may have added events."""
+        self._events.clear()
+
+    def add(self, event: StreamEvent, subscription_sids: Collection[str]) -> None:
+        number = self._ids().make()
+        self._events[number] = event
+        self._session.queue(
+            _EVENT,
+            (
+                number,
+                event.sid,
+                event.account_sid,
+                event.sim_sid,
+                _TYPES.index(event.type),
+                to_us(event.date_created),
+                event.data,
+            ),
+        )
+        for sid in subscription_sids:
+            self._session.queue(_PENDING, (sid, number))
+
+    def get(self, sid: str) -> StreamEvent | None:
+        row = self._session.read_queued(
+            f"SELECT {_EVENT_COLUMNS} FROM stream_events WHERE sid = ?", [sid]
+        ).fetchone()
+        return row and _read(row)
+
+    def numbered(self, numbers: Sequence[int]) -> Sequence[StreamEvent]:
+        missing = [number for number in numbers if number not in self._events]
+        found = dict[int, StreamEvent]()
+        if missing:
+            marks = ", ".join("?" * len(missing))
+            rows = self._session.read_queued(
+                f"SELECT {_EVENT_COLUMNS} FROM stream_events WHERE id IN ({marks})", missing
+            )
+            found = {row[0]: _read(row) for row in rows}
+            if len(found) < len(set(missing)):
+                gone = sorted({*missing} - found.keys())
+                raise LookupError(f"a batch has events that do not exist: {gone}")
+        events = list[StreamEvent]()
+        for number in numbers:
+            event = found.get(number) or self._events.get(number)
+            assert event is not None  # noqa: S101 (looked up above)
+            events.append(event)
+        for number, event in found.items():
+            self._events[number] = event
+        return events
+
+    def page(
+        self, account_sid: str, which: StreamEventFilter, window: PageWindow
+    ) -> RecordPage[StreamEvent]:
+        owner = [whose(account_sid)]
+        found: list[Condition] = owner
+        if which.sim_sid is not None:
+            found = [*owner, ("sim_sid = ?", which.sim_sid)]
+        looked_at: list[Condition] = [
+            ("type = ?", None if which.type is None else _TYPES.index(which.type)),
+            ("created_us >= ?", maybe_to_us(which.since)),
+            ("created_us < ?", maybe_to_us(which.until)),
+        ]
+        listing = SqlListQuery(
+            "stream_events", found, looked_at, _EVENT_COLUMNS, key="id", place=_PLACE
+        )
+        rows, stopped_at = read_page(
+            self._session.read_queued, listing, account_sid=account_sid, window=window
+        )
+        return RecordPage(map(_read, rows), stopped_at)
+
+    def pending(self, subscription_sid: str, *, limit: int) -> Sequence[PendingEvent]:
+        rows = self._session.read_queued(
+            "SELECT stream_events.id, sim_sid, type, length(data)"
+            " FROM stream_pending CROSS JOIN stream_events ON stream_events.id = event_id"
+            " WHERE subscription_sid = ? ORDER BY event_id LIMIT ?",
+            (subscription_sid, limit),
+        ).fetchall()
+        return [
+            PendingEvent(number, sim_sid, _TYPES[type_], size)
+            for number, sim_sid, type_, size in map(tuple, rows)
+        ]
+
+    def count_pending(self, subscription_sid: str, *, limit: int) -> int:
+        (count,) = self._session.read_queued(
+            "SELECT count(*) FROM (SELECT 1 FROM stream_pending WHERE subscription_sid = ? LIMIT ?)"
+            " AS counted",
+            (subscription_sid, limit),
+        ).fetchone()
+        return count
+
+    def waited_for(self) -> Collection[str]:
+        rows = self._session.read_queued(
+            "SELECT sid FROM stream_subscriptions WHERE EXISTS ("
+            "SELECT 1 FROM stream_pending WHERE subscription_sid = sid)"
+        ).fetchall()
+        return [sid for (sid,) in map(tuple, rows)]
+
+    def unattempted(self, lane: Lane, subscription_sid: str) -> Mapping[str, Collection[str]]:
+        of_stream = (
+            "CROSS JOIN callback_targets ON callback_targets.id = target_id"
+            " WHERE lanes.account_sid = ? AND lanes.destination = ? AND stream_sid = ?"
+        )
+        rows = self._session.read_queued(
+            f"SELECT callbacks.sid, body FROM lanes CROSS JOIN waiting ON {self._unended.in_lane}"
+            f" CROSS JOIN callbacks ON callbacks.id = waiting.id {of_stream}"
+            " AND waiting.attempt_count = 0"
+            f" UNION ALL SELECT callbacks.sid, body FROM {self._unended.beside} AS open"
+            " CROSS JOIN callbacks ON callbacks.id = open.id"
+            f" CROSS JOIN lanes ON lanes.id = callbacks.lane_id {of_stream}"
+            f" AND {self._unended.first_attempts}",
+            (*lane, subscription_sid) * 2,
+        ).fetchall()
+        batches = {sid: [one.number for one in read_references(body)] for sid, body in rows}
+        return {
+            sid: {event.sim_sid for event in self.numbered(numbers)}
+            for sid, numbers in batches.items()
+        }
+
+    def take(self, subscription_sid: str, numbers: Sequence[int]) -> None:
+        for number in numbers:
+            self._session.queue(_TAKEN, (subscription_sid, number))
+
+    def keep_for(self, batch: CallbackRecord) -> None:
+        """Keep the events of a new batch until the batch is gone."""
+        assert batch.stream is not None  # noqa: S101 (only batches have events)
+        numbers = [one.number for one in read_references(batch.stream.references)]
+        self._session.queue(_BATCH, (batch.sid, min(numbers)))
+
+    def drop_pending(self, subscription_sid: str, *, limit: int) -> int:
+        rows = self._session.read_queued(
+            "SELECT event_id FROM stream_pending WHERE subscription_sid = ?"
+            " ORDER BY event_id LIMIT ?",
+            (subscription_sid, limit),
+        ).fetchall()
+        for (number,) in map(tuple, rows):
+            self._session.queue(_TAKEN, (subscription_sid, number))
+        return len(rows)
+
+    def remove_before(self, instant: datetime, *, limit: int) -> int:
+        edge = self._first_needed()
+        rows = self._session.read_queued(
+            "SELECT id FROM stream_events WHERE created_us < ? AND id < ?"
+            " AND NOT EXISTS (SELECT 1 FROM stream_pending WHERE event_id = stream_events.id)"
+            " ORDER BY created_us LIMIT ?",
+            (to_us(instant), edge, limit),
+        ).fetchall()
+        for (number,) in map(tuple, rows):
+            self._session.queue(_EVENT_GONE, (number,))
+            self._events.pop(number, None)
+        return len(rows)
+
+    def _first_needed(self) -> int:
+        """Return the number of the first event that a batch has, or one above all numbers.
+
+        Forgets the oldest batches that are gone, so that the next call comes further.
+        """
+        rows = self._session.read_queued(
+            "SELECT callback_sid, first_event_id, EXISTS ("
+            "SELECT 1 FROM callbacks WHERE sid = callback_sid) FROM stream_batches"
+            " ORDER BY first_event_id, callback_sid LIMIT ?",
+            [_BATCHES_AT_ONCE],
+        ).fetchall()
+        for callback_sid, first, is_there in map(tuple, rows):
+            if is_there:
+                return first
+            self._session.queue(_BATCH_GONE, (callback_sid,))
+        return 2**63 - 1 if len(rows) < _BATCHES_AT_ONCE else 0
+
+
+class SqlStreamSubscriptions(SqlRecords[StreamSubscription]):
+    """Implements `ports.StreamSubscriptions`."""
+
+    def of_account(self, account_sid: str) -> Sequence[StreamSubscription]:
+        where, values = "", list[Any]()
+        if account_sid != EVERY:
+            where, values = " WHERE account_sid = ?", [account_sid]
+        rows = self._session.read(
+            f"SELECT * FROM stream_subscriptions{where} ORDER BY seq", values
+        ).fetchall()
+        return [self._mapping.read(row) for row in rows]
+
+
+def stream_tables(session: WriteBatch, events: SqlStreamEvents) -> StreamTables:
+    """Return the tables of event streams, which read and write through this batch."""
+    return StreamTables(
+        sinks=SqlRecords(session, _SINKS),
+        subscriptions=SqlStreamSubscriptions(session, _SUBSCRIPTIONS),
+        events=events,
+    )
+
+
+def _read(row: SqlRow) -> StreamEvent:
+    type_: int = row[4]
+    return StreamEvent(row[1], row[2], row[3], _TYPES[type_], from_us(row[5]), row[6])

@@ -1,0 +1,100 @@
+"""Sinks, subscriptions and events for tests of event streams."""
+
+import json
+from datetime import datetime
+from typing import Any
+
+from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
+from ringback.core.policy.source_policy import Source
+from ringback.core.streams.event_types import LATEST_VERSION, StreamEventType
+from ringback.core.streams.kinesis_stream import url_of_stream
+from ringback.core.streams.sink import SinkType, StreamSink, StreamSubscription
+from ringback.core.streams.stream_event import StreamEvent, compact
+from ringback.ports import Transaction
+from tests.fakes import ACCOUNT_SID, NOW
+
+STARTED, UPDATED, ENDED = (
+    StreamEventType.SESSION_STARTED,
+    StreamEventType.SESSION_UPDATED,
+    StreamEventType.SESSION_ENDED,
+)
+ARN = "arn:aws:kinesis:us-east-1:111111111111:stream/events"
+
+
+def sim_sid(number: int) -> str:
+    return f"HS{number:032x}"
+
+
+def an_event_of(
+    number: int,
+    sim: int = 1,
+    type_: StreamEventType = STARTED,
+    *,
+    account_sid: str = ACCOUNT_SID,
+    at: datetime = NOW,
+    **more: Any,
+) -> StreamEvent:
+    sid = f"EZ{number:032x}"
+    data = {
+        "event_sid": sid,
+        "event_type": type_,
+        "timestamp": f"{at:%Y-%m-%dT%H:%M:%SZ}",
+        "account_sid": account_sid,
+        "sim_sid": sim_sid(sim),
+        "sim_iccid": "89883070000123456789",
+        **more,
+    }
+    return StreamEvent(sid, account_sid, sim_sid(sim), type_, at, compact(data))
+
+
+def a_sink(
+    number: int = 1,
+    source: Source = Source.KORE,
+    url: str = "http://a.example/events",
+    *,
+    account_sid: str = ACCOUNT_SID,
+    method: HttpMethod = HttpMethod.POST,
+    has_batches: bool = False,
+    arn: str | None = None,
+) -> StreamSink:
+    return StreamSink(
+        sid=f"DG{number:032x}",
+        account_sid=account_sid,
+        source=source,
+        description="the sink",
+        sink_type=SinkType.WEBHOOK if arn is None else SinkType.KINESIS,
+        url=CallbackUrl.parse(url) if arn is None else url_of_stream(arn),
+        method=method,
+        has_batches=has_batches,
+        date_created=NOW,
+        date_updated=NOW,
+    )
+
+
+def a_subscription(
+    number: int = 1,
+    source: Source = Source.KORE,
+    *,
+    account_sid: str = ACCOUNT_SID,
+    types: dict[str, int] | None = None,
+) -> StreamSubscription:
+    return StreamSubscription(
+        sid=f"DF{number:032x}",
+        account_sid=account_sid,
+        sink_sid=f"DG{number:032x}",
+        source=source,
+        description="the subscription",
+        types=dict.fromkeys(StreamEventType, LATEST_VERSION) if types is None else types,
+        date_created=NOW,
+        date_updated=NOW,
+    )
+
+
+def add_stream(tx: Transaction, sink: StreamSink, subscription: StreamSubscription) -> None:
+    tx.streams.sinks.add(sink)
+    tx.streams.subscriptions.add(subscription)
+
+
+def events_in(body: str) -> list[dict[str, Any]]:
+    """Return the data of the events in a body."""
+    return [event["data"] for event in json.loads(body)]

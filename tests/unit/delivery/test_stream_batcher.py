@@ -1,0 +1,247 @@
+"""Batches of event streams: what is in them, in which order, and what a restart makes of them."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from ringback.core.callbacks.callback import discard
+from ringback.core.http.http_exchange import AttemptResult, OutgoingRequest
+from ringback.core.http.outcome import RefusedOutcome
+from ringback.core.policy.source_policy import Source
+from ringback.core.streams.stream_event import StreamEvent
+from ringback.ports import CallbackFilter, PageWindow, Store, Transaction
+from tests.fakes import ACCOUNT_SID, NOW, SeededRandomness, an_account
+from tests.memory_store import MemoryStore
+from tests.stores.asking import new_file, opened
+from tests.streams import ENDED, UPDATED, a_sink, a_subscription, add_stream, an_event_of, events_in
+from tests.unit.delivery.parts import DELIVERED, Bench, FunctionTransport, all_has_run, running
+
+SECOND = timedelta(seconds=1)
+
+
+class Receiver:
+    """Answers requests as told, and remembers them."""
+
+    def __init__(self) -> None:
+        self.requests = list[OutgoingRequest]()
+        self.answers = list[AttemptResult]()
+        """The next answers; afterwards, everything is delivered."""
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def __call__(self, request: OutgoingRequest) -> AttemptResult:
+        self.requests.append(request)
+        await self.gate.wait()
+        return self.answers.pop(0) if self.answers else DELIVERED
+
+    @property
+    def batches(self) -> list[list[str]]:
+        """The last digit of each event's SID, by request."""
+        return [
+            [data["event_sid"].lstrip("EZ0") for data in events_in(one.body.decode())]
+            for one in self.requests
+        ]
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
+    if request.param == "memory":
+        yield MemoryStore()
+        return
+    (tmp_path / "ringback.db").write_bytes(new_file())
+    async with opened(tmp_path / "ringback.db") as in_file:
+        yield in_file
+
+
+def publish(bench: Bench, *events: StreamEvent, to: int = 1) -> Callable[[Transaction], None]:
+    subscription = a_subscription(to)
+
+    def work(tx: Transaction) -> None:
+        for event in events:
+            tx.streams.events.add(event, [subscription.sid])
+        bench.delivery.queue.expect_events(tx, {subscription.sid: "http://a.example:80"})
+
+    return work
+
+
+async def begin(store: Store, source: Source, *, has_batches: bool = False) -> None:
+    def work(tx: Transaction) -> None:
+        tx.accounts.add(an_account(), [])
+        add_stream(tx, a_sink(1, source, has_batches=has_batches), a_subscription(1, source))
+
+    await store.transact(work)
+
+
+def bench_with(store: Store, receiver: Receiver, *, seed: int = 0) -> Bench:
+    return Bench(store, FunctionTransport(receiver), random_source=SeededRandomness(seed))
+
+
+async def quiet() -> None:
+    """Wait until nothing more happens by itself; a commit takes a few milliseconds."""
+    for _ in range(20):
+        await all_has_run()
+        await asyncio.sleep(0.01)
+
+
+async def test_a_batch_from_kore_has_one_type_and_waits_a_second_for_more(store: Store) -> None:
+    await begin(store, Source.KORE)
+    receiver = Receiver()
+    bench = bench_with(store, receiver)
+    async with running(bench.delivery.run):
+        await store.transact(publish(bench, an_event_of(1, 1), an_event_of(2, 2, ENDED)))
+        await quiet()
+        assert receiver.batches == []
+        assert await bench.delivery.next_due() == NOW + SECOND
+        await store.transact(publish(bench, an_event_of(3, 3)))
+        bench.clock.advance(SECOND)
+        await quiet()
+    assert sorted(receiver.batches) == [["1", "3"], ["2"]]
+    (one,) = [it for it in receiver.requests if len(json.loads(it.body)) == 2]
+    assert dict(one.headers)["Content-Type"] == "application/json"
+    assert "Kore-Signature" in dict(one.headers)
+
+
+async def test_a_full_batch_does_not_wait(store: Store) -> None:
+    await begin(store, Source.KORE)
+    receiver = Receiver()
+    bench = bench_with(store, receiver)
+    async with running(bench.delivery.run):
+        await store.transact(publish(bench, *(an_event_of(n, n) for n in range(1, 52))))
+        await quiet()
+        assert list(map(len, receiver.batches)) == [50]
+        bench.clock.advance(SECOND)
+        await quiet()
+    assert list(map(len, receiver.batches)) == [50, 1]
+
+
+async def test_twilio_sends_one_event_in_a_request(store: Store) -> None:
+    await begin(store, Source.TWILIO)
+    receiver = Receiver()
+    bench = bench_with(store, receiver)
+    async with running(bench.delivery.run):
+        await store.transact(publish(bench, an_event_of(1, 1), an_event_of(2, 2)))
+        await quiet()
+    assert sorted(receiver.batches) == [["1"], ["2"]]
+    url = receiver.requests[0].url
+    assert url.wire.startswith("http://a.example/events?bodySHA256=")
+
+
+async def test_twilio_sends_batches_if_the_sink_wants_them(store: Store) -> None:
+    await begin(store, Source.TWILIO, has_batches=True)
+    receiver = Receiver()
+    bench = bench_with(store, receiver)
+    events = [an_event_of(1), an_event_of(2, type_=UPDATED), an_event_of(3, type_=ENDED)]
+    async with running(bench.delivery.run):
+        await store.transact(publish(bench, *events))
+        await quiet()
+    assert receiver.batches == [["1", "2", "3"]]
+
+
+async def test_a_batch_with_batch_events_stays_below_64_kb(store: Store) -> None:
+    await begin(store, Source.TWILIO, has_batches=True)
+    receiver = Receiver()
+    bench = bench_with(store, receiver)
+    events = [an_event_of(n, n, sim_unique_name="x" * 3000) for n in range(1, 41)]
+    async with running(bench.delivery.run):
+        await store.transact(publish(bench, *events))
+        await quiet()
+    assert sum(map(len, receiver.batches)) == 40
+    assert all(len(one.body) <= 64_000 for one in receiver.requests)
+    assert len(receiver.requests) == 3
+
+
+async def test_events_of_a_sim_keep_their_order_and_others_pass(store: Store) -> None:
+    await begin(store, Source.TWILIO)
+    receiver = Receiver()
+    receiver.gate.clear()
+    bench = bench_with(store, receiver)
+    async with running(bench.delivery.run):
+        events = an_event_of(1), an_event_of(2, type_=UPDATED), an_event_of(3, 2)
+        await store.transact(publish(bench, *events))
+        await quiet()
+        assert sorted(receiver.batches) == [["1"], ["3"]]
+        receiver.gate.set()
+        await quiet()
+    assert receiver.batches[2] == ["2"]
+
+
+async def test_a_failed_batch_does_not_hold_up_its_sims_after_the_first_attempt(
+    store: Store,
+) -> None:
+    await begin(store, Source.TWILIO)
+    receiver = Receiver()
+    receiver.answers = [AttemptResult(RefusedOutcome(503))]
+    bench = bench_with(store, receiver)
+    async with running(bench.delivery.run):
+        await store.transact(publish(bench, an_event_of(1), an_event_of(2, type_=UPDATED)))
+        await quiet()
+        assert receiver.batches == [["1"], ["2"]]
+        bench.clock.advance(timedelta(minutes=10))
+        await quiet()
+    first, _, again = receiver.requests
+    assert (again.url, again.body) == (first.url, first.body)
+    token = "I-Twilio-Idempotency-Token"
+    assert dict(again.headers)[token] == dict(first.headers)[token]
+
+
+async def test_a_new_process_sends_what_waits_in_order_with_what_was_batched(store: Store) -> None:
+    await begin(store, Source.TWILIO)
+    before = bench_with(store, Receiver())
+    await store.transact(publish(before, an_event_of(1), an_event_of(2, type_=UPDATED)))
+    before.delivery.queue.is_closed = True  # it puts the first into a batch, and ends
+    async with running(before.delivery._batcher.run):
+        await quiet()
+    receiver = Receiver()
+    receiver.gate.clear()
+    after = bench_with(store, receiver, seed=1)
+    await after.delivery.recover()
+    async with running(after.delivery.run):
+        await quiet()
+        assert receiver.batches == [["1"]]
+        receiver.gate.set()
+        await quiet()
+    assert receiver.batches == [["1"], ["2"]]
+    page = await store.read(
+        lambda tx: tx.callbacks.page(ACCOUNT_SID, CallbackFilter(), PageWindow(9))
+    )
+    assert [one.event for one in page] == ["connection", "connection"]
+
+
+async def test_events_for_a_deleted_subscription_are_dropped(store: Store) -> None:
+    await begin(store, Source.TWILIO)
+    receiver = Receiver()
+    bench = bench_with(store, receiver)
+    sid = a_subscription().sid
+    await store.transact(publish(bench, an_event_of(1)))
+    await store.transact(lambda tx: tx.streams.subscriptions.remove(sid))
+    async with running(bench.delivery.run):
+        await quiet()
+    assert receiver.batches == []
+    assert await store.read(lambda tx: tx.streams.events.count_pending(sid, limit=9)) == 0
+
+
+async def test_a_batch_that_is_discarded_frees_its_sims(store: Store) -> None:
+    await begin(store, Source.TWILIO)
+    receiver = Receiver()
+    bench = bench_with(store, receiver)
+    bench.delivery.queue.is_closed = True  # batches only wait
+    async with running(bench.delivery._batcher.run):
+        await store.transact(publish(bench, an_event_of(1), an_event_of(2, type_=UPDATED)))
+        await quiet()
+        (first,) = await store.read(
+            lambda tx: tx.callbacks.page(ACCOUNT_SID, CallbackFilter(), PageWindow(9))
+        )
+        await store.transact(
+            lambda tx: bench.delivery.queue.change(
+                tx, first, discard(first.progress, "not needed", NOW)
+            )
+        )
+        await quiet()
+        page = await store.read(
+            lambda tx: tx.callbacks.page(ACCOUNT_SID, CallbackFilter(), PageWindow(9))
+        )
+    assert len(page) == 2
