@@ -232,7 +232,9 @@ class DeliveryService:
 
         Then the scheduler is informed of all lanes in which callbacks wait.
         """
-        return await self._takeover.start()
+        count = await self._takeover.start()
+        await self._batcher.start()
+        return count
 
     async def run(self) -> None:
         """Deliver callbacks as they come due, until `stop` is called."""

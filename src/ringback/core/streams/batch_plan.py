@@ -86,10 +86,12 @@ def plan_batches(
     closed, open_ = list[_OpenBatch](), dict[StreamEventType | None, _OpenBatch]()
     taken = dict[str, _OpenBatch]()
     """The batch that has events of a SIM, by its SID."""
+    held = {*busy}
+    """The SIMs of which no later event may be sent now."""
     for event in pending:
         if len(closed) >= most:
             break
-        if event.sim_sid in busy:
+        if event.sim_sid in held:
             continue
         key = event.type if rules.has_one_type else None
         batch = open_.setdefault(key, _OpenBatch())
@@ -98,6 +100,8 @@ def plan_batches(
             open_[key] = batch = _OpenBatch()
         if taken.setdefault(event.sim_sid, batch) is batch:
             batch.add(event)
+        else:
+            held.add(event.sim_sid)
     rest = [batch for batch in open_.values() if batch.events]
     full = [batch for batch in rest if len(batch.events) >= rules.most_events]
     ready = [*closed, *(rest if is_time_over or not rules.wait else full)]

@@ -1,6 +1,11 @@
 import pytest
 
-from ringback.core.callback_urls.callback_url import MAX_LENGTH, CallbackUrl, HttpMethod
+from ringback.core.callback_urls.callback_url import (
+    MAX_LENGTH,
+    STREAM_WARNING,
+    CallbackUrl,
+    HttpMethod,
+)
 from ringback.core.callback_urls.connection_overrides import ConnectionOverrides, RetryOn
 from ringback.core.errors import InvalidCallbackUrl
 from ringback.core.policy.source_policy import Source
@@ -517,3 +522,21 @@ def test_another_path_leaves_everything_else() -> None:
     url = parse("https://user:pass@a.example:8443/p?x=1#rc=2").with_path("/q/r")
     assert url.configured == "https://user:pass@a.example:8443/q/r?x=1#rc=2"
     assert url.connection.retry_count == 2
+
+
+def test_the_fragment_of_a_streams_url_has_no_effect_but_a_warning() -> None:
+    own = ConnectionOverrides(attempt_timeout_ms=5000)
+    url = CallbackUrl.parse("https://u:p@a.example/e?x=1#cbs=kore&rc=3&odd=1").of_stream(own)
+    assert (url.source, url.connection) == (None, own)
+    assert url.warnings == (STREAM_WARNING,)
+    assert url.shown == "https://a.example/e?x=1#cbs=kore&rc=3&odd=1"
+    assert url.credentials == "u:p"
+    assert url.of_stream(own) is url
+    assert CallbackUrl.read_back(url.shown).with_warnings(STREAM_WARNING).of_stream(
+        own
+    ).warnings == (STREAM_WARNING,)
+
+
+def test_a_streams_url_without_a_fragment_has_no_warning() -> None:
+    own = ConnectionOverrides(attempt_timeout_ms=5000)
+    assert CallbackUrl.parse("https://a.example/e").of_stream(own).warnings == ()

@@ -129,3 +129,9 @@ def test_the_first_attempt_of_a_round_may_take_all_of_its_time() -> None:
         connect_timeout_ms=250, read_timeout_ms=1500, total_timeout_ms=700
     )
     assert connection.limits == Timeouts(connect=0.25, read=1.5, total=0.7)
+
+
+def test_an_attempt_can_have_a_time_limit_of_its_own() -> None:
+    own = ConnectionOverrides(total_timeout_ms=60_000, attempt_timeout_ms=5000)
+    assert own.limits.total == 5.0
+    assert limits_of(own, timedelta(seconds=2)).total == 2.0

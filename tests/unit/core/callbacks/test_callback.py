@@ -1,3 +1,4 @@
+import hashlib
 from datetime import datetime, timedelta
 
 import pytest
@@ -9,6 +10,7 @@ from ringback.core.callbacks.callback import (
     CallbackRecord,
     CallbackStatus,
     DeliveryProgress,
+    StreamBatch,
     advance,
     begin,
     discard,
@@ -42,6 +44,7 @@ from ringback.core.http.outcome import (
 )
 from ringback.core.policy.source_policy import Source
 from ringback.core.retry_schedule import FAITHFUL, PERSISTENT
+from ringback.core.streams.stream_retries import STREAM_RETRIES
 from tests.fakes import ACCOUNT_SID, CALLBACK_SID, NOW, a_callback
 
 SECOND = timedelta(seconds=1)
@@ -354,3 +357,44 @@ def test_parameters_go_into_the_body_or_the_url(
     )
     assert callback.called.wire == url
     assert callback.sent_body == sent
+
+
+@pytest.mark.parametrize("method", HttpMethod)
+def test_a_batch_has_its_events_in_the_body_whatever_the_method(method: HttpMethod) -> None:
+    batch = a_callback(source=Source.KORE, url="https://a.example/e?x=1")._replace(
+        body="[{}]", method=method, stream=StreamBatch("DF1", "[2:1")
+    )
+    assert batch.has_events
+    assert batch.parameters == []
+    assert (batch.sent_body, batch.called.wire) == ("[{}]", "https://a.example/e?x=1")
+
+
+def test_a_batch_from_twilio_has_the_hash_of_its_body_at_the_end_of_the_query() -> None:
+    batch = a_callback(source=Source.TWILIO, url="https://u:p@a.example/e?x=1#f")._replace(
+        body="[{}]", stream=StreamBatch("DF1", "[2:1")
+    )
+    digest = hashlib.sha256(b"[{}]").hexdigest()
+    assert batch.called.wire == f"https://a.example/e?x=1&bodySHA256={digest}"
+
+
+def test_a_batch_is_retried_as_its_source_does() -> None:
+    batch = a_callback(source=Source.KORE)._replace(stream=StreamBatch("DF1", "[2:1"))
+    assert batch.retry_rules(FAITHFUL).stream is STREAM_RETRIES[Source.KORE]
+    assert batch.retry_rules(PERSISTENT).schedule == PERSISTENT
+    assert a_callback().retry_rules(FAITHFUL).stream is None
+
+
+def test_a_later_retry_of_the_same_round_waits() -> None:
+    later = NOW + timedelta(seconds=8)
+    progress = begin(DeliveryProgress(NOW, due=NOW), NOW, total_timeout=timedelta(hours=1))
+    after = advance(progress, RetryNow(later), NOW)
+    assert (after.due, after.round_attempts, after.round_began) == (later, 1, NOW)
+
+
+def test_an_attempt_of_a_batch_has_the_codes_of_event_streams() -> None:
+    attempt, refused = Attempt("CB1", "AC1", 1, NOW), AttemptResult(RefusedOutcome(404))
+    codes = [
+        settle(attempt, refused, None, started=NOW, is_stream=is_stream).error_code
+        for is_stream in (False, True)
+    ]
+    assert codes == [11217, 91305]

@@ -4,11 +4,17 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
-from ringback.core.callbacks.callback import CallbackRecord, CallbackStatus, DeliveryProgress
+from ringback.core.callbacks.callback import (
+    CallbackRecord,
+    CallbackStatus,
+    DeliveryProgress,
+    StreamBatch,
+)
 from ringback.core.callbacks.create_callback import (
     CALLBACK_BYTES,
     TEST_CALLBACK_BYTES,
     compose,
+    compose_stream,
     compose_test,
     repeat,
 )
@@ -19,7 +25,7 @@ from ringback.core.policy.source_policy import NOTICE, Phase, PhaseHold, Policy,
 from ringback.core.sources.body_encoding import BodyEncoding
 from ringback.core.sources.source_definition import BUILT_IN, Sources
 from ringback.core.supersim.sim import SimStatus
-from tests.fakes import ACCOUNT_SID, SIM_SID, a_callback, an_event
+from tests.fakes import ACCOUNT_SID, NOW, SIM_SID, a_callback, an_event
 
 RANDOM_BYTES = bytes(range(32))
 BEFORE = datetime(2024, 10, 15, tzinfo=UTC)
@@ -284,3 +290,41 @@ def test_a_callback_is_repeated_as_a_new_one_with_a_token_of_its_source(
         sim_sid=SIM_SID,
         order_key="SIM 7",
     )
+
+
+def test_a_batch_comes_from_its_streams_source_whatever_the_policy() -> None:
+    stream = StreamBatch("DF1", "[2:1")
+    made = compose_stream(
+        "[{}]",
+        stream,
+        account_sid=ACCOUNT_SID,
+        to=CallbackUrl.parse("https://a.example/#cbs=twilio"),
+        method=HttpMethod.POST,
+        source=Source.KORE,
+        source_reason="the stream DF1 sends from kore",
+        random_bytes=RANDOM_BYTES,
+        now=NOW,
+        sim_sid="HS1",
+    )
+    assert (made.source, made.source_asked, made.event) == (Source.KORE, None, "connection")
+    assert (made.body, made.stream, made.sim_sid, made.is_test) == ("[{}]", stream, "HS1", False)
+    assert made.idempotency_token.startswith("RQ")
+    assert made.progress.due == NOW
+    other = repeat(made, source=Source.TWILIO, random_bytes=RANDOM_BYTES, now=NOW, body="[{ }]")
+    assert (other.body, other.stream, other.replay_of) == ("[{ }]", stream, made.sid)
+
+
+def test_the_test_event_of_a_sink_is_one() -> None:
+    made = compose_stream(
+        "[{}]",
+        StreamBatch("DG1"),
+        account_sid=ACCOUNT_SID,
+        to=CallbackUrl.parse("https://a.example/"),
+        method=HttpMethod.POST,
+        source=Source.TWILIO,
+        source_reason="the sink DG1 is one of twilio",
+        random_bytes=RANDOM_BYTES,
+        now=NOW,
+        is_test=True,
+    )
+    assert (made.event, made.is_test) == ("test_event", True)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ringback.core.callback_urls.callback_url import HttpMethod
-from ringback.core.callbacks.callback import FORGED, CallbackRecord
+from ringback.core.callbacks.callback import FORGED, CallbackRecord, StreamBatch
 from ringback.core.callbacks.rendering import render, render_unsent
 from ringback.core.errors import CallbackSourceNotConfigured, SecretNotFound
 from ringback.core.events.kore_test_event import TEST_EVENT_BYTES, write_test_event
@@ -20,7 +20,10 @@ from ringback.core.sources.source_definition import (
     CallbackSourceDefinition,
     HeaderTemplate,
 )
+from ringback.core.streams.event_types import StreamEventType
+from ringback.core.streams.stream_event import EventChoice, write_batch
 from tests.fakes import KORE_SECRET, NOW, a_callback, a_secret, an_account
+from tests.unit.core.streams import vectors
 
 POST, GET = HttpMethod.POST, HttpMethod.GET
 TWILIO, KORE = Source.TWILIO, Source.KORE
@@ -566,3 +569,47 @@ def test_a_signature_over_the_time_is_unknown_before_sending_unless_it_is_empty(
     assert header(request, "webhook-id") == a_callback().idempotency_token
     assert header(request, "webhook-signature") == ("made when it is sent" if secret else "")
     assert ("signature" in open_values) is bool(secret)
+
+
+def a_batch(source: Source, body: str, url: str, method: HttpMethod) -> CallbackRecord:
+    return a_callback(source=source, url=url)._replace(
+        body=body, method=method, stream=StreamBatch("DF1", "[2:1")
+    )
+
+
+@pytest.mark.parametrize("method", HttpMethod)
+@pytest.mark.parametrize("source", Source)
+def test_a_batch_is_signed_like_the_vectors(source: Source, method: HttpMethod) -> None:
+    event = vectors.event(StreamEventType.SESSION_STARTED)
+    body = write_batch(source, [EventChoice(event)])
+    account = an_account(auth_token=vectors.TOKEN, kore_secret=vectors.TOKEN)
+    batch = a_batch(source, body, vectors.SIGNED_URL, method)
+    request = render(batch, account=account, at=NOW)
+    headers = dict(request.headers)
+    name = "X-Twilio-Signature" if source is Source.TWILIO else "Kore-Signature"
+    if source is Source.TWILIO or method is HttpMethod.POST:  # KORE signs the method, too
+        assert headers[name] == vectors.STARTED_SIGNATURES[source]
+    assert headers["Content-Type"] == "application/json"
+    assert headers["Content-Length"] == str(len(body))
+    assert request.body == body.encode()
+    assert request.head.startswith(f"{method} /events")
+
+
+@pytest.mark.parametrize(("url", "signature"), vectors.TWILIO_SIGNATURES.items())
+def test_a_test_event_from_twilio_is_signed_like_the_vectors(url: str, signature: str) -> None:
+    batch = a_batch(Source.TWILIO, vectors.TEST_BODY, url, HttpMethod.POST)
+    account = an_account(auth_token=vectors.TOKEN)
+    request = render(batch, account=account, at=NOW)
+    assert request.url.wire.endswith(f"bodySHA256={vectors.TEST_BODY_HASH}")
+    assert dict(request.headers)["X-Twilio-Signature"] == signature
+    assert f" {request.url.target} HTTP/1.1" in request.head
+
+
+def test_credentials_are_sent_with_a_batch_but_not_signed() -> None:
+    with_user = a_batch(
+        Source.TWILIO, vectors.TEST_BODY, "https://u:p@example.com/events#x", HttpMethod.POST
+    )
+    request = render(with_user, account=an_account(auth_token=vectors.TOKEN), at=NOW)
+    signature = vectors.TWILIO_SIGNATURES["https://example.com/events"]
+    assert dict(request.headers)["X-Twilio-Signature"] == signature
+    assert dict(request.headers)["Authorization"] == "Basic dTpw"

@@ -28,6 +28,7 @@ from ringback.core.http.outcome import (
 )
 from ringback.core.policy.source_policy import Source
 from ringback.core.retry_schedule import FAITHFUL, PERSISTENT, RetrySchedule
+from ringback.core.streams.stream_retries import STREAM_RETRIES
 from tests.fakes import NOW
 
 TWILIO, KORE = Source.TWILIO, Source.KORE
@@ -448,3 +449,67 @@ def test_a_retry_has_the_remaining_time_and_never_more_than_its_round(
     later = NOW + timedelta(seconds=seconds)
     timeouts = attempt_timeouts(URL.connection, AttemptRound(2, NOW), later)
     assert timeouts == Timeouts(connect=1.0, read=2.0, total=left)
+
+
+# ---- batches of event streams --------------------------------------------------------------------
+
+
+def after_batch(
+    source: Source,
+    outcome: Outcome,
+    *,
+    attempts: int = 1,
+    began: datetime = NOW,
+    schedule: RetrySchedule = FAITHFUL,
+    jitter: float = 1.0,
+) -> Decision:
+    retries = STREAM_RETRIES[source]
+    rules = RetryRules(retries.connection, source, schedule, retries)
+    round_ = AttemptRound(attempts, began)
+    return decide(outcome, rules=rules, round_=round_, now=NOW, jitter=jitter)
+
+
+@pytest.mark.parametrize("outcome", [RefusedOutcome(503), RefusedOutcome(429), RefusedOutcome(302)])
+def test_twilio_waits_before_it_sends_a_batch_again(outcome: Outcome) -> None:
+    assert after_batch(TWILIO, outcome) == RetryNow(NOW + SECOND)
+    assert after_batch(TWILIO, outcome, attempts=4) == RetryNow(NOW + 8 * SECOND)
+
+
+def test_a_4xx_ends_a_batch_from_twilio_unless_there_are_further_rounds() -> None:
+    ended = after_batch(TWILIO, RefusedOutcome(404))
+    assert isinstance(ended, GiveUp)
+    assert "Twilio does not retry events after a 4xx but 429" in ended.why
+    later = after_batch(TWILIO, RefusedOutcome(404), schedule=THREE_ROUNDS, jitter=0.5)
+    assert later == RetryLater(NOW + 10 * SECOND, 1)
+
+
+def test_twilio_sends_a_batch_for_four_hours() -> None:
+    late = NOW - 4 * HOUR + 2 * SECOND
+    assert after_batch(TWILIO, RefusedOutcome(503), began=late) == RetryNow(NOW + SECOND)
+    ended = after_batch(TWILIO, RefusedOutcome(503), attempts=2, began=late)
+    assert isinstance(ended, GiveUp)
+    assert "events are sent for 4 hours after the first attempt" in ended.why
+
+
+def test_a_receiver_can_ask_twilio_for_a_longer_wait() -> None:
+    asked = RefusedOutcome(429, retry_after="90")
+    assert after_batch(TWILIO, asked) == RetryNow(NOW + 90 * SECOND)
+    assert isinstance(after_batch(TWILIO, asked, began=NOW - 4 * HOUR + 80 * SECOND), GiveUp)
+
+
+def test_kore_sends_a_batch_four_times_in_all() -> None:
+    asked = RefusedOutcome(503, retry_after="90")
+    decisions = [after_batch(KORE, asked, attempts=n, jitter=0.5) for n in (1, 2, 3)]
+    assert decisions == [RetryNow(NOW + n * SECOND) for n in (2, 10, 50)]
+    ended = after_batch(KORE, RefusedOutcome(404), attempts=4)
+    assert isinstance(ended, GiveUp)
+    assert "that was the last of 4 attempts" in ended.why
+
+
+@pytest.mark.parametrize("source", Source)
+def test_a_batch_ends_as_callbacks_do(source: Source) -> None:
+    assert after_batch(source, DeliveredOutcome(204)) == NoRetryNeeded()
+    assert isinstance(after_batch(source, RefusedOutcome(410)), GiveUp)
+    ours = NoAnswerOutcome(AttemptFailure.SHORTAGE, "no file is left")
+    assert isinstance(after_batch(source, ours), GiveUp)
+    assert after_batch(source, UnknownOutcome()) == RetryLater(NOW, 0)

@@ -1,8 +1,11 @@
+import hashlib
 import hmac
 
 import pytest
 
 from ringback.core.sources.signature import (
+    BODY_HASH,
+    body_hash,
     hash_before_body,
     sign_as_kore,
     sign_as_standard_webhooks,
@@ -135,3 +138,8 @@ def test_an_hmac_is_that_of_the_standard_library_for_keys_of_any_length(length: 
 def test_without_a_secret_either_signature_is_empty() -> None:
     assert sign_as_standard_webhooks("msg_1", 1, b"a", secret="") == ""
     assert sign_by_hmac_sha256(b"a", secret="") == ""
+
+
+def test_the_hash_of_a_body_is_its_sha_256() -> None:
+    assert body_hash(b"[{}]") == hashlib.sha256(b"[{}]").hexdigest()
+    assert BODY_HASH == "bodySHA256"

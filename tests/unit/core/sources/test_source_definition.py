@@ -291,3 +291,17 @@ def test_the_names_that_a_profile_can_not_have_are_those_that_sources_send() -> 
     assert header_names({}) == header_names(BUILT_IN) == built_in
     acme = a_source("X-Signed: {signature}", "Authorization: Bearer {token}")
     assert header_names({"acme": acme}) == built_in | {"x-signed", "authorization"}
+
+
+@pytest.mark.parametrize("method", HttpMethod)
+def test_the_head_of_a_batch_has_a_body_and_a_place_for_its_target(method: HttpMethod) -> None:
+    url = CallbackUrl.parse("http://a.example/e")
+    definition = BUILT_IN[Source.TWILIO]
+    extra = (("X-Team", "lifts"),)
+    template = definition.stream_template(url, method, False, extra)
+    lines = template.text.split("\r\n")
+    assert lines[0] == f"{method} {HeadPlace.TARGET} HTTP/1.1"
+    assert "Content-Type: application/json" in lines
+    assert f"Content-Length: {HeadPlace.LENGTH}" in lines
+    assert lines[-1] == "X-Team: lifts"
+    assert definition.stream_template(url, method, False, extra) is template

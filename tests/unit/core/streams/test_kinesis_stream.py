@@ -1,0 +1,50 @@
+import pytest
+
+from ringback.core.errors import InvalidParameter
+from ringback.core.streams.kinesis_stream import arn_of, check_role, region_of, url_of_stream
+
+
+@pytest.mark.parametrize(
+    "arn",
+    [
+        "arn:aws:kinesis:us-east-1:111111111111:stream/events",
+        "arn:aws-cn:kinesis:cn-north-1:111111111111:stream/My.Events_1-x",
+        "arn:aws-us-gov:kinesis:us-gov-west-1:1:stream/e",
+    ],
+)
+def test_the_url_of_a_stream_has_its_arn(arn: str) -> None:
+    url = url_of_stream(arn)
+    assert arn_of(url) == arn
+    assert region_of(url) == arn.split(":")[3]
+
+
+def test_each_stream_is_a_destination_of_its_own() -> None:
+    arn = "arn:aws:kinesis:us-east-1:111111111111:stream/{}"
+    first, second = (url_of_stream(arn.format(name)) for name in ("a", "b"))
+    assert first.destination == "kinesis://a.111111111111.us-east-1:443"
+    assert second.destination != first.destination
+
+
+@pytest.mark.parametrize(
+    "arn",
+    [
+        "",
+        "events",
+        "arn:aws:sqs:us-east-1:111111111111:events",
+        "arn:aws:kinesis:us-east-1:111111111111:stream/",
+        "arn:aws:kinesis:us-east-1:111111111111:stream/a b",
+        "arn:aws:kinesis:us-east-1:x:stream/a",
+        "arn:aws:kinesis:us-east-1:111111111111:stream/" + "a" * 129,
+    ],
+)
+def test_what_is_no_arn_of_a_stream_is_refused(arn: str) -> None:
+    with pytest.raises(InvalidParameter, match="must be like arn:aws:kinesis") as refused:
+        url_of_stream(arn)
+    assert refused.value.code == 91000
+
+
+def test_a_role_is_checked() -> None:
+    role = "arn:aws:iam::111111111111:role/path/ringback-events"
+    assert check_role(role) == role
+    with pytest.raises(InvalidParameter, match="'me' is not the ARN of an IAM role"):
+        check_role("me")
