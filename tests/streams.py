@@ -1,15 +1,24 @@
 """Sinks, subscriptions and events for tests of event streams."""
 
 import json
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
+from ringback.core.callbacks.callback import CallbackRecord, StreamBatch
+from ringback.core.callbacks.create_callback import CALLBACK_BYTES, compose_stream
 from ringback.core.policy.source_policy import Source
+from ringback.core.streams.event_references import (
+    EventReference,
+    body_of_references,
+    write_references,
+)
 from ringback.core.streams.event_types import LATEST_VERSION, StreamEventType
 from ringback.core.streams.kinesis_stream import url_of_stream
 from ringback.core.streams.sink import SinkType, StreamSink, StreamSubscription
 from ringback.core.streams.stream_event import StreamEvent, compact
+from ringback.core.streams.stream_retries import STREAM_RETRIES
 from ringback.ports import Transaction
 from tests.fakes import ACCOUNT_SID, NOW
 
@@ -93,6 +102,27 @@ def a_subscription(
 def add_stream(tx: Transaction, sink: StreamSink, subscription: StreamSubscription) -> None:
     tx.streams.sinks.add(sink)
     tx.streams.subscriptions.add(subscription)
+
+
+def a_batch(
+    tx: Transaction, number: int, subscription: StreamSubscription, events: Sequence[int]
+) -> CallbackRecord:
+    """Return a batch with the events that have these numbers; `number` makes its SID."""
+    references = write_references([EventReference(one, LATEST_VERSION) for one in events])
+    source = subscription.source
+    return compose_stream(
+        body_of_references(references, source, tx.streams.events.numbered),
+        StreamBatch(subscription.sid, references),
+        account_sid=subscription.account_sid,
+        to=CallbackUrl.parse("http://a.example/events").of_stream(
+            STREAM_RETRIES[source].connection
+        ),
+        method=HttpMethod.POST,
+        source=source,
+        source_reason="the stream's own",
+        random_bytes=number.to_bytes(CALLBACK_BYTES),
+        now=NOW,
+    )
 
 
 def events_in(body: str) -> list[dict[str, Any]]:

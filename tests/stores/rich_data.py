@@ -12,7 +12,7 @@ from ringback.core.accounts.account import EVERY
 from ringback.core.audit import SERVER
 from ringback.core.calendar import DAY
 from ringback.core.callback_counts import CallbackCounts, CountedMinute, CountSpan
-from ringback.core.callbacks.callback import Attempt, begin
+from ringback.core.callbacks.callback import Attempt, CallbackStatus, DeliveryProgress, begin
 from ringback.core.callbacks.callback_serialization import write_new
 from ringback.core.callbacks.retry import NoRetryNeeded, RetryLater
 from ringback.core.destinations.destination_settings import DestinationValues
@@ -35,6 +35,7 @@ from ringback.ports import (
     Transaction,
 )
 from ringback.ports.shadows import ShadowCallbackFilter
+from ringback.ports.streams import StreamEventFilter
 from tests.destinations import set_at_run_time
 from tests.fakes import NOW, VAULT, an_api_client, an_audit_entry, claim_from
 from tests.stores.asking import ALL_CALLBACKS, add, ended, rendered, table_of
@@ -65,6 +66,7 @@ from tests.stores.records import (
 )
 from tests.stores.schema_10 import write_rich_file
 from tests.stores.test_query_plans import RECORDS
+from tests.streams import a_batch, a_sink, a_subscription, add_stream, an_event_of
 
 KEY: Final = VAULT.keys[0]
 ODD_TEXT: Final = "NUL \0, escape \uffff, escaped \uffff0, both \uffff\uffff0\0"
@@ -93,6 +95,7 @@ async def fill(store: Store) -> None:
     await store.transact(_callbacks)
     await store.transact(_attempts)
     await store.transact(_destinations)
+    await store.transact(_streams)
     await store.transact(lambda tx: tx.supersim.sms_commands.remove(_sms_command().sid))
 
 
@@ -116,6 +119,21 @@ def _records(tx: Transaction) -> None:
     tx.retention.set_times(times, NOW)
     for version in (first, PolicyVersion(2, NOTICE, NOW, OPERATOR)):
         tx.policies.add(version)
+
+
+def _streams(tx: Transaction) -> None:
+    """Add streams: of three events, two are in a batch, which has failed, and one waits."""
+    subscription = replace(a_subscription(1, account_sid=OURS), notes=(ODD_TEXT,))
+    add_stream(tx, a_sink(1, url="https://u:p@a.example/e#x", account_sid=OURS), subscription)
+    for number in (1, 2, 3):
+        tx.streams.events.add(
+            an_event_of(number, number, account_sid=OURS, sim_unique_name="\uffff"),
+            [subscription.sid],
+        )
+    numbers = [one.number for one in tx.streams.events.pending(subscription.sid, limit=2)]
+    tx.streams.events.take(subscription.sid, numbers)
+    batch = a_batch(tx, 960, subscription, numbers)
+    tx.callbacks.add(batch.having(DeliveryProgress(NOW, CallbackStatus.FAILED, "no", 1)))
 
 
 def _sms_command() -> Any:
@@ -232,6 +250,10 @@ def _public(tx: Transaction) -> Iterator[tuple[str, Any]]:
     yield "policy", tx.policies.newest()
     yield "pause", tx.pause.get()
     yield "fingerprint", tx.fingerprint()
+    yield "sinks", [*tx.streams.sinks.page(EVERY, {}, window)]
+    yield "subscriptions", [*tx.streams.subscriptions.of_account(EVERY)]
+    yield "events", [*tx.streams.events.page(EVERY, StreamEventFilter(), window)]
+    yield "pending", [*tx.streams.events.pending(a_subscription(1).sid, limit=9)]
     yield "receiver checks", tx.receiver_checks.newest(EVERY, limit=9)
     yield "plan", tx.plans.after(EVERY, "plan", 0)
     yield "batches", tx.batches.all()

@@ -24,7 +24,13 @@ from ringback import ports
 from ringback.core.accounts.account import EVERY
 from ringback.core.calendar import DAY
 from ringback.core.callback_counts import CallbackCounts, CountedMinute, CountSpan
-from ringback.core.callbacks.callback import UNDELIVERED, CallbackStatus, begin, discard
+from ringback.core.callbacks.callback import (
+    UNDELIVERED,
+    CallbackStatus,
+    DeliveryProgress,
+    begin,
+    discard,
+)
 from ringback.core.callbacks.response_storage import ResponseStorageBudget
 from ringback.core.callbacks.retry import NoRetryNeeded, RetryLater
 from ringback.core.destinations.destination_state import WELL, DestinationState
@@ -48,8 +54,11 @@ from ringback.ports import (
     PageWindow,
     SendingPause,
     ShadowCallbackFilter,
+    StreamEventFilter,
     Transaction,
+    lane_of,
 )
+from ringback.stores.sql.streams import SqlStreamEvents
 from ringback.stores.sql.transaction import CommitJob
 from ringback.stores.sqlite import callbacks as callbacks_module
 from ringback.stores.sqlite.callbacks import SqliteCallbacks
@@ -83,6 +92,7 @@ from tests.stores.records import (
 )
 from tests.stores.test_query_plans import FILTERS, RECORDS
 from tests.stores.test_shadows import settled
+from tests.streams import a_batch, a_sink, a_subscription, add_stream, an_event_of
 from tests.wireless_fakes import a_wireless_update
 
 Work = Callable[[Transaction], Any]
@@ -576,6 +586,49 @@ def receiver_checks(tx: Transaction) -> None:
     tx.receiver_checks.remove_before(NOW, limit=9)
 
 
+def streams(tx: Transaction) -> None:
+    sink, subscription = a_sink(1, account_sid=OURS), a_subscription(1, account_sid=OURS)
+    add_stream(tx, sink, subscription)
+    tx.streams.sinks.save(sink)
+    tx.streams.subscriptions.save(subscription)
+    for whose in (OURS, EVERY):
+        tx.streams.subscriptions.of_account(whose)
+    tx.streams.subscriptions.first({"account_sid": OURS, "sink_sid": sink.sid})
+    for which in ({}, {"source": Source.KORE}, {"sink_sid": sink.sid}):
+        tx.streams.subscriptions.page(OURS, which, PageWindow(9))
+    for number in (1, 2, 3):
+        event = an_event_of(number, account_sid=OURS)
+        tx.streams.events.add(event, [subscription.sid])
+    events = tx.streams.events
+    tx.streams.events.waited_for()
+    first, second, third = [one.number for one in events.pending(subscription.sid, limit=9)]
+    events.count_pending(subscription.sid, limit=9)
+    batch = a_batch(tx, 9, subscription, [first, second])
+    tx.callbacks.add(batch)
+    events.take(subscription.sid, [first, second])
+    cast("SqlStreamEvents", events).forget()
+    events.numbered([first, second])
+    events.unattempted(lane_of(batch), subscription.sid)
+    events.get(event.sid)
+    filters = product((None, event.sim_sid), (None, event.type), (None, NOW), (None, NOW + SECOND))
+    for some, whose in product(filters, (OURS, EVERY)):
+        for window in windows(event.sid):
+            events.page(whose, StreamEventFilter(*some), window)
+    events.drop_pending(subscription.sid, limit=9)
+    events.remove_before(NOW + SECOND, limit=9)
+    tx.callbacks.change(batch.having(DeliveryProgress(NOW, CallbackStatus.FAILED)))
+    tx.retention.remove_expired(
+        tx.retention.find_expired(
+            OURS, RetentionTimes(*4 * [timedelta(days=-1)]).before(NOW), limit=999
+        )[0],
+        RetentionTimes(*4 * [timedelta(days=-1)]).before(NOW),
+    )
+    events.remove_before(NOW + SECOND, limit=9)
+    tx.streams.subscriptions.remove(subscription.sid)
+    tx.streams.sinks.remove(sink.sid)
+    assert third
+
+
 STEPS: Final[dict[str, Work]] = {
     "attempts": attempts,
     "in order": in_order,
@@ -604,6 +657,7 @@ STEPS: Final[dict[str, Work]] = {
     "destinations": destinations,
     "receiver checks": receiver_checks,
     "retention": retention,
+    "streams": streams,
 }
 
 

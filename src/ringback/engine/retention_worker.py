@@ -74,6 +74,8 @@ EMPTY_KEPT: Final = timedelta(days=30)
 
 The state of a destination is kept as long after its last callback, unless it is disabled.
 """
+EVENTS_KEPT: Final = timedelta(days=30)
+"""How long an event of a stream is kept, and longer while it waits or a batch has it."""
 _FIXED: Final[Sequence[tuple[timedelta, RemoveBefore]]] = (
     (JOBS_KEPT, lambda tx, instant: tx.jobs.remove_ended_before(instant, limit=PIECE)),
     (
@@ -82,6 +84,7 @@ _FIXED: Final[Sequence[tuple[timedelta, RemoveBefore]]] = (
     ),
     (CHECKS_KEPT, lambda tx, instant: tx.receiver_checks.remove_before(instant, limit=PIECE)),
     (AUDIT_KEPT, lambda tx, instant: tx.audit.remove_before(instant, limit=PIECE)),
+    (EVENTS_KEPT, lambda tx, instant: tx.streams.events.remove_before(instant, limit=PIECE)),
     (
         KEPT_AFTER_EXPIRY,
         lambda tx, instant: tx.shared_links.remove_expired_before(instant, limit=PIECE),
