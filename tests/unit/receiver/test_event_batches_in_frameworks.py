@@ -9,12 +9,9 @@ from base64 import b64encode
 from collections.abc import Callable
 from typing import Any, Final
 
-import django
 import pytest
-from django.conf import settings
-from django.core.handlers.wsgi import WSGIHandler
 from django.http import Http404, HttpResponse
-from django.urls import path
+from django.views.decorators.csrf import csrf_exempt
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.responses import PlainTextResponse
 from flask import Flask, abort, request
@@ -27,6 +24,7 @@ from ringback.receiver.asgi import AsgiCallbackApp
 from ringback.receiver.aws_lambda import lambda_handler
 from ringback.receiver.events import ConnectionEvent
 from ringback.receiver.wsgi import WsgiCallbackApp
+from tests.corpus.receivers.django_apps import application
 from tests.fakes import AUTH_TOKEN, KORE_SECRET
 from tests.stream_events import events_of, streamed
 
@@ -126,7 +124,7 @@ def wsgi_status(app: Any, given: ReceivedRequest) -> int:
     fields = {f"HTTP_{name.upper().replace('-', '_')}": value for name, value in given.headers}
     environ = {
         "REQUEST_METHOD": given.method,
-        "SERVER_NAME": "example.com",
+        "SERVER_NAME": "127.0.0.1",
         "SERVER_PORT": "80",
         "PATH_INFO": path,
         "QUERY_STRING": query,
@@ -172,24 +170,12 @@ def by_django() -> tuple[Shop, Send]:
 
     def receive(request: Any) -> HttpResponse:
         answer = shop.callbacks.handle(of_django.request_of(request), shop.work)
-        return HttpResponse(answer.text.encode(), status=answer.status, headers=dict(answer.headers))
+        return HttpResponse(
+            answer.text.encode(), status=answer.status, headers=dict(answer.headers)
+        )
 
-    if not settings.configured:
-        settings.configure(ALLOWED_HOSTS=["*"], SECRET_KEY="made-up")
-        django.setup()
-
-    class Urls:
-        """The routes."""
-
-        urlpatterns = (path("events", receive),)
-
-    def send(given: ReceivedRequest) -> int:
-        from django.test import override_settings
-
-        with override_settings(ROOT_URLCONF=Urls, MIDDLEWARE=[]):
-            return wsgi_status(WSGIHandler(), given)
-
-    return shop, send
+    app = application(csrf_exempt(receive), "events")
+    return shop, lambda given: wsgi_status(app, given)
 
 
 def by_lambda(event: Callable[[ReceivedRequest], dict[str, Any]]) -> tuple[Shop, Send]:
