@@ -10,13 +10,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from hashlib import sha256
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ringback.core.policy.source_policy import Source, SourceName
 from ringback.core.sources.idempotency_tokens import is_token
 from ringback.receiver.callback import Callback
 from ringback.receiver.results import Answer, Duplicate, Result
 from ringback.receiver.verification import ReceivedRequest
+
+if TYPE_CHECKING:
+    from ringback.receiver.events import CloudEvent
 
 log: Final = logging.getLogger("ringback.receiver")
 
@@ -67,18 +70,30 @@ def event_key(callback: Callback, scope: str | None) -> tuple[SourceName, str] |
     event is processed for: None for the URL that it was sent to. Returns None for a test event,
     which is never a duplicate: all those of an account at Twilio have the same id.
     """
-    from ringback.receiver.events import TestEvent, event_sid_of  # noqa: PLC0415 (as above)
-
-    event = callback.cloud_event
-    if event is None or isinstance(callback.event, TestEvent):
+    named = (
+        None if callback.cloud_event is None else event_name(callback.source, callback.cloud_event)
+    )
+    if named is None:
         return None
-    sid = event_sid_of(event) if callback.source in [*Source] else None
+    source, name = named
     where = sha256((callback.url if scope is None else scope).encode("utf-8", "replace"))
-    name = sid or event.id
     if not is_token(name):  # a store may refuse what is longer, or not printable
         name = sha256(name.encode("utf-8", "replace")).hexdigest()
-    source = _OF_BOTH if sid else _OF_ONE.format(callback.source)
     return source, f"{where.hexdigest()[:16]} {name}"
+
+
+def event_name(source: SourceName, event: "CloudEvent") -> tuple[SourceName, str] | None:
+    """Return what names an event that comes from a source, in every delivery of the event.
+
+    That is its `event_sid`, with the same first part for Twilio and KORE, or else its id. Returns
+    None for a test event.
+    """
+    from ringback.receiver.events import TestEvent, event_sid_of, typed_event  # noqa: PLC0415 (as above)
+
+    if isinstance(typed_event(event), TestEvent):
+        return None
+    sid = event_sid_of(event) if source in [*Source] else None
+    return (_OF_BOTH, sid) if sid else (_OF_ONE.format(source), event.id)
 
 
 @dataclass(slots=True)
