@@ -189,3 +189,16 @@ def streamed(
         }
     headers = {"Content-Type": "application/json", **headers}
     return ReceivedRequest(method, target, tuple(headers.items()), body)
+
+
+def listen_line(request: ReceivedRequest) -> str:
+    """Return the request as a line of `ringback listen --json`, as far as others read it."""
+    return json.dumps(
+        {
+            "method": request.method,
+            "path": request.target,
+            "signature": {"ok": True},
+            "headers": request.headers,
+            "body": request.body.decode(),
+        }
+    )

@@ -96,7 +96,7 @@ def _timeouts(*, request: float, answer: float, quiet: float) -> "ProbeTimeouts"
         '  --kore-secret "$KORE_SECRET" --settings ringback.toml --source acme': (
             "Test a receiver only as the source acme, which the settings file defines."
         ),
-        "ringback probe --streams 'http://127.0.0.1:9000/events' \\\n"
+        "ringback probe --streams 'http://127.0.0.1:9000/callbacks' \\\n"
         '  --auth-token "$TWILIO_AUTH_TOKEN" --kore-secret "$KORE_SECRET"': (
             "Test a receiver of the event streams of twilio and of kore."
         ),
