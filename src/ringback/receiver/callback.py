@@ -84,7 +84,7 @@ class Callback:
 
     @property
     def body(self) -> bytes:
-        """The body exactly as received; empty for a GET."""
+        """The body exactly as received; empty for a GET, unless it is of an event stream."""
         return self.request.body
 
     @cached_property
