@@ -198,7 +198,7 @@ def _utc(at: datetime) -> str:
     """Return a time of any offset as text, in UTC."""
     try:
         return iso(at.astimezone(UTC))
-    except OverflowError:  # the first or the last day that there is
+    except OverflowError:  # the first or the last day of the calendar
         return at.isoformat()
 
 

@@ -113,7 +113,7 @@ class StreamComparison:
 
 
 def compare_streams(requests: Iterable[ReceivedRequest]) -> StreamComparison:
-    """Return what came by each source; requests of no stream are only counted."""
+    """Compare what came by each source; requests of no stream are only counted."""
     streams = {source: ReceivedStream() for source in Source}
     of_no_stream = 0
     for request in requests:
@@ -172,5 +172,5 @@ def _order(event: ComparedEvent) -> tuple[bool, float, str]:
         return True, 0.0, event.key
     try:
         return False, event.time.timestamp(), event.key
-    except (OverflowError, ValueError):  # the first day that there is, with an offset
+    except (OverflowError, ValueError):  # the first day of the calendar, with an offset
         return False, 0.0, event.key

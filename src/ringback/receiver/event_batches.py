@@ -24,8 +24,7 @@ if TYPE_CHECKING:
 log: Final = logging.getLogger("ringback.receiver")
 
 _DONE: Final = Answer(200, "ok")
-# No source of the settings has a space in its name, so these are no names of other sources, and no
-# idempotency token is taken for an event.
+# No source of the settings has a space in its name, so no event is taken for a callback.
 _OF_BOTH: Final = "events of both"
 _OF_ONE: Final = "events of {}"
 
@@ -52,7 +51,7 @@ def is_event_batch(request: ReceivedRequest) -> bool:
 
 
 def split_batch(callback: Callback) -> list[Callback] | None:
-    """Return a callback for each event of a batch; None if the callback is no batch."""
+    """Return a callback for each event of a batch; None if it is not a batch."""
     if not callback.request.is_json:
         return None
     from ringback.receiver.events import CloudEvents  # noqa: PLC0415 (as above)
@@ -83,7 +82,7 @@ def event_key(callback: Callback, scope: str | None) -> tuple[SourceName, str] |
 
 
 def event_name(source: SourceName, event: "CloudEvent") -> tuple[SourceName, str] | None:
-    """Return what names an event that comes from a source, in every delivery of the event.
+    """Return the name of an event that comes from a source, which is the same in every delivery.
 
     That is its `event_sid`, with the same first part for Twilio and KORE, or else its id. Returns
     None for a test event.

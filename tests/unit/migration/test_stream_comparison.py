@@ -31,6 +31,9 @@ from tests.stream_events import (
     streamed,
 )
 
+PAGE: Final = (
+    Path(__file__).parents[3] / "docs" / "reference" / "commands" / "migrate.md"
+).read_text("utf-8")
 OF_BOTH: Final = (
     streamed(Source.TWILIO, events_of(Source.TWILIO, 1)),
     streamed(Source.TWILIO, events_of(Source.TWILIO, 4)),
@@ -163,6 +166,7 @@ def test_the_command_reads_what_listen_has_written(tmp_path: Path) -> None:
     parts[1].write_text(lines_of(OF_BOTH[3:]))
     code, output = run(*map(str, parts))
     assert code == 1
+    assert f"```text\n{output}```" in PAGE
     assert (
         output
         == """\
