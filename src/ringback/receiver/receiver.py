@@ -49,6 +49,7 @@ _NONE: Final[Mapping[SourceName, CallbackSourceDefinition]] = MappingProxyType({
 _NO_SECRETS: Final[Mapping[SourceName, Sequence[str]]] = MappingProxyType({})
 _LONGEST: Final = timedelta(days=36_500)
 _UNAVAILABLE: Final = Answer(503, "unavailable", {"Retry-After": "5"})
+_COROUTINE: Final = "the work is a coroutine, which `handle` can't await; use `handle_async`"
 _METHODS_OF_A_STORE: Final = ("claim", "renew", "done", "release")
 
 
@@ -352,10 +353,12 @@ class Receiver:
         return _answer(result)
 
     def _handle_batch(self, batch: Sequence[Callback], work: Work) -> Answer:
+        if inspect.iscoroutinefunction(work):
+            raise TypeError(_COROUTINE)
         progress = BatchProgress.of(batch)
         for event in batch:
+            result = self._receive(event)
             try:
-                result = self._receive(event)
                 if isinstance(result, Accepted):
                     with result:
                         _do(work, result.callback)
@@ -391,8 +394,8 @@ class Receiver:
     ) -> Answer:
         progress = BatchProgress.of(batch)
         for event in batch:
+            result = await self._receive_async(event)
             try:
-                result = await self._receive_async(event)
                 if isinstance(result, Accepted):
                     await self._do_async(result, work)
                 progress.note(result)
@@ -453,7 +456,7 @@ def _do(work: Work, callback: Callback) -> None:
     came = work(callback)
     if inspect.iscoroutine(came):
         came.close()
-        raise TypeError("the work is a coroutine, which `handle` can't await; use `handle_async`")
+        raise TypeError(_COROUTINE)
 
 
 async def _do_async(accepted: Accepted, work: Work) -> None:

@@ -372,6 +372,25 @@ def test_a_batch_waits_for_an_event_that_another_delivery_works_on() -> None:
     assert app.done == [2, 1]
 
 
+class Awaited:
+    """A store whose methods must be awaited."""
+
+    def __init__(self) -> None:
+        self._store = MemoryDedupe()
+
+    async def claim(self, visit: DedupeClaimRequest) -> Claimed:
+        return self._store.claim(visit)
+
+    async def renew(self, visit: DedupeClaimRequest) -> bool:
+        return self._store.renew(visit)
+
+    async def done(self, visit: DedupeClaimRequest) -> bool:
+        return self._store.done(visit)
+
+    async def release(self, visit: DedupeClaimRequest) -> None:
+        self._store.release(visit)
+
+
 class BrokenAfter(MemoryDedupe):
     """A store that can't be reached after some claims."""
 
@@ -391,6 +410,23 @@ def test_a_store_that_fails_makes_the_sender_try_again(handle: Handle) -> None:
     app = Application()
     callbacks = receiver(seen=BrokenAfter(2))
     assert handle(callbacks, streamed(Source.TWILIO, events_of(Source.TWILIO, 1, 2, 3)), app) == 503
+    assert app.done == [1, 2]
+
+
+def test_work_that_cannot_be_awaited_is_an_error_of_the_program() -> None:
+    app = Application()
+    with pytest.raises(TypeError, match="use `handle_async`"):
+        receiver().handle(streamed(Source.KORE, events_of(Source.KORE, 1)), app.work_async)
+    assert not app.callbacks
+
+
+def test_a_store_that_must_be_awaited_is_an_error_of_the_program() -> None:
+    app = Application()
+    callbacks = receiver(seen=Awaited())
+    request = streamed(Source.KORE, events_of(Source.KORE, 1, 2))
+    with pytest.raises(TypeError, match="needs an event loop"):
+        callbacks.handle(request, app.work)
+    assert [async_handle(callbacks, request, app) for _ in range(2)] == [200, 200]
     assert app.done == [1, 2]
 
 
