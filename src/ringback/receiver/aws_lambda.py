@@ -52,8 +52,8 @@ def request_of(event: Any) -> ReceivedRequest:
 
     Some events contain the query parameters without their order. The target of a POST with several
     query parameters is then left empty, and the receiver uses the query of its configured URL. This
-    does not work for a URL with placeholders, nor for JSON from Twilio, whose hash is in the query:
-    such a URL should have at most one query parameter of its own.
+    does not work for a URL with placeholders, which should have at most one query parameter. The
+    hash that Twilio appends for JSON is not counted: its place is known.
 
     Raises ValueError if the event is not an HTTP request.
     """
@@ -126,7 +126,7 @@ def _is_from_balancer(event: Event) -> bool:
 def _target(event: Event, method: str, path: str) -> str:
     given = _pairs(event, "multiValueQueryStringParameters", "queryStringParameters")
     if method != "GET":
-        # Twilio appends the hash of a JSON body, so its place is known.
+        # Twilio appends the hash of a JSON body, so it is the last parameter.
         given.sort(key=lambda pair: pair[0] == HASH_PARAMETER)
         if len(given) > 1 and given[1][0] != HASH_PARAMETER:
             return ""

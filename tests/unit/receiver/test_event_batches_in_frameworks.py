@@ -238,3 +238,17 @@ def test_a_batch_in_a_framework(make: Callable[[], tuple[Shop, Send]], source: S
     forged = ReceivedRequest(batch.method, batch.target, batch.headers, batch.body + b" []")
     assert send(forged) == 403
     assert shop.done == ["1", "3", "2"]
+
+
+@pytest.mark.parametrize("source", list(Source))
+def test_tenants_behind_a_rest_api_may_have_one_parameter(source: Source) -> None:
+    callbacks = Receiver(
+        "https://example.com/{tenant}/events?v=7",
+        twilio_auth_tokens=[AUTH_TOKEN],
+        kore_secrets=[KORE_SECRET],
+    )
+    tenants = list[str]()
+    handler = lambda_handler(callbacks, lambda of: tenants.append(of.url_values["tenant"]))
+    batch = streamed(source, events_of(source, 1), url="https://example.com/a/events?v=7")
+    assert handler(of_rest_api(batch), None)["statusCode"] == 200
+    assert tenants == ["a"]
