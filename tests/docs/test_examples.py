@@ -10,7 +10,9 @@ from typing import Final
 import pytest
 
 from docs_build.reference import commands
+from ringback.core.policy.source_policy import Source
 from tests.docs.page_runner import PORTS, ROOT, reader_environment
+from tests.stream_events import events_of, listen_line, streamed
 from tests.terminals import SHELLS, Terminal, Unexpected, own_network
 
 COMMANDS: Final = commands()
@@ -39,6 +41,9 @@ _KEEPS_RUNNING: Final = re.compile(
 
 FILES: Final[Mapping[str, str]] = {
     "app.env": "CALLBACK_URL=https://a.example/callbacks\n",
+    "streams.jsonl": "".join(
+        f"{listen_line(streamed(source, events_of(source, 1, 2)))}\n" for source in Source
+    ),
     "ringback.toml": """\
 [sources.acme]
 signature = "hmac-sha256"

@@ -7,6 +7,7 @@ import pytest
 from ringback.probe.payloads import PROBE_ACCOUNT_SID, PROBE_SIM_SID
 from ringback.probe.probe_cases import CASES, cases_of
 from ringback.probe.receiver_faults import ReceiverFaultKind
+from ringback.probe.stream_cases import STREAM_CASES
 from tests.corpus.receivers.other_sources import SOURCES, STANDARD
 
 PAGE = (Path(__file__).parents[2] / "docs" / "probe.md").read_text("utf-8")
@@ -30,7 +31,8 @@ def test_the_page_names_what_the_callbacks_tell_of() -> None:
 
 def test_each_fault_is_one_that_a_case_or_an_answer_shows() -> None:
     # What several cases, or any answer, can show is decided in code; all else is in the table.
-    by_cases = {case.fault for case in (*CASES, *cases_of([STANDARD], SOURCES))}
+    cases = (*CASES, *cases_of([STANDARD], SOURCES), *STREAM_CASES)
+    by_cases = {case.fault for case in cases}
     rest = {fault.label for fault in ReceiverFaultKind if fault not in by_cases}
     assert rest == {
         "answers-200-to-everything",

@@ -25,6 +25,7 @@ from ringback.receiver import (
 )
 from tests.fakes import AUTH_TOKEN, KORE_SECRET
 from tests.senders import received, rendered
+from tests.stream_events import KORE_TEST, data_of, enveloped, events_of, streamed
 
 PAGE: Final = (Path(__file__).parents[2] / "docs" / "receiver.md").read_text("utf-8")
 CAPTURES: Final = Path(__file__).parents[1] / "golden" / "captures"
@@ -119,6 +120,35 @@ def test_the_example_of_another_source_runs(
     results = [names["callbacks"].receive_request(received(request)) for _ in range(2)]
     assert [type(result) for result in results] == [Accepted, Duplicate]
     assert results[0].callback.source == source
+
+
+def test_the_example_of_event_streams_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    program = example_with("ConnectionEventType.DATA_SESSION_ENDED")
+    program = program.replace('twilio_auth_tokens=["…"]', f'twilio_auth_tokens=["{AUTH_TOKEN}"]')
+    exec(program.replace('kore_secrets=["…"]', f'kore_secrets=["{KORE_SECRET}"]'), names)  # noqa: S102 (likewise)
+    other = enveloped(data_of(1), Source.TWILIO) | {"id": "NO1", "type": "com.example.thing"}
+    other["data"] = {}
+    requests = [
+        streamed(Source.TWILIO, [*events_of(Source.TWILIO, 1, 2, 6), other]),
+        streamed(Source.KORE, events_of(Source.KORE, 6, 7), token="batch"),
+        streamed(Source.KORE, [dict(KORE_TEST)]),
+        received(rendered(Source.KORE, url="https://example.com/events")),
+    ]
+    for request in (*requests, *requests[:2]):
+        given = (request.method, request.headers, request.body, request.target)
+        assert names["receive"](*given) == 200
+    sim = "HSab3f06be8f5d32caecb91e8a306c6c08"
+    assert capsys.readouterr().out.splitlines() == [
+        f"{sim} has error 83705: Attachment Rejected Due To SIM In Inactive State",
+        f"{sim} has used 16784 bytes",
+        "another event: com.example.thing",
+        f"{sim} has error 83701: Data Session Establishment Failed Due To Internal Error",
+        f"{sim} is inactive",
+    ]
 
 
 @pytest.mark.parametrize(

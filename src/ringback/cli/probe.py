@@ -96,6 +96,10 @@ def _timeouts(*, request: float, answer: float, quiet: float) -> "ProbeTimeouts"
         '  --kore-secret "$KORE_SECRET" --settings ringback.toml --source acme': (
             "Test a receiver only as the source acme, which the settings file defines."
         ),
+        "ringback probe --streams 'http://127.0.0.1:9000/callbacks' \\\n"
+        '  --auth-token "$TWILIO_AUTH_TOKEN" --kore-secret "$KORE_SECRET"': (
+            "Test a receiver of the event streams of twilio and of kore."
+        ),
         "ringback probe --list": "List all test cases and the faults that they find; send nothing.",
     }
 )
@@ -138,6 +142,12 @@ def _timeouts(*, request: float, answer: float, quiet: float) -> "ProbeTimeouts"
         " defines. Can be repeated. Default: all of these sources.",
     ),
     option("--settings", metavar="FILE", help="Settings file (TOML) that defines further sources."),
+    option(
+        "--streams",
+        is_flag=True,
+        help="The receiver is one of event streams (JSON), not of callbacks: run the test cases for"
+        " these.",
+    ),
     option(
         "--method",
         type=click.Choice([str(method) for method in HttpMethod]),
@@ -238,6 +248,7 @@ async def probe(
     kore_secret: str | None,
     names: tuple[str, ...],
     settings: str | None,
+    streams: bool,
     method: str | None,
     observe: str | None,
     restart: tuple[str, ...] | None,
@@ -257,13 +268,17 @@ async def probe(
     The probe plays both sources of callbacks, Twilio's infrastructure and KORE's, and the sources
     that a settings file defines (--settings). It sends genuine callbacks, forgeries and repeats,
     and reports what the receiver gets wrong and how to fix it. The callbacks are about a SIM that
-    the receiver does not know, unless you give --sim-sid.
+    the receiver does not know, unless you give --sim-sid. With --streams, it sends batches of
+    connection events instead, as the event streams of both sources do.
 
     Exit code: 0 if no fault was found; 1 if the receiver has a fault; 2 if the probe has no result;
     with --ci, 3 if no fault was found, but a case was not tested.
     """
     sources = sources_of_file(settings)
-    cases = _chosen(sources, names, None if method is None else HttpMethod(method))
+    if streams:
+        cases = _of_streams(names, method)
+    else:
+        cases = _chosen(sources, names, None if method is None else HttpMethod(method))
     if lists:
         list_cases(cases, as_json=as_json)
         return 0
@@ -384,6 +399,27 @@ def _chosen(
             )
     cases = cases_of(chosen or [*sources], sources)
     return [case for case in cases if method is None or case.method in (None, method)]
+
+
+def _of_streams(names: Sequence[str], method: str | None) -> "Sequence[ProbeCase]":
+    """Return the cases for event streams of these sources, or of both if none is named.
+
+    Raises UsageError if another source or method is asked for.
+    """
+    from ringback.core.policy.source_policy import Source
+    from ringback.probe.stream_cases import stream_cases_of
+
+    chosen = dict.fromkeys(map(source_named, names))
+    others = [name for name in chosen if name not in [*Source]]
+    if others:
+        raise click.UsageError(
+            f"--source: {others[0]!r} sends no event streams; only twilio and kore do"
+        )
+    if method not in (None, HttpMethod.POST):
+        raise click.UsageError(
+            f"--method: event streams are tested by POST only, not by {method}; leave it out"
+        )
+    return stream_cases_of(tuple(chosen) or (*Source,))
 
 
 def _counter(text: str, sender: "HttpTransport") -> Callable[[], Any]:

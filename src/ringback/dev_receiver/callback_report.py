@@ -4,7 +4,7 @@ import json
 from base64 import b64decode
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import Enum, auto
 from typing import Any, Final, NamedTuple, assert_never, cast
 
@@ -13,12 +13,23 @@ from ringback.core.callback_urls.connection_overrides import default_retry_on
 from ringback.core.counted import counted
 from ringback.core.policy.source_policy import Source, SourceName
 from ringback.dev_receiver.forwarder import ForwardingResult
-from ringback.dev_receiver.received_callback import CheckedRequest
+from ringback.dev_receiver.received_callback import CheckedRequest, CountedEvent
 from ringback.dev_receiver.seen_tokens import SeenTokenCount
-from ringback.receiver.events import Event, UnknownEvent, read_event
+from ringback.receiver.events import (
+    CloudEvent,
+    CloudEvents,
+    ConnectionEvent,
+    Event,
+    TestEvent,
+    UnknownEvent,
+    read_event,
+    typed_event,
+)
 from ringback.receiver.verification import Reason, ReceivedRequest, Rejected, Verdict, Verified
 
 _MOST_PARAMETERS: Final = 50
+_MOST_EVENTS: Final = 100
+_THROTTLED: Final = 429
 _LONGEST: Final = 2000
 _WIDEST_LABEL: Final = 24
 
@@ -52,6 +63,8 @@ class ReportRow(NamedTuple):
 _NOT_CHECKED: Final = frozenset({Reason.NO_SECRET, Reason.EMPTY_SIGNATURE})
 
 _HINT_AT_URL: Final = "behind a tunnel or a proxy, give the configured URL with --url"
+# twilio.com/docs/events/event-delivery-and-duplication
+_DISCARDED: Final = "Twilio discards a batch of events after a 4xx other than 429; answer a 5xx"
 _TRIES_AGAIN: Final[Mapping[SourceName, str]] = {
     Source.TWILIO: "Twilio's source tries again only after connection failures",
     Source.KORE: "KORE's source tries again only after connection failures, 408, 423 and 5xx",
@@ -69,7 +82,7 @@ def as_lines(
     """
     return [
         TerminalLine(_title(checked), TerminalLineStyle.TITLE),
-        *aligned(_parameters(checked.request), indent=6),
+        *aligned(_events(checked.events) or _parameters(checked.request), indent=6),
         *(_event_lines(checked) if with_event else []),
         *(_as_received(checked.request) if verbose else []),
         *aligned(list(_findings(checked)), indent=2),
@@ -97,6 +110,7 @@ def as_record(checked: CheckedRequest, *, with_event: bool = False) -> dict[str,
         "forwarded": _forwarded(checked.forwarded),
         "headers": request.headers,
         "body": request.body.decode("utf-8", "backslashreplace"),
+        **({"events": [*map(_event_summary, checked.events)]} if checked.events else {}),
         **({"event": event_record(read_event(request))} if with_event else {}),
     }
 
@@ -110,7 +124,7 @@ def event_rows(event: Event) -> Iterator[ReportRow]:
     """Yield the event's fields that have a value, or the parameters of an unknown event."""
     parameters = event.parameters if isinstance(event, UnknownEvent) else _plain(event).items()
     for name, value in parameters:
-        if value is not None:
+        if value is not None and name != "cloud_event":
             yield ReportRow(name, value if isinstance(value, str) else json.dumps(value))
 
 
@@ -153,16 +167,69 @@ def _parameters(request: ReceivedRequest) -> list[ReportRow]:
     return [*rows, ReportRow("…", f"and {more} more")] if more else rows
 
 
+def _events(events: Sequence[CountedEvent]) -> list[ReportRow]:
+    """Return a row for each event of a stream: its type, its SIM, its time, and if it came before.
+
+    All of them come from Super SIM or are test events, unless another product sends them.
+    """
+    rows = [_event_row(each) for each in events[:_MOST_EVENTS]]
+    more = len(events) - len(rows)
+    return [*rows, ReportRow("…", f"and {more} more")] if more else rows
+
+
+def _event_row(counted_event: CountedEvent) -> ReportRow:
+    event, seen = counted_event.event, counted_event.seen
+    match event:
+        case ConnectionEvent():
+            error = event.error and f"error {event.error.code}"
+            label, said = event.type, [event.sim_sid, _utc(event.timestamp), event.event_sid, error]
+        case TestEvent():
+            label, said = "test event", [event.test_id, event.time and _utc(event.time)]
+        case CloudEvent():
+            label, said = event.type, [event.time and _utc(event.time), event.id]
+    style = TerminalLineStyle.PLAIN
+    if seen is not None and seen.before:
+        said.append(f"seen before, {_ordinal(seen.times)} time")
+        style = TerminalLineStyle.HINT
+    return ReportRow(label, "  ".join(filter(None, said)), style)
+
+
+def _utc(at: datetime) -> str:
+    """Return a time of any offset as text, in UTC."""
+    try:
+        return iso(at.astimezone(UTC))
+    except OverflowError:  # the first or the last day of the calendar
+        return at.isoformat()
+
+
+def _event_summary(counted_event: CountedEvent) -> dict[str, Any]:
+    """Return a JSON object with what identifies an event of a stream, and how often it has come."""
+    event, seen = counted_event.event, counted_event.seen
+    of = event.cloud_event if isinstance(event, ConnectionEvent) else event
+    return {
+        "type": None if isinstance(of, TestEvent) else of.type,
+        "is_test": isinstance(of, TestEvent),
+        "id": of.id,
+        "event_sid": event.event_sid if isinstance(event, ConnectionEvent) else None,
+        "sim_sid": event.sim_sid if isinstance(event, ConnectionEvent) else None,
+        "time": None if of.time is None else of.time.isoformat(),
+        "seen_before": seen is not None and seen.before,
+        "times_seen": 1 if seen is None else seen.times,
+    }
+
+
 def _event_lines(checked: CheckedRequest) -> Iterator[TerminalLine]:
-    event = read_event(checked.request)
-    name = type(event).__name__
-    if isinstance(event, UnknownEvent):
-        name = f"unknown: {event.why}"
-    elif isinstance(checked.verdict, Rejected):
-        name = f"{name}, if the request is genuine"
-    yield from aligned([ReportRow("event", name)], indent=2)
-    if not isinstance(event, UnknownEvent):
-        yield from aligned(list(event_rows(event)), indent=6)
+    batch = read_event(checked.request)
+    is_batch = isinstance(batch, CloudEvents)
+    for event in [typed_event(each) for each in batch.events] if is_batch else [batch]:
+        name = type(event).__name__
+        if isinstance(event, UnknownEvent):
+            name = f"unknown: {event.why}"
+        elif isinstance(checked.verdict, Rejected):
+            name = f"{name}, if the request is genuine"
+        yield from aligned([ReportRow("event", name)], indent=2)
+        if not isinstance(event, UnknownEvent):
+            yield from aligned(list(event_rows(event)), indent=6)
 
 
 def _as_received(request: ReceivedRequest) -> Iterator[TerminalLine]:
@@ -177,10 +244,11 @@ def _as_received(request: ReceivedRequest) -> Iterator[TerminalLine]:
 
 def _findings(checked: CheckedRequest) -> Iterator[ReportRow]:
     yield from _datagram(checked.request)
-    unknown = "none, so a retry of this callback looks like a new one"
-    yield ReportRow("token", checked.verdict.token or unknown)
+    yield _token(checked)
     yield from _signature_rows(checked.verdict)
-    if checked.seen is not None:
+    if any(each.seen for each in checked.events):
+        yield _batch_delivery(checked.events)
+    elif checked.seen is not None:
         yield _delivery(checked.seen, checked.verdict)
     if checked.forwarded is not None:
         yield _forwarding(checked.forwarded)
@@ -200,6 +268,13 @@ def _datagram(request: ReceivedRequest) -> Iterator[ReportRow]:
         return
     text = payload.decode("utf-8", "backslashreplace")
     yield ReportRow("payload", f"{counted(len(payload), 'byte')}: {text}")
+
+
+def _token(checked: CheckedRequest) -> ReportRow:
+    token = checked.verdict.token
+    if checked.events:
+        return ReportRow("token", f"{token} (of the batch)" if token else "none; events have ids")
+    return ReportRow("token", token or "none, so a retry of this callback looks like a new one")
 
 
 def _signature_rows(verdict: Verdict) -> Iterator[ReportRow]:
@@ -232,6 +307,15 @@ def _delivery(seen: SeenTokenCount, verdict: Verdict) -> ReportRow:
     return ReportRow("delivery", text, TerminalLineStyle.HINT)
 
 
+def _batch_delivery(events: Sequence[CountedEvent]) -> ReportRow:
+    said = counted(len(events), "event")
+    repeated = sum(each.seen is not None and each.seen.before for each in events)
+    if not repeated:
+        return ReportRow("delivery", f"{said}, first time")
+    text = f"{said}, {repeated} seen before: do the work of each event only once"
+    return ReportRow("delivery", text, TerminalLineStyle.HINT)
+
+
 def _forwarding(forwarded: ForwardingResult) -> ReportRow:
     if forwarded.why_not is not None:
         text = f"{forwarded.url} gave no answer: {forwarded.why_not}"
@@ -249,6 +333,10 @@ def _answer(checked: CheckedRequest) -> ReportRow:
 def _retry_hint(checked: CheckedRequest) -> Iterator[ReportRow]:
     source, family = checked.verdict.source, f"{checked.answered // 100}xx"
     if source is None or family == "2xx":
+        return
+    if checked.events:
+        if source == Source.TWILIO and family == "4xx" and checked.answered != _THROTTLED:
+            yield ReportRow("", _DISCARDED, TerminalLineStyle.HINT)
         return
     if not {family, str(checked.answered)} & default_retry_on(source):
         wish = family if family in ("4xx", "5xx") else "all"

@@ -1,16 +1,18 @@
 """Handle the listener's requests: verify, count, forward, show and answer each of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import KW_ONLY, dataclass
 from datetime import datetime, timedelta
 
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.dev_receiver.forwarder import ForwardingResult, pass_on
-from ringback.dev_receiver.received_callback import CheckedRequest
+from ringback.dev_receiver.received_callback import CheckedRequest, CountedEvent
 from ringback.dev_receiver.responses import FailureMode, ListenerResponse
 from ringback.dev_receiver.seen_tokens import SeenTokenCount, SeenTokens
 from ringback.dev_receiver.sender_lookup import ListenAccount, look_up, secrets_of
 from ringback.ports import Clock, Transport
+from ringback.receiver.event_batches import event_name
+from ringback.receiver.events import CloudEvents, TestEvent, read_event, typed_event
 from ringback.receiver.verification import (
     Reason,
     ReceivedRequest,
@@ -59,7 +61,7 @@ class ListenRequestHandler:
         mode = self.options.failure_mode
         failure = mode if mode is not None and mode.fails(self._count) else None
         at = self.clock.now()
-        verdict, seen = await self._recognise(request, at)
+        verdict, seen, events = await self._recognise(request, at)
         forwarded = await self._forward(request)
         answer = _answer(failure, forwarded)
         self.show(
@@ -72,6 +74,7 @@ class ListenRequestHandler:
                 after=self.options.delay,
                 on_purpose=failure,
                 forwarded=forwarded,
+                events=events,
             )
         )
         await self.clock.sleep_until(at + self.options.delay)
@@ -79,13 +82,15 @@ class ListenRequestHandler:
 
     async def _recognise(
         self, request: ReceivedRequest, at: datetime
-    ) -> tuple[Verdict, SeenTokenCount | None]:
+    ) -> tuple[Verdict, SeenTokenCount | None, tuple[CountedEvent, ...]]:
         account = self.find_account()
         verdict = self._check(request, account)
         # Count before the first `await`: a retry may come during the look-up.
         seen = self._note(verdict, at)
+        events = tuple(self._note_events(request, verdict, at))
         sent = await self._look_up(verdict, account)
-        return (verdict if sent is None else self._check(request, account, sent)), seen
+        verdict = verdict if sent is None else self._check(request, account, sent)
+        return verdict, seen, events
 
     def _check(
         self,
@@ -102,6 +107,21 @@ class ListenRequestHandler:
         if verdict.source is None or verdict.token is None:
             return None
         return self.seen.note(verdict.source, verdict.token, at=at)
+
+    def _note_events(
+        self, request: ReceivedRequest, verdict: Verdict, at: datetime
+    ) -> Iterator[CountedEvent]:
+        """Yield the events of a stream, each counted; nothing for another request."""
+        match read_event(request) if request.is_json else None:
+            case TestEvent() as test:
+                yield CountedEvent(test, None)
+            case CloudEvents(events):
+                for event in events:
+                    name = event_name(verdict.source or "", event)
+                    seen = None if name is None else self.seen.note(*name, at=at)
+                    yield CountedEvent(typed_event(event), seen)
+            case _:
+                pass
 
     async def _forward(self, request: ReceivedRequest) -> ForwardingResult | None:
         to = self.options.forward_to

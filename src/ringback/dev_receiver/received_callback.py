@@ -6,7 +6,17 @@ from datetime import datetime, timedelta
 from ringback.dev_receiver.forwarder import ForwardingResult
 from ringback.dev_receiver.responses import FailureMode
 from ringback.dev_receiver.seen_tokens import SeenTokenCount
+from ringback.receiver.events import StreamEvent
 from ringback.receiver.verification import ReceivedRequest, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class CountedEvent:
+    """An event of an event stream, and how often it has come."""
+
+    event: StreamEvent
+    seen: SeenTokenCount | None
+    """How often this event has come, from either source; None for a test event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,3 +33,5 @@ class CheckedRequest:
     on_purpose: FailureMode | None = None
     """The failure mode if the listener failed this request deliberately, else None."""
     forwarded: ForwardingResult | None = None
+    events: tuple[CountedEvent, ...] = ()
+    """The events of an event stream, in order; empty for any other request."""

@@ -1,5 +1,5 @@
 """Move callback URLs from one source to another: list them, plan, apply, watch, revert.
 
-May import `operations`, `ports` and `core`. The caller passes in the probe's readiness check.
+May import `operations`, `ports`, `receiver` and `core`. The caller passes in the readiness check.
 Start with `plan`, then `executor`.
 """

@@ -105,6 +105,17 @@ class CallbackRepetition(_Trial):
     """A forgery with the token of a genuine callback, which is sent after it."""
 
 
+class BatchRepetition(_Trial):
+    """A way to send the events of a stream, or to send them again, and the fault it may reveal."""
+
+    WHOLE = ("whole-batch", ReceiverFaultKind.LOSES_EVENTS)
+    """One batch of 50 events."""
+    AGAIN = ("batch-again", ReceiverFaultKind.REPEATS_BATCH)
+    """The same batch twice, with the same bytes and the same token."""
+    OVERLAP = ("overlap", ReceiverFaultKind.REPEATS_OVERLAP)
+    """Two batches, each with its own token, that have an event in common."""
+
+
 @dataclass(frozen=True, slots=True)
 class GenuineCase:
     """A case that sends one genuine callback."""
@@ -114,6 +125,8 @@ class GenuineCase:
     payload: ProbeCallbackKind
     adds_query: bool = False
     """True if the probe adds a query to a URL that has none."""
+    of_stream: bool = False
+    """True if the receiver is one of event streams, which may not refuse them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +136,8 @@ class ForgedCase:
     source: SourceName
     method: HttpMethod
     forgery: Forgery
+    of_stream: bool = False
+    """True if it imitates an event stream, False if it imitates a callback with a form."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +151,21 @@ class RepeatedCallbackCase:
 @dataclass(frozen=True, slots=True)
 class TokenCollisionCase:
     """A case that sends one callback from each of two sources, with the same idempotency token."""
+
+    sources: tuple[SourceName, SourceName]
+
+
+@dataclass(frozen=True, slots=True)
+class RepeatedEventsCase:
+    """A case that sends batches of an event stream, and counts the effects of their events."""
+
+    source: SourceName
+    again: BatchRepetition
+
+
+@dataclass(frozen=True, slots=True)
+class EventOfBothCase:
+    """A case that sends the same event from each of two sources."""
 
     sources: tuple[SourceName, SourceName]
 
@@ -155,6 +185,8 @@ Plan = (
     | ForgedCase
     | RepeatedCallbackCase
     | TokenCollisionCase
+    | RepeatedEventsCase
+    | EventOfBothCase
     | ForgeriesHadNoEffect
     | AnsweredInTime
 )

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import groupby
-from typing import Final
+from typing import Final, NamedTuple
 
 from ringback.probe.case_kinds import GenuineCase, ProbeCase, ProbeSecret
 from ringback.probe.payloads import ProbeCallbackKind
@@ -47,6 +47,8 @@ def judge_genuine(
     `is_other_url` is True if the callback went to another URL than the receiver's.
     """
     fault = fault_of_genuine(answer, refuses=case.fault)
+    if fault is ReceiverFaultKind.CRASHES_ON_GOOD_CALLBACK and _is_special(case):
+        fault = case.fault  # such as the null of a location, which an application computes with
     if fault is case.fault and is_other_url:
         came = f"{answer.words}; it accepts callbacks only at its exact URL, which is allowed"
         return CaseResult(case, CaseVerdict.NOT_FOR_IT, came)
@@ -57,8 +59,15 @@ def judge_genuine(
 
 
 def is_of_events(case: ProbeCase) -> bool:
-    """Return True if this case sends genuine Event Streams."""
+    """Return True if this case sends genuine Event Streams, which the receiver need not take."""
     return isinstance(case.plan, GenuineCase) and case.plan.payload is ProbeCallbackKind.EVENTS
+
+
+def _is_special(case: ProbeCase) -> bool:
+    """Return True if this case sends something unusual of an event stream."""
+    plan = case.plan
+    is_plain = isinstance(plan, GenuineCase) and plan.payload is ProbeCallbackKind.CONNECTION_EVENT
+    return isinstance(plan, GenuineCase) and plan.of_stream and not is_plain
 
 
 def judge_forged(case: ProbeCase, answer: ProbeResponse) -> CaseResult:
@@ -98,6 +107,37 @@ def judge_repeat(
         return _judged(case, came)
     is_lost = effect < (1 if case.fault in TAKES_TWO_FOR_ONE else expected)
     return _judged(case, came, ReceiverFaultKind.LOSES_CALLBACK if is_lost else case.fault)
+
+
+class BatchAnswers(NamedTuple):
+    """The answers to a batch of an event stream until it was accepted, and its effect."""
+
+    answers: Sequence[ProbeResponse]
+    effect: Effect
+    expected: int
+    """The number of its events that have not come before."""
+
+
+def judge_batches(case: ProbeCase, batches: Sequence[BatchAnswers]) -> CaseResult:
+    """Return the result of a case with batches of an event stream, sent one after the other."""
+    came = _in_a_row([answer for batch in batches for answer in batch.answers])
+    for number, (answers, _, _) in enumerate(batches):
+        refusal = next((answer for answer in answers if not _is_fine(answer)), answers[-1])
+        if not refusal.is_accepted:
+            first = ReceiverFaultKind.REFUSES_BATCH
+            refuses = first if number == 0 else ReceiverFaultKind.REFUSES_REPEAT
+            return _judged(case, came, _broken(refusal, refuses))
+    total = 0
+    for _, effect, expected in batches:
+        if isinstance(effect, str):
+            return CaseResult(case, CaseVerdict.NOT_OBSERVED, f"{came}; {effect}")
+        total += effect
+        if effect != expected:
+            is_lost = effect < expected
+            fault = ReceiverFaultKind.LOSES_EVENTS if is_lost else case.fault
+            of = "event" if expected == 1 else f"{expected} new events"
+            return _judged(case, f"{came}; {_effects(effect)} of a batch with {of}", fault)
+    return _judged(case, f"{came}; {_effects(total)}")
 
 
 def judge_answers(case: ProbeCase, answers: Sequence[ProbeResponse]) -> CaseResult:

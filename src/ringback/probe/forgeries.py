@@ -13,7 +13,7 @@ from ringback.core.policy.source_policy import Source, SourceName
 from ringback.core.sources.signature import sign_as_kore
 from ringback.probe.case_kinds import OF_EVENTS, Forgery
 from ringback.probe.payloads import ProbeCallbackKind
-from ringback.probe.request_factory import MORE, ProbeRequestFactory
+from ringback.probe.request_factory import MORE, ProbeRequestFactory, with_hash
 from ringback.receiver.verification.schemes import FAMILIES
 
 _AGE: Final = timedelta(hours=1)
@@ -25,13 +25,19 @@ _OF_ANYBODY: Final = frozenset(
 
 
 def forge(
-    make: ProbeRequestFactory, forgery: Forgery, source: SourceName, method: HttpMethod
+    make: ProbeRequestFactory,
+    forgery: Forgery,
+    source: SourceName,
+    method: HttpMethod,
+    *,
+    of_stream: bool = False,
 ) -> OutgoingRequest:
     """Return a request that looks like this source's request by this method, but is forged.
 
-    `forgery` is the way to forge it.
+    `forgery` is the way to forge it. With `of_stream`, it imitates a batch of an event stream.
     """
     kind = ProbeCallbackKind.EVENTS if forgery in OF_EVENTS else ProbeCallbackKind.SIM_UPDATE
+    kind = ProbeCallbackKind.BATCH if of_stream else kind
     callback = make.callback(source, method, kind)
     return _FORGERS[forgery](_Genuine(make, callback, make.rendered(callback)))
 
@@ -62,8 +68,15 @@ class _Genuine(NamedTuple):
         return without(self.request, self.make.signature_headers(self.callback.source))
 
     def signed_for(self, other: CallbackUrl) -> OutgoingRequest:
-        """Return a request to the receiver with the signature for another URL."""
-        return self.make.rendered(self.callback._replace(url=other)).having(url=self.make.url)
+        """Return the request with the signature for another URL instead of its own."""
+        if self.is_hashed:
+            other = with_hash(other, self.callback.body)
+        return self.make.rendered(self.callback._replace(url=other)).having(url=self.request.url)
+
+    @property
+    def is_hashed(self) -> bool:
+        """True if the signature covers a hash of the body, which is in the URL."""
+        return self.callback.is_test and self.callback.source == Source.TWILIO
 
 
 def _by_stranger(genuine: _Genuine) -> OutgoingRequest:
@@ -107,6 +120,8 @@ def _as_twilio(genuine: _Genuine) -> OutgoingRequest:
     """Return the request by which Twilio's source would send the same callback."""
     token = genuine.make.token(Source.TWILIO)
     callback = genuine.callback._replace(source=Source.TWILIO, idempotency_token=token)
+    if callback.is_test:
+        callback = callback._replace(url=with_hash(callback.url, callback.body))
     return genuine.make.rendered(callback)
 
 
@@ -122,9 +137,10 @@ def _twilio_signature(genuine: _Genuine) -> OutgoingRequest:
 
 
 def _both_families(genuine: _Genuine) -> OutgoingRequest:
-    names = FAMILIES[Source.TWILIO].headers
-    added = (pair for pair in _as_twilio(genuine).headers if pair[0] in names)
-    return genuine.request.having(headers=(*genuine.request.headers, *added))
+    names, request = FAMILIES[Source.TWILIO].headers, _as_twilio(genuine)
+    added = (pair for pair in request.headers if pair[0] in names)
+    # KORE doesn't sign the query, so its signature is right for Twilio's URL, too.
+    return genuine.request.having(url=request.url, headers=(*genuine.request.headers, *added))
 
 
 def _of_a_stranger(genuine: _Genuine) -> OutgoingRequest:

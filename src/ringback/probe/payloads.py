@@ -5,7 +5,7 @@ event as a callback from the other source.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
@@ -42,6 +42,10 @@ class ProbeCallbackKind(Enum):
     COMMAND = ("command", "a Command of Programmable Wireless")
     TEST_EVENT = ("test-event", "the test event of KORE's portal, in JSON")
     EVENTS = ("events", "a connection event of Event Streams, in JSON")
+    CONNECTION_EVENT = ("event", "one event, of the end of a data session")
+    NULL_LOCATION = ("null-location", "an event whose location and IMEI are null")
+    NON_ASCII_NAME = ("non-ascii-name", "an event with a sim_unique_name that is not ASCII")
+    BATCH = ("batch", "a batch of 50 events")
     NON_ASCII = ("non-ascii", "names and values that are not ASCII")
     WHITE_SPACE = ("white-space", "a value with spaces, a tab and a line break")
     EMPTY_VALUES = ("empty-values", "a parameter without a value")
@@ -67,6 +71,11 @@ class CallbackSubject:
         """The unique name of the SIM."""
         return f"ringback-probe-{self.mark}"
 
+    @property
+    def event_sid(self) -> str:
+        """The SID of an event of a stream, which is the same from both sources."""
+        return self.sid("EZ")
+
     def sid(self, prefix: str) -> str:
         """Return a SID with this prefix that is unique to this callback."""
         return f"{prefix}{_IN_HEX[: -len(self.mark)]}{self.mark}"
@@ -81,21 +90,54 @@ def parameters_for(
     return [*parameters_of(_sim_update(about)), *_VALUES[payload](method)]
 
 
-def write_events(about: CallbackSubject, source: SourceName, *, at: datetime) -> str:
-    """Return a request's body of Event Streams: a JSON array with one event of a SIM's connection.
+def write_events(
+    subjects: Sequence[CallbackSubject],
+    source: SourceName,
+    kind: ProbeCallbackKind = ProbeCallbackKind.EVENTS,
+    *,
+    at: datetime,
+) -> str:
+    """Return the body of a request of an event stream: a JSON array with an event for each subject.
 
-    The fields and their order are those in captures of both vendors' requests. The location is
-    null, as it is when the visited network doesn't report it.
+    The fields and their order are those in captures of both vendors' requests. `kind` is one of
+    STREAM_KINDS, but not a test event. All events are of the same type, as in KORE's batches.
     """
-    kind, when = (
-        "com.twilio.iot.supersim.connection.data-session.started",
-        f"{at:%Y-%m-%dT%H:%M:%S}",
-    )
-    sid, data = about.sid("EZ"), _connection(about)
-    data = {"event_sid": sid, "event_type": kind, "timestamp": f"{when}Z", **data}
+    events = [_enveloped(about, source, kind, at) for about in subjects]
+    return json.dumps(events, separators=(",", ":"), ensure_ascii=False)
+
+
+def write_twilio_test_event(about: CallbackSubject, test_id: str, *, at: datetime) -> str:
+    """Return the body that a test of a sink sends: an array of one (twilio.com/blog, 2026-06-24).
+
+    All test events of an account have the same id, the SID of the account.
+    """
+    event = {
+        "specversion": "1.0",
+        "type": "com.twilio.eventstreams.test-event",
+        "source": "Sink",
+        "id": about.account_sid,
+        "dataschema": "https://events-schemas.twilio.com/EventStreams.TestSink/1.json",
+        "datacontenttype": "application/json",
+        "time": f"{at:%Y-%m-%dT%H:%M:%S}.000Z",
+        "data": {"test_id": test_id},
+    }
+    return json.dumps([event], separators=(",", ":"))
+
+
+def _enveloped(
+    about: CallbackSubject, source: SourceName, kind: ProbeCallbackKind, at: datetime
+) -> dict[str, Any]:
+    when, sid = f"{at:%Y-%m-%dT%H:%M:%S}", about.event_sid
+    name, more = _CONNECTIONS.get(kind, ("ended", _ENDED))
+    of_type = f"com.twilio.iot.supersim.connection.data-session.{name}"
+    data: dict[str, Any] = {"event_sid": sid, "event_type": of_type, "timestamp": f"{when}Z"}
+    data |= _connection(about)
+    data |= more
+    if kind is ProbeCallbackKind.NON_ASCII_NAME:
+        data["sim_unique_name"] = f"{about.name} Zürich, 東京, 🛰"
     envelope: dict[str, Any] = {
         "specversion": "1.0",
-        "type": kind,
+        "type": of_type,
         "source": f"/v1/SuperSim/ConnectionEvents/{sid}",
         "id": sid,
         "dataschema": "https://events-schemas.twilio.com/SuperSim.ConnectionEvent/2",
@@ -110,12 +152,31 @@ def write_events(about: CallbackSubject, source: SourceName, *, at: datetime) ->
             "time": f"{when}Z",
         }
         envelope = {name: envelope[name] for name in _ORDER_OF_KORE}
-    return json.dumps([envelope], separators=(",", ":"))
+    return envelope
 
 
 _ORDER_OF_KORE: Final = (
     *("data", "id", "time", "type", "source", "dataschema", "specversion", "datacontenttype"),
 )
+_ENDED: Final[Mapping[str, Any]] = {
+    "imei": "358600840000001",
+    "location": {"cell_id": "47322374", "lac": "15170", "lat": 34.166991, "lon": -118.5720773},
+    "data_session_start_time": "2024-10-15T08:30:02Z",
+    "data_session_end_time": "2024-10-15T08:45:02Z",
+    "data_session_update_start_time": "2024-10-15T08:42:02Z",
+    "data_session_update_end_time": "2024-10-15T08:45:02Z",
+    "data_upload": 100,
+    "data_download": 300,
+    "data_total": 400,
+    "data_session_data_upload": 4196,
+    "data_session_data_download": 12588,
+    "data_session_data_total": 16784,
+}
+_CONNECTIONS: Final[Mapping[ProbeCallbackKind, tuple[str, Mapping[str, Any]]]] = {
+    ProbeCallbackKind.EVENTS: ("started", {}),
+    ProbeCallbackKind.NULL_LOCATION: ("ended", _ENDED | {"imei": None, "location": None}),
+}
+"""The end of the type, and the fields of these kinds of events; all others have all fields."""
 
 
 def _connection(about: CallbackSubject) -> dict[str, Any]:
@@ -228,3 +289,15 @@ KINDS: Final = tuple(kind for kind in _EVENTS if kind is not ProbeCallbackKind.S
 """The kinds of ordinary callbacks, without the test event."""
 UNUSUAL: Final = (*_VALUES,)
 """The kinds of callbacks with unusual but valid values."""
+STREAM_KINDS: Final = (
+    ProbeCallbackKind.CONNECTION_EVENT,
+    ProbeCallbackKind.TEST_EVENT,
+    ProbeCallbackKind.BATCH,
+    ProbeCallbackKind.NULL_LOCATION,
+    ProbeCallbackKind.NON_ASCII_NAME,
+)
+"""The kinds of requests that test a receiver of an event stream, the plainest first."""
+JSON_KINDS: Final = frozenset({*STREAM_KINDS, ProbeCallbackKind.EVENTS})
+"""The kinds of requests whose body is JSON, not a form."""
+MOST_EVENTS: Final = 50
+"""The number of events in the largest batch of KORE's."""

@@ -16,12 +16,13 @@ from ringback.core.errors import ConfigurationError
 from ringback.core.http.http_exchange import OutgoingRequest
 from ringback.core.http.outcome import AttemptFailure
 from ringback.core.policy.source_policy import SourceName
-from ringback.probe import evaluation
+from ringback.probe import evaluation, repeated_batches
 from ringback.probe.case_kinds import (
     NOT_CERTAIN,
     AnsweredInTime,
     CallbackRepetition,
     CaseGroup,
+    EventOfBothCase,
     ForgedCase,
     ForgeriesHadNoEffect,
     Forgery,
@@ -29,6 +30,7 @@ from ringback.probe.case_kinds import (
     ProbeCase,
     ProbeSecret,
     RepeatedCallbackCase,
+    RepeatedEventsCase,
     TokenCollisionCase,
 )
 from ringback.probe.counter_watch import CounterWatch, ReadCounter
@@ -36,6 +38,7 @@ from ringback.probe.effect_counter import EffectCounter
 from ringback.probe.forgeries import forge
 from ringback.probe.payloads import ProbeCallbackKind
 from ringback.probe.probe_report import CaseResult, CaseVerdict, Effect, ProbeReport
+from ringback.probe.receiver_faults import ReceiverFaultKind
 from ringback.probe.redacted_response import ProbeResponse, hiding, shown
 from ringback.probe.request_factory import ProbeRequestFactory
 from ringback.probe.request_runner import (
@@ -45,6 +48,7 @@ from ringback.probe.request_runner import (
     ProbeTimeouts,
 )
 from ringback.probe.root_causes import SignatureChecks, report_of
+from ringback.probe.stream_cases import STREAM_DEADLINE
 
 T = TypeVar("T")
 
@@ -159,8 +163,7 @@ class _Run:
             for method in (HttpMethod.GET, HttpMethod.POST)  # the later one wins
             for source in dict.fromkeys(plan.source for plan in genuine)
             if method in found.telling_methods
-            and genuine.get(GenuineCase(source, method, ProbeCallbackKind.SIM_UPDATE))
-            is CaseVerdict.PASSED
+            and CaseVerdict.PASSED in (genuine.get(plan) for plan in _plain_cases(source, method))
         }
 
     async def _is_accepted(self, plan: GenuineCase) -> bool:
@@ -191,8 +194,8 @@ class _Run:
                     case, answer, is_other_url=self.requests.is_other_url(plan)
                 )
                 return self._shown(result, request)
-            case ForgedCase(source, method, forgery):
-                request = forge(self.requests, forgery, source, method)
+            case ForgedCase(source, method, forgery, of_stream):
+                request = forge(self.requests, forgery, source, method, of_stream=of_stream)
                 answer = await self.session.send(request)
                 return self._shown(evaluation.judge_forged(case, answer), request)
             case RepeatedCallbackCase(source, CallbackRepetition.SWAPPED_ORDER):
@@ -209,6 +212,16 @@ class _Run:
                 return self._shown(evaluation.judge_repeat(case, answers, effect), request)
             case TokenCollisionCase(sources):
                 return await self._same_token(case, sources)
+            case RepeatedEventsCase(source, again):
+                self._method_for(source)
+                requests = repeated_batches.batches(self.requests, source, again)
+                return await self._batches(case, requests)
+            case EventOfBothCase(sources):
+                for source in sources:
+                    self._method_for(source)
+                return await self._batches(
+                    case, repeated_batches.same_event(self.requests, sources)
+                )
             case ForgeriesHadNoEffect() | AnsweredInTime():
                 raise AssertionError("these are summed up at the end")
 
@@ -295,6 +308,16 @@ class _Run:
         result = evaluation.judge_repeat(case, answers, effect, expected=len(requests))
         return self._shown(result, requests[-1])
 
+    async def _batches(
+        self, case: ProbeCase, requests: Sequence[tuple[OutgoingRequest, int]]
+    ) -> CaseResult:
+        """Send batches in turn, each with the number of its new events, and count their effects."""
+        sent = list[evaluation.BatchAnswers]()
+        for request, expected in requests:
+            effect, answers = await self._counted(expected, request)
+            sent.append(evaluation.BatchAnswers(answers, effect, expected))
+        return self._shown(evaluation.judge_batches(case, sent), requests[-1][0])
+
     async def _restarted(self, cases: Sequence[ProbeCase]) -> list[CaseResult]:
         """Run all cases about restarts with a single restart, because a restart may take long."""
         requests = {
@@ -344,6 +367,8 @@ class _Run:
         if isinstance(case.plan, ForgeriesHadNoEffect):
             return evaluation.judge_effects(case, effect)
         within = self.session.timeouts.answer
+        if case.fault is ReceiverFaultKind.TOO_SLOW_FOR_STREAMS:
+            within = min(within, STREAM_DEADLINE)
         return evaluation.judge_times(case, self.session.seconds, within=within)
 
 
@@ -370,14 +395,21 @@ def _sum(first: Effect, second: Effect) -> Effect:
     return second if isinstance(second, str) else first + second
 
 
+def _plain_cases(source: SourceName, method: HttpMethod) -> tuple[GenuineCase, GenuineCase]:
+    """Return the case of a source's ordinary SIM update, and that of its ordinary event."""
+    return (
+        GenuineCase(source, method, ProbeCallbackKind.SIM_UPDATE),
+        GenuineCase(source, method, ProbeCallbackKind.CONNECTION_EVENT, of_stream=True),
+    )
+
+
 def _plainest(cases: Sequence[ProbeCase]) -> list[GenuineCase]:
-    """Return the cases with ordinary SIM updates, one for each source and method, POST first."""
+    """Return the cases with the plainest callbacks or events, by source and method, POST first."""
     plans = (case.plan for case in cases)
     plain = [
         plan
         for plan in plans
-        if isinstance(plan, GenuineCase)
-        and plan == GenuineCase(plan.source, plan.method, ProbeCallbackKind.SIM_UPDATE)
+        if isinstance(plan, GenuineCase) and plan in _plain_cases(plan.source, plan.method)
     ]
     return sorted(plain, key=lambda plan: plan.method is not HttpMethod.POST)
 

@@ -47,6 +47,11 @@ class ReceiverFaultKind(Enum):
         "It takes too long to answer: the sender may time out first, and send the callback again.",
         "Answer as soon as the callback is checked and stored; do long work afterwards.",
     )
+    TOO_SLOW_FOR_STREAMS = (
+        "It takes longer than 5 s to answer a request of an event stream: the sender gives up, and"
+        " sends the batch again.",
+        "Store the events and answer; do long work afterwards.",
+    )
 
     # Faults with genuine callbacks, which a receiver should accept.
     REFUSES_POST = (
@@ -75,9 +80,24 @@ class ReceiverFaultKind(Enum):
         "Check the signature of JSON by its own rule: KORE signs the raw body; Twilio signs the URL"
         " with bodySHA256, and bodySHA256 is the SHA-256 of the raw body, in hex.",
     )
+    REFUSES_STREAM_TEST_EVENT = (
+        "It refuses the test event of an event stream, which has no event_sid and no SIM.",
+        "Accept test events (com.twilio.eventstreams.test-event, com.kore.eventstreams.test.event),"
+        " and do nothing with them; their data has only a test_id.",
+    )
+    REFUSES_BATCH = (
+        "It refuses a request of an event stream with several events.",
+        "Read the body as an array, process each of its events, and allow bodies of 64 KiB.",
+    )
+    REFUSES_NULL_LOCATION = (
+        "It refuses an event whose location is null.",
+        "Take null and missing fields of an event's data for unknown: the visited network may not"
+        " pass on location or imei.",
+    )
     REFUSES_NON_ASCII = (
         "It refuses genuine callbacks with values that are not ASCII.",
-        "Decode the form as UTF-8 for Twilio's signature; use the raw body for KORE's.",
+        "Decode the form as UTF-8 for Twilio's signature; use the raw body for KORE's, and for"
+        " JSON.",
     )
     REFUSES_WHITE_SPACE = (
         "It refuses genuine callbacks with spaces, tabs or line breaks in a value.",
@@ -135,6 +155,11 @@ class ReceiverFaultKind(Enum):
         " body than the signed one.",
         "Check the signature of JSON, too: KORE signs the raw body; Twilio signs the URL with"
         " bodySHA256, which must be the SHA-256 of the raw body, in hex.",
+    )
+    IGNORES_BODY_HASH = (
+        "It accepts an event stream of Twilio's with another body than the signed one: it checks"
+        " the signature of the URL, but not the bodySHA256 in the URL.",
+        "Compare bodySHA256 with the SHA-256 of the raw body, in hex, before you parse the body.",
     )
     ACCEPTS_UNSIGNED = (
         "It accepts a request without any header of either source.",
@@ -226,6 +251,22 @@ class ReceiverFaultKind(Enum):
     DROPS_EQUAL_EVENTS = (
         "It takes a new callback for an earlier one with the same payload.",
         "Compare idempotency tokens: two callbacks with the same payload are still two callbacks.",
+    )
+    LOSES_EVENTS = (
+        "It answers a batch of an event stream with a 2xx, but does not process all its events.",
+        "Process each event of the array, not only the first; answer a 2xx only when all are done.",
+    )
+    REPEATS_BATCH = (
+        "A batch of an event stream that is sent again has its effects again.",
+        "Store the ids of processed events, each for itself, and skip events that are stored.",
+    )
+    REPEATS_OVERLAP = (
+        "An event that comes again in another batch has its effect again.",
+        "Compare the ids of events, not the token of the request, which stands for a whole batch.",
+    )
+    REPEATS_EVENT_OF_BOTH = (
+        "An event that comes from both Twilio and KORE has its effect twice.",
+        "Compare data.event_sid, which is the same from both sources.",
     )
 
     def __init__(self, what: str, mend: str) -> None:

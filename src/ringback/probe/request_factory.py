@@ -1,7 +1,7 @@
 """Make genuine callback requests, exactly as each source sends them."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -15,11 +15,19 @@ from ringback.core.events.kore_test_event import TEST_EVENT_BYTES, write_test_ev
 from ringback.core.form_encoding import encode
 from ringback.core.http.http_exchange import OutgoingRequest
 from ringback.core.policy.source_policy import Source, SourceName
-from ringback.core.sources.idempotency_tokens import TOKEN_BYTES
+from ringback.core.sources.idempotency_tokens import TOKEN_BYTES, uuid4_text
 from ringback.core.sources.source_definition import BUILT_IN, Sources
 from ringback.ports import RandomSource
 from ringback.probe.case_kinds import GenuineCase
-from ringback.probe.payloads import CallbackSubject, ProbeCallbackKind, parameters_for, write_events
+from ringback.probe.payloads import (
+    JSON_KINDS,
+    MOST_EVENTS,
+    CallbackSubject,
+    ProbeCallbackKind,
+    parameters_for,
+    write_events,
+    write_twilio_test_event,
+)
 
 _SID: Final = "CB" + "0" * 32
 _MARK_BYTES: Final = 6
@@ -88,11 +96,31 @@ class ProbeRequestFactory:
         """
         at, url = self.now(), url or self.url
         body = self._body(payload, source, method, at, mark or self.mark())
-        if payload is ProbeCallbackKind.EVENTS and source == Source.TWILIO:
-            # Twilio signs JSON by its hash in the URL (twilio.com/docs/usage/webhooks/
-            # webhooks-security).
-            digest = hashlib.sha256(body.encode()).hexdigest()
-            url = url.with_parameters(f"bodySHA256={digest}")
+        is_json = payload in JSON_KINDS
+        return self._callback(source, method, body, url, at, token=token, is_json=is_json)
+
+    def batch(self, source: SourceName, marks: Sequence[str], *, at: datetime) -> CallbackRecord:
+        """Return a request of an event stream, with an event for each of the marks.
+
+        An event with the same mark and time is the same event, in any batch and from both sources.
+        """
+        subjects = [self._subject(mark) for mark in marks]
+        body = write_events(subjects, source, ProbeCallbackKind.BATCH, at=at)
+        return self._callback(source, HttpMethod.POST, body, self.url, at, is_json=True)
+
+    def _callback(
+        self,
+        source: SourceName,
+        method: HttpMethod,
+        body: str,
+        url: CallbackUrl,
+        at: datetime,
+        *,
+        is_json: bool,
+        token: str | None = None,
+    ) -> CallbackRecord:
+        if is_json and source == Source.TWILIO:
+            url = with_hash(url, body)
         return CallbackRecord(
             sid=_SID,
             account_sid=self.account.sid,
@@ -105,7 +133,7 @@ class ProbeRequestFactory:
             idempotency_token=token or self.token(source),
             date_created=at,
             progress=DeliveryProgress(at),
-            is_test=payload in (ProbeCallbackKind.TEST_EVENT, ProbeCallbackKind.EVENTS),
+            is_test=is_json,
         )
 
     def rendered(
@@ -151,10 +179,27 @@ class ProbeRequestFactory:
         at: datetime,
         mark: str,
     ) -> str:
+        about = self._subject(mark)
+        if payload is ProbeCallbackKind.TEST_EVENT and source == Source.TWILIO:
+            test_id = uuid4_text(self.random_source.bytes(TOKEN_BYTES))
+            return write_twilio_test_event(about, test_id, at=at)
         if payload is ProbeCallbackKind.TEST_EVENT:
             return write_test_event(self.random_source.bytes(TEST_EVENT_BYTES), at=at)
-        about = CallbackSubject(self.account.sid, self.sim_sid, mark)
-        if payload is ProbeCallbackKind.EVENTS:
-            return write_events(about, source, at=at)
+        if payload in JSON_KINDS:
+            more = MOST_EVENTS - 1 if payload is ProbeCallbackKind.BATCH else 0
+            subjects = [about, *(self._subject(self.mark()) for _ in range(more))]
+            return write_events(subjects, source, payload, at=at)
         form = encode(parameters_for(payload, about, method))
         return self.sources[source].body_of(form, method)
+
+    def _subject(self, mark: str) -> CallbackSubject:
+        return CallbackSubject(self.account.sid, self.sim_sid, mark)
+
+
+def with_hash(url: CallbackUrl, body: str) -> CallbackUrl:
+    """Return the URL by which Twilio signs a JSON body: the body's hash is last in its query.
+
+    (Source: twilio.com/docs/usage/webhooks/webhooks-security)
+    """
+    digest = hashlib.sha256(body.encode()).hexdigest()
+    return url.with_parameters(f"bodySHA256={digest}")

@@ -87,7 +87,7 @@ class SignatureChecks:
     callbacks: list[tuple[GenuineCase, CaseResult]] = field(
         default_factory=list[tuple[GenuineCase, CaseResult]]
     )
-    """The genuine callbacks that were tried, without JSON."""
+    """The genuine callbacks that were tried; JSON only to a receiver of event streams."""
     forgeries: list[tuple[ForgedCase, CaseResult]] = field(
         default_factory=list[tuple[ForgedCase, CaseResult]]
     )
@@ -101,7 +101,7 @@ class SignatureChecks:
         found = cls()
         for result in results:
             match result.case.plan:
-                case GenuineCase() as plan if plan.payload not in _JSON:
+                case GenuineCase() as plan if plan.of_stream or plan.payload not in _JSON:
                     if result.verdict in _TRIED:
                         found.callbacks.append((plan, result))
                 case GenuineCase(source) if is_of_events(result.case):

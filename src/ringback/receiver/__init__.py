@@ -25,6 +25,7 @@ from ringback.receiver.dedupe import (
     RedisDedupe,
     SqliteDedupe,
 )
+from ringback.receiver.event_batches import EventsNotDone
 from ringback.receiver.receiver import Receiver
 from ringback.receiver.results import Accepted, Answer, Duplicate, Result
 from ringback.receiver.source_file import read_sources
@@ -41,6 +42,7 @@ __all__ = [
     "DedupeStore",
     "DedupeUnavailable",
     "Duplicate",
+    "EventsNotDone",
     "InvalidCallbackUrl",
     "MemoryDedupe",
     "PostgresDedupe",

@@ -20,6 +20,7 @@ from ringback.receiver.http import headers_of, quoted, refusal_of, target_of
 from ringback.receiver.receiver import Receiver, Work
 from ringback.receiver.results import Answer
 from ringback.receiver.verification import Headers, Reason, ReceivedRequest, Rejected
+from ringback.receiver.verification.body_variants import HASH_PARAMETER
 
 Event = Mapping[str, Any]
 Handler = Callable[[Any, object], dict[str, Any]]
@@ -51,7 +52,8 @@ def request_of(event: Any) -> ReceivedRequest:
 
     Some events contain the query parameters without their order. The target of a POST with several
     query parameters is then left empty, and the receiver uses the query of its configured URL. This
-    does not work for a URL with placeholders, which should have at most one query parameter.
+    does not work for a URL with placeholders, which should have at most one query parameter. The
+    hash that Twilio appends for JSON is not counted: its place is known.
 
     Raises ValueError if the event is not an HTTP request.
     """
@@ -123,8 +125,11 @@ def _is_from_balancer(event: Event) -> bool:
 
 def _target(event: Event, method: str, path: str) -> str:
     given = _pairs(event, "multiValueQueryStringParameters", "queryStringParameters")
-    if method != "GET" and len(given) > 1:
-        return ""
+    if method != "GET":
+        # Twilio appends the hash of a JSON body, so it is the last parameter.
+        given.sort(key=lambda pair: pair[0] == HASH_PARAMETER)
+        if len(given) > 1 and given[1][0] != HASH_PARAMETER:
+            return ""
     if _is_from_balancer(event):
         query = "&".join(f"{name}={value}" for name, value in given)
     else:

@@ -12,7 +12,7 @@ from ringback.receiver.verification.body_variants import HASH_PARAMETER, compact
 from ringback.receiver.verification.received_request import ReceivedRequest
 
 if TYPE_CHECKING:
-    from ringback.receiver.events import Event
+    from ringback.receiver.events import CloudEvent, Event
 
 _ISO: Final = "%Y-%m-%dT%H:%M:%SZ"
 
@@ -38,6 +38,11 @@ class Callback:
     """False for an unsigned KORE callback, accepted because of `accept_unsigned_kore`."""
     url_values: Mapping[str, str] = field(default_factory=dict[str, str])
     """The values of the placeholders in the receiver's URL, such as the tenant."""
+    cloud_event: "CloudEvent | None" = None
+    """The event of a stream's batch that this is about; None for a whole request.
+
+    Token, body and `request` are those of the whole batch.
+    """
 
     @property
     def parameters_are_signed(self) -> bool:
@@ -51,10 +56,15 @@ class Callback:
 
     @cached_property
     def event(self) -> "Event":
-        """The event as a record such as SimUpdated; an UnknownEvent if it can't be read as one."""
-        from ringback.receiver.events import read_event  # noqa: PLC0415 (not every receiver uses it)
+        """The event as a record such as SimUpdated; an UnknownEvent if it can't be read as one.
 
-        return read_event(self.request)
+        An event of a batch is a ConnectionEvent, a TestEvent or a CloudEvent.
+        """
+        from ringback.receiver.events import read_event, typed_event  # noqa: PLC0415 (not every receiver uses it)
+
+        return (
+            read_event(self.request) if self.cloud_event is None else typed_event(self.cloud_event)
+        )
 
     @cached_property
     def pairs(self) -> tuple[tuple[str, str], ...]:
@@ -74,7 +84,7 @@ class Callback:
 
     @property
     def body(self) -> bytes:
-        """The body exactly as received; empty for a GET."""
+        """The body exactly as received; empty for a GET, unless it is of an event stream."""
         return self.request.body
 
     @cached_property

@@ -26,6 +26,7 @@ from ringback.receiver.dedupe.dedupe_store import (
     blocking,
 )
 from ringback.receiver.dedupe.lease_renewal import lease_renewal
+from ringback.receiver.event_batches import BatchProgress, event_key, split_batch
 from ringback.receiver.request_verifier import RequestVerifier, read_secrets, read_source_secrets
 from ringback.receiver.results import Accepted, Answer, Duplicate, Result, answer_to
 from ringback.receiver.system_clock import now, random_hex
@@ -48,6 +49,7 @@ _NONE: Final[Mapping[SourceName, CallbackSourceDefinition]] = MappingProxyType({
 _NO_SECRETS: Final[Mapping[SourceName, Sequence[str]]] = MappingProxyType({})
 _LONGEST: Final = timedelta(days=36_500)
 _UNAVAILABLE: Final = Answer(503, "unavailable", {"Retry-After": "5"})
+_COROUTINE: Final = "the work is a coroutine, which `handle` can't await; use `handle_async`"
 _METHODS_OF_A_STORE: Final = ("claim", "renew", "done", "release")
 
 
@@ -74,6 +76,7 @@ class Receiver:
         lease: timedelta = timedelta(seconds=60),
         keep: timedelta | Mapping[SourceName, timedelta] = timedelta(days=7),
         same_event_within: timedelta | None = None,
+        event_scope: str | None = None,
         on_result: Callable[[Result], object] | None = None,
         clock: Callable[[], datetime] = now,
     ) -> None:
@@ -99,7 +102,8 @@ class Receiver:
         signature scheme covers it.
 
         `require_token` rejects callbacks without an idempotency token. Otherwise, they are accepted
-        as new each time, and counted by `without_token`.
+        as new each time, and counted by `without_token`. It does not apply to event streams, whose
+        events have ids.
 
         `seen` is the store of idempotency tokens, kept separately for each source: for `lease`
         while the work is under way, and for `keep` after that. The lease is renewed during the
@@ -107,9 +111,13 @@ class Receiver:
         other of the two has sent the same content to the same URL within this time, as happens
         during a migration.
 
+        `event_scope` is what the events of streams are processed for. By default, an event that
+        comes to two URLs is processed for each of them, even if their receivers share a store.
+        Receivers with the same scope process it once among them.
+
         `on_result` is called with each Accepted, Duplicate or Rejected before anything else is done
-        with it, for logs and metrics. In an event loop, it must not block. If it raises, the
-        exception is only logged.
+        with it, for logs and metrics; if `handle` receives a batch of an event stream, with that of
+        each event. In an event loop, it must not block. If it raises, the exception is only logged.
 
         Raises InvalidCallbackUrl if the URL is invalid, and ConfigurationError if another argument
         is.
@@ -125,6 +133,7 @@ class Receiver:
         self._keep = keep if isinstance(keep, Mapping) else dict.fromkeys(names, keep)
         self._lease = lease
         self._within = same_event_within
+        self._event_scope = event_scope
         self._check_settings(names, max_age=max_age, seen=seen)
         if not (
             twilio_auth_tokens
@@ -217,34 +226,37 @@ class Receiver:
 
     def receive_request(self, request: ReceivedRequest) -> Result:
         """Do the same as `receive` for a request that is a ReceivedRequest already."""
-        result = self._verify_and_claim(request)
-        self._report(result)
-        return result
+        return self._receive(self._verify(request))
 
     async def receive_async(self, request: ReceivedRequest) -> Result:
         """Do the same as `receive_request` in an event loop, with any store.
 
         The store never blocks the event loop: unless it is asynchronous, it is called in a thread.
         """
-        if self._seen is None:
-            result = self._verify_and_claim(request)
+        return await self._receive_async(self._verify(request))
+
+    async def _receive_async(self, verified: Callback | Rejected) -> Result:
+        if isinstance(verified, Rejected):
+            result = verified
+        elif self._seen is None:
+            result = self._claim(verified)
         elif (store := asynchronous(self._seen)) is None:
             from asyncio import to_thread  # noqa: PLC0415 (synchronous receivers need no asyncio)
 
-            result = await to_thread(self._verify_and_claim, request)
+            result = await to_thread(self._claim, verified)
         else:
-            result = self._verify(request)
-            if isinstance(result, Callback):
-                callback, visit = result, self._visit(result)
-                claimed = None if visit is None else await store.claim(visit)
-                result = self._result(callback, visit, claimed)
+            visit = self._visit(verified)
+            claimed = None if visit is None else await store.claim(visit)
+            result = self._result(verified, visit, claimed)
         self._report(result)
         return result
 
-    def _verify_and_claim(self, request: ReceivedRequest) -> Result:
-        callback = self._verify(request)
-        if isinstance(callback, Rejected):
-            return callback
+    def _receive(self, verified: Callback | Rejected) -> Result:
+        result = verified if isinstance(verified, Rejected) else self._claim(verified)
+        self._report(result)
+        return result
+
+    def _claim(self, callback: Callback) -> Accepted | Duplicate:
         store = None if self._seen is None else blocking(self._seen)
         visit = self._visit(callback)
         claimed = None if visit is None or store is None else store.claim(visit)
@@ -265,17 +277,28 @@ class Receiver:
         )
 
     def _visit(self, callback: Callback) -> DedupeClaimRequest | None:
-        """Return the request to claim a callback; None if there is no store or no token."""
-        if self._seen is None or callback.token is None:
+        """Return the request to claim a callback, or an event of a batch.
+
+        None if there is no store, or nothing to recognise a repeat by.
+        """
+        if self._seen is None:
             return None
+        if callback.cloud_event is not None:
+            key, content = event_key(callback, self._event_scope), None
+        else:
+            key = None if callback.token is None else (callback.source, callback.token)
+            content = None if self._within is None else callback.fingerprint
+        if key is None:
+            return None
+        source, token = key
         return DedupeClaimRequest(
-            source=callback.source,
-            token=callback.token,
+            source=source,
+            token=token,
             owner=random_hex(),
             lease=self._lease,
             keep=self._keep[callback.source],
-            content=None if self._within is None else callback.fingerprint,
-            same_event_within=self._within or timedelta(0),
+            content=content,
+            same_event_within=(self._within or timedelta(0)) if content else timedelta(0),
         )
 
     def _result(
@@ -293,7 +316,7 @@ class Receiver:
                 return Duplicate(callback)
 
     def _report(self, result: Result) -> None:
-        if isinstance(result, Accepted) and result.callback.token is None:
+        if isinstance(result, Accepted) and _is_unmarked(result.callback):
             with self._lock:
                 self._without_token += 1
         if self._on_result is not None:
@@ -311,15 +334,40 @@ class Receiver:
         raised by `work` is passed on, after the claim is released so that the next delivery can try
         again. If the store can't be reached, the answer is a 503. Raises TypeError if `work` is a
         coroutine function, or if the store is asynchronous.
+
+        Of a batch of an event stream, `work` is called with a callback for each event that is new.
+        If it raises, the other events are processed all the same, and then EventsNotDone is raised;
+        the next delivery has only the failed ones to do.
         """
+        verified = self._verify(request)
+        batch = None if isinstance(verified, Rejected) else split_batch(verified)
         try:
-            result = self.receive_request(request)
+            if batch is not None:
+                return self._handle_batch(batch, work)
+            result = self._receive(verified)
             if isinstance(result, Accepted):
                 with result:
                     _do(work, result.callback)
         except DedupeUnavailable as unavailable:
             return _unavailable(unavailable)
         return _answer(result)
+
+    def _handle_batch(self, batch: Sequence[Callback], work: Work) -> Answer:
+        if inspect.iscoroutinefunction(work):
+            raise TypeError(_COROUTINE)
+        progress = BatchProgress.of(batch)
+        for event in batch:
+            result = self._receive(event)
+            try:
+                if isinstance(result, Accepted):
+                    with result:
+                        _do(work, result.callback)
+                progress.note(result)
+            except DedupeUnavailable:
+                raise
+            except Exception as failure:  # noqa: BLE001 (whatever the application raises)
+                progress.fail(event, failure)
+        return progress.answer()
 
     async def handle_async(
         self, request: ReceivedRequest, work: Work | Callable[[Callback], Awaitable[object]]
@@ -329,17 +377,42 @@ class Receiver:
         `work` that isn't async runs in a thread. A thread can't be cancelled: if this coroutine is
         cancelled, the claim is kept until the work has ended.
         """
+        verified = self._verify(request)
+        batch = None if isinstance(verified, Rejected) else split_batch(verified)
         try:
-            result = await self.receive_async(request)
+            if batch is not None:
+                return await self._handle_batch_async(batch, work)
+            result = await self._receive_async(verified)
             if isinstance(result, Accepted):
-                if inspect.iscoroutinefunction(work):
-                    async with result:
-                        await work(result.callback)
-                else:
-                    await self._do_in_thread(result, work)
+                await self._do_async(result, work)
         except DedupeUnavailable as unavailable:
             return _unavailable(unavailable)
         return _answer(result)
+
+    async def _handle_batch_async(
+        self, batch: Sequence[Callback], work: Work | Callable[[Callback], Awaitable[object]]
+    ) -> Answer:
+        progress = BatchProgress.of(batch)
+        for event in batch:
+            result = await self._receive_async(event)
+            try:
+                if isinstance(result, Accepted):
+                    await self._do_async(result, work)
+                progress.note(result)
+            except DedupeUnavailable:
+                raise
+            except Exception as failure:  # noqa: BLE001 (whatever the application raises)
+                progress.fail(event, failure)
+        return progress.answer()
+
+    async def _do_async(
+        self, accepted: Accepted, work: Work | Callable[[Callback], Awaitable[object]]
+    ) -> None:
+        if inspect.iscoroutinefunction(work):
+            async with accepted:
+                await work(accepted.callback)
+        else:
+            await self._do_in_thread(accepted, work)
 
     async def _do_in_thread(self, accepted: Accepted, work: Work) -> None:
         from asyncio import create_task, shield  # noqa: PLC0415 (as in `receive_async`)
@@ -374,11 +447,16 @@ def _unavailable(unavailable: DedupeUnavailable) -> Answer:
     return _UNAVAILABLE
 
 
+def _is_unmarked(callback: Callback) -> bool:
+    """Return True if nothing shows a repeat of this callback."""
+    return callback.token is None and callback.cloud_event is None
+
+
 def _do(work: Work, callback: Callback) -> None:
     came = work(callback)
     if inspect.iscoroutine(came):
         came.close()
-        raise TypeError("the work is a coroutine, which `handle` can't await; use `handle_async`")
+        raise TypeError(_COROUTINE)
 
 
 async def _do_async(accepted: Accepted, work: Work) -> None:

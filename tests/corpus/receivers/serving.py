@@ -18,6 +18,7 @@ import uvicorn
 from aiohttp import web
 from twilio.request_validator import RequestValidator
 
+from ringback.core.policy.source_policy import Source
 from ringback.probe.request_runner import ProbeTimeouts
 from tests.fakes import AUTH_TOKEN, KORE_SECRET
 from tests.unit.probe.receivers import TIMES
@@ -162,6 +163,8 @@ class CorpusReceiver:
     """The path of its URL, and its query."""
     source: str | None = None
     """The source of the settings that it is for; None if it is for the built-in ones."""
+    streams_of: tuple[Source, ...] = ()
+    """The sources whose event streams it is for; empty if it is for callbacks."""
     times: ProbeTimeouts = PATIENT
 
 

@@ -5,29 +5,38 @@ from typing import Final
 
 import pytest
 
+from ringback.probe.case_kinds import ProbeCase
 from ringback.probe.probe_cases import CASES, cases_of
 from ringback.probe.probe_report import ProbeReport
 from ringback.probe.receiver_faults import ReceiverFaultKind
+from ringback.probe.stream_cases import stream_cases_of
 from tests.corpus.receivers.async_apps import ASYNC
 from tests.corpus.receivers.deduplication import DEDUPLICATION
 from tests.corpus.receivers.django_apps import DJANGO
+from tests.corpus.receivers.event_streams import STREAMS
 from tests.corpus.receivers.flask_apps import FLASK
 from tests.corpus.receivers.other_languages import OTHERS
 from tests.corpus.receivers.other_sources import OF_SETTINGS, SOURCES
 from tests.corpus.receivers.serving import CorpusReceiver, Registry, served
 from tests.unit.probe.receivers import named, probed
 
-CORPUS: Final[Registry] = FLASK | DJANGO | ASYNC | OTHERS | DEDUPLICATION | OF_SETTINGS
+CORPUS: Final[Registry] = FLASK | DJANGO | ASYNC | OTHERS | DEDUPLICATION | OF_SETTINGS | STREAMS
 AT_ONCE: Final = 20
 
 pytestmark = pytest.mark.timeout(180)  # seconds for all of them; about 20 on an idle machine
+
+
+def cases_for(receiver: CorpusReceiver) -> tuple[ProbeCase, ...]:
+    if receiver.streams_of:
+        return stream_cases_of(receiver.streams_of)
+    return CASES if receiver.source is None else cases_of([receiver.source], SOURCES)
 
 
 async def report_on(receiver: CorpusReceiver, room: asyncio.Semaphore) -> ProbeReport:
     async with room, served(receiver) as running:
         return await probed(
             running.backend.url,
-            cases=CASES if receiver.source is None else cases_of([receiver.source], SOURCES),
+            cases=cases_for(receiver),
             timeouts=receiver.times,
             read_counter=running.backend.count,
             restart=running.restart,

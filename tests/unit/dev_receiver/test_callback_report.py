@@ -9,12 +9,14 @@ from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.core.policy.source_policy import Source
 from ringback.dev_receiver.callback_report import TerminalLineStyle, as_lines, as_record
 from ringback.dev_receiver.forwarder import ForwardingResult
-from ringback.dev_receiver.received_callback import CheckedRequest
+from ringback.dev_receiver.received_callback import CheckedRequest, CountedEvent
 from ringback.dev_receiver.responses import FailureMode, ListenerResponse
 from ringback.dev_receiver.seen_tokens import SeenTokenCount
+from ringback.receiver.events import CloudEvents, read_event, typed_event
 from ringback.receiver.verification import Reason, ReceivedRequest, Rejected, Verified
 from tests.fakes import NOW, TOKENS
 from tests.senders import received, rendered
+from tests.stream_events import B1, KORE_TEST, data_of, enveloped, events_of, streamed
 
 FIRST = SeenTokenCount(times=1, since=NOW)
 RETRY = SeenTokenCount(times=2, since=NOW)
@@ -316,3 +318,127 @@ def test_a_test_event_is_shown_as_the_json_that_it_is() -> None:
     headers = (("content-type", "Application/JSON; charset=utf-8"),)
     request = ReceivedRequest("POST", "/path", headers, b'[{"time":"09:48+00:00"}]')
     assert '      JSON  [{"time":"09:48+00:00"}]' in shown(checked(request=request))
+
+
+# ---- event streams -------------------------------------------------------------------------------
+
+
+def stream(
+    source: Source, document: object, *times: int, token: str | None = "batch", **changes: Any
+) -> CheckedRequest:
+    """Return a request whose events have come so many times; a test event has no number."""
+    request = streamed(source, document)
+    event = read_event(request)
+    events = [typed_event(each) for each in event.events] if isinstance(event, CloudEvents) else []
+    counts = [SeenTokenCount(times=n, since=NOW) for n in times]
+    return replace(
+        CheckedRequest(NOW, request, Verified(source, token), None, answered=200),
+        events=tuple(map(CountedEvent, events, counts)) if events else (CountedEvent(event, None),),  # pyright: ignore[reportArgumentType]
+        **changes,
+    )
+
+
+def test_a_batch_has_a_line_for_each_event_and_one_token() -> None:
+    other = enveloped(data_of(1), Source.KORE, id="VW01", type="com.example.thing") | {"data": {}}
+    batch = [*events_of(Source.KORE, 2, 6), other]
+    assert (
+        shown(stream(Source.KORE, batch, 1, 2, 1))
+        == """\
+14:40:58Z  kore  POST /events
+      attachment.rejected  HSab3f06be8f5d32caecb91e8a306c6c08  2024-10-15T08:30:00Z  EZ00000000000000000000000000000002  error 83705
+      data-session.ended   HSab3f06be8f5d32caecb91e8a306c6c08  2024-10-15T08:45:02Z  EZ00000000000000000000000000000006  seen before, 2nd time
+      com.example.thing    2024-10-15T08:30:00Z  VW01
+  token      batch (of the batch)
+  signature  right
+  delivery   3 events, 1 seen before: do the work of each event only once
+  answered   200"""  # noqa: E501 (as it is printed)
+    )
+
+
+def test_a_batch_of_new_events_without_a_token_needs_none() -> None:
+    what = stream(Source.TWILIO, events_of(Source.TWILIO, 1), 1, token=None)
+    assert line_of(what, "token") == "none; events have ids"
+    assert line_of(what, "delivery") == "1 event, first time"
+
+
+@pytest.mark.parametrize(
+    ("source", "document", "line"),
+    [
+        (
+            Source.TWILIO,
+            B1,
+            "test event  cae2f9e2-c277-4612-8ad3-93c1a7a3ef88  2026-06-10T06:02:54Z",
+        ),
+        (
+            Source.KORE,
+            [dict(KORE_TEST)],
+            "test event  88bf54a9-f2fb-40b6-8faf-e6c5a3c348d2  2024-09-25T19:09:48Z",
+        ),
+    ],
+)
+def test_a_test_event_has_a_line(source: Source, document: object, line: str) -> None:
+    text = shown(stream(source, document))
+    assert f"      {line}\n" in text
+    assert "delivery" not in text
+
+
+def test_of_very_many_events_only_the_first_are_shown() -> None:
+    batch = events_of(Source.TWILIO, *range(1, 121))
+    text = shown(stream(Source.TWILIO, batch, *[1] * 120))
+    assert text.count("HSab3f06be8f5d32caecb91e8a306c6c08") == 100
+    assert "and 20 more" in text
+
+
+def test_times_at_the_end_of_the_calendar_are_shown_as_they_came() -> None:
+    event = enveloped(data_of(1, timestamp="9999-12-31T23:59:59-12:00"), Source.KORE)
+    event["time"] = "2024-10-15T10:30:00+02:00"
+    assert "9999-12-31T23:59:59-12:00" in shown(stream(Source.KORE, [event], 1))
+    other = event | {"type": "com.example.thing"}
+    assert "2024-10-15T08:30:00Z" in shown(stream(Source.KORE, [other], 1))
+
+
+def test_the_advice_about_a_failure_is_that_for_streams() -> None:
+    batch = {source: stream(source, events_of(source, 1), 1, answered=422) for source in Source}
+    assert "Twilio discards a batch of events after a 4xx" in shown(batch[Source.TWILIO])
+    assert "tries again" not in shown(batch[Source.KORE])
+    for status in (429, 500):
+        text = shown(replace(batch[Source.TWILIO], answered=status))
+        assert "discards" not in text
+        assert "tries again" not in text
+
+
+def test_with_events_each_event_is_shown_as_the_toolkit_reads_it() -> None:
+    what = stream(Source.TWILIO, events_of(Source.TWILIO, 1, 3), 1, 1)
+    text = "\n".join(line.text for line in as_lines(what, verbose=False, with_event=True))
+    assert text.count("  event  ConnectionEvent\n") == 2
+    assert "      account_sid" in text
+    assert "cloud_event" not in text
+
+
+def test_the_record_has_the_events_and_how_often_they_came() -> None:
+    record = as_record(stream(Source.KORE, events_of(Source.KORE, 6, 7), 1, 2))
+    assert json.loads(json.dumps(record))["events"] == [
+        {
+            "type": "com.twilio.iot.supersim.connection.data-session.ended",
+            "is_test": False,
+            "id": "EZ00000000000000000000000000000006",
+            "event_sid": "EZ00000000000000000000000000000006",
+            "sim_sid": "HSab3f06be8f5d32caecb91e8a306c6c08",
+            "time": "2024-10-15T08:45:02+00:00",
+            "seen_before": False,
+            "times_seen": 1,
+        },
+        {
+            "type": "com.twilio.iot.supersim.connection.data-session.failed",
+            "is_test": False,
+            "id": "EZ00000000000000000000000000000007",
+            "event_sid": "EZ00000000000000000000000000000007",
+            "sim_sid": "HSab3f06be8f5d32caecb91e8a306c6c08",
+            "time": "2024-10-15T08:30:02+00:00",
+            "seen_before": True,
+            "times_seen": 2,
+        },
+    ]
+    test = as_record(stream(Source.TWILIO, B1))["events"]
+    assert [(each["is_test"], each["type"]) for each in test] == [(True, None)]
+    assert "events" not in as_record(checked())

@@ -18,6 +18,7 @@ from ringback.receiver.verification import (
 )
 from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, KORE_SECRET, FakeClock, RecordingTransport
 from tests.senders import received, rendered
+from tests.stream_events import B1, events_of, streamed
 
 SECRETS = ReceiverSecrets((AUTH_TOKEN,), (KORE_SECRET,))
 
@@ -95,3 +96,31 @@ async def test_the_url_behind_a_proxy_is_the_configured_one() -> None:
     inside = tuple(pair for pair in request.headers if pair[0] != "Host")
     checked = await listener.hear(replace(request, headers=(("Host", "127.0.0.1:9000"), *inside)))
     assert isinstance(checked.verdict, Verified)
+
+
+# ---- event streams -------------------------------------------------------------------------------
+
+EVENTS_URL = "https://public.example/events"
+
+
+def times(checked: CheckedRequest) -> list[int | None]:
+    return [each.seen and each.seen.times for each in checked.events]
+
+
+async def test_each_event_of_a_batch_is_counted_across_batches_and_sources() -> None:
+    listener = Listener(ListenOptions(SECRETS, configured=CallbackUrl.parse(EVENTS_URL)))
+    batches = [(Source.KORE, (1, 2)), (Source.KORE, (2, 3)), (Source.TWILIO, (3, 4))]
+    checked = [
+        await listener.hear(streamed(source, events_of(source, *numbers), url=EVENTS_URL))
+        for source, numbers in batches
+    ]
+    assert [type(each.verdict) for each in checked] == [Verified] * 3
+    assert [times(each) for each in checked] == [[1, 1], [2, 1], [2, 1]]
+
+
+async def test_test_events_are_never_repeats() -> None:
+    listener = Listener(ListenOptions(SECRETS, configured=CallbackUrl.parse(EVENTS_URL)))
+    for _ in range(2):
+        checked = await listener.hear(streamed(Source.TWILIO, B1, url=EVENTS_URL))
+        assert isinstance(checked.verdict, Verified)
+        assert times(checked) == [None]

@@ -1,9 +1,10 @@
 """`ringback migrate`: moves callback URLs to another source by a plan, and back."""
 
+import sys
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 
 import click
 
@@ -67,7 +68,7 @@ def migrate() -> None:
     A callback URL chooses the source that sends to it by its fragment, `#cbs=kore` or
     `#cbs=twilio`. The commands edit that fragment: `inventory` lists the URLs, `plan` writes the
     edits to a file, `apply` makes them step by step, `status` shows the state of each edit, and
-    `revert` undoes them.
+    `revert` undoes them. `streams` compares the event streams of both sources.
     """
 
 
@@ -404,6 +405,39 @@ async def revert(
     )
 
 
+@command(
+    "streams",
+    examples={
+        "ringback migrate streams streams.jsonl": (
+            "Compare what `ringback listen --json` has written to a file."
+        )
+    },
+)
+@argument(
+    "files",
+    metavar="FILE...",
+    nargs=-1,
+    required=True,
+    type=click.File("rb"),
+    help="Files with captured requests, in any format that `ringback verify` reads, such as the"
+    " output of `ringback listen --json`; - is standard input.",
+)
+@_output()
+def streams(*, files: tuple[IO[bytes], ...], as_json: bool) -> None:
+    """Compare the event streams of twilio and kore that one receiver gets.
+
+    While an account has a stream of each, every event comes twice, with the same event_sid. The
+    command counts these pairs, and lists the events that came by one source only: their types,
+    times and SIDs. Test events, and requests of no stream, are counted apart. Signatures are not
+    checked.
+
+    Exit code: 0 if every event came by both sources; 1 if one did not; 2 if a file can't be read.
+    """
+    from ringback.cli.migrate.stream_comparison import print_stream_comparison
+
+    sys.exit(print_stream_comparison(files, as_json=as_json))
+
+
 def _refuse_without_effect(*names: str) -> None:
     """Raise UsageError if one of these options is given, since a plan makes it useless."""
     context = click.get_current_context()
@@ -413,5 +447,5 @@ def _refuse_without_effect(*names: str) -> None:
             raise click.UsageError(f"{flag} has no effect with a plan: leave out one of the two")
 
 
-for _command in (inventory, plan, apply, status, revert):
+for _command in (inventory, plan, apply, status, revert, streams):
     migrate.add_command(_command)

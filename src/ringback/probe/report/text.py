@@ -13,6 +13,7 @@ from ringback.probe.case_kinds import (
     GenuineCase,
     ProbeCase,
     RepeatedCallbackCase,
+    RepeatedEventsCase,
 )
 from ringback.probe.probe_report import OPEN, CaseResult, CaseVerdict, ProbeReport
 from ringback.probe.receiver_faults import ReceiverFaultKind
@@ -143,7 +144,7 @@ def _columns(case: ProbeCase) -> list[str]:
             return []
         case GenuineCase(source, method) | ForgedCase(source, method):
             return [f"{source} {method}"]
-        case RepeatedCallbackCase(source):
+        case RepeatedCallbackCase(source) | RepeatedEventsCase(source):
             return [str(source)]
         case _:
             return []
@@ -154,7 +155,7 @@ def _row(case: ProbeCase) -> str:
     match case.plan:
         case GenuineCase(source, method) | ForgedCase(source, method):
             return case.name.removeprefix(f"{source}-").removeprefix(f"{method.lower()}-")
-        case RepeatedCallbackCase(source):
+        case RepeatedCallbackCase(source) | RepeatedEventsCase(source):
             return case.name.removeprefix(f"{source}-")
         case _:
             return case.name

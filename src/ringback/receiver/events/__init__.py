@@ -3,6 +3,7 @@
     match read_event(request):
         case SimUpdated(sim_sid=sid, sim_status=SimStatus.ACTIVE): ...
         case SmsCommandChanged(status=MessageStatus.RECEIVED, payload=text): ...
+        case CloudEvents(events=events): ...  # each of them: typed_event(event)
         case TestEvent(): ...
         case UnknownEvent(why=why): ...
 
@@ -27,18 +28,32 @@ from ringback.receiver.events.cloud_events import (
     TestEvent,
     event_of_json,
 )
+from ringback.receiver.events.connection_event import (
+    CellLocation,
+    ConnectionEvent,
+    ConnectionEventType,
+    EventError,
+    StreamEvent,
+    VisitedNetwork,
+    event_sid_of,
+    typed_event,
+)
 from ringback.receiver.events.form_events import event_of_form
 from ringback.receiver.events.parse import Event, read_event
 from ringback.receiver.events.unreadable_event import UnknownEvent
 
 __all__ = [
+    "CellLocation",
     "CloudEvent",
     "CloudEvents",
     "CommandChanged",
+    "ConnectionEvent",
+    "ConnectionEventType",
     "Direction",
     "EsimProfileChanged",
     "EsimStatus",
     "Event",
+    "EventError",
     "IpCommandChanged",
     "IpStatus",
     "Json",
@@ -47,10 +62,14 @@ __all__ = [
     "SimStatus",
     "SimUpdated",
     "SmsCommandChanged",
+    "StreamEvent",
     "TestEvent",
     "UnknownEvent",
+    "VisitedNetwork",
     "WirelessStatus",
     "event_of_form",
     "event_of_json",
+    "event_sid_of",
     "read_event",
+    "typed_event",
 ]

@@ -1,7 +1,7 @@
-"""Reads the JSON that KORE sends: arrays of CloudEvents, or the test event of KORE's portal.
+"""Reads the JSON of event streams: arrays of CloudEvents, or a test event, of Twilio or KORE.
 
-The format is CloudEvents 1.0 in JSON, in an array as in KORE's documented sample. Reading never
-raises, whatever the body contains.
+The format is CloudEvents 1.0 in JSON, in an array. Twilio's is said to be a single object at times,
+which is read as an array of one. Reading never raises, whatever the body contains.
 """
 
 import json
@@ -25,6 +25,8 @@ Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | Non
 """A JSON value as `json.loads` returns it."""
 
 _VERSION: Final = "1.0"
+_TEST_EVENTS: Final = (TEST_EVENT_TYPE, "com.twilio.eventstreams.test-event")
+"""The types of both vendors' test events; Twilio's is in its blog of 2026-06-24."""
 # RFC 3339, 5.6. `fromisoformat` alone also accepts a date without a time, or without an offset.
 _TIME: Final = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})"
@@ -43,10 +45,13 @@ _SORTS: Final[Mapping[type, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class CloudEvent:
-    """One event of KORE's Event Streams."""
+    """One event of an event stream, of Twilio or KORE."""
 
     id: str
-    """The event's identifier, which is the same in each delivery of the event."""
+    """The event's identifier, which is the same in each delivery of the event.
+
+    All of an account's test events at Twilio have the same one: the SID of the account.
+    """
     source: str
     type: str
     time: datetime | None
@@ -66,7 +71,10 @@ class CloudEvents:
 
 @dataclass(frozen=True, slots=True)
 class TestEvent:
-    """The event that KORE's portal sends to test a URL; the application has nothing to do."""
+    """An event that KORE's portal or Twilio's API sends to test a URL.
+
+    The application has nothing to do.
+    """
 
     # Without this, pytest would collect the class as tests in every file that imports it.
     __test__: ClassVar = False
@@ -79,8 +87,8 @@ class TestEvent:
 def event_of_json(body: bytes) -> TestEvent | CloudEvents | UnknownEvent:
     """Return the events of a JSON body, or an UnknownEvent if they can't be read; never raises.
 
-    A single test event, as KORE's portal sends it, is returned as a TestEvent. Attributes that
-    CloudEvent has no field for are ignored.
+    A test event that is alone, as both vendors send it, is returned as a TestEvent. Attributes
+    that CloudEvent has no field for are ignored.
 
     >>> event_of_json(b'{"id": "1"}').why
     'the body is an object; expected an array of CloudEvents'
@@ -89,6 +97,16 @@ def event_of_json(body: bytes) -> TestEvent | CloudEvents | UnknownEvent:
         return _read(_parse(body))
     except EventParseError as unreadable:
         return UnknownEvent((), str(unreadable))
+
+
+def read_test_event(event: CloudEvent) -> TestEvent | None:
+    """Return the test event that this event is; None for any other event.
+
+    Raises EventParseError if it has no test id.
+    """
+    if event.type not in _TEST_EVENTS:
+        return None
+    return TestEvent(_required(event.data, "test_id", "[0].data"), event.id, event.time)
 
 
 def _parse(body: bytes) -> Json:
@@ -119,12 +137,13 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 def _read(document: Json) -> TestEvent | CloudEvents:
+    if isinstance(document, dict) and "specversion" in document:
+        document = [document]
     if not isinstance(document, list):
         raise EventParseError(f"the body is {_sort_of(document)}; expected an array of CloudEvents")
     events = tuple(_cloud_event(f"[{index}]", item) for index, item in enumerate(document))
-    if len(events) == 1 and events[0].type == TEST_EVENT_TYPE:
-        return _test_event(events[0])
-    return CloudEvents(events)
+    test = read_test_event(events[0]) if len(events) == 1 else None
+    return test or CloudEvents(events)
 
 
 def _cloud_event(place: str, item: Json) -> CloudEvent:
@@ -142,21 +161,27 @@ def _cloud_event(place: str, item: Json) -> CloudEvent:
     )
 
 
-def _test_event(event: CloudEvent) -> TestEvent:
-    return TestEvent(_required(event.data, "test_id", "[0].data"), event.id, event.time)
-
-
 def _time(item: Json, place: str) -> datetime | None:
     given = _optional(item, "time", place)
     if given is None:
         return None
+    time = read_rfc3339(given)
+    if time is None:
+        raise unfit(f"{place}.time", given, "a time in the format of RFC 3339")
+    return time
+
+
+def read_rfc3339(text: str) -> datetime | None:
+    """Return a time in the format of RFC 3339, to the microsecond; None for any other text.
+
+    >>> read_rfc3339("2024-10-15T08:30:02.1234567Z").isoformat(), read_rfc3339("2024-10-15")
+    ('2024-10-15T08:30:02.123456+00:00', None)
+    """
     try:
         # RFC 3339 allows lower case for both letters, T and Z.
-        if _TIME.fullmatch(given.upper()):
-            return datetime.fromisoformat(given.upper())
+        return datetime.fromisoformat(text.upper()) if _TIME.fullmatch(text.upper()) else None
     except ValueError:  # a date that doesn't exist, such as 30 February
-        pass
-    raise unfit(f"{place}.time", given, "a time in the format of RFC 3339")
+        return None
 
 
 def _required(item: Json, name: str, place: str) -> str:

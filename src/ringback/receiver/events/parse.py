@@ -1,21 +1,36 @@
 """Reads the event of a request, from its parameters or from CloudEvents in JSON."""
 
 from ringback.core.events.payload import Event as SenderEvent
-from ringback.receiver.events.cloud_events import CloudEvents, TestEvent, event_of_json
+from ringback.receiver.events.cloud_events import CloudEvents, event_of_json
+from ringback.receiver.events.connection_event import StreamEvent
 from ringback.receiver.events.form_events import event_of_form
 from ringback.receiver.events.unreadable_event import UnknownEvent
 from ringback.receiver.verification import ReceivedRequest
 
-Event = SenderEvent | TestEvent | CloudEvents | UnknownEvent
-"""All types that `read_event` returns; the first five are the sender's own records."""
+Event = SenderEvent | CloudEvents | StreamEvent | UnknownEvent
+"""All types of events; those of SenderEvent are the sender's own records.
+
+`read_event` returns CloudEvents for a batch of a stream, and `typed_event` each event of it.
+"""
 
 
 def read_event(request: ReceivedRequest) -> Event:
     """Return the event of a request, or an UnknownEvent; never raises, and verifies no signature.
 
-    A test event sent by GET is an UnknownEvent, since it has no parameters.
+    A test event sent by GET without a body is an UnknownEvent, since it has no parameters.
     """
-    parameters = request.parameters
-    if not parameters and request.is_json and request.method != "GET":
+    parameters = [] if _has_cloud_events(request) else request.parameters
+    if not parameters and request.is_json and (request.body or request.method != "GET"):
         return event_of_json(request.body)
     return event_of_form(parameters)
+
+
+def _has_cloud_events(request: ReceivedRequest) -> bool:
+    """Return True if the body is what an event stream sends, and no JSON with parameters.
+
+    A GET of a stream has its events in the body, and only Twilio's `bodySHA256` in the query.
+    """
+    if not request.is_json:
+        return False
+    body = request.body.lstrip()
+    return body.startswith(b"[") or (body.startswith(b"{") and b'"specversion"' in body)
