@@ -61,8 +61,7 @@ class MemoryStreamEvents:
 
     def pending(self, subscription_sid: str, *, limit: int) -> Sequence[PendingEvent]:
         numbers = sorted(number for sid, number in self.waiting if sid == subscription_sid)
-        events = [(number, self.events[number]) for number in numbers[:limit]]
-        return [PendingEvent(at, one.sim_sid, one.type, len(one.data)) for at, one in events]
+        return [PendingEvent.of(number, self.events[number]) for number in numbers[:limit]]
 
     def count_pending(self, subscription_sid: str, *, limit: int) -> int:
         return min(limit, sum(sid == subscription_sid for sid, _ in self.waiting))

@@ -147,6 +147,13 @@ ALLOWED: Final = (
         r"SCAN receiver_checks USING INDEX receiver_checks_by_date",
         "of all accounts, in the order of the index",
     ),
+    (r"FROM stream_subscriptions ORDER", r"SCAN stream_subscriptions$", "the query is for all"),
+    (r"FROM stream_subscriptions WHERE EXISTS", r"SCAN stream_sub", "few, once at the start"),
+    (
+        r"FROM stream_batches ORDER BY first_event_id",
+        r"SCAN stream_batches USING COVERING INDEX stream_batches_by_event",
+        "the first ones, in the order of the index",
+    ),
     (r"DELETE FROM destination_settings", r"SCAN destination_settings$", "few, once in a pass"),
     (r"FROM destination_states", r"SCAN destination_states$", "few, when shards are taken over"),
     (r"FROM \( ?SELECT", r"SCAN (kept|listed|copies|counted)$", "a part that an index has found"),

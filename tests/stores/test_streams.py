@@ -134,7 +134,7 @@ async def test_an_event_waits_for_each_of_its_subscribers_in_order(store: Store)
         (sim_sid(1), STARTED),
     ]
     assert [one.number for one in first] == sorted(one.number for one in first)
-    assert first[0].size == len(ours(1).data)
+    assert first[0].size == len(ours(1).data.encode())
     assert await pending(store, 2) == first[:2]
     assert await pending(store, limit=1) == first[:1]
     await store.transact(

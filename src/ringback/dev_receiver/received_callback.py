@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from ringback.dev_receiver.forwarder import ForwardingResult
 from ringback.dev_receiver.responses import FailureMode
 from ringback.dev_receiver.seen_tokens import SeenTokenCount
-from ringback.receiver.events import StreamEvent
+from ringback.receiver.events import TypedEvent
 from ringback.receiver.verification import ReceivedRequest, Verdict
 
 
@@ -14,7 +14,7 @@ from ringback.receiver.verification import ReceivedRequest, Verdict
 class CountedEvent:
     """An event of an event stream, and how often it has come."""
 
-    event: StreamEvent
+    event: TypedEvent
     seen: SeenTokenCount | None
     """How often this event has come, from either source; None for a test event."""
 

@@ -9,11 +9,12 @@ of them is being sent for the first time, no later event of that SIM is in anoth
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
 
 from ringback.core.policy.source_policy import Source
 from ringback.core.streams.event_types import StreamEventType
 from ringback.core.streams.sink import SinkType, StreamSink
+from ringback.core.streams.stream_event import StreamEvent
 
 _MOST_OF_KORE: Final = 50
 _LARGEST_OF_TWILIO: Final = 64_000
@@ -33,6 +34,11 @@ class PendingEvent(NamedTuple):
     size: int
     """The length of its data, in bytes."""
 
+    @classmethod
+    def of(cls, number: int, event: StreamEvent) -> Self:
+        """Return the stored event with this number as one that waits."""
+        return cls(number, event.sim_sid, event.type, len(event.data.encode()))
+
 
 @dataclass(frozen=True, slots=True)
 class BatchRules:
@@ -46,7 +52,7 @@ class BatchRules:
     """How long a batch that is not full waits for more events."""
 
     @classmethod
-    def of(cls, sink: StreamSink, kore_wait: timedelta) -> "BatchRules":
+    def of(cls, sink: StreamSink, kore_wait: timedelta) -> Self:
         """Return the rules for a sink; `kore_wait` is how long a batch from kore may wait."""
         if sink.sink_type is SinkType.KINESIS:
             return cls()

@@ -1,5 +1,5 @@
 """Operations on event streams: sinks, subscriptions, and the events that they get.
 
-Twilio's Events API and the portal use the same operations, each for the streams of its source.
+May import what `operations` may, but neither `supersim` nor `wireless`.
 Start with `publish`.
 """

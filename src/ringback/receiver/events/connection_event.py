@@ -117,11 +117,11 @@ class ConnectionEvent:
     """The event as it came, with its envelope, its whole type, and fields that are not above."""
 
 
-StreamEvent: TypeAlias = ConnectionEvent | TestEvent | CloudEvent
+TypedEvent: TypeAlias = ConnectionEvent | TestEvent | CloudEvent
 """The types that `typed_event` returns."""
 
 
-def typed_event(event: CloudEvent) -> StreamEvent:
+def typed_event(event: CloudEvent) -> TypedEvent:
     """Return an event as a ConnectionEvent or a TestEvent, or else unchanged; never raises.
 
     An event of another type stays a CloudEvent, and so does one that lacks a required field, or has

@@ -2,12 +2,12 @@
 
 from ringback.core.events.payload import Event as SenderEvent
 from ringback.receiver.events.cloud_events import CloudEvents, event_of_json
-from ringback.receiver.events.connection_event import StreamEvent
+from ringback.receiver.events.connection_event import TypedEvent
 from ringback.receiver.events.form_events import event_of_form
 from ringback.receiver.events.unreadable_event import UnknownEvent
 from ringback.receiver.verification import ReceivedRequest
 
-Event = SenderEvent | CloudEvents | StreamEvent | UnknownEvent
+Event = SenderEvent | CloudEvents | TypedEvent | UnknownEvent
 """All types of events; those of SenderEvent are the sender's own records.
 
 `read_event` returns CloudEvents for a batch of a stream, and `typed_event` each event of it.

@@ -111,17 +111,26 @@ class SqlStreamEvents:
     def page(
         self, account_sid: str, which: StreamEventFilter, window: PageWindow
     ) -> RecordPage[StreamEvent]:
-        owner = [whose(account_sid)]
-        found: list[Condition] = owner
         if which.sim_sid is not None:
-            found = [*owner, ("sim_sid = ?", which.sim_sid)]
+            index, found = "INDEXED BY stream_events_of_sim", ("sim_sid = ?", which.sim_sid)
+        else:
+            is_own = account_sid != EVERY
+            index = "INDEXED BY stream_events_of_account" if is_own else "NOT INDEXED"
+            found = whose(account_sid)
         looked_at: list[Condition] = [
             ("type = ?", None if which.type is None else _TYPES.index(which.type)),
             ("created_us >= ?", maybe_to_us(which.since)),
             ("created_us < ?", maybe_to_us(which.until)),
         ]
+        if which.sim_sid is not None:
+            looked_at.append(whose(account_sid))
         listing = SqlListQuery(
-            "stream_events", found, looked_at, _EVENT_COLUMNS, key="id", place=_PLACE
+            f"stream_events {index}",
+            [found],
+            looked_at,
+            _EVENT_COLUMNS,
+            key="stream_events.id",
+            place=_PLACE,
         )
         rows, stopped_at = read_page(
             self._session.read_queued, listing, account_sid=account_sid, window=window
@@ -130,15 +139,12 @@ class SqlStreamEvents:
 
     def pending(self, subscription_sid: str, *, limit: int) -> Sequence[PendingEvent]:
         rows = self._session.read_queued(
-            "SELECT stream_events.id, sim_sid, type, length(data)"
-            " FROM stream_pending CROSS JOIN stream_events ON stream_events.id = event_id"
-            " WHERE subscription_sid = ? ORDER BY event_id LIMIT ?",
+            "SELECT event_id FROM stream_pending WHERE subscription_sid = ?"
+            " ORDER BY event_id LIMIT ?",
             (subscription_sid, limit),
         ).fetchall()
-        return [
-            PendingEvent(number, sim_sid, _TYPES[type_], size)
-            for number, sim_sid, type_, size in map(tuple, rows)
-        ]
+        numbers: list[int] = [number for (number,) in rows]
+        return list(map(PendingEvent.of, numbers, self.numbered(numbers)))
 
     def count_pending(self, subscription_sid: str, *, limit: int) -> int:
         (count,) = self._session.read_queued(

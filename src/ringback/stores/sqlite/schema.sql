@@ -1010,7 +1010,7 @@ CREATE TABLE stream_events (
     data TEXT NOT NULL
 ) STRICT;
 CREATE INDEX stream_events_of_account ON stream_events (account_sid, id);
-CREATE INDEX stream_events_of_sim ON stream_events (account_sid, sim_sid, id);
+CREATE INDEX stream_events_of_sim ON stream_events (sim_sid, id);
 CREATE INDEX stream_events_by_date ON stream_events (created_us);
 
 -- Who waits for which event. A row goes when the event is in a batch.

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from ringback.core.policy.source_policy import Source
 from ringback.core.streams.batch_plan import BatchRules, PendingEvent, plan_batches
 from ringback.core.streams.event_types import StreamEventType
-from tests.streams import ARN, ENDED, STARTED, UPDATED, a_sink
+from tests.streams import ARN, ENDED, STARTED, UPDATED, a_sink, an_event_of
 
 SECOND = timedelta(seconds=1)
 KORE = BatchRules.of(a_sink(), SECOND)
@@ -29,6 +29,11 @@ def numbers(
 ) -> list[list[int]]:
     batches = plan_batches(events, rules, busy=busy, most=most, is_time_over=is_time_over)
     return [[event.number for event in batch] for batch in batches]
+
+
+def test_the_size_of_an_event_is_in_bytes() -> None:
+    event = an_event_of(7, sim_unique_name="ü")
+    assert PendingEvent.of(3, event) == (3, event.sim_sid, STARTED, len(event.data) + 1)
 
 
 def test_the_rules_are_those_of_each_kind_of_sink() -> None:

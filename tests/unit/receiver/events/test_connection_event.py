@@ -13,8 +13,8 @@ from ringback.receiver.events import (
     ConnectionEvent,
     ConnectionEventType,
     EventError,
-    StreamEvent,
     TestEvent,
+    TypedEvent,
     UnknownEvent,
     VisitedNetwork,
     event_of_json,
@@ -27,7 +27,7 @@ from tests.stream_events import B1, PREFIX, compact, data_of, enveloped, events_
 both_sources = pytest.mark.parametrize("source", list(Source))
 
 
-def read(event: object) -> StreamEvent:
+def read(event: object) -> TypedEvent:
     batch = event_of_json(compact([event]))
     assert isinstance(batch, CloudEvents), batch
     return typed_event(batch.events[0])

@@ -53,7 +53,7 @@ CREATE TABLE stream_events (
     data text NOT NULL
 );
 CREATE INDEX stream_events_of_account ON stream_events (account_sid, id);
-CREATE INDEX stream_events_of_sim ON stream_events (account_sid, sim_sid, id);
+CREATE INDEX stream_events_of_sim ON stream_events (sim_sid, id);
 CREATE INDEX stream_events_by_date ON stream_events (created_us);
 
 CREATE TABLE stream_pending (
