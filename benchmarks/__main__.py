@@ -28,6 +28,7 @@ from benchmarks import (
     protected,
     receiver_checks,
     restarts,
+    streams,
     years,
 )
 from benchmarks.figures import REFERENCE, Figure, cost, table, to_json
@@ -57,6 +58,7 @@ BENCHMARKS: Final[Mapping[str, Callable[[Run], Awaitable[list[Figure]]]]] = {
     "T16": years.measure,
     "T17": protected.measure,
     "T18": console.measure,
+    "T19": streams.measure,
 }
 _PEERS: Final = "T6"
 _UNDISTURBED: Final = 0.85

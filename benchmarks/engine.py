@@ -23,9 +23,12 @@ from ringback.core.http.allowed_addresses import LOOPBACK
 from ringback.core.http.http_exchange import AttemptResult, ReceiverResponseRecord, RequestTimings
 from ringback.core.http.outcome import DeliveredOutcome
 from ringback.core.http.ssrf_guard import SsrfGuard
-from ringback.core.policy.source_policy import NOTICE
+from ringback.core.policy.source_policy import NOTICE, Source
 from ringback.core.sids import SID_BYTES, SidKind, make_sid
 from ringback.core.sims.sim_updated import SimUpdated
+from ringback.core.streams.event_types import LATEST_VERSION, StreamEventType
+from ringback.core.streams.sink import SinkType, StreamSink, StreamSubscription
+from ringback.core.streams.stream_event import StreamEvent
 from ringback.core.supersim.fleet import Fleet, NetworkAccessProfile
 from ringback.core.supersim.sim import SimStatus, SuperSim
 from ringback.data_folder import DataFolder, OpenStore, StoreOptions
@@ -37,6 +40,7 @@ from ringback.ports import (
     CallbackFilter,
     Cluster,
     DeliveryClaim,
+    NewCallbackQueue,
     PageWindow,
     Settlement,
     SoleProcess,
@@ -55,6 +59,9 @@ _TIMINGS: Final = RequestTimings(1.5, None, None, None, 1.25)
 _ANSWER: Final = ReceiverResponseRecord(200, (("Content-Length", "0"),), b"")
 _WAITING: Final = CallbackFilter(statuses=frozenset({CallbackStatus.SCHEDULED}))
 _ROWS_AT_ONCE: Final = 1000
+_SINK, _SUBSCRIPTION = "DG" + "1" * 32, "DF" + "1" * 32
+_REST_OF_DATA: Final = f'"rest":"{"x" * 900}"'
+"""As much as a real event has besides the two SIDs."""
 ACCOUNT_SID: Final = _ACCOUNT.sid
 AUTH_TOKEN: Final = _ACCOUNT.auth_token
 FLEETS: Final = ("most", "others", "few")
@@ -149,6 +156,67 @@ async def fill(store: OpenStore, callbacks: Iterable[CallbackRecord]) -> None:
         await store.transact(lambda tx, some=some: _add(tx, some))
 
 
+async def subscribe(store: OpenStore, url: str) -> None:
+    """Send all events of an account to a webhook, in batches from kore."""
+
+    def work(tx: Transaction) -> None:
+        now = _CLOCK.now()
+        _add_account(tx)
+        tx.streams.sinks.add(
+            StreamSink(
+                sid=_SINK,
+                account_sid=_ACCOUNT.sid,
+                source=Source.KORE,
+                description="bench",
+                sink_type=SinkType.WEBHOOK,
+                url=CallbackUrl.parse(url),
+                date_created=now,
+                date_updated=now,
+            )
+        )
+        tx.streams.subscriptions.add(
+            StreamSubscription(
+                sid=_SUBSCRIPTION,
+                account_sid=_ACCOUNT.sid,
+                sink_sid=_SINK,
+                source=Source.KORE,
+                description="bench",
+                types=dict.fromkeys(StreamEventType, LATEST_VERSION),
+                date_created=now,
+                date_updated=now,
+            )
+        )
+
+    await store.transact(work)
+
+
+async def publish(store: OpenStore, queue: NewCallbackQueue, url: str, sims: Iterable[int]) -> None:
+    """Publish one event of each of these SIMs, in one transaction."""
+    destination = CallbackUrl.parse(url).destination
+
+    def work(tx: Transaction) -> None:
+        for number in sims:
+            tx.streams.events.add(_event_of(number), [_SUBSCRIPTION])
+        queue.expect_events(tx, {_SUBSCRIPTION: destination})
+
+    await store.transact(work)
+
+
+async def waiting_events(store: OpenStore, *, limit: int) -> int:
+    """Return how many events are in no batch yet, at most `limit`."""
+    return await store.transact(
+        lambda tx: tx.streams.events.count_pending(_SUBSCRIPTION, limit=limit)
+    )
+
+
+def _event_of(number: int) -> StreamEvent:
+    sid, now = make_sid(SidKind.STREAM_EVENT, _RANDOM_SOURCE.bytes(SID_BYTES)), _CLOCK.now()
+    data = f'{{"event_sid":"{sid}","sim_sid":"{sim_sid(number)}",{_REST_OF_DATA}}}'
+    return StreamEvent(
+        sid, _ACCOUNT.sid, sim_sid(number), StreamEventType.SESSION_UPDATED, now, data
+    )
+
+
 async def fill_with_sims(store: OpenStore, count: int) -> None:
     """Store `count` SIMs in an account, and the fleets they belong to."""
     await store.transact(_add_fleets)
@@ -173,8 +241,10 @@ def iccid_of(number: int) -> str:
 
 
 @contextlib.asynccontextmanager
-async def engine_on(store: OpenStore, *, ca_file: Path | None = None) -> AsyncGenerator[None]:
-    """Deliver what is due in a store, from a start of the engine to its stop."""
+async def engine_on(
+    store: OpenStore, *, ca_file: Path | None = None
+) -> AsyncGenerator[NewCallbackQueue]:
+    """Deliver what is due in a store, from a start of the engine to its stop; yield its queue."""
     let_threads_take_turns()
     sender = a_sender(ca_file)
     delivery = DeliveryService(
@@ -187,7 +257,7 @@ async def engine_on(store: OpenStore, *, ca_file: Path | None = None) -> AsyncGe
     await delivery.recover()
     running = asyncio.create_task(delivery.run())
     try:
-        yield
+        yield delivery.queue
     finally:
         await delivery.stop(within=timedelta(seconds=1))
         await running
