@@ -5,10 +5,11 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from ringback.core.callbacks.callback import CallbackRecord, CallbackStatus, discard
+from ringback.core.callbacks.callback import CallbackRecord, CallbackStatus, StreamBatch, discard
 from ringback.core.destinations.destination_events import DestinationEvent
 from ringback.core.destinations.destination_state import WELL, DestinationState
 from ringback.core.destinations.effective_settings import DestinationRule
+from ringback.core.policy.source_policy import Source
 from ringback.core.retry_schedule import RetrySchedule
 from ringback.delivery import destination_keeper
 from ringback.delivery.destination_book import DestinationBook
@@ -226,6 +227,21 @@ async def test_those_that_go_on_waiting_hide_no_others(monkeypatch: pytest.Monke
 async def test_a_test_event_has_only_one_round() -> None:
     event = waiting(1)._replace(is_test=True)
     assert await waits_behind(OPEN, event, at=timedelta(0)) == sids(1)
+
+
+@pytest.mark.parametrize(
+    ("source", "window"), [(Source.TWILIO, timedelta(hours=4)), (Source.KORE, 2 * MINUTE)]
+)
+async def test_a_batch_of_a_stream_waits_as_long_as_its_source_sends_it(
+    source: Source, window: timedelta
+) -> None:
+    stream = StreamBatch("DF1", "[2:1")
+    batch = waiting(1)._replace(source=source, stream=stream)
+    ends = window + 11 * MINUTE
+    assert await waits_behind(OPEN, batch, at=ends - SECOND) == []
+    assert await waits_behind(OPEN, batch, at=ends) == sids(1)
+    later = waiting(1, rounds=1)._replace(source=source, stream=stream)
+    assert await waits_behind(OPEN, later, at=10 * MINUTE) == sids(1)
 
 
 async def test_the_schedule_of_the_account_counts() -> None:
