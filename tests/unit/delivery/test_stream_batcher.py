@@ -5,6 +5,8 @@ import json
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from pathlib import Path
+from random import Random
+from typing import Any
 
 import pytest
 
@@ -14,13 +16,25 @@ from ringback.core.http.outcome import RefusedOutcome
 from ringback.core.policy.source_policy import Source
 from ringback.core.streams.stream_event import StreamEvent
 from ringback.ports import CallbackFilter, PageWindow, Store, Transaction
-from tests.fakes import ACCOUNT_SID, NOW, SeededRandomness, an_account
+from tests.fakes import ACCOUNT_SID, NOW, FakeClock, SeededRandomness, an_account
 from tests.memory_store import MemoryStore
 from tests.stores.asking import new_file, opened
-from tests.streams import ENDED, UPDATED, a_sink, a_subscription, add_stream, an_event_of, events_in
+from tests.streams import (
+    ENDED,
+    STARTED,
+    UPDATED,
+    a_sink,
+    a_subscription,
+    add_stream,
+    an_event_of,
+    events_in,
+    sim_sid,
+)
 from tests.unit.delivery.parts import DELIVERED, Bench, FunctionTransport, all_has_run, running
 
 SECOND = timedelta(seconds=1)
+TYPES = (STARTED, UPDATED, ENDED)
+TOKEN_HEADERS = {Source.TWILIO: "I-Twilio-Idempotency-Token", Source.KORE: "Kore-Idempotency-Token"}
 
 
 class Receiver:
@@ -245,3 +259,71 @@ async def test_a_batch_that_is_discarded_frees_its_sims(store: Store) -> None:
             lambda tx: tx.callbacks.page(ACCOUNT_SID, CallbackFilter(), PageWindow(9))
         )
     assert len(page) == 2
+
+
+@pytest.mark.parametrize("source", Source)
+@pytest.mark.parametrize("seed", range(12))
+async def test_restarts_lose_nothing_and_first_attempts_keep_each_sims_order(
+    seed: int, source: Source
+) -> None:
+    store, random, published = MemoryStore(), Random(seed), list[str]()
+    await begin(store, source, has_batches=random.random() < 0.5)
+    requests = dict[str, OutgoingRequest]()
+    """The first request of each batch, by its token."""
+    first_sent = list[dict[str, Any]]()
+    """The data of all events, in the order of their first attempts."""
+
+    async def answer(request: OutgoingRequest) -> AttemptResult:
+        token = dict(request.headers)[TOKEN_HEADERS[source]]
+        before = requests.setdefault(token, request)
+        assert (request.body, request.url) == (before.body, before.url)
+        if before is request:
+            first_sent.extend(events_in(request.body.decode()))
+        await asyncio.sleep(random.choice((0, 0, 0.002)))
+        return random.choice((DELIVERED, DELIVERED, AttemptResult(RefusedOutcome(503))))
+
+    clock = FakeClock()
+    for life in range(4):
+        bench = Bench(
+            store,
+            FunctionTransport(answer),
+            random_source=SeededRandomness(100 * seed + life),
+            clock=clock,
+        )
+        await bench.delivery.recover()
+        tasks = asyncio.create_task(bench.delivery.run())
+        for _ in range(random.randint(1, 6)):
+            some = [
+                an_event_of(len(published) + n, random.randint(1, 5), random.choice([*TYPES]))
+                for n in range(1, random.randint(2, 9))
+            ]
+            published += [event.sid for event in some]
+            await store.transact(publish(bench, *some))
+            clock.advance(timedelta(seconds=random.choice((0, 1, 2))))
+            for _ in range(random.randint(0, 12)):
+                await asyncio.sleep(0)
+        tasks.cancel()  # it dies: what it has begun has no effect any more
+        await bench.delivery._loop.workers.cancel()
+    last = Bench(
+        store,
+        FunctionTransport(answer),
+        random_source=SeededRandomness(100 * seed + 9),
+        clock=clock,
+    )
+    await last.delivery.recover()
+    async with running(last.delivery.run):
+        for _ in range(100):
+            clock.advance(timedelta(seconds=30))
+            await all_has_run()
+            await asyncio.sleep(0.001)
+            waiting = await store.read(lambda tx: tx.streams.events.waited_for())
+            if not waiting and not last.delivery.unfinished:
+                break
+    arrived = {
+        data["event_sid"] for one in requests.values() for data in events_in(one.body.decode())
+    }
+    assert arrived == {*published}
+    assert len(first_sent) == len(published), "each event is in one batch"
+    for sim in range(1, 6):
+        own = [one["event_sid"] for one in first_sent if one["sim_sid"] == sim_sid(sim)]
+        assert own == sorted(own)

@@ -175,7 +175,9 @@ def _within_stream(
     wait = retries.wait_after(round_.attempts, jitter=jitter)
     if wait is None:
         return f"that was the last of {round_.attempts} attempts"
-    at = now + (max(wait, _asked_for(outcome, now)) if retries.is_open else wait)
+    if not retries.is_open:
+        return RetryNow(now + wait)
+    at = now + max(wait, _asked_for(outcome, now))
     if at >= round_.began + retries.connection.total_timeout:
         hours = retries.connection.total_timeout / timedelta(hours=1)
         return f"not tried again, since events are sent for {hours:g} hours after the first attempt"
