@@ -44,7 +44,7 @@ def client_of(emulator: Emulator, http: NotingHttpClient | None = None) -> Any:
     return client.events.v1
 
 
-def refused(work: Callable[..., Any], *args: Any, **kwargs: Any) -> tuple[int, int, str]:
+def refused(work: Callable[..., Any], *args: Any, **kwargs: Any) -> tuple[int, int | None, str]:
     with pytest.raises(TwilioRestException) as failure:
         work(*args, **kwargs)
     return failure.value.status, failure.value.code, failure.value.msg

@@ -1,5 +1,5 @@
-"""Twilio's Events API: sinks, subscriptions, and the types and schemas of events.
+"""Twilio's Events API, version 1, by which customers set up Event Streams; KORE has none.
 
-It is the API by which customers of Twilio set up Event Streams (events.twilio.com/v1). KORE has no
-API for its streams; the portal has one.
+May import the same as `api`, but nothing from `supersim` and `wireless`.
+Start with `sinks`.
 """

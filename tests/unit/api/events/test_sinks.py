@@ -155,6 +155,8 @@ async def test_a_description_is_needed_and_short(caller: Caller, description: st
     "destination",
     [
         "https://user:pa#hunter2@a.example/",
+        "https://user:hunter2#word@a.example/",
+        "https://hunter2#word@a.example/",
         "https://user:hunter2@a.example:x/",
         "https://user:hunter2@a exam.ple/",
         f"https://user:hunter2@a.example/{'x' * 4096}",
