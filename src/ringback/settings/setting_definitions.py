@@ -352,8 +352,8 @@ SETTINGS: Final = (
     ),
     Setting(
         *("stream_validation", _SWITCH, "no"),
-        "Let a sink of type kinesis at twilio be used only after the id of a test event was given"
-        " back, as in the beta of Twilio's Event Streams.",
+        "Let a sink of type kinesis at twilio be used only after the id of a test event was"
+        " confirmed, as in the beta of Twilio's Event Streams.",
     ),
     Setting(
         *("stream_wait", _DURATION, "1s"),

@@ -36,7 +36,7 @@ UrlReader = Callable[[str], CallbackUrl]
 
 
 def read_sink(form: RequestParameters, read_url: UrlReader) -> SinkParameters:
-    """Return what a request says about a new sink.
+    """Return the parameters of the new sink that a request describes.
 
     Raises InvalidParameter if its type or configuration can't be used (91000), or if its
     description is missing.

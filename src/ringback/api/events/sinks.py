@@ -112,7 +112,7 @@ class SinkEndpoints(EventStreamsEndpointGroup):
             ),
             self.answers(
                 *(f"{_ONE}/Validate", "CreateSinkValidate"),
-                "Give back the id of a test event that has arrived at a sink.",
+                "Confirm that a test event has arrived at a sink, by its id.",
                 *(SINK_VALIDATION, self._validate),
                 verb="POST",
                 statuses=(201,),
