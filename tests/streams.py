@@ -28,6 +28,7 @@ STARTED, UPDATED, ENDED = (
     StreamEventType.SESSION_ENDED,
 )
 ARN = "arn:aws:kinesis:us-east-1:111111111111:stream/events"
+ROLE_ARN = "arn:aws:iam::111111111111:role/events"
 
 
 def sim_sid(number: int) -> str:

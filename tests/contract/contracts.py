@@ -3,11 +3,22 @@
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from ringback.api.all_routes import supersim_operations, wireless_operations
+from ringback.api.all_routes import (
+    event_stream_operations,
+    supersim_operations,
+    wireless_operations,
+)
 from ringback.api.dependencies import ApiDependencies
-from ringback.api.host_routing import SUPER_SIM, WIRELESS
+from ringback.api.host_routing import EVENTS, SUPER_SIM, WIRELESS
 from ringback.api.operation_definition import ApiOperation
-from tests.contract import supersim_table, supersim_world, wireless_table, wireless_world
+from tests.contract import (
+    events_table,
+    events_world,
+    supersim_table,
+    supersim_world,
+    wireless_table,
+    wireless_world,
+)
 from tests.contract.published import Description, description, is_there
 from tests.contract.tables import Row
 from tests.contract.worlds import World
@@ -77,6 +88,15 @@ CONTRACTS: Final = (
         *_OF_WIRELESS,
         has_samples=False,
         is_in_order=False,
+    ),
+    Contract(
+        "Event Streams by Twilio",
+        "twilio_events_v1.json",
+        "events.twilio.com",
+        events_table.TABLE,
+        events_world.WORLD,
+        EVENTS,
+        event_stream_operations,
     ),
 )
 PUBLISHED: Final = [contract for contract in CONTRACTS if is_there(contract.file)]

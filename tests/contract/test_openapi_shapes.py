@@ -15,7 +15,18 @@ from tests.contract.contracts import PUBLISHED, Contract, name_of
 from tests.contract.published import Sample
 from tests.unit.api.caller import Answer, Caller
 
-SAMPLES = [(contract, one) for contract in PUBLISHED for one in contract.published.samples()]
+# Samples that are answered otherwise: by operation and name, the file and the item in
+# docs/reference/differences.md.
+NOT_AS_PUBLISHED = {
+    ("CreateSink", "createSegment"): ("twilio_events_v1.json", "segment"),
+    ("CreateSinkTest", "create200"): ("twilio_events_v1.json", "POST /v1/Sinks/{Sid}/Test"),
+}
+SAMPLES = [
+    (contract, one)
+    for contract in PUBLISHED
+    for one in contract.published.samples()
+    if (one.operation, one.name) not in NOT_AS_PUBLISHED
+]
 LISTS = [(contract, one) for contract, one in SAMPLES if "meta" in one.answer]
 
 pytestmark = pytest.mark.skipif(

@@ -19,6 +19,7 @@ import pytest
 from ringback.api import login_rate_limiter
 from ringback.api.app import create_app
 from ringback.api.serve_on_socket import base_url_of, bind, serve
+from ringback.core.streams.event_types import SCHEMA_ID
 from ringback.stores.sqlite.store import SqliteStore
 from tests.fakes import (
     ACCOUNT_SID,
@@ -29,14 +30,20 @@ from tests.fakes import (
     SIM_SID,
     VAULT,
 )
+from tests.streams import ENDED, STARTED, UPDATED
 from tests.unit.api.plenty import (
     ESIM_SID,
     FREE_PLAN_SID,
+    FREE_SINK_SID,
     IP_SID,
     NETWORK_SID,
     NEW_SIM_SID,
+    NEW_SINK_SID,
     NEW_WIRELESS_SIM_SID,
+    SINK_SID,
     SMS_SID,
+    SUBSCRIPTION_SID,
+    TEST_ID,
     fill_with_plenty,
 )
 from tests.unit.api.world import dependencies_on
@@ -95,8 +102,23 @@ _WIRELESS_NAMED: Final = {
     "query.RatePlan": [RATE_PLAN_SID],
     "query.Iccid": [WIRELESS_ICCID],
 }
+_EVENT_PATHS: Final = {
+    "/v1/Sinks/": [SINK_SID, FREE_SINK_SID, NEW_SINK_SID],
+    "/v1/Subscriptions/": [SUBSCRIPTION_SID],
+}
+_EVENT_NAMED: Final = {
+    "path.type": [STARTED.value, ENDED.value],
+    "path.schema_id": [SCHEMA_ID],
+    "path.schema_version": ["1", "2"],
+    "body.SinkSid": [SINK_SID, FREE_SINK_SID],
+    "query.SinkSid": [SINK_SID],
+    "body.SinkConfiguration": ['{"destination": "http://a.example#x"}', "{}", "[", '{"a": 1}'],
+    "body.Type": [UPDATED.value],
+    "body.TestId": [TEST_ID],
+}
 SUPER_SIM: Final = Known("/openapi.json", _PATHS, _NAMED)
 WIRELESS: Final = Known("/wireless/openapi.json", _WIRELESS_PATHS, _WIRELESS_NAMED)
+EVENT_STREAMS: Final = Known("/events/openapi.json", _EVENT_PATHS, _EVENT_NAMED)
 
 # A valid request may still be refused because of a record's state, so that isn't checked. Unknown
 # parameters have no effect, as with the vendors, so none is generated that should be refused.
@@ -164,6 +186,8 @@ def base_url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[str]:
     [
         pytest.param(SUPER_SIM, 1, id="Super SIM"),
         pytest.param(SUPER_SIM, 12, id="Super SIM in more detail", marks=pytest.mark.long),
+        pytest.param(EVENT_STREAMS, 1, id="Event Streams"),
+        pytest.param(EVENT_STREAMS, 12, id="Event Streams in more detail", marks=pytest.mark.long),
         pytest.param(WIRELESS, 12, id="Programmable Wireless", marks=pytest.mark.long),
     ],
 )

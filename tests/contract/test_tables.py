@@ -142,9 +142,14 @@ OTHER_SUCCESSES = {
     ("kore-programmable-wireless-v1.json", "POST /v1/RatePlans"): {202},
     ("kore-programmable-wireless-v1.json", "POST /v1/Commands"): {202},
     ("kore-programmable-wireless-v1.json", "DELETE /v1/Commands/{Sid}"): {202},
+    ("twilio_events_v1.json", "POST /v1/Sinks/{Sid}/Test"): {200},
 }
-# A SIM status that KORE's file has only in answers; no text says when a SIM would have it.
-NEVER = {"deleted"}
+# A SIM status that KORE's file has only in answers; no text says when a SIM would have it. Twilio
+# has types of sinks that nothing can be sent to from here.
+NEVER = {
+    "kore-programmable-wireless-v1.json": {"deleted"},
+    "twilio_events_v1.json": {"segment", "email"},
+}
 # The kinds for the types of published schemas. Most objects have no type.
 TYPES = {
     "string": {"text", "url", "time"},
@@ -156,10 +161,10 @@ TYPES = {
 }
 
 
-def fits(kind: str, schema: dict[str, Any]) -> bool:
+def fits(kind: str, schema: dict[str, Any], file: str) -> bool:
     """Return True if a published schema describes values of this kind of the table."""
     if "enum" in schema:
-        return set(kind.split("|")) == set(schema["enum"]) - NEVER
+        return set(kind.split("|")) == set(schema["enum"]) - NEVER.get(file, set())
     if "pattern" in schema:
         return re.fullmatch(schema["pattern"], kind + "a" * 32) is not None
     if schema.get("format") == "date-time":
@@ -213,7 +218,7 @@ def test_the_table_has_the_published_fields(contract: Contract) -> None:
         wrong = [
             name
             for name, kind in row.fields.items()
-            if not fits(kind.rstrip("?~"), properties[name])
+            if not fits(kind.rstrip("?~"), properties[name], contract.file)
         ]
         assert wrong == []
         seen += 1
@@ -302,7 +307,8 @@ async def test_whatever_an_account_has_its_lists_match_the_published_schema(
                 answer = await caller.get(f"{one.path}{query}")
                 validator.validate(answer.json)
                 seen += 1
-    assert seen >= 8
+    lists = [row for row in contract.table if row.key is not None and "{" not in row.path]
+    assert seen >= 2 * len(lists) >= 6
 
 
 NOBODY = {"authorization": "Basic bm9ib2R5Og=="}

@@ -73,6 +73,7 @@ from tests.policy_monitors import monitor_of, running, stored_in, until
 from tests.stores import records
 from tests.stores.asking import ended, rendered
 from tests.stores.records import OURS, THEIRS
+from tests.streams import ENDED, STARTED, a_sink, a_subscription, add_stream
 from tests.unit.api.caller import Answer, Caller, basic
 from tests.unit.api.world import dependencies_on, found_ready
 
@@ -141,6 +142,7 @@ def furnish(tx: Transaction, sid: str) -> None:
     tx.supersim.billing_periods.add(records.billing_period(number, sid))
     tx.supersim.sessions.add(records.session(number, sid, began=NOW - records.SECOND * 3600))
     furnish_wireless(tx, sid)
+    furnish_streams(tx, sid)
     furnish_callbacks(tx, sid)
 
 
@@ -159,6 +161,19 @@ def furnish_wireless(tx: Transaction, sid: str) -> None:
     tx.wireless.command_uses.add(records.command_use(sid, at=NOW - records.SECOND * 3600))
     tx.wireless.sessions.add(
         records.wireless_session(number, sid, began=NOW - records.SECOND * 3600)
+    )
+
+
+def furnish_streams(tx: Transaction, sid: str) -> None:
+    number, whose = NUMBERS[sid], WHOSE[sid]
+    sink = a_sink(number, Source.TWILIO, f"http://{whose}.example/events", account_sid=sid)
+    add_stream(
+        tx,
+        replace(sink, description=f"{whose}-sink"),
+        replace(
+            a_subscription(number, Source.TWILIO, account_sid=sid, types={STARTED: 2}),
+            description=f"{whose}-stream",
+        ),
     )
 
 
@@ -214,6 +229,7 @@ def everything_of(tx: Transaction, sid: str) -> list[Any]:
         *(tx.supersim.sms_commands, tx.supersim.ip_commands, tx.supersim.esim_profiles),
         *(tx.supersim.settings_updates, tx.supersim.billing_periods),
         *(tx.wireless.rate_plans, tx.wireless.sims, tx.wireless.commands, tx.jobs),
+        *(tx.streams.sinks, tx.streams.subscriptions),
     ]
     return [
         *(tx.accounts.get(sid), tx.accounts.children_of(sid), tx.accounts.keys.of(sid)),
@@ -243,6 +259,7 @@ SMS, DATAGRAM = records.sms_command(NUMBER).sid, records.ip_command(NUMBER).sid
 ESIM, COMMAND = records.esim_profile(NUMBER).sid, records.command(NUMBER).sid
 CLIENT, SECRETS = client(THEIRS).sid, [one.id for _, one in account(THEIRS).webhook_secrets.all]
 NETWORK: Final = NETWORKS[0].sid
+SINK, SUBSCRIPTION = f"DG{NUMBER:032x}", f"DF{NUMBER:032x}"
 
 NAMES: Final[dict[str, list[str]]] = {
     "/portal/v1/callbacks/{sid}": [CALLBACK],
@@ -266,6 +283,9 @@ NAMES: Final[dict[str, list[str]]] = {
     "/wireless/v1/Sims/{sid}": [METER, "theirs-meter"],
     "/wireless/v1/Commands/{sid}": [COMMAND],
     "/wireless/v1/RatePlans/{sid}": [PLAN, "theirs-plan"],
+    "/events/v1/Sinks/{sid}": [SINK],
+    "/events/v1/Subscriptions/{sid}": [SUBSCRIPTION],
+    "/events/v1/Subscriptions/{sid}/SubscribedEvents/{type}": [STARTED],
 }
 """The values for each parameter of a path, by the path up to it."""
 
@@ -280,6 +300,10 @@ NOBODYS: Final = {
     *("/openapi.json", "/wireless/openapi.json", "/docs", "/wireless/docs", "/docs/start.js"),
     *("/docs/{name}", "/client/v1/ping", "/api-services/v1/auth/token", "/fingerprint"),
     *("/supersim/v1/Networks", "/supersim/v1/Networks/{sid}", "/portal/v1/example_comparison"),
+    *("/events/openapi.json", "/events/docs", "/event-schemas/{schema_id}/{schema_version}"),
+    *("/events/v1/Types", "/events/v1/Types/{type}", "/events/v1/Schemas/{schema_id}"),
+    "/events/v1/Schemas/{schema_id}/Versions",
+    "/events/v1/Schemas/{schema_id}/Versions/{schema_version}",
 }
 """Routes that show nothing of any account."""
 
@@ -346,6 +370,22 @@ FORMS: Final[dict[str, list[dict[str, str]]]] = {
     "/wireless/v1/Commands": [{"Sim": sim, "Command": "a"} for sim in (METER, "theirs-meter")],
     "/wireless/v1/RatePlans": [{"UniqueName": "theirs-plan"}],
     "/wireless/v1/RatePlans/{sid}": [{"UniqueName": "mine"}],
+    "/events/v1/Sinks": [
+        {
+            "Description": "mine",
+            "SinkType": "webhook",
+            "SinkConfiguration": '{"destination": "http://theirs.example/events"}',
+        }
+    ],
+    "/events/v1/Sinks/{sid}": [{"Description": "mine"}],
+    "/events/v1/Sinks/{sid}/Test": [{}],
+    "/events/v1/Sinks/{sid}/Validate": [{"TestId": "x"}],
+    "/events/v1/Subscriptions": [
+        {"Description": "mine", "SinkSid": SINK, "Types": f'{{"type": "{STARTED}"}}'}
+    ],
+    "/events/v1/Subscriptions/{sid}": [{"Description": "mine"}, {"SinkSid": SINK}],
+    "/events/v1/Subscriptions/{sid}/SubscribedEvents": [{"Type": ENDED}],
+    "/events/v1/Subscriptions/{sid}/SubscribedEvents/{type}": [{"SchemaVersion": "1"}],
 }
 """The forms to send to each path; forms that create something refer to the other's records."""
 
@@ -395,11 +435,12 @@ BESIDE: Final = {
     "IdempotencyToken": f"token {NUMBER}",
     "Destination": "http://theirs.example",
     "Subject": "theirs-subject",
+    "SinkSid": SINK,
 }
 """Parameters that name records of the other account."""
 TOKENS: Final = [
     *(SIM, METER, CALLBACK, SMS, DATAGRAM, ESIM, COMMAND, FLEET, PROFILE, PLAN),
-    records.shadow(NUMBER, THEIRS).sid,
+    *(records.shadow(NUMBER, THEIRS).sid, SINK, SUBSCRIPTION),
 ]
 """The accounts whose page tokens are tried in every list."""
 

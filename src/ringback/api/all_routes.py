@@ -9,6 +9,9 @@ from typing import Final
 from starlette.routing import BaseRoute
 
 from ringback.api.dependencies import ApiDependencies
+from ringback.api.events.sinks import SinkEndpoints
+from ringback.api.events.subscriptions import SubscribedEventEndpoints, SubscriptionEndpoints
+from ringback.api.events.types_and_schemas import EventTypeEndpoints, schema_routes
 from ringback.api.fingerprint import fingerprint_route
 from ringback.api.kore.accounts import KoreAccountEndpoints
 from ringback.api.kore.api_clients import ApiClientEndpoints
@@ -66,6 +69,12 @@ _WIRELESS: Final = (
     WirelessUsageEndpoints,
     DataSessionEndpoints,
 )
+_EVENT_STREAMS: Final = (
+    SinkEndpoints,
+    SubscriptionEndpoints,
+    SubscribedEventEndpoints,
+    EventTypeEndpoints,
+)
 _PORTAL: Final = (
     CallbackEndpoints,
     ExplanationEndpoints,
@@ -99,12 +108,14 @@ def all_routes(
     `portal` adds operations to the portal API.
     """
     supersim, wireless = supersim_operations(dependencies), wireless_operations(dependencies)
+    events = event_stream_operations(dependencies)
     portal = [*portal_operations(dependencies), *portal]
     return [
-        *routes_of([*portal, *supersim, *wireless]),
+        *routes_of([*portal, *supersim, *wireless, *events]),
+        *schema_routes(),
         *kore_routes(dependencies),
         fingerprint_route(dependencies.store),
-        *openapi_routes([*supersim, *portal], wireless),
+        *openapi_routes([*supersim, *portal], wireless, events),
     ]
 
 
@@ -116,6 +127,11 @@ def supersim_operations(dependencies: ApiDependencies) -> list[ApiOperation]:
 def wireless_operations(dependencies: ApiDependencies) -> list[ApiOperation]:
     """Return the operations of the Programmable Wireless API."""
     return [each for kind in _WIRELESS for each in kind(dependencies).operations()]
+
+
+def event_stream_operations(dependencies: ApiDependencies) -> list[ApiOperation]:
+    """Return the operations of Twilio's Events API."""
+    return [each for kind in _EVENT_STREAMS for each in kind(dependencies).operations()]
 
 
 def portal_operations(dependencies: ApiDependencies) -> list[ApiOperation]:

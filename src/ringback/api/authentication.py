@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from starlette.requests import Request
 
-from ringback.api.host_routing import SUPER_SIM, WIRELESS, names_in_path
+from ringback.api.host_routing import EVENTS, SUPER_SIM, WIRELESS, names_in_path
 from ringback.api.login_rate_limiter import LoginAttempt, LoginRateLimiter
 from ringback.api.rate_limit import AccountRateLimit
 from ringback.core.accounts.account import EVERY, Account
@@ -57,7 +57,12 @@ _REMEMBERED_FOR: Final = timedelta(seconds=1)
 _BETWEEN_WRITES: Final = 60
 """Seconds between two writes of when API keys have signed in last."""
 _MOST: Final = 10_000
-_AREAS: Final = ((f"{SUPER_SIM}/", ApiScope.SUPER_SIM), (f"{WIRELESS}/", ApiScope.WIRELESS))
+_AREAS: Final = (
+    (f"{SUPER_SIM}/", ApiScope.SUPER_SIM),
+    (f"{WIRELESS}/", ApiScope.WIRELESS),
+    # All events are about Super SIMs.
+    (f"{EVENTS}/", ApiScope.SUPER_SIM),
+)
 
 
 class _SignedIn(NamedTuple):

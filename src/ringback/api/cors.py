@@ -1,7 +1,7 @@
-"""Lets web pages of any origin call the two SIM APIs (CORS), as both vendors do.
+"""Lets web pages of any origin call the SIM APIs and the Events API (CORS), as the vendors do.
 
 Pages of other origins can't use any other API, such as the portal or the APIs that show secrets.
-The SIM APIs allow every origin with `*`: browsers then don't let a page use credentials that the
+These APIs allow every origin with `*`: browsers then don't let a page use credentials that the
 browser has stored.
 """
 
@@ -10,9 +10,9 @@ from typing import Final
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ringback.api.host_routing import SUPER_SIM, WIRELESS
+from ringback.api.host_routing import EVENT_SCHEMAS, EVENTS, SUPER_SIM, WIRELESS
 
-OPEN: Final = (f"{SUPER_SIM}/", f"{WIRELESS}/v1/")
+OPEN: Final = (f"{SUPER_SIM}/", f"{WIRELESS}/v1/", f"{EVENTS}/v1/", f"{EVENT_SCHEMAS}/")
 """The path prefixes of the APIs that web pages of any origin may call."""
 
 CROSS_ORIGIN: Final = {

@@ -27,7 +27,7 @@ from ringback.api.serializers import Serializer, json_answer, with_unknown
 from ringback.core.accounts.account import EVERY, Account, one_account
 from ringback.core.callback_urls.callback_target import CallbackTarget, CallbackTargetUpdate
 from ringback.core.callback_urls.callback_url import HttpMethod
-from ringback.core.errors import SUPER_SIM, WIRELESS, ErrorCodes, PageNotFound
+from ringback.core.errors import EVENT_STREAMS, SUPER_SIM, WIRELESS, ErrorCodes, PageNotFound
 from ringback.core.form_encoding import as_field
 from ringback.operations.context import OperationContext
 from ringback.ports import PageWindow, RecordPage, Transaction
@@ -368,3 +368,9 @@ class WirelessEndpointGroup(EndpointGroup):
     """Base class: builds the API operations on one kind of Programmable Wireless resource."""
 
     codes: ClassVar[ErrorCodes] = WIRELESS
+
+
+class EventStreamsEndpointGroup(EndpointGroup):
+    """Base class: builds the API operations on one kind of resource of Twilio's Events API."""
+
+    codes: ClassVar[ErrorCodes] = EVENT_STREAMS

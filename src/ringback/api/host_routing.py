@@ -1,7 +1,8 @@
 """Chooses the API by a request's host name or path prefix, and builds URLs of resources.
 
 Both SIM products have `/v1/Sims`, so the path alone does not identify the API. The vendor's host
-name or a prefix such as `/wireless` identifies it. A request that has neither is for Super SIM.
+name or a prefix such as `/wireless` identifies it. A request that has neither is for Super SIM,
+unless its path is one that only Twilio's Events API has, such as `/v1/Sinks`.
 """
 
 import re
@@ -19,6 +20,7 @@ _PREFIX_OF_HOST: Final = (
     ("webhook.", "/webhook"),
     ("client.", "/client"),
     ("iam.", "/iam"),
+    ("events.", "/events"),
 )
 SIM_HOSTS: Final = (
     "supersim.twilio.com",
@@ -34,6 +36,12 @@ KORE_HOSTS: Final = (
     "webhook.api.korewireless.com",
 )
 """The host names of KORE's other APIs: tokens, API clients, accounts, webhook secrets."""
+EVENT_HOSTS: Final = (
+    "events.twilio.com",
+    "events-schemas.twilio.com",
+    "events-schemas.korewireless.com",
+)
+"""The host names of Twilio's Events API, and those at which the vendors publish its schemas."""
 OTHER_HOSTS: Final = ("accounts.twilio.com", "api.twilio.com")
 """The host names of Twilio's account and key APIs; Ringback doesn't serve these APIs."""
 LOCAL_HOSTS: Final = ("localhost", *(f"{name}localhost" for name, _ in _PREFIX_OF_HOST))
@@ -42,6 +50,13 @@ SUPER_SIM: Final = "/supersim"
 """The prefix that Ringback puts before the paths of the Super SIM API."""
 WIRELESS: Final = "/wireless"
 """The prefix that Ringback puts before the paths of the Programmable Wireless API."""
+EVENTS: Final = "/events"
+"""The prefix that Ringback puts before the paths of Twilio's Events API."""
+EVENT_SCHEMAS: Final = "/event-schemas"
+"""The prefix that Ringback puts before the paths at the vendors' hosts for schemas of events."""
+_SCHEMA_HOST: Final = "events-schemas."
+_ONLY_EVENTS: Final = re.compile("/v1/(Sinks|Subscriptions|Types|Schemas)(/.*)?", re.DOTALL)
+"""Matches the paths that no API but Twilio's Events API has."""
 _OF_KORE: Final = re.compile(r"programmable-wireless\..*|.*\.korewireless\.com(:[0-9]+)?")
 """Matches KORE's host names; at these, responses have the form that KORE documents."""
 KORE_ALONE: Final = ("/webhook/", "/client/", "/iam/", "/api-services/")
@@ -110,9 +125,12 @@ def _with_slashes_in_names(scope: Scope) -> str:
 
 def _prefix_for(host: str, path: str) -> str:
     """Return the API prefix to add to a request's path; empty if the path has one already."""
+    if host.startswith(_SCHEMA_HOST):
+        return "" if path.startswith(f"{EVENT_SCHEMAS}/") else EVENT_SCHEMAS
     if not path.startswith("/v1/"):
         return ""
-    return next((prefix for name, prefix in _PREFIX_OF_HOST if host.startswith(name)), SUPER_SIM)
+    usual = EVENTS if _ONLY_EVENTS.fullmatch(path) else SUPER_SIM
+    return next((prefix for name, prefix in _PREFIX_OF_HOST if host.startswith(name)), usual)
 
 
 def _host_of(scope: Scope) -> str:

@@ -20,6 +20,8 @@ R = TypeVar("R")
 # The same format as `iso` in `core/calendar`.
 _DATES: Final = orjson.OPT_UTC_Z | orjson.OPT_OMIT_MICROSECONDS
 
+_WARNING: Final = "Ringback-Warning"
+
 UrlOf = Callable[[str], str]
 """Returns the full URL of a path, at the host name that the client used."""
 
@@ -240,5 +242,13 @@ def with_unknown(unknown: Sequence[str], response: Response) -> Response:
     """
     if unknown:
         names = ", ".join(ascii(name)[:80] for name in unknown[:10])
-        response.headers["Ringback-Warning"] = f"unknown parameters, which had no effect: {names}"
+        return with_warnings(response, f"unknown parameters, which had no effect: {names}")
+    return response
+
+
+def with_warnings(response: Response, *warnings: str) -> Response:
+    """Add warnings, in ASCII, to the response's warning header, and return the response."""
+    earlier = response.headers.get(_WARNING)
+    if warnings:
+        response.headers[_WARNING] = "; ".join(filter(None, (earlier, *warnings)))
     return response

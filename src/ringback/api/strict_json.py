@@ -31,21 +31,32 @@ async def read_json_body(request: Request, *, most: int, code: int = SUPER_SIM.i
     return body
 
 
-def parse_json(body: bytes, *, code: int = SUPER_SIM.invalid) -> Json:
-    """Parse a JSON body.
+def parse_json(body: bytes, *, code: int = SUPER_SIM.invalid, what: str = "the body") -> Json:
+    """Parse a JSON body, or what else `what` says.
 
     Does not look for repeated names; pass the body and the result to `check_names` for that.
     """
     try:
         return cast("Json", orjson.loads(body))
     except orjson.JSONDecodeError as problem:
-        raise InvalidParameter(f"the body can't be read as JSON: {problem}", code=code) from None
+        raise InvalidParameter(f"{what} can't be read as JSON: {problem}", code=code) from None
 
 
-def refuse_deep(document: Json, *, code: int = SUPER_SIM.invalid) -> None:
+def parse_json_object(text: str, *, code: int, what: str) -> dict[str, Json]:
+    """Parse a JSON object in a parameter, which `what` names; no name may be in it twice."""
+    body = text.encode()
+    document = parse_json(body, code=code, what=what)
+    if not isinstance(document, dict):
+        raise InvalidParameter(f"{what} is not a JSON object; it must be like {{…}}", code=code)
+    refuse_deep(document, code=code, what=what)
+    check_names(body, document, code=code)
+    return document
+
+
+def refuse_deep(document: Json, *, code: int = SUPER_SIM.invalid, what: str = "the body") -> None:
     """Raise InvalidParameter if a parsed body is nested deeply; `check_names` is recursive."""
     if _is_deeper(document, _DEEPEST):
-        raise InvalidParameter(f"the body is nested deeper than {_DEEPEST} levels", code=code)
+        raise InvalidParameter(f"{what} is nested deeper than {_DEEPEST} levels", code=code)
 
 
 def check_names(body: bytes, document: Json, *, code: int = SUPER_SIM.invalid) -> None:

@@ -455,6 +455,7 @@ def _delivery_of(
         destinations=destinations,
         first_settled=shadow_sender.consider,
         recover_copies=shadow_sender.recover,
+        streams=settings.streams,
         gate=process.gate,
         checkpoint=process.checkpoint,
     )

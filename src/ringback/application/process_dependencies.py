@@ -11,6 +11,7 @@ from typing import Final
 from ringback.core.http.descriptor_shares import DescriptorShares, divide
 from ringback.core.policy.urls_in_use import StoredUrl
 from ringback.core.sims.simulated_network import SimulationSettings
+from ringback.core.streams.sink import StreamSettings
 from ringback.delivery.counters import DeliveryCounters
 from ringback.delivery.current_signing_keys import CurrentSigningKeys
 from ringback.delivery.destination_book import DestinationBook
@@ -56,6 +57,7 @@ class ProcessDependencies:
     member: ClusterMember = field(init=False)
     """This process as `ringback workers` shows it."""
     _simulation: SimulationSettings = field(init=False)
+    _streams: StreamSettings = field(init=False)
 
     def __post_init__(self) -> None:
         """Compute from the settings what does not change later, and the active policy."""
@@ -68,6 +70,7 @@ class ProcessDependencies:
         self.member = ClusterMember(name, settings.role, self.clock.now())
         self.book = DestinationBook(settings.destinations, settings.schedule)
         self._simulation = settings.simulation
+        self._streams = settings.streams
 
     def context(self, queue: NewCallbackQueue) -> OperationContext:
         """Return the dependencies of an operation that runs now; new callbacks go into `queue`."""
@@ -79,6 +82,7 @@ class ProcessDependencies:
             queue,
             self._simulation,
             self.settings.sources,
+            streams=self._streams,
         )
 
     def stored_policy(self, store: Store) -> StoredPolicy:

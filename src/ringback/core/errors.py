@@ -24,8 +24,8 @@
             └── QueryTimeout        the query takes too long
 
 The class shows who can fix the problem; the code shows exactly what is wrong. Codes are those of
-the Super SIM API (83xxx), of Programmable Wireless (33xxx), of the platform that both run on
-(20xxx) and of webhooks (11100).
+the Super SIM API (83xxx), of Programmable Wireless (33xxx), of event streams (91xxx), of the
+platform that all run on (20xxx) and of webhooks (11100).
 A message says what was given, what is wrong and what would be right. It never contains a secret.
 """
 
@@ -221,6 +221,8 @@ SUPER_SIM: Final = ErrorCodes(invalid=83600, missing=20002, paging=83600, name_t
 """The error codes of the Super SIM API, also used by Ringback's own portal API."""
 PLATFORM: Final = ErrorCodes(invalid=20001, missing=20002, paging=20001, name_taken=20001)
 """The error codes of KORE's global resources: accounts, API clients and webhook secrets."""
+EVENT_STREAMS: Final = ErrorCodes(invalid=20001, missing=20002, paging=91002, name_taken=20001)
+"""The error codes of Twilio's Events API; its resources have further ones, from 91000 on."""
 WIRELESS: Final = ErrorCodes(invalid=33101, missing=33102, paging=33103, name_taken=33101)
 """The error codes of Programmable Wireless, which has no special code for a name in use."""
 

@@ -9,7 +9,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
-from ringback.api.host_routing import KORE_HOSTS, LOCAL_HOSTS, OTHER_HOSTS, SIM_HOSTS
+from ringback.api.host_routing import EVENT_HOSTS, KORE_HOSTS, LOCAL_HOSTS, OTHER_HOSTS, SIM_HOSTS
 from ringback.api.serve_on_socket import reserve
 from ringback.core.errors import ConfigurationError
 from ringback.runtime.system_clock import SystemClock
@@ -83,5 +83,5 @@ def address_of(listener: socket.socket) -> str:
 
 def names_for(address: str) -> Sequence[str]:
     """Return the host names and addresses for the certificate of a server at this address."""
-    names = (*SIM_HOSTS, *KORE_HOSTS, *OTHER_HOSTS, *LOCAL_HOSTS)
+    names = (*SIM_HOSTS, *EVENT_HOSTS, *KORE_HOSTS, *OTHER_HOSTS, *LOCAL_HOSTS)
     return [*dict.fromkeys((*names, "127.0.0.1", "::1", address))]

@@ -346,6 +346,30 @@ SETTINGS: Final = (
         example="1000",
     ),
     Setting(
+        *("stream_limit", _number(10_000), "100"),
+        "Maximum number of sinks (or destinations) of event streams that an account can have at"
+        " each source, and of subscriptions (or rules). Both vendors allow 100.",
+    ),
+    Setting(
+        *("stream_validation", _SWITCH, "no"),
+        "Let a sink of type kinesis at twilio be used only after the id of a test event was"
+        " confirmed, as in the beta of Twilio's Event Streams.",
+    ),
+    Setting(
+        *("stream_wait", _DURATION, "1s"),
+        "How long an event from the source kore waits for more, to be sent in the same request; for"
+        " example 1s. A request has at most 50 events.",
+    ),
+    Setting(
+        *(
+            "stream_type_prefix",
+            SettingForm(choice("com.twilio", "com.kore"), "PREFIX"),
+            "com.twilio",
+        ),
+        "Beginning of the types of events from the source kore: com.twilio, as KORE documents it,"
+        " or com.kore, as some receivers expect it.",
+    ),
+    Setting(
         *("twilio_egress", _EGRESS, "any"),
         "How callbacks of the source twilio leave this machine: from local IP addresses in turn,"
         " like 127.0.0.2,127.0.0.3; through a proxy, like http://user:password@proxy:3128; or"
@@ -405,6 +429,7 @@ SETTING_GROUPS: Final[Mapping[str, Sequence[Setting]]] = {
         " client_cert_file client_key_file",
         "When callbacks are sent": "schedule at_once per_destination backlog backlog_per_account"
         " rate_limit",
+        "Event streams": "stream_limit stream_validation stream_wait stream_type_prefix",
         "How callbacks leave this machine": "twilio_egress kore_egress static_proxy",
         "Simulated network": "update_takes scenario data_per_day seed devices gateway",
     }.items()

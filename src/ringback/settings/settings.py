@@ -22,6 +22,7 @@ from ringback.core.sims.data_session import MEGABYTE
 from ringback.core.sims.scenario import NetworkScenario
 from ringback.core.sims.simulated_network import EVERYONE, SimulationSettings
 from ringback.core.sources.source_definition import Sources
+from ringback.core.streams.sink import StreamSettings
 from ringback.settings.parsers import HttpsPortSetting, UdpGatewayAddress
 
 
@@ -84,6 +85,14 @@ class Settings:
     """The most bytes of receiver responses that are stored for one account."""
     rate_limit: int | None
     """The most API requests of an account per second; None for no limit."""
+    stream_limit: int
+    """The most sinks of an account at each source, and the most subscriptions."""
+    stream_validation: bool
+    """True if a sink of type kinesis at twilio has to be validated."""
+    stream_wait: timedelta
+    """How long a batch of events from kore waits for more events."""
+    stream_type_prefix: str
+    """The beginning of the types of events from kore: `com.twilio` or `com.kore`."""
     twilio_egress: Egress
     kore_egress: Egress
     egress_of_source: Mapping[SourceName, Egress]
@@ -127,6 +136,16 @@ class Settings:
     def storage_budget(self) -> ResponseStorageBudget:
         """The most bytes of long receiver responses that are stored, in all and per account."""
         return ResponseStorageBudget(self.response_storage, self.response_storage_per_account)
+
+    @property
+    def streams(self) -> StreamSettings:
+        """What the settings say about event streams."""
+        return StreamSettings(
+            most=self.stream_limit,
+            has_beta_flow=self.stream_validation,
+            kore_wait=self.stream_wait,
+            has_kore_prefix=self.stream_type_prefix == "com.kore",
+        )
 
     @property
     def simulation(self) -> SimulationSettings:

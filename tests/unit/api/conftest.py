@@ -10,7 +10,7 @@ from tests.callback_queues import RecordingQueue
 from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, FakeClock
 from tests.memory_store import MemoryStore
 from tests.unit.api.caller import Caller
-from tests.unit.api.described import SUPER_SIM, WIRELESS, Api
+from tests.unit.api.described import APIS, Api
 from tests.unit.api.world import CountingNotifier, app_on, fill
 
 
@@ -58,7 +58,7 @@ def at_host(app: ASGIApp) -> Callable[[str], Caller]:
     return make
 
 
-@pytest.fixture(params=[SUPER_SIM, WIRELESS], ids=lambda api: api.product.name)
+@pytest.fixture(params=APIS, ids=lambda api: api.product.name)
 def api(request: pytest.FixtureRequest) -> Api:
-    """The API of each product, one after the other."""
+    """Each API with an OpenAPI document, one after the other."""
     return request.param

@@ -6,11 +6,17 @@ from typing import Any, Final, NamedTuple
 
 import jsonschema_rs
 
-from ringback.api.all_routes import supersim_operations, wireless_operations
+from ringback.api.all_routes import (
+    event_stream_operations,
+    supersim_operations,
+    wireless_operations,
+)
 from ringback.api.dependencies import ApiDependencies
-from ringback.api.openapi import supersim_callbacks, wireless_callbacks
+from ringback.api.openapi import event_streams, supersim_callbacks, wireless_callbacks
 from ringback.api.openapi.callbacks import ProductApiDescription
 from ringback.api.operation_definition import ApiOperation
+from ringback.core.streams.event_types import SCHEMA_ID
+from tests.streams import ENDED
 from tests.unit.api.caller import Answer, Caller
 from tests.unit.api.plenty import NETWORK_SID
 
@@ -24,6 +30,8 @@ class Api(NamedTuple):
     document: str
     """The URL of the document."""
     operations: Callable[[ApiDependencies], list[ApiOperation]]
+    list_path: str = "/v1/Sims"
+    """The path of a list in the document."""
 
     @property
     def prefix(self) -> str:
@@ -33,6 +41,10 @@ class Api(NamedTuple):
 
 SUPER_SIM: Final = Api(supersim_callbacks.PRODUCT, "/openapi.json", supersim_operations)
 WIRELESS: Final = Api(wireless_callbacks.PRODUCT, "/wireless/openapi.json", wireless_operations)
+EVENT_STREAMS: Final = Api(
+    event_streams.PRODUCT, "/events/openapi.json", event_stream_operations, "/v1/Sinks"
+)
+APIS: Final = (SUPER_SIM, WIRELESS, EVENT_STREAMS)
 
 
 class Call(NamedTuple):
@@ -47,12 +59,13 @@ class Call(NamedTuple):
     network_sid: str = NETWORK_SID
     json: object = None
     """The JSON body that is sent instead of a form."""
+    type: str = ENDED
+    schema_id: str = SCHEMA_ID
+    schema_version: str = "2"
 
     @property
     def target(self) -> str:
-        return self.path.format(
-            sid=self.sid, sim=self.sid, plan_id=self.sid, network_sid=self.network_sid
-        )
+        return self.path.format(**self._asdict() | {"sim": self.sid, "plan_id": self.sid})
 
 
 async def make(caller: Caller, call: Call, *, prefix: str = "") -> Answer:

@@ -26,6 +26,8 @@ from ringback.core.shadows.shadow import (
 )
 from ringback.core.sims.message import Direction, MessageStatus, PayloadType
 from ringback.core.sims.mobile_networks import NETWORKS
+from ringback.core.streams.event_types import LATEST_VERSION
+from ringback.core.streams.sink import SinkStatus
 from ringback.core.supersim.command import IpCommand, IpStatus, SmsCommand
 from ringback.core.supersim.esim_profile import SMDP_PLUS_ADDRESS, EsimProfile, EsimStatus
 from ringback.core.supersim.settings_update import OtaSettingsUpdate, OtaSettingsUpdateStatus
@@ -44,6 +46,7 @@ from tests.fakes import (
     a_sim,
     claim_from,
 )
+from tests.streams import ARN, ENDED, ROLE_ARN, STARTED, a_sink, a_subscription
 from tests.unit.api.world import fill
 from tests.wireless_fakes import (
     ABROAD,
@@ -66,6 +69,11 @@ NETWORK_SID: Final = NETWORKS[0].sid
 NEW_WIRELESS_SIM_SID: Final = "DE" + "1" * 32
 FREE_PLAN_SID: Final = "WP" + "1" * 32
 """A rate plan that no SIM uses."""
+SINK_SID, FREE_SINK_SID, NEW_SINK_SID = (f"DG{number:032x}" for number in (1, 2, 3))
+"""A sink that a subscription uses, one that none uses, and one that has to be validated."""
+SUBSCRIPTION_SID: Final = f"DF{1:032x}"
+TEST_ID: Final = "00000000-0000-4000-8000-000000000001"
+"""The id in the test event of the sink that has to be validated."""
 
 _SMS: Final = SmsCommand(
     sid=SMS_SID,
@@ -176,6 +184,7 @@ def fill_with_plenty(tx: Transaction) -> None:
     tx.supersim.billing_periods.add(_PERIOD)
     tx.supersim.sessions.add(_SESSION)
     _fill_wireless(tx)
+    _fill_streams(tx)
     _add_failed_callback(tx)
 
 
@@ -223,6 +232,24 @@ def _fill_wireless(tx: Transaction) -> None:
                 NOW - timedelta(hours=1),
             )
         )
+
+
+def _fill_streams(tx: Transaction) -> None:
+    configuration = {"method": "post", "batch_events": False}
+    used = a_sink(1, Source.TWILIO, "http://user:word@127.0.0.1:9000/events")
+    tx.streams.sinks.add(replace(used, configuration=configuration))
+    tx.streams.sinks.add(replace(a_sink(2, Source.TWILIO), configuration=configuration))
+    tx.streams.sinks.add(
+        replace(
+            a_sink(3, Source.TWILIO, arn=ARN),
+            configuration={"arn": ARN, "role_arn": ROLE_ARN, "external_id": "1"},
+            status=SinkStatus.VALIDATING,
+            test_id=TEST_ID,
+        )
+    )
+    tx.streams.subscriptions.add(
+        a_subscription(1, Source.TWILIO, types={STARTED: LATEST_VERSION, ENDED: 1})
+    )
 
 
 def _add_failed_callback(tx: Transaction) -> None:

@@ -19,6 +19,7 @@ from starlette.routing import Route
 
 from ringback.api.all_routes import (
     all_routes,
+    event_stream_operations,
     portal_operations,
     supersim_operations,
     wireless_operations,
@@ -68,12 +69,18 @@ from tests.fakes import (
 from tests.memory_store import MemoryStore, MemoryTransaction
 from tests.policy_monitors import monitor_of, stored_in, version_of
 from tests.stores.records import job, shared_link
+from tests.streams import STARTED, UPDATED
 from tests.unit.api.caller import Answer, Caller, basic
 from tests.unit.api.plenty import (
     ESIM_SID,
     FREE_PLAN_SID,
+    FREE_SINK_SID,
     NETWORK_SID,
+    NEW_SINK_SID,
     NEW_WIRELESS_SIM_SID,
+    SINK_SID,
+    SUBSCRIPTION_SID,
+    TEST_ID,
     fill_with_plenty,
 )
 from tests.unit.api.world import dependencies_on, found_ready, refusal
@@ -151,6 +158,10 @@ CALLBACK: Final = f"/portal/v1/callbacks/{CALLBACK_SID}"
 DEVICE: Final = f"/portal/v1/devices/{SIM_SID}"
 PROFILES: Final = "/supersim/v1/NetworkAccessProfiles"
 OF_SIM: Final = {"Sim": SIM_SID, "Payload": "Hi"}
+
+SINKS: Final = "/events/v1/Sinks"
+SUBSCRIPTIONS: Final = "/events/v1/Subscriptions"
+TYPES_OF_ONE: Final = f"{SUBSCRIPTIONS}/{SUBSCRIPTION_SID}/SubscribedEvents"
 
 ACCOUNTS: Final = "/portal/v1/accounts"
 DESTINATIONS: Final = "/portal/v1/destinations"
@@ -297,6 +308,39 @@ CHANGES: Final[dict[tuple[str, str], Change]] = {
     ("DELETE", "/wireless/v1/RatePlans/{sid}"): Change(
         "DeleteRatePlan", f"/wireless/v1/RatePlans/{FREE_PLAN_SID}"
     ),
+    ("POST", SINKS): Change(
+        "CreateSink",
+        form={
+            "Description": "x",
+            "SinkType": "webhook",
+            "SinkConfiguration": json.dumps({"destination": HOOK, "token": "hunter2"}),
+        },
+    ),
+    ("POST", f"{SINKS}/{{sid}}"): Change("UpdateSink", f"{SINKS}/{SINK_SID}", {"Description": "x"}),
+    ("DELETE", f"{SINKS}/{{sid}}"): Change("DeleteSink", f"{SINKS}/{FREE_SINK_SID}"),
+    ("POST", f"{SINKS}/{{sid}}/Test"): Change("CreateSinkTest", f"{SINKS}/{SINK_SID}/Test"),
+    ("POST", f"{SINKS}/{{sid}}/Validate"): Change(
+        "CreateSinkValidate", f"{SINKS}/{NEW_SINK_SID}/Validate", {"TestId": TEST_ID}
+    ),
+    ("POST", SUBSCRIPTIONS): Change(
+        "CreateSubscription",
+        form={"Description": "x", "SinkSid": FREE_SINK_SID, "Types": json.dumps({"type": UPDATED})},
+    ),
+    ("POST", f"{SUBSCRIPTIONS}/{{sid}}"): Change(
+        "UpdateSubscription", f"{SUBSCRIPTIONS}/{SUBSCRIPTION_SID}", {"Description": "x"}
+    ),
+    ("DELETE", f"{SUBSCRIPTIONS}/{{sid}}"): Change(
+        "DeleteSubscription", f"{SUBSCRIPTIONS}/{SUBSCRIPTION_SID}"
+    ),
+    ("POST", f"{SUBSCRIPTIONS}/{{sid}}/SubscribedEvents"): Change(
+        "CreateSubscribedEvent", TYPES_OF_ONE, {"Type": UPDATED}
+    ),
+    ("POST", f"{SUBSCRIPTIONS}/{{sid}}/SubscribedEvents/{{type}}"): Change(
+        "UpdateSubscribedEvent", f"{TYPES_OF_ONE}/{STARTED}", {"SchemaVersion": "1"}
+    ),
+    ("DELETE", f"{SUBSCRIPTIONS}/{{sid}}/SubscribedEvents/{{type}}"): Change(
+        "DeleteSubscribedEvent", f"{TYPES_OF_ONE}/{STARTED}"
+    ),
     ("POST", "/api-services/v1/auth/token"): Change(
         "ExchangeToken",
         form={
@@ -400,7 +444,7 @@ def world() -> World:
 
 
 def operations_of(world: World) -> list[ApiOperation]:
-    made = (portal_operations, supersim_operations, wireless_operations)
+    made = (*(portal_operations, supersim_operations, wireless_operations), event_stream_operations)
     return [*world.portal, *(one for make in made for one in make(world.dependencies))]
 
 

@@ -484,16 +484,19 @@ async def test_a_header_that_names_another_account_finds_nothing_of_this_one(
 
 
 STANDARD = an_api_client(type=ApiClientType.STANDARD, products=frozenset({ApiScope.SUPER_SIM}))
-TARGETS = ("/supersim/v1/Sims", "/v1/Sims", "/wireless/v1/Sims", "/portal/v1/callbacks")
+TARGETS = (
+    *("/supersim/v1/Sims", "/v1/Sims", "/wireless/v1/Sims", "/portal/v1/callbacks"),
+    "/events/v1/Sinks",
+)
 
 
 @pytest.mark.parametrize(
     ("client", "statuses"),
     [
-        (an_api_client(), [200, 200, 200, 200]),
-        (STANDARD, [200, 200, 403, 403]),
-        (replace(STANDARD, products=frozenset({ApiScope.WIRELESS})), [403, 403, 200, 403]),
-        (replace(STANDARD, products=frozenset()), [403] * 4),
+        (an_api_client(), [200, 200, 200, 200, 200]),
+        (STANDARD, [200, 200, 403, 403, 200]),
+        (replace(STANDARD, products=frozenset({ApiScope.WIRELESS})), [403, 403, 200, 403, 403]),
+        (replace(STANDARD, products=frozenset()), [403] * 5),
     ],
     ids=["admin", "SuperSIM", "ProgrammableWireless", "nothing"],
 )

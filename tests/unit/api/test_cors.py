@@ -1,4 +1,4 @@
-"""Web pages of any origin may call the SIM APIs, and no other API of ours."""
+"""Web pages of any origin may call the SIM APIs and the Events API, and no other API of ours."""
 
 from collections.abc import Callable
 
@@ -20,11 +20,11 @@ def cross_origin_of(answer: Answer) -> dict[str, str]:
 OPEN = {name.lower(): text for name, text in CROSS_ORIGIN.items()}
 
 
-APIS = pytest.mark.parametrize("path", ["/v1/Sims", "/wireless/v1/Sims"])
+APIS = pytest.mark.parametrize("path", ["/v1/Sims", "/wireless/v1/Sims", "/v1/Sinks"])
 
 
 @pytest.mark.parametrize(
-    "path", ["/v1/Sims", f"/supersim/v1/Sims/{SIM_SID}", "/wireless/v1/Sims/meter_1"]
+    "path", ["/v1/Sims", f"/supersim/v1/Sims/{SIM_SID}", "/wireless/v1/Sims/meter_1", "/v1/Types"]
 )
 async def test_any_origin_may_read_each_answer(caller: Caller, path: str) -> None:
     answer = await caller.get(path, origin="https://app.example")
@@ -83,6 +83,8 @@ async def test_a_browsers_stored_credentials_let_no_origin_in(caller: Caller) ->
         "/wireless/openapi.json",
         "/docs",
         "/wireless/docs",
+        "/events/openapi.json",
+        "/events/docs",
         "/nowhere",
     ],
 )

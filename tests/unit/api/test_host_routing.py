@@ -1,10 +1,12 @@
 """Choosing the API of a request, and the URLs in responses."""
 
+import re
 from collections.abc import Callable
 
 import pytest
 
-from ringback.api.host_routing import LOCAL_HOSTS, SIM_HOSTS
+from ringback.api.host_routing import EVENT_HOSTS, LOCAL_HOSTS, SIM_HOSTS
+from ringback.core.streams.event_types import SCHEMA_ID
 from tests.fakes import SIM_SID
 from tests.unit.api.caller import Caller
 from tests.unit.api.world import refusal
@@ -105,8 +107,42 @@ async def test_each_host_of_the_vendors_sim_apis_has_its_own(
     assert (await at_host(host).get(f"/v1/Sims/{sid}")).json["sid"] == sid
 
 
+EVENT_PATHS = ["/v1/Sinks", "/v1/Subscriptions", "/v1/Types", f"/v1/Schemas/{SCHEMA_ID}"]
+
+
+@pytest.mark.parametrize("host", [EVENT_HOSTS[0], "events.dublin.ie1.twilio.com", "127.0.0.1"])
+@pytest.mark.parametrize("path", EVENT_PATHS)
+async def test_a_path_that_only_the_events_api_has_needs_no_prefix(
+    at_host: AtHost, host: str, path: str
+) -> None:
+    caller = at_host(host)
+    for prefix in ("", "/events"):
+        answer = await caller.get(f"{prefix}{path}")
+        assert answer.status == 200
+        urls = re.findall(rf"http://{re.escape(host)}[^\"]*", answer.body.decode())
+        assert urls
+        assert all(url.startswith(f"http://{host}{prefix}/v1/") for url in urls)
+
+
+@pytest.mark.parametrize("host", ["wireless.twilio.com", "webhook.api.korewireless.com"])
+@pytest.mark.parametrize("path", EVENT_PATHS)
+async def test_at_a_host_of_another_api_the_events_api_needs_its_prefix(
+    at_host: AtHost, host: str, path: str
+) -> None:
+    assert refusal(await at_host(host).get(path)) == (404, 20404)
+    assert (await at_host(host).get(f"/events{path}")).status == 200
+
+
+@pytest.mark.parametrize("path", ["/v1/Sims", "/v1/SinksOdd", "/v1/Sink", "/v1/Schemas"])
+async def test_at_the_host_of_the_events_api_there_is_nothing_else(
+    at_host: AtHost, path: str
+) -> None:
+    assert refusal(await at_host(EVENT_HOSTS[0]).get(path)) == (404, 20404)
+
+
 def test_each_api_has_a_name_on_this_machine() -> None:
-    assert {"localhost", "supersim.localhost", "wireless.localhost"} < {*LOCAL_HOSTS}
+    names = ("localhost", "supersim.localhost", "wireless.localhost", "events.localhost")
+    assert {*names} < {*LOCAL_HOSTS}
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ringback.core.policy.source_policy import Source
 from ringback.core.sims.mobile_networks import NETWORKS
 from ringback.stores.sqlite.store import SqliteStore
 from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, FLEET_SID, PROFILE_SID, SIM_SID, VAULT
+from tests.streams import STARTED, a_sink, a_subscription, add_stream
 from tests.unit.api.caller import Answer, Caller
 from tests.unit.api.world import app_on, fill, refusal
 from tests.wireless_fakes import RATE_PLAN_SID, WIRELESS_SIM_SID
@@ -46,6 +48,15 @@ TARGETS = st.sampled_from(
         "/wireless/v1/RatePlans",
         f"/wireless/v1/RatePlans/{RATE_PLAN_SID}",
         "/wireless/v1/UsageRecords",
+        "/v1/Sinks",
+        f"/v1/Sinks/DG{1:032x}",
+        f"/v1/Sinks/DG{1:032x}/Test",
+        f"/v1/Sinks/DG{1:032x}/Validate",
+        "/v1/Subscriptions",
+        f"/v1/Subscriptions/DF{1:032x}",
+        f"/v1/Subscriptions/DF{1:032x}/SubscribedEvents",
+        f"/v1/Subscriptions/DF{1:032x}/SubscribedEvents/{STARTED}",
+        "/v1/Types",
         "/portal/v1/callbacks",
         "/portal/v1/callbacks/CB1/attempts",
         "/portal/v1/callbacks/CB1/replay",
@@ -119,6 +130,8 @@ NAMES = st.sampled_from(
         "AsOtherSource",
         "DryRun",
         "Reason",
+        *("Description", "SinkType", "SinkConfiguration", "SinkSid", "Types", "Type", "TestId"),
+        *("InUse", "SchemaVersion", "Filter"),
         "Odd",
     ]
 )
@@ -136,10 +149,19 @@ VALUES = st.one_of(
             *("my_super_sim", "my_profile", "true", "false", "text", "binary", "100", "AP8="),
             *("sim", "hour", "day", "US", "310", "queued", "to_sim", NETWORKS[0].sid),
             *("hourly", "daily", "suspended", "resetting", "my_plan", "meter_1", "quota-1", "end"),
+            *(
+                "webhook",
+                "kinesis",
+                f"DG{1:032x}",
+                f"DF{1:032x}",
+                STARTED,
+                f'{{"type":"{STARTED}"}}',
+            ),
             *("yes", "no", "undelivered", "kore", "2024-07-03T14:40:58Z", "0001-01-01T00:00+23:59"),
         ]
     ),
     st.integers().map(str),
+    st.deferred(lambda: JSON).map(lambda value: json.dumps({"destination": value})),
 )
 FORMS = st.lists(st.tuples(NAMES, VALUES), max_size=6).map(urlencode)
 NOTHING_MUCH = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | URLS
@@ -171,6 +193,8 @@ class Hostile:
 
     async def _fill(self) -> None:
         await self._store.transact(fill)
+        stream = a_sink(1, Source.TWILIO), a_subscription(1, Source.TWILIO, types={STARTED: 2})
+        await self._store.transact(lambda tx: add_stream(tx, *stream))
 
     def close(self) -> None:
         self._run(self._store.close())

@@ -6,6 +6,7 @@ from starlette.types import ASGIApp
 from ringback.ports import Store
 from tests.fakes import AUTH_TOKEN, FLEET_SID, PROFILE_SID, SIM_SID
 from tests.memory_store import MemoryStore
+from tests.streams import ENDED, STARTED
 from tests.unit.api.caller import Caller
 from tests.unit.api.plenty import (
     ESIM_SID,
@@ -13,13 +14,15 @@ from tests.unit.api.plenty import (
     IP_SID,
     NETWORK_SID,
     NEW_WIRELESS_SIM_SID,
+    SINK_SID,
     SMS_SID,
+    SUBSCRIPTION_SID,
     fill_with_plenty,
 )
 from tests.unit.api.world import THEIR_PLAN, THEIR_SIM, THEIR_WIRELESS_SIM, THEIRS, refusal
 from tests.wireless_fakes import COMMAND_SID, RATE_PLAN_SID, WIRELESS_SIM_SID
 
-SUPER_SIM, WIRELESS = "/supersim/v1", "/wireless/v1"
+SUPER_SIM, WIRELESS, EVENTS = "/supersim/v1", "/wireless/v1", "/events/v1"
 NETWORKS_OF_OWN = f"{SUPER_SIM}/NetworkAccessProfiles/{PROFILE_SID}/Networks"
 
 # Paths of records that can be changed, by SID.
@@ -67,6 +70,10 @@ LISTS = {
     f"{SUPER_SIM}/Sims?Status=active&Iccid=8988307000000000001": "sims",
     f"{SUPER_SIM}/UsageRecords?Group=sim&Sim={SIM_SID}": "usage_records",
     f"{WIRELESS}/Commands": "commands",
+    f"{EVENTS}/Sinks": "sinks",
+    f"{EVENTS}/Sinks?InUse=true": "sinks",
+    f"{EVENTS}/Subscriptions": "subscriptions",
+    f"{EVENTS}/Subscriptions?SinkSid={SINK_SID}": "subscriptions",
     f"{WIRELESS}/Sims?Iccid=8901340852295524704": "sims",
     f"{WIRELESS}/Sims?RatePlan={RATE_PLAN_SID}": "sims",
 }
@@ -75,6 +82,13 @@ MAKING = {
     f"{SUPER_SIM}/IpCommands": {"Sim": SIM_SID, "Payload": "ping", "DevicePort": "100"},
     f"{WIRELESS}/Commands": {"Sim": WIRELESS_SIM_SID, "Command": "ping"},
 }
+EVENT_RECORDS = {
+    f"{EVENTS}/Sinks/{SINK_SID}": 91001,
+    f"{EVENTS}/Subscriptions/{SUBSCRIPTION_SID}": 91102,
+    f"{EVENTS}/Subscriptions/{SUBSCRIPTION_SID}/SubscribedEvents": 91102,
+    f"{EVENTS}/Subscriptions/{SUBSCRIPTION_SID}/SubscribedEvents/{STARTED}": 91102,
+}
+"""Paths of records of the Events API, each with the code of the error if there is none."""
 
 
 @pytest.fixture
@@ -145,6 +159,24 @@ async def test_records_of_another_account_are_not_deleted(
     assert (await caller.call("DELETE", target)).status == 204
 
 
+@pytest.mark.parametrize("target", EVENT_RECORDS)
+async def test_streams_of_another_account_are_not_found(
+    caller: Caller, other: Caller, target: str
+) -> None:
+    refused = (404, EVENT_RECORDS[target])
+    shown = await caller.get(target)
+    assert shown.status == 200
+    assert refusal(await other.get(target)) == refused
+    form = {"Description": "theirs", "Type": ENDED, "SchemaVersion": "1"}
+    assert refusal(await other.post(target, form)) == refused
+    if not target.endswith("SubscribedEvents"):
+        assert refusal(await other.call("DELETE", target)) == refused
+    if "Sinks" in target:
+        assert refusal(await other.post(f"{target}/Test", {})) == refused
+        assert refusal(await other.post(f"{target}/Validate", {"TestId": "x"})) == refused
+    assert (await caller.get(target)).json == shown.json
+
+
 @pytest.mark.parametrize("path", MAKING)
 async def test_nothing_is_sent_to_a_sim_of_another_account(
     caller: Caller, other: Caller, path: str
@@ -174,7 +206,7 @@ async def test_no_network_is_added_to_another_accounts_profile(
 @pytest.mark.parametrize(
     "target",
     [
-        *(*OWN, *FIXED, *LISTS, *UNDER_OWN),
+        *(*OWN, *FIXED, *LISTS, *UNDER_OWN, *EVENT_RECORDS),
         *(f"{SUPER_SIM}/Networks", f"{WIRELESS}/RatePlans", f"{WIRELESS}/UsageRecords"),
     ],
 )

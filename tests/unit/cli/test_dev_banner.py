@@ -115,7 +115,8 @@ def test_it_names_the_url_the_ca_and_the_line_of_the_hosts_file() -> None:
     assert "5. HTTPS is at https://127.0.0.1, " in lines[1]
     assert (
         "  127.0.0.1 supersim.twilio.com wireless.twilio.com supersim.api.korewireless.com"
-        " programmable-wireless.api.korewireless.com api.korewireless.com"
+        " programmable-wireless.api.korewireless.com events.twilio.com events-schemas.twilio.com"
+        " events-schemas.korewireless.com api.korewireless.com"
         " client.api.korewireless.com iam.api.korewireless.com webhook.api.korewireless.com"
     ) in lines
 

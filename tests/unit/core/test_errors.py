@@ -1,6 +1,7 @@
 import pytest
 
 from ringback.core.errors import (
+    EVENT_STREAMS,
     SUPER_SIM,
     WIRELESS,
     ApiError,
@@ -105,9 +106,10 @@ def test_a_forbidden_request_is_reported_with_the_code_of_its_reason(
     ("codes", "expected"),
     [
         (SUPER_SIM, ErrorCodes(invalid=83600, missing=20002, paging=83600, name_taken=83011)),
+        (EVENT_STREAMS, ErrorCodes(invalid=20001, missing=20002, paging=91002, name_taken=20001)),
         (WIRELESS, ErrorCodes(invalid=33101, missing=33102, paging=33103, name_taken=33101)),
     ],
-    ids=["Super SIM", "Programmable Wireless"],
+    ids=["Super SIM", "Event Streams", "Programmable Wireless"],
 )
 def test_common_refusals_have_the_documented_codes(codes: ErrorCodes, expected: ErrorCodes) -> None:
     assert codes == expected

@@ -77,6 +77,9 @@ def test_its_certificate_is_valid_for_the_vendors_names_and_this_machines() -> N
         "wireless.twilio.com",
         "supersim.api.korewireless.com",
         "programmable-wireless.api.korewireless.com",
+        "events.twilio.com",
+        "events-schemas.twilio.com",
+        "events-schemas.korewireless.com",
         "api.korewireless.com",
         "client.api.korewireless.com",
         "iam.api.korewireless.com",
@@ -90,6 +93,7 @@ def test_its_certificate_is_valid_for_the_vendors_names_and_this_machines() -> N
         "webhook.localhost",
         "client.localhost",
         "iam.localhost",
+        "events.localhost",
         "127.0.0.1",
         "::1",
     ]

@@ -38,13 +38,21 @@ Callbacks = Mapping[str, Sequence[CallbackDescription]]
 """Maps an operation's `calls_back` to the callbacks that the operation can cause."""
 
 
+_ABOUT_CALLBACKS: Final = """\
+* **Callbacks** come from one of two sources, `twilio` and `kore`. The phase of the transition or
+  the fragment of their URL (`#cbs=kore`) determines the source. Both sources send the same
+  parameters, but different headers."""
+
+
 class ProductApiDescription(NamedTuple):
-    """One of the two SIM products, with its API and its callbacks."""
+    """One of the two SIM products, or Event Streams, with its API and its callbacks."""
 
     name: str
     prefix: str
     """The prefix that Ringback puts before the paths of the product's API."""
     callbacks: Callbacks
+    about_requests: str = _ABOUT_CALLBACKS
+    """What the document's introduction says about the requests that Ringback sends."""
 
     @property
     def described(self) -> list[CallbackDescription]:

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from ringback.api.host_routing import WIRELESS
+from ringback.api.host_routing import EVENTS, WIRELESS
 from ringback.api.operation_definition import resource
 
 # `make swagger-ui` replaces these files. See docs/decisions/0019-swagger-ui.md.
@@ -28,7 +28,8 @@ _PAGE: Final = """\
 </head>
 <body>
 <nav class="swagger-ui"><div class="wrapper">
-<a href="/docs">Super SIM and the portal</a> | <a href="/wireless/docs">Programmable Wireless</a>
+<a href="/docs">Super SIM and the portal</a> | <a href="/wireless/docs">Programmable Wireless</a> |
+<a href="/events/docs">Event Streams</a>
 </div></nav>
 <div id="api"><noscript>This page needs JavaScript; read openapi.json instead.</noscript></div>
 <script src="/docs/swagger-ui-bundle.js"></script>
@@ -90,6 +91,7 @@ def docs_routes() -> list[BaseRoute]:
     return [
         resource("/docs", get=show_page),
         resource(f"{WIRELESS}/docs", get=show_page),
+        resource(f"{EVENTS}/docs", get=show_page),
         resource("/docs/start.js", get=show_start),
         resource("/docs/{name}", get=show_file),
     ]

@@ -30,15 +30,13 @@ _VERSIONED: Final = re.compile("/v1/([A-Za-z]+)")
 _PLACE: Final = re.compile(r"\{([a-z_]+)\}")
 
 _ABOUT: Final = """\
-The {name} API as Ringback implements it, and the callbacks that Ringback sends{portal}.
+The {name} API as Ringback implements it, and what Ringback sends{portal}.
 
 * **Sign in** with HTTP Basic: Account SID and Auth Token, or API key SID (`SK…`) and its secret.
 * **Requests** have form bodies. Names are case-sensitive. Unknown parameters have no effect, and
   the response's header `Ringback-Warning` names them.
 * **Errors** have `code`, `message`, `more_info` and `status`. An unsupported verb is answered 405.
-* **Callbacks** come from one of two sources, `twilio` and `kore`. The phase of the transition or
-  the fragment of their URL (`#cbs=kore`) determines the source. Both sources send the same
-  parameters, but different headers.
+{requests}
 """
 
 
@@ -51,7 +49,9 @@ def document_of(product: ProductApiDescription, operations: Sequence[ApiOperatio
         "info": {
             "title": f"Ringback: {product.name}",
             "version": __version__,
-            "description": _ABOUT.format(name=product.name, portal=beside),
+            "description": _ABOUT.format(
+                name=product.name, portal=beside, requests=product.about_requests
+            ),
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [],
@@ -149,7 +149,10 @@ def _places() -> dict[str, Any]:
         "plan_id": "The id of the plan.",
         "sid": "The SID of the resource, or its unique name if this kind of resource has one.",
         "network_sid": "The SID of the network.",
+        "schema_id": "The id of the schema, such as SuperSim.ConnectionEvent.",
+        "schema_version": "The version of the schema.",
         "sim": "The SID or unique name of the SIM.",
+        "type": "The type of events.",
     }
     return {
         name: {

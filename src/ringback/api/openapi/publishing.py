@@ -1,4 +1,4 @@
-"""Serves the OpenAPI documents at `/openapi.json` and `/wireless/openapi.json`."""
+"""Serves the OpenAPI documents at `/openapi.json`, `/wireless/openapi.json` and `/events/…`."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from ringback.api.host_routing import SUPER_SIM, WIRELESS, is_at_home, url_of
+from ringback.api.host_routing import EVENTS, SUPER_SIM, WIRELESS, is_at_home, url_of
 from ringback.api.openapi.docs_page import docs_routes
 from ringback.api.operation_definition import ApiOperation, resource
 
@@ -36,26 +36,34 @@ class OpenApiDocumentEndpoint:
 
 
 def openapi_routes(
-    supersim: Sequence[ApiOperation], wireless: Sequence[ApiOperation] = ()
+    supersim: Sequence[ApiOperation],
+    wireless: Sequence[ApiOperation] = (),
+    events: Sequence[ApiOperation] = (),
 ) -> list[BaseRoute]:
-    """Return the routes of the documents of both products, and of the pages that show them.
+    """Return the routes of the documents of all products, and of the pages that show them.
 
     The document of Super SIM also describes the portal, whose operations are in `supersim`.
     """
     of_supersim = OpenApiDocumentEndpoint(partial(_made, SUPER_SIM, supersim), _servers_of_supersim)
-    of_wireless = OpenApiDocumentEndpoint(partial(_made, WIRELESS, wireless), _servers_of_wireless)
+    others = {
+        prefix: OpenApiDocumentEndpoint(
+            partial(_made, prefix, operations), partial(_servers_at, prefix)
+        )
+        for prefix, operations in ((WIRELESS, wireless), (EVENTS, events))
+    }
     return [
         resource("/openapi.json", get=of_supersim.show),
-        resource(f"{WIRELESS}/openapi.json", get=of_wireless.show),
+        *(resource(f"{prefix}/openapi.json", get=one.show) for prefix, one in others.items()),
         *docs_routes(),
     ]
 
 
 def _made(prefix: str, operations: Sequence[ApiOperation]) -> Document:
     # Imported late: these modules would make the start 10 % slower, and are rarely used.
-    from ringback.api.openapi import document, supersim_callbacks, wireless_callbacks  # noqa: PLC0415 (see above)
+    from ringback.api.openapi import document, event_streams, supersim_callbacks, wireless_callbacks  # noqa: PLC0415 (see above)
 
-    product = supersim_callbacks.PRODUCT if prefix == SUPER_SIM else wireless_callbacks.PRODUCT
+    products = (supersim_callbacks.PRODUCT, wireless_callbacks.PRODUCT, event_streams.PRODUCT)
+    (product,) = [each for each in products if each.prefix == prefix]
     return document.document_of(product, operations)
 
 
@@ -70,6 +78,6 @@ def _servers_of_supersim(request: Request) -> Servers:
     return [{"url": base, "description": "The server that published this document."}, prefixed]
 
 
-def _servers_of_wireless(request: Request) -> Servers:
+def _servers_at(prefix: str, request: Request) -> Servers:
     base = url_of(request, "")
-    return [{"url": f"{base}{WIRELESS}", "description": "The server that published this document."}]
+    return [{"url": f"{base}{prefix}", "description": "The server that published this document."}]

@@ -11,7 +11,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from ringback import __version__
-from ringback.api.host_routing import KORE_HOSTS, SIM_HOSTS
+from ringback.api.host_routing import EVENT_HOSTS, KORE_HOSTS, SIM_HOSTS
 from ringback.cli.clock import ahead_in_words
 from ringback.core.policy.source_policy import Phase
 from ringback.core.sources.source_definition import BUILT_IN
@@ -198,7 +198,7 @@ def tls_banner(dev: DevServerDetails) -> str:
         address=address,
         port=port,
         name=SIM_HOSTS[0],
-        names=" ".join((*SIM_HOSTS, *KORE_HOSTS)),
+        names=" ".join((*SIM_HOSTS, *EVENT_HOSTS, *KORE_HOSTS)),
         port_help="" if port == USUAL_PORT else _port_help(address, port),
     )
 

@@ -61,8 +61,11 @@ class StreamSink:
     method: HttpMethod = HttpMethod.POST
     has_batches: bool = False
     """True if requests from twilio may have several events."""
-    configuration: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    """The configuration as it was given, without the URL, which may have a password."""
+    configuration: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
+    """The configuration as it was given, without the URL, which may have a password.
+
+    It may have names that mean nothing here, so their values could be secrets.
+    """
     status: SinkStatus = SinkStatus.ACTIVE
     test_id: str | None = None
     """The id in the newest test event; None if none was sent."""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from ringback.core.policy.source_policy import Policy, Source
+from ringback.core.policy.source_policy import Phase, Policy, Source
 from ringback.core.streams.event_types import EventTypeStatus, status_at_twilio
 from ringback.core.streams.sink import StreamSubscription
 from ringback.core.streams.stream_event import StreamEvent
@@ -28,11 +28,19 @@ def why_silent(subscription: StreamSubscription, policy: Policy, now: datetime) 
         return "it is disabled"
     if subscription.source is not Source.TWILIO:
         return None
-    phase = policy.phase_at(policy.date_at(now))
+    phase = phase_of_account(policy, subscription.account_sid, now)
     if status_at_twilio(phase) is not EventTypeStatus.DISCONTINUED:
         return None
     since = "" if phase.since is None else f" since {phase.since:%Y-%m-%d}"
     return f"its types are discontinued at twilio{since} (phase {phase.name!r} of the policy)"
+
+
+def phase_of_account(policy: Policy, account_sid: str, now: datetime) -> Phase:
+    """Return the phase that decides what an account gets from twilio: by date and by holds.
+
+    Holds for some URLs only do not count, since all sinks of an account have the same types.
+    """
+    return policy.phase_of(at=policy.date_at(now), account_sid=account_sid, url="")[1]
 
 
 def publish(

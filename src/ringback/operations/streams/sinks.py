@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Final
 
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.callbacks.callback import UNDELIVERED, CallbackRecord, StreamBatch
@@ -21,6 +21,9 @@ from ringback.core.streams.stream_event import write_twilio_test_event
 from ringback.core.streams.stream_retries import STREAM_RETRIES
 from ringback.operations.context import OperationContext
 from ringback.ports import PageWindow, RecordPage, Transaction
+
+_MOST_EXAMINED: Final = 10_000
+"""How many sinks are read for a page with a filter, if the page sets no limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +98,32 @@ def list_sinks(
     window: PageWindow,
     *,
     status: SinkStatus | None = None,
+    in_use: bool | None = None,
 ) -> RecordPage[StreamSink]:
-    """Return one page of an account's sinks at a source, newest first."""
-    which = {"source": source, "status": status}
-    page = tx.streams.sinks.page(account_sid, which, window)
-    return RecordPage([with_present_status(tx, sink) for sink in page], page.stopped_at)
+    """Return one page of an account's sinks at a source, newest first.
+
+    `status` and `in_use` (whether a subscription uses a sink) filter them; None matches all.
+    """
+    which, table = {"source": source}, tx.streams.sinks
+    if status is None and in_use is None:
+        page = table.page(account_sid, which, window)
+        return RecordPage([with_present_status(tx, sink) for sink in page], page.stopped_at)
+    # Neither is a column: the status can depend on a test event.
+    most = window.examining or _MOST_EXAMINED
+    read = table.page(account_sid, which, replace(window, size=most, examining=most))
+    users = tx.streams.subscriptions.of_account(account_sid) if in_use is not None else ()
+    used = {one.sink_sid for one in users}
+    present = (with_present_status(tx, sink) for sink in read)
+    found = [
+        sink
+        for sink in present
+        if status in (None, sink.status) and in_use in (None, sink.sid in used)
+    ]
+    backwards = window.before is not None
+    if len(found) >= window.size:
+        return RecordPage(found[-window.size :] if backwards else found[: window.size])
+    last = read[0 if backwards else -1].sid if len(read) >= most else None
+    return RecordPage(found, read.stopped_at or last)
 
 
 def update_sink(
@@ -108,13 +132,18 @@ def update_sink(
     sid: str,
     source: Source,
     context: OperationContext,
+    *,
+    action: str = "UpdateSink",
     **changes: Any,
 ) -> StreamSink:
-    """Change fields of a sink, and return it; raises the errors of `fetch_sink`."""
+    """Change fields of a sink, and return it; raises the errors of `fetch_sink`.
+
+    `action` is the action of the audit entry.
+    """
     before = fetch_sink(tx, account_sid, sid, source)
     sink = replace(before, **changes, date_updated=context.now)
     tx.streams.sinks.save(sink)
-    context.record_of(tx, "UpdateSink", before=before, after=sink)
+    context.record_of(tx, action, before=before, after=sink)
     return sink
 
 
@@ -136,9 +165,18 @@ def delete_sink(
 
 
 def send_test(
-    tx: Transaction, account_sid: str, sid: str, source: Source, context: OperationContext
+    tx: Transaction,
+    account_sid: str,
+    sid: str,
+    source: Source,
+    context: OperationContext,
+    *,
+    action: str = "TestSink",
 ) -> CallbackRecord:
-    """Send a test event to a sink, and return its callback; raises the errors of `fetch_sink`."""
+    """Send a test event to a sink, and return its callback; raises the errors of `fetch_sink`.
+
+    `action` is the action of the audit entry.
+    """
     sink = fetch_sink(tx, account_sid, sid, source)
     random_bytes = context.random_source.bytes(TEST_CALLBACK_BYTES)
     own = random_bytes[CALLBACK_BYTES:]
@@ -169,7 +207,7 @@ def send_test(
         status = SinkStatus.VALIDATING
     after = replace(sink, test_id=uuid4_text(test_id), test_sid=callback.sid, status=status)
     tx.streams.sinks.save(after)
-    context.record(tx, "TestSink", sid, account_sid=account_sid, after={"callback": callback.sid})
+    context.record(tx, action, sid, account_sid=account_sid, after={"callback": callback.sid})
     return callback
 
 
@@ -181,6 +219,7 @@ def validate_sink(
     context: OperationContext,
     *,
     test_id: str,
+    action: str = "ValidateSink",
 ) -> StreamSink:
     """Take the id of a test event that has arrived at a sink, which makes the sink active.
 
@@ -199,7 +238,9 @@ def validate_sink(
         raise InvalidParameter(
             f"TestId {test_id!r} is not the id of the newest test event of sink {sid}", code=91005
         )
-    return update_sink(tx, account_sid, sid, source, context, status=SinkStatus.ACTIVE)
+    return update_sink(
+        tx, account_sid, sid, source, context, action=action, status=SinkStatus.ACTIVE
+    )
 
 
 def with_present_status(tx: Transaction, sink: StreamSink) -> StreamSink:

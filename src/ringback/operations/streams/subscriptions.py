@@ -14,8 +14,9 @@ from ringback.core.streams.event_types import (
     StreamEventType,
     status_at_twilio,
 )
-from ringback.core.streams.sink import SinkStatus, StreamSubscription
+from ringback.core.streams.sink import SinkStatus, StreamSink, StreamSubscription
 from ringback.operations.context import OperationContext
+from ringback.operations.streams.publish import phase_of_account
 from ringback.operations.streams.sinks import fetch_sink
 from ringback.ports import PageWindow, RecordPage, Transaction
 
@@ -39,14 +40,8 @@ def create_subscription(
     account has too many subscriptions, if the sink is not active or, at twilio, used already
     (91100), and the errors of `fetch_sink`.
     """
-    wanted = check_types(types, source, context)
-    sink = fetch_sink(tx, account_sid, sink_sid, source)
-    if sink.status is not SinkStatus.ACTIVE:
-        raise InvalidParameter(
-            f"Sink with SID {sink_sid} is {sink.status}; only an active one can be subscribed to",
-            code=91100,
-        )
-    check_free(tx, account_sid, sink_sid, source)
+    wanted = check_types(types, source, context, account_sid=account_sid)
+    _check_sink(tx, account_sid, sink_sid, source)
     most = context.streams.most
     own = tx.streams.subscriptions.page(account_sid, {"source": source}, PageWindow(most))
     if len(own) >= most:
@@ -103,20 +98,23 @@ def update_subscription(
     sid: str,
     source: Source,
     context: OperationContext,
+    *,
+    action: str = "UpdateSubscription",
     **changes: Any,
 ) -> StreamSubscription:
     """Change fields of a subscription, and return it; raises NotFound if there is none.
 
-    Raises InvalidParameter if it can't use a new sink.
+    Events that wait go to a new sink. Raises InvalidParameter if it can't use that. `action` is the
+    action of the audit entry.
     """
     before = fetch_subscription(tx, account_sid, sid, source)
     sink_sid = changes.get("sink_sid", before.sink_sid)
     if sink_sid != before.sink_sid:
-        fetch_sink(tx, account_sid, sink_sid, source)
-        check_free(tx, account_sid, sink_sid, source)
+        sink = _check_sink(tx, account_sid, sink_sid, source)
+        context.queue.expect_events(tx, {sid: sink.url.destination})
     after = replace(before, **changes, date_updated=context.now)
     tx.streams.subscriptions.save(after)
-    context.record_of(tx, "UpdateSubscription", before=before, after=after)
+    context.record_of(tx, action, before=before, after=after)
     return after
 
 
@@ -135,6 +133,21 @@ def delete_subscription(
         context.queue.expect_events(tx, {sid: sink.url.destination})
 
 
+def _check_sink(tx: Transaction, account_sid: str, sid: str, source: Source) -> StreamSink:
+    """Return the sink that a subscription is to use; raises InvalidParameter if it can't (91100).
+
+    Raises the errors of `fetch_sink`, too.
+    """
+    sink = fetch_sink(tx, account_sid, sid, source)
+    if sink.status is not SinkStatus.ACTIVE:
+        raise InvalidParameter(
+            f"Sink with SID {sid} is {sink.status}; only an active one can be subscribed to",
+            code=91100,
+        )
+    check_free(tx, account_sid, sid, source)
+    return sink
+
+
 def check_free(tx: Transaction, account_sid: str, sink_sid: str, source: Source) -> None:
     """Raise InvalidParameter if a sink has a subscription, and can have only one (91100)."""
     user = tx.streams.subscriptions.first({"account_sid": account_sid, "sink_sid": sink_sid})
@@ -143,7 +156,11 @@ def check_free(tx: Transaction, account_sid: str, sink_sid: str, source: Source)
 
 
 def check_types(
-    types: Sequence[tuple[str, int | None]], source: Source, context: OperationContext
+    types: Sequence[tuple[str, int | None]],
+    source: Source,
+    context: OperationContext,
+    *,
+    account_sid: str,
 ) -> Mapping[str, int]:
     """Return the types by name, each with a version of its schema.
 
@@ -156,11 +173,13 @@ def check_types(
     for name, version in types:
         if name in found:
             raise InvalidParameter(f"the type {name} is given twice; give it once", code=91101)
-        found[name] = check_type(name, version, source, context)
+        found[name] = check_type(name, version, source, context, account_sid=account_sid)
     return found
 
 
-def check_type(name: str, version: int | None, source: Source, context: OperationContext) -> int:
+def check_type(
+    name: str, version: int | None, source: Source, context: OperationContext, *, account_sid: str
+) -> int:
     """Return the version of a type's schema, the latest for None.
 
     Raises InvalidParameter as `check_types` does.
@@ -168,10 +187,10 @@ def check_type(name: str, version: int | None, source: Source, context: Operatio
     if name not in list(StreamEventType):
         known = ", ".join(StreamEventType)
         raise InvalidParameter(
-            f"{name}: Type not found in the system; the types are {known}", code=91104
+            f"{name[:200]}: Type not found in the system; the types are {known}", code=91104
         )
     if source is Source.TWILIO:
-        phase = context.policy.phase_at(context.policy.date_at(context.now))
+        phase = phase_of_account(context.policy, account_sid, context.now)
         if status_at_twilio(phase) is EventTypeStatus.DISCONTINUED:
             raise InvalidParameter(f"{name}: Type is discontinued", code=91104)
     if version is not None and version not in SCHEMA_VERSIONS:
@@ -189,30 +208,33 @@ def with_type(
     name: str,
     version: int | None,
     context: OperationContext,
+    *,
+    action: str = "UpdateSubscription",
 ) -> StreamSubscription:
     """Add a type to a subscription, or change its version; raises InvalidParameter for bad ones."""
-    checked = check_type(name, version, subscription.source, context)
+    checked = check_type(
+        *(name, version, subscription.source, context), account_sid=subscription.account_sid
+    )
     return update_subscription(
-        tx,
-        subscription.account_sid,
-        subscription.sid,
-        subscription.source,
-        context,
+        *(tx, subscription.account_sid, subscription.sid, subscription.source, context),
+        action=action,
         types={**subscription.types, name: checked},
     )
 
 
 def without_type(
-    tx: Transaction, subscription: StreamSubscription, name: str, context: OperationContext
+    tx: Transaction,
+    subscription: StreamSubscription,
+    name: str,
+    context: OperationContext,
+    *,
+    action: str = "UpdateSubscription",
 ) -> StreamSubscription:
     """Remove a type from a subscription; raises NotFound if it does not have it."""
     if name not in subscription.types:
-        raise NotFound(f"the subscription {subscription.sid} has no type {name}")
+        raise NotFound(f"the subscription {subscription.sid} has no type {name[:200]!r}")
     return update_subscription(
-        tx,
-        subscription.account_sid,
-        subscription.sid,
-        subscription.source,
-        context,
+        *(tx, subscription.account_sid, subscription.sid, subscription.source, context),
+        action=action,
         types={one: version for one, version in subscription.types.items() if one != name},
     )

@@ -21,7 +21,7 @@ def stranger(app: ASGIApp) -> Caller:
     return Caller(app, credentials=None)
 
 
-PAGES = pytest.mark.parametrize("page", ["/docs", "/wireless/docs"])
+PAGES = pytest.mark.parametrize("page", ["/docs", "/wireless/docs", "/events/docs"])
 
 
 async def named_in(stranger: Caller, page: str) -> list[str]:
@@ -53,6 +53,7 @@ async def test_all_that_it_loads_or_links_to_is_served(stranger: Caller, page: s
         "/docs/swagger-ui.css": "text/css",
         "/docs": "text/html",
         "/wireless/docs": "text/html",
+        "/events/docs": "text/html",
         "/docs/swagger-ui-bundle.js": "text/javascript",
         "/docs/start.js": "text/javascript",
     }
@@ -60,7 +61,11 @@ async def test_all_that_it_loads_or_links_to_is_served(stranger: Caller, page: s
 
 @pytest.mark.parametrize(
     ("page", "title"),
-    [("/docs", "Ringback: Super SIM"), ("/wireless/docs", "Ringback: Programmable Wireless")],
+    [
+        ("/docs", "Ringback: Super SIM"),
+        ("/wireless/docs", "Ringback: Programmable Wireless"),
+        ("/events/docs", "Ringback: Event Streams"),
+    ],
 )
 async def test_it_shows_the_document_beside_it(stranger: Caller, page: str, title: str) -> None:
     start = (await stranger.get("/docs/start.js")).body.decode()

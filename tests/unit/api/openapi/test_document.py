@@ -17,7 +17,14 @@ from ringback.core.events.payload import PARAMETERS
 from ringback.engine.clock_advancer import ClockAdvancer
 from tests.memory_store import MemoryStore
 from tests.unit.api.caller import Caller
-from tests.unit.api.described import SUPER_SIM, WIRELESS, Api, Document, operations_in
+from tests.unit.api.described import (
+    EVENT_STREAMS,
+    SUPER_SIM,
+    WIRELESS,
+    Api,
+    Document,
+    operations_in,
+)
 from tests.unit.api.world import app_on, dependencies_on
 
 
@@ -80,11 +87,16 @@ async def test_it_has_each_route_and_no_other(document: Document, app: ASGIApp, 
     assert operations_in(document, "/v1/") == routes_in(app, api.prefix)
 
 
+@pytest.fixture
+async def of_events(caller: Caller) -> Document:
+    return (await caller.get(EVENT_STREAMS.document)).json
+
+
 def test_they_have_as_many_operations_as_are_published(
-    of_supersim: Document, of_wireless: Document
+    of_supersim: Document, of_wireless: Document, of_events: Document
 ) -> None:
-    both = (of_supersim, of_wireless)
-    assert [len(operations_in(document, "/v1/")) for document in both] == [31, 16]
+    all_three = (of_supersim, of_wireless, of_events)
+    assert [len(operations_in(document, "/v1/")) for document in all_three] == [31, 16, 22]
 
 
 def test_operations_of_one_product_are_only_in_its_document(
@@ -142,11 +154,12 @@ async def test_at_a_host_of_another_api_only_the_prefix_leads_to_super_sim(
 
 
 @pytest.mark.parametrize("host", ["sims.example:81", "wireless.example", "supersim.example"])
-async def test_the_server_of_programmable_wireless_is_its_prefix_at_any_host(
-    at_host: Callable[[str], Caller], host: str
+@pytest.mark.parametrize("prefix", ["/wireless", "/events"])
+async def test_the_server_of_the_other_apis_is_their_prefix_at_any_host(
+    at_host: Callable[[str], Caller], host: str, prefix: str
 ) -> None:
-    document = (await at_host(host).get("/wireless/openapi.json")).json
-    assert [server["url"] for server in document["servers"]] == [f"http://{host}/wireless"]
+    document = (await at_host(host).get(f"{prefix}/openapi.json")).json
+    assert [server["url"] for server in document["servers"]] == [f"http://{host}{prefix}"]
 
 
 async def test_a_path_leads_to_the_same_operation_from_each_server(
@@ -188,9 +201,9 @@ async def test_a_form_has_its_parameters_and_which_are_required(
     assert (list(form["properties"]), form["required"]) == (names, needed)
 
 
-async def test_an_operation_on_a_named_record_can_answer_404(document: Document) -> None:
-    assert "404" in document["paths"]["/v1/Sims/{sid}"]["get"]["responses"]
-    assert "404" not in document["paths"]["/v1/Sims"]["get"]["responses"]
+async def test_an_operation_on_a_named_record_can_answer_404(document: Document, api: Api) -> None:
+    assert "404" in document["paths"][f"{api.list_path}/{{sid}}"]["get"]["responses"]
+    assert "404" not in document["paths"][api.list_path]["get"]["responses"]
 
 
 async def test_authenticated_operations_can_answer_401_and_429(document: Document) -> None:
@@ -199,10 +212,10 @@ async def test_authenticated_operations_can_answer_401_and_429(document: Documen
             assert {"401", "403", "429"} <= item[verb]["responses"].keys(), f"{verb} {path}"
 
 
-async def test_only_the_sim_apis_allow_any_origin_to_read_them(
-    document: Document, of_supersim: Document
+async def test_only_the_vendors_apis_allow_any_origin_to_read_them(
+    document: Document, of_supersim: Document, api: Api
 ) -> None:
-    open_to_all = document["paths"]["/v1/Sims"]["get"]["responses"]["200"]
+    open_to_all = document["paths"][api.list_path]["get"]["responses"]["200"]
     assert "Access-Control-Allow-Origin" in open_to_all["headers"]
     for answer in of_supersim["paths"]["/portal/v1/callbacks"]["get"]["responses"].values():
         assert "Access-Control-Allow-Origin" not in answer["headers"]
@@ -221,6 +234,7 @@ CALLBACKS = {
         "/v1/Sims/{sid}": {"simUpdated", "commandFromSim"},
         "/v1/Commands": {"commandToSim"},
     },
+    EVENT_STREAMS.document: {},
 }
 
 
@@ -267,6 +281,7 @@ WHERE = {
         "commandToSim": "CallbackUrl",
         "commandFromSim": "CommandsCallbackUrl",
     },
+    EVENT_STREAMS.document: {},
 }
 
 

@@ -14,8 +14,10 @@ from ringback.core.errors import StoreUnavailable
 from tests.callback_queues import RecordingQueue
 from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, FLEET_SID, PROFILE_SID, SIM_SID, an_account
 from tests.memory_store import MemoryStore
+from tests.streams import UPDATED
 from tests.unit.api.caller import Caller
 from tests.unit.api.described import (
+    EVENT_STREAMS,
     SUPER_SIM,
     WIRELESS,
     Api,
@@ -29,12 +31,17 @@ from tests.unit.api.described import (
 from tests.unit.api.plenty import (
     ESIM_SID,
     FREE_PLAN_SID,
+    FREE_SINK_SID,
     IP_SID,
     NETWORK_SID,
     NEW_ESIM_SID,
     NEW_SIM_SID,
+    NEW_SINK_SID,
     NEW_WIRELESS_SIM_SID,
+    SINK_SID,
     SMS_SID,
+    SUBSCRIPTION_SID,
+    TEST_ID,
     fill_with_plenty,
 )
 from tests.unit.api.world import app_on
@@ -161,14 +168,75 @@ OF_WIRELESS: Final = (
     Call("GET", "/v1/UsageRecords", 200, {"Granularity": "hourly", "PageSize": "3"}),
     Call("GET", "/v1/UsageRecords", 400, {"Granularity": "hour"}),
 )
+A_SINK: Final = {
+    "Description": "x",
+    "SinkType": "webhook",
+    "SinkConfiguration": '{"destination": "http://127.0.0.1:9000/events#rc=3", "odd": [1]}',
+}
+A_STREAM: Final = {"SinkSid": SINK_SID, "Types": f'{{"type": "{UPDATED}"}}'}
+NO_SINK, NO_SUBSCRIPTION = f"DG{9:032x}", f"DF{9:032x}"
+OF_ONE: Final = "/v1/Subscriptions/{sid}"
+TYPES: Final = f"{OF_ONE}/SubscribedEvents"
+OF_EVENT_STREAMS: Final = (
+    Call("GET", "/v1/Sinks", 200),
+    Call("GET", "/v1/Sinks", 200, {"InUse": "true", "Status": "active", "Unknown": "1"}),
+    Call("GET", "/v1/Sinks", 400, {"InUse": "perhaps"}),
+    Call("POST", "/v1/Sinks", 201, A_SINK),
+    Call("POST", "/v1/Sinks", 201, {**A_SINK, "Unknown": "1"}),
+    Call("POST", "/v1/Sinks", 400, {"Description": "x"}),
+    Call("GET", "/v1/Sinks/{sid}", 200, sid=SINK_SID),
+    Call("GET", "/v1/Sinks/{sid}", 200, sid=NEW_SINK_SID),
+    Call("GET", "/v1/Sinks/{sid}", 404, sid=NO_SINK),
+    Call("POST", "/v1/Sinks/{sid}", 200, {"Description": "y"}, sid=SINK_SID),
+    Call("POST", "/v1/Sinks/{sid}/Test", 201, sid=SINK_SID),
+    Call("POST", "/v1/Sinks/{sid}/Test", 404, sid=NO_SINK),
+    Call("POST", "/v1/Sinks/{sid}/Validate", 400, {"TestId": "x"}, sid=NEW_SINK_SID),
+    Call("POST", "/v1/Sinks/{sid}/Validate", 201, {"TestId": TEST_ID}, sid=NEW_SINK_SID),
+    Call("DELETE", "/v1/Sinks/{sid}", 400, sid=SINK_SID),
+    Call("GET", "/v1/Subscriptions", 200),
+    Call("GET", "/v1/Subscriptions", 200, {"SinkSid": SINK_SID}),
+    Call("POST", "/v1/Subscriptions", 400, {**A_STREAM, "Description": "x"}),
+    Call(
+        *("POST", "/v1/Subscriptions", 201),
+        {**A_STREAM, "Description": "x", "SinkSid": FREE_SINK_SID},
+    ),
+    Call("GET", OF_ONE, 200, sid=SUBSCRIPTION_SID),
+    Call("GET", OF_ONE, 404, sid=NO_SUBSCRIPTION),
+    Call("POST", OF_ONE, 200, {"Description": "y", "Filter": "a == 1"}, sid=SUBSCRIPTION_SID),
+    Call("GET", TYPES, 200, sid=SUBSCRIPTION_SID),
+    Call("GET", TYPES, 404, sid=NO_SUBSCRIPTION),
+    Call("POST", TYPES, 201, {"Type": UPDATED}, sid=SUBSCRIPTION_SID),
+    Call("POST", TYPES, 200, {"Type": UPDATED, "SchemaVersion": "1"}, sid=SUBSCRIPTION_SID),
+    Call("POST", TYPES, 400, {"Type": "odd"}, sid=SUBSCRIPTION_SID),
+    Call("GET", f"{TYPES}/{{type}}", 200, sid=SUBSCRIPTION_SID),
+    Call("GET", f"{TYPES}/{{type}}", 404, sid=SUBSCRIPTION_SID, type="odd"),
+    Call("POST", f"{TYPES}/{{type}}", 200, {"SchemaVersion": "2"}, sid=SUBSCRIPTION_SID),
+    Call("POST", f"{TYPES}/{{type}}", 400, {"SchemaVersion": "3"}, sid=SUBSCRIPTION_SID),
+    Call("DELETE", f"{TYPES}/{{type}}", 204, sid=SUBSCRIPTION_SID),
+    Call("DELETE", f"{TYPES}/{{type}}", 404, sid=SUBSCRIPTION_SID),
+    Call("DELETE", OF_ONE, 204, sid=SUBSCRIPTION_SID),
+    Call("DELETE", "/v1/Sinks/{sid}", 204, sid=SINK_SID),
+    Call("GET", "/v1/Types", 200),
+    Call("GET", "/v1/Types", 200, {"SchemaId": "odd"}),
+    Call("GET", "/v1/Types/{type}", 200),
+    Call("GET", "/v1/Types/{type}", 404, type="odd"),
+    Call("GET", "/v1/Schemas/{schema_id}", 200),
+    Call("GET", "/v1/Schemas/{schema_id}", 404, schema_id="odd"),
+    Call("GET", "/v1/Schemas/{schema_id}/Versions", 200, {"PageSize": "1"}),
+    Call("GET", "/v1/Schemas/{schema_id}/Versions", 404, schema_id="odd"),
+    Call("GET", "/v1/Schemas/{schema_id}/Versions/{schema_version}", 200),
+    Call("GET", "/v1/Schemas/{schema_id}/Versions/{schema_version}", 404, schema_version="x"),
+)
 TO_A_SIM: Final = {"Sim": WIRELESS_SIM_SID, "Command": "Hi", "CallbackUrl": HOOK}
-HOSTS_OF_KORE: Final = {
+OWN_HOSTS: Final = {
     SUPER_SIM.document: "supersim.api.korewireless.com",
     WIRELESS.document: "programmable-wireless.api.korewireless.com",
+    EVENT_STREAMS.document: "events.twilio.com",
 }
 CALLS: Final = {
     SUPER_SIM.document: OF_SUPER_SIM,
     WIRELESS.document: (Call("POST", "/v1/Commands", 201, TO_A_SIM), *OF_WIRELESS),
+    EVENT_STREAMS.document: OF_EVENT_STREAMS,
 }
 
 
@@ -193,10 +261,10 @@ async def test_each_answer_is_as_in_the_document(
         check(document, call, answer)
 
 
-async def test_at_kores_host_it_is_as_in_the_document_too(
+async def test_at_the_vendors_host_it_is_as_in_the_document_too(
     at_host: Callable[[str], Caller], api: Api, document: Document
 ) -> None:
-    caller = at_host(HOSTS_OF_KORE[api.document])
+    caller = at_host(OWN_HOSTS[api.document])
     made_with_200 = ("POST", "/v1/RatePlans", 201)
     for call in CALLS[api.document]:
         answer = await make(caller, call)
@@ -224,8 +292,12 @@ async def test_too_many_callbacks_are_answered_as_in_the_document(
     caller: Caller, api: Api, document: Document, callback_queue: RecordingQueue
 ) -> None:
     callback_queue.room = 0
-    calling = [call for call in CALLS[api.document] if "CallbackUrl" in call.given]
-    assert len(calling) >= 2
+    calling = [
+        call
+        for call in CALLS[api.document]
+        if "CallbackUrl" in call.given or (call.path.endswith("/Test") and call.status == 201)
+    ]
+    assert calling
     for call in calling:
         answer = await make(caller, call, prefix=api.prefix)
         assert answer.status == 429
@@ -265,8 +337,9 @@ async def test_a_suspended_account_is_answered_as_in_the_document(
     check(document, call, answer)
 
 
-async def test_each_error_in_the_document_occurs(api: Api, document: Document) -> None:
-    brought_about = {call.status for call in CALLS[api.document]} | {401, 403, 429, 503}
+async def test_each_error_in_the_document_occurs(document: Document) -> None:
+    calls = [call for some in CALLS.values() for call in some]
+    brought_about = {call.status for call in calls} | {401, 403, 429, 503}
     assert set(ERRORS) == {status for status in brought_about if status >= 400}
     assert set(document["components"]["responses"]) == {str(status) for status in ERRORS}
 
