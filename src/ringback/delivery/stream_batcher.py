@@ -78,7 +78,7 @@ class StreamBatcher:
 
     @property
     def is_still(self) -> bool:
-        """True while nothing is to be done before the next event, or before `next_due`."""
+        """True while nothing has to be done before the next event, or before `next_due`."""
         return self._wakeup.is_quiet and not self._told
 
     def next_due(self) -> datetime | None:

@@ -23,13 +23,13 @@ class StreamEventFilter(NamedTuple):
 
 
 class StreamEvents(Protocol):
-    """The table of events, and of who waits for which.
+    """The table of events, and of the subscribers that wait for each.
 
     An event is stored once, whoever subscribes to it. It stays until no batch has it any more.
     """
 
     def add(self, event: StreamEvent, subscription_sids: Collection[str]) -> None:
-        """Save a new event, which is to be sent to each of these subscriptions."""
+        """Save a new event, which has to be sent to each of these subscriptions."""
         ...
 
     def get(self, sid: str) -> StreamEvent | None:

@@ -50,7 +50,7 @@ DESCRIPTIONS: Final[Mapping[StreamEventType, str]] = {
     StreamEventType.SESSION_ENDED: "A Super SIM's data session has ended; with its usage",
     StreamEventType.SESSION_FAILED: "A Super SIM's data session could not be established",
 }
-"""What each type tells."""
+"""What an event of each type reports."""
 
 SCHEMA_ID: Final = "SuperSim.ConnectionEvent"
 """The id of the schema that all types have."""

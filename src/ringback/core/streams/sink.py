@@ -25,7 +25,7 @@ class SinkStatus(StrEnum):
 
     INITIALIZED = "initialized"
     VALIDATING = "validating"
-    """A test event was sent, and its id has to be given back."""
+    """A test event was sent, and its id has to be returned."""
     ACTIVE = "active"
     FAILED = "failed"
     """The last test event could not be delivered."""

@@ -24,7 +24,7 @@ _TWILIO_TEST_SCHEMA: Final = "https://events-schemas.twilio.com/EventStreams.Tes
 
 @dataclass(frozen=True, slots=True)
 class StreamEvent:
-    """Something that happened to a SIM, as its subscribers are told."""
+    """Something that happened to a SIM, as it is sent to its subscribers."""
 
     sid: str
     account_sid: str
