@@ -1,18 +1,25 @@
 """docs/cheat-sheet.md agrees with the captured requests and with the code."""
 
 import re
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from ringback.core.callback_urls.connection_overrides import ConnectionOverrides, RetryOn
+from ringback.core.callbacks.callback import StreamBatch
+from ringback.core.callbacks.rendering import render
 from ringback.core.policy.source_policy import NOTICE, Source
 from ringback.core.sources.idempotency_tokens import KORE_TOKEN, TWILIO_TOKEN
-from tests.fakes import AUTH_TOKEN, KORE_SECRET
+from ringback.core.streams.event_types import StreamEventType
+from ringback.core.streams.stream_event import EventChoice, write_batch
+from ringback.core.streams.stream_retries import STREAM_RETRIES
+from tests.fakes import AUTH_TOKEN, KORE_SECRET, NOW, a_callback, an_account
+from tests.unit.core.streams import vectors
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/cheat-sheet.md").read_text("utf-8")
-HEADERS = re.findall(r"^\| `([\w-]+)` \| (.+?) \| (.+?) \|$", PAGE, re.MULTILINE)
+HEADERS = re.findall(r"^\| `([\w-]+)` \| (.+?) \| (.+?) \| (.+?) \|$", PAGE, re.MULTILINE)
 PROGRAMS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 
 
@@ -68,8 +75,44 @@ def test_the_retries_are_those_of_each_source() -> None:
     }
     assert "| a failed connection | a failed connection, 408, 423 and every 5xx |" in PAGE
     count, seconds = defaults.retry_count, defaults.total_timeout_ms // 1000
-    assert f"| retries in one round | {count} | {count} |" in PAGE
-    assert f"| time for the whole round | {seconds} seconds | {seconds} seconds |" in PAGE
+    assert f"| retries in one round | {count} | {count} | " in PAGE
+    assert f"| time for the whole round | {seconds} seconds | {seconds} seconds | " in PAGE
+
+
+def test_the_program_for_streams_computes_the_signature_of_the_vector(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    exec(PROGRAMS[2], {})  # noqa: S102 - the program of our own page
+    printed = capsys.readouterr().out.strip()
+    assert printed == vectors.TWILIO_SIGNATURES["https://example.com/events?foo=bar"]
+    assert f"# {printed}" in PROGRAMS[2]
+
+
+def test_the_last_column_is_that_of_a_batch() -> None:
+    of_streams = {name: column for name, *_, column in HEADERS}
+    for source in Source:
+        event = vectors.event(StreamEventType.SESSION_STARTED)
+        stream = StreamBatch("DF1", "[2:1")
+        url = a_callback(source=source).url.of_stream(STREAM_RETRIES[source].connection)
+        batch = a_callback(source=source)._replace(
+            body=write_batch(source, [EventChoice(event)]), stream=stream, url=url
+        )
+        sent = dict(render(batch, account=an_account(), at=NOW).headers)
+        usual = dict(render(a_callback(source=source), account=an_account(), at=NOW).headers)
+        assert sent.keys() == usual.keys()
+        assert of_streams["Content-Type"] == f"`{sent['Content-Type']}`, from both"
+        same = {name for name, column in of_streams.items() if column == "the same"}
+        assert {name: sent.get(name) for name in same} == {n: usual.get(n) for n in same}
+
+
+def test_the_retries_of_streams_are_those_of_each_source() -> None:
+    twilio, kore = (STREAM_RETRIES[source] for source in Source)
+    assert twilio.connection.total_timeout == timedelta(hours=4)
+    assert [wait.total_seconds() for wait in kore.waits] == [2, 10, 50]
+    assert [wait.total_seconds() for wait in (*twilio.waits[:2], twilio.waits[-1])] == [1, 2, 600]
+    assert {one.connection.attempt_timeout_ms for one in (twilio, kore)} == {5000}
+    assert "Twilio: 4 hours; KORE: as long as the retries take. Each attempt: 5 seconds" in PAGE
+    assert "up to 10 minutes, at random below that; KORE: 2, 10 and 50 seconds" in PAGE
 
 
 def test_the_phases_are_those_of_the_notice() -> None:
