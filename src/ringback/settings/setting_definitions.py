@@ -23,6 +23,7 @@ from ringback.settings.parsers import (
     read_gateway,
     read_networks,
     read_port,
+    read_service_url,
     read_size,
     read_tls_port,
     read_yes_or_no,
@@ -374,6 +375,13 @@ SETTINGS: Final = (
         " if the certificate's file has the key.",
         example="key.pem",
     ),
+    Setting(
+        *("kinesis_endpoint", SettingForm(read_service_url, "URL"), ""),
+        "URL of a service to use in place of AWS for Kinesis streams, and for assuming the roles of"
+        " their sinks: a test double, or a service with the same API. Default: AWS, in the region"
+        " of each stream.",
+        example="http://127.0.0.1:5000",
+    ),
     SEAL_KEY,
     SEAL_KEY_FILE,
     Setting(
@@ -406,6 +414,7 @@ SETTING_GROUPS: Final[Mapping[str, Sequence[Setting]]] = {
         "When callbacks are sent": "schedule at_once per_destination backlog backlog_per_account"
         " rate_limit",
         "How callbacks leave this machine": "twilio_egress kore_egress static_proxy",
+        "Event streams": "kinesis_endpoint",
         "Simulated network": "update_takes scenario data_per_day seed devices gateway",
     }.items()
 }

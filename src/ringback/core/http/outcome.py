@@ -2,7 +2,8 @@
 
 The codes are Twilio's for webhooks, 112xx (twilio.com/docs/api/errors). Twilio has no code for an
 address that Ringback refuses, for egress routes that fail or are exhausted, or for a secret or a
-source that no longer exists: these cases have 11205, no connection.
+source that no longer exists: these cases have 11205, no connection. Failures of a Kinesis stream
+have Twilio's codes for Event Streams, 931xx.
 """
 
 from collections.abc import Mapping
@@ -57,6 +58,16 @@ class AttemptFailure(Enum):
     """The destination was paused, or its breaker opened, before the request left."""
     INTERNAL = ("internal", 11200, None)
     """Ringback itself failed; the log has the traceback."""
+    KINESIS_CLIENT = ("kinesis_client", 93101, RetryOn.CONNECT)
+    """This server lacks botocore, credentials for AWS or the sink's record; nothing was written."""
+    KINESIS_WRITE = ("kinesis_write", 93101, RetryOn.CONNECT)
+    """The Kinesis stream did not take the record, or gave no answer in time."""
+    KINESIS_ROLE = ("kinesis_role", 93102, RetryOn.CONNECT)
+    """AWS refused to let the sink's role be assumed; nothing was written."""
+    KINESIS_SHARDS = ("kinesis_shards", 93103, RetryOn.CONNECT)
+    """The shards of the Kinesis stream can't be read; nothing was written."""
+    KINESIS_STREAM = ("kinesis_stream", 93104, None)
+    """There is no such Kinesis stream: the name or the region in its ARN is wrong."""
 
     def __init__(self, label: str, code: int, retry_on: RetryOn | None) -> None:
         self.label = label
@@ -124,6 +135,10 @@ NEVER_SENT: Final = frozenset(
         AttemptFailure.NO_LOCAL_PORT,
         AttemptFailure.LEASE,
         AttemptFailure.HELD,
+        AttemptFailure.KINESIS_CLIENT,
+        AttemptFailure.KINESIS_ROLE,
+        AttemptFailure.KINESIS_SHARDS,
+        AttemptFailure.KINESIS_STREAM,
     )
 )
 """The names of failures before the receiver got anything of the request."""
