@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -15,14 +16,19 @@ import botocore.session
 import pytest
 from moto.server import ThreadedMotoServer
 
+from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.callbacks.callback import Attempt, CallbackRecord, CallbackStatus
+from ringback.core.errors import Conflict, InvalidParameter
 from ringback.core.policy.source_policy import Source
+from ringback.core.sources.source_definition import BUILT_IN
 from ringback.core.streams.kinesis_stream import url_of_stream
+from ringback.core.streams.sink import SinkType
 from ringback.core.streams.stream_event import StreamEvent
 from ringback.data_folder import DataFolder
 from ringback.kinesis_client.kinesis_transport import KinesisTransport
 from ringback.kinesis_client.record_writer import KinesisWriter
-from ringback.operations.streams.sinks import send_test
+from ringback.operations.request_verification import verify_last_request
+from ringback.operations.streams.sinks import SinkParameters, create_sink, send_test
 from ringback.ports import CallbackFilter, PageWindow, Store, Transaction
 from ringback.runtime.system_clock import SystemClock, stopwatch
 from ringback.stores.sqlite.store import SqliteStore
@@ -241,6 +247,8 @@ async def test_an_attempt_says_what_was_put_where(store: SqliteStore, aws: FakeK
     assert callback.warnings == ()
     (assumed,) = aws.assumed
     assert assumed["ExternalId"] == "only+us"
+    with pytest.raises(Conflict, match="is a record of a Kinesis stream, which has no signature"):
+        await store.read(lambda tx: verify_last_request(tx, ACCOUNT_SID, callback.sid, BUILT_IN))
     shown = repr(attempt) + repr(callback)
     assert "only+us" not in shown
     assert role_key(1) not in shown
@@ -341,6 +349,30 @@ async def test_nothing_is_lost_if_the_server_is_killed_while_aws_writes(
     assert ["unknown", "delivered"] in results
     ids = {json.loads(text)["id"].lstrip("EZ0") for _, text in aws.written}
     assert ids == {f"{number:x}".lstrip("0") for number in range(1, 21)}
+
+
+async def test_a_server_without_botocore_has_no_kinesis_sinks(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await store.transact(lambda tx: tx.accounts.add(an_account(), []))
+
+    context = a_context(random_source=SeededRandomness())
+
+    def create(sink: SinkParameters) -> Callable[[Transaction], object]:
+        return lambda tx: create_sink(tx, ACCOUNT_SID, Source.TWILIO, sink, context)
+
+    given = SinkParameters("the stream", SinkType.KINESIS, url_of_stream(ARN))
+    monkeypatch.setitem(sys.modules, "botocore", None)
+    needs = re.escape(
+        "a sink of type kinesis needs the module botocore: pip install 'ringback[kinesis]'"
+    )
+    with pytest.raises(InvalidParameter, match=needs) as refused:
+        await store.transact(create(given))
+    assert refused.value.code == 91000
+    webhook = CallbackUrl.parse("http://a.example/")
+    await store.transact(create(replace(given, sink_type=SinkType.WEBHOOK, url=webhook)))
+    monkeypatch.undo()
+    await store.transact(create(given))
 
 
 def test_a_server_without_kinesis_sinks_imports_nothing_for_them() -> None:

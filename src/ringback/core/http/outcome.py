@@ -19,7 +19,7 @@ class AttemptFailure(Enum):
     """A reason why no answer came.
 
     Each reason has a name, an error code, and the value of a URL's retry policy (`#rp=`) with which
-    the attempt is retried; None if it is never retried.
+    the attempt is retried; None if it is never retried, or not by such a policy.
     """
 
     NAME = ("name", 11210, RetryOn.CONNECT)
@@ -58,13 +58,13 @@ class AttemptFailure(Enum):
     """The destination was paused, or its breaker opened, before the request left."""
     INTERNAL = ("internal", 11200, None)
     """Ringback itself failed; the log has the traceback."""
-    KINESIS_CLIENT = ("kinesis_client", 93101, RetryOn.CONNECT)
+    KINESIS_CLIENT = ("kinesis_client", 93101, None)
     """This server lacks botocore, credentials for AWS or the sink's record; nothing was written."""
-    KINESIS_WRITE = ("kinesis_write", 93101, RetryOn.CONNECT)
+    KINESIS_WRITE = ("kinesis_write", 93101, None)
     """The Kinesis stream did not take the record, or gave no answer in time."""
-    KINESIS_ROLE = ("kinesis_role", 93102, RetryOn.CONNECT)
+    KINESIS_ROLE = ("kinesis_role", 93102, None)
     """AWS refused to let the sink's role be assumed; nothing was written."""
-    KINESIS_SHARDS = ("kinesis_shards", 93103, RetryOn.CONNECT)
+    KINESIS_SHARDS = ("kinesis_shards", 93103, None)
     """The shards of the Kinesis stream can't be read; nothing was written."""
     KINESIS_STREAM = ("kinesis_stream", 93104, None)
     """There is no such Kinesis stream: the name or the region in its ARN is wrong."""

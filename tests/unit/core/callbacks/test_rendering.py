@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ringback.core.callback_urls.callback_url import HttpMethod
-from ringback.core.callbacks.callback import FORGED, CallbackRecord
+from ringback.core.callbacks.callback import FORGED, CallbackRecord, StreamBatch
 from ringback.core.callbacks.rendering import render, render_unsent
 from ringback.core.errors import CallbackSourceNotConfigured, SecretNotFound
 from ringback.core.events.kore_test_event import TEST_EVENT_BYTES, write_test_event
@@ -20,7 +20,8 @@ from ringback.core.sources.source_definition import (
     CallbackSourceDefinition,
     HeaderTemplate,
 )
-from tests.fakes import KORE_SECRET, NOW, a_callback, a_secret, an_account
+from ringback.core.streams.kinesis_stream import arn_of, partition_key_of, region_of, url_of_stream
+from tests.fakes import ACCOUNT_SID, KORE_SECRET, NOW, a_callback, a_secret, an_account
 
 POST, GET = HttpMethod.POST, HttpMethod.GET
 TWILIO, KORE = Source.TWILIO, Source.KORE
@@ -566,3 +567,34 @@ def test_a_signature_over_the_time_is_unknown_before_sending_unless_it_is_empty(
     assert header(request, "webhook-id") == a_callback().idempotency_token
     assert header(request, "webhook-signature") == ("made when it is sent" if secret else "")
     assert ("signature" in open_values) is bool(secret)
+
+
+ARN = "arn:aws:kinesis:us-east-1:111111111111:stream/events"
+
+
+@pytest.mark.parametrize("source", Source)
+@pytest.mark.parametrize(("sim_sid", "key"), [("HS1/%", "HS1/%"), (None, ACCOUNT_SID)])
+def test_a_record_of_a_kinesis_stream_has_neither_headers_nor_a_signature(
+    source: Source, sim_sid: str | None, key: str
+) -> None:
+    batch = StreamBatch("DF" + "1" * 32, "{1:1")
+    record = a_callback()._replace(
+        url=url_of_stream(ARN), source=source, body='{"id":"é"}', sim_sid=sim_sid, stream=batch
+    )
+    account = an_account(kore_secret="")
+    request = render(record, account=account, at=NOW)
+    assert (partition_key_of(request.url), arn_of(request.url)) == (key, ARN)
+    assert region_of(request.url) == "us-east-1"
+    assert (request.body, request.signature) == ('{"id":"é"}'.encode(), "")
+    assert request.headers == (("StreamARN", ARN),)
+    assert request.head.startswith("PutRecords /aws?PartitionKey=")
+    assert (request.stream_sid, request.account_sid) == (batch.stream_sid, ACCOUNT_SID)
+    assert request.recorded().head == request.head
+    assert render(record, account=account, at=NOW).template is request.template
+
+
+def test_the_request_of_a_stream_says_whose_it_is() -> None:
+    batch = StreamBatch("DF" + "1" * 32, "[1:1")
+    record = a_callback()._replace(body="[{}]", stream=batch)
+    assert render(record, account=an_account(), at=NOW).stream_sid == batch.stream_sid
+    assert render(a_callback(), account=an_account(), at=NOW).stream_sid == ""
