@@ -11,7 +11,7 @@ neither keys nor external ids.
 
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
@@ -31,11 +31,6 @@ _SHOWN: Final = 500
 """The most characters of a message from AWS that are kept."""
 _MOST_KEPT: Final = 1024
 """The most streams, and the most roles, whose clients and credentials are kept."""
-_NO_STREAM: Final = "ResourceNotFoundException"
-_WRONG_ADDRESS: Final = frozenset(
-    {_NO_STREAM, "InvalidArgumentException", "ValidationException", "ValidationError"}
-)
-"""Answers to a request that has only the ARN of a stream, if it is wrong."""
 _ENDED: Final = frozenset({"ExpiredTokenException", "ExpiredToken", "UnrecognizedClientException"})
 """Answers to credentials that AWS does not accept any more."""
 
@@ -77,6 +72,16 @@ class _Step(Enum):
     def __init__(self, failure: AttemptFailure, why: str) -> None:
         self.failure = failure
         self.why = why
+
+
+_NO_STREAM: Final = "ResourceNotFoundException"
+_WRONG_ADDRESS: Final[Mapping[_Step, Collection[str]]] = {
+    _Step.CREDENTIALS: (),
+    # The request has nothing but the ARN, so only that can be wrong.
+    _Step.SHARDS: (_NO_STREAM, "InvalidArgumentException", "ValidationException"),
+    _Step.WRITE: (_NO_STREAM,),
+}
+"""What AWS answers if the ARN of a stream is wrong."""
 
 
 class _Credentials:
@@ -151,8 +156,7 @@ class KinesisWriter:
             code = str(told.get("Error", {}).get("Code"))
             if code in _ENDED:
                 credentials.forget()
-            is_wrong = code in _WRONG_ADDRESS if step is _Step.SHARDS else code == _NO_STREAM
-            if is_wrong and step is not _Step.CREDENTIALS:
+            if code in _WRONG_ADDRESS[step]:
                 self._forget_session(to)
                 why = f"there is no stream {to.stream_arn}: {_shown(refused)}"
                 return _each(records, AttemptFailure.KINESIS_STREAM, why)

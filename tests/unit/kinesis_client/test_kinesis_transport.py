@@ -24,7 +24,7 @@ from tests.fakes import ACCOUNT_SID
 from tests.memory_store import MemoryStore
 from tests.sending import failure_of, why_of
 from tests.streams import ARN, a_sink, a_subscription, add_stream
-from tests.unit.delivery.parts import FailingStore, all_has_run
+from tests.unit.delivery.parts import FailingStore, PausedStore, all_has_run
 
 LIMITS = Timeouts(connect=5, read=5, total=5)
 WRITTEN = WrittenRecord(DeliveredOutcome(200))
@@ -348,6 +348,23 @@ async def test_an_outage_of_the_database_is_a_failure_that_passes(
     assert failure_of(result) is AttemptFailure.KINESIS_CLIENT
     assert why_of(result).startswith("the sink's role could not be looked up: ")
     assert failure_of(await transport.send(a_record(), limits=LIMITS)) is None
+    await transport.close()
+
+
+async def test_a_request_that_is_cancelled_leaves_the_look_up_to_others(
+    writer: Writer, store: MemoryStore
+) -> None:
+    paused = PausedStore(store)
+    paused.may_begin.clear()
+    transport = KinesisTransport(writer, paused, stopwatch=stopwatch)
+    cancelled, other = send(transport, a_record(b"1")), send(transport, a_record(b"2"))
+    await all_has_run()
+    cancelled.cancel()
+    await all_has_run()
+    paused.may_begin.set()
+    assert failure_of(await other) is None
+    assert paused.transactions == 1
+    assert [data for _, data in writer.calls] == [[b"2"]]
     await transport.close()
 
 

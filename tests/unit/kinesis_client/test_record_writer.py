@@ -169,6 +169,17 @@ def test_a_stream_that_does_not_exist_is_told_apart(
     assert why(results).startswith(f"there is no stream {ARN}-2: ")
 
 
+@pytest.mark.parametrize("code", ["InvalidArgumentException", "ValidationException"])
+def test_an_arn_that_aws_refuses_is_told_apart_from_a_record_that_it_refuses(
+    aws: FakeKinesis, writer: KinesisWriter, code: str
+) -> None:
+    aws.shards_fail = error(400, code)
+    assert failures(writer.put(OWN, RECORDS)) == [AttemptFailure.KINESIS_STREAM] * 3
+    aws.shards_fail = None
+    aws.script = [fails(400, code)]
+    assert failures(writer.put(OWN, RECORDS)) == [AttemptFailure.KINESIS_WRITE] * 3
+
+
 def test_a_stream_that_is_deleted_meanwhile_is_told_apart(
     aws: FakeKinesis, writer: KinesisWriter
 ) -> None:
@@ -260,6 +271,13 @@ def test_a_role_that_may_not_be_assumed_is_told(aws: FakeKinesis, writer: Kinesi
     assert "AccessDenied" in why(results)
     aws.role_fails = None
     assert failures(writer.put(BY_ROLE, RECORDS)) == [None] * 3
+
+
+def test_a_role_whose_name_is_wrong_is_not_taken_for_a_wrong_stream(
+    aws: FakeKinesis, writer: KinesisWriter
+) -> None:
+    aws.role_fails = "ValidationError"
+    assert failures(writer.put(BY_ROLE, RECORDS)) == [AttemptFailure.KINESIS_ROLE] * 3
 
 
 def test_credentials_are_renewed_before_they_end(
