@@ -159,6 +159,32 @@ async def test_a_record_that_is_larger_than_a_call_may_be_goes_alone(
     assert writer.sizes == [1, 1]
 
 
+async def test_what_does_not_fit_into_a_call_does_not_wait_for_its_end(
+    transport: KinesisTransport, writer: Writer
+) -> None:
+    writer.hanging[ARN] = threading.Event()
+    tasks = [send(transport, a_record(b"x" * (MOST_BYTES // 3 - 3))) for _ in range(4)]
+    await until(lambda: len(writer.calls) == 2)
+    assert sorted(writer.sizes) == [1, 3]
+    writer.hanging[ARN].set()
+    await asyncio.gather(*tasks)
+
+
+async def test_after_a_full_call_requests_come_together_again(
+    transport: KinesisTransport, writer: Writer
+) -> None:
+    writer.hanging[ARN] = threading.Event()
+    tasks = [send(transport, a_record(b"x" * MOST_BYTES))]
+    await until(lambda: len(writer.calls) == 1)
+    for body in (b"1", b"2"):
+        tasks.append(send(transport, a_record(body)))
+        await asyncio.sleep(0.003)
+    await until(lambda: len(writer.calls) == 2)
+    assert writer.calls[1][1] == [b"1", b"2"]
+    writer.hanging[ARN].set()
+    await asyncio.gather(*tasks)
+
+
 async def test_a_full_call_does_not_wait(
     transport: KinesisTransport, writer: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
