@@ -9,6 +9,7 @@ from ringback.core.callbacks.callback import (
     CallbackRecord,
     CallbackStatus,
     DeliveryProgress,
+    StreamBatch,
     advance,
     begin,
     discard,
@@ -42,6 +43,7 @@ from ringback.core.http.outcome import (
 )
 from ringback.core.policy.source_policy import Source
 from ringback.core.retry_schedule import FAITHFUL, PERSISTENT
+from ringback.core.streams.kinesis_stream import url_of_stream
 from tests.fakes import ACCOUNT_SID, CALLBACK_SID, NOW, a_callback
 
 SECOND = timedelta(seconds=1)
@@ -354,3 +356,13 @@ def test_parameters_go_into_the_body_or_the_url(
     )
     assert callback.called.wire == url
     assert callback.sent_body == sent
+
+
+@pytest.mark.parametrize("source", Source)
+def test_the_url_of_a_record_has_its_partition_key(source: Source) -> None:
+    stream = url_of_stream("arn:aws:kinesis:us-east-1:111111111111:stream/events")
+    record = a_callback()._replace(url=stream, source=source, stream=StreamBatch("DF1", "{1:1"))
+    of_a_sim = record._replace(sim_sid="HS1")
+    assert of_a_sim.called.wire == f"{stream.wire}?PartitionKey=HS1"
+    assert record._replace(sim_sid=None).called.wire == f"{stream.wire}?PartitionKey={ACCOUNT_SID}"
+    assert of_a_sim.sent_body == of_a_sim.body
