@@ -46,7 +46,7 @@ class RecordWriter(Protocol):
     """What writes records; see `record_writer`."""
 
     def put(self, to: SinkAccess, records: Sequence[StreamRecord]) -> Sequence[WrittenRecord]:
-        """Write records, and return what became of each, in their order; may block."""
+        """Write records, and return the outcome of each, in their order; may block."""
         ...
 
 
@@ -154,11 +154,11 @@ class KinesisTransport:
         *,
         limits: Timeouts,
         turn: int = 0,  # noqa: ARG002 (there is one way to AWS)
-        fresh: bool = False,  # noqa: ARG002 (botocore sees to its connections)
+        fresh: bool = False,  # noqa: ARG002 (botocore keeps its own connections)
         anew: Callable[[], OutgoingRequest] | None = None,
         leaving: Callable[[], None] | None = None,
     ) -> AttemptResult:
-        """Write the request's body as a record, together with others; return what became of it."""
+        """Write the request's body as a record, together with others; return its own result."""
         began = self._stopwatch()
         if limits.total <= 0:
             why = "no time was left for this attempt"
@@ -250,7 +250,7 @@ class KinesisTransport:
                 self._streams.pop(to, None)
 
     async def _write(self, to: SinkAccess, sent: Sequence[tuple[_Pending, StreamRecord]]) -> None:
-        """Write records in a thread, and tell each request what became of its record."""
+        """Write records in a thread, and give each request the outcome of its record."""
         result = _in_thread(lambda: self._writer.put(to, [record for _, record in sent]))
         try:
             written = await asyncio.wrap_future(result)

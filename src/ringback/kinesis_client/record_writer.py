@@ -56,7 +56,7 @@ class StreamRecord(NamedTuple):
 
 
 class WrittenRecord(NamedTuple):
-    """What became of a record: its outcome, and AWS's answer about it, if it was written."""
+    """The outcome of a record, and AWS's answer about it, if it was written."""
 
     outcome: DeliveredOutcome | NoAnswerOutcome
     response: ReceiverResponseRecord | None = None
@@ -128,7 +128,7 @@ class KinesisWriter:
         self._sessions = dict[SinkAccess, _Session]()
 
     def put(self, to: SinkAccess, records: Sequence[StreamRecord]) -> Sequence[WrittenRecord]:
-        """Write records, and return what became of each, in their order.
+        """Write records, and return the outcome of each, in their order.
 
         AWS may take some records and refuse others. A call that fails as a whole gives each record
         the same outcome.
@@ -303,7 +303,7 @@ def _results(answer: Any, records: Sequence[StreamRecord]) -> Sequence[Any]:
 
 
 def _written(result: Any) -> WrittenRecord:
-    """Return what became of a record, from its part of the answer."""
+    """Return the outcome of a record, from its part of the answer."""
     code = result.get("ErrorCode")
     if code is None:
         answer = {name: result.get(name) for name in ("SequenceNumber", "ShardId")}
