@@ -91,7 +91,7 @@ LOCK = $(BIN)/uv --quiet --system-certs pip compile --universal --python-version
        --custom-compile-command 'make lock' $(ARGS)
 
 lock: install-dev ## Pin the dependencies in pyproject.toml and requirements/*.in (ARGS=--upgrade: newest)
-	@$(LOCK) --extra server --extra migrate --extra postgres pyproject.toml requirements/run.in \
+	@$(LOCK) --extra server --extra migrate --extra postgres --extra kinesis pyproject.toml requirements/run.in \
 	        -o requirements/run.txt >/dev/null
 	@$(LOCK) requirements/dev.in -o requirements/dev.txt >/dev/null
 

@@ -29,6 +29,7 @@ from ringback.delivery.destination_control import DestinationControl
 from ringback.delivery.enqueue import DirectBatchQueue
 from ringback.delivery.minute_counters import CounterWriter
 from ringback.delivery.shadow_sender import ShadowSender
+from ringback.delivery.transport_by_scheme import TransportByScheme
 from ringback.engine.clock_advancer import ClockAdvancer
 from ringback.engine.job_runner import JobRunner
 from ringback.engine.long_job_runner import LongJobRunner
@@ -56,7 +57,7 @@ from ringback.ports import (
     Transaction,
 )
 from ringback.runtime.database_outage import outlast
-from ringback.runtime.system_clock import stopwatch
+from ringback.runtime.system_clock import SystemClock, stopwatch
 from ringback.runtime.virtual_clock import VirtualClock
 from ringback.settings.parsers import UdpGatewayAddress
 from ringback.settings.settings import Settings
@@ -64,6 +65,7 @@ from ringback.settings.settings_reloader import SettingsReloader
 
 if TYPE_CHECKING:
     from ringback.carrier.udp_gateway import Received, UdpGateway
+    from ringback.kinesis_client.kinesis_transport import KinesisTransport
 
 _LOOK_FOR_WORK: Final = timedelta(seconds=1)
 """How often to look for jobs of other processes, and tasks whose announcement got lost."""
@@ -137,8 +139,11 @@ class BackgroundWorkers:
         destinations = DestinationControl(
             process.book, clock=clock, random_source=process.random_source, tell=tell
         )
+        self._transport = TransportByScheme(
+            network.sender, partial(_kinesis_transport_of, process, store)
+        )
         self.delivery = _delivery_of(
-            process, storage, network.sender, self.shadow_sender, destinations
+            process, storage, self._transport, self.shadow_sender, destinations
         )
         self.batch_queue: BulkCallbackQueue
         if cluster.is_shared:
@@ -313,6 +318,7 @@ class BackgroundWorkers:
         )
         await self.counter_writer.stop()
         self.network.close_gateway()
+        await self._transport.close()
         await self.network.sender.close()
 
 
@@ -430,7 +436,7 @@ def _shadow_sender_of(
 def _delivery_of(
     process: ProcessDependencies,
     storage: OpenStorage,
-    sender: HttpTransport,
+    transport: TransportByScheme,
     shadow_sender: ShadowSender,
     destinations: DestinationControl,
 ) -> DeliveryService:
@@ -444,7 +450,7 @@ def _delivery_of(
     return DeliveryService(
         store=storage.store,
         cluster=storage.cluster,
-        transport=sender,
+        transport=transport,
         clock=process.clock,
         random_source=process.random_source,
         schedule=settings.schedule,
@@ -459,6 +465,15 @@ def _delivery_of(
         gate=process.gate,
         checkpoint=process.checkpoint,
     )
+
+
+def _kinesis_transport_of(process: ProcessDependencies, store: Store) -> "KinesisTransport":
+    from ringback.kinesis_client.kinesis_transport import KinesisTransport  # noqa: PLC0415 (if there is a Kinesis sink)
+    from ringback.kinesis_client.record_writer import KinesisWriter  # noqa: PLC0415 (likewise)
+
+    # AWS says when credentials end, by the real time.
+    writer = KinesisWriter(endpoint=process.settings.kinesis_endpoint, now=SystemClock().now)
+    return KinesisTransport(writer, store, stopwatch=stopwatch)
 
 
 def _batch_queue_of(

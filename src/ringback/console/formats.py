@@ -58,6 +58,11 @@ _FAILURES: Final[Mapping[str, str]] = {
     "lease": "moved to another process",
     "held": "held back",
     "internal": "error in Ringback",
+    "kinesis_client": "can't use AWS here",
+    "kinesis_write": "stream refused it",
+    "kinesis_role": "role not assumed",
+    "kinesis_shards": "no shards readable",
+    "kinesis_stream": "no such stream",
 }
 """Why no answer came, in a few words, by the name of the failure."""
 _PHRASES: Final[Mapping[int, str]] = {status.value: status.phrase for status in HTTPStatus}

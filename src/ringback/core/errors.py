@@ -198,7 +198,7 @@ def missing_extra(user: str, missing: ModuleNotFoundError) -> ModuleNotFoundErro
     module = (missing.name or "").partition(".")[0]
     if module in ("", "ringback"):
         return missing
-    extra = "migrate" if module == "twilio" else "server"
+    extra = {"twilio": "migrate", "botocore": "kinesis"}.get(module, "server")
     return ModuleNotFoundError(
         f"{user} needs the module {module}: pip install 'ringback[{extra}]'", name=missing.name
     )

@@ -12,6 +12,7 @@ from ringback.core.errors import Conflict
 from ringback.core.http.http_exchange import SentRequestRecord
 from ringback.core.policy.source_policy import Source
 from ringback.core.sources.source_definition import CallbackSourceDefinition, Sources
+from ringback.core.streams.kinesis_stream import SCHEME
 from ringback.operations.accounts import fetch_account
 from ringback.operations.lookups import fetch_callback
 from ringback.ports import Transaction
@@ -70,7 +71,7 @@ def verify_last_request(
     """Verify the request that was last sent for a callback.
 
     Raises NotFound if the account doesn't have the callback, and Conflict if no request was sent
-    for it yet, or if its source is not defined any more.
+    for it yet, if its source is not defined any more, or if it went to a Kinesis stream, unsigned.
     """
     callback = fetch_callback(tx, account_sid, sid)
     definition = sources.get(callback.source)
@@ -78,6 +79,8 @@ def verify_last_request(
         raise Conflict(
             f"{sid} came from the source {callback.source!r}, which the settings no longer define"
         )
+    if callback.url.scheme == SCHEME:
+        raise Conflict(f"{sid} is a record of a Kinesis stream, which has no signature to verify")
     for attempt in reversed(tx.callbacks.attempts(sid)):
         if attempt.request is not None:
             account = fetch_account(tx, callback.account_sid)

@@ -126,6 +126,22 @@ def read_database_url(text: str) -> str:
     return text
 
 
+def read_service_url(text: str) -> str:
+    """Check the URL of a service that Ringback itself calls, and return it unchanged."""
+    try:
+        parts = urlsplit(text)
+        is_address = parts.port != 0 and bool(parts.hostname) and parts.username is None
+        is_usable = parts.scheme in ("http", "https") and is_address and "?" not in text
+    except ValueError:
+        is_usable = False
+    if not is_usable or "#" in text:
+        raise ValueError(
+            f"{without_password(text)!r} is not the URL of a service; write it like"
+            " http://127.0.0.1:5000, without credentials and parameters"
+        )
+    return text
+
+
 def without_password(url: str) -> str:
     """Return a URL with `***` in place of its password.
 

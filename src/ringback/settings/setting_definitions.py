@@ -23,6 +23,7 @@ from ringback.settings.parsers import (
     read_gateway,
     read_networks,
     read_port,
+    read_service_url,
     read_size,
     read_tls_port,
     read_yes_or_no,
@@ -398,6 +399,13 @@ SETTINGS: Final = (
         " if the certificate's file has the key.",
         example="key.pem",
     ),
+    Setting(
+        *("kinesis_endpoint", SettingForm(read_service_url, "URL"), ""),
+        "URL of a service to use in place of AWS for Kinesis streams, and for assuming the roles of"
+        " their sinks: a test double, or a service with the same API. Default: AWS, in the region"
+        " of each stream.",
+        example="http://127.0.0.1:5000",
+    ),
     SEAL_KEY,
     SEAL_KEY_FILE,
     Setting(
@@ -429,7 +437,9 @@ SETTING_GROUPS: Final[Mapping[str, Sequence[Setting]]] = {
         " client_cert_file client_key_file",
         "When callbacks are sent": "schedule at_once per_destination backlog backlog_per_account"
         " rate_limit",
-        "Event streams": "stream_limit stream_validation stream_wait stream_type_prefix",
+        "Event streams": (
+            "stream_limit stream_validation stream_wait stream_type_prefix kinesis_endpoint"
+        ),
         "How callbacks leave this machine": "twilio_egress kore_egress static_proxy",
         "Simulated network": "update_takes scenario data_per_day seed devices gateway",
     }.items()

@@ -108,6 +108,8 @@ class Settings:
     extra_ca_file: Path | None
     client_cert_file: Path | None
     client_key_file: Path | None
+    kinesis_endpoint: str | None
+    """The URL of a service in place of AWS's Kinesis and STS; None for AWS."""
     seal_key: str | None
     seal_key_file: Path | None
     drain: timedelta

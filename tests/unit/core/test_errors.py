@@ -117,7 +117,12 @@ def test_common_refusals_have_the_documented_codes(codes: ErrorCodes, expected: 
 
 @pytest.mark.parametrize(
     ("module", "extra"),
-    [("click", "server"), ("starlette.types", "server"), ("twilio.rest", "migrate")],
+    [
+        ("click", "server"),
+        ("starlette.types", "server"),
+        ("twilio.rest", "migrate"),
+        ("botocore.session", "kinesis"),
+    ],
 )
 def test_the_extra_of_a_missing_module_is_named(module: str, extra: str) -> None:
     error = missing_extra("the command", ModuleNotFoundError("no module", name=module))

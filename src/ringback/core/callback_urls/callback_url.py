@@ -221,6 +221,8 @@ class CallbackUrl:
                 f"the stored callback URL {_shown(text)} is not a valid URL; it must be like"
                 " https://host/path"
             )
+        if match["scheme"].lower() not in _DEFAULT_PORTS:
+            return cls._of(match)  # not a customer's URL, but ours for a Kinesis stream
         return cls._of(match).with_warnings("its fragment is no longer valid, and has no effect")
 
     @classmethod

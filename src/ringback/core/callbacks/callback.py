@@ -25,6 +25,7 @@ from ringback.core.policy.source_policy import Source, SourceName
 from ringback.core.retry_schedule import FAITHFUL, RetrySchedule
 from ringback.core.sources.body_encoding import read_body
 from ringback.core.sources.signature import BODY_HASH, body_hash
+from ringback.core.streams.kinesis_stream import SCHEME, with_partition_key
 from ringback.core.streams.stream_retries import STREAM_RETRIES, stream_code_of
 
 
@@ -159,8 +160,10 @@ class CallbackRecord(NamedTuple):
         """The URL that is requested.
 
         A GET has the parameters in it. A batch from twilio has the hash of its body in it, which
-        the signature covers with the URL.
+        the signature covers with the URL. A record of a Kinesis stream has its partition key in it.
         """
+        if self.url.scheme == SCHEME:
+            return with_partition_key(self.url, self.sim_sid or self.account_sid)
         if self.stream is not None and self.source == Source.TWILIO:
             return self.url.with_parameters(f"{BODY_HASH}={body_hash(self.body.encode())}")
         if self.method is HttpMethod.POST or self.has_events:

@@ -19,6 +19,7 @@ from ringback.core.sources.source_definition import (
     SigningInput,
     Sources,
 )
+from ringback.core.streams.kinesis_stream import SCHEME, record_template
 
 
 def render(
@@ -54,6 +55,7 @@ def render(
         signature,
         at,
         profile,
+        "" if callback.stream is None else callback.stream.stream_sid,
     )
 
 
@@ -106,7 +108,12 @@ def _parts_of(
     at: datetime,
     profile: ConnectionProfile = NO_PROFILE,
 ) -> tuple[HeadTemplate, CallbackUrl, bytes, str]:
-    """Return the template of the request's head, its URL, its body and its signature."""
+    """Return the template of the request's head, its URL, its body and its signature.
+
+    A record of a Kinesis stream has neither headers nor a signature.
+    """
+    if callback.url.scheme == SCHEME:
+        return record_template(callback.url), callback.called, callback.body.encode(), ""
     method, scheme = callback.method, source.signature
     has_body = method is HttpMethod.POST or callback.stream is not None
     url, body = callback.called, callback.sent_body.encode()

@@ -34,6 +34,7 @@ _NOT_THEIRS: Final = SHORTAGES | {
     AttemptFailure.STALE,
     AttemptFailure.HELD,
     AttemptFailure.INTERNAL,
+    AttemptFailure.KINESIS_CLIENT,
 }
 
 

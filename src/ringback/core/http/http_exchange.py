@@ -167,6 +167,8 @@ class OutgoingRequest:
     """The time in the template's places."""
     profile: ConnectionProfile = field(default=NO_PROFILE, repr=False)
     """The destination's own ways; its headers are already part of the head."""
+    stream_sid: str = field(default="", compare=False)
+    """The SID of the subscription or sink of an event stream that it is for; empty if none."""
 
     @classmethod
     def with_headers(

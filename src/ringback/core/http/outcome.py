@@ -2,7 +2,8 @@
 
 The codes are Twilio's for webhooks, 112xx (twilio.com/docs/api/errors). Twilio has no code for an
 address that Ringback refuses, for egress routes that fail or are exhausted, or for a secret or a
-source that no longer exists: these cases have 11205, no connection.
+source that no longer exists: these cases have 11205, no connection. Failures of a Kinesis stream
+have Twilio's codes for Event Streams, 931xx.
 """
 
 from collections.abc import Mapping
@@ -18,7 +19,7 @@ class AttemptFailure(Enum):
     """A reason why no answer came.
 
     Each reason has a name, an error code, and the value of a URL's retry policy (`#rp=`) with which
-    the attempt is retried; None if it is never retried.
+    the attempt is retried; None if it is never retried, or not by such a policy.
     """
 
     NAME = ("name", 11210, RetryOn.CONNECT)
@@ -57,6 +58,16 @@ class AttemptFailure(Enum):
     """The destination was paused, or its breaker opened, before the request left."""
     INTERNAL = ("internal", 11200, None)
     """Ringback itself failed; the log has the traceback."""
+    KINESIS_CLIENT = ("kinesis_client", 93101, None)
+    """This server lacks botocore, credentials for AWS or the sink's record; nothing was written."""
+    KINESIS_WRITE = ("kinesis_write", 93101, None)
+    """The Kinesis stream did not take the record, or gave no answer in time."""
+    KINESIS_ROLE = ("kinesis_role", 93102, None)
+    """AWS refused to let the sink's role be assumed; nothing was written."""
+    KINESIS_SHARDS = ("kinesis_shards", 93103, None)
+    """The shards of the Kinesis stream can't be read; nothing was written."""
+    KINESIS_STREAM = ("kinesis_stream", 93104, None)
+    """There is no such Kinesis stream: the name or the region in its ARN is wrong."""
 
     def __init__(self, label: str, code: int, retry_on: RetryOn | None) -> None:
         self.label = label
@@ -124,6 +135,10 @@ NEVER_SENT: Final = frozenset(
         AttemptFailure.NO_LOCAL_PORT,
         AttemptFailure.LEASE,
         AttemptFailure.HELD,
+        AttemptFailure.KINESIS_CLIENT,
+        AttemptFailure.KINESIS_ROLE,
+        AttemptFailure.KINESIS_SHARDS,
+        AttemptFailure.KINESIS_STREAM,
     )
 )
 """The names of failures before the receiver got anything of the request."""

@@ -55,7 +55,16 @@ class StreamRetries:
         return self.waits[attempts - 1] * (1 + _JITTER * (2 * jitter - 1))
 
     def why_ended(self, outcome: RefusedOutcome | NoAnswerOutcome) -> str | None:
-        """Return why a failed batch is not sent again; None if it is."""
+        """Return why a failed batch is not sent again; None if it is.
+
+        Twilio discards events for a Kinesis stream that does not exist (93104). What KORE does then
+        is not documented; we do the same.
+        """
+        if (
+            isinstance(outcome, NoAnswerOutcome)
+            and outcome.failure is AttemptFailure.KINESIS_STREAM
+        ):
+            return "not tried again, since the name or the region in the stream's ARN is wrong"
         if not self.is_open or not isinstance(outcome, RefusedOutcome):
             return None
         if 400 <= outcome.status <= 499 and outcome.status != _TOO_MANY_REQUESTS:

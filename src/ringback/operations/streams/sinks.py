@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
 from typing import Any, Final
 
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
@@ -11,7 +12,7 @@ from ringback.core.callbacks.create_callback import (
     TEST_CALLBACK_BYTES,
     compose_stream,
 )
-from ringback.core.errors import InvalidParameter, NotFound
+from ringback.core.errors import InvalidParameter, NotFound, missing_extra
 from ringback.core.events.kore_test_event import write_test_event
 from ringback.core.policy.source_policy import Source
 from ringback.core.sids import SidKind, is_sid
@@ -46,7 +47,14 @@ def create_sink(
     given: SinkParameters,
     context: OperationContext,
 ) -> StreamSink:
-    """Create a sink; raises InvalidParameter if the account has too many (91003)."""
+    """Create a sink.
+
+    Raises InvalidParameter if the account has too many (91003), or if it is one for a Kinesis
+    stream and this server lacks botocore (91000).
+    """
+    if given.sink_type is SinkType.KINESIS and find_spec("botocore") is None:
+        missing = ModuleNotFoundError(name="botocore")
+        raise InvalidParameter(str(missing_extra("a sink of type kinesis", missing)), code=91000)
     most = context.streams.most
     if len(_own(tx, account_sid, source, limit=most)) >= most:
         raise InvalidParameter(

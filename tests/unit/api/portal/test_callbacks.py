@@ -251,8 +251,9 @@ async def test_callbacks_are_filtered_by_their_creation(
         (
             "Event=sim.active",
             "Event='sim.active': Event must be one of esim, sms, ip, command, sim, wireless,"
-            " test_event, connection, destination.failing, destination.opened, destination.recovered,"
-            " destination.paused, destination.disabled, destination.test, callback.exhausted",
+            " test_event, connection, destination.failing, destination.opened,"
+            " destination.recovered, destination.paused, destination.disabled, destination.test,"
+            " callback.exhausted",
         ),
         (f"Text={'x' * 201}", "Text has 201 characters; the text to search for has at most 200"),
         (

@@ -513,6 +513,14 @@ def test_a_stored_url_that_would_be_refused_now_is_still_called(text: str, wire:
     assert url.warnings == ("its fragment is no longer valid, and has no effect",)
 
 
+def test_the_stored_url_of_a_kinesis_stream_is_read_back_without_a_warning() -> None:
+    text = "kinesis://events.111111111111.us-east-1:443/aws"
+    refusal_of(text)
+    url = CallbackUrl.read_back(text)
+    assert (url.shown, url.host, url.port) == (text, "events.111111111111.us-east-1", 443)
+    assert url.warnings == ()
+
+
 def test_text_that_was_never_a_url_cannot_be_read_back() -> None:
     with pytest.raises(ValueError, match="the stored callback URL 'nonsense' is not a valid URL"):
         CallbackUrl.read_back("nonsense")

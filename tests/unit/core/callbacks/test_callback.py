@@ -44,6 +44,7 @@ from ringback.core.http.outcome import (
 )
 from ringback.core.policy.source_policy import Source
 from ringback.core.retry_schedule import FAITHFUL, PERSISTENT
+from ringback.core.streams.kinesis_stream import url_of_stream
 from ringback.core.streams.stream_retries import STREAM_RETRIES
 from tests.fakes import ACCOUNT_SID, CALLBACK_SID, NOW, a_callback
 
@@ -398,3 +399,13 @@ def test_an_attempt_of_a_batch_has_the_codes_of_event_streams() -> None:
         for is_stream in (False, True)
     ]
     assert codes == [11217, 91305]
+
+
+@pytest.mark.parametrize("source", Source)
+def test_the_url_of_a_record_has_its_partition_key(source: Source) -> None:
+    stream = url_of_stream("arn:aws:kinesis:us-east-1:111111111111:stream/events")
+    record = a_callback()._replace(url=stream, source=source, stream=StreamBatch("DF1", "{1:1"))
+    of_a_sim = record._replace(sim_sid="HS1")
+    assert of_a_sim.called.wire == f"{stream.wire}?PartitionKey=HS1"
+    assert record._replace(sim_sid=None).called.wire == f"{stream.wire}?PartitionKey={ACCOUNT_SID}"
+    assert of_a_sim.sent_body == of_a_sim.body

@@ -21,8 +21,9 @@ from ringback.core.sources.source_definition import (
     HeaderTemplate,
 )
 from ringback.core.streams.event_types import StreamEventType
+from ringback.core.streams.kinesis_stream import arn_of, partition_key_of, region_of, url_of_stream
 from ringback.core.streams.stream_event import EventChoice, write_batch
-from tests.fakes import KORE_SECRET, NOW, a_callback, a_secret, an_account
+from tests.fakes import ACCOUNT_SID, KORE_SECRET, NOW, a_callback, a_secret, an_account
 from tests.unit.core.streams import vectors
 
 POST, GET = HttpMethod.POST, HttpMethod.GET
@@ -613,3 +614,34 @@ def test_credentials_are_sent_with_a_batch_but_not_signed() -> None:
     signature = vectors.TWILIO_SIGNATURES["https://example.com/events"]
     assert dict(request.headers)["X-Twilio-Signature"] == signature
     assert dict(request.headers)["Authorization"] == "Basic dTpw"
+
+
+ARN = "arn:aws:kinesis:us-east-1:111111111111:stream/events"
+
+
+@pytest.mark.parametrize("source", Source)
+@pytest.mark.parametrize(("sim_sid", "key"), [("HS1/%", "HS1/%"), (None, ACCOUNT_SID)])
+def test_a_record_of_a_kinesis_stream_has_neither_headers_nor_a_signature(
+    source: Source, sim_sid: str | None, key: str
+) -> None:
+    batch = StreamBatch("DF" + "1" * 32, "{1:1")
+    record = a_callback()._replace(
+        url=url_of_stream(ARN), source=source, body='{"id":"é"}', sim_sid=sim_sid, stream=batch
+    )
+    account = an_account(kore_secret="")
+    request = render(record, account=account, at=NOW)
+    assert (partition_key_of(request.url), arn_of(request.url)) == (key, ARN)
+    assert region_of(request.url) == "us-east-1"
+    assert (request.body, request.signature) == ('{"id":"é"}'.encode(), "")
+    assert request.headers == (("StreamARN", ARN),)
+    assert request.head.startswith("PutRecords /aws?PartitionKey=")
+    assert (request.stream_sid, request.account_sid) == (batch.stream_sid, ACCOUNT_SID)
+    assert request.recorded().head == request.head
+    assert render(record, account=account, at=NOW).template is request.template
+
+
+def test_the_request_of_a_stream_says_whose_it_is() -> None:
+    batch = StreamBatch("DF" + "1" * 32, "[1:1")
+    record = a_callback()._replace(body="[{}]", stream=batch)
+    assert render(record, account=an_account(), at=NOW).stream_sid == batch.stream_sid
+    assert render(a_callback(), account=an_account(), at=NOW).stream_sid == ""

@@ -73,6 +73,10 @@ THEIRS = {
     AttemptFailure.TOTAL_TIMEOUT,
     AttemptFailure.CLOSED,
     AttemptFailure.PROTOCOL,
+    AttemptFailure.KINESIS_WRITE,
+    AttemptFailure.KINESIS_ROLE,
+    AttemptFailure.KINESIS_SHARDS,
+    AttemptFailure.KINESIS_STREAM,
 }
 OURS = {
     *SHORTAGES,
@@ -85,6 +89,7 @@ OURS = {
     AttemptFailure.STALE,
     AttemptFailure.HELD,
     AttemptFailure.INTERNAL,
+    AttemptFailure.KINESIS_CLIENT,
 }
 
 

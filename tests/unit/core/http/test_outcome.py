@@ -57,6 +57,11 @@ def test_any_other_answer_is_a_refusal_with_its_redirect_target(status: int) -> 
         (NoAnswerOutcome(AttemptFailure.CLOSED, ""), "unreachable", 11200),
         (NoAnswerOutcome(AttemptFailure.PROTOCOL, ""), "unreachable", 11206),
         (NoAnswerOutcome(AttemptFailure.INTERNAL, ""), "unreachable", 11200),
+        (NoAnswerOutcome(AttemptFailure.KINESIS_CLIENT, ""), "unreachable", 93101),
+        (NoAnswerOutcome(AttemptFailure.KINESIS_WRITE, ""), "unreachable", 93101),
+        (NoAnswerOutcome(AttemptFailure.KINESIS_ROLE, ""), "unreachable", 93102),
+        (NoAnswerOutcome(AttemptFailure.KINESIS_SHARDS, ""), "unreachable", 93103),
+        (NoAnswerOutcome(AttemptFailure.KINESIS_STREAM, ""), "unreachable", 93104),
         (UnknownOutcome(), "unknown", 11200),
     ],
 )
@@ -79,6 +84,11 @@ def test_every_failure_has_its_own_label() -> None:
         "guard",
         "held",
         "internal",
+        "kinesis_client",
+        "kinesis_role",
+        "kinesis_shards",
+        "kinesis_stream",
+        "kinesis_write",
         "lease",
         "name",
         "no_local_port",
@@ -161,6 +171,7 @@ MAYBE_ACTED_ON = {
     AttemptFailure.CLOSED,
     AttemptFailure.PROTOCOL,
     AttemptFailure.INTERNAL,
+    AttemptFailure.KINESIS_WRITE,
 }
 
 
