@@ -5,11 +5,19 @@ from datetime import datetime
 from typing import Any
 
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
+from ringback.core.callbacks.callback import CallbackRecord, StreamBatch
+from ringback.core.callbacks.create_callback import CALLBACK_BYTES, compose_stream
 from ringback.core.policy.source_policy import Source
+from ringback.core.streams.event_references import (
+    EventReference,
+    body_of_references,
+    write_references,
+)
 from ringback.core.streams.event_types import LATEST_VERSION, StreamEventType
 from ringback.core.streams.kinesis_stream import url_of_stream
 from ringback.core.streams.sink import SinkType, StreamSink, StreamSubscription
 from ringback.core.streams.stream_event import StreamEvent, compact
+from ringback.core.streams.stream_retries import STREAM_RETRIES
 from ringback.ports import Transaction
 from tests.fakes import ACCOUNT_SID, NOW
 
@@ -93,6 +101,36 @@ def a_subscription(
 def add_stream(tx: Transaction, sink: StreamSink, subscription: StreamSubscription) -> None:
     tx.streams.sinks.add(sink)
     tx.streams.subscriptions.add(subscription)
+
+
+def a_batch(
+    tx: Transaction,
+    sink: StreamSink,
+    subscription: StreamSubscription,
+    number: int = 1,
+    *,
+    at: datetime = NOW,
+    **kinds: Any,
+) -> CallbackRecord:
+    """Return the batch with all events that wait for a subscription, which no longer wait then."""
+    pending = tx.streams.events.pending(subscription.sid, limit=1000)
+    references = write_references(
+        (EventReference(one.number, subscription.types[one.type]) for one in pending),
+        is_array=sink.sink_type is not SinkType.KINESIS,
+    )
+    tx.streams.events.take(subscription.sid, [one.number for one in pending])
+    batch = compose_stream(
+        body_of_references(references, sink.source, tx.streams.events.numbered),
+        StreamBatch(subscription.sid, references),
+        account_sid=sink.account_sid,
+        to=sink.url.of_stream(STREAM_RETRIES[sink.source].connection),
+        method=sink.method,
+        source=sink.source,
+        source_reason=f"the stream {subscription.sid} sends from {sink.source}",
+        random_bytes=number.to_bytes(CALLBACK_BYTES),
+        now=at,
+    )
+    return batch._replace(**kinds)
 
 
 def events_in(body: str) -> list[dict[str, Any]]:

@@ -1,8 +1,8 @@
 """Create, test, change and delete sinks: the webhooks and Kinesis streams that get events."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Final
 
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.callbacks.callback import UNDELIVERED, CallbackRecord, StreamBatch
@@ -11,16 +11,22 @@ from ringback.core.callbacks.create_callback import (
     TEST_CALLBACK_BYTES,
     compose_stream,
 )
-from ringback.core.errors import InvalidParameter, NotFound
+from ringback.core.errors import Conflict, InvalidParameter, NotFound
 from ringback.core.events.kore_test_event import write_test_event
 from ringback.core.policy.source_policy import Source
 from ringback.core.sids import SidKind, is_sid
 from ringback.core.sources.idempotency_tokens import TOKEN_BYTES, uuid4_text
-from ringback.core.streams.sink import SinkStatus, SinkType, StreamSink
+from ringback.core.streams.sink import SinkStatus, SinkType, StreamSink, StreamSubscription
 from ringback.core.streams.stream_event import write_twilio_test_event
 from ringback.core.streams.stream_retries import STREAM_RETRIES
 from ringback.operations.context import OperationContext
 from ringback.ports import PageWindow, RecordPage, Transaction
+
+SINK_WORDS: Final[Mapping[Source, str]] = {Source.TWILIO: "sink", Source.KORE: "destination"}
+"""What each vendor calls a sink."""
+_NOUNS: Final = {Source.TWILIO: "Sink", Source.KORE: "StreamDestination"}
+"""What a sink is called in the actions of audit entries."""
+_MOST_USERS: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +49,17 @@ def create_sink(
     given: SinkParameters,
     context: OperationContext,
 ) -> StreamSink:
-    """Create a sink; raises InvalidParameter if the account has too many (91003)."""
+    """Create a sink.
+
+    Raises InvalidParameter if the account has too many (91003), and the errors of
+    `refuse_unaware_servers`.
+    """
+    refuse_unaware_servers(tx)
     most = context.streams.most
     if len(_own(tx, account_sid, source, limit=most)) >= most:
         raise InvalidParameter(
-            f"the account has {most} sinks at {source}, which is the most; delete one that is not"
-            " needed any more",
+            f"the account has {most} {SINK_WORDS[source]}s at {source}, which is the most; delete"
+            " one that is not needed any more",
             code=91003,
         )
     needs_validation = (
@@ -69,7 +80,7 @@ def create_sink(
         created_by=context.actor.id,
     )
     tx.streams.sinks.add(sink)
-    context.record_of(tx, "CreateSink", after=sink)
+    context.record_of(tx, f"Create{_NOUNS[source]}", after=sink)
     return sink
 
 
@@ -80,11 +91,12 @@ def fetch_sink(tx: Transaction, account_sid: str, sid: str, source: Source) -> S
     """
     if not is_sid(sid, SidKind.STREAM_SINK):
         raise InvalidParameter(
-            f"{sid!r} is not the SID of a sink; it must be DG and 32 hex digits", code=91006
+            f"{sid!r} is not the SID of a {SINK_WORDS[source]}; it must be DG and 32 hex digits",
+            code=91006,
         )
     sink = tx.streams.sinks.get(sid)
     if sink is None or sink.account_sid != account_sid or sink.source is not source:
-        raise NotFound(f"there is no sink {sid}", code=91001)
+        raise NotFound(f"there is no {SINK_WORDS[source]} {sid}", code=91001)
     return with_present_status(tx, sink)
 
 
@@ -110,12 +122,28 @@ def update_sink(
     context: OperationContext,
     **changes: Any,
 ) -> StreamSink:
-    """Change fields of a sink, and return it; raises the errors of `fetch_sink`."""
+    """Change fields of a sink, and return it; raises the errors of `fetch_sink`.
+
+    Batches that were made before keep their URL.
+    """
     before = fetch_sink(tx, account_sid, sid, source)
-    sink = replace(before, **changes, date_updated=context.now)
+    changed = replace(before, **changes)
+    if changed == before:
+        return before
+    sink = replace(changed, date_updated=context.now)
     tx.streams.sinks.save(sink)
-    context.record_of(tx, "UpdateSink", before=before, after=sink)
+    context.record_of(tx, f"Update{_NOUNS[source]}", before=before, after=sink)
+    if sink.url.destination != before.url.destination:
+        # Another process may send to the new destination.
+        users = list_users(tx, sink)
+        context.queue.expect_events(tx, {one.sid: sink.url.destination for one in users})
     return sink
+
+
+def list_users(tx: Transaction, sink: StreamSink) -> Sequence[StreamSubscription]:
+    """Return the subscriptions that use a sink."""
+    which = {"sink_sid": sink.sid}
+    return tx.streams.subscriptions.page(sink.account_sid, which, PageWindow(_MOST_USERS))
 
 
 def delete_sink(
@@ -129,10 +157,12 @@ def delete_sink(
     user = tx.streams.subscriptions.first({"account_sid": account_sid, "sink_sid": sid})
     if user is not None:
         raise InvalidParameter(
-            f"Sink with SID {sid} is in use by {user.sid}; delete that first", code=91007
+            f"{SINK_WORDS[source].capitalize()} with SID {sid} is in use by {user.sid}; delete that"
+            " first",
+            code=91007,
         )
     tx.streams.sinks.remove(sid)
-    context.record_of(tx, "DeleteSink", before=sink)
+    context.record_of(tx, f"Delete{_NOUNS[source]}", before=sink)
 
 
 def send_test(
@@ -156,7 +186,7 @@ def send_test(
         to=sink.url.of_stream(STREAM_RETRIES[source].connection),
         method=sink.method,
         source=source,
-        source_reason=f"the sink {sid} is one of {source}",
+        source_reason=f"the {SINK_WORDS[source]} {sid} is one of {source}",
         random_bytes=random_bytes[:CALLBACK_BYTES],
         now=context.now,
         is_test=True,
@@ -169,7 +199,9 @@ def send_test(
         status = SinkStatus.VALIDATING
     after = replace(sink, test_id=uuid4_text(test_id), test_sid=callback.sid, status=status)
     tx.streams.sinks.save(after)
-    context.record(tx, "TestSink", sid, account_sid=account_sid, after={"callback": callback.sid})
+    context.record(
+        tx, f"Test{_NOUNS[source]}", sid, account_sid=account_sid, after={"callback": callback.sid}
+    )
     return callback
 
 
@@ -210,6 +242,16 @@ def with_present_status(tx: Transaction, sink: StreamSink) -> StreamSink:
     if test is None or test.status not in UNDELIVERED:
         return sink
     return replace(sink, status=SinkStatus.FAILED)
+
+
+def refuse_unaware_servers(tx: Transaction) -> None:
+    """Raise Conflict if a process of an earlier version, without event streams, uses the store."""
+    names = tx.streams.events.unaware_servers()
+    if names:
+        raise Conflict(
+            f"{', '.join(names)} of an earlier version can't send events, and would send requests"
+            " without them; replace these processes before you create event streams"
+        )
 
 
 def _own(

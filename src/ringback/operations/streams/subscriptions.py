@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from ringback.core.errors import InvalidParameter, NotFound
 from ringback.core.policy.source_policy import Source
@@ -16,8 +16,13 @@ from ringback.core.streams.event_types import (
 )
 from ringback.core.streams.sink import SinkStatus, StreamSubscription
 from ringback.operations.context import OperationContext
-from ringback.operations.streams.sinks import fetch_sink
+from ringback.operations.streams.sinks import SINK_WORDS, fetch_sink, refuse_unaware_servers
 from ringback.ports import PageWindow, RecordPage, Transaction
+
+_WORDS: Final[Mapping[Source, str]] = {Source.TWILIO: "subscription", Source.KORE: "streaming rule"}
+"""What each vendor calls a subscription."""
+_NOUNS: Final = {Source.TWILIO: "Subscription", Source.KORE: "StreamingRule"}
+"""What a subscription is called in the actions of audit entries."""
 
 
 def create_subscription(
@@ -37,13 +42,15 @@ def create_subscription(
 
     Raises InvalidParameter for types that can't be subscribed to (91101, 91103, 91104), if the
     account has too many subscriptions, if the sink is not active or, at twilio, used already
-    (91100), and the errors of `fetch_sink`.
+    (91100), and the errors of `fetch_sink` and `refuse_unaware_servers`.
     """
+    refuse_unaware_servers(tx)
     wanted = check_types(types, source, context)
     sink = fetch_sink(tx, account_sid, sink_sid, source)
     if sink.status is not SinkStatus.ACTIVE:
         raise InvalidParameter(
-            f"Sink with SID {sink_sid} is {sink.status}; only an active one can be subscribed to",
+            f"{SINK_WORDS[source].capitalize()} with SID {sink_sid} is {sink.status}; only an"
+            " active one can be subscribed to",
             code=91100,
         )
     check_free(tx, account_sid, sink_sid, source)
@@ -51,8 +58,8 @@ def create_subscription(
     own = tx.streams.subscriptions.page(account_sid, {"source": source}, PageWindow(most))
     if len(own) >= most:
         raise InvalidParameter(
-            f"the account has {most} subscriptions at {source}, which is the most; delete one that"
-            " is not needed any more",
+            f"the account has {most} {_WORDS[source]}s at {source}, which is the most; delete one"
+            " that is not needed any more",
             code=91101,
         )
     subscription = StreamSubscription(
@@ -67,7 +74,7 @@ def create_subscription(
         created_by=context.actor.id,
     )
     tx.streams.subscriptions.add(subscription)
-    context.record_of(tx, "CreateSubscription", after=subscription)
+    context.record_of(tx, f"Create{_NOUNS[source]}", after=subscription)
     return subscription
 
 
@@ -80,7 +87,7 @@ def fetch_subscription(
     """
     found = tx.streams.subscriptions.get(sid) if is_sid(sid, SidKind.STREAM_SUBSCRIPTION) else None
     if found is None or found.account_sid != account_sid or found.source is not source:
-        raise NotFound(f"there is no subscription {sid}", code=91102)
+        raise NotFound(f"there is no {_WORDS[source]} {sid}", code=91102)
     return found
 
 
@@ -111,12 +118,16 @@ def update_subscription(
     """
     before = fetch_subscription(tx, account_sid, sid, source)
     sink_sid = changes.get("sink_sid", before.sink_sid)
+    changed = replace(before, **changes)
+    if changed == before:
+        return before
     if sink_sid != before.sink_sid:
-        fetch_sink(tx, account_sid, sink_sid, source)
+        sink = fetch_sink(tx, account_sid, sink_sid, source)
         check_free(tx, account_sid, sink_sid, source)
-    after = replace(before, **changes, date_updated=context.now)
+        context.queue.expect_events(tx, {sid: sink.url.destination})
+    after = replace(changed, date_updated=context.now)
     tx.streams.subscriptions.save(after)
-    context.record_of(tx, "UpdateSubscription", before=before, after=after)
+    context.record_of(tx, f"Update{_NOUNS[source]}", before=before, after=after)
     return after
 
 
@@ -130,7 +141,7 @@ def delete_subscription(
     before = fetch_subscription(tx, account_sid, sid, source)
     sink = tx.streams.sinks.get(before.sink_sid)
     tx.streams.subscriptions.remove(sid)
-    context.record_of(tx, "DeleteSubscription", before=before)
+    context.record_of(tx, f"Delete{_NOUNS[source]}", before=before)
     if sink is not None:
         context.queue.expect_events(tx, {sid: sink.url.destination})
 

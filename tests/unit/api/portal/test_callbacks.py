@@ -94,6 +94,8 @@ async def test_a_callback_is_shown_with_everything_except_its_secrets(
         "ordering_key": "SIM 7",
         "replay_of": OTHER,
         "is_test": False,
+        "stream_sid": None,
+        "events": [],
         "secret_id": None,
         "status": "scheduled",
         "status_reason": None,
@@ -251,8 +253,9 @@ async def test_callbacks_are_filtered_by_their_creation(
         (
             "Event=sim.active",
             "Event='sim.active': Event must be one of esim, sms, ip, command, sim, wireless,"
-            " test_event, destination.failing, destination.opened, destination.recovered,"
-            " destination.paused, destination.disabled, destination.test, callback.exhausted",
+            " test_event, connection, destination.failing, destination.opened,"
+            " destination.recovered, destination.paused, destination.disabled, destination.test,"
+            " callback.exhausted",
         ),
         (f"Text={'x' * 201}", "Text has 201 characters; the text to search for has at most 200"),
         (
