@@ -68,7 +68,11 @@ def streams() -> None:
 )
 @option_group(
     "Which streams",
-    option("--source", type=click.Choice([*Source]), help="Show only streams of this source."),
+    option(
+        "--source",
+        type=click.Choice([one.value for one in Source]),
+        help="Show only streams of this source.",
+    ),
     limit_option,
 )
 @prints_answer

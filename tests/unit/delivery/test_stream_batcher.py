@@ -245,3 +245,15 @@ async def test_a_batch_that_is_discarded_frees_its_sims(store: Store) -> None:
             lambda tx: tx.callbacks.page(ACCOUNT_SID, CallbackFilter(), PageWindow(9))
         )
     assert len(page) == 2
+
+
+async def test_an_event_of_a_type_that_was_removed_meanwhile_is_still_sent(store: Store) -> None:
+    await begin(store, Source.TWILIO)
+    receiver = Receiver()
+    bench = bench_with(store, receiver)
+    fewer = a_subscription(1, Source.TWILIO, types={ENDED: 1})
+    await store.transact(publish(bench, an_event_of(1, 1), an_event_of(2, 2, ENDED)))
+    await store.transact(lambda tx: tx.streams.subscriptions.save(fewer))
+    async with running(bench.delivery.run):
+        await quiet()
+    assert sorted(receiver.batches) == [["1"], ["2"]]

@@ -37,7 +37,7 @@ from tests.fakes import (
 from tests.memory_store import MemoryStore
 from tests.policy_monitors import counted, monitor_of, running, stored_in
 from tests.stores.records import job, shared_link
-from tests.streams import ARN, ENDED, a_batch, a_sink, a_subscription, add_stream, an_event_of
+from tests.streams import ARN, ENDED, a_sink, a_subscription, add_batch, add_stream, an_event_of
 from tests.unit.api.caller import Caller
 from tests.unit.api.described import Call, Document, check, make, operations_in, validate
 from tests.unit.api.plenty import (
@@ -395,7 +395,7 @@ def _add_stream(tx: Transaction) -> None:
     add_stream(tx, A_SINK, A_RULE)
     tx.streams.sinks.add(AN_UNUSED_SINK)
     tx.streams.events.add(AN_EVENT, [A_RULE.sid])
-    tx.callbacks.add(a_batch(tx, A_SINK, A_RULE))
+    add_batch(tx, A_SINK, A_RULE)
 
 
 def _have_secret_to_rehearse(tx: Transaction) -> None:
