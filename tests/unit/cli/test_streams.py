@@ -179,9 +179,16 @@ def test_events_are_listed_and_shown_with_their_batches(ringback: Emulator) -> N
 def test_a_batch_is_listed_and_shown_with_its_events(ringback: Emulator) -> None:
     rule_sid = a_rule(ringback, a_destination(ringback, ringback.receiver.url("/in")))
     happen(ringback, 1, 2)
-    ringback.advance("1s")
+    ringback.advance("2s")
     words = ("list", "--event", "connection")
     assert "  data-session.ended (2)  delivered" in run(ringback, *words, of="callbacks").stdout
+    (listed,) = record(ringback, "list", "--stream", rule_sid, of="callbacks")["callbacks"]
+    assert listed["stream_sid"] == rule_sid
+    none = run(ringback, "list", "--stream", a_subscription().sid, of="callbacks").stdout
+    assert none.startswith("no callbacks")
+    replay = ("replay", "--since", "1h", "--status", "delivered", "--stream", rule_sid)
+    counted = record(ringback, *replay, "--dry-run", of="callbacks")
+    assert (counted["matched"], counted["replayed"]) == (1, 1)
     shown = run(ringback, "show", of="callbacks").stdout
     assert f"  stream      {rule_sid}\n" in shown
     assert f"  {an_event_of(1).sid}  data-session.ended  {sim_sid(1)}\n" in shown
