@@ -456,6 +456,13 @@ def test_the_other_sources_batch_has_the_same_events(method: HttpMethod) -> None
     )
 
 
+def test_the_hash_of_the_body_is_left_out_only_on_the_way_to_kore() -> None:
+    there = two_of_a_batch()
+    back = RequestComparison(there.second, there.first)
+    assert any("bodySHA256" in change for change in there.receiver_changes)
+    assert not any("bodySHA256" in change for change in back.receiver_changes)
+
+
 def test_the_recipes_of_batches_give_their_signatures() -> None:
     comparison = two_of_a_batch()
     for request, secret in ((comparison.first, AUTH_TOKEN), (comparison.second, KORE_SECRET)):

@@ -186,6 +186,9 @@ def test_the_beginning_of_a_round_may_be_unknown() -> None:
 
 def test_a_sources_retries_in_words() -> None:
     assert retries_of(a_callback()) is None
+    assert in_words(STREAM_RETRIES[Source.KORE]) == (
+        "up to 3 more attempts, after about 2 s, 10 s and 50 s"
+    )
     assert in_words(STREAM_RETRIES[Source.TWILIO]) == (
         "for 4 hours, after random waits that grow from at most 1 s to at most 600 s; not after a"
         " 4xx but 429"
