@@ -202,7 +202,7 @@ class StreamBatcher:
         has_prefix = self.settings.has_kore_prefix and source is Source.KORE
         references = write_references(
             [
-                # A type may be gone from the subscription since the event was to be sent.
+                # The subscription may no longer have the type of an event that waits.
                 EventReference(
                     one.number, subscription.types.get(one.type, LATEST_VERSION), has_prefix
                 )

@@ -101,7 +101,7 @@ def show_callback(callback: CallbackRecord, parameters: Pairs | None = None) -> 
 
 
 def _show_events(body: str) -> list[dict[str, Any]]:
-    """Return what identifies each event of a body."""
+    """Return the id, type, time and SIM of each event in a body."""
     found = orjson.loads(body)
     events: list[dict[str, Any]] = found if body.startswith("[") else [found]
     return [

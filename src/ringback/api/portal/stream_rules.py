@@ -29,7 +29,7 @@ from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.callbacks.callback import CallbackRecord
 from ringback.core.errors import InvalidCallbackUrl, InvalidParameter, NotFound
 from ringback.core.policy.source_policy import Source
-from ringback.core.sids import SidKind
+from ringback.core.sids import SidKind, is_sid
 from ringback.core.streams.event_types import PRODUCT_GROUP, SCHEMA_VERSIONS, StreamEventType
 from ringback.core.streams.kinesis_stream import arn_of, check_role, url_of_stream
 from ringback.core.streams.sink import SinkType, StreamSink, StreamSubscription
@@ -331,6 +331,11 @@ def _role_in(given: RequestParameters) -> dict[str, Any]:
 
 def _list_rules(call: ApiRequest) -> Any:
     sink_sid = call.given.text("Destination")
+    if sink_sid is not None and not is_sid(sink_sid, SidKind.STREAM_SINK):
+        raise call.given.wrong(
+            f"Destination={sink_sid!r}: Destination must be the SID of a destination: DG and 32"
+            " hexadecimal digits"
+        )
 
     def page(
         tx: Transaction, account_sid: str, window: PageWindow

@@ -300,6 +300,15 @@ async def test_a_wrong_rule_says_what_is_wrong(
     assert (status, refused_code, said[: len(message)]) == (400, code, message)
 
 
+async def test_rules_are_listed_only_by_the_sid_of_a_destination(caller: Caller) -> None:
+    answer = await caller.get(f"{RULES}?Destination=http://a.example")
+    assert (answer.status, answer.json["message"]) == (
+        400,
+        "Destination='http://a.example': Destination must be the SID of a destination: DG and 32"
+        " hexadecimal digits",
+    )
+
+
 async def test_a_rule_is_changed_enabled_and_disabled(
     caller: Caller, callback_queue: RecordingQueue
 ) -> None:
