@@ -124,6 +124,8 @@ def test_what_kore_could_not_deliver_is_replayed_as_twilio(
     assert request.body.decode() == unsent["body"] == again["body"]
     assert events_in(request.body.decode()) == events_in(batch["body"])
     assert portal.get("callbacks", again["sid"])["status"] == "delivered"
+    for sid in (batch["sid"], again["sid"]):
+        assert portal.get("callbacks", sid, "verification")["is_right"] is True
     found = portal.get(STREAMS, "events", an_event_of(1).sid, "batches")["batches"]
     assert [one["sid"] for one in found] == [again["sid"], batch["sid"]]
     assert [one["source"] for one in found] == [*Source]
