@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
-from ringback.core.callbacks.callback import CallbackRecord, StreamBatch
+from ringback.core.callbacks.callback import CallbackRecord, DeliveryProgress, StreamBatch
 from ringback.core.callbacks.create_callback import CALLBACK_BYTES, compose_stream
 from ringback.core.policy.source_policy import Source
 from ringback.core.streams.event_references import (
@@ -124,6 +124,56 @@ def a_batch(
         random_bytes=number.to_bytes(CALLBACK_BYTES),
         now=NOW,
     )
+
+
+def a_batch_of(
+    events: Sequence[StreamEvent],
+    sink: StreamSink,
+    subscription: StreamSubscription,
+    number: int = 1,
+    *,
+    at: datetime = NOW,
+    numbers: Sequence[int] | None = None,
+) -> CallbackRecord:
+    """Return a batch of these events, which have these numbers in the store."""
+    references = write_references(
+        (
+            EventReference(one, subscription.types[event.type])
+            for one, event in zip(numbers or range(len(events)), events, strict=True)
+        ),
+        is_array=sink.sink_type is not SinkType.KINESIS,
+    )
+    return compose_stream(
+        body_of_references(references, sink.source, lambda _: events),
+        StreamBatch(subscription.sid, references),
+        account_sid=sink.account_sid,
+        to=sink.url.of_stream(STREAM_RETRIES[sink.source].connection),
+        method=sink.method,
+        source=sink.source,
+        source_reason=f"the stream {subscription.sid} sends from {sink.source}",
+        random_bytes=bytes([number]) * CALLBACK_BYTES,
+        now=at,
+    )
+
+
+def add_batch(
+    tx: Transaction,
+    sink: StreamSink,
+    subscription: StreamSubscription,
+    number: int = 1,
+    *,
+    at: datetime = NOW,
+    progress: DeliveryProgress | None = None,
+) -> CallbackRecord:
+    """Put all events that wait for a subscription into a batch, and return it."""
+    numbers = [one.number for one in tx.streams.events.pending(subscription.sid, limit=1000)]
+    events = tx.streams.events.numbered(numbers)
+    batch = a_batch_of(events, sink, subscription, number, at=at, numbers=numbers)
+    if progress is not None:
+        batch = batch.having(progress)
+    tx.streams.events.take(subscription.sid, numbers)
+    tx.callbacks.add(batch)
+    return batch
 
 
 def events_in(body: str) -> list[dict[str, Any]]:

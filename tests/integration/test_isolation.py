@@ -42,6 +42,7 @@ from ringback.core.policy.source_policy import NOTICE, Source
 from ringback.core.retention import TimeSubject
 from ringback.core.sids import SidKind
 from ringback.core.sims.mobile_networks import NETWORKS
+from ringback.core.streams.sink import StreamSink, StreamSubscription
 from ringback.core.supersim.sim import SimStatus
 from ringback.core.wireless.sim import WirelessStatus
 from ringback.policy.active_policy import ActivePolicy
@@ -53,6 +54,7 @@ from ringback.ports import (
     PageWindow,
     ShadowCallbackFilter,
     StoredDestinationSettings,
+    StreamEventFilter,
     Transaction,
 )
 from ringback.ports.callbacks import lane_of
@@ -73,7 +75,7 @@ from tests.policy_monitors import monitor_of, running, stored_in, until
 from tests.stores import records
 from tests.stores.asking import ended, rendered
 from tests.stores.records import OURS, THEIRS
-from tests.streams import ENDED, STARTED, a_sink, a_subscription, add_stream
+from tests.streams import ENDED, STARTED, a_sink, a_subscription, add_batch, add_stream, an_event_of
 from tests.unit.api.caller import Answer, Caller, basic
 from tests.unit.api.world import dependencies_on, found_ready
 
@@ -190,6 +192,7 @@ def furnish_callbacks(tx: Transaction, sid: str) -> None:
     minute = CountSpan.HOUR.begin_of(NOW - records.SECOND * 3600)
     tx.counters.add([CountedMinute(minute, *lane_of(added), Source.TWILIO, counts)])
     furnish_destinations(tx, lane_of(added))
+    furnish_stream(tx, sid)
     tx.retention.set_times({TimeSubject(sid, "answers"): records.SECOND * 9000}, NOW)
     whose = {"statuses": ["failed"], "as_other_source": False, "destination": host}
     tx.jobs.add(replace(records.job(NUMBERS[sid], sid), parameters=whose))
@@ -201,6 +204,22 @@ def furnish_callbacks(tx: Transaction, sid: str) -> None:
     copy = records.shadow(NUMBERS[sid], sid)
     tx.shadows.open([copy])
     tx.shadows.settle([copy.settled(AttemptResult(DeliveredOutcome(200)), None, started=NOW)])
+
+
+def stream_of(sid: str) -> tuple[StreamSink, StreamSubscription]:
+    """Return an account's destination of KORE's events, and its rule."""
+    number, url = NUMBERS[sid] + 500, f"http://{WHOSE[sid]}.example/events"
+    return a_sink(number, account_sid=sid, url=url), a_subscription(number, account_sid=sid)
+
+
+def furnish_stream(tx: Transaction, sid: str) -> None:
+    """Add a stream with a batch, and with an event that waits."""
+    sink, rule = stream_of(sid)
+    add_stream(tx, sink, rule)
+    for number in (NUMBERS[sid], NUMBERS[sid] + 1000):
+        tx.streams.events.add(an_event_of(number, number, account_sid=sid), [rule.sid])
+        if number == NUMBERS[sid]:
+            add_batch(tx, sink, rule, number % 256)
 
 
 def furnish_destinations(tx: Transaction, lane: Lane) -> None:
@@ -247,6 +266,10 @@ def everything_of(tx: Transaction, sid: str) -> list[Any]:
         tx.audit.page(sid, AuditFilter(), PageWindow(99)),
         [one for one in tx.destinations.changed_since(0) if one.account_sid == sid],
         [one for one in tx.destinations.states() if one[0].account_sid == sid],
+        tx.streams.sinks.page(sid, {}, PageWindow(99)),
+        tx.streams.subscriptions.page(sid, {}, PageWindow(99)),
+        tx.streams.events.page(sid, StreamEventFilter(), PageWindow(99)),
+        tx.streams.events.pending(stream_of(sid)[1].sid, limit=99),
     ]
 
 
@@ -260,6 +283,8 @@ ESIM, COMMAND = records.esim_profile(NUMBER).sid, records.command(NUMBER).sid
 CLIENT, SECRETS = client(THEIRS).sid, [one.id for _, one in account(THEIRS).webhook_secrets.all]
 NETWORK: Final = NETWORKS[0].sid
 SINK, SUBSCRIPTION = f"DG{NUMBER:032x}", f"DF{NUMBER:032x}"
+DESTINATION, RULE = (one.sid for one in stream_of(THEIRS))
+EVENT = an_event_of(NUMBER).sid
 
 NAMES: Final[dict[str, list[str]]] = {
     "/portal/v1/callbacks/{sid}": [CALLBACK],
@@ -269,6 +294,9 @@ NAMES: Final[dict[str, list[str]]] = {
     "/portal/v1/devices/{sim}": [SIM, METER, "theirs-sim", "theirs-meter"],
     "/portal/v1/esim_profiles/{sid}": [ESIM],
     "/portal/v1/accounts/{sid}": [THEIRS, account(THEIRS).kore_id, child(THEIRS).sid],
+    "/portal/v1/streams/destinations/{sid}": [DESTINATION],
+    "/portal/v1/streams/rules/{sid}": [RULE],
+    "/portal/v1/streams/events/{sid}": [EVENT],
     "/portal/v1/links/{sid}": [records.shared_link(NUMBER).sid],
     "/portal/v1/keys/{sid}": [records.sid(SidKind.API_KEY, NUMBER), OPERATOR.sid],
     "/webhook/v1/secrets/{id}": SECRETS,
@@ -332,6 +360,13 @@ FORMS: Final[dict[str, list[dict[str, str]]]] = {
     "/portal/v1/devices/{sim}/data": [{"Upload": "1"}],
     "/portal/v1/wireless_sims": [{}],
     "/portal/v1/keys": [{"Name": "mine"}],
+    "/portal/v1/streams/destinations": [{"Name": "mine", "Type": "webhook", "Url": THERE}],
+    "/portal/v1/streams/destinations/{sid}": [{"Name": "mine"}, {"Url": A_URL}],
+    "/portal/v1/streams/destinations/{sid}/test": [{}],
+    "/portal/v1/streams/rules": [
+        {"Name": "mine", "Destination": DESTINATION, "EventType": "data-session.ended"}
+    ],
+    "/portal/v1/streams/rules/{sid}": [{"Enabled": "no"}, {"Destination": stream_of(OURS)[0].sid}],
     "/portal/v1/links": [
         {"Callback": CALLBACK},
         {"Destination": THERE},
@@ -436,11 +471,13 @@ BESIDE: Final = {
     "Destination": "http://theirs.example",
     "Subject": "theirs-subject",
     "SinkSid": SINK,
+    "Stream": RULE,
 }
 """Parameters that name records of the other account."""
 TOKENS: Final = [
     *(SIM, METER, CALLBACK, SMS, DATAGRAM, ESIM, COMMAND, FLEET, PROFILE, PLAN),
-    *(records.shadow(NUMBER, THEIRS).sid, SINK, SUBSCRIPTION),
+    *(SINK, SUBSCRIPTION, DESTINATION, RULE, EVENT),
+    records.shadow(NUMBER, THEIRS).sid,
 ]
 """The accounts whose page tokens are tried in every list."""
 

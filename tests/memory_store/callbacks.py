@@ -335,7 +335,7 @@ class MemoryCallbacks:
             for callback in sorted(self.callbacks.values(), key=lambda one: one.date_created)
             if since <= callback.date_created < until
             and account_sid in (None, callback.account_sid)
-            and not callback.is_test
+            and not callback.has_events
             and callback.replay_of is None
         ]
         counted = Counter((_what_of(one), _how_far(one)) for one in found)
@@ -466,6 +466,7 @@ def _is_wanted(callback: CallbackRecord, which: CallbackFilter) -> bool:
         (which.statuses is None or callback.status in which.statuses)
         and which.source in (None, callback.source)
         and which.event in (None, callback.event)
+        and which.stream_sid in (None, callback.stream and callback.stream.stream_sid)
         and which.sim_sid in (None, callback.sim_sid)
         and which.idempotency_token in (None, callback.idempotency_token)
         and which.destination in (None, callback.url.destination)
@@ -479,7 +480,8 @@ def _is_wanted(callback: CallbackRecord, which: CallbackFilter) -> bool:
 def _has_text(callback: CallbackRecord, text: str) -> bool:
     own = callback.url.shown, callback.idempotency_token, callback.sid, callback.sim_sid or ""
     decoded = "&".join(map("=".join, callback.parameters))
-    texts = (*own, callback.body, decoded)
+    is_batch = callback.stream is not None and callback.stream.references
+    texts = (*own, "" if is_batch else callback.body, decoded)
     return any(text.lower() in one.lower() for one in texts)
 
 

@@ -46,6 +46,24 @@ class MemoryStreamEvents:
             raise LookupError(f"a batch has events that do not exist: {gone}")
         return [self.events[number] for number in numbers]
 
+    def unaware_servers(self) -> Sequence[str]:
+        return ()
+
+    def batches_with(self, event_sid: str, *, examining: int) -> tuple[Sequence[str], bool]:
+        numbers = {number for number, event in self.events.items() if event.sid == event_sid}
+        batches = {
+            sid: [each.number for each in read_references(one.stream.references)]
+            for sid, one in self.callbacks.callbacks.items()
+            if one.stream is not None and one.stream.references
+        }
+        nearest = sorted(
+            (sid for sid, those in batches.items() if numbers and min(those) <= min(numbers)),
+            key=lambda sid: (min(batches[sid]), sid),
+            reverse=True,
+        )[:examining]
+        found = [sid for sid in nearest if numbers & {*batches[sid]}]
+        return found, len(nearest) == examining
+
     def page(
         self, account_sid: str, which: StreamEventFilter, window: PageWindow
     ) -> RecordPage[StreamEvent]:

@@ -37,6 +37,8 @@ from ringback.api.portal.replays import ReplayEndpoints
 from ringback.api.portal.retention import RetentionEndpoints
 from ringback.api.portal.shadows import ShadowEndpoints
 from ringback.api.portal.shared_links import SharedLinkEndpoints
+from ringback.api.portal.stream_rules import StreamRuleEndpoints
+from ringback.api.portal.streams import StreamEndpoints
 from ringback.api.portal.totals import TotalsEndpoints
 from ringback.api.portal.undelivered_groups import UndeliveredGroupEndpoints
 from ringback.api.portal.verification import VerificationEndpoints
@@ -93,6 +95,8 @@ _PORTAL: Final = (
     ScenarioEndpoints,
     RetentionEndpoints,
     DestinationEndpoints,
+    StreamEndpoints,
+    StreamRuleEndpoints,
     AccountEndpoints,
     ApiKeyEndpoints,
     SharedLinkEndpoints,

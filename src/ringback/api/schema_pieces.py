@@ -21,6 +21,8 @@ METHOD: Final[Schema] = {"type": "string", "enum": ["POST", "GET"]}
 YES_OR_NO: Final[Schema] = {"type": "string", "enum": ["yes", "no"]}
 SIM_SID: Final[Schema] = {"type": "string", "pattern": "^(HS|DE)[0-9a-fA-F]{32}$"}
 """The schema of the SID of a SIM of either product."""
+STREAM_SID: Final[Schema] = {"type": "string", "pattern": "^(DF|DG)[0-9a-fA-F]{32}$"}
+"""The schema of the SID of a stream: of its subscription or, for a test event, of its sink."""
 COUNTS: Final[Schema] = {
     "type": "object",
     "additionalProperties": {"type": "integer", "minimum": 0},

@@ -1,5 +1,6 @@
 """The output of callbacks and attempts in a terminal."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -108,6 +109,8 @@ def event_of(callback: "JsonObject") -> str:
     """
     if callback["is_test"]:
         return "test event"
+    if callback.get("stream_sid"):
+        return _events_in_words(callback["events"])
     parameters = callback["parameters"]
     for mark, kinds in MARKS.items():
         kind = kinds.get(str(parameters.get(mark.sid, ""))[:2])
@@ -119,6 +122,22 @@ def event_of(callback: "JsonObject") -> str:
         return str(parameters["EventType"])
     first = next((f"{name}={value}" for name, value in parameters.items()), "-")
     return on_one_line(first if len(first) <= _EVENT_WIDTH else f"{first[: _EVENT_WIDTH - 1]}…")
+
+
+def _events_in_words(events: "Sequence[JsonObject]") -> str:
+    """Return the types of events, shortened, with the number of those of each type.
+
+    >>> ended = {"type": "com.twilio.iot.supersim.connection.data-session.ended"}
+    >>> _events_in_words([ended, ended]), _events_in_words([ended])
+    ('data-session.ended (2)', 'data-session.ended')
+    """
+    counts = Counter(short_type(event["type"]) for event in events)
+    return ", ".join(name if count == 1 else f"{name} ({count})" for name, count in counts.items())
+
+
+def short_type(name: str) -> str:
+    """Return the name of a type of events without what all types of connections have in common."""
+    return on_one_line(name.partition(".connection.")[2] or name)
 
 
 def group_lines(found: "JsonObject", *, limit: int) -> Iterator[str]:
@@ -159,8 +178,9 @@ def details(callback: "JsonObject") -> Iterator[str]:
     if callback["status_reason"]:
         yield f"  why         {callback['status_reason']}"
     yield f"  source      {callback['source']}: {callback['source_reason']}"
-    asked = callback["source_asked"] or "no source: the URL has no #cbs="
-    yield f"  asked for   {asked}"
+    if not callback["stream_sid"]:
+        asked = callback["source_asked"] or "no source: the URL has no #cbs="
+        yield f"  asked for   {asked}"
     yield f"  url         {callback['method']} {callback['url']}"
     yield f"  token       {callback['idempotency_token']}"
     if callback["idempotency_key"]:
@@ -174,6 +194,12 @@ def details(callback: "JsonObject") -> Iterator[str]:
         yield f"  next        {callback['date_next_attempt']}, round {callback['round'] + 1}"
     if callback["waits_because"]:
         yield f"  waits       {callback['waits_because']}"
+    if callback["stream_sid"]:
+        yield f"  stream      {callback['stream_sid']}"
+    for event in callback["events"]:
+        about = f"  {event['sim_sid']}" if event["sim_sid"] else ""
+        shown = f"{event['time']}  {on_one_line(event['id'])}  {short_type(event['type'])}"
+        yield f"  event       {shown}{about}"
     for name, values in callback["parameters"].items():
         for value in [values] if isinstance(values, str) else values:
             yield f"  parameter   {name}={value}"

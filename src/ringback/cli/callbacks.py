@@ -59,6 +59,12 @@ _filters = with_options(
     ),
     option("--sim", metavar="SID", help="Show only callbacks about the SIM with this SID."),
     option(
+        "--stream",
+        metavar="SID",
+        help="Show only batches of the event stream with this SID: a streaming rule or a"
+        " subscription (DF…); or test events of a destination or a sink (DG…).",
+    ),
+    option(
         "--destination",
         metavar="URL",
         callback=read_url,
@@ -89,6 +95,7 @@ class _Filters(TypedDict):
     source: str | None
     event: str | None
     sim: str | None
+    stream: str | None
     destination: "CallbackUrl | None"
     text: str | None
     since: str | None
@@ -176,6 +183,7 @@ def _query(portal: "PortalClient", filters: _Filters) -> dict[str, str | None]:
         "Source": filters["source"],
         "Event": filters["event"],
         "SimSid": filters["sim"],
+        "Stream": filters["stream"],
         "Text": filters["text"],
         "CreatedAfter": ago(filters["since"], portal),
         "CreatedBefore": ago(filters["until"], portal),
@@ -415,6 +423,11 @@ def show_storage(*, portal: "PortalClient") -> Output:
         help="With --since, replay only callbacks about the SIM with this SID.",
     ),
     option(
+        "--stream",
+        metavar="SID",
+        help="With --since, replay only batches of the event stream with this SID (DF…).",
+    ),
+    option(
         "--text",
         metavar="TEXT",
         help="With --since, replay only callbacks with this text in their URL, body, idempotency"
@@ -475,6 +488,7 @@ def replay(
     source: str | None,
     event: str | None,
     sim: str | None,
+    stream: str | None,
     text: str | None,
     destination: "CallbackUrl | None",
     groups: tuple[str, ...],
@@ -502,6 +516,7 @@ def replay(
         "Source": source,
         "Event": event,
         "SimSid": sim,
+        "Stream": stream,
         "Text": text,
         "Destination": None if destination is None else destination.shown,
         "AsOtherSource": "yes" if as_other_source else "no",

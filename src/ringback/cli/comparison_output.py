@@ -162,9 +162,15 @@ def _body(comparison: JsonObject, column: int, width: int) -> Iterator[str]:
 def _pairs(body: str) -> dict[str, list[str]]:
     """Return the parts of a body, unchanged, by the names of the parameters.
 
-    The parts of a form are like `name=value`, and those of JSON like `"name":"value"`.
+    The parts of a form are like `name=value`, and those of JSON like `"name":"value"`. The parts of
+    an array are its events, by their places.
     """
     pairs = dict[str, list[str]]()
+    if body.startswith("["):
+        return {
+            str(place): [json.dumps(event, ensure_ascii=False, separators=(",", ":"))]
+            for place, event in enumerate(json.loads(body))
+        }
     if body.startswith("{"):
         for name, value in json.loads(body).items():
             part = json.dumps({name: value}, ensure_ascii=False, separators=(",", ":"))

@@ -50,6 +50,7 @@ _COMMANDS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
         "jobs": ("jobs", "Show, pause and cancel jobs: long actions that run in the server."),
         "links": ("links", "Share one callback or destination by a read-only link."),
         "destinations": ("destinations", "Show, limit and pause where callbacks go."),
+        "streams": ("streams", "Show event streams, and manage KORE's destinations and rules."),
         "retention": ("retention", "Show or change how long callbacks are kept."),
         "audit": ("audit", "Show who changed what, when and from where."),
         "workers": ("workers", "List the processes of a server, and what each of them does."),

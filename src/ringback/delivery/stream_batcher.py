@@ -25,6 +25,7 @@ from ringback.core.streams.event_references import (
     body_of_references,
     write_references,
 )
+from ringback.core.streams.event_types import LATEST_VERSION
 from ringback.core.streams.sink import SinkType, StreamSettings, StreamSink, StreamSubscription
 from ringback.core.streams.stream_retries import STREAM_RETRIES
 from ringback.delivery.destination_book import DestinationBook
@@ -205,7 +206,10 @@ class StreamBatcher:
         has_prefix = self.settings.has_kore_prefix and source is Source.KORE
         references = write_references(
             [
-                EventReference(one.number, subscription.types[one.type], has_prefix)
+                # The subscription may no longer have the type of an event that waits.
+                EventReference(
+                    one.number, subscription.types.get(one.type, LATEST_VERSION), has_prefix
+                )
                 for one in events
             ],
             is_array=sink.sink_type is not SinkType.KINESIS,

@@ -7,8 +7,10 @@ from urllib.parse import urlencode
 
 from ringback.core.callback_urls.callback_url import CallbackUrl, basic_authorization
 from ringback.core.callback_urls.connection_overrides import Timeouts
+from ringback.core.callbacks.callback import url_of_batch
 from ringback.core.errors import InvalidCallbackUrl
 from ringback.core.http.http_exchange import OutgoingRequest
+from ringback.core.policy.source_policy import SourceName
 from ringback.ports import Transport
 from ringback.receiver.verification import ReceiverSecrets, SenderCallbackRecord
 
@@ -69,12 +71,35 @@ def sent_of(listed: object) -> SenderCallbackRecord | None:
     have the URL and payload of the callback.
     """
     match listed:
+        case {
+            "callbacks": [
+                {
+                    "stream_sid": str(),
+                    "source": str(source),
+                    "url": str(url),
+                    "method": str(method),
+                    "body": str(body),
+                }
+            ]
+        }:
+            return _sent_batch(method, url, source, body)
         case {"callbacks": [{"is_test": True, "method": "GET", "url": str(url)}]}:
             return _sent(url, "GET", "")
         case {"callbacks": [{"url": str(url), "method": str(method), "body": str(body)}]}:
             return _sent(url, method, body)
         case _:
             return None
+
+
+def _sent_batch(
+    method: str, url: str, source: SourceName, body: str
+) -> SenderCallbackRecord | None:
+    """Return the record of a batch of an event stream, whose body is sent with a GET, too."""
+    try:
+        called = url_of_batch(CallbackUrl.parse(url), source, body)
+    except InvalidCallbackUrl:
+        return None
+    return SenderCallbackRecord(method, called.wire, body.encode("utf-8", "replace"))
 
 
 def _sent(url: str, method: str, parameters: str) -> SenderCallbackRecord | None:

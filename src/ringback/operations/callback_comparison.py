@@ -10,8 +10,10 @@ from ringback.core.callbacks.request_comparison import (
 from ringback.core.errors import Conflict, SecretNotFound
 from ringback.core.policy.source_policy import SourceName
 from ringback.core.sources.source_definition import CallbackSourceDefinition, Sources, other_than
+from ringback.core.streams.kinesis_stream import SCHEME
 from ringback.operations.accounts import fetch_account
 from ringback.operations.lookups import fetch_callback
+from ringback.operations.streams.batches import body_from
 from ringback.ports import Transaction
 
 
@@ -38,6 +40,8 @@ def compare_sources(
 
     If `source` is None, the first of `sources` is used that is not the callback's own source.
 
+    The other source's request for a batch of an event stream has the same events.
+
     Raises NotFound if the account has no such callback, and Conflict if the callback is a test
     event, if `source` is the callback's own source, or if a request can't be compared.
     """
@@ -45,7 +49,8 @@ def compare_sources(
     other = source or other_than(callback.source, sources)
     if callback.is_test:
         raise Conflict(
-            f"{sid} is a test event, which comes from kore alone; compare it with another callback"
+            f"{sid} is a test event, which comes from {callback.source} alone; compare it with"
+            " another callback"
         )
     if other == callback.source:
         raise Conflict(f"{sid} came from {other} itself; compare it with another source")
@@ -55,6 +60,11 @@ def compare_sources(
 
 def _last_request(tx: Transaction, callback: CallbackRecord, sources: Sources) -> ComparedRequest:
     """Return the request that was sent last for a callback, or the one that would be sent now."""
+    if callback.url.scheme == SCHEME:
+        raise Conflict(
+            f"{callback.sid} goes to a Kinesis stream; a record there has neither headers nor a"
+            " signature to compare"
+        )
     definition = sources.get(callback.source)
     if definition is None:
         raise Conflict(
@@ -81,8 +91,9 @@ def _unsent(
     definition: CallbackSourceDefinition,
 ) -> ComparedRequest:
     account = fetch_account(tx, callback.account_sid)
+    body = None if source == callback.source else body_from(tx, callback, source)
     try:
-        return compared_unsent(callback, definition, source=source, account=account)
+        return compared_unsent(callback, definition, source=source, account=account, body=body)
     except SecretNotFound as gone:
         raise Conflict(f"{callback.sid} can't be signed: {gone}") from gone
 

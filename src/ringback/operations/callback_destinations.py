@@ -30,7 +30,8 @@ def destinations_of(tx: Transaction, account_sid: str) -> list[CallbackUrlAndMet
     """Return the destinations of an account's callbacks without duplicates, at most `MOST`.
 
     The URLs configured for its newest fleets and SIMs come first, then those of its newest
-    callbacks. Test events are left out, since they may go to URLs that somebody only tries out.
+    callbacks. Test events are left out, since they may go to URLs that somebody only tries out, and
+    so are the batches of event streams.
     """
     found = chain(
         _of_fleets(tx, account_sid), _of_wireless(tx, account_sid), _of_callbacks(tx, account_sid)
@@ -79,5 +80,5 @@ def _of_wireless(tx: Transaction, account_sid: str) -> Iterator[CallbackTarget]:
 
 def _of_callbacks(tx: Transaction, account_sid: str) -> Iterator[CallbackTarget]:
     for callback in tx.callbacks.page(account_sid, CallbackFilter(), _NEWEST):
-        if not callback.is_test:
+        if not callback.has_events:
             yield CallbackTarget(callback.url, callback.method)

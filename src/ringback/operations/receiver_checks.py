@@ -44,8 +44,8 @@ async def find_receiver(
         (
             CallbackUrlAndMethod(one.url, one.method)
             for one in sent
-            # A test event may go to a URL that somebody only tries out.
-            if one.url.wire == url.wire and not one.is_test
+            # A test event may go to a URL that somebody only tries out. A stream sends no callback.
+            if one.url.wire == url.wire and not one.has_events
         ),
         None,
     )

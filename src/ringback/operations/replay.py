@@ -17,6 +17,7 @@ from ringback.core.errors import Conflict
 from ringback.core.sources.source_definition import other_than
 from ringback.operations.context import OperationContext
 from ringback.operations.lookups import fetch_callback
+from ringback.operations.streams.batches import body_from
 from ringback.ports import CallbackFilter, RecordPage, Transaction
 
 ANY: Final = frozenset(CallbackStatus)
@@ -116,7 +117,8 @@ def from_other_source(context: OperationContext) -> Replay:
     """Return a function that repeats a callback as a new one, sent by the other source.
 
     The two callbacks refer to each other. A failed callback becomes discarded, so that a later bulk
-    replay does not send it again. The function raises TestEventNotReplayable for a test event.
+    replay does not send it again. A batch has the same events again, as the other source writes
+    them. The function raises TestEventNotReplayable for a test event.
     """
     sources = context.sources
 
@@ -130,6 +132,7 @@ def from_other_source(context: OperationContext) -> Replay:
             now=context.now,
             sources=sources,
             created_by=context.actor.id,
+            body=body_from(tx, callback, source),
         )
         context.queue.take(tx, again)
         if callback.status is CallbackStatus.FAILED:
@@ -272,9 +275,10 @@ def _send_unless_test(tx: Transaction, callback: CallbackRecord, send_again: Rep
 
 def _refuse_test(callback: CallbackRecord) -> None:
     if callback.is_test:
+        source = callback.source
         raise TestEventNotReplayable(
-            f"{callback.sid} is a test event, which only kore sends; replay it from kore, or create"
-            " a new one"
+            f"{callback.sid} is a test event, which only {source} sends; replay it from {source},"
+            " or create a new one"
         )
 
 

@@ -11,6 +11,7 @@ from ringback.core.policy.source_explanation import (
     SourceExplanation,
     explain_replay,
     explain_selection,
+    explain_stream,
     explain_test_event,
 )
 from ringback.core.policy.source_policy import CallbackSourceSelection, Policy
@@ -41,11 +42,14 @@ def explain_source(
         callback.source, callback.source_asked, callback.source_reason
     )
     url = callback.url.wire
-    if callback.is_test:
-        return FoundSourceExplanation(explain_test_event(url, selection), None)
     if callback.replay_of is not None:
         explanation = explain_replay(url, selection, callback.replay_of)
         return FoundSourceExplanation(explanation, None)
+    if callback.stream is not None:
+        explanation = explain_stream(url, selection, callback.stream.stream_sid)
+        return FoundSourceExplanation(explanation, None)
+    if callback.is_test:
+        return FoundSourceExplanation(explain_test_event(url, selection), None)
     for version in _versions(tx, callback):
         for policy in _uses_of(version.policy, as_used):
             added = policy.holds[len(version.policy.holds) :]

@@ -47,8 +47,11 @@ class CallbackFilter:
     text: str | None = None
     """List callbacks with this text in URL, body, token or SIDs, in either letter case.
 
-    In a body, the text is found as it is, and decoded. Only A to Z are sure to have two cases.
+    In a body, the text is found as it is, and decoded. Only A to Z are sure to have two cases. The
+    bodies of batches are not searched, since they are composed of events.
     """
+    stream_sid: str | None = None
+    """List batches and test events of the stream with this SID: a subscription or a sink."""
 
 
 class ListedCallback(NamedTuple):

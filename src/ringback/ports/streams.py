@@ -43,6 +43,20 @@ class StreamEvents(Protocol):
         """
         ...
 
+    def unaware_servers(self) -> Sequence[str]:
+        """Return the names of the processes that use the store but know no event streams.
+
+        They are of an earlier version, and would send the stored names of events in their place.
+        """
+        ...
+
+    def batches_with(self, event_sid: str, *, examining: int) -> tuple[Sequence[str], bool]:
+        """Return the SIDs of the batches that have an event, and True if there may be more.
+
+        At most `examining` batches are looked through: those whose first event is nearest to it.
+        """
+        ...
+
     def page(
         self, account_sid: str, which: StreamEventFilter, window: PageWindow
     ) -> RecordPage[StreamEvent]:

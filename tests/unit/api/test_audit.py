@@ -69,7 +69,7 @@ from tests.fakes import (
 from tests.memory_store import MemoryStore, MemoryTransaction
 from tests.policy_monitors import monitor_of, stored_in, version_of
 from tests.stores.records import job, shared_link
-from tests.streams import STARTED, UPDATED
+from tests.streams import STARTED, UPDATED, a_sink, a_subscription, add_stream
 from tests.unit.api.caller import Answer, Caller, basic
 from tests.unit.api.plenty import (
     ESIM_SID,
@@ -166,6 +166,11 @@ TYPES_OF_ONE: Final = f"{SUBSCRIPTIONS}/{SUBSCRIPTION_SID}/SubscribedEvents"
 ACCOUNTS: Final = "/portal/v1/accounts"
 DESTINATIONS: Final = "/portal/v1/destinations"
 HERE: Final = {"Destination": "https://a.example"}
+STREAM_DESTINATIONS: Final = "/portal/v1/streams/destinations"
+RULES: Final = "/portal/v1/streams/rules"
+A_SINK: Final = a_sink()
+AN_UNUSED_SINK: Final = a_sink(2)
+A_RULE: Final = a_subscription()
 
 CHANGES: Final[dict[tuple[str, str], Change]] = {
     ("POST", "/portal/v1/callbacks"): Change(
@@ -237,6 +242,26 @@ CHANGES: Final[dict[tuple[str, str], Change]] = {
     ),
     ("POST", "/portal/v1/links"): Change("CreateLink", form={"Callback": CALLBACK_SID}),
     ("DELETE", "/portal/v1/links/{sid}"): Change("EndLink", f"/portal/v1/links/{A_LINK.sid}"),
+    ("POST", STREAM_DESTINATIONS): Change(
+        "CreateStreamDestination", form={"Name": "ours", "Type": "webhook", "Url": HOOK}
+    ),
+    ("POST", f"{STREAM_DESTINATIONS}/{{sid}}"): Change(
+        "UpdateStreamDestination", f"{STREAM_DESTINATIONS}/{A_SINK.sid}", {"Name": "mine"}
+    ),
+    ("DELETE", f"{STREAM_DESTINATIONS}/{{sid}}"): Change(
+        "DeleteStreamDestination", f"{STREAM_DESTINATIONS}/{AN_UNUSED_SINK.sid}"
+    ),
+    ("POST", f"{STREAM_DESTINATIONS}/{{sid}}/test"): Change(
+        "TestStreamDestination", f"{STREAM_DESTINATIONS}/{A_SINK.sid}/test"
+    ),
+    ("POST", RULES): Change(
+        "CreateStreamingRule",
+        form={"Name": "ends", "Destination": A_SINK.sid, "EventType": "data-session.ended"},
+    ),
+    ("POST", f"{RULES}/{{sid}}"): Change(
+        "UpdateStreamingRule", f"{RULES}/{A_RULE.sid}", {"Enabled": "no"}
+    ),
+    ("DELETE", f"{RULES}/{{sid}}"): Change("DeleteStreamingRule", f"{RULES}/{A_RULE.sid}"),
     ("POST", "/portal/v1/keys"): Change("CreateKey", form={"Name": "CI"}),
     ("DELETE", "/portal/v1/keys/{sid}"): Change("EndKey", f"/portal/v1/keys/{READER.sid}"),
     ("PUT", "/portal/v1/policy"): Change(
@@ -436,6 +461,8 @@ def _fill(tx: Transaction) -> None:
     suspended = replace(an_account(sid=SUSPENDED_SID), status=AccountStatus.SUSPENDED)
     tx.accounts.add(suspended, [])
     tx.shared_links.add(A_LINK)
+    add_stream(tx, A_SINK, A_RULE)
+    tx.streams.sinks.add(AN_UNUSED_SINK)
 
 
 @pytest.fixture

@@ -187,7 +187,7 @@ def test_a_list_names_the_event(empty: Emulator, body: str, event: str) -> None:
 
 
 def test_a_list_shows_test_events_and_gets(empty: Emulator) -> None:
-    add(empty, 1, is_test=True)
+    add(empty, 1, is_test=True, body="[]")
     assert "  test event  " in run(empty, "list").output
 
 

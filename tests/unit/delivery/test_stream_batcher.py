@@ -327,3 +327,15 @@ async def test_restarts_lose_nothing_and_first_attempts_keep_each_sims_order(
     for sim in range(1, 6):
         own = [one["event_sid"] for one in first_sent if one["sim_sid"] == sim_sid(sim)]
         assert own == sorted(own)
+
+
+async def test_an_event_of_a_type_that_was_removed_meanwhile_is_still_sent(store: Store) -> None:
+    await begin(store, Source.TWILIO)
+    receiver = Receiver()
+    bench = bench_with(store, receiver)
+    fewer = a_subscription(1, Source.TWILIO, types={ENDED: 1})
+    await store.transact(publish(bench, an_event_of(1, 1), an_event_of(2, 2, ENDED)))
+    await store.transact(lambda tx: tx.streams.subscriptions.save(fewer))
+    async with running(bench.delivery.run):
+        await quiet()
+    assert sorted(receiver.batches) == [["1"], ["2"]]

@@ -9,6 +9,8 @@ from ringback.dev_receiver.sender_lookup import ListenAccount, look_up, secrets_
 from ringback.receiver.verification import ReceiverSecrets, SenderCallbackRecord
 from tests.fakes import RecordingTransport
 
+HASH = "4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945"
+"""The SHA-256 of an empty array."""
 ACCOUNT = ListenAccount(
     CallbackUrl.parse("http://127.0.0.1:8080"),
     "AC1",
@@ -51,6 +53,26 @@ def test_a_record_of_a_get_has_its_parameters_in_the_url() -> None:
 def test_a_record_of_a_test_event_by_get_has_nothing_in_the_url() -> None:
     record = {"url": "http://a.example/p?x=1", "method": "GET", "body": "[]", "is_test": True}
     assert sent_of({"callbacks": [record]}) == SenderCallbackRecord("GET", "http://a.example/p?x=1")
+
+
+@pytest.mark.parametrize(
+    ("source", "url"),
+    [("kore", "http://a.example/p?x=1"), ("twilio", f"http://a.example/p?x=1&bodySHA256={HASH}")],
+)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_record_of_a_batch_has_its_body_by_get_and_at_twilio_the_hash_of_it(
+    source: str, url: str, method: str
+) -> None:
+    record = {
+        "url": "http://a.example/p?x=1#odd",
+        "method": method,
+        "body": "[]",
+        "is_test": False,
+        "stream_sid": "DF1",
+        "source": source,
+    }
+    assert sent_of({"callbacks": [record]}) == SenderCallbackRecord(method, url, b"[]")
+    assert sent_of({"callbacks": [{**record, "url": "nowhere"}]}) is None
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,15 @@ from collections.abc import Sequence
 from operator import attrgetter
 from typing import Any, Final
 
+import orjson
+
 from ringback.api.schema_pieces import (
     FLAG,
     INSTANT,
     METHOD,
     SECONDS,
     SOURCE,
+    STREAM_SID,
     TEXT,
     Schema,
     list_of,
@@ -64,6 +67,7 @@ def show_callback(callback: CallbackRecord, parameters: Pairs | None = None) -> 
     `parameters` are its decoded parameters, if the caller has them already.
     """
     pairs = callback.parameters if parameters is None else parameters
+    stream = callback.stream
     progress = callback.progress
     # Not by a table of fields: that would take 1.5 times as long for each new callback.
     return {
@@ -82,6 +86,8 @@ def show_callback(callback: CallbackRecord, parameters: Pairs | None = None) -> 
         "ordering_key": callback.order_key,
         "replay_of": callback.replay_of,
         "is_test": callback.is_test,
+        "stream_sid": None if stream is None else stream.stream_sid,
+        "events": _show_events(callback.body) if callback.has_events else (),
         "secret_id": callback.secret_id,
         "status": progress.status,
         "status_reason": progress.status_reason,
@@ -92,6 +98,23 @@ def show_callback(callback: CallbackRecord, parameters: Pairs | None = None) -> 
         "date_created": callback.date_created,
         "date_updated": progress.date_updated,
     }
+
+
+def _show_events(body: str) -> list[dict[str, Any]]:
+    """Return the id, type, time and SIM of each event in a body."""
+    found = orjson.loads(body)
+    events: list[dict[str, Any]] = found if body.startswith("[") else [found]
+    return [
+        {
+            **{name: event[name] for name in ("id", "type", "time")},
+            "sim_sid": event["data"].get("sim_sid"),
+        }
+        for event in events
+    ]
+
+
+def _described(schema: Schema, description: str) -> Schema:
+    return {**schema, "description": description}
 
 
 CALLBACK: Final = CustomJsonSerializer(
@@ -112,6 +135,16 @@ CALLBACK: Final = CustomJsonSerializer(
         ordering_key=or_null(TEXT),
         replay_of=or_null(sid_of(SidKind.CALLBACK)),
         is_test=FLAG,
+        stream_sid=_described(
+            or_null(STREAM_SID),
+            "For a batch of an event stream: its subscription, or KORE's streaming rule. For a test"
+            " event of a stream: its sink, or KORE's destination. Null for a callback.",
+        ),
+        events=_described(
+            list_of(object_of(id=TEXT, type=TEXT, time=TEXT, sim_sid=or_null(sid_of(SidKind.SIM)))),
+            "The events in the body of a batch or a test event, which has no parameters; empty for"
+            " a callback.",
+        ),
         secret_id=or_null(TEXT),
         status=one_of(CallbackStatus),
         status_reason=or_null(TEXT),

@@ -15,6 +15,7 @@ from ringback.api.schema_pieces import (
     INSTANT,
     META,
     SIM_SID,
+    STREAM_SID,
     TEXT,
     object_of,
     one_of,
@@ -60,10 +61,17 @@ SHARED_FILTERS: Final = (
     ),
     OperationParameter("SimSid", SIM_SID, "Only callbacks about the SIM with this SID."),
     OperationParameter(
+        "Stream",
+        STREAM_SID,
+        "Only batches of the event stream with this SID: a subscription or a streaming rule; or"
+        " test events of a sink or a destination.",
+    ),
+    OperationParameter(
         "Text",
         text(longest=LONGEST_TEXT),
         "Only callbacks with this text in their URL, body, token or SIDs. Upper and lower case are"
-        " the same, and the text may be encoded in the body.",
+        " the same, and the text may be encoded in the body. The events in batches of event streams"
+        " are not searched; `GET /portal/v1/streams/events` finds those.",
     ),
 )
 """The filters that lists and replays of callbacks have in common."""
@@ -203,6 +211,7 @@ def read_shared_filters(
         destination=_read_destination(parameters),
         event=parameters.meaning("Event", {kind: kind for kind in EVENT_KINDS}),
         sim_sid=_read_sim(parameters),
+        stream_sid=_read_stream(parameters),
         text=read_text(parameters),
     )
 
@@ -224,6 +233,17 @@ def _read_sim(parameters: RequestParameters) -> str | None:
     raise parameters.wrong(
         f"SimSid={sid!r}: SimSid must be the SID of a SIM: HS (Super SIM) or DE (Programmable"
         " Wireless), and 32 hexadecimal digits"
+    )
+
+
+def _read_stream(parameters: RequestParameters) -> str | None:
+    sid = parameters.text("Stream")
+    kinds = (SidKind.STREAM_SUBSCRIPTION, SidKind.STREAM_SINK)
+    if sid is None or any(is_sid(sid, kind) for kind in kinds):
+        return sid
+    raise parameters.wrong(
+        f"Stream={sid!r}: Stream must be the SID of a subscription (DF) or a sink (DG): two letters"
+        " and 32 hexadecimal digits"
     )
 
 

@@ -22,7 +22,7 @@ from ringback.api.schema_pieces import (
 )
 from ringback.api.serializers import CustomJsonSerializer
 from ringback.core.callbacks.callback import CallbackRecord
-from ringback.core.callbacks.rounds import CallbackRound, rounds_of
+from ringback.core.callbacks.rounds import CallbackRound, in_words, retries_of, rounds_of
 from ringback.core.policy.policy_json import hold_fields, phase_fields
 from ringback.core.policy.source_explanation import ExplanationStepName, SourceExplanationStep
 from ringback.core.retry_schedule import FAITHFUL
@@ -63,6 +63,11 @@ EXPLANATION: Final = CustomJsonSerializer(
         policy_version=or_null(number(1)),
         steps=list_of(_STEP),
         schedule=TEXT,
+        retries=_described(
+            or_null(TEXT),
+            "How the source of an event stream retries a batch within a round; null for a callback,"
+            " whose retries the fragment of its URL decides.",
+        ),
         rounds=_described(
             list_of(_ROUND),
             "The rounds since the creation or the last replay, also those to come. `seconds_after`"
@@ -92,11 +97,13 @@ class ExplanationEndpoints(EndpointGroup):
         def work(tx: Transaction) -> dict[str, Any]:
             callback = fetch_callback(tx, call.account_sid, call.sid)
             attempts = fetch_attempts(tx, call.account_sid, call.sid)
+            retries = retries_of(callback)
             schedule = book.schedule_of(fetch_account(tx, callback.account_sid))
             found = explain_source(tx, callback, policy.as_used)
             return {
                 **_show_source(callback, found),
                 "schedule": (FAITHFUL if callback.is_test else schedule).in_words,
+                "retries": retries and in_words(retries),
                 "rounds": [_show_round(one) for one in rounds_of(callback, attempts, schedule)],
             }
 

@@ -89,6 +89,13 @@ class StreamBatch(NamedTuple):
     """The events by their numbers (`streams/event_references`); empty for a test event."""
 
 
+def url_of_batch(url: CallbackUrl, source: SourceName, body: str) -> CallbackUrl:
+    """Return the URL that a source requests for a batch with this body."""
+    if source != Source.TWILIO:
+        return url
+    return url.with_parameters(f"{BODY_HASH}={body_hash(body.encode())}")
+
+
 FORGED: Final = "forged"
 """The `secret_id` of a forged test event, which receivers must refuse."""
 
@@ -164,8 +171,8 @@ class CallbackRecord(NamedTuple):
         """
         if self.url.scheme == SCHEME:
             return with_partition_key(self.url, self.sim_sid or self.account_sid)
-        if self.stream is not None and self.source == Source.TWILIO:
-            return self.url.with_parameters(f"{BODY_HASH}={body_hash(self.body.encode())}")
+        if self.stream is not None:
+            return url_of_batch(self.url, self.source, self.body)
         if self.method is HttpMethod.POST or self.has_events:
             return self.url
         return self.url.with_parameters(self.body)

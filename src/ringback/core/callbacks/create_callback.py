@@ -18,6 +18,7 @@ from ringback.core.sids import SID_BYTES, TIME_BYTES, SidKind, dated, make_sid, 
 from ringback.core.sources.body_encoding import BodyEncoding
 from ringback.core.sources.idempotency_tokens import KORE_TOKEN, TOKEN_BYTES, IdempotencyTokenFormat
 from ringback.core.sources.source_definition import BUILT_IN, Sources
+from ringback.core.streams.stream_retries import STREAM_RETRIES
 
 CALLBACK_BYTES: Final = SID_BYTES + TOKEN_BYTES
 """The number of random bytes needed to create a callback."""
@@ -161,11 +162,15 @@ def repeat(
     """Return a new callback with the content of `callback`, but another source and a new token.
 
     The content is encoded as the other source encodes it. `body` is the body of a stream's batch as
-    the other source writes its events; None for a callback.
+    the other source writes its events, and is retried as that source retries it; None for a
+    callback.
     """
-    definition = sources[source]
+    definition, url = sources[source], callback.url
+    if callback.stream is not None:
+        url = url.of_stream(STREAM_RETRIES[source].connection)
     return callback._replace(
         sid=_sid(random_bytes, now),
+        url=url,
         body=definition.body_of(callback.body, callback.method) if body is None else body,
         source=source,
         source_reason=f"chosen when {callback.sid} was replayed",

@@ -23,7 +23,8 @@ def curl_command(method: str, url: str, headers: Sequence[tuple[str, str]], body
       --data-raw c=1
     """
     options = list[str]()
-    if method not in ("GET", "POST"):
+    # With a body, curl would send a POST.
+    if method not in ("GET", "POST") or (method == "GET" and body):
         options.append(f"-X {shlex.quote(method)}")
     options += [f"-H {shlex.quote(_header(name, value))}" for name, value in headers]
     sent = {name.lower() for name, _ in headers}

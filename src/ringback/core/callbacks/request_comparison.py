@@ -4,6 +4,7 @@ It shows what a receiver of callbacks from one source has to change before anoth
 them. This also works for sources that the settings add.
 """
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -19,6 +20,7 @@ from ringback.core.http.http_exchange import SentRequestRecord
 from ringback.core.policy.source_policy import Source, SourceName
 from ringback.core.sources.body_encoding import BodyEncoding, encoding_of, read_body
 from ringback.core.sources.idempotency_tokens import MAX_TOKEN
+from ringback.core.sources.signature import BODY_HASH
 from ringback.core.sources.signature_recipe import RecipeStep, SignatureRecipe, SigningSecret
 from ringback.core.sources.source_definition import (
     CallbackSourceDefinition,
@@ -30,8 +32,8 @@ _OF_EACH_REQUEST: Final = frozenset({"host", "content-length", "date", "authoriz
 """Headers whose values differ from request to request, whatever the source."""
 _NAMED: Final = 5
 """The maximum number of parameters that a summary names."""
-_TEST_EVENT: Final = "["
-"""The beginning of a test event's body, a JSON array."""
+_EVENTS: Final = "["
+"""The beginning of a body with events, a JSON array."""
 _ENCODINGS: Final = {BodyEncoding.FORM: "a form", BodyEncoding.JSON: "JSON"}
 
 
@@ -116,16 +118,23 @@ class ComparedRequest:
     """When the request was sent; None if it was not sent."""
 
     @property
+    def has_events(self) -> bool:
+        """True if the body has events: a batch of an event stream, or a test event."""
+        return self.body.startswith(_EVENTS)
+
+    @property
     def parameters(self) -> list[tuple[str, str]]:
-        """The parameters in the URL of a GET, or else in the body; a test event has none."""
+        """The parameters in the URL of a GET, or else in the body; there are none with events."""
+        if self.has_events:
+            return []
         if self.method == HttpMethod.GET:
             return decode(self.url.partition("?")[2])
         return [] if self.body_encoding is None else read_body(self.body)
 
     @property
     def body_encoding(self) -> BodyEncoding | None:
-        """How the parameters in the body are encoded; None for a GET, and for a test event."""
-        if self.method == HttpMethod.GET or self.body.startswith(_TEST_EVENT):
+        """How the parameters in the body are encoded; None for a GET, and for events."""
+        if self.method == HttpMethod.GET or self.has_events:
             return None
         return encoding_of(self.body)
 
@@ -186,9 +195,11 @@ def compared_unsent(
     *,
     source: SourceName,
     account: Account,
+    body: str | None = None,
 ) -> ComparedRequest:
     """Return the request that this source would send for a callback, split into compared parts.
 
+    `body` is the body of a stream's batch as this source writes its events; None for a callback.
     The request has the callback's token only if `source` is the callback's own source; other
     sources make a new token when they send.
 
@@ -196,7 +207,12 @@ def compared_unsent(
     """
     is_own = source == callback.source
     if not is_own:
-        callback = callback._replace(body=definition.body_of(callback.body, callback.method))
+        if body is None:
+            body = definition.body_of(callback.body, callback.method)
+        callback = callback._replace(body=body)
+        if callback.stream is not None:
+            # The source decides whether the URL has a hash of the body.
+            callback = callback._replace(source=source)
     request, open_values = render_unsent(callback, definition, account=account, has_token=is_own)
     return compared(
         request.recorded(),
@@ -225,7 +241,8 @@ def _recipe_of(
     if all(header.role is not HeaderRole.SIGNATURE for header in headers):
         return None
     scheme, timestamp = definition.signature, values.get("timestamp", "")
-    is_form = record.method == HttpMethod.POST and scheme.covers_form
+    is_events = record.body.startswith(_EVENTS)
+    is_form = record.method == HttpMethod.POST and scheme.covers_form and not is_events
     signed = SigningInput(
         method=record.method,
         wire=record.url,
@@ -285,7 +302,10 @@ class RequestComparison:
     def _content(self) -> str:
         if self.first.method != self.second.method:
             return f"{self.first.method} is compared with {self.second.method}"
-        is_get = self.first.method == HttpMethod.GET
+        if self._has_same_events:
+            same = "also byte for byte" if self.is_same_body else "written in another way"
+            return f"the body has the same events, {same}"
+        is_get = self.first.method == HttpMethod.GET and not self.first.has_events
         what, is_, differs = (
             ("the parameters in the URL", "are", "differ")
             if is_get
@@ -303,6 +323,14 @@ class RequestComparison:
             length = ", and Content-Length because of that" if is_longer else ""
             return f"{what} {differs} only in {_listed(names[:_NAMED], len(names))}{length}"
         return f"{what} {is_} the same" if self.is_same_body else f"{what} {differs}"
+
+    @property
+    def _has_same_events(self) -> bool:
+        """True if both bodies have the same events, in the same order."""
+        if not (self.first.has_events and self.second.has_events):
+            return False
+        first, second = _events_in(self.first.body), _events_in(self.second.body)
+        return bool(first) and first == second
 
     @property
     def _encoding_change(self) -> tuple[BodyEncoding, BodyEncoding] | None:
@@ -355,6 +383,18 @@ class RequestComparison:
         if change := self._encoding_change:
             first, second = (_ENCODINGS[each] for each in change)
             yield f"Read the parameters from a body that is {second}, not {first}."
+        if self._has_same_events:
+            yield (
+                "Read an event's names in any order, and recognise it by its `id`, which is the"
+                " same from both sources, as is its `data`."
+                f" {self.second.source} sends another `source`, `dataschema` and format of `time`."
+            )
+            hashed = [BODY_HASH in request.url for request in (self.first, self.second)]
+            if hashed == [True, False]:
+                yield (
+                    f"Do not require {BODY_HASH} in the URL: the signature of {self.second.source}"
+                    " covers the body itself."
+                )
 
     def _other_changes(self) -> Iterable[str]:
         source, parts = self.second.source, list[str]()
@@ -447,6 +487,12 @@ def _parameter_differences(
         for name in dict.fromkeys([*old, *new])
         if old.get(name) != new.get(name)
     ]
+
+
+def _events_in(body: str) -> list[tuple[object, object]]:
+    """Return the id and the data of each event in a body."""
+    events: list[dict[str, object]] = json.loads(body)
+    return [(event["id"], event.get("data")) for event in events if "id" in event]
 
 
 def _by_name(parameters: Iterable[tuple[str, str]]) -> dict[str, tuple[str, ...]]:

@@ -90,7 +90,8 @@ class GiveUp:
 Decision = NoRetryNeeded | RetryNow | RetryLater | GiveUp
 
 _DONE = NoRetryNeeded()
-_OURS: Final = SHORTAGES | {AttemptFailure.INTERNAL, AttemptFailure.HELD}
+OUR_FAILURES: Final = SHORTAGES | {AttemptFailure.INTERNAL, AttemptFailure.HELD}
+"""The failures that receivers did not cause, which end a round."""
 
 
 def decide(
@@ -147,7 +148,7 @@ def _why_not_within(
 ) -> str | None:
     """Return the reason not to retry in the same round, or None if the callback is retried."""
     connection = rules.connection
-    if isinstance(outcome, NoAnswerOutcome) and outcome.failure in _OURS:
+    if isinstance(outcome, NoAnswerOutcome) and outcome.failure in OUR_FAILURES:
         return "not tried again at once, since the receiver did not cause the failure"
     retry_on = connection.retries_on(rules.source)
     if not _is_retried(outcome, retry_on):
@@ -167,7 +168,7 @@ def _within_stream(
     jitter: float,
 ) -> RetryNow | str:
     """Return when a batch is sent again in the same round, or why it is not."""
-    if isinstance(outcome, NoAnswerOutcome) and outcome.failure in _OURS:
+    if isinstance(outcome, NoAnswerOutcome) and outcome.failure in OUR_FAILURES:
         return "not tried again soon, since the receiver did not cause the failure"
     why_not = retries.why_ended(outcome)
     if why_not is not None:

@@ -6,7 +6,10 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from ringback.core.callbacks.callback import Attempt, CallbackRecord
+from ringback.core.callbacks.retry import OUR_FAILURES
+from ringback.core.http.outcome import RefusedOutcome
 from ringback.core.retry_schedule import FAITHFUL, RetrySchedule
+from ringback.core.streams.stream_retries import STREAM_RETRIES, StreamRetries
 
 _LEAST_SHARE: Final = 0.5
 """Which part of the wait before a round must have passed; jitter leaves at least 0.8 of it."""
@@ -37,14 +40,20 @@ def rounds_of(
     """Return the rounds since the callback was created, or replayed last.
 
     `attempts` are all of its attempts, oldest first. After the callback's end, there are no further
-    rounds. Which attempt began a round is not stored, so it is found by the waits between attempts.
+    rounds. Which attempt began a round is not stored, so it is found by the waits between attempts;
+    for a batch of a stream, whose rounds have waits, by how its source retries.
     """
     progress, waits = callback.progress, (FAITHFUL if callback.is_test else schedule).waits
     is_next_round = progress.due is not None and progress.round_attempts == 0
     begun = progress.round_number + (0 if is_next_round else 1)
     if progress.is_ended and not progress.attempt_count:
         begun = 0
-    dates: list[datetime | None] = [*_begin_dates(attempts, begun, waits)]
+    retries = retries_of(callback)
+    dates: list[datetime | None]
+    if retries is None:
+        dates = [*_begin_dates(attempts, begun, waits)]
+    else:
+        dates = [*_begin_dates_of_stream(attempts, begun, retries)]
     if is_next_round:
         dates.append(progress.due)
     if not progress.is_ended:
@@ -53,6 +62,59 @@ def rounds_of(
         CallbackRound(number, _wait_before(number, waits), date, number <= begun)
         for number, date in enumerate(dates, 1)
     ]
+
+
+def retries_of(callback: CallbackRecord) -> StreamRetries | None:
+    """Return how the source of a batch retries it within a round; None for a callback."""
+    return None if callback.stream is None else STREAM_RETRIES[callback.source]
+
+
+def in_words(retries: StreamRetries) -> str:
+    """Return how a source retries a batch within a round, in words.
+
+    >>> in_words(STREAM_RETRIES["kore"])
+    'up to 3 more attempts, after about 2 s, 10 s and 50 s'
+    """
+    *waits, last = (f"{wait.total_seconds():g} s" for wait in retries.waits)
+    if not retries.is_open:
+        return (
+            f"up to {len(retries.waits)} more attempts, after about {', '.join(waits)} and {last}"
+        )
+    hours = retries.connection.total_timeout / timedelta(hours=1)
+    return (
+        f"for {hours:g} hours, after random waits that grow from at most {waits[0]} to at most"
+        f" {last}; not after a 4xx but 429"
+    )
+
+
+def _begin_dates_of_stream(
+    attempts: Sequence[Attempt], begun: int, retries: StreamRetries
+) -> list[datetime | None]:
+    """Return when each of the `begun` rounds of a batch began."""
+    dates, count = list[datetime | None](), 0
+    for attempt in attempts:
+        is_over = bool(dates) and attempt.date_started >= (
+            (dates[-1] or attempt.date_started) + retries.connection.total_timeout
+        )
+        if not count or is_over:
+            dates.append(attempt.date_started)
+            count = 0
+        count = 0 if _ends_round(attempt, count + 1, retries) else count + 1
+    found = dates[len(dates) - begun :] if begun < len(dates) else dates
+    return [None] * (begun - len(found)) + found
+
+
+def _ends_round(attempt: Attempt, count: int, retries: StreamRetries) -> bool:
+    """Return True if a round of a batch ended with this attempt, its `count`th."""
+    if attempt.result in ("open", "unknown"):
+        return False
+    is_ours = attempt.failure in {failure.label for failure in OUR_FAILURES}
+    if is_ours or attempt.result == "delivered":
+        return True
+    status = attempt.status_code
+    if status is not None and retries.why_ended(RefusedOutcome(status)) is not None:
+        return True
+    return retries.wait_after(count, jitter=0) is None
 
 
 def _wait_before(number: int, waits: Sequence[timedelta]) -> timedelta | None:

@@ -1,7 +1,8 @@
 """Explains step by step why a callback has its source.
 
 The steps have the order in which the policy decides: URL, fragment, hold, phase, default. A replay
-from another source and a test event don't ask the policy, and have a step of their own instead.
+from another source, a test event and a batch of an event stream don't ask the policy, and have a
+step of their own instead.
 """
 
 from collections.abc import Sequence
@@ -30,6 +31,7 @@ class ExplanationStepName(StrEnum):
     DEFAULT = "default"
     REPLAY = "replay"
     TEST_EVENT = "test_event"
+    STREAM = "stream"
 
 
 _Name: Final = ExplanationStepName
@@ -112,6 +114,19 @@ def explain_test_event(url: str, selection: CallbackSourceSelection) -> SourceEx
     """Explain the source of a test event."""
     text = f"test events come from {Source.KORE}, whatever the URL asks for"
     return _without_policy(url, selection, _Name.TEST_EVENT, text)
+
+
+def explain_stream(
+    url: str, selection: CallbackSourceSelection, stream_sid: str
+) -> SourceExplanation:
+    """Explain the source of a request of the event stream with this SID."""
+    source = selection.source
+    text = f"{stream_sid} is a stream of {source}, whatever the policy says about callbacks"
+    steps = (
+        SourceExplanationStep(_Name.URL, url),
+        SourceExplanationStep(_Name.STREAM, text, source),
+    )
+    return SourceExplanation(steps, _Name.STREAM)
 
 
 def _without_policy(

@@ -89,9 +89,9 @@ def rule_for(rules: tuple[ShadowRule, ...], callback: CallbackRecord) -> ShadowR
     """Return the rule that makes a copy of this callback, or None if it is not copied.
 
     The first rule that covers the callback decides. A test event is never copied, since only KORE
-    sends test events.
+    sends test events, and a batch of an event stream neither, since its source is the stream's.
     """
-    if callback.is_test:
+    if callback.has_events:
         return None
     rule = next((one for one in rules if one.covers(callback)), None)
     return rule if rule is not None and rule.takes(callback) else None

@@ -1,6 +1,6 @@
 """Create, test, change and delete sinks: the webhooks and Kinesis streams that get events."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from typing import Any, Final
@@ -12,12 +12,12 @@ from ringback.core.callbacks.create_callback import (
     TEST_CALLBACK_BYTES,
     compose_stream,
 )
-from ringback.core.errors import InvalidParameter, NotFound, missing_extra
+from ringback.core.errors import Conflict, InvalidParameter, NotFound, missing_extra
 from ringback.core.events.kore_test_event import write_test_event
 from ringback.core.policy.source_policy import Source
 from ringback.core.sids import SidKind, is_sid
 from ringback.core.sources.idempotency_tokens import TOKEN_BYTES, uuid4_text
-from ringback.core.streams.sink import SinkStatus, SinkType, StreamSink
+from ringback.core.streams.sink import SinkStatus, SinkType, StreamSink, StreamSubscription
 from ringback.core.streams.stream_event import write_twilio_test_event
 from ringback.core.streams.stream_retries import STREAM_RETRIES
 from ringback.operations.context import OperationContext
@@ -25,6 +25,11 @@ from ringback.ports import PageWindow, RecordPage, Transaction
 
 _MOST_EXAMINED: Final = 10_000
 """How many sinks are read for a page with a filter, if the page sets no limit."""
+SINK_WORDS: Final[Mapping[Source, str]] = {Source.TWILIO: "sink", Source.KORE: "destination"}
+"""What each vendor calls a sink."""
+_NOUNS: Final = {Source.TWILIO: "Sink", Source.KORE: "StreamDestination"}
+"""What a sink is called in the actions of audit entries."""
+_MOST_USERS: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +55,18 @@ def create_sink(
     """Create a sink.
 
     Raises InvalidParameter if the account has too many (91003), or if it is one for a Kinesis
-    stream and this server lacks botocore (91000).
+    stream and this server lacks botocore (91000), and the errors of `refuse_unaware_servers`.
     """
+    refuse_unaware_servers(tx)
     if given.sink_type is SinkType.KINESIS and find_spec("botocore") is None:
         missing = ModuleNotFoundError(name="botocore")
-        raise InvalidParameter(str(missing_extra("a sink of type kinesis", missing)), code=91000)
+        what = f"a {SINK_WORDS[source]} of type kinesis"
+        raise InvalidParameter(str(missing_extra(what, missing)), code=91000)
     most = context.streams.most
     if len(_own(tx, account_sid, source, limit=most)) >= most:
         raise InvalidParameter(
-            f"the account has {most} sinks at {source}, which is the most; delete one that is not"
-            " needed any more",
+            f"the account has {most} {SINK_WORDS[source]}s at {source}, which is the most; delete"
+            " one that is not needed any more",
             code=91003,
         )
     needs_validation = (
@@ -80,7 +87,7 @@ def create_sink(
         created_by=context.actor.id,
     )
     tx.streams.sinks.add(sink)
-    context.record_of(tx, "CreateSink", after=sink)
+    context.record_of(tx, f"Create{_NOUNS[source]}", after=sink)
     return sink
 
 
@@ -91,11 +98,12 @@ def fetch_sink(tx: Transaction, account_sid: str, sid: str, source: Source) -> S
     """
     if not is_sid(sid, SidKind.STREAM_SINK):
         raise InvalidParameter(
-            f"{sid!r} is not the SID of a sink; it must be DG and 32 hex digits", code=91006
+            f"{sid!r} is not the SID of a {SINK_WORDS[source]}; it must be DG and 32 hex digits",
+            code=91006,
         )
     sink = tx.streams.sinks.get(sid)
     if sink is None or sink.account_sid != account_sid or sink.source is not source:
-        raise NotFound(f"there is no sink {sid}", code=91001)
+        raise NotFound(f"there is no {SINK_WORDS[source]} {sid}", code=91001)
     return with_present_status(tx, sink)
 
 
@@ -141,18 +149,32 @@ def update_sink(
     source: Source,
     context: OperationContext,
     *,
-    action: str = "UpdateSink",
+    action: str | None = None,
     **changes: Any,
 ) -> StreamSink:
     """Change fields of a sink, and return it; raises the errors of `fetch_sink`.
 
-    `action` is the action of the audit entry.
+    Batches that were made before keep their URL. `action` is the action of the audit entry.
     """
     before = fetch_sink(tx, account_sid, sid, source)
-    sink = replace(before, **changes, date_updated=context.now)
+    changed = replace(before, **changes)
+    if changed == before:
+        return before
+    sink = replace(changed, date_updated=context.now)
     tx.streams.sinks.save(sink)
+    action = action or f"Update{_NOUNS[source]}"
     context.record_of(tx, action, before=before, after=sink)
+    if sink.url.destination != before.url.destination:
+        # Another process may send to the new destination.
+        users = list_users(tx, sink)
+        context.queue.expect_events(tx, {one.sid: sink.url.destination for one in users})
     return sink
+
+
+def list_users(tx: Transaction, sink: StreamSink) -> Sequence[StreamSubscription]:
+    """Return the subscriptions that use a sink."""
+    which = {"sink_sid": sink.sid}
+    return tx.streams.subscriptions.page(sink.account_sid, which, PageWindow(_MOST_USERS))
 
 
 def delete_sink(
@@ -166,10 +188,12 @@ def delete_sink(
     user = tx.streams.subscriptions.first({"account_sid": account_sid, "sink_sid": sid})
     if user is not None:
         raise InvalidParameter(
-            f"Sink with SID {sid} is in use by {user.sid}; delete that first", code=91007
+            f"{SINK_WORDS[source].capitalize()} with SID {sid} is in use by {user.sid}; delete that"
+            " first",
+            code=91007,
         )
     tx.streams.sinks.remove(sid)
-    context.record_of(tx, "DeleteSink", before=sink)
+    context.record_of(tx, f"Delete{_NOUNS[source]}", before=sink)
 
 
 def send_test(
@@ -179,7 +203,7 @@ def send_test(
     source: Source,
     context: OperationContext,
     *,
-    action: str = "TestSink",
+    action: str | None = None,
 ) -> CallbackRecord:
     """Send a test event to a sink, and return its callback; raises the errors of `fetch_sink`.
 
@@ -202,7 +226,7 @@ def send_test(
         to=sink.url.of_stream(STREAM_RETRIES[source].connection),
         method=sink.method,
         source=source,
-        source_reason=f"the sink {sid} is one of {source}",
+        source_reason=f"the {SINK_WORDS[source]} {sid} is one of {source}",
         random_bytes=random_bytes[:CALLBACK_BYTES],
         now=context.now,
         is_test=True,
@@ -215,6 +239,7 @@ def send_test(
         status = SinkStatus.VALIDATING
     after = replace(sink, test_id=uuid4_text(test_id), test_sid=callback.sid, status=status)
     tx.streams.sinks.save(after)
+    action = action or f"Test{_NOUNS[source]}"
     context.record(tx, action, sid, account_sid=account_sid, after={"callback": callback.sid})
     return callback
 
@@ -259,6 +284,16 @@ def with_present_status(tx: Transaction, sink: StreamSink) -> StreamSink:
     if test is None or test.status not in UNDELIVERED:
         return sink
     return replace(sink, status=SinkStatus.FAILED)
+
+
+def refuse_unaware_servers(tx: Transaction) -> None:
+    """Raise Conflict if a process of an earlier version, without event streams, uses the store."""
+    names = tx.streams.events.unaware_servers()
+    if names:
+        raise Conflict(
+            f"{', '.join(names)} of an earlier version can't send events, and would send requests"
+            " without them; replace these processes before you create event streams"
+        )
 
 
 def _own(

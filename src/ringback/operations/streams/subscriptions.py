@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from ringback.core.errors import InvalidParameter, NotFound
 from ringback.core.policy.source_policy import Source
@@ -17,8 +17,13 @@ from ringback.core.streams.event_types import (
 from ringback.core.streams.sink import SinkStatus, StreamSink, StreamSubscription
 from ringback.operations.context import OperationContext
 from ringback.operations.streams.publish import phase_of_account
-from ringback.operations.streams.sinks import fetch_sink
+from ringback.operations.streams.sinks import fetch_sink, refuse_unaware_servers
 from ringback.ports import PageWindow, RecordPage, Transaction
+
+_WORDS: Final[Mapping[Source, str]] = {Source.TWILIO: "subscription", Source.KORE: "streaming rule"}
+"""What each vendor calls a subscription."""
+_NOUNS: Final = {Source.TWILIO: "Subscription", Source.KORE: "StreamingRule"}
+"""What a subscription is called in the actions of audit entries."""
 
 
 def create_subscription(
@@ -38,16 +43,17 @@ def create_subscription(
 
     Raises InvalidParameter for types that can't be subscribed to (91101, 91103, 91104), if the
     account has too many subscriptions, if the sink is not active or, at twilio, used already
-    (91100), and the errors of `fetch_sink`.
+    (91100), and the errors of `fetch_sink` and `refuse_unaware_servers`.
     """
+    refuse_unaware_servers(tx)
     wanted = check_types(types, source, context, account_sid=account_sid)
     _check_sink(tx, account_sid, sink_sid, source)
     most = context.streams.most
     own = tx.streams.subscriptions.page(account_sid, {"source": source}, PageWindow(most))
     if len(own) >= most:
         raise InvalidParameter(
-            f"the account has {most} subscriptions at {source}, which is the most; delete one that"
-            " is not needed any more",
+            f"the account has {most} {_WORDS[source]}s at {source}, which is the most; delete one"
+            " that is not needed any more",
             code=91101,
         )
     subscription = StreamSubscription(
@@ -62,7 +68,7 @@ def create_subscription(
         created_by=context.actor.id,
     )
     tx.streams.subscriptions.add(subscription)
-    context.record_of(tx, "CreateSubscription", after=subscription)
+    context.record_of(tx, f"Create{_NOUNS[source]}", after=subscription)
     return subscription
 
 
@@ -75,7 +81,7 @@ def fetch_subscription(
     """
     found = tx.streams.subscriptions.get(sid) if is_sid(sid, SidKind.STREAM_SUBSCRIPTION) else None
     if found is None or found.account_sid != account_sid or found.source is not source:
-        raise NotFound(f"there is no subscription {sid}", code=91102)
+        raise NotFound(f"there is no {_WORDS[source]} {sid}", code=91102)
     return found
 
 
@@ -99,7 +105,7 @@ def update_subscription(
     source: Source,
     context: OperationContext,
     *,
-    action: str = "UpdateSubscription",
+    action: str | None = None,
     **changes: Any,
 ) -> StreamSubscription:
     """Change fields of a subscription, and return it; raises NotFound if there is none.
@@ -109,11 +115,15 @@ def update_subscription(
     """
     before = fetch_subscription(tx, account_sid, sid, source)
     sink_sid = changes.get("sink_sid", before.sink_sid)
+    changed = replace(before, **changes)
+    if changed == before:
+        return before
     if sink_sid != before.sink_sid:
         sink = _check_sink(tx, account_sid, sink_sid, source)
         context.queue.expect_events(tx, {sid: sink.url.destination})
-    after = replace(before, **changes, date_updated=context.now)
+    after = replace(changed, date_updated=context.now)
     tx.streams.subscriptions.save(after)
+    action = action or f"Update{_NOUNS[source]}"
     context.record_of(tx, action, before=before, after=after)
     return after
 
@@ -128,7 +138,7 @@ def delete_subscription(
     before = fetch_subscription(tx, account_sid, sid, source)
     sink = tx.streams.sinks.get(before.sink_sid)
     tx.streams.subscriptions.remove(sid)
-    context.record_of(tx, "DeleteSubscription", before=before)
+    context.record_of(tx, f"Delete{_NOUNS[source]}", before=before)
     if sink is not None:
         context.queue.expect_events(tx, {sid: sink.url.destination})
 
@@ -209,7 +219,7 @@ def with_type(
     version: int | None,
     context: OperationContext,
     *,
-    action: str = "UpdateSubscription",
+    action: str | None = None,
 ) -> StreamSubscription:
     """Add a type to a subscription, or change its version; raises InvalidParameter for bad ones."""
     checked = check_type(
@@ -228,7 +238,7 @@ def without_type(
     name: str,
     context: OperationContext,
     *,
-    action: str = "UpdateSubscription",
+    action: str | None = None,
 ) -> StreamSubscription:
     """Remove a type from a subscription; raises NotFound if it does not have it."""
     if name not in subscription.types:

@@ -247,10 +247,19 @@ WAITING_LANES_OF_SHARDS: Final = _WAITING_LANES.format("shard = ANY (?::bigint[]
 _LONG_AGO: Final = -(2**62)
 
 
+_STREAMS_SINCE: Final = 15
+"""The first schema with event streams."""
+_UNAWARE_SERVERS: Final = (
+    "SELECT name FROM workers WHERE lease_until >= clock_timestamp()"
+    f" AND coalesce((details ->> 'schema')::bigint, 1) < {_STREAMS_SINCE} ORDER BY name"
+)
+
+
 class PostgresCallbacks(SqlCallbacks):
     """Implements `ports.Callbacks` in PostgreSQL, for one of the processes that share it."""
 
     unended = _UNENDED
+    unaware_servers = _UNAWARE_SERVERS
 
     def __init__(
         self,

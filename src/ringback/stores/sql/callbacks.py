@@ -120,7 +120,7 @@ _TOTALS: Final = f"""
             AND callbacks.account_id = coalesce(?, callbacks.account_id) AND replay_of IS NULL
         GROUP BY target_id
     ) AS counted JOIN callback_targets ON callback_targets.id = target_id
-    WHERE NOT is_test
+    WHERE NOT is_test AND stream_sid IS NULL
 """
 _COLUMNS_OF_TOTALS: Final = (
     "account_sid, url, source, source_asked, delivered, undelivered, retried, untried,"
@@ -130,9 +130,11 @@ _ATTEMPTS: Final = (
     f"coalesce(waiting.attempt_count - CASE WHEN due_us = {BEGUN} THEN 1 ELSE 0 END, 0)"
 )
 _HAS_DESTINATION: Final = "(SELECT destination FROM lanes WHERE lanes.id = callbacks.lane_id)"
+# The body of a batch only names its events.
+_SEARCHED_BODY: Final = f"CASE WHEN stream_sid IS NULL OR is_test THEN {BODY} ELSE '' END"
 _SEARCHED: Final = (
     "lower(callback_targets.url || '\n' || idempotency_token || '\n' || callbacks.sid || '\n'"
-    f" || coalesce(callbacks.sim_sid, '') || '\n' || {BODY})"
+    f" || coalesce(callbacks.sim_sid, '') || '\n' || {_SEARCHED_BODY})"
 )
 _TARGETS: Final = "JOIN callback_targets ON callback_targets.id = target_id"
 _OF_UNDELIVERED: Final = (
@@ -163,6 +165,8 @@ class SqlCallbacks(Callbacks):
 
     unended: ClassVar[UnendedCallbacks]
     """Where the database stores the callbacks that have not ended."""
+    unaware_servers: ClassVar[str] = ""
+    """The query for the servers that know no event streams; empty if there can be none."""
     _order: OrderHeads
 
     def __init__(
@@ -176,7 +180,7 @@ class SqlCallbacks(Callbacks):
         )
         self._read_targets = NewestEntries[int, StoredTarget](_MOST_TARGETS)
         """The targets that were read or written last, by their ids."""
-        self.stream_events = SqlStreamEvents(session, self._ids, self.unended)
+        self.stream_events = SqlStreamEvents(session, self._ids, self.unended, self.unaware_servers)
         self._lane_ids = NewestEntries[Lane, int](_MOST_LANES)
         self._parts = NewestEntries[int, str](_MOST_LANES)
         """The path patterns of the lanes that were read last, by their ids."""
@@ -538,6 +542,7 @@ class SqlCallbacks(Callbacks):
         looked_at += [
             ("callback_targets.source = ?", which.source),
             ("callback_targets.event = ?", which.event),
+            ("callback_targets.stream_sid = ?", which.stream_sid),
             ("callbacks.sim_sid = ?", which.sim_sid),
             (f"{_HAS_DESTINATION} = ?", which.destination),
             ("instr(callback_targets.url, ?) = 1", which.url_prefix),
@@ -547,7 +552,7 @@ class SqlCallbacks(Callbacks):
         ]
         name = "listed" if " AS listed" in table else "callbacks"
         joined = "" if name == "callbacks" else "CROSS JOIN callbacks ON callbacks.id = listed.id"
-        of_target = which.source, which.event, which.url_prefix, which.text
+        of_target = which.source, which.event, which.stream_sid, which.url_prefix, which.text
         has_target = any(value is not None for value in of_target)
         return SqlListQuery(
             table,

@@ -51,11 +51,16 @@ class SqlStreamEvents:
     """Implements `ports.StreamEvents`."""
 
     def __init__(
-        self, session: WriteBatch, ids: Callable[[], RowIds], unended: UnendedCallbacks
+        self,
+        session: WriteBatch,
+        ids: Callable[[], RowIds],
+        unended: UnendedCallbacks,
+        unaware_servers: str = "",
     ) -> None:
         self._session = session
         self._ids = ids
         self._unended = unended
+        self._unaware_servers = unaware_servers
         self._events = NewestEntries[int, StreamEvent](_MOST_EVENTS)
         """The events that were written or read last, by their numbers."""
 
@@ -107,6 +112,33 @@ class SqlStreamEvents:
         for number, event in found.items():
             self._events[number] = event
         return events
+
+    def unaware_servers(self) -> Sequence[str]:
+        if not self._unaware_servers:
+            return ()
+        rows = self._session.read(self._unaware_servers).fetchall()
+        return [name for (name,) in map(tuple, rows)]
+
+    def batches_with(self, event_sid: str, *, examining: int) -> tuple[Sequence[str], bool]:
+        row = self._session.read_queued(
+            "SELECT id FROM stream_events WHERE sid = ?", [event_sid]
+        ).fetchone()
+        if row is None:
+            return [], False
+        # All events of a batch have at least the number of its first.
+        rows = self._session.read_queued(
+            "SELECT callback_sid, body FROM ("
+            "SELECT callback_sid FROM stream_batches WHERE first_event_id <= ?"
+            " ORDER BY first_event_id DESC, callback_sid DESC LIMIT ?) AS nearest"
+            " CROSS JOIN callbacks ON callbacks.sid = callback_sid",
+            (row[0], examining),
+        ).fetchall()
+        found = [
+            sid
+            for sid, body in map(tuple, rows)
+            if any(one.number == row[0] for one in read_references(body))
+        ]
+        return found, len(rows) == examining
 
     def page(
         self, account_sid: str, which: StreamEventFilter, window: PageWindow

@@ -37,6 +37,7 @@ from tests.fakes import (
 from tests.memory_store import MemoryStore
 from tests.policy_monitors import counted, monitor_of, running, stored_in
 from tests.stores.records import job, shared_link
+from tests.streams import ARN, ENDED, a_sink, a_subscription, add_batch, add_stream, an_event_of
 from tests.unit.api.caller import Caller
 from tests.unit.api.described import Call, Document, check, make, operations_in, validate
 from tests.unit.api.plenty import (
@@ -83,6 +84,13 @@ HERE: Final = {"Destination": "https://a.example"}
 KEYS: Final = "/portal/v1/keys"
 LINKS: Final = "/portal/v1/links"
 A_LINK: Final = replace(shared_link(1, ACCOUNT_SID), date_expires=NOW + timedelta(days=7))
+STREAMS: Final = "/portal/v1/streams"
+STREAM_DESTINATIONS: Final = f"{STREAMS}/destinations"
+RULES: Final = f"{STREAMS}/rules"
+A_SINK: Final = a_sink()
+AN_UNUSED_SINK: Final = a_sink(2)
+A_RULE: Final = a_subscription()
+AN_EVENT: Final = an_event_of(1)
 ACCOUNTS: Final = "/portal/v1/accounts"
 OWN: Final = f"{ACCOUNTS}/{{sid}}"
 AUDIT: Final = "/portal/v1/audit"
@@ -240,6 +248,48 @@ CALLS: Final = (
     Call("POST", KEYS, 400, {"Name": "CI", "Role": "none such"}),
     Call("DELETE", f"{KEYS}/{{sid}}", 204, sid=OWN_KEY.sid),
     Call("DELETE", f"{KEYS}/{{sid}}", 404, sid=OWN_KEY.sid),
+    Call("GET", STREAMS, 200),
+    Call("GET", STREAMS, 200, {"Source": "kore", "PageSize": "1"}),
+    Call("GET", STREAMS, 400, {"Source": "nobody"}),
+    Call("GET", f"{STREAMS}/events", 200),
+    Call("GET", f"{STREAMS}/events", 400, {"SimSid": "HS1"}),
+    Call("GET", f"{STREAMS}/events/{{sid}}", 200, sid=AN_EVENT.sid),
+    Call("GET", f"{STREAMS}/events/{{sid}}", 404, sid="EZ1"),
+    Call("GET", f"{STREAMS}/events/{{sid}}/batches", 200, sid=AN_EVENT.sid),
+    Call("GET", f"{STREAMS}/events/{{sid}}/batches", 404, sid="EZ1"),
+    Call("GET", STREAM_DESTINATIONS, 200),
+    Call("GET", STREAM_DESTINATIONS, 400, {"PageSize": "0"}),
+    Call("POST", STREAM_DESTINATIONS, 201, {"Name": "a", "Type": "webhook", "Url": HOOK}),
+    Call(
+        "POST",
+        STREAM_DESTINATIONS,
+        201,
+        {"Name": "b", "Type": "kinesis", "Arn": ARN, "RoleArn": "arn:aws:iam::1:role/a"},
+    ),
+    Call("POST", STREAM_DESTINATIONS, 400, {"Name": "a", "Type": "email"}),
+    Call("GET", f"{STREAM_DESTINATIONS}/{{sid}}", 200, sid=A_SINK.sid),
+    Call("GET", f"{STREAM_DESTINATIONS}/{{sid}}", 404, sid="DG" + "f" * 32),
+    Call("POST", f"{STREAM_DESTINATIONS}/{{sid}}", 200, {"Name": "b"}, sid=A_SINK.sid),
+    Call("POST", f"{STREAM_DESTINATIONS}/{{sid}}", 400, sid=A_SINK.sid),
+    Call("POST", f"{STREAM_DESTINATIONS}/{{sid}}", 404, {"Name": "b"}, sid="DG" + "f" * 32),
+    Call("POST", f"{STREAM_DESTINATIONS}/{{sid}}/test", 201, sid=A_SINK.sid),
+    Call("POST", f"{STREAM_DESTINATIONS}/{{sid}}/test", 404, sid="DG" + "f" * 32),
+    Call("DELETE", f"{STREAM_DESTINATIONS}/{{sid}}", 400, sid=A_SINK.sid),
+    Call("DELETE", f"{STREAM_DESTINATIONS}/{{sid}}", 204, sid=AN_UNUSED_SINK.sid),
+    Call("DELETE", f"{STREAM_DESTINATIONS}/{{sid}}", 404, sid=AN_UNUSED_SINK.sid),
+    Call("GET", RULES, 200),
+    Call("GET", RULES, 200, {"Destination": A_SINK.sid}),
+    Call("GET", RULES, 400, {"PageSize": "0"}),
+    Call("POST", RULES, 201, {"Name": "r", "Destination": A_SINK.sid, "EventType": ENDED}),
+    Call("POST", RULES, 400, {"Name": "r", "Destination": A_SINK.sid, "EventType": "odd"}),
+    Call("POST", RULES, 400, {"Name": "r", "Destination": "DG" + "f" * 32, "EventType": ENDED}),
+    Call("GET", f"{RULES}/{{sid}}", 200, sid=A_RULE.sid),
+    Call("GET", f"{RULES}/{{sid}}", 404, sid="DF" + "f" * 32),
+    Call("POST", f"{RULES}/{{sid}}", 200, {"Enabled": "no"}, sid=A_RULE.sid),
+    Call("POST", f"{RULES}/{{sid}}", 400, sid=A_RULE.sid),
+    Call("POST", f"{RULES}/{{sid}}", 404, {"Enabled": "no"}, sid="DF" + "f" * 32),
+    Call("DELETE", f"{RULES}/{{sid}}", 204, sid=A_RULE.sid),
+    Call("DELETE", f"{RULES}/{{sid}}", 404, sid=A_RULE.sid),
     Call("GET", LINKS, 200),
     Call("POST", LINKS, 201, {"Callback": CALLBACK_SID, "Days": "2", "Note": "for Jo"}),
     Call("POST", LINKS, 400, {"Callback": CALLBACK_SID, "Days": "91"}),
@@ -309,6 +359,7 @@ async def app(callback_queue: RecordingQueue) -> ASGIApp:
         await store.transact(lambda tx, key=key: tx.accounts.keys.add(key))
     await store.transact(lambda tx: tx.jobs.add(RUNS))
     await store.transact(lambda tx: tx.shared_links.add(A_LINK))
+    await store.transact(_add_stream)
     policy = Policy(NOTICE.phases, (PhaseHold("before", ACCOUNT_SID, until=NOW),))
     active = ActivePolicy(policy)
     monitor = monitor_of(store, active, clock, before=(MOST_AHEAD,))
@@ -337,6 +388,14 @@ def caller(app: ASGIApp) -> Caller:
 @pytest.fixture
 def operator(app: ASGIApp) -> Caller:
     return Caller(app, credentials=(OPERATORS.sid, "operator's"))
+
+
+def _add_stream(tx: Transaction) -> None:
+    """Add two destinations of KORE's events, a rule of one, and an event in a batch of the rule."""
+    add_stream(tx, A_SINK, A_RULE)
+    tx.streams.sinks.add(AN_UNUSED_SINK)
+    tx.streams.events.add(AN_EVENT, [A_RULE.sid])
+    add_batch(tx, A_SINK, A_RULE)
 
 
 def _have_secret_to_rehearse(tx: Transaction) -> None:

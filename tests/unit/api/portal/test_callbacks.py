@@ -94,6 +94,8 @@ async def test_a_callback_is_shown_with_everything_except_its_secrets(
         "ordering_key": "SIM 7",
         "replay_of": OTHER,
         "is_test": False,
+        "stream_sid": None,
+        "events": [],
         "secret_id": None,
         "status": "scheduled",
         "status_reason": None,

@@ -77,6 +77,8 @@ async def test_a_callback_is_answered_with_its_record(caller: Caller, store: Sto
         "ordering_key": None,
         "replay_of": None,
         "is_test": False,
+        "stream_sid": None,
+        "events": [],
         "secret_id": None,
         "status": "scheduled",
         "status_reason": None,

@@ -24,8 +24,10 @@ from ringback.core.form_encoding import decode, encode
 from ringback.core.policy.source_policy import NOTICE, Phase, PhaseHold, Policy, Source
 from ringback.core.sources.body_encoding import BodyEncoding
 from ringback.core.sources.source_definition import BUILT_IN, Sources
+from ringback.core.streams.stream_retries import STREAM_RETRIES
 from ringback.core.supersim.sim import SimStatus
 from tests.fakes import ACCOUNT_SID, NOW, SIM_SID, a_callback, an_event
+from tests.streams import a_batch_of, a_sink, a_subscription, an_event_of
 
 RANDOM_BYTES = bytes(range(32))
 BEFORE = datetime(2024, 10, 15, tzinfo=UTC)
@@ -328,3 +330,13 @@ def test_the_test_event_of_a_sink_is_one() -> None:
         is_test=True,
     )
     assert (made.event, made.is_test) == ("test_event", True)
+
+
+def test_a_batch_is_repeated_as_the_other_source_sends_and_retries_it() -> None:
+    batch = a_batch_of([an_event_of(1)], a_sink(source=Source.TWILIO), a_subscription())
+    again = repeat(
+        batch, source=Source.KORE, random_bytes=RANDOM_BYTES, now=AFTER, body="[the same]"
+    )
+    assert (again.body, again.stream, again.replay_of) == ("[the same]", batch.stream, batch.sid)
+    assert again.url.connection == STREAM_RETRIES[Source.KORE].connection
+    assert batch.url.connection == STREAM_RETRIES[Source.TWILIO].connection

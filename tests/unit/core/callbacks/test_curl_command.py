@@ -32,6 +32,12 @@ curl --http1.1 --globoff --path-as-is 'http://a.example/?a=1&b=2' \\
     )
 
 
+def test_a_get_with_a_body_stays_a_get() -> None:
+    said = curl_command("GET", "http://a.example/", [HOST], "[]")
+    assert "\n  -X GET \\\n" in said
+    assert said.endswith("--data-raw '[]'")
+
+
 def test_headers_of_the_request_are_not_removed_and_empty_ones_are_kept() -> None:
     headers = [HOST, ("user-agent", "x"), ("Accept", "*/*"), ("Kore-Signature", "")]
     lines = curl_command("GET", "http://a.example/", headers, "").splitlines()

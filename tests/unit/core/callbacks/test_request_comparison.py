@@ -40,6 +40,7 @@ from tests.fakes import (
     an_account,
     an_event,
 )
+from tests.streams import a_batch_of, a_sink, a_subscription, an_event_of
 from tests.unit.core.sources.test_signature_recipe import follow
 
 TWILIO, KORE = Source
@@ -415,3 +416,65 @@ def test_a_token_header_of_the_same_name_is_read_as_before() -> None:
     changes = RequestComparison(sent(HOOKS), replace(sent(HOOKS), source=ACME)).receiver_changes
     assert changes[1].startswith("Take any printable token")
     assert len(changes) == 3
+
+
+# ---- batches of event streams --------------------------------------------------------------------
+
+
+def two_of_a_batch(method: HttpMethod = POST) -> RequestComparison:
+    """Compare a batch from twilio with the same events from kore, which was not sent."""
+    events, rule = [an_event_of(1), an_event_of(2)], a_subscription()
+    sinks = [a_sink(source=one, method=method) for one in (TWILIO, KORE)]
+    batch, others = (a_batch_of(events, sink, rule) for sink in sinks)
+    request = render(batch, account=an_account(), at=NOW)
+    own = compared(request.recorded(), BUILT_IN[TWILIO], source=TWILIO)
+    account, definition = an_account(), BUILT_IN[KORE]
+    other = compared_unsent(batch, definition, source=KORE, account=account, body=others.body)
+    assert other.body == others.body
+    return RequestComparison(own, other)
+
+
+@pytest.mark.parametrize("method", HttpMethod)
+def test_the_other_sources_batch_has_the_same_events(method: HttpMethod) -> None:
+    comparison = two_of_a_batch(method)
+    assert comparison.parameters == []
+    assert comparison.summary.endswith(
+        "; the request line differs; the body has the same events, written in another way."
+    )
+    first, second = comparison.first, comparison.second
+    assert first.line.startswith(f"{method} /events?bodySHA256=")
+    assert second.line == f"{method} /events HTTP/1.1"
+    changes = comparison.receiver_changes
+    assert (
+        "Read an event's names in any order, and recognise it by its `id`, which is the same from"
+        " both sources, as is its `data`. kore sends another `source`, `dataschema` and format of"
+        " `time`." in changes
+    )
+    assert (
+        "Do not require bodySHA256 in the URL: the signature of kore covers the body itself."
+        in changes
+    )
+
+
+def test_the_hash_of_the_body_is_left_out_only_on_the_way_to_kore() -> None:
+    there = two_of_a_batch()
+    back = RequestComparison(there.second, there.first)
+    assert any("bodySHA256" in change for change in there.receiver_changes)
+    assert not any("bodySHA256" in change for change in back.receiver_changes)
+
+
+def test_the_recipes_of_batches_give_their_signatures() -> None:
+    comparison = two_of_a_batch()
+    for request, secret in ((comparison.first, AUTH_TOKEN), (comparison.second, KORE_SECRET)):
+        header = request.header_with(HeaderRole.SIGNATURE)
+        assert header is not None
+        assert request.recipe is not None
+        assert follow(request.recipe, secret) == header.value
+
+
+def test_a_batch_is_the_same_as_itself() -> None:
+    first = two_of_a_batch().first
+    same = RequestComparison(first, first)
+    assert (
+        same.summary == "Headers: all the same; the body has the same events, also byte for byte."
+    )

@@ -7,10 +7,13 @@ from typing import Any
 import pytest
 
 from ringback.core.callbacks.callback import Attempt, CallbackStatus
-from ringback.core.callbacks.rounds import CallbackRound, rounds_of
+from ringback.core.callbacks.rounds import CallbackRound, in_words, retries_of, rounds_of
 from ringback.core.http.http_exchange import RequestTimings
+from ringback.core.policy.source_policy import Source
 from ringback.core.retry_schedule import FAITHFUL, PERSISTENT, RetrySchedule
+from ringback.core.streams.stream_retries import STREAM_RETRIES
 from tests.fakes import ACCOUNT_SID, CALLBACK_SID, NOW, a_callback
+from tests.streams import a_batch_of, a_sink, a_subscription, an_event_of
 
 SCHEDULE = RetrySchedule.parse("5s,5m,30m")
 FAILED, DELIVERED = CallbackStatus.FAILED, CallbackStatus.DELIVERED
@@ -119,3 +122,74 @@ def test_more_rounds_than_the_schedule_has_now_are_shown_without_a_wait() -> Non
 def test_a_test_event_has_one_round_whatever_the_schedule() -> None:
     found = rounds([], PERSISTENT, is_test=True)
     assert [one.number for one in found] == [1]
+
+
+# ---- batches of event streams, whose rounds have waits -------------------------------------------
+
+
+def of_batch(
+    attempts: Sequence[Attempt],
+    source: Source = Source.KORE,
+    schedule: RetrySchedule = SCHEDULE,
+    **kinds: Any,
+) -> list[CallbackRound]:
+    batch = a_batch_of([an_event_of(1)], a_sink(source=source), a_subscription())
+    progress = a_callback(attempt_count=len(attempts), **kinds).progress
+    return rounds_of(batch.having(progress), attempts, schedule)
+
+
+def test_kores_retries_are_in_one_round_though_they_wait() -> None:
+    found = of_batch(attempts_at(0, 2, 12, 62, 67), round_number=1, round_attempts=1, due=at(69))
+    assert dates(found) == [0, 67, None, None]
+    assert [one.is_past for one in found] == [True, True, False, False]
+
+
+def test_kores_next_round_is_due_after_the_last_retry() -> None:
+    found = of_batch(attempts_at(0, 2, 12, 62), round_number=1, due=at(67))
+    assert dates(found) == [0, 67, None, None]
+
+
+def test_an_attempt_of_unknown_result_does_not_end_kores_round() -> None:
+    cut_off = [*attempts_at(0, 2, 12), attempts_at(0, 2, 12, 62, result="unknown")[-1]]
+    attempts = [*cut_off, attempts_at(0, 2, 12, 62, 90)[-1]]
+    assert dates(of_batch(attempts, round_number=0, due=None, status=FAILED)) == [0]
+
+
+def test_twilios_round_ends_with_a_4xx() -> None:
+    attempts = [one._replace(status_code=404) for one in attempts_at(0, 300)]
+    found = of_batch(attempts, Source.TWILIO, due=None, status=FAILED, round_number=1)
+    assert dates(found) == [0, 300]
+    attempts = [one._replace(status_code=429) for one in attempts_at(0, 300)]
+    assert dates(of_batch(attempts, Source.TWILIO, due=None, status=FAILED)) == [0]
+
+
+def test_twilios_round_ends_after_four_hours() -> None:
+    attempts = attempts_at(0, 3600, 4 * 3600 - 1, 4 * 3600 + 4)
+    found = of_batch(attempts, Source.TWILIO, due=None, status=FAILED, round_number=1)
+    assert dates(found) == [0, 4 * 3600 + 4]
+
+
+def test_what_the_receiver_did_not_cause_ends_a_round() -> None:
+    attempts = [one._replace(failure="internal") for one in attempts_at(0, 5)]
+    assert dates(of_batch(attempts, due=None, status=FAILED, round_number=1)) == [0, 5]
+
+
+def test_a_replay_of_a_batch_begins_its_rounds_anew() -> None:
+    delivered = attempts_at(0, result="delivered")
+    attempts = [*delivered, *attempts_at(0, 900)[1:]]
+    assert dates(of_batch(attempts, due=None, status=FAILED)) == [900]
+
+
+def test_the_beginning_of_a_round_may_be_unknown() -> None:
+    assert dates(of_batch(attempts_at(900), due=None, status=FAILED, round_number=1)) == [None, 900]
+
+
+def test_a_sources_retries_in_words() -> None:
+    assert retries_of(a_callback()) is None
+    assert in_words(STREAM_RETRIES[Source.KORE]) == (
+        "up to 3 more attempts, after about 2 s, 10 s and 50 s"
+    )
+    assert in_words(STREAM_RETRIES[Source.TWILIO]) == (
+        "for 4 hours, after random waits that grow from at most 1 s to at most 600 s; not after a"
+        " 4xx but 429"
+    )

@@ -11,6 +11,7 @@ from ringback.core.policy.source_explanation import (
     SourceExplanationStep,
     explain_replay,
     explain_selection,
+    explain_stream,
     explain_test_event,
 )
 from ringback.core.policy.source_policy import (
@@ -156,3 +157,12 @@ def test_a_replay_and_a_test_event_have_a_step_of_their_own() -> None:
         "test events come from kore, whatever the URL asks for",
     ]
     assert event.decides is Name.TEST_EVENT
+
+
+def test_a_batch_has_the_source_of_its_stream() -> None:
+    batch = explain_stream(URL, CallbackSourceSelection(KORE, None, "made up"), "DF1")
+    assert [(step.name, step.text, step.source) for step in batch.steps] == [
+        ("url", URL, None),
+        ("stream", "DF1 is a stream of kore, whatever the policy says about callbacks", KORE),
+    ]
+    assert batch.decides is Name.STREAM

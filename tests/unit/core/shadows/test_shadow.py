@@ -27,6 +27,7 @@ from ringback.core.shadows.shadow import (
 from ringback.core.sources.body_encoding import BodyEncoding
 from ringback.core.sources.source_definition import BUILT_IN
 from tests.fakes import ACCOUNT_SID, CALLBACK_SID, NOW, a_callback, an_account
+from tests.streams import a_batch_of, a_sink, a_subscription, an_event_of
 
 MARK = ShadowQueryParameter("shadow=1")
 URL = "https://user:made-up@a.example:8443/p?x=1#cbs=twilio&ct=300&odd=1"
@@ -96,6 +97,12 @@ def test_the_first_rule_that_covers_a_callback_decides_even_against_a_copy() -> 
 def test_a_test_event_is_not_copied() -> None:
     event = a_callback(source=Source.KORE, is_test=True, body="{}")
     assert rule_for((rule(Source.TWILIO),), event) is None
+
+
+def test_a_batch_of_an_event_stream_is_not_copied() -> None:
+    batch = a_batch_of([an_event_of(1)], a_sink(source=Source.TWILIO), a_subscription())
+    assert rule_for((rule(),), batch._replace(stream=None)) == rule()
+    assert rule_for((rule(),), batch) is None
 
 
 def test_a_percentage_selects_about_that_share_and_always_the_same_callbacks() -> None:
