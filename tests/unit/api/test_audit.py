@@ -168,9 +168,9 @@ DESTINATIONS: Final = "/portal/v1/destinations"
 HERE: Final = {"Destination": "https://a.example"}
 STREAM_DESTINATIONS: Final = "/portal/v1/streams/destinations"
 RULES: Final = "/portal/v1/streams/rules"
-A_SINK: Final = a_sink()
-AN_UNUSED_SINK: Final = a_sink(2)
-A_RULE: Final = a_subscription()
+A_SINK: Final = a_sink(501)
+AN_UNUSED_SINK: Final = a_sink(502)
+A_RULE: Final = a_subscription(501)
 
 CHANGES: Final[dict[tuple[str, str], Change]] = {
     ("POST", "/portal/v1/callbacks"): Change(
