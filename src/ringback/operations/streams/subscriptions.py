@@ -16,6 +16,7 @@ from ringback.core.streams.event_types import (
 )
 from ringback.core.streams.sink import SinkStatus, StreamSubscription
 from ringback.operations.context import OperationContext
+from ringback.operations.streams.publish import follow_sessions
 from ringback.operations.streams.sinks import fetch_sink
 from ringback.ports import PageWindow, RecordPage, Transaction
 
@@ -68,6 +69,7 @@ def create_subscription(
     )
     tx.streams.subscriptions.add(subscription)
     context.record_of(tx, "CreateSubscription", after=subscription)
+    follow_sessions(tx, account_sid, context)
     return subscription
 
 
@@ -117,6 +119,8 @@ def update_subscription(
     after = replace(before, **changes, date_updated=context.now)
     tx.streams.subscriptions.save(after)
     context.record_of(tx, "UpdateSubscription", before=before, after=after)
+    if (after.types, after.is_enabled) != (before.types, before.is_enabled):
+        follow_sessions(tx, account_sid, context)
     return after
 
 
