@@ -306,6 +306,9 @@ FORMS: Final[dict[str, list[dict[str, str]]]] = {
     "/portal/v1/devices/{sim}/ip": [{"Payload": "hello"}],
     "/portal/v1/devices/{sim}/commands": [{"Payload": "hello"}],
     "/portal/v1/devices/{sim}/data": [{"Upload": "1"}],
+    "/portal/v1/devices/{sim}/attach": [{}],
+    "/portal/v1/devices/{sim}/detach": [{}],
+    "/portal/v1/devices/{sim}/report": [{}],
     "/portal/v1/wireless_sims": [{}],
     "/portal/v1/keys": [{"Name": "mine"}],
     "/portal/v1/links": [

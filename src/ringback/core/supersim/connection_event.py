@@ -141,6 +141,15 @@ def type_of_failure(failure: CarrierFailure) -> StreamEventType:
     return _INTERNAL_ERRORS.get(failure.code, StreamEventType.ATTACHMENT_REJECTED)
 
 
+def shown_sid(session_sid: str) -> str:
+    """Return the SID that events have for a data session; elsewhere it has another prefix.
+
+    >>> shown_sid("WN00000000000000000000000000000000")
+    'PI00000000000000000000000000000000'
+    """
+    return f"PI{session_sid.removeprefix(SidKind.DATA_SESSION)}"
+
+
 def _known(**fields: str | None) -> dict[str, str]:
     return {name: value for name, value in fields.items() if value is not None}
 
@@ -171,9 +180,8 @@ def _cell(
 
 
 def _session_fields(session: DataSession, ended: datetime | None) -> dict[str, str]:
-    # Our SIDs of sessions have the prefix of both products' usage; events have another one.
     return {
-        "data_session_sid": f"PI{session.sid.removeprefix(SidKind.DATA_SESSION)}",
+        "data_session_sid": shown_sid(session.sid),
         "data_session_start_time": iso(session.date_created),
         **_known(data_session_end_time=None if ended is None else iso(ended)),
     }

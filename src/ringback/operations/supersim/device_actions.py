@@ -17,6 +17,7 @@ from ringback.core.supersim.fleet import Fleet
 from ringback.core.supersim.sim import SimStatus, SuperSim
 from ringback.operations.context import OperationContext
 from ringback.operations.supersim.commands import check_sms
+from ringback.operations.supersim.connection_events import ConnectionReporter
 from ringback.operations.supersim.data_sessions import (
     attach,
     detach,
@@ -139,16 +140,14 @@ def attach_device(tx: Transaction, sim: SuperSim, context: OperationContext) -> 
     """
     reporter, result = attach(tx, as_it_still_is(tx, sim), context)
     plan_activation(tx, sim, context)
-    context.record(tx, "AttachDevice", sim.sid, account_sid=sim.account_sid)
-    return _report(tx, sim, result, reporter.published, context)
+    return _report("AttachDevice", reporter, result)
 
 
 def detach_device(tx: Transaction, sim: SuperSim, context: OperationContext) -> ConnectionReport:
     """Let a SIM's device leave the network, which ends its data session."""
     reporter = detach(tx, as_it_still_is(tx, sim), context)
     plan_activation(tx, sim, context)
-    context.record(tx, "DetachDevice", sim.sid, account_sid=sim.account_sid)
-    return _report(tx, sim, CARRIED_OUT, reporter.published, context)
+    return _report("DetachDevice", reporter, CARRIED_OUT)
 
 
 def report_device_usage(
@@ -159,8 +158,7 @@ def report_device_usage(
     Raises InvalidParameter if no session is running (83401).
     """
     reporter = report_data(tx, as_it_still_is(tx, sim), context)
-    context.record(tx, "ReportDeviceUsage", sim.sid, account_sid=sim.account_sid)
-    return _report(tx, sim, CARRIED_OUT, reporter.published, context)
+    return _report("ReportDeviceUsage", reporter, CARRIED_OUT)
 
 
 def download_profile(
@@ -189,15 +187,14 @@ def count_sms(tx: Transaction, sim: SuperSim, context: OperationContext) -> None
         plan_activation(tx, sim, context)
 
 
-def _report(
-    tx: Transaction,
-    sim: SuperSim,
-    result: CarrierResult,
-    events: Sequence[StreamEvent],
-    context: OperationContext,
-) -> ConnectionReport:
+def _report(action: str, reporter: ConnectionReporter, result: CarrierResult) -> ConnectionReport:
+    """Return what came of an action, and add its audit entry."""
+    tx, sim, context = reporter.tx, reporter.sim, reporter.context
     running = tx.supersim.sessions.of_sim(sim.sid, since=context.now)
-    return ConnectionReport(sim, result, running[0].sid if running else None, events)
+    session_sid = running[0].sid if running else None
+    after = {"data_session": session_sid, "events": [one.sid for one in reporter.published]}
+    context.record(tx, action, sim.sid, account_sid=sim.account_sid, after=after)
+    return ConnectionReport(sim, result, session_sid, reporter.published)
 
 
 def _make_room(sim: SuperSim, to: CallbackTarget, context: OperationContext) -> None:
