@@ -1,7 +1,8 @@
 """Events about connections: when they are published, and that the usage in them is right."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any, Final
@@ -10,8 +11,9 @@ import pytest
 
 from ringback.core.calendar import months_after
 from ringback.core.policy.source_policy import Source
+from ringback.core.scheduled_task import ScheduledTask
 from ringback.core.sims.mobile_networks import NETWORKS
-from ringback.core.sims.scenario import SCENARIOS, CarrierFailure, TaskKind
+from ringback.core.sims.scenario import CARRIED_OUT, SCENARIOS, CarrierFailure, TaskKind
 from ringback.core.streams.event_types import StreamEventType
 from ringback.core.supersim.sim import SimStatus
 from ringback.operations.scenario_selection import choose_scenario
@@ -347,6 +349,25 @@ def test_the_data_limit_ends_a_session_when_it_is_reached() -> None:
     check_sums(world)
 
 
+@pytest.mark.parametrize("types", [T, [T.SESSION_ENDED]])
+def test_the_end_by_the_data_limit_is_told_at_once(types: Iterable[StreamEventType]) -> None:
+    world = connected(fleet=a_fleet(data_limit=1), data_per_day=MEGABYTE, types=types)
+    (session,) = world.tx.supersim.sessions.sessions.values()
+    assert session.date_ended is not None
+    world.advance(session.date_ended - INSTANT - world.now)
+    assert "data-session.ended" not in world.types()
+    world.advance(INSTANT)
+    assert world.types()[-1] == "data-session.ended"
+
+
+def test_a_change_that_fails_begins_another_session_without_attaching() -> None:
+    world = connected(data_per_day=MEGABYTE)
+    world.choose("update-fails")
+    world.update(SimStatus.INACTIVE)
+    world.advance(TAKES)
+    assert world.types()[2:] == ["data-session.ended", "data-session.started"]
+
+
 def test_a_burst_can_reach_the_data_limit() -> None:
     world = connected(fleet=a_fleet(data_limit=1), data_per_day=1000)
     world.advance(timedelta(minutes=1))
@@ -412,7 +433,11 @@ def test_a_task_that_comes_late_reports_all_windows_of_a_limited_session() -> No
     world.now += 30 * DAY
     while world.due(TaskKind.REPORT_USAGE) is not None:
         world.step()
-    assert world.types().count("data-session.ended") == 1
+    (session,) = world.tx.supersim.sessions.sessions.values()
+    assert session.date_ended is not None
+    windows = (session.date_ended - session.date_created) // SIX
+    assert world.types().count("data-session.updated") == windows > MOST_WINDOWS
+    assert world.types()[-1] == "data-session.ended"
     check_sums(world)
     assert total(world) == recorded(world)
 
@@ -456,8 +481,55 @@ def test_without_subscription_nothing_is_stored_or_scheduled() -> None:
 
 def test_without_subscription_a_sim_without_data_has_no_session() -> None:
     world = World()
-    world.become(SimStatus.ACTIVE)
+    world.become(SimStatus.READY)
+    world.advance(100 * DAY)
+    assert world.sim.status is SimStatus.ACTIVE
     assert world.tx.supersim.sessions.sessions == {}
+
+
+def test_without_subscription_a_change_needs_one_query_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World()
+    world.become(SimStatus.ACTIVE, SimStatus.INACTIVE)
+    world.update(SimStatus.ACTIVE)
+    asked = list[str]()
+    for table, name in (
+        (world.tx.streams.subscriptions, "of_account"),
+        (world.tx.streams.sinks, "get"),
+        (world.tx.supersim.sessions, "followed"),
+        (world.tx.scenarios, "get"),
+    ):
+        monkeypatch.setattr(table, name, counted(getattr(table, name), asked))
+    world.end_task(ScheduledTask(TaskKind.UPDATE_SIM, SIM_SID, ACCOUNT_SID, NOW), CARRIED_OUT)
+    assert world.sim.status is SimStatus.ACTIVE
+    assert asked == ["of_account"]
+
+
+def counted(method: Callable[..., Any], asked: list[str]) -> Callable[..., Any]:
+    """Return a method that also notes in `asked` that it is called."""
+
+    def call(*given: Any, **named: Any) -> Any:
+        asked.append(method.__name__)
+        return method(*given, **named)
+
+    return call
+
+
+def test_a_session_that_was_not_followed_is_followed_from_a_burst_on() -> None:
+    world = connected(data_per_day=MEGABYTE)
+    (subscription,) = world.tx.streams.subscriptions.of_account(ACCOUNT_SID)
+    world.tx.streams.subscriptions.save(replace(subscription, is_enabled=False))
+    world.advance(SIX)
+    # As if the policy let it get events again: nobody calls `follow_sessions` then.
+    world.tx.streams.subscriptions.save(subscription)
+    world.advance(SIX)
+    assert world.types().count("data-session.updated") == 0
+    world.use(5)
+    world.advance(SIX)
+    world.become(SimStatus.INACTIVE)
+    assert world.types()[2:] == ["data-session.updated", "data-session.ended"]
+    assert usage(world.told()[-1], "data_session_data")[:2] == recorded(world)
 
 
 def test_after_the_end_of_twilios_streams_only_kores_subscribers_listen() -> None:
