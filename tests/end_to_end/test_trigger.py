@@ -15,12 +15,14 @@ from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.errors import ConfigurationError
 from ringback.data_folder import DataFolder
 from ringback.dev_environment.dev_file import DevServerDetails
+from ringback.operations.streams.publish import follow_sessions
 from ringback.operations.wireless.seed_data import SIM_SID as WIRELESS_SIM_SID
 from ringback.ports import Transaction
+from ringback.runtime.system_clock import SystemClock
 from ringback.triggers import TRIGGERS, TriggerDefinition
 from ringback.triggers.trigger import TriggerRun
 from tests.end_to_end.test_sending import ringback
-from tests.fakes import SIM_SID
+from tests.fakes import SIM_SID, a_context
 from tests.receivers import ReceivedRequest, RecordingReceiver
 from tests.served import Served, asked_until, served
 from tests.streams import a_sink, a_subscription, add_stream
@@ -87,6 +89,7 @@ async def subscribed(folder: Path, url: str) -> None:
     def add(tx: Transaction) -> None:
         sink = a_sink(1, url=url, account_sid=account)
         add_stream(tx, sink, a_subscription(1, account_sid=account))
+        follow_sessions(tx, account, a_context(now=SystemClock().now()))
 
     await asyncio.to_thread(DataFolder(folder).transact, add)
 

@@ -102,7 +102,9 @@ ABOUT: dict[StreamEventType, tuple[str, dict[str, Any]]] = {
 }
 
 
-def an_event(type_: StreamEventType, connection: SimConnection = FULL, **more: Any) -> StreamEvent:
+def an_event_about(
+    type_: StreamEventType, connection: SimConnection = FULL, **more: Any
+) -> StreamEvent:
     time, about = ABOUT[type_]
     sid = f"EZ{list(T).index(type_) + 1:032x}"
     # What happened has a fraction of a second, which the event leaves out.
@@ -120,12 +122,12 @@ def told(event: StreamEvent) -> dict[str, Any]:
 def test_each_type_is_written_as_in_its_example(type_: StreamEventType) -> None:
     number, (time, _) = list(T).index(type_) + 1, ABOUT[type_]
     expected = FRONT.format(number=number, name=type_.short, time=time) + REST[type_]
-    written = an_event(type_).data
+    written = an_event_about(type_).data
     assert written.replace(SID_OF_T_MOBILE, "HW89abcdef0123456789abcdef01234567") == expected
 
 
 def test_the_body_from_twilio_has_the_published_length_and_hash() -> None:
-    event = an_event(T.SESSION_STARTED)
+    event = an_event_about(T.SESSION_STARTED)
     data = event.data.replace(SID_OF_T_MOBILE, "HW89abcdef0123456789abcdef01234567")
     event = replace(event, date_created=at("08:30:02"), data=data)
     body = write_batch(Source.TWILIO, [EventChoice(event)]).encode()
@@ -136,37 +138,39 @@ def test_the_body_from_twilio_has_the_published_length_and_hash() -> None:
 
 @pytest.mark.parametrize("type_", T)
 def test_each_type_fits_both_versions_of_the_schema(type_: StreamEventType) -> None:
-    check_valid(an_event(type_))
+    check_valid(an_event_about(type_))
 
 
 @pytest.mark.parametrize("type_", T)
 def test_what_is_unknown_is_absent_but_imei_and_location_are_null(type_: StreamEventType) -> None:
     sim = a_sim(unique_name=None, device_ip=None)
     bare = SimConnection.of(sim, None, None, SETTINGS)
-    data = told(an_event(type_, bare))
+    data = told(an_event_about(type_, bare))
     assert data.keys().isdisjoint({"sim_unique_name", "fleet_sid", "network", "ip_address"})
     assert (data["imei"], data["location"]) == (None, None)
     assert "data_modifier" not in data
-    check_valid(an_event(type_, bare))
+    check_valid(an_event_about(type_, bare))
 
 
 def test_no_usage_is_zero_and_not_absent() -> None:
     nothing = UsageWindow(NOW, NOW, 0, 0, 0, 0)
-    data = told(an_event(T.SESSION_UPDATED, usage=nothing))
+    data = told(an_event_about(T.SESSION_UPDATED, usage=nothing))
     assert [value for name, value in data.items() if name.startswith("data_") and value == 0] == (
         [0] * 6
     )
 
 
 def test_a_session_that_the_data_limit_ended_says_so() -> None:
-    data = told(an_event(T.SESSION_ENDED, modifier=BLOCKED))
+    data = told(an_event_about(T.SESSION_ENDED, modifier=BLOCKED))
     assert data["data_modifier"] == "blocked"
     assert list(data)[-1] == "data_modifier"
 
 
 def test_a_name_is_written_as_it_is() -> None:
     connection = replace(FULL, sim=replace(FULL.sim, unique_name='Zähler "7" 🌡'))
-    assert '"sim_unique_name":"Zähler \\"7\\" 🌡"' in an_event(T.SESSION_STARTED, connection).data
+    assert (
+        '"sim_unique_name":"Zähler \\"7\\" 🌡"' in an_event_about(T.SESSION_STARTED, connection).data
+    )
 
 
 # ---- the device and its cell ---------------------------------------------------------------------
@@ -191,7 +195,7 @@ def test_a_card_in_a_network_has_numbers_of_the_right_form(network: MobileNetwor
             assert re.fullmatch("[0-9]{15}", connection.imei)
             assert is_valid_by_luhn(connection.imei)
         assert connection.cell is not None
-        data = an_event(T.SESSION_STARTED, connection).data
+        data = an_event_about(T.SESSION_STARTED, connection).data
         (lat, lon) = re.findall(r'"l(?:at|on)":(-?[0-9]+\.[0-9]+)[,}]', data)
         city = CITIES[network.iso_country]
         assert abs(float(lat) - city[0]) <= 0.05 and abs(float(lon) - city[1]) <= 0.05  # noqa: PT018
