@@ -134,7 +134,7 @@ def attach(run: TriggerRun) -> None:
 
 
 def use_some_data(run: TriggerRun) -> None:
-    """Let the SIM's device use data, so that there is something to report."""
+    """Let the SIM's device use data, which is reported next."""
     form = {"Upload": _UPLOAD, "Download": _DOWNLOAD}
     used = run.portal.post("devices", run.sim or "", "data", form=form)
     run.report(f"it uses {used['data_total']} bytes")

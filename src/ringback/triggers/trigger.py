@@ -149,7 +149,7 @@ class TriggerRun:
         self.report(f"{said.format(self.subject)}, with {self.callback_in_words}")
 
     def act_on_connection(self, action: str) -> JsonObject:
-        """Let the SIM's device `attach`, `detach`, or `report` its usage; return what came of it.
+        """Let the SIM's device `attach`, `detach`, or `report` its usage; return the answer.
 
         The events that are published about it are kept in `events`.
         """

@@ -101,9 +101,9 @@ class NetworkScenario:
     waits: Mapping[TaskKind, timedelta] = field(default_factory=dict[TaskKind, timedelta])
     """The times that some steps have to wait before the network begins them."""
     attachment: CarrierResult = CARRIED_OUT
-    """What comes of a Super SIM's attempts to attach; a device without answer is not attached."""
+    """How a Super SIM's attempts to attach end; without an answer, its device is not attached."""
     data_session: CarrierResult = CARRIED_OUT
-    """What comes of an attached Super SIM's attempts to begin a data session."""
+    """How an attached Super SIM's attempts to begin a data session end."""
 
     def result_of(self, step: TaskKind) -> CarrierResult:
         """Return how this step ends in the scenario: with success, failure, or no answer."""
@@ -128,7 +128,8 @@ _ALL: Final = (
     ),
     NetworkScenario(
         "unattached",
-        "the device is not attached: IP Commands fail with 83401, SMS and Commands stay sent",
+        "the device is not attached: IP Commands fail with 83401, SMS and Commands stay sent, and a"
+        " Super SIM begins no data session",
         {
             TaskKind.SEND_IP: CarrierFailure(83401, "the device is not attached to a network"),
             TaskKind.CONFIRM_SMS: CarrierTimeout(),

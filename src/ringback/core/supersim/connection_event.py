@@ -37,7 +37,7 @@ _IMSI_PREFIX: Final = "732123"
 _TYPE_ALLOCATION_CODE: Final = "35860084"
 """The beginning of all IMEIs, which names the device's model (3GPP TS 23.003, 6.2)."""
 _SILENT: Final = 5
-"""One in so many networks does not pass on the IMEI."""
+"""One network of this number does not pass on the IMEI."""
 _SCATTER: Final = 100_000
 """How far from the city a cell can be, in millionths of a degree; half of it each way."""
 

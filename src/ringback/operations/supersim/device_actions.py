@@ -32,7 +32,7 @@ from ringback.ports import Transaction
 
 @dataclass(frozen=True, slots=True)
 class ConnectionReport:
-    """What came of an action that is about the connection of a device."""
+    """How an action on the connection of a device has ended."""
 
     sim: SuperSim
     result: CarrierResult
@@ -133,7 +133,7 @@ def transfer_data(
 
 
 def attach_device(tx: Transaction, sim: SuperSim, context: OperationContext) -> ConnectionReport:
-    """Let a SIM's device attach to the network anew; what came of it says whether it has.
+    """Let a SIM's device attach to the network anew; the report says whether it succeeded.
 
     The SIM's status, and its scenario, decide whether the network accepts the device. If it does,
     and the SIM's fleet allows data, a data session begins; one that is running ends before.
@@ -188,7 +188,7 @@ def count_sms(tx: Transaction, sim: SuperSim, context: OperationContext) -> None
 
 
 def _report(action: str, reporter: ConnectionReporter, result: CarrierResult) -> ConnectionReport:
-    """Return what came of an action, and add its audit entry."""
+    """Return the result of an action, and add its audit entry."""
     tx, sim, context = reporter.tx, reporter.sim, reporter.context
     running = tx.supersim.sessions.of_sim(sim.sid, since=context.now)
     session_sid = running[0].sid if running else None
