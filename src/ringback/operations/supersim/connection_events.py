@@ -2,8 +2,9 @@
 
 Nothing is stored or scheduled for accounts whose subscriptions get no events. For others, a running
 data session is *followed*: its record says until when its usage has been reported, and a task of
-its SIM is due at the next report. If much time has passed at once, one task makes only
-`MOST_WINDOWS` events, and the next task goes on.
+its SIM is due at the next report, even if nobody has subscribed to this type: then the next event
+about the session has the usage of its own time only. If much time has passed at once, one task
+makes only `MOST_WINDOWS` events, and the next task goes on.
 
 A session is followed from its beginning, or from the creation of the first subscription. If the
 policy lets subscriptions get events again, sessions are followed from their SIM's next event on.
@@ -13,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from ringback.core.calendar import INSTANT
+from ringback.core.calendar import ALWAYS, INSTANT
 from ringback.core.sids import SidKind
 from ringback.core.sims.mobile_networks import MobileNetwork, network_with
 from ringback.core.sims.scenario import CarrierFailure, TaskKind
@@ -38,9 +39,10 @@ from ringback.operations.context import OperationContext
 from ringback.operations.streams.publish import listening, publish
 from ringback.ports import PageWindow, Transaction
 
-MOST_WINDOWS: Final = 100
-"""The most reports about a session that one transaction makes."""
+MOST_WINDOWS: Final = 10
+"""The most reports about a session that one task makes; one transaction ends up to 100 tasks."""
 _SIMS_AT_ONCE: Final = 100
+_NEVER: Final = ALWAYS[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +116,8 @@ class ConnectionReporter:
                 self._end(session, modifier=BLOCKED)
 
     def follow_running(self) -> None:
-        """Follow the SIM's running sessions that are not followed yet, and catch up with others."""
-        self.catch_up()
+        """Follow the SIM's running session if it is not followed yet, after catching up at once."""
+        self.catch_up_at_once()
         if not self.is_heard:
             return
         for session in self.tx.supersim.sessions.of_sim(self.sim.sid, since=self.context.now):
@@ -157,6 +159,9 @@ class ConnectionReporter:
 
     def _end(self, session: SuperSimDataSession, *, modifier: str | None = None) -> None:
         end = session.date_ended or self.context.now
+        if session.reported_until is not None:
+            # A process whose clock is ahead may have made the last report.
+            end = max(end, session.reported_until)
         self._publish_session(
             StreamEventType.SESSION_ENDED,
             session,
@@ -169,13 +174,10 @@ class ConnectionReporter:
     def _note(self, session: SuperSimDataSession) -> None:
         """Save what has been reported of a session, and schedule its next report."""
         self.tx.supersim.sessions.note_report(session)
-        due = [] if session.date_ended is None else [session.date_ended]
-        if self._wants_updates:
-            due.append(next_report(session))
-        if due:
-            self.context.put_off(self.tx, TaskKind.REPORT_USAGE, self.sim, min(due))
-        else:
-            self.tx.tasks.drop(self.sim.sid, TaskKind.REPORT_USAGE)
+        due = next_report(session)
+        if session.date_ended is not None:
+            due = min(due, session.date_ended)
+        self.context.put_off(self.tx, TaskKind.REPORT_USAGE, self.sim, due)
 
     def _forget(self, session: SuperSimDataSession) -> None:
         self.tx.supersim.sessions.note_report(
@@ -191,8 +193,8 @@ class ConnectionReporter:
 
         They were added after it: a SIM has one running session, and a burst ends at once.
         """
-        since = (session.reported_until or session.date_created) - INSTANT
-        found = self.tx.supersim.sessions.of_sim(self.sim.sid, since=since)
+        since = min(session.reported_until or session.date_created, session.date_ended or _NEVER)
+        found = self.tx.supersim.sessions.of_sim(self.sim.sid, since=since - INSTANT)
         later = [one.sid for one in found].index(session.sid) + 1
         return found[later:]
 

@@ -21,6 +21,7 @@ from ringback.operations.streams.subscriptions import (
     create_subscription,
     delete_subscription,
     update_subscription,
+    with_type,
 )
 from ringback.operations.supersim.connection_events import MOST_WINDOWS
 from ringback.operations.supersim.device_actions import (
@@ -428,6 +429,19 @@ def test_a_session_that_ends_during_a_jump_has_the_rest_in_its_end() -> None:
     assert total(limited) == recorded(limited)
 
 
+def test_a_burst_after_a_jump_comes_after_the_end_of_the_session_before_it() -> None:
+    world = connected(fleet=a_fleet(data_limit=1), data_per_day=MEGABYTE)
+    world.now += 31 * DAY
+    world.use(5)
+    assert world.types()[-3:] == [
+        "data-session.ended",
+        "data-session.started",
+        "data-session.ended",
+    ]
+    check_sums(world)
+    assert total(world) == recorded(world)
+
+
 def test_a_task_that_comes_late_reports_all_windows_of_a_limited_session() -> None:
     world = connected(fleet=a_fleet(data_limit=1), data_per_day=MEGABYTE)
     world.now += 30 * DAY
@@ -440,6 +454,18 @@ def test_a_task_that_comes_late_reports_all_windows_of_a_limited_session() -> No
     assert world.types()[-1] == "data-session.ended"
     check_sums(world)
     assert total(world) == recorded(world)
+
+
+def test_a_session_can_end_before_its_last_report_by_the_clock_of_another_process() -> None:
+    world = connected(data_per_day=MEGABYTE)
+    world.advance(SIX)
+    reported = world.now
+    world.now -= timedelta(seconds=1)
+    detach_device(world.tx, world.sim, world.context())
+    ended = world.told()[-1]
+    assert window(ended) == (shown(reported), shown(reported))
+    assert usage(ended) == (0, 0, 0)
+    check_sums(world)
 
 
 # ---- reports on request --------------------------------------------------------------------------
@@ -546,12 +572,24 @@ def test_after_the_end_of_twilios_streams_only_kores_subscribers_listen() -> Non
 def test_only_subscribed_types_are_stored_and_sums_go_on_without_updates() -> None:
     world = HeardWorld(data_per_day=MEGABYTE, types=[T.SESSION_ENDED])
     world.become(SimStatus.ACTIVE)
-    assert world.due(TaskKind.REPORT_USAGE) != world.now + SIX
     world.advance(timedelta(minutes=20))
     world.become(SimStatus.INACTIVE)
     (ended,) = world.told()
     assert window(ended) == (shown(NOW + TAKES + 3 * SIX), shown(world.now))
     assert usage(ended, "data_session_data")[:2] == recorded(world)
+
+
+def test_a_type_that_is_added_later_is_published_from_then_on() -> None:
+    world = HeardWorld(data_per_day=MEGABYTE, types=[T.SESSION_ENDED])
+    world.become(SimStatus.ACTIVE)
+    began = world.now
+    world.advance(10 * SIX)
+    (subscription,) = world.tx.streams.subscriptions.of_account(ACCOUNT_SID)
+    with_type(world.tx, subscription, T.SESSION_UPDATED, None, world.context())
+    world.advance(SIX)
+    (update,) = world.told()
+    assert window(update) == (shown(began + 10 * SIX), shown(began + 11 * SIX))
+    assert usage(update, "data_session_data")[:2] == recorded(world)
 
 
 def test_a_session_from_before_the_subscription_is_followed_from_its_last_whole_window() -> None:
