@@ -157,6 +157,8 @@ def _triggers_block(_name: str) -> Iterator[str]:
     for trigger in TRIGGERS.values():
         callbacks = (" ".join(map("=".join, sent.items())) for sent in trigger.calls_back)
         parameters = "; ".join(f"`{callback}`" for callback in callbacks)
+        if trigger.publishes is not None:
+            parameters = "none; an event goes to [event streams](../../event-streams.md)"
         yield f"| `{trigger.name}` | {_cell(trigger.words)} | {parameters} |"
     yield ""
 

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+import jsonschema_rs
+
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.callbacks.callback import CallbackRecord, DeliveryProgress, StreamBatch
 from ringback.core.callbacks.create_callback import CALLBACK_BYTES, compose_stream
@@ -14,7 +16,8 @@ from ringback.core.streams.event_references import (
     body_of_references,
     write_references,
 )
-from ringback.core.streams.event_types import LATEST_VERSION, StreamEventType
+from ringback.core.streams.event_schema import schema_of
+from ringback.core.streams.event_types import LATEST_VERSION, SCHEMA_VERSIONS, StreamEventType
 from ringback.core.streams.kinesis_stream import url_of_stream
 from ringback.core.streams.sink import SinkType, StreamSink, StreamSubscription
 from ringback.core.streams.stream_event import StreamEvent, compact
@@ -179,3 +182,15 @@ def add_batch(
 def events_in(body: str) -> list[dict[str, Any]]:
     """Return the data of the events in a body."""
     return [event["data"] for event in json.loads(body)]
+
+
+def check_valid(event: StreamEvent) -> None:
+    """Check an event's data against each version of the schema, without fields that none has."""
+    for version in SCHEMA_VERSIONS:
+        schema, data = schema_of(version), json.loads(event.data_in(version))
+        jsonschema_rs.Draft7Validator(dict(schema)).validate(data)
+        assert data.keys() <= schema["properties"].keys()
+    data = json.loads(event.data)
+    assert (data["event_sid"], data["event_type"]) == (event.sid, event.type)
+    assert (data["account_sid"], data["sim_sid"]) == (event.account_sid, event.sim_sid)
+    assert data["timestamp"] == f"{event.date_created:%Y-%m-%dT%H:%M:%SZ}"

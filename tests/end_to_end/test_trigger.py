@@ -13,14 +13,19 @@ import pytest
 from ringback.cli.portal_commands import portal_of
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.errors import ConfigurationError
+from ringback.data_folder import DataFolder
 from ringback.dev_environment.dev_file import DevServerDetails
+from ringback.operations.streams.publish import follow_sessions
 from ringback.operations.wireless.seed_data import SIM_SID as WIRELESS_SIM_SID
+from ringback.ports import Transaction
+from ringback.runtime.system_clock import SystemClock
 from ringback.triggers import TRIGGERS, TriggerDefinition
 from ringback.triggers.trigger import TriggerRun
 from tests.end_to_end.test_sending import ringback
-from tests.fakes import SIM_SID
+from tests.fakes import SIM_SID, a_context
 from tests.receivers import ReceivedRequest, RecordingReceiver
 from tests.served import Served, asked_until, served
+from tests.streams import a_sink, a_subscription, add_stream
 
 FAST = ("--update-takes", "10ms")
 NOBODY = "http://127.0.0.1:9/"
@@ -52,7 +57,11 @@ async def chosen(dev: Served, **whose: str) -> str | None:
 # ---- callbacks -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("pulled", TRIGGERS.values(), ids=TRIGGERS)
+CALLING_BACK = {name: one for name, one in TRIGGERS.items() if one.publishes is None}
+PUBLISHING = {name: one for name, one in TRIGGERS.items() if one.publishes is not None}
+
+
+@pytest.mark.parametrize("pulled", CALLING_BACK.values(), ids=CALLING_BACK)
 async def test_each_trigger_causes_the_promised_callbacks(
     pulled: TriggerDefinition, tmp_path: Path
 ) -> None:
@@ -69,6 +78,49 @@ async def test_each_trigger_causes_the_promised_callbacks(
     assert chosen_now == [None, None, None]
     assert fleet["sms_commands_url"] is fleet["ip_commands_url"] is None
     assert sim["commands_callback_url"] is None
+
+
+async def subscribed(folder: Path, url: str) -> None:
+    """Create the data of `ringback dev`, with a sink at this URL that gets all events."""
+    async with served(folder, *FAST) as dev:
+        account = dev.dev["account_sid"]
+        await dev.stop()
+
+    def add(tx: Transaction) -> None:
+        sink = a_sink(1, url=url, account_sid=account)
+        add_stream(tx, sink, a_subscription(1, account_sid=account))
+        follow_sessions(tx, account, a_context(now=SystemClock().now()))
+
+    await asyncio.to_thread(DataFolder(folder).transact, add)
+
+
+async def test_each_trigger_of_connections_publishes_the_promised_event(tmp_path: Path) -> None:
+    async with RecordingReceiver() as receiver:
+        await subscribed(tmp_path, receiver.url("/events"))
+        async with served(tmp_path, *FAST) as dev:
+            promised = set[str]()
+            for name, pulled in PUBLISHING.items():
+                said = await trigger(name, data=tmp_path)
+                assert {one["event_type"] for one in said["events"]} == {pulled.publishes}
+                assert said["callbacks"] == []
+                promised |= {one["event_sid"] for one in said["events"]}
+
+            async def arrived() -> set[str]:
+                bodies = [json.loads(one.body) for one in receiver.requests]
+                return {event["id"] for body in bodies for event in body}
+
+            await asked_until(arrived, lambda sids: promised <= sids)
+            assert await chosen(dev, Sim=SIM_SID) is None
+
+
+async def test_an_event_that_nobody_gets_is_reported(tmp_path: Path) -> None:
+    async with served(tmp_path, *FAST):
+        words = ("trigger", "connection.attachment.accepted")
+        said = await ringback(*words, data=tmp_path, fails=True)
+    assert said.startswith(
+        "ringback: no event com.twilio.iot.supersim.connection.attachment.accepted was published."
+        " Only an enabled subscription"
+    )
 
 
 async def test_the_source_is_set_without_losing_the_rest_of_the_fragment(tmp_path: Path) -> None:

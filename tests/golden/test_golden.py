@@ -13,7 +13,9 @@ from typing import Final
 import pytest
 
 from ringback.core.accounts.account import Account
-from ringback.core.callback_urls.callback_url import HttpMethod
+from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
+from ringback.core.callbacks.callback import StreamBatch
+from ringback.core.callbacks.create_callback import CALLBACK_BYTES, compose_stream
 from ringback.core.callbacks.rendering import render
 from ringback.core.events.kore_test_event import write_test_event
 from ringback.core.events.payload import PARAMETERS, Event, parameters_of
@@ -21,6 +23,8 @@ from ringback.core.form_encoding import encode
 from ringback.core.policy.source_policy import Source
 from ringback.core.sims.message import Direction, MessageStatus, PayloadType
 from ringback.core.sims.sim_updated import SimUpdated
+from ringback.core.streams.event_types import StreamEventType
+from ringback.core.streams.stream_event import EventChoice, write_batch
 from ringback.core.supersim.command import IpStatus
 from ringback.core.supersim.esim_profile import EsimStatus
 from ringback.core.supersim.events import EsimProfileChanged, IpCommandChanged, SmsCommandChanged
@@ -28,9 +32,12 @@ from ringback.core.supersim.sim import SimStatus
 from ringback.core.wireless.events import CommandChanged
 from ringback.core.wireless.sim import WirelessStatus
 from tests.fakes import ACCOUNT_SID, NOW, SIM_SID, UNIQUE_NAME, a_callback, an_account, an_event
+from tests.unit.core.supersim.test_connection_event import an_event_about
 from tests.wireless_fakes import COMMAND_SID, WIRELESS_NAME, WIRELESS_SIM_SID
 
 CAPTURES: Final = Path(__file__).parent / "captures"
+OF_STREAMS: Final = Path(__file__).parent / "stream_captures"
+"""Beside the others, since a request of an event stream is no callback."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +228,11 @@ TEST_EVENT: Final = write_test_event(
 )
 TEST_EVENTS: Final = {f"kore-{method.lower()}-test-event": method for method in HttpMethod}
 
+STREAM_EVENTS: Final = {
+    f"{source}-post-{type_.short}": (source, type_)
+    for source, type_ in product((Source.TWILIO, Source.KORE), StreamEventType)
+}
+
 
 @pytest.mark.parametrize("name", ALL)
 def test_a_callback_is_sent_as_captured(name: str, pytestconfig: pytest.Config) -> None:
@@ -245,6 +257,29 @@ def test_a_test_event_is_sent_as_captured(name: str, pytestconfig: pytest.Config
     assert sent == capture.read_bytes()
 
 
+@pytest.mark.parametrize("name", STREAM_EVENTS)
+def test_an_event_of_a_connection_is_sent_as_captured(
+    name: str, pytestconfig: pytest.Config
+) -> None:
+    source, type_ = STREAM_EVENTS[name]
+    batch = compose_stream(
+        write_batch(source, [EventChoice(an_event_about(type_))]),
+        StreamBatch("DF" + "0" * 32),
+        account_sid=ACCOUNT_SID,
+        to=CallbackUrl.parse("http://your-callback-url.com/events?foo=bar"),
+        method=HttpMethod.POST,
+        source=source,
+        source_reason="the sink's",
+        random_bytes=bytes(range(CALLBACK_BYTES)),
+        now=NOW,
+    )
+    sent = render(batch, account=an_account(), at=NOW).to_bytes()
+    capture = OF_STREAMS / f"{name}.http"
+    if pytestconfig.getoption("--update-golden"):
+        capture.write_bytes(sent)
+    assert sent == capture.read_bytes()
+
+
 @pytest.mark.parametrize("kind", PARAMETERS, ids=lambda kind: kind.__name__)
 def test_each_parameter_of_each_kind_of_callback_is_in_a_capture(kind: type[Event]) -> None:
     told = [told.event for told in CASES.values() if isinstance(told.event, kind)]
@@ -253,8 +288,9 @@ def test_each_parameter_of_each_kind_of_callback_is_in_a_capture(kind: type[Even
 
 
 def test_there_are_no_other_captures(pytestconfig: pytest.Config) -> None:
-    captured = {f"{name}.http" for name in [*ALL, *TEST_EVENTS]}
-    strays = [path for path in CAPTURES.iterdir() if path.name not in captured]
+    captured = {CAPTURES / f"{name}.http" for name in [*ALL, *TEST_EVENTS]}
+    captured |= {OF_STREAMS / f"{name}.http" for name in STREAM_EVENTS}
+    strays = [path for path in (*CAPTURES.iterdir(), *OF_STREAMS.iterdir()) if path not in captured]
     if pytestconfig.getoption("--update-golden"):
         while strays:
             strays.pop().unlink()

@@ -3,7 +3,7 @@
 # Tests look into the tables, so their types are narrower here; nobody replaces them.
 # pyright: reportIncompatibleVariableOverride=false
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ringback.core.supersim.command import IpCommand, SmsCommand
 from ringback.core.supersim.esim_profile import EsimProfile
@@ -19,6 +19,23 @@ from tests.memory_store.records import (
     MemoryRecords,
     MemoryUpdates,
 )
+
+
+@dataclass
+class MemorySuperSimSessions(MemoryDataSessions[SuperSimDataSession]):
+    """Implements `ports.SuperSimSessions`."""
+
+    def note_report(self, session: SuperSimDataSession) -> None:
+        self.sessions[session.sid] = replace(
+            self.sessions[session.sid],
+            reported_until=session.reported_until,
+            reported_upload=session.reported_upload,
+            reported_download=session.reported_download,
+        )
+
+    def followed(self, sim_sid: str) -> list[SuperSimDataSession]:
+        own = [session for session in self.sessions.values() if session.sim_sid == sim_sid]
+        return [session for session in own if session.reported_until is not None]
 
 
 @dataclass
@@ -42,6 +59,4 @@ class MemorySuperSim(SuperSimTables):
     billing_periods: MemoryRecords[BillingPeriod] = field(
         default_factory=MemoryRecords[BillingPeriod]
     )
-    sessions: MemoryDataSessions[SuperSimDataSession] = field(
-        default_factory=MemoryDataSessions[SuperSimDataSession]
-    )
+    sessions: MemorySuperSimSessions = field(default_factory=MemorySuperSimSessions)

@@ -54,7 +54,11 @@ _UNDONE_BY: Final = {
     23: "DROP TABLE console_sessions; DROP TABLE shared_links",
     24: "DROP TABLE receiver_checks; DROP INDEX jobs_with_plan;"
     " DROP INDEX jobs_with_plan_of_account",
-    25: "DROP TABLE stream_sinks; DROP TABLE stream_subscriptions; DROP TABLE stream_events;"
+    25: "DROP INDEX data_sessions_followed;"
+    " ALTER TABLE data_sessions DROP COLUMN reported_until_us;"
+    " ALTER TABLE data_sessions DROP COLUMN reported_upload;"
+    " ALTER TABLE data_sessions DROP COLUMN reported_download;"
+    " DROP TABLE stream_sinks; DROP TABLE stream_subscriptions; DROP TABLE stream_events;"
     " DROP TABLE stream_pending; DROP TABLE stream_batches;"
     " ALTER TABLE callback_targets DROP COLUMN stream_sid",
 }

@@ -102,7 +102,8 @@ async def fill(store: Store) -> None:
 def _records(tx: Transaction) -> None:
     given = (each[OURS] for each in (PROFILES, FLEETS, SIMS, RATE_PLANS, WIRELESS_SIMS))
     others = (one for one in RECORDS if one != sim(1))  # the data of schema 10 has this SIM
-    for record in (*given, *others, session(1), wireless_session(1), command_use()):
+    followed = replace(session(1), reported_until=NOW, reported_upload=1, reported_download=2)
+    for record in (*given, *others, followed, wireless_session(1), command_use()):
         add(tx, record)
     add(tx, replace(sim(500), unique_name=ODD_TEXT))
     add(tx, sms_command(2))

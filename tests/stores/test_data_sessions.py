@@ -97,7 +97,13 @@ SUPER_SIM = Product(
     SIMS,
     sim,
     SuperSimDataSession(
-        **ODD, sim_sid=SIMS[OURS].sid, fleet_sid=FLEETS[OURS].sid, iso_country="BR"
+        **ODD,
+        sim_sid=SIMS[OURS].sid,
+        fleet_sid=FLEETS[OURS].sid,
+        iso_country="BR",
+        reported_until=ODD_INSTANT + INSTANT,
+        reported_upload=2**62,
+        reported_download=7,
     ),
     {
         "sim_sid": sim(9).sid,
@@ -267,3 +273,37 @@ async def test_a_page_at_a_session_of_another_account_is_refused(
         with pytest.raises(InvalidParameter) as refused:
             await product.between(furnished, window=window)
         assert refused.value.code == 83600
+
+
+# ---- what event streams have got of a session ----------------------------------------------------
+
+
+async def followed(store: Store, account_sid: str = OURS) -> list[SuperSimDataSession]:
+    sim_sid = SIMS[account_sid].sid
+    return await store.transact(lambda tx: tx.supersim.sessions.followed(sim_sid))
+
+
+async def test_a_report_about_a_session_is_noted_and_changes_nothing_else(furnished: Store) -> None:
+    await keep(furnished, session(1), session(2), session(3, THEIRS))
+    reported = replace(
+        session(2), reported_until=ODD_INSTANT, reported_upload=2**62, reported_download=7
+    )
+    # Another field of the given session is not saved.
+    given = replace(reported, upload_per_hour=9)
+    await furnished.transact(lambda tx: tx.supersim.sessions.note_report(given))
+    assert await SUPER_SIM.kept(furnished, 2) == reported
+    assert await SUPER_SIM.kept(furnished, 1) == session(1)
+
+
+async def test_only_a_sims_followed_sessions_are_found_oldest_first(furnished: Store) -> None:
+    def follow(number: int, account_sid: str = OURS) -> SuperSimDataSession:
+        ended = session(number, account_sid, ends=NOW + number * HOUR)
+        return replace(ended, reported_until=NOW - number * HOUR)
+
+    ours = [follow(3), follow(1)]
+    await keep(furnished, ours[0], session(2), follow(4, THEIRS), ours[1])
+    assert await followed(furnished) == ours
+    assert await followed(furnished, THEIRS) == [follow(4, THEIRS)]
+    over = replace(ours[0], reported_until=None)
+    await furnished.transact(lambda tx: tx.supersim.sessions.note_report(over))
+    assert await followed(furnished) == ours[1:]

@@ -314,6 +314,8 @@ def sessions(tx: Transaction) -> None:
         sessions.of_sim(one.sim_sid, since=NOW)
         sessions.get(one.sid)
         sessions.end(one.sid, NOW)
+    tx.supersim.sessions.note_report(session(1))
+    tx.supersim.sessions.followed(session(1).sim_sid)
 
 
 def attempts(tx: Transaction) -> None:

@@ -79,7 +79,7 @@ def _list(ctx: click.Context, _param: click.Parameter, is_asked: bool) -> None:
         is_flag=True,
         expose_value=False,
         callback=_list,
-        help="Show the names of all events, each with the callbacks that it causes.",
+        help="Show the names of all events, each with the callbacks, or the event, that it causes.",
     ),
     option(
         "--sim",
@@ -137,10 +137,13 @@ def trigger(
     eSIM Profile is ordered. The command then waits until the callbacks are delivered. Afterwards,
     it restores what it changed for the event, such as callback URLs and scenarios (behaviours of
     the network).
+
+    What happens to the connection of a SIM is not sent as a callback, but as an event to the sinks
+    that have subscribed to it.
     """
     if trigger is None:
         raise click.UsageError("give the NAME of an event; --list shows all names")
-    _check_options(trigger, sim=sim, payload=payload)
+    _check_options(trigger, sim=sim, payload=payload, cbs=cbs)
     from ringback.core.callback_urls.callback_url import CallbackUrl
     from ringback.core.policy.url_source_override import override_source
     from ringback.triggers.trigger import TriggerRun
@@ -156,12 +159,21 @@ def trigger(
         payload=EXAMPLE_TEXT if payload is None else payload,
     )
     callbacks = [run.settled(callback) for callback in trigger.pull(run)]
-    record = {"trigger": trigger.name, "did": did, "callbacks": callbacks}
-    say(record, chain.from_iterable(map(_lines, callbacks)), as_json=as_json)
+    events = [one for one in run.events if one["event_type"] == trigger.publishes]
+    record = {"trigger": trigger.name, "did": did, "callbacks": callbacks, "events": events}
+    lines = chain(map(_event_line, events), chain.from_iterable(map(_lines, callbacks)))
+    say(record, lines, as_json=as_json)
     _complain(trigger, callbacks, run)
 
 
-def _check_options(trigger: "TriggerDefinition", *, sim: str | None, payload: str | None) -> None:
+def _check_options(
+    trigger: "TriggerDefinition", *, sim: str | None, payload: str | None, cbs: str | None
+) -> None:
+    if cbs is not None and trigger.publishes is not None:
+        raise click.UsageError(
+            f"{trigger.name} sends no callback, but publishes an event for the sinks that subscribe"
+            " to it: leave --cbs out"
+        )
     if payload is not None and not trigger.has_payload:
         raise click.UsageError(f"{trigger.name} sends no text: leave --payload out")
     if sim is not None and not trigger.has_sim:
@@ -173,6 +185,7 @@ def _described(trigger: "TriggerDefinition") -> dict[str, Any]:
         "name": trigger.name,
         "meaning": trigger.words,
         "callbacks": [dict(expected) for expected in trigger.calls_back],
+        "event": trigger.publishes,
     }
 
 
@@ -182,7 +195,10 @@ def _table(triggers: "Sequence[TriggerDefinition]") -> Iterator[str]:
     width = max(len(trigger.name) for trigger in triggers)
     for trigger in triggers:
         yield f"{click.style(f'{trigger.name:{width}}', bold=True)}  {trigger.words}"
-        yield f"{'':{width}}  sends {'; '.join(map(in_words, trigger.calls_back))}"
+        if trigger.publishes is None:
+            yield f"{'':{width}}  sends {'; '.join(map(in_words, trigger.calls_back))}"
+        else:
+            yield f"{'':{width}}  publishes {trigger.publishes}"
 
 
 def _lines(callback: "JsonObject") -> Iterator[str]:
@@ -192,6 +208,10 @@ def _lines(callback: "JsonObject") -> Iterator[str]:
     yield f"{callback['sid']}  {outcome_of(callback)}  by {callback['method']}: {status}"
     yield f"  {callback['source']}: {callback['source_reason']}"
     yield from warning_lines(callback)
+
+
+def _event_line(event: "JsonObject") -> str:
+    return f"{event['event_sid']}  {event['event_type']}: goes to its subscribers' sinks"
 
 
 def _complain(

@@ -27,6 +27,7 @@ _WORDS: Final = {
     "ip": "Datagram",
     "command": "Command",
     "esim": "eSIM profile",
+    "connection": "Connection (event streams)",
     TEST_EVENT: "Test event",
 }
 """Kinds of events as headings."""

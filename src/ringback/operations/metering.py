@@ -15,10 +15,12 @@ _A_BURST: Final = HOUR // INSTANT
 """The factor that converts the bytes of a burst, which lasts one `INSTANT`, to bytes per hour."""
 
 
-def end_sessions(sessions: DataSessions[F], sim_sid: str, now: datetime) -> None:
-    """End all data sessions of a SIM that are running now."""
-    for session in sessions.of_sim(sim_sid, since=now):
+def end_sessions(sessions: DataSessions[F], sim_sid: str, now: datetime) -> list[F]:
+    """End all data sessions of a SIM that are running now, and return them as they were before."""
+    running = sessions.of_sim(sim_sid, since=now)
+    for session in running:
         sessions.end(session.sid, now)
+    return running
 
 
 def end_when_used(
@@ -56,8 +58,8 @@ def used_since(
 
 def add_burst(
     sessions: DataSessions[F], session: F, *, upload: int, download: int, now: datetime
-) -> None:
-    """Record that a device has just used this many bytes in one moment."""
+) -> F:
+    """Record that a device has just used this many bytes in one moment; return the record."""
     # It is dated one instant earlier: usage is counted until now, and would leave it out otherwise.
     burst = replace(
         session,
@@ -67,3 +69,4 @@ def add_burst(
         date_ended=now,
     )
     sessions.add(burst)
+    return burst

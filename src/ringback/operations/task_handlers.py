@@ -19,6 +19,7 @@ from ringback.core.scheduled_task import (
 from ringback.core.sims.scenario import CARRIED_OUT, CarrierResult, TaskKind
 from ringback.operations.context import OperationContext
 from ringback.operations.supersim import command_lifecycle as commands
+from ringback.operations.supersim import connection_events as connections
 from ringback.operations.supersim import esim_profile_lifecycle as profiles
 from ringback.operations.supersim import sim_lifecycle as sims
 from ringback.operations.wireless import command_lifecycle as wireless_commands
@@ -94,6 +95,8 @@ TASK_HANDLERS: Final[Mapping[TaskKind, TaskHandler[OperationContext]]] = {
     },
     TaskKind.BEGIN_SETTINGS: handler(profiles.find_settings, ask_network, profiles.begin_settings),
     TaskKind.END_SETTINGS: handler(profiles.find_settings, ask_network, profiles.end_settings),
+    TaskKind.REPORT_USAGE: by_itself(sims.find_sim, connections.report_usage),
+    TaskKind.FOLLOW_SESSIONS: by_itself(sims.find_sim, connections.follow_next_sims),
     # Programmable Wireless
     TaskKind.TAKE_ON_CHANGE: by_itself(wireless_sims.find_sim, wireless_sims.take_on),
     TaskKind.CHANGE_SIM: handler(wireless_sims.find_change, ask_network, wireless_sims.end_change),

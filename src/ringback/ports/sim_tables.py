@@ -21,6 +21,18 @@ if TYPE_CHECKING:
     from ringback.core.wireless.usage import CommandCount, MeteredCommand, WirelessUsageQuery
 
 
+class SuperSimSessions(DataSessions["SuperSimDataSession"], Protocol):
+    """The table of Super SIMs' Data Sessions, with what event streams have got of each."""
+
+    def note_report(self, session: "SuperSimDataSession") -> None:
+        """Save until when event streams have got a session's usage, and how much that was."""
+        ...
+
+    def followed(self, sim_sid: str) -> "list[SuperSimDataSession]":
+        """Return a SIM's sessions that event streams follow, oldest first."""
+        ...
+
+
 @dataclass
 class SuperSimTables:
     """The tables of all accounts' Super SIM resources."""
@@ -35,7 +47,7 @@ class SuperSimTables:
     esim_profiles: "Records[EsimProfile]"
     settings_updates: "Records[OtaSettingsUpdate]"
     billing_periods: "Records[BillingPeriod]"
-    sessions: "DataSessions[SuperSimDataSession]"
+    sessions: SuperSimSessions
 
 
 class CommandUsageTable(Protocol):

@@ -1,13 +1,16 @@
 """The triggers for Super SIMs, which make Ringback send callbacks about these SIMs."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
 from ringback.core.sims.message import PayloadType
+from ringback.core.streams.event_types import StreamEventType
 from ringback.core.supersim.sim import SimStatus
 from ringback.triggers import supersim_steps as steps
 from ringback.triggers.trigger import (
     TriggerDefinition,
+    TriggerStep,
     account_scenario,
     device_sends,
     sim_scenario,
@@ -21,6 +24,11 @@ _RECEIVED: Final = {"Status": "received"}
 
 _message: Final = partial(TriggerDefinition, has_payload=True)
 _profile: Final = partial(TriggerDefinition, has_sim=False)
+
+
+def _event(type_: StreamEventType, words: str, steps: Sequence[TriggerStep]) -> TriggerDefinition:
+    return TriggerDefinition(f"connection.{type_.short}", words, [], steps, publishes=type_)
+
 
 SUPER_SIM: Final = (
     TriggerDefinition(
@@ -121,5 +129,40 @@ SUPER_SIM: Final = (
         "an eSIM Profile is ordered, and a device downloads it",
         [{"Status": "available"}, {"Status": "downloaded"}],
         [steps.order_profile, steps.download_profile],
+    ),
+    _event(
+        StreamEventType.ATTACHMENT_ACCEPTED,
+        "a device attaches to the network",
+        [_CONNECTED, steps.attach],
+    ),
+    _event(
+        StreamEventType.ATTACHMENT_REJECTED,
+        "a device tries to attach although its SIM is inactive",
+        [_INACTIVE, steps.attach],
+    ),
+    _event(
+        StreamEventType.ATTACHMENT_FAILED,
+        "a device can't attach because of an internal error",
+        [_CONNECTED, sim_scenario("attach-fails"), steps.attach],
+    ),
+    _event(
+        StreamEventType.SESSION_STARTED,
+        "a device attaches, and begins a data session",
+        [_CONNECTED, steps.attach],
+    ),
+    _event(
+        StreamEventType.SESSION_UPDATED,
+        "a device uses data, which is reported before six minutes are over",
+        [_CONNECTED, steps.attach, steps.use_some_data, steps.report_usage],
+    ),
+    _event(
+        StreamEventType.SESSION_ENDED,
+        "a device uses data, and leaves the network",
+        [_CONNECTED, steps.attach, steps.use_some_data, steps.detach],
+    ),
+    _event(
+        StreamEventType.SESSION_FAILED,
+        "a device attaches, but can't begin a data session because of an internal error",
+        [_CONNECTED, sim_scenario("session-fails"), steps.attach],
     ),
 )

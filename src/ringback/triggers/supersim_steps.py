@@ -13,6 +13,8 @@ from ringback.runtime.system_clock import SystemRandomSource
 from ringback.triggers.trigger import TriggerRun, TriggerStep
 
 _DEVICE_PORT: Final = "4000"
+_UPLOAD: Final = "2048"
+_DOWNLOAD: Final = "6144"
 
 
 def bring_to(*wanted: SimStatus) -> TriggerStep:
@@ -120,6 +122,34 @@ def listen_to_fleet(prefix: str) -> TriggerStep:
         run.set_until_the_end("Fleet", *path, before=before)
 
     return listen
+
+
+def attach(run: TriggerRun) -> None:
+    """Let the SIM's device attach to the network anew."""
+    answer = run.act_on_connection("attach")
+    outcome = "it begins a data session" if answer["data_session_sid"] else "it begins none"
+    if answer["error_code"] is not None:
+        outcome = f"{answer['error_message']} ({answer['error_code']})"
+    run.report(f"the device of SIM {run.sim} tries to attach: {outcome}")
+
+
+def use_some_data(run: TriggerRun) -> None:
+    """Let the SIM's device use data, which is reported next."""
+    form = {"Upload": _UPLOAD, "Download": _DOWNLOAD}
+    used = run.portal.post("devices", run.sim or "", "data", form=form)
+    run.report(f"it uses {used['data_total']} bytes")
+
+
+def report_usage(run: TriggerRun) -> None:
+    """Have the usage of the running data session reported before six minutes are over."""
+    run.act_on_connection("report")
+    run.report("its usage is reported now")
+
+
+def detach(run: TriggerRun) -> None:
+    """Let the SIM's device leave the network."""
+    run.act_on_connection("detach")
+    run.report("it leaves the network, and its data session ends")
 
 
 def order_profile(run: TriggerRun) -> None:

@@ -14,6 +14,7 @@ from typing import Final, TypeVar
 
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.errors import ConfigurationError
+from ringback.core.streams.event_types import StreamEventType
 from ringback.portal_client import JsonObject, PortalClient, poll
 
 T = TypeVar("T")
@@ -44,6 +45,8 @@ class TriggerRun:
     """The longest wait for the network or the receiver, in seconds."""
     subject: str = ""
     """The SID of the SIM or command that the trigger's callbacks are about."""
+    events: list[JsonObject] = field(default_factory=list[JsonObject])
+    """The events for event streams that the steps have published, with their SIDs and types."""
     undo: ExitStack = field(default_factory=ExitStack)
     """The functions that restore settings at the end, even after an error."""
     _mark: str | None = None
@@ -145,6 +148,15 @@ class TriggerRun:
         self.subject = self.api.post(resource, form={**form, **self.callback_parameters})["sid"]
         self.report(f"{said.format(self.subject)}, with {self.callback_in_words}")
 
+    def act_on_connection(self, action: str) -> JsonObject:
+        """Let the SIM's device `attach`, `detach`, or `report` its usage; return the answer.
+
+        The events that are published about it are kept in `events`.
+        """
+        answer = self.portal.post("devices", self.sim or "", action)
+        self.events += answer["events"]
+        return answer
+
     def set_until_the_end(self, whose: str, *path: str, before: Mapping[str, str]) -> None:
         """Set this run's callback URL and method on a record, and restore the old ones at the end.
 
@@ -206,19 +218,31 @@ class TriggerDefinition:
     """True if the trigger uses a SIM, and so accepts `--sim`."""
     has_payload: bool = False
     """True if the trigger sends a text, and so accepts `--payload`."""
+    publishes: StreamEventType | None = None
+    """The event for event streams that the trigger publishes, in place of callbacks."""
 
     def pull(self, run: TriggerRun) -> list[JsonObject]:
         """Run the trigger's steps, and return the callbacks that they caused, sent or not.
 
-        Raises ConfigurationError if a step fails, or takes too long, and PortalClientError if the
-        server refuses a request or is paused.
+        Raises ConfigurationError if a step fails, or takes too long, or if nobody is subscribed to
+        the trigger's event, and PortalClientError if the server refuses a request or is paused.
         """
         run.portal.refuse_if_paused()
         # Restored only once the callbacks exist: they depend on the scenario or URL until then.
         with run.undo:
             for step in self.steps:
                 step(run)
+            self._check_published(run)
             return run.first_callbacks(len(self.calls_back))
+
+    def _check_published(self, run: TriggerRun) -> None:
+        if self.publishes is None or any(one["event_type"] == self.publishes for one in run.events):
+            return
+        raise ConfigurationError(
+            f"no event {self.publishes} was published. Only an enabled subscription of the account"
+            " to this type makes Ringback publish it; and the scenario of the SIM, or of the"
+            " account, says how the network behaves"
+        )
 
     def is_as_promised(self, callbacks: Sequence[JsonObject]) -> bool:
         """Return True if these are the callbacks that the trigger should cause."""

@@ -84,6 +84,7 @@ from tests.unit.api.plenty import (
     fill_with_plenty,
 )
 from tests.unit.api.world import dependencies_on, found_ready, refusal
+from tests.unit.core.builders import a_session
 from tests.wireless_fakes import COMMAND_SID, RATE_PLAN_SID, WIRELESS_SIM_SID
 
 _WITH_AUTHOR: Final = re.compile("(?:CB|HC|HG|DC|HP|HS|DE)[0-9a-f]{32}")
@@ -220,6 +221,9 @@ CHANGES: Final[dict[tuple[str, str], Change]] = {
         {"Payload": "Hi"},
     ),
     ("POST", "/portal/v1/devices/{sim}/data"): Change("UseData", f"{DEVICE}/data", {"Upload": "1"}),
+    ("POST", "/portal/v1/devices/{sim}/attach"): Change("AttachDevice", f"{DEVICE}/attach"),
+    ("POST", "/portal/v1/devices/{sim}/detach"): Change("DetachDevice", f"{DEVICE}/detach"),
+    ("POST", "/portal/v1/devices/{sim}/report"): Change("ReportDeviceUsage", f"{DEVICE}/report"),
     ("POST", "/portal/v1/esim_profiles/{sid}/download"): Change(
         "DownloadEsimProfile", f"/portal/v1/esim_profiles/{ESIM_SID}/download"
     ),
@@ -463,6 +467,7 @@ def _fill(tx: Transaction) -> None:
     tx.shared_links.add(A_LINK)
     add_stream(tx, A_SINK, A_RULE)
     tx.streams.sinks.add(AN_UNUSED_SINK)
+    tx.supersim.sessions.add(a_session())
 
 
 @pytest.fixture

@@ -29,6 +29,9 @@ def test_the_list_shows_each_with_what_it_does_and_what_arrives(pulled: TriggerD
     lines = said("--list").output.splitlines()
     (at,) = [at for at, line in enumerate(lines) if line.split()[0] == pulled.name]
     assert pulled.words in lines[at]
+    if pulled.publishes is not None:
+        assert lines[at + 1].split() == ["publishes", pulled.publishes]
+        return
     assert all(f"{name}={value}" in lines[at + 1] for name, value in pulled.calls_back[0].items())
 
 
@@ -40,7 +43,11 @@ def test_programs_get_the_list_as_json(words: tuple[str, ...]) -> None:
         "name": "sim.failed",
         "meaning": TRIGGERS["sim.failed"].words,
         "callbacks": [{"SimStatus": "active", "ErrorCode": "83004"}],
+        "event": None,
     }
+    (ended,) = [one for one in listed if one["name"] == "connection.data-session.ended"]
+    assert ended["event"] == "com.twilio.iot.supersim.connection.data-session.ended"
+    assert ended["callbacks"] == []
 
 
 # ---- what is refused -----------------------------------------------------------------------------
@@ -62,6 +69,10 @@ def test_programs_get_the_list_as_json(words: tuple[str, ...]) -> None:
             "there is no trigger 'command.deliver'; did you mean command.delivered?",
         ),
         (("wireless.reset", "--payload", "x"), "wireless.reset sends no text"),
+        (
+            ("connection.attachment.failed", "--cbs", "kore"),
+            "connection.attachment.failed sends no callback, but publishes an event",
+        ),
         (("esim.failed", "--sim", "x"), "esim.failed creates a new SIM: leave --sim out"),
     ],
 )

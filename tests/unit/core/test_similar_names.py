@@ -36,7 +36,7 @@ def test_triggers_with_the_same_meaning_come_first(name: str, similar: list[str]
         ("sleeping", ["asleep"]),
         ("offline", ["unattached"]),
         ("sms-failed", ["sms-fails"]),
-        ("failure", ["update-fails", "ip-fails", "sms-fails"]),
+        ("failure", ["update-fails", "attach-fails", "session-fails"]),
         ("rain", []),
     ],
 )

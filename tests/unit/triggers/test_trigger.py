@@ -4,6 +4,7 @@ import pytest
 
 from ringback.core.events.payload import PARAMETERS, Event
 from ringback.core.sims.sim_updated import SimUpdated
+from ringback.core.streams.event_types import StreamEventType
 from ringback.core.supersim.events import EsimProfileChanged, IpCommandChanged, SmsCommandChanged
 from ringback.core.wireless.events import CommandChanged
 from ringback.triggers import TRIGGERS, TriggerDefinition
@@ -16,6 +17,8 @@ KINDS: dict[str, type[Event]] = {
     "wireless": SimUpdated,
     "command": CommandChanged,
 }
+
+_PREFIX = "com.twilio.iot.supersim."
 
 each_trigger = pytest.mark.parametrize("pulled", TRIGGERS.values(), ids=TRIGGERS)
 
@@ -39,6 +42,7 @@ def test_there_is_a_trigger_for_each_callback_and_outcome() -> None:
         "esim.available",
         "esim.failed",
         "esim.downloaded",
+        *(f"connection.{one.short}" for one in StreamEventType),
         "wireless.active",
         "wireless.ready",
         "wireless.activated",
@@ -62,6 +66,10 @@ def test_the_promises_of_a_trigger_are_parameters_of_its_callback(
     pulled: TriggerDefinition,
 ) -> None:
     kind, _, _ = pulled.name.partition(".")
+    if kind == "connection":
+        assert (pulled.calls_back, pulled.publishes) == ([], StreamEventType(_PREFIX + pulled.name))
+        return
+    assert pulled.publishes is None
     known = {name for name, _ in PARAMETERS[KINDS[kind]]}
     assert pulled.calls_back
     assert all(expected.keys() <= known for expected in pulled.calls_back)

@@ -2,7 +2,7 @@
 
 from base64 import b64decode
 from binascii import Error as NotBase64
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final, assert_never
 
@@ -33,7 +33,9 @@ from ringback.core.errors import SUPER_SIM, InvalidParameter
 from ringback.core.scheduled_task import EitherSim
 from ringback.core.sids import SidKind
 from ringback.core.sims.message import PayloadType
+from ringback.core.sims.scenario import failure_in
 from ringback.core.supersim.command import IpCommand, SmsCommand
+from ringback.core.supersim.connection_event import shown_sid
 from ringback.core.supersim.esim_profile import EsimProfile
 from ringback.core.supersim.sim import SuperSim
 from ringback.core.wireless.command import WirelessCommand
@@ -48,6 +50,7 @@ from ringback.operations.any_sim import (
 from ringback.operations.context import OperationContext
 from ringback.operations.metering import MOST_AT_ONCE
 from ringback.operations.supersim import device_actions as supersim
+from ringback.operations.supersim.device_actions import ConnectionReport
 from ringback.operations.wireless import device_actions as wireless
 from ringback.operations.wireless.sims import SimCardRegistration, register_sim
 from ringback.ports import Transaction
@@ -56,6 +59,8 @@ _DEVICE: Final = "/portal/v1/devices/{sim}"
 _USUAL_PORT: Final = 4000
 _HIGHEST_PORT: Final = 65535
 _LONGEST: Final = 64
+_UNATTACHED: Final = 83401
+"""The code if the network never answers a device."""
 
 DEVICE: Final = CustomJsonSerializer(
     "device",
@@ -79,6 +84,16 @@ USED_DATA: Final = CustomJsonSerializer(
     "used_data",
     object_of(
         sim_sid=SIM_SID, data_upload=number(0), data_download=number(0), data_total=number(0)
+    ),
+)
+CONNECTION: Final = CustomJsonSerializer(
+    "connection",
+    object_of(
+        sim_sid=SIM_SID,
+        data_session_sid=or_null(TEXT),
+        error_code=or_null(number()),
+        error_message=or_null(TEXT),
+        events=list_of(object_of(event_sid=sid_of(SidKind.STREAM_EVENT), event_type=TEXT)),
     ),
 )
 _HEX: Final = text(pattern="^([0-9a-f]{2})*$")
@@ -137,6 +152,7 @@ class DeviceEndpoints(EndpointGroup):
                 *(USED_DATA, _use_data),
                 takes=_DATA,
             ),
+            *self._connecting(),
             self.changes(
                 *("/portal/v1/esim_profiles/{sid}/download", "DownloadEsimProfile"),
                 "Make a device download an eSIM Profile.",
@@ -169,6 +185,26 @@ class DeviceEndpoints(EndpointGroup):
             sends(
                 *(f"{_DEVICE}/commands", "SendCommandFromDevice", command, COMMAND, _send_command),
                 takes=_COMMAND,
+            ),
+        ]
+
+    def _connecting(self) -> list[ApiOperation]:
+        """Return the operations on the connection of a Super SIM's device."""
+        return [
+            self.changes(
+                *(f"{_DEVICE}/attach", "AttachDevice"),
+                "Make a Super SIM's device attach to the network, and begin a data session.",
+                *(CONNECTION, partial(_connect, supersim.attach_device)),
+            ),
+            self.changes(
+                *(f"{_DEVICE}/detach", "DetachDevice"),
+                "Make a Super SIM's device leave the network, which ends its data session.",
+                *(CONNECTION, partial(_connect, supersim.detach_device)),
+            ),
+            self.changes(
+                *(f"{_DEVICE}/report", "ReportDeviceUsage"),
+                "Report the usage of a running data session to event streams now.",
+                *(CONNECTION, partial(_connect, supersim.report_device_usage)),
             ),
         ]
 
@@ -229,6 +265,23 @@ def _use_data(call: ApiRequest) -> Change[Mapping[str, object]]:
         return {"sim_sid": user.sid, **used, "data_total": upload + download}
 
     return use
+
+
+def _connect(
+    act: Callable[[Transaction, SuperSim, OperationContext], ConnectionReport], call: ApiRequest
+) -> Change[Mapping[str, object]]:
+    def connect(tx: Transaction, context: OperationContext) -> Mapping[str, object]:
+        report = act(tx, supersim_of(tx, call.account_sid, call.sid), context)
+        failure = failure_in(report.result, unanswered=_UNATTACHED)
+        return {
+            "sim_sid": report.sim.sid,
+            "data_session_sid": report.session_sid and shown_sid(report.session_sid),
+            "error_code": failure and failure.code,
+            "error_message": failure and failure.message,
+            "events": [{"event_sid": one.sid, "event_type": one.type} for one in report.events],
+        }
+
+    return connect
 
 
 def _download(call: ApiRequest) -> Change[EsimProfile]:

@@ -423,6 +423,8 @@ def _result_of(event: TriggeredEvent) -> str:
     if event.problem is not None:
         return f"{event.name}: {event.problem}"
     number = len(event.callbacks)
+    if not number:
+        return f"{event.name}: the event was published to the sinks that are subscribed to it."
     noun = "a callback was" if number == 1 else f"{number} callbacks were"
     last = event.callbacks[-1].get("last_attempt")
     took = f" in {milliseconds(last['duration_ms'])}" if last and number == 1 else ""

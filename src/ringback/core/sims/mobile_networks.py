@@ -4,6 +4,7 @@ Codes are those of ITU-T E.212 as operators use them. The vendors do not publish
 networks, so ours are made from the codes and are the same in every installation.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Final, NamedTuple
@@ -82,6 +83,34 @@ NETWORKS: Final = (
     _network("Singtel", "SG", "52501"),
     _network("Vodacom", "ZA", "65501"),
 )
+
+CITIES: Final[Mapping[str, tuple[float, float]]] = {
+    "AT": (48.208, 16.372),
+    "AU": (-33.869, 151.209),
+    "BE": (50.847, 4.352),
+    "BR": (-23.551, -46.633),
+    "CA": (43.653, -79.383),
+    "CH": (47.377, 8.541),
+    "DE": (52.520, 13.405),
+    "DK": (55.676, 12.568),
+    "ES": (40.417, -3.704),
+    "FI": (60.170, 24.938),
+    "FR": (48.857, 2.352),
+    "GB": (51.507, -0.128),
+    "IE": (53.350, -6.260),
+    "IT": (41.903, 12.496),
+    "JP": (35.677, 139.650),
+    "MX": (19.433, -99.133),
+    "NL": (52.368, 4.904),
+    "NO": (59.914, 10.752),
+    "NZ": (-36.851, 174.764),
+    "PL": (52.230, 21.012),
+    "SE": (59.329, 18.069),
+    "SG": (1.352, 103.820),
+    "US": (34.052, -118.244),
+    "ZA": (-26.204, 28.047),
+}
+"""The latitude and longitude of a big city in each country with a network, where its cells are."""
 
 _BY_SID: Final = {network.sid: network for network in NETWORKS}
 

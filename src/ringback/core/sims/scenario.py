@@ -30,6 +30,10 @@ class TaskKind(StrEnum):
     INSTALL_PROFILE = "install_profile"
     BEGIN_SETTINGS = "begin_settings"
     END_SETTINGS = "end_settings"
+    REPORT_USAGE = "report_usage"
+    """Event streams get the usage of a SIM's data session since their last event about it."""
+    FOLLOW_SESSIONS = "follow_sessions"
+    """Event streams begin to get the usage of data sessions that run already."""
 
     # The steps of Programmable Wireless.
     TAKE_ON_CHANGE = "take_on_change"
@@ -96,6 +100,10 @@ class NetworkScenario:
     """How many times longer than usual each step takes (1: as usual)."""
     waits: Mapping[TaskKind, timedelta] = field(default_factory=dict[TaskKind, timedelta])
     """The times that some steps have to wait before the network begins them."""
+    attachment: CarrierResult = CARRIED_OUT
+    """How a Super SIM's attempts to attach end; without an answer, its device is not attached."""
+    data_session: CarrierResult = CARRIED_OUT
+    """How an attached Super SIM's attempts to begin a data session end."""
 
     def result_of(self, step: TaskKind) -> CarrierResult:
         """Return how this step ends in the scenario: with success, failure, or no answer."""
@@ -120,12 +128,36 @@ _ALL: Final = (
     ),
     NetworkScenario(
         "unattached",
-        "the device is not attached: IP Commands fail with 83401, SMS and Commands stay sent",
+        "the device is not attached: IP Commands fail with 83401, SMS and Commands stay sent, and a"
+        " Super SIM begins no data session",
         {
             TaskKind.SEND_IP: CarrierFailure(83401, "the device is not attached to a network"),
             TaskKind.CONFIRM_SMS: CarrierTimeout(),
             TaskKind.CONFIRM_COMMAND: CarrierTimeout(),
         },
+        attachment=CarrierTimeout(),
+    ),
+    NetworkScenario(
+        "attach-fails",
+        "attachments of a Super SIM fail because of an internal error (83700)",
+        attachment=CarrierFailure(83700, "Attachment Failed Due To Internal Error"),
+    ),
+    NetworkScenario(
+        "session-fails",
+        "a Super SIM attaches, but no data session can be established (83701)",
+        data_session=CarrierFailure(
+            83701, "Data Session Establishment Failed Due To Internal Error"
+        ),
+    ),
+    NetworkScenario(
+        "network-not-allowed",
+        "attachments of a Super SIM are rejected: the network is not allowed (83702)",
+        attachment=CarrierFailure(83702, "Attachment Rejected Due To Network Not Allowed"),
+    ),
+    NetworkScenario(
+        "attach-limited",
+        "attachments of a Super SIM are rejected: its device has tried too often (83703)",
+        attachment=CarrierFailure(83703, "Attachment Rejected Due To Rate Limiting"),
     ),
     NetworkScenario(
         "ip-fails",

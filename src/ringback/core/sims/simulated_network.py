@@ -47,7 +47,7 @@ class SimulationSettings:
         >>> settings.data_per_hour("89883070000123456789")
         (15960, 60040)
         """
-        lot = self._lot(f"data {iccid}")
+        lot = self.lot(f"data {iccid}")
         total = self.data_per_day * (75 + lot % 51) // 100 // _HOURS
         upload = total * (20 + lot // 51 % 31) // 100
         return upload, total - upload
@@ -60,9 +60,10 @@ class SimulationSettings:
         True
         """
         allowed = [network for network in NETWORKS if network.sid in sids] or NETWORKS
-        return allowed[self._lot(f"network {iccid}") % len(allowed)]
+        return allowed[self.lot(f"network {iccid}") % len(allowed)]
 
-    def _lot(self, what: str) -> int:
+    def lot(self, what: str) -> int:
+        """Return a number of 64 bits for what these words describe, random but always the same."""
         return int.from_bytes(blake2b(f"{self.seed} {what}".encode(), digest_size=8).digest())
 
 

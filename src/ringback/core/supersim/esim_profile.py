@@ -108,11 +108,11 @@ def make_iccid(random_bytes: bytes) -> str:
     '89883070000000000008'
     """
     digits = f"8988307{int.from_bytes(random_bytes) % 10**12:012}"
-    return digits + _check_digit(digits)
+    return digits + check_digit(digits)
 
 
-def _check_digit(digits: str) -> str:
-    """Return the Luhn check digit that an ICCID ends with (ITU-T E.118)."""
+def check_digit(digits: str) -> str:
+    """Return the Luhn check digit with which an ICCID (ITU-T E.118) or an IMEI ends."""
     doubled = [
         int(digit) * (2 if index % 2 == 0 else 1) for index, digit in enumerate(digits[::-1])
     ]

@@ -28,6 +28,11 @@ class SuperSimDataSession(DataSession):
 
     fleet_sid: str
     iso_country: str
+    reported_until: datetime | None = None
+    """Until when event streams have got its usage; None if they don't follow it."""
+    reported_upload: int = 0
+    """The bytes that they have got in total, with those of bursts while the session was running."""
+    reported_download: int = 0
 
 
 class UsageGrouping(StrEnum):

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from ringback.core.policy.source_policy import Phase, Policy, Source
+from ringback.core.sims.scenario import TaskKind
 from ringback.core.streams.event_types import EventTypeStatus, status_at_twilio
 from ringback.core.streams.sink import StreamSubscription
 from ringback.core.streams.stream_event import StreamEvent
 from ringback.operations.context import OperationContext
-from ringback.ports import Transaction
+from ringback.ports import PageWindow, Transaction
 
 
 def listening(
@@ -61,3 +62,13 @@ def publish(
     context.queue.expect_events(
         tx, {sid: sink.url.destination for sid, sink in sinks.items() if sink is not None}
     )
+
+
+def follow_sessions(tx: Transaction, account_sid: str, context: OperationContext) -> None:
+    """Have the account's running data sessions followed, since a subscription now gets events.
+
+    Tasks do that, from the newest SIM to the oldest (`operations/supersim/connection_events`).
+    """
+    newest = tx.supersim.sims.page(account_sid, {}, PageWindow(1))
+    if newest and listening(tx, account_sid, context):
+        context.put_off(tx, TaskKind.FOLLOW_SESSIONS, newest[0], context.now)

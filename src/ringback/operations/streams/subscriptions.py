@@ -16,7 +16,7 @@ from ringback.core.streams.event_types import (
 )
 from ringback.core.streams.sink import SinkStatus, StreamSink, StreamSubscription
 from ringback.operations.context import OperationContext
-from ringback.operations.streams.publish import phase_of_account
+from ringback.operations.streams.publish import follow_sessions, phase_of_account
 from ringback.operations.streams.sinks import fetch_sink, refuse_unaware_servers
 from ringback.ports import PageWindow, RecordPage, Transaction
 
@@ -69,6 +69,7 @@ def create_subscription(
     )
     tx.streams.subscriptions.add(subscription)
     context.record_of(tx, f"Create{_NOUNS[source]}", after=subscription)
+    follow_sessions(tx, account_sid, context)
     return subscription
 
 
@@ -125,6 +126,8 @@ def update_subscription(
     tx.streams.subscriptions.save(after)
     action = action or f"Update{_NOUNS[source]}"
     context.record_of(tx, action, before=before, after=after)
+    if (after.types, after.is_enabled) != (before.types, before.is_enabled):
+        follow_sessions(tx, account_sid, context)
     return after
 
 

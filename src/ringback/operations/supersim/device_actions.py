@@ -1,13 +1,15 @@
-"""Actions of simulated Super SIM devices: send SMS and datagrams, use data, download profiles."""
+"""Actions of simulated Super SIM devices: send messages, use data, attach, download profiles."""
 
 from base64 import b64encode
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from ringback.core.callback_urls.callback_target import CallbackTarget
 from ringback.core.errors import Conflict, InvalidParameter, NotFound
 from ringback.core.sids import SidKind
 from ringback.core.sims.message import Direction, MessageStatus, PayloadType
-from ringback.core.sims.scenario import TaskKind
+from ringback.core.sims.scenario import CARRIED_OUT, CarrierResult, TaskKind
+from ringback.core.streams.stream_event import StreamEvent
 from ringback.core.supersim.command import LONGEST_DATAGRAM, IpCommand, IpStatus, SmsCommand
 from ringback.core.supersim.esim_profile import EsimProfile, EsimStatus
 from ringback.core.supersim.events import IpCommandChanged, SmsCommandChanged
@@ -15,10 +17,29 @@ from ringback.core.supersim.fleet import Fleet
 from ringback.core.supersim.sim import SimStatus, SuperSim
 from ringback.operations.context import OperationContext
 from ringback.operations.supersim.commands import check_sms
-from ringback.operations.supersim.data_sessions import is_out_of_data, use_data
+from ringback.operations.supersim.connection_events import ConnectionReporter
+from ringback.operations.supersim.data_sessions import (
+    attach,
+    detach,
+    is_out_of_data,
+    report_data,
+    use_data,
+)
 from ringback.operations.supersim.esim_profiles import fetch_esim_profile
-from ringback.operations.supersim.sim_lifecycle import plan_activation
+from ringback.operations.supersim.sim_lifecycle import as_it_still_is, plan_activation
 from ringback.ports import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionReport:
+    """How an action on the connection of a device has ended."""
+
+    sim: SuperSim
+    result: CarrierResult
+    session_sid: str | None
+    """The SID of the data session that is running now; None if none is."""
+    events: Sequence[StreamEvent]
+    """The events that were published about it."""
 
 
 def receive_sms(
@@ -111,6 +132,35 @@ def transfer_data(
     plan_activation(tx, sim, context)
 
 
+def attach_device(tx: Transaction, sim: SuperSim, context: OperationContext) -> ConnectionReport:
+    """Let a SIM's device attach to the network anew; the report says whether it succeeded.
+
+    The SIM's status, and its scenario, decide whether the network accepts the device. If it does,
+    and the SIM's fleet allows data, a data session begins; one that is running ends before.
+    """
+    reporter, result = attach(tx, as_it_still_is(tx, sim), context)
+    plan_activation(tx, sim, context)
+    return _report("AttachDevice", reporter, result)
+
+
+def detach_device(tx: Transaction, sim: SuperSim, context: OperationContext) -> ConnectionReport:
+    """Let a SIM's device leave the network, which ends its data session."""
+    reporter = detach(tx, as_it_still_is(tx, sim), context)
+    plan_activation(tx, sim, context)
+    return _report("DetachDevice", reporter, CARRIED_OUT)
+
+
+def report_device_usage(
+    tx: Transaction, sim: SuperSim, context: OperationContext
+) -> ConnectionReport:
+    """Report the usage of a running data session to event streams now, before that is due.
+
+    Raises InvalidParameter if no session is running (83401).
+    """
+    reporter = report_data(tx, as_it_still_is(tx, sim), context)
+    return _report("ReportDeviceUsage", reporter, CARRIED_OUT)
+
+
 def download_profile(
     tx: Transaction, account_sid: str, sid: str, context: OperationContext
 ) -> EsimProfile:
@@ -135,6 +185,16 @@ def count_sms(tx: Transaction, sim: SuperSim, context: OperationContext) -> None
         sim = replace(sim, sms_while_ready=sim.sms_while_ready + 1)
         tx.supersim.sims.save(sim)
         plan_activation(tx, sim, context)
+
+
+def _report(action: str, reporter: ConnectionReporter, result: CarrierResult) -> ConnectionReport:
+    """Return the result of an action, and add its audit entry."""
+    tx, sim, context = reporter.tx, reporter.sim, reporter.context
+    running = tx.supersim.sessions.of_sim(sim.sid, since=context.now)
+    session_sid = running[0].sid if running else None
+    after = {"data_session": session_sid, "events": [one.sid for one in reporter.published]}
+    context.record(tx, action, sim.sid, account_sid=sim.account_sid, after=after)
+    return ConnectionReport(sim, result, session_sid, reporter.published)
 
 
 def _make_room(sim: SuperSim, to: CallbackTarget, context: OperationContext) -> None:

@@ -1,5 +1,6 @@
 """The life cycle of Super SIMs: changes of status or fleet, activation and Billing Periods."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from ringback.core.sims.auto_activation import when_active
@@ -9,7 +10,7 @@ from ringback.core.supersim.sim import SimStatus, SuperSim
 from ringback.operations.context import OperationContext
 from ringback.operations.metering import used_since
 from ringback.operations.supersim.billing import begin_period, renew_period
-from ringback.operations.supersim.data_sessions import plan_data
+from ringback.operations.supersim.data_sessions import plan_attachment, plan_data
 from ringback.operations.supersim.settings_updates import schedule_settings
 from ringback.operations.supersim.sims import with_sim
 from ringback.ports import Transaction
@@ -36,8 +37,10 @@ def end_update(
     tx.supersim.sim_updates.remove(sim.sid)
     finished, event = finish(sim, update, result, context.now)
     tx.supersim.sims.save(finished)
+    before = replace(sim, status=update.from_status)
+    is_same = before.is_connected and before.fleet_sid == finished.fleet_sid
     # Needed after a failed change, too: the SIM's activation may have come due meanwhile.
-    follow(tx, finished, context)
+    follow(tx, finished, context, plan_data if is_same else plan_attachment)
     context.emit(tx, event, update.callback)
 
 
@@ -46,21 +49,29 @@ def activate(tx: Transaction, sim: SuperSim, context: OperationContext) -> None:
     if sim.status is SimStatus.READY:
         sim = moved(sim, SimStatus.ACTIVE, context.now)
         tx.supersim.sims.save(sim)
-        follow(tx, sim, context)
+        follow(tx, sim, context, plan_data)
 
 
 def renew(tx: Transaction, sim: SuperSim, context: OperationContext) -> None:
     """Begin a SIM's next Billing Period, in which its fleet's data limit starts anew."""
-    sim = _as_it_still_is(tx, sim)
+    sim = as_it_still_is(tx, sim)
     renew_period(tx, sim, context)
     plan_data(tx, sim, context)
 
 
-def follow(tx: Transaction, sim: SuperSim, context: OperationContext) -> None:
-    """Adjust a SIM's billing, data sessions, settings and activation to its new status or fleet."""
+def follow(
+    tx: Transaction,
+    sim: SuperSim,
+    context: OperationContext,
+    connect: Callable[[Transaction, SuperSim, OperationContext], None] = plan_attachment,
+) -> None:
+    """Adjust a SIM's billing, data sessions, settings and activation to its new status or fleet.
+
+    `connect` plans the data session; the default also lets the device attach.
+    """
     # The order matters: the data limit depends on the period, and the activation on the data.
     begin_period(tx, sim, context)
-    plan_data(tx, sim, context)
+    connect(tx, sim, context)
     plan_activation(tx, sim, context)
     if sim.is_connected:
         schedule_settings(tx, sim, context)
@@ -81,7 +92,7 @@ def plan_activation(tx: Transaction, sim: SuperSim, context: OperationContext) -
     context.put_off(tx, TaskKind.ACTIVATE_SIM, sim, due)
 
 
-def _as_it_still_is(tx: Transaction, sim: SuperSim) -> SuperSim:
+def as_it_still_is(tx: Transaction, sim: SuperSim) -> SuperSim:
     """Return a SIM with the status it has in the network: during a change, the old status."""
     update = tx.supersim.sim_updates.get(sim.sid)
     return sim if update is None else replace(sim, status=update.from_status)

@@ -11,6 +11,7 @@ from ringback.core.supersim.sim import SuperSim
 from ringback.core.supersim.usage import BillingPeriod, SuperSimDataSession
 from ringback.ports import SuperSimTables
 from ringback.stores.sql.data_sessions import SqlDataSessions
+from ringback.stores.sql.field_columns import maybe_to_us
 from ringback.stores.sql.record_tables import RowMapping, SqlNamedRecords, SqlRecords, SqlTable
 from ringback.stores.sql.write_batch import WriteBatch
 
@@ -57,6 +58,30 @@ BILLING_PERIODS: Final = RowMapping("billing_periods", BillingPeriod, "account_s
 SESSIONS: Final = RowMapping("data_sessions", SuperSimDataSession, "sim_sid", "fleet_sid")
 
 
+class SqlSuperSimSessions(SqlDataSessions[SuperSimDataSession]):
+    """Implements `ports.SuperSimSessions`."""
+
+    def note_report(self, session: SuperSimDataSession) -> None:
+        self._session.write(
+            "UPDATE data_sessions SET reported_until_us = ?, reported_upload = ?,"
+            " reported_download = ? WHERE sid = ?",
+            (
+                maybe_to_us(session.reported_until),
+                session.reported_upload,
+                session.reported_download,
+                session.sid,
+            ),
+        )
+
+    def followed(self, sim_sid: str) -> list[SuperSimDataSession]:
+        rows = self._session.read(
+            "SELECT * FROM data_sessions INDEXED BY data_sessions_followed"
+            " WHERE sim_sid = ? AND reported_until_us IS NOT NULL ORDER BY seq",
+            [sim_sid],
+        )
+        return [self._mapping.read(row) for row in rows]
+
+
 def supersim_tables(session: WriteBatch) -> SuperSimTables:
     """Return Super SIM's tables, which read and write through this batch."""
     return SuperSimTables(
@@ -69,5 +94,5 @@ def supersim_tables(session: WriteBatch) -> SuperSimTables:
         esim_profiles=SqlRecords(session, ESIM_PROFILES),
         settings_updates=SqlRecords(session, SETTINGS_UPDATES),
         billing_periods=SqlRecords(session, BILLING_PERIODS),
-        sessions=SqlDataSessions(session, SESSIONS),
+        sessions=SqlSuperSimSessions(session, SESSIONS),
     )

@@ -651,7 +651,8 @@ CREATE TABLE billing_periods (
 ) STRICT;
 CREATE INDEX billing_periods_by_sim ON billing_periods (account_sid, sim_sid, seq);
 
--- A session uses a fixed number of bytes per hour, so nothing is written between start and end.
+-- A session uses a fixed number of bytes per hour, so nothing is written between start and end, but
+-- what event streams have got of it; `reported_until_us` is null if they don't follow it.
 CREATE TABLE data_sessions (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     sid TEXT NOT NULL UNIQUE,
@@ -663,12 +664,17 @@ CREATE TABLE data_sessions (
     upload_per_hour INTEGER NOT NULL,
     download_per_hour INTEGER NOT NULL,
     created_us INTEGER NOT NULL,
-    ended_us INTEGER
+    ended_us INTEGER,
+    reported_until_us INTEGER,
+    reported_upload INTEGER NOT NULL DEFAULT 0,
+    reported_download INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE INDEX data_sessions_of_account ON data_sessions (account_sid, seq);
 CREATE INDEX data_sessions_by_fleet ON data_sessions (fleet_sid, seq);
 CREATE INDEX data_sessions_by_sim ON data_sessions (sim_sid, seq);
 CREATE INDEX data_sessions_ending ON data_sessions (sim_sid, ended_us);
+CREATE INDEX data_sessions_followed ON data_sessions (sim_sid, seq)
+WHERE reported_until_us IS NOT NULL;
 
 -- Programmable Wireless.
 

@@ -218,6 +218,13 @@ CALLS: Final = (
     Call("POST", f"{DEVICE}/data", 200, {"Upload": "10"}, sid=SIM_SID),
     Call("POST", f"{DEVICE}/data", 200, {"Download": "10"}, sid=WIRELESS_SIM_SID),
     Call("POST", f"{DEVICE}/data", 400, sid=SIM_SID),
+    Call("POST", f"{DEVICE}/attach", 200, sid=SIM_SID),
+    Call("POST", f"{DEVICE}/attach", 200, sid=NEW_SIM_SID),
+    Call("POST", f"{DEVICE}/attach", 400, sid=WIRELESS_SIM_SID),
+    Call("POST", f"{DEVICE}/attach", 404, sid="none"),
+    Call("POST", f"{DEVICE}/report", 200, sid=SIM_SID),
+    Call("POST", f"{DEVICE}/report", 400, sid=NEW_SIM_SID),
+    Call("POST", f"{DEVICE}/detach", 200, sid=SIM_SID),
     Call("POST", DOWNLOAD, 202, sid=ESIM_SID),
     Call("POST", DOWNLOAD, 409, sid=NEW_ESIM_SID),
     Call("POST", REGISTER, 201),
@@ -357,6 +364,7 @@ async def app(callback_queue: RecordingQueue) -> ASGIApp:
     await store.transact(_have_secret_to_rehearse)
     for key in (OPERATORS, OWN_KEY):
         await store.transact(lambda tx, key=key: tx.accounts.keys.add(key))
+    await store.transact(lambda tx: add_stream(tx, a_sink(), a_subscription()))
     await store.transact(lambda tx: tx.jobs.add(RUNS))
     await store.transact(lambda tx: tx.shared_links.add(A_LINK))
     await store.transact(_add_stream)

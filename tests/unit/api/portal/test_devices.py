@@ -1,5 +1,6 @@
 """Operating simulated devices over the portal."""
 
+import json
 from base64 import b64encode
 from dataclasses import replace
 from typing import Any
@@ -27,7 +28,8 @@ from tests.fakes import (
     a_fleet,
     a_sim,
 )
-from tests.unit.api.caller import Caller
+from tests.streams import a_sink, a_subscription, add_stream
+from tests.unit.api.caller import Answer, Caller
 from tests.unit.api.world import (
     THEIR_SIM,
     THEIR_WIRELESS_SIM,
@@ -258,6 +260,64 @@ async def test_a_sim_without_a_fleet_is_shown_too(caller: Caller, store: Store) 
     await put(store, fleet_sid=None, status=SimStatus.NEW)
     shown = (await caller.get(DEVICE)).json
     assert (shown["fleet_sid"], shown["ip_commands_url"]) == (None, None)
+
+
+# ---- the connection of a device ------------------------------------------------------------------
+
+
+async def subscribe(store: Store) -> None:
+    await store.transact(lambda tx: add_stream(tx, a_sink(), a_subscription()))
+
+
+def types_in(answer: Answer) -> list[str]:
+    return [one["event_type"].rpartition("connection.")[2] for one in answer.json["events"]]
+
+
+async def test_it_attaches_reports_and_detaches(caller: Caller, store: Store) -> None:
+    await subscribe(store)
+    attached = await caller.post(f"{DEVICE}/attach", {})
+    assert (attached.status, attached.json["sim_sid"]) == (200, SIM_SID)
+    assert types_in(attached) == ["attachment.accepted", "data-session.started"]
+    sid = attached.json["events"][1]["event_sid"]
+    event = await store.transact(lambda tx: tx.streams.events.get(sid))
+    assert event is not None
+    assert json.loads(event.data)["data_session_sid"] == attached.json["data_session_sid"]
+    reported = await caller.post(f"{DEVICE}/report", {})
+    assert types_in(reported) == ["data-session.updated"]
+    assert reported.json["data_session_sid"] == attached.json["data_session_sid"]
+    detached = await caller.post(f"{DEVICE}/detach", {})
+    assert types_in(detached) == ["data-session.ended"]
+    assert detached.json["data_session_sid"] is detached.json["error_code"] is None
+    assert refusal(await caller.post(f"{DEVICE}/report", {})) == (400, 83401)
+
+
+@pytest.mark.parametrize(
+    ("scenario", "code", "types"),
+    [
+        ("attach-fails", 83700, ["attachment.failed"]),
+        ("session-fails", 83701, ["attachment.accepted", "data-session.failed"]),
+        ("unattached", 83401, []),
+    ],
+)
+async def test_why_it_does_not_attach_is_answered(
+    caller: Caller, store: Store, scenario: str, code: int, types: list[str]
+) -> None:
+    await subscribe(store)
+    await caller.post("/portal/v1/scenarios", {"Scenario": scenario, "Sim": SIM_SID})
+    answer = await caller.post(f"{DEVICE}/attach", {})
+    assert (answer.status, answer.json["error_code"]) == (200, code)
+    assert answer.json["error_message"]
+    assert types_in(answer) == types
+
+
+async def test_without_subscription_it_publishes_nothing(caller: Caller) -> None:
+    assert (await caller.post(f"{DEVICE}/attach", {})).json == {
+        "sim_sid": SIM_SID,
+        "data_session_sid": None,
+        "error_code": None,
+        "error_message": None,
+        "events": [],
+    }
 
 
 # ---- messages that a device has received ---------------------------------------------------------

@@ -13,6 +13,7 @@ from ringback.runtime.virtual_clock import VirtualClock
 from ringback.triggers import TRIGGERS
 from tests.consoles import START, ConsoleWorld, ScriptlessBrowser, console_world
 from tests.receivers import RecordingReceiver
+from tests.streams import a_sink, a_subscription, add_stream
 
 DEV = "/console/dev"
 NOBODY = "http://127.0.0.1:9/"
@@ -207,6 +208,21 @@ async def test_a_receiver_that_refuses_is_named_with_its_answer(world: ConsoleWo
     assert "was not delivered" in page.text
     assert "404" in page.text
     assert "Open it" in page.text
+
+
+async def test_an_event_of_a_connection_goes_to_those_who_are_subscribed_to_it(
+    world: ConsoleWorld, receiver: RecordingReceiver
+) -> None:
+    operator, name = await world.operator(), "connection.data-session.started"
+    assert "no event com.twilio.iot.supersim." in await trigger(operator, name, NOBODY)
+    account_sid = world.account.account.sid
+    sink = a_sink(url=receiver.url("/events"), account_sid=account_sid)
+    subscription = a_subscription(account_sid=account_sid)
+    await world.change(lambda tx: add_stream(tx, sink, subscription))
+    said = await trigger(operator, name, NOBODY)
+    assert f"{name}: the event was published to the sinks that are subscribed to it." in said
+    newest = said.partition("Triggered here")[2].partition(f"<code>{name}</code>")[2]
+    assert '<td class="full">published</td>' in newest.partition("</tr>")[0]
 
 
 async def test_an_event_that_takes_long_goes_on(

@@ -5,6 +5,7 @@ import pytest
 
 from ringback.core.sids import SidKind, is_sid
 from ringback.core.sims.mobile_networks import (
+    CITIES,
     NETWORKS,
     MobileNetwork,
     MobileNetworkCode,
@@ -28,6 +29,14 @@ def test_a_network_has_a_name_a_country_and_codes_of_e212(network: MobileNetwork
 def test_a_network_is_found_by_its_sid(network: MobileNetwork) -> None:
     assert is_sid(network.sid, SidKind.NETWORK)
     assert network_with(network.sid) is network
+
+
+def test_each_country_with_a_network_has_a_city_that_is_somewhere_on_earth() -> None:
+    assert CITIES.keys() == {network.iso_country for network in NETWORKS}
+    for lat, lon in CITIES.values():
+        # A cell can be 0.05 degrees away; near 0, JSON would have an exponent in place of a point.
+        assert 0.06 < abs(lat) < 89
+        assert 0.06 < abs(lon) < 179
 
 
 def test_no_network_has_the_sid_or_a_code_of_another() -> None:

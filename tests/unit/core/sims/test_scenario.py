@@ -28,6 +28,10 @@ RESULTS: dict[str, dict[TaskKind, CarrierResult]] = {
         TaskKind.CONFIRM_SMS: CarrierTimeout(),
         TaskKind.CONFIRM_COMMAND: CarrierTimeout(),
     },
+    "attach-fails": {},
+    "session-fails": {},
+    "network-not-allowed": {},
+    "attach-limited": {},
     "ip-fails": {TaskKind.SEND_IP: CarrierFailure(83400, "the IP Command could not be sent")},
     "sms-unconfirmed": {
         TaskKind.CONFIRM_SMS: CarrierTimeout(),
@@ -50,6 +54,23 @@ RESULTS: dict[str, dict[TaskKind, CarrierResult]] = {
     },
     "asleep": {},
     "slow": {},
+}
+# Every scenario in which a device can't attach or begin a data session, and what it gets instead.
+CONNECTIONS: dict[str, tuple[CarrierResult, CarrierResult]] = {
+    "unattached": (CarrierTimeout(), CARRIED_OUT),
+    "attach-fails": (CarrierFailure(83700, "Attachment Failed Due To Internal Error"), CARRIED_OUT),
+    "session-fails": (
+        CARRIED_OUT,
+        CarrierFailure(83701, "Data Session Establishment Failed Due To Internal Error"),
+    ),
+    "network-not-allowed": (
+        CarrierFailure(83702, "Attachment Rejected Due To Network Not Allowed"),
+        CARRIED_OUT,
+    ),
+    "attach-limited": (
+        CarrierFailure(83703, "Attachment Rejected Due To Rate Limiting"),
+        CARRIED_OUT,
+    ),
 }
 # Every scenario in which steps wait, and how long each waits.
 WAITS = {
@@ -81,12 +102,19 @@ def test_a_scenario_delays_these_steps_only(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", RESULTS)
+def test_a_scenario_lets_devices_connect_unless_it_is_about_that(name: str) -> None:
+    scenario = SCENARIOS[name]
+    expected = CONNECTIONS.get(name, (CARRIED_OUT, CARRIED_OUT))
+    assert (scenario.attachment, scenario.data_session) == expected
+
+
+@pytest.mark.parametrize("name", RESULTS)
 def test_a_scenarios_meaning_has_the_codes_that_customers_see(name: str) -> None:
     meaning = SCENARIOS[name].meaning
     assert meaning
     codes = [
         str(result.code)
-        for result in SCENARIOS[name].results.values()
+        for result in [*SCENARIOS[name].results.values(), *CONNECTIONS.get(name, ())]
         if isinstance(result, CarrierFailure) and result.code != 20500
     ]
     assert [code for code in codes if code not in meaning] == []
@@ -96,6 +124,8 @@ def test_automatic_steps_fail_in_no_scenario() -> None:
     by_itself = (
         TaskKind.ACTIVATE_SIM,
         TaskKind.RENEW_PERIOD,
+        TaskKind.REPORT_USAGE,
+        TaskKind.FOLLOW_SESSIONS,
         TaskKind.TAKE_ON_CHANGE,
         TaskKind.FINALIZE_SIM,
         TaskKind.METER_SIM,
@@ -119,6 +149,8 @@ def test_steps_have_the_names_in_the_store() -> None:
         "install_profile",
         "begin_settings",
         "end_settings",
+        "report_usage",
+        "follow_sessions",
         "take_on_change",
         "change_sim",
         "finalize_sim",

@@ -67,3 +67,10 @@ CREATE TABLE stream_batches (
 CREATE INDEX stream_batches_by_event ON stream_batches (first_event_id, callback_sid);
 
 ALTER TABLE callback_targets ADD COLUMN stream_sid TEXT;
+
+-- What event streams have got of a session; `reported_until_us` is null if they don't follow it.
+ALTER TABLE data_sessions ADD COLUMN reported_until_us INTEGER;
+ALTER TABLE data_sessions ADD COLUMN reported_upload INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE data_sessions ADD COLUMN reported_download INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX data_sessions_followed ON data_sessions (sim_sid, seq)
+WHERE reported_until_us IS NOT NULL;
