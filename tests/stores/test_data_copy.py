@@ -199,7 +199,7 @@ def test_a_folder_of_an_earlier_version_is_equal_after_its_upgrade(
     new |= {"waiting", "order_heads", "destination_settings", "destination_states"}
     new |= {"console_sessions", "shared_links"}
     new |= {"stream_sinks", "stream_subscriptions", "stream_events", "stream_pending"}
-    new |= {"stream_batches", "callback_targets"}
+    new |= {"stream_batches", "callback_targets", "data_sessions"}
     assert {name for name in rows if rows[name] != before[name]} == {"api_keys", *new}
     copy(rich, database)
     back = DataFolder(tmp_path / "back", KEY)
