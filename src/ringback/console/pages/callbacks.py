@@ -274,6 +274,6 @@ def _in_words(visit: Visit) -> list[tuple[str, str, str]]:
 def _command(visit: Visit) -> str:
     """Return the command that gives the same list."""
     parts = ["ringback callbacks list"]
-    flags = ("status", "source", "event", "destination")
+    flags = ("status", "source", "event", "destination", "stream")
     parts += [f"--{name} {visit.asked(name)}" for name in flags if visit.asked(name)]
     return " ".join(parts)

@@ -175,6 +175,7 @@ async def test_a_batch_says_how_many_events_it_has_and_leads_to_its_stream(
     assert sids[1] in only.html
     assert sids[0] not in only.html
     assert f'<input name="stream" value="{other}"' in only.html
+    assert f"ringback callbacks list --stream {other}" in only.text
     found = await owner.open("/console/callbacks?event=connection")
     assert sids[1] in found.html
     text = await owner.open("/console/callbacks?text=nowhere")
