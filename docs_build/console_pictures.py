@@ -68,6 +68,12 @@ PICTURES: Final = {
         " is ready for each source",
         "/destinations/one?destination={refuses}&account={account}",
     ),
+    "console-streams": ConsolePicture(
+        "The page Streams: two destinations at kore with their streaming rules, each with the types"
+        " of its events, and whether it gets any",
+        "/streams?account={account}",
+        most=900,
+    ),
     "console-move": ConsolePicture(
         "The page The move: a timeline of the phases, the changes that are ahead with the receivers"
         " that would break, a hold, and which source sends to each URL on a day",
@@ -215,9 +221,10 @@ class _Server:
         """Return an answer to the account."""
         return self._call("account_sid", "auth_token", path, None)
 
-    def post(self, path: str, **form: str) -> Any:
-        """Send a form as the account."""
-        return self._call("account_sid", "auth_token", path, urlencode(form).encode())
+    def post(self, path: str, **form: str | Sequence[str]) -> Any:
+        """Send a form as the account; a parameter with several values is repeated."""
+        body = urlencode(form, doseq=True).encode()
+        return self._call("account_sid", "auth_token", path, body)
 
     def post_json(self, path: str, content: Mapping[str, object]) -> Any:
         """Send JSON as the account."""
@@ -275,6 +282,7 @@ def _story(server: _Server, browser: Browser, ready: str, refuses: str) -> Mappi
     paused = {"Destination": unreachable.removesuffix("/callbacks"), "Reason": "is being rebuilt"}
     server.post("/portal/v1/destinations/pause", **paused)
     server.send(unreachable)
+    _make_streams(server, ready)
     return {
         "account": server.dev["account_sid"],
         "delivered": delivered,
@@ -282,6 +290,21 @@ def _story(server: _Server, browser: Browser, ready: str, refuses: str) -> Mappi
         "refuses": quote(destination, safe=""),
         "token": link["token"],
     }
+
+
+def _make_streams(server: _Server, url: str) -> None:
+    """Make two event streams of kore; one of them is tested, the other one is disabled."""
+    paths = ("/portal/v1/streams/destinations", "/portal/v1/streams/rules")
+    for name, types, enabled in (
+        ("Test bench", ["attachment.rejected", "attachment.failed"], "no"),
+        ("Usage", ["data-session.updated", "data-session.ended"], "yes"),
+    ):
+        sid = server.post(paths[0], Name=name, Type="webhook", Url=url)["sid"]
+        server.post(
+            paths[1], Name=f"{name}, all", Destination=sid, EventType=types, Enabled=enabled
+        )
+    sent = server.post(f"{paths[0]}/{sid}/test")
+    _wait_until(lambda: server.get(f"/portal/v1/callbacks/{sent['sid']}")["status"] != "scheduled")
 
 
 def _is_counted(server: _Server) -> bool:

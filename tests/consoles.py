@@ -4,7 +4,7 @@ import json
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from html import unescape
 from http.cookies import SimpleCookie
 from operator import itemgetter
@@ -16,15 +16,23 @@ from urllib.parse import urlencode
 from ringback.application import ServerProcess
 from ringback.cli.dev.server import DevSeed, console_access, details_of, seed_account
 from ringback.core.accounts.account import Account, ApiKeyRole
+from ringback.core.callback_urls.callback_url import CallbackUrl
+from ringback.core.policy.source_policy import Source
+from ringback.core.streams.event_types import StreamEventType
+from ringback.core.streams.sink import SinkType
 from ringback.operations.accounts import create_account
 from ringback.operations.api_keys import create_key
 from ringback.operations.context import OperationContext
 from ringback.operations.seed_data import SeededAccount
+from ringback.operations.streams.publish import listening, publish
+from ringback.operations.streams.sinks import SinkParameters, create_sink
+from ringback.operations.streams.subscriptions import create_subscription
 from ringback.ports import Transaction
 from ringback.runtime.virtual_clock import VirtualClock
 from ringback.settings.load import load
 from ringback.settings.setting_definitions import ServerCommand
 from tests.served import asked_until, is_settled
+from tests.streams import an_event_of
 from tests.unit.api.caller import Answer, Caller
 
 T = TypeVar("T")
@@ -115,6 +123,8 @@ class ConsoleWorld:
     application: ServerProcess
     clock: VirtualClock
     seed: DevSeed
+    _events: int = 0
+    """How many events have happened."""
 
     @property
     def account(self) -> SeededAccount:
@@ -181,6 +191,62 @@ class ConsoleWorld:
             return (await self.api().get(f"/portal/v1/callbacks/{sid}")).json
 
         return await asked_until(ask, is_right)
+
+    async def stream(
+        self, url: str, *types: StreamEventType, source: Source = Source.KORE, name: str = "ours"
+    ) -> tuple[str, str]:
+        """Make a stream of these types; returns the SIDs of its sink and of its subscription."""
+        account_sid, context = self.account.account.sid, self.context()
+
+        def make(tx: Transaction) -> tuple[str, str]:
+            given = SinkParameters(name, SinkType.WEBHOOK, CallbackUrl.parse(url))
+            sink = create_sink(tx, account_sid, source, given, context)
+            subscription = create_subscription(
+                *(tx, account_sid, source, context),
+                description=f"{name}, which",
+                sink_sid=sink.sid,
+                types=[(one, None) for one in types or StreamEventType],
+            )
+            return sink.sid, subscription.sid
+
+        return await self.change(make)
+
+    async def happen(self, *types: StreamEventType, sim: int = 1, **more: Any) -> list[str]:
+        """Publish events of these types, with more data; returns their SIDs, in this order."""
+        account_sid, context, made = self.account.account.sid, self.context(), list[str]()
+        for type_ in types:
+            self._events += 1
+            event = an_event_of(
+                *(self._events, sim, type_), account_sid=account_sid, at=self.clock.now(), **more
+            )
+            made.append(event.sid)
+            await self.change(
+                lambda tx, event=event: publish(
+                    tx, event, listening(tx, account_sid, context), context
+                )
+            )
+        return made
+
+    async def batch_of(self, subscription_sid: str, *, status: str = "") -> str:
+        """Wait until a stream's newest batch has this status, or has ended; returns its SID.
+
+        The clock advances until there is one, since a batch from kore waits for more events.
+        """
+
+        async def ask() -> Any:
+            query = f"Stream={subscription_sid}"
+            answer = await self.api().get(f"/portal/v1/callbacks?{query}")
+            found = answer.json["callbacks"]
+            if not found:
+                self.clock.advance(timedelta(seconds=1))
+            return found[0] if found else None
+
+        def is_right(found: Any) -> bool:
+            return found is not None and (
+                found["status"] == status if status else is_settled(found)
+            )
+
+        return (await asked_until(ask, is_right))["sid"]
 
     def context(self) -> OperationContext:
         return self.application.api.dependencies.context()

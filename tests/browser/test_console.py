@@ -1,5 +1,6 @@
 """The console in a real browser: every page readable by everybody, and the stories of its users."""
 
+import asyncio
 import json
 import os
 import subprocess
@@ -8,7 +9,7 @@ import threading
 import time
 from base64 import b64encode
 from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -19,12 +20,17 @@ from urllib.request import urlopen
 import pytest
 
 from docs_build.chromium import a_browser
+from ringback.core.policy.source_policy import Source
+from ringback.core.streams.event_types import StreamEventType
 from ringback.receiver import ReceivedRequest as Request
 from tests.browser.reader import PageReader
 from tests.browser.test_site import NARROW, SETTLED, needs_a_browser, unreadable
+from tests.consoles import console_world
 from tests.receivers import Answering, ReceivingServer
+from tests.streams import ARN
 
 WIDE: Final = 1280
+ROLE: Final = "arn:aws:iam::111111111111:role/writer"
 
 
 @dataclass
@@ -132,8 +138,11 @@ def reading(server: DevServer, profile: Path) -> Generator[PageReader]:
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Generator[DevServer]:
     """A server whose pages all have something to show."""
-    data = tmp_path_factory.mktemp("filled")
-    with dev_server(data, "--at", "2024-10-10", "--schedule", "5s") as server, receiving() as good:
+    data, at = tmp_path_factory.mktemp("filled"), "2024-10-10"
+    with ExitStack() as stack:
+        good = stack.enter_context(receiving())
+        streamed = asyncio.run(streams_in(data, good.url, at=at))
+        server = stack.enter_context(dev_server(data, "--at", at, "--schedule", "5s"))
         with receiving(lambda _: False) as bad:
             sids = [
                 server.send(f"{good.url}hook?site=1"),
@@ -163,10 +172,26 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Generator[DevServer]:
             "job": job["sid"],
             "account": server.dev["account_sid"],
             "plan": carried_out(server),
+            **streamed,
         }
         while server.call("/portal/v1/policy/urls")["found"] < 8:  # it counts at times
             time.sleep(0.2)
         yield server
+
+
+async def streams_in(data: Path, url: str, *, at: str) -> dict[str, str]:
+    """Let events happen in a data folder before its server starts; returns the names of things."""
+    location = {"cell_id": "2087", "lac": "65", "lat": 52.5, "lon": 13.0}
+    async with console_world(data, is_dev=False, flags={"at": at}) as world:
+        _, rule = await world.stream(f"{url}events/of-all-types-and-all-meters")
+        _, twilios = await world.stream(f"{url}events", source=Source.TWILIO)
+        (event, *_) = await world.happen(*StreamEventType, location=location)
+        batch = await world.batch_of(rule)
+        await world.batch_of(twilios)
+        lake = {"Name": "lake", "Type": "kinesis", "Arn": ARN, "RoleArn": ROLE}
+        made = await world.api().post("/portal/v1/streams/destinations", lake)
+        assert made.status == 201, made.body
+    return {"event": event, "batch": batch, "rule": rule}
 
 
 def carried_out(server: DevServer) -> str:
@@ -185,6 +210,7 @@ PAGES: Final = [
     "/console/callbacks/{sid}",
     "/console/callbacks/{failed}",
     "/console/callbacks/{waits}",
+    "/console/callbacks/{batch}",
     "/console/side-by-side",
     "/console/side-by-side?callback={sid}",
     "/console/undelivered",
@@ -192,6 +218,11 @@ PAGES: Final = [
     "/console/undelivered/jobs/{job}",
     "/console/destinations",
     "/console/destinations/one?destination={destination}&account={account}",
+    "/console/streams",
+    "/console/streams?stream={rule}",
+    "/console/streams/events",
+    "/console/streams/events?sim=meter+7",
+    "/console/streams/events/{event}?account={account}",
     "/console/links",
     "/console/links?callback={sid}",
     "/console/links/{link}",

@@ -5,7 +5,7 @@ two; times are UTC; nothing is an empty string, never a dash.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from http import HTTPStatus
@@ -27,7 +27,7 @@ _WORDS: Final = {
     "ip": "Datagram",
     "command": "Command",
     "esim": "eSIM profile",
-    "connection": "Connection (event streams)",
+    "connection": "Connection events",
     TEST_EVENT: "Test event",
 }
 """Kinds of events as headings."""
@@ -293,6 +293,8 @@ def event_words(callback: Mapping[str, Any]) -> tuple[str, str]:
     """
     if callback["is_test"]:
         return _WORDS[TEST_EVENT], ""
+    if callback.get("stream_sid"):
+        return _batch_words(callback["events"])
     parameters: Mapping[str, Any] = callback["parameters"]
     status = next((str(parameters[each]) for each in _STATUSES if each in parameters), "")
     for mark, kinds in MARKS.items():
@@ -305,6 +307,38 @@ def event_words(callback: Mapping[str, Any]) -> tuple[str, str]:
         return "Destination", str(kind).partition(".")[2]
     first = next(iter(parameters.items()), None)
     return ("No parameters", "") if first is None else (str(first[0]), str(first[1])[:40])
+
+
+def _batch_words(events: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
+    """Return how many events a batch has, and their type or the number of their types."""
+    types = {short_event_type(event["type"]): None for event in events}
+    count = "Event" if len(events) == 1 else f"{len(events)} events"
+    return count, next(iter(types)) if len(types) == 1 else f"of {len(types)} types"
+
+
+def short_event_type(name: str) -> str:
+    """Return the name of a type of events without what all types of connections have in common.
+
+    >>> short_event_type("com.twilio.iot.supersim.connection.data-session.ended")
+    'data-session.ended'
+    """
+    return name.partition(".connection.")[2] or name
+
+
+def event_type_words(types: Sequence[Mapping[str, Any]]) -> list[tuple[int, list[str]]]:
+    """Return the versions of the schema that types are sent in, the latest first, with the types.
+
+    >>> event_type_words([{"type": "a.connection.b", "schema_version": 2}])
+    [(2, ['b'])]
+    """
+    versions = sorted({one["schema_version"] for one in types}, reverse=True)
+    return [
+        (
+            version,
+            [short_event_type(one["type"]) for one in types if one["schema_version"] == version],
+        )
+        for version in versions
+    ]
 
 
 def _words_of(kind: str, parameters: Mapping[str, Any]) -> str:

@@ -29,6 +29,7 @@ _FORMATS: Final = (
     formats.path_and_query,
     formats.share,
     formats.short_day,
+    formats.short_event_type,
     formats.size,
     formats.ticked,
     formats.time_tag,

@@ -57,6 +57,7 @@ PAGES: Final = (
     ConsolePage("/callbacks", "Callbacks"),
     ConsolePage("/undelivered", "Undelivered"),
     ConsolePage("/destinations", "Destinations"),
+    ConsolePage("/streams", "Streams"),
     ConsolePage("/move", "The move"),
     ConsolePage("/side-by-side", "Side by side"),
     ConsolePage("/secrets", "Secrets"),

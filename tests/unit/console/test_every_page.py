@@ -15,6 +15,7 @@ from starlette.routing import Route
 from ringback.console.pages.routes import pages_app
 from tests.consoles import ConsoleWorld, ScriptlessBrowser, console_world
 from tests.receivers import RecordingReceiver
+from tests.streams import ENDED
 
 HURT: Final = "<img src=x onerror=alert(1)><script>alert(2)</script>\"'><b>"
 """A text that would do something if a page took it for HTML."""
@@ -41,7 +42,7 @@ class Filled:
     @property
     def sent(self) -> int:
         """The number of requests for the account's own callbacks."""
-        ours = (quote(self.mark), "/discarded")
+        ours = (quote(self.mark), "/discarded", "/events")
         return sum(any(one in request.line for one in ours) for request in self.receiver.requests)
 
     def paths(self) -> Iterator[tuple[str, str]]:
@@ -93,6 +94,10 @@ async def fill(world: ConsoleWorld, receiver: RecordingReceiver, mark: str) -> F
         "/portal/v1/destinations/pause", {"Destination": "https://other.example", "Reason": mark}
     )
     assert paused.status == 200, paused.body
+    ids["sink"], ids["rule"] = await world.stream(receiver.url("/events"), ENDED, name=mark[:50])
+    network = {"friendly_name": mark, mark: mark}
+    (ids["event"],) = await world.happen(ENDED, sim_unique_name=mark, network=network)
+    ids["batch"] = await world.batch_of(ids["rule"])
     ids["account"] = world.account.account.sid
     return Filled(world, receiver, mark, ids)
 
@@ -254,6 +259,10 @@ def every_field(filled: Filled) -> dict[str, str]:
         "scenario": "normal",
         "prefix": "https://a.example/",
         "phase": "before",
+        "kind": "webhook",
+        "url": filled.receiver.url("/elsewhere"),
+        "sink": filled.ids["sink"],
+        "type.data-session.started": "1",
         "Kind": "replay",
         "Since": "2020-01-01T00:00:00Z",
     }
@@ -263,7 +272,8 @@ async def state_of(filled: Filled) -> list[object]:
     """Return what the account has, without what only says when something was used."""
     api = filled.world.api()
     found = list[object]()
-    for path in ("callbacks", "keys", "links", "jobs", "destinations", "audit", "policy"):
+    paths = ("callbacks", "keys", "links", "jobs", "destinations", "streams", "audit", "policy")
+    for path in paths:
         answer = (await api.get(f"/portal/v1/{path}")).body.decode()
         changing = (
             r'"(date_last_used|seconds_left|date|counted|date_updated)":("[^"]*"|[0-9.]+|null)'

@@ -211,7 +211,7 @@ def read_shared_filters(
         destination=_read_destination(parameters),
         event=parameters.meaning("Event", {kind: kind for kind in EVENT_KINDS}),
         sim_sid=_read_sim(parameters),
-        stream_sid=_read_stream(parameters),
+        stream_sid=read_stream_sid(parameters),
         text=read_text(parameters),
     )
 
@@ -236,7 +236,8 @@ def _read_sim(parameters: RequestParameters) -> str | None:
     )
 
 
-def _read_stream(parameters: RequestParameters) -> str | None:
+def read_stream_sid(parameters: RequestParameters) -> str | None:
+    """Return the SID in the parameter `Stream`, or None; raises InvalidParameter."""
     sid = parameters.text("Stream")
     kinds = (SidKind.STREAM_SUBSCRIPTION, SidKind.STREAM_SINK)
     if sid is None or any(is_sid(sid, kind) for kind in kinds):

@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar
 from ringback.api.endpoint_group import ApiRequest, EndpointGroup
 from ringback.api.operation_definition import ApiOperation, OperationParameter
 from ringback.api.portal.callback_json import show_callback
-from ringback.api.portal.callbacks import OF_SOURCE
+from ringback.api.portal.callbacks import OF_SOURCE, read_stream_sid
 from ringback.api.portal.stream_rules import (
     EVENT_TYPES,
     STREAMS,
@@ -19,6 +19,7 @@ from ringback.api.schema_pieces import (
     FLAG,
     INSTANT,
     SOURCE,
+    STREAM_SID,
     TEXT,
     list_of,
     number,
@@ -170,6 +171,11 @@ EVENT_BATCHES: Final = CustomJsonSerializer(
         },
     ),
 )
+_STREAM: Final = OperationParameter(
+    "Stream",
+    STREAM_SID,
+    "Only the stream with this SID, of a sink or of one of its subscriptions; none if it is gone.",
+)
 _SIM: Final = OperationParameter(
     "SimSid", sid_of(SidKind.SIM), "Only events about the SIM with this SID."
 )
@@ -239,7 +245,10 @@ class StreamEndpoints(EndpointGroup):
                 "List the event streams of both sources, newest first: each sink (at KORE, a"
                 " destination) with its subscriptions (streaming rules), and how they are.",
                 self._list,
-                takes=(OF_SOURCE._replace(schema=one_of(Source), meaning="Only its streams."),),
+                takes=(
+                    OF_SOURCE._replace(schema=one_of(Source), meaning="Only its streams."),
+                    _STREAM,
+                ),
             ),
             events.lists_for(
                 "List the events of event streams, newest first. An event is kept as long as a"
@@ -257,11 +266,15 @@ class StreamEndpoints(EndpointGroup):
 
     def _list(self, call: ApiRequest) -> _Listing[StreamOverview]:
         source, context = call.given.choice("Source", Source), self._dependencies.context()
+        stream_sid = read_stream_sid(call.given)
 
         def page(
             tx: Transaction, account_sid: str, window: PageWindow
         ) -> RecordPage[StreamOverview]:
-            found = tx.streams.sinks.page(account_sid, {"source": source}, window)
+            which: dict[str, str | None] = {"source": source}
+            if stream_sid is not None:
+                which["sid"] = _sink_sid(tx, stream_sid)
+            found = tx.streams.sinks.page(account_sid, which, window)
             overviews = [_overview(tx, sink, context) for sink in found]
             return RecordPage(overviews, found.stopped_at)
 
@@ -305,6 +318,12 @@ class StreamEndpoints(EndpointGroup):
             "batches": [show_callback(one) for one in found.batches],
             "has_more": found.has_more,
         }
+
+
+def _sink_sid(tx: Transaction, stream_sid: str) -> str:
+    """Return the SID of the sink of a stream, whoever it belongs to."""
+    subscription = tx.streams.subscriptions.get(stream_sid)
+    return stream_sid if subscription is None else subscription.sink_sid
 
 
 def _overview(tx: Transaction, sink: StreamSink, context: OperationContext) -> StreamOverview:

@@ -122,6 +122,8 @@ def _page_of_subject(visit: Visit, entry: JsonObject) -> str | None:
         return f"{PATH}/accounts/{subject}" if visit.is_operator else None
     if subject.startswith(("whs_", SidKind.API_KEY)) and entry["account_sid"]:
         return f"{PATH}/secrets{of_account}"
+    if subject.startswith((SidKind.STREAM_SINK, SidKind.STREAM_SUBSCRIPTION)):
+        return f"{PATH}/streams?stream={subject}" + of_account.replace("?", "&")
     return f"{PATH}/move" if subject == "policy" else None
 
 

@@ -158,6 +158,8 @@ def _curl(attempts: Sequence[JsonObject]) -> str | None:
     if not sent:
         return None
     last = sent[-1]
+    if not last["url"].startswith(("http://", "https://")):
+        return None  # It goes to a Kinesis stream.
     return curl_command(**{name: last[name] for name in ("method", "url", "headers", "body")})
 
 

@@ -43,7 +43,9 @@ _BARS: Final[Mapping[str, tuple[str, timedelta, int]]] = {
     "week": ("hour", timedelta(hours=1), 168),
 }
 _TOKEN: Final = re.compile(r"RQ[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-FILTERS: Final = ("text", "status", "source", "event", "destination", "since", "from", "to", "url")
+FILTERS: Final = (
+    *("text", "status", "source", "event", "destination", "since", "from", "to", "url", "stream"),
+)
 
 
 async def show(visit: Visit) -> Response:
@@ -99,6 +101,7 @@ def filters_of(visit: Visit) -> dict[str, str | None]:
         "Event": visit.asked("event") or None,
         "Destination": visit.asked("destination") or None,
         "UrlPrefix": visit.asked("url") or None,
+        "Stream": visit.asked("stream") or None,
         "SimSid": text if is_sim else None,
         "IdempotencyToken": text if is_token else None,
         "Text": text if text and not is_sim and not is_token else None,
@@ -255,6 +258,7 @@ def _in_words(visit: Visit) -> list[tuple[str, str, str]]:
     """Return each filter that is set: its name, its value, and the URL of the list without it."""
     names = {"text": "has the text", "status": "is", "source": "comes from", "event": "reports"}
     names |= {"destination": "goes to", "since": "was created in the", "url": "goes to a URL below"}
+    names["stream"] = "is of the stream"
     spans = {name: words for name, (words, _) in SPANS.items()}
     return [
         (
@@ -270,6 +274,6 @@ def _in_words(visit: Visit) -> list[tuple[str, str, str]]:
 def _command(visit: Visit) -> str:
     """Return the command that gives the same list."""
     parts = ["ringback callbacks list"]
-    flags = ("status", "source", "event", "destination")
+    flags = ("status", "source", "event", "destination", "stream")
     parts += [f"--{name} {visit.asked(name)}" for name in flags if visit.asked(name)]
     return " ".join(parts)

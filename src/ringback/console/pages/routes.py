@@ -31,6 +31,8 @@ from ringback.console.pages import (
     secrets,
     shared_link,
     side_by_side,
+    stream_events,
+    streams,
     undelivered,
 )
 from ringback.console.rendering import render_page
@@ -65,6 +67,8 @@ _PAGES: Final[PageHandlers] = {
     **undelivered.PAGES,
     **destinations.PAGES,
     **destination.PAGES,
+    **streams.PAGES,
+    **stream_events.PAGES,
     **links.PAGES,
     **secrets.PAGES,
     **accounts.PAGES,

@@ -161,3 +161,14 @@ def test_long_values_and_structures_are_text() -> None:
         ChangedField("name", "deploy", None)
     ]
     assert list(changed_fields(None, None)) == []
+
+
+async def test_a_change_of_an_event_stream_leads_to_the_stream(world: ConsoleWorld) -> None:
+    sink, rule = await world.stream("http://127.0.0.1:9/in")
+    account = world.account.account.sid
+    owners, operators = [
+        await browser.open(HISTORY) for browser in (await world.owner(), await world.operator())
+    ]
+    for sid in (sink, rule):
+        assert f'href="/console/streams?stream={sid}"' in owners.html
+        assert f'href="/console/streams?stream={sid}&amp;account={account}"' in operators.html

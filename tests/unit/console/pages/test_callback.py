@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from ringback.core.policy.source_policy import Source
 from ringback.core.sids import SidKind
 from tests.consoles import ConsoleWorld, console_world
 from tests.receivers import ReceivedRequest, RecordingReceiver, Reply, status_reply
+from tests.streams import ENDED, sim_sid
 
 
 @pytest.mark.parametrize(
@@ -183,3 +185,74 @@ async def test_the_request_is_shown_as_a_command_and_its_signature_is_verified(
     assert f"-H 'X-Twilio-Signature: {signature}'" in page.text
     verified = await owner.do(f"{url}/verify")
     assert "The signature of attempt 1, in X-Twilio-Signature, is right" in verified.text
+
+
+# ---- batches of event streams --------------------------------------------------------------------
+
+
+async def test_a_batch_shows_its_events_and_its_stream(
+    world: ConsoleWorld, receiver: RecordingReceiver
+) -> None:
+    _, rule = await world.stream(receiver.url("/in"))
+    events = await world.happen(ENDED, ENDED, sim=7)
+    sid = await world.batch_of(rule)
+    page = await (await world.owner()).open(f"/console/callbacks/{sid}")
+    assert "<h1>2 events data-session.ended" in page.html
+    assert "<dt>Stream</dt>" in page.html
+    assert f'<a href="/console/streams?stream={rule}"><code>{rule}</code></a>' in page.html
+    for event in events:
+        link = f'<a href="/console/streams/events/{event}"><code>{event}</code></a>'
+        assert page.html.count(link) == 1
+    assert page.html.count(f"<code>{sim_sid(7)}</code>") == 2
+    assert ">Parameters<" not in page.html
+    assert f'<span class="name">Stream decides</span> {rule} is a stream of kore' in page.html
+    assert "in each round up to 3 more attempts, after about 2 s, 10 s and 50 s" in page.text
+    assert receiver.requests[0].body.decode() in page.text.replace("<wbr>", "")
+
+
+async def test_a_batch_that_is_refused_has_the_codes_of_event_streams(tmp_path: Path) -> None:
+    async with (
+        console_world(tmp_path, flags={"at": "2024-10-20"}) as world,
+        RecordingReceiver(answer=lambda _: status_reply(410)) as receiver,
+    ):
+        _, subscription = await world.stream(receiver.url("/in"), source=Source.TWILIO)
+        await world.happen(ENDED)
+        sid = await world.batch_of(subscription)
+        owner = await world.owner()
+        page = await owner.open(f"/console/callbacks/{sid}")
+        assert "Why twilio" in page.text
+        assert "error <code>91305</code>" in page.html
+        assert "410" in page.text
+        assert "It has the same events, with the same ids" in page.text
+        replayed = await owner.do(f"/console/callbacks/{sid}/replay", as_other="yes")
+        assert "This new callback from kore repeats the one before" in replayed.text
+        assert "Event data-session.ended" in replayed.text
+        verified = await owner.do(f"/console/callbacks/{sid}/verify")
+        assert "The signature of attempt 1, in X-Twilio-Signature, is right" in verified.text
+
+
+async def test_a_test_event_of_a_stream_shows_what_it_is(
+    world: ConsoleWorld, receiver: RecordingReceiver
+) -> None:
+    sink, _ = await world.stream(receiver.url("/in"))
+    owner = await world.owner()
+    await owner.do(f"/console/streams/destinations/{sink}/test")
+    answer = await world.api().get(f"/portal/v1/callbacks?Stream={sink}")
+    page = await owner.open(f"/console/callbacks/{answer.json['callbacks'][0]['sid']}")
+    assert "<h1>Test event <span" in page.html
+    assert '<th scope="row">com.kore.eventstreams.test.event</th>' in page.html
+    assert "/console/streams/events/" not in page.html.partition("<main")[2]
+    assert "A test event comes from kore alone." in page.text
+    assert f'<a href="/console/streams?stream={sink}">' in page.html
+
+
+async def test_the_operator_is_led_to_the_stream_and_the_event_of_the_account(
+    world: ConsoleWorld, receiver: RecordingReceiver
+) -> None:
+    _, rule = await world.stream(receiver.url("/in"))
+    (event,) = await world.happen(ENDED)
+    sid = await world.batch_of(rule)
+    page = await (await world.operator()).open(f"/console/callbacks/{sid}")
+    account = world.account.account.sid
+    assert f'href="/console/streams/events/{event}?account={account}"' in page.html
+    assert f'href="/console/streams?stream={rule}&amp;account={account}"' in page.html

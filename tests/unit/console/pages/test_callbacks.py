@@ -2,9 +2,11 @@
 
 from datetime import timedelta
 
+from ringback.console.formats import event_words
 from ringback.core.sids import SidKind
 from tests.consoles import START, ConsoleWorld
 from tests.receivers import RecordingReceiver
+from tests.streams import ENDED, STARTED
 
 LIST = "/console/callbacks"
 
@@ -155,3 +157,34 @@ async def test_the_account_that_an_operator_looks_at_is_kept(world: ConsoleWorld
         filters = page.html.partition('class="fields"')[2].partition("</form>")[0]
         assert f'<input type="hidden" name="account" value="{sid}">' in filters, path
     assert "account=" not in (await operator.open("/console/undelivered")).html
+
+
+async def test_a_batch_says_how_many_events_it_has_and_leads_to_its_stream(
+    world: ConsoleWorld, receiver: RecordingReceiver
+) -> None:
+    _, rule = await world.stream(receiver.url("/in"))
+    _, other = await world.stream(receiver.url("/other"), STARTED)
+    await world.happen(ENDED, ENDED, STARTED)
+    sids = [await world.batch_of(sid) for sid in (rule, other)]
+    owner = await world.owner()
+    page = await owner.open("/console/callbacks")
+    assert "2 events <span>data-session.ended</span></a>" in page.html
+    assert "Event <span>data-session.started</span></a>" in page.html
+    assert f'<a class="small" href="/console/streams?stream={rule}">stream</a>' in page.html
+    only = await owner.open(f"/console/callbacks?stream={other}")
+    assert sids[1] in only.html
+    assert sids[0] not in only.html
+    assert f'<input name="stream" value="{other}"' in only.html
+    assert f"ringback callbacks list --stream {other}" in only.text
+    found = await owner.open("/console/callbacks?event=connection")
+    assert sids[1] in found.html
+    text = await owner.open("/console/callbacks?text=nowhere")
+    assert '<a href="/console/streams/events">Events</a> lists those' in text.html
+    nothing = await owner.open(f"/console/callbacks?stream=DF{'0' * 32}")
+    assert f"is of the stream <b>DF{'0' * 32}</b>" in nothing.html
+
+
+def test_several_types_are_counted() -> None:
+    types = [{"type": f"com.twilio.iot.supersim.connection.{name}"} for name in ("a", "b", "b")]
+    batch = {"is_test": False, "stream_sid": "DF1", "events": types}
+    assert event_words(batch) == ("3 events", "of 2 types")

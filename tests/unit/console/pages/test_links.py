@@ -10,6 +10,7 @@ from ringback.core.accounts.account import AccountStatus
 from ringback.operations.accounts import set_status
 from tests.consoles import ConsoleWorld, ScriptlessBrowser, ShownPage
 from tests.receivers import RecordingReceiver
+from tests.streams import ENDED
 
 LINKS = "/console/links"
 
@@ -80,6 +81,19 @@ async def test_it_shows_exactly_this_callback_to_somebody_without_a_session(
     assert links_in(shown) == {"#main", path}
     assert "<form" not in shown.html
     assert not browser.cookies
+
+
+async def test_a_link_to_a_batch_shows_its_events_and_leads_nowhere(
+    world: ConsoleWorld, receiver: RecordingReceiver
+) -> None:
+    _, rule = await world.stream(receiver.url("/in"))
+    (event,) = await world.happen(ENDED)
+    path = await make(await world.owner(), callback=await world.batch_of(rule))
+    shown = await world.browser().open(path)
+    assert shown.status == 200
+    assert f"<code>{event}</code>" in shown.html
+    assert f"<code>{rule}</code>" in shown.html
+    assert links_in(shown) == {"#main", path}
 
 
 async def test_its_parts_are_refreshed_like_those_of_the_page(

@@ -2,6 +2,7 @@
 
 from tests.consoles import ConsoleWorld
 from tests.receivers import RecordingReceiver
+from tests.streams import ENDED
 
 PAGE = "/console/side-by-side"
 
@@ -43,3 +44,17 @@ async def test_without_a_callback_the_notice_s_example_is_compared(world: Consol
     assert "signed with made-up secrets" in page.text
     assert "Kore-Signature" in page.text
     assert "ringback diff --example" in page.text
+
+
+async def test_a_batch_is_compared_with_the_same_events_of_the_other_source(
+    world: ConsoleWorld, receiver: RecordingReceiver
+) -> None:
+    _, rule = await world.stream(receiver.url("/in"))
+    (event,) = await world.happen(ENDED)
+    sid = await world.batch_of(rule)
+    page = await (await world.owner()).open(f"/console/side-by-side?callback={sid}")
+    assert "request is computed with the same events, and was not sent" in page.text
+    text = page.text.replace("<wbr>", "")
+    assert f'"source":"/v1/SuperSim/ConnectionEvents/{event}"' in text
+    assert '"source":"kore-events"' in text
+    assert "bodySHA256" in text

@@ -3,11 +3,14 @@
 import re
 from collections.abc import AsyncGenerator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
-from tests.consoles import ConsoleWorld, ScriptlessBrowser
+from ringback.core.policy.source_policy import Source
+from tests.consoles import ConsoleWorld, ScriptlessBrowser, console_world
 from tests.receivers import RecordingReceiver, status_reply
+from tests.streams import ENDED
 
 PAGE = "/console/undelivered"
 
@@ -154,3 +157,23 @@ async def test_another_account_can_neither_see_nor_replay_them(
     theirs = (await owner.send(f"{PAGE}/replay", **form)).leads_to
     assert (await stranger.open(theirs)).status == 404
     assert len(refusing.requests) <= before + 3
+
+
+async def test_batches_of_event_streams_are_replayed_with_all_else(
+    tmp_path: Path, refusing: RecordingReceiver
+) -> None:
+    async with console_world(tmp_path, flags={"at": "2024-10-20"}) as world:
+        _, subscription = await world.stream(refusing.url("/in"), source=Source.TWILIO)
+        await world.happen(ENDED)
+        assert await world.batch_of(subscription, status="failed")
+        world.clock.advance(timedelta(seconds=1))
+        owner = await world.owner()
+        page = await owner.open(PAGE)
+        assert "All 1 that match" in page.text
+        text, form = await previewed(owner, f"group={keys_in(page.html)[0]}&as_other=yes")
+        assert "Replay 1 callback?" in text
+        assert "keep the ids by which it can know them" in text
+        assert len(refusing.requests) == 1
+        await owner.do(f"{PAGE}/replay", **form)
+        await refusing.wait_for(2)
+    assert any(line.startswith("Kore-Signature") for line in refusing.requests[1].headers)
