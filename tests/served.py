@@ -123,12 +123,19 @@ async def in_this_process(*words: str, **variables: str) -> Result:
 
 @asynccontextmanager
 async def served(
-    data: Path, *flags: str, command: tuple[str, ...] = DEV, log: IO[bytes] | None = None
+    data: Path,
+    *flags: str,
+    command: tuple[str, ...] = DEV,
+    log: IO[bytes] | None = None,
+    within: float | None = 20,
 ) -> AsyncGenerator[Served]:
-    """Run a server on this data folder and a free port; `log` is the file for its log, if any."""
+    """Run a server on this data folder and a free port; `log` is the file for its log, if any.
+
+    What is done with it has to end `within` these seconds.
+    """
     process = Forked((*command, *USUAL, str(data), *flags), log)
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(within):
             yield Served(process, json.loads(await process.first_line()))
     finally:
         if process.returncode is None:

@@ -1,0 +1,264 @@
+"""A fleet's day with streams to two webhooks and to Kinesis, while the server is killed.
+
+Whatever was made arrives everywhere, in order within a SIM, with the same bytes and tokens in each
+repetition. The device's clock is advanced, so a day takes minutes.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from http.client import HTTPException
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import botocore.session
+import pytest
+from moto.server import ThreadedMotoServer
+
+from ringback.core.streams.event_types import StreamEventType
+from ringback.data_folder import DATA_FILE
+from tests.fake_kinesis import OWN_KEY, OWN_SECRET, use_own_credentials
+from tests.receivers import OK, HttpReceiver, ReceivedRequest
+from tests.served import Served, served
+
+T = StreamEventType
+STREAM = "killed"
+ARN = f"arn:aws:kinesis:us-east-1:123456789012:stream/{STREAM}"
+ROLE = "arn:aws:iam::123456789012:role/ringback"
+USAGE = ("data_upload", "data_download", "data_total")
+
+
+@dataclass
+class SimReports:
+    """What was reported of a SIM so far; each event is checked against those before."""
+
+    sessions: int = 0
+    is_running: bool = False
+    until: str = ""
+    sums: dict[str, int] = field(default_factory=dict[str, int])
+    in_all: int = 0
+
+    def take(self, data: dict[str, Any]) -> None:
+        kind = data["event_type"]
+        if kind == T.ATTACHMENT_ACCEPTED:
+            return
+        if kind == T.SESSION_STARTED:
+            assert not self.is_running
+            self.is_running, self.until = True, data["data_session_start_time"]
+            self.sums = dict.fromkeys(USAGE, 0)
+            return
+        assert kind in (T.SESSION_UPDATED, T.SESSION_ENDED), data
+        if not self.is_running and not self.sessions:
+            return  # the session began before anybody had subscribed
+        assert self.is_running, data
+        assert data["data_session_update_start_time"] == self.until
+        self.until = data["data_session_update_end_time"]
+        for name in USAGE:
+            self.sums[name] += data[name]
+            assert self.sums[name] == data[f"data_session_{name}"]
+        self.in_all += data["data_total"]
+        if kind == T.SESSION_ENDED:
+            assert data["data_session_end_time"] == self.until
+            self.is_running, self.sessions = False, self.sessions + 1
+
+
+@dataclass
+class Arrivals:
+    """The events that have arrived at one place, in the order in which each arrived first."""
+
+    events: dict[str, bytes] = field(default_factory=dict[str, bytes])
+    """The hash of each event's data, by its SID."""
+    sims: dict[str, SimReports] = field(default_factory=dict[str, SimReports])
+    wrong: list[str] = field(default_factory=list[str])
+
+    def take(self, events: Iterable[dict[str, Any]]) -> None:
+        for event in events:
+            data = event["data"]
+            digest = hashlib.blake2b(json.dumps(data).encode(), digest_size=8).digest()
+            before = self.events.setdefault(event["id"], digest)
+            if before != digest:
+                self.wrong.append(f"{event['id']} came with other data")
+            if before is digest:
+                try:
+                    self.sims.setdefault(data["sim_sid"], SimReports()).take(data)
+                except AssertionError as failed:
+                    self.wrong.append(f"{data}: {failed}")
+
+
+class Webhook(HttpReceiver):
+    """Takes batches: a token always comes with the same bytes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.arrivals = Arrivals()
+        self.batches = dict[str, bytes]()
+        self.repeated = 0
+
+    async def receive(self, request: ReceivedRequest) -> bytes:
+        received = request.parsed()
+        (token,) = (value for name, value in received.headers if name.endswith("Idempotency-Token"))
+        digest = hashlib.blake2b(request.line.encode() + request.body, digest_size=8).digest()
+        before = self.batches.setdefault(token, digest)
+        if before is digest:
+            self.arrivals.take(json.loads(request.body))
+        elif before == digest:
+            self.repeated += 1
+        else:
+            self.arrivals.wrong.append(f"{token} came with other bytes")
+        return OK
+
+
+@pytest.fixture
+def moto(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A client of moto's Kinesis, with one stream."""
+    use_own_credentials(monkeypatch)
+    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    client = botocore.session.Session().create_client(
+        "kinesis",
+        "us-east-1",
+        endpoint_url=f"http://{host}:{port}",
+        aws_access_key_id=OWN_KEY,
+        aws_secret_access_key=OWN_SECRET,
+    )
+    client.create_stream(StreamName=STREAM, ShardCount=1)
+    yield client
+    server.stop()
+
+
+def records_in(client: Any) -> Iterator[dict[str, Any]]:
+    """Yield the events in the stream, in their order."""
+    iterator = client.get_shard_iterator(
+        StreamName=STREAM, ShardId="shardId-000000000000", ShardIteratorType="TRIM_HORIZON"
+    )["ShardIterator"]
+    while True:
+        page = client.get_records(ShardIterator=iterator)
+        if not page["Records"]:
+            return
+        for one in page["Records"]:
+            event = json.loads(one["Data"])
+            assert one["PartitionKey"] == event["data"]["sim_sid"]
+            yield event
+        iterator = page["NextShardIterator"]
+
+
+async def add_streams(dev: Served, twilio: Webhook, kore: Webhook) -> None:
+    """Subscribe a webhook of each source, and the Kinesis stream, to everything."""
+    types = {"Types": json.dumps({"type": T.SESSION_STARTED})}
+    webhook = {"destination": twilio.url("/events"), "method": "POST", "batch_events": True}
+    kinesis = {"arn": ARN, "role_arn": ROLE, "external_id": "only us"}
+    for kind, configuration in (("webhook", webhook), ("kinesis", kinesis)):
+        form = {"Description": kind, "SinkType": kind}
+        sink = await dev.post(
+            "/events/v1/Sinks", **form, SinkConfiguration=json.dumps(configuration)
+        )
+        assert sink.status == 201, sink.body
+        made = await dev.post(
+            "/events/v1/Subscriptions", Description=kind, SinkSid=sink.body["sid"], **types
+        )
+        assert made.status == 201, made.body
+        for other in [one for one in T if one is not T.SESSION_STARTED]:
+            path = f"/events/v1/Subscriptions/{made.body['sid']}/SubscribedEvents"
+            assert (await dev.post(path, Type=other)).status == 201
+    destination = await dev.post(
+        "/portal/v1/streams/destinations", Name="ours", Type="webhook", Url=kore.url("/events")
+    )
+    assert destination.status == 201, destination.body
+    names = [("EventType", one) for one in T]
+    body = "&".join(f"{name}={value}" for name, value in names)
+    rule = f"Name=all&Destination={destination.body['sid']}&{body}".encode()
+    made = await dev.call("POST", "/portal/v1/streams/rules", body=rule)
+    assert made.status == 201, made.body
+
+
+async def add_sims(dev: Served, count: int) -> list[str]:
+    """Register and activate SIMs; return their SIDs."""
+    (fleet,) = (await dev.get("/v1/Fleets")).body["fleets"]
+    some = asyncio.Semaphore(8)
+
+    async def add(number: int) -> str:
+        async with some:
+            card = {"Iccid": f"8988307{number:013}", "RegistrationCode": "H3LL0W0RLD"}
+            sid: str = (await dev.post("/v1/Sims", **card)).body["sid"]
+            updated = await dev.post(f"/v1/Sims/{sid}", Status="active", Fleet=fleet["sid"])
+            assert updated.status == 202, updated.body
+            return sid
+
+    return list(await asyncio.gather(*map(add, range(count))))
+
+
+async def advance(dev: Served, minutes: int, step: int) -> int:
+    """Advance the clock until that many minutes have passed or the server dies; return how many."""
+    passed = 0
+    with contextlib.suppress(OSError, HTTPException, ValueError):
+        while passed < minutes:
+            answer = await dev.post("/portal/v1/clock", Advance=f"{step}m")
+            assert answer.status == 200, answer.body
+            passed += step
+    return passed
+
+
+def made_in(folder: Path) -> tuple[int, int]:
+    """Return how many events were made, and how many wait for a subscriber."""
+    with contextlib.closing(sqlite3.connect(folder / DATA_FILE)) as connection:
+        counts: tuple[int, int] = connection.execute(
+            "SELECT (SELECT count(*) FROM stream_events), (SELECT count(*) FROM stream_pending)"
+        ).fetchone()
+        return counts
+
+
+@pytest.mark.parametrize(
+    ("sims", "minutes", "kills"),
+    [
+        pytest.param(6, 72, 2, id="some"),
+        pytest.param(1000, 24 * 60, 10, id="a fleet", marks=pytest.mark.long),
+    ],
+)
+@pytest.mark.timeout(900)
+async def test_each_event_arrives_everywhere_although_the_server_is_killed(
+    sims: int, minutes: int, kills: int, moto: Any, tmp_path: Path
+) -> None:
+    random, passed, step = Random(sims), 0, 6
+    flags = ("--phase", "before", "--update-takes", "10ms", "--data-per-day", "3")
+    flags = (*flags, "--kinesis-endpoint", moto.meta.endpoint_url)
+    async with Webhook() as twilio, Webhook() as kore:
+        async with served(tmp_path, *flags, within=None) as dev:
+            await add_streams(dev, twilio, kore)
+            sids = await add_sims(dev, sims)
+            await advance(dev, 1, 1)
+            await dev.kill()
+        for kill in range(kills + 1):
+            async with served(tmp_path, *flags, within=None) as dev:
+                left = minutes - passed
+                if kill == kills:
+                    passed += await advance(dev, left, step)
+                    for sid in sids:
+                        detached = await dev.post(f"/portal/v1/devices/{sid}/detach")
+                        assert detached.status in (200, 201, 204), detached.body
+                    await advance(dev, 10, 5)
+                    await dev.stop()
+                    break
+                going = asyncio.create_task(advance(dev, left // (kills + 1 - kill), step))
+                await asyncio.sleep(random.uniform(0.1, 0.5 + sims / 100))
+                await dev.kill()
+                passed += await going
+        assert passed >= minutes - kills * step
+        made, waiting = made_in(tmp_path)
+        stream = Arrivals()
+        stream.take(records_in(moto))
+        places = twilio.arrivals, kore.arrivals, stream
+        assert [one.wrong[:3] for one in places] == [[], [], []]
+        assert (made, waiting) == (len(kore.arrivals.events), 0)
+        assert kore.arrivals.events == twilio.arrivals.events == stream.events
+        for arrivals in places:
+            ended = {sid: arrivals.sims[sid] for sid in sids}
+            assert all(one.sessions == 1 and not one.is_running for one in ended.values())
+            assert ended == {sid: kore.arrivals.sims[sid] for sid in sids}
+        updates = made / (sims + 1)
+        assert updates > minutes / step, "each SIM has reported every six minutes"
