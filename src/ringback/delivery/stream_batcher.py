@@ -19,7 +19,7 @@ from typing import Final
 from ringback.core.callbacks.callback import CallbackRecord, StreamBatch
 from ringback.core.callbacks.create_callback import CALLBACK_BYTES, compose_stream
 from ringback.core.policy.source_policy import Source
-from ringback.core.streams.batch_plan import BatchRules, PendingEvent, plan_batches
+from ringback.core.streams.batch_plan import BatchRules, PendingEvent, WaitingTimes, plan_batches
 from ringback.core.streams.event_references import (
     EventReference,
     body_of_references,
@@ -36,8 +36,6 @@ from ringback.runtime.wakeup import Wakeup
 
 _READ_AT_ONCE: Final = 1000
 """How many waiting events one transaction looks at."""
-_IN_FLIGHT: Final = 64
-"""The most batches of a subscription whose first attempts have not ended."""
 _LOOK: Final = timedelta(seconds=5)
 """How often to look for events of other processes, in case an announcement got lost."""
 
@@ -50,8 +48,8 @@ class _Stream:
     """The number of the lease on the shard: with another one, others may have sent meanwhile."""
     busy: dict[str, Collection[str]]
     """The SIMs of each batch whose first attempt has not ended, by the batch's SID."""
-    since: datetime | None = None
-    """Since when events wait for a batch to become full; None if none waits."""
+    times: WaitingTimes = WaitingTimes()
+    """Since when events wait for a batch to become full."""
 
 
 @dataclass(eq=False, kw_only=True)
@@ -84,8 +82,8 @@ class StreamBatcher:
 
     def next_due(self) -> datetime | None:
         """Return when the next batch is sent although it is not full; None if none waits."""
-        waits = [one.since for one in self._streams.values() if one.since is not None]
-        return min(waits) + self.settings.kore_wait if waits else None
+        first = min(filter(None, (one.times.first for one in self._streams.values())), default=None)
+        return first and first + self.settings.kore_wait
 
     def tell(self, subscription_sids: Collection[str]) -> None:
         """Note that events wait for these subscriptions."""
@@ -130,7 +128,7 @@ class StreamBatcher:
                 times = filter(None, (due, self._next_look))
                 await self._wakeup.wait(min(times, default=None))
             if due is not None and due <= self.clock.now():
-                self._told.update(sid for sid, one in self._streams.items() if one.since)
+                self._told.update(sid for sid, one in self._streams.items() if one.times.first)
 
     async def _waited_for(self) -> Collection[str]:
         return await self.store.read(lambda tx: tx.streams.events.waited_for())
@@ -160,37 +158,36 @@ class StreamBatcher:
             stream = _Stream(lease, dict(tx.streams.events.unattempted(lane, sid)))
         now, rules = self.clock.now(), BatchRules.of(sink, self.settings.kore_wait)
         pending = tx.streams.events.pending(sid, limit=_READ_AT_ONCE)
-        is_time_over = stream.since is not None and stream.since + rules.wait <= now
-        busy = {sim for sims in stream.busy.values() for sim in sims}
+        times = WaitingTimes()
+        if rules.wait and pending:
+            times = stream.times.at(now, pending[-1].number, rules.wait)
         batches = plan_batches(
             pending,
             rules,
-            busy=busy,
-            most=max(_IN_FLIGHT - len(stream.busy), 0),
-            is_time_over=is_time_over,
+            busy={sim for sims in stream.busy.values() for sim in sims},
+            most=max(rules.in_flight - len(stream.busy), 0),
+            overdue=times.overdue,
         )
         made = [self._batch(tx, subscription, sink, events, now) for events in batches]
         for events in batches:
             tx.streams.events.take(sid, [event.number for event in events])
-            busy.update(event.sim_sid for event in events)
-        since = None
-        if rules.wait and not is_time_over and any(one.sim_sid not in busy for one in pending):
-            since = stream.since or now
+        if sum(map(len, batches)) == len(pending):
+            times = times._replace(seen=())
         # Registered first, so that no attempt ends before its SIMs are busy.
         sims = {
             batch.sid: {event.sim_sid for event in events}
             for batch, events in zip(made, batches, strict=True)
         }
-        tx.on_commit(partial(self._made, sid, stream, sims, since))
+        tx.on_commit(partial(self._made, sid, stream, sims, times))
         for batch in made:
             self.queue.take(tx, batch)
         return bool(batches) and len(pending) == _READ_AT_ONCE
 
     def _made(
-        self, sid: str, stream: _Stream, sims: Mapping[str, Collection[str]], since: datetime | None
+        self, sid: str, stream: _Stream, sims: Mapping[str, Collection[str]], times: WaitingTimes
     ) -> None:
         stream.busy.update(sims)
-        stream.since = since
+        stream.times = times
         self._streams[sid] = stream
 
     def _batch(

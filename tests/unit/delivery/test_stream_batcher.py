@@ -119,6 +119,19 @@ async def test_a_batch_from_kore_has_one_type_and_waits_a_second_for_more(store:
     assert "Kore-Signature" in dict(one.headers)
 
 
+async def test_an_event_waits_a_second_at_most_also_if_its_sim_was_busy(store: Store) -> None:
+    await begin(store, Source.KORE)
+    receiver = Receiver()
+    bench = bench_with(store, receiver)
+    events = an_event_of(1), an_event_of(2, type_=UPDATED), an_event_of(3, type_=ENDED)
+    async with running(bench.delivery.run):
+        await store.transact(publish(bench, *events))
+        await quiet()
+        bench.clock.advance(SECOND)
+        await quiet()
+    assert receiver.batches == [["1"], ["2"], ["3"]]
+
+
 async def test_a_full_batch_does_not_wait(store: Store) -> None:
     await begin(store, Source.KORE)
     receiver = Receiver()

@@ -8,7 +8,7 @@ of them is being sent for the first time, no later event of that SIM is in anoth
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final, NamedTuple, Self
 
 from ringback.core.policy.source_policy import Source
@@ -21,7 +21,9 @@ _LARGEST_OF_TWILIO: Final = 64_000
 """The most characters of a batch from twilio; what surrounds the data is counted, too."""
 _AROUND_DATA: Final = 420
 """At least as long as what Twilio's envelope adds to an event's data."""
-_UNLIMITED: Final = 2**62
+_MOST_RECORDS: Final = 500
+"""The most records of a call of PutRecords: that many single events fill one."""
+_UNLIMITED: Final = 2**63
 
 
 class PendingEvent(NamedTuple):
@@ -50,15 +52,40 @@ class BatchRules:
     has_one_type: bool = False
     wait: timedelta = timedelta(0)
     """How long a batch that is not full waits for more events."""
+    in_flight: int = 64
+    """The most batches of which the first attempts have not ended."""
 
     @classmethod
     def of(cls, sink: StreamSink, kore_wait: timedelta) -> Self:
         """Return the rules for a sink; `kore_wait` is how long a batch from kore may wait."""
         if sink.sink_type is SinkType.KINESIS:
-            return cls()
+            return cls(in_flight=_MOST_RECORDS)
         if sink.source is Source.KORE:
             return cls(_MOST_OF_KORE, has_one_type=True, wait=kore_wait)
         return cls(_UNLIMITED, _LARGEST_OF_TWILIO) if sink.has_batches else cls()
+
+
+class WaitingTimes(NamedTuple):
+    """Since when the events of a subscription wait, by their numbers, which are ascending."""
+
+    overdue: int = 0
+    """The events with at most this number have waited for long enough."""
+    seen: tuple[tuple[datetime, int], ...] = ()
+    """When later events were first seen, and the highest number then."""
+
+    def at(self, now: datetime, last: int, wait: timedelta) -> Self:
+        """Return the times at an instant at which the event with the highest number is `last`."""
+        seen, overdue = [*self.seen], self.overdue
+        if last > (seen[-1][1] if seen else overdue):
+            seen.append((now, last))
+        while seen and seen[0][0] + wait <= now:
+            overdue = seen.pop(0)[1]
+        return type(self)(overdue, tuple(seen))
+
+    @property
+    def first(self) -> datetime | None:
+        """Since when the first of those waits that have not waited for long enough, or None."""
+        return self.seen[0][0] if self.seen else None
 
 
 class _OpenBatch:
@@ -71,6 +98,10 @@ class _OpenBatch:
         size = self.size + event.size + _AROUND_DATA
         return is_empty or (len(self.events) < rules.most_events and size <= rules.largest)
 
+    def is_ready(self, rules: BatchRules, overdue: int) -> bool:
+        is_full = len(self.events) >= rules.most_events
+        return is_full or not rules.wait or self.events[0].number <= overdue
+
     def add(self, event: PendingEvent) -> None:
         self.events.append(event)
         self.size += event.size + _AROUND_DATA
@@ -82,12 +113,13 @@ def plan_batches(
     *,
     busy: Collection[str],
     most: int,
-    is_time_over: bool = True,
+    overdue: int = _UNLIMITED,
 ) -> Sequence[Sequence[PendingEvent]]:
     """Return the batches that can be sent now, at most `most`, from events in their order.
 
-    `busy` are the SIMs of which nothing may be sent now. Unless `is_time_over`, only full batches
-    are returned, and those that need not wait for more.
+    `busy` are the SIMs of which nothing may be sent now. If batches wait for more events, only full
+    ones are returned, and those with an event that has waited for long enough: its number is at
+    most `overdue`.
     """
     closed, open_ = list[_OpenBatch](), dict[StreamEventType | None, _OpenBatch]()
     taken = dict[str, _OpenBatch]()
@@ -109,6 +141,5 @@ def plan_batches(
         else:
             held.add(event.sim_sid)
     rest = [batch for batch in open_.values() if batch.events]
-    full = [batch for batch in rest if len(batch.events) >= rules.most_events]
-    ready = [*closed, *(rest if is_time_over or not rules.wait else full)]
+    ready = [*closed, *(batch for batch in rest if batch.is_ready(rules, overdue))]
     return [batch.events for batch in ready[:most]]

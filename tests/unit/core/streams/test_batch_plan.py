@@ -4,8 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ringback.core.policy.source_policy import Source
-from ringback.core.streams.batch_plan import BatchRules, PendingEvent, plan_batches
+from ringback.core.streams.batch_plan import BatchRules, PendingEvent, WaitingTimes, plan_batches
 from ringback.core.streams.event_types import StreamEventType
+from tests.fakes import NOW
 from tests.streams import ARN, ENDED, STARTED, UPDATED, a_sink, an_event_of
 
 SECOND = timedelta(seconds=1)
@@ -25,9 +26,9 @@ def numbers(
     *,
     busy: tuple[str, ...] = (),
     most: int = 99,
-    is_time_over: bool = True,
+    overdue: int = 2**63,
 ) -> list[list[int]]:
-    batches = plan_batches(events, rules, busy=busy, most=most, is_time_over=is_time_over)
+    batches = plan_batches(events, rules, busy=busy, most=most, overdue=overdue)
     return [[event.number for event in batch] for batch in batches]
 
 
@@ -38,7 +39,8 @@ def test_the_size_of_an_event_is_in_bytes() -> None:
 
 def test_the_rules_are_those_of_each_kind_of_sink() -> None:
     assert BatchRules(50, has_one_type=True, wait=SECOND) == KORE
-    assert KINESIS == TWILIO == BatchRules(1)
+    assert BatchRules(1) == TWILIO
+    assert BatchRules(1, in_flight=500) == KINESIS
     assert WITH_BATCHES.largest == 64_000
     assert BatchRules.of(a_sink(source=Source.TWILIO, arn=ARN), SECOND) == KINESIS
 
@@ -59,15 +61,16 @@ def test_events_of_busy_sims_wait() -> None:
 
 def test_batches_that_are_not_full_wait_for_their_time() -> None:
     events = pending(*((f"{n}", STARTED) for n in range(51)), ("x", ENDED))
-    assert list(map(len, numbers(events, KORE, is_time_over=False))) == [50]
+    assert list(map(len, numbers(events, KORE, overdue=0))) == [50]
+    assert list(map(len, numbers(events, KORE, overdue=51))) == [50, 1]
     assert list(map(len, numbers(events, KORE))) == [50, 1, 1]
     exactly = pending(*((f"{n}", STARTED) for n in range(50)))
-    assert list(map(len, numbers(exactly, KORE, is_time_over=False))) == [50]
+    assert list(map(len, numbers(exactly, KORE, overdue=0))) == [50]
 
 
 def test_twilio_does_not_wait() -> None:
     events = pending(("a", STARTED), ("b", ENDED))
-    assert numbers(events, WITH_BATCHES, is_time_over=False) == [[1, 2]]
+    assert numbers(events, WITH_BATCHES, overdue=0) == [[1, 2]]
 
 
 def test_a_large_batch_is_closed_and_a_larger_event_goes_alone() -> None:
@@ -81,6 +84,19 @@ def test_no_more_batches_than_asked_for_are_planned() -> None:
     events = pending(*((f"{n}", STARTED) for n in range(9)))
     assert numbers(events, TWILIO, most=2) == [[1], [2]]
     assert numbers(events, TWILIO, most=0) == []
+
+
+def test_events_are_overdue_when_they_were_seen_long_enough_ago() -> None:
+    times = WaitingTimes().at(NOW, 5, SECOND)
+    assert (times.overdue, times.first) == (0, NOW)
+    half = NOW + SECOND / 2
+    times = times.at(half, 8, SECOND).at(half, 8, SECOND)
+    assert times == WaitingTimes(0, ((NOW, 5), (half, 8)))
+    times = times.at(NOW + SECOND, 9, SECOND)
+    assert (times.overdue, times.first) == (5, half)
+    times = times.at(NOW + 9 * SECOND, 9, SECOND)
+    assert times == WaitingTimes(9)
+    assert times.at(NOW + 9 * SECOND, 7, SECOND).first is None
 
 
 TYPES = st.sampled_from([STARTED, UPDATED, ENDED])
