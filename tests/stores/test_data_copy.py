@@ -12,6 +12,7 @@ from datetime import timedelta
 from itertools import count
 from multiprocessing import get_context
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 import psycopg
@@ -454,7 +455,21 @@ def is_killed(source: StoredData, target: StoredData, fatal: int, *, is_after: b
     process.start()
     process.join()
     assert process.exitcode in (0, -signal.SIGKILL)
+    for place in (source, target):
+        if isinstance(place, PostgresDatabase):
+            until_alone(place)
     return process.exitcode != 0
+
+
+def until_alone(database: PostgresDatabase) -> None:
+    """Wait until the server has noticed that a killed process is gone, and released its locks."""
+    others = (
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+        " AND backend_type = 'client backend' AND pid <> pg_backend_pid()"
+    )
+    with psycopg.connect(database._dsn.text, autocommit=True) as connection:
+        while connection.execute(others).fetchone() != (0,):
+            sleep(0.01)
 
 
 def is_usable(data: StoredData) -> bool:
