@@ -154,6 +154,7 @@ ALLOWED: Final = (
         r"SCAN stream_batches USING COVERING INDEX stream_batches_by_event",
         "the first ones, in the order of the index",
     ),
+    (r"AS nearest", r"SCAN nearest$", "at most as many as its limit says"),
     (r"DELETE FROM destination_settings", r"SCAN destination_settings$", "few, once in a pass"),
     (r"FROM destination_states", r"SCAN destination_states$", "few, when shards are taken over"),
     (r"FROM \( ?SELECT", r"SCAN (kept|listed|copies|counted)$", "a part that an index has found"),
@@ -617,6 +618,8 @@ def streams(tx: Transaction) -> None:
     events.take(subscription.sid, [first, second])
     cast("SqlStreamEvents", events).forget()
     events.numbered([first, second])
+    events.batches_with(event.sid, examining=9)
+    events.unaware_servers()
     events.unattempted(lane_of(batch), subscription.sid)
     events.get(event.sid)
     filters = product((None, event.sim_sid), (None, event.type), (None, NOW), (None, NOW + SECOND))

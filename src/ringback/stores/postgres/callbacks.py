@@ -259,7 +259,6 @@ class PostgresCallbacks(SqlCallbacks):
     """Implements `ports.Callbacks` in PostgreSQL, for one of the processes that share it."""
 
     unended = _UNENDED
-    unaware_servers = _UNAWARE_SERVERS
 
     def __init__(
         self,
@@ -438,6 +437,10 @@ class PostgresCallbacks(SqlCallbacks):
 
     def _ids(self) -> RowIds:
         return self._row_ids
+
+    def _unaware_servers(self) -> Sequence[str]:
+        rows = self._session.read(_UNAWARE_SERVERS).fetchall()
+        return [name for (name,) in map(tuple, rows)]
 
     def _add_lane(self, lane: Lane) -> int:
         return self._session.write(

@@ -165,8 +165,6 @@ class SqlCallbacks(Callbacks):
 
     unended: ClassVar[UnendedCallbacks]
     """Where the database stores the callbacks that have not ended."""
-    unaware_servers: ClassVar[str] = ""
-    """The query for the servers that know no event streams; empty if there can be none."""
     _order: OrderHeads
 
     def __init__(
@@ -180,7 +178,9 @@ class SqlCallbacks(Callbacks):
         )
         self._read_targets = NewestEntries[int, StoredTarget](_MOST_TARGETS)
         """The targets that were read or written last, by their ids."""
-        self.stream_events = SqlStreamEvents(session, self._ids, self.unended, self.unaware_servers)
+        self.stream_events = SqlStreamEvents(
+            session, self._ids, self.unended, self._unaware_servers
+        )
         self._lane_ids = NewestEntries[Lane, int](_MOST_LANES)
         self._parts = NewestEntries[int, str](_MOST_LANES)
         """The path patterns of the lanes that were read last, by their ids."""
@@ -569,6 +569,10 @@ class SqlCallbacks(Callbacks):
     @abstractmethod
     def _ids(self) -> RowIds:
         """Return the maker of ids for new rows."""
+
+    def _unaware_servers(self) -> Sequence[str]:
+        """Return the servers that know no event streams (`ports.StreamEvents`)."""
+        return ()
 
     @abstractmethod
     def _add_lane(self, lane: Lane) -> int:

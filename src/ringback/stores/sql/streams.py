@@ -55,12 +55,12 @@ class SqlStreamEvents:
         session: WriteBatch,
         ids: Callable[[], RowIds],
         unended: UnendedCallbacks,
-        unaware_servers: str = "",
+        unaware_servers: Callable[[], Sequence[str]],
     ) -> None:
         self._session = session
         self._ids = ids
         self._unended = unended
-        self._unaware_servers = unaware_servers
+        self.unaware_servers = unaware_servers
         self._events = NewestEntries[int, StreamEvent](_MOST_EVENTS)
         """The events that were written or read last, by their numbers."""
 
@@ -112,12 +112,6 @@ class SqlStreamEvents:
         for number, event in found.items():
             self._events[number] = event
         return events
-
-    def unaware_servers(self) -> Sequence[str]:
-        if not self._unaware_servers:
-            return ()
-        rows = self._session.read(self._unaware_servers).fetchall()
-        return [name for (name,) in map(tuple, rows)]
 
     def batches_with(self, event_sid: str, *, examining: int) -> tuple[Sequence[str], bool]:
         row = self._session.read_queued(
