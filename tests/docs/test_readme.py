@@ -33,9 +33,13 @@ async def test_the_official_client_reaches_each_product_where_it_is_told_to(tmp_
         for product, base_url in base_urls.items():
             here = base_url.replace("http://127.0.0.1:8080", dev.dev["base_url"])
             getattr(client, product).base_url = here
+        for product in ("supersim", "wireless"):
             (sim,) = await asyncio.to_thread(getattr(client, product).v1.sims.list)
             sids[product] = sim.sid
+        types = await asyncio.to_thread(client.events.v1.event_types.list)
+    assert base_urls.keys() == {"supersim", "wireless", "events"}
     assert sids == {"supersim": dev.dev["sim_sid"], "wireless": dev.dev["wireless_sim_sid"]}
+    assert "com.twilio.iot.supersim.connection.data-session.started" in {one.type for one in types}
 
 
 def test_the_receiver_is_short_and_does_the_work_of_each_callback_once(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import botocore.session
 import pytest
@@ -32,6 +33,12 @@ from ringback.operations.streams.sinks import SinkParameters, create_sink, send_
 from ringback.ports import CallbackFilter, PageWindow, Store, Transaction
 from ringback.runtime.system_clock import SystemClock, stopwatch
 from ringback.stores.sqlite.store import SqliteStore
+from tests.corpus.stream_consumers import (
+    KINESIS_CONSUMERS,
+    WEBHOOK_CONSUMERS,
+    api_with_signature_of_json_written_anew,
+    lambda_of_the_first_event,
+)
 from tests.fake_kinesis import (
     OWN_KEY,
     OWN_SECRET,
@@ -44,7 +51,8 @@ from tests.fake_kinesis import (
     use_own_credentials,
 )
 from tests.fakes import ACCOUNT_SID, NOW, SeededRandomness, a_context, an_account
-from tests.served import served
+from tests.receivers import ReceivedRequest, RecordingReceiver
+from tests.served import asked_until, served
 from tests.stores.asking import new_file, opened
 from tests.streams import (
     ARN,
@@ -60,7 +68,9 @@ from tests.streams import (
 from tests.unit.delivery.parts import Bench, running
 
 MOTO_ACCOUNT = "123456789012"
+ROLE_AT_MOTO = f"arn:aws:iam::{MOTO_ACCOUNT}:role/ringback"
 CONFIGURATION = {"role_arn": ROLE, "external_id": "only+us"}
+SESSIONS = STARTED, UPDATED, ENDED
 EVERY = CallbackFilter(), PageWindow(1000)
 
 
@@ -190,7 +200,7 @@ async def test_events_arrive_as_one_object_each_in_the_order_of_their_sim(
     store: SqliteStore, moto: str
 ) -> None:
     stream = MotoStream(moto, "ordered")
-    await begin(store, arn=stream.arn, role_arn=f"arn:aws:iam::{MOTO_ACCOUNT}:role/ringback")
+    await begin(store, arn=stream.arn, role_arn=ROLE_AT_MOTO)
     types = STARTED, UPDATED, UPDATED, ENDED
     events = [
         an_event_of(10 * sim + turn, sim, type_)
@@ -382,3 +392,67 @@ def test_a_server_without_kinesis_sinks_imports_nothing_for_them() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
     assert done.stdout == b"[]\n"
+
+
+async def test_consumers_like_public_ones_understand_all_that_a_device_does(
+    tmp_path: Path, moto: str
+) -> None:
+    stream = MotoStream(moto, "consumers")
+    in_aws = {"arn": stream.arn, "role_arn": ROLE_AT_MOTO, "external_id": "only us"}
+    async with RecordingReceiver() as receiver, served(tmp_path, "--kinesis-endpoint", moto) as dev:
+        at_twilio, at_kore = receiver.url("/twilio"), receiver.url("/kore?x=1")
+        for kind, configuration in (("webhook", {"destination": at_twilio}), ("kinesis", in_aws)):
+            sink = {"Description": kind, "SinkType": kind}
+            sink["SinkConfiguration"] = json.dumps(configuration)
+            made = await dev.post("/events/v1/Sinks", **sink)
+            form = [("Description", kind), ("SinkSid", made.body["sid"])]
+            form += [("Types", json.dumps({"type": one})) for one in SESSIONS]
+            path = "/events/v1/Subscriptions"
+            assert (await dev.call("POST", path, body=urlencode(form).encode())).status == 201
+        path, sink = "/portal/v1/streams", {"Name": "ours", "Type": "webhook", "Url": at_kore}
+        sid = (await dev.post(f"{path}/destinations", **sink)).body["sid"]
+        form = [("Name", "all"), ("Destination", sid), *(("EventType", one) for one in SESSIONS)]
+        rule = await dev.call("POST", f"{path}/rules", body=urlencode(form).encode())
+        assert rule.status == 201
+        device = f"/portal/v1/devices/{dev.dev['sim_sid']}"
+        for what in ("detach", "attach"):
+            await dev.post(f"{device}/{what}")
+        await dev.post(f"{device}/data", Upload="1000", Download="3000")
+        await dev.post("/portal/v1/clock", Advance="13m")
+        await dev.post(f"{device}/detach")
+        ends = 2  # the first of a session that had begun before
+
+        async def arrived() -> tuple[list[str], ...]:
+            by_path: dict[str, list[str]] = {"/twilio": [], "/kore": []}
+            for one in map(ReceivedRequest.parsed, receiver.requests):
+                by_path[one.path] += [event["type"] for event in json.loads(one.body)]
+            records = await asyncio.to_thread(stream.records)
+            return *by_path.values(), [event["type"] for _, event in records]
+
+        await asked_until(
+            arrived, lambda ways: all(types.count(ENDED) == ends for types in ways), within=30
+        )
+        tokens = {dev.dev["account_sid"]: dev.dev["auth_token"]}
+        records = stream.records()
+    url = receiver.url("")
+    understood = dict[str, list[str]]()
+    first_only = lambda_of_the_first_event(tokens)
+    written_anew = api_with_signature_of_json_written_anew(dev.dev["kore_secret"])
+    consumers = {"/twilio": {"first": first_only}, "/kore": {"anew": written_anew}}
+    for one in map(ReceivedRequest.parsed, receiver.requests):
+        for name, consumer in {**WEBHOOK_CONSUMERS, **consumers[one.path]}.items():
+            status, events = consumer(one.method, url + one.target, dict(one.headers), one.body)
+            assert status in (200, 201), name
+            understood.setdefault(one.path + name, []).extend(
+                event["event_sid"] for event in events
+            )
+    sids = sorted(event["id"] for _, event in records)
+    assert len(sids) == len(set(sids)) == 5
+    assert {name: sorted(found) for name, found in understood.items()} == dict.fromkeys(
+        understood, sids
+    )
+    updates = [json.dumps(event).encode() for _, event in records if event["type"] == UPDATED]
+    assert len(updates) >= 2
+    for update in updates:
+        status, _ = KINESIS_CONSUMERS["importer_of_updates"](update)
+        assert status == 200

@@ -422,7 +422,7 @@ MUTANTS: Final = {
         "prompt", (SqliteOrderHeads, "end", lambda self, ended: []), where=_has_order_keys
     ),
     "does not report whose turn it is": _mutant(
-        "prompt", (SqliteOrderHeads, "end", _end_secretly), where=_has_order_keys
+        "prompt", (SqliteOrderHeads, "end", _end_secretly), within=90, where=_has_order_keys
     ),
     "raises an error on an answer": _mutant("sound", (FairScheduler, "answered", _stumble)),
 }

@@ -13,7 +13,7 @@ from ringback.core.policy.source_policy import Source, SourceName
 from ringback.core.sources.signature import sign_as_kore
 from ringback.probe.case_kinds import OF_EVENTS, Forgery
 from ringback.probe.payloads import ProbeCallbackKind
-from ringback.probe.request_factory import MORE, ProbeRequestFactory, with_hash
+from ringback.probe.request_factory import MORE, ProbeRequestFactory
 from ringback.receiver.verification.schemes import FAMILIES
 
 _AGE: Final = timedelta(hours=1)
@@ -69,14 +69,7 @@ class _Genuine(NamedTuple):
 
     def signed_for(self, other: CallbackUrl) -> OutgoingRequest:
         """Return the request with the signature for another URL instead of its own."""
-        if self.is_hashed:
-            other = with_hash(other, self.callback.body)
         return self.make.rendered(self.callback._replace(url=other)).having(url=self.request.url)
-
-    @property
-    def is_hashed(self) -> bool:
-        """True if the signature covers a hash of the body, which is in the URL."""
-        return self.callback.is_test and self.callback.source == Source.TWILIO
 
 
 def _by_stranger(genuine: _Genuine) -> OutgoingRequest:
@@ -120,8 +113,6 @@ def _as_twilio(genuine: _Genuine) -> OutgoingRequest:
     """Return the request by which Twilio's source would send the same callback."""
     token = genuine.make.token(Source.TWILIO)
     callback = genuine.callback._replace(source=Source.TWILIO, idempotency_token=token)
-    if callback.is_test:
-        callback = callback._replace(url=with_hash(callback.url, callback.body))
     return genuine.make.rendered(callback)
 
 

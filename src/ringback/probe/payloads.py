@@ -4,7 +4,6 @@ Each payload contains a unique mark, because a receiver may drop a callback that
 event as a callback from the other source.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,6 +15,8 @@ from ringback.core.events.payload import Event, parameters_of
 from ringback.core.policy.source_policy import Source, SourceName
 from ringback.core.sims.message import Direction, MessageStatus, PayloadType
 from ringback.core.sims.sim_updated import SimUpdated
+from ringback.core.streams.event_types import StreamEventType
+from ringback.core.streams.stream_event import EventChoice, StreamEvent, compact, write_batch
 from ringback.core.supersim.command import IpStatus
 from ringback.core.supersim.esim_profile import EsimStatus
 from ringback.core.supersim.events import EsimProfileChanged, IpCommandChanged, SmsCommandChanged
@@ -99,65 +100,23 @@ def write_events(
 ) -> str:
     """Return the body of a request of an event stream: a JSON array with an event for each subject.
 
-    The fields and their order are those in captures of both vendors' requests. `kind` is one of
-    STREAM_KINDS, but not a test event. All events are of the same type, as in KORE's batches.
+    `kind` is one of STREAM_KINDS, but not a test event. All events are of the same type, as in
+    KORE's batches.
     """
-    events = [_enveloped(about, source, kind, at) for about in subjects]
-    return json.dumps(events, separators=(",", ":"), ensure_ascii=False)
+    events = [EventChoice(_event(about, kind, at)) for about in subjects]
+    return write_batch(Source(source), events)
 
 
-def write_twilio_test_event(about: CallbackSubject, test_id: str, *, at: datetime) -> str:
-    """Return the body that a test of a sink sends: an array of one (twilio.com/blog, 2026-06-24).
-
-    All test events of an account have the same id, the SID of the account.
-    """
-    event = {
-        "specversion": "1.0",
-        "type": "com.twilio.eventstreams.test-event",
-        "source": "Sink",
-        "id": about.account_sid,
-        "dataschema": "https://events-schemas.twilio.com/EventStreams.TestSink/1.json",
-        "datacontenttype": "application/json",
-        "time": f"{at:%Y-%m-%dT%H:%M:%S}.000Z",
-        "data": {"test_id": test_id},
-    }
-    return json.dumps([event], separators=(",", ":"))
-
-
-def _enveloped(
-    about: CallbackSubject, source: SourceName, kind: ProbeCallbackKind, at: datetime
-) -> dict[str, Any]:
-    when, sid = f"{at:%Y-%m-%dT%H:%M:%S}", about.event_sid
-    name, more = _CONNECTIONS.get(kind, ("ended", _ENDED))
-    of_type = f"com.twilio.iot.supersim.connection.data-session.{name}"
-    data: dict[str, Any] = {"event_sid": sid, "event_type": of_type, "timestamp": f"{when}Z"}
-    data |= _connection(about)
-    data |= more
+def _event(about: CallbackSubject, kind: ProbeCallbackKind, at: datetime) -> StreamEvent:
+    sid, (of_type, more) = about.event_sid, _CONNECTIONS.get(kind, (_SESSION_ENDED, _ENDED))
+    data: dict[str, Any] = {"event_sid": sid, "event_type": of_type}
+    data |= {"timestamp": f"{at:%Y-%m-%dT%H:%M:%SZ}", **_connection(about), **more}
     if kind is ProbeCallbackKind.NON_ASCII_NAME:
         data["sim_unique_name"] = f"{about.name} Zürich, 東京, 🛰"
-    envelope: dict[str, Any] = {
-        "specversion": "1.0",
-        "type": of_type,
-        "source": f"/v1/SuperSim/ConnectionEvents/{sid}",
-        "id": sid,
-        "dataschema": "https://events-schemas.twilio.com/SuperSim.ConnectionEvent/2",
-        "datacontenttype": "application/json",
-        "time": f"{when}.000Z",
-        "data": data,
-    }
-    if source == Source.KORE:
-        envelope |= {
-            "source": "kore-events",
-            "dataschema": "https://events-schemas.korewireless.com/SuperSim.ConnectionEvent/2",
-            "time": f"{when}Z",
-        }
-        envelope = {name: envelope[name] for name in _ORDER_OF_KORE}
-    return envelope
+    return StreamEvent(sid, about.account_sid, about.sim_sid, of_type, at, compact(data))
 
 
-_ORDER_OF_KORE: Final = (
-    *("data", "id", "time", "type", "source", "dataschema", "specversion", "datacontenttype"),
-)
+_SESSION_ENDED: Final = StreamEventType.SESSION_ENDED
 _ENDED: Final[Mapping[str, Any]] = {
     "imei": "358600840000001",
     "location": {"cell_id": "47322374", "lac": "15170", "lat": 34.166991, "lon": -118.5720773},
@@ -172,11 +131,11 @@ _ENDED: Final[Mapping[str, Any]] = {
     "data_session_data_download": 12588,
     "data_session_data_total": 16784,
 }
-_CONNECTIONS: Final[Mapping[ProbeCallbackKind, tuple[str, Mapping[str, Any]]]] = {
-    ProbeCallbackKind.EVENTS: ("started", {}),
-    ProbeCallbackKind.NULL_LOCATION: ("ended", _ENDED | {"imei": None, "location": None}),
+_CONNECTIONS: Final[Mapping[ProbeCallbackKind, tuple[StreamEventType, Mapping[str, Any]]]] = {
+    ProbeCallbackKind.EVENTS: (StreamEventType.SESSION_STARTED, {}),
+    ProbeCallbackKind.NULL_LOCATION: (_SESSION_ENDED, _ENDED | {"imei": None, "location": None}),
 }
-"""The end of the type, and the fields of these kinds of events; all others have all fields."""
+"""The type, and the fields of these kinds of events; all others have all fields."""
 
 
 def _connection(about: CallbackSubject) -> dict[str, Any]:

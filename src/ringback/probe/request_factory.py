@@ -1,6 +1,5 @@
 """Make genuine callback requests, exactly as each source sends them."""
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -9,14 +8,15 @@ from typing import Final
 from ringback.core.accounts.account import Account
 from ringback.core.accounts.webhook_secret import AccountWebhookSecrets, WebhookSecret
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
-from ringback.core.callbacks.callback import CallbackRecord, DeliveryProgress
+from ringback.core.callbacks.callback import CallbackRecord, DeliveryProgress, StreamBatch
 from ringback.core.callbacks.rendering import render
 from ringback.core.events.kore_test_event import TEST_EVENT_BYTES, write_test_event
 from ringback.core.form_encoding import encode
 from ringback.core.http.http_exchange import OutgoingRequest
 from ringback.core.policy.source_policy import Source, SourceName
-from ringback.core.sources.idempotency_tokens import TOKEN_BYTES, uuid4_text
+from ringback.core.sources.idempotency_tokens import TOKEN_BYTES
 from ringback.core.sources.source_definition import BUILT_IN, Sources
+from ringback.core.streams.stream_event import write_twilio_test_event
 from ringback.ports import RandomSource
 from ringback.probe.case_kinds import GenuineCase
 from ringback.probe.payloads import (
@@ -26,7 +26,6 @@ from ringback.probe.payloads import (
     ProbeCallbackKind,
     parameters_for,
     write_events,
-    write_twilio_test_event,
 )
 
 _SID: Final = "CB" + "0" * 32
@@ -96,8 +95,10 @@ class ProbeRequestFactory:
         """
         at, url = self.now(), url or self.url
         body = self._body(payload, source, method, at, mark or self.mark())
-        is_json = payload in JSON_KINDS
-        return self._callback(source, method, body, url, at, token=token, is_json=is_json)
+        is_kores_test = payload is ProbeCallbackKind.TEST_EVENT and source != Source.TWILIO
+        is_of_stream = payload in JSON_KINDS and not is_kores_test
+        made = self._callback(source, method, body, url, at, token=token, is_of_stream=is_of_stream)
+        return made._replace(is_test=is_kores_test)
 
     def batch(self, source: SourceName, marks: Sequence[str], *, at: datetime) -> CallbackRecord:
         """Return a request of an event stream, with an event for each of the marks.
@@ -106,7 +107,7 @@ class ProbeRequestFactory:
         """
         subjects = [self._subject(mark) for mark in marks]
         body = write_events(subjects, source, ProbeCallbackKind.BATCH, at=at)
-        return self._callback(source, HttpMethod.POST, body, self.url, at, is_json=True)
+        return self._callback(source, HttpMethod.POST, body, self.url, at, is_of_stream=True)
 
     def _callback(
         self,
@@ -116,11 +117,9 @@ class ProbeRequestFactory:
         url: CallbackUrl,
         at: datetime,
         *,
-        is_json: bool,
+        is_of_stream: bool,
         token: str | None = None,
     ) -> CallbackRecord:
-        if is_json and source == Source.TWILIO:
-            url = with_hash(url, body)
         return CallbackRecord(
             sid=_SID,
             account_sid=self.account.sid,
@@ -133,7 +132,7 @@ class ProbeRequestFactory:
             idempotency_token=token or self.token(source),
             date_created=at,
             progress=DeliveryProgress(at),
-            is_test=is_json,
+            stream=StreamBatch(_SID) if is_of_stream else None,
         )
 
     def rendered(
@@ -181,8 +180,8 @@ class ProbeRequestFactory:
     ) -> str:
         about = self._subject(mark)
         if payload is ProbeCallbackKind.TEST_EVENT and source == Source.TWILIO:
-            test_id = uuid4_text(self.random_source.bytes(TOKEN_BYTES))
-            return write_twilio_test_event(about, test_id, at=at)
+            test_id = self.random_source.bytes(TOKEN_BYTES)
+            return write_twilio_test_event(test_id, account_sid=about.account_sid, at=at)
         if payload is ProbeCallbackKind.TEST_EVENT:
             return write_test_event(self.random_source.bytes(TEST_EVENT_BYTES), at=at)
         if payload in JSON_KINDS:
@@ -194,12 +193,3 @@ class ProbeRequestFactory:
 
     def _subject(self, mark: str) -> CallbackSubject:
         return CallbackSubject(self.account.sid, self.sim_sid, mark)
-
-
-def with_hash(url: CallbackUrl, body: str) -> CallbackUrl:
-    """Return the URL by which Twilio signs a JSON body: the body's hash is last in its query.
-
-    (Source: twilio.com/docs/usage/webhooks/webhooks-security)
-    """
-    digest = hashlib.sha256(body.encode()).hexdigest()
-    return url.with_parameters(f"bodySHA256={digest}")

@@ -16,11 +16,11 @@ from http import HTTPStatus
 from typing import Any, Final, cast
 
 from ringback.core.form_encoding import encode
+from ringback.core.sources.signature import BODY_HASH
 from ringback.receiver.http import headers_of, quoted, refusal_of, target_of
 from ringback.receiver.receiver import Receiver, Work
 from ringback.receiver.results import Answer
 from ringback.receiver.verification import Headers, Reason, ReceivedRequest, Rejected
-from ringback.receiver.verification.body_variants import HASH_PARAMETER
 
 Event = Mapping[str, Any]
 Handler = Callable[[Any, object], dict[str, Any]]
@@ -127,8 +127,8 @@ def _target(event: Event, method: str, path: str) -> str:
     given = _pairs(event, "multiValueQueryStringParameters", "queryStringParameters")
     if method != "GET":
         # Twilio appends the hash of a JSON body, so it is the last parameter.
-        given.sort(key=lambda pair: pair[0] == HASH_PARAMETER)
-        if len(given) > 1 and given[1][0] != HASH_PARAMETER:
+        given.sort(key=lambda pair: pair[0] == BODY_HASH)
+        if len(given) > 1 and given[1][0] != BODY_HASH:
             return ""
     if _is_from_balancer(event):
         query = "&".join(f"{name}={value}" for name, value in given)

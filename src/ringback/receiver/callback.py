@@ -8,7 +8,8 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
 from ringback.core.policy.source_policy import Source, SourceName
-from ringback.receiver.verification.body_variants import HASH_PARAMETER, compacted
+from ringback.core.sources.signature import BODY_HASH
+from ringback.receiver.verification.body_variants import compacted
 from ringback.receiver.verification.received_request import ReceivedRequest
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ class Callback:
     @cached_property
     def fingerprint(self) -> str:
         """A hash of method, URL and content: the same for both sources' callbacks of one event."""
-        pairs = sorted(pair for pair in self.pairs if pair[0] != HASH_PARAMETER)
+        pairs = sorted(pair for pair in self.pairs if pair[0] != BODY_HASH)
         body = b"" if pairs else compacted(self.request.body)
         parts = (self.request.method, self.url, *(part for pair in pairs for part in pair))
         text = "".join(f"{len(part)}:{part}" for part in parts)

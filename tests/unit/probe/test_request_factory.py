@@ -160,6 +160,7 @@ def test_event_streams_have_the_envelope_of_their_source(source: Source) -> None
     assert only.data["location"] is None
     names = [*json.loads(request.body)[0]]
     assert names[0] == {Source.TWILIO: "specversion", Source.KORE: "data"}[source]
+    assert ("Content-Type", "application/json") in request.headers
     hashed = f"&bodySHA256={hashlib.sha256(request.body).hexdigest()}"
     assert request.url.wire == URL + (hashed if source is Source.TWILIO else "")
 

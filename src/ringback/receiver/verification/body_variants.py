@@ -1,27 +1,20 @@
-"""Makes the variants of a received body that the sender may have signed, and the body's hash."""
+"""Makes the variants of a received body that the sender may have signed."""
 
-import hashlib
 import re
 from collections.abc import Iterator
 from typing import Final
 from urllib.parse import parse_qs
 
-HASH_PARAMETER: Final = "bodySHA256"
-"""The URL parameter by which a Twilio signature covers a body that is not a form."""
+from ringback.core.sources.signature import BODY_HASH
 
 _NOT_ASCII: Final = re.compile(r"[^\x00-\x7f]+")
 # A JSON string, closed or not, or white space outside of strings. The pattern never backtracks.
 _STRING_OR_SPACE: Final = re.compile(rb'("(?:[^"\\]|\\.)*+"?)|[ \t\r\n]+', re.DOTALL)
 
 
-def hash_of(body: bytes) -> str:
-    """Return the body's SHA-256 in hex, the value of the URL parameter `bodySHA256`."""
-    return hashlib.sha256(body).hexdigest()
-
-
 def hashes_in(query: str) -> list[str]:
     """Return the values of `bodySHA256` in a query."""
-    return parse_qs(query, keep_blank_values=True).get(HASH_PARAMETER, [])
+    return parse_qs(query, keep_blank_values=True).get(BODY_HASH, [])
 
 
 def compact_forms(body: bytes) -> Iterator[bytes]:

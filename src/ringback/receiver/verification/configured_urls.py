@@ -15,7 +15,7 @@ from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.errors import InvalidCallbackUrl
 from ringback.core.form_encoding import encode
 from ringback.core.policy.source_policy import Source
-from ringback.receiver.verification.body_variants import HASH_PARAMETER, hash_of
+from ringback.core.sources.signature import BODY_HASH, body_hash
 from ringback.receiver.verification.called_url import CalledUrlSpellings, SplitUrl, without_port
 from ringback.receiver.verification.received_request import ReceivedRequest, is_form, read_form
 from ringback.receiver.verification.signature_candidates import ReceiverSecrets
@@ -85,7 +85,7 @@ class ConfiguredReceiverUrl:
                 " request's target",
             )
         if scheme.source is Source.TWILIO and body and not is_form(content_type):
-            return self._with_query(f"{self._begins}{HASH_PARAMETER}={hash_of(body)}")
+            return self._with_query(f"{self._begins}{BODY_HASH}={body_hash(body)}")
         return self._called
 
     def _differs(self, query: str) -> Rejected:
@@ -106,7 +106,7 @@ def _may_add(added: str, claim: SignatureClaim, method: str) -> bool:
     """
     if method == "GET":
         return True
-    is_hash = added.startswith(f"{HASH_PARAMETER}=") and "&" not in added
+    is_hash = added.startswith(f"{BODY_HASH}=") and "&" not in added
     return is_hash and claim[0].source is Source.TWILIO
 
 

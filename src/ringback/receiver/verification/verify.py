@@ -12,13 +12,8 @@ from typing import Final
 from ringback.core.callback_urls.callback_url import HttpMethod
 from ringback.core.policy.source_policy import Source
 from ringback.core.sources.idempotency_tokens import MAX_TOKEN, is_token
-from ringback.core.sources.signature import sign_as_twilio
-from ringback.receiver.verification.body_variants import (
-    HASH_PARAMETER,
-    compact_forms,
-    hash_of,
-    hashes_in,
-)
+from ringback.core.sources.signature import BODY_HASH, body_hash, sign_as_twilio
+from ringback.receiver.verification.body_variants import compact_forms, hashes_in
 from ringback.receiver.verification.called_url import METHODS, CalledUrlSpellings
 from ringback.receiver.verification.received_request import (
     ReceivedRequest,
@@ -223,21 +218,19 @@ def _not_covered(
         return changed
     if form:
         return None
-    covers = f"{HASH_PARAMETER}={hash_of(body)}"
+    covers = f"{BODY_HASH}={body_hash(body)}"
     if body and all(called.query.endswith(covers) for called in urls):
         return None
     hashes = [given for called in urls for given in hashes_in(called.query[1:])]
     if not hashes and body and not is_form(content_type):
         return Rejected(
             Reason.BODY_NOT_SIGNED,
-            f"its body is not a form, and its URL has no {HASH_PARAMETER}, so the signature doesn't"
+            f"its body is not a form, and its URL has no {BODY_HASH}, so the signature doesn't"
             " cover the body",
         )
     # This also rejects a request whose body was removed.
-    if hashes and set(hashes) != {hash_of(body)}:
-        return Rejected(
-            Reason.BODY_CHANGED, f"the {HASH_PARAMETER} in its URL does not match its body"
-        )
+    if hashes and set(hashes) != {body_hash(body)}:
+        return Rejected(Reason.BODY_CHANGED, f"the {BODY_HASH} in its URL does not match its body")
     return None
 
 

@@ -1,7 +1,15 @@
 import pytest
 
 from ringback.core.errors import InvalidParameter
-from ringback.core.streams.kinesis_stream import arn_of, check_role, region_of, url_of_stream
+from ringback.core.streams.kinesis_stream import (
+    arn_of,
+    check_role,
+    partition_key_of,
+    record_template,
+    region_of,
+    url_of_stream,
+    with_partition_key,
+)
 
 
 @pytest.mark.parametrize(
@@ -41,6 +49,22 @@ def test_what_is_no_arn_of_a_stream_is_refused(arn: str) -> None:
     with pytest.raises(InvalidParameter, match="must be like arn:aws:kinesis") as refused:
         url_of_stream(arn)
     assert refused.value.code == 91000
+
+
+@pytest.mark.parametrize("key", ["HS1", "a/b c&d=é"])
+def test_the_url_of_a_record_has_its_partition_key(key: str) -> None:
+    stream = url_of_stream("arn:aws:kinesis:us-east-1:111111111111:stream/events")
+    record = with_partition_key(stream, key)
+    assert partition_key_of(record) == key
+    assert arn_of(record) == arn_of(stream)
+    assert record.destination == stream.destination
+
+
+def test_a_record_has_the_name_and_the_stream_of_its_request_in_place_of_a_head() -> None:
+    arn = "arn:aws:kinesis:us-east-1:111111111111:stream/events"
+    template = record_template(url_of_stream(arn))
+    assert template.text.startswith("PutRecords ")
+    assert template.text.endswith(f" Kinesis_20131202\r\nStreamARN: {arn}")
 
 
 def test_a_role_is_checked() -> None:

@@ -54,6 +54,12 @@ def test_no_answer_does_not_end_a_batch() -> None:
     assert TWILIO.why_ended(failure) is KORE.why_ended(failure) is None
 
 
+def test_a_wrong_stream_ends_the_batch_of_an_event() -> None:
+    failure = NoAnswerOutcome(AttemptFailure.KINESIS_STREAM, "no such stream")
+    for retries in (TWILIO, KORE):
+        assert "the stream's ARN is wrong" in (retries.why_ended(failure) or "")
+
+
 @pytest.mark.parametrize(
     ("outcome", "code"),
     [
