@@ -193,6 +193,8 @@ def test_a_page_costs_the_same_after_any_history_with_any_filter(
         window = replace(PageWindow(50, examining=EXAMINED), **at)
         return store.steps_of(lambda tx: tx.callbacks.page(account_sid, which, window))
 
+    for store in stores:
+        steps_of(store, COMBINATIONS[0])  # the first page also reads the targets, which are kept
     little, much = ([steps_of(store, one) for one in COMBINATIONS] for store in stores)
     costs = zip(COMBINATIONS, little, much, strict=True)
     assert [one for one in costs if one[2] > one[1] + 20 or one[2] > 60 * EXAMINED] == []
