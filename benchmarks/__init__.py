@@ -3,7 +3,7 @@
 Each family of figures is one module: `harness` (T0), `backlog` (T1), `end_to_end` (T2, T3),
 `latency` (T4, T5, T13), `peers` (T6), `footprint` (T7), `receiver_checks` (T8), `postgres` (T9),
 `isolation` (T10), `many_sims` (T11), `https` (T12), `restarts` (T14), `command_line` (T15),
-`years` (T16), `protected` (T17), `console` (T18).
+`years` (T16), `protected` (T17), `console` (T18), `streams` (T19).
 
 They start these modules in processes of their own:
 

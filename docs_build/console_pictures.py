@@ -303,6 +303,8 @@ def _make_streams(server: _Server, url: str) -> None:
         server.post(
             paths[1], Name=f"{name}, all", Destination=sid, EventType=types, Enabled=enabled
         )
+    for change in ("attach", "detach"):
+        server.post(f"/portal/v1/devices/{server.dev['sim_sid']}/{change}")
     sent = server.post(f"{paths[0]}/{sid}/test")
     _wait_until(lambda: server.get(f"/portal/v1/callbacks/{sent['sid']}")["status"] != "scheduled")
 
