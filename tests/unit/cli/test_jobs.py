@@ -207,8 +207,21 @@ def test_a_job_is_paused_resumed_and_cancelled(empty: Emulator) -> None:
 
 def test_following_ends_with_the_job(empty: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jobs_command, "_SAY_EVERY_SECONDS", 0.0)
-    made = keep(empty, 1, counts={"replayed": 3})
-    threading.Timer(0.3, lambda: run(empty, "jobs", "resume", made.sid)).start()
+    from ringback.portal_client import PortalClient
+
+    made, get = keep(empty, 1, counts={"replayed": 3}), PortalClient.get
+    asked = list[str]()
+
+    def resumed_after(portal: PortalClient, *path: str, **how: Any) -> Any:
+        asked.append(path[0])
+        answer = get(portal, *path, **how)
+        if len(asked) == 2:  # the first answer that it shows
+            resuming = threading.Thread(target=run, args=(empty, "jobs", "resume", made.sid))
+            resuming.start()
+            resuming.join()
+        return answer
+
+    monkeypatch.setattr(PortalClient, "get", resumed_after)
     said = run(empty, "jobs", "follow", made.sid)
     assert "3 of 1,500 done, paused\n" in said.stderr
     assert said.stdout.endswith("  done       3 done\n")
