@@ -20,7 +20,7 @@ from ringback.cli.main import main
 from ringback.core.callbacks.callback import CallbackStatus
 from ringback.core.job import Job, JobStatus, cancel
 from ringback.testing import Emulator
-from tests.fakes import NOW, a_callback
+from tests.fakes import a_callback
 from tests.stores.records import job
 
 REPLAY = ("callbacks", "replay", "--since", "2024-07-03")
@@ -246,7 +246,7 @@ def test_following_goes_on_while_the_server_does_not_answer(
         if len(asked) in (2, 3):
             raise NoServerAnswers("nobody")
         if len(asked) == 4:
-            empty._change(lambda tx, _: tx.jobs.save(cancel(made, NOW)))
+            empty._change(lambda tx, context: tx.jobs.save(cancel(made, context.now)))
         return get(portal, *path, **how)
 
     monkeypatch.setattr(PortalClient, "get", breaks)
