@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from ringback.cli import jobs as jobs_command
 from ringback.cli.main import main
 from ringback.core.callbacks.callback import CallbackStatus
 from ringback.core.job import Job, JobStatus, cancel
+from ringback.portal_client import NoServerAnswers, PortalClient
 from ringback.testing import Emulator
 from tests.fakes import a_callback
 from tests.stores.records import job
@@ -207,8 +207,6 @@ def test_a_job_is_paused_resumed_and_cancelled(empty: Emulator) -> None:
 
 def test_following_ends_with_the_job(empty: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jobs_command, "_SAY_EVERY_SECONDS", 0.0)
-    from ringback.portal_client import PortalClient
-
     made, get = keep(empty, 1, counts={"replayed": 3}), PortalClient.get
     asked = list[str]()
 
@@ -216,9 +214,7 @@ def test_following_ends_with_the_job(empty: Emulator, monkeypatch: pytest.Monkey
         asked.append(path[0])
         answer = get(portal, *path, **how)
         if len(asked) == 2:  # the first answer that it shows
-            resuming = threading.Thread(target=run, args=(empty, "jobs", "resume", made.sid))
-            resuming.start()
-            resuming.join()
+            run(empty, "jobs", "resume", made.sid)
         return answer
 
     monkeypatch.setattr(PortalClient, "get", resumed_after)
@@ -237,8 +233,6 @@ def test_following_a_job_that_does_not_end_well_fails(empty: Emulator, status: J
 def test_following_goes_on_while_the_server_does_not_answer(
     empty: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ringback.portal_client import NoServerAnswers, PortalClient
-
     made, asked, get = keep(empty, 1), list[str](), PortalClient.get
 
     def breaks(portal: PortalClient, *path: str, **how: Any) -> Any:
