@@ -45,9 +45,13 @@ class DevServer:
     def base(self) -> str:
         return self.dev["base_url"]
 
-    def call(self, path: str, form: Mapping[str, str] | bytes | None = None) -> Any:
-        """Ask an API as the account; a form makes it a POST."""
-        pair = f"{self.dev['account_sid']}:{self.dev['auth_token']}".encode()
+    def call(
+        self, path: str, form: Mapping[str, str] | bytes | None = None, *, is_operator: bool = False
+    ) -> Any:
+        """Ask an API as the account, or as the operator; a form makes it a POST."""
+        names = ("operator_key_sid", "operator_key_secret")
+        user, password = names if is_operator else ("account_sid", "auth_token")
+        pair = f"{self.dev[user]}:{self.dev[password]}".encode()
         headers = {"Authorization": f"Basic {b64encode(pair).decode()}"}
         if isinstance(form, bytes):
             headers["Content-Type"] = "application/json"
@@ -163,6 +167,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Generator[DevServer]:
         server.call("/portal/v1/destinations/pause", {"Destination": "http://127.0.0.1:2"})
         configure(server, [f"{good.url}fleet/{number}" for number in range(3)])
         server.names = {
+            **have_long_texts(server, good.url, sids[3]),
             "sid": sids[0],
             "failed": sids[2],
             "waits": sids[4],
@@ -194,6 +199,23 @@ async def streams_in(data: Path, url: str, *, at: str) -> dict[str, str]:
     return {"event": event, "batch": batch, "rule": rule}
 
 
+def have_long_texts(server: DevServer, receiver: str, failed: str) -> dict[str, str]:
+    """Make texts as long as they may be, without a place to break; return the names of pages."""
+    name, reason = "W" * 64, "W" * 200
+    long = server.send(receiver, **{"W" * 100: "W" * 300})
+    server.ended(long)
+    server.call("/iam/v1/accounts", json.dumps({"friendly_name": name}).encode())
+    server.call("/portal/v1/keys", {"Name": name, "Role": "read_only"})
+    server.call("/webhook/v1/secrets", json.dumps({"Name": name}).encode())
+    server.call("/portal/v1/links", {"Callback": failed, "Note": name})
+    server.call(f"/portal/v1/callbacks/{failed}/discard", {"Reason": reason})
+    paused = {"Destination": f"https://{'w' * 60}.{'w' * 60}.example", "Reason": reason}
+    server.call("/portal/v1/destinations/pause", paused)
+    hold = {"UrlPrefix": f"https://{'w' * 60}.example/{'w' * 200}", "Phase": "before"}
+    server.call("/portal/v1/policy/holds", hold, is_operator=True)
+    return {"long": long, "discarded": failed, "paused": paused["Destination"]}
+
+
 def carried_out(server: DevServer) -> str:
     """Carry out a plan for the URLs of the fleets, and return its id."""
     draft = server.call("/portal/v1/plans/drafts", {"To": "kore"})
@@ -211,6 +233,8 @@ PAGES: Final = [
     "/console/callbacks/{failed}",
     "/console/callbacks/{waits}",
     "/console/callbacks/{batch}",
+    "/console/callbacks/{long}",
+    "/console/callbacks/{discarded}",
     "/console/side-by-side",
     "/console/side-by-side?callback={sid}",
     "/console/undelivered",
@@ -223,6 +247,7 @@ PAGES: Final = [
     "/console/streams/events",
     "/console/streams/events?sim=meter+7",
     "/console/streams/events/{event}?account={account}",
+    "/console/destinations/one?destination={paused}&account={account}",
     "/console/links",
     "/console/links?callback={sid}",
     "/console/links/{link}",

@@ -249,6 +249,25 @@ async def test_a_stop_ends_in_time_although_the_database_is_unavailable(
     assert len(receiver.requests) == 4
 
 
+async def test_a_server_keeps_no_bytecode_which_a_full_disk_would_cut_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "")
+    monkeypatch.setenv("PYTHONPYCACHEPREFIX", str(tmp_path / "bytecode"))
+    credentials = await create_account(tmp_path)
+    make_fleet(tmp_path, credentials["account_sid"])
+    flags = ("--update-takes", "0s")
+    async with (
+        RecordingReceiver() as receiver,
+        in_production(tmp_path, credentials, *flags) as server,
+    ):
+        kept = set((tmp_path / "bytecode").rglob("*.pyc"))
+        await update_sim(server, receiver.url("/hook"))  # imports what does it
+        await receiver.wait_for(1)
+    assert kept
+    assert set((tmp_path / "bytecode").rglob("*.pyc")) == kept
+
+
 def event(url: str, name: str, *, key: str | None = None) -> dict[str, Any]:
     return {"url": url, "parameters": {"Event": name}, "idempotency_key": key}
 

@@ -3,6 +3,7 @@
 import asyncio
 import resource
 import sqlite3
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -102,11 +103,13 @@ async def test_a_disk_that_is_full_for_the_rows_refuses_only_the_work_that_needs
 def no_room_in_files() -> Iterator[None]:
     """Let no file of this process grow beyond 4 KiB."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "dont_write_bytecode", True)  # else bytecode could be cut off
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 async def test_a_disk_that_is_full_at_the_commit_undoes_quick_work(store: SqliteStore) -> None:

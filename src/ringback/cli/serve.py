@@ -74,6 +74,7 @@ def serve(*, accept_data_loss: bool, serve_copied: bool, as_json: bool, **flags:
             # Imported only now: from here on, requests wait instead of being refused.
             from ringback.application import ServerProcess
             from ringback.cli.server_runner import serve_until_stopped
+            from ringback.runtime.interpreter_tuning import write_no_bytecode
 
             certificate = _certificate_of(settings)
 
@@ -84,7 +85,9 @@ def serve(*, accept_data_loss: bool, serve_copied: bool, as_json: bool, **flags:
                     accept_data_loss=accept_data_loss,
                     serve_copied=serve_copied,
                 )
-                # Not for `ringback dev`: a terminal that closes sends SIGHUP too, and ends it.
+                # Not for `ringback dev`, which should start fast: what it imports later is kept.
+                write_no_bytecode()
+                # Nor this: a terminal that closes sends SIGHUP too, and ends it.
                 _look_on_hangup(application.workers.policy_reloader, certificate)
                 return application
 

@@ -290,13 +290,15 @@ def event_words(callback: Mapping[str, Any]) -> tuple[str, str]:
 
     >>> event_words({"is_test": False, "parameters": {"SimSid": "HS01", "SimStatus": "inactive"}})
     ('SIM update', 'inactive')
+    >>> event_words({"is_test": False, "parameters": {"Id": "1234567890" * 5}})
+    ('Id', '123456789012345678901234567890123456789…')
     """
     if callback["is_test"]:
         return _WORDS[TEST_EVENT], ""
     if callback.get("stream_sid"):
         return _batch_words(callback["events"])
     parameters: Mapping[str, Any] = callback["parameters"]
-    status = next((str(parameters[each]) for each in _STATUSES if each in parameters), "")
+    status = next((_begun(parameters[each]) for each in _STATUSES if each in parameters), "")
     for mark, kinds in MARKS.items():
         kind = kinds.get(str(parameters.get(mark.sid, ""))[:2])
         if kind is not None and mark.parameter in parameters:
@@ -306,7 +308,13 @@ def event_words(callback: Mapping[str, Any]) -> tuple[str, str]:
     if kind in OF_DESTINATIONS:
         return "Destination", str(kind).partition(".")[2]
     first = next(iter(parameters.items()), None)
-    return ("No parameters", "") if first is None else (str(first[0]), str(first[1])[:40])
+    return ("No parameters", "") if first is None else (_begun(first[0]), _begun(first[1]))
+
+
+def _begun(value: object, *, longest: int = 40) -> str:
+    """Return a value as text; only its beginning if it is longer."""
+    text = str(value)
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
 def _batch_words(events: Sequence[Mapping[str, Any]]) -> tuple[str, str]:

@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,8 +18,9 @@ from ringback.cli import jobs as jobs_command
 from ringback.cli.main import main
 from ringback.core.callbacks.callback import CallbackStatus
 from ringback.core.job import Job, JobStatus, cancel
+from ringback.portal_client import NoServerAnswers, PortalClient
 from ringback.testing import Emulator
-from tests.fakes import NOW, a_callback
+from tests.fakes import a_callback
 from tests.stores.records import job
 
 REPLAY = ("callbacks", "replay", "--since", "2024-07-03")
@@ -207,8 +207,17 @@ def test_a_job_is_paused_resumed_and_cancelled(empty: Emulator) -> None:
 
 def test_following_ends_with_the_job(empty: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jobs_command, "_SAY_EVERY_SECONDS", 0.0)
-    made = keep(empty, 1, counts={"replayed": 3})
-    threading.Timer(0.3, lambda: run(empty, "jobs", "resume", made.sid)).start()
+    made, get = keep(empty, 1, counts={"replayed": 3}), PortalClient.get
+    asked = list[str]()
+
+    def resumed_after(portal: PortalClient, *path: str, **how: Any) -> Any:
+        asked.append(path[0])
+        answer = get(portal, *path, **how)
+        if len(asked) == 2:  # the first answer that it shows
+            run(empty, "jobs", "resume", made.sid)
+        return answer
+
+    monkeypatch.setattr(PortalClient, "get", resumed_after)
     said = run(empty, "jobs", "follow", made.sid)
     assert "3 of 1,500 done, paused\n" in said.stderr
     assert said.stdout.endswith("  done       3 done\n")
@@ -224,8 +233,6 @@ def test_following_a_job_that_does_not_end_well_fails(empty: Emulator, status: J
 def test_following_goes_on_while_the_server_does_not_answer(
     empty: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ringback.portal_client import NoServerAnswers, PortalClient
-
     made, asked, get = keep(empty, 1), list[str](), PortalClient.get
 
     def breaks(portal: PortalClient, *path: str, **how: Any) -> Any:
@@ -233,7 +240,7 @@ def test_following_goes_on_while_the_server_does_not_answer(
         if len(asked) in (2, 3):
             raise NoServerAnswers("nobody")
         if len(asked) == 4:
-            empty._change(lambda tx, _: tx.jobs.save(cancel(made, NOW)))
+            empty._change(lambda tx, context: tx.jobs.save(cancel(made, context.now)))
         return get(portal, *path, **how)
 
     monkeypatch.setattr(PortalClient, "get", breaks)

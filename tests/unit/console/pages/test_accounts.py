@@ -44,7 +44,7 @@ async def test_the_list_shows_what_each_account_has_and_does(
 
 def cells(html: str, sid: str) -> list[str]:
     """Return the cells of an account's row, after the one with its SID."""
-    row = html[html.index(f'<td class="full"><code>{sid}</code></td>') :].partition("</tr>")[0]
+    row = html[html.index(f'<td class="full long"><code>{sid}</code></td>') :].partition("</tr>")[0]
     found = re.findall(r"<td[^>]*>(.*?)</td>", row, re.DOTALL)[1:]
     return [re.sub(r"<[^>]+>", "", one).strip() for one in found]
 
