@@ -213,6 +213,10 @@ def have_long_texts(server: DevServer, receiver: str, failed: str) -> dict[str, 
     server.call("/portal/v1/destinations/pause", paused)
     hold = {"UrlPrefix": f"https://{'w' * 60}.example/{'w' * 200}", "Phase": "before"}
     server.call("/portal/v1/policy/holds", hold, is_operator=True)
+    sink = {"Name": name, "Type": "webhook", "Url": f"https://{'w' * 60}.example/{'w' * 200}"}
+    destination = server.call("/portal/v1/streams/destinations", sink)["sid"]
+    rule = {"Name": name, "Destination": destination, "EventType": StreamEventType.SESSION_ENDED}
+    server.call("/portal/v1/streams/rules", rule)
     return {"long": long, "discarded": failed, "paused": paused["Destination"]}
 
 

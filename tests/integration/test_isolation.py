@@ -166,17 +166,28 @@ def furnish_wireless(tx: Transaction, sid: str) -> None:
     )
 
 
+def stream_of_kore(sid: str) -> tuple[StreamSink, StreamSubscription]:
+    """Return an account's destination of KORE's events, and its rule."""
+    number, url = NUMBERS[sid] + 500, f"http://{WHOSE[sid]}.example/events"
+    return a_sink(number, account_sid=sid, url=url), a_subscription(number, account_sid=sid)
+
+
 def furnish_streams(tx: Transaction, sid: str) -> None:
+    """Add a stream of each source; that of kore has a batch, and an event that waits."""
     number, whose = NUMBERS[sid], WHOSE[sid]
-    sink = a_sink(number, Source.TWILIO, f"http://{whose}.example/events", account_sid=sid)
+    by_twilio = a_sink(number, Source.TWILIO, f"http://{whose}.example/events", account_sid=sid)
+    subscription = a_subscription(number, Source.TWILIO, account_sid=sid, types={STARTED: 2})
     add_stream(
         tx,
-        replace(sink, description=f"{whose}-sink"),
-        replace(
-            a_subscription(number, Source.TWILIO, account_sid=sid, types={STARTED: 2}),
-            description=f"{whose}-stream",
-        ),
+        replace(by_twilio, description=f"{whose}-sink"),
+        replace(subscription, description=f"{whose}-stream"),
     )
+    sink, rule = stream_of_kore(sid)
+    add_stream(tx, sink, rule)
+    for event in (number, number + 1000):
+        tx.streams.events.add(an_event_of(event, event, account_sid=sid), [rule.sid])
+        if event == number:
+            add_batch(tx, sink, rule, event % 256)
 
 
 def furnish_callbacks(tx: Transaction, sid: str) -> None:
@@ -192,7 +203,6 @@ def furnish_callbacks(tx: Transaction, sid: str) -> None:
     minute = CountSpan.HOUR.begin_of(NOW - records.SECOND * 3600)
     tx.counters.add([CountedMinute(minute, *lane_of(added), Source.TWILIO, counts)])
     furnish_destinations(tx, lane_of(added))
-    furnish_stream(tx, sid)
     tx.retention.set_times({TimeSubject(sid, "answers"): records.SECOND * 9000}, NOW)
     whose = {"statuses": ["failed"], "as_other_source": False, "destination": host}
     tx.jobs.add(replace(records.job(NUMBERS[sid], sid), parameters=whose))
@@ -204,22 +214,6 @@ def furnish_callbacks(tx: Transaction, sid: str) -> None:
     copy = records.shadow(NUMBERS[sid], sid)
     tx.shadows.open([copy])
     tx.shadows.settle([copy.settled(AttemptResult(DeliveredOutcome(200)), None, started=NOW)])
-
-
-def stream_of(sid: str) -> tuple[StreamSink, StreamSubscription]:
-    """Return an account's destination of KORE's events, and its rule."""
-    number, url = NUMBERS[sid] + 500, f"http://{WHOSE[sid]}.example/events"
-    return a_sink(number, account_sid=sid, url=url), a_subscription(number, account_sid=sid)
-
-
-def furnish_stream(tx: Transaction, sid: str) -> None:
-    """Add a stream with a batch, and with an event that waits."""
-    sink, rule = stream_of(sid)
-    add_stream(tx, sink, rule)
-    for number in (NUMBERS[sid], NUMBERS[sid] + 1000):
-        tx.streams.events.add(an_event_of(number, number, account_sid=sid), [rule.sid])
-        if number == NUMBERS[sid]:
-            add_batch(tx, sink, rule, number % 256)
 
 
 def furnish_destinations(tx: Transaction, lane: Lane) -> None:
@@ -269,7 +263,7 @@ def everything_of(tx: Transaction, sid: str) -> list[Any]:
         tx.streams.sinks.page(sid, {}, PageWindow(99)),
         tx.streams.subscriptions.page(sid, {}, PageWindow(99)),
         tx.streams.events.page(sid, StreamEventFilter(), PageWindow(99)),
-        tx.streams.events.pending(stream_of(sid)[1].sid, limit=99),
+        tx.streams.events.pending(stream_of_kore(sid)[1].sid, limit=99),
     ]
 
 
@@ -283,7 +277,7 @@ ESIM, COMMAND = records.esim_profile(NUMBER).sid, records.command(NUMBER).sid
 CLIENT, SECRETS = client(THEIRS).sid, [one.id for _, one in account(THEIRS).webhook_secrets.all]
 NETWORK: Final = NETWORKS[0].sid
 SINK, SUBSCRIPTION = f"DG{NUMBER:032x}", f"DF{NUMBER:032x}"
-DESTINATION, RULE = (one.sid for one in stream_of(THEIRS))
+DESTINATION, RULE = (one.sid for one in stream_of_kore(THEIRS))
 EVENT = an_event_of(NUMBER).sid
 
 NAMES: Final[dict[str, list[str]]] = {
@@ -369,7 +363,10 @@ FORMS: Final[dict[str, list[dict[str, str]]]] = {
     "/portal/v1/streams/rules": [
         {"Name": "mine", "Destination": DESTINATION, "EventType": "data-session.ended"}
     ],
-    "/portal/v1/streams/rules/{sid}": [{"Enabled": "no"}, {"Destination": stream_of(OURS)[0].sid}],
+    "/portal/v1/streams/rules/{sid}": [
+        {"Enabled": "no"},
+        {"Destination": stream_of_kore(OURS)[0].sid},
+    ],
     "/portal/v1/links": [
         {"Callback": CALLBACK},
         {"Destination": THERE},
