@@ -129,6 +129,19 @@ clean: ## Remove .venv, caches and reports; never ringback-data
 # it works, so an interrupted install leaves no stamp, and the next make creates a new .venv.
 
 .venv/.run: $(BIN)/python requirements/run.txt pyproject.toml
+.venv/.dev: .venv/.run requirements/dev.txt
+
+ifndef ALONE
+# Only one make installs at a time. Others wait, and then look again at what there is to do. The lock
+# is on this file, and ends with the shell that has it open.
+.venv/.run .venv/.dev:
+	@exec 9<Makefile; for python in $(PYTHON) python3 $(BIN)/python; do \
+	   "$$python" -c 'import fcntl; fcntl.flock(9, fcntl.LOCK_EX)' 2>/dev/null && break; \
+	 done; $(MAKE) --silent --no-print-directory ALONE=yes $@
+
+$(BIN)/python: ;
+else
+.venv/.run:
 	@[ -e $@ ] || { $(find_python); echo "creating .venv with $$python"; \
 	                rm -rf .venv && "$$python" -m venv .venv; }
 	@rm -f $@
@@ -137,7 +150,7 @@ clean: ## Remove .venv, caches and reports; never ringback-data
 	@$(PIP_INSTALL) --no-deps --no-build-isolation -e .
 	@touch $@
 
-.venv/.dev: .venv/.run requirements/dev.txt
+.venv/.dev:
 	@rm -f .venv/.run $@
 	@echo "installing the pinned tools (about a minute, the first time)"
 	@$(PIP_INSTALL) --require-hashes -r requirements/dev.txt
@@ -146,6 +159,7 @@ clean: ## Remove .venv, caches and reports; never ringback-data
 # Runs only if .venv has no working interpreter: at the first install, or without the old Python.
 $(BIN)/python:
 	@rm -f .venv/.run
+endif
 
 # Sets $$python to the first suitable Python.
 define find_python

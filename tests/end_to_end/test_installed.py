@@ -1,10 +1,13 @@
-"""The wheel and the sdist: their content, and that they work in empty environments."""
+"""The wheel, the sdist and a clone: what is in them, and that they work in empty environments."""
 
+import os
 import re
 import shutil
+import sys
 import tarfile
 import zipfile
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from email import message_from_bytes
 from html.parser import HTMLParser
 from pathlib import Path
@@ -127,6 +130,47 @@ def test_relative_links_and_images_are_found() -> None:
 
 def test_the_readme_has_no_relative_links() -> None:
     assert relative_targets((ROOT / "README.md").read_text()) == []
+
+
+# ---- a clone -------------------------------------------------------------------------------------
+
+PRETENDED_PYTHON: Final = f"""#!{sys.executable}
+import os, shutil, sys, time
+
+match sys.argv[1:]:
+    case ["-m", "venv", folder]:
+        os.makedirs(f"{{folder}}/bin")
+        shutil.copy(__file__, f"{{folder}}/bin/python")
+    case ["-m", "pip", *_, what]:
+        for word in ("begins", "ends"):
+            with open("log", "a") as log:
+                print(what, word, file=log)
+            time.sleep(0.2)
+    case _:
+        os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
+"""Only makes a note of what it is told to install."""
+
+
+def test_one_make_installs_while_others_wait(tmp_path: Path) -> None:
+    python, clone = tmp_path / "bin" / "python3", tmp_path / "clone"
+    for path in (python, *(clone / "requirements" / name for name in ("run.txt", "dev.txt"))):
+        path.parent.mkdir(exist_ok=True, parents=True)
+        path.touch()
+    python.write_text(PRETENDED_PYTHON)
+    python.chmod(0o755)
+    for name in ("Makefile", "pyproject.toml"):
+        shutil.copy(ROOT / name, clone)
+    known = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    environment = known | {"PATH": f"{python.parent}:{known['PATH']}"}
+    targets = ("install-dev", "install", "install-dev", "install")
+    with ThreadPoolExecutor() as pool:
+        wait = [pool.submit(run, "make", target, cwd=clone, env=environment) for target in targets]
+        for one in wait:
+            one.result()
+    in_order = ("requirements/run.txt", ".", "requirements/dev.txt")
+    noted = [f"{what} {word}" for what in in_order for word in ("begins", "ends")]
+    assert (clone / "log").read_text().splitlines() == noted
 
 
 # ---- installed -----------------------------------------------------------------------------------

@@ -467,7 +467,7 @@ def until_alone(database: PostgresDatabase) -> None:
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
         " AND backend_type = 'client backend' AND pid <> pg_backend_pid()"
     )
-    with psycopg.connect(database._dsn.text, autocommit=True) as connection:
+    with psycopg.connect(database.url, autocommit=True) as connection:
         while connection.execute(others).fetchone() != (0,):
             sleep(0.01)
 

@@ -32,6 +32,8 @@ _WORDS: Final = {
 }
 """Kinds of events as headings."""
 _STATUSES: Final = ("SimStatus", "CommandStatus", "Status")
+_EVENT_WIDTH: Final = 40
+"""The most characters of a parameter's name or value that stand for an event."""
 _BREAKS: Final = re.compile(r"([/?&])")
 _FAILURES: Final[Mapping[str, str]] = {
     "name": "name not found",
@@ -298,7 +300,7 @@ def event_words(callback: Mapping[str, Any]) -> tuple[str, str]:
     if callback.get("stream_sid"):
         return _batch_words(callback["events"])
     parameters: Mapping[str, Any] = callback["parameters"]
-    status = next((_begun(parameters[each]) for each in _STATUSES if each in parameters), "")
+    status = next((_beginning(parameters[each]) for each in _STATUSES if each in parameters), "")
     for mark, kinds in MARKS.items():
         kind = kinds.get(str(parameters.get(mark.sid, ""))[:2])
         if kind is not None and mark.parameter in parameters:
@@ -308,13 +310,13 @@ def event_words(callback: Mapping[str, Any]) -> tuple[str, str]:
     if kind in OF_DESTINATIONS:
         return "Destination", str(kind).partition(".")[2]
     first = next(iter(parameters.items()), None)
-    return ("No parameters", "") if first is None else (_begun(first[0]), _begun(first[1]))
+    return ("No parameters", "") if first is None else (_beginning(first[0]), _beginning(first[1]))
 
 
-def _begun(value: object, *, longest: int = 40) -> str:
-    """Return a value as text; only its beginning if it is longer."""
+def _beginning(value: object) -> str:
+    """Return a value as text; only its beginning if it is long."""
     text = str(value)
-    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+    return text if len(text) <= _EVENT_WIDTH else f"{text[: _EVENT_WIDTH - 1]}…"
 
 
 def _batch_words(events: Sequence[Mapping[str, Any]]) -> tuple[str, str]:

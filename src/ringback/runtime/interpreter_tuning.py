@@ -33,7 +33,7 @@ def collect_only_what_is_new() -> None:
 def write_no_bytecode() -> None:
     """Let Python keep no bytecode of modules that are imported from now on.
 
-    On a full disk, Python 3.11 writes the start of a file, takes it for the whole, and fails to
-    import that module ever after (https://github.com/python/cpython/issues/126606).
+    On a full disk, Python 3.11 writes only the beginning of such a file and takes it for the whole:
+    no later process can import the module (https://github.com/python/cpython/issues/126606).
     """
     sys.dont_write_bytecode = True
