@@ -398,7 +398,7 @@ async def test_consumers_like_public_ones_understand_all_that_a_device_does(
     tmp_path: Path, moto: str
 ) -> None:
     stream = MotoStream(moto, "consumers")
-    in_aws = {"arn": stream.arn, "role_arn": ROLE_AT_MOTO, "external_id": "only us"}
+    in_aws = {"arn": stream.arn, "role_arn": ROLE_AT_MOTO, "external_id": "only-us"}
     async with RecordingReceiver() as receiver, served(tmp_path, "--kinesis-endpoint", moto) as dev:
         at_twilio, at_kore = receiver.url("/twilio"), receiver.url("/kore?x=1")
         for kind, configuration in (("webhook", {"destination": at_twilio}), ("kinesis", in_aws)):

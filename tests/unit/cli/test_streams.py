@@ -72,10 +72,10 @@ def test_a_destination_is_added_changed_and_deleted(ringback: Emulator) -> None:
 
 
 def test_a_destination_can_be_a_kinesis_stream(ringback: Emulator) -> None:
-    where = ("--arn", ARN, "--role-arn", ROLE, "--external-id", "made up")
+    where = ("--arn", ARN, "--role-arn", ROLE, "--external-id", "made-up")
     made = record(ringback, "destinations", "add", "lake", *where)
     assert (made["type"], made["arn"], made["role_arn"], made["external_id"]) == (
-        *("kinesis", ARN, ROLE, "made up"),
+        *("kinesis", ARN, ROLE, "made-up"),
     )
     assert ARN in run(ringback, "list").stdout
 

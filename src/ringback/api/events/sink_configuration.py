@@ -14,7 +14,7 @@ from ringback.api.strict_json import Json, parse_json_object
 from ringback.core.callback_urls.callback_url import MAX_LENGTH, CallbackUrl, HttpMethod
 from ringback.core.errors import InvalidCallbackUrl, InvalidParameter
 from ringback.core.policy.source_policy import Source
-from ringback.core.streams.kinesis_stream import check_role, url_of_stream
+from ringback.core.streams.kinesis_stream import check_external_id, check_role, url_of_stream
 from ringback.core.streams.sink import SinkType, StreamSink
 from ringback.core.streams.stream_retries import STREAM_RETRIES
 from ringback.operations.streams.sinks import SinkParameters
@@ -73,8 +73,9 @@ def _read_type(form: RequestParameters) -> SinkType:
 
 
 def _kinesis(description: str, given: Mapping[str, Json]) -> SinkParameters:
-    arn, role, _ = (_text(given, key) for key in _KINESIS_KEYS)
+    arn, role, external_id = (_text(given, key) for key in _KINESIS_KEYS)
     check_role(role)
+    check_external_id(external_id)
     url = url_of_stream(arn).with_warnings(*_warnings(given, _KINESIS_KEYS))
     return SinkParameters(description, SinkType.KINESIS, url, configuration=given)
 

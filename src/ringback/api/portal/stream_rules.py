@@ -31,7 +31,12 @@ from ringback.core.errors import InvalidCallbackUrl, InvalidParameter, NotFound
 from ringback.core.policy.source_policy import Source
 from ringback.core.sids import SidKind, is_sid
 from ringback.core.streams.event_types import PRODUCT_GROUP, SCHEMA_VERSIONS, StreamEventType
-from ringback.core.streams.kinesis_stream import arn_of, check_role, url_of_stream
+from ringback.core.streams.kinesis_stream import (
+    arn_of,
+    check_external_id,
+    check_role,
+    url_of_stream,
+)
 from ringback.core.streams.sink import SinkType, StreamSink, StreamSubscription
 from ringback.core.streams.stream_retries import STREAM_RETRIES
 from ringback.operations.context import OperationContext
@@ -58,8 +63,6 @@ STREAMS: Final = "/portal/v1/streams"
 _DESTINATIONS: Final = f"{STREAMS}/destinations"
 _RULES: Final = f"{STREAMS}/rules"
 _KORE: Final = Source.KORE
-_LONGEST_EXTERNAL_ID: Final = 1224
-"""AWS's limit (STS, AssumeRole)."""
 _YES_OR_NO: Final = {"yes": True, "no": False}
 _OF_KINESIS: Final = ("Arn", "RoleArn", "ExternalId")
 _TYPES: Final[dict[str, StreamEventType]] = {
@@ -131,8 +134,9 @@ _WHERE: Final = (
     OperationParameter("RoleArn", TEXT, "The ARN of the IAM role that may write to the stream."),
     OperationParameter(
         "ExternalId",
-        text(longest=_LONGEST_EXTERNAL_ID),
-        "The external id that the role's trust policy asks for; empty for none.",
+        TEXT,
+        "The external id that the role's trust policy asks for, 2 to 1,224 characters; empty for"
+        " none.",
     ),
 )
 _TYPE: Final = required(
@@ -320,9 +324,9 @@ def _role_in(given: RequestParameters) -> dict[str, Any]:
     found = dict[str, Any]()
     if given.text("RoleArn") is not None:
         found["role_arn"] = check_role(given.required("RoleArn"))
-    external_id = given.label("ExternalId", longest=_LONGEST_EXTERNAL_ID)
+    external_id = given.text("ExternalId")
     if external_id is not None:
-        found["external_id"] = external_id or None
+        found["external_id"] = check_external_id(external_id) if external_id else None
     return found
 
 

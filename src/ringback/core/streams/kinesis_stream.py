@@ -22,6 +22,8 @@ _ARN: Final = re.compile(
     r":stream/(?P<name>[A-Za-z0-9_.-]{1,128})"
 )
 _ROLE: Final = re.compile(r"arn:aws[a-z-]*:iam::[0-9]+:role/[\w+=,.@/-]+")
+_EXTERNAL_ID: Final = re.compile(r"[\w+=,.@:/-]{2,1224}", re.ASCII)
+"""AWS's rule (STS, AssumeRole)."""
 
 
 def url_of_stream(arn: str) -> CallbackUrl:
@@ -94,3 +96,18 @@ def check_role(arn: str) -> str:
             code=91000,
         )
     return arn
+
+
+def check_external_id(text: str) -> str:
+    """Return the external id of a role; raises InvalidParameter if AWS would refuse it.
+
+    The message does not show it, since customers often treat it as a secret.
+    """
+    if not _EXTERNAL_ID.fullmatch(text):
+        has_length = 2 <= len(text) <= 1224
+        raise InvalidParameter(
+            f"the external id has {'another character' if has_length else f'{len(text):,}'}; AWS"
+            " takes 2 to 1,224 characters, each a letter, a digit or one of _ + = , . @ : / -",
+            code=91000,
+        )
+    return text

@@ -18,7 +18,7 @@ from tests.unit.api.caller import Answer, Caller
 from tests.unit.api.world import app_on, error, only_https, refusal
 
 SINKS = "/v1/Sinks"
-KINESIS = {"arn": ARN, "role_arn": ROLE_ARN, "external_id": "1"}
+KINESIS = {"arn": ARN, "role_arn": ROLE_ARN, "external_id": "only-us"}
 
 
 async def create(
@@ -130,6 +130,7 @@ async def test_a_kinesis_sink_has_its_configuration_as_it_was_given(
         ("kinesis", json.dumps({**KINESIS, "arn": "x"}), "'x' is not the ARN of a Kinesis stream"),
         ("kinesis", json.dumps({**KINESIS, "role_arn": "x"}), "'x' is not the ARN of an IAM role"),
         ("kinesis", json.dumps({**KINESIS, "external_id": ""}), "has no external_id"),
+        ("kinesis", json.dumps({**KINESIS, "external_id": "x"}), "the external id has 1; AWS"),
         ("segment", '{"write_key": "x"}', "SinkType='segment' is not supported here; it must be"),
         ("email", "{}", "SinkType='email' is not supported here"),
         ("fax", "{}", "SinkType='fax' is unknown; it must be webhook or kinesis"),

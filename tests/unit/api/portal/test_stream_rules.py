@@ -99,12 +99,12 @@ async def test_a_webhook_is_shown_without_its_credentials(caller: Caller) -> Non
 
 
 async def test_a_kinesis_stream_has_a_role(caller: Caller, store: Store) -> None:
-    made = await created(caller, DESTINATIONS, **KINESIS, ExternalId="made up")
+    made = await created(caller, DESTINATIONS, **KINESIS, ExternalId="made-up")
     assert (made["url"], made["arn"]) == (None, ARN)
-    assert (made["role_arn"], made["external_id"]) == (ROLE, "made up")
+    assert (made["role_arn"], made["external_id"]) == (ROLE, "made-up")
     stored = await store.transact(lambda tx: tx.streams.sinks.get(made["sid"]))
     assert stored is not None
-    assert stored.configuration == {"arn": ARN, "role_arn": ROLE, "external_id": "made up"}
+    assert stored.configuration == {"arn": ARN, "role_arn": ROLE, "external_id": "made-up"}
     other_arn = ARN.replace("events", "others")
     path = f"{DESTINATIONS}/{made['sid']}"
     changed = (await caller.post(path, fields({"Arn": other_arn, "ExternalId": ""}))).json
@@ -128,6 +128,7 @@ async def test_a_kinesis_stream_has_a_role(caller: Caller, store: Store) -> None
         ),
         ({**KINESIS, "RoleArn": ""}, MISSING, "RoleArn is required and was not given"),
         ({**KINESIS, "RoleArn": "me"}, 91000, "'me' is not the ARN of an IAM role"),
+        ({**KINESIS, "ExternalId": "x"}, 91000, "the external id has 1; AWS takes 2 to 1,224"),
         (
             {**KINESIS, "Url": HOOK},
             91000,

@@ -142,7 +142,7 @@ async def test_a_destination_is_renamed_and_sends_elsewhere(world: ConsoleWorld)
 
 
 async def test_a_kinesis_stream_is_added(world: ConsoleWorld) -> None:
-    form = {"kind": "kinesis", "name": "lake", "arn": ARN, "role_arn": ROLE, "external_id": "x"}
+    form = {"kind": "kinesis", "name": "lake", "arn": ARN, "role_arn": ROLE, "external_id": "us"}
     page = await (await world.owner()).do(f"{LIST}/destinations", **form)
     stream = await only(world)
     assert (stream["type"], stream["to"]) == ("kinesis", ARN)

@@ -3,6 +3,7 @@ import pytest
 from ringback.core.errors import InvalidParameter
 from ringback.core.streams.kinesis_stream import (
     arn_of,
+    check_external_id,
     check_role,
     partition_key_of,
     record_template,
@@ -72,3 +73,25 @@ def test_a_role_is_checked() -> None:
     assert check_role(role) == role
     with pytest.raises(InvalidParameter, match="'me' is not the ARN of an IAM role"):
         check_role("me")
+
+
+@pytest.mark.parametrize("text", ["ok", "only+us=,.@:/-_9", "x" * 1224])
+def test_an_external_id_is_one_that_aws_takes(text: str) -> None:
+    assert check_external_id(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("q", "has 1;"),
+        ("q" * 1225, "has 1,225;"),
+        ("only us", "has another character;"),
+        ("über", "has another character;"),
+        ("us\n", "has another character;"),
+    ],
+)
+def test_an_external_id_that_aws_refuses_is_refused_without_showing_it(text: str, why: str) -> None:
+    with pytest.raises(InvalidParameter, match="AWS takes 2 to 1,224 characters") as refusal:
+        check_external_id(text)
+    assert why in refusal.value.message
+    assert text not in refusal.value.message
