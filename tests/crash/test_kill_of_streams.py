@@ -152,7 +152,7 @@ async def add_streams(dev: Served, twilio: Webhook, kore: Webhook) -> None:
     """Subscribe a webhook of each source, and the Kinesis stream, to everything."""
     types = {"Types": json.dumps({"type": T.SESSION_STARTED})}
     webhook = {"destination": twilio.url("/events"), "method": "POST", "batch_events": True}
-    kinesis = {"arn": ARN, "role_arn": ROLE, "external_id": "only us"}
+    kinesis = {"arn": ARN, "role_arn": ROLE, "external_id": "only-us"}
     for kind, configuration in (("webhook", webhook), ("kinesis", kinesis)):
         form = {"Description": kind, "SinkType": kind}
         sink = await dev.post(
