@@ -66,7 +66,7 @@ def test_the_page_has_all_errors() -> None:
 
 
 def test_the_example_is_an_event_as_it_is_captured() -> None:
-    (text,) = re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)
+    (text,) = re.findall(r"test_event_streams\.py -->\n```json\n(.*?)```", PAGE, re.DOTALL)
     captured = (CAPTURES / "kore-post-data-session.ended.http").read_bytes()
     _, _, body = captured.partition(b"\r\n\r\n")
     assert json.loads(text) == json.loads(body)

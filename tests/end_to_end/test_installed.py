@@ -94,7 +94,8 @@ def test_a_built_site_is_in_the_wheel(tmp_path: Path) -> None:
 def test_the_metadata_is_complete(built: dict[str, Path]) -> None:
     with zipfile.ZipFile(built["wheel"]) as wheel:
         metadata = message_from_bytes(wheel.read(f"{DIST_INFO}/METADATA"))
-    assert set(metadata.get_all("Provides-Extra", [])) == {"all", "migrate", "postgres", "server"}
+    extras = {"all", "kinesis", "migrate", "postgres", "server"}
+    assert set(metadata.get_all("Provides-Extra", [])) == extras
     assert metadata["License-Expression"] == "Apache-2.0 AND MIT AND BSD-3-Clause AND 0BSD"
     assert len(metadata.get_all("License-File", [])) == 5
     assert "Typing :: Typed" in metadata.get_all("Classifier", [])
