@@ -436,6 +436,12 @@ def _stream_lines(stream: "JsonObject") -> Iterator[str]:
             yield click.style(
                 f"    gets nothing: {on_one_line(one['silent_because'])}", fg="yellow"
             )
+        if one["silent_from"]:
+            yield click.style(
+                f"    gets nothing from {one['silent_from'][:10]} on, since its types are then"
+                f" discontinued at {stream['source']}",
+                fg="yellow",
+            )
     if not stream["subscriptions"]:
         yield "  nothing is subscribed"
     yield from _warning_lines(stream)

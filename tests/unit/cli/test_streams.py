@@ -11,7 +11,16 @@ from ringback.cli.main import main
 from ringback.core.policy.source_policy import Source
 from ringback.operations.streams.publish import listening, publish
 from ringback.testing import Emulator
-from tests.streams import ARN, ENDED, STARTED, a_sink, a_subscription, an_event_of, sim_sid
+from tests.streams import (
+    ARN,
+    ENDED,
+    STARTED,
+    a_sink,
+    a_subscription,
+    add_stream,
+    an_event_of,
+    sim_sid,
+)
 
 ROLE = "arn:aws:iam::111111111111:role/writer"
 NOBODY = "http://127.0.0.1:9/in"
@@ -217,3 +226,14 @@ def test_streams_of_twilio_are_listed_with_those_of_kore(ringback: Emulator) -> 
         f"  {subscription.sid}  the subscription: 0 waiting, no batch",
         "    data-session.ended:1",
     ]
+
+
+def test_a_stream_of_twilio_says_when_its_types_end() -> None:
+    with Emulator(settings={"at": "2024-10-20"}) as ringback:
+        sink = a_sink(source=Source.TWILIO, account_sid=ringback.account_sid)
+        subscription = a_subscription(source=Source.TWILIO, account_sid=ringback.account_sid)
+        ringback._change(lambda tx, _: add_stream(tx, sink, subscription))
+        (*_, last) = run(ringback, "list").stdout.splitlines()
+    assert last == (
+        "    gets nothing from 2024-11-02 on, since its types are then discontinued at twilio"
+    )

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final, TypeVar
 
 from ringback.api.endpoint_group import ApiRequest, EndpointGroup
@@ -38,7 +39,7 @@ from ringback.core.streams.sink import SinkStatus, SinkType, StreamSink, StreamS
 from ringback.core.streams.stream_event import StreamEvent, write_event
 from ringback.operations.context import OperationContext
 from ringback.operations.streams.batches import batches_with, fetch_event, last_batch
-from ringback.operations.streams.publish import why_silent
+from ringback.operations.streams.publish import silent_from, why_silent
 from ringback.operations.streams.sinks import list_users, with_present_status
 from ringback.ports import PageWindow, RecordPage, StreamEventFilter, Transaction
 
@@ -72,6 +73,8 @@ class SubscriptionOverview:
     """How many events wait to be put into a batch; it is counted up to a limit."""
     silent_because: str | None
     """Why it gets no events at present; None if it gets them."""
+    silent_from: datetime | None
+    """The date in the policy from which it will get none; None if there is none, or if silent."""
     last_batch: CallbackRecord | None
 
 
@@ -88,6 +91,11 @@ _SUBSCRIPTION: Final = object_of(
     silent_because={
         **or_null(TEXT),
         "description": "Why it gets no events at present; null if it gets them.",
+    },
+    silent_from={
+        **or_null(INSTANT),
+        "description": "The date in the policy from which it will get no events; null if there is"
+        " none, or if it gets none at present.",
     },
     last_batch={
         **_LAST,
@@ -117,6 +125,7 @@ def _show_subscription(one: SubscriptionOverview) -> dict[str, object]:
         "waiting": min(one.waiting, _MOST_COUNTED),
         "waiting_has_more": one.waiting > _MOST_COUNTED,
         "silent_because": one.silent_because,
+        "silent_from": one.silent_from,
         "last_batch": _show_last(one.last_batch),
         "notes": own.notes,
         "date_created": own.date_created,
@@ -336,6 +345,7 @@ def _overview(tx: Transaction, sink: StreamSink, context: OperationContext) -> S
                 one,
                 tx.streams.events.count_pending(one.sid, limit=_MOST_COUNTED + 1),
                 why_silent(one, context.policy, context.now),
+                silent_from(one, context.policy, context.now),
                 last_batch(tx, account_sid, one.sid),
             )
             for one in list_users(tx, sink)

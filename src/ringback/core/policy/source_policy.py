@@ -252,6 +252,14 @@ class Policy:
         begun = [phase for phase in self.phases if phase.since is None or phase.since <= at]
         return begun[-1]
 
+    def instants_after(self, at: datetime) -> Sequence[datetime]:
+        """Return the later instants at which phases begin or holds end, in order.
+
+        >>> [f"{each:%m-%d}" for each in NOTICE.instants_after(datetime(2024, 10, 15, tzinfo=UTC))]
+        ['10-16', '11-02']
+        """
+        return self._instants[bisect_right(self._instants, at) :]
+
     def choose(
         self, asked: SourceName | None, *, at: datetime, account_sid: str, url: str
     ) -> CallbackSourceSelection:

@@ -36,6 +36,18 @@ def why_silent(subscription: StreamSubscription, policy: Policy, now: datetime) 
     return f"its types are discontinued at twilio{since} (phase {phase.name!r} of the policy)"
 
 
+def silent_from(subscription: StreamSubscription, policy: Policy, now: datetime) -> datetime | None:
+    """Return the date from which a subscription that gets events will get none.
+
+    None if the policy has no such date, or if it gets none at present.
+    """
+    if why_silent(subscription, policy, now) is not None:
+        return None
+    dates = policy.instants_after(policy.date_at(now))
+    ends = (one for one in dates if why_silent(subscription, policy, one - policy.ahead))
+    return next(ends, None)
+
+
 def phase_of_account(policy: Policy, account_sid: str, now: datetime) -> Phase:
     """Return the phase that decides what an account gets from twilio: by date and by holds.
 

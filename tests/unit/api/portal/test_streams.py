@@ -122,6 +122,17 @@ async def test_a_stream_says_why_it_gets_nothing(
     ]
 
 
+async def test_a_stream_says_from_when_on_it_gets_nothing(
+    caller: Caller, store: Store, clock: FakeClock
+) -> None:
+    async def silent_from() -> list[str | None]:
+        return [one["subscriptions"][0]["silent_from"] for one in await streams(caller)]
+
+    assert await silent_from() == ["2024-11-02T00:00:00Z", None]
+    clock.set(NOW.replace(year=2025))
+    assert await silent_from() == [None, None]
+
+
 async def test_streams_can_be_those_of_one_source(caller: Caller, store: Store) -> None:
     await store.transact(lambda tx: tx.streams.sinks.add(OUR_LAKE))
     assert [one["to"] for one in await streams(caller, "?Source=kore")] == [

@@ -87,7 +87,9 @@ async def test_it_says_why_a_stream_gets_nothing(world: ConsoleWorld, tmp_path: 
         types = (StreamEventType.ATTACHMENT_ACCEPTED,)
         _, subscription = await other.stream(NOBODY, *types, source=Source.TWILIO)
         browser = await other.owner()
-        assert "gets events" in row_of(await browser.open(LIST), subscription)
+        row = row_of(await browser.open(LIST), subscription)
+        assert '<span class="state done">gets events</span>' in row
+        assert ">2 November 2024</time>, when its types are discontinued" in row
         advanced = await other.api().post("/portal/v1/clock", {"Advance": "1d"})
         assert advanced.status == 200, advanced.body
         assert "its types are discontinued at twilio since 2024-11-02" in row_of(
