@@ -298,6 +298,12 @@ def test_a_hold_ends_at_its_end_and_not_before() -> None:
     assert chosen == [TWILIO, KORE]
 
 
+def test_what_is_ahead_are_the_phases_and_the_ends_of_holds() -> None:
+    policy = held_until(BETWEEN + DAY)
+    assert [*policy.instants_after(BETWEEN)] == [BETWEEN + DAY, AFTER]
+    assert [*policy.instants_after(AFTER)] == []
+
+
 def test_an_ended_hold_is_named_if_it_would_have_given_another_source() -> None:
     policy = held_until(AFTER + DAY)
     ended = "the hold of AC1 in phase `before` ended on 2024-11-03"
