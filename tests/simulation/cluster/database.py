@@ -1,11 +1,11 @@
 """The store that the processes of a simulation share, and the announcements between them.
 
-A process has three connections to it: for quick work, for other work, and for its leases. On each,
-transactions follow one another. A transaction's work is done in a step of the process. Its commit
-is then durable at once or, if it is slow, up to 30 s later; until then the rows that it has changed
-are locked, and it becomes durable even if its process is dead by then. The answer may take as long.
-A process whose connection is cut waits until it knows whether a commit has succeeded, so none is
-reported as failed that has.
+A process has four connections to it: for quick work, for other work, for its leases, and to read.
+On each, transactions follow one another. A transaction's work is done in a step of the process. Its
+commit is then durable at once or, if it is slow, up to 30 s later; until then the rows that it has
+changed are locked, and it becomes durable even if its process is dead by then. The answer may take
+as long, also that to a read, which has no commit. A process whose connection is cut waits until it
+knows whether a commit has succeeded, so none is reported as failed that has.
 """
 
 import asyncio
@@ -118,7 +118,7 @@ class SharedStore(MemoryProcessStore):
         self._partitions = partitions
         self._loop = loop
         self._is_dead = is_dead
-        self._quick, self._other, self._leasing = (_Connection() for _ in range(3))
+        self._quick, self._other, self._leasing, self._reading = (_Connection() for _ in range(4))
         self._is_closed = False
 
     async def transact(
@@ -132,7 +132,7 @@ class SharedStore(MemoryProcessStore):
         return await self._run(self._quick if is_quick else self._other, work)
 
     async def read(self, work: Callable[[Transaction], T], *, asked_by: str = "") -> T:
-        return await self.transact(work)
+        return await self._run(self._reading, work)
 
     async def _change_leases(self, work: Callable[[Transaction], T]) -> T:
         return await self._run(self._leasing, work)
@@ -199,7 +199,8 @@ class SharedStore(MemoryProcessStore):
             self._later(_LOCKED_FOR, self._begin, connection)
             return
         connection.waiting.popleft()
-        if takes := self._database.commit_takes():
+        takes = 0.0 if connection is self._reading else self._database.commit_takes()
+        if takes:
             self._commit_later(connection, job, begun, takes)
         else:
             self._database.finish(begun)
