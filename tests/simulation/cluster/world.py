@@ -511,6 +511,9 @@ class ClusterWorld:
                 return
             self._trace.note(self.scheduler.now, "paused" if pause else "resumed", pattern)
             process.cluster.announce(News(has_changes=True))
+            if (wanted := self._wanted[pattern]) is not pause:
+                # This took so long that what is wanted by now may have been set before.
+                self._ask_for(pattern, wanted)
 
         process.loop.create_task(save())
 
