@@ -2,7 +2,7 @@
 
 Whatever was made arrives everywhere, with the same bytes and tokens in each repetition. The events
 of a SIM arrive in order, but for those whose first attempt was cut off: the next one can overtake
-them. The device's clock is advanced, so hours take minutes. RINGBACK_WHOLE_DAY=1 also runs a day.
+them. The device's clock is advanced, so hours take minutes. WHOLE_DAY_OF_STREAMS=1 also runs a day.
 """
 
 import asyncio
@@ -39,8 +39,8 @@ ROLE = "arn:aws:iam::123456789012:role/ringback"
 WHOLE_DAY = [
     pytest.mark.long,
     pytest.mark.skipif(
-        "RINGBACK_WHOLE_DAY" not in os.environ,
-        reason="takes ten minutes; set RINGBACK_WHOLE_DAY to run it",
+        "WHOLE_DAY_OF_STREAMS" not in os.environ,
+        reason="takes ten minutes; set WHOLE_DAY_OF_STREAMS to run it",
     ),
 ]
 USAGE = ("data_upload", "data_download", "data_total")
