@@ -40,7 +40,7 @@ WHOLE_DAY = [
     pytest.mark.long,
     pytest.mark.skipif(
         "WHOLE_DAY_OF_STREAMS" not in os.environ,
-        reason="takes ten minutes; set WHOLE_DAY_OF_STREAMS to run it",
+        reason="takes 13 minutes; set WHOLE_DAY_OF_STREAMS to run it",
     ),
 ]
 USAGE = ("data_upload", "data_download", "data_total")
