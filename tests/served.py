@@ -41,6 +41,8 @@ class Served:
     process: Any
     """A Forked process, or one of asyncio's."""
     dev: dict[str, str]
+    patience: float = 20
+    """Seconds to wait for each part of an answer."""
 
     @property
     def sim_path(self) -> str:
@@ -70,7 +72,7 @@ class Served:
         }
         place = self.dev["base_url"].removeprefix("http://")
         # Closed also if the server ends before it has answered.
-        with closing(HTTPConnection(place, timeout=20)) as connection:
+        with closing(HTTPConnection(place, timeout=self.patience)) as connection:
             connection.request(method, path, body, sent | headers)
             answer = connection.getresponse()
             text = answer.read()

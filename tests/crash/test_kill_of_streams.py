@@ -243,8 +243,8 @@ async def add_sims(dev: Served, count: int) -> list[str]:
 
 async def advance(dev: Served, minutes: int, step: int) -> int:
     """Advance the clock until that many minutes have passed or the server dies; return how many."""
-    passed = 0
-    with contextlib.suppress(OSError, HTTPException, ValueError):
+    passed, dev.patience = 0, 300
+    with contextlib.suppress(ConnectionError, HTTPException, ValueError):
         while passed < minutes:
             answer = await dev.post("/portal/v1/clock", Advance=f"{step}m")
             assert answer.status == 200, answer.body
