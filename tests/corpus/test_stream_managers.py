@@ -63,17 +63,21 @@ def a_sink(api: Api, **configuration: object) -> Any:
     )
 
 
+def subscribe(api: Api, sink: Any, *types: str) -> Any:
+    return api.post(
+        "Subscriptions",
+        ("Description", "made by a program"),
+        ("SinkSid", sink["sid"]),
+        *(("Types", one) for one in types),
+    )
+
+
 def test_a_trigger_node_subscribes_is_called_and_clears_away(api: Api) -> None:
     url = api.emulator.receiver.url("/webhook/twilio")
     types = api.get("Types?PageSize=200")["types"]
     assert all(isinstance(one["description"], str) for one in types)
     sink = a_sink(api, destination=url, method="POST")
-    subscription = api.post(
-        "Subscriptions",
-        ("Description", "of a workflow"),
-        ("SinkSid", sink["sid"]),
-        ("Types", f'{{ "type": "{STARTED}" }}'),
-    )
+    subscription = subscribe(api, sink, f'{{ "type": "{STARTED}" }}')
     (found,) = [
         one for one in api.get("Sinks")["sinks"] if one["sink_configuration"]["destination"] == url
     ]
@@ -106,12 +110,11 @@ def _signature_of(url: str, body: bytes, auth_token: str) -> str:
 
 def test_an_action_brings_the_types_of_a_subscription_up_to_date(api: Api) -> None:
     sink = a_sink(api, destination="https://a.example/in", method="POST", batch_events=False)
-    made = api.post(
-        "Subscriptions",
-        ("Description", "of an action"),
-        ("SinkSid", sink["sid"]),
-        ("Types", json.dumps({"type": STARTED, "schema_version": 1})),
-        ("Types", json.dumps({"type": UPDATED, "schema_version": 2})),
+    made = subscribe(
+        api,
+        sink,
+        json.dumps({"type": STARTED, "schema_version": 1}),
+        json.dumps({"type": UPDATED, "schema_version": 2}),
     )
     (found,) = api.get(f"Subscriptions?SinkSid={sink['sid']}")["subscriptions"]
     assert found["sid"] == made["sid"]
@@ -129,12 +132,7 @@ def test_an_action_brings_the_types_of_a_subscription_up_to_date(api: Api) -> No
 
 def test_a_client_in_lower_case_with_two_types_is_served(api: Api) -> None:
     sink = a_sink(api, destination="http://example.org/webhook", method="post", batch_events=False)
-    made = api.post(
-        "Subscriptions",
-        ("Description", "of a test"),
-        ("SinkSid", sink["sid"]),
-        *(("Types", json.dumps({"type": one})) for one in (STARTED, ENDED)),
-    )
+    made = subscribe(api, sink, *(json.dumps({"type": one}) for one in (STARTED, ENDED)))
     assert api.delete(f"Subscriptions/{made['sid']}") == (204, None)
     assert api.delete(f"Sinks/{sink['sid']}") == (204, None)
 

@@ -12,6 +12,7 @@ from typing import Final
 from urllib.parse import quote, unquote
 
 from ringback.core.callback_urls.callback_url import CallbackUrl
+from ringback.core.counted import counted
 from ringback.core.errors import InvalidParameter
 from ringback.core.http.http_exchange import HeadPlace, HeadTemplate
 
@@ -104,10 +105,9 @@ def check_external_id(text: str) -> str:
     The message does not show it, since customers often treat it as a secret.
     """
     if not _EXTERNAL_ID.fullmatch(text):
-        has_length = 2 <= len(text) <= 1224
         raise InvalidParameter(
-            f"the external id has {'another character' if has_length else f'{len(text):,}'}; AWS"
-            " takes 2 to 1,224 characters, each a letter, a digit or one of _ + = , . @ : / -",
+            f"AWS would refuse the external id, which has {counted(len(text), 'character')}: it"
+            " takes 2 to 1224, each a letter, a digit or one of _ + = , . @ : / -",
             code=91000,
         )
     return text

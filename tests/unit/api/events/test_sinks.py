@@ -130,7 +130,11 @@ async def test_a_kinesis_sink_has_its_configuration_as_it_was_given(
         ("kinesis", json.dumps({**KINESIS, "arn": "x"}), "'x' is not the ARN of a Kinesis stream"),
         ("kinesis", json.dumps({**KINESIS, "role_arn": "x"}), "'x' is not the ARN of an IAM role"),
         ("kinesis", json.dumps({**KINESIS, "external_id": ""}), "has no external_id"),
-        ("kinesis", json.dumps({**KINESIS, "external_id": "x"}), "the external id has 1; AWS"),
+        (
+            "kinesis",
+            json.dumps({**KINESIS, "external_id": "x"}),
+            "the external id, which has 1 character: it",
+        ),
         ("segment", '{"write_key": "x"}', "SinkType='segment' is not supported here; it must be"),
         ("email", "{}", "SinkType='email' is not supported here"),
         ("fax", "{}", "SinkType='fax' is unknown; it must be webhook or kinesis"),
