@@ -129,6 +129,8 @@ async def test_a_stream_says_from_when_on_it_gets_nothing(
         return [one["subscriptions"][0]["silent_from"] for one in await streams(caller)]
 
     assert await silent_from() == ["2024-11-02T00:00:00Z", None]
+    await store.transact(lambda tx: tx.streams.subscriptions.save(replace(RULE, is_enabled=False)))
+    assert await silent_from() == ["2024-11-02T00:00:00Z", None]
     clock.set(NOW.replace(year=2025))
     assert await silent_from() == [None, None]
 
