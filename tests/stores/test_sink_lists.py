@@ -1,6 +1,7 @@
 """Lists of sinks with a filter: each page is right in every store, however few sinks match."""
 
 from dataclasses import replace
+from typing import Any
 
 from ringback.core.policy.source_policy import Source
 from ringback.core.streams.sink import SinkStatus, StreamSink
@@ -23,10 +24,8 @@ def fill(tx: Transaction) -> None:
             tx.streams.subscriptions.add(a_subscription(number, Source.TWILIO, account_sid=OURS))
 
 
-async def page(store: Store, window: PageWindow, **filters: object) -> RecordPage[StreamSink]:
-    return await store.read(
-        lambda tx: list_sinks(tx, OURS, Source.TWILIO, window, **filters)  # pyright: ignore
-    )
+async def page(store: Store, window: PageWindow, **filters: Any) -> RecordPage[StreamSink]:
+    return await store.read(lambda tx: list_sinks(tx, OURS, Source.TWILIO, window, **filters))
 
 
 def numbers(sinks: RecordPage[StreamSink]) -> list[int]:

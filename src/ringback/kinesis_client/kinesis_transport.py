@@ -138,9 +138,9 @@ class KinesisTransport:
         self,
         request: OutgoingRequest,  # noqa: ARG002 (of the protocol)
         *,
-        limits: Timeouts,  # noqa: ARG002
-        turn: int = 0,  # noqa: ARG002
-        ended: Callable[[AttemptResult], None],  # noqa: ARG002
+        limits: Timeouts,  # noqa: ARG002 (the same)
+        turn: int = 0,  # noqa: ARG002 (the same)
+        ended: Callable[[AttemptResult], None],  # noqa: ARG002 (the same)
     ) -> bool:
         """Return False: each request waits for others."""
         return False

@@ -12,7 +12,7 @@ from ringback.dev_receiver.forwarder import ForwardingResult
 from ringback.dev_receiver.received_callback import CheckedRequest, CountedEvent
 from ringback.dev_receiver.responses import FailureMode, ListenerResponse
 from ringback.dev_receiver.seen_tokens import SeenTokenCount
-from ringback.receiver.events import CloudEvents, read_event, typed_event
+from ringback.receiver.events import CloudEvents, TestEvent, read_event, typed_event
 from ringback.receiver.verification import Reason, ReceivedRequest, Rejected, Verified
 from tests.fakes import NOW, TOKENS
 from tests.senders import received, rendered
@@ -329,11 +329,15 @@ def stream(
     """Return a request whose events have come so many times; a test event has no number."""
     request = streamed(source, document)
     event = read_event(request)
-    events = [typed_event(each) for each in event.events] if isinstance(event, CloudEvents) else []
-    counts = [SeenTokenCount(times=n, since=NOW) for n in times]
+    if isinstance(event, CloudEvents):
+        counts = [SeenTokenCount(times=n, since=NOW) for n in times]
+        events = tuple(map(CountedEvent, map(typed_event, event.events), counts))
+    else:
+        assert isinstance(event, TestEvent)
+        events = (CountedEvent(event, None),)
     return replace(
         CheckedRequest(NOW, request, Verified(source, token), None, answered=200),
-        events=tuple(map(CountedEvent, events, counts)) if events else (CountedEvent(event, None),),  # pyright: ignore[reportArgumentType]
+        events=events,
         **changes,
     )
 
