@@ -1,6 +1,9 @@
 """`ringback init`: writes a settings file with all settings and their defaults."""
 
+import os
+import sys
 from pathlib import Path
+from typing import Final
 
 import click
 
@@ -8,6 +11,8 @@ from ringback.cli.base_command import argument, command, option, option_group
 from ringback.cli.options import prints_record
 from ringback.cli.output import Output
 from ringback.core.errors import ConfigurationError
+
+_PRIVATE: Final = 0o600
 
 
 @command(
@@ -39,13 +44,28 @@ def init(*, path: Path, force: bool) -> Output:
 
     Each setting is a comment with its default: change what you need. With the unchanged file, a
     server does the same as without a file. The file is for `ringback serve` and `ringback dev`.
+    Only you can read it, since it may get secrets.
     """
     from ringback.runtime.os_error_messages import refusing
     from ringback.settings.settings_template import settings_template
 
-    if path.exists() and not force:
-        raise ConfigurationError(f"{path} exists; name another file, or replace it with --force")
     with refusing(f"{path} can't be written"):
-        path.write_text(settings_template(), "utf-8")
+        try:
+            _write(path, settings_template(), flags=0 if force else os.O_EXCL)
+        except FileExistsError:
+            raise ConfigurationError(
+                f"{path} exists; name another file, or replace it with --force"
+            ) from None
     words = f"{path} has all settings; use it with `ringback serve --settings {path}`"
     return {"file": str(path)}, words
+
+
+def _write(path: Path, text: str, *, flags: int) -> None:
+    """Write a file that only its owner can read; `flags` may say that it must be new."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | flags, _PRIVATE)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        # Whatever the umask, and before there is anything to read.
+        if sys.platform != "win32":
+            os.fchmod(descriptor, _PRIVATE)
+        file.truncate()
+        file.write(text)

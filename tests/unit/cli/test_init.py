@@ -1,7 +1,10 @@
 """`ringback init`: the settings file that it writes."""
 
 import json
+import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -66,6 +69,27 @@ def test_a_file_that_exists_is_replaced_only_with_force() -> None:
     assert Path("ringback.toml").read_text() == "port = 1\n"
     assert init("--force").exit_code == 0
     assert Path("ringback.toml").read_text() == settings_template()
+
+
+@contextmanager
+def with_umask(mask: int) -> Iterator[None]:
+    before = os.umask(mask)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+@pytest.mark.parametrize("mask", [0o000, 0o022, 0o277, 0o777])
+def test_nobody_else_can_read_it_because_it_may_get_secrets(mask: int) -> None:
+    with with_umask(mask):
+        assert init().exit_code == 0
+    assert Path("ringback.toml").stat().st_mode & 0o777 == 0o600
+    Path("open.toml").write_text("port = 1\n" * 10_000)
+    Path("open.toml").chmod(0o666)
+    assert init("open.toml", "--force").exit_code == 0
+    assert Path("open.toml").stat().st_mode & 0o777 == 0o600
+    assert Path("open.toml").read_text() == settings_template()
 
 
 def test_a_file_that_can_not_be_written_is_refused() -> None:
