@@ -295,7 +295,7 @@ def test_a_full_disk_is_noticed_before(
         said = refusal(lambda: restored(made, tmp_path / "back"))
     assert "it needs" in said
     assert "has 0.0 MB left" in said
-    assert [*tmp_path.glob("second*"), *tmp_path.glob("back/*.db*")] == []
+    assert [*tmp_path.glob("second*"), *tmp_path.glob("back/*.db*"), *leftovers(tmp_path)] == []
 
 
 def test_two_backups_into_the_same_file_are_refused(rich: DataFolder, tmp_path: Path) -> None:
@@ -306,6 +306,59 @@ def test_two_backups_into_the_same_file_are_refused(rich: DataFolder, tmp_path: 
 
     rich.back_up(target, rate=1 << 40, tell=again)
     assert [file.name for file in tmp_path.glob("made*")] == ["made.backup"]
+    assert leftovers(tmp_path) == []
+
+
+def test_a_backup_that_is_being_made_is_no_leftover(rich: DataFolder, tmp_path: Path) -> None:
+    def another(_: str) -> None:
+        back_up(rich, tmp_path / "second.backup")
+
+    rich.back_up(tmp_path / "first.backup", rate=1 << 40, tell=another)
+    for name in ("first", "second"):
+        restored(tmp_path / f"{name}.backup", tmp_path / name)
+    assert leftovers(tmp_path) == []
+
+
+@pytest.mark.parametrize("planted", ["link", "file"])
+def test_what_somebody_has_put_beside_a_backup_is_left_alone(
+    planted: str, rich: DataFolder, tmp_path: Path
+) -> None:
+    own, part = tmp_path / "precious", tmp_path / "made.backup.part"
+    own.write_text("mine")
+    if planted == "link":
+        part.symlink_to(own)
+    else:
+        part.write_text("theirs")
+        part.chmod(0o666)
+    folder = tmp_path / ".ringback-backup-a-folder"
+    folder.symlink_to(rich.folder)
+    made = back_up(rich, tmp_path / "made.backup")
+    assert own.read_text() == "mine"
+    assert part.read_text() == ("mine" if planted == "link" else "theirs")
+    assert made.stat().st_mode & 0o777 == 0o600
+    assert made.stat().st_ino != own.stat().st_ino
+    assert folder.is_symlink()
+
+
+@pytest.mark.parametrize("disk", ["usual", "without second names"])
+def test_a_file_that_comes_meanwhile_is_not_replaced(
+    disk: str, rich: DataFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")  # as FAT says it
+
+    if disk != "usual":
+        monkeypatch.setattr(Path, "hardlink_to", refused)
+    target = tmp_path / "made.backup"
+
+    def intrude(_: str) -> None:
+        target.write_text("mine")
+
+    said = refusal(lambda: rich.back_up(target, rate=1 << 40, tell=intrude))
+    assert "was made by another program meanwhile" in said
+    assert target.read_text() == "mine"
+    assert restored(back_up(rich, tmp_path / "other.backup"), tmp_path / "back").check()
+    assert leftovers(tmp_path) == []
 
 
 # ---- killed --------------------------------------------------------------------------------------
@@ -350,8 +403,14 @@ def test_a_killed_backup_is_complete_or_not_there(
         for seed in seeds(kills, target, rich, before)
     )
     assert killed >= kills // 3
-    back_up(rich, target)  # what was left behind is in nobody's way
-    assert [file.name for file in tmp_path.glob("made*")] == ["made.backup"]
+    assert leftovers(tmp_path)
+    target = back_up(rich, tmp_path / "next.backup")  # it removes what was left behind
+    assert [file.name for file in tmp_path.iterdir() if file.is_file()] == ["next.backup"]
+    assert leftovers(tmp_path) == []
+
+
+def leftovers(folder: Path) -> list[Path]:
+    return [file for file in folder.rglob("*") if ".ringback-backup-" in str(file)]
 
 
 def seeds(kills: int, target: Path, rich: DataFolder, before: Any) -> Iterator[int]:

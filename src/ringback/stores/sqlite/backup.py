@@ -1,19 +1,22 @@
 """Makes a backup of a data file while a server uses it: one file, as of one moment.
 
 One read transaction holds that moment, so commits go on, and the copy never has to begin again.
-Meanwhile, the write-ahead log can't be started over, and grows. The copy is made under another
-name, and gets its own only when it is complete and checked. In it, servers are paused, even if it
-is put in the place of a data file by hand.
+Meanwhile, the write-ahead log can't be started over, and grows. The copy is made in a private
+folder, and gets its name only when it is complete and checked. In it, servers are paused, even if
+it is put in the place of a data file by hand.
 """
 
+import hashlib
 import os
 import shutil
 import sqlite3
+import stat
 import sys
 from collections.abc import Callable, Generator
 from contextlib import closing, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
+from tempfile import mkdtemp
 from time import perf_counter, sleep
 from typing import Final, NamedTuple
 
@@ -32,6 +35,9 @@ from ringback.stores.sqlite.schema_upgrade import open_existing, refuse_outdated
 if sys.platform != "win32":
     import fcntl
 
+_DRAFTS: Final = ".ringback-backup-"
+"""How the names of the folders begin in which backups are made."""
+_DRAFT: Final = "draft"
 _PART: Final = 1 << 17
 """Bytes that are copied at once."""
 _SYNCED_AFTER: Final = 1 << 19
@@ -140,7 +146,11 @@ def _snapshot(path: Path) -> sqlite3.Connection:
 
 @contextmanager
 def _draft(path: Path, target: Path) -> Generator[Path]:
-    """Make an empty file for the copy, which is removed at the end if it is still there."""
+    """Make an empty file for the copy, which is removed at the end if it is still there.
+
+    It is alone in a folder that only this user can enter: nobody can put a link in its place, or
+    put a journal beside it that SQLite would write into it.
+    """
     folder = target.resolve().parent
     if target.exists() or target.is_symlink():
         raise ConfigurationError(f"{target} exists already, and is not replaced: name a new file")
@@ -151,22 +161,79 @@ def _draft(path: Path, target: Path) -> Generator[Path]:
             f"{target} would be in the data folder, and be lost together with it: name a file in"
             " another folder, best on another disk"
         )
-    draft = target.with_name(f"{target.name}.part")
-    descriptor = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    prefix = _draft_prefix(target)
+    if any(busy.name.startswith(prefix) for busy in _remove_leftovers(folder)):
+        raise ConfigurationError(f"another process is making {target} just now")
+    draft, descriptor = _new_draft(folder, prefix)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ConfigurationError(f"another process is making {target} just now") from None
-        try:
-            # A backup that was killed has left it behind.
-            os.ftruncate(descriptor, 0)
-            os.fchmod(descriptor, 0o600)
-            yield draft
-        finally:
-            remove(draft)
+        yield draft
+    finally:
+        _remove_draft(draft.parent)
+        os.close(descriptor)
+
+
+def _draft_prefix(target: Path) -> str:
+    """Return how the folders begin in which this target is made, however long its name is."""
+    return f"{_DRAFTS}{hashlib.sha256(os.fsencode(target.name)).hexdigest()[:8]}-"
+
+
+def _new_draft(folder: Path, prefix: str) -> tuple[Path, int]:
+    """Make an empty, locked file in a new folder; return its path and the locked descriptor."""
+    while True:
+        draft = Path(mkdtemp(prefix=prefix, dir=folder)) / _DRAFT
+        with suppress(FileNotFoundError):  # another backup took the folder for a leftover
+            descriptor = os.open(
+                draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
+            )
+            if _lock(descriptor) and os.fstat(descriptor).st_nlink:
+                os.fchmod(descriptor, 0o600)  # whatever the umask
+                return draft, descriptor
+            os.close(descriptor)
+
+
+def _lock(descriptor: int) -> bool:
+    """Lock a draft; return False if another process has it."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _remove_leftovers(folder: Path) -> list[Path]:
+    """Remove what killed backups of this user have left in a folder; return what is in use."""
+    found = [one for one in folder.glob(f"{_DRAFTS}*") if _is_own_folder(one)]
+    return [one for one in found if not _remove_if_left(one)]
+
+
+def _is_own_folder(path: Path) -> bool:
+    with suppress(FileNotFoundError):
+        entry = path.lstat()
+        return stat.S_ISDIR(entry.st_mode) and entry.st_uid == os.geteuid()
+    return False
+
+
+def _remove_if_left(folder: Path) -> bool:
+    """Remove the folder of a draft, unless a process has its lock; return False then."""
+    try:
+        descriptor = os.open(folder / _DRAFT, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:  # it was killed before it made its draft
+        with suppress(OSError):
+            folder.rmdir()
+        return True
+    try:
+        if not _lock(descriptor):
+            return False
+        _remove_draft(folder)
     finally:
         os.close(descriptor)
+    return True
+
+
+def _remove_draft(folder: Path) -> None:
+    remove(folder / _DRAFT)
+    with suppress(OSError):
+        folder.rmdir()
 
 
 def _copy(source: sqlite3.Connection, draft: Path, rate: int, tell: Callable[[str], None]) -> None:
@@ -177,8 +244,8 @@ def _copy(source: sqlite3.Connection, draft: Path, rate: int, tell: Callable[[st
     free = shutil.disk_usage(draft.parent).free
     if free < size + _SPARE:
         raise ConfigurationError(
-            f"no backup was made: it needs {(size + _SPARE) / 1e6:.1f} MB, but the disk of {draft}"
-            f" has {free / 1e6:.1f} MB left"
+            f"no backup was made: it needs {(size + _SPARE) / 1e6:.1f} MB, but the disk of"
+            f" {draft.parent.parent} has {free / 1e6:.1f} MB left"
         )
     began = told = perf_counter()
     synced = 0
@@ -256,13 +323,16 @@ def _check(draft: Path) -> BackupNote:
 def _publish(draft: Path, target: Path) -> None:
     """Give the copy its name, unless a file has it by now."""
     try:
-        target.hardlink_to(draft)
+        try:
+            target.hardlink_to(draft)
+        except FileExistsError:
+            raise
+        except OSError:  # on this disk, a file can't have two names
+            os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+            draft.rename(target)
     except FileExistsError:
         raise ConfigurationError(f"{target} was made by another program meanwhile") from None
-    except OSError:  # on this disk, a file can't have two names
-        draft.rename(target)
-    with suppress(FileNotFoundError):
-        draft.unlink()
+    draft.unlink(missing_ok=True)
     sync(target.resolve().parent)
 
 
