@@ -39,7 +39,7 @@ from ringback.probe.request_factory import account_of
 from ringback.runtime.system_clock import SystemClock, SystemRandomSource, stopwatch
 from ringback.runtime.virtual_clock import VirtualClock
 from ringback.settings import ENVIRONMENT
-from ringback.settings.setting_definitions import SEAL_KEY
+from ringback.settings.mounted_secrets import seal_key_in
 
 _LIMITS: Final = Timeouts(connect=5.0, read=15.0, total=15.0)
 
@@ -119,7 +119,7 @@ async def _store(
         raise ConfigurationError(
             f"there is no data in {data}; give the data folder of a Ringback with --data"
         )
-    seal_key = ENVIRONMENT.get(SEAL_KEY.variable) or None
+    seal_key = seal_key_in(ENVIRONMENT, credentials.seal_key_file)
     folder = DataFolder(data, seal_key, credentials.seal_key_file)
     store = folder.open_beside()
     try:

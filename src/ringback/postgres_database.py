@@ -31,11 +31,6 @@ from ringback.stores.postgres.store import PostgresOptions, PostgresStore
 __all__ = ["PostgresDatabase", "PostgresOptions", "PostgresStore"]
 
 
-def has_password(url: str) -> bool:
-    """Return True if the URL of a database has a password."""
-    return Dsn(url).has_password
-
-
 @dataclass(frozen=True, slots=True)
 class PostgresDatabase(StoredData):
     """Opens and upgrades a PostgreSQL database, and finds the key of its secrets.

@@ -179,7 +179,7 @@ class TestAProxyThatFails:
         assert exchange.outcome == NoAnswerOutcome(
             AttemptFailure.PROXY,
             f"no connection to 127.0.0.1 port {receiver.port}: could not connect to the proxy"
-            f" http://127.0.0.1:{unused_tcp_port} (Connection refused)",
+            " (Connection refused)",
         )
         assert exchange.proxy == f"http://127.0.0.1:{unused_tcp_port}"
 
@@ -195,10 +195,7 @@ class TestAProxyThatFails:
         )
         exchange = await sender.send(post(receiver.url()), limits=LIMITS)
         assert failure_of(exchange) is AttemptFailure.PROXY
-        assert why_of(exchange).endswith(
-            "the proxy http://proxy.example:3128: the host proxy.example could not be looked up:"
-            " it has no address"
-        )
+        assert why_of(exchange).endswith("the proxy's name could not be looked up")
 
     @pytest.mark.parametrize(
         ("answer", "words"),
@@ -219,8 +216,8 @@ class TestAProxyThatFails:
             exchange = await sender.send(post(receiver.url()), limits=LIMITS)
             assert exchange.outcome == NoAnswerOutcome(
                 AttemptFailure.PROXY_REFUSED,
-                f"no connection to 127.0.0.1 port {receiver.port}: the proxy"
-                f" http://proxy.example:{proxy.port} refused the connection: it answered {words}",
+                f"no connection to 127.0.0.1 port {receiver.port}: the proxy refused the"
+                f" connection: it answered {words}",
             )
             assert receiver.connections == 0
             assert sender.open_connections == 0
@@ -260,8 +257,8 @@ class TestAProxyThatFails:
             exchange = await sender.send(post(receiver.url()), limits=SHORT)
             assert exchange.outcome == NoAnswerOutcome(
                 AttemptFailure.PROXY_TIMEOUT,
-                f"no connection to 127.0.0.1 port {receiver.port} by http://proxy.example:"
-                f"{proxy.port} within 0.05 s: the proxy did not answer",
+                f"no connection to 127.0.0.1 port {receiver.port} by a proxy"
+                " within 0.05 s: the proxy did not answer",
             )
             assert sender.open_connections == 0
 

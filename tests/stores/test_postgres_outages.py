@@ -218,18 +218,18 @@ async def test_cuts_under_load_lose_nothing_and_do_nothing_twice(
 async def test_only_a_database_that_cannot_be_used_is_reported(
     postgres_bench: PostgresBench,
 ) -> None:
-    told = list[str]()
+    told = list[StoreUnavailable]()
     options = PostgresOptions(unavailable=told.append)
     store = PostgresStore.open(postgres_bench.dsn, VAULT, options)
     await fail_in_turn(store, RecoveryPending("not yet"), StoreUnavailable("gone"))
     await store.close()
-    assert told == ["gone"]
+    assert list(map(str, told)) == ["gone"]
 
 
 async def test_a_restart_of_the_server_needs_no_restart_of_ringback(
     own_postgres: OwnPostgres,
 ) -> None:
-    told = list[str]()
+    told = list[StoreUnavailable]()
     store = PostgresStore.open(
         Dsn(own_postgres.dsn), VAULT, PostgresOptions(unavailable=told.append)
     )
@@ -238,7 +238,9 @@ async def test_a_restart_of_the_server_needs_no_restart_of_ringback(
     await keep(store, callback(1))
     own_postgres.stop()
     for is_quick in (True, False):
-        with pytest.raises(StoreUnavailable, match="the database can't be used just now: conn"):
+        with pytest.raises(
+            StoreUnavailable, match="can't be used just now: its socket does not exist"
+        ):
             await store.transact(adding(2), is_quick=is_quick)
     with pytest.raises(StoreUnavailable):
         await store.read(lambda tx: tx.accounts.all())
@@ -284,7 +286,7 @@ async def test_a_server_without_free_connections_is_an_outage(own_postgres: OwnP
     with suppress(psycopg.OperationalError):
         while True:
             held.append(psycopg.connect(own_postgres.dsn))
-    with pytest.raises(StoreUnavailable, match=r"too many clients|remaining connection slots"):
+    with pytest.raises(StoreUnavailable, match="it has too many connections"):
         await store.transact(lambda tx: tx.accounts.all())
     for connection in held:
         connection.close()
@@ -322,7 +324,9 @@ def test_a_wrong_password_is_refused_without_showing_it(own_postgres: OwnPostgre
 
 
 def test_a_malformed_address_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match=r"can't be read: .*; right would be"):
+    with pytest.raises(
+        ConfigurationError, match=r"not the address of .*: a parameter after its \?"
+    ):
         PostgresStore.open(Dsn("postgresql://host/name?unknown=1"), VAULT)
 
 

@@ -9,8 +9,14 @@ import click
 from ringback.cli.base_command import option_group
 from ringback.cli.options import data_folder, handing, seal_key_file_option
 from ringback.core.errors import ConfigurationError
+from ringback.runtime.database_address import (
+    has_secrets,
+    is_database_address,
+    parse_database_address,
+)
 from ringback.settings import ENVIRONMENT
-from ringback.settings.setting_definitions import DATABASE, SEAL_KEY
+from ringback.settings.mounted_secrets import database_in, read_address, seal_key_in
+from ringback.settings.setting_definitions import DATABASE, DATABASE_FILE, SEAL_KEY
 
 if TYPE_CHECKING:
     from ringback.core.accounts.account import Account
@@ -42,23 +48,24 @@ def account_context() -> "AccountOperationContext":
 def data_in(data: Path, seal_key_file: Path | None) -> "StoredData":
     """Return the data folder or the database with the key of these options, or of the environment.
 
-    If RINGBACK_DATABASE names a PostgreSQL database, it is used, unless --data names a folder.
+    If RINGBACK_DATABASE or RINGBACK_DATABASE_FILE names a PostgreSQL database, it is used, unless
+    --data names a folder. Raises ConfigurationError if what the environment says is not valid.
     """
-    database = ENVIRONMENT.get(DATABASE.variable)
     is_named = click.get_current_context().get_parameter_source("data") is _COMMAND_LINE
-    if not database or is_named:
+    database = None if is_named else database_in(ENVIRONMENT)
+    if database is None:
         return data_file_in(data, seal_key_file)
     from ringback.postgres_database import PostgresDatabase
 
-    seal_key = ENVIRONMENT.get(SEAL_KEY.variable) or None
-    return PostgresDatabase(DATABASE.form.read(database), seal_key, seal_key_file, data)
+    seal_key = seal_key_in(ENVIRONMENT, seal_key_file)
+    return PostgresDatabase(database, seal_key, seal_key_file, data)
 
 
 def data_file_in(data: Path, seal_key_file: Path | None) -> "DataFolder":
     """Return a data folder with the key of these options, or of the environment."""
     from ringback.data_folder import DataFolder
 
-    return DataFolder(data, ENVIRONMENT.get(SEAL_KEY.variable) or None, seal_key_file)
+    return DataFolder(data, seal_key_in(ENVIRONMENT, seal_key_file), seal_key_file)
 
 
 def copy_between(
@@ -71,7 +78,7 @@ def copy_between(
     """
     from ringback.data_folder import KEY_FILE, keys_in
 
-    given = ENVIRONMENT.get(SEAL_KEY.variable)
+    given = seal_key_in(ENVIRONMENT, seal_key_file)
     keys = [*(given.split(",") if given else keys_in(seal_key_file) if seal_key_file else ())]
     own, theirs = (Path(place) / KEY_FILE for place in (source, target))
     if to_seal_key_file is not None:
@@ -94,25 +101,21 @@ def _place(text: str, keys: Sequence[str]) -> "StoredData":
     """Return the data in a place that an argument names; only a variable may have a password."""
     from ringback.data_folder import DataFolder
 
-    is_variable = text == DATABASE.variable
-    url = ENVIRONMENT.get(text) if is_variable else text
-    if not url:
-        raise click.UsageError(f"{text} is not set: it has to name the database, as a URL")
-    if not is_variable and not url.startswith(("postgresql:", "postgres:")):
+    is_variable = text in (DATABASE.variable, DATABASE_FILE.variable)
+    if not is_variable and not is_database_address(text):
         return DataFolder(Path(text), ",".join(keys))
-    from ringback.postgres_database import PostgresDatabase, has_password
+    from ringback.postgres_database import PostgresDatabase
 
-    try:
-        read = DATABASE.form.read(url)
-    except ValueError as problem:
-        raise click.UsageError(str(problem)) from None
-    if not is_variable and has_password(read):
+    address = database_in(ENVIRONMENT) if is_variable else read_address(text, "the argument")
+    if address is None:
+        raise click.UsageError(f"{text} is not set: it has to name the database")
+    if not is_variable and has_secrets(parse_database_address(address)):
         raise click.UsageError(
             "all users of a machine can read the arguments of its programs, so they can't have a"
-            f" password: give the URL in {DATABASE.variable}, and write {DATABASE.variable} as the"
-            " argument"
+            f" password: give the address in {DATABASE.variable}, and write {DATABASE.variable} as"
+            " the argument"
         )
-    return PostgresDatabase(read, ",".join(keys))
+    return PostgresDatabase(address, ",".join(keys))
 
 
 _COMMAND_LINE: Final = click.core.ParameterSource.COMMANDLINE

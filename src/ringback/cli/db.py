@@ -128,9 +128,10 @@ def copy(
 ) -> Output:
     """Copy all data from FROM to TO, compare both row by row, and mark FROM as copied.
 
-    FROM and TO are each a data folder, the URL of a PostgreSQL database, or the word
-    RINGBACK_DATABASE for the URL in this variable. A URL with a password can only be given in the
-    variable. TO has to be a new folder or an empty database; its tables are made.
+    FROM and TO are each a data folder, the address of a PostgreSQL database, or the word
+    RINGBACK_DATABASE for the address in this variable (RINGBACK_DATABASE_FILE for that in its
+    file). An address with a password can only be given in this way. TO has to be a new folder or an
+    empty database; its tables are made.
 
     No server may use FROM or TO, and none can meanwhile. If the copy is interrupted, run the
     command again: it goes on where it was. Afterwards, FROM can be served only with the flag

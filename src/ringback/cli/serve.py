@@ -140,14 +140,15 @@ async def _announce(
 ) -> None:
     from ringback import __version__
     from ringback.data_folder import DATA_FILE
+    from ringback.runtime.database_address import parse_database_address, shown_database
     from ringback.runtime.open_files import open_files_limit
-    from ringback.settings.parsers import without_password
 
     started = {"base_url": base_url}
     if settings.database is None:
         started["data_file"] = str(settings.data / DATA_FILE)
     else:
-        started |= {"database": without_password(settings.database), "role": settings.role}
+        shown = shown_database(parse_database_address(settings.database))
+        started |= {"database": shown, "role": settings.role}
     started["phase"] = application.phase.name
     if (pause := application.process.gate.pause) is not None:
         started["paused"] = pause.reason

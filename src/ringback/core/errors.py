@@ -29,7 +29,7 @@ platform that all run on (20xxx) and of webhooks (11100).
 A message says what was given, what is wrong and what would be right. It never contains a secret.
 """
 
-from typing import ClassVar, Final, NamedTuple
+from typing import ClassVar, Final, NamedTuple, TypeGuard
 
 
 class RingbackError(Exception):
@@ -168,7 +168,20 @@ class ConfigurationError(RingbackError):
 
 
 class StoreUnavailable(ConfigurationError):
-    """The database can't be used at the moment; the requested operation was not carried out."""
+    """The database can't be used at the moment; the requested operation was not carried out.
+
+    The message is for everybody, and so has nothing of the database's address.
+    """
+
+    def __init__(self, message: str, *, detail: str = "") -> None:
+        super().__init__(message)
+        self.detail = detail
+        """What only the operator may read; empty for nothing."""
+
+    @property
+    def for_operator(self) -> str:
+        """The message together with the detail."""
+        return f"{self} ({self.detail})" if self.detail else str(self)
 
 
 class RecoveryPending(StoreUnavailable):
@@ -179,7 +192,7 @@ class QueryTimeout(StoreUnavailable):
     """A query takes too long; a smaller request, such as one for fewer records, can succeed."""
 
 
-def is_outage(failure: Exception | None) -> bool:
+def is_outage(failure: Exception | None) -> TypeGuard[StoreUnavailable]:
     """Return True if `failure` says that the database itself can't be used at the moment."""
     return isinstance(failure, StoreUnavailable) and not isinstance(
         failure, RecoveryPending | QueryTimeout
@@ -198,7 +211,8 @@ def missing_extra(user: str, missing: ModuleNotFoundError) -> ModuleNotFoundErro
     module = (missing.name or "").partition(".")[0]
     if module in ("", "ringback"):
         return missing
-    extra = {"twilio": "migrate", "botocore": "kinesis"}.get(module, "server")
+    extras = {"twilio": "migrate", "botocore": "kinesis", "psycopg": "postgres"}
+    extra = extras.get(module, "server")
     return ModuleNotFoundError(
         f"{user} needs the module {module}: pip install 'ringback[{extra}]'", name=missing.name
     )

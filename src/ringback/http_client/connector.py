@@ -68,7 +68,7 @@ class Connector:
             failure, why = _TOO_SLOW[timing.at]
             if limits.total <= limits.connect:
                 failure = AttemptFailure.NO_TIME
-            place = route.place if route.proxy is None else f"{route.place} by {route.proxy.shown}"
+            place = route.place if route.proxy is None else f"{route.place} by a proxy"
             return NoAnswerOutcome(failure, f"no connection to {place} within {seconds:g} s: {why}")
 
     async def _open(

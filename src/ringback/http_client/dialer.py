@@ -109,7 +109,8 @@ class Dialer:
         if isinstance(found, NoAnswerOutcome):
             if found.failure in SHORTAGES:
                 return found
-            return NoAnswerOutcome(AttemptFailure.PROXY, f"the proxy {proxy.shown}: {found.why}")
+            _log.debug("the proxy %s can't be used: %s", proxy.shown, found.why)
+            return NoAnswerOutcome(AttemptFailure.PROXY, "the proxy's name could not be looked up")
         errors = list[str]()
         for address in found:
             try:
@@ -128,7 +129,7 @@ class Dialer:
                 errors.append(error_text(error))
             else:
                 return None
-        why = f"could not connect to the proxy {proxy.shown} ({_all(errors)})"
+        why = f"could not connect to the proxy ({_all(errors)})"
         return NoAnswerOutcome(AttemptFailure.PROXY, why)
 
 

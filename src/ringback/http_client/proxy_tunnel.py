@@ -79,7 +79,7 @@ class ProxyTunnel(asyncio.BufferedProtocol):
         status = int(line[1])
         if not 200 <= status <= 299:
             words = f"{status}{_REASONS.get(status, '')}"
-            why = f"the proxy {self._proxy.shown} refused the connection: it answered {words}"
+            why = f"the proxy refused the connection: it answered {words}"
             return NoAnswerOutcome(AttemptFailure.PROXY_REFUSED, why)
         if more:
             # Neither the proxy nor the receiver may send anything yet: no request has been sent.
@@ -87,11 +87,11 @@ class ProxyTunnel(asyncio.BufferedProtocol):
         return None
 
     def _silence(self, because: str = "") -> NoAnswerOutcome:
-        why = f"the proxy {self._proxy.shown} closed the connection without an answer{because}"
+        why = f"the proxy closed the connection without an answer{because}"
         return NoAnswerOutcome(AttemptFailure.PROXY, why)
 
     def _garbage(self, what: str) -> NoAnswerOutcome:
-        why = f"the answer of the proxy {self._proxy.shown} can't be used: {what}"
+        why = f"the answer of the proxy can't be used: {what}"
         return NoAnswerOutcome(AttemptFailure.PROXY, why)
 
     def _conclude(self, verdict: NoAnswerOutcome | None) -> None:

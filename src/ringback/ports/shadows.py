@@ -33,6 +33,12 @@ class ComparedShadow(NamedTuple):
         """The SID of the shadow copy."""
         return self.shadow.sid
 
+    @property
+    def for_account(self) -> "ComparedShadow":
+        """The same as the account may see it; see `Attempt.for_account`."""
+        attempt = self.shadow.attempt.for_account
+        return self._replace(shadow=self.shadow._replace(attempt=attempt))
+
 
 class ShadowCallbacks(Protocol):
     """The table of shadow copies of callbacks whose first attempts have ended."""

@@ -50,12 +50,15 @@ class DatabaseOutageMonitor:
         """True if no outage of the database is known."""
         return not self._has_begun.is_set()
 
-    def failed(self, reason: str) -> None:
+    def failed(self, failure: StoreUnavailable) -> None:
         """Note that a commit has failed; the first failure begins an outage and is logged."""
         if self.is_over:
             self._began, self._refused = self.stopwatch(), 0
             self._has_begun.set()
-            _log.error("%s; requests are refused with 503 until the database works again", reason)
+            _log.error(
+                "%s; requests are refused with 503 until the database works again",
+                failure.for_operator,
+            )
 
     def refused(self) -> None:
         """Count a request that the server refused with 503 because of an outage."""
@@ -69,7 +72,7 @@ class DatabaseOutageMonitor:
         try:
             await self.try_to_commit()
         except StoreUnavailable as failure:
-            self.failed(str(failure))
+            self.failed(failure)
             raise
         if not self.is_over:
             self._has_begun.clear()

@@ -16,12 +16,14 @@ from ringback.core.similar_names import similar_names
 from ringback.core.sims.scenario import NetworkScenario
 from ringback.core.sources.source_table import TABLE as SOURCES
 from ringback.http_client.tls import ClientTls
+from ringback.runtime.database_address import has_secrets, parse_database_address
 from ringback.runtime.server_certificate import server_context
 from ringback.settings.callback_sources import ConfiguredCallbackSources
 from ringback.settings.destinations import TABLE as DESTINATIONS
 from ringback.settings.destinations import DestinationTables
 from ringback.settings.file import SettingsFile
-from ringback.settings.parsers import is_egress_name, without_password
+from ringback.settings.mounted_secrets import database_in_file, refuse_both
+from ringback.settings.parsers import is_egress_name
 from ringback.settings.policy import TABLES, read_policy
 from ringback.settings.raw_setting import RawSetting, find, in_file
 from ringback.settings.retention import TABLE as RETENTION
@@ -182,12 +184,20 @@ def _check_certificates(given: Mapping[str, RawSetting], values: Mapping[str, An
 
 
 def _check_database(given: Mapping[str, RawSetting], values: dict[str, Any]) -> None:
-    """Turn the role's name into a Role; refuse a role, or a password, that can't be used."""
+    """Read the database's address and the role; refuse a role or a secret that can't be used."""
     database, values["role"] = given["database"], Role(values["role"])
-    if database.where == database.setting.flag and "***" in without_password(database.text):
+    for name in ("database", "seal_key"):
+        value, file = given[name], given[f"{name}_file"]
+        refuse_both(value.text, value.where, file.text, file.where)
+    if (path := values["database_file"]) is not None:
+        values["database"] = database_in_file(path, given["database_file"].where)
+    if database.where == database.setting.flag and has_secrets(
+        parse_database_address(database.text)
+    ):
         raise ConfigurationError(
             f"{database.where}: a password in a flag can be read by all users of this machine; give"
-            f" the URL in the variable {database.setting.variable} or in the settings file"
+            f" the address in the variable {database.setting.variable}, in a file (--database-file)"
+            " or in the settings file"
         )
     if values["role"] is not Role.ALL and values["database"] is None:
         raise given["role"].refused(

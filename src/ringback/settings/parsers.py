@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from ringback.core.calendar import read_duration
 from ringback.core.http.allowed_addresses import LOOPBACK, Network
+from ringback.runtime.database_address import parse_database_address
 
 _HIGHEST_PORT: Final = 65535
 _HIGHEST_DESCRIPTOR: Final = 2**31 - 1
@@ -111,18 +112,12 @@ def read_gateway(text: str) -> UdpGatewayAddress | None:
         ) from None
 
 
-def read_database_url(text: str) -> str:
-    """Check the URL of a PostgreSQL database, and return it unchanged."""
-    try:
-        parts = urlsplit(text)
-        is_usable = parts.scheme in ("postgresql", "postgres") and parts.port != 0
-    except ValueError:
-        is_usable = False
-    if not is_usable or not text.startswith(("postgresql://", "postgres://")):
-        raise ValueError(
-            f"{without_password(text)!r} is not the URL of a PostgreSQL database; write it like"
-            " postgresql://ringback@db.internal:5432/ringback"
-        )
+def read_database_address(text: str) -> str:
+    """Check the address of a PostgreSQL database, and return it unchanged.
+
+    The error has no part of the text.
+    """
+    parse_database_address(text)
     return text
 
 
@@ -145,8 +140,8 @@ def read_service_url(text: str) -> str:
 def without_password(url: str) -> str:
     """Return a URL with `***` in place of its password.
 
-    >>> without_password("postgresql://ringback:secret@db.internal/ringback")
-    'postgresql://ringback:***@db.internal/ringback'
+    >>> without_password("http://user:secret@aws.internal/path")
+    'http://user:***@aws.internal/path'
     """
     before, at, rest = url.rpartition("@")
     scheme, slashes, credentials = before.partition("//")

@@ -86,7 +86,11 @@ def in_file(
 
     Raises ConfigurationError if the value has the wrong type.
     """
-    shown = without_secret(as_toml(value)) if setting.form.is_secret else as_toml(value)
+    shown = as_toml(value)
+    if setting.form.is_hidden:
+        shown = "***"
+    elif setting.form.is_secret:
+        shown = without_secret(shown)
     where = f"{file.place(*keys)}: {keys[-1]} = {shown[:_LONGEST_SHOWN]}"
     if not _is_one_of(value, (str, *setting.form.in_file)):
         forms = dict.fromkeys(_IN_WORDS[form] for form in (str, *setting.form.in_file))

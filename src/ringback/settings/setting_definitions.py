@@ -16,7 +16,7 @@ from ringback.core.sims.scenario import scenario_called
 from ringback.settings.parsers import (
     choice,
     number,
-    read_database_url,
+    read_database_address,
     read_descriptor,
     read_device_network,
     read_durations,
@@ -46,6 +46,8 @@ class SettingForm(NamedTuple):
     """The types, besides text, that the value may have in the settings file."""
     is_secret: bool = False
     """True if the part of a value before an `@` is a secret, such as a proxy's password."""
+    is_hidden: bool = False
+    """True if no part of a value is ever shown, not even by the errors of `read`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +123,7 @@ def _number(most: int, *, least: int = 1, metavar: str = "NUMBER") -> SettingFor
 
 
 SEAL_KEY: Final = Setting(
-    *("seal_key", SettingForm(str, "KEY", is_secret=True), ""),
+    *("seal_key", SettingForm(str, "KEY", is_hidden=True), ""),
     "Key from `ringback accounts new-key` that encrypts the secrets in the data file. To replace"
     " the key, give several, separated by commas: the first encrypts, all can decrypt.",
     has_flag=False,
@@ -142,13 +144,21 @@ DATA: Final = Setting(
 )
 
 DATABASE: Final = Setting(
-    *("database", SettingForm(read_database_url, "URL", is_secret=True), ""),
-    "PostgreSQL database for all data, in place of a data file:"
-    " postgresql://USER@HOST:PORT/NAME. Several processes can share it. With a password, give it in"
-    " the variable RINGBACK_DATABASE or in the settings file, since all users of a machine can read"
-    " the flags of its programs.",
+    *("database", SettingForm(read_database_address, "ADDRESS", is_hidden=True), ""),
+    "PostgreSQL database for all data, in place of a data file: postgresql://USER@HOST:PORT/NAME,"
+    " or any other URL or list of NAME=VALUE that psql takes. Several processes can share it. With"
+    " a password, give it in the variable RINGBACK_DATABASE, in a file (--database-file) or in the"
+    " settings file, since all users of a machine can read the flags of its programs.",
     only=ServerCommand.SERVE,
     example="postgresql://ringback@db.internal:5432/ringback",
+)
+
+DATABASE_FILE: Final = Setting(
+    *("database_file", _FILE, ""),
+    "File with the address of the PostgreSQL database, such as a mounted secret, in place of"
+    " --database.",
+    only=ServerCommand.SERVE,
+    example="database-address",
 )
 
 EGRESS: Final = Setting(
@@ -221,6 +231,7 @@ SETTINGS: Final = (
     ),
     DATA,
     DATABASE,
+    DATABASE_FILE,
     Setting(
         *("database_notifications", _SWITCH, "yes"),
         "Let the processes of one PostgreSQL database wake each other with LISTEN and NOTIFY. Set"
@@ -430,8 +441,8 @@ SETTING_GROUPS: Final[Mapping[str, Sequence[Setting]]] = {
     for title, names in {
         "Server": "host port fd tls tls_port tls_cert tls_key trusted_proxies max_connections drain"
         " log_format log_level",
-        "Data": "data database database_notifications role start_paused seal_key seal_key_file"
-        " response_storage response_storage_per_account",
+        "Data": "data database database_file database_notifications role start_paused seal_key"
+        " seal_key_file response_storage response_storage_per_account",
         "Phase": "phase at warn_before",
         "Where callbacks may go": "allow callback_ports callback_schemes extra_ca_file"
         " client_cert_file client_key_file",

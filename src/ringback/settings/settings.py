@@ -42,7 +42,9 @@ class Settings:
     max_connections: int
     data: Path
     database: str | None
-    """The URL of the PostgreSQL database in place of the data file."""
+    """The address of the PostgreSQL database in place of the data file; it can have secrets."""
+    database_file: Path | None
+    """The file that `database` was read from."""
     database_notifications: bool
     role: Role
     start_paused: bool

@@ -234,8 +234,7 @@ async def test_a_proxy_that_is_too_slow_is_named() -> None:
         reached = await Bench().open(80, egress=egress, limits=Timeouts(0.05, 5, 5))
     assert reached == NoAnswerOutcome(
         AttemptFailure.PROXY_TIMEOUT,
-        f"no connection to a.example port 80 by http://127.0.0.1:{it.port} within 0.05 s:"
-        " the proxy did not answer",
+        "no connection to a.example port 80 by a proxy within 0.05 s: the proxy did not answer",
     )
 
 

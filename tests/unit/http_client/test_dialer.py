@@ -183,14 +183,10 @@ async def test_a_proxy_with_two_addresses_is_tried_at_both() -> None:
 @pytest.mark.parametrize(
     ("proxies", "why"),
     [
-        (
-            a_resolver,
-            "the proxy http://proxy.example:{port}: the host proxy.example could not be looked"
-            " up: it has no address",
-        ),
+        (a_resolver, "the proxy's name could not be looked up"),
         (
             lambda: a_resolver(NOBODY, "127.0.0.8"),
-            "could not connect to the proxy http://proxy.example:{port} (Connection refused)",
+            "could not connect to the proxy (Connection refused)",
         ),
     ],
 )
@@ -200,7 +196,7 @@ async def test_an_unreachable_proxy_is_the_operators_fault(
     port = free_port()
     reached = await dial([HERE], 80, egress=Proxy("proxy.example", port), proxies=proxies())
     assert reached == NoAnswerOutcome(
-        AttemptFailure.PROXY, "no connection to a.example port 80: " + why.format(port=port)
+        AttemptFailure.PROXY, "no connection to a.example port 80: " + why
     )
 
 

@@ -13,6 +13,7 @@ from tests.unit.delivery.parts import all_has_run
 
 SECOND = timedelta(seconds=1)
 FULL = "the database can't be used just now: database or disk is full"
+GONE = StoreUnavailable(FULL)
 
 
 class Bench:
@@ -54,7 +55,7 @@ async def test_an_outage_is_logged_once_at_its_start_and_once_at_its_end(
 ) -> None:
     bench.is_away = True
     for _ in range(3):
-        bench.outage.failed(FULL)
+        bench.outage.failed(GONE)
         bench.outage.refused()
     await pass_seconds(bench, 5)
     assert caplog.messages == [
@@ -68,7 +69,7 @@ async def test_an_outage_is_logged_once_at_its_start_and_once_at_its_end(
 
 async def test_it_ends_when_the_database_is_back_even_without_requests(bench: Bench) -> None:
     bench.is_away = True
-    bench.outage.failed(FULL)
+    bench.outage.failed(GONE)
     await pass_seconds(bench, 2)
     assert not bench.outage.is_over
     bench.is_away = False
@@ -99,7 +100,7 @@ async def test_each_outage_counts_its_own_refusals(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
     for refused in (2, 1):
-        bench.outage.failed(FULL)
+        bench.outage.failed(GONE)
         for _ in range(refused):
             bench.outage.refused()
         await bench.outage.commit()

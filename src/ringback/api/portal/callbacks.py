@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
+from ringback.api.authentication import signed_in
 from ringback.api.endpoint_group import ApiRequest, EndpointGroup
 from ringback.api.operation_definition import ApiOperation, OperationParameter, PageResponseSchema
 from ringback.api.paging import PageMeta, whole_list
@@ -180,6 +181,8 @@ class CallbackEndpoints(EndpointGroup):
         attempts = await self.read(
             call.account_sid, lambda tx: fetch_attempts(tx, call.account_sid, call.sid)
         )
+        if signed_in(call.request).account is not None:
+            attempts = [one.for_account for one in attempts]
         shown = list(map(ATTEMPT.at(call.request), attempts))
         return whole_list("attempts", shown, request=call.request)
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+from ringback.api.authentication import signed_in
 from ringback.api.endpoint_group import ApiRequest, EndpointGroup, Listing
 from ringback.api.operation_definition import ApiOperation, OperationParameter
 from ringback.api.portal.callback_json import CALLBACK_SID, HEADERS, MILLISECONDS, RESULT, exchange
@@ -40,7 +41,7 @@ from ringback.core.shadows.shadow_report import (
 )
 from ringback.core.sids import SidKind
 from ringback.operations.shadow_reports import ShadowedUrl, group_shadowed, report_on
-from ringback.ports import ComparedShadow, ShadowCallbackFilter
+from ringback.ports import ComparedShadow, PageWindow, RecordPage, ShadowCallbackFilter, Transaction
 
 MOST_URLS: Final = 500
 """Maximum number of URLs in a report; the URLs with most differences are shown."""
@@ -228,7 +229,14 @@ class ShadowEndpoints(EndpointGroup):
             callback_sid=call.given.text("CallbackSid"),
             since=call.given.instant("Since"),
         )
-        return lambda tx, reach, window: tx.shadows.page(reach, which, window)
+        is_operator = signed_in(call.request).account is None
+
+        def page(tx: Transaction, reach: str, window: PageWindow) -> RecordPage[ComparedShadow]:
+            found = tx.shadows.page(reach, which, window)
+            shown = found if is_operator else (one.for_account for one in found)
+            return RecordPage(shown, found.stopped_at)
+
+        return page
 
     async def _report(self, call: ApiRequest) -> dict[str, Any]:
         since, dependencies = call.given.instant("Since"), self._dependencies

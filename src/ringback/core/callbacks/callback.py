@@ -209,6 +209,10 @@ class CallbackRecord(NamedTuple):
         return type(self)(*self[:10], progress, *self[11:])
 
 
+HIDDEN_PROXY: Final = "the operator's proxy"
+"""What accounts see in place of a proxy's address."""
+
+
 class Attempt(NamedTuple):
     """One attempt to send a callback; `result` is `open` until the attempt has ended."""
 
@@ -227,6 +231,11 @@ class Attempt(NamedTuple):
     proxy: str | None = None
     request: SentRequestRecord | None = None
     response: ReceiverResponseRecord | None = None
+
+    @property
+    def for_account(self) -> "Attempt":
+        """The attempt as its account may see it: without the address of the operator's proxy."""
+        return self if self.proxy is None else self._replace(proxy=HIDDEN_PROXY)
 
 
 def begin(

@@ -8,9 +8,10 @@ from typing import Any, Final, NamedTuple
 
 import psycopg
 
-from ringback.core.errors import ConfigurationError, reason_of
+from ringback.core.errors import ConfigurationError
 from ringback.stores.encryption import SecretCipher
 from ringback.stores.postgres.connections import Connection, Dsn, execute
+from ringback.stores.postgres.failures import detail, reason, unusable
 from ringback.stores.postgres.partitions import partitions_end
 from ringback.stores.postgres.schema import newest, refuse_unfit, version_of
 from ringback.stores.sql.consistency_checks import (
@@ -65,14 +66,14 @@ def check_database(dsn: Dsn, cipher: SecretCipher) -> Iterator[Found]:
     try:
         connection = dsn.connect()
     except psycopg.Error as failure:
-        yield "database", False, f"{dsn.shown} can't be used: {reason_of(failure)}"
+        yield "database", False, f"{dsn.shown} can't be used: {detail(failure) or reason(failure)}"
         return
     with connection:
         for name, look in _CHECKS.items():
             try:
                 yield name, *look(connection, cipher)
             except (psycopg.Error, ConfigurationError) as failure:
-                yield name, False, reason_of(failure)
+                yield name, False, detail(failure)
                 if name == "schema":
                     return  # the other checks read the tables
 
@@ -100,9 +101,7 @@ def status_of(dsn: Dsn) -> DatabaseStatus:
                 _room(connection),
             )
     except psycopg.Error as failure:
-        raise ConfigurationError(
-            f"the PostgreSQL database {dsn.shown} can't be used: {reason_of(failure)}"
-        ) from failure
+        raise unusable(failure, dsn.given) from None
 
 
 def _growth(connection: Connection) -> DataGrowth:

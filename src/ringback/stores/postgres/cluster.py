@@ -17,12 +17,13 @@ from uuid import UUID
 import psycopg
 
 from ringback.core.callbacks.shards import SHARDS, shard_of
-from ringback.core.errors import StoreUnavailable, reason_of
+from ringback.core.errors import StoreUnavailable
 from ringback.core.newest_entries import NewestEntries
 from ringback.ports import ClusterMember, LeaseChange, News
 from ringback.runtime.system_clock import SystemClock, steady_milliseconds
 from ringback.stores.postgres import leases
 from ringback.stores.postgres.connections import Connection, Dsn, execute
+from ringback.stores.postgres.failures import detail, unavailable
 from ringback.stores.postgres.leases import MARGIN, Shares, WorkerIdentity
 from ringback.stores.postgres.schema import make_missing_partitions
 
@@ -174,9 +175,7 @@ class PostgresCluster:
             except psycopg.Error as failure:
                 self._disconnect()
                 if is_last:
-                    raise StoreUnavailable(
-                        f"the database can't be used just now: {reason_of(failure)}"
-                    ) from failure
+                    raise unavailable(failure) from None
         raise AssertionError  # the loop ends by a return or an error
 
     def _renew(self, connection: Connection, returning: Collection[int]) -> Shares | None:
@@ -225,7 +224,7 @@ class PostgresCluster:
                                 tell(news)
             except psycopg.Error as failure:
                 self.hears.clear()
-                _log.debug("can't hear announcements: %s", reason_of(failure))
+                _log.debug("can't hear announcements: %s", detail(failure))
                 self._is_closed.wait(_LISTEN_AGAIN)
 
     def _disconnect(self) -> None:

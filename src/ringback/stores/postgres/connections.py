@@ -2,8 +2,8 @@
 
 import logging
 import struct
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import chain, repeat
 from typing import Any, Final, cast
@@ -12,11 +12,17 @@ import psycopg
 from psycopg import RawCursor, errors, postgres, pq
 from psycopg.abc import Buffer
 from psycopg.adapt import Dumper, Loader
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.conninfo import make_conninfo
 from psycopg.types.array import ListBinaryDumper
 from psycopg.types.numeric import Int8BinaryDumper
 
-from ringback.core.errors import ConfigurationError, reason_of
+from ringback.core.errors import ConfigurationError
+from ringback.runtime.database_address import (
+    parse_database_address,
+    shown_database,
+    without_secrets,
+)
+from ringback.stores.postgres.failures import ConnectionFailed
 from ringback.stores.sql.write_batch import SqlResult
 
 # What it logs is also raised, and a transaction that is tried again needs no warning.
@@ -45,49 +51,46 @@ _DEFAULTS: Final = {
 class Dsn:
     """Where a database is, and how to use it, as libpq's connection strings say it."""
 
-    text: str
+    text: str = field(repr=False)
     has_prepared_statements: bool = True
     """False behind a pooler such as PgBouncer that gives each transaction another connection."""
 
     @property
+    def given(self) -> Mapping[str, str]:
+        """The parameters in the text; raises ConfigurationError, without them, if it is wrong."""
+        try:
+            return parse_database_address(self.text)
+        except ValueError as problem:
+            raise ConfigurationError(str(problem)) from None
+
+    @property
     def shown(self) -> str:
-        """The database as messages name it: without its password."""
-        given = conninfo_to_dict(self.text)
-        where = given.get("host") or given.get("hostaddr") or "this machine"
-        return f"{given.get('dbname') or given.get('user') or 'postgres'} on {where}"
+        """The database as messages to the operator name it."""
+        return shown_database(self.given)
 
     @property
     def without_password(self) -> str:
-        """The connection string without its password, which may then be shown."""
-        given = conninfo_to_dict(self.text)
-        others = {name: str(value) for name, value in given.items() if name != "password"}
-        return make_conninfo("", **others)
-
-    @property
-    def has_password(self) -> bool:
-        """True if the text has a password."""
-        return "password" in conninfo_to_dict(self.text)
+        """The connection string without its secrets, which the operator may see."""
+        return make_conninfo("", **without_secrets(self.given))
 
     def connect(self, *settings: str) -> Connection:
         """Open a connection with these server settings, such as `enable_seqscan=off`.
 
-        Raises psycopg.OperationalError if that fails, and ConfigurationError if the text is wrong.
+        Raises ConnectionFailed if that fails, and ConfigurationError if the text is wrong.
         """
+        given = {**self.given}
+        options = " ".join([given.pop("options", ""), *(f"-c {s}" for s in settings)])
         try:
-            given = conninfo_to_dict(self.text)
-        except psycopg.ProgrammingError as failure:
-            raise ConfigurationError(
-                f"the address of the PostgreSQL database can't be read: {reason_of(failure)};"
-                " right would be postgresql://user:password@host:5432/name"
-            ) from None
-        options = " ".join([str(given.pop("options", None) or ""), *(f"-c {s}" for s in settings)])
-        connection = psycopg.connect(
-            make_conninfo("", **{**_DEFAULTS, **given, "options": options.strip()}),
-            autocommit=True,
-            prepare_threshold=2 if self.has_prepared_statements else None,
-            cursor_factory=RawCursor,
-            row_factory=cast("Any", _named_rows),
-        )
+            connection = psycopg.connect(
+                make_conninfo("", **{**_DEFAULTS, **given, "options": options.strip()}),
+                autocommit=True,
+                prepare_threshold=2 if self.has_prepared_statements else None,
+                cursor_factory=RawCursor,
+                row_factory=cast("Any", _named_rows),
+            )
+        except psycopg.Error as failure:
+            # Not chained: the text of the driver's error must not be in a traceback.
+            raise ConnectionFailed(failure, given) from None
         # One type for all integers and one for all texts: else each value that needs more bits
         # makes another prepared statement of the same query.
         connection.adapters.register_dumper(int, Int8BinaryDumper)

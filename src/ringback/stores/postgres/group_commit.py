@@ -18,7 +18,6 @@ import psycopg
 from psycopg import errors
 
 from ringback.core.callbacks.response_storage import ResponseStorageBudget
-from ringback.core.errors import StoreUnavailable, reason_of
 from ringback.stores.encryption import SecretCipher
 from ringback.stores.postgres.callbacks import TABLES as CALLBACK_TABLES
 from ringback.stores.postgres.callbacks import PostgresCallbacks
@@ -31,6 +30,7 @@ from ringback.stores.postgres.connections import (
     is_of_a_row,
     is_of_timing,
 )
+from ringback.stores.postgres.failures import detail, unavailable
 from ringback.stores.postgres.leases import WorkerIdentity
 from ringback.stores.postgres.schema import make_missing_partitions
 from ringback.stores.postgres.shared_work import TABLES as SHADOW_TABLES
@@ -232,9 +232,9 @@ class PostgresCommitter:
             else:
                 jobs[0].failure = failure
             return
-        unavailable = StoreUnavailable(f"the database can't be used just now: {reason_of(failure)}")
+        outage = unavailable(failure)
         for job in jobs:
-            job.failure = unavailable
+            job.failure = outage
 
     def _roll_back(self) -> None:
         """Undo everything; drop the connection if it is broken."""
@@ -284,7 +284,7 @@ class PostgresCommitter:
                     transaction_id, server_run, is_late=pause > _TERMINATED_AFTER
                 )
             except psycopg.Error as trouble:
-                _log.debug("the end of a commit is not known yet: %s", reason_of(trouble))
+                _log.debug("the end of a commit is not known yet: %s", detail(trouble))
                 self._drop_connection()
             else:
                 if state != "in progress":

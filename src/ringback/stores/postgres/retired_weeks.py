@@ -22,9 +22,9 @@ from typing import Final
 
 import psycopg
 
-from ringback.core.errors import StoreUnavailable, reason_of
 from ringback.core.retention import RetentionPolicy
 from ringback.stores.postgres.connections import Connection
+from ringback.stores.postgres.failures import unavailable
 from ringback.stores.postgres.partitions import ids_of_weeks
 from ringback.stores.postgres.week_cleanup import clean_up
 from ringback.stores.postgres.week_exchange import MOST_WEEKS, WeekExchange
@@ -95,9 +95,7 @@ def retire_weeks(
     except WeeksBusy as busy:
         _log.info("old weeks are removed later: %s", busy)
     except psycopg.Error as failure:
-        raise StoreUnavailable(
-            f"the database can't be used just now: {reason_of(failure)}"
-        ) from failure
+        raise unavailable(failure) from None
 
 
 class _Retirement:

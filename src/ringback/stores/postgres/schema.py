@@ -21,13 +21,13 @@ from typing import Final, NamedTuple
 
 import psycopg
 from psycopg import errors
-from psycopg.conninfo import conninfo_to_dict
 
-from ringback.core.errors import ConfigurationError, reason_of
+from ringback.core.errors import ConfigurationError
 from ringback.runtime.system_clock import SystemClock
 from ringback.runtime.undo import on_failure
 from ringback.stores.encryption import SecretCipher
 from ringback.stores.postgres.connections import Connection, Dsn, execute
+from ringback.stores.postgres.failures import unusable
 from ringback.stores.postgres.partitions import PARTITIONED, make_partitions, partitions_of
 from ringback.stores.sql.copy_records import take_into_use
 from ringback.stores.sql.field_columns import to_us
@@ -149,7 +149,7 @@ def check(dsn: Dsn, cipher: SecretCipher, *, serve_copied: bool = False) -> None
 
 def place_of(dsn: Dsn) -> str:
     """Return the database as notes of copies name it: the same for each user and password."""
-    port = conninfo_to_dict(dsn.text).get("port")
+    port = dsn.given.get("port")
     return f"the database {dsn.shown}" + (f", port {port}" if port else "")
 
 
@@ -428,9 +428,7 @@ def connected(dsn: Dsn, *settings: str) -> Generator[Connection]:
         with dsn.connect("lock_timeout=2s", *settings) as connection:
             yield connection
     except psycopg.Error as failure:
-        raise ConfigurationError(
-            f"the PostgreSQL database {dsn.shown} can't be used: {reason_of(failure)}"
-        ) from failure
+        raise unusable(failure, dsn.given) from None
 
 
 @contextmanager

@@ -21,7 +21,7 @@ import psycopg
 
 from ringback.core.callbacks.response_storage import ResponseStorageBudget
 from ringback.core.callbacks.shards import Role
-from ringback.core.errors import ConfigurationError, StoreUnavailable, is_outage, reason_of
+from ringback.core.errors import StoreUnavailable, is_outage
 from ringback.core.retention import RetentionPolicy
 from ringback.ports import Transaction
 from ringback.runtime.system_clock import steady_milliseconds
@@ -30,6 +30,7 @@ from ringback.stores.encryption import SecretCipher
 from ringback.stores.postgres import schema
 from ringback.stores.postgres.cluster import PostgresCluster
 from ringback.stores.postgres.connections import Dsn, execute
+from ringback.stores.postgres.failures import unavailable, unusable
 from ringback.stores.postgres.group_commit import (
     TABLES,
     Isolation,
@@ -72,8 +73,8 @@ class PostgresOptions:
     """The role of this process; one with the role `api` owns no shards."""
     committed: Callable[[float], None] = _not_told
     """Called after each commit with its duration in seconds, in one of the store's threads."""
-    unavailable: Callable[[str], None] = _not_told
-    """Called in the event loop when a commit fails, with the reason."""
+    unavailable: Callable[[StoreUnavailable], None] = _not_told
+    """Called in the event loop when a commit fails because of the database."""
     budget: ResponseStorageBudget = ResponseStorageBudget()
     """The maximum number of bytes of long answers to store."""
     lease: timedelta = timedelta(seconds=15)
@@ -203,9 +204,9 @@ class CommitThread:
             self._committer.commit(jobs)
         except Exception as failure:  # noqa: BLE001 (the store must not lose its thread)
             _log.exception("a commit failed with an unexpected error")
-            unavailable = StoreUnavailable(f"the database can't be used just now: {failure!r}")
+            outage = unavailable(failure)
             for job in jobs:
-                job.failure = unavailable
+                job.failure = outage
 
     def _report(self, entries: list[_Entry]) -> None:
         """Report the results of all jobs to the event loop in a single call."""
@@ -213,7 +214,7 @@ class CommitThread:
         outage = next(filter(is_outage, failures), None)
         try:
             if outage is not None:
-                loop.call_soon_threadsafe(self._options.unavailable, str(outage))
+                loop.call_soon_threadsafe(self._options.unavailable, outage)
             loop.call_soon_threadsafe(self._end, entries)
         except RuntimeError:
             # The event loop is closed, so nobody waits for the results any more.
@@ -250,9 +251,7 @@ class PostgresStore:
                 types = types_of_columns(connection)
                 (last,) = execute(connection, LAST_ID).fetchone()
         except psycopg.Error as failure:
-            raise ConfigurationError(
-                f"the PostgreSQL database {dsn.shown} can't be used: {reason_of(failure)}"
-            ) from failure
+            raise unusable(failure, dsn.given) from None
         is_closed = threading.Event()
         # Each thread makes ids of its own.
         ids = [RowIds(0, milliseconds=steady_milliseconds, after=last) for _ in range(2)]
@@ -270,7 +269,11 @@ class PostgresStore:
                 dsn, isolation, transaction, session, is_closing=is_closed.is_set
             )
             threads.append(CommitThread(isolation.value, committer, options))
-        readers = ReadConnectionPool(lambda: PostgresReader(dsn, cipher, own, types), psycopg.Error)
+        readers = ReadConnectionPool(
+            lambda: PostgresReader(dsn, cipher, own, types),
+            psycopg.Error,
+            partial(unavailable, to_do="read"),
+        )
         cluster = PostgresCluster(
             dsn, own, renumbered=number, has_notifications=options.has_notifications
         )

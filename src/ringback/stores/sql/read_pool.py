@@ -27,6 +27,10 @@ def too_slow(longest: float) -> QueryTimeout:
     )
 
 
+def _unreadable(trouble: Exception) -> StoreUnavailable:
+    return StoreUnavailable(f"the database can't be read just now: {reason_of(trouble)}")
+
+
 class Reader(Protocol):
     """A read-only connection, which runs one read at a time."""
 
@@ -54,10 +58,19 @@ class _Read(NamedTuple):
 class ReadConnectionPool:
     """Runs reads in a few threads, which are started as needed."""
 
-    def __init__(self, connect: Callable[[], Reader], errors: type[Exception]) -> None:
-        """Connect with `connect`, as often as needed, and anew after one of these `errors`."""
+    def __init__(
+        self,
+        connect: Callable[[], Reader],
+        errors: type[Exception],
+        unavailable: Callable[[Exception], StoreUnavailable] = _unreadable,
+    ) -> None:
+        """Connect with `connect`, as often as needed, and anew after one of these `errors`.
+
+        `unavailable` makes the error that callers of `read` get instead.
+        """
         self._connect = connect
         self._errors = errors
+        self._unavailable = unavailable
         self._changed = threading.Condition()
         # Accounts in the order in which they will be served: the one served last is at the end.
         self._waiting = dict[str, deque[_Read]]()
@@ -123,9 +136,7 @@ class ReadConnectionPool:
                 result = reader.run(read.work)
             except self._errors as trouble:
                 reader = _closed(reader)
-                failure = StoreUnavailable(
-                    f"the database can't be read just now: {reason_of(trouble)}"
-                )
+                failure = self._unavailable(trouble)
             except Exception as own:  # noqa: BLE001 (passed on to the caller of `read`)
                 failure = own
             self._end(read)

@@ -69,7 +69,7 @@ class StoreOptions:
 
     committed: Callable[[float], None] = _not_told
     """Called after each commit with its duration in seconds, in the store's own thread."""
-    unavailable: Callable[[str], None] = _not_told
+    unavailable: Callable[[StoreUnavailable], None] = _not_told
     """Called in the event loop when a commit fails, with the reason."""
     budget: ResponseStorageBudget = ResponseStorageBudget()
     """The maximum number of bytes of long answers to store."""
@@ -347,7 +347,7 @@ class SqliteStore:
         outage = next(filter(is_outage, failures), None)
         try:
             if outage is not None:
-                loop.call_soon_threadsafe(self._options.unavailable, str(outage))
+                loop.call_soon_threadsafe(self._options.unavailable, outage)
             loop.call_soon_threadsafe(self._end, entries)
         except RuntimeError:
             # The event loop is closed, so nobody waits for the results any more.

@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from starlette.types import ASGIApp
 
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.callbacks.callback import CallbackStatus
@@ -16,7 +17,16 @@ from ringback.core.http.http_exchange import (
 from ringback.core.http.outcome import DeliveredOutcome, RefusedOutcome
 from ringback.core.policy.source_policy import Source
 from ringback.ports import Lane, Settlement, Store, Transaction
-from tests.fakes import ACCOUNT_SID, CALLBACK_SID, NOW, SIM_SID, TOKENS, a_callback, claim_from
+from tests.fakes import (
+    ACCOUNT_SID,
+    CALLBACK_SID,
+    NOW,
+    SIM_SID,
+    TOKENS,
+    a_callback,
+    an_api_key,
+    claim_from,
+)
 from tests.unit.api.caller import Caller
 from tests.unit.api.pages import walk
 from tests.unit.api.world import THEIRS, error
@@ -385,6 +395,20 @@ async def test_an_earlier_attempt_shows_the_first_part_of_its_answer_and_the_mis
     }
 
 
+async def test_only_the_operator_sees_the_address_of_the_proxy(
+    app: ASGIApp, caller: Caller, store: Store
+) -> None:
+    await add(store)
+    refused = AttemptResult(RefusedOutcome(503), proxy="http://proxy.example:3128")
+    await attempt(store, refused)
+    key = an_api_key(account_sid=None)
+    await store.transact(lambda tx: tx.accounts.keys.add(key))
+    operator = Caller(app, credentials=(key.sid, "made-up-key-secret"))
+    for by, shown in ((caller, "the operator's proxy"), (operator, refused.proxy)):
+        (one,) = (await by.get(f"{ONE}/attempts")).json["attempts"]
+        assert one["proxy"] == shown
+
+
 async def test_an_attempt_shows_the_sent_request_and_the_answer(
     caller: Caller, store: Store
 ) -> None:
@@ -419,7 +443,7 @@ async def test_an_attempt_shows_the_sent_request_and_the_answer(
                 "total_ms": 12.5,
             },
             "local_address": "192.0.2.1",
-            "proxy": "http://proxy.example:3128",
+            "proxy": "the operator's proxy",
             "result": "refused",
             "status_code": 503,
             "error_code": 11217,
