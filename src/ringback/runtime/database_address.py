@@ -80,7 +80,7 @@ def shown_database(given: Mapping[str, str]) -> str:
 
 
 def without_secrets(given: Mapping[str, str]) -> Mapping[str, str]:
-    """Return the parameters that are no secrets."""
+    """Return the parameters without those that are secret."""
     return {name: value for name, value in given.items() if name not in _SECRETS}
 
 
@@ -102,7 +102,7 @@ def _refusal(problem: str) -> ValueError:
 
 
 def _in_words(complaint: str) -> str:
-    """Return what is wrong with an address; libpq's own words would repeat parts of it."""
+    """Return the problem with an address; libpq's own words would repeat parts of it."""
     found = (ours for theirs, ours in _IN_WORDS if theirs in complaint.lower())
     return next(found, "libpq can't read it")
 
