@@ -45,8 +45,12 @@ class Cluster:
     async def spawn(
         self, role: str, *flags: str, before: tuple[str, ...] = (), url: str | None = None
     ) -> asyncio.subprocess.Process:
-        """Start a process with this role; `before` is a command that starts it in another place."""
-        words = ("--role", role, "--database", url or self.url)
+        """Start a process with this role; `before` is a command that starts it in another place.
+
+        With an empty `url`, the flags name the database.
+        """
+        address = self.url if url is None else url
+        words = ("--role", role, *(("--database", address) if address else ()))
         key = ("--seal-key-file", str(self.folder / "ringback.key"))
         return await spawn(self.folder, *words, *key, *flags, command=self.command, before=before)
 

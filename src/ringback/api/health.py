@@ -12,10 +12,14 @@ from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute
+from starlette.types import ASGIApp
 
+from ringback.api.errors import answer
 from ringback.api.operation_definition import resource
 from ringback.core.errors import StoreUnavailable
 from ringback.ports import SendingPause
@@ -90,6 +94,22 @@ class HealthChecks:
 def health_routes(health: HealthChecks) -> list[BaseRoute]:
     """Return the routes `/healthz` and `/readyz`."""
     return [resource("/healthz", get=health.alive), resource("/readyz", get=health.ready)]
+
+
+def app_before_start(reason: Callable[[], str]) -> ASGIApp:
+    """Return an application that is alive, but not ready, for the reason that `reason` returns."""
+
+    async def not_ready(request: Request) -> Response:
+        return JSONResponse({"status": "not ready", "reason": reason()}, 503)
+
+    def refuse(request: Request, _: Exception) -> Response:
+        return answer(request, StoreUnavailable(reason()))
+
+    async def alive(request: Request) -> Response:
+        return JSONResponse({"status": "alive"})
+
+    routes = [resource("/healthz", get=alive), resource("/readyz", get=not_ready)]
+    return Starlette(routes=routes, exception_handlers={HTTPException: refuse})
 
 
 def metrics_routes(make: "Callable[[], PrometheusMetrics]") -> list[BaseRoute]:

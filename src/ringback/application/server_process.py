@@ -11,7 +11,7 @@ from ringback.application.process_dependencies import (
     SYSTEM_RANDOM_SOURCE,
     ProcessDependencies,
 )
-from ringback.application.storage import OpenStorage
+from ringback.application.storage import DatabaseWait, OpenStorage
 from ringback.core.errors import ConfigurationError
 from ringback.core.policy.source_policy import Phase
 from ringback.ports import Clock, RandomSource, no_checkpoint
@@ -42,22 +42,24 @@ class ServerProcess:
         origin: SettingsReloader | None = None,
         accept_data_loss: bool = False,
         serve_copied: bool = False,
+        wait: DatabaseWait | None = None,
     ) -> Self:
         """Open the data file and start the workers.
 
         If `clock` is a VirtualClock, it can be advanced over HTTP. If `origin` is given, the policy
         is reloaded when the settings file changes. With `accept_data_loss`, the server starts even
         if the data file is missing or has lost data; with `serve_copied`, even if the data was
-        copied to another place.
+        copied to another place. `wait` says how to wait for a database that is not ready yet.
 
-        Raises ConfigurationError if the data folder, a certificate or the gateway's address can't
-        be used, or if the policy in force names a source that the settings lack.
+        Raises StartStopped if `wait` ends the start, and ConfigurationError if the data folder, a
+        certificate or the gateway's address can't be used, or if the policy in force names a source
+        that the settings lack.
         """
         process = ProcessDependencies(settings, clock, random_source, checkpoint)
         network = OpenTransports.open(process)
         with on_failure(network.close_gateway):
-            storage = OpenStorage.open(
-                process, accept_data_loss=accept_data_loss, serve_copied=serve_copied
+            storage = await OpenStorage.open_when_ready(
+                process, wait, accept_data_loss=accept_data_loss, serve_copied=serve_copied
             )
         workers = BackgroundWorkers(process, storage, network, origin=origin)
         api = HttpApi(process, storage, services_of(workers))

@@ -1,9 +1,15 @@
 """Opens the data file or database of a server, and notices when it can't be written to."""
 
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from functools import partial
+from typing import TYPE_CHECKING, Final, Self
 
 from ringback.application.process_dependencies import ProcessDependencies
+from ringback.core.errors import ConfigurationError, DatabaseNotReady, StartStopped
 from ringback.data_folder import DataFolder, OpenStore, StoreOptions
 from ringback.engine.retention_worker import PassWork
 from ringback.ports import Cluster, SoleProcess
@@ -12,6 +18,26 @@ from ringback.runtime.system_clock import stopwatch
 
 if TYPE_CHECKING:
     from ringback.postgres_database import PostgresStore
+
+_AGAIN: Final = 0.5
+"""Seconds between two tries to use a database that is not ready."""
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseWait:
+    """How a starting server waits for its database."""
+
+    stop: asyncio.Event
+    """Ends the wait when it is set."""
+    not_ready: Callable[[str], None]
+    """Called after each try in vain, with a reason that everybody may read."""
+
+    async def pause(self) -> None:
+        """Wait until the next try; raises StartStopped if the server shall stop."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.stop.wait(), _AGAIN)
+            raise StartStopped("stopped while the database was not ready")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +51,47 @@ class OpenStorage:
     """Monitors database outages; the workers, or else the process, have to call its `run`."""
     retire_weeks: PassWork | None = None
     """Removes what has expired from whole weeks, if the database keeps them apart."""
+
+    @classmethod
+    async def open_when_ready(
+        cls,
+        process: ProcessDependencies,
+        wait: DatabaseWait | None,
+        *,
+        accept_data_loss: bool = False,
+        serve_copied: bool = False,
+    ) -> Self:
+        """Do the same as `open`, and wait for a database that is not ready, unless `wait` is None.
+
+        Raises ConfigurationError if the data can't be used, or not within `wait_for_database`, and
+        StartStopped if the server shall stop.
+        """
+        begin = partial(
+            cls.open, process, accept_data_loss=accept_data_loss, serve_copied=serve_copied
+        )
+        if process.settings.database is None or wait is None:
+            return begin()
+        most, began = process.settings.wait_for_database.total_seconds(), stopwatch()
+        is_told = False
+        while True:
+            try:
+                # In a thread, since a connection may take seconds to fail.
+                storage = await asyncio.to_thread(begin)
+            except DatabaseNotReady as failure:
+                wait.not_ready(failure.reason)
+                if stopwatch() - began >= most:
+                    waited = (
+                        f"; the server waited for {most:g} s (wait_for_database)" if most else ""
+                    )
+                    raise ConfigurationError(f"{failure}{waited}") from None
+                if not is_told:
+                    _log.warning("%s; waiting for it for up to %g s", failure, most)
+                    is_told = True
+            else:
+                if is_told:
+                    _log.info("the database is ready after %.1f s", stopwatch() - began)
+                return storage
+            await wait.pause()
 
     @classmethod
     def open(

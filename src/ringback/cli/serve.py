@@ -20,6 +20,7 @@ from ringback.settings import ENVIRONMENT
 from ringback.settings.setting_definitions import ServerCommand
 
 if TYPE_CHECKING:
+    import asyncio
     import socket
 
     from ringback.application import ServerProcess
@@ -61,6 +62,7 @@ def serve(*, accept_data_loss: bool, serve_copied: bool, as_json: bool, **flags:
     refuse_windows("`ringback serve`")
     import uvloop
 
+    from ringback.api.serve_on_socket import passed_descriptor
     from ringback.cli.log_output import log_to_stderr
     from ringback.settings.settings_reloader import SettingsReloader
 
@@ -70,21 +72,28 @@ def serve(*, accept_data_loss: bool, serve_copied: bool, as_json: bool, **flags:
         origin = SettingsReloader(flags, ENVIRONMENT, ServerCommand.SERVE)
         settings = origin.load()
         log_to_stderr(settings.log_format, settings.log_level)
-        with _listener_of(settings) as listener:
+        descriptor = passed_descriptor(ENVIRONMENT, settings.fd)
+        with _listener_of(settings, descriptor) as listener:
             # Imported only now: from here on, requests wait instead of being refused.
             from ringback.application import ServerProcess
-            from ringback.cli.server_runner import serve_until_stopped
+            from ringback.application.storage import DatabaseWait
+            from ringback.cli.server_runner import ServerBeforeStart, serve_until_stopped
             from ringback.runtime.interpreter_tuning import write_no_bytecode
 
             certificate = _certificate_of(settings)
 
-            async def start() -> ServerProcess:
-                application = await ServerProcess.start(
-                    settings,
-                    origin=origin,
-                    accept_data_loss=accept_data_loss,
-                    serve_copied=serve_copied,
-                )
+            async def start(stop: "asyncio.Event") -> ServerProcess:
+                before = ServerBeforeStart(listener if descriptor is None else None, certificate)
+                try:
+                    application = await ServerProcess.start(
+                        settings,
+                        origin=origin,
+                        accept_data_loss=accept_data_loss,
+                        serve_copied=serve_copied,
+                        wait=DatabaseWait(stop, before.not_ready),
+                    )
+                finally:
+                    await before.end()
                 # Neither is for `ringback dev`: with bytecode, later imports take half the time;
                 # and a terminal that closes sends SIGHUP too, which ends it.
                 write_no_bytecode()
@@ -102,10 +111,9 @@ def serve(*, accept_data_loss: bool, serve_copied: bool, as_json: bool, **flags:
         sys.exit(1)
 
 
-def _listener_of(settings: "Settings") -> "socket.socket":
-    from ringback.api.serve_on_socket import bind, passed_descriptor, take_over
+def _listener_of(settings: "Settings", descriptor: int | None) -> "socket.socket":
+    from ringback.api.serve_on_socket import bind, take_over
 
-    descriptor = passed_descriptor(ENVIRONMENT, settings.fd)
     return bind(settings.host, settings.port) if descriptor is None else take_over(descriptor)
 
 

@@ -4,12 +4,15 @@ import asyncio
 import logging
 import socket
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from ringback.api.health import app_before_start
+from ringback.api.http.open_connections import OpenConnections
 from ringback.api.http.server import ApiHttpServer
 from ringback.api.serve_on_socket import base_url_of
 from ringback.application import ServerProcess
 from ringback.cli.signals import event_of_signals
+from ringback.core.errors import StartStopped
 from ringback.core.http.descriptor_shares import DescriptorShares, needed_for
 from ringback.runtime.interpreter_tuning import collect_only_what_is_new, let_threads_take_turns
 from ringback.runtime.open_files import raise_limit
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
     from ringback.dev_environment.dev_https import DevHttps
     from ringback.runtime.server_certificate import ServerCertificate
 
+_MOST_BEFORE_START: Final = 256
+"""Maximum number of connections of clients while the server waits for its database."""
 _log = logging.getLogger(__name__)
 
 
@@ -27,12 +32,14 @@ async def serve_until_stopped(
     settings: Settings,
     listener: socket.socket,
     *,
-    start: Callable[[], Awaitable[ServerProcess]],
+    start: Callable[[asyncio.Event], Awaitable[ServerProcess]],
     announce: Callable[[ServerProcess, str], Awaitable[None]],
     https: "DevHttps | None" = None,
     certificate: "ServerCertificate | None" = None,
 ) -> None:
     """Start the application, `announce` it with its base URL, and serve until a signal.
+
+    `start` gets the event that a signal sets, and may raise StartStopped then.
 
     With `https`, the same is served there too. With a `certificate`, the listener itself is HTTPS.
     If the engine fails, its exception is raised.
@@ -42,7 +49,11 @@ async def serve_until_stopped(
     limit = raise_limit(needed_for(wanted))
     # First of all, so that a signal during the start stops the server, too.
     stop = event_of_signals()
-    application = await start()
+    try:
+        application = await start(stop)
+    except StartStopped as why:
+        _log.info("%s", why)
+        return
     try:
         if application.process.shares != wanted:
             _warn_of_shortage(limit, application.process.shares, wanted)
@@ -69,6 +80,38 @@ async def serve_until_stopped(
     finally:
         await application.stop()
     _log.info("stopped")
+
+
+class ServerBeforeStart:
+    """Answers the health checks, and 503 to all else, while the server waits for its database.
+
+    It begins with the first reason to wait. Without a `listener` it answers nothing: a socket of
+    another program may be that of a server which is ready.
+    """
+
+    def __init__(
+        self, listener: socket.socket | None, certificate: "ServerCertificate | None"
+    ) -> None:
+        self._listener = listener
+        self._certificate = certificate
+        self._reason = ""
+        self._server: ApiHttpServer | None = None
+
+    def not_ready(self, reason: str) -> None:
+        """Answer with this reason from now on."""
+        self._reason = f"the database can't be used yet: {reason}"
+        if self._server is None and self._listener is not None:
+            connections = OpenConnections(_MOST_BEFORE_START)
+            app = app_before_start(lambda: self._reason)
+            self._server = ApiHttpServer(app, connections=connections, now=SystemClock().now)
+            # A copy, since a server that stops closes its socket.
+            context = None if self._certificate is None else self._certificate.context
+            self._server.listen(self._listener.dup(), context)
+
+    async def end(self) -> None:
+        """Answer nothing more."""
+        if self._server is not None:
+            await self._server.stop()
 
 
 async def _serve(

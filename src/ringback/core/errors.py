@@ -18,7 +18,9 @@
     ├── SecretNotFound              the secret needed to sign a request no longer exists
     ├── CallbackSourceNotConfigured    the source needed to send a request no longer exists
     ├── LeaseLost                   another process may send the callback now
+    ├── StartStopped                the server was stopped before it had started
     └── ConfigurationError          Ringback can't run: a setting, a port or a file is wrong
+        ├── DatabaseNotReady        a database can't be used yet, at the start
         └── StoreUnavailable        the database can't be used at the moment
             ├── RecoveryPending     what the last stop left open has to be settled first
             └── QueryTimeout        the query takes too long
@@ -163,6 +165,10 @@ class DestinationHeld(RingbackError):
     """Nothing may be sent to a destination now: it is paused, its breaker is open, or the like."""
 
 
+class StartStopped(RingbackError):
+    """The server was stopped before it had started."""
+
+
 class ConfigurationError(RingbackError):
     """Ringback can't start or continue with this configuration; the message says what to change."""
 
@@ -182,6 +188,15 @@ class StoreUnavailable(ConfigurationError):
     def for_operator(self) -> str:
         """The message together with the detail."""
         return f"{self} ({self.detail})" if self.detail else str(self)
+
+
+class DatabaseNotReady(ConfigurationError):
+    """The database can't be used yet, but may be soon; the message is for the operator."""
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        """Why, in words that everybody may read."""
 
 
 class RecoveryPending(StoreUnavailable):

@@ -240,6 +240,12 @@ SETTINGS: Final = (
         only=_SERVE,
     ),
     Setting(
+        *("wait_for_database", _DURATION, "60s"),
+        "How long a starting server waits for a PostgreSQL database that is starting, recovering or"
+        " not reachable yet; meanwhile it is not ready.",
+        only=_SERVE,
+    ),
+    Setting(
         *("role", SettingForm(choice(*Role), "all|api|worker"), "all"),
         "What this process does: api (accept requests), worker (send callbacks; it answers only"
         " /healthz, /readyz and /metrics) or all. Roles other than all need --database.",
@@ -441,8 +447,8 @@ SETTING_GROUPS: Final[Mapping[str, Sequence[Setting]]] = {
     for title, names in {
         "Server": "host port fd tls tls_port tls_cert tls_key trusted_proxies max_connections drain"
         " log_format log_level",
-        "Data": "data database database_file database_notifications role start_paused seal_key"
-        " seal_key_file response_storage response_storage_per_account",
+        "Data": "data database database_file database_notifications wait_for_database role"
+        " start_paused seal_key seal_key_file response_storage response_storage_per_account",
         "Phase": "phase at warn_before",
         "Where callbacks may go": "allow callback_ports callback_schemes extra_ca_file"
         " client_cert_file client_key_file",

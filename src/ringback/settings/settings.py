@@ -46,6 +46,8 @@ class Settings:
     database_file: Path | None
     """The file that `database` was read from."""
     database_notifications: bool
+    wait_for_database: timedelta
+    """How long a start waits for a database that can't be used yet."""
     role: Role
     start_paused: bool
     """True if the server pauses at its start, until an operator resumes it."""

@@ -68,6 +68,7 @@ DEFAULTS_OF_DEV = Settings(
     database=None,
     database_file=None,
     database_notifications=True,
+    wait_for_database=timedelta(seconds=60),
     start_paused=False,
     role=Role.ALL,
     policy=NOTICE,

@@ -5,7 +5,6 @@ import socket
 import webbrowser
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, replace
-from functools import partial
 from typing import NamedTuple
 
 from ringback.api.serve_on_socket import listen
@@ -72,7 +71,9 @@ async def run(
             # In a thread: some systems wait until the browser has started.
             await asyncio.to_thread(webbrowser.open, access.url)
 
-    start_now = partial(start, settings, clock=clock)
+    async def start_now(_: asyncio.Event) -> ServerProcess:
+        return await start(settings, clock=clock)
+
     await serve_until_stopped(settings, listener, start=start_now, announce=announce, https=https)
 
 

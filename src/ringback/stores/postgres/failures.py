@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 import psycopg
 
-from ringback.core.errors import ConfigurationError, StoreUnavailable, reason_of
+from ringback.core.errors import ConfigurationError, DatabaseNotReady, StoreUnavailable, reason_of
 from ringback.runtime.database_address import secrets_in, shown_database
 
 
@@ -45,11 +45,12 @@ _LASTING: Final = (
     ("no password supplied", "it asks for a password, and none is given"),
     ("pg_hba", "its pg_hba.conf does not let in this user, database or machine"),
     ("role .*does not exist|no such user", "there is no such user"),
+    ("not permitted to log in", "the user may not log in"),
     ("database .*does not exist|no such database", "there is no such database"),
     ("not currently accepting", "it does not let anybody use this database"),
     ("permission denied", "the user may not do this"),
     (r"certificate|ssl error|support ssl|ssl is not|root\.crt", "no TLS connection is possible"),
-    ("unsupported startup parameter", "a pooler in between refuses a setting"),
+    ("unsupported startup|unrecognized", "the server, or a pooler in between, refuses a setting"),
     (r"^invalid|: invalid |bad value|definition of service", "a value in its address is not valid"),
 )
 _CAUSES: Final = (
@@ -99,11 +100,15 @@ def unavailable(failure: Exception, *, to_do: str = "used") -> StoreUnavailable:
 
 
 def unusable(failure: Exception, given: Mapping[str, str]) -> ConfigurationError:
-    """Return the error, for the operator, about a database that can't be used at the start."""
-    return ConfigurationError(
-        f"the PostgreSQL database {shown_database(given)} can't be used:"
-        f" {detail(failure) or reason(failure)}"
-    )
+    """Return the error, for the operator, about a database that can't be used at the start.
+
+    It is DatabaseNotReady if the database may be usable a little later.
+    """
+    why = detail(failure) or reason(failure)
+    message = f"the PostgreSQL database {shown_database(given)} can't be used: {why}"
+    if may_pass(failure):
+        return DatabaseNotReady(message, reason(failure))
+    return ConfigurationError(message)
 
 
 def may_pass(failure: Exception) -> bool:

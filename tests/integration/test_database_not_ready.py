@@ -1,0 +1,125 @@
+"""Servers that start while PostgreSQL can't be used: they wait for it, but not for a mistake."""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import AsyncIterator
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from tests.crash.cluster import Cluster, a_cluster
+from tests.crash.production import Log
+from tests.ports import free_port
+from tests.served import asked_until
+
+# One for each process that runs tests, since PostgreSQL always takes the same port.
+HOST = f"127.47.{os.getpid() // 250 % 250}.{os.getpid() % 250 + 1}"
+NAME, PASSWORD = "ringback", "S3cretPGpw"
+ADDRESS = f"postgresql://ringback:{PASSWORD}@{HOST}:5432/{NAME}"
+WAITS = f"the PostgreSQL database {NAME} on {HOST} can't be used: "
+
+
+@pytest.fixture
+async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
+    async with a_cluster(tmp_path, address=HOST) as cluster:
+        yield cluster
+
+
+def ask(port: int, path: str) -> tuple[int, Any]:
+    connection = HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+    except ConnectionRefusedError:
+        return 0, ""
+    finally:
+        connection.close()
+
+
+def starting(cluster: Cluster, role: str, port: int, *flags: str) -> Any:
+    """Start a process whose database is given in a file, as orchestrators mount secrets."""
+    secret = cluster.folder / "address"
+    secret.write_text(f"{ADDRESS}\n")
+    return cluster.spawn(role, "--port", str(port), "--database-file", str(secret), *flags, url="")
+
+
+@pytest.mark.parametrize("role", ["api", "worker"])
+async def test_a_process_waits_for_a_database_that_crashed_and_starts_late(
+    cluster: Cluster, role: str
+) -> None:
+    cluster.database.crash()
+    port, log = free_port(), Log(sys.stderr)
+    process = await starting(cluster, role, port)
+    following = asyncio.create_task(log.follow(process))
+    await log.says(WAITS)
+
+    async def answers(path: str) -> tuple[int, Any]:
+        return await asyncio.to_thread(ask, port, path)
+
+    assert await answers("/healthz") == (200, '{"status":"alive"}')
+    for path in ("/readyz", "/portal/v1/callbacks"):
+        status, text = await answers(path)
+        assert status == 503
+        assert "the database can't be used yet: it refuses connections" in text
+        assert not [one for one in (HOST, "5432", NAME + " on", PASSWORD) if one in text]
+    cluster.database.start()
+    found = await asked_until(lambda: answers("/readyz"), lambda it: it[0] == 200, within=20)
+    assert json.loads(found[1]) == {"status": "ready"}
+    process.terminate()
+    assert await process.wait() == 0
+    await following
+    told = [line["message"] for line in log.lines]
+    assert sum(WAITS in one for one in told) == 1
+    assert any(one.startswith("the database is ready after ") for one in told)
+    assert PASSWORD not in json.dumps(log.lines)
+
+
+async def test_the_wait_has_an_end_and_a_signal_ends_it_at_once(cluster: Cluster) -> None:
+    cluster.database.stop()
+    log = Log(sys.stderr)
+    process = await starting(cluster, "api", free_port(), "--wait-for-database", "1s")
+    await log.follow(process)
+    assert await process.wait() == 1
+    assert log.lines[-1]["message"].endswith("; the server waited for 1 s (wait_for_database)")
+    assert "Traceback" not in json.dumps(log.lines)
+    stopped = await starting(cluster, "worker", free_port())
+    log = Log(sys.stderr)
+    following = asyncio.create_task(log.follow(stopped))
+    await log.says(WAITS)
+    stopped.terminate()
+    assert await asyncio.wait_for(stopped.wait(), 5) == 0
+    await following
+
+
+@pytest.mark.parametrize(
+    ("harm", "why"),
+    [
+        ("ALTER DATABASE ringback RENAME TO other", 'database "ringback" does not exist'),
+        ("ALTER ROLE ringback NOLOGIN", 'role "ringback" is not permitted to log in'),
+        ("DROP SCHEMA public CASCADE", "has no tables of Ringback"),
+    ],
+)
+async def test_a_process_does_not_wait_for_the_end_of_a_mistake(
+    cluster: Cluster, harm: str, why: str
+) -> None:
+    where = (
+        cluster.connect()
+        if "SCHEMA" in harm
+        else psycopg.connect(cluster.database.dsn, autocommit=True)
+    )
+    with where as connection:
+        connection.execute(harm.encode())
+    log = Log(sys.stderr)
+    process = await starting(cluster, "all", free_port())
+    async with asyncio.timeout(15):
+        await log.follow(process)
+    assert await process.wait() == 1
+    assert len(log.lines) == 1
+    assert why in log.lines[0]["message"]
+    assert "waiting" not in log.lines[0]["message"]
