@@ -30,6 +30,7 @@ from ringback.stores.sqlite.data_file_opener import (
     growth_of_file,
     is_sealed,
     open_as_owner,
+    refuse_old_sqlite,
     refuse_to_upgrade,
     schema_of_file,
 )
@@ -226,8 +227,9 @@ class DataFolder(StoredData):
     seal_key_file: Path | None = None
 
     def __post_init__(self) -> None:
-        """Raise ConfigurationError on Windows."""
+        """Raise ConfigurationError on Windows, and if Python's SQLite is too old."""
         refuse_windows("a Ringback data folder")
+        refuse_old_sqlite()
 
     def open_to_serve(
         self, options: StoreOptions, *, accept_data_loss: bool = False, serve_copied: bool = False

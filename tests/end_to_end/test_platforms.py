@@ -1,4 +1,7 @@
-"""Windows, as far as another system can simulate it: its modules, signals and `sys.platform`."""
+"""Systems on which Ringback does not run: Windows, and a Python with an old SQLite.
+
+Windows is simulated as far as another system can: its modules, signals and `sys.platform`.
+"""
 
 import signal
 import subprocess
@@ -122,3 +125,37 @@ def test_listen_works_and_stops_at_a_signal(number: signal.Signals, tmp_path: Pa
         finally:
             listening.kill()
     assert (listening.returncode, "Traceback" in errors) == (0, False)
+
+
+# ---- an old SQLite -------------------------------------------------------------------------------
+
+OLD_SQLITE: Final = """
+import sqlite3, sys
+sqlite3.sqlite_version, sqlite3.sqlite_version_info = "3.39.4", (3, 39, 4)
+sys.executable = "/usr/bin/python3"
+from ringback.__main__ import main; main()
+"""
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "dev",
+        "serve",
+        "accounts create Acme",
+        "backup b.db",
+        "restore b.db",
+        "db check",
+        "db status",
+    ],
+)
+def test_an_old_sqlite_is_refused_before_anything_is_made(given: str, tmp_path: Path) -> None:
+    done = run(sys.executable, "-c", OLD_SQLITE, *given.split(), cwd=tmp_path)
+    assert done.returncode == 1
+    assert (
+        "a data file needs SQLite 3.40 or newer, and this Python (/usr/bin/python3) has 3.39.4;"
+        " install Ringback with another Python, such as that of Debian 12 or newer, or use a"
+        " PostgreSQL database"
+    ) in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []

@@ -192,21 +192,24 @@ class Recorded:
         """Return each statement whose plan has a forbidden step, with that step."""
         return [
             (statement, step)
-            for statement, values in self.statements.items()
-            for step in self._steps(statement, values)
+            for statement in self.statements
+            for step in self.steps(statement)
             if _is_fault(statement, step)
         ]
 
     def first_step(self, statement: str) -> str:
         """Return the first step of the plan of a statement."""
-        return self._steps(statement, self.statements[statement])[0]
+        return self.steps(statement)[0]
 
-    def _steps(self, statement: str, values: Sequence[Any]) -> list[str]:
+    def steps(self, statement: str) -> list[str]:
+        """Return the steps of the plan of a recorded statement."""
         if not statement.startswith(
             ("SELECT", "INSERT", "UPDATE", "DELETE", "WITH", "\n    SELECT")
         ):
             return []
-        plan = self.connection.execute(f"EXPLAIN QUERY PLAN {statement}", values)
+        plan = self.connection.execute(
+            f"EXPLAIN QUERY PLAN {statement}", self.statements[statement]
+        )
         return [row["detail"] for row in plan]
 
 
@@ -768,8 +771,8 @@ def test_each_exception_is_needed(walked: tuple[Walk, set[Place]]) -> None:
     recorded = walked[0].recorded
     steps = [
         (" ".join(statement.split()), step)
-        for statement, values in recorded.statements.items()
-        for step in recorded._steps(statement, values)
+        for statement in recorded.statements
+        for step in recorded.steps(statement)
     ]
     assert [
         why

@@ -18,6 +18,7 @@ from tests.fakes import NOW, claim_from, next_due_in
 from tests.stores.asking import ended
 from tests.stores.history import CountedStore
 from tests.stores.records import OURS, callback
+from tests.streams import a_sink, a_subscription, add_stream, an_event_of
 
 LANES = 40
 LANE = Lane(OURS, "https://h1.example:443")
@@ -156,6 +157,46 @@ def test_the_cost_is_the_same_however_many_wait_for_their_turn(
         store.connection.close()
     few, many = costs
     assert 0 < many <= few + 30
+
+
+# ---- what waits ----------------------------------------------------------------------------------
+
+SUBSCRIPTION = a_subscription(1, account_sid=OURS)
+
+
+def settle_three(tx: Transaction) -> None:
+    tx.callbacks.settle([ended(one, NoRetryNeeded()) for one in claim_from(tx, LANE, NOW, limit=3)])
+
+
+def take_three(tx: Transaction) -> None:
+    waiting = tx.streams.events.pending(SUBSCRIPTION.sid, limit=3)
+    tx.streams.events.take(SUBSCRIPTION.sid, [one.number for one in waiting])
+
+
+WORK_ON_WAITING: dict[str, Callable[[Transaction], Any]] = {
+    "endings": settle_three,
+    "events that a batch takes": take_three,
+    "events of nobody": lambda tx: tx.streams.events.drop_pending("DF0", limit=9),
+}
+
+
+@pytest.mark.parametrize("work", WORK_ON_WAITING.values(), ids=WORK_ON_WAITING)
+def test_the_cost_is_the_same_however_much_waits(work: Callable[[Transaction], Any]) -> None:
+    costs = list[int]()
+    for number in (10, 1000):
+        store = CountedStore()
+        store.do(lambda tx: add_stream(tx, a_sink(1, account_sid=OURS), SUBSCRIPTION))
+        store.do(lambda tx, number=number: let_wait(tx, number))
+        costs.append(store.steps_of(work))
+        store.connection.close()
+    few, many = costs
+    assert 0 < many <= few + 30
+
+
+def let_wait(tx: Transaction, number: int) -> None:
+    for one in range(1, number + 1):
+        tx.callbacks.add(callback(one, url="https://h1.example/"))
+        tx.streams.events.add(an_event_of(one, account_sid=OURS), [SUBSCRIPTION.sid])
 
 
 # ---- lists ---------------------------------------------------------------------------------------

@@ -453,7 +453,8 @@ def test_stored_rests_of_long_responses_are_found_counted_and_dropped_by_indexes
 def test_totals_are_found_by_the_time_in_the_sids(plans: Plans, account_sid: str | None) -> None:
     steps = plans.of(lambda tx: tx.callbacks.totals(since=NOW, until=NOW, account_sid=account_sid))
     counting, reading, *rest = [step for step in steps if "accounts" not in step]
-    assert counting == "CO-ROUTINE counted"
+    # Which of them it is depends on the version of SQLite; it is read once either way.
+    assert counting in ("CO-ROUTINE counted", "MATERIALIZE counted")
     assert reading.startswith("SEARCH callbacks USING INDEX")
     assert reading.endswith("(sid>? AND sid<?)")
     assert "SEARCH callback_targets USING INTEGER PRIMARY KEY (rowid=?)" in rest

@@ -6,6 +6,7 @@ upgrade the schema. Other processes can open the file at the same time.
 
 import logging
 import sqlite3
+import sys
 from collections.abc import Callable, Generator
 from contextlib import closing, contextmanager
 from functools import partial
@@ -56,6 +57,9 @@ _PREPARED: Final = 256
 _SEALED_SINCE: Final = 5
 """The first schema version in which secrets are encrypted."""
 
+_OLDEST_SQLITE: Final = (3, 40, 0)
+"""That of Debian 12. The tests run with it, and show that its query plans are those of today's."""
+
 Reopen = Callable[[], "OpenDataFile"]
 
 
@@ -68,6 +72,17 @@ class OpenDataFile(NamedTuple):
     """Opens the file again for several connections; None unless a full disk allows only one."""
     upgrade: UpgradedSchema | None = None
     """The upgrade of the schema that was needed; None if none was."""
+
+
+def refuse_old_sqlite() -> None:
+    """Raise ConfigurationError if the SQLite library of this Python is too old for a data file."""
+    if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
+        oldest = ".".join(map(str, _OLDEST_SQLITE[:2]))
+        raise ConfigurationError(
+            f"a data file needs SQLite {oldest} or newer, and this Python ({sys.executable}) has"
+            f" {sqlite3.sqlite_version}; install Ringback with another Python, such as that of"
+            " Debian 12 or newer, or use a PostgreSQL database"
+        )
 
 
 def open_as_owner(

@@ -66,7 +66,12 @@ class SqliteWriteBatch(WriteBatch):
 
 def _by_size(table: BulkStatement) -> dict[int, str]:
     """Return the statements that write each number of rows of a table."""
-    row = f"({', '.join('?' for _ in table.columns.split(', '))})"
-    return {
-        size: f"{table.before} VALUES {', '.join([row] * size)} {table.after}" for size in _CHUNKS
-    }
+    columns = table.columns.split(", ")
+    if table.is_deletion and len(columns) > 1:
+        # Not `(…, …) IN (VALUES …)`, for which SQLite before 3.41 reads the whole table.
+        row = f"({' AND '.join(f'{column} = ?' for column in columns)})"
+        before, between, after = f"DELETE FROM {table.table} WHERE", " OR ", ""
+    else:
+        row = f"({', '.join('?' for _ in columns)})"
+        before, between, after = f"{table.before} VALUES", ", ", table.after
+    return {size: f"{before} {between.join([row] * size)} {after}" for size in _CHUNKS}
