@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help install install-dev run test test-long check counterparts format bench simulate fuzz \
-        damage soak reference docs smoke dist lock swagger-ui htmx clean
+        damage soak sqlite reference docs smoke dist lock swagger-ui htmx clean
 
 ARGS ?=
 BIN := .venv/bin
@@ -63,6 +63,9 @@ damage: install-dev ## Damage data files, and try to use them (ARGS="--seeds 100
 
 soak: install-dev ## Kill a server repeatedly, and check that nothing is lost (ARGS="--kills 500")
 	@$(BIN)/python -m tests.crash.soak $(ARGS)
+
+sqlite: install-dev ## Test the data file with the oldest SQLite that is supported, and a new one
+	@$(BIN)/python -m tests.sqlite_versions $(ARGS)
 
 reference: install-dev ## Write the tables of docs/reference: options, settings, triggers
 	@$(BIN)/python -m docs_build.reference --write
