@@ -50,6 +50,8 @@ class HealthChecks:
     """Returns how far this machine's clock is ahead of the database's."""
     pause: Callable[[], SendingPause | None] = lambda: None
     """Returns why the server is paused; None if it is not."""
+    silence: Callable[[], str | None] = lambda: None
+    """Returns why the database is taken for silent; None if it is not."""
     patience: float = _PATIENCE
 
     async def alive(self, request: Request) -> Response:
@@ -81,6 +83,8 @@ class HealthChecks:
         return await self._store_fault()
 
     async def _store_fault(self) -> str | None:
+        if (silence := self.silence()) is not None:
+            return silence
         try:
             async with asyncio.timeout(self.patience):
                 await self.commit()

@@ -4,6 +4,7 @@ The route needs no credentials, so the operator's firewall should block it from 
 requests that wait share one answer, so frequent requests cost little.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from datetime import datetime, timedelta
@@ -38,6 +39,8 @@ _COUNTED_FOR: Final = 10.0
 """Minimum seconds for which figures counted in the database are reused."""
 _OF_THE_TIME: Final = 100
 """Figures are reused for 100 times as long as counting took, so counting takes 1 % of the time."""
+_PATIENCE: Final = 0.2
+"""Most seconds to wait for a count in the database: an answer must come within a second."""
 _AGAIN_AFTER: Final = 1.0
 """Seconds to wait before counting again after the database was unavailable."""
 
@@ -96,6 +99,10 @@ class PrometheusMetrics:
     _stored: _StoredCounts | None = field(init=False, default=None)
     _stored_until: float = field(init=False, default=-inf)
     """The stopwatch time until which `_stored` is reused."""
+    _counting: asyncio.Task[None] | None = field(init=False, default=None)
+    """The count in the database that was begun last."""
+    _is_readable: bool = field(init=False, default=True)
+    """False if that count failed."""
     _collected: "SingleFlight[_Collected]" = field(init=False)
 
     def __post_init__(self) -> None:
@@ -118,16 +125,30 @@ class PrometheusMetrics:
     async def _stored_counts(self) -> _StoredCounts | None:
         """Return the counts from the database, reused for a while; None if it is unavailable.
 
+        If counting takes longer than a moment, it goes on, and these are the counts before.
         This needs no lock, since the metrics are never collected twice at the same time.
         """
+        counting = self._counting
+        if counting is None and self.stopwatch() >= self._stored_until:
+            self._counting = counting = asyncio.create_task(self._count_anew())
+        if counting is not None:
+            await asyncio.wait({counting}, timeout=_PATIENCE)
+            if counting.done():
+                counting.result()
+            elif not self.is_store_up():
+                return None
+        return self._stored
+
+    async def _count_anew(self) -> None:
         began = self.stopwatch()
-        if began < self._stored_until:
-            return self._stored
-        self._stored = await self._count_stored()
+        try:
+            self._stored = await self._count_stored()
+        finally:
+            self._counting = None
         ended = self.stopwatch()
         usable_for = max(_COUNTED_FOR, _OF_THE_TIME * (ended - began))
-        self._stored_until = ended + (_AGAIN_AFTER if self._stored is None else usable_for)
-        return self._stored
+        self._is_readable = self._stored is not None
+        self._stored_until = ended + (usable_for if self._is_readable else _AGAIN_AFTER)
 
     async def _count_stored(self) -> _StoredCounts | None:
         now = self.clock.now()
@@ -176,7 +197,7 @@ class PrometheusMetrics:
         yield _gauge("destinations_stopped", stopped, self.stopped_lanes(), "state")
         paused = "1 while nothing is sent, until `ringback resume`; else 0"
         yield _gauge("paused", paused, self.is_paused())
-        is_up = self.is_store_up() and stored is not None
+        is_up = self.is_store_up() and self._is_readable
         yield _gauge("store_up", "1 if the database can be written to, else 0", is_up)
         if stored is not None:
             overdue, kept_bytes = stored

@@ -140,6 +140,7 @@ class HttpApi:
         health = HealthChecks(
             commit=SingleFlight(storage.outage.commit, pause=_BETWEEN_PROBES),
             is_running=ports.is_running,
+            silence=lambda: storage.outage.silence,
             clock_difference=lambda: storage.cluster.clock_difference,
             pause=lambda: process.gate.pause,
         )

@@ -112,10 +112,13 @@ class OpenStorage:
             lambda: store.transact(lambda tx: tx.write_nothing()),
             clock=process.clock,
             stopwatch=stopwatch,
+            silent_for=None if settings.database is None else lambda: database.silent_for(),  # noqa: PLW0108 (it is opened below)
         )
         if settings.database is not None:
             # `outage` uses it by this name.
-            store = _open_database(process, settings.database, outage, serve_copied=serve_copied)
+            store = database = _open_database(
+                process, settings.database, outage, serve_copied=serve_copied
+            )
             return cls(store, store.cluster, outage, store.retire_weeks)
         folder = DataFolder(settings.data, settings.seal_key, settings.seal_key_file)
         options = StoreOptions(

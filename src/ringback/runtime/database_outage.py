@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, TypeVar
@@ -11,6 +12,10 @@ from ringback.core.errors import StoreUnavailable
 from ringback.ports import Clock
 
 PAUSE: Final = timedelta(seconds=1)
+_SILENT: Final = 5.0
+"""Seconds after which a database that answers nothing counts as away."""
+_LISTEN_EVERY: Final = 0.5
+"""Seconds between two looks at the silence."""
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
@@ -38,11 +43,14 @@ class DatabaseOutageMonitor:
     try_to_commit: Callable[[], Awaitable[object]]
     clock: Clock
     stopwatch: Callable[[], float]
+    silent_for: Callable[[], float] | None = None
+    """Returns the seconds for which the database has answered nothing; None if it can't do so."""
 
     def __post_init__(self) -> None:
         """Assume that the database can be written to."""
         self._began = 0.0
         self._refused = 0
+        self._is_silent = False
         self._has_begun = asyncio.Event()
 
     @property
@@ -50,11 +58,17 @@ class DatabaseOutageMonitor:
         """True if no outage of the database is known."""
         return not self._has_begun.is_set()
 
+    @property
+    def silence(self) -> str | None:
+        """Why the database is taken for silent; None if no outage began by a silence."""
+        if self.is_over or not self._is_silent:
+            return None
+        seconds = self.stopwatch() - self._began + _SILENT
+        return f"the database has not answered for {seconds:.0f} s"
+
     def failed(self, failure: StoreUnavailable) -> None:
         """Note that a commit has failed; the first failure begins an outage and is logged."""
-        if self.is_over:
-            self._began, self._refused = self.stopwatch(), 0
-            self._has_begun.set()
+        if self._begin():
             _log.error(
                 "%s; requests are refused with 503 until the database works again",
                 failure.for_operator,
@@ -87,7 +101,26 @@ class DatabaseOutageMonitor:
     async def run(self) -> None:
         """Try to write to the database every second during an outage; this runs for ever."""
         while True:
-            await self._has_begun.wait()
+            await self._outage()
             await self.clock.sleep_until(self.clock.now() + PAUSE)
             if not self.is_over:
                 await outlast(self.commit, clock=self.clock)
+
+    async def _outage(self) -> None:
+        """Wait until an outage has begun; a silence begins one."""
+        while self.is_over:
+            # By the real time, also if the clock is a virtual one.
+            with suppress(TimeoutError):
+                pause = None if self.silent_for is None else _LISTEN_EVERY
+                await asyncio.wait_for(self._has_begun.wait(), pause)
+            if self.silent_for is not None and self.silent_for() >= _SILENT and self._begin():
+                self._is_silent = True
+                _log.error("%s; requests wait for it, or are refused with 503", self.silence)
+
+    def _begin(self) -> bool:
+        """Begin an outage; return False if there is one already."""
+        if not self.is_over:
+            return False
+        self._began, self._refused, self._is_silent = self.stopwatch(), 0, False
+        self._has_begun.set()
+        return True

@@ -24,6 +24,7 @@ class Machine:
         self.clock_difference = timedelta(0)
         self.failure: Exception | None = None
         self.pause: SendingPause | None = None
+        self.silence: str | None = None
         self.gate = asyncio.Event()
         self.gate.set()
 
@@ -39,6 +40,7 @@ class Machine:
             is_running=lambda: self.is_running,
             clock_difference=lambda: self.clock_difference,
             pause=lambda: self.pause,
+            silence=lambda: self.silence,
             patience=0.05,
         )
         return app_on(MemoryStore(), beside=health_routes(health))
@@ -142,3 +144,10 @@ async def test_a_paused_server_is_ready_and_says_why_it_is_paused(
     answer = await caller.get("/readyz")
     assert answer.status == 200
     assert answer.json == {"status": "ready", "paused": "restored from a backup"}
+
+
+async def test_a_silent_database_is_not_asked_again(machine: Machine, caller: Caller) -> None:
+    machine.silence = "the database has not answered for 7 s"
+    answer = await caller.get("/readyz")
+    assert (answer.status, answer.json["reason"]) == (503, machine.silence)
+    assert machine.commits == 0

@@ -37,6 +37,9 @@ class Backlog:
         self.kept = 0
         self.asked = 0
         self.collected = 0
+        self.answers = asyncio.Event()
+        """Cleared while the database is silent."""
+        self.answers.set()
         self.takes = 0.0
         """Seconds that counting them takes."""
         self.time = 0.0
@@ -44,6 +47,7 @@ class Backlog:
     async def due_before(self, instants: Sequence[datetime]) -> list[int]:
         self.asked += 1
         await asyncio.sleep(0)
+        await self.answers.wait()
         self.time += self.takes
         if self.failure is not None:
             raise self.failure
@@ -292,6 +296,31 @@ async def test_an_outage_of_the_store_hides_only_the_overdue_count(
     assert told[named("callbacks_waiting")] == 5
     assert named("callbacks_overdue", seconds="0") not in told
     assert named("kept_response_bytes") not in told
+
+
+async def test_a_silent_database_delays_no_answer(caller: Caller, backlog: Backlog) -> None:
+    backlog.due = (NOW - timedelta(days=2),)
+    overdue = named("callbacks_overdue", seconds="86400")
+    backlog.answers.clear()
+    async with asyncio.timeout(1):
+        told = await samples(caller)
+    assert told[named("store_up")] == 1
+    assert overdue not in told
+    backlog.is_writable = False
+    for _ in range(3):
+        async with asyncio.timeout(1):
+            told = await samples(caller)
+        assert told[named("store_up")] == 0
+        assert told[named("callbacks_waiting")] == 5
+        assert overdue not in told
+    backlog.is_writable = True
+    backlog.answers.set()
+    assert (await samples(caller))[overdue] == 1
+    assert backlog.asked == 1
+    backlog.time += 10
+    backlog.answers.clear()
+    assert (await samples(caller))[overdue] == 1
+    backlog.answers.set()
 
 
 async def test_stored_responses_are_reported(caller: Caller, backlog: Backlog) -> None:

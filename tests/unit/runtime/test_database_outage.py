@@ -24,7 +24,13 @@ class Bench:
         self.began = self.clock.now()
         self.is_away = False
         self.commits = 0
-        self.outage = DatabaseOutageMonitor(self.commit, clock=self.clock, stopwatch=self.seconds)
+        self.silent_for = 0.0
+        self.outage = DatabaseOutageMonitor(
+            self.commit,
+            clock=self.clock,
+            stopwatch=self.seconds,
+            silent_for=lambda: self.silent_for,
+        )
 
     def seconds(self) -> float:
         return (self.clock.now() - self.began).total_seconds()
@@ -121,3 +127,26 @@ async def test_retrying_loops_do_not_fill_the_log(
     await pass_seconds(bench, 1)
     await working
     assert [record.levelname for record in caplog.records if record.levelno > 10] == []
+
+
+async def test_a_silence_is_logged_once_after_five_seconds_and_once_at_its_end(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench.silent_for = 4.9
+    await asyncio.sleep(0.6)
+    assert bench.outage.silence is None
+    assert bench.outage.is_over
+    bench.silent_for, bench.is_away = 5.2, True
+    async with asyncio.timeout(5):
+        while bench.outage.is_over:  # noqa: ASYNC110 (it looks at the real time)
+            await asyncio.sleep(0.05)
+    assert bench.outage.silence == "the database has not answered for 5 s"
+    # Later, the system gives the connections up.
+    bench.outage.failed(GONE)
+    await pass_seconds(bench, 2)
+    bench.silent_for, bench.is_away = 0.0, False
+    await pass_seconds(bench, 2)
+    assert caplog.messages == [
+        "the database has not answered for 5 s; requests wait for it, or are refused with 503",
+        "the database is back after 3.0 s; 0 requests were refused",
+    ]

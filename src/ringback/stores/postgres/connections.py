@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import chain, repeat
+from time import monotonic
 from typing import Any, Final, cast
 
 import psycopg
@@ -47,6 +48,58 @@ _DEFAULTS: Final = {
 }
 
 
+class AnswerWatch:
+    """Knows for how long no connection of a store has got an answer of the server.
+
+    A network that drops all packets raises no error for a long time.
+    """
+
+    def __init__(self) -> None:
+        self._asked = dict[int, float]()
+        """When each connection that waits for an answer has asked."""
+        self._heard = monotonic()
+        self.connection = _watched(self)
+        """The class of the connections to watch."""
+
+    def silent_for(self) -> float:
+        """Return the seconds since the last answer, or since the oldest question if that is later.
+
+        0.0 if no connection waits. One that waits long alone, such as for a lock, is no silence.
+        """
+        asked = [*self._asked.values()]
+        return monotonic() - max(min(asked), self._heard) if asked else 0.0
+
+    def ask(self, connection: Connection) -> None:
+        """Note that a connection waits for an answer from now on."""
+        self._asked[id(connection)] = monotonic()
+
+    def hear(self, connection: Connection, *, is_answer: bool) -> None:
+        """Note that a connection has ended to wait, and whether that was because of an answer."""
+        self._asked.pop(id(connection), None)
+        if is_answer:
+            self._heard = monotonic()
+
+
+def _watched(watch: AnswerWatch) -> type[Connection]:
+    class WatchedConnection(psycopg.Connection[Any]):
+        """A connection that tells its watch when it waits for the server."""
+
+        def wait(self, gen: Any, *args: Any, **more: Any) -> Any:
+            watch.ask(self)
+            is_answer = False
+            try:
+                result = super().wait(gen, *args, **more)
+                is_answer = True
+            except psycopg.Error as failure:
+                is_answer = failure.sqlstate is not None
+                raise
+            finally:
+                watch.hear(self, is_answer=is_answer)
+            return result
+
+    return WatchedConnection
+
+
 @dataclass(frozen=True, slots=True)
 class Dsn:
     """Where a database is, and how to use it, as libpq's connection strings say it."""
@@ -54,6 +107,8 @@ class Dsn:
     text: str = field(repr=False)
     has_prepared_statements: bool = True
     """False behind a pooler such as PgBouncer that gives each transaction another connection."""
+    watch: AnswerWatch | None = field(default=None, repr=False, compare=False)
+    """Is told when connections wait for answers."""
 
     @property
     def given(self) -> Mapping[str, str]:
@@ -81,7 +136,8 @@ class Dsn:
         given = {**self.given}
         options = " ".join([given.pop("options", ""), *(f"-c {s}" for s in settings)])
         try:
-            connection = psycopg.connect(
+            kind = psycopg.Connection[Any] if self.watch is None else self.watch.connection
+            connection = kind.connect(
                 make_conninfo("", **{**_DEFAULTS, **given, "options": options.strip()}),
                 autocommit=True,
                 prepare_threshold=2 if self.has_prepared_statements else None,

@@ -10,7 +10,7 @@ import logging
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 from queue import SimpleQueue
@@ -29,7 +29,7 @@ from ringback.runtime.undo import on_failure
 from ringback.stores.encryption import SecretCipher
 from ringback.stores.postgres import schema
 from ringback.stores.postgres.cluster import PostgresCluster
-from ringback.stores.postgres.connections import Dsn, execute
+from ringback.stores.postgres.connections import AnswerWatch, Dsn, execute
 from ringback.stores.postgres.failures import unavailable, unusable
 from ringback.stores.postgres.group_commit import (
     TABLES,
@@ -227,6 +227,8 @@ class PostgresStore:
 
     cluster: PostgresCluster
     """The processes that use the same database."""
+    silent_for: Callable[[], float]
+    """Returns for how many seconds the server has answered nothing; 0.0 if it was asked nothing."""
     _dsn: Dsn
     _quick: CommitThread
     _other: CommitThread
@@ -239,6 +241,8 @@ class PostgresStore:
 
         Raises ConfigurationError if the database can't be used, or its schema is not the newest.
         """
+        watch = AnswerWatch()
+        dsn = replace(dsn, watch=watch)
         schema.check(dsn, cipher, serve_copied=options.serve_copied)
         details = schema.worker_details()
         own = WorkerIdentity(options.name, options.role, options.lease, options.open_for, details)
@@ -278,7 +282,7 @@ class PostgresStore:
             dsn, own, renumbered=number, has_notifications=options.has_notifications
         )
         quick, other = threads
-        return cls(cluster, dsn, quick, other, readers, is_closed)
+        return cls(cluster, watch.silent_for, dsn, quick, other, readers, is_closed)
 
     def transact(
         self, work: Callable[[Transaction], T], *, is_quick: bool = False, may_wait: bool = False
