@@ -4,16 +4,16 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from http.client import HTTPConnection
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import psycopg
 import pytest
 
 from tests.crash.cluster import Cluster, a_cluster
-from tests.crash.production import Log
+from tests.crash.production import AWAY, Log
 from tests.ports import free_port
 from tests.served import asked_until
 
@@ -71,6 +71,9 @@ async def test_a_process_waits_for_a_database_that_crashed_and_starts_late(
     cluster.database.start()
     found = await asked_until(lambda: answers("/readyz"), lambda it: it[0] == 200, within=20)
     assert json.loads(found[1]) == {"status": "ready"}
+    line = await cast("asyncio.StreamReader", process.stdout).readline()
+    assert json.loads(line)["database"] == f"{NAME} on {HOST}"
+    await strangers_learn_nothing_in_an_outage(cluster, answers, log)
     process.terminate()
     assert await process.wait() == 0
     await following
@@ -78,6 +81,42 @@ async def test_a_process_waits_for_a_database_that_crashed_and_starts_late(
     assert sum(WAITS in one for one in told) == 1
     assert any(one.startswith("the database is ready after ") for one in told)
     assert PASSWORD not in json.dumps(log.lines)
+
+
+async def strangers_learn_nothing_in_an_outage(
+    cluster: Cluster, answers: Callable[[str], Awaitable[tuple[int, Any]]], log: Log
+) -> None:
+    """Stop the database, look at all that needs no credentials, and start it again."""
+    cluster.database.stop()
+    await asked_until(lambda: answers("/readyz"), lambda it: it[0] == 503)
+    _, metrics = await asked_until(
+        lambda: answers("/metrics"), lambda it: "ringback_store_up 0.0" in it[1]
+    )
+    texts = [metrics, *[(await answers(path))[1] for path in ("/readyz", "/portal/v1/callbacks")]]
+    assert "the database can't be used just now" in texts[1]
+    assert not [one for one in (HOST, "5432", NAME + " on", PASSWORD) if one in "".join(texts)]
+    await log.says(AWAY)
+    (line,) = [one["message"] for one in log.lines if one["message"].startswith(AWAY)]
+    assert HOST in line
+    cluster.database.start()
+    await asked_until(lambda: answers("/readyz"), lambda it: it[0] == 200, within=20)
+
+
+@pytest.mark.parametrize("words", [("serve",), ("db", "check"), ("db", "status", "--json")])
+async def test_a_wrong_address_ends_a_command_in_a_sentence(
+    words: tuple[str, ...], tmp_path: Path
+) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "ringback", *words),
+        env={**os.environ, "RINGBACK_DATABASE": "postgresql://u:S3cretPGpw%zz@h/ringback"},
+        cwd=tmp_path, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    out, err = await process.communicate()
+    assert (process.returncode, out) == (1, b"")
+    assert b"a % in it is not followed by two hexadecimal digits" in err
+    assert b"RINGBACK_DATABASE" in err
+    assert b"Traceback" not in err
+    assert b"S3cret" not in err
 
 
 async def test_the_wait_has_an_end_and_a_signal_ends_it_at_once(cluster: Cluster) -> None:

@@ -323,6 +323,26 @@ def test_a_wrong_password_is_refused_without_showing_it(own_postgres: OwnPostgre
     assert "hunter2" not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        "service=ringback",
+        "host=/nowhere,{folder} user=postgres dbname=postgres target_session_attrs=read-write",
+        "postgresql://postgres@%2Fnowhere,{quoted}/postgres?target_session_attrs=read-write",
+    ],
+)
+def test_addresses_are_used_as_libpq_reads_them(
+    address: str, own_postgres: OwnPostgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = str(own_postgres.folder)
+    services = f"[ringback]\nhost={folder}\nuser=postgres\ndbname=postgres\n"
+    (tmp_path / "services").write_text(services)
+    monkeypatch.setenv("PGSERVICEFILE", str(tmp_path / "services"))
+    dsn = Dsn(address.format(folder=folder, quoted=folder.replace("/", "%2F")))
+    with dsn.connect() as connection:
+        assert connection.info.host == folder
+
+
 def test_a_malformed_address_is_refused() -> None:
     with pytest.raises(
         ConfigurationError, match=r"not the address of .*: a parameter after its \?"

@@ -55,46 +55,40 @@ class AnswerWatch:
     """
 
     def __init__(self) -> None:
-        self._asked = dict[int, float]()
+        self.asked = dict[int, float]()
         """When each connection that waits for an answer has asked."""
-        self._heard = monotonic()
+        self.heard = monotonic()
+        """When one of them got an answer last."""
         self.connection = _watched(self)
         """The class of the connections to watch."""
 
     def silent_for(self) -> float:
         """Return the seconds since the last answer, or since the oldest question if that is later.
 
-        0.0 if no connection waits. One that waits long alone, such as for a lock, is no silence.
+        0.0 if no connection waits. While one waits long, such as for a lock, others get answers.
         """
-        asked = [*self._asked.values()]
-        return monotonic() - max(min(asked), self._heard) if asked else 0.0
-
-    def ask(self, connection: Connection) -> None:
-        """Note that a connection waits for an answer from now on."""
-        self._asked[id(connection)] = monotonic()
-
-    def hear(self, connection: Connection, *, is_answer: bool) -> None:
-        """Note that a connection has ended to wait, and whether that was because of an answer."""
-        self._asked.pop(id(connection), None)
-        if is_answer:
-            self._heard = monotonic()
+        asked = [*self.asked.values()]
+        return monotonic() - max(min(asked), self.heard) if asked else 0.0
 
 
 def _watched(watch: AnswerWatch) -> type[Connection]:
+    # Each round trip passes through it, so it calls as little as possible.
+    asked, wait = watch.asked, psycopg.Connection[Any].wait
+
     class WatchedConnection(psycopg.Connection[Any]):
-        """A connection that tells its watch when it waits for the server."""
+        """A connection that informs its watch when it waits for the server."""
 
         def wait(self, gen: Any, *args: Any, **more: Any) -> Any:
-            watch.ask(self)
-            is_answer = False
+            asked[id(self)] = monotonic()
             try:
-                result = super().wait(gen, *args, **more)
-                is_answer = True
+                result = wait(self, gen, *args, **more)
             except psycopg.Error as failure:
-                is_answer = failure.sqlstate is not None
+                if failure.sqlstate is not None:
+                    watch.heard = monotonic()
                 raise
             finally:
-                watch.hear(self, is_answer=is_answer)
+                asked.pop(id(self), None)
+            watch.heard = monotonic()
             return result
 
     return WatchedConnection
@@ -108,7 +102,7 @@ class Dsn:
     has_prepared_statements: bool = True
     """False behind a pooler such as PgBouncer that gives each transaction another connection."""
     watch: AnswerWatch | None = field(default=None, repr=False, compare=False)
-    """Is told when connections wait for answers."""
+    """Watches when connections wait for answers; None for nothing."""
 
     @property
     def given(self) -> Mapping[str, str]:
