@@ -7,11 +7,11 @@ load alone on the same server; each row has a server of its own.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from itertools import cycle, repeat
-from typing import Final
+from typing import Any, Final
 
 from benchmarks.end_to_end import pass_through
 from benchmarks.engine import ACCOUNT_SID, AUTH_TOKEN
@@ -28,6 +28,12 @@ _BATCH: Final = 1_000
 _POSTED: Final = 500
 """Callbacks in each request that prepares trouble."""
 _ALL_COME_WITHIN: Final = 60.0
+_LONG_PAGE: Final = "/portal/v1/callbacks?PageSize=1000"
+_STREAMS: Final = "/portal/v1/streams"
+_REPORTED: Final = "com.twilio.iot.supersim.connection.data-session.updated"
+_REPORTS: Final = 5
+"""How many reports of usage the device causes in a second; each is an event for all sinks."""
+_ACTIVE_AFTER: Final = 5.0
 _NOTHING: Final = "/portal/v1/callbacks?Status=failed&Source=kore&Destination=http://nobody.example"
 
 Trouble = Callable[[Run, Server], AbstractAsyncContextManager[None]]
@@ -249,6 +255,64 @@ def _clients(request: Callable[[Run, Server], bytes], *, are_limited: bool = Fal
     return trouble
 
 
+def _ordered(full: int, quick: int) -> Trouble:
+    @contextlib.asynccontextmanager
+    async def trouble(run: Run, server: Server) -> AsyncGenerator[None]:
+        one = a_callback(run.receiver.url, ordering_key="a-meter")
+        for _ in range(run.size(full, quick=quick) // _BATCH):
+            await server.ask(server.create_many([one] * _BATCH))
+        yield
+
+    return trouble
+
+
+@contextlib.asynccontextmanager
+async def _replay_everything(_: Run, server: Server) -> AsyncGenerator[None]:
+    await server.ask(
+        server.post(
+            "/portal/v1/jobs", Kind="replay", Since="2000-01-01T00:00:00Z", Status="delivered"
+        )
+    )
+    yield
+
+
+def _hanging_sinks(full: int, quick: int) -> Trouble:
+    @contextlib.asynccontextmanager
+    async def trouble(run: Run, server: Server) -> AsyncGenerator[None]:
+        async def post(path: str, **form: str) -> Any:
+            return await server.ask(server.post(path, **form))
+
+        for number in range(run.size(full, quick=quick)):
+            place = f"127.{1 + number // 250}.{number % 250}.9:{run.receiver.hanging_port}"
+            to = {"Name": f"sink {number}", "Type": "webhook", "Url": f"http://{place}/hang"}
+            sink = await post(f"{_STREAMS}/destinations", **to)
+            rule = {"Name": f"rule {number}", "Destination": sink["sid"], "EventType": _REPORTED}
+            await post(f"{_STREAMS}/rules", **rule)
+        device = await _a_connected_device(post)
+        async with _meanwhile(asyncio.create_task(_report_steadily(post, device))):
+            yield
+
+    return trouble
+
+
+async def _report_steadily(post: Callable[[str], Awaitable[Any]], device: str) -> None:
+    while True:
+        await post(f"{device}/report")
+        await asyncio.sleep(1 / _REPORTS)
+
+
+async def _a_connected_device(post: Callable[..., Awaitable[Any]]) -> str:
+    """Register and activate a SIM; return the path of its device, which is connected."""
+    networks = await post("/v1/NetworkAccessProfiles")
+    fleet = await post("/v1/Fleets", NetworkAccessProfile=networks["sid"])
+    sim = await post("/v1/Sims", Iccid=f"8988307{0:013}", RegistrationCode="H3LL0W0RLD")
+    await post(f"/v1/Sims/{sim['sid']}", Status="active", Fleet=fleet["sid"])
+    device = f"/portal/v1/devices/{sim['sid']}"
+    await asyncio.sleep(_ACTIVE_AFTER)
+    await post(f"{device}/attach")
+    return device
+
+
 def _idle_connections(count: int) -> Trouble:
     @contextlib.asynccontextmanager
     async def trouble(run: Run, server: Server) -> AsyncGenerator[None]:
@@ -278,6 +342,14 @@ NEIGHBOURS: Final = (
         _clients(lambda _, server: server.get(_NOTHING)),
         history=(1_000_000, 20_000),
     ),
+    Neighbour(
+        "long pages of lists",
+        _clients(lambda _, server: server.get(_LONG_PAGE)),
+        history=(50_000, 5_000),
+    ),
+    Neighbour("a job that replays 50,000", _replay_everything, history=(50_000, 5_000)),
+    Neighbour("1,000 sinks that hang", _hanging_sinks(1_000, 100)),
+    Neighbour("100,000 under one order key", _ordered(100_000, 5_000)),
     Neighbour("scrapes", _clients(lambda _, server: server.get("/metrics"))),
     Neighbour("1,000 idle connections, fewer than one address may have", _idle_connections(1_000)),
     Neighbour(

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from secrets import token_hex
 from typing import Any, Final, Self
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from benchmarks.processes import NO_VARIABLES, BenchmarkFailed, Product, pinned, run_json
 
@@ -22,6 +22,7 @@ _HERE: Final = Path(__file__).parent
 _CALLBACKS: Final = "/portal/v1/callbacks"
 _UNSETTLED: Final = f"{_CALLBACKS}?Status=scheduled&PageSize=1"
 OPTIONS: Final = ("--allow", "loopback", "--schedule", "faithful", "--drain", "1s")
+_JSON: Final = "Content-Type: application/json"
 _STARTS_WITHIN: Final = 120.0
 _STOPS_WITHIN: Final = 60.0
 _SHOWN: Final = 5
@@ -45,9 +46,10 @@ class Server:
         """Return the bytes of a request that reads this path."""
         return self._request("GET", path, b"")
 
-    def post(self, path: str) -> bytes:
-        """Return the bytes of a request that posts nothing to this path."""
-        return self._request("POST", path, b"")
+    def post(self, path: str, **form: str) -> bytes:
+        """Return the bytes of a request that posts a form to this path."""
+        kind = "Content-Type: application/x-www-form-urlencoded"
+        return self._request("POST", path, urlencode(form).encode(), kind=kind)
 
     def create_one(self, callback: Mapping[str, Any], *headers: str) -> bytes:
         """Return the bytes of a request that creates a callback."""
@@ -60,26 +62,28 @@ class Server:
     async def until_settled(self, *, within: float) -> None:
         """Wait until no callback is waiting or in progress."""
         deadline = time.monotonic() + within
-        while await self._ask(_UNSETTLED):
+        while (await self.ask(self.get(_UNSETTLED)))["callbacks"]:
             if time.monotonic() > deadline:
                 raise BenchmarkFailed(f"callbacks were still not settled after {within:g} s")
             await asyncio.sleep(0.02)
 
-    async def _ask(self, path: str) -> list[Any]:
+    async def ask(self, request: bytes) -> Any:
+        """Send a request on a connection of its own; return the JSON of its answer."""
         reader, writer = await asyncio.open_connection(*self.place.rsplit(":", 1))
-        writer.write(self._request("GET", path, b"", "Connection: close"))
+        writer.write(request.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n", 1))
         head, _, body = (await reader.read()).partition(b"\r\n\r\n")
         writer.close()
-        if not head.startswith(b"HTTP/1.1 200"):
-            raise BenchmarkFailed(f"GET {path} was answered: {head.decode()} {body.decode()}")
-        return json.loads(body)["callbacks"]
+        if not head.startswith(b"HTTP/1.1 2"):
+            asked = request.partition(b" HTTP")[0].decode()
+            raise BenchmarkFailed(f"{asked} was answered: {head.decode()} {body.decode()}")
+        return json.loads(body)
 
-    def _request(self, method: str, path: str, body: bytes, *more: str) -> bytes:
+    def _request(self, method: str, path: str, body: bytes, *more: str, kind: str = _JSON) -> bytes:
         lines = (
             f"{method} {path} HTTP/1.1",
             f"Host: {self.place}",
             f"Authorization: Basic {self.credentials}",
-            "Content-Type: application/json",
+            kind,
             f"Content-Length: {len(body)}",
             *more,
         )

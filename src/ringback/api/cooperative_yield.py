@@ -10,18 +10,24 @@ R = TypeVar("R")
 _LONGEST: Final = 0.00025
 """Maximum length of a slice in seconds; short, since other requests wait for slices to end."""
 
+REST_IN_PAGES: Final = 3
+"""How many times as long as a slice of a long page the pause after it is."""
+
 
 class CooperativeYield:
     """Splits long work into short slices, between which the event loop runs other work.
 
     Batches that share one object take turns, so other work runs between any two slices. A slice
-    ends as soon as it has lasted `longest` seconds and its current item is done. `stopwatch`
-    returns the time in seconds.
+    ends as soon as it has lasted `longest` seconds and its current item is done. It is
+    followed by a pause that is `rest` times as long. `stopwatch` returns the time in seconds.
     """
 
-    def __init__(self, stopwatch: Callable[[], float], *, longest: float = _LONGEST) -> None:
+    def __init__(
+        self, stopwatch: Callable[[], float], *, longest: float = _LONGEST, rest: float = 0
+    ) -> None:
         self._stopwatch = stopwatch
         self._longest = longest
+        self._rest = rest
         self._turn = asyncio.Lock()
 
     async def map(self, work: Callable[[T], R], items: Iterable[T]) -> list[R]:
@@ -33,9 +39,10 @@ class CooperativeYield:
         is_over = False
         while not is_over:
             async with self._turn:
+                began = self._stopwatch()
                 is_over = self._work(work, left, made)
                 if not is_over:
-                    await asyncio.sleep(0)
+                    await asyncio.sleep(self._rest * (self._stopwatch() - began))
         return made
 
     def _work(self, work: Callable[[T], R], left: Iterable[T], made: list[R]) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from ringback.api.authentication import Authenticator
-from ringback.api.cooperative_yield import CooperativeYield
+from ringback.api.cooperative_yield import REST_IN_PAGES, CooperativeYield
 from ringback.api.rate_limit import AccountRateLimit
 from ringback.core.callback_urls.callback_url import CallbackUrl
 from ringback.core.callbacks.response_storage import ResponseStorageBudget
@@ -74,6 +74,10 @@ class ApiDependencies:
     """Limits how many bytes of receivers' long responses are stored."""
     slices: CooperativeYield = field(default_factory=lambda: CooperativeYield(stopwatch))
     """Splits the work on big batches into slices, so that other requests run in between."""
+    page_slices: CooperativeYield = field(
+        default_factory=lambda: CooperativeYield(stopwatch, rest=REST_IN_PAGES)
+    )
+    """Splits the work on long pages of lists in the same way, with pauses for others."""
     gateway: str | None = None
     """The address to which devices send their UDP datagrams; None if there is no gateway."""
     retention_times: StoredTimes = field(default_factory=dict[TimeSubject, "timedelta | None"])

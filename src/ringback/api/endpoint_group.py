@@ -21,7 +21,16 @@ from ringback.api.operation_definition import (
     OperationParameter,
     PageResponseSchema,
 )
-from ringback.api.paging import EXAMINED, PAGING, PageMeta, RecordWithSid, page_of, read_paging
+from ringback.api.paging import (
+    EXAMINED,
+    PAGING,
+    PageMeta,
+    PageParameters,
+    RecordWithSid,
+    page_of,
+    read_page,
+    read_paging,
+)
 from ringback.api.request_parameters import RequestParameters, read_form, read_query
 from ringback.api.serializers import Serializer, json_answer, with_unknown
 from ringback.core.accounts.account import EVERY, Account, one_account
@@ -232,6 +241,21 @@ class EndpointGroup:
                 return records
             last = some.stopped_at or some[-1].sid
 
+    async def read_page(
+        self, account_sid: str, listing: "Listing[S]", window: PageWindow
+    ) -> Sequence[S]:
+        """Read a page of an account's records: a long one in slices, see `paging.read_page`."""
+        return await read_page(
+            lambda part: self.read(account_sid, lambda tx: listing(tx, account_sid, part)), window
+        )
+
+    async def page_of(
+        self, shown: Serializer[S], records: Sequence[S], paging: PageParameters, request: Request
+    ) -> dict[str, Any]:
+        """Return the JSON of one page of a list; see `paging.page_of`."""
+        slices = self._dependencies.page_slices
+        return await page_of(shown, records, paging=paging, request=request, slices=slices)
+
     def context_of(self, request: Request) -> OperationContext:
         """Return the context of a change that the signed-in client of this request makes now."""
         return replace(self._dependencies.context(), actor=actor_of(request))
@@ -296,10 +320,8 @@ class RecordOperations(Generic[R]):
 
         async def work(call: ApiRequest) -> dict[str, Any]:
             listing, paging = asked(call), read_paging(call.given)
-            records = await self.group.read(
-                call.account_sid, lambda tx: listing(tx, call.account_sid, paging.window)
-            )
-            page = page_of(self.shown, records, paging=paging, request=call.request)
+            records = await self.group.read_page(call.account_sid, listing, paging.window)
+            page = await self.group.page_of(self.shown, records, paging, call.request)
             if meta is not None:
                 page["meta"] |= meta.of(records)
             return page

@@ -7,7 +7,8 @@ At most `EXAMINED` records are examined for a page. If filters match few of them
 short or empty although another page follows.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final, NamedTuple, Protocol, Self, TypeVar
@@ -15,13 +16,15 @@ from urllib.parse import urlencode
 
 from starlette.requests import Request
 
+from ringback.api.cooperative_yield import REST_IN_PAGES, CooperativeYield
 from ringback.api.host_routing import own_url
 from ringback.api.operation_definition import OperationParameter
 from ringback.api.request_parameters import RequestParameters
 from ringback.api.schema_pieces import TEXT, Schema, number
-from ringback.api.serializers import Serializer
+from ringback.api.serializers import Serializer, json_fragment
 from ringback.core.errors import InvalidParameter, PageNotFound
 from ringback.ports import PageWindow, RecordPage
+from ringback.runtime.system_clock import stopwatch
 
 _MOST: Final = 1000
 _FURTHEST: Final = 10**9 - 1
@@ -47,6 +50,8 @@ PAGING: Final = (
 """The parameters that choose a page; every list has them."""
 
 
+_SLICE: Final = 64
+"""The most records that are read at once; an ordinary page is read in one go."""
 _AFTER, _BEFORE = "PA", "PB"
 
 
@@ -138,10 +143,52 @@ def cut(records: Sequence[R], window: PageWindow) -> Sequence[R]:
     return records[start : start + window.size]
 
 
-def page_of(
-    shown_as: Serializer[R], records: Sequence[R], *, paging: PageParameters, request: Request
+async def read_page(
+    read: Callable[[PageWindow], Awaitable[Sequence[R]]], window: PageWindow
+) -> Sequence[R]:
+    """Read the records in a window: many of them in slices, with pauses for other requests.
+
+    `read` reads a part of the window. Each slice may examine its share of the records that the
+    window may. What is returned is the last slice, with the records of all.
+    """
+    slices = -(-window.size // _SLICE)
+    part = replace(window, examining=window.examining and window.examining // slices)
+    found, backwards = list[R](), window.before is not None
+    while True:
+        began, size = stopwatch(), min(_SLICE, window.size - len(found))
+        try:
+            last = await read(replace(part, size=size))
+        except PageNotFound:
+            if not found:
+                raise
+            break  # what came next was removed meanwhile
+        found = [*last, *found] if backwards else [*found, *last]
+        stopped_at = last.stopped_at if isinstance(last, RecordPage) else None
+        slices -= stopped_at is not None
+        is_end = stopped_at is None and len(last) < size
+        if is_end or len(found) == window.size or not slices:
+            break
+        edge = stopped_at or (found[0] if backwards else found[-1]).sid
+        part = replace(part, before=edge) if backwards else replace(part, after=edge)
+        await asyncio.sleep(REST_IN_PAGES * (stopwatch() - began))
+    if not isinstance(last, RecordPage):
+        return found
+    last[:] = found
+    return last
+
+
+async def page_of(
+    shown_as: Serializer[R],
+    records: Sequence[R],
+    *,
+    paging: PageParameters,
+    request: Request,
+    slices: CooperativeYield,
 ) -> dict[str, Any]:
-    """Return the JSON of one page of a list; `records` are the records in `paging.window`."""
+    """Return the JSON of one page of a list; `records` are the records in `paging.window`.
+
+    They are written in `slices`, since writing many of them would delay others.
+    """
     key, show = shown_as.plural, shown_as.at(request)
     stopped_at = records.stopped_at if isinstance(records, RecordPage) else None
     has_more = len(records) > paging.size or stopped_at is not None
@@ -155,7 +202,7 @@ def page_of(
     before, after = max(paging.number - 1, 0), paging.number + 1
     url = partial(_page_url, own_url(request), paging)
     return {
-        key: [show(record) for record in shown],
+        key: await slices.map(lambda one: json_fragment(show(one)), shown),
         "meta": {
             **_meta(key, url(paging.number, paging.token), page_size=paging.size),
             "first_page_url": url(0),

@@ -179,6 +179,7 @@ class BackgroundWorkers:
             clock=clock,
             look_every=look_every,
             most_per_second=process.settings.rate_limit,
+            are_others_there=lambda: self.delivery.is_shared,
             gate=process.gate,
             checkpoint=process.checkpoint,
         )

@@ -7,6 +7,7 @@ whenever a process dies or another one takes its jobs over.
 Tests can stop the loop at the checkpoint `piece_done`, after the transaction of a piece.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,11 +18,14 @@ from ringback.core.errors import BacklogFull, StoreUnavailable
 from ringback.core.job import IN_PIECES, Job, JobPiece
 from ringback.engine.store_loop import StoreLoop
 from ringback.ports import Transaction
+from ringback.runtime.system_clock import stopwatch
 
 C = TypeVar("C")
 
 PIECE: Final = 100
 """The most items of a piece, which then takes a few milliseconds."""
+_PIECE_BESIDE_OTHERS: Final = 8
+"""The most items of a piece while several accounts send callbacks."""
 _PIECES_IN_A_SECOND: Final = 10
 """A job with a rate does this many pieces in a second, so that its items come evenly."""
 _TRIES: Final = 3
@@ -54,6 +58,10 @@ class JobRunner(StoreLoop, Generic[C]):
     context: Callable[[], C]
     most_per_second: int | None = None
     """The most items of each job in a second, whatever its own rate is; None for no limit."""
+    are_others_there: Callable[[], bool] = lambda: False
+    """Returns True while several accounts send callbacks; then pieces are small, with pauses."""
+    stopwatch: Callable[[], float] = stopwatch
+    """Returns a time in seconds, to measure durations."""
 
     def __post_init__(self) -> None:
         """Begin without jobs that wait."""
@@ -73,7 +81,7 @@ class JobRunner(StoreLoop, Generic[C]):
         """Do a piece of the job whose turn it is; return False if all have to wait."""
         if not self.gate.is_open:
             return False
-        tried, began = list[Job](), self.clock.now()
+        tried, began, started = list[Job](), self.clock.now(), self.stopwatch()
         try:
             turn = await self.store.transact(lambda tx: self._take_turn(tx, tried))
         except StoreUnavailable:
@@ -84,9 +92,13 @@ class JobRunner(StoreLoop, Generic[C]):
             await self._fail(tried[-1], failure)
             return True
         self._note(turn, began)
-        if turn.job is not None:
-            self.checkpoint("piece_done")
-        return turn.job is not None
+        if turn.job is None:
+            return False
+        self.checkpoint("piece_done")
+        if self.are_others_there():
+            # The pause leaves half of the time to the other accounts.
+            await asyncio.sleep(self.stopwatch() - started)
+        return True
 
     def _take_turn(self, tx: Transaction, tried: list[Job]) -> _Turn:
         # A store may run this again, so it changes nothing here but `tried`.
@@ -97,7 +109,8 @@ class JobRunner(StoreLoop, Generic[C]):
             return _Turn(running)
         tried.append(job)
         rate = min(filter(None, (job.rate, self.most_per_second)), default=None)
-        limit = PIECE if rate is None else max(1, min(PIECE, rate // _PIECES_IN_A_SECOND))
+        most = _PIECE_BESIDE_OTHERS if self.are_others_there() else PIECE
+        limit = most if rate is None else max(1, min(most, rate // _PIECES_IN_A_SECOND))
         try:
             piece = self.do_piece(tx, job, self.context(), limit)
         except BacklogFull as full:

@@ -90,3 +90,11 @@ async def test_a_slice_is_over_after_a_quarter_of_a_millisecond(work: Work) -> N
     async with work.others():
         await CooperativeYield(work.stopwatch).map(work.do, range(100))
     assert (max(work.between_turns), work.items) == (1, 100)
+
+
+async def test_a_rest_after_each_slice_is_so_many_times_as_long(work: Work) -> None:
+    began = asyncio.get_running_loop().time()
+    slices = CooperativeYield(work.stopwatch, longest=4 / 2048, rest=3)
+    await slices.map(work.do, range(8))
+    # One slice of the two is followed by another one.
+    assert asyncio.get_running_loop().time() - began >= 3 * 4 / 2048

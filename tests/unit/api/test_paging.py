@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from ringback.ports import Lane, Store, Transaction
+from ringback.api.paging import read_page
+from ringback.ports import Lane, PageWindow, RecordPage, Store, Transaction
 from tests.fakes import ACCOUNT_SID, NOW, SIM_SID, a_callback, a_sim, claim_from
 from tests.unit.api.caller import Caller
 from tests.unit.api.pages import ORIGIN, page_at, walk
@@ -245,3 +246,73 @@ async def test_the_attempts_of_a_callback_are_one_page(caller: Caller, store: St
         "previous_page_url": None,
         "url": ORIGIN + target,
     }
+
+
+# ---- long pages are read in slices
+
+
+class Numbered(NamedTuple):
+    sid: str
+
+
+class NumberedList:
+    """A list of 1,000 records, newest first, of which a filter matches one of so many."""
+
+    def __init__(self, one_of: int = 1) -> None:
+        self.one_of = one_of
+        self.asked = list[PageWindow]()
+
+    async def read(self, window: PageWindow) -> RecordPage[Numbered]:
+        self.asked.append(window)
+        numbers = range(1000) if window.before is None else range(999, -1, -1)
+        edge = window.after if window.before is None else window.before
+        ahead = list(numbers)[0 if edge is None else numbers.index(int(edge)) + 1 :]
+        found, examined, stopped = list[Numbered](), 0, -1
+        for number in ahead:
+            if examined == window.examining:
+                return RecordPage(_in_order(found), str(stopped))
+            examined, stopped = examined + 1, number
+            if number % self.one_of == 0:
+                found.append(Numbered(str(number)))
+            if len(found) == window.size:
+                break
+        return RecordPage(_in_order(found))
+
+
+def _in_order(found: list[Numbered]) -> list[Numbered]:
+    return sorted(found, key=lambda one: int(one.sid))
+
+
+@pytest.mark.parametrize(
+    "window",
+    [
+        PageWindow(501),
+        PageWindow(501, after="499"),
+        PageWindow(501, before="999"),
+        PageWindow(501, before="200"),
+        PageWindow(501, after="700"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("one_of", [1, 3])
+async def test_a_long_page_is_read_in_slices_and_has_the_same_records(
+    window: PageWindow, one_of: int
+) -> None:
+    records = NumberedList(one_of)
+    assert await read_page(records.read, window) == await NumberedList(one_of).read(window)
+    assert max(one.size for one in records.asked) <= 64
+
+
+async def test_all_slices_together_examine_about_as_many_records_as_the_page_may() -> None:
+    records = NumberedList(one_of=100)
+    page = await read_page(records.read, PageWindow(640, examining=500))
+    assert isinstance(page, RecordPage)
+    assert [one.sid for one in page] == ["0", "100", "200", "300", "400"]
+    assert page.stopped_at == "499"
+    assert {one.examining for one in records.asked} == {50}
+
+
+async def test_an_ordinary_page_is_read_at_once() -> None:
+    records, window = NumberedList(), PageWindow(51, examining=10_000)
+    await read_page(records.read, window)
+    assert records.asked == [window]

@@ -78,6 +78,7 @@ class Bench(JobBench):
     steps: Steps = field(default_factory=Steps)
     look_every: timedelta | None = None
     most_per_second: int | None = None
+    are_others_there: Callable[[], bool] = lambda: False
 
     def __post_init__(self) -> None:
         self.runner = JobRunner(
@@ -87,6 +88,7 @@ class Bench(JobBench):
             clock=self.clock,
             look_every=self.look_every,
             most_per_second=self.most_per_second,
+            are_others_there=self.are_others_there,
             checkpoint=self.steps,
         )
 
@@ -114,6 +116,20 @@ async def test_all_jobs_get_their_turn() -> None:
     await bench.add(job(1), job(2), job(3))
     await bench.work()
     assert [sid for sid, _ in bench.items.pieces] == [FIRST, SECOND_JOB, THIRD] * 2
+
+
+async def test_pieces_are_small_and_leave_half_of_the_time_while_others_send() -> None:
+    there = [True]
+    bench = Bench(items=Items(200), are_others_there=lambda: there[0])
+    times = iter([0.0, 0.05, 1.0, 1.0])
+    bench.runner.stopwatch = lambda: next(times)
+    await bench.add(job(1))
+    began = asyncio.get_running_loop().time()
+    await bench.runner.step()
+    assert asyncio.get_running_loop().time() - began >= 0.05
+    there[0] = False
+    await bench.runner.step()
+    assert [limit for _, limit in bench.items.pieces] == [8, PIECE]
 
 
 async def test_a_paused_or_cancelled_job_is_not_continued() -> None:

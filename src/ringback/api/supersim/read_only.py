@@ -10,7 +10,7 @@ from ringback.api.operation_definition import (
     PageResponseSchema,
     filtered,
 )
-from ringback.api.paging import PAGING, cut, page_of, read_paging
+from ringback.api.paging import PAGING, cut, read_paging
 from ringback.api.request_parameters import RequestParameters
 from ringback.api.schema_pieces import (
     INSTANT,
@@ -204,7 +204,7 @@ class ReadOnlyEndpoints(EndpointGroup):
         records = cut(summarize(account_sid, query, sessions, now), paging.window)
         # So that all pages cover the same time, however late a client requests the next one.
         paging = paging.about(StartTime=iso(query.start), EndTime=iso(query.end))
-        return page_of(USAGE_RECORD, records, paging=paging, request=call.request)
+        return await self.page_of(USAGE_RECORD, records, paging, call.request)
 
 
 def _billing_periods(call: ApiRequest) -> Listing[BillingPeriod]:

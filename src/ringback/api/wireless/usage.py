@@ -8,7 +8,7 @@ from typing import Any, Final
 from ringback.api.endpoint_group import ApiRequest, WirelessEndpointGroup
 from ringback.api.host_routing import is_at_kore
 from ringback.api.operation_definition import ApiOperation, OperationParameter, PageResponseSchema
-from ringback.api.paging import PAGING, cut, page_of, read_paging
+from ringback.api.paging import PAGING, cut, read_paging
 from ringback.api.schema_pieces import (
     FLAG,
     INSTANT,
@@ -192,7 +192,7 @@ class WirelessUsageEndpoints(WirelessEndpointGroup):
         records = await self._summed(call.account_sid, sim_sid, question, slots, now)
         # So that all pages cover the same time, however late a client requests the next one.
         paging = paging.about(Start=iso(question.start), End=iso(question.end))
-        page = page_of(shown, records, paging=paging, request=call.request)
+        page = await self.page_of(shown, records, paging, call.request)
         if is_at_kore(call.request):
             page["meta"] = _kores_meta(page["meta"])
         return page
