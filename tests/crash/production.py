@@ -14,6 +14,8 @@ from typing import IO, Any, cast
 from tests.served import Answered, Served, asked_until, in_this_process, is_settled
 
 RINGBACK = ("-m", "ringback")
+USUAL = ("--allow", "loopback", "--lame-duck", "0s")
+"""Flags that a test can give again with other values."""
 AWAY = "the database can't be used just now: "
 """The start of the log message for an unavailable database."""
 BACK = "the database is back after "
@@ -112,7 +114,7 @@ async def spawn(
 
     `before` is a program that runs the command that follows it, such as nsenter.
     """
-    words = ("serve", "--port", "0", "--json", "--data", str(data), "--allow", "loopback", *flags)
+    words = ("serve", "--port", "0", "--json", "--data", str(data), *USUAL, *flags)
     return await asyncio.create_subprocess_exec(
         *(*before, sys.executable, *command, *words),
         stdout=asyncio.subprocess.PIPE,

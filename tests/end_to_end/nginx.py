@@ -108,7 +108,7 @@ async def _running(folder: Path, servers: str, port: int) -> AsyncGenerator[None
     )
     try:
         async with asyncio.timeout(10):
-            while not await _listens(port):
+            while not await listens(port):
                 assert process.returncode is None, (folder / "error.log").read_text()
         yield
     finally:
@@ -117,7 +117,8 @@ async def _running(folder: Path, servers: str, port: int) -> AsyncGenerator[None
         await process.wait()
 
 
-async def _listens(port: int) -> bool:
+async def listens(port: int) -> bool:
+    """Return True if connections to this port are accepted."""
     try:
         _, writer = await asyncio.open_connection("127.0.0.1", port)
     except OSError:

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from ringback.cli.main import main
 from tests.served import Answered, Served, asked_until, served
 
-SERVE = ("ringback", "serve", "--log-level", "error")
+SERVE = ("ringback", "serve", "--lame-duck", "0s", "--log-level", "error")
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -43,7 +43,7 @@ def by_systemd(descriptor: int, data: Path) -> list[str]:
 
 
 def serve(data: Path) -> list[str]:
-    return ["-m", "ringback", "serve", "--data", str(data), "--json"]
+    return ["-m", "ringback", "serve", "--data", str(data), "--json", "--lame-duck", "0s"]
 
 
 @asynccontextmanager

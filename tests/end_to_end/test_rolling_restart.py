@@ -10,9 +10,9 @@ import sys
 import time
 from base64 import b64encode
 from collections import Counter
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager, closing
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from pathlib import Path
@@ -25,12 +25,13 @@ from ringback.receiver import Accepted, MemoryDedupe, Receiver
 from tests.contract.official import NotingHttpClient
 from tests.crash.cluster import Cluster, a_cluster
 from tests.crash.production import Production
+from tests.end_to_end.haproxy import a_haproxy
 from tests.end_to_end.nginx import an_nginx
 from tests.ports import free_port
 from tests.receivers import OK, ReceivedRequest, RecordingReceiver
 from tests.served import asked_until
 
-FLAGS = ("--update-takes", "10ms", "--trusted-proxies", "127.0.0.1", "--allow", "loopback")
+FLAGS = ("--update-takes", "10ms", "--trusted-proxies", "127.0.0.1", "--lame-duck", "1s")
 ATTEMPTS = """
     SELECT number, to_timestamp(started_us / 1e6), result, status_code, reason, total_ms
     FROM callbacks JOIN attempts ON callback_id = callbacks.id
@@ -179,6 +180,32 @@ async def all_of(cluster: Cluster, roles: str) -> AsyncGenerator[list[Place]]:
         yield places
     finally:
         await asyncio.gather(*(place.stop() for place in places))
+
+
+@pytest.mark.parametrize("proxy", [an_nginx, a_haproxy])
+async def test_a_proxy_passes_on_no_failure_while_api_processes_restart(
+    proxy: Callable[[Path, list[int]], AbstractAsyncContextManager[str]], tmp_path: Path
+) -> None:
+    async with (
+        a_cluster(tmp_path) as cluster,
+        all_of(cluster, "api api") as places,
+        proxy(tmp_path, [place.port for place in places]) as base,
+    ):
+        address = base.removeprefix("http://")
+        # Some send all the time, and others so seldom that their connections are idle.
+        posters = [
+            Poster(cluster.credentials, address, "http://127.0.0.1:9/hook", pause)
+            for pause in (0.001, 0.001, 0.05, 0.35, 0.4, 0.45, 0.7)
+        ]
+        threads, loop = ThreadPoolExecutor(len(posters)), asyncio.get_running_loop()
+        working = [loop.run_in_executor(threads, one.work) for one in posters]
+        for place in places:
+            assert await place.stop() == 0
+            await place.start()
+        for one in posters:
+            one.is_stopping = True
+        await asyncio.gather(*working)
+    assert all(one.requests > 3 for one in posters)
 
 
 @pytest.mark.parametrize(

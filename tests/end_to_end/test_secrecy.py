@@ -19,7 +19,10 @@ from ringback.data_folder import KEY_FILE
 from tests.receivers import RecordingReceiver
 from tests.served import Answered, Served, served_alone
 
-SERVE: Final = ("ringback", "serve", "--log-level", "debug", "--allow", "loopback")
+SERVE: Final = (
+    *("ringback", "serve", "--log-level", "debug"),
+    *("--allow", "loopback", "--lame-duck", "0s"),
+)
 OPEN: Final = (
     *("/healthz", "/readyz", "/metrics", "/openapi.json", "/docs"),
     *("/client/v1/ping", "/fingerprint"),

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from tests.crash.production import create_account, in_production, spawn
+from tests.crash.production import USUAL, create_account, in_production, spawn
 from tests.receivers import Hang, RecordingReceiver
 from tests.served import Served, in_this_process
 
@@ -62,7 +62,7 @@ class Serving(Served):
 @asynccontextmanager
 async def serving(data: Path, *flags: str) -> AsyncGenerator[Serving]:
     """Run `ringback serve` on this folder and any free port."""
-    words = ("serve", "--port", "0", "--json", "--data", str(data), "--allow", "loopback", *flags)
+    words = ("serve", "--port", "0", "--json", "--data", str(data), *USUAL, *flags)
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "ringback", *words),
         stdout=asyncio.subprocess.PIPE,

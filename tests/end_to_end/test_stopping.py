@@ -1,9 +1,13 @@
 """Stopping and starting `ringback serve`: work in progress is finished, requeued, or sent again."""
 
 import asyncio
+import json
+import random
+import re
 import signal
 import sqlite3
 import sys
+from base64 import b64encode
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -215,6 +219,73 @@ async def test_callbacks_acknowledged_during_a_stop_are_stored(tmp_path: Path) -
             rows = [row for sid in acknowledged for row in await server.results(sid)]
     assert set(statuses.values()) == {"delivered"}
     assert rows == ["delivered"] * len(acknowledged)
+
+
+# ---- the lame-duck time --------------------------------------------------------------------------
+
+
+POST = (
+    b"POST /portal/v1/callbacks HTTP/1.1\r\nHost: a\r\nAuthorization: Basic %b\r\n"
+    b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
+)
+
+
+async def post(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes
+) -> tuple[int, bool]:
+    """Send a request; return the status, and True if the response says that it is the last."""
+    writer.write(request)
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = re.search(rb"content-length: ([0-9]+)", head)
+    assert length is not None
+    await reader.readexactly(int(length[1]))
+    return int(head.split()[1]), b"connection: close" in head
+
+
+async def test_requests_on_idle_connections_are_answered_until_the_lame_duck_time_ends(
+    tmp_path: Path,
+) -> None:
+    credentials = await create_account(tmp_path)
+    pair = b64encode("{account_sid}:{auth_token}".format_map(credentials).encode())
+    async with (
+        RecordingReceiver() as receiver,
+        in_production(tmp_path, credentials, "--lame-duck", "2s") as server,
+    ):
+        body = json.dumps(event(receiver)).encode()
+        request = POST % (pair, len(body), body)
+        clients = [await asyncio.open_connection(*server.address) for _ in range(100)]
+        assert {await post(*client, request) for client in clients} == {(201, False)}
+        await asyncio.sleep(0.6)  # so long that they would be closed at once
+        server.signal(signal.SIGTERM)
+        await server.log.says("not ready any more")
+
+        async def send_at(second: float, client: tuple[Any, Any]) -> tuple[int, bool]:
+            await asyncio.sleep(second)
+            return await post(*client, request)
+
+        clients += [await asyncio.open_connection(*server.address) for _ in range(20)]
+        silent, *others = clients
+        chance = random.Random(5)
+        answers = [send_at(chance.uniform(0, 1.5), client) for client in others]
+        assert await asyncio.gather(*answers) == [(201, True)] * len(others)
+        ready = await server.get("/readyz")
+        assert (ready.status, ready.body["reason"]) == (503, "the server is stopping")
+        assert await silent[0].read() == b""  # closed in the end
+        assert await server.is_refused()
+        assert await server.process.wait() == 0
+        for _, writer in clients:
+            writer.close()
+        assert len(receiver.requests) == 100 + len(others)
+
+
+async def test_a_second_signal_ends_the_lame_duck_time_at_once(tmp_path: Path) -> None:
+    credentials = await create_account(tmp_path)
+    async with in_production(tmp_path, credentials, "--lame-duck", "1h") as server:
+        server.signal(signal.SIGTERM)
+        await server.log.says("not ready any more")
+        assert (await server.get("/healthz")).status == 200
+        server.signal(signal.SIGTERM)
+        assert await server.process.wait() == -signal.SIGTERM
 
 
 # ---- starting ------------------------------------------------------------------------------------

@@ -48,6 +48,8 @@ class HealthChecks:
     is_running: Callable[[], bool]
     clock_difference: Callable[[], timedelta] = timedelta
     """Returns how far this machine's clock is ahead of the database's."""
+    is_stopping: Callable[[], bool] = lambda: False
+    """Returns True once the server is about to stop, and clients should leave it."""
     pause: Callable[[], SendingPause | None] = lambda: None
     """Returns why the server is paused; None if it is not."""
     silence: Callable[[], str | None] = lambda: None
@@ -70,7 +72,9 @@ class HealthChecks:
         return JSONResponse({"status": "ready"} | ({"paused": pause.reason} if pause else {}))
 
     async def _fault(self) -> str | None:
-        """Return why the server can't do its work; None if it can."""
+        """Return why the server can't do its work, or not for long; None if it can."""
+        if self.is_stopping():
+            return "the server is stopping"
         if not self.is_running():
             return _NOT_RUNNING
         ahead = self.clock_difference()

@@ -142,6 +142,7 @@ class HttpApi:
             is_running=ports.is_running,
             silence=lambda: storage.outage.silence,
             clock_difference=lambda: storage.cluster.clock_difference,
+            is_stopping=lambda: self.connections.is_retiring,
             pause=lambda: process.gate.pause,
         )
         metrics = partial(self._metrics, process, storage, ports)

@@ -12,6 +12,7 @@ from ringback.api.http.server import ApiHttpServer
 from ringback.api.serve_on_socket import base_url_of
 from ringback.application import ServerProcess
 from ringback.cli.signals import event_of_signals
+from ringback.core.callbacks.shards import Role
 from ringback.core.errors import StartStopped
 from ringback.core.http.descriptor_shares import DescriptorShares, needed_for
 from ringback.runtime.interpreter_tuning import collect_only_what_is_new, let_threads_take_turns
@@ -70,7 +71,7 @@ async def serve_until_stopped(
         server.listen(listener, None if certificate is None else certificate.context)
         if https is not None:
             server.listen(https.listener, lambda: https.context)
-        await _serve(application, server, certificate, stop)
+        await _serve(application, server, certificate, stop, settings)
         drain = settings.drain.total_seconds()
         _log.info(
             "stopping; requests under way have %g s to finish",
@@ -119,12 +120,14 @@ async def _serve(
     server: ApiHttpServer,
     certificate: "ServerCertificate | None",
     stop: asyncio.Event,
+    settings: Settings,
 ) -> None:
-    """Serve until `stop` is set, or the engine fails."""
+    """Serve until `stop` is set and the lame-duck time is over, or the engine fails."""
     watching = asyncio.create_task(application.workers.supervisor.watch())
     watching.add_done_callback(lambda _: stop.set())
     renewing = None if certificate is None else asyncio.create_task(certificate.watch())
     await stop.wait()
+    await _retire(server, settings, watching)
     application.workers.break_off()
     await server.stop()
     if renewing is not None:
@@ -132,6 +135,24 @@ async def _serve(
     if watching.done():
         await watching
     watching.cancel()
+
+
+async def _retire(server: ApiHttpServer, settings: Settings, watching: asyncio.Task[None]) -> None:
+    """Serve until clients had the time to leave, or the engine fails.
+
+    Nobody has to leave a worker: no client sends requests to it.
+    """
+    seconds = settings.lame_duck.total_seconds()
+    if not seconds or settings.role is Role.WORKER or watching.done():
+        return
+    _log.info(
+        "not ready any more; requests are still answered for %g s",
+        seconds,
+        extra={"lame_duck_seconds": seconds},
+    )
+    retiring = asyncio.create_task(server.retire(seconds, accepts=not settings.hands_over_socket))
+    await asyncio.wait({watching, retiring}, return_when=asyncio.FIRST_COMPLETED)
+    retiring.cancel()
 
 
 def _warn_of_shortage(limit: int, shares: DescriptorShares, wanted: DescriptorShares) -> None:

@@ -426,6 +426,11 @@ SETTINGS: Final = (
     SEAL_KEY,
     SEAL_KEY_FILE,
     Setting(
+        *("lame_duck", _DURATION, ("0s", "5s")),
+        "How long a stopping server still serves, so that proxies and clients can leave it first,"
+        " for example 5s: /readyz answers 503, and each response closes its connection.",
+    ),
+    Setting(
         *("drain", _DURATION, ("750ms", "20s")),
         "How long a stopping server waits for requests in progress, for example 20s.",
     ),
@@ -445,8 +450,8 @@ SETTINGS: Final = (
 SETTING_GROUPS: Final[Mapping[str, Sequence[Setting]]] = {
     title: tuple(setting for name in names.split() for setting in SETTINGS if setting.name == name)
     for title, names in {
-        "Server": "host port fd tls tls_port tls_cert tls_key trusted_proxies max_connections drain"
-        " log_format log_level",
+        "Server": "host port fd tls tls_port tls_cert tls_key trusted_proxies max_connections"
+        " lame_duck drain log_format log_level",
         "Data": "data database database_file database_notifications wait_for_database role"
         " start_paused seal_key seal_key_file response_storage response_storage_per_account",
         "Phase": "phase at warn_before",

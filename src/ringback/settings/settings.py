@@ -116,6 +116,7 @@ class Settings:
     """The URL of a service in place of AWS's Kinesis and STS; None for AWS."""
     seal_key: str | None
     seal_key_file: Path | None
+    lame_duck: timedelta
     drain: timedelta
     warn_before: tuple[timedelta, ...]
     log_format: str
@@ -132,6 +133,11 @@ class Settings:
         return DescriptorShares(
             incoming=self.max_connections, outgoing=outgoing_wanted(self.at_once)
         )
+
+    @property
+    def hands_over_socket(self) -> bool:
+        """True if another process may serve on this process's socket at the same time."""
+        return self.fd is not None and self.database is not None
 
     @property
     def guard(self) -> SsrfGuard:

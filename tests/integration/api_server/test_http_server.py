@@ -20,6 +20,7 @@ from ringback.api.http.server_limits import MAX_DISCARDED, ServerTimeouts
 from ringback.api.serve_on_socket import bind
 from ringback.core.http.allowed_addresses import Network
 from ringback.runtime.system_clock import SystemClock
+from tests.policy_monitors import until
 from tests.smuggling import CHUNKED, FIRST, HOST, READ, REFUSED_BODIES, REFUSED_HEADS, SECOND
 
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -563,6 +564,80 @@ async def test_a_stop_answers_requests_on_connections_that_were_not_accepted_yet
         for client in clients:
             with client, client.makefile("rb") as said:
                 assert b"/second " in said.read()
+
+
+async def test_a_stop_answers_requests_that_have_arrived_but_were_not_read() -> None:
+    async with serving(Echo()) as served:
+        idle, half = [socket.create_connection(served.address) for _ in range(2)]
+        with idle, half, idle.makefile("rb") as said, half.makefile("rb") as later:
+            half.sendall(SECOND[:9])
+            await until(lambda: any(one.is_receiving for one in served.connections))
+            await asyncio.sleep(0.4)
+            # Without a step of the event loop, so that the server could not read it.
+            idle.sendall(SECOND)
+            stopping = asyncio.create_task(served.server.stop())
+            await asyncio.sleep(0.05)
+            half.sendall(SECOND[9:])
+            await stopping
+            assert b"/second " in said.read()
+            assert b"/second " in later.read()
+
+
+async def test_a_retiring_server_answers_on_old_and_new_connections_and_closes_them() -> None:
+    async with serving(Echo()) as served:
+        idle, silent = [await served.open() for _ in range(2)]
+        await until(lambda: len(served.connections) == 2)
+        retiring = asyncio.create_task(served.server.retire(60, accepts=True))
+        await asyncio.sleep(0.4)
+        for reader, writer in (idle, await served.open()):
+            writer.write(SECOND)
+            said = await reader.read()
+            assert b"/second " in said
+            assert b"connection: close\r\n" in said
+            writer.close()
+        retiring.cancel()
+        silent[1].close()
+
+
+async def test_a_response_that_began_before_is_not_the_last_on_its_connection() -> None:
+    may_end = asyncio.Event()
+
+    async def halve(scope: Scope, receive: Receive, send: Send) -> None:
+        headers = [(b"content-length", b"4")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b"ab", "more_body": True})
+        await may_end.wait()
+        await send({"type": "http.response.body", "body": b"cd"})
+
+    async with serving(halve) as served:
+        reader, writer = await served.open()
+        writer.write(SECOND)
+        first = await reader.readuntil(b"ab")
+        retiring = asyncio.create_task(served.server.retire(60, accepts=True))
+        await asyncio.sleep(0.01)
+        may_end.set()
+        first += await reader.readuntil(b"cd")
+        writer.write(SECOND)
+        second = await reader.read()
+        writer.close()
+        retiring.cancel()
+    assert b"connection: close" not in first
+    assert b"connection: close" in second
+    assert second.endswith(b"abcd")
+
+
+async def test_a_server_that_leaves_its_socket_to_another_retires_until_no_client_is_left() -> None:
+    async with serving(Echo()) as served:
+        reader, writer = await served.open()
+        await until(lambda: len(served.connections) == 1)
+        retiring = asyncio.create_task(served.server.retire(60, accepts=False))
+        await asyncio.sleep(0.01)
+        with pytest.raises(ConnectionRefusedError):
+            await served.open()
+        writer.write(SECOND)
+        assert b"connection: close\r\n" in await reader.read()
+        writer.close()
+        await asyncio.wait_for(retiring, 5)
 
 
 # ---- client addresses ----------------------------------------------------------------------------

@@ -109,6 +109,8 @@ class ServerConnection(asyncio.BufferedProtocol):
         self._is_awaited = True
         """True while a part of the current request has not arrived."""
         self._keeps_alive = True
+        self._closes_with_next = False
+        """True if the next response is the last one; the current one has promised to go on."""
         self._is_paused = False
         self._arrival: asyncio.Future[None] | None = None
         self._drained: asyncio.Future[None] | None = None
@@ -216,8 +218,11 @@ class ServerConnection(asyncio.BufferedProtocol):
         return self._expects_continue or not self._keeps_alive
 
     def close_with_answer(self) -> None:
-        """Close the connection once the current or next response is sent."""
-        self._keeps_alive = False
+        """Close the connection once the next response that has not begun is sent."""
+        if self._request is not None and self._request.has_begun:
+            self._closes_with_next = True
+        else:
+            self._keeps_alive = False
 
     def date_line(self) -> bytes:
         """Return the `Date` header line for a response."""
@@ -330,6 +335,11 @@ class ServerConnection(asyncio.BufferedProtocol):
         else:
             self._refuse(_TOO_LATE, "the request did not arrive completely within the time limit")
 
+    @property
+    def is_receiving(self) -> bool:
+        """True if a part of the next request has arrived, but no response to it has begun."""
+        return self._state is _State.WAITING and (self._parser.held > 0 or self._has_unread())
+
     def is_used_within(self, seconds: float) -> bool:
         """Return True if a client came, or got its response, at most this many seconds ago.
 
@@ -343,8 +353,14 @@ class ServerConnection(asyncio.BufferedProtocol):
         self._keeps_alive = False
         if self._state is _State.SETTING_UP:
             self.evict()
-        elif self._request is None and not self.is_over:
+        elif self._request is None and not self.is_over and not self.is_receiving:
             self._close()
+
+    def _has_unread(self) -> bool:
+        """Return True if the system has bytes that the event loop has not read yet."""
+        with suppress(OSError):  # there are none, or the connection is closed
+            return bool(self._sock.recv(1, socket.MSG_PEEK))
+        return False
 
     # ---- reading -----------------------------------------------------------------------------
 
@@ -368,6 +384,8 @@ class ServerConnection(asyncio.BufferedProtocol):
 
     def _expect_next(self) -> None:
         self._enter(_State.WAITING, self._context.timeouts.idle)
+        if self._closes_with_next:
+            self._keeps_alive = False
         if self._parser.held:
             self._next_request()
         elif self._is_paused:

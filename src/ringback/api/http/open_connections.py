@@ -25,6 +25,11 @@ class EvictableServerConnection(Protocol):
         """The task or future of the current request's response; None if there is none."""
         ...
 
+    @property
+    def is_receiving(self) -> bool:
+        """True if a part of the next request has arrived, but no response to it has begun."""
+        ...
+
     def is_used_within(self, seconds: float) -> bool:
         """Return True if a client came, or got its response, at most this many seconds ago.
 
@@ -33,7 +38,7 @@ class EvictableServerConnection(Protocol):
         ...
 
     def close_with_answer(self) -> None:
-        """Close the connection once the current or next response is sent."""
+        """Close the connection once the next response that has not begun is sent."""
         ...
 
     def stop(self) -> None:
@@ -67,6 +72,8 @@ class OpenConnections:
 
     def __init__(self, most: int) -> None:
         self.most = most
+        self.is_retiring = False
+        """True once the server is about to stop: each connection closes after its next response."""
         self.evicted = 0
         """The number of connections that were closed since the start to make room for others."""
         self._held = {True: _Holdings(), False: _Holdings()}
@@ -93,9 +100,17 @@ class OpenConnections:
         self._all[connection] = None
         self._is_empty.clear()
         self._held[connection.is_trusted].add(connection)
+        if self.is_retiring:
+            connection.close_with_answer()
         if self._timer is None:
             self._sweep_later()
         return True
+
+    def retire(self) -> None:
+        """Close each connection after its next response, also those that come from now on."""
+        self.is_retiring = True
+        for connection in self:
+            connection.close_with_answer()
 
     def waits(self, connection: EvictableServerConnection) -> None:
         """Note that a connection is idle; idle connections are closed first to make room."""

@@ -77,6 +77,8 @@ class ApiHttpServer:
             buffer=memoryview(bytearray(_BUFFER)),
         )
         self._acceptors = list[_Acceptor]()
+        self._closed = list[_Acceptor]()
+        """The acceptors whose sockets are closed; their last connections may be set up still."""
 
     def listen(self, listener: socket.socket, tls: ContextOf | None = None) -> None:
         """Accept connections from this socket from now on; with `tls` they use HTTPS."""
@@ -98,23 +100,43 @@ class ApiHttpServer:
 
         self._acceptors.append(_Acceptor(listener, new_connection, self._connections, tls))
 
+    async def retire(self, seconds: float, *, accepts: bool) -> None:
+        """Go on serving for so long, so that clients and proxies can leave before `stop`.
+
+        Each connection is closed after its next response, which says so. If the server no longer
+        `accepts` connections, they wait for the next server on its sockets, and this returns as
+        soon as there are none left.
+        """
+        self._connections.retire()
+        if accepts:
+            await asyncio.sleep(seconds)
+        else:
+            self._close_sockets()
+            await self._emptied(seconds)
+
     async def stop(self) -> None:
         """Close the sockets and all connections; requests in progress get a second to end.
 
         Only this process's copy of a socket is closed. If another process has a copy, too, then the
         next server on it accepts the connections that wait.
         """
-        acceptors, self._acceptors = self._acceptors, []
-        for acceptor in acceptors:
-            acceptor.close()
+        self._close_sockets()
         until = self._loop.time() + _ENDING_SECONDS
         await self._take_last_requests()
         for connection in self._connections:
             connection.stop()
+        if any(one.is_receiving for one in self._connections):
+            await self._emptied(_NEXT_REQUEST_SECONDS)
         await self._end_requests(until)
         await self._say_goodbye()
-        for acceptor in acceptors:
+        for acceptor in self._closed:
             await acceptor.ended()
+
+    def _close_sockets(self) -> None:
+        while self._acceptors:
+            acceptor = self._acceptors.pop()
+            acceptor.close()
+            self._closed.append(acceptor)
 
     async def _take_last_requests(self) -> None:
         """Answer one more request on each connection, if one of them was used just now.
@@ -122,9 +144,11 @@ class ApiHttpServer:
         Its client may be sending the next request already, and a client with several connections,
         such as a proxy, goes on with those that were idle for longer when the others close.
         """
-        if any(one.is_used_within(_NEXT_REQUEST_SECONDS) for one in self._connections):
-            for connection in self._connections:
-                connection.close_with_answer()
+        if any(
+            one.is_receiving or one.is_used_within(_NEXT_REQUEST_SECONDS)
+            for one in self._connections
+        ):
+            self._connections.retire()
             await self._emptied(_NEXT_REQUEST_SECONDS)
 
     async def _end_requests(self, until: float) -> None:

@@ -18,6 +18,7 @@ class Connection:
         self.is_evicted = False
         self.checked = list[float]()
         self.answering: asyncio.Task[None] | None = None
+        self.is_receiving = False
 
     def is_used_within(self, seconds: float) -> bool:
         raise AssertionError
