@@ -17,6 +17,8 @@ from pythonjsonlogger.core import RESERVED_ATTRS, BaseJsonFormatter
 _SECRETS: Final = (
     # credentials in a URL
     (re.compile(r"(?<=://)[^\s/\"']*@"), "***@"),
+    # a password in a connection string
+    (re.compile(r"(password\s*=\s*)('(?:[^'\\]|\\.)*'?|[^\s'\"]+)", re.IGNORECASE), r"\1***"),
     # the query of a URL, which can have a token of the receiver
     (re.compile(r"(?<=://)([^\s\"'?#]*)[?#][^\s\"']*"), r"\1?***"),
     (re.compile(r"\b(Basic|Bearer)\s+[A-Za-z0-9+/=._~-]+", re.IGNORECASE), r"\1 ***"),

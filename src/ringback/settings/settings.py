@@ -1,7 +1,7 @@
 """The parsed settings of a server, and values that are computed from several settings."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -41,7 +41,7 @@ class Settings:
     trusted_proxies: tuple[Network, ...]
     max_connections: int
     data: Path
-    database: str | None
+    database: str | None = field(repr=False)
     """The address of the PostgreSQL database in place of the data file; it can have secrets."""
     database_file: Path | None
     """The file that `database` was read from."""
@@ -114,7 +114,7 @@ class Settings:
     client_key_file: Path | None
     kinesis_endpoint: str | None
     """The URL of a service in place of AWS's Kinesis and STS; None for AWS."""
-    seal_key: str | None
+    seal_key: str | None = field(repr=False)
     seal_key_file: Path | None
     lame_duck: timedelta
     drain: timedelta

@@ -132,6 +132,8 @@ def test_an_exception_that_nobody_caught_is_a_line_too(read: Read) -> None:
     ("said", "told"),
     [
         ("http://user:pass@a.example/p", "http://***@a.example/p"),
+        (r"host=h password='it\'s it' dbname=d", "host=h password=*** dbname=d"),
+        ("sslpassword = two dbname=d", "sslpassword = *** dbname=d"),
         ("https://:p%40ss@a.example:8443", "https://***@a.example:8443"),
         ("'http://token@a.example/' and more", "'http://***@a.example/' and more"),
         ("https://a.example/hook?token=abc&x=1 failed", "https://a.example/hook?*** failed"),
