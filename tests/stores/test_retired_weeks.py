@@ -655,8 +655,9 @@ def test_data_that_was_copied_elsewhere_stays_as_it_is(past: Past) -> None:
     past.at(weeks_ago(20)).add(1)
     past.send()
     past.connection.execute(b"SELECT fence_data()")
-    with pytest.raises(StoreUnavailable, match="copies or has copied the data"):
+    with pytest.raises(StoreUnavailable) as refused:
         past.retire(MONTH)
+    assert "copies or has copied the data" in refused.value.detail
     past.connection.execute(b"SELECT unfence_data()")
     assert (past.rows("callbacks"), past.strays()) == (1, [])
 
