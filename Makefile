@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install install-dev run test test-long check counterparts format bench simulate fuzz \
+.PHONY: help install install-dev run test test-long test-debian check counterparts format bench simulate fuzz \
         damage soak sqlite reference docs smoke dist lock swagger-ui htmx clean
 
 ARGS ?=
@@ -29,6 +29,9 @@ test: install-dev ## Run the tests (ARGS="-k name -x" goes to pytest)
 
 test-long: install-dev ## Run the long versions of tests that `make test` shortens
 	@$(PYTEST) -m long --timeout 1200 $(ARGS)
+
+test-debian: install-dev ## Run the tests of stores on the PostgreSQL of Debian's package
+	@TEST_POSTGRES=debian $(PYTEST) tests/stores -k postgres $(ARGS)
 
 check: install-dev ## Run all checks except the tests, and list those that failed
 	@failed=; \

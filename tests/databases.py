@@ -27,7 +27,7 @@ _SETTINGS_OF_PGBOUNCER = """
 [databases]
 * = host={server}
 [pgbouncer]
-pool_mode = transaction
+pool_mode = {mode}
 unix_socket_dir = {folder}
 listen_port = 5432
 auth_type = trust
@@ -140,8 +140,10 @@ class OwnPostgres:
 
 
 @contextmanager
-def a_pgbouncer(server: Path, *users: str, most_connections: int = 20) -> "Iterator[OwnPgBouncer]":
-    """Run a PgBouncer in transaction mode in front of the PostgreSQL with this socket's folder.
+def a_pgbouncer(
+    server: Path, *users: str, most_connections: int = 20, mode: str = "transaction"
+) -> "Iterator[OwnPgBouncer]":
+    """Run a PgBouncer in front of the PostgreSQL with its socket in this folder.
 
     It lets in `postgres`, `ringback` and these users, and has this many connections for each of
     them and each database. Everything else is as PgBouncer has it by itself.
@@ -151,7 +153,7 @@ def a_pgbouncer(server: Path, *users: str, most_connections: int = 20) -> "Itera
         (folder / "users").write_text("".join(f'"{name}" ""\n' for name in names))
         (folder / "pgbouncer.ini").write_text(
             _SETTINGS_OF_PGBOUNCER.format(
-                server=server, folder=folder, most_connections=most_connections
+                server=server, folder=folder, most_connections=most_connections, mode=mode
             )
         )
         pooler = OwnPgBouncer(folder)

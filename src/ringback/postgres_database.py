@@ -59,7 +59,7 @@ class PostgresDatabase(StoredData):
         """Open the database for a short job; raises ConfigurationError like `open_to_serve`."""
         # Like an API process, a command owns no shards.
         return PostgresStore.open(
-            self._dsn,
+            self._dsn.without_prepared_statements(),
             self._cipher(),
             PostgresOptions(name="a command", role=Role.API, has_notifications=False),
         )
@@ -124,11 +124,14 @@ class PostgresDatabase(StoredData):
 
     def check(self) -> Sequence[IntegrityCheckResult]:
         """Check the integrity of the data; raises ConfigurationError if it can't be used at all."""
-        return [IntegrityCheckResult(*one) for one in check_database(self._dsn, self._cipher())]
+        return [
+            IntegrityCheckResult(*one)
+            for one in check_database(self._dsn.without_prepared_statements(), self._cipher())
+        ]
 
     def status(self) -> dict[str, str | int | None]:
         """Return the state of the database; raises ConfigurationError if it can't be used."""
-        found = status_of(self._dsn)
+        found = status_of(self._dsn.without_prepared_statements())
         until, growth = found.partitions_until, found.growth
         shown = {} if growth is None else growth.shown(used=found.bytes, room=found.room)
         in_words = "growth", "room"

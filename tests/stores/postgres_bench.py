@@ -70,11 +70,11 @@ class PostgresBench:
 
     @classmethod
     @contextmanager
-    def on(cls, server: str) -> Iterator[Self]:
+    def on(cls, server: str, name: str = "conformance") -> Iterator[Self]:
         """Make a database on a server."""
         with psycopg.connect(server, autocommit=True) as connection:
-            connection.execute("CREATE DATABASE conformance TEMPLATE template0")
-        dsn = Dsn(make_conninfo(server, dbname="conformance"))
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE template0".encode())
+        dsn = Dsn(make_conninfo(server, dbname=name))
         schema.upgrade(dsn, VAULT)
         with psycopg.connect(dsn.text, autocommit=True) as connection:
             connection.execute(_EMPTY)

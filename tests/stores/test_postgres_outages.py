@@ -28,7 +28,7 @@ from tests.stores.postgres_bench import PostgresBench
 from tests.stores.records import OURS, account, callback, profile
 
 T = TypeVar("T")
-COMMIT = b"COMMIT"
+COMMIT = b"COMMIT\0"  # not the level READ COMMITTED
 
 
 class Cutter:

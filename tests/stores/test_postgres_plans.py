@@ -1,6 +1,7 @@
 """The statements for each callback look rows up by index, however much history there is."""
 
 import json
+import re
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
@@ -11,7 +12,7 @@ from ringback.core.callbacks.retry import NoRetryNeeded
 from ringback.ports import LaneQuota
 from ringback.stores.postgres import callbacks, order_heads
 from ringback.stores.postgres.connections import Bigints, Connection, in_postgres
-from ringback.stores.postgres.group_commit import SETTINGS, Isolation
+from ringback.stores.postgres.group_commit import BEGIN, Isolation
 from ringback.stores.postgres.store import PostgresStore
 from ringback.stores.postgres.write_batch import statement_of, types_of_columns
 from ringback.stores.sql import counters, retention, unused_rows
@@ -83,7 +84,8 @@ def quick(
         run(_HISTORY if "history" in request.param else _COME_AND_GONE)
         seen = "waiting, open_attempts, callbacks, attempts, lanes, shard_leases, order_heads"
         run(f"VACUUM (ANALYZE, TRUNCATE false) {seen}")
-    with dsn.connect(*SETTINGS[Isolation.READ_COMMITTED]) as connection:
+    with dsn.connect() as connection:
+        connection.execute(BEGIN[Isolation.READ_COMMITTED])
         yield connection
 
 
@@ -95,7 +97,11 @@ def nodes_in(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def faults_of(connection: Connection, statement: bytes) -> list[str]:
     """Return the steps of a plan that read whole tables."""
-    row = connection.execute(b"EXPLAIN (GENERIC_PLAN, FORMAT JSON) " + statement).fetchone()
+    values = dict.fromkeys(re.findall(rb"\$\d+", statement), "NULL")
+    given = f"({', '.join(values.values())})" if values else ""
+    connection.execute(b"PREPARE explained AS " + statement)
+    row = connection.execute(f"EXPLAIN (FORMAT JSON) EXECUTE explained{given}".encode()).fetchone()
+    connection.execute(b"DEALLOCATE explained")
     assert row is not None
     (explained,) = row[0] if isinstance(row[0], list) else json.loads(row[0])
     return [
@@ -126,6 +132,7 @@ def test_retention_reads_no_whole_table_of_history(
         unused_rows._SHARED.format(table="attempt_results"),
     ]
     with postgres_bench.dsn.connect() as reader:
+        reader.execute(b"SET plan_cache_mode = force_generic_plan")
         # Of tables without rows, the planner reads the whole.
         rows = reader.execute(b"SELECT relname FROM pg_class WHERE reltuples > 1000").fetchall()
         found = {
@@ -166,11 +173,8 @@ async def test_an_old_snapshot_does_not_slow_claims_down(
         assert row is not None
         return row[0][0]["Plan"]["Shared Hit Blocks"]
 
-    settings = SETTINGS[Isolation.READ_COMMITTED]
-    with (
-        postgres_bench.dsn.connect() as holder,
-        postgres_bench.dsn.connect(*settings) as connection,
-    ):
+    dsn = postgres_bench.dsn
+    with dsn.connect() as holder, dsn.connect() as connection:
         holder.execute(b"BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM lanes")
         for number in range(40):
             await cycle(1000 * number)

@@ -10,6 +10,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from ringback.core.errors import ConfigurationError
+from ringback.postgres_database import PostgresDatabase
 from ringback.stores.encryption import SecretCipher, new_key
 from ringback.stores.postgres import schema
 from ringback.stores.postgres.checks import check_database
@@ -50,6 +51,24 @@ def test_without_tables_no_check_reads_them(empty_database: Dsn) -> None:
     found = [(name, reason) for name, _, reason in check_database(empty_database, VAULT)]
     assert [name for name, _ in found] == ["server", "durability", "schema"]
     assert "has no tables of Ringback" in found[-1][1]
+
+
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
+def test_another_encoding_is_refused(postgres_dsn: str, encoding: str) -> None:
+    name = f"schema_{next(_numbers)}"
+    here = PostgresDatabase(make_conninfo(postgres_dsn, dbname=name), new_key())
+    wanted = f"{name} on .* has the encoding {encoding}, but Ringback needs UTF8; make one with"
+    with psycopg.connect(postgres_dsn, autocommit=True) as connection:
+        connection.execute(
+            f"CREATE DATABASE {name} TEMPLATE template0 ENCODING '{encoding}' LOCALE 'C'".encode()
+        )
+        uses = here.upgrade, here.open_beside, here.as_copy_target, here.as_copy_source().__enter__
+        for use in uses:
+            with pytest.raises(ConfigurationError, match=wanted):
+                use()
+        found = {one.name: one.found for one in here.check()}
+        assert f"has the encoding {encoding}" in found["schema"]
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
 
 def test_a_newer_schema_is_refused(empty_database: Dsn) -> None:

@@ -598,7 +598,8 @@ def test_a_long_reader_delays_it_and_others_go_on(
         pauses.append(seconds)
         assert other.execute(b"SELECT count(*) FROM callbacks").fetchone() == (1,)
 
-    with past.dsn.connect("lock_timeout=1") as other, past.dsn.connect() as reader:
+    with past.dsn.connect() as other, past.dsn.connect() as reader:
+        other.execute(b"SET lock_timeout = 1")
         reader.execute(b"BEGIN; SELECT FROM attempts")
         assert past.retire(MONTH, pause=pause) == []
         assert len(pauses) == 12

@@ -22,7 +22,7 @@ from ringback.core.newest_entries import NewestEntries
 from ringback.ports import ClusterMember, LeaseChange, News
 from ringback.runtime.system_clock import SystemClock, steady_milliseconds
 from ringback.stores.postgres import leases
-from ringback.stores.postgres.connections import Connection, Dsn, execute
+from ringback.stores.postgres.connections import Connection, Dsn, execute, transaction
 from ringback.stores.postgres.failures import detail, unavailable
 from ringback.stores.postgres.leases import MARGIN, Shares, WorkerIdentity
 from ringback.stores.postgres.schema import make_missing_partitions
@@ -98,6 +98,7 @@ class PostgresCluster:
         for shard in returning:
             # It may belong to another process before the answer is here.
             self._epochs.pop(shard, None)
+        await asyncio.wrap_future(self._thread.submit(self._make_partitions))
         asked = steady_milliseconds()
         shares = await self._ask(lambda connection: self._renew(connection, returning))
         if shares is None:
@@ -170,18 +171,23 @@ class PostgresCluster:
         for is_last in (self._connection is None, True):
             try:
                 if self._connection is None:
-                    self._connection = self._dsn.connect("statement_timeout=5s")
-                return work(self._connection)
+                    self._connection = self._dsn.connect()
+                with transaction(self._connection, statement_timeout="5s"):
+                    return work(self._connection)
             except psycopg.Error as failure:
                 self._disconnect()
                 if is_last:
                     raise unavailable(failure) from None
         raise AssertionError  # the loop ends by a return or an error
 
-    def _renew(self, connection: Connection, returning: Collection[int]) -> Shares | None:
+    def _make_partitions(self) -> None:
+        """Make the partitions for the next weeks, once a day."""
         if self._next_partitions < steady_milliseconds():
             self._next_partitions = steady_milliseconds() + _A_DAY
-            make_missing_partitions(self._dsn)
+            with suppress(psycopg.Error):  # there are some for weeks, and commits make missing ones
+                make_missing_partitions(self._dsn)
+
+    def _renew(self, connection: Connection, returning: Collection[int]) -> Shares | None:
         before = SystemClock().now()
         (theirs,) = execute(connection, "SELECT clock_timestamp()").fetchone()
         self.clock_difference = before + (SystemClock().now() - before) / 2 - theirs

@@ -1,8 +1,14 @@
-"""Connections to PostgreSQL: how they are opened, what they send and return, and their errors."""
+"""Connections to PostgreSQL: how they are opened, what they send and return, and their errors.
+
+A pooler such as PgBouncer may give each transaction another session of the server. So nothing is
+set for a session: a pooler could drop it, or hand it on to somebody else. What a transaction needs
+is set by the message that begins it, and ends with it.
+"""
 
 import logging
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import chain, repeat
@@ -35,6 +41,8 @@ _INT8: Final = postgres.types["int8"].oid
 _ESCAPE: Final = "\uffff"
 """A character that no text has, by Unicode's rules; if one does, it is written twice."""
 _NUL_ESCAPED: Final = _ESCAPE + "0"
+_LOOKS: Final = 100
+"""How often to look which of its sessions a pooler gives to a client."""
 _NULL: Final = struct.pack(">i", -1)
 
 # A connection to a machine that is gone is given up after about 20 s.
@@ -122,17 +130,16 @@ class Dsn:
         """The connection string without its secrets, which the operator may see."""
         return make_conninfo("", **without_secrets(self.given))
 
-    def connect(self, *settings: str) -> Connection:
-        """Open a connection with these server settings, such as `enable_seqscan=off`.
+    def connect(self) -> Connection:
+        """Open a connection; each statement is a transaction of its own, except in `transaction`.
 
         Raises ConnectionFailed if that fails, and ConfigurationError if the text is wrong.
         """
-        given = {**self.given}
-        options = " ".join([given.pop("options", ""), *(f"-c {s}" for s in settings)])
+        given = self.given
         try:
             kind = psycopg.Connection[Any] if self.watch is None else self.watch.connection
             connection = kind.connect(
-                make_conninfo("", **{**_DEFAULTS, **given, "options": options.strip()}),
+                make_conninfo("", **{**_DEFAULTS, **given, "client_encoding": "UTF8"}),
                 autocommit=True,
                 prepare_threshold=2 if self.has_prepared_statements else None,
                 cursor_factory=RawCursor,
@@ -234,6 +241,31 @@ def _named_rows(cursor: Cursor[Any]) -> Any:
     return _row_class(tuple(column.name for column in cursor.description))
 
 
+def is_pooled(dsn: Dsn, connection: Connection) -> bool:
+    """Return True if a pooler gives each transaction of a connection another session of the server.
+
+    Raises psycopg.Error if the database can't be used.
+    """
+    if _session_of(connection) == connection.info.backend_pid:
+        return False
+    # Somebody in between makes up the numbers of sessions. But each client may still have one of
+    # its own, and then two that are connected at the same time never have the same one.
+    own, others = set[int](), set[int]()
+    with dsn.connect() as other:
+        for _ in range(_LOOKS):
+            own.add(_session_of(connection))
+            others.add(_session_of(other))
+            if len(own) > 1 or own & others:
+                return True
+    return False
+
+
+def _session_of(connection: Connection) -> int:
+    """Return the number of the server's process that runs a statement."""
+    (number,) = execute_message(connection, b"SELECT pg_backend_pid()")
+    return int(number)
+
+
 @lru_cache(maxsize=2048)
 def in_postgres(statement: str) -> bytes:
     """Return a statement of the shared SQL as PostgreSQL understands it.
@@ -261,13 +293,37 @@ def execute(
     return connection.execute(in_postgres(statement), values, prepare=prepare, binary=True)
 
 
-def execute_both(connection: Connection, first: str, second: str) -> Sequence[Any]:
+def set_locally(**settings: str) -> str:
+    """Return expressions for a SELECT that set something until the end of its transaction.
+
+    The compiler is always off: it takes longer than any statement of Ringback, and is used for the
+    smallest ones where `enable_seqscan` is off, since a scan then counts as very expensive.
+    """
+    every = {"jit": "off", **settings}
+    return ", ".join(f"set_config('{name}', '{value}', true)" for name, value in every.items())
+
+
+@contextmanager
+def transaction(connection: Connection, **settings: str) -> Generator[None]:
+    """Run the block in a transaction with these settings of the server, such as `lock_timeout`."""
+    begin = f"BEGIN ISOLATION LEVEL READ COMMITTED; SELECT {set_locally(**settings)}"
+    try:
+        connection.execute(begin.encode(), prepare=False)
+        yield
+    except BaseException:
+        if not is_lost(connection):
+            connection.rollback()
+        raise
+    connection.execute(b"COMMIT")
+
+
+def execute_message(connection: Connection, statements: bytes) -> Sequence[Any]:
     """Run statements without values in one round trip; return the row of the last one."""
-    cursor = connection.execute(f"{first}; {second}".encode(), prepare=False)
+    cursor = connection.execute(statements, prepare=False)
     while cursor.nextset():
         pass
     row = cursor.fetchone()
-    assert row is not None  # noqa: S101 (each caller's second statement returns a row)
+    assert row is not None  # noqa: S101 (each caller's last statement returns a row)
     return row
 
 

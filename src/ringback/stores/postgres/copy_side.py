@@ -53,10 +53,6 @@ _FORMS: Final = {"open_attempts": _OPEN_ATTEMPTS, "idempotency": _KEYS}
 """The tables that are copied in another form than that of their rows."""
 _NUMBERED: Final = {"accounts": "id", "lanes": "id", "removed": "number"}
 """The tables whose numbers PostgreSQL makes."""
-_SETTINGS: Final = (
-    *("ringback.copying=on", "lock_timeout=2s"),
-    *("idle_in_transaction_session_timeout=0", "statement_timeout=0"),
-)
 _ALL_TABLES: Final = ", ".join(table.name for table in TABLES)
 _STRAY: Final = (
     "SELECT count(*) FROM {} AS one JOIN lanes ON lanes.id = lane_id WHERE one.shard <> lanes.shard"
@@ -82,9 +78,8 @@ class PostgresCopySide:
         Raises ConfigurationError if it can't be used, if its schema is not the newest, if a server
         is using it, or if another copy is under way.
         """
-        with schema.connected(dsn, *_SETTINGS) as connection, schema.connected(dsn) as holder:
+        with schema.alone_in_session(dsn, "`ringback db copy`") as (connection, holder):
             schema.refuse_other_versions(dsn, connection)
-            holder.execute("BEGIN")
             schema.hold_for_copy(dsn, holder)
             schema.refuse_while_used(dsn, connection)
             yield cls(dsn, connection, cipher)

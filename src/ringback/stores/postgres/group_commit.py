@@ -25,10 +25,11 @@ from ringback.stores.postgres.connections import (
     Connection,
     Dsn,
     execute,
-    execute_both,
+    execute_message,
     is_lost,
     is_of_a_row,
     is_of_timing,
+    set_locally,
 )
 from ringback.stores.postgres.failures import detail, unavailable
 from ringback.stores.postgres.leases import WorkerIdentity
@@ -74,30 +75,38 @@ class Isolation(Enum):
 
 # The planner has no statistics of these tables that are worth anything, because their rows come and
 # go: after a while, it would read them as a whole.
-_QUICK: Final = (
-    *("plan_cache_mode=force_generic_plan", "enable_seqscan=off"),
-    *("enable_hashjoin=off", "enable_mergejoin=off"),
-)
-# A process that is frozen or cut off during its work has lost its locks before its lease ends.
-_LOSES_LOCKS: Final = "idle_in_transaction_session_timeout=5s"
-SETTINGS: Final = {
-    Isolation.READ_COMMITTED: (_LOSES_LOCKS, *_QUICK),
-    # A scan of a table conflicts with each change of it; one of an index, only with some.
-    Isolation.SERIALIZABLE: (_LOSES_LOCKS, "enable_seqscan=off"),
+_QUICK: Final = {
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
 }
-"""The settings of the connections for each kind of work."""
+# A process that is frozen or cut off during its work has lost its locks before its lease ends.
+_LOSES_LOCKS: Final = {"idle_in_transaction_session_timeout": "5s"}
+_SETTINGS: Final = {
+    Isolation.READ_COMMITTED: set_locally(**_LOSES_LOCKS, **_QUICK),
+    # A scan of a table conflicts with each change of it; one of an index, only with some.
+    Isolation.SERIALIZABLE: set_locally(**_LOSES_LOCKS, enable_seqscan="off"),
+}
+# The last statement of each message returns what the commit has to know.
+_STATE: Final = "SELECT pg_current_xact_id()::text, (SELECT accounts FROM changes)"
+_SERIALIZABLE: Final = f"{_STATE}, {_SETTINGS[Isolation.SERIALIZABLE]}"
 # The lock comes before the snapshot. It lets all of these run beside each other, except for one
 # that has failed several times because of others: that one then runs alone, and so does not fail.
-_BEGIN: Final = {
-    Isolation.READ_COMMITTED: "BEGIN",
+BEGIN: Final = {
+    Isolation.READ_COMMITTED: (
+        f"BEGIN ISOLATION LEVEL READ COMMITTED; {_STATE}, {_SETTINGS[Isolation.READ_COMMITTED]}"
+    ).encode(),
     Isolation.SERIALIZABLE: (
-        "BEGIN ISOLATION LEVEL SERIALIZABLE; LOCK TABLE changes IN ROW SHARE MODE"
-    ),
+        f"BEGIN ISOLATION LEVEL SERIALIZABLE; LOCK TABLE changes IN ROW SHARE MODE; {_SERIALIZABLE}"
+    ).encode(),
 }
+"""The message that begins a transaction for each kind of work, with all that it needs."""
 _BEGIN_UNDISTURBED: Final = (
     "BEGIN ISOLATION LEVEL SERIALIZABLE; SET LOCAL lock_timeout = '1s';"
-    " LOCK TABLE changes IN EXCLUSIVE MODE; SET LOCAL lock_timeout TO DEFAULT"
-)
+    " LOCK TABLE changes IN EXCLUSIVE MODE; SET LOCAL lock_timeout TO DEFAULT;"
+    f" {_SERIALIZABLE}"
+).encode()
 # A later run of the server may have given the id to another transaction.
 _STATE_OF: Final = """
     SELECT CASE WHEN EXISTS (
@@ -105,7 +114,6 @@ _STATE_OF: Final = """
     ) THEN 'aborted' ELSE pg_xact_status(id::text::xid8) END
     FROM (SELECT ?::bigint AS id) AS asked
 """
-_STATE: Final = "SELECT pg_current_xact_id()::text, (SELECT accounts FROM changes)"
 
 
 class PostgresTransaction(SqlTransaction[PostgresWriteBatch]):
@@ -189,10 +197,10 @@ class PostgresCommitter:
 
     def _run(self, jobs: list[CommitJob], *, is_undisturbed: bool) -> None:
         connection, is_alone = self._connected(), len(jobs) == 1
-        begin = _BEGIN[self._isolation]
+        begin = BEGIN[self._isolation]
         if is_undisturbed and self._isolation is Isolation.SERIALIZABLE:
             begin = _BEGIN_UNDISTURBED
-        transaction_id, accounts = execute_both(connection, begin, _STATE)
+        transaction_id, accounts, *_ = execute_message(connection, begin)
         self._latest = int(transaction_id)
         self._session.begin(is_alone=is_alone)
         self._transaction.begin_commit(int(accounts))
@@ -258,7 +266,7 @@ class PostgresCommitter:
             if self._last_trouble is not None and monotonic() < self._next_try:
                 raise self._last_trouble
             try:
-                self._connection = self._dsn.connect(*SETTINGS[self._isolation])
+                self._connection = self._dsn.connect()
                 (self._server_run,) = execute(self._connection, "SELECT server_run()").fetchone()
             except psycopg.Error as trouble:
                 self._drop_connection()

@@ -52,15 +52,16 @@ class WorkerIdentity:
         )
         while True:
             try:
-                row = execute(
-                    connection,
-                    "INSERT INTO workers (worker, number, name, role, lease_until, details)"
-                    " SELECT gen_random_uuid(), number, ?, ?, clock_timestamp() + ?, ?::jsonb"
-                    " FROM generate_series(0, ?) AS number"
-                    " WHERE number NOT IN (SELECT number FROM workers)"
-                    " ORDER BY random() LIMIT 1 RETURNING worker, number",
-                    [self.name, self.role, self.lease, self.details, MOST_WORKERS - 1],
-                ).fetchone()
+                with connection.transaction():
+                    row = execute(
+                        connection,
+                        "INSERT INTO workers (worker, number, name, role, lease_until, details)"
+                        " SELECT gen_random_uuid(), number, ?, ?, clock_timestamp() + ?, ?::jsonb"
+                        " FROM generate_series(0, ?) AS number"
+                        " WHERE number NOT IN (SELECT number FROM workers)"
+                        " ORDER BY random() LIMIT 1 RETURNING worker, number",
+                        [self.name, self.role, self.lease, self.details, MOST_WORKERS - 1],
+                    ).fetchone()
             except errors.UniqueViolation:
                 continue  # another process has taken the number
             if row is None:

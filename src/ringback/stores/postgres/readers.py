@@ -8,7 +8,7 @@ from psycopg import errors
 from ringback.core.callbacks.response_storage import ResponseStorageBudget
 from ringback.ports import Transaction
 from ringback.stores.encryption import SecretCipher
-from ringback.stores.postgres.connections import Dsn, execute_both
+from ringback.stores.postgres.connections import Dsn, execute_message, set_locally
 from ringback.stores.postgres.group_commit import TABLES, PostgresTransaction
 from ringback.stores.postgres.leases import WorkerIdentity
 from ringback.stores.postgres.write_batch import ColumnTypes, PostgresReadOnlyBatch
@@ -16,7 +16,9 @@ from ringback.stores.row_ids import RowIds
 from ringback.stores.sql.read_pool import LONGEST, too_slow
 from ringback.stores.sql.write_batch import writes
 
-_BEGIN: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+_BEGIN: Final = """
+    BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT accounts, {settings} FROM changes
+"""
 
 
 class PostgresReader:
@@ -34,6 +36,8 @@ class PostgresReader:
         """Connect to the database; raises psycopg.Error if that fails."""
         self._dsn = dsn
         self._longest = longest
+        settings = set_locally(statement_timeout=f"{longest * 1000:.0f}")
+        self._begin = _BEGIN.format(settings=settings).encode()
         self._session = session = PostgresReadOnlyBatch(TABLES, types, _no_seq)
         self._connect()
         ids = RowIds(0, milliseconds=_no_seq)
@@ -54,12 +58,12 @@ class PostgresReader:
         self._connection.close()
 
     def _connect(self) -> None:
-        self._connection = self._dsn.connect(f"statement_timeout={int(self._longest * 1000)}")
+        self._connection = self._dsn.connect()
         self._session.use(self._connection)
 
     def _run(self, work: Callable[[Transaction], Any]) -> Any:
-        (accounts,) = execute_both(self._connection, _BEGIN, "SELECT accounts FROM changes")
         try:
+            accounts, *_ = execute_message(self._connection, self._begin)
             self._transaction.begin_commit(int(accounts))
             result = work(self._transaction)
             if self._transaction.endings:

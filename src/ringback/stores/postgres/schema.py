@@ -24,9 +24,8 @@ from psycopg import errors
 
 from ringback.core.errors import ConfigurationError
 from ringback.runtime.system_clock import SystemClock
-from ringback.runtime.undo import on_failure
 from ringback.stores.encryption import SecretCipher
-from ringback.stores.postgres.connections import Connection, Dsn, execute
+from ringback.stores.postgres.connections import Connection, Dsn, execute, is_pooled, transaction
 from ringback.stores.postgres.failures import unusable
 from ringback.stores.postgres.partitions import PARTITIONED, make_partitions, partitions_of
 from ringback.stores.sql.copy_records import take_into_use
@@ -47,6 +46,11 @@ _PAUSE: Final = 0.5
 """Seconds between these tries, in which those who waited for it get their turn."""
 CONCURRENTLY: Final = ("SET lock_timeout = 0",)
 """The settings to make indexes with: to wait for others then blocks nobody."""
+_OF_SESSION: Final = (
+    *("jit = off", "lock_timeout = '2s'", "ringback.copying = on"),
+    *("idle_in_transaction_session_timeout = 0", "statement_timeout = 0"),
+)
+"""The settings of a session that changes the whole database."""
 _GOES_ON: Final = re.compile(r"^-- Servers of schema (\d+) can go on\.$", re.MULTILINE)
 _OUTSIDE: Final = "-- Outside a transaction:\n"
 _MOVED: Final = (
@@ -98,8 +102,8 @@ def upgrade(
     Raises ConfigurationError if the database can't be used, has a newer schema, or if a server is
     using it that could not go on.
     """
-    with connected(dsn, "ringback.copying=on") as connection, connected(dsn) as holder:
-        holder.execute("BEGIN")
+    with alone_in_session(dsn, "`ringback db upgrade`") as (connection, holder):
+        _refuse_other_encodings(dsn, connection)
         if not _try_lock(holder, _UPGRADE_LOCK):
             raise ConfigurationError(
                 f"another `ringback db upgrade` of {dsn.shown} is running: wait for its end"
@@ -132,7 +136,8 @@ def check(dsn: Dsn, cipher: SecretCipher, *, serve_copied: bool = False) -> None
     being copied or was copied, or if the cipher has not the key to its secrets.
     """
     with connected(dsn) as connection:
-        refuse_unfit(dsn, connection)
+        with transaction(connection, lock_timeout="2s"):
+            refuse_unfit(dsn, connection)
         with _locked(connection):
             run = partial(execute, connection)
             if _has_notes(connection):
@@ -145,6 +150,15 @@ def check(dsn: Dsn, cipher: SecretCipher, *, serve_copied: bool = False) -> None
                 seal_anew(run, cipher)
             make_partitions(connection)
             note_place(connection)
+
+
+def has_pooler(dsn: Dsn) -> bool:
+    """Return True if there is a pooler of transactions in between; see `connections.is_pooled`.
+
+    Raises ConfigurationError if the database can't be used.
+    """
+    with connected(dsn) as connection:
+        return is_pooled(dsn, connection)
 
 
 def place_of(dsn: Dsn) -> str:
@@ -209,6 +223,7 @@ def refuse_while_used(dsn: Dsn, connection: Connection) -> None:
 
 def refuse_unfit(dsn: Dsn, connection: Connection) -> None:
     """Raise ConfigurationError if this process can't use the schema."""
+    _refuse_other_encodings(dsn, connection)
     version = version_of(connection)
     if version > newest() and _oldest_server(connection) > newest():
         raise _too_new(dsn, version)
@@ -422,23 +437,50 @@ def _try_lock(connection: Connection, number: int, kind: str = "") -> bool:
 
 
 @contextmanager
-def connected(dsn: Dsn, *settings: str) -> Generator[Connection]:
+def connected(dsn: Dsn) -> Generator[Connection]:
     """Connect for the block; turn errors of the database in it into a ConfigurationError."""
     try:
-        with dsn.connect("lock_timeout=2s", *settings) as connection:
+        with dsn.connect() as connection:
             yield connection
     except psycopg.Error as failure:
         raise unusable(failure, dsn.given) from None
 
 
 @contextmanager
+def alone_in_session(dsn: Dsn, what: str) -> Generator[tuple[Connection, Connection]]:
+    """Connect twice for a block that changes the whole database, and is named `what`.
+
+    The first one may change data that is being copied. The second one is in a transaction, to hold
+    locks. Errors of the database in the block become a ConfigurationError, which is also raised if
+    there is a pooler in between: nobody else may get the settings of these sessions.
+    """
+    with connected(dsn) as connection, connected(dsn) as holder:
+        if is_pooled(dsn, connection):
+            raise ConfigurationError(
+                f"{what} needs the address of the PostgreSQL database {dsn.shown} itself: here is a"
+                " pooler such as PgBouncer in between, which gives each transaction another session"
+            )
+        for setting in _OF_SESSION:
+            connection.execute(f"SET {setting}".encode())
+        holder.execute("BEGIN; SET LOCAL idle_in_transaction_session_timeout = 0")
+        yield connection, holder
+
+
+def _refuse_other_encodings(dsn: Dsn, connection: Connection) -> None:
+    """Raise ConfigurationError unless the database can store all texts."""
+    encoding = connection.info.parameter_status("server_encoding")
+    if encoding != "UTF8":
+        raise ConfigurationError(
+            f"the PostgreSQL database {dsn.shown} has the encoding {encoding}, but Ringback needs"
+            " UTF8; make one with CREATE DATABASE name TEMPLATE template0 ENCODING 'UTF8'"
+        )
+
+
+@contextmanager
 def _locked(connection: Connection) -> Generator[None]:
     """Run the block in a transaction under the advisory lock."""
-    connection.execute("BEGIN")
-    with on_failure(lambda: connection.execute("ROLLBACK")):
-        # It ends with the transaction, so it also works behind a pooler.
-        connection.execute("SET LOCAL lock_timeout = '30s'")
+    # The lock ends with the transaction, so it also works behind a pooler.
+    with transaction(connection, lock_timeout="30s"):
         execute(connection, "SELECT pg_advisory_xact_lock(?)", [_LOCK])
         connection.execute("SET LOCAL lock_timeout = '2s'")
         yield
-    connection.execute("COMMIT")

@@ -49,6 +49,11 @@ from ringback.stores.sql.transaction import CommitJob
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
+_HAS_POOLER: Final = (
+    "a pooler such as PgBouncer is in front of the PostgreSQL database %s, so that nothing is heard"
+    " from other processes: a callback that another one stores can wait a second. If that is right,"
+    " set database_notifications to no; else give the address of the database itself"
+)
 _LONG: Final = 1.0
 """Seconds after which the work on old weeks rests, so that others hardly notice it."""
 _MOST_AT_ONCE: Final = 500
@@ -241,6 +246,10 @@ class PostgresStore:
 
         Raises ConfigurationError if the database can't be used, or its schema is not the newest.
         """
+        if options.has_notifications and schema.has_pooler(dsn):
+            _log.warning(_HAS_POOLER, dsn.shown)
+            dsn = dsn.without_prepared_statements()
+            options = replace(options, has_notifications=False)
         watch = AnswerWatch()
         dsn = replace(dsn, watch=watch)
         schema.check(dsn, cipher, serve_copied=options.serve_copied)

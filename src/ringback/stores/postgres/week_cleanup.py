@@ -13,7 +13,7 @@ from typing import Any, Final
 from psycopg import errors
 
 from ringback.core.errors import reason_of
-from ringback.stores.postgres.connections import Connection, execute
+from ringback.stores.postgres.connections import Connection, execute, transaction
 from ringback.stores.postgres.partitions import PARTITIONED
 
 _log = logging.getLogger(__name__)
@@ -71,6 +71,7 @@ _CLEAN: Final = {
         SELECT max(id) FROM piece
     """,
 }
+_NOT_USED: Final = ("seqscan", "hashjoin", "mergejoin")
 _HAS_LONG_ANSWERS: Final = (
     "SELECT EXISTS (SELECT FROM long_responses) OR EXISTS (SELECT FROM kept_responses)"
 )
@@ -102,10 +103,8 @@ def _clean_up_after(
     while after is not None:
         began = perf_counter()
         try:
-            with connection.transaction():
-                # The planner knows nothing of the pieces, and little of the tables.
-                for kind in ("seqscan", "hashjoin", "mergejoin"):
-                    execute(connection, f"SET LOCAL enable_{kind} = off", prepare=False)
+            # The planner knows nothing of the pieces, and little of the tables.
+            with transaction(connection, **{f"enable_{kind}": "off" for kind in _NOT_USED}):
                 after = _value(connection, statement, [after, _CHUNK])
         except (errors.LockNotAvailable, errors.DeadlockDetected) as failure:
             _log.debug("what belongs to %s is removed again: %s", gone, reason_of(failure))

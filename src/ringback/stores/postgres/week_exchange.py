@@ -25,7 +25,7 @@ from psycopg import errors
 from ringback.core.errors import reason_of
 from ringback.core.retention import RetentionPolicy, RetentionTimes
 from ringback.stores.postgres import schema
-from ringback.stores.postgres.connections import Bigints, Connection, execute
+from ringback.stores.postgres.connections import Bigints, Connection, execute, transaction
 from ringback.stores.postgres.partitions import ids_of_week, ids_of_weeks
 from ringback.stores.postgres.week_copy import WeekCopier
 from ringback.stores.postgres.week_marks import WeekMarks
@@ -51,6 +51,11 @@ _FIRST_TRIES: Final = _TRIES[:12]
 MOST_WEEKS: Final = 4
 """The number of weeks of a table that are exchanged at once, by one commit."""
 _OF_LOCKS: Final = errors.LockNotAvailable, errors.DeadlockDetected
+_SETTINGS: Final = {
+    "statement_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+    "max_parallel_workers_per_gather": "0",  # one core at most, since others have work to do, too
+}
 _TIMES: Final = """
     CREATE TEMP TABLE times (
         account_id bigint PRIMARY KEY, answers bigint, attempts bigint, delivered bigint,
@@ -123,11 +128,7 @@ class WeekExchange:
         """Replace the partitions of which something goes; return the weeks that were changed."""
         if work.is_of_callbacks:
             self._note_changes(work)
-        with self._connection.transaction():
-            self._run("SET LOCAL statement_timeout = 0")
-            # One core at most, since others have work to do, too.
-            self._run("SET LOCAL max_parallel_workers_per_gather = 0")
-            self._run("SET LOCAL idle_in_transaction_session_timeout = 0")
+        with transaction(self._connection, **_SETTINGS):
             if not schema.hold_for_retirement(self._connection):
                 raise WeeksBusy("another process removes old weeks, or copies all data")
             self._marks.read()
@@ -155,7 +156,7 @@ class WeekExchange:
         """Have triggers note the changes of a week's callbacks from now on."""
         (begins,) = work.weeks
         names = [Leaf(table, begins).name for table in work.tables]
-        with self._connection.transaction():
+        with transaction(self._connection):
             self._lock_tables(", ".join(names), "SHARE ROW EXCLUSIVE")
             for table, name in zip(work.tables, names, strict=True):
                 self._run(
