@@ -78,12 +78,12 @@ class OpenStorage:
                 # In a thread, since a connection may take seconds to fail.
                 storage = await asyncio.to_thread(begin)
             except DatabaseNotReady as failure:
-                wait.not_ready(failure.reason)
                 if stopwatch() - began >= most:
                     waited = (
                         f"; the server waited for {most:g} s (wait_for_database)" if most else ""
                     )
                     raise ConfigurationError(f"{failure}{waited}") from None
+                wait.not_ready(failure.reason)
                 if not is_told:
                     _log.warning("%s; waiting for it for up to %g s", failure, most)
                     is_told = True

@@ -1,5 +1,7 @@
 """Addresses of databases: all that psycopg reads, but none of which it makes something strange."""
 
+import sys
+
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
@@ -69,6 +71,12 @@ def test_a_wrong_one_is_refused_without_any_part_of_it(text: str, why: str) -> N
         parse_database_address(text)
     assert why in str(refused.value)
     assert "S3cret" not in str(refused.value)
+
+
+def test_without_its_driver_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(ValueError, match=r"pip install 'ringback\[postgres\]'"):
+        parse_database_address("postgresql://h/live")
 
 
 def test_folders_are_not_taken_for_addresses() -> None:
