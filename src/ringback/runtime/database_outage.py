@@ -107,15 +107,22 @@ class DatabaseOutageMonitor:
                 await outlast(self.commit, clock=self.clock)
 
     async def _outage(self) -> None:
-        """Wait until an outage has begun; a silence begins one."""
+        """Wait until an outage has begun; a silence begins one.
+
+        Two looks have to find it: at the first one after a suspension of this process, answers may
+        be there that nobody has read yet.
+        """
+        was_silent = False
         while self.is_over:
             # By the real time, also if the clock is a virtual one.
             with suppress(TimeoutError):
                 pause = None if self.silent_for is None else _LISTEN_EVERY
                 await asyncio.wait_for(self._has_begun.wait(), pause)
-            if self.silent_for is not None and self.silent_for() >= _SILENT and self._begin():
+            is_silent = self.silent_for is not None and self.silent_for() >= _SILENT
+            if is_silent and was_silent and self._begin():
                 self._is_silent = True
                 _log.error("%s; requests wait for it, or are refused with 503", self.silence)
+            was_silent = is_silent
 
     def _begin(self) -> bool:
         """Begin an outage; return False if there is one already."""
