@@ -153,7 +153,7 @@ async def read_page(
     """
     slices = -(-window.size // _SLICE)
     part = replace(window, examining=window.examining and window.examining // slices)
-    found, backwards = list[R](), window.before is not None
+    found, last, backwards = list[R](), list[R](), window.before is not None
     while True:
         began, size = stopwatch(), min(_SLICE, window.size - len(found))
         try:
