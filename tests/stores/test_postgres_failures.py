@@ -32,7 +32,7 @@ LASTING, PASSING = False, True
         ("failed to resolve host 'x': [Errno -2] Name or service not known", "its host", PASSING),
         (AT + "session is read-only", "it is not the server", PASSING),
         (AT + "server closed the connection unexpectedly", "it has ended the conn", PASSING),
-        (AT + "FATAL:  die Verbindung ist zu", "it can't be reached", PASSING),
+        (AT + "FATAL:  el servidor está iniciando", "it can't be reached", PASSING),
         (AT + 'FATAL:  password authentication failed for user "x"', "it refuses", LASTING),
         ("fe_sendauth: no password supplied", "it asks for a password", LASTING),
         (AT + 'FATAL:  database "starting up" does not exist', "there is no such data", LASTING),
