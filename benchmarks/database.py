@@ -80,11 +80,13 @@ class DatabaseServer:
 
 
 @contextlib.contextmanager
-def a_database_server(cores: frozenset[int]) -> Generator[DatabaseServer]:
-    """Run a server on these cores."""
+def a_database_server(
+    cores: frozenset[int], programs: Path | None = None
+) -> Generator[DatabaseServer]:
+    """Run a server on these cores; if `programs` does not say which, the newest one here."""
     with contextlib.ExitStack() as stack:
         with pinned(cores):
-            server = stack.enter_context(a_postgres_to_restart(has_fsync=True))
+            server = stack.enter_context(a_postgres_to_restart(programs, has_fsync=True))
         yield DatabaseServer(server.dsn)
 
 

@@ -8,6 +8,7 @@ work: workers, the database's, and the receiver. The CPU time of a callback is t
   history.
 - A stored backlog to 64 destinations, delivered by 1, 2 and 4 workers, and by one with SQLite.
 - The time from accepting a callback to receiving it, in one process and in two.
+- What five idle processes cost the database's server.
 """
 
 import asyncio
@@ -28,6 +29,7 @@ from benchmarks.figures import Figure, at_most, p50, p95, ratio_at_least, ratio_
 from benchmarks.latency import delivered
 from benchmarks.processes import NO_VARIABLES, BenchmarkFailed, pinned, usage
 from benchmarks.run import Run
+from tests.databases import installed_by_debian
 
 _Cycle = Mapping[str, float]
 """What `claims` says of a cycle."""
@@ -38,6 +40,8 @@ _RATE: Final = 200
 _READY_WITHIN: Final = 60.0
 _DELIVERED_WITHIN: Final = 600.0
 _MOST_SLOWDOWN: Final = 1.5
+_SETTLED_AFTER: Final = 15.0
+"""Seconds after which a fleet has divided its work."""
 
 
 async def measure(run: Run) -> list[Figure]:
@@ -49,6 +53,7 @@ async def measure(run: Run) -> list[Figure]:
             *await _history(run, server),
             *await _backlog(run, server),
             *await _latency(run, server),
+            *await _idle(run),
         ]
 
 
@@ -317,6 +322,35 @@ async def _latency(run: Run, server: DatabaseServer) -> list[Figure]:
             )
         )
     return figures
+
+
+# ---- an idle fleet -------------------------------------------------------------------------------
+
+
+async def _idle(run: Run) -> list[Figure]:
+    """Let five processes do nothing, on a server that has a compiler if there is one here."""
+    seconds = run.size(30.0, quick=5.0)
+    with a_database_server(run.cores.all, installed_by_debian()) as server:
+        database = server.new_database()
+        has_compiler = database.ask("SELECT pg_jit_available()")
+        async with contextlib.AsyncExitStack() as stack:
+            for role in ("api", "api", "worker", "worker", "worker"):
+                options, variables = ("--role", role), database.variables
+                process = run.server(
+                    "T9", cores=run.cores.all, options=options, variables=variables
+                )
+                await stack.enter_async_context(process)
+            await asyncio.sleep(_SETTLED_AFTER)
+            before = database.cpu_seconds
+            await asyncio.sleep(seconds)
+            used = (database.cpu_seconds - before) / seconds
+    return [
+        Figure(
+            *("T9", "five idle processes: CPU in PostgreSQL", used * 100, "% of a core"),
+            target=at_most(3),
+            note=f"PostgreSQL {server.version} {'with' if has_compiler else 'without'} a compiler",
+        )
+    ]
 
 
 # ---- history -------------------------------------------------------------------------------------

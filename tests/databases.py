@@ -232,8 +232,13 @@ def usual_programs() -> Path:
 
 def debian_programs() -> Path:
     """Return the programs of Debian's newest PostgreSQL, which has the compiler of its package."""
+    return installed_by_debian() or pytest.skip("Debian's postgresql is not installed")
+
+
+def installed_by_debian() -> Path | None:
+    """Return the same, or None without this package."""
     found = sorted(_DEBIANS.glob("*/bin/initdb"), key=lambda path: float(path.parts[-3]))
-    return found[-1].parent if found else pytest.skip("Debian's postgresql is not installed")
+    return found[-1].parent if found else None
 
 
 def _pgbouncer_program() -> str:
