@@ -83,6 +83,7 @@ def a_postgres_to_restart(
         )  # fmt: skip
         assert made.returncode == 0, made.stderr
         settings = [f"listen_addresses={address}", f"max_connections={most_connections}"]
+        settings.append("wal_retrieve_retry_interval=100ms")  # of a standby
         if not is_debians:
             settings.append(f"fsync={'on' if has_fsync else 'off'}")
         server = OwnPostgres(programs, folder, *settings)
@@ -96,12 +97,34 @@ def a_postgres_to_restart(
             server.stop()
 
 
+@contextmanager
+def a_postgres_with_standby(
+    programs: Path | None = None, *, most_connections: int = 100
+) -> "Iterator[OwnPair]":
+    """Run a PostgreSQL, and a standby that has all that was committed."""
+    with (
+        a_postgres_to_restart(programs, most_connections=most_connections) as primary,
+        _folder() as folder,
+    ):
+        pair = OwnPair(primary, primary.another(folder))
+        try:
+            pair.make_standby()
+            yield pair
+        finally:
+            pair.primary.stop()
+            pair.standby.stop()
+
+
 class OwnPostgres:
     """A server in a folder of its own."""
 
     def __init__(self, programs: Path, folder: Path, *settings: str) -> None:
         self.folder = folder
         """The folder of its Unix socket."""
+        self.where = f"host={folder}"
+        """The part of a URL that says where it is."""
+        self._programs = programs
+        self._settings = settings
         self.dsn = f"host={folder} user=postgres dbname=postgres"
         self._command = [programs / "postgres", "-D", folder / "data", "-k", folder]
         self._command += [f"--{setting}" for setting in settings]
@@ -127,6 +150,28 @@ class OwnPostgres:
         os.kill(self.number, signal.SIGQUIT)
         self._running.close()
 
+    def another(self, folder: Path) -> "OwnPostgres":
+        """Return a server with the same programs and settings, which has no data yet."""
+        return OwnPostgres(self._programs, folder, *self._settings)
+
+    def copy(self, other: "OwnPostgres") -> None:
+        """Get the data of another server, as its standby; call it before the start."""
+        shutil.rmtree(self.folder / "data", ignore_errors=True)
+        program = self._programs / "pg_basebackup"
+        options = ("-D", self.folder / "data", "-h", other.folder, "-U", "postgres")
+        made = subprocess.run(
+            [program, *options, "--write-recovery-conf", "--checkpoint=fast", "--no-sync"],
+            cwd=self.folder, capture_output=True, text=True, check=False, **_unprivileged(),
+        )  # fmt: skip
+        assert made.returncode == 0, made.stderr
+
+    def do(self, statement: str) -> Any:
+        """Run a statement as the administrator, and return its first value, if it has any."""
+        with psycopg.connect(self.dsn, autocommit=True) as connection:
+            result = connection.execute(statement.encode())
+            row = result.fetchone() if result.description else None
+            return row and row[0]
+
     def ask_for_passwords(self) -> None:
         """From now on, let nobody in without the right password, which nobody has."""
         (self.folder / "data" / "pg_hba.conf").write_text("local all all scram-sha-256\n")
@@ -137,6 +182,68 @@ class OwnPostgres:
                 "SELECT count(*) FROM pg_hba_file_rules WHERE auth_method = 'trust'"
             ).fetchone() != (0,):
                 time.sleep(0.01)
+
+
+class OwnPair:
+    """A PostgreSQL with a standby, which may become the primary.
+
+    A commit waits until the standby has it too, except while there is none.
+    """
+
+    def __init__(self, primary: OwnPostgres, standby: OwnPostgres) -> None:
+        self.primary = primary
+        self.standby = standby
+        self.where = f"host={primary.folder},{standby.folder}&target_session_attrs=read-write"
+        """The part of a URL that says where they are; the primary is found among them."""
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the primary's Unix socket."""
+        return self.primary.folder
+
+    @property
+    def dsn(self) -> str:
+        """How its administrator connects to the primary."""
+        return self.primary.dsn
+
+    def start(self) -> None:
+        """Start the primary again."""
+        self.primary.start()
+
+    def stop(self) -> None:
+        """Stop the primary at once, even with clients connected."""
+        self.primary.stop()
+
+    def crash(self) -> None:
+        """Stop the primary without saving anything; its next start has to recover."""
+        self.primary.crash()
+
+    def promote(self) -> None:
+        """Let the primary crash, and the standby take its place; there is no standby then."""
+        self.primary.crash()
+        self.primary, self.standby = self.standby, self.primary
+        assert self.primary.do("SELECT pg_promote()")
+        self._let_commits_wait(is_on=False)
+
+    def make_standby(self) -> None:
+        """Make a new standby, and let commits wait for it from the moment it has everything."""
+        self.standby.copy(self.primary)
+        self.standby.start()
+        self._until("state = 'streaming'")
+        self._let_commits_wait(is_on=True)
+        self._until("sync_state = 'sync'")
+
+    def _let_commits_wait(self, *, is_on: bool) -> None:
+        name = "*" if is_on else ""
+        self.primary.do(f"ALTER SYSTEM SET synchronous_standby_names = '{name}'")
+        self.primary.do("SELECT pg_reload_conf()")
+
+    def _until(self, condition: str) -> None:
+        until = time.monotonic() + _PATIENCE
+        question = f"SELECT count(*) FROM pg_stat_replication WHERE {condition}"  # noqa: S608 (our own text)
+        while not self.primary.do(question):
+            assert time.monotonic() < until, f"the standby is not yet as {condition} says"
+            time.sleep(0.02)
 
 
 @contextmanager
@@ -151,12 +258,8 @@ def a_pgbouncer(
     with _folder() as folder:
         names = ("postgres", "ringback", *users)
         (folder / "users").write_text("".join(f'"{name}" ""\n' for name in names))
-        (folder / "pgbouncer.ini").write_text(
-            _SETTINGS_OF_PGBOUNCER.format(
-                server=server, folder=folder, most_connections=most_connections, mode=mode
-            )
-        )
-        pooler = OwnPgBouncer(folder)
+        pooler = OwnPgBouncer(folder, most_connections=most_connections, mode=mode)
+        pooler.point_to(server)
         pooler.start()
         try:
             yield pooler
@@ -167,14 +270,20 @@ def a_pgbouncer(
 class OwnPgBouncer:
     """A PgBouncer in a folder of its own, which can be killed and started again."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, most_connections: int, mode: str) -> None:
         self.folder = folder
         """The folder of its Unix socket."""
         self.dsn = f"host={folder} user=postgres dbname=postgres"
+        self._settings = {"most_connections": most_connections, "mode": mode, "folder": folder}
         self.number = 0
         """Its process id."""
         self._command = [_pgbouncer_program(), folder / "pgbouncer.ini"]
         self._running = ExitStack()
+
+    def point_to(self, server: Path) -> None:
+        """Use the PostgreSQL with this socket's folder from the next start on."""
+        settings = _SETTINGS_OF_PGBOUNCER.format(server=server, **self._settings)
+        (self.folder / "pgbouncer.ini").write_text(settings)
 
     def start(self) -> None:
         """Start it, and wait until the server answers through it."""

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
@@ -11,7 +11,14 @@ from typing import IO, Any, Final
 import psycopg
 
 from tests.crash.production import RINGBACK, Log, Production, attended, spawn
-from tests.databases import OwnPostgres, a_postgres_to_restart
+from tests.databases import (
+    OwnPair,
+    OwnPgBouncer,
+    OwnPostgres,
+    a_pgbouncer,
+    a_postgres_to_restart,
+    a_postgres_with_standby,
+)
 from tests.served import in_this_process
 
 SHORT_LEASES: Final = ("-m", "tests.crash.short_leases")
@@ -23,14 +30,23 @@ class Cluster:
     """A database with its tables and an account, and what its processes need to use it."""
 
     folder: Path
-    database: OwnPostgres
+    database: OwnPostgres | OwnPair
     credentials: dict[str, str]
     command: tuple[str, ...] = RINGBACK
+    pooler: OwnPgBouncer | None = None
+    """What the processes connect to instead of the database."""
+
+    @property
+    def direct_url(self) -> str:
+        """The database itself."""
+        return f"postgresql://ringback@/ringback?{self.database.where}"
 
     @property
     def url(self) -> str:
         """The database, as processes that belong to the cluster name it."""
-        return f"postgresql://ringback@/ringback?host={self.database.folder}"
+        if self.pooler is None:
+            return self.direct_url
+        return f"postgresql://ringback@/ringback?host={self.pooler.folder}&port=5432"
 
     def ask(self, question: str, *values: Any) -> list[tuple[Any, ...]]:
         """Ask the database something, also if it has no more connections for others."""
@@ -71,12 +87,15 @@ class Cluster:
 
 @contextmanager
 def _a_database(
-    programs: Path | None, address: str, most_connections: int
-) -> Iterator[OwnPostgres]:
+    programs: Path | None, address: str, most_connections: int, *, has_standby: bool
+) -> Iterator[OwnPostgres | OwnPair]:
     """Run a PostgreSQL with an empty database, whose owner has no special rights."""
-    with a_postgres_to_restart(
-        programs, address=address, most_connections=most_connections
-    ) as server:
+    running = (
+        a_postgres_with_standby(programs, most_connections=most_connections)
+        if has_standby
+        else a_postgres_to_restart(programs, address=address, most_connections=most_connections)
+    )
+    with running as server:
         with psycopg.connect(server.dsn, autocommit=True) as connection:
             connection.execute("CREATE ROLE ringback LOGIN")
             connection.execute("CREATE DATABASE ringback OWNER ringback")
@@ -91,9 +110,17 @@ async def a_cluster(
     address: str = "",
     most_connections: int = 100,
     command: tuple[str, ...] = RINGBACK,
+    has_standby: bool = False,
+    has_pooler: bool = False,
 ) -> AsyncGenerator[Cluster]:
-    """Make a database with an account; the oldest PostgreSQL runs if `programs` does not say."""
-    with _a_database(programs, address, most_connections) as database:
+    """Make a database with an account; the newest PostgreSQL runs if `programs` does not say.
+
+    With a standby, this one can be promoted; with a pooler, the processes use a PgBouncer.
+    """
+    with (
+        _a_database(programs, address, most_connections, has_standby=has_standby) as database,
+        a_pgbouncer(database.folder) if has_pooler else nullcontext() as pooler,
+    ):
         found = Cluster(folder, database, {}, command)
         key = await in_this_process("accounts", "new-key")
         (folder / "ringback.key").write_text(key.stdout)
@@ -102,4 +129,4 @@ async def a_cluster(
         for words in (("db", "upgrade"), ("accounts", "create", "Acme", "--yes", "--json")):
             ended = await in_this_process(*words, *where, **variables)
             assert ended.exit_code == 0, ended.output
-        yield Cluster(folder, database, json.loads(ended.stdout), command)
+        yield Cluster(folder, database, json.loads(ended.stdout), command, pooler)

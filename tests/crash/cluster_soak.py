@@ -2,9 +2,11 @@
 
 Three workers and two API processes get events from several clients. Each process is killed again
 and again, frozen or stopped, and started again. Meanwhile the connections to PostgreSQL are cut,
-all its connections are taken, and PostgreSQL itself is stopped, or crashes. What was not killed has
-to go on by itself. In the end all are left alone until nothing is due, and stop. Then the laws in
-`tests.crash.evidence` are checked. A failing run keeps its folder.
+all its connections are taken, and PostgreSQL itself is stopped, or crashes; its standby is promoted
+and the PgBouncer in front of it killed, if there are any. What was not killed has to go on by
+itself. In the end all are left alone until nothing is due, and stop. Then the laws in
+`tests.crash.evidence` are checked. A failing run keeps its folder. The figures have the longest
+wait of a callback after each kind of fault.
 """
 
 import argparse
@@ -12,6 +14,7 @@ import asyncio
 import math
 import signal
 import sys
+import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -28,7 +31,8 @@ from tests.crash.kinds import HEALTHY, STEADY, Receivers, all_receivers
 from tests.crash.load import Client, Promises, Site
 from tests.crash.production import RINGBACK, Log, Production, ready
 from tests.crash.soak import FORESEEN, run_and_report, unforeseen
-from tests.databases import postgres_programs
+from tests.crash.waits import GRAVEST_FIRST, Fault
+from tests.databases import OwnPair, debian_programs, postgres_programs
 
 ROLES: Final = ("worker", "worker", "worker", "api", "api")
 _SETS_OF_RECEIVERS: Final = 3
@@ -36,7 +40,7 @@ _SETS_OF_RECEIVERS: Final = 3
 # Without breakers, whose waits are longer than the whole run.
 _SETTINGS: Final = """\
 per_destination = 8
-backlog = 2000
+backlog = 20000
 drain = "1s"
 schedule = "100ms,200ms,400ms,800ms"
 
@@ -71,19 +75,30 @@ class Plan(NamedTuple):
     connections_taken_every: float = 15
     connections: int = 300
     """How many connections are taken, at most."""
+    away: float = 2
+    """The longest time until a killed process starts again, unless it does so at once."""
+    rate: float = 0
+    """How many callbacks a second the clients send; as many as they can if it is 0."""
+    promotions_every: float = math.inf
+    """With a finite time, there is a standby."""
+    pooler_kills_every: float = math.inf
+    """With a finite time, the processes use a PgBouncer."""
     command: tuple[str, ...] = RINGBACK
 
 
-FAULTS: Final = (
-    "kills",
-    "stops",
-    "freezes",
-    "connections cut",
-    "database stops",
-    "database crashes",
-    "times without connections",
-)
 LONG: Final = Plan(120)
+MEASURED: Final = Plan(
+    1200,
+    lives=(15, 45),
+    clients=24,
+    cuts_every=15,
+    database_stops_every=60,
+    connections_taken_every=180,
+    connections=100,
+    promotions_every=120,
+    rate=150,
+)
+"""Faults that are far enough from each other to see how long each delays what waits."""
 SHORT: Final = Plan(
     7,
     lives=(1, 6),
@@ -94,6 +109,8 @@ SHORT: Final = Plan(
     connections=30,
     command=SHORT_LEASES,
 )
+SHORT_WITH_STANDBY: Final = SHORT._replace(promotions_every=3)
+SHORT_WITH_POOLER: Final = SHORT._replace(pooler_kills_every=2)
 
 
 @dataclass
@@ -107,7 +124,11 @@ class ClusterSoak:
     programs: Path | None = None
     """The programs of the PostgreSQL to use; None for the newest one here."""
     counts: Counter[str] = field(default_factory=Counter[str])
+    noted: list[Fault] = field(default_factory=list[Fault])
+    """All faults, in the order in which they began."""
     promises: Promises = field(default_factory=Promises)
+    clients_stopped: float = math.inf
+    _database_changes: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def run(self) -> Evidence:
         """Run for the planned time, and return the evidence."""
@@ -120,6 +141,8 @@ class ClusterSoak:
                 programs=self.programs,
                 most_connections=most,
                 command=self.plan.command,
+                has_standby=math.isfinite(self.plan.promotions_every),
+                has_pooler=math.isfinite(self.plan.pooler_kills_every),
             ) as cluster,
             _sets_of_receivers(self.seed) as sets,
         ):
@@ -132,17 +155,26 @@ class ClusterSoak:
     @property
     def faults(self) -> int:
         """How many faults there were."""
-        return sum(self.counts[name] for name in FAULTS)
+        return sum(self.counts[name] for name in GRAVEST_FIRST)
+
+    def note(self, kind: str) -> None:
+        """Count a fault that begins now."""
+        self.counts[kind] += 1
+        self.noted.append(Fault(kind, time.time()))
 
     def faults_logged(self) -> list[str]:
         """Return unexpected lines of the servers' logs."""
         return unforeseen(self.log, _FORESEEN)
 
     async def _run_on(self, cluster: Cluster, sets: Sequence[Receivers]) -> None:
-        site = Site(cluster.credentials)
+        site, plan = Site(cluster.credentials), self.plan
         clients = [
-            Client(site, self.promises, sets[number % len(sets)].urls, self._random(f"c{number}"))
-            for number in range(self.plan.clients)
+            Client(
+                *(site, self.promises, sets[number % len(sets)].urls, self._random(f"c{number}")),
+                name=f"client {number}",
+                seconds_for_each=plan.clients / plan.rate if plan.rate else 0,
+            )
+            for number in range(plan.clients)
         ]
         all_are_up, is_over = asyncio.Barrier(len(ROLES) + 1), asyncio.Event()
         async with asyncio.TaskGroup() as group:
@@ -152,6 +184,7 @@ class ClusterSoak:
                 group.create_task(member.live(all_are_up, is_over))
             await all_are_up.wait()
             await self._break_the_database(cluster)
+            self.clients_stopped = time.time()
             for client in clients:
                 client.is_stopping = True
             async with asyncio.timeout(_ENDS_WITHIN):
@@ -172,6 +205,8 @@ class ClusterSoak:
                 (plan.cuts_every, self._cut_a_connection),
                 (plan.database_stops_every, self._stop_the_database),
                 (plan.connections_taken_every, self._take_all_connections),
+                (plan.promotions_every, self._promote_the_standby),
+                (plan.pooler_kills_every, self._kill_the_pooler),
             ):
                 group.create_task(self._again_and_again(every, break_it, cluster, ends))
 
@@ -194,23 +229,44 @@ class ClusterSoak:
         if found:
             (number,) = random_source.choice(found)
             await asyncio.to_thread(cluster.ask, f"SELECT pg_terminate_backend({number:d})")
-            self.counts["connections cut"] += 1
+            self.note("connections cut")
 
     async def _stop_the_database(self, cluster: Cluster, random_source: Random) -> None:
-        is_crash = random_source.random() < 0.5
-        self.counts["database crashes" if is_crash else "database stops"] += 1
-        database = cluster.database
-        await asyncio.to_thread(database.crash if is_crash else database.stop)
-        await asyncio.sleep(random_source.uniform(0, 2))
-        await asyncio.to_thread(database.start)
+        is_crash, database = random_source.random() < 0.5, cluster.database
+        async with self._database_changes:
+            self.note("database crashes" if is_crash else "database stops")
+            await asyncio.to_thread(database.crash if is_crash else database.stop)
+            await asyncio.sleep(random_source.uniform(0, 2))
+            await asyncio.to_thread(database.start)
+
+    async def _promote_the_standby(self, cluster: Cluster, _: Random) -> None:
+        pair, pooler = cluster.database, cluster.pooler
+        assert isinstance(pair, OwnPair)
+        async with self._database_changes:
+            self.note("standbys promoted")
+            await asyncio.to_thread(pair.promote)
+            if pooler is not None:
+                pooler.point_to(pair.folder)
+                await asyncio.to_thread(pooler.kill)
+                await asyncio.to_thread(pooler.start)
+            await asyncio.to_thread(pair.make_standby)
+
+    async def _kill_the_pooler(self, cluster: Cluster, random_source: Random) -> None:
+        pooler = cluster.pooler
+        assert pooler is not None
+        async with self._database_changes:  # it starts only if it finds a database
+            self.note("poolers killed")
+            await asyncio.to_thread(pooler.kill)
+            await asyncio.sleep(random_source.uniform(0, 1))
+            await asyncio.to_thread(pooler.start)
 
     async def _take_all_connections(self, cluster: Cluster, random_source: Random) -> None:
         taken = list[psycopg.Connection[Any]]()
         until = asyncio.get_running_loop().time() + random_source.uniform(1, 5)
-        self.counts["times without connections"] += 1
+        self.note("times without connections")
         try:
             while len(taken) < self.plan.connections:
-                taken.append(await asyncio.to_thread(psycopg.connect, cluster.url))
+                taken.append(await asyncio.to_thread(psycopg.connect, cluster.direct_url))
         except psycopg.OperationalError:
             pass  # there are no more, or there is no database at this moment
         try:
@@ -261,6 +317,7 @@ class _Member:
         """
         loop, counts, ends = asyncio.get_running_loop(), self.soak.counts, math.inf
         while not is_over.is_set():
+            away = 0.0
             async with self._process() as process:
                 server = await self._started(process)
                 if ends == math.inf:
@@ -269,16 +326,17 @@ class _Member:
                 if server is None:
                     # It found no database; its supervisor starts it again.
                     counts["starts without a database"] += 1
-                    await asyncio.sleep(0.3)
+                    away = 0.3
                 elif (life := self.random_source.uniform(*self.soak.plan.lives)) < (
                     ends - loop.time()
                 ):
                     await self._leave_alone(process, asyncio.sleep(life))
-                    await self._end_early(server)
+                    away = await self._end_early(server)
                 else:
                     await self._leave_alone(process, is_over.wait())
                     if code := await server.stop():
                         raise Unexpected(f"the last stop ended with {code}")
+            await asyncio.sleep(away)
 
     @asynccontextmanager
     async def _process(self) -> AsyncGenerator[asyncio.subprocess.Process]:
@@ -312,28 +370,33 @@ class _Member:
             raise Unexpected(f"a process ended by itself, with {process.returncode}")
         ending.cancel()
 
-    async def _end_early(self, server: Production) -> None:
-        """Kill the process; before that, it may be frozen, or have the time to stop."""
-        process, counts, choice = server.process, self.soak.counts, self.random_source.random()
+    async def _end_early(self, server: Production) -> float:
+        """Kill the process; before that, it may be frozen, or have the time to stop.
+
+        Returns the time until it should start again.
+        """
+        process, note, choice = server.process, self.soak.note, self.random_source.random()
         if choice < 0.15:
-            counts["freezes"] += 1
+            note("freezes")
             server.signal(signal.SIGSTOP)
             await asyncio.sleep(self.random_source.uniform(0, self.soak.plan.frozen))
             server.signal(signal.SIGCONT)
             await self._leave_alone(process, asyncio.sleep(self.random_source.uniform(0, 4)))
         self.site.closes(server.address)
         if choice > 0.8:
+            note("stops")
             server.signal(signal.SIGTERM)
             with suppress(TimeoutError):
                 async with asyncio.timeout(self.random_source.uniform(0, 5)):
                     await process.wait()
             if process.returncode is not None:
-                counts["stops"] += 1
                 if process.returncode:
                     raise Unexpected(f"a stop ended with {process.returncode}")
-                return
+                return 0
+        is_at_once = self.random_source.random() < 0.5
+        note("immediate restarts" if is_at_once else "kills")
         process.kill()
-        counts["kills"] += 1
+        return 0 if is_at_once else self.random_source.uniform(0, self.soak.plan.away)
 
 
 # It takes a tenth of a second, so that it can be asked again at once.
@@ -365,20 +428,45 @@ _FORESEEN: Final = (
 )
 
 
+_SERVERS: Final[dict[str, Callable[[], Path]]] = {
+    "newest": lambda: postgres_programs()[-1],
+    "oldest": lambda: postgres_programs()[0],
+    "debian": debian_programs,
+}
+
+
 def main() -> int:
     """Run a soak, and return the exit code."""
     parser = argparse.ArgumentParser(
         prog="cluster_soak", description=(__doc__ or "").splitlines()[0]
     )
-    parser.add_argument("--seconds", type=float, default=LONG.seconds, help="of faults (120)")
+    parser.add_argument("--seconds", type=float, help="of faults (120; with --rate 1200)")
     parser.add_argument("--short", action="store_true", help="with short leases, as `make test`")
-    parser.add_argument("--oldest", action="store_true", help="with the oldest PostgreSQL here")
+    parser.add_argument(
+        "--rate",
+        type=float,
+        help="callbacks a second, with a standby and fewer faults in a minute; otherwise as many"
+        " as possible",
+    )
+    parser.add_argument(
+        "--server",
+        choices=_SERVERS,
+        default="newest",
+        help="the PostgreSQL to use: the newest or the oldest one here, or Debian's (newest)",
+    )
+    parser.add_argument("--pooler", action="store_true", help="behind a PgBouncer, which is killed")
     parser.add_argument(
         "--seed", type=int, default=randrange(1_000_000), help="for all random choices"
     )
     asked = parser.parse_args()
-    plan = SHORT if asked.short else LONG._replace(seconds=asked.seconds)
-    programs = postgres_programs()[0 if asked.oldest else -1]
+    plan = SHORT if asked.short else LONG
+    if asked.rate:
+        plan = MEASURED._replace(rate=asked.rate)
+    if asked.seconds:
+        plan = plan._replace(seconds=asked.seconds)
+    if asked.pooler:
+        plan = plan._replace(pooler_kills_every=4 * plan.cuts_every)
+    programs = _SERVERS[asked.server]()
     return run_and_report(
         asked.seed, lambda folder, log: ClusterSoak(folder, asked.seed, plan, log, programs)
     )

@@ -23,16 +23,24 @@ class Asked(NamedTuple):
     body: str
     source: str
     batch: int
+    order_key: str | None = None
+    """Those with the same one are asked for one after the other, by the same client."""
+    is_due_at_once: bool = True
+    """False if a time was given, or an order key: then it may wait for others."""
 
 
 class Arrival(NamedTuple):
-    """A request at a receiver, and the status it answered; None if it closed the connection."""
+    """A request at a receiver, and the status it answered; None if it closed the connection.
+
+    `at` is the time of the request, in seconds since 1970.
+    """
 
     token: str
     source: str
     line: str
     body: str
     answer: int | None
+    at: float = 0
 
 
 class Row(NamedTuple):
@@ -235,6 +243,34 @@ def _repeated(evidence: Evidence) -> Iterator[str]:
             yield f"{record.sid} was answered {deliveries} times with 2xx, and has the rows {rows}"
 
 
+def _in_order(evidence: Evidence) -> Iterator[str]:
+    """The first request for a callback comes after the delivery of the one before it in its order.
+
+    Later requests for that one are those that a suspended process sent, whose attempt is unknown.
+    """
+    by_key = {record.key: record for record in evidence.records}
+    last = dict[str, Record]()
+    for asked in evidence.asked.values():
+        record = by_key.get(asked.key)
+        if asked.order_key is None or record is None:
+            continue
+        if asked.order_key in last:
+            yield from _inversions(evidence, last[asked.order_key], record)
+        last[asked.order_key] = record
+
+
+def _inversions(evidence: Evidence, one: Record, after: Record) -> Iterator[str]:
+    first = min((arrival.at for arrival in evidence.by_token[after.token]), default=None)
+    if first is None:
+        return
+    before = evidence.by_token[one.token]
+    if not any(each.at <= first and each.answer in range(200, 300) for each in before):
+        yield f"{after.sid} arrived before {one.sid}, which it has to follow"
+    late = sum(each.at > first for each in before)
+    if late > one.count("unknown"):
+        yield f"{late} requests of {one.sid} came after {after.sid}, which has to follow it"
+
+
 def _numbered(evidence: Evidence) -> Iterator[str]:
     """Rows are numbered from 1 without a gap, and counted correctly."""
     for record in evidence.records:
@@ -278,6 +314,7 @@ LAWS: Final[Mapping[str, Law]] = {
     "strangers": _strangers,
     "explained": _explained,
     "repeated": _repeated,
+    "in order": _in_order,
     "numbered": _numbered,
     "same": _same,
     "sound": _sound,

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -117,4 +118,4 @@ def arrival_of(request: ReceivedRequest, status: int | None) -> Arrival:
         "kore": headers.get("Kore-Idempotency-Token"),
     }
     ((source, token),) = ((source, token) for source, token in tokens.items() if token)
-    return Arrival(token, source, request.line, request.body.decode(), status)
+    return Arrival(token, source, request.line, request.body.decode(), status, time.time())

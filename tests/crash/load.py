@@ -1,4 +1,4 @@
-"""Clients that send events without a pause, and retry with the same key until answered."""
+"""Clients that send events, without a pause or steadily; they repeat them until answered."""
 
 import asyncio
 import base64
@@ -12,6 +12,7 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 from tests.crash.evidence import Asked
+from tests.crash.kinds import HEALTHY
 
 _LOST: Final = (OSError, asyncio.IncompleteReadError)
 _ASKS_AGAIN_AFTER: Final = 0.05
@@ -60,19 +61,38 @@ class Client:
     """One client; `work` runs until it is asked to stop, and then finishes its request."""
 
     def __init__(
-        self, site: Site, promises: Promises, urls: Mapping[str, str], random_source: Random
+        self,
+        site: Site,
+        promises: Promises,
+        urls: Mapping[str, str],
+        random_source: Random,
+        *,
+        name: str = "",
+        seconds_for_each: float = 0,
     ) -> None:
+        """Create a client; with a name, some of its events have an order key.
+
+        It sends one event every `seconds_for_each` on average. If it is held up, it makes up for
+        that.
+        """
         self._site = site
         self._promises = promises
         self._urls = urls
         self._random_source = random_source
+        self._name = name
+        self._seconds_for_each = seconds_for_each
         self._connection: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         self.is_stopping = False
 
     async def work(self) -> None:
+        loop = asyncio.get_running_loop()
+        due = loop.time()
         try:
             while not self.is_stopping:
-                await self._send(self._invent())
+                wanted = self._invent()
+                due += len(wanted) * self._seconds_for_each
+                await self._send(wanted)
+                await asyncio.sleep(due - loop.time())
         finally:
             self._hang_up()
 
@@ -152,8 +172,14 @@ class Client:
             "parameters": parameters,
             "idempotency_key": key,
         }
-        if self._random_source.random() < 0.1:
+        order_key = None
+        if self._name and kind in HEALTHY and self._random_source.random() < 0.1:
+            order_key = f"{self._name}, {kind}, {self._random_source.randrange(4)}"
+            document["ordering_key"] = order_key
+        has_time = self._random_source.random() < 0.1
+        if has_time:
             later = datetime.now(UTC) + timedelta(seconds=self._random_source.uniform(0, 3))
             document["deliver_at"] = f"{later:%FT%T.%fZ}"
-        asked = Asked(key, document["url"], method, urlencode(parameters), source, batch)
-        return asked, document
+        said = key, document["url"], method, urlencode(parameters), source, batch
+        is_due_at_once = not has_time and order_key is None
+        return Asked(*said, order_key=order_key, is_due_at_once=is_due_at_once), document

@@ -9,6 +9,7 @@ timing does not: a seed alone does not repeat a run, so a failing run keeps its 
 
 import argparse
 import asyncio
+import math
 import shutil
 import signal
 import sys
@@ -35,6 +36,7 @@ from tests.crash.production import (
     ready,
     spawn,
 )
+from tests.crash.waits import Fault, table
 from tests.served import asked_until
 
 FORESEEN: Final = ("callback CB", "destination.failing: ", AWAY, BACK)
@@ -77,7 +79,9 @@ class Soak:
     seconds_between: float = 0.3
     """The longest time in seconds from when a server listens until it is killed."""
     counts: Counter[str] = field(default_factory=Counter[str])
+    noted: list[Fault] = field(default_factory=list[Fault])
     promises: Promises = field(default_factory=Promises)
+    clients_stopped: float = math.inf
 
     async def run(self) -> Evidence:
         """Kill the server `kills` times, and return the evidence."""
@@ -92,6 +96,7 @@ class Soak:
                 tasks = [working.create_task(client.work()) for client in clients]
                 await self._kill_again_and_again(site)
                 async with self._started(site) as server, asyncio.timeout(_ENDS_WITHIN):
+                    self.clients_stopped = time.time()
                     for client in clients:
                         client.is_stopping = True
                     await asyncio.wait(tasks)
@@ -157,6 +162,7 @@ class Soak:
         return True
 
     async def _kill(self, process: asyncio.subprocess.Process) -> None:
+        self.noted.append(Fault("kills", time.time()))
         process.kill()
         await process.wait()
         self.counts["kills"] += 1
@@ -231,7 +237,10 @@ class AnySoak(Protocol):
     """A soak run, and what it counts."""
 
     counts: Counter[str]
+    noted: list[Fault]
     promises: Promises
+    clients_stopped: float
+    """When the clients stopped, in seconds since 1970."""
 
     async def run(self) -> Evidence: ...
 
@@ -264,7 +273,8 @@ def summary(soak: AnySoak, evidence: Evidence, seconds: float) -> str:
         "repeats after 2xx": evidence.repeats,
         **statuses,
     }
-    return "\n".join(f"{name:<24}{number:>9,}" for name, number in figures.items())
+    lines = [f"{name:<24}{number:>9,}" for name, number in figures.items()]
+    return "\n".join([*lines, "", table(evidence, soak.noted, soak.clients_stopped)])
 
 
 def main() -> int:

@@ -54,6 +54,23 @@ def failing(reason: str, url: str = BREAKING) -> Evidence:
     return replace(at(url, failed), arrivals=arrivals, gone=frozenset({BREAKING}))
 
 
+def in_order(*arrivals: tuple[str, float], unknown: bool = False) -> Evidence:
+    """Return the evidence of two callbacks in order; their requests have these tokens and times."""
+    rows = (UNKNOWN, DELIVERED._replace(number=2)) if unknown else (DELIVERED,)
+    first = replace(RECORD, rows=rows, attempt_count=len(rows))
+    second = replace(RECORD, sid="CB2", key="k2", token="RQ2", body="Key=k2")
+    said = {"RQ1": "Key=k1", "RQ2": "Key=k2"}
+    return replace(
+        WELL,
+        asked={
+            "k1": ASKED._replace(order_key="one"),
+            "k2": ASKED._replace(key="k2", body="Key=k2", order_key="one"),
+        },
+        records=[first, second],
+        arrivals=[ANSWERED._replace(token=one, body=said[one], at=at) for one, at in arrivals],
+    )
+
+
 @pytest.mark.parametrize(
     "evidence",
     [
@@ -64,6 +81,8 @@ def failing(reason: str, url: str = BREAKING) -> Evidence:
         at(BREAKING, having(RESET, DELIVERED, arrivals=2)),
         failing("the receiver answered 410 Gone: the receiver wants no more requests"),
         failing("…; not tried again, since that was the last of 5 rounds of attempts"),
+        in_order(("RQ1", 1), ("RQ2", 2)),
+        in_order(("RQ1", 1), ("RQ2", 2), ("RQ1", 3), unknown=True),  # from a suspended process
     ],
 )
 def test_correct_evidence_breaks_no_law(evidence: Evidence) -> None:
@@ -100,6 +119,9 @@ WRONG: list[tuple[str, Evidence]] = [
     ("explained", having(RESET, DELIVERED)),
     ("explained", replace(WELL, dead=frozenset({STEADY}))),
     ("repeated", having(REFUSED, DELIVERED, arrivals=2)),
+    ("in order", in_order(("RQ2", 1), ("RQ1", 2))),
+    ("in order", in_order(("RQ2", 1), ("RQ1", 2), unknown=True)),
+    ("in order", in_order(("RQ1", 1), ("RQ2", 2), ("RQ1", 3))),
     ("numbered", having(DELIVERED, attempt_count=2)),
     ("same", replace(WELL, arrivals=[ANSWERED, ANSWERED._replace(body="Key=k2")])),
     ("same", replace(WELL, arrivals=[ANSWERED._replace(source="twilio")])),
