@@ -2,8 +2,8 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install install-dev run test test-long test-debian check counterparts format bench simulate fuzz \
-        damage soak sqlite reference docs smoke dist lock swagger-ui htmx clean
+.PHONY: help install install-dev run test test-long test-debian check counterparts format bench simulate \
+        fuzz damage soak soak-cluster sqlite reference docs smoke dist lock swagger-ui htmx clean
 
 ARGS ?=
 BIN := .venv/bin
@@ -11,7 +11,7 @@ PIP_INSTALL := $(BIN)/python -m pip --disable-pip-version-check --quiet \
                install --root-user-action=ignore
 
 help: ## List these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: .venv/.run ## Create .venv with the pinned runtime dependencies and the editable project
 
@@ -66,6 +66,9 @@ damage: install-dev ## Damage data files, and try to use them (ARGS="--seeds 100
 
 soak: install-dev ## Kill a server repeatedly, and check that nothing is lost (ARGS="--kills 500")
 	@$(BIN)/python -m tests.crash.soak $(ARGS)
+
+soak-cluster: install-dev ## Break servers on PostgreSQL, it too (ARGS="--rate 150 --server debian --pooler")
+	@$(BIN)/python -m tests.crash.cluster_soak $(ARGS)
 
 sqlite: install-dev ## Test the data file with the oldest SQLite that is supported, and a new one
 	@$(BIN)/python -m tests.sqlite_versions $(ARGS)

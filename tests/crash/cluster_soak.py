@@ -95,7 +95,7 @@ MEASURED: Final = Plan(
     database_stops_every=60,
     connections_taken_every=180,
     connections=100,
-    promotions_every=120,
+    promotions_every=90,
     rate=150,
 )
 """Faults that are far enough from each other to see how long each delays what waits."""
