@@ -75,6 +75,11 @@ class Plan(NamedTuple):
     connections_taken_every: float = 15
     connections: int = 300
     """How many connections are taken, at most."""
+    turn: float = 0
+    """If not 0, faults of processes and of the database take turns of this length.
+
+    So those of the database can be told from a kill, which delays some callbacks for longer.
+    """
     away: float = 2
     """The longest time until a killed process starts again, unless it does so at once."""
     rate: float = 0
@@ -85,17 +90,24 @@ class Plan(NamedTuple):
     """With a finite time, the processes use a PgBouncer."""
     command: tuple[str, ...] = RINGBACK
 
+    def in_turn(self, at: float, *, is_of_process: bool) -> float:
+        """Return when a fault comes that would come `at` seconds after the begin of all faults."""
+        if not self.turn or (at // self.turn % 2 == 0) is is_of_process:
+            return at
+        return at + self.turn
+
 
 LONG: Final = Plan(120)
 MEASURED: Final = Plan(
     1200,
-    lives=(15, 45),
+    lives=(8, 24),
+    turn=60,
     clients=24,
-    cuts_every=15,
-    database_stops_every=60,
-    connections_taken_every=180,
+    cuts_every=8,
+    database_stops_every=25,
+    connections_taken_every=60,
     connections=100,
-    promotions_every=90,
+    promotions_every=30,
     rate=150,
 )
 """Faults that are far enough from each other to see how long each delays what waits."""
@@ -209,6 +221,7 @@ class ClusterSoak:
                 (plan.pooler_kills_every, self._kill_the_pooler),
             ):
                 group.create_task(self._again_and_again(every, break_it, cluster, ends))
+            await asyncio.sleep(plan.seconds)
 
     async def _again_and_again(
         self,
@@ -218,8 +231,13 @@ class ClusterSoak:
         ends: float,
     ) -> None:
         loop, random_source = asyncio.get_running_loop(), self._random(break_it.__name__)
-        while (pause := every * random_source.uniform(0.6, 1.4)) < ends - loop.time():
-            await asyncio.sleep(pause)
+        began = ends - self.plan.seconds
+        while math.isfinite(every):
+            at = loop.time() - began + every * random_source.uniform(0.6, 1.4)
+            due = began + self.plan.in_turn(at, is_of_process=False)
+            if due >= ends:
+                return
+            await asyncio.sleep(due - loop.time())
             # There may be no database at this moment.
             with suppress(psycopg.OperationalError):
                 await break_it(cluster, random_source)
@@ -327,16 +345,21 @@ class _Member:
                     # It found no database; its supervisor starts it again.
                     counts["starts without a database"] += 1
                     away = 0.3
-                elif (life := self.random_source.uniform(*self.soak.plan.lives)) < (
-                    ends - loop.time()
-                ):
-                    await self._leave_alone(process, asyncio.sleep(life))
+                elif (due := self._next_end(ends)) < ends:
+                    await self._leave_alone(process, asyncio.sleep(due - loop.time()))
                     away = await self._end_early(server)
                 else:
                     await self._leave_alone(process, is_over.wait())
                     if code := await server.stop():
                         raise Unexpected(f"the last stop ended with {code}")
             await asyncio.sleep(away)
+
+    def _next_end(self, ends: float) -> float:
+        """Return when the process that has just started should end, by the event loop's clock."""
+        plan, now = self.soak.plan, asyncio.get_running_loop().time()
+        began = ends - plan.seconds
+        at = now - began + self.random_source.uniform(*plan.lives)
+        return began + plan.in_turn(at, is_of_process=True)
 
     @asynccontextmanager
     async def _process(self) -> AsyncGenerator[asyncio.subprocess.Process]:
@@ -465,7 +488,7 @@ def main() -> int:
     if asked.seconds:
         plan = plan._replace(seconds=asked.seconds)
     if asked.pooler:
-        plan = plan._replace(pooler_kills_every=4 * plan.cuts_every)
+        plan = plan._replace(pooler_kills_every=2 * plan.cuts_every)
     programs = _SERVERS[asked.server]()
     return run_and_report(
         asked.seed, lambda folder, log: ClusterSoak(folder, asked.seed, plan, log, programs)

@@ -85,7 +85,8 @@ def table(evidence: Evidence, faults: Sequence[Fault], until: float = inf) -> st
     waits, gaps = longest(spans, faults), longest(silences(evidence, until), faults)
     lines = [f"{'after':<26}{'number':>8}{'longest wait':>16}{'nothing arrived':>18}"]
     for kind in sorted({*counts, *waits, *gaps}):
-        wait, gap = (f"{some.get(kind, 0):.2f} s" for some in (waits, gaps))
+        # Without a figure, each wait near it is charged to a graver fault.
+        wait, gap = (f"{some[kind]:.2f} s" if kind in some else "-" for some in (waits, gaps))
         lines.append(f"{kind:<26}{counts[kind]:>8}{wait:>16}{gap:>18}")
     seconds = [span.seconds for span in spans]
     p50, p95, most = (quantile(seconds, share) for share in (0.5, 0.95, 1))
