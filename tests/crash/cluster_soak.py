@@ -448,6 +448,7 @@ _FORESEEN: Final = (
     # A start without a database, and a stop:
     *("the PostgreSQL database ringback on ", "the database can't be read just now: "),
     "the leases end by themselves later: ",
+    "a pooler such as PgBouncer is in front of the PostgreSQL database ",
 )
 
 
