@@ -95,6 +95,9 @@ def keys_in(file: Path) -> Sequence[str]:
 class OpenStore(Store, Protocol):
     """A store that has to be closed."""
 
+    damaged_secrets: Mapping[str, Sequence[str]]
+    """The names of the secrets that can't be decrypted, by the record that has them."""
+
     async def close(self) -> None:
         """Finish all queued work, and close all connections and files."""
         ...

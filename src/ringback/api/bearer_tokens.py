@@ -96,7 +96,15 @@ class BearerTokens:
         key = self._loaded or await self._kept()
         if key is None:
             raise InvalidBearerToken("this server did not issue this token")
-        claims = _read_claims(_verified(token, key))
+        try:
+            verified = _verified(token, key)
+        except InvalidBearerToken:
+            # Another process may have replaced a damaged key.
+            newest = await self._kept()
+            if newest is None or newest.id == key.id:
+                raise
+            verified = _verified(token, newest)
+        claims = _read_claims(verified)
         now = self._clock.now()
         if claims.begins is not None and claims.begins > now:
             raise InvalidBearerToken(

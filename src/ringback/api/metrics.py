@@ -95,6 +95,8 @@ class PrometheusMetrics:
     """Returns True if the database can be written to."""
     of_clients: OpenConnections
     """The open connections of API clients."""
+    damaged_secrets: Callable[[], int] = lambda: 0
+    """Returns the number of records with secrets that can't be decrypted."""
     pause: float = _PAUSE
     _stored: _StoredCounts | None = field(init=False, default=None)
     _stored_until: float = field(init=False, default=-inf)
@@ -195,6 +197,8 @@ class PrometheusMetrics:
         yield _gauge("callbacks_waiting", queued, self.waiting())
         stopped = "Destinations of accounts to which nothing may be sent"
         yield _gauge("destinations_stopped", stopped, self.stopped_lanes(), "state")
+        damaged = "Accounts and settings with secrets that can't be decrypted"
+        yield _gauge("damaged_secrets", damaged, self.damaged_secrets())
         paused = "1 while nothing is sent, until `ringback resume`; else 0"
         yield _gauge("paused", paused, self.is_paused())
         is_up = self.is_store_up() and self._is_readable

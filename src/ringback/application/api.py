@@ -180,6 +180,7 @@ class HttpApi:
             destination_events=lambda: {
                 (kind,): count for kind, count in ports.destinations.events.items()
             },
+            damaged_secrets=lambda: len(store.damaged_secrets),
             stopped_lanes=ports.destinations.count_stopped,
             policy=ports.policy_monitor.figures,
             is_paused=lambda: not process.gate.is_open,

@@ -169,13 +169,16 @@ class SecretValue(NamedTuple):
 
 
 def _fields(record: object) -> dict[str, object]:
-    """Return the fields of a record by their names; secret values are wrapped in `SecretValue`."""
+    """Return the fields of a record by their names; secret values are wrapped in `SecretValue`.
+
+    Fields that don't count when records are compared are left out.
+    """
     if record is None:
         return {}
     if isinstance(record, Mapping):
         return dict(cast("Mapping[str, object]", record))
     fields = dataclasses.fields(cast("Any", record))
-    values = {field: getattr(record, field.name) for field in fields}
+    values = {field: getattr(record, field.name) for field in fields if field.compare}
     return {
         field.name: value if field.repr or value is None else SecretValue(value)
         for field, value in values.items()

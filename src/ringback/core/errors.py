@@ -16,6 +16,7 @@
     │       ├── LoginRateLimited    too many sign-ins with wrong credentials
     │       └── TooManyRequests     an account sends more requests than its rate limit allows
     ├── SecretNotFound              the secret needed to sign a request no longer exists
+    │   └── SecretDamaged           it is there, but can't be decrypted
     ├── CallbackSourceNotConfigured    the source needed to send a request no longer exists
     ├── LeaseLost                   another process may send the callback now
     ├── StartStopped                the server was stopped before it had started
@@ -151,6 +152,10 @@ class TooManyRequests(BacklogFull):
 
 class SecretNotFound(RingbackError):
     """The webhook secret that should sign a request no longer exists; no other one may sign it."""
+
+
+class SecretDamaged(SecretNotFound):
+    """The secret that should sign a request can't be decrypted; the request has to wait."""
 
 
 class CallbackSourceNotConfigured(RingbackError):

@@ -15,6 +15,7 @@ from ringback.core.errors import (
     CallbackSourceNotConfigured,
     DestinationHeld,
     LeaseLost,
+    SecretDamaged,
     SecretNotFound,
 )
 from ringback.core.http.connection_profile import NO_PROFILE
@@ -123,6 +124,12 @@ class CallbackSender:
             exchange = await self.transport.send(
                 rendered(), limits=limits, turn=turn, fresh=fresh, anew=rendered, leaving=leaving
             )
+        except SecretDamaged as damaged:
+            failure = AttemptFailure.SECRET
+            if valve is not None:
+                valve.not_signed(str(damaged))
+                failure = AttemptFailure.HELD
+            exchange = AttemptResult(NoAnswerOutcome(failure, str(damaged)))
         except SecretNotFound as gone:
             exchange = AttemptResult(NoAnswerOutcome(AttemptFailure.SECRET, str(gone)))
         except CallbackSourceNotConfigured as gone:

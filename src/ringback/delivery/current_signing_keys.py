@@ -17,6 +17,8 @@ class CurrentSigningKeys:
         self._newest = dict[str, Account]()
         self.announce: Callable[[], None] = nothing
         """Called after each change, to notify other processes."""
+        self.changed: Callable[[Account], None] = _ignore
+        """Called with the new state of an account that was known in an older one."""
 
     def learn(self, account: Account) -> None:
         """Use this state of an account for signing from now on, unless a newer one is known."""
@@ -27,7 +29,10 @@ class CurrentSigningKeys:
         """Return the newest known state of an account: the given one, or one from `learn`."""
         known = self._newest.get(account.sid)
         if known is None or known.revision < account.revision:
-            self._newest[account.sid] = known = account
+            self._newest[account.sid] = account
+            if known is not None:
+                self.changed(account)
+            return account
         return known
 
     async def refresh(self, store: Store) -> None:
@@ -39,3 +44,7 @@ class CurrentSigningKeys:
         for account in await store.read(lambda tx: [tx.accounts.get(sid) for sid in sids]):
             if account is not None:
                 self.newest(account)
+
+
+def _ignore(_: Account) -> None:
+    """Stand in for a function that is set later."""

@@ -138,6 +138,7 @@ class DeliveryService:
         )
         destinations.release = self._loop.workers.add_released
         destinations.hold_back = self._hold_back
+        self.signing_keys.changed = destinations.sign_again
         self._takeover = WorkTakeover(
             store=store,
             cluster=cluster,

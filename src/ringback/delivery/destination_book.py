@@ -157,6 +157,16 @@ class DestinationBook:
             if one.pause is not None
         ]
 
+    def damage_of(self, lane: Lane) -> str | None:
+        """Return why nothing may be sent in a lane, if secret values set for it are damaged."""
+        damaged = [one.pattern for one in self._of(lane) if one.unopened is not None]
+        if not damaged:
+            return None
+        return (
+            f"the headers, certificates or URLs set for {damaged[0]} can't be decrypted; set them"
+            " anew with --unset-all (UnsetAll)"
+        )
+
     def all_set(self, account_sid: str) -> list[StoredDestinationSettings]:
         """Return the settings at run time for an account, by itself or by the operator.
 

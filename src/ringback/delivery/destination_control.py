@@ -13,7 +13,7 @@ from datetime import datetime
 from functools import partial
 from typing import Final
 
-from ringback.core.accounts.account import EVERY
+from ringback.core.accounts.account import EVERY, Account
 from ringback.core.callbacks.callback import CallbackStatus, DeliveryProgress
 from ringback.core.callbacks.shards import origin_of, shard_of
 from ringback.core.destinations.destination_events import DestinationEvent, DestinationEventKind
@@ -41,6 +41,8 @@ MOST_STATES: Final = 10_000
 
 All others have no breaker, and are neither held nor disabled, until one of these is well again.
 """
+STOPS: Final = ("disabled", "damaged", "paused", "open", "held")
+"""What can stop a lane; see `LaneValve.stopped_as`."""
 _log = logging.getLogger(__name__)
 
 Tell = Callable[[Transaction, DestinationEvent, Notified], None]
@@ -110,13 +112,19 @@ class DestinationControl:
 
     def count_stopped(self) -> dict[str, int]:
         """Return in how many lanes nothing may be sent, by what stops them."""
-        counts: dict[str, int] = {"disabled": 0, "paused": 0, "open": 0, "held": 0}
+        counts: dict[str, int] = dict.fromkeys(STOPS, 0)
         now = self._clock.now()
         for valve in list(self._valves.values()):
             stopped = None if valve.is_wide else valve.stopped_as(now)
             if stopped is not None:
                 counts[stopped] += 1
         return counts
+
+    def sign_again(self, account: Account) -> None:
+        """Let callbacks of an account be sent that waited for a secret, since it has changed."""
+        for lane, valve in list(self._valves.items()):
+            if lane.account_sid == account.sid and valve.sign_again():
+                self._open(lane)
 
     def drop(self, lane: Lane) -> bool:
         """Forget the valve of an idle lane; return False if it has something to remember."""

@@ -50,11 +50,14 @@ class LaneValve:
         """The SID of the callback that is sent as a probe."""
         self.begins_slowly = False
         """True if only one callback may be sent at first, and more with each answer."""
+        self.unsigned: str | None = None
+        """Why the last callback could not be signed, if a secret of the account is damaged."""
         self.is_wide = True
         """True if nothing stops or limits the lane; then nothing else here need be asked."""
         self._book = book
         self._schedule: RetrySchedule = book.schedule
         self._breaker: CircuitBreaker | None = None
+        self._damaged_settings: str | None = None
         self.settings: EffectiveSettings = book.settings_of(lane)
         """The settings in force."""
         self.set_up(now)
@@ -62,6 +65,7 @@ class LaneValve:
     def set_up(self, now: datetime) -> None:
         """Use what is set now."""
         self.settings = self._book.settings_of(self.lane, self._schedule)
+        self._damaged_settings = self._book.damage_of(self.lane)
         pauses = [one for one in self._book.pauses_of(self.lane) if not one.pause.is_over(now)]
         self._pause(pauses[0] if pauses else None, now)
         rules = self.settings.watch
@@ -89,6 +93,22 @@ class LaneValve:
             paused = max(timedelta(0), now - max(since, state.no_success_since))
             self.state = state._replace(no_success_since=state.no_success_since + paused)
 
+    def sign_again(self) -> bool:
+        """Try to sign the next callback, since a secret was replaced; return True if all waited."""
+        did_wait, self.unsigned = self.unsigned is not None, None
+        self._look()
+        return did_wait
+
+    def not_signed(self, why: str) -> None:
+        """Send nothing until `sign_again`, since a callback could not be signed."""
+        self.unsigned = why
+        self._look()
+
+    @property
+    def _damage(self) -> str | None:
+        """Why nothing can be sent as it should be, in words: a secret can't be decrypted."""
+        return self.unsigned or self._damaged_settings
+
     def knows(self, state: DestinationState) -> None:
         """Use the state that the store has."""
         self.state, self.is_known = state, True
@@ -100,7 +120,7 @@ class LaneValve:
         It is FOREVER if only a change of what is set, or of the state, ends it.
         """
         state = self.state
-        if not self.is_known or state.disabled is not None:
+        if not self.is_known or state.disabled is not None or self._damage is not None:
             return FOREVER
         paused = None if self.pause is None else self.pause.pause.until or FOREVER
         ends = [
@@ -127,11 +147,12 @@ class LaneValve:
         return MANY
 
     def stopped_as(self, now: datetime) -> str | None:
-        """Return `disabled`, `paused`, `open` or `held` if nothing may be sent; None otherwise."""
+        """Return which of `STOPS` in `destination_control` stops the lane; None if none does."""
         state = self.state
         is_held = state.held_until is not None and state.held_until > now
         stops = {
             "disabled": state.disabled is not None,
+            "damaged": self._damage is not None,
             "paused": self.pause is not None and not self.pause.pause.is_over(now),
             "open": state.opened is not None,
             "held": is_held,
@@ -143,6 +164,8 @@ class LaneValve:
         state = self.state
         if state.disabled is not None:
             return f"the destination is disabled: {state.disabled_why}"
+        if self._damage is not None:
+            return self._damage
         if self.pause is not None:
             return f"the destination is {self.pause.why}"
         if state.opened is not None:
@@ -243,6 +266,7 @@ class LaneValve:
             self.state.opened
             or self.state.held_until
             or self.state.disabled
+            or self._damage
             or self.pause
             or self.settings.is_paced
         )
@@ -349,7 +373,8 @@ class LaneValve:
     def _look(self) -> None:
         state = self.state
         has_state = state.opened or state.held_until or state.disabled or state.no_success_since
-        self.is_wide = not (has_state or self.pause or self.settings.is_paced or not self.is_known)
+        stops = has_state or self.pause or self._damage or not self.is_known
+        self.is_wide = not (stops or self.settings.is_paced)
 
 
 def _for(time: timedelta) -> str:

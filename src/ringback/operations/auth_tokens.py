@@ -7,7 +7,7 @@ know the secondary token before it is promoted. (twilio.com/docs/iam/api/authtok
 from dataclasses import replace
 
 from ringback.core.accounts.account import Account
-from ringback.core.errors import NotFound
+from ringback.core.errors import Conflict, NotFound
 from ringback.operations.accounts import change_account, fetch_account, make_auth_token
 from ringback.operations.context import AccountOperationContext
 from ringback.ports import Transaction
@@ -33,7 +33,7 @@ def promote_secondary(
     Raises NotFound if there is no such account, or if it has no secondary token.
     """
     account = fetch_account(tx, account_sid)
-    promoted = replace(account, auth_token=_secondary_of(account), secondary_auth_token=None)
+    promoted = replace(account, auth_token=_intact_secondary_of(account), secondary_auth_token=None)
     return change_account(tx, "PromoteSecondaryToken", account, promoted, context)
 
 
@@ -54,3 +54,13 @@ def _secondary_of(account: Account) -> str:
     if account.secondary_auth_token is None:
         raise NotFound(f"account {account.sid} has no secondary Auth Token; create one first")
     return account.secondary_auth_token
+
+
+def _intact_secondary_of(account: Account) -> str:
+    secondary = _secondary_of(account)
+    if not secondary:
+        raise Conflict(
+            f"the secondary Auth Token of account {account.sid} can't be decrypted; create another"
+            " one first"
+        )
+    return secondary

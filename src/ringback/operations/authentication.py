@@ -83,4 +83,5 @@ def caller_with_key(tx: Transaction, key: ApiKey) -> Principal:
 def _has_token(account: Account, given: str) -> bool:
     """Return True if this is one of the account's Auth Tokens; compares both in constant time."""
     tokens = (account.auth_token, account.secondary_auth_token or account.auth_token)
-    return any([is_same(token, given) for token in tokens])  # noqa: C419 (it would stop early)
+    # A damaged token is empty, and nobody can sign in with it.
+    return any([is_same(token, given) and token != "" for token in tokens])  # noqa: C419 (it would stop early)

@@ -104,7 +104,22 @@ def set_for_destinations(
     if given.get("notify_account") is not None:
         fetch_account(tx, given["notify_account"])
     before = _fetch(tx, subject, context)
+    if before.unopened is not None:
+        if not change.begins_anew and _is_secret(change):
+            raise Conflict(
+                f"the headers, certificates or URLs set for {before.pattern} can't be decrypted, so"
+                " they can only be replaced all together: unset all with UnsetAll (--unset-all),"
+                " and set them anew"
+            )
+        if change.begins_anew:
+            before = replace(before, unopened=None)
     return _save(tx, before, replace(before, given=change.applied_to(before.given)), context)
+
+
+def _is_secret(change: SettingChange) -> bool:
+    """Return True if a change is about values that are encrypted in the store."""
+    secret = {*OWN_FORMS, *(one.name for one in BY_NAME.values() if one.is_secret)}
+    return bool(write_values(change.given)[1] or secret & {*change.unset})
 
 
 def pause_destinations(

@@ -30,6 +30,8 @@ def send_test_event(
     """
     if secret_id not in (None, FORGED) and account.webhook_secrets.find(secret_id) is None:
         raise NotFound(f"there is no webhook secret {secret_id!r}")
+    if secret_id in account.damaged_secrets:
+        raise Conflict(f"the webhook secret {secret_id} can't be decrypted; create another one")
     callback = compose_test(
         account_sid=account.sid,
         to=url,

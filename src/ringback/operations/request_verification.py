@@ -161,6 +161,8 @@ def _secrets_of(
                 yield NamedAccountSecret(kind, name, None, token, is_active=is_active)
         return
     for status, secret in account.webhook_secrets.all:
+        if not secret.value:
+            continue
         yield NamedAccountSecret(
             AccountSecretKind.WEBHOOK_SECRET,
             secret.name,

@@ -11,7 +11,7 @@ from ringback.core.accounts.webhook_secret import (
     WebhookSecret,
     WebhookSecretStatus,
 )
-from ringback.core.errors import PLATFORM, InvalidParameter, NotFound
+from ringback.core.errors import PLATFORM, Conflict, InvalidParameter, NotFound
 from ringback.operations.accounts import keep_changed, make_secret
 from ringback.operations.context import AccountOperationContext
 from ringback.operations.unique_names import check_label
@@ -64,6 +64,10 @@ def change_secret(
         secrets = secrets.with_name(secret_id, name, context.now)
     match had, status:
         case WebhookSecretStatus.PENDING, WebhookSecretStatus.ACTIVE:
+            if secret_id in account.damaged_secrets:
+                raise Conflict(
+                    f"the webhook secret {secret_id} can't be decrypted; create another one"
+                )
             secrets = secrets.with_activated(context.now)
         case WebhookSecretStatus.ACTIVE, WebhookSecretStatus.PENDING:
             raise InvalidParameter(

@@ -1,7 +1,7 @@
 """Interfaces of the tables for destinations: what is set for them, and what has become of them."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
@@ -42,11 +42,13 @@ class StoredDestinationSettings:
     date_updated: datetime
     revision: int = 0
     """The number of the change that made it what it is; the store gives it."""
+    unopened: str | None = field(default=None, repr=False)
+    """What is stored of its secret values, if they can't be decrypted; they are not in `given`."""
 
     @property
     def is_empty(self) -> bool:
         """True if nothing is set any more: it is kept for a while, so that others notice that."""
-        return self.given.is_empty and self.pause is None
+        return self.given.is_empty and self.pause is None and self.unopened is None
 
 
 class LanePlace(NamedTuple):

@@ -8,6 +8,7 @@ opens.
 """
 
 import hashlib
+import logging
 import os
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -22,6 +23,7 @@ from ringback.runtime.disk_sync import sync
 from ringback.runtime.os_error_messages import refusing
 
 _MOST_REMEMBERED: Final = 16_384
+_log = logging.getLogger(__name__)
 
 
 class SecretCipher:
@@ -44,6 +46,11 @@ class SecretCipher:
         """A hash of each key, which reveals nothing about the key; the first key seals."""
         # Each commit reads its accounts again; the cache saves decrypting their secrets each time.
         self._opened = lru_cache(_MOST_REMEMBERED)(self._open)
+        self.damaged = dict[str, Sequence[str]]()
+        """The names of the secrets that could not be decrypted, by the record that has them.
+
+        It is how this process has read them last.
+        """
 
     @classmethod
     def in_file(cls, path: Path) -> Self:
@@ -75,10 +82,32 @@ class SecretCipher:
         """
         return self._opened(sealed, place)
 
+    def open_intact(self, sealed: str, place: str) -> str | None:
+        """Return the decrypted secret; None if it is damaged, or was sealed for another place."""
+        try:
+            return self._opened(sealed, place)
+        except ConfigurationError:
+            return None
+
+    def note_damaged(self, owner: str, names: Sequence[str]) -> None:
+        """Note which secrets of a record can't be decrypted, and log it if that is new."""
+        if names == self.damaged.get(owner, ()):
+            return
+        if names:
+            _log.error(
+                "secrets of %s can't be decrypted: %s; what needs them is not sent until they are"
+                " replaced",
+                owner,
+                ", ".join(names),
+            )
+            self.damaged[owner] = names
+        elif self.damaged.pop(owner, None):
+            _log.warning("all secrets of %s can be decrypted again", owner)
+
     def _open(self, sealed: str, place: str) -> str:
         try:
             opened = self._fernet.decrypt(sealed).decode()
-        except InvalidToken:
+        except (InvalidToken, ValueError, TypeError):
             raise ConfigurationError(
                 f"the secret in {place} was encrypted with another key; give the"
                 " right key file with --seal-key-file"

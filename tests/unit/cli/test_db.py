@@ -160,7 +160,7 @@ def damage_a_batch(folder: Path) -> None:
             "secrets",
             "does not exist, and the secrets in the data file can't be decrypted",
         ),
-        (swap_a_secret, "secrets", " belongs to webhook_secrets"),
+        (swap_a_secret, "secrets", "but 1 can't: accounts.auth_token of AC"),
         (lose_a_row, "foreign_keys", "of webhook_secrets has no accounts"),
         (lose_rows_of_an_index, "integrity", "missing from index empty"),
         (damage_a_version, "policy", "version 1 of 1 version can't be read: policy: the first"),

@@ -568,7 +568,8 @@ async def test_stopped_lanes_are_counted_by_what_stops_them() -> None:
         bench.begin_with(state, Lane(ACCOUNT_SID, f"http://h{number}.example:80"))
     bench.control.valve(LANE)
     bench.book.learn([set_at_run_time(HOST, pause=DestinationPause(NOW))])
-    assert bench.control.count_stopped() == {"disabled": 1, "paused": 1, "open": 2, "held": 1}
+    counts = {"disabled": 1, "damaged": 0, "paused": 1, "open": 2, "held": 1}
+    assert bench.control.count_stopped() == counts
     bench.clock.advance(SECOND)
     assert bench.control.count_stopped()["held"] == 0
 

@@ -82,6 +82,7 @@ def _fields_of(place: str = "") -> tuple[SerializedField[Any], ...]:
         field("status", one_of(AccountStatus), f"{place}status"),
         maybe("parent_sid", sid_of(SidKind.ACCOUNT), f"{place}parent_sid"),
         field("date_created", INSTANT, f"{place}date_created"),
+        field("damaged_secrets", list_of({"type": "string"}), f"{place}damaged_secrets"),
     )
 
 

@@ -80,6 +80,7 @@ class DestinationStatus(StrEnum):
     HELD = "held"
     PAUSED = "paused"
     DISABLED = "disabled"
+    DAMAGED = "damaged"
 
 
 class DestinationCondition(NamedTuple):
@@ -162,6 +163,8 @@ class DestinationViewer:
 
     def condition(self, lane: Lane) -> DestinationCondition:
         """Return the status of a lane's destination."""
+        if damage := self._services.book.damage_of(lane):
+            return DestinationCondition(DestinationStatus.DAMAGED, damage)
         if not self._services.book.pauses_of(lane) and self._tx.destinations.state_of(lane) is None:
             return DestinationCondition(DestinationStatus.WELL)
         valve, now = self._valve(lane), self._now
@@ -187,6 +190,9 @@ class DestinationViewer:
         if due is None or due > self._now:
             return None
         lane = lane_of(callback)
+        account = self._tx.accounts.get(callback.account_sid)
+        if account is not None and (damaged := account.damaged_signing_secrets):
+            return f"secrets that sign its account's callbacks are damaged: {', '.join(damaged)}"
         status, why, _, until = self.condition(lane)
         match status:
             case DestinationStatus.OPEN if until is not None:

@@ -251,6 +251,7 @@ def _lines(
 ) -> list[str]:
     from ringback.cli.accounts import output
 
+    damaged = record["damaged_secrets"]
     secondary = "one, which signs nothing yet" if record["has_secondary_auth_token"] else "none"
     secrets = [
         f"{secret['id']}  {secret['last_modified']}  {secret['name']}  {secret['status']}"
@@ -266,6 +267,7 @@ def _lines(
         f"  schedule              {record['schedule'] or 'that of the server'}",
         f"  created               {record['date_created']}",
         f"  secondary Auth Token  {secondary}",
+        *([f"  can't be decrypted    {', '.join(damaged)}"] if damaged else []),
         *_listed("API keys", map(output.key_row, its_keys)),
         *_listed("API clients", map(output.client_row, its_clients)),
         *_listed("webhook secrets", secrets),

@@ -31,7 +31,7 @@ def say_all(
         click.echo(nothing)
 
 
-def account_record(account: Account) -> dict[str, str | None]:
+def account_record(account: Account) -> dict[str, Any]:
     """Return an account as a JSON object, without secrets."""
     return {
         "account_sid": account.sid,
@@ -41,6 +41,7 @@ def account_record(account: Account) -> dict[str, str | None]:
         "schedule": account.schedule and account.schedule.in_words,
         "parent_sid": account.parent_sid,
         "date_created": iso(account.date_created),
+        "damaged_secrets": account.damaged_secrets,
     }
 
 
@@ -50,6 +51,8 @@ def account_row(account: Account) -> str:
     said += [account.schedule.in_words] if account.schedule else []
     said += [f"of {account.parent_sid}"] if account.parent_sid else []
     said += [account.status.value] if account.is_suspended else []
+    damaged = account.damaged_secrets
+    said += [f"can't be decrypted: {', '.join(damaged)}"] if damaged else []
     return "  ".join(said)
 
 

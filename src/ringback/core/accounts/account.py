@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from ringback.core.accounts.secret_hash import is_secret_of
 from ringback.core.accounts.webhook_secret import NO_SECRETS, AccountWebhookSecrets
@@ -33,6 +33,15 @@ class AccountStatus(StrEnum):
     SUSPENDED = "suspended"
 
 
+class DamagedSecret(NamedTuple):
+    """A stored secret that can't be decrypted, and is kept as it is until it is replaced."""
+
+    name: str
+    """`auth_token`, `secondary_auth_token`, or the id of a webhook secret."""
+    sealed: str
+    """What is stored in its place."""
+
+
 @dataclass(frozen=True, slots=True)
 class Account:
     """A customer, with the secrets that sign its callbacks."""
@@ -40,7 +49,10 @@ class Account:
     sid: str
     name: str
     auth_token: str = field(repr=False)
-    """The primary token: it signs callbacks from Twilio's infrastructure, and can sign in."""
+    """The primary token: it signs callbacks from Twilio's infrastructure, and can sign in.
+
+    A secret that is damaged is empty: it can neither sign nor sign in.
+    """
     uses_static_proxy: bool
     """True if Twilio's infrastructure sends the account's callbacks through its static proxy."""
     date_created: datetime
@@ -55,6 +67,32 @@ class Account:
     status: AccountStatus = AccountStatus.ACTIVE
     revision: int = 0
     """The number of changes so far; of two states, the one with the higher number is newer."""
+
+    unopened: tuple[DamagedSecret, ...] = field(default=(), repr=False, compare=False)
+    """The secrets that could not be decrypted when the account was read."""
+
+    @property
+    def damaged_secrets(self) -> list[str]:
+        """The names of the secrets that can't be decrypted, and have not been replaced since."""
+        values = {"auth_token": self.auth_token}
+        values |= {secret.id: secret.value for _, secret in self.webhook_secrets.all}
+        values["secondary_auth_token"] = self.secondary_auth_token or ""
+        if self.secondary_auth_token is None:
+            del values["secondary_auth_token"]
+        return [one.name for one in self.unopened if values.get(one.name) == ""]
+
+    def kept_seal(self, name: str) -> str | None:
+        """Return the stored text of a damaged secret; None if the secret is intact."""
+        if not self.unopened or name not in self.damaged_secrets:
+            return None
+        return next(one.sealed for one in self.unopened if one.name == name)
+
+    @property
+    def damaged_signing_secrets(self) -> list[str]:
+        """The names of the damaged secrets that callbacks are usually signed with."""
+        active = self.webhook_secrets.active
+        names = {"auth_token", "" if active is None else active.id}
+        return [name for name in self.damaged_secrets if name in names]
 
     @property
     def kore_id(self) -> str:

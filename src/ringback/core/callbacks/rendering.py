@@ -9,13 +9,14 @@ from datetime import datetime
 from ringback.core.accounts.account import Account
 from ringback.core.callback_urls.callback_url import CallbackUrl, HttpMethod
 from ringback.core.callbacks.callback import FORGED, CallbackRecord
-from ringback.core.errors import CallbackSourceNotConfigured, SecretNotFound
+from ringback.core.errors import CallbackSourceNotConfigured, SecretDamaged, SecretNotFound
 from ringback.core.http.connection_profile import NO_PROFILE, ConnectionProfile
 from ringback.core.http.http_exchange import HeadTemplate, OutgoingRequest, timestamp_of
 from ringback.core.sources.idempotency_tokens import TOKEN_BYTES
 from ringback.core.sources.source_definition import (
     BUILT_IN,
     CallbackSourceDefinition,
+    SignatureScheme,
     SigningInput,
     Sources,
 )
@@ -34,8 +35,9 @@ def render(
 
     The headers of the destination's `profile` follow the source's own.
 
-    Raises SecretNotFound if the account no longer has the callback's secret, and
-    CallbackSourceNotConfigured if the callback's source is no longer in the settings.
+    Raises SecretNotFound if the account no longer has the callback's secret, SecretDamaged if the
+    secret can't be decrypted, and CallbackSourceNotConfigured if the callback's source is no longer
+    in the settings.
     """
     source = sources.get(callback.source)
     if source is None:
@@ -123,6 +125,8 @@ def _parts_of(
         method, url.wire, url.resource, form, body, callback.idempotency_token, timestamp
     )
     secret = account.auth_token if scheme.is_by_auth_token else _secret_of(callback, account)
+    if not secret and (damaged := _damaged(scheme, account)):
+        raise SecretDamaged(f"the {damaged}, which should sign it, can't be decrypted")
     is_json = callback.has_events or callback.body[:1] == "{"
     static_proxy, extra = account.uses_static_proxy, profile.headers
     if callback.stream is not None:
@@ -144,4 +148,18 @@ def _secret_of(callback: CallbackRecord, account: Account) -> str:
         raise SecretNotFound(
             f"the webhook secret {callback.secret_id}, which should sign it, no longer exists"
         )
+    if found[1].id in account.damaged_secrets:
+        # A test event is about this secret alone, so it ends, and nothing waits behind it.
+        raise SecretNotFound(
+            f"the webhook secret {callback.secret_id}, which should sign it, can't be decrypted"
+        )
     return found[1].value
+
+
+def _damaged(scheme: SignatureScheme, account: Account) -> str | None:
+    """Return the secret that signs by this scheme, in words, if it is damaged; None otherwise."""
+    if scheme.is_by_auth_token:
+        return "Auth Token" if "auth_token" in account.damaged_secrets else None
+    active = account.webhook_secrets.active
+    is_damaged = active is not None and active.id in account.damaged_secrets
+    return "active webhook secret" if is_damaged else None

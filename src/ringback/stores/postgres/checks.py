@@ -160,8 +160,8 @@ def _partitions(connection: Connection, _: SecretCipher) -> tuple[bool, str]:
 
 
 def _secrets(connection: Connection, cipher: SecretCipher) -> tuple[bool, str]:
-    number = open_all(partial(execute, connection), cipher)
-    return True, f"{number} secrets can be decrypted with the key"
+    opened = open_all(partial(execute, connection), cipher)
+    return not opened.damaged, opened.in_words
 
 
 def _references(connection: Connection, _: SecretCipher) -> tuple[bool, str]:

@@ -30,7 +30,7 @@ from ringback.stores.postgres.failures import unusable
 from ringback.stores.postgres.partitions import PARTITIONED, make_partitions, partitions_of
 from ringback.stores.sql.copy_records import take_into_use
 from ringback.stores.sql.field_columns import to_us
-from ringback.stores.sql.sealed_columns import open_all, seal_anew, sealed_with
+from ringback.stores.sql.sealed_columns import seal_anew, sealed_with, warn_of_damaged
 
 _LOCK: Final = 0x52494E47
 """The number of the advisory lock; others of the same database must use another one."""
@@ -144,10 +144,9 @@ def check(dsn: Dsn, cipher: SecretCipher, *, serve_copied: bool = False) -> None
                 _refuse_while_copied(dsn, connection)
                 if take_into_use(run, place_of(dsn), serve_copied=serve_copied):
                     run("SELECT unfence_data()", ())
-            if sealed_with(run, cipher) == cipher.key_ids[0]:
-                open_all(run, cipher)
-            else:
+            if sealed_with(run, cipher) != cipher.key_ids[0]:
                 seal_anew(run, cipher)
+            warn_of_damaged(run, cipher)
             make_partitions(connection)
             note_place(connection)
 

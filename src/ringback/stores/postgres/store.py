@@ -8,7 +8,7 @@ arrive during a commit wait, and share the next commit of their thread.
 import asyncio
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -238,6 +238,8 @@ class PostgresStore:
     _quick: CommitThread
     _other: CommitThread
     _readers: ReadConnectionPool
+    damaged_secrets: Mapping[str, Sequence[str]]
+    """The names of the secrets that can't be decrypted, by the record that has them."""
     _is_closed: threading.Event = field(default_factory=threading.Event)
 
     @classmethod
@@ -291,7 +293,7 @@ class PostgresStore:
             dsn, own, renumbered=number, has_notifications=options.has_notifications
         )
         quick, other = threads
-        return cls(cluster, watch.silent_for, dsn, quick, other, readers, is_closed)
+        return cls(cluster, watch.silent_for, dsn, quick, other, readers, cipher.damaged, is_closed)
 
     def transact(
         self, work: Callable[[Transaction], T], *, is_quick: bool = False, may_wait: bool = False

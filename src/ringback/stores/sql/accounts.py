@@ -4,10 +4,11 @@ Secrets that Ringback has to read again, such as Auth Tokens, are encrypted.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Final, TypeVar
 
-from ringback.core.accounts.account import EVERY, Account, AccountStatus, ApiKey
+from ringback.core.accounts.account import EVERY, Account, AccountStatus, ApiKey, DamagedSecret
 from ringback.core.accounts.client_credentials import ClientCredentials
 from ringback.core.accounts.webhook_secret import (
     AccountWebhookSecrets,
@@ -122,6 +123,7 @@ class SqlAccounts:
 
     def save(self, account: Account) -> None:
         self._known.clear()
+        self._cipher.note_damaged(_words_for(account.sid), account.damaged_secrets)
         self._session.write(
             "UPDATE accounts SET name = ?, auth_token = ?, secondary_auth_token = ?,"
             " uses_static_proxy = ?, schedule = ?, parent_sid = ?, status = ?, revision = ?"
@@ -148,30 +150,47 @@ class SqlAccounts:
 
     def _read(self, row: SqlRow) -> Account:
         sid, schedule = row["sid"], row["schedule"]
-        return Account(
+        damaged = list[DamagedSecret]()
+        account = Account(
             sid=sid,
             name=row["name"],
-            auth_token=self._cipher.open(row["auth_token"], AUTH_TOKEN.place(sid)),
+            auth_token=self._opened(row["auth_token"], AUTH_TOKEN, sid, damaged),
             uses_static_proxy=bool(row["uses_static_proxy"]),
             date_created=from_us(row["created_us"]),
-            webhook_secrets=self._secrets_of(sid),
-            secondary_auth_token=self._opened(row["secondary_auth_token"], sid),
+            webhook_secrets=self._secrets_of(sid, damaged),
+            secondary_auth_token=None
+            if row["secondary_auth_token"] is None
+            else self._opened(row["secondary_auth_token"], SECONDARY_AUTH_TOKEN, sid, damaged),
             schedule=None if schedule is None else RetrySchedule.parse(schedule),
             parent_sid=row["parent_sid"],
             status=AccountStatus(row["status"]),
             revision=row["revision"],
         )
+        if damaged:
+            account = replace(account, unopened=tuple(damaged))
+        if damaged or self._cipher.damaged:
+            self._cipher.note_damaged(_words_for(sid), account.damaged_secrets)
+        return account
 
-    def _opened(self, sealed: str | None, sid: str) -> str | None:
-        return sealed and self._cipher.open(sealed, SECONDARY_AUTH_TOKEN.place(sid))
+    def _opened(
+        self, sealed: str, column: SealedColumn, owner: str, damaged: list[DamagedSecret]
+    ) -> str:
+        """Return a secret; if it is damaged, return an empty text, and add it to `damaged`."""
+        secret = self._cipher.open_intact(sealed, column.place(owner))
+        if secret is None:
+            name = owner if column is WEBHOOK_SECRET else column.column
+            damaged.append(DamagedSecret(name, sealed))
+        return secret or ""
 
     def _written(self, account: Account) -> Row:
         """Return an account's values for the columns that can change, followed by its SID."""
         schedule = account.schedule
         return (
             account.name,
-            self._seal(account.auth_token, AUTH_TOKEN, account.sid),
-            self._seal(account.secondary_auth_token, SECONDARY_AUTH_TOKEN, account.sid),
+            account.kept_seal("auth_token")
+            or self._seal(account.auth_token, AUTH_TOKEN, account.sid),
+            account.kept_seal("secondary_auth_token")
+            or self._seal(account.secondary_auth_token, SECONDARY_AUTH_TOKEN, account.sid),
             account.uses_static_proxy,
             None if schedule is None else str(schedule),
             account.parent_sid,
@@ -183,17 +202,17 @@ class SqlAccounts:
     def _seal(self, secret: str | None, column: SealedColumn, owner: str) -> str | None:
         return None if secret is None else self._cipher.seal(secret, column.place(owner))
 
-    def _secrets_of(self, account_sid: str) -> AccountWebhookSecrets:
+    def _secrets_of(self, account_sid: str, damaged: list[DamagedSecret]) -> AccountWebhookSecrets:
         rows = self._session.read(
             "SELECT * FROM webhook_secrets WHERE account_sid = ?", [account_sid]
         )
-        found = {row["status"]: self._read_secret(row) for row in rows}
+        found = {row["status"]: self._read_secret(row, damaged) for row in rows}
         return AccountWebhookSecrets(
             found.get(WebhookSecretStatus.ACTIVE), found.get(WebhookSecretStatus.PENDING)
         )
 
-    def _read_secret(self, row: SqlRow) -> WebhookSecret:
-        value = self._cipher.open(row["value"], WEBHOOK_SECRET.place(row["id"]))
+    def _read_secret(self, row: SqlRow, damaged: list[DamagedSecret]) -> WebhookSecret:
+        value = self._opened(row["value"], WEBHOOK_SECRET, row["id"], damaged)
         return WebhookSecret(row["id"], row["name"], value, from_us(row["modified_us"]))
 
     def _write_secrets(self, account: Account) -> None:
@@ -205,10 +224,15 @@ class SqlAccounts:
                     account.sid,
                     status,
                     secret.name,
-                    self._seal(secret.value, WEBHOOK_SECRET, secret.id),
+                    account.kept_seal(secret.id)
+                    or self._seal(secret.value, WEBHOOK_SECRET, secret.id),
                     to_us(secret.last_modified),
                 ),
             )
+
+
+def _words_for(account_sid: str) -> str:
+    return f"account {account_sid}"
 
 
 class SqlApiClients(SqlCredentials[ClientCredentials]):
@@ -222,11 +246,13 @@ class SqlApiClients(SqlCredentials[ClientCredentials]):
         row = self._session.read("SELECT * FROM token_keys").fetchone()
         if row is None:
             return None
-        return TokenSigningKey(
-            row["id"], self._cipher.open(row["private_key"], TOKEN_KEY.place(row["id"]))
-        )
+        opened = self._cipher.open_intact(row["private_key"], TOKEN_KEY.place(row["id"]))
+        # A damaged key is as good as none: the next token makes a new one in its place.
+        self._cipher.note_damaged("bearer tokens", () if opened else (row["id"],))
+        return None if opened is None else TokenSigningKey(row["id"], opened)
 
     def keep_token_key(self, key: TokenSigningKey) -> None:
         sealed = self._cipher.seal(key.private_key, TOKEN_KEY.place(key.id))
+        self._cipher.note_damaged("bearer tokens", ())
         self._session.write("DELETE FROM token_keys")
         self._session.write("INSERT INTO token_keys VALUES (?, ?)", (key.id, sealed))

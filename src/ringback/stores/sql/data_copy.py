@@ -129,7 +129,7 @@ class CopySource(CopySide, Protocol):
     def sealed_with(self) -> str | None:
         """Return the id of the key that seals the secrets; None if they are plain text.
 
-        Raises ConfigurationError unless the cipher can open all of them.
+        Raises ConfigurationError if the cipher can open none of them.
         """
         ...
 
@@ -348,7 +348,9 @@ class _SecretCopy:
             return _unchanged
 
         def seal(value: str, place: str) -> str:
-            return self._new.seal(self._open(value, place), place)
+            secret = value if self._is_clear else self._cipher.open_intact(value, place)
+            # A damaged secret stays what it is, so that it can still be named and replaced.
+            return value if secret is None else self._new.seal(secret, place)
 
         return _changing(table, columns, seal)
 
@@ -356,11 +358,18 @@ class _SecretCopy:
         self, table: CopiedTable, columns: Sequence[str]
     ) -> tuple[Callable[[Row], Row], Callable[[Row], Row]]:
         """Return functions that open the secrets in rows of the source, and of the target."""
-        opened = _changing(table, columns, self._open)
-        return opened, _changing(table, columns, self._new.open)
+        opened = _unchanged if self._is_clear else _changing(table, columns, _opened(self._cipher))
+        return opened, _changing(table, columns, _opened(self._new))
 
-    def _open(self, value: str, place: str) -> str:
-        return value if self._is_clear else self._cipher.open(value, place)
+
+def _opened(cipher: SecretCipher) -> Callable[[str, str], str]:
+    """Return a function that opens secrets, and leaves damaged ones as they are."""
+
+    def open_(value: str, place: str) -> str:
+        secret = cipher.open_intact(value, place)
+        return value if secret is None else secret
+
+    return open_
 
 
 def _changing(

@@ -41,6 +41,7 @@ _USED: Final = " OR ".join(
 )
 _DISABLED: Final = '%"disabled":%'
 """What the JSON of the state of a disabled destination is like."""
+_ALL: Final = ("headers, certificates or URLs",)
 _LONG_AGO: Final = -(2**62)
 # A lane without any counts is new, so it is in use.
 _NOT_COUNTED: Final = (
@@ -90,7 +91,9 @@ class SqlDestinations:
         revision, pause = row[0], settings.pause
         shown, secret = write_values(settings.given)
         place = DESTINATION_SECRETS.place(settings.sid)
-        sealed = self._cipher.seal(json.dumps(secret), place) if secret else None
+        sealed = self._cipher.seal(json.dumps(secret), place) if secret else settings.unopened
+        is_damaged = sealed is not None and sealed == settings.unopened
+        self._cipher.note_damaged(_words_for(settings), _ALL if is_damaged else ())
         paused = (
             (None, None, None)
             if pause is None
@@ -247,13 +250,15 @@ class SqlDestinations:
             tuple(row)
         )
         secret: dict[str, Any] = {}
+        is_damaged = False
         if sealed is not None:
-            secret = json.loads(self._cipher.open(sealed, DESTINATION_SECRETS.place(sid)))
+            opened = self._cipher.open_intact(sealed, DESTINATION_SECRETS.place(sid))
+            secret, is_damaged = json.loads(opened or "{}"), opened is None
         since, until, reason = paused
         pause = None
         if since is not None:
             pause = DestinationPause(from_us(since), maybe_from_us(until), reason or "")
-        return StoredDestinationSettings(
+        stored = StoredDestinationSettings(
             sid=sid,
             owner=SettingsOwner(owner),
             account_sid=account_sid,
@@ -263,4 +268,12 @@ class SqlDestinations:
             resumed=maybe_from_us(resumed),
             date_updated=from_us(updated),
             revision=revision,
+            unopened=sealed if is_damaged else None,
         )
+        if is_damaged or self._cipher.damaged:
+            self._cipher.note_damaged(_words_for(stored), _ALL if is_damaged else ())
+        return stored
+
+
+def _words_for(settings: StoredDestinationSettings) -> str:
+    return f"the destinations {settings.pattern} (account {settings.account_sid})"

@@ -1,11 +1,16 @@
 """Columns with secrets, and how they are encrypted again when the encryption key is replaced."""
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
+from ringback.core.counted import counted
 from ringback.core.errors import ConfigurationError
 from ringback.stores.encryption import SecretCipher
 from ringback.stores.sql.write_batch import SqlResult
+
+_MOST_NAMED: Final = 20
+_log = logging.getLogger(__name__)
 
 Execute = Callable[[str, Sequence[Any]], SqlResult]
 """Runs a statement, which has a `?` for each value."""
@@ -36,19 +41,61 @@ ALL_SEALED: Final = (
 """All columns with secrets."""
 
 
-def open_all(execute: Execute, cipher: SecretCipher) -> int:
-    """Check that every secret can be decrypted, and return the number of secrets.
+class OpenedSecrets(NamedTuple):
+    """How many secrets there are, and which of them can't be decrypted."""
 
-    Raises ConfigurationError for the first secret that can't be decrypted.
+    number: int
+    damaged: Sequence[str]
+    """The places of those that can't be decrypted: table, column and owner."""
+
+    @property
+    def in_words(self) -> str:
+        """What can and what can't be decrypted."""
+        found = (
+            f"{counted(self.number - len(self.damaged), 'secret')} can be decrypted with the key"
+        )
+        if not self.damaged:
+            return found
+        more = len(self.damaged) - _MOST_NAMED
+        named = "; ".join(self.damaged[:_MOST_NAMED]) + (f"; and {more} more" if more > 0 else "")
+        return f"{found}, but {len(self.damaged)} can't: {named}. Replace them"
+
+
+def open_all(execute: Execute, cipher: SecretCipher) -> OpenedSecrets:
+    """Try to decrypt every secret, and return how many there are and which are damaged.
+
+    Raises ConfigurationError if none can be decrypted: the key is wrong then.
     """
     if sealed_with(execute, cipher) is None:
-        return 0
-    count = 0
-    for sealed in ALL_SEALED:
-        for whose, value in _secrets_in(execute, sealed):
-            cipher.open(value, sealed.place(whose))
-            count += 1
-    return count
+        return OpenedSecrets(0, ())
+    secrets = [
+        (value, sealed.place(whose))
+        for sealed in ALL_SEALED
+        for whose, value in _secrets_in(execute, sealed)
+    ]
+    damaged = [place for value, place in secrets if cipher.open_intact(value, place) is None]
+    if damaged and len(damaged) == len(secrets):
+        raise _none_opens(len(secrets))
+    return OpenedSecrets(len(secrets), damaged)
+
+
+def warn_of_damaged(execute: Execute, cipher: SecretCipher) -> None:
+    """At the start of a server, log which secrets can't be decrypted.
+
+    Raises ConfigurationError if none can be decrypted.
+    """
+    opened = open_all(execute, cipher)
+    if opened.damaged:
+        _log.error(
+            "%s; what needs them is not sent until then, and all else goes on", opened.in_words
+        )
+
+
+def _none_opens(count: int) -> ConfigurationError:
+    return ConfigurationError(
+        f"none of the {counted(count, 'secret')} in the database can be decrypted with the given"
+        " key: name the right key file with --seal-key-file, or restore a backup"
+    )
 
 
 def sealed_with(execute: Execute, cipher: SecretCipher) -> str | None:
@@ -69,30 +116,40 @@ def sealed_with(execute: Execute, cipher: SecretCipher) -> str | None:
 def seal_anew(execute: Execute, cipher: SecretCipher) -> None:
     """In a transaction, encrypt all secrets with the cipher's first key, unless they already are.
 
-    Raises ConfigurationError if the cipher lacks the key that encrypts them now.
+    Those that can't be decrypted stay as they are. Raises ConfigurationError if the cipher lacks
+    the key that encrypts them now, or if none can be decrypted.
     """
     before, first = sealed_with(execute, cipher), cipher.key_ids[0]
     if before != first:
-        sealed = sum(_seal(execute, cipher, one, is_clear=before is None) for one in ALL_SEALED)
+        found = [_seal(execute, cipher, one, is_clear=before is None) for one in ALL_SEALED]
+        sealed, damaged = (sum(counts) for counts in zip(*found, strict=True))
+        if damaged and not sealed:
+            raise _none_opens(damaged)
         execute("DELETE FROM sealed_with", ())
         execute("INSERT INTO sealed_with VALUES (?, ?)", (first, not sealed))
 
 
-def _seal(execute: Execute, cipher: SecretCipher, sealed: SealedColumn, *, is_clear: bool) -> int:
-    """Encrypt a column's secrets with the first key, and return the number of secrets.
+def _seal(
+    execute: Execute, cipher: SecretCipher, sealed: SealedColumn, *, is_clear: bool
+) -> tuple[int, int]:
+    """Encrypt a column's secrets with the first key; return how many were, and how many can't be.
 
     `is_clear` says that they are plain text now.
     """
     table, owner, column = sealed
-    rows = _secrets_in(execute, sealed)
-    for whose, value in rows:
+    count = damaged = 0
+    for whose, value in _secrets_in(execute, sealed):
         place = sealed.place(whose)
-        secret = value if is_clear else cipher.open(value, place)
+        secret = value if is_clear else cipher.open_intact(value, place)
+        if secret is None:
+            damaged += 1
+            continue
+        count += 1
         execute(
             f"UPDATE {table} SET {column} = ? WHERE {owner} = ?",
             (cipher.seal(secret, place), whose),
         )
-    return len(rows)
+    return count, damaged
 
 
 def _secrets_in(execute: Execute, sealed: SealedColumn) -> list[Any]:

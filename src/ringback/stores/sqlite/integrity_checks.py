@@ -135,8 +135,8 @@ def _foreign_keys(opened: _OpenFile) -> tuple[bool, str]:
 
 
 def _secrets(opened: _OpenFile) -> tuple[bool, str]:
-    number = open_all(opened.connection.execute, opened.cipher())
-    return True, f"{counted(number, 'secret')} can be decrypted with the key"
+    found = open_all(opened.connection.execute, opened.cipher())
+    return not found.damaged, found.in_words
 
 
 def _batches(opened: _OpenFile) -> tuple[bool, str]:

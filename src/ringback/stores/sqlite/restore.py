@@ -86,7 +86,7 @@ def restore_file(
             )
         _copy(backup, draft, note.size, tell)
         tell("checking the data")
-        _make_usable(draft, backup, note, cipher, now)
+        _make_usable(draft, backup, note, cipher, now=now, tell=tell)
         sync(draft)
         # If this is killed before the last step, the folder looks as if it had no data yet.
         begin_new_data(path)
@@ -146,7 +146,13 @@ def _copy(backup: Path, draft: Path, size: int, tell: Callable[[str], None]) -> 
 
 
 def _make_usable(
-    draft: Path, backup: Path, note: BackupNote, cipher: SecretCipher | None, now: datetime
+    draft: Path,
+    backup: Path,
+    note: BackupNote,
+    cipher: SecretCipher | None,
+    *,
+    now: datetime,
+    tell: Callable[[str], None],
 ) -> None:
     """Check the copy of a backup, and turn it into a data file in which servers are paused."""
     with closing(sqlite3.connect(draft, isolation_level=None)) as data:
@@ -155,7 +161,9 @@ def _make_usable(
         if found != "ok":
             raise ConfigurationError(f"{backup} is damaged: {' '.join(found.split())}")
         if cipher is not None:
-            open_all(data.execute, cipher)
+            opened = open_all(data.execute, cipher)
+            if opened.damaged:
+                tell(opened.in_words)
         reason = f"restored from {backup.name}, a backup of {note.made:%Y-%m-%d %H:%M:%S} UTC"
         data.execute("BEGIN")
         data.execute("DROP TABLE backup_note")

@@ -12,7 +12,7 @@ import asyncio
 import logging
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -26,6 +26,7 @@ from ringback.runtime.undo import on_failure
 from ringback.stores.encryption import SecretCipher
 from ringback.stores.sql.copy_records import take_into_use
 from ringback.stores.sql.read_pool import ReadConnectionPool
+from ringback.stores.sql.sealed_columns import warn_of_damaged
 from ringback.stores.sql.transaction import CommitJob
 from ringback.stores.sqlite.data_file_opener import (
     OpenDataFile,
@@ -107,6 +108,8 @@ class SqliteStore:
     ) -> None:
         """Create a store on an open data file; usually called through `open` or `beside`."""
         self._cipher = cipher
+        self.damaged_secrets: Mapping[str, Sequence[str]] = cipher.damaged
+        """The names of the secrets that can't be decrypted, by the record that has them."""
         self._path = path
         self._options = options
         self._readers = ReadConnectionPool(lambda: SqliteReader(path, cipher), sqlite3.Error)
@@ -158,6 +161,7 @@ class SqliteStore:
                 take_into_use(
                     opened.connection.execute, str(path.parent), serve_copied=serve_copied
                 )
+                warn_of_damaged(opened.connection.execute, cipher)
         return cls(opened, cipher, path, lock=lock, options=options)
 
     @classmethod

@@ -126,6 +126,7 @@ async def test_an_account_is_shown_with_its_credentials_and_without_a_secret(
         "status": "active",
         "parent_sid": None,
         "date_created": iso(NOW),
+        "damaged_secrets": [],
         "schedule": "5s,60s",
         "api_keys": {"full": 1, "read_only": 1},
         "api_clients": 1,
