@@ -2,7 +2,7 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -57,6 +57,13 @@ class Place:
     checks: Callable[[], dict[str, tuple[bool, str]]]
 
 
+@pytest.fixture(scope="module")
+def bench(postgres_dsn: str) -> Iterator[PostgresBench]:
+    """A database in which no store of other tests owns the shards."""
+    with PostgresBench.on(postgres_dsn, "damaged") as bench:
+        yield bench
+
+
 @pytest.fixture(params=["sqlite", "postgres"])
 async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
     """An empty place of either kind."""
@@ -74,7 +81,7 @@ async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
             lambda: {name: (ok, found) for name, ok, found in check_data(path, lambda: VAULT)},
         )
         return
-    bench: PostgresBench = request.getfixturevalue("postgres_bench")
+    bench: PostgresBench = request.getfixturevalue("bench")
     bench.empty()
 
     def query(statement: str) -> Any:
