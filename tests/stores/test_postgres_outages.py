@@ -17,7 +17,7 @@ from psycopg.conninfo import make_conninfo
 from ringback.core.errors import ConfigurationError, QueryTimeout, RecoveryPending, StoreUnavailable
 from ringback.ports import CallbackFilter, Transaction
 from ringback.stores.postgres import schema
-from ringback.stores.postgres.connections import Dsn
+from ringback.stores.postgres.connections import Dsn, execute
 from ringback.stores.postgres.readers import PostgresReader
 from ringback.stores.postgres.store import PostgresOptions, PostgresStore
 from ringback.stores.postgres.write_batch import types_of_columns
@@ -296,6 +296,16 @@ async def test_a_server_without_free_connections_is_an_outage(own_postgres: OwnP
 
 
 # ---- at the start --------------------------------------------------------------------------------
+
+
+def test_options_in_an_address_are_kept_and_texts_are_always_utf8(
+    postgres_bench: PostgresBench,
+) -> None:
+    given = {"options": "-c work_mem=5MB", "client_encoding": "LATIN1"}
+    with Dsn(make_conninfo(postgres_bench.dsn.text, **given)).connect() as connection:
+        assert connection.execute(b"SHOW work_mem").fetchone() == ("5MB",)
+        euro = execute(connection, "SELECT ? || '', octet_length(?)", ["€", "€"]).fetchone()
+        assert tuple(euro) == ("€", 3)
 
 
 @pytest.mark.parametrize(
