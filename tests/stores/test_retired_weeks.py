@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from itertools import count
+from itertools import chain, count
+from pathlib import Path
 from time import perf_counter, sleep
 from typing import Any
 
@@ -57,6 +58,7 @@ from ringback.stores.postgres.week_work import RetiredWeek, WeeksBusy
 from ringback.stores.postgres.write_batch import PostgresWriteBatch, types_of_columns
 from ringback.stores.row_ids import RowIds
 from ringback.stores.sql.transaction import CommitJob
+from tests.databases import a_pgbouncer
 from tests.fakes import VAULT, claim_from
 from tests.stores.asking import ended, rendered
 from tests.stores.records import OUR_LANE, OURS, SECOND, THEIR_LANE, THEIRS, account, callback
@@ -312,6 +314,20 @@ def test_a_week_goes_with_all_that_belongs_to_it(past: Past) -> None:
     assert all(one.kept == 0 and one.freed > 0 and 0 < one.locked < 1 for one in done)
     past.at(THIS_WEEK).add(4, key="a key")
     assert past.retire(MONTH) == []
+
+
+def test_a_week_goes_behind_a_pooler(past: Past) -> None:
+    past.at(weeks_ago(6)).add(1, key="a key")
+    past.send(answer=LONG)
+    past.at(weeks_ago(6)).add(2)
+    folder = Path(past.connection.info.host)
+    with a_pgbouncer(folder) as pooler:
+        pooled = Dsn(make_conninfo(past.dsn.text, host=str(pooler.folder)))
+        connect = pooled.without_prepared_statements().connect
+        done = [*chain(*retire_weeks(connect, RetentionPolicy(MONTH, {}), THIS_WEEK))]
+    # The second one still waits.
+    assert next(one.kept for one in done if "callbacks" in one.tables) == 1
+    assert (past.rows("callbacks"), past.rows("idempotency"), past.strays()) == (1, 0, [])
 
 
 async def test_after_work_that_took_long_the_rest_is_left_for_the_next_pass(
