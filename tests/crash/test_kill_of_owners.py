@@ -15,13 +15,23 @@ import pytest
 from ringback.core.callbacks.shards import shard_of
 from tests.crash.cluster import SHORT_LEASES, Cluster, a_cluster
 from tests.crash.production import Production
-from tests.receivers import OK, HttpReceiver, ReceivedRequest, Reply, status_reply
+from tests.receivers import (
+    OK,
+    Hang,
+    HttpReceiver,
+    ReceivedRequest,
+    RecordingReceiver,
+    Reply,
+    status_reply,
+)
 from tests.served import asked_until
 
 WORKERS: Final = 5
 RATE: Final = 5
 KEYS: Final = ("a", "b", "c", "d")
 _KEY: Final = re.compile(rb"Key=(\w)&Number=(\d+)")
+LONGEST_WAIT: Final = 2
+"""Seconds after the start of a process in which it has the work of one that was killed."""
 _SCHEDULE: Final = ("--schedule", "5s,1m,10m")
 _LEFT: Final = """
     SELECT sent_us FROM attempts JOIN callbacks ON callbacks.id = callback_id
@@ -171,3 +181,21 @@ async def test_rate_order_and_breaker_outlive_their_owner(tmp_path: Path) -> Non
         assert first == sorted(first)
     in_a_second = max(sum(at - 1_000_000 < other <= at for other in left) for at in left)
     assert in_a_second <= RATE + 1
+
+
+@pytest.mark.timeout(120)
+async def test_after_a_kill_on_the_same_machine_all_goes_on_at_once(tmp_path: Path) -> None:
+    """Neither what waits nor what was under way waits for the end of the dead process's lease."""
+    async with AsyncExitStack() as stack:
+        receiver = await stack.enter_async_context(RecordingReceiver(Hang()))
+        cluster = await stack.enter_async_context(a_cluster(tmp_path))
+        flags = "--schedule", "10ms,1s"
+        first = await stack.enter_async_context(cluster.running("all", sys.stderr, *flags))
+        await first.send({"url": receiver.url("/under-way"), "parameters": {}})
+        await receiver.wait_for(1)
+        first.signal(signal.SIGKILL)
+        second = await stack.enter_async_context(cluster.running("all", sys.stderr, *flags))
+        async with asyncio.timeout(LONGEST_WAIT):
+            await second.send({"url": receiver.url("/due"), "parameters": {}})
+            requests = await receiver.wait_for(3)
+        assert {one.line.split()[1] for one in requests[1:]} == {"/under-way", "/due"}

@@ -114,6 +114,13 @@ class MemoryLeases:
     def give_back(self, shard: int, now: datetime) -> None:
         self._pass_on(shard, None, now)
 
+    def end_dead(self, process: str) -> None:
+        """End the lease of a process that certainly does nothing any more."""
+        for shard in self.owned_by(process):
+            old = self.owners[shard]
+            self.owners[shard] = old._replace(process=None)
+        self.ends.pop(process, None)
+
     def _is_free(self, shard: int, one: Ownership, now: datetime) -> bool:
         # A lease that is just being extended must not be taken for one that has ended.
         held, place = self.locks.held, ".callbacks.leases"
@@ -168,6 +175,9 @@ class MemoryCluster:
         claimable = self._owned.keys() - self._surplus
         gained = [s for s in claimable if s in returning or self._owned[s] != before.get(s)]
         return LeaseChange(frozenset(gained), still_open=still_open)
+
+    async def end_dead(self) -> bool:
+        return await self._store.end_dead()
 
     async def hold(self, what: str) -> bool:
         return await self._store.hold(what)

@@ -257,6 +257,8 @@ class MemoryProcessStore:
         self.id = f"{name} {next(self._lives)}"
         """The process's id, which changes when it loses its leases."""
         self.clusters = store.clusters
+        self.is_known_dead: Callable[[str], bool] = lambda _: False
+        """Returns True for the id of a process that certainly does nothing any more."""
 
     async def transact(self, work: Callable[[Transaction], T], **how: bool) -> T:
         """Run the work for this process; see `ports.Store`."""
@@ -287,6 +289,18 @@ class MemoryProcessStore:
             tables.leases.ends.pop(self.id, None)
 
         await self._change_leases(leave)
+
+    async def end_dead(self) -> bool:
+        """End the leases of dead processes; see `ports.Cluster`."""
+
+        def end(tx: Transaction) -> bool:
+            leases = cast("MemoryTransaction", tx).callbacks.leases
+            dead = [one for one in leases.ends if one != self.id and self.is_known_dead(one)]
+            for one in dead:
+                leases.end_dead(one)
+            return bool(dead)
+
+        return await self._change_leases(end)
 
     async def hold(self, what: str) -> bool:
         """Take or extend a lease on something; see `ports.Cluster`."""

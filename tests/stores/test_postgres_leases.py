@@ -1,6 +1,7 @@
 """Processes that share a PostgreSQL database: who owns which shards, and what that allows."""
 
 import asyncio
+import os
 import threading
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -20,7 +21,7 @@ from ringback.core.job import Job, JobPiece
 from ringback.engine.job_runner import PIECE, JobRunner
 from ringback.operations.jobs import BulkReplay, do_piece
 from ringback.ports import CallbackFilter, LeaseChange, News, PageWindow, Store, Transaction
-from ringback.stores.postgres import cluster
+from ringback.stores.postgres import cluster, life_lock
 from ringback.stores.postgres.store import PostgresOptions, PostgresStore
 from tests.fakes import NOW, VAULT, FakeClock, SeededRandomness, a_context
 from tests.stores.asking import (
@@ -229,6 +230,75 @@ async def test_the_processes_are_listed(first: PostgresStore, processes: Process
     one, other = await first.cluster.members()
     assert (one.role, len(one.shards), one.is_alive) == (Role.ALL, SHARDS, True)
     assert (other.name, other.role, other.shards) == ("second", Role.API, frozenset())
+
+
+async def dies_at_once(store: PostgresStore) -> None:
+    """Free the lock of a process as the kernel does when it is killed."""
+    life = store.cluster._own.life
+    assert life is not None
+    os.close(life._descriptor)
+    store.cluster._own.life = None
+
+
+async def test_a_dead_process_of_this_machine_loses_its_shards_at_once(
+    first: PostgresStore, processes: Processes
+) -> None:
+    await keep(first, callback(1), callback(2))
+    (under_way,) = await claim(first, limit=1)
+    second = await processes.begin(open_for=LONG)
+    assert not await second.cluster.end_dead(), "it is only slow, or stopped"
+    assert not (await second.cluster.renew()).gained
+    await dies_at_once(first)
+    assert await second.cluster.end_dead()
+    assert len((await second.cluster.renew()).gained) == SHARDS
+    assert not await second.cluster.end_dead()
+    assert [one.role for one in await second.cluster.members()] == [Role.ALL]
+    (left_open,) = await second.transact(lambda tx: tx.callbacks.left_open())
+    assert left_open.callback.sid == under_way.callback.sid, "nobody waits for its request"
+
+
+@pytest.mark.parametrize("place", ["another machine", "another boot", "another user"])
+async def test_a_process_of_another_place_is_not_taken_for_dead(
+    place: str, first: PostgresStore, processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    second = await processes.begin()
+    life = first.cluster._own.life
+    assert life is not None
+    match place:
+        case "another machine":
+            life_lock.remove_life_lock(life.name)
+        case "another boot":
+            monkeypatch.setattr(life_lock, "_this_boot", lambda: b"another")
+        case _:
+            monkeypatch.setattr(os, "geteuid", lambda: 12345)
+    await dies_at_once(first)
+    assert not await second.cluster.end_dead()
+    assert not (await second.cluster.renew()).gained
+    monkeypatch.undo()
+    life_lock.remove_life_lock(life.name)
+
+
+async def test_a_process_that_leaves_removes_its_lock(processes: Processes) -> None:
+    store = await processes.begin()
+    life = store.cluster._own.life
+    assert life is not None
+    path = life_lock._path(life.name)
+    assert path.stat().st_mode & 0o777 == 0o600
+    await store.cluster.leave()
+    assert not path.exists()
+
+
+async def test_living_processes_are_listed_first(
+    first: PostgresStore, processes: Processes
+) -> None:
+    second = await processes.begin(name="second")
+    await first.cluster._ask(
+        lambda connection: connection.execute(
+            "UPDATE workers SET lease_until = '-infinity' WHERE worker = $1", [first.cluster.worker]
+        )
+    )
+    told = [(one.name, one.is_alive) for one in await second.cluster.members()]
+    assert told == [("second", True), ("ringback", False)]
 
 
 async def test_one_process_at_a_time_holds_something(

@@ -25,6 +25,8 @@ _RENEW_EVERY: Final = 3.0
 """Seconds between two renewals of the leases, which end 15 seconds after the last one."""
 _RENEW_SOON: Final = 1.0
 """Seconds until the next renewal if the last one failed, or if shards should move."""
+_LOOK_EVERY: Final = 0.9
+"""Seconds between two looks whether another process has died."""
 _COUNT_AT_MOST: Final = 0.01
 """The part of the time that may be spent on counting unfinished callbacks."""
 _COUNT_AT_LEAST: Final = 60.0
@@ -68,6 +70,7 @@ class WorkTakeover:
         wait.
         """
         self.destinations.forget(ALL_SHARDS)
+        await self.cluster.end_dead()
         change = await self.cluster.renew()
         self.workers.leave_room(change.still_open)
         self._is_unbalanced = change.is_unbalanced
@@ -80,19 +83,35 @@ class WorkTakeover:
 
     async def run(self) -> None:
         """Keep the leases, and take over the work of new shards, for ever."""
-        is_renewed = True
+        is_renewed = is_free = True
         try:
             while True:
-                is_settled = is_renewed and not self._is_unbalanced
-                await asyncio.sleep(_RENEW_EVERY if is_settled else _RENEW_SOON)
+                is_settled = is_renewed and is_free and not self._is_unbalanced
+                await self._pause(_RENEW_EVERY if is_settled else _RENEW_SOON)
                 is_renewed = await self._attempt(self._renew, "the leases can't be renewed")
                 # In a task of its own, so that a slow database delays no renewal.
-                if is_renewed and (self._taking_over is None or self._taking_over.done()):
+                is_free = self._taking_over is None or self._taking_over.done()
+                if is_renewed and is_free:
                     what = "the work of other processes can't be taken over"
                     self._taking_over = asyncio.create_task(self._attempt(self._take_over, what))
         finally:
             if self._taking_over is not None:
                 self._taking_over.cancel()
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait, but only until another process is known to be dead."""
+        loop = asyncio.get_running_loop()
+        until, has_found = loop.time() + seconds, False
+
+        async def look() -> None:
+            nonlocal has_found
+            has_found = await self.cluster.end_dead()
+
+        while self.cluster.is_shared and until - loop.time() > _LOOK_EVERY and not has_found:
+            await asyncio.sleep(_LOOK_EVERY)
+            await self._attempt(look, "it can't be found out which processes are dead")
+        if not has_found:
+            await asyncio.sleep(until - loop.time())
 
     async def _attempt(self, work: Callable[[], Awaitable[None]], failed: str) -> bool:
         """Return False if the work fails; it is done again soon."""

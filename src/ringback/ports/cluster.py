@@ -96,6 +96,14 @@ class Cluster(Protocol):
         """
         ...
 
+    async def end_dead(self) -> bool:
+        """End the leases of processes that are known to be dead before their leases end.
+
+        Returns True if there were any: what they owned can be taken by the next call of `renew`.
+        Raises StoreUnavailable if the database can't be used at the moment.
+        """
+        ...
+
     async def hold(self, what: str) -> bool:
         """Take or extend the lease on something that only one process may have at a time.
 
@@ -120,7 +128,7 @@ class Cluster(Protocol):
         ...
 
     async def members(self) -> Sequence[ClusterMember]:
-        """Return all processes that use the store, the longest running first.
+        """Return all processes that use the store: first those that live, the oldest first.
 
         Raises StoreUnavailable if the database can't be used at the moment.
         """
@@ -151,6 +159,10 @@ class SoleProcess:
     async def renew(self) -> LeaseChange:
         """Return that nothing has changed, since there are no leases."""
         return LeaseChange()
+
+    async def end_dead(self) -> bool:
+        """Return False, since there is no other process."""
+        return False
 
     async def hold(self, what: str) -> bool:  # noqa: ARG002 (the port's signature)
         """Return True, since there is no other process."""

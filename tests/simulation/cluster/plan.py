@@ -88,6 +88,8 @@ class ProcessPlan:
     """The same right before the first byte of a request: of which, and for how long."""
     partitions: tuple[Cut, ...]
     jumps: tuple[tuple[float, timedelta], ...]
+    machine: int = 0
+    """The machine on which it runs: its processes know at once that one of them is dead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +122,10 @@ def plan_of(seed: int) -> ClusterPlan:
     """Return the plan for a seed: one in two is about a worker that loses its leases, or shards."""
     plan = _plan_of(seed)
     requests = with_order_keys(seed, plan.base.requests)
-    return replace(plan, base=replace(plan.base, requests=requests))
+    places = Random(f"machines {seed}")
+    machines = places.choice((1, 2, 10))
+    processes = tuple(replace(one, machine=places.randrange(machines)) for one in plan.processes)
+    return replace(plan, processes=processes, base=replace(plan.base, requests=requests))
 
 
 def _plan_of(seed: int) -> ClusterPlan:

@@ -207,6 +207,8 @@ class ClusterWorld:
         self._troubled = 0.0
         """When the last fault began or ended."""
         self._are_faults_over = False
+        self._lives = list[tuple[int, SharedStore, Process | AcceptingProcess]]()
+        """All processes that there were, with their machines and stores."""
         self._dead = list[ClusterProcess | AcceptingProcess]()
 
     def run(self) -> ClusterResult:
@@ -359,8 +361,17 @@ class ClusterWorld:
             loop=process.loop,
             is_dead=lambda: process.is_dead,
         )
+        self._lives.append((site.plan.machine, store, process))
+        store.is_known_dead = lambda identity: self._is_known_dead(identity, site.plan.machine)
         cluster = SimCluster(store, process.loop, site.clock, lambda news: self._tell(site, news))
         return store, cluster
+
+    def _is_known_dead(self, identity: str, machine: int) -> bool:
+        """Return True if a process of this machine is dead, and not only frozen."""
+        return any(
+            place == machine and store.id == identity and process.is_dead
+            for place, store, process in self._lives
+        )
 
     def _tell(self, site: Site, news: News) -> None:
         """Deliver an announcement to the other processes, late or never."""

@@ -25,6 +25,7 @@ from ringback.stores.postgres import leases
 from ringback.stores.postgres.connections import Connection, Dsn, execute, transaction
 from ringback.stores.postgres.failures import detail, unavailable
 from ringback.stores.postgres.leases import MARGIN, Shares, WorkerIdentity
+from ringback.stores.postgres.life_lock import remove_life_lock
 from ringback.stores.postgres.schema import make_missing_partitions
 
 T = TypeVar("T")
@@ -111,6 +112,13 @@ class PostgresCluster:
         return LeaseChange(
             frozenset(gained), still_open=shares.still_open, is_unbalanced=shares.is_unbalanced
         )
+
+    async def end_dead(self) -> bool:
+        dead = await self._ask(lambda connection: leases.end_dead(connection, self._own))
+        for life, is_forgotten in dead.items():
+            if is_forgotten:
+                remove_life_lock(life)
+        return bool(dead)
 
     async def hold(self, what: str) -> bool:
         return await self._ask(lambda connection: leases.hold(connection, self._own, what))

@@ -14,6 +14,7 @@ from psycopg import errors
 from ringback.core.callbacks.shards import SHARDS, Role, share_of
 from ringback.ports import ClusterMember
 from ringback.stores.postgres.connections import Connection, execute
+from ringback.stores.postgres.life_lock import LifeLock, is_known_dead
 
 MARGIN: Final = timedelta(seconds=1)
 """A request begins only if the lease lasts at least this much longer."""
@@ -39,6 +40,8 @@ class WorkerIdentity:
     """How long after the end of a lease the requests of its owner may still go on."""
     details: str = "{}"
     """Further details for people, as a JSON object."""
+    life: LifeLock | None = None
+    """What shows other processes of this machine that this one lives; None if nothing does."""
     worker: UUID = field(init=False)
     number: int = field(init=False)
     """The number from which the process makes ids, and which no other process has."""
@@ -50,17 +53,21 @@ class WorkerIdentity:
             "DELETE FROM workers WHERE lease_until < clock_timestamp() - ?::interval",
             [_FORGOTTEN_AFTER],
         )
+        life = self.life and self.life.name
+        own = life, self.name, self.role, self.lease, self.details
         while True:
             try:
                 with connection.transaction():
                     row = execute(
                         connection,
-                        "INSERT INTO workers (worker, number, name, role, lease_until, details)"
-                        " SELECT gen_random_uuid(), number, ?, ?, clock_timestamp() + ?, ?::jsonb"
+                        "INSERT INTO workers"
+                        " (worker, life, number, name, role, lease_until, details)"
+                        " SELECT gen_random_uuid(), ?, number, ?, ?, clock_timestamp() + ?,"
+                        " ?::jsonb"
                         " FROM generate_series(0, ?) AS number"
                         " WHERE number NOT IN (SELECT number FROM workers)"
                         " ORDER BY random() LIMIT 1 RETURNING worker, number",
-                        [self.name, self.role, self.lease, self.details, MOST_WORKERS - 1],
+                        [*own, MOST_WORKERS - 1],
                     ).fetchone()
             except errors.UniqueViolation:
                 continue  # another process has taken the number
@@ -68,6 +75,12 @@ class WorkerIdentity:
                 raise RuntimeError(f"{MOST_WORKERS} processes use the database already")
             self.worker, self.number = row
             return
+
+    def release_life(self) -> None:
+        """Show nothing any more of which others could learn that this process is dead."""
+        if self.life is not None:
+            self.life.release()
+            self.life = None
 
     def begin_again(self, connection: Connection) -> None:
         """Take another id after the lease was lost; the number stays the same if it can."""
@@ -163,7 +176,22 @@ _HOLD: Final = """
 _MEMBERS: Final = """
     SELECT name, role, started, lease_until >= clock_timestamp(),
         ARRAY(SELECT shard FROM shard_leases WHERE shard_leases.worker = workers.worker)
-    FROM workers ORDER BY started
+    FROM workers ORDER BY lease_until >= clock_timestamp() DESC, started
+"""
+_OTHERS_HERE: Final = """
+    SELECT worker, life FROM workers WHERE worker <> ? AND life IS NOT NULL ORDER BY worker
+"""
+# No request of a dead process can be under way, so nobody has to wait until it ends. A lock may be
+# held for long by a process that was stopped within a transaction.
+_FREE: Final = """
+    UPDATE shard_leases SET worker = NULL FROM (
+        SELECT shard FROM shard_leases WHERE worker = ? FOR UPDATE SKIP LOCKED
+    ) AS freed
+    WHERE shard_leases.shard = freed.shard
+"""
+_FORGET: Final = """
+    DELETE FROM workers WHERE worker = ?
+        AND NOT EXISTS (SELECT FROM shard_leases WHERE shard_leases.worker = workers.worker)
 """
 
 
@@ -198,6 +226,21 @@ def renew(
     return Shares(owned, surplus, still_open, is_unbalanced=not least <= len(owned) <= share)
 
 
+def end_dead(connection: Connection, own: WorkerIdentity) -> dict[str, bool]:
+    """End the leases of processes that are certainly dead, which frees their shards.
+
+    Returns the names of their life locks, each with False if something still has to be freed.
+    """
+    dead = [
+        (worker, life)
+        for worker, life in execute(connection, _OTHERS_HERE, [own.worker])
+        if is_known_dead(life)
+    ]
+    for worker, _ in dead:
+        execute(connection, _FREE, [worker])
+    return {life: execute(connection, _FORGET, [worker]).rowcount > 0 for worker, life in dead}
+
+
 def leave(connection: Connection, own: WorkerIdentity) -> None:
     """Give all shards back, also those with attempts under way, and delete the process's row."""
     execute(
@@ -207,6 +250,7 @@ def leave(connection: Connection, own: WorkerIdentity) -> None:
     )
     execute(connection, "DELETE FROM held_leases WHERE worker = ?", [own.worker])
     execute(connection, "DELETE FROM workers WHERE worker = ?", [own.worker])
+    own.release_life()
 
 
 def hold(connection: Connection, own: WorkerIdentity, what: str) -> bool:
@@ -215,7 +259,10 @@ def hold(connection: Connection, own: WorkerIdentity, what: str) -> bool:
 
 
 def members(connection: Connection) -> list[ClusterMember]:
-    """Return all processes that use the database, or did so lately, the longest running first."""
+    """Return all processes that use the database, or did so lately.
+
+    Those that live come first, and among them the one that runs for longest.
+    """
     return [
         ClusterMember(name, Role(role), started, is_alive, frozenset(shards))
         for name, role, started, is_alive, shards in execute(connection, _MEMBERS)

@@ -38,6 +38,7 @@ from ringback.stores.postgres.group_commit import (
     PostgresTransaction,
 )
 from ringback.stores.postgres.leases import WorkerIdentity, leave
+from ringback.stores.postgres.life_lock import LifeLock
 from ringback.stores.postgres.partitions import LAST_ID
 from ringback.stores.postgres.readers import PostgresReader
 from ringback.stores.postgres.retired_weeks import retire_weeks
@@ -259,7 +260,9 @@ class PostgresStore:
         own = WorkerIdentity(options.name, options.role, options.lease, options.open_for, details)
         try:
             with dsn.connect() as connection:
-                own.register(connection)
+                own.life = LifeLock.take()
+                with on_failure(own.release_life):
+                    own.register(connection)
                 with on_failure(partial(leave, connection, own)):
                     # If an upgrade began after the check, the line above has waited for its end.
                     schema.refuse_unfit(dsn, connection)
