@@ -101,7 +101,7 @@ class ApiHttpServer:
         self._acceptors.append(_Acceptor(listener, new_connection, self._connections, tls))
 
     async def retire(self, seconds: float, *, accepts: bool) -> None:
-        """Go on serving for so long, so that clients and proxies can leave before `stop`.
+        """Go on serving for that time, so that clients and proxies can leave before `stop`.
 
         Each connection is closed after its next response, which says so. If the server no longer
         `accepts` connections, they wait for the next server on its sockets, and this returns as
