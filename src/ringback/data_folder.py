@@ -302,8 +302,17 @@ class DataFolder(StoredData):
             raise self._no_data()
         self._refuse_lost_data(is_in_use=FileLock.holder(path) is not None)
         note = back_up(path, target, rate=rate, clock=SystemClock().now, tell=tell)
-        is_given = self.seal_key is not None
-        return MadeBackup(note, SEAL_KEY.variable if is_given else str(self._key_file))
+        return MadeBackup(note, self._place_of_key(note.key_id))
+
+    def _place_of_key(self, key_id: str | None) -> str:
+        """Return where the key with this id is: several may be given, and another one be right."""
+        given = () if self.seal_key is None else SecretCipher(self.seal_key.split(",")).key_ids
+        if key_id in given:
+            return SEAL_KEY.variable
+        for file in dict.fromkeys((self._key_file, self.folder / KEY_FILE)):
+            if has_key_file(file) and key_id in SecretCipher.in_file(file).key_ids:
+                return str(file)
+        return "none of the places that were named"
 
     def restore(self, backup: Path, *, tell: Callable[[str], None]) -> RestoredData:
         """Make the data file in this folder from a backup; see `StoredData.restore`."""

@@ -232,6 +232,8 @@ def _encode(parameters: RequestParameters) -> str:
 
 def _message_of(refusal: urllib.error.HTTPError) -> str:
     try:
-        return json.load(refusal)["message"]
+        message: str = json.load(refusal)["message"]
     except (ValueError, KeyError, TypeError):
         return f"the server answered {refusal.code} {refusal.reason}"
+    # The command line has an option for what a request has a parameter or a header for.
+    return message.replace("give AccountSid, or the header Ringback-Account:", "give --account:")

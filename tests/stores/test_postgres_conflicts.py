@@ -28,6 +28,28 @@ async def other(postgres_bench: PostgresBench) -> AsyncIterator[PostgresStore]:
     await store.close()
 
 
+async def test_work_that_others_disturb_is_counted_by_the_reason(
+    postgres_bench: PostgresBench, other: PostgresStore
+) -> None:
+    again, loop, tries = list[str](), asyncio.get_running_loop(), list[int]()
+    options = PostgresOptions(role=Role.API, open_for=timedelta(0), repeated=again.append)
+    store = PostgresStore.open(postgres_bench.dsn, VAULT, options)
+
+    async def disturb() -> None:
+        await other.transact(lambda tx: tx.scenarios.put(SUBJECT, "theirs"))
+
+    def change(tx: Transaction) -> None:
+        tx.scenarios.get(SUBJECT)
+        if not tries:
+            asyncio.run_coroutine_threadsafe(disturb(), loop).result(5)
+        tries.append(1)
+        tx.scenarios.put(SUBJECT, "ours")
+
+    await store.transact(change)
+    await store.close()
+    assert again == ["serialization_failure"]
+
+
 async def test_work_that_others_disturb_again_and_again_is_done_in_the_end(
     postgres: PostgresStore, other: PostgresStore
 ) -> None:

@@ -44,6 +44,7 @@ _PATIENCE: Final = 0.2
 _AGAIN_AFTER: Final = 1.0
 """Seconds to wait before counting again after the database was unavailable."""
 
+_REPEATED: Final = ("serialization_failure", "deadlock", "lock_timeout")
 _OF_COPIES: Final = ("source", "result")
 
 
@@ -170,6 +171,9 @@ class PrometheusMetrics:
         yield _counter(
             "callbacks_ended", "Callbacks that ended", counters.endings, "source", "status"
         )
+        again = "Transactions run again, since those of others disturbed them"
+        repeated = {reason: counters.repeated_transactions[reason] for reason in _REPEATED}
+        yield _counter("store_transactions_repeated", again, repeated, "reason")
         outdated = "Results not stored, since another process had taken the callbacks over"
         yield _counter("results_outdated", outdated, counters.outdated_results)
         yield _counter("shadows", "Shadow copies that ended", counters.shadows, *_OF_COPIES)

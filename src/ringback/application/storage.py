@@ -144,6 +144,7 @@ def _open_database(
         name=process.member.name,
         role=settings.role,
         committed=process.counters.commit_seconds.add,
+        repeated=process.counters.repeated,
         unavailable=outage.failed,
         budget=settings.storage_budget,
         has_notifications=settings.database_notifications,

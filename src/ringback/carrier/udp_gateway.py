@@ -10,6 +10,7 @@ import socket
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from functools import partial
+from ipaddress import ip_address
 from typing import Final
 
 from ringback.carrier.datagram_queue import MOST, Datagram, DatagramQueue
@@ -88,6 +89,14 @@ class UdpGateway:
 
     def start(self, received: Received) -> None:
         """Begin to receive datagrams, and call `received` for each of them."""
+        if is_open_to_strangers(self.address[0]):
+            _log.warning(
+                "the gateway is at %s, which others may reach: UDP has no sign-in, so whoever can"
+                " send there from, or with, the address of a SIM's device can send messages as"
+                " that SIM, and so cause callbacks of its account. Use a loopback or private"
+                " address, or let a firewall pass only your devices",
+                self.shown_address,
+            )
         self._inbox = inbox = DatagramQueue(partial(self._hand_on, received), most=self._most)
         asyncio.get_running_loop().add_reader(self._socket, self._read, inbox)
 
@@ -217,3 +226,13 @@ async def _send_from(bound: socket.socket, payload: bytes, to: tuple[str, int]) 
 def _settle(future: asyncio.Future[None]) -> None:
     if not future.done():
         future.set_result(None)
+
+
+def is_open_to_strangers(host: str) -> bool:
+    """Return True if others than this machine and its private network may reach an IPv4 address.
+
+    >>> [is_open_to_strangers(host) for host in ("127.0.0.1", "10.0.0.7", "0.0.0.0", "8.8.8.8")]
+    [False, False, True, True]
+    """
+    address = ip_address(host)
+    return address.is_unspecified or not (address.is_loopback or address.is_private)

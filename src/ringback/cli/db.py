@@ -100,7 +100,7 @@ def status(*, file: "StoredData") -> Output:
     read the settings file. `ringback retention show` says which times are in force.
     """
     found = file.status()
-    return found, [f"{name.replace('_', ' '):<16} {value}" for name, value in found.items()]
+    return found, [_status_line(name, value) for name, value in found.items()]
 
 
 @command(
@@ -149,6 +149,14 @@ db.add_command(check)
 db.add_command(copy)
 db.add_command(status)
 db.add_command(upgrade)
+
+
+def _status_line(name: str, value: str | int | None) -> str:
+    words = name.replace("_", " ")
+    if "bytes" not in name or not isinstance(value, int):
+        return f"{words:<16} {value}"
+    words = words.replace("bytes", "").strip() or "size"
+    return f"{words.replace('  ', ' '):<16} {value:,} bytes ({value / 1e6:,.1f} MB)"
 
 
 def _line(one: "IntegrityCheckResult") -> str:

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -13,7 +14,7 @@ from ringback.cli.portal_commands import with_portal
 from ringback.core.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from ringback.portal_client import PortalClient
+    from ringback.portal_client import JsonObject, PortalClient
     from ringback.probe.rehearsal import RehearsedReceiver
 
 _CREATED: Final = """\
@@ -23,6 +24,7 @@ webhook secret {name!r}; its value is shown now, and never again:
   secret  {secret}
   status  {status}
 """
+_REHEARSED: Final = "a test event of a rehearsal, whose result was shown"
 _PENDING: Final = """
 It signs nothing until it is activated. Let your receivers accept it too, then
 ringback secrets rehearse
@@ -185,6 +187,7 @@ def rehearse(*, urls: tuple[str, ...], portal: "PortalClient", as_json: bool) ->
             genuine, last[: len(genuine)], last[len(genuine) :], strict=True
         )
     ]
+    _put_away(portal, [*genuine, *forged], last)
     ready = sum(each.problem is None for each in receivers)
     record = {
         "secret_id": answer["secret_id"],
@@ -194,6 +197,19 @@ def rehearse(*, urls: tuple[str, ...], portal: "PortalClient", as_json: bool) ->
     say(record, [*map(_receiver_line, receivers), _summary(record)], as_json=as_json)
     if ready < len(receivers):
         sys.exit(1)
+
+
+def _put_away(
+    portal: "PortalClient", events: Sequence["JsonObject"], last: Sequence["JsonObject | None"]
+) -> None:
+    """Discard the test events that were refused, so that none is left among the undelivered."""
+    from ringback.portal_client import PortalClientError
+
+    for event, attempt in zip(events, last, strict=True):
+        if attempt is None or attempt["result"] != "delivered":
+            # Another person may have discarded it meanwhile.
+            with suppress(PortalClientError):
+                portal.post("callbacks", event["sid"], "discard", form={"Reason": _REHEARSED})
 
 
 for _command in (create, list_, rename, rehearse, activate):

@@ -50,16 +50,19 @@ class Backlog:
 
     def ended(self, callback: CallbackRecord, progress: DeliveryProgress) -> None:
         """Count a callback as ended; log a warning if it failed."""
-        self.change(callback.account_sid, -1)
-        took = (progress.date_updated - callback.date_created).total_seconds()
-        self._counters.ended(progress.status, callback.source, took)
+        self._count_end(callback, progress)
         if progress.status is CallbackStatus.FAILED:
             _log.warning("callback %s failed: %s", callback.sid, progress.status_reason)
 
     def discarded(self, callback: CallbackRecord, progress: DeliveryProgress) -> None:
-        """Count a callback as ended that ended without an attempt."""
-        self.ended(callback, progress)
+        """Count a callback as ended that ended without an attempt; who ends many logs them."""
+        self._count_end(callback, progress)
         self._counters.by_minute.discarded(callback, progress)
+
+    def _count_end(self, callback: CallbackRecord, progress: DeliveryProgress) -> None:
+        self.change(callback.account_sid, -1)
+        took = (progress.date_updated - callback.date_created).total_seconds()
+        self._counters.ended(progress.status, callback.source, took)
 
     def replayed(self, callback: CallbackRecord, progress: DeliveryProgress) -> None:
         """Count a callback that had ended as unfinished again."""

@@ -5,7 +5,7 @@ only one writer, and a reader may miss its last change.
 """
 
 from bisect import bisect_left
-from collections import defaultdict
+from collections import Counter, defaultdict
 from datetime import timedelta
 from itertools import accumulate, product
 from typing import Final
@@ -80,8 +80,14 @@ class DeliveryCounters:
         """Results that were not saved, since another process had taken their callbacks over."""
         self.commit_seconds = Histogram(COMMIT_SECONDS)
         """The seconds that commits of the store took; only the store's thread writes them."""
+        self.repeated_transactions = Counter[str]()
+        """Transactions that were run again, since others disturbed them, by the reason."""
         self.by_minute = MinuteCounters()
         """What is counted for each minute, account, destination and source, to be stored."""
+
+    def repeated(self, reason: str) -> None:
+        """Count a transaction of the store that is run again."""
+        self.repeated_transactions[reason] += 1
 
     def accepted(self, source: SourceName) -> None:
         """Count a callback that Ringback has accepted for delivery."""

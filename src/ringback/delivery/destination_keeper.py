@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 from ringback.core.calendar import iso
 from ringback.core.callbacks.callback import CallbackStatus, ended
+from ringback.core.counted import counted
 from ringback.core.destinations.destination_events import DestinationEventKind
 from ringback.core.retry_schedule import FAITHFUL, RetrySchedule
 from ringback.core.streams.stream_retries import STREAM_RETRIES
@@ -95,7 +96,7 @@ class DestinationKeeper:
 
     async def _end_in(self, lane: Lane) -> bool:
         """End what has to end in a lane; return False if that may have let others be next."""
-        valve, place, is_over = self.control.valve(lane), None, True
+        valve, place, is_over, count = self.control.valve(lane), None, True, 0
         while True:
             now = self.clock.now()
             is_ours = self.cluster.lease_on(lane.destination) is not None and valve.is_known
@@ -111,7 +112,16 @@ class DestinationKeeper:
                     lambda tx, some=some, now=now: self._end(tx, valve, some, now)
                 )
                 is_over = is_over and not had_followers
+            count += len(too_long)
             if len(waiting) < _READ_AT_ONCE:
+                if count:
+                    _log.warning(
+                        "%s to %s of account %s failed: %s",
+                        counted(count, "callback"),
+                        lane.destination,
+                        lane.account_sid,
+                        _why(valve, now),
+                    )
                 return is_over
             place = waiting[-1].place
 
@@ -136,11 +146,7 @@ class DestinationKeeper:
 
     def _end(self, tx: Transaction, valve: LaneValve, sids: Sequence[str], now: datetime) -> bool:
         """End these callbacks; return True if others may have waited for one of them."""
-        state, had_followers, last = valve.state, False, None
-        why = f"the destination is disabled: {state.disabled_why}"
-        if state.disabled is None:
-            since = iso(state.opened or now)
-            why = f"its schedule has ended while its destination's breaker was open, since {since}"
+        had_followers, last, why = False, None, _why(valve, now)
         for sid in sids:
             callback = tx.callbacks.find(sid)
             if callback is None or callback.progress.due is None:
@@ -153,3 +159,12 @@ class DestinationKeeper:
             event = valve.event(DestinationEventKind.EXHAUSTED, why, now)
             self.control.save(tx, valve.changed([event._replace(callback_sid=last)], now))
         return had_followers
+
+
+def _why(valve: LaneValve, now: datetime) -> str:
+    """Return why callbacks end that wait in a lane in which nothing may be sent."""
+    state = valve.state
+    if state.disabled is not None:
+        return f"the destination is disabled: {state.disabled_why}"
+    since = iso(state.opened or now)
+    return f"its schedule has ended while its destination's breaker was open, since {since}"

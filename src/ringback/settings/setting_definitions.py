@@ -360,7 +360,8 @@ SETTINGS: Final = (
     Setting(
         *("rate_limit", _number(1_000_000), ""),
         "Maximum number of API requests per second for each account. A batch of 10 callbacks"
-        " counts as 10 requests. Default: no limit.",
+        " counts as 10 requests. After a quiet time, as many requests as in one second may come at"
+        " once, and at least 1000, so that the largest batch fits. Default: no limit.",
         example="1000",
     ),
     Setting(

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from ringback.api.app import create_app
-from ringback.api.rate_limit import AccountRateLimit
+from ringback.api.rate_limit import LEAST_BURST, AccountRateLimit
 from ringback.core.errors import TooManyRequests
 from ringback.ports import Store
+from ringback.settings.setting_definitions import SETTINGS
 from tests.fakes import ACCOUNT_SID, AUTH_TOKEN, NOW, FakeClock, an_api_client, an_api_key
 from tests.unit.api.caller import Answer, Caller
 from tests.unit.api.world import KEY, KEY_SECRET, THEIRS, called_back, dependencies_on, refusal
@@ -235,3 +236,8 @@ async def test_a_replay_counts_the_callbacks_that_it_processes(world: World) -> 
     named = {"Sids": "CB1,CB2"}
     assert (await world.ours.post("/portal/v1/replays", named)).status == 200
     assert (await world.ours.post("/portal/v1/replays", named)).status == 429
+
+
+def test_the_help_of_the_setting_says_how_many_may_come_at_once() -> None:
+    setting = next(one for one in SETTINGS if one.name == "rate_limit")
+    assert f"at least {LEAST_BURST}" in setting.help

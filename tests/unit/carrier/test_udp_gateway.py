@@ -428,3 +428,18 @@ async def until(is_so: Callable[[], bool]) -> None:
             asyncio.get_running_loop().call_soon(turn.set)
             await turn.wait()
             turn.clear()
+
+
+@pytest.mark.parametrize(("host", "warns"), [("127.0.0.1", False), ("0.0.0.0", True)])
+async def test_a_gateway_that_strangers_may_reach_says_what_they_could_do(
+    host: str, warns: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    gateway = bind(host)
+
+    async def receive(*_: object) -> None:
+        """Take no datagram."""
+
+    gateway.start(receive)
+    await gateway.stop_receiving(within=A_WHILE)
+    gateway.close()
+    assert ("can send messages as that SIM" in caplog.text) is warns

@@ -216,7 +216,7 @@ def status_of(folder: Path) -> dict[str, Any]:
 async def test_the_status_says_how_much_there_is_and_how_fast_it_grows(folder: Path) -> None:
     before = status_of(folder)
     assert (before["callbacks"], before["oldest_callback"]) == (0, None)
-    assert before["disk_lasts"] == "for ever at this rate"
+    assert before["disk_lasts"] == "it does not fill up at this rate"
     assert before["goes_next"] == "nothing, since there are no callbacks"
     store = DataFolder(folder).open_beside()
     made = [callback(number) for number in range(48)]
@@ -230,6 +230,30 @@ async def test_the_status_says_how_much_there_is_and_how_fast_it_grows(folder: P
     assert after["bytes_per_day"] == after["bytes_per_callback"] * 48 * 24 > 0
     assert after["room_bytes"] > after["free_bytes"] >= 0
     assert after["can_shrink"] == "yes"
+
+
+async def test_the_status_has_units(folder: Path) -> None:
+    done = CliRunner().invoke(main, ["db", "status", "--data", str(folder)])
+    size = (folder / "ringback.db").stat().st_size
+    assert f"size             {size:,} bytes ({size / 1e6:,.1f} MB)" in done.output.splitlines()
+    assert "for ever" not in done.output
+
+
+@pytest.mark.parametrize("given", [{}, {"RINGBACK_SEAL_KEY": new_key()}])
+async def test_a_backup_says_where_the_key_is_that_opens_it(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory, given: dict[str, str]
+) -> None:
+    words = [
+        "backup",
+        str(tmp_path_factory.mktemp("elsewhere") / "a.backup"),
+        "--data",
+        str(folder),
+        "--json",
+    ]
+    done = CliRunner(env=given).invoke(main, words)
+    assert done.exit_code == 0, done.output
+    made = json.loads(done.stdout)
+    assert made["key_in"] == str(folder / "ringback.key")
 
 
 async def test_the_status_says_what_is_kept_how_long(folder: Path) -> None:
@@ -268,7 +292,7 @@ def test_the_status_says_when_the_first_of_it_goes(
 def test_the_status_says_that_everything_is_kept() -> None:
     growth = DataGrowth(1, NOW, 1, SetTimes({}, {}), NOW, in_weeks=False)
     shown = growth.shown(used=1, room=None)
-    assert shown["goes_next"] == "nothing, since everything is kept for ever"
+    assert shown["goes_next"] == "nothing, since no times are set"
 
 
 def test_the_room_of_a_postgresql_on_this_machine_is_known(postgres_dsn: str) -> None:

@@ -145,6 +145,10 @@ def test_a_rehearsal_that_all_accept_says_how_to_go_on(ringback: Emulator) -> No
         False,
     )
     assert receiver["problem"] is None
+    undelivered = PortalClient(ringback.base_url, ringback.account_sid, ringback.auth_token).get(
+        "undelivered"
+    )
+    assert {one["status"] for one in undelivered["callbacks"]} == {"discarded"}
 
 
 def test_a_receiver_that_accepts_a_forgery_proves_nothing(ringback: Emulator) -> None:

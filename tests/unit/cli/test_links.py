@@ -11,6 +11,8 @@ from click.testing import CliRunner, Result
 from ringback.cli.main import main
 from ringback.core.accounts.secret_hash import hash_secret
 from ringback.core.accounts.shared_link import SharedLink
+from ringback.operations.api_keys import create_key
+from ringback.portal_client import PortalClient, PortalClientError
 from ringback.ports.callbacks import lane_of
 from ringback.testing import Emulator
 from tests.fakes import CALLBACK_SID, a_callback
@@ -103,3 +105,10 @@ def test_links_are_listed_and_ended(ringback: Emulator) -> None:
     (shown,) = json.loads(run(ringback, "list", "--json").stdout)["links"]
     assert (shown["state"], "token" in shown) == ("ended", False)
     assert "has ended already" in run(ringback, "end", sid, code=1).output
+
+
+def test_an_operator_reads_which_option_is_missing(ringback: Emulator) -> None:
+    made = ringback._change(lambda tx, context: create_key(tx, None, "ops", context))
+    operators = PortalClient(ringback.base_url, made.key.sid, made.secret)
+    with pytest.raises(PortalClientError, match=r"^give --account: this is about"):
+        operators.post("links", form={"Destination": "https://a.example"})

@@ -2,9 +2,11 @@
 
 import pytest
 
+from ringback.core.callbacks.callback import CallbackStatus, ended
 from ringback.core.errors import BacklogFull
 from ringback.delivery.backlog import Backlog, BacklogLimits
 from ringback.delivery.counters import DeliveryCounters
+from tests.fakes import NOW, a_callback
 
 OURS, THEIRS = "account A", "account B"
 
@@ -80,3 +82,15 @@ def test_a_million_may_wait_by_default() -> None:
     backlog.check(OURS, 1_000_000)
     with pytest.raises(BacklogFull):
         backlog.check(OURS, 1_000_001)
+
+
+def test_ends_without_an_attempt_are_not_logged_one_by_one(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    backlog = Backlog(BacklogLimits(), DeliveryCounters())
+    callback = a_callback()
+    failed = ended(callback.progress, CallbackStatus.FAILED, "the destination is disabled", NOW)
+    backlog.discarded(callback, failed)
+    assert caplog.messages == []
+    backlog.ended(callback, failed)
+    assert len(caplog.messages) == 1

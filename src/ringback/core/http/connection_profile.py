@@ -18,6 +18,8 @@ MOST_HEADER_BYTES: Final = 8 * 1024
 
 _NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a token of RFC 9110
 _NOT_IN_A_VALUE: Final = re.compile(r"[^ -~\xa0-\xff]")
+_OF_SOURCES: Final = ("x-twilio-", "i-twilio-", "x-kore-", "kore-")
+"""Receivers recognise a source by headers that begin so, even if it does not send them now."""
 _OF_FRAMING: Final = frozenset(
     {
         "accept",
@@ -30,6 +32,8 @@ _OF_FRAMING: Final = frozenset(
         "expect",
         "host",
         "keep-alive",
+        "http2-settings",
+        "proxy-authenticate",
         "proxy-authorization",
         "proxy-connection",
         "te",
@@ -171,10 +175,11 @@ def check_header_name(name: str, *, taken: Collection[str]) -> None:
         raise ValueError(
             f"{name!r} is not the name of a header; it must have letters, digits and -, like X-Team"
         )
-    lower = name.lower()
+    # Proxies and frameworks read _ as -, so that such a name stands for another header.
+    lower = name.lower().replace("_", "-")
     if lower in _OF_FRAMING:
         raise ValueError(f"the header {name} is set by Ringback itself; choose another name")
-    if lower in taken:
+    if lower in taken or lower.startswith(_OF_SOURCES):
         raise ValueError(f"a source of callbacks sends the header {name}; choose another name")
 
 

@@ -148,7 +148,10 @@ class PostgresCommitter:
         session: PostgresWriteBatch,
         *,
         is_closing: Callable[[], bool],
+        repeated: Callable[[str], None] = lambda _: None,
     ) -> None:
+        """Run jobs until `is_closing`; call `repeated` with why a transaction is run again."""
+        self._repeated = repeated
         self._dsn = dsn
         self._isolation = isolation
         self._transaction = transaction
@@ -224,6 +227,7 @@ class PostgresCommitter:
             self._drop_connection()
             return tries < _MOST_TRIES
         if is_of_timing(failure):
+            self._repeated(_reason_of_repeat(failure))
             sleep(_pause_after(tries, self._latest))
             return tries < _MOST_TRIES
         # Another process may have added the same row just before: then the job finds it now.
@@ -326,3 +330,14 @@ def _pause_after(tries: int, transaction_id: int) -> float:
     the transaction's id, which differs between them, and it gets longer.
     """
     return _SHORTEST_PAUSE * (1 + transaction_id % 16) * 2 ** min(tries - 1, _MOST_DOUBLINGS)
+
+
+def _reason_of_repeat(failure: Exception) -> str:
+    """Return why the work of others makes a transaction be run again, as metrics name it."""
+    match failure:
+        case errors.SerializationFailure():
+            return "serialization_failure"
+        case errors.DeadlockDetected():
+            return "deadlock"
+        case _:
+            return "lock_timeout"

@@ -79,6 +79,8 @@ class PostgresOptions:
     """The role of this process; one with the role `api` owns no shards."""
     committed: Callable[[float], None] = _not_told
     """Called after each commit with its duration in seconds, in one of the store's threads."""
+    repeated: Callable[[str], None] = _not_told
+    """Called with the reason, in one of the store's threads, when a transaction is run again."""
     unavailable: Callable[[StoreUnavailable], None] = _not_told
     """Called in the event loop when a commit fails because of the database."""
     budget: ResponseStorageBudget = ResponseStorageBudget()
@@ -284,7 +286,12 @@ class PostgresStore:
             session = PostgresWriteBatch(TABLES, types, one.make)
             transaction = PostgresTransaction(session, cipher, options.budget, own, one)
             committer = PostgresCommitter(
-                dsn, isolation, transaction, session, is_closing=is_closed.is_set
+                dsn,
+                isolation,
+                transaction,
+                session,
+                is_closing=is_closed.is_set,
+                repeated=options.repeated,
             )
             threads.append(CommitThread(isolation.value, committer, options))
         readers = ReadConnectionPool(

@@ -59,7 +59,7 @@ class DataGrowth(NamedTuple):
             left = self._days_left(used, size * self.per_day, room)
             found["room_bytes"] = room
             found["disk_lasts"] = (
-                "for ever at this rate" if left is None else f"{left} days at this rate"
+                "it does not fill up at this rate" if left is None else f"{left} days at this rate"
             )
         return found | {"retention": self._times_in_words(), "goes_next": self._next_in_words()}
 
@@ -87,7 +87,7 @@ class DataGrowth(NamedTuple):
             if time is not None
         }
         texts = (f"{kind} {_day(day, self.now)}" for kind, day in days.items())
-        return ", ".join(texts) or "nothing, since everything is kept for ever"
+        return ", ".join(texts) or "nothing, since no times are set"
 
     def _times_in_words(self) -> str:
         found = {kind: self.times.time_of(EVERY, kind) for kind in KINDS}

@@ -90,6 +90,9 @@ class TestHeaders:
         "name",
         [
             "Host",
+            "Content_Length",
+            "Transfer_Encoding",
+            "HTTP2-Settings",
             "content-length",
             "Content-Type",
             "TRANSFER-ENCODING",
@@ -159,3 +162,12 @@ def test_a_header_is_read_from_a_line() -> None:
     with pytest.raises(ValueError, match="a header has no colon; write it like X-Team") as refused:
         read_header("hunter2")
     assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["X-Twilio-Webhooks-Signature-Settings", "X_Twilio_Signature", "x-kore-anything", "X_Other"],
+)
+def test_no_header_looks_like_one_of_a_source_also_if_a_proxy_writes_dashes(name: str) -> None:
+    with pytest.raises(ValueError, match=f"a source of callbacks sends the header {name}"):
+        check_header_name(name, taken={"x-other"})
