@@ -19,7 +19,7 @@ from ringback.runtime.os_error_messages import refusing
 if TYPE_CHECKING:
     from ringback.portal_client import JsonObject, PortalClient
 
-_STATES: Final = ("well", "failing", "open", "held", "paused", "disabled")
+_STATES: Final = ("well", "failing", "open", "held", "paused", "disabled", "damaged")
 _ORDERS: Final = ("name", "trouble")
 _OWN_FORMS: Final[Mapping[str, str]] = {
     "header": "Header",

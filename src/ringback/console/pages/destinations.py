@@ -15,7 +15,7 @@ from ringback.core.calendar import floor
 LIST: Final = f"{PATH}/destinations"
 EVERY: Final = 5
 """Seconds between two refreshes."""
-STATES: Final = ("disabled", "open", "failing", "held", "paused", "well")
+STATES: Final = ("disabled", "damaged", "open", "failing", "held", "paused", "well")
 """The states of the API, the worst first."""
 _ROWS: Final = 25
 _MOST_URLS: Final = 500
