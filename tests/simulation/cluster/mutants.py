@@ -45,6 +45,13 @@ _pass_on = MemoryLeases._pass_on
 _settle_in_store = MemoryCallbacks.settle
 
 
+def _is_dead_or_frozen(self: world.ClusterWorld, identity: str, machine: int) -> bool:
+    return any(
+        store.id == identity and (process.is_dead or process.gate.is_shut)
+        for _, store, process in self._lives
+    )
+
+
 def _may_always_send(self: MemoryCluster, destination: str, lease: int) -> bool:
     return True
 
@@ -156,6 +163,11 @@ MUTANTS: Final = {
         (MemoryCluster, "may_send", _may_send_under_any_lease),
         within=300,
         where=_loses_leases,
+    ),
+    "takes a frozen process for dead": _mutant(
+        "patient",
+        (world.ClusterWorld, "_is_known_dead", _is_dead_or_frozen),
+        where=lambda plan: _loses_leases(plan) and any(one.freezes for one in plan.processes),
     ),
     "saves outdated results": _mutant(
         "settled", (MemoryCallbacks, "_is_current", lambda self, claim: True), where=_loses_leases
