@@ -202,6 +202,11 @@ class OwnPair:
         return self.primary.folder
 
     @property
+    def number(self) -> int:
+        """The process id of the primary's main process."""
+        return self.primary.number
+
+    @property
     def dsn(self) -> str:
         """How its administrator connects to the primary."""
         return self.primary.dsn
